@@ -1,0 +1,1 @@
+"""All that runs in the cloud. Never imports `spillway`, the operator's side."""

@@ -1,0 +1,111 @@
+"""A product as the catalogue knows it: what the shop says about it, never how many are left."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class PictureSource:
+    """One encoding of a picture, in the widths it exists in.
+
+    `candidates` are (url, width in pixels), narrowest first.
+    """
+
+    media_type: str
+    candidates: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture ready for a page: best encodings first, `url` for those who know none of them."""
+
+    url: str
+    width: int
+    height: int
+    alt: str
+    sources: tuple[PictureSource, ...] = ()
+    options: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One purchasable choice. A shopper waits for a variant, not for a product."""
+
+    sku: str
+    price_minor: int
+    options: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What a person calls it: "Moss, M"; empty when there is nothing to choose."""
+        return ", ".join(value for _, value in self.options)
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One page of the shop and the variants sold from it. Prices are in minor units (cents, pence)."""
+
+    slug: str
+    title: str
+    summary: str
+    description_html: str
+    category: str
+    pictures: tuple[Picture, ...]
+    variants: tuple[Variant, ...]
+    details: tuple[tuple[str, str], ...] = ()
+    tags: tuple[str, ...] = ()
+    released_on: str | None = None
+
+    @property
+    def path(self) -> str:
+        """The path a shopper types, and the object key it is stored under (without the slash)."""
+        return f"/products/{self.slug}"
+
+    @property
+    def price_minor_min(self) -> int:
+        """The price a card shows: that of the cheapest variant."""
+        return min(variant.price_minor for variant in self.variants)
+
+    def variant(self, sku: str) -> Variant:
+        """The variant sold as `sku`.
+
+        Raises:
+            KeyError: no variant of this product has that SKU.
+        """
+        for variant in self.variants:
+            if variant.sku == sku:
+                return variant
+        raise KeyError(sku)
+
+    def to_document(self) -> dict[str, Any]:
+        """A JSON-ready document; `from_document` gives the same product back."""
+        return asdict(self)
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "Product":
+        """The product of a document made by `to_document`, after a round through JSON."""
+        return cls(
+            **{
+                **document,
+                "pictures": tuple(_picture(picture) for picture in document["pictures"]),
+                "variants": tuple(
+                    Variant(**{**variant, "options": _pairs(variant["options"])})
+                    for variant in document["variants"]
+                ),
+                "details": _pairs(document["details"]),
+                "tags": tuple(document["tags"]),
+            }
+        )
+
+
+def _picture(document: Mapping[str, Any]) -> Picture:
+    sources = tuple(
+        PictureSource(source["media_type"], tuple((url, width) for url, width in source["candidates"]))
+        for source in document["sources"]
+    )
+    return Picture(**{**document, "sources": sources, "options": _pairs(document["options"])})
+
+
+def _pairs(rows: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, value) for name, value in rows)

@@ -1,0 +1,65 @@
+"""What can be had right now: availability by variant, and how an event about it is taken in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Availability(StrEnum):
+    """schema.org's ItemAvailability, the words a search engine reads too."""
+
+    IN_STOCK = "InStock"
+    OUT_OF_STOCK = "OutOfStock"
+    PRE_ORDER = "PreOrder"
+    BACK_ORDER = "BackOrder"
+    DISCONTINUED = "Discontinued"
+
+    @property
+    def can_buy(self) -> bool:
+        """Whether the page says "buy"; everything else but Discontinued says "notify me"."""
+        return self in {Availability.IN_STOCK, Availability.PRE_ORDER, Availability.BACK_ORDER}
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """The availability of one variant as last observed.
+
+    `units` is None where the shop does not count. `observed_at_ms` orders events: an older one
+    never changes a newer; `event_id` names the event that brought this state, and so the restock.
+    """
+
+    availability: Availability
+    units: int | None
+    observed_at_ms: int
+    event_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restock:
+    """An observed change to available, with an id of its own. Whoever waits at `opened_at_ms` is told."""
+
+    id: str
+    slug: str
+    sku: str
+    units: int | None
+    opened_at_ms: int
+
+
+def restocks(slug: str, before: Mapping[str, Stock], after: Mapping[str, Stock]) -> tuple[Restock, ...]:
+    """The variants of product `slug` that became available between two states of its stock.
+
+    Units added to a variant that was still available are a restock too: whoever waited through
+    an earlier, smaller delivery is to hear of this one. A variant never seen before is not: nobody
+    can have waited for it. A repeat (the same event id) is nothing new.
+    """
+    return tuple(
+        Restock(stock.event_id, slug, sku, stock.units, stock.observed_at_ms)
+        for sku, stock in sorted(after.items())
+        if sku in before and _became_available(before[sku], stock)
+    )
+
+
+def _became_available(before: Stock, after: Stock) -> bool:
+    if after.event_id == before.event_id or not after.availability.can_buy:
+        return False
+    return not before.availability.can_buy or (after.units or 0) > (before.units or 0)

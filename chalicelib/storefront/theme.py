@@ -1,0 +1,74 @@
+"""The theme of a release: everything but the products that a page or a letter is made from.
+
+`spillway publish` writes it as one JSON object to the release bucket, so that the function which
+turns a page uses the very templates of the release that is live, and an edit needs no deployment.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """Who the shop is.
+
+    `base_url` has no trailing slash; `sender` is an RFC 5322 mailbox; `checkout_url` is where "buy"
+    leads, with `{sku}` in it.
+    """
+
+    name: str
+    tagline: str
+    base_url: str
+    currency: str
+    locale: str
+    sender: str
+    reply_to: str
+    checkout_url: str
+    postal_address: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A page that shows cards of products: the home page (path "/") or a category."""
+
+    path: str
+    template: str
+    title: str
+    description: str
+    slugs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """Templates by name ("product.html", "letters/confirm/body.txt"), assets by logical name
+    ("shop.css" -> "/assets/shop-3fa9.css"), and every listing of the shop."""
+
+    release: str
+    shop: Shop
+    templates: Mapping[str, str]
+    assets: Mapping[str, str]
+    listings: tuple[Listing, ...]
+
+    def listings_of(self, slug: str) -> tuple[Listing, ...]:
+        """The listings on which the product `slug` has a card."""
+        return tuple(listing for listing in self.listings if slug in listing.slugs)
+
+    def to_json(self) -> str:
+        """One JSON object; the same theme always gives the same text."""
+        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Theme":
+        """The theme of a text made by `to_json`."""
+        document = json.loads(text)
+        shop = document["shop"]
+        return cls(
+            release=document["release"],
+            shop=Shop(**{**shop, "postal_address": tuple(shop["postal_address"])}),
+            templates=document["templates"],
+            assets=document["assets"],
+            listings=tuple(
+                Listing(**{**listing, "slugs": tuple(listing["slugs"])}) for listing in document["listings"]
+            ),
+        )

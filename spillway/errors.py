@@ -1,0 +1,22 @@
+"""The two ways a command ends badly: the input was wrong (exit 2), or the work failed (exit 1)."""
+
+
+class SpillwayError(Exception):
+    """What went wrong, in a sentence for the person at the terminal, and the way out of it."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, way_out: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.way_out = way_out
+
+
+class BadInput(SpillwayError):
+    """A file, an option or a value the command cannot take. Nothing was written."""
+
+    exit_code = 2
+
+
+class WorkFailed(SpillwayError):
+    """The input was right, the work did not succeed."""

@@ -1,0 +1,45 @@
+"""Where things are: the tree of a shop, found from any folder inside it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from spillway.errors import BadInput
+
+MARKER = Path("site/site.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A checkout of a shop. Every path the operator's commands read or write starts here."""
+
+    root: Path
+
+    @classmethod
+    def find(cls, start: Path) -> "Project":
+        """The project that holds `start`.
+
+        Raises:
+            BadInput: neither `start` nor a folder above it has a site/site.toml.
+        """
+        for folder in (start, *start.parents):
+            if (folder / MARKER).is_file():
+                return cls(folder)
+        raise BadInput(
+            f"{start}: no {MARKER} here or in a folder above",
+            way_out="run spillway inside the shop's folder",
+        )
+
+    @property
+    def site(self) -> Path:
+        """What a merchant edits."""
+        return self.root / "site"
+
+    @property
+    def output(self) -> Path:
+        """What the commands make; may be deleted at any time."""
+        return self.root / "build"
+
+    @property
+    def state(self) -> Path:
+        """What the local cloud keeps between two starts."""
+        return self.root / ".spillway"
