@@ -1,0 +1,47 @@
+"""The emulator's own process, bound to the life of the command that started it.
+
+Started as `python -m spillway.cloud.child HOME` in a process group of its own. HOME is there for
+whoever reads the process list. Standard input is a pipe held by the parent: when the parent is gone,
+however it went, the pipe ends, and so do the emulator and the functions it runs.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+
+STOP_WITHIN_S = 10.0
+
+
+def main() -> None:
+    """Run the emulator until it is told to stop or its parent is gone."""
+    orphaned = threading.Event()
+    threading.Thread(target=_end_with_parent, args=(orphaned,), daemon=True).start()
+    sys.argv = ["ministack"]
+    from ministack.app import main as serve
+
+    try:
+        serve()
+    finally:
+        if orphaned.is_set():
+            _end_group()
+
+
+def _end_with_parent(orphaned: threading.Event) -> None:
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    orphaned.set()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(STOP_WITHIN_S)
+    _end_group()
+
+
+def _end_group() -> None:
+    # Functions in mid-call are our children. Only our own group: a person may have started us by hand.
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

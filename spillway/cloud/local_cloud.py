@@ -1,0 +1,183 @@
+"""The local cloud: an emulator of AWS as a child process that never outlives its command."""
+
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from spillway.cloud import checkpoints, leftover, ports
+from spillway.cloud.child import STOP_WITHIN_S
+from spillway.errors import BadInput, WorkFailed
+
+START_WITHIN_S = 60.0
+LOG_LINES_SHOWN = 15
+# Any key pair will do without IAM; with it, the emulator takes this one for the account's root.
+ACCESS_KEY = "test"
+
+
+@dataclass(frozen=True, slots=True)
+class CloudSettings:
+    """Where the local cloud keeps its state and answers, and whether it enforces IAM policies."""
+
+    home: Path
+    port: int
+    inbox_port: int
+    region: str = "us-east-1"
+    enforce_iam: bool = False
+
+    @property
+    def endpoint_url(self) -> str:
+        """Where every AWS call goes."""
+        return f"http://{ports.HOST}:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        """What the emulator and the functions say."""
+        return self.home / "cloud.log"
+
+    @property
+    def state(self) -> Path:
+        """What the emulator keeps between two starts, but for objects in S3."""
+        return self.home / "state"
+
+    def environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
+        """The emulator's environment. Nothing of the operator's own AWS account may reach it."""
+        kept = {name: value for name, value in inherited.items() if not name.startswith("AWS_")}
+        return kept | {
+            "AUTH": str(self.enforce_iam).lower(),
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            # Letters pass through the inbox, which keeps what the emulator drops: their headers.
+            "AWS_ENDPOINT_URL_SESV2": f"http://{ports.HOST}:{self.inbox_port}",
+            "BIND_HOST": ports.HOST,
+            "GATEWAY_PORT": str(self.port),
+            "IOT_MTLS_ENABLED": "0",
+            "MINISTACK_REGION": self.region,
+            "NO_PROXY": f"{ports.HOST},localhost",
+            "PERSIST_STATE": "1",
+            "PYTHONUNBUFFERED": "1",
+            "S3_DATA_DIR": str(self.home / "objects"),
+            "S3_PERSIST": "1",
+            "SFTP_ENABLED": "0",
+            "STATE_DIR": str(self.state),
+            "TMPDIR": str(self.home / "tmp"),
+        }
+
+
+@contextmanager
+def local_cloud(settings: CloudSettings) -> Iterator[None]:
+    """Run the local cloud for as long as the block lasts; its state is kept.
+
+    Raises:
+        BadInput: another demo runs in this folder, or the port is taken.
+        WorkFailed: the emulator did not come up.
+    """
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with _only_one(settings.home):
+        leftover.stop_leftover(settings.home, within_s=STOP_WITHIN_S)
+        ports.require_free(settings.port, "the local cloud")
+        checkpoints.rewind(settings.state)
+        _empty(settings.home / "tmp")
+        process = _start(settings)
+        try:
+            leftover.remember(settings.home, process.pid)
+            _await_health(settings, process)
+            yield
+        finally:
+            _stop(process)
+            leftover.forget(settings.home)
+
+
+def erase(home: Path) -> None:
+    """Forget all the local cloud knows.
+
+    Raises:
+        BadInput: a demo runs in this folder.
+    """
+    if not home.exists():
+        return
+    with _only_one(home):
+        leftover.stop_leftover(home, within_s=STOP_WITHIN_S)
+        for entry in home.iterdir():
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            elif entry.name != "lock":
+                entry.unlink()
+
+
+@contextmanager
+def _only_one(home: Path) -> Iterator[None]:
+    with (home / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BadInput(
+                "a demo of this shop is running already",
+                way_out="use it, or stop it with Ctrl-C in its terminal",
+            ) from error
+        yield
+
+
+def _empty(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+
+def _start(settings: CloudSettings) -> subprocess.Popen[bytes]:
+    with settings.log.open("wb") as log:
+        return subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
+            [sys.executable, "-m", "spillway.cloud.child", str(settings.home)],
+            env=settings.environment(os.environ),
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def _await_health(settings: CloudSettings, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_WITHIN_S
+    with httpx.Client(trust_env=False, timeout=2) as client:
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                raise _not_up(settings, f"the local cloud stopped by itself (status {process.returncode})")
+            try:
+                if client.get(f"{settings.endpoint_url}/_ministack/health").is_success:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.05)
+    raise _not_up(settings, f"the local cloud did not answer within {START_WITHIN_S:.0f} s")
+
+
+def _not_up(settings: CloudSettings, what: str) -> WorkFailed:
+    lines = settings.log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
+    shown = "\n".join(f"    {line}" for line in lines) or "    (its log is empty)"
+    return WorkFailed(f"{what}; its last words:\n{shown}", way_out=f"the whole log is {settings.log}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    # First the emulator alone, so that it can save its state; then whatever functions it leaves.
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    leftover.end_group(process.pid, signal.SIGKILL)
+    if process.stdin is not None:
+        process.stdin.close()
