@@ -14,8 +14,6 @@ from typing import Any
 Document = Mapping[str, Any]
 Headers = tuple[tuple[str, str], ...]
 
-# Headers go out on one line each: folding would turn a long link into an encoded word.
-WIRE = policy.SMTP.clone(max_line_length=None)
 PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 # What a raw letter says about itself in any case, so no header that a sender chose.
 STANDARD_HEADERS = frozenset({"from", "to", "cc", "bcc", "subject", "date", "message-id", "mime-version"})
@@ -38,7 +36,7 @@ class Letter:
         Raises:
             ValueError: a header holds a line break.
         """
-        message = EmailMessage(policy=WIRE)
+        message = EmailMessage(policy=policy.SMTP)
         message["From"] = self.sender
         message["To"] = self.recipient
         message["Subject"] = self.subject

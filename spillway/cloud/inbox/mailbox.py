@@ -11,6 +11,9 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
+# Headers go out on one line each: folding would turn a long link into an encoded word.
+WIRE = policy.SMTP.clone(max_line_length=None)
+
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
@@ -55,7 +58,7 @@ class Mailbox:
             self.folder.mkdir(parents=True, exist_ok=True)
             number = max(self._numbers(), default=0) + 1
             draft = self.folder / "draft"
-            draft.write_bytes(message.as_bytes())
+            draft.write_bytes(message.as_bytes(policy=WIRE))
             os.replace(draft, self.file(number))  # noqa: PTH105 - atomic, and it says so
         return number
 

@@ -1,0 +1,84 @@
+"""What a deployment would change, as values: read from CloudFormation, shown to a person."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.table import Table
+
+from spillway.errors import BadInput
+
+NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One resource that a deployment adds, modifies or removes. `replaced`: "yes", "no", "maybe"."""
+
+    action: str
+    logical_id: str
+    resource_type: str
+    replaced: str = "no"
+
+    @classmethod
+    def from_answer(cls, answer: Mapping[str, Any]) -> "Change":
+        """A change as DescribeChangeSet tells it."""
+        change = answer["ResourceChange"]
+        replacement = change.get("Replacement", "False")
+        return cls(
+            change["Action"],
+            change["LogicalResourceId"],
+            change["ResourceType"],
+            {"True": "yes", "Conditional": "maybe"}.get(replacement, "no"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSet:
+    """All that one deployment would do to a stack."""
+
+    id: str
+    stack_name: str
+    creates_stack: bool
+    changes: tuple[Change, ...]
+
+    def table(self) -> Table:
+        """The changes for a person, most drastic first."""
+        table = Table("Action", "Resource", "Type", "Replaced", box=None, pad_edge=False)
+        for change in sorted(self.changes, key=_drastic_first):
+            table.add_row(change.action, change.logical_id, change.resource_type, change.replaced)
+        return table
+
+
+def _drastic_first(change: Change) -> tuple[int, int, str]:
+    actions = ("Remove", "Modify", "Add")
+    rank = actions.index(change.action) if change.action in actions else len(actions)
+    return (("yes", "maybe", "no").index(change.replaced), rank, change.logical_id)
+
+
+def is_empty(status_reason: str) -> bool:
+    """Whether CloudFormation refused a change set only because there is nothing to change."""
+    return any(words in status_reason for words in NO_CHANGES)
+
+
+def parameters_for(
+    declared: Sequence[Mapping[str, Any]], given: Mapping[str, str], deployed: frozenset[str]
+) -> list[dict[str, Any]]:
+    """The parameters to send: those given, and for those the stack has already, what they are.
+
+    Raises:
+        BadInput: a given one is unknown, or one without a default is neither given nor deployed.
+    """
+    names = {parameter["ParameterKey"] for parameter in declared}
+    unknown = sorted(set(given) - names)
+    required = {parameter["ParameterKey"] for parameter in declared if "DefaultValue" not in parameter}
+    missing = sorted(required - set(given) - deployed)
+    if unknown or missing:
+        mistakes = [f"--param {name}: the template has no such parameter" for name in unknown]
+        mistakes += [f"--param {name}=VALUE: needed, since it has no default" for name in missing]
+        raise BadInput("\n  ".join(mistakes), way_out=f"it has: {', '.join(sorted(names))}")
+    sent: list[dict[str, Any]] = [
+        {"ParameterKey": name, "ParameterValue": value} for name, value in sorted(given.items())
+    ]
+    kept = (deployed & names) - set(given)
+    return sent + [{"ParameterKey": name, "UsePreviousValue": True} for name in sorted(kept)]

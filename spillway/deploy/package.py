@@ -1,0 +1,138 @@
+"""The package: what Lambda is to run, as a zip, and the template that says around what."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from spillway.errors import BadInput, WorkFailed
+from spillway.project import Project
+
+MERGE_TEMPLATE = Path(".chalice/resources.yaml")
+# All that can change the package, but for the tools that make it.
+INPUTS = ("app.py", "chalicelib", "vendor", "requirements.txt", ".chalice/config.json", str(MERGE_TEMPLATE))
+RECORD = "made-from.json"
+CHALICE = "import sys; from chalice.cli import main; sys.exit(main())"
+CODE_PLACEHOLDER = "./deployment.zip"
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A zip and its template, which still calls the zip by the name of a local file."""
+
+    archive: Path
+    template: Path
+
+    @property
+    def key(self) -> str:
+        """The zip's name in a bucket: that of its content, so the same code is never uploaded twice."""
+        return f"{hashlib.sha256(self.archive.read_bytes()).hexdigest()}.zip"
+
+    def template_for(self, bucket: str) -> str:
+        """The template with the code where CloudFormation will look for it."""
+        return self.template.read_text().replace(CODE_PLACEHOLDER, f"s3://{bucket}/{self.key}")
+
+
+def package(project: Project, stage_name: str, *, region: str = "us-east-1") -> Package:
+    """Make the package afresh. It needs a package index, and no account.
+
+    Raises:
+        BadInput: there is no application to package.
+        WorkFailed: Chalice could not make it; its own words are in the message.
+    """
+    _require_application(project)
+    folder = project.output / "package"
+    shutil.rmtree(folder, ignore_errors=True)
+    _run_chalice(project, folder, stage_name, region)
+    made = _made(folder)
+    if made is None:
+        raise WorkFailed(f"chalice said that it made a package, but {folder} holds none")
+    (folder / RECORD).write_text(json.dumps({"fingerprint": fingerprint(project, stage_name)}) + "\n")
+    return made
+
+
+def packaged(project: Project, stage_name: str, *, region: str = "us-east-1") -> Package:
+    """The package as it is, if it was made from just these files by just these tools; else a fresh one."""
+    folder = project.output / "package"
+    made = _made(folder)
+    try:
+        recorded = json.loads((folder / RECORD).read_text())["fingerprint"]
+    except (FileNotFoundError, ValueError, KeyError):
+        recorded = None
+    if made is not None and recorded == fingerprint(project, stage_name):
+        return made
+    return package(project, stage_name, region=region)
+
+
+def fingerprint(project: Project, stage_name: str) -> str:
+    """A digest of everything a package is made from."""
+    digest = hashlib.sha256()
+    for word in (stage_name, sys.version, version("chalice"), version("spillway")):
+        digest.update(f"{word}\0".encode())
+    for file in _input_files(project):
+        content = hashlib.sha256(file.read_bytes()).hexdigest()
+        digest.update(f"{file.relative_to(project.root)}\0{content}\0".encode())
+    return digest.hexdigest()
+
+
+def _input_files(project: Project) -> Iterator[Path]:
+    for name in INPUTS:
+        path = project.root / name
+        found = sorted(path.rglob("*")) if path.is_dir() else [path]
+        yield from (file for file in found if file.is_file() and "__pycache__" not in file.parts)
+
+
+def _made(folder: Path) -> Package | None:
+    archive = folder / "deployment.zip"
+    for template in (folder / "sam.yaml", folder / "sam.json"):
+        if archive.is_file() and template.is_file():
+            return Package(archive, template)
+    return None
+
+
+def _require_application(project: Project) -> None:
+    needed = ("app.py", ".chalice/config.json", str(MERGE_TEMPLATE))
+    missing = [name for name in needed if not (project.root / name).is_file()]
+    if missing:
+        raise BadInput(
+            f"{project.root}: no {', no '.join(missing)}: there is no application to package",
+            way_out="run spillway in a checkout of the whole project",
+        )
+
+
+def _run_chalice(project: Project, folder: Path, stage_name: str, region: str) -> None:
+    words = [sys.executable, "-c", CHALICE, "package", "--stage", stage_name]
+    words += ["--merge-template", str(MERGE_TEMPLATE), "--pkg-format", "cloudformation", str(folder)]
+    process = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
+        words,
+        cwd=project.root,
+        env=os.environ | {"AWS_DEFAULT_REGION": region, "PYTHONDONTWRITEBYTECODE": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        said, _ = process.communicate()
+    except BaseException:
+        # Chalice starts pip: an interrupted run must not leave it behind.
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    if process.returncode != 0:
+        raise WorkFailed(
+            f"chalice could not make the package:\n{_indented(said)}",
+            way_out="if it could not install something: a package index must be reachable",
+        )
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.strip().splitlines())

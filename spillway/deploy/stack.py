@@ -1,0 +1,164 @@
+"""Deploying: a change set is made, shown, executed and waited for. The same on a laptop and on AWS."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from spillway.deploy.artefacts import upload
+from spillway.deploy.change_set import Change, ChangeSet, is_empty, parameters_for
+from spillway.deploy.package import Package
+from spillway.deploy.stage import Stage
+from spillway.errors import WorkFailed
+
+if TYPE_CHECKING:
+    from types_boto3_cloudformation import CloudFormationClient
+
+# A first distribution takes CloudFront some minutes.
+DEPLOY_WITHIN_S = 45 * 60
+DESCRIBE_WITHIN_S = 5 * 60
+# A stack that was never made, or whose change set was never executed.
+NOT_YET = frozenset({"", "REVIEW_IN_PROGRESS"})
+DONE = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"})
+NO_REASON = "CloudFormation gave no reason"
+
+
+def deploy(
+    stage: Stage, package: Package, given: Mapping[str, str], approve: Callable[[ChangeSet], bool]
+) -> bool:
+    """Bring the stage's stack to `package`. True when that changed it or there was nothing to change.
+
+    Nothing is executed unless `approve` says so of the change set.
+
+    Raises:
+        BadInput: the parameters do not fit the template.
+        WorkFailed: CloudFormation failed; the message holds the reasons it gave.
+    """
+    template_url = upload(stage, package)
+    deployment = _Deployment(stage)
+    change_set = deployment.describe(template_url, given)
+    if change_set is None:
+        return True
+    if not approve(change_set):
+        deployment.discard(change_set)
+        return False
+    deployment.execute(change_set)
+    return True
+
+
+class _Deployment:
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.cloudformation: CloudFormationClient = stage.client("cloudformation")
+
+    def describe(self, template_url: str, given: Mapping[str, str]) -> ChangeSet | None:
+        """The changes that executing would bring; None when there are none."""
+        stack = self._stack()
+        status = stack.get("StackStatus", "")
+        if status == "ROLLBACK_COMPLETE":
+            raise WorkFailed(
+                f"stack {self.stage.stack_name}: its first deployment failed, and it cannot be updated",
+                way_out=f"delete it: aws cloudformation delete-stack --stack-name {self.stage.stack_name}",
+            )
+        creates = status in NOT_YET
+        deployed = () if creates else stack.get("Parameters", ())
+        declared = self.cloudformation.get_template_summary(TemplateURL=template_url)["Parameters"]
+        known = frozenset(parameter["ParameterKey"] for parameter in deployed)
+        change_set_id = self.cloudformation.create_change_set(
+            StackName=self.stage.stack_name,
+            ChangeSetName=f"spillway-{uuid.uuid4().hex}",
+            ChangeSetType="CREATE" if creates else "UPDATE",
+            TemplateURL=template_url,
+            Parameters=parameters_for(declared, given, known),  # type: ignore[arg-type]
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
+        )["Id"]
+        return self._described(change_set_id, creates=creates)
+
+    def execute(self, change_set: ChangeSet) -> None:
+        """Carry the change set out, and wait for the end of it."""
+        seen = self._newest_event()
+        self.cloudformation.execute_change_set(ChangeSetName=change_set.id)
+        status = self._await_end()
+        if status not in DONE:
+            reasons = "\n".join(f"    {reason}" for reason in failures(self._events(), after=seen))
+            raise WorkFailed(f"stack {self.stage.stack_name} ended as {status}:\n{reasons}")
+
+    def discard(self, change_set: ChangeSet) -> None:
+        """Forget a change set, and the empty stack that was to hold it."""
+        self.cloudformation.delete_change_set(ChangeSetName=change_set.id)
+        if change_set.creates_stack:
+            self.cloudformation.delete_stack(StackName=self.stage.stack_name)
+
+    def _described(self, change_set_id: str, *, creates: bool) -> ChangeSet | None:
+        deadline = time.monotonic() + DESCRIBE_WITHIN_S
+        while True:
+            answer: Any = self.cloudformation.describe_change_set(ChangeSetName=change_set_id)
+            if answer["Status"] not in {"CREATE_PENDING", "CREATE_IN_PROGRESS"}:
+                break
+            self._pause(deadline, "describe the changes")
+        if answer["Status"] == "FAILED":
+            self.cloudformation.delete_change_set(ChangeSetName=change_set_id)
+            if is_empty(answer.get("StatusReason", "")):
+                return None
+            raise WorkFailed(f"stack {self.stage.stack_name}: {answer.get('StatusReason', NO_REASON)}")
+        changes = list(answer["Changes"])
+        while answer.get("NextToken"):
+            answer = self.cloudformation.describe_change_set(
+                ChangeSetName=change_set_id, NextToken=answer["NextToken"]
+            )
+            changes += answer["Changes"]
+        found = tuple(Change.from_answer(change) for change in changes)
+        return ChangeSet(change_set_id, self.stage.stack_name, creates, found)
+
+    def _stack(self) -> Any:
+        try:
+            return self.cloudformation.describe_stacks(StackName=self.stage.stack_name)["Stacks"][0]
+        except ClientError as error:
+            if "does not exist" in str(error):
+                return {}
+            raise
+
+    def _await_end(self) -> str:
+        deadline = time.monotonic() + DEPLOY_WITHIN_S
+        while True:
+            status = str(self._stack().get("StackStatus", "DELETE_COMPLETE"))
+            if status in DONE or not status.endswith("_IN_PROGRESS"):
+                return status
+            self._pause(deadline, "deploy")
+
+    def _newest_event(self) -> str:
+        try:
+            return next((event["EventId"] for event in self._events()), "")
+        except ClientError:  # there is no stack yet
+            return ""
+
+    def _events(self) -> Iterator[Mapping[str, Any]]:
+        """What happened to the stack, newest first."""
+        pages = self.cloudformation.get_paginator("describe_stack_events")
+        for page in pages.paginate(StackName=self.stage.stack_name):
+            yield from page["StackEvents"]
+
+    def _pause(self, deadline: float, what: str) -> None:
+        if time.monotonic() > deadline:
+            raise WorkFailed(f"stack {self.stage.stack_name}: CloudFormation took too long to {what}")
+        time.sleep(self.stage.poll_s)
+
+
+def failures(events: Iterable[Mapping[str, Any]], *, after: str) -> list[str]:
+    """Why resources failed since the event `after`, first cause first; `events` are newest first."""
+    fresh = takewhile(lambda event: event["EventId"] != after, events)
+    failed = [
+        (event, event.get("ResourceStatusReason", NO_REASON))
+        for event in fresh
+        if event["ResourceStatus"].endswith("_FAILED")
+    ]
+    # What was only stopped because something else failed explains nothing.
+    reasons = [
+        f"{event['LogicalResourceId']} ({event['ResourceType']}): {reason}"
+        for event, reason in reversed(failed)
+        if "cancelled" not in reason
+    ]
+    return reasons or [NO_REASON]

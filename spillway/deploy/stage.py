@@ -1,0 +1,102 @@
+"""A stage: one deployed shop, on AWS or on the local cloud, and how to talk to it."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from spillway.cloud import ports
+from spillway.cloud.local_cloud import ACCESS_KEY
+from spillway.cloud.record import CloudRecord
+from spillway.errors import BadInput
+from spillway.project import Project
+
+LOCAL = "local"
+NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where a shop is deployed. Only the session and the endpoint tell a laptop from AWS."""
+
+    name: str
+    region: str
+    session: boto3.Session = field(repr=False, compare=False)
+    endpoint_url: str | None = None
+
+    @property
+    def stack_name(self) -> str:
+        """The CloudFormation stack of this stage."""
+        return f"spillway-{self.name}"
+
+    @property
+    def poll_s(self) -> float:
+        """How long to wait between two questions about work in progress."""
+        return 0.2 if self.endpoint_url else 3.0
+
+    def client(self, service: str) -> Any:
+        """A boto3 client; annotate the variable with its type from types-boto3."""
+        # The stubs know each service by a literal name of its own.
+        return self.session.client(service, endpoint_url=self.endpoint_url)  # type: ignore[call-overload]
+
+    def outputs(self) -> dict[str, str]:
+        """What the stack says about itself: names of tables, buckets, the distribution.
+
+        Raises:
+            BadInput: nothing is deployed as this stage.
+        """
+        try:
+            stacks = self.client("cloudformation").describe_stacks(StackName=self.stack_name)["Stacks"]
+        except ClientError as error:
+            if "does not exist" not in str(error):
+                raise
+            stacks = []
+        if not stacks or "Outputs" not in stacks[0]:
+            raise BadInput(
+                f"stage {self.name}: nothing is deployed in {self.region}",
+                way_out=f"deploy it with spillway deploy --stage {self.name}",
+            )
+        return {output["OutputKey"]: output["OutputValue"] for output in stacks[0]["Outputs"]}
+
+
+def local_stage(endpoint_url: str, region: str) -> Stage:
+    """The stage on a local cloud."""
+    session = boto3.Session(
+        aws_access_key_id=ACCESS_KEY, aws_secret_access_key=ACCESS_KEY, region_name=region
+    )
+    return Stage(LOCAL, region, session, endpoint_url)
+
+
+def stage_named(project: Project, name: str) -> Stage:
+    """The stage of that name: `local` is what the running demo serves, any other one is on AWS.
+
+    Raises:
+        BadInput: the name cannot be one, no demo runs, or AWS knows neither who we are nor where.
+    """
+    if not NAME.fullmatch(name):
+        raise BadInput(
+            f"--stage {name!r}: not a name for a stage",
+            way_out="use up to 31 lower-case letters, digits and hyphens, a letter first",
+        )
+    return _running_local_stage(project) if name == LOCAL else _aws_stage(name)
+
+
+def _running_local_stage(project: Project) -> Stage:
+    record = CloudRecord.read(project.state / "local")
+    if record is None or not ports.answers(record.port):
+        raise BadInput("the local cloud is not running", way_out="start it with make demo")
+    return local_stage(record.endpoint_url, record.region)
+
+
+def _aws_stage(name: str) -> Stage:
+    session = boto3.Session()
+    if session.get_credentials() is None:
+        raise BadInput(
+            f"stage {name}: no AWS credentials",
+            way_out="sign in with the AWS CLI, or set AWS_PROFILE; --stage local needs none",
+        )
+    if session.region_name is None:
+        raise BadInput(f"stage {name}: no AWS region", way_out="set AWS_REGION, or the profile's region")
+    return Stage(name, session.region_name, session)
