@@ -27,6 +27,15 @@ class Picture:
     sources: tuple[PictureSource, ...] = ()
     options: tuple[tuple[str, str], ...] = ()
 
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "Picture":
+        """The picture of a document made by `dataclasses.asdict`, after a round through JSON."""
+        sources = tuple(
+            PictureSource(source["media_type"], tuple((url, width) for url, width in source["candidates"]))
+            for source in document["sources"]
+        )
+        return cls(**{**document, "sources": sources, "options": _pairs(document["options"])})
+
 
 @dataclass(frozen=True, slots=True)
 class Variant:
@@ -78,6 +87,13 @@ class Product:
                 return variant
         raise KeyError(sku)
 
+    def picture_of(self, variant: Variant) -> Picture | None:
+        """The first picture that shows what sets `variant` apart, or else the first there is."""
+        for picture in self.pictures:
+            if picture.options and set(picture.options) <= set(variant.options):
+                return picture
+        return self.pictures[0] if self.pictures else None
+
     def to_document(self) -> dict[str, Any]:
         """A JSON-ready document; `from_document` gives the same product back."""
         return asdict(self)
@@ -88,7 +104,7 @@ class Product:
         return cls(
             **{
                 **document,
-                "pictures": tuple(_picture(picture) for picture in document["pictures"]),
+                "pictures": tuple(Picture.from_document(picture) for picture in document["pictures"]),
                 "variants": tuple(
                     Variant(**{**variant, "options": _pairs(variant["options"])})
                     for variant in document["variants"]
@@ -97,14 +113,6 @@ class Product:
                 "tags": tuple(document["tags"]),
             }
         )
-
-
-def _picture(document: Mapping[str, Any]) -> Picture:
-    sources = tuple(
-        PictureSource(source["media_type"], tuple((url, width) for url, width in source["candidates"]))
-        for source in document["sources"]
-    )
-    return Picture(**{**document, "sources": sources, "options": _pairs(document["options"])})
 
 
 def _pairs(rows: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:

@@ -7,6 +7,10 @@ turns a page uses the very templates of the release that is live, and an edit ne
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
+
+from chalicelib.domain.product import Picture
+from chalicelib.storefront.money import MoneyFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,25 +34,51 @@ class Shop:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A page that shows cards of products: the home page (path "/") or a category."""
+    """A page that shows cards of products: the home page (path "/") or a category.
+
+    `picture` stands for the whole page: the home page's opening picture, a category's cover.
+    """
 
     path: str
     template: str
     title: str
     description: str
     slugs: tuple[str, ...]
+    picture: Picture | None = None
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "Listing":
+        """The listing of a document made by `dataclasses.asdict`, after a round through JSON."""
+        picture = document["picture"]
+        return cls(
+            **{
+                **document,
+                "slugs": tuple(document["slugs"]),
+                "picture": Picture.from_document(picture) if picture else None,
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One line of the footer."""
+
+    title: str
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
 class Theme:
     """Templates by name ("product.html", "letters/confirm/body.txt"), assets by logical name
-    ("shop.css" -> "/assets/shop-3fa9.css"), and every listing of the shop."""
+    ("shop.css" -> "/assets/shop-3fa9.css"), how money is written, every listing, the footer's links."""
 
     release: str
     shop: Shop
     templates: Mapping[str, str]
     assets: Mapping[str, str]
     listings: tuple[Listing, ...]
+    money: MoneyFormat
+    navigation: tuple[Link, ...] = ()
 
     def listings_of(self, slug: str) -> tuple[Listing, ...]:
         """The listings on which the product `slug` has a card."""
@@ -68,7 +98,7 @@ class Theme:
             shop=Shop(**{**shop, "postal_address": tuple(shop["postal_address"])}),
             templates=document["templates"],
             assets=document["assets"],
-            listings=tuple(
-                Listing(**{**listing, "slugs": tuple(listing["slugs"])}) for listing in document["listings"]
-            ),
+            listings=tuple(Listing.from_document(listing) for listing in document["listings"]),
+            money=MoneyFormat.from_document(document["money"]),
+            navigation=tuple(Link(**link) for link in document["navigation"]),
         )

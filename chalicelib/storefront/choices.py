@@ -1,0 +1,86 @@
+"""What a shopper can choose on a product page: what may be bought now, and what may be waited for."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from chalicelib.domain.product import Product, Variant
+from chalicelib.domain.stock import Availability, Stock
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A variant as one chip of its group: "M" under "Moss"."""
+
+    variant: Variant
+    label: str
+    availability: Availability
+
+    @property
+    def can_buy(self) -> bool:
+        return self.availability.can_buy
+
+    @property
+    def can_wait(self) -> bool:
+        """A discontinued variant never comes back: nobody is asked to wait for it."""
+        return not self.can_buy and self.availability is not Availability.DISCONTINUED
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceGroup:
+    """The chips under one heading: the sizes of one colour, or all there is."""
+
+    name: str
+    choices: tuple[Choice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """Every choice of one product, in catalogue order."""
+
+    groups: tuple[ChoiceGroup, ...]
+
+    def __iter__(self) -> Iterator[Choice]:
+        return (choice for group in self.groups for choice in group.choices)
+
+    @property
+    def to_buy(self) -> tuple[Choice, ...]:
+        return tuple(choice for choice in self if choice.can_buy)
+
+    @property
+    def to_wait_for(self) -> tuple[Choice, ...]:
+        return tuple(choice for choice in self if choice.can_wait)
+
+    @property
+    def badge(self) -> Availability | None:
+        """The one word a card says about the whole product; None when it can simply be bought."""
+        found = {choice.availability for choice in self}
+        for availability in (Availability.IN_STOCK, Availability.BACK_ORDER, Availability.PRE_ORDER):
+            if availability in found:
+                return availability if availability is Availability.PRE_ORDER else None
+        return Availability.OUT_OF_STOCK if Availability.OUT_OF_STOCK in found else Availability.DISCONTINUED
+
+
+def availability_of(variant: Variant, stock: Mapping[str, Stock]) -> Availability:
+    """What is known of a variant. One that nobody has counted is not promised to anybody."""
+    known = stock.get(variant.sku)
+    return known.availability if known else Availability.OUT_OF_STOCK
+
+
+def choices_of(product: Product, stock: Mapping[str, Stock]) -> Choices:
+    """The product's variants, grouped by their first option when they have more than one."""
+    groups: dict[str, list[Choice]] = {}
+    for variant in product.variants:
+        name, label = _place_of(product, variant)
+        groups.setdefault(name, []).append(Choice(variant, label, availability_of(variant, stock)))
+    return Choices(tuple(ChoiceGroup(name, tuple(choices)) for name, choices in groups.items()))
+
+
+def _place_of(product: Product, variant: Variant) -> tuple[str, str]:
+    match variant.options:
+        case ():
+            return "", product.title
+        case ((name, value),):
+            return name, value
+        case ((_, first), *others):
+            return first, ", ".join(value for _, value in others)
+    raise AssertionError(variant.options)

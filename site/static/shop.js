@@ -1,0 +1,71 @@
+// The waitlist form answers in place. Without this script, or when it fails, the form works by itself.
+(() => {
+  const form = document.getElementById("waitlist");
+  if (!form) return;
+  const status = form.querySelector("[role=status]");
+  const button = form.querySelector("button");
+
+  const say = (text, bad) => {
+    status.textContent = text;
+    status.classList.toggle("error", Boolean(bad));
+  };
+
+  const explain = (problem) => {
+    const rest = [];
+    let first;
+    for (const { field, detail } of problem.errors || []) {
+      const place = document.getElementById(`waitlist-${field}-error`);
+      const input = form.elements[field];
+      const control = input && (input.type ? input : input[0]);
+      if (!place) { rest.push(detail); continue; }
+      place.textContent = detail;
+      control?.setAttribute("aria-invalid", "true");
+      first ||= control;
+    }
+    say(rest.join(" ") || (first ? "" : problem.detail || problem.title), true);
+    first?.focus();
+  };
+
+  const clear = () => {
+    say("");
+    for (const place of form.querySelectorAll("[id$=-error]")) place.textContent = "";
+    for (const control of form.querySelectorAll("[aria-invalid]")) control.removeAttribute("aria-invalid");
+  };
+
+  // "Sold out" beside a size leads to its box below: tick it on the way.
+  document.addEventListener("click", (event) => {
+    const id = event.target.closest("a.gone")?.hash.slice(1);
+    const box = id && document.getElementById(id);
+    if (box?.type === "checkbox") box.checked = true;
+  });
+
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    clear();
+    if (form.querySelector("[type=checkbox]") && !form.querySelector(":checked")) {
+      return explain({ errors: [{ field: "sku", detail: "Choose at least one." }] });
+    }
+    button.disabled = true;
+    say("Sending…");
+    try {
+      const answer = await fetch(form.action, {
+        method: "POST",
+        headers: { Accept: "application/json" },
+        body: new URLSearchParams(new FormData(form)),
+      });
+      if (answer.ok) {
+        form.querySelector(".fields").hidden = true;
+        say("Now check your inbox: you are on the list once you press the link in our letter.");
+        status.focus();
+      } else if (answer.status >= 500 || answer.status === 429) {
+        say("Many people are asking at this moment. Please try again in a minute.", true);
+      } else {
+        explain(await answer.json());
+      }
+    } catch {
+      form.submit();
+    } finally {
+      button.disabled = false;
+    }
+  });
+})();
