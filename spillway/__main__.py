@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from spillway.commands.build import build_command
 from spillway.errors import SpillwayError
 from spillway.project import Project
 
@@ -17,6 +18,9 @@ def cli(context: click.Context) -> None:
     """A static storefront and a waitlist that survive a flood of visitors."""
     if context.obj is None:
         context.obj = Project.find(Path.cwd())
+
+
+cli.add_command(build_command)
 
 
 def main() -> None:

@@ -1,0 +1,57 @@
+"""A merchant's Markdown as markup that a page may hold: no raw HTML, no scripts, no outside pictures."""
+
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+import nh3
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+_TAGS = {
+    *("p", "br", "hr", "ul", "ol", "li", "strong", "em", "s", "a", "blockquote", "code", "pre"),
+    *("h2", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"),
+}
+_LINK_EXPECTED = "a link to https://, mailto: or a path of this shop"
+
+
+def to_html(text: str, *, heading_level_min: int, refuse: Callable[[int, str, str], None]) -> str:
+    """The sanitised markup of `text`, its headings no higher than `heading_level_min`.
+
+    What cannot be taken is told to `refuse` as (line within the text, value, expected).
+    """
+    markdown = MarkdownIt("js-default")
+    # Every link is let through here and judged below, so that a bad one is a mistake with a line and
+    # not a text that quietly lost its link.
+    markdown.validateLink = lambda url: True  # type: ignore[method-assign]
+    tokens = markdown.parse(text)
+    for token in tokens:
+        if token.type in {"heading_open", "heading_close"}:
+            token.tag = f"h{max(int(token.tag[1]), heading_level_min)}"
+    for line, token in _inline(tokens):
+        if token.type == "image":
+            refuse(line, str(token.attrs.get("src")), "text only: pictures have their own field")
+        elif token.type == "link_open" and not _safe_link(str(token.attrs.get("href"))):
+            refuse(line, str(token.attrs.get("href")), _LINK_EXPECTED)
+    return nh3.clean(
+        markdown.renderer.render(tokens, markdown.options, {}),
+        tags=_TAGS,
+        attributes={"a": {"href"}},
+        url_schemes={"https", "mailto"},
+        link_rel=None,
+    )
+
+
+def _inline(tokens: list[Token]) -> Iterator[tuple[int, Token]]:
+    for token in tokens:
+        for child in token.children or ():
+            yield (token.map[0] + 1 if token.map else 1), child
+
+
+def _safe_link(url: str) -> bool:
+    try:
+        address = urlsplit(url)
+    except ValueError:
+        return False
+    if address.scheme:
+        return address.scheme in {"https", "mailto"}
+    return not address.netloc and url.startswith(("/", "#")) and not url.startswith("//") and "\\" not in url

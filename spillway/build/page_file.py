@@ -1,0 +1,40 @@
+"""site/pages/*.md: a page of words, with its title and description between lines of +++."""
+
+import re
+
+from spillway.build.catalogue import ContentPage
+from spillway.build.markdown import to_html
+from spillway.build.mistakes import Mistake
+from spillway.build.toml_table import TomlTable
+
+_FRONT_MATTER = re.compile(r"\A\+\+\+[ \t]*\n(.*?\n)\+\+\+[ \t]*(?:\n|\Z)", re.DOTALL)
+_TITLE_LENGTH_MAX = 120
+_DESCRIPTION_LENGTH_MAX = 300
+
+
+def read_page(text: str | None, *, slug: str, file: str, mistakes: list[Mistake]) -> ContentPage | None:
+    """The page of a file's text; None when there is no reading it. Mistakes are added to `mistakes`."""
+    if text is None:
+        return None
+    text = text.replace("\r\n", "\n")
+    front = _FRONT_MATTER.match(text)
+    if not front:
+        first_line = text.partition("\n")[0]
+        mistakes.append(Mistake(file, 1, "front matter", first_line, "TOML between two lines of +++"))
+        return None
+    table = TomlTable.parse(front[1], file=file, mistakes=mistakes, first_line=2)
+    if table is None:
+        return None
+    lines_before = text[: front.end()].count("\n")
+
+    def refuse(line: int, value: str, expected: str) -> None:
+        mistakes.append(Mistake(file, lines_before + line, "text", value, expected))
+
+    page = ContentPage(
+        slug=slug,
+        title=table.text("title", length_max=_TITLE_LENGTH_MAX),
+        description=table.text("description", length_max=_DESCRIPTION_LENGTH_MAX),
+        body_html=to_html(text[front.end() :], heading_level_min=2, refuse=refuse),
+    )
+    table.done()
+    return page

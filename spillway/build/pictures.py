@@ -1,0 +1,165 @@
+"""Pictures: from a merchant's master files to the few encodings and widths that pages ask for."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from io import BytesIO
+from pathlib import Path
+
+import PIL
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+_FORMATS = ("WEBP", "JPEG", "PNG", "AVIF")
+_MASTER_PIXELS_MAX = 40_000_000
+_MASTER_SIZE_BYTES_MAX = 40_000_000
+_MASTER_WIDTH_PIXELS_MIN = 320
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """One way to write a picture, and the widths worth having: none is made wider than its master."""
+
+    suffix: str
+    media_type: str
+    widths_pixels: tuple[int, ...]
+    options: tuple[tuple[str, int | bool | str], ...]
+
+
+# Best first, as a browser chooses. Nearly every browser takes AVIF; the JPEG is for the rest, for
+# letters and for previews in other people's apps. One thread each: the pictures themselves run in parallel.
+ENCODINGS = (
+    Encoding(
+        "avif", "image/avif", (320, 640, 960, 1600), (("quality", 58), ("speed", 8), ("max_threads", 1))
+    ),
+    Encoding("webp", "image/webp", (320, 640, 960), (("quality", 74), ("method", 3))),
+    Encoding("jpg", "image/jpeg", (960,), (("quality", 78), ("optimize", True), ("progressive", True))),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rendition:
+    """One file made from a master. `name` changes whenever its bytes do."""
+
+    name: str
+    media_type: str
+    width: int
+    height: int
+    file: Path
+
+
+def picture_problem(folder: Path, name: str) -> str | None:
+    """What was expected instead of the file `name`; None when it can be shown."""
+    file = folder / name
+    if Path(name).name != name or name.startswith(".") or not file.is_file():
+        return "the name of a file in site/pictures"
+    if file.stat().st_size > _MASTER_SIZE_BYTES_MAX:
+        return f"a file of at most {_MASTER_SIZE_BYTES_MAX} bytes"
+    try:
+        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
+            image = Image.open(file, formats=_FORMATS)
+        with image:
+            width, height = image.size
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError):
+        return f"a picture: {', '.join(_FORMATS)}"
+    return _size_problem(width, height)
+
+
+def _size_problem(width: int, height: int) -> str | None:
+    if width * height > _MASTER_PIXELS_MAX:
+        return f"at most {_MASTER_PIXELS_MAX} pixels, not {width} x {height}"
+    if width < _MASTER_WIDTH_PIXELS_MIN:
+        return f"at least {_MASTER_WIDTH_PIXELS_MIN} pixels wide, not {width}"
+    return None
+
+
+class Darkroom:
+    """Develops masters, and keeps what it made by content: the same master is developed once."""
+
+    def __init__(self, cache: Path) -> None:
+        recipe = json.dumps([PIL.__version__, [asdict(encoding) for encoding in ENCODINGS]])
+        self._shelf = cache / "pictures" / hashlib.sha256(recipe.encode()).hexdigest()[:16]
+
+    def develop(self, masters: Iterable[Path]) -> Mapping[Path, tuple[Rendition, ...]]:
+        """The renditions of every master, best encoding first and narrowest first within it.
+
+        Raises:
+            OSError: a master cannot be decoded.
+        """
+        distinct = sorted(set(masters))
+        # Pillow lets go of the interpreter while it decodes, scales and encodes: threads do.
+        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+            return dict(zip(distinct, pool.map(self._developed, distinct), strict=True))
+
+    def _developed(self, master: Path) -> tuple[Rendition, ...]:
+        folder = self._shelf / hashlib.sha256(master.read_bytes()).hexdigest()[:32]
+        if not folder.is_dir():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            # Made beside and renamed: a folder that is there is complete.
+            unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix="unfinished-"))
+            try:
+                _develop(master, unfinished)
+                unfinished.rename(folder)
+            except OSError:
+                if not folder.is_dir():  # if it is, another build was faster, and made the same
+                    raise
+            finally:
+                shutil.rmtree(unfinished, ignore_errors=True)
+        return tuple(
+            _rendition(master, folder, row) for row in json.loads((folder / "made.json").read_text())
+        )
+
+
+def _rendition(master: Path, folder: Path, row: Mapping[str, str | int]) -> Rendition:
+    file = folder / str(row["file"])
+    name = f"{master.stem}-{row['width']}-{row['digest']}{file.suffix}"
+    return Rendition(name, str(row["media_type"]), int(row["width"]), int(row["height"]), file)
+
+
+def _develop(master: Path, folder: Path) -> None:
+    with Image.open(master, formats=_FORMATS) as opened:
+        image = _flat(opened)
+    made = []
+    scaled: dict[int, Image.Image] = {}
+    for encoding in ENCODINGS:
+        for width in sorted({min(width, image.width) for width in encoding.widths_pixels}):
+            height = round(image.height * width / image.width)
+            if width not in scaled:
+                scaled[width] = image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+            written = BytesIO()
+            scaled[width].save(written, encoding.media_type.removeprefix("image/"), **dict(encoding.options))
+            file = f"{width}.{encoding.suffix}"
+            (folder / file).write_bytes(written.getvalue())
+            digest = hashlib.sha256(written.getvalue()).hexdigest()[:10]
+            made.append(
+                {
+                    "file": file,
+                    "media_type": encoding.media_type,
+                    "width": width,
+                    "height": height,
+                    "digest": digest,
+                }
+            )
+    (folder / "made.json").write_text(json.dumps(made))
+
+
+def _flat(opened: Image.Image) -> Image.Image:
+    """Upright, sRGB, on white where it was transparent, and without a word about who took it where."""
+    image = ImageOps.exif_transpose(opened)
+    profile = image.info.get("icc_profile")
+    if image.mode in {"RGBA", "LA", "PA", "P"}:
+        layered = image.convert("RGBA")
+        image = Image.new("RGBA", layered.size, "white")
+        image.alpha_composite(layered)
+    image = image.convert("RGB")
+    if profile:
+        source = ImageCms.ImageCmsProfile(BytesIO(profile))
+        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"))
+        image = converted or image
+    image.info = {}
+    return image

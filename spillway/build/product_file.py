@@ -1,0 +1,145 @@
+"""site/products/SLUG.toml: one product, its pictures, and its variants with the stock they start with."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from chalicelib.domain.product import Product, Variant
+from chalicelib.domain.stock import Availability, Stock
+from spillway.build.catalogue import CatalogueProduct, Shot, Storefront
+from spillway.build.markdown import to_html
+from spillway.build.mistakes import Mistake
+from spillway.build.money_format import minor_units
+from spillway.build.pictures import picture_problem
+from spillway.build.toml_table import TomlTable
+
+# Stock that a catalogue states was never observed: any event is newer.
+INITIAL_EVENT_ID = "catalogue"
+INITIAL_OBSERVED_AT_MS = 0
+
+_SKU = re.compile(r"[A-Z0-9]+(-[A-Z0-9]+)*", re.ASCII)
+_SKU_LENGTH_MAX = 40
+_TITLE_LENGTH_MAX = 120
+_SUMMARY_LENGTH_MAX = 160
+_DESCRIPTION_LENGTH_MAX = 20_000
+_ALT_LENGTH_MAX = 250
+_OPTION_LENGTH_MAX = 40
+_DETAIL_LENGTH_MAX = 300
+_UNITS_MAX = 1_000_000
+_PICTURES_MAX = 12
+_VARIANTS_MAX = 100
+
+
+class ProductFiles:
+    """Reads product files one after another, and knows the SKUs of those read before."""
+
+    def __init__(self, storefront: Storefront | None, *, pictures: Path, mistakes: list[Mistake]) -> None:
+        self._storefront = storefront
+        self._fraction_digits = storefront.money.fraction_digits if storefront else 2
+        self._pictures = pictures
+        self._mistakes = mistakes
+        self._file_of_sku: dict[str, str] = {}
+
+    def read(self, text: str | None, *, slug: str, file: str) -> CatalogueProduct | None:
+        """The product of a file's text; None when there is no reading it. Mistakes are noted."""
+        table = TomlTable.parse(text, file=file, mistakes=self._mistakes) if text is not None else None
+        if table is None:
+            return None
+        price_minor = self._price(table, table.value("price"))
+        shots = tuple(self._shots(table))
+        variants, stock = self._variants(table, price_minor, file)
+        product = Product(
+            slug=slug,
+            title=table.text("title", length_max=_TITLE_LENGTH_MAX),
+            summary=table.text("summary", length_max=_SUMMARY_LENGTH_MAX),
+            description_html=_description(table),
+            category=self._category(table),
+            pictures=(),
+            variants=variants,
+            details=table.pairs("details", length_max=_DETAIL_LENGTH_MAX, count_max=20),
+            tags=table.texts("tags", length_max=_OPTION_LENGTH_MAX, count_max=20, optional=True),
+            released_on=table.day("released_on"),
+        )
+        table.done()
+        return CatalogueProduct(product, shots, stock)
+
+    def _category(self, table: TomlTable) -> str:
+        slug = table.text("category", length_max=_TITLE_LENGTH_MAX)
+        if slug and self._storefront:
+            known = [category.slug for category in self._storefront.categories]
+            if slug not in known:
+                table.wrong("category", slug, f"one of {', '.join(known)}")
+        return slug
+
+    def _price(self, table: TomlTable, price: Any) -> int:
+        try:
+            price_minor = minor_units(price, fraction_digits=self._fraction_digits)
+        except ValueError:
+            example = "148" + (f".{'0' * self._fraction_digits}" if self._fraction_digits else "")
+            table.wrong("price", price, f'a decimal number in quotes, above 0: "{example}"')
+            return 1
+        return price_minor
+
+    def _shots(self, table: TomlTable) -> list[Shot]:
+        shots = []
+        for row in table.tables("pictures", count_max=_PICTURES_MAX, optional=True):
+            file = row.text("file", length_max=_TITLE_LENGTH_MAX)
+            if file and (problem := picture_problem(self._pictures, file)):
+                row.wrong("file", file, problem)
+            alt = row.text("alt", length_max=_ALT_LENGTH_MAX)
+            shots.append(
+                Shot(self._pictures / file, alt, row.options("options", length_max=_OPTION_LENGTH_MAX))
+            )
+            row.done()
+        return shots
+
+    def _variants(
+        self, table: TomlTable, price_minor: int, file: str
+    ) -> tuple[tuple[Variant, ...], dict[str, Stock]]:
+        variants: list[Variant] = []
+        stock: dict[str, Stock] = {}
+        for row in table.tables("variants", count_max=_VARIANTS_MAX):
+            sku = self._sku(row, file)
+            options = row.options("options", length_max=_OPTION_LENGTH_MAX)
+            if variants and [name for name, _ in options] != [name for name, _ in variants[0].options]:
+                row.wrong("options", dict(options), "the same options, in the same order, for every variant")
+            elif options in {variant.options for variant in variants} or (variants and not options):
+                row.wrong("options", dict(options), "each choice once")
+            own_price = self._price(row, row.value("price")) if row.has("price") else price_minor
+            variants.append(Variant(sku, own_price, options))
+            stock[sku] = _initial_stock(row)
+            row.done()
+        return tuple(variants), stock
+
+    def _sku(self, row: TomlTable, file: str) -> str:
+        sku = row.text("sku", length_max=_SKU_LENGTH_MAX)
+        if sku and not _SKU.fullmatch(sku):
+            row.wrong("sku", sku, "A-Z, 0-9 and single hyphens")
+        if sku in self._file_of_sku:
+            row.wrong("sku", sku, f"an SKU of its own; this one is in {self._file_of_sku[sku]} already")
+        if sku:
+            self._file_of_sku[sku] = file
+        return sku
+
+
+def _description(table: TomlTable) -> str:
+    text = table.text("description", length_max=_DESCRIPTION_LENGTH_MAX, lines=True)
+    return to_html(
+        text,
+        heading_level_min=3,
+        refuse=lambda line, value, expected: table.wrong("description", value, expected),
+    )
+
+
+def _initial_stock(row: TomlTable) -> Stock:
+    units = row.whole_number("stock", at_most=_UNITS_MAX)
+    stated = row.value("availability")
+    availability = Availability.IN_STOCK if units else Availability.OUT_OF_STOCK
+    if stated is not None:
+        try:
+            availability = Availability(stated)
+        except ValueError:
+            row.wrong("availability", stated, f"one of {', '.join(Availability)}")
+        if availability is Availability.IN_STOCK and not units:
+            row.wrong("availability", stated, "OutOfStock, or a stock above 0")
+    return Stock(availability, units, INITIAL_OBSERVED_AT_MS, INITIAL_EVENT_ID)

@@ -1,0 +1,188 @@
+"""site/site.toml: who the shop is, its shelves, its home page and its footer."""
+
+from collections.abc import Set
+from email.utils import parseaddr
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from email_validator import EmailNotValidError, validate_email
+
+from chalicelib.storefront.checkout import CheckoutForm
+from chalicelib.storefront.money import MoneyFormat
+from chalicelib.storefront.theme import Link, Shop
+from spillway.build.catalogue import Category, Home, Shot, Storefront
+from spillway.build.mistakes import Mistake
+from spillway.build.money_format import money_format
+from spillway.build.pictures import picture_problem
+from spillway.build.slugs import slug_problem
+from spillway.build.toml_table import TomlTable
+
+_FILE = "site/site.toml"
+_NAME_LENGTH_MAX = 80
+_SENTENCE_LENGTH_MAX = 300
+_URL_LENGTH_MAX = 300
+# Stands in for a currency that could not be read, so that the prices can still be checked.
+_ANY_MONEY = MoneyFormat("", "", ".", ",", 2)
+
+
+def read_storefront(
+    text: str | None,
+    *,
+    site: Path,
+    product_slugs: Set[str],
+    page_slugs: Set[str],
+    mistakes: list[Mistake],
+) -> Storefront | None:
+    """The storefront of a file's text; None when there is no reading it. Mistakes are added to `mistakes`."""
+    table = TomlTable.parse(text, file=_FILE, mistakes=mistakes) if text is not None else None
+    if table is None:
+        return None
+    currency = table.text("currency", length_max=3)
+    locale = table.text("locale", length_max=20)
+    shop = Shop(
+        name=table.text("name", length_max=_NAME_LENGTH_MAX),
+        tagline=table.text("tagline", length_max=_SENTENCE_LENGTH_MAX),
+        base_url=_base_url(table),
+        currency=currency,
+        locale=locale,
+        sender=_mailbox(table, "sender"),
+        reply_to=_mailbox(table, "reply_to"),
+        checkout_url=_checkout_url(table, page_slugs),
+        postal_address=table.texts("postal_address", length_max=_NAME_LENGTH_MAX, count_max=8),
+    )
+    categories = tuple(_categories(table))
+    home = _home(table.table("home"), site / "pictures", product_slugs)
+    waitlist = table.table("waitlist")
+    if waitlist.value("double_opt_in") is not True:
+        waitlist.wrong(
+            "double_opt_in", waitlist.value("double_opt_in"), "true: nobody is mailed who has not confirmed"
+        )
+    waitlist.done()
+    listed = {f"/shop/{category.slug}" for category in categories} | {"/", "/shop/all"}
+    navigation = tuple(_navigation(table, listed | {f"/{slug}" for slug in page_slugs}))
+    # Every signup form links to what becomes of the address.
+    if "privacy" not in page_slugs:
+        mistakes.append(
+            Mistake("site/pages/privacy.md", None, "file", None, "a page that signup forms link to")
+        )
+    table.done()
+    return Storefront(shop, _money(table, currency, locale), categories, home, navigation)
+
+
+def _money(table: TomlTable, currency: str, locale: str) -> MoneyFormat:
+    if not currency or not locale:
+        return _ANY_MONEY
+    try:
+        return money_format(currency, locale)
+    except ValueError as error:
+        if str(error) == currency:
+            table.wrong("currency", currency, "an ISO 4217 code: GBP, EUR")
+        else:
+            table.wrong("locale", locale, "a language and a country: en-GB, de-AT")
+        return _ANY_MONEY
+
+
+def _base_url(table: TomlTable) -> str:
+    url = table.text("base_url", length_max=_URL_LENGTH_MAX)
+    if url and base_url_problem(url):
+        table.wrong("base_url", url, base_url_problem(url) or "")
+    return url
+
+
+def base_url_problem(url: str) -> str | None:
+    """What was expected instead of `url`; None when pages can be built for it."""
+    expected = "https://HOST, with no path and no slash at the end"
+    try:
+        address = urlsplit(url)
+        port_is_fine = address.port is None or address.port > 0
+    except ValueError:
+        return expected
+    bare = not (address.path or address.query or address.fragment or address.username) and not url.endswith(
+        "?"
+    )
+    named = bool(address.hostname) and address.scheme in {"https", "http"}
+    return (
+        None
+        if bare and named and port_is_fine and url.isascii() and not set(url) & set(" \"'<>\\")
+        else expected
+    )
+
+
+def _mailbox(table: TomlTable, name: str) -> str:
+    mailbox = table.text(name, length_max=_NAME_LENGTH_MAX * 2)
+    if not mailbox:
+        return ""
+    address = parseaddr(mailbox)[1]
+    try:
+        validate_email(address, check_deliverability=False, allow_smtputf8=False)
+    except EmailNotValidError:
+        table.wrong(name, mailbox, "a mailbox: Shop Name <hello@shop.example>")
+    return mailbox
+
+
+def _checkout_url(table: TomlTable, page_slugs: Set[str]) -> str:
+    url = table.text("checkout_url", length_max=_URL_LENGTH_MAX)
+    if not url:
+        return ""
+    try:
+        form = CheckoutForm.of(url)
+        address = urlsplit(form.action)
+    except ValueError:
+        table.wrong(
+            "checkout_url", url, "an address with {sku} as the value of one parameter: /checkout?sku={sku}"
+        )
+        return url
+    if address.scheme or address.netloc:
+        if address.scheme != "https" or not address.hostname:
+            table.wrong("checkout_url", url, "an https:// address or a path of this shop")
+    elif address.path.removeprefix("/") not in page_slugs:
+        table.wrong("checkout_url", url, f"a page of this shop: site/pages{address.path}.md does not exist")
+    return url
+
+
+def _categories(table: TomlTable) -> list[Category]:
+    categories: list[Category] = []
+    for row in table.tables("categories", count_max=50):
+        slug = row.text("slug", length_max=_NAME_LENGTH_MAX)
+        if slug and (problem := slug_problem(slug)):
+            row.wrong("slug", slug, problem)
+        if slug in {category.slug for category in categories}:
+            row.wrong("slug", slug, "each category once")
+        title = row.text("title", length_max=_NAME_LENGTH_MAX)
+        categories.append(Category(slug, title, row.text("description", length_max=_SENTENCE_LENGTH_MAX)))
+        row.done()
+    return categories
+
+
+def _home(table: TomlTable, pictures: Path, product_slugs: Set[str]) -> Home:
+    file = table.text("picture", length_max=_NAME_LENGTH_MAX)
+    if file and (problem := picture_problem(pictures, file)):
+        table.wrong("picture", file, problem)
+    featured = table.texts("featured", length_max=_NAME_LENGTH_MAX, count_max=24)
+    for slug in featured:
+        if slug not in product_slugs:
+            table.wrong("featured", slug, "the slug of a product")
+        elif featured.count(slug) > 1:
+            table.wrong("featured", slug, "each product once")
+    home = Home(
+        headline=table.text("headline", length_max=_NAME_LENGTH_MAX),
+        lede=table.text("lede", length_max=_SENTENCE_LENGTH_MAX),
+        shot=Shot(pictures / file, table.text("picture_alt", length_max=_SENTENCE_LENGTH_MAX)),
+        featured=featured,
+    )
+    table.done()
+    return home
+
+
+def _navigation(table: TomlTable, paths: Set[str]) -> list[Link]:
+    links = []
+    for row in table.tables("navigation", count_max=20, optional=True):
+        title, path = (
+            row.text("title", length_max=_NAME_LENGTH_MAX),
+            row.text("path", length_max=_URL_LENGTH_MAX),
+        )
+        if path and path not in paths:
+            row.wrong("path", path, "the path of a page or a category of this shop")
+        row.done()
+        links.append(Link(title, path))
+    return links

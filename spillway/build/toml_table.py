@@ -1,0 +1,220 @@
+"""Reading a merchant's TOML: every field asked for by name and kind, every mistake noted with its line."""
+
+import datetime
+import difflib
+import re
+import tomllib
+import unicodedata
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from spillway.build.mistakes import Mistake
+
+_HEADER = re.compile(r"^\s*(\[\[?)\s*([\w.-]+)\s*\]")
+_KEY = re.compile(r"""^\s*(?:"([^"]+)"|'([^']+)'|([\w-]+))\s*=""")
+_ERROR_LINE = re.compile(r"\s*\(at line (\d+), column \d+\)|\s*\(at end of document\)")
+# Marks that turn the reading direction around: on a page they make one text look like another.
+_TURNING_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+class TomlTable:
+    """One table of a file. A field that is wrong is noted and answered with a harmless stand-in, so
+    that reading goes on and all mistakes are found in one run."""
+
+    def __init__(
+        self,
+        values: Mapping[str, Any],
+        *,
+        file: str,
+        lines: Mapping[str, int],
+        mistakes: list[Mistake],
+        place: str = "",
+    ) -> None:
+        self._values = values
+        self._file = file
+        self._lines = lines
+        self._mistakes = mistakes
+        self._place = place
+        self._asked: set[str] = set()
+
+    @classmethod
+    def parse(
+        cls, text: str, *, file: str, mistakes: list[Mistake], first_line: int = 1
+    ) -> "TomlTable | None":
+        """The table of a whole text, or None (and a mistake noted) when it is no TOML."""
+        try:
+            values = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            found = _ERROR_LINE.search(str(error))
+            line = int(found[1]) + first_line - 1 if found and found[1] else None
+            reason = _ERROR_LINE.sub("", str(error))
+            mistakes.append(Mistake(file, line, "TOML", reason, "a file that parses as TOML"))
+            return None
+        return cls(values, file=file, lines=_lines_of(text, first_line), mistakes=mistakes)
+
+    def wrong(self, name: str, value: object, expected: str) -> None:
+        """Note that the field `name` holds `value` where something else is needed."""
+        field = f"{self._place}{name}"
+        line = self._lines.get(field) or self._lines.get(self._place.rstrip("."))
+        self._mistakes.append(Mistake(self._file, line, field, value, expected))
+
+    def has(self, name: str) -> bool:
+        return name in self._values
+
+    def text(self, name: str, *, length_max: int, optional: bool = False, lines: bool = False) -> str:
+        """A text that is neither empty nor longer than `length_max`; a single line unless `lines`."""
+        value = self._take(name)
+        if value is None and optional:
+            return ""
+        expected = text_problem(value, length_max=length_max, lines=lines)
+        if expected:
+            self.wrong(name, value, expected)
+            return ""
+        return str(value)
+
+    def texts(self, name: str, *, length_max: int, count_max: int, optional: bool = False) -> tuple[str, ...]:
+        """A list of single-line texts."""
+        values = self._list(name, count_max=count_max, optional=optional)
+        for value in values:
+            expected = text_problem(value, length_max=length_max)
+            if expected:
+                self.wrong(name, value, expected)
+        return tuple(str(value) for value in values)
+
+    def pairs(self, name: str, *, length_max: int, count_max: int) -> tuple[tuple[str, str], ...]:
+        """A list of [name, value] pairs; none when the field is absent."""
+        pairs = []
+        for row in self._list(name, count_max=count_max, optional=True):
+            if not isinstance(row, list) or len(row) != 2:
+                self.wrong(name, row, 'a pair of texts: ["Fabric", "Cotton"]')
+                continue
+            for value in row:
+                if expected := text_problem(value, length_max=length_max):
+                    self.wrong(name, value, expected)
+            pairs.append((str(row[0]), str(row[1])))
+        return tuple(pairs)
+
+    def options(self, name: str, *, length_max: int) -> tuple[tuple[str, str], ...]:
+        """An inline table of texts, in its written order: { Colour = "Moss", Size = "M" }."""
+        value = self._take(name)
+        if value is None:
+            return ()
+        if not isinstance(value, dict):
+            self.wrong(name, value, 'a table of texts: { Colour = "Moss" }')
+            return ()
+        for text in (*value, *value.values()):
+            if expected := text_problem(text, length_max=length_max):
+                self.wrong(name, text, expected)
+        return tuple((str(key), str(text)) for key, text in value.items())
+
+    def whole_number(self, name: str, *, at_most: int) -> int:
+        """A whole number from 0 to `at_most`."""
+        value = self._take(name)
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= at_most:
+            self.wrong(name, value, f"a whole number from 0 to {at_most}")
+            return 0
+        return value
+
+    def day(self, name: str) -> str | None:
+        """A date as "2026-09-01", or None when the field is absent."""
+        value = self._take(name)
+        if value is None:
+            return None
+        if not isinstance(value, datetime.date) or isinstance(value, datetime.datetime):
+            self.wrong(name, value, "a date without quotes: 2026-09-01")
+            return None
+        return value.isoformat()
+
+    def value(self, name: str) -> Any:
+        """Whatever the field holds, unchecked; None when it is absent."""
+        return self._take(name)
+
+    def table(self, name: str) -> "TomlTable":
+        """The table [name]."""
+        value = self._take(name)
+        if not isinstance(value, dict):
+            self.wrong(name, value, f"a table [{name}]")
+            value = {}
+        return self._inner(value, f"{self._place}{name}.")
+
+    def tables(self, name: str, *, count_max: int, optional: bool = False) -> Iterator["TomlTable"]:
+        """The tables [[name]], in order."""
+        for number, value in enumerate(self._list(name, count_max=count_max, optional=optional)):
+            if isinstance(value, dict):
+                yield self._inner(value, f"{self._place}{name}[{number}].")
+            else:
+                self.wrong(name, value, f"tables [[{name}]]")
+
+    def done(self) -> None:
+        """Note every field that nothing asked for: mostly a misspelled one."""
+        for name in sorted(set(self._values) - self._asked):
+            near = difflib.get_close_matches(name, self._asked, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(sorted(self._asked))}"
+            self.wrong(name, self._values[name], f"no such field; {hint}")
+
+    def _take(self, name: str) -> Any:
+        self._asked.add(name)
+        return self._values.get(name)
+
+    def _list(self, name: str, *, count_max: int, optional: bool) -> list[Any]:
+        value = self._take(name)
+        if value is None and optional:
+            return []
+        if not isinstance(value, list) or not (value or optional) or len(value) > count_max:
+            self.wrong(name, value, f"a list of {0 if optional else 1} to {count_max}")
+            return []
+        return value
+
+    def _inner(self, values: Mapping[str, Any], place: str) -> "TomlTable":
+        return TomlTable(values, file=self._file, lines=self._lines, mistakes=self._mistakes, place=place)
+
+
+def text_problem(value: object, *, length_max: int, lines: bool = False) -> str | None:
+    """What was expected instead of `value`; None when it is a text that can go on a page."""
+    if not isinstance(value, str) or not value.strip():
+        return "a text"
+    if len(value) > length_max:
+        return f"at most {length_max} characters, not {len(value)}"
+    breaks = "\n\t" if lines else ""
+    for sign in value:
+        if sign not in breaks and (unicodedata.category(sign) in {"Cc", "Zl", "Zp"}):
+            return "text without control characters" if lines else "a single line without control characters"
+        if sign in _TURNING_MARKS:
+            return "text without marks that turn its direction"
+    return None
+
+
+def _lines_of(text: str, first_line: int) -> dict[str, int]:
+    """The line of every key, named as the table names it: "title", "variants[2].sku"."""
+    lines: dict[str, int] = {}
+    counts: dict[str, int] = {}
+    place, within = "", ""
+    for number, line in enumerate(text.splitlines(), first_line):
+        inside, within = within, _open_quotes(line, within)
+        if inside:
+            continue
+        if header := _HEADER.match(line):
+            name = header[2]
+            if header[1] == "[[":
+                counts[name] = counts.get(name, -1) + 1
+                name = f"{name}[{counts[name]}]"
+            lines[name] = number
+            place = f"{name}."
+        elif key := _KEY.match(line):
+            lines.setdefault(f"{place}{key[1] or key[2] or key[3]}", number)
+    return lines
+
+
+def _open_quotes(line: str, within: str) -> str:
+    """The triple quotes that are open after `line`, when `within` were open before it."""
+    while True:
+        if within:
+            end = line.find(within)
+            if end < 0:
+                return within
+            line, within = line[end + 3 :], ""
+        starts = [(line.find(quotes), quotes) for quotes in ('"""', "'''") if quotes in line]
+        if not starts:
+            return ""
+        start, within = min(starts)
+        line = line[start + 3 :]
