@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from chalicelib.domain.product import Product
+
 
 class Availability(StrEnum):
     """schema.org's ItemAvailability, the words a search engine reads too."""
@@ -32,6 +34,19 @@ class Stock:
     units: int | None
     observed_at_ms: int
     event_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StockedProduct:
+    """A product and what can be had of it; the stock may know variants the catalogue dropped."""
+
+    product: Product
+    stock: Mapping[str, Stock]
+
+    def can_buy(self, sku: str) -> bool:
+        """Whether the shop sells `sku` and has it to sell."""
+        sold = any(variant.sku == sku for variant in self.product.variants)
+        return sold and sku in self.stock and self.stock[sku].availability.can_buy
 
 
 @dataclass(frozen=True, slots=True)

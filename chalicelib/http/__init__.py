@@ -1,0 +1,1 @@
+"""HTTP at the edge: requests parsed into values, values answered. Nothing is decided here."""

@@ -1,0 +1,1 @@
+"""What the system does, one module per promise: from a parsed event to its effects."""

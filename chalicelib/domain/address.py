@@ -1,0 +1,57 @@
+"""A shopper's address: validated and normalised once, at the edge.
+
+Validation is email-validator's (RFC 5321, 5322, 6531). The domain is kept as its A-label in lower
+case, the local part as typed for sending. Two spellings that differ only in ASCII case are one
+shopper; dots and +tags are somebody's own business and stay part of the identity.
+"""
+
+import hmac
+from base64 import b32encode
+from dataclasses import dataclass
+
+from email_validator import EmailNotValidError, validate_email
+
+ADDRESS_OCTETS_MAX = 254
+SHOPPER_ID_BYTES = 16
+
+
+class AddressRefused(ValueError):
+    """The text is no address a letter can be sent to; `reason` says why, for the person who typed it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """`mailbox` is what a letter is sent to; `key` is what makes two spellings the same shopper."""
+
+    mailbox: str
+    key: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Address":
+        """The address a person typed.
+
+        Raises:
+            AddressRefused: no address, one over the limits of RFC 5321, or one with a non-ASCII
+                mailbox, which SES cannot carry (it has no SMTPUTF8).
+        """
+        if len(text) > ADDRESS_OCTETS_MAX:
+            raise AddressRefused("An address has at most 254 characters.")
+        try:
+            valid = validate_email(
+                text, allow_smtputf8=False, check_deliverability=False, strict=True, test_environment=False
+            )
+        except EmailNotValidError as error:
+            raise AddressRefused(str(error)) from None
+        mailbox = f"{valid.local_part}@{valid.ascii_domain.lower()}"
+        if len(mailbox) > ADDRESS_OCTETS_MAX:
+            raise AddressRefused("An address has at most 254 characters.")
+        return cls(mailbox=mailbox, key=mailbox.lower())
+
+    def shopper_id(self, identity_key: bytes) -> str:
+        """The shopper's id: a keyed hash, so that links, queues and logs never carry an address."""
+        digest = hmac.digest(identity_key, self.key.encode("ascii"), "sha256")
+        return b32encode(digest[:SHOPPER_ID_BYTES]).decode("ascii").rstrip("=").lower()

@@ -1,0 +1,40 @@
+"""Answers: for a script that asked for JSON, or for a person whose browser sent a plain form."""
+
+from chalice.app import Request, Response
+
+# Nothing the API says may be kept by a cache, ours or theirs.
+NO_STORE: dict[str, str | list[str]] = {"Cache-Control": "no-store"}
+HTML_TYPE = "text/html; charset=utf-8"
+
+
+def wants_html(request: Request) -> bool:
+    """Whether the answer is to be read by a person: browsers name text/html when they navigate."""
+    return "text/html" in request.headers.get("accept", "")
+
+
+def accepted(request: Request, *, thanks_path: str) -> Response:
+    """The one answer to every signup: what was known before does not show."""
+    if wants_html(request):
+        return see_other(thanks_path)
+    return Response({"status": "accepted"}, headers=NO_STORE, status_code=202)
+
+
+def see_other(path: str) -> Response:
+    """On to a page of the shop (303: whatever was posted is not posted again)."""
+    return Response("", headers={**NO_STORE, "Location": path, "Content-Type": HTML_TYPE}, status_code=303)
+
+
+def html_page(html: str, *, status: int = 200) -> Response:
+    """A page made for this request alone."""
+    # A token stands in its address: it is not to leak to wherever the page's links lead.
+    headers: dict[str, str | list[str]] = {
+        **NO_STORE,
+        "Content-Type": HTML_TYPE,
+        "Referrer-Policy": "no-referrer",
+    }
+    return Response(html, headers=headers, status_code=status)
+
+
+def done() -> Response:
+    """The answer to a one-click request: no page, no redirect (RFC 8058, section 3.1)."""
+    return Response("", headers={**NO_STORE, "Content-Type": "text/plain"}, status_code=200)

@@ -1,0 +1,50 @@
+"""Problem documents (RFC 9457): what every 4xx and 5xx answer is made of."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+PROBLEM_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """What is wrong with one field of a form, in words for the person who filled it in."""
+
+    name: str
+    detail: str
+
+
+class Problem(Exception):
+    """A request that cannot be served as it stands, and what to do about it.
+
+    `back_path` is the page a refused form came from; `retry_after_s` says when to try again.
+    """
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        detail: str,
+        errors: tuple[FieldError, ...] = (),
+        *,
+        back_path: str = "/",
+        retry_after_s: int | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.errors = errors
+        self.back_path = back_path
+        self.retry_after_s = retry_after_s
+
+    def document(self) -> dict[str, Any]:
+        """The members of RFC 9457, and `errors` by field where a form was wrong."""
+        document: dict[str, Any] = {
+            "type": "about:blank",
+            "title": self.status.phrase,
+            "status": self.status.value,
+            "detail": self.detail,
+        }
+        if self.errors:
+            document["errors"] = [{"field": error.name, "detail": error.detail} for error in self.errors]
+        return document

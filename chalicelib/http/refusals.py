@@ -1,0 +1,78 @@
+"""Refusals: every way a request can fail, as one answer in the form its sender can read."""
+
+import traceback
+from collections.abc import Callable
+from http import HTTPStatus
+
+from botocore.exceptions import ClientError
+from chalice.app import Request, Response
+
+from chalicelib.domain.links import LinkRefused
+from chalicelib.http.answers import NO_STORE, html_page, wants_html
+from chalicelib.http.problem import PROBLEM_TYPE, FieldError, Problem
+from chalicelib.log import log
+from chalicelib.services.waitlist import UnknownSku
+from chalicelib.storefront.renderer import Renderer
+
+RETRY_AFTER_S = 2
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
+THROTTLES = frozenset(
+    {"ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"}
+)
+LINK_GONE = "This link no longer works. Ask again from the product's page."
+
+
+def problem_of(error: Exception) -> Problem:
+    """The problem an error is to the one who sent the request. What is our fault is logged, not shown."""
+    match error:
+        case Problem():
+            return error
+        case LinkRefused():
+            return Problem(HTTPStatus.GONE, LINK_GONE)
+        case UnknownSku():
+            unknown = FieldError("sku", "This shop sells nothing under that name.")
+            return Problem(HTTPStatus.BAD_REQUEST, "The form is not complete.", (unknown,))
+        case ClientError() if error.response["Error"]["Code"] in THROTTLES:
+            return Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "Too many people at once. Try again in a moment.",
+                retry_after_s=RETRY_AFTER_S,
+            )
+    frames = [f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
+    log("request_failed", error=type(error).__name__, at=frames[-3:])
+    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "This did not work, and it is our fault. Try again.")
+
+
+def refusal(request: Request, problem: Problem, renderer: Callable[[], Renderer]) -> Response:
+    """The problem as a page for a person, or as a document for a script."""
+    if wants_html(request) and problem.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return html_page(_page(problem, renderer()), status=problem.status.value)
+    return problem_document(problem)
+
+
+def problem_document(problem: Problem) -> Response:
+    """A problem in its own media type."""
+    retry = {} if problem.retry_after_s is None else {"Retry-After": str(problem.retry_after_s)}
+    return Response(
+        problem.document(),
+        headers={**NO_STORE, **retry, "Content-Type": PROBLEM_TYPE},
+        status_code=problem.status.value,
+    )
+
+
+def in_problem_terms(response: Response) -> Response:
+    """An answer of the framework's own (405, 415, ...) as a problem document; any other as it is."""
+    if not (isinstance(response.body, dict) and "Code" in response.body):
+        return response
+    status = HTTPStatus(response.status_code)
+    document = problem_document(Problem(status, status.description or status.phrase))
+    if "Allow" in response.headers:
+        document.headers["Allow"] = response.headers["Allow"]
+    return document
+
+
+def _page(problem: Problem, renderer: Renderer) -> str:
+    if problem.status is HTTPStatus.GONE:
+        return renderer.page("link-problem.html")
+    problems = [error.detail for error in problem.errors] or [problem.detail]
+    return renderer.page("form-problem.html", problems=problems, back_path=problem.back_path)

@@ -1,0 +1,72 @@
+"""The waitlist form of a product page."""
+
+import re
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from chalicelib.domain.address import Address, AddressRefused
+from chalicelib.domain.entry import SKU_PATTERN
+from chalicelib.http.forms import Body, Fields
+from chalicelib.http.problem import FieldError, Problem
+
+FIELDS = frozenset({"email", "sku", "page", "website"})
+SKUS_PER_SIGNUP_MAX = 20
+PAGE_CHARS_MAX = 200
+# Paths of our own only: one slash, then neither slash nor backslash, so that "//evil" is no page.
+PAGE = re.compile(r"/(?:[a-z0-9][a-z0-9/-]*)?", re.ASCII)
+SKU = re.compile(SKU_PATTERN, re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class SignupForm:
+    """A form that can be taken in. `trapped`: the field no person sees was filled in."""
+
+    address: Address
+    skus: tuple[str, ...]
+    page: str
+    trapped: bool
+
+
+def signup_form(body: Body) -> SignupForm:
+    """The form of a request's body.
+
+    Raises:
+        Problem: naming every field that is wrong.
+    """
+    fields = body.fields(FIELDS)
+    errors: list[FieldError] = []
+    address = _address(fields, errors)
+    skus = tuple(dict.fromkeys(fields.get("sku", ())))
+    if not skus:
+        errors.append(FieldError("sku", "Choose what you are waiting for."))
+    elif len(skus) > SKUS_PER_SIGNUP_MAX:
+        errors.append(FieldError("sku", f"Choose at most {SKUS_PER_SIGNUP_MAX}."))
+    elif not all(SKU.fullmatch(sku) for sku in skus):
+        errors.append(FieldError("sku", "This shop sells nothing under that name."))
+    page = _only(fields, "page", errors)
+    if len(page) > PAGE_CHARS_MAX or (page and not PAGE.fullmatch(page)):
+        errors.append(FieldError("page", "Must be a path of this shop."))
+    trapped = any(fields.get("website", ()))
+    if errors or address is None:
+        back_path = page if PAGE.fullmatch(page) else "/"
+        raise Problem(HTTPStatus.BAD_REQUEST, "The form is not complete.", tuple(errors), back_path=back_path)
+    return SignupForm(address, skus, page or "/", trapped)
+
+
+def _address(fields: Fields, errors: list[FieldError]) -> Address | None:
+    text = _only(fields, "email", errors).strip(" ")
+    if not text:
+        errors.append(FieldError("email", "Enter your email address."))
+        return None
+    try:
+        return Address.parse(text)
+    except AddressRefused as refused:
+        errors.append(FieldError("email", refused.reason))
+        return None
+
+
+def _only(fields: Fields, name: str, errors: list[FieldError]) -> str:
+    values = fields.get(name, ())
+    if len(values) > 1:
+        errors.append(FieldError(name, "Give one, not several."))
+    return values[0] if values else ""

@@ -1,0 +1,44 @@
+"""Batches of records: each is reacted to, and what failed is reported, so that it comes again.
+
+A batch failure is never swallowed and never takes its neighbours along (ReportBatchItemFailures):
+https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html
+"""
+
+import traceback
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from chalicelib.log import log
+
+BatchFailures = dict[str, list[dict[str, str]]]
+
+
+def react_to_stream(
+    records: Iterable[dict[str, Any]], react: Callable[[dict[str, Any]], None]
+) -> BatchFailures:
+    """React to stream records in order; stop at the first that fails, which Lambda then begins again at."""
+    for record in records:
+        if not _succeeds(react, record):
+            return {"batchItemFailures": [{"itemIdentifier": record["dynamodb"]["SequenceNumber"]}]}
+    return {"batchItemFailures": []}
+
+
+def react_to_queue(records: Iterable[dict[str, Any]], react: Callable[[str], None]) -> BatchFailures:
+    """React to the body of each queue message; those that fail come again, the others are done."""
+    failed = [
+        record["messageId"]
+        for record in records
+        if not _succeeds(lambda message: react(message["body"]), record)
+    ]
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+
+
+def _succeeds(react: Callable[[dict[str, Any]], None], record: dict[str, Any]) -> bool:
+    try:
+        react(record)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the record is reported and comes again
+        # The message of an error may hold a record's data; where it was raised is enough to find it.
+        frames = [f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
+        log("record_failed", error=type(error).__name__, at=frames[-3:])
+        return False
+    return True

@@ -1,0 +1,40 @@
+"""What the functions are told by their environment, read once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+
+class SettingsMissing(RuntimeError):
+    """The environment lacks names; all of them are listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Names of what the stack made. The template sets every one of them for every function, but for
+    the distribution, which only the function that turns pages knows: the distribution itself is made
+    from the API's function, and a name cannot be known before its owner."""
+
+    entries_table: str
+    products_table: str
+    restocks_table: str
+    suppressions_table: str
+    pages_bucket: str
+    release_bucket: str
+    signing_keys_secret: str
+    confirmations_queue_url: str
+    waves_queue_url: str
+    configuration_set: str
+    distribution_id: str = ""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+        """The settings of `environment`: each field under its name in capitals.
+
+        Raises:
+            SettingsMissing: a required name is not there.
+        """
+        values = {field.name: environment.get(field.name.upper(), "") for field in fields(cls)}
+        missing = [name.upper() for name, value in values.items() if not value and name != "distribution_id"]
+        if missing:
+            raise SettingsMissing(f"not set in the environment: {', '.join(missing)}")
+        return cls(**values)

@@ -1,0 +1,41 @@
+"""The theme of the live release, read from the release bucket when it has changed."""
+
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from chalicelib.storefront.renderer import Renderer
+from chalicelib.storefront.theme import Theme
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+THEME_KEY = "theme.json"
+NOT_MODIFIED = "304"
+
+
+class ThemeStore:
+    """Holds one theme in memory, ready to render, and asks S3 each time whether it is still the live one.
+
+    A conditional read that answers "not modified" costs a fraction of a millisecond of ours and
+    makes sure that a page is never turned with the templates of an older release.
+    """
+
+    def __init__(self, client: "S3Client", bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._etag = ""
+        self._renderer: Renderer | None = None
+
+    def live(self) -> Renderer:
+        """The renderer of the theme that was published last; its compiled templates are kept."""
+        condition: Any = {"IfNoneMatch": self._etag} if self._etag else {}
+        try:
+            answer = self._client.get_object(Bucket=self._bucket, Key=THEME_KEY, **condition)
+        except ClientError as error:
+            if self._renderer is not None and error.response["Error"]["Code"] == NOT_MODIFIED:
+                return self._renderer
+            raise
+        self._renderer = Renderer(Theme.from_json(answer["Body"].read().decode()))
+        self._etag = answer["ETag"]
+        return self._renderer

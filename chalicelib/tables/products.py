@@ -1,0 +1,152 @@
+"""The products table: one row per product, and one small row per SKU that says whose it is.
+
+A product's row holds two things with two owners: `document`, the catalogue's, written by publish;
+and `stock`, a map by SKU, written by availability events. Neither ever touches the other.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.domain.product import Product
+from chalicelib.domain.stock import Availability, Stock, StockedProduct
+from chalicelib.tables.dynamodb import batch_get, update_if
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+PRODUCT_PREFIX = "product#"
+SKU_PREFIX = "sku#"
+
+
+class ProductsTable:
+    """The only module that knows how a product is stored."""
+
+    def __init__(self, client: "DynamoDBClient", name: str) -> None:
+        self._client = client
+        self._name = name
+
+    def slug_of(self, sku: str) -> str | None:
+        """The product a SKU belongs to; None when the shop does not sell it."""
+        answer = self._client.get_item(TableName=self._name, Key={"id": {"S": SKU_PREFIX + sku}})
+        item = answer.get("Item")
+        return item["slug"]["S"] if item else None
+
+    def get(self, slug: str) -> StockedProduct | None:
+        """A product as it is now (a strongly consistent read)."""
+        answer = self._client.get_item(
+            TableName=self._name, Key={"id": {"S": PRODUCT_PREFIX + slug}}, ConsistentRead=True
+        )
+        item = answer.get("Item")
+        return stocked_product_from(item) if item else None
+
+    def get_many(self, slugs: Iterable[str]) -> dict[str, StockedProduct]:
+        """The products of `slugs` that exist, by slug (strongly consistent reads)."""
+        keys = [{"id": {"S": PRODUCT_PREFIX + slug}} for slug in dict.fromkeys(slugs)]
+        items = batch_get(self._client, self._name, keys, attributes=["document", "stock"])
+        products = (stocked_product_from(item) for item in items)
+        return {stocked.product.slug: stocked for stocked in products}
+
+    def observe(self, slug: str, sku: str, stock: Stock) -> bool:
+        """Take in an availability event; false when a newer one, or this very one, is known already.
+
+        One conditional write: events may come twice, late and in any order, and the newest wins.
+        """
+        return self._update(
+            slug,
+            "SET stock.#sku = :stock",
+            "attribute_exists(stock.#sku) AND stock.#sku.observed_at_ms < :observed",
+            {":stock": _stock_to(stock), ":observed": {"N": str(stock.observed_at_ms)}},
+            {"#sku": sku},
+        )
+
+    def put_catalogue(
+        self, product: Product, initial_stock: Mapping[str, Stock], *, known: StockedProduct | None
+    ) -> int:
+        """Write what the catalogue says of a product; stock that events own is left as it is.
+
+        `initial_stock` counts for the variants that have none yet. `known` is the product as just
+        read: what is known already is not written again. Returns the number of writes.
+        """
+        known_stock = known.stock if known else {}
+        new_variants = [variant for variant in product.variants if variant.sku not in known_stock]
+        for variant in new_variants:
+            self._client.put_item(
+                TableName=self._name,
+                Item={"id": {"S": SKU_PREFIX + variant.sku}, "slug": {"S": product.slug}},
+            )
+        if known is None or known.product != product:
+            self._put_document(product, initial_stock)
+        for variant in new_variants if known else ():
+            self._update(
+                product.slug,
+                "SET stock.#sku = :stock",
+                "attribute_not_exists(stock.#sku)",
+                {":stock": _stock_to(initial_stock[variant.sku])},
+                {"#sku": variant.sku},
+            )
+        return len(new_variants) * (2 if known else 1) + (known is None or known.product != product)
+
+    def _put_document(self, product: Product, initial_stock: Mapping[str, Stock]) -> None:
+        document = json.dumps(product.to_document(), sort_keys=True, ensure_ascii=False)
+        self._client.update_item(
+            TableName=self._name,
+            Key={"id": {"S": PRODUCT_PREFIX + product.slug}},
+            UpdateExpression="SET document = :document, stock = if_not_exists(stock, :stock)",
+            ExpressionAttributeValues={
+                ":document": {"S": document},
+                ":stock": {"M": {sku: _stock_to(stock) for sku, stock in initial_stock.items()}},
+            },
+        )
+
+    def _update(
+        self,
+        slug: str,
+        update: str,
+        condition: str,
+        values: Mapping[str, Any],
+        names: Mapping[str, str] | None = None,
+    ) -> bool:
+        aliases: dict[str, Any] = {"ExpressionAttributeNames": names} if names else {}
+        return update_if(
+            self._client,
+            TableName=self._name,
+            Key={"id": {"S": PRODUCT_PREFIX + slug}},
+            UpdateExpression=update,
+            ConditionExpression=condition,
+            ExpressionAttributeValues=values,
+            **aliases,
+        )
+
+
+def stocked_product_from(item: Mapping[str, Any]) -> StockedProduct:
+    """The product of a stored item, or of a stream record's image."""
+    return StockedProduct(
+        product=Product.from_document(json.loads(item["document"]["S"])),
+        stock=stock_from(item),
+    )
+
+
+def stock_from(item: Mapping[str, Any]) -> dict[str, Stock]:
+    """The stock map of a stored item, or of a stream record's image; empty when it has none."""
+    return {
+        sku: Stock(
+            availability=Availability(value["M"]["availability"]["S"]),
+            units=int(value["M"]["units"]["N"]) if "units" in value["M"] else None,
+            observed_at_ms=int(value["M"]["observed_at_ms"]["N"]),
+            event_id=value["M"]["event_id"]["S"],
+        )
+        for sku, value in item.get("stock", {}).get("M", {}).items()
+    }
+
+
+def _stock_to(stock: Stock) -> dict[str, Any]:
+    units = {} if stock.units is None else {"units": {"N": str(stock.units)}}
+    return {
+        "M": {
+            "availability": {"S": stock.availability},
+            "observed_at_ms": {"N": str(stock.observed_at_ms)},
+            "event_id": {"S": stock.event_id},
+            **units,
+        }
+    }

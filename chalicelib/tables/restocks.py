@@ -1,0 +1,50 @@
+"""The restocks table: every restock of a variant, newest last. Only the newest one is live."""
+
+from typing import TYPE_CHECKING
+
+from chalicelib.domain.stock import Restock
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+
+class RestocksTable:
+    """Partition key `sku`, sort key `opened` (time, then id)."""
+
+    def __init__(self, client: "DynamoDBClient", name: str) -> None:
+        self._client = client
+        self._name = name
+
+    def open(self, restock: Restock) -> None:
+        """Write a restock down. Writing the same one again changes nothing."""
+        self._client.put_item(
+            TableName=self._name,
+            Item={
+                "sku": {"S": restock.sku},
+                "opened": {"S": f"{restock.opened_at_ms:013d}#{restock.id}"},
+                "id": {"S": restock.id},
+                "slug": {"S": restock.slug},
+                "opened_at_ms": {"N": str(restock.opened_at_ms)},
+                **({} if restock.units is None else {"units": {"N": str(restock.units)}}),
+            },
+        )
+
+    def live(self, sku: str) -> Restock | None:
+        """The newest restock of a variant (a strongly consistent read); None when there was none."""
+        answer = self._client.query(
+            TableName=self._name,
+            KeyConditionExpression="sku = :sku",
+            ExpressionAttributeValues={":sku": {"S": sku}},
+            ScanIndexForward=False,
+            Limit=1,
+            ConsistentRead=True,
+        )
+        for item in answer["Items"]:
+            return Restock(
+                id=item["id"]["S"],
+                slug=item["slug"]["S"],
+                sku=sku,
+                units=int(item["units"]["N"]) if "units" in item else None,
+                opened_at_ms=int(item["opened_at_ms"]["N"]),
+            )
+        return None

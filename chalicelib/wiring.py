@@ -1,0 +1,164 @@
+"""Puts the pieces together, once per environment and only when first needed: the cold start pays for
+what the first request uses and no more."""
+
+import os
+import time
+import uuid
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.domain.links import Links
+from chalicelib.keys import Keys, read_keys
+from chalicelib.queues import ConfirmationsQueue, WavesQueue
+from chalicelib.settings import Settings
+from chalicelib.tables.entries import EntriesTable
+from chalicelib.tables.products import ProductsTable
+from chalicelib.tables.restocks import RestocksTable
+from chalicelib.tables.suppressions import SuppressionsTable
+
+if TYPE_CHECKING:
+    from chalicelib.mail.ses import SesPostbox
+    from chalicelib.services.confirmations import Confirmations
+    from chalicelib.services.fan_out import FanOut
+    from chalicelib.services.page_turn import PageTurn
+    from chalicelib.services.restocking import Restocking
+    from chalicelib.services.waitlist import Waitlist
+    from chalicelib.storage.themes import ThemeStore
+
+CONNECT_TIMEOUT_S = 2
+READ_TIMEOUT_S = 10
+
+
+def clock_ms() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+@cache
+def settings() -> Settings:
+    """The environment, read once."""
+    return Settings.from_environment(os.environ)
+
+
+@cache
+def client(service: Any, *, attempts_max: int = 4) -> Any:
+    """A boto3 client that gives up before Lambda does. `attempts_max` counts the first try."""
+    import boto3
+    from botocore.config import Config
+
+    config = Config(
+        connect_timeout=CONNECT_TIMEOUT_S,
+        read_timeout=READ_TIMEOUT_S,
+        retries={"mode": "standard", "total_max_attempts": attempts_max},
+    )
+    return boto3.client(service, config=config)
+
+
+@cache
+def keys() -> Keys:
+    """The shop's secrets."""
+    return read_keys(client("secretsmanager"), settings().signing_keys_secret)
+
+
+@cache
+def links() -> Links:
+    """Signs and reads the links in letters."""
+    return Links(keys().signing, clock_ms)
+
+
+@cache
+def entries() -> EntriesTable:
+    """The entries table."""
+    return EntriesTable(client("dynamodb"), settings().entries_table)
+
+
+@cache
+def products() -> ProductsTable:
+    """The products table."""
+    return ProductsTable(client("dynamodb"), settings().products_table)
+
+
+@cache
+def suppressions() -> SuppressionsTable:
+    """The suppressions table."""
+    return SuppressionsTable(client("dynamodb"), settings().suppressions_table)
+
+
+@cache
+def themes() -> "ThemeStore":
+    """The live theme."""
+    from chalicelib.storage.themes import ThemeStore
+
+    return ThemeStore(client("s3"), settings().release_bucket)
+
+
+@cache
+def postbox() -> "SesPostbox":
+    """SES. A send is never retried below us: SES has no idempotency token, and would send twice."""
+    from chalicelib.mail.ses import SesPostbox
+
+    return SesPostbox(client("sesv2", attempts_max=1), settings().configuration_set)
+
+
+@cache
+def waitlist() -> "Waitlist":
+    """The shopper's side."""
+    from chalicelib.services.waitlist import Waitlist
+
+    return Waitlist(entries(), products(), links(), keys().identity, clock_ms)
+
+
+@cache
+def confirmations_queue() -> ConfirmationsQueue:
+    """Where confirmation letters wait to be sent."""
+    return ConfirmationsQueue(client("sqs"), settings().confirmations_queue_url)
+
+
+@cache
+def confirmations() -> "Confirmations":
+    """Sends confirmation letters."""
+    from chalicelib.services.confirmations import Confirmations
+
+    return Confirmations(entries(), products(), suppressions(), themes(), links(), postbox(), clock_ms)
+
+
+@cache
+def page_turn() -> "PageTurn":
+    """Turns pages."""
+    from chalicelib.services.page_turn import PageTurn
+    from chalicelib.storage.pages import Cdn, PagesBucket
+
+    cdn = Cdn(client("cloudfront"), settings().distribution_id)
+    return PageTurn(products(), themes(), PagesBucket(client("s3"), settings().pages_bucket), cdn)
+
+
+@cache
+def restocks() -> RestocksTable:
+    """The restocks table."""
+    return RestocksTable(client("dynamodb"), settings().restocks_table)
+
+
+@cache
+def waves_queue() -> WavesQueue:
+    """Where steps of fan-outs wait to be taken."""
+    return WavesQueue(client("sqs"), settings().waves_queue_url)
+
+
+@cache
+def restocking() -> "Restocking":
+    """Opens fan-outs."""
+    from chalicelib.services.restocking import Restocking
+
+    return Restocking(products(), restocks(), waves_queue())
+
+
+@cache
+def fan_out() -> "FanOut":
+    """Walks the waves."""
+    from chalicelib.services.fan_out import FanOut
+    from chalicelib.services.teller import Teller
+
+    teller = Teller(
+        entries(), suppressions(), themes(), links(), postbox(), clock_ms, lambda: uuid.uuid4().hex
+    )
+    return FanOut(entries(), products(), restocks(), waves_queue(), teller)
