@@ -11,6 +11,8 @@ import sys
 import threading
 import time
 
+from spillway.cloud.own_apis import make_own_apis_reachable
+
 STOP_WITHIN_S = 10.0
 
 
@@ -21,6 +23,7 @@ def main() -> None:
     sys.argv = ["ministack"]
     from ministack.app import main as serve
 
+    make_own_apis_reachable(int(os.environ["GATEWAY_PORT"]))
     try:
         serve()
     finally:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import httpx
 
@@ -77,8 +78,25 @@ class CloudSettings:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class LocalCloud:
+    """A local cloud that runs."""
+
+    settings: CloudSettings
+    process: subprocess.Popen[bytes]
+
+    def wait(self) -> NoReturn:
+        """Wait for as long as it runs, which is until this command is told to stop.
+
+        Raises:
+            WorkFailed: it stopped by itself.
+        """
+        self.process.wait()
+        raise _stopped_by_itself(self.settings, self.process)
+
+
 @contextmanager
-def local_cloud(settings: CloudSettings) -> Iterator[None]:
+def local_cloud(settings: CloudSettings) -> Iterator[LocalCloud]:
     """Run the local cloud for as long as the block lasts; its state is kept.
 
     Raises:
@@ -95,7 +113,7 @@ def local_cloud(settings: CloudSettings) -> Iterator[None]:
         try:
             leftover.remember(settings.home, process.pid)
             _await_health(settings, process)
-            yield
+            yield LocalCloud(settings, process)
         finally:
             _stop(process)
             leftover.forget(settings.home)
@@ -153,17 +171,21 @@ def _await_health(settings: CloudSettings, process: subprocess.Popen[bytes]) -> 
     with httpx.Client(trust_env=False, timeout=2) as client:
         while time.monotonic() < deadline:
             if process.poll() is not None:
-                raise _not_up(settings, f"the local cloud stopped by itself (status {process.returncode})")
+                raise _stopped_by_itself(settings, process)
             try:
                 if client.get(f"{settings.endpoint_url}/_ministack/health").is_success:
                     return
             except httpx.TransportError:
                 pass
             time.sleep(0.05)
-    raise _not_up(settings, f"the local cloud did not answer within {START_WITHIN_S:.0f} s")
+    raise _failed(settings, f"the local cloud did not answer within {START_WITHIN_S:.0f} s")
 
 
-def _not_up(settings: CloudSettings, what: str) -> WorkFailed:
+def _stopped_by_itself(settings: CloudSettings, process: subprocess.Popen[bytes]) -> WorkFailed:
+    return _failed(settings, f"the local cloud stopped by itself (status {process.returncode})")
+
+
+def _failed(settings: CloudSettings, what: str) -> WorkFailed:
     lines = settings.log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
     shown = "\n".join(f"    {line}" for line in lines) or "    (its log is empty)"
     return WorkFailed(f"{what}; its last words:\n{shown}", way_out=f"the whole log is {settings.log}")

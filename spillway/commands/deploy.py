@@ -1,0 +1,42 @@
+"""`spillway deploy`"""
+
+import click
+from rich.console import Console
+
+from spillway.deploy.change_set import ChangeSet
+from spillway.deploy.package import packaged
+from spillway.deploy.stack import deploy
+from spillway.deploy.stage import stage_named
+from spillway.errors import BadInput
+from spillway.project import Project
+
+
+@click.command("deploy")
+@click.option("--stage", "stage_name", required=True, help="Where to: local, or a name of yours on AWS.")
+@click.option("--yes", is_flag=True, help="Execute the changes without asking.")
+@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the template.")
+@click.pass_obj
+def deploy_command(project: Project, stage_name: str, *, yes: bool, params: tuple[str, ...]) -> None:
+    """Bring a stage's stack up to date. Shows what would change, and asks before it does anything."""
+    given = dict(_pair(param) for param in params)
+    stage = stage_named(project, stage_name)
+    console = Console()
+
+    def approve(change_set: ChangeSet) -> bool:
+        console.print(change_set.table())
+        return yes or click.confirm(f"Execute these changes on {change_set.stack_name}?")
+
+    if not deploy(stage, packaged(project, stage_name, region=stage.region), given, approve):
+        console.print("Nothing was changed.")
+        return
+    for name, value in sorted(stage.outputs().items()):
+        console.print(f"{name}  {value}", soft_wrap=True)
+
+
+def _pair(param: str) -> tuple[str, str]:
+    name, separator, value = param.partition("=")
+    if not name or not separator:
+        raise BadInput(
+            f"--param {param}: not NAME=VALUE", way_out="for example --param Sender=shop@example.com"
+        )
+    return name, value

@@ -1,0 +1,17 @@
+"""`spillway package`"""
+
+import click
+
+from spillway.deploy.package import package
+from spillway.project import Project
+
+
+@click.command("package")
+@click.option("--stage", "stage_name", default="production", show_default=True, help="Whose settings go in.")
+@click.pass_obj
+def package_command(project: Project, stage_name: str) -> None:
+    """Make the package that Lambda runs, and the template of all that is around it."""
+    made = package(project, stage_name)
+    size_kb = made.archive.stat().st_size // 1000
+    click.echo(f"{made.archive.relative_to(project.root)}  {size_kb} kB")
+    click.echo(f"{made.template.relative_to(project.root)}")

@@ -1,0 +1,111 @@
+"""The demo: the real artefact on a local cloud, the sample shop published to it, an inbox beside it."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parseaddr
+from typing import TYPE_CHECKING
+
+from spillway.build.release import Release
+from spillway.build.site import build
+from spillway.cloud import ports
+from spillway.cloud.front import front
+from spillway.cloud.inbox.app import inbox
+from spillway.cloud.inbox.mailbox import Mailbox
+from spillway.cloud.local_cloud import CloudSettings, LocalCloud, erase, local_cloud
+from spillway.cloud.record import CloudRecord
+from spillway.cloud.relay import Relay
+from spillway.cloud.servers import served
+from spillway.demo.steps import Steps
+from spillway.deploy.package import packaged
+from spillway.deploy.stack import deploy
+from spillway.deploy.stage import LOCAL, Stage, local_stage
+from spillway.project import Project
+from spillway.publish.publisher import publish
+
+if TYPE_CHECKING:
+    from types_boto3_sesv2 import SESV2Client
+
+DEFAULT_PORT = 8000
+
+
+@dataclass(frozen=True, slots=True)
+class DemoSettings:
+    """How to run the demo. It takes three ports in a row: the shop's, the inbox's, the cloud's."""
+
+    port: int = DEFAULT_PORT
+    fresh: bool = False
+    enforce_iam: bool = False
+
+    @property
+    def shop_url(self) -> str:
+        """The shop's origin."""
+        return f"http://{ports.HOST}:{self.port}"
+
+    @property
+    def inbox_url(self) -> str:
+        """The inbox's origin."""
+        return f"http://{ports.HOST}:{self.port + 1}"
+
+    def cloud(self, project: Project) -> CloudSettings:
+        """The local cloud of this demo."""
+        home = project.state / "local"
+        return CloudSettings(home, self.port + 2, self.port + 1, enforce_iam=self.enforce_iam)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningDemo:
+    """A demo that is open for shoppers."""
+
+    settings: DemoSettings
+    stage: Stage
+    cloud: LocalCloud
+    release: Release
+
+
+@contextmanager
+def running_demo(project: Project, settings: DemoSettings, steps: Steps) -> Iterator[RunningDemo]:
+    """Set the shop up, and keep it open for as long as the block lasts. Its state is kept.
+
+    Raises:
+        BadInput: a port is taken, a demo runs already, or the catalogue is wrong.
+        WorkFailed: the cloud, the package or the deployment failed.
+    """
+    cloud_settings = settings.cloud(project)
+    with ExitStack() as open_:
+        shop_socket = open_.enter_context(ports.claim(settings.port, "the shop"))
+        inbox_socket = open_.enter_context(ports.claim(settings.port + 1, "the inbox"))
+        if settings.fresh:
+            erase(cloud_settings.home)
+        with steps.step("Build the shop"):
+            release = build(project, base_url=settings.shop_url)
+        with steps.step("Start the local cloud"):
+            cloud = open_.enter_context(local_cloud(cloud_settings))
+        relay = Relay(cloud_settings.endpoint_url)
+        mailbox = Mailbox(cloud_settings.home / "inbox")
+        letters = inbox(mailbox, relay, settings.shop_url, lambda: datetime.now(UTC))
+        open_.enter_context(served(letters, inbox_socket))
+        stage = local_stage(cloud_settings.endpoint_url, cloud_settings.region)
+        with steps.step("Package what Lambda runs"):
+            package = packaged(project, LOCAL, region=stage.region)
+        with steps.step("Deploy it"):
+            sender = parseaddr(release.theme.shop.sender)[1]
+            _verify(stage, sender)
+            deploy(stage, package, {"SenderAddress": sender, "SenderIdentity": sender}, lambda _: True)
+        with steps.step("Publish the shop"):
+            publish(stage, release)
+        domain = stage.outputs()["DistributionDomain"]
+        open_.enter_context(served(front(settings.shop_url, relay, domain), shop_socket))
+        open_.callback(CloudRecord.remove, cloud_settings.home)
+        _record(settings, cloud_settings).write(cloud_settings.home)
+        yield RunningDemo(settings, stage, cloud, release)
+
+
+def _verify(stage: Stage, sender: str) -> None:
+    ses: SESV2Client = stage.client("sesv2")
+    ses.create_email_identity(EmailIdentity=sender)
+
+
+def _record(settings: DemoSettings, cloud: CloudSettings) -> CloudRecord:
+    return CloudRecord(cloud.endpoint_url, cloud.region, settings.shop_url, settings.inbox_url)

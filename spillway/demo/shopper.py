@@ -1,0 +1,137 @@
+"""A shopper without JavaScript: reads pages, fills in forms, opens letters, presses buttons."""
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+import httpx
+
+from spillway.demo.forms import Form, forms_of
+from spillway.errors import WorkFailed
+
+Found = TypeVar("Found")
+
+LINK = re.compile(r"https?://[^\s<>\"]+")
+ONE_CLICK = "List-Unsubscribe=One-Click"
+FORM_TYPE = "application/x-www-form-urlencoded"
+LETTER_WITHIN_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A letter a shopper got."""
+
+    number: int
+    subject: str
+    text: str
+    headers: dict[str, str]
+
+    def link(self, path: str) -> str:
+        """The link of this letter that leads to `path`."""
+        for found in LINK.findall(self.text):
+            if httpx.URL(found).path == path:
+                return str(found)
+        raise WorkFailed(f"letter {self.number} ({self.subject}): its text has no link to {path}")
+
+
+@dataclass(frozen=True, slots=True)
+class Shopper:
+    """One person with one address, in front of one shop and one inbox."""
+
+    name: str
+    mailbox: str
+    shop: httpx.Client
+    inbox: httpx.Client
+
+    def signs_up(self, page: str, *skus: str) -> None:
+        """Send the waitlist form of a product page, as it is on that page."""
+        form = waitlist_form(self._get(page))
+        if form is None:
+            raise WorkFailed(f"{page}: has no form for the waitlist")
+        try:
+            sent = form.filled({"email": [self.mailbox], "sku": skus})
+        except KeyError as error:
+            raise WorkFailed(f"{page}: the form does not take {error}") from error
+        self._submit(form, sent)
+
+    def letters(self) -> list[Letter]:
+        """Every letter to this shopper, oldest first."""
+        listed = self.inbox.get("/letters.json").raise_for_status().json()
+        mine = [each["number"] for each in listed if each["recipient"] == self.mailbox]
+        return [self._letter(number) for number in sorted(mine)]
+
+    def awaits_letters(self, count: int) -> list[Letter]:
+        """Wait until there are `count` letters; no more than that may have come."""
+        letters = until(
+            lambda: got if len(got := self.letters()) >= count else None,
+            f"{self.name} gets letter {count}",
+            within_s=LETTER_WITHIN_S,
+        )
+        if len(letters) > count:
+            subjects = ", ".join(repr(letter.subject) for letter in letters)
+            raise WorkFailed(f"{self.name} got {len(letters)} letters instead of {count}: {subjects}")
+        return letters
+
+    def opens(self, link: str) -> Form:
+        """Follow a letter's link; the page it opens asks for one press of a button."""
+        forms = [form for form in forms_of(self._get(link)) if form.method == "post"]
+        if len(forms) != 1:
+            raise WorkFailed(f"{link}: {len(forms)} forms instead of one button")
+        return forms[0]
+
+    def presses(self, form: Form) -> None:
+        """Press the one button of a page."""
+        self._submit(form, form.filled({}))
+
+    def unsubscribes_with_one_click(self, letter: Letter) -> None:
+        """What a mail program does for its "unsubscribe" button (RFC 8058)."""
+        if letter.headers.get("List-Unsubscribe-Post") != ONE_CLICK:
+            raise WorkFailed(f"letter {letter.number}: cannot be unsubscribed from with one click")
+        link = letter.headers.get("List-Unsubscribe", "").strip("<>")
+        answer = self.shop.post(link, content=ONE_CLICK, headers={"Content-Type": FORM_TYPE})
+        if answer.status_code != httpx.codes.OK:
+            raise WorkFailed(f"one click on unsubscribe was answered with {answer.status_code}")
+
+    def _letter(self, number: int) -> Letter:
+        kept: dict[str, Any] = self.inbox.get(f"/letters/{number}.json").raise_for_status().json()
+        return Letter(number, kept["subject"], kept["text"], dict(kept["headers"]))
+
+    def _get(self, address: str) -> str:
+        answer = self.shop.get(address)
+        if answer.status_code != httpx.codes.OK:
+            raise WorkFailed(f"GET {address} was answered with {answer.status_code}")
+        return answer.text
+
+    def _submit(self, form: Form, sent: list[tuple[str, str]]) -> None:
+        headers = {"Content-Type": FORM_TYPE, "Origin": _origin(self.shop)}
+        answer = self.shop.post(form.action, content=urlencode(sent), headers=headers)
+        if answer.status_code != httpx.codes.SEE_OTHER:
+            said = f"{answer.status_code}: {answer.text[:300]}"
+            raise WorkFailed(f"POST {form.action} was answered with {said}")
+        self._get(answer.headers["Location"])
+
+
+def waitlist_form(page: str) -> Form | None:
+    """The form of a page that signs up for the waitlist, if it has one."""
+    return next((form for form in forms_of(page) if form.action == "/api/waitlist"), None)
+
+
+def until(look: Callable[[], Found | None], what: str, *, within_s: float) -> Found:
+    """What `look` finds, as soon as it finds something.
+
+    Raises:
+        WorkFailed: it did not happen in time.
+    """
+    deadline = time.monotonic() + within_s
+    while (found := look()) is None:
+        if time.monotonic() > deadline:
+            raise WorkFailed(f"waited {within_s:.0f} s in vain: {what}")
+        time.sleep(0.2)
+    return found
+
+
+def _origin(client: httpx.Client) -> str:
+    return str(client.base_url).rstrip("/")
