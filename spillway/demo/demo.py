@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from email.utils import parseaddr
 from typing import TYPE_CHECKING
 
-from spillway.build.release import Release
-from spillway.build.site import build
+from chalicelib.wiring import clock_ms
+from spillway.build.loading import load_catalogue
 from spillway.cloud import ports
 from spillway.cloud.front import front
 from spillway.cloud.inbox.app import inbox
@@ -22,7 +22,7 @@ from spillway.deploy.package import packaged
 from spillway.deploy.stack import deploy
 from spillway.deploy.stage import LOCAL, Stage, local_stage
 from spillway.project import Project
-from spillway.publish.publisher import publish
+from spillway.publish.publisher import Publisher
 
 if TYPE_CHECKING:
     from types_boto3_sesv2 import SESV2Client
@@ -61,7 +61,6 @@ class RunningDemo:
     settings: DemoSettings
     stage: Stage
     cloud: LocalCloud
-    release: Release
 
 
 @contextmanager
@@ -78,28 +77,27 @@ def running_demo(project: Project, settings: DemoSettings, steps: Steps) -> Iter
         inbox_socket = open_.enter_context(ports.claim(settings.port + 1, "the inbox"))
         if settings.fresh:
             erase(cloud_settings.home)
-        with steps.step("Build the shop"):
-            release = build(project, base_url=settings.shop_url)
+        with steps.step("Read the catalogue"):
+            sender = parseaddr(load_catalogue(project).storefront.shop.sender)[1]
         with steps.step("Start the local cloud"):
             cloud = open_.enter_context(local_cloud(cloud_settings))
         relay = Relay(cloud_settings.endpoint_url)
         mailbox = Mailbox(cloud_settings.home / "inbox")
         letters = inbox(mailbox, relay, settings.shop_url, lambda: datetime.now(UTC))
         open_.enter_context(served(letters, inbox_socket))
-        stage = local_stage(cloud_settings.endpoint_url, cloud_settings.region)
+        stage = local_stage(cloud_settings.endpoint_url, cloud_settings.region, settings.shop_url)
         with steps.step("Package what Lambda runs"):
             package = packaged(project, LOCAL, region=stage.region)
         with steps.step("Deploy it"):
-            sender = parseaddr(release.theme.shop.sender)[1]
             _verify(stage, sender)
             deploy(stage, package, {"SenderAddress": sender, "SenderIdentity": sender}, lambda _: True)
-        with steps.step("Publish the shop"):
-            publish(stage, release)
+        with steps.step("Build and publish the shop"):
+            Publisher(stage, clock_ms, steps.progress).publish(project, base_url=settings.shop_url)
         domain = stage.outputs()["DistributionDomain"]
         open_.enter_context(served(front(settings.shop_url, relay, domain), shop_socket))
         open_.callback(CloudRecord.remove, cloud_settings.home)
         _record(settings, cloud_settings).write(cloud_settings.home)
-        yield RunningDemo(settings, stage, cloud, release)
+        yield RunningDemo(settings, stage, cloud)
 
 
 def _verify(stage: Stage, sender: str) -> None:

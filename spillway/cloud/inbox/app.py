@@ -90,7 +90,7 @@ class _Desk:
         if message_id is None:  # refused by SES
             return
         for letter in letters:
-            self.mailbox.keep(letter.to_message(message_id=message_id, sent_at=self.now()))
+            self.mailbox.keep(letter.to_bytes(message_id=message_id, sent_at=self.now()))
 
 
 class _Pages:
@@ -149,7 +149,7 @@ class _Pages:
 
 def _require_sendable(letters: Sequence[Letter], at: datetime) -> None:
     for letter in letters:
-        letter.to_message(message_id="draft", sent_at=at)
+        letter.to_bytes(message_id="draft", sent_at=at)
 
 
 def _bad_request(error: Exception) -> Response:

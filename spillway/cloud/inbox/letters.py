@@ -14,6 +14,8 @@ from typing import Any
 Document = Mapping[str, Any]
 Headers = tuple[tuple[str, str], ...]
 
+# Headers go out on one line each: folding would turn a long link into an encoded word.
+WIRE = policy.SMTP.clone(max_line_length=None)
 PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 # What a raw letter says about itself in any case, so no header that a sender chose.
 STANDARD_HEADERS = frozenset({"from", "to", "cc", "bcc", "subject", "date", "message-id", "mime-version"})
@@ -30,11 +32,11 @@ class Letter:
     html: str
     headers: Headers = ()
 
-    def to_message(self, *, message_id: str, sent_at: datetime) -> EmailMessage:
+    def to_bytes(self, *, message_id: str, sent_at: datetime) -> bytes:
         """The letter as it travels.
 
         Raises:
-            ValueError: a header holds a line break.
+            ValueError: a header holds a line break, or what a header cannot hold.
         """
         message = EmailMessage(policy=policy.SMTP)
         message["From"] = self.sender
@@ -47,7 +49,7 @@ class Letter:
         message.set_content(self.text)
         if self.html:
             message.add_alternative(self.html, subtype="html")
-        return message
+        return message.as_bytes(policy=WIRE)
 
 
 def letters_of_send(call: Document) -> tuple[Letter, ...]:

@@ -5,14 +5,10 @@ import threading
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from email import message_from_bytes, policy
-from email.message import EmailMessage
 from email.parser import BytesHeaderParser
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
-
-# Headers go out on one line each: folding would turn a long link into an encoded word.
-WIRE = policy.SMTP.clone(max_line_length=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +48,13 @@ class Mailbox:
     _envelopes: dict[int, Envelope] = field(default_factory=dict)
     _writing: threading.Lock = field(default_factory=threading.Lock)
 
-    def keep(self, message: EmailMessage) -> int:
+    def keep(self, letter: bytes) -> int:
         """Store a letter. Returns its number."""
         with self._writing:
             self.folder.mkdir(parents=True, exist_ok=True)
             number = max(self._numbers(), default=0) + 1
             draft = self.folder / "draft"
-            draft.write_bytes(message.as_bytes(policy=WIRE))
+            draft.write_bytes(letter)
             os.replace(draft, self.file(number))  # noqa: PTH105 - atomic, and it says so
         return number
 
