@@ -1,26 +1,50 @@
 """The `spillway` command."""
 
 import sys
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
 import click
 
-from spillway.commands.build import build_command
 from spillway.errors import SpillwayError
 from spillway.project import Project
 
+# Loaded when called for: marking a variant available does not wait for the picture library.
+COMMANDS = {
+    "available": "spillway.commands.available:available_command",
+    "build": "spillway.commands.build:build_command",
+    "demo": "spillway.commands.demo:demo_command",
+    "deploy": "spillway.commands.deploy:deploy_command",
+    "package": "spillway.commands.package:package_command",
+    "publish": "spillway.commands.publish:publish_command",
+    "sold-out": "spillway.commands.available:sold_out_command",
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+class Commands(click.Group):
+    """The commands, by name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command there is."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name; None when there is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(version("spillway"), message="%(version)s")
 @click.pass_context
 def cli(context: click.Context) -> None:
     """A static storefront and a waitlist that survive a flood of visitors."""
     if context.obj is None:
         context.obj = Project.find(Path.cwd())
-
-
-cli.add_command(build_command)
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ and `stock`, a map by SKU, written by availability events. Neither ever touches 
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.product import Product
@@ -46,6 +46,17 @@ class ProductsTable:
         items = batch_get(self._client, self._name, keys, attributes=["document", "stock"])
         products = (stocked_product_from(item) for item in items)
         return {stocked.product.slug: stocked for stocked in products}
+
+    def scan(self) -> Iterator[StockedProduct]:
+        """Every product of the table, in no order: for publishing, not for anything a shopper waits on."""
+        pages = self._client.get_paginator("scan").paginate(
+            TableName=self._name,
+            ConsistentRead=True,
+            FilterExpression="begins_with(id, :prefix)",
+            ExpressionAttributeValues={":prefix": {"S": PRODUCT_PREFIX}},
+        )
+        for page in pages:
+            yield from (stocked_product_from(item) for item in page["Items"])
 
     def observe(self, slug: str, sku: str, stock: Stock) -> bool:
         """Take in an availability event; false when a newer one, or this very one, is known already.

@@ -25,6 +25,8 @@ class Stage:
     region: str
     session: boto3.Session = field(repr=False, compare=False)
     endpoint_url: str | None = None
+    shop_url: str | None = None
+    """Where the shop is served, when that is not the base_url of site.toml."""
 
     @property
     def stack_name(self) -> str:
@@ -61,12 +63,12 @@ class Stage:
         return {output["OutputKey"]: output["OutputValue"] for output in stacks[0]["Outputs"]}
 
 
-def local_stage(endpoint_url: str, region: str) -> Stage:
+def local_stage(endpoint_url: str, region: str, shop_url: str) -> Stage:
     """The stage on a local cloud."""
     session = boto3.Session(
         aws_access_key_id=ACCESS_KEY, aws_secret_access_key=ACCESS_KEY, region_name=region
     )
-    return Stage(LOCAL, region, session, endpoint_url)
+    return Stage(LOCAL, region, session, endpoint_url, shop_url)
 
 
 def stage_named(project: Project, name: str) -> Stage:
@@ -87,7 +89,7 @@ def _running_local_stage(project: Project) -> Stage:
     record = CloudRecord.read(project.state / "local")
     if record is None or not ports.answers(record.port):
         raise BadInput("the local cloud is not running", way_out="start it with make demo")
-    return local_stage(record.endpoint_url, record.region)
+    return local_stage(record.endpoint_url, record.region, record.shop_url)
 
 
 def _aws_stage(name: str) -> Stage:

@@ -1,0 +1,57 @@
+"""`spillway available` and `spillway sold-out`: what a merchant says when stock comes and goes."""
+
+import uuid
+
+import click
+
+from chalicelib.domain.stock import Availability, Stock
+from chalicelib.tables.products import ProductsTable
+from chalicelib.wiring import clock_ms
+from spillway.deploy.stage import Stage, stage_named
+from spillway.errors import BadInput, WorkFailed
+from spillway.project import Project
+
+STOCK_UNITS_MAX = 1_000_000
+
+
+@click.command("available")
+@click.argument("sku")
+@click.option(
+    "--stock",
+    "units",
+    type=click.IntRange(1, STOCK_UNITS_MAX),
+    metavar="N",
+    help="How many units there are; left out where the shop does not count.",
+)
+@click.option("--stage", "stage_name", metavar="NAME", default="local", show_default=True)
+@click.pass_obj
+def available_command(project: Project, sku: str, units: int | None, stage_name: str) -> None:
+    """Mark a variant as available: its page says "buy", and who waits for it is told."""
+    _observe(stage_named(project, stage_name), sku, Availability.IN_STOCK, units)
+    click.echo(f"{sku} is available; its page turns and who waits for it is told, in the order they came")
+
+
+@click.command("sold-out")
+@click.argument("sku")
+@click.option("--stage", "stage_name", metavar="NAME", default="local", show_default=True)
+@click.pass_obj
+def sold_out_command(project: Project, sku: str, stage_name: str) -> None:
+    """Mark a variant as sold out: its page takes waitlist signups, and letters under way stop."""
+    _observe(stage_named(project, stage_name), sku, Availability.OUT_OF_STOCK, 0)
+    click.echo(f"{sku} is sold out; its page turns, and letters about it stop")
+
+
+def _observe(stage: Stage, sku: str, availability: Availability, units: int | None) -> None:
+    products = ProductsTable(stage.client("dynamodb"), stage.outputs()["ProductsTable"])
+    slug = products.slug_of(sku)
+    if slug is None:
+        raise BadInput(
+            f"SKU {sku!r}: stage {stage.name} sells nothing under that name",
+            way_out="SKUs are in site/products/*.toml; publish first if it is new",
+        )
+    stock = Stock(availability, units, observed_at_ms=clock_ms(), event_id=uuid.uuid4().hex)
+    if not products.observe(slug, sku, stock):
+        raise WorkFailed(
+            f"{sku}: a newer event is known than this one",
+            way_out="check this machine's clock, and try again",
+        )

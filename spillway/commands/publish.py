@@ -1,0 +1,45 @@
+"""`spillway publish`: the shop as it is in this folder, live."""
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+from chalicelib.wiring import clock_ms
+from spillway.deploy.stage import stage_named
+from spillway.project import Project
+from spillway.publish.plan import Plan
+from spillway.publish.publisher import Publisher
+
+
+@click.command("publish")
+@click.option("--stage", "stage_name", metavar="NAME", default="local", show_default=True)
+@click.option("--base-url", metavar="URL", help="Publish for this address instead of the one in site.toml.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and why; do nothing.")
+@click.pass_obj
+def publish_command(project: Project, stage_name: str, base_url: str | None, *, dry_run: bool) -> None:
+    """Build the shop with today's stock and put what changed before the shoppers."""
+    stage = stage_named(project, stage_name)
+    base_url = base_url or stage.shop_url
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("publishing", total=None)
+        publisher = Publisher(
+            stage, clock_ms, lambda done, total: bar.update(task, completed=done, total=total)
+        )
+        if dry_run:
+            _show(publisher.plan(project, base_url=base_url))
+            return
+        published = publisher.publish(project, base_url=base_url)
+    click.echo(
+        f"release {published.release}: {published.uploaded} objects put, {published.skipped} unchanged, "
+        f"{published.removed} removed"
+    )
+    for slug in published.abandoned:
+        click.echo(f"  {slug}: no longer in the catalogue; shoppers may still wait for it", err=True)
+
+
+def _show(plan: Plan) -> None:
+    for upload in plan.uploads:
+        click.echo(f"put     {upload.site_object.key}  ({upload.reason})")
+    for removal in plan.removals:
+        click.echo(f"delete  {removal.key}  ({removal.reason})")
+    click.echo(f"{len(plan.uploads)} to put, {len(plan.removals)} to delete, {plan.skipped} unchanged")
