@@ -65,7 +65,9 @@ def picture_problem(folder: Path, name: str) -> str | None:
             image = Image.open(file, formats=_FORMATS)
         with image:
             width, height = image.size
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError):
+    except Image.DecompressionBombError:
+        return f"at most {_MASTER_PIXELS_MAX} pixels"
+    except (UnidentifiedImageError, OSError, SyntaxError):
         return f"a picture: {', '.join(_FORMATS)}"
     return _size_problem(width, height)
 

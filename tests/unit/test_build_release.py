@@ -1,0 +1,226 @@
+"""A build is a value made from its input alone, and a failure leaves what was there."""
+
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from chalicelib.domain.product import Product
+from chalicelib.domain.stock import Availability, Stock
+from chalicelib.storefront.theme import Theme
+from spillway.__main__ import cli
+from spillway.build.mistakes import CatalogueInvalid
+from spillway.build.release import Kind, Release, write
+from spillway.build.site import build
+from spillway.errors import BadInput, WorkFailed
+from spillway.project import Project
+from tests.unit.small_shop import make_small_shop
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Project:
+    return make_small_shop(tmp_path)
+
+
+def page(release: Release, key: str) -> str:
+    return next(each for each in release.objects if each.key == key).read().decode()
+
+
+def test_a_release_holds_every_page_under_the_path_a_shopper_types(shop: Project) -> None:
+    release = build(shop)
+
+    pages = {each.key for each in release.objects if each.kind is not Kind.ASSET}
+    assert pages == {
+        *("index.html", "404", "privacy", "checkout", "products/field-jacket", "products/scarf"),
+        *("shop/all", "shop/outerwear", "shop/accessories", "sitemap.xml", "robots.txt"),
+        *("waitlist/thanks", "waitlist/confirmed", "waitlist/left"),
+    }
+
+
+def test_pages_are_asked_for_again_and_assets_are_kept_for_ever(shop: Project) -> None:
+    for each in build(shop).objects:
+        kept_for_ever = each.cache_control == "public, max-age=31536000, immutable"
+        assert kept_for_ever == (each.kind is Kind.ASSET)
+        assert kept_for_ever == each.key.startswith(("assets/", "pictures/"))
+
+
+def test_everything_a_page_asks_for_is_in_the_release(shop: Project) -> None:
+    release = build(shop)
+    keys = {f"/{each.key}" for each in release.objects}
+
+    for product in (entry.product for entry in release.products):
+        for picture in product.pictures:
+            assert picture.url in keys
+            assert {url for source in picture.sources for url, _ in source.candidates} <= keys
+    assert set(release.theme.assets.values()) <= keys
+
+
+def test_two_builds_of_one_input_are_the_same_to_the_byte(tmp_path: Path) -> None:
+    first = build(make_small_shop(tmp_path / "one"))
+    second = build(make_small_shop(tmp_path / "two"))
+
+    assert first.id == second.id
+    assert [(each.key, each.sha256) for each in first.objects] == [
+        (each.key, each.sha256) for each in second.objects
+    ]
+    assert first.theme == second.theme
+    assert first.catalogue_document() == second.catalogue_document()
+
+
+def test_any_change_makes_another_release(shop: Project) -> None:
+    before = build(shop).id
+    (shop.site / "letters/confirm/subject.txt").write_text("Confirm")
+
+    assert build(shop).id != before
+
+
+def test_pages_show_the_stock_they_are_given_over_the_one_in_the_files(shop: Project) -> None:
+    sold_out = {"scarf": {"SCARF": Stock(Availability.OUT_OF_STOCK, 0, 9, "e9")}}
+
+    assert 'id="buy"' in page(build(shop), "products/scarf")
+    assert 'id="waitlist"' in page(build(shop, stock=sold_out), "products/scarf")
+
+
+def test_the_address_of_a_build_can_be_chosen(shop: Project) -> None:
+    release = build(shop, base_url="http://127.0.0.1:8000")
+
+    assert release.theme.shop.base_url == "http://127.0.0.1:8000"
+    assert 'href="http://127.0.0.1:8000/products/scarf"' in page(release, "products/scarf")
+    assert "heron.example" not in page(release, "sitemap.xml")
+
+
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:8000", "http://a.example/", "https://a.example/x", "ftp://a.example"]
+)
+def test_an_address_that_no_page_can_have_is_refused(shop: Project, url: str) -> None:
+    with pytest.raises(BadInput, match="--base-url"):
+        build(shop, base_url=url)
+
+
+def test_the_sitemap_lists_what_a_search_engine_may_show(shop: Project) -> None:
+    root = ET.fromstring(page(build(shop), "sitemap.xml"))
+
+    paths = {(each.text or "").removeprefix("https://www.heron.example") for each in root.iter() if each.text}
+    assert {"/", "/shop/all", "/products/scarf", "/privacy"} <= paths
+    assert not {"/404", "/waitlist/thanks", "/checkout"} & paths
+
+
+def test_what_is_written_can_be_read_back(shop: Project) -> None:
+    release = build(shop)
+
+    folder = write(release, shop)
+
+    for each in release.objects:
+        assert (folder / each.key).read_bytes() == each.read()
+    assert Theme.from_json((shop.output / "theme.json").read_text()) == release.theme
+    document = json.loads((shop.output / "catalogue.json").read_text())
+    assert [Product.from_document(each["product"]) for each in document] == [
+        entry.product for entry in release.products
+    ]
+
+
+def test_writing_again_leaves_nothing_of_the_release_before(shop: Project) -> None:
+    write(build(shop), shop)
+    (shop.site / "products/scarf.toml").unlink()
+    site = shop.site / "site.toml"
+    site.write_text(site.read_text().replace(', "scarf"]', "]"))
+
+    folder = write(build(shop), shop)
+
+    assert not (folder / "products/scarf").exists()
+    assert sorted(each.name for each in shop.output.iterdir()) == ["catalogue.json", "site", "theme.json"]
+
+
+def test_a_mistake_leaves_the_last_good_output(shop: Project) -> None:
+    write(build(shop), shop)
+    before = {file: file.read_bytes() for file in shop.output.rglob("*") if file.is_file()}
+    (shop.site / "products/scarf.toml").write_text("title = ")
+
+    with pytest.raises(CatalogueInvalid):
+        build(shop)
+
+    assert {file: file.read_bytes() for file in shop.output.rglob("*") if file.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "told"),
+    [
+        (
+            "templates/content.html",
+            "{% extends 'base.html' %}\n{% block main %}\n{{ title }",
+            "content.html:3",
+        ),
+        ("templates/content.html", "{{ title }}\n{{ titel }}", "content.html:2: 'titel' is undefined"),
+        ("templates/content.html", "{{ asset('shop.scss') }}", "content.html:1: no asset is named shop.scss"),
+        ("templates/confirm.html", "{{ product.name }}", "confirm.html:1"),
+        ("letters/available/body.txt", "\n{{ produkt }}", "site/letters/available/body.txt:2"),
+    ],
+)
+def test_a_mistake_in_a_template_is_told_with_its_line(
+    shop: Project, file: str, text: str, told: str
+) -> None:
+    (shop.site / file).write_text(text)
+
+    with pytest.raises(BadInput) as caught:
+        build(shop)
+
+    assert told in caught.value.message
+
+
+def test_a_theme_without_a_template_it_needs_is_refused(shop: Project) -> None:
+    (shop.site / "templates/leave.html").unlink()
+
+    with pytest.raises(BadInput, match=r"leave\.html"):
+        build(shop)
+
+
+def test_an_asset_of_an_unknown_kind_is_refused(shop: Project) -> None:
+    (shop.site / "static/shop.psd").write_bytes(b"8BPS")
+
+    with pytest.raises(BadInput, match=r"shop\.psd"):
+        build(shop)
+
+
+def test_a_picture_is_developed_once(shop: Project) -> None:
+    build(shop)
+    made = {file: file.stat().st_mtime_ns for file in (shop.root / ".cache").rglob("*.avif")}
+
+    build(shop)
+
+    assert made
+    assert {file: file.stat().st_mtime_ns for file in (shop.root / ".cache").rglob("*.avif")} == made
+
+
+def test_a_picture_that_breaks_off_is_told_and_not_half_shown(shop: Project) -> None:
+    picture = shop.site / "pictures/jacket.webp"
+    Image.effect_noise((600, 700), 80).convert("RGB").save(picture)
+    picture.write_bytes(picture.read_bytes()[:2000])
+
+    with pytest.raises((WorkFailed, CatalogueInvalid), match="picture"):
+        build(shop)
+
+
+def test_pictures_are_upright_and_carry_nothing_about_who_took_them(shop: Project) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    exif[0x010F] = "Camera of Jane"
+    Image.new("RGB", (500, 400), "green").save(shop.site / "pictures/scarf.webp", exif=exif.tobytes())
+
+    release = build(shop)
+
+    scarf = next(entry.product for entry in release.products if entry.product.slug == "scarf")
+    assert (scarf.pictures[0].width, scarf.pictures[0].height) == (400, 500)
+    for each in release.objects:
+        if each.key.startswith("pictures/scarf"):
+            assert b"Jane" not in each.read()
+
+
+def test_the_command_says_what_it_made(shop: Project) -> None:
+    result = CliRunner().invoke(cli, ["build"], obj=shop)
+
+    assert result.exit_code == 0
+    assert "2 products, 14 pages" in result.output
+    assert (shop.output / "site/products/scarf").is_file()

@@ -1,0 +1,214 @@
+"""Whatever a merchant can get wrong is told with its place, and all of it in one run."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from spillway.build.loading import load_catalogue
+from spillway.build.mistakes import CatalogueInvalid, Mistake
+from spillway.project import Project
+from tests.unit.small_shop import make_small_shop
+
+SITE = "site/site.toml"
+JACKET = "site/products/field-jacket.toml"
+SCARF = "site/products/scarf.toml"
+PRIVACY = "site/pages/privacy.md"
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Project:
+    return make_small_shop(tmp_path)
+
+
+def change(shop: Project, file: str, old: str, new: str) -> None:
+    path = shop.root / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def mistakes_of(shop: Project) -> tuple[Mistake, ...]:
+    with pytest.raises(CatalogueInvalid) as caught:
+        load_catalogue(shop)
+    return caught.value.mistakes
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "line", "field", "expected"),
+    [
+        (SITE, 'name = "Heron & Daughters"', "", None, "name", "a text"),
+        (SITE, '"Clothes for weather"', '"   "', 2, "tagline", "a text"),
+        (SITE, '"Clothes for weather"', "7", 2, "tagline", "a text"),
+        (SITE, "heron.example", "heron.example/", 3, "base_url", "https://HOST"),
+        (SITE, "https://www.heron", "//www.heron", 3, "base_url", "https://HOST"),
+        (SITE, "https://www.heron.example", "https://www.heron.example:port", 3, "base_url", "https://HOST"),
+        (SITE, '"GBP"', '"GBX"', 4, "currency", "ISO 4217"),
+        (SITE, '"en-GB"', '"xx-YY"', 5, "locale", "a language and a country"),
+        (SITE, "<hello@heron.example>", "hello at heron", 6, "sender", "a mailbox"),
+        (SITE, '"hello@heron.example"', '"hello@heron@example"', 7, "reply_to", "a mailbox"),
+        (SITE, "Heron & Daughters <h", "Heron\\r\\nBcc: a@b.example <h", 6, "sender", "a single line"),
+        (SITE, "?sku={sku}", "?sku=1", 8, "checkout_url", "{sku} as the value"),
+        (SITE, "/checkout?", "/till?", 8, "checkout_url", "site/pages/till.md does not exist"),
+        (SITE, "/checkout?", "javascript:alert(1)?", 8, "checkout_url", "an https:// address"),
+        (SITE, "/checkout?", "//evil.example/?", 8, "checkout_url", "an https:// address"),
+        (SITE, '["3 Quay Street", "Ambleford", "AF1 2QS"]', "[]", 9, "postal_address", "a list of 1 to 8"),
+        (SITE, '"outerwear"', '"../outerwear"', 12, "categories[0].slug", "a-z, 0-9 and single hyphens"),
+        (SITE, '"accessories"', '"all"', 17, "categories[1].slug", "all is taken by the shop itself"),
+        (SITE, '"accessories"', '"outerwear"', 17, "categories[1].slug", "each category once"),
+        (SITE, '"hero.webp"', '"nowhere.webp"', 24, "home.picture", "the name of a file in site/pictures"),
+        (SITE, '"hero.webp"', '"../site.toml"', 24, "home.picture", "the name of a file in site/pictures"),
+        (SITE, '"scarf"]', '"scarfs"]', 26, "home.featured", "the slug of a product"),
+        (SITE, '"scarf"]', '"field-jacket"]', 26, "home.featured", "each product once"),
+        (SITE, "double_opt_in = true", "double_opt_in = false", 29, "waitlist.double_opt_in", "true"),
+        (
+            SITE,
+            'path = "/privacy"',
+            'path = "//evil.example"',
+            33,
+            "navigation[0].path",
+            "the path of a page",
+        ),
+        (SITE, "tagline", "tag_line", 2, "tag_line", "no such field; did you mean tagline?"),
+        (SITE, "currency =", "currency", 4, "TOML", "a file that parses"),
+        (JACKET, '"148.00"', "148.00", 3, "price", "a decimal number in quotes"),
+        (JACKET, '"148.00"', '"148.005"', 3, "price", "a decimal number in quotes"),
+        (JACKET, '"148.00"', '"0.00"', 3, "price", "above 0"),
+        (JACKET, '"148.00"', '"-1"', 3, "price", "above 0"),
+        (JACKET, '"148.00"', '"1e5"', 3, "price", "a decimal number in quotes"),
+        (JACKET, '"148.00"', '"NaN"', 3, "price", "a decimal number in quotes"),
+        (JACKET, '"148.00"', '"١٤٨"', 3, "price", "a decimal number in quotes"),
+        (JACKET, 'price = "158.00"', "price = 158", 34, "variants[2].price", "a decimal number in quotes"),
+        (JACKET, '"outerwear"', '"hats"', 2, "category", "one of outerwear, accessories"),
+        (JACKET, "A waxed", "A" * 160, 4, "summary", "at most 160 characters"),
+        (JACKET, "A waxed", "A\\u0000waxed", 4, "summary", "a single line"),
+        (JACKET, "A waxed", "A \\u202Ewaxed", 4, "summary", "turn its direction"),
+        (JACKET, "A waxed", "A\\u2028waxed", 4, "summary", "a single line"),
+        (JACKET, "**heavy**", "[x](javascript:alert(1))", 5, "description", "a link to https://"),
+        (JACKET, "**heavy**", "![x](data:image/png;base64,AA)", 5, "description", "text only"),
+        (JACKET, "**heavy**", "[x](//evil.example)", 5, "description", "a link to https://"),
+        (JACKET, '["waxed"]', '"waxed"', 11, "tags", "a list of 0 to 20"),
+        (JACKET, "2026-09-01", '"2026-09-01"', 12, "released_on", "a date without quotes"),
+        (JACKET, '["Fabric", "Cotton"]', '["Fabric"]', 13, "details", "a pair of texts"),
+        (JACKET, '"jacket.webp"', '"/etc/passwd"', 16, "pictures[0].file", "the name of a file"),
+        (JACKET, '"A green jacket laid flat"', '""', 17, "pictures[0].alt", "a text"),
+        (JACKET, '{ Colour = "Moss" }', '"Moss"', 18, "pictures[0].options", "a table of texts"),
+        (JACKET, '"FJ-MOSS-S"', '"fj moss s"', 21, "variants[0].sku", "A-Z, 0-9"),
+        (
+            JACKET,
+            '"FJ-MOSS-M"',
+            '"FJ-MOSS-S"',
+            26,
+            "variants[1].sku",
+            "is in site/products/field-jacket.toml",
+        ),
+        (SCARF, '"SCARF"', '"FJ-MOSS-S"', 12, "variants[0].sku", "is in site/products/field-jacket.toml"),
+        (JACKET, 'Size = "M"', 'Size = "S"', 27, "variants[1].options", "each choice once"),
+        (JACKET, 'Size = "M"', 'Length = "M"', 27, "variants[1].options", "the same options"),
+        (JACKET, "stock = 4", "stock = -1", 23, "variants[0].stock", "a whole number from 0"),
+        (JACKET, "stock = 4", "stock = true", 23, "variants[0].stock", "a whole number from 0"),
+        (JACKET, "stock = 4", "", 20, "variants[0].stock", "a whole number from 0"),
+        (
+            SCARF,
+            "stock = 2",
+            'stock = 0\navailability = "Soon"',
+            14,
+            "variants[0].availability",
+            "one of InStock",
+        ),
+        (
+            SCARF,
+            "stock = 2",
+            'stock = 0\navailability = "InStock"',
+            14,
+            "variants[0].availability",
+            "OutOfStock",
+        ),
+        (PRIVACY, "+++\n", "", 1, "front matter", "TOML between two lines of +++"),
+        (PRIVACY, 'title = "Privacy"', "title =", 2, "TOML", "a file that parses"),
+        (PRIVACY, "[a link](/privacy)", "[a link](ftp://x.example)", 6, "text", "a link to https://"),
+    ],
+)
+def test_a_mistake_is_told_with_its_place(
+    shop: Project, file: str, old: str, new: str, line: int | None, field: str, expected: str
+) -> None:
+    change(shop, file, old, new)
+
+    told = [each for each in mistakes_of(shop) if each.file == file and each.field == field]
+
+    assert told, mistakes_of(shop)
+    assert expected in told[0].expected
+    assert told[0].line == line
+
+
+def test_all_mistakes_are_told_in_one_run_in_the_order_of_files_and_lines(shop: Project) -> None:
+    change(shop, SCARF, '"45.00"', "45")
+    change(shop, SCARF, '"SCARF"', '"scarf"')
+    change(shop, SITE, '"GBP"', '"GBX"')
+    (shop.site / "pages/privacy.md").unlink()
+
+    message = CatalogueInvalid(mistakes_of(shop)).message
+
+    assert message.splitlines()[0] == "5 mistakes in the catalogue, nothing was built"
+    assert [line.split(": expected")[0].strip() for line in message.splitlines()[1:]] == [
+        "site/pages/privacy.md: file = (missing)",
+        "site/products/scarf.toml:3: price = 45",
+        "site/products/scarf.toml:12: variants[0].sku = 'scarf'",
+        "site/site.toml:4: currency = 'GBX'",
+        "site/site.toml:33: navigation[0].path = '/privacy'",
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["..toml", "UPPER.toml", "index.toml", "a--b.toml", "%2e%2e.toml", "ärmel.toml"]
+)
+def test_a_file_name_that_is_no_slug_is_refused(shop: Project, name: str) -> None:
+    (shop.site / "products" / "scarf.toml").rename(shop.site / "products" / name)
+
+    assert any(each.field == "file name" and each.file.endswith(name) for each in mistakes_of(shop))
+
+
+def test_a_file_that_is_not_utf_8_is_refused(shop: Project) -> None:
+    (shop.root / SCARF).write_bytes("title = 'Écharpe'".encode("latin-1"))
+
+    assert [(each.file, each.field) for each in mistakes_of(shop)] == [(SCARF, "file")]
+
+
+def test_a_file_that_is_far_too_long_is_not_even_read(shop: Project) -> None:
+    (shop.root / SCARF).write_text("#" * 1_000_001)
+
+    assert [(each.file, each.field) for each in mistakes_of(shop)] == [(SCARF, "file")]
+
+
+def test_a_shop_without_products_is_refused(shop: Project) -> None:
+    for file in (shop.site / "products").iterdir():
+        file.unlink()
+
+    assert any(each.file == "site/products" for each in mistakes_of(shop))
+
+
+@pytest.mark.parametrize("side", [8_000, 12_000, 20_000])
+def test_a_picture_of_too_many_pixels_is_refused_unseen(shop: Project, side: int) -> None:
+    Image.new("1", (side, side)).save(shop.site / "pictures" / "jacket.webp", "PNG")
+
+    (mistake,) = mistakes_of(shop)
+
+    assert mistake.field == "pictures[0].file"
+    assert mistake.expected.startswith("at most 40000000 pixels")
+
+
+@pytest.mark.parametrize("content", [b"", b"RIFF", b"<svg xmlns='http://www.w3.org/2000/svg'/>"])
+def test_a_file_that_is_no_picture_is_refused(shop: Project, content: bytes) -> None:
+    (shop.site / "pictures" / "jacket.webp").write_bytes(content)
+
+    (mistake,) = mistakes_of(shop)
+
+    assert mistake.expected == "a picture: WEBP, JPEG, PNG, AVIF"
+
+
+def test_a_picture_too_narrow_for_a_page_is_refused(shop: Project) -> None:
+    Image.new("RGB", (100, 100)).save(shop.site / "pictures" / "jacket.webp")
+
+    (mistake,) = mistakes_of(shop)
+
+    assert mistake.expected == "at least 320 pixels wide, not 100"

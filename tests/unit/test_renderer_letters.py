@@ -1,0 +1,132 @@
+"""Letters: whole as text, whole as HTML, safe whatever the catalogue says."""
+
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from chalicelib.domain.letter import Letter
+from chalicelib.domain.product import Picture
+from chalicelib.domain.stock import Availability
+from chalicelib.storefront.renderer import Renderer
+from tests.unit.small_shop import THEME
+from tests.unit.test_renderer_pages import EVIL, JACKET, stock, theme
+
+ACTION = "https://www.heron.example/api/confirm?token=a.b&x=1"
+LEAVE = "https://www.heron.example/api/unsubscribe?token=c.d"
+LETTER_SIZE_BYTES_MAX = 100_000
+
+
+def renderer() -> Renderer:
+    letters = THEME / "letters"
+    texts = {
+        f"letters/{file.relative_to(letters).as_posix()}": file.read_text()
+        for file in letters.rglob("*")
+        if file.is_file()
+    }
+    return Renderer(replace(theme(), templates={**theme().templates, **texts}))
+
+
+def confirm() -> Letter:
+    return renderer().letter("confirm", product=JACKET, variant=JACKET.variants[1], action_url=ACTION)
+
+
+def available() -> Letter:
+    return renderer().letter(
+        "available", product=JACKET, variant=JACKET.variants[1], action_url=ACTION, leave_url=LEAVE
+    )
+
+
+class Addresses(HTMLParser):
+    """What a letter links to and what it loads."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.loads: list[str] = []
+        self.alts: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        if tag == "a":
+            self.links.append(values["href"])
+        if "src" in values:
+            self.loads.append(values["src"])
+            self.alts.append(values.get("alt", ""))
+
+
+def test_a_confirmation_asks_for_one_thing_in_both_forms() -> None:
+    letter = confirm()
+
+    assert letter.subject == "Please confirm: tell me when Field Jacket (M) is back"
+    for body in (letter.text, letter.html):
+        assert "Not yet confirmed" in body
+        assert "72 hours" in body
+        assert "3 Quay Street" in body
+    assert ACTION in letter.text
+    assert Addresses(letter.html).links == ["https://www.heron.example/", ACTION]
+    assert Addresses(letter.html).loads == []
+
+
+def test_a_letter_that_it_is_back_says_what_for_how_much_and_how_to_leave() -> None:
+    letter = available()
+
+    assert letter.subject == "Field Jacket (M) is back"
+    for body in (letter.text, letter.html):
+        assert "£148.00" in body
+        assert "First come, first served" in body
+        assert "3 Quay Street" in body
+    assert ACTION in letter.text
+    assert LEAVE in letter.text
+    assert Addresses(letter.html).links[-2:] == [ACTION, LEAVE]
+
+
+def test_a_letter_loads_nothing_but_the_shops_own_picture_and_says_what_it_shows() -> None:
+    addresses = Addresses(available().html)
+
+    assert addresses.loads == ["https://www.heron.example/pictures/jacket-960-aa.jpg"]
+    assert addresses.alts == ["A green jacket"]
+
+
+def test_a_letter_shows_the_colour_that_was_waited_for() -> None:
+    slate = Picture("/pictures/slate.jpg", 10, 10, "Slate", options=(("Size", "L"),))
+    product = replace(JACKET, pictures=(*JACKET.pictures, slate))
+
+    letter = renderer().letter("available", product=product, variant=product.variants[2], action_url=ACTION)
+
+    assert Addresses(letter.html).alts == ["Slate"]
+
+
+def test_a_pre_order_is_not_called_back() -> None:
+    letter = renderer().letter(
+        "available",
+        product=JACKET,
+        variant=JACKET.variants[1],
+        action_url=ACTION,
+        stock=stock(FJ_M=Availability.PRE_ORDER),
+    )
+
+    assert letter.subject == "Field Jacket (M) can be pre-ordered"
+    assert "It is back" not in letter.text + letter.html
+
+
+@pytest.mark.parametrize("name", ["confirm", "available"])
+def test_catalogue_text_is_data_in_a_letter_too(name: str) -> None:
+    product = replace(JACKET, title=f"A\r\nBcc: x@evil.example\n{EVIL}")
+
+    letter = renderer().letter(
+        name, product=product, variant=product.variants[0], action_url=ACTION, leave_url=LEAVE
+    )
+
+    assert len(letter.subject.splitlines()) == 1
+    assert "hello@heron.example" not in letter.subject + letter.text + letter.html
+    assert "<script" not in letter.html
+    assert "{{ shop.sender }}" in letter.text
+
+
+@pytest.mark.parametrize("letter", [confirm(), available()])
+def test_a_letter_fits_where_mail_programs_cut(letter: Letter) -> None:
+    assert len(letter.html.encode()) < LETTER_SIZE_BYTES_MAX
+    assert max(len(line) for line in letter.text.splitlines()) <= 78

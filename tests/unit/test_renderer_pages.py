@@ -1,0 +1,321 @@
+"""What a shopper and a search engine get to read, for every state of the stock."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+from jinja2 import UndefinedError
+
+from chalicelib.domain.product import Picture, PictureSource, Product, Variant
+from chalicelib.domain.stock import Availability, Stock
+from chalicelib.storefront.money import MoneyFormat
+from chalicelib.storefront.renderer import Renderer
+from chalicelib.storefront.theme import Link, Listing, Shop, Theme
+from tests.unit.small_shop import THEME
+
+SHOP = Shop(
+    name="Heron & Daughters",
+    tagline="Clothes for weather",
+    base_url="https://www.heron.example",
+    currency="GBP",
+    locale="en-GB",
+    sender="Heron <hello@heron.example>",
+    reply_to="hello@heron.example",
+    checkout_url="https://pay.heron.example/cart?shop=7&item={sku}",
+    postal_address=("3 Quay Street", "Ambleford"),
+)
+PICTURE = Picture(
+    url="/pictures/jacket-960-aa.jpg",
+    width=960,
+    height=1200,
+    alt="A green jacket",
+    sources=(PictureSource("image/avif", (("/pictures/jacket-320-bb.avif", 320),)),),
+)
+JACKET = Product(
+    slug="field-jacket",
+    title="Field Jacket",
+    summary="A waxed jacket.",
+    description_html="<p>Waxed <em>cotton</em>.</p>",
+    category="outerwear",
+    pictures=(PICTURE,),
+    variants=(
+        Variant("FJ-S", 14800, (("Size", "S"),)),
+        Variant("FJ-M", 14800, (("Size", "M"),)),
+        Variant("FJ-L", 14800, (("Size", "L"),)),
+    ),
+    details=(("Fabric", "Cotton"),),
+)
+ONE_SCARF = replace(JACKET, slug="scarf", title="Scarf", variants=(Variant("SCARF", 4500),))
+SHELF = Listing("/shop/outerwear", "listing.html", "Outerwear", "Against wind.", ("field-jacket", "scarf"))
+EVIL = "</script><script>alert(1)</script>{{ shop.sender }}{% raw %}\"'&\u2028"
+
+
+def theme() -> Theme:
+    texts = {file.name: file.read_text() for file in (THEME / "templates").iterdir()}
+    return Theme(
+        release="r1",
+        shop=SHOP,
+        templates=texts,
+        assets={"shop.css": "/assets/shop.css", "shop.js": "/assets/shop.js", "icon.svg": "/assets/icon.svg"},
+        listings=(Listing("/", "home.html", "Coats", "For weather.", ("field-jacket",), PICTURE), SHELF),
+        money=MoneyFormat("£", "", ".", ",", 2),
+        navigation=(Link("About", "/about"),),
+    )
+
+
+def stock(**availability: Availability) -> dict[str, Stock]:
+    return {sku.replace("_", "-"): Stock(each, None, 1, "e1") for sku, each in availability.items()}
+
+
+class Page(HTMLParser):
+    """Every element of a page with the forms they stand in, as a browser would see them."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, str, dict[str, str]]] = []
+        self.scripts: list[str] = []
+        self._form = ""
+        self._in_script = False
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            self._form = values.get("id", "other")
+        self.elements.append((self._form, tag, values))
+        self._in_script = tag == "script"
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "form":
+            self._form = ""
+        self._in_script = False
+
+    def handle_data(self, data: str) -> None:
+        if self._in_script:
+            self.scripts.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [values for _, each, values in self.elements if each == tag]
+
+    def skus(self, form: str) -> list[tuple[str, str]]:
+        return [
+            (values["data-sku"], values["data-availability"])
+            for place, tag, values in self.elements
+            if place == form and tag == "input" and "data-sku" in values
+        ]
+
+    def has_form(self, form: str) -> bool:
+        return any(place == form for place, _, _ in self.elements)
+
+
+def product_page(product: Product, held: Mapping[str, Stock]) -> Page:
+    return Page(Renderer(theme()).product(product, held))
+
+
+def test_what_is_there_can_be_bought_and_what_is_sold_out_can_be_waited_for() -> None:
+    page = product_page(
+        JACKET,
+        stock(FJ_S=Availability.IN_STOCK, FJ_M=Availability.OUT_OF_STOCK, FJ_L=Availability.PRE_ORDER),
+    )
+
+    assert page.skus("buy") == [("FJ-S", "InStock"), ("FJ-L", "PreOrder")]
+    assert page.skus("waitlist") == [("FJ-M", "OutOfStock")]
+
+
+def test_a_product_that_is_all_there_has_no_waitlist() -> None:
+    page = product_page(ONE_SCARF, stock(SCARF=Availability.IN_STOCK))
+
+    assert page.skus("buy") == [("SCARF", "InStock")]
+    assert not page.has_form("waitlist")
+
+
+def test_a_product_that_is_sold_out_cannot_be_bought() -> None:
+    held = stock(
+        FJ_S=Availability.OUT_OF_STOCK, FJ_M=Availability.OUT_OF_STOCK, FJ_L=Availability.OUT_OF_STOCK
+    )
+
+    page = product_page(JACKET, held)
+
+    assert not page.has_form("buy")
+    assert [sku for sku, _ in page.skus("waitlist")] == ["FJ-S", "FJ-M", "FJ-L"]
+
+
+def test_a_variant_nobody_has_counted_is_sold_out() -> None:
+    assert product_page(ONE_SCARF, {}).skus("waitlist") == [("SCARF", "OutOfStock")]
+
+
+def test_a_discontinued_variant_can_neither_be_bought_nor_waited_for() -> None:
+    html = Renderer(theme()).product(ONE_SCARF, stock(SCARF=Availability.DISCONTINUED))
+
+    assert not Page(html).has_form("buy")
+    assert not Page(html).has_form("waitlist")
+    assert "No longer made" in html
+
+
+def test_several_variants_are_ticked_and_a_single_one_goes_along() -> None:
+    several, single = product_page(JACKET, {}), product_page(ONE_SCARF, {})
+
+    assert {each["type"] for each in several.all("input") if "data-sku" in each} == {"checkbox"}
+    assert {each["type"] for each in single.all("input") if "data-sku" in each} == {"hidden"}
+
+
+def test_buying_leads_to_the_checkout_with_the_sku() -> None:
+    page = product_page(ONE_SCARF, stock(SCARF=Availability.IN_STOCK))
+
+    (form,) = page.all("form")
+    fields = {each["name"]: each["value"] for each in page.all("input")}
+    assert (form["action"], form["method"]) == ("https://pay.heron.example/cart", "get")
+    assert fields == {"shop": "7", "item": "SCARF"}
+
+
+def test_the_waitlist_form_needs_no_script_and_has_what_the_api_reads() -> None:
+    page = product_page(ONE_SCARF, {})
+
+    form = next(each for each in page.all("form") if each.get("id") == "waitlist")
+    fields = {each["name"]: each for each in page.all("input")}
+    assert (form["action"], form["method"]) == ("/api/waitlist", "post")
+    assert set(fields) == {"sku", "page", "website", "email"}
+    assert fields["page"]["value"] == "/products/scarf"
+    assert fields["website"]["autocomplete"] == "off"
+    assert fields["email"]["type"] == "email"
+    assert "waitlist-email-error" in fields["email"]["aria-describedby"]
+    assert [each["role"] for each in page.all("p") if "role" in each] == ["status"]
+
+
+def test_the_json_ld_says_each_variant_in_schema_org_words() -> None:
+    page = product_page(JACKET, stock(FJ_S=Availability.IN_STOCK, FJ_M=Availability.OUT_OF_STOCK))
+
+    document = json.loads(page.scripts[0])
+    assert document["@type"] == "Product"
+    assert document["url"] == "https://www.heron.example/products/field-jacket"
+    assert document["image"] == ["https://www.heron.example/pictures/jacket-960-aa.jpg"]
+    assert [(each["sku"], each["price"], each["availability"]) for each in document["offers"]] == [
+        ("FJ-S", "148.00", "https://schema.org/InStock"),
+        ("FJ-M", "148.00", "https://schema.org/OutOfStock"),
+        ("FJ-L", "148.00", "https://schema.org/OutOfStock"),
+    ]
+
+
+def test_catalogue_text_is_never_markup_nor_a_template() -> None:
+    evil = replace(
+        JACKET,
+        title=EVIL,
+        summary=EVIL,
+        details=((EVIL, EVIL),),
+        pictures=(replace(PICTURE, alt=EVIL, options=((EVIL, EVIL),)),),
+        variants=(
+            Variant("A", 100, ((EVIL, EVIL), ("Size", EVIL))),
+            Variant("B", 100, ((EVIL, "x"), ("Size", "y"))),
+        ),
+    )
+    for held in ({}, stock(A=Availability.IN_STOCK)):
+        html = Renderer(theme()).product(evil, held)
+        page = Page(html)
+
+        assert all("alert" not in script or script.startswith("{") for script in page.scripts)
+        assert json.loads(page.scripts[0])["name"] == EVIL
+        assert not re.search(r"<script>|<script [^>]*alert", html)
+        assert "\u2028" not in page.scripts[0]
+        assert "hello@heron.example" not in html
+
+    card = Renderer(theme()).listing(SHELF, [(evil, {})])
+    assert "<script>alert" not in card
+    assert "hello@heron.example" not in card
+
+
+@pytest.mark.parametrize("held", [{}, stock(FJ_S=Availability.IN_STOCK)])
+def test_a_page_asks_nobody_else_and_has_no_inline_code(held: Mapping[str, Stock]) -> None:
+    page = product_page(JACKET, held)
+
+    for _, tag, values in page.elements:
+        assert "style" not in values
+        assert tag != "style"
+        assert not any(name.startswith("on") for name in values)
+        for name in ("src", "srcset"):
+            assert values.get(name, "/").startswith("/")
+        if tag == "link" and values["rel"] != "canonical":
+            assert values["href"].startswith("/")
+        if tag == "script":
+            assert "src" in values or values["type"] == "application/ld+json"
+
+
+def test_a_page_of_the_catalogue_names_its_own_address() -> None:
+    page = product_page(JACKET, {})
+
+    links = {each["rel"]: each["href"] for each in page.all("link")}
+    meta = {each.get("property") or each.get("name"): each.get("content") for each in page.all("meta")}
+    assert links["canonical"] == meta["og:url"] == "https://www.heron.example/products/field-jacket"
+    assert meta["og:title"] == "Field Jacket – Heron & Daughters"
+    assert meta["description"] == meta["og:description"] == "A waxed jacket."
+    assert page.all("body") == [{"data-page": "product"}]
+
+
+def test_a_card_says_in_words_what_cannot_be_bought() -> None:
+    renderer = Renderer(theme())
+
+    assert "Sold out" in renderer.listing(SHELF, [(JACKET, {})])
+    assert "Sold out" not in renderer.listing(SHELF, [(JACKET, stock(FJ_S=Availability.IN_STOCK))])
+    assert "Pre-order" in renderer.listing(SHELF, [(ONE_SCARF, stock(SCARF=Availability.PRE_ORDER))])
+
+
+def test_a_listing_keeps_the_order_it_is_given() -> None:
+    page = Page(Renderer(theme()).listing(SHELF, [(ONE_SCARF, {}), (JACKET, {})]))
+
+    links = [each["href"] for each in page.all("a") if each["href"].startswith("/products/")]
+    assert links == ["/products/scarf", "/products/field-jacket"]
+
+
+@pytest.mark.parametrize(
+    ("template", "action"), [("confirm.html", "/api/confirm"), ("leave.html", "/api/unsubscribe")]
+)
+def test_a_page_behind_a_letter_acts_by_one_button_only(template: str, action: str) -> None:
+    page = Page(Renderer(theme()).page(template, product=JACKET, variant=JACKET.variants[1], token='t"1'))
+
+    (form,) = page.all("form")
+    (field,) = page.all("input")
+    assert (form["action"], form["method"]) == (action, "post")
+    assert field == {"type": "hidden", "name": "token", "value": 't"1'}
+    assert len(page.all("button")) == 1
+    assert {"name": "robots", "content": "noindex"} in page.all("meta")
+    assert {"name": "referrer", "content": "no-referrer"} in page.all("meta")
+
+
+def test_the_page_to_leave_by_stands_without_knowing_the_product() -> None:
+    assert "Leave the list" in Renderer(theme()).page("leave.html", token="t")
+
+
+def test_a_refused_form_is_told_in_words_with_a_way_back() -> None:
+    html = Renderer(theme()).page(
+        "form-problem.html", problems=["<b>No</b> address."], back_path="/products/scarf"
+    )
+
+    assert "&lt;b&gt;No&lt;/b&gt; address." in html
+    assert {"class": "button", "href": "/products/scarf"} in Page(html).all("a")
+
+
+def test_what_a_template_is_not_given_is_an_error_and_not_an_empty_place() -> None:
+    with pytest.raises(UndefinedError):
+        Renderer(theme()).page("confirm.html", product=JACKET, variant=JACKET.variants[0])
+
+
+def test_the_same_input_gives_the_same_page_also_after_a_round_through_json() -> None:
+    first = Renderer(theme()).product(JACKET, {})
+    stored = Product.from_document(json.loads(json.dumps(JACKET.to_document())))
+
+    assert Renderer(Theme.from_json(theme().to_json())).product(stored, {}) == first
+
+
+def test_every_label_and_description_points_at_something() -> None:
+    page = product_page(JACKET, stock(FJ_S=Availability.IN_STOCK))
+
+    ids = [values["id"] for _, _, values in page.elements if "id" in values]
+    assert len(ids) == len(set(ids))
+    for _, _, values in page.elements:
+        for name in ("for", "aria-describedby", "aria-labelledby"):
+            assert set(values.get(name, "").split()) <= set(ids)
+        if values.get("href", "").startswith("#"):
+            assert values["href"][1:] in ids
