@@ -44,7 +44,10 @@ def with_headers(headers: RawHeaders, **replaced: str) -> list[tuple[bytes, byte
 
 
 class Relay:
-    """Sends requests to one upstream; follows no redirect, adds no header, decodes no body."""
+    """Sends requests to one upstream; follows no redirect, adds no header, decodes no body.
+
+    One for each server: its connections belong to that server's event loop.
+    """
 
     def __init__(self, upstream: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self.upstream = httpx.URL(upstream)

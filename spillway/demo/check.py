@@ -73,14 +73,14 @@ def _play(scene: _Scene, steps: Steps) -> None:
         for shopper in (ada, ben, cleo):
             _confirm(scene, shopper, letter_number=1)
     with steps.step(f"{wanted.sku} comes back: its page says so"):
-        _restock(scene, wanted, units=5)
+        _spillway(scene, "available", wanted.sku, "--stock", "5")
         _await_page(ada, wanted, awaited=False)
     with steps.step("Ada and Ben are told once each, Cleo is not"):
         told = ada.awaits_letters(2)[-1]
         ben.awaits_letters(2)
         cleo.awaits_letters(1)
     with steps.step(f"{wanted.sku} sells out: Ada and Ben ask again, and confirm"):
-        _restock(scene, wanted, units=0)
+        _spillway(scene, "sold-out", wanted.sku)
         _await_page(ada, wanted, awaited=True)
         for shopper in (ada, ben):
             shopper.signs_up(wanted.path, wanted.sku)
@@ -88,10 +88,10 @@ def _play(scene: _Scene, steps: Steps) -> None:
     with steps.step("Ada leaves with one click in her mail program"):
         ada.unsubscribes_with_one_click(told)
     with steps.step("It comes back again: Ben is told, Ada is not"):
-        _restock(scene, wanted, units=5)
+        _spillway(scene, "available", wanted.sku, "--stock", "5")
         ben.awaits_letters(4)
     with steps.step(f"{other.sku} comes back: Cleo is told; nobody got a letter too many"):
-        _restock(scene, other, units=5)
+        _spillway(scene, "available", other.sku, "--stock", "5")
         cleo.awaits_letters(2)
         ada.awaits_letters(3)
         ben.awaits_letters(4)
@@ -123,13 +123,16 @@ def _confirm(scene: _Scene, shopper: Shopper, *, letter_number: int) -> None:
         )
 
 
-def _restock(scene: _Scene, variant: SoldOut, *, units: int) -> None:
-    words = [sys.executable, "-m", "spillway", "available", variant.sku, "--stock", str(units)]
+def _spillway(scene: _Scene, *words: str) -> None:
     ran = subprocess.run(  # noqa: S603 - our own command, no shell
-        words, cwd=scene.project.root, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "spillway", *words],
+        cwd=scene.project.root,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if ran.returncode != 0:
-        raise WorkFailed(f"{' '.join(words[1:])} failed:\n{ran.stdout}{ran.stderr}")
+        raise WorkFailed(f"spillway {' '.join(words)} failed:\n{ran.stdout}{ran.stderr}")
 
 
 def _await_page(shopper: Shopper, variant: SoldOut, *, awaited: bool) -> None:

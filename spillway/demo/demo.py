@@ -81,9 +81,10 @@ def running_demo(project: Project, settings: DemoSettings, steps: Steps) -> Iter
             sender = parseaddr(load_catalogue(project).storefront.shop.sender)[1]
         with steps.step("Start the local cloud"):
             cloud = open_.enter_context(local_cloud(cloud_settings))
-        relay = Relay(cloud_settings.endpoint_url)
         mailbox = Mailbox(cloud_settings.home / "inbox")
-        letters = inbox(mailbox, relay, settings.shop_url, lambda: datetime.now(UTC))
+        letters = inbox(
+            mailbox, Relay(cloud_settings.endpoint_url), settings.shop_url, lambda: datetime.now(UTC)
+        )
         open_.enter_context(served(letters, inbox_socket))
         stage = local_stage(cloud_settings.endpoint_url, cloud_settings.region, settings.shop_url)
         with steps.step("Package what Lambda runs"):
@@ -94,7 +95,9 @@ def running_demo(project: Project, settings: DemoSettings, steps: Steps) -> Iter
         with steps.step("Build and publish the shop"):
             Publisher(stage, clock_ms, steps.progress).publish(project, base_url=settings.shop_url)
         domain = stage.outputs()["DistributionDomain"]
-        open_.enter_context(served(front(settings.shop_url, relay, domain), shop_socket))
+        open_.enter_context(
+            served(front(settings.shop_url, Relay(cloud_settings.endpoint_url), domain), shop_socket)
+        )
         open_.callback(CloudRecord.remove, cloud_settings.home)
         _record(settings, cloud_settings).write(cloud_settings.home)
         yield RunningDemo(settings, stage, cloud)

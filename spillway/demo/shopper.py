@@ -16,6 +16,8 @@ Found = TypeVar("Found")
 
 LINK = re.compile(r"https?://[^\s<>\"]+")
 ONE_CLICK = "List-Unsubscribe=One-Click"
+# What browsers ask for when a person follows a link or sends a form.
+ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 FORM_TYPE = "application/x-www-form-urlencoded"
 LETTER_WITHIN_S = 20.0
 
@@ -100,13 +102,13 @@ class Shopper:
         return Letter(number, kept["subject"], kept["text"], dict(kept["headers"]))
 
     def _get(self, address: str) -> str:
-        answer = self.shop.get(address)
+        answer = self.shop.get(address, headers={"Accept": ACCEPT})
         if answer.status_code != httpx.codes.OK:
             raise WorkFailed(f"GET {address} was answered with {answer.status_code}")
         return answer.text
 
     def _submit(self, form: Form, sent: list[tuple[str, str]]) -> None:
-        headers = {"Content-Type": FORM_TYPE, "Origin": _origin(self.shop)}
+        headers = {"Accept": ACCEPT, "Content-Type": FORM_TYPE, "Origin": _origin(self.shop)}
         answer = self.shop.post(form.action, content=urlencode(sent), headers=headers)
         if answer.status_code != httpx.codes.SEE_OTHER:
             said = f"{answer.status_code}: {answer.text[:300]}"
