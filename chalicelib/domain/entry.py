@@ -10,6 +10,7 @@ Asking again brings `left` and `notified` back to `pending`, at the end of the l
 
 from dataclasses import dataclass
 from enum import StrEnum
+from zlib import crc32
 
 CONFIRM_WITHIN_S = 72 * 3600
 ASK_AGAIN_AFTER_S = 15 * 60
@@ -66,8 +67,8 @@ def place_after_all(at_ms: int) -> str:
 
 
 def line_of(sku: str, shopper: str) -> str:
-    """The shard of a variant's line that a shopper stands in, from their (hashed, uniform) id."""
-    return f"{sku}#{int.from_bytes(shopper[-4:].encode('ascii')) % SHARDS}"
+    """The shard of a variant's line that a shopper stands in."""
+    return f"{sku}#{crc32(shopper.encode()) % SHARDS}"
 
 
 def lines_of(sku: str) -> tuple[str, ...]:

@@ -19,6 +19,8 @@ class Purpose(StrEnum):
     LEAVE = "leave"
 
 
+# Two machines' clocks may be this far apart; itsdangerous refuses what seems to be signed in the future.
+CLOCK_SKEW_S = 300
 VALID_FOR_S = {Purpose.CONFIRM: 72 * 3600, Purpose.LEAVE: 5 * 365 * 24 * 3600}
 
 
@@ -55,24 +57,25 @@ class Links:
             LinkRefused: the token is not ours, not for this, or no longer valid.
         """
         try:
-            shopper, sku = self._serializer(purpose).loads(token, max_age=VALID_FOR_S[purpose])
+            serializer = self._serializer(purpose, ahead_s=CLOCK_SKEW_S)
+            shopper, sku = serializer.loads(token, max_age=VALID_FOR_S[purpose] + CLOCK_SKEW_S)
         except (BadData, ValueError):
             raise LinkRefused from None
         return LinkSubject(shopper, sku)
 
-    def _serializer(self, purpose: Purpose) -> URLSafeTimedSerializer:
+    def _serializer(self, purpose: Purpose, *, ahead_s: int = 0) -> URLSafeTimedSerializer:
         return URLSafeTimedSerializer(
             self._signing_keys,
             salt=f"spillway.link.{purpose}",
             signer=_ClockedSigner,
-            signer_kwargs={"clock": self._clock},
+            signer_kwargs={"now_s": self._clock() // 1000 + ahead_s},
         )
 
 
 class _ClockedSigner(TimestampSigner):
-    def __init__(self, *args: Any, clock: Callable[[], int], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, now_s: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._clock = clock
+        self._now_s = now_s
 
     def get_timestamp(self) -> int:
-        return self._clock() // 1000
+        return self._now_s

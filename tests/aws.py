@@ -1,0 +1,48 @@
+"""Tables, buckets and queues for tests, made as the stack makes them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+REGION = "us-east-1"
+TEMPLATE = ROOT / ".chalice" / "resources.yaml"
+CREATE_TABLE_PROPERTIES = (
+    "AttributeDefinitions",
+    "KeySchema",
+    "BillingMode",
+    "GlobalSecondaryIndexes",
+)
+
+
+class _CloudFormationLoader(yaml.SafeLoader):
+    """Reads a template's short tags ("!Ref X") as their long form, {"Ref": "X"}."""
+
+
+def _tagged(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    name = suffix if suffix == "Ref" else f"Fn::{suffix}"
+    if isinstance(node, yaml.ScalarNode):
+        return {name: loader.construct_scalar(node)}
+    if isinstance(node, yaml.SequenceNode):
+        return {name: loader.construct_sequence(node, deep=True)}
+    return {name: loader.construct_mapping(cast("yaml.MappingNode", node), deep=True)}
+
+
+_CloudFormationLoader.add_multi_constructor("!", _tagged)  # type: ignore[no-untyped-call]
+
+
+def template() -> Mapping[str, Any]:
+    """The stack's own template, as data."""
+    # The loader is a SafeLoader that knows CloudFormation's tags.
+    document: Mapping[str, Any] = yaml.load(TEMPLATE.read_text(), Loader=_CloudFormationLoader)
+    return document
+
+
+def create_table(client: Any, logical_id: str, name: str) -> str:
+    """Make the table that the template calls `logical_id`, under `name`."""
+    properties = template()["Resources"][logical_id]["Properties"]
+    schema = {key: properties[key] for key in CREATE_TABLE_PROPERTIES if key in properties}
+    client.create_table(TableName=name, **schema)
+    return name

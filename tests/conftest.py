@@ -1,0 +1,70 @@
+"""Fixtures that every test may use."""
+
+import os
+import socket
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from spillway.cloud.local_cloud import ACCESS_KEY, CloudSettings, local_cloud
+from tests.aws import REGION
+from tests.clock import Clock
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+# No test may reach an account of whoever runs it.
+for name in [name for name in os.environ if name.startswith("AWS_")]:
+    del os.environ[name]
+os.environ.update(
+    AWS_ACCESS_KEY_ID=ACCESS_KEY,
+    AWS_SECRET_ACCESS_KEY=ACCESS_KEY,
+    AWS_DEFAULT_REGION=REGION,
+    AWS_CONFIG_FILE=os.devnull,
+    AWS_SHARED_CREDENTIALS_FILE=os.devnull,
+    AWS_EC2_METADATA_DISABLED="true",
+)
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands still until it is told to go."""
+    return Clock()
+
+
+@pytest.fixture
+def aws() -> Iterator[None]:
+    """AWS in this very process, as moto plays it; empty at first."""
+    with mock_aws():
+        yield
+
+
+@pytest.fixture(scope="session")
+def local_cloud_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The emulator that the demo runs on, started once for all tests."""
+    settings = CloudSettings(tmp_path_factory.mktemp("cloud"), free_port(), free_port())
+    with local_cloud(settings):
+        yield settings.endpoint_url
+
+
+@pytest.fixture(params=["moto", pytest.param("local_cloud", marks=pytest.mark.local_cloud)])
+def dynamodb(request: pytest.FixtureRequest) -> "Iterator[DynamoDBClient]":
+    """DynamoDB twice: a promise about a table holds on both."""
+    if request.param == "moto":
+        with mock_aws():
+            yield boto3.client("dynamodb")
+        return
+    client: Any = boto3.client("dynamodb", endpoint_url=request.getfixturevalue("local_cloud_url"))
+    yield client
+    for table in client.list_tables()["TableNames"]:
+        client.delete_table(TableName=table)

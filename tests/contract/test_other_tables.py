@@ -1,0 +1,118 @@
+"""What the products, restocks and suppressions tables promise, over moto and over the local cloud alike."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chalicelib.domain.product import Product, Variant
+from chalicelib.domain.stock import Availability, Restock, Stock
+from chalicelib.tables.products import ProductsTable
+from chalicelib.tables.restocks import RestocksTable
+from chalicelib.tables.suppressions import SuppressionsTable
+from tests.aws import create_table
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+JACKET = Product(
+    "field-jacket",
+    "Field Jacket",
+    "A jacket.",
+    "<p>A jacket.</p>",
+    "outerwear",
+    (),
+    (Variant("A", 14800, (("Size", "M"),)), Variant("B", 14800, (("Size", "L"),))),
+)
+SOLD_OUT = Stock(Availability.OUT_OF_STOCK, 0, 0, "catalogue")
+INITIAL = {"A": SOLD_OUT, "B": SOLD_OUT}
+BACK = Stock(Availability.IN_STOCK, 5, 1000, "e1")
+
+
+@pytest.fixture
+def products(dynamodb: "DynamoDBClient") -> ProductsTable:
+    return ProductsTable(dynamodb, create_table(dynamodb, "ProductsTable", "products"))
+
+
+def put(products: ProductsTable, product: Product = JACKET) -> int:
+    initial = {variant.sku: SOLD_OUT for variant in product.variants}
+    return products.put_catalogue(product, initial, known=products.get(product.slug))
+
+
+def test_a_product_comes_back_as_it_was_put(products: ProductsTable) -> None:
+    put(products)
+    stocked = products.get("field-jacket")
+    assert stocked is not None
+    assert (stocked.product, stocked.stock) == (JACKET, INITIAL)
+    assert products.slug_of("B") == "field-jacket"
+    assert products.slug_of("C") is None
+    assert products.get("other") is None
+
+
+def test_putting_the_same_catalogue_again_writes_nothing(products: ProductsTable) -> None:
+    assert put(products) > 0
+    assert put(products) == 0
+
+
+def test_an_event_is_taken_in_once_and_only_when_it_is_newer(products: ProductsTable) -> None:
+    put(products)
+    assert products.observe("field-jacket", "A", BACK)
+    assert not products.observe("field-jacket", "A", BACK)
+    assert not products.observe("field-jacket", "A", replace(SOLD_OUT, observed_at_ms=999))
+    stocked = products.get("field-jacket")
+    assert stocked is not None
+    assert stocked.stock == {"A": BACK, "B": SOLD_OUT}
+
+
+def test_an_event_about_what_is_not_sold_is_not_taken_in(products: ProductsTable) -> None:
+    put(products)
+    assert not products.observe("field-jacket", "C", BACK)
+    assert not products.observe("nowhere", "A", BACK)
+    assert products.get("nowhere") is None
+
+
+def test_a_publish_never_overwrites_what_events_own(products: ProductsTable) -> None:
+    put(products)
+    products.observe("field-jacket", "A", BACK)
+    renamed = replace(JACKET, title="The Jacket", variants=(*JACKET.variants, Variant("C", 100)))
+    put(products, renamed)
+    stocked = products.get("field-jacket")
+    assert stocked is not None
+    assert stocked.product == renamed
+    assert stocked.stock == {"A": BACK, "B": SOLD_OUT, "C": SOLD_OUT}
+
+
+def test_an_uncounted_stock_stays_uncounted(products: ProductsTable) -> None:
+    put(products)
+    products.observe("field-jacket", "A", replace(BACK, units=None))
+    stocked = products.get("field-jacket")
+    assert stocked is not None
+    assert stocked.stock["A"].units is None
+
+
+def test_many_products_are_read_in_pages(products: ProductsTable) -> None:
+    slugs = [f"p{number}" for number in range(130)]
+    for number, slug in enumerate(slugs):
+        put(products, replace(JACKET, slug=slug, variants=(Variant(f"S{number}", 100),)))
+    assert set(products.get_many([*slugs, "missing", slugs[0]])) == set(slugs)
+    assert {stocked.product.slug for stocked in products.scan()} == set(slugs)
+
+
+def test_only_the_newest_restock_is_live(dynamodb: "DynamoDBClient") -> None:
+    restocks = RestocksTable(dynamodb, create_table(dynamodb, "RestocksTable", "restocks"))
+    first = Restock("r1", "field-jacket", "A", 5, 1000)
+    second = Restock("r2", "field-jacket", "A", None, 2000)
+    assert restocks.live("A") is None
+    restocks.open(second)
+    restocks.open(first)
+    restocks.open(second)
+    assert restocks.live("A") == second
+    assert restocks.live("B") is None
+
+
+def test_a_suppressed_shopper_is_found_among_many(dynamodb: "DynamoDBClient") -> None:
+    suppressions = SuppressionsTable(dynamodb, create_table(dynamodb, "SuppressionsTable", "suppressions"))
+    suppressions.suppress("s7", reason="complaint", at_ms=1)
+    suppressions.suppress("s7", reason="complaint", at_ms=2)
+    assert suppressions.among(f"s{number}" for number in range(150)) == {"s7"}
+    assert suppressions.among([]) == frozenset()

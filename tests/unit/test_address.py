@@ -1,0 +1,82 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.domain.address import Address, AddressRefused
+
+KEY = b"identity"
+
+
+@pytest.mark.parametrize(
+    ("typed", "mailbox"),
+    [
+        ("ada@example.com", "ada@example.com"),
+        ("Ada.Lovelace@Example.COM", "Ada.Lovelace@example.com"),
+        ("ada+shop@example.com", "ada+shop@example.com"),
+        ("ada@münchen.example", "ada@xn--mnchen-3ya.example"),
+        ("ada@ｅxample.com", "ada@example.com"),
+        ("o'brien@example.ie", "o'brien@example.ie"),
+        ("x" * 64 + "@example.com", "x" * 64 + "@example.com"),
+    ],
+)
+def test_an_address_keeps_its_local_part_and_its_domain_becomes_an_a_label(typed: str, mailbox: str) -> None:
+    assert Address.parse(typed).mailbox == mailbox
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "",
+        "ada",
+        "ada@",
+        "@example.com",
+        "ada@localhost",
+        "ada@example.com,eve@example.com",
+        "ada@example.com\r\nBcc: eve@example.com",
+        "ada\n@example.com",
+        "ada@example.com\0",
+        "ada@[127.0.0.1]",
+        '"a b"@example.com',
+        "Ada <ada@example.com>",
+        "ünal@example.com",
+        "\u212aelvin@example.com",
+        "\ud800@example.com",
+        "ada\u202e@example.com",
+        "ada\u200b@example.com",
+        "x" * 65 + "@example.com",
+        "a@" + "b" * 63 + "." + "c" * 63 + "." + "d" * 63 + "." + "e" * 63 + ".com",
+        "a" * 10_000 + "@example.com",
+    ],
+)
+def test_what_is_no_address_we_can_write_to_is_refused_with_a_reason(typed: str) -> None:
+    with pytest.raises(AddressRefused) as refused:
+        Address.parse(typed)
+    assert refused.value.reason
+
+
+def test_two_spellings_that_differ_in_ascii_case_are_one_shopper() -> None:
+    upper, lower = Address.parse("ADA@EXAMPLE.COM"), Address.parse("ada@example.com")
+    assert upper.shopper_id(KEY) == lower.shopper_id(KEY)
+
+
+@pytest.mark.parametrize("other", ["a.da@example.com", "ada+x@example.com", "ada@example.org"])
+def test_dots_tags_and_domains_are_different_shoppers(other: str) -> None:
+    assert Address.parse("ada@example.com").shopper_id(KEY) != Address.parse(other).shopper_id(KEY)
+
+
+def test_an_id_tells_nothing_without_the_key() -> None:
+    ada = Address.parse("ada@example.com")
+    assert ada.shopper_id(b"one") != ada.shopper_id(b"two")
+    assert "ada" not in ada.shopper_id(KEY)
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_either_refused_or_becomes_printable_ascii(typed: str) -> None:
+    try:
+        address = Address.parse(typed)
+    except AddressRefused:
+        return
+    assert address.mailbox.isascii()
+    assert address.mailbox.isprintable()
+    assert " " not in address.mailbox
+    assert Address.parse(address.mailbox) == address

@@ -1,0 +1,66 @@
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.domain.address import Address
+from chalicelib.domain.entry import (
+    SHARDS,
+    Entry,
+    EntryState,
+    Reaction,
+    line_of,
+    lines_of,
+    place_after_all,
+    place_of,
+    reaction_to,
+)
+
+PENDING = Entry("ada", "A", "ada@example.com", EntryState.PENDING, asked_at_ms=1000, expires_at_s=5)
+CONFIRMED = replace(PENDING, state=EntryState.CONFIRMED, expires_at_s=None)
+
+
+def test_a_pending_entry_expires_before_its_row_is_deleted() -> None:
+    assert not PENDING.expired(at_ms=4999)
+    assert PENDING.expired(at_ms=5000)
+    assert not CONFIRMED.expired(at_ms=10**15)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "reaction"),
+    [
+        (None, PENDING, Reaction.ASK),
+        (PENDING, replace(PENDING, asked_at_ms=2000), Reaction.ASK),
+        (replace(PENDING, state=EntryState.LEFT), replace(PENDING, asked_at_ms=2000), Reaction.ASK),
+        (PENDING, replace(PENDING, mailbox="b@example.com"), None),
+        (PENDING, CONFIRMED, Reaction.WELCOME),
+        (CONFIRMED, CONFIRMED, None),
+        (CONFIRMED, replace(CONFIRMED, state=EntryState.NOTIFIED), None),
+        (CONFIRMED, replace(CONFIRMED, state=EntryState.LEFT), None),
+    ],
+)
+def test_what_the_writing_of_an_entry_calls_for(
+    before: Entry | None, after: Entry, reaction: Reaction | None
+) -> None:
+    assert reaction_to(before, after) is reaction
+
+
+@given(st.integers(0, 10**13 - 2), st.integers(1, 10**6), st.text("abz27", min_size=3, max_size=3))
+def test_places_sort_by_time_of_joining(at_ms: int, later_ms: int, shopper: str) -> None:
+    later = min(at_ms + later_ms, 10**13 - 1)
+    assert place_of(at_ms, "zzz") <= place_after_all(at_ms)
+    assert place_of(at_ms, shopper) < place_of(later, shopper)
+    assert place_after_all(at_ms) < place_of(later, shopper)
+
+
+def test_equal_times_have_a_stable_order() -> None:
+    assert place_of(1, "aaa") < place_of(1, "aab")
+
+
+def test_a_line_is_spread_over_its_shards() -> None:
+    shoppers = [Address(f"{n}@example.com", f"{n}@example.com").shopper_id(b"k") for n in range(4000)]
+    counts = Counter(line_of("A", shopper) for shopper in shoppers)
+    assert set(counts) == set(lines_of("A"))
+    assert max(counts.values()) < 1.3 * len(shoppers) / SHARDS

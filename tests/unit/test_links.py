@@ -1,0 +1,63 @@
+import pytest
+
+from chalicelib.domain.links import VALID_FOR_S, LinkRefused, Links, LinkSubject, Purpose
+from tests.clock import Clock
+
+ADA = LinkSubject("ada-id", "FJ-MOSS-M")
+
+
+def test_a_link_speaks_for_whom_it_was_signed() -> None:
+    links = Links(["key"], Clock())
+    assert links.read(Purpose.CONFIRM, links.sign(Purpose.CONFIRM, ADA)) == ADA
+
+
+def test_a_confirm_link_never_unsubscribes() -> None:
+    links = Links(["key"], Clock())
+    with pytest.raises(LinkRefused):
+        links.read(Purpose.LEAVE, links.sign(Purpose.CONFIRM, ADA))
+
+
+def test_a_link_ends_when_its_time_is_over() -> None:
+    clock = Clock()
+    links = Links(["key"], clock)
+    token = links.sign(Purpose.CONFIRM, ADA)
+    clock.pass_s(VALID_FOR_S[Purpose.CONFIRM])
+    assert links.read(Purpose.CONFIRM, token) == ADA
+    clock.pass_s(1)
+    with pytest.raises(LinkRefused):
+        links.read(Purpose.CONFIRM, token)
+
+
+def test_a_link_signed_before_the_keys_were_rotated_still_holds() -> None:
+    clock = Clock()
+    token = Links(["old"], clock).sign(Purpose.LEAVE, ADA)
+    assert Links(["new", "old"], clock).read(Purpose.LEAVE, token) == ADA
+    with pytest.raises(LinkRefused):
+        Links(["new"], clock).read(Purpose.LEAVE, token)
+
+
+def test_new_links_are_signed_with_the_newest_key() -> None:
+    clock = Clock()
+    token = Links(["new", "old"], clock).sign(Purpose.LEAVE, ADA)
+    assert Links(["new"], clock).read(Purpose.LEAVE, token) == ADA
+
+
+@pytest.mark.parametrize("token", ["", "x", "a.b.c", "é", "\ud800", "WyJhIiwiYiJd.aQ.sig", "." * 500])
+def test_what_we_did_not_sign_is_refused(token: str) -> None:
+    with pytest.raises(LinkRefused):
+        Links(["key"], Clock()).read(Purpose.CONFIRM, token)
+
+
+def test_a_link_cut_short_or_altered_is_refused() -> None:
+    links = Links(["key"], Clock())
+    token = links.sign(Purpose.CONFIRM, ADA)
+    for broken in (token[:-1], token[1:], token[:-2] + "xx", token.swapcase()):
+        with pytest.raises(LinkRefused):
+            links.read(Purpose.CONFIRM, broken)
+
+
+def test_a_clock_a_few_minutes_behind_reads_a_fresh_link() -> None:
+    clock = Clock()
+    token = Links(["key"], clock).sign(Purpose.CONFIRM, ADA)
+    clock.pass_s(-300)
+    assert Links(["key"], clock).read(Purpose.CONFIRM, token) == ADA

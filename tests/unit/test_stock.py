@@ -1,0 +1,49 @@
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.domain.product import Product, Variant
+from chalicelib.domain.stock import Availability, Restock, Stock, StockedProduct, restocks
+
+SOLD_OUT = Stock(Availability.OUT_OF_STOCK, 0, 1, "e1")
+BACK = Stock(Availability.IN_STOCK, 5, 2, "e2")
+
+
+def test_sold_out_to_available_is_a_restock_named_by_its_event() -> None:
+    assert restocks("jacket", {"A": SOLD_OUT}, {"A": BACK}) == (Restock("e2", "jacket", "A", 5, 2),)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (BACK, SOLD_OUT),
+        (SOLD_OUT, replace(SOLD_OUT, event_id="e2")),
+        (BACK, BACK),
+        (BACK, replace(BACK, units=3, event_id="e3")),
+        (BACK, replace(BACK, units=5, event_id="e3")),
+        (SOLD_OUT, replace(BACK, availability=Availability.DISCONTINUED)),
+    ],
+)
+def test_nothing_else_is_a_restock(before: Stock, after: Stock) -> None:
+    assert restocks("jacket", {"A": before}, {"A": after}) == ()
+
+
+def test_units_added_are_a_restock_too() -> None:
+    assert restocks("jacket", {"A": BACK}, {"A": replace(BACK, units=9, event_id="e3")})
+
+
+def test_a_variant_never_seen_before_is_no_restock() -> None:
+    assert restocks("jacket", {}, {"A": BACK}) == ()
+
+
+def test_each_variant_is_a_restock_of_its_own() -> None:
+    found = restocks("j", {"A": SOLD_OUT, "B": SOLD_OUT}, {"B": BACK, "A": replace(BACK, event_id="e3")})
+    assert [(restock.sku, restock.id) for restock in found] == [("A", "e3"), ("B", "e2")]
+
+
+def test_what_the_catalogue_dropped_cannot_be_bought() -> None:
+    product = Product("jacket", "Jacket", "", "", "outerwear", (), (Variant("A", 100),))
+    stocked = StockedProduct(product, {"A": BACK, "B": BACK})
+    assert stocked.can_buy("A")
+    assert not stocked.can_buy("B")
+    assert not StockedProduct(product, {}).can_buy("A")
