@@ -1,6 +1,7 @@
 """Tables, buckets and queues for tests, made as the stack makes them."""
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,6 +34,7 @@ def _tagged(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, 
 _CloudFormationLoader.add_multi_constructor("!", _tagged)  # type: ignore[no-untyped-call]
 
 
+@cache
 def template() -> Mapping[str, Any]:
     """The stack's own template, as data."""
     # The loader is a SafeLoader that knows CloudFormation's tags.

@@ -9,9 +9,12 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from spillway.build.release import Release
+from spillway.build.site import build
 from spillway.cloud.local_cloud import ACCESS_KEY, CloudSettings, local_cloud
 from tests.aws import REGION
 from tests.clock import Clock
+from tests.unit.small_shop import make_small_shop
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -68,3 +71,9 @@ def dynamodb(request: pytest.FixtureRequest) -> "Iterator[DynamoDBClient]":
     yield client
     for table in client.list_tables()["TableNames"]:
         client.delete_table(TableName=table)
+
+
+@pytest.fixture(scope="session")
+def small_release(tmp_path_factory: pytest.TempPathFactory) -> Release:
+    """A release of two products in the real theme."""
+    return build(make_small_shop(tmp_path_factory.mktemp("small-shop")))

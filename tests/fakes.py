@@ -4,6 +4,9 @@ from collections.abc import Callable, Sequence
 
 from chalicelib.domain.wave import WaveMessage
 from chalicelib.mail.postbox import Delivery, Envelope, PostboxRefused, Receipt
+from chalicelib.queues import WavesQueue
+from chalicelib.storage.themes import ThemeStore
+from chalicelib.storefront.renderer import Renderer
 
 
 class FakePostbox:
@@ -49,8 +52,8 @@ class WorkerDied(BaseException):
     """The process ended here; nothing after it ran."""
 
 
-class FakeQueue:
-    """A waves queue that hands its messages out in order."""
+class FakeWavesQueue(WavesQueue):
+    """Keeps its messages in order."""
 
     def __init__(self) -> None:
         self.messages: list[WaveMessage] = []
@@ -60,3 +63,14 @@ class FakeQueue:
         """See `WavesQueue.put`."""
         self.messages.append(message)
         self.delays_s.append(delay_s)
+
+
+class FixedTheme(ThemeStore):
+    """A theme that stays."""
+
+    def __init__(self, renderer: Renderer) -> None:
+        self._fixed = renderer
+
+    def live(self) -> Renderer:
+        """See `ThemeStore.live`."""
+        return self._fixed
