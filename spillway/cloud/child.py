@@ -12,6 +12,7 @@ import threading
 import time
 
 from spillway.cloud.own_apis import make_own_apis_reachable
+from spillway.cloud.sender_policy import judge_by_sender
 
 STOP_WITHIN_S = 10.0
 
@@ -24,6 +25,7 @@ def main() -> None:
     from ministack.app import main as serve
 
     make_own_apis_reachable(int(os.environ["GATEWAY_PORT"]))
+    judge_by_sender()
     try:
         serve()
     finally:

@@ -1,0 +1,70 @@
+# Needs python3 (3.11 or later) and a package index; everything else is fetched into .tools/ and .venv/.
+
+PYTHON ?= python3
+ARGS ?=
+
+# An uv that is installed already is used; else one of our own.
+UV_VERSION := 0.13.9
+UV := $(or $(shell command -v uv 2>/dev/null),.tools/bin/uv)
+SYNC := UV_PYTHON_DOWNLOADS=never $(UV) sync --frozen --python "$$(command -v $(PYTHON))"
+SPILLWAY := .venv/bin/spillway
+NO_INDEX := No package index was reachable: check the network, or point pip at an index of your own.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo check package test lint types template format clean python
+
+help: ## List what can be asked of make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: .venv/ready-to-work ## Install everything, tools for development included
+
+demo: .venv/ready-to-run ## Run the whole shop on this machine; ARGS="--port 9000 --fresh" and so on
+	@$(SPILLWAY) demo $(ARGS)
+
+check: .venv/ready-to-run ## Run the demo, let it play its story by itself, and end
+	@$(SPILLWAY) demo --check --fresh $(ARGS)
+
+package: .venv/ready-to-run ## Make what Lambda runs, and its template, under build/package/
+	@$(SPILLWAY) package $(ARGS)
+
+test: lint types template ## Run every check and every test; ARGS goes to pytest
+	.venv/bin/pytest --cov --cov-report=term $(ARGS)
+
+lint: .venv/ready-to-work
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+
+types: .venv/ready-to-work
+	.venv/bin/mypy
+
+template: .venv/ready-to-work
+	$(SPILLWAY) package
+	.venv/bin/cfn-lint build/package/sam.yaml
+
+format: .venv/ready-to-work ## Put the code in its usual form
+	.venv/bin/ruff check --fix
+	.venv/bin/ruff format
+
+clean: ## Remove what was made, but for the tools and the demo's state
+	find build -mindepth 1 ! -name README.md -delete
+	rm -rf .cache .chalice/deployments .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache htmlcov
+
+# What the demo needs; the tools for development stay if they are there.
+.venv/ready-to-run: pyproject.toml uv.lock | python $(UV)
+	@echo "Installing what Spillway needs into .venv/ ..."
+	@$(SYNC) --no-default-groups --inexact --quiet || { echo "$(NO_INDEX)" >&2; exit 1; }
+	@touch $@
+
+.venv/ready-to-work: pyproject.toml uv.lock | python $(UV)
+	@echo "Installing everything into .venv/ ..."
+	@$(SYNC) --quiet || { echo "$(NO_INDEX)" >&2; exit 1; }
+	@touch $@ .venv/ready-to-run
+
+.tools/bin/uv: | python
+	@echo "Fetching uv $(UV_VERSION) into .tools/ ..."
+	@$(PYTHON) -m venv .tools || { echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian: apt install python3-venv)." >&2; exit 1; }
+	@.tools/bin/python -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)" || { echo "$(NO_INDEX)" >&2; exit 1; }
+
+python:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed: Spillway needs Python 3.11 or later." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Spillway needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) -c 'import platform; print(platform.python_version())'). Name another one: make PYTHON=python3.12" >&2; exit 1; }
