@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 ANSWER_WITHIN_S = 30.0
-PAGE_TURNS_WITHIN_S = 20.0
+PAGE_TURNS_WITHIN_S = 60.0
 PREFERRED = "/products/field-jacket"
 
 

@@ -19,7 +19,7 @@ ONE_CLICK = "List-Unsubscribe=One-Click"
 # What browsers ask for when a person follows a link or sends a form.
 ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 FORM_TYPE = "application/x-www-form-urlencoded"
-LETTER_WITHIN_S = 20.0
+LETTER_WITHIN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
