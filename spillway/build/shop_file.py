@@ -91,7 +91,7 @@ def _base_url(table: TomlTable) -> str:
 
 def base_url_problem(url: str) -> str | None:
     """What was expected instead of `url`; None when pages can be built for it."""
-    expected = "https://HOST, with no path and no slash at the end"
+    expected = "https://HOST, or http://HOST:PORT, with no path and no slash at the end"
     try:
         address = urlsplit(url)
         port_is_fine = address.port is None or address.port > 0

@@ -150,7 +150,7 @@ class TomlTable:
         for name in sorted(set(self._values) - self._asked):
             near = difflib.get_close_matches(name, self._asked, n=1)
             hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(sorted(self._asked))}"
-            self.wrong(name, self._values[name], f"no such field; {hint}")
+            self.wrong(name, self._values[name], f"a known field; {hint}")
 
     def _take(self, name: str) -> Any:
         self._asked.add(name)

@@ -1,5 +1,6 @@
 """A build is a value made from its input alone, and a failure leaves what was there."""
 
+import gzip
 import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -18,6 +19,9 @@ from spillway.build.site import build
 from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
 from tests.unit.small_shop import make_small_shop
+
+# Page weight is the bill. Compressed by gzip here, a little heavier than what a browser gets.
+PAGE_WEIGHT_BYTES_MAX = 10_000
 
 
 @pytest.fixture
@@ -56,6 +60,15 @@ def test_everything_a_page_asks_for_is_in_the_release(shop: Project) -> None:
             assert picture.url in keys
             assert {url for source in picture.sources for url, _ in source.candidates} <= keys
     assert set(release.theme.assets.values()) <= keys
+
+
+def test_a_product_page_with_its_style_and_script_stays_small(shop: Project) -> None:
+    release = build(shop)
+
+    loaded = ["products/field-jacket", *(key.removeprefix("/") for key in release.theme.assets.values())]
+    sizes_bytes = [len(gzip.compress(page(release, key).encode(), mtime=0)) for key in loaded]
+
+    assert sum(sizes_bytes) <= PAGE_WEIGHT_BYTES_MAX
 
 
 def test_two_builds_of_one_input_are_the_same_to_the_byte(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def mistakes_of(shop: Project) -> tuple[Mistake, ...]:
             "navigation[0].path",
             "the path of a page",
         ),
-        (SITE, "tagline", "tag_line", 2, "tag_line", "no such field; did you mean tagline?"),
+        (SITE, "tagline", "tag_line", 2, "tag_line", "a known field; did you mean tagline?"),
         (SITE, "currency =", "currency", 4, "TOML", "a file that parses"),
         (JACKET, '"148.00"', "148.00", 3, "price", "a decimal number in quotes"),
         (JACKET, '"148.00"', '"148.005"', 3, "price", "a decimal number in quotes"),
