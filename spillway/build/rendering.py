@@ -5,8 +5,8 @@ from xml.sax.saxutils import escape
 
 from chalicelib.domain.product import Product
 from chalicelib.domain.stock import Stock
-from chalicelib.storefront.checkout import CheckoutForm
 from chalicelib.storage.pages import PAGE_CACHE_CONTROL, PAGE_CONTENT_TYPE, object_key
+from chalicelib.storefront.checkout import CheckoutForm
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.theme import Theme
 from spillway.build.catalogue import CatalogueProduct, ContentPage

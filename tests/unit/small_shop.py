@@ -1,6 +1,8 @@
 """A shop of two products in a folder of its own, with the real theme: small enough to build in a test."""
 
 import shutil
+from functools import cache
+from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
@@ -107,6 +109,8 @@ description = "About {title}."
 Some words, [a link](/privacy).
 """
 
+PICTURES = {"hero.webp": (640, 360), "jacket.webp": (400, 500), "scarf.webp": (400, 500)}
+
 
 def make_small_shop(folder: Path) -> Project:
     """The shop, written under `folder`."""
@@ -120,8 +124,13 @@ def make_small_shop(folder: Path) -> Project:
     (site / "products" / "scarf.toml").write_text(SCARF)
     for slug in ("privacy", "checkout"):
         (site / "pages" / f"{slug}.md").write_text(PAGE.format(title=slug.title()))
-    for number, (name, size) in enumerate(
-        {"hero.webp": (640, 360), "jacket.webp": (400, 500), "scarf.webp": (400, 500)}.items()
-    ):
-        Image.new("RGB", size, (90 + 40 * number, 110, 80)).save(site / "pictures" / name)
+    for number, (name, size) in enumerate(PICTURES.items()):
+        (site / "pictures" / name).write_bytes(_plain_picture(size, (90 + 40 * number, 110, 80)))
     return Project(folder)
+
+
+@cache
+def _plain_picture(size: tuple[int, int], colour: tuple[int, int, int]) -> bytes:
+    written = BytesIO()
+    Image.new("RGB", size, colour).save(written, "WEBP", method=0)
+    return written.getvalue()
