@@ -27,14 +27,12 @@ from spillway.publish.publisher import Publisher
 if TYPE_CHECKING:
     from types_boto3_sesv2 import SESV2Client
 
-DEFAULT_PORT = 8000
-
 
 @dataclass(frozen=True, slots=True)
 class DemoSettings:
     """How to run the demo. It takes three ports in a row: the shop's, the inbox's, the cloud's."""
 
-    port: int = DEFAULT_PORT
+    port: int
     fresh: bool = False
     enforce_iam: bool = False
 

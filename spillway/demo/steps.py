@@ -35,7 +35,7 @@ class Steps:
         finally:
             self._status = None
             took = f"[dim]{time.monotonic() - began:.1f} s[/]"
-            self.console.print(f"{mark} {escape(title)}  {took}", highlight=False, soft_wrap=True)
+            self.console.print(f"{mark} {escape(title)}  {took}")
 
     def progress(self, done: int, total: int) -> None:
         """Say how far the step under way has come."""
