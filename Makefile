@@ -8,7 +8,12 @@ UV_VERSION := 0.13.9
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/bin/uv)
 SYNC := UV_PYTHON_DOWNLOADS=never $(UV) sync --frozen --python "$$(command -v $(PYTHON))"
 SPILLWAY := .venv/bin/spillway
-NO_INDEX := No package index was reachable: check the network, or point pip at an index of your own.
+NO_INDEX := Nothing could be installed: no package index is reachable from here, or it has not what is needed.
+
+# Where pip is told of a certificate authority of the house, uv is to trust it too.
+ifdef PIP_CERT
+export SSL_CERT_FILE ?= $(PIP_CERT)
+endif
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo check package test lint types template format clean python
