@@ -10,9 +10,9 @@ SYNC := UV_PYTHON_DOWNLOADS=never $(UV) sync --frozen --python "$$(command -v $(
 SPILLWAY := .venv/bin/spillway
 NO_INDEX := Nothing could be installed: no package index is reachable from here, or it has not what is needed.
 
-# Where pip is told of a certificate authority of the house, uv is to trust it too.
-ifdef PIP_CERT
-export SSL_CERT_FILE ?= $(PIP_CERT)
+# Houses have certificate authorities of their own: where the machine keeps a list, uv is to go by it.
+ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem),)
+export UV_SYSTEM_CERTS ?= 1
 endif
 
 .DEFAULT_GOAL := help
