@@ -130,28 +130,35 @@ def _rendition(master: Path, folder: Path, row: Mapping[str, str | int]) -> Rend
 def _develop(master: Path, folder: Path) -> None:
     with Image.open(master, formats=_FORMATS) as opened:
         image = _flat(opened)
+    scaled = _scaled(image)
     made = []
-    scaled: dict[int, Image.Image] = {}
     for encoding in ENCODINGS:
         for width in encoding.widths_up_to(image.width):
-            height = round(image.height * width / image.width)
-            if width not in scaled:
-                scaled[width] = image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
             written = BytesIO()
             scaled[width].save(written, encoding.media_type.removeprefix("image/"), **dict(encoding.options))
             file = f"{width}.{encoding.suffix}"
             (folder / file).write_bytes(written.getvalue())
-            digest = hashlib.sha256(written.getvalue()).hexdigest()[:10]
             made.append(
                 {
                     "file": file,
                     "media_type": encoding.media_type,
                     "width": width,
-                    "height": height,
-                    "digest": digest,
+                    "height": scaled[width].height,
+                    "digest": hashlib.sha256(written.getvalue()).hexdigest()[:10],
                 }
             )
     (folder / "made.json").write_text(json.dumps(made))
+
+
+def _scaled(image: Image.Image) -> dict[int, Image.Image]:
+    """The picture in every width that some encoding wants, each made from the next wider one."""
+    scaled: dict[int, Image.Image] = {}
+    source = image
+    wanted = {width for encoding in ENCODINGS for width in encoding.widths_up_to(image.width)}
+    for width in sorted(wanted, reverse=True):
+        height = round(image.height * width / image.width)
+        scaled[width] = source = source.resize((width, height), Image.Resampling.LANCZOS)
+    return scaled
 
 
 def _flat(opened: Image.Image) -> Image.Image:
