@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
+from uuid import uuid4
 
 import yaml
 
@@ -42,8 +43,9 @@ def template() -> Mapping[str, Any]:
     return document
 
 
-def create_table(client: Any, logical_id: str, name: str) -> str:
-    """Make the table that the template calls `logical_id`, under `name`."""
+def create_table(client: Any, logical_id: str) -> str:
+    """Make the table that the template calls `logical_id`, under a name of its own; give the name."""
+    name = f"{logical_id}-{uuid4().hex[:8]}"
     properties = template()["Resources"][logical_id]["Properties"]
     schema = {key: properties[key] for key in CREATE_TABLE_PROPERTIES if key in properties}
     client.create_table(TableName=name, **schema)

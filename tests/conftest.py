@@ -45,9 +45,9 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def aws() -> Iterator[None]:
-    """AWS in this very process, as moto plays it; empty at first."""
+    """AWS in this very process, as moto plays it; one account for a module."""
     with mock_aws():
         yield
 

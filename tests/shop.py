@@ -37,12 +37,10 @@ class TestShop:
     def __init__(self, release: Release, clock: Clock, *, slug: str, sku: str) -> None:
         client: Any = boto3.client("dynamodb")
         self.clock, self.slug, self.sku = clock, slug, sku
-        self.entries = EntriesTable(client, create_table(client, "EntriesTable", "entries"))
-        self.products = ProductsTable(client, create_table(client, "ProductsTable", "products"))
-        self.restocks = RestocksTable(client, create_table(client, "RestocksTable", "restocks"))
-        self.suppressions = SuppressionsTable(
-            client, create_table(client, "SuppressionsTable", "suppressions")
-        )
+        self.entries = EntriesTable(client, create_table(client, "EntriesTable"))
+        self.products = ProductsTable(client, create_table(client, "ProductsTable"))
+        self.restocks = RestocksTable(client, create_table(client, "RestocksTable"))
+        self.suppressions = SuppressionsTable(client, create_table(client, "SuppressionsTable"))
         for entry in release.products:
             self.products.put_catalogue(entry.product, entry.stock, known=None)
         self.links = Links(["key"], clock)

@@ -27,7 +27,7 @@ LEASE_MS = 60_000
 
 @pytest.fixture
 def entries(dynamodb: "DynamoDBClient") -> EntriesTable:
-    return EntriesTable(dynamodb, create_table(dynamodb, "EntriesTable", "entries"))
+    return EntriesTable(dynamodb, create_table(dynamodb, "EntriesTable"))
 
 
 def get(entries: EntriesTable, signup: Signup = ADA) -> Entry:

@@ -31,7 +31,7 @@ BACK = Stock(Availability.IN_STOCK, 5, 1000, "e1")
 
 @pytest.fixture
 def products(dynamodb: "DynamoDBClient") -> ProductsTable:
-    return ProductsTable(dynamodb, create_table(dynamodb, "ProductsTable", "products"))
+    return ProductsTable(dynamodb, create_table(dynamodb, "ProductsTable"))
 
 
 def put(products: ProductsTable, product: Product = JACKET) -> int:
@@ -99,7 +99,7 @@ def test_many_products_are_read_in_pages(products: ProductsTable) -> None:
 
 
 def test_only_the_newest_restock_is_live(dynamodb: "DynamoDBClient") -> None:
-    restocks = RestocksTable(dynamodb, create_table(dynamodb, "RestocksTable", "restocks"))
+    restocks = RestocksTable(dynamodb, create_table(dynamodb, "RestocksTable"))
     first = Restock("r1", "field-jacket", "A", 5, 1000)
     second = Restock("r2", "field-jacket", "A", None, 2000)
     assert restocks.live("A") is None
@@ -111,7 +111,7 @@ def test_only_the_newest_restock_is_live(dynamodb: "DynamoDBClient") -> None:
 
 
 def test_a_suppressed_shopper_is_found_among_many(dynamodb: "DynamoDBClient") -> None:
-    suppressions = SuppressionsTable(dynamodb, create_table(dynamodb, "SuppressionsTable", "suppressions"))
+    suppressions = SuppressionsTable(dynamodb, create_table(dynamodb, "SuppressionsTable"))
     suppressions.suppress("s7", reason="complaint", at_ms=1)
     suppressions.suppress("s7", reason="complaint", at_ms=2)
     assert suppressions.among(f"s{number}" for number in range(150)) == {"s7"}

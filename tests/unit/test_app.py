@@ -1,0 +1,334 @@
+"""The API, from the request a browser sends to the answer it gets, over AWS as moto plays it."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+import boto3
+import pytest
+from chalice.test import Client, HTTPResponse
+from moto import mock_aws
+
+from app import app
+from chalicelib import wiring
+from chalicelib.domain.address import Address
+from chalicelib.domain.entry import EntryState
+from chalicelib.domain.links import LinkSubject, Purpose
+from spillway.build.release import Release
+from tests.aws import create_table
+
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+PERSON = {**FORM, "accept": "text/html,application/xhtml+xml"}
+SCRIPT = {**FORM, "accept": "application/json"}
+SKU = "FJ-MOSS-M"
+
+
+@pytest.fixture(scope="module")
+def deployed(small_release: Release) -> Iterator[None]:
+    """Tables and buckets of its own, with the small shop published."""
+    with mock_aws(), pytest.MonkeyPatch.context() as patch:
+        dynamodb, s3 = boto3.client("dynamodb"), boto3.client("s3")
+        secrets, sqs = boto3.client("secretsmanager"), boto3.client("sqs")
+        s3.create_bucket(Bucket="release")
+        s3.put_object(Bucket="release", Key="theme.json", Body=small_release.theme.to_json().encode())
+        secret = secrets.create_secret(Name="keys", SecretString='{"root": "r"}')["ARN"]
+        environment = {
+            "ENTRIES_TABLE": create_table(dynamodb, "EntriesTable"),
+            "PRODUCTS_TABLE": create_table(dynamodb, "ProductsTable"),
+            "RESTOCKS_TABLE": create_table(dynamodb, "RestocksTable"),
+            "SUPPRESSIONS_TABLE": create_table(dynamodb, "SuppressionsTable"),
+            "PAGES_BUCKET": "pages",
+            "RELEASE_BUCKET": "release",
+            "SIGNING_KEYS_SECRET": secret,
+            "CONFIRMATIONS_QUEUE_URL": sqs.create_queue(QueueName="confirmations")["QueueUrl"],
+            "WAVES_QUEUE_URL": sqs.create_queue(QueueName="waves")["QueueUrl"],
+            "CONFIGURATION_SET": "letters",
+        }
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        forget()
+        for entry in small_release.products:
+            wiring.products().put_catalogue(entry.product, entry.stock, known=None)
+        yield
+    forget()
+
+
+@pytest.fixture
+def api(deployed: None) -> Iterator[Client]:
+    """The API, with no entry yet."""
+    table, name = wiring.client("dynamodb"), wiring.settings().entries_table
+    for item in table.scan(TableName=name)["Items"]:
+        table.delete_item(TableName=name, Key={key: item[key] for key in ("shopper", "sku")})
+    with Client(app) as client:
+        yield client
+
+
+def forget() -> None:
+    """Make the next request one to a cold environment."""
+    for name in vars(wiring):
+        clear = getattr(getattr(wiring, name), "cache_clear", None)
+        if clear:
+            clear()
+
+
+def post(
+    api: Client, path: str, form: Mapping[str, Any], headers: Mapping[str, str] = SCRIPT
+) -> HTTPResponse:
+    return api.http.post(path, headers=dict(headers), body=urlencode(form, doseq=True).encode())
+
+
+def sign_up(api: Client, email: str = "ada@example.com", **fields: Any) -> HTTPResponse:
+    return post(api, "/waitlist", {"email": email, "sku": SKU, "page": "/products/field-jacket", **fields})
+
+
+def shopper(email: str = "ada@example.com") -> str:
+    return Address.parse(email).shopper_id(wiring.keys().identity)
+
+
+def token(purpose: Purpose, email: str = "ada@example.com") -> str:
+    return wiring.links().sign(purpose, LinkSubject(shopper(email), SKU))
+
+
+def state(email: str = "ada@example.com") -> EntryState | None:
+    entry = wiring.entries().get(shopper(email), SKU)
+    return entry.state if entry else None
+
+
+def rows() -> int:
+    return int(wiring.client("dynamodb").scan(TableName=wiring.settings().entries_table)["Count"])
+
+
+def location(answer: HTTPResponse) -> str:
+    return str(answer.headers["Location"])
+
+
+def test_a_signup_by_script_is_accepted_and_stored(api: Client) -> None:
+    answer = sign_up(api)
+    assert (answer.status_code, answer.json_body) == (202, {"status": "accepted"})
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert state() is EntryState.PENDING
+
+
+def test_a_signup_by_a_plain_form_leads_to_the_thank_you_page(api: Client) -> None:
+    answer = post(
+        api, "/waitlist", {"email": "ada@example.com", "sku": SKU, "page": "/", "website": ""}, PERSON
+    )
+    assert (answer.status_code, location(answer)) == (303, "/waitlist/thanks")
+    assert state() is EntryState.PENDING
+
+
+def test_a_signup_may_be_json(api: Client) -> None:
+    body = json.dumps({"email": "ada@example.com", "sku": [SKU, "FJ-SLATE-M"]}).encode()
+    answer = api.http.post("/waitlist", headers={"content-type": "application/json"}, body=body)
+    assert answer.status_code == 202
+    assert rows() == 2
+
+
+def test_the_answer_is_the_same_whoever_asks(api: Client) -> None:
+    new = sign_up(api)
+    again = sign_up(api)
+    wiring.waitlist().confirm(token(Purpose.CONFIRM))
+    confirmed = sign_up(api)
+    wiring.waitlist().leave(token(Purpose.LEAVE))
+    left = sign_up(api)
+    wiring.suppressions().suppress(shopper("eve@example.com"), reason="complaint", at_ms=1)
+    suppressed = sign_up(api, "eve@example.com")
+    answers = [
+        (answer.status_code, answer.body, dict(answer.headers))
+        for answer in (new, again, confirmed, left, suppressed)
+    ]
+    assert all(answer == answers[0] for answer in answers)
+
+
+def test_a_filled_honeypot_gets_the_same_answer_and_nothing_is_stored(api: Client) -> None:
+    assert sign_up(api, website="https://spam.example").body == sign_up(api).body
+    sign_up(api, "bot@example.com", website="x")
+    assert state("bot@example.com") is None
+    assert rows() == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"email": "ada"}, "email"),
+        ({"email": ""}, "email"),
+        ({"email": ["a@example.com", "b@example.com"]}, "email"),
+        ({"email": "a@example.com\r\nBcc: b@example.com"}, "email"),
+        ({"email": "a@example.com,b@example.com"}, "email"),
+        ({"sku": "NOT-SOLD"}, "sku"),
+        ({"sku": []}, "sku"),
+        ({"sku": "<script>"}, "sku"),
+        ({"sku": "lower"}, "sku"),
+        ({"sku": [f"S-{number}" for number in range(21)]}, "sku"),
+        ({"page": "//evil.example"}, "page"),
+        ({"page": "/\\evil"}, "page"),
+        ({"page": "https://evil.example"}, "page"),
+        ({"page": "/" + "a" * 300}, "page"),
+        ({"admin": "1"}, "admin"),
+        ({"page": "/\0"}, "page"),
+    ],
+)
+def test_a_bad_field_is_named_and_nothing_is_stored(api: Client, fields: dict[str, Any], field: str) -> None:
+    answer = sign_up(api, **fields) if "email" not in fields else sign_up(api, fields["email"])
+    assert answer.status_code == 400
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert field in [error["field"] for error in answer.json_body["errors"]]
+    assert rows() == 0
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status"),
+    [
+        ({"content-type": "text/plain"}, b"x", 415),
+        ({"content-type": "application/json"}, b"[1]", 400),
+        ({"content-type": "application/json"}, b"null", 400),
+        ({"content-type": "application/json"}, b"NaN", 400),
+        ({"content-type": "application/json"}, b'{"email": NaN}', 400),
+        ({"content-type": "application/json"}, b'{"email": "a@example.com", "email": "b@example.com"}', 400),
+        ({"content-type": "application/json"}, b'{"email": {"a": 1}}', 400),
+        ({"content-type": "application/json"}, b'{"email": "\\ud800@example.com"}', 400),
+        ({"content-type": "application/json"}, b"[" * 5000, 400),
+        ({"content-type": "application/json"}, b'{"email": "' + b"a" * 9000 + b'"}', 413),
+        ({"content-type": "text/html"}, b"", 415),
+        (FORM, b"", 400),
+        (FORM, b"email=%ff%fe&sku=A", 400),
+        (FORM, b"&".join(b"a%d=1" % number for number in range(100)), 400),
+        (FORM, b"a" * 9000, 413),
+    ],
+)
+def test_a_body_that_is_no_form_is_a_problem_document(
+    api: Client, headers: dict[str, str], body: bytes, status: int
+) -> None:
+    answer = api.http.post("/waitlist", headers=headers, body=body)
+    assert answer.status_code == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json_body["status"] == status
+    assert rows() == 0
+
+
+def test_a_person_is_told_on_a_page_and_led_back(api: Client) -> None:
+    form = {"email": "<script>x</script>", "sku": SKU, "page": "/products/field-jacket"}
+    answer = post(api, "/waitlist", form, PERSON)
+    assert answer.status_code == 400
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert b'href="/products/field-jacket"' in answer.body
+    assert b"<script>x" not in answer.body
+
+
+def test_a_method_nobody_offers_is_named_as_such(api: Client) -> None:
+    answer = api.http.delete("/waitlist")
+    assert answer.status_code == 405
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def test_a_link_shows_and_only_the_button_acts(api: Client) -> None:
+    sign_up(api)
+    link = token(Purpose.CONFIRM)
+    shown = api.http.get(f"/confirm?token={link}", headers={"accept": "text/html"})
+    assert shown.status_code == 200
+    assert link.encode() in shown.body
+    assert shown.headers["Referrer-Policy"] == "no-referrer"
+    assert state() is EntryState.PENDING
+    for _ in range(2):
+        pressed = post(api, "/confirm", {"token": link}, PERSON)
+        assert (pressed.status_code, location(pressed)) == (303, "/waitlist/confirmed")
+        assert state() is EntryState.CONFIRMED
+
+
+def test_the_leave_link_shows_and_only_the_button_acts(api: Client) -> None:
+    sign_up(api)
+    link = token(Purpose.LEAVE)
+    shown = api.http.get(f"/unsubscribe?token={link}", headers={"accept": "text/html"})
+    assert shown.status_code == 200
+    assert state() is EntryState.PENDING
+    pressed = post(api, "/unsubscribe", {"token": link}, PERSON)
+    assert (pressed.status_code, location(pressed)) == (303, "/waitlist/left")
+    assert state() is EntryState.LEFT
+
+
+MULTIPART = b'--b\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n--b--\r\n'
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/x-www-form-urlencoded", b"List-Unsubscribe=One-Click"),
+        ("multipart/form-data; boundary=b", MULTIPART),
+    ],
+)
+def test_one_click_leaves_without_a_redirect(api: Client, content_type: str, body: bytes) -> None:
+    sign_up(api)
+    for _ in range(2):
+        path = f"/unsubscribe?token={token(Purpose.LEAVE)}"
+        answer = api.http.post(path, headers={"content-type": content_type}, body=body)
+        assert answer.status_code == 200
+        assert "Location" not in answer.headers
+        assert state() is EntryState.LEFT
+
+
+@pytest.mark.parametrize("path", ["/confirm", "/unsubscribe"])
+def test_every_bad_link_gets_the_same_answer(api: Client, path: str) -> None:
+    sign_up(api)
+    purpose, other = (
+        (Purpose.CONFIRM, Purpose.LEAVE) if path == "/confirm" else (Purpose.LEAVE, Purpose.CONFIRM)
+    )
+    bad = ["", "x", token(purpose)[:-1], token(other), token(purpose) + "x", "a" * 600]
+    shown = [api.http.get(f"{path}?token={link}", headers={"accept": "text/html"}) for link in bad]
+    assert {(answer.status_code, answer.body) for answer in shown} == {(410, shown[0].body)}
+    posted = [post(api, path, {"token": link}) for link in bad]
+    assert {(answer.status_code, answer.body) for answer in posted} == {(410, posted[0].body)}
+    assert state() is EntryState.PENDING
+
+
+def test_a_form_without_a_token_is_a_bad_request(api: Client) -> None:
+    assert post(api, "/confirm", {}).status_code == 400
+    assert post(api, "/confirm", {"token": ["a", "b"]}).status_code == 400
+    assert post(api, "/confirm", {"token": "x", "extra": "1"}).status_code == 400
+
+
+def test_a_link_to_what_is_gone_is_gone(api: Client) -> None:
+    answer = api.http.get(f"/confirm?token={token(Purpose.CONFIRM)}", headers={"accept": "application/json"})
+    assert answer.status_code == 410
+
+
+def test_a_throttled_table_says_when_to_try_again(api: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    sign_up(api, "warm@example.com")
+
+    class Throttled:
+        def sign_up(self, *_: object, **__: object) -> None:
+            raise boto3.client("dynamodb").exceptions.ProvisionedThroughputExceededException(
+                {"Error": {"Code": "ProvisionedThroughputExceededException"}}, "UpdateItem"
+            )
+
+    monkeypatch.setattr(wiring, "waitlist", Throttled)
+    answer = sign_up(api)
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "2"
+
+
+def test_what_is_our_fault_is_not_shown(
+    api: Client, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken() -> None:
+        raise RuntimeError("secret: ada@example.com")
+
+    monkeypatch.setattr(wiring, "waitlist", broken)
+    answer = sign_up(api)
+    assert answer.status_code == 500
+    assert b"secret" not in answer.body
+    logged = capsys.readouterr().out
+    assert "RuntimeError" in logged
+    assert "ada@example.com" not in logged
+
+
+def test_no_address_and_no_token_reaches_the_log(api: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    sign_up(api)
+    sign_up(api, "no address")
+    link = token(Purpose.CONFIRM)
+    post(api, "/confirm", {"token": link})
+    post(api, "/confirm", {"token": link[:-1]})
+    logged = "".join(capsys.readouterr())
+    assert "ada" not in logged
+    assert "no address" not in logged
+    assert link not in logged
