@@ -7,8 +7,9 @@ if TYPE_CHECKING:
     from types_boto3_cloudfront import CloudFrontClient
     from types_boto3_s3 import S3Client
 
-# Browsers ask again after a minute; the CDN keeps a page for a day, for a turned page is invalidated.
-PAGE_CACHE_CONTROL = "public, max-age=60, s-maxage=86400, stale-while-revalidate=600"
+# Browsers ask each time and are mostly answered 304: who follows the letter "it is back" must not be
+# shown yesterday's page. The CDN keeps a page for a day, for a turned page is invalidated there.
+PAGE_CACHE_CONTROL = "public, max-age=0, s-maxage=86400, must-revalidate"
 PAGE_CONTENT_TYPE = "text/html; charset=utf-8"
 HOME_KEY = "index.html"
 

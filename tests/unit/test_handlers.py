@@ -1,0 +1,165 @@
+"""What streams and queues set off, from the very records that Lambda hands over."""
+
+import json
+from typing import Any
+
+import pytest
+
+import app as cloud
+from chalicelib import wiring
+from chalicelib.domain.entry import EntryState
+from chalicelib.domain.stock import Availability, Restock, Stock
+from chalicelib.domain.wave import TellOne, WaveStep, to_json
+from chalicelib.records import react_to_queue, react_to_stream
+
+
+def entry_image(state: EntryState, asked_at_ms: int = 1) -> dict[str, Any]:
+    return {
+        "shopper": {"S": "ada-id"},
+        "sku": {"S": "A"},
+        "mailbox": {"S": "ada@example.com"},
+        "state": {"S": state},
+        "asked_at_ms": {"N": str(asked_at_ms)},
+    }
+
+
+def product_image(stock: Stock) -> dict[str, Any]:
+    return {
+        "id": {"S": "product#jacket"},
+        "stock": {
+            "M": {
+                "A": {
+                    "M": {
+                        "availability": {"S": stock.availability},
+                        "units": {"N": str(stock.units)},
+                        "observed_at_ms": {"N": str(stock.observed_at_ms)},
+                        "event_id": {"S": stock.event_id},
+                    }
+                }
+            }
+        },
+    }
+
+
+def stream_event(*changes: tuple[dict[str, Any] | None, dict[str, Any]]) -> dict[str, Any]:
+    records = []
+    for number, (before, after) in enumerate(changes):
+        change: dict[str, Any] = {
+            "Keys": {key: after[key] for key in ("id", "shopper", "sku") if key in after},
+            "NewImage": after,
+            "SequenceNumber": f"s{number}",
+        }
+        if before is not None:
+            change["OldImage"] = before
+        records.append({"eventID": f"e{number}", "eventName": "MODIFY", "dynamodb": change})
+    return {"Records": records}
+
+
+def queue_event(*bodies: str) -> dict[str, Any]:
+    return {"Records": [{"messageId": f"m{number}", "body": body} for number, body in enumerate(bodies)]}
+
+
+class Heard:
+    """Stands for any service: writes down what it is called with."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *args, **kwargs: self.calls.append((name, *args, *kwargs.values()))
+
+
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> Heard:
+    """Every service, listening."""
+    heard = Heard()
+    for service in ("confirmations", "confirmations_queue", "fan_out", "page_turn", "restocking"):
+        monkeypatch.setattr(wiring, service, lambda: heard)
+    return heard
+
+
+def failures(answer: Any) -> list[str]:
+    return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+
+def test_a_pending_entry_is_queued_to_be_asked(heard: Heard) -> None:
+    answer = cloud.on_entry_written(stream_event((None, entry_image(EntryState.PENDING))), None)
+    assert failures(answer) == []
+    assert heard.calls == [("put", "ada-id", "A")]
+
+
+def test_a_confirmed_entry_is_welcomed(heard: Heard) -> None:
+    change = (entry_image(EntryState.PENDING), entry_image(EntryState.CONFIRMED))
+    cloud.on_entry_written(stream_event(change), None)
+    assert heard.calls == [("welcome", "ada-id", "A")]
+
+
+def test_a_told_entry_sets_nothing_off(heard: Heard) -> None:
+    change = (entry_image(EntryState.CONFIRMED), entry_image(EntryState.NOTIFIED))
+    cloud.on_entry_written(stream_event(change), None)
+    assert heard.calls == []
+
+
+def test_a_restock_turns_the_page_and_then_opens_waves(heard: Heard) -> None:
+    sold_out = Stock(Availability.OUT_OF_STOCK, 0, 1, "e1")
+    back = Stock(Availability.IN_STOCK, 5, 2, "e2")
+    cloud.on_product_changed(stream_event((product_image(sold_out), product_image(back))), None)
+    assert heard.calls == [("turn", "jacket", "e0"), ("open", Restock("e2", "jacket", "A", 5, 2))]
+
+
+def test_sold_out_turns_the_page_and_opens_nothing(heard: Heard) -> None:
+    back = Stock(Availability.IN_STOCK, 5, 1, "e1")
+    sold_out = Stock(Availability.OUT_OF_STOCK, 0, 2, "e2")
+    cloud.on_product_changed(stream_event((product_image(back), product_image(sold_out))), None)
+    assert heard.calls == [("turn", "jacket", "e0")]
+
+
+def test_a_catalogue_edit_turns_no_page(heard: Heard) -> None:
+    image = product_image(Stock(Availability.IN_STOCK, 5, 1, "e1"))
+    cloud.on_product_changed(stream_event((image, {**image, "document": {"S": "{}"}})), None)
+    assert heard.calls == []
+
+
+def test_queued_work_reaches_its_service(heard: Heard) -> None:
+    step, one = WaveStep("r1", "A", "A#1"), TellOne("r1", "A", "ada-id")
+    cloud.walk_waves(queue_event(to_json(step), to_json(one)), None)
+    cloud.send_confirmations(queue_event(json.dumps({"shopper": "ada-id", "sku": "A"})), None)
+    assert heard.calls == [("step", step), ("tell_one", one), ("send", "ada-id", "A")]
+
+
+def test_a_poison_message_fails_alone(heard: Heard) -> None:
+    good = to_json(TellOne("r1", "A", "ada-id"))
+    assert failures(cloud.walk_waves(queue_event(good, "poison", good), None)) == ["m1"]
+    assert len(heard.calls) == 2
+
+
+def fail_on(bad: str) -> Any:
+    def react(record: Any) -> None:
+        if bad in str(record):
+            raise RuntimeError(f"cannot take {record}")
+
+    return react
+
+
+def test_a_stream_stops_at_the_record_that_fails() -> None:
+    records = stream_event(*[(None, entry_image(EntryState.PENDING))] * 4)["Records"]
+    seen: list[str] = []
+
+    def react(record: Any) -> None:
+        seen.append(record["eventID"])
+        fail_on("s2")(record)
+
+    assert failures(react_to_stream(records, react)) == ["s2"]
+    assert seen == ["e0", "e1", "e2"]
+
+
+def test_a_queue_goes_on_after_a_message_that_fails() -> None:
+    records = queue_event("a", "bad", "c")["Records"]
+    assert failures(react_to_queue(records, fail_on("bad"))) == ["m1"]
+
+
+def test_a_failure_is_logged_without_what_the_record_held(capsys: pytest.CaptureFixture[str]) -> None:
+    react_to_queue(queue_event("bad ada@example.com")["Records"], fail_on("bad"))
+    logged = json.loads(capsys.readouterr().out)
+    assert (logged["event"], logged["error"]) == ("record_failed", "RuntimeError")
+    assert "ada" not in json.dumps(logged)

@@ -1,0 +1,112 @@
+"""An event about availability, and the pages that follow it."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from chalicelib.domain.stock import Availability, Stock
+from chalicelib.services.page_turn import PageTurn
+from chalicelib.storage.pages import Cdn, PagesBucket
+from chalicelib.storage.themes import ThemeStore
+from chalicelib.tables.products import ProductsTable
+from spillway.build.release import Release
+from tests.aws import create_table
+
+
+class FakeCdn(Cdn):
+    """Keeps what it is told to fetch anew."""
+
+    def __init__(self) -> None:
+        self.invalidated: list[tuple[list[str], str]] = []
+
+    def invalidate(self, paths: Iterable[str], *, reference: str) -> None:
+        """See `Cdn.invalidate`."""
+        self.invalidated.append((sorted(paths), reference))
+
+
+@pytest.fixture
+def s3(aws: None) -> Any:
+    client = boto3.client("s3")
+    for bucket in ("pages", "release"):
+        client.create_bucket(Bucket=bucket)
+        for item in client.list_objects_v2(Bucket=bucket).get("Contents", ()):
+            client.delete_object(Bucket=bucket, Key=item["Key"])
+    return client
+
+
+@pytest.fixture
+def products(aws: None, small_release: Release) -> ProductsTable:
+    client = boto3.client("dynamodb")
+    products = ProductsTable(client, create_table(client, "ProductsTable"))
+    for entry in small_release.products:
+        products.put_catalogue(entry.product, entry.stock, known=None)
+    return products
+
+
+def put_theme(s3: Any, text: str) -> None:
+    s3.put_object(Bucket="release", Key="theme.json", Body=text.encode())
+
+
+def page(s3: Any, key: str) -> str:
+    return str(s3.get_object(Bucket="pages", Key=key)["Body"].read().decode())
+
+
+def test_the_product_and_every_page_with_its_card_turn(
+    s3: Any, products: ProductsTable, small_release: Release
+) -> None:
+    put_theme(s3, small_release.theme.to_json())
+    cdn = FakeCdn()
+    turn = PageTurn(products, ThemeStore(s3, "release"), PagesBucket(s3, "pages"), cdn)
+    turn.turn("field-jacket", reference="e1")
+    before = page(s3, "products/field-jacket")
+    for number, sku in enumerate(("FJ-MOSS-S", "FJ-MOSS-M", "FJ-SLATE-M")):
+        products.observe("field-jacket", sku, Stock(Availability.IN_STOCK, 3, 10, f"e{number}"))
+    turn.turn("field-jacket", reference="e2")
+    after = page(s3, "products/field-jacket")
+    assert 'id="waitlist"' in before
+    assert 'id="waitlist"' not in after
+    assert {key["Key"] for key in s3.list_objects_v2(Bucket="pages")["Contents"]} == {
+        "index.html",
+        "products/field-jacket",
+        "shop/all",
+        "shop/outerwear",
+    }
+    paths = ["/", "/products/field-jacket", "/shop/all", "/shop/outerwear"]
+    assert cdn.invalidated == [(paths, "e1"), (paths, "e2")]
+
+
+def test_a_turned_page_is_the_page_a_build_would_make(
+    s3: Any, products: ProductsTable, small_release: Release
+) -> None:
+    put_theme(s3, small_release.theme.to_json())
+    turn = PageTurn(products, ThemeStore(s3, "release"), PagesBucket(s3, "pages"), FakeCdn())
+    turn.turn("field-jacket", reference="e1")
+    built = {each.key: each for each in small_release.objects}
+    for key in ("products/field-jacket", "shop/outerwear", "shop/all", "index.html"):
+        head = s3.head_object(Bucket="pages", Key=key)
+        assert page(s3, key).encode() == built[key].read()
+        assert head["ContentType"] == built[key].content_type
+        assert head["CacheControl"] == built[key].cache_control
+
+
+def test_what_the_catalogue_does_not_hold_is_left_alone(
+    s3: Any, products: ProductsTable, small_release: Release
+) -> None:
+    put_theme(s3, small_release.theme.to_json())
+    cdn = FakeCdn()
+    PageTurn(products, ThemeStore(s3, "release"), PagesBucket(s3, "pages"), cdn).turn("x", reference="e")
+    assert cdn.invalidated == []
+
+
+def test_a_new_release_is_seen_at_the_next_turn(s3: Any, small_release: Release) -> None:
+    themes = ThemeStore(s3, "release")
+    with pytest.raises(ClientError):
+        themes.live()
+    put_theme(s3, small_release.theme.to_json())
+    first = themes.live()
+    assert themes.live() is first
+    put_theme(s3, small_release.theme.to_json().replace("Clothes for weather", "Clothes for sun"))
+    assert themes.live().theme.shop.tagline == "Clothes for sun"
