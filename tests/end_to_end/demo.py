@@ -1,0 +1,174 @@
+"""`spillway demo` as a person starts it: a process of its own, in a checkout of its own."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from spillway.cloud import ports
+from spillway.demo.shopper import until
+from spillway.errors import BadInput
+from spillway.project import Project
+
+ROOT = Path(__file__).parents[2]
+# What the demo reads. `spillway` itself is the installed one.
+COPIED = (
+    "app.py",
+    "chalicelib",
+    "requirements.txt",
+    "site",
+    ".chalice/config.json",
+    ".chalice/resources.yaml",
+)
+MARK = "SPILLWAY_TEST_RUN"
+OPEN_WITHIN_S = 120.0
+END_WITHIN_S = 30.0
+
+
+def checkout(folder: Path) -> Project:
+    """A checkout in `folder`, whose demo is nobody else's.
+
+    Developed pictures are shared, and the package is taken along if there is one: both are told from
+    stale ones by what they were made from.
+    """
+    for name in COPIED:
+        source, copy = ROOT / name, folder / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(source, copy)
+    (ROOT / ".cache").mkdir(exist_ok=True)
+    (folder / ".cache").symlink_to(ROOT / ".cache")
+    if (ROOT / "build/package").is_dir():
+        shutil.copytree(ROOT / "build/package", folder / "build/package")
+    return Project(folder)
+
+
+def free_ports() -> int:
+    """The first of three ports in a row that nobody uses.
+
+    Below those that systems hand out to clients, so that they stay free between two starts.
+    """
+    for _ in range(100):
+        first = random.randrange(20_000, 30_000, 3)
+        try:
+            for port in range(first, first + 3):
+                ports.require_free(port, "a test")
+        except BadInput:
+            continue
+        return first
+    raise AssertionError("no three ports in a row are free")
+
+
+@dataclass(slots=True)
+class DemoProcess:
+    """A demo that was started, what it printed, and every process that came of it."""
+
+    project: Project
+    port: int
+    process: subprocess.Popen[bytes]
+    printed_to: Path
+    run: str = field(repr=False)
+
+    @classmethod
+    def start(cls, project: Project, port: int, *words: str) -> Self:
+        """Start `spillway demo` with these words more."""
+        run = uuid.uuid4().hex
+        printed_to = project.root / f"printed-{run}.txt"
+        with printed_to.open("wb") as printed:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "spillway", "demo", "--port", str(port), *words],
+                cwd=project.root,
+                env=os.environ | {MARK: run},
+                stdin=subprocess.DEVNULL,
+                stdout=printed,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        return cls(project, port, process, printed_to, run)
+
+    @property
+    def shop_url(self) -> str:
+        """The shop's origin."""
+        return f"http://{ports.HOST}:{self.port}"
+
+    @property
+    def inbox_url(self) -> str:
+        """The inbox's origin."""
+        return f"http://{ports.HOST}:{self.port + 1}"
+
+    @property
+    def printed(self) -> str:
+        """All it printed so far, on either stream."""
+        return self.printed_to.read_text()
+
+    def prints(self, words: str) -> None:
+        """Wait until it has printed `words`."""
+
+        def look() -> bool | None:
+            if words in self.printed:
+                return True
+            assert self.process.poll() is None, f"ended before it printed {words!r}:\n{self.printed}"
+            return None
+
+        until(look, f"the demo prints {words!r}", within_s=OPEN_WITHIN_S)
+
+    def ends(self, *, within_s: float = END_WITHIN_S) -> int:
+        """Wait until it and all that came of it have ended. Returns the exit status."""
+        status = self.process.wait(within_s)
+        until(lambda: True if not self.running() else None, f"{self.running()} end", within_s=END_WITHIN_S)
+        return status
+
+    def is_told(self, signal_number: signal.Signals) -> int:
+        """Send it a signal and wait for its end. Returns the exit status."""
+        self.process.send_signal(signal_number)
+        return self.ends()
+
+    def running(self) -> list[str]:
+        """What still runs of all that this demo started: children inherit the mark of its environment."""
+        mark = f"{MARK}={self.run}".encode()
+        return [_words(folder) for folder in Path("/proc").glob("[0-9]*") if mark in _environment(folder)]
+
+    def stop(self) -> None:
+        """End it in any case."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(END_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+@contextmanager
+def open_demo(project: Project, port: int, *words: str) -> Iterator[DemoProcess]:
+    """A demo that is open for shoppers, for as long as the block lasts."""
+    demo = DemoProcess.start(project, port, *words)
+    try:
+        demo.prints("Ctrl-C stops everything")
+        yield demo
+    finally:
+        demo.stop()
+
+
+def _environment(process: Path) -> bytes:
+    try:
+        return (process / "environ").read_bytes()
+    except OSError:  # gone by now, or somebody else's
+        return b""
+
+
+def _words(process: Path) -> str:
+    try:
+        return (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:
+        return process.name

@@ -1,0 +1,118 @@
+"""The demo from outside: what it prints, how it ends, what it leaves behind."""
+
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import httpx
+import pytest
+
+from spillway.demo.shopper import Shopper
+from spillway.project import Project
+from tests.end_to_end.demo import DemoProcess, checkout, free_ports, open_demo
+
+pytestmark = [
+    pytest.mark.local_cloud,
+    pytest.mark.skipif(sys.platform != "linux", reason="what still runs is read from /proc"),
+]
+
+STORY_WITHIN_S = 240.0
+SIZE_M = "FJ-MOSS-M"
+PAGE = "/products/field-jacket"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """One checkout for all: what one demo leaves is what the next one finds."""
+    return checkout(tmp_path_factory.mktemp("checkout"))
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    """The demo's first port: the same for every start, as links in letters name it."""
+    return free_ports()
+
+
+@pytest.fixture
+def ada(port: int) -> Iterator[Shopper]:
+    """A shopper with one address through every start of the demo."""
+    with ExitStack() as open_:
+        shop, inbox = (
+            open_.enter_context(
+                httpx.Client(base_url=f"http://127.0.0.1:{each}", trust_env=False, timeout=30)
+            )
+            for each in (port, port + 1)
+        )
+        yield Shopper("Ada", "ada@example.com", shop, inbox)
+
+
+def test_a_taken_port_is_named_before_any_work_is_done(project: Project, port: int) -> None:
+    for taken, purpose in ((port, "the shop"), (port + 1, "the inbox"), (port + 2, "the local cloud")):
+        with socket.create_server(("127.0.0.1", taken)):
+            demo = DemoProcess.start(project, port)
+            assert demo.ends() == 2
+        assert f"port {taken}, for {purpose}, is taken by another program" in demo.printed
+        assert "--port" in demo.printed
+        assert "Traceback" not in demo.printed
+
+
+def test_the_story_is_played_to_its_end_step_by_step(project: Project, port: int) -> None:
+    demo = DemoProcess.start(project, port, "--check", "--fresh")
+    try:
+        status = demo.ends(within_s=STORY_WITHIN_S)
+    finally:
+        demo.stop()
+
+    assert status == 0, demo.printed
+    steps = demo.printed.splitlines()
+    assert all(step.startswith("✓ ") for step in steps), demo.printed
+    for told in (
+        "Read the catalogue",
+        "Start the local cloud",
+        "Package what Lambda runs",
+        "Deploy it",
+        "Build and publish the shop",
+        "Ada and Ben ask for",
+        "Each is sent one letter; opening its link changes nothing, its button confirms",
+        "comes back: its page says so",
+        "Ada and Ben are told once each, Cleo is not",
+        "sells out: Ada and Ben ask again, and confirm",
+        "Ada leaves with one click in her mail program",
+        "It comes back again: Ben is told, Ada is not",
+        "comes back: Cleo is told; nobody got a letter too many",
+    ):
+        assert sum(told in step for step in steps) >= 1, told
+
+
+def test_a_signup_outlives_a_stop_and_two_starts_that_were_cut_short(
+    project: Project, port: int, ada: Shopper
+) -> None:
+    with open_demo(project, port) as demo:
+        ada.signs_up(PAGE, SIZE_M)
+        (letter,) = ada.awaits_letters(1)
+        assert any("spillway.cloud.child" in words for words in demo.running())
+        assert demo.is_told(signal.SIGTERM) == 143
+        assert "Traceback" not in demo.printed
+
+    # In mid-start: the emulator is coming up; then it runs, and the stack is looked at.
+    for last_step, asked_by, status in (
+        ("Read the catalogue", signal.SIGINT, 130),
+        ("Package what Lambda runs", signal.SIGTERM, 143),
+    ):
+        cut_short = DemoProcess.start(project, port)
+        try:
+            cut_short.prints(f"✓ {last_step}")
+            assert cut_short.is_told(asked_by) == status
+        finally:
+            cut_short.stop()
+        assert "Stopped. The state is kept" in cut_short.printed
+        assert "Traceback" not in cut_short.printed
+        assert "Ctrl-C stops everything" not in cut_short.printed, "it was open by then"
+
+    with open_demo(project, port) as demo:
+        assert ada.awaits_letters(1) == [letter]
+        ada.presses(ada.opens(letter.link("/api/confirm")))
+        assert demo.is_told(signal.SIGINT) == 130
+        assert "Traceback" not in demo.printed
