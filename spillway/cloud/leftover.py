@@ -65,12 +65,13 @@ def end_group(pid: int, signal_number: signal.Signals, *, leader_only: bool = Fa
 def command_line(pid: int) -> tuple[str, ...]:
     """The words process `pid` was started with; none when it is gone or not to be seen."""
     try:
-        return tuple(Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0"))
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+        return tuple(word for word in words if word)  # none: it has ended, and nobody has asked how
     except OSError:
         pass
     ps = shutil.which("ps")
     if ps is None or Path("/proc/self").exists():
         return ()
-    words = [ps, "-ww", "-o", "command=", "-p", str(pid)]
-    shown = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603 - no shell
+    ask = [ps, "-ww", "-o", "command=", "-p", str(pid)]
+    shown = subprocess.run(ask, capture_output=True, text=True, check=False)  # noqa: S603 - no shell
     return tuple(shown.stdout.split())

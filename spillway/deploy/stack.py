@@ -12,7 +12,7 @@ from spillway.deploy.artefacts import upload
 from spillway.deploy.change_set import Change, ChangeSet, is_empty, parameters_for
 from spillway.deploy.package import Package
 from spillway.deploy.stage import Stage
-from spillway.errors import WorkFailed
+from spillway.errors import BadInput, WorkFailed
 
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient
@@ -67,15 +67,29 @@ class _Deployment:
         deployed = () if creates else stack.get("Parameters", ())
         declared = self.cloudformation.get_template_summary(TemplateURL=template_url)["Parameters"]
         known = frozenset(parameter["ParameterKey"] for parameter in deployed)
-        change_set_id = self.cloudformation.create_change_set(
-            StackName=self.stage.stack_name,
-            ChangeSetName=f"spillway-{uuid.uuid4().hex}",
-            ChangeSetType="CREATE" if creates else "UPDATE",
-            TemplateURL=template_url,
-            Parameters=parameters_for(declared, given, known),  # type: ignore[arg-type]
-            Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
-        )["Id"]
+        parameters = parameters_for(declared, given, known)
+        change_set_id = self._create_change_set(template_url, parameters, creates=creates)
         return self._described(change_set_id, creates=creates)
+
+    def _create_change_set(
+        self, template_url: str, parameters: list[dict[str, Any]], *, creates: bool
+    ) -> str:
+        try:
+            return self.cloudformation.create_change_set(
+                StackName=self.stage.stack_name,
+                ChangeSetName=f"spillway-{uuid.uuid4().hex}",
+                ChangeSetType="CREATE" if creates else "UPDATE",
+                TemplateURL=template_url,
+                Parameters=parameters,  # type: ignore[arg-type]
+                Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
+            )["Id"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ValidationError":
+                raise
+            raise BadInput(
+                f"stack {self.stage.stack_name}: {error.response['Error']['Message']}",
+                way_out="--param NAME=VALUE sets a parameter; the rest is .chalice/resources.yaml",
+            ) from error
 
     def execute(self, change_set: ChangeSet) -> None:
         """Carry the change set out, and wait for the end of it."""

@@ -1,0 +1,61 @@
+"""Forms are read and sent as a browser without scripts would."""
+
+import pytest
+
+from spillway.demo.forms import Field, Form, forms_of
+
+PAGE = """
+<form action="/search"><input name="q" value="coat"><button name="go" value="1">Go</button></form>
+<form id="waitlist" action="/api/waitlist" method="POST">
+  <label><input type="checkbox" name="sku" value="FJ-M"> M</label>
+  <label><input type="checkbox" name="sku" value="FJ-L" checked> L</label>
+  <input type=hidden name=page value="/products/field-jacket">
+  <input name="website" tabindex="-1"><input name="gone" disabled>
+  <input name="email" type="email" required><input type="submit" name="send" value="Send">
+</form>
+<input name="outside" value="1">
+"""
+
+
+@pytest.fixture
+def waitlist() -> Form:
+    return forms_of(PAGE)[1]
+
+
+def test_every_form_of_a_page_is_found_with_where_it_goes() -> None:
+    found = [(form.action, form.method) for form in forms_of(PAGE)]
+    assert found == [("/search", "get"), ("/api/waitlist", "post")]
+
+
+def test_what_nobody_touched_is_sent_as_it_is(waitlist: Form) -> None:
+    assert waitlist.filled({}) == [
+        ("sku", "FJ-L"),
+        ("page", "/products/field-jacket"),
+        ("website", ""),
+        ("email", ""),
+    ]
+
+
+def test_answers_take_the_place_of_what_was_there(waitlist: Form) -> None:
+    sent = waitlist.filled({"email": ["ada@example.com"], "sku": ["FJ-M"]})
+    assert sent == [
+        ("sku", "FJ-M"),
+        ("page", "/products/field-jacket"),
+        ("website", ""),
+        ("email", "ada@example.com"),
+    ]
+
+
+def test_the_choices_of_a_field_are_those_on_the_page(waitlist: Form) -> None:
+    assert waitlist.choices("sku") == ("FJ-M", "FJ-L")
+
+
+@pytest.mark.parametrize("answers", [{"sku": ["FJ-XL"]}, {"name": ["Ada"]}, {"page": ["/elsewhere"]}])
+def test_what_the_form_does_not_offer_cannot_be_sent(waitlist: Form, answers: dict[str, list[str]]) -> None:
+    with pytest.raises(KeyError):
+        waitlist.filled(answers)
+
+
+def test_a_box_without_a_value_says_on() -> None:
+    (form,) = forms_of('<form><input type="checkbox" name="yes" checked></form>')
+    assert form.fields == (Field("yes", "on", "checkbox", sent=True),)

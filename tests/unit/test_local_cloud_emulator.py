@@ -1,0 +1,84 @@
+"""What is put right about the emulator: stream marks, APIs under their AWS names, senders in policies."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spillway.cloud.checkpoints import rewind, rewound
+from spillway.cloud.own_apis import reachable
+from spillway.cloud.sender_policy import sender_of
+from spillway.errors import WorkFailed
+
+BULK = "/v2/email/outbound-bulk-emails"
+
+
+def saved(marks: dict[str, int]) -> dict[str, Any]:
+    positions = {"__account_region_scoped__": True, "data": marks}
+    return {"__ministack_format__": 2, "payload": {"esms": {}, "dynamodb_stream_positions": positions}}
+
+
+def test_every_stream_is_read_from_its_beginning_after_a_restart(tmp_path: Path) -> None:
+    (tmp_path / "lambda.json").write_text(json.dumps(saved({"entries": 120, "products": 7})))
+    assert rewind(tmp_path) == 2
+    assert json.loads((tmp_path / "lambda.json").read_text()) == saved({"entries": 0, "products": 0})
+
+
+def test_a_first_start_has_nothing_to_rewind(tmp_path: Path) -> None:
+    assert rewind(tmp_path) == 0
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"payload": []}'])
+def test_state_of_an_unknown_kind_is_refused_with_the_way_out(tmp_path: Path, text: str) -> None:
+    (tmp_path / "lambda.json").write_text(text)
+    with pytest.raises(WorkFailed) as refused:
+        rewind(tmp_path)
+    assert "--fresh" in refused.value.way_out
+
+
+def test_no_mark_is_none_to_rewind() -> None:
+    assert rewound(saved({})) == 0
+
+
+def test_an_api_is_reached_beside_the_distribution_under_the_same_path() -> None:
+    origin = {
+        "domain_name": "abc123.execute-api.eu-central-1.amazonaws.com",
+        "origin_path": "",
+        "protocol_policy": "https-only",
+        "http_port": 80,
+        "id": "api",
+    }
+    assert reachable(origin, port=8002) == {
+        "domain_name": "127.0.0.1",
+        "origin_path": "/_aws/execute-api/abc123",
+        "protocol_policy": "http-only",
+        "http_port": 8002,
+        "id": "api",
+    }
+
+
+def test_any_other_origin_stays_as_it_is() -> None:
+    bucket = {"domain_name": "pages.s3.us-east-1.amazonaws.com", "s3_bucket": "pages"}
+    assert reachable(bucket, port=8002) == bucket
+
+
+def test_a_sending_call_is_judged_by_the_bare_address_it_sends_from() -> None:
+    body = json.dumps({"FromEmailAddress": "Fieldnotes <post@shop.example>"}).encode()
+    assert sender_of(BULK, body) == "post@shop.example"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("/v2/email/account", b""), (BULK, b"{"), (BULK, b"[]"), (BULK, b"{}")]
+)
+def test_a_call_that_names_no_sender_has_none(path: str, body: bytes) -> None:
+    assert sender_of(path, body) is None
+
+
+def test_the_emulator_still_has_what_is_amended() -> None:
+    from ministack import app
+    from ministack.services import cloudfront
+
+    assert callable(cloudfront.parse_distribution_dataplane_config)
+    assert callable(app._enforce_ses_v2)
+    assert callable(app._enforce_data_plane)

@@ -1,0 +1,146 @@
+"""The local cloud runs, keeps what it knows, and goes with its command. Each of these starts a real one."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from spillway.cloud import leftover
+from spillway.cloud.local_cloud import CloudSettings, local_cloud
+from spillway.deploy.stage import local_stage
+from spillway.errors import BadInput, WorkFailed
+from tests.conftest import free_port
+
+pytestmark = pytest.mark.local_cloud
+
+WITHIN_S = 30.0
+COPIER = """
+import boto3
+
+def handle(event, context):
+    for record in event["Records"]:
+        boto3.client("dynamodb").put_item(TableName="copies", Item=record["dynamodb"]["NewImage"])
+"""
+DEMO = """
+import sys
+from pathlib import Path
+from spillway.cloud.local_cloud import CloudSettings, local_cloud
+
+with local_cloud(CloudSettings(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))) as cloud:
+    print(cloud.process.pid, flush=True)
+    cloud.wait()
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> CloudSettings:
+    return CloudSettings(tmp_path / "local", free_port(), free_port())
+
+
+def until(happens: Callable[[], object]) -> None:
+    deadline = time.monotonic() + WITHIN_S
+    while not happens():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def gone(pid: int) -> bool:
+    return not leftover.command_line(pid)
+
+
+def test_records_written_after_a_restart_reach_their_function(settings: CloudSettings) -> None:
+    stage = local_stage(settings.endpoint_url, settings.region, "http://shop.test")
+    dynamodb, functions = stage.client("dynamodb"), stage.client("lambda")
+
+    def put(key: str) -> None:
+        dynamodb.put_item(TableName="originals", Item={"id": {"S": key}})
+        until(lambda: "Item" in dynamodb.get_item(TableName="copies", Key={"id": {"S": key}}))
+
+    with local_cloud(settings):
+        for table in ("originals", "copies"):
+            dynamodb.create_table(
+                TableName=table,
+                BillingMode="PAY_PER_REQUEST",
+                AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+                KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+                StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
+            )
+        functions.create_function(
+            FunctionName="copier",
+            Runtime=f"python3.{sys.version_info.minor}",
+            Role="arn:aws:iam::000000000000:role/copier",
+            Handler="copier.handle",
+            Code={"ZipFile": zipped("copier.py", COPIER)},
+        )
+        functions.create_event_source_mapping(
+            FunctionName="copier",
+            EventSourceArn=dynamodb.describe_table(TableName="originals")["Table"]["LatestStreamArn"],
+            StartingPosition="LATEST",
+        )
+        put("before")
+    with local_cloud(settings):
+        put("after")
+        assert "Item" in dynamodb.get_item(TableName="copies", Key={"id": {"S": "before"}})
+        assert len(functions.list_event_source_mappings()["EventSourceMappings"]) == 1
+
+
+def test_a_second_demo_in_the_same_folder_is_refused(settings: CloudSettings) -> None:
+    with local_cloud(settings), pytest.raises(BadInput, match="running already"), local_cloud(settings):
+        pass
+
+
+def test_a_taken_port_is_told_before_anything_is_started(settings: CloudSettings, tmp_path: Path) -> None:
+    elsewhere = CloudSettings(tmp_path / "elsewhere", settings.port, free_port())
+    with (
+        local_cloud(settings),
+        pytest.raises(BadInput, match=f"port {settings.port}"),
+        local_cloud(elsewhere),
+    ):
+        pass
+
+
+def test_a_failure_inside_leaves_nothing_running(settings: CloudSettings) -> None:
+    def fail(pid: int) -> None:
+        raise RuntimeError(pid)
+
+    with pytest.raises(RuntimeError) as failed, local_cloud(settings) as cloud:
+        fail(cloud.process.pid)
+    assert gone(failed.value.args[0])
+
+
+def test_a_cloud_that_stops_by_itself_is_told_with_its_last_words(settings: CloudSettings) -> None:
+    with local_cloud(settings) as cloud:
+        os.kill(cloud.process.pid, signal.SIGTERM)
+        with pytest.raises(WorkFailed, match="stopped by itself") as failed:
+            cloud.wait()
+    assert "shutting down" in failed.value.message
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_the_cloud_goes_with_its_command_however_that_goes(
+    settings: CloudSettings, number: signal.Signals
+) -> None:
+    words = [sys.executable, "-c", DEMO, str(settings.home), str(settings.port), str(settings.inbox_port)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as demo:
+        assert demo.stdout is not None
+        cloud_pid = int(demo.stdout.readline())
+        assert leftover.leftover(settings.home) == cloud_pid
+        demo.send_signal(number)
+    # Started at once, while the other one may still be on its way out.
+    with local_cloud(settings) as cloud:
+        assert cloud.process.pid != cloud_pid
+        assert gone(cloud_pid)
+
+
+def zipped(name: str, text: str) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr(name, text)
+    return content.getvalue()

@@ -1,0 +1,91 @@
+"""The package is made by Chalice, and made again only when what it is made from has changed."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from spillway.deploy.package import RECORD, Package, fingerprint, package, packaged
+from spillway.errors import BadInput, WorkFailed
+from spillway.project import Project
+
+APP = """\
+from chalice.app import Chalice
+
+app = Chalice(app_name="tiny")
+
+
+@app.route("/")
+def home():
+    return {}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """An application of one route."""
+    (tmp_path / ".chalice").mkdir()
+    (tmp_path / ".chalice" / "config.json").write_text(json.dumps({"version": "2.0", "app_name": "tiny"}))
+    (tmp_path / ".chalice" / "resources.yaml").write_text("Resources: {}\n")
+    (tmp_path / "app.py").write_text(APP)
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "chalicelib").mkdir()
+    (tmp_path / "chalicelib" / "__init__.py").write_text("")
+    return Project(tmp_path)
+
+
+def pretend_package(project: Project, *, made_from: str) -> Package:
+    folder = project.output / "package"
+    folder.mkdir(parents=True)
+    (folder / "deployment.zip").write_bytes(b"zip")
+    (folder / "sam.yaml").write_text("CodeUri: ./deployment.zip\n")
+    (folder / RECORD).write_text(json.dumps({"fingerprint": made_from}))
+    return Package(folder / "deployment.zip", folder / "sam.yaml")
+
+
+def test_a_package_of_the_same_files_is_used_again(project: Project) -> None:
+    made = pretend_package(project, made_from=fingerprint(project, "local"))
+    assert packaged(project, "local") == made
+    assert made.archive.read_bytes() == b"zip"
+
+
+def test_a_package_of_other_files_is_made_again(project: Project) -> None:
+    pretend_package(project, made_from=fingerprint(project, "local"))
+    (project.root / "chalicelib" / "words.py").write_text("WORD = 1\n")
+    assert packaged(project, "local").archive.read_bytes().startswith(b"PK")
+
+
+def test_the_fingerprint_is_that_of_names_contents_and_stage(project: Project) -> None:
+    seen = {fingerprint(project, "local"), fingerprint(project, "production")}
+    (project.root / "chalicelib" / "a.py").write_text("1")
+    seen.add(fingerprint(project, "local"))
+    (project.root / "chalicelib" / "a.py").rename(project.root / "chalicelib" / "b.py")
+    seen.add(fingerprint(project, "local"))
+    assert len(seen) == 4
+
+
+def test_compiled_files_do_not_count(project: Project) -> None:
+    before = fingerprint(project, "local")
+    (project.root / "chalicelib" / "__pycache__").mkdir()
+    (project.root / "chalicelib" / "__pycache__" / "a.pyc").write_bytes(b"1")
+    assert fingerprint(project, "local") == before
+
+
+def test_the_template_names_the_code_by_its_content(tmp_path: Path) -> None:
+    archive, template = tmp_path / "deployment.zip", tmp_path / "sam.yaml"
+    archive.write_bytes(b"code")
+    template.write_text("A: {CodeUri: ./deployment.zip}\nB: {CodeUri: ./deployment.zip}\n")
+    digest = "5694d08a2e53ffcae0c3103e5ad6f6076abd960eb1f8a56577040bc1028f702b"
+    expected = "A: {CodeUri: s3://it/DIGEST.zip}\nB: {CodeUri: s3://it/DIGEST.zip}\n"
+    assert Package(archive, template).template_for("it") == expected.replace("DIGEST", digest)
+
+
+def test_what_chalice_could_not_do_is_told_in_its_own_words(project: Project) -> None:
+    (project.root / "app.py").write_text("import nowhere_to_be_found\n")
+    with pytest.raises(WorkFailed, match="nowhere_to_be_found"):
+        package(project, "local")
+
+
+def test_a_folder_without_an_application_is_bad_input(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"no app\.py, no \.chalice/config\.json"):
+        package(Project(tmp_path), "local")
