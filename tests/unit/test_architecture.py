@@ -1,0 +1,140 @@
+"""The house stands as ARCHITECTURE.md draws it: imports, events and reactions, words in the docs."""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from chalicelib.settings import Settings
+from spillway.__main__ import COMMANDS
+from tests.aws import ROOT, template
+
+ARCHITECTURE = ROOT / "ARCHITECTURE.md"
+README = ROOT / "README.md"
+
+# Which parts of chalicelib a part may import, itself aside. `app` and `wiring` put everything together.
+MAY_IMPORT = {
+    "domain": set[str](),
+    "log": set[str](),
+    "settings": set[str](),
+    "keys": set[str](),
+    "queues": {"domain"},
+    "records": {"log"},
+    "storefront": {"domain"},
+    "tables": {"domain"},
+    "mail": {"domain"},
+    "storage": {"domain", "storefront"},
+    "services": {"domain", "log", "mail", "queues", "storage", "storefront", "tables"},
+    "http": {"domain", "log", "services", "storefront"},
+}
+PUTS_TOGETHER = {"wiring"}
+
+
+def imported(file: Path) -> Iterator[str]:
+    """The modules a file imports, also inside functions and for type checking only."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def part_of(module: str) -> str:
+    """The part of chalicelib a module belongs to: "tables" for chalicelib.tables.entries."""
+    return module.split(".")[1]
+
+
+CLOUD_FILES = sorted((ROOT / "chalicelib").rglob("*.py"))
+
+
+@pytest.mark.parametrize("file", CLOUD_FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_imports_follow_the_arrows(file: Path) -> None:
+    modules = set(imported(file))
+    assert not [module for module in modules if module.split(".")[0] in {"app", "spillway", "tests"}]
+    inside = file.relative_to(ROOT / "chalicelib").with_suffix("").parts
+    if inside == ("__init__",) or inside[0] in PUTS_TOGETHER:
+        return
+    allowed = MAY_IMPORT[inside[0]] | {inside[0]}
+    parts = {part_of(module) for module in modules if module.startswith("chalicelib.")}
+    assert parts <= allowed, f"{inside[0]} may not import {parts - allowed}"
+
+
+def test_the_middle_is_pure() -> None:
+    impure = {
+        "boto3",
+        "botocore",
+        "chalice",
+        "http",
+        "os",
+        "random",
+        "socket",
+        "time",
+        "urllib.request",
+        "uuid",
+    }
+    for file in (ROOT / "chalicelib" / "domain").glob("*.py"):
+        assert {module.split(".")[0] for module in imported(file)}.isdisjoint(impure), file
+
+
+def started_by(*decorators: str) -> set[str]:
+    """The functions of app.py that have one of these decorators."""
+    return {
+        node.name
+        for node in ast.parse((ROOT / "app.py").read_text()).body
+        if isinstance(node, ast.FunctionDef)
+        if any(ast.unparse(decorator).startswith(decorators) for decorator in node.decorator_list)
+    }
+
+
+def test_the_table_of_events_names_every_handler_and_no_other() -> None:
+    table = ARCHITECTURE.read_text().split("## Events and reactions")[1].split("\n## ")[0]
+    rows = [row for row in table.splitlines() if row.startswith("|")]
+    named = {cell.split("`")[1] for row in rows for cell in row.split("|") if "`app." in cell}
+    assert {name.removeprefix("app.") for name in named} == started_by("app.route(", "app.on_")
+
+
+def test_every_file_named_in_the_architecture_exists() -> None:
+    words = ARCHITECTURE.read_text().replace("`", " ").replace("(", " ").replace(")", " ").split()
+    named = {
+        word.rstrip(".,:;")
+        for word in words
+        if word.startswith(("chalicelib/", "spillway/", "site/", ".chalice/"))
+    }
+    assert named
+    assert not [name for name in named if not (ROOT / name).exists()]
+
+
+def test_every_command_is_in_the_readme() -> None:
+    text = README.read_text()
+    assert not [name for name in COMMANDS if f"spillway {name}" not in text]
+
+
+def test_every_setting_is_set_by_the_template() -> None:
+    document = template()
+    common = set(document["Globals"]["Function"]["Environment"]["Variables"])
+    own = {
+        name
+        for resource in document["Resources"].values()
+        for name in resource.get("Properties", {}).get("Environment", {}).get("Variables", {})
+    }
+    assert {field.name.upper() for field in fields(Settings)} == common | own
+
+
+def test_every_function_has_a_role_and_a_log_of_its_own() -> None:
+    resources = template()["Resources"]
+    functions = [name for name in resources if name == "APIHandler" or f"{name}Role" in resources]
+    assert len(functions) == len(started_by("app.on_")) + 1
+    for name in functions:
+        properties = resources[name]["Properties"]
+        assert properties["Role"] == {"Fn::GetAtt": f"{name}Role.Arn"}
+        assert properties["LoggingConfig"] == {"LogGroup": {"Ref": f"{name}Logs"}}
+
+
+def test_no_role_may_do_anything_to_everything() -> None:
+    for name, resource in template()["Resources"].items():
+        for policy in resource.get("Properties", {}).get("Policies", []):
+            for statement in policy["PolicyDocument"]["Statement"]:
+                assert statement["Resource"] != "*", name
+                assert "*" not in str(statement["Action"]), name
