@@ -31,7 +31,7 @@ def rewind(state: Path) -> int:
     except (ValueError, KeyError, TypeError) as error:
         raise WorkFailed(
             f"{file}: not the state of a local cloud that this version knows",
-            way_out="start afresh: make demo-fresh, or spillway demo --fresh",
+            way_out="start afresh with --fresh; earlier signups are forgotten",
         ) from error
     draft = file.with_suffix(".draft")
     draft.write_text(json.dumps(saved))

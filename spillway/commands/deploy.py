@@ -5,10 +5,16 @@ from rich.console import Console
 
 from spillway.deploy.change_set import ChangeSet
 from spillway.deploy.package import packaged
-from spillway.deploy.stack import deploy
+from spillway.deploy.stack import Outcome, deploy
 from spillway.deploy.stage import stage_named
 from spillway.errors import BadInput
 from spillway.project import Project
+
+SAID = {
+    Outcome.UNCHANGED: "Up to date: there is nothing to change.",
+    Outcome.CHANGED: "Done.",
+    Outcome.DECLINED: "Nothing was changed.",
+}
 
 
 @click.command("deploy")
@@ -26,17 +32,17 @@ def deploy_command(project: Project, stage_name: str, *, yes: bool, params: tupl
         console.print(change_set.table())
         return yes or click.confirm(f"Execute these changes on {change_set.stack_name}?")
 
-    if not deploy(stage, packaged(project, stage_name, region=stage.region), given, approve):
-        console.print("Nothing was changed.")
-        return
-    for name, value in sorted(stage.outputs().items()):
-        console.print(f"{name}  {value}", soft_wrap=True)
+    outcome = deploy(stage, packaged(project, stage_name, region=stage.region), given, approve)
+    console.print(SAID[outcome])
+    if outcome is not Outcome.DECLINED:
+        for name, value in sorted(stage.outputs().items()):
+            console.print(f"  {name}  {value}", soft_wrap=True, highlight=False)
 
 
 def _pair(param: str) -> tuple[str, str]:
     name, separator, value = param.partition("=")
     if not name or not separator:
         raise BadInput(
-            f"--param {param}: not NAME=VALUE", way_out="for example --param Sender=shop@example.com"
+            f"--param {param}: not NAME=VALUE", way_out="for example --param SenderAddress=shop@example.com"
         )
     return name, value

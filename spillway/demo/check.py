@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 ANSWER_WITHIN_S = 30.0
 PAGE_TURNS_WITHIN_S = 60.0
-PREFERRED = "/products/field-jacket"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +97,13 @@ def _play(scene: _Scene, steps: Steps) -> None:
 
 
 def _cast(candidates: list[SoldOut]) -> tuple[SoldOut, SoldOut]:
-    # Of one product, if there are two: that nobody hears of the wrong variant is the sharper test.
-    by_preference = sorted(candidates, key=lambda variant: (variant.path != PREFERRED, variant.sku))
-    if len(by_preference) < 2:
+    # Often of one product: that nobody hears of the wrong variant is the sharper test.
+    if len(candidates) < 2:
         raise WorkFailed(
-            f"the story needs two variants that are sold out, the shop has {len(by_preference)}",
+            f"the story needs two variants that are sold out, the shop has {len(candidates)}",
             way_out="run it with --fresh",
         )
-    return by_preference[0], by_preference[1]
+    return candidates[0], candidates[1]
 
 
 def _confirm(scene: _Scene, shopper: Shopper, *, letter_number: int) -> None:

@@ -6,6 +6,8 @@ from chalicelib.domain.stock import Availability, StockedProduct
 from chalicelib.tables.products import ProductsTable
 from spillway.deploy.stage import Stage
 
+SHOWN_FIRST = "/products/field-jacket"
+
 
 @dataclass(frozen=True, slots=True)
 class SoldOut:
@@ -16,10 +18,10 @@ class SoldOut:
 
 
 def sold_out(stage: Stage) -> list[SoldOut]:
-    """Every variant that is sold out, in the order of their SKUs."""
+    """Every variant that is sold out, in the order of their SKUs, the best product to show first."""
     products = ProductsTable(stage.client("dynamodb"), stage.outputs()["ProductsTable"])
     found = [variant for product in products.scan() for variant in sold_out_of(product)]
-    return sorted(found, key=lambda variant: variant.sku)
+    return sorted(found, key=lambda variant: (variant.path != SHOWN_FIRST, variant.sku))
 
 
 def sold_out_of(stocked: StockedProduct) -> list[SoldOut]:

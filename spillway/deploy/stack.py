@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import StrEnum
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +27,18 @@ DONE = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_COMPLETE_CLEANUP
 NO_REASON = "CloudFormation gave no reason"
 
 
+class Outcome(StrEnum):
+    """What became of a deployment that did not fail."""
+
+    UNCHANGED = "unchanged"
+    CHANGED = "changed"
+    DECLINED = "declined"
+
+
 def deploy(
     stage: Stage, package: Package, given: Mapping[str, str], approve: Callable[[ChangeSet], bool]
-) -> bool:
-    """Bring the stage's stack to `package`. True when that changed it or there was nothing to change.
-
-    Nothing is executed unless `approve` says so of the change set.
+) -> Outcome:
+    """Bring the stage's stack to `package`. Nothing is executed unless `approve` says so of the changes.
 
     Raises:
         BadInput: the parameters do not fit the template.
@@ -41,12 +48,12 @@ def deploy(
     deployment = _Deployment(stage)
     change_set = deployment.describe(template_url, given)
     if change_set is None:
-        return True
+        return Outcome.UNCHANGED
     if not approve(change_set):
         deployment.discard(change_set)
-        return False
+        return Outcome.DECLINED
     deployment.execute(change_set)
-    return True
+    return Outcome.CHANGED
 
 
 class _Deployment:

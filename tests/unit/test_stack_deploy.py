@@ -7,7 +7,7 @@ import pytest
 
 from spillway.deploy.change_set import Change, ChangeSet
 from spillway.deploy.package import Package
-from spillway.deploy.stack import deploy
+from spillway.deploy.stack import Outcome, deploy
 from spillway.deploy.stage import Stage, local_stage
 from spillway.errors import BadInput, WorkFailed
 
@@ -56,10 +56,10 @@ class Operator:
 def test_a_stack_is_created_once_and_then_only_changed(stage: Stage, tmp_path: Path) -> None:
     operator = Operator(says_yes=True)
     package = package_of(TEMPLATE, tmp_path)
-    assert deploy(stage, package, {"Seconds": "30"}, operator.approve)
+    assert deploy(stage, package, {"Seconds": "30"}, operator.approve) is Outcome.CHANGED
     assert stage.outputs()["Letters"].startswith(stage.stack_name)
-    assert deploy(stage, package, {}, operator.approve)
-    assert deploy(stage, package, {"Seconds": "60"}, operator.approve)
+    assert deploy(stage, package, {}, operator.approve) is Outcome.UNCHANGED
+    assert deploy(stage, package, {"Seconds": "60"}, operator.approve) is Outcome.CHANGED
     created, changed = operator.asked
     assert (created.creates_stack, created.changes) == (True, (Change("Add", "Letters", "AWS::SQS::Queue"),))
     assert (changed.creates_stack, changed.changes) == (
@@ -71,11 +71,11 @@ def test_a_stack_is_created_once_and_then_only_changed(stage: Stage, tmp_path: P
 def test_nothing_is_executed_without_a_yes(stage: Stage, tmp_path: Path) -> None:
     operator = Operator(says_yes=False)
     package = package_of(TEMPLATE, tmp_path)
-    assert not deploy(stage, package, {"Seconds": "30"}, operator.approve)
+    assert deploy(stage, package, {"Seconds": "30"}, operator.approve) is Outcome.DECLINED
     with pytest.raises(BadInput, match="nothing is deployed"):
         stage.outputs()
     operator.says_yes = True
-    assert deploy(stage, package, {"Seconds": "30"}, operator.approve)
+    assert deploy(stage, package, {"Seconds": "30"}, operator.approve) is Outcome.CHANGED
 
 
 def test_a_failed_deployment_tells_which_resource_and_why(stage: Stage, tmp_path: Path) -> None:

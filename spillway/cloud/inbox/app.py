@@ -20,7 +20,10 @@ from spillway.cloud.relay import Relay, no_answer, whole
 Clock = Callable[[], datetime]
 
 SHOWN_MAX = 200
-PAGE_POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; frame-src 'self'"
+PAGE_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; frame-src 'self'; "
+    "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 # A letter may show its pictures and its own styles, and open its links in a new tab; nothing else.
 LETTER_POLICY = (
     "default-src 'none'; img-src http: https: data:; style-src 'unsafe-inline'; "
