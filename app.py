@@ -3,27 +3,19 @@
 The events and their reactions are listed in ARCHITECTURE.md; what each does is in chalicelib.services.
 """
 
-import json
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
 
 from chalice.app import Chalice, DynamoDBEvent, Request, Response, SQSEvent
 
 from chalicelib import wiring
-from chalicelib.domain.entry import Reaction, reaction_to
 from chalicelib.domain.links import LinkRefused, Purpose
-from chalicelib.domain.stock import restocks
-from chalicelib.domain.wave import WaveStep
-from chalicelib.domain.wave import from_json as wave_message
 from chalicelib.http.answers import accepted, done, html_page, see_other
 from chalicelib.http.forms import FORM_TYPE, JSON_TYPE, Body
 from chalicelib.http.refusals import in_problem_terms, problem_of, refusal
 from chalicelib.http.signup_form import signup_form
 from chalicelib.http.token_form import is_one_click, link_token, posted_token
 from chalicelib.records import BatchFailures, react_to_queue, react_to_stream
-from chalicelib.tables.entries import entry_from
-from chalicelib.tables.products import PRODUCT_PREFIX, stock_from
 
 FORMS = [FORM_TYPE, JSON_TYPE]
 ONE_CLICK_FORMS = [FORM_TYPE, "multipart/form-data"]
@@ -45,7 +37,7 @@ def answering(view: Callable[[Request], Response]) -> Callable[[], Response]:
         try:
             return view(request)
         except Exception as error:  # noqa: BLE001 - every error is an answer to somebody
-            return refusal(request, problem_of(error), wiring.themes().live)
+            return refusal(request, problem_of(error), lambda: wiring.themes().live())
 
     return answer
 
@@ -62,7 +54,7 @@ def sign_up(request: Request) -> Response:
     """A shopper signs up: one conditional write per variant; the same answer whoever they are."""
     form = signup_form(_body(request))
     if not form.trapped:
-        wiring.waitlist().sign_up(form.address, form.skus, page=form.page, consent=CONSENT)
+        wiring.signups().sign_up(form.address, form.skus, page=form.page, consent=CONSENT)
     return accepted(request, thanks_path="/waitlist/thanks")
 
 
@@ -104,27 +96,33 @@ def leave(request: Request) -> Response:
 @app.on_dynamodb_record(stream_arn=TEMPLATE_NAMES_IT, batch_size=25, starting_position="TRIM_HORIZON")
 def on_entry_written(event: DynamoDBEvent) -> BatchFailures:
     """An entry was written: a pending one is asked to confirm, a confirmed one may be told at once."""
-    return react_to_stream(event.to_dict()["Records"], _react_to_entry)
+    from chalicelib.reactions import react_to_entry
+
+    return react_to_stream(event.to_dict()["Records"], react_to_entry)
 
 
 @app.on_dynamodb_record(stream_arn=TEMPLATE_NAMES_IT, batch_size=10, starting_position="TRIM_HORIZON")
 def on_product_changed(event: DynamoDBEvent) -> BatchFailures:
     """A product's availability changed: its pages turn, and a restock opens waves."""
-    return react_to_stream(event.to_dict()["Records"], _react_to_product)
+    from chalicelib.reactions import react_to_product
+
+    return react_to_stream(event.to_dict()["Records"], react_to_product)
 
 
 @app.on_sqs_message(queue_arn=TEMPLATE_NAMES_IT, batch_size=10)
 def send_confirmations(event: SQSEvent) -> BatchFailures:
     """Confirmation letters that are due."""
-    return react_to_queue(
-        event.to_dict()["Records"], lambda body: wiring.confirmations().send(**json.loads(body))
-    )
+    from chalicelib.reactions import send_confirmation
+
+    return react_to_queue(event.to_dict()["Records"], send_confirmation)
 
 
 @app.on_sqs_message(queue_arn=TEMPLATE_NAMES_IT, batch_size=1)
 def walk_waves(event: SQSEvent) -> BatchFailures:
     """A step of a fan-out: the next shoppers of a shard are claimed, told and marked."""
-    return react_to_queue(event.to_dict()["Records"], _walk)
+    from chalicelib.reactions import walk
+
+    return react_to_queue(event.to_dict()["Records"], walk)
 
 
 def _body(request: Request) -> Body:
@@ -138,33 +136,3 @@ def _linked_page(template: str, purpose: Purpose, token: str) -> Response:
         raise LinkRefused
     page = wiring.themes().live().page(template, product=linked.product, variant=linked.variant, token=token)
     return html_page(page)
-
-
-def _react_to_entry(record: dict[str, Any]) -> None:
-    change = record["dynamodb"]
-    before = entry_from(change["OldImage"]) if "OldImage" in change else None
-    after = entry_from(change["NewImage"])
-    match reaction_to(before, after):
-        case Reaction.ASK:
-            wiring.confirmations_queue().put(after.shopper, after.sku)
-        case Reaction.WELCOME:
-            wiring.restocking().welcome(after.shopper, after.sku)
-
-
-def _react_to_product(record: dict[str, Any]) -> None:
-    change = record["dynamodb"]
-    slug = change["Keys"]["id"]["S"].removeprefix(PRODUCT_PREFIX)
-    before, after = stock_from(change["OldImage"]), stock_from(change["NewImage"])
-    if before == after:
-        return
-    wiring.page_turn().turn(slug, reference=record["eventID"])
-    for restock in restocks(slug, before, after):
-        wiring.restocking().open(restock)
-
-
-def _walk(body: str) -> None:
-    match wave_message(body):
-        case WaveStep() as step:
-            wiring.fan_out().step(step)
-        case one:
-            wiring.fan_out().tell_one(one)

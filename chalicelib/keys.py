@@ -6,11 +6,9 @@ https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.htm
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from types_boto3_secretsmanager import SecretsManagerClient
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +27,14 @@ class Keys:
         return cls(identity=root.encode(), signing=tuple(document.get("signing") or [root]))
 
 
-def read_keys(client: "SecretsManagerClient", secret_id: str) -> Keys:
+class Secrets(Protocol):
+    """Anything that reads a secret: boto3's client, or ours for a shopper's calls."""
+
+    @property
+    def get_secret_value(self) -> Callable[..., Any]:
+        """Secrets Manager's GetSecretValue."""
+
+
+def read_keys(client: Secrets, secret_id: str) -> Keys:
     """The keys stored under `secret_id`."""
     return Keys.from_json(client.get_secret_value(SecretId=secret_id)["SecretString"])

@@ -7,23 +7,25 @@ import uuid
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.domain.links import Links
+from chalicelib.aws.services import Aws
 from chalicelib.keys import Keys, read_keys
-from chalicelib.queues import ConfirmationsQueue, WavesQueue
 from chalicelib.settings import Settings
 from chalicelib.tables.entries import EntriesTable
-from chalicelib.tables.products import ProductsTable
-from chalicelib.tables.restocks import RestocksTable
-from chalicelib.tables.suppressions import SuppressionsTable
 
 if TYPE_CHECKING:
+    from chalicelib.domain.links import Links
     from chalicelib.mail.ses import SesPostbox
+    from chalicelib.queues import ConfirmationsQueue, WavesQueue
     from chalicelib.services.confirmations import Confirmations
     from chalicelib.services.fan_out import FanOut
     from chalicelib.services.page_turn import PageTurn
     from chalicelib.services.restocking import Restocking
+    from chalicelib.services.signups import Signups
     from chalicelib.services.waitlist import Waitlist
     from chalicelib.storage.themes import ThemeStore
+    from chalicelib.tables.products import ProductsTable
+    from chalicelib.tables.restocks import RestocksTable
+    from chalicelib.tables.suppressions import SuppressionsTable
 
 CONNECT_TIMEOUT_S = 2
 READ_TIMEOUT_S = 10
@@ -55,14 +57,31 @@ def client(service: Any, *, attempts_max: int = 4) -> Any:
 
 
 @cache
-def keys() -> Keys:
-    """The shop's secrets."""
-    return read_keys(client("secretsmanager"), settings().signing_keys_secret)
+def aws() -> Aws:
+    """AWS for the calls of a signup, without the SDK."""
+    return Aws(os.environ)
 
 
 @cache
-def links() -> Links:
+def keys() -> Keys:
+    """The shop's secrets."""
+    return read_keys(aws().secrets_manager(), settings().signing_keys_secret)
+
+
+@cache
+def signups() -> "Signups":
+    """Takes signups. All it asks of its table is the one write that the client without the SDK has."""
+    from chalicelib.services.signups import Signups
+
+    dynamodb: Any = aws().dynamodb()
+    return Signups(EntriesTable(dynamodb, settings().entries_table), keys().identity, clock_ms)
+
+
+@cache
+def links() -> "Links":
     """Signs and reads the links in letters."""
+    from chalicelib.domain.links import Links
+
     return Links(keys().signing, clock_ms)
 
 
@@ -73,14 +92,18 @@ def entries() -> EntriesTable:
 
 
 @cache
-def products() -> ProductsTable:
+def products() -> "ProductsTable":
     """The products table."""
+    from chalicelib.tables.products import ProductsTable
+
     return ProductsTable(client("dynamodb"), settings().products_table)
 
 
 @cache
-def suppressions() -> SuppressionsTable:
+def suppressions() -> "SuppressionsTable":
     """The suppressions table."""
+    from chalicelib.tables.suppressions import SuppressionsTable
+
     return SuppressionsTable(client("dynamodb"), settings().suppressions_table)
 
 
@@ -102,15 +125,17 @@ def postbox() -> "SesPostbox":
 
 @cache
 def waitlist() -> "Waitlist":
-    """The shopper's side."""
+    """The shopper's side once a letter has come."""
     from chalicelib.services.waitlist import Waitlist
 
-    return Waitlist(entries(), products(), links(), keys().identity, clock_ms)
+    return Waitlist(entries(), products(), links(), clock_ms)
 
 
 @cache
-def confirmations_queue() -> ConfirmationsQueue:
+def confirmations_queue() -> "ConfirmationsQueue":
     """Where confirmation letters wait to be sent."""
+    from chalicelib.queues import ConfirmationsQueue
+
     return ConfirmationsQueue(client("sqs"), settings().confirmations_queue_url)
 
 
@@ -133,14 +158,18 @@ def page_turn() -> "PageTurn":
 
 
 @cache
-def restocks() -> RestocksTable:
+def restocks() -> "RestocksTable":
     """The restocks table."""
+    from chalicelib.tables.restocks import RestocksTable
+
     return RestocksTable(client("dynamodb"), settings().restocks_table)
 
 
 @cache
-def waves_queue() -> WavesQueue:
+def waves_queue() -> "WavesQueue":
     """Where steps of fan-outs wait to be taken."""
+    from chalicelib.queues import WavesQueue
+
     return WavesQueue(client("sqs"), settings().waves_queue_url)
 
 

@@ -14,6 +14,7 @@ from chalicelib.mail.postbox import PostboxRefused
 from chalicelib.services.confirmations import Confirmations
 from chalicelib.services.fan_out import FanOut
 from chalicelib.services.restocking import Restocking
+from chalicelib.services.signups import Signups
 from chalicelib.services.teller import Teller
 from chalicelib.services.waitlist import Waitlist
 from chalicelib.storefront.renderer import Renderer
@@ -56,7 +57,8 @@ class TestShop:
             clock,
             lambda: f"claim-{next(ids)}",
         )
-        self.waitlist = Waitlist(self.entries, self.products, self.links, IDENTITY_KEY, clock)
+        self.signups = Signups(self.entries, IDENTITY_KEY, clock)
+        self.waitlist = Waitlist(self.entries, self.products, self.links, clock)
         self.confirmations = Confirmations(
             self.entries, self.products, self.suppressions, themes, self.links, self.postbox, clock
         )
@@ -74,7 +76,7 @@ class TestShop:
 
     def sign_up(self, name: str) -> None:
         """A shopper signs up, and time passes a little."""
-        self.waitlist.sign_up(Address.parse(f"{name}@example.com"), [self.sku], page="/", consent="c")
+        self.signups.sign_up(Address.parse(f"{name}@example.com"), [self.sku], page="/", consent="c")
         self.clock.pass_s(1)
 
     def join(self, *names: str) -> None:

@@ -7,9 +7,10 @@ a confirm token never unsubscribes. Keys are a rotating list, newest first; all 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING
 
-from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
+if TYPE_CHECKING:
+    from itsdangerous import URLSafeTimedSerializer
 
 
 class Purpose(StrEnum):
@@ -56,6 +57,8 @@ class Links:
         Raises:
             LinkRefused: the token is not ours, not for this, or no longer valid.
         """
+        from itsdangerous import BadData
+
         try:
             serializer = self._serializer(purpose, ahead_s=CLOCK_SKEW_S)
             shopper, sku = serializer.loads(token, max_age=VALID_FOR_S[purpose] + CLOCK_SKEW_S)
@@ -63,19 +66,15 @@ class Links:
             raise LinkRefused from None
         return LinkSubject(shopper, sku)
 
-    def _serializer(self, purpose: Purpose, *, ahead_s: int = 0) -> URLSafeTimedSerializer:
+    def _serializer(self, purpose: Purpose, *, ahead_s: int = 0) -> "URLSafeTimedSerializer":
+        # Not at the top: a signup has no link yet, and should not pay for reading them.
+        from itsdangerous import URLSafeTimedSerializer
+
+        from chalicelib.domain.clocked_signer import ClockedSigner
+
         return URLSafeTimedSerializer(
             self._signing_keys,
             salt=f"spillway.link.{purpose}",
-            signer=_ClockedSigner,
+            signer=ClockedSigner,
             signer_kwargs={"now_s": self._clock() // 1000 + ahead_s},
         )
-
-
-class _ClockedSigner(TimestampSigner):
-    def __init__(self, *args: Any, now_s: int, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._now_s = now_s
-
-    def get_timestamp(self) -> int:
-        return self._now_s

@@ -1,24 +1,23 @@
 """Refusals: every way a request can fail, as one answer in the form its sender can read."""
 
 import traceback
-from collections.abc import Callable
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
 from chalice.app import Request, Response
 
+from chalicelib.aws.errors import code_of, passes
 from chalicelib.domain.links import LinkRefused
 from chalicelib.http.answers import NO_STORE, html_page, wants_html
-from chalicelib.http.problem import PROBLEM_TYPE, FieldError, Problem
+from chalicelib.http.problem import PROBLEM_TYPE, Problem
 from chalicelib.log import log
-from chalicelib.services.waitlist import UnknownSku
-from chalicelib.storefront.renderer import Renderer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chalicelib.storefront.renderer import Renderer
 
 RETRY_AFTER_S = 2
-# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
-THROTTLES = frozenset(
-    {"ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"}
-)
 LINK_GONE = "This link no longer works. Ask again from the product's page."
 
 
@@ -29,10 +28,8 @@ def problem_of(error: Exception) -> Problem:
             return error
         case LinkRefused():
             return Problem(HTTPStatus.GONE, LINK_GONE)
-        case UnknownSku():
-            unknown = FieldError("sku", "This shop sells nothing under that name.")
-            return Problem(HTTPStatus.BAD_REQUEST, "The form is not complete.", (unknown,))
-        case ClientError() if error.response["Error"]["Code"] in THROTTLES:
+        case _ if passes(error):
+            log("request_put_off", error=type(error).__name__, code=code_of(error))
             return Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "Too many people at once. Try again in a moment.",
@@ -43,7 +40,7 @@ def problem_of(error: Exception) -> Problem:
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "This did not work, and it is our fault. Try again.")
 
 
-def refusal(request: Request, problem: Problem, renderer: Callable[[], Renderer]) -> Response:
+def refusal(request: Request, problem: Problem, renderer: "Callable[[], Renderer]") -> Response:
     """The problem as a page for a person, or as a document for a script."""
     if wants_html(request) and problem.status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return html_page(_page(problem, renderer()), status=problem.status.value)
@@ -71,7 +68,7 @@ def in_problem_terms(response: Response) -> Response:
     return document
 
 
-def _page(problem: Problem, renderer: Renderer) -> str:
+def _page(problem: Problem, renderer: "Renderer") -> str:
     if problem.status is HTTPStatus.GONE:
         return renderer.page("link-problem.html")
     problems = [error.detail for error in problem.errors] or [problem.detail]

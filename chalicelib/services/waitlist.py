@@ -1,24 +1,13 @@
-"""The shopper's side: ask, confirm, leave."""
+"""The shopper's side once a letter has come: look, confirm, leave. Asking is in `signups`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from chalicelib.domain.address import Address
-from chalicelib.domain.entry import EntryState, Signup
+from chalicelib.domain.entry import EntryState
 from chalicelib.domain.links import Links, LinkSubject, Purpose
 from chalicelib.domain.product import Product, Variant
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.products import ProductsTable
-
-KNOWN_SKUS_MAX = 100_000
-
-
-class UnknownSku(ValueError):
-    """The shop sells nothing under `sku`."""
-
-    def __init__(self, sku: str) -> None:
-        super().__init__(sku)
-        self.sku = sku
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,36 +21,19 @@ class LinkedEntry:
 
 
 class Waitlist:
-    """Who waits for what. `identity_key` turns addresses into shoppers' ids; `clock` is in milliseconds."""
+    """Who waits for what. `clock` is in milliseconds."""
 
     def __init__(
         self,
         entries: EntriesTable,
         products: ProductsTable,
         links: Links,
-        identity_key: bytes,
         clock: Callable[[], int],
     ) -> None:
         self._entries = entries
         self._products = products
         self._links = links
-        self._identity_key = identity_key
         self._clock = clock
-        self._known_skus: set[str] = set()
-
-    def sign_up(self, address: Address, skus: Sequence[str], *, page: str, consent: str) -> None:
-        """Write down that `address` wants `skus`. Nothing tells whether it was known before.
-
-        The letter that asks for confirmation follows from the written row, not from here.
-
-        Raises:
-            UnknownSku: before anything is written.
-        """
-        for sku in skus:
-            self._check_known(sku)
-        shopper = address.shopper_id(self._identity_key)
-        for sku in skus:
-            self._entries.ask(Signup(shopper, address.mailbox, sku, page, consent), at_ms=self._clock())
 
     def look(self, purpose: Purpose, token: str) -> LinkedEntry | None:
         """What a link is about; None when its entry or its product is gone. Changes nothing.
@@ -105,12 +77,3 @@ class Waitlist:
     def _state(self, subject: LinkSubject) -> EntryState | None:
         entry = self._entries.get(subject.shopper, subject.sku)
         return entry.state if entry else None
-
-    def _check_known(self, sku: str) -> None:
-        # One read per SKU in the life of a warm environment: SKUs come and stay.
-        if sku in self._known_skus:
-            return
-        if self._products.slug_of(sku) is None:
-            raise UnknownSku(sku)
-        if len(self._known_skus) < KNOWN_SKUS_MAX:
-            self._known_skus.add(sku)

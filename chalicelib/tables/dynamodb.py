@@ -1,9 +1,9 @@
-"""The two DynamoDB requests that need a word around them."""
+"""The DynamoDB requests that need a word around them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
-from botocore.exceptions import ClientError
+from chalicelib.aws.errors import CONDITION_FAILED, code_of
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -11,15 +11,39 @@ if TYPE_CHECKING:
 BATCH_GET_MAX = 100
 
 
-def update_if(client: "DynamoDBClient", **request: Any) -> bool:
+class Updates(Protocol):
+    """Anything that carries out an UpdateItem: boto3's client, or ours for a shopper's calls."""
+
+    @property
+    def update_item(self) -> Callable[..., Any]:
+        """DynamoDB's UpdateItem."""
+
+
+def update_if(client: Updates, **request: Any) -> bool:
     """One conditional UpdateItem; false when its condition does not hold, and nothing has changed."""
     try:
         client.update_item(**request)
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+    except Exception as error:
+        if code_of(error) == CONDITION_FAILED:
             return False
         raise
     return True
+
+
+def transact(client: "DynamoDBClient", writes: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """At most 100 conditional writes, all of them or none; empty when they are done.
+
+    Else the reason of each write in order: "None" (nothing against it), "ConditionalCheckFailed",
+    "TransactionConflict" (another wrote to the same item just then).
+    """
+    try:
+        client.transact_write_items(TransactItems=list(writes))  # type: ignore[arg-type]
+    except Exception as error:
+        if code_of(error) != "TransactionCanceledException":
+            raise
+        reasons: Any = getattr(error, "response", {}).get("CancellationReasons", ())
+        return tuple(reason.get("Code", "None") for reason in reasons)
+    return ()
 
 
 def batch_get(

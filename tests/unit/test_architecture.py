@@ -14,8 +14,10 @@ from tests.aws import ROOT, template
 ARCHITECTURE = ROOT / "ARCHITECTURE.md"
 README = ROOT / "README.md"
 
-# Which parts of chalicelib a part may import, itself aside. `app` and `wiring` put everything together.
+# Which parts of chalicelib a part may import, itself aside. `app`, `reactions` and `wiring` put
+# everything together.
 MAY_IMPORT = {
+    "aws": set[str](),
     "domain": set[str](),
     "log": set[str](),
     "settings": set[str](),
@@ -23,13 +25,13 @@ MAY_IMPORT = {
     "queues": {"domain"},
     "records": {"log"},
     "storefront": {"domain"},
-    "tables": {"domain"},
+    "tables": {"aws", "domain"},
     "mail": {"domain"},
     "storage": {"domain", "storefront"},
     "services": {"domain", "log", "mail", "queues", "storage", "storefront", "tables"},
-    "http": {"domain", "log", "services", "storefront"},
+    "http": {"aws", "domain", "log", "services", "storefront"},
 }
-PUTS_TOGETHER = {"wiring"}
+PUTS_TOGETHER = {"reactions", "wiring"}
 
 
 def imported(file: Path) -> Iterator[str]:

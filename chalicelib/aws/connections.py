@@ -1,0 +1,105 @@
+"""Connections to one host, kept alive between requests: a TLS handshake costs more than a signup."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from ssl import SSLContext, create_default_context
+from urllib.parse import urlsplit
+
+from chalicelib.aws.errors import AwsUnreachable
+
+CONNECT_TIMEOUT_S = 1.0
+READ_TIMEOUT_S = 3.0
+IDLE_MAX = 16
+ANSWER_BYTES_MAX = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Connections:
+    """Connections to `endpoint` (an origin). Any number of threads may send at once."""
+
+    def __init__(self, endpoint: str) -> None:
+        parts = urlsplit(endpoint)
+        self._encrypted = parts.scheme == "https"
+        self.host = parts.netloc
+        self._idle: list[HTTPConnection] = []
+        if self._encrypted:
+            _tls()
+
+    def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """One request and its answer; redirects are answers.
+
+        Raises:
+            AwsUnreachable: no answer came back in time.
+        """
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            return self._on(self._open(), method, path, headers, body)
+        try:
+            return self._on(connection, method, path, headers, body)
+        except AwsUnreachable as error:
+            # Idle too long, or frozen with the function: the far end has hung up without reading it.
+            if not isinstance(error.__cause__, ConnectionError):
+                raise
+            return self._on(self._open(), method, path, headers, body)
+
+    def open_one(self) -> None:
+        """Have a connection ready before the first request.
+
+        Raises:
+            AwsUnreachable: nobody listens.
+        """
+        self._idle.append(self._open())
+
+    def close(self) -> None:
+        """Hang up; the next request opens a connection anew."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def _open(self) -> HTTPConnection:
+        if self._encrypted:
+            connection: HTTPConnection = HTTPSConnection(self.host, timeout=CONNECT_TIMEOUT_S, context=_tls())
+        else:
+            connection = HTTPConnection(self.host, timeout=CONNECT_TIMEOUT_S)
+        try:
+            connection.connect()
+        except OSError as error:
+            raise AwsUnreachable(f"cannot connect: {type(error).__name__}") from error
+        connection.sock.settimeout(READ_TIMEOUT_S)
+        return connection
+
+    def _on(
+        self, connection: HTTPConnection, method: str, path: str, headers: Mapping[str, str], body: bytes
+    ) -> Answer:
+        try:
+            connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+            for name, value in headers.items():
+                connection.putheader(name, value)
+            connection.putheader("content-length", str(len(body)))
+            connection.endheaders(body)
+            answer = connection.getresponse()
+            content = answer.read(ANSWER_BYTES_MAX)
+        except (OSError, HTTPException) as error:
+            connection.close()
+            raise AwsUnreachable(f"no answer: {type(error).__name__}") from error
+        if answer.will_close or not answer.isclosed() or len(self._idle) >= IDLE_MAX:
+            connection.close()
+        else:
+            self._idle.append(connection)
+        return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, content)
+
+
+@cache
+def _tls() -> SSLContext:
+    # Read once: the list of authorities costs more than everything else in this module.
+    return create_default_context()

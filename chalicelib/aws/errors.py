@@ -1,0 +1,63 @@
+"""What can go wrong with a call to AWS, whoever made the call: this package or boto3."""
+
+from http import HTTPStatus
+from typing import Any
+
+CONDITION_FAILED = "ConditionalCheckFailedException"
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
+THROTTLES = frozenset(
+    {
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+# Two transactions met at one item: a moment later there is one.
+PASSING = THROTTLES | {"TransactionConflictException", "TransactionInProgressException"}
+
+
+class AwsError(Exception):
+    """A call that did not do what it was asked. Never holds the request: that may name a shopper."""
+
+
+class AwsRefused(AwsError):
+    """AWS answered, and the answer was no: `code` is its word for why, `status` the HTTP status."""
+
+    def __init__(self, code: str, status: int) -> None:
+        super().__init__(f"{code} ({status})")
+        self.code = code
+        self.status = status
+
+
+class AwsUnreachable(AwsError):
+    """There was no answer, or none that can be read; whether the call was carried out is not known."""
+
+
+class NoCredentials(AwsError):
+    """The environment names no credentials."""
+
+
+def code_of(error: BaseException) -> str:
+    """AWS's word for an error, of ours or of boto3's (not imported for this); empty when it has none."""
+    if isinstance(error, AwsRefused):
+        return error.code
+    return str(_answer(error).get("Error", {}).get("Code", ""))
+
+
+def passes(error: BaseException) -> bool:
+    """Whether the same call may well succeed a moment later."""
+    if isinstance(error, AwsUnreachable) or code_of(error) in PASSING:
+        return True
+    status = error.status if isinstance(error, AwsRefused) else _status(error)
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def _status(error: BaseException) -> int:
+    return int(_answer(error).get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _answer(error: BaseException) -> dict[str, Any]:
+    answer = getattr(error, "response", None)
+    return answer if isinstance(answer, dict) else {}

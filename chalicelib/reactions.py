@@ -1,0 +1,53 @@
+"""Reactions to records and messages: parsed, then handed to the service whose promise it is.
+
+Apart from app.py, and imported by the function that needs it: the API's cold start pays for none of it.
+"""
+
+import json
+from typing import Any
+
+from chalicelib import wiring
+from chalicelib.domain.entry import Reaction, reaction_to
+from chalicelib.domain.stock import restocks
+from chalicelib.domain.wave import WaveStep
+from chalicelib.domain.wave import from_json as wave_message
+from chalicelib.tables.entries import entry_from
+from chalicelib.tables.products import PRODUCT_PREFIX, stock_from
+
+
+def send_confirmation(body: str) -> None:
+    """A confirmation letter is due."""
+    wiring.confirmations().send(**json.loads(body))
+
+
+def react_to_entry(record: dict[str, Any]) -> None:
+    """An entry was written."""
+    change = record["dynamodb"]
+    before = entry_from(change["OldImage"]) if "OldImage" in change else None
+    after = entry_from(change["NewImage"])
+    match reaction_to(before, after):
+        case Reaction.ASK:
+            wiring.confirmations_queue().put(after.shopper, after.sku)
+        case Reaction.WELCOME:
+            wiring.restocking().welcome(after.shopper, after.sku)
+
+
+def react_to_product(record: dict[str, Any]) -> None:
+    """A product's row was changed."""
+    change = record["dynamodb"]
+    slug = change["Keys"]["id"]["S"].removeprefix(PRODUCT_PREFIX)
+    before, after = stock_from(change["OldImage"]), stock_from(change["NewImage"])
+    if before == after:
+        return
+    wiring.page_turn().turn(slug, reference=record["eventID"])
+    for restock in restocks(slug, before, after):
+        wiring.restocking().open(restock)
+
+
+def walk(body: str) -> None:
+    """A step of a fan-out is due."""
+    match wave_message(body):
+        case WaveStep() as step:
+            wiring.fan_out().step(step)
+        case one:
+            wiring.fan_out().tell_one(one)

@@ -1,0 +1,28 @@
+"""Asking to be told: the one thing a flood does, and so the one that costs next to nothing."""
+
+from collections.abc import Callable, Sequence
+
+from chalicelib.domain.address import Address
+from chalicelib.domain.entry import Signup
+from chalicelib.tables.entries import EntriesTable
+
+
+class Signups:
+    """Takes signups. `identity_key` turns addresses into shoppers' ids; `clock` is in milliseconds."""
+
+    def __init__(self, entries: EntriesTable, identity_key: bytes, clock: Callable[[], int]) -> None:
+        self._entries = entries
+        self._identity_key = identity_key
+        self._clock = clock
+
+    def sign_up(self, address: Address, skus: Sequence[str], *, page: str, consent: str) -> None:
+        """Write down that `address` wants `skus`: one conditional write for each, and nothing else.
+
+        Nothing is read first, not even whether the shop sells such a thing: the forms of its pages
+        offer nothing else, and what asks for anything else gets no letter and is gone in 72 hours.
+        The letter that asks for confirmation follows from the written row, not from here. Nothing
+        tells whether the address was known before.
+        """
+        shopper = address.shopper_id(self._identity_key)
+        for sku in skus:
+            self._entries.ask(Signup(shopper, address.mailbox, sku, page, consent), at_ms=self._clock())
