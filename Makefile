@@ -16,7 +16,7 @@ export UV_SYSTEM_CERTS ?= 1
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check package test lint types template format clean python
+.PHONY: help setup demo check package test bench lint types template format clean python
 
 help: ## List what can be asked of make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ package: .venv/ready-to-run ## Make what Lambda runs, and its template, under bu
 
 test: lint types template ## Run every check and every test; ARGS goes to pytest
 	.venv/bin/pytest --cov --cov-report=term $(ARGS)
+
+bench: .venv/ready-to-work ## Measure; ARGS names benchmarks, else all of them run
+	@.venv/bin/python -m benchmarks $(ARGS)
 
 lint: .venv/ready-to-work
 	.venv/bin/ruff check
