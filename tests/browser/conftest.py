@@ -1,0 +1,127 @@
+"""One demo and one Chromium for all browser tests; every window they open is watched."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
+
+from spillway.demo.shopper import Letter, Shopper
+from tests.browser.watch import Watch
+from tests.end_to_end.demo import DemoProcess, checkout, free_ports, open_demo
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+SEEN_WITHIN_MS = 15_000
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 360, "height": 800},
+    "device_scale_factor": 2,
+    "is_mobile": True,
+    "has_touch": True,
+}
+
+NewPerson = Callable[[str], Shopper]
+NewWindow = Callable[..., BrowserContext]
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Letters that were sent already, so that their pages can be opened."""
+
+    confirm: Letter
+    available: Letter
+
+    @property
+    def confirm_link(self) -> str:
+        """Leads to the button that has not been pressed."""
+        return self.confirm.link("/api/confirm")
+
+    @property
+    def leave_link(self) -> str:
+        """Leads to the button with which to leave."""
+        return self.available.link("/api/unsubscribe")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The Chromium of this machine."""
+    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if found is None:
+        pytest.skip(f"no browser is installed: none of {', '.join(CHROMIUM)} was found")
+    return found
+
+
+@pytest.fixture(scope="session")
+def demo(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoProcess]:
+    """A demo that is open. Without a browser, none is started."""
+    assert chromium
+    with open_demo(checkout(tmp_path_factory.mktemp("checkout")), free_ports()) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Browser]:
+    """Chromium without a window of its own."""
+    expect.set_options(timeout=SEEN_WITHIN_MS)
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="session")
+def new_person(demo: DemoProcess) -> Iterator[NewPerson]:
+    """Makes people with an address that nobody used before; their letters are in the demo's inbox."""
+    numbers = count(1)
+    with ExitStack() as open_:
+        shop, inbox = (
+            open_.enter_context(httpx.Client(base_url=url, trust_env=False, timeout=30))
+            for url in (demo.shop_url, demo.inbox_url)
+        )
+        yield lambda name: Shopper(name, f"{name.lower()}.{next(numbers)}@example.com", shop, inbox)
+
+
+@pytest.fixture(scope="session")
+def post(new_person: NewPerson) -> Post:
+    """Dora is asked to confirm; Emil confirmed for what can be had just now, and was told so at once."""
+    dora, emil = new_person("Dora"), new_person("Emil")
+    for person, sku in ((dora, "FJ-MOSS-M"), (emil, "FJ-SAND-S")):
+        form = {"email": person.mailbox, "sku": sku, "page": "/products/field-jacket", "website": ""}
+        person.shop.post("/api/waitlist", data=form).raise_for_status()
+    (asked,) = emil.awaits_letters(1)
+    emil.presses(emil.opens(asked.link("/api/confirm")))
+    return Post(dora.awaits_letters(1)[0], emil.awaits_letters(2)[1])
+
+
+@pytest.fixture
+def watch(demo: DemoProcess) -> Iterator[Watch]:
+    """What the test's windows did. At its end: nothing foreign was asked for, nothing went wrong unseen.
+
+    A test that expects refusals takes them out of `refused` when it has checked them.
+    """
+    watching = Watch(letter_pictures_from=demo.shop_url)
+    yield watching
+    assert watching.strangers == []
+    assert watching.complaints == []
+    assert watching.refused == []
+
+
+@pytest.fixture
+def new_window(browser: Browser, demo: DemoProcess, watch: Watch) -> Iterator[NewWindow]:
+    """Opens windows at the shop, with what a browser can be told about them."""
+    windows: list[BrowserContext] = []
+
+    def open_window(**options: Any) -> BrowserContext:
+        window = browser.new_context(base_url=demo.shop_url, locale="en-GB", **options)
+        window.set_default_timeout(SEEN_WITHIN_MS)
+        watch.over(window)
+        windows.append(window)
+        return window
+
+    yield open_window
+    for window in windows:
+        window.close()

@@ -1,0 +1,83 @@
+"""Every kind of page that a person may see, and how to come to it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from playwright.sync_api import Page
+
+if TYPE_CHECKING:
+    from tests.browser.conftest import Post
+
+BAD_ADDRESS = "ada@nowhere"
+"""Good enough for a browser's own check, and no address for the shop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the demo is, and the letters that were sent."""
+
+    shop_url: str
+    inbox_url: str
+    post: "Post"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """`status` is what the server answers with."""
+
+    go: Callable[[Page, Place], object]
+    status: int = 200
+
+
+def _shop(path: str, status: int = 200) -> Kind:
+    return Kind(lambda page, place: page.goto(f"{place.shop_url}{path}"), status)
+
+
+def _inbox(path: Callable[[Place], str], status: int = 200) -> Kind:
+    return Kind(lambda page, place: page.goto(f"{place.inbox_url}{path(place)}"), status)
+
+
+def _form_problem(page: Page, place: Place) -> None:
+    page.goto(f"{place.shop_url}/products/bucket-hat")
+    page.get_by_label("Your email address").fill(BAD_ADDRESS)
+    with page.expect_navigation():
+        # Sent by the form itself, as without the script.
+        page.locator("#waitlist").evaluate("form => form.submit()")
+
+
+KINDS: Mapping[str, Kind] = {
+    "home": _shop("/"),
+    "category": _shop("/shop/outerwear"),
+    "everything": _shop("/shop/all"),
+    "product, some variants sold out": _shop("/products/field-jacket"),
+    "product, in stock": _shop("/products/chore-coat"),
+    "product, all sold out": _shop("/products/bucket-hat"),
+    "product, one variant": _shop("/products/forecast-tote"),
+    "product, pre-order": _shop("/products/wool-overcoat"),
+    "about": _shop("/about"),
+    "shipping": _shop("/shipping"),
+    "privacy": _shop("/privacy"),
+    "checkout": _shop("/checkout"),
+    "not found": _shop("/products/no-such-thing", 404),
+    "thanks": _shop("/waitlist/thanks"),
+    "confirmed": _shop("/waitlist/confirmed"),
+    "left": _shop("/waitlist/left"),
+    "confirm": Kind(lambda page, place: page.goto(place.post.confirm_link)),
+    "leave": Kind(lambda page, place: page.goto(place.post.leave_link)),
+    "link problem": _shop("/api/confirm?token=no-token-of-ours", 410),
+    "form problem": Kind(_form_problem, 400),
+    "letter that asks": Kind(lambda page, place: _letter(page, place, place.post.confirm.number)),
+    "letter that tells": Kind(lambda page, place: _letter(page, place, place.post.available.number)),
+    "inbox": _inbox(lambda _: "/"),
+    "inbox, a letter": _inbox(lambda place: f"/letters/{place.post.confirm.number}"),
+    "inbox, a letter with a picture": _inbox(lambda place: f"/letters/{place.post.available.number}"),
+    "inbox, no such letter": _inbox(lambda _: "/letters/999999", 404),
+}
+
+
+def _letter(page: Page, place: Place, number: int) -> None:
+    # By itself, as a mail program shows it: the inbox keeps scripts out of letters, and axe is one.
+    answer = page.goto(f"{place.inbox_url}/letters/{number}.json")
+    assert answer is not None
+    page.set_content(answer.json()["html"])

@@ -1,0 +1,74 @@
+"""What holds for every kind of page: axe finds nothing, it fits a small phone, it keeps to itself."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from tests.browser.conftest import NewWindow, Post
+from tests.browser.kinds import KINDS, Place
+from tests.browser.watch import Watch
+from tests.end_to_end.demo import DemoProcess
+
+pytestmark = [pytest.mark.browser, pytest.mark.local_cloud]
+
+PHONE_PX, DESK_PX = (360, 800), (1280, 900)
+NARROW_PHONES_PX = (320, 360)
+EVERY_RULE: dict[str, object] = {"resultTypes": ["violations"]}
+# In the dark, nothing but colours is different.
+RULES_OF_COLOUR = EVERY_RULE | {"runOnly": {"type": "tag", "values": ["cat.color"]}}
+SEEN_BOTH_WAYS = ("home", "product, some variants sold out")
+
+
+@pytest.fixture
+def place(demo: DemoProcess, post: Post) -> Place:
+    """Where every kind of page is to be found."""
+    return Place(demo.shop_url, demo.inbox_url, post)
+
+
+@pytest.fixture
+def page(new_window: NewWindow) -> Page:
+    """A page of a phone's size, in light colours at first."""
+    return new_window(viewport={"width": PHONE_PX[0], "height": PHONE_PX[1]}).new_page()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_axe_finds_nothing_in_light_or_dark(kind: str, page: Page, place: Place, watch: Watch) -> None:
+    _open(kind, page, place, watch)
+    for width, height in (PHONE_PX, DESK_PX) if kind in SEEN_BOTH_WAYS else (PHONE_PX,):
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme="light")
+        _axe_finds_nothing(page, EVERY_RULE, f"{width} px, light")
+        page.emulate_media(color_scheme="dark")
+        _axe_finds_nothing(page, RULES_OF_COLOUR, f"{width} px, dark")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_page_is_wider_than_a_small_phone(kind: str, page: Page, place: Place, watch: Watch) -> None:
+    _open(kind, page, place, watch)
+    for width in NARROW_PHONES_PX:
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_dark_colours_are_dark(page: Page, place: Place, watch: Watch) -> None:
+    """Or else the checks above would look at the light page twice."""
+    _open("home", page, place, watch)
+    papers = []
+    for colours in ("light", "dark"):
+        page.emulate_media(color_scheme="dark" if colours == "dark" else "light")
+        papers.append(page.locator("body").evaluate("body => getComputedStyle(body).backgroundColor"))
+    assert papers[0] != papers[1]
+
+
+def _axe_finds_nothing(page: Page, rules: dict[str, object], seen: str) -> None:
+    found = Axe().run(page, options=rules)
+    assert found.violations_count == 0, f"{seen}: {found.generate_report()}"
+
+
+def _open(kind: str, page: Page, place: Place, watch: Watch) -> None:
+    """Go to a page of that kind, and see to it that it is the one."""
+    KINDS[kind].go(page, place)
+    page.wait_for_load_state("load")
+    refused = [status for status, _ in watch.refused]
+    assert refused == ([] if KINDS[kind].status == 200 else [KINDS[kind].status])
+    watch.refused.clear()

@@ -1,0 +1,172 @@
+"""A shopper asks to be told, confirms, and is on the list: with and without script, mouse or sight."""
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from spillway.demo.shopper import Shopper
+from tests.browser.conftest import PHONE, NewPerson, NewWindow
+from tests.browser.kinds import BAD_ADDRESS
+from tests.browser.watch import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playwright.sync_api import Locator
+
+pytestmark = [pytest.mark.browser, pytest.mark.local_cloud]
+
+PRODUCT = "/products/field-jacket"
+ADDRESS = "Your email address"
+ASK = "Tell me when it is back"
+CONFIRM = "Yes, put me on the list"
+TABS_MAX = 60
+
+
+def test_without_script_the_form_works_by_itself(new_window: NewWindow, new_person: NewPerson) -> None:
+    page, ada = new_window(java_script_enabled=False).new_page(), new_person("Ada")
+    page.goto(PRODUCT)
+    _box(page, "FJ-MOSS-M").check()
+    page.get_by_label(ADDRESS).fill(ada.mailbox)
+    page.get_by_role("button", name=ASK).click()
+    expect(page).to_have_url(re.compile(r"/waitlist/thanks$"))
+    expect(page.get_by_role("heading", level=1)).to_have_text("Now check your inbox")
+    expect(page.get_by_role("main")).to_contain_text("You are not on the list until you press it")
+    _confirms(page, ada, lambda button: button.click())
+
+
+def test_with_script_the_answer_comes_in_place_and_is_announced(
+    new_window: NewWindow, new_person: NewPerson
+) -> None:
+    page, ben = new_window().new_page(), new_person("Ben")
+    page.goto(PRODUCT)
+    _box(page, "FJ-INK-M").check()
+    page.get_by_label(ADDRESS).fill(ben.mailbox)
+    # What is said in a place that was hidden, or not there, a screen reader may not hear.
+    expect(page.get_by_role("status")).to_have_count(1)
+    expect(page.get_by_role("status")).to_have_text("")
+    page.get_by_role("button", name=ASK).click()
+    expect(page.get_by_role("status")).to_contain_text("Now check your inbox")
+    expect(page.get_by_role("status")).to_be_focused()
+    expect(page).to_have_url(re.compile(f"{PRODUCT}$"))
+    expect(page.get_by_label(ADDRESS)).to_be_hidden()
+    _confirms(page, ben, lambda button: button.click())
+
+
+def test_a_keyboard_is_enough(new_window: NewWindow, new_person: NewPerson) -> None:
+    page, cleo = new_window().new_page(), new_person("Cleo")
+    page.goto(PRODUCT)
+    _tab_to(page, page.get_by_role("link", name="Skip to content"))
+    page.keyboard.press("Enter")
+    _tab_to(page, _box(page, "FJ-INK-L"))
+    page.keyboard.press("Space")
+    expect(_box(page, "FJ-INK-L")).to_be_checked()
+    _tab_to(page, page.get_by_label(ADDRESS))
+    page.keyboard.type(cleo.mailbox)
+    _tab_to(page, page.get_by_role("button", name=ASK))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_be_focused()
+
+    def press(button: "Locator") -> None:
+        _tab_to(page, button)
+        page.keyboard.press("Enter")
+
+    _confirms(page, cleo, press)
+
+
+def test_a_thumb_on_a_phone_is_enough(new_window: NewWindow, new_person: NewPerson) -> None:
+    page, dan = new_window(**PHONE).new_page(), new_person("Dan")
+    page.goto(PRODUCT)
+    # The size they want is sold out: its chip leads to the form, where it is ticked by then.
+    page.locator("a.gone[href='#wait-FJ-SAND-XL']").tap()
+    expect(_box(page, "FJ-SAND-XL")).to_be_checked()
+    expect(_box(page, "FJ-SAND-XL")).to_be_in_viewport()
+    page.get_by_label(ADDRESS).tap()
+    page.keyboard.type(dan.mailbox)
+    page.get_by_role("button", name=ASK).tap()
+    expect(page.get_by_role("status")).to_contain_text("Now check your inbox")
+    expect(page.get_by_role("status")).to_be_in_viewport()
+    _confirms(page, dan, lambda button: button.tap())
+
+
+def test_without_script_a_refused_form_says_why_and_leads_back(new_window: NewWindow, watch: Watch) -> None:
+    page = new_window(java_script_enabled=False).new_page()
+    page.goto(PRODUCT)
+    _box(page, "FJ-MOSS-M").check()
+    page.get_by_label(ADDRESS).fill(BAD_ADDRESS)
+    page.get_by_role("button", name=ASK).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("That did not work yet")
+    expect(page.locator(".problems li")).to_have_count(1)
+    expect(page.locator(".problems li")).to_contain_text("after the @-sign is not valid")
+    page.get_by_role("link", name="Go back and try again").click()
+    expect(page).to_have_url(re.compile(f"{PRODUCT}$"))
+    assert watch.refused == [(400, "/api/waitlist")]
+    watch.refused.clear()
+
+
+def test_with_script_a_refusal_stands_beside_its_field(
+    new_window: NewWindow, new_person: NewPerson, watch: Watch
+) -> None:
+    page, eve = new_window().new_page(), new_person("Eve")
+    page.goto(PRODUCT)
+    _box(page, "FJ-MOSS-M").check()
+    field = page.get_by_label(ADDRESS)
+    field.fill(BAD_ADDRESS)
+    page.get_by_role("button", name=ASK).click()
+    expect(field).to_be_focused()
+    expect(field).to_have_attribute("aria-invalid", "true")
+    expect(field).to_have_accessible_description(re.compile("after the @-sign is not valid"))
+    expect(page).to_have_url(re.compile(f"{PRODUCT}$"))
+    assert watch.refused == [(400, "/api/waitlist")]
+    watch.refused.clear()
+
+    field.fill(eve.mailbox)
+    page.get_by_role("button", name=ASK).click()
+    expect(page.get_by_role("status")).to_contain_text("Now check your inbox")
+    expect(field).not_to_have_attribute("aria-invalid", "true")
+
+
+def test_with_script_choosing_nothing_is_told_at_the_choice(
+    new_window: NewWindow, new_person: NewPerson
+) -> None:
+    page, finn = new_window().new_page(), new_person("Finn")
+    page.goto(PRODUCT)
+    page.get_by_label(ADDRESS).fill(finn.mailbox)
+    page.get_by_role("button", name=ASK).click()
+    first = page.locator("#waitlist [type=checkbox]").first
+    expect(first).to_be_focused()
+    expect(first).to_have_accessible_description(re.compile("Choose at least one"))
+
+
+def _box(page: Page, sku: str) -> "Locator":
+    return page.locator(f"#waitlist input[value='{sku}']")
+
+
+def _confirms(page: Page, person: Shopper, press: "Callable[[Locator], None]") -> None:
+    """The letter comes; its link opens a page that says how things stand; its button acts."""
+    (letter,) = person.awaits_letters(1)
+    page.goto(letter.link("/api/confirm"))
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Not yet confirmed")
+    press(page.get_by_role("button", name=CONFIRM))
+    expect(page).to_have_url(re.compile(r"/waitlist/confirmed$"))
+    expect(page.get_by_role("heading", level=1)).to_have_text("You are on the list")
+
+
+def _tab_to(page: Page, wanted: "Locator") -> None:
+    """Press Tab until `wanted` has the focus, and shows it."""
+    for _ in range(TABS_MAX):
+        page.keyboard.press("Tab")
+        if wanted.evaluate("element => element === document.activeElement"):
+            assert wanted.evaluate(SHOWS_FOCUS), f"nothing shows that {wanted} has the focus"
+            return
+    raise AssertionError(f"{TABS_MAX} times Tab do not lead to {wanted}")
+
+
+# On the control itself, or on what stands for it beside it.
+SHOWS_FOCUS = """element => [element, element.nextElementSibling].some(each => {
+    if (!each) return false;
+    const style = getComputedStyle(each);
+    return style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0 && style.opacity !== '0';
+})"""
