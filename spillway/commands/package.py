@@ -2,6 +2,7 @@
 
 import click
 
+from spillway.deploy.archive import contents
 from spillway.deploy.package import package
 from spillway.project import Project
 
@@ -14,4 +15,6 @@ def package_command(project: Project, stage_name: str) -> None:
     made = package(project, stage_name)
     size_kb = made.archive.stat().st_size // 1000
     click.echo(f"{made.archive.relative_to(project.root)}  {size_kb} kB")
+    for part in contents(made.archive):
+        click.echo(f"  {part.packed_bytes // 1000:>4} kB  {part.name:<16} {part.why}")
     click.echo(f"{made.template.relative_to(project.root)}")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from spillway.deploy.archive import LEFT_OUT, finish
 from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
 
@@ -54,6 +55,7 @@ def package(project: Project, stage_name: str, *, region: str = "us-east-1") -> 
     made = _made(folder)
     if made is None:
         raise WorkFailed(f"chalice said that it made a package, but {folder} holds none")
+    finish(made.archive)
     (folder / RECORD).write_text(json.dumps({"fingerprint": fingerprint(project, stage_name)}) + "\n")
     return made
 
@@ -74,7 +76,8 @@ def packaged(project: Project, stage_name: str, *, region: str = "us-east-1") ->
 def fingerprint(project: Project, stage_name: str) -> str:
     """A digest of everything a package is made from."""
     digest = hashlib.sha256()
-    for word in (stage_name, sys.version, version("chalice"), version("spillway")):
+    # What is left out stands for how the zip is finished.
+    for word in (stage_name, sys.version, version("chalice"), version("spillway"), *LEFT_OUT):
         digest.update(f"{word}\0".encode())
     for file in _input_files(project):
         content = hashlib.sha256(file.read_bytes()).hexdigest()
