@@ -40,6 +40,11 @@ class Project:
         return self.root / "build"
 
     @property
+    def cache(self) -> Path:
+        """What earlier builds worked out; may be deleted at any time."""
+        return self.root / ".cache"
+
+    @property
     def state(self) -> Path:
         """What the local cloud keeps between two starts."""
         return self.root / ".spillway"

@@ -11,7 +11,7 @@ from chalicelib.domain.stock import Availability, Stock
 from chalicelib.storefront.checkout import CheckoutForm
 from chalicelib.storefront.choices import availability_of, choices_of
 from chalicelib.storefront.json_ld import product_json_ld
-from chalicelib.storefront.theme import Listing, Theme
+from chalicelib.storefront.theme import HOME, Listing, Theme, covers_of, menu_of
 
 
 class Renderer:
@@ -32,11 +32,13 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._shelves = {listing.path: listing for listing in theme.listings}
+        self._checkout = CheckoutForm.of(theme.shop.checkout_url)
         self._environment.filters["money"] = theme.money.write
         self._environment.globals.update(
             shop=theme.shop,
             asset=self._asset,
-            categories=[listing for listing in theme.listings if listing.path.startswith("/shop/")],
+            menu=menu_of(theme.listings),
             navigation=theme.navigation,
             choices_of=choices_of,
             Availability=Availability,
@@ -50,17 +52,14 @@ class Renderer:
     def product(self, product: Product, stock: Mapping[str, Stock]) -> str:
         """The product's page: what can be bought now, and a waitlist for what cannot."""
         theme, choices = self._theme, choices_of(product, stock)
-        category = next(
-            (listing for listing in theme.listings if listing.path == f"/shop/{product.category}"), None
-        )
         return self.page(
             "product.html",
             path=product.path,
             description=product.summary,
             product=product,
             choices=choices,
-            category=category,
-            checkout=CheckoutForm.of(theme.shop.checkout_url),
+            category=self._shelves.get(f"/shop/{product.category}"),
+            checkout=self._checkout,
             json_ld=product_json_ld(product, choices, theme.shop, theme.money),
         )
 
@@ -72,6 +71,7 @@ class Renderer:
             description=listing.description,
             listing=listing,
             cards=cards,
+            covers=covers_of(self._theme.listings) if listing.path == HOME else (),
         )
 
     def page(self, template: str, **context: Any) -> str:

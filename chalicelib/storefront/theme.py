@@ -5,12 +5,16 @@ turns a page uses the very templates of the release that is live, and an edit ne
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from chalicelib.domain.product import Picture
 from chalicelib.storefront.money import MoneyFormat
+
+HOME = "/"
+EVERYTHING = "/shop/all"
+_MENU_SHELVES_MAX = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,8 @@ class Shop:
 class Listing:
     """A page that shows cards of products: the home page (path "/") or a category.
 
-    `picture` stands for the whole page: the home page's opening picture, a category's cover.
+    `picture` stands for the whole page: the home page's opening picture, a category's cover. A shelf too
+    long for one page goes on at `next_path`; `number` says which page of it this is.
     """
 
     path: str
@@ -45,6 +50,10 @@ class Listing:
     description: str
     slugs: tuple[str, ...]
     picture: Picture | None = None
+    number: int = 1
+    count: int = 1
+    previous_path: str | None = None
+    next_path: str | None = None
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Listing":
@@ -102,3 +111,21 @@ class Theme:
             money=MoneyFormat.from_document(document["money"]),
             navigation=tuple(Link(**link) for link in document["navigation"]),
         )
+
+
+def covers_of(listings: Sequence[Listing]) -> tuple[Listing, ...]:
+    """The first page of every category, as the home page shows them."""
+    return tuple(
+        each
+        for each in listings
+        if each.path.startswith("/shop/") and each.number == 1 and each.path != EVERYTHING
+    )
+
+
+def menu_of(listings: Sequence[Listing]) -> tuple[Link, ...]:
+    """What stands at the top of every page: the first few categories, and everything."""
+    shelves = covers_of(listings)[:_MENU_SHELVES_MAX]
+    return tuple(
+        Link(each.title, each.path)
+        for each in (*shelves, *(each for each in listings if each.path == EVERYTHING))
+    )

@@ -1,11 +1,19 @@
 """Reading the whole catalogue: all its mistakes at once, or a value without any."""
 
-from pathlib import Path
+import hashlib
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from spillway.build.catalogue import Catalogue, CatalogueProduct, ContentPage
+from spillway.build.catalogue import Catalogue, ContentPage, ProductRow, Storefront
+from spillway.build.consistency import catalogue_mistakes
+from spillway.build.crew import Crew
+from spillway.build.footprint import Signature, signature_of
+from spillway.build.gallery import Gallery
+from spillway.build.memory import Memory, code_digest
 from spillway.build.mistakes import CatalogueInvalid, Mistake
 from spillway.build.page_file import read_page
-from spillway.build.product_file import ProductFiles
+from spillway.build.product_file import ProductFile
 from spillway.build.shop_file import read_storefront
 from spillway.build.slugs import slug_problem
 from spillway.project import Project
@@ -13,56 +21,134 @@ from spillway.project import Project
 _FILE_SIZE_BYTES_MAX = 1_000_000
 
 
-def load_catalogue(project: Project) -> Catalogue:
-    """The shop under `project.site`.
+class _Read(NamedTuple):
+    """What a file said, remembered with what it looked like then. (A NamedTuple: there are many.)"""
+
+    signature: Signature
+    sha256: str
+    row: ProductRow | None
+    mistakes: tuple[Mistake, ...]
+
+
+def catalogue_memory(project: Project) -> Memory:
+    """What earlier builds read of this shop."""
+    return Memory(project.cache / "catalogue.pickle", context=code_digest())
+
+
+def load_catalogue(project: Project, *, memory: Memory | None = None, crew: Crew | None = None) -> Catalogue:
+    """The shop under `project.site`. Files that `memory` knows are not read again.
 
     Raises:
         CatalogueInvalid: with every mistake found.
     """
-    mistakes: list[Mistake] = []
-    reader = _Reader(project.root, mistakes)
-    product_paths = sorted((project.site / "products").glob("*.toml"))
-    page_paths = sorted((project.site / "pages").glob("*.md"))
-
-    storefront = read_storefront(
-        reader.text(project.site / "site.toml"),
-        site=project.site,
-        product_slugs={path.stem for path in product_paths},
-        page_slugs={path.stem for path in page_paths},
-        mistakes=mistakes,
-    )
-    files = ProductFiles(storefront, pictures=project.site / "pictures", mistakes=mistakes)
-    products: list[CatalogueProduct] = []
-    for path in product_paths:
-        slug, text = reader.slug_and_text(path)
-        product = files.read(text, slug=slug, file=reader.name(path))
-        if product:
-            products.append(product)
-    if not product_paths:
-        mistakes.append(Mistake("site/products", None, "*.toml", None, "at least one product"))
-    pages: list[ContentPage] = []
-    for path in page_paths:
-        slug, text = reader.slug_and_text(path)
-        page = read_page(text, slug=slug, file=reader.name(path), mistakes=mistakes)
-        if page:
-            pages.append(page)
-
-    if mistakes or storefront is None:
-        raise CatalogueInvalid(mistakes)
-    return Catalogue(storefront, tuple(products), tuple(pages))
+    return _Loading(project, memory or catalogue_memory(project), crew or Crew()).catalogue()
 
 
-class _Reader:
-    """Files of the catalogue as text. What cannot be read is noted and answered with no text at all."""
+class _Loading:
+    def __init__(self, project: Project, memory: Memory, crew: Crew) -> None:
+        self._root = project.root
+        self._site = project.site
+        self._cache = project.cache
+        self._memory = memory
+        self._crew = crew
+        self._mistakes: list[Mistake] = []
 
-    def __init__(self, root: Path, mistakes: list[Mistake]) -> None:
-        self._root = root
-        self._mistakes = mistakes
+    def catalogue(self) -> Catalogue:
+        page_files, product_files = self._files("pages", ".md"), self._files("products", ".toml")
+        storefront = self._storefront(frozenset(slug for slug, _ in page_files))
+        rows = self._rows(product_files, storefront.money.fraction_digits if storefront else 2)
+        pages = tuple(page for slug, file in page_files if (page := self._page(slug, file)))
+        gallery = Gallery(self._site / "pictures", self._cache, self._memory)
+        slugs = frozenset(slug for slug, _ in product_files)
+        self._mistakes += catalogue_mistakes(storefront, rows, slugs, gallery, self._text)
+        if self._mistakes or storefront is None:
+            raise CatalogueInvalid(self._mistakes)
+        return Catalogue(storefront, rows, pages, self._site / "pictures")
 
-    def name(self, path: Path) -> str:
-        return path.relative_to(self._root).as_posix()
+    def _storefront(self, page_slugs: frozenset[str]) -> Storefront | None:
+        text = self._text("site/site.toml", self._mistakes)
 
-    def text(self, path: Path) -> str | None:
+        def read() -> tuple[Storefront | None, tuple[Mistake, ...]]:
+            mistakes: list[Mistake] = []
+            found = read_storefront(text, site=self._site, page_slugs=page_slugs, mistakes=mistakes)
+            return found, tuple(mistakes)
+
+        found, mistakes = self._memory.recall(f"storefront {_sha256(text)} {sorted(page_slugs)}", read)
+        self._mistakes += mistakes
+        return found
+
+    def _page(self, slug: str, file: str) -> ContentPage | None:
+        text = self._text(file, self._mistakes)
+
+        def read() -> tuple[ContentPage | None, tuple[Mistake, ...]]:
+            mistakes: list[Mistake] = []
+            return read_page(text, slug=slug, file=file, mistakes=mistakes), tuple(mistakes)
+
+        page, mistakes = self._memory.recall(f"page {file} {_sha256(text)}", read)
+        self._mistakes += mistakes
+        return page
+
+    def _rows(self, files: Sequence[tuple[str, str]], fraction_digits: int) -> tuple[ProductRow, ...]:
+        """The products, in the order of their slugs."""
+        key = f"products {fraction_digits}"
+        before: dict[str, _Read] = self._memory.get(key) or {}
+        now: dict[str, _Read] = {}
+        anew: list[tuple[str, str]] = []
+        signatures = self._signatures("products")
+        for slug, file in files:
+            known = before.get(file)
+            if known and known.signature == signatures[file]:
+                now[file] = known
+            else:
+                anew.append((slug, file))
+        reader = ProductFile(pictures=self._site / "pictures", fraction_digits=fraction_digits)
+
+        def read(share: Sequence[tuple[str, str]]) -> list[tuple[str, _Read]]:
+            return [(file, self._read_product(reader, slug, file, before.get(file))) for slug, file in share]
+
+        for reads in self._crew.share(read, anew):
+            now.update(reads)
+        kept = {file: each for file, each in now.items() if each.signature.settled and not each.mistakes}
+        if kept.keys() != before.keys() or anew:
+            self._memory.note(key, kept)
+        else:
+            self._memory.recall(key, dict)
+        if not files:
+            self._mistakes.append(Mistake("site/products", None, "*.toml", None, "at least one product"))
+        for _, file in files:
+            self._mistakes += now[file].mistakes
+        return tuple(row for _, file in files if (row := now[file].row))
+
+    def _read_product(self, reader: ProductFile, slug: str, file: str, known: _Read | None) -> _Read:
+        mistakes: list[Mistake] = []
+        signature = signature_of(self._root / file)
+        text = self._text(file, mistakes)
+        sha256 = _sha256(text)
+        if known and known.sha256 == sha256:
+            return known._replace(signature=signature)
+        row = reader.read(text, slug=slug, file=file, mistakes=mistakes) if text is not None else None
+        return _Read(signature, sha256, row, tuple(mistakes))
+
+    def _signatures(self, folder: str) -> dict[str, Signature]:
+        with os.scandir(self._site / folder) as entries:
+            return {f"site/{folder}/{entry.name}": signature_of(entry) for entry in entries}
+
+    def _files(self, folder: str, suffix: str) -> list[tuple[str, str]]:
+        """(slug, name from the project's root) of each file, by slug; a slug that is none is noted."""
+        try:
+            with os.scandir(self._site / folder) as entries:
+                names = sorted(entry.name for entry in entries if entry.name.endswith(suffix))
+        except FileNotFoundError:
+            return []
+        files = [(name.removesuffix(suffix), f"site/{folder}/{name}") for name in names]
+        for slug, file in files:
+            if problem := slug_problem(slug):
+                self._mistakes.append(Mistake(file, None, "file name", slug, problem))
+        return files
+
+    def _text(self, file: str, mistakes: list[Mistake] | None = None) -> str | None:
+        """The text of a file; none at all, and a mistake noted, when it cannot be read."""
+        path = self._root / file
         try:
             size_bytes = path.stat().st_size
             if size_bytes <= _FILE_SIZE_BYTES_MAX:
@@ -70,12 +156,11 @@ class _Reader:
             reason = f"{size_bytes} bytes"
         except (OSError, UnicodeDecodeError) as error:
             reason = str(error)
-        expected = f"a text in UTF-8 of at most {_FILE_SIZE_BYTES_MAX} bytes"
-        self._mistakes.append(Mistake(self.name(path), None, "file", reason, expected))
+        if mistakes is not None:
+            expected = f"a text in UTF-8 of at most {_FILE_SIZE_BYTES_MAX} bytes"
+            mistakes.append(Mistake(file, None, "file", reason, expected))
         return None
 
-    def slug_and_text(self, path: Path) -> tuple[str, str | None]:
-        """The slug that a file's name is, checked, and its text."""
-        if problem := slug_problem(path.stem):
-            self._mistakes.append(Mistake(self.name(path), None, "file name", path.stem, problem))
-        return path.stem, self.text(path)
+
+def _sha256(text: str | None) -> str:
+    return hashlib.sha256((text or "").encode()).hexdigest()

@@ -1,16 +1,23 @@
 """A merchant's Markdown as markup that a page may hold: no raw HTML, no scripts, no outside pictures."""
 
+import re
 from collections.abc import Callable, Iterator
+from functools import cache
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import nh3
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
 
 _TAGS = {
     *("p", "br", "hr", "ul", "ol", "li", "strong", "em", "s", "a", "blockquote", "code", "pre"),
     *("h2", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"),
 }
+# Lines that begin with a letter and hold no sign that means anything to Markdown or to HTML.
+_SIGNS = ",.;:'\"()?!%/\u2013\u2014\u2018\u2019\u201c\u201d\u2026£€-"
+_PLAIN_LINE = rf"[^\W\d_](?:(?:[^\W_]|[ {_SIGNS}])*(?:[^\W_]|[{_SIGNS}]))?"
+_PLAIN = re.compile(rf"\n*{_PLAIN_LINE}(?:\n+{_PLAIN_LINE})*\n*")
 _LINK_EXPECTED = "a link to https://, mailto: or a path of this shop"
 
 
@@ -19,10 +26,16 @@ def to_html(text: str, *, heading_level_min: int, refuse: Callable[[int, str, st
 
     What cannot be taken is told to `refuse` as (line within the text, value, expected).
     """
-    markdown = MarkdownIt("js-default")
-    # Every link is let through here and judged below, so that a bad one is a mistake with a line and
-    # not a text that quietly lost its link.
-    markdown.validateLink = lambda url: True  # type: ignore[method-assign]
+    if _PLAIN.fullmatch(text):
+        # Most descriptions are plain paragraphs, which need no parser: this is what it would say.
+        return "".join(f"<p>{each}</p>\n" for each in re.split(r"\n{2,}", text.strip("\n")))
+    return _parsed_to_html(text, heading_level_min, refuse)
+
+
+def _parsed_to_html(text: str, heading_level_min: int, refuse: Callable[[int, str, str], None]) -> str:
+    import nh3
+
+    markdown = _markdown()
     tokens = markdown.parse(text)
     for token in tokens:
         if token.type in {"heading_open", "heading_close"}:
@@ -41,7 +54,18 @@ def to_html(text: str, *, heading_level_min: int, refuse: Callable[[int, str, st
     )
 
 
-def _inline(tokens: list[Token]) -> Iterator[tuple[int, Token]]:
+@cache
+def _markdown() -> "MarkdownIt":
+    from markdown_it import MarkdownIt
+
+    markdown = MarkdownIt("js-default")
+    # Every link is let through here and judged by its token, so that a bad one is a mistake with a line
+    # and not a text that quietly lost its link.
+    markdown.validateLink = lambda url: True  # type: ignore[method-assign]
+    return markdown
+
+
+def _inline(tokens: "list[Token]") -> "Iterator[tuple[int, Token]]":
     for token in tokens:
         for child in token.children or ():
             yield (token.map[0] + 1 if token.map else 1), child

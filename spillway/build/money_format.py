@@ -3,15 +3,6 @@
 import re
 from decimal import Decimal
 
-from babel import Locale, UnknownLocaleError
-from babel.numbers import (
-    get_currency_precision,
-    get_currency_symbol,
-    get_decimal_symbol,
-    get_group_symbol,
-    is_currency,
-)
-
 from chalicelib.storefront.money import MoneyFormat
 
 _PRICE = re.compile(r"[0-9]{1,8}(\.[0-9]{1,4})?", re.ASCII)
@@ -23,6 +14,16 @@ def money_format(currency: str, locale: str) -> MoneyFormat:
     Raises:
         ValueError: the locale or the currency is unknown.
     """
+    # A large library, needed only where a shop's settings are read anew.
+    from babel import Locale, UnknownLocaleError
+    from babel.numbers import (
+        get_currency_precision,
+        get_currency_symbol,
+        get_decimal_symbol,
+        get_group_symbol,
+        is_currency,
+    )
+
     try:
         known = Locale.parse(locale, sep="-")
     except UnknownLocaleError as error:

@@ -15,6 +15,10 @@ from pathlib import Path
 import PIL
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from spillway.build.gallery import PICTURE_EXPECTED, Rendition
+
+# Raised when what is noted beside the renditions changes.
+_RECORD_VERSION = 2
 _FORMATS = ("WEBP", "JPEG", "PNG", "AVIF")
 _MASTER_PIXELS_MAX = 40_000_000
 _MASTER_SIZE_BYTES_MAX = 40_000_000
@@ -46,22 +50,11 @@ ENCODINGS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Rendition:
-    """One file made from a master. `name` changes whenever its bytes do."""
-
-    name: str
-    media_type: str
-    width: int
-    height: int
-    file: Path
-
-
 def picture_problem(folder: Path, name: str) -> str | None:
     """What was expected instead of the file `name`; None when it can be shown."""
     file = folder / name
-    if Path(name).name != name or name.startswith(".") or not file.is_file():
-        return "the name of a file in site/pictures"
+    if name.startswith(".") or not file.is_file():
+        return PICTURE_EXPECTED
     if file.stat().st_size > _MASTER_SIZE_BYTES_MAX:
         return f"a file of at most {_MASTER_SIZE_BYTES_MAX} bytes"
     try:
@@ -88,7 +81,7 @@ class Darkroom:
     """Develops masters, and keeps what it made by content: the same master is developed once."""
 
     def __init__(self, cache: Path) -> None:
-        recipe = json.dumps([PIL.__version__, [asdict(encoding) for encoding in ENCODINGS]])
+        recipe = json.dumps([_RECORD_VERSION, PIL.__version__, [asdict(encoding) for encoding in ENCODINGS]])
         self._shelf = cache / "pictures" / hashlib.sha256(recipe.encode()).hexdigest()[:16]
 
     def develop(self, masters: Iterable[Path]) -> Mapping[Path, tuple[Rendition, ...]]:
@@ -123,8 +116,9 @@ class Darkroom:
 
 def _rendition(master: Path, folder: Path, row: Mapping[str, str | int]) -> Rendition:
     file = folder / str(row["file"])
-    name = f"{master.stem}-{row['width']}-{row['digest']}{file.suffix}"
-    return Rendition(name, str(row["media_type"]), int(row["width"]), int(row["height"]), file)
+    sha256 = str(row["sha256"])
+    name = f"{master.stem}-{row['width']}-{sha256[:10]}{file.suffix}"
+    return Rendition(name, str(row["media_type"]), int(row["width"]), int(row["height"]), sha256, file)
 
 
 def _develop(master: Path, folder: Path) -> None:
@@ -144,7 +138,7 @@ def _develop(master: Path, folder: Path) -> None:
                     "media_type": encoding.media_type,
                     "width": width,
                     "height": scaled[width].height,
-                    "digest": hashlib.sha256(written.getvalue()).hexdigest()[:10],
+                    "sha256": hashlib.sha256(written.getvalue()).hexdigest(),
                 }
             )
     (folder / "made.json").write_text(json.dumps(made))

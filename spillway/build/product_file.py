@@ -6,11 +6,11 @@ from typing import Any
 
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Availability, Stock
-from spillway.build.catalogue import CatalogueProduct, Shot, Storefront
+from spillway.build.catalogue import ProductRow, Shot
+from spillway.build.gallery import PICTURE_EXPECTED
 from spillway.build.markdown import to_html
 from spillway.build.mistakes import Mistake
 from spillway.build.money_format import minor_units
-from spillway.build.pictures import picture_problem
 from spillway.build.toml_table import TomlTable
 
 # Stock that a catalogue states was never observed: any event is newer.
@@ -30,30 +30,27 @@ _PICTURES_MAX = 12
 _VARIANTS_MAX = 100
 
 
-class ProductFiles:
-    """Reads product files one after another, and knows the SKUs of those read before."""
+class ProductFile:
+    """The reader of product files. What needs more than one file to be judged is `loading`'s business."""
 
-    def __init__(self, storefront: Storefront | None, *, pictures: Path, mistakes: list[Mistake]) -> None:
-        self._storefront = storefront
-        self._fraction_digits = storefront.money.fraction_digits if storefront else 2
+    def __init__(self, *, pictures: Path, fraction_digits: int) -> None:
         self._pictures = pictures
-        self._mistakes = mistakes
-        self._file_of_sku: dict[str, str] = {}
+        self._fraction_digits = fraction_digits
 
-    def read(self, text: str | None, *, slug: str, file: str) -> CatalogueProduct | None:
+    def read(self, text: str, *, slug: str, file: str, mistakes: list[Mistake]) -> ProductRow | None:
         """The product of a file's text; None when there is no reading it. Mistakes are noted."""
-        table = TomlTable.parse(text, file=file, mistakes=self._mistakes) if text is not None else None
+        table = TomlTable.parse(text, file=file, mistakes=mistakes)
         if table is None:
             return None
         price_minor = self._price(table, table.value("price"))
         shots = tuple(self._shots(table))
-        variants, stock = self._variants(table, price_minor, file)
+        variants, stock = self._variants(table, price_minor)
         product = Product(
             slug=slug,
             title=table.text("title", length_max=_TITLE_LENGTH_MAX),
             summary=table.text("summary", length_max=_SUMMARY_LENGTH_MAX),
             description_html=_description(table),
-            category=self._category(table),
+            category=table.text("category", length_max=_TITLE_LENGTH_MAX),
             pictures=(),
             variants=variants,
             details=table.pairs("details", length_max=_DETAIL_LENGTH_MAX, count_max=20),
@@ -61,15 +58,7 @@ class ProductFiles:
             released_on=table.day("released_on"),
         )
         table.done()
-        return CatalogueProduct(product, shots, stock)
-
-    def _category(self, table: TomlTable) -> str:
-        slug = table.text("category", length_max=_TITLE_LENGTH_MAX)
-        if slug and self._storefront:
-            known = [category.slug for category in self._storefront.categories]
-            if slug not in known:
-                table.wrong("category", slug, f"one of {', '.join(known)}")
-        return slug
+        return ProductRow.of(file, product, shots, tuple(each.sku for each in variants), stock)
 
     def _price(self, table: TomlTable, price: Any) -> int:
         try:
@@ -84,42 +73,34 @@ class ProductFiles:
         shots = []
         for row in table.tables("pictures", count_max=_PICTURES_MAX, optional=True):
             file = row.text("file", length_max=_TITLE_LENGTH_MAX)
-            if file and (problem := picture_problem(self._pictures, file)):
-                row.wrong("file", file, problem)
             alt = row.text("alt", length_max=_ALT_LENGTH_MAX)
-            shots.append(
-                Shot(self._pictures / file, alt, row.options("options", length_max=_OPTION_LENGTH_MAX))
-            )
+            options = row.options("options", length_max=_OPTION_LENGTH_MAX)
+            if file and Path(file).name == file:
+                shots.append(Shot(self._pictures / file, alt, options))
+            elif file:
+                row.wrong("file", file, PICTURE_EXPECTED)
             row.done()
         return shots
 
-    def _variants(
-        self, table: TomlTable, price_minor: int, file: str
-    ) -> tuple[tuple[Variant, ...], dict[str, Stock]]:
+    def _variants(self, table: TomlTable, price_minor: int) -> tuple[tuple[Variant, ...], dict[str, Stock]]:
         variants: list[Variant] = []
         stock: dict[str, Stock] = {}
+        seen: set[tuple[tuple[str, str], ...]] = set()
         for row in table.tables("variants", count_max=_VARIANTS_MAX):
-            sku = self._sku(row, file)
+            sku = row.text("sku", length_max=_SKU_LENGTH_MAX)
+            if sku and not _SKU.fullmatch(sku):
+                row.wrong("sku", sku, "A-Z, 0-9 and single hyphens")
             options = row.options("options", length_max=_OPTION_LENGTH_MAX)
             if variants and [name for name, _ in options] != [name for name, _ in variants[0].options]:
                 row.wrong("options", dict(options), "the same options, in the same order, for every variant")
-            elif options in {variant.options for variant in variants} or (variants and not options):
+            elif options in seen or (variants and not options):
                 row.wrong("options", dict(options), "each choice once")
+            seen.add(options)
             own_price = self._price(row, row.value("price")) if row.has("price") else price_minor
             variants.append(Variant(sku, own_price, options))
             stock[sku] = _initial_stock(row)
             row.done()
         return tuple(variants), stock
-
-    def _sku(self, row: TomlTable, file: str) -> str:
-        sku = row.text("sku", length_max=_SKU_LENGTH_MAX)
-        if sku and not _SKU.fullmatch(sku):
-            row.wrong("sku", sku, "A-Z, 0-9 and single hyphens")
-        if sku in self._file_of_sku:
-            row.wrong("sku", sku, f"an SKU of its own; this one is in {self._file_of_sku[sku]} already")
-        if sku:
-            self._file_of_sku[sku] = file
-        return sku
 
 
 def _description(table: TomlTable) -> str:

@@ -1,16 +1,20 @@
 """Every page of a release, rendered; and every page the cloud will render later, tried once."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from xml.sax.saxutils import escape
 
 from chalicelib.domain.product import Product
 from chalicelib.domain.stock import Stock
-from chalicelib.storage.pages import PAGE_CACHE_CONTROL, PAGE_CONTENT_TYPE, object_key
+from chalicelib.storage.pages import PAGE_CONTENT_TYPE, object_key
 from chalicelib.storefront.checkout import CheckoutForm
 from chalicelib.storefront.renderer import Renderer
-from chalicelib.storefront.theme import Theme
-from spillway.build.catalogue import CatalogueProduct, ContentPage
-from spillway.build.release import Kind, SiteObject
+from chalicelib.storefront.theme import HOME, Listing, Theme, covers_of
+from spillway.build.catalogue import ContentPage, ProductRow
+from spillway.build.memory import code_digest, digest_of
+from spillway.build.products import Products
+from spillway.build.recipes import Recipe, ThemeParts
+from spillway.build.release import Kind
 
 StockBySlug = Mapping[str, Mapping[str, Stock]]
 
@@ -24,31 +28,104 @@ _FIXED_PAGES = {
 _SAMPLE = "-"
 
 
-def pages_of(
-    theme: Theme, entries: Sequence[CatalogueProduct], contents: Sequence[ContentPage], stock: StockBySlug
-) -> Iterator[SiteObject]:
-    """All pages, the sitemap and robots.txt, for `stock` where it says something and else as stated.
+class Rendering:
+    """Every page of one release, as recipes: what each is made from, and how, but nothing made yet.
 
-    Raises:
-        jinja2.TemplateError: a template is wrong, also one that only the cloud renders.
+    `stock` counts where it says something, and else what the product's file states.
     """
-    renderer = Renderer(theme)
-    cards: dict[str, tuple[Product, Mapping[str, Stock]]] = {
-        entry.product.slug: (entry.product, {**entry.stock, **stock.get(entry.product.slug, {})})
-        for entry in entries
-    }
-    for product, held in cards.values():
-        yield _page(product.path, renderer.product(product, held), Kind.PAGE)
-    for content in contents:
-        yield _page(content.path, _content(renderer, content), Kind.PAGE)
-    for path, template in _FIXED_PAGES.items():
-        yield _page(path, renderer.page(template), Kind.PAGE)
-    for listing in theme.listings:
-        shown = [cards[slug] for slug in listing.slugs]
-        yield _page(listing.path, renderer.listing(listing, shown), Kind.INDEX)
-    yield _text("sitemap.xml", _sitemap(theme, entries, contents), "application/xml")
-    yield _text("robots.txt", _robots(theme), "text/plain; charset=utf-8")
-    try_cloud_templates(renderer, entries[0].product)
+
+    def __init__(
+        self, theme: Theme, products: Products, contents: Sequence[ContentPage], stock: StockBySlug
+    ) -> None:
+        self._theme = theme
+        self._products = products
+        self._contents = contents
+        self._stock = stock
+        self._parts = ThemeParts(theme)
+        self._renderer = Renderer(theme)
+
+    def recipes(self) -> list[Recipe]:
+        """Of all pages, the sitemap and robots.txt."""
+        shelves = {each.path: each for each in self._theme.listings}
+        shop = digest_of(self._theme.shop, code_digest())
+        product_digest = digest_of(shop, self._parts.digest("product.html"))
+        recipes = [
+            self._product(row, f"{product_digest} {_crumb(shelves, row)}") for row in self._products.rows
+        ]
+        for content in self._contents:
+            digest = digest_of(shop, self._parts.digest("content.html"), content)
+            recipes.append(_page(content.path, Kind.PAGE, digest, partial(self._content, content)))
+        for path, template in _FIXED_PAGES.items():
+            digest = digest_of(shop, self._parts.digest(template))
+            recipes.append(_page(path, Kind.PAGE, digest, partial(self._renderer.page, template)))
+        recipes += [self._listing(listing, shop) for listing in self._theme.listings]
+        sitemap, robots = self._sitemap(), _robots(self._theme)
+        return [
+            *recipes,
+            _text("sitemap.xml", sitemap, "application/xml"),
+            _text("robots.txt", robots, "text/plain; charset=utf-8"),
+        ]
+
+    def try_cloud_templates(self) -> None:
+        """Render what the cloud will render, and drop it: a mistake shows here and not at a shopper's.
+
+        Raises:
+            jinja2.TemplateError: a template that only the cloud renders is wrong.
+        """
+        try_cloud_templates(self._renderer, self._products[0].product)
+
+    def _product(self, row: ProductRow, theme_digest: str) -> Recipe:
+        def make() -> str:
+            product, held = self._card(row.slug)
+            return self._renderer.product(product, held)
+
+        return _page(
+            f"/products/{row.slug}", Kind.PAGE, f"{theme_digest} {self._card_digest(row.slug)}", make
+        )
+
+    def _listing(self, listing: Listing, shop: str) -> Recipe:
+        covers = covers_of(self._theme.listings) if listing.path == HOME else ()
+        digest = digest_of(
+            shop,
+            self._parts.digest(listing.template),
+            listing,
+            [(each.path, each.title, each.description, each.picture) for each in covers],
+            [self._card_digest(slug) for slug in listing.slugs],
+        )
+        return _page(
+            listing.path,
+            Kind.INDEX,
+            digest,
+            lambda: self._renderer.listing(listing, [self._card(slug) for slug in listing.slugs]),
+        )
+
+    def _card(self, slug: str) -> tuple[Product, Mapping[str, Stock]]:
+        entry = self._products.named(slug)
+        return entry.product, {**entry.stock, **self._stock.get(slug, {})}
+
+    def _card_digest(self, slug: str) -> str:
+        stock = self._stock.get(slug)
+        digest = self._products.digest(slug)
+        return f"{digest} {sorted(stock.items())}" if stock else digest
+
+    def _content(self, content: ContentPage) -> str:
+        return self._renderer.page(
+            "content.html",
+            path=content.path,
+            title=content.title,
+            description=content.description,
+            body_html=content.body_html,
+        )
+
+    def _sitemap(self) -> str:
+        checkout = CheckoutForm.of(self._theme.shop.checkout_url).action
+        base_url = self._theme.shop.base_url
+        paths = [listing.path for listing in self._theme.listings]
+        paths += [f"/products/{slug}" for slug in self._products.slugs]
+        paths += [content.path for content in self._contents if content.path != checkout]
+        rows = "".join(f"<url><loc>{escape(base_url + path)}</loc></url>\n" for path in paths)
+        schema = "http://www.sitemaps.org/schemas/sitemap/0.9"
+        return f'<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="{schema}">\n{rows}</urlset>\n'
 
 
 def try_cloud_templates(renderer: Renderer, product: Product) -> None:
@@ -62,40 +139,18 @@ def try_cloud_templates(renderer: Renderer, product: Product) -> None:
         renderer.letter(letter, product=product, variant=variant, action_url="-", leave_url="-")
 
 
-def _content(renderer: Renderer, content: ContentPage) -> str:
-    return renderer.page(
-        "content.html",
-        path=content.path,
-        title=content.title,
-        description=content.description,
-        body_html=content.body_html,
-    )
+def _crumb(shelves: Mapping[str, Listing], row: ProductRow) -> str:
+    shelf = shelves.get(f"/shop/{row.category}")
+    return f"{shelf.path} {shelf.title}" if shelf else ""
 
 
-def _page(path: str, html: str, kind: Kind) -> SiteObject:
-    return SiteObject.of(
-        object_key(path),
-        html.encode(),
-        content_type=PAGE_CONTENT_TYPE,
-        cache_control=PAGE_CACHE_CONTROL,
-        kind=kind,
-    )
+def _page(path: str, kind: Kind, digest: str, make: Callable[[], str]) -> Recipe:
+    return Recipe(object_key(path), kind, PAGE_CONTENT_TYPE, digest, lambda: make().encode())
 
 
-def _text(key: str, text: str, content_type: str) -> SiteObject:
-    return SiteObject.of(
-        key, text.encode(), content_type=content_type, cache_control=PAGE_CACHE_CONTROL, kind=Kind.INDEX
-    )
-
-
-def _sitemap(theme: Theme, entries: Sequence[CatalogueProduct], contents: Sequence[ContentPage]) -> str:
-    checkout = CheckoutForm.of(theme.shop.checkout_url).action
-    paths = [listing.path for listing in theme.listings]
-    paths += [entry.product.path for entry in entries]
-    paths += [content.path for content in contents if content.path != checkout]
-    rows = "".join(f"<url><loc>{escape(theme.shop.base_url + path)}</loc></url>\n" for path in paths)
-    schema = "http://www.sitemaps.org/schemas/sitemap/0.9"
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="{schema}">\n{rows}</urlset>\n'
+def _text(key: str, text: str, content_type: str) -> Recipe:
+    body = text.encode()
+    return Recipe(key, Kind.INDEX, content_type, digest_of(body), lambda: body)
 
 
 def _robots(theme: Theme) -> str:

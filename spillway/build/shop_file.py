@@ -5,15 +5,12 @@ from email.utils import parseaddr
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from email_validator import EmailNotValidError, validate_email
-
 from chalicelib.storefront.checkout import CheckoutForm
 from chalicelib.storefront.money import MoneyFormat
 from chalicelib.storefront.theme import Link, Shop
 from spillway.build.catalogue import Category, Home, Shot, Storefront
+from spillway.build.gallery import PICTURE_EXPECTED
 from spillway.build.mistakes import Mistake
-from spillway.build.money_format import money_format
-from spillway.build.pictures import picture_problem
 from spillway.build.slugs import slug_problem
 from spillway.build.toml_table import TomlTable
 
@@ -29,7 +26,6 @@ def read_storefront(
     text: str | None,
     *,
     site: Path,
-    product_slugs: Set[str],
     page_slugs: Set[str],
     mistakes: list[Mistake],
 ) -> Storefront | None:
@@ -51,7 +47,7 @@ def read_storefront(
         postal_address=table.texts("postal_address", length_max=_NAME_LENGTH_MAX, count_max=8),
     )
     categories = tuple(_categories(table))
-    home = _home(table.table("home"), site / "pictures", product_slugs)
+    home = _home(table.table("home"), site / "pictures")
     waitlist = table.table("waitlist")
     if waitlist.value("double_opt_in") is not True:
         waitlist.wrong(
@@ -72,6 +68,8 @@ def read_storefront(
 def _money(table: TomlTable, currency: str, locale: str) -> MoneyFormat:
     if not currency or not locale:
         return _ANY_MONEY
+    from spillway.build.money_format import money_format
+
     try:
         return money_format(currency, locale)
     except ValueError as error:
@@ -112,6 +110,8 @@ def _mailbox(table: TomlTable, name: str) -> str:
     mailbox = table.text(name, length_max=_NAME_LENGTH_MAX * 2)
     if not mailbox:
         return ""
+    from email_validator import EmailNotValidError, validate_email
+
     address = parseaddr(mailbox)[1]
     try:
         validate_email(address, check_deliverability=False, allow_smtputf8=False)
@@ -154,15 +154,13 @@ def _categories(table: TomlTable) -> list[Category]:
     return categories
 
 
-def _home(table: TomlTable, pictures: Path, product_slugs: Set[str]) -> Home:
+def _home(table: TomlTable, pictures: Path) -> Home:
     file = table.text("picture", length_max=_NAME_LENGTH_MAX)
-    if file and (problem := picture_problem(pictures, file)):
-        table.wrong("picture", file, problem)
+    if file and Path(file).name != file:
+        table.wrong("picture", file, PICTURE_EXPECTED)
     featured = table.texts("featured", length_max=_NAME_LENGTH_MAX, count_max=24)
     for slug in featured:
-        if slug not in product_slugs:
-            table.wrong("featured", slug, "the slug of a product")
-        elif featured.count(slug) > 1:
+        if featured.count(slug) > 1:
             table.wrong("featured", slug, "each product once")
     home = Home(
         headline=table.text("headline", length_max=_NAME_LENGTH_MAX),

@@ -5,17 +5,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from chalicelib.domain.product import Picture, PictureSource, Product
-from chalicelib.storefront.theme import Listing, Theme
-from spillway.build.catalogue import Catalogue, Shot
-from spillway.build.pictures import Rendition
+from chalicelib.domain.product import Picture
+from chalicelib.storefront.theme import EVERYTHING, HOME, Listing, Theme
+from spillway.build.catalogue import Catalogue, ProductRow
+from spillway.build.products import Products
 from spillway.errors import BadInput
 from spillway.project import Project
+
+# A page of cards that a phone on a slow network still gets at once; divides by 2, 3 and 4 columns.
+CARDS_MAX = 48
 
 
 def theme_of(
     catalogue: Catalogue,
-    products: Sequence[Product],
+    products: Products,
     *,
     project: Project,
     base_url: str,
@@ -44,47 +47,46 @@ def asset_keys(folder: Path) -> dict[Path, str]:
     }
 
 
-def placed(shot: Shot, renditions: Sequence[Rendition]) -> Picture:
-    """The picture of a page: the last encoding is for those who know none of the others."""
-    by_type: dict[str, list[Rendition]] = {}
-    for rendition in renditions:
-        by_type.setdefault(rendition.media_type, []).append(rendition)
-    *better, fallback = by_type.items()
-    largest = fallback[1][-1]
-    return Picture(
-        url=f"/pictures/{largest.name}",
-        width=largest.width,
-        height=largest.height,
-        alt=shot.alt,
-        sources=tuple(
-            PictureSource(media_type, tuple((f"/pictures/{each.name}", each.width) for each in same_type))
-            for media_type, same_type in better
-        ),
-        options=shot.options,
-    )
-
-
-def _listings(catalogue: Catalogue, products: Sequence[Product], hero: Picture) -> tuple[Listing, ...]:
+def _listings(catalogue: Catalogue, products: Products, hero: Picture) -> tuple[Listing, ...]:
     home = catalogue.storefront.home
     # The newest first; what came on the same day, by name.
-    shelf = sorted(products, key=lambda product: product.title)
-    shelf.sort(key=lambda product: product.released_on or "", reverse=True)
-    listings = [Listing("/", "home.html", home.headline, home.lede, home.featured, hero)]
+    shelf = sorted(products.rows, key=lambda row: row.title)
+    shelf.sort(key=lambda row: row.released_on or "", reverse=True)
+    held: dict[str, list[ProductRow]] = {}
+    for row in shelf:
+        held.setdefault(row.category, []).append(row)
+    listings = [Listing(HOME, "home.html", home.headline, home.lede, home.featured, hero)]
     for category in catalogue.storefront.categories:
-        held = [product for product in shelf if product.category == category.slug]
-        listings.append(
-            Listing(
-                path=f"/shop/{category.slug}",
-                template="listing.html",
-                title=category.title,
-                description=category.description,
-                slugs=tuple(product.slug for product in held),
-                picture=next((product.pictures[0] for product in held if product.pictures), None),
-            )
+        rows = held.get(category.slug, [])
+        cover = next((products.named(row.slug).product.pictures[0] for row in rows if row.shots), None)
+        listings += _pages_of_shelf(
+            f"/shop/{category.slug}", category.title, category.description, rows, cover
         )
-    everything = tuple(product.slug for product in shelf)
-    words = f"All {len(everything)} things we make, the newest first."
-    return (*listings, Listing("/shop/all", "listing.html", "Everything", words, everything))
+    words = f"All {len(shelf)} things we make, the newest first."
+    return (*listings, *_pages_of_shelf(EVERYTHING, "Everything", words, shelf, None))
+
+
+def _pages_of_shelf(
+    path: str, title: str, description: str, rows: Sequence[ProductRow], cover: Picture | None
+) -> list[Listing]:
+    count = max(1, -(-len(rows) // CARDS_MAX))
+    # A sign that no slug has: whatever a merchant names a category, it is never taken for a page of another.
+    paths = [path, *(f"{path}~{number}" for number in range(2, count + 1))]
+    return [
+        Listing(
+            path=paths[index],
+            template="listing.html",
+            title=title,
+            description=description,
+            slugs=tuple(row.slug for row in rows[index * CARDS_MAX : (index + 1) * CARDS_MAX]),
+            picture=None if index else cover,
+            number=index + 1,
+            count=count,
+            previous_path=paths[index - 1] if index else None,
+            next_path=paths[index + 1] if index + 1 < count else None,
+        )
+        for index in range(count)
+    ]
 
 
 def _texts(folder: Path, prefix: str) -> dict[str, str]:

@@ -6,7 +6,10 @@ import re
 import tomllib
 import unicodedata
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any
+
+import rtoml
 
 from spillway.build.mistakes import Mistake
 
@@ -15,6 +18,22 @@ _KEY = re.compile(r"""^\s*(?:"([^"]+)"|'([^']+)'|([\w-]+))\s*=""")
 _ERROR_LINE = re.compile(r"\s*\(at line (\d+), column \d+\)|\s*\(at end of document\)")
 # Marks that turn the reading direction around: on a page they make one text look like another.
 _TURNING_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+class Lines:
+    """Where each key of a text stands. Looked up only when something is wrong."""
+
+    def __init__(self, text: str, first_line: int = 1) -> None:
+        self._text = text
+        self._first_line = first_line
+
+    def of(self, field: str) -> int | None:
+        """The line of a field named as a table names it, "variants[2].sku", or else that of its table."""
+        return self._known.get(field) or self._known.get(field.rpartition(".")[0])
+
+    @cached_property
+    def _known(self) -> dict[str, int]:
+        return _lines_of(self._text, self._first_line)
 
 
 class TomlTable:
@@ -26,7 +45,7 @@ class TomlTable:
         values: Mapping[str, Any],
         *,
         file: str,
-        lines: Mapping[str, int],
+        lines: Lines,
         mistakes: list[Mistake],
         place: str = "",
     ) -> None:
@@ -43,20 +62,19 @@ class TomlTable:
     ) -> "TomlTable | None":
         """The table of a whole text, or None (and a mistake noted) when it is no TOML."""
         try:
-            values = tomllib.loads(text)
+            values = _parsed(text)
         except tomllib.TOMLDecodeError as error:
             found = _ERROR_LINE.search(str(error))
             line = int(found[1]) + first_line - 1 if found and found[1] else None
             reason = _ERROR_LINE.sub("", str(error))
             mistakes.append(Mistake(file, line, "TOML", reason, "a file that parses as TOML"))
             return None
-        return cls(values, file=file, lines=_lines_of(text, first_line), mistakes=mistakes)
+        return cls(values, file=file, lines=Lines(text, first_line), mistakes=mistakes)
 
     def wrong(self, name: str, value: object, expected: str) -> None:
         """Note that the field `name` holds `value` where something else is needed."""
         field = f"{self._place}{name}"
-        line = self._lines.get(field) or self._lines.get(self._place.rstrip("."))
-        self._mistakes.append(Mistake(self._file, line, field, value, expected))
+        self._mistakes.append(Mistake(self._file, self._lines.of(field), field, value, expected))
 
     def has(self, name: str) -> bool:
         return name in self._values
@@ -175,6 +193,8 @@ def text_problem(value: object, *, length_max: int, lines: bool = False) -> str 
         return "a text"
     if len(value) > length_max:
         return f"at most {length_max} characters, not {len(value)}"
+    if value.isprintable():
+        return None
     breaks = "\n\t" if lines else ""
     for sign in value:
         if sign not in breaks and (unicodedata.category(sign) in {"Cc", "Zl", "Zp"}):
@@ -182,6 +202,14 @@ def text_problem(value: object, *, length_max: int, lines: bool = False) -> str 
         if sign in _TURNING_MARKS:
             return "text without marks that turn its direction"
     return None
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """What the text says. The fast parser reads; what it cannot, the exact one explains (or reads)."""
+    try:
+        return rtoml.loads(text)
+    except ValueError:
+        return tomllib.loads(text)
 
 
 def _lines_of(text: str, first_line: int) -> dict[str, int]:

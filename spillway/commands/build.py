@@ -5,7 +5,7 @@ from collections import Counter
 
 import click
 
-from spillway.build.release import Kind, write
+from spillway.build.release import Kind
 from spillway.build.site import build
 from spillway.project import Project
 
@@ -19,8 +19,8 @@ def build_command(project: Project, base_url: str | None) -> None:
     Mistakes in the catalogue are listed all at once, and the last good output stays.
     """
     started = time.perf_counter()
-    release = build(project, base_url=base_url)
-    folder = write(release, project)
+    folder = project.output / "site"
+    release = build(project, base_url=base_url, folder=folder)
     elapsed_s = time.perf_counter() - started
     counts = Counter(each.kind for each in release.objects)
     pages = counts[Kind.PAGE] + counts[Kind.INDEX]

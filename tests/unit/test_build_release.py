@@ -1,7 +1,7 @@
 """A build is a value made from its input alone, and a failure leaves what was there."""
 
 import gzip
-import json
+import hashlib
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -9,12 +9,11 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from chalicelib.domain.product import Product
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.storefront.theme import Theme
 from spillway.__main__ import cli
 from spillway.build.mistakes import CatalogueInvalid
-from spillway.build.release import Kind, Release, write
+from spillway.build.release import Kind, Release
 from spillway.build.site import build
 from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
@@ -80,7 +79,7 @@ def test_two_builds_of_one_input_are_the_same_to_the_byte(tmp_path: Path) -> Non
         (each.key, each.sha256) for each in second.objects
     ]
     assert first.theme == second.theme
-    assert first.catalogue_document() == second.catalogue_document()
+    assert [each.product for each in first.products] == [each.product for each in second.products]
 
 
 def test_any_change_makes_another_release(shop: Project) -> None:
@@ -121,39 +120,50 @@ def test_the_sitemap_lists_what_a_search_engine_may_show(shop: Project) -> None:
     assert not {"/404", "/waitlist/thanks", "/checkout"} & paths
 
 
-def test_what_is_written_can_be_read_back(shop: Project) -> None:
-    release = build(shop)
+def test_the_folder_of_a_build_holds_its_release_and_nothing_else(shop: Project, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    release = build(shop, folder=folder)
 
-    folder = write(release, shop)
-
-    for each in release.objects:
-        assert (folder / each.key).read_bytes() == each.read()
-    assert Theme.from_json((shop.output / "theme.json").read_text()) == release.theme
-    document = json.loads((shop.output / "catalogue.json").read_text())
-    assert [Product.from_document(each["product"]) for each in document] == [
-        entry.product for entry in release.products
-    ]
+    there = {
+        file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()
+    }
+    assert there == {each.key: each.read() for each in release.objects}
+    assert all(hashlib.sha256(each.read()).hexdigest() == each.sha256 for each in release.objects)
+    assert Theme.from_json(release.theme.to_json()) == release.theme
 
 
-def test_writing_again_leaves_nothing_of_the_release_before(shop: Project) -> None:
-    write(build(shop), shop)
+def test_building_again_leaves_nothing_of_the_release_before(shop: Project, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    build(shop, folder=folder)
     (shop.site / "products/scarf.toml").unlink()
     site = shop.site / "site.toml"
     site.write_text(site.read_text().replace(', "scarf"]', "]"))
 
-    folder = write(build(shop), shop)
+    build(shop, folder=folder)
 
     assert not (folder / "products/scarf").exists()
-    assert sorted(each.name for each in shop.output.iterdir()) == ["catalogue.json", "site", "theme.json"]
+    assert not list((folder / "pictures").glob("scarf*"))
 
 
 def test_a_mistake_leaves_the_last_good_output(shop: Project) -> None:
-    write(build(shop), shop)
+    build(shop, folder=shop.output)
     before = {file: file.read_bytes() for file in shop.output.rglob("*") if file.is_file()}
     (shop.site / "products/scarf.toml").write_text("title = ")
 
     with pytest.raises(CatalogueInvalid):
-        build(shop)
+        build(shop, folder=shop.output)
+
+    assert {file: file.read_bytes() for file in shop.output.rglob("*") if file.is_file()} == before
+
+
+def test_a_template_that_breaks_on_one_page_leaves_the_last_good_output(shop: Project) -> None:
+    build(shop, folder=shop.output)
+    before = {file: file.read_bytes() for file in shop.output.rglob("*") if file.is_file()}
+    listing = shop.site / "templates/listing.html"
+    listing.write_text(listing.read_text().replace("</ul>", "</ul>{{ 1 / (cards|length - 1) }}"))
+
+    with pytest.raises(BadInput, match=r"listing\.html:16"):
+        build(shop, folder=shop.output)
 
     assert {file: file.read_bytes() for file in shop.output.rglob("*") if file.is_file()} == before
 
@@ -169,6 +179,8 @@ def test_a_mistake_leaves_the_last_good_output(shop: Project) -> None:
         ("templates/content.html", "{{ title }}\n{{ titel }}", "content.html:2: 'titel' is undefined"),
         ("templates/content.html", "{{ asset('shop.scss') }}", "content.html:1: no asset is named shop.scss"),
         ("templates/confirm.html", "{{ product.name }}", "confirm.html:1"),
+        ("templates/content.html", "{{ 1 / 0 }}", "content.html:1: division by zero"),
+        ("templates/content.html", "{% include 'content.html' %}", "include each other without end"),
         ("letters/available/body.txt", "\n{{ produkt }}", "site/letters/available/body.txt:2"),
     ],
 )

@@ -1,0 +1,66 @@
+"""What more than one file has to agree on: SKUs, categories, pictures, what the home page features."""
+
+from collections.abc import Callable, Iterator, Sequence, Set
+
+from spillway.build.catalogue import ProductRow, Storefront
+from spillway.build.gallery import Gallery
+from spillway.build.mistakes import Mistake
+from spillway.build.toml_table import Lines
+
+SITE_FILE = "site/site.toml"
+
+Texts = Callable[[str], str | None]
+
+
+def catalogue_mistakes(
+    storefront: Storefront | None,
+    rows: Sequence[ProductRow],
+    slugs: Set[str],
+    gallery: Gallery,
+    text_of: Texts,
+) -> Iterator[Mistake]:
+    """Every disagreement. `slugs` are those of all product files, readable or not; `text_of` gives a
+    file's text, to find the line of what is wrong."""
+    for file, field, value, expected in (
+        *_repeated_skus(rows),
+        *(_shelfless(storefront, rows) if storefront else ()),
+        *_pictureless(storefront, rows, gallery),
+        *(_unknown_featured(storefront, slugs) if storefront else ()),
+    ):
+        yield Mistake(file, Lines(text_of(file) or "").of(field), field, value, expected)
+
+
+def _repeated_skus(rows: Sequence[ProductRow]) -> Iterator[tuple[str, str, str, str]]:
+    file_of_sku: dict[str, str] = {}
+    for row in rows:
+        for number, sku in enumerate(row.skus):
+            if sku and sku in file_of_sku:
+                expected = f"an SKU of its own; this one is in {file_of_sku[sku]} already"
+                yield row.file, f"variants[{number}].sku", sku, expected
+            file_of_sku.setdefault(sku, row.file)
+
+
+def _shelfless(storefront: Storefront, rows: Sequence[ProductRow]) -> Iterator[tuple[str, str, str, str]]:
+    known = {category.slug: None for category in storefront.categories}
+    for row in rows:
+        if row.category and row.category not in known:
+            yield row.file, "category", row.category, f"one of {', '.join(known)}"
+
+
+def _pictureless(
+    storefront: Storefront | None, rows: Sequence[ProductRow], gallery: Gallery
+) -> Iterator[tuple[str, str, str, str]]:
+    for row in rows:
+        for number, name in enumerate(row.shots):
+            if name and (problem := gallery.problem(name)):
+                yield row.file, f"pictures[{number}].file", name, problem
+    if storefront:
+        name = storefront.home.shot.file.name
+        if problem := gallery.problem(name):
+            yield SITE_FILE, "home.picture", name, problem
+
+
+def _unknown_featured(storefront: Storefront, slugs: Set[str]) -> Iterator[tuple[str, str, str, str]]:
+    for slug in storefront.home.featured:
+        if slug not in slugs:
+            yield SITE_FILE, "home.featured", slug, "the slug of a product"

@@ -1,0 +1,80 @@
+"""The merchant's pictures by name: what is wrong with one, and the renditions that pages ask for.
+
+A picture that was judged and developed before is known by its file's signature, so that a build in
+which no picture changed does not load a picture library.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from spillway.build.footprint import Signature, signature_of
+from spillway.build.memory import Memory
+
+PICTURE_EXPECTED = "the name of a file in site/pictures"
+
+
+@dataclass(frozen=True, slots=True)
+class Rendition:
+    """One file made from a master. `name` changes whenever its bytes do."""
+
+    name: str
+    media_type: str
+    width: int
+    height: int
+    sha256: str
+    file: Path
+
+
+class Gallery:
+    """The pictures of one shop. `cache` keeps what was made of them."""
+
+    def __init__(self, folder: Path, cache: Path, memory: Memory) -> None:
+        self._folder = folder
+        self._cache = cache
+        self._memory = memory
+
+    def problem(self, name: str) -> str | None:
+        """What was expected instead of the picture `name`; None when it can be shown."""
+        signature = self._signature(name) if Path(name).name == name else None
+        if signature is None:
+            return PICTURE_EXPECTED
+        key = f"picture problem {name}"
+        known = self._memory.get(key)
+        if known is None or known[0] != signature:
+            from spillway.build.pictures import picture_problem
+
+            known = (signature, picture_problem(self._folder, name))
+        if signature.settled:
+            self._memory.note(key, known)
+        problem: str | None = known[1]
+        return problem
+
+    def develop(self, names: Iterable[str]) -> Mapping[str, tuple[Rendition, ...]]:
+        """The renditions of each picture, best encoding first and narrowest first within it.
+
+        Raises:
+            OSError: a picture cannot be decoded.
+        """
+        developed = {}
+        signatures = {name: signature_of(self._folder / name) for name in sorted(names)}
+        for name, signature in signatures.items():
+            known = self._memory.get(f"picture {name}")
+            if known and known[0] == signature and all(each.file.is_file() for each in known[1]):
+                developed[name] = known[1]
+        new = [name for name in signatures if name not in developed]
+        if new:
+            from spillway.build.pictures import Darkroom
+
+            made = Darkroom(self._cache).develop(self._folder / name for name in new)
+            developed |= {file.name: renditions for file, renditions in made.items()}
+        for name, signature in signatures.items():
+            if signature.settled:
+                self._memory.note(f"picture {name}", (signature, developed[name]))
+        return developed
+
+    def _signature(self, name: str) -> Signature | None:
+        try:
+            return signature_of(self._folder / name)
+        except OSError:
+            return None

@@ -1,0 +1,101 @@
+"""What a page of the theme depends on: the templates it is made of, and what those ask the theme for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+from jinja2 import Environment, TemplateSyntaxError, meta, nodes
+
+from chalicelib.storefront.theme import Theme, menu_of
+from spillway.build.memory import digest_of
+from spillway.build.release import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A page that can be made. Equal digests make equal bytes."""
+
+    key: str
+    kind: Kind
+    content_type: str
+    digest: str
+    make: Callable[[], bytes]
+
+
+class ThemeParts:
+    """Digests of a theme by template. A page's changes when something it is made from does, and only then."""
+
+    def __init__(self, theme: Theme) -> None:
+        self._theme = theme
+        self._environment = Environment(autoescape=True)
+        self._uses = cache(self._uses_uncached)
+        self.digest = cache(self._digest)
+
+    def _digest(self, template: str) -> str:
+        """A digest of all that pages made with `template` have in common."""
+        seen: dict[str, _Uses] = {}
+        waiting = [template]
+        while waiting:
+            name = waiting.pop()
+            if name not in seen:
+                seen[name] = self._uses(name)
+                waiting += seen[name].templates
+        names = frozenset[str]().union(*(each.names for each in seen.values()))
+        assets = frozenset[str]().union(*(each.assets for each in seen.values()))
+        return digest_of(
+            sorted((name, self._theme.templates.get(name)) for name in seen),
+            self._settings(names),
+            sorted(
+                (name, url)
+                for name, url in self._theme.assets.items()
+                if name in assets or _ANY_ASSET in assets
+            ),
+        )
+
+    def _settings(self, names: frozenset[str]) -> list[object]:
+        settings = {"shop": self._theme.shop, "navigation": self._theme.navigation}
+        known: list[object] = [self._theme.money]
+        known += [settings[name] for name in sorted(settings.keys() & names)]
+        return known + ([menu_of(self._theme.listings)] if "menu" in names else [])
+
+    def _uses_uncached(self, name: str) -> "_Uses":
+        source = self._theme.templates.get(name)
+        if source is None:
+            return _Uses(frozenset(), frozenset(), frozenset())
+        try:
+            tree = self._environment.parse(source, name, name)
+        except TemplateSyntaxError:  # told, with its line, when it is rendered
+            return _Uses(frozenset(), frozenset(), frozenset())
+        templates = set(meta.find_referenced_templates(tree))
+        if None in templates:  # chosen while rendering: it may be any
+            templates = set(self._theme.templates)
+        names = {node.name for node in tree.find_all(nodes.Name)}
+        return _Uses(
+            templates=frozenset(each for each in templates if each is not None),
+            names=frozenset(names),
+            assets=frozenset(_assets_of(tree)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Uses:
+    templates: frozenset[str]
+    names: frozenset[str]
+    assets: frozenset[str]
+
+
+_ANY_ASSET = "*"
+
+
+def _assets_of(tree: nodes.Template) -> set[str]:
+    """The assets a template names. One that is named in any other way than by its text may be any."""
+    named: set[str] = set()
+    plain = 0
+    for call in tree.find_all(nodes.Call):
+        if isinstance(call.node, nodes.Name) and call.node.name == "asset":
+            argument = call.args[0] if len(call.args) == 1 else None
+            if isinstance(argument, nodes.Const) and isinstance(argument.value, str):
+                named.add(argument.value)
+                plain += 1
+    mentions = sum(1 for node in tree.find_all(nodes.Name) if node.name == "asset")
+    return named if mentions == plain else {_ANY_ASSET}
