@@ -9,7 +9,6 @@ from typing import Any
 from chalicelib import wiring
 from chalicelib.domain.entry import Reaction, reaction_to
 from chalicelib.domain.stock import restocks
-from chalicelib.domain.wave import WaveStep
 from chalicelib.domain.wave import from_json as wave_message
 from chalicelib.tables.entries import entry_from
 from chalicelib.tables.products import PRODUCT_PREFIX, stock_from
@@ -29,7 +28,7 @@ def react_to_entry(record: dict[str, Any]) -> None:
         case Reaction.ASK:
             wiring.confirmations_queue().put(after.shopper, after.sku)
         case Reaction.WELCOME:
-            wiring.restocking().welcome(after.shopper, after.sku)
+            wiring.restocking().welcome(after.shopper, after.sku, at_ms=wiring.clock_ms())
 
 
 def react_to_product(record: dict[str, Any]) -> None:
@@ -46,8 +45,4 @@ def react_to_product(record: dict[str, Any]) -> None:
 
 def walk(body: str) -> None:
     """A step of a fan-out is due."""
-    match wave_message(body):
-        case WaveStep() as step:
-            wiring.fan_out().step(step)
-        case one:
-            wiring.fan_out().tell_one(one)
+    wiring.fan_out().work(wave_message(body))

@@ -18,6 +18,7 @@ class Settings:
     products_table: str
     restocks_table: str
     suppressions_table: str
+    sending_table: str
     pages_bucket: str
     release_bucket: str
     signing_keys_secret: str

@@ -2,13 +2,16 @@
 what the first request uses and no more."""
 
 import os
+import random
 import time
 import uuid
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from chalicelib.aws.errors import AwsError, code_of
 from chalicelib.aws.services import Aws
 from chalicelib.keys import Keys, read_keys
+from chalicelib.log import log
 from chalicelib.settings import Settings
 from chalicelib.tables.entries import EntriesTable
 
@@ -18,12 +21,14 @@ if TYPE_CHECKING:
     from chalicelib.queues import ConfirmationsQueue, WavesQueue
     from chalicelib.services.confirmations import Confirmations
     from chalicelib.services.fan_out import FanOut
+    from chalicelib.services.pace import Pace
     from chalicelib.services.page_turn import PageTurn
     from chalicelib.services.restocking import Restocking
     from chalicelib.services.signups import Signups
     from chalicelib.services.waitlist import Waitlist
     from chalicelib.storage.themes import ThemeStore
     from chalicelib.tables.products import ProductsTable
+    from chalicelib.tables.progress import ProgressTable
     from chalicelib.tables.restocks import RestocksTable
     from chalicelib.tables.suppressions import SuppressionsTable
 
@@ -75,6 +80,17 @@ def signups() -> "Signups":
 
     dynamodb: Any = aws().dynamodb()
     return Signups(EntriesTable(dynamodb, settings().entries_table), keys().identity, clock_ms)
+
+
+def warm_up() -> None:
+    """Be ready for the first signup before it comes: Lambda lends a whole processor until then.
+
+    What cannot be had now is had by the first request that needs it, or refused to it.
+    """
+    try:
+        signups()
+    except AwsError as error:
+        log("not_warmed_up", error=type(error).__name__, code=code_of(error))
 
 
 @cache
@@ -174,20 +190,52 @@ def waves_queue() -> "WavesQueue":
 
 
 @cache
+def progress() -> "ProgressTable":
+    """How far fan-outs have come."""
+    from chalicelib.tables.progress import ProgressTable
+
+    return ProgressTable(client("dynamodb"), settings().sending_table)
+
+
+@cache
 def restocking() -> "Restocking":
     """Opens fan-outs."""
     from chalicelib.services.restocking import Restocking
 
-    return Restocking(products(), restocks(), waves_queue())
+    return Restocking(products(), restocks(), progress(), waves_queue())
+
+
+@cache
+def pace() -> "Pace":
+    """Keeps all workers together to what SES allows."""
+    from chalicelib.mail.account import SesAccount
+    from chalicelib.services.pace import Pace
+    from chalicelib.tables.pace import PaceTable
+
+    table = PaceTable(client("dynamodb"), settings().sending_table)
+    return Pace(table, SesAccount(client("sesv2")), clock_ms, time.sleep)
 
 
 @cache
 def fan_out() -> "FanOut":
     """Walks the waves."""
+    from chalicelib.services.batches import Batches
     from chalicelib.services.fan_out import FanOut
+    from chalicelib.services.letters import LetterWriter
     from chalicelib.services.teller import Teller
+    from chalicelib.tables.leases import LeasesTable
+    from chalicelib.tables.line import LineTable
 
+    line = LineTable(client("dynamodb"), settings().entries_table)
     teller = Teller(
-        entries(), suppressions(), themes(), links(), postbox(), clock_ms, lambda: uuid.uuid4().hex
+        entries(),
+        line,
+        progress(),
+        suppressions(),
+        lambda: LetterWriter(themes().live(), links()),
+        postbox(),
+        clock_ms,
     )
-    return FanOut(entries(), products(), restocks(), waves_queue(), teller)
+    batches = Batches(entries(), line, products(), restocks(), progress(), pace(), teller, clock_ms)
+    leases = LeasesTable(client("dynamodb"), settings().sending_table)
+    return FanOut(batches, leases, pace(), waves_queue(), clock_ms, lambda: uuid.uuid4().hex, random.random)

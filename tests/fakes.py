@@ -1,9 +1,11 @@
 """Hand-written stand-ins for what lies beyond the edge."""
 
 from collections.abc import Callable, Sequence
+from itertools import count
 
+from chalicelib.domain.pace import UNLIMITED, Limits
 from chalicelib.domain.wave import WaveMessage
-from chalicelib.mail.postbox import Delivery, Envelope, PostboxRefused, Receipt
+from chalicelib.mail.postbox import Delivery, Envelope, OutcomeUnknown, PostboxRefused, Receipt, Refusal
 from chalicelib.queues import WavesQueue
 from chalicelib.storage.themes import ThemeStore
 from chalicelib.storefront.renderer import Renderer
@@ -12,16 +14,20 @@ from chalicelib.storefront.renderer import Renderer
 class FakePostbox:
     """Keeps what it is sent.
 
-    `refuses` turns so many whole calls away; `deliveries` answers single letters, by mailbox, once.
+    `refuses` turns so many whole calls away, `times_out` takes so many and does not say so;
+    `deliveries` answers single letters, by mailbox, once.
     """
 
     def __init__(self) -> None:
         self.sent: list[Envelope] = []
         self.calls = 0
         self.refuses = 0
+        self.refusal = Refusal.BUSY
+        self.times_out = 0
         self.dies_after_sending = False
         self.deliveries: dict[str, Delivery] = {}
         self.before_sending: Callable[[], None] = lambda: None
+        self.on_letters: Callable[[int], None] = lambda _: None
 
     def send(self, sender: str, envelopes: Sequence[Envelope]) -> tuple[Receipt, ...]:
         """See `Postbox.send`."""
@@ -29,8 +35,12 @@ class FakePostbox:
         self.calls += 1
         if self.refuses:
             self.refuses -= 1
-            raise PostboxRefused("TooManyRequestsException")
+            raise PostboxRefused("TooManyRequestsException", self.refusal)
+        self.on_letters(len(envelopes))
         receipts = tuple(self._receipt(envelope) for envelope in envelopes)
+        if self.times_out:
+            self.times_out -= 1
+            raise OutcomeUnknown("ReadTimeoutError")
         if self.dies_after_sending:
             self.dies_after_sending = False
             raise WorkerDied
@@ -53,16 +63,51 @@ class WorkerDied(BaseException):
 
 
 class FakeWavesQueue(WavesQueue):
-    """Keeps its messages in order."""
+    """Keeps its messages until they are due, first due first."""
 
-    def __init__(self) -> None:
-        self.messages: list[WaveMessage] = []
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self._clock = clock
+        self._due: list[tuple[int, int, WaveMessage]] = []
+        self._numbers = count()
         self.delays_s: list[int] = []
+
+    @property
+    def messages(self) -> list[WaveMessage]:
+        """What is queued, first due first."""
+        return [message for _, _, message in sorted(self._due)]
 
     def put(self, message: WaveMessage, *, delay_s: int = 0) -> None:
         """See `WavesQueue.put`."""
-        self.messages.append(message)
+        if not 0 <= delay_s <= 900:
+            raise ValueError(f"SQS takes a delay of 0 to 900 s, not {delay_s}")
+        self._due.append((self._clock() + delay_s * 1000, next(self._numbers), message))
         self.delays_s.append(delay_s)
+
+    def due_ms(self) -> int:
+        """When the next message can be taken."""
+        return min(self._due)[0]
+
+    def take(self) -> WaveMessage:
+        """The message that is due first."""
+        self._due.sort()
+        return self._due.pop(0)[2]
+
+    def clear(self) -> None:
+        """Lose everything."""
+        self._due.clear()
+
+
+class FakeAccount:
+    """An account with limits of one's choice."""
+
+    def __init__(self, limits: Limits = Limits(1000.0, UNLIMITED)) -> None:  # noqa: B008 - a frozen value
+        self.now = limits
+        self.reads = 0
+
+    def limits(self) -> Limits:
+        """See `SendingAccount.limits`."""
+        self.reads += 1
+        return self.now
 
 
 class FixedTheme(ThemeStore):

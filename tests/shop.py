@@ -1,33 +1,43 @@
 """A whole waitlist in memory: real tables (played by moto), real services, a postbox that keeps."""
 
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
 import boto3
 
 from chalicelib.domain.address import Address
-from chalicelib.domain.entry import Entry
+from chalicelib.domain.entry import Entry, lines_of
 from chalicelib.domain.links import Links, LinkSubject, Purpose
-from chalicelib.domain.stock import Availability, Stock, restocks
-from chalicelib.domain.wave import WaveStep
-from chalicelib.mail.postbox import PostboxRefused
+from chalicelib.domain.stock import Availability, Restock, Stock, restocks
+from chalicelib.domain.wave import EVERYONE
+from chalicelib.mail.postbox import OutcomeUnknown, PostboxRefused
+from chalicelib.services.batches import Batches
 from chalicelib.services.confirmations import Confirmations
 from chalicelib.services.fan_out import FanOut
+from chalicelib.services.letters import LetterWriter
+from chalicelib.services.pace import Pace
 from chalicelib.services.restocking import Restocking
 from chalicelib.services.signups import Signups
 from chalicelib.services.teller import Teller
 from chalicelib.services.waitlist import Waitlist
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.tables.entries import EntriesTable
+from chalicelib.tables.leases import LeasesTable
+from chalicelib.tables.line import LineTable
+from chalicelib.tables.pace import PaceTable
 from chalicelib.tables.products import ProductsTable
+from chalicelib.tables.progress import Progress, ProgressTable
 from chalicelib.tables.restocks import RestocksTable
 from chalicelib.tables.suppressions import SuppressionsTable
 from spillway.build.release import Release
 from tests.aws import create_table
 from tests.clock import Clock
-from tests.fakes import FakePostbox, FakeWavesQueue, FixedTheme, WorkerDied
+from tests.fakes import FakeAccount, FakePostbox, FakeWavesQueue, FixedTheme, WorkerDied
 
 IDENTITY_KEY = b"identity"
+# As the stack sets it on the waves queue.
+VISIBILITY_TIMEOUT_S = 120
 
 
 class TestShop:
@@ -38,32 +48,59 @@ class TestShop:
     def __init__(self, release: Release, clock: Clock, *, slug: str, sku: str) -> None:
         client: Any = boto3.client("dynamodb")
         self.clock, self.slug, self.sku = clock, slug, sku
-        self.entries = EntriesTable(client, create_table(client, "EntriesTable"))
+        self.policy = EVERYONE
+        self._tries = 5
+        self.entries_name = create_table(client, "EntriesTable")
+        self.entries = EntriesTable(client, self.entries_name)
         self.products = ProductsTable(client, create_table(client, "ProductsTable"))
         self.restocks = RestocksTable(client, create_table(client, "RestocksTable"))
         self.suppressions = SuppressionsTable(client, create_table(client, "SuppressionsTable"))
         for entry in release.products:
             self.products.put_catalogue(entry.product, entry.stock, known=None)
         self.links = Links(["key"], clock)
-        self.postbox, self.queue = FakePostbox(), FakeWavesQueue()
-        ids = count(1)
+        self.postbox, self.queue = FakePostbox(), FakeWavesQueue(clock)
         themes = FixedTheme(Renderer(release.theme))
-        teller = Teller(
-            self.entries,
-            self.suppressions,
-            themes,
-            self.links,
-            self.postbox,
-            clock,
-            lambda: f"claim-{next(ids)}",
-        )
         self.signups = Signups(self.entries, IDENTITY_KEY, clock)
         self.waitlist = Waitlist(self.entries, self.products, self.links, clock)
         self.confirmations = Confirmations(
             self.entries, self.products, self.suppressions, themes, self.links, self.postbox, clock
         )
-        self.restocking = Restocking(self.products, self.restocks, self.queue)
-        self.fan_out = FanOut(self.entries, self.products, self.restocks, self.queue, teller)
+        sending = create_table(client, "SendingTable")
+        self.line = LineTable(client, self.entries_name, pause=clock.pass_s)
+        self.progress = ProgressTable(client, sending)
+        self.account = FakeAccount()
+        self.pace_table = PaceTable(client, sending)
+        self.pace = Pace(self.pace_table, self.account, clock, clock.pass_s)
+        self.restocking = Restocking(self.products, self.restocks, self.progress, self.queue)
+        teller = Teller(
+            self.entries,
+            self.line,
+            self.progress,
+            self.suppressions,
+            lambda: LetterWriter(themes.live(), self.links),
+            self.postbox,
+            clock,
+        )
+        batches = Batches(
+            self.entries,
+            self.line,
+            self.products,
+            self.restocks,
+            self.progress,
+            self.pace,
+            teller,
+            clock,
+        )
+        ids = count(1)
+        self.fan_out = FanOut(
+            batches,
+            LeasesTable(client, sending),
+            self.pace,
+            self.queue,
+            clock,
+            lambda: f"worker-{next(ids)}",
+            lambda: 0.5,
+        )
         self._events = count(1)
 
     def shopper(self, name: str) -> str:
@@ -90,7 +127,7 @@ class TestShop:
         """A shopper leaves by the link of a letter."""
         self.waitlist.leave(self.links.sign(Purpose.LEAVE, LinkSubject(self.shopper(name), self.sku)))
 
-    def observe(self, availability: Availability, units: int = 5) -> None:
+    def observe(self, availability: Availability, units: int | None = 5) -> None:
         """An event about the variant comes in, and what the stream says of it is reacted to."""
         self.clock.pass_s(1)
         before = self.products.get(self.slug)
@@ -99,23 +136,39 @@ class TestShop:
         after = self.products.get(self.slug)
         assert before is not None
         assert after is not None
-        for restock in restocks(self.slug, before.stock, after.stock):
+        for restock in restocks(self.slug, before.stock, after.stock, self.policy):
             self.restocking.open(restock)
 
     def work(self, *, tries: int = 5) -> None:
         """Work the queue off: what fails comes back, after its lease; what a dead worker held, too."""
+        self._tries = tries
         for _ in range(10_000):
-            if not self.queue.messages:
+            if not self.work_once():
                 return
-            message = self.queue.messages.pop(0)
-            try:
-                if isinstance(message, WaveStep):
-                    self.fan_out.step(message)
-                else:
-                    self.fan_out.tell_one(message)
-            except (PostboxRefused, WorkerDied):
-                tries -= 1
-                assert tries, "the queue never gets empty"
-                self.clock.pass_s(180)
-                self.queue.messages.append(message)
         raise AssertionError("the queue never gets empty")
+
+    def work_until(self, done: Callable[[], bool]) -> None:
+        """Work until something is so."""
+        for _ in range(10_000):
+            if done():
+                return
+            assert self.work_once(), "the queue is empty"
+        raise AssertionError("it never comes to that")
+
+    def work_once(self) -> bool:
+        """Let one worker take the message that is due next; false when there is none."""
+        if not self.queue.messages:
+            return False
+        self.clock.now_ms = max(self.clock(), self.queue.due_ms())
+        message = self.queue.take()
+        try:
+            self.fan_out.work(message)
+        except (PostboxRefused, OutcomeUnknown, WorkerDied):
+            self._tries -= 1
+            assert self._tries, "a message that always fails"
+            self.queue.put(message, delay_s=VISIBILITY_TIMEOUT_S)
+        return True
+
+    def told_so_far(self, restock: Restock) -> Progress:
+        """The counters of a restock."""
+        return self.progress.of(restock.id, lines_of(restock.sku))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chalicelib.domain.product import Product
+from chalicelib.domain.wave import EVERYONE, WavePolicy
 
 
 class Availability(StrEnum):
@@ -51,16 +52,28 @@ class StockedProduct:
 
 @dataclass(frozen=True, slots=True)
 class Restock:
-    """An observed change to available, with an id of its own. Whoever waits at `opened_at_ms` is told."""
+    """An observed change to available, with an id of its own. Whoever waits at `opened_at_ms` is told,
+    in waves as `policy` was when it opened."""
 
     id: str
     slug: str
     sku: str
     units: int | None
     opened_at_ms: int
+    policy: WavePolicy = EVERYONE
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether its waves have a number of letters, and so one order over all shards."""
+        return self.policy.wave_size(self.units) is not None
 
 
-def restocks(slug: str, before: Mapping[str, Stock], after: Mapping[str, Stock]) -> tuple[Restock, ...]:
+def restocks(
+    slug: str,
+    before: Mapping[str, Stock],
+    after: Mapping[str, Stock],
+    policy: WavePolicy = EVERYONE,
+) -> tuple[Restock, ...]:
     """The variants of product `slug` that became available between two states of its stock.
 
     Units added to a variant that was still available are a restock too: whoever waited through
@@ -68,7 +81,7 @@ def restocks(slug: str, before: Mapping[str, Stock], after: Mapping[str, Stock])
     can have waited for it. A repeat (the same event id) is nothing new.
     """
     return tuple(
-        Restock(stock.event_id, slug, sku, stock.units, stock.observed_at_ms)
+        Restock(stock.event_id, slug, sku, stock.units, stock.observed_at_ms, policy)
         for sku, stock in sorted(after.items())
         if sku in before and _became_available(before[sku], stock)
     )

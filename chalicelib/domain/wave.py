@@ -1,17 +1,49 @@
-"""What the waves queue carries: ids only, so that an erased shopper leaves nothing behind in it."""
+"""Waves: who is told when, and what the waves queue carries.
+
+Messages hold ids only, so that an erased shopper leaves nothing behind in the queue.
+"""
 
 import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 WAVE_STEP_ENTRIES_MAX = 50
+WAVE_PAUSE_MIN_MAX = 24 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class WavePolicy:
+    """How many of those who wait hear of a restock at once.
+
+    `letters_per_unit` None tells everyone. Else a wave tells that many for each unit there is, and
+    the next one follows `next_after_min` minutes later, if there are units then. Nobody is told of
+    fewer units than `units_min`. Where a shop does not count its units, everyone is told.
+    """
+
+    letters_per_unit: int | None = None
+    next_after_min: int = 30
+    units_min: int = 1
+
+    def enough(self, units: int | None) -> bool:
+        """Whether so many units are worth a letter; None is a shop that does not count."""
+        return units is None or units >= self.units_min
+
+    def wave_size(self, units: int | None) -> int | None:
+        """How many letters one wave has for so many units; None is no limit."""
+        if self.letters_per_unit is None or units is None:
+            return None
+        return self.letters_per_unit * units
+
+
+EVERYONE = WavePolicy()
 
 
 @dataclass(frozen=True, slots=True)
 class WaveStep:
     """Tell the next shoppers of one shard of a line, those in places after `after`.
 
-    A `sweep` walks the shard once more at the end, for entries the index showed late.
+    A `sweep` walks the shard once more at the end, for entries the index showed late. `tries` counts
+    how often this step was put back in a row.
     """
 
     restock_id: str
@@ -19,12 +51,27 @@ class WaveStep:
     line: str
     after: str = ""
     sweep: bool = False
+    tries: int = 0
 
     def next(self, last_place: str | None) -> "WaveStep | None":
         """The step that follows one which ended at `last_place` (None: the shard's end was reached)."""
         if last_place is not None:
-            return replace(self, after=last_place)
-        return None if self.sweep else replace(self, after="", sweep=True)
+            return replace(self, after=last_place, tries=0)
+        return None if self.sweep else replace(self, after="", sweep=True, tries=0)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitedWave:
+    """Tell the first of all shards together, as many as the wave has letters.
+
+    Not before `not_before_ms`: a queue keeps a message back for a quarter of an hour at most.
+    """
+
+    restock_id: str
+    sku: str
+    number: int = 1
+    not_before_ms: int = 0
+    tries: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +81,15 @@ class TellOne:
     restock_id: str
     sku: str
     shopper: str
+    tries: int = 0
 
 
-WaveMessage = WaveStep | TellOne
-KINDS: dict[str, type[WaveStep] | type[TellOne]] = {"step": WaveStep, "one": TellOne}
+WaveMessage = WaveStep | LimitedWave | TellOne
+KINDS: dict[str, type[WaveStep] | type[LimitedWave] | type[TellOne]] = {
+    "step": WaveStep,
+    "wave": LimitedWave,
+    "one": TellOne,
+}
 
 
 def to_json(message: WaveMessage) -> str:

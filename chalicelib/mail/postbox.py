@@ -1,4 +1,4 @@
-"""What a transport promises: one receipt for each letter, in order."""
+"""What a transport promises: one receipt for each letter, in order; and what it says when it will not."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +14,7 @@ class Delivery(StrEnum):
     ACCEPTED = "accepted"
     REJECTED = "rejected"
     DEFERRED = "deferred"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +47,32 @@ class Postbox(Protocol):
 
         Raises:
             PostboxRefused: none of them was taken, and all may be tried again.
-            Exception: the outcome is not known.
+            OutcomeUnknown: some or all of them may have been taken.
         """
+
+
+class Refusal(StrEnum):
+    """What a transport's refusal means for the letters that wait."""
+
+    BUSY = "busy"
+    """Too fast, or not reachable: later."""
+    STOPPED = "stopped"
+    """This account may not send just now: somebody has to see to it."""
+    WRONG = "wrong"
+    """The same call will be refused again: our mistake or the settings'."""
 
 
 class PostboxRefused(Exception):
     """The transport took nothing; `reason` is its own word for why."""
+
+    def __init__(self, reason: str, refusal: Refusal = Refusal.BUSY) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.refusal = refusal
+
+
+class OutcomeUnknown(Exception):
+    """The transport did not answer. There is no token by which it would know the same letters again."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

@@ -8,11 +8,18 @@ https://docs.aws.amazon.com/ses/latest/dg/send-personalized-email-advanced.html
 import json
 from collections.abc import Sequence
 from email.utils import formataddr, parseaddr
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    HTTPClientError,
+)
 
-from chalicelib.mail.postbox import Delivery, Envelope, PostboxRefused, Receipt
+from chalicelib.mail.postbox import Delivery, Envelope, OutcomeUnknown, PostboxRefused, Receipt, Refusal
 
 if TYPE_CHECKING:
     from types_boto3_sesv2 import SESV2Client
@@ -21,6 +28,18 @@ if TYPE_CHECKING:
 BULK_ENVELOPES_MAX = 50
 # Statuses that will be the same next time; every other one but SUCCESS is worth another try.
 PERMANENT_STATUSES = frozenset({"MESSAGE_REJECTED", "INVALID_PARAMETER"})
+# https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendBulkEmail.html#API_SendBulkEmail_Errors
+STOPPED_CODES = frozenset({"AccountSuspendedException", "SendingPausedException"})
+WRONG_CODES = frozenset(
+    {
+        "AccessDeniedException",
+        "BadRequestException",
+        "MailFromDomainNotVerifiedException",
+        "MessageRejected",
+        "NotFoundException",
+        "ValidationException",
+    }
+)
 TEMPLATE: "EmailTemplateContentTypeDef" = {"Subject": "{{subject}}", "Text": "{{text}}", "Html": "{{html}}"}
 
 
@@ -49,9 +68,23 @@ class SesPostbox:
                 },
                 BulkEmailEntries=entries,
             )
+        except (ConnectTimeoutError, EndpointConnectionError) as error:
+            raise PostboxRefused(type(error).__name__) from error
+        except (HTTPClientError, BotoCoreError) as error:
+            raise OutcomeUnknown(type(error).__name__) from error
         except ClientError as error:
-            raise PostboxRefused(error.response["Error"]["Code"]) from error
+            raise _refusal(error) from error
         return tuple(_receipt(result) for result in answer["BulkEmailEntryResults"])
+
+
+def _refusal(error: ClientError) -> Exception:
+    code = error.response["Error"]["Code"]
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return OutcomeUnknown(code)
+    if code in STOPPED_CODES:
+        return PostboxRefused(code, Refusal.STOPPED)
+    return PostboxRefused(code, Refusal.WRONG if code in WRONG_CODES else Refusal.BUSY)
 
 
 def _bulk_entry(envelope: Envelope) -> dict[str, Any]:

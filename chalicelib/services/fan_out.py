@@ -1,80 +1,155 @@
-"""From a restock to letters: each shard of the variant's line is walked in order, 50 entries a step.
+"""From a restock to letters: each shard of the variant's line is walked in order, in batches.
 
 Nobody is skipped: a step that died comes again from the queue, every shard is walked once more at
 the end, and who confirms after the upper bound was frozen is told at once. Nobody is told of what
-can no longer be had: every step looks again, and only the newest restock of a variant goes on.
+can no longer be had: every batch looks again, and only the newest restock of a variant goes on.
+What cannot be sent now is put back for later, and does not use up the queue's patience with failures.
 """
 
-from chalicelib.domain.entry import EntryState, place_after_all
-from chalicelib.domain.stock import Restock, StockedProduct
-from chalicelib.domain.wave import WAVE_STEP_ENTRIES_MAX, TellOne, WaveStep
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from chalicelib.domain.entry import line_of, lines_of
+from chalicelib.domain.pace import BACK_OFF_S_MAX, back_off_s
+from chalicelib.domain.wave import LimitedWave, TellOne, WaveMessage, WaveStep
 from chalicelib.log import log
+from chalicelib.mail.postbox import PostboxRefused, Refusal
 from chalicelib.queues import WavesQueue
-from chalicelib.services.teller import Teller
-from chalicelib.tables.entries import EntriesTable
-from chalicelib.tables.products import ProductsTable
-from chalicelib.tables.restocks import RestocksTable
+from chalicelib.services.batches import Batches
+from chalicelib.services.pace import PAUSED_WAIT_S, NotNow, Pace
+from chalicelib.tables.leases import LeasesTable
 
 # The index is eventually consistent: the last walk waits for what it may have shown late.
 SWEEP_DELAY_S = 30
+# Longer than a function lives (20 s): a lease that has ended belonged to a worker that is dead.
+LEASE_MS = 30_000
+BUSY_LINE_DELAY_S = 5
+# One message is worked on for so long, then the next worker takes over: well within a function's life.
+WALK_MS_MAX = 8_000
 
 
 class FanOut:
-    """Walks the waves that `Restocking` opened."""
+    """Does what the waves queue says.
+
+    `clock` is in milliseconds; `new_id` gives an id never given before; `chance` a number in [0, 1).
+    """
 
     def __init__(
         self,
-        entries: EntriesTable,
-        products: ProductsTable,
-        restocks: RestocksTable,
+        batches: Batches,
+        leases: LeasesTable,
+        pace: Pace,
         queue: WavesQueue,
-        teller: Teller,
+        clock: Callable[[], int],
+        new_id: Callable[[], str],
+        chance: Callable[[], float],
     ) -> None:
-        self._entries = entries
-        self._products = products
-        self._restocks = restocks
+        self._batches = batches
+        self._leases = leases
+        self._pace = pace
         self._queue = queue
-        self._teller = teller
+        self._clock = clock
+        self._new_id = new_id
+        self._chance = chance
 
-    def step(self, step: WaveStep) -> None:
-        """Tell the next shoppers of a shard, then queue the step after.
+    def work(self, message: WaveMessage) -> None:
+        """Tell whom `message` is about, then queue what is left to do.
+
+        A message that is out of date does nothing. One that must wait (for its turn, a quota, a
+        paused account, another worker) is put back.
 
         Raises:
-            PostboxRefused: some letters were not taken; this very step is to come again.
+            PostboxRefused: the transport calls our letters wrong; trying again is for a person.
+            OutcomeUnknown: nobody knows whether a batch was sent; the message is to come again.
         """
-        live = self._live(step.restock_id, step.sku)
+        live = self._batches.live(message.restock_id, message.sku)
         if live is None:
             return
-        restock, stocked = live
-        page = self._entries.waiting(
-            step.line,
-            after=step.after,
-            upto=place_after_all(restock.opened_at_ms),
-            limit=WAVE_STEP_ENTRIES_MAX,
-        )
-        self._teller.tell(restock, stocked, page.entries)
-        # The cursor moves after the marks: a crash repeats, never skips.
-        following = step.next(page.entries[-1].place if page.more and page.entries else None)
-        if following is not None:
-            begins_sweep = following.sweep and not step.sweep
-            self._queue.put(following, delay_s=SWEEP_DELAY_S if begins_sweep else 0)
+        lines = _lines(message)
+        holder = self._new_id()
+        if self._is_early(message):
+            return
+        if not self._leases.take(lines, holder=holder, at_ms=self._clock(), lease_ms=LEASE_MS):
+            self._queue.put(message, delay_s=BUSY_LINE_DELAY_S)
+            return
+        try:
+            self._walk(message)
+        except Exception:
+            self._leases.release(lines, holder=holder)
+            raise
+        self._leases.release(lines, holder=holder)
 
-    def tell_one(self, message: TellOne) -> None:
-        """Tell one shopper, if they still wait and the variant is still to be had.
+    def _is_early(self, message: WaveMessage) -> bool:
+        if not isinstance(message, LimitedWave):
+            return False
+        early_ms = message.not_before_ms - self._clock()
+        if early_ms > 0:
+            # A queue keeps a message back for a quarter of an hour at most: it may take several rounds.
+            self._queue.put(message, delay_s=min(-(-early_ms // 1000), BACK_OFF_S_MAX))
+        return early_ms > 0
 
-        Raises:
-            PostboxRefused: the letter was not taken; this is to be tried again.
-        """
-        live = self._live(message.restock_id, message.sku)
-        entry = self._entries.get(message.shopper, message.sku)
-        if live is not None and entry is not None and entry.state is EntryState.CONFIRMED:
-            restock, stocked = live
-            self._teller.tell(restock, stocked, [entry])
+    def _walk(self, message: WaveMessage) -> None:
+        until_ms = self._clock() + WALK_MS_MAX
+        while True:
+            try:
+                following = self._next_batch(message)
+            except NotNow as not_now:
+                log("wave_waits", restock=message.restock_id, reason=not_now.reason)
+                self._queue.put(message, delay_s=not_now.delay_s)
+                return
+            except PostboxRefused as refused:
+                self._put_back(message, refused)
+                return
+            if following is None:
+                return
+            message, delay_s = following, self._delay_s(message, following)
+            if delay_s or self._clock() >= until_ms:
+                self._queue.put(message, delay_s=delay_s)
+                if isinstance(message, LimitedWave):
+                    # After it is queued: a crash in between queues it once too often, never not at all.
+                    self._batches.announced(message)
+                return
 
-    def _live(self, restock_id: str, sku: str) -> tuple[Restock, StockedProduct] | None:
-        restock = self._restocks.live(sku)
-        stocked = self._products.get(restock.slug) if restock and restock.id == restock_id else None
-        if restock is None or stocked is None or not stocked.can_buy(sku):
-            log("wave_dropped", restock=restock_id, sku=sku)
+    def _next_batch(self, message: WaveMessage) -> WaveMessage | None:
+        live = self._batches.live(message.restock_id, message.sku)
+        if live is None:
             return None
-        return restock, stocked
+        restock, stocked = live
+        match message:
+            case WaveStep():
+                return self._batches.of_shard(message, restock)
+            case LimitedWave():
+                return self._batches.of_wave(message, restock, stocked)
+            case TellOne():
+                self._batches.of_one(message)
+                return None
+
+    def _put_back(self, message: WaveMessage, refused: PostboxRefused) -> None:
+        if refused.refusal is Refusal.WRONG:
+            raise refused
+        if refused.refusal is Refusal.STOPPED:
+            self._pace.stop(refused.reason)
+            delay_s = PAUSED_WAIT_S
+        else:
+            delay_s = back_off_s(message.tries, self._chance())
+        log("wave_put_back", restock=message.restock_id, reason=refused.reason, delay_s=delay_s)
+        self._queue.put(replace(message, tries=message.tries + 1), delay_s=delay_s)
+
+    def _delay_s(self, done: WaveMessage, following: WaveMessage) -> int:
+        match done, following:
+            case WaveStep(sweep=False), WaveStep(sweep=True):
+                return SWEEP_DELAY_S
+            case LimitedWave(), LimitedWave(not_before_ms=begins_ms):
+                return min(max(0, -(-(begins_ms - self._clock()) // 1000)), BACK_OFF_S_MAX)
+        return 0
+
+
+def _lines(message: WaveMessage) -> Sequence[str]:
+    """The shards that nobody else may walk in the meantime."""
+    match message:
+        case WaveStep():
+            return [message.line]
+        case LimitedWave():
+            return lines_of(message.sku)
+        case TellOne():
+            return [line_of(message.sku, message.shopper)]

@@ -1,9 +1,10 @@
 """Writes letters: the shop's words, the shopper's links, the headers mail clients act on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from chalicelib.domain.entry import Entry
+from chalicelib.domain.letter import Letter
 from chalicelib.domain.links import Links, LinkSubject, Purpose
 from chalicelib.domain.stock import StockedProduct
 from chalicelib.mail.postbox import Envelope
@@ -34,23 +35,38 @@ class LetterWriter:
         )
         return Envelope(entry.mailbox, letter, self._headers(), _tags("confirm", entry))
 
-    def available(self, entry: Entry, stocked: StockedProduct) -> Envelope:
-        """The letter that says it can be had now, with one-click leaving (RFC 8058)."""
-        leave_url = self._link("unsubscribe", Purpose.LEAVE, entry)
-        letter = self._renderer.letter(
+    def available(self, waiting: Sequence[Entry], stocked: StockedProduct) -> list[Envelope]:
+        """The letters that say one variant can be had now, with one-click leaving (RFC 8058).
+
+        All of `waiting` wait for the same variant, so their letters differ in the link to leave by
+        alone: it is written once, for the first, and theirs is put in its place for the others.
+        """
+        if not waiting:
+            return []
+        links = [self._link("unsubscribe", Purpose.LEAVE, entry) for entry in waiting]
+        pattern = self._renderer.letter(
             "available",
             product=stocked.product,
-            variant=stocked.product.variant(entry.sku),
+            variant=stocked.product.variant(waiting[0].sku),
             stock=stocked.stock,
             action_url=f"{self._shop.base_url}{stocked.product.path}",
-            leave_url=leave_url,
+            leave_url=links[0],
         )
-        headers = {
-            **self._headers(),
-            "List-Unsubscribe": f"<{leave_url}>",
-            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
-        }
-        return Envelope(entry.mailbox, letter, headers, _tags("available", entry))
+        # A signed link is its own marker: no text of a catalogue can hold it.
+        text, html = pattern.text.split(links[0]), pattern.html.split(links[0])
+        return [
+            Envelope(
+                entry.mailbox,
+                Letter(pattern.subject, link.join(text), link.join(html)),
+                {
+                    **self._headers(),
+                    "List-Unsubscribe": f"<{link}>",
+                    "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+                },
+                _tags("available", entry),
+            )
+            for entry, link in zip(waiting, links, strict=True)
+        ]
 
     def _link(self, route: str, purpose: Purpose, entry: Entry) -> str:
         token = self._links.sign(purpose, LinkSubject(entry.shopper, entry.sku))

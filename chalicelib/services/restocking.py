@@ -2,35 +2,47 @@
 
 from chalicelib.domain.entry import lines_of
 from chalicelib.domain.stock import Restock
-from chalicelib.domain.wave import TellOne, WaveStep
+from chalicelib.domain.wave import LimitedWave, TellOne, WaveStep
 from chalicelib.log import log
 from chalicelib.queues import WavesQueue
 from chalicelib.tables.products import ProductsTable
+from chalicelib.tables.progress import ProgressTable
 from chalicelib.tables.restocks import RestocksTable
 
 
 class Restocking:
     """Opens fan-outs. What they then do is in `fan_out`."""
 
-    def __init__(self, products: ProductsTable, restocks: RestocksTable, queue: WavesQueue) -> None:
+    def __init__(
+        self, products: ProductsTable, restocks: RestocksTable, progress: ProgressTable, queue: WavesQueue
+    ) -> None:
         self._products = products
         self._restocks = restocks
+        self._progress = progress
         self._queue = queue
 
     def open(self, restock: Restock) -> None:
-        """Begin to tell who waits for a restocked variant: one walk along each shard of its line.
+        """Begin to tell who waits for a restocked variant, as its policy says.
 
-        Opening twice tells nobody twice.
+        Everyone: one walk along each shard of the line. So many for each unit: one wave over all
+        shards. Opening twice tells nobody twice.
         """
+        if not restock.policy.enough(restock.units):
+            log("restock_too_small", restock=restock.id, sku=restock.sku)
+            return
         self._restocks.open(restock)
-        for line in lines_of(restock.sku):
-            self._queue.put(WaveStep(restock.id, restock.sku, line))
+        if restock.is_limited:
+            self._queue.put(LimitedWave(restock.id, restock.sku))
+        else:
+            for line in lines_of(restock.sku):
+                self._queue.put(WaveStep(restock.id, restock.sku, line))
         log("waves_opened", restock=restock.id, sku=restock.sku)
 
-    def welcome(self, shopper: str, sku: str) -> None:
+    def welcome(self, shopper: str, sku: str, *, at_ms: int) -> None:
         """A shopper confirmed: if the variant can be had right now, they are told at once.
 
-        A fan-out's upper bound is frozen when it opens; who confirms later is told here.
+        A fan-out's upper bound is frozen when it opens; who confirms later is told here. Where waves
+        are limited, they stand at the end of the line like everybody: a wave with letters left goes on.
         """
         slug = self._products.slug_of(sku)
         stocked = self._products.get(slug) if slug else None
@@ -42,4 +54,9 @@ class Restocking:
             stock = stocked.stock[sku]
             restock = Restock(stock.event_id, slug, sku, stock.units, stock.observed_at_ms)
             self._restocks.open(restock)
-        self._queue.put(TellOne(restock.id, sku, shopper))
+        if not restock.is_limited:
+            self._queue.put(TellOne(restock.id, sku, shopper))
+            return
+        under_way = self._progress.wave(restock.id)
+        if under_way.letters_left > 0:
+            self._queue.put(LimitedWave(restock.id, sku, under_way.number, at_ms))

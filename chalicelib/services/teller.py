@@ -1,99 +1,122 @@
-"""Tells shoppers that a variant can be had: claim, send, mark.
+"""Tells shoppers that a variant can be had: look once more, send, mark.
 
-A worker that dies before sending leaves a lease that ends by itself; one that dies between sending
-and marking repeats at most its one batch. Nobody is told who left, or is suppressed: the claim is
-conditional, and made after the check.
+The caller holds the lease of their shard, so no other worker tells the same shoppers. One that dies
+before sending leaves a lease that ends by itself; one that dies between sending and marking repeats
+at most its one batch. All marks of a batch are one transaction, its counters included.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from chalicelib.domain.entry import Entry
-from chalicelib.domain.links import Links
 from chalicelib.domain.stock import Restock, StockedProduct
 from chalicelib.log import log
-from chalicelib.mail.postbox import Delivery, Postbox, PostboxRefused, Receipt
+from chalicelib.mail.postbox import (
+    Delivery,
+    Envelope,
+    OutcomeUnknown,
+    Postbox,
+    PostboxRefused,
+    Receipt,
+)
 from chalicelib.services.letters import LetterWriter
-from chalicelib.storage.themes import ThemeStore
 from chalicelib.tables.entries import EntriesTable
+from chalicelib.tables.line import LineTable, Told
+from chalicelib.tables.progress import ALL_LINES, ProgressTable
 from chalicelib.tables.suppressions import SuppressionsTable
-
-# Shorter than the waves queue's visibility timeout: a step that comes again finds its dead claims free.
-LEASE_MS = 110_000
 
 
 class Teller:
-    """Sends one batch. `clock` is in milliseconds, `new_id` gives an id that was never given before."""
+    """Sends one batch. `writer` gives the letters of the theme that is live; `clock` is in milliseconds."""
 
     def __init__(
         self,
         entries: EntriesTable,
+        line: LineTable,
+        progress: ProgressTable,
         suppressions: SuppressionsTable,
-        themes: ThemeStore,
-        links: Links,
+        writer: Callable[[], LetterWriter],
         postbox: Postbox,
         clock: Callable[[], int],
-        new_id: Callable[[], str],
     ) -> None:
         self._entries = entries
+        self._line = line
+        self._progress = progress
         self._suppressions = suppressions
-        self._themes = themes
-        self._links = links
+        self._writer = writer
         self._postbox = postbox
         self._clock = clock
-        self._new_id = new_id
 
-    def tell(self, restock: Restock, stocked: StockedProduct, waiting: Sequence[Entry]) -> None:
-        """Tell those of `waiting` (at most 50) who still wait and may be mailed.
+    def tell(self, restock: Restock, stocked: StockedProduct, shard: str, entries: Sequence[Entry]) -> None:
+        """Tell those of `entries` (at most 50) who still wait and may be mailed.
+
+        `shard` is the line they stand in, or ALL_LINES for a limited wave, which they are counted in.
 
         Raises:
             PostboxRefused: some letters were not taken; their entries wait as before.
+            OutcomeUnknown: nobody knows; the same batch is to come once more.
         """
-        claim_id = self._new_id()
-        claimed = self._claim(waiting, claim_id)
-        if not claimed:
+        waiting = self._may_be_mailed(self._line.still_waiting(entries))
+        if not waiting:
             return
-        writer = LetterWriter(self._themes.live(), self._links)
-        try:
-            receipts = self._postbox.send(
-                writer.sender, [writer.available(entry, stocked) for entry in claimed]
-            )
-        except PostboxRefused:
-            self._release(claimed, claim_id)
-            raise
-        self._mark(restock, zip(claimed, receipts, strict=True), claim_id)
+        writer = self._writer()
+        receipts = self._send(restock, shard, writer.sender, waiting, writer.available(waiting, stocked))
+        self._mark(restock, shard, list(zip(waiting, receipts, strict=True)))
 
-    def _claim(self, waiting: Sequence[Entry], claim_id: str) -> list[Entry]:
+    def _may_be_mailed(self, waiting: Sequence[Entry]) -> list[Entry]:
         suppressed = self._suppressions.among(entry.shopper for entry in waiting)
-        now_ms = self._clock()
-        claimed = []
         for entry in waiting:
             if entry.shopper in suppressed:
-                self._entries.leave(entry.shopper, entry.sku, at_ms=now_ms)
-            elif self._entries.claim(entry, claim_id=claim_id, at_ms=now_ms, lease_ms=LEASE_MS):
-                claimed.append(entry)
-        return claimed
+                self._entries.leave(entry.shopper, entry.sku, at_ms=self._clock())
+        return [entry for entry in waiting if entry.shopper not in suppressed]
 
-    def _mark(self, restock: Restock, results: Iterable[tuple[Entry, Receipt]], claim_id: str) -> None:
-        deferred: list[str] = []
-        told = 0
-        for entry, receipt in results:
-            if receipt.delivery is Delivery.DEFERRED:
-                self._release([entry], claim_id)
-                deferred.append(receipt.reason)
-                continue
-            told += 1
-            self._entries.mark_told(
-                entry,
-                claim_id=claim_id,
+    def _send(
+        self,
+        restock: Restock,
+        shard: str,
+        sender: str,
+        waiting: Sequence[Entry],
+        envelopes: Sequence[Envelope],
+    ) -> Sequence[Receipt]:
+        try:
+            return self._postbox.send(sender, envelopes)
+        except OutcomeUnknown as unknown:
+            # Repeated once, so that nobody is lost; not for ever, so that nobody is flooded.
+            first_time = self._progress.first_unclear(restock.id, shard, waiting[0].place or "")
+            log("outcome_unknown", restock=restock.id, reason=unknown.reason, again=first_time)
+            if first_time:
+                raise
+            return [Receipt(Delivery.UNKNOWN, reason=unknown.reason)] * len(waiting)
+
+    def _mark(self, restock: Restock, shard: str, results: Sequence[tuple[Entry, Receipt]]) -> None:
+        told = [
+            Told(entry, receipt.delivery, receipt.message_id)
+            for entry, receipt in results
+            if receipt.delivery is not Delivery.DEFERRED
+        ]
+        deferred = [receipt.reason for _, receipt in results if receipt.delivery is Delivery.DEFERRED]
+        if told:
+            self._line.mark_told(
+                told,
                 restock_id=restock.id,
-                delivery=receipt.delivery,
-                message_id=receipt.message_id,
                 at_ms=self._clock(),
+                counting=self._counting(restock, shard, told),
             )
-        log("shoppers_told", restock=restock.id, sku=restock.sku, told=told, deferred=len(deferred))
+        log("shoppers_told", restock=restock.id, sku=restock.sku, told=len(told), deferred=len(deferred))
         if deferred:
             raise PostboxRefused(deferred[0])
 
-    def _release(self, entries: Iterable[Entry], claim_id: str) -> None:
-        for entry in entries:
-            self._entries.release(entry, claim_id=claim_id)
+    def _counting(self, restock: Restock, shard: str, told: Sequence[Told]) -> list[dict[str, object]]:
+        deliveries = [each.delivery for each in told]
+        counted = self._progress.count(
+            restock.id,
+            shard,
+            at_ms=self._clock(),
+            told=len(told),
+            rejected=deliveries.count(Delivery.REJECTED),
+            unclear=deliveries.count(Delivery.UNKNOWN),
+        )
+        if shard != ALL_LINES:
+            return [counted]
+        # Who could not be mailed does not use up a unit's letter.
+        letters = len(told) - deliveries.count(Delivery.REJECTED)
+        return [counted, self._progress.take_from_wave(restock.id, letters)]

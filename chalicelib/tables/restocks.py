@@ -1,8 +1,12 @@
 """The restocks table: every restock of a variant, newest last. Only the newest one is live."""
 
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.stock import Restock
+from chalicelib.domain.wave import EVERYONE, WavePolicy
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -26,25 +30,34 @@ class RestocksTable:
                 "slug": {"S": restock.slug},
                 "opened_at_ms": {"N": str(restock.opened_at_ms)},
                 **({} if restock.units is None else {"units": {"N": str(restock.units)}}),
+                "policy": {"S": json.dumps(asdict(restock.policy), sort_keys=True)},
             },
         )
 
     def live(self, sku: str) -> Restock | None:
         """The newest restock of a variant (a strongly consistent read); None when there was none."""
+        newest = self.newest(sku, most=1)
+        return newest[0] if newest else None
+
+    def newest(self, sku: str, *, most: int) -> tuple[Restock, ...]:
+        """The newest restocks of a variant, newest first (a strongly consistent read)."""
         answer = self._client.query(
             TableName=self._name,
             KeyConditionExpression="sku = :sku",
             ExpressionAttributeValues={":sku": {"S": sku}},
             ScanIndexForward=False,
-            Limit=1,
+            Limit=most,
             ConsistentRead=True,
         )
-        for item in answer["Items"]:
-            return Restock(
-                id=item["id"]["S"],
-                slug=item["slug"]["S"],
-                sku=sku,
-                units=int(item["units"]["N"]) if "units" in item else None,
-                opened_at_ms=int(item["opened_at_ms"]["N"]),
-            )
-        return None
+        return tuple(_restock_from(item) for item in answer["Items"])
+
+
+def _restock_from(item: Mapping[str, Any]) -> Restock:
+    return Restock(
+        id=item["id"]["S"],
+        slug=item["slug"]["S"],
+        sku=item["sku"]["S"],
+        units=int(item["units"]["N"]) if "units" in item else None,
+        opened_at_ms=int(item["opened_at_ms"]["N"]),
+        policy=WavePolicy(**json.loads(item["policy"]["S"])) if "policy" in item else EVERYONE,
+    )

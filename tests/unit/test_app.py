@@ -39,6 +39,7 @@ def deployed(small_release: Release) -> Iterator[AwsDoor]:
             "PRODUCTS_TABLE": create_table(dynamodb, "ProductsTable"),
             "RESTOCKS_TABLE": create_table(dynamodb, "RestocksTable"),
             "SUPPRESSIONS_TABLE": create_table(dynamodb, "SuppressionsTable"),
+            "SENDING_TABLE": create_table(dynamodb, "SendingTable"),
             "PAGES_BUCKET": "pages",
             "RELEASE_BUCKET": "release",
             "SIGNING_KEYS_SECRET": secret,

@@ -88,10 +88,11 @@ def test_a_pending_entry_is_queued_to_be_asked(heard: Heard) -> None:
     assert heard.calls == [("put", "ada-id", "A")]
 
 
-def test_a_confirmed_entry_is_welcomed(heard: Heard) -> None:
+def test_a_confirmed_entry_is_welcomed(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wiring, "clock_ms", lambda: 5)
     change = (entry_image(EntryState.PENDING), entry_image(EntryState.CONFIRMED))
     cloud.on_entry_written(stream_event(change), None)
-    assert heard.calls == [("welcome", "ada-id", "A")]
+    assert heard.calls == [("welcome", "ada-id", "A", 5)]
 
 
 def test_a_told_entry_sets_nothing_off(heard: Heard) -> None:
@@ -124,7 +125,7 @@ def test_queued_work_reaches_its_service(heard: Heard) -> None:
     step, one = WaveStep("r1", "A", "A#1"), TellOne("r1", "A", "ada-id")
     cloud.walk_waves(queue_event(to_json(step), to_json(one)), None)
     cloud.send_confirmations(queue_event(json.dumps({"shopper": "ada-id", "sku": "A"})), None)
-    assert heard.calls == [("step", step), ("tell_one", one), ("send", "ada-id", "A")]
+    assert heard.calls == [("work", step), ("work", one), ("send", "ada-id", "A")]
 
 
 def test_a_poison_message_fails_alone(heard: Heard) -> None:

@@ -1,0 +1,114 @@
+"""Letters leave no faster than the transport allows, however many workers send them.
+
+The limits are read from the transport and kept for a few minutes; each batch then reserves its turn
+with one conditional write to a row that all workers share. A used-up quota needs no alarm clock:
+work that must wait goes back to its queue, and the limits are read again until there is room.
+"""
+
+from collections.abc import Callable
+
+from chalicelib.domain.pace import Limits, PaceState
+from chalicelib.log import log
+from chalicelib.mail.account import SendingAccount
+from chalicelib.tables.pace import PaceTable
+
+LIMITS_KEPT_MS = 5 * 60 * 1000
+# A turn that comes sooner is waited for on the spot: shorter than a worker's life by far.
+WAIT_MS_MAX = 4_000
+QUOTA_WAIT_S = 900
+PAUSED_WAIT_S = 900
+US_PER_S = 1_000_000
+
+
+class NotNow(Exception):
+    """No letter may leave for about `delay_s` seconds; `reason` says why."""
+
+    def __init__(self, reason: str, delay_s: int) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.delay_s = delay_s
+
+
+class Pace:
+    """Gives out turns. `clock` is in milliseconds; `pause` waits for so many seconds."""
+
+    def __init__(
+        self,
+        table: PaceTable,
+        account: SendingAccount,
+        clock: Callable[[], int],
+        pause: Callable[[float], None],
+    ) -> None:
+        self._table = table
+        self._account = account
+        self._clock = clock
+        self._pause = pause
+        self._state: PaceState | None = None
+
+    def batch_max(self, most: int) -> int:
+        """How many letters one turn may have, `most` at the utmost: no more than a second's worth.
+
+        Raises:
+            NotNow: none at all.
+        """
+        state = self._current()
+        return max(1, min(most, int(state.rate_per_s), state.letters_left))
+
+    def await_turn(self, letters: int) -> None:
+        """Come back when so many letters may leave.
+
+        Raises:
+            NotNow: that is too long to wait for here.
+        """
+        state = self._current()
+        now_ms = self._clock()
+        cost_us = round(letters * US_PER_S / state.rate_per_s)
+        begins_ms = self._table.take(letters, cost_us=cost_us, at_ms=now_ms, wait_ms_max=WAIT_MS_MAX)
+        if begins_ms is None:
+            self._state = None
+            raise self._reason_to_wait(letters)
+        if begins_ms > now_ms:
+            self._pause((begins_ms - now_ms) / 1000)
+
+    def stop(self, reason: str) -> None:
+        """Pause all sending until somebody resumes it."""
+        self._state = None
+        if self._table.pause(reason):
+            log("sending_paused", reason=reason)
+
+    def _current(self) -> PaceState:
+        now_ms = self._clock()
+        if self._state is None or now_ms - self._state.read_at_ms >= LIMITS_KEPT_MS:
+            self._state = self._refreshed(now_ms)
+        if self._state.paused:
+            reason, self._state = self._state.paused, None
+            raise NotNow(reason, PAUSED_WAIT_S)
+        if self._state.letters_left <= 0:
+            self._state = None
+            raise NotNow("quota", QUOTA_WAIT_S)
+        return self._state
+
+    def _refreshed(self, now_ms: int) -> PaceState:
+        state = self._table.state()
+        if state is not None and (state.paused or now_ms - state.read_at_ms < LIMITS_KEPT_MS):
+            return state
+        limits = self._account.limits()
+        self._table.put_limits(_usable(limits), at_ms=now_ms, known=state)
+        fresh = self._table.state()
+        if fresh is None:
+            raise NotNow("limits", PAUSED_WAIT_S)
+        return fresh
+
+    def _reason_to_wait(self, letters: int) -> NotNow:
+        state = self._table.state()
+        if state is None or state.paused:
+            return NotNow(state.paused or "paused" if state else "limits", PAUSED_WAIT_S)
+        if state.letters_left < letters:
+            return NotNow("quota", QUOTA_WAIT_S)
+        ahead_s = (state.ready_at_us // 1000 - self._clock()) / 1000
+        return NotNow("rate", max(1, min(QUOTA_WAIT_S, round(ahead_s))))
+
+
+def _usable(limits: Limits) -> Limits:
+    """An account that may not send has no letters left, whatever its quota."""
+    return Limits(max(limits.rate_per_s, 0.01), limits.letters_left if limits.sending_enabled else 0)

@@ -1,0 +1,147 @@
+"""The entries table as a fan-out sees it: the line of a variant, who still stands in it, who was told.
+
+The index `line` is sparse: only confirmed entries carry its key, so it holds exactly who still
+waits, sharded by a hash of the shopper and sorted by place. It is eventually consistent: who is
+about to be told is looked up in the table itself.
+"""
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from heapq import merge
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.domain.entry import Entry, EntryState, lines_of
+from chalicelib.tables.dynamodb import batch_get, transact
+from chalicelib.tables.entries import LINE_INDEX, WaitingPage, entry_from
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+MARKS_MAX = 90
+MARK_TRIES_MAX = 8
+ENTRY_ATTRIBUTES = ("shopper", "sku", "mailbox", "state", "asked_at_ms", "place", "page")
+MARK = (
+    "SET #state = :notified, restock_id = :restock, delivery = :delivery, message_id = :message,"
+    " told_at_ms = :now REMOVE #line, place"
+)
+MARK_NAMES = {"#state": "state", "#line": "line"}
+CONFIRMED = {"S": EntryState.CONFIRMED.value}
+NOTIFIED = {"S": EntryState.NOTIFIED.value}
+
+
+class MarksNotWritten(RuntimeError):
+    """Letters were sent, and it could not be written down: they come again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One entry whose letter was handed over, and what the transport said."""
+
+    entry: Entry
+    delivery: str
+    message_id: str
+
+
+class LineTable:
+    """Reads lines and marks who was told. `pause` waits for so many seconds."""
+
+    def __init__(
+        self, client: "DynamoDBClient", name: str, *, pause: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._client = client
+        self._name = name
+        self._pause = pause
+
+    def waiting(self, line: str, *, after: str, upto: str, limit: int) -> WaitingPage:
+        """The next entries of a shard, in order: places in (`after`, `upto`], at most `limit`."""
+        answer = self._client.query(**self._query(line, after, upto), Limit=limit)
+        return WaitingPage(tuple(entry_from(item) for item in answer["Items"]), "LastEvaluatedKey" in answer)
+
+    def first_waiting(self, sku: str, *, upto: str, limit: int) -> tuple[Entry, ...]:
+        """The first `limit` of all shards of a variant's line together, by place."""
+        shards = [self.waiting(line, after="", upto=upto, limit=limit).entries for line in lines_of(sku)]
+        return tuple(islice(merge(*shards, key=lambda entry: entry.place or ""), limit))
+
+    def count(self, sku: str, *, after: str = "", upto: str = "~") -> int:
+        """How many stand in a variant's line, in places after `after` and up to `upto`."""
+        pages = self._client.get_paginator("query")
+        return sum(
+            page["Count"]
+            for line in lines_of(sku)
+            for page in pages.paginate(**self._query(line, after, upto), Select="COUNT")
+        )
+
+    def still_waiting(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Those of `entries` who wait at this very moment (strongly consistent reads), in the same order."""
+        keys = [{"shopper": {"S": entry.shopper}, "sku": {"S": entry.sku}} for entry in entries]
+        items = batch_get(self._client, self._name, keys, attributes=ENTRY_ATTRIBUTES)
+        now = {(item["shopper"]["S"], item["sku"]["S"]): item for item in items}
+        found = [now.get((entry.shopper, entry.sku)) for entry in entries]
+        return [entry_from(item) for item in found if item and item["state"] == CONFIRMED]
+
+    def mark_told(
+        self,
+        told: Sequence[Told],
+        *,
+        restock_id: str,
+        at_ms: int,
+        counting: Sequence[dict[str, Any]] = (),
+    ) -> int:
+        """Take who was told out of the line, all in one transaction; give how many that were.
+
+        Who left in the meantime stays gone, and is not counted in the result. `counting` are writes
+        that are done together with the marks or not at all.
+
+        Raises:
+            MarksNotWritten: others wrote to these entries all the time.
+        """
+        if len(told) + len(counting) > MARKS_MAX:
+            raise ValueError(f"{len(told)} marks at once, {MARKS_MAX} is the most")
+        remaining = list(told)
+        for attempt in range(MARK_TRIES_MAX):
+            writes = [self._mark(each, restock_id, at_ms) for each in remaining]
+            reasons = transact(self._client, [*writes, *counting])
+            if not reasons:
+                return len(remaining)
+            gone = {place for place, reason in enumerate(reasons) if reason == "ConditionalCheckFailed"}
+            if not gone:
+                self._pause(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 - jitter, not a secret
+            remaining = [each for place, each in enumerate(remaining) if place not in gone]
+        raise MarksNotWritten(f"{len(remaining)} marks")
+
+    def _mark(self, told: Told, restock_id: str, at_ms: int) -> dict[str, Any]:
+        return {
+            "Update": {
+                "TableName": self._name,
+                "Key": {"shopper": {"S": told.entry.shopper}, "sku": {"S": told.entry.sku}},
+                "UpdateExpression": MARK,
+                "ConditionExpression": "#state = :confirmed AND place = :place",
+                "ExpressionAttributeNames": MARK_NAMES,
+                "ExpressionAttributeValues": {
+                    ":notified": NOTIFIED,
+                    ":confirmed": CONFIRMED,
+                    ":place": {"S": told.entry.place or ""},
+                    ":restock": {"S": restock_id},
+                    ":delivery": {"S": told.delivery},
+                    ":message": {"S": told.message_id},
+                    ":now": {"N": str(at_ms)},
+                },
+            }
+        }
+
+    def _query(self, line: str, after: str, upto: str) -> dict[str, Any]:
+        return {
+            "TableName": self._name,
+            "IndexName": LINE_INDEX,
+            "KeyConditionExpression": "#line = :line AND place BETWEEN :after AND :upto",
+            "ExpressionAttributeNames": {"#line": "line"},
+            "ExpressionAttributeValues": {
+                ":line": {"S": line},
+                # BETWEEN is inclusive; "!" sorts below every character of a longer place.
+                ":after": {"S": after + "!"},
+                ":upto": {"S": upto},
+            },
+        }

@@ -1,0 +1,117 @@
+"""The pace row of the sending table: when the next letter may leave, how many may leave today, and
+whether sending is paused. One row for the whole shop, moved by conditional writes, so that any number
+of workers together keep to one limit.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.domain.pace import Limits, PaceState
+from chalicelib.tables.dynamodb import update_if
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+KEY = {"id": {"S": "pace"}}
+US_PER_MS = 1000
+
+
+class PaceTable:
+    """The only module that knows how the pace is stored."""
+
+    def __init__(self, client: "DynamoDBClient", name: str) -> None:
+        self._client = client
+        self._name = name
+
+    def state(self) -> PaceState | None:
+        """The row (a strongly consistent read); None before the first letter ever."""
+        item = self._client.get_item(TableName=self._name, Key=KEY, ConsistentRead=True).get("Item", {})
+        paused = item["paused"]["S"] if "paused" in item else None
+        if "read_at_ms" not in item:
+            return None if paused is None else PaceState(0.0, 0, 0, 0, paused)
+        return PaceState(
+            float(item["rate_per_s"]["N"]),
+            int(item["letters_left"]["N"]),
+            int(item["ready_at_us"]["N"]),
+            int(item["read_at_ms"]["N"]),
+            paused,
+        )
+
+    def put_limits(self, limits: Limits, *, at_ms: int, known: PaceState | None) -> None:
+        """Write down what was just read from the transport; of several who read, the first one's stays."""
+        update_if(
+            self._client,
+            TableName=self._name,
+            Key=KEY,
+            UpdateExpression="SET rate_per_s = :rate, letters_left = :left, read_at_ms = :now,"
+            " ready_at_us = if_not_exists(ready_at_us, :ready)",
+            ConditionExpression="attribute_not_exists(read_at_ms) OR read_at_ms = :known",
+            ExpressionAttributeValues={
+                ":rate": {"N": str(limits.rate_per_s)},
+                ":left": {"N": str(limits.letters_left)},
+                ":now": {"N": str(at_ms)},
+                ":ready": {"N": str(at_ms * US_PER_MS)},
+                ":known": {"N": str(known.read_at_ms if known else 0)},
+            },
+        )
+
+    def take(self, letters: int, *, cost_us: int, at_ms: int, wait_ms_max: int) -> int | None:
+        """Reserve the next turn for so many letters; the time (ms) it begins.
+
+        None when sending is paused, the quota does not suffice, or the turn is more than
+        `wait_ms_max` away. At most two conditional writes.
+        """
+        now_us = at_ms * US_PER_MS
+        if self._take(
+            letters,
+            "ready_at_us = :end",
+            "ready_at_us <= :now",
+            {":end": now_us + cost_us, ":now": now_us},
+        ):
+            return at_ms
+        ready_us = self._take(
+            letters,
+            "ready_at_us = ready_at_us + :cost",
+            "ready_at_us BETWEEN :now AND :latest",
+            {":cost": cost_us, ":now": now_us, ":latest": now_us + wait_ms_max * US_PER_MS},
+        )
+        return None if ready_us is None else -(-(ready_us - cost_us) // US_PER_MS)
+
+    def pause(self, reason: str) -> bool:
+        """Stop all sending; false when it was stopped before."""
+        return update_if(
+            self._client,
+            TableName=self._name,
+            Key=KEY,
+            UpdateExpression="SET paused = :reason",
+            ConditionExpression="attribute_not_exists(paused)",
+            ExpressionAttributeValues={":reason": {"S": reason}},
+        )
+
+    def resume(self) -> bool:
+        """Start sending again; false when it was not stopped. The limits are read anew."""
+        return update_if(
+            self._client,
+            TableName=self._name,
+            Key=KEY,
+            UpdateExpression="REMOVE paused, read_at_ms",
+            ConditionExpression="attribute_exists(paused)",
+        )
+
+    def _take(self, letters: int, update: str, condition: str, numbers: dict[str, int]) -> int | None:
+        try:
+            answer = self._client.update_item(
+                TableName=self._name,
+                Key=KEY,
+                UpdateExpression=f"SET letters_left = letters_left - :letters, {update}",
+                ConditionExpression="attribute_not_exists(paused) AND letters_left >= :letters"
+                f" AND {condition}",
+                ExpressionAttributeValues={
+                    ":letters": {"N": str(letters)},
+                    **{name: {"N": str(number)} for name, number in numbers.items()},
+                },
+                ReturnValues="UPDATED_NEW",
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return None
+        attributes: Any = answer["Attributes"]
+        return int(attributes["ready_at_us"]["N"])

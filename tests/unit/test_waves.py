@@ -1,0 +1,197 @@
+"""Limited waves, the pace that all workers share, and what happens when letters cannot be sent just now."""
+
+import pytest
+
+from chalicelib.domain.entry import EntryState, line_of
+from chalicelib.domain.pace import UNLIMITED, Limits
+from chalicelib.domain.stock import Availability
+from chalicelib.domain.wave import WavePolicy
+from chalicelib.mail.postbox import PostboxRefused, Refusal
+from chalicelib.services.pace import LIMITS_KEPT_MS, QUOTA_WAIT_S, WAIT_MS_MAX, NotNow
+from spillway.build.release import Release
+from tests.clock import Clock
+from tests.shop import TestShop
+
+IN_STOCK, SOLD_OUT = Availability.IN_STOCK, Availability.OUT_OF_STOCK
+ONE_EACH = WavePolicy(letters_per_unit=1, next_after_min=30)
+
+
+@pytest.fixture
+def shop(aws: None, clock: Clock, small_release: Release) -> TestShop:
+    return TestShop(small_release, clock, slug="field-jacket", sku="FJ-MOSS-M")
+
+
+def told(shop: TestShop) -> list[str]:
+    return [mailbox.partition("@")[0] for mailbox in shop.postbox.mailboxes()]
+
+
+def crowd(shop: TestShop, count: int) -> list[str]:
+    names = [f"s{number:04}" for number in range(count)]
+    shop.join(*names)
+    return names
+
+
+def test_a_limited_wave_tells_exactly_the_first_over_all_shards(shop: TestShop) -> None:
+    names = crowd(shop, 90)
+    shop.policy = ONE_EACH
+    shop.observe(IN_STOCK, units=60)
+    shop.work_until(lambda: len(told(shop)) >= 60)
+    assert told(shop) == names[:60]
+
+
+def test_the_next_wave_follows_after_its_pause_for_the_units_there_are_then(shop: TestShop) -> None:
+    names = crowd(shop, 20)
+    shop.policy = ONE_EACH
+    shop.observe(IN_STOCK, units=8)
+    shop.work_until(lambda: len(told(shop)) >= 8)
+    first_done_ms = shop.clock()
+    shop.observe(IN_STOCK, units=3)
+    shop.work_until(lambda: len(told(shop)) >= 11)
+    assert told(shop) == names[:11]
+    assert shop.clock() - first_done_ms >= ONE_EACH.next_after_min * 60_000
+    shop.observe(SOLD_OUT, units=0)
+    shop.work()
+    assert told(shop) == names[:11]
+
+
+def test_two_letters_for_each_unit(shop: TestShop) -> None:
+    names = crowd(shop, 12)
+    shop.policy = WavePolicy(letters_per_unit=2)
+    shop.observe(IN_STOCK, units=3)
+    shop.work_until(lambda: len(told(shop)) >= 6)
+    assert told(shop) == names[:6]
+
+
+def test_a_wave_ends_with_the_line_and_goes_on_for_who_confirms_later(shop: TestShop) -> None:
+    crowd(shop, 3)
+    shop.policy = ONE_EACH
+    shop.observe(IN_STOCK, units=5)
+    shop.work()
+    shop.join("late1", "late2", "late3")
+    for name in ("late1", "late2", "late3"):
+        shop.restocking.welcome(shop.shopper(name), shop.sku, at_ms=shop.clock())
+    shop.work_until(lambda: len(told(shop)) >= 5)
+    assert told(shop)[3:] == ["late1", "late2"]
+
+
+def test_too_few_units_are_worth_no_letter(shop: TestShop) -> None:
+    crowd(shop, 3)
+    shop.policy = WavePolicy(units_min=3)
+    shop.observe(IN_STOCK, units=2)
+    shop.work()
+    assert told(shop) == []
+    shop.observe(IN_STOCK, units=4)
+    shop.work()
+    assert len(told(shop)) == 3
+
+
+def test_a_shop_that_does_not_count_tells_everyone(shop: TestShop) -> None:
+    crowd(shop, 3)
+    shop.policy = ONE_EACH
+    shop.observe(IN_STOCK, units=None)
+    shop.work()
+    assert len(told(shop)) == 3
+
+
+def test_a_worker_that_dies_after_sending_does_not_let_the_wave_grow(shop: TestShop) -> None:
+    names = crowd(shop, 12)
+    shop.policy = ONE_EACH
+    shop.observe(IN_STOCK, units=8)
+    shop.postbox.dies_after_sending = True
+    shop.work_until(lambda: len(told(shop)) >= 16)
+    assert told(shop) == names[:8] * 2
+
+
+def test_the_rate_holds_however_many_workers_send(shop: TestShop) -> None:
+    shop.account.now = Limits(14.0, UNLIMITED)
+    crowd(shop, 70)
+    shop.observe(IN_STOCK)
+    sent_ms: list[int] = []
+    shop.postbox.on_letters = lambda letters: sent_ms.extend([shop.clock()] * letters)
+    shop.work()
+    assert len(sent_ms) == 70
+    for start_ms in sent_ms:
+        # A turn is a second's worth at most, so two turns may touch in any one second.
+        assert sum(start_ms <= at_ms < start_ms + 1000 for at_ms in sent_ms) <= 28
+    assert (sent_ms[-1] - sent_ms[0]) / 1000 >= 70 / 14 - 1
+
+
+def test_a_quota_used_up_today_resumes_by_itself(shop: TestShop) -> None:
+    names = crowd(shop, 12)
+    shop.account.now = Limits(1000.0, 5)
+    shop.observe(IN_STOCK)
+    shop.work_until(lambda: QUOTA_WAIT_S in shop.queue.delays_s)
+    assert len(told(shop)) <= 5
+    shop.clock.pass_s(24 * 3600)
+    shop.account.now = Limits(1000.0, 50_000)
+    shop.work()
+    assert sorted(told(shop)) == names
+
+
+def test_limits_are_read_once_and_kept_a_while(shop: TestShop) -> None:
+    shop.pace.await_turn(1)
+    shop.pace.await_turn(1)
+    assert shop.account.reads == 1
+    shop.clock.pass_s(LIMITS_KEPT_MS / 1000)
+    shop.pace.await_turn(1)
+    assert shop.account.reads == 2
+
+
+def test_a_turn_too_far_away_is_not_waited_for(shop: TestShop) -> None:
+    shop.account.now = Limits(1.0, UNLIMITED)
+    for _ in range(WAIT_MS_MAX // 1000):
+        shop.pace.await_turn(1)
+    shop.clock.now_ms -= WAIT_MS_MAX
+    with pytest.raises(NotNow, match="rate"):
+        shop.pace.await_turn(1)
+
+
+def test_a_throttled_step_is_put_back_with_growing_delays(shop: TestShop) -> None:
+    shop.join("ada")
+    shop.observe(IN_STOCK)
+    shop.postbox.refuses = 4
+    before = len(shop.queue.delays_s)
+    shop.work(tries=1)
+    assert told(shop) == ["ada"]
+    put_back_s = [delay for delay in shop.queue.delays_s[before:] if delay not in (0, 30)]
+    assert put_back_s == sorted(put_back_s)
+    assert len(put_back_s) == 4
+
+
+def test_a_stopped_account_pauses_sending_until_somebody_resumes_it(shop: TestShop) -> None:
+    shop.join("ada", "bob")
+    shop.observe(IN_STOCK)
+    shop.postbox.refusal = Refusal.STOPPED
+    shop.postbox.refuses = 1
+    shop.work_until(lambda: shop.postbox.calls >= 1)
+    calls = shop.postbox.calls
+    for _ in range(20):
+        shop.work_once()
+    assert shop.postbox.calls == calls
+    assert shop.pace_table.resume()
+    shop.work()
+    assert sorted(told(shop)) == ["ada", "bob"]
+
+
+def test_a_letter_the_transport_calls_wrong_is_for_a_person_to_see(shop: TestShop) -> None:
+    shop.join("ada")
+    shop.observe(IN_STOCK)
+    shop.postbox.refusal = Refusal.WRONG
+    shop.postbox.refuses = 1
+    hers = line_of(shop.sku, shop.shopper("ada"))
+    with pytest.raises(PostboxRefused):
+        shop.fan_out.work(next(step for step in shop.queue.messages if hers in str(step)))
+
+
+def test_an_unknown_outcome_is_repeated_once_and_then_counted(shop: TestShop) -> None:
+    shop.join("ada")
+    shop.observe(IN_STOCK)
+    shop.postbox.times_out = 2
+    shop.work()
+    assert told(shop) == ["ada", "ada"]
+    entry = shop.entry("ada")
+    assert entry is not None
+    assert entry.state is EntryState.NOTIFIED
+    restock = shop.restocks.live(shop.sku)
+    assert restock is not None
+    assert shop.told_so_far(restock).unclear == 1
