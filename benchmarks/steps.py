@@ -1,0 +1,283 @@
+"""What each step of a shopper's way costs us: CPU and calls, by the real handlers and their real events.
+
+    python -m benchmarks steps
+
+The emulated cloud answers about a hundred calls a second, and is no measure of us. Here the handlers
+run in this process, against a cloud that answers at once: their CPU is what Lambda will charge. The
+peer is one `put_item` of a bare boto3 client, in the same rounds.
+"""
+
+import gc
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from io import StringIO
+from pathlib import Path
+from statistics import median
+from typing import Any
+from urllib.parse import quote
+
+from benchmarks.tables import write_table
+
+ROUNDS = 7
+TIMES_PER_ROUND = 120
+BATCH = 25
+SKU = "FJ-MOSS-M"
+SOLD_OUT_SKU = "FJ-MOSS-S"
+SHOP_FILE = Path(__file__).parents[1] / "spillway" / "preflight" / "figures.json"
+PEER = "bare boto3 put_item"
+
+
+@dataclass
+class Step:
+    """`units`: how many shoppers one call of `run` serves."""
+
+    name: str
+    run: Callable[[], Any]
+    units: int = 1
+    cpu_ms: list[float] = field(default_factory=list)
+    calls: dict[str, float] = field(default_factory=dict)
+
+
+def main() -> None:
+    """Measure, print, and leave the figures where preflight reads them."""
+    with tempfile.TemporaryDirectory() as folder, _sink(_shop_file(Path(folder))) as url:
+        _set_environment(url)
+        steps = _steps()
+        for step in steps:
+            step.run()  # what only the first one pays is the cold start's, and measured there
+            _counts(url)
+            step.run()
+            step.calls = {name: count / step.units for name, count in sorted(_counts(url).items())}
+        for _ in range(ROUNDS):
+            for step in steps:
+                step.cpu_ms.append(_cpu_ms(step))
+    _report(steps)
+
+
+def _cpu_ms(step: Step) -> float:
+    gc.collect()
+    times = max(1, TIMES_PER_ROUND // step.units)
+    started = time.process_time()
+    for _ in range(times):
+        step.run()
+    return (time.process_time() - started) * 1000 / times / step.units
+
+
+def _steps() -> list[Step]:
+    import boto3
+
+    import app as application
+    from chalicelib import wiring
+    from chalicelib.domain.links import LinkSubject, Purpose
+
+    client = boto3.client("dynamodb")
+    numbers = iter(range(10**9))
+
+    def peer() -> None:
+        client.put_item(TableName="entries", Item={"shopper": {"S": f"s{next(numbers)}"}, "sku": {"S": SKU}})
+
+    def sign_up() -> None:
+        form = (
+            f"email=shopper{next(numbers)}%40example.com&sku={SKU}&page=%2Fproducts%2Ffield-jacket&website="
+        )
+        _expect(application.app(_api_event("POST", "/waitlist", form), _Context()), 202)
+
+    token = wiring.links().sign(Purpose.CONFIRM, LinkSubject("shopper", SKU))
+
+    def show() -> None:
+        event = _api_event("GET", "/confirm", "", query={"token": token})
+        _expect(application.app(event, _Context()), 200)
+
+    def confirm() -> None:
+        event = _api_event("POST", "/confirm", f"token={quote(token)}")
+        _expect(application.app(event, _Context()), 303)
+
+    def reacting(records: list[dict[str, Any]], handler: Any) -> Callable[[], None]:
+        def react() -> None:
+            with redirect_stdout(StringIO()) as said:
+                answer = handler({"Records": records}, _Context())
+            if answer["batchItemFailures"]:
+                raise RuntimeError(f"records failed: {said.getvalue()}")
+
+        return react
+
+    pending = [_stream_record(number, None, "pending") for number in range(BATCH)]
+    confirmed = [_stream_record(number, "pending", "confirmed") for number in range(BATCH)]
+    letters = [_message(number, {"shopper": f"s{number}", "sku": SKU}) for number in range(10)]
+    wave = {"kind": "step", "restock_id": "r", "sku": SKU, "line": f"{SKU}#0", "after": "", "sweep": False}
+    return [
+        Step(PEER, peer),
+        Step("sign up", sign_up),
+        Step("show the confirmation page", show),
+        Step("confirm", confirm),
+        Step("react to a signup", reacting(pending, application.on_entry_written), BATCH),
+        Step("react to a confirmation", reacting(confirmed, application.on_entry_written), BATCH),
+        Step("send a confirmation letter", reacting(letters, application.send_confirmations), 10),
+        Step("tell a shopper", reacting([_message(0, wave)], application.walk_waves), 50),
+    ]
+
+
+class _Context:
+    """As much of Lambda's context as Chalice and the handlers ask for."""
+
+    function_name = "spillway"
+    aws_request_id = "1"
+    memory_limit_in_mb = 512
+    invoked_function_arn = "arn:aws:lambda:us-east-1:000000000000:function:spillway"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 20_000
+
+
+def _api_event(method: str, path: str, body: str, query: dict[str, str] | None = None) -> dict[str, Any]:
+    headers = {"accept": "application/json" if path == "/waitlist" else "text/html"}
+    if method == "POST":
+        headers["content-type"] = "application/x-www-form-urlencoded"
+    context = {"httpMethod": method, "resourcePath": path, "path": f"/api{path}", "requestId": "1"}
+    return {
+        "resource": path,
+        "path": path,
+        "httpMethod": method,
+        "headers": headers,
+        "multiValueHeaders": {name: [value] for name, value in headers.items()},
+        "queryStringParameters": query,
+        "multiValueQueryStringParameters": {name: [value] for name, value in (query or {}).items()} or None,
+        "pathParameters": None,
+        "stageVariables": None,
+        "requestContext": {**context, "identity": {"sourceIp": "192.0.2.1"}},
+        "body": body or None,
+        "isBase64Encoded": False,
+    }
+
+
+def _stream_record(number: int, before: str | None, after: str) -> dict[str, Any]:
+    change: dict[str, Any] = {"SequenceNumber": str(number), "NewImage": _image(number, after)}
+    if before:
+        change["OldImage"] = _image(number, before)
+    return {"eventID": str(number), "eventName": "MODIFY" if before else "INSERT", "dynamodb": change}
+
+
+def _image(number: int, state: str) -> dict[str, Any]:
+    return {
+        "shopper": {"S": f"shopper{number}"},
+        "sku": {"S": SOLD_OUT_SKU},
+        "mailbox": {"S": f"shopper{number}@example.com"},
+        "state": {"S": state},
+        "asked_at_ms": {"N": "1790000000000"},
+    }
+
+
+def _message(number: int, body: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "messageId": str(number),
+        "receiptHandle": str(number),
+        "body": json.dumps(body),
+        "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": "1790000000000"},
+        "messageAttributes": {},
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:queue",
+        "awsRegion": "us-east-1",
+    }
+
+
+def _expect(answer: Any, status: int) -> None:
+    if answer["statusCode"] != status:
+        raise RuntimeError(f"expected {status}, was answered {answer['statusCode']}: {answer['body'][:300]}")
+
+
+def _shop_file(folder: Path) -> Path:
+    from chalicelib.tables.products import _stock_to
+    from spillway.build.site import build
+    from spillway.project import Project
+
+    release = build(Project.find(Path.cwd()))
+    entry = next(entry for entry in release.products if entry.product.slug == "field-jacket")
+    document = json.dumps(entry.product.to_document(), sort_keys=True, ensure_ascii=False)
+    stock = {sku: _stock_to(stock) for sku, stock in entry.stock.items()}
+    for sku, word in ((SKU, "InStock"), (SOLD_OUT_SKU, "OutOfStock")):
+        stock[sku]["M"]["availability"] = {"S": word}
+    product = {"id": {"S": "product#field-jacket"}, "document": {"S": document}, "stock": {"M": stock}}
+    file = folder / "shop.json"
+    shop = {"theme": release.theme.to_json(), "slug": "field-jacket", "sku": SKU, "product": product}
+    file.write_text(json.dumps(shop), encoding="utf-8")
+    return file
+
+
+@contextmanager
+def _sink(shop: Path) -> Iterator[str]:
+    words = [sys.executable, "-m", "benchmarks.cloud_sink", str(shop)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        finally:
+            process.terminate()
+
+
+def _counts(url: str) -> dict[str, float]:
+    with urllib.request.urlopen(f"{url}/counts") as answer:
+        counts: dict[str, float] = json.load(answer)
+    return counts
+
+
+def _set_environment(url: str) -> None:
+    names = "ENTRIES_TABLE PRODUCTS_TABLE RESTOCKS_TABLE SUPPRESSIONS_TABLE PAGES_BUCKET RELEASE_BUCKET"
+    names += " SIGNING_KEYS_SECRET CONFIGURATION_SET"
+    os.environ.update({name: name.lower().replace("_", "-") for name in names.split()})
+    os.environ.update(
+        AWS_ENDPOINT_URL=url,
+        AWS_ACCESS_KEY_ID="local",
+        AWS_SECRET_ACCESS_KEY="local",
+        AWS_DEFAULT_REGION="us-east-1",
+        AWS_REGION="us-east-1",
+        CONFIRMATIONS_QUEUE_URL=f"{url}/000000000000/confirmations",
+        WAVES_QUEUE_URL=f"{url}/000000000000/waves",
+    )
+
+
+def _report(steps: list[Step]) -> None:
+    peer_ms = median(steps[0].cpu_ms)
+    rows = []
+    figures: dict[str, Any] = {}
+    for step in steps:
+        cpu_ms = median(step.cpu_ms)
+        calls = ", ".join(f"{count:g} {name}" for name, count in step.calls.items())
+        per_core_s = f"{1000 / cpu_ms:,.0f}"
+        rows.append((step.name, f"{cpu_ms:.2f}", f"{cpu_ms / peer_ms:.2f}", per_core_s, calls))
+        if step.name != PEER:
+            units = {unit: step.calls.pop(unit, 0) for unit in ("write units", "read units")}
+            figures[step.name] = {
+                "cpu_ms": round(cpu_ms, 3),
+                "calls": step.calls,
+                "write_units": units["write units"],
+                "read_units": units["read units"],
+            }
+    write_table(
+        "What each step costs us",
+        "python -m benchmarks steps",
+        ("step, for one shopper", "CPU ms", "x peer", "a second and core", "calls"),
+        rows,
+    )
+    record = {
+        "measured_on": datetime.now(UTC).date().isoformat(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+        "command": "python -m benchmarks steps",
+        "rounds": ROUNDS,
+        "steps": figures,
+    }
+    with suppress(OSError):  # a checkout that may not be written to still gets its table
+        SHOP_FILE.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

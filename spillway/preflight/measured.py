@@ -1,0 +1,78 @@
+"""What this very build was measured to need, step by step: `make bench` writes figures.json."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+FIGURES = Path(__file__).with_name("figures.json")
+
+# At 1,769 MB a function has the equivalent of one virtual CPU; below, a share of it.
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html (2026-11)
+ONE_CPU_MB = 1_769
+# Time a step waits for an answer. Not ours to measure on a laptop: typical values within a region,
+# on the slow side. DynamoDB promises single-digit milliseconds.
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Introduction.html (2026-11)
+ROUND_TRIP_MS = {"dynamodb": 6.0, "sqs": 10.0, "s3": 20.0, "ses": 60.0, "secretsmanager": 20.0}
+OTHER_ROUND_TRIP_MS = 20.0
+
+
+class Step(StrEnum):
+    """The steps of a shopper's way, as the harness names them."""
+
+    SIGN_UP = "sign up"
+    SHOW = "show the confirmation page"
+    CONFIRM = "confirm"
+    REACT_TO_SIGNUP = "react to a signup"
+    REACT_TO_CONFIRMATION = "react to a confirmation"
+    SEND_CONFIRMATION = "send a confirmation letter"
+    TELL = "tell a shopper"
+
+
+@dataclass(frozen=True, slots=True)
+class StepFigures:
+    """One step for one shopper: CPU on the machine it was measured on, and calls by "service.Operation"."""
+
+    cpu_ms: float
+    calls: Mapping[str, float]
+    write_units: float = 0.0
+    read_units: float = 0.0
+
+    def duration_ms(self, memory_mb: int) -> float:
+        """How long the step takes in a function of that memory."""
+        waiting_ms = sum(
+            count * ROUND_TRIP_MS.get(name.partition(".")[0], OTHER_ROUND_TRIP_MS)
+            for name, count in self.calls.items()
+        )
+        return self.cpu_ms * max(1.0, ONE_CPU_MB / memory_mb) + waiting_ms
+
+    def called(self, service: str, *operations: str) -> float:
+        """How many calls of a service it makes; of these operations only, if any are named."""
+        return sum(
+            count
+            for name, count in self.calls.items()
+            if name.partition(".")[0] == service and (not operations or name.partition(".")[2] in operations)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """All steps, and where and when they were measured."""
+
+    measured_on: str
+    machine: str
+    command: str
+    steps: Mapping[Step, StepFigures]
+
+    def duration_ms(self, step: Step, memory_mb: int) -> float:
+        """How long a step takes in a function of that memory."""
+        return self.steps[step].duration_ms(memory_mb)
+
+    @classmethod
+    def read(cls, file: Path = FIGURES) -> "Measured":
+        """The figures that ship with this build."""
+        document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        steps = {Step(name): StepFigures(**figures) for name, figures in document["steps"].items()}
+        return cls(document["measured_on"], document["machine"], document["command"], steps)

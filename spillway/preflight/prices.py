@@ -1,0 +1,100 @@
+"""The price list: what AWS charges in us-east-1, each price with its page. Change the date with the figures.
+
+Read from the pages named here as they stood on `AS_OF`; a test holds every item to have a page.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+AS_OF = date(2026, 11, 23)
+REGION = "us-east-1"
+GIB = 2**30
+
+
+class Item(StrEnum):
+    """What is charged for. The words are those of the bill."""
+
+    CDN_BYTES = "CloudFront bytes"
+    CDN_REQUESTS = "CloudFront requests"
+    S3_READS = "S3 reads"
+    S3_WRITES = "S3 writes"
+    S3_STORAGE = "S3 storage"
+    API_CALLS = "API calls"
+    LAMBDA_CALLS = "Lambda calls"
+    LAMBDA_TIME = "Lambda time"
+    LAMBDA_READY = "Lambda kept ready"
+    WRITE_UNITS = "DynamoDB writes"
+    READ_UNITS = "DynamoDB reads"
+    TABLE_STORAGE = "DynamoDB storage"
+    QUEUE_REQUESTS = "SQS requests"
+    LETTERS = "letters"
+    SECRET_READS = "secret reads"  # noqa: S105 - the name of an item
+    LOG_BYTES = "logs"
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """`usd` for each `per` units. `free` units a month are always free, also after the first year."""
+
+    item: Item
+    usd: float
+    per: float
+    unit: str
+    source: str
+    free: float = 0.0
+
+    def of(self, amount: float, *, free_tier: bool) -> float:
+        """What `amount` units cost."""
+        charged = max(0.0, amount - self.free) if free_tier else amount
+        return charged / self.per * self.usd
+
+
+_CLOUDFRONT = "https://aws.amazon.com/cloudfront/pricing/pay-as-you-go/"
+_S3 = "https://aws.amazon.com/s3/pricing/"
+_LAMBDA = "https://aws.amazon.com/lambda/pricing/"
+_SQS = "https://aws.amazon.com/sqs/pricing/"
+_SECRETS = "https://aws.amazon.com/secrets-manager/pricing/"
+_CLOUDWATCH = "https://aws.amazon.com/cloudwatch/pricing/"
+_DYNAMODB = "https://aws.amazon.com/dynamodb/pricing/on-demand/"
+
+PRICES = {
+    price.item: price
+    for price in (
+        Price(Item.CDN_BYTES, 0.085, GIB, "GiB out, North America and Europe", _CLOUDFRONT, free=1024 * GIB),
+        Price(Item.CDN_REQUESTS, 0.0100, 10_000, "10,000 HTTPS requests", _CLOUDFRONT, free=10e6),
+        Price(Item.S3_READS, 0.0004, 1_000, "1,000 GET", _S3),
+        Price(Item.S3_WRITES, 0.005, 1_000, "1,000 PUT", _S3),
+        Price(Item.S3_STORAGE, 0.023, GIB, "GiB and month", _S3),
+        Price(Item.API_CALLS, 3.50, 1e6, "million REST calls", "https://aws.amazon.com/api-gateway/pricing/"),
+        Price(Item.LAMBDA_CALLS, 0.20, 1e6, "million calls", _LAMBDA, free=1e6),
+        Price(Item.LAMBDA_TIME, 0.0000133334, 1, "GB-second, arm64", _LAMBDA, free=400_000),
+        Price(Item.LAMBDA_READY, 0.0000033334, 1, "GB-second kept ready, arm64", _LAMBDA),
+        Price(Item.WRITE_UNITS, 0.625, 1e6, "million write units", _DYNAMODB),
+        Price(Item.READ_UNITS, 0.125, 1e6, "million read units", _DYNAMODB),
+        Price(Item.TABLE_STORAGE, 0.25, GIB, "GiB and month", _DYNAMODB, free=25 * GIB),
+        Price(Item.QUEUE_REQUESTS, 0.40, 1e6, "million requests", _SQS, free=1e6),
+        Price(Item.LETTERS, 0.10, 1_000, "1,000 letters", "https://aws.amazon.com/ses/pricing/"),
+        Price(Item.SECRET_READS, 0.05, 10_000, "10,000 calls", _SECRETS),
+        Price(Item.LOG_BYTES, 0.50, GIB, "GiB taken in", _CLOUDWATCH, free=5 * GIB),
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class FlatPlan:
+    """A CloudFront plan at one price a month, without overage: past its allowance it may be slowed down."""
+
+    name: str
+    usd_per_month: float
+    requests_per_month: float
+    bytes_per_month: float
+
+
+# https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/flat-rate-pricing-plan.html
+FLAT_PLANS = (
+    FlatPlan("Free", 0, 1e6, 100 * GIB),
+    FlatPlan("Pro", 15, 10e6, 50 * 1024 * GIB),
+    FlatPlan("Business", 200, 125e6, 50 * 1024 * GIB),
+    FlatPlan("Premium", 1000, 500e6, 50 * 1024 * GIB),
+)

@@ -1,0 +1,291 @@
+"""A campaign played second by second, with a clock and dice of its own: the same seed, the same run.
+
+Visitors arrive by the curve; some sign up after a while, each call passing the API's throttle, an
+environment of the function and the table's partitions; who is turned away tries again, a few times.
+Accepted signups are mailed at SES's pace; who gets the letter comes back to confirm. Nothing here
+is asked of AWS: every limit comes from `limits`, every duration from `measured`.
+"""
+
+import heapq
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from random import Random
+from zlib import crc32
+
+from chalicelib.domain.entry import CONFIRM_WITHIN_S, SHARDS
+from spillway.preflight.bucket import TokenBucket
+from spillway.preflight.campaign import Campaign
+from spillway.preflight.environments import Environments, Start
+from spillway.preflight.letter_queue import LetterQueue
+from spillway.preflight.limits import Limits
+from spillway.preflight.measured import Measured, Step
+from spillway.preflight.table_capacity import TableCapacity
+from spillway.preflight.usage import MEMORY_MB
+
+# What people do. Assumptions, not measurements: change them and see.
+SIGNUP_AFTER_S_MEAN = 40.0  # a page is read before its form is sent
+CONFIRM_AFTER_S_MEAN = 300.0  # the letter is found and opened
+BUTTON_AFTER_S = 5.0  # the page of its link is read
+TRIES_MAX = 4
+# The shop's script asks who is turned away to try again in a minute; people are not punctual.
+TRY_AGAIN_AFTER_S = (30.0, 90.0)
+# Time that a new environment takes before it is of use: the start of Python and of this application.
+INIT_S = 0.6
+# After the last arrival the play goes on until every letter is sent, but not for ever.
+TAIL_S_MAX = 14 * 24 * 3600
+TAIL_STEP_S = 60
+FINE_TAIL_S = 2 * 3600
+
+
+class Resource(StrEnum):
+    """What can turn a call away."""
+
+    API = "API throttle"
+    LAMBDA = "Lambda environments"
+    TABLE = "entries table"
+    INDEX = "line index"
+
+
+class Call(StrEnum):
+    """What a shopper sends to the API."""
+
+    SIGN_UP = "sign up"
+    SHOW = "show"
+    CONFIRM = "confirm"
+
+
+STEP_OF = {Call.SIGN_UP: Step.SIGN_UP, Call.SHOW: Step.SHOW, Call.CONFIRM: Step.CONFIRM}
+
+
+@dataclass(slots=True)
+class Second:
+    """What one second saw. `letters_waiting` and `busy` are as of its end; `step_s` is 60 in a long tail."""
+
+    at_s: int
+    visitors: int = 0
+    calls: int = 0
+    accepted: int = 0
+    throttled: int = 0
+    busy: int = 0
+    cold_starts: int = 0
+    table_units: int = 0
+    index_units: int = 0
+    letters_waiting: int = 0
+    letters_sent: int = 0
+
+
+@dataclass(slots=True)
+class Run:
+    """What came of it. `signups` were meant, `accepted` were stored, `gave_up` were turned away for good."""
+
+    seconds: list[Second] = field(default_factory=list)
+    throttled: Counter[Resource] = field(default_factory=Counter)
+    first_throttle: tuple[Resource, int] | None = None
+    visitors: int = 0
+    signups: int = 0
+    accepted: int = 0
+    confirmed: int = 0
+    gave_up: int = 0
+    cold_starts: int = 0
+    letter_wait_s_max: int = 0
+    letters_unsent: int = 0
+    letters_late: int = 0
+    """Confirmation letters that went when the shopper's time to confirm was over, or have not gone at all."""
+    fan_out_s: int = 0
+
+    @property
+    def nothing_lost(self) -> bool:
+        """Every shopper who meant to sign up is stored, and was asked to confirm in time."""
+        return self.gave_up == 0 and self.letters_late == 0 and self.letters_unsent == 0
+
+    def most(self, what: str) -> int:
+        """The highest value of a field of `Second`, over all seconds."""
+        return max((getattr(second, what) for second in self.seconds), default=0)
+
+    def most_in_a_row(self, what: str, seconds: int) -> int:
+        """The highest sum of a field over so many seconds on end."""
+        values = [getattr(second, what) for second in self.seconds]
+        best = window = 0
+        for place, value in enumerate(values):
+            window += value - (values[place - seconds] if place >= seconds else 0)
+            best = max(best, window)
+        return best
+
+
+def simulate(
+    campaign: Campaign, rates_per_s: Sequence[float], limits: Limits, measured: Measured, *, seed: int
+) -> Run:
+    """Play a campaign whose visitors come as `rates_per_s` says."""
+    play = _Play(campaign, limits, measured, Random(seed))  # noqa: S311 - dice, not secrets
+    for second, rate in enumerate(rates_per_s):
+        play.second(second, rate)
+    play.tail(len(rates_per_s))
+    return play.run
+
+
+class _Play:
+    def __init__(self, campaign: Campaign, limits: Limits, measured: Measured, dice: Random) -> None:
+        self.run = Run()
+        self._campaign = campaign
+        self._dice = dice
+        self._limits = limits
+        calls_per_s = min(limits.api_calls_per_s.value, limits.account_api_calls_per_s.value)
+        self._api = TokenBucket(calls_per_s, limits.api_burst_calls.value)
+        self._environments = Environments(
+            most=int(limits.concurrency.value),
+            new_per_10_s=limits.new_environments_per_10_s.value,
+            calls_per_s=limits.calls_per_environment_s.value,
+            init_s=INIT_S,
+            ready=int(limits.provisioned.value),
+        )
+        partition = limits.partition_write_units_per_s.value
+        self._table = TableCapacity(warm=limits.table_write_units_per_s.value, per_partition=partition)
+        self._index = TableCapacity(warm=limits.index_write_units_per_s.value, per_partition=partition)
+        self._letters = LetterQueue(per_s=limits.letters_per_s.value, per_day=limits.letters_per_day.value)
+        self._duration_s = {
+            call: measured.duration_ms(step, MEMORY_MB) / 1000 for call, step in STEP_OF.items()
+        }
+        # What is to happen: (when, a number that keeps equal times in order, which call, which try).
+        self._ahead: list[tuple[float, int, Call, int]] = []
+        self._count = 0
+
+    def second(self, at_s: int, rate: float) -> None:
+        """One second of the campaign."""
+        row = Second(at_s, visitors=_poisson(self._dice, rate))
+        self.run.visitors += row.visitors
+        signups = _poisson(self._dice, row.visitors * self._campaign.signup_rate)
+        self.run.signups += signups
+        for _ in range(signups):
+            self._later(
+                at_s + self._dice.random() + self._dice.expovariate(1 / SIGNUP_AFTER_S_MEAN), Call.SIGN_UP
+            )
+        self._play_until(at_s + 1, row)
+
+    def tail(self, at_s: int) -> None:
+        """From the last arrival until all letters are sent and all who want to have confirmed."""
+        fine_until_s = at_s + FINE_TAIL_S
+        while (self._ahead or self._letters.depth) and at_s < TAIL_S_MAX:
+            step_s = 1 if self._ahead and at_s < fine_until_s else TAIL_STEP_S
+            self._play_until(at_s + step_s, Second(at_s), step_s)
+            at_s += step_s
+        self.run.letters_unsent = self._letters.depth
+        self.run.letter_wait_s_max = self._letters.wait_s_max
+        self.run.cold_starts = self._environments.made
+        self.run.fan_out_s = fan_out_s(self.run.confirmed, self._limits)
+
+    def _play_until(self, until_s: int, row: Second, step_s: int = 1) -> None:
+        while self._ahead and self._ahead[0][0] < until_s:
+            at_s, _, call, attempt = heapq.heappop(self._ahead)
+            self._call(at_s, call, attempt, row)
+        row.letters_sent = self._letters.send(at_s=row.at_s, for_s=step_s)
+        self._answered(row, row.at_s + step_s)
+        row.letters_waiting = self._letters.depth
+        row.busy = max(row.busy, self._environments.busy)
+        self.run.seconds.append(row)
+
+    def _answered(self, row: Second, from_s: int) -> None:
+        late = self._letters.wait_s_max >= CONFIRM_WITHIN_S
+        if late:
+            self.run.letters_late += row.letters_sent
+            return
+        for _ in range(row.letters_sent):
+            if self._dice.random() < self._campaign.confirm_rate:
+                opened_s = from_s + self._dice.expovariate(1 / CONFIRM_AFTER_S_MEAN)
+                self._later(opened_s, Call.SHOW)
+                self._later(opened_s + BUTTON_AFTER_S, Call.CONFIRM)
+
+    def _call(self, at_s: float, call: Call, attempt: int, row: Second) -> None:
+        row.calls += 1
+        refused_by = self._refused_by(at_s, call, row)
+        row.busy = max(row.busy, self._environments.busy)
+        if refused_by is not None:
+            self._turned_away(at_s, call, attempt, refused_by, row)
+        elif call is Call.SIGN_UP:
+            row.accepted += 1
+            self.run.accepted += 1
+            self._letters.put(1, at_s=int(at_s))
+        elif call is Call.CONFIRM:
+            self.run.confirmed += 1
+
+    def _refused_by(self, at_s: float, call: Call, row: Second) -> Resource | None:
+        if not self._api.take(at_s=at_s):
+            return Resource.API
+        start, _ = self._environments.call(at_s=at_s, duration_s=self._duration_s[call])
+        if start is Start.THROTTLED:
+            return Resource.LAMBDA
+        row.cold_starts += start is Start.COLD
+        if call is Call.SHOW:
+            return None
+        shopper = self._dice.getrandbits(32)
+        if not self._table.write(shopper, at_s=at_s):
+            return Resource.TABLE
+        row.table_units += 1
+        if call is Call.CONFIRM:
+            # Everybody waits for the one variant that is sold out: its line has so many shards.
+            if not self._index.write(crc32(b"line%d" % (shopper % SHARDS)), at_s=at_s):
+                return Resource.INDEX
+            row.index_units += 1
+        return None
+
+    def _turned_away(self, at_s: float, call: Call, attempt: int, by: Resource, row: Second) -> None:
+        row.throttled += 1
+        self.run.throttled[by] += 1
+        if self.run.first_throttle is None:
+            self.run.first_throttle = (by, int(at_s))
+        if attempt >= TRIES_MAX:
+            self.run.gave_up += 1
+            return
+        self._later(at_s + self._dice.uniform(*TRY_AGAIN_AFTER_S), call, attempt + 1)
+
+    def _later(self, at_s: float, call: Call, attempt: int = 1) -> None:
+        self._count += 1
+        heapq.heappush(self._ahead, (at_s, self._count, call, attempt))
+
+
+def fan_out_s(letters: int, limits: Limits) -> int:
+    """How long it takes until the last of `letters` has been told of a restock, at SES's pace."""
+    queue = LetterQueue(per_s=limits.letters_per_s.value, per_day=limits.letters_per_day.value)
+    queue.put(letters, at_s=0)
+    at_s = 0
+    while queue.depth and at_s < TAIL_S_MAX:
+        queue.send(at_s=at_s, for_s=TAIL_STEP_S)
+        at_s += TAIL_STEP_S
+    return at_s
+
+
+def letters_per_s_needed(accepted_per_s: Sequence[int], *, wait_s_max: int) -> float:
+    """The lowest pace of SES at which no confirmation letter waits longer than `wait_s_max`."""
+    low, high = 0.0, float(max(max(accepted_per_s, default=0), 1))
+    for _ in range(24):
+        middle = (low + high) / 2
+        if _wait_s_max(accepted_per_s, middle) <= wait_s_max:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def _wait_s_max(accepted_per_s: Sequence[int], pace: float) -> float:
+    # First come, first served: who joins now waits for as long as those before take.
+    worst = depth = 0.0
+    for accepted in accepted_per_s:
+        depth = max(0.0, depth + accepted - pace)
+        worst = max(worst, depth / pace)
+    return worst
+
+
+def _poisson(dice: Random, mean: float) -> int:
+    if mean > 60:  # where a bell is as good
+        return max(0, round(dice.gauss(mean, mean**0.5)))
+    return sum(1 for _ in _gaps(dice, mean))
+
+
+def _gaps(dice: Random, mean: float) -> Iterator[float]:
+    if mean <= 0:
+        return
+    at = dice.expovariate(1.0)
+    while at < mean:
+        yield at
+        at += dice.expovariate(1.0)

@@ -1,0 +1,39 @@
+"""The founding story, then and now: a million visitors in an hour."""
+
+from dataclasses import dataclass
+
+from spillway.preflight.bill import Bill, Part
+
+# What the shop told of its flood: about $200 in all, of which $0.07 for Lambda and DynamoDB.
+THEN_TOTAL_USD = 200.0
+THEN_COMPUTE_USD = 0.07
+# CloudFront had no such plans, and S3 and CloudFront both charged about this for what left them.
+THEN_USD_PER_GB = 0.09
+VISITORS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class StoryRow:
+    """One line of the comparison. `then_usd` is None where the story says nothing."""
+
+    what: str
+    then_usd: float | None
+    now_usd: float
+
+
+def then_bytes_per_visitor() -> float:
+    """The story read backwards: what a visitor must have downloaded for the bill to come to that."""
+    return (THEN_TOTAL_USD - THEN_COMPUTE_USD) / THEN_USD_PER_GB * 1e9 / VISITORS
+
+
+def story(now: Bill) -> tuple[StoryRow, ...]:
+    """Then and now. `now` is the bill of a million visitors at today's list prices."""
+    pages = now.part(Part.BYTES) + now.part(Part.REQUESTS)
+    return (
+        StoryRow("bytes to visitors", THEN_TOTAL_USD - THEN_COMPUTE_USD, now.part(Part.BYTES)),
+        StoryRow("requests for pages and pictures", None, now.part(Part.REQUESTS)),
+        StoryRow("API, Lambda, DynamoDB, queues, logs", THEN_COMPUTE_USD, now.part(Part.BACKEND)),
+        StoryRow("without letters", THEN_TOTAL_USD, pages + now.part(Part.BACKEND)),
+        StoryRow("two letters to each shopper who signed up", None, now.part(Part.MAIL)),
+        StoryRow("in all", THEN_TOTAL_USD, now.usd),
+    )

@@ -1,0 +1,139 @@
+"""What a campaign uses, item by item. Every amount says how it was come by."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from spillway.preflight.campaign import Campaign
+from spillway.preflight.measured import Measured, Step
+from spillway.preflight.prices import GIB, Item
+from spillway.preflight.weight import HEAD_BYTES, PageWeight
+
+MEMORY_MB = 512  # .chalice/config.json
+# Putting an entry into the line's index writes there too, and so does taking it out.
+INDEX_WRITES = {Step.CONFIRM: 1, Step.TELL: 1}
+# How often the work of each step leaves a line in a log, with Lambda's own START, END and REPORT.
+LOG_BYTES_PER_CALL = 500
+QUEUE_BATCH = 10  # app.py
+STREAM_BATCH = 25  # app.py
+WAVE_STEP = 50
+ENTRY_BYTES = 600
+# A message is put, received and deleted; the two latter in batches, by Lambda, on our account.
+QUEUE_REQUESTS_PER_MESSAGE = 1 + 2 / QUEUE_BATCH
+# CloudFront asks each of its regional caches' origins once for an object: 13 of them, all asked.
+# https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/HowCloudFrontWorks.html (2026-11)
+REGIONAL_CACHES = 13
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """An amount of one item. `why` is the sum it came from."""
+
+    item: Item
+    amount: float
+    why: str
+
+
+def usage(
+    campaign: Campaign, weight: PageWeight, measured: Measured, *, site_bytes: float
+) -> tuple[Used, ...]:
+    """Everything a campaign uses, from the first page to the last letter."""
+    return (*_pages(campaign, weight, site_bytes), *_work(campaign, measured), *_mail(campaign))
+
+
+def _pages(campaign: Campaign, weight: PageWeight, site_bytes: float) -> Iterator[Used]:
+    views, calls = campaign.page_views, api_calls(campaign)
+    answers = calls * HEAD_BYTES
+    yield Used(
+        Item.CDN_BYTES,
+        views * weight.bytes_sent + answers,
+        f"{views:,} views x {weight.bytes_sent:,.0f} bytes ({weight.path}), and {calls:,} answers' heads",
+    )
+    yield Used(
+        Item.CDN_REQUESTS,
+        views * weight.requests + calls,
+        f"{views:,} views x {weight.requests:.2f} requests, and {calls:,} API calls",
+    )
+    fetched = weight.requests * REGIONAL_CACHES
+    yield Used(Item.S3_READS, fetched, f"{weight.requests:.2f} objects x {REGIONAL_CACHES} regional caches")
+    yield Used(Item.S3_STORAGE, site_bytes, f"the whole site, {site_bytes / 1e6:.1f} MB, for a month")
+
+
+def api_calls(campaign: Campaign) -> int:
+    """Calls that reach the API: forms, and for who confirms a page and a button."""
+    return campaign.signup_posts + 2 * campaign.confirmed
+
+
+def steps_of(campaign: Campaign) -> dict[Step, int]:
+    """How many shoppers take each step."""
+    return {
+        Step.SIGN_UP: campaign.signup_posts,
+        Step.REACT_TO_SIGNUP: campaign.signups,
+        Step.SEND_CONFIRMATION: campaign.signups,
+        Step.SHOW: campaign.confirmed,
+        Step.CONFIRM: campaign.confirmed,
+        Step.REACT_TO_CONFIRMATION: campaign.confirmed,
+        Step.TELL: campaign.confirmed,
+    }
+
+
+def _work(campaign: Campaign, measured: Measured) -> Iterator[Used]:
+    steps = steps_of(campaign)
+    batch = {
+        Step.REACT_TO_SIGNUP: STREAM_BATCH,
+        Step.REACT_TO_CONFIRMATION: STREAM_BATCH,
+        Step.SEND_CONFIRMATION: QUEUE_BATCH,
+        Step.TELL: WAVE_STEP,
+    }
+    calls = sum(count / batch.get(step, 1) for step, count in steps.items())
+    busy_s = sum(count * measured.duration_ms(step, MEMORY_MB) / 1000 for step, count in steps.items())
+    figures = {step: (count, measured.steps[step]) for step, count in steps.items()}
+    writes = sum(
+        count * (step_figures.write_units + INDEX_WRITES.get(step, 0))
+        for step, (count, step_figures) in figures.items()
+    )
+    reads = sum(count * step_figures.read_units for count, step_figures in figures.values())
+    messages = sum(
+        count * step_figures.called("sqs", "SendMessage") for count, step_figures in figures.values()
+    )
+    gets = sum(count * step_figures.called("s3") for count, step_figures in figures.values())
+    api = api_calls(campaign)
+    yield Used(
+        Item.API_CALLS,
+        api,
+        f"{campaign.signup_posts:,} forms, {campaign.confirmed:,} confirmed: a page, a button",
+    )
+    yield Used(Item.LAMBDA_CALLS, calls, f"{api:,} API calls; streams and queues in batches")
+    yield Used(
+        Item.LAMBDA_TIME,
+        busy_s * MEMORY_MB / 1024,
+        f"{busy_s:,.0f} s at {MEMORY_MB} MB, from CPU and calls measured {measured.measured_on}",
+    )
+    yield Used(
+        Item.WRITE_UNITS, writes, f"{writes / max(1, campaign.signups):.1f} for each signup, told at the end"
+    )
+    yield Used(
+        Item.READ_UNITS, reads, f"{reads / max(1, campaign.signups):.1f} for each signup, told at the end"
+    )
+    yield Used(
+        Item.TABLE_STORAGE, campaign.signups * ENTRY_BYTES, f"{campaign.signups:,} entries, for a month"
+    )
+    yield Used(
+        Item.QUEUE_REQUESTS,
+        messages * QUEUE_REQUESTS_PER_MESSAGE,
+        f"{messages:,.0f} messages x {QUEUE_REQUESTS_PER_MESSAGE:g} requests",
+    )
+    yield Used(Item.S3_READS, gets, "the theme, looked at by each step that writes a page or a letter")
+    yield Used(Item.LOG_BYTES, calls * LOG_BYTES_PER_CALL, f"{calls:,.0f} calls x {LOG_BYTES_PER_CALL} bytes")
+
+
+def _mail(campaign: Campaign) -> Iterator[Used]:
+    yield Used(
+        Item.LETTERS,
+        campaign.signups + campaign.confirmed,
+        f"{campaign.signups:,} to confirm, {campaign.confirmed:,} that it can be had",
+    )
+
+
+def gib(amount_bytes: float) -> float:
+    """Bytes in the unit that AWS charges by."""
+    return amount_bytes / GIB

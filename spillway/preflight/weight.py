@@ -1,0 +1,178 @@
+"""What one view of a page weighs, taken from the build: the bytes and the requests a browser makes.
+
+A view is a first one, with nothing in the browser's cache: that is what a flood consists of. Every
+picture of a product's page counts: browsers fetch lazy pictures up to some 2,500 px ahead, and a
+gallery lies within that. On listings, pictures below the first screens are left to who scrolls.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+from statistics import mean
+
+import brotli
+
+from spillway.errors import BadInput
+
+# CloudFront compresses objects of 1,000 to 10,000,000 bytes when a browser takes it.
+# https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/ServingCompressedFiles.html (2026-11)
+COMPRESSED_BYTES_MIN = 1_000
+# CloudFront packs on the fly; its brotli level is not documented: a middle one, so as not to flatter.
+BROTLI_QUALITY = 5
+# A telephone: 390 CSS pixels at three device pixels each. Of the candidates of `srcset`, a browser
+# takes the narrowest that is wide enough, or else the widest there is.
+VIEWPORT_CSS_PX = 390
+DEVICE_PIXELS_PER_CSS_PX = 3
+LISTING_PICTURES_MAX = 9
+# The lines of a response's head as CloudFront sends them for an object of ours.
+RESPONSE_HEAD = """HTTP/2 200
+content-type: text/html; charset=utf-8
+content-length: 13056
+last-modified: Mon, 23 Nov 2026 17:07:00 GMT
+x-amz-server-side-encryption: AES256
+x-amz-version-id: aBcDeFgHiJkLmNoPqRsTuVwXyZ012345
+accept-ranges: bytes
+server: AmazonS3
+date: Mon, 23 Nov 2026 17:08:00 GMT
+cache-control: public, max-age=0, s-maxage=86400, must-revalidate
+content-encoding: br
+etag: W/"d41d8cd98f00b204e9800998ecf8427e"
+vary: Accept-Encoding
+x-cache: Hit from cloudfront
+via: 1.1 0123456789abcdef0123456789abcdef.cloudfront.net (CloudFront)
+x-amz-cf-pop: IAD55-P3
+alt-svc: h3=":443"; ma=86400
+x-amz-cf-id: AbCdEfGhIjKlMnOpQrStUvWxYz0123456789AbCdEfGhIjKlMnOpQrSt==
+age: 60
+strict-transport-security: max-age=63072000; includeSubDomains
+content-security-policy: default-src 'none'; img-src 'self' data:; style-src 'self'; script-src 'self'; \
+connect-src 'self'; font-src 'self'; manifest-src 'self'; form-action 'self' https:; \
+base-uri 'none'; frame-ancestors 'none'
+x-content-type-options: nosniff
+x-frame-options: DENY
+referrer-policy: strict-origin-when-cross-origin
+"""
+HEAD_BYTES = len(RESPONSE_HEAD)
+TEXT_SUFFIXES = frozenset({"", ".html", ".css", ".js", ".svg", ".xml", ".txt", ".json"})
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """One response of a view: its path, and its body as sent."""
+
+    path: str
+    body_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class PageWeight:
+    """One view. `bytes_sent` has the bodies and the heads of all responses."""
+
+    path: str
+    requests: float
+    bytes_sent: float
+    fetched: tuple[Fetched, ...] = ()
+
+
+def page_weight(site: Path, path: str) -> PageWeight:
+    """What a first view of the page at `path` fetches.
+
+    Raises:
+        BadInput: the build has no such page.
+    """
+    page = site / (path.removeprefix("/") or "index.html")
+    if not page.is_file():
+        raise BadInput(f"{path}: the build has no such page", way_out="name one, like /products/NAME")
+    wanted = _Wanted()
+    wanted.feed(page.read_text(encoding="utf-8"))
+    pictures = wanted.pictures if "products/" in path else wanted.pictures[:LISTING_PICTURES_MAX]
+    paths = [*dict.fromkeys([*wanted.assets, *pictures])]
+    fetched = (
+        Fetched(path, sent_bytes(page)),
+        *(Fetched(each, sent_bytes(site / each.removeprefix("/"))) for each in paths),
+    )
+    total = sum(each.body_bytes + HEAD_BYTES for each in fetched)
+    return PageWeight(path, len(fetched), total, fetched)
+
+
+def mean_product_weight(site: Path) -> PageWeight:
+    """The mean over every product's page: nobody knows yet which one the flood will ask for.
+
+    Raises:
+        BadInput: nothing has been built.
+    """
+    products = site / "products"
+    names = sorted(file.name for file in products.iterdir()) if products.is_dir() else []
+    if not names:
+        raise BadInput(f"{products}: no page of a product", way_out="spillway build")
+    weights = [page_weight(site, f"/products/{name}") for name in names]
+    return PageWeight(
+        f"mean of {len(weights)} product pages",
+        mean(weight.requests for weight in weights),
+        mean(weight.bytes_sent for weight in weights),
+    )
+
+
+def sent_bytes(file: Path) -> int:
+    """The size of a file's content as CloudFront sends it to a browser of today."""
+    content = file.read_bytes()
+    if file.suffix not in TEXT_SUFFIXES or len(content) < COMPRESSED_BYTES_MIN:
+        return len(content)
+    return len(brotli.compress(content, quality=BROTLI_QUALITY))
+
+
+class _Wanted(HTMLParser):
+    """Collects what a browser fetches for a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.assets: list[str] = []
+        self.pictures: list[str] = []
+        self._best: str | None = None
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = {name: value or "" for name, value in attrs}
+        match tag:
+            case "script" if "src" in found:
+                self.assets.append(found["src"])
+            case "link" if found.get("rel") in {"stylesheet", "icon"}:
+                self._own(found.get("href", ""))
+            case "picture":
+                self._best = None
+            case "source" if self._best is None and found.get("type") == "image/avif":
+                self._best = chosen(found.get("srcset", ""), found.get("sizes", "100vw"))
+            case "img":
+                self.pictures.append(self._best or found.get("src", ""))
+                self._best = None
+
+    def _own(self, address: str) -> None:
+        if address.startswith("/"):  # and not "data:", which is in the page already
+            self.assets.append(address)
+
+
+def chosen(srcset: str, sizes: str) -> str | None:
+    """The candidate that the telephone takes."""
+    needed_px = _shown_css_px(sizes) * DEVICE_PIXELS_PER_CSS_PX
+    candidates = sorted(_candidates(srcset))
+    wide_enough = [url for width, url in candidates if width >= needed_px]
+    if wide_enough:
+        return wide_enough[0]
+    return candidates[-1][1] if candidates else None
+
+
+def _candidates(srcset: str) -> Iterator[tuple[int, str]]:
+    for candidate in srcset.split(","):
+        url, _, width = candidate.strip().partition(" ")
+        if width.endswith("w"):
+            yield int(width[:-1]), url
+
+
+def _shown_css_px(sizes: str) -> float:
+    # The last entry of `sizes` is the one without a condition: that of narrow screens.
+    last = sizes.rsplit(",", 1)[-1].strip()
+    if last.endswith("vw"):
+        return VIEWPORT_CSS_PX * float(last[:-2]) / 100
+    if last.endswith("rem"):
+        return float(last[:-3]) * 16
+    return float(last.removesuffix("px"))
