@@ -1,4 +1,4 @@
-"""The entries table: one row per (shopper, variant).
+"""The entries table: one row per (shopper, variant). What a fan-out reads and writes of it is in `line`.
 
 Partition key `shopper`, sort key `sku`: a million signups for one variant spread over a million
 partitions. The index `line` is sparse: only confirmed entries carry its key, so it holds exactly
@@ -6,7 +6,6 @@ who still waits, sharded by a hash of the shopper and sorted by place.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -25,18 +24,9 @@ from chalicelib.tables.dynamodb import update_if
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
-LINE_INDEX = "line"
 # Names that DynamoDB keeps for itself.
 ALIASES = {"#state": "state", "#line": "line"}
 COUNTER_KEPT_S = 2 * 24 * 3600
-
-
-@dataclass(frozen=True, slots=True)
-class WaitingPage:
-    """Entries of one shard in order, and whether more may follow."""
-
-    entries: tuple[Entry, ...]
-    more: bool
 
 
 class EntriesTable:
@@ -95,7 +85,7 @@ class EntriesTable:
             shopper,
             sku,
             "SET #state = :left, left_at_ms = if_not_exists(left_at_ms, :now)"
-            " REMOVE #line, place, expires_at_s, claim_id, lease_until_ms",
+            " REMOVE #line, place, expires_at_s",
             "attribute_exists(shopper)",
             {":left": {"S": EntryState.LEFT}, ":now": {"N": str(at_ms)}},
         )
@@ -107,72 +97,6 @@ class EntriesTable:
         )
         item = answer.get("Item")
         return entry_from(item) if item else None
-
-    def waiting(self, line: str, *, after: str, upto: str, limit: int) -> WaitingPage:
-        """The next entries of a shard, in order: places in (`after`, `upto`], at most `limit`."""
-        answer = self._client.query(
-            TableName=self._name,
-            IndexName=LINE_INDEX,
-            KeyConditionExpression="#line = :line AND place BETWEEN :after AND :upto",
-            ExpressionAttributeNames={"#line": "line"},
-            ExpressionAttributeValues={
-                ":line": {"S": line},
-                # BETWEEN is inclusive; "!" sorts below every character of a longer place.
-                ":after": {"S": after + "!"},
-                ":upto": {"S": upto},
-            },
-            Limit=limit,
-        )
-        return WaitingPage(tuple(entry_from(item) for item in answer["Items"]), "LastEvaluatedKey" in answer)
-
-    def claim(self, entry: Entry, *, claim_id: str, at_ms: int, lease_ms: int) -> bool:
-        """Reserve a waiting entry for one letter; false when it waits no more or another holds it.
-
-        The lease ends by itself, so that an entry claimed by a worker that died is claimed again.
-        """
-        return self._update(
-            entry.shopper,
-            entry.sku,
-            "SET claim_id = :claim, lease_until_ms = :until",
-            "#state = :confirmed AND (attribute_not_exists(claim_id) OR lease_until_ms < :now)",
-            {
-                ":claim": {"S": claim_id},
-                ":until": {"N": str(at_ms + lease_ms)},
-                ":now": {"N": str(at_ms)},
-                ":confirmed": {"S": EntryState.CONFIRMED},
-            },
-        )
-
-    def release(self, entry: Entry, *, claim_id: str) -> bool:
-        """Give a claimed entry back, unsent, to whoever comes next."""
-        return self._update(
-            entry.shopper,
-            entry.sku,
-            "REMOVE claim_id, lease_until_ms",
-            "claim_id = :claim",
-            {":claim": {"S": claim_id}},
-        )
-
-    def mark_told(
-        self, entry: Entry, *, claim_id: str, restock_id: str, delivery: str, message_id: str, at_ms: int
-    ) -> bool:
-        """Take a told entry out of the line; false when the shopper left in the meantime."""
-        return self._update(
-            entry.shopper,
-            entry.sku,
-            "SET #state = :notified, restock_id = :restock, delivery = :delivery, message_id = :message,"
-            " told_at_ms = :now REMOVE #line, place, claim_id, lease_until_ms",
-            "#state = :confirmed AND claim_id = :claim",
-            {
-                ":notified": {"S": EntryState.NOTIFIED},
-                ":confirmed": {"S": EntryState.CONFIRMED},
-                ":claim": {"S": claim_id},
-                ":restock": {"S": restock_id},
-                ":delivery": {"S": delivery},
-                ":message": {"S": message_id},
-                ":now": {"N": str(at_ms)},
-            },
-        )
 
     def count_confirmation(self, shopper: str, *, at_ms: int, letters: int = 1) -> bool:
         """Count one confirmation letter of today; false when the day's are used up.

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.entry import Entry, EntryState, lines_of
 from chalicelib.tables.dynamodb import batch_get, transact
-from chalicelib.tables.entries import LINE_INDEX, WaitingPage, entry_from
+from chalicelib.tables.entries import entry_from
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
+LINE_INDEX = "line"
 MARKS_MAX = 90
 MARK_TRIES_MAX = 8
 ENTRY_ATTRIBUTES = ("shopper", "sku", "mailbox", "state", "asked_at_ms", "place", "page")
@@ -30,6 +31,14 @@ MARK = (
 MARK_NAMES = {"#state": "state", "#line": "line"}
 CONFIRMED = {"S": EntryState.CONFIRMED.value}
 NOTIFIED = {"S": EntryState.NOTIFIED.value}
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingPage:
+    """Entries of one shard in order, and whether more may follow."""
+
+    entries: tuple[Entry, ...]
+    more: bool
 
 
 class MarksNotWritten(RuntimeError):
