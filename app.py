@@ -3,6 +3,7 @@
 The events and their reactions are listed in ARCHITECTURE.md; what each does is in chalicelib.services.
 """
 
+import os
 from collections.abc import Callable
 from functools import wraps
 
@@ -136,3 +137,8 @@ def _linked_page(template: str, purpose: Purpose, token: str) -> Response:
         raise LinkRefused
     page = wiring.themes().live().page(template, product=linked.product, variant=linked.variant, token=token)
     return html_page(page)
+
+
+# Lambda starts each of its functions with this file; only the API's has a shopper waiting.
+if os.environ.get("_HANDLER") == "app.app":
+    wiring.warm_up()
