@@ -16,7 +16,7 @@ export UV_SYSTEM_CERTS ?= 1
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check package test bench lint types template format clean python
+.PHONY: help setup demo check load package test bench lint types template format clean python
 
 help: ## List what can be asked of make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ demo: .venv/ready-to-run ## Run the whole shop on this machine; ARGS="--port 900
 
 check: .venv/ready-to-run ## Run the demo, let it play its story by itself, and end
 	@$(SPILLWAY) demo --check --fresh $(ARGS)
+
+load: .venv/ready-to-work ## Send a flood of shoppers to the demo, and count what became of it
+	@.venv/bin/python -m loadtests $(ARGS)
 
 package: .venv/ready-to-run ## Make what Lambda runs, and its template, under build/package/
 	@$(SPILLWAY) package $(ARGS)

@@ -1,0 +1,51 @@
+"""What was measured, step by step, as Locust left it."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.table import Table
+
+TOTAL = "Aggregated"
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One step of a shopper, or all of them together."""
+
+    step: str
+    requests: int
+    failures: int
+    p50_ms: int
+    p95_ms: int
+    p99_ms: int
+    slowest_ms: int
+
+
+def read_figures(file: Path) -> list[Figures]:
+    """The steps of a finished run, the busiest first; last, all of them together."""
+    with file.open(newline="") as rows:
+        figures = [_figures(row) for row in csv.DictReader(rows) if row["Request Count"] != "0"]
+    return sorted(figures, key=lambda each: (each.step == TOTAL, -each.requests))
+
+
+def table(figures: list[Figures]) -> Table:
+    """The figures for a person to read."""
+    shown = Table(box=None, pad_edge=False, header_style="dim")
+    shown.add_column("step")
+    for column in ("requests", "failures", "p50 ms", "p95 ms", "p99 ms", "slowest ms"):
+        shown.add_column(column, justify="right")
+    for each in figures:
+        numbers = (each.requests, each.failures, each.p50_ms, each.p95_ms, each.p99_ms, each.slowest_ms)
+        name = "all together" if each.step == TOTAL else each.step
+        shown.add_row(name, *(f"{number:,}" for number in numbers))
+    return shown
+
+
+def _figures(row: dict[str, str]) -> Figures:
+    return Figures(
+        row["Name"],
+        int(row["Request Count"]),
+        int(row["Failure Count"]),
+        *(round(float(row[percentile])) for percentile in ("50%", "95%", "99%", "100%")),
+    )

@@ -1,0 +1,192 @@
+"""Shoppers who followed a link to one product, as Locust runs them.
+
+By hand, against a running demo, with charts at http://127.0.0.1:8089:
+
+    .venv/bin/python -m locust -f loadtests/locustfile.py --host http://127.0.0.1:8000 --web-host 127.0.0.1
+"""
+
+import sys
+from argparse import ArgumentParser, Namespace
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+from urllib.parse import urlencode
+from uuid import uuid4
+
+import gevent
+from locust import FastHttpUser, LoadTestShape, between, events, task
+from locust.env import Environment
+
+from loadtests.guard import require_loopback
+from loadtests.ledger import Ledger, Line, Outcome
+from loadtests.pages import PageRead, read_page
+from loadtests.patience import TRANSIENT, asked_for_s, pauses_s
+from loadtests.spike import phase_at
+from spillway.demo.shopper import ACCEPT, FORM_TYPE
+from spillway.errors import BadInput
+
+PATIENCE_S = 30.0
+EVERYTHING = "/shop/all"
+
+
+@events.init_command_line_parser.add_listener
+def add_options(parser: ArgumentParser) -> None:
+    """What Locust is told beside its own options."""
+    parser.add_argument("--landing", default="/products/field-jacket", help="The page everybody was sent to.")
+    parser.add_argument("--ledger", default="", help="A file for what was accepted; none when not given.")
+    parser.add_argument("--run", default=uuid4().hex[:8], help="What this run's addresses begin with.")
+
+
+@events.init.add_listener
+def refuse_other_machines(environment: Environment, **_: Any) -> None:
+    """Before anything is sent. Without a host yet, the form in the browser asks for one."""
+    if environment.host or _options(environment).headless:
+        try:
+            require_loopback(environment.host)
+        except BadInput as refused:
+            sys.stderr.write(f"{refused.message}\n  {refused.way_out}\n")
+            sys.exit(refused.exit_code)
+
+
+class Spike(LoadTestShape):
+    """Few shoppers, then a flood of them, then few."""
+
+    def tick(self) -> tuple[int, float] | None:
+        """How many there are to be now, and how many may come in a second."""
+        phase = phase_at(self.get_run_time())
+        return (phase.shoppers, phase.arrivals_per_s) if phase else None
+
+
+class Shopper(FastHttpUser):
+    """One visitor after another. Most look; some wait for what is sold out; a few mistype."""
+
+    wait_time = between(1, 5)
+    network_timeout = connection_timeout = PATIENCE_S
+
+    def __init__(self, environment: Environment) -> None:
+        # The form in the browser can name a host, too.
+        self.host = require_loopback(environment.host)
+        super().__init__(environment)
+        options = _options(environment)
+        self._landing: str = options.landing
+        self._ledger = Ledger(Path(options.ledger)) if options.ledger else None
+        self._run: str = options.run
+        self._random = Random()
+        self._seen: set[str] = set()
+
+    @task(5)
+    def looks_and_leaves(self) -> None:
+        """Most people."""
+        self._arrives()
+
+    @task(3)
+    def reads_on(self) -> None:
+        """Scrolls down: the pictures further below are fetched, too."""
+        page = self._arrives()
+        if page:
+            self.wait()
+            self._fetches("pictures", page.pictures)
+
+    @task(2)
+    def browses(self) -> None:
+        """Goes on to the product's category, and home."""
+        page = self._arrives()
+        for name, path in (("category", _category(page)), ("home", "/")) if page else ():
+            self.wait()
+            self._opens(path, name)
+
+    @task(4)
+    def signs_up(self) -> None:
+        """Wants one of the variants that are sold out."""
+        page = self._arrives()
+        if page and page.awaited_skus:
+            self.wait()
+            self._asks(self._new_mailbox(), self._random.choice(page.awaited_skus), "sign up")
+
+    @task(1)
+    def signs_up_twice(self) -> None:
+        """Is not sure whether it worked."""
+        page = self._arrives()
+        if page and page.awaited_skus:
+            mailbox, sku = self._new_mailbox(), self._random.choice(page.awaited_skus)
+            for name in ("sign up", "sign up again"):
+                self.wait()
+                self._asks(mailbox, sku, name)
+
+    @task(1)
+    def mistypes_the_address(self) -> None:
+        """Is refused, looks again, and gets it right."""
+        page = self._arrives()
+        if page and page.awaited_skus:
+            mailbox, sku = self._new_mailbox(), self._random.choice(page.awaited_skus)
+            self.wait()
+            self._asks(mailbox.removesuffix(".com"), sku, "mistyped address", expected=400)
+            self.wait()
+            self._asks(mailbox, sku, "sign up")
+
+    def _arrives(self) -> PageRead | None:
+        """A new person with an empty cache; None when the page did not come."""
+        self._seen.clear()
+        return self._opens(self._landing, "product page")
+
+    def _opens(self, path: str, name: str) -> PageRead | None:
+        answer = self.client.get(path, name=name, headers={"Accept": ACCEPT}, allow_redirects=False)
+        if answer.status_code != 200:
+            return None
+        page = read_page(answer.text or "")
+        self._fetches("stylesheet", page.stylesheets)
+        self._fetches("script", page.scripts)
+        self._fetches("pictures", page.pictures[:1])
+        return page
+
+    def _fetches(self, name: str, paths: tuple[str, ...]) -> None:
+        """Several at a time, as browsers do, and nothing that is in the cache."""
+        wanted = [path for path in dict.fromkeys(paths) if path not in self._seen]
+        self._seen.update(wanted)
+        fetch = partial(self.client.get, name=name, allow_redirects=False)
+        gevent.joinall([gevent.spawn(fetch, path) for path in wanted])
+
+    def _asks(self, mailbox: str, sku: str, name: str, *, expected: int = 202) -> None:
+        """Send the form, again and again while the shop is too busy, and write down how it ended."""
+        form = urlencode({"email": mailbox, "sku": sku, "page": self._landing, "website": ""})
+        status, tries, asked_s = 0, 0, 0.0
+        for pause_s in pauses_s(self._random):
+            gevent.sleep(asked_s + pause_s)
+            status, asked_s = self._sends(form, name, expected)
+            tries += 1
+            if status not in TRANSIENT:
+                break
+        if self._ledger:
+            self._ledger.write(Line(mailbox, sku, Outcome.of(status), tries))
+
+    def _sends(self, form: str, name: str, expected: int) -> tuple[int, float]:
+        """Send a form once. Returns the answer's status, and how long it asks to wait before another try."""
+        headers = {"Accept": "application/json", "Content-Type": FORM_TYPE, "Origin": self.host}
+        with self.client.post(
+            "/api/waitlist",
+            data=form,
+            name=name,
+            headers=headers,
+            allow_redirects=False,
+            catch_response=True,
+        ) as answer:
+            if answer.status_code == expected:
+                answer.success()
+            else:
+                answer.failure(f"answered with {answer.status_code} instead of {expected}")
+            return answer.status_code, asked_for_s(answer.headers)
+
+    def _new_mailbox(self) -> str:
+        return f"{self._run}.{uuid4().hex[:12]}@example.com"
+
+
+def _category(page: PageRead) -> str:
+    listings = (link for link in page.links if link.startswith("/shop/") and link != EVERYTHING)
+    return next(listings, EVERYTHING)
+
+
+def _options(environment: Environment) -> Namespace:
+    options: Namespace | None = environment.parsed_options
+    assert options is not None, "Locust parses them before all else"
+    return options

@@ -1,0 +1,129 @@
+"""What the load test counts, and how its shoppers behave."""
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from loadtests.ledger import Ledger, Line, Outcome, Wish, account
+from loadtests.pages import picked, read_page
+from loadtests.patience import PAUSE_S_MAX, TRIES_MAX, asked_for_s, pauses_s
+from loadtests.spike import DURATION_S, PHASES, phase_at
+
+ADA, BEN = Wish("ada@example.com", "HAT"), Wish("ben@example.com", "HAT")
+
+
+def line(wish: Wish, outcome: Outcome = Outcome.ACCEPTED, tries: int = 1) -> Line:
+    """A form that was sent."""
+    return Line(wish.mailbox, wish.sku, outcome, tries)
+
+
+def test_every_accepted_signup_stored_once_is_right() -> None:
+    result = account([line(ADA), line(BEN)], [BEN, ADA])
+    assert result.right
+    assert result.accepted == 2
+
+
+def test_a_signup_that_was_accepted_twice_is_one_entry() -> None:
+    assert account([line(ADA), line(ADA)], [ADA]).right
+
+
+def test_an_accepted_signup_that_is_not_stored_is_wrong() -> None:
+    result = account([line(ADA), line(BEN)], [ADA])
+    assert not result.right
+    assert result.missing == (BEN,)
+
+
+def test_an_accepted_signup_that_is_stored_twice_is_wrong() -> None:
+    result = account([line(ADA)], [ADA, ADA])
+    assert not result.right
+    assert result.repeated == (ADA,)
+
+
+def test_an_entry_for_another_variant_does_not_stand_in() -> None:
+    assert account([line(ADA)], [Wish(ADA.mailbox, "SCARF")]).missing == (ADA,)
+
+
+def test_an_entry_whose_shopper_got_no_answer_is_counted_and_no_mistake() -> None:
+    result = account([line(ADA), line(BEN, Outcome.GAVE_UP, tries=5)], [ADA, BEN])
+    assert result.right
+    assert (result.stored_unanswered, result.gave_up, result.retried) == (1, 1, 1)
+
+
+def test_nothing_accepted_proves_nothing() -> None:
+    assert not account([], []).right
+    assert not account([line(ADA, Outcome.REFUSED)], []).right
+
+
+def test_a_ledger_gives_back_what_was_written(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    assert list(ledger.lines()) == []
+    written = [line(ADA, tries=3), line(BEN, Outcome.GAVE_UP)]
+    for each in written:
+        ledger.write(each)
+    assert list(ledger.lines()) == written
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        (202, Outcome.ACCEPTED),
+        (400, Outcome.REFUSED),
+        (503, Outcome.GAVE_UP),
+        (0, Outcome.GAVE_UP),
+        (200, Outcome.GAVE_UP),
+    ],
+)
+def test_only_the_one_answer_is_an_acceptance(status: int, outcome: Outcome) -> None:
+    assert Outcome.of(status) is outcome
+
+
+def test_the_first_try_is_at_once_and_the_later_ones_are_spread() -> None:
+    one, other = list(pauses_s(Random(1))), list(pauses_s(Random(2)))
+    assert len(one) == TRIES_MAX
+    assert one[0] == other[0] == 0
+    assert set(one[1:]).isdisjoint(other[1:])
+    assert all(0 <= pause <= PAUSE_S_MAX for pause in one)
+
+
+def test_what_the_shop_asks_for_is_heeded_within_reason() -> None:
+    assert asked_for_s({"Retry-After": "2"}) == 2
+    assert asked_for_s({"Retry-After": "86400"}) == PAUSE_S_MAX
+    assert asked_for_s({"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}) == 0
+    assert asked_for_s(None) == 0
+
+
+def test_a_flood_is_quiet_then_loud_then_quiet_then_over() -> None:
+    before, flood, after = PHASES
+    assert phase_at(0) is before
+    assert phase_at(before.until_s) is flood
+    assert phase_at(DURATION_S - 1) is after
+    assert phase_at(DURATION_S) is None
+    assert flood.shoppers > before.shoppers
+
+
+def test_the_picture_is_wide_enough_and_no_wider_than_it_must_be() -> None:
+    srcset = "/pictures/a-480.avif 480w, /pictures/a-960.avif 960w, /pictures/a-1440.avif 1440w"
+    assert picked(srcset, width_px=824) == "/pictures/a-960.avif"
+    assert picked(srcset, width_px=960) == "/pictures/a-960.avif"
+    assert picked(srcset, width_px=4000) == "/pictures/a-1440.avif"
+
+
+def test_a_page_is_read_as_a_browser_reads_it() -> None:
+    page = read_page("""
+        <link rel="icon" href="/assets/icon.svg"><link rel="stylesheet" href="/assets/shop.css">
+        <script type="application/ld+json">{}</script><script src="/assets/shop.js" defer></script>
+        <a href="/shop/hats">Hats</a> <a href="https://elsewhere.example/">Elsewhere</a>
+        <a href="/shop/hats">Hats again</a>
+        <picture><source srcset="/p/hat-900.avif 900w"><source srcset="/p/hat-900.webp 900w">
+        <img src="/p/hat.jpg"></picture>
+        <form id="buy" action="/checkout"><input type="radio" name="sku" value="HAT-L"></form>
+        <form action="/api/waitlist" method="post">
+        <input type="checkbox" name="sku" value="HAT-S"><input type="checkbox" name="sku" value="HAT-M">
+        </form>
+    """)
+    assert page.stylesheets == ("/assets/shop.css",)
+    assert page.scripts == ("/assets/shop.js",)
+    assert page.pictures == ("/p/hat-900.avif",)
+    assert page.links == ("/shop/hats",)
+    assert page.awaited_skus == ("HAT-S", "HAT-M")
