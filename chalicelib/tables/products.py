@@ -5,18 +5,19 @@ and `stock`, a map by SKU, written by availability events. Neither ever touches 
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.product import Product
 from chalicelib.domain.stock import Availability, Stock, StockedProduct
-from chalicelib.tables.dynamodb import batch_get, update_if
+from chalicelib.tables.dynamodb import batch_get, transact, update_if
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 PRODUCT_PREFIX = "product#"
 SKU_PREFIX = "sku#"
+TRANSACTION_PRODUCTS_MAX = 100
 
 
 class ProductsTable:
@@ -63,13 +64,23 @@ class ProductsTable:
 
         One conditional write: events may come twice, late and in any order, and the newest wins.
         """
-        return self._update(
-            slug,
-            "SET stock.#sku = :stock",
-            "attribute_exists(stock.#sku) AND stock.#sku.observed_at_ms < :observed",
-            {":stock": _stock_to(stock), ":observed": {"N": str(stock.observed_at_ms)}},
-            {"#sku": sku},
-        )
+        return update_if(self._client, **self._observing(slug, {sku: stock}))
+
+    def observe_all(self, observed: Sequence[tuple[str, str, Stock]]) -> bool:
+        """Take in events about many variants, as (slug, SKU, stock), or none of them.
+
+        False when one of them is no news, and nothing has changed.
+
+        Raises:
+            ValueError: they are about more products than one transaction takes.
+        """
+        by_slug: dict[str, dict[str, Stock]] = {}
+        for slug, sku, stock in observed:
+            by_slug.setdefault(slug, {})[sku] = stock
+        if len(by_slug) > TRANSACTION_PRODUCTS_MAX:
+            raise ValueError(f"{len(by_slug)} products, {TRANSACTION_PRODUCTS_MAX} is the most")
+        writes = [{"Update": self._observing(slug, stock)} for slug, stock in by_slug.items()]
+        return not transact(self._client, writes)
 
     def put_catalogue(
         self, product: Product, initial_stock: Mapping[str, Stock], *, known: StockedProduct | None
@@ -97,6 +108,30 @@ class ProductsTable:
                 {"#sku": variant.sku},
             )
         return len(new_variants) * (2 if known else 1) + (known is None or known.product != product)
+
+    def _observing(self, slug: str, stock: Mapping[str, Stock]) -> dict[str, Any]:
+        numbered = list(enumerate(stock.items()))
+        # Two events of one millisecond have an order too: by their ids, the same wherever they arrive.
+        news = [
+            f"attribute_exists(stock.#s{n}) AND (stock.#s{n}.observed_at_ms < :at{n}"
+            f" OR (stock.#s{n}.observed_at_ms = :at{n} AND stock.#s{n}.event_id < :id{n}))"
+            for n, _ in numbered
+        ]
+        values: dict[str, Any] = {}
+        for n, (_, observed) in numbered:
+            values |= {
+                f":stock{n}": _stock_to(observed),
+                f":at{n}": {"N": str(observed.observed_at_ms)},
+                f":id{n}": {"S": observed.event_id},
+            }
+        return {
+            "TableName": self._name,
+            "Key": {"id": {"S": PRODUCT_PREFIX + slug}},
+            "UpdateExpression": "SET " + ", ".join(f"stock.#s{n} = :stock{n}" for n, _ in numbered),
+            "ConditionExpression": " AND ".join(news),
+            "ExpressionAttributeNames": {f"#s{n}": sku for n, (sku, _) in numbered},
+            "ExpressionAttributeValues": values,
+        }
 
     def _put_document(self, product: Product, initial_stock: Mapping[str, Stock]) -> None:
         document = json.dumps(product.to_document(), sort_keys=True, ensure_ascii=False)

@@ -4,14 +4,13 @@ import uuid
 
 import click
 
-from chalicelib.domain.stock import Availability, Stock
+from chalicelib.domain.stock import Availability
+from chalicelib.services.availability import UNITS_MAX, Availabilities, AvailabilityEvent, Outcome
 from chalicelib.tables.products import ProductsTable
 from chalicelib.wiring import clock_ms
 from spillway.deploy.stage import Stage, stage_named
 from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
-
-STOCK_UNITS_MAX = 1_000_000
 
 
 @click.command("available")
@@ -19,7 +18,7 @@ STOCK_UNITS_MAX = 1_000_000
 @click.option(
     "--stock",
     "units",
-    type=click.IntRange(1, STOCK_UNITS_MAX),
+    type=click.IntRange(1, UNITS_MAX),
     metavar="N",
     help="How many units there are; left out where the shop does not count.",
 )
@@ -43,15 +42,15 @@ def sold_out_command(project: Project, sku: str, stage_name: str) -> None:
 
 def _observe(stage: Stage, sku: str, availability: Availability, units: int | None) -> None:
     products = ProductsTable(stage.client("dynamodb"), stage.outputs()["ProductsTable"])
-    slug = products.slug_of(sku)
-    if slug is None:
-        raise BadInput(
-            f"SKU {sku!r}: stage {stage.name} sells nothing under that name",
-            way_out="SKUs are in site/products/*.toml; publish first if it is new",
-        )
-    stock = Stock(availability, units, observed_at_ms=clock_ms(), event_id=uuid.uuid4().hex)
-    if not products.observe(slug, sku, stock):
-        raise WorkFailed(
-            f"{sku}: a newer event is known than this one",
-            way_out="check this machine's clock, and try again",
-        )
+    event = AvailabilityEvent(uuid.uuid4().hex, sku, availability, units, clock_ms())
+    match Availabilities(products).take_in(event):
+        case Outcome.UNKNOWN_SKU:
+            raise BadInput(
+                f"SKU {sku!r}: stage {stage.name} sells nothing under that name",
+                way_out="SKUs are in site/products/*.toml; publish first if it is new",
+            )
+        case Outcome.OUTDATED:
+            raise WorkFailed(
+                f"{sku}: a newer event is known than this one",
+                way_out="check this machine's clock, and try again",
+            )

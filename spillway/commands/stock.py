@@ -1,0 +1,95 @@
+"""`spillway stock`: what is in stock, for many variants at once."""
+
+import json
+import uuid
+from pathlib import Path
+
+import click
+
+from chalicelib.services.availability import Availabilities
+from chalicelib.tables.line import LineTable
+from chalicelib.tables.products import ProductsTable
+from chalicelib.wiring import clock_ms
+from spillway.deploy.stage import stage_named
+from spillway.errors import BadInput, WorkFailed
+from spillway.merchant.stock_file import LineMistake, read_stock_file
+from spillway.merchant.stocktaking import Change, Stocktaking, apply, apply_all_or_nothing, plan
+from spillway.project import Project
+
+
+@click.command("stock")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--atomic", is_flag=True, help="All of the file or nothing of it.")
+@click.option("--dry-run", is_flag=True, help="Show what would change and how many would be mailed.")
+@click.option("--json", "as_json", is_flag=True, help="Say it in JSON.")
+@click.option("--stage", "stage_name", metavar="NAME", default="local", show_default=True)
+@click.pass_obj
+def stock_command(
+    project: Project, file: Path, stage_name: str, *, atomic: bool, dry_run: bool, as_json: bool
+) -> None:
+    """Take in a CSV file of sku,stock: 0 is sold out. Good lines count, the others are listed."""
+    stage = stage_named(project, stage_name)
+    read = read_stock_file(file)
+    dynamodb, outputs = stage.client("dynamodb"), stage.outputs()
+    products = ProductsTable(dynamodb, outputs["ProductsTable"])
+    line = LineTable(dynamodb, outputs["EntriesTable"])
+    taking = plan(read, products, line, at_ms=clock_ms(), new_id=lambda: uuid.uuid4().hex)
+    if dry_run:
+        _show(taking, as_json=as_json, verb="would change")
+        _fail_over(file, taking.mistakes, written=False)
+        return
+    if atomic:
+        _fail_over(file, taking.mistakes, written=False)
+        if not apply_all_or_nothing(taking.changes, Availabilities(products)):
+            raise WorkFailed(
+                f"{file}: newer events came in between; nothing was changed", way_out="try again"
+            )
+        _show(taking, as_json=as_json, verb="changed")
+        return
+    overtaken = apply(taking.changes, Availabilities(products))
+    _show(taking, as_json=as_json, verb="changed")
+    _fail_over(file, (*taking.mistakes, *overtaken), written=True)
+
+
+def _show(taking: Stocktaking, *, as_json: bool, verb: str) -> None:
+    if as_json:
+        document = {
+            "changes": [_document(change) for change in taking.changes],
+            "unchanged": taking.unchanged,
+            "mailed": taking.mailed,
+            "mistakes": [{"line": each.line, "what": each.what} for each in taking.mistakes],
+        }
+        click.echo(json.dumps(document, indent=1))
+        return
+    for change in taking.changes:
+        before, event = change.before, change.event
+        mailed = f", {change.mailed} wait for it" if change.mailed else ""
+        click.echo(
+            f"{event.sku}: {before.availability} {_units(before.units)} -> "
+            f"{event.availability} {_units(event.units)}{mailed}"
+        )
+    click.echo(
+        f"{len(taking.changes)} {verb}, {taking.unchanged} are as they were, {taking.mailed} letters to send"
+    )
+
+
+def _document(change: Change) -> dict[str, object]:
+    return {
+        "sku": change.event.sku,
+        "before": {"availability": change.before.availability, "units": change.before.units},
+        "after": {"availability": change.event.availability, "units": change.event.units},
+        "mailed": change.mailed,
+    }
+
+
+def _units(units: int | None) -> str:
+    return "(not counted)" if units is None else f"({units})"
+
+
+def _fail_over(file: Path, mistakes: tuple[LineMistake, ...], *, written: bool) -> None:
+    if not mistakes:
+        return
+    listed = "\n".join(f"  {file}: {mistake}" for mistake in mistakes)
+    if written:
+        raise WorkFailed(f"{len(mistakes)} lines were not taken in:\n{listed}")
+    raise BadInput(f"{len(mistakes)} lines are wrong, nothing was changed:\n{listed}")

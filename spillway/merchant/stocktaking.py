@@ -1,0 +1,103 @@
+"""A file of stock against the shop as it is: what would change, who would be mailed; then to do it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from chalicelib.domain.stock import Stock, StockedProduct, restocks
+from chalicelib.services.availability import Availabilities, AvailabilityEvent, Outcome, availability_of
+from chalicelib.tables.line import LineTable
+from chalicelib.tables.products import TRANSACTION_PRODUCTS_MAX, ProductsTable
+from spillway.errors import BadInput
+from spillway.merchant.stock_file import LineMistake, StockFile, StockLine
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One variant whose stock is not what it was. `mailed` wait for it, and would hear of it."""
+
+    line: int
+    slug: str
+    before: Stock
+    event: AvailabilityEvent
+    mailed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stocktaking:
+    """What a file of stock comes to."""
+
+    changes: tuple[Change, ...]
+    unchanged: int
+    mistakes: tuple[LineMistake, ...]
+
+    @property
+    def mailed(self) -> int:
+        """How many letters it would set off."""
+        return sum(change.mailed for change in self.changes)
+
+
+def plan(
+    file: StockFile, products: ProductsTable, line: LineTable, *, at_ms: int, new_id: Callable[[], str]
+) -> Stocktaking:
+    """What would change, and how many would be mailed. Changes nothing."""
+    sold = {
+        variant.sku: stocked
+        for stocked in products.scan()
+        for variant in stocked.product.variants
+        if variant.sku in stocked.stock
+    }
+    unknown = [
+        LineMistake(each.line, f"sku {each.sku!r}: this stage sells nothing under that name")
+        for each in file.lines
+        if each.sku not in sold
+    ]
+    known = [each for each in file.lines if each.sku in sold]
+    changed = [each for each in known if _differs(each, sold[each.sku])]
+    events = [
+        AvailabilityEvent(new_id(), each.sku, availability_of(each.units), each.units, at_ms)
+        for each in changed
+    ]
+    changes = tuple(
+        _change(each, event, sold[each.sku], line) for each, event in zip(changed, events, strict=True)
+    )
+    mistakes = sorted((*file.mistakes, *unknown), key=lambda mistake: mistake.line)
+    return Stocktaking(changes, len(known) - len(changed), tuple(mistakes))
+
+
+def apply(changes: Sequence[Change], availabilities: Availabilities) -> list[LineMistake]:
+    """Take in every change; those that were overtaken by newer events are named."""
+    return [
+        LineMistake(change.line, f"{change.event.sku}: a newer event is known")
+        for change in changes
+        if availabilities.take_in(change.event) not in {Outcome.CHANGED, Outcome.REPEATED}
+    ]
+
+
+def apply_all_or_nothing(changes: Sequence[Change], availabilities: Availabilities) -> bool:
+    """Take in every change in one transaction; false when newer events came in between.
+
+    Raises:
+        BadInput: more products than one transaction takes.
+    """
+    if not changes:
+        return True
+    count = len({change.slug for change in changes})
+    if count > TRANSACTION_PRODUCTS_MAX:
+        raise BadInput(
+            f"--atomic: {count} products would change, {TRANSACTION_PRODUCTS_MAX} can at once",
+            way_out="split the file, or leave --atomic out",
+        )
+    return availabilities.take_in_all([(change.slug, change.event) for change in changes])
+
+
+def _differs(line: StockLine, stocked: StockedProduct) -> bool:
+    stock = stocked.stock[line.sku]
+    return (stock.availability, stock.units) != (availability_of(line.units), line.units)
+
+
+def _change(
+    stock_line: StockLine, event: AvailabilityEvent, stocked: StockedProduct, line: LineTable
+) -> Change:
+    slug, before = stocked.product.slug, stocked.stock[event.sku]
+    restocked = restocks(slug, {event.sku: before}, {event.sku: event.stock})
+    return Change(stock_line.line, slug, before, event, line.count(event.sku) if restocked else 0)
