@@ -16,6 +16,7 @@ from chalicelib.http.forms import FORM_TYPE, JSON_TYPE, Body
 from chalicelib.http.refusals import in_problem_terms, problem_of, refusal
 from chalicelib.http.signup_form import signup_form
 from chalicelib.http.token_form import is_one_click, link_token, posted_token
+from chalicelib.http.yours_form import asking_address, leaving_choice
 from chalicelib.records import BatchFailures, react_to_queue, react_to_stream
 
 FORMS = [FORM_TYPE, JSON_TYPE]
@@ -92,6 +93,69 @@ def leave(request: Request) -> Response:
         return done()
     wiring.waitlist().leave(posted_token(body))
     return see_other("/waitlist/left")
+
+
+@app.route("/availability", methods=["POST"], content_types=[JSON_TYPE])
+@answering
+def take_availability(request: Request) -> Response:
+    """The merchant's own systems say what is in stock, with the key of the shop."""
+    from chalicelib.http.merchant_requests import event_by_key, told_what_became
+
+    event = event_by_key(request, _body(request).raw, wiring.merchant_keys(), wiring.clock_ms, wiring.new_id)
+    return told_what_became(event, wiring.availabilities().take_in(event))
+
+
+@app.route("/availability/webhook", methods=["POST"], content_types=[JSON_TYPE])
+@answering
+def hear_of_availability(request: Request) -> Response:
+    """The same, signed over the raw body instead of showing the key."""
+    from chalicelib.http.merchant_requests import event_by_signature, told_what_became
+
+    event = event_by_signature(request, _body(request).raw, wiring.merchant_keys(), wiring.clock_ms)
+    return told_what_became(event, wiring.availabilities().take_in(event))
+
+
+@app.route("/waitlists", methods=["POST"], content_types=FORMS)
+@answering
+def ask_for_yours(request: Request) -> Response:
+    """A shopper asks to see all they wait for: a letter brings the link, if the shop knows them."""
+    address = asking_address(_body(request))
+    if address is not None:
+        wiring.confirmations_queue().put_yours(address.shopper_id(wiring.keys().identity))
+    return accepted(request, thanks_path="/waitlist/sent")
+
+
+@app.route("/waitlists", methods=["GET"])
+@answering
+def show_yours(request: Request) -> Response:
+    """The link of that letter shows all they wait for. It changes nothing."""
+    token = link_token(request)
+    awaited = wiring.yours().look(token)
+    return html_page(wiring.themes().live().page("yours.html", awaited=awaited, token=token))
+
+
+@app.route("/waitlists/export", methods=["GET"])
+@answering
+def export_yours(request: Request) -> Response:
+    """Everything that is stored about the shopper, as JSON."""
+    return json_file(wiring.yours().export(link_token(request)), name="waitlists.json")
+
+
+@app.route("/waitlists/leave", methods=["POST"], content_types=FORMS)
+@answering
+def leave_yours(request: Request) -> Response:
+    """The shopper leaves one list, or all of them."""
+    token, sku = leaving_choice(_body(request))
+    wiring.yours().leave(token, sku)
+    return see_other("/waitlist/left")
+
+
+@app.route("/waitlists/erase", methods=["POST"], content_types=FORMS)
+@answering
+def erase_yours(request: Request) -> Response:
+    """Everything about the shopper is erased."""
+    wiring.yours().erase(posted_token(_body(request)))
+    return see_other("/waitlist/erased")
 
 
 @app.on_dynamodb_record(stream_arn=TEMPLATE_NAMES_IT, batch_size=25, starting_position="TRIM_HORIZON")

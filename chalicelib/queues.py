@@ -22,7 +22,7 @@ class WavesQueue:
 
 
 class ConfirmationsQueue:
-    """Entries to be asked for confirmation."""
+    """Letters that shoppers asked for: to confirm an entry, or to see all of theirs."""
 
     def __init__(self, client: "SQSClient", url: str) -> None:
         self._client = client
@@ -32,3 +32,7 @@ class ConfirmationsQueue:
         """Queue the confirmation letter of one entry."""
         body = json.dumps({"shopper": shopper, "sku": sku}, sort_keys=True)
         self._client.send_message(QueueUrl=self._url, MessageBody=body)
+
+    def put_yours(self, shopper: str) -> None:
+        """Queue the letter that leads a shopper to all they wait for."""
+        self._client.send_message(QueueUrl=self._url, MessageBody=json.dumps({"shopper": shopper}))

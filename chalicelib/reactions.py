@@ -15,8 +15,12 @@ from chalicelib.tables.products import PRODUCT_PREFIX, stock_from
 
 
 def send_confirmation(body: str) -> None:
-    """A confirmation letter is due."""
-    wiring.confirmations().send(**json.loads(body))
+    """A letter that a shopper asked for is due."""
+    facts = json.loads(body)
+    if "sku" in facts:
+        wiring.confirmations().send(**facts)
+    else:
+        wiring.yours_letters().send(**facts)
 
 
 def react_to_entry(record: dict[str, Any]) -> None:

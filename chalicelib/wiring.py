@@ -28,10 +28,13 @@ if TYPE_CHECKING:
     from chalicelib.services.waitlist import Waitlist
     from chalicelib.storage.themes import ThemeStore
     from chalicelib.tables.products import ProductsTable
+    from chalicelib.services.yours import Yours
+    from chalicelib.services.yours_letters import YoursLetters
     from chalicelib.tables.progress import ProgressTable
     from chalicelib.tables.restocks import RestocksTable
     from chalicelib.tables.suppressions import SuppressionsTable
 
+    from chalicelib.tables.shoppers import ShoppersTable
 CONNECT_TIMEOUT_S = 2
 READ_TIMEOUT_S = 10
 
@@ -187,6 +190,30 @@ def waves_queue() -> "WavesQueue":
     from chalicelib.queues import WavesQueue
 
     return WavesQueue(client("sqs"), settings().waves_queue_url)
+@cache
+def shoppers() -> "ShoppersTable":
+    """All that is kept of a shopper."""
+    from chalicelib.tables.shoppers import ShoppersTable
+
+    return ShoppersTable(client("dynamodb"), settings().entries_table)
+
+
+@cache
+def yours() -> "Yours":
+    """What a shopper sees and does about all they wait for."""
+    from chalicelib.services.yours import Yours
+
+    return Yours(entries(), shoppers(), products(), links(), clock_ms)
+
+
+@cache
+def yours_letters() -> "YoursLetters":
+    """Sends the letter that leads there."""
+    from chalicelib.services.yours_letters import YoursLetters
+
+    return YoursLetters(entries(), shoppers(), suppressions(), themes(), links(), postbox(), clock_ms)
+
+
 
 
 @cache

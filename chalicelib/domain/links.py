@@ -18,11 +18,12 @@ class Purpose(StrEnum):
 
     CONFIRM = "confirm"
     LEAVE = "leave"
+    YOURS = "yours"
 
 
 # Two machines' clocks may be this far apart; itsdangerous refuses what seems to be signed in the future.
 CLOCK_SKEW_S = 300
-VALID_FOR_S = {Purpose.CONFIRM: 72 * 3600, Purpose.LEAVE: 5 * 365 * 24 * 3600}
+VALID_FOR_S = {Purpose.CONFIRM: 72 * 3600, Purpose.LEAVE: 5 * 365 * 24 * 3600, Purpose.YOURS: 24 * 3600}
 
 
 class LinkRefused(Exception):
@@ -31,10 +32,10 @@ class LinkRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LinkSubject:
-    """Whom a link speaks for, and about which variant."""
+    """Whom a link speaks for, and about which variant; about all of theirs when `sku` is empty."""
 
     shopper: str
-    sku: str
+    sku: str = ""
 
 
 class Links:

@@ -35,6 +35,15 @@ def html_page(html: str, *, status: int = 200) -> Response:
     return Response(html, headers=headers, status_code=status)
 
 
+def json_file(document: object, *, name: str) -> Response:
+    """A document to keep, under a name of its own."""
+    headers: dict[str, str | list[str]] = {
+        **NO_STORE,
+        "Content-Disposition": f'attachment; filename="{name}"',
+    }
+    return Response(document, headers=headers, status_code=200)
+
+
 def done() -> Response:
     """The answer to a one-click request: no page, no redirect (RFC 8058, section 3.1)."""
     return Response("", headers={**NO_STORE, "Content-Type": "text/plain"}, status_code=200)

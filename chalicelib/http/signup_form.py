@@ -35,7 +35,7 @@ def signup_form(body: Body) -> SignupForm:
     """
     fields = body.fields(FIELDS)
     errors: list[FieldError] = []
-    address = _address(fields, errors)
+    address = read_address(fields, errors)
     skus = tuple(dict.fromkeys(fields.get("sku", ())))
     if not skus:
         errors.append(FieldError("sku", "Choose what you are waiting for."))
@@ -53,7 +53,8 @@ def signup_form(body: Body) -> SignupForm:
     return SignupForm(address, skus, page or "/", trapped)
 
 
-def _address(fields: Fields, errors: list[FieldError]) -> Address | None:
+def read_address(fields: Fields, errors: list[FieldError]) -> Address | None:
+    """The address of a form's field `email`; None when it is none, and `errors` says why."""
     text = _only(fields, "email", errors).strip(" ")
     if not text:
         errors.append(FieldError("email", "Enter your email address."))

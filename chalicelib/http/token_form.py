@@ -17,7 +17,7 @@ ONE_CLICK = (b"List-Unsubscribe=One-Click", b'name="List-Unsubscribe"')
 def link_token(request: Request) -> str:
     """The token in a link's address; empty when there is none, which no purpose accepts."""
     query: Any = request.query_params or {}
-    return _bounded(query.get("token", ""))
+    return bounded(query.get("token", ""))
 
 
 def posted_token(body: Body) -> str:
@@ -29,7 +29,7 @@ def posted_token(body: Body) -> str:
     tokens = body.fields(FIELDS).get("token", ())
     if len(tokens) != 1:
         raise Problem(HTTPStatus.BAD_REQUEST, "The form must have one token.")
-    return _bounded(tokens[0])
+    return bounded(tokens[0])
 
 
 def is_one_click(body: Body) -> bool:
@@ -37,5 +37,6 @@ def is_one_click(body: Body) -> bool:
     return any(mark in body.raw for mark in ONE_CLICK)
 
 
-def _bounded(token: str) -> str:
+def bounded(token: str) -> str:
+    """A token as it is; one too long to be ours as the empty one, which no purpose accepts."""
     return token if len(token) <= TOKEN_CHARS_MAX else ""

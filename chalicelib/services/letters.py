@@ -68,8 +68,16 @@ class LetterWriter:
             for entry, link in zip(waiting, links, strict=True)
         ]
 
+    def yours(self, mailbox: str, shopper: str) -> Envelope:
+        """The letter that leads a shopper to all they wait for, who asked for it."""
+        token = self._links.sign(Purpose.YOURS, LinkSubject(shopper))
+        letter = self._renderer.note("yours", action_url=self._url("waitlists", token))
+        return Envelope(mailbox, letter, self._headers(), {"letter": "yours", "shopper": shopper})
+
     def _link(self, route: str, purpose: Purpose, entry: Entry) -> str:
-        token = self._links.sign(purpose, LinkSubject(entry.shopper, entry.sku))
+        return self._url(route, self._links.sign(purpose, LinkSubject(entry.shopper, entry.sku)))
+
+    def _url(self, route: str, token: str) -> str:
         return f"{self._shop.base_url}/api/{route}?token={quote(token, safe='')}"
 
     def _headers(self) -> dict[str, str]:

@@ -104,6 +104,10 @@ class Renderer:
             "leave_url": leave_url,
             "availability": availability_of(variant, stock or {}),
         }
+        return self.note(name, **context)
+
+    def note(self, name: str, **context: Any) -> Letter:
+        """The letter `name` about anything else."""
         folder = f"letters/{name}"
         return Letter(
             # A title with a line break in it must not start a second header.

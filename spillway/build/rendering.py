@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from xml.sax.saxutils import escape
 
+from chalicelib.domain.entry import EntryState
 from chalicelib.domain.product import Product
 from chalicelib.domain.stock import Stock
+from chalicelib.services.yours import Awaited
 from chalicelib.storage.pages import PAGE_CONTENT_TYPE, object_key
 from chalicelib.storefront.checkout import CheckoutForm
 from chalicelib.storefront.renderer import Renderer
@@ -24,8 +26,12 @@ _FIXED_PAGES = {
     "/waitlist/thanks": "waitlist-thanks.html",
     "/waitlist/confirmed": "waitlist-confirmed.html",
     "/waitlist/left": "waitlist-left.html",
+    "/waitlist/yours": "waitlist-yours.html",
+    "/waitlist/sent": "waitlist-sent.html",
+    "/waitlist/erased": "waitlist-erased.html",
 }
 _SAMPLE = "-"
+_SAMPLE_AWAITED = Awaited(sku="-", title="-", label="-", path="-", state=EntryState.PENDING)
 
 
 class Rendering:
@@ -133,10 +139,12 @@ def try_cloud_templates(renderer: Renderer, product: Product) -> None:
     variant = product.variants[0]
     renderer.page("confirm.html", product=product, variant=variant, token=_SAMPLE)
     renderer.page("leave.html", token=_SAMPLE)
+    renderer.page("yours.html", awaited=[_SAMPLE_AWAITED], token=_SAMPLE)
     renderer.page("link-problem.html")
     renderer.page("form-problem.html", problems=["-"], back_path="/")
     for letter in ("confirm", "available"):
         renderer.letter(letter, product=product, variant=variant, action_url="-", leave_url="-")
+    renderer.note("yours", action_url="-")
 
 
 def _crumb(shelves: Mapping[str, Listing], row: ProductRow) -> str:

@@ -345,3 +345,61 @@ def test_no_address_and_no_token_reaches_the_log(api: Client, capsys: pytest.Cap
     assert "ada" not in logged
     assert "no address" not in logged
     assert link not in logged
+
+
+def yours_link(email: str = "ada@example.com") -> str:
+    return wiring.links().sign(Purpose.YOURS, LinkSubject(shopper(email)))
+
+
+def queued() -> list[dict[str, str]]:
+    """The letters asked for since the last look."""
+    sqs, url = wiring.client("sqs"), wiring.settings().confirmations_queue_url
+    messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+    for message in messages:
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    return [json.loads(message["Body"]) for message in messages]
+
+
+def test_who_asks_for_their_lists_gets_the_same_answer_known_or_not(api: Client) -> None:
+    sign_up(api)
+    known = post(api, "/waitlists", {"email": "ada@example.com", "website": ""}, PERSON)
+    unknown = post(api, "/waitlists", {"email": "eve@example.com"}, PERSON)
+    assert (known.status_code, location(known)) == (303, "/waitlist/sent")
+    assert (unknown.status_code, unknown.body) == (known.status_code, known.body)
+    assert dict(unknown.headers) == dict(known.headers)
+    assert [message["shopper"] for message in queued()] == [shopper(), shopper("eve@example.com")]
+    assert post(api, "/waitlists", {"email": "eve@example.com", "website": "x"}).status_code == 202
+    assert post(api, "/waitlists", {"email": "eve"}).status_code == 400
+    assert queued() == []
+
+
+def test_the_lists_are_shown_left_taken_along_and_erased(api: Client) -> None:
+    sign_up(api)
+    link = yours_link()
+    shown = api.http.get(f"/waitlists?token={link}", headers={"accept": "text/html"})
+    assert shown.status_code == 200
+    assert b"Field Jacket" in shown.body
+    taken = api.http.get(f"/waitlists/export?token={link}")
+    assert taken.json_body["entries"][0]["mailbox"] == "ada@example.com"
+    assert "attachment" in str(taken.headers["Content-Disposition"])
+    assert state() is EntryState.PENDING
+    left = post(api, "/waitlists/leave", {"token": link, "sku": SKU}, PERSON)
+    assert (left.status_code, location(left)) == (303, "/waitlist/left")
+    assert state() is EntryState.LEFT
+    for _ in range(2):
+        erased = post(api, "/waitlists/erase", {"token": link}, PERSON)
+        assert (erased.status_code, location(erased)) == (303, "/waitlist/erased")
+        assert rows() == 0
+    shown = api.http.get(f"/waitlists?token={link}", headers={"accept": "text/html"})
+    assert b"There is nothing here" in shown.body
+
+
+def test_the_lists_open_to_no_other_link(api: Client) -> None:
+    sign_up(api)
+    for link in ("", "x", token(Purpose.LEAVE), token(Purpose.CONFIRM), yours_link()[:-1]):
+        assert api.http.get(f"/waitlists?token={link}").status_code == 410
+        assert api.http.get(f"/waitlists/export?token={link}").status_code == 410
+        assert post(api, "/waitlists/leave", {"token": link}).status_code == 410
+        assert post(api, "/waitlists/erase", {"token": link}).status_code == 410
+    assert post(api, "/waitlists/leave", {"token": yours_link(), "sku": "<b>"}).status_code == 400
+    assert state() is EntryState.PENDING

@@ -1,0 +1,41 @@
+"""The forms about all that a shopper waits for: to be sent the link, and behind the link."""
+
+from http import HTTPStatus
+
+from chalicelib.domain.address import Address
+from chalicelib.http.forms import Body
+from chalicelib.http.problem import FieldError, Problem
+from chalicelib.http.signup_form import SKU, read_address
+from chalicelib.http.token_form import bounded
+
+ASKING_FIELDS = frozenset({"email", "website"})
+LEAVING_FIELDS = frozenset({"token", "sku"})
+
+
+def asking_address(body: Body) -> Address | None:
+    """The address to send the link to; None when the field no person sees was filled in.
+
+    Raises:
+        Problem: 400 no address, and what `Body.fields` raises.
+    """
+    fields = body.fields(ASKING_FIELDS)
+    errors: list[FieldError] = []
+    address = read_address(fields, errors)
+    if address is None:
+        raise Problem(
+            HTTPStatus.BAD_REQUEST, "The form is not complete.", tuple(errors), back_path="/waitlist/yours"
+        )
+    return None if any(fields.get("website", ())) else address
+
+
+def leaving_choice(body: Body) -> tuple[str, str]:
+    """The token of the link, and the SKU to leave: empty for all.
+
+    Raises:
+        Problem: 400 no token or no SKU of ours, and what `Body.fields` raises.
+    """
+    fields = body.fields(LEAVING_FIELDS)
+    tokens, skus = fields.get("token", ()), fields.get("sku", ())
+    if len(tokens) != 1 or len(skus) > 1 or not all(SKU.fullmatch(sku) for sku in skus):
+        raise Problem(HTTPStatus.BAD_REQUEST, "The form must have one token, and at most one SKU.")
+    return bounded(tokens[0]), skus[0] if skus else ""

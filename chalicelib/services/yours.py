@@ -1,0 +1,84 @@
+"""What a shopper sees and does about all they wait for, by the link of a letter they asked for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib.domain.entry import Entry, EntryState
+from chalicelib.domain.links import Links, Purpose
+from chalicelib.log import log
+from chalicelib.tables.entries import EntriesTable
+from chalicelib.tables.products import ProductsTable
+from chalicelib.tables.shoppers import ShoppersTable
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """One entry as its shopper reads it. `path` is empty when the shop no longer sells it."""
+
+    sku: str
+    title: str
+    label: str
+    path: str
+    state: str
+
+    @property
+    def can_leave(self) -> bool:
+        """Whether there is anything to leave."""
+        return self.state != EntryState.LEFT
+
+
+class Yours:
+    """Reads and ends what one shopper asked for. `clock` is in milliseconds.
+
+    Every method takes the link's token, and raises LinkRefused when it is none of ours for this.
+    """
+
+    def __init__(
+        self,
+        entries: EntriesTable,
+        shoppers: ShoppersTable,
+        products: ProductsTable,
+        links: Links,
+        clock: Callable[[], int],
+    ) -> None:
+        self._entries = entries
+        self._shoppers = shoppers
+        self._products = products
+        self._links = links
+        self._clock = clock
+
+    def look(self, token: str) -> tuple[Awaited, ...]:
+        """All the shopper ever asked for that is still kept, in the order of SKUs. Changes nothing."""
+        return tuple(self._awaited(kept.entry) for kept in self._shoppers.kept(self._shopper(token)))
+
+    def export(self, token: str) -> dict[str, Any]:
+        """The same, with everything that is stored, ready for JSON. Changes nothing."""
+        shopper = self._shopper(token)
+        return {"shopper": shopper, "entries": [dict(kept.facts) for kept in self._shoppers.kept(shopper)]}
+
+    def leave(self, token: str, sku: str = "") -> None:
+        """Take one entry out of its line, or all of them. Leaving twice is leaving once."""
+        shopper = self._shopper(token)
+        skus = [sku] if sku else [kept.entry.sku for kept in self._shoppers.kept(shopper)]
+        for one in skus:
+            self._entries.leave(shopper, one, at_ms=self._clock())
+
+    def erase(self, token: str) -> None:
+        """Forget the shopper, but for whether they must not be written to. Erasing twice is erasing once."""
+        shopper = self._shopper(token)
+        log("shopper_erased", shopper=shopper, rows=self._shoppers.erase(shopper))
+
+    def _shopper(self, token: str) -> str:
+        return self._links.read(Purpose.YOURS, token).shopper
+
+    def _awaited(self, entry: Entry) -> Awaited:
+        state = "expired" if entry.expired(at_ms=self._clock()) else entry.state.value
+        slug = self._products.slug_of(entry.sku)
+        stocked = self._products.get(slug) if slug else None
+        if stocked is not None:
+            product = stocked.product
+            for variant in product.variants:
+                if variant.sku == entry.sku:
+                    return Awaited(entry.sku, product.title, variant.label, product.path, state)
+        return Awaited(entry.sku, entry.sku, "", "", state)
