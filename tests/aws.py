@@ -32,7 +32,7 @@ def _tagged(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, 
     return {name: loader.construct_mapping(cast("yaml.MappingNode", node), deep=True)}
 
 
-_CloudFormationLoader.add_multi_constructor("!", _tagged)  # type: ignore[no-untyped-call]
+_CloudFormationLoader.add_multi_constructor("!", _tagged)
 
 
 @cache
