@@ -1,6 +1,7 @@
 """A product in schema.org's words, for search engines; safe inside a page whatever the product says."""
 
 import json
+import re
 from typing import Any
 
 from markupsafe import Markup
@@ -12,6 +13,7 @@ from chalicelib.storefront.theme import Shop
 
 # Inside <script> no entity is decoded, so markup is kept out by JSON's own escapes. The two line
 # separators are legal in JSON and not in older JavaScript.
+_TO_ESCAPE = re.compile("[<>&\u2028\u2029]")
 _ESCAPES = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
 
 
@@ -45,4 +47,5 @@ def product_json_ld(product: Product, choices: Choices, shop: Shop, money: Money
 def escaped_json(document: Any) -> Markup:
     """JSON that no HTML parser can mistake for markup, and that parses to the same document."""
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    return Markup(text.translate(_ESCAPES))  # noqa: S704 - escaped for its place in the line above
+    safe = text.translate(_ESCAPES) if _TO_ESCAPE.search(text) else text
+    return Markup(safe)  # noqa: S704 - escaped for its place in the line above

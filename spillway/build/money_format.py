@@ -1,7 +1,6 @@
 """How a currency is written in a locale, looked up once at build time."""
 
 import re
-from decimal import Decimal
 
 from chalicelib.storefront.money import MoneyFormat
 
@@ -50,7 +49,9 @@ def minor_units(price: object, *, fraction_digits: int) -> int:
     """
     if not isinstance(price, str) or not _PRICE.fullmatch(price):
         raise ValueError(price)
-    minor = Decimal(price).scaleb(fraction_digits)
-    if minor != minor.to_integral_value() or minor <= 0:
+    whole, _, fraction = price.partition(".")
+    coins = fraction.rstrip("0")
+    minor = int(whole + coins.ljust(fraction_digits, "0"))
+    if len(coins) > fraction_digits or minor <= 0:
         raise ValueError(price)
-    return int(minor)
+    return minor

@@ -58,7 +58,7 @@ class ProductFile:
             released_on=table.day("released_on"),
         )
         table.done()
-        return ProductRow.of(file, product, shots, tuple(each.sku for each in variants), stock)
+        return ProductRow.of(file, product, shots, tuple(stock.items()))
 
     def _price(self, table: TomlTable, price: Any) -> int:
         try:

@@ -142,7 +142,7 @@ def _checkout_url(table: TomlTable, page_slugs: Set[str]) -> str:
 
 def _categories(table: TomlTable) -> list[Category]:
     categories: list[Category] = []
-    for row in table.tables("categories", count_max=50):
+    for row in table.tables("categories", count_max=200):
         slug = row.text("slug", length_max=_NAME_LENGTH_MAX)
         if slug and (problem := slug_problem(slug)):
             row.wrong("slug", slug, problem)

@@ -1,0 +1,97 @@
+"""A catalogue of any size for the benchmarks: invented, without pictures, the same at every run."""
+
+import random
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+_SITE = Path(__file__).parents[1] / "site"
+_WORDS = """
+wool cotton linen canvas waxed heavy light warm dry soft dense brushed mended lined cut sewn knitted woven
+collar pocket cuff hem seam button zip snap lining cord rib weight weather morning harbour hill lane coat
+jumper shirt trouser jacket scarf sock hat glove belt for with under over against by the and
+""".split()  # noqa: SIM905 - three lines instead of fifty
+CATEGORIES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A product in plain words, for whichever generator is to make a page of it."""
+
+    slug: str
+    title: str
+    category: str
+    price: str
+    summary: str
+    paragraphs: tuple[str, ...]
+    variants: tuple[tuple[str, str, str, int], ...]
+    tags: tuple[str, ...]
+    released_on: str
+
+
+def items(count: int) -> list[Item]:
+    """`count` products, the first of them the same whatever the count."""
+    made = []
+    for number in range(count):
+        chance = random.Random(number)
+
+        def words(length: int, chance: random.Random = chance) -> str:
+            return " ".join(chance.choice(_WORDS) for _ in range(length)).capitalize()
+
+        colours = chance.sample(["Moss", "Ink", "Sand", "Rust"], 2)
+        made.append(
+            Item(
+                slug=f"thing-{number:06}",
+                title=words(3),
+                category=f"shelf-{number % CATEGORIES:03}",
+                price=f"{chance.randint(8, 400)}.00",
+                summary=words(14) + ".",
+                paragraphs=tuple(words(45) + "." for _ in range(3)),
+                variants=tuple(
+                    (f"T{number:06}-{colour.upper()}-{size}", colour, size, chance.randint(0, 3))
+                    for colour in colours
+                    for size in ("S", "M", "L")
+                ),
+                tags=tuple(sorted(chance.sample(_WORDS[:20], 3))),
+                released_on=f"2026-{chance.randint(1, 9):02}-{chance.randint(1, 28):02}",
+            )
+        )
+    return made
+
+
+def write_shop(folder: Path, things: list[Item]) -> None:
+    """The shop as Spillway wants it: the sample shop's own theme, one TOML file a product."""
+    shutil.rmtree(folder, ignore_errors=True)
+    site = folder / "site"
+    for part in ("templates", "letters", "static", "pages"):
+        shutil.copytree(_SITE / part, site / part)
+    (site / "pictures").mkdir()
+    shutil.copy(_SITE / "pictures" / "hero.webp", site / "pictures" / "hero.webp")
+    (site / "products").mkdir()
+    settings = (_SITE / "site.toml").read_text()
+    head, _, rest = settings.partition("[[categories]]")
+    navigation = rest[rest.index("[[navigation]]") :]
+    featured = head[head.index("featured = [") : head.index("]\n", head.index("featured = [")) + 2]
+    head = head.replace(featured, f"featured = {[each.slug for each in things[:8]]!r}\n".replace("'", '"'))
+    shelves = "".join(
+        f'[[categories]]\nslug = "shelf-{number:03}"\ntitle = "Shelf {number}"\ndescription = "A shelf."\n\n'
+        for number in range(CATEGORIES)
+    )
+    (site / "site.toml").write_text(head + shelves + navigation)
+    for each in things:
+        (site / "products" / f"{each.slug}.toml").write_text(product_file(each))
+
+
+def product_file(item: Item) -> str:
+    """The text of one product's file."""
+    description = "\n\n".join(item.paragraphs)
+    variants = "".join(
+        f'\n[[variants]]\nsku = "{sku}"\noptions = {{ Colour = "{colour}", Size = "{size}" }}\n'
+        f"stock = {stock}\n"
+        for sku, colour, size, stock in item.variants
+    )
+    return (
+        f'title = "{item.title}"\ncategory = "{item.category}"\nprice = "{item.price}"\n'
+        f'summary = "{item.summary}"\ndescription = """\n{description}\n"""\n'
+        f"tags = {list(item.tags)!r}\nreleased_on = {item.released_on}\n{variants}"
+    ).replace("'", '"')

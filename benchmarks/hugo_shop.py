@@ -1,0 +1,39 @@
+"""The same shop for Hugo: the same pages with the same markup, in Hugo's own way of writing them."""
+
+import json
+import shutil
+from pathlib import Path
+
+from benchmarks.catalogue import CATEGORIES, Item
+
+_THEME = Path(__file__).with_name("hugo")
+
+
+def write_hugo_shop(folder: Path, things: list[Item]) -> None:
+    """The shop as Hugo wants it: one content file a product, a section a category."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(_THEME, folder)
+    static = Path(__file__).parents[1] / "site" / "static"
+    (folder / "assets").mkdir()
+    for name in ("shop.css", "shop.js"):
+        shutil.copy(static / name, folder / "assets" / name)
+    for number in range(CATEGORIES):
+        section = folder / "content" / f"shelf-{number:03}"
+        section.mkdir(parents=True)
+        (section / "_index.md").write_text(f'+++\ntitle = "Shelf {number}"\nsummary = "A shelf."\n+++\n')
+    for each in things:
+        (folder / "content" / each.category / f"{each.slug}.md").write_text(_content(each))
+
+
+def _content(item: Item) -> str:
+    variants = "".join(
+        f"[[params.variants]]\nsku = {json.dumps(sku)}\ncolour = {json.dumps(colour)}\n"
+        f"size = {json.dumps(size)}\nstock = {stock}\n"
+        for sku, colour, size, stock in item.variants
+    )
+    words = "\n\n".join(item.paragraphs)
+    return (
+        f"+++\ntitle = {json.dumps(item.title)}\ndate = {item.released_on}\n"
+        f'[params]\nprice = "{item.price}"\n'
+        f"summary = {json.dumps(item.summary)}\n{variants}+++\n{words}\n"
+    )

@@ -1,0 +1,269 @@
+"""A build that keeps what is still good is never told from a build from nothing."""
+
+import random
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chalicelib.domain.stock import Availability, Stock
+from spillway.build.crew import Crew
+from spillway.build.markdown import _parsed_to_html, to_html
+from spillway.build.mistakes import CatalogueInvalid
+from spillway.build.release import Release
+from spillway.build.site import build
+from spillway.errors import SpillwayError
+from spillway.project import Project
+from tests.unit.small_shop import make_small_shop
+
+Edit = Callable[[Project, random.Random], None]
+PLAIN_SIGNS = "abc ÄßжשK9 ,.;:'\"()?!%/–—’…£€-\n\n"
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Project:
+    return make_small_shop(tmp_path / "shop")
+
+
+def content(release: Release) -> dict[str, bytes]:
+    return {each.key: each.read() for each in release.objects}
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()
+    }
+
+
+def change(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    file.write_text(text.replace(old, new, 1))
+
+
+def made_again(shop: Project, edit: Callable[[], None]) -> set[str]:
+    """The pages that a build after `edit` makes anew."""
+    folder = shop.cache / "shelf"
+    build(shop)
+    before = {key: (folder / key).stat().st_mtime_ns for key in files(folder)}
+    edit()
+    build(shop)
+    return {key for key in files(folder) if before.get(key) != (folder / key).stat().st_mtime_ns}
+
+
+def test_what_nobody_touched_is_not_made_again(shop: Project) -> None:
+    assert made_again(shop, lambda: None) == set()
+
+
+def test_touching_every_file_makes_nothing_again(shop: Project) -> None:
+    def touch_all() -> None:
+        for file in shop.site.rglob("*"):
+            file.touch()
+
+    assert made_again(shop, touch_all) == set()
+
+
+def test_a_changed_product_makes_its_page_and_the_shelves_it_stands_on(shop: Project) -> None:
+    scarf = shop.site / "products/scarf.toml"
+
+    made = made_again(shop, lambda: change(scarf, "A long scarf.", "A longer scarf."))
+
+    assert made == {"products/scarf", "shop/accessories", "shop/all", "index.html"}
+
+
+def test_a_comment_in_a_file_changes_no_page(shop: Project) -> None:
+    scarf = shop.site / "products/scarf.toml"
+
+    assert made_again(shop, lambda: change(scarf, "stock = 2", "stock = 2  # counted")) == set()
+
+
+def test_a_template_makes_only_the_pages_that_use_it(shop: Project) -> None:
+    template = shop.site / "templates/content.html"
+
+    assert made_again(shop, lambda: change(template, "<h1>", '<h1 class="x">')) == {"privacy", "checkout"}
+
+
+def test_a_script_that_only_product_pages_name_leaves_the_others_alone(shop: Project) -> None:
+    script = shop.site / "static/shop.js"
+
+    made = made_again(shop, lambda: change(script, "Sending", "Just sending"))
+
+    pages = {key for key in made if not key.startswith("assets/")}
+    assert pages == {"products/field-jacket", "products/scarf"}
+
+
+def test_a_file_somebody_changed_or_lost_in_the_output_is_made_again(shop: Project) -> None:
+    folder = shop.cache / "shelf"
+    right = content(build(shop))
+    (folder / "products/scarf").write_text("hacked")
+    (folder / "shop/all").unlink()
+    (folder / "stray").write_text("?")
+
+    assert content(build(shop)) == right
+    assert files(folder) == right
+
+
+def test_a_memory_that_is_broken_or_of_other_code_costs_only_time(shop: Project) -> None:
+    right = content(build(shop))
+    for file in shop.cache.rglob("*.pickle"):
+        file.write_bytes(b"\x80\x05 no pickle")
+
+    assert content(build(shop)) == right
+
+
+@pytest.mark.parametrize("hands", [1, 2, 3, 7])
+def test_any_number_of_cores_makes_the_same_release(shop: Project, tmp_path: Path, hands: int) -> None:
+    alone = build(shop, folder=tmp_path / "alone", crew=Crew(1))
+
+    together = build(shop, folder=tmp_path / "together", crew=Crew(hands, share_size_min=1))
+
+    assert (together.id, content(together)) == (alone.id, content(alone))
+
+
+def test_a_mistake_found_by_another_process_is_told_as_if_it_were_one(shop: Project) -> None:
+    change(shop.site / "products/scarf.toml", '"45.00"', "45")
+    change(shop.site / "products/field-jacket.toml", '"148.00"', "148")
+
+    told = []
+    for hands in (1, 2):
+        with pytest.raises(CatalogueInvalid) as caught:
+            build(shop, crew=Crew(hands, share_size_min=1))
+        told.append(caught.value.message)
+
+    assert told[0] == told[1]
+
+
+def rename_scarf(shop: Project, chance: random.Random) -> None:
+    for file in (shop.site / "products").glob("s*.toml"):
+        slug = f"s{chance.randint(1, 3)}"
+        change(shop.site / "site.toml", f'"{file.stem}"]', f'"{slug}"]')
+        file.rename(file.with_name(f"{slug}.toml"))
+        return
+
+
+def add_product(shop: Project, chance: random.Random) -> None:
+    number = chance.randint(1, 4)
+    source = (shop.site / "products/field-jacket.toml").read_text()
+    new = source.replace("FJ-", f"N{number}-").replace("Field Jacket", chance.choice(["Anorak", "Zip Coat"]))
+    (shop.site / f"products/n{number}.toml").write_text(new)
+
+
+def drop_product(shop: Project, chance: random.Random) -> None:
+    for file in sorted((shop.site / "products").glob("n*.toml"))[:1]:
+        file.unlink()
+
+
+def edit_text(shop: Project, chance: random.Random) -> None:
+    file = chance.choice(sorted((shop.site / "products").iterdir()))
+    old, new = chance.choice(
+        [
+            ("A long", "A very long"),
+            ("stock = 2", "stock = 0"),
+            ("stock = 0", "stock = 2"),
+            ("four", "five"),
+            ("Moss", "Fern"),
+            ('"148.00"', '"149.00"'),
+            ("2026-09-01", "2026-10-02"),
+            ('"outerwear"', '"accessories"'),
+            ('"jacket.webp"', '"scarf.webp"'),
+            ("stock =", "stok ="),
+        ]
+    )
+    change(file, old, new)
+
+
+def edit_shop(shop: Project, chance: random.Random) -> None:
+    old, new = chance.choice(
+        [
+            ("Heron & Daughters", "Heron"),
+            ("Against wind", "Against the wind"),
+            ('"Outerwear"', '"Coats"'),
+            ('"GBP"', '"EUR"'),
+            ('"field-jacket", ', ""),
+            ("3 Quay", "4 Quay"),
+            ('title = "Privacy"', 'title = "Your data"'),
+        ]
+    )
+    change(shop.site / "site.toml", old, new)
+
+
+def edit_theme(shop: Project, chance: random.Random) -> None:
+    name = chance.choice(sorted(file.name for file in (shop.site / "templates").iterdir()))
+    change(shop.site / "templates" / name, "</", f"<!-- {chance.randint(1, 3)} --></")
+
+
+def edit_asset(shop: Project, chance: random.Random) -> None:
+    file = shop.site / "static" / chance.choice(["shop.css", "shop.js"])
+    file.write_text(file.read_text() + f"/* {chance.randint(1, 3)} */")
+
+
+def swap_pictures(shop: Project, chance: random.Random) -> None:
+    pictures = shop.site / "pictures"
+    one, other = (pictures / name for name in ("jacket.webp", "scarf.webp"))
+    one_bytes = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(one_bytes)
+
+
+def meddle(shop: Project, chance: random.Random) -> None:
+    there = sorted(file for file in (shop.cache / "shelf").rglob("*") if file.is_file())
+    if there:
+        chance.choice(there).unlink()
+
+
+EDITS: tuple[Edit, ...] = (
+    *(rename_scarf, add_product, drop_product, edit_text, edit_text, edit_shop, edit_theme, edit_asset),
+    *(swap_pictures, meddle),
+)
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**32), edits=st.lists(st.sampled_from(EDITS), min_size=1, max_size=6))
+def test_after_any_edits_it_is_the_build_from_nothing(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, edits: list[Edit]
+) -> None:
+    chance = random.Random(seed)
+    shop = make_small_shop(tmp_path_factory.mktemp("edited"))
+    good = build(shop)
+    for edit in edits:
+        edit(shop, chance)
+        stock = {"scarf": {"SCARF": Stock(chance.choice(list(Availability)), None, 5, "e")}}
+        fresh = outcome(partial(build_from_nothing, shop, stock, tmp_path_factory.mktemp("fresh")))
+        kept = outcome(partial(build, shop, stock=stock))
+        if isinstance(fresh, str) or isinstance(kept, str):
+            assert kept == fresh
+            assert files(shop.cache / "shelf").keys() <= {each.key for each in good.objects}
+            continue
+        good = kept
+        assert (good.id, content(good)) == (fresh.id, content(fresh))
+        assert files(shop.cache / "shelf") == content(fresh)
+
+
+def outcome(make: Callable[[], Release]) -> Release | str:
+    """The release, or what was said instead."""
+    try:
+        return make()
+    except SpillwayError as error:
+        return error.message
+
+
+def build_from_nothing(shop: Project, stock: dict[str, dict[str, Stock]], folder: Path) -> Release:
+    """The same shop where nothing was ever built; only pictures, which are kept by content, are shared."""
+    elsewhere = Project(folder)
+    (folder / "site").symlink_to(shop.site)
+    (folder / ".cache").mkdir()
+    (folder / ".cache" / "pictures").symlink_to(shop.cache / "pictures")
+    return build(elsewhere, stock=stock, crew=Crew(1))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(alphabet=PLAIN_SIGNS, min_size=1, max_size=40))
+def test_plain_paragraphs_are_what_the_markdown_parser_says(text: str) -> None:
+    refused: list[str] = []
+
+    def refuse(line: int, value: str, expected: str) -> None:
+        refused.append(value)
+
+    assert to_html(text, heading_level_min=3, refuse=refuse) == _parsed_to_html(text, 3, refuse)
