@@ -118,7 +118,7 @@ def simulate(
     campaign: Campaign, rates_per_s: Sequence[float], limits: Limits, measured: Measured, *, seed: int
 ) -> Run:
     """Play a campaign whose visitors come as `rates_per_s` says."""
-    play = _Play(campaign, limits, measured, Random(seed))  # noqa: S311 - dice, not secrets
+    play = _Play(campaign, limits, measured, seed)
     for second, rate in enumerate(rates_per_s):
         play.second(second, rate)
     play.tail(len(rates_per_s))
@@ -126,10 +126,12 @@ def simulate(
 
 
 class _Play:
-    def __init__(self, campaign: Campaign, limits: Limits, measured: Measured, dice: Random) -> None:
+    def __init__(self, campaign: Campaign, limits: Limits, measured: Measured, seed: int) -> None:
         self.run = Run()
         self._campaign = campaign
-        self._dice = dice
+        # Who comes is thrown with dice of its own: other limits meet the very same visitors.
+        self._arrivals = Random(seed)  # noqa: S311 - dice, not secrets
+        self._dice = Random(seed + 1)  # noqa: S311
         self._limits = limits
         calls_per_s = min(limits.api_calls_per_s.value, limits.account_api_calls_per_s.value)
         self._api = TokenBucket(calls_per_s, limits.api_burst_calls.value)
@@ -153,13 +155,14 @@ class _Play:
 
     def second(self, at_s: int, rate: float) -> None:
         """One second of the campaign."""
-        row = Second(at_s, visitors=_poisson(self._dice, rate))
+        row = Second(at_s, visitors=_poisson(self._arrivals, rate))
         self.run.visitors += row.visitors
-        signups = _poisson(self._dice, row.visitors * self._campaign.signup_rate)
+        signups = _poisson(self._arrivals, row.visitors * self._campaign.signup_rate)
         self.run.signups += signups
         for _ in range(signups):
             self._later(
-                at_s + self._dice.random() + self._dice.expovariate(1 / SIGNUP_AFTER_S_MEAN), Call.SIGN_UP
+                at_s + self._arrivals.random() + self._arrivals.expovariate(1 / SIGNUP_AFTER_S_MEAN),
+                Call.SIGN_UP,
             )
         self._play_until(at_s + 1, row)
 

@@ -1,0 +1,258 @@
+"""`spillway preflight`: before the campaign."""
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from spillway.deploy.stage import stage_named
+from spillway.errors import BadInput
+from spillway.preflight.account import AccountLimits, read_limits
+from spillway.preflight.arrivals import Shape, rates_per_s, trace
+from spillway.preflight.bill import bill
+from spillway.preflight.campaign import FOUNDING_STORY, Campaign
+from spillway.preflight.forecast import Asked, Forecast, forecast
+from spillway.preflight.limits import Limits, Origin
+from spillway.preflight.measured import Measured
+from spillway.preflight.report import report
+from spillway.preflight.story import story, then_bytes_per_visitor
+from spillway.preflight.usage import usage
+from spillway.preflight.weight import PageWeight, mean_product_weight, page_weight
+from spillway.preflight.wording import bill_rows, headline, outcome, plan_rows, resource_rows
+from spillway.project import Project
+
+VISITORS_MAX = 50_000_000
+OVER_S_MAX = 24 * 3600
+# Each is played call by call, three times over.
+SIGNUPS_MAX = 1_000_000
+PIPE_COLUMNS = 160
+UNITS_S = {"s": 1, "m": 60, "h": 3600}
+NO_STAGE = "no stage asked: documented defaults, of an account that is out of SES's sandbox"
+
+
+class Span(click.ParamType[int]):
+    """A length of time: 90s, 20m, 1h."""
+
+    name = "span"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Seconds."""
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"(\d{1,6})([smh])", str(value))
+        if not match or not 0 < (seconds := int(match[1]) * UNITS_S[match[2]]) <= OVER_S_MAX:
+            self.fail(f"{value!r} is no time up to 24 h; say 90s, 20m or 1h", param, ctx)
+        return seconds
+
+
+class Share(click.ParamType[float]):
+    """A share: 5% or 0.05."""
+
+    name = "share"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """From 0 to 1."""
+        text = str(value)
+        try:
+            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            share = -1.0
+        if not 0 <= share <= 1:
+            self.fail(f"{value!r} is no share; say 5% or 0.05", param, ctx)
+        return share
+
+
+@click.command("preflight")
+@click.option("--visitors", type=click.IntRange(1, VISITORS_MAX), default=1_000_000, show_default=True)
+@click.option("--over", "over_s", type=Span(), default="1h", show_default=True, help="The time they come in.")
+@click.option("--peak-factor", type=click.FloatRange(1, 100), default=5.0, show_default=True,
+              help="The busiest second over the mean one.")  # fmt: skip
+@click.option(
+    "--shape", type=click.Choice([shape.value for shape in Shape]), default="spike", show_default=True
+)
+@click.option("--trace", "trace_file", type=click.Path(path_type=Path), metavar="CSV",
+              help="Visitors by the second instead of a shape: columns second,visitors.")  # fmt: skip
+@click.option("--signup-rate", type=Share(), default="5%", show_default=True, help="Visitors who sign up.")
+@click.option(
+    "--confirm-rate", type=Share(), default="100%", show_default=True, help="Of those, who confirm."
+)
+@click.option("--pages-per-visitor", type=click.FloatRange(0.1, 100), default=1.0, show_default=True)
+@click.option(
+    "--page", metavar="PATH", help="The page they land on; left out: the mean of all products' pages."
+)
+@click.option("--letter-wait", "letter_wait_s_max", type=Span(), default="10m", show_default=True,
+              help="The longest that a confirmation letter may wait for its turn.")  # fmt: skip
+@click.option("--stage", "stage_name", metavar="NAME", help="Read the limits of this stage's account.")
+@click.option(
+    "--letters-per-s", type=click.FloatRange(0.01, 1e6), help="SES's pace, where it is known better."
+)
+@click.option("--letters-per-day", type=click.FloatRange(1, 1e9), help="SES's daily quota, likewise.")
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Everything as one JSON object.")
+@click.option("--report", "report_file", type=click.Path(path_type=Path), metavar="HTML",
+              help="Write a report with plots, one file that needs nothing else.")  # fmt: skip
+@click.option(
+    "--story", "tell_story", is_flag=True, help="The founding story's bill, then and now; nothing else."
+)
+@click.pass_obj
+def preflight_command(project: Project, /, **given: Any) -> None:
+    """Will it hold, what breaks first, what will it cost? Exit status 1 if it would not hold."""
+    options = Options(**given)
+    site = project.output / "site"
+    weight = page_weight(site, options.page) if options.page else mean_product_weight(site)
+    measured = Measured.read()
+    if options.tell_story:
+        _tell_story(weight, measured, site)
+        return
+    made = forecast(
+        _asked(options), weight, measured, _account(project, options), site_bytes=_site_bytes(site)
+    )
+    if options.report_file:
+        _write(options.report_file, report(made))
+    if options.as_json:
+        click.echo(json.dumps(made.to_document(), indent=1))
+    else:
+        _show(made)
+    sys.exit(0 if made.holds else 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options, by the names that click gives them."""
+
+    visitors: int
+    over_s: int
+    peak_factor: float
+    shape: str
+    trace_file: Path | None
+    signup_rate: float
+    confirm_rate: float
+    pages_per_visitor: float
+    page: str | None
+    letter_wait_s_max: int
+    stage_name: str | None
+    letters_per_s: float | None
+    letters_per_day: float | None
+    seed: int
+    as_json: bool
+    report_file: Path | None
+    tell_story: bool
+
+
+def _asked(options: Options) -> Asked:
+    campaign = Campaign(
+        options.visitors,
+        options.over_s,
+        options.peak_factor,
+        options.signup_rate,
+        options.confirm_rate,
+        pages_per_visitor=options.pages_per_visitor,
+    )
+    rates = trace(options.trace_file) if options.trace_file else rates_per_s(campaign, Shape(options.shape))
+    if options.trace_file:
+        campaign = _as_traced(campaign, rates)
+    if campaign.signups > SIGNUPS_MAX:
+        raise BadInput(
+            f"--visitors {campaign.visitors} at --signup-rate {campaign.signup_rate:.2%} are"
+            f" {campaign.signups:,} signups: more than the {SIGNUPS_MAX:,} that can be played",
+            way_out="lower one of the two",
+        )
+    shape = "trace" if options.trace_file else options.shape
+    stage = options.stage_name or "production"
+    return Asked(campaign, rates, shape, options.seed, options.letter_wait_s_max, stage)
+
+
+def _account(project: Project, options: Options) -> AccountLimits:
+    stage = options.stage_name
+    account = read_limits(stage_named(project, stage)) if stage else AccountLimits(Limits(), (NO_STAGE,))
+    given = {"letters_per_s": options.letters_per_s, "letters_per_day": options.letters_per_day}
+    known = {name: value for name, value in given.items() if value is not None}
+    return replace(account, limits=account.limits.known(Origin.GIVEN, **known))
+
+
+def _as_traced(campaign: Campaign, rates: list[float]) -> Campaign:
+    total = sum(rates)
+    return replace(
+        campaign, visitors=round(total), over_s=len(rates), peak_factor=max(rates) * len(rates) / total
+    )
+
+
+def _site_bytes(site: Path) -> int:
+    return sum(file.stat().st_size for file in site.rglob("*") if file.is_file())
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BadInput(
+            f"--report {file}: {error.strerror}", way_out="name a file in a folder of yours"
+        ) from error
+
+
+def _console() -> Console:
+    # A table that goes to a file is not folded to the width of a terminal that is not there.
+    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
+
+
+def _show(made: Forecast) -> None:
+    console = _console()
+    console.print(f"\n[bold]{headline(made)}[/bold]")
+    console.print(f"Breaks first: {made.breaks_first}\n")
+    table = Table("Resource", "Need", "Limit", "Headroom", "Verdict", box=None, pad_edge=False)
+    for resource, need, limit, headroom, verdict, _ in resource_rows(made.rows):
+        style = {"breaks": "bold red", "tight": "yellow"}.get(verdict, "")
+        table.add_row(resource, need, limit, headroom, verdict, style=style)
+    console.print(table)
+    for row in made.rows:
+        if row.fix:
+            console.print(f"\n  {row.resource}:")
+            console.print(f"    {row.fix}", soft_wrap=True)
+    console.print(f"\n[bold]As it is.[/bold] {outcome(made.run)}")
+    if made.after is not made.run:
+        console.print(f"[bold]With the fixes.[/bold] {outcome(made.after)}")
+    console.print()
+    console.print(_bill_table(bill_rows(made.bill)))
+    fits = [
+        f"{name} ${usd} ({verdict.partition(':')[0]})" for name, _, _, usd, verdict in plan_rows(made.bill)
+    ]
+    console.print(f"\nIn all with a flat plan: {', '.join(fits)}")
+    for remark in made.account.remarks:
+        console.print(f"Note: {remark}")
+
+
+def _bill_table(rows: Iterable[Sequence[str]]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for head in ("Item", "Amount", "List $", "After free $", "From"):
+        table.add_column(head, justify="right" if "$" in head else "left")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _tell_story(weight: PageWeight, measured: Measured, site: Path) -> None:
+    now = bill(usage(FOUNDING_STORY, weight, measured, site_bytes=_site_bytes(site)))
+    console = _console()
+    console.print(
+        f"\n[bold]A million visitors, then and now.[/bold] Then a visit weighed about "
+        f"{then_bytes_per_visitor() / 1e6:.1f} MB; now {weight.bytes_sent / 1000:,.0f} kB in "
+        f"{weight.requests:.1f} requests ({weight.path}).\n"
+    )
+    table = Table(box=None, pad_edge=False)
+    for head in ("", "Then $", "Now $"):
+        table.add_column(head, justify="right" if "$" in head else "left")
+    for row in story(now):
+        then = "-" if row.then_usd is None else f"{row.then_usd:,.2f}"
+        table.add_row(row.what, then, f"{row.now_usd:,.2f}", style="bold" if row.what == "in all" else "")
+    console.print(table)
+    console.print(
+        f"\nNow, line by line, at list prices ({now.usd_after_free:,.2f} with what is always free):\n"
+    )
+    console.print(_bill_table(bill_rows(now)))
