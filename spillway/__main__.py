@@ -17,8 +17,10 @@ COMMANDS = {
     "demo": "spillway.commands.demo:demo_command",
     "deploy": "spillway.commands.deploy:deploy_command",
     "package": "spillway.commands.package:package_command",
+    "preflight": "spillway.commands.preflight:preflight_command",
     "publish": "spillway.commands.publish:publish_command",
     "sold-out": "spillway.commands.available:sold_out_command",
+    "stock": "spillway.commands.stock:stock_command",
 }
 
 
