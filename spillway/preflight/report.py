@@ -71,11 +71,11 @@ def _charts(run: Run) -> list[str]:
     at_s = [second.at_s for second in run.seconds]
     of = run.seconds
     charts = (
-        Chart("Visitors", "a second", at_s, [second.visitors for second in of]),
-        Chart("API calls", "a second", at_s, [second.calls for second in of]),
+        Chart("Visitors", "a second", at_s, [second.visitors / second.step_s for second in of]),
+        Chart("API calls", "a second", at_s, [second.calls / second.step_s for second in of]),
         Chart("Environments at work", "at once", at_s, [second.busy for second in of]),
-        Chart("Cold starts", "a second", at_s, [second.cold_starts for second in of]),
-        Chart("Turned away", "a second", at_s, [second.throttled for second in of]),
+        Chart("Cold starts", "a second", at_s, [second.cold_starts / second.step_s for second in of]),
+        Chart("Turned away", "a second", at_s, [second.throttled / second.step_s for second in of]),
         Chart("Confirmation letters waiting", "letters", at_s, [second.letters_waiting for second in of]),
         Chart("Letters sent", "letters", at_s, list(accumulate(second.letters_sent for second in of))),
     )

@@ -61,9 +61,10 @@ STEP_OF = {Call.SIGN_UP: Step.SIGN_UP, Call.SHOW: Step.SHOW, Call.CONFIRM: Step.
 
 @dataclass(slots=True)
 class Second:
-    """What one second saw. `letters_waiting` and `busy` are as of its end; `step_s` is 60 in a long tail."""
+    """What one second saw, or `step_s` of them in a long tail. `letters_waiting` is as of its end."""
 
     at_s: int
+    step_s: int = 1
     visitors: int = 0
     calls: int = 0
     accepted: int = 0
@@ -171,19 +172,19 @@ class _Play:
         fine_until_s = at_s + FINE_TAIL_S
         while (self._ahead or self._letters.depth) and at_s < TAIL_S_MAX:
             step_s = 1 if self._ahead and at_s < fine_until_s else TAIL_STEP_S
-            self._play_until(at_s + step_s, Second(at_s), step_s)
+            self._play_until(at_s + step_s, Second(at_s, step_s))
             at_s += step_s
         self.run.letters_unsent = self._letters.depth
         self.run.letter_wait_s_max = self._letters.wait_s_max
         self.run.cold_starts = self._environments.made
         self.run.fan_out_s = fan_out_s(self.run.confirmed, self._limits)
 
-    def _play_until(self, until_s: int, row: Second, step_s: int = 1) -> None:
+    def _play_until(self, until_s: int, row: Second) -> None:
         while self._ahead and self._ahead[0][0] < until_s:
             at_s, _, call, attempt = heapq.heappop(self._ahead)
             self._call(at_s, call, attempt, row)
-        row.letters_sent = self._letters.send(at_s=row.at_s, for_s=step_s)
-        self._answered(row, row.at_s + step_s)
+        row.letters_sent = self._letters.send(at_s=row.at_s, for_s=row.step_s)
+        self._answered(row, until_s)
         row.letters_waiting = self._letters.depth
         row.busy = max(row.busy, self._environments.busy)
         self.run.seconds.append(row)
