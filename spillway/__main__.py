@@ -4,10 +4,11 @@ import sys
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
-from spillway.errors import SpillwayError
+from spillway.errors import SpillwayError, WorkFailed
 from spillway.project import Project
 
 # Loaded when called for: marking a variant available does not wait for the picture library.
@@ -54,10 +55,19 @@ def main() -> None:
     try:
         cli(standalone_mode=True)
     except SpillwayError as error:
-        click.echo(f"spillway: {error.message}", err=True)
-        if error.way_out:
-            click.echo(f"  {error.way_out}", err=True)
-        sys.exit(error.exit_code)
+        _end(error)
+    except Exception as error:
+        # Nobody's fault here, and no traceback's worth: AWS said no, or was not to be reached.
+        if not type(error).__module__.startswith("botocore"):
+            raise
+        _end(WorkFailed(f"AWS: {error}", way_out="check the credentials, the region and the network"))
+
+
+def _end(error: SpillwayError) -> NoReturn:
+    click.echo(f"spillway: {error.message}", err=True)
+    if error.way_out:
+        click.echo(f"  {error.way_out}", err=True)
+    sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import click
 
 from spillway.deploy.archive import contents
 from spillway.deploy.package import package
+from spillway.deploy.stage import require_stage_name
 from spillway.project import Project
 
 
@@ -12,6 +13,7 @@ from spillway.project import Project
 @click.pass_obj
 def package_command(project: Project, stage_name: str) -> None:
     """Make the package that Lambda runs, and the template of all that is around it."""
+    require_stage_name(stage_name)
     made = package(project, stage_name)
     size_kb = made.archive.stat().st_size // 1000
     click.echo(f"{made.archive.relative_to(project.root)}  {size_kb} kB")

@@ -77,12 +77,21 @@ def stage_named(project: Project, name: str) -> Stage:
     Raises:
         BadInput: the name cannot be one, no demo runs, or AWS knows neither who we are nor where.
     """
+    require_stage_name(name)
+    return _running_local_stage(project) if name == LOCAL else _aws_stage(name)
+
+
+def require_stage_name(name: str) -> None:
+    """Check that a stage can be called `name`.
+
+    Raises:
+        BadInput: it cannot.
+    """
     if not NAME.fullmatch(name):
         raise BadInput(
             f"--stage {name!r}: not a name for a stage",
             way_out="use up to 31 lower-case letters, digits and hyphens, a letter first",
         )
-    return _running_local_stage(project) if name == LOCAL else _aws_stage(name)
 
 
 def _running_local_stage(project: Project) -> Stage:
@@ -100,5 +109,7 @@ def _aws_stage(name: str) -> Stage:
             way_out="sign in with the AWS CLI, or set AWS_PROFILE; --stage local needs none",
         )
     if session.region_name is None:
-        raise BadInput(f"stage {name}: no AWS region", way_out="set AWS_REGION, or the profile's region")
+        raise BadInput(
+            f"stage {name}: no AWS region", way_out="set AWS_DEFAULT_REGION, or the profile's region"
+        )
     return Stage(name, session.region_name, session)
