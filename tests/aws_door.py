@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 from botocore.exceptions import ClientError
@@ -15,6 +15,9 @@ from tests.aws import REGION
 
 # What a test may have happen instead of an answer: a status and AWS's word for it.
 Fault = tuple[int, str]
+# The connection is closed without an answer: before the call is carried out, or after.
+HANGS_UP_BEFORE: Fault = (0, "before")
+HANGS_UP_AFTER: Fault = (0, "after")
 JSON = "application/x-amz-json-1.0"
 
 
@@ -25,7 +28,6 @@ class AwsDoor:
         self.url = url
         self.calls: list[str] = []
         self.faults: Callable[[], Fault | None] = lambda: None
-        self.hangs_up = 0
         # Their own endpoints keep these clients inside moto, whatever the environment says.
         self._clients: dict[str, Any] = {
             service: boto3.client(service, endpoint_url=f"https://{service}.{REGION}.amazonaws.com")
@@ -37,21 +39,35 @@ class AwsDoor:
         prefix, _, operation = target.partition(".")
         self.calls.append(operation)
         fault = self.faults()
-        if fault:
-            status, code = fault
-            return status, {"__type": f"com.amazonaws.test#{code}"}
+        if fault and fault != HANGS_UP_AFTER:
+            return fault[0], refused(fault[1])
+        status, document = self.carry_out(prefix, operation, request)
+        return (0, {}) if fault else (status, document)
+
+    def carry_out(
+        self, prefix: str, operation: str, request: Mapping[str, Any]
+    ) -> tuple[int, dict[str, Any]]:
+        """The same, with nothing going wrong."""
         client = self._clients["dynamodb" if prefix.startswith("DynamoDB") else prefix]
         method = re.sub(r"(?<!^)(?=[A-Z])", "_", operation).lower()
         try:
             answer = getattr(client, method)(**request)
         except ClientError as error:
-            return 400, {"__type": f"com.amazonaws.test#{error.response['Error']['Code']}"}
+            return 400, refused(error.response["Error"]["Code"])
         answer.pop("ResponseMetadata")
         return 200, answer
 
 
+def refused(code: str) -> dict[str, str]:
+    """The document of an error."""
+    return {"__type": f"com.amazonaws.test#{code}"}
+
+
+Door = TypeVar("Door", bound=AwsDoor)
+
+
 @contextmanager
-def aws_door() -> Iterator[AwsDoor]:
+def aws_door(kind: type[Door] = AwsDoor) -> Iterator[Door]:  # type: ignore[assignment]
     """A door that is open for as long as the block lasts; moto must be on."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -61,11 +77,10 @@ def aws_door() -> Iterator[AwsDoor]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            if door.hangs_up:
-                door.hangs_up -= 1
+            status, document = door.answer(self.headers["X-Amz-Target"], json.loads(body))
+            if not status:
                 self.close_connection = True
                 return
-            status, document = door.answer(self.headers["X-Amz-Target"], json.loads(body))
             content = json.dumps(document, default=str).encode()
             self.send_response(status)
             self.send_header("Content-Type", JSON)
@@ -81,7 +96,7 @@ def aws_door() -> Iterator[AwsDoor]:
         request_queue_size = 128
 
     with Server(("127.0.0.1", 0), Handler) as server:
-        door = AwsDoor(f"http://127.0.0.1:{server.server_address[1]}")
+        door = kind(f"http://127.0.0.1:{server.server_address[1]}")
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:

@@ -25,7 +25,7 @@ from chalicelib.aws.services import Aws, DynamoDb
 from chalicelib.aws.signing import Credentials
 from chalicelib.tables.dynamodb import update_if
 from tests.aws import create_table
-from tests.aws_door import AwsDoor, aws_door
+from tests.aws_door import HANGS_UP_BEFORE, AwsDoor, aws_door
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "secret"}
 THROTTLED = (400, "ProvisionedThroughputExceededException")
@@ -186,7 +186,8 @@ def test_an_item_is_written_and_read_as_boto3_does_it(dynamodb: DynamoDb) -> Non
 def test_a_connection_that_was_hung_up_is_opened_anew(dynamodb: DynamoDb, door: AwsDoor) -> None:
     table = create_table(boto3.client("dynamodb"), "SuppressionsTable")
     assert count(dynamodb, table)
-    door.hangs_up = 1
+    faults = iter([HANGS_UP_BEFORE])
+    door.faults = lambda: next(faults, None)
     assert count(dynamodb, table)
     assert visits(dynamodb, table) == "2"
 
