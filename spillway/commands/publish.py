@@ -9,26 +9,34 @@ from spillway.deploy.stage import stage_named
 from spillway.project import Project
 from spillway.publish.plan import Plan
 from spillway.publish.publisher import Publisher
+from spillway.publish.target import target_of
 
 
 @click.command("publish")
 @click.option("--stage", "stage_name", metavar="NAME", default="local", show_default=True)
 @click.option("--base-url", metavar="URL", help="Publish for this address instead of the one in site.toml.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and why; do nothing.")
+@click.option("--delete-many", is_flag=True, help="Go on where a large part of the shop would be deleted.")
 @click.pass_obj
-def publish_command(project: Project, stage_name: str, base_url: str | None, *, dry_run: bool) -> None:
+def publish_command(
+    project: Project, stage_name: str, base_url: str | None, *, dry_run: bool, delete_many: bool
+) -> None:
     """Build the shop with today's stock and put what changed before the shoppers."""
     stage = stage_named(project, stage_name)
     base_url = base_url or stage.shop_url
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("publishing", total=None)
-        publisher = Publisher(
-            stage, clock_ms, lambda done, total: bar.update(task, completed=done, total=total)
-        )
-        if dry_run:
-            _show(publisher.plan(project, base_url=base_url))
-            return
-        published = publisher.publish(project, base_url=base_url)
+        with target_of(stage, project, clock_ms) as target:
+            publisher = Publisher(
+                target,
+                clock_ms,
+                lambda done, total: bar.update(task, completed=done, total=total),
+                delete_many=delete_many,
+            )
+            if dry_run:
+                _show(publisher.plan(project, base_url=base_url))
+                return
+            published = publisher.publish(project, base_url=base_url)
     click.echo(
         f"release {published.release}: {published.uploaded} objects put, {published.skipped} unchanged, "
         f"{published.removed} removed"

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from spillway.build.release import SiteObject
 
@@ -10,23 +10,41 @@ MANIFEST_KEY = "manifest.json"
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """That a publish is under way: who carries it out, and since when."""
+
+    owner: str
+    since_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """`objects`: a fingerprint for each key of the live release. `retired`: keys that no page of the
-    live release asks for any more, with the time (ms) they went out of use."""
+    live release asks for any more, with the time (ms) they went out of use. `theme`: a digest of the live
+    theme.
+
+    While a publish is under way, `claim` says whose and since when, and `unsure` names the keys it may
+    have touched: if it never ends, they are not taken to be what `objects` says.
+    """
 
     release: str = ""
     objects: Mapping[str, str] = field(default_factory=dict)
     retired: Mapping[str, int] = field(default_factory=dict)
+    theme: str = ""
+    unsure: tuple[str, ...] = ()
+    claim: Claim | None = None
 
     def to_json(self) -> str:
         """One JSON object."""
-        document = {"release": self.release, "objects": dict(self.objects), "retired": dict(self.retired)}
-        return json.dumps(document, sort_keys=True, indent=1)
+        return json.dumps(asdict(self), sort_keys=True, indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> "Manifest":
         """The manifest of a text made by `to_json`."""
-        return cls(**json.loads(text))
+        document = json.loads(text)
+        claim = document.get("claim")
+        unsure = tuple(document.get("unsure", ()))
+        return cls(**{**document, "unsure": unsure, "claim": Claim(**claim) if claim else None})
 
 
 def fingerprint(site_object: SiteObject) -> str:

@@ -1,36 +1,53 @@
 """Publishing: the catalogue to DynamoDB, the theme and the pages to S3, and the CDN told.
 
-The order is assets, catalogue, theme, pages, index, removals, manifest. At no moment does a visible
-page miss an asset, and a publish that dies is finished by the next one: the manifest is written last.
+The order is claim, assets, catalogue, theme, pages, index, removals, manifest. At no moment does a
+visible page miss an asset, and a publish that dies is finished by the next one: the manifest that is
+written first names what may be touched, the one that is written last says that all of it was.
 """
 
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from botocore.exceptions import ClientError
+from typing import Protocol
 
 from chalicelib.domain.stock import StockedProduct
 from chalicelib.storage.pages import Cdn
 from chalicelib.storage.themes import THEME_KEY
+from chalicelib.storefront.theme import Theme
 from chalicelib.tables.products import ProductsTable
-from spillway.build.release import Kind, Release
+from spillway.build.release import Kind, Release, SiteObject
 from spillway.build.site import build
-from spillway.deploy.stage import Stage
+from spillway.errors import BadInput
 from spillway.project import Project
-from spillway.publish.manifest import MANIFEST_KEY, Manifest
-from spillway.publish.plan import Plan, Upload, make_plan
+from spillway.publish.live import LiveRelease
+from spillway.publish.plan import Plan, make_plan
+from spillway.publish.s3 import Request
 
-if TYPE_CHECKING:
-    from types_boto3_s3 import S3Client
-
-UPLOADS_AT_ONCE = 16
 PASSES_MAX = 3
 # CloudFront takes 3,000 paths at once; past this, one wildcard is cheaper and surer.
 INVALIDATED_PATHS_MAX = 1000
+# More pages gone at once than this, and more than this share of all, look like the wrong folder.
+DELETIONS_MIN = 10
+DELETIONS_SHARE_MAX = 0.2
 
 Progress = Callable[[int, int], None]
+
+
+class Bucket(Protocol):
+    """What is needed of a bucket."""
+
+    def send(self, requests: Iterable[Request], done: Callable[[], None] = ...) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a release goes: everything of one stage that a publish writes to."""
+
+    pages: Bucket
+    releases: Bucket
+    live: LiveRelease
+    products: ProductsTable
+    cdn: Cdn
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +65,13 @@ class Published:
 class Publisher:
     """Publishes to one stage. `clock` is in milliseconds; `progress` hears how many objects of how many."""
 
-    def __init__(self, stage: Stage, clock: Callable[[], int], progress: Progress) -> None:
-        names = stage.outputs()
-        self._s3: S3Client = stage.client("s3")
-        self._pages_bucket = names["PagesBucket"]
-        self._release_bucket = names["ReleaseBucket"]
-        self._products = ProductsTable(stage.client("dynamodb"), names["ProductsTable"])
-        self._cdn = Cdn(stage.client("cloudfront"), names["DistributionId"])
+    def __init__(
+        self, target: Target, clock: Callable[[], int], progress: Progress, *, delete_many: bool = False
+    ) -> None:
+        self._target = target
         self._clock = clock
         self._progress = progress
+        self._delete_many = delete_many
 
     def plan(self, project: Project, *, base_url: str | None = None) -> Plan:
         """What publishing now would do.
@@ -64,7 +79,8 @@ class Publisher:
         Raises:
             BadInput: the catalogue or a template is wrong.
         """
-        return self._prepare(project, base_url, self._known())[1]
+        release = self._built(project, base_url, self._known())
+        return make_plan(self._target.live.read().manifest, release, at_ms=self._clock())
 
     def publish(self, project: Project, *, base_url: str | None = None) -> Published:
         """Bring the shop to what `project` holds now.
@@ -73,81 +89,103 @@ class Publisher:
         with, the pages it concerns are made once more, so that no old page covers a turned one.
 
         Raises:
-            BadInput: the catalogue or a template is wrong; nothing was changed.
+            BadInput: the catalogue or a template is wrong, or too many pages would go; nothing was changed.
+            WorkFailed: another publish is under way, or S3 did not take it.
         """
         known = self._known()
-        release, plan = self._prepare(project, base_url, known)
-        published = Published(
-            release.id, len(plan.uploads), plan.skipped, len(plan.removals), _abandoned(known, release)
-        )
-        for _ in range(PASSES_MAX):
-            self._execute(plan, release, known)
+        published = self._publish_once(project, base_url, known)
+        for _ in range(PASSES_MAX - 1):
             before, known = known, self._known()
-            if all(known[slug].stock == stocked.stock for slug, stocked in before.items()):
+            if all(slug in known and known[slug].stock == each.stock for slug, each in before.items()):
                 break
-            release, plan = self._prepare(project, base_url, known)
+            self._publish_once(project, base_url, known)
         return published
 
-    def _prepare(
+    def _publish_once(
         self, project: Project, base_url: str | None, known: Mapping[str, StockedProduct]
-    ) -> tuple[Release, Plan]:
-        stock = {slug: stocked.stock for slug, stocked in known.items()}
-        release = build(project, base_url=base_url, stock=stock)
-        return release, make_plan(self._live_manifest(), release, at_ms=self._clock())
+    ) -> Published:
+        release = self._built(project, base_url, known)
+        seen = self._target.live.read()
+        plan = make_plan(seen.manifest, release, at_ms=self._clock())
+        self._refuse_to_empty(plan, len(seen.manifest.objects))
+        if plan.empty and not seen.manifest.claim:
+            self._put_catalogue(release, known)
+        else:
+            claimed = self._target.live.claim(seen, plan)
+            self._execute(plan, release, known)
+            self._target.live.finish(claimed, plan)
+            self._invalidate(plan)
+        return Published(
+            release.id, len(plan.uploads), plan.skipped, len(plan.removals), _abandoned(known, release)
+        )
 
     def _execute(self, plan: Plan, release: Release, known: Mapping[str, StockedProduct]) -> None:
-        self._upload(plan, Kind.ASSET)
+        pages, releases = self._target.pages, self._target.releases
+        with self._counting(plan) as done:
+            pages.send(_puts(plan, Kind.ASSET), done)
+            self._put_catalogue(release, known)
+            if plan.theme_changed:
+                releases.send([_put(_theme_object(release.theme))])
+            pages.send(_puts(plan, Kind.PAGE), done)
+            pages.send(_puts(plan, Kind.INDEX), done)
+            pages.send([Request("DELETE", removal.key) for removal in plan.removals])
+
+    @contextmanager
+    def _counting(self, plan: Plan) -> Iterator[Callable[[], None]]:
+        count = 0
+
+        def done() -> None:
+            nonlocal count
+            count += 1
+            self._progress(count, len(plan.uploads))
+
+        yield done
+
+    def _put_catalogue(self, release: Release, known: Mapping[str, StockedProduct]) -> None:
         for entry in release.products:
             slug = entry.product.slug
-            self._products.put_catalogue(entry.product, entry.stock, known=known.get(slug))
-        self._put_release(THEME_KEY, release.theme.to_json())
-        self._upload(plan, Kind.PAGE)
-        self._upload(plan, Kind.INDEX)
-        for removal in plan.removals:
-            self._s3.delete_object(Bucket=self._pages_bucket, Key=removal.key)
-        self._put_release(MANIFEST_KEY, plan.manifest.to_json())
-        self._invalidate(plan)
+            self._target.products.put_catalogue(entry.product, entry.stock, known=known.get(slug))
 
-    def _upload(self, plan: Plan, kind: Kind) -> None:
-        uploads = [upload for upload in plan.uploads if upload.site_object.kind is kind]
-        first = plan.uploads.index(uploads[0]) + 1 if uploads else 0
-        with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
-            for number, _ in enumerate(pool.map(self._put, uploads), start=first):
-                self._progress(number, len(plan.uploads))
-
-    def _put(self, upload: Upload) -> None:
-        each = upload.site_object
-        self._s3.put_object(
-            Bucket=self._pages_bucket,
-            Key=each.key,
-            Body=each.read(),
-            ContentType=each.content_type,
-            CacheControl=each.cache_control,
-        )
-
-    def _put_release(self, key: str, text: str) -> None:
-        self._s3.put_object(
-            Bucket=self._release_bucket, Key=key, Body=text.encode(), ContentType="application/json"
-        )
-
-    def _live_manifest(self) -> Manifest:
-        try:
-            answer = self._s3.get_object(Bucket=self._release_bucket, Key=MANIFEST_KEY)
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "NoSuchKey":
-                return Manifest()
-            raise
-        return Manifest.from_json(answer["Body"].read().decode())
+    def _refuse_to_empty(self, plan: Plan, live_count: int) -> None:
+        gone = len(plan.pages_removed)
+        if gone > max(DELETIONS_MIN, live_count * DELETIONS_SHARE_MAX) and not self._delete_many:
+            raise BadInput(
+                f"this would delete {gone} pages of a shop of {live_count} objects; nothing was changed",
+                way_out="if that is meant, publish with --delete-many; --dry-run lists them",
+            )
 
     def _invalidate(self, plan: Plan) -> None:
         paths = plan.pages_touched
         if paths:
             few = paths if len(paths) <= INVALIDATED_PATHS_MAX else ("/*",)
-            self._cdn.invalidate(few, reference=f"{plan.manifest.release}-{self._clock()}")
+            self._target.cdn.invalidate(few, reference=f"{plan.manifest.release}-{self._clock()}")
+
+    def _built(self, project: Project, base_url: str | None, known: Mapping[str, StockedProduct]) -> Release:
+        stock = {slug: stocked.stock for slug, stocked in known.items()}
+        return build(project, base_url=base_url, stock=stock)
 
     def _known(self) -> dict[str, StockedProduct]:
-        return {stocked.product.slug: stocked for stocked in self._products.scan()}
+        return {stocked.product.slug: stocked for stocked in self._target.products.scan()}
+
+
+def _theme_object(theme: Theme) -> SiteObject:
+    return SiteObject.of(
+        THEME_KEY,
+        theme.to_json().encode(),
+        content_type="application/json",
+        cache_control="no-cache",
+        kind=Kind.INDEX,
+    )
+
+
+def _puts(plan: Plan, kind: Kind) -> Iterator[Request]:
+    return (_put(each.site_object) for each in plan.uploads if each.site_object.kind is kind)
+
+
+def _put(each: SiteObject) -> Request:
+    headers = {"content-type": each.content_type, "cache-control": each.cache_control}
+    return Request("PUT", each.key, headers, each.sha256, each.read)
 
 
 def _abandoned(known: Mapping[str, StockedProduct], release: Release) -> tuple[str, ...]:
-    return tuple(sorted(known.keys() - {entry.product.slug for entry in release.products}))
+    return tuple(sorted(known.keys() - set(release.products.slugs)))

@@ -1,30 +1,36 @@
 """A publish: decided first, then done in an order that never breaks a page."""
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
 
+from chalicelib.aws.signing import Credentials
 from chalicelib.domain.stock import Availability, Stock
+from chalicelib.storage.pages import Cdn
 from chalicelib.tables.products import ProductsTable
 from spillway.build.release import Kind, Release
-from spillway.deploy.stage import Stage
-from spillway.errors import BadInput
+from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
-from spillway.publish.manifest import Manifest, fingerprints
-from spillway.publish.plan import RETIRED_KEPT_MS, Reason, make_plan
-from spillway.publish.publisher import Publisher
+from spillway.publish.live import CLAIM_MS, LiveRelease
+from spillway.publish.manifest import Claim, Manifest, fingerprints
+from spillway.publish.plan import RETIRED_KEPT_MS, Reason, make_plan, theme_digest
+from spillway.publish.publisher import Published, Publisher, Target
+from spillway.publish.s3 import Request, S3Bucket
 from tests.aws import REGION, create_table
 from tests.clock import Clock
+from tests.s3_sink import S3Sink, running
 from tests.unit.small_shop import make_small_shop
 
 
 def live(release: Release) -> Manifest:
-    return Manifest(release.id, fingerprints(release.objects))
+    return Manifest(release.id, fingerprints(release.objects), theme=theme_digest(release.theme))
 
 
 def test_a_first_publish_puts_everything_assets_first(small_release: Release) -> None:
@@ -39,6 +45,7 @@ def test_the_same_release_again_puts_nothing(small_release: Release) -> None:
     plan = make_plan(live(small_release), small_release, at_ms=0)
     assert (plan.uploads, plan.removals, plan.pages_touched) == ((), (), ())
     assert plan.skipped == len(small_release.objects)
+    assert plan.empty
 
 
 def test_a_changed_header_is_a_change(small_release: Release) -> None:
@@ -78,51 +85,33 @@ def test_an_asset_that_comes_back_is_not_deleted(small_release: Release) -> None
 
 
 def test_a_manifest_comes_back_as_it_was_written(small_release: Release) -> None:
-    manifest = Manifest("r", {"a": "1"}, {"b": 2})
+    manifest = Manifest("r", {"a": "1"}, {"b": 2}, "t", ("c",), Claim("o", 3))
     assert Manifest.from_json(manifest.to_json()) == manifest
 
 
-@dataclass(frozen=True, slots=True)
-class FakeStage(Stage):
-    """A stage whose stack is what the test made by hand."""
-
-    names: dict[str, str] = field(default_factory=dict)
-
-    def outputs(self) -> dict[str, str]:
-        """See `Stage.outputs`."""
-        return self.names
+def test_what_a_publish_that_never_ended_may_have_touched_is_put_again(small_release: Release) -> None:
+    died = replace(
+        live(small_release), unsure=("products/scarf", "products/never-ended"), claim=Claim("o", 1)
+    )
+    plan = make_plan(died, small_release, at_ms=0)
+    assert [(each.site_object.key, each.reason) for each in plan.uploads] == [
+        ("products/scarf", Reason.UNSURE)
+    ]
+    assert [removal.key for removal in plan.removals] == ["products/never-ended"]
+    assert plan.theme_changed
 
 
 @pytest.fixture
-def stage() -> Iterator[Stage]:
+def sink() -> Iterator[S3Sink]:
+    with running(S3Sink()) as sink:
+        yield sink
+
+
+@pytest.fixture
+def products() -> Iterator[ProductsTable]:
     with mock_aws():
-        s3, cloudfront = boto3.client("s3"), boto3.client("cloudfront")
-        for bucket in ("pages", "release"):
-            s3.create_bucket(Bucket=bucket)
-        config: Any = {
-            "CallerReference": "x",
-            "Comment": "",
-            "Enabled": True,
-            "Origins": {
-                "Quantity": 1,
-                "Items": [
-                    {
-                        "Id": "o",
-                        "DomainName": "pages.s3.us-east-1.amazonaws.com",
-                        "S3OriginConfig": {"OriginAccessIdentity": ""},
-                    }
-                ],
-            },
-            "DefaultCacheBehavior": {"TargetOriginId": "o", "ViewerProtocolPolicy": "https-only"},
-        }
-        made = cloudfront.create_distribution(DistributionConfig=config)
-        names = {
-            "PagesBucket": "pages",
-            "ReleaseBucket": "release",
-            "ProductsTable": create_table(boto3.client("dynamodb"), "ProductsTable"),
-            "DistributionId": made["Distribution"]["Id"],
-        }
-        yield FakeStage("test", REGION, boto3.Session(), names=names)
+        client = boto3.client("dynamodb")
+        yield ProductsTable(client, create_table(client, "ProductsTable"))
 
 
 @pytest.fixture
@@ -130,100 +119,254 @@ def project(tmp_path: Path) -> Project:
     return make_small_shop(tmp_path)
 
 
-def publisher(stage: Stage) -> Publisher:
-    return Publisher(stage, Clock(), lambda done, total: None)
+class SilentCdn(Cdn):
+    """Takes note of nothing."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+
+    def invalidate(self, paths: Any, *, reference: str) -> None:
+        """See `Cdn.invalidate`."""
+        self.paths += paths
 
 
-def keys(bucket: str = "pages") -> set[str]:
-    return {item["Key"] for item in boto3.client("s3").list_objects_v2(Bucket=bucket).get("Contents", ())}
+class Desk:
+    """Where somebody publishes from: a folder, a name in claims, a clock."""
+
+    def __init__(self, sink: S3Sink, products: ProductsTable, project: Project, owner: str = "me") -> None:
+        self.sink, self.project, self.products = sink, project, products
+        self.clock, self.cdn = Clock(), SilentCdn()
+        self.live = LiveRelease(
+            self.bucket("release"), owner, self.clock, project.cache / "publish" / f"{owner}.json"
+        )
+
+    def bucket(self, name: str) -> S3Bucket:
+        return S3Bucket(
+            name, REGION, lambda: Credentials("key", "secret"), endpoint=self.sink.url, backoff_s=0.0
+        )
+
+    def publisher(self, progress: Any = lambda done, total: None, *, delete_many: bool = False) -> Publisher:
+        target = Target(self.bucket("pages"), self.bucket("release"), self.live, self.products, self.cdn)
+        return Publisher(target, self.clock, progress, delete_many=delete_many)
+
+    def publish(self) -> Published:
+        return self.publisher().publish(self.project)
+
+    def page(self, key: str) -> str:
+        return self.sink.objects[f"pages/{key}"].decode()
 
 
-def body(key: str) -> str:
-    return boto3.client("s3").get_object(Bucket="pages", Key=key)["Body"].read().decode()
+@pytest.fixture
+def desk(sink: S3Sink, products: ProductsTable, project: Project) -> Desk:
+    return Desk(sink, products, project)
 
 
-def products(stage: Stage) -> ProductsTable:
-    return ProductsTable(stage.client("dynamodb"), stage.outputs()["ProductsTable"])
+def sell_out(products: ProductsTable) -> None:
+    products.observe("scarf", "SCARF", Stock(Availability.OUT_OF_STOCK, 0, 5, "e1"))
 
 
-def test_a_publish_makes_the_shop_live_and_a_second_one_changes_nothing(
-    stage: Stage, project: Project
-) -> None:
-    first = publisher(stage).publish(project)
-    assert first.uploaded == len(keys())
-    assert keys("release") == {"theme.json", "manifest.json"}
-    assert products(stage).slug_of("SCARF") == "scarf"
-    second = publisher(stage).publish(project)
-    assert (second.uploaded, second.removed, second.release) == (0, 0, first.release)
+def edit_privacy(project: Project) -> None:
+    page = project.site / "pages" / "privacy.md"
+    page.write_text(page.read_text() + "\nMore.\n")
 
 
-def test_a_publish_shows_the_stock_that_events_own(stage: Stage, project: Project) -> None:
-    publisher(stage).publish(project)
-    products(stage).observe("scarf", "SCARF", Stock(Availability.OUT_OF_STOCK, 0, 5, "e1"))
-    published = publisher(stage).publish(project)
-    assert published.uploaded > 0
-    assert 'id="waitlist"' in body("products/scarf")
-
-
-def test_what_left_the_catalogue_is_reported(stage: Stage, project: Project) -> None:
-    publisher(stage).publish(project)
+def drop_scarf(project: Project) -> None:
     (project.site / "products" / "scarf.toml").unlink()
     site = (project.site / "site.toml").read_text().replace('"field-jacket", "scarf"', '"field-jacket"')
     (project.site / "site.toml").write_text(site)
-    assert publisher(stage).publish(project).abandoned == ("scarf",)
-    assert "products/scarf" not in keys()
-    assert products(stage).get("scarf") is not None
 
 
-def test_a_dry_run_writes_nothing(stage: Stage, project: Project) -> None:
-    assert len(publisher(stage).plan(project).uploads) > 0
-    assert keys() == keys("release") == set()
+def test_a_publish_makes_the_shop_live_and_a_second_one_changes_nothing(desk: Desk) -> None:
+    first = desk.publish()
+    assert first.uploaded == len(desk.sink.keys("pages"))
+    assert desk.sink.keys("release") == {"theme.json", "manifest.json"}
+    assert desk.products.slug_of("SCARF") == "scarf"
+    assert "products/scarf" in desk.sink.keys("pages")
+    headers = desk.sink.headers["pages/products/scarf"]
+    assert headers["content-type"] == "text/html; charset=utf-8"
+    assert headers["cache-control"].startswith("public, max-age=0")
+    second = desk.publish()
+    assert (second.uploaded, second.removed, second.release) == (0, 0, first.release)
 
 
-def test_a_broken_catalogue_publishes_nothing(stage: Stage, project: Project) -> None:
-    publisher(stage).publish(project)
-    before = keys()
-    (project.site / "products" / "scarf.toml").write_text("title = 3")
+def test_nothing_to_do_costs_one_request(desk: Desk) -> None:
+    desk.publish()
+    desk.sink.asked.clear()
+    for file in desk.project.site.rglob("*"):
+        file.touch()
+    desk.publish()
+    assert desk.sink.asked == [("GET", "release/manifest.json")]
+
+
+def test_one_changed_page_costs_three_requests_beside_it(desk: Desk) -> None:
+    desk.publish()
+    desk.sink.asked.clear()
+    edit_privacy(desk.project)
+    assert desk.publish().uploaded == 1
+    assert desk.sink.asked == [
+        ("GET", "release/manifest.json"),
+        ("PUT", "release/manifest.json"),
+        ("PUT", "pages/privacy"),
+        ("PUT", "release/manifest.json"),
+    ]
+    assert desk.cdn.paths[-1:] == ["/privacy"]
+
+
+def test_a_publish_shows_the_stock_that_events_own(desk: Desk) -> None:
+    desk.publish()
+    sell_out(desk.products)
+    assert desk.publish().uploaded > 0
+    assert 'id="waitlist"' in desk.page("products/scarf")
+
+
+def test_what_left_the_catalogue_is_reported(desk: Desk) -> None:
+    desk.publish()
+    drop_scarf(desk.project)
+    assert desk.publish().abandoned == ("scarf",)
+    assert "products/scarf" not in desk.sink.keys("pages")
+    assert desk.products.get("scarf") is not None
+
+
+def test_a_dry_run_writes_nothing(desk: Desk) -> None:
+    assert len(desk.publisher().plan(desk.project).uploads) > 0
+    assert desk.sink.objects == {}
+
+
+def test_a_broken_catalogue_publishes_nothing(desk: Desk) -> None:
+    desk.publish()
+    before = dict(desk.sink.objects)
+    (desk.project.site / "products" / "scarf.toml").write_text("title = 3")
     with pytest.raises(BadInput):
-        publisher(stage).publish(project)
-    assert keys() == before
+        desk.publish()
+    assert desk.sink.objects == before
 
 
-def test_an_event_during_a_publish_is_not_covered_by_an_older_page(stage: Stage, project: Project) -> None:
-    publisher(stage).publish(project)
-
-    def sell_out(done: int, total: int) -> None:
-        products(stage).observe("scarf", "SCARF", Stock(Availability.OUT_OF_STOCK, 0, 5, "e1"))
-
-    page = project.site / "pages" / "privacy.md"
-    page.write_text(page.read_text() + "\nMore.\n")
-    Publisher(stage, Clock(), sell_out).publish(project)
-    assert 'id="waitlist"' in body("products/scarf")
-
-
-def test_a_publish_that_dies_anywhere_is_finished_by_the_next(stage: Stage, project: Project) -> None:
-    class Died(Exception):
-        pass
-
-    def dying(after: int) -> Any:
-        def progress(done: int, total: int) -> None:
-            if done >= after:
-                raise Died
-
-        return progress
-
-    total = len(publisher(stage).plan(project).uploads)
-    for after in range(1, total, max(1, total // 8)):
-        with pytest.raises(Died):
-            Publisher(stage, Clock(), dying(after)).publish(project)
-        visible = [key for key in keys() if key.startswith("products/")]
-        for key in visible:
-            for asset in _assets_of(body(key)):
-                assert asset in keys()
-    publisher(stage).publish(project)
-    assert len(keys()) == total
+def test_a_wrong_folder_does_not_empty_a_shop(desk: Desk) -> None:
+    for number in range(30):
+        (desk.project.site / "pages" / f"note-{number}.md").write_text(
+            '+++\ntitle = "N"\ndescription = "N"\n+++\nWords.\n'
+        )
+    desk.publish()
+    before = dict(desk.sink.objects)
+    for page in (desk.project.site / "pages").glob("note-*.md"):
+        page.unlink()
+    with pytest.raises(BadInput, match="30 pages"):
+        desk.publish()
+    assert desk.sink.objects == before
+    desk.publisher(delete_many=True).publish(desk.project)
+    assert "note-1" not in desk.sink.keys("pages")
 
 
-def _assets_of(html: str) -> list[str]:
-    parts = html.replace('"', " ").replace(",", " ").split()
-    return [part.removeprefix("/") for part in parts if part.startswith(("/assets/", "/pictures/"))]
+def test_an_event_during_a_publish_is_not_covered_by_an_older_page(desk: Desk) -> None:
+    desk.publish()
+    edit_privacy(desk.project)
+    desk.publisher(lambda done, total: sell_out(desk.products)).publish(desk.project)
+    assert 'id="waitlist"' in desk.page("products/scarf")
+
+
+def test_a_publish_that_dies_at_any_request_breaks_no_page_and_is_finished_by_the_next(desk: Desk) -> None:
+    steps = len(desk.publisher().plan(desk.project).uploads) + 4
+    for dies_at in range(steps):
+        desk.sink.asked.clear()
+        desk.sink.deaf_from = dies_at
+        with pytest.raises(WorkFailed):
+            desk.publish()
+        assert _missing_assets(desk.sink) == set()
+        if dies_at % 3 == 0:
+            desk.sink.objects.clear()
+    desk.sink.deaf_from = None
+    release = desk.publish()
+    assert _content(desk.sink) == _release_content(desk)
+    assert release.release
+
+
+def test_what_a_dead_publish_changed_is_put_right_even_when_the_change_is_taken_back(desk: Desk) -> None:
+    desk.publish()
+    before = _content(desk.sink)
+    page = desk.project.site / "pages" / "privacy.md"
+    text = page.read_text()
+    edit_privacy(desk.project)
+    desk.sink.asked.clear()
+    desk.sink.deaf_from = 3
+    with pytest.raises(WorkFailed):
+        desk.publish()
+    assert _content(desk.sink) != before
+    desk.sink.deaf_from = None
+    page.write_text(text)
+    desk.publish()
+    assert _content(desk.sink) == before
+
+
+def test_of_two_publishers_one_wins_and_the_other_is_told(
+    desk: Desk, sink: S3Sink, products: ProductsTable, tmp_path: Path
+) -> None:
+    desk.publish()
+    other = Desk(sink, products, make_small_shop(tmp_path / "other"), owner="other")
+    edit_privacy(desk.project)
+    drop_scarf(other.project)
+    told: list[str] = []
+
+    def publish_too() -> None:
+        with pytest.raises(WorkFailed, match="another publish is under way") as caught:
+            other.publish()
+        told.append(caught.value.message)
+
+    def meanwhile(done: int, total: int) -> None:
+        elsewhere = Thread(target=publish_too)
+        elsewhere.start()
+        elsewhere.join()
+
+    desk.publisher(meanwhile).publish(desk.project)
+    assert len(told) == 1
+    assert "More." in desk.page("privacy")
+    assert "products/scarf" in sink.keys("pages")
+
+
+def test_two_who_read_the_same_manifest_cannot_both_claim_it(
+    desk: Desk, sink: S3Sink, products: ProductsTable, tmp_path: Path
+) -> None:
+    desk.publish()
+    other = Desk(sink, products, make_small_shop(tmp_path / "other"), owner="other")
+    edit_privacy(desk.project)
+    plan = desk.publisher().plan(desk.project)
+    mine, theirs = desk.live.read(), other.live.read()
+    desk.live.claim(mine, plan)
+    with pytest.raises(WorkFailed, match="another publish is under way"):
+        other.live.claim(theirs, plan)
+
+
+def test_a_claim_that_somebody_died_with_is_given_up_and_its_owner_is_told(
+    desk: Desk, sink: S3Sink, products: ProductsTable, tmp_path: Path
+) -> None:
+    desk.publish()
+    edit_privacy(desk.project)
+    plan = desk.publisher().plan(desk.project)
+    claimed = desk.live.claim(desk.live.read(), plan)
+    other = Desk(sink, products, make_small_shop(tmp_path / "other"), owner="other")
+    other.clock.pass_s(CLAIM_MS // 1000)
+    other.publish()
+    with pytest.raises(WorkFailed, match="another publish took over"):
+        desk.live.finish(claimed, plan)
+    assert "More." not in desk.page("privacy")
+
+
+def test_a_file_that_changed_after_it_was_counted_is_not_put(desk: Desk) -> None:
+    with pytest.raises(WorkFailed, match="XAmzContentSHA256Mismatch"):
+        desk.bucket("pages").send([Request("PUT", "a", {}, "0" * 64, lambda: b"other")])
+    assert desk.sink.objects == {}
+
+
+def _content(sink: S3Sink) -> dict[str, bytes]:
+    return {name: body for name, body in sink.objects.items() if name.startswith("pages/")}
+
+
+def _release_content(desk: Desk) -> dict[str, bytes]:
+    from spillway.build.site import build
+
+    return {f"pages/{each.key}": each.read() for each in build(desk.project).objects}
+
+
+def _missing_assets(sink: S3Sink) -> set[str]:
+    pages = [body.decode() for name, body in _content(sink).items() if b"<!doctype html>" in body[:20]]
+    wanted = {asset for html in pages for asset in re.findall(r"/((?:assets|pictures)/[\w.-]+)", html)}
+    return wanted - sink.keys("pages")
