@@ -11,7 +11,7 @@ from chalice.app import Chalice, DynamoDBEvent, Request, Response, SQSEvent
 
 from chalicelib import wiring
 from chalicelib.domain.links import LinkRefused, Purpose
-from chalicelib.http.answers import accepted, done, html_page, see_other
+from chalicelib.http.answers import accepted, done, html_page, json_file, see_other
 from chalicelib.http.forms import FORM_TYPE, JSON_TYPE, Body
 from chalicelib.http.refusals import in_problem_terms, problem_of, refusal
 from chalicelib.http.signup_form import signup_form

@@ -22,6 +22,7 @@ class Settings:
     pages_bucket: str
     release_bucket: str
     signing_keys_secret: str
+    merchant_keys_secret: str
     confirmations_queue_url: str
     waves_queue_url: str
     configuration_set: str

@@ -17,8 +17,10 @@ from chalicelib.tables.entries import EntriesTable
 
 if TYPE_CHECKING:
     from chalicelib.domain.links import Links
+    from chalicelib.http.merchant_keys import MerchantKeys
     from chalicelib.mail.ses import SesPostbox
     from chalicelib.queues import ConfirmationsQueue, WavesQueue
+    from chalicelib.services.availability import Availabilities
     from chalicelib.services.confirmations import Confirmations
     from chalicelib.services.fan_out import FanOut
     from chalicelib.services.pace import Pace
@@ -26,15 +28,15 @@ if TYPE_CHECKING:
     from chalicelib.services.restocking import Restocking
     from chalicelib.services.signups import Signups
     from chalicelib.services.waitlist import Waitlist
-    from chalicelib.storage.themes import ThemeStore
-    from chalicelib.tables.products import ProductsTable
     from chalicelib.services.yours import Yours
     from chalicelib.services.yours_letters import YoursLetters
+    from chalicelib.storage.themes import ThemeStore
+    from chalicelib.tables.products import ProductsTable
     from chalicelib.tables.progress import ProgressTable
     from chalicelib.tables.restocks import RestocksTable
+    from chalicelib.tables.shoppers import ShoppersTable
     from chalicelib.tables.suppressions import SuppressionsTable
 
-    from chalicelib.tables.shoppers import ShoppersTable
 CONNECT_TIMEOUT_S = 2
 READ_TIMEOUT_S = 10
 
@@ -42,6 +44,11 @@ READ_TIMEOUT_S = 10
 def clock_ms() -> int:
     """Milliseconds since the epoch."""
     return time.time_ns() // 1_000_000
+
+
+def new_id() -> str:
+    """An id that was never given before."""
+    return uuid.uuid4().hex
 
 
 @cache
@@ -60,6 +67,8 @@ def client(service: Any, *, attempts_max: int = 4) -> Any:
         connect_timeout=CONNECT_TIMEOUT_S,
         read_timeout=READ_TIMEOUT_S,
         retries={"mode": "standard", "total_max_attempts": attempts_max},
+        # A fifth of the SDK's time; tests run with it on.
+        parameter_validation=False,
     )
     return boto3.client(service, config=config)
 
@@ -119,6 +128,23 @@ def products() -> "ProductsTable":
 
 
 @cache
+def merchant_keys() -> "MerchantKeys":
+    """The keys that the merchant's own systems show, or sign with."""
+    from chalicelib.http.merchant_keys import MerchantKeys
+
+    secret = client("secretsmanager").get_secret_value(SecretId=settings().merchant_keys_secret)
+    return MerchantKeys.from_json(secret["SecretString"])
+
+
+@cache
+def availabilities() -> "Availabilities":
+    """Takes in events about availability."""
+    from chalicelib.services.availability import Availabilities
+
+    return Availabilities(products())
+
+
+@cache
 def suppressions() -> "SuppressionsTable":
     """The suppressions table."""
     from chalicelib.tables.suppressions import SuppressionsTable
@@ -167,30 +193,6 @@ def confirmations() -> "Confirmations":
 
 
 @cache
-def page_turn() -> "PageTurn":
-    """Turns pages."""
-    from chalicelib.services.page_turn import PageTurn
-    from chalicelib.storage.pages import Cdn, PagesBucket
-
-    cdn = Cdn(client("cloudfront"), settings().distribution_id)
-    return PageTurn(products(), themes(), PagesBucket(client("s3"), settings().pages_bucket), cdn)
-
-
-@cache
-def restocks() -> "RestocksTable":
-    """The restocks table."""
-    from chalicelib.tables.restocks import RestocksTable
-
-    return RestocksTable(client("dynamodb"), settings().restocks_table)
-
-
-@cache
-def waves_queue() -> "WavesQueue":
-    """Where steps of fan-outs wait to be taken."""
-    from chalicelib.queues import WavesQueue
-
-    return WavesQueue(client("sqs"), settings().waves_queue_url)
-@cache
 def shoppers() -> "ShoppersTable":
     """All that is kept of a shopper."""
     from chalicelib.tables.shoppers import ShoppersTable
@@ -214,6 +216,30 @@ def yours_letters() -> "YoursLetters":
     return YoursLetters(entries(), shoppers(), suppressions(), themes(), links(), postbox(), clock_ms)
 
 
+@cache
+def page_turn() -> "PageTurn":
+    """Turns pages."""
+    from chalicelib.services.page_turn import PageTurn
+    from chalicelib.storage.pages import Cdn, PagesBucket
+
+    cdn = Cdn(client("cloudfront"), settings().distribution_id)
+    return PageTurn(products(), themes(), PagesBucket(client("s3"), settings().pages_bucket), cdn)
+
+
+@cache
+def restocks() -> "RestocksTable":
+    """The restocks table."""
+    from chalicelib.tables.restocks import RestocksTable
+
+    return RestocksTable(client("dynamodb"), settings().restocks_table)
+
+
+@cache
+def waves_queue() -> "WavesQueue":
+    """Where steps of fan-outs wait to be taken."""
+    from chalicelib.queues import WavesQueue
+
+    return WavesQueue(client("sqs"), settings().waves_queue_url)
 
 
 @cache
@@ -253,16 +279,15 @@ def fan_out() -> "FanOut":
     from chalicelib.tables.leases import LeasesTable
     from chalicelib.tables.line import LineTable
 
-    line = LineTable(client("dynamodb"), settings().entries_table)
+    line = LineTable(client("dynamodb"), settings().entries_table, settings().suppressions_table)
     teller = Teller(
         entries(),
         line,
         progress(),
-        suppressions(),
         lambda: LetterWriter(themes().live(), links()),
         postbox(),
         clock_ms,
     )
     batches = Batches(entries(), line, products(), restocks(), progress(), pace(), teller, clock_ms)
     leases = LeasesTable(client("dynamodb"), settings().sending_table)
-    return FanOut(batches, leases, pace(), waves_queue(), clock_ms, lambda: uuid.uuid4().hex, random.random)
+    return FanOut(batches, leases, pace(), waves_queue(), clock_ms, new_id, random.random)

@@ -54,7 +54,8 @@ class TestShop:
         self.entries = EntriesTable(client, self.entries_name)
         self.products = ProductsTable(client, create_table(client, "ProductsTable"))
         self.restocks = RestocksTable(client, create_table(client, "RestocksTable"))
-        self.suppressions = SuppressionsTable(client, create_table(client, "SuppressionsTable"))
+        suppressions = create_table(client, "SuppressionsTable")
+        self.suppressions = SuppressionsTable(client, suppressions)
         for entry in release.products:
             self.products.put_catalogue(entry.product, entry.stock, known=None)
         self.links = Links(["key"], clock)
@@ -66,7 +67,7 @@ class TestShop:
             self.entries, self.products, self.suppressions, themes, self.links, self.postbox, clock
         )
         sending = create_table(client, "SendingTable")
-        self.line = LineTable(client, self.entries_name, pause=clock.pass_s)
+        self.line = LineTable(client, self.entries_name, suppressions, pause=clock.pass_s)
         self.progress = ProgressTable(client, sending)
         self.account = FakeAccount()
         self.pace_table = PaceTable(client, sending)
@@ -76,7 +77,6 @@ class TestShop:
             self.entries,
             self.line,
             self.progress,
-            self.suppressions,
             lambda: LetterWriter(themes.live(), self.links),
             self.postbox,
             clock,

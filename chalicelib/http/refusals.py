@@ -50,9 +50,11 @@ def refusal(request: Request, problem: Problem, renderer: "Callable[[], Renderer
 def problem_document(problem: Problem) -> Response:
     """A problem in its own media type."""
     retry = {} if problem.retry_after_s is None else {"Retry-After": str(problem.retry_after_s)}
+    # RFC 9110, 15.5.2: who is asked for a key is told which kind.
+    wanted = {"WWW-Authenticate": "Bearer"} if problem.status is HTTPStatus.UNAUTHORIZED else {}
     return Response(
         problem.document(),
-        headers={**NO_STORE, **retry, "Content-Type": PROBLEM_TYPE},
+        headers={**NO_STORE, **retry, **wanted, "Content-Type": PROBLEM_TYPE},
         status_code=problem.status.value,
     )
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from chalicelib.domain.entry import line_of, lines_of
 from chalicelib.domain.pace import BACK_OFF_S_MAX, back_off_s
+from chalicelib.domain.stock import Restock, StockedProduct
 from chalicelib.domain.wave import LimitedWave, TellOne, WaveMessage, WaveStep
 from chalicelib.log import log
 from chalicelib.mail.postbox import PostboxRefused, Refusal
@@ -65,15 +66,14 @@ class FanOut:
         live = self._batches.live(message.restock_id, message.sku)
         if live is None:
             return
-        lines = _lines(message)
-        holder = self._new_id()
         if self._is_early(message):
             return
+        lines, holder = _lines(message), self._new_id()
         if not self._leases.take(lines, holder=holder, at_ms=self._clock(), lease_ms=LEASE_MS):
             self._queue.put(message, delay_s=BUSY_LINE_DELAY_S)
             return
         try:
-            self._walk(message)
+            self._walk(message, *live)
         except Exception:
             self._leases.release(lines, holder=holder)
             raise
@@ -88,11 +88,11 @@ class FanOut:
             self._queue.put(message, delay_s=min(-(-early_ms // 1000), BACK_OFF_S_MAX))
         return early_ms > 0
 
-    def _walk(self, message: WaveMessage) -> None:
+    def _walk(self, message: WaveMessage, restock: Restock, stocked: StockedProduct) -> None:
         until_ms = self._clock() + WALK_MS_MAX
         while True:
             try:
-                following = self._next_batch(message)
+                following = self._next_batch(message, restock, stocked)
             except NotNow as not_now:
                 log("wave_waits", restock=message.restock_id, reason=not_now.reason)
                 self._queue.put(message, delay_s=not_now.delay_s)
@@ -110,11 +110,9 @@ class FanOut:
                     self._batches.announced(message)
                 return
 
-    def _next_batch(self, message: WaveMessage) -> WaveMessage | None:
-        live = self._batches.live(message.restock_id, message.sku)
-        if live is None:
-            return None
-        restock, stocked = live
+    def _next_batch(
+        self, message: WaveMessage, restock: Restock, stocked: StockedProduct
+    ) -> WaveMessage | None:
         match message:
             case WaveStep():
                 return self._batches.of_shard(message, restock)

@@ -22,7 +22,8 @@ from chalicelib.services.letters import LetterWriter
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.line import LineTable, Told
 from chalicelib.tables.progress import ALL_LINES, ProgressTable
-from chalicelib.tables.suppressions import SuppressionsTable
+
+WRITER_KEPT_MS = 10_000
 
 
 class Teller:
@@ -33,7 +34,6 @@ class Teller:
         entries: EntriesTable,
         line: LineTable,
         progress: ProgressTable,
-        suppressions: SuppressionsTable,
         writer: Callable[[], LetterWriter],
         postbox: Postbox,
         clock: Callable[[], int],
@@ -41,10 +41,11 @@ class Teller:
         self._entries = entries
         self._line = line
         self._progress = progress
-        self._suppressions = suppressions
         self._writer = writer
         self._postbox = postbox
         self._clock = clock
+        self._kept: LetterWriter | None = None
+        self._kept_since_ms = 0
 
     def tell(self, restock: Restock, stocked: StockedProduct, shard: str, entries: Sequence[Entry]) -> None:
         """Tell those of `entries` (at most 50) who still wait and may be mailed.
@@ -55,19 +56,22 @@ class Teller:
             PostboxRefused: some letters were not taken; their entries wait as before.
             OutcomeUnknown: nobody knows; the same batch is to come once more.
         """
-        waiting = self._may_be_mailed(self._line.still_waiting(entries))
+        now = self._line.still_waiting(entries)
+        for entry in now.suppressed:
+            self._entries.leave(entry.shopper, entry.sku, at_ms=self._clock())
+        waiting = now.may_be_mailed
         if not waiting:
             return
-        writer = self._writer()
+        writer = self._live_writer()
         receipts = self._send(restock, shard, writer.sender, waiting, writer.available(waiting, stocked))
         self._mark(restock, shard, list(zip(waiting, receipts, strict=True)))
 
-    def _may_be_mailed(self, waiting: Sequence[Entry]) -> list[Entry]:
-        suppressed = self._suppressions.among(entry.shopper for entry in waiting)
-        for entry in waiting:
-            if entry.shopper in suppressed:
-                self._entries.leave(entry.shopper, entry.sku, at_ms=self._clock())
-        return [entry for entry in waiting if entry.shopper not in suppressed]
+    def _live_writer(self) -> LetterWriter:
+        # A new release is seen within seconds; asking for each batch would be a call in eight.
+        now_ms = self._clock()
+        if self._kept is None or now_ms - self._kept_since_ms > WRITER_KEPT_MS:
+            self._kept, self._kept_since_ms = self._writer(), now_ms
+        return self._kept
 
     def _send(
         self,

@@ -46,19 +46,35 @@ def transact(client: "DynamoDBClient", writes: Sequence[Mapping[str, Any]]) -> t
     return ()
 
 
+def batch_get_both(
+    client: "DynamoDBClient", requests: Mapping[str, tuple[Sequence[Mapping[str, Any]], Iterable[str]]]
+) -> dict[str, list[dict[str, Any]]]:
+    """Items of several tables in one call: {table: (keys, attributes)}, at most 100 keys in all."""
+    remaining: Any = {table: _reading(keys, attributes) for table, (keys, attributes) in requests.items()}
+    found: dict[str, list[dict[str, Any]]] = {table: [] for table in requests}
+    while remaining:
+        answer = client.batch_get_item(RequestItems=remaining)
+        for table, items in answer["Responses"].items():
+            found[table] += items
+        remaining = answer["UnprocessedKeys"]
+    return found
+
+
 def batch_get(
     client: "DynamoDBClient", table: str, keys: Sequence[Mapping[str, Any]], *, attributes: Iterable[str]
 ) -> Iterator[dict[str, Any]]:
     """Items by key, `attributes` of them, strongly consistent; in pages of 100, until none is left over."""
-    names = {f"#{place}": name for place, name in enumerate(attributes)}
+    wanted = tuple(attributes)
     for start in range(0, len(keys), BATCH_GET_MAX):
-        request: Any = {
-            "Keys": list(keys[start : start + BATCH_GET_MAX]),
-            "ConsistentRead": True,
-            "ProjectionExpression": ", ".join(names),
-            "ExpressionAttributeNames": names,
-        }
-        while request:
-            answer = client.batch_get_item(RequestItems={table: request})
-            yield from answer["Responses"].get(table, [])
-            request = answer["UnprocessedKeys"].get(table)
+        part = keys[start : start + BATCH_GET_MAX]
+        yield from batch_get_both(client, {table: (part, wanted)})[table]
+
+
+def _reading(keys: Sequence[Mapping[str, Any]], attributes: Iterable[str]) -> dict[str, Any]:
+    names = {f"#{place}": name for place, name in enumerate(attributes)}
+    return {
+        "Keys": list(keys),
+        "ConsistentRead": True,
+        "ProjectionExpression": ", ".join(names),
+        "ExpressionAttributeNames": names,
+    }

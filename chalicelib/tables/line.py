@@ -14,7 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.entry import Entry, EntryState, lines_of
-from chalicelib.tables.dynamodb import batch_get, transact
+from chalicelib.tables.dynamodb import batch_get_both, transact
 from chalicelib.tables.entries import entry_from
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LINE_INDEX = "line"
 MARKS_MAX = 90
 MARK_TRIES_MAX = 8
-ENTRY_ATTRIBUTES = ("shopper", "sku", "mailbox", "state", "asked_at_ms", "place", "page")
+STANDING = ("shopper", "sku", "state", "place")
 MARK = (
     "SET #state = :notified, restock_id = :restock, delivery = :delivery, message_id = :message,"
     " told_at_ms = :now REMOVE #line, place"
@@ -46,6 +46,14 @@ class MarksNotWritten(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
+class StillWaiting:
+    """Who waits at this moment, in order: those who may be mailed, and those who must not."""
+
+    may_be_mailed: tuple[Entry, ...]
+    suppressed: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Told:
     """One entry whose letter was handed over, and what the transport said."""
 
@@ -55,13 +63,20 @@ class Told:
 
 
 class LineTable:
-    """Reads lines and marks who was told. `pause` waits for so many seconds."""
+    """Reads lines and marks who was told. `suppressions` is the table of who must not be mailed; `pause`
+    waits for so many seconds."""
 
     def __init__(
-        self, client: "DynamoDBClient", name: str, *, pause: Callable[[float], None] = time.sleep
+        self,
+        client: "DynamoDBClient",
+        name: str,
+        suppressions: str,
+        *,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._client = client
         self._name = name
+        self._suppressions = suppressions
         self._pause = pause
 
     def waiting(self, line: str, *, after: str, upto: str, limit: int) -> WaitingPage:
@@ -83,13 +98,34 @@ class LineTable:
             for page in pages.paginate(**self._query(line, after, upto), Select="COUNT")
         )
 
-    def still_waiting(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Those of `entries` who wait at this very moment (strongly consistent reads), in the same order."""
-        keys = [{"shopper": {"S": entry.shopper}, "sku": {"S": entry.sku}} for entry in entries]
-        items = batch_get(self._client, self._name, keys, attributes=ENTRY_ATTRIBUTES)
-        now = {(item["shopper"]["S"], item["sku"]["S"]): item for item in items}
-        found = [now.get((entry.shopper, entry.sku)) for entry in entries]
-        return [entry_from(item) for item in found if item and item["state"] == CONFIRMED]
+    def still_waiting(self, entries: Sequence[Entry]) -> StillWaiting:
+        """Who of `entries` (at most 50, of one variant) waits at this very moment, and who of those must
+        not be mailed: both in one call of strongly consistent reads."""
+        shoppers = [{"S": entry.shopper} for entry in entries]
+        places = {entry.shopper: entry for entry in entries}
+        found = batch_get_both(
+            self._client,
+            {
+                self._name: (
+                    [{"shopper": shopper, "sku": {"S": entries[0].sku}} for shopper in shoppers],
+                    STANDING,
+                ),
+                self._suppressions: ([{"shopper": shopper} for shopper in shoppers], ("shopper",)),
+            }
+            if entries
+            else {},
+        )
+        suppressed = {item["shopper"]["S"] for item in found.get(self._suppressions, ())}
+        standing = {
+            item["shopper"]["S"]
+            for item in found.get(self._name, ())
+            if item["state"] == CONFIRMED and item["place"]["S"] == places[item["shopper"]["S"]].place
+        }
+        waiting = [entry for entry in entries if entry.shopper in standing]
+        return StillWaiting(
+            tuple(entry for entry in waiting if entry.shopper not in suppressed),
+            tuple(entry for entry in waiting if entry.shopper in suppressed),
+        )
 
     def mark_told(
         self,

@@ -61,12 +61,8 @@ class PaceTable:
         `wait_ms_max` away. At most two conditional writes.
         """
         now_us = at_ms * US_PER_MS
-        if self._take(
-            letters,
-            "ready_at_us = :end",
-            "ready_at_us <= :now",
-            {":end": now_us + cost_us, ":now": now_us},
-        ):
+        at_once = {":end": now_us + cost_us, ":now": now_us}
+        if self._take(letters, "ready_at_us = :end", "ready_at_us <= :now", at_once) is not None:
             return at_ms
         ready_us = self._take(
             letters,

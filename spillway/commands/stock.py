@@ -32,7 +32,7 @@ def stock_command(
     read = read_stock_file(file)
     dynamodb, outputs = stage.client("dynamodb"), stage.outputs()
     products = ProductsTable(dynamodb, outputs["ProductsTable"])
-    line = LineTable(dynamodb, outputs["EntriesTable"])
+    line = LineTable(dynamodb, outputs["EntriesTable"], outputs["SuppressionsTable"])
     taking = plan(read, products, line, at_ms=clock_ms(), new_id=lambda: uuid.uuid4().hex)
     if dry_run:
         _show(taking, as_json=as_json, verb="would change")

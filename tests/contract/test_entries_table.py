@@ -30,7 +30,7 @@ class LinedEntries(EntriesTable):
 
     def __init__(self, client: "DynamoDBClient", name: str) -> None:
         super().__init__(client, name)
-        self.line = LineTable(client, name)
+        self.line = LineTable(client, name, "suppressions")
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from chalicelib.tables.leases import LeasesTable
 from chalicelib.tables.line import LineTable, MarksNotWritten, Told
 from chalicelib.tables.pace import PaceTable
 from chalicelib.tables.progress import ALL_LINES, ProgressTable
+from chalicelib.tables.suppressions import SuppressionsTable
 from tests.aws import create_table
 from tests.clock import Clock
 
@@ -27,7 +28,9 @@ class Tables:
         entries, sending = create_table(client, "EntriesTable"), create_table(client, "SendingTable")
         self.clock = clock
         self.entries = EntriesTable(client, entries)
-        self.line = LineTable(client, entries, pause=clock.pass_s)
+        suppressions = create_table(client, "SuppressionsTable")
+        self.suppressions = SuppressionsTable(client, suppressions)
+        self.line = LineTable(client, entries, suppressions, pause=clock.pass_s)
         self.leases = LeasesTable(client, sending)
         self.progress = ProgressTable(client, sending)
         self.pace = PaceTable(client, sending)
@@ -85,10 +88,22 @@ def test_the_first_of_all_shards_are_the_first(tables: Tables) -> None:
     assert tables.line.count("B") == 0
 
 
-def test_only_who_still_waits_is_found(tables: Tables) -> None:
-    ada, bob, cyd = tables.join("ada", "bob", "cyd")
+def test_only_who_still_waits_and_may_be_mailed_is_found(tables: Tables) -> None:
+    ada, bob, cyd, dan = tables.join("ada", "bob", "cyd", "dan")
     tables.entries.leave("bob", "A", at_ms=tables.clock())
-    assert tables.line.still_waiting([cyd, bob, ada]) == [cyd, ada]
+    tables.suppressions.suppress("dan", reason="complaint", at_ms=tables.clock())
+    now = tables.line.still_waiting([cyd, bob, ada, dan])
+    assert now.may_be_mailed == (cyd, ada)
+    assert now.suppressed == (dan,)
+    assert tables.line.still_waiting([]).may_be_mailed == ()
+
+
+def test_who_left_and_came_back_is_not_taken_for_the_one_who_stood_there(tables: Tables) -> None:
+    (ada,) = tables.join("ada")
+    tables.entries.leave("ada", "A", at_ms=tables.clock())
+    tables.clock.pass_s(3600)
+    tables.join("ada")
+    assert tables.line.still_waiting([ada]).may_be_mailed == ()
 
 
 def test_told_entries_wait_no_more_and_are_counted(tables: Tables) -> None:
@@ -130,7 +145,7 @@ def test_marks_that_others_always_get_in_the_way_of_are_given_up() -> None:
             raise ClientError(answer, "TransactWriteItems")  # type: ignore[arg-type]
 
     pauses_s: list[float] = []
-    line = LineTable(Busy(), "entries", pause=pauses_s.append)  # type: ignore[arg-type]
+    line = LineTable(Busy(), "entries", "suppressions", pause=pauses_s.append)  # type: ignore[arg-type]
     entry = Entry("ada", "A", "ada@example.com", EntryState.CONFIRMED, 1, "1#ada")
     with pytest.raises(MarksNotWritten):
         line.mark_told([Told(entry, "accepted", "m")], restock_id="r", at_ms=1)

@@ -43,6 +43,9 @@ def deployed(small_release: Release) -> Iterator[AwsDoor]:
             "PAGES_BUCKET": "pages",
             "RELEASE_BUCKET": "release",
             "SIGNING_KEYS_SECRET": secret,
+            "MERCHANT_KEYS_SECRET": secrets.create_secret(
+                Name="merchant", SecretString='{"key": "merchants-own"}'
+            )["ARN"],
             "CONFIRMATIONS_QUEUE_URL": sqs.create_queue(QueueName="confirmations")["QueueUrl"],
             "WAVES_QUEUE_URL": sqs.create_queue(QueueName="waves")["QueueUrl"],
             "CONFIGURATION_SET": "letters",
