@@ -1,6 +1,7 @@
 """Fixtures that every test may use."""
 
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,9 @@ os.environ.update(
     AWS_SHARED_CREDENTIALS_FILE=os.devnull,
     AWS_EC2_METADATA_DISABLED="true",
 )
+
+# A build server ends a run with SIGTERM: as after Ctrl-C, what tests have started is to be stopped.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def free_port() -> int:

@@ -1,4 +1,4 @@
-"""One demo and one Chromium for all browser tests; every window they open is watched."""
+"""One demo and one Chromium for all tests of this folder; every window they open is watched."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -46,7 +46,7 @@ class Post:
         return self.available.link("/api/unsubscribe")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> str:
     """The Chromium of this machine."""
     found = next(filter(None, map(shutil.which, CHROMIUM)), None)
@@ -55,7 +55,7 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def demo(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoProcess]:
     """A demo that is open. Without a browser, none is started."""
     assert chromium
@@ -63,7 +63,7 @@ def demo(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[De
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(chromium: str) -> Iterator[Browser]:
     """Chromium without a window of its own."""
     expect.set_options(timeout=SEEN_WITHIN_MS)
@@ -73,7 +73,7 @@ def browser(chromium: str) -> Iterator[Browser]:
         running.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def new_person(demo: DemoProcess) -> Iterator[NewPerson]:
     """Makes people with an address that nobody used before; their letters are in the demo's inbox."""
     numbers = count(1)
@@ -85,7 +85,7 @@ def new_person(demo: DemoProcess) -> Iterator[NewPerson]:
         yield lambda name: Shopper(name, f"{name.lower()}.{next(numbers)}@example.com", shop, inbox)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def post(new_person: NewPerson) -> Post:
     """Dora is asked to confirm; Emil confirmed for what can be had just now, and was told so at once."""
     dora, emil = new_person("Dora"), new_person("Emil")
