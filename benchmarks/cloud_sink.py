@@ -18,6 +18,14 @@ from typing import Any, ClassVar
 FAR_AHEAD_S = 4_000_000_000
 SHOPPERS_PER_STEP = 50
 READ_UNIT_BYTES = 4096
+# No limit that is ever felt, read in the far future: the account is not asked.
+PACE = {
+    "id": {"S": "pace"},
+    "rate_per_s": {"N": "1000000"},
+    "letters_left": {"N": "1000000000000"},
+    "ready_at_us": {"N": "0"},
+    "read_at_ms": {"N": str(FAR_AHEAD_S * 1000)},
+}
 
 
 class Sink(BaseHTTPRequestHandler):
@@ -76,6 +84,8 @@ def _get_item(body: Any, shop: Any) -> Any:
     key = body["Key"]
     if "shopper" in key:
         return {"Item": _entry(key["shopper"]["S"], key["sku"]["S"], "pending")}
+    if key.get("id") == {"S": "pace"}:
+        return {"Item": PACE}
     if key.get("id", {}).get("S", "").startswith("sku#"):
         return {"Item": {"id": key["id"], "slug": {"S": shop["slug"]}}}
     return {"Item": shop["product"]}
@@ -83,14 +93,42 @@ def _get_item(body: Any, shop: Any) -> Any:
 
 def _query(body: Any, shop: Any) -> Any:
     if "IndexName" in body:
-        waiting = [_entry(f"shopper{n}", shop["sku"], "confirmed") for n in range(SHOPPERS_PER_STEP)]
-        return {"Items": waiting}
-    restock = {"id": {"S": "r"}, "slug": {"S": shop["slug"]}, "opened_at_ms": {"N": "1790000000000"}}
+        return _waiting(body, shop)
+    restock = {
+        "id": {"S": "r"},
+        "sku": body["ExpressionAttributeValues"][":sku"],
+        "slug": {"S": shop["slug"]},
+        "opened_at_ms": {"N": "1790000000000"},
+    }
     return {"Items": [restock]}
 
 
+def _waiting(body: Any, shop: Any) -> Any:
+    """Those who wait in a shard: as many as the line's name says after a colon, or one step's."""
+    values = body["ExpressionAttributeValues"]
+    count = int(values[":line"]["S"].partition(":")[2] or SHOPPERS_PER_STEP)
+    after = values[":after"]["S"].partition("#")[0]
+    first = int(after) + 1 if after.isdigit() else 0
+    last = min(first + body["Limit"], count)
+    items = [_entry(_name(number), shop["sku"], "confirmed", number) for number in range(first, last)]
+    return {"Items": items, **({"LastEvaluatedKey": {}} if last < count else {})}
+
+
 def _batch_get_item(body: Any, _: Any) -> Any:
-    return {"Responses": {table: [] for table in body["RequestItems"]}, "UnprocessedKeys": {}}
+    """Every entry waits, nobody is suppressed."""
+    found = {
+        table: [
+            _entry(key["shopper"]["S"], key["sku"]["S"], "confirmed", int(key["shopper"]["S"][7:]))
+            for key in request["Keys"]
+            if "sku" in key
+        ]
+        for table, request in body["RequestItems"].items()
+    }
+    return {"Responses": found, "UnprocessedKeys": {}}
+
+
+def _update_item(body: Any, _: Any) -> Any:
+    return {"Attributes": {"ready_at_us": {"N": "0"}}} if body.get("ReturnValues") == "UPDATED_NEW" else {}
 
 
 def _send_message(body: Any, _: Any) -> Any:
@@ -110,6 +148,7 @@ ANSWERS: dict[str, Callable[[Any, Any], Any]] = {
     "Query": _query,
     "SendBulkEmail": _send_bulk_email,
     "SendMessage": _send_message,
+    "UpdateItem": _update_item,
 }
 
 
@@ -120,6 +159,8 @@ def units_of(operation: str, body: Any, answer: Any) -> tuple[str, float] | None
     """
     if operation in {"UpdateItem", "PutItem", "DeleteItem"}:
         return ("write units", 1)
+    if operation == "TransactWriteItems":
+        return ("write units", 2 * len(body["TransactItems"]))
     if operation == "BatchGetItem":
         return ("read units", sum(len(request["Keys"]) for request in body["RequestItems"].values()))
     if operation in {"GetItem", "Query"}:
@@ -137,7 +178,11 @@ class _Server(ThreadingHTTPServer):
         self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
 
 
-def _entry(shopper: str, sku: str, state: str) -> dict[str, Any]:
+def _name(number: int) -> str:
+    return f"shopper{number}"
+
+
+def _entry(shopper: str, sku: str, state: str, number: int = 0) -> dict[str, Any]:
     return {
         "shopper": {"S": shopper},
         "sku": {"S": sku},
@@ -145,7 +190,7 @@ def _entry(shopper: str, sku: str, state: str) -> dict[str, Any]:
         "state": {"S": state},
         "asked_at_ms": {"N": "1790000000000"},
         "expires_at_s": {"N": str(FAR_AHEAD_S)},
-        "place": {"S": f"1790000000000#{shopper}"},
+        "place": {"S": f"{number:013d}#{shopper}"},
         "line": {"S": f"{sku}#0"},
     }
 

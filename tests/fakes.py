@@ -1,6 +1,7 @@
 """Hand-written stand-ins for what lies beyond the edge."""
 
 from collections.abc import Callable, Sequence
+from heapq import heappop, heappush
 from itertools import count
 
 from chalicelib.domain.pace import UNLIMITED, Limits
@@ -80,17 +81,20 @@ class FakeWavesQueue(WavesQueue):
         """See `WavesQueue.put`."""
         if not 0 <= delay_s <= 900:
             raise ValueError(f"SQS takes a delay of 0 to 900 s, not {delay_s}")
-        self._due.append((self._clock() + delay_s * 1000, next(self._numbers), message))
+        heappush(self._due, (self._clock() + delay_s * 1000, next(self._numbers), message))
         self.delays_s.append(delay_s)
+
+    def messages_waiting(self) -> int:
+        """How many are queued."""
+        return len(self._due)
 
     def due_ms(self) -> int:
         """When the next message can be taken."""
-        return min(self._due)[0]
+        return self._due[0][0]
 
     def take(self) -> WaveMessage:
         """The message that is due first."""
-        self._due.sort()
-        return self._due.pop(0)[2]
+        return heappop(self._due)[2]
 
     def clear(self) -> None:
         """Lose everything."""

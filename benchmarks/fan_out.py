@@ -1,0 +1,255 @@
+"""What it costs to tell who waits: CPU of a worker, calls, capacity and memory.
+
+    python -m benchmarks fan_out
+
+The cloud is a sink that answers at once, in a process of its own. Ours is the whole worker: look up
+who is next, wait for a turn, look again, write, send, mark. Its peer does the least that a correct
+sender in plain boto3 must: for 50 letters, written before, one `send_bulk_email` and one `update_item`
+each. Both in turns in one process, and CPU is all that is counted. Time and memory by the number of
+waiters are each of a process of its own.
+"""
+
+import gc
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
+from statistics import median
+from typing import Any
+from urllib.request import urlopen
+
+from benchmarks.tables import write_table
+from chalicelib.domain.product import Product
+from chalicelib.settings import Settings
+from chalicelib.tables.products import PRODUCT_PREFIX
+
+COMMAND = "python -m benchmarks fan_out"
+ROUNDS = 7
+LETTERS = 1_000
+BATCH = 50
+SIZES = (1_000, 10_000, 100_000)
+SKU = "FJ-MOSS-M"
+QUEUE_URL = "http://127.0.0.1/000000000000/waves"
+
+
+def main() -> None:
+    """Measure, print, and write the tables."""
+    if len(sys.argv) > 2 and sys.argv[1] == "--letters":
+        print(json.dumps(_walked_alone(int(sys.argv[2]))))
+        return
+    with tempfile.TemporaryDirectory() as folder, _sink(Path(folder)) as url:
+        _set_environment(url)
+        _compare(url)
+        _by_size()
+
+
+def _compare(url: str) -> None:
+    worker, peer = _worker(), _peer()
+    for warm in (worker, peer):
+        warm(2 * BATCH)
+    _counts(url)
+    calls: dict[str, dict[str, float]] = {}
+    for name, run in (("worker", worker), ("peer", peer)):
+        run(LETTERS)
+        calls[name] = _counts(url)
+    times_ms: dict[str, list[float]] = {"worker": [], "peer": []}
+    for _ in range(ROUNDS):
+        for name, run in (("peer", peer), ("worker", worker)):
+            gc.collect()
+            started = time.process_time()
+            run(LETTERS)
+            times_ms[name].append((time.process_time() - started) * 1000 / LETTERS)
+    floor = median(times_ms["peer"])
+    rows = []
+    for name, title in (("peer", "bare boto3, the least that is correct"), ("worker", "a worker of ours")):
+        cpu_ms, counted = median(times_ms[name]), calls[name]
+        made = sum(count for call, count in counted.items() if "." in call)
+        rows.append(
+            (
+                title,
+                f"{cpu_ms:.3f}",
+                f"{cpu_ms / floor:.2f}",
+                f"{1000 / cpu_ms:,.0f}",
+                f"{made / LETTERS:.2f}",
+                f"{counted.get('write units', 0) / LETTERS:.2f}",
+                f"{counted.get('read units', 0) / LETTERS:.2f}",
+                f"{counted.get('dynamodb.Query', 0) / 2 / LETTERS * 1000:.0f}",
+            )
+        )
+    columns = ("of one letter", "CPU ms", "x boto3", "letters a second and core", "calls", "write units")
+    write_table("Telling who waits", COMMAND, (*columns, "read units", "page reads for 1,000 waiters"), rows)
+
+
+def _by_size() -> None:
+    rows = []
+    for letters in SIZES:
+        words = [sys.executable, "-m", "benchmarks.fan_out", "--letters", str(letters)]
+        ran = subprocess.run(words, capture_output=True, text=True, check=True)
+        walked = json.loads(ran.stdout.splitlines()[-1])
+        rows.append(
+            (
+                f"{letters:,}",
+                f"{walked['cpu_s']:.2f}",
+                f"{walked['cpu_s'] * 1000 / letters:.3f}",
+                f"{walked['peak_mb']:.1f}",
+                f"{walked['grown_mb']:.1f}",
+            )
+        )
+    columns = ("waiters", "CPU s", "CPU ms for one", "peak memory MB", "of it grown while telling MB")
+    write_table("Telling ever more", COMMAND, columns, rows)
+
+
+def _walked_alone(letters: int) -> dict[str, float]:
+    worker = _worker()
+    worker(2 * BATCH)
+    before_kb = getrusage(RUSAGE_SELF).ru_maxrss
+    started = time.process_time()
+    worker(letters)
+    cpu_s = time.process_time() - started
+    peak_kb = getrusage(RUSAGE_SELF).ru_maxrss
+    return {"cpu_s": cpu_s, "peak_mb": peak_kb / 1024, "grown_mb": (peak_kb - before_kb) / 1024}
+
+
+def _worker() -> Callable[[int], None]:
+    """A worker that tells a line of so many waiters, message after message, as the queue hands them out."""
+    from chalicelib import wiring
+    from chalicelib.domain.wave import WaveMessage, WaveStep
+    from chalicelib.queues import WavesQueue
+
+    class Queue(WavesQueue):
+        """Sends its messages, and remembers the last: nobody is there to hand it back."""
+
+        last: WaveMessage | None = None
+
+        def put(self, message: WaveMessage, *, delay_s: int = 0) -> None:
+            super().put(message, delay_s=delay_s)
+            self.last = message
+
+    queue = Queue(wiring.client("sqs"), QUEUE_URL)
+    fan_out = wiring.fan_out()
+    fan_out._queue = queue
+
+    def tell(letters: int) -> None:
+        queue.last = WaveStep("r", SKU, f"{SKU}#0:{letters}")
+        with redirect_stdout(StringIO()):
+            while queue.last is not None and not (isinstance(queue.last, WaveStep) and queue.last.sweep):
+                message, queue.last = queue.last, None
+                fan_out.work(message)
+
+    return tell
+
+
+def _peer() -> Callable[[int], None]:
+    """The least a correct sender must do, with letters that were written before."""
+    import boto3
+
+    from chalicelib import wiring
+    from chalicelib.domain.entry import Entry, EntryState
+    from chalicelib.mail.ses import TEMPLATE, _bulk_entry
+    from chalicelib.services.letters import LetterWriter
+
+    stocked = wiring.products().get("field-jacket")
+    assert stocked is not None
+    writer = LetterWriter(wiring.themes().live(), wiring.links())
+    waiting = [
+        Entry(f"shopper{n}", SKU, f"shopper{n}@example.com", EntryState.CONFIRMED, 1) for n in range(BATCH)
+    ]
+    entries: Any = [_bulk_entry(envelope) for envelope in writer.available(waiting, stocked)]
+    ses, dynamodb = boto3.client("sesv2"), boto3.client("dynamodb")
+    nothing = json.dumps(dict.fromkeys(("subject", "text", "html"), ""))
+
+    def tell(letters: int) -> None:
+        for _ in range(letters // BATCH):
+            answer = ses.send_bulk_email(
+                FromEmailAddress=writer.sender,
+                DefaultContent={"Template": {"TemplateContent": TEMPLATE, "TemplateData": nothing}},
+                BulkEmailEntries=entries,
+            )
+            for entry, result in zip(waiting, answer["BulkEmailEntryResults"], strict=True):
+                dynamodb.update_item(
+                    TableName="entries",
+                    Key={"shopper": {"S": entry.shopper}, "sku": {"S": entry.sku}},
+                    UpdateExpression="SET #state = :told, message_id = :message REMOVE #line",
+                    ConditionExpression="#state = :confirmed",
+                    ExpressionAttributeNames={"#state": "state", "#line": "line"},
+                    ExpressionAttributeValues={
+                        ":told": {"S": "notified"},
+                        ":confirmed": {"S": "confirmed"},
+                        ":message": {"S": result["MessageId"]},
+                    },
+                )
+
+    return tell
+
+
+@contextmanager
+def _sink(folder: Path) -> Iterator[str]:
+    from spillway.build.site import build
+    from spillway.project import Project
+
+    release = build(Project.find(Path.cwd()))
+    product = next(entry.product for entry in release.products if entry.product.slug == "field-jacket")
+    shop = folder / "shop.json"
+    shop.write_text(
+        json.dumps(
+            {
+                "theme": release.theme.to_json(),
+                "slug": product.slug,
+                "sku": SKU,
+                "product": _row(product),
+            }
+        )
+    )
+    words = [sys.executable, "-m", "benchmarks.cloud_sink", str(shop)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        finally:
+            process.terminate()
+
+
+def _row(product: Product) -> dict[str, Any]:
+    stock = {
+        "availability": {"S": "InStock"},
+        "units": {"N": "5"},
+        "observed_at_ms": {"N": "1790000000000"},
+        "event_id": {"S": "r"},
+    }
+    return {
+        "id": {"S": PRODUCT_PREFIX + product.slug},
+        "document": {"S": json.dumps(product.to_document())},
+        "stock": {"M": {variant.sku: {"M": stock} for variant in product.variants}},
+    }
+
+
+def _set_environment(url: str) -> None:
+    from dataclasses import fields
+
+    os.environ.update({field.name.upper(): field.name for field in fields(Settings)})
+    os.environ.update(
+        AWS_ENDPOINT_URL=url,
+        AWS_ACCESS_KEY_ID="x",
+        AWS_SECRET_ACCESS_KEY="x",
+        AWS_DEFAULT_REGION="us-east-1",
+        AWS_CONFIG_FILE=os.devnull,
+        AWS_SHARED_CREDENTIALS_FILE=os.devnull,
+        WAVES_QUEUE_URL=QUEUE_URL,
+    )
+
+
+def _counts(url: str) -> dict[str, float]:
+    with urlopen(f"{url}/counts") as answer:
+        counts: dict[str, float] = json.load(answer)
+        return counts
+
+
+if __name__ == "__main__":
+    main()

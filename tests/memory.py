@@ -1,0 +1,247 @@
+"""The tables of a fan-out in memory: the same promises, fast enough for a million and for Hypothesis.
+
+Every method says where it is (`reach`), so that a worker can be made to die at any point.
+"""
+
+from bisect import bisect_right, insort
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from heapq import merge
+from itertools import islice
+from typing import Any
+
+from chalicelib.domain.entry import Entry, EntryState, line_of, lines_of, place_of
+from chalicelib.domain.pace import Limits, PaceState
+from chalicelib.domain.product import Product, Variant
+from chalicelib.domain.stock import Restock, Stock, StockedProduct
+from chalicelib.tables.entries import EntriesTable
+from chalicelib.tables.leases import LeasesTable
+from chalicelib.tables.line import LineTable, StillWaiting, Told, WaitingPage
+from chalicelib.tables.pace import US_PER_MS, PaceTable
+from chalicelib.tables.products import ProductsTable
+from chalicelib.tables.progress import Progress, ProgressTable, WaveUnderWay
+from chalicelib.tables.restocks import RestocksTable
+
+SKU = "A"
+SLUG = "jacket"
+PRODUCT = Product(SLUG, "Jacket", "A jacket.", "", "outerwear", (), (Variant(SKU, 100),))
+
+Reach = Callable[[str], None]
+
+
+class MemoryEntries(EntriesTable):
+    """Entries for one variant, by shopper."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Entry] = {}
+        self.suppressed: set[str] = set()
+        self.places: dict[str, list[str]] = defaultdict(list)
+
+    def join(self, shopper: str, *, at_ms: int) -> None:
+        """A shopper signed up and confirmed at once."""
+        place = place_of(at_ms, shopper)
+        self.rows[shopper] = Entry(shopper, SKU, f"{shopper}@example.com", EntryState.CONFIRMED, at_ms, place)
+        insort(self.places[line_of(SKU, shopper)], place)
+
+    def get(self, shopper: str, sku: str) -> Entry | None:
+        return self.rows.get(shopper)
+
+    def leave(self, shopper: str, sku: str, *, at_ms: int) -> bool:
+        if shopper not in self.rows:
+            return False
+        self.rows[shopper] = replace(self.rows[shopper], state=EntryState.LEFT, place=None)
+        return True
+
+    def waits(self, place: str) -> Entry | None:
+        """The entry that stands in a place, if it still does."""
+        entry = self.rows[place.partition("#")[2]]
+        stands = entry.state is EntryState.CONFIRMED and entry.place == place
+        return entry if stands else None
+
+
+class MemoryLine(LineTable):
+    """The line of that variant."""
+
+    def __init__(self, entries: MemoryEntries, reach: Reach) -> None:
+        self._entries = entries
+        self._reach = reach
+
+    def waiting(self, line: str, *, after: str, upto: str, limit: int) -> WaitingPage:
+        self._reach("page")
+        places = self._entries.places[line]
+        at, end = bisect_right(places, after), bisect_right(places, upto)
+        found: list[Entry] = []
+        while at < end and len(found) < limit:
+            entry = self._entries.waits(places[at])
+            if entry:
+                found.append(entry)
+            at += 1
+        return WaitingPage(tuple(found), at < end)
+
+    def first_waiting(self, sku: str, *, upto: str, limit: int) -> tuple[Entry, ...]:
+        shards = [self.waiting(line, after="", upto=upto, limit=limit).entries for line in lines_of(sku)]
+        return tuple(islice(merge(*shards, key=lambda entry: entry.place or ""), limit))
+
+    def still_waiting(self, entries: Sequence[Entry]) -> StillWaiting:
+        self._reach("look")
+        waiting = [entry for entry in entries if self._entries.waits(entry.place or "")]
+        return StillWaiting(
+            tuple(entry for entry in waiting if entry.shopper not in self._entries.suppressed),
+            tuple(entry for entry in waiting if entry.shopper in self._entries.suppressed),
+        )
+
+    def mark_told(
+        self,
+        told: Sequence[Told],
+        *,
+        restock_id: str,
+        at_ms: int,
+        counting: Sequence[dict[str, Any]] = (),
+    ) -> int:
+        self._reach("mark")
+        marked = 0
+        for each in told:
+            if self._entries.waits(each.entry.place or ""):
+                self._entries.rows[each.entry.shopper] = replace(
+                    each.entry, state=EntryState.NOTIFIED, place=None
+                )
+                marked += 1
+        for write in counting:
+            write["apply"]()
+        self._reach("marked")
+        return marked
+
+
+class MemoryLeases(LeasesTable):
+    """Who holds which line."""
+
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
+        self.held: dict[str, tuple[str, int]] = {}
+
+    def take(self, lines: Sequence[str], *, holder: str, at_ms: int, lease_ms: int) -> bool:
+        self._reach("lease")
+        if any(line in self.held and self.held[line][1] >= at_ms for line in lines):
+            return False
+        self.held.update(dict.fromkeys(lines, (holder, at_ms + lease_ms)))
+        self._reach("leased")
+        return True
+
+    def release(self, lines: Sequence[str], *, holder: str) -> None:
+        for line in lines:
+            if self.held.get(line, ("", 0))[0] == holder:
+                del self.held[line]
+
+
+class MemoryProgress(ProgressTable):
+    """Counters."""
+
+    def __init__(self) -> None:
+        self.counters: dict[tuple[str, str], Mapping[str, int]] = {}
+        self.waves: dict[str, WaveUnderWay] = {}
+        self.unclear_places: set[tuple[str, str, str]] = set()
+
+    def count(self, restock_id: str, line: str, *, at_ms: int, **letters: int) -> dict[str, Any]:
+        def apply() -> None:
+            before = self.counters.get((restock_id, line), {})
+            self.counters[restock_id, line] = {
+                name: before.get(name, 0) + count for name, count in letters.items()
+            }
+
+        return {"apply": apply}
+
+    def take_from_wave(self, restock_id: str, letters: int) -> dict[str, Any]:
+        def apply() -> None:
+            wave = self.waves[restock_id]
+            self.waves[restock_id] = replace(wave, letters_left=wave.letters_left - letters)
+
+        return {"apply": apply}
+
+    def begin_wave(self, restock_id: str, number: int, *, letters: int, at_ms: int) -> None:
+        if self.wave(restock_id).number < number:
+            self.waves[restock_id] = replace(self.wave(restock_id), number=number, letters_left=letters)
+
+    def wave(self, restock_id: str) -> WaveUnderWay:
+        return self.waves.get(restock_id, WaveUnderWay())
+
+    def announce(self, restock_id: str, number: int) -> None:
+        self.waves[restock_id] = replace(self.wave(restock_id), announced=number)
+
+    def first_unclear(self, restock_id: str, line: str, place: str) -> bool:
+        known = (restock_id, line, place) in self.unclear_places
+        self.unclear_places.add((restock_id, line, place))
+        return not known
+
+    def of(self, restock_id: str, lines: Iterable[str]) -> Progress:
+        mine = [counters for (restock, _), counters in self.counters.items() if restock == restock_id]
+        return Progress(
+            **{name: sum(each.get(name, 0) for each in mine) for name in ("told", "rejected", "unclear")}
+        )
+
+
+class MemoryPace(PaceTable):
+    """One row."""
+
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
+        self.row: PaceState | None = None
+
+    def state(self) -> PaceState | None:
+        return self.row
+
+    def put_limits(self, limits: Limits, *, at_ms: int, known: PaceState | None) -> None:
+        if self.row is None or (known and self.row.read_at_ms == known.read_at_ms):
+            ready_us = self.row.ready_at_us if self.row else at_ms * US_PER_MS
+            self.row = PaceState(limits.rate_per_s, limits.letters_left, ready_us, at_ms)
+
+    def take(self, letters: int, *, cost_us: int, at_ms: int, wait_ms_max: int) -> int | None:
+        self._reach("turn")
+        row, now_us = self.row, at_ms * US_PER_MS
+        if row is None or row.paused or row.letters_left < letters:
+            return None
+        begins_us = max(now_us, row.ready_at_us)
+        if begins_us > now_us + wait_ms_max * US_PER_MS:
+            return None
+        self.row = replace(row, letters_left=row.letters_left - letters, ready_at_us=begins_us + cost_us)
+        return -(-begins_us // US_PER_MS)
+
+    def pause(self, reason: str) -> bool:
+        assert self.row is not None
+        if self.row.paused:
+            return False
+        self.row = replace(self.row, paused=reason)
+        return True
+
+    def resume(self) -> bool:
+        assert self.row is not None
+        paused = self.row.paused is not None
+        self.row = replace(self.row, paused=None, read_at_ms=0)
+        return paused
+
+
+class MemoryProducts(ProductsTable):
+    """One product of one variant."""
+
+    def __init__(self, stock: Stock) -> None:
+        self.stock = stock
+
+    def slug_of(self, sku: str) -> str | None:
+        return SLUG
+
+    def get(self, slug: str) -> StockedProduct | None:
+        return StockedProduct(PRODUCT, {SKU: self.stock})
+
+
+class MemoryRestocks(RestocksTable):
+    """Its restocks."""
+
+    def __init__(self) -> None:
+        self.opened: list[Restock] = []
+
+    def open(self, restock: Restock) -> None:
+        if restock not in self.opened:
+            self.opened.append(restock)
+
+    def live(self, sku: str) -> Restock | None:
+        return max(self.opened, key=lambda restock: (restock.opened_at_ms, restock.id), default=None)

@@ -1,0 +1,94 @@
+"""A fan-out over tables in memory, with a postbox and a queue that misbehave on demand."""
+
+from collections.abc import Callable, Sequence
+from itertools import count
+
+from chalicelib.domain.entry import Entry
+from chalicelib.domain.letter import Letter
+from chalicelib.domain.stock import Availability, Restock, Stock, StockedProduct, restocks
+from chalicelib.domain.wave import EVERYONE, WaveMessage, WavePolicy
+from chalicelib.mail.postbox import Envelope
+from chalicelib.services.batches import Batches
+from chalicelib.services.fan_out import FanOut
+from chalicelib.services.letters import LetterWriter
+from chalicelib.services.pace import Pace
+from chalicelib.services.restocking import Restocking
+from chalicelib.services.teller import Teller
+from tests.clock import Clock
+from tests.fakes import FakeAccount, FakePostbox, FakeWavesQueue
+from tests.memory import (
+    SKU,
+    SLUG,
+    MemoryEntries,
+    MemoryLeases,
+    MemoryLine,
+    MemoryPace,
+    MemoryProducts,
+    MemoryProgress,
+    MemoryRestocks,
+    Reach,
+)
+
+PLAIN = Letter("It is back", "It is back.", "<p>It is back.</p>")
+
+
+class PlainWriter(LetterWriter):
+    """Writes the same words to everybody."""
+
+    def __init__(self) -> None:
+        """It needs nothing."""
+
+    @property
+    def sender(self) -> str:
+        return "shop@example.com"
+
+    def available(self, waiting: Sequence[Entry], stocked: StockedProduct) -> list[Envelope]:
+        return [Envelope(entry.mailbox, PLAIN) for entry in waiting]
+
+
+class MemoryShop:
+    """One variant, who waits for it, and the workers that tell them. `reach` hears every point passed."""
+
+    def __init__(self, clock: Clock, *, reach: Reach = lambda _: None) -> None:
+        self.clock = clock
+        self.entries = MemoryEntries()
+        self.products = MemoryProducts(Stock(Availability.OUT_OF_STOCK, 0, clock(), "catalogue"))
+        self.restocks, self.progress = MemoryRestocks(), MemoryProgress()
+        self.leases, self.pace_table = MemoryLeases(reach), MemoryPace(reach)
+        self.postbox, self.queue, self.account = FakePostbox(), FakeWavesQueue(clock), FakeAccount()
+        self.policy: WavePolicy = EVERYONE
+        pace = Pace(self.pace_table, self.account, clock, clock.pass_s)
+        line, writer = MemoryLine(self.entries, reach), PlainWriter()
+        teller = Teller(self.entries, line, self.progress, lambda: writer, self.postbox, clock)
+        batches = Batches(
+            self.entries, line, self.products, self.restocks, self.progress, pace, teller, clock
+        )
+        ids = count(1)
+        self.restocking = Restocking(self.products, self.restocks, self.progress, self.queue)
+        self.fan_out = FanOut(
+            batches, self.leases, pace, self.queue, clock, lambda: f"w{next(ids)}", lambda: 0.5
+        )
+        self._events = count(1)
+
+    def observe(self, availability: Availability, units: int | None = 5) -> tuple[Restock, ...]:
+        """An event comes in, and the restocks it means open."""
+        self.clock.pass_s(0.001)
+        before = self.products.stock
+        after = Stock(availability, units, self.clock(), f"event-{next(self._events):06}")
+        self.products.stock = after
+        opened = restocks(SLUG, {SKU: before}, {SKU: after}, self.policy)
+        for restock in opened:
+            self.restocking.open(restock)
+        return opened
+
+    def work(self, failing: Callable[[WaveMessage, BaseException], None]) -> bool:
+        """Let one worker take the message due first; false when there is none. `failing` hears of its end."""
+        if not self.queue.messages_waiting():
+            return False
+        self.clock.now_ms = max(self.clock(), self.queue.due_ms())
+        message = self.queue.take()
+        try:
+            self.fan_out.work(message)
+        except BaseException as error:  # noqa: BLE001 - a worker's death is one, too
+            failing(message, error)
+        return True

@@ -1,0 +1,264 @@
+"""Every fault of a fan-out, in any order: nobody lost, nobody told who must not be, repeats counted.
+
+The rules are what happens in the world: shoppers come, go and are suppressed, the variant comes and
+goes, workers take messages and die wherever they stand, the transport misbehaves, the queue repeats
+itself. What must hold is checked at every letter and at the end.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from chalicelib.domain.entry import EntryState
+from chalicelib.domain.pace import UNLIMITED, Limits
+from chalicelib.domain.stock import Availability
+from chalicelib.domain.wave import EVERYONE, WaveMessage, WavePolicy
+from chalicelib.mail.postbox import Delivery, OutcomeUnknown, PostboxRefused, Refusal
+from tests.clock import Clock
+from tests.fakes import WorkerDied
+from tests.memory import SKU
+from tests.memory_shop import MemoryShop
+from tests.shop import VISIBILITY_TIMEOUT_S
+
+BATCH_MAX = 50
+POINTS = ["lease", "leased", "page", "turn", "look", "mark", "marked"]
+IN_STOCK, SOLD_OUT = Availability.IN_STOCK, Availability.OUT_OF_STOCK
+
+
+class FanOutUnderFaults(RuleBasedStateMachine):
+    """The world, the workers, and a count of what went wrong."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dies_at: tuple[str, int] | None = None
+        self.crashes = 0
+        self.told: dict[str, int] = {}
+        self.wrong: list[str] = []
+        self.joined = 0
+
+    @initialize(policy=st.sampled_from([EVERYONE, WavePolicy(letters_per_unit=3, next_after_min=1)]))
+    def open_shop(self, policy: WavePolicy) -> None:
+        self.shop = MemoryShop(Clock(), reach=self.reach)
+        self.shop.policy = policy
+        self.shop.postbox.on_letters = lambda _: None
+        self._watch_letters()
+
+    def _watch_letters(self) -> None:
+        shop, send = self.shop, self.shop.postbox.send
+
+        def watched(sender: str, envelopes: Any) -> Any:
+            before = len(shop.postbox.sent)
+            try:
+                return send(sender, envelopes)
+            finally:
+                for envelope in shop.postbox.sent[before:]:
+                    self._letter_left(envelope.mailbox.partition("@")[0])
+
+        shop.postbox.send = watched  # type: ignore[method-assign]
+
+    def _letter_left(self, shopper: str) -> None:
+        shop = self.shop
+        may = (
+            shop.entries.rows[shopper].state is EntryState.CONFIRMED
+            and shopper not in shop.entries.suppressed
+            and shop.products.stock.availability.can_buy
+        )
+        if not may:
+            self.wrong.append(shopper)
+        self.told[shopper] = self.told.get(shopper, 0) + 1
+
+    def reach(self, point: str) -> None:
+        """A worker passes a point: here it may end."""
+        if self.dies_at is None or self.dies_at[0] != point:
+            return
+        point, times = self.dies_at
+        self.dies_at = (point, times - 1) if times else None
+        if not times:
+            raise WorkerDied
+
+    @rule(count=st.integers(1, 70))
+    def shoppers_join(self, count: int) -> None:
+        for _ in range(count):
+            self.joined += 1
+            shopper = f"s{self.joined:05}"
+            self.shop.entries.join(shopper, at_ms=self.shop.clock())
+            self.shop.clock.pass_s(0.002)
+            if self.shop.products.stock.availability.can_buy:
+                self.shop.restocking.welcome(shopper, SKU, at_ms=self.shop.clock())
+
+    @rule(data=st.data())
+    def one_leaves(self, data: st.DataObject) -> None:
+        if self.joined:
+            shopper = f"s{data.draw(st.integers(1, self.joined)):05}"
+            self.shop.entries.leave(shopper, SKU, at_ms=self.shop.clock())
+
+    @rule(data=st.data())
+    def one_is_suppressed(self, data: st.DataObject) -> None:
+        if self.joined:
+            self.shop.entries.suppressed.add(f"s{data.draw(st.integers(1, self.joined)):05}")
+
+    @rule(units=st.integers(1, 30))
+    def it_comes_back(self, units: int) -> None:
+        self.shop.observe(IN_STOCK, units)
+
+    @rule()
+    def it_sells_out(self) -> None:
+        self.shop.observe(SOLD_OUT, 0)
+
+    @rule()
+    def the_stream_repeats_an_old_record(self) -> None:
+        if self.shop.restocks.opened:
+            self.shop.restocking.open(self.shop.restocks.opened[0])
+
+    @rule()
+    def the_queue_delivers_twice(self) -> None:
+        if self.shop.queue.messages:
+            self.shop.queue.put(self.shop.queue.messages[0])
+
+    @rule(times=st.integers(1, 6))
+    def workers_work(self, times: int) -> None:
+        for _ in range(times):
+            self.shop.work(self._failed)
+
+    @rule(point=st.sampled_from(POINTS), times=st.integers(0, 2))
+    def a_worker_dies(self, point: str, times: int) -> None:
+        self.dies_at = (point, times)
+        self.shop.work(self._failed)
+        self.dies_at = None
+
+    @rule(fault=st.sampled_from(["throttled", "stopped", "times out", "dies sending"]))
+    def the_transport_misbehaves(self, fault: str) -> None:
+        postbox = self.shop.postbox
+        postbox.refusal = Refusal.STOPPED if fault == "stopped" else Refusal.BUSY
+        postbox.refuses = int(fault in {"throttled", "stopped"})
+        postbox.times_out = int(fault == "times out")
+        postbox.dies_after_sending = fault == "dies sending"
+        self.shop.work(self._failed)
+        postbox.refuses, postbox.times_out, postbox.dies_after_sending = 0, 0, False
+        if self.shop.pace_table.row and self.shop.pace_table.row.paused:
+            self.shop.pace_table.resume()
+
+    @rule(delivery=st.sampled_from([Delivery.DEFERRED, Delivery.REJECTED]), data=st.data())
+    def one_letter_of_a_batch_is_not_taken(self, delivery: Delivery, data: st.DataObject) -> None:
+        if self.joined:
+            shopper = f"s{data.draw(st.integers(1, self.joined)):05}"
+            self.shop.postbox.deliveries[f"{shopper}@example.com"] = delivery
+            self.shop.work(self._failed)
+
+    @rule(letters_left=st.sampled_from([0, 7, UNLIMITED]), rate=st.sampled_from([1.0, 14.0, 1000.0]))
+    def the_account_changes(self, letters_left: int, rate: float) -> None:
+        self.shop.account.now = Limits(rate, letters_left)
+        self.shop.clock.pass_s(400)
+
+    def _failed(self, message: WaveMessage, error: BaseException) -> None:
+        if not isinstance(error, WorkerDied | OutcomeUnknown | PostboxRefused):
+            raise error
+        self.crashes += 1
+        # The queue shows a message again when its worker has not come back.
+        self.shop.queue.put(message, delay_s=VISIBILITY_TIMEOUT_S)
+
+    @invariant()
+    def nobody_is_told_who_must_not_be(self) -> None:
+        assert self.wrong == []
+
+    @invariant()
+    def repeats_are_within_a_batch_for_each_crash(self) -> None:
+        repeats = sum(self.told.values()) - len(self.told)
+        assert repeats <= BATCH_MAX * self.crashes
+
+    def teardown(self) -> None:
+        """The world calms down, and everyone is told."""
+        if not hasattr(self, "shop"):
+            return
+        shop = self.shop
+        shop.account.now = Limits(1000.0, UNLIMITED)
+        shop.clock.pass_s(400)
+        shop.policy = EVERYONE
+        shop.observe(SOLD_OUT, 0)
+        shop.observe(IN_STOCK, 5)
+        for _ in range(5_000):
+            if not shop.work(self._failed):
+                break
+        lost = [
+            entry.shopper
+            for entry in shop.entries.rows.values()
+            if entry.state is EntryState.CONFIRMED and entry.shopper not in shop.entries.suppressed
+        ]
+        assert lost == []
+        assert self.wrong == []
+        assert sum(self.told.values()) - len(self.told) <= BATCH_MAX * self.crashes
+
+
+TestFanOutUnderFaults = FanOutUnderFaults.TestCase
+TestFanOutUnderFaults.settings = settings(max_examples=120, stateful_step_count=30, deadline=None)
+
+
+@pytest.fixture
+def crowd(clock: Clock) -> MemoryShop:
+    shop = MemoryShop(clock)
+    for number in range(400):
+        shop.entries.join(f"s{number:05}", at_ms=clock())
+        clock.pass_s(0.01)
+    return shop
+
+
+@pytest.mark.parametrize("point", [*POINTS, "sending", "sent"])
+def test_a_worker_that_dies_anywhere_loses_nobody_and_repeats_a_batch_at_most(
+    point: str, clock: Clock
+) -> None:
+    deaths = 0
+
+    def reach(passed: str) -> None:
+        nonlocal deaths
+        if passed == point and deaths == 0:
+            deaths += 1
+            raise WorkerDied
+
+    shop = MemoryShop(clock, reach=reach)
+    for number in range(400):
+        shop.entries.join(f"s{number:05}", at_ms=clock())
+    shop.postbox.dies_after_sending = point == "sent"
+    if point == "sending":
+        shop.postbox.before_sending = lambda: reach("sending")
+    shop.observe(IN_STOCK)
+
+    def failed(message: WaveMessage, error: BaseException) -> None:
+        assert isinstance(error, WorkerDied)
+        shop.queue.put(message, delay_s=VISIBILITY_TIMEOUT_S)
+
+    while shop.work(failed):
+        pass
+    told = shop.postbox.mailboxes()
+    assert len(set(told)) == 400
+    assert len(told) - 400 == (BATCH_MAX if point in {"sent", "mark"} else 0)
+
+
+def test_a_sold_out_variant_stops_within_the_batch(crowd: MemoryShop) -> None:
+    crowd.observe(IN_STOCK)
+
+    def sell_out() -> None:
+        crowd.products.stock = replace(crowd.products.stock, availability=SOLD_OUT)
+
+    crowd.postbox.before_sending = sell_out
+    while crowd.work(lambda message, error: pytest.fail(f"{message}: {error}")):
+        pass
+    assert crowd.postbox.calls == 1
+
+
+def test_two_workers_never_hold_one_line(crowd: MemoryShop) -> None:
+    crowd.observe(IN_STOCK)
+    messages = crowd.queue.messages
+
+    def second_worker() -> None:
+        crowd.postbox.before_sending = lambda: None
+        crowd.fan_out.work(messages[0])
+
+    crowd.postbox.before_sending = second_worker
+    while crowd.work(lambda message, error: pytest.fail(f"{message}: {error}")):
+        pass
+    told = crowd.postbox.mailboxes()
+    assert len(told) == len(set(told)) == 400
