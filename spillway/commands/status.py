@@ -1,0 +1,48 @@
+"""`spillway status`: how a stage is, in one screen."""
+
+import json
+import sys
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from spillway.deploy.stage import stage_named
+from spillway.operate.state import StageState, state_of
+from spillway.project import Project
+
+
+@click.command("status")
+@click.option("--stage", "stage_name", metavar="NAME", default="local", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@click.pass_obj
+def status_command(project: Project, stage_name: str, *, as_json: bool) -> None:
+    """How a stage is: what waits, what SES allows, which alarms are on. Exit status 1 if it needs you."""
+    state = state_of(stage_named(project, stage_name))
+    if as_json:
+        click.echo(json.dumps(state.to_document(), indent=1))
+    else:
+        _show(state)
+    sys.exit(0 if state.well else 1)
+
+
+def _show(state: StageState) -> None:
+    console = Console(highlight=False)
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_row("stage", f"{state.stage} in {state.region}, {state.stack}")
+    if state.entries_about is not None:
+        warm = f", {state.entries_write_units:,} writes/s at once" if state.entries_write_units else ""
+        table.add_row("entries", f"about {state.entries_about:,}{warm}")
+    for name, count in state.queues.items():
+        table.add_row(name, f"{count:,}", style="bold red" if count and name.startswith("dead") else "")
+    if state.mail:
+        mail = state.mail
+        notes = [note for note, on in (("sandbox", mail.sandbox), ("PAUSED", mail.paused)) if on]
+        table.add_row(
+            "mail",
+            f"{mail.sent_in_24_h:,.0f} of {mail.per_day:,.0f} in 24 h, {mail.per_s:g}/s {' '.join(notes)}",
+        )
+    table.add_row("alarms", ", ".join(state.alarms) or "none")
+    for what in state.unknown:
+        table.add_row("cannot tell", what)
+    console.print(table)

@@ -1,0 +1,50 @@
+"""`spillway tend`: the reactions that need nobody, within bounds that an operator set."""
+
+import time
+
+import click
+
+from chalicelib.wiring import clock_ms
+from spillway.deploy.stage import stage_named
+from spillway.operate.reactions import Bounds
+from spillway.operate.tending import Log, tend
+from spillway.project import Project
+
+UNITS_MAX = 200_000
+ENVIRONMENTS_MAX = 50_000
+EVERY_S = 30
+
+
+@click.command("tend")
+@click.option("--stage", "stage_name", required=True, metavar="NAME")
+@click.option("--entries-write-units-max", type=click.IntRange(0, UNITS_MAX), default=0, show_default=True,
+              help="How warm the entries table may be made; 0 leaves it alone.")  # fmt: skip
+@click.option("--api-concurrency-max", type=click.IntRange(0, ENVIRONMENTS_MAX), default=0, show_default=True,
+              help="How many environments may be set aside for the API; 0 leaves them shared.")  # fmt: skip
+@click.option("--minutes", type=click.IntRange(0, 24 * 60), default=0, show_default=True,
+              help="Go on for so long, looking every half minute; 0 looks once.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and why; do nothing.")
+@click.pass_obj
+def tend_command(
+    project: Project,
+    stage_name: str,
+    entries_write_units_max: int,
+    api_concurrency_max: int,
+    minutes: int,
+    *,
+    dry_run: bool,
+) -> None:
+    """React to a flood, to complaints and to dead letters; what was done stands in .spillway/tend/."""
+    stage = stage_named(project, stage_name)
+    bounds = Bounds(entries_write_units_max, api_concurrency_max)
+    log = Log(project.state / "tend" / f"{stage_name}.jsonl")
+    ends_at = time.monotonic() + minutes * 60
+    while True:
+        reactions = tend(stage, bounds, log, clock_ms, dry_run=dry_run)
+        for reaction in reactions:
+            click.echo(f"{'would ' if dry_run else ''}{reaction.action}: {reaction.value:,} ({reaction.why})")
+        if not reactions and not minutes:
+            click.echo("nothing to do")
+        if time.monotonic() + EVERY_S > ends_at:
+            return
+        time.sleep(EVERY_S)

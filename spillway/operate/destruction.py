@@ -1,0 +1,127 @@
+"""The end of a stage: the stack goes, the data stays unless it is told to go too."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from spillway.deploy.stage import Stage
+from spillway.errors import BadInput, WorkFailed
+
+if TYPE_CHECKING:
+    from types_boto3_cloudformation import CloudFormationClient
+    from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_s3 import S3Client
+
+DESTROY_WITHIN_S = 45 * 60
+KEEPS_DATA = "Retain"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A resource with data in it, which deleting the stack leaves alone."""
+
+    logical_id: str
+    resource_type: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Destruction:
+    """What is going to happen: so many resources go; `kept` stay, or go too if `with_data`."""
+
+    stack_name: str
+    goes: int
+    kept: tuple[Kept, ...]
+    with_data: bool
+
+
+def plan_destruction(stage: Stage, *, with_data: bool) -> Destruction:
+    """What destroying the stage would do. Changes nothing.
+
+    Raises:
+        BadInput: nothing is deployed as this stage.
+    """
+    stage.outputs()
+    client: CloudFormationClient = stage.client("cloudformation")
+    template: Any = client.get_template(StackName=stage.stack_name, TemplateStage="Original")["TemplateBody"]
+    retained = retained_ids(template)
+    kept, goes = [], 0
+    for page in client.get_paginator("list_stack_resources").paginate(StackName=stage.stack_name):
+        for resource in page["StackResourceSummaries"]:
+            if resource["LogicalResourceId"] in retained:
+                name = resource.get("PhysicalResourceId", "")
+                kept.append(Kept(resource["LogicalResourceId"], resource["ResourceType"], name))
+            else:
+                goes += 1
+    return Destruction(stage.stack_name, goes, tuple(kept), with_data)
+
+
+def retained_ids(template: Any) -> frozenset[str]:
+    """The resources of a template that outlive their stack."""
+    if isinstance(template, str):
+        import yaml
+
+        template = yaml.safe_load(template)
+    resources = template["Resources"]
+    return frozenset(name for name, each in resources.items() if each.get("DeletionPolicy") == KEEPS_DATA)
+
+
+def destroy(stage: Stage, plan: Destruction, progress: Callable[[str], None]) -> None:
+    """Carry a plan out.
+
+    Raises:
+        WorkFailed: CloudFormation could not delete the stack; the data has not been touched.
+    """
+    client: CloudFormationClient = stage.client("cloudformation")
+    client.delete_stack(StackName=plan.stack_name)
+    _await_deleted(client, stage, plan.stack_name)
+    progress(f"stack {plan.stack_name} is deleted")
+    for kept in plan.kept if plan.with_data else ():
+        _delete(stage, kept)
+        progress(f"{kept.logical_id} is deleted")
+
+
+def _await_deleted(client: "CloudFormationClient", stage: Stage, name: str) -> None:
+    deadline = time.monotonic() + DESTROY_WITHIN_S
+    while time.monotonic() < deadline:
+        try:
+            status = client.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"]
+        except ClientError as error:
+            if "does not exist" in str(error):
+                return
+            raise
+        if status == "DELETE_COMPLETE":
+            return
+        if status == "DELETE_FAILED":
+            break
+        time.sleep(stage.poll_s)
+    raise WorkFailed(
+        f"stack {name} could not be deleted", way_out="its events in the CloudFormation console say why"
+    )
+
+
+def _delete(stage: Stage, kept: Kept) -> None:
+    match kept.resource_type:
+        case "AWS::DynamoDB::Table":
+            dynamodb: DynamoDBClient = stage.client("dynamodb")
+            dynamodb.delete_table(TableName=kept.name)
+        case "AWS::S3::Bucket":
+            _delete_bucket(stage.client("s3"), kept.name)
+        case "AWS::SecretsManager::Secret":
+            # For a week it can still be restored: without it, no old link can be read again.
+            stage.client("secretsmanager").delete_secret(SecretId=kept.name, RecoveryWindowInDays=7)
+        case other:
+            raise BadInput(f"{kept.logical_id}: do not know how to delete a {other}")
+
+
+def _delete_bucket(s3: "S3Client", bucket: str) -> None:
+    pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
+    for page in pages:
+        versions: Any = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
+        objects: Any = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in versions]
+        if objects:
+            s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
+    s3.delete_bucket(Bucket=bucket)

@@ -1,0 +1,134 @@
+"""What a stage says of itself: asked once, kept as a value, shown in one screen."""
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from spillway.deploy.stage import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_sesv2 import SESV2Client
+    from types_boto3_sqs import SQSClient
+
+# Output of the stack, and what waits there.
+QUEUES = {
+    "ConfirmationsQueue": "confirmation letters",
+    "WavesQueue": "steps of fan-outs",
+    "ConfirmationsDeadLetters": "dead: confirmation letters",
+    "WavesDeadLetters": "dead: steps of fan-outs",
+    "StreamDeadLetters": "dead: reactions to changes",
+}
+UNKNOWN = "cannot be told here"
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """What SES allows and did. `sandbox` and `paused` are as the account says."""
+
+    per_s: float
+    per_day: float
+    sent_in_24_h: float
+    sandbox: bool
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StageState:
+    """One look at a stage. What could not be asked is missing, and named in `unknown`."""
+
+    stage: str
+    region: str
+    stack: str
+    queues: dict[str, int] = field(default_factory=dict)
+    entries_about: int | None = None
+    entries_write_units: int | None = None
+    mail: Mail | None = None
+    alarms: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def dead_letters(self) -> int:
+        """What waits for a person."""
+        return sum(count for name, count in self.queues.items() if name.startswith("dead"))
+
+    @property
+    def well(self) -> bool:
+        """Nothing waits for a person, no alarm is on, and letters may go."""
+        return not self.dead_letters and not self.alarms and not (self.mail and self.mail.paused)
+
+    def to_document(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {**asdict(self), "well": self.well}
+
+
+def state_of(stage: Stage) -> StageState:
+    """Look at a stage.
+
+    Raises:
+        BadInput: nothing is deployed as this stage.
+    """
+    outputs = stage.outputs()
+    found: dict[str, Any] = {}
+    unknown = []
+    questions: dict[str, Callable[[], dict[str, Any]]] = {
+        "the stack": lambda: {"stack": _stack_status(stage)},
+        "queues": lambda: {"queues": _queues(stage, outputs)},
+        "the entries table": lambda: _entries(stage, outputs["EntriesTable"]),
+        "mail": lambda: {"mail": _mail(stage)},
+        "alarms": lambda: {"alarms": _alarms(stage)},
+    }
+    for what, ask in questions.items():
+        try:
+            found |= ask()
+        except (BotoCoreError, ClientError, KeyError) as error:
+            unknown.append(f"{what} ({type(error).__name__})")
+    return StageState(stage.name, stage.region, **{"stack": UNKNOWN, **found}, unknown=tuple(unknown))
+
+
+def _stack_status(stage: Stage) -> str:
+    stacks = stage.client("cloudformation").describe_stacks(StackName=stage.stack_name)["Stacks"]
+    return str(stacks[0]["StackStatus"])
+
+
+def _queues(stage: Stage, outputs: dict[str, str]) -> dict[str, int]:
+    sqs: SQSClient = stage.client("sqs")
+    waiting = {}
+    for output, name in QUEUES.items():
+        attributes = sqs.get_queue_attributes(
+            QueueUrl=outputs[output],
+            AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
+        )["Attributes"]
+        waiting[name] = sum(int(count) for count in attributes.values())
+    return waiting
+
+
+def _entries(stage: Stage, name: str) -> dict[str, Any]:
+    client: DynamoDBClient = stage.client("dynamodb")
+    table: Any = client.describe_table(TableName=name)["Table"]
+    warm = table.get("WarmThroughput", {}).get("WriteUnitsPerSecond")
+    return {"entries_about": table.get("ItemCount"), "entries_write_units": warm}
+
+
+def _mail(stage: Stage) -> Mail:
+    ses: SESV2Client = stage.client("sesv2")
+    account: Any = ses.get_account()
+    quota = account["SendQuota"]
+    return Mail(
+        per_s=quota["MaxSendRate"],
+        per_day=quota["Max24HourSend"],
+        sent_in_24_h=quota["SentLast24Hours"],
+        sandbox=not account.get("ProductionAccessEnabled", True),
+        paused=not account.get("SendingEnabled", True),
+    )
+
+
+def _alarms(stage: Stage) -> tuple[str, ...]:
+    client = stage.client("cloudwatch")
+    pages = client.get_paginator("describe_alarms").paginate(
+        AlarmNamePrefix=f"{stage.stack_name}-", StateValue="ALARM"
+    )
+    return tuple(alarm["AlarmName"] for page in pages for alarm in page["MetricAlarms"])
