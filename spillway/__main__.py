@@ -17,11 +17,16 @@ COMMANDS = {
     "build": "spillway.commands.build:build_command",
     "demo": "spillway.commands.demo:demo_command",
     "deploy": "spillway.commands.deploy:deploy_command",
+    "destroy": "spillway.commands.destroy:destroy_command",
+    "doctor": "spillway.commands.doctor:doctor_command",
+    "import": "spillway.commands.import_:import_command",
     "package": "spillway.commands.package:package_command",
     "preflight": "spillway.commands.preflight:preflight_command",
     "publish": "spillway.commands.publish:publish_command",
     "sold-out": "spillway.commands.available:sold_out_command",
+    "status": "spillway.commands.status:status_command",
     "stock": "spillway.commands.stock:stock_command",
+    "tend": "spillway.commands.tend:tend_command",
 }
 
 
