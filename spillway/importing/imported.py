@@ -1,0 +1,61 @@
+"""What an export says, in one shape, whatever wrote it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedVariant:
+    """One row that can be bought. `units` is None where the shop does not count; `sells_on` says that it
+    is for sale even when there are none. Texts are as the export has them, unchecked."""
+
+    place: str
+    sku: str
+    price: str
+    options: tuple[tuple[str, str], ...]
+    units: int | None
+    sells_on: bool = False
+    picture: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedPicture:
+    """A picture by the address the export gives, and what it shows."""
+
+    url: str
+    alt: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedProduct:
+    """One product. `place` is where it stands in the export: "line 12"."""
+
+    place: str
+    handle: str
+    title: str
+    body_html: str
+    category: str
+    summary: str
+    details: tuple[tuple[str, str], ...]
+    tags: tuple[str, ...]
+    variants: tuple[ImportedVariant, ...]
+    pictures: tuple[ImportedPicture, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NotTaken:
+    """Something of the export that the shop does not hold as it was: where, what, and what became of it."""
+
+    place: str
+    what: str
+    outcome: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.what}: {self.outcome}"
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """All that was read of one export."""
+
+    products: tuple[ImportedProduct, ...]
+    not_taken: tuple[NotTaken, ...]

@@ -1,0 +1,292 @@
+"""An export becomes product files that build; what does not fit is told, and no hand edit is lost."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from chalicelib.domain.stock import Availability
+from spillway.__main__ import cli
+from spillway.build.catalogue import CatalogueProduct
+from spillway.build.loading import load_catalogue
+from spillway.build.markdown import to_html
+from spillway.errors import BadInput
+from spillway.importing.body import markdown_of
+from spillway.importing.imported import Export, ImportedProduct, ImportedVariant
+from spillway.importing.product_text import product_text
+from spillway.importing.taking import take
+from spillway.project import Project
+from tests.shopify_export import as_csv, export
+from tests.unit.small_shop import make_small_shop
+
+HEADER = "Handle,Title,Body (HTML),Published,Option1 Name,Option1 Value,Variant SKU,Variant Price"
+FEED = """\
+<?xml version="1.0"?>
+<rss version="2.0" xmlns:g="http://base.google.com/ns/1.0"><channel><title>Shop</title>
+<item><g:id>A1</g:id><g:title>Mug</g:title><g:description>For tea &amp; more.</g:description>
+<g:price>12.50 GBP</g:price><g:availability>out_of_stock</g:availability><g:brand>Potter</g:brand>
+<g:product_type>Home &gt; Mugs</g:product_type><g:item_group_id>mug</g:item_group_id>
+<g:color>Red</g:color></item>
+<item><g:id>A2</g:id><g:title>Mug</g:title><g:description>For tea.</g:description><g:price>13 GBP</g:price>
+<g:availability>preorder</g:availability><g:item_group_id>mug</g:item_group_id><g:color>Blue</g:color>
+<g:shipping_weight>1 kg</g:shipping_weight></item>
+</channel></rss>
+"""
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Project:
+    return make_small_shop(tmp_path)
+
+
+def run(shop: Project, *arguments: str) -> Result:
+    result = CliRunner().invoke(cli, ["import", *arguments], obj=shop)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def imported(shop: Project, content: bytes | str, *options: str, format_name: str = "shopify") -> Result:
+    file = shop.root / "export"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return run(shop, format_name, str(file), *options)
+
+
+def products(shop: Project) -> dict[str, CatalogueProduct]:
+    return {each.product.slug: each for each in load_catalogue(shop).products}
+
+
+def report(shop: Project) -> str:
+    return (shop.output / "import-report.txt").read_text()
+
+
+def table(*rows: str) -> str:
+    return "\n".join([HEADER, *rows]) + "\n"
+
+
+@pytest.mark.parametrize("new_names", [False, True])
+def test_every_product_and_variant_of_a_large_export_is_accounted_for(shop: Project, new_names: bool) -> None:
+    rows = export(1000)
+    result = imported(shop, as_csv(rows, new_names=new_names), "--no-images")
+    assert result.exit_code == 0, result.output
+    wanted = [row for row in rows if row.get("Variant Price")]
+    taken = {slug: each for slug, each in products(shop).items() if slug.startswith("thing-")}
+    assert len(rows) > 4000
+    assert len(taken) == 1000
+    assert sum(len(each.product.variants) for each in taken.values()) == len(wanted)
+    assert len({variant.sku for each in taken.values() for variant in each.product.variants}) == len(wanted)
+    first = taken["thing-1"].product
+    assert first.title == 'Thing "1", Größe 1'
+    assert first.details == (("Brand", "Müller & Sons"),)
+    assert "alert" not in first.description_html
+    assert "<li>5 * 5 cm</li>" in first.description_html
+    assert 'href="https://example.com/care"' in first.description_html
+    assert taken["thing-2"].product.variants[0].price_minor == 110200
+
+
+def test_older_and_newer_names_of_columns_make_the_same_files(tmp_path: Path) -> None:
+    made = []
+    for new_names in (False, True):
+        shop = make_small_shop(tmp_path / str(new_names))
+        imported(shop, as_csv(export(60), new_names=new_names), "--no-images")
+        made.append({file.name: file.read_text() for file in (shop.site / "products").glob("thing-*")})
+    assert made[0] == made[1]
+
+
+def test_a_second_import_writes_nothing_and_a_hand_edit_is_kept_and_named(shop: Project) -> None:
+    content = as_csv(export(5))
+    imported(shop, content, "--no-images")
+    again = imported(shop, content, "--no-images")
+    assert "0 files written, 5 unchanged, 0 edited" in again.output
+    mine = shop.site / "products" / "thing-3.toml"
+    mine.write_text(mine.read_text().replace("Thing", "My thing"))
+    later = imported(shop, as_csv(export(4, seed=2)), "--no-images")
+    assert "site/products/thing-3.toml: edited by hand, kept" in later.output
+    assert "site/products/thing-4.toml: no longer in the export, kept" in later.output
+    assert "My thing" in mine.read_text()
+    assert "1 edited by hand" in imported(shop, content, "--no-images").output
+    imported(shop, content, "--no-images", "--overwrite")
+    assert "My thing" not in mine.read_text()
+
+
+def test_a_file_that_was_there_before_any_import_is_a_hand_edit(shop: Project) -> None:
+    before = (shop.site / "products/scarf.toml").read_text()
+    result = imported(shop, table("scarf,Other,<p>x</p>,TRUE,Title,Default Title,S9,4.00"), "--no-images")
+    assert "site/products/scarf.toml: edited by hand" in result.output
+    assert (shop.site / "products/scarf.toml").read_text() == before
+
+
+def test_sold_out_is_waited_for_and_continue_is_still_for_sale(shop: Project) -> None:
+    head = "Handle,Title,Variant SKU,Variant Inventory Qty,Variant Inventory Policy,Variant Price"
+    rows = ["a,A,A1,0,deny,5", "b,B,B1,0,continue,5", "c,C,C1,7,deny,5", "d,D,D1,-3,deny,5", "e,E,E1,,,5"]
+    imported(shop, "\n".join([head, *rows]), "--no-images")
+    stock = {sku: each.availability for entry in products(shop).values() for sku, each in entry.stock.items()}
+    assert stock["A1"] is stock["D1"] is Availability.OUT_OF_STOCK
+    assert stock["B1"] is Availability.BACK_ORDER
+    assert stock["C1"] is stock["E1"] is Availability.IN_STOCK
+    assert "e: not counted: taken for 1000 in stock" in report(shop)
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ("a,A,x,FALSE,,,A1,5", "published FALSE: left out"),
+        ("a,,x,TRUE,,,A1,5", "without a title: left out"),
+        ("a,A,x,TRUE,,,A1,", "price '': the variant is left out"),
+        ("a,A,x,TRUE,,,A1,0.00", "price '0.00': the variant is left out"),
+        ("a,A,x,TRUE,,,A1,abc", "price 'abc': the variant is left out"),
+        (",A,x,TRUE,,,A1,5", "a row without a handle: left out"),
+        ("a,A,<iframe src='x'></iframe>,TRUE,,,A1,5", "<iframe> in the description: left out"),
+        ("Ünïcode Handle!,A,x,TRUE,,,A1,5", "its page is /products/unicode-handle"),
+        ("admin,A,x,TRUE,,,A1,5", "its page is /products/admin-1"),
+        ("a,A,x,TRUE,,,,5", "a without an SKU: is A here"),
+        ("a,A,x,TRUE,,,ok,5\nb,B,x,TRUE,,,OK,5", "SKU 'OK': is OK-"),
+        ("a,A,x,TRUE,Size,S,A1,5\na,,,,,S,A2,5", "left out: the same options twice"),
+    ],
+)
+def test_what_is_not_taken_over_is_told_with_its_line(shop: Project, row: str, told: str) -> None:
+    imported(shop, table("fine,Fine,x,TRUE,Title,Default Title,F1,9.50", row), "--no-images")
+    assert told in report(shop)
+    assert "line 3" in report(shop)
+    assert "fine" in products(shop)
+
+
+def test_unknown_columns_are_told_with_the_number_of_their_values(shop: Project) -> None:
+    imported(shop, "Handle,Title,Variant Price,Wash at\na,A,5,30\nb,B,6,\n", "--no-images")
+    assert "column Wash at: 1 values: the shop has no place for them" in report(shop)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "expected a line of column names"),
+        (b"Handle,Body\na,b\n", "no column for title"),
+        (b"Handle,Title\na,b,c,d\n", ":2: 4 cells under 2 columns"),
+        (b'Handle,Title\na,"b\n', "unexpected end of data"),
+        (b"\x00\x01PK", "no text"),
+        (b"Handle,Title\n", "not one product to take"),
+    ],
+)
+def test_a_file_that_is_no_export_is_refused(shop: Project, content: bytes, told: str) -> None:
+    with pytest.raises(BadInput, match=told.replace("(", r"\(")):
+        imported(shop, content, "--no-images")
+
+
+def test_windows_letters_and_semicolons_are_read(shop: Project) -> None:
+    imported(shop, "Handle;Title;Variant Price\na;Größe;5,50\n".encode("cp1252"), "--no-images")
+    product = products(shop)["a"].product
+    assert (product.title, product.variants[0].price_minor) == ("Größe", 550)
+
+
+def test_pictures_are_taken_from_a_folder_and_belong_to_their_variants(shop: Project, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    for name, colour in (("red.jpg", "red"), ("blue.jpg", "blue")):
+        Image.new("RGB", (400, 500), colour).save(images / name)
+    head = "Handle,Title,Option1 Name,Option1 Value,Variant Price,Variant Image,Image Src,Image Alt Text"
+    rows = [
+        "a,A,Colour,Red,5,https://cdn.example/red.jpg?v=1,https://cdn.example/red.jpg?v=1,A red thing",
+        "a,,,Blue,5,https://cdn.example/blue.jpg,https://cdn.example/blue.jpg,",
+        "a,,,,,,https://cdn.example/lost.jpg,",
+    ]
+    imported(shop, "\n".join([head, *rows]), "--images", str(images))
+    shots = products(shop)["a"].shots
+    assert [(shot.file.name, shot.alt, shot.options) for shot in shots] == [
+        ("red.jpg", "A red thing", (("Colour", "Red"),)),
+        ("blue.jpg", "A, Blue", (("Colour", "Blue"),)),
+    ]
+    assert "picture https://cdn.example/lost.jpg: not found" in report(shop)
+
+
+def test_a_plain_table_is_taken(shop: Project) -> None:
+    content = "sku,title,price,stock,shade\nm-1,Mug <b>,4.50,3,red\nm-2,Cup,5,many,\n"
+    imported(shop, content, format_name="csv")
+    taken = products(shop)
+    assert taken["mug-b"].product.title == "Mug <b>"
+    assert taken["mug-b"].stock["M-1"].units == 3
+    assert "stock 'many': taken for none" in report(shop)
+    assert "column shade: 1 values" in report(shop)
+
+
+def test_a_merchant_feed_is_taken(shop: Project) -> None:
+    imported(shop, FEED, format_name="google")
+    mug = products(shop)["mug-mug"]
+    assert [(each.sku, each.price_minor, each.options) for each in mug.product.variants] == [
+        ("A1", 1250, (("Color", "Red"),)),
+        ("A2", 1300, (("Color", "Blue"),)),
+    ]
+    assert [each.availability for each in mug.stock.values()] == [
+        Availability.OUT_OF_STOCK,
+        Availability.BACK_ORDER,
+    ]
+    assert mug.product.category == "mugs"
+    assert "element shipping_weight: 1 values" in report(shop)
+
+
+@pytest.mark.parametrize(
+    "content", ["<rss>", "<rss/>", '<!DOCTYPE x [<!ENTITY a "b">]><rss><item/></rss>', "sku,title\n"]
+)
+def test_a_file_that_is_no_feed_is_refused(shop: Project, content: str) -> None:
+    with pytest.raises(BadInput):
+        imported(shop, content, format_name="google")
+
+
+def test_images_or_none_of_them(shop: Project, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="which of the two"):
+        imported(shop, table(), "--no-images", "--images", str(tmp_path))
+
+
+TEXTS = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=60)
+
+
+@settings(max_examples=60, deadline=None)
+@given(words=st.lists(TEXTS, min_size=6, max_size=6))
+def test_whatever_an_export_says_its_files_can_be_read(
+    tmp_path_factory: pytest.TempPathFactory, words: list[str]
+) -> None:
+    title, body, category, tag, option, sku = words
+    shop = make_small_shop(tmp_path_factory.mktemp("shop"))
+    variants = (
+        ImportedVariant("line 2", sku, "5.00", (("Kind", option),), 1),
+        ImportedVariant("line 3", sku, "6.00", (("Kind", f"{option}2"),), None, sells_on=True),
+    )
+    product = ImportedProduct(
+        place="line 2",
+        handle=title,
+        title=title,
+        body_html=f"<p>{body}</p>{body}",
+        category=category,
+        summary=body,
+        details=(("Brand", title),),
+        tags=(tag,),
+        variants=variants,
+        pictures=(),
+    )
+    taken = take(
+        Export((product,), ()), fraction_digits=2, picture=lambda url: None, fallback_category="Other"
+    )
+    for each in taken.products:
+        text = product_text(each, category="outerwear")
+        (shop.site / "products" / f"{each.slug}.toml").write_text(text, encoding="utf-8")
+    load_catalogue(shop)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(alphabet="ab <>*_`#-+=1.)[](){}|~\\&;!\n", max_size=40))
+def test_words_of_a_body_come_out_as_words(words: str) -> None:
+    refused: list[str] = []
+
+    def refuse(line: int, value: str, expected: str) -> None:
+        refused.append(value)
+
+    to_html(markdown_of(f"<p>{words.replace('<', '&lt;')}</p>") or "x", heading_level_min=3, refuse=refuse)
+    assert refused == []
+
+
+def test_the_record_of_an_import_is_json_beside_the_products(shop: Project) -> None:
+    imported(shop, table("fine,Fine,x,TRUE,Title,Default Title,F1,9.50"), "--no-images")
+    assert list(json.loads((shop.site / "products/imported.json").read_text())) == ["fine.toml"]
