@@ -86,7 +86,8 @@ class Reaction(StrEnum):
 def reaction_to(before: Entry | None, after: Entry) -> Reaction | None:
     """What to do about an entry that was `before` and is `after`; None when there is nothing to do."""
     if after.state is EntryState.PENDING:
-        asked_anew = before is None or before.asked_at_ms != after.asked_at_ms
+        was_asked = before is not None and before.state is EntryState.PENDING
+        asked_anew = before is None or not was_asked or before.asked_at_ms != after.asked_at_ms
         return Reaction.ASK if asked_anew else None
     was_pending = before is not None and before.state is EntryState.PENDING
     return Reaction.WELCOME if was_pending and after.state is EntryState.CONFIRMED else None
