@@ -122,7 +122,8 @@ def _sandbox(stage: Stage, _: str) -> Finding:
         "sandbox",
         Health.BAD,
         "SES is in its sandbox: 200 letters a day, to verified addresses only",
-        "aws sesv2 put-account-details --production-access-enabled --mail-type TRANSACTIONAL --website-url URL",
+        "aws sesv2 put-account-details --production-access-enabled"
+        " --mail-type TRANSACTIONAL --website-url URL",
     )
 
 

@@ -1,0 +1,165 @@
+"""The bill and the page's weight: every amount traceable, the story's figures where they must be."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from spillway.build.release import Release
+from spillway.errors import BadInput
+from spillway.preflight.arrivals import trace
+from spillway.preflight.bill import Bill, Part, bill
+from spillway.preflight.campaign import FOUNDING_STORY, Campaign
+from spillway.preflight.measured import Measured, Step, StepFigures
+from spillway.preflight.prices import AS_OF, FLAT_PLANS, GIB, PRICES, Item
+from spillway.preflight.story import story, then_bytes_per_visitor
+from spillway.preflight.usage import Used, usage
+from spillway.preflight.weight import HEAD_BYTES, PageWeight, chosen, mean_product_weight, page_weight
+
+PAGE = PageWeight("/products/one", requests=5, bytes_sent=60_000)
+SRCSET = "/p-320.avif 320w, /p-640.avif 640w, /p-960.avif 960w"
+
+
+@pytest.fixture(scope="module")
+def founding() -> Bill:
+    return bill(usage(FOUNDING_STORY, PAGE, Measured.read(), site_bytes=12e6))
+
+
+@pytest.fixture(scope="module")
+def site(small_release: Release, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    for each in small_release.objects:
+        file = folder / each.key
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(each.read())
+    return folder
+
+
+def test_every_item_has_a_price_and_every_price_its_page() -> None:
+    assert set(PRICES) == set(Item)
+    assert all(price.source.startswith("https://aws.amazon.com/") for price in PRICES.values())
+    assert date(2026, 1, 1) < AS_OF
+
+
+def test_every_line_is_its_amount_times_its_price(founding: Bill) -> None:
+    for line in founding.lines:
+        assert line.usd == pytest.approx(line.used.amount / line.price.per * line.price.usd)
+        assert 0 <= line.usd_after_free <= line.usd
+        assert line.used.why
+    assert founding.usd == pytest.approx(sum(founding.part(part) for part in Part))
+
+
+def test_the_story_reads_backwards_to_two_megabytes_a_visitor() -> None:
+    assert then_bytes_per_visitor() == pytest.approx(2.22e6, rel=0.01)
+
+
+def test_a_page_of_60_kb_keeps_the_founding_story_below_20_dollars(founding: Bill) -> None:
+    assert founding.part(Part.MAIL) == pytest.approx(10)
+    assert founding.part(Part.BYTES) < 8
+    assert founding.usd < 21.5
+    rows = {row.what: row for row in story(founding)}
+    assert rows["in all"].now_usd == pytest.approx(founding.usd)
+    assert rows["in all"].then_usd == 200
+
+
+def test_the_backend_of_the_founding_story_costs_about_a_dollar(founding: Bill) -> None:
+    assert founding.part(Part.BACKEND) < 1.25
+
+
+def test_free_allowances_are_used_up_once_and_not_for_each_line() -> None:
+    twice = bill([Used(Item.LAMBDA_CALLS, 800_000, "a"), Used(Item.LAMBDA_CALLS, 800_000, "b")])
+    assert [line.usd_after_free for line in twice.lines] == [0, pytest.approx(0.12)]
+
+
+def test_a_flat_plan_takes_the_place_of_the_cdns_lines(founding: Bill) -> None:
+    free, pro, *_ = founding.plans()
+    assert (free.fits, pro.fits) == (False, True)
+    without_cdn = founding.part(Part.MAIL) + founding.part(Part.BACKEND)
+    assert founding.usd_with(pro.plan) == pytest.approx(15 + without_cdn)
+    assert [plan.usd_per_month for plan in FLAT_PLANS] == [0, 15, 200, 1000]
+
+
+def test_more_visitors_never_cost_less() -> None:
+    sums = [
+        bill(usage(Campaign(n, 3600), PAGE, Measured.read(), site_bytes=0)).usd for n in (1, 1_000, 10**6)
+    ]
+    assert sums == sorted(sums)
+
+
+def test_a_view_weighs_its_page_its_assets_and_its_pictures_as_sent(site: Path) -> None:
+    weight = page_weight(site, "/products/field-jacket")
+    paths = [each.path for each in weight.fetched]
+    assert paths[0] == "/products/field-jacket"
+    assert any(path.endswith(".css") for path in paths)
+    assert any(path.endswith(".avif") for path in paths)
+    assert not any(path.endswith((".jpg", ".webp")) for path in paths)
+    assert weight.requests == len(paths)
+    assert weight.bytes_sent == sum(each.body_bytes + HEAD_BYTES for each in weight.fetched)
+    page = weight.fetched[0]
+    assert page.body_bytes < (site / "products/field-jacket").stat().st_size / 2
+
+
+def test_the_mean_lies_between_the_lightest_and_the_heaviest_page(site: Path) -> None:
+    names = [file.name for file in (site / "products").iterdir()]
+    each = [page_weight(site, f"/products/{name}").bytes_sent for name in names]
+    assert min(each) <= mean_product_weight(site).bytes_sent <= max(each)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "url"),
+    [
+        ("(min-width:56rem) 34rem, 92vw", "/p-960.avif"),
+        ("46vw", "/p-640.avif"),
+        ("5rem", "/p-320.avif"),
+        ("200vw", "/p-960.avif"),
+    ],
+)
+def test_a_telephone_takes_the_narrowest_picture_that_is_wide_enough(sizes: str, url: str) -> None:
+    assert chosen(SRCSET, sizes) == url
+
+
+def test_a_page_that_was_not_built_is_named(site: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="/products/none"):
+        page_weight(site, "/products/none")
+    with pytest.raises(BadInput, match="no page"):
+        mean_product_weight(tmp_path)
+
+
+def test_a_step_takes_its_cpu_at_the_share_of_a_core_it_gets_and_its_round_trips() -> None:
+    step = StepFigures(cpu_ms=2.0, calls={"dynamodb.UpdateItem": 1, "sqs.SendMessage": 2})
+    assert step.duration_ms(1769) == pytest.approx(2 + 6 + 20)
+    assert step.duration_ms(512) == pytest.approx(2 * 1769 / 512 + 26)
+    assert step.called("sqs") == 2
+
+
+def test_every_step_was_measured_in_this_build() -> None:
+    measured = Measured.read()
+    assert set(measured.steps) == set(Step)
+    assert all(figures.cpu_ms > 0 for figures in measured.steps.values())
+
+
+def test_bytes_are_charged_by_the_gibibyte() -> None:
+    (line,) = bill([Used(Item.CDN_BYTES, GIB, "one")]).lines
+    assert line.usd == pytest.approx(0.085)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("second,people\n0,1\n", ":1"),
+        ("second,visitors\n0,many\n", ":2"),
+        ("second,visitors\n0,1\n-1,5\n", ":3"),
+        ("second,visitors\n0,0\n", "nobody"),
+    ],
+)
+def test_a_trace_that_cannot_be_used_names_its_line(text: str, place: str, tmp_path: Path) -> None:
+    file = tmp_path / "trace.csv"
+    file.write_text(text)
+    with pytest.raises(BadInput, match=place):
+        trace(file)
+
+
+def test_a_trace_may_have_gaps(tmp_path: Path) -> None:
+    file = tmp_path / "trace.csv"
+    file.write_text("second,visitors\n0,5\n3,7.5\n")
+    assert trace(file) == [5, 0, 0, 7.5]

@@ -1,0 +1,136 @@
+"""`spillway preflight` from the outside."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from spillway.build.release import Release
+from spillway.commands.preflight import preflight_command
+from spillway.errors import BadInput
+from spillway.preflight.forecast import Forecast
+from spillway.project import Project
+
+SMALL = ["--visitors", "5000", "--over", "5m"]
+
+
+@pytest.fixture(scope="module")
+def project(small_release: Release, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = Project(tmp_path_factory.mktemp("shop"))
+    for each in small_release.objects:
+        file = project.output / "site" / each.key
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(each.read())
+    return project
+
+
+def run(project: Project, *words: str) -> Result:
+    result = CliRunner().invoke(preflight_command, list(words), obj=project)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_what_holds_ends_with_0_and_says_what_comes_nearest(project: Project) -> None:
+    result = run(project, *SMALL)
+    assert result.exit_code == 0, result.output
+    assert "It holds" in result.output
+    assert "Nothing is throttled." in result.output
+    assert "Nothing is lost." in result.output
+
+
+def test_what_breaks_ends_with_1_and_names_the_fix_which_mends_it(project: Project) -> None:
+    result = run(project, *SMALL, "--letters-per-s", "0.1", "--letters-per-day", "200")
+    assert result.exit_code == 1
+    assert "It would not hold" in result.output
+    assert "request-service-quota-increase --service-code ses" in result.output
+    mended = result.output.partition("With the fixes.")[2]
+    assert "Nothing is throttled." in mended
+    assert "Nothing is lost." in mended.replace("\n", " ")
+
+
+def test_json_has_every_figure_with_its_source(project: Project) -> None:
+    document = json.loads(run(project, *SMALL, "--json").output)
+    assert document["holds"] is True
+    assert all(line["source"].startswith("https://") and line["why"] for line in document["bill"])
+    assert document["usd"] == pytest.approx(sum(line["usd"] for line in document["bill"]))
+    assert all(limit["source"] and limit["as_of"] for limit in document["limits"].values())
+    assert {row["verdict"] for row in document["resources"]} <= {"holds", "tight", "breaks"}
+
+
+def test_the_same_seed_says_the_same(project: Project) -> None:
+    assert run(project, *SMALL, "--json").output == run(project, *SMALL, "--json").output
+
+
+def test_the_report_needs_nothing_else(project: Project, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    run(project, *SMALL, "--report", str(file))
+    page = file.read_text(encoding="utf-8")
+    assert not re.findall(r"(?:src|href|url)\s*[=(]", page)
+    assert "<script" not in page
+    seen = _Tags()
+    seen.feed(page)
+    assert seen.open == []
+    assert seen.count["polyline"] == 14
+    assert seen.count["table"] == 4
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.count: dict[str, int] = {}
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.count[tag] = self.count.get(tag, 0) + 1
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.count[tag] = self.count.get(tag, 0) + 1
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_story_compares_then_and_now(project: Project) -> None:
+    output = run(project, "--story").output
+    assert "then and now" in output
+    assert "200.00" in output
+    assert "CloudFront bytes" in output
+
+
+def test_a_trace_takes_the_place_of_a_shape(project: Project, tmp_path: Path) -> None:
+    file = tmp_path / "trace.csv"
+    file.write_text("second,visitors\n" + "".join(f"{second},{second}\n" for second in range(60)))
+    document = json.loads(run(project, "--trace", str(file), "--json").output)
+    assert document["campaign"]["visitors"] == sum(range(60))
+    assert document["campaign"]["over_s"] == 60
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--over", "0s"],
+        ["--over", "soon"],
+        ["--over", "25h"],
+        ["--signup-rate", "120%"],
+        ["--signup-rate", "few"],
+        ["--visitors", "0"],
+        ["--peak-factor", "0.5"],
+    ],
+)
+def test_a_wrong_option_is_refused(project: Project, words: list[str]) -> None:
+    assert run(project, *words).exit_code == 2
+
+
+def test_more_signups_than_can_be_played_are_refused(project: Project) -> None:
+    with pytest.raises(BadInput, match="signups"):
+        run(project, "--visitors", "50000000", "--signup-rate", "100%")
+
+
+def test_a_forecast_is_a_value() -> None:
+    assert Forecast.__dataclass_params__.frozen  # type: ignore[attr-defined]
