@@ -190,6 +190,14 @@ def walk_waves(event: SQSEvent) -> BatchFailures:
     return react_to_queue(event.to_dict()["Records"], walk)
 
 
+@app.on_sqs_message(queue_arn=TEMPLATE_NAMES_IT, batch_size=10)
+def on_feedback(event: SQSEvent) -> BatchFailures:
+    """What became of letters: delivered, bounced, complained about."""
+    from chalicelib.reactions import take_feedback
+
+    return react_to_queue(event.to_dict()["Records"], take_feedback)
+
+
 def _body(request: Request) -> Body:
     raw = request.raw_body
     return Body(request.headers.get("content-type", ""), raw.encode() if isinstance(raw, str) else raw)

@@ -47,6 +47,11 @@ def react_to_product(record: dict[str, Any]) -> None:
         wiring.restocking().open(restock)
 
 
+def take_feedback(body: str) -> None:
+    """SES says what became of a letter."""
+    wiring.feedback_desk().take_in(body)
+
+
 def walk(body: str) -> None:
     """A step of a fan-out is due."""
     wiring.fan_out().work(wave_message(body))

@@ -26,6 +26,8 @@ class Settings:
     confirmations_queue_url: str
     waves_queue_url: str
     configuration_set: str
+    feedback_topic: str
+    alarms_topic: str
     distribution_id: str = ""
 
     @classmethod

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from chalicelib.services.availability import Availabilities
     from chalicelib.services.confirmations import Confirmations
     from chalicelib.services.fan_out import FanOut
+    from chalicelib.services.feedback import FeedbackDesk
     from chalicelib.services.pace import Pace
     from chalicelib.services.page_turn import PageTurn
     from chalicelib.services.restocking import Restocking
@@ -259,14 +260,34 @@ def restocking() -> "Restocking":
 
 
 @cache
+def feedback_desk() -> "FeedbackDesk":
+    """Takes in what SES says of letters."""
+    from chalicelib.services.feedback import FeedbackDesk
+    from chalicelib.tables.health import HealthTable
+
+    names = settings()
+    health = HealthTable(client("dynamodb"), names.entries_table, names.sending_table)
+    return FeedbackDesk(
+        health,
+        suppressions(),
+        pace(),
+        clock_ms,
+        topic=names.feedback_topic,
+        configuration_set=names.configuration_set,
+    )
+
+
+@cache
 def pace() -> "Pace":
     """Keeps all workers together to what SES allows."""
     from chalicelib.mail.account import SesAccount
+    from chalicelib.mail.alarm import Alarm
     from chalicelib.services.pace import Pace
     from chalicelib.tables.pace import PaceTable
 
     table = PaceTable(client("dynamodb"), settings().sending_table)
-    return Pace(table, SesAccount(client("sesv2")), clock_ms, time.sleep)
+    alarm = Alarm(client("sns"), settings().alarms_topic)
+    return Pace(table, SesAccount(client("sesv2")), clock_ms, time.sleep, alarm.ring)
 
 
 @cache

@@ -66,12 +66,19 @@ class TestShop:
         self.confirmations = Confirmations(
             self.entries, self.products, self.suppressions, themes, self.links, self.postbox, clock
         )
-        sending = create_table(client, "SendingTable")
+        self.sending_name = sending = create_table(client, "SendingTable")
+        self.alarms: list[str] = []
         self.line = LineTable(client, self.entries_name, suppressions, pause=clock.pass_s)
         self.progress = ProgressTable(client, sending)
         self.account = FakeAccount()
         self.pace_table = PaceTable(client, sending)
-        self.pace = Pace(self.pace_table, self.account, clock, clock.pass_s)
+        self.pace = Pace(
+            self.pace_table,
+            self.account,
+            clock,
+            clock.pass_s,
+            lambda _subject, text: self.alarms.append(text),
+        )
         self.restocking = Restocking(self.products, self.restocks, self.progress, self.queue)
         teller = Teller(
             self.entries,

@@ -1,6 +1,7 @@
 """How fast letters may leave, and how long to wait before trying again."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 # Stands for an account without a daily quota.
 UNLIMITED = 10**12
@@ -19,13 +20,15 @@ class Limits:
 @dataclass(frozen=True, slots=True)
 class PaceState:
     """Where the shop's sending stands. `ready_at_us` is when the next letter may leave; `read_at_ms`
-    when the limits were asked for; `paused` says why nothing may leave."""
+    when the limits were asked for; `letters_by_hour` counts what was given out; `paused` says why nothing
+    may leave."""
 
     rate_per_s: float
     letters_left: int
     ready_at_us: int
     read_at_ms: int
     paused: str | None = None
+    letters_by_hour: Mapping[int, int] = field(default_factory=dict)
 
 
 def back_off_s(tries: int, chance: float) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from chalicelib.domain.pace import Limits, PaceState
 from chalicelib.log import log
 from chalicelib.mail.account import SendingAccount
-from chalicelib.tables.pace import PaceTable
+from chalicelib.tables.pace import HOUR_MS, PaceTable
 
 LIMITS_KEPT_MS = 5 * 60 * 1000
 # A turn that comes sooner is waited for on the spot: shorter than a worker's life by far.
@@ -30,7 +30,8 @@ class NotNow(Exception):
 
 
 class Pace:
-    """Gives out turns. `clock` is in milliseconds; `pause` waits for so many seconds."""
+    """Gives out turns. `clock` is in milliseconds; `pause` waits for so many seconds; `alarm` takes a
+    subject and a text."""
 
     def __init__(
         self,
@@ -38,11 +39,13 @@ class Pace:
         account: SendingAccount,
         clock: Callable[[], int],
         pause: Callable[[float], None],
+        alarm: Callable[[str, str], None] = lambda _subject, _text: None,
     ) -> None:
         self._table = table
         self._account = account
         self._clock = clock
         self._pause = pause
+        self._alarm = alarm
         self._state: PaceState | None = None
 
     def batch_max(self, most: int) -> int:
@@ -71,10 +74,18 @@ class Pace:
             self._pause((begins_ms - now_ms) / 1000)
 
     def stop(self, reason: str) -> None:
-        """Pause all sending until somebody resumes it."""
+        """Pause all sending until somebody resumes it, and have somebody told."""
         self._state = None
         if self._table.pause(reason):
             log("sending_paused", reason=reason)
+            self._alarm("Letters are paused", f"{reason}. Look into it, then run: spillway resume")
+
+    def letters_since(self, now_ms: int) -> int:
+        """How many letters were given a turn in the last 24 hours."""
+        state = self._table.state()
+        first_hour = now_ms // HOUR_MS - 23
+        counts = state.letters_by_hour.items() if state else ()
+        return sum(count for hour, count in counts if hour >= first_hour)
 
     def _current(self) -> PaceState:
         now_ms = self._clock()

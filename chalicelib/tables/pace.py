@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 KEY = {"id": {"S": "pace"}}
 US_PER_MS = 1000
+HOUR_MS = 3_600_000
+HOURS_KEPT = 25
 
 
 class PaceTable:
@@ -34,16 +36,25 @@ class PaceTable:
             int(item["ready_at_us"]["N"]),
             int(item["read_at_ms"]["N"]),
             paused,
+            {int(hour): int(count["N"]) for hour, count in item.get("hours", {}).get("M", {}).items()},
         )
 
     def put_limits(self, limits: Limits, *, at_ms: int, known: PaceState | None) -> None:
         """Write down what was just read from the transport; of several who read, the first one's stays."""
+        first_hour = at_ms // HOUR_MS - HOURS_KEPT
+        hours = known.letters_by_hour if known else {}
+        past = {f"#h{hour}": str(hour) for hour in hours if hour < first_hour}
+        tidying = (
+            " REMOVE " + ", ".join(f"hours.{name}" for name in past)
+            if past
+            else ", hours = if_not_exists(hours, :none)"
+        )
         update_if(
             self._client,
             TableName=self._name,
             Key=KEY,
             UpdateExpression="SET rate_per_s = :rate, letters_left = :left, read_at_ms = :now,"
-            " ready_at_us = if_not_exists(ready_at_us, :ready)",
+            " ready_at_us = if_not_exists(ready_at_us, :ready)" + tidying,
             ConditionExpression="attribute_not_exists(read_at_ms) OR read_at_ms = :known",
             ExpressionAttributeValues={
                 ":rate": {"N": str(limits.rate_per_s)},
@@ -51,7 +62,9 @@ class PaceTable:
                 ":now": {"N": str(at_ms)},
                 ":ready": {"N": str(at_ms * US_PER_MS)},
                 ":known": {"N": str(known.read_at_ms if known else 0)},
+                **({} if past else {":none": {"M": {}}}),
             },
+            **({"ExpressionAttributeNames": past} if past else {}),
         )
 
     def take(self, letters: int, *, cost_us: int, at_ms: int, wait_ms_max: int) -> int | None:
@@ -61,11 +74,12 @@ class PaceTable:
         `wait_ms_max` away. At most two conditional writes.
         """
         now_us = at_ms * US_PER_MS
-        at_once = {":end": now_us + cost_us, ":now": now_us}
-        if self._take(letters, "ready_at_us = :end", "ready_at_us <= :now", at_once) is not None:
+        at_once, hour = {":end": now_us + cost_us, ":now": now_us}, str(at_ms // HOUR_MS)
+        if self._take(letters, hour, "ready_at_us = :end", "ready_at_us <= :now", at_once) is not None:
             return at_ms
         ready_us = self._take(
             letters,
+            hour,
             "ready_at_us = ready_at_us + :cost",
             "ready_at_us BETWEEN :now AND :latest",
             {":cost": cost_us, ":now": now_us, ":latest": now_us + wait_ms_max * US_PER_MS},
@@ -84,27 +98,33 @@ class PaceTable:
         )
 
     def resume(self) -> bool:
-        """Start sending again; false when it was not stopped. The limits are read anew."""
+        """Start sending again; false when it was not stopped. Limits are read and letters counted anew."""
         return update_if(
             self._client,
             TableName=self._name,
             Key=KEY,
-            UpdateExpression="REMOVE paused, read_at_ms",
+            UpdateExpression="SET hours = :none REMOVE paused, read_at_ms",
             ConditionExpression="attribute_exists(paused)",
+            ExpressionAttributeValues={":none": {"M": {}}},
         )
 
-    def _take(self, letters: int, update: str, condition: str, numbers: dict[str, int]) -> int | None:
+    def _take(
+        self, letters: int, hour: str, update: str, condition: str, numbers: dict[str, int]
+    ) -> int | None:
         try:
             answer = self._client.update_item(
                 TableName=self._name,
                 Key=KEY,
-                UpdateExpression=f"SET letters_left = letters_left - :letters, {update}",
+                UpdateExpression="SET letters_left = letters_left - :letters,"
+                f" hours.#hour = if_not_exists(hours.#hour, :nothing) + :letters, {update}",
                 ConditionExpression="attribute_not_exists(paused) AND letters_left >= :letters"
                 f" AND {condition}",
                 ExpressionAttributeValues={
                     ":letters": {"N": str(letters)},
+                    ":nothing": {"N": "0"},
                     **{name: {"N": str(number)} for name, number in numbers.items()},
                 },
+                ExpressionAttributeNames={"#hour": hour},
                 ReturnValues="UPDATED_NEW",
             )
         except self._client.exceptions.ConditionalCheckFailedException:

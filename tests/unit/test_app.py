@@ -49,6 +49,8 @@ def deployed(small_release: Release) -> Iterator[AwsDoor]:
             "CONFIRMATIONS_QUEUE_URL": sqs.create_queue(QueueName="confirmations")["QueueUrl"],
             "WAVES_QUEUE_URL": sqs.create_queue(QueueName="waves")["QueueUrl"],
             "CONFIGURATION_SET": "letters",
+            "FEEDBACK_TOPIC": "arn:aws:sns:us-east-1:123456789012:feedback",
+            "ALARMS_TOPIC": "arn:aws:sns:us-east-1:123456789012:alarms",
         }
         for name, value in environment.items():
             patch.setenv(name, value)

@@ -1,0 +1,203 @@
+"""A million waiters told in process, against a clock that only moves when somebody waits.
+
+    python -m benchmarks fan_out_simulation
+
+The code that walks, keeps the pace and tells is the one that runs in the cloud; tables, transport and
+queue are in memory. Every letter is checked: nobody lost, nobody told twice, each shard in order. The
+table and the plot go to docs/fan-out-simulation.md and .svg.
+"""
+
+import os
+import sys
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from chalicelib.domain.entry import line_of
+from chalicelib.domain.pace import UNLIMITED, Limits
+from chalicelib.domain.stock import Availability
+from chalicelib.domain.wave import WaveMessage
+from tests.clock import Clock
+from tests.memory import SKU
+from tests.memory_shop import MemoryShop
+
+WAITERS = 1_000_000
+RATES_PER_S = (14, 200, 1_000)
+SEED = 20261123
+SAMPLES = 120
+DOCS = Path(__file__).parents[1] / "docs"
+COMMAND = "python -m benchmarks fan_out_simulation"
+COLOURS = ("#8c3a1c", "#2f5d50", "#3b4a7a")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What came of one rate. `curve` is (seconds since the restock, letters sent), a sample of it."""
+
+    rate_per_s: int
+    letters: int
+    lost: int
+    twice: int
+    out_of_order: int
+    took_s: float
+    curve: tuple[tuple[float, int], ...]
+
+    @property
+    def ideal_s(self) -> float:
+        """The time it cannot be done in less."""
+        return WAITERS / self.rate_per_s
+
+    @property
+    def is_as_promised(self) -> bool:
+        """Everyone once, in order, within 2 % of the ideal time."""
+        return not (self.lost or self.twice or self.out_of_order) and self.took_s <= 1.02 * self.ideal_s
+
+
+def main() -> None:
+    """Tell a million at each rate, and write down what came of it."""
+    results = []
+    for rate in RATES_PER_S:
+        results.append(simulate(rate, WAITERS))
+        print(_row(results[-1]), flush=True)
+    DOCS.mkdir(exist_ok=True)
+    (DOCS / "fan-out-simulation.svg").write_text(_plot(results), encoding="utf-8")
+    (DOCS / "fan-out-simulation.md").write_text(_page(results), encoding="utf-8")
+    if not all(result.is_as_promised for result in results):
+        sys.exit("not as promised")
+
+
+def simulate(rate_per_s: int, waiters: int) -> Told:
+    """Let `waiters` sign up at random times, restock, and tell them at so many letters a second."""
+    clock, random = Clock(), Random(SEED)
+    shop = MemoryShop(clock)
+    shop.account.now = Limits(float(rate_per_s), UNLIMITED)
+    for number in range(waiters):
+        clock.pass_s(random.expovariate(1.0) * 0.05)
+        shop.entries.join(f"s{number:07}", at_ms=clock())
+    shop.observe(Availability.IN_STOCK, 5)
+    opened_ms = clock()
+    sent_at: list[tuple[float, int]] = []
+
+    def note(letters: int) -> None:
+        sent_at.append(((clock() - opened_ms) / 1000, letters))
+
+    def fail(message: WaveMessage, error: BaseException) -> None:
+        raise RuntimeError(f"{message} failed") from error
+
+    shop.postbox.on_letters = note
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+        while shop.work(fail):
+            pass
+    told = [envelope.mailbox.partition("@")[0] for envelope in shop.postbox.sent]
+    return Told(
+        rate_per_s,
+        letters=len(told),
+        lost=waiters - len(set(told)),
+        twice=len(told) - len(set(told)),
+        out_of_order=_out_of_order(told),
+        took_s=sent_at[-1][0],
+        curve=_curve(sent_at),
+    )
+
+
+def _out_of_order(told: list[str]) -> int:
+    """How many were told after somebody of their shard who had joined later."""
+    last: dict[str, str] = {}
+    wrong = 0
+    for shopper in told:
+        line = line_of(SKU, shopper)
+        wrong += shopper < last.get(line, "")
+        last[line] = max(shopper, last.get(line, ""))
+    return wrong
+
+
+def _curve(sent_at: list[tuple[float, int]]) -> tuple[tuple[float, int], ...]:
+    total, points = 0, []
+    step = max(1, len(sent_at) // SAMPLES)
+    for number, (at_s, letters) in enumerate(sent_at):
+        total += letters
+        if number % step == 0 or number == len(sent_at) - 1:
+            points.append((at_s, total))
+    return tuple(points)
+
+
+def _row(result: Told) -> str:
+    cells = (
+        f"{result.rate_per_s:,}",
+        f"{result.letters:,}",
+        str(result.lost),
+        str(result.twice),
+        str(result.out_of_order),
+        f"{result.took_s:,.0f}",
+        f"{result.ideal_s:,.0f}",
+        f"{(result.took_s / result.ideal_s - 1) * 100:+.2f} %",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _page(results: list[Told]) -> str:
+    columns = (
+        "letters a second",
+        "letters",
+        "lost",
+        "told twice",
+        "out of order in a shard",
+        "took s",
+        "waiters / rate s",
+        "over it",
+    )
+    head = f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}"
+    rows = "\n".join(_row(result) for result in results)
+    return (
+        "# A million waiters, simulated\n\n"
+        f"`{COMMAND}` (seed {SEED}) tells {WAITERS:,} waiters of one restock with the code that runs in\n"
+        "the cloud; tables, transport and clock are in memory. The limits are those that SES gives a new\n"
+        "account, a grown one and a large one.\n\n"
+        f"{head}\n{rows}\n\n![Letters sent over time](fan-out-simulation.svg)\n"
+    )
+
+
+def _plot(results: list[Told]) -> str:
+    """Share of waiters told over hours, on a logarithmic axis: one line for each rate."""
+    width, height, left, top = 720, 360, 60, 30
+    inner_w, inner_h = width - left - 20, height - top - 50
+    ticks_s = [(1, "1 s"), (10, "10 s"), (60, "1 min"), (600, "10 min"), (3600, "1 h"), (36_000, "10 h")]
+    x_max_s = 100_000.0
+
+    def x(seconds: float) -> float:
+        from math import log10
+
+        return left + inner_w * log10(max(seconds, 1.0)) / log10(x_max_s)
+
+    def y(letters: int) -> float:
+        return top + inner_h * (1 - letters / WAITERS)
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
+        'font-family="sans-serif" font-size="12"><title>Waiters told over time, by SES rate</title>',
+        f'<rect width="{width}" height="{height}" fill="#fffdf9"/>',
+    ]
+    for share in (0, 25, 50, 75, 100):
+        at = y(WAITERS * share // 100)
+        parts.append(f'<path d="M{left} {at:.1f}h{inner_w}" stroke="#ddd6c9"/>')
+        parts.append(f'<text x="{left - 8}" y="{at + 4:.1f}" text-anchor="end">{share} %</text>')
+    for seconds, label in ticks_s:
+        parts.append(f'<path d="M{x(seconds):.1f} {top}v{inner_h}" stroke="#ddd6c9"/>')
+        parts.append(f'<text x="{x(seconds):.1f}" y="{height - 28}" text-anchor="middle">{label}</text>')
+    for result, colour in zip(results, COLOURS, strict=True):
+        points = " ".join(f"{x(at_s):.1f},{y(letters):.1f}" for at_s, letters in result.curve)
+        parts.append(f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{points}"/>')
+        end_x = x(result.took_s)
+        parts.append(
+            f'<text x="{end_x - 6:.1f}" y="{top - 8}" text-anchor="end" fill="{colour}">'
+            f"{result.rate_per_s:,} a second</text>"
+        )
+    parts.append(
+        f'<text x="{left + inner_w / 2}" y="{height - 8}" text-anchor="middle">after the restock</text>'
+    )
+    return "\n".join([*parts, "</svg>", ""])
+
+
+if __name__ == "__main__":
+    main()
