@@ -186,7 +186,7 @@ class _Taking:
     def _description(self, product: ImportedProduct, title: str) -> str:
         for element in lost_in(product.body_html):
             self._lost(product.place, f"<{element}> in the description", "left out")
-        text = _clean(markdown_of(product.body_html), lines=True)
+        text = _clean(markdown_of(product.body_html), lines=True).strip()
         if len(text) > _DESCRIPTION_LENGTH_MAX:
             self._lost(product.place, f"a description of {len(text)} characters", "cut short")
             text = text[:_DESCRIPTION_LENGTH_MAX].rpartition("\n\n")[0] or text[:_DESCRIPTION_LENGTH_MAX]
