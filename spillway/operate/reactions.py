@@ -25,6 +25,8 @@ ACT_AT_SHARE = 0.5
 # Room that is made, over what was just seen.
 ROOM_FACTOR = 3
 CALM_SHARE = 0.1
+# Fewer environments at work than this are an ordinary day.
+SPIKE_ENVIRONMENTS = 50
 # SES pauses an account at 10 % bounces and 0.5 % complaints; a shop stops itself before that.
 BOUNCE_RATE_MAX = 0.08
 COMPLAINT_RATE_MAX = 0.004
@@ -92,7 +94,7 @@ def _concurrency(seen: Seen, bounds: Bounds) -> Reaction | None:
     if not bounds.api_concurrency_max:
         return None
     wanted = min(ceil(seen.concurrent * ROOM_FACTOR), bounds.api_concurrency_max)
-    spike = seen.concurrent >= max(1, seen.concurrency_reserved) * ACT_AT_SHARE
+    spike = seen.concurrent >= max(SPIKE_ENVIRONMENTS, seen.concurrency_reserved * ACT_AT_SHARE)
     if spike and wanted > seen.concurrency_reserved:
         held = (
             f"{seen.concurrency_reserved:,} are set aside"

@@ -21,6 +21,7 @@ QUEUES = {
     "ConfirmationsDeadLetters": "dead: confirmation letters",
     "WavesDeadLetters": "dead: steps of fan-outs",
     "StreamDeadLetters": "dead: reactions to changes",
+    "FeedbackDeadLetters": "dead: what became of letters",
 }
 UNKNOWN = "cannot be told here"
 
@@ -98,6 +99,8 @@ def _queues(stage: Stage, outputs: dict[str, str]) -> dict[str, int]:
     sqs: SQSClient = stage.client("sqs")
     waiting = {}
     for output, name in QUEUES.items():
+        if output not in outputs:  # a stack deployed by an older release
+            continue
         attributes = sqs.get_queue_attributes(
             QueueUrl=outputs[output],
             AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],

@@ -1,0 +1,79 @@
+"""Every alarm has a page that says what to do, and every command on it exists."""
+
+import re
+import shlex
+from collections import Counter
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import botocore.session
+import pytest
+
+from spillway.__main__ import COMMANDS
+from tests.aws import ROOT, template
+
+if TYPE_CHECKING:
+    import click
+
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
+RUNBOOKS = {file.name: file.read_text() for file in sorted((ROOT / "docs" / "runbooks").glob("*.md"))}
+SHELL = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def alarms() -> set[str]:
+    resources = template()["Resources"]
+    return {name for name, each in resources.items() if each.get("Type") == "AWS::CloudWatch::Alarm"}
+
+
+def commands() -> list[list[str]]:
+    return [
+        shlex.split(line)
+        for file in DOCS
+        for block in SHELL.findall(file.read_text())
+        for line in block.splitlines()
+        if line.strip() and not line.startswith("#")
+    ]
+
+
+def test_every_alarm_has_one_runbook_and_no_runbook_explains_an_alarm_that_is_not_there() -> None:
+    named = Counter(
+        name
+        for text in RUNBOOKS.values()
+        for name in re.findall(r"`(\w+Alarm)`", text.partition("Alarms: ")[2].partition("\n")[0])
+    )
+    assert set(named) == alarms()
+    assert set(named.values()) == {1}
+
+
+@pytest.mark.parametrize("name", RUNBOOKS)
+def test_a_runbook_says_what_it_means_what_to_look_at_and_what_to_type(name: str) -> None:
+    for heading in ("## What it means", "## What to look at", "## What to type", "## When it is over"):
+        assert heading in RUNBOOKS[name]
+    assert SHELL.search(RUNBOOKS[name])
+
+
+def test_every_alarm_tells_somebody() -> None:
+    resources = template()["Resources"]
+    assert all(resources[name]["Properties"]["AlarmActions"] for name in alarms())
+    assert all(resources[name]["Properties"]["AlarmDescription"] for name in alarms())
+
+
+@pytest.mark.parametrize("words", [words for words in commands() if words[0] == "spillway"], ids=" ".join)
+def test_every_spillway_command_in_the_docs_is_one_that_can_be_typed(words: list[str]) -> None:
+    module, _, attribute = COMMANDS[words[1]].partition(":")
+    command: click.Command = getattr(import_module(module), attribute)
+    command.make_context(words[1], words[2:])
+
+
+@pytest.mark.parametrize("words", [words for words in commands() if words[0] == "aws"], ids=" ".join)
+def test_every_aws_command_in_the_docs_names_an_operation_that_exists(words: list[str]) -> None:
+    service, operation = words[1], words[2]
+    if (service, operation) == ("logs", "tail"):  # the CLI's own, made of several operations
+        return
+    model = botocore.session.get_session().get_service_model(service)
+    names = {re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower() for name in model.operation_names}
+    assert operation in names
+
+
+def test_commands_and_checks_in_the_docs_are_nothing_else() -> None:
+    assert {words[0] for words in commands()} <= {"spillway", "aws", "make"}
