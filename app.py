@@ -17,6 +17,7 @@ from chalicelib.http.refusals import in_problem_terms, problem_of, refusal
 from chalicelib.http.signup_form import signup_form
 from chalicelib.http.token_form import is_one_click, link_token, posted_token
 from chalicelib.http.yours_form import asking_address, leaving_choice
+from chalicelib.log import begin_request, log, measure
 from chalicelib.records import BatchFailures, react_to_queue, react_to_stream
 
 FORMS = [FORM_TYPE, JSON_TYPE]
@@ -50,12 +51,25 @@ def problem_documents(request: Request, get_response: Callable[[Request], Respon
     return in_problem_terms(get_response(request))
 
 
+@app.middleware("http")
+def counted(request: Request, get_response: Callable[[Request], Response]) -> Response:
+    """Every answer is a line in the log, and counted by route and status."""
+    begin_request(getattr(app.lambda_context, "aws_request_id", ""))
+    response = get_response(request)
+    route = f"{request.method} {request.context.get('resourcePath', '')}"
+    by = {"route": route, "status": str(response.status_code)}
+    measure("answered", {"answers": 1}, at_ms=wiring.clock_ms(), by=by)
+    return response
+
+
 @app.route("/waitlist", methods=["POST"], content_types=FORMS)
 @answering
 def sign_up(request: Request) -> Response:
     """A shopper signs up: one conditional write per variant; the same answer whoever they are."""
     form = signup_form(_body(request))
-    if not form.trapped:
+    if form.trapped:
+        log("trapped")
+    else:
         wiring.signups().sign_up(form.address, form.skus, page=form.page, consent=CONSENT)
     return accepted(request, thanks_path="/waitlist/thanks")
 

@@ -408,3 +408,23 @@ def test_the_lists_open_to_no_other_link(api: Client) -> None:
         assert post(api, "/waitlists/erase", {"token": link}).status_code == 410
     assert post(api, "/waitlists/leave", {"token": yours_link(), "sku": "<b>"}).status_code == 400
     assert state() is EntryState.PENDING
+
+
+def test_every_answer_is_a_line_with_its_request_and_counted(
+    api: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sign_up(api)
+    api.http.delete("/waitlist")
+    sign_up(api, "no address")
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    answers = [line for line in lines if line["event"] == "answered"]
+    assert [(line["route"], line["status"], line["answers"]) for line in answers] == [
+        ("POST /waitlist", "202", 1),
+        ("DELETE /waitlist", "405", 1),
+        ("POST /waitlist", "400", 1),
+    ]
+    assert all(line["request"] for line in lines)
+    (directive,) = answers[0]["_aws"]["CloudWatchMetrics"]
+    assert directive["Dimensions"] == [["route", "status"]]
+    assert directive["Metrics"] == [{"Name": "answers", "Unit": "Count"}]
+    assert isinstance(answers[0]["_aws"]["Timestamp"], int)
