@@ -105,7 +105,7 @@ class Share(click.ParamType[float]):
 def preflight_command(project: Project, /, **given: Any) -> None:
     """Will it hold, what breaks first, what will it cost? Exit status 1 if it would not hold."""
     options = Options(**given)
-    site = project.output / "site"
+    site = _built(project)
     weight = page_weight(site, options.page) if options.page else mean_product_weight(site)
     measured = Measured.read()
     if options.tell_story:
@@ -144,6 +144,16 @@ class Options:
     as_json: bool
     report_file: Path | None
     tell_story: bool
+
+
+def _built(project: Project) -> Path:
+    site = project.output / "site"
+    if not (site / "products").is_dir():
+        # Only here, and loaded only then: with a build at hand, nobody waits for the picture library.
+        from spillway.build.site import build
+
+        build(project, folder=site)
+    return site
 
 
 def _asked(options: Options) -> Asked:
