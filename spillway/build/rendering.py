@@ -1,8 +1,8 @@
 """Every page of a release, rendered; and every page the cloud will render later, tried once."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from xml.sax.saxutils import escape
+from functools import lru_cache, partial
+from html import escape
 
 from chalicelib.domain.entry import EntryState
 from chalicelib.domain.product import Product
@@ -31,6 +31,8 @@ _FIXED_PAGES = {
     "/waitlist/erased": "waitlist-erased.html",
 }
 _SAMPLE = "-"
+# Some 30 MB of opened products.
+_CARDS_KEPT_MAX = 4096
 _SAMPLE_AWAITED = Awaited(sku="-", title="-", label="-", path="-", state=EntryState.PENDING)
 
 
@@ -49,6 +51,8 @@ class Rendering:
         self._stock = stock
         self._parts = ThemeParts(theme)
         self._renderer = Renderer(theme)
+        # A product is shown on its page and on two shelves, mostly not far apart.
+        self._card = lru_cache(maxsize=_CARDS_KEPT_MAX)(self._opened)
 
     def recipes(self) -> list[Recipe]:
         """Of all pages, the sitemap and robots.txt."""
@@ -105,7 +109,7 @@ class Rendering:
             lambda: self._renderer.listing(listing, [self._card(slug) for slug in listing.slugs]),
         )
 
-    def _card(self, slug: str) -> tuple[Product, Mapping[str, Stock]]:
+    def _opened(self, slug: str) -> tuple[Product, Mapping[str, Stock]]:
         entry = self._products.named(slug)
         return entry.product, {**entry.stock, **self._stock.get(slug, {})}
 

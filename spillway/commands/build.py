@@ -2,12 +2,15 @@
 
 import time
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import click
 
-from spillway.build.release import Kind
-from spillway.build.site import build
+from spillway.build.standstill import Standstill
 from spillway.project import Project
+
+if TYPE_CHECKING:
+    from spillway.build.release import Release
 
 
 @click.command("build")
@@ -16,16 +19,30 @@ from spillway.project import Project
 def build_command(project: Project, base_url: str | None) -> None:
     """Make every page, picture and asset of the shop.
 
-    Mistakes in the catalogue are listed all at once, and the last good output stays.
+    What did not change since the last build is not made again. Mistakes in the catalogue are listed all
+    at once, and the last good output stays.
     """
     started = time.perf_counter()
     folder = project.output / "site"
-    release = build(project, base_url=base_url, folder=folder)
-    elapsed_s = time.perf_counter() - started
+    standstill = Standstill(project, folder, base_url=base_url)
+    summary = standstill.summary()
+    if summary is None:
+        # Loaded only now: most of what it brings is not needed to see that nothing changed.
+        from spillway.build.site import build
+
+        release = build(project, base_url=base_url, folder=folder)
+        summary = _summary(release)
+        standstill.note(summary)
+    click.echo(f"{summary} in {time.perf_counter() - started:.1f} s")
+    click.echo(f"  {folder.relative_to(project.root)}/")
+
+
+def _summary(release: "Release") -> str:
+    from spillway.build.release import Kind
+
     counts = Counter(each.kind for each in release.objects)
     pages = counts[Kind.PAGE] + counts[Kind.INDEX]
-    click.echo(
-        f"release {release.id}: {len(release.products)} products, {pages} pages, "
-        f"{counts[Kind.ASSET]} pictures and assets in {elapsed_s:.1f} s"
+    return (
+        f"release {release.id} for {release.theme.shop.base_url}: {len(release.products)} products, "
+        f"{pages} pages, {counts[Kind.ASSET]} pictures and assets"
     )
-    click.echo(f"  {folder.relative_to(project.root)}/ for {release.theme.shop.base_url}")

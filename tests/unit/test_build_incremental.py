@@ -6,10 +6,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.domain.stock import Availability, Stock
+from spillway.__main__ import cli
 from spillway.build.crew import Crew
 from spillway.build.markdown import _parsed_to_html, to_html
 from spillway.build.mistakes import CatalogueInvalid
@@ -267,3 +269,22 @@ def test_plain_paragraphs_are_what_the_markdown_parser_says(text: str) -> None:
         refused.append(value)
 
     assert to_html(text, heading_level_min=3, refuse=refuse) == _parsed_to_html(text, 3, refuse)
+
+
+def test_the_command_sees_that_nothing_changed_and_whatever_did(shop: Project) -> None:
+    def says() -> str:
+        result = CliRunner().invoke(cli, ["build"], obj=shop)
+        assert result.exit_code == 0, result.output
+        return result.output.partition(" for ")[0]
+
+    first = says()
+    assert says() == first
+    (shop.output / "site" / "products" / "scarf").unlink()
+    assert says() == first
+    assert (shop.output / "site" / "products" / "scarf").is_file()
+    change(shop.site / "products/scarf.toml", "A long", "A short")
+    changed = says()
+    assert changed != first
+    assert b"A short" in (shop.output / "site" / "products" / "scarf").read_bytes()
+    change(shop.site / "products/scarf.toml", "A short", "A long")
+    assert says() == first
