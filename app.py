@@ -11,8 +11,10 @@ from chalice.app import Chalice, DynamoDBEvent, Request, Response, SQSEvent
 
 from chalicelib import wiring
 from chalicelib.domain.links import LinkRefused, Purpose
+from chalicelib.domain.typos import suggestion
 from chalicelib.http.answers import accepted, done, html_page, json_file, see_other
 from chalicelib.http.forms import FORM_TYPE, JSON_TYPE, Body
+from chalicelib.http.origins import refuse_foreign
 from chalicelib.http.refusals import in_problem_terms, problem_of, refusal
 from chalicelib.http.signup_form import signup_form
 from chalicelib.http.token_form import is_one_click, link_token, posted_token
@@ -66,12 +68,12 @@ def counted(request: Request, get_response: Callable[[Request], Response]) -> Re
 @answering
 def sign_up(request: Request) -> Response:
     """A shopper signs up: one conditional write per variant; the same answer whoever they are."""
-    form = signup_form(_body(request))
+    form = signup_form(_own_form(request))
     if form.trapped:
         log("trapped")
     else:
         wiring.signups().sign_up(form.address, form.skus, page=form.page, consent=CONSENT)
-    return accepted(request, thanks_path="/waitlist/thanks")
+    return accepted(request, thanks_path="/waitlist/thanks", suggestion=suggestion(form.address))
 
 
 @app.route("/confirm", methods=["GET"])
@@ -85,7 +87,7 @@ def show_confirmation(request: Request) -> Response:
 @answering
 def confirm(request: Request) -> Response:
     """The button of that page puts the shopper into the line."""
-    if not wiring.waitlist().confirm(posted_token(_body(request))):
+    if not wiring.waitlist().confirm(posted_token(_own_form(request))):
         raise LinkRefused
     return see_other("/waitlist/confirmed")
 
@@ -133,7 +135,7 @@ def hear_of_availability(request: Request) -> Response:
 @answering
 def ask_for_yours(request: Request) -> Response:
     """A shopper asks to see all they wait for: a letter brings the link, if the shop knows them."""
-    address = asking_address(_body(request))
+    address = asking_address(_own_form(request))
     if address is not None:
         wiring.confirmations_queue().put_yours(address.shopper_id(wiring.keys().identity))
     return accepted(request, thanks_path="/waitlist/sent")
@@ -159,7 +161,7 @@ def export_yours(request: Request) -> Response:
 @answering
 def leave_yours(request: Request) -> Response:
     """The shopper leaves one list, or all of them."""
-    token, sku = leaving_choice(_body(request))
+    token, sku = leaving_choice(_own_form(request))
     wiring.yours().leave(token, sku)
     return see_other("/waitlist/left")
 
@@ -168,7 +170,7 @@ def leave_yours(request: Request) -> Response:
 @answering
 def erase_yours(request: Request) -> Response:
     """Everything about the shopper is erased."""
-    wiring.yours().erase(posted_token(_body(request)))
+    wiring.yours().erase(posted_token(_own_form(request)))
     return see_other("/waitlist/erased")
 
 
@@ -215,6 +217,11 @@ def on_feedback(event: SQSEvent) -> BatchFailures:
 def _body(request: Request) -> Body:
     raw = request.raw_body
     return Body(request.headers.get("content-type", ""), raw.encode() if isinstance(raw, str) else raw)
+
+
+def _own_form(request: Request) -> Body:
+    refuse_foreign(request, wiring.settings().shop_origin)
+    return _body(request)
 
 
 def _linked_page(template: str, purpose: Purpose, token: str) -> Response:

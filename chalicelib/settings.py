@@ -4,6 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 
+# Only the function that turns pages knows the distribution; only a shop with a domain knows its origin.
+OPTIONAL = frozenset({"distribution_id", "shop_origin"})
+
+
 class SettingsMissing(RuntimeError):
     """The environment lacks names; all of them are listed."""
 
@@ -29,6 +33,7 @@ class Settings:
     feedback_topic: str
     alarms_topic: str
     distribution_id: str = ""
+    shop_origin: str = ""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -38,7 +43,7 @@ class Settings:
             SettingsMissing: a required name is not there.
         """
         values = {field.name: environment.get(field.name.upper(), "") for field in fields(cls)}
-        missing = [name.upper() for name, value in values.items() if not value and name != "distribution_id"]
+        missing = [name.upper() for name, value in values.items() if not value and name not in OPTIONAL]
         if missing:
             raise SettingsMissing(f"not set in the environment: {', '.join(missing)}")
         return cls(**values)

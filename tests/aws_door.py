@@ -67,7 +67,7 @@ Door = TypeVar("Door", bound=AwsDoor)
 
 
 @contextmanager
-def aws_door(kind: type[Door] = AwsDoor) -> Iterator[Door]:  # type: ignore[assignment]
+def aws_door(kind: type[Door]) -> Iterator[Door]:
     """A door that is open for as long as the block lasts; moto must be on."""
 
     class Handler(BaseHTTPRequestHandler):

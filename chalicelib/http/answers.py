@@ -12,11 +12,15 @@ def wants_html(request: Request) -> bool:
     return "text/html" in request.headers.get("accept", "")
 
 
-def accepted(request: Request, *, thanks_path: str) -> Response:
-    """The one answer to every signup: what was known before does not show."""
+def accepted(request: Request, *, thanks_path: str, suggestion: str | None = None) -> Response:
+    """The one answer to every signup: what was known before does not show.
+
+    `suggestion` is an address that the one typed looks like a slip of.
+    """
     if wants_html(request):
         return see_other(thanks_path)
-    return Response({"status": "accepted"}, headers=NO_STORE, status_code=202)
+    document = {"status": "accepted"} | ({"suggestion": suggestion} if suggestion else {})
+    return Response(document, headers=NO_STORE, status_code=202)
 
 
 def see_other(path: str) -> Response:

@@ -54,8 +54,10 @@
         body: new URLSearchParams(new FormData(form)),
       });
       if (answer.ok) {
-        form.querySelector(".fields").hidden = true;
-        say("Now check your inbox: you are on the list once you press the link in our letter.");
+        const { suggestion } = await answer.json();
+        form.querySelector(".fields").hidden = !suggestion;
+        say((suggestion ? `Did you mean ${suggestion}? Then correct it and send it again. Else n` : "N") +
+          "ow check your inbox: you are on the list once you press the link in our letter.");
         status.focus();
       } else if (answer.status >= 500 || answer.status === 429) {
         say("Many people are asking at this moment. Please try again in a minute.", true);

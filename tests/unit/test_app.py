@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -57,7 +58,7 @@ def deployed(small_release: Release) -> Iterator[AwsDoor]:
         forget()
         for entry in small_release.products:
             wiring.products().put_catalogue(entry.product, entry.stock, known=None)
-        with aws_door() as door:
+        with aws_door(AwsDoor) as door:
             # boto3's clients are made already, and stay with moto.
             patch.setenv("AWS_ENDPOINT_URL_DYNAMODB", door.url)
             patch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", door.url)
@@ -428,3 +429,45 @@ def test_every_answer_is_a_line_with_its_request_and_counted(
     assert directive["Dimensions"] == [["route", "status"]]
     assert directive["Metrics"] == [{"Name": "answers", "Unit": "Count"}]
     assert isinstance(answers[0]["_aws"]["Timestamp"], int)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"sec-fetch-site": "same-origin", "origin": "https://shop.example"}, 202),
+        ({"sec-fetch-site": "same-origin", "origin": "null"}, 202),
+        ({"origin": "https://shop.example"}, 202),
+        ({"origin": "null"}, 202),
+        ({}, 202),
+        ({"sec-fetch-site": "cross-site", "origin": "https://shop.example"}, 400),
+        ({"sec-fetch-site": "same-site"}, 400),
+        ({"origin": "https://evil.example"}, 400),
+        ({"origin": "https://shop.example.evil.example"}, 400),
+    ],
+)
+def test_a_form_of_another_site_is_refused(
+    api: Client, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], status: int
+) -> None:
+    own = replace(wiring.settings(), shop_origin="https://shop.example")
+    monkeypatch.setattr(wiring, "settings", lambda: own)
+    form = {"email": "ada@example.com", "sku": SKU}
+    assert post(api, "/waitlist", form, SCRIPT | headers).status_code == status
+    assert rows() == (status == 202)
+    assert post(api, "/confirm", {"token": "x"}, SCRIPT | headers).status_code == (
+        410 if status == 202 else status
+    )
+
+
+def test_a_mail_program_may_unsubscribe_from_wherever_it_runs(api: Client) -> None:
+    sign_up(api)
+    headers = {**FORM, "sec-fetch-site": "cross-site", "origin": "https://mail.example"}
+    path = f"/unsubscribe?token={token(Purpose.LEAVE)}"
+    answer = api.http.post(path, headers=headers, body=b"List-Unsubscribe=One-Click")
+    assert answer.status_code == 200
+    assert state() is EntryState.LEFT
+
+
+def test_a_slip_of_the_finger_is_asked_about_and_accepted(api: Client) -> None:
+    answer = sign_up(api, "ada@gmial.com")
+    assert (answer.status_code, answer.json_body["suggestion"]) == (202, "ada@gmail.com")
+    assert state("ada@gmial.com") is EntryState.PENDING

@@ -148,7 +148,7 @@ def test_errors_of_boto3_are_read_the_same_way() -> None:
 
 @pytest.fixture
 def door(aws: None) -> Iterator[AwsDoor]:
-    with aws_door() as door:
+    with aws_door(AwsDoor) as door:
         yield door
 
 
