@@ -19,14 +19,22 @@ COMMANDS = {
     "deploy": "spillway.commands.deploy:deploy_command",
     "destroy": "spillway.commands.destroy:destroy_command",
     "doctor": "spillway.commands.doctor:doctor_command",
+    "export": "spillway.commands.export:export_command",
     "import": "spillway.commands.import_:import_command",
+    "letters": "spillway.commands.letters:letters_command",
     "package": "spillway.commands.package:package_command",
     "preflight": "spillway.commands.preflight:preflight_command",
     "publish": "spillway.commands.publish:publish_command",
+    "redrive": "spillway.commands.stuck:redrive_command",
+    "resume": "spillway.commands.resume:resume_command",
+    "send-test": "spillway.commands.letters:send_test_command",
     "sold-out": "spillway.commands.available:sold_out_command",
     "status": "spillway.commands.status:status_command",
     "stock": "spillway.commands.stock:stock_command",
+    "stuck": "spillway.commands.stuck:stuck_command",
     "tend": "spillway.commands.tend:tend_command",
+    "waiting": "spillway.commands.waiting:waiting_command",
+    "waves": "spillway.commands.waves:waves_command",
 }
 
 

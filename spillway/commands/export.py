@@ -1,0 +1,31 @@
+"""`spillway export`: who waits for a variant."""
+
+import json
+import sys
+
+import click
+
+from chalicelib.tables.line import LineTable
+from spillway.deploy.stage import stage_named
+from spillway.merchant.export import document, in_line, write_csv
+from spillway.project import Project
+
+
+@click.command("export")
+@click.argument("sku")
+@click.option("--csv", "_as_csv", is_flag=True, help="As CSV, which is the default.")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object a line.")
+@click.option("--stage", "stage_name", metavar="NAME", default="local", show_default=True)
+@click.pass_obj
+def export_command(project: Project, sku: str, stage_name: str, *, _as_csv: bool, as_json: bool) -> None:
+    """Everybody who waits for a variant, first come first, on standard output. These are addresses."""
+    stage = stage_named(project, stage_name)
+    outputs = stage.outputs()
+    line = LineTable(stage.client("dynamodb"), outputs["EntriesTable"], outputs["SuppressionsTable"])
+    waiting = in_line(line, sku)
+    if as_json:
+        for place, entry in enumerate(waiting, start=1):
+            click.echo(json.dumps(document(entry, place)))
+        return
+    count = write_csv(waiting, sys.stdout)
+    click.echo(f"{count:,} wait for {sku}", err=True)

@@ -1,0 +1,31 @@
+"""`spillway resume`: letters may leave again."""
+
+import json
+
+import click
+
+from chalicelib.tables.health import HealthTable
+from chalicelib.tables.pace import PaceTable
+from chalicelib.wiring import clock_ms
+from spillway.deploy.stage import stage_named
+from spillway.project import Project
+
+
+@click.command("resume")
+@click.option("--stage", "stage_name", metavar="NAME", default="local", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Say it in JSON.")
+@click.pass_obj
+def resume_command(project: Project, stage_name: str, *, as_json: bool) -> None:
+    """Start sending again after it was paused; bounces and complaints are counted anew."""
+    stage = stage_named(project, stage_name)
+    outputs, dynamodb = stage.outputs(), stage.client("dynamodb")
+    pace = PaceTable(dynamodb, outputs["SendingTable"])
+    state = pace.state()
+    reason = state.paused if state else None
+    if reason:
+        HealthTable(dynamodb, outputs["EntriesTable"], outputs["SendingTable"]).forget(at_ms=clock_ms())
+        pace.resume()
+    if as_json:
+        click.echo(json.dumps({"was_paused": reason}))
+    else:
+        click.echo(f"sending goes on; it was paused: {reason}" if reason else "sending was not paused")

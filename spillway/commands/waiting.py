@@ -1,0 +1,52 @@
+"""`spillway waiting`: who waits for what."""
+
+import json
+from dataclasses import asdict
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from chalicelib.tables.line import LineTable
+from chalicelib.tables.products import ProductsTable
+from chalicelib.wiring import clock_ms
+from spillway.deploy.stage import stage_named
+from spillway.merchant.demand import Demand, demand
+from spillway.project import Project
+
+
+@click.command("waiting")
+@click.option("--stage", "stage_name", metavar="NAME", default="local", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Say it in JSON.")
+@click.pass_obj
+def waiting_command(project: Project, stage_name: str, *, as_json: bool) -> None:
+    """How many wait for each variant, the most wanted first."""
+    stage = stage_named(project, stage_name)
+    outputs, dynamodb = stage.outputs(), stage.client("dynamodb")
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("counting", total=None)
+        found = demand(
+            ProductsTable(dynamodb, outputs["ProductsTable"]),
+            LineTable(dynamodb, outputs["EntriesTable"], outputs["SuppressionsTable"]),
+            at_ms=clock_ms(),
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    if as_json:
+        click.echo(json.dumps([asdict(each) for each in found], indent=1))
+    elif found:
+        Console(highlight=False).print(_table(found))
+    else:
+        click.echo("nobody waits for anything")
+
+
+def _table(found: list[Demand]) -> Table:
+    table = Table("SKU", "product", "", box=None, pad_edge=False)
+    table.add_column("waiting", justify="right")
+    table.add_column("last 24 h", justify="right")
+    for each in found:
+        now = "" if each.availability == "OutOfStock" else each.availability
+        title = f"{each.title}, {each.label}" if each.label else each.title
+        table.add_row(each.sku, title, now, f"{each.waiting:,}", f"+{each.last_day:,}")
+    table.add_row("", "", "", f"{sum(each.waiting for each in found):,}", "")
+    return table

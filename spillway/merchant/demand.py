@@ -1,0 +1,90 @@
+"""Who waits for what, and how far the letters about it are."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from chalicelib.domain.entry import lines_of, place_after_all, place_of
+from chalicelib.domain.stock import Restock
+from chalicelib.tables.line import LineTable
+from chalicelib.tables.pace import PaceTable
+from chalicelib.tables.products import ProductsTable
+from chalicelib.tables.progress import Progress, ProgressTable
+from chalicelib.tables.restocks import RestocksTable
+
+DAY_MS = 24 * 3600 * 1000
+RESTOCKS_SHOWN_MAX = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """So many wait for a variant; `last_day` of them asked within 24 hours."""
+
+    sku: str
+    title: str
+    label: str
+    availability: str
+    waiting: int
+    last_day: int
+
+
+def demand(
+    products: ProductsTable, line: LineTable, *, at_ms: int, progress: Callable[[int, int], None]
+) -> list[Demand]:
+    """Every variant that somebody waits for, the most wanted first. `progress` hears (done, of how many)."""
+    variants = [
+        (stocked, variant)
+        for stocked in products.scan()
+        for variant in stocked.product.variants
+        if variant.sku in stocked.stock
+    ]
+    found = []
+    for number, (stocked, variant) in enumerate(variants, start=1):
+        waiting = line.count(variant.sku)
+        if waiting:
+            found.append(
+                Demand(
+                    variant.sku,
+                    stocked.product.title,
+                    variant.label,
+                    stocked.stock[variant.sku].availability,
+                    waiting,
+                    line.count(variant.sku, after=place_of(at_ms - DAY_MS, "")),
+                )
+            )
+        progress(number, len(variants))
+    return sorted(found, key=lambda each: (-each.waiting, -each.last_day, each.sku))
+
+
+@dataclass(frozen=True, slots=True)
+class FanOutState:
+    """How far the letters about one restock are. `left` wait for theirs; `eta_s` is a guess by the rate
+    that SES allows, None while sending is paused."""
+
+    restock: Restock
+    live: bool
+    progress: Progress
+    left: int
+    rate_per_s: float | None
+    eta_s: float | None
+    paused: str | None
+
+
+def fan_outs(
+    sku: str, restocks: RestocksTable, progress: ProgressTable, line: LineTable, pace: PaceTable
+) -> Iterator[FanOutState]:
+    """The newest restocks of a variant, newest first."""
+    state = pace.state()
+    paused = state.paused if state else None
+    for place, restock in enumerate(restocks.newest(sku, most=RESTOCKS_SHOWN_MAX)):
+        done = progress.of(restock.id, lines_of(sku))
+        live = place == 0
+        left = line.count(sku, upto=place_after_all(restock.opened_at_ms)) if live else 0
+        allowed = state.rate_per_s if state and not paused else 0
+        yield FanOutState(restock, live, done, left, _rate(done), left / allowed if allowed else None, paused)
+
+
+def _rate(done: Progress) -> float | None:
+    """Letters a second between the first batch and the last."""
+    if done.first_at_ms is None or done.last_at_ms is None or done.last_at_ms == done.first_at_ms:
+        return None
+    return done.told * 1000 / (done.last_at_ms - done.first_at_ms)

@@ -1,0 +1,53 @@
+"""Every letter of the shop with real words in it, to be looked at before a shopper does."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from chalicelib.domain.entry import Entry, EntryState
+from chalicelib.domain.links import Links
+from chalicelib.domain.product import Product
+from chalicelib.domain.stock import Availability, Stock, StockedProduct
+from chalicelib.mail.postbox import Envelope
+from chalicelib.services.letters import LetterWriter
+from chalicelib.storefront.renderer import Renderer
+from spillway.build.release import Release
+from spillway.errors import BadInput
+
+# Its links lead nowhere: nobody is to leave a list by looking at a sample.
+SAMPLE_KEY = "sample"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One letter, by name ("available-preorder")."""
+
+    name: str
+    sender: str
+    envelope: Envelope
+
+
+def samples(release: Release, *, sku: str | None, mailbox: str, at_ms: int) -> Iterator[Sample]:
+    """Each letter about one variant: that of `sku`, or the first of the catalogue.
+
+    Raises:
+        BadInput: the catalogue has no such SKU.
+    """
+    product, variant = _choose(release, sku)
+    writer = LetterWriter(Renderer(release.theme), Links([SAMPLE_KEY], lambda: at_ms))
+    entry = Entry("sample", variant, mailbox, EntryState.CONFIRMED, at_ms)
+
+    def stocked(availability: Availability) -> StockedProduct:
+        return StockedProduct(product, {variant: Stock(availability, 5, at_ms, "sample")})
+
+    back, pre_order = stocked(Availability.IN_STOCK), stocked(Availability.PRE_ORDER)
+    yield Sample("confirm", writer.sender, writer.confirm(entry, back))
+    yield Sample("available", writer.sender, writer.available([entry], back)[0])
+    yield Sample("available-preorder", writer.sender, writer.available([entry], pre_order)[0])
+
+
+def _choose(release: Release, sku: str | None) -> tuple[Product, str]:
+    for entry in release.products:
+        for variant in entry.product.variants:
+            if sku in {None, variant.sku}:
+                return entry.product, variant.sku
+    raise BadInput(f"--sku {sku}: no product has it", way_out="SKUs are in site/products/*.toml")

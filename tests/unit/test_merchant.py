@@ -1,0 +1,158 @@
+"""What a merchant asks: who waits, how far letters are, what is stuck, how letters look."""
+
+import csv
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from email import message_from_bytes, policy
+from io import StringIO
+from typing import Any
+
+import boto3
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from moto import mock_aws
+
+from chalicelib.domain.stock import Availability
+from chalicelib.mail.mime import message_of
+from spillway.build.release import Release
+from spillway.errors import BadInput
+from spillway.merchant.dead_letters import QUEUES, count, look, redrive
+from spillway.merchant.demand import demand, fan_outs
+from spillway.merchant.export import FORMULA_SIGNS, document, in_line, safe_cell, write_csv
+from spillway.merchant.samples import samples
+from tests.clock import Clock
+from tests.shop import TestShop
+
+SENT_AT_MS = 1_790_000_000_000
+
+
+@pytest.fixture
+def shop(aws: None, clock: Clock, small_release: Release) -> TestShop:
+    return TestShop(small_release, clock, slug="field-jacket", sku="FJ-MOSS-M")
+
+
+def states(shop: TestShop) -> list[Any]:
+    return list(fan_outs(shop.sku, shop.restocks, shop.progress, shop.line, shop.pace_table))
+
+
+def test_what_is_wanted_most_comes_first(shop: TestShop) -> None:
+    shop.join("ada", "bob")
+    shop.clock.pass_s(2 * 24 * 3600)
+    shop.join("cyd")
+    shop.sku = "FJ-SLATE-M"
+    shop.join("dan")
+    heard: list[tuple[int, int]] = []
+    found = demand(shop.products, shop.line, at_ms=shop.clock(), progress=lambda *done: heard.append(done))
+    assert [(each.sku, each.waiting, each.last_day) for each in found] == [
+        ("FJ-MOSS-M", 3, 1),
+        ("FJ-SLATE-M", 1, 1),
+    ]
+    assert heard[-1] == (4, 4)
+
+
+def test_waves_say_how_far_they_are(shop: TestShop) -> None:
+    assert states(shop) == []
+    shop.join(*(f"s{number}" for number in range(12)))
+    shop.observe(Availability.IN_STOCK)
+    shop.work_until(lambda: len(shop.postbox.sent) > 0)
+    (state,) = states(shop)
+    assert (state.live, state.progress.told + state.left) == (True, 12)
+    assert state.eta_s == state.left / 1000
+    shop.work()
+    shop.observe(Availability.OUT_OF_STOCK, units=0)
+    shop.observe(Availability.IN_STOCK)
+    newest, older = states(shop)
+    assert (newest.live, newest.progress.told, older.live, older.progress.told) == (True, 0, False, 12)
+
+
+def test_paused_waves_say_so(shop: TestShop) -> None:
+    shop.join("ada")
+    shop.observe(Availability.IN_STOCK)
+    shop.pace.batch_max(1)
+    shop.pace.stop("complaints")
+    (state,) = states(shop)
+    assert (state.paused, state.eta_s) == ("complaints", None)
+
+
+def test_everybody_in_line_is_exported_in_order(shop: TestShop) -> None:
+    names = [f"s{number:02}" for number in range(20)]
+    shop.join(*names)
+    file = StringIO(newline="")
+    assert write_csv(in_line(shop.line, shop.sku), file) == 20
+    rows = list(csv.DictReader(StringIO(file.getvalue())))
+    assert [row["address"] for row in rows] == [f"{name}@example.com" for name in names]
+    assert rows[0]["place"] == "1"
+    first = document(next(in_line(shop.line, shop.sku)), 1)
+    assert first["address"] == "s00@example.com"
+
+
+@given(st.text())
+def test_no_cell_begins_a_formula(text: str) -> None:
+    cell = safe_cell(text)
+    assert not cell.startswith(FORMULA_SIGNS)
+    assert cell.removeprefix("'") == text.removeprefix("'") or cell == text
+
+
+@pytest.fixture
+def queues() -> Iterator[tuple[Any, dict[str, str]]]:
+    with mock_aws():
+        sqs = boto3.client("sqs")
+        names = {name for pair in QUEUES.values() for name in pair if name}
+        yield sqs, {name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in names}
+
+
+def bodies(sqs: Any, url: str) -> list[str]:
+    answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
+    return sorted(message["Body"] for message in answer.get("Messages", []))
+
+
+def test_what_is_stuck_is_looked_at_without_addresses_and_put_back(queues: Any) -> None:
+    sqs, outputs = queues
+    sent = [json.dumps({"kind": "one", "sku": "A", "shopper": f"s{n}", "mailbox": "a@b.c"}) for n in range(3)]
+    for body in (*sent, "poison"):
+        sqs.send_message(QueueUrl=outputs["WavesDeadLetters"], MessageBody=body)
+    assert count(sqs, outputs, "waves") == 4
+    seen = list(look(sqs, outputs, "waves", most=10))
+    assert {"unreadable": True} in [letter.facts for letter in seen]
+    assert all("mailbox" not in letter.facts for letter in seen)
+    sqs.purge_queue(QueueUrl=outputs["WavesDeadLetters"])
+    for body in sent:
+        sqs.send_message(QueueUrl=outputs["WavesDeadLetters"], MessageBody=body)
+    assert len(list(redrive(sqs, outputs, "waves"))) == 3
+    assert count(sqs, outputs, "waves") == 0
+    assert bodies(sqs, outputs["WavesQueue"]) == sent
+    with pytest.raises(ValueError, match="streams"):
+        list(redrive(sqs, outputs, "streams"))
+
+
+def test_every_letter_travels_whole(small_release: Release) -> None:
+    made = list(samples(small_release, sku="FJ-SLATE-M", mailbox="ada@example.com", at_ms=SENT_AT_MS))
+    assert [sample.name for sample in made] == ["confirm", "available", "available-preorder"]
+    for sample in made:
+        raw = message_of(
+            sample.sender, sample.envelope, message_id="m1@heron.example", sent_at=datetime.now(UTC)
+        ).as_bytes()
+        assert len(raw) < 100_000
+        assert max(len(line) for line in raw.split(b"\r\n")) <= 998
+        read = message_from_bytes(raw, policy=policy.default)
+        assert read.get_content_type() == "multipart/alternative"
+        assert [part.get_content_type() for part in read.iter_parts()] == ["text/plain", "text/html"]
+        assert read["Auto-Submitted"] == "auto-generated"
+        assert read["Message-ID"] == "<m1@heron.example>"
+        text, html = (part.get_content() for part in read.iter_parts())
+        for words in ("3 Quay Street", "Field Jacket"):
+            assert words in text
+            assert words in html
+        assert "<img" not in html or 'alt="' in html
+        leaves = read["List-Unsubscribe"] is not None
+        assert leaves is (sample.name != "confirm")
+        if leaves:
+            assert read["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+            assert read["List-Unsubscribe"].strip("<>") in text
+
+
+def test_a_sku_that_no_product_has_is_named(small_release: Release) -> None:
+    with pytest.raises(BadInput, match="NOPE"):
+        list(samples(small_release, sku="NOPE", mailbox="ada@example.com", at_ms=1))
