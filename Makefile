@@ -16,7 +16,7 @@ export UV_SYSTEM_CERTS ?= 1
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check load package test bench lint types template format clean python
+.PHONY: help setup demo check load package test bench audit lint types template format clean python
 
 help: ## List what can be asked of make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -51,6 +51,11 @@ types: .venv/ready-to-work
 template: .venv/ready-to-work
 	$(SPILLWAY) package
 	.venv/bin/cfn-lint build/package/sam.yaml
+
+# Tools of their own, with their own dependencies: not part of what is installed for development.
+audit: template ## Look for weaknesses in the template and in what ships; needs a package index
+	$(UV) tool run --from checkov==3.3.30 checkov --config-file .checkov.yaml -f build/package/sam.yaml
+	$(UV) tool run --from pip-audit==2.10.1 pip-audit -r requirements.txt --progress-spinner off
 
 format: .venv/ready-to-work ## Put the code in its usual form
 	.venv/bin/ruff check --fix
