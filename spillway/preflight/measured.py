@@ -39,6 +39,7 @@ class StepFigures:
     calls: Mapping[str, float]
     write_units: float = 0.0
     read_units: float = 0.0
+    log_bytes: float = 0.0
 
     def duration_ms(self, memory_mb: int) -> float:
         """How long the step takes in a function of that memory."""

@@ -11,8 +11,9 @@ from spillway.preflight.weight import HEAD_BYTES, PageWeight
 MEMORY_MB = 512  # .chalice/config.json
 # Putting an entry into the line's index writes there too, and so does taking it out.
 INDEX_WRITES = {Step.CONFIRM: 1, Step.TELL: 1}
-# How often the work of each step leaves a line in a log, with Lambda's own START, END and REPORT.
-LOG_BYTES_PER_CALL = 500
+# Lambda's own lines for each call, START, END and REPORT, with the 26 bytes that CloudWatch adds to each.
+# https://docs.aws.amazon.com/lambda/latest/dg/python-logging.html (2026-11)
+LAMBDA_LOG_BYTES = 400
 QUEUE_BATCH = 10  # app.py
 STREAM_BATCH = 25  # app.py
 WAVE_STEP = 50
@@ -123,7 +124,8 @@ def _work(campaign: Campaign, measured: Measured) -> Iterator[Used]:
         f"{messages:,.0f} messages x {QUEUE_REQUESTS_PER_MESSAGE:g} requests",
     )
     yield Used(Item.S3_READS, gets, "the theme, looked at by each step that writes a page or a letter")
-    yield Used(Item.LOG_BYTES, calls * LOG_BYTES_PER_CALL, f"{calls:,.0f} calls x {LOG_BYTES_PER_CALL} bytes")
+    logged = calls * LAMBDA_LOG_BYTES + sum(count * each.log_bytes for count, each in figures.values())
+    yield Used(Item.LOG_BYTES, logged, f"{calls:,.0f} calls x {LAMBDA_LOG_BYTES} bytes of Lambda's, and ours")
 
 
 def _mail(campaign: Campaign) -> Iterator[Used]:
