@@ -98,6 +98,7 @@ def _query(body: Any, shop: Any) -> Any:
         "id": {"S": "r"},
         "sku": body["ExpressionAttributeValues"][":sku"],
         "slug": {"S": shop["slug"]},
+        "observed_at_ms": {"N": "1790000000000"},
         "opened_at_ms": {"N": "1790000000000"},
     }
     return {"Items": [restock]}

@@ -43,7 +43,9 @@ def react_to_product(record: dict[str, Any]) -> None:
     if before == after:
         return
     wiring.page_turn().turn(slug, reference=record["eventID"])
-    for restock in restocks(slug, before, after):
+    # The stream tells whole seconds: whoever stood in line in that second is told as well.
+    written_at_ms = int(change["ApproximateCreationDateTime"] * 1000) + 999
+    for restock in restocks(slug, before, after, at_ms=written_at_ms):
         wiring.restocking().open(restock)
 
 

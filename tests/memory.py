@@ -244,4 +244,4 @@ class MemoryRestocks(RestocksTable):
             self.opened.append(restock)
 
     def live(self, sku: str) -> Restock | None:
-        return max(self.opened, key=lambda restock: (restock.opened_at_ms, restock.id), default=None)
+        return max(self.opened, key=lambda restock: (restock.observed_at_ms, restock.id), default=None)

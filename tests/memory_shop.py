@@ -76,7 +76,7 @@ class MemoryShop:
         before = self.products.stock
         after = Stock(availability, units, self.clock(), f"event-{next(self._events):06}")
         self.products.stock = after
-        opened = restocks(SLUG, {SKU: before}, {SKU: after}, self.policy)
+        opened = restocks(SLUG, {SKU: before}, {SKU: after}, at_ms=after.observed_at_ms, policy=self.policy)
         for restock in opened:
             self.restocking.open(restock)
         return opened

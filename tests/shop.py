@@ -143,7 +143,7 @@ class TestShop:
         after = self.products.get(self.slug)
         assert before is not None
         assert after is not None
-        for restock in restocks(self.slug, before.stock, after.stock, self.policy):
+        for restock in restocks(self.slug, before.stock, after.stock, at_ms=self.clock(), policy=self.policy):
             self.restocking.open(restock)
 
     def work(self, *, tries: int = 5) -> None:

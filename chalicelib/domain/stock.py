@@ -52,13 +52,17 @@ class StockedProduct:
 
 @dataclass(frozen=True, slots=True)
 class Restock:
-    """An observed change to available, with an id of its own. Whoever waits at `opened_at_ms` is told,
-    in waves as `policy` was when it opened."""
+    """An observed change to available, with an id of its own.
+
+    `observed_at_ms` is the observer's clock and orders restocks; `opened_at_ms` is the cloud's own, and
+    whoever waits then is told, in waves as `policy` was: a merchant's slow clock cuts nobody off.
+    """
 
     id: str
     slug: str
     sku: str
     units: int | None
+    observed_at_ms: int
     opened_at_ms: int
     policy: WavePolicy = EVERYONE
 
@@ -72,16 +76,27 @@ def restocks(
     slug: str,
     before: Mapping[str, Stock],
     after: Mapping[str, Stock],
+    *,
+    at_ms: int,
     policy: WavePolicy = EVERYONE,
 ) -> tuple[Restock, ...]:
-    """The variants of product `slug` that became available between two states of its stock.
+    """The variants of product `slug` that became available between two states of its stock, the later
+    of which the cloud wrote down at `at_ms`.
 
     Units added to a variant that was still available are a restock too: whoever waited through
     an earlier, smaller delivery is to hear of this one. A variant never seen before is not: nobody
     can have waited for it. A repeat (the same event id) is nothing new.
     """
     return tuple(
-        Restock(stock.event_id, slug, sku, stock.units, stock.observed_at_ms, policy)
+        Restock(
+            id=stock.event_id,
+            slug=slug,
+            sku=sku,
+            units=stock.units,
+            observed_at_ms=stock.observed_at_ms,
+            opened_at_ms=max(stock.observed_at_ms, at_ms),
+            policy=policy,
+        )
         for sku, stock in sorted(after.items())
         if sku in before and _became_available(before[sku], stock)
     )

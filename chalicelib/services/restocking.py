@@ -52,7 +52,7 @@ class Restocking:
         if restock is None:
             # It could be had ever since the shop opened: that is what this shopper hears of.
             stock = stocked.stock[sku]
-            restock = Restock(stock.event_id, slug, sku, stock.units, stock.observed_at_ms)
+            restock = Restock(stock.event_id, slug, sku, stock.units, stock.observed_at_ms, at_ms)
             self._restocks.open(restock)
         if not restock.is_limited:
             self._queue.put(TellOne(restock.id, sku, shopper))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class RestocksTable:
-    """Partition key `sku`, sort key `opened` (time, then id)."""
+    """Partition key `sku`, sort key `opened` (time of observation, then id)."""
 
     def __init__(self, client: "DynamoDBClient", name: str) -> None:
         self._client = client
@@ -25,9 +25,10 @@ class RestocksTable:
             TableName=self._name,
             Item={
                 "sku": {"S": restock.sku},
-                "opened": {"S": f"{restock.opened_at_ms:013d}#{restock.id}"},
+                "opened": {"S": f"{restock.observed_at_ms:013d}#{restock.id}"},
                 "id": {"S": restock.id},
                 "slug": {"S": restock.slug},
+                "observed_at_ms": {"N": str(restock.observed_at_ms)},
                 "opened_at_ms": {"N": str(restock.opened_at_ms)},
                 **({} if restock.units is None else {"units": {"N": str(restock.units)}}),
                 "policy": {"S": json.dumps(asdict(restock.policy), sort_keys=True)},
@@ -58,6 +59,7 @@ def _restock_from(item: Mapping[str, Any]) -> Restock:
         slug=item["slug"]["S"],
         sku=item["sku"]["S"],
         units=int(item["units"]["N"]) if "units" in item else None,
+        observed_at_ms=int(item["observed_at_ms"]["N"]),
         opened_at_ms=int(item["opened_at_ms"]["N"]),
         policy=WavePolicy(**json.loads(item["policy"]["S"])) if "policy" in item else EVERYONE,
     )

@@ -100,8 +100,8 @@ def test_many_products_are_read_in_pages(products: ProductsTable) -> None:
 
 def test_only_the_newest_restock_is_live(dynamodb: "DynamoDBClient") -> None:
     restocks = RestocksTable(dynamodb, create_table(dynamodb, "RestocksTable"))
-    first = Restock("r1", "field-jacket", "A", 5, 1000)
-    second = Restock("r2", "field-jacket", "A", None, 2000)
+    first = Restock("r1", "field-jacket", "A", 5, 1000, 1500)
+    second = Restock("r2", "field-jacket", "A", None, 2000, 2500)
     assert restocks.live("A") is None
     restocks.open(second)
     restocks.open(first)

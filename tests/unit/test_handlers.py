@@ -48,6 +48,7 @@ def stream_event(*changes: tuple[dict[str, Any] | None, dict[str, Any]]) -> dict
             "Keys": {key: after[key] for key in ("id", "shopper", "sku") if key in after},
             "NewImage": after,
             "SequenceNumber": f"s{number}",
+            "ApproximateCreationDateTime": 7.0,
         }
         if before is not None:
             change["OldImage"] = before
@@ -105,7 +106,7 @@ def test_a_restock_turns_the_page_and_then_opens_waves(heard: Heard) -> None:
     sold_out = Stock(Availability.OUT_OF_STOCK, 0, 1, "e1")
     back = Stock(Availability.IN_STOCK, 5, 2, "e2")
     cloud.on_product_changed(stream_event((product_image(sold_out), product_image(back))), None)
-    assert heard.calls == [("turn", "jacket", "e0"), ("open", Restock("e2", "jacket", "A", 5, 2))]
+    assert heard.calls == [("turn", "jacket", "e0"), ("open", Restock("e2", "jacket", "A", 5, 2, 7999))]
 
 
 def test_sold_out_turns_the_page_and_opens_nothing(heard: Heard) -> None:

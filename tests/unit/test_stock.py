@@ -10,7 +10,9 @@ BACK = Stock(Availability.IN_STOCK, 5, 2, "e2")
 
 
 def test_sold_out_to_available_is_a_restock_named_by_its_event() -> None:
-    assert restocks("jacket", {"A": SOLD_OUT}, {"A": BACK}) == (Restock("e2", "jacket", "A", 5, 2),)
+    assert restocks("jacket", {"A": SOLD_OUT}, {"A": BACK}, at_ms=9) == (
+        Restock("e2", "jacket", "A", 5, 2, 9),
+    )
 
 
 @pytest.mark.parametrize(
@@ -25,19 +27,20 @@ def test_sold_out_to_available_is_a_restock_named_by_its_event() -> None:
     ],
 )
 def test_nothing_else_is_a_restock(before: Stock, after: Stock) -> None:
-    assert restocks("jacket", {"A": before}, {"A": after}) == ()
+    assert restocks("jacket", {"A": before}, {"A": after}, at_ms=9) == ()
 
 
 def test_units_added_are_a_restock_too() -> None:
-    assert restocks("jacket", {"A": BACK}, {"A": replace(BACK, units=9, event_id="e3")})
+    assert restocks("jacket", {"A": BACK}, {"A": replace(BACK, units=9, event_id="e3")}, at_ms=9)
 
 
 def test_a_variant_never_seen_before_is_no_restock() -> None:
-    assert restocks("jacket", {}, {"A": BACK}) == ()
+    assert restocks("jacket", {}, {"A": BACK}, at_ms=9) == ()
 
 
 def test_each_variant_is_a_restock_of_its_own() -> None:
-    found = restocks("j", {"A": SOLD_OUT, "B": SOLD_OUT}, {"B": BACK, "A": replace(BACK, event_id="e3")})
+    after = {"B": BACK, "A": replace(BACK, event_id="e3")}
+    found = restocks("j", {"A": SOLD_OUT, "B": SOLD_OUT}, after, at_ms=9)
     assert [(restock.sku, restock.id) for restock in found] == [("A", "e3"), ("B", "e2")]
 
 
@@ -47,3 +50,11 @@ def test_what_the_catalogue_dropped_cannot_be_bought() -> None:
     assert stocked.can_buy("A")
     assert not stocked.can_buy("B")
     assert not StockedProduct(product, {}).can_buy("A")
+
+
+@pytest.mark.parametrize("skew_ms", [-300_000, 0, 300_000])
+def test_a_merchants_clock_cuts_nobody_off_who_waits(skew_ms: int) -> None:
+    seen = replace(BACK, observed_at_ms=1_000_000 + skew_ms)
+    (restock,) = restocks("jacket", {"A": SOLD_OUT}, {"A": seen}, at_ms=1_000_000)
+    assert restock.opened_at_ms >= 1_000_000
+    assert restock.observed_at_ms == seen.observed_at_ms
