@@ -98,11 +98,12 @@ def restocks(
             policy=policy,
         )
         for sku, stock in sorted(after.items())
-        if sku in before and _became_available(before[sku], stock)
+        if sku in before and is_restock(before[sku], stock)
     )
 
 
-def _became_available(before: Stock, after: Stock) -> bool:
+def is_restock(before: Stock, after: Stock) -> bool:
+    """Whether a variant that was `before` and is `after` became available, or there are more of it."""
     if after.event_id == before.event_id or not after.availability.can_buy:
         return False
     return not before.availability.can_buy or (after.units or 0) > (before.units or 0)

@@ -1,16 +1,20 @@
 """`spillway available` and `spillway sold-out`: what a merchant says when stock comes and goes."""
 
+import re
 import uuid
 
 import click
 
-from chalicelib.domain.stock import Availability
+from chalicelib.domain.entry import SKU_PATTERN
+from chalicelib.domain.stock import Availability, is_restock
 from chalicelib.services.availability import UNITS_MAX, Availabilities, AvailabilityEvent, Outcome
 from chalicelib.tables.products import ProductsTable
 from chalicelib.wiring import clock_ms
 from spillway.deploy.stage import Stage, stage_named
 from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
+
+SKU = re.compile(SKU_PATTERN, re.ASCII)
 
 
 @click.command("available")
@@ -26,8 +30,12 @@ from spillway.project import Project
 @click.pass_obj
 def available_command(project: Project, sku: str, units: int | None, stage_name: str) -> None:
     """Mark a variant as available: its page says "buy", and who waits for it is told."""
-    _observe(stage_named(project, stage_name), sku, Availability.IN_STOCK, units)
-    click.echo(f"{sku} is available; its page turns and who waits for it is told, in the order they came")
+    if _observe(stage_named(project, stage_name), sku, Availability.IN_STOCK, units):
+        click.echo(f"{sku} is available; its page turns and who waits for it is told, in the order they came")
+    else:
+        click.echo(
+            f"{sku} was available already, and there are no more of it than before: nobody new is told"
+        )
 
 
 @click.command("sold-out")
@@ -40,17 +48,21 @@ def sold_out_command(project: Project, sku: str, stage_name: str) -> None:
     click.echo(f"{sku} is sold out; its page turns, and letters about it stop")
 
 
-def _observe(stage: Stage, sku: str, availability: Availability, units: int | None) -> None:
+def _observe(stage: Stage, sku: str, availability: Availability, units: int | None) -> bool:
+    """Take the event in; whether it is a restock."""
     products = ProductsTable(stage.client("dynamodb"), stage.outputs()["ProductsTable"])
+    slug = products.slug_of(sku) if SKU.fullmatch(sku) else None
+    stocked = products.get(slug) if slug else None
+    if stocked is None or sku not in stocked.stock:
+        raise BadInput(
+            f"SKU {sku!r}: stage {stage.name} sells nothing under that name",
+            way_out="SKUs are in site/products/*.toml; publish first if it is new",
+        )
     event = AvailabilityEvent(uuid.uuid4().hex, sku, availability, units, clock_ms())
     match Availabilities(products).take_in(event):
-        case Outcome.UNKNOWN_SKU:
-            raise BadInput(
-                f"SKU {sku!r}: stage {stage.name} sells nothing under that name",
-                way_out="SKUs are in site/products/*.toml; publish first if it is new",
-            )
         case Outcome.OUTDATED:
             raise WorkFailed(
                 f"{sku}: a newer event is known than this one",
                 way_out="check this machine's clock, and try again",
             )
+    return is_restock(stocked.stock[sku], event.stock)
