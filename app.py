@@ -12,7 +12,7 @@ from chalice.app import Chalice, DynamoDBEvent, Request, Response, SQSEvent
 from chalicelib import wiring
 from chalicelib.domain.links import LinkRefused, Purpose
 from chalicelib.domain.typos import suggestion
-from chalicelib.http.answers import accepted, done, html_page, json_file, see_other
+from chalicelib.http.answers import accepted, description, done, html_page, json_file, see_other
 from chalicelib.http.forms import FORM_TYPE, JSON_TYPE, Body
 from chalicelib.http.origins import refuse_foreign
 from chalicelib.http.refusals import in_problem_terms, problem_of, refusal
@@ -172,6 +172,13 @@ def erase_yours(request: Request) -> Response:
     """Everything about the shopper is erased."""
     wiring.yours().erase(posted_token(_own_form(request)))
     return see_other("/waitlist/erased")
+
+
+@app.route("/openapi.json", methods=["GET"])
+@answering
+def describe(_: Request) -> Response:
+    """What this API is, for those who write programs for it."""
+    return description()
 
 
 @app.on_dynamodb_record(stream_arn=TEMPLATE_NAMES_IT, batch_size=25, starting_position="TRIM_HORIZON")

@@ -1,9 +1,12 @@
 """Answers: for a script that asked for JSON, or for a person whose browser sent a plain form."""
 
+from pathlib import Path
+
 from chalice.app import Request, Response
 
 # Nothing the API says may be kept by a cache, ours or theirs.
 NO_STORE: dict[str, str | list[str]] = {"Cache-Control": "no-store"}
+JSON_TYPE = "application/json"
 HTML_TYPE = "text/html; charset=utf-8"
 
 
@@ -20,7 +23,7 @@ def accepted(request: Request, *, thanks_path: str, suggestion: str | None = Non
     if wants_html(request):
         return see_other(thanks_path)
     document = {"status": "accepted"} | ({"suggestion": suggestion} if suggestion else {})
-    return Response(document, headers=NO_STORE, status_code=202)
+    return Response(document, headers={**NO_STORE, "Content-Type": JSON_TYPE}, status_code=202)
 
 
 def see_other(path: str) -> Response:
@@ -43,7 +46,18 @@ def json_file(document: object, *, name: str) -> Response:
     """A document to keep, under a name of its own."""
     headers: dict[str, str | list[str]] = {
         **NO_STORE,
+        "Content-Type": JSON_TYPE,
         "Content-Disposition": f'attachment; filename="{name}"',
+    }
+    return Response(document, headers=headers, status_code=200)
+
+
+def description() -> Response:
+    """The API's own description (OpenAPI 3.1). A test holds it to the routes and to what they answer."""
+    document = Path(__file__).with_name("openapi.json").read_text(encoding="utf-8")
+    headers: dict[str, str | list[str]] = {
+        "Cache-Control": "public, max-age=300",
+        "Content-Type": JSON_TYPE,
     }
     return Response(document, headers=headers, status_code=200)
 

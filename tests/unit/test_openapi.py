@@ -1,0 +1,94 @@
+"""The API is what its description says: every route described, every answer among those described."""
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import schemathesis
+from chalice.test import Client
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.config import SchemathesisConfig
+from schemathesis.specs.openapi.checks import unsupported_method
+
+import app as application
+from tests.aws import ROOT
+from tests.unit import test_app as playing_aws
+
+DESCRIPTION = json.loads((ROOT / "chalicelib" / "http" / "openapi.json").read_text())
+METHODS = {"get", "post", "put", "patch", "delete"}
+Start = Callable[[str, list[tuple[str, str]]], object]
+
+deployed = playing_aws.deployed
+api = playing_aws.api
+
+
+def test_every_route_is_described_and_nothing_else() -> None:
+    routes = {
+        (path, method.lower(), entry.view_name): sorted(entry.content_types)
+        for path, methods in application.app.routes.items()
+        for method, entry in methods.items()
+    }
+    described = {
+        (path, method, operation["operationId"]): operation
+        for path, operations in DESCRIPTION["paths"].items()
+        for method, operation in operations.items()
+        if method in METHODS
+    }
+    assert described.keys() == routes.keys()
+    for route, operation in described.items():
+        if "requestBody" in operation:
+            assert sorted(operation["requestBody"]["content"]) == routes[route]
+
+
+def test_the_description_is_served(api: Client) -> None:
+    answer = api.http.get("/openapi.json")
+    assert answer.status_code == 200
+    assert answer.json_body == DESCRIPTION
+
+
+def wsgi(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+    """The API as a web server would run it, under the path it has behind the CDN."""
+    if environ["REQUEST_METHOD"] == "OPTIONS":  # the gateway's own, which knows of no route for it
+        start("405 ", [])
+        return []
+    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    headers = {
+        name.removeprefix("HTTP_").replace("_", "-").lower(): value
+        for name, value in environ.items()
+        if name.startswith("HTTP_") or name == "CONTENT_TYPE"
+    }
+    path, query = environ["PATH_INFO"].removeprefix("/api"), environ["QUERY_STRING"]
+    with Client(application.app) as client:
+        answer = client.http.request(
+            environ["REQUEST_METHOD"], f"{path}?{query}" if query else path, headers=headers, body=body
+        )
+    start(f"{answer.status_code} ", [(name, str(value)) for name, value in answer.headers.items()])
+    return [answer.body]
+
+
+REFUSED = [400, 401, 405, 410, 413, 415]
+# No schema tells a good address from a bad one, or a token that we signed from another.
+ANSWERED = ["2xx", "3xx", 400, 401, 410]
+config = SchemathesisConfig.from_dict(
+    {
+        "checks": {
+            "negative_data_rejection": {"expected-statuses": REFUSED},
+            "positive_data_acceptance": {"expected-statuses": ANSWERED},
+        }
+    }
+)
+schema = schemathesis.openapi.from_dict(DESCRIPTION, config=config)
+schema.app = wsgi
+
+
+@schema.parametrize()
+@settings(
+    max_examples=20,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+def test_every_answer_is_one_of_those_described(deployed: object, case: schemathesis.Case[Any]) -> None:
+    # Other methods never reach the API: its gateway knows the routes.
+    case.call_and_validate(excluded_checks=[unsupported_method])
