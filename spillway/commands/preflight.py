@@ -4,7 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ OVER_S_MAX = 24 * 3600
 # Each is played call by call, three times over.
 SIGNUPS_MAX = 1_000_000
 PIPE_COLUMNS = 160
+LIMIT_NAMES = tuple(field.name for field in fields(Limits))
+LIMIT_MAX = 1e12
 UNITS_S = {"s": 1, "m": 60, "h": 3600}
 NO_STAGE = "no stage asked: documented defaults, of an account that is out of SES's sandbox"
 
@@ -90,10 +92,8 @@ class Share(click.ParamType[float]):
 @click.option("--letter-wait", "letter_wait_s_max", type=Span(), default="10m", show_default=True,
               help="The longest that a confirmation letter may wait for its turn.")  # fmt: skip
 @click.option("--stage", "stage_name", metavar="NAME", help="Read the limits of this stage's account.")
-@click.option(
-    "--letters-per-s", type=click.FloatRange(0.01, 1e6), help="SES's pace, where it is known better."
-)
-@click.option("--letters-per-day", type=click.FloatRange(1, 1e9), help="SES's daily quota, likewise.")
+@click.option("--limit", "limits", multiple=True, metavar="NAME=VALUE",
+              help="A limit that is known better, as --json names it: letters_per_s=50.")  # fmt: skip
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Everything as one JSON object.")
 @click.option("--report", "report_file", type=click.Path(path_type=Path), metavar="HTML",
@@ -138,8 +138,7 @@ class Options:
     page: str | None
     letter_wait_s_max: int
     stage_name: str | None
-    letters_per_s: float | None
-    letters_per_day: float | None
+    limits: tuple[str, ...]
     seed: int
     as_json: bool
     report_file: Path | None
@@ -182,9 +181,20 @@ def _asked(options: Options) -> Asked:
 def _account(project: Project, options: Options) -> AccountLimits:
     stage = options.stage_name
     account = read_limits(stage_named(project, stage)) if stage else AccountLimits(Limits(), (NO_STAGE,))
-    given = {"letters_per_s": options.letters_per_s, "letters_per_day": options.letters_per_day}
-    known = {name: value for name, value in given.items() if value is not None}
+    known = dict(_limit(given) for given in options.limits)
     return replace(account, limits=account.limits.known(Origin.GIVEN, **known))
+
+
+def _limit(given: str) -> tuple[str, float]:
+    name, _, text = given.partition("=")
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if name not in LIMIT_NAMES or not 0 <= value <= LIMIT_MAX:
+        names = ", ".join(LIMIT_NAMES)
+        raise BadInput(f"--limit {given}: not NAME=VALUE of a limit", way_out=f"names are {names}")
+    return name, value
 
 
 def _as_traced(campaign: Campaign, rates: list[float]) -> Campaign:

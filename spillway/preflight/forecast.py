@@ -130,6 +130,7 @@ def forecast(
     found = rows(
         campaign,
         weight,
+        measured,
         play(unlimited()),
         account.limits,
         asked.stage,

@@ -43,7 +43,7 @@ def test_what_holds_ends_with_0_and_says_what_comes_nearest(project: Project) ->
 
 
 def test_what_breaks_ends_with_1_and_names_the_fix_which_mends_it(project: Project) -> None:
-    result = run(project, *SMALL, "--letters-per-s", "0.1", "--letters-per-day", "200")
+    result = run(project, *SMALL, "--limit", "letters_per_s=0.1", "--limit", "letters_per_day=200")
     assert result.exit_code == 1
     assert "It would not hold" in result.output
     assert "request-service-quota-increase --service-code ses" in result.output
@@ -125,6 +125,29 @@ def test_a_trace_takes_the_place_of_a_shape(project: Project, tmp_path: Path) ->
 )
 def test_a_wrong_option_is_refused(project: Project, words: list[str]) -> None:
     assert run(project, *words).exit_code == 2
+
+
+@pytest.mark.parametrize("limit", ["letters=5", "letters_per_s", "letters_per_s=many", "letters_per_s=-1"])
+def test_a_limit_that_is_none_is_refused(project: Project, limit: str) -> None:
+    with pytest.raises(BadInput, match="--limit"):
+        run(project, *SMALL, "--limit", limit)
+
+
+def test_a_million_in_an_hour_breaks_a_new_account_and_with_the_fixes_nothing_is_lost(
+    project: Project,
+) -> None:
+    # New accounts begin with few environments, and in SES's sandbox.
+    words = ["--limit", "concurrency=2", "--limit", "letters_per_s=1", "--limit", "letters_per_day=200"]
+    result = run(project, "--visitors", "1000000", "--over", "1h", "--peak-factor", "5", *words, "--json")
+    assert result.exit_code == 1
+    document = json.loads(result.output)
+    assert document["as_it_is"]["throttled"]["Lambda environments"] > 0
+    assert not document["as_it_is"]["nothing_lost"]
+    broken = {row["resource"] for row in document["resources"] if row["verdict"] == "breaks"}
+    assert broken == {"Lambda, at once", "letters, pace", "letters in 24 hours"}
+    assert document["with_the_fixes"]["throttled"] == {}
+    assert document["with_the_fixes"]["nothing_lost"]
+    assert document["with_the_fixes"]["accepted"] == document["with_the_fixes"]["signups"]
 
 
 def test_more_signups_than_can_be_played_are_refused(project: Project) -> None:
