@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-
 # Only the function that turns pages knows the distribution; only a shop with a domain knows its origin.
-OPTIONAL = frozenset({"distribution_id", "shop_origin"})
+OPTIONAL = frozenset({"distribution_id", "shop_origin", "smtp_secret"})
 
 
 class SettingsMissing(RuntimeError):
@@ -33,6 +32,7 @@ class Settings:
     feedback_topic: str
     alarms_topic: str
     distribution_id: str = ""
+    smtp_secret: str = ""
     shop_origin: str = ""
 
     @classmethod

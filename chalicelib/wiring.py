@@ -18,7 +18,8 @@ from chalicelib.tables.entries import EntriesTable
 if TYPE_CHECKING:
     from chalicelib.domain.links import Links
     from chalicelib.http.merchant_keys import MerchantKeys
-    from chalicelib.mail.ses import SesPostbox
+    from chalicelib.mail.postbox import Postbox
+    from chalicelib.mail.smtp import SmtpServer
     from chalicelib.queues import ConfirmationsQueue, WavesQueue
     from chalicelib.services.availability import Availabilities
     from chalicelib.services.confirmations import Confirmations
@@ -162,10 +163,25 @@ def themes() -> "ThemeStore":
 
 
 @cache
-def postbox() -> "SesPostbox":
-    """SES. A send is never retried below us: SES has no idempotency token, and would send twice."""
-    from chalicelib.mail.ses import SesPostbox
+def smtp_server() -> "SmtpServer | None":
+    """The mail server of a shop that is not on SES."""
+    from chalicelib.mail.smtp import SmtpServer
 
+    if not settings().smtp_secret:
+        return None
+    secret = client("secretsmanager").get_secret_value(SecretId=settings().smtp_secret)
+    return SmtpServer.from_json(secret["SecretString"])
+
+
+@cache
+def postbox() -> "Postbox":
+    """SES, or the shop's own mail server. A send is never retried below us: SES would send twice."""
+    from chalicelib.mail.ses import SesPostbox
+    from chalicelib.mail.smtp import SmtpPostbox
+
+    server = smtp_server()
+    if server:
+        return SmtpPostbox(server, clock_ms, new_id)
     return SesPostbox(client("sesv2", attempts_max=1), settings().configuration_set)
 
 
@@ -287,7 +303,8 @@ def pace() -> "Pace":
 
     table = PaceTable(client("dynamodb"), settings().sending_table)
     alarm = Alarm(client("sns"), settings().alarms_topic)
-    return Pace(table, SesAccount(client("sesv2")), clock_ms, time.sleep, alarm.ring)
+    account = smtp_server() or SesAccount(client("sesv2"))
+    return Pace(table, account, clock_ms, time.sleep, alarm.ring)
 
 
 @cache

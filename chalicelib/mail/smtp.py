@@ -1,0 +1,123 @@
+"""Any mail server that speaks SMTP, for shops that are not on SES. Always over TLS, always signed in.
+
+One connection for a batch, one transaction for a letter, and its answer is that letter's receipt. When
+the connection breaks, what was not answered for is to be tried again: at most the one letter that was
+under way can come twice, and none is lost.
+"""
+
+import json
+import smtplib
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parseaddr
+from enum import StrEnum
+
+from chalicelib.domain.pace import UNLIMITED, Limits
+from chalicelib.mail.mime import message_of
+from chalicelib.mail.postbox import Delivery, Envelope, PostboxRefused, Receipt, Refusal
+
+TIMEOUT_S = 10
+# RFC 5321, 4.2.1: 4yz may be otherwise next time, 5yz will not.
+PERMANENT = 500
+
+
+class Security(StrEnum):
+    """How the connection is made secret: from its first byte, or before anything is said."""
+
+    TLS = "tls"
+    STARTTLS = "starttls"
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpServer:
+    """A mail server and how it wants to be spoken to."""
+
+    host: str
+    port: int
+    username: str
+    password: str
+    security: Security = Security.TLS
+    rate_per_s: float = 5.0
+
+    @classmethod
+    def from_json(cls, text: str) -> "SmtpServer":
+        """The server of a secret: {"host", "port", "username", "password"}, and if it is otherwise than
+        usual "security" ("tls" or "starttls") and "rate_per_s"."""
+        facts = json.loads(text)
+        return cls(**{**facts, "security": Security(facts.get("security", Security.TLS))})
+
+    def limits(self) -> Limits:
+        """See `SendingAccount.limits`. SMTP has no way to ask: the rate is what the secret says."""
+        return Limits(self.rate_per_s, UNLIMITED)
+
+
+class SmtpPostbox:
+    """Keeps the promise of `Postbox` with a mail server. `clock` is in milliseconds; `new_id` makes
+    Message-IDs; `tls` says which certificates are trusted."""
+
+    def __init__(
+        self,
+        server: SmtpServer,
+        clock: Callable[[], int],
+        new_id: Callable[[], str],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._server = server
+        self._clock = clock
+        self._new_id = new_id
+        self._tls = tls or ssl.create_default_context()
+
+    def send(self, sender: str, envelopes: Sequence[Envelope]) -> tuple[Receipt, ...]:
+        """See `Postbox.send`."""
+        receipts: list[Receipt] = []
+        connection = self._connected()
+        try:
+            for envelope in envelopes:
+                receipt = self._send_one(connection, sender, envelope)
+                receipts.append(receipt)
+        except (smtplib.SMTPServerDisconnected, OSError) as error:
+            left = len(envelopes) - len(receipts)
+            receipts += [Receipt(Delivery.DEFERRED, reason=type(error).__name__)] * left
+        finally:
+            connection.close()
+        return tuple(receipts)
+
+    def _connected(self) -> smtplib.SMTP:
+        server = self._server
+        try:
+            if server.security is Security.TLS:
+                connection: smtplib.SMTP = smtplib.SMTP_SSL(
+                    server.host, server.port, timeout=TIMEOUT_S, context=self._tls
+                )
+            else:
+                connection = smtplib.SMTP(server.host, server.port, timeout=TIMEOUT_S)
+                connection.starttls(context=self._tls)
+            connection.login(server.username, server.password)
+        except (smtplib.SMTPAuthenticationError, smtplib.SMTPNotSupportedError, ssl.SSLError) as error:
+            raise PostboxRefused(type(error).__name__, Refusal.WRONG) from error
+        except (smtplib.SMTPException, OSError) as error:
+            raise PostboxRefused(type(error).__name__) from error
+        return connection
+
+    def _send_one(self, connection: smtplib.SMTP, sender: str, envelope: Envelope) -> Receipt:
+        mailbox = parseaddr(sender)[1]
+        message_id = f"{self._new_id()}@{mailbox.partition('@')[2]}"
+        sent_at = datetime.fromtimestamp(self._clock() / 1000, UTC)
+        message = message_of(sender, envelope, message_id=message_id, sent_at=sent_at)
+        try:
+            connection.sendmail(mailbox, [envelope.mailbox], message.as_bytes())
+        except smtplib.SMTPRecipientsRefused as refused:
+            code, _ = refused.recipients[envelope.mailbox]
+            return _refused(code)
+        except smtplib.SMTPServerDisconnected:
+            raise
+        except smtplib.SMTPResponseException as refused:
+            return _refused(refused.smtp_code)
+        return Receipt(Delivery.ACCEPTED, message_id=message_id)
+
+
+def _refused(code: int) -> Receipt:
+    delivery = Delivery.REJECTED if code >= PERMANENT else Delivery.DEFERRED
+    return Receipt(delivery, reason=str(code))
