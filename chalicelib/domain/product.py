@@ -76,6 +76,11 @@ class Product:
         """The price a card shows: that of the cheapest variant."""
         return min(variant.price_minor for variant in self.variants)
 
+    @property
+    def skus(self) -> frozenset[str]:
+        """What its variants are sold as."""
+        return frozenset(variant.sku for variant in self.variants)
+
     def variant(self, sku: str) -> Variant:
         """The variant sold as `sku`.
 

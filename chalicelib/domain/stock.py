@@ -46,8 +46,7 @@ class StockedProduct:
 
     def can_buy(self, sku: str) -> bool:
         """Whether the shop sells `sku` and has it to sell."""
-        sold = any(variant.sku == sku for variant in self.product.variants)
-        return sold and sku in self.stock and self.stock[sku].availability.can_buy
+        return sku in self.product.skus & self.stock.keys() and self.stock[sku].availability.can_buy
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,4 +72,6 @@ class Confirmations:
 
     def _stocked(self, sku: str) -> StockedProduct | None:
         slug = self._products.slug_of(sku)
-        return self._products.get(slug) if slug else None
+        stocked = self._products.get(slug) if slug else None
+        # A variant may have left a catalogue whose product stays.
+        return stocked if stocked is not None and sku in stocked.product.skus else None

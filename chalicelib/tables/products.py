@@ -6,6 +6,7 @@ and `stock`, a map by SKU, written by availability events. Neither ever touches 
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.product import Product
@@ -90,24 +91,46 @@ class ProductsTable:
         `initial_stock` counts for the variants that have none yet. `known` is the product as just
         read: what is known already is not written again. Returns the number of writes.
         """
-        known_stock = known.stock if known else {}
-        new_variants = [variant for variant in product.variants if variant.sku not in known_stock]
-        for variant in new_variants:
+        known_skus = known.product.skus if known else frozenset()
+        for sku in product.skus - known_skus:
             self._client.put_item(
-                TableName=self._name,
-                Item={"id": {"S": SKU_PREFIX + variant.sku}, "slug": {"S": product.slug}},
+                TableName=self._name, Item={"id": {"S": SKU_PREFIX + sku}, "slug": {"S": product.slug}}
             )
         if known is None or known.product != product:
             self._put_document(product, initial_stock)
-        for variant in new_variants if known else ():
+        unstocked = product.skus - known.stock.keys() if known else frozenset()
+        for sku in unstocked:
             self._update(
                 product.slug,
                 "SET stock.#sku = :stock",
                 "attribute_not_exists(stock.#sku)",
-                {":stock": _stock_to(initial_stock[variant.sku])},
-                {"#sku": variant.sku},
+                {":stock": _stock_to(initial_stock[sku])},
+                {"#sku": sku},
             )
-        return len(new_variants) * (2 if known else 1) + (known is None or known.product != product)
+        dropped = known_skus - product.skus
+        for sku in dropped:
+            self._disown(sku, product.slug)
+        changed = known is None or known.product != product
+        return len(product.skus - known_skus) + changed + len(unstocked) + len(dropped)
+
+    def withdraw(self, product: Product) -> None:
+        """The shop sells this product no more: it has no variants, and events about its SKUs find
+        nothing. Its row stays, with its stock, for the shoppers who wait for it."""
+        for sku in product.skus:
+            self._disown(sku, product.slug)
+        self._put_document(replace(product, variants=()), {})
+
+    def _disown(self, sku: str, slug: str) -> None:
+        try:
+            self._client.delete_item(
+                TableName=self._name,
+                Key={"id": {"S": SKU_PREFIX + sku}},
+                # A SKU may have moved to another product, which keeps it.
+                ConditionExpression="slug = :slug",
+                ExpressionAttributeValues={":slug": {"S": slug}},
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return
 
     def _observing(self, slug: str, stock: Mapping[str, Stock]) -> dict[str, Any]:
         numbered = list(enumerate(stock.items()))

@@ -145,6 +145,9 @@ class Publisher:
         for entry in release.products:
             slug = entry.product.slug
             self._target.products.put_catalogue(entry.product, entry.stock, known=known.get(slug))
+        for slug in _abandoned(known, release):
+            if known[slug].product.variants:
+                self._target.products.withdraw(known[slug].product)
 
     def _refuse_to_empty(self, plan: Plan, live_count: int) -> None:
         gone = len(plan.pages_removed)

@@ -116,3 +116,34 @@ def test_a_suppressed_shopper_is_found_among_many(dynamodb: "DynamoDBClient") ->
     suppressions.suppress("s7", reason="complaint", at_ms=2)
     assert suppressions.among(f"s{number}" for number in range(150)) == {"s7"}
     assert suppressions.among([]) == frozenset()
+
+
+def test_a_variant_that_left_the_catalogue_is_sold_no_more_until_it_returns(products: ProductsTable) -> None:
+    put(products)
+    put(products, replace(JACKET, variants=JACKET.variants[:1]))
+    assert products.slug_of("B") is None
+    assert products.slug_of("A") == "field-jacket"
+    put(products)
+    assert products.slug_of("B") == "field-jacket"
+
+
+def test_a_sku_that_moved_to_another_product_stays_there(products: ProductsTable) -> None:
+    put(products)
+    put(products, replace(JACKET, slug="other", variants=JACKET.variants[1:]))
+    put(products, replace(JACKET, variants=JACKET.variants[:1]))
+    assert products.slug_of("B") == "other"
+
+
+def test_a_withdrawn_product_keeps_its_stock_and_can_come_back(products: ProductsTable) -> None:
+    put(products)
+    products.observe("field-jacket", "A", BACK)
+    products.withdraw(JACKET)
+    withdrawn = products.get("field-jacket")
+    assert withdrawn is not None
+    assert not withdrawn.can_buy("A")
+    assert products.slug_of("A") is None
+    put(products)
+    back = products.get("field-jacket")
+    assert back is not None
+    assert (back.product, back.stock["A"]) == (JACKET, BACK)
+    assert products.slug_of("A") == "field-jacket"

@@ -1,5 +1,7 @@
 """From a pending entry to the letter that asks for a confirmation."""
 
+from dataclasses import replace
+
 import pytest
 
 from chalicelib.domain.entry import CONFIRM_WITHIN_S, CONFIRMATIONS_PER_DAY_MAX
@@ -83,5 +85,15 @@ def test_a_letter_that_could_not_be_sent_does_not_count(shop: TestShop) -> None:
 def test_a_rejected_letter_is_not_tried_again(shop: TestShop) -> None:
     shop.sign_up("ada")
     shop.postbox.deliveries["ada@example.com"] = Delivery.REJECTED
+    send(shop)
+    assert shop.postbox.sent == []
+
+
+def test_an_entry_for_a_variant_that_left_its_product_is_not_asked_about(shop: TestShop) -> None:
+    stocked = shop.products.get(shop.slug)
+    assert stocked is not None
+    shop.sign_up("ada")
+    rest = tuple(variant for variant in stocked.product.variants if variant.sku != shop.sku)
+    shop.products.put_catalogue(replace(stocked.product, variants=rest), {}, known=stocked)
     send(shop)
     assert shop.postbox.sent == []
