@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
-from html import escape
 
 from chalicelib.domain.entry import EntryState
 from chalicelib.domain.product import Product
@@ -17,6 +16,7 @@ from spillway.build.memory import code_digest, digest_of
 from spillway.build.products import Products
 from spillway.build.recipes import Recipe, ThemeParts
 from spillway.build.release import Kind
+from spillway.build.syndication import FEED_ENTRIES_MAX, feed, sitemaps
 
 StockBySlug = Mapping[str, Mapping[str, Stock]]
 
@@ -46,6 +46,7 @@ class Rendering:
         self, theme: Theme, products: Products, contents: Sequence[ContentPage], stock: StockBySlug
     ) -> None:
         self._theme = theme
+        self._base_url = theme.shop.base_url
         self._products = products
         self._contents = contents
         self._stock = stock
@@ -69,11 +70,11 @@ class Rendering:
             digest = digest_of(shop, self._parts.digest(template))
             recipes.append(_page(path, Kind.PAGE, digest, partial(self._renderer.page, template)))
         recipes += [self._listing(listing, shop) for listing in self._theme.listings]
-        sitemap, robots = self._sitemap(), _robots(self._theme)
         return [
             *recipes,
-            _text("sitemap.xml", sitemap, "application/xml"),
-            _text("robots.txt", robots, "text/plain; charset=utf-8"),
+            *(_text(key, text, "application/xml") for key, text in sitemaps(self._base_url, self._paths())),
+            _text("feed.xml", feed(self._theme.shop, self._newest()), "application/atom+xml"),
+            _text("robots.txt", _robots(self._base_url), "text/plain; charset=utf-8"),
         ]
 
     def try_cloud_templates(self) -> None:
@@ -127,15 +128,17 @@ class Rendering:
             body_html=content.body_html,
         )
 
-    def _sitemap(self) -> str:
+    def _paths(self) -> list[str]:
+        """Every page that a search engine may list."""
         checkout = CheckoutForm.of(self._theme.shop.checkout_url).action
-        base_url = self._theme.shop.base_url
         paths = [listing.path for listing in self._theme.listings]
         paths += [f"/products/{slug}" for slug in self._products.slugs]
-        paths += [content.path for content in self._contents if content.path != checkout]
-        rows = "".join(f"<url><loc>{escape(base_url + path)}</loc></url>\n" for path in paths)
-        schema = "http://www.sitemaps.org/schemas/sitemap/0.9"
-        return f'<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="{schema}">\n{rows}</urlset>\n'
+        return paths + [content.path for content in self._contents if content.path != checkout]
+
+    def _newest(self) -> list[Product]:
+        rows = [row for row in self._products.rows if row.released_on]
+        rows.sort(key=lambda row: (row.released_on or "", row.slug), reverse=True)
+        return [self._products.named(row.slug).product for row in rows[:FEED_ENTRIES_MAX]]
 
 
 def try_cloud_templates(renderer: Renderer, product: Product) -> None:
@@ -165,5 +168,5 @@ def _text(key: str, text: str, content_type: str) -> Recipe:
     return Recipe(key, Kind.INDEX, content_type, digest_of(body), lambda: body)
 
 
-def _robots(theme: Theme) -> str:
-    return f"User-agent: *\nDisallow: /api/\n\nSitemap: {theme.shop.base_url}/sitemap.xml\n"
+def _robots(base_url: str) -> str:
+    return f"User-agent: *\nDisallow: /api/\n\nSitemap: {base_url}/sitemap.xml\n"

@@ -1,0 +1,100 @@
+"""Whatever a merchant writes, a page shows it as text, or the build says why it will not."""
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from spillway.build.mistakes import CatalogueInvalid
+from spillway.build.release import Release
+from spillway.build.site import build
+from spillway.project import Project
+from tests.unit.small_shop import make_small_shop
+
+CLOSING = "</script><script>alert(1)</script>"
+TEXTS = {
+    "a closing script": CLOSING,
+    "a closing title": "</title><img src=x onerror=alert(1)>",
+    "quotes": "\" onload=alert(1) x='",
+    "a template": "{{ shop.sender }}{% raw %}",
+    "right to left": "\u05de\u05e2\u05d9\u05dc \u0645\u0639\u0637\u0641",
+    "combining marks": "Z\u0351\u036b\u0343a\u0311lgo \u1112\u1161\u11ab",
+    "emoji": "\U0001f9e5\U0001f3fd\u200d\U0001f9f5",
+    "an entity": "&lt;b&gt; &amp; &#x27;",
+    "a comment": "<!-- --> ]]> <![CDATA[",
+}
+# Every field that takes any text, with what stands in for its text.
+FIELDS = ("title", "summary", "details", "tag", "option", "alt", "description", "headline", "name", "shelf")
+
+
+def shop_saying(folder: Path, field: str, text: str) -> Project:
+    """The small shop with `text` in one field of one product, or of the shop."""
+    shop = make_small_shop(folder)
+    said = json.dumps(text, ensure_ascii=False)
+    jacket, site = shop.site / "products" / "field-jacket.toml", shop.site / "site.toml"
+    file, old, new = {
+        "title": (jacket, 'title = "Field Jacket"', f"title = {said}"),
+        "summary": (jacket, 'summary = "A waxed jacket with four pockets."', f"summary = {said}"),
+        "details": (jacket, '["Fabric", "Cotton"]', f'["Fabric", {said}]'),
+        "tag": (jacket, '["waxed"]', f"[{said}]"),
+        "option": (jacket, 'Colour = "Slate"', f"Colour = {said}"),
+        "alt": (jacket, '"A green jacket laid flat"', said),
+        "description": (jacket, "Waxed cotton, **heavy**.", text.replace("\\", "\\\\")),
+        "headline": (site, '"Made for bad weather"', said),
+        "name": (site, '"Heron & Daughters"', said),
+        "shelf": (site, '"Outerwear"', said),
+    }[field]
+    before = file.read_text()
+    assert old in before
+    file.write_text(before.replace(old, new, 1))
+    return shop
+
+
+class Elements(HTMLParser):
+    """Every element a page has, as a browser counts them."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, tuple[str, ...]]] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, tuple(name for name, _ in attrs)))
+
+
+def elements(release: Release) -> dict[str, list[tuple[str, tuple[str, ...]]]]:
+    return {
+        each.key: Elements(each.read().decode()).found
+        for each in release.objects
+        if each.content_type.startswith("text/html")
+    }
+
+
+@pytest.fixture(scope="module")
+def plain(small_release: Release) -> dict[str, list[tuple[str, tuple[str, ...]]]]:
+    return elements(small_release)
+
+
+@pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_a_text_in_a_field_adds_no_element_to_any_page(
+    tmp_path: Path, plain: dict[str, list[tuple[str, tuple[str, ...]]]], field: str, text: str
+) -> None:
+    wanted = {key: list(found) for key, found in plain.items()}
+    if field == "description":  # its own emphasis is gone
+        wanted["products/field-jacket"].remove(("strong", ()))
+    assert elements(build(shop_saying(tmp_path, field, text))) == wanted
+
+
+@pytest.mark.parametrize("field", ["title", "summary", "alt", "option", "headline"])
+def test_a_text_of_ten_thousand_characters_is_refused_with_its_length(tmp_path: Path, field: str) -> None:
+    with pytest.raises(CatalogueInvalid, match=r"at most \d+ characters, not 10000"):
+        build(shop_saying(tmp_path, field, "x" * 10_000))
+
+
+@pytest.mark.parametrize("mark", ["\u202e", "\u2066", "\u0000", "\u2028", "\u0085"])
+def test_marks_that_turn_or_break_a_line_are_refused(tmp_path: Path, mark: str) -> None:
+    with pytest.raises(CatalogueInvalid):
+        build(shop_saying(tmp_path, "title", f"a{mark}b"))

@@ -1,0 +1,150 @@
+"""Every page of the sample shop, as a checker, a search engine and a shopper who clicks everything see it."""
+
+import json
+import re
+import shutil
+import subprocess
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import urldefrag
+
+import pytest
+
+from spillway.build.release import Kind, Release
+from spillway.build.site import build
+from spillway.project import Project
+
+ROOT = Path(__file__).parents[2]
+CHECKER = ROOT / ".tools" / "npm" / "node_modules" / "vnu-jar" / "build" / "dist" / "vnu.jar"
+AVAILABILITIES = {"InStock", "OutOfStock", "PreOrder", "BackOrder", "Discontinued"}
+
+
+class Page(HTMLParser):
+    """What a page links to, what can be linked to in it, and its structured data."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.files: list[str] = []
+        self.ids: list[str] = []
+        self.data: list[Any] = []
+        self.pictures: list[dict[str, str]] = []
+        self._script = ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        self.ids += [values["id"]] if "id" in values else []
+        if tag in {"a", "form"}:
+            self.links += [values[name] for name in ("href", "action") if name in values]
+        self.files += [values[name] for name in ("src",) if name in values]
+        self.files += [each.split()[0] for each in values.get("srcset", "").split(",") if each.strip()]
+        if tag == "link" and values.get("rel") in {"stylesheet", "icon"}:
+            self.files.append(values["href"])
+        if tag == "img":
+            self.pictures.append(values)
+        self._script = values.get("type", "") if tag == "script" else ""
+
+    def handle_data(self, data: str) -> None:
+        if self._script == "application/ld+json" and data.strip():
+            self.data.append(json.loads(data))
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
+    return build(Project(ROOT), folder=tmp_path_factory.mktemp("sample") / "site")
+
+
+@pytest.fixture(scope="module")
+def pages(release: Release) -> dict[str, str]:
+    return {
+        "/" if each.key == "index.html" else f"/{each.key}": each.read().decode()
+        for each in release.objects
+        if each.kind is not Kind.ASSET and each.content_type.startswith("text/html")
+    }
+
+
+def test_every_link_and_anchor_leads_somewhere(release: Release, pages: dict[str, str]) -> None:
+    read = {path: Page(html) for path, html in pages.items()}
+    keys = {f"/{each.key}" for each in release.objects}
+    broken = []
+    for path, page in read.items():
+        for link in page.links:
+            target, anchor = urldefrag(link)
+            target = target.partition("?")[0] or path
+            if target.startswith(("https://", "mailto:", "/api/")):
+                continue
+            if (target not in read and target not in keys) or (anchor and anchor not in read[target].ids):
+                broken.append((path, link))
+        broken += [(path, file) for file in page.files if file not in keys]
+    assert broken == []
+
+
+def test_no_page_names_a_place_twice_or_asks_anybody_else_for_anything(pages: dict[str, str]) -> None:
+    for path, html in pages.items():
+        page = Page(html)
+        assert len(page.ids) == len(set(page.ids)), path
+        assert all(file.startswith("/") and not file.startswith("//") for file in page.files), path
+        assert "style=" not in html, path
+        assert not re.search(r"\son[a-z]+=", html), path
+
+
+def test_every_picture_has_its_size_and_its_words_and_waits_below_the_fold(pages: dict[str, str]) -> None:
+    for path, html in pages.items():
+        shown = Page(html).pictures
+        assert all(each["width"].isdigit() and each["height"].isdigit() for each in shown), path
+        assert all("alt" in each for each in shown), path
+        assert all(each.get("loading") == "lazy" for each in shown[2:]), path
+
+
+def test_structured_data_is_what_search_engines_require(release: Release, pages: dict[str, str]) -> None:
+    base_url = release.theme.shop.base_url
+    for entry in release.products:
+        (document,) = Page(pages[entry.product.path]).data
+        assert document["@context"] == "https://schema.org"
+        assert document["@type"] == "Product"
+        assert document["name"] == entry.product.title
+        assert document["url"] == base_url + entry.product.path
+        assert document["image"]
+        assert all(url.startswith(f"{base_url}/pictures/") for url in document["image"])
+        assert len(document["offers"]) == len(entry.product.variants)
+        for offer in document["offers"]:
+            assert offer["@type"] == "Offer"
+            assert re.fullmatch(r"\d+(\.\d+)?", offer["price"])
+            assert re.fullmatch(r"[A-Z]{3}", offer["priceCurrency"])
+            assert offer["availability"].removeprefix("https://schema.org/") in AVAILABILITIES
+
+
+def test_every_page_that_may_be_listed_says_where_it_lives(release: Release, pages: dict[str, str]) -> None:
+    root = ET.fromstring(next(each for each in release.objects if each.key == "sitemap.xml").read())
+    listed = {
+        (each.text or "").removeprefix(release.theme.shop.base_url) for each in root.iter() if each.text
+    }
+    for path in listed - {"\n"}:
+        canonical = f'<link rel="canonical" href="{release.theme.shop.base_url}{path}">'
+        assert canonical in pages[path], path
+
+
+@pytest.mark.skipif(
+    not CHECKER.exists() or shutil.which("java") is None,
+    reason="the Nu HTML checker is not installed: npm install --prefix .tools/npm vnu-jar, and Java",
+)
+def test_the_nu_html_checker_finds_no_error(pages: dict[str, str], tmp_path: Path) -> None:
+    names = {}
+    for number, (path, html) in enumerate(sorted(pages.items())):
+        names[f"{number}.html"] = path
+        (tmp_path / f"{number}.html").write_text(html, encoding="utf-8")
+    done = subprocess.run(
+        ["java", "-jar", str(CHECKER), "--format", "json", "--errors-only", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    told = [
+        f"{names.get(Path(each.get('url', '')).name)}: {each['message']}"
+        for each in json.loads(done.stderr)["messages"]
+    ]
+    assert told == []
