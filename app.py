@@ -6,6 +6,7 @@ The events and their reactions are listed in ARCHITECTURE.md; what each does is 
 import os
 from collections.abc import Callable
 from functools import wraps
+from typing import TYPE_CHECKING
 
 from chalice.app import Chalice, DynamoDBEvent, Request, Response, SQSEvent
 
@@ -21,6 +22,9 @@ from chalicelib.http.token_form import is_one_click, link_token, posted_token
 from chalicelib.http.yours_form import asking_address, leaving_choice
 from chalicelib.log import begin_request, log, measure
 from chalicelib.records import BatchFailures, react_to_queue, react_to_stream
+
+if TYPE_CHECKING:
+    from chalicelib.services.waitlist import LinkedEntry
 
 FORMS = [FORM_TYPE, JSON_TYPE]
 ONE_CLICK_FORMS = [FORM_TYPE, "multipart/form-data"]
@@ -80,7 +84,13 @@ def sign_up(request: Request) -> Response:
 @answering
 def show_confirmation(request: Request) -> Response:
     """The link of a confirmation letter shows what it is about. It changes nothing: scanners follow links."""
-    return _linked_page("confirm.html", Purpose.CONFIRM, link_token(request))
+    token = link_token(request)
+    linked = _linked(Purpose.CONFIRM, token)
+    if linked.confirmed:
+        return see_other("/waitlist/confirmed")
+    if not linked.confirmable:
+        raise LinkRefused
+    return _linked_page("confirm.html", linked, token)
 
 
 @app.route("/confirm", methods=["POST"], content_types=FORMS)
@@ -96,7 +106,8 @@ def confirm(request: Request) -> Response:
 @answering
 def show_leaving(request: Request) -> Response:
     """The leave link of a letter shows what it is about. It changes nothing."""
-    return _linked_page("leave.html", Purpose.LEAVE, link_token(request))
+    token = link_token(request)
+    return _linked_page("leave.html", _linked(Purpose.LEAVE, token), token)
 
 
 @app.route("/unsubscribe", methods=["POST"], content_types=ONE_CLICK_FORMS)
@@ -231,10 +242,14 @@ def _own_form(request: Request) -> Body:
     return _body(request)
 
 
-def _linked_page(template: str, purpose: Purpose, token: str) -> Response:
+def _linked(purpose: Purpose, token: str) -> "LinkedEntry":
     linked = wiring.waitlist().look(purpose, token)
     if linked is None:
         raise LinkRefused
+    return linked
+
+
+def _linked_page(template: str, linked: "LinkedEntry", token: str) -> Response:
     page = wiring.themes().live().page(template, product=linked.product, variant=linked.variant, token=token)
     return html_page(page)
 

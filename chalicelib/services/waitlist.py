@@ -12,12 +12,22 @@ from chalicelib.tables.products import ProductsTable
 
 @dataclass(frozen=True, slots=True)
 class LinkedEntry:
-    """What a signed link is about, for the page it opens."""
+    """What a signed link is about, for the page it opens. `product` and `variant` are None when the
+    shop sells it no more."""
 
-    product: Product
-    variant: Variant
+    product: Product | None
+    variant: Variant | None
     state: EntryState
-    """`LEFT` also stands for an entry that is no longer there."""
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether a confirmation has nothing left to do."""
+        return self.state in {EntryState.CONFIRMED, EntryState.NOTIFIED}
+
+    @property
+    def confirmable(self) -> bool:
+        """Whether a confirmation puts the shopper into a line."""
+        return self.state is EntryState.PENDING and self.product is not None
 
 
 class Waitlist:
@@ -36,21 +46,20 @@ class Waitlist:
         self._clock = clock
 
     def look(self, purpose: Purpose, token: str) -> LinkedEntry | None:
-        """What a link is about; None when its entry or its product is gone. Changes nothing.
+        """What a link is about; None when its entry is gone. Changes nothing.
 
         Raises:
             LinkRefused: no link of ours for `purpose`.
         """
         subject = self._links.read(purpose, token)
         entry = self._entries.get(subject.shopper, subject.sku)
+        if entry is None or entry.expired(at_ms=self._clock()):
+            return None
         slug = self._products.slug_of(subject.sku)
         stocked = self._products.get(slug) if slug else None
-        if entry is None or stocked is None or entry.expired(at_ms=self._clock()):
-            return None
-        try:
-            return LinkedEntry(stocked.product, stocked.product.variant(subject.sku), entry.state)
-        except KeyError:
-            return None
+        if stocked is None or subject.sku not in stocked.product.skus:
+            return LinkedEntry(None, None, entry.state)
+        return LinkedEntry(stocked.product, stocked.product.variant(subject.sku), entry.state)
 
     def confirm(self, token: str) -> bool:
         """Put the entry of a confirm link into the line; false when there is nothing to confirm any more.

@@ -14,7 +14,7 @@ from moto import mock_aws
 from app import app
 from chalicelib import wiring
 from chalicelib.domain.address import Address
-from chalicelib.domain.entry import EntryState
+from chalicelib.domain.entry import EntryState, Signup
 from chalicelib.domain.links import LinkSubject, Purpose
 from spillway.build.release import Release
 from tests.aws import create_table
@@ -259,6 +259,25 @@ def test_a_link_shows_and_only_the_button_acts(api: Client) -> None:
         pressed = post(api, "/confirm", {"token": link}, PERSON)
         assert (pressed.status_code, location(pressed)) == (303, "/waitlist/confirmed")
         assert state() is EntryState.CONFIRMED
+
+
+def test_a_used_link_says_what_is_and_offers_no_button_that_fails(api: Client) -> None:
+    sign_up(api)
+    link = token(Purpose.CONFIRM)
+    post(api, "/confirm", {"token": link})
+    again = api.http.get(f"/confirm?token={link}", headers={"accept": "text/html"})
+    assert (again.status_code, location(again)) == (303, "/waitlist/confirmed")
+    wiring.waitlist().leave(token(Purpose.LEAVE))
+    left = api.http.get(f"/confirm?token={link}", headers={"accept": "text/html"})
+    assert left.status_code == 410
+    assert state() is EntryState.LEFT
+
+
+def test_a_shopper_can_leave_the_line_of_what_is_sold_no_more(api: Client) -> None:
+    wiring.entries().ask(Signup(shopper(), "ada@example.com", "OLD", "/", "c"), at_ms=wiring.clock_ms())
+    link = wiring.links().sign(Purpose.LEAVE, LinkSubject(shopper(), "OLD"))
+    assert api.http.get(f"/unsubscribe?token={link}", headers={"accept": "text/html"}).status_code == 200
+    assert post(api, "/unsubscribe", {"token": link}, PERSON).status_code == 303
 
 
 def test_the_leave_link_shows_and_only_the_button_acts(api: Client) -> None:
