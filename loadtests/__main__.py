@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from rich.console import Console
 
 from loadtests.figures import read_figures, table
 from loadtests.ledger import Account, Ledger, Wish, account
-from loadtests.spike import DURATION_S
+from loadtests.shapes import Shape, duration_s
 from spillway.cloud import ports
 from spillway.cloud.record import CloudRecord
 from spillway.demo.demo import DemoSettings, running_demo
@@ -35,7 +36,13 @@ MISSING_SHOWN_MAX = 10
 
 @click.command()
 @click.option("--port", type=int, default=8000, show_default=True, help="Of the demo, if none is running.")
-def load(port: int) -> None:
+@click.option(
+    "--shape", type=click.Choice([shape.value for shape in Shape]), default="spike", show_default=True
+)
+@click.option(
+    "--seed", type=int, default=1, show_default=True, help="What shoppers choose is thrown with it."
+)
+def load(port: int, shape: str, seed: int) -> None:
     """Send a flood of shoppers to the demo, and check that no accepted signup was lost."""
     project, console = Project.find(Path.cwd()), Console(highlight=False, soft_wrap=True)
     steps, run = Steps(console), secrets.token_hex(4)
@@ -44,13 +51,15 @@ def load(port: int) -> None:
     ledger = Ledger(folder / "ledger.jsonl")
     with _shop(project, port, steps) as stage:
         landing = _landing(stage)
-        with steps.step(f"Shoppers come to {landing}: a few, a flood, a few ({DURATION_S:.0f} s)"):
-            _flood(stage.shop_url or "", landing, ledger, run)
+        flood = Flood(stage.shop_url or "", landing, run, Shape(shape), seed)
+        with steps.step(f"Shoppers come to {landing}: {shape}, {duration_s(flood.shape):.0f} s, seed {seed}"):
+            _send(flood, ledger)
         with steps.step("Hold what was accepted against what was written down"):
             result = account(ledger.lines(), _stored(stage, run))
     console.print()
     console.print(table(read_figures(folder / "figures_stats.csv")))
     console.print(f"\n{_said(result)}")
+    console.print(f"With plots: {(folder / 'report.html').relative_to(project.root)}")
     if not result.right:
         raise WorkFailed("the account is not right", way_out=f"what shoppers were told is in {ledger.file}")
 
@@ -87,17 +96,30 @@ def _landing(stage: Stage) -> str:
     return max(sorted(set(paths)), key=paths.count)
 
 
-def _flood(shop_url: str, landing: str, ledger: Ledger, run: str) -> None:
+@dataclass(frozen=True, slots=True)
+class Flood:
+    """Where shoppers are sent, as what, and how they come."""
+
+    shop_url: str
+    landing: str
+    run: str
+    shape: Shape
+    seed: int
+
+
+def _send(flood: Flood, ledger: Ledger) -> None:
     folder = ledger.file.parent
     words = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--only-summary"]
-    words += ["--host", shop_url, "--landing", landing, "--ledger", str(ledger.file), "--run", run]
+    words += ["--host", flood.shop_url, "--landing", flood.landing]
+    words += ["--ledger", str(ledger.file), "--run", flood.run]
+    words += ["--shape", flood.shape, "--seed", str(flood.seed), "--html", str(folder / "report.html")]
     words += ["--csv", str(folder / "figures"), "--stop-timeout", str(LAST_VISITS_S)]
     # Failed requests are figures here, no reason to fail: the account is.
     words += ["--exit-code-on-error", "0"]
     with (folder / "locust.log").open("wb") as log:
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
     try:
-        status = process.wait(DURATION_S + 2 * LAST_VISITS_S)
+        status = process.wait(duration_s(flood.shape) + 2 * LAST_VISITS_S)
     except subprocess.TimeoutExpired as late:
         raise WorkFailed("the shoppers did not come to an end", way_out=f"see {log.name}") from late
     finally:

@@ -8,6 +8,7 @@ By hand, against a running demo, with charts at http://127.0.0.1:8089:
 import sys
 from argparse import ArgumentParser, Namespace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,12 +23,13 @@ from loadtests.guard import require_loopback
 from loadtests.ledger import Ledger, Line, Outcome
 from loadtests.pages import PageRead, read_page
 from loadtests.patience import TRANSIENT, asked_for_s, pauses_s
-from loadtests.spike import phase_at
+from loadtests.shapes import Shape, phase_at
 from spillway.demo.shopper import ACCEPT, FORM_TYPE
 from spillway.errors import BadInput
 
 PATIENCE_S = 30.0
 EVERYTHING = "/shop/all"
+NUMBERS = count(1)
 
 
 @events.init_command_line_parser.add_listener
@@ -35,6 +37,8 @@ def add_options(parser: ArgumentParser) -> None:
     """What Locust is told beside its own options."""
     parser.add_argument("--landing", default="/products/field-jacket", help="The page everybody was sent to.")
     parser.add_argument("--ledger", default="", help="A file for what was accepted; none when not given.")
+    parser.add_argument("--shape", default=Shape.SPIKE, choices=list(Shape), help="How the shoppers come.")
+    parser.add_argument("--seed", type=int, default=1, help="What shoppers choose is thrown with it.")
     parser.add_argument("--run", default=uuid4().hex[:8], help="What this run's addresses begin with.")
 
 
@@ -49,12 +53,13 @@ def refuse_other_machines(environment: Environment, **_: Any) -> None:
             sys.exit(refused.exit_code)
 
 
-class Spike(LoadTestShape):
-    """Few shoppers, then a flood of them, then few."""
+class Flood(LoadTestShape):
+    """As many shoppers as the shape that was asked for says."""
 
     def tick(self) -> tuple[int, float] | None:
         """How many there are to be now, and how many may come in a second."""
-        phase = phase_at(self.get_run_time())
+        assert self.runner is not None, "Locust sets it before it asks"
+        phase = phase_at(Shape(_options(self.runner.environment).shape), self.get_run_time())
         return (phase.shoppers, phase.arrivals_per_s) if phase else None
 
 
@@ -72,7 +77,8 @@ class Shopper(FastHttpUser):
         self._landing: str = options.landing
         self._ledger = Ledger(Path(options.ledger)) if options.ledger else None
         self._run: str = options.run
-        self._random = Random()
+        # Each shopper has dice of their own: the same seed, the same choices, whoever comes first.
+        self._random = Random(f"{options.seed}.{next(NUMBERS)}")
         self._seen: set[str] = set()
 
     @task(5)

@@ -8,7 +8,7 @@ import pytest
 from loadtests.ledger import Ledger, Line, Outcome, Wish, account
 from loadtests.pages import picked, read_page
 from loadtests.patience import PAUSE_S_MAX, TRIES_MAX, asked_for_s, pauses_s
-from loadtests.spike import DURATION_S, PHASES, phase_at
+from loadtests.shapes import PHASES, Shape, duration_s, phase_at
 
 ADA, BEN = Wish("ada@example.com", "HAT"), Wish("ben@example.com", "HAT")
 
@@ -94,11 +94,11 @@ def test_what_the_shop_asks_for_is_heeded_within_reason() -> None:
 
 
 def test_a_flood_is_quiet_then_loud_then_quiet_then_over() -> None:
-    before, flood, after = PHASES
-    assert phase_at(0) is before
-    assert phase_at(before.until_s) is flood
-    assert phase_at(DURATION_S - 1) is after
-    assert phase_at(DURATION_S) is None
+    before, flood, after = PHASES[Shape.SPIKE]
+    assert phase_at(Shape.SPIKE, 0) is before
+    assert phase_at(Shape.SPIKE, before.until_s) is flood
+    assert phase_at(Shape.SPIKE, duration_s(Shape.SPIKE) - 1) is after
+    assert phase_at(Shape.SPIKE, duration_s(Shape.SPIKE)) is None
     assert flood.shoppers > before.shoppers
 
 
@@ -127,3 +127,10 @@ def test_a_page_is_read_as_a_browser_reads_it() -> None:
     assert page.pictures == ("/p/hat-900.avif",)
     assert page.links == ("/shop/hats",)
     assert page.awaited_skus == ("HAT-S", "HAT-M")
+
+
+@pytest.mark.parametrize("shape", list(Shape))
+def test_every_shape_goes_forward_and_ends(shape: Shape) -> None:
+    ends_s = [phase.until_s for phase in PHASES[shape]]
+    assert ends_s == sorted(set(ends_s))
+    assert phase_at(shape, ends_s[-1]) is None

@@ -1,0 +1,48 @@
+"""The shapes a flood can have. Without Locust, which patches whatever process it is loaded into."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """How many shoppers are in the shop, until when, and how many may come in a second."""
+
+    until_s: float
+    shoppers: int
+    arrivals_per_s: float
+
+
+class Shape(StrEnum):
+    """Their names, as they are asked for."""
+
+    STEADY = "steady"
+    SPIKE = "spike"
+    DOUBLE_SPIKE = "double-spike"
+    SOAK = "soak"
+
+
+QUIET, FLOOD = 8, 60
+# The local cloud answers about a hundred calls a second: the flood is what is too much for it.
+PHASES = {
+    Shape.STEADY: (Phase(60, 20, 4),),
+    Shape.SPIKE: (Phase(15, QUIET, 4), Phase(40, FLOOD, 30), Phase(60, QUIET, 30)),
+    Shape.DOUBLE_SPIKE: (
+        Phase(15, QUIET, 4),
+        Phase(35, FLOOD, 30),
+        Phase(55, QUIET, 30),
+        Phase(75, FLOOD, 30),
+        Phase(90, QUIET, 30),
+    ),
+    Shape.SOAK: (Phase(600, 12, 4),),
+}
+
+
+def phase_at(shape: Shape, passed_s: float) -> Phase | None:
+    """The phase at that time; None when the flood is over."""
+    return next((phase for phase in PHASES[shape] if passed_s < phase.until_s), None)
+
+
+def duration_s(shape: Shape) -> float:
+    """How long all of it takes."""
+    return PHASES[shape][-1].until_s
