@@ -1,0 +1,44 @@
+"""What the stack does against a source that asks too often, and against too many requests at all."""
+
+from typing import Any
+
+from tests.aws import template
+
+OPTION_OFF = 0
+
+
+def resource(name: str) -> Any:
+    return template()["Resources"][name]
+
+
+def test_the_whole_api_is_throttled() -> None:
+    (setting,) = resource("RestAPI")["Properties"]["MethodSettings"]
+    assert (setting["ResourcePath"], setting["HttpMethod"]) == ("/*", "*")
+    assert setting["ThrottlingRateLimit"] == {"Ref": "ApiRequestsPerSecondMax"}
+    assert setting["ThrottlingBurstLimit"] == {"Ref": "ApiBurstRequestsMax"}
+    assert template()["Parameters"]["ApiRequestsPerSecondMax"]["Default"] > 0
+
+
+def test_there_is_no_firewall_unless_it_is_asked_for() -> None:
+    assert template()["Parameters"]["ApiRequestsPerSourceMax"]["Default"] == OPTION_OFF
+    assert resource("FloodGuard")["Condition"] == "HasFloodGuard"
+    config = resource("Distribution")["Properties"]["DistributionConfig"]
+    guarded = {"Fn::GetAtt": "FloodGuard.Arn"}
+    assert config["WebACLId"] == {"Fn::If": ["HasFloodGuard", guarded, {"Ref": "AWS::NoValue"}]}
+
+
+def test_the_firewall_counts_by_source_and_for_the_api_alone() -> None:
+    (rule,) = resource("FloodGuard")["Properties"]["Rules"]
+    rate = rule["Statement"]["RateBasedStatement"]
+    assert rate["AggregateKeyType"] == "IP"
+    assert rate["Limit"] == {"Ref": "ApiRequestsPerSourceMax"}
+    scope = rate["ScopeDownStatement"]["ByteMatchStatement"]
+    assert (scope["PositionalConstraint"], scope["SearchString"]) == ("STARTS_WITH", "/api/")
+
+
+def test_who_is_stopped_is_told_429_or_asked_for_proof() -> None:
+    (rule,) = resource("FloodGuard")["Properties"]["Rules"]
+    _, blocked, asked = rule["Action"]["Fn::If"]
+    assert blocked == {"Block": {"CustomResponse": {"ResponseCode": 429}}}
+    assert asked == {"Fn::If": ["FloodIsPuzzled", {"Captcha": {}}, {"Challenge": {}}]}
+    assert template()["Parameters"]["FloodAction"]["AllowedValues"] == ["Block", "Captcha", "Challenge"]
