@@ -271,8 +271,10 @@ def progress() -> "ProgressTable":
 def restocking() -> "Restocking":
     """Opens fan-outs."""
     from chalicelib.services.restocking import Restocking
+    from chalicelib.tables.policies import PoliciesTable
 
-    return Restocking(products(), restocks(), progress(), waves_queue())
+    policies = PoliciesTable(client("dynamodb"), settings().sending_table)
+    return Restocking(products(), restocks(), progress(), policies, waves_queue())
 
 
 @cache

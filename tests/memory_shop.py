@@ -14,6 +14,7 @@ from chalicelib.services.letters import LetterWriter
 from chalicelib.services.pace import Pace
 from chalicelib.services.restocking import Restocking
 from chalicelib.services.teller import Teller
+from chalicelib.tables.policies import PoliciesTable
 from tests.clock import Clock
 from tests.fakes import FakeAccount, FakePostbox, FakeWavesQueue
 from tests.memory import (
@@ -46,6 +47,16 @@ class PlainWriter(LetterWriter):
         return [Envelope(entry.mailbox, PLAIN) for entry in waiting]
 
 
+class MemoryPolicies(PoliciesTable):
+    """The policy of a shop in memory."""
+
+    def __init__(self, shop: "MemoryShop") -> None:
+        self._shop = shop
+
+    def of(self, slug: str) -> WavePolicy:
+        return self._shop.policy
+
+
 class MemoryShop:
     """One variant, who waits for it, and the workers that tell them. `reach` hears every point passed."""
 
@@ -64,7 +75,9 @@ class MemoryShop:
             self.entries, line, self.products, self.restocks, self.progress, pace, teller, clock
         )
         ids = count(1)
-        self.restocking = Restocking(self.products, self.restocks, self.progress, self.queue)
+        self.restocking = Restocking(
+            self.products, self.restocks, self.progress, MemoryPolicies(self), self.queue
+        )
         self.fan_out = FanOut(
             batches, self.leases, pace, self.queue, clock, lambda: f"w{next(ids)}", lambda: 0.5
         )
@@ -76,7 +89,7 @@ class MemoryShop:
         before = self.products.stock
         after = Stock(availability, units, self.clock(), f"event-{next(self._events):06}")
         self.products.stock = after
-        opened = restocks(SLUG, {SKU: before}, {SKU: after}, at_ms=after.observed_at_ms, policy=self.policy)
+        opened = restocks(SLUG, {SKU: before}, {SKU: after}, at_ms=after.observed_at_ms)
         for restock in opened:
             self.restocking.open(restock)
         return opened

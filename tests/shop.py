@@ -10,7 +10,6 @@ from chalicelib.domain.address import Address
 from chalicelib.domain.entry import Entry, lines_of
 from chalicelib.domain.links import Links, LinkSubject, Purpose
 from chalicelib.domain.stock import Availability, Restock, Stock, restocks
-from chalicelib.domain.wave import EVERYONE
 from chalicelib.mail.postbox import OutcomeUnknown, PostboxRefused
 from chalicelib.services.batches import Batches
 from chalicelib.services.confirmations import Confirmations
@@ -26,6 +25,7 @@ from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.leases import LeasesTable
 from chalicelib.tables.line import LineTable
 from chalicelib.tables.pace import PaceTable
+from chalicelib.tables.policies import PoliciesTable
 from chalicelib.tables.products import ProductsTable
 from chalicelib.tables.progress import Progress, ProgressTable
 from chalicelib.tables.restocks import RestocksTable
@@ -48,7 +48,6 @@ class TestShop:
     def __init__(self, release: Release, clock: Clock, *, slug: str, sku: str) -> None:
         client: Any = boto3.client("dynamodb")
         self.clock, self.slug, self.sku = clock, slug, sku
-        self.policy = EVERYONE
         self._tries = 5
         self.entries_name = create_table(client, "EntriesTable")
         self.entries = EntriesTable(client, self.entries_name)
@@ -70,6 +69,7 @@ class TestShop:
         self.alarms: list[str] = []
         self.line = LineTable(client, self.entries_name, suppressions, pause=clock.pass_s)
         self.progress = ProgressTable(client, sending)
+        self.policies = PoliciesTable(client, sending)
         self.account = FakeAccount()
         self.pace_table = PaceTable(client, sending)
         self.pace = Pace(
@@ -79,7 +79,7 @@ class TestShop:
             clock.pass_s,
             lambda _subject, text: self.alarms.append(text),
         )
-        self.restocking = Restocking(self.products, self.restocks, self.progress, self.queue)
+        self.restocking = Restocking(self.products, self.restocks, self.progress, self.policies, self.queue)
         teller = Teller(
             self.entries,
             self.line,
@@ -143,7 +143,7 @@ class TestShop:
         after = self.products.get(self.slug)
         assert before is not None
         assert after is not None
-        for restock in restocks(self.slug, before.stock, after.stock, at_ms=self.clock(), policy=self.policy):
+        for restock in restocks(self.slug, before.stock, after.stock, at_ms=self.clock()):
             self.restocking.open(restock)
 
     def work(self, *, tries: int = 5) -> None:

@@ -1,10 +1,13 @@
 """A variant can be had again: whoever waits is going to hear of it."""
 
+from dataclasses import replace
+
 from chalicelib.domain.entry import lines_of
 from chalicelib.domain.stock import Restock
 from chalicelib.domain.wave import LimitedWave, TellOne, WaveStep
 from chalicelib.log import log
 from chalicelib.queues import WavesQueue
+from chalicelib.tables.policies import PoliciesTable
 from chalicelib.tables.products import ProductsTable
 from chalicelib.tables.progress import ProgressTable
 from chalicelib.tables.restocks import RestocksTable
@@ -14,19 +17,26 @@ class Restocking:
     """Opens fan-outs. What they then do is in `fan_out`."""
 
     def __init__(
-        self, products: ProductsTable, restocks: RestocksTable, progress: ProgressTable, queue: WavesQueue
+        self,
+        products: ProductsTable,
+        restocks: RestocksTable,
+        progress: ProgressTable,
+        policies: PoliciesTable,
+        queue: WavesQueue,
     ) -> None:
         self._products = products
         self._restocks = restocks
         self._progress = progress
+        self._policies = policies
         self._queue = queue
 
     def open(self, restock: Restock) -> None:
-        """Begin to tell who waits for a restocked variant, as its policy says.
+        """Begin to tell who waits for a restocked variant, as its product's policy says now.
 
         Everyone: one walk along each shard of the line. So many for each unit: one wave over all
         shards. Opening twice tells nobody twice.
         """
+        restock = replace(restock, policy=self._policies.of(restock.slug))
         if not restock.policy.enough(restock.units):
             log("restock_too_small", restock=restock.id, sku=restock.sku)
             return
@@ -47,6 +57,8 @@ class Restocking:
         slug = self._products.slug_of(sku)
         stocked = self._products.get(slug) if slug else None
         if slug is None or stocked is None or not stocked.can_buy(sku):
+            return
+        if not self._policies.of(slug).enough(stocked.stock[sku].units):
             return
         restock = self._restocks.live(sku)
         if restock is None:

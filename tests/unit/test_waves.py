@@ -5,7 +5,7 @@ import pytest
 from chalicelib.domain.entry import EntryState, line_of
 from chalicelib.domain.pace import UNLIMITED, Limits
 from chalicelib.domain.stock import Availability
-from chalicelib.domain.wave import WavePolicy
+from chalicelib.domain.wave import EVERYONE, WavePolicy
 from chalicelib.mail.postbox import PostboxRefused, Refusal
 from chalicelib.services.pace import LIMITS_KEPT_MS, QUOTA_WAIT_S, WAIT_MS_MAX, NotNow
 from spillway.build.release import Release
@@ -33,7 +33,7 @@ def crowd(shop: TestShop, count: int) -> list[str]:
 
 def test_a_limited_wave_tells_exactly_the_first_over_all_shards(shop: TestShop) -> None:
     names = crowd(shop, 90)
-    shop.policy = ONE_EACH
+    shop.policies.put("", ONE_EACH)
     shop.observe(IN_STOCK, units=60)
     shop.work_until(lambda: len(told(shop)) >= 60)
     assert told(shop) == names[:60]
@@ -41,7 +41,7 @@ def test_a_limited_wave_tells_exactly_the_first_over_all_shards(shop: TestShop) 
 
 def test_the_next_wave_follows_after_its_pause_for_the_units_there_are_then(shop: TestShop) -> None:
     names = crowd(shop, 20)
-    shop.policy = ONE_EACH
+    shop.policies.put("", ONE_EACH)
     shop.observe(IN_STOCK, units=8)
     shop.work_until(lambda: len(told(shop)) >= 8)
     first_done_ms = shop.clock()
@@ -56,7 +56,7 @@ def test_the_next_wave_follows_after_its_pause_for_the_units_there_are_then(shop
 
 def test_two_letters_for_each_unit(shop: TestShop) -> None:
     names = crowd(shop, 12)
-    shop.policy = WavePolicy(letters_per_unit=2)
+    shop.policies.put("", WavePolicy(letters_per_unit=2))
     shop.observe(IN_STOCK, units=3)
     shop.work_until(lambda: len(told(shop)) >= 6)
     assert told(shop) == names[:6]
@@ -64,7 +64,7 @@ def test_two_letters_for_each_unit(shop: TestShop) -> None:
 
 def test_a_wave_ends_with_the_line_and_goes_on_for_who_confirms_later(shop: TestShop) -> None:
     crowd(shop, 3)
-    shop.policy = ONE_EACH
+    shop.policies.put("", ONE_EACH)
     shop.observe(IN_STOCK, units=5)
     shop.work()
     shop.join("late1", "late2", "late3")
@@ -76,7 +76,7 @@ def test_a_wave_ends_with_the_line_and_goes_on_for_who_confirms_later(shop: Test
 
 def test_too_few_units_are_worth_no_letter(shop: TestShop) -> None:
     crowd(shop, 3)
-    shop.policy = WavePolicy(units_min=3)
+    shop.policies.put("", WavePolicy(units_min=3))
     shop.observe(IN_STOCK, units=2)
     shop.work()
     assert told(shop) == []
@@ -85,9 +85,27 @@ def test_too_few_units_are_worth_no_letter(shop: TestShop) -> None:
     assert len(told(shop)) == 3
 
 
+def test_a_products_own_policy_counts_before_the_shops(shop: TestShop) -> None:
+    assert shop.policies.of("scarf") == EVERYONE
+    shop.policies.put("", ONE_EACH)
+    shop.policies.put("field-jacket", WavePolicy(letters_per_unit=2))
+    assert shop.policies.of("scarf") == ONE_EACH
+    assert shop.policies.of("field-jacket").letters_per_unit == 2
+    shop.policies.remove("field-jacket")
+    assert shop.policies.of("field-jacket") == ONE_EACH
+
+
+def test_who_confirms_while_there_are_too_few_units_waits(shop: TestShop) -> None:
+    shop.policies.put("", WavePolicy(units_min=3))
+    shop.observe(IN_STOCK, units=2)
+    shop.join("late")
+    shop.restocking.welcome(shop.shopper("late"), shop.sku, at_ms=shop.clock())
+    assert shop.queue.messages == []
+
+
 def test_a_shop_that_does_not_count_tells_everyone(shop: TestShop) -> None:
     crowd(shop, 3)
-    shop.policy = ONE_EACH
+    shop.policies.put("", ONE_EACH)
     shop.observe(IN_STOCK, units=None)
     shop.work()
     assert len(told(shop)) == 3
@@ -95,7 +113,7 @@ def test_a_shop_that_does_not_count_tells_everyone(shop: TestShop) -> None:
 
 def test_a_worker_that_dies_after_sending_does_not_let_the_wave_grow(shop: TestShop) -> None:
     names = crowd(shop, 12)
-    shop.policy = ONE_EACH
+    shop.policies.put("", ONE_EACH)
     shop.observe(IN_STOCK, units=8)
     shop.postbox.dies_after_sending = True
     shop.work_until(lambda: len(told(shop)) >= 16)

@@ -1,0 +1,69 @@
+"""`spillway policy`: how many hear of a restock at once."""
+
+import json
+from dataclasses import asdict, replace
+from typing import Any
+
+import click
+
+from chalicelib.domain.wave import EVERYONE, WAVE_PAUSE_MIN_MAX, WavePolicy
+from chalicelib.tables.policies import PoliciesTable
+from chalicelib.tables.products import ProductsTable
+from spillway.deploy.stage import stage_named
+from spillway.errors import BadInput
+from spillway.project import Project
+
+LETTERS_PER_UNIT_MAX = 100
+UNITS_MIN_MAX = 10_000
+
+
+@click.command("policy")
+@click.option(
+    "--product", "slug", metavar="SLUG", default="", help="Of this product; else of the whole shop."
+)
+@click.option("--everyone", is_flag=True, help="Tell everyone at once.")
+@click.option(
+    "--letters-per-unit", type=click.IntRange(1, LETTERS_PER_UNIT_MAX), help="Tell so many for each unit."
+)
+@click.option(
+    "--next-after",
+    "next_after_min",
+    type=click.IntRange(1, WAVE_PAUSE_MIN_MAX),
+    metavar="MINUTES",
+    help="Then wait so long, and tell the next if there are units left.",
+)
+@click.option("--units-min", type=click.IntRange(1, UNITS_MIN_MAX), help="Tell nobody of fewer units.")
+@click.option("--json", "as_json", is_flag=True, help="Say it in JSON.")
+@click.option("--stage", "stage_name", metavar="NAME", default="local", show_default=True)
+@click.pass_obj
+def policy_command(
+    project: Project, /, slug: str, stage_name: str, *, everyone: bool, as_json: bool, **given: int | None
+) -> None:
+    """How many hear of a restock at once. Without any choice, show what holds; else set it."""
+    if everyone and given["letters_per_unit"] is not None:
+        raise BadInput("--everyone and --letters-per-unit: one or the other")
+    stage = stage_named(project, stage_name)
+    outputs, dynamodb = stage.outputs(), stage.client("dynamodb")
+    if slug and ProductsTable(dynamodb, outputs["ProductsTable"]).get(slug) is None:
+        raise BadInput(f"--product {slug}: stage {stage.name} has no such product")
+    policies = PoliciesTable(dynamodb, outputs["SendingTable"])
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if everyone:
+        chosen["letters_per_unit"] = None
+    if chosen:
+        policies.put(slug, replace(policies.of(slug), **chosen))
+    policy = policies.of(slug)
+    click.echo(json.dumps(asdict(policy)) if as_json else f"{slug or 'the shop'}: {_words(policy)}")
+
+
+def _words(policy: WavePolicy) -> str:
+    if policy.letters_per_unit is None:
+        words = "everyone is told"
+    else:
+        words = (
+            f"{policy.letters_per_unit} for each unit are told, "
+            f"the next after {policy.next_after_min} minutes if units are left"
+        )
+    if policy.units_min > EVERYONE.units_min:
+        words += f"; nobody of fewer than {policy.units_min} units"
+    return words
