@@ -22,7 +22,7 @@ from spillway.preflight.forecast import Asked, Forecast, forecast
 from spillway.preflight.limits import Limits, Origin
 from spillway.preflight.measured import Measured
 from spillway.preflight.report import report
-from spillway.preflight.story import story, then_bytes_per_visitor
+from spillway.preflight.story import story, then_bytes_per_visitor, usd_per_10_kb, usd_per_request
 from spillway.preflight.usage import usage
 from spillway.preflight.weight import PageWeight, mean_product_weight, page_weight
 from spillway.preflight.wording import bill_rows, headline, outcome, plan_rows, resource_rows
@@ -272,6 +272,11 @@ def _tell_story(weight: PageWeight, measured: Measured, site: Path) -> None:
         then = "-" if row.then_usd is None else f"{row.then_usd:,.2f}"
         table.add_row(row.what, then, f"{row.now_usd:,.2f}", style="bold" if row.what == "in all" else "")
     console.print(table)
+    console.print(
+        f"\nA request less in each view saves ${usd_per_request():.2f}, 10 kB less ${usd_per_10_kb():.2f}."
+    )
+    for each in sorted(weight.fetched, key=lambda each: -each.body_bytes):
+        console.print(f"  {each.body_bytes:>9,} bytes  {each.path}")
     console.print(
         f"\nNow, line by line, at list prices ({now.usd_after_free:,.2f} with what is always free):\n"
     )

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from spillway.preflight.bill import Bill, Part
+from spillway.preflight.prices import PRICES, Item
+from spillway.preflight.weight import HEAD_BYTES
 
 # What the shop told of its flood: about $200 in all, of which $0.07 for Lambda and DynamoDB.
 THEN_TOTAL_USD = 200.0
@@ -37,3 +39,15 @@ def story(now: Bill) -> tuple[StoryRow, ...]:
         StoryRow("two letters to each shopper who signed up", None, now.part(Part.MAIL)),
         StoryRow("in all", THEN_TOTAL_USD, now.usd),
     )
+
+
+def usd_per_request() -> float:
+    """What one request more in each view adds to the story: its price, and the bytes of its head."""
+    price, sent = PRICES[Item.CDN_REQUESTS], PRICES[Item.CDN_BYTES]
+    return VISITORS * (price.usd / price.per + HEAD_BYTES * sent.usd / sent.per)
+
+
+def usd_per_10_kb() -> float:
+    """What 10 kB more in each view add."""
+    sent = PRICES[Item.CDN_BYTES]
+    return VISITORS * 10_000 * sent.usd / sent.per

@@ -12,7 +12,7 @@ from spillway.preflight.bill import Bill, Part, bill
 from spillway.preflight.campaign import FOUNDING_STORY, Campaign
 from spillway.preflight.measured import Measured, Step, StepFigures
 from spillway.preflight.prices import AS_OF, FLAT_PLANS, GIB, PRICES, Item
-from spillway.preflight.story import story, then_bytes_per_visitor
+from spillway.preflight.story import story, then_bytes_per_visitor, usd_per_10_kb, usd_per_request
 from spillway.preflight.usage import Used, usage
 from spillway.preflight.weight import HEAD_BYTES, PageWeight, chosen, mean_product_weight, page_weight
 
@@ -163,3 +163,13 @@ def test_a_trace_may_have_gaps(tmp_path: Path) -> None:
     file = tmp_path / "trace.csv"
     file.write_text("second,visitors\n0,5\n3,7.5\n")
     assert trace(file) == [5, 0, 0, 7.5]
+
+
+def test_a_request_or_ten_kilobytes_more_add_what_is_said() -> None:
+    def usd(page: PageWeight) -> float:
+        return bill(usage(FOUNDING_STORY, page, Measured.read(), site_bytes=0)).usd
+
+    more_requests = PageWeight("/", PAGE.requests + 1, PAGE.bytes_sent + HEAD_BYTES)
+    more_bytes = PageWeight("/", PAGE.requests, PAGE.bytes_sent + 10_000)
+    assert usd(more_requests) - usd(PAGE) == pytest.approx(usd_per_request(), rel=0.01)
+    assert usd(more_bytes) - usd(PAGE) == pytest.approx(usd_per_10_kb(), rel=0.01)
