@@ -1,0 +1,56 @@
+"""What a signup costs in the table: one write unit, and one for the index once it is confirmed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import boto3
+import pytest
+
+from chalicelib.domain.address import Address
+from chalicelib.domain.entry import line_of
+from chalicelib.http.signup_form import PAGE_CHARS_MAX
+from chalicelib.services.signups import Signups
+from chalicelib.tables.entries import EntriesTable
+from tests.aws import create_table, template
+from tests.clock import Clock
+
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
+UNIT_BYTES = 1024
+INDEX_OVERHEAD_BYTES = 100
+LONGEST_LOCAL_PART = "l" * 64
+# 254 octets, the most an address may have.
+LONGEST = f"{LONGEST_LOCAL_PART}@{'.'.join(['d' * 61] * 3)}.com"
+SKU = "S" * 40
+
+
+def bytes_of(item: Mapping[str, Any]) -> int:
+    """The size DynamoDB charges: names and values in UTF-8, a number by its digits."""
+
+    def size(value: Mapping[str, str]) -> int:
+        kind, content = next(iter(value.items()))
+        return len(content.encode()) if kind == "S" else (len(content) + 1) // 2 + 1
+
+    return sum(len(name) + size(value) for name, value in item.items())
+
+
+@pytest.mark.parametrize("typed", ["ada@example.com", LONGEST])
+def test_a_signup_is_one_write_unit_and_one_more_for_the_line(aws: None, clock: Clock, typed: str) -> None:
+    client = boto3.client("dynamodb")
+    table = create_table(client, "EntriesTable")
+    entries = EntriesTable(client, table)
+    page = "/" + "p" * (PAGE_CHARS_MAX - 1)
+    address = Address.parse(typed)
+    Signups(entries, b"identity", clock).sign_up(address, [SKU], page=page, consent="c" * 40)
+    (asked,) = client.scan(TableName=table)["Items"]
+    assert bytes_of(asked) <= UNIT_BYTES
+    # Not in the line before it is confirmed: the index has no part in a flood.
+    assert "line" not in asked
+    shopper = address.shopper_id(b"identity")
+    assert entries.confirm(shopper, SKU, at_ms=clock())
+    (confirmed,) = client.scan(TableName=table)["Items"]
+    assert confirmed["line"]["S"] == line_of(SKU, shopper)
+    assert bytes_of(confirmed) <= UNIT_BYTES
+    (index,) = template()["Resources"]["EntriesTable"]["Properties"]["GlobalSecondaryIndexes"]
+    projected = {"shopper", "sku", "line", "place", *index["Projection"]["NonKeyAttributes"]}
+    indexed = {name: value for name, value in confirmed.items() if name in projected}
+    assert bytes_of(indexed) + INDEX_OVERHEAD_BYTES <= UNIT_BYTES
