@@ -40,6 +40,7 @@ class Preview:
         self._base_url = base_url
         self._folder = project.cache / "preview"
         self._seen: dict[str, Signature] | None = None
+        self._ended = False
         self.number = 0
         self.mistakes = ""
 
@@ -58,12 +59,15 @@ class Preview:
         return True
 
     def watch(self, stop: threading.Event) -> None:
-        """Look again and again until told to stop."""
-        while not stop.wait(_LOOKED_AT_EVERY_S):
-            try:
-                self.look()
-            except FileNotFoundError:  # an editor replaces files by renaming: look again
-                self._seen = None
+        """Look again and again until told to stop; then browsers are let go."""
+        try:
+            while not stop.wait(_LOOKED_AT_EVERY_S):
+                try:
+                    self.look()
+                except FileNotFoundError:  # an editor replaces files by renaming: look again
+                    self._seen = None
+        finally:
+            self._ended = True
 
     def app(self) -> Starlette:
         """The shop's pages, each with a line that reloads it."""
@@ -78,7 +82,7 @@ class Preview:
     async def _changes(self, request: Request) -> Response:
         async def numbers() -> AsyncIterator[str]:
             told = -1
-            while not await request.is_disconnected():
+            while not (self._ended or await request.is_disconnected()):
                 if told != self.number:
                     told = self.number
                     yield f"data: {told}\n\n"
