@@ -1,16 +1,18 @@
 """Turns a product's pages when its availability changed: the product's own, and those with its card."""
 
+from functools import partial
+
 from chalicelib.log import log
 from chalicelib.storage.pages import Cdn, PagesBucket
 from chalicelib.storage.themes import ThemeStore
-from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.theme import Listing
 from chalicelib.tables.products import ProductsTable
 
 
 class PageTurn:
-    """Renders with the live theme and the stock as it is now, never as it was when the event was made:
-    of two events turned in the wrong order, the second still writes what is true."""
+    """Renders with the live theme and the stock as it is now, never as it was when the event was made,
+    and only over the page that was there before it looked: of two turns, or a turn and a publish, at
+    once, the one that looked last writes last."""
 
     def __init__(self, products: ProductsTable, themes: ThemeStore, pages: PagesBucket, cdn: Cdn) -> None:
         self._products = products
@@ -24,19 +26,25 @@ class PageTurn:
         `reference` names the event, so that a repeat is one invalidation.
         """
         stocked = self._products.get(slug)
-        if stocked is None:
+        if stocked is None or not stocked.product.variants:
             log("page_not_turned", slug=slug, reason="product is not in the catalogue")
             return
-        renderer = self._themes.live()
-        paths = [stocked.product.path]
-        self._pages.put(stocked.product.path, renderer.product(stocked.product, stocked.stock))
-        for listing in renderer.theme.listings_of(slug):
-            self._turn_listing(renderer, listing)
-            paths.append(listing.path)
+        listings = self._themes.live().theme.listings_of(slug)
+        self._pages.turn(stocked.product.path, lambda: self._product_page(slug))
+        for listing in listings:
+            self._pages.turn(listing.path, partial(self._listing_page, listing))
+        paths = [stocked.product.path, *(listing.path for listing in listings)]
         self._cdn.invalidate(paths, reference=reference)
         log("pages_turned", slug=slug, paths=paths)
 
-    def _turn_listing(self, renderer: Renderer, listing: Listing) -> None:
+    def _product_page(self, slug: str) -> str:
+        stocked = self._products.get_many([slug])[slug]
+        return self._themes.live().product(stocked.product, stocked.stock)
+
+    def _listing_page(self, listing: Listing) -> str:
+        renderer = self._themes.live()
+        # A publish in the meantime may have put other cards on it.
+        listing = next((each for each in renderer.theme.listings if each.path == listing.path), listing)
         products = self._products.get_many(listing.slugs)
         cards = [(products[slug].product, products[slug].stock) for slug in listing.slugs if slug in products]
-        self._pages.put(listing.path, renderer.listing(listing, cards))
+        return renderer.listing(listing, cards)

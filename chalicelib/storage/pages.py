@@ -1,7 +1,9 @@
 """The bucket the storefront is served from, and the CDN in front of it."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
     from types_boto3_cloudfront import CloudFrontClient
@@ -12,6 +14,13 @@ if TYPE_CHECKING:
 PAGE_CACHE_CONTROL = "public, max-age=0, s-maxage=86400, must-revalidate"
 PAGE_CONTENT_TYPE = "text/html; charset=utf-8"
 HOME_KEY = "index.html"
+TURN_TRIES_MAX = 6
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+OVERTAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
+
+
+class PageContested(RuntimeError):
+    """A page was written by others each time it was made; trying again later is the way out."""
 
 
 def object_key(path: str) -> str:
@@ -26,15 +35,46 @@ class PagesBucket:
         self._client = client
         self._name = name
 
-    def put(self, path: str, html: str) -> None:
-        """Replace one page; readers see the old one or the new one, never a half."""
-        self._client.put_object(
-            Bucket=self._name,
-            Key=object_key(path),
-            Body=html.encode(),
-            ContentType=PAGE_CONTENT_TYPE,
-            CacheControl=PAGE_CACHE_CONTROL,
-        )
+    def turn(self, path: str, render: Callable[[], str]) -> None:
+        """Replace one page by what `render` makes; readers see the old one or the new one, never a half.
+
+        A page that somebody else wrote while this one was made (another event, a publish) is not
+        covered by it: the page is made once more, from what is true by then.
+
+        Raises:
+            PageContested: others wrote it all the time.
+        """
+        for _ in range(TURN_TRIES_MAX):
+            unchanged = self._unchanged_since_now(path)
+            if self._put(path, render(), unchanged):
+                return
+        raise PageContested(path)
+
+    def _unchanged_since_now(self, path: str) -> dict[str, Any]:
+        try:
+            head = self._client.head_object(Bucket=self._name, Key=object_key(path))
+        except ClientError as error:
+            # Without leave to list a bucket, what is not there is forbidden.
+            if error.response["Error"]["Code"] in {"403", "404"}:
+                return {"IfNoneMatch": "*"}
+            raise
+        return {"IfMatch": head["ETag"]}
+
+    def _put(self, path: str, html: str, unchanged: dict[str, Any]) -> bool:
+        try:
+            self._client.put_object(
+                Bucket=self._name,
+                Key=object_key(path),
+                Body=html.encode(),
+                ContentType=PAGE_CONTENT_TYPE,
+                CacheControl=PAGE_CACHE_CONTROL,
+                **unchanged,
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] in OVERTAKEN:
+                return False
+            raise
+        return True
 
 
 class Cdn:

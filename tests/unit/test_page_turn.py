@@ -1,6 +1,7 @@
 """An event about availability, and the pages that follow it."""
 
 from collections.abc import Iterable
+from itertools import count
 from typing import Any
 
 import boto3
@@ -9,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.services.page_turn import PageTurn
-from chalicelib.storage.pages import Cdn, PagesBucket
+from chalicelib.storage.pages import Cdn, PageContested, PagesBucket
 from chalicelib.storage.themes import ThemeStore
 from chalicelib.tables.products import ProductsTable
 from spillway.build.release import Release
@@ -110,3 +111,43 @@ def test_a_new_release_is_seen_at_the_next_turn(s3: Any, small_release: Release)
     assert themes.live() is first
     put_theme(s3, small_release.theme.to_json().replace("Clothes for weather", "Clothes for sun"))
     assert themes.live().theme.shop.tagline == "Clothes for sun"
+
+
+def test_an_older_turn_never_covers_a_newer_page(s3: Any) -> None:
+    pages = PagesBucket(s3, "pages")
+    written: list[str] = []
+
+    def slow() -> str:
+        if not written:
+            written.append("a newer event, or a publish, in the meantime")
+            s3.put_object(Bucket="pages", Key="products/x", Body=b"newer")
+        return "made from " + page(s3, "products/x")
+
+    pages.turn("/products/x", slow)
+    assert page(s3, "products/x") == "made from newer"
+
+
+def test_a_page_that_others_write_all_the_time_is_left_to_them(s3: Any) -> None:
+    pages = PagesBucket(s3, "pages")
+    pages.turn("/products/x", lambda: "first")
+    turns = count()
+
+    def contested() -> str:
+        s3.put_object(Bucket="pages", Key="products/x", Body=f"theirs {next(turns)}".encode())
+        return "ours"
+
+    with pytest.raises(PageContested):
+        pages.turn("/products/x", contested)
+    assert page(s3, "products/x").startswith("theirs")
+
+
+def test_a_page_that_cannot_be_rendered_stays_as_it_was(s3: Any) -> None:
+    pages = PagesBucket(s3, "pages")
+    pages.turn("/products/x", lambda: "the old page")
+
+    def broken() -> str:
+        raise ValueError("a template that fails")
+
+    with pytest.raises(ValueError, match="a template that fails"):
+        pages.turn("/products/x", broken)
+    assert page(s3, "products/x") == "the old page"
