@@ -33,6 +33,10 @@ class ConfirmationsQueue:
         body = json.dumps({"shopper": shopper, "sku": sku}, sort_keys=True)
         self._client.send_message(QueueUrl=self._url, MessageBody=body)
 
+    def put_back(self, body: str, *, delay_s: int) -> None:
+        """Queue a letter's message again, as it came, to be seen after `delay_s` seconds (at most 900)."""
+        self._client.send_message(QueueUrl=self._url, MessageBody=body, DelaySeconds=delay_s)
+
     def put_yours(self, shopper: str) -> None:
         """Queue the letter that leads a shopper to all they wait for."""
         self._client.send_message(QueueUrl=self._url, MessageBody=json.dumps({"shopper": shopper}))

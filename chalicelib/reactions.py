@@ -4,23 +4,33 @@ Apart from app.py, and imported by the function that needs it: the API's cold st
 """
 
 import json
+import random
 from typing import Any
 
 from chalicelib import wiring
 from chalicelib.domain.entry import Reaction, reaction_to
+from chalicelib.domain.pace import back_off_s
 from chalicelib.domain.stock import restocks
 from chalicelib.domain.wave import from_json as wave_message
+from chalicelib.mail.postbox import PostboxRefused, Refusal
 from chalicelib.tables.entries import entry_from
 from chalicelib.tables.products import PRODUCT_PREFIX, stock_from
 
+# Messages do not count how often they were put back: each waits like after its fifth time.
+LETTER_TRIES = 5
+
 
 def send_confirmation(body: str) -> None:
-    """A letter that a shopper asked for is due."""
+    """A letter that a shopper asked for is due. One that may not leave now is put back."""
     facts = json.loads(body)
-    if "sku" in facts:
-        wiring.confirmations().send(**facts)
-    else:
-        wiring.yours_letters().send(**facts)
+    letters = wiring.confirmations() if "sku" in facts else wiring.yours_letters()
+    try:
+        letters.send(**facts)
+    except PostboxRefused as refused:
+        if refused.refusal is Refusal.WRONG:
+            raise
+        delay_s = back_off_s(LETTER_TRIES, random.random())  # noqa: S311 - spreads who waits alike
+        wiring.confirmations_queue().put_back(body, delay_s=delay_s)
 
 
 def react_to_entry(record: dict[str, Any]) -> None:

@@ -186,6 +186,14 @@ def postbox() -> "Postbox":
 
 
 @cache
+def paced_postbox() -> "Postbox":
+    """The same, for letters that await their turn one by one."""
+    from chalicelib.services.pace import PacedPostbox
+
+    return PacedPostbox(postbox(), pace())
+
+
+@cache
 def waitlist() -> "Waitlist":
     """The shopper's side once a letter has come."""
     from chalicelib.services.waitlist import Waitlist
@@ -206,7 +214,7 @@ def confirmations() -> "Confirmations":
     """Sends confirmation letters."""
     from chalicelib.services.confirmations import Confirmations
 
-    return Confirmations(entries(), products(), suppressions(), themes(), links(), postbox(), clock_ms)
+    return Confirmations(entries(), products(), suppressions(), themes(), links(), paced_postbox(), clock_ms)
 
 
 @cache
@@ -230,7 +238,7 @@ def yours_letters() -> "YoursLetters":
     """Sends the letter that leads there."""
     from chalicelib.services.yours_letters import YoursLetters
 
-    return YoursLetters(entries(), shoppers(), suppressions(), themes(), links(), postbox(), clock_ms)
+    return YoursLetters(entries(), shoppers(), suppressions(), themes(), links(), paced_postbox(), clock_ms)
 
 
 @cache

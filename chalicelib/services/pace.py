@@ -5,11 +5,12 @@ with one conditional write to a row that all workers share. A used-up quota need
 work that must wait goes back to its queue, and the limits are read again until there is room.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from chalicelib.domain.pace import Limits, PaceState
 from chalicelib.log import log
 from chalicelib.mail.account import SendingAccount
+from chalicelib.mail.postbox import Envelope, Postbox, PostboxRefused, Receipt
 from chalicelib.tables.pace import HOUR_MS, PaceTable
 
 LIMITS_KEPT_MS = 5 * 60 * 1000
@@ -118,6 +119,22 @@ class Pace:
             return NotNow("quota", QUOTA_WAIT_S)
         ahead_s = (state.ready_at_us // 1000 - self._clock()) / 1000
         return NotNow("rate", max(1, min(QUOTA_WAIT_S, round(ahead_s))))
+
+
+class PacedPostbox:
+    """A postbox whose letters await their turn, for letters that leave one by one."""
+
+    def __init__(self, postbox: Postbox, pace: Pace) -> None:
+        self._postbox = postbox
+        self._pace = pace
+
+    def send(self, sender: str, envelopes: Sequence[Envelope]) -> tuple[Receipt, ...]:
+        """See `Postbox.send`."""
+        try:
+            self._pace.await_turn(len(envelopes))
+        except NotNow as not_now:
+            raise PostboxRefused(not_now.reason) from not_now
+        return self._postbox.send(sender, envelopes)
 
 
 def _usable(limits: Limits) -> Limits:

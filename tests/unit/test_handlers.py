@@ -10,6 +10,7 @@ from chalicelib import wiring
 from chalicelib.domain.entry import EntryState
 from chalicelib.domain.stock import Availability, Restock, Stock
 from chalicelib.domain.wave import TellOne, WaveStep, to_json
+from chalicelib.mail.postbox import PostboxRefused, Refusal
 from chalicelib.records import react_to_queue, react_to_stream
 
 
@@ -165,3 +166,24 @@ def test_a_failure_is_logged_without_what_the_record_held(capsys: pytest.Capture
     logged = json.loads(capsys.readouterr().out)
     assert (logged["event"], logged["error"]) == ("record_failed", "RuntimeError")
     assert "ada" not in json.dumps(logged)
+
+
+@pytest.mark.parametrize("body", [{"shopper": "ada-id", "sku": "A"}, {"shopper": "ada-id"}])
+def test_a_letter_that_may_not_leave_now_is_put_back(
+    heard: Heard, monkeypatch: pytest.MonkeyPatch, body: dict[str, str]
+) -> None:
+    class Refusing:
+        refusal = Refusal.BUSY
+
+        def send(self, **_: str) -> None:
+            raise PostboxRefused("quota", self.refusal)
+
+    for service in ("confirmations", "yours_letters"):
+        monkeypatch.setattr(wiring, service, Refusing)
+    text = json.dumps(body)
+    assert failures(cloud.send_confirmations(queue_event(text), None)) == []
+    ((call, message, delay_s),) = heard.calls
+    assert (call, message) == ("put_back", text)
+    assert 0 < delay_s <= 900
+    Refusing.refusal = Refusal.WRONG
+    assert failures(cloud.send_confirmations(queue_event(text), None)) == ["m0"]

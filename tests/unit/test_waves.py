@@ -3,11 +3,12 @@
 import pytest
 
 from chalicelib.domain.entry import EntryState, line_of
+from chalicelib.domain.letter import Letter
 from chalicelib.domain.pace import UNLIMITED, Limits
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import EVERYONE, WavePolicy
-from chalicelib.mail.postbox import PostboxRefused, Refusal
-from chalicelib.services.pace import LIMITS_KEPT_MS, QUOTA_WAIT_S, WAIT_MS_MAX, NotNow
+from chalicelib.mail.postbox import Envelope, PostboxRefused, Refusal
+from chalicelib.services.pace import LIMITS_KEPT_MS, QUOTA_WAIT_S, WAIT_MS_MAX, NotNow, PacedPostbox
 from spillway.build.release import Release
 from tests.clock import Clock
 from tests.shop import TestShop
@@ -213,3 +214,14 @@ def test_an_unknown_outcome_is_repeated_once_and_then_counted(shop: TestShop) ->
     restock = shop.restocks.live(shop.sku)
     assert restock is not None
     assert shop.told_so_far(restock).unclear == 1
+
+
+def test_single_letters_await_their_turn_too(shop: TestShop) -> None:
+    shop.account.now = Limits(1000.0, 1)
+    shop.join("ada")
+    paced = PacedPostbox(shop.postbox, shop.pace)
+    envelope = Envelope("ada@example.com", Letter("s", "t", "h"))
+    assert len(paced.send("shop@example.com", [envelope])) == 1
+    with pytest.raises(PostboxRefused, match="quota"):
+        paced.send("shop@example.com", [envelope])
+    assert shop.postbox.calls == 1
