@@ -50,4 +50,6 @@ def _show(plan: Plan) -> None:
         click.echo(f"put     {upload.site_object.key}  ({upload.reason})")
     for removal in plan.removals:
         click.echo(f"delete  {removal.key}  ({removal.reason})")
+    if plan.theme_changed:
+        click.echo("put     theme.json  (what the cloud makes pages and letters with)")
     click.echo(f"{len(plan.uploads)} to put, {len(plan.removals)} to delete, {plan.skipped} unchanged")
