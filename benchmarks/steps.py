@@ -18,7 +18,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
@@ -238,8 +238,10 @@ def _counts(url: str) -> dict[str, float]:
 
 
 def _set_environment(url: str) -> None:
-    # Whatever the functions are told: a name is its own value, an address leads to the sink.
+    # Whatever the functions must be told: a name is its own value, an address leads to the sink.
     for setting in fields(Settings):
+        if setting.default is not MISSING:
+            continue
         name = setting.name.replace("_", "-")
         is_queue = setting.name.endswith("_url")
         os.environ[setting.name.upper()] = f"{url}/000000000000/{name}" if is_queue else name
