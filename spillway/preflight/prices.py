@@ -1,6 +1,5 @@
-"""The price list: what AWS charges in us-east-1, each price with its page. Change the date with the figures.
-
-Read from the pages named here as they stood on `AS_OF`; a test holds every item to have a page.
+"""The price list: what AWS charges in us-east-1, as known on `AS_OF`. Each price has the page to check it
+against; change the date with the figures. AWS's bill is the one that counts.
 """
 
 from dataclasses import dataclass
