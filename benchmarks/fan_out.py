@@ -242,6 +242,7 @@ def _set_environment(url: str) -> None:
         AWS_CONFIG_FILE=os.devnull,
         AWS_SHARED_CREDENTIALS_FILE=os.devnull,
         WAVES_QUEUE_URL=QUEUE_URL,
+        SMTP_SECRET="",
     )
 
 

@@ -99,5 +99,5 @@ def _change(
     stock_line: StockLine, event: AvailabilityEvent, stocked: StockedProduct, line: LineTable
 ) -> Change:
     slug, before = stocked.product.slug, stocked.stock[event.sku]
-    restocked = restocks(slug, {event.sku: before}, {event.sku: event.stock})
+    restocked = restocks(slug, {event.sku: before}, {event.sku: event.stock}, at_ms=event.observed_at_ms)
     return Change(stock_line.line, slug, before, event, line.count(event.sku) if restocked else 0)
