@@ -36,7 +36,7 @@ package: .venv/ready-to-run ## Make what Lambda runs, and its template, under bu
 	@$(SPILLWAY) package $(ARGS)
 
 test: lint types template ## Run every check and every test; ARGS goes to pytest
-	.venv/bin/pytest --cov --cov-report=term $(ARGS)
+	.venv/bin/pytest --numprocesses auto --dist loadgroup --cov --cov-report=term $(ARGS)
 
 bench: .venv/ready-to-work ## Measure; ARGS names benchmarks, else all of them run
 	@.venv/bin/python -m benchmarks $(ARGS)

@@ -36,6 +36,14 @@ os.environ.update(
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together, on one worker, what shares something that is slow to start."""
+    for item in items:
+        folder = item.path.parent.name
+        together = folder if folder in {"browser", "contract", "end_to_end"} else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(together))
+
+
 def free_port() -> int:
     """A port of this machine that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
