@@ -1,4 +1,4 @@
-"""A first publish of five thousand pages to an S3 on this machine: ours, s5cmd's and boto3's, in turns.
+"""A first publish of two thousand pages to an S3 on this machine: ours, s5cmd's and boto3's, in turns.
 
 The S3 is a process of its own that keeps nothing: what is measured is the publisher, and the two share the
 machine's cores. With 30 ms of latency injected, what counts is how many requests are on their way at once.
@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from hashlib import sha256
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
@@ -23,17 +22,15 @@ import boto3
 from botocore.config import Config
 
 from benchmarks.peers import installed
+from benchmarks.send import KEY, REGION, SECRET
 from benchmarks.tables import write_table
-from chalicelib.aws.signing import Credentials
-from spillway.publish.s3 import Request, S3Bucket
 from tests.s3_sink import S3Sink, running
 
 ROUNDS = 5
-COUNT = 5_000
+COUNT = 2_000
 LATENCIES_S = (0.0, 0.03)
 _PAGE_BYTES = 7_000
-_BOTO_COUNT = 300
-_KEY, _SECRET, _REGION = "key", "secret", "us-east-1"
+_BOTO_COUNT = 100
 
 
 def main() -> None:
@@ -71,26 +68,12 @@ def _row(folder: Path, files: list[Path], latency_s: float, url: str) -> tuple[s
 def _ours(files: list[Path], url: str) -> float:
     """In a process of its own, as the others are: its start counts."""
     started = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "benchmarks.publish", str(files[0].parent), url], check=True)
+    subprocess.run([sys.executable, "-m", "benchmarks.send", str(files[0].parent), url], check=True)
     return len(files) / (time.perf_counter() - started)
 
 
-def _send(folder: Path, url: str) -> None:
-    bucket = S3Bucket("pages", _REGION, lambda: Credentials(_KEY, _SECRET), endpoint=url)
-    bucket.send(
-        Request(
-            "PUT",
-            f"products/{file.name}",
-            {"content-type": "text/html; charset=utf-8", "cache-control": "public, max-age=0"},
-            sha256(file.read_bytes()).hexdigest(),
-            file.read_bytes,
-        )
-        for file in folder.iterdir()
-    )
-
-
 def _s5cmd(folder: Path, url: str) -> float:
-    environment = {"AWS_ACCESS_KEY_ID": _KEY, "AWS_SECRET_ACCESS_KEY": _SECRET, "AWS_REGION": _REGION}
+    environment = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": REGION}
     started = time.perf_counter()
     subprocess.run(
         [
@@ -108,9 +91,9 @@ def _boto(files: list[Path], url: str) -> float:
     client: Any = boto3.client(
         "s3",
         endpoint_url=url,
-        region_name=_REGION,
-        aws_access_key_id=_KEY,
-        aws_secret_access_key=_SECRET,
+        region_name=REGION,
+        aws_access_key_id=KEY,
+        aws_secret_access_key=SECRET,
         config=Config(max_pool_connections=32, s3={"addressing_style": "path"}),
     )
     started = time.perf_counter()
@@ -150,7 +133,3 @@ def _serve(latency_s: float, sender: Connection) -> None:
     with running(S3Sink(latency_s=latency_s, keep_bodies=False)) as sink:
         sender.send(sink.url)
         time.sleep(3600)
-
-
-if __name__ == "__main__":
-    _send(Path(sys.argv[1]), sys.argv[2])
