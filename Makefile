@@ -16,7 +16,7 @@ export UV_SYSTEM_CERTS ?= 1
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check load package test bench audit lint types template format clean python
+.PHONY: test-slow help setup demo check load package test bench audit lint types template format clean python
 
 help: ## List what can be asked of make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -35,8 +35,11 @@ load: .venv/ready-to-work ## Send a flood of shoppers to the demo, and count wha
 package: .venv/ready-to-run ## Make what Lambda runs, and its template, under build/package/
 	@$(SPILLWAY) package $(ARGS)
 
-test: lint types template ## Run every check and every test; ARGS goes to pytest
-	.venv/bin/pytest --numprocesses auto --dist loadgroup --cov --cov-report=term $(ARGS)
+test: lint types template ## Run every check and every test but the slowest; ARGS goes to pytest
+	.venv/bin/pytest -m "not slow" --numprocesses auto --dist loadgroup --cov --cov-report=term $(ARGS)
+
+test-slow: .venv/ready-to-work ## Kill functions and demos at their work, and count what is lost
+	.venv/bin/pytest -m slow $(ARGS)
 
 bench: .venv/ready-to-work ## Measure; ARGS names benchmarks, else all of them run
 	@.venv/bin/python -m benchmarks $(ARGS)

@@ -46,8 +46,11 @@ def checkout(folder: Path) -> Project:
             shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copyfile(source, copy)
-    (ROOT / ".cache").mkdir(exist_ok=True)
-    (folder / ".cache").symlink_to(ROOT / ".cache")
+    # Pictures are developed once for all; whatever else is kept there belongs to one checkout alone.
+    pictures = Path(".cache/pictures")
+    (ROOT / pictures).mkdir(parents=True, exist_ok=True)
+    (folder / pictures).parent.mkdir()
+    (folder / pictures).symlink_to(ROOT / pictures)
     if (ROOT / "build/package").is_dir():
         shutil.copytree(ROOT / "build/package", folder / "build/package")
     return Project(folder)

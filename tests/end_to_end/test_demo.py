@@ -86,6 +86,7 @@ def test_the_story_is_played_to_its_end_step_by_step(project: Project, port: int
         assert sum(told in step for step in steps) >= 1, told
 
 
+@pytest.mark.slow
 def test_a_signup_outlives_a_stop_and_two_starts_that_were_cut_short(
     project: Project, port: int, ada: Shopper
 ) -> None:

@@ -22,6 +22,7 @@ from spillway.deploy.stage import Stage, stage_named
 from tests.end_to_end.demo import MARK, DemoProcess, checkout, free_ports, open_demo
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.local_cloud,
     pytest.mark.skipif(sys.platform != "linux", reason="what still runs is read from /proc"),
 ]

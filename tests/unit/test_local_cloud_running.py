@@ -29,10 +29,13 @@ def handle(event, context):
         boto3.client("dynamodb").put_item(TableName="copies", Item=record["dynamodb"]["NewImage"])
 """
 DEMO = """
+import signal
 import sys
 from pathlib import Path
 from spillway.cloud.local_cloud import CloudSettings, local_cloud
 
+# Whoever runs the tests in the background may have us ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with local_cloud(CloudSettings(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))) as cloud:
     print(cloud.process.pid, flush=True)
     cloud.wait()
