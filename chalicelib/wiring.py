@@ -4,7 +4,6 @@ what the first request uses and no more."""
 import os
 import random
 import time
-import uuid
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +49,8 @@ def clock_ms() -> int:
 
 def new_id() -> str:
     """An id that was never given before."""
+    import uuid
+
     return uuid.uuid4().hex
 
 
