@@ -28,8 +28,6 @@ from tests.clock import Clock
 
 CLIENTS = 16
 TRIES_MAX = 30
-# So many calls of a hundred fail: enough that some signups fail at their every attempt.
-FAULTS_PERCENT = 30
 FAULTS: list[Fault] = [
     (400, "ProvisionedThroughputExceededException"),
     (400, "ThrottlingException"),
@@ -109,13 +107,22 @@ def door(request: pytest.FixtureRequest, aws: None) -> Iterator[MotoDoor | RowsD
         yield door
 
 
-@pytest.mark.parametrize(("door", "signups"), [(MotoDoor, 300), (RowsDoor, 10_000)], indirect=["door"])
+# Of a hundred calls so many fail that, of so many signups, some are bound to fail at their every attempt.
+@pytest.mark.parametrize(
+    ("door", "signups", "faults_percent"),
+    [(MotoDoor, 100, 70), (RowsDoor, 10_000, 30)],
+    indirect=["door"],
+)
 def test_every_accepted_signup_is_stored_once_and_every_other_one_may_come_again(
-    door: MotoDoor | RowsDoor, signups: int, clock: Clock, capsys: pytest.CaptureFixture[str]
+    door: MotoDoor | RowsDoor,
+    signups: int,
+    faults_percent: int,
+    clock: Clock,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     table = create_table(boto3.client("dynamodb"), "EntriesTable")
     chance = random.Random(4)
-    door.faults = lambda: chance.choice(FAULTS) if chance.randrange(100) < FAULTS_PERCENT else None
+    door.faults = lambda: chance.choice(FAULTS) if chance.randrange(100) < faults_percent else None
     connections = Connections(door.url)
     api = JsonApi(DYNAMODB, REGION, connections, lambda: Credentials("AKID", "secret"), pause=lambda _: None)
     dynamodb: Any = DynamoDb(api)
