@@ -132,6 +132,10 @@ def _update_item(body: Any, _: Any) -> Any:
     return {"Attributes": {"ready_at_us": {"N": "0"}}} if body.get("ReturnValues") == "UPDATED_NEW" else {}
 
 
+def _batch_execute_statement(body: Any, _: Any) -> Any:
+    return {"Responses": [{} for _ in body["Statements"]]}
+
+
 def _send_message(body: Any, _: Any) -> Any:
     digest = hashlib.md5(body["MessageBody"].encode()).hexdigest()
     return {"MessageId": "m", "MD5OfMessageBody": digest}
@@ -143,6 +147,7 @@ def _send_bulk_email(body: Any, _: Any) -> Any:
 
 
 ANSWERS: dict[str, Callable[[Any, Any], Any]] = {
+    "BatchExecuteStatement": _batch_execute_statement,
     "BatchGetItem": _batch_get_item,
     "GetItem": _get_item,
     "GetSecretValue": _get_secret,
@@ -160,6 +165,8 @@ def units_of(operation: str, body: Any, answer: Any) -> tuple[str, float] | None
     """
     if operation in {"UpdateItem", "PutItem", "DeleteItem"}:
         return ("write units", 1)
+    if operation == "BatchExecuteStatement":
+        return ("write units", len(body["Statements"]))
     if operation == "TransactWriteItems":
         return ("write units", 2 * len(body["TransactItems"]))
     if operation == "BatchGetItem":

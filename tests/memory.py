@@ -15,6 +15,7 @@ from chalicelib.domain.entry import Entry, EntryState, line_of, lines_of, place_
 from chalicelib.domain.pace import Limits, PaceState
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Restock, Stock, StockedProduct
+from chalicelib.tables.dynamodb import STATEMENTS_MAX
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.leases import LeasesTable
 from chalicelib.tables.line import LineTable, StillWaiting, Told, WaitingPage
@@ -100,17 +101,25 @@ class MemoryLine(LineTable):
         counting: Sequence[dict[str, Any]] = (),
     ) -> int:
         self._reach("mark")
-        marked = 0
-        for each in told:
-            if self._entries.waits(each.entry.place or ""):
-                self._entries.rows[each.entry.shopper] = replace(
-                    each.entry, state=EntryState.NOTIFIED, place=None
-                )
-                marked += 1
+        marked = [each for each in told if self._entries.waits(each.entry.place or "")]
+        self._told(marked)
         for write in counting:
             write["apply"]()
         self._reach("marked")
-        return marked
+        return len(marked)
+
+    def mark_each(self, told: Sequence[Told], *, restock_id: str, at_ms: int) -> None:
+        self._reach("mark")
+        for start in range(0, len(told), STATEMENTS_MAX):
+            part = told[start : start + STATEMENTS_MAX]
+            self._told([each for each in part if self._entries.waits(each.entry.place or "")])
+            self._reach("half marked")
+        self._reach("marked")
+
+    def _told(self, told: Sequence[Told]) -> None:
+        for each in told:
+            notified = replace(each.entry, state=EntryState.NOTIFIED, place=None)
+            self._entries.rows[each.entry.shopper] = notified
 
 
 class MemoryLeases(LeasesTable):
@@ -150,6 +159,9 @@ class MemoryProgress(ProgressTable):
             }
 
         return {"apply": apply}
+
+    def add(self, restock_id: str, line: str, *, at_ms: int, **letters: int) -> None:
+        self.count(restock_id, line, at_ms=at_ms, **letters)["apply"]()
 
     def take_from_wave(self, restock_id: str, letters: int) -> dict[str, Any]:
         def apply() -> None:

@@ -2,7 +2,8 @@
 
 The caller holds the lease of their shard, so no other worker tells the same shoppers. One that dies
 before sending leaves a lease that ends by itself; one that dies between sending and marking repeats
-at most its one batch. All marks of a batch are one transaction, its counters included.
+at most its one batch. The marks of a limited wave's batch are one transaction, with the letters it has
+left; those of a shard, whose counters only say how far it is, are each for itself, at half the price.
 """
 
 from collections.abc import Callable, Sequence
@@ -99,28 +100,23 @@ class Teller:
         ]
         deferred = [receipt.reason for _, receipt in results if receipt.delivery is Delivery.DEFERRED]
         if told:
-            self._line.mark_told(
-                told,
-                restock_id=restock.id,
-                at_ms=self._clock(),
-                counting=self._counting(restock, shard, told),
-            )
+            self._write_down(restock, shard, told)
         log("shoppers_told", restock=restock.id, sku=restock.sku, told=len(told), deferred=len(deferred))
         if deferred:
             raise PostboxRefused(deferred[0])
 
-    def _counting(self, restock: Restock, shard: str, told: Sequence[Told]) -> list[dict[str, object]]:
+    def _write_down(self, restock: Restock, shard: str, told: Sequence[Told]) -> None:
+        now_ms = self._clock()
         deliveries = [each.delivery for each in told]
-        counted = self._progress.count(
-            restock.id,
-            shard,
-            at_ms=self._clock(),
-            told=len(told),
-            rejected=deliveries.count(Delivery.REJECTED),
-            unclear=deliveries.count(Delivery.UNKNOWN),
-        )
+        rejected, unclear = deliveries.count(Delivery.REJECTED), deliveries.count(Delivery.UNKNOWN)
+        letters = {"told": len(told), "rejected": rejected, "unclear": unclear}
         if shard != ALL_LINES:
-            return [counted]
-        # Who could not be mailed does not use up a unit's letter.
-        letters = len(told) - deliveries.count(Delivery.REJECTED)
-        return [counted, self._progress.take_from_wave(restock.id, letters)]
+            self._line.mark_each(told, restock_id=restock.id, at_ms=now_ms)
+            self._progress.add(restock.id, shard, at_ms=now_ms, **letters)
+            return
+        counting = [
+            self._progress.count(restock.id, shard, at_ms=now_ms, **letters),
+            # Who could not be mailed does not use up a unit's letter.
+            self._progress.take_from_wave(restock.id, len(told) - rejected),
+        ]
+        self._line.mark_told(told, restock_id=restock.id, at_ms=now_ms, counting=counting)

@@ -1,4 +1,8 @@
-"""How far a fan-out has come: counters in the sending table, moved together with the marks they count."""
+"""How far a fan-out has come: counters in the sending table.
+
+Those of a limited wave move together with the marks they count; those of a shard right after them, so
+that a worker that dies in between leaves them a batch short.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -57,6 +61,10 @@ class ProgressTable:
             update += " ADD " + ", ".join(f"{name} :{name}" for name in added)
             values |= {f":{name}": {"N": str(count)} for name, count in added.items()}
         return self._write(f"told#{restock_id}#{line}", update, values)
+
+    def add(self, restock_id: str, line: str, *, at_ms: int, **letters: int) -> None:
+        """Count `letters` by themselves."""
+        self._client.update_item(**self.count(restock_id, line, at_ms=at_ms, **letters)["Update"])
 
     def take_from_wave(self, restock_id: str, letters: int) -> dict[str, Any]:
         """The write that takes `letters` off a limited wave, to go along with the marks."""

@@ -13,6 +13,7 @@ import time
 
 from spillway.cloud.own_apis import make_own_apis_reachable
 from spillway.cloud.sender_policy import judge_by_sender
+from spillway.cloud.statement_policy import judge_by_statement
 
 STOP_WITHIN_S = 10.0
 
@@ -26,6 +27,7 @@ def main() -> None:
 
     make_own_apis_reachable(int(os.environ["GATEWAY_PORT"]))
     judge_by_sender()
+    judge_by_statement()
     try:
         serve()
     finally:

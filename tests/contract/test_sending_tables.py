@@ -1,7 +1,8 @@
 """What a fan-out's tables promise, over moto and over the local cloud alike."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 
 from chalicelib.domain.entry import Entry, EntryState, Signup, line_of, lines_of, place_after_all
@@ -16,6 +17,8 @@ from tests.aws import create_table
 from tests.clock import Clock
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from types_boto3_dynamodb import DynamoDBClient
 
 LEASE_MS = 30_000
@@ -58,6 +61,15 @@ class Tables:
         entry = self.entries.get(shopper, "A")
         assert entry is not None
         return entry.state
+
+
+@pytest.fixture
+def local_tables(local_cloud_url: str, clock: Clock) -> "Iterator[Tables]":
+    """On the local cloud alone: moto does not understand PartiQL's statements."""
+    client: Any = boto3.client("dynamodb", endpoint_url=local_cloud_url)
+    yield Tables(client, clock)
+    for table in client.list_tables()["TableNames"]:
+        client.delete_table(TableName=table)
 
 
 @pytest.fixture
@@ -133,6 +145,39 @@ def test_a_mark_does_not_touch_who_came_back_meanwhile(tables: Tables) -> None:
     tables.join("ada")
     assert tables.mark(ada) == 0
     assert tables.state("ada") is EntryState.CONFIRMED
+
+
+@pytest.mark.local_cloud
+def test_marks_each_for_itself_are_of_who_still_waits(local_tables: Tables) -> None:
+    tables = local_tables
+    names = [f"s{number:02}" for number in range(28)]
+    entries = tables.join(*names)
+    tables.entries.leave("s01", "A", at_ms=tables.clock())
+    for _ in range(2):
+        told = [Told(entry, "accepted", f"m-{entry.shopper}") for entry in entries]
+        tables.line.mark_each(told, restock_id="r1", at_ms=tables.clock())
+    assert tables.state("s01") is EntryState.LEFT
+    assert {tables.state(name) for name in names if name != "s01"} == {EntryState.NOTIFIED}
+    assert tables.line.count("A") == 0
+
+
+def test_of_marks_each_for_itself_only_those_in_the_way_are_tried_again() -> None:
+    class Busy:
+        """Two of three are done at once, the third is when it comes alone."""
+
+        def __init__(self) -> None:
+            self.calls: list[int] = []
+
+        def batch_execute_statement(self, Statements: list[object]) -> object:  # noqa: N803 - boto3's name
+            self.calls.append(len(Statements))
+            codes = ["ConditionalCheckFailed", None, "ThrottlingError"] if len(Statements) == 3 else [None]
+            return {"Responses": [{"Error": {"Code": code}} if code else {} for code in codes]}
+
+    client = Busy()
+    line = LineTable(client, "entries", "suppressions", pause=lambda _: None)  # type: ignore[arg-type]
+    told = [Told(Entry(n, "A", "", EntryState.CONFIRMED, 1, f"1#{n}"), "accepted", "m") for n in "abc"]
+    line.mark_each(told, restock_id="r", at_ms=1)
+    assert client.calls == [3, 1]
 
 
 def test_marks_that_others_always_get_in_the_way_of_are_given_up() -> None:

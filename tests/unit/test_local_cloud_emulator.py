@@ -9,6 +9,7 @@ import pytest
 from spillway.cloud.checkpoints import rewind, rewound
 from spillway.cloud.own_apis import reachable
 from spillway.cloud.sender_policy import sender_of
+from spillway.cloud.statement_policy import statement_checks
 from spillway.errors import WorkFailed
 
 BULK = "/v2/email/outbound-bulk-emails"
@@ -82,3 +83,17 @@ def test_the_emulator_still_has_what_is_amended() -> None:
     assert callable(cloudfront.parse_distribution_dataplane_config)
     assert callable(app._enforce_ses_v2)
     assert callable(app._enforce_data_plane)
+
+
+def test_a_batch_of_statements_is_judged_by_what_each_does_to_which_table() -> None:
+    statements = [
+        'UPDATE "entries" SET "state" = ? WHERE shopper = ?',
+        'SELECT * FROM "sending" WHERE id = ?',
+        'UPDATE "entries" REMOVE place WHERE shopper = ?',
+        "gibberish",
+    ]
+    body = json.dumps({"Statements": [{"Statement": each} for each in statements]}).encode()
+    assert statement_checks(body, lambda table: f"arn:{table}") == [
+        ("dynamodb:PartiQLUpdate", "arn:entries"),
+        ("dynamodb:PartiQLSelect", "arn:sending"),
+    ]
