@@ -1,11 +1,9 @@
 """`make load`: sends the flood to the running demo, or to one of its own, and holds the shop to account."""
 
 import secrets
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +11,11 @@ import click
 from rich.console import Console
 
 from loadtests.figures import read_figures, table
-from loadtests.ledger import Account, Ledger, Wish, account
-from loadtests.shapes import Shape, duration_s
+from loadtests.flood import Flood, send
+from loadtests.ledger import Account, Wish, account
+from loadtests.shapes import CALLS_PER_S_MAX, Shape, duration_s
+from loadtests.throttle import throttled
+from loadtests.wording import said
 from spillway.cloud import ports
 from spillway.cloud.record import CloudRecord
 from spillway.demo.demo import DemoSettings, running_demo
@@ -28,11 +29,6 @@ from spillway.project import Project
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
-LOCUSTFILE = Path(__file__).with_name("locustfile.py")
-# Who is in the shop at the end may finish what they began: their answers count.
-LAST_VISITS_S = 20
-MISSING_SHOWN_MAX = 10
-
 
 @click.command()
 @click.option("--port", type=int, default=8000, show_default=True, help="Of the demo, if none is running.")
@@ -42,26 +38,27 @@ MISSING_SHOWN_MAX = 10
 @click.option(
     "--seed", type=int, default=1, show_default=True, help="What shoppers choose is thrown with it."
 )
-def load(port: int, shape: str, seed: int) -> None:
+@click.option("--api-calls-per-s", "calls_per_s_max", type=click.FloatRange(0, 10_000),
+              help="Have the stage turn away what is more than this, for each method; 0 leaves it as"
+              " deployed. Left out: 3 for the spikes, 0 for the others.")  # fmt: skip
+def load(port: int, shape: str, seed: int, calls_per_s_max: float | None) -> None:
     """Send a flood of shoppers to the demo, and check that no accepted signup was lost."""
     project, console = Project.find(Path.cwd()), Console(highlight=False, soft_wrap=True)
     steps, run = Steps(console), secrets.token_hex(4)
     folder = project.output / "load" / run
     folder.mkdir(parents=True)
-    ledger = Ledger(folder / "ledger.jsonl")
+    limit = CALLS_PER_S_MAX[Shape(shape)] if calls_per_s_max is None else calls_per_s_max
     with _shop(project, port, steps) as stage:
-        landing = _landing(stage)
-        flood = Flood(stage.shop_url or "", landing, run, Shape(shape), seed)
-        with steps.step(f"Shoppers come to {landing}: {shape}, {duration_s(flood.shape):.0f} s, seed {seed}"):
-            _send(flood, ledger)
+        flood = Flood(stage.shop_url or "", _landing(stage), run, Shape(shape), seed, folder)
+        with steps.step(_announced(flood, limit)), throttled(stage, limit):
+            send(flood)
         with steps.step("Hold what was accepted against what was written down"):
-            result = account(ledger.lines(), _stored(stage, run))
+            result = account(flood.ledger.lines(), _stored(stage, run))
     console.print()
-    console.print(table(read_figures(folder / "figures_stats.csv")))
-    console.print(f"\n{_said(result)}")
-    console.print(f"With plots: {(folder / 'report.html').relative_to(project.root)}")
-    if not result.right:
-        raise WorkFailed("the account is not right", way_out=f"what shoppers were told is in {ledger.file}")
+    console.print(table(read_figures(flood.figures)))
+    console.print(f"\n{said(result)}")
+    console.print(f"With plots: {flood.charts.relative_to(project.root)}")
+    _require_shown(result, flood, throttles=limit > 0)
 
 
 def main() -> None:
@@ -96,38 +93,25 @@ def _landing(stage: Stage) -> str:
     return max(sorted(set(paths)), key=paths.count)
 
 
-@dataclass(frozen=True, slots=True)
-class Flood:
-    """Where shoppers are sent, as what, and how they come."""
-
-    shop_url: str
-    landing: str
-    run: str
-    shape: Shape
-    seed: int
+def _announced(flood: Flood, limit: float) -> str:
+    throttle = f", {limit:g} calls/s for each method of the API" if limit else ""
+    return (
+        f"Shoppers come to {flood.landing}: {flood.shape}, {duration_s(flood.shape):.0f} s,"
+        f" seed {flood.seed}{throttle}"
+    )
 
 
-def _send(flood: Flood, ledger: Ledger) -> None:
-    folder = ledger.file.parent
-    words = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--only-summary"]
-    words += ["--host", flood.shop_url, "--landing", flood.landing]
-    words += ["--ledger", str(ledger.file), "--run", flood.run]
-    words += ["--shape", flood.shape, "--seed", str(flood.seed), "--html", str(folder / "report.html")]
-    words += ["--csv", str(folder / "figures"), "--stop-timeout", str(LAST_VISITS_S)]
-    # Failed requests are figures here, no reason to fail: the account is.
-    words += ["--exit-code-on-error", "0"]
-    with (folder / "locust.log").open("wb") as log:
-        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        status = process.wait(duration_s(flood.shape) + 2 * LAST_VISITS_S)
-    except subprocess.TimeoutExpired as late:
-        raise WorkFailed("the shoppers did not come to an end", way_out=f"see {log.name}") from late
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-    if status != 0:
-        raise WorkFailed(f"the shoppers ended with status {status}", way_out=f"see {log.name}")
+def _require_shown(result: Account, flood: Flood, *, throttles: bool) -> None:
+    """Raises WorkFailed when the account is wrong, or has not seen what it was to be tried by."""
+    if not result.right:
+        raise WorkFailed(
+            "the account is not right", way_out=f"what shoppers were told is in {flood.ledger.file}"
+        )
+    if throttles and not result.turned_away:
+        raise WorkFailed(
+            "nobody was turned away: the shop was not tried",
+            way_out="lower --api-calls-per-s, or give 0 to leave the stage as it is",
+        )
 
 
 def _stored(stage: Stage, run: str) -> Iterator[Wish]:
@@ -140,20 +124,6 @@ def _stored(stage: Stage, run: str) -> Iterator[Wish]:
     )
     for page in pages:
         yield from (Wish(item["mailbox"]["S"], item["sku"]["S"]) for item in page["Items"])
-
-
-def _said(result: Account) -> str:
-    if not result.accepted:
-        return "No signup was accepted: nothing is proven."
-    there = result.accepted - len(result.missing)
-    lines = [f"{there:,} of {result.accepted:,} accepted signups are in the Entries table."]
-    lines += [f"  missing: {wish.mailbox} for {wish.sku}" for wish in result.missing[:MISSING_SHOWN_MAX]]
-    lines += [f"  more than once: {wish.mailbox} for {wish.sku}" for wish in result.repeated]
-    if result.retried or result.gave_up:
-        lines.append(f"{result.retried:,} forms were sent more than once, {result.gave_up:,} in vain.")
-    if result.stored_unanswered:
-        lines.append(f"{result.stored_unanswered:,} entries were written whose shoppers got no answer.")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
+from loadtests.patience import TRANSIENT
+
 
 class Wish(NamedTuple):
     """One address waiting for one variant: what an entry is made of."""
@@ -31,17 +33,21 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of the ledger: a form that was sent, as often as it took."""
+    """A line of the ledger: a form, and the status of the answer to each time it was sent (0: none)."""
 
     mailbox: str
     sku: str
-    outcome: Outcome
-    tries: int
+    statuses: tuple[int, ...]
 
     @property
     def wish(self) -> Wish:
         """What the form asked for."""
         return Wish(self.mailbox, self.sku)
+
+    @property
+    def outcome(self) -> Outcome:
+        """How it ended. Who was called away before any answer has given up."""
+        return Outcome.of(self.statuses[-1] if self.statuses else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +67,33 @@ class Ledger:
             return
         for text in self.file.read_text().splitlines():
             kept = json.loads(text)
-            yield Line(**kept | {"outcome": Outcome(kept["outcome"])})
+            yield Line(kept["mailbox"], kept["sku"], tuple(kept["statuses"]))
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What the comparison says. An entry whose acceptance never reached its shopper is no mistake."""
+    """What the comparison says. An entry whose acceptance never reached its shopper is no mistake.
 
+    Of the `forms`, some were `refused` for what was in them and some `gave_up`; the others were accepted.
+    `turned_away` counts answers that ask for another try, by status (0: no answer came); `retried` forms
+    were sent more than once, `retried_in_vain` of them until their shopper gave up.
+    """
+
+    forms: int
     accepted: int
     missing: tuple[Wish, ...]
     repeated: tuple[Wish, ...]
     stored_unanswered: int
-    retried: int
+    refused: int
     gave_up: int
+    retried: int
+    retried_in_vain: int
+    turned_away: Counter[int]
+
+    @property
+    def accepted_forms(self) -> int:
+        """Forms that ended well. Those sent twice by the same shopper make one entry."""
+        return self.forms - self.refused - self.gave_up
 
     @property
     def right(self) -> bool:
@@ -86,11 +106,16 @@ def account(lines: Iterable[Line], stored: Iterable[Wish]) -> Account:
     book = list(lines)
     accepted = {line.wish for line in book if line.outcome is Outcome.ACCEPTED}
     entries = Counter(stored)
+    retried = [line for line in book if len(line.statuses) > 1]
     return Account(
+        forms=len(book),
         accepted=len(accepted),
         missing=tuple(sorted(accepted - entries.keys())),
         repeated=tuple(sorted(wish for wish, times in entries.items() if times > 1)),
         stored_unanswered=len(entries.keys() - accepted),
-        retried=sum(line.tries > 1 for line in book),
+        refused=sum(line.outcome is Outcome.REFUSED for line in book),
         gave_up=sum(line.outcome is Outcome.GAVE_UP for line in book),
+        retried=len(retried),
+        retried_in_vain=sum(line.outcome is Outcome.GAVE_UP for line in retried),
+        turned_away=Counter(status for line in book for status in line.statuses if status in TRANSIENT),
     )

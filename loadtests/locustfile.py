@@ -20,7 +20,7 @@ from locust import FastHttpUser, LoadTestShape, between, events, task
 from locust.env import Environment
 
 from loadtests.guard import require_loopback
-from loadtests.ledger import Ledger, Line, Outcome
+from loadtests.ledger import Ledger, Line
 from loadtests.pages import PageRead, read_page
 from loadtests.patience import TRANSIENT, asked_for_s, pauses_s
 from loadtests.shapes import Shape, phase_at
@@ -156,15 +156,18 @@ class Shopper(FastHttpUser):
     def _asks(self, mailbox: str, sku: str, name: str, *, expected: int = 202) -> None:
         """Send the form, again and again while the shop is too busy, and write down how it ended."""
         form = urlencode({"email": mailbox, "sku": sku, "page": self._landing, "website": ""})
-        status, tries, asked_s = 0, 0, 0.0
-        for pause_s in pauses_s(self._random):
-            gevent.sleep(asked_s + pause_s)
-            status, asked_s = self._sends(form, name, expected)
-            tries += 1
-            if status not in TRANSIENT:
-                break
-        if self._ledger:
-            self._ledger.write(Line(mailbox, sku, Outcome.of(status), tries))
+        statuses: list[int] = []
+        asked_s = 0.0
+        try:
+            for pause_s in pauses_s(self._random):
+                gevent.sleep(asked_s + pause_s)
+                status, asked_s = self._sends(form, name, expected)
+                statuses.append(status)
+                if status not in TRANSIENT:
+                    break
+        finally:  # also of who is called away in the middle of it
+            if self._ledger:
+                self._ledger.write(Line(mailbox, sku, tuple(statuses)))
 
     def _sends(self, form: str, name: str, expected: int) -> tuple[int, float]:
         """Send a form once. Returns the answer's status, and how long it asks to wait before another try."""

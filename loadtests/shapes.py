@@ -36,6 +36,9 @@ PHASES = {
     ),
     Shape.SOAK: (Phase(600, 12, 4),),
 }
+# How many calls a second each method of the API takes while the flood lasts. The laptop's shop sees a
+# few forms a second; on AWS the template's 5,000 would be as far below a flood of that size.
+CALLS_PER_S_MAX = {Shape.STEADY: 0.0, Shape.SPIKE: 3.0, Shape.DOUBLE_SPIKE: 3.0, Shape.SOAK: 0.0}
 
 
 def phase_at(shape: Shape, passed_s: float) -> Phase | None:

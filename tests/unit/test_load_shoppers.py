@@ -9,13 +9,14 @@ from loadtests.ledger import Ledger, Line, Outcome, Wish, account
 from loadtests.pages import picked, read_page
 from loadtests.patience import PAUSE_S_MAX, TRIES_MAX, asked_for_s, pauses_s
 from loadtests.shapes import PHASES, Shape, duration_s, phase_at
+from loadtests.wording import said
 
 ADA, BEN = Wish("ada@example.com", "HAT"), Wish("ben@example.com", "HAT")
 
 
-def line(wish: Wish, outcome: Outcome = Outcome.ACCEPTED, tries: int = 1) -> Line:
-    """A form that was sent."""
-    return Line(wish.mailbox, wish.sku, outcome, tries)
+def line(wish: Wish, *statuses: int) -> Line:
+    """A form that was sent, and how it was answered each time; accepted at once when nothing is said."""
+    return Line(wish.mailbox, wish.sku, statuses or (202,))
 
 
 def test_every_accepted_signup_stored_once_is_right() -> None:
@@ -45,20 +46,41 @@ def test_an_entry_for_another_variant_does_not_stand_in() -> None:
 
 
 def test_an_entry_whose_shopper_got_no_answer_is_counted_and_no_mistake() -> None:
-    result = account([line(ADA), line(BEN, Outcome.GAVE_UP, tries=5)], [ADA, BEN])
+    result = account([line(ADA), line(BEN, 503, 429, 0)], [ADA, BEN])
     assert result.right
-    assert (result.stored_unanswered, result.gave_up, result.retried) == (1, 1, 1)
+    assert (result.stored_unanswered, result.gave_up, result.retried, result.retried_in_vain) == (1, 1, 1, 1)
+
+
+def test_every_form_and_every_answer_is_accounted_for() -> None:
+    cy = Wish("cy@example.com", "HAT")
+    called_away = Line("dee@example.com", "HAT", ())
+    result = account(
+        [line(ADA, 429, 429, 202), line(ADA), line(BEN, 503, 503), line(cy, 400), called_away], [ADA]
+    )
+    assert (result.forms, result.accepted, result.accepted_forms) == (5, 1, 2)
+    assert (result.refused, result.gave_up) == (1, 2)
+    assert (result.retried, result.retried_in_vain) == (2, 1)
+    assert result.turned_away == {429: 2, 503: 2}
+    words = said(result)
+    assert "1 of 1 accepted signups are in the Entries table" in words
+    assert "5 forms: 2 accepted" in words
+    assert "2 times with 429, 2 times with 503; 2 forms were sent again" in words
+
+
+def test_a_lost_signup_is_named() -> None:
+    assert "missing: ben@example.com for HAT" in said(account([line(BEN), line(ADA)], [ADA]))
+    assert "nothing is proven" in said(account([line(BEN, 429)], []))
 
 
 def test_nothing_accepted_proves_nothing() -> None:
     assert not account([], []).right
-    assert not account([line(ADA, Outcome.REFUSED)], []).right
+    assert not account([line(ADA, 400)], []).right
 
 
 def test_a_ledger_gives_back_what_was_written(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.jsonl")
     assert list(ledger.lines()) == []
-    written = [line(ADA, tries=3), line(BEN, Outcome.GAVE_UP)]
+    written = [line(ADA, 429, 202), line(BEN, 503), Line(BEN.mailbox, BEN.sku, ())]
     for each in written:
         ledger.write(each)
     assert list(ledger.lines()) == written
@@ -75,7 +97,7 @@ def test_a_ledger_gives_back_what_was_written(tmp_path: Path) -> None:
     ],
 )
 def test_only_the_one_answer_is_an_acceptance(status: int, outcome: Outcome) -> None:
-    assert Outcome.of(status) is outcome
+    assert line(ADA, status).outcome is outcome
 
 
 def test_the_first_try_is_at_once_and_the_later_ones_are_spread() -> None:
