@@ -34,8 +34,10 @@ def send_confirmation(body: str) -> None:
 
 
 def react_to_entry(record: dict[str, Any]) -> None:
-    """An entry was written."""
+    """An entry was written. Records that the stream's filter keeps back come too, after a redrive."""
     change = record["dynamodb"]
+    if "NewImage" not in change:
+        return
     before = entry_from(change["OldImage"]) if "OldImage" in change else None
     after = entry_from(change["NewImage"])
     match reaction_to(before, after):
@@ -46,8 +48,10 @@ def react_to_entry(record: dict[str, Any]) -> None:
 
 
 def react_to_product(record: dict[str, Any]) -> None:
-    """A product's row was changed."""
+    """A product's row was changed. Records that the stream's filter keeps back come too, after a redrive."""
     change = record["dynamodb"]
+    if not {"OldImage", "NewImage"} <= change.keys():
+        return
     slug = change["Keys"]["id"]["S"].removeprefix(PRODUCT_PREFIX)
     before, after = stock_from(change["OldImage"]), stock_from(change["NewImage"])
     if before == after:

@@ -1,15 +1,26 @@
 """`spillway stuck` and `spillway redrive`: what could not be done."""
 
 import json
+from collections import Counter
+from collections.abc import Mapping
 
 import click
 
-from spillway.deploy.stage import stage_named
-from spillway.errors import BadInput
-from spillway.merchant.dead_letters import QUEUES, count, look, redrive
+from spillway.deploy.stage import Stage, stage_named
+from spillway.errors import WorkFailed
+from spillway.merchant.dead_letters import QUEUES, DeadLetter, DeadLetters, Redriven
 from spillway.project import Project
 
 SHOWN_MAX = 20
+WORDS = {
+    Redriven.PUT_BACK: "put back",
+    Redriven.FAILED: "failed again",
+    Redriven.GONE: "older than the 24 h that DynamoDB keeps what it streamed",
+}
+WHEN_GONE = (
+    "spillway publish turns every page; spillway available SKU once more tells who waits; then forget them: "
+    "spillway redrive streams --forget-gone"
+)
 
 
 @click.command("stuck")
@@ -18,46 +29,69 @@ SHOWN_MAX = 20
 @click.pass_obj
 def stuck_command(project: Project, stage_name: str, *, as_json: bool) -> None:
     """What failed too often and waits for somebody to look: how much, and what it is about."""
-    stage = stage_named(project, stage_name)
-    sqs, outputs = stage.client("sqs"), stage.outputs()
-    counts = {queue: count(sqs, outputs, queue) for queue in QUEUES}
-    letters = {
-        queue: list(look(sqs, outputs, queue, most=SHOWN_MAX)) for queue, number in counts.items() if number
-    }
+    dead = _dead_letters(stage_named(project, stage_name))
+    counts = {queue: dead.count(queue) for queue in QUEUES}
+    some = {queue: list(dead.look(queue, most=SHOWN_MAX)) for queue, number in counts.items() if number}
     if as_json:
         document = {
-            queue: {"count": number, "some": [dict(each.facts) for each in letters.get(queue, ())]}
+            queue: {"count": number, "some": [dict(each.facts) for each in some.get(queue, ())]}
             for queue, number in counts.items()
         }
         click.echo(json.dumps(document, indent=1))
-        return
-    for queue, number in counts.items():
-        click.echo(f"{queue}: {number or 'nothing'}")
-        for letter in letters.get(queue, ()):
-            facts = ", ".join(f"{name} {value}" for name, value in letter.facts.items())
-            click.echo(f"  {facts or 'cannot be read'}")
-    if any(counts.values()):
-        click.echo("When the cause is gone: spillway redrive QUEUE")
+    else:
+        _show(counts, some)
 
 
 @click.command("redrive")
 @click.argument("queue", type=click.Choice([*QUEUES, "all"]))
+@click.option("--dry-run", is_flag=True, help="Say how many there are, and put nothing back.")
+@click.option("--forget-gone", is_flag=True, help="Drop those about records that nobody has any more.")
 @click.option("--stage", "stage_name", metavar="NAME", default="local", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Say it in JSON.")
 @click.pass_obj
-def redrive_command(project: Project, queue: str, stage_name: str, *, as_json: bool) -> None:
+def redrive_command(
+    project: Project, queue: str, stage_name: str, *, dry_run: bool, forget_gone: bool, as_json: bool
+) -> None:
     """Try once more what is stuck in a queue. What is out of date by now does nothing."""
-    stage = stage_named(project, stage_name)
-    sqs, outputs = stage.client("sqs"), stage.outputs()
-    if queue == "streams":
-        raise BadInput(
-            "streams: what is left of a stream's records is their place, not their content",
-            way_out="run spillway publish: it turns every page; say spillway available again where needed",
-        )
-    chosen = [name for name, (_, source) in QUEUES.items() if source and queue in {name, "all"}]
-    moved = {name: sum(1 for _ in redrive(sqs, outputs, name)) for name in chosen}
-    if as_json:
-        click.echo(json.dumps(moved))
+    dead = _dead_letters(stage_named(project, stage_name))
+    chosen = [name for name in QUEUES if queue in {name, "all"}]
+    if dry_run:
+        counts = {name: dead.count(name) for name in chosen}
+        words = [f"{name}: {number} would be put back" for name, number in counts.items()]
+        click.echo(json.dumps(counts) if as_json else "\n".join(words))
         return
-    for name, number in moved.items():
-        click.echo(f"{name}: {number} put back")
+    became = {name: dead.redrive(name, forget_gone=forget_gone) for name in chosen}
+    if as_json:
+        document = {name: {what: done[what] for what in Redriven} for name, done in became.items()}
+        click.echo(json.dumps(document))
+    else:
+        click.echo("\n".join(f"{name}: {_became(done)}" for name, done in became.items()))
+    failed = sum(done[Redriven.FAILED] for done in became.values())
+    gone = 0 if forget_gone else sum(done[Redriven.GONE] for done in became.values())
+    if failed or gone:
+        way_out = WHEN_GONE if gone else "look at the function's log, mend it, and try again"
+        raise WorkFailed(f"{failed + gone} stay where they are", way_out=way_out)
+
+
+def _dead_letters(stage: Stage) -> DeadLetters:
+    return DeadLetters(
+        stage.client("sqs"), stage.client("dynamodbstreams"), stage.client("lambda"), stage.outputs()
+    )
+
+
+def _became(done: Counter[Redriven]) -> str:
+    return ", ".join(f"{done[what]} {WORDS[what]}" for what in Redriven if done[what]) or "nothing"
+
+
+def _show(counts: Mapping[str, int], some: Mapping[str, list[DeadLetter]]) -> None:
+    for queue, number in counts.items():
+        click.echo(f"{queue}: {number or 'nothing'}")
+        for letter in some.get(queue, ()):
+            facts = [f"{name} {_words(value)}" for name, value in letter.facts.items()]
+            click.echo(f"  {', '.join(facts) or 'cannot be read'}")
+    if any(counts.values()):
+        click.echo("When the cause is gone: spillway redrive QUEUE")
+
+
+def _words(value: object) -> str:
+    return "; ".join(value) if isinstance(value, list) else str(value)

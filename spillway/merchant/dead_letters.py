@@ -1,12 +1,17 @@
 """What could not be done, and waits for a person: to look at, and to try once more."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from spillway.merchant.stream_letters import RecordsGone, RecordsLeft, about, hand_over, read_back
+
 if TYPE_CHECKING:
+    from types_boto3_lambda import LambdaClient
     from types_boto3_sqs import SQSClient
 
 # By its name for people: the queue of the dead, and the one they came from (outputs of the stack).
@@ -14,7 +19,7 @@ QUEUES: Mapping[str, tuple[str, str | None]] = {
     "confirmations": ("ConfirmationsDeadLetters", "ConfirmationsQueue"),
     "waves": ("WavesDeadLetters", "WavesQueue"),
     "feedback": ("FeedbackDeadLetters", "FeedbackQueue"),
-    # What Lambda leaves of a stream names records, and holds none: there is nothing to put back.
+    # What Lambda leaves of a stream names records and goes back to its function, not to a queue.
     "streams": ("StreamDeadLetters", None),
 }
 BATCH_MAX = 10
@@ -33,55 +38,104 @@ class DeadLetter:
     received: int
 
 
-def count(sqs: "SQSClient", outputs: Mapping[str, str], queue: str) -> int:
-    """About how many wait in a dead letter queue."""
-    answer = sqs.get_queue_attributes(
-        QueueUrl=outputs[QUEUES[queue][0]],
-        AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
-    )
-    return sum(int(number) for number in answer["Attributes"].values())
+class Redriven(StrEnum):
+    """What became of a dead letter that was tried once more."""
+
+    PUT_BACK = "put_back"
+    FAILED = "failed"
+    """It failed again, and stays."""
+    GONE = "gone"
+    """What it names is no longer kept; it stays, or is forgotten if that was asked for."""
 
 
-def look(sqs: "SQSClient", outputs: Mapping[str, str], queue: str, *, most: int) -> Iterator[DeadLetter]:
-    """Some of them, to see what they are about. They stay where they are."""
-    for message in islice(_received(sqs, outputs[QUEUES[queue][0]], hidden_s=LOOK_S), most):
-        yield DeadLetter(
-            queue,
-            message["MessageId"],
-            _facts(message["Body"]),
-            int(message.get("Attributes", {}).get("ApproximateReceiveCount", 0)),
-        )
+class DeadLetters:
+    """The dead letters of one stage.
 
-
-def redrive(sqs: "SQSClient", outputs: Mapping[str, str], queue: str) -> Iterator[str]:
-    """Put them back to where they failed, one by one, and name each.
-
-    Put back first and deleted then: one that is broken off in between is there twice, which every
-    reaction takes, and never lost. What is out of date by now does nothing when it comes.
+    `streams` is boto3's client of DynamoDB's streams, `functions` of Lambda; `outputs` are the stack's.
     """
-    dead, source = QUEUES[queue]
-    if source is None:
-        raise ValueError(f"{queue} cannot be put back")
-    for message in _received(sqs, outputs[dead], hidden_s=MOVE_S):
-        sqs.send_message(QueueUrl=outputs[source], MessageBody=message["Body"])
-        sqs.delete_message(QueueUrl=outputs[dead], ReceiptHandle=message["ReceiptHandle"])
-        yield message["MessageId"]
 
+    def __init__(
+        self,
+        sqs: "SQSClient",
+        streams: Any,
+        functions: "LambdaClient",
+        outputs: Mapping[str, str],
+    ) -> None:
+        self._sqs = sqs
+        self._streams = streams
+        self._functions = functions
+        self._outputs = outputs
 
-def _received(sqs: "SQSClient", url: str, *, hidden_s: int) -> Iterator[Any]:
-    seen: set[str] = set()
-    while True:
-        answer = sqs.receive_message(
-            QueueUrl=url,
-            MaxNumberOfMessages=BATCH_MAX,
-            VisibilityTimeout=hidden_s,
-            AttributeNames=["ApproximateReceiveCount"],
+    def count(self, queue: str) -> int:
+        """About how many wait in a queue."""
+        answer = self._sqs.get_queue_attributes(
+            QueueUrl=self._dead(queue),
+            AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
         )
-        fresh = [message for message in answer.get("Messages", []) if message["MessageId"] not in seen]
-        if not fresh:
-            return
-        seen.update(message["MessageId"] for message in fresh)
-        yield from fresh
+        return sum(int(number) for number in answer["Attributes"].values())
+
+    def look(self, queue: str, *, most: int) -> Iterator[DeadLetter]:
+        """Some of them, to see what they are about. They stay where they are."""
+        read = self._facts_of_records if QUEUES[queue][1] is None else _facts
+        for message in islice(self._received(queue, hidden_s=LOOK_S), most):
+            received = int(message.get("Attributes", {}).get("ApproximateReceiveCount", 0))
+            yield DeadLetter(queue, message["MessageId"], read(message["Body"]), received)
+
+    def redrive(self, queue: str, *, forget_gone: bool = False) -> Counter[Redriven]:
+        """Put them back to where they failed, one by one; how many became what.
+
+        Put back first and deleted then: one that is broken off in between is there twice, which every
+        reaction takes, and never lost. What is out of date by now does nothing when it comes.
+        """
+        became: Counter[Redriven] = Counter()
+        for message in self._received(queue, hidden_s=MOVE_S):
+            outcome = self._put_back(queue, message["Body"])
+            if outcome is Redriven.PUT_BACK or (outcome is Redriven.GONE and forget_gone):
+                self._sqs.delete_message(QueueUrl=self._dead(queue), ReceiptHandle=message["ReceiptHandle"])
+            became[outcome] += 1
+        return became
+
+    def _put_back(self, queue: str, body: str) -> Redriven:
+        source = QUEUES[queue][1]
+        if source is not None:
+            self._sqs.send_message(QueueUrl=self._outputs[source], MessageBody=body)
+            return Redriven.PUT_BACK
+        try:
+            left = RecordsLeft.from_body(body)
+            records = read_back(self._streams, left)
+        except RecordsGone:
+            return Redriven.GONE
+        except ValueError:
+            return Redriven.FAILED
+        return Redriven.PUT_BACK if hand_over(self._functions, left, records) else Redriven.FAILED
+
+    def _facts_of_records(self, body: str) -> Mapping[str, Any]:
+        try:
+            left = RecordsLeft.from_body(body)
+        except ValueError:
+            return {"unreadable": True}
+        try:
+            return {**left.facts(), "about": about(read_back(self._streams, left))}
+        except RecordsGone:
+            return {**left.facts(), "gone": True}
+
+    def _dead(self, queue: str) -> str:
+        return self._outputs[QUEUES[queue][0]]
+
+    def _received(self, queue: str, *, hidden_s: int) -> Iterator[Any]:
+        seen: set[str] = set()
+        while True:
+            answer = self._sqs.receive_message(
+                QueueUrl=self._dead(queue),
+                MaxNumberOfMessages=BATCH_MAX,
+                VisibilityTimeout=hidden_s,
+                AttributeNames=["ApproximateReceiveCount"],
+            )
+            fresh = [message for message in answer.get("Messages", []) if message["MessageId"] not in seen]
+            if not fresh:
+                return
+            seen.update(message["MessageId"] for message in fresh)
+            yield from fresh
 
 
 def _facts(body: str) -> Mapping[str, Any]:
@@ -89,5 +143,5 @@ def _facts(body: str) -> Mapping[str, Any]:
         facts = json.loads(body)
     except ValueError:
         return {"unreadable": True}
-    known = ("kind", "restock_id", "sku", "line", "shopper", "tries", "requestContext", "DDBStreamBatchInfo")
+    known = ("kind", "restock_id", "sku", "line", "shopper", "tries")
     return {name: facts[name] for name in known if name in facts} if isinstance(facts, dict) else {}

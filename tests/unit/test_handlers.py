@@ -117,6 +117,15 @@ def test_sold_out_turns_the_page_and_opens_nothing(heard: Heard) -> None:
     assert heard.calls == [("turn", "jacket", "e0")]
 
 
+def test_what_the_streams_filter_keeps_back_sets_nothing_off(heard: Heard) -> None:
+    events = stream_event((None, entry_image(EntryState.LEFT)))
+    del events["Records"][0]["dynamodb"]["NewImage"]
+    assert failures(cloud.on_entry_written(events, None)) == []
+    inserted = stream_event((None, product_image(Stock(Availability.IN_STOCK, 5, 1, "e1"))))
+    assert failures(cloud.on_product_changed(inserted, None)) == []
+    assert heard.calls == []
+
+
 def test_a_catalogue_edit_turns_no_page(heard: Heard) -> None:
     image = product_image(Stock(Availability.IN_STOCK, 5, 1, "e1"))
     cloud.on_product_changed(stream_event((image, {**image, "document": {"S": "{}"}})), None)

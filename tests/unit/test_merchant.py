@@ -1,24 +1,19 @@
 """What a merchant asks: who waits, how far letters are, what is stuck, how letters look."""
 
 import csv
-import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from io import StringIO
 from typing import Any
 
-import boto3
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from moto import mock_aws
 
 from chalicelib.domain.stock import Availability
 from chalicelib.mail.mime import message_of
 from spillway.build.release import Release
 from spillway.errors import BadInput
-from spillway.merchant.dead_letters import QUEUES, count, look, redrive
 from spillway.merchant.demand import demand, fan_outs
 from spillway.merchant.export import FORMULA_SIGNS, document, in_line, safe_cell, write_csv
 from spillway.merchant.samples import samples
@@ -93,38 +88,6 @@ def test_no_cell_begins_a_formula(text: str) -> None:
     cell = safe_cell(text)
     assert not cell.startswith(FORMULA_SIGNS)
     assert cell.removeprefix("'") == text.removeprefix("'") or cell == text
-
-
-@pytest.fixture
-def queues() -> Iterator[tuple[Any, dict[str, str]]]:
-    with mock_aws():
-        sqs = boto3.client("sqs")
-        names = {name for pair in QUEUES.values() for name in pair if name}
-        yield sqs, {name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in names}
-
-
-def bodies(sqs: Any, url: str) -> list[str]:
-    answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
-    return sorted(message["Body"] for message in answer.get("Messages", []))
-
-
-def test_what_is_stuck_is_looked_at_without_addresses_and_put_back(queues: Any) -> None:
-    sqs, outputs = queues
-    sent = [json.dumps({"kind": "one", "sku": "A", "shopper": f"s{n}", "mailbox": "a@b.c"}) for n in range(3)]
-    for body in (*sent, "poison"):
-        sqs.send_message(QueueUrl=outputs["WavesDeadLetters"], MessageBody=body)
-    assert count(sqs, outputs, "waves") == 4
-    seen = list(look(sqs, outputs, "waves", most=10))
-    assert {"unreadable": True} in [letter.facts for letter in seen]
-    assert all("mailbox" not in letter.facts for letter in seen)
-    sqs.purge_queue(QueueUrl=outputs["WavesDeadLetters"])
-    for body in sent:
-        sqs.send_message(QueueUrl=outputs["WavesDeadLetters"], MessageBody=body)
-    assert len(list(redrive(sqs, outputs, "waves"))) == 3
-    assert count(sqs, outputs, "waves") == 0
-    assert bodies(sqs, outputs["WavesQueue"]) == sent
-    with pytest.raises(ValueError, match="streams"):
-        list(redrive(sqs, outputs, "streams"))
 
 
 def test_every_letter_travels_whole(small_release: Release) -> None:
