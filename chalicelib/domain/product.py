@@ -1,7 +1,7 @@
 """A product as the catalogue knows it: what the shop says about it, never how many are left."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 
@@ -52,6 +52,28 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True)
+class Translation:
+    """What a product says in another locale than the shop's first. What is empty is said as there.
+
+    `alts` are those of its pictures, in their order; `words` are names and values of options.
+    """
+
+    locale: str
+    title: str = ""
+    summary: str = ""
+    description_html: str = ""
+    details: tuple[tuple[str, str], ...] = ()
+    alts: tuple[str, ...] = ()
+    words: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "Translation":
+        """The translation of a document made by `dataclasses.asdict`, after a round through JSON."""
+        pairs = {name: _pairs(document[name]) for name in ("details", "words")}
+        return cls(**{**document, **pairs, "alts": tuple(document["alts"])})
+
+
+@dataclass(frozen=True, slots=True)
 class Product:
     """One page of the shop and the variants sold from it. Prices are in minor units (cents, pence)."""
 
@@ -65,6 +87,7 @@ class Product:
     details: tuple[tuple[str, str], ...] = ()
     tags: tuple[str, ...] = ()
     released_on: str | None = None
+    translations: tuple[Translation, ...] = ()
 
     @property
     def path(self) -> str:
@@ -99,6 +122,25 @@ class Product:
                 return picture
         return self.pictures[0] if self.pictures else None
 
+    def in_locale(self, locale: str, words: Mapping[str, str]) -> "Product":
+        """The product as it is told in `locale`; `words` are the shop's own for names and values of
+        options, where the product has none."""
+        told = next((each for each in self.translations if each.locale == locale), Translation(locale))
+        words = {**words, **dict(told.words)}
+        alts = (*told.alts, *("" for _ in self.pictures))
+        return replace(
+            self,
+            title=told.title or self.title,
+            summary=told.summary or self.summary,
+            description_html=told.description_html or self.description_html,
+            details=told.details or self.details,
+            pictures=tuple(
+                replace(each, alt=alt or each.alt, options=_said(each.options, words))
+                for each, alt in zip(self.pictures, alts, strict=False)
+            ),
+            variants=tuple(replace(each, options=_said(each.options, words)) for each in self.variants),
+        )
+
     def to_document(self) -> dict[str, Any]:
         """A JSON-ready document; `from_document` gives the same product back."""
         return asdict(self)
@@ -116,8 +158,16 @@ class Product:
                 ),
                 "details": _pairs(document["details"]),
                 "tags": tuple(document["tags"]),
+                # A product that was published before shops had several languages has none.
+                "translations": tuple(
+                    Translation.from_document(each) for each in document.get("translations", ())
+                ),
             }
         )
+
+
+def _said(options: tuple[tuple[str, str], ...], words: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple((words.get(name, name), words.get(value, value)) for name, value in options)
 
 
 def _pairs(rows: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:

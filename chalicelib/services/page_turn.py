@@ -1,11 +1,13 @@
-"""Turns a product's pages when its availability changed: the product's own, and those with its card."""
+"""Turns a product's pages when its availability changed, in every locale: the product's own, and those
+with its card."""
 
 from functools import partial
 
+from chalicelib.domain.product import Product
 from chalicelib.log import log
 from chalicelib.storage.pages import Cdn, PagesBucket
 from chalicelib.storage.themes import ThemeStore
-from chalicelib.storefront.theme import Listing
+from chalicelib.storefront.theme import Edition, Listing
 from chalicelib.tables.products import ProductsTable
 
 
@@ -29,22 +31,31 @@ class PageTurn:
         if stocked is None or not stocked.product.variants:
             log("page_not_turned", slug=slug, reason="product is not in the catalogue")
             return
-        listings = self._themes.live().theme.listings_of(slug)
-        self._pages.turn(stocked.product.path, lambda: self._product_page(slug))
-        for listing in listings:
-            self._pages.turn(listing.path, partial(self._listing_page, listing))
-        paths = [stocked.product.path, *(listing.path for listing in listings)]
+        paths: list[str] = []
+        for edition in self._themes.live().theme.editions:
+            paths += self._turn_in(edition, stocked.product)
         self._cdn.invalidate(paths, reference=reference)
         log("pages_turned", slug=slug, paths=paths)
 
-    def _product_page(self, slug: str) -> str:
-        stocked = self._products.get_many([slug])[slug]
-        return self._themes.live().product(stocked.product, stocked.stock)
+    def _turn_in(self, edition: Edition, product: Product) -> list[str]:
+        """Turn the pages of one edition; the paths they have in it."""
+        path, language = edition.at(product.path), edition.shop.locale
+        self._pages.turn(path, partial(self._product_page, edition.root, product.slug), language=language)
+        paths = [path]
+        for listing in edition.listings_of(product.slug):
+            paths.append(edition.at(listing.path))
+            self._pages.turn(paths[-1], partial(self._listing_page, edition.root, listing), language=language)
+        return paths
 
-    def _listing_page(self, listing: Listing) -> str:
-        renderer = self._themes.live()
+    def _product_page(self, root: str, slug: str) -> str:
+        stocked = self._products.get_many([slug])[slug]
+        return self._themes.live().under(root).product(stocked.product, stocked.stock)
+
+    def _listing_page(self, root: str, listing: Listing) -> str:
+        renderer = self._themes.live().under(root)
         # A publish in the meantime may have put other cards on it.
-        listing = next((each for each in renderer.theme.listings if each.path == listing.path), listing)
+        listings = renderer.edition.listings
+        listing = next((each for each in listings if each.path == listing.path), listing)
         products = self._products.get_many(listing.slugs)
         cards = [(products[slug].product, products[slug].stock) for slug in listing.slugs if slug in products]
         return renderer.listing(listing, cards)

@@ -35,8 +35,9 @@ class PagesBucket:
         self._client = client
         self._name = name
 
-    def turn(self, path: str, render: Callable[[], str]) -> None:
-        """Replace one page by what `render` makes; readers see the old one or the new one, never a half.
+    def turn(self, path: str, render: Callable[[], str], *, language: str) -> None:
+        """Replace one page by what `render` makes, which is in `language`; readers see the old one or the
+        new one, never a half.
 
         A page that somebody else wrote while this one was made (another event, a publish) is not
         covered by it: the page is made once more, from what is true by then.
@@ -46,7 +47,7 @@ class PagesBucket:
         """
         for _ in range(TURN_TRIES_MAX):
             unchanged = self._unchanged_since_now(path)
-            if self._put(path, render(), unchanged):
+            if self._put(path, render(), language, unchanged):
                 return
         raise PageContested(path)
 
@@ -60,13 +61,14 @@ class PagesBucket:
             raise
         return {"IfMatch": head["ETag"]}
 
-    def _put(self, path: str, html: str, unchanged: dict[str, Any]) -> bool:
+    def _put(self, path: str, html: str, language: str, unchanged: dict[str, Any]) -> bool:
         try:
             self._client.put_object(
                 Bucket=self._name,
                 Key=object_key(path),
                 Body=html.encode(),
                 ContentType=PAGE_CONTENT_TYPE,
+                ContentLanguage=language,
                 CacheControl=PAGE_CACHE_CONTROL,
                 **unchanged,
             )

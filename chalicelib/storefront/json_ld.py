@@ -8,8 +8,7 @@ from markupsafe import Markup
 
 from chalicelib.domain.product import Product
 from chalicelib.storefront.choices import Choices
-from chalicelib.storefront.money import MoneyFormat
-from chalicelib.storefront.theme import Shop
+from chalicelib.storefront.theme import Edition
 
 # Inside <script> no entity is decoded, so markup is kept out by JSON's own escapes. The two line
 # separators are legal in JSON and not in older JavaScript.
@@ -17,9 +16,10 @@ _TO_ESCAPE = re.compile("[<>&\u2028\u2029]")
 _ESCAPES = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
 
 
-def product_json_ld(product: Product, choices: Choices, shop: Shop, money: MoneyFormat) -> Markup:
+def product_json_ld(product: Product, choices: Choices, edition: Edition) -> Markup:
     """The product and one offer for every variant, ready to stand inside a script element."""
-    url = f"{shop.base_url}{product.path}"
+    shop, money = edition.shop, edition.money
+    url = f"{shop.base_url}{edition.at(product.path)}"
     offers: list[dict[str, Any]] = []
     for choice in choices:
         offer = {

@@ -11,19 +11,22 @@ from chalicelib.domain.stock import Availability, Stock
 from chalicelib.storefront.checkout import CheckoutForm
 from chalicelib.storefront.choices import availability_of, choices_of
 from chalicelib.storefront.json_ld import product_json_ld
-from chalicelib.storefront.theme import HOME, Listing, Theme, covers_of, menu_of
+from chalicelib.storefront.texts import speak
+from chalicelib.storefront.theme import HOME, Edition, Listing, Theme, covers_of, menu_of
 
 
 class Renderer:
-    """Pages and letters of one theme. The same input always gives the same text.
+    """Pages and letters of one theme in one of its editions. The same input always gives the same text.
 
     Catalogue text is data: it is escaped where it stands and never read as a template. Only
     `Product.description_html` and `body_html` of a content page are taken as markup, because the
-    build has sanitised them.
+    build has sanitised them; so are the texts of catalogues, which stand for words of templates.
     """
 
-    def __init__(self, theme: Theme) -> None:
+    def __init__(self, theme: Theme, edition: Edition | None = None) -> None:
         self._theme = theme
+        self._edition = edition or theme.editions[0]
+        self._siblings = {self._edition.root: self}
         self._environment = Environment(
             loader=FunctionLoader(self._source),
             autoescape=select_autoescape(disabled_extensions=("txt",), default=True),
@@ -31,15 +34,19 @@ class Renderer:
             auto_reload=False,
             trim_blocks=True,
             lstrip_blocks=True,
+            extensions=["jinja2.ext.i18n"],
         )
-        self._shelves = {listing.path: listing for listing in theme.listings}
+        self._shelves = {listing.path: listing for listing in self._edition.listings}
         self._checkout = CheckoutForm.of(theme.shop.checkout_url)
-        self._environment.filters["money"] = theme.money.write
+        speak(self._environment, self._edition.texts)
+        self._environment.filters["money"] = self._edition.money.write
         self._environment.globals.update(
-            shop=theme.shop,
+            shop=self._edition.shop,
+            here=self._edition.at,
+            editions=theme.editions,
             asset=self._asset,
-            menu=menu_of(theme.listings),
-            navigation=theme.navigation,
+            menu=menu_of(self._edition.listings),
+            navigation=self._edition.navigation,
             choices_of=choices_of,
             Availability=Availability,
         )
@@ -49,9 +56,25 @@ class Renderer:
         """The theme everything is rendered in."""
         return self._theme
 
+    @property
+    def edition(self) -> Edition:
+        """The edition everything is rendered in."""
+        return self._edition
+
+    @property
+    def editions(self) -> tuple["Renderer", ...]:
+        """A renderer for each edition of the theme, the first first."""
+        return tuple(self._sibling(edition) for edition in self._theme.editions)
+
+    def under(self, root: str) -> "Renderer":
+        """The renderer of the edition under `root`; that of the first for a root the shop has not."""
+        editions = self._theme.editions
+        return self._sibling(next((each for each in editions if each.root == root), editions[0]))
+
     def product(self, product: Product, stock: Mapping[str, Stock]) -> str:
         """The product's page: what can be bought now, and a waitlist for what cannot."""
-        theme, choices = self._theme, choices_of(product, stock)
+        product = self.told(product)
+        choices = choices_of(product, stock)
         return self.page(
             "product.html",
             path=product.path,
@@ -60,7 +83,7 @@ class Renderer:
             choices=choices,
             category=self._shelves.get(f"/shop/{product.category}"),
             checkout=self._checkout,
-            json_ld=product_json_ld(product, choices, theme.shop, theme.money),
+            json_ld=product_json_ld(product, choices, self._edition),
         )
 
     def listing(self, listing: Listing, cards: Sequence[tuple[Product, Mapping[str, Stock]]]) -> str:
@@ -70,16 +93,25 @@ class Renderer:
             path=listing.path,
             description=listing.description,
             listing=listing,
-            cards=cards,
-            covers=covers_of(self._theme.listings) if listing.path == HOME else (),
+            cards=[(self.told(product), stock) for product, stock in cards],
+            covers=covers_of(self._edition.listings) if listing.path == HOME else (),
         )
 
-    def page(self, template: str, **context: Any) -> str:
+    def page(self, template: str, *, at: str = HOME, **context: Any) -> str:
         """Any other page. A template says at its top what it needs; what is missing raises UndefinedError.
 
-        A page with a `path` and a `description` is one that a search engine may list under that path.
+        A page with a `path` and a `description` is one that a search engine may list under that path;
+        any other says by `at` where it is, for the links to its other editions.
         """
-        return self._environment.get_template(template).render(context)
+        at = context.get("path", at)
+        others = [(each, each.at(at)) for each in self._theme.editions if each is not self._edition]
+        return self._environment.get_template(template).render(context, others=others)
+
+    def told(self, product: Product) -> Product:
+        """The product in the words of this edition."""
+        if self._edition is self._theme.editions[0]:
+            return product
+        return product.in_locale(self._edition.shop.locale, self._edition.words)
 
     def letter(
         self,
@@ -96,10 +128,10 @@ class Renderer:
         `action_url` is what the letter asks for: confirming, or looking at the product. `leave_url`
         is None where there is nothing to leave yet.
         """
+        product = self.told(product)
         context: dict[str, Any] = {
             "product": product,
-            "variant": variant,
-            "product_url": f"{self._theme.shop.base_url}{product.path}",
+            "variant": product.variant(variant.sku),
             "action_url": action_url,
             "leave_url": leave_url,
             "availability": availability_of(variant, stock or {}),
@@ -115,6 +147,13 @@ class Renderer:
             text=self.page(f"{folder}/body.txt", **context),
             html=self.page(f"{folder}/body.html", **context),
         )
+
+    def _sibling(self, edition: Edition) -> "Renderer":
+        if edition.root not in self._siblings:
+            sibling = Renderer(self._theme, edition)
+            sibling._siblings = self._siblings
+            self._siblings[edition.root] = sibling
+        return self._siblings[edition.root]
 
     def _source(self, name: str) -> tuple[str, str, None] | None:
         """A template with its own name as its file's: traces then say where, which a plain dict's do not."""

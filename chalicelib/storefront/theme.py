@@ -1,16 +1,20 @@
 """The theme of a release: everything but the products that a page or a letter is made from.
 
+A shop has an edition for each of its locales. All have the same pages at the same paths; an edition
+other than the first has them under a root of its own.
+
 `spillway publish` writes it as one JSON object to the release bucket, so that the function which
 turns a page uses the very templates of the release that is live, and an edit needs no deployment.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from chalicelib.domain.product import Picture
 from chalicelib.storefront.money import MoneyFormat
+from chalicelib.storefront.texts import Texts
 
 HOME = "/"
 EVERYTHING = "/shop/all"
@@ -77,21 +81,62 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Theme:
-    """Templates by name ("product.html", "letters/confirm/body.txt"), assets by logical name
-    ("shop.css" -> "/assets/shop-3fa9.css"), how money is written, every listing, the footer's links."""
+class Edition:
+    """The shop in one locale: `root` is where its pages lie ("/de", and nothing for the first), `name` is
+    what its language calls itself. Paths of listings and links are those of the first edition.
 
-    release: str
+    `words` are names and values of options, by those of the catalogue.
+    """
+
     shop: Shop
-    templates: Mapping[str, str]
-    assets: Mapping[str, str]
-    listings: tuple[Listing, ...]
     money: MoneyFormat
+    listings: tuple[Listing, ...]
     navigation: tuple[Link, ...] = ()
+    root: str = ""
+    name: str = ""
+    texts: Texts = field(default_factory=Texts)
+    words: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "Edition":
+        """The edition of a document made by `dataclasses.asdict`, after a round through JSON."""
+        shop = document["shop"]
+        return cls(
+            shop=Shop(**{**shop, "postal_address": tuple(shop["postal_address"])}),
+            money=MoneyFormat.from_document(document["money"]),
+            listings=tuple(Listing.from_document(listing) for listing in document["listings"]),
+            navigation=tuple(Link(**link) for link in document["navigation"]),
+            root=document["root"],
+            name=document["name"],
+            texts=Texts.from_document(document["texts"]),
+            words=document["words"],
+        )
+
+    def at(self, path: str) -> str:
+        """Where a path is in this edition. The API has one address for all, and is told the language."""
+        if path.startswith("/api/"):
+            return f"{path}{'&' if '?' in path else '?'}lang={self.root[1:]}" if self.root else path
+        return self.root or HOME if path == HOME else f"{self.root}{path}"
 
     def listings_of(self, slug: str) -> tuple[Listing, ...]:
         """The listings on which the product `slug` has a card."""
         return tuple(listing for listing in self.listings if slug in listing.slugs)
+
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """Templates by name ("product.html", "letters/confirm/body.txt"), assets by logical name
+    ("shop.css" -> "/assets/shop-3fa9.css"), and the shop in each of its locales, its own first."""
+
+    release: str
+    templates: Mapping[str, str]
+    assets: Mapping[str, str]
+    editions: tuple[Edition, ...]
+
+    @property
+    def shop(self) -> Shop:
+        """Who the shop is, in its first locale."""
+        return self.editions[0].shop
 
     def to_json(self) -> str:
         """One JSON object; the same theme always gives the same text."""
@@ -101,15 +146,11 @@ class Theme:
     def from_json(cls, text: str) -> "Theme":
         """The theme of a text made by `to_json`."""
         document = json.loads(text)
-        shop = document["shop"]
         return cls(
             release=document["release"],
-            shop=Shop(**{**shop, "postal_address": tuple(shop["postal_address"])}),
             templates=document["templates"],
             assets=document["assets"],
-            listings=tuple(Listing.from_document(listing) for listing in document["listings"]),
-            money=MoneyFormat.from_document(document["money"]),
-            navigation=tuple(Link(**link) for link in document["navigation"]),
+            editions=tuple(Edition.from_document(edition) for edition in document["editions"]),
         )
 
 

@@ -1,9 +1,11 @@
 // The waitlist form answers in place. Without this script, or when it fails, the form works by itself.
+// What it says stands in the form, in the page's language.
 (() => {
   const form = document.getElementById("waitlist");
   if (!form) return;
   const status = form.querySelector("[role=status]");
   const button = form.querySelector("button");
+  const words = form.dataset;
 
   const say = (text, bad) => {
     status.textContent = text;
@@ -18,7 +20,7 @@
       const input = form.elements[field];
       const control = input && (input.type ? input : input[0]);
       if (!place) { rest.push(detail); continue; }
-      place.textContent = detail;
+      place.textContent = words[field] || detail;
       control?.setAttribute("aria-invalid", "true");
       first ||= control;
     }
@@ -43,10 +45,10 @@
     event.preventDefault();
     clear();
     if (form.querySelector("[type=checkbox]") && !form.querySelector(":checked")) {
-      return explain({ errors: [{ field: "sku", detail: "Choose at least one." }] });
+      return explain({ errors: [{ field: "sku", detail: words.none }] });
     }
     button.disabled = true;
-    say("Sending…");
+    say(words.sending);
     try {
       const answer = await fetch(form.action, {
         method: "POST",
@@ -56,11 +58,10 @@
       if (answer.ok) {
         const { suggestion } = await answer.json();
         form.querySelector(".fields").hidden = !suggestion;
-        say((suggestion ? `Did you mean ${suggestion}? Then correct it and send it again. Else n` : "N") +
-          "ow check your inbox: you are on the list once you press the link in our letter.");
+        say(words.sent + (suggestion ? ` ${words.slip.replace("{address}", () => suggestion)}` : ""));
         status.focus();
       } else if (answer.status >= 500 || answer.status === 429) {
-        say("Many people are asking at this moment. Please try again in a minute.", true);
+        say(words.busy, true);
       } else {
         explain(await answer.json());
       }

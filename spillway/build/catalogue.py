@@ -3,13 +3,14 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from chalicelib.domain.product import Product, Variant
+from chalicelib.domain.product import Product, Translation, Variant
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.storefront.money import MoneyFormat
+from chalicelib.storefront.texts import Texts
 from chalicelib.storefront.theme import Link, Shop
 
 
@@ -42,6 +43,7 @@ class ProductRow(NamedTuple):
     category: str
     tags: tuple[str, ...]
     released_on: str | None
+    told_in: tuple[str, ...]
     skus: tuple[str, ...]
     shots: tuple[str, ...]
     digest: str
@@ -60,6 +62,7 @@ class ProductRow(NamedTuple):
             category=product.category,
             tags=product.tags,
             released_on=product.released_on,
+            told_in=tuple(each.locale for each in product.translations if each.title),
             skus=tuple(variant.sku for variant in product.variants),
             shots=tuple(shot.file.name for shot in shots),
             digest=hashlib.sha256(content).hexdigest(),
@@ -88,12 +91,13 @@ def _packed(product: Product, shots: Sequence[Shot], stock: Sequence[tuple[str, 
         [(variant.sku, variant.price_minor, variant.options) for variant in product.variants],
         [(shot.file.name, shot.alt, shot.options) for shot in shots],
         [(sku, each.availability, each.units, each.observed_at_ms, each.event_id) for sku, each in stock],
+        [asdict(each) for each in product.translations],
     )
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _unpacked(packed: bytes, pictures: Path) -> CatalogueProduct:
-    about, variants, shots, stock = json.loads(packed)
+    about, variants, shots, stock, translations = json.loads(packed)
     slug, title, summary, description_html, category, details, tags, released_on = about
     return CatalogueProduct(
         Product(
@@ -109,6 +113,7 @@ def _unpacked(packed: bytes, pictures: Path) -> CatalogueProduct:
             details=_pairs(details),
             tags=tuple(tags),
             released_on=released_on,
+            translations=tuple(Translation.from_document(each) for each in translations),
         ),
         tuple(Shot(pictures / name, alt, _pairs(options)) for name, alt, options in shots),
         {
@@ -143,9 +148,10 @@ class Home:
 
 @dataclass(frozen=True, slots=True)
 class ContentPage:
-    """A page of words: about, shipping, privacy."""
+    """A page of words in one language: about, shipping, privacy."""
 
     slug: str
+    locale: str
     title: str
     description: str
     body_html: str
@@ -157,23 +163,42 @@ class ContentPage:
 
 @dataclass(frozen=True, slots=True)
 class Storefront:
-    """All that site.toml says: who the shop is, its shelves, its home page and its footer."""
+    """All that site.toml says, in one locale: who the shop is, its shelves, its home page and its footer.
+
+    `name`, `root`, `texts` and `words` are those of the edition it becomes.
+    """
 
     shop: Shop
     money: MoneyFormat
     categories: tuple[Category, ...]
     home: Home
     navigation: tuple[Link, ...]
+    name: str
+    root: str = ""
+    texts: Texts = field(default_factory=Texts)
+    words: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """A whole shop without a mistake. Products and pages are in the order of their slugs."""
+    """A whole shop without a mistake. Storefronts are in the order of its locales, products and pages in
+    that of their slugs."""
 
-    storefront: Storefront
+    storefronts: tuple[Storefront, ...]
     rows: tuple[ProductRow, ...]
     pages: tuple[ContentPage, ...]
     pictures: Path
+
+    @property
+    def storefront(self) -> Storefront:
+        """The shop in its first locale."""
+        return self.storefronts[0]
+
+    def pages_in(self, locale: str) -> tuple[ContentPage, ...]:
+        """Every page of words in `locale`, or in the first where it is not told in that."""
+        told = {page.slug: page for page in self.pages if page.locale == locale}
+        first = self.storefront.shop.locale
+        return tuple(told.get(page.slug, page) for page in self.pages if page.locale == first)
 
     @property
     def products(self) -> tuple[CatalogueProduct, ...]:

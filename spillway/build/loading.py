@@ -2,9 +2,13 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
-from typing import NamedTuple
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple, TypeVar
 
+from chalicelib.storefront.texts import Texts
 from spillway.build.catalogue import Catalogue, ContentPage, ProductRow, Storefront
 from spillway.build.consistency import catalogue_mistakes
 from spillway.build.crew import Crew
@@ -16,9 +20,14 @@ from spillway.build.page_file import read_page
 from spillway.build.product_file import ProductFile
 from spillway.build.shop_file import read_storefront
 from spillway.build.slugs import slug_problem
+from spillway.build.text_file import read_texts, text_files_of
 from spillway.project import Project
 
 _FILE_SIZE_BYTES_MAX = 1_000_000
+# A page in another locale, about.de.md, is read with the one it stands beside.
+_TOLD_AGAIN = re.compile(r"[^.]+\.[A-Za-z-]+\.md")
+
+T = TypeVar("T")
 
 
 class _Read(NamedTuple):
@@ -55,42 +64,62 @@ class _Loading:
 
     def catalogue(self) -> Catalogue:
         page_files, product_files = self._files("pages", ".md"), self._files("products", ".toml")
-        storefront = self._storefront(frozenset(slug for slug, _ in page_files))
-        rows = self._rows(product_files, storefront.money.fraction_digits if storefront else 2)
-        pages = tuple(page for slug, file in page_files if (page := self._page(slug, file)))
+        storefronts = self._storefronts(frozenset(slug for slug, _ in page_files))
+        storefront = storefronts[0] if storefronts else None
+        locales = tuple(each.shop.locale for each in storefronts)
+        rows = self._rows(product_files, storefront.money.fraction_digits if storefront else 2, locales[1:])
+        pages = tuple(self._pages(page_files, locales))
         gallery = Gallery(self._site / "pictures", self._cache, self._memory)
         slugs = frozenset(slug for slug, _ in product_files)
         self._mistakes += catalogue_mistakes(storefront, rows, slugs, gallery, self._text)
         if self._mistakes or storefront is None:
             raise CatalogueInvalid(self._mistakes)
-        return Catalogue(storefront, rows, pages, self._site / "pictures")
+        return Catalogue(storefronts, rows, pages, self._site / "pictures")
 
-    def _storefront(self, page_slugs: frozenset[str]) -> Storefront | None:
+    def _storefronts(self, page_slugs: frozenset[str]) -> tuple[Storefront, ...]:
         text = self._text("site/site.toml", self._mistakes)
 
-        def read() -> tuple[Storefront | None, tuple[Mistake, ...]]:
-            mistakes: list[Mistake] = []
-            found = read_storefront(text, site=self._site, page_slugs=page_slugs, mistakes=mistakes)
-            return found, tuple(mistakes)
+        def read(mistakes: list[Mistake]) -> tuple[Storefront, ...]:
+            return read_storefront(text, site=self._site, page_slugs=page_slugs, mistakes=mistakes)
 
-        found, mistakes = self._memory.recall(f"storefront {_sha256(text)} {sorted(page_slugs)}", read)
+        found = self._recall(f"storefront {_sha256(text)} {sorted(page_slugs)}", read)
+        return tuple(replace(each, texts=self._texts(each.shop.locale)) for each in found)
+
+    def _texts(self, locale: str) -> Texts:
+        for file in text_files_of(locale):
+            if (self._root / file).is_file():
+                text = self._text(file, self._mistakes) or ""
+                read = partial(read_texts, text, locale=locale, file=file)
+                return self._recall(f"texts {file} {_sha256(text)}", lambda found: read(mistakes=found))
+        return Texts()
+
+    def _pages(self, files: Sequence[tuple[str, str]], locales: Sequence[str]) -> Iterator[ContentPage]:
+        for slug, file in files:
+            for locale in locales:
+                told = file if locale == locales[0] else file.replace(".md", f".{locale}.md")
+                if told == file or (self._root / told).is_file():
+                    text = self._text(told, self._mistakes)
+                    read = partial(read_page, text, slug=slug, locale=locale, file=told)
+                    page = self._recall(f"page {told} {_sha256(text)}", lambda found: read(mistakes=found))
+                    if page:
+                        yield page
+
+    def _recall(self, key: str, read: Callable[[list[Mistake]], T]) -> T:
+        """What was read, now or before; its mistakes are noted."""
+
+        def read_now() -> tuple[T, tuple[Mistake, ...]]:
+            mistakes: list[Mistake] = []
+            return read(mistakes), tuple(mistakes)
+
+        found, mistakes = self._memory.recall(key, read_now)
         self._mistakes += mistakes
         return found
 
-    def _page(self, slug: str, file: str) -> ContentPage | None:
-        text = self._text(file, self._mistakes)
-
-        def read() -> tuple[ContentPage | None, tuple[Mistake, ...]]:
-            mistakes: list[Mistake] = []
-            return read_page(text, slug=slug, file=file, mistakes=mistakes), tuple(mistakes)
-
-        page, mistakes = self._memory.recall(f"page {file} {_sha256(text)}", read)
-        self._mistakes += mistakes
-        return page
-
-    def _rows(self, files: Sequence[tuple[str, str]], fraction_digits: int) -> tuple[ProductRow, ...]:
+    def _rows(
+        self, files: Sequence[tuple[str, str]], fraction_digits: int, locales: Sequence[str]
+    ) -> tuple[ProductRow, ...]:
         """The products, in the order of their slugs."""
-        key = f"products {fraction_digits}"
+        key = f"products {fraction_digits} {locales}"
         before: dict[str, _Read] = self._memory.get(key) or {}
         now: dict[str, _Read] = {}
         anew: list[tuple[str, str]] = []
@@ -101,7 +130,9 @@ class _Loading:
                 now[file] = known
             else:
                 anew.append((slug, file))
-        reader = ProductFile(pictures=self._site / "pictures", fraction_digits=fraction_digits)
+        reader = ProductFile(
+            pictures=self._site / "pictures", fraction_digits=fraction_digits, locales=locales
+        )
 
         def read(share: Sequence[tuple[str, str]]) -> list[tuple[str, _Read]]:
             return [(file, self._read_product(reader, slug, file, before.get(file))) for slug, file in share]
@@ -140,7 +171,11 @@ class _Loading:
                 names = sorted(entry.name for entry in entries if entry.name.endswith(suffix))
         except FileNotFoundError:
             return []
-        files = [(name.removesuffix(suffix), f"site/{folder}/{name}") for name in names]
+        files = [
+            (name.removesuffix(suffix), f"site/{folder}/{name}")
+            for name in names
+            if not _TOLD_AGAIN.fullmatch(name)
+        ]
         for slug, file in files:
             if problem := slug_problem(slug):
                 self._mistakes.append(Mistake(file, None, "file name", slug, problem))

@@ -1,4 +1,7 @@
-"""site/pages/*.md: a page of words, with its title and description between lines of +++."""
+"""site/pages/*.md: a page of words, with its title and description between lines of +++.
+
+The same in another locale stands beside it: about.md, about.de.md.
+"""
 
 import re
 
@@ -12,7 +15,9 @@ _TITLE_LENGTH_MAX = 120
 _DESCRIPTION_LENGTH_MAX = 300
 
 
-def read_page(text: str | None, *, slug: str, file: str, mistakes: list[Mistake]) -> ContentPage | None:
+def read_page(
+    text: str | None, *, slug: str, locale: str, file: str, mistakes: list[Mistake]
+) -> ContentPage | None:
     """The page of a file's text; None when there is no reading it. Mistakes are added to `mistakes`."""
     if text is None:
         return None
@@ -32,6 +37,7 @@ def read_page(text: str | None, *, slug: str, file: str, mistakes: list[Mistake]
 
     page = ContentPage(
         slug=slug,
+        locale=locale,
         title=table.text("title", length_max=_TITLE_LENGTH_MAX),
         description=table.text("description", length_max=_DESCRIPTION_LENGTH_MAX),
         body_html=to_html(text[front.end() :], heading_level_min=2, refuse=refuse),

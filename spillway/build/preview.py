@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from chalicelib.storage.pages import object_key
+from chalicelib.storage.pages import HOME_KEY, object_key
 from spillway.build.footprint import Signature, files_under, signature_of
 from spillway.build.site import build
 from spillway.errors import SpillwayError
@@ -111,4 +111,5 @@ class Preview:
 
     def _file(self, path: str) -> Path | None:
         file = (self._folder / object_key(path)).resolve()
+        file = file / HOME_KEY if file.is_dir() else file
         return file if file.is_relative_to(self._folder.resolve()) and file.is_file() else None

@@ -1,6 +1,7 @@
 """site/products/SLUG.toml: one product, its pictures, and its variants with the stock they start with."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,19 @@ from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Availability, Stock
 from spillway.build.catalogue import ProductRow, Shot
 from spillway.build.gallery import PICTURE_EXPECTED
-from spillway.build.markdown import to_html
+from spillway.build.locales import skip_other_locales
 from spillway.build.mistakes import Mistake
 from spillway.build.money_format import minor_units
+from spillway.build.product_text import (
+    ALT_LENGTH_MAX,
+    DETAIL_LENGTH_MAX,
+    DETAILS_MAX,
+    OPTION_LENGTH_MAX,
+    SUMMARY_LENGTH_MAX,
+    TITLE_LENGTH_MAX,
+    description,
+)
+from spillway.build.product_translation import read_translation
 from spillway.build.toml_table import TomlTable
 
 # Stock that a catalogue states was never observed: any event is newer.
@@ -19,23 +30,21 @@ INITIAL_OBSERVED_AT_MS = 0
 
 _SKU = re.compile(r"[A-Z0-9]+(-[A-Z0-9]+)*", re.ASCII)
 _SKU_LENGTH_MAX = 40
-_TITLE_LENGTH_MAX = 120
-_SUMMARY_LENGTH_MAX = 160
-_DESCRIPTION_LENGTH_MAX = 20_000
-_ALT_LENGTH_MAX = 250
-_OPTION_LENGTH_MAX = 40
-_DETAIL_LENGTH_MAX = 300
 _UNITS_MAX = 1_000_000
 _PICTURES_MAX = 12
 _VARIANTS_MAX = 100
 
 
 class ProductFile:
-    """The reader of product files. What needs more than one file to be judged is `loading`'s business."""
+    """The reader of product files. What needs more than one file to be judged is `loading`'s business.
 
-    def __init__(self, *, pictures: Path, fraction_digits: int) -> None:
+    `locales` are those of the shop but the first, which the file is in.
+    """
+
+    def __init__(self, *, pictures: Path, fraction_digits: int, locales: Sequence[str] = ()) -> None:
         self._pictures = pictures
         self._fraction_digits = fraction_digits
+        self._locales = locales
 
     def read(self, text: str, *, slug: str, file: str, mistakes: list[Mistake]) -> ProductRow | None:
         """The product of a file's text; None when there is no reading it. Mistakes are noted."""
@@ -47,16 +56,22 @@ class ProductFile:
         variants, stock = self._variants(table, price_minor)
         product = Product(
             slug=slug,
-            title=table.text("title", length_max=_TITLE_LENGTH_MAX),
-            summary=table.text("summary", length_max=_SUMMARY_LENGTH_MAX),
-            description_html=_description(table),
-            category=table.text("category", length_max=_TITLE_LENGTH_MAX),
+            title=table.text("title", length_max=TITLE_LENGTH_MAX),
+            summary=table.text("summary", length_max=SUMMARY_LENGTH_MAX),
+            description_html=description(table),
+            category=table.text("category", length_max=TITLE_LENGTH_MAX),
             pictures=(),
             variants=variants,
-            details=table.pairs("details", length_max=_DETAIL_LENGTH_MAX, count_max=20),
-            tags=table.texts("tags", length_max=_OPTION_LENGTH_MAX, count_max=20, optional=True),
+            details=table.pairs("details", length_max=DETAIL_LENGTH_MAX, count_max=DETAILS_MAX),
+            tags=table.texts("tags", length_max=OPTION_LENGTH_MAX, count_max=20, optional=True),
             released_on=table.day("released_on"),
+            translations=tuple(
+                read_translation(table.table(locale), locale, shots)
+                for locale in self._locales
+                if table.has(locale)
+            ),
         )
+        skip_other_locales(table)
         table.done()
         return ProductRow.of(file, product, shots, tuple(stock.items()))
 
@@ -72,9 +87,9 @@ class ProductFile:
     def _shots(self, table: TomlTable) -> list[Shot]:
         shots = []
         for row in table.tables("pictures", count_max=_PICTURES_MAX, optional=True):
-            file = row.text("file", length_max=_TITLE_LENGTH_MAX)
-            alt = row.text("alt", length_max=_ALT_LENGTH_MAX)
-            options = row.options("options", length_max=_OPTION_LENGTH_MAX)
+            file = row.text("file", length_max=TITLE_LENGTH_MAX)
+            alt = row.text("alt", length_max=ALT_LENGTH_MAX)
+            options = row.options("options", length_max=OPTION_LENGTH_MAX)
             if file and Path(file).name == file:
                 shots.append(Shot(self._pictures / file, alt, options))
             elif file:
@@ -90,7 +105,7 @@ class ProductFile:
             sku = row.text("sku", length_max=_SKU_LENGTH_MAX)
             if sku and not _SKU.fullmatch(sku):
                 row.wrong("sku", sku, "A-Z, 0-9 and single hyphens")
-            options = row.options("options", length_max=_OPTION_LENGTH_MAX)
+            options = row.options("options", length_max=OPTION_LENGTH_MAX)
             if variants and [name for name, _ in options] != [name for name, _ in variants[0].options]:
                 row.wrong("options", dict(options), "the same options, in the same order, for every variant")
             elif options in seen or (variants and not options):
@@ -101,15 +116,6 @@ class ProductFile:
             stock[sku] = _initial_stock(row)
             row.done()
         return tuple(variants), stock
-
-
-def _description(table: TomlTable) -> str:
-    text = table.text("description", length_max=_DESCRIPTION_LENGTH_MAX, lines=True)
-    return to_html(
-        text,
-        heading_level_min=3,
-        refuse=lambda line, value, expected: table.wrong("description", value, expected),
-    )
 
 
 def _initial_stock(row: TomlTable) -> Stock:

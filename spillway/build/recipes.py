@@ -6,28 +6,34 @@ from functools import cache
 
 from jinja2 import Environment, TemplateSyntaxError, meta, nodes
 
-from chalicelib.storefront.theme import Theme, menu_of
+from chalicelib.storefront.theme import Edition, Theme, menu_of
 from spillway.build.memory import digest_of
 from spillway.build.release import Kind
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A page that can be made. Equal digests make equal bytes."""
+    """A page that can be made. Equal digests make equal bytes. `file` is its name in a folder: its key, but
+    where others lie under it."""
 
     key: str
+    file: str
     kind: Kind
     content_type: str
+    language: str
     digest: str
     make: Callable[[], bytes]
 
 
 class ThemeParts:
-    """Digests of a theme by template. A page's changes when something it is made from does, and only then."""
+    """Digests of one edition of a theme by template. A page's changes when something it is made from does,
+    and only then; any text of a catalogue counts as part of every page in its language."""
 
-    def __init__(self, theme: Theme) -> None:
+    def __init__(self, theme: Theme, edition: Edition) -> None:
         self._theme = theme
-        self._environment = Environment(autoescape=True)
+        self._edition = edition
+        self._texts = digest_of(sorted(edition.texts.messages.items()), edition.texts.plurals)
+        self._environment = Environment(autoescape=True, extensions=["jinja2.ext.i18n"])
         self._uses = cache(self._uses_uncached)
         self.digest = cache(self._digest)
 
@@ -53,10 +59,13 @@ class ThemeParts:
         )
 
     def _settings(self, names: frozenset[str]) -> list[object]:
-        settings = {"shop": self._theme.shop, "navigation": self._theme.navigation}
-        known: list[object] = [self._theme.money]
+        edition = self._edition
+        settings = {"shop": edition.shop, "navigation": edition.navigation}
+        known: list[object] = [edition.money, edition.root, sorted(edition.words.items()), self._texts]
+        # What links to a page's other editions, and from them.
+        known += [(each.shop.locale, each.root, each.name) for each in self._theme.editions]
         known += [settings[name] for name in sorted(settings.keys() & names)]
-        return known + ([menu_of(self._theme.listings)] if "menu" in names else [])
+        return known + ([menu_of(edition.listings)] if "menu" in names else [])
 
     def _uses_uncached(self, name: str) -> "_Uses":
         source = self._theme.templates.get(name)

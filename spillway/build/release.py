@@ -21,7 +21,8 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SiteObject:
-    """One object of the site, kept under the path a shopper types. `body` is a file when it is large."""
+    """One object of the site, kept under the path a shopper types. `body` is a file when it is large;
+    `language` is that of a page's words."""
 
     key: str
     body: bytes | Path
@@ -29,6 +30,7 @@ class SiteObject:
     content_type: str
     cache_control: str
     kind: Kind
+    language: str = ""
 
     @classmethod
     def of(
@@ -49,12 +51,14 @@ class Release:
     objects: tuple[SiteObject, ...]
     theme: Theme
     products: Products
+    untold: tuple[str, ...] = ()
+    """What the shop does not say in a language it has, a line each: it is said in the first instead."""
 
 
 def release_id(objects: Sequence[SiteObject], theme: Theme, products: Products) -> str:
     """A name for exactly this content."""
     content = digest_of(
-        [(each.key, each.sha256, each.content_type, each.cache_control) for each in objects],
+        [(each.key, each.sha256, each.content_type, each.cache_control, each.language) for each in objects],
         theme.to_json(),
         [(slug, products.digest(slug)) for slug in products.slugs],
     )

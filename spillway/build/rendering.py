@@ -1,17 +1,17 @@
 """Every page of a release, rendered; and every page the cloud will render later, tried once."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 
 from chalicelib.domain.entry import EntryState
 from chalicelib.domain.product import Product
 from chalicelib.domain.stock import Stock
 from chalicelib.services.yours import Awaited
-from chalicelib.storage.pages import PAGE_CONTENT_TYPE, object_key
+from chalicelib.storage.pages import HOME_KEY, PAGE_CONTENT_TYPE, object_key
 from chalicelib.storefront.checkout import CheckoutForm
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.theme import HOME, Listing, Theme, covers_of
-from spillway.build.catalogue import ContentPage, ProductRow
+from spillway.build.catalogue import Catalogue, ContentPage, ProductRow
 from spillway.build.memory import code_digest, digest_of
 from spillway.build.products import Products
 from spillway.build.recipes import Recipe, ThemeParts
@@ -20,9 +20,10 @@ from spillway.build.syndication import FEED_ENTRIES_MAX, feed, sitemaps
 
 StockBySlug = Mapping[str, Mapping[str, Stock]]
 
+# The one page that has no address, and so no language but the first.
+_NOT_FOUND = "/404"
 # Pages with nothing of the catalogue on them, by path.
 _FIXED_PAGES = {
-    "/404": "not-found.html",
     "/waitlist/thanks": "waitlist-thanks.html",
     "/waitlist/confirmed": "waitlist-confirmed.html",
     "/waitlist/left": "waitlist-left.html",
@@ -42,39 +43,28 @@ class Rendering:
     `stock` counts where it says something, and else what the product's file states.
     """
 
-    def __init__(
-        self, theme: Theme, products: Products, contents: Sequence[ContentPage], stock: StockBySlug
-    ) -> None:
+    def __init__(self, theme: Theme, products: Products, catalogue: Catalogue, stock: StockBySlug) -> None:
         self._theme = theme
-        self._base_url = theme.shop.base_url
         self._products = products
-        self._contents = contents
-        self._stock = stock
-        self._parts = ThemeParts(theme)
         self._renderer = Renderer(theme)
-        # A product is shown on its page and on two shelves, mostly not far apart.
-        self._card = lru_cache(maxsize=_CARDS_KEPT_MAX)(self._opened)
+        cards = Cards(products, stock)
+        self._editions = [
+            EditionRendering(each, products, catalogue.pages_in(each.edition.shop.locale), cards)
+            for each in self._renderer.editions
+        ]
 
     def recipes(self) -> list[Recipe]:
         """Of all pages, the sitemap and robots.txt."""
-        shelves = {each.path: each for each in self._theme.listings}
-        shop = digest_of(self._theme.shop, code_digest())
-        product_digest = digest_of(shop, self._parts.digest("product.html"))
-        recipes = [
-            self._product(row, f"{product_digest} {_crumb(shelves, row)}") for row in self._products.rows
-        ]
-        for content in self._contents:
-            digest = digest_of(shop, self._parts.digest("content.html"), content)
-            recipes.append(_page(content.path, Kind.PAGE, digest, partial(self._content, content)))
-        for path, template in _FIXED_PAGES.items():
-            digest = digest_of(shop, self._parts.digest(template))
-            recipes.append(_page(path, Kind.PAGE, digest, partial(self._renderer.page, template)))
-        recipes += [self._listing(listing, shop) for listing in self._theme.listings]
+        editions, base_url = self._theme.editions, self._theme.shop.base_url
+        first = self._editions[0]
         return [
-            *recipes,
-            *(_text(key, text, "application/xml") for key, text in sitemaps(self._base_url, self._paths())),
-            _text("feed.xml", feed(self._theme.shop, self._newest()), "application/atom+xml"),
-            _text("robots.txt", _robots(self._base_url), "text/plain; charset=utf-8"),
+            first.fixed(_NOT_FOUND, "not-found.html", at=HOME),
+            *(recipe for each in self._editions for recipe in each.recipes()),
+            *(
+                _text(key, text, "application/xml")
+                for key, text in sitemaps(base_url, first.listed_paths(), editions)
+            ),
+            _text("robots.txt", _robots(base_url), "text/plain; charset=utf-8"),
         ]
 
     def try_cloud_templates(self) -> None:
@@ -83,41 +73,99 @@ class Rendering:
         Raises:
             jinja2.TemplateError: a template that only the cloud renders is wrong.
         """
-        try_cloud_templates(self._renderer, self._products[0].product)
+        for renderer in self._renderer.editions:
+            try_cloud_templates(renderer, self._products[0].product)
 
-    def _product(self, row: ProductRow, theme_digest: str) -> Recipe:
-        def make() -> str:
-            product, held = self._card(row.slug)
-            return self._renderer.product(product, held)
 
-        return _page(
-            f"/products/{row.slug}", Kind.PAGE, f"{theme_digest} {self._card_digest(row.slug)}", make
-        )
+class Cards:
+    """Products as the pages of every edition show them, opened once for pages that are near each other."""
 
-    def _listing(self, listing: Listing, shop: str) -> Recipe:
-        covers = covers_of(self._theme.listings) if listing.path == HOME else ()
-        digest = digest_of(
-            shop,
-            self._parts.digest(listing.template),
-            listing,
-            [(each.path, each.title, each.description, each.picture) for each in covers],
-            [self._card_digest(slug) for slug in listing.slugs],
-        )
-        return _page(
-            listing.path,
-            Kind.INDEX,
-            digest,
-            lambda: self._renderer.listing(listing, [self._card(slug) for slug in listing.slugs]),
-        )
+    def __init__(self, products: Products, stock: StockBySlug) -> None:
+        self._products = products
+        self._stock = stock
+        # A product is shown on its page and on two shelves, mostly not far apart.
+        self.opened = lru_cache(maxsize=_CARDS_KEPT_MAX)(self._opened)
+
+    def digest(self, slug: str) -> str:
+        """Changes with anything known of a product and its stock."""
+        stock = self._stock.get(slug)
+        digest = self._products.digest(slug)
+        return f"{digest} {sorted(stock.items())}" if stock else digest
 
     def _opened(self, slug: str) -> tuple[Product, Mapping[str, Stock]]:
         entry = self._products.named(slug)
         return entry.product, {**entry.stock, **self._stock.get(slug, {})}
 
-    def _card_digest(self, slug: str) -> str:
-        stock = self._stock.get(slug)
-        digest = self._products.digest(slug)
-        return f"{digest} {sorted(stock.items())}" if stock else digest
+
+class EditionRendering:
+    """The pages of one edition."""
+
+    def __init__(
+        self, renderer: Renderer, products: Products, contents: Sequence[ContentPage], cards: Cards
+    ) -> None:
+        self._renderer = renderer
+        self._edition = renderer.edition
+        self._products = products
+        self._contents = contents
+        self._cards = cards
+        self._parts = ThemeParts(renderer.theme, renderer.edition)
+        self._shop = digest_of(self._edition.shop, code_digest())
+
+    def recipes(self) -> Iterator[Recipe]:
+        """Of all its pages, and of its feed."""
+        shelves = {each.path: each for each in self._edition.listings}
+        theme_digest = digest_of(self._shop, self._parts.digest("product.html"))
+        for row in self._products.rows:
+            yield self._product(row, f"{theme_digest} {_crumb(shelves, row)}")
+        for content in self._contents:
+            digest = digest_of(self._shop, self._parts.digest("content.html"), content)
+            yield self._page(content.path, Kind.PAGE, digest, partial(self._content, content))
+        for path, template in _FIXED_PAGES.items():
+            yield self.fixed(path, template, at=path)
+        for listing in self._edition.listings:
+            yield self._listing(listing)
+        yield _text(
+            object_key(self._edition.at("/feed.xml")),
+            feed(self._edition, self._newest()),
+            "application/atom+xml",
+        )
+
+    def fixed(self, path: str, template: str, *, at: str) -> Recipe:
+        """Of a page with nothing of the catalogue on it, which is found at `at` in every edition."""
+        digest = digest_of(self._shop, self._parts.digest(template), at)
+        return self._page(path, Kind.PAGE, digest, partial(self._renderer.page, template, at=at))
+
+    def listed_paths(self) -> list[str]:
+        """Every page that a search engine may list, by its path in the first edition."""
+        checkout = CheckoutForm.of(self._edition.shop.checkout_url).action
+        paths = [listing.path for listing in self._edition.listings]
+        paths += [f"/products/{slug}" for slug in self._products.slugs]
+        return paths + [content.path for content in self._contents if content.path != checkout]
+
+    def _product(self, row: ProductRow, theme_digest: str) -> Recipe:
+        digest = f"{theme_digest} {self._cards.digest(row.slug)}"
+        return self._page(
+            f"/products/{row.slug}",
+            Kind.PAGE,
+            digest,
+            lambda: self._renderer.product(*self._cards.opened(row.slug)),
+        )
+
+    def _listing(self, listing: Listing) -> Recipe:
+        covers = covers_of(self._edition.listings) if listing.path == HOME else ()
+        digest = digest_of(
+            self._shop,
+            self._parts.digest(listing.template),
+            listing,
+            [(each.path, each.title, each.description, each.picture) for each in covers],
+            [self._cards.digest(slug) for slug in listing.slugs],
+        )
+        return self._page(
+            listing.path,
+            Kind.INDEX,
+            digest,
+            lambda: self._renderer.listing(listing, [self._cards.opened(slug) for slug in listing.slugs]),
+        )
 
     def _content(self, content: ContentPage) -> str:
         return self._renderer.page(
@@ -126,19 +174,21 @@ class Rendering:
             title=content.title,
             description=content.description,
             body_html=content.body_html,
+            language=content.locale,
         )
-
-    def _paths(self) -> list[str]:
-        """Every page that a search engine may list."""
-        checkout = CheckoutForm.of(self._theme.shop.checkout_url).action
-        paths = [listing.path for listing in self._theme.listings]
-        paths += [f"/products/{slug}" for slug in self._products.slugs]
-        return paths + [content.path for content in self._contents if content.path != checkout]
 
     def _newest(self) -> list[Product]:
         rows = [row for row in self._products.rows if row.released_on]
         rows.sort(key=lambda row: (row.released_on or "", row.slug), reverse=True)
-        return [self._products.named(row.slug).product for row in rows[:FEED_ENTRIES_MAX]]
+        newest = [self._products.named(row.slug).product for row in rows[:FEED_ENTRIES_MAX]]
+        return [self._renderer.told(product) for product in newest]
+
+    def _page(self, path: str, kind: Kind, digest: str, make: Callable[[], str]) -> Recipe:
+        key = object_key(self._edition.at(path))
+        # The home page of another locale than the first has all its pages under it.
+        file = f"{key}/{HOME_KEY}" if path == HOME and self._edition.root else key
+        language = self._edition.shop.locale
+        return Recipe(key, file, kind, PAGE_CONTENT_TYPE, language, digest, lambda: make().encode())
 
 
 def try_cloud_templates(renderer: Renderer, product: Product) -> None:
@@ -159,13 +209,9 @@ def _crumb(shelves: Mapping[str, Listing], row: ProductRow) -> str:
     return f"{shelf.path} {shelf.title}" if shelf else ""
 
 
-def _page(path: str, kind: Kind, digest: str, make: Callable[[], str]) -> Recipe:
-    return Recipe(object_key(path), kind, PAGE_CONTENT_TYPE, digest, lambda: make().encode())
-
-
 def _text(key: str, text: str, content_type: str) -> Recipe:
     body = text.encode()
-    return Recipe(key, Kind.INDEX, content_type, digest_of(body), lambda: body)
+    return Recipe(key, key, Kind.INDEX, content_type, "", digest_of(body), lambda: body)
 
 
 def _robots(base_url: str) -> str:

@@ -42,11 +42,11 @@ class Shelf:
         before: dict[str, _Made] = self._memory.get("shelf") or {}
         there = {key: signature_of(entry) for key, entry in files_under(str(self._folder))}
         good = {key: made for key, made in before.items() if there.get(key) == made.signature}
-        stale = [each for each in recipes if key_digest(good, each.key) != each.digest]
+        stale = [each for each in recipes if key_digest(good, each.file) != each.digest]
         new = [each for each in assets if key_digest(good, each.key) != each.sha256]
         shutil.rmtree(self._beside, ignore_errors=True)
         written = self._write(stale, new, crew)
-        self._remove(there.keys() - {each.key for each in recipes} - {each.key for each in assets})
+        self._remove(there.keys() - {each.file for each in recipes} - {each.key for each in assets})
         self._put_in_place(written)
         made = self._now(recipes, assets, good, written)
         if written or made.keys() != before.keys():
@@ -57,7 +57,7 @@ class Shelf:
 
     def _write(self, stale: Sequence[Recipe], new: Sequence[SiteObject], crew: Crew) -> Mapping[str, str]:
         """Make the files beside the folder, and give the digest of each one's bytes."""
-        for folder in _folders_of([*(each.key for each in stale), *(each.key for each in new)]):
+        for folder in _folders_of([*(each.file for each in stale), *(each.key for each in new)]):
             (self._beside / folder).mkdir(parents=True, exist_ok=True)
         root = f"{self._beside}/"
 
@@ -65,9 +65,9 @@ class Shelf:
             made = []
             for recipe in share:
                 body = recipe.make()
-                with open(root + recipe.key, "wb", buffering=0) as file:  # noqa: PTH123 - ten thousand times
+                with open(root + recipe.file, "wb", buffering=0) as file:  # noqa: PTH123 - ten thousand times
                     file.write(body)
-                made.append((recipe.key, hashlib.sha256(body).hexdigest()))
+                made.append((recipe.file, hashlib.sha256(body).hexdigest()))
             return made
 
         written = dict(row for rows in crew.share(make, stale) for row in rows)
@@ -105,7 +105,7 @@ class Shelf:
         good: Mapping[str, _Made],
         written: Mapping[str, str],
     ) -> dict[str, _Made]:
-        digests = {each.key: each.digest for each in recipes} | {each.key: each.sha256 for each in assets}
+        digests = {each.file: each.digest for each in recipes} | {each.key: each.sha256 for each in assets}
         root = f"{self._folder}/"
         return {
             key: _Made(digest, written[key], Signature.of(os.stat(root + key)))  # noqa: PTH116
@@ -120,11 +120,12 @@ class Shelf:
         pages = [
             SiteObject(
                 each.key,
-                self._folder / each.key,
-                made[each.key].sha256,
+                self._folder / each.file,
+                made[each.file].sha256,
                 each.content_type,
                 PAGE_CACHE_CONTROL,
                 each.kind,
+                each.language,
             )
             for each in recipes
         ]

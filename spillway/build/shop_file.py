@@ -1,6 +1,6 @@
-"""site/site.toml: who the shop is, its shelves, its home page and its footer."""
+"""site/site.toml: who the shop is, its shelves, its home page and its footer, in each of its locales."""
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from email.utils import parseaddr
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,7 +10,9 @@ from chalicelib.storefront.money import MoneyFormat
 from chalicelib.storefront.theme import Link, Shop
 from spillway.build.catalogue import Category, Home, Shot, Storefront
 from spillway.build.gallery import PICTURE_EXPECTED
+from spillway.build.locales import name_of_locale, read_locales, skip_other_locales
 from spillway.build.mistakes import Mistake
+from spillway.build.shop_translation import translated
 from spillway.build.slugs import slug_problem
 from spillway.build.toml_table import TomlTable
 
@@ -28,13 +30,15 @@ def read_storefront(
     site: Path,
     page_slugs: Set[str],
     mistakes: list[Mistake],
-) -> Storefront | None:
-    """The storefront of a file's text; None when there is no reading it. Mistakes are added to `mistakes`."""
+) -> tuple[Storefront, ...]:
+    """The storefronts of a file's text, one for each locale; none when there is no reading it. Mistakes are
+    added to `mistakes`."""
     table = TomlTable.parse(text, file=_FILE, mistakes=mistakes) if text is not None else None
     if table is None:
-        return None
+        return ()
     currency = table.text("currency", length_max=3)
-    locale = table.text("locale", length_max=20)
+    locales = read_locales(table, page_slugs)
+    locale = locales[0] if locales else ""
     shop = Shop(
         name=table.text("name", length_max=_NAME_LENGTH_MAX),
         tagline=table.text("tagline", length_max=_SENTENCE_LENGTH_MAX),
@@ -61,23 +65,28 @@ def read_storefront(
         mistakes.append(
             Mistake("site/pages/privacy.md", None, "file", None, "a page that signup forms link to")
         )
+    money = _money(table, currency, locales)
+    first = Storefront(
+        shop, money.get(locale, _ANY_MONEY), categories, home, navigation, name_of_locale(locale, locales)
+    )
+    others = tuple(
+        translated(first, table, locale=each, money=money[each], name=name_of_locale(each, locales))
+        for each in locales[1:]
+    )
+    skip_other_locales(table)
     table.done()
-    return Storefront(shop, _money(table, currency, locale), categories, home, navigation)
+    return (first, *others)
 
 
-def _money(table: TomlTable, currency: str, locale: str) -> MoneyFormat:
-    if not currency or not locale:
-        return _ANY_MONEY
-    from spillway.build.money_format import money_format
+def _money(table: TomlTable, currency: str, locales: Sequence[str]) -> dict[str, MoneyFormat]:
+    if currency:
+        from spillway.build.money_format import money_format
 
-    try:
-        return money_format(currency, locale)
-    except ValueError as error:
-        if str(error) == currency:
+        try:
+            return {locale: money_format(currency, locale) for locale in locales}
+        except ValueError:  # the locales are known to be some
             table.wrong("currency", currency, "an ISO 4217 code: GBP, EUR")
-        else:
-            table.wrong("locale", locale, "a language and a country: en-GB, de-AT")
-        return _ANY_MONEY
+    return dict.fromkeys(locales, _ANY_MONEY)
 
 
 def _base_url(table: TomlTable) -> str:

@@ -18,6 +18,7 @@ from spillway.build.rendering import Rendering, StockBySlug
 from spillway.build.shelf import Shelf
 from spillway.build.shop_file import base_url_problem
 from spillway.build.theming import asset_keys, theme_of
+from spillway.build.untold import untold
 from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
 
@@ -74,7 +75,7 @@ def build(
     pictures = {each.name: _picture(each) for made in renditions.values() for each in made}
     made_from = Memory(project.cache / "shelves" / f"{digest_of(str(folder))[:16]}.pickle", context="")
     try:
-        rendering = Rendering(theme, products, catalogue.pages, stock or {})
+        rendering = Rendering(theme, products, catalogue, stock or {})
         rendering.try_cloud_templates()
         objects = Shelf(folder, made_from).fill(rendering.recipes(), [*assets, *pictures.values()], crew)
     except Exception as error:
@@ -84,7 +85,7 @@ def build(
         raise mistake from error
     made_from.save()
     name = release_id(objects, theme, products)
-    return Release(name, objects, replace(theme, release=name), products)
+    return Release(name, objects, replace(theme, release=name), products, tuple(untold(catalogue, theme)))
 
 
 def _developed(catalogue: Catalogue, project: Project, memory: Memory) -> Mapping[str, tuple[Rendition, ...]]:

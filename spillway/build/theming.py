@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from chalicelib.domain.product import Picture
-from chalicelib.storefront.theme import EVERYTHING, HOME, Listing, Theme
-from spillway.build.catalogue import Catalogue, ProductRow
+from chalicelib.storefront.texts import Texts
+from chalicelib.storefront.theme import EVERYTHING, HOME, Edition, Listing, Theme
+from spillway.build.catalogue import Catalogue, ProductRow, Storefront
 from spillway.build.products import Products
 from spillway.errors import BadInput
 from spillway.project import Project
@@ -26,15 +27,26 @@ def theme_of(
     hero: Picture,
 ) -> Theme:
     """The theme, not yet named: its `release` is made from everything, and so comes last."""
-    storefront = catalogue.storefront
+    # The newest first; what came on the same day, by name.
+    shelf = sorted(products.rows, key=lambda row: row.title)
+    shelf.sort(key=lambda row: row.released_on or "", reverse=True)
     return Theme(
         release="",
-        shop=replace(storefront.shop, base_url=base_url),
         templates=_texts(project.site / "templates", "") | _texts(project.site / "letters", "letters/"),
         assets=assets,
-        listings=_listings(catalogue, products, hero),
-        money=storefront.money,
-        navigation=storefront.navigation,
+        editions=tuple(
+            Edition(
+                shop=replace(storefront.shop, base_url=base_url),
+                money=storefront.money,
+                listings=_listings(storefront, shelf, products, replace(hero, alt=storefront.home.shot.alt)),
+                navigation=storefront.navigation,
+                root=storefront.root,
+                name=storefront.name,
+                texts=storefront.texts,
+                words=storefront.words,
+            )
+            for storefront in catalogue.storefronts
+        ),
     )
 
 
@@ -47,23 +59,34 @@ def asset_keys(folder: Path) -> dict[Path, str]:
     }
 
 
-def _listings(catalogue: Catalogue, products: Products, hero: Picture) -> tuple[Listing, ...]:
-    home = catalogue.storefront.home
-    # The newest first; what came on the same day, by name.
-    shelf = sorted(products.rows, key=lambda row: row.title)
-    shelf.sort(key=lambda row: row.released_on or "", reverse=True)
+def _listings(
+    storefront: Storefront, shelf: Sequence[ProductRow], products: Products, hero: Picture
+) -> tuple[Listing, ...]:
+    home, texts = storefront.home, storefront.texts
     held: dict[str, list[ProductRow]] = {}
     for row in shelf:
         held.setdefault(row.category, []).append(row)
     listings = [Listing(HOME, "home.html", home.headline, home.lede, home.featured, hero)]
-    for category in catalogue.storefront.categories:
+    for category in storefront.categories:
         rows = held.get(category.slug, [])
-        cover = next((products.named(row.slug).product.pictures[0] for row in rows if row.shots), None)
+        first = next((row.slug for row in rows if row.shots), None)
+        cover = _cover(products, first, storefront) if first else None
         listings += _pages_of_shelf(
             f"/shop/{category.slug}", category.title, category.description, rows, cover
         )
-    words = f"All {len(shelf)} things we make, the newest first."
-    return (*listings, *_pages_of_shelf(EVERYTHING, "Everything", words, shelf, None))
+    words = _of_all(texts, len(shelf))
+    return (*listings, *_pages_of_shelf(EVERYTHING, texts.one("Everything"), words, shelf, None))
+
+
+def _cover(products: Products, slug: str, storefront: Storefront) -> Picture:
+    return products.named(slug).product.in_locale(storefront.shop.locale, storefront.words).pictures[0]
+
+
+def _of_all(texts: Texts, count: int) -> str:
+    words = texts.of_number(
+        "The one thing we make.", "All %(count)s things we make, the newest first.", count
+    )
+    return words % {"count": count}
 
 
 def _pages_of_shelf(

@@ -78,8 +78,16 @@ class TomlTable:
         field = f"{self._place}{name}"
         self._mistakes.append(Mistake(self._file, self._lines.of(field), field, value, expected))
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every field there is."""
+        return tuple(self._values)
+
     def has(self, name: str) -> bool:
         return name in self._values
+
+    def is_table(self, name: str) -> bool:
+        return isinstance(self._values.get(name), dict)
 
     def text(self, name: str, *, length_max: int, optional: bool = False, lines: bool = False) -> str:
         """A text that is neither empty nor longer than `length_max`; a single line unless `lines`."""
@@ -153,9 +161,11 @@ class TomlTable:
         """Whatever the field holds, unchecked; None when it is absent."""
         return self._take(name)
 
-    def table(self, name: str) -> "TomlTable":
-        """The table [name]."""
+    def table(self, name: str, *, optional: bool = False) -> "TomlTable":
+        """The table [name]; an empty one where it is absent and `optional`."""
         value = self._take(name)
+        if value is None and optional:
+            value = {}
         if not isinstance(value, dict):
             self.wrong(name, value, f"a table [{name}]")
             value = {}

@@ -1,7 +1,7 @@
 """`spillway import`: another shop's products, as files that a merchant can edit."""
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -97,10 +97,11 @@ def _site(project: Project) -> dict[str, list[dict[str, object]]]:
 
 
 def _fraction_digits(site: dict[str, list[dict[str, object]]]) -> int:
+    locales: Sequence[object] = site.get("locales") or ["en"]
     try:
-        return money_format(str(site.get("currency")), str(site.get("locale"))).fraction_digits
+        return money_format(str(site.get("currency")), str(locales[0])).fraction_digits
     except ValueError as error:
         raise BadInput(
-            f"site/site.toml: currency or locale: {error} is not known",
-            way_out='currency = "GBP", locale = "en-GB"',
+            f"site/site.toml: currency or locales: {error} is not known",
+            way_out='currency = "GBP", locales = ["en-GB"]',
         ) from error

@@ -81,7 +81,8 @@ def page_weight(site: Path, path: str) -> PageWeight:
     Raises:
         BadInput: the build has no such page.
     """
-    page = site / (path.removeprefix("/") or "index.html")
+    page = site / path.removeprefix("/")
+    page = page / "index.html" if page.is_dir() else page
     if not page.is_file():
         raise BadInput(f"{path}: the build has no such page", way_out="name one, like /products/NAME")
     wanted = _Wanted()

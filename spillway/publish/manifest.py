@@ -49,7 +49,8 @@ class Manifest:
 
 def fingerprint(site_object: SiteObject) -> str:
     """Changes when the object's bytes or its headers change."""
-    return "|".join((site_object.sha256, site_object.content_type, site_object.cache_control))
+    told = (site_object.sha256, site_object.content_type, site_object.cache_control, site_object.language)
+    return "|".join(each for each in told if each)
 
 
 def fingerprints(objects: Iterable[SiteObject]) -> dict[str, str]:

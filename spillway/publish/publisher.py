@@ -187,6 +187,7 @@ def _puts(plan: Plan, kind: Kind) -> Iterator[Request]:
 
 def _put(each: SiteObject) -> Request:
     headers = {"content-type": each.content_type, "cache-control": each.cache_control}
+    headers |= {"content-language": each.language} if each.language else {}
     return Request("PUT", each.key, headers, each.sha256, each.read)
 
 

@@ -16,7 +16,7 @@ name = "Heron & Daughters"
 tagline = "Clothes for weather"
 base_url = "https://www.heron.example"
 currency = "GBP"
-locale = "en-GB"
+locales = ["en-GB"]
 sender = "Heron & Daughters <hello@heron.example>"
 reply_to = "hello@heron.example"
 checkout_url = "/checkout?sku={sku}"

@@ -44,7 +44,7 @@ def mistakes_of(shop: Project) -> tuple[Mistake, ...]:
         (SITE, "https://www.heron", "//www.heron", 3, "base_url", "https://HOST"),
         (SITE, "https://www.heron.example", "https://www.heron.example:port", 3, "base_url", "https://HOST"),
         (SITE, '"GBP"', '"GBX"', 4, "currency", "ISO 4217"),
-        (SITE, '"en-GB"', '"xx-YY"', 5, "locale", "a language and a country"),
+        (SITE, '"en-GB"', '"xx-YY"', 5, "locales", "a language, perhaps with a country"),
         (SITE, "<hello@heron.example>", "hello at heron", 6, "sender", "a mailbox"),
         (SITE, '"hello@heron.example"', '"hello@heron@example"', 7, "reply_to", "a mailbox"),
         (SITE, "Heron & Daughters <h", "Heron\\r\\nBcc: a@b.example <h", 6, "sender", "a single line"),

@@ -123,13 +123,13 @@ def test_an_older_turn_never_covers_a_newer_page(s3: Any) -> None:
             s3.put_object(Bucket="pages", Key="products/x", Body=b"newer")
         return "made from " + page(s3, "products/x")
 
-    pages.turn("/products/x", slow)
+    pages.turn("/products/x", slow, language="en")
     assert page(s3, "products/x") == "made from newer"
 
 
 def test_a_page_that_others_write_all_the_time_is_left_to_them(s3: Any) -> None:
     pages = PagesBucket(s3, "pages")
-    pages.turn("/products/x", lambda: "first")
+    pages.turn("/products/x", lambda: "first", language="en")
     turns = count()
 
     def contested() -> str:
@@ -137,17 +137,17 @@ def test_a_page_that_others_write_all_the_time_is_left_to_them(s3: Any) -> None:
         return "ours"
 
     with pytest.raises(PageContested):
-        pages.turn("/products/x", contested)
+        pages.turn("/products/x", contested, language="en")
     assert page(s3, "products/x").startswith("theirs")
 
 
 def test_a_page_that_cannot_be_rendered_stays_as_it_was(s3: Any) -> None:
     pages = PagesBucket(s3, "pages")
-    pages.turn("/products/x", lambda: "the old page")
+    pages.turn("/products/x", lambda: "the old page", language="en")
 
     def broken() -> str:
         raise ValueError("a template that fails")
 
     with pytest.raises(ValueError, match="a template that fails"):
-        pages.turn("/products/x", broken)
+        pages.turn("/products/x", broken, language="en")
     assert page(s3, "products/x") == "the old page"

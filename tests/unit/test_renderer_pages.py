@@ -13,7 +13,7 @@ from chalicelib.domain.product import Picture, PictureSource, Product, Variant
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.storefront.money import MoneyFormat
 from chalicelib.storefront.renderer import Renderer
-from chalicelib.storefront.theme import Link, Listing, Shop, Theme
+from chalicelib.storefront.theme import Edition, Link, Listing, Shop, Theme
 from tests.unit.small_shop import THEME
 
 SHOP = Shop(
@@ -57,12 +57,19 @@ def theme() -> Theme:
     texts = {file.name: file.read_text() for file in (THEME / "templates").iterdir()}
     return Theme(
         release="r1",
-        shop=SHOP,
         templates=texts,
         assets={"shop.css": "/assets/shop.css", "shop.js": "/assets/shop.js", "icon.svg": "/assets/icon.svg"},
-        listings=(Listing("/", "home.html", "Coats", "For weather.", ("field-jacket",), PICTURE), SHELF),
-        money=MoneyFormat("£", "", ".", ",", 2),
-        navigation=(Link("About", "/about"),),
+        editions=(
+            Edition(
+                shop=SHOP,
+                money=MoneyFormat("£", "", ".", ",", 2),
+                listings=(
+                    Listing("/", "home.html", "Coats", "For weather.", ("field-jacket",), PICTURE),
+                    SHELF,
+                ),
+                navigation=(Link("About", "/about"),),
+            ),
+        ),
     )
 
 

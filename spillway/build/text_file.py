@@ -1,0 +1,75 @@
+"""site/locales/*.po: the words of templates in another language, as gettext keeps them."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from chalicelib.storefront.texts import Texts
+from spillway.build.mistakes import Mistake
+
+if TYPE_CHECKING:
+    from babel.messages.catalog import Catalog
+
+# What stands in a text for something else, and what is markup: a translation may have no other.
+_PLACE = re.compile(r"%\(\w+\)s|\{\w+\}")
+_TAG = re.compile(r"</?[a-z]+[^>]*>")
+
+
+def text_files_of(locale: str) -> tuple[str, ...]:
+    """Where the texts of a locale may be, the nearest first: de-AT.po, de.po."""
+    names = dict.fromkeys((locale, locale.partition("-")[0]))
+    return tuple(f"site/locales/{name}.po" for name in names)
+
+
+def read_texts(text: str, *, locale: str, file: str, mistakes: list[Mistake]) -> Texts:
+    """The texts of a file. What is empty, fuzzy or obsolete is left out; mistakes are added to `mistakes`."""
+    catalog = _parsed(text, locale, file, mistakes)
+    if catalog is None:
+        return Texts()
+    messages: dict[str, tuple[str, ...]] = {}
+    for message in catalog:
+        said = _listed(message.string)
+        if not message.id or message.fuzzy or not said or not all(said):
+            continue
+        originals = _listed(message.id)
+        problem = next((found for each in said if (found := _problem(each, originals))), None)
+        if problem:
+            mistakes.append(Mistake(file, message.lineno, originals[0], " | ".join(said), problem))
+        else:
+            messages[originals[0]] = said
+    return Texts(messages, catalog.plural_expr)
+
+
+def _parsed(text: str, locale: str, file: str, mistakes: list[Mistake]) -> "Catalog | None":
+    from babel.messages.pofile import PoFileError, read_po
+
+    try:
+        return read_po(BytesIO(text.encode()), locale=locale.replace("-", "_"), abort_invalid=True)
+    except PoFileError as error:
+        mistakes.append(Mistake(file, error.lineno + 1, "text", error.line, "a gettext catalogue"))
+    return None
+
+
+def _listed(said: str | Sequence[str] | None) -> tuple[str, ...]:
+    return (said,) if isinstance(said, str) else tuple(said or ())
+
+
+def _problem(said: str, originals: tuple[str, ...]) -> str | None:
+    """What was expected instead of a translation that a page could not hold."""
+    for pattern in (_PLACE, _TAG):
+        known = {found for original in originals for found in pattern.findall(original)}
+        if strange := next(_strange(pattern.findall(said), known), None):
+            return f"no {strange}, which the text has not" if known else f"a text without {strange}"
+    if '"' in said and '"' not in "".join(originals):
+        return "other quotation marks: these end an attribute of a page"
+    try:
+        said % defaultdict(str)
+    except (TypeError, ValueError, KeyError):
+        return "%% for a per cent sign"
+    return None
+
+
+def _strange(found: list[str], known: set[str]) -> Iterator[str]:
+    return (each for each in found if each not in known)
