@@ -7,14 +7,17 @@ import os
 from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from chalice.app import Chalice, DynamoDBEvent, Request, Response, SQSEvent
 
 from chalicelib import wiring
 from chalicelib.domain.links import LinkRefused, Purpose
+from chalicelib.domain.locales import root_of
 from chalicelib.domain.typos import suggestion
 from chalicelib.http.answers import accepted, description, done, html_page, json_file, see_other
 from chalicelib.http.forms import FORM_TYPE, JSON_TYPE, Body
+from chalicelib.http.language import onward, root_asked
 from chalicelib.http.origins import refuse_foreign
 from chalicelib.http.refusals import in_problem_terms, problem_of, refusal
 from chalicelib.http.signup_form import signup_form
@@ -25,6 +28,7 @@ from chalicelib.records import BatchFailures, react_to_queue, react_to_stream
 
 if TYPE_CHECKING:
     from chalicelib.services.waitlist import LinkedEntry
+    from chalicelib.storefront.renderer import Renderer
 
 FORMS = [FORM_TYPE, JSON_TYPE]
 ONE_CLICK_FORMS = [FORM_TYPE, "multipart/form-data"]
@@ -77,7 +81,8 @@ def sign_up(request: Request) -> Response:
         log("trapped")
     else:
         wiring.signups().sign_up(form.address, form.skus, page=form.page, consent=CONSENT)
-    return accepted(request, thanks_path="/waitlist/thanks", suggestion=suggestion(form.address))
+    thanks_path = f"{root_of(form.page)}/waitlist/thanks"
+    return accepted(request, thanks_path=thanks_path, suggestion=suggestion(form.address))
 
 
 @app.route("/confirm", methods=["GET"])
@@ -87,10 +92,10 @@ def show_confirmation(request: Request) -> Response:
     token = link_token(request)
     linked = _linked(Purpose.CONFIRM, token)
     if linked.confirmed:
-        return see_other("/waitlist/confirmed")
+        return see_other(onward(request, "/waitlist/confirmed"))
     if not linked.confirmable:
         raise LinkRefused
-    return _linked_page("confirm.html", linked, token)
+    return _linked_page(request, "confirm.html", linked, token)
 
 
 @app.route("/confirm", methods=["POST"], content_types=FORMS)
@@ -99,7 +104,7 @@ def confirm(request: Request) -> Response:
     """The button of that page puts the shopper into the line."""
     if not wiring.waitlist().confirm(posted_token(_own_form(request))):
         raise LinkRefused
-    return see_other("/waitlist/confirmed")
+    return see_other(onward(request, "/waitlist/confirmed"))
 
 
 @app.route("/unsubscribe", methods=["GET"])
@@ -107,7 +112,7 @@ def confirm(request: Request) -> Response:
 def show_leaving(request: Request) -> Response:
     """The leave link of a letter shows what it is about. It changes nothing."""
     token = link_token(request)
-    return _linked_page("leave.html", _linked(Purpose.LEAVE, token), token)
+    return _linked_page(request, "leave.html", _linked(Purpose.LEAVE, token), token)
 
 
 @app.route("/unsubscribe", methods=["POST"], content_types=ONE_CLICK_FORMS)
@@ -119,7 +124,7 @@ def leave(request: Request) -> Response:
         wiring.waitlist().leave(link_token(request))
         return done()
     wiring.waitlist().leave(posted_token(body))
-    return see_other("/waitlist/left")
+    return see_other(onward(request, "/waitlist/left"))
 
 
 @app.route("/availability", methods=["POST"], content_types=[JSON_TYPE])
@@ -149,7 +154,7 @@ def ask_for_yours(request: Request) -> Response:
     address = asking_address(_own_form(request))
     if address is not None:
         wiring.confirmations_queue().put_yours(address.shopper_id(wiring.keys().identity))
-    return accepted(request, thanks_path="/waitlist/sent")
+    return accepted(request, thanks_path=onward(request, "/waitlist/sent"))
 
 
 @app.route("/waitlists", methods=["GET"])
@@ -157,8 +162,10 @@ def ask_for_yours(request: Request) -> Response:
 def show_yours(request: Request) -> Response:
     """The link of that letter shows all they wait for. It changes nothing."""
     token = link_token(request)
-    awaited = wiring.yours().look(token)
-    return html_page(wiring.themes().live().page("yours.html", awaited=awaited, token=token))
+    renderer = _speaking(request)
+    awaited = wiring.yours().look(token, renderer.told)
+    page = renderer.page("yours.html", at=_address(request, token), awaited=awaited, token=token)
+    return html_page(page, language=renderer.language)
 
 
 @app.route("/waitlists/export", methods=["GET"])
@@ -174,7 +181,7 @@ def leave_yours(request: Request) -> Response:
     """The shopper leaves one list, or all of them."""
     token, sku = leaving_choice(_own_form(request))
     wiring.yours().leave(token, sku)
-    return see_other("/waitlist/left")
+    return see_other(onward(request, "/waitlist/left"))
 
 
 @app.route("/waitlists/erase", methods=["POST"], content_types=FORMS)
@@ -182,7 +189,7 @@ def leave_yours(request: Request) -> Response:
 def erase_yours(request: Request) -> Response:
     """Everything about the shopper is erased."""
     wiring.yours().erase(posted_token(_own_form(request)))
-    return see_other("/waitlist/erased")
+    return see_other(onward(request, "/waitlist/erased"))
 
 
 @app.route("/openapi.json", methods=["GET"])
@@ -249,9 +256,20 @@ def _linked(purpose: Purpose, token: str) -> "LinkedEntry":
     return linked
 
 
-def _linked_page(template: str, linked: "LinkedEntry", token: str) -> Response:
-    page = wiring.themes().live().page(template, product=linked.product, variant=linked.variant, token=token)
-    return html_page(page)
+def _linked_page(request: Request, template: str, linked: "LinkedEntry", token: str) -> Response:
+    renderer = _speaking(request)
+    at = _address(request, token)
+    page = renderer.about(template, linked.product, linked.variant, at=at, token=token)
+    return html_page(page, language=renderer.language)
+
+
+def _speaking(request: Request) -> "Renderer":
+    return wiring.themes().live().under(root_asked(request))
+
+
+def _address(request: Request, token: str) -> str:
+    """Where a link of a letter leads, whatever its language."""
+    return f"/api{request.context['resourcePath']}?token={quote(token, safe='')}"
 
 
 # Lambda starts each of its functions with this file; only the API's has a shopper waiting.

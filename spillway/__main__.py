@@ -35,6 +35,7 @@ COMMANDS = {
     "stock": "spillway.commands.stock:stock_command",
     "stuck": "spillway.commands.stuck:stuck_command",
     "tend": "spillway.commands.tend:tend_command",
+    "texts": "spillway.commands.texts:texts_command",
     "waiting": "spillway.commands.waiting:waiting_command",
     "waves": "spillway.commands.waves:waves_command",
 }

@@ -41,7 +41,8 @@ class Signup:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The stored row. `place` orders the line: time of joining, then the shopper's id."""
+    """The stored row. `place` orders the line: time of joining, then the shopper's id. `page` is where they
+    asked, and so the language they read; an entry out of the line's index comes without."""
 
     shopper: str
     sku: str
@@ -50,6 +51,7 @@ class Entry:
     asked_at_ms: int
     place: str | None = None
     expires_at_s: int | None = None
+    page: str = "/"
 
     def expired(self, *, at_ms: int) -> bool:
         """Whether it counts as gone: DynamoDB may delete the row days later (TTL)."""

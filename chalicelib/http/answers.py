@@ -31,12 +31,13 @@ def see_other(path: str) -> Response:
     return Response("", headers={**NO_STORE, "Location": path, "Content-Type": HTML_TYPE}, status_code=303)
 
 
-def html_page(html: str, *, status: int = 200) -> Response:
-    """A page made for this request alone."""
+def html_page(html: str, *, language: str, status: int = 200) -> Response:
+    """A page made for this request alone, in `language`."""
     # A token stands in its address: it is not to leak to wherever the page's links lead.
     headers: dict[str, str | list[str]] = {
         **NO_STORE,
         "Content-Type": HTML_TYPE,
+        "Content-Language": language,
         "Referrer-Policy": "no-referrer",
     }
     return Response(html, headers=headers, status_code=status)

@@ -1,6 +1,7 @@
 """Problem documents (RFC 9457): what every 4xx and 5xx answer is made of."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
@@ -9,10 +10,21 @@ PROBLEM_TYPE = "application/problem+json"
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """What is wrong with one field of a form, in words for the person who filled it in."""
+    """What is wrong with one field of a form, in words for the person who filled it in.
+
+    `text` is ours: catalogues have it in other languages, with places for `values`. What a library knows
+    more exactly it says in English only, as `particulars`.
+    """
 
     name: str
-    detail: str
+    text: str
+    values: Mapping[str, object] = field(default_factory=dict)
+    particulars: str = ""
+
+    @property
+    def detail(self) -> str:
+        """What is wrong, in English."""
+        return self.particulars or self.text % self.values
 
 
 class Problem(Exception):

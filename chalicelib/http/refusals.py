@@ -8,8 +8,10 @@ from chalice.app import Request, Response
 
 from chalicelib.aws.errors import code_of, passes
 from chalicelib.domain.links import LinkRefused
+from chalicelib.domain.locales import root_of
 from chalicelib.http.answers import NO_STORE, html_page, wants_html
-from chalicelib.http.problem import PROBLEM_TYPE, Problem
+from chalicelib.http.language import root_asked
+from chalicelib.http.problem import PROBLEM_TYPE, FieldError, Problem
 from chalicelib.log import log
 
 if TYPE_CHECKING:
@@ -43,7 +45,8 @@ def problem_of(error: Exception) -> Problem:
 def refusal(request: Request, problem: Problem, renderer: "Callable[[], Renderer]") -> Response:
     """The problem as a page for a person, or as a document for a script."""
     if wants_html(request) and problem.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return html_page(_page(problem, renderer()), status=problem.status.value)
+        spoken = renderer().under(root_asked(request) or root_of(problem.back_path))
+        return html_page(_page(problem, spoken), language=spoken.language, status=problem.status.value)
     return problem_document(problem)
 
 
@@ -73,5 +76,10 @@ def in_problem_terms(response: Response) -> Response:
 def _page(problem: Problem, renderer: "Renderer") -> str:
     if problem.status is HTTPStatus.GONE:
         return renderer.page("link-problem.html")
-    problems = [error.detail for error in problem.errors] or [problem.detail]
-    return renderer.page("form-problem.html", problems=problems, back_path=problem.back_path)
+    problems = [_told(error, renderer) for error in problem.errors] or [renderer.say(problem.detail)]
+    back_path = problem.back_path.removeprefix(renderer.edition.root) or "/"
+    return renderer.page("form-problem.html", problems=problems, back_path=back_path)
+
+
+def _told(error: FieldError, renderer: "Renderer") -> str:
+    return error.detail if renderer.in_english else renderer.say(error.text) % error.values

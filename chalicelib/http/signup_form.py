@@ -41,7 +41,7 @@ def signup_form(body: Body) -> SignupForm:
     if not skus:
         errors.append(FieldError("sku", "Choose what you are waiting for."))
     elif len(fields["sku"]) > SKUS_PER_SIGNUP_MAX:
-        errors.append(FieldError("sku", f"Choose at most {SKUS_PER_SIGNUP_MAX}."))
+        errors.append(FieldError("sku", "Choose at most %(most)s.", {"most": SKUS_PER_SIGNUP_MAX}))
     elif not all(SKU.fullmatch(sku) for sku in skus):
         errors.append(FieldError("sku", "This shop sells nothing under that name."))
     page = _only(fields, "page", errors)
@@ -63,7 +63,8 @@ def read_address(fields: Fields, errors: list[FieldError]) -> Address | None:
     try:
         return Address.parse(text)
     except AddressRefused as refused:
-        errors.append(FieldError("email", refused.reason))
+        told = "We cannot write to this address. Is it spelt right?"
+        errors.append(FieldError("email", told, particulars=refused.reason))
         return None
 
 

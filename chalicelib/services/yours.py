@@ -6,6 +6,7 @@ from typing import Any
 
 from chalicelib.domain.entry import Entry, EntryState
 from chalicelib.domain.links import Links, Purpose
+from chalicelib.domain.product import Product
 from chalicelib.log import log
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.products import ProductsTable
@@ -48,9 +49,10 @@ class Yours:
         self._links = links
         self._clock = clock
 
-    def look(self, token: str) -> tuple[Awaited, ...]:
-        """All the shopper ever asked for that is still kept, in the order of SKUs. Changes nothing."""
-        return tuple(self._awaited(kept.entry) for kept in self._shoppers.kept(self._shopper(token)))
+    def look(self, token: str, told: Callable[[Product], Product]) -> tuple[Awaited, ...]:
+        """All the shopper ever asked for that is still kept, in the order of SKUs, with products as they
+        are `told`. Changes nothing."""
+        return tuple(self._awaited(kept.entry, told) for kept in self._shoppers.kept(self._shopper(token)))
 
     def export(self, token: str) -> dict[str, Any]:
         """The same, with everything that is stored, ready for JSON. Changes nothing."""
@@ -72,12 +74,12 @@ class Yours:
     def _shopper(self, token: str) -> str:
         return self._links.read(Purpose.YOURS, token).shopper
 
-    def _awaited(self, entry: Entry) -> Awaited:
+    def _awaited(self, entry: Entry, told: Callable[[Product], Product]) -> Awaited:
         state = "expired" if entry.expired(at_ms=self._clock()) else entry.state.value
         slug = self._products.slug_of(entry.sku)
         stocked = self._products.get(slug) if slug else None
         if stocked is not None:
-            product = stocked.product
+            product = told(stocked.product)
             for variant in product.variants:
                 if variant.sku == entry.sku:
                     return Awaited(entry.sku, product.title, variant.label, product.path, state)

@@ -52,7 +52,7 @@ class YoursLetters:
         newest = max((each.entry for each in kept), key=lambda entry: entry.asked_at_ms)
         writer = LetterWriter(self._themes.live(), self._links)
         try:
-            self._post(writer.sender, writer.yours(newest.mailbox, shopper))
+            self._post(writer.sender, writer.yours(newest.mailbox, shopper, page=newest.page))
         except PostboxRefused:
             self._entries.count_confirmation(shopper, at_ms=now_ms, letters=-1)
             raise

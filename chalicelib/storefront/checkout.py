@@ -1,5 +1,6 @@
 """Where "buy" leads: the shop's own checkout, reached by a plain form that needs no script."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
@@ -15,8 +16,9 @@ class CheckoutForm:
     fixed: tuple[tuple[str, str], ...]
 
     @classmethod
-    def of(cls, checkout_url: str) -> "CheckoutForm":
+    def of(cls, checkout_url: str, *, at: Callable[[str], str] = str) -> "CheckoutForm":
         """The form that leads to `checkout_url`, in which one query parameter's whole value is `{sku}`.
+        `at` says where a page of the shop's own is.
 
         Raises:
             ValueError: no parameter is `{sku}`, or it stands elsewhere too.
@@ -27,4 +29,5 @@ class CheckoutForm:
         if len(fields) != 1 or checkout_url.count(SKU_PLACE) != 1:
             raise ValueError(checkout_url)
         action = urlunsplit((address.scheme, address.netloc, address.path, "", ""))
+        action = at(action) if action.startswith("/") and not action.startswith("//") else action
         return cls(action, fields[0], tuple(pair for pair in parameters if pair[1] != SKU_PLACE))

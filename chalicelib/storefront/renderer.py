@@ -37,7 +37,7 @@ class Renderer:
             extensions=["jinja2.ext.i18n"],
         )
         self._shelves = {listing.path: listing for listing in self._edition.listings}
-        self._checkout = CheckoutForm.of(theme.shop.checkout_url)
+        self._checkout = CheckoutForm.of(theme.shop.checkout_url, at=self._edition.at)
         speak(self._environment, self._edition.texts)
         self._environment.filters["money"] = self._edition.money.write
         self._environment.globals.update(
@@ -60,6 +60,16 @@ class Renderer:
     def edition(self) -> Edition:
         """The edition everything is rendered in."""
         return self._edition
+
+    @property
+    def language(self) -> str:
+        """The locale of all texts."""
+        return self._edition.shop.locale
+
+    @property
+    def in_english(self) -> bool:
+        """Whether that is the language of templates, and of whatever has no translation."""
+        return self.language.partition("-")[0] == "en"
 
     @property
     def editions(self) -> tuple["Renderer", ...]:
@@ -106,6 +116,18 @@ class Renderer:
         at = context.get("path", at)
         others = [(each, each.at(at)) for each in self._theme.editions if each is not self._edition]
         return self._environment.get_template(template).render(context, others=others)
+
+    def about(
+        self, template: str, product: Product | None, variant: Variant | None, *, at: str, token: str
+    ) -> str:
+        """The page at `at` about one variant, behind a link's `token`; None for what is sold no more."""
+        product = self.told(product) if product else None
+        variant = product.variant(variant.sku) if product and variant else None
+        return self.page(template, at=at, product=product, variant=variant, token=token)
+
+    def say(self, text: str) -> str:
+        """A text of the API's in the language of this edition, or as it is where there is none."""
+        return self._edition.texts.one(text)
 
     def told(self, product: Product) -> Product:
         """The product in the words of this edition."""

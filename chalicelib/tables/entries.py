@@ -141,4 +141,5 @@ def entry_from(item: Mapping[str, Any]) -> Entry:
         asked_at_ms=int(item["asked_at_ms"]["N"]),
         place=item.get("place", {}).get("S"),
         expires_at_s=int(item["expires_at_s"]["N"]) if "expires_at_s" in item else None,
+        page=item.get("page", {}).get("S", "/"),
     )

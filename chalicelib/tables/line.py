@@ -8,7 +8,7 @@ about to be told is looked up in the table itself.
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import merge
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LINE_INDEX = "line"
 MARKS_MAX = 90
 MARK_TRIES_MAX = 8
-STANDING = ("shopper", "sku", "state", "place")
+STANDING = ("shopper", "sku", "state", "place", "page")
 MARK = (
     "SET #state = :notified, restock_id = :restock, delivery = :delivery, message_id = :message,"
     " told_at_ms = :now REMOVE #line, place"
@@ -105,7 +105,8 @@ class LineTable:
 
     def still_waiting(self, entries: Sequence[Entry]) -> StillWaiting:
         """Who of `entries` (at most 50, of one variant) waits at this very moment, and who of those must
-        not be mailed: both in one call of strongly consistent reads."""
+        not be mailed: both in one call of strongly consistent reads. It brings their pages, too, which the
+        index does not have."""
         shoppers = [{"S": entry.shopper} for entry in entries]
         places = {entry.shopper: entry for entry in entries}
         found = batch_get_both(
@@ -121,12 +122,12 @@ class LineTable:
             else {},
         )
         suppressed = {item["shopper"]["S"] for item in found.get(self._suppressions, ())}
-        standing = {
-            item["shopper"]["S"]
+        pages = {
+            item["shopper"]["S"]: item.get("page", {}).get("S", "/")
             for item in found.get(self._name, ())
             if item["state"] == CONFIRMED and item["place"]["S"] == places[item["shopper"]["S"]].place
         }
-        waiting = [entry for entry in entries if entry.shopper in standing]
+        waiting = [replace(entry, page=pages[entry.shopper]) for entry in entries if entry.shopper in pages]
         return StillWaiting(
             tuple(entry for entry in waiting if entry.shopper not in suppressed),
             tuple(entry for entry in waiting if entry.shopper in suppressed),

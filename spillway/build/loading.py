@@ -14,6 +14,7 @@ from spillway.build.consistency import catalogue_mistakes
 from spillway.build.crew import Crew
 from spillway.build.footprint import Signature, signature_of
 from spillway.build.gallery import Gallery
+from spillway.build.locales import root_of_locale
 from spillway.build.memory import Memory, code_digest
 from spillway.build.mistakes import CatalogueInvalid, Mistake
 from spillway.build.page_file import read_page
@@ -97,10 +98,11 @@ class _Loading:
         for slug, file in files:
             for locale in locales:
                 told = file if locale == locales[0] else file.replace(".md", f".{locale}.md")
+                root = "" if locale == locales[0] else root_of_locale(locale)
                 if told == file or (self._root / told).is_file():
                     text = self._text(told, self._mistakes)
-                    read = partial(read_page, text, slug=slug, locale=locale, file=told)
-                    page = self._recall(f"page {told} {_sha256(text)}", lambda found: read(mistakes=found))
+                    read = partial(read_page, text, slug=slug, locale=locale, root=root, file=told)
+                    page = self._recall(f"page {told} {root} {_sha256(text)}", lambda found: read(mistakes=found))
                     if page:
                         yield page
 

@@ -18,21 +18,28 @@ _TAGS = {
 _SIGNS = ",.;:'\"()?!%/\u2013\u2014\u2018\u2019\u201c\u201d\u2026£€-"
 _PLAIN_LINE = rf"[^\W\d_](?:(?:[^\W_]|[ {_SIGNS}])*(?:[^\W_]|[{_SIGNS}]))?"
 _PLAIN = re.compile(rf"\n*{_PLAIN_LINE}(?:\n+{_PLAIN_LINE})*\n*")
+# What is the same in every language.
+_FILES_AND_API = ("/api/", "/assets/", "/pictures/")
 _LINK_EXPECTED = "a link to https://, mailto: or a path of this shop"
 
 
-def to_html(text: str, *, heading_level_min: int, refuse: Callable[[int, str, str], None]) -> str:
+def to_html(
+    text: str, *, heading_level_min: int, refuse: Callable[[int, str, str], None], root: str = ""
+) -> str:
     """The sanitised markup of `text`, its headings no higher than `heading_level_min`.
 
-    What cannot be taken is told to `refuse` as (line within the text, value, expected).
+    Links to pages of the shop lead to those under `root`: a translator need not touch them. What cannot be
+    taken is told to `refuse` as (line within the text, value, expected).
     """
     if _PLAIN.fullmatch(text):
         # Most descriptions are plain paragraphs, which need no parser: this is what it would say.
         return "".join(f"<p>{each}</p>\n" for each in re.split(r"\n{2,}", text.strip("\n")))
-    return _parsed_to_html(text, heading_level_min, refuse)
+    return _parsed_to_html(text, heading_level_min, refuse, root)
 
 
-def _parsed_to_html(text: str, heading_level_min: int, refuse: Callable[[int, str, str], None]) -> str:
+def _parsed_to_html(
+    text: str, heading_level_min: int, refuse: Callable[[int, str, str], None], root: str = ""
+) -> str:
     import nh3
 
     markdown = _markdown()
@@ -45,6 +52,8 @@ def _parsed_to_html(text: str, heading_level_min: int, refuse: Callable[[int, st
             refuse(line, str(token.attrs.get("src")), "text only: pictures have their own field")
         elif token.type == "link_open" and not _safe_link(str(token.attrs.get("href"))):
             refuse(line, str(token.attrs.get("href")), _LINK_EXPECTED)
+        elif token.type == "link_open":
+            token.attrSet("href", _under(root, str(token.attrs.get("href"))))
     return nh3.clean(
         markdown.renderer.render(tokens, markdown.options, {}),
         tags=_TAGS,
@@ -69,6 +78,12 @@ def _inline(tokens: "list[Token]") -> "Iterator[tuple[int, Token]]":
     for token in tokens:
         for child in token.children or ():
             yield (token.map[0] + 1 if token.map else 1), child
+
+
+def _under(root: str, url: str) -> str:
+    if not url.startswith("/") or url.startswith(_FILES_AND_API) or f"{url}/".startswith(f"{root}/"):
+        return url
+    return root if url == "/" else f"{root}{url}"
 
 
 def _safe_link(url: str) -> bool:

@@ -12,11 +12,12 @@ DETAIL_LENGTH_MAX = 300
 DETAILS_MAX = 20
 
 
-def description(table: TomlTable) -> str:
-    """The field `description`, from Markdown."""
+def description(table: TomlTable, *, root: str = "") -> str:
+    """The field `description`, from Markdown; links to pages lead to those under `root`."""
     text = table.text("description", length_max=DESCRIPTION_LENGTH_MAX, lines=True)
     return to_html(
         text,
         heading_level_min=3,
+        root=root,
         refuse=lambda line, value, expected: table.wrong("description", value, expected),
     )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from chalicelib.domain.product import Translation
 from spillway.build.catalogue import Shot
+from spillway.build.locales import root_of_locale
 from spillway.build.product_text import (
     ALT_LENGTH_MAX,
     DETAIL_LENGTH_MAX,
@@ -26,7 +27,7 @@ def read_translation(told: TomlTable, locale: str, shots: Sequence[Shot]) -> Tra
         locale,
         title=told.text("title", length_max=TITLE_LENGTH_MAX, optional=True),
         summary=told.text("summary", length_max=SUMMARY_LENGTH_MAX, optional=True),
-        description_html=description(told) if told.has("description") else "",
+        description_html=description(told, root=root_of_locale(locale)) if told.has("description") else "",
         details=told.pairs("details", length_max=DETAIL_LENGTH_MAX, count_max=DETAILS_MAX),
         alts=tuple(by_file[shot.file.name] for shot in shots),
         words=told.options("options", length_max=OPTION_LENGTH_MAX),

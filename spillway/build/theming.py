@@ -32,7 +32,7 @@ def theme_of(
     shelf.sort(key=lambda row: row.released_on or "", reverse=True)
     return Theme(
         release="",
-        templates=_texts(project.site / "templates", "") | _texts(project.site / "letters", "letters/"),
+        templates=theme_texts(project),
         assets=assets,
         editions=tuple(
             Edition(
@@ -48,6 +48,11 @@ def theme_of(
             for storefront in catalogue.storefronts
         ),
     )
+
+
+def theme_texts(project: Project) -> dict[str, str]:
+    """Every template and letter, by its name in the theme."""
+    return _texts(project.site / "templates", "") | _texts(project.site / "letters", "letters/")
 
 
 def asset_keys(folder: Path) -> dict[Path, str]:

@@ -33,6 +33,8 @@ def build_command(project: Project, base_url: str | None) -> None:
         release = build(project, base_url=base_url, folder=folder)
         summary = _summary(release)
         standstill.note(summary)
+        for line in release.untold:
+            click.echo(line, err=True)
     click.echo(f"{summary} in {time.perf_counter() - started:.1f} s")
     click.echo(f"  {folder.relative_to(project.root)}/")
 

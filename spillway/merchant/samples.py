@@ -19,7 +19,7 @@ SAMPLE_KEY = "sample"
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One letter, by name ("available-preorder")."""
+    """One letter, by name ("available-preorder", "confirm-de")."""
 
     name: str
     sender: str
@@ -27,22 +27,25 @@ class Sample:
 
 
 def samples(release: Release, *, sku: str | None, mailbox: str, at_ms: int) -> Iterator[Sample]:
-    """Each letter about one variant: that of `sku`, or the first of the catalogue.
+    """Each letter about one variant, in every locale: that of `sku`, or the first of the catalogue.
 
     Raises:
         BadInput: the catalogue has no such SKU.
     """
     product, variant = _choose(release, sku)
-    writer = LetterWriter(Renderer(release.theme), Links([SAMPLE_KEY], lambda: at_ms))
-    entry = Entry("sample", variant, mailbox, EntryState.CONFIRMED, at_ms)
+    renderer = Renderer(release.theme)
+    writer = LetterWriter(renderer, Links([SAMPLE_KEY], lambda: at_ms))
 
     def stocked(availability: Availability) -> StockedProduct:
         return StockedProduct(product, {variant: Stock(availability, 5, at_ms, "sample")})
 
     back, pre_order = stocked(Availability.IN_STOCK), stocked(Availability.PRE_ORDER)
-    yield Sample("confirm", writer.sender, writer.confirm(entry, back))
-    yield Sample("available", writer.sender, writer.available([entry], back)[0])
-    yield Sample("available-preorder", writer.sender, writer.available([entry], pre_order)[0])
+    for edition in release.theme.editions:
+        page, tail = edition.at(product.path), edition.root.replace("/", "-")
+        entry = Entry("sample", variant, mailbox, EntryState.CONFIRMED, at_ms, page=page)
+        yield Sample(f"confirm{tail}", writer.sender, writer.confirm(entry, back))
+        yield Sample(f"available{tail}", writer.sender, writer.available([entry], back)[0])
+        yield Sample(f"available-preorder{tail}", writer.sender, writer.available([entry], pre_order)[0])
 
 
 def _choose(release: Release, sku: str | None) -> tuple[Product, str]:

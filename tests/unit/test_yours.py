@@ -50,14 +50,14 @@ def test_a_shopper_sees_all_of_theirs_and_nobody_elses(shop: TestShop, yours: Yo
     shop.sign_up("ada")
     shop.sku = "NOT-SOLD"
     shop.sign_up("ada")
-    seen = [(each.sku, each.title, each.state, each.can_leave) for each in yours.look(token(shop))]
+    seen = [(each.sku, each.title, each.state, each.can_leave) for each in looked(shop, yours)]
     assert seen == [
         ("FJ-MOSS-M", "Field Jacket", "confirmed", True),
         ("FJ-SLATE-M", "Field Jacket", "pending", True),
         ("NOT-SOLD", "NOT-SOLD", "pending", True),
     ]
     shop.clock.pass_s(CONFIRM_WITHIN_S)
-    assert [each.state for each in yours.look(token(shop))] == ["confirmed", "expired", "expired"]
+    assert [each.state for each in looked(shop, yours)] == ["confirmed", "expired", "expired"]
 
 
 def test_leaving_one_leaves_one_and_leaving_all_leaves_all(shop: TestShop, yours: Yours) -> None:
@@ -66,9 +66,9 @@ def test_leaving_one_leaves_one_and_leaving_all_leaves_all(shop: TestShop, yours
     shop.join("ada")
     for _ in range(2):
         yours.leave(token(shop), "FJ-SLATE-M")
-        assert [each.state for each in yours.look(token(shop))] == ["confirmed", "left"]
+        assert [each.state for each in looked(shop, yours)] == ["confirmed", "left"]
     yours.leave(token(shop))
-    assert [each.can_leave for each in yours.look(token(shop))] == [False, False]
+    assert [each.can_leave for each in looked(shop, yours)] == [False, False]
     shop.sku = "FJ-MOSS-M"
     ben = shop.entry("ben")
     assert ben is not None
@@ -92,7 +92,7 @@ def test_erasing_leaves_nothing_but_a_suppression(
     shop.suppressions.suppress(shop.shopper("ada"), reason="complaint", at_ms=shop.clock())
     for _ in range(2):
         yours.erase(token(shop))
-        assert yours.look(token(shop)) == ()
+        assert looked(shop, yours) == ()
         assert list(shoppers._rows(shop.shopper("ada"))) == []
     assert shop.suppressions.among([shop.shopper("ada")]) == {shop.shopper("ada")}
     assert shop.entry("ben") is not None
@@ -120,7 +120,7 @@ def test_the_letter_goes_to_the_address_itself_with_the_link(
     (envelope,) = shop.postbox.sent
     assert envelope.mailbox == "ada@example.com"
     assert f"/api/waitlists?token={token(shop)}" in envelope.letter.text
-    assert yours.look(token(shop))
+    assert looked(shop, yours)
 
 
 def test_nobody_is_written_to_who_is_unknown_or_suppressed(shop: TestShop, letters: YoursLetters) -> None:

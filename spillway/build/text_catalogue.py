@@ -1,0 +1,70 @@
+"""A catalogue of texts brought up to date with the templates, for somebody to translate what is missing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from spillway.build.msgids import msgids
+from spillway.errors import BadInput
+
+if TYPE_CHECKING:
+    from babel.messages.catalog import Catalog
+
+# What gettext's tools put at the top that changes from day to day, or says nothing of a shop's.
+_UNKEPT = ("Project-Id-", "Report-Msgid-", "Last-", "Language-Team", "Generated-By", "POT-", "PO-")
+
+
+@dataclass(frozen=True, slots=True)
+class TextCatalogue:
+    """The text of a .po file; how many texts it has, and how many of them say nothing yet."""
+
+    text: str
+    count: int
+    missing: int
+
+
+def updated(before: str, *, locale: str, templates: Mapping[str, str]) -> TextCatalogue:
+    """The catalogue with every text of `templates` and of the API, and what `before` has of them.
+
+    Raises:
+        BadInput: the locale is unknown, or `before` is no catalogue.
+    """
+    from babel import Locale, UnknownLocaleError
+    from babel.messages.catalog import Catalog
+    from babel.messages.pofile import PoFileError, read_po, write_po
+
+    try:
+        known = Locale.parse(locale, sep="-")
+        old = read_po(BytesIO(before.encode()), locale=known, abort_invalid=True)
+    except (UnknownLocaleError, ValueError) as error:
+        raise BadInput(f"{locale}: {error}", way_out="name a language, as in site.toml: de, de-AT") from error
+    except PoFileError as error:
+        raise BadInput(f"site/locales/{locale}.po:{error.lineno + 1}: {error}", way_out="correct it") from error
+    header = f"# What the shop says in {known.english_name}."
+    new = Catalog(locale=known, fuzzy=False, header_comment=header)
+    for each in msgids(templates):
+        said = old.get(each.text)
+        kept = said.string if said and isinstance(said.id, tuple | list) == bool(each.plural) else None
+        place = each.place.rpartition(":")[0]
+        flags = ["python-format"] if "%(" in each.text + each.plural else []
+        new.add(
+            (each.text, each.plural) if each.plural else each.text,
+            kept or "",
+            [(place, None)],  # type: ignore[list-item]
+            flags,
+        )
+    written = BytesIO()
+    write_po(written, new, width=0, omit_header=False)
+    return TextCatalogue(_plain(written.getvalue().decode()), len(new), _missing(new))
+
+
+def _missing(catalog: "Catalog") -> int:
+    said = [each.string for each in catalog if each.id]
+    return sum(1 for each in said if not each or (not isinstance(each, str) and not all(each)))
+
+
+def _plain(text: str) -> str:
+    """Without what would make the same texts another file."""
+    lines = text.splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith(tuple(f'"{name}' for name in _UNKEPT)))

@@ -1,0 +1,24 @@
+"""`spillway texts`: the words of a language to be translated, in a file that translators' tools know."""
+
+import click
+
+from spillway.build.text_catalogue import updated
+from spillway.build.theming import theme_texts
+from spillway.project import Project
+
+
+@click.command("texts")
+@click.argument("locale")
+@click.pass_obj
+def texts_command(project: Project, locale: str) -> None:
+    """Write site/locales/LOCALE.po, or bring it up to date.
+
+    It has every text that templates, letters and the API say to shoppers. What is translated already stays;
+    what nothing says any more goes.
+    """
+    file = project.site / "locales" / f"{locale}.po"
+    before = file.read_text(encoding="utf-8") if file.is_file() else ""
+    made = updated(before, locale=locale, templates=theme_texts(project))
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(made.text, encoding="utf-8")
+    click.echo(f"{file.relative_to(project.root)}: {made.count} texts, {made.missing} of them to translate")
