@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from chalicelib.services.restocking import Restocking
     from chalicelib.services.signups import Signups
     from chalicelib.services.waitlist import Waitlist
+    from chalicelib.services.webhooks import Webhooks
     from chalicelib.services.yours import Yours
     from chalicelib.services.yours_letters import YoursLetters
     from chalicelib.storage.themes import ThemeStore
@@ -145,6 +146,16 @@ def availabilities() -> "Availabilities":
     from chalicelib.services.availability import Availabilities
 
     return Availabilities(products())
+
+
+@cache
+def webhooks() -> "Webhooks":
+    """The same, of signed requests."""
+    from chalicelib.services.webhooks import Webhooks
+    from chalicelib.tables.webhooks import WebhooksTable
+
+    table = WebhooksTable(client("dynamodb"), settings().sending_table)
+    return Webhooks(availabilities(), table, clock_ms)
 
 
 @cache
