@@ -15,6 +15,7 @@ from chalicelib.settings import Settings
 from chalicelib.tables.entries import EntriesTable
 
 if TYPE_CHECKING:
+    from chalicelib.domain.form_stamp import FormStamps
     from chalicelib.domain.links import Links
     from chalicelib.http.merchant_keys import MerchantKeys
     from chalicelib.mail.postbox import Postbox
@@ -96,6 +97,13 @@ def signups() -> "Signups":
 
     dynamodb: Any = aws().dynamodb()
     return Signups(EntriesTable(dynamodb, settings().entries_table), keys().identity, clock_ms)
+
+
+def form_stamps() -> "FormStamps":
+    """The stamps of forms, as of now."""
+    from chalicelib.domain.form_stamp import FormStamps
+
+    return FormStamps.of(keys().identity, at_ms=clock_ms())
 
 
 def warm_up() -> None:
@@ -260,7 +268,8 @@ def page_turn() -> "PageTurn":
     from chalicelib.storage.pages import Cdn, PagesBucket
 
     cdn = Cdn(client("cloudfront"), settings().distribution_id)
-    return PageTurn(products(), themes(), PagesBucket(client("s3"), settings().pages_bucket), cdn)
+    bucket = PagesBucket(client("s3"), settings().pages_bucket)
+    return PageTurn(products(), themes(), bucket, cdn, form_stamps)
 
 
 @cache

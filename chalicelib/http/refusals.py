@@ -74,4 +74,6 @@ def _page(problem: Problem, renderer: "Renderer") -> str:
     if problem.status is HTTPStatus.GONE:
         return renderer.page("link-problem.html")
     problems = [error.detail for error in problem.errors] or [problem.detail]
+    if problem.again:
+        return renderer.page("form-again.html", problems=problems, fields=problem.again)
     return renderer.page("form-problem.html", problems=problems, back_path=problem.back_path)

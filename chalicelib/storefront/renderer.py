@@ -5,6 +5,7 @@ from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateRuntimeError, select_autoescape
 
+from chalicelib.domain.form_stamp import FormStamps, stamp_of
 from chalicelib.domain.letter import Letter
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Availability, Stock
@@ -49,8 +50,11 @@ class Renderer:
         """The theme everything is rendered in."""
         return self._theme
 
-    def product(self, product: Product, stock: Mapping[str, Stock]) -> str:
-        """The product's page: what can be bought now, and a waitlist for what cannot."""
+    def product(self, product: Product, stock: Mapping[str, Stock], stamps: FormStamps | None = None) -> str:
+        """The product's page: what can be bought now, and a waitlist for what cannot.
+
+        Without `stamps` its form is for looking at: a shop takes signups of stamped forms only.
+        """
         theme, choices = self._theme, choices_of(product, stock)
         return self.page(
             "product.html",
@@ -60,6 +64,7 @@ class Renderer:
             choices=choices,
             category=self._shelves.get(f"/shop/{product.category}"),
             checkout=self._checkout,
+            stamp=stamp_of(stamps, [choice.variant.sku for choice in choices.to_wait_for]),
             json_ld=product_json_ld(product, choices, theme.shop, theme.money),
         )
 

@@ -39,6 +39,20 @@
     if (box?.type === "checkbox") box.checked = true;
   });
 
+  // A page that was kept for months is refused; the stamp it needs comes with the refusal.
+  const send = async () => {
+    const answer = await fetch(form.action, {
+      method: "POST",
+      headers: { Accept: "application/json" },
+      body: new URLSearchParams(new FormData(form)),
+    });
+    const told = answer.status < 500 ? await answer.json() : {};
+    const fresh = told.again?.find(({ field }) => field === "stamp");
+    if (!fresh || form.elements.stamp.value === fresh.value) return { answer, told };
+    form.elements.stamp.value = fresh.value;
+    return send();
+  };
+
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     clear();
@@ -48,13 +62,9 @@
     button.disabled = true;
     say("Sending…");
     try {
-      const answer = await fetch(form.action, {
-        method: "POST",
-        headers: { Accept: "application/json" },
-        body: new URLSearchParams(new FormData(form)),
-      });
+      const { answer, told } = await send();
       if (answer.ok) {
-        const { suggestion } = await answer.json();
+        const { suggestion } = told;
         form.querySelector(".fields").hidden = !suggestion;
         say((suggestion ? `Did you mean ${suggestion}? Then correct it and send it again. Else n` : "N") +
           "ow check your inbox: you are on the list once you press the link in our letter.");
@@ -62,7 +72,7 @@
       } else if (answer.status >= 500 || answer.status === 429) {
         say("Many people are asking at this moment. Please try again in a minute.", true);
       } else {
-        explain(await answer.json());
+        explain(told);
       }
     } catch {
       form.submit();

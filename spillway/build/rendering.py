@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 
 from chalicelib.domain.entry import EntryState
+from chalicelib.domain.form_stamp import FormStamps
 from chalicelib.domain.product import Product
 from chalicelib.domain.stock import Stock
 from chalicelib.services.yours import Awaited
@@ -39,17 +40,24 @@ _SAMPLE_AWAITED = Awaited(sku="-", title="-", label="-", path="-", state=EntrySt
 class Rendering:
     """Every page of one release, as recipes: what each is made from, and how, but nothing made yet.
 
-    `stock` counts where it says something, and else what the product's file states.
+    `stock` counts where it says something, and else what the product's file states. `stamps` are those
+    of the shop the pages are made for, if they are made for one.
     """
 
     def __init__(
-        self, theme: Theme, products: Products, contents: Sequence[ContentPage], stock: StockBySlug
+        self,
+        theme: Theme,
+        products: Products,
+        contents: Sequence[ContentPage],
+        stock: StockBySlug,
+        stamps: FormStamps | None = None,
     ) -> None:
         self._theme = theme
         self._base_url = theme.shop.base_url
         self._products = products
         self._contents = contents
         self._stock = stock
+        self._stamps = stamps
         self._parts = ThemeParts(theme)
         self._renderer = Renderer(theme)
         # A product is shown on its page and on two shelves, mostly not far apart.
@@ -59,7 +67,8 @@ class Rendering:
         """Of all pages, the sitemap and robots.txt."""
         shelves = {each.path: each for each in self._theme.listings}
         shop = digest_of(self._theme.shop, code_digest())
-        product_digest = digest_of(shop, self._parts.digest("product.html"))
+        series = self._stamps.series if self._stamps else ""
+        product_digest = digest_of(shop, self._parts.digest("product.html"), series)
         recipes = [
             self._product(row, f"{product_digest} {_crumb(shelves, row)}") for row in self._products.rows
         ]
@@ -88,7 +97,7 @@ class Rendering:
     def _product(self, row: ProductRow, theme_digest: str) -> Recipe:
         def make() -> str:
             product, held = self._card(row.slug)
-            return self._renderer.product(product, held)
+            return self._renderer.product(product, held, self._stamps)
 
         return _page(
             f"/products/{row.slug}", Kind.PAGE, f"{theme_digest} {self._card_digest(row.slug)}", make
@@ -149,6 +158,7 @@ def try_cloud_templates(renderer: Renderer, product: Product) -> None:
     renderer.page("yours.html", awaited=[_SAMPLE_AWAITED], token=_SAMPLE)
     renderer.page("link-problem.html")
     renderer.page("form-problem.html", problems=["-"], back_path="/")
+    renderer.page("form-again.html", problems=["-"], fields=[("-", "-")])
     for letter in ("confirm", "available"):
         renderer.letter(letter, product=product, variant=variant, action_url="-", leave_url="-")
     renderer.note("yours", action_url="-")

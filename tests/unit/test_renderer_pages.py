@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import pytest
 from jinja2 import UndefinedError
 
+from chalicelib.domain.form_stamp import FormStamps, Offer
 from chalicelib.domain.product import Picture, PictureSource, Product, Variant
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.storefront.money import MoneyFormat
@@ -178,12 +179,30 @@ def test_the_waitlist_form_needs_no_script_and_has_what_the_api_reads() -> None:
     form = next(each for each in page.all("form") if each.get("id") == "waitlist")
     fields = {each["name"]: each for each in page.all("input")}
     assert (form["action"], form["method"]) == ("/api/waitlist", "post")
-    assert set(fields) == {"sku", "page", "website", "email"}
+    assert set(fields) == {"sku", "page", "stamp", "website", "email"}
     assert fields["page"]["value"] == "/products/scarf"
     assert fields["website"]["autocomplete"] == "off"
     assert fields["email"]["type"] == "email"
     assert "waitlist-email-error" in fields["email"]["aria-describedby"]
     assert [each["role"] for each in page.all("p") if "role" in each] == ["status"]
+
+
+def test_the_waitlist_form_is_stamped_for_the_variants_it_offers() -> None:
+    stamps = FormStamps.of(b"identity", at_ms=0)
+    held = stock(FJ_S=Availability.IN_STOCK, FJ_M=Availability.OUT_OF_STOCK)
+    page = Page(Renderer(theme()).product(JACKET, held, stamps))
+    fields = {each["name"]: each.get("value", "") for each in page.all("input")}
+    assert stamps.read(fields["stamp"]) == Offer(("FJ-M", "FJ-L"))
+    assert fields["stamp"].count(".") == 3
+
+
+def test_a_form_to_be_sent_once_more_has_every_field_escaped() -> None:
+    fields = [("email", '"><script>@example.com'), ("sku", "SCARF")]
+    html = Renderer(theme()).page("form-again.html", problems=["<b>Old</b>"], fields=fields)
+    sent = [(each["name"], each["value"]) for each in Page(html).all("input")]
+    assert sent == fields
+    assert "<b>" not in html
+    assert "<script>@" not in html
 
 
 def test_the_json_ld_says_each_variant_in_schema_org_words() -> None:
