@@ -1,6 +1,8 @@
 """The one renderer: whoever makes a page or a letter, the operator's build or the cloud, makes it here."""
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateRuntimeError, select_autoescape
@@ -35,7 +37,7 @@ class Renderer:
         )
         self._shelves = {listing.path: listing for listing in theme.listings}
         self._checkout = CheckoutForm.of(theme.shop.checkout_url)
-        self._environment.filters["money"] = theme.money.write
+        self._environment.filters.update(money=theme.money.write, csp_hash=csp_hash)
         self._environment.globals.update(
             shop=theme.shop,
             asset=self._asset,
@@ -131,3 +133,8 @@ class Renderer:
             return self._theme.assets[name]
         except KeyError:
             raise TemplateRuntimeError(f"no asset is named {name}") from None
+
+
+def csp_hash(text: str) -> str:
+    """What a content security policy calls a style that is part of the page."""
+    return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"

@@ -1,5 +1,7 @@
 """What a shopper and a search engine get to read, for every state of the stock."""
 
+import base64
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -56,11 +58,12 @@ EVIL = "</script><script>alert(1)</script>{{ shop.sender }}{% raw %}\"'&\u2028"
 
 def theme() -> Theme:
     texts = {file.name: file.read_text() for file in (THEME / "templates").iterdir()}
+    texts["static/shop.css"] = "p::after{content:'<' \"&\"}"
     return Theme(
         release="r1",
         shop=SHOP,
         templates=texts,
-        assets={"shop.css": "/assets/shop.css", "shop.js": "/assets/shop.js", "icon.svg": "/assets/icon.svg"},
+        assets={"shop.js": "/assets/shop.js", "icon.svg": "data:image/svg+xml;base64,PHN2Zy8+"},
         listings=(Listing("/", "home.html", "Coats", "For weather.", ("field-jacket",), PICTURE), SHELF),
         money=MoneyFormat("£", "", ".", ",", 2),
         navigation=(Link("About", "/about"),),
@@ -252,14 +255,25 @@ def test_a_page_asks_nobody_else_and_has_no_inline_code(held: Mapping[str, Stock
 
     for _, tag, values in page.elements:
         assert "style" not in values
-        assert tag != "style"
         assert not any(name.startswith("on") for name in values)
         for name in ("src", "srcset"):
             assert values.get(name, "/").startswith("/")
         if tag == "link" and values["rel"] != "canonical":
-            assert values["href"].startswith("/")
+            assert values["href"].startswith(("/", "data:image/"))
         if tag == "script":
             assert "src" in values or values["type"] == "application/ld+json"
+
+
+def test_the_only_style_is_the_themes_own_and_the_only_one_the_page_allows() -> None:
+    html = Renderer(theme()).product(JACKET, {})
+    (style,) = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
+    assert style == theme().templates["static/shop.css"]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]+)"', html)
+    assert f"style-src 'sha256-{digest}';" in policy
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert html.index(policy) < html.index("<style>")
 
 
 def test_a_page_of_the_catalogue_names_its_own_address() -> None:
