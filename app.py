@@ -76,7 +76,7 @@ def counted(request: Request, get_response: Callable[[Request], Response]) -> Re
 @answering
 def sign_up(request: Request) -> Response:
     """A shopper signs up: one conditional write per variant; the same answer whoever they are."""
-    form = signup_form(_own_form(request))
+    form = signup_form(_own_form(request), wiring.form_stamps())
     if form.trapped:
         log("trapped")
     else:
@@ -143,8 +143,8 @@ def hear_of_availability(request: Request) -> Response:
     """The same, signed over the raw body instead of showing the key."""
     from chalicelib.http.merchant_requests import event_by_signature, told_what_became
 
-    event = event_by_signature(request, _body(request).raw, wiring.merchant_keys(), wiring.clock_ms)
-    return told_what_became(event, wiring.availabilities().take_in(event))
+    event, digest = event_by_signature(request, _body(request).raw, wiring.merchant_keys(), wiring.clock_ms)
+    return told_what_became(event, wiring.webhooks().take_in(event, digest))
 
 
 @app.route("/waitlists", methods=["POST"], content_types=FORMS)

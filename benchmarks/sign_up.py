@@ -105,7 +105,11 @@ def _measure_hot(url: str) -> None:
     import boto3
 
     import app as application
+    from chalicelib import wiring
     from chalicelib.domain.entry import CONFIRM_WITHIN_S, place_of
+    from chalicelib.domain.form_stamp import Offer
+
+    stamp = wiring.form_stamps().stamp(Offer((SKU,)))
 
     client = boto3.client("dynamodb")
     numbers = iter(range(10**9))
@@ -129,7 +133,7 @@ def _measure_hot(url: str) -> None:
         )
 
     def sign_up() -> None:
-        answer = application.app(_event(next(numbers)), None)
+        answer = application.app(_event(next(numbers), stamp), None)
         if answer["statusCode"] != 202:
             raise RuntimeError(answer["body"])
 
@@ -154,7 +158,8 @@ def _measure_hot(url: str) -> None:
     )
 
 
-def _event(number: int) -> dict[str, Any]:
+def _event(number: int, stamp: str) -> dict[str, Any]:
+    page = "%2Fproducts%2Ffield-jacket"
     headers = {"accept": "application/json", "content-type": "application/x-www-form-urlencoded"}
     return {
         "resource": "/waitlist",
@@ -167,7 +172,7 @@ def _event(number: int) -> dict[str, Any]:
         "pathParameters": None,
         "stageVariables": None,
         "requestContext": {"httpMethod": "POST", "resourcePath": "/waitlist", "requestId": "1"},
-        "body": f"email=shopper{number}%40example.com&sku={SKU}&page=%2Fproducts%2Ffield-jacket&website=",
+        "body": f"email=shopper{number}%40example.com&sku={SKU}&page={page}&stamp={stamp}&website=",
         "isBase64Encoded": False,
     }
 

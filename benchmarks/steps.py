@@ -86,18 +86,18 @@ def _steps() -> list[Step]:
 
     import app as application
     from chalicelib import wiring
+    from chalicelib.domain.form_stamp import Offer
     from chalicelib.domain.links import LinkSubject, Purpose
 
     client = boto3.client("dynamodb")
     numbers = iter(range(10**9))
+    page, stamp = "%2Fproducts%2Ffield-jacket", wiring.form_stamps().stamp(Offer((SKU,)))
 
     def peer() -> None:
         client.put_item(TableName="entries", Item={"shopper": {"S": f"s{next(numbers)}"}, "sku": {"S": SKU}})
 
     def sign_up() -> None:
-        form = (
-            f"email=shopper{next(numbers)}%40example.com&sku={SKU}&page=%2Fproducts%2Ffield-jacket&website="
-        )
+        form = f"email=shopper{next(numbers)}%40example.com&sku={SKU}&page={page}&stamp={stamp}&website="
         _expect(application.app(_api_event("POST", "/waitlist", form), _Context()), 202)
 
     token = wiring.links().sign(Purpose.CONFIRM, LinkSubject("shopper", SKU))

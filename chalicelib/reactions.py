@@ -45,6 +45,9 @@ def react_to_entry(record: dict[str, Any]) -> None:
             wiring.confirmations_queue().put(after.shopper, after.sku)
         case Reaction.WELCOME:
             wiring.restocking().welcome(after.shopper, after.sku, at_ms=wiring.clock_ms())
+        case Reaction.COUNT_OUT:
+            # Who left after a letter: a figure for the merchant, which a repeated record may count twice.
+            wiring.progress().count_left(change["OldImage"]["restock_id"]["S"], at_ms=wiring.clock_ms())
 
 
 def react_to_product(record: dict[str, Any]) -> None:

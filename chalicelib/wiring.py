@@ -15,6 +15,7 @@ from chalicelib.settings import Settings
 from chalicelib.tables.entries import EntriesTable
 
 if TYPE_CHECKING:
+    from chalicelib.domain.form_stamp import FormStamps
     from chalicelib.domain.links import Links
     from chalicelib.http.merchant_keys import MerchantKeys
     from chalicelib.mail.postbox import Postbox
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from chalicelib.services.restocking import Restocking
     from chalicelib.services.signups import Signups
     from chalicelib.services.waitlist import Waitlist
+    from chalicelib.services.webhooks import Webhooks
     from chalicelib.services.yours import Yours
     from chalicelib.services.yours_letters import YoursLetters
     from chalicelib.storage.themes import ThemeStore
@@ -97,6 +99,13 @@ def signups() -> "Signups":
     return Signups(EntriesTable(dynamodb, settings().entries_table), keys().identity, clock_ms)
 
 
+def form_stamps() -> "FormStamps":
+    """The stamps of forms, as of now."""
+    from chalicelib.domain.form_stamp import FormStamps
+
+    return FormStamps.of(keys().identity, at_ms=clock_ms())
+
+
 def warm_up() -> None:
     """Be ready for the first signup before it comes: Lambda lends a whole processor until then.
 
@@ -145,6 +154,16 @@ def availabilities() -> "Availabilities":
     from chalicelib.services.availability import Availabilities
 
     return Availabilities(products())
+
+
+@cache
+def webhooks() -> "Webhooks":
+    """The same, of signed requests."""
+    from chalicelib.services.webhooks import Webhooks
+    from chalicelib.tables.webhooks import WebhooksTable
+
+    table = WebhooksTable(client("dynamodb"), settings().sending_table)
+    return Webhooks(availabilities(), table, clock_ms)
 
 
 @cache
@@ -249,7 +268,8 @@ def page_turn() -> "PageTurn":
     from chalicelib.storage.pages import Cdn, PagesBucket
 
     cdn = Cdn(client("cloudfront"), settings().distribution_id)
-    return PageTurn(products(), themes(), PagesBucket(client("s3"), settings().pages_bucket), cdn)
+    bucket = PagesBucket(client("s3"), settings().pages_bucket)
+    return PageTurn(products(), themes(), bucket, cdn, form_stamps)
 
 
 @cache

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from loadtests.figures import read_figures, table
+from loadtests.figures import read_figures, read_moments, table
 from loadtests.flood import Flood, send
-from loadtests.ledger import Account, Wish, account
+from loadtests.growth import all_flat
+from loadtests.ledger import Wish, account
+from loadtests.processes import Family, watched
+from loadtests.report import Findings, growth_rows, report
 from loadtests.shapes import CALLS_PER_S_MAX, Shape, duration_s
 from loadtests.throttle import throttled
 from loadtests.wording import said
@@ -22,7 +25,7 @@ from spillway.demo.demo import DemoSettings, running_demo
 from spillway.demo.interruption import Interrupted, interruptible
 from spillway.demo.steps import Steps
 from spillway.demo.stock import sold_out
-from spillway.deploy.stage import Stage, local_stage
+from spillway.deploy.stage import LOCAL, Stage, local_stage
 from spillway.errors import BadInput, SpillwayError, WorkFailed
 from spillway.project import Project
 
@@ -50,15 +53,25 @@ def load(port: int, shape: str, seed: int, calls_per_s_max: float | None) -> Non
     limit = CALLS_PER_S_MAX[Shape(shape)] if calls_per_s_max is None else calls_per_s_max
     with _shop(project, port, steps) as stage:
         flood = Flood(stage.shop_url or "", _landing(stage), run, Shape(shape), seed, folder)
-        with steps.step(_announced(flood, limit)), throttled(stage, limit):
+        announced = _announced(flood, limit)
+        family = Family.of(project.state / LOCAL)
+        with steps.step(announced), throttled(stage, limit), watched(family) as held:
             send(flood)
         with steps.step("Hold what was accepted against what was written down"):
             result = account(flood.ledger.lines(), _stored(stage, run))
+    found = Findings(announced, result, read_figures(flood.figures), read_moments(flood.history), held)
+    flood.report.write_text(report(found), encoding="utf-8")
+    _show(found, console)
+    console.print(f"With plots: {flood.report.relative_to(project.root)}")
+    _require_shown(found, flood, throttles=limit > 0)
+
+
+def _show(found: Findings, console: Console) -> None:
     console.print()
-    console.print(table(read_figures(flood.figures)))
-    console.print(f"\n{said(result)}")
-    console.print(f"With plots: {flood.charts.relative_to(project.root)}")
-    _require_shown(result, flood, throttles=limit > 0)
+    console.print(table(found.figures))
+    console.print(f"\n{said(found.account)}")
+    for group, warm, late, files_warm, files_late, verdict in growth_rows(found.growths):
+        console.print(f"{group}: {warm} and {files_warm} files when warm, {late} and {files_late}: {verdict}")
 
 
 def main() -> None:
@@ -75,7 +88,7 @@ def main() -> None:
 
 @contextmanager
 def _shop(project: Project, port: int, steps: Steps) -> Iterator[Stage]:
-    record = CloudRecord.read(project.state / "local")
+    record = CloudRecord.read(project.state / LOCAL)
     if record is not None and ports.answers(record.port):
         yield local_stage(record.endpoint_url, record.region, record.shop_url)
         return
@@ -101,17 +114,19 @@ def _announced(flood: Flood, limit: float) -> str:
     )
 
 
-def _require_shown(result: Account, flood: Flood, *, throttles: bool) -> None:
+def _require_shown(found: Findings, flood: Flood, *, throttles: bool) -> None:
     """Raises WorkFailed when the account is wrong, or has not seen what it was to be tried by."""
-    if not result.right:
+    if not found.account.right:
         raise WorkFailed(
             "the account is not right", way_out=f"what shoppers were told is in {flood.ledger.file}"
         )
-    if throttles and not result.turned_away:
+    if throttles and not found.account.turned_away:
         raise WorkFailed(
             "nobody was turned away: the shop was not tried",
             way_out="lower --api-calls-per-s, or give 0 to leave the stage as it is",
         )
+    if not all_flat(found.growths):
+        raise WorkFailed("processes of ours grew", way_out=f"their curves are in {flood.report}")
 
 
 def _stored(stage: Stage, run: str) -> Iterator[Wish]:

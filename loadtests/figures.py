@@ -1,6 +1,7 @@
 """What was measured, step by step, as Locust left it."""
 
 import csv
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,25 @@ class Figures:
     slowest_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What one second of a run was like, over all steps."""
+
+    at_s: float
+    shoppers: int
+    requests_per_s: float
+    failures_per_s: float
+    p95_ms: float
+
+
+def read_moments(file: Path) -> list[Moment]:
+    """A finished run, second by second."""
+    with file.open(newline="") as rows:
+        found = [row for row in csv.DictReader(rows) if row["Name"] == TOTAL]
+    began_s = int(found[0]["Timestamp"]) if found else 0
+    return [_moment(row, began_s) for row in found]
+
+
 def read_figures(file: Path) -> list[Figures]:
     """The steps of a finished run, the busiest first; last, all of them together."""
     with file.open(newline="") as rows:
@@ -29,7 +49,7 @@ def read_figures(file: Path) -> list[Figures]:
     return sorted(figures, key=lambda each: (each.step == TOTAL, -each.requests))
 
 
-def table(figures: list[Figures]) -> Table:
+def table(figures: Iterable[Figures]) -> Table:
     """The figures for a person to read."""
     shown = Table(box=None, pad_edge=False, header_style="dim")
     shown.add_column("step")
@@ -48,4 +68,15 @@ def _figures(row: dict[str, str]) -> Figures:
         int(row["Request Count"]),
         int(row["Failure Count"]),
         *(round(float(row[percentile])) for percentile in ("50%", "95%", "99%", "100%")),
+    )
+
+
+def _moment(row: dict[str, str], began_s: int) -> Moment:
+    p95_ms = row["95%"]
+    return Moment(
+        int(row["Timestamp"]) - began_s,
+        int(row["User Count"]),
+        float(row["Requests/s"]),
+        float(row["Failures/s"]),
+        0.0 if p95_ms == "N/A" else float(p95_ms),
     )

@@ -37,6 +37,11 @@ class Flood:
         return self.folder / "locust.html"
 
     @property
+    def report(self) -> Path:
+        """Ours."""
+        return self.folder / "report.html"
+
+    @property
     def figures(self) -> Path:
         """Locust's figures, by step."""
         return self.folder / "figures_stats.csv"

@@ -80,6 +80,7 @@ class Shopper(FastHttpUser):
         # Each shopper has dice of their own: the same seed, the same choices, whoever comes first.
         self._random = Random(f"{options.seed}.{next(NUMBERS)}")
         self._seen: set[str] = set()
+        self._stamp = ""
 
     @task(5)
     def looks_and_leaves(self) -> None:
@@ -141,6 +142,7 @@ class Shopper(FastHttpUser):
         if answer.status_code != 200:
             return None
         page = read_page(answer.text or "")
+        self._stamp = page.stamp or self._stamp
         self._fetches("stylesheet", page.stylesheets)
         self._fetches("script", page.scripts)
         self._fetches("pictures", page.pictures[:1])
@@ -155,7 +157,8 @@ class Shopper(FastHttpUser):
 
     def _asks(self, mailbox: str, sku: str, name: str, *, expected: int = 202) -> None:
         """Send the form, again and again while the shop is too busy, and write down how it ended."""
-        form = urlencode({"email": mailbox, "sku": sku, "page": self._landing, "website": ""})
+        answers = {"email": mailbox, "sku": sku, "page": self._landing, "stamp": self._stamp, "website": ""}
+        form = urlencode(answers)
         statuses: list[int] = []
         asked_s = 0.0
         try:

@@ -11,13 +11,15 @@ PICTURE_PX = 824
 
 @dataclass(frozen=True, slots=True)
 class PageRead:
-    """`pictures` are those a modern browser picks, in the page's order; the first is seen at once."""
+    """`pictures` are those a modern browser picks, in the page's order; the first is seen at once.
+    `stamp` is what its form for the waitlist has to be sent with."""
 
     stylesheets: tuple[str, ...]
     scripts: tuple[str, ...]
     pictures: tuple[str, ...]
     links: tuple[str, ...]
     awaited_skus: tuple[str, ...]
+    stamp: str
 
 
 def read_page(html: str) -> PageRead:
@@ -32,6 +34,7 @@ def read_page(html: str) -> PageRead:
         tuple(reader.pictures),
         tuple(dict.fromkeys(reader.links)),
         form.choices("sku") if form else (),
+        "".join(form.choices("stamp")) if form else "",
     )
 
 

@@ -34,7 +34,7 @@ PHASES = {
         Phase(75, FLOOD, 30),
         Phase(90, QUIET, 30),
     ),
-    Shape.SOAK: (Phase(600, 12, 4),),
+    Shape.SOAK: (Phase(600, 6, 2),),
 }
 # How many calls a second each method of the API takes while the flood lasts. The laptop's shop sees a
 # few forms a second; on AWS the template's 5,000 would be as far below a flood of that size.

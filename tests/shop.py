@@ -56,11 +56,13 @@ class TestShop:
         client: Any = boto3.client("dynamodb")
         self.clock, self.slug, self.sku = clock, slug, sku
         self._tries = 5
-        self.entries_name = create_table(client, "EntriesTable")
+        tables = ("EntriesTable", "ProductsTable", "RestocksTable", "SuppressionsTable", "SendingTable")
+        self.table_names = {table: create_table(client, table) for table in tables}
+        self.entries_name, self.sending_name = (self.table_names[name] for name in (tables[0], tables[-1]))
         self.entries = EntriesTable(client, self.entries_name)
-        self.products = ProductsTable(client, create_table(client, "ProductsTable"))
-        self.restocks = RestocksTable(client, create_table(client, "RestocksTable"))
-        suppressions = create_table(client, "SuppressionsTable")
+        self.products = ProductsTable(client, self.table_names["ProductsTable"])
+        self.restocks = RestocksTable(client, self.table_names["RestocksTable"])
+        suppressions = self.table_names["SuppressionsTable"]
         self.suppressions = SuppressionsTable(client, suppressions)
         for entry in release.products:
             self.products.put_catalogue(entry.product, entry.stock, known=None)
@@ -72,7 +74,7 @@ class TestShop:
         self.confirmations = Confirmations(
             self.entries, self.products, self.suppressions, themes, self.links, self.postbox, clock
         )
-        self.sending_name = sending = create_table(client, "SendingTable")
+        sending = self.sending_name
         self.alarms: list[str] = []
         self.line = MotoLine(client, self.entries_name, suppressions, pause=clock.pass_s)
         self.progress = ProgressTable(client, sending)

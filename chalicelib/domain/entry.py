@@ -83,6 +83,7 @@ class Reaction(StrEnum):
 
     ASK = "ask"
     WELCOME = "welcome"
+    COUNT_OUT = "count_out"
 
 
 def reaction_to(before: Entry | None, after: Entry) -> Reaction | None:
@@ -91,5 +92,9 @@ def reaction_to(before: Entry | None, after: Entry) -> Reaction | None:
         was_asked = before is not None and before.state is EntryState.PENDING
         asked_anew = before is None or not was_asked or before.asked_at_ms != after.asked_at_ms
         return Reaction.ASK if asked_anew else None
-    was_pending = before is not None and before.state is EntryState.PENDING
-    return Reaction.WELCOME if was_pending and after.state is EntryState.CONFIRMED else None
+    match before.state if before else None, after.state:
+        case EntryState.PENDING, EntryState.CONFIRMED:
+            return Reaction.WELCOME
+        case EntryState.NOTIFIED, EntryState.LEFT:
+            return Reaction.COUNT_OUT
+    return None

@@ -54,13 +54,17 @@ STATES = {
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """One event about one letter, found again by the tags it was sent with."""
+    """One event about one letter, found again by the tags it was sent with.
+
+    `restock` is the tag of the restock it told of; empty for a letter that told of none.
+    """
 
     state: FeedbackState
     message_id: str
     sent_at_ms: int
     shopper: str
     sku: str
+    restock: str = ""
 
 
 class NoFeedback(ValueError):
@@ -87,6 +91,7 @@ def feedback_from(event: Mapping[str, Any], *, configuration_set: str) -> Feedba
             int(datetime.fromisoformat(mail["timestamp"]).timestamp() * 1000),
             str(tags["shopper"][0]),
             str(tags["sku"][0]),
+            str(tags.get("restock", [""])[0]),
         )
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise NoFeedback(type(error).__name__) from None

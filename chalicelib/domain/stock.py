@@ -1,5 +1,6 @@
 """What can be had right now: availability by variant, and how an event about it is taken in."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -66,9 +67,19 @@ class Restock:
     policy: WavePolicy = EVERYONE
 
     @property
+    def tag(self) -> str:
+        """What its letters are tagged with, to be known by in feedback."""
+        return tag_of(self.id)
+
+    @property
     def is_limited(self) -> bool:
         """Whether its waves have a number of letters, and so one order over all shards."""
         return self.policy.wave_size(self.units) is not None
+
+
+def tag_of(restock_id: str) -> str:
+    """The tag of a restock's letters: its id may have signs that a tag of SES's may not."""
+    return hashlib.sha256(restock_id.encode()).hexdigest()[:32]
 
 
 def restocks(

@@ -36,32 +36,36 @@ def event_by_key(
 
 def event_by_signature(
     request: Request, raw: bytes, keys: MerchantKeys, clock_ms: Callable[[], int]
-) -> AvailabilityEvent:
-    """The event of a signed webhook. Sent again, it has the same id and time, and changes nothing.
+) -> tuple[AvailabilityEvent, str]:
+    """The event of a signed webhook, and a digest of all that was signed, the same for the same request.
+
+    Sent again, it has the same id and time, and changes nothing.
 
     Raises: as `event_by_key`.
     """
     now_ms = clock_ms()
     with _strangers_refused(request):
         signed_at_s = keys.signed_at_s(request.headers.get(SIGNATURE_HEADER, ""), raw, now_s=now_ms // 1000)
-    return availability_event(
-        raw,
-        default_id=hashlib.sha256(f"{signed_at_s}.".encode() + raw).hexdigest()[:32],
-        default_at_ms=signed_at_s * 1000,
-        now_ms=now_ms,
-    )
+    digest = hashlib.sha256(f"{signed_at_s}.".encode() + raw).hexdigest()
+    event = availability_event(raw, default_id=digest[:32], default_at_ms=signed_at_s * 1000, now_ms=now_ms)
+    return event, digest
 
 
 def told_what_became(event: AvailabilityEvent, outcome: Outcome) -> Response:
     """What became of an event; the sender of one about nothing we sell is told so.
 
     Raises:
-        Problem: 400, the SKU is unknown.
+        Problem: 400, the SKU is unknown; 409, this very request was taken in before.
     """
     log("availability_event", sku=event.sku, id=event.id, outcome=outcome)
     if outcome is Outcome.UNKNOWN_SKU:
         unknown = FieldError("sku", "This shop sells nothing under that name.")
         raise Problem(HTTPStatus.BAD_REQUEST, "The event is not complete.", (unknown,))
+    if outcome is Outcome.REPLAYED:
+        raise Problem(
+            HTTPStatus.CONFLICT,
+            "This very request was taken in before. It changes nothing now.",
+        )
     return Response({"outcome": outcome.value}, headers=NO_STORE, status_code=200)
 
 

@@ -30,7 +30,8 @@ class FieldError:
 class Problem(Exception):
     """A request that cannot be served as it stands, and what to do about it.
 
-    `back_path` is the page a refused form came from; `retry_after_s` says when to try again.
+    `back_path` is the page a refused form came from; `retry_after_s` says when to try again. `again` are
+    the fields of a form that is good as it was filled in, and needs no more than to be sent once more.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Problem(Exception):
         *,
         back_path: str = "/",
         retry_after_s: int | None = None,
+        again: tuple[tuple[str, str], ...] = (),
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -48,9 +50,10 @@ class Problem(Exception):
         self.errors = errors
         self.back_path = back_path
         self.retry_after_s = retry_after_s
+        self.again = again
 
     def document(self) -> dict[str, Any]:
-        """The members of RFC 9457, and `errors` by field where a form was wrong."""
+        """The members of RFC 9457; `errors` by field where a form was wrong; `again`, the fields to send."""
         document: dict[str, Any] = {
             "type": "about:blank",
             "title": self.status.phrase,
@@ -59,4 +62,6 @@ class Problem(Exception):
         }
         if self.errors:
             document["errors"] = [{"field": error.name, "detail": error.detail} for error in self.errors]
+        if self.again:
+            document["again"] = [{"field": name, "value": value} for name, value in self.again]
         return document

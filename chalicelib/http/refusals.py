@@ -77,6 +77,8 @@ def _page(problem: Problem, renderer: "Renderer") -> str:
     if problem.status is HTTPStatus.GONE:
         return renderer.page("link-problem.html")
     problems = [_told(error, renderer) for error in problem.errors] or [renderer.say(problem.detail)]
+    if problem.again:
+        return renderer.page("form-again.html", problems=problems, fields=problem.again)
     back_path = problem.back_path.removeprefix(renderer.edition.root) or "/"
     return renderer.page("form-problem.html", problems=problems, back_path=back_path)
 

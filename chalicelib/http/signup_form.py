@@ -6,10 +6,11 @@ from http import HTTPStatus
 
 from chalicelib.domain.address import Address, AddressRefused
 from chalicelib.domain.entry import SKU_PATTERN
+from chalicelib.domain.form_stamp import FormStamps, Offer, StampOld, StampRefused
 from chalicelib.http.forms import Body, Fields
 from chalicelib.http.problem import FieldError, Problem
 
-FIELDS = frozenset({"email", "sku", "page", "website"})
+FIELDS = frozenset({"email", "sku", "page", "stamp", "website"})
 # Each is a letter of its own, and half of a day's: whoever asks for more is told, not silently left out.
 SKUS_PER_SIGNUP_MAX = 5
 PAGE_CHARS_MAX = 200
@@ -28,22 +29,18 @@ class SignupForm:
     trapped: bool
 
 
-def signup_form(body: Body) -> SignupForm:
-    """The form of a request's body.
+def signup_form(body: Body, stamps: FormStamps) -> SignupForm:
+    """The form of a request's body; `stamps` are the shop's, of today.
 
     Raises:
-        Problem: naming every field that is wrong.
+        Problem: naming every field that is wrong. One of a form that is good but for the age of its page
+            has the form with it, stamped anew.
     """
     fields = body.fields(FIELDS)
     errors: list[FieldError] = []
     address = read_address(fields, errors)
-    skus = tuple(dict.fromkeys(fields.get("sku", ())))
-    if not skus:
-        errors.append(FieldError("sku", "Choose what you are waiting for."))
-    elif len(fields["sku"]) > SKUS_PER_SIGNUP_MAX:
-        errors.append(FieldError("sku", "Choose at most %(most)s.", {"most": SKUS_PER_SIGNUP_MAX}))
-    elif not all(SKU.fullmatch(sku) for sku in skus):
-        errors.append(FieldError("sku", "This shop sells nothing under that name."))
+    offer, fresh = _offer(fields, stamps, errors)
+    skus = _skus(fields, offer, errors)
     page = _only(fields, "page", errors)
     if len(page) > PAGE_CHARS_MAX or (page and not PAGE.fullmatch(page)):
         errors.append(FieldError("page", "Must be a path of this shop."))
@@ -51,7 +48,40 @@ def signup_form(body: Body) -> SignupForm:
     if errors or address is None:
         back_path = page if PAGE.fullmatch(page) else "/"
         raise Problem(HTTPStatus.BAD_REQUEST, "The form is not complete.", tuple(errors), back_path=back_path)
+    if offer and not fresh:
+        again = [("email", address.mailbox), *(("sku", sku) for sku in skus), ("page", page or "/")]
+        raise _sent_late((*again, ("stamp", stamps.stamp(offer))), back_path=page or "/")
     return SignupForm(address, skus, page or "/", trapped)
+
+
+def _offer(fields: Fields, stamps: FormStamps, errors: list[FieldError]) -> tuple[Offer | None, bool]:
+    """What the page of a form offered, and whether its stamp is still good."""
+    try:
+        return stamps.read(_only(fields, "stamp", errors)), True
+    except StampOld as old:
+        return old.offer, False
+    except StampRefused:
+        errors.append(FieldError("stamp", "Send this form from the product's page of this shop."))
+        return None, False
+
+
+def _skus(fields: Fields, offer: Offer | None, errors: list[FieldError]) -> tuple[str, ...]:
+    skus = tuple(dict.fromkeys(fields.get("sku", ())))
+    if not skus:
+        errors.append(FieldError("sku", "Choose what you are waiting for."))
+    elif len(fields["sku"]) > SKUS_PER_SIGNUP_MAX:
+        errors.append(FieldError("sku", "Choose at most %(most)s.", {"most": SKUS_PER_SIGNUP_MAX}))
+    elif not all(SKU.fullmatch(sku) for sku in skus):
+        errors.append(FieldError("sku", "This shop sells nothing under that name."))
+    elif offer and not set(skus) <= set(offer.skus):
+        errors.append(FieldError("sku", "This page does not offer that. Choose from what it shows."))
+    return skus
+
+
+def _sent_late(again: tuple[tuple[str, str], ...], *, back_path: str) -> Problem:
+    told = FieldError("stamp", "This page had been open for very long. Nothing is lost: send it once more.")
+    detail = "The form is from an old page."
+    return Problem(HTTPStatus.BAD_REQUEST, detail, (told,), back_path=back_path, again=again)
 
 
 def read_address(fields: Fields, errors: list[FieldError]) -> Address | None:

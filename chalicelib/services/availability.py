@@ -38,6 +38,7 @@ class Outcome(StrEnum):
     CHANGED = "changed"
     REPEATED = "repeated"
     OUTDATED = "outdated"
+    REPLAYED = "replayed"
     UNKNOWN_SKU = "unknown_sku"
 
 

@@ -1,8 +1,10 @@
 """Turns a product's pages when its availability changed, in every locale: the product's own, and those
 with its card."""
 
+from collections.abc import Callable
 from functools import partial
 
+from chalicelib.domain.form_stamp import FormStamps
 from chalicelib.domain.product import Product
 from chalicelib.log import log
 from chalicelib.storage.pages import Cdn, PagesBucket
@@ -16,11 +18,19 @@ class PageTurn:
     and only over the page that was there before it looked: of two turns, or a turn and a publish, at
     once, the one that looked last writes last."""
 
-    def __init__(self, products: ProductsTable, themes: ThemeStore, pages: PagesBucket, cdn: Cdn) -> None:
+    def __init__(
+        self,
+        products: ProductsTable,
+        themes: ThemeStore,
+        pages: PagesBucket,
+        cdn: Cdn,
+        stamps: Callable[[], FormStamps],
+    ) -> None:
         self._products = products
         self._themes = themes
         self._pages = pages
         self._cdn = cdn
+        self._stamps = stamps
 
     def turn(self, slug: str, *, reference: str) -> None:
         """Write the product's page and its listings anew, and tell the CDN.
@@ -49,7 +59,7 @@ class PageTurn:
 
     def _product_page(self, root: str, slug: str) -> str:
         stocked = self._products.get_many([slug])[slug]
-        return self._themes.live().under(root).product(stocked.product, stocked.stock)
+        return self._themes.live().under(root).product(stocked.product, stocked.stock, self._stamps())
 
     def _listing_page(self, root: str, listing: Listing) -> str:
         renderer = self._themes.live().under(root)

@@ -18,8 +18,7 @@ class Signups:
     def sign_up(self, address: Address, skus: Sequence[str], *, page: str, consent: str) -> None:
         """Write down that `address` wants `skus`: one conditional write for each, and nothing else.
 
-        Nothing is read first, not even whether the shop sells such a thing: the forms of its pages
-        offer nothing else, and what asks for anything else gets no letter and is gone in 72 hours.
+        Nothing is read first, not even whether the shop sells such a thing: the form's stamp said so.
         The letter that asks for confirmation follows from the written row, not from here. Nothing
         tells whether the address was known before.
         """

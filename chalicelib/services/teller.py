@@ -7,6 +7,7 @@ left; those of a shard, whose counters only say how far it is, are each for itse
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from chalicelib.domain.entry import Entry
 from chalicelib.domain.stock import Restock, StockedProduct
@@ -64,7 +65,11 @@ class Teller:
         if not waiting:
             return
         writer = self._live_writer()
-        receipts = self._send(restock, shard, writer.sender, waiting, writer.available(waiting, stocked))
+        envelopes = [
+            replace(envelope, tags={**envelope.tags, "restock": restock.tag})
+            for envelope in writer.available(waiting, stocked)
+        ]
+        receipts = self._send(restock, shard, writer.sender, waiting, envelopes)
         self._mark(restock, shard, list(zip(waiting, receipts, strict=True)))
 
     def _live_writer(self) -> LetterWriter:

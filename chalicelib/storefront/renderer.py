@@ -1,10 +1,13 @@
 """The one renderer: whoever makes a page or a letter, the operator's build or the cloud, makes it here."""
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateRuntimeError, select_autoescape
 
+from chalicelib.domain.form_stamp import FormStamps, stamp_of
 from chalicelib.domain.letter import Letter
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Availability, Stock
@@ -39,7 +42,7 @@ class Renderer:
         self._shelves = {listing.path: listing for listing in self._edition.listings}
         self._checkout = CheckoutForm.of(theme.shop.checkout_url, at=self._edition.at)
         speak(self._environment, self._edition.texts)
-        self._environment.filters["money"] = self._edition.money.write
+        self._environment.filters.update(money=self._edition.money.write, csp_hash=csp_hash)
         self._environment.globals.update(
             shop=self._edition.shop,
             here=self._edition.at,
@@ -81,8 +84,11 @@ class Renderer:
         editions = self._theme.editions
         return self._sibling(next((each for each in editions if each.root == root), editions[0]))
 
-    def product(self, product: Product, stock: Mapping[str, Stock]) -> str:
-        """The product's page: what can be bought now, and a waitlist for what cannot."""
+    def product(self, product: Product, stock: Mapping[str, Stock], stamps: FormStamps | None = None) -> str:
+        """The product's page: what can be bought now, and a waitlist for what cannot.
+
+        Without `stamps` its form is for looking at: a shop takes signups of stamped forms only.
+        """
         product = self.told(product)
         choices = choices_of(product, stock)
         return self.page(
@@ -93,6 +99,7 @@ class Renderer:
             choices=choices,
             category=self._shelves.get(f"/shop/{product.category}"),
             checkout=self._checkout,
+            stamp=stamp_of(stamps, [choice.variant.sku for choice in choices.to_wait_for]),
             json_ld=product_json_ld(product, choices, self._edition),
         )
 
@@ -187,3 +194,8 @@ class Renderer:
             return self._theme.assets[name]
         except KeyError:
             raise TemplateRuntimeError(f"no asset is named {name}") from None
+
+
+def csp_hash(text: str) -> str:
+    """What a content security policy calls a style that is part of the page."""
+    return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.feedback import Feedback, FeedbackState
 from chalicelib.tables.dynamodb import batch_get, transact, update_if
+from chalicelib.tables.progress import received
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -46,11 +47,14 @@ class HealthTable:
         )
 
     def count(self, feedback: Feedback, *, at_ms: int) -> bool:
-        """Count a bounce or a complaint; false when this very one was counted before.
+        """Count a bounce or a complaint, also for the restock it is about; false when this very one was
+        counted before.
 
         Raises:
             FeedbackTaken: it was not counted, for others counted too.
         """
+        counter = COUNTED[feedback.state]
+        restock = [received(self._sending, feedback.restock, counter, at_ms)] if feedback.restock else []
         reasons = transact(
             self._client,
             [
@@ -68,13 +72,14 @@ class HealthTable:
                     "Update": {
                         "TableName": self._sending,
                         "Key": _hour(at_ms // HOUR_MS),
-                        "UpdateExpression": f"SET expires_at_s = :expires ADD {COUNTED[feedback.state]} :one",
+                        "UpdateExpression": f"SET expires_at_s = :expires ADD {counter} :one",
                         "ExpressionAttributeValues": {
                             ":one": {"N": "1"},
                             ":expires": {"N": str(at_ms // 1000 + KEPT_S)},
                         },
                     }
                 },
+                *restock,
             ],
         )
         if not reasons:

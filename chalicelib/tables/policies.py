@@ -22,7 +22,7 @@ class PoliciesTable:
 
     def of(self, slug: str) -> WavePolicy:
         """The policy of a product: its own, or the shop's, or that everyone is told."""
-        keys = [_key(slug), _key("")]
+        keys = [_key(each) for each in dict.fromkeys((slug, ""))]
         found = {
             item["id"]["S"]: item["policy"]["S"]
             for item in batch_get(self._client, self._name, keys, attributes=["id", "policy"])

@@ -8,13 +8,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from chalicelib.domain.stock import tag_of
 from chalicelib.tables.dynamodb import batch_get, update_if
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 KEPT_S = 400 * 24 * 3600
-COUNTERS = ("told", "rejected", "unclear")
+COUNTERS = ("told", "rejected", "unclear", "bounced", "complained", "left_after")
 # All shards of a limited wave are walked by one worker, and counted in one row.
 ALL_LINES = "all"
 
@@ -23,12 +24,16 @@ ALL_LINES = "all"
 class Progress:
     """`told` were handed over; `rejected` of them were refused for good, of `unclear` nobody can say.
 
-    `first_at_ms` and `last_at_ms` are when the first and the last batch of it were marked.
+    Of those that went out, so many `bounced` for good, `complained`, and `left_after`: left the list
+    after their letter. `first_at_ms` and `last_at_ms` are when the first and the last batch were marked.
     """
 
     told: int = 0
     rejected: int = 0
     unclear: int = 0
+    bounced: int = 0
+    complained: int = 0
+    left_after: int = 0
     first_at_ms: int | None = None
     last_at_ms: int | None = None
 
@@ -44,7 +49,8 @@ class WaveUnderWay:
 
 
 class ProgressTable:
-    """Rows `told#RESTOCK#LINE` (counters) and `wave#RESTOCK` (letters left) of the sending table."""
+    """Rows of the sending table: `told#RESTOCK#LINE` and `received#TAG` (counters), `wave#RESTOCK` (letters
+    left)."""
 
     def __init__(self, client: "DynamoDBClient", name: str) -> None:
         self._client = client
@@ -115,9 +121,14 @@ class ProgressTable:
             ExpressionAttributeValues={":place": {"S": place}},
         )
 
+    def count_left(self, restock_id: str, *, at_ms: int) -> None:
+        """Count one who left the list after the letter about a restock."""
+        self._client.update_item(**received(self._name, tag_of(restock_id), "left_after", at_ms)["Update"])
+
     def of(self, restock_id: str, lines: Iterable[str]) -> Progress:
         """The sum of a restock's counters over `lines` and its limited waves."""
-        keys = [{"id": {"S": f"told#{restock_id}#{line}"}} for line in (*lines, ALL_LINES)]
+        rows = [f"told#{restock_id}#{line}" for line in (*lines, ALL_LINES)]
+        keys = [{"id": {"S": row}} for row in (*rows, received_row(tag_of(restock_id)))]
         items = list(
             batch_get(
                 self._client, self._name, keys, attributes=["id", *COUNTERS, "first_at_ms", "last_at_ms"]
@@ -137,3 +148,23 @@ class ProgressTable:
                 "ExpressionAttributeValues": values,
             }
         }
+
+
+def received(table: str, tag: str, counter: str, at_ms: int) -> dict[str, Any]:
+    """The write that adds one to a counter of how the letters about a restock were received."""
+    return {
+        "Update": {
+            "TableName": table,
+            "Key": {"id": {"S": received_row(tag)}},
+            "UpdateExpression": f"SET expires_at_s = :expires ADD {counter} :one",
+            "ExpressionAttributeValues": {
+                ":one": {"N": "1"},
+                ":expires": {"N": str(at_ms // 1000 + KEPT_S)},
+            },
+        }
+    }
+
+
+def received_row(tag: str) -> str:
+    """The id of that row."""
+    return f"received#{tag}"

@@ -41,6 +41,20 @@
     if (box?.type === "checkbox") box.checked = true;
   });
 
+  // A page that was kept for months is refused; the stamp it needs comes with the refusal.
+  const send = async () => {
+    const answer = await fetch(form.action, {
+      method: "POST",
+      headers: { Accept: "application/json" },
+      body: new URLSearchParams(new FormData(form)),
+    });
+    const told = answer.status < 500 ? await answer.json() : {};
+    const fresh = told.again?.find(({ field }) => field === "stamp");
+    if (!fresh || form.elements.stamp.value === fresh.value) return { answer, told };
+    form.elements.stamp.value = fresh.value;
+    return send();
+  };
+
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     clear();
@@ -50,20 +64,16 @@
     button.disabled = true;
     say(words.sending);
     try {
-      const answer = await fetch(form.action, {
-        method: "POST",
-        headers: { Accept: "application/json" },
-        body: new URLSearchParams(new FormData(form)),
-      });
+      const { answer, told } = await send();
       if (answer.ok) {
-        const { suggestion } = await answer.json();
+        const { suggestion } = told;
         form.querySelector(".fields").hidden = !suggestion;
         say(words.sent + (suggestion ? ` ${words.slip.replace("{address}", () => suggestion)}` : ""));
         status.focus();
       } else if (answer.status >= 500 || answer.status === 429) {
         say(words.busy, true);
       } else {
-        explain(await answer.json());
+        explain(told);
       }
     } catch {
       form.submit();

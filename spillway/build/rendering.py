@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 
 from chalicelib.domain.entry import EntryState
+from chalicelib.domain.form_stamp import FormStamps
 from chalicelib.domain.product import Product
 from chalicelib.domain.stock import Stock
 from chalicelib.services.yours import Awaited
@@ -40,16 +41,24 @@ _SAMPLE_AWAITED = Awaited(sku="-", title="-", label="-", path="-", state=EntrySt
 class Rendering:
     """Every page of one release, as recipes: what each is made from, and how, but nothing made yet.
 
-    `stock` counts where it says something, and else what the product's file states.
+    `stock` counts where it says something, and else what the product's file states. `stamps` are those
+    of the shop the pages are made for, if they are made for one.
     """
 
-    def __init__(self, theme: Theme, products: Products, catalogue: Catalogue, stock: StockBySlug) -> None:
+    def __init__(
+        self,
+        theme: Theme,
+        products: Products,
+        catalogue: Catalogue,
+        stock: StockBySlug,
+        stamps: FormStamps | None = None,
+    ) -> None:
         self._theme = theme
         self._products = products
         self._renderer = Renderer(theme)
         cards = Cards(products, stock)
         self._editions = [
-            EditionRendering(each, products, catalogue.pages_in(each.edition.shop.locale), cards)
+            EditionRendering(each, products, catalogue.pages_in(each.edition.shop.locale), cards, stamps)
             for each in self._renderer.editions
         ]
 
@@ -101,20 +110,27 @@ class EditionRendering:
     """The pages of one edition."""
 
     def __init__(
-        self, renderer: Renderer, products: Products, contents: Sequence[ContentPage], cards: Cards
+        self,
+        renderer: Renderer,
+        products: Products,
+        contents: Sequence[ContentPage],
+        cards: Cards,
+        stamps: FormStamps | None,
     ) -> None:
         self._renderer = renderer
         self._edition = renderer.edition
         self._products = products
         self._contents = contents
         self._cards = cards
+        self._stamps = stamps
         self._parts = ThemeParts(renderer.theme, renderer.edition)
         self._shop = digest_of(self._edition.shop, code_digest())
 
     def recipes(self) -> Iterator[Recipe]:
         """Of all its pages, and of its feed."""
         shelves = {each.path: each for each in self._edition.listings}
-        theme_digest = digest_of(self._shop, self._parts.digest("product.html"))
+        series = self._stamps.series if self._stamps else ""
+        theme_digest = digest_of(self._shop, self._parts.digest("product.html"), series)
         for row in self._products.rows:
             yield self._product(row, f"{theme_digest} {_crumb(shelves, row)}")
         for content in self._contents:
@@ -148,7 +164,7 @@ class EditionRendering:
             f"/products/{row.slug}",
             Kind.PAGE,
             digest,
-            lambda: self._renderer.product(*self._cards.opened(row.slug)),
+            lambda: self._renderer.product(*self._cards.opened(row.slug), self._stamps),
         )
 
     def _listing(self, listing: Listing) -> Recipe:
@@ -199,6 +215,7 @@ def try_cloud_templates(renderer: Renderer, product: Product) -> None:
     renderer.page("yours.html", awaited=[_SAMPLE_AWAITED], token=_SAMPLE)
     renderer.page("link-problem.html")
     renderer.page("form-problem.html", problems=["-"], back_path="/")
+    renderer.page("form-again.html", problems=["-"], fields=[("-", "-")])
     for letter in ("confirm", "available"):
         renderer.letter(letter, product=product, variant=variant, action_url="-", leave_url="-")
     renderer.note("yours", action_url="-")

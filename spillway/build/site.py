@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jinja2 import TemplateError, TemplateSyntaxError
 
+from chalicelib.domain.form_stamp import FormStamps
 from spillway.build.catalogue import Catalogue
 from spillway.build.crew import Crew
 from spillway.build.gallery import Gallery, Rendition
@@ -41,13 +42,15 @@ def build(
     stock: StockBySlug | None = None,
     folder: Path | None = None,
     crew: Crew | None = None,
+    stamps: FormStamps | None = None,
 ) -> Release:
     """The release of the shop under `project`, with its pages as they are for `stock`.
 
     Its bodies are the files of `folder`, which afterwards holds exactly this release; what it held before
     and is still good is not made again. `base_url` takes the place of the one in site.toml. A product or
-    variant that `stock` says nothing of has the stock its file states. The same input always makes the
-    same release, whatever was built before and on however many cores.
+    variant that `stock` says nothing of has the stock its file states; forms bear `stamps` of the shop they
+    are for, if there are any. The same input always makes the same release, whatever was built before and
+    on however many cores.
 
     Raises:
         BadInput: the catalogue or a template is wrong; `folder` is as it was.
@@ -75,7 +78,7 @@ def build(
     pictures = {each.name: _picture(each) for made in renditions.values() for each in made}
     made_from = Memory(project.cache / "shelves" / f"{digest_of(str(folder))[:16]}.pickle", context="")
     try:
-        rendering = Rendering(theme, products, catalogue, stock or {})
+        rendering = Rendering(theme, products, catalogue, stock or {}, stamps)
         rendering.try_cloud_templates()
         objects = Shelf(folder, made_from).fill(rendering.recipes(), [*assets, *pictures.values()], crew)
     except Exception as error:

@@ -1,6 +1,7 @@
 """The theme of a build: templates and letters as they stand, assets under hashed names, every listing."""
 
 import hashlib
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,8 @@ from spillway.project import Project
 
 # A page of cards that a phone on a slow network still gets at once; divides by 2, 3 and 4 columns.
 CARDS_MAX = 48
+# A picture of fewer bytes than the head of an answer costs less in the page than as a file of its own.
+INLINE_BYTES_MAX = 1_000
 
 
 def theme_of(
@@ -33,7 +36,7 @@ def theme_of(
     return Theme(
         release="",
         templates=theme_texts(project),
-        assets=assets,
+        assets={**assets, **_inlined(project.site / "static")},
         editions=tuple(
             Edition(
                 shop=replace(storefront.shop, base_url=base_url),
@@ -51,8 +54,12 @@ def theme_of(
 
 
 def theme_texts(project: Project) -> dict[str, str]:
-    """Every template and letter, by its name in the theme."""
-    return _texts(project.site / "templates", "") | _texts(project.site / "letters", "letters/")
+    """Every template, letter and style sheet, by its name in the theme."""
+    return (
+        _texts(project.site / "templates", "")
+        | _texts(project.site / "letters", "letters/")
+        | _texts(project.site / "static", "static/", "*.css")
+    )
 
 
 def asset_keys(folder: Path) -> dict[Path, str]:
@@ -117,9 +124,18 @@ def _pages_of_shelf(
     ]
 
 
-def _texts(folder: Path, prefix: str) -> dict[str, str]:
+def _inlined(folder: Path) -> dict[str, str]:
+    """The addresses of drawings so small that they are part of whatever shows them."""
+    return {
+        file.name: f"data:image/svg+xml;base64,{b64encode(file.read_bytes()).decode()}"
+        for file in sorted(folder.glob("*.svg"))
+        if file.stat().st_size <= INLINE_BYTES_MAX
+    }
+
+
+def _texts(folder: Path, prefix: str, pattern: str = "*") -> dict[str, str]:
     texts = {}
-    for file in sorted(folder.rglob("*")):
+    for file in sorted(folder.rglob(pattern)):
         if file.is_file() and not file.name.startswith("."):
             try:
                 texts[f"{prefix}{file.relative_to(folder).as_posix()}"] = file.read_text(encoding="utf-8")

@@ -1,7 +1,9 @@
 """`spillway available` and `spillway sold-out`: what a merchant says when stock comes and goes."""
 
+import json
 import re
 import uuid
+from dataclasses import dataclass
 
 import click
 
@@ -17,6 +19,24 @@ from spillway.project import Project
 SKU = re.compile(SKU_PATTERN, re.ASCII)
 
 
+@dataclass(frozen=True, slots=True)
+class TakenIn:
+    """An event that was taken in; `restock` is whether who waits will hear of it."""
+
+    event: AvailabilityEvent
+    restock: bool
+
+    def to_document(self) -> dict[str, object]:
+        """Ready for JSON."""
+        return {
+            "sku": self.event.sku,
+            "availability": self.event.availability,
+            "units": self.event.units,
+            "event_id": self.event.id,
+            "restock": self.restock,
+        }
+
+
 @click.command("available")
 @click.argument("sku")
 @click.option(
@@ -26,12 +46,20 @@ SKU = re.compile(SKU_PATTERN, re.ASCII)
     metavar="N",
     help="How many units there are; left out where the shop does not count.",
 )
+@click.option("--json", "as_json", is_flag=True, help="Say it in JSON.")
 @click.option("--stage", "stage_name", metavar="NAME", default="local", show_default=True)
 @click.pass_obj
-def available_command(project: Project, sku: str, units: int | None, stage_name: str) -> None:
+def available_command(
+    project: Project, sku: str, units: int | None, stage_name: str, *, as_json: bool
+) -> None:
     """Mark a variant as available: its page says "buy", and who waits for it is told."""
-    if _observe(stage_named(project, stage_name), sku, Availability.IN_STOCK, units):
+    _require_sku(sku)
+    taken = _observe(stage_named(project, stage_name), sku, Availability.IN_STOCK, units)
+    if as_json:
+        click.echo(json.dumps(taken.to_document()))
+    elif taken.restock:
         click.echo(f"{sku} is available; its page turns and who waits for it is told, in the order they came")
+        click.echo(f"  how far the letters are: spillway waves {sku}")
     else:
         click.echo(
             f"{sku} was available already, and there are no more of it than before: nobody new is told"
@@ -40,18 +68,30 @@ def available_command(project: Project, sku: str, units: int | None, stage_name:
 
 @click.command("sold-out")
 @click.argument("sku")
+@click.option("--json", "as_json", is_flag=True, help="Say it in JSON.")
 @click.option("--stage", "stage_name", metavar="NAME", default="local", show_default=True)
 @click.pass_obj
-def sold_out_command(project: Project, sku: str, stage_name: str) -> None:
+def sold_out_command(project: Project, sku: str, stage_name: str, *, as_json: bool) -> None:
     """Mark a variant as sold out: its page takes waitlist signups, and letters under way stop."""
-    _observe(stage_named(project, stage_name), sku, Availability.OUT_OF_STOCK, 0)
-    click.echo(f"{sku} is sold out; its page turns, and letters about it stop")
+    _require_sku(sku)
+    taken = _observe(stage_named(project, stage_name), sku, Availability.OUT_OF_STOCK, 0)
+    if as_json:
+        click.echo(json.dumps(taken.to_document()))
+    else:
+        click.echo(f"{sku} is sold out; its page turns, and letters about it stop")
 
 
-def _observe(stage: Stage, sku: str, availability: Availability, units: int | None) -> bool:
-    """Take the event in; whether it is a restock."""
+def _require_sku(sku: str) -> None:
+    if not SKU.fullmatch(sku):
+        raise BadInput(
+            f"SKU {sku!r}: not a SKU", way_out="SKUs are capitals, digits and hyphens, at most 40: FJ-INK-L"
+        )
+
+
+def _observe(stage: Stage, sku: str, availability: Availability, units: int | None) -> TakenIn:
+    """Take the event in."""
     products = ProductsTable(stage.client("dynamodb"), stage.outputs()["ProductsTable"])
-    slug = products.slug_of(sku) if SKU.fullmatch(sku) else None
+    slug = products.slug_of(sku)
     stocked = products.get(slug) if slug else None
     if stocked is None or sku not in stocked.stock:
         raise BadInput(
@@ -65,4 +105,4 @@ def _observe(stage: Stage, sku: str, availability: Availability, units: int | No
                 f"{sku}: a newer event is known than this one",
                 way_out="check this machine's clock, and try again",
             )
-    return is_restock(stocked.stock[sku], event.stock)
+    return TakenIn(event, is_restock(stocked.stock[sku], event.stock))

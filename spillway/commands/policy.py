@@ -21,6 +21,7 @@ UNITS_MIN_MAX = 10_000
 @click.option(
     "--product", "slug", metavar="SLUG", default="", help="Of this product; else of the whole shop."
 )
+@click.option("--follow-shop", is_flag=True, help="Let the product follow the shop's policy again.")
 @click.option("--everyone", is_flag=True, help="Tell everyone at once.")
 @click.option(
     "--letters-per-unit", type=click.IntRange(1, LETTERS_PER_UNIT_MAX), help="Tell so many for each unit."
@@ -37,16 +38,28 @@ UNITS_MIN_MAX = 10_000
 @click.option("--stage", "stage_name", metavar="NAME", default="local", show_default=True)
 @click.pass_obj
 def policy_command(
-    project: Project, /, slug: str, stage_name: str, *, everyone: bool, as_json: bool, **given: int | None
+    project: Project,
+    /,
+    slug: str,
+    stage_name: str,
+    *,
+    follow_shop: bool,
+    everyone: bool,
+    as_json: bool,
+    **given: int | None,
 ) -> None:
     """How many hear of a restock at once. Without any choice, show what holds; else set it."""
     if everyone and given["letters_per_unit"] is not None:
         raise BadInput("--everyone and --letters-per-unit: one or the other")
+    if follow_shop and (not slug or everyone or any(given.values())):
+        raise BadInput("--follow-shop: goes with --product and nothing else")
     stage = stage_named(project, stage_name)
     outputs, dynamodb = stage.outputs(), stage.client("dynamodb")
     if slug and ProductsTable(dynamodb, outputs["ProductsTable"]).get(slug) is None:
         raise BadInput(f"--product {slug}: stage {stage.name} has no such product")
     policies = PoliciesTable(dynamodb, outputs["SendingTable"])
+    if follow_shop:
+        policies.remove(slug)
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if everyone:
         chosen["letters_per_unit"] = None

@@ -47,16 +47,24 @@ def _line(state: FanOutState) -> str:
     words = [f"{opened:%Y-%m-%d %H:%M:%S}Z", f"{state.progress.told:,} told"]
     if state.rate_per_s:
         words.append(f"{state.rate_per_s:,.1f} a second")
-    if state.progress.rejected:
-        words.append(f"{state.progress.rejected:,} rejected")
-    if state.progress.unclear:
-        words.append(f"{state.progress.unclear:,} unclear")
-    if state.live and state.left:
-        words.append(f"{state.left:,} left")
+    words += [f"{count:,} {word}" for word, count in _received(state).items() if count]
+    if state.live and state.waiting:
+        words.append(f"{state.waiting:,} still wait for their letter")
         words.append(f"paused: {state.paused}" if state.paused else _eta(state.eta_s))
     if not state.live:
         words.append("superseded")
     return ", ".join(words)
+
+
+def _received(state: FanOutState) -> dict[str, int]:
+    done = state.progress
+    return {
+        "rejected": done.rejected,
+        "unclear": done.unclear,
+        "bounced": done.bounced,
+        "complained": done.complained,
+        "left": done.left_after,
+    }
 
 
 def _eta(eta_s: float | None) -> str:
@@ -71,9 +79,8 @@ def _document(state: FanOutState) -> dict[str, object]:
         "shards": len(lines_of(state.restock.sku)),
         "live": state.live,
         "told": state.progress.told,
-        "rejected": state.progress.rejected,
-        "unclear": state.progress.unclear,
-        "left": state.left,
+        **_received(state),
+        "waiting": state.waiting,
         "rate_per_s": state.rate_per_s,
         "eta_s": state.eta_s,
         "paused": state.paused,

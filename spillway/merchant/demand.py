@@ -57,13 +57,13 @@ def demand(
 
 @dataclass(frozen=True, slots=True)
 class FanOutState:
-    """How far the letters about one restock are. `left` wait for theirs; `eta_s` is a guess by the rate
-    that SES allows, None while sending is paused."""
+    """How far the letters about one restock are. `waiting` are still to get theirs; `eta_s` is a guess by
+    the rate that SES allows, None while sending is paused."""
 
     restock: Restock
     live: bool
     progress: Progress
-    left: int
+    waiting: int
     rate_per_s: float | None
     eta_s: float | None
     paused: str | None
@@ -78,9 +78,10 @@ def fan_outs(
     for place, restock in enumerate(restocks.newest(sku, most=RESTOCKS_SHOWN_MAX)):
         done = progress.of(restock.id, lines_of(sku))
         live = place == 0
-        left = line.count(sku, upto=place_after_all(restock.opened_at_ms)) if live else 0
+        waiting = line.count(sku, upto=place_after_all(restock.opened_at_ms)) if live else 0
         allowed = state.rate_per_s if state and not paused else 0
-        yield FanOutState(restock, live, done, left, _rate(done), left / allowed if allowed else None, paused)
+        eta_s = waiting / allowed if allowed else None
+        yield FanOutState(restock, live, done, waiting, _rate(done), eta_s, paused)
 
 
 def _rate(done: Progress) -> float | None:

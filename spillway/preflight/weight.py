@@ -46,9 +46,8 @@ alt-svc: h3=":443"; ma=86400
 x-amz-cf-id: AbCdEfGhIjKlMnOpQrStUvWxYz0123456789AbCdEfGhIjKlMnOpQrSt==
 age: 60
 strict-transport-security: max-age=63072000; includeSubDomains
-content-security-policy: default-src 'none'; img-src 'self' data:; style-src 'self'; script-src 'self'; \
-connect-src 'self'; font-src 'self'; manifest-src 'self'; form-action 'self' https:; \
-base-uri 'none'; frame-ancestors 'none'
+content-security-policy: script-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self' https:; \
+frame-ancestors 'none'
 x-content-type-options: nosniff
 x-frame-options: DENY
 referrer-policy: strict-origin-when-cross-origin
@@ -170,10 +169,24 @@ def _candidates(srcset: str) -> Iterator[tuple[int, str]]:
 
 
 def _shown_css_px(sizes: str) -> float:
-    # The last entry of `sizes` is the one without a condition: that of narrow screens.
-    last = sizes.rsplit(",", 1)[-1].strip()
-    if last.endswith("vw"):
-        return VIEWPORT_CSS_PX * float(last[:-2]) / 100
-    if last.endswith("rem"):
-        return float(last[:-3]) * 16
-    return float(last.removesuffix("px"))
+    # The first entry whose condition holds; the last one has none.
+    for entry in sizes.split(","):
+        *condition, length = entry.split()
+        if all(_holds(each) for each in condition):
+            return _css_px(length)
+    return VIEWPORT_CSS_PX
+
+
+def _holds(condition: str) -> bool:
+    feature, _, least = condition.strip("()").partition(":")
+    if feature == "min-resolution":
+        return float(least.removesuffix("dppx")) <= DEVICE_PIXELS_PER_CSS_PX
+    return feature == "min-width" and _css_px(least) <= VIEWPORT_CSS_PX
+
+
+def _css_px(length: str) -> float:
+    if length.endswith("vw"):
+        return VIEWPORT_CSS_PX * float(length[:-2]) / 100
+    if length.endswith("rem"):
+        return float(length[:-3]) * 16
+    return float(length.removesuffix("px"))

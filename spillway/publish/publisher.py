@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
+from chalicelib.domain.form_stamp import FormStamps
 from chalicelib.domain.stock import StockedProduct
 from chalicelib.storage.pages import Cdn
 from chalicelib.storage.themes import THEME_KEY
@@ -48,6 +49,7 @@ class Target:
     live: LiveRelease
     products: ProductsTable
     cdn: Cdn
+    stamps: FormStamps
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,7 @@ class Publisher:
 
     def _built(self, project: Project, base_url: str | None, known: Mapping[str, StockedProduct]) -> Release:
         stock = {slug: stocked.stock for slug, stocked in known.items()}
-        return build(project, base_url=base_url, stock=stock)
+        return build(project, base_url=base_url, stock=stock, stamps=self._target.stamps)
 
     def _known(self) -> dict[str, StockedProduct]:
         return {stocked.product.slug: stocked for stocked in self._target.products.scan()}

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from chalicelib.aws.signing import Credentials
+from chalicelib.domain.form_stamp import FormStamps
+from chalicelib.keys import read_keys
 from chalicelib.storage.pages import Cdn
 from chalicelib.tables.products import ProductsTable
 from spillway.deploy.stage import Stage
@@ -28,6 +30,7 @@ def target_of(stage: Stage, project: Project, clock_ms: Callable[[], int]) -> It
     folder = project.cache / "publish" / stage.name
     folder.mkdir(parents=True, exist_ok=True)
     releases = _bucket(stage, names["ReleaseBucket"])
+    keys = read_keys(stage.client("secretsmanager"), names["SigningKeysSecret"])
     with _alone(folder / "lock"):
         yield Target(
             pages=_bucket(stage, names["PagesBucket"]),
@@ -35,6 +38,7 @@ def target_of(stage: Stage, project: Project, clock_ms: Callable[[], int]) -> It
             live=LiveRelease(releases, _owner(folder / "owner"), clock_ms, folder / "manifest.json"),
             products=ProductsTable(stage.client("dynamodb"), names["ProductsTable"]),
             cdn=Cdn(stage.client("cloudfront"), names["DistributionId"]),
+            stamps=FormStamps.of(keys.identity, at_ms=clock_ms()),
         )
 
 

@@ -11,7 +11,11 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
+from chalicelib.domain.form_stamp import FormStamps, Offer
+from chalicelib.keys import read_keys
+from chalicelib.wiring import clock_ms
 from spillway.demo.shopper import Letter, Shopper
+from spillway.deploy.stage import stage_named
 from tests.browser.watch import Watch
 from tests.end_to_end.demo import DemoProcess, checkout, free_ports, open_demo
 
@@ -85,12 +89,19 @@ def new_person(demo: DemoProcess) -> Iterator[NewPerson]:
         yield lambda name: Shopper(name, f"{name.lower()}.{next(numbers)}@example.com", shop, inbox)
 
 
+def stamped(demo: DemoProcess, sku: str) -> str:
+    """The stamp of a page from when `sku` was sold out, as somebody's browser may have kept it."""
+    stage = stage_named(demo.project, "local")
+    keys = read_keys(stage.client("secretsmanager"), stage.outputs()["SigningKeysSecret"])
+    return FormStamps.of(keys.identity, at_ms=clock_ms()).stamp(Offer((sku,)))
+
+
 @pytest.fixture(scope="package")
-def post(new_person: NewPerson) -> Post:
+def post(demo: DemoProcess, new_person: NewPerson) -> Post:
     """Dora is asked to confirm; Emil confirmed for what can be had just now, and was told so at once."""
     dora, emil = new_person("Dora"), new_person("Emil")
     for person, sku in ((dora, "FJ-MOSS-M"), (emil, "FJ-SAND-S")):
-        form = {"email": person.mailbox, "sku": sku, "page": "/products/field-jacket", "website": ""}
+        form = {"email": person.mailbox, "sku": sku, "stamp": stamped(demo, sku)}
         person.shop.post("/api/waitlist", data=form).raise_for_status()
     (asked,) = emil.awaits_letters(1)
     emil.presses(emil.opens(asked.link("/api/confirm")))

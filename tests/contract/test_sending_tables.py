@@ -13,6 +13,7 @@ from chalicelib.tables.line import LineTable, MarksNotWritten, Told
 from chalicelib.tables.pace import PaceTable
 from chalicelib.tables.progress import ALL_LINES, ProgressTable
 from chalicelib.tables.suppressions import SuppressionsTable
+from chalicelib.tables.webhooks import WebhooksTable
 from tests.aws import create_table
 from tests.clock import Clock
 
@@ -280,6 +281,12 @@ def test_a_wave_has_its_letters_once(tables: Tables) -> None:
     assert (wave.number, wave.letters_left, wave.announced) == (2, 9, 2)
     assert progress.of("r1", lines_of("A")).told == 2
     assert progress.wave("r2").number == 0
+
+
+def test_a_webhook_is_taken_in_for_the_first_time_once(dynamodb: "DynamoDBClient") -> None:
+    webhooks = WebhooksTable(dynamodb, create_table(dynamodb, "SendingTable"))
+    assert [webhooks.first_time("d1", at_ms=1), webhooks.first_time("d1", at_ms=2)] == [True, False]
+    assert webhooks.first_time("d2", at_ms=3)
 
 
 def test_an_unclear_batch_is_noted_once(tables: Tables) -> None:

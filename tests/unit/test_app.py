@@ -15,8 +15,10 @@ from app import app
 from chalicelib import wiring
 from chalicelib.domain.address import Address
 from chalicelib.domain.entry import EntryState, Signup
+from chalicelib.domain.form_stamp import DAY_MS, PERIOD_DAYS, VALID_DAYS, FormStamps, Offer
 from chalicelib.domain.links import LinkSubject, Purpose
 from spillway.build.release import Release
+from spillway.demo.forms import forms_of
 from tests.aws import create_table
 from tests.aws_door import AwsDoor, aws_door
 
@@ -91,8 +93,20 @@ def post(
     return api.http.post(path, headers=dict(headers), body=urlencode(form, doseq=True).encode())
 
 
+def stamp(*skus: str, days_ago: int = 0) -> str:
+    """As the page has it that offers these."""
+    at_ms = wiring.clock_ms() - days_ago * DAY_MS
+    return FormStamps.of(wiring.keys().identity, at_ms=at_ms).stamp(Offer(skus or (SKU,)))
+
+
+def waitlist_form(**fields: Any) -> dict[str, Any]:
+    """What the form of the product's page sends."""
+    page = "/products/field-jacket"
+    return {"email": "ada@example.com", "sku": SKU, "page": page, "stamp": stamp(), "website": "", **fields}
+
+
 def sign_up(api: Client, email: str = "ada@example.com", **fields: Any) -> HTTPResponse:
-    return post(api, "/waitlist", {"email": email, "sku": SKU, "page": "/products/field-jacket", **fields})
+    return post(api, "/waitlist", waitlist_form(email=email, **fields))
 
 
 def shopper(email: str = "ada@example.com") -> str:
@@ -124,15 +138,14 @@ def test_a_signup_by_script_is_accepted_and_stored(api: Client) -> None:
 
 
 def test_a_signup_by_a_plain_form_leads_to_the_thank_you_page(api: Client) -> None:
-    answer = post(
-        api, "/waitlist", {"email": "ada@example.com", "sku": SKU, "page": "/", "website": ""}, PERSON
-    )
+    answer = post(api, "/waitlist", waitlist_form(page="/"), PERSON)
     assert (answer.status_code, location(answer)) == (303, "/waitlist/thanks")
     assert state() is EntryState.PENDING
 
 
 def test_a_signup_may_be_json(api: Client) -> None:
-    body = json.dumps({"email": "ada@example.com", "sku": [SKU, "FJ-SLATE-M"]}).encode()
+    both = [SKU, "FJ-SLATE-M"]
+    body = json.dumps({"email": "ada@example.com", "sku": both, "stamp": stamp(*both)}).encode()
     answer = api.http.post("/waitlist", headers={"content-type": "application/json"}, body=body)
     assert answer.status_code == 202
     assert rows() == 2
@@ -185,6 +198,12 @@ def test_a_filled_honeypot_gets_the_same_answer_and_nothing_is_stored(api: Clien
         ({"sku": []}, "sku"),
         ({"sku": "<script>"}, "sku"),
         ({"sku": "lower"}, "sku"),
+        ({"sku": "NOT-OF-THIS-PAGE"}, "sku"),
+        ({"sku": [SKU, "NOT-OF-THIS-PAGE"]}, "sku"),
+        ({"stamp": ""}, "stamp"),
+        ({"stamp": []}, "stamp"),
+        ({"stamp": "20000.FJ-MOSS-M.AAAAAAAAAAAAAAAAAAAA"}, "stamp"),
+        ({"stamp": "x" * 6000}, "stamp"),
         ({"sku": [f"S-{number}" for number in range(21)]}, "sku"),
         ({"page": "//evil.example"}, "page"),
         ({"page": "/\\evil"}, "page"),
@@ -232,9 +251,27 @@ def test_a_body_that_is_no_form_is_a_problem_document(
     assert rows() == 0
 
 
+def test_a_form_of_an_old_page_is_good_once_it_is_sent_again(api: Client) -> None:
+    old = stamp(days_ago=VALID_DAYS + PERIOD_DAYS + 1)
+    answer = sign_up(api, stamp=old)
+    assert (answer.status_code, answer.json_body["errors"][0]["field"]) == (400, "stamp")
+    assert rows() == 0
+    again = {each["field"]: each["value"] for each in answer.json_body["again"]}
+    assert (again["email"], again["sku"], again["stamp"]) == ("ada@example.com", SKU, stamp())
+    (form,) = forms_of(post(api, "/waitlist", waitlist_form(stamp=old), PERSON).body.decode())
+    sent = api.http.post("/waitlist", headers=PERSON, body=urlencode(form.filled({})).encode())
+    assert (sent.status_code, location(sent)) == (303, "/waitlist/thanks")
+    assert state() is EntryState.PENDING
+
+
+def test_a_form_of_an_old_page_with_a_mistake_is_told_the_mistake(api: Client) -> None:
+    answer = sign_up(api, "ada", stamp=stamp(days_ago=VALID_DAYS + PERIOD_DAYS + 1))
+    assert [each["field"] for each in answer.json_body["errors"]] == ["email"]
+    assert "again" not in answer.json_body
+
+
 def test_a_person_is_told_on_a_page_and_led_back(api: Client) -> None:
-    form = {"email": "<script>x</script>", "sku": SKU, "page": "/products/field-jacket"}
-    answer = post(api, "/waitlist", form, PERSON)
+    answer = post(api, "/waitlist", waitlist_form(email="<script>x</script>"), PERSON)
     assert answer.status_code == 400
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     assert b'href="/products/field-jacket"' in answer.body
@@ -470,8 +507,7 @@ def test_a_form_of_another_site_is_refused(
 ) -> None:
     own = replace(wiring.settings(), shop_origin="https://shop.example")
     monkeypatch.setattr(wiring, "settings", lambda: own)
-    form = {"email": "ada@example.com", "sku": SKU}
-    assert post(api, "/waitlist", form, SCRIPT | headers).status_code == status
+    assert post(api, "/waitlist", waitlist_form(), SCRIPT | headers).status_code == status
     assert rows() == (status == 202)
     assert post(api, "/confirm", {"token": "x"}, SCRIPT | headers).status_code == (
         410 if status == 202 else status

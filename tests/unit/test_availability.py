@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -16,7 +17,9 @@ from chalicelib import wiring
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.http.merchant_keys import SIGNATURE_TOLERANCE_S, MerchantKeys, NotTheMerchant, sign
 from chalicelib.services.availability import Availabilities, AvailabilityEvent, Outcome
+from chalicelib.services.webhooks import Webhooks
 from chalicelib.tables.products import ProductsTable
+from chalicelib.tables.webhooks import WebhooksTable
 from spillway.build.release import Release
 from tests.aws import create_table
 from tests.clock import Clock
@@ -24,6 +27,18 @@ from tests.clock import Clock
 KEY = "merchants-own"
 SKU = "FJ-MOSS-M"
 IN_STOCK, SOLD_OUT = Availability.IN_STOCK, Availability.OUT_OF_STOCK
+
+
+class MemoryWebhooks(WebhooksTable):
+    """Remembers digests."""
+
+    def __init__(self) -> None:
+        self.digests: set[str] = set()
+
+    def first_time(self, digest: str, *, at_ms: int) -> bool:
+        known = digest in self.digests
+        self.digests.add(digest)
+        return not known
 
 
 @pytest.fixture
@@ -41,6 +56,7 @@ def api(products: ProductsTable, monkeypatch: pytest.MonkeyPatch, clock: Clock) 
     for name, value in {
         "merchant_keys": MerchantKeys((KEY, "older")),
         "availabilities": Availabilities(products),
+        "webhooks": Webhooks(Availabilities(products), MemoryWebhooks(), clock),
     }.items():
         monkeypatch.setattr(wiring, name, lambda value=value: value)
     monkeypatch.setattr(wiring, "clock_ms", clock)
@@ -132,8 +148,36 @@ def test_a_signed_webhook_is_taken_in_once(api: Client, products: ProductsTable,
     assert post_signed(api, raw, at_s).json_body == {"outcome": "changed"}
     seen = stock(products)
     clock.pass_s(60)
-    assert post_signed(api, raw, at_s).json_body == {"outcome": "repeated"}
+    replayed = post_signed(api, raw, at_s)
+    assert replayed.status_code == 409
+    assert replayed.headers["Content-Type"] == "application/problem+json"
     assert stock(products) == seen
+
+
+def test_a_webhook_signed_anew_repeats_its_event_and_is_no_replay(
+    api: Client, products: ProductsTable, clock: Clock
+) -> None:
+    raw = json.dumps(
+        {"sku": SKU, "units": 3, "event_id": "w1", "observed_at": "2026-09-01T00:00:00Z"}
+    ).encode()
+    assert post_signed(api, raw, clock() // 1000).json_body == {"outcome": "changed"}
+    seen = stock(products)
+    clock.pass_s(60)
+    assert post_signed(api, raw, clock() // 1000).json_body == {"outcome": "repeated"}
+    assert stock(products) == seen
+
+
+def test_a_webhook_that_was_not_taken_in_is_no_replay_when_it_comes_again(
+    api: Client, products: ProductsTable, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw, at_s = json.dumps({"sku": "NEW", "units": 3}).encode(), clock() // 1000
+    assert post_signed(api, raw, at_s).status_code == 400
+    stocked = products.get("scarf")
+    assert stocked is not None
+    variant = replace(stocked.product.variants[0], sku="NEW")
+    product = replace(stocked.product, variants=(*stocked.product.variants, variant))
+    products.put_catalogue(product, {"NEW": Stock(SOLD_OUT, 0, 1, "e")}, known=stocked)
+    assert post_signed(api, raw, at_s).json_body == {"outcome": "changed"}
 
 
 def test_a_replay_after_a_newer_event_changes_nothing(
@@ -143,7 +187,7 @@ def test_a_replay_after_a_newer_event_changes_nothing(
     post_signed(api, raw, at_s)
     clock.pass_s(10)
     post(api, {"sku": SKU, "units": 0})
-    assert post_signed(api, raw, at_s).json_body == {"outcome": "outdated"}
+    assert post_signed(api, raw, at_s).status_code == 409
     assert stock(products).availability is SOLD_OUT
 
 

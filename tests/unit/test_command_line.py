@@ -35,6 +35,7 @@ def spillway(
         (["no-such-command"], "no-such-command"),
         (["available"], "SKU"),
         (["available", "A", "--stock", "0"], "--stock"),
+        (["available", "fj-ink-l"], "capitals"),
         (["available", "A", "--stage", "../x"], "../x"),
         (["available", "A", "--stage", "prod"], "credentials"),
         (["publish", "--stage", "UPPER"], "UPPER"),

@@ -63,13 +63,15 @@ def event(
     sent: str = SENT,
     hard: bool = True,
     feedback_type: str = "abuse",
+    restock: str = "",
 ) -> dict[str, Any]:
+    tags = {"ses:configuration-set": [SET], "shopper": [shopper], "sku": [sku]}
     return {
         "eventType": kind,
         "mail": {
             "messageId": message_id,
             "timestamp": sent,
-            "tags": {"ses:configuration-set": [SET], "shopper": [shopper], "sku": [sku]},
+            "tags": {**tags, "restock": [restock]} if restock else tags,
         },
         "bounce": {"bounceType": "Permanent" if hard else "Transient"},
         "complaint": {"complaintFeedbackType": feedback_type},
@@ -99,6 +101,22 @@ def test_a_complaint_that_comes_twice_is_one(desk: Desk) -> None:
     desk.hears("Complaint")
     assert desk.shop.suppressions.among([desk.shop.shopper("ada")]) == {desk.shop.shopper("ada")}
     assert desk.health.bounced_and_complained(at_ms=desk.shop.clock()) == (0, 1)
+
+
+def test_bounces_and_complaints_are_counted_for_the_restock_they_are_about(desk: Desk) -> None:
+    shop = desk.shop
+    shop.observe(Availability.IN_STOCK)
+    shop.work()
+    restock = shop.restocks.live(shop.sku)
+    assert restock is not None
+    (tag,) = {envelope.tags["restock"] for envelope in shop.postbox.sent}
+    for _ in range(2):
+        desk.hears("Bounce", "ada", restock=tag)
+        desk.hears("Complaint", "bob", restock=tag)
+    desk.hears("Bounce", "bob", restock="another")
+    shop.progress.count_left(restock.id, at_ms=shop.clock())
+    done = shop.told_so_far(restock)
+    assert (done.told, done.bounced, done.complained, done.left_after) == (2, 1, 1, 1)
 
 
 def test_who_says_it_is_no_spam_does_not_complain(desk: Desk) -> None:

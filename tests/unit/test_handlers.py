@@ -75,7 +75,7 @@ class Heard:
 def heard(monkeypatch: pytest.MonkeyPatch) -> Heard:
     """Every service, listening."""
     heard = Heard()
-    for service in ("confirmations", "confirmations_queue", "fan_out", "page_turn", "restocking"):
+    for service in ("confirmations", "confirmations_queue", "fan_out", "page_turn", "progress", "restocking"):
         monkeypatch.setattr(wiring, service, lambda: heard)
     return heard
 
@@ -95,6 +95,17 @@ def test_a_confirmed_entry_is_welcomed(heard: Heard, monkeypatch: pytest.MonkeyP
     change = (entry_image(EntryState.PENDING), entry_image(EntryState.CONFIRMED))
     cloud.on_entry_written(stream_event(change), None)
     assert heard.calls == [("welcome", "ada-id", "A", 5)]
+
+
+def test_who_leaves_after_a_letter_is_counted_for_its_restock(
+    heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wiring, "clock_ms", lambda: 5)
+    told = {**entry_image(EntryState.NOTIFIED), "restock_id": {"S": "r1"}}
+    cloud.on_entry_written(stream_event((told, entry_image(EntryState.LEFT))), None)
+    waiting = (entry_image(EntryState.CONFIRMED), entry_image(EntryState.LEFT))
+    cloud.on_entry_written(stream_event(waiting), None)
+    assert heard.calls == [("count_left", "r1", 5)]
 
 
 def test_a_told_entry_sets_nothing_off(heard: Heard) -> None:

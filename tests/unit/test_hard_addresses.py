@@ -89,7 +89,7 @@ def test_it_is_refused_with_its_reason(typed: str, reason: str) -> None:
 
 def test_none_of_them_crashes_the_api_or_comes_back_unescaped(api: Client) -> None:
     for typed in [*ACCEPTED, *REFUSED]:
-        form = {"email": typed, "sku": playing_aws.SKU, "page": "/"}
+        form = playing_aws.waitlist_form(email=typed)
         answer = playing_aws.post(api, "/waitlist", form, playing_aws.PERSON)
         assert answer.status_code == (303 if typed in ACCEPTED else 400), typed
         if escape(typed) != typed:

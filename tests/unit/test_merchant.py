@@ -53,8 +53,8 @@ def test_waves_say_how_far_they_are(shop: TestShop) -> None:
     shop.observe(Availability.IN_STOCK)
     shop.work_until(lambda: len(shop.postbox.sent) > 0)
     (state,) = states(shop)
-    assert (state.live, state.progress.told + state.left) == (True, 12)
-    assert state.eta_s == state.left / 1000
+    assert (state.live, state.progress.told + state.waiting) == (True, 12)
+    assert state.eta_s == state.waiting / 1000
     shop.work()
     shop.observe(Availability.OUT_OF_STOCK, units=0)
     shop.observe(Availability.IN_STOCK)

@@ -6,11 +6,13 @@ from typing import Any
 
 import schemathesis
 from chalice.test import Client
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, assume, settings
 from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi.checks import unsupported_method
 
 import app as application
+from chalicelib.domain.form_stamp import STAMP_CHARS_MAX
+from chalicelib.http.signup_form import SKU
 from tests.aws import ROOT
 from tests.unit import test_app as playing_aws
 
@@ -81,6 +83,14 @@ schema = schemathesis.openapi.from_dict(DESCRIPTION, config=config)
 schema.app = wsgi
 
 
+def stamp_form(body: dict[str, Any]) -> None:
+    """What a page has in its form cannot be guessed: put the stamp there that goes with what is asked for."""
+    stamp, asked = body.get("stamp"), body.get("sku")
+    if isinstance(stamp, str) and len(stamp) <= STAMP_CHARS_MAX:
+        skus = [sku for sku in (asked if isinstance(asked, list) else [asked]) if isinstance(sku, str)]
+        body["stamp"] = playing_aws.stamp(*(sku for sku in skus if SKU.fullmatch(sku)))
+
+
 @schema.parametrize()
 @settings(
     max_examples=20,
@@ -90,5 +100,10 @@ schema.app = wsgi
     suppress_health_check=list(HealthCheck),
 )
 def test_every_answer_is_one_of_those_described(deployed: object, case: schemathesis.Case[Any]) -> None:
+    body = case.body if isinstance(case.body, dict) else {}
+    # The test's own transport drops a field without a name: what arrives is in order.
+    assume("" not in body)
+    if case.path == "/waitlist":
+        stamp_form(body)
     # Other methods never reach the API: its gateway knows the routes.
     case.call_and_validate(excluded_checks=[unsupported_method])

@@ -2,19 +2,25 @@
 
 from collections.abc import Iterable
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from chalicelib.domain.form_stamp import FormStamps
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.services.page_turn import PageTurn
 from chalicelib.storage.pages import Cdn, PageContested, PagesBucket
 from chalicelib.storage.themes import ThemeStore
 from chalicelib.tables.products import ProductsTable
 from spillway.build.release import Release
+from spillway.build.site import build
 from tests.aws import create_table
+from tests.unit.small_shop import make_small_shop
+
+STAMPS = FormStamps.of(b"identity", at_ms=0)
 
 
 class FakeCdn(Cdn):
@@ -51,6 +57,10 @@ def put_theme(s3: Any, text: str) -> None:
     s3.put_object(Bucket="release", Key="theme.json", Body=text.encode())
 
 
+def page_turn(s3: Any, products: ProductsTable, cdn: FakeCdn) -> PageTurn:
+    return PageTurn(products, ThemeStore(s3, "release"), PagesBucket(s3, "pages"), cdn, lambda: STAMPS)
+
+
 def page(s3: Any, key: str) -> str:
     return str(s3.get_object(Bucket="pages", Key=key)["Body"].read().decode())
 
@@ -60,7 +70,7 @@ def test_the_product_and_every_page_with_its_card_turn(
 ) -> None:
     put_theme(s3, small_release.theme.to_json())
     cdn = FakeCdn()
-    turn = PageTurn(products, ThemeStore(s3, "release"), PagesBucket(s3, "pages"), cdn)
+    turn = page_turn(s3, products, cdn)
     turn.turn("field-jacket", reference="e1")
     before = page(s3, "products/field-jacket")
     for number, sku in enumerate(("FJ-MOSS-S", "FJ-MOSS-M", "FJ-SLATE-M")):
@@ -80,12 +90,11 @@ def test_the_product_and_every_page_with_its_card_turn(
 
 
 def test_a_turned_page_is_the_page_a_build_would_make(
-    s3: Any, products: ProductsTable, small_release: Release
+    s3: Any, products: ProductsTable, small_release: Release, tmp_path: Path
 ) -> None:
     put_theme(s3, small_release.theme.to_json())
-    turn = PageTurn(products, ThemeStore(s3, "release"), PagesBucket(s3, "pages"), FakeCdn())
-    turn.turn("field-jacket", reference="e1")
-    built = {each.key: each for each in small_release.objects}
+    page_turn(s3, products, FakeCdn()).turn("field-jacket", reference="e1")
+    built = {each.key: each for each in build(make_small_shop(tmp_path), stamps=STAMPS).objects}
     for key in ("products/field-jacket", "shop/outerwear", "shop/all", "index.html"):
         head = s3.head_object(Bucket="pages", Key=key)
         assert page(s3, key).encode() == built[key].read()
@@ -98,7 +107,7 @@ def test_what_the_catalogue_does_not_hold_is_left_alone(
 ) -> None:
     put_theme(s3, small_release.theme.to_json())
     cdn = FakeCdn()
-    PageTurn(products, ThemeStore(s3, "release"), PagesBucket(s3, "pages"), cdn).turn("x", reference="e")
+    page_turn(s3, products, cdn).turn("x", reference="e")
     assert cdn.invalidated == []
 
 

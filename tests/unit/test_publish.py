@@ -12,10 +12,12 @@ import pytest
 from moto import mock_aws
 
 from chalicelib.aws.signing import Credentials
+from chalicelib.domain.form_stamp import PERIOD_DAYS, FormStamps, Offer
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.storage.pages import Cdn
 from chalicelib.tables.products import ProductsTable
 from spillway.build.release import Kind, Release
+from spillway.demo.forms import forms_of
 from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
 from spillway.publish.live import CLAIM_MS, LiveRelease
@@ -146,7 +148,10 @@ class Desk:
         )
 
     def publisher(self, progress: Any = lambda done, total: None, *, delete_many: bool = False) -> Publisher:
-        target = Target(self.bucket("pages"), self.bucket("release"), self.live, self.products, self.cdn)
+        stamps = FormStamps.of(b"identity", at_ms=self.clock())
+        target = Target(
+            self.bucket("pages"), self.bucket("release"), self.live, self.products, self.cdn, stamps
+        )
         return Publisher(target, self.clock, progress, delete_many=delete_many)
 
     def publish(self) -> Published:
@@ -187,6 +192,24 @@ def test_a_publish_makes_the_shop_live_and_a_second_one_changes_nothing(desk: De
     assert headers["cache-control"].startswith("public, max-age=0")
     second = desk.publish()
     assert (second.uploaded, second.removed, second.release) == (0, 0, first.release)
+
+
+def test_forms_are_stamped_and_put_anew_once_a_period(desk: Desk) -> None:
+    def stamped() -> Offer:
+        (form,) = (form for form in forms_of(desk.page("products/field-jacket")) if form.choices("stamp"))
+        (stamp,) = form.choices("stamp")
+        offer = FormStamps.of(b"identity", at_ms=desk.clock()).read(stamp)
+        assert set(offer.skus) == set(form.choices("sku"))
+        return offer
+
+    desk.publish()
+    offered = stamped()
+    desk.clock.pass_s(PERIOD_DAYS * 24 * 3600)
+    again = desk.publish()
+    # The scarf can be bought: nobody waits for it, and its page has no form.
+    assert again.uploaded == 1
+    assert stamped() == offered
+    assert desk.publish().uploaded == 0
 
 
 def test_nothing_to_do_costs_one_request(desk: Desk) -> None:
@@ -363,7 +386,8 @@ def _content(sink: S3Sink) -> dict[str, bytes]:
 def _release_content(desk: Desk) -> dict[str, bytes]:
     from spillway.build.site import build
 
-    return {f"pages/{each.key}": each.read() for each in build(desk.project).objects}
+    release = build(desk.project, stamps=FormStamps.of(b"identity", at_ms=desk.clock()))
+    return {f"pages/{each.key}": each.read() for each in release.objects}
 
 
 def _missing_assets(sink: S3Sink) -> set[str]:

@@ -1,5 +1,7 @@
 """What a shopper and a search engine get to read, for every state of the stock."""
 
+import base64
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -9,6 +11,7 @@ from html.parser import HTMLParser
 import pytest
 from jinja2 import UndefinedError
 
+from chalicelib.domain.form_stamp import FormStamps, Offer
 from chalicelib.domain.product import Picture, PictureSource, Product, Variant
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.storefront.money import MoneyFormat
@@ -55,10 +58,11 @@ EVIL = "</script><script>alert(1)</script>{{ shop.sender }}{% raw %}\"'&\u2028"
 
 def theme() -> Theme:
     texts = {file.name: file.read_text() for file in (THEME / "templates").iterdir()}
+    texts["static/shop.css"] = "p::after{content:'<' \"&\"}"
     return Theme(
         release="r1",
         templates=texts,
-        assets={"shop.css": "/assets/shop.css", "shop.js": "/assets/shop.js", "icon.svg": "/assets/icon.svg"},
+        assets={"shop.js": "/assets/shop.js", "icon.svg": "data:image/svg+xml;base64,PHN2Zy8+"},
         editions=(
             Edition(
                 shop=SHOP,
@@ -185,12 +189,30 @@ def test_the_waitlist_form_needs_no_script_and_has_what_the_api_reads() -> None:
     form = next(each for each in page.all("form") if each.get("id") == "waitlist")
     fields = {each["name"]: each for each in page.all("input")}
     assert (form["action"], form["method"]) == ("/api/waitlist", "post")
-    assert set(fields) == {"sku", "page", "website", "email"}
+    assert set(fields) == {"sku", "page", "stamp", "website", "email"}
     assert fields["page"]["value"] == "/products/scarf"
     assert fields["website"]["autocomplete"] == "off"
     assert fields["email"]["type"] == "email"
     assert "waitlist-email-error" in fields["email"]["aria-describedby"]
     assert [each["role"] for each in page.all("p") if "role" in each] == ["status"]
+
+
+def test_the_waitlist_form_is_stamped_for_the_variants_it_offers() -> None:
+    stamps = FormStamps.of(b"identity", at_ms=0)
+    held = stock(FJ_S=Availability.IN_STOCK, FJ_M=Availability.OUT_OF_STOCK)
+    page = Page(Renderer(theme()).product(JACKET, held, stamps))
+    fields = {each["name"]: each.get("value", "") for each in page.all("input")}
+    assert stamps.read(fields["stamp"]) == Offer(("FJ-M", "FJ-L"))
+    assert fields["stamp"].count(".") == 3
+
+
+def test_a_form_to_be_sent_once_more_has_every_field_escaped() -> None:
+    fields = [("email", '"><script>@example.com'), ("sku", "SCARF")]
+    html = Renderer(theme()).page("form-again.html", problems=["<b>Old</b>"], fields=fields)
+    sent = [(each["name"], each["value"]) for each in Page(html).all("input")]
+    assert sent == fields
+    assert "<b>" not in html
+    assert "<script>@" not in html
 
 
 def test_the_json_ld_says_each_variant_in_schema_org_words() -> None:
@@ -240,14 +262,25 @@ def test_a_page_asks_nobody_else_and_has_no_inline_code(held: Mapping[str, Stock
 
     for _, tag, values in page.elements:
         assert "style" not in values
-        assert tag != "style"
         assert not any(name.startswith("on") for name in values)
         for name in ("src", "srcset"):
             assert values.get(name, "/").startswith("/")
         if tag == "link" and values["rel"] != "canonical":
-            assert values["href"].startswith("/")
+            assert values["href"].startswith(("/", "data:image/"))
         if tag == "script":
             assert "src" in values or values["type"] == "application/ld+json"
+
+
+def test_the_only_style_is_the_themes_own_and_the_only_one_the_page_allows() -> None:
+    html = Renderer(theme()).product(JACKET, {})
+    (style,) = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
+    assert style == theme().templates["static/shop.css"]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]+)"', html)
+    assert f"style-src 'sha256-{digest}';" in policy
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert html.index(policy) < html.index("<style>")
 
 
 def test_a_page_of_the_catalogue_names_its_own_address() -> None:

@@ -42,7 +42,7 @@ class Page(HTMLParser):
             self.links += [values[name] for name in ("href", "action") if name in values]
         self.files += [values[name] for name in ("src",) if name in values]
         self.files += [each.split()[0] for each in values.get("srcset", "").split(",") if each.strip()]
-        if tag == "link" and values.get("rel") in {"stylesheet", "icon"}:
+        if tag == "link" and values.get("rel") == "icon" and not values["href"].startswith("data:"):
             self.files.append(values["href"])
         if tag == "img":
             self.pictures.append(values)

@@ -7,7 +7,7 @@ import pytest
 from chalicelib.domain.entry import CONFIRM_WITHIN_S, CONFIRMATIONS_PER_DAY_MAX, EntryState
 from chalicelib.domain.links import LinkRefused, LinkSubject, Purpose
 from chalicelib.mail.postbox import Delivery, PostboxRefused
-from chalicelib.services.yours import Yours
+from chalicelib.services.yours import Awaited, Yours
 from chalicelib.services.yours_letters import YoursLetters
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.tables.shoppers import ShoppersTable
@@ -42,6 +42,10 @@ def letters(shop: TestShop, shoppers: ShoppersTable, small_release: Release) -> 
 
 def token(shop: TestShop, name: str = "ada") -> str:
     return shop.links.sign(Purpose.YOURS, LinkSubject(shop.shopper(name)))
+
+
+def looked(shop: TestShop, yours: Yours) -> tuple[Awaited, ...]:
+    return yours.look(token(shop), lambda product: product)
 
 
 def test_a_shopper_sees_all_of_theirs_and_nobody_elses(shop: TestShop, yours: Yours) -> None:

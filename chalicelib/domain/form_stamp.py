@@ -1,0 +1,101 @@
+"""A form's stamp: that a page of ours carried this form, about when, and for which variants.
+
+Pages are static and the same for everybody, so a stamp says nothing about who posts it: it makes a
+robot fetch the page first, and lets a signup know without a read that the shop sells such a thing.
+Stamps of one period are dated its first day. What is published or turned again within it stays, byte
+by byte, what it was.
+"""
+
+import hmac
+from base64 import urlsafe_b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+DAY_MS = 24 * 3600 * 1000
+PERIOD_DAYS = 30
+# From the first day of its period: a page that nobody touches is good for two months at the least.
+VALID_DAYS = 90
+# Clocks differ, and one of two may already have its next day.
+AHEAD_DAYS_MAX = 1
+STAMP_CHARS_MAX = 5000
+MAC_BYTES = 15
+
+
+class StampRefused(Exception):
+    """No stamp of ours: missing, cut short, altered, or made with another key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What the form of a page offers: the variants that can be waited for there."""
+
+    skus: tuple[str, ...]
+
+
+class StampOld(Exception):
+    """A stamp of ours, of a page from long ago. What it offered is `offer`."""
+
+    def __init__(self, offer: Offer) -> None:
+        super().__init__()
+        self.offer = offer
+
+
+@dataclass(frozen=True, slots=True)
+class FormStamps:
+    """Makes stamps on one `day` (since the epoch), and reads those of others."""
+
+    key: bytes = field(repr=False)
+    day: int
+
+    @classmethod
+    def of(cls, identity_key: bytes, *, at_ms: int) -> "FormStamps":
+        """The stamps of a shop at one moment.
+
+        The identity key is the one that never changes: pages outlast a rotation of the others.
+        """
+        # An address has an @ in it: no shopper's id is made of this text.
+        return cls(hmac.digest(identity_key, b"form stamp", "sha256"), at_ms // DAY_MS)
+
+    @property
+    def series(self) -> str:
+        """As long as this is the same, so is every stamp that is made."""
+        return self._mac(f"series {self._period}")
+
+    def stamp(self, offer: Offer) -> str:
+        """The stamp of a form on a page that is made now: "DAY.SKU.SKU.MAC"."""
+        text = ".".join((str(self._period), *offer.skus))
+        return f"{text}.{self._mac(text)}"
+
+    def read(self, stamp: str) -> Offer:
+        """What the page with that stamp offered.
+
+        Raises:
+            StampRefused: not ours.
+            StampOld: ours, from more than `VALID_DAYS` ago.
+        """
+        text, _, mac = stamp.rpartition(".")
+        if len(stamp) > STAMP_CHARS_MAX or not stamp.isascii():
+            raise StampRefused
+        if not hmac.compare_digest(mac, self._mac(text)):
+            raise StampRefused
+        day, *skus = text.split(".")
+        age_days = self.day - int(day)
+        if age_days < -AHEAD_DAYS_MAX:
+            raise StampRefused
+        offer = Offer(tuple(skus))
+        if age_days > VALID_DAYS:
+            raise StampOld(offer)
+        return offer
+
+    @property
+    def _period(self) -> int:
+        return self.day - self.day % PERIOD_DAYS
+
+    def _mac(self, text: str) -> str:
+        digest = hmac.digest(self.key, text.encode("ascii"), "sha256")
+        return urlsafe_b64encode(digest[:MAC_BYTES]).decode("ascii")
+
+
+def stamp_of(stamps: FormStamps | None, skus: Sequence[str]) -> str:
+    """The stamp of a form for `skus`; empty where no shop stands behind the page yet."""
+    return stamps.stamp(Offer(tuple(skus))) if stamps and skus else ""

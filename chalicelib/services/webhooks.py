@@ -1,0 +1,30 @@
+"""Signed requests about availability: each is taken in once.
+
+Whoever replays one is refused, and so is an honest sender who did not get the answer: they learn that it
+was taken in. To send an event again and be told what is so, it is signed anew.
+"""
+
+from collections.abc import Callable
+
+from chalicelib.services.availability import Availabilities, AvailabilityEvent, Outcome
+from chalicelib.tables.webhooks import WebhooksTable
+
+
+class Webhooks:
+    """Takes in their events. `clock` is in milliseconds."""
+
+    def __init__(
+        self, availabilities: Availabilities, taken_in: WebhooksTable, clock: Callable[[], int]
+    ) -> None:
+        self._availabilities = availabilities
+        self._taken_in = taken_in
+        self._clock = clock
+
+    def take_in(self, event: AvailabilityEvent, digest: str) -> Outcome:
+        """Take in the event of a request; `digest` is the same for the same request, and for no other."""
+        outcome = self._availabilities.take_in(event)
+        if outcome is Outcome.UNKNOWN_SKU:
+            return outcome
+        # Noted once it is taken in, which a repeat changes nothing about: a crash in between loses no event.
+        first = self._taken_in.first_time(digest, at_ms=self._clock())
+        return outcome if first else Outcome.REPLAYED

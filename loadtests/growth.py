@@ -1,0 +1,81 @@
+"""Whether what processes hold stays as it is: each is compared with itself, when warm and at the end."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from loadtests.processes import Group, Held
+
+# What fills caches and starts workers belongs to the start.
+WARM_FROM, WARM_UNTIL = 0.3, 0.5
+LATE_FROM = 0.8
+# Less than this is allocators keeping what they will hand out again, and connections kept alive.
+MEMORY_GROWTH_MAX = 0.05
+FILES_GROWTH_MAX = 5
+# The emulator keeps every row, object and letter in memory: it is shown, not judged.
+JUDGED = (Group.FRONT, Group.FUNCTIONS)
+SHORTEST_S = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What the processes of a group held when warm and at the end; those that lived through both.
+
+    The figures are those of the process that grew most, in the middle of each stretch.
+    """
+
+    group: Group
+    processes: int
+    memory_bytes_warm: float
+    memory_bytes_late: float
+    files_warm: float
+    files_late: float
+
+    @property
+    def flat(self) -> bool:
+        """Whether neither grew."""
+        return (
+            self.memory_bytes_late <= self.memory_bytes_warm * (1 + MEMORY_GROWTH_MAX)
+            and self.files_late <= self.files_warm + FILES_GROWTH_MAX
+        )
+
+
+def growths(samples: Sequence[Held]) -> list[Growth]:
+    """How each group grew, over what was seen of it. Too short a look tells nothing."""
+    end_s = max((each.at_s for each in samples), default=0.0)
+    if end_s < SHORTEST_S:
+        return []
+    made = [_growth(group, [each for each in samples if each.group is group], end_s) for group in Group]
+    return [growth for growth in made if growth is not None]
+
+
+def all_flat(found: Iterable[Growth]) -> bool:
+    """Whether nothing of ours grew."""
+    return all(growth.flat for growth in found if growth.group in JUDGED)
+
+
+def over_time(samples: Sequence[Held], group: Group, what: Callable[[Held], int]) -> dict[float, int]:
+    """All that a group held together, by the moment of the look."""
+    sums: dict[float, int] = {}
+    for each in samples:
+        if each.group is group:
+            sums[each.at_s] = sums.get(each.at_s, 0) + what(each)
+    return sums
+
+
+def _growth(group: Group, samples: Sequence[Held], end_s: float) -> Growth | None:
+    warm = [each for each in samples if end_s * WARM_FROM <= each.at_s < end_s * WARM_UNTIL]
+    late = [each for each in samples if each.at_s >= end_s * LATE_FROM]
+    lived = {each.pid for each in warm} & {each.pid for each in late}
+    if not lived:
+        return None
+
+    def middle(looks: Sequence[Held], pid: int, what: Callable[[Held], int]) -> float:
+        return median(what(each) for each in looks if each.pid == pid)
+
+    def most_grown(what: Callable[[Held], int]) -> tuple[float, float]:
+        pairs = [(middle(warm, pid, what), middle(late, pid, what)) for pid in lived]
+        return max(pairs, key=lambda pair: pair[1] - pair[0])
+
+    memory, files = most_grown(lambda each: each.memory_bytes), most_grown(lambda each: each.files)
+    return Growth(group, len(lived), *memory, *files)

@@ -1,0 +1,139 @@
+"""What a merchant's commands say to programs: each speaks JSON, and nothing else with it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from click.testing import CliRunner
+
+import spillway.deploy.stage as stages
+from chalicelib.domain.stock import Availability
+from spillway.__main__ import cli
+from spillway.build.release import Release
+from spillway.deploy.stage import Stage
+from spillway.merchant.dead_letters import QUEUES
+from spillway.project import Project
+from tests.aws import REGION
+from tests.clock import Clock
+from tests.shop import TestShop
+from tests.unit.small_shop import make_small_shop
+
+SKU = "FJ-MOSS-M"
+DEAD = {"put_back": 0, "failed": 0, "gone": 0}
+
+
+class Nothing:
+    """AWS where there is nothing to see: no alarm, no stream, no function."""
+
+    def describe_stacks(self, **_: Any) -> Any:
+        return {"Stacks": [{"StackStatus": "CREATE_COMPLETE"}]}
+
+    def get_paginator(self, _: str) -> Any:
+        return self
+
+    def paginate(self, **_: Any) -> Any:
+        return [{"MetricAlarms": []}]
+
+
+class Ses:
+    """Takes every letter."""
+
+    def send_bulk_email(self, **_: Any) -> Any:
+        return {"BulkEmailEntryResults": [{"Status": "SUCCESS", "MessageId": "m1"}]}
+
+    def get_account(self) -> Any:
+        quota = {"Max24HourSend": 200.0, "MaxSendRate": 1.0, "SentLast24Hours": 3.0}
+        return {"SendQuota": quota, "ProductionAccessEnabled": True, "SendingEnabled": True}
+
+
+class SmallStage(Stage):
+    """A stage whose tables and queues moto plays; `names` are the outputs of its stack."""
+
+    names: dict[str, str]
+
+    def client(self, service: str) -> Any:
+        match service:
+            case "dynamodb" | "sqs":
+                return boto3.client(service)
+            case "sesv2":
+                return Ses()
+        return Nothing()
+
+    def outputs(self) -> dict[str, str]:
+        return self.names
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return make_small_shop(tmp_path_factory.mktemp("small-shop"))
+
+
+@pytest.fixture(scope="module")
+def shop(aws: None, small_release: Release) -> TestShop:
+    return TestShop(small_release, Clock(), slug="field-jacket", sku=SKU)
+
+
+@pytest.fixture(scope="module")
+def stage(shop: TestShop) -> SmallStage:
+    sqs = boto3.client("sqs")
+    queues = {name for pair in QUEUES.values() for name in pair if name}
+    stage = SmallStage("local", REGION, boto3.Session(region_name=REGION))
+    names = {
+        **{name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in sorted(queues)},
+        **shop.table_names,
+        "Letters": "letters",
+    }
+    object.__setattr__(stage, "names", names)
+    return stage
+
+
+def run(project: Project, *words: str) -> Any:
+    """What a command says on standard output, read as JSON."""
+    ran = CliRunner().invoke(cli, words, obj=project, catch_exceptions=False)
+    assert ran.exit_code in {0, 1}, ran.output
+    return json.loads(ran.stdout)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["available", SKU, "--stock", "5"], {"sku": SKU, "units": 5, "restock": True}),
+        (["sold-out", SKU], {"sku": SKU, "units": 0, "restock": False}),
+        (["stock", "stock.csv", "--dry-run"], {"mailed": 1, "mistakes": []}),
+        (["waiting"], [{"sku": SKU, "waiting": 1}]),
+        (["waves", SKU], [{"told": 0, "waiting": 1, "bounced": 0, "left": 0}]),
+        (["export", SKU], {"place": 1, "address": "ada@example.com"}),
+        (["letters", "preview"], [{"letter": "confirm"}, {"letter": "available"}]),
+        (["send-test", "me@example.com"], [{"letter": "confirm"}, {"letter": "available"}]),
+        (["stuck"], {name: {"count": 0, "some": []} for name in QUEUES}),
+        (["redrive", "all"], dict.fromkeys(QUEUES, DEAD)),
+        (["redrive", "waves", "--dry-run"], {"waves": 0}),
+        (["resume"], {"was_paused": None}),
+        (["policy"], {"letters_per_unit": None, "units_min": 1}),
+        (["policy", "--product", "scarf", "--letters-per-unit", "2"], {"letters_per_unit": 2}),
+        (["policy", "--product", "scarf", "--follow-shop"], {"letters_per_unit": None}),
+        (["status"], {"stage": "local", "alarms": []}),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) and isinstance(value[0], str) else "",
+)
+def test_every_command_of_a_merchant_speaks_json(
+    project: Project,
+    shop: TestShop,
+    stage: SmallStage,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    said: Any,
+) -> None:
+    monkeypatch.setattr(stages, "_running_local_stage", lambda _: stage)
+    monkeypatch.chdir(project.root)
+    Path("stock.csv").write_text(f"sku,stock\n{SKU},7\n")
+    if shop.entry("ada") is None:
+        shop.join("ada")
+        shop.observe(Availability.IN_STOCK)
+        shop.observe(Availability.OUT_OF_STOCK, units=0)
+    spoken = run(project, *words, "--json")
+    expected = said if isinstance(said, list) else [said]
+    for each, part in zip(spoken if isinstance(spoken, list) else [spoken], expected, strict=False):
+        assert {name: each[name] for name in part} == part
