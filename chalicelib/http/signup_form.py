@@ -80,8 +80,9 @@ def _skus(fields: Fields, offer: Offer | None, errors: list[FieldError]) -> tupl
 
 def _sent_late(again: tuple[tuple[str, str], ...], *, back_path: str) -> Problem:
     told = FieldError("stamp", "This page had been open for very long. Nothing is lost: send it once more.")
-    detail = "The form is from an old page."
-    return Problem(HTTPStatus.BAD_REQUEST, detail, (told,), back_path=back_path, again=again)
+    return Problem(
+        HTTPStatus.BAD_REQUEST, "The form is from an old page.", (told,), back_path=back_path, again=again
+    )
 
 
 def read_address(fields: Fields, errors: list[FieldError]) -> Address | None:

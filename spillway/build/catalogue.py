@@ -148,10 +148,11 @@ class Home:
 
 @dataclass(frozen=True, slots=True)
 class ContentPage:
-    """A page of words in one language: about, shipping, privacy."""
+    """A page of words: about, shipping, privacy; `language` is what `locale` reads it in."""
 
     slug: str
     locale: str
+    language: str
     title: str
     description: str
     body_html: str
@@ -195,10 +196,8 @@ class Catalogue:
         return self.storefronts[0]
 
     def pages_in(self, locale: str) -> tuple[ContentPage, ...]:
-        """Every page of words in `locale`, or in the first where it is not told in that."""
-        told = {page.slug: page for page in self.pages if page.locale == locale}
-        first = self.storefront.shop.locale
-        return tuple(told.get(page.slug, page) for page in self.pages if page.locale == first)
+        """Every page of words as `locale` reads it."""
+        return tuple(page for page in self.pages if page.locale == locale)
 
     @property
     def products(self) -> tuple[CatalogueProduct, ...]:

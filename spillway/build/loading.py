@@ -97,14 +97,26 @@ class _Loading:
     def _pages(self, files: Sequence[tuple[str, str]], locales: Sequence[str]) -> Iterator[ContentPage]:
         for slug, file in files:
             for locale in locales:
-                told = file if locale == locales[0] else file.replace(".md", f".{locale}.md")
-                root = "" if locale == locales[0] else root_of_locale(locale)
-                if told == file or (self._root / told).is_file():
-                    text = self._text(told, self._mistakes)
-                    read = partial(read_page, text, slug=slug, locale=locale, root=root, file=told)
-                    page = self._recall(f"page {told} {root} {_sha256(text)}", lambda found: read(mistakes=found))
-                    if page:
-                        yield page
+                page = self._page(slug, file, locale, locales[0])
+                if page:
+                    yield page
+
+    def _page(self, slug: str, file: str, locale: str, first: str) -> ContentPage | None:
+        """The page in `locale`, or what it says in the first where it is not told in that."""
+        root, language = ("", first) if locale == first else (root_of_locale(locale), locale)
+        told = file.replace(".md", f".{locale}.md")
+        if locale == first or not (self._root / told).is_file():
+            told, language = file, first
+        text = self._text(told, self._mistakes)
+        read = partial(
+            read_page, text, slug=slug, locale=locale, language=language, root=root, file=told
+        )
+        key = f"page {told} {locale} {root} {_sha256(text)}"
+        noted = len(self._mistakes)
+        page = self._recall(key, lambda found: read(mistakes=found))
+        if locale != language:  # what is wrong with it was told with the first
+            del self._mistakes[noted:]
+        return page
 
     def _recall(self, key: str, read: Callable[[list[Mistake]], T]) -> T:
         """What was read, now or before; its mistakes are noted."""

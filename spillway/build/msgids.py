@@ -53,8 +53,10 @@ def _of_templates(templates: Mapping[str, str]) -> Iterator[Msgid]:
 
 def _of_code() -> Iterator[Msgid]:
     for name in _FILES:
-        for node in ast.walk(ast.parse((_CODE / name).read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and (places := _CALLS.get(_called(node.func))):
+        tree = ast.parse((_CODE / name).read_text(encoding="utf-8"))
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        for node in sorted(calls, key=lambda call: (call.lineno, call.col_offset)):
+            if places := _CALLS.get(_called(node.func)):
                 texts = [node.args[place] for place in places if place < len(node.args)]
                 said = [each.value for each in texts if isinstance(each, ast.Constant)]
                 if len(said) == len(places) and all(isinstance(each, str) for each in said):

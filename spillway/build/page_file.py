@@ -16,10 +16,10 @@ _DESCRIPTION_LENGTH_MAX = 300
 
 
 def read_page(
-    text: str | None, *, slug: str, locale: str, root: str, file: str, mistakes: list[Mistake]
+    text: str | None, *, slug: str, locale: str, language: str, root: str, file: str, mistakes: list[Mistake]
 ) -> ContentPage | None:
-    """The page of a file's text, in `locale`, whose pages lie under `root`; None when there is no reading it.
-    Mistakes are added to `mistakes`."""
+    """The page that `locale`, whose pages lie under `root`, makes of a file's text in `language`; None when
+    there is no reading it. Mistakes are added to `mistakes`."""
     if text is None:
         return None
     text = text.replace("\r\n", "\n")
@@ -39,6 +39,7 @@ def read_page(
     page = ContentPage(
         slug=slug,
         locale=locale,
+        language=language,
         title=table.text("title", length_max=_TITLE_LENGTH_MAX),
         description=table.text("description", length_max=_DESCRIPTION_LENGTH_MAX),
         body_html=to_html(text[front.end() :], heading_level_min=2, refuse=refuse, root=root),

@@ -190,7 +190,7 @@ class EditionRendering:
             title=content.title,
             description=content.description,
             body_html=content.body_html,
-            language=content.locale,
+            language=content.language,
         )
 
     def _newest(self) -> list[Product]:

@@ -17,7 +17,7 @@ def untold(catalogue: Catalogue, theme: Theme) -> Iterator[str]:
         yield from _texts(edition, theme)
     for edition in theme.editions[1:]:
         locale = edition.shop.locale
-        pages = [each.slug for each in catalogue.pages_in(locale) if each.locale != locale]
+        pages = [each.slug for each in catalogue.pages_in(locale) if each.language != locale]
         yield from _listed([f"site/pages/{slug}.{locale}.md: not there" for slug in pages], locale)
         rows = [row.file for row in catalogue.rows if locale not in row.told_in]
         yield from _listed([f"{file}: no title in a table [{locale}]" for file in rows], locale)

@@ -67,6 +67,10 @@ def pages(release: Release) -> dict[str, str]:
     }
 
 
+def test_nothing_is_left_untold_in_any_language(release: Release) -> None:
+    assert release.untold == ()
+
+
 def test_every_link_and_anchor_leads_somewhere(release: Release, pages: dict[str, str]) -> None:
     read = {path: Page(html) for path, html in pages.items()}
     keys = {f"/{each.key}" for each in release.objects}

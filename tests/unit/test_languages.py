@@ -1,0 +1,295 @@
+"""A shop in two languages: the same pages twice, each in its own words, each naming the other."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po
+from click.testing import CliRunner
+
+from chalicelib.domain.entry import Entry, EntryState
+from chalicelib.domain.links import Links
+from chalicelib.domain.locales import root_asked_for, root_of
+from chalicelib.domain.stock import Availability, Stock, StockedProduct
+from chalicelib.services.letters import LetterWriter
+from chalicelib.storefront.renderer import Renderer
+from chalicelib.storefront.texts import Texts
+from chalicelib.storefront.theme import Theme
+from spillway.__main__ import cli
+from spillway.build.loading import load_catalogue
+from spillway.build.mistakes import CatalogueInvalid
+from spillway.build.release import Release
+from spillway.build.site import build
+from spillway.build.text_file import read_texts
+from spillway.project import Project
+from tests.aws import ROOT
+from tests.unit.german_shop import make_german_shop
+
+BASE = "https://www.heron.example"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return make_german_shop(tmp_path_factory.mktemp("german-shop"))
+
+
+@pytest.fixture(scope="module")
+def release(built: Project) -> Release:
+    return build(built)
+
+
+def page(release: Release, key: str) -> str:
+    return next(each for each in release.objects if each.key == key).read().decode()
+
+
+def test_every_page_of_the_first_locale_is_there_in_the_other(release: Release) -> None:
+    keys = {each.key for each in release.objects if each.language == "en-GB"} - {"404"}
+    german = {each.key for each in release.objects if each.language == "de"}
+    assert german == {"de" if key == "index.html" else f"de/{key}" for key in keys}
+    assert "de/feed.xml" in {each.key for each in release.objects}
+
+
+def test_a_page_names_its_editions_and_links_to_the_other(release: Release) -> None:
+    for key, path in (("products/field-jacket", "/products/field-jacket"), ("index.html", "/")):
+        german = "/de" if path == "/" else f"/de{path}"
+        for html, canonical, other in (
+            (page(release, key), path, german),
+            (page(release, german[1:]), german, path),
+        ):
+            assert f'<link rel="canonical" href="{BASE}{canonical}">' in html
+            assert re.findall(r'hreflang="([^"]*)" href="https://www.heron.example([^"]*)"', html) == [
+                ("en-GB", path),
+                ("de", german),
+                ("x-default", path),
+            ]
+            assert f'<a href="{other}" lang="' in html
+    assert '<a href="/waitlist/thanks" lang="en-GB" hreflang="en-GB">English</a>' in page(
+        release, "de/waitlist/thanks"
+    )
+    assert 'href="/de" lang="de" hreflang="de">Deutsch</a>' in page(release, "404")
+
+
+def test_the_sitemap_names_the_editions_of_every_page(release: Release) -> None:
+    rows = re.findall("<url>.*</url>", page(release, "sitemap.xml"))
+    assert len(rows) == len(set(rows)) == 2 * 7
+    for row in rows:
+        assert row.count("<xhtml:link") == 3
+
+
+def test_a_page_speaks_its_language_and_the_first_where_it_has_no_words(release: Release) -> None:
+    jacket, scarf = page(release, "de/products/field-jacket"), page(release, "de/products/scarf")
+    assert '<html lang="de">' in jacket
+    assert "<h1>Feldjacke</h1>" in jacket
+    assert 'alt="Eine grüne Jacke"' in jacket
+    assert "<legend>Moos</legend>" in jacket
+    assert "Schiefer, M" in jacket
+    assert "Sagt mir, wenn es wieder da ist" in jacket
+    assert "Ab 148,00\xa0£" in jacket
+    assert '<input type="hidden" name="page" value="/de/products/field-jacket">' in jacket
+    assert "<h1>Wool Scarf</h1>" in scarf
+    assert '<article class="words page">' in page(release, "de/privacy")
+    assert '<article class="words page" lang="en-GB">' in page(release, "de/checkout")
+    assert "data-email=" in jacket
+    assert "data-email=" not in page(release, "products/field-jacket")
+
+
+def test_links_of_a_page_stay_in_its_language(release: Release) -> None:
+    others = {"/", "/products/field-jacket", "/privacy", "/checkout", "/shop/all", "/404"}
+    for each in release.objects:
+        if each.language == "de":
+            html = each.read().decode()
+            found = set(re.findall(r'<a [^>]*href="(/[^"#?]*)"(?! lang)', html))
+            assert not found & others, each.key
+            assert all(link == "/de" or link.startswith("/de/") for link in found), each.key
+    assert '<a href="/de/checkout">siehe Kasse</a>' in page(release, "de/privacy")
+    assert '<form id="buy" action="/de/checkout"' in page(release, "de/products/field-jacket")
+
+
+def test_a_shop_of_one_locale_knows_nothing_of_others(small_release: Release) -> None:
+    for each in small_release.objects:
+        if each.content_type.startswith(("text/html", "application/xml")):
+            assert b"hreflang" not in each.read(), each.key
+            assert b'class="languages"' not in each.read(), each.key
+    assert not any(each.key.startswith(("en", "de")) for each in small_release.objects)
+    assert {each.language for each in small_release.objects} == {"en-GB", ""}
+
+
+def test_the_theme_carries_every_edition_to_the_cloud(release: Release) -> None:
+    theme = Theme.from_json(release.theme.to_json())
+    assert theme == release.theme
+    assert [(each.root, each.name, each.shop.tagline) for each in theme.editions] == [
+        ("", "English", "Clothes for weather"),
+        ("/de", "Deutsch", "Kleidung für Wetter"),
+    ]
+    assert Renderer(theme).under("/de").under("/fr").language == "en-GB"
+
+
+@pytest.mark.parametrize(
+    ("asked_on", "subject", "says", "looks_at"),
+    [
+        ("/products/field-jacket", "Field Jacket (Moss, M) is back", "It is back.", f"{BASE}/products/"),
+        ("/de/products/field-jacket", "Wieder da: Feldjacke (Moos, M)", "wieder da.", f"{BASE}/de/products/"),
+        ("/fr/products/field-jacket", "Field Jacket (Moss, M) is back", "It is back.", f"{BASE}/products/"),
+    ],
+)
+def test_letters_are_in_the_language_of_the_page_asked_on(
+    release: Release, asked_on: str, subject: str, says: str, looks_at: str
+) -> None:
+    writer = LetterWriter(Renderer(release.theme), Links(["k"], lambda: 0))
+    product = release.products.named("field-jacket").product
+    stocked = StockedProduct(product, {"FJ-MOSS-M": Stock(Availability.IN_STOCK, 1, 1, "e")})
+    waiting = [
+        Entry(name, "FJ-MOSS-M", f"{name}@example.com", EntryState.CONFIRMED, 1, page=page)
+        for name, page in (("ada", asked_on), ("ben", "/de/products/scarf"), ("cleo", asked_on))
+    ]
+    told = writer.available(waiting, stocked)
+    assert [each.mailbox for each in told] == ["ada@example.com", "ben@example.com", "cleo@example.com"]
+    for each in (told[0], told[2]):
+        assert each.letter.subject == subject
+        assert says in each.letter.text
+        assert looks_at in each.letter.text
+        own = each.headers["List-Unsubscribe"].strip("<>")
+        assert own in each.letter.text
+        assert own.replace("&", "&amp;") in each.letter.html
+        assert ("&lang=de" in own) is asked_on.startswith("/de")
+    assert told[1].letter.subject == "Wieder da: Feldjacke (Moos, M)"
+    assert len({each.headers["List-Unsubscribe"] for each in told}) == 3
+
+
+def test_a_path_says_which_language_it_is_of() -> None:
+    assert root_of("/de/products/scarf") == "/de"
+    assert root_of("/de-at/shop/all") == "/de-at"
+    assert [
+        root_of(path) for path in ("/", "/about", "/faq", "/products/de", "//evil.example/products/x")
+    ] == [""] * 5
+    assert root_asked_for("de-at") == "/de-at"
+    assert [root_asked_for(slug) for slug in ("", "/evil", "..", "d", "x" * 30, "de/", "DE")] == [""] * 7
+
+
+def test_a_number_takes_the_plural_of_its_language() -> None:
+    polish = Texts(
+        {"one": ("jeden", "kilka", "wiele")}, "n==1 ? 0 : n%10>=2 && n%10<=4 && (n<12 || n>14) ? 1 : 2"
+    )
+    assert [polish.of_number("one", "many", number) for number in (1, 3, 5, 13, 22)] == [
+        *("jeden", "kilka", "wiele", "wiele", "kilka")
+    ]
+    assert [Texts().of_number("one", "many", number) for number in (0, 1, 2)] == ["many", "one", "many"]
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("Neu bei %(nme)s", r"no %\(nme\)s"),
+        ("Neu <b>bei</b> %(name)s", "without <b>"),
+        ('Neu "bei" %(name)s', "other quotation marks"),
+        ("100 % neu bei %(name)s", "%% for a per cent sign"),
+    ],
+)
+def test_a_translation_that_a_page_cannot_hold_is_a_mistake_with_its_line(said: str, told: str) -> None:
+    mistakes: list[Any] = []
+    escaped = said.replace('"', '\\"')
+    text = f'msgid "New at %(name)s"\nmsgstr "{escaped}"\n'
+    assert read_texts(text, locale="de", file="site/locales/de.po", mistakes=mistakes).messages == {}
+    assert (mistakes[0].file, mistakes[0].line) == ("site/locales/de.po", 1)
+    assert re.search(told, mistakes[0].expected)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, built: Project) -> Project:
+    """The same shop, to be edited; pictures, which are kept by content, are shared."""
+    shop = make_german_shop(tmp_path)
+    shop.cache.mkdir()
+    (shop.cache / "pictures").symlink_to(built.cache / "pictures")
+    return shop
+
+
+def test_what_is_not_told_is_named_by_the_build_and_said_in_the_first_locale(shop: Project) -> None:
+    catalogue = shop.site / "locales" / "de.po"
+    catalogue.write_text(catalogue.read_text().replace('msgstr "Ausverkauft"', 'msgstr ""'))
+    release = build(shop)
+    assert release.untold == (
+        'site/locales/de.po: no text for "Sold out" (site/templates/pieces.html:31)',
+        "site/pages/checkout.de.md: not there",
+        "site/products/scarf.toml: no title in a table [de]",
+    )
+    assert "Sold out" in page(release, "de/products/field-jacket")
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "told"),
+    [
+        ("site.toml", '"de"]', '"de", "xx"]', "locales = 'xx': expected a language"),
+        ("site.toml", '"de"]', '"de", "DE"]', "locales = 'DE': expected each locale once"),
+        ("site.toml", '"de"]', '"privacy"]', "locales = 'privacy'"),
+        ("site.toml", "[de.categories.outerwear]", "[de.categories.coats]", "de.categories.coats = "),
+        ("site.toml", 'tagline = "K', 'tagine = "K', "de.tagine = "),
+        ("products/field-jacket.toml", '"jacket.webp" = "Eine', '"hat.webp" = "Eine', "de.alt.hat.webp"),
+        ("locales/de.po", 'msgid "Sold out"', 'xmsgid "Sold out"', "expected a gettext catalogue"),
+    ],
+)
+def test_mistakes_in_another_language_are_told_like_any_other(
+    shop: Project, file: str, old: str, new: str, told: str
+) -> None:
+    path = shop.site / file
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(CatalogueInvalid) as caught:
+        load_catalogue(shop)
+    assert told in caught.value.message
+
+
+def test_a_locale_that_is_left_out_for_now_leaves_its_words_in_peace(shop: Project) -> None:
+    site = shop.site / "site.toml"
+    site.write_text(site.read_text().replace('["en-GB", "de"]', '["en-GB"]'))
+    catalogue = load_catalogue(shop)
+    assert [each.shop.locale for each in catalogue.storefronts] == ["en-GB"]
+    assert not any(row.told_in for row in catalogue.rows)
+
+
+def test_a_catalogue_is_brought_up_to_date_and_keeps_what_is_translated(shop: Project) -> None:
+    def said() -> str:
+        result = CliRunner().invoke(cli, ["texts", "de"], obj=shop)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    catalogue = shop.site / "locales" / "de.po"
+    before = catalogue.read_text()
+    assert said().endswith(" 0 of them to translate\n")
+    assert catalogue.read_text() == before
+    home = shop.site / "templates" / "home.html"
+    home.write_text(home.read_text().replace('_("Browse")', '_("Look round")'))
+    assert said().endswith(" 1 of them to translate\n")
+    assert "Stöbern" not in catalogue.read_text()
+    assert "Diese Saison" in catalogue.read_text()
+
+
+def msgids_found_by_babel() -> set[str]:
+    """What Babel's own extraction finds in the sample shop's templates, letters, and in the code."""
+    templates = {"extensions": "jinja2.ext.i18n", "trimmed": "true", "newstyle_gettext": "true"}
+    found: set[str] = set()
+
+    def take(folder: Path, methods: list[tuple[str, str]], keywords: dict[str, Any], options: Any) -> None:
+        for _, _, message, _, _ in extract_from_dir(folder, methods, options, keywords):
+            found.add(message if isinstance(message, str) else message[0])
+
+    keywords: dict[str, Any] = {"_": None, "gettext": None, "ngettext": (1, 2)}
+    for folder in ("templates", "letters"):
+        take(ROOT / "site" / folder, [("**", "jinja2")], keywords, {"**": templates})
+    http = ["forms", "origins", "refusals", "signup_form", "token_form", "yours_form"]
+    for call in ("FieldError", "Problem"):  # one at a time: they stand within each other
+        take(ROOT / "chalicelib" / "http", [(f"{name}.py", "python") for name in http], {call: (2,)}, {})
+    counted = {"one": None, "of_number": (1, 2)}
+    take(ROOT / "spillway" / "build", [("theming.py", "python")], counted, {})
+    return {text for text in found if text}
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "site" / "locales").glob("*.po")), ids=lambda file: file.stem)
+def test_a_shipped_catalogue_has_every_text_and_none_that_is_stale(file: Path) -> None:
+    with file.open("rb") as opened:
+        catalogue = read_po(opened, abort_invalid=True)
+    said = {each.id if isinstance(each.id, str) else each.id[0]: each for each in catalogue if each.id}
+    assert said.keys() == msgids_found_by_babel()
+    assert not [text for text, each in said.items() if each.fuzzy or not all(each.string or [""])]
+    assert not catalogue.obsolete
