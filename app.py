@@ -46,7 +46,7 @@ def answering(view: Callable[[Request], Response]) -> Callable[[], Response]:
         try:
             return view(request)
         except Exception as error:  # noqa: BLE001 - every error is an answer to somebody
-            return refusal(request, problem_of(error), lambda: wiring.themes().live())
+            return refusal(request, problem_of(error), lambda: wiring.recent_themes().live())
 
     return answer
 
@@ -158,7 +158,7 @@ def show_yours(request: Request) -> Response:
     """The link of that letter shows all they wait for. It changes nothing."""
     token = link_token(request)
     awaited = wiring.yours().look(token)
-    return html_page(wiring.themes().live().page("yours.html", awaited=awaited, token=token))
+    return html_page(wiring.recent_themes().live().page("yours.html", awaited=awaited, token=token))
 
 
 @app.route("/waitlists/export", methods=["GET"])
@@ -250,7 +250,11 @@ def _linked(purpose: Purpose, token: str) -> "LinkedEntry":
 
 
 def _linked_page(template: str, linked: "LinkedEntry", token: str) -> Response:
-    page = wiring.themes().live().page(template, product=linked.product, variant=linked.variant, token=token)
+    page = (
+        wiring.recent_themes()
+        .live()
+        .page(template, product=linked.product, variant=linked.variant, token=token)
+    )
     return html_page(page)
 
 
