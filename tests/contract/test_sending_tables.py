@@ -10,7 +10,7 @@ from chalicelib.domain.pace import UNLIMITED, Limits
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.leases import LeasesTable
 from chalicelib.tables.line import LineTable, MarksNotWritten, Told
-from chalicelib.tables.pace import PaceTable
+from chalicelib.tables.pace import HOUR_MS, PaceTable
 from chalicelib.tables.progress import ALL_LINES, ProgressTable
 from chalicelib.tables.suppressions import SuppressionsTable
 from chalicelib.tables.webhooks import WebhooksTable
@@ -264,6 +264,33 @@ def test_nothing_leaves_while_sending_is_paused(tables: Tables) -> None:
     assert state.paused == "bounces"
     assert tables.pace.resume()
     assert not tables.pace.resume()
+
+
+def test_limits_read_anew_leave_what_others_took_meanwhile_taken(tables: Tables) -> None:
+    now_ms = tables.clock()
+    tables.pace.put_limits(Limits(10.0, 100), at_ms=now_ms, known=None)
+    known = tables.pace.state()
+    assert tables.pace.take(30, cost_us=1, at_ms=now_ms, wait_ms_max=2_000) is not None
+    tables.pace.put_limits(Limits(20.0, 100), at_ms=now_ms + 1, known=known)
+    state = tables.pace.state()
+    assert state is not None
+    assert (state.rate_per_s, state.letters_left) == (20.0, 70)
+
+
+def test_resuming_counts_letters_anew_but_for_the_days_quota(tables: Tables) -> None:
+    now_ms = tables.clock()
+    hour = now_ms // HOUR_MS
+    for _ in range(2):
+        tables.pace.put_limits(Limits(10.0, 100), at_ms=now_ms, known=tables.pace.state())
+        assert tables.pace.take(30, cost_us=1, at_ms=now_ms, wait_ms_max=2_000) is not None
+        tables.pace.pause("bounces")
+        assert tables.pace.resume()
+    state = tables.pace.state()
+    assert state is not None
+    assert state.letters_since(hour - 23) == 0
+    assert state.left_of(100, this_hour=hour) == 40
+    assert state.left_of(50, this_hour=hour) == 0
+    assert state.left_of(100, this_hour=hour + 25) == 100
 
 
 def test_a_wave_has_its_letters_once(tables: Tables) -> None:
