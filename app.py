@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from chalice.app import Chalice, DynamoDBEvent, Request, Response, SQSEvent
 
 from chalicelib import wiring
+from chalicelib.domain.entry import OptIn
 from chalicelib.domain.links import LinkRefused, Purpose
 from chalicelib.domain.typos import suggestion
 from chalicelib.http.answers import accepted, description, done, html_page, json_file, see_other
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
 FORMS = [FORM_TYPE, JSON_TYPE]
 ONE_CLICK_FORMS = [FORM_TYPE, "multipart/form-data"]
 # The text of the form that a shopper agreed to; a new text gets a new name.
-CONSENT = "one-letter-when-available-2026-11"
+CONSENTS = {
+    OptIn.DOUBLE: "one-letter-when-available-2026-11",
+    OptIn.SINGLE: "one-letter-when-available-at-once-2026-11",
+}
 # Streams and queues are made by the stack: .chalice/resources.yaml says which one each handler gets.
 TEMPLATE_NAMES_IT = "arn:aws:sqs:us-east-1:000000000000:see-resources-yaml"
 
@@ -76,7 +80,8 @@ def sign_up(request: Request) -> Response:
     if form.trapped:
         log("trapped")
     else:
-        wiring.signups().sign_up(form.address, form.skus, page=form.page, consent=CONSENT)
+        consent = CONSENTS[form.opt_in]
+        wiring.signups().sign_up(form.address, form.skus, page=form.page, consent=consent, opt_in=form.opt_in)
     return accepted(request, thanks_path="/waitlist/thanks", suggestion=suggestion(form.address))
 
 

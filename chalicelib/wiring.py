@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from chalicelib.mail.postbox import Postbox
     from chalicelib.mail.smtp import SmtpServer
     from chalicelib.queues import ConfirmationsQueue, WavesQueue
+    from chalicelib.services.admissions import Admissions
     from chalicelib.services.availability import Availabilities
     from chalicelib.services.confirmations import Confirmations
     from chalicelib.services.fan_out import FanOut
@@ -333,6 +334,14 @@ def restocking() -> "Restocking":
 
     policies = PoliciesTable(client("dynamodb"), settings().sending_table)
     return Restocking(products(), restocks(), progress(), policies, waves_queue())
+
+
+@cache
+def admissions() -> "Admissions":
+    """Lets in who needs no confirmation."""
+    from chalicelib.services.admissions import Admissions
+
+    return Admissions(entries(), restocking(), clock_ms)
 
 
 @cache

@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateRuntimeError, select_autoescape
 
+from chalicelib.domain.entry import OptIn
 from chalicelib.domain.form_stamp import FormStamps, stamp_of
 from chalicelib.domain.letter import Letter
 from chalicelib.domain.product import Product, Variant
@@ -45,6 +46,7 @@ class Renderer:
             navigation=theme.navigation,
             choices_of=choices_of,
             Availability=Availability,
+            OptIn=OptIn,
         )
 
     @property
@@ -66,7 +68,7 @@ class Renderer:
             choices=choices,
             category=self._shelves.get(f"/shop/{product.category}"),
             checkout=self._checkout,
-            stamp=stamp_of(stamps, [choice.variant.sku for choice in choices.to_wait_for]),
+            stamp=stamp_of(stamps, [each.variant.sku for each in choices.to_wait_for], theme.shop.opt_in),
             json_ld=product_json_ld(product, choices, theme.shop, theme.money),
         )
 

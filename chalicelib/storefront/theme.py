@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from chalicelib.domain.entry import OptIn
 from chalicelib.domain.product import Picture
 from chalicelib.storefront.money import MoneyFormat
 
@@ -34,6 +35,7 @@ class Shop:
     reply_to: str
     checkout_url: str
     postal_address: tuple[str, ...]
+    opt_in: OptIn = OptIn.DOUBLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,13 @@ class Theme:
         shop = document["shop"]
         return cls(
             release=document["release"],
-            shop=Shop(**{**shop, "postal_address": tuple(shop["postal_address"])}),
+            shop=Shop(
+                **{
+                    **shop,
+                    "postal_address": tuple(shop["postal_address"]),
+                    "opt_in": OptIn(shop["opt_in"]),
+                }
+            ),
             templates=document["templates"],
             assets=document["assets"],
             listings=tuple(Listing.from_document(listing) for listing in document["listings"]),

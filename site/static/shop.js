@@ -66,8 +66,9 @@
       if (answer.ok) {
         const { suggestion } = told;
         form.querySelector(".fields").hidden = !suggestion;
-        say((suggestion ? `Did you mean ${suggestion}? Then correct it and send it again. Else n` : "N") +
-          "ow check your inbox: you are on the list once you press the link in our letter.");
+        const slip = suggestion ? `Did you mean ${suggestion}? Then correct it and send it again. ` : "";
+        say(slip + (form.dataset.optIn === "single" ? "You are on the list: we write to you once, when it is back."
+          : "Now check your inbox: you are on the list once you press the link in our letter."));
         status.focus();
       } else if (answer.status >= 500 || answer.status === 429) {
         say("Many people are asking at this moment. Please try again in a minute.", true);

@@ -40,7 +40,7 @@ picture_alt = "Coats on pegs"
 featured = ["field-jacket", "scarf"]
 
 [waitlist]
-double_opt_in = true
+opt_in = "double"
 
 [[navigation]]
 title = "Privacy"

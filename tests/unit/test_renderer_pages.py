@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 import pytest
 from jinja2 import UndefinedError
 
+from chalicelib.domain.entry import OptIn
 from chalicelib.domain.form_stamp import FormStamps, Offer
 from chalicelib.domain.product import Picture, PictureSource, Product, Variant
 from chalicelib.domain.stock import Availability, Stock
@@ -196,7 +197,20 @@ def test_the_waitlist_form_is_stamped_for_the_variants_it_offers() -> None:
     page = Page(Renderer(theme()).product(JACKET, held, stamps))
     fields = {each["name"]: each.get("value", "") for each in page.all("input")}
     assert stamps.read(fields["stamp"]) == Offer(("FJ-M", "FJ-L"))
-    assert fields["stamp"].count(".") == 3
+    assert fields["stamp"].count(".") == 4
+
+
+def test_a_page_says_whether_a_letter_has_to_be_answered() -> None:
+    single = replace(theme(), shop=replace(SHOP, opt_in=OptIn.SINGLE))
+    stamps = FormStamps.of(b"identity", at_ms=0)
+    asks, takes = (Renderer(each).product(ONE_SCARF, {}, stamps) for each in (theme(), single))
+    assert "You get a link first" in asks
+    assert "on the list at once" in takes
+    assert "link first" not in takes
+    (stamp,) = (each["value"] for each in Page(takes).all("input") if each["name"] == "stamp")
+    assert stamps.read(stamp).opt_in is OptIn.SINGLE
+    assert "Now check your inbox" in Renderer(theme()).page("waitlist-thanks.html")
+    assert "You are on the list" in Renderer(Theme.from_json(single.to_json())).page("waitlist-thanks.html")
 
 
 def test_a_form_to_be_sent_once_more_has_every_field_escaped() -> None:
