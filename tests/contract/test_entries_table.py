@@ -1,4 +1,4 @@
-"""What the entries table promises, over moto and over the local cloud alike."""
+"""What the entries table promises, in memory, over moto and over the local cloud alike."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING

@@ -1,8 +1,7 @@
-"""What a fan-out's tables promise, over moto and over the local cloud alike."""
+"""What a fan-out's tables promise, in memory, over moto and over the local cloud alike."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import boto3
 import pytest
 
 from chalicelib.domain.entry import Entry, EntryState, Signup, line_of, lines_of, place_after_all
@@ -18,8 +17,6 @@ from tests.aws import create_table
 from tests.clock import Clock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from types_boto3_dynamodb import DynamoDBClient
 
 LEASE_MS = 30_000
@@ -62,15 +59,6 @@ class Tables:
         entry = self.entries.get(shopper, "A")
         assert entry is not None
         return entry.state
-
-
-@pytest.fixture
-def local_tables(local_cloud_url: str, clock: Clock) -> "Iterator[Tables]":
-    """On the local cloud alone: moto does not understand PartiQL's statements."""
-    client: Any = boto3.client("dynamodb", endpoint_url=local_cloud_url)
-    yield Tables(client, clock)
-    for table in client.list_tables()["TableNames"]:
-        client.delete_table(TableName=table)
 
 
 @pytest.fixture
@@ -148,9 +136,9 @@ def test_a_mark_does_not_touch_who_came_back_meanwhile(tables: Tables) -> None:
     assert tables.state("ada") is EntryState.CONFIRMED
 
 
-@pytest.mark.local_cloud
-def test_marks_each_for_itself_are_of_who_still_waits(local_tables: Tables) -> None:
-    tables = local_tables
+# moto does not understand a statement that sets more than one attribute.
+@pytest.mark.parametrize("dynamodb", ["memory", "local_cloud"], indirect=True)
+def test_marks_each_for_itself_are_of_who_still_waits(tables: Tables) -> None:
     names = [f"s{number:02}" for number in range(28)]
     entries = tables.join(*names)
     tables.entries.leave("s01", "A", at_ms=tables.clock())

@@ -4,7 +4,6 @@ import json
 from itertools import permutations
 from typing import Any
 
-import boto3
 import pytest
 
 from chalicelib.domain.feedback import LETTERS_MIN, FeedbackState, Health, NoFeedback, feedback_from
@@ -21,7 +20,7 @@ SENT = "2026-11-23T17:00:00.000Z"
 
 
 @pytest.fixture
-def shop(aws: None, clock: Clock, small_release: Release) -> TestShop:
+def shop(clock: Clock, small_release: Release) -> TestShop:
     return TestShop(small_release, clock, slug="field-jacket", sku="FJ-MOSS-M")
 
 
@@ -30,9 +29,7 @@ class Desk:
 
     def __init__(self, shop: TestShop) -> None:
         self.shop = shop
-        client: Any = boto3.client("dynamodb")
-        self.client = client
-        self.health = HealthTable(client, shop.entries_name, shop.sending_name)
+        self.health = HealthTable(shop.dynamodb, shop.entries_name, shop.sending_name)
         self.desk = FeedbackDesk(
             self.health, shop.suppressions, shop.pace, shop.clock, topic=TOPIC, configuration_set=SET
         )
@@ -44,7 +41,7 @@ class Desk:
     def state(self, name: str = "ada") -> str | None:
         """The state of that letter as it is stored."""
         key = {"shopper": {"S": self.shop.shopper(name)}, "sku": {"S": self.shop.sku}}
-        item = self.client.get_item(TableName=self.shop.entries_name, Key=key)["Item"]
+        item = self.shop.dynamodb.get_item(TableName=self.shop.entries_name, Key=key)["Item"]
         return item["feedback"]["S"] if "feedback" in item else None
 
 

@@ -24,7 +24,7 @@ SENT_AT_MS = 1_790_000_000_000
 
 
 @pytest.fixture
-def shop(aws: None, clock: Clock, small_release: Release) -> TestShop:
+def shop(clock: Clock, small_release: Release) -> TestShop:
     return TestShop(small_release, clock, slug="field-jacket", sku="FJ-MOSS-M")
 
 

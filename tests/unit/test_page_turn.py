@@ -19,6 +19,7 @@ from spillway.build.release import Release
 from spillway.build.site import build
 from tests.aws import create_table
 from tests.clock import Clock
+from tests.dynamodb import MemoryDynamoDb
 from tests.unit.small_shop import make_small_shop
 
 STAMPS = FormStamps.of(b"identity", at_ms=0)
@@ -46,8 +47,8 @@ def s3(aws: None) -> Any:
 
 
 @pytest.fixture
-def products(aws: None, small_release: Release) -> ProductsTable:
-    client = boto3.client("dynamodb")
+def products(small_release: Release) -> ProductsTable:
+    client: Any = MemoryDynamoDb()
     products = ProductsTable(client, create_table(client, "ProductsTable"))
     for entry in small_release.products:
         products.put_catalogue(entry.product, entry.stock, known=None)

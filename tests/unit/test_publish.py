@@ -7,9 +7,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from chalicelib.aws.signing import Credentials
 from chalicelib.domain.form_stamp import PERIOD_DAYS, FormStamps, Offer
@@ -27,6 +25,7 @@ from spillway.publish.publisher import Published, Publisher, Target
 from spillway.publish.s3 import Request, S3Bucket
 from tests.aws import REGION, create_table
 from tests.clock import Clock
+from tests.dynamodb import MemoryDynamoDb
 from tests.s3_sink import S3Sink, running
 from tests.unit.small_shop import make_small_shop
 
@@ -110,10 +109,9 @@ def sink() -> Iterator[S3Sink]:
 
 
 @pytest.fixture
-def products() -> Iterator[ProductsTable]:
-    with mock_aws():
-        client = boto3.client("dynamodb")
-        yield ProductsTable(client, create_table(client, "ProductsTable"))
+def products() -> ProductsTable:
+    client: Any = MemoryDynamoDb()
+    return ProductsTable(client, create_table(client, "ProductsTable"))
 
 
 @pytest.fixture
