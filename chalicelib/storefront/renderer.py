@@ -14,6 +14,7 @@ from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.storefront.checkout import CheckoutForm
 from chalicelib.storefront.choices import availability_of, choices_of
+from chalicelib.storefront.compiled import COMPILED
 from chalicelib.storefront.json_ld import product_json_ld
 from chalicelib.storefront.theme import HOME, Listing, Theme, covers_of, menu_of
 
@@ -33,6 +34,7 @@ class Renderer:
             autoescape=select_autoescape(disabled_extensions=("txt",), default=True),
             undefined=StrictUndefined,
             auto_reload=False,
+            bytecode_cache=COMPILED,
             trim_blocks=True,
             lstrip_blocks=True,
         )
