@@ -12,6 +12,7 @@ from urllib.parse import quote
 from chalice.app import Chalice, DynamoDBEvent, Request, Response, SQSEvent
 
 from chalicelib import wiring
+from chalicelib.domain.entry import OptIn
 from chalicelib.domain.links import LinkRefused, Purpose
 from chalicelib.domain.locales import root_of
 from chalicelib.domain.typos import suggestion
@@ -33,7 +34,10 @@ if TYPE_CHECKING:
 FORMS = [FORM_TYPE, JSON_TYPE]
 ONE_CLICK_FORMS = [FORM_TYPE, "multipart/form-data"]
 # The text of the form that a shopper agreed to; a new text gets a new name.
-CONSENT = "one-letter-when-available-2026-11"
+CONSENTS = {
+    OptIn.DOUBLE: "one-letter-when-available-2026-11",
+    OptIn.SINGLE: "one-letter-when-available-at-once-2026-11",
+}
 # Streams and queues are made by the stack: .chalice/resources.yaml says which one each handler gets.
 TEMPLATE_NAMES_IT = "arn:aws:sqs:us-east-1:000000000000:see-resources-yaml"
 
@@ -50,7 +54,7 @@ def answering(view: Callable[[Request], Response]) -> Callable[[], Response]:
         try:
             return view(request)
         except Exception as error:  # noqa: BLE001 - every error is an answer to somebody
-            return refusal(request, problem_of(error), lambda: wiring.themes().live())
+            return refusal(request, problem_of(error), lambda: wiring.recent_themes().live())
 
     return answer
 
@@ -80,7 +84,8 @@ def sign_up(request: Request) -> Response:
     if form.trapped:
         log("trapped")
     else:
-        wiring.signups().sign_up(form.address, form.skus, page=form.page, consent=CONSENT)
+        consent = CONSENTS[form.opt_in]
+        wiring.signups().sign_up(form.address, form.skus, page=form.page, consent=consent, opt_in=form.opt_in)
     thanks_path = f"{root_of(form.page)}/waitlist/thanks"
     return accepted(request, thanks_path=thanks_path, suggestion=suggestion(form.address))
 
@@ -264,7 +269,7 @@ def _linked_page(request: Request, template: str, linked: "LinkedEntry", token: 
 
 
 def _speaking(request: Request) -> "Renderer":
-    return wiring.themes().live().under(root_asked(request))
+    return wiring.recent_themes().live().under(root_asked(request))
 
 
 def _address(request: Request, token: str) -> str:

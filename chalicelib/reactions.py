@@ -8,7 +8,7 @@ import random
 from typing import Any
 
 from chalicelib import wiring
-from chalicelib.domain.entry import Reaction, reaction_to
+from chalicelib.domain.entry import Reaction, reaction_to, rejoins
 from chalicelib.domain.pace import back_off_s
 from chalicelib.domain.stock import restocks
 from chalicelib.domain.wave import from_json as wave_message
@@ -40,6 +40,8 @@ def react_to_entry(record: dict[str, Any]) -> None:
         return
     before = entry_from(change["OldImage"]) if "OldImage" in change else None
     after = entry_from(change["NewImage"])
+    if rejoins(before, after):
+        wiring.entries().rejoin(after)
     match reaction_to(before, after):
         case Reaction.ASK:
             wiring.confirmations_queue().put(after.shopper, after.sku)
@@ -48,6 +50,8 @@ def react_to_entry(record: dict[str, Any]) -> None:
         case Reaction.COUNT_OUT:
             # Who left after a letter: a figure for the merchant, which a repeated record may count twice.
             wiring.progress().count_left(change["OldImage"]["restock_id"]["S"], at_ms=wiring.clock_ms())
+        case Reaction.ADMIT:
+            wiring.admissions().admit(after)
 
 
 def react_to_product(record: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from chalicelib.mail.postbox import Postbox
     from chalicelib.mail.smtp import SmtpServer
     from chalicelib.queues import ConfirmationsQueue, WavesQueue
+    from chalicelib.services.admissions import Admissions
     from chalicelib.services.availability import Availabilities
     from chalicelib.services.confirmations import Confirmations
     from chalicelib.services.fan_out import FanOut
@@ -36,12 +37,14 @@ if TYPE_CHECKING:
     from chalicelib.storage.themes import ThemeStore
     from chalicelib.tables.products import ProductsTable
     from chalicelib.tables.progress import ProgressTable
+    from chalicelib.tables.recent_products import RecentProducts
     from chalicelib.tables.restocks import RestocksTable
     from chalicelib.tables.shoppers import ShoppersTable
     from chalicelib.tables.suppressions import SuppressionsTable
 
 CONNECT_TIMEOUT_S = 2
 READ_TIMEOUT_S = 10
+THEME_FRESH_FOR_MS = 10_000
 
 
 def clock_ms() -> int:
@@ -140,6 +143,14 @@ def products() -> "ProductsTable":
 
 
 @cache
+def recent_products() -> "RecentProducts":
+    """The same, as of a few seconds ago: for letters and pages that only name what is sold."""
+    from chalicelib.tables.recent_products import RecentProducts
+
+    return RecentProducts(products(), clock_ms)
+
+
+@cache
 def merchant_keys() -> "MerchantKeys":
     """The keys that the merchant's own systems show, or sign with."""
     from chalicelib.http.merchant_keys import MerchantKeys
@@ -183,6 +194,15 @@ def themes() -> "ThemeStore":
 
 
 @cache
+def recent_themes() -> "ThemeStore":
+    """The same, as of a few seconds ago: for what no page is turned with."""
+    from chalicelib.storage.themes import ThemeStore
+
+    bucket = settings().release_bucket
+    return ThemeStore(client("s3"), bucket, fresh_for_ms=THEME_FRESH_FOR_MS, clock=clock_ms)
+
+
+@cache
 def smtp_server() -> "SmtpServer | None":
     """The mail server of a shop that is not on SES."""
     from chalicelib.mail.smtp import SmtpServer
@@ -218,7 +238,7 @@ def waitlist() -> "Waitlist":
     """The shopper's side once a letter has come."""
     from chalicelib.services.waitlist import Waitlist
 
-    return Waitlist(entries(), products(), links(), clock_ms)
+    return Waitlist(entries(), recent_products(), links(), clock_ms)
 
 
 @cache
@@ -234,7 +254,15 @@ def confirmations() -> "Confirmations":
     """Sends confirmation letters."""
     from chalicelib.services.confirmations import Confirmations
 
-    return Confirmations(entries(), products(), suppressions(), themes(), links(), paced_postbox(), clock_ms)
+    return Confirmations(
+        entries(),
+        recent_products(),
+        suppressions(),
+        recent_themes(),
+        links(),
+        paced_postbox(),
+        clock_ms,
+    )
 
 
 @cache
@@ -258,7 +286,9 @@ def yours_letters() -> "YoursLetters":
     """Sends the letter that leads there."""
     from chalicelib.services.yours_letters import YoursLetters
 
-    return YoursLetters(entries(), shoppers(), suppressions(), themes(), links(), paced_postbox(), clock_ms)
+    return YoursLetters(
+        entries(), shoppers(), suppressions(), recent_themes(), links(), paced_postbox(), clock_ms
+    )
 
 
 @cache
@@ -304,6 +334,14 @@ def restocking() -> "Restocking":
 
     policies = PoliciesTable(client("dynamodb"), settings().sending_table)
     return Restocking(products(), restocks(), progress(), policies, waves_queue())
+
+
+@cache
+def admissions() -> "Admissions":
+    """Lets in who needs no confirmation."""
+    from chalicelib.services.admissions import Admissions
+
+    return Admissions(entries(), restocking(), clock_ms)
 
 
 @cache

@@ -28,6 +28,7 @@ COMMANDS = {
     "publish": "spillway.commands.publish:publish_command",
     "redrive": "spillway.commands.stuck:redrive_command",
     "resume": "spillway.commands.resume:resume_command",
+    "rollback": "spillway.commands.rollback:rollback_command",
     "send-test": "spillway.commands.letters:send_test_command",
     "serve": "spillway.commands.serve:serve_command",
     "sold-out": "spillway.commands.available:sold_out_command",

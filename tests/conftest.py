@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 import pytest
@@ -15,6 +15,7 @@ from spillway.build.site import build
 from spillway.cloud.local_cloud import ACCESS_KEY, CloudSettings, local_cloud
 from tests.aws import REGION
 from tests.clock import Clock
+from tests.dynamodb import MemoryDynamoDb
 from tests.unit.small_shop import make_small_shop
 
 if TYPE_CHECKING:
@@ -72,9 +73,12 @@ def local_cloud_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield settings.endpoint_url
 
 
-@pytest.fixture(params=["moto", pytest.param("local_cloud", marks=pytest.mark.local_cloud)])
+@pytest.fixture(params=["memory", "moto", pytest.param("local_cloud", marks=pytest.mark.local_cloud)])
 def dynamodb(request: pytest.FixtureRequest) -> "Iterator[DynamoDBClient]":
-    """DynamoDB twice: a promise about a table holds on both."""
+    """DynamoDB three times: a promise about a table holds on each."""
+    if request.param == "memory":
+        yield cast("DynamoDBClient", MemoryDynamoDb())
+        return
     if request.param == "moto":
         with mock_aws():
             yield boto3.client("dynamodb")

@@ -19,7 +19,7 @@ from chalicelib.tables.dynamodb import STATEMENTS_MAX
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.leases import LeasesTable
 from chalicelib.tables.line import LineTable, StillWaiting, Told, WaitingPage
-from chalicelib.tables.pace import US_PER_MS, PaceTable
+from chalicelib.tables.pace import HOUR_MS, US_PER_MS, PaceTable
 from chalicelib.tables.products import ProductsTable
 from chalicelib.tables.progress import Progress, ProgressTable, WaveUnderWay
 from chalicelib.tables.restocks import RestocksTable
@@ -205,7 +205,10 @@ class MemoryPace(PaceTable):
     def put_limits(self, limits: Limits, *, at_ms: int, known: PaceState | None) -> None:
         if self.row is None or (known and self.row.read_at_ms == known.read_at_ms):
             ready_us = self.row.ready_at_us if self.row else at_ms * US_PER_MS
-            self.row = PaceState(limits.rate_per_s, limits.letters_left, ready_us, at_ms)
+            letters = {} if self.row is None else dict(self.row.letters_by_hour)
+            self.row = PaceState(
+                limits.rate_per_s, limits.letters_left, ready_us, at_ms, letters_by_hour=letters
+            )
 
     def take(self, letters: int, *, cost_us: int, at_ms: int, wait_ms_max: int) -> int | None:
         self._reach("turn")
@@ -215,7 +218,13 @@ class MemoryPace(PaceTable):
         begins_us = max(now_us, row.ready_at_us)
         if begins_us > now_us + wait_ms_max * US_PER_MS:
             return None
-        self.row = replace(row, letters_left=row.letters_left - letters, ready_at_us=begins_us + cost_us)
+        hour = at_ms // HOUR_MS
+        self.row = replace(
+            row,
+            letters_left=row.letters_left - letters,
+            ready_at_us=begins_us + cost_us,
+            letters_by_hour={**row.letters_by_hour, hour: row.letters_by_hour.get(hour, 0) + letters},
+        )
         return -(-begins_us // US_PER_MS)
 
     def pause(self, reason: str) -> bool:

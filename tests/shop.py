@@ -1,10 +1,8 @@
-"""A whole waitlist in memory: real tables (played by moto), real services, a postbox that keeps."""
+"""A whole waitlist in memory: the real tables over `MemoryDynamoDb`, real services, a postbox that keeps."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import count
 from typing import Any
-
-import boto3
 
 from chalicelib.domain.address import Address
 from chalicelib.domain.entry import Entry, lines_of
@@ -23,7 +21,7 @@ from chalicelib.services.waitlist import Waitlist
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.leases import LeasesTable
-from chalicelib.tables.line import LineTable, Told
+from chalicelib.tables.line import LineTable
 from chalicelib.tables.pace import PaceTable
 from chalicelib.tables.policies import PoliciesTable
 from chalicelib.tables.products import ProductsTable
@@ -33,18 +31,12 @@ from chalicelib.tables.suppressions import SuppressionsTable
 from spillway.build.release import Release
 from tests.aws import create_table
 from tests.clock import Clock
+from tests.dynamodb import MemoryDynamoDb
 from tests.fakes import FakeAccount, FakePostbox, FakeWavesQueue, FixedTheme, WorkerDied
 
 IDENTITY_KEY = b"identity"
 # As the stack sets it on the waves queue.
 VISIBILITY_TIMEOUT_S = 120
-
-
-class MotoLine(LineTable):
-    """Marks in transactions only: moto does not understand the statements of `mark_each`."""
-
-    def mark_each(self, told: Sequence[Told], *, restock_id: str, at_ms: int) -> None:
-        self.mark_told(told, restock_id=restock_id, at_ms=at_ms)
 
 
 class TestShop:
@@ -53,7 +45,8 @@ class TestShop:
     __test__ = False
 
     def __init__(self, release: Release, clock: Clock, *, slug: str, sku: str) -> None:
-        client: Any = boto3.client("dynamodb")
+        client: Any = MemoryDynamoDb()
+        self.dynamodb = client
         self.clock, self.slug, self.sku = clock, slug, sku
         self._tries = 5
         tables = ("EntriesTable", "ProductsTable", "RestocksTable", "SuppressionsTable", "SendingTable")
@@ -76,7 +69,7 @@ class TestShop:
         )
         sending = self.sending_name
         self.alarms: list[str] = []
-        self.line = MotoLine(client, self.entries_name, suppressions, pause=clock.pass_s)
+        self.line = LineTable(client, self.entries_name, suppressions, pause=clock.pass_s)
         self.progress = ProgressTable(client, sending)
         self.policies = PoliciesTable(client, sending)
         self.account = FakeAccount()

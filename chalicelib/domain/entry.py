@@ -5,7 +5,8 @@
        +------ leave --------+------ leave -----+---> left
     pending --72 h unconfirmed--> expired (derived from `expires_at_s`; DynamoDB deletes the row later)
 
-Asking again brings `left` and `notified` back to `pending`, at the end of the line.
+Asking again brings `left` and `notified` back to `pending`, at the end of the line. Where a shop asks
+for no confirmation (single opt-in), asking brings an entry to `confirmed` at once.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from zlib import crc32
 CONFIRM_WITHIN_S = 72 * 3600
 ASK_AGAIN_AFTER_S = 15 * 60
 CONFIRMATIONS_PER_DAY_MAX = 10
+# Whoever is signed up by others, without being asked, is so often a day at most.
+ADMISSIONS_PER_DAY_MAX = 10
 SHARDS = 8
 SKU_PATTERN = r"[A-Z0-9][A-Z0-9-]{0,39}"
 
@@ -28,15 +31,23 @@ class EntryState(StrEnum):
     LEFT = "left"
 
 
+class OptIn(StrEnum):
+    """Whether a signup has to be confirmed by a letter's link, or counts at once."""
+
+    DOUBLE = "double"
+    SINGLE = "single"
+
+
 @dataclass(frozen=True, slots=True)
 class Signup:
-    """What a shopper asked for, on which page, and which text of consent they read."""
+    """What a shopper asked for, on which page, on what terms, and which text of consent they read."""
 
     shopper: str
     mailbox: str
     sku: str
     page: str
     consent: str
+    opt_in: OptIn = OptIn.DOUBLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +95,29 @@ class Reaction(StrEnum):
     ASK = "ask"
     WELCOME = "welcome"
     COUNT_OUT = "count_out"
+    ADMIT = "admit"
 
 
 def reaction_to(before: Entry | None, after: Entry) -> Reaction | None:
     """What to do about an entry that was `before` and is `after`; None when there is nothing to do."""
-    if after.state is EntryState.PENDING:
-        was_asked = before is not None and before.state is EntryState.PENDING
-        asked_anew = before is None or not was_asked or before.asked_at_ms != after.asked_at_ms
-        return Reaction.ASK if asked_anew else None
+    asked_anew = before is None or before.asked_at_ms != after.asked_at_ms
     match before.state if before else None, after.state:
+        case EntryState.PENDING, EntryState.PENDING:
+            return Reaction.ASK if asked_anew else None
+        case _, EntryState.PENDING:
+            return Reaction.ASK
+        # Confirming is no asking: the time of asking stays.
+        case _, EntryState.CONFIRMED if asked_anew:
+            return Reaction.ADMIT
         case EntryState.PENDING, EntryState.CONFIRMED:
             return Reaction.WELCOME
         case EntryState.NOTIFIED, EntryState.LEFT:
             return Reaction.COUNT_OUT
     return None
+
+
+def rejoins(before: Entry | None, after: Entry) -> bool:
+    """Whether an entry was asked for again when it already counted as gone: its old place is nobody's."""
+    return (
+        before is not None and after.state is EntryState.PENDING and before.expired(at_ms=after.asked_at_ms)
+    )

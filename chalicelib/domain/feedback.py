@@ -42,6 +42,7 @@ class FeedbackState(StrEnum):
         return self in {FeedbackState.BOUNCED, FeedbackState.COMPLAINED}
 
 
+COUNTED = frozenset({FeedbackState.BOUNCED, FeedbackState.COMPLAINED})
 STATES = {
     "DeliveryDelay": FeedbackState.DELAYED,
     "Delivery": FeedbackState.DELIVERED,
@@ -56,7 +57,8 @@ STATES = {
 class Feedback:
     """One event about one letter, found again by the tags it was sent with.
 
-    `restock` is the tag of the restock it told of; empty for a letter that told of none.
+    `sku` and `restock`, the tag of the restock it told of, are empty for a letter about none. What SES did
+    not even try, since it had the address suppressed, `counts` for nobody's health.
     """
 
     state: FeedbackState
@@ -65,6 +67,7 @@ class Feedback:
     shopper: str
     sku: str
     restock: str = ""
+    counts: bool = False
 
 
 class NoFeedback(ValueError):
@@ -90,11 +93,17 @@ def feedback_from(event: Mapping[str, Any], *, configuration_set: str) -> Feedba
             str(mail["messageId"]),
             int(datetime.fromisoformat(mail["timestamp"]).timestamp() * 1000),
             str(tags["shopper"][0]),
-            str(tags["sku"][0]),
+            str(tags.get("sku", [""])[0]),
             str(tags.get("restock", [""])[0]),
+            counts=state in COUNTED and not _was_suppressed(event),
         )
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise NoFeedback(type(error).__name__) from None
+
+
+def _was_suppressed(event: Mapping[str, Any]) -> bool:
+    kinds = (event.get("bounce", {}).get("bounceSubType"), event.get("complaint", {}).get("complaintSubType"))
+    return "OnAccountSuppressionList" in kinds
 
 
 def _state(event: Mapping[str, Any], kind: str) -> FeedbackState | None:

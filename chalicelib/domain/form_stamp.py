@@ -1,4 +1,4 @@
-"""A form's stamp: that a page of ours carried this form, about when, and for which variants.
+"""A form's stamp: that a page of ours carried this form, about when, for which variants, on what terms.
 
 Pages are static and the same for everybody, so a stamp says nothing about who posts it: it makes a
 robot fetch the page first, and lets a signup know without a read that the shop sells such a thing.
@@ -10,6 +10,8 @@ import hmac
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+from chalicelib.domain.entry import OptIn
 
 DAY_MS = 24 * 3600 * 1000
 PERIOD_DAYS = 30
@@ -27,9 +29,10 @@ class StampRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What the form of a page offers: the variants that can be waited for there."""
+    """What the form of a page offers: the variants that can be waited for there, and on what terms."""
 
     skus: tuple[str, ...]
+    opt_in: OptIn = OptIn.DOUBLE
 
 
 class StampOld(Exception):
@@ -62,8 +65,8 @@ class FormStamps:
         return self._mac(f"series {self._period}")
 
     def stamp(self, offer: Offer) -> str:
-        """The stamp of a form on a page that is made now: "DAY.SKU.SKU.MAC"."""
-        text = ".".join((str(self._period), *offer.skus))
+        """The stamp of a form on a page that is made now: "DAY.TERMS.SKU.SKU.MAC"."""
+        text = ".".join((str(self._period), offer.opt_in, *offer.skus))
         return f"{text}.{self._mac(text)}"
 
     def read(self, stamp: str) -> Offer:
@@ -78,11 +81,11 @@ class FormStamps:
             raise StampRefused
         if not hmac.compare_digest(mac, self._mac(text)):
             raise StampRefused
-        day, *skus = text.split(".")
+        day, opt_in, *skus = text.split(".")
         age_days = self.day - int(day)
         if age_days < -AHEAD_DAYS_MAX:
             raise StampRefused
-        offer = Offer(tuple(skus))
+        offer = Offer(tuple(skus), OptIn(opt_in))
         if age_days > VALID_DAYS:
             raise StampOld(offer)
         return offer
@@ -96,6 +99,6 @@ class FormStamps:
         return urlsafe_b64encode(digest[:MAC_BYTES]).decode("ascii")
 
 
-def stamp_of(stamps: FormStamps | None, skus: Sequence[str]) -> str:
+def stamp_of(stamps: FormStamps | None, skus: Sequence[str], opt_in: OptIn) -> str:
     """The stamp of a form for `skus`; empty where no shop stands behind the page yet."""
-    return stamps.stamp(Offer(tuple(skus))) if stamps and skus else ""
+    return stamps.stamp(Offer(tuple(skus), opt_in)) if stamps and skus else ""

@@ -10,18 +10,23 @@ BACK_OFF_S_MAX = 900
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the transport allows: letters a second, and letters left of the last 24 hours' quota."""
+    """What the transport allows: letters a second, and letters left of the last 24 hours' quota.
+
+    A transport that does not count for us has a quota of `letters_per_day` instead, of which goes what
+    we gave out ourselves.
+    """
 
     rate_per_s: float
     letters_left: int
     sending_enabled: bool = True
+    letters_per_day: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PaceState:
     """Where the shop's sending stands. `ready_at_us` is when the next letter may leave; `read_at_ms`
-    when the limits were asked for; `letters_by_hour` counts what was given out; `paused` says why nothing
-    may leave."""
+    when the limits were asked for; `letters_by_hour` counts what was given out, `earlier_by_hour` what was
+    before sending was last resumed; `paused` says why nothing may leave."""
 
     rate_per_s: float
     letters_left: int
@@ -29,6 +34,16 @@ class PaceState:
     read_at_ms: int
     paused: str | None = None
     letters_by_hour: Mapping[int, int] = field(default_factory=dict)
+    earlier_by_hour: Mapping[int, int] = field(default_factory=dict)
+
+    def letters_since(self, first_hour: int) -> int:
+        """How many letters were given out since an hour began, or since sending was last resumed."""
+        return sum(count for hour, count in self.letters_by_hour.items() if hour >= first_hour)
+
+    def left_of(self, letters_per_day: int, *, this_hour: int) -> int:
+        """What is left of a day's quota: hours count whole, so that it is never overdrawn."""
+        earlier = sum(count for hour, count in self.earlier_by_hour.items() if hour >= this_hour - 24)
+        return max(0, letters_per_day - self.letters_since(this_hour - 24) - earlier)
 
 
 def back_off_s(tries: int, chance: float) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from chalicelib.domain.address import Address, AddressRefused
-from chalicelib.domain.entry import SKU_PATTERN
+from chalicelib.domain.entry import SKU_PATTERN, OptIn
 from chalicelib.domain.form_stamp import FormStamps, Offer, StampOld, StampRefused
 from chalicelib.http.forms import Body, Fields
 from chalicelib.http.problem import FieldError, Problem
@@ -26,6 +26,7 @@ class SignupForm:
     address: Address
     skus: tuple[str, ...]
     page: str
+    opt_in: OptIn
     trapped: bool
 
 
@@ -45,13 +46,13 @@ def signup_form(body: Body, stamps: FormStamps) -> SignupForm:
     if len(page) > PAGE_CHARS_MAX or (page and not PAGE.fullmatch(page)):
         errors.append(FieldError("page", "Must be a path of this shop."))
     trapped = any(fields.get("website", ()))
-    if errors or address is None:
+    if errors or address is None or offer is None:
         back_path = page if PAGE.fullmatch(page) else "/"
         raise Problem(HTTPStatus.BAD_REQUEST, "The form is not complete.", tuple(errors), back_path=back_path)
-    if offer and not fresh:
+    if not fresh:
         again = [("email", address.mailbox), *(("sku", sku) for sku in skus), ("page", page or "/")]
         raise _sent_late((*again, ("stamp", stamps.stamp(offer))), back_path=page or "/")
-    return SignupForm(address, skus, page or "/", trapped)
+    return SignupForm(address, skus, page or "/", offer.opt_in, trapped)
 
 
 def _offer(fields: Fields, stamps: FormStamps, errors: list[FieldError]) -> tuple[Offer | None, bool]:

@@ -2,7 +2,8 @@
 
 One connection for a batch, one transaction for a letter, and its answer is that letter's receipt. When
 the connection breaks, what was not answered for is to be tried again: at most the one letter that was
-under way can come twice, and none is lost.
+under way can come twice, and none is lost. A server says nothing of its limits: rate and quota are the
+secret's, and what it says when they are exceeded all the same is "later", never "no".
 """
 
 import json
@@ -18,9 +19,13 @@ from chalicelib.domain.pace import UNLIMITED, Limits
 from chalicelib.mail.mime import message_of
 from chalicelib.mail.postbox import Delivery, Envelope, PostboxRefused, Receipt, Refusal
 
-TIMEOUT_S = 10
+TIMEOUT_S = 5
+# Then the rest of a batch is put off: well within a function's life, whatever the server's pace.
+SEND_MS_MAX = 8_000
 # RFC 5321, 4.2.1: 4yz may be otherwise next time, 5yz will not.
 PERMANENT = 500
+# RFC 3463, 3.5: what the mail system refuses for its own load, big mail houses for the day's quota.
+QUOTA_STATUS = b"5.4.5"
 
 
 class Security(StrEnum):
@@ -40,17 +45,19 @@ class SmtpServer:
     password: str
     security: Security = Security.TLS
     rate_per_s: float = 5.0
+    letters_per_day: int | None = None
 
     @classmethod
     def from_json(cls, text: str) -> "SmtpServer":
         """The server of a secret: {"host", "port", "username", "password"}, and if it is otherwise than
-        usual "security" ("tls" or "starttls") and "rate_per_s"."""
+        usual "security" ("tls" or "starttls"), "rate_per_s" and "letters_per_day"."""
         facts = json.loads(text)
         return cls(**{**facts, "security": Security(facts.get("security", Security.TLS))})
 
     def limits(self) -> Limits:
-        """See `SendingAccount.limits`. SMTP has no way to ask: the rate is what the secret says."""
-        return Limits(self.rate_per_s, UNLIMITED)
+        """See `SendingAccount.limits`. SMTP has no way to ask: they are what the secret says."""
+        per_day = self.letters_per_day
+        return Limits(self.rate_per_s, UNLIMITED if per_day is None else per_day, letters_per_day=per_day)
 
 
 class SmtpPostbox:
@@ -72,17 +79,25 @@ class SmtpPostbox:
     def send(self, sender: str, envelopes: Sequence[Envelope]) -> tuple[Receipt, ...]:
         """See `Postbox.send`."""
         receipts: list[Receipt] = []
+        until_ms = self._clock() + SEND_MS_MAX
         connection = self._connected()
+        why_not_all = "slow"
         try:
             for envelope in envelopes:
-                receipt = self._send_one(connection, sender, envelope)
-                receipts.append(receipt)
+                if self._clock() >= until_ms:
+                    break
+                receipts.append(self._send_one(connection, sender, envelope))
+        except smtplib.SMTPSenderRefused as refused:
+            # About us, not about any letter.
+            if not receipts:
+                raise _refusal_of_us(refused) from refused
+            why_not_all = str(refused.smtp_code)
         except (smtplib.SMTPServerDisconnected, OSError) as error:
-            left = len(envelopes) - len(receipts)
-            receipts += [Receipt(Delivery.DEFERRED, reason=type(error).__name__)] * left
+            why_not_all = type(error).__name__
         finally:
             connection.close()
-        return tuple(receipts)
+        left = len(envelopes) - len(receipts)
+        return (*receipts, *[Receipt(Delivery.DEFERRED, reason=why_not_all)] * left)
 
     def _connected(self) -> smtplib.SMTP:
         server = self._server
@@ -109,15 +124,22 @@ class SmtpPostbox:
         try:
             connection.sendmail(mailbox, [envelope.mailbox], message.as_bytes())
         except smtplib.SMTPRecipientsRefused as refused:
-            code, _ = refused.recipients[envelope.mailbox]
-            return _refused(code)
-        except smtplib.SMTPServerDisconnected:
-            raise
-        except smtplib.SMTPResponseException as refused:
-            return _refused(refused.smtp_code)
+            return _refused(*refused.recipients[envelope.mailbox])
+        except smtplib.SMTPDataError as refused:
+            return _refused(refused.smtp_code, refused.smtp_error)
         return Receipt(Delivery.ACCEPTED, message_id=message_id)
 
 
-def _refused(code: int) -> Receipt:
-    delivery = Delivery.REJECTED if code >= PERMANENT else Delivery.DEFERRED
+def _refused(code: int, words: bytes | str) -> Receipt:
+    delivery = Delivery.REJECTED if _for_good(code, words) else Delivery.DEFERRED
     return Receipt(delivery, reason=str(code))
+
+
+def _refusal_of_us(refused: smtplib.SMTPResponseException) -> PostboxRefused:
+    wrong = _for_good(refused.smtp_code, refused.smtp_error)
+    return PostboxRefused(str(refused.smtp_code), Refusal.WRONG if wrong else Refusal.BUSY)
+
+
+def _for_good(code: int, words: bytes | str) -> bool:
+    said = words if isinstance(words, bytes) else words.encode()
+    return code >= PERMANENT and not said.startswith(QUOTA_STATUS)

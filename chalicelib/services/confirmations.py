@@ -10,7 +10,7 @@ from chalicelib.mail.postbox import Delivery, Envelope, Postbox, PostboxRefused
 from chalicelib.services.letters import LetterWriter
 from chalicelib.storage.themes import ThemeStore
 from chalicelib.tables.entries import EntriesTable
-from chalicelib.tables.products import ProductsTable
+from chalicelib.tables.recent_products import ProductReader
 from chalicelib.tables.suppressions import SuppressionsTable
 
 
@@ -20,7 +20,7 @@ class Confirmations:
     def __init__(
         self,
         entries: EntriesTable,
-        products: ProductsTable,
+        products: ProductReader,
         suppressions: SuppressionsTable,
         themes: ThemeStore,
         links: Links,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from chalicelib.domain.feedback import Feedback, Health, NoFeedback, feedback_from
 from chalicelib.log import log
 from chalicelib.services.pace import Pace
-from chalicelib.tables.health import COUNTED, HealthTable
+from chalicelib.tables.health import HealthTable
 from chalicelib.tables.suppressions import SuppressionsTable
 
 
@@ -37,7 +37,8 @@ class FeedbackDesk:
     def take_in(self, body: str) -> None:
         """Take in one message of the feedback queue: SNS's envelope around an event of SES's.
 
-        Only the topic may write to the queue; its name is checked once more, and the event's own.
+        Only the topic may write to the queue, which is what a signature would prove; its name is checked
+        once more, and the configuration set that the event is of.
 
         Raises:
             NoFeedback: the message is none of ours; a person should see it.
@@ -48,9 +49,9 @@ class FeedbackDesk:
         now_ms = self._clock()
         if feedback.state.suppresses:
             self._suppressions.suppress(feedback.shopper, reason=feedback.state, at_ms=now_ms)
-        news = self._health.store(feedback)
+        news = bool(feedback.sku) and self._health.store(feedback)
         log("letter_feedback", state=feedback.state, shopper=feedback.shopper, sku=feedback.sku, news=news)
-        if feedback.state in COUNTED and self._health.count(feedback, at_ms=now_ms):
+        if feedback.counts and self._health.count(feedback, at_ms=now_ms):
             self._judge(now_ms)
 
     def _judge(self, now_ms: int) -> None:

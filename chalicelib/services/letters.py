@@ -110,7 +110,8 @@ class LetterWriter:
         return f"{self._shop.base_url}{edition.at(path)}"
 
     def _headers(self) -> dict[str, str]:
-        # RFC 3834: no vacation notice is to answer a letter that a machine sent.
+        # RFC 3834: no vacation notice is to answer a letter that a machine sent. Precedence, which it calls
+        # no standard, would say nothing more, and some servers keep bounces of what is marked bulk.
         headers = {"Auto-Submitted": "auto-generated"}
         return {**headers, "Reply-To": self._shop.reply_to} if self._shop.reply_to else headers
 

@@ -6,6 +6,7 @@ work that must wait goes back to its queue, and the limits are read again until 
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from chalicelib.domain.pace import Limits, PaceState
 from chalicelib.log import log
@@ -84,9 +85,7 @@ class Pace:
     def letters_since(self, now_ms: int) -> int:
         """How many letters were given a turn in the last 24 hours."""
         state = self._table.state()
-        first_hour = now_ms // HOUR_MS - 23
-        counts = state.letters_by_hour.items() if state else ()
-        return sum(count for hour, count in counts if hour >= first_hour)
+        return state.letters_since(now_ms // HOUR_MS - 23) if state else 0
 
     def _current(self) -> PaceState:
         now_ms = self._clock()
@@ -105,6 +104,9 @@ class Pace:
         if state is not None and (state.paused or now_ms - state.read_at_ms < LIMITS_KEPT_MS):
             return state
         limits = self._account.limits()
+        if limits.letters_per_day is not None and state is not None:
+            left = state.left_of(limits.letters_per_day, this_hour=now_ms // HOUR_MS)
+            limits = replace(limits, letters_left=left)
         self._table.put_limits(_usable(limits), at_ms=now_ms, known=state)
         fresh = self._table.state()
         if fresh is None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from chalicelib.domain.address import Address
-from chalicelib.domain.entry import Signup
+from chalicelib.domain.entry import OptIn, Signup
 from chalicelib.tables.entries import EntriesTable
 
 
@@ -15,7 +15,15 @@ class Signups:
         self._identity_key = identity_key
         self._clock = clock
 
-    def sign_up(self, address: Address, skus: Sequence[str], *, page: str, consent: str) -> None:
+    def sign_up(
+        self,
+        address: Address,
+        skus: Sequence[str],
+        *,
+        page: str,
+        consent: str,
+        opt_in: OptIn = OptIn.DOUBLE,
+    ) -> None:
         """Write down that `address` wants `skus`: one conditional write for each, and nothing else.
 
         Nothing is read first, not even whether the shop sells such a thing: the form's stamp said so.
@@ -24,4 +32,5 @@ class Signups:
         """
         shopper = address.shopper_id(self._identity_key)
         for sku in skus:
-            self._entries.ask(Signup(shopper, address.mailbox, sku, page, consent), at_ms=self._clock())
+            signup = Signup(shopper, address.mailbox, sku, page, consent, opt_in)
+            self._entries.ask(signup, at_ms=self._clock())

@@ -7,7 +7,7 @@ from chalicelib.domain.entry import EntryState
 from chalicelib.domain.links import Links, LinkSubject, Purpose
 from chalicelib.domain.product import Product, Variant
 from chalicelib.tables.entries import EntriesTable
-from chalicelib.tables.products import ProductsTable
+from chalicelib.tables.recent_products import ProductReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Waitlist:
     def __init__(
         self,
         entries: EntriesTable,
-        products: ProductsTable,
+        products: ProductReader,
         links: Links,
         clock: Callable[[], int],
     ) -> None:

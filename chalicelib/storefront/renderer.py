@@ -7,12 +7,14 @@ from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateRuntimeError, select_autoescape
 
+from chalicelib.domain.entry import OptIn
 from chalicelib.domain.form_stamp import FormStamps, stamp_of
 from chalicelib.domain.letter import Letter
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.storefront.checkout import CheckoutForm
 from chalicelib.storefront.choices import availability_of, choices_of
+from chalicelib.storefront.compiled import COMPILED
 from chalicelib.storefront.json_ld import product_json_ld
 from chalicelib.storefront.texts import speak
 from chalicelib.storefront.theme import HOME, Edition, Listing, Theme, covers_of, menu_of
@@ -35,6 +37,7 @@ class Renderer:
             autoescape=select_autoescape(disabled_extensions=("txt",), default=True),
             undefined=StrictUndefined,
             auto_reload=False,
+            bytecode_cache=COMPILED,
             trim_blocks=True,
             lstrip_blocks=True,
             extensions=["jinja2.ext.i18n"],
@@ -52,6 +55,7 @@ class Renderer:
             navigation=self._edition.navigation,
             choices_of=choices_of,
             Availability=Availability,
+            OptIn=OptIn,
         )
 
     @property
@@ -99,7 +103,9 @@ class Renderer:
             choices=choices,
             category=self._shelves.get(f"/shop/{product.category}"),
             checkout=self._checkout,
-            stamp=stamp_of(stamps, [choice.variant.sku for choice in choices.to_wait_for]),
+            stamp=stamp_of(
+                stamps, [each.variant.sku for each in choices.to_wait_for], self._edition.shop.opt_in
+            ),
             json_ld=product_json_ld(product, choices, self._edition),
         )
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from chalicelib.domain.entry import OptIn
 from chalicelib.domain.product import Picture
 from chalicelib.storefront.money import MoneyFormat
 from chalicelib.storefront.texts import Texts
@@ -38,6 +39,7 @@ class Shop:
     reply_to: str
     checkout_url: str
     postal_address: tuple[str, ...]
+    opt_in: OptIn = OptIn.DOUBLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,13 @@ class Edition:
         """The edition of a document made by `dataclasses.asdict`, after a round through JSON."""
         shop = document["shop"]
         return cls(
-            shop=Shop(**{**shop, "postal_address": tuple(shop["postal_address"])}),
+            shop=Shop(
+                **{
+                    **shop,
+                    "postal_address": tuple(shop["postal_address"]),
+                    "opt_in": OptIn(shop["opt_in"]),
+                }
+            ),
             money=MoneyFormat.from_document(document["money"]),
             listings=tuple(Listing.from_document(listing) for listing in document["listings"]),
             navigation=tuple(Link(**link) for link in document["navigation"]),

@@ -10,11 +10,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.entry import (
+    ADMISSIONS_PER_DAY_MAX,
     ASK_AGAIN_AFTER_S,
     CONFIRM_WITHIN_S,
     CONFIRMATIONS_PER_DAY_MAX,
     Entry,
     EntryState,
+    OptIn,
     Signup,
     line_of,
     place_of,
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 # Names that DynamoDB keeps for itself.
 ALIASES = {"#state": "state", "#line": "line"}
 COUNTER_KEPT_S = 2 * 24 * 3600
+ASKED = "SET mailbox = :mailbox, asked_at_ms = :now, page = :page, consent = :consent"
+GONE_OR_OVER = "attribute_not_exists(shopper) OR #state IN (:left, :notified)"
 
 
 class EntriesTable:
@@ -37,29 +41,63 @@ class EntriesTable:
         self._name = name
 
     def ask(self, signup: Signup, *, at_ms: int) -> bool:
-        """Store a signup; true when a confirmation letter is due for it.
+        """Store a signup; true when it counts, false when it changes nothing.
 
         One conditional write, no read before it. An entry that is confirmed, or was asked for within
         the cool-down, stays as it is. One that left or was told starts again at the end of the line.
+        With single opt-in an entry is confirmed by this very write, and stands in the line.
         """
+        values = {
+            ":mailbox": {"S": signup.mailbox},
+            ":now": {"N": str(at_ms)},
+            ":page": {"S": signup.page},
+            ":consent": {"S": signup.consent},
+            ":place": {"S": place_of(at_ms, signup.shopper)},
+            ":pending": {"S": EntryState.PENDING},
+            ":left": {"S": EntryState.LEFT},
+            ":notified": {"S": EntryState.NOTIFIED},
+        }
+        if signup.opt_in is OptIn.SINGLE:
+            return self._update(
+                signup.shopper,
+                signup.sku,
+                f"{ASKED}, #state = :confirmed, confirmed_at_ms = :now, #line = :line, place = :place"
+                " REMOVE expires_at_s, left_at_ms",
+                f"{GONE_OR_OVER} OR #state = :pending",
+                {
+                    **values,
+                    ":confirmed": {"S": EntryState.CONFIRMED},
+                    ":line": {"S": line_of(signup.sku, signup.shopper)},
+                },
+            )
         return self._update(
             signup.shopper,
             signup.sku,
-            "SET mailbox = :mailbox, #state = :pending, asked_at_ms = :now, page = :page, consent = :consent,"
-            " expires_at_s = :expires, place = if_not_exists(place, :place)",
-            "attribute_not_exists(shopper) OR #state IN (:left, :notified)"
-            " OR (#state = :pending AND asked_at_ms < :cooled_down)",
+            f"{ASKED}, #state = :pending, expires_at_s = :expires, place = if_not_exists(place, :place)"
+            " REMOVE confirmed_at_ms, left_at_ms",
+            f"{GONE_OR_OVER} OR (#state = :pending AND asked_at_ms < :cooled_down)",
             {
-                ":mailbox": {"S": signup.mailbox},
-                ":now": {"N": str(at_ms)},
-                ":page": {"S": signup.page},
-                ":consent": {"S": signup.consent},
+                **values,
                 ":expires": {"N": str(at_ms // 1000 + CONFIRM_WITHIN_S)},
-                ":place": {"S": place_of(at_ms, signup.shopper)},
-                ":pending": {"S": EntryState.PENDING},
-                ":left": {"S": EntryState.LEFT},
-                ":notified": {"S": EntryState.NOTIFIED},
                 ":cooled_down": {"N": str(at_ms - ASK_AGAIN_AFTER_S * 1000)},
+            },
+        )
+
+    def rejoin(self, entry: Entry) -> bool:
+        """Put a pending entry at the end of the line as of its asking: it had been gone before.
+
+        Nobody can be told in between: it stands in the line once it is confirmed, and its letter comes
+        after this. False when it is not the same asking any more.
+        """
+        return self._update(
+            entry.shopper,
+            entry.sku,
+            "SET place = :place",
+            "#state = :pending AND asked_at_ms = :asked",
+            {
+                ":place": {"S": place_of(entry.asked_at_ms, entry.shopper)},
+                ":pending": {"S": EntryState.PENDING},
+                ":asked": {"N": str(entry.asked_at_ms)},
             },
         )
 
@@ -104,16 +142,33 @@ class EntriesTable:
         The cap is per address over all variants, so that nobody can be mail-bombed through the shop.
         A letter that could not be sent is given back with `letters=-1`.
         """
-        today = datetime.fromtimestamp(at_ms / 1000, UTC).date().isoformat()
         return self._update(
             shopper,
-            f"#confirmations#{today}",
+            f"#confirmations#{_day(at_ms)}",
             "SET expires_at_s = :expires ADD letters :letters",
             "attribute_not_exists(letters) OR letters < :limit",
             {
                 ":letters": {"N": str(letters)},
                 ":limit": {"N": str(CONFIRMATIONS_PER_DAY_MAX + (letters < 0))},
                 ":expires": {"N": str(at_ms // 1000 + COUNTER_KEPT_S)},
+            },
+        )
+
+    def count_admission(self, entry: Entry) -> bool:
+        """Count an entry that needed no confirmation; false when the day's are used up.
+
+        By the entry and the time of its asking: counting it twice is counting it once.
+        """
+        return self._update(
+            entry.shopper,
+            f"#admissions#{_day(entry.asked_at_ms)}",
+            "SET expires_at_s = :expires ADD admitted :asking",
+            "attribute_not_exists(admitted) OR contains(admitted, :one) OR size(admitted) < :limit",
+            {
+                ":asking": {"SS": [f"{entry.sku}#{entry.asked_at_ms}"]},
+                ":one": {"S": f"{entry.sku}#{entry.asked_at_ms}"},
+                ":limit": {"N": str(ADMISSIONS_PER_DAY_MAX)},
+                ":expires": {"N": str(entry.asked_at_ms // 1000 + COUNTER_KEPT_S)},
             },
         )
 
@@ -129,6 +184,10 @@ class EntriesTable:
             ExpressionAttributeValues=values,
             **aliases,
         )
+
+
+def _day(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).date().isoformat()
 
 
 def entry_from(item: Mapping[str, Any]) -> Entry:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 HOUR_MS = 3_600_000
 WINDOW_HOURS = 24
 KEPT_S = 14 * 24 * 3600
-COUNTED = {FeedbackState.BOUNCED: "bounced", FeedbackState.COMPLAINED: "complained"}
+COUNTERS = {FeedbackState.BOUNCED: "bounced", FeedbackState.COMPLAINED: "complained"}
 
 
 class FeedbackTaken(RuntimeError):
@@ -53,7 +53,7 @@ class HealthTable:
         Raises:
             FeedbackTaken: it was not counted, for others counted too.
         """
-        counter = COUNTED[feedback.state]
+        counter = COUNTERS[feedback.state]
         restock = [received(self._sending, feedback.restock, counter, at_ms)] if feedback.restock else []
         reasons = transact(
             self._client,

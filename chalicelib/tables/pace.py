@@ -3,6 +3,8 @@ whether sending is paused. One row for the whole shop, moved by conditional writ
 of workers together keep to one limit.
 """
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.pace import Limits, PaceState
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 KEY = {"id": {"S": "pace"}}
+LIMITS = ("rate_per_s", "letters_left", "ready_at_us", "read_at_ms")
 US_PER_MS = 1000
 HOUR_MS = 3_600_000
 HOURS_KEPT = 25
@@ -25,18 +28,22 @@ class PaceTable:
         self._name = name
 
     def state(self) -> PaceState | None:
-        """The row (a strongly consistent read); None before the first letter ever."""
+        """The row (a strongly consistent read); None before the first letter ever.
+
+        Limits that are to be read anew, after a pause, are all 0.
+        """
         item = self._client.get_item(TableName=self._name, Key=KEY, ConsistentRead=True).get("Item", {})
-        paused = item["paused"]["S"] if "paused" in item else None
-        if "read_at_ms" not in item:
-            return None if paused is None else PaceState(0.0, 0, 0, 0, paused)
+        if not item:
+            return None
+        numbers = {name: item[name]["N"] for name in LIMITS if name in item}
         return PaceState(
-            float(item["rate_per_s"]["N"]),
-            int(item["letters_left"]["N"]),
-            int(item["ready_at_us"]["N"]),
-            int(item["read_at_ms"]["N"]),
-            paused,
-            {int(hour): int(count["N"]) for hour, count in item.get("hours", {}).get("M", {}).items()},
+            float(numbers.get("rate_per_s", 0)),
+            int(numbers.get("letters_left", 0)),
+            int(numbers.get("ready_at_us", 0)),
+            int(numbers.get("read_at_ms", 0)),
+            item["paused"]["S"] if "paused" in item else None,
+            _by_hour(item, "hours"),
+            _by_hour(item, "earlier"),
         )
 
     def put_limits(self, limits: Limits, *, at_ms: int, known: PaceState | None) -> None:
@@ -53,12 +60,15 @@ class PaceTable:
             self._client,
             TableName=self._name,
             Key=KEY,
-            UpdateExpression="SET rate_per_s = :rate, letters_left = :left, read_at_ms = :now,"
+            # By difference: what others take in the meantime is not given out twice.
+            UpdateExpression="SET rate_per_s = :rate, read_at_ms = :now,"
+            " letters_left = if_not_exists(letters_left, :zero) + :more,"
             " ready_at_us = if_not_exists(ready_at_us, :ready)" + tidying,
             ConditionExpression="attribute_not_exists(read_at_ms) OR read_at_ms = :known",
             ExpressionAttributeValues={
                 ":rate": {"N": str(limits.rate_per_s)},
-                ":left": {"N": str(limits.letters_left)},
+                ":more": {"N": str(limits.letters_left - (known.letters_left if known else 0))},
+                ":zero": {"N": "0"},
                 ":now": {"N": str(at_ms)},
                 ":ready": {"N": str(at_ms * US_PER_MS)},
                 ":known": {"N": str(known.read_at_ms if known else 0)},
@@ -98,14 +108,23 @@ class PaceTable:
         )
 
     def resume(self) -> bool:
-        """Start sending again; false when it was not stopped. Limits are read and letters counted anew."""
+        """Start sending again; false when it was not stopped. Limits are read anew, and so are letters
+        counted, but for a day's quota, of which they are gone."""
+        state = self.state()
+        if state is None or state.paused is None:
+            return False
+        # Nothing is given out while paused: what was read still holds.
+        earlier = Counter(state.earlier_by_hour) + Counter(state.letters_by_hour)
         return update_if(
             self._client,
             TableName=self._name,
             Key=KEY,
-            UpdateExpression="SET hours = :none REMOVE paused, read_at_ms",
+            UpdateExpression="SET hours = :none, earlier = :earlier REMOVE paused, read_at_ms, letters_left",
             ConditionExpression="attribute_exists(paused)",
-            ExpressionAttributeValues={":none": {"M": {}}},
+            ExpressionAttributeValues={
+                ":none": {"M": {}},
+                ":earlier": {"M": {str(hour): {"N": str(count)} for hour, count in earlier.items()}},
+            },
         )
 
     def _take(
@@ -131,3 +150,7 @@ class PaceTable:
             return None
         attributes: Any = answer["Attributes"]
         return int(attributes["ready_at_us"]["N"])
+
+
+def _by_hour(item: Mapping[str, Any], name: str) -> dict[int, int]:
+    return {int(hour): int(count["N"]) for hour, count in item.get(name, {}).get("M", {}).items()}

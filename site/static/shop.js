@@ -68,7 +68,7 @@
       if (answer.ok) {
         const { suggestion } = told;
         form.querySelector(".fields").hidden = !suggestion;
-        say(words.sent + (suggestion ? ` ${words.slip.replace("{address}", () => suggestion)}` : ""));
+        say((suggestion ? `${words.slip.replace("{address}", () => suggestion)} ` : "") + words.sent);
         status.focus();
       } else if (answer.status >= 500 || answer.status === 429) {
         say(words.busy, true);

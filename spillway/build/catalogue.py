@@ -54,7 +54,18 @@ class ProductRow(NamedTuple):
         cls, file: str, product: Product, shots: Sequence[Shot], stock: Sequence[tuple[str, Stock]]
     ) -> "ProductRow":
         """The row of a product as its file states it, pictures still in the merchant's folder."""
-        content = _packed(product, shots, stock)
+        return cls._of_packed(file, _packed(product, shots, stock), product, shots)
+
+    @classmethod
+    def unpacked(cls, packed: bytes) -> "ProductRow":
+        """The row that `packed` was taken from, without the name of its file."""
+        entry = _unpacked(packed, Path())
+        return cls._of_packed("", packed, entry.product, entry.shots)
+
+    @classmethod
+    def _of_packed(
+        cls, file: str, packed: bytes, product: Product, shots: Sequence[Shot]
+    ) -> "ProductRow":
         return cls(
             file=file,
             slug=product.slug,
@@ -65,8 +76,8 @@ class ProductRow(NamedTuple):
             told_in=tuple(each.locale for each in product.translations if each.title),
             skus=tuple(variant.sku for variant in product.variants),
             shots=tuple(shot.file.name for shot in shots),
-            digest=hashlib.sha256(content).hexdigest(),
-            packed=content,
+            digest=hashlib.sha256(packed).hexdigest(),
+            packed=packed,
         )
 
     def open(self, pictures: Path) -> CatalogueProduct:

@@ -44,6 +44,11 @@ class Products(Sequence[CatalogueProduct]):
         """Every product, packed."""
         return tuple(self._rows.values())
 
+    @property
+    def renditions(self) -> Renditions:
+        """Those of every picture, by its name."""
+        return self._renditions
+
     def named(self, slug: str) -> CatalogueProduct:
         """The product of that slug.
 

@@ -1,7 +1,7 @@
 """What a page of the theme depends on: the templates it is made of, and what those ask the theme for."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from jinja2 import Environment, TemplateSyntaxError, meta, nodes
@@ -33,8 +33,6 @@ class ThemeParts:
         self._theme = theme
         self._edition = edition
         self._texts = digest_of(sorted(edition.texts.messages.items()), edition.texts.plurals)
-        self._environment = Environment(autoescape=True, extensions=["jinja2.ext.i18n"])
-        self._uses = cache(self._uses_uncached)
         self.digest = cache(self._digest)
 
     def _digest(self, template: str) -> str:
@@ -45,7 +43,7 @@ class ThemeParts:
             name = waiting.pop()
             if name not in seen:
                 seen[name] = self._uses(name)
-                waiting += seen[name].templates
+                waiting += [each for each in seen[name].templates if each is not None]
         names = frozenset[str]().union(*(each.names for each in seen.values()))
         assets = frozenset[str]().union(*(each.assets for each in seen.values()))
         return digest_of(
@@ -67,33 +65,37 @@ class ThemeParts:
         known += [settings[name] for name in sorted(settings.keys() & names)]
         return known + ([menu_of(edition.listings)] if "menu" in names else [])
 
-    def _uses_uncached(self, name: str) -> "_Uses":
-        source = self._theme.templates.get(name)
-        if source is None:
-            return _Uses(frozenset(), frozenset(), frozenset())
-        try:
-            tree = self._environment.parse(source, name, name)
-        except TemplateSyntaxError:  # told, with its line, when it is rendered
-            return _Uses(frozenset(), frozenset(), frozenset())
-        templates = set(meta.find_referenced_templates(tree))
-        if None in templates:  # chosen while rendering: it may be any
-            templates = set(self._theme.templates)
-        names = {node.name for node in tree.find_all(nodes.Name)}
-        return _Uses(
-            templates=frozenset(each for each in templates if each is not None),
-            names=frozenset(names),
-            assets=frozenset(_assets_of(tree)),
-        )
+    def _uses(self, name: str) -> "_Uses":
+        uses = _uses_of(self._theme.templates.get(name, ""))
+        if None in uses.templates:  # one is chosen while rendering: it may be any
+            return replace(uses, templates=frozenset(self._theme.templates))
+        return uses
 
 
 @dataclass(frozen=True, slots=True)
 class _Uses:
-    templates: frozenset[str]
+    """What a template names; None among its templates is one that only rendering can tell."""
+
+    templates: frozenset[str | None]
     names: frozenset[str]
     assets: frozenset[str]
 
 
 _ANY_ASSET = "*"
+_LANGUAGE = Environment(autoescape=True, extensions=["jinja2.ext.i18n"])
+
+
+@cache
+def _uses_of(source: str) -> _Uses:
+    try:
+        tree = _LANGUAGE.parse(source)
+    except TemplateSyntaxError:  # told, with its line, when it is rendered
+        return _Uses(frozenset(), frozenset(), frozenset())
+    return _Uses(
+        templates=frozenset(meta.find_referenced_templates(tree)),
+        names=frozenset(node.name for node in tree.find_all(nodes.Name)),
+        assets=frozenset(_assets_of(tree)),
+    )
 
 
 def _assets_of(tree: nodes.Template) -> set[str]:

@@ -2,11 +2,12 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 from chalicelib.storefront.theme import Theme
+from spillway.build.catalogue import ContentPage
 from spillway.build.memory import digest_of
 from spillway.build.products import Products
 
@@ -44,22 +45,50 @@ class SiteObject:
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
-    """What a build made. `id` is made from all of it: equal ids, equal bytes."""
+class Makings:
+    """All that the objects of a release are made from, whatever is in stock. `theme` bears the release's
+    name, which is made from all of it."""
 
-    id: str
-    objects: tuple[SiteObject, ...]
     theme: Theme
     products: Products
+    contents: tuple[ContentPage, ...]
+    assets: tuple[SiteObject, ...]
+
+    @classmethod
+    def of(
+        cls,
+        theme: Theme,
+        products: Products,
+        contents: Sequence[ContentPage],
+        assets: Sequence[SiteObject],
+    ) -> "Makings":
+        """The makings with their name."""
+        content = digest_of(
+            [(each.key, each.sha256, each.content_type, each.cache_control) for each in assets],
+            replace(theme, release="").to_json(),
+            [(slug, products.digest(slug)) for slug in products.slugs],
+            contents,
+        )
+        return cls(replace(theme, release=content[:16]), products, tuple(contents), tuple(assets))
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What a build made. Equal ids and equal stock make equal bytes."""
+
+    objects: tuple[SiteObject, ...]
+    makings: Makings
     untold: tuple[str, ...] = ()
     """What the shop does not say in a language it has, a line each: it is said in the first instead."""
 
+    @property
+    def id(self) -> str:
+        return self.makings.theme.release
 
-def release_id(objects: Sequence[SiteObject], theme: Theme, products: Products) -> str:
-    """A name for exactly this content."""
-    content = digest_of(
-        [(each.key, each.sha256, each.content_type, each.cache_control, each.language) for each in objects],
-        theme.to_json(),
-        [(slug, products.digest(slug)) for slug in products.slugs],
-    )
-    return content[:16]
+    @property
+    def theme(self) -> Theme:
+        return self.makings.theme
+
+    @property
+    def products(self) -> Products:
+        return self.makings.products

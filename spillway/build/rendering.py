@@ -12,7 +12,7 @@ from chalicelib.storage.pages import HOME_KEY, PAGE_CONTENT_TYPE, object_key
 from chalicelib.storefront.checkout import CheckoutForm
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.theme import HOME, Listing, Theme, covers_of
-from spillway.build.catalogue import Catalogue, ContentPage, ProductRow
+from spillway.build.catalogue import ContentPage, ProductRow
 from spillway.build.memory import code_digest, digest_of
 from spillway.build.products import Products
 from spillway.build.recipes import Recipe, ThemeParts
@@ -49,7 +49,7 @@ class Rendering:
         self,
         theme: Theme,
         products: Products,
-        catalogue: Catalogue,
+        contents: Sequence[ContentPage],
         stock: StockBySlug,
         stamps: FormStamps | None = None,
     ) -> None:
@@ -58,7 +58,9 @@ class Rendering:
         self._renderer = Renderer(theme)
         cards = Cards(products, stock)
         self._editions = [
-            EditionRendering(each, products, catalogue.pages_in(each.edition.shop.locale), cards, stamps)
+            EditionRendering(
+                each, products, [page for page in contents if page.locale == each.language], cards, stamps
+            )
             for each in self._renderer.editions
         ]
 

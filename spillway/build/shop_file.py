@@ -5,6 +5,7 @@ from email.utils import parseaddr
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from chalicelib.domain.entry import OptIn
 from chalicelib.storefront.checkout import CheckoutForm
 from chalicelib.storefront.money import MoneyFormat
 from chalicelib.storefront.theme import Link, Shop
@@ -49,15 +50,10 @@ def read_storefront(
         reply_to=_mailbox(table, "reply_to"),
         checkout_url=_checkout_url(table, page_slugs),
         postal_address=table.texts("postal_address", length_max=_NAME_LENGTH_MAX, count_max=8),
+        opt_in=_opt_in(table.table("waitlist")),
     )
     categories = tuple(_categories(table))
     home = _home(table.table("home"), site / "pictures")
-    waitlist = table.table("waitlist")
-    if waitlist.value("double_opt_in") is not True:
-        waitlist.wrong(
-            "double_opt_in", waitlist.value("double_opt_in"), "true: nobody is mailed who has not confirmed"
-        )
-    waitlist.done()
     listed = {f"/shop/{category.slug}" for category in categories} | {"/", "/shop/all"}
     navigation = tuple(_navigation(table, listed | {f"/{slug}" for slug in page_slugs}))
     # Every signup form links to what becomes of the address.
@@ -76,6 +72,17 @@ def read_storefront(
     skip_other_locales(table)
     table.done()
     return (first, *others)
+
+
+def _opt_in(waitlist: TomlTable) -> OptIn:
+    value = waitlist.value("opt_in")
+    if value not in list(OptIn):
+        waitlist.wrong(
+            "opt_in", value, "double (a letter asks whether it was really them) or single (it counts at once)"
+        )
+        value = OptIn.DOUBLE
+    waitlist.done()
+    return OptIn(value)
 
 
 def _money(table: TomlTable, currency: str, locales: Sequence[str]) -> dict[str, MoneyFormat]:

@@ -1,11 +1,8 @@
 """The build: from the catalogue and the theme's files to a release. It writes nothing but its cache."""
 
-import traceback
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-
-from jinja2 import TemplateError, TemplateSyntaxError
 
 from chalicelib.domain.form_stamp import FormStamps
 from spillway.build.catalogue import Catalogue
@@ -14,8 +11,9 @@ from spillway.build.gallery import Gallery, Rendition
 from spillway.build.loading import catalogue_memory, load_catalogue
 from spillway.build.memory import Memory, digest_of
 from spillway.build.products import Products, placed
-from spillway.build.release import Kind, Release, SiteObject, release_id
-from spillway.build.rendering import Rendering, StockBySlug
+from spillway.build.making import rendered
+from spillway.build.release import Kind, Makings, Release, SiteObject
+from spillway.build.rendering import StockBySlug
 from spillway.build.shelf import Shelf
 from spillway.build.shop_file import base_url_problem
 from spillway.build.theming import asset_keys, theme_of
@@ -76,19 +74,11 @@ def build(
     )
     assets = [_asset(file, key) for file, key in keys.items()]
     pictures = {each.name: _picture(each) for made in renditions.values() for each in made}
+    makings = Makings.of(theme, products, catalogue.pages, [*assets, *pictures.values()])
     made_from = Memory(project.cache / "shelves" / f"{digest_of(str(folder))[:16]}.pickle", context="")
-    try:
-        rendering = Rendering(theme, products, catalogue, stock or {}, stamps)
-        rendering.try_cloud_templates()
-        objects = Shelf(folder, made_from).fill(rendering.recipes(), [*assets, *pictures.values()], crew)
-    except Exception as error:
-        mistake = _template_mistake(error, theme.templates)
-        if mistake is None:
-            raise
-        raise mistake from error
+    release = rendered(makings, Shelf(folder, made_from), makings.assets, stock=stock or {}, stamps=stamps, crew=crew)
     made_from.save()
-    name = release_id(objects, theme, products)
-    return Release(name, objects, replace(theme, release=name), products, tuple(untold(catalogue, theme)))
+    return replace(release, untold=tuple(untold(catalogue, theme)))
 
 
 def _developed(catalogue: Catalogue, project: Project, memory: Memory) -> Mapping[str, tuple[Rendition, ...]]:
@@ -124,22 +114,3 @@ def _picture(rendition: Rendition) -> SiteObject:
         cache_control=ASSET_CACHE_CONTROL,
         kind=Kind.ASSET,
     )
-
-
-def _template_mistake(error: Exception, names: Collection[str]) -> BadInput | None:
-    """Name the template and the line, which a syntax error knows and any other has in its trace.
-
-    None when it was no template that failed.
-    """
-    if isinstance(error, TemplateSyntaxError):
-        places = [(error.name or "", error.lineno)]
-    else:
-        trace = traceback.extract_tb(error.__traceback__)
-        places = [(frame.filename, frame.lineno or 0) for frame in trace if frame.filename in names]
-    if not places and not isinstance(error, TemplateError):
-        return None
-    name, line = places[-1] if places else ("", 0)
-    folder = "site" if name.startswith("letters/") else "site/templates"
-    place = f"{folder}/{name}:{line}" if name else folder
-    reason = "templates include each other without end" if isinstance(error, RecursionError) else str(error)
-    return BadInput(f"{place}: {reason}", way_out="correct the template and build again")

@@ -8,7 +8,8 @@ from chalicelib.wiring import clock_ms
 from spillway.deploy.stage import stage_named
 from spillway.project import Project
 from spillway.publish.plan import Plan
-from spillway.publish.publisher import Publisher
+from spillway.publish.publisher import Published, Publisher
+from spillway.publish.sources import of_folder
 from spillway.publish.target import target_of
 
 
@@ -33,10 +34,15 @@ def publish_command(
                 lambda done, total: bar.update(task, completed=done, total=total),
                 delete_many=delete_many,
             )
+            make = of_folder(project, target, base_url=base_url)
             if dry_run:
-                _show(publisher.plan(project, base_url=base_url))
+                show_plan(publisher.plan(make))
                 return
-            published = publisher.publish(project, base_url=base_url)
+            show_published(publisher.publish(make))
+
+
+def show_published(published: Published) -> None:
+    """What was done, in one line, and what it leaves open."""
     click.echo(
         f"release {published.release}: {published.uploaded} objects put, {published.skipped} unchanged, "
         f"{published.removed} removed"
@@ -45,7 +51,8 @@ def publish_command(
         click.echo(f"  {slug}: no longer in the catalogue; shoppers may still wait for it", err=True)
 
 
-def _show(plan: Plan) -> None:
+def show_plan(plan: Plan) -> None:
+    """Every step, with its reason."""
     for upload in plan.uploads:
         click.echo(f"put     {upload.site_object.key}  ({upload.reason})")
     for removal in plan.removals:

@@ -23,6 +23,7 @@ from spillway.deploy.stack import deploy
 from spillway.deploy.stage import LOCAL, Stage, local_stage
 from spillway.project import Project
 from spillway.publish.publisher import Publisher
+from spillway.publish.sources import of_folder
 from spillway.publish.target import target_of
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ def running_demo(project: Project, settings: DemoSettings, steps: Steps) -> Iter
             _verify(stage, sender)
             deploy(stage, package, {"SenderAddress": sender, "SenderIdentity": sender}, lambda _: True)
         with steps.step("Build and publish the shop"), target_of(stage, project, clock_ms) as target:
-            Publisher(target, clock_ms, steps.progress).publish(project, base_url=settings.shop_url)
+            source = of_folder(project, target, base_url=settings.shop_url)
+            Publisher(target, clock_ms, steps.progress).publish(source)
         domain = stage.outputs()["DistributionDomain"]
         open_.enter_context(
             served(front(settings.shop_url, Relay(cloud_settings.endpoint_url), domain), shop_socket)

@@ -65,7 +65,9 @@ class LiveRelease:
             raise _busy(now_ms - taken.since_ms)
         unsure = tuple(sorted({*seen.manifest.unsure, *plan.keys}))
         return self._write(
-            replace(seen.manifest, unsure=unsure, claim=Claim(self._owner, now_ms)), seen, _busy(0)
+            replace(seen.manifest, unsure=unsure, claim=Claim(self._owner, now_ms, plan.manifest.release)),
+            seen,
+            _busy(0),
         )
 
     def finish(self, claimed: Seen, plan: Plan) -> Seen:

@@ -11,17 +11,28 @@ MANIFEST_KEY = "manifest.json"
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """That a publish is under way: who carries it out, and since when."""
+    """That a publish of `release` is under way: who carries it out, and since when."""
 
     owner: str
     since_ms: int
+    release: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A release that can be gone back to, and when it went live."""
+
+    release: str
+    live_at_ms: int
+    products: int
+    pages: int
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """`objects`: a fingerprint for each key of the live release. `retired`: keys that no page of the
     live release asks for any more, with the time (ms) they went out of use. `theme`: a digest of the live
-    theme.
+    theme. `kept`: the last releases, the live one first.
 
     While a publish is under way, `claim` says whose and since when, and `unsure` names the keys it may
     have touched: if it never ends, they are not taken to be what `objects` says.
@@ -31,6 +42,7 @@ class Manifest:
     objects: Mapping[str, str] = field(default_factory=dict)
     retired: Mapping[str, int] = field(default_factory=dict)
     theme: str = ""
+    kept: tuple[Kept, ...] = ()
     unsure: tuple[str, ...] = ()
     claim: Claim | None = None
 
@@ -43,8 +55,14 @@ class Manifest:
         """The manifest of a text made by `to_json`."""
         document = json.loads(text)
         claim = document.get("claim")
-        unsure = tuple(document.get("unsure", ()))
-        return cls(**{**document, "unsure": unsure, "claim": Claim(**claim) if claim else None})
+        return cls(
+            **{
+                **document,
+                "kept": tuple(Kept(**each) for each in document.get("kept", ())),
+                "unsure": tuple(document.get("unsure", ())),
+                "claim": Claim(**claim) if claim else None,
+            }
+        )
 
 
 def fingerprint(site_object: SiteObject) -> str:

@@ -1,16 +1,18 @@
 """What a publish is going to do, decided before anything is done. Every step carries its reason."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from chalicelib.storefront.theme import Theme
 from spillway.build.release import Kind, Release, SiteObject
-from spillway.publish.manifest import Manifest, fingerprint, fingerprints
+from spillway.publish.manifest import Kept, Manifest, fingerprint, fingerprints
 
 # Browsers and caches may still hold pages that ask for yesterday's assets.
 RETIRED_KEPT_MS = 7 * 24 * 3600 * 1000
+# Those before can be gone back to: their makings and their assets stay.
+RELEASES_KEPT_MAX = 10
 UPLOAD_ORDER = (Kind.ASSET, Kind.PAGE, Kind.INDEX)
 
 
@@ -43,18 +45,22 @@ class Removal:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Uploads in order (what a page asks for comes before it), removals after all of them, and the
-    manifest that is true once everything is done."""
+    manifest that is true once everything is done. `keeps` says that the release's makings are to be kept,
+    `forgets` which releases' are not any longer."""
 
     uploads: tuple[Upload, ...]
     removals: tuple[Removal, ...]
     skipped: int
     manifest: Manifest
     theme_changed: bool
+    release_changed: bool
+    keeps: bool
+    forgets: tuple[str, ...]
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to do."""
-        return not (self.uploads or self.removals or self.theme_changed)
+        return not (self.uploads or self.removals or self.theme_changed or self.release_changed)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -79,33 +85,40 @@ def make_plan(live: Manifest, release: Release, *, at_ms: int) -> Plan:
     """How to get from the live release to `release`.
 
     A page that vanished goes at once. Anything else that vanished is kept for a week, for caches
-    may still hold pages that ask for it.
+    may still hold pages that ask for it, and for as long as a kept release needs it.
     """
     unsure = frozenset(live.unsure)
     uploads = [
         Upload(each, _reason(live, each.key, unsure))
         for each in release.objects
-        if each.key in unsure or live.objects.get(each.key) != fingerprint(each)
+        if each.key in unsure or not (_is_live(live, each) or each.key in live.retired)
     ]
     theme = theme_digest(release.theme)
     wanted = fingerprints(release.objects)
+    kept, forgets = _kept(live, release, at_ms)
     gone, retired = _vanished(live, wanted, at_ms)
-    unused = [key for key, since_ms in retired.items() if at_ms - since_ms >= RETIRED_KEPT_MS]
+    unused = [key for key, since_ms in retired.items() if _is_unused(since_ms, kept, at_ms)]
     removals = [Removal(key, Reason.GONE) for key in gone] + [Removal(key, Reason.UNUSED) for key in unused]
+    still_retired = {key: since for key, since in retired.items() if key not in unused}
     return Plan(
         uploads=tuple(sorted(uploads, key=lambda upload: UPLOAD_ORDER.index(upload.site_object.kind))),
         removals=tuple(removals),
         skipped=len(release.objects) - len(uploads),
-        manifest=Manifest(
-            release.id, wanted, {key: since for key, since in retired.items() if key not in unused}, theme
-        ),
+        manifest=Manifest(release.id, wanted, still_retired, theme, kept),
         theme_changed=theme != live.theme or live.claim is not None,
+        release_changed=release.id != live.release,
+        keeps=live.claim is not None or release.id not in {each.release for each in live.kept},
+        forgets=forgets,
     )
 
 
 def theme_digest(theme: Theme) -> str:
     """Changes with anything in a theme but its name."""
     return hashlib.sha256(replace(theme, release="").to_json().encode()).hexdigest()
+
+
+def _is_live(live: Manifest, each: SiteObject) -> bool:
+    return live.objects.get(each.key) == fingerprint(each)
 
 
 def _reason(live: Manifest, key: str, unsure: frozenset[str]) -> Reason:
@@ -120,6 +133,23 @@ def _vanished(live: Manifest, wanted: Mapping[str, str], at_ms: int) -> tuple[li
     retired = {key: at_ms for key in vanished if _is_asset(key)}
     still_retired = {key: since for key, since in live.retired.items() if key not in wanted}
     return gone, {**retired, **still_retired}
+
+
+def _kept(live: Manifest, release: Release, at_ms: int) -> tuple[tuple[Kept, ...], tuple[str, ...]]:
+    """The last releases, `release` first; and those whose makings are dropped, that of a publish which never
+    ended among them."""
+    newest = live.kept[0] if live.kept else None
+    if newest is None or newest.release != release.id:
+        pages = sum(each.kind is not Kind.ASSET for each in release.objects)
+        newest = Kept(release.id, at_ms, len(release.products), pages)
+    kept = (newest, *(each for each in live.kept if each.release != release.id))[:RELEASES_KEPT_MAX]
+    known = {each.release for each in live.kept} | ({live.claim.release} if live.claim else set())
+    return kept, tuple(sorted(known - {each.release for each in kept} - {""}))
+
+
+def _is_unused(since_ms: int, kept: Sequence[Kept], at_ms: int) -> bool:
+    """Whether what went out of use at `since_ms` is asked for by no cached page and no kept release."""
+    return at_ms - since_ms >= RETIRED_KEPT_MS and not any(each.live_at_ms < since_ms for each in kept)
 
 
 def _is_asset(key: str) -> bool:

@@ -1,6 +1,6 @@
 """Publishing: the catalogue to DynamoDB, the theme and the pages to S3, and the CDN told.
 
-The order is claim, assets, catalogue, theme, pages, index, removals, manifest. At no moment does a
+The order is claim, makings, assets, catalogue, theme, pages, index, removals, manifest. At no moment does a
 visible page miss an asset, and a publish that dies is finished by the next one: the manifest that is
 written first names what may be touched, the one that is written last says that all of it was.
 """
@@ -16,13 +16,13 @@ from chalicelib.storage.pages import Cdn
 from chalicelib.storage.themes import THEME_KEY
 from chalicelib.storefront.theme import Theme
 from chalicelib.tables.products import ProductsTable
-from spillway.build.release import Kind, Release, SiteObject
-from spillway.build.site import build
+from spillway.build.release import Kind, Makings, Release, SiteObject
+from spillway.build.rendering import StockBySlug
 from spillway.errors import BadInput
-from spillway.project import Project
+from spillway.publish.archive import KEPT_CONTENT_TYPE, kept_key, packed
 from spillway.publish.live import LiveRelease
 from spillway.publish.plan import Plan, make_plan
-from spillway.publish.s3 import Request
+from spillway.publish.s3 import Answer, Request
 
 PASSES_MAX = 3
 # CloudFront takes 3,000 paths at once; past this, one wildcard is cheaper and surer.
@@ -38,6 +38,11 @@ class Bucket(Protocol):
     """What is needed of a bucket."""
 
     def send(self, requests: Iterable[Request], done: Callable[[], None] = ...) -> None: ...
+    def get(self, key: str) -> Answer: ...
+
+
+Make = Callable[[StockBySlug], Release]
+"""What is to be brought before the shoppers, with the pages as they are for a stock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +80,18 @@ class Publisher:
         self._progress = progress
         self._delete_many = delete_many
 
-    def plan(self, project: Project, *, base_url: str | None = None) -> Plan:
-        """What publishing now would do.
+    def plan(self, make: Make) -> Plan:
+        """What bringing it before the shoppers now would do.
 
         Raises:
             BadInput: the catalogue or a template is wrong.
         """
-        release = self._built(project, base_url, self._known())
-        return make_plan(self._target.live.read().manifest, release, at_ms=self._clock())
+        return make_plan(
+            self._target.live.read().manifest, self._made(make, self._known()), at_ms=self._clock()
+        )
 
-    def publish(self, project: Project, *, base_url: str | None = None) -> Published:
-        """Bring the shop to what `project` holds now.
+    def publish(self, make: Make) -> Published:
+        """Bring the shop to what `make` makes.
 
         Events go on while a publish runs. When the stock at the end is not what the pages were made
         with, the pages it concerns are made once more, so that no old page covers a turned one.
@@ -95,18 +101,16 @@ class Publisher:
             WorkFailed: another publish is under way, or S3 did not take it.
         """
         known = self._known()
-        published = self._publish_once(project, base_url, known)
+        published = self._publish_once(make, known)
         for _ in range(PASSES_MAX - 1):
             before, known = known, self._known()
             if all(slug in known and known[slug].stock == each.stock for slug, each in before.items()):
                 break
-            self._publish_once(project, base_url, known)
+            self._publish_once(make, known)
         return published
 
-    def _publish_once(
-        self, project: Project, base_url: str | None, known: Mapping[str, StockedProduct]
-    ) -> Published:
-        release = self._built(project, base_url, known)
+    def _publish_once(self, make: Make, known: Mapping[str, StockedProduct]) -> Published:
+        release = self._made(make, known)
         seen = self._target.live.read()
         plan = make_plan(seen.manifest, release, at_ms=self._clock())
         self._refuse_to_empty(plan, len(seen.manifest.objects))
@@ -124,6 +128,8 @@ class Publisher:
     def _execute(self, plan: Plan, release: Release, known: Mapping[str, StockedProduct]) -> None:
         pages, releases = self._target.pages, self._target.releases
         with self._counting(plan) as done:
+            if plan.keeps:
+                releases.send([_put(_kept_object(release.makings))])
             pages.send(_puts(plan, Kind.ASSET), done)
             self._put_catalogue(release, known)
             if plan.theme_changed:
@@ -131,6 +137,7 @@ class Publisher:
             pages.send(_puts(plan, Kind.PAGE), done)
             pages.send(_puts(plan, Kind.INDEX), done)
             pages.send([Request("DELETE", removal.key) for removal in plan.removals])
+            releases.send([Request("DELETE", kept_key(each)) for each in plan.forgets])
 
     @contextmanager
     def _counting(self, plan: Plan) -> Iterator[Callable[[], None]]:
@@ -165,9 +172,8 @@ class Publisher:
             few = paths if len(paths) <= INVALIDATED_PATHS_MAX else ("/*",)
             self._target.cdn.invalidate(few, reference=f"{plan.manifest.release}-{self._clock()}")
 
-    def _built(self, project: Project, base_url: str | None, known: Mapping[str, StockedProduct]) -> Release:
-        stock = {slug: stocked.stock for slug, stocked in known.items()}
-        return build(project, base_url=base_url, stock=stock, stamps=self._target.stamps)
+    def _made(self, make: Make, known: Mapping[str, StockedProduct]) -> Release:
+        return make({slug: stocked.stock for slug, stocked in known.items()})
 
     def _known(self) -> dict[str, StockedProduct]:
         return {stocked.product.slug: stocked for stocked in self._target.products.scan()}
@@ -180,6 +186,16 @@ def _theme_object(theme: Theme) -> SiteObject:
         content_type="application/json",
         cache_control="no-cache",
         kind=Kind.INDEX,
+    )
+
+
+def _kept_object(makings: Makings) -> SiteObject:
+    return SiteObject.of(
+        kept_key(makings.theme.release),
+        packed(makings),
+        content_type=KEPT_CONTENT_TYPE,
+        cache_control="no-cache",
+        kind=Kind.ASSET,
     )
 
 

@@ -1,18 +1,23 @@
-"""What the entries table promises, over moto and over the local cloud alike."""
+"""What the entries table promises, in memory, over moto and over the local cloud alike."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from chalicelib.domain.entry import (
+    ADMISSIONS_PER_DAY_MAX,
     ASK_AGAIN_AFTER_S,
     CONFIRM_WITHIN_S,
     CONFIRMATIONS_PER_DAY_MAX,
     Entry,
     EntryState,
+    OptIn,
     Signup,
     line_of,
     place_after_all,
+    place_of,
+    rejoins,
 )
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.line import LineTable
@@ -70,6 +75,58 @@ def test_a_second_signup_for_the_same_variant_changes_nothing(entries: LinedEntr
     clock.pass_s(ASK_AGAIN_AFTER_S)
     assert not entries.ask(ADA, at_ms=clock())
     assert get(entries) == before
+
+
+def test_with_single_opt_in_a_signup_waits_at_once(entries: LinedEntries, clock: Clock) -> None:
+    single = replace(ADA, opt_in=OptIn.SINGLE)
+    assert entries.ask(single, at_ms=clock())
+    entry = get(entries)
+    assert (entry.state, entry.expires_at_s) == (EntryState.CONFIRMED, None)
+    assert waiting(entries, clock) == ["ada"]
+    clock.pass_s(ASK_AGAIN_AFTER_S + 1)
+    assert not entries.ask(single, at_ms=clock())
+    assert not entries.ask(ADA, at_ms=clock())
+    assert get(entries) == entry
+    entries.leave("ada", "A", at_ms=clock())
+    assert waiting(entries, clock) == []
+    assert entries.ask(single, at_ms=clock())
+    assert waiting(entries, clock) == ["ada"]
+
+
+def test_single_opt_in_takes_in_who_was_asked_to_confirm_before(entries: LinedEntries, clock: Clock) -> None:
+    assert entries.ask(ADA, at_ms=clock())
+    assert entries.ask(replace(ADA, opt_in=OptIn.SINGLE), at_ms=clock())
+    assert waiting(entries, clock) == ["ada"]
+
+
+def test_entries_without_a_letter_are_counted_once_each_and_by_day(
+    entries: LinedEntries, clock: Clock
+) -> None:
+    single = replace(ADA, opt_in=OptIn.SINGLE)
+    for number in range(ADMISSIONS_PER_DAY_MAX):
+        entries.ask(replace(single, sku=f"A{number}"), at_ms=clock())
+        entry = get(entries, replace(single, sku=f"A{number}"))
+        assert entries.count_admission(entry)
+        assert entries.count_admission(entry)
+    entries.ask(single, at_ms=clock())
+    assert not entries.count_admission(get(entries))
+    assert entries.count_admission(entry)
+    clock.pass_s(24 * 3600)
+    assert entries.count_admission(replace(entry, asked_at_ms=clock()))
+
+
+def test_who_asks_again_after_being_gone_stands_at_the_end(entries: LinedEntries, clock: Clock) -> None:
+    entries.ask(ADA, at_ms=clock())
+    before = get(entries)
+    clock.pass_s(CONFIRM_WITHIN_S)
+    assert entries.ask(ADA, at_ms=clock())
+    again = get(entries)
+    assert rejoins(before, again)
+    assert entries.rejoin(again)
+    assert get(entries).place == place_of(clock(), "ada")
+    assert not entries.rejoin(before)
+    entries.confirm("ada", "A", at_ms=clock())
+    assert not entries.rejoin(again)
 
 
 def test_asking_again_after_the_cool_down_keeps_the_place(entries: LinedEntries, clock: Clock) -> None:

@@ -1,8 +1,7 @@
-"""What a fan-out's tables promise, over moto and over the local cloud alike."""
+"""What a fan-out's tables promise, in memory, over moto and over the local cloud alike."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import boto3
 import pytest
 
 from chalicelib.domain.entry import Entry, EntryState, Signup, line_of, lines_of, place_after_all
@@ -10,7 +9,7 @@ from chalicelib.domain.pace import UNLIMITED, Limits
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.leases import LeasesTable
 from chalicelib.tables.line import LineTable, MarksNotWritten, Told
-from chalicelib.tables.pace import PaceTable
+from chalicelib.tables.pace import HOUR_MS, PaceTable
 from chalicelib.tables.progress import ALL_LINES, ProgressTable
 from chalicelib.tables.suppressions import SuppressionsTable
 from chalicelib.tables.webhooks import WebhooksTable
@@ -18,8 +17,6 @@ from tests.aws import create_table
 from tests.clock import Clock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from types_boto3_dynamodb import DynamoDBClient
 
 LEASE_MS = 30_000
@@ -62,15 +59,6 @@ class Tables:
         entry = self.entries.get(shopper, "A")
         assert entry is not None
         return entry.state
-
-
-@pytest.fixture
-def local_tables(local_cloud_url: str, clock: Clock) -> "Iterator[Tables]":
-    """On the local cloud alone: moto does not understand PartiQL's statements."""
-    client: Any = boto3.client("dynamodb", endpoint_url=local_cloud_url)
-    yield Tables(client, clock)
-    for table in client.list_tables()["TableNames"]:
-        client.delete_table(TableName=table)
 
 
 @pytest.fixture
@@ -148,9 +136,9 @@ def test_a_mark_does_not_touch_who_came_back_meanwhile(tables: Tables) -> None:
     assert tables.state("ada") is EntryState.CONFIRMED
 
 
-@pytest.mark.local_cloud
-def test_marks_each_for_itself_are_of_who_still_waits(local_tables: Tables) -> None:
-    tables = local_tables
+# moto does not understand a statement that sets more than one attribute.
+@pytest.mark.parametrize("dynamodb", ["memory", "local_cloud"], indirect=True)
+def test_marks_each_for_itself_are_of_who_still_waits(tables: Tables) -> None:
     names = [f"s{number:02}" for number in range(28)]
     entries = tables.join(*names)
     tables.entries.leave("s01", "A", at_ms=tables.clock())
@@ -264,6 +252,33 @@ def test_nothing_leaves_while_sending_is_paused(tables: Tables) -> None:
     assert state.paused == "bounces"
     assert tables.pace.resume()
     assert not tables.pace.resume()
+
+
+def test_limits_read_anew_leave_what_others_took_meanwhile_taken(tables: Tables) -> None:
+    now_ms = tables.clock()
+    tables.pace.put_limits(Limits(10.0, 100), at_ms=now_ms, known=None)
+    known = tables.pace.state()
+    assert tables.pace.take(30, cost_us=1, at_ms=now_ms, wait_ms_max=2_000) is not None
+    tables.pace.put_limits(Limits(20.0, 100), at_ms=now_ms + 1, known=known)
+    state = tables.pace.state()
+    assert state is not None
+    assert (state.rate_per_s, state.letters_left) == (20.0, 70)
+
+
+def test_resuming_counts_letters_anew_but_for_the_days_quota(tables: Tables) -> None:
+    now_ms = tables.clock()
+    hour = now_ms // HOUR_MS
+    for _ in range(2):
+        tables.pace.put_limits(Limits(10.0, 100), at_ms=now_ms, known=tables.pace.state())
+        assert tables.pace.take(30, cost_us=1, at_ms=now_ms, wait_ms_max=2_000) is not None
+        tables.pace.pause("bounces")
+        assert tables.pace.resume()
+    state = tables.pace.state()
+    assert state is not None
+    assert state.letters_since(hour - 23) == 0
+    assert state.left_of(100, this_hour=hour) == 40
+    assert state.left_of(50, this_hour=hour) == 0
+    assert state.left_of(100, this_hour=hour + 25) == 100
 
 
 def test_a_wave_has_its_letters_once(tables: Tables) -> None:

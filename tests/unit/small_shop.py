@@ -1,6 +1,8 @@
 """A shop of two products in a folder of its own, with the real theme: small enough to build in a test."""
 
+import atexit
 import shutil
+import tempfile
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -40,7 +42,7 @@ picture_alt = "Coats on pegs"
 featured = ["field-jacket", "scarf"]
 
 [waitlist]
-double_opt_in = true
+opt_in = "double"
 
 [[navigation]]
 title = "Privacy"
@@ -124,9 +126,19 @@ def make_small_shop(folder: Path) -> Project:
     (site / "products" / "scarf.toml").write_text(SCARF)
     for slug in ("privacy", "checkout"):
         (site / "pages" / f"{slug}.md").write_text(PAGE.format(title=slug.title()))
+    # Whose pictures are the same shares what was developed: kept by content, it is anybody's.
+    (folder / ".cache").mkdir()
+    (folder / ".cache" / "pictures").symlink_to(_developed())
     for number, (name, size) in enumerate(PICTURES.items()):
         (site / "pictures" / name).write_bytes(_plain_picture(size, (90 + 40 * number, 110, 80)))
     return Project(folder)
+
+
+@cache
+def _developed() -> str:
+    folder = tempfile.mkdtemp(prefix="developed-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 @cache

@@ -14,7 +14,7 @@ from moto import mock_aws
 from app import app
 from chalicelib import wiring
 from chalicelib.domain.address import Address
-from chalicelib.domain.entry import EntryState, Signup
+from chalicelib.domain.entry import EntryState, OptIn, Signup
 from chalicelib.domain.form_stamp import DAY_MS, PERIOD_DAYS, VALID_DAYS, FormStamps, Offer
 from chalicelib.domain.links import LinkSubject, Purpose
 from spillway.build.release import Release
@@ -93,10 +93,10 @@ def post(
     return api.http.post(path, headers=dict(headers), body=urlencode(form, doseq=True).encode())
 
 
-def stamp(*skus: str, days_ago: int = 0) -> str:
+def stamp(*skus: str, days_ago: int = 0, opt_in: OptIn = OptIn.DOUBLE) -> str:
     """As the page has it that offers these."""
     at_ms = wiring.clock_ms() - days_ago * DAY_MS
-    return FormStamps.of(wiring.keys().identity, at_ms=at_ms).stamp(Offer(skus or (SKU,)))
+    return FormStamps.of(wiring.keys().identity, at_ms=at_ms).stamp(Offer(skus or (SKU,), opt_in))
 
 
 def waitlist_form(**fields: Any) -> dict[str, Any]:
@@ -178,6 +178,18 @@ def test_a_signup_is_one_write_and_no_read_whoever_asks(api: Client, deployed: A
     wiring.waitlist().leave(token(Purpose.LEAVE))
     sign_up(api)
     assert deployed.calls == ["UpdateItem"] * 4
+
+
+def test_with_single_opt_in_a_signup_is_confirmed_by_its_one_write(api: Client, deployed: AwsDoor) -> None:
+    double = sign_up(api, "warm@example.com")
+    deployed.calls.clear()
+    answer = sign_up(api, stamp=stamp(opt_in=OptIn.SINGLE))
+    assert deployed.calls == ["UpdateItem"]
+    assert (answer.status_code, answer.body) == (double.status_code, double.body)
+    assert state() is EntryState.CONFIRMED
+    kept = wiring.yours().export(yours_link())["entries"]
+    assert kept[0]["consent"] == "one-letter-when-available-at-once-2026-11"
+    assert kept[0]["confirmed_at_ms"] == kept[0]["asked_at_ms"]
 
 
 def test_a_filled_honeypot_gets_the_same_answer_and_nothing_is_stored(api: Client) -> None:

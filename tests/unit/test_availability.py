@@ -5,12 +5,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import boto3
 import pytest
 from chalice.test import Client, HTTPResponse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from moto import mock_aws
 
 from app import app
 from chalicelib import wiring
@@ -23,6 +21,7 @@ from chalicelib.tables.webhooks import WebhooksTable
 from spillway.build.release import Release
 from tests.aws import create_table
 from tests.clock import Clock
+from tests.dynamodb import MemoryDynamoDb
 
 KEY = "merchants-own"
 SKU = "FJ-MOSS-M"
@@ -42,13 +41,12 @@ class MemoryWebhooks(WebhooksTable):
 
 
 @pytest.fixture
-def products(small_release: Release) -> Iterator[ProductsTable]:
-    with mock_aws():
-        client = boto3.client("dynamodb")
-        table = ProductsTable(client, create_table(client, "ProductsTable"))
-        for entry in small_release.products:
-            table.put_catalogue(entry.product, entry.stock, known=None)
-        yield table
+def products(small_release: Release) -> ProductsTable:
+    client: Any = MemoryDynamoDb()
+    table = ProductsTable(client, create_table(client, "ProductsTable"))
+    for entry in small_release.products:
+        table.put_catalogue(entry.product, entry.stock, known=None)
+    return table
 
 
 @pytest.fixture

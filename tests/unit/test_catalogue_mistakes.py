@@ -60,7 +60,8 @@ def mistakes_of(shop: Project) -> tuple[Mistake, ...]:
         (SITE, '"hero.webp"', '"../site.toml"', 24, "home.picture", "the name of a file in site/pictures"),
         (SITE, '"scarf"]', '"scarfs"]', 26, "home.featured", "the slug of a product"),
         (SITE, '"scarf"]', '"field-jacket"]', 26, "home.featured", "each product once"),
-        (SITE, "double_opt_in = true", "double_opt_in = false", 29, "waitlist.double_opt_in", "true"),
+        (SITE, 'opt_in = "double"', "opt_in = true", 29, "waitlist.opt_in", "double (a letter asks"),
+        (SITE, 'opt_in = "double"', "double_opt_in = true", 29, "waitlist.double_opt_in", "a known field"),
         (
             SITE,
             'path = "/privacy"',

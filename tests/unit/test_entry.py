@@ -16,6 +16,7 @@ from chalicelib.domain.entry import (
     place_after_all,
     place_of,
     reaction_to,
+    rejoins,
 )
 
 PENDING = Entry("ada", "A", "ada@example.com", EntryState.PENDING, asked_at_ms=1000, expires_at_s=5)
@@ -36,6 +37,9 @@ def test_a_pending_entry_expires_before_its_row_is_deleted() -> None:
         (replace(PENDING, state=EntryState.LEFT), replace(PENDING, asked_at_ms=2000), Reaction.ASK),
         (PENDING, replace(PENDING, mailbox="b@example.com"), None),
         (PENDING, CONFIRMED, Reaction.WELCOME),
+        (None, CONFIRMED, Reaction.ADMIT),
+        (replace(PENDING, state=EntryState.LEFT), replace(CONFIRMED, asked_at_ms=2000), Reaction.ADMIT),
+        (PENDING, replace(CONFIRMED, asked_at_ms=2000), Reaction.ADMIT),
         (CONFIRMED, CONFIRMED, None),
         (CONFIRMED, replace(CONFIRMED, state=EntryState.NOTIFIED), None),
         (CONFIRMED, replace(CONFIRMED, state=EntryState.LEFT), None),
@@ -45,6 +49,15 @@ def test_what_the_writing_of_an_entry_calls_for(
     before: Entry | None, after: Entry, reaction: Reaction | None
 ) -> None:
     assert reaction_to(before, after) is reaction
+
+
+def test_only_who_was_gone_joins_anew() -> None:
+    before = replace(PENDING, expires_at_s=2)
+    assert rejoins(before, replace(PENDING, asked_at_ms=2000))
+    assert not rejoins(before, replace(PENDING, asked_at_ms=1999))
+    assert not rejoins(None, PENDING)
+    assert not rejoins(replace(before, state=EntryState.LEFT), replace(PENDING, asked_at_ms=2000))
+    assert not rejoins(before, replace(CONFIRMED, asked_at_ms=2000))
 
 
 @given(st.integers(0, 10**13 - 2), st.integers(1, 10**6), st.text("abz27", min_size=3, max_size=3))

@@ -18,7 +18,7 @@ IN_STOCK, SOLD_OUT = Availability.IN_STOCK, Availability.OUT_OF_STOCK
 
 
 @pytest.fixture
-def shop(aws: None, clock: Clock, small_release: Release) -> TestShop:
+def shop(clock: Clock, small_release: Release) -> TestShop:
     return TestShop(small_release, clock, slug="field-jacket", sku="FJ-MOSS-M")
 
 
@@ -148,9 +148,7 @@ def test_who_confirms_while_it_can_be_had_is_told_at_once(shop: TestShop) -> Non
     assert told(shop) == ["late"]
 
 
-def test_who_confirms_what_was_never_sold_out_is_told_too(
-    aws: None, clock: Clock, small_release: Release
-) -> None:
+def test_who_confirms_what_was_never_sold_out_is_told_too(clock: Clock, small_release: Release) -> None:
     shop = TestShop(small_release, clock, slug="field-jacket", sku="FJ-MOSS-S")
     shop.join("ada")
     shop.restocking.welcome(shop.shopper("ada"), shop.sku, at_ms=shop.clock())

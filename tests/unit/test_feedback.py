@@ -4,10 +4,11 @@ import json
 from itertools import permutations
 from typing import Any
 
-import boto3
 import pytest
 
-from chalicelib.domain.feedback import LETTERS_MIN, FeedbackState, Health, NoFeedback, feedback_from
+from chalicelib.domain.feedback import (
+    NoFeedback,
+)
 from chalicelib.domain.stock import Availability
 from chalicelib.services.feedback import FeedbackDesk
 from chalicelib.services.pace import NotNow
@@ -15,13 +16,11 @@ from chalicelib.tables.health import HealthTable
 from spillway.build.release import Release
 from tests.clock import Clock
 from tests.shop import TestShop
-
-TOPIC, SET = "arn:aws:sns:us-east-1:123456789012:feedback", "letters"
-SENT = "2026-11-23T17:00:00.000Z"
+from tests.unit.ses_events import SET, TOPIC, event, notification
 
 
 @pytest.fixture
-def shop(aws: None, clock: Clock, small_release: Release) -> TestShop:
+def shop(clock: Clock, small_release: Release) -> TestShop:
     return TestShop(small_release, clock, slug="field-jacket", sku="FJ-MOSS-M")
 
 
@@ -30,21 +29,25 @@ class Desk:
 
     def __init__(self, shop: TestShop) -> None:
         self.shop = shop
-        client: Any = boto3.client("dynamodb")
-        self.client = client
-        self.health = HealthTable(client, shop.entries_name, shop.sending_name)
+        self.health = HealthTable(shop.dynamodb, shop.entries_name, shop.sending_name)
         self.desk = FeedbackDesk(
             self.health, shop.suppressions, shop.pace, shop.clock, topic=TOPIC, configuration_set=SET
         )
 
     def hears(self, kind: str, name: str = "ada", **facts: Any) -> None:
         """An event about a letter to `name` comes in."""
-        self.desk.take_in(notification(event(kind, self.shop.shopper(name), self.shop.sku, **facts)))
+        tags = {"letter": "available", "shopper": self.shop.shopper(name), "sku": self.shop.sku}
+        tags |= {"restock": facts.pop("restock")} if "restock" in facts else {}
+        self.desk.take_in(notification(event(kind, tags, **facts)))
+
+    def suppressed(self, name: str = "ada") -> bool:
+        """Whether nobody may mail them any more."""
+        return bool(self.shop.suppressions.among([self.shop.shopper(name)]))
 
     def state(self, name: str = "ada") -> str | None:
         """The state of that letter as it is stored."""
         key = {"shopper": {"S": self.shop.shopper(name)}, "sku": {"S": self.shop.sku}}
-        item = self.client.get_item(TableName=self.shop.entries_name, Key=key)["Item"]
+        item = self.shop.dynamodb.get_item(TableName=self.shop.entries_name, Key=key)["Item"]
         return item["feedback"]["S"] if "feedback" in item else None
 
 
@@ -52,34 +55,6 @@ class Desk:
 def desk(shop: TestShop) -> Desk:
     shop.join("ada", "bob")
     return Desk(shop)
-
-
-def event(
-    kind: str,
-    shopper: str,
-    sku: str,
-    *,
-    message_id: str = "m1",
-    sent: str = SENT,
-    hard: bool = True,
-    feedback_type: str = "abuse",
-    restock: str = "",
-) -> dict[str, Any]:
-    tags = {"ses:configuration-set": [SET], "shopper": [shopper], "sku": [sku]}
-    return {
-        "eventType": kind,
-        "mail": {
-            "messageId": message_id,
-            "timestamp": sent,
-            "tags": {**tags, "restock": [restock]} if restock else tags,
-        },
-        "bounce": {"bounceType": "Permanent" if hard else "Transient"},
-        "complaint": {"complaintFeedbackType": feedback_type},
-    }
-
-
-def notification(document: Any, topic: str = TOPIC) -> str:
-    return json.dumps({"Type": "Notification", "TopicArn": topic, "Message": json.dumps(document)})
 
 
 def test_a_hard_bounce_suppresses_the_address_everywhere(desk: Desk) -> None:
@@ -91,9 +66,24 @@ def test_a_hard_bounce_suppresses_the_address_everywhere(desk: Desk) -> None:
 
 
 def test_a_soft_bounce_suppresses_nobody(desk: Desk) -> None:
-    desk.hears("Bounce", hard=False)
+    desk.hears("Bounce", bounceType="Transient", bounceSubType="MailboxFull")
     assert desk.state() == "bounced_soft"
-    assert desk.shop.suppressions.among([desk.shop.shopper("ada")]) == frozenset()
+    assert not desk.suppressed()
+
+
+def test_a_bounce_of_a_letter_about_no_variant_suppresses_too(desk: Desk) -> None:
+    shopper = desk.shop.shopper("ada")
+    desk.desk.take_in(notification(event("Bounce", {"letter": "yours", "shopper": shopper})))
+    assert desk.suppressed()
+    assert desk.state() is None
+    assert desk.health.bounced_and_complained(at_ms=desk.shop.clock()) == (1, 0)
+
+
+def test_what_ses_did_not_send_because_we_had_it_suppressed_does_not_pause_sending(desk: Desk) -> None:
+    desk.shop.pace.await_turn(200)
+    for number in range(11):
+        desk.hears("Bounce", message_id=f"m{number}", bounceSubType="OnAccountSuppressionList")
+    assert desk.shop.alarms == []
 
 
 def test_a_complaint_that_comes_twice_is_one(desk: Desk) -> None:
@@ -120,9 +110,9 @@ def test_bounces_and_complaints_are_counted_for_the_restock_they_are_about(desk:
 
 
 def test_who_says_it_is_no_spam_does_not_complain(desk: Desk) -> None:
-    desk.hears("Complaint", feedback_type="not-spam")
+    desk.hears("Complaint", complaintFeedbackType="not-spam")
     assert desk.state() is None
-    assert desk.shop.suppressions.among([desk.shop.shopper("ada")]) == frozenset()
+    assert not desk.suppressed()
 
 
 @pytest.mark.parametrize("order", list(permutations(["DeliveryDelay", "Delivery", "Complaint"])))
@@ -134,7 +124,7 @@ def test_in_any_order_the_last_word_stays(desk: Desk, order: tuple[str, ...]) ->
 
 def test_an_older_letters_event_does_not_touch_a_newer_ones(desk: Desk) -> None:
     desk.hears("Delivery", message_id="m2", sent="2026-11-24T17:00:00.000Z")
-    desk.hears("Bounce", message_id="m1", hard=False)
+    desk.hears("Bounce", message_id="m1", bounceType="Transient")
     assert desk.state() == "delivered"
 
 
@@ -162,39 +152,15 @@ def test_feedback_about_an_erased_shopper_still_suppresses(desk: Desk) -> None:
         "{}",
         json.dumps({"Type": "Notification", "TopicArn": TOPIC, "Message": "x"}),
         json.dumps({"Type": "Notification", "TopicArn": TOPIC, "Message": "{}"}),
-        notification(event("Bounce", "s", "A"), topic="arn:aws:sns:us-east-1:1:other"),
-        notification({**event("Bounce", "s", "A"), "mail": {"tags": {"ses:configuration-set": ["other"]}}}),
+        notification(event("Bounce", {"shopper": "s"}), topic="arn:aws:sns:us-east-1:1:other"),
+        notification(event("Bounce", {"shopper": "s", "ses:configuration-set": "other"})),
+        notification(event("Bounce", {})),
+        json.dumps({"Type": "SubscriptionConfirmation", "TopicArn": TOPIC, "Token": "t", "Message": "m"}),
     ],
 )
 def test_what_is_no_feedback_of_ours_is_refused(desk: Desk, body: str) -> None:
     with pytest.raises(NoFeedback):
         desk.desk.take_in(body)
-
-
-def test_opens_and_clicks_are_nobodys_business() -> None:
-    for kind in ("Send", "Open", "Click"):
-        assert feedback_from(event(kind, "s", "A"), configuration_set=SET) is None
-    heard = feedback_from(event("Rendering Failure", "s", "A"), configuration_set=SET)
-    assert heard is not None
-    assert heard.state is FeedbackState.FAILED
-
-
-@pytest.mark.parametrize(
-    ("letters", "bounced", "complained", "pauses"),
-    [
-        (1000, 50, 0, False),
-        (1000, 51, 0, True),
-        (LETTERS_MIN - 1, 20, 0, False),
-        (LETTERS_MIN, 6, 0, True),
-        (10_000, 0, 10, False),
-        (10_000, 0, 11, True),
-        (50, 0, 1, False),
-        (50, 0, 2, True),
-        (0, 0, 0, False),
-    ],
-)
-def test_sending_stops_before_ses_stops_it(letters: int, bounced: int, complained: int, pauses: bool) -> None:
-    assert (Health(letters, bounced, complained).reason_to_pause is not None) is pauses
 
 
 def test_bad_feedback_pauses_and_resuming_begins_anew(desk: Desk) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from chalicelib.domain.entry import OptIn
 from chalicelib.domain.form_stamp import (
     DAY_MS,
     PERIOD_DAYS,
@@ -24,6 +25,12 @@ def stamps(day: int = FIRST_DAY, key: bytes = b"identity") -> FormStamps:
 
 def test_a_stamp_says_what_its_page_offers() -> None:
     assert stamps().read(stamps().stamp(JACKET)) == JACKET
+
+
+def test_a_stamp_says_on_what_terms() -> None:
+    at_once = Offer(("FJ-MOSS-M",), OptIn.SINGLE)
+    assert stamps().read(stamps().stamp(at_once)) == at_once
+    assert stamps().read(stamps().stamp(at_once)) != Offer(("FJ-MOSS-M",))
 
 
 def test_a_stamp_stays_the_same_for_a_period_and_so_does_its_series() -> None:
@@ -65,7 +72,8 @@ def test_what_we_did_not_stamp_is_refused() -> None:
         good[1:],
         good.swapcase(),
         f"{text}.OTHER.{mac}",
-        f"{FIRST_DAY + PERIOD_DAYS}.FJ-MOSS-M.FJ-SLATE-M.{mac}",
+        f"{FIRST_DAY + PERIOD_DAYS}.double.FJ-MOSS-M.FJ-SLATE-M.{mac}",
+        good.replace("double", "single"),
         stamps(key=b"another").stamp(JACKET),
         stamps().series,
         f".{stamps().series}",

@@ -75,7 +75,16 @@ class Heard:
 def heard(monkeypatch: pytest.MonkeyPatch) -> Heard:
     """Every service, listening."""
     heard = Heard()
-    for service in ("confirmations", "confirmations_queue", "fan_out", "page_turn", "progress", "restocking"):
+    for service in (
+        "admissions",
+        "confirmations",
+        "confirmations_queue",
+        "entries",
+        "fan_out",
+        "page_turn",
+        "progress",
+        "restocking",
+    ):
         monkeypatch.setattr(wiring, service, lambda: heard)
     return heard
 
@@ -106,6 +115,19 @@ def test_who_leaves_after_a_letter_is_counted_for_its_restock(
     waiting = (entry_image(EntryState.CONFIRMED), entry_image(EntryState.LEFT))
     cloud.on_entry_written(stream_event(waiting), None)
     assert heard.calls == [("count_left", "r1", 5)]
+
+
+def test_an_entry_confirmed_without_a_letter_is_admitted(heard: Heard) -> None:
+    cloud.on_entry_written(stream_event((None, entry_image(EntryState.CONFIRMED))), None)
+    ((name, entry),) = heard.calls
+    assert (name, entry.shopper, entry.sku) == ("admit", "ada-id", "A")
+
+
+def test_who_asks_again_after_being_gone_joins_anew_and_then_is_asked(heard: Heard) -> None:
+    gone = {**entry_image(EntryState.PENDING), "expires_at_s": {"N": "2"}}
+    again = entry_image(EntryState.PENDING, asked_at_ms=2000)
+    cloud.on_entry_written(stream_event((gone, again)), None)
+    assert [call[0] for call in heard.calls] == ["rejoin", "put"]
 
 
 def test_a_told_entry_sets_nothing_off(heard: Heard) -> None:

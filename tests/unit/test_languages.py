@@ -31,13 +31,8 @@ BASE = "https://www.heron.example"
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    return make_german_shop(tmp_path_factory.mktemp("german-shop"))
-
-
-@pytest.fixture(scope="module")
-def release(built: Project) -> Release:
-    return build(built)
+def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
+    return build(make_german_shop(tmp_path_factory.mktemp("german-shop")))
 
 
 def page(release: Release, key: str) -> str:
@@ -197,12 +192,9 @@ def test_a_translation_that_a_page_cannot_hold_is_a_mistake_with_its_line(said: 
 
 
 @pytest.fixture
-def shop(tmp_path: Path, built: Project) -> Project:
-    """The same shop, to be edited; pictures, which are kept by content, are shared."""
-    shop = make_german_shop(tmp_path)
-    shop.cache.mkdir()
-    (shop.cache / "pictures").symlink_to(built.cache / "pictures")
-    return shop
+def shop(tmp_path: Path) -> Project:
+    """The same shop, to be edited."""
+    return make_german_shop(tmp_path)
 
 
 def test_what_is_not_told_is_named_by_the_build_and_said_in_the_first_locale(shop: Project) -> None:

@@ -24,7 +24,7 @@ SENT_AT_MS = 1_790_000_000_000
 
 
 @pytest.fixture
-def shop(aws: None, clock: Clock, small_release: Release) -> TestShop:
+def shop(clock: Clock, small_release: Release) -> TestShop:
     return TestShop(small_release, clock, slug="field-jacket", sku="FJ-MOSS-M")
 
 
@@ -103,6 +103,7 @@ def test_every_letter_travels_whole(small_release: Release) -> None:
         assert read.get_content_type() == "multipart/alternative"
         assert [part.get_content_type() for part in read.iter_parts()] == ["text/plain", "text/html"]
         assert read["Auto-Submitted"] == "auto-generated"
+        assert read["Precedence"] is None
         assert read["Message-ID"] == "<m1@heron.example>"
         text, html = (part.get_content() for part in read.iter_parts())
         for words in ("3 Quay Street", "Field Jacket"):

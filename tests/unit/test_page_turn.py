@@ -18,6 +18,8 @@ from chalicelib.tables.products import ProductsTable
 from spillway.build.release import Release
 from spillway.build.site import build
 from tests.aws import create_table
+from tests.clock import Clock
+from tests.dynamodb import MemoryDynamoDb
 from tests.unit.small_shop import make_small_shop
 
 STAMPS = FormStamps.of(b"identity", at_ms=0)
@@ -45,8 +47,8 @@ def s3(aws: None) -> Any:
 
 
 @pytest.fixture
-def products(aws: None, small_release: Release) -> ProductsTable:
-    client = boto3.client("dynamodb")
+def products(small_release: Release) -> ProductsTable:
+    client: Any = MemoryDynamoDb()
     products = ProductsTable(client, create_table(client, "ProductsTable"))
     for entry in small_release.products:
         products.put_catalogue(entry.product, entry.stock, known=None)
@@ -119,6 +121,19 @@ def test_a_new_release_is_seen_at_the_next_turn(s3: Any, small_release: Release)
     first = themes.live()
     assert themes.live() is first
     put_theme(s3, small_release.theme.to_json().replace("Clothes for weather", "Clothes for sun"))
+    assert themes.live().theme.shop.tagline == "Clothes for sun"
+
+
+def test_where_a_moment_does_not_matter_the_theme_is_asked_for_once_in_a_while(
+    s3: Any, small_release: Release, clock: Clock
+) -> None:
+    themes = ThemeStore(s3, "release", fresh_for_ms=10_000, clock=clock)
+    put_theme(s3, small_release.theme.to_json())
+    first = themes.live()
+    put_theme(s3, small_release.theme.to_json().replace("Clothes for weather", "Clothes for sun"))
+    clock.now_ms += 9_999
+    assert themes.live() is first
+    clock.now_ms += 1
     assert themes.live().theme.shop.tagline == "Clothes for sun"
 
 

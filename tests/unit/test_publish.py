@@ -1,32 +1,27 @@
 """A publish: decided first, then done in an order that never breaks a page."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
-from chalicelib.aws.signing import Credentials
 from chalicelib.domain.form_stamp import PERIOD_DAYS, FormStamps, Offer
-from chalicelib.domain.stock import Availability, Stock
-from chalicelib.storage.pages import Cdn
 from chalicelib.tables.products import ProductsTable
 from spillway.build.release import Kind, Release
 from spillway.demo.forms import forms_of
 from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
-from spillway.publish.live import CLAIM_MS, LiveRelease
-from spillway.publish.manifest import Claim, Manifest, fingerprints
+from spillway.publish.archive import kept_key
+from spillway.publish.live import CLAIM_MS
+from spillway.publish.manifest import Claim, Kept, Manifest, fingerprints
 from spillway.publish.plan import RETIRED_KEPT_MS, Reason, make_plan, theme_digest
-from spillway.publish.publisher import Published, Publisher, Target
-from spillway.publish.s3 import Request, S3Bucket
-from tests.aws import REGION, create_table
-from tests.clock import Clock
+from spillway.publish.s3 import Request
+from tests.aws import create_table
+from tests.desk import Desk, drop_scarf, edit_privacy, sell_out
+from tests.dynamodb import MemoryDynamoDb
 from tests.s3_sink import S3Sink, running
 from tests.unit.small_shop import make_small_shop
 
@@ -78,16 +73,19 @@ def test_a_vanished_page_goes_at_once_and_a_vanished_asset_a_week_later(small_re
     assert later.manifest.retired == {}
 
 
-def test_an_asset_that_comes_back_is_not_deleted(small_release: Release) -> None:
-    smaller = replace(small_release, objects=small_release.objects[1:])
+def test_an_asset_that_comes_back_is_neither_deleted_nor_put(small_release: Release) -> None:
+    asset = next(each for each in small_release.objects if each.kind is Kind.ASSET)
+    others = tuple(each for each in small_release.objects if each != asset)
+    smaller = replace(small_release, objects=others)
     gone = make_plan(live(small_release), smaller, at_ms=0)
     back = make_plan(gone.manifest, small_release, at_ms=RETIRED_KEPT_MS)
-    assert back.removals == ()
-    assert [upload.site_object.key for upload in back.uploads] == [small_release.objects[0].key]
+    assert gone.manifest.retired.keys() == {asset.key}
+    assert (back.removals, back.uploads) == ((), ())
+    assert back.manifest.retired == {}
 
 
 def test_a_manifest_comes_back_as_it_was_written(small_release: Release) -> None:
-    manifest = Manifest("r", {"a": "1"}, {"b": 2}, "t", ("c",), Claim("o", 3))
+    manifest = Manifest("r", {"a": "1"}, {"b": 2}, "t", (Kept("r", 4, 5, 6),), ("c",), Claim("o", 3, "s"))
     assert Manifest.from_json(manifest.to_json()) == manifest
 
 
@@ -110,10 +108,9 @@ def sink() -> Iterator[S3Sink]:
 
 
 @pytest.fixture
-def products() -> Iterator[ProductsTable]:
-    with mock_aws():
-        client = boto3.client("dynamodb")
-        yield ProductsTable(client, create_table(client, "ProductsTable"))
+def products() -> ProductsTable:
+    client: Any = MemoryDynamoDb()
+    return ProductsTable(client, create_table(client, "ProductsTable"))
 
 
 @pytest.fixture
@@ -121,70 +118,15 @@ def project(tmp_path: Path) -> Project:
     return make_small_shop(tmp_path)
 
 
-class SilentCdn(Cdn):
-    """Takes note of nothing."""
-
-    def __init__(self) -> None:
-        self.paths: list[str] = []
-
-    def invalidate(self, paths: Any, *, reference: str) -> None:
-        """See `Cdn.invalidate`."""
-        self.paths += paths
-
-
-class Desk:
-    """Where somebody publishes from: a folder, a name in claims, a clock."""
-
-    def __init__(self, sink: S3Sink, products: ProductsTable, project: Project, owner: str = "me") -> None:
-        self.sink, self.project, self.products = sink, project, products
-        self.clock, self.cdn = Clock(), SilentCdn()
-        self.live = LiveRelease(
-            self.bucket("release"), owner, self.clock, project.cache / "publish" / f"{owner}.json"
-        )
-
-    def bucket(self, name: str) -> S3Bucket:
-        return S3Bucket(
-            name, REGION, lambda: Credentials("key", "secret"), endpoint=self.sink.url, backoff_s=0.0
-        )
-
-    def publisher(self, progress: Any = lambda done, total: None, *, delete_many: bool = False) -> Publisher:
-        stamps = FormStamps.of(b"identity", at_ms=self.clock())
-        target = Target(
-            self.bucket("pages"), self.bucket("release"), self.live, self.products, self.cdn, stamps
-        )
-        return Publisher(target, self.clock, progress, delete_many=delete_many)
-
-    def publish(self) -> Published:
-        return self.publisher().publish(self.project)
-
-    def page(self, key: str) -> str:
-        return self.sink.objects[f"pages/{key}"].decode()
-
-
 @pytest.fixture
 def desk(sink: S3Sink, products: ProductsTable, project: Project) -> Desk:
     return Desk(sink, products, project)
 
 
-def sell_out(products: ProductsTable) -> None:
-    products.observe("scarf", "SCARF", Stock(Availability.OUT_OF_STOCK, 0, 5, "e1"))
-
-
-def edit_privacy(project: Project) -> None:
-    page = project.site / "pages" / "privacy.md"
-    page.write_text(page.read_text() + "\nMore.\n")
-
-
-def drop_scarf(project: Project) -> None:
-    (project.site / "products" / "scarf.toml").unlink()
-    site = (project.site / "site.toml").read_text().replace('"field-jacket", "scarf"', '"field-jacket"')
-    (project.site / "site.toml").write_text(site)
-
-
 def test_a_publish_makes_the_shop_live_and_a_second_one_changes_nothing(desk: Desk) -> None:
     first = desk.publish()
     assert first.uploaded == len(desk.sink.keys("pages"))
-    assert desk.sink.keys("release") == {"theme.json", "manifest.json"}
+    assert desk.sink.keys("release") == {*("theme.json", "manifest.json", kept_key(first.release))}
     assert desk.products.slug_of("SCARF") == "scarf"
     assert "products/scarf" in desk.sink.keys("pages")
     headers = desk.sink.headers["pages/products/scarf"]
@@ -221,14 +163,16 @@ def test_nothing_to_do_costs_one_request(desk: Desk) -> None:
     assert desk.sink.asked == [("GET", "release/manifest.json")]
 
 
-def test_one_changed_page_costs_three_requests_beside_it(desk: Desk) -> None:
+def test_one_changed_page_costs_three_requests_beside_it_and_what_is_kept_of_it(desk: Desk) -> None:
     desk.publish()
     desk.sink.asked.clear()
     edit_privacy(desk.project)
-    assert desk.publish().uploaded == 1
+    published = desk.publish()
+    assert published.uploaded == 1
     assert desk.sink.asked == [
         ("GET", "release/manifest.json"),
         ("PUT", "release/manifest.json"),
+        ("PUT", f"release/{kept_key(published.release)}"),
         ("PUT", "pages/privacy"),
         ("PUT", "release/manifest.json"),
     ]
@@ -251,7 +195,7 @@ def test_what_left_the_catalogue_is_reported(desk: Desk) -> None:
 
 
 def test_a_dry_run_writes_nothing(desk: Desk) -> None:
-    assert len(desk.publisher().plan(desk.project).uploads) > 0
+    assert len(desk.plan().uploads) > 0
     assert desk.sink.objects == {}
 
 
@@ -276,48 +220,50 @@ def test_a_wrong_folder_does_not_empty_a_shop(desk: Desk) -> None:
     with pytest.raises(BadInput, match="30 pages"):
         desk.publish()
     assert desk.sink.objects == before
-    desk.publisher(delete_many=True).publish(desk.project)
+    desk.publish(delete_many=True)
     assert "note-1" not in desk.sink.keys("pages")
 
 
 def test_an_event_during_a_publish_is_not_covered_by_an_older_page(desk: Desk) -> None:
     desk.publish()
     edit_privacy(desk.project)
-    desk.publisher(lambda done, total: sell_out(desk.products)).publish(desk.project)
+    desk.publish(lambda done, total: sell_out(desk.products))
     assert 'id="waitlist"' in desk.page("products/scarf")
 
 
-def test_a_publish_that_dies_at_any_request_breaks_no_page_and_is_finished_by_the_next(desk: Desk) -> None:
-    steps = len(desk.publisher().plan(desk.project).uploads) + 4
+def test_a_publish_that_dies_at_any_request_breaks_no_page_and_is_finished_by_the_next(
+    desk: Desk, small_release: Release
+) -> None:
+    steps = len(small_release.objects) + 5
     for dies_at in range(steps):
         desk.sink.asked.clear()
         desk.sink.deaf_from = dies_at
         with pytest.raises(WorkFailed):
-            desk.publish()
-        assert _missing_assets(desk.sink) == set()
+            desk.bring(small_release)
+        assert desk.missing_assets() == set()
         if dies_at % 3 == 0:
             desk.sink.objects.clear()
     desk.sink.deaf_from = None
-    release = desk.publish()
-    assert _content(desk.sink) == _release_content(desk)
-    assert release.release
+    desk.bring(small_release)
+    assert desk.content() == {f"pages/{each.key}": each.read() for each in small_release.objects}
+    assert desk.bring(small_release).uploaded == 0
 
 
 def test_what_a_dead_publish_changed_is_put_right_even_when_the_change_is_taken_back(desk: Desk) -> None:
     desk.publish()
-    before = _content(desk.sink)
+    before = desk.content()
     page = desk.project.site / "pages" / "privacy.md"
     text = page.read_text()
     edit_privacy(desk.project)
     desk.sink.asked.clear()
-    desk.sink.deaf_from = 3
+    desk.sink.deaf_from = 4
     with pytest.raises(WorkFailed):
         desk.publish()
-    assert _content(desk.sink) != before
+    assert desk.content() != before
     desk.sink.deaf_from = None
     page.write_text(text)
     desk.publish()
-    assert _content(desk.sink) == before
+    assert desk.content() == before
 
 
 def test_of_two_publishers_one_wins_and_the_other_is_told(
@@ -339,7 +285,7 @@ def test_of_two_publishers_one_wins_and_the_other_is_told(
         elsewhere.start()
         elsewhere.join()
 
-    desk.publisher(meanwhile).publish(desk.project)
+    desk.publish(meanwhile)
     assert len(told) == 1
     assert "More." in desk.page("privacy")
     assert "products/scarf" in sink.keys("pages")
@@ -351,7 +297,7 @@ def test_two_who_read_the_same_manifest_cannot_both_claim_it(
     desk.publish()
     other = Desk(sink, products, make_small_shop(tmp_path / "other"), owner="other")
     edit_privacy(desk.project)
-    plan = desk.publisher().plan(desk.project)
+    plan = desk.plan()
     mine, theirs = desk.live.read(), other.live.read()
     desk.live.claim(mine, plan)
     with pytest.raises(WorkFailed, match="another publish is under way"):
@@ -363,7 +309,7 @@ def test_a_claim_that_somebody_died_with_is_given_up_and_its_owner_is_told(
 ) -> None:
     desk.publish()
     edit_privacy(desk.project)
-    plan = desk.publisher().plan(desk.project)
+    plan = desk.plan()
     claimed = desk.live.claim(desk.live.read(), plan)
     other = Desk(sink, products, make_small_shop(tmp_path / "other"), owner="other")
     other.clock.pass_s(CLAIM_MS // 1000)
@@ -377,20 +323,3 @@ def test_a_file_that_changed_after_it_was_counted_is_not_put(desk: Desk) -> None
     with pytest.raises(WorkFailed, match="XAmzContentSHA256Mismatch"):
         desk.bucket("pages").send([Request("PUT", "a", {}, "0" * 64, lambda: b"other")])
     assert desk.sink.objects == {}
-
-
-def _content(sink: S3Sink) -> dict[str, bytes]:
-    return {name: body for name, body in sink.objects.items() if name.startswith("pages/")}
-
-
-def _release_content(desk: Desk) -> dict[str, bytes]:
-    from spillway.build.site import build
-
-    release = build(desk.project, stamps=FormStamps.of(b"identity", at_ms=desk.clock()))
-    return {f"pages/{each.key}": each.read() for each in release.objects}
-
-
-def _missing_assets(sink: S3Sink) -> set[str]:
-    pages = [body.decode() for name, body in _content(sink).items() if b"<!doctype html>" in body[:20]]
-    wanted = {asset for html in pages for asset in re.findall(r"/((?:assets|pictures)/[\w.-]+)", html)}
-    return wanted - sink.keys("pages")

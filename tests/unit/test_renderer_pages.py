@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 import pytest
 from jinja2 import UndefinedError
 
+from chalicelib.domain.entry import OptIn
 from chalicelib.domain.form_stamp import FormStamps, Offer
 from chalicelib.domain.product import Picture, PictureSource, Product, Variant
 from chalicelib.domain.stock import Availability, Stock
@@ -56,7 +57,7 @@ SHELF = Listing("/shop/outerwear", "listing.html", "Outerwear", "Against wind.",
 EVIL = "</script><script>alert(1)</script>{{ shop.sender }}{% raw %}\"'&\u2028"
 
 
-def theme() -> Theme:
+def theme(shop: Shop = SHOP) -> Theme:
     texts = {file.name: file.read_text() for file in (THEME / "templates").iterdir()}
     texts["static/shop.css"] = "p::after{content:'<' \"&\"}"
     return Theme(
@@ -65,7 +66,7 @@ def theme() -> Theme:
         assets={"shop.js": "/assets/shop.js", "icon.svg": "data:image/svg+xml;base64,PHN2Zy8+"},
         editions=(
             Edition(
-                shop=SHOP,
+                shop=shop,
                 money=MoneyFormat("£", "", ".", ",", 2),
                 listings=(
                     Listing("/", "home.html", "Coats", "For weather.", ("field-jacket",), PICTURE),
@@ -203,7 +204,20 @@ def test_the_waitlist_form_is_stamped_for_the_variants_it_offers() -> None:
     page = Page(Renderer(theme()).product(JACKET, held, stamps))
     fields = {each["name"]: each.get("value", "") for each in page.all("input")}
     assert stamps.read(fields["stamp"]) == Offer(("FJ-M", "FJ-L"))
-    assert fields["stamp"].count(".") == 3
+    assert fields["stamp"].count(".") == 4
+
+
+def test_a_page_says_whether_a_letter_has_to_be_answered() -> None:
+    single = theme(replace(SHOP, opt_in=OptIn.SINGLE))
+    stamps = FormStamps.of(b"identity", at_ms=0)
+    asks, takes = (Renderer(each).product(ONE_SCARF, {}, stamps) for each in (theme(), single))
+    assert "You get a link first" in asks
+    assert "on the list at once" in takes
+    assert "link first" not in takes
+    (stamp,) = (each["value"] for each in Page(takes).all("input") if each["name"] == "stamp")
+    assert stamps.read(stamp).opt_in is OptIn.SINGLE
+    assert "Now check your inbox" in Renderer(theme()).page("waitlist-thanks.html")
+    assert "You are on the list" in Renderer(Theme.from_json(single.to_json())).page("waitlist-thanks.html")
 
 
 def test_a_form_to_be_sent_once_more_has_every_field_escaped() -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import boto3
 import pytest
 
 from chalicelib.domain.address import Address
@@ -13,6 +12,7 @@ from chalicelib.services.signups import Signups
 from chalicelib.tables.entries import EntriesTable
 from tests.aws import create_table, template
 from tests.clock import Clock
+from tests.dynamodb import MemoryDynamoDb
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
 UNIT_BYTES = 1024
@@ -34,8 +34,8 @@ def bytes_of(item: Mapping[str, Any]) -> int:
 
 
 @pytest.mark.parametrize("typed", ["ada@example.com", LONGEST])
-def test_a_signup_is_one_write_unit_and_one_more_for_the_line(aws: None, clock: Clock, typed: str) -> None:
-    client = boto3.client("dynamodb")
+def test_a_signup_is_one_write_unit_and_one_more_for_the_line(clock: Clock, typed: str) -> None:
+    client: Any = MemoryDynamoDb()
     table = create_table(client, "EntriesTable")
     entries = EntriesTable(client, table)
     page = "/" + "p" * (PAGE_CHARS_MAX - 1)

@@ -1,7 +1,7 @@
 """Letters by SMTP, to a real server on this machine, with TLS and signing in."""
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from ipaddress import ip_address
@@ -18,9 +18,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from chalicelib.domain.letter import Letter
+from chalicelib.domain.pace import UNLIMITED, Limits
 from chalicelib.domain.stock import Availability
 from chalicelib.mail.postbox import Delivery, Envelope, PostboxRefused, Refusal
-from chalicelib.mail.smtp import Security, SmtpPostbox, SmtpServer
+from chalicelib.mail.smtp import SEND_MS_MAX, Security, SmtpPostbox, SmtpServer
 from tests.clock import Clock
 from tests.conftest import free_port
 from tests.memory_shop import MemoryShop
@@ -38,6 +39,16 @@ class Mailroom:
         self.recipients: list[str] = []
         self.answers: dict[str, str] = {}
         self.hangs_up_at: str | None = None
+        self.answer_to_sender = ""
+        self.takes: Callable[[], None] = lambda: None
+
+    async def handle_MAIL(  # noqa: N802 - as aiosmtpd calls it
+        self, _server: SMTP, _session: Any, envelope: Any, address: str, _options: Any
+    ) -> str:
+        if self.answer_to_sender:
+            return self.answer_to_sender
+        envelope.mail_from = address
+        return "250 OK"
 
     async def handle_RCPT(  # noqa: N802 - as aiosmtpd calls it
         self, server: SMTP, _session: Any, envelope: Any, address: str, _options: Any
@@ -52,6 +63,7 @@ class Mailroom:
         return "250 OK"
 
     async def handle_DATA(self, _server: SMTP, _session: Any, envelope: Any) -> str:  # noqa: N802
+        self.takes()
         self.letters.append(envelope.content)
         self.recipients += envelope.rcpt_tos
         return "250 OK"
@@ -212,4 +224,57 @@ def test_a_fan_out_by_smtp_tells_everyone_once(smtp: tuple[Mailroom, SmtpServer]
 def test_a_secret_says_how_to_speak_to_the_server() -> None:
     text = '{"host": "h", "port": 587, "username": "u", "password": "p", "security": "starttls"}'
     assert SmtpServer.from_json(text) == SmtpServer("h", 587, "u", "p", Security.STARTTLS)
-    assert SmtpServer.from_json(text).limits().rate_per_s == 5.0
+    assert SmtpServer.from_json(text).limits() == Limits(5.0, UNLIMITED)
+    limited = SmtpServer.from_json(text.replace("}", ', "rate_per_s": 2, "letters_per_day": 500}'))
+    assert limited.limits() == Limits(2, 500, letters_per_day=500)
+
+
+def test_a_days_quota_that_nobody_counts_for_us_is_kept_and_goes_on_the_next_day() -> None:
+    clock = Clock()
+    shop = MemoryShop(clock)
+    shop.account.now = SmtpServer("h", 465, "u", "p", rate_per_s=100.0, letters_per_day=120).limits()
+    for number in range(300):
+        shop.entries.join(f"s{number:03}", at_ms=clock())
+    sent_ms: list[int] = []
+    shop.postbox.on_letters = lambda letters: sent_ms.extend([clock()] * letters)
+    shop.observe(Availability.IN_STOCK)
+    while shop.work(lambda message, error: pytest.fail(f"{message}: {error}")):
+        pass
+    assert len(set(shop.postbox.mailboxes())) == len(sent_ms) == 300
+    day_ms = 24 * 3600 * 1000
+    for start_ms in sent_ms:
+        assert sum(start_ms <= at_ms < start_ms + day_ms for at_ms in sent_ms) <= 120
+    assert sent_ms[-1] - sent_ms[0] < 3 * day_ms
+
+
+def test_a_server_whose_quota_is_used_up_refuses_nobody_for_good(
+    smtp: tuple[Mailroom, SmtpServer], certificate: Path
+) -> None:
+    mailroom, server = smtp
+    mailroom.answers = {"ada@example.com": "550 5.4.5 Daily user sending limit exceeded"}
+    receipts = postbox(server, certificate).send(SENDER, [envelope("ada"), envelope("bob")])
+    assert [receipt.delivery for receipt in receipts] == ["deferred", "accepted"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "refusal"), [("553 not yours", Refusal.WRONG), ("451 later", Refusal.BUSY)]
+)
+def test_a_sender_that_is_refused_is_no_letters_fault(
+    smtp: tuple[Mailroom, SmtpServer], certificate: Path, answer: str, refusal: Refusal
+) -> None:
+    mailroom, server = smtp
+    mailroom.answer_to_sender = answer
+    with pytest.raises(PostboxRefused) as refused:
+        postbox(server, certificate).send(SENDER, [envelope("ada"), envelope("bob")])
+    assert refused.value.refusal is refusal
+
+
+def test_a_slow_server_gets_the_rest_of_a_batch_later(
+    smtp: tuple[Mailroom, SmtpServer], certificate: Path
+) -> None:
+    mailroom, server = smtp
+    clock = Clock()
+    slow = SmtpPostbox(server, clock, lambda: "id", ssl.create_default_context(cafile=str(certificate)))
+    mailroom.takes = lambda: clock.pass_s(SEND_MS_MAX / 2000)
+    receipts = slow.send(SENDER, [envelope(name) for name in ("ada", "bob", "cyd")])
+    assert [receipt.delivery for receipt in receipts] == ["accepted", "accepted", "deferred"]

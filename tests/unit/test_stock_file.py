@@ -16,7 +16,7 @@ from tests.shop import TestShop
 
 
 @pytest.fixture
-def shop(aws: None, clock: Clock, small_release: Release) -> TestShop:
+def shop(clock: Clock, small_release: Release) -> TestShop:
     return TestShop(small_release, clock, slug="field-jacket", sku="FJ-MOSS-M")
 
 

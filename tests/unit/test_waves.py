@@ -18,7 +18,7 @@ ONE_EACH = WavePolicy(letters_per_unit=1, next_after_min=30)
 
 
 @pytest.fixture
-def shop(aws: None, clock: Clock, small_release: Release) -> TestShop:
+def shop(clock: Clock, small_release: Release) -> TestShop:
     return TestShop(small_release, clock, slug="field-jacket", sku="FJ-MOSS-M")
 
 

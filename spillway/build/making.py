@@ -1,0 +1,61 @@
+"""From the makings of a release to its pages: the same way for a build and for a release gone back to."""
+
+import traceback
+from collections.abc import Collection, Sequence
+
+from jinja2 import TemplateError, TemplateSyntaxError
+
+from chalicelib.domain.form_stamp import FormStamps
+from spillway.build.crew import Crew
+from spillway.build.release import Makings, Release, SiteObject
+from spillway.build.rendering import Rendering, StockBySlug
+from spillway.build.shelf import Shelf
+from spillway.errors import BadInput
+
+
+def rendered(
+    makings: Makings,
+    shelf: Shelf,
+    copies: Sequence[SiteObject],
+    *,
+    stock: StockBySlug,
+    stamps: FormStamps | None,
+    crew: Crew,
+) -> Release:
+    """The release of `makings` with its pages as they are for `stock`, on `shelf`, where `copies` of assets
+    lie beside them. Forms bear `stamps`, if there are any.
+
+    Raises:
+        BadInput: a template is wrong; what lay on the shelf still does.
+    """
+    try:
+        rendering = Rendering(makings.theme, makings.products, makings.contents, stock, stamps)
+        rendering.try_cloud_templates()
+        on_shelf = shelf.fill(rendering.recipes(), copies, crew)
+    except Exception as error:
+        mistake = _template_mistake(error, makings.theme.templates)
+        if mistake is None:
+            raise
+        raise mistake from error
+    there = {each.key for each in on_shelf}
+    elsewhere = [each for each in makings.assets if each.key not in there]
+    return Release(tuple(sorted((*on_shelf, *elsewhere), key=lambda each: each.key)), makings)
+
+
+def _template_mistake(error: Exception, names: Collection[str]) -> BadInput | None:
+    """Name the template and the line, which a syntax error knows and any other has in its trace.
+
+    None when it was no template that failed.
+    """
+    if isinstance(error, TemplateSyntaxError):
+        places = [(error.name or "", error.lineno)]
+    else:
+        trace = traceback.extract_tb(error.__traceback__)
+        places = [(frame.filename, frame.lineno or 0) for frame in trace if frame.filename in names]
+    if not places and not isinstance(error, TemplateError):
+        return None
+    name, line = places[-1] if places else ("", 0)
+    folder = "site" if name.startswith("letters/") else "site/templates"
+    place = f"{folder}/{name}:{line}" if name else folder
+    reason = "templates include each other without end" if isinstance(error, RecursionError) else str(error)
+    return BadInput(f"{place}: {reason}", way_out="correct the template and build again")

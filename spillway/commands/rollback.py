@@ -1,0 +1,72 @@
+"""`spillway rollback`: a release that was live before, live again."""
+
+from datetime import UTC, datetime
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+from chalicelib.wiring import clock_ms
+from spillway.commands.publish import show_plan, show_published
+from spillway.deploy.stage import stage_named
+from spillway.project import Project
+from spillway.publish.manifest import Kept, Manifest
+from spillway.publish.publisher import Publisher
+from spillway.publish.sources import chosen, of_kept
+from spillway.publish.target import target_of
+
+
+@click.command("rollback")
+@click.argument("release", required=False)
+@click.option("--stage", "stage_name", metavar="NAME", default="local", show_default=True)
+@click.option("--list", "only_list", is_flag=True, help="Name the releases that can be gone back to.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and why; do nothing.")
+@click.option("--delete-many", is_flag=True, help="Go on where a large part of the shop would be deleted.")
+@click.pass_obj
+def rollback_command(
+    project: Project,
+    release: str | None,
+    stage_name: str,
+    *,
+    only_list: bool,
+    dry_run: bool,
+    delete_many: bool,
+) -> None:
+    """Go back to RELEASE, or to the one that was live before.
+
+    Pages, sitemap, feed, theme, letters and the catalogue become what they were; stock, shoppers and the
+    files of this folder stay as they are. RELEASE may be the beginning of a name.
+    """
+    stage = stage_named(project, stage_name)
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("going back", total=None)
+        with target_of(stage, project, clock_ms) as target:
+            live = target.live.read().manifest
+            if only_list:
+                _show_kept(live)
+                return
+            kept = chosen(live, release)
+            make = of_kept(kept, project, target)
+            publisher = Publisher(
+                target,
+                clock_ms,
+                lambda done, total: bar.update(task, completed=done, total=total),
+                delete_many=delete_many,
+            )
+            if dry_run:
+                show_plan(publisher.plan(make))
+                return
+            show_published(publisher.publish(make))
+    click.echo(f"  as it was live from {_day(kept)}; spillway publish brings back what this folder holds")
+
+
+def _show_kept(live: Manifest) -> None:
+    for each in live.kept:
+        is_live = "live" if each.release == live.release else "    "
+        click.echo(f"{each.release}  {is_live}  {_day(each)}  {each.products} products, {each.pages} pages")
+    if not live.kept:
+        click.echo("nothing was published yet")
+
+
+def _day(kept: Kept) -> str:
+    return datetime.fromtimestamp(kept.live_at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

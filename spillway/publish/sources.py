@@ -1,0 +1,78 @@
+"""What can be brought before the shoppers: what a folder holds, or a release that was live before."""
+
+from dataclasses import replace
+
+from spillway.build.crew import Crew
+from spillway.build.making import rendered
+from spillway.build.memory import Memory
+from spillway.build.release import Release, SiteObject
+from spillway.build.rendering import StockBySlug
+from spillway.build.shelf import Shelf
+from spillway.build.site import build
+from spillway.errors import BadInput, WorkFailed
+from spillway.project import Project
+from spillway.publish.archive import kept_key, unpacked
+from spillway.publish.manifest import Kept, Manifest
+from spillway.publish.publisher import Bucket, Make, Target
+
+
+def of_folder(project: Project, target: Target, *, base_url: str | None = None) -> Make:
+    """What the shop's folder holds by now. `base_url` takes the place of the one in site.toml."""
+
+    def make(stock: StockBySlug) -> Release:
+        return build(project, base_url=base_url, stock=stock, stamps=target.stamps)
+
+    return make
+
+
+def of_kept(kept: Kept, project: Project, target: Target) -> Make:
+    """A release that was live before, with the stock of now. Nothing of the shop's folder is read.
+
+    Raises:
+        WorkFailed: it cannot be read any more, or one of its assets is gone; nothing was changed.
+    """
+    answer = target.releases.get(kept_key(kept.release))
+    if answer.status != 200:
+        raise WorkFailed(f"what release {kept.release} was made from is gone", way_out="go back to another")
+    makings = unpacked(answer.body, kept.release)
+    makings = replace(makings, assets=_at_hand(makings.assets, target.live.read().manifest, target.pages))
+    shelf = project.cache / "rollback"
+
+    def make(stock: StockBySlug) -> Release:
+        memory = Memory(project.cache / "shelves" / "rollback.pickle", context="")
+        release = rendered(makings, Shelf(shelf, memory), (), stock=stock, stamps=target.stamps, crew=Crew())
+        memory.save()
+        return release
+
+    return make
+
+
+def chosen(manifest: Manifest, release: str | None) -> Kept:
+    """The kept release whose name begins with `release`; without one, that which was live before.
+
+    Raises:
+        BadInput: there is none such, or several.
+    """
+    if release is None:
+        if len(manifest.kept) < 2:
+            raise BadInput("no release was live before this one", way_out="publish another first")
+        return manifest.kept[1]
+    found = [each for each in manifest.kept if each.release.startswith(release)]
+    if len(found) != 1:
+        told = "no release of that name is kept" if not found else "several releases begin so"
+        raise BadInput(f"{release}: {told}", way_out="spillway rollback --list names them")
+    return found[0]
+
+
+def _at_hand(assets: tuple[SiteObject, ...], live: Manifest, pages: Bucket) -> tuple[SiteObject, ...]:
+    """The assets, with the bodies of those that may have to be put again: a publish that never ended may have
+    touched them."""
+    sure = (live.objects.keys() | live.retired.keys()) - set(live.unsure)
+    return tuple(each if each.key in sure else replace(each, body=_fetched(each, pages)) for each in assets)
+
+
+def _fetched(asset: SiteObject, pages: Bucket) -> bytes:
+    answer = pages.get(asset.key)
+    if answer.status != 200:
+        raise WorkFailed(f"{asset.key} of that release is gone", way_out="go back to another")
+    return answer.body

@@ -1,0 +1,45 @@
+"""Single opt-in: a signup counts at once, and nobody can have somebody mailed without end."""
+
+import pytest
+
+from chalicelib.domain.entry import Entry, EntryState
+from chalicelib.services.admissions import Admissions
+from chalicelib.services.restocking import Restocking
+from chalicelib.tables.entries import EntriesTable
+from tests.clock import Clock
+
+ENTRY = Entry("ada", "A", "ada@example.com", EntryState.CONFIRMED, 1, "0000000000001#ada")
+
+
+class CountingEntries(EntriesTable):
+    """Says what it is told to say of the day's count, and keeps who left."""
+
+    def __init__(self, *, used_up: bool) -> None:
+        self._used_up = used_up
+        self.left: list[str] = []
+
+    def count_admission(self, entry: Entry) -> bool:
+        return not self._used_up
+
+    def leave(self, shopper: str, sku: str, *, at_ms: int) -> bool:
+        self.left.append(sku)
+        return True
+
+
+class Welcomes(Restocking):
+    """Keeps who was welcomed."""
+
+    def __init__(self) -> None:
+        self.welcomed: list[str] = []
+
+    def welcome(self, shopper: str, sku: str, *, at_ms: int) -> None:
+        self.welcomed.append(sku)
+
+
+@pytest.mark.parametrize(("used_up", "left", "welcomed"), [(False, [], ["A"]), (True, ["A"], [])])
+def test_who_was_signed_up_too_often_today_does_not_wait(
+    clock: Clock, used_up: bool, left: list[str], welcomed: list[str]
+) -> None:
+    entries, restocking = CountingEntries(used_up=used_up), Welcomes()
+    Admissions(entries, restocking, clock).admit(ENTRY)
+    assert (entries.left, restocking.welcomed) == (left, welcomed)

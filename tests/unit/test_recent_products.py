@@ -1,0 +1,68 @@
+"""Products looked up once in ten seconds, however many ask."""
+
+from dataclasses import dataclass, field
+
+from chalicelib.domain.product import Product, Variant
+from chalicelib.domain.stock import StockedProduct
+from chalicelib.tables.recent_products import FRESH_FOR_MS, PRODUCTS_MAX, RecentProducts
+from tests.clock import Clock
+
+
+def product(title: str) -> StockedProduct:
+    return StockedProduct(Product("hat", title, "", "", "", (), (Variant("HAT", 100),), ()), {})
+
+
+@dataclass
+class Shelf:
+    """Products that can be asked for, and how often they were."""
+
+    product: StockedProduct | None = None
+    asked: list[str] = field(default_factory=list)
+
+    def slug_of(self, sku: str) -> str | None:
+        self.asked.append(sku)
+        return "hat" if sku == "HAT" else None
+
+    def get(self, slug: str) -> StockedProduct | None:
+        self.asked.append(slug)
+        return self.product
+
+
+def test_a_flood_asks_once_and_sees_the_change_ten_seconds_later(clock: Clock) -> None:
+    shelf = Shelf(product("Hat"))
+    recent = RecentProducts(shelf, clock)
+    for _ in range(100):
+        assert recent.slug_of("HAT") == "hat"
+        assert recent.get("hat") == product("Hat")
+    assert shelf.asked == ["HAT", "hat"]
+
+    shelf.product = product("Woollen hat")
+    clock.now_ms += FRESH_FOR_MS - 1
+    assert recent.get("hat") == product("Hat")
+    clock.now_ms += 1
+    assert recent.get("hat") == product("Woollen hat")
+
+
+def test_what_is_not_sold_is_remembered_as_that(clock: Clock) -> None:
+    shelf = Shelf()
+    recent = RecentProducts(shelf, clock)
+    assert [recent.slug_of("NONE"), recent.slug_of("NONE"), recent.get("x"), recent.get("x")] == [None] * 4
+    assert shelf.asked == ["NONE", "x"]
+
+
+def test_a_clock_that_goes_back_makes_nothing_older(clock: Clock) -> None:
+    shelf = Shelf()
+    recent = RecentProducts(shelf, clock)
+    recent.get("x")
+    clock.now_ms -= 60_000
+    recent.get("x")
+    assert shelf.asked == ["x", "x"]
+
+
+def test_it_keeps_no_more_than_so_many(clock: Clock) -> None:
+    shelf = Shelf()
+    recent = RecentProducts(shelf, clock)
+    for number in range(PRODUCTS_MAX + 1):
+        recent.slug_of(f"SKU-{number}")
+    recent.slug_of("SKU-0")
+    assert shelf.asked[-1] == "SKU-0"

@@ -1,0 +1,240 @@
+"""Going back: a release that was live before is live again, with the stock of now."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chalicelib.domain.stock import Availability, Stock, StockedProduct
+from chalicelib.tables.products import ProductsTable
+from spillway.build.release import Kind, Makings, Release
+from spillway.errors import BadInput, WorkFailed
+from spillway.project import Project
+from spillway.publish.archive import kept_key, packed, unpacked
+from spillway.publish.manifest import Kept, Manifest
+from spillway.publish.plan import RELEASES_KEPT_MAX, RETIRED_KEPT_MS, make_plan
+from spillway.publish.sources import chosen
+from tests.aws import create_table
+from tests.desk import Desk, drop_scarf, edit_privacy, sell_out
+from tests.dynamodb import MemoryDynamoDb
+from tests.s3_sink import S3Sink, running
+from tests.unit.small_shop import make_small_shop
+
+
+@pytest.fixture
+def sink() -> Iterator[S3Sink]:
+    with running(S3Sink()) as sink:
+        yield sink
+
+
+@pytest.fixture
+def desk(sink: S3Sink, tmp_path: Path) -> Desk:
+    client: Any = MemoryDynamoDb()
+    products = ProductsTable(client, create_table(client, "ProductsTable"))
+    return Desk(sink, products, make_small_shop(tmp_path))
+
+
+def edit_everything(project: Project) -> None:
+    """A page, a product, the style and the letters change; the scarf goes."""
+    edit_privacy(project)
+    drop_scarf(project)
+    jacket = project.site / "products" / "field-jacket.toml"
+    jacket.write_text(jacket.read_text().replace("148.00", "151.00"))
+    for name in ("static/shop.css", "letters/confirm/body.txt"):
+        file = project.site / name
+        file.write_text(file.read_text() + "\n")
+
+
+def test_going_back_brings_all_of_the_release_before(desk: Desk) -> None:
+    first = desk.publish()
+    before, theme, catalogue = (
+        desk.content(),
+        desk.sink.objects["release/theme.json"],
+        held(desk),
+    )
+    edit_everything(desk.project)
+    desk.clock.pass_s(60)
+    second = desk.publish()
+
+    back = desk.roll_back()
+
+    assert back.release == first.release != second.release
+    live_keys = before.keys()
+    assert {key: desk.content()[key] for key in live_keys} == before
+    assert desk.content().keys() - live_keys == {
+        f"pages/{key}" for key in desk.live.read().manifest.retired
+    }, "of the release that was left only assets are still there"
+    assert desk.sink.objects["release/theme.json"] == theme
+    assert held(desk) == catalogue
+
+
+def test_going_back_twice_is_where_one_was(desk: Desk) -> None:
+    desk.publish()
+    edit_privacy(desk.project)
+    second = desk.publish()
+    desk.roll_back()
+
+    assert desk.roll_back().release == second.release
+    assert "More." in desk.page("privacy")
+
+
+def test_stock_is_of_now_and_stays(desk: Desk) -> None:
+    desk.publish()
+    edit_everything(desk.project)
+    desk.publish()
+    sell_out(desk.products)
+
+    desk.roll_back()
+
+    assert 'id="waitlist"' in desk.page("products/scarf")
+    assert held(desk)["scarf"].stock["SCARF"] == Stock(Availability.OUT_OF_STOCK, 0, 5, "e1")
+
+
+def test_an_event_while_going_back_is_not_covered_by_an_older_page(desk: Desk) -> None:
+    desk.publish()
+    edit_privacy(desk.project)
+    desk.publish()
+
+    desk.roll_back(progress=lambda done, total: sell_out(desk.products))
+
+    assert 'id="waitlist"' in desk.page("products/scarf")
+
+
+def test_nothing_of_the_folder_is_read(desk: Desk) -> None:
+    first = desk.publish()
+    edit_privacy(desk.project)
+    desk.publish()
+    (desk.project.site / "site.toml").write_text("broken")
+
+    assert desk.roll_back().release == first.release
+
+
+def test_going_back_that_dies_at_any_request_breaks_no_page_and_is_finished_by_the_next(desk: Desk) -> None:
+    first = desk.publish()
+    before = desk.content()
+    edit_everything(desk.project)
+    desk.publish()
+    after = dict(desk.sink.objects)
+    desk.sink.asked.clear()
+    desk.roll_back()
+    steps = len(desk.sink.asked)
+    assert steps > 8
+
+    for dies_at in range(steps):
+        desk.sink.objects = dict(after)
+        desk.sink.asked.clear()
+        desk.sink.deaf_from = dies_at
+        with pytest.raises(WorkFailed):
+            desk.roll_back(first.release)
+        assert desk.missing_assets() == set()
+        desk.sink.deaf_from = None
+        desk.roll_back(first.release)
+        assert {key: desk.content()[key] for key in before} == before
+        assert desk.missing_assets() == set()
+
+
+def test_a_half_done_publish_can_be_left_by_going_back(desk: Desk) -> None:
+    first = desk.publish()
+    before = desk.content()
+    edit_everything(desk.project)
+    desk.sink.asked.clear()
+    desk.sink.deaf_from = 8
+    with pytest.raises(WorkFailed):
+        desk.publish()
+    desk.sink.deaf_from = None
+
+    desk.roll_back(first.release)
+
+    assert {key: desk.content()[key] for key in before} == before
+    kept = {key for key in desk.sink.keys("release") if key.startswith("releases/")}
+    assert kept == {kept_key(first.release)}, "what the dead publish kept is dropped"
+
+
+def test_another_publish_under_way_is_not_disturbed(desk: Desk, tmp_path: Path) -> None:
+    desk.publish()
+    edit_privacy(desk.project)
+    desk.publish()
+    other = Desk(desk.sink, desk.products, make_small_shop(tmp_path / "other"), owner="other")
+    seen = other.live.read()
+    other.live.claim(seen, other.plan())
+
+    with pytest.raises(WorkFailed, match="another publish is under way"):
+        desk.roll_back()
+
+    assert "More." in desk.page("privacy")
+
+
+def test_only_the_last_releases_are_kept(small_release: Release) -> None:
+    live = Manifest()
+    for number in range(RELEASES_KEPT_MAX + 2):
+        plan = make_plan(live, named(small_release, f"r{number}"), at_ms=number)
+        live = plan.manifest
+    assert [each.release for each in live.kept] == [f"r{number}" for number in range(11, 1, -1)]
+    assert plan.forgets == ("r1",)
+    again = make_plan(live, named(small_release, "r5"), at_ms=99)
+    assert (again.manifest.kept[0], again.keeps, again.forgets) == (Kept("r5", 99, 2, 18), False, ())
+
+
+def test_what_a_kept_release_needs_stays_and_goes_with_it(small_release: Release) -> None:
+    asset = next(each for each in small_release.objects if each.kind is Kind.ASSET)
+    others = tuple(each for each in small_release.objects if each is not asset)
+    live = make_plan(Manifest(), small_release, at_ms=0).manifest
+    removed_by: list[str] = []
+    for number in range(RELEASES_KEPT_MAX):
+        later = replace(named(small_release, f"r{number}"), objects=others)
+        plan = make_plan(live, later, at_ms=(number + 1) * RETIRED_KEPT_MS)
+        removed_by += [later.id for removal in plan.removals if removal.key == asset.key]
+        live = plan.manifest
+    assert removed_by == [f"r{RELEASES_KEPT_MAX - 1}"]
+
+
+def test_kept_makings_come_back_as_they_were(small_release: Release) -> None:
+    makings = small_release.makings
+    back = unpacked(packed(makings), small_release.id)
+    assert packed(back) == packed(makings)
+    assert (back.theme, back.contents) == (makings.theme, makings.contents)
+    assert [each.product for each in back.products] == [each.product for each in makings.products]
+    assert Makings.of(back.theme, back.products, back.contents, back.assets).theme == makings.theme
+
+
+def test_makings_of_another_form_are_told(desk: Desk) -> None:
+    first = desk.publish()
+    edit_privacy(desk.project)
+    desk.publish()
+    desk.sink.objects[f"release/{kept_key(first.release)}"] = b"something else"
+    with pytest.raises(WorkFailed, match="another version of Spillway"):
+        desk.roll_back()
+    del desk.sink.objects[f"release/{kept_key(first.release)}"]
+    with pytest.raises(WorkFailed, match="is gone"):
+        desk.roll_back()
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [("zz", "zz: no release of that name is kept"), ("a", "a: several releases begin so")],
+)
+def test_a_release_is_named_by_how_it_begins(asked: str, told: str) -> None:
+    manifest = Manifest("ab1", kept=tuple(Kept(name, 0, 1, 1) for name in ("ab1", "ac2", "bd3")))
+    assert chosen(manifest, "b").release == "bd3"
+    assert chosen(manifest, None).release == "ac2"
+    with pytest.raises(BadInput, match=told):
+        chosen(manifest, asked)
+
+
+def test_before_a_second_publish_there_is_nothing_to_go_back_to(desk: Desk) -> None:
+    desk.publish()
+    with pytest.raises(BadInput, match="no release was live before this one"):
+        desk.roll_back()
+
+
+def named(release: Release, name: str) -> Release:
+    """The same release under another name."""
+    theme = replace(release.theme, release=name)
+    return replace(release, makings=replace(release.makings, theme=theme))
+
+
+def held(desk: Desk) -> dict[str, StockedProduct]:
+    """The products table."""
+    return {row.product.slug: row for row in desk.products.scan()}
