@@ -121,6 +121,7 @@ def _steps() -> list[Step]:
     pending = [_stream_record(number, None, "pending") for number in range(BATCH)]
     confirmed = [_stream_record(number, "pending", "confirmed") for number in range(BATCH)]
     letters = [_message(number, {"shopper": f"s{number}", "sku": SKU}) for number in range(10)]
+    heard = [_message(number, _delivery(number)) for number in range(10)]
     wave = {"kind": "step", "restock_id": "r", "sku": SKU, "line": f"{SKU}#0", "after": "", "sweep": False}
     return [
         Step(PEER, peer),
@@ -131,6 +132,7 @@ def _steps() -> list[Step]:
         Step("react to a confirmation", reacting(confirmed, application.on_entry_written), BATCH),
         Step("send a confirmation letter", reacting(letters, application.send_confirmations), 10),
         Step("tell a shopper", reacting([_message(0, wave)], application.walk_waves), 50),
+        Step("hear of a delivered letter", reacting(heard, application.on_feedback), 10),
     ]
 
 
@@ -182,6 +184,14 @@ def _image(number: int, state: str) -> dict[str, Any]:
         "state": {"S": state},
         "asked_at_ms": {"N": "1790000000000"},
     }
+
+
+def _delivery(number: int) -> dict[str, Any]:
+    """What SNS hands over of SES's event."""
+    tags = {"ses:configuration-set": ["configuration-set"], "shopper": [f"s{number}"], "sku": [SKU]}
+    mail = {"messageId": f"m{number}", "timestamp": "2026-11-23T12:00:00.000Z", "tags": tags}
+    event = json.dumps({"eventType": "Delivery", "mail": mail})
+    return {"Type": "Notification", "TopicArn": "feedback-topic", "Message": event}
 
 
 def _message(number: int, body: dict[str, Any]) -> dict[str, Any]:

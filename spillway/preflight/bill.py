@@ -14,6 +14,7 @@ class Part(StrEnum):
     BYTES = "bytes"
     REQUESTS = "page requests"
     MAIL = "letters"
+    FEEDBACK = "what became of letters"
     BACKEND = "everything else"
 
 
@@ -32,6 +33,8 @@ class BillLine:
     @property
     def part(self) -> Part:
         """What it is added up under."""
+        if self.used.of_feedback:
+            return Part.FEEDBACK
         return PART_OF.get(self.used.item, Part.BACKEND)
 
     @property

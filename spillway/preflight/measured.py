@@ -29,6 +29,7 @@ class Step(StrEnum):
     REACT_TO_CONFIRMATION = "react to a confirmation"
     SEND_CONFIRMATION = "send a confirmation letter"
     TELL = "tell a shopper"
+    HEAR = "hear of a delivered letter"
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ class Item(StrEnum):
     READ_UNITS = "DynamoDB reads"
     TABLE_STORAGE = "DynamoDB storage"
     QUEUE_REQUESTS = "SQS requests"
+    NOTICES = "SNS notices"
     LETTERS = "letters"
     SECRET_READS = "secret reads"  # noqa: S105 - the name of an item
     LOG_BYTES = "logs"
@@ -73,6 +74,7 @@ PRICES = {
         Price(Item.READ_UNITS, 0.125, 1e6, "million read units", _DYNAMODB),
         Price(Item.TABLE_STORAGE, 0.25, GIB, "GiB and month", _DYNAMODB, free=25 * GIB),
         Price(Item.QUEUE_REQUESTS, 0.40, 1e6, "million requests", _SQS, free=1e6),
+        Price(Item.NOTICES, 0.50, 1e6, "million published", "https://aws.amazon.com/sns/pricing/", free=1e6),
         Price(Item.LETTERS, 0.10, 1_000, "1,000 letters", "https://aws.amazon.com/ses/pricing/"),
         Price(Item.SECRET_READS, 0.05, 10_000, "10,000 calls", _SECRETS),
         Price(Item.LOG_BYTES, 0.50, GIB, "GiB taken in", _CLOUDWATCH, free=5 * GIB),

@@ -37,6 +37,7 @@ def story(now: Bill) -> tuple[StoryRow, ...]:
         StoryRow("API, Lambda, DynamoDB, queues, logs", THEN_COMPUTE_USD, now.part(Part.BACKEND)),
         StoryRow("without letters", THEN_TOTAL_USD, pages + now.part(Part.BACKEND)),
         StoryRow("two letters to each shopper who signed up", None, now.part(Part.MAIL)),
+        StoryRow("hearing of each whether it was delivered", None, now.part(Part.FEEDBACK)),
         StoryRow("in all", THEN_TOTAL_USD, now.usd),
     )
 

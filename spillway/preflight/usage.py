@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from spillway.preflight.campaign import Campaign
 from spillway.preflight.measured import Measured, Step
-from spillway.preflight.prices import GIB, Item
+from spillway.preflight.prices import Item
 from spillway.preflight.weight import HEAD_BYTES, PageWeight
 
 MEMORY_MB = 512  # .chalice/config.json
@@ -23,36 +23,45 @@ QUEUE_REQUESTS_PER_MESSAGE = 1 + 2 / QUEUE_BATCH
 # CloudFront asks each of its regional caches' origins once for an object: 13 of them, all asked.
 # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/HowCloudFrontWorks.html (2026-11)
 REGIONAL_CACHES = 13
+# The pages behind a letter's link, packed, their style included. A test weighs one of a build.
+SMALL_PAGE_BYTES = 4_500
 
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """An amount of one item. `why` is the sum it came from."""
+    """An amount of one item. `why` is the sum it came from; `of_feedback` is what SES tells of letters."""
 
     item: Item
     amount: float
     why: str
+    of_feedback: bool = False
 
 
 def usage(
     campaign: Campaign, weight: PageWeight, measured: Measured, *, site_bytes: float
 ) -> tuple[Used, ...]:
     """Everything a campaign uses, from the first page to the last letter."""
-    return (*_pages(campaign, weight, site_bytes), *_work(campaign, measured), *_mail(campaign))
+    return (
+        *_pages(campaign, weight, site_bytes),
+        *_work(campaign, measured),
+        *_mail(campaign),
+        *_feedback(campaign, measured),
+    )
 
 
 def _pages(campaign: Campaign, weight: PageWeight, site_bytes: float) -> Iterator[Used]:
-    views, calls = campaign.page_views, api_calls(campaign)
-    answers = calls * HEAD_BYTES
+    views, calls, confirmed = campaign.page_views, api_calls(campaign), campaign.confirmed
+    # Who confirms sees a page with a button, which the API makes, and one that says thanks.
+    answers = calls * HEAD_BYTES + confirmed * (2 * SMALL_PAGE_BYTES + HEAD_BYTES)
     yield Used(
         Item.CDN_BYTES,
         views * weight.bytes_sent + answers,
-        f"{views:,} views x {weight.bytes_sent:,.0f} bytes ({weight.path}), and {calls:,} answers' heads",
+        f"{views:,} views x {weight.bytes_sent:,.0f} bytes ({weight.path}), and {calls:,} answers of the API",
     )
     yield Used(
         Item.CDN_REQUESTS,
-        views * weight.requests + calls,
-        f"{views:,} views x {weight.requests:.2f} requests, and {calls:,} API calls",
+        views * weight.requests + calls + confirmed,
+        f"{views:,} views x {weight.requests:.2f}, {calls:,} API calls, {confirmed:,} thanked",
     )
     fetched = weight.requests * REGIONAL_CACHES
     yield Used(Item.S3_READS, fetched, f"{weight.requests:.2f} objects x {REGIONAL_CACHES} regional caches")
@@ -136,6 +145,18 @@ def _mail(campaign: Campaign) -> Iterator[Used]:
     )
 
 
-def gib(amount_bytes: float) -> float:
-    """Bytes in the unit that AWS charges by."""
-    return amount_bytes / GIB
+def _feedback(campaign: Campaign, measured: Measured) -> Iterator[Used]:
+    """SES publishes that a letter was delivered; a queue brings it to the entry it belongs to."""
+    letters, heard = campaign.signups + campaign.confirmed, measured.steps[Step.HEAR]
+    calls = letters / QUEUE_BATCH
+    busy_s = letters * heard.duration_ms(MEMORY_MB) / 1000
+    why = f"{letters:,} delivered letters"
+    for item, amount in (
+        (Item.NOTICES, letters),
+        (Item.QUEUE_REQUESTS, letters * QUEUE_REQUESTS_PER_MESSAGE),
+        (Item.LAMBDA_CALLS, calls),
+        (Item.LAMBDA_TIME, busy_s * MEMORY_MB / 1024),
+        (Item.WRITE_UNITS, letters * heard.write_units),
+        (Item.LOG_BYTES, calls * LAMBDA_LOG_BYTES + letters * heard.log_bytes),
+    ):
+        yield Used(item, amount, why, of_feedback=True)

@@ -13,10 +13,12 @@ from spillway.preflight.campaign import FOUNDING_STORY, Campaign
 from spillway.preflight.measured import Measured, Step, StepFigures
 from spillway.preflight.prices import AS_OF, FLAT_PLANS, GIB, PRICES, Item
 from spillway.preflight.story import story, then_bytes_per_visitor, usd_per_10_kb, usd_per_request
-from spillway.preflight.usage import Used, usage
+from spillway.preflight.usage import SMALL_PAGE_BYTES, Used, usage
 from spillway.preflight.weight import HEAD_BYTES, PageWeight, chosen, mean_product_weight, page_weight
+from tests.shop_weight import SAMPLE_BYTES_MAX, SAMPLE_REQUESTS_MAX
 
-PAGE = PageWeight("/products/one", requests=5, bytes_sent=60_000)
+# No lighter than the sample shop's mean product: tests/unit/test_sample_shop.py holds it to that.
+PAGE = PageWeight("/products/one", requests=SAMPLE_REQUESTS_MAX, bytes_sent=SAMPLE_BYTES_MAX)
 SRCSET = "/p-320.avif 320w, /p-640.avif 640w, /p-960.avif 960w"
 
 
@@ -53,17 +55,26 @@ def test_the_story_reads_backwards_to_two_megabytes_a_visitor() -> None:
     assert then_bytes_per_visitor() == pytest.approx(2.22e6, rel=0.01)
 
 
-def test_a_page_of_60_kb_keeps_the_founding_story_below_20_dollars(founding: Bill) -> None:
+def test_the_founding_story_costs_less_than_20_dollars_today_its_letters_included(founding: Bill) -> None:
     assert founding.part(Part.MAIL) == pytest.approx(10)
     assert founding.part(Part.BYTES) < 8
-    assert founding.usd < 21.5
+    assert founding.part(Part.BACKEND) < 1
+    assert founding.usd < 20
     rows = {row.what: row for row in story(founding)}
     assert rows["in all"].now_usd == pytest.approx(founding.usd)
     assert rows["in all"].then_usd == 200
 
 
-def test_the_backend_of_the_founding_story_costs_about_a_dollar(founding: Bill) -> None:
-    assert founding.part(Part.BACKEND) < 1.25
+def test_hearing_what_became_of_letters_is_shown_by_itself(founding: Bill) -> None:
+    lines = [line for line in founding.lines if line.part is Part.FEEDBACK]
+    assert {line.used.item for line in lines} >= {Item.NOTICES, Item.QUEUE_REQUESTS, Item.WRITE_UNITS}
+    assert 0.1 < founding.part(Part.FEEDBACK) < 0.25
+
+
+def test_the_pages_behind_a_letters_link_weigh_no_more_than_the_bill_says(site: Path) -> None:
+    weight = page_weight(site, "/waitlist/confirmed")
+    assert weight.requests == 1
+    assert weight.fetched[0].body_bytes <= SMALL_PAGE_BYTES
 
 
 def test_free_allowances_are_used_up_once_and_not_for_each_line() -> None:
@@ -74,7 +85,7 @@ def test_free_allowances_are_used_up_once_and_not_for_each_line() -> None:
 def test_a_flat_plan_takes_the_place_of_the_cdns_lines(founding: Bill) -> None:
     free, pro, *_ = founding.plans()
     assert (free.fits, pro.fits) == (False, True)
-    without_cdn = founding.part(Part.MAIL) + founding.part(Part.BACKEND)
+    without_cdn = founding.usd - founding.part(Part.BYTES) - founding.part(Part.REQUESTS)
     assert founding.usd_with(pro.plan) == pytest.approx(15 + without_cdn)
     assert [plan.usd_per_month for plan in FLAT_PLANS] == [0, 15, 200, 1000]
 

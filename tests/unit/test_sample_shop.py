@@ -14,7 +14,9 @@ import pytest
 
 from spillway.build.release import Kind, Release
 from spillway.build.site import build
+from spillway.preflight.weight import mean_product_weight
 from spillway.project import Project
+from tests.shop_weight import SAMPLE_BYTES_MAX, SAMPLE_REQUESTS_MAX
 
 ROOT = Path(__file__).parents[2]
 CHECKER = ROOT / ".tools" / "npm" / "node_modules" / "vnu-jar" / "build" / "dist" / "vnu.jar"
@@ -152,3 +154,13 @@ def test_the_nu_html_checker_finds_no_error(pages: dict[str, str], tmp_path: Pat
         for each in json.loads(done.stderr)["messages"]
     ]
     assert told == []
+
+
+def test_a_product_page_weighs_what_the_bill_is_held_to(tmp_path: Path, release: Release) -> None:
+    for each in release.objects:
+        file = tmp_path / each.key
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(each.read())
+    weight = mean_product_weight(tmp_path)
+    assert weight.requests <= SAMPLE_REQUESTS_MAX
+    assert weight.bytes_sent <= SAMPLE_BYTES_MAX
