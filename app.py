@@ -80,7 +80,7 @@ def counted(request: Request, get_response: Callable[[Request], Response]) -> Re
 @answering
 def sign_up(request: Request) -> Response:
     """A shopper signs up: one conditional write per variant; the same answer whoever they are."""
-    form = signup_form(_own_form(request), wiring.form_stamps())
+    form = signup_form(_own_form(request), wiring.form_stamps(), wiring.refused_domains)
     if form.trapped:
         log("trapped")
     else:

@@ -17,6 +17,7 @@ from chalicelib.domain.address import Address
 from chalicelib.domain.entry import EntryState, OptIn, Signup
 from chalicelib.domain.form_stamp import DAY_MS, PERIOD_DAYS, VALID_DAYS, FormStamps, Offer
 from chalicelib.domain.links import LinkSubject, Purpose
+from chalicelib.tables.domain_lists import DomainListsTable
 from spillway.build.release import Release
 from spillway.demo.forms import forms_of
 from tests.aws import create_table
@@ -93,10 +94,10 @@ def post(
     return api.http.post(path, headers=dict(headers), body=urlencode(form, doseq=True).encode())
 
 
-def stamp(*skus: str, days_ago: int = 0, opt_in: OptIn = OptIn.DOUBLE) -> str:
+def stamp(*skus: str, days_ago: int = 0, opt_in: OptIn = OptIn.DOUBLE, refused: str = "") -> str:
     """As the page has it that offers these."""
     at_ms = wiring.clock_ms() - days_ago * DAY_MS
-    return FormStamps.of(wiring.keys().identity, at_ms=at_ms).stamp(Offer(skus or (SKU,), opt_in))
+    return FormStamps.of(wiring.keys().identity, at_ms=at_ms).stamp(Offer(skus or (SKU,), opt_in, refused))
 
 
 def waitlist_form(**fields: Any) -> dict[str, Any]:
@@ -190,6 +191,27 @@ def test_with_single_opt_in_a_signup_is_confirmed_by_its_one_write(api: Client, 
     kept = wiring.yours().export(yours_link())["entries"]
     assert kept[0]["consent"] == "one-letter-when-available-at-once-2026-11"
     assert kept[0]["confirmed_at_ms"] == kept[0]["asked_at_ms"]
+
+
+def test_an_address_that_is_thrown_away_is_refused_and_the_list_is_read_once(
+    api: Client, deployed: AwsDoor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    DomainListsTable(wiring.client("dynamodb"), wiring.settings().products_table).put(
+        "l1", ["mailinator.com"]
+    )
+    deployed.calls.clear()
+    listed = stamp(refused="l1")
+    for email in ("eve@mailinator.com", "eve@post.MAILINATOR.com"):
+        answer = sign_up(api, email, stamp=listed)
+        assert answer.status_code == 400
+        assert "thrown away" in answer.json_body["errors"][0]["detail"]
+    for email in ("ada@example.com", "ada@notmailinator.com"):
+        assert sign_up(api, email, stamp=listed).status_code == 202
+    assert deployed.calls == ["GetItem", "UpdateItem", "UpdateItem"]
+    deployed.faults = lambda: (400, "ThrottlingException") if deployed.calls[-1] == "GetItem" else None
+    assert sign_up(api, "eve@mailinator.com", stamp=stamp(refused="l2")).status_code == 202
+    deployed.faults = lambda: None
+    assert "domains_not_read" in capsys.readouterr().out
 
 
 def test_a_filled_honeypot_gets_the_same_answer_and_nothing_is_stored(api: Client) -> None:
