@@ -9,7 +9,7 @@ from functools import wraps
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from chalice.app import Chalice, DynamoDBEvent, Request, Response, SQSEvent
+from chalice.app import BaseLambdaEvent, Chalice, DynamoDBEvent, Request, Response, SQSEvent
 
 from chalicelib import wiring
 from chalicelib.domain.entry import OptIn
@@ -74,6 +74,14 @@ def counted(request: Request, get_response: Callable[[Request], Response]) -> Re
     by = {"route": route, "status": str(response.status_code)}
     measure("answered", {"answers": 1}, at_ms=wiring.clock_ms(), by=by)
     return response
+
+
+@app.middleware("dynamodb")
+@app.middleware("sqs")
+def traced(event: BaseLambdaEvent, get_response: Callable[[BaseLambdaEvent], BatchFailures]) -> BatchFailures:
+    """What is logged about a batch of records names the request that brought it."""
+    begin_request(getattr(event.context, "aws_request_id", ""))
+    return get_response(event)
 
 
 @app.route("/waitlist", methods=["POST"], content_types=FORMS)

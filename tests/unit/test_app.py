@@ -304,6 +304,18 @@ def test_a_form_of_an_old_page_with_a_mistake_is_told_the_mistake(api: Client) -
     assert "again" not in answer.json_body
 
 
+def test_too_many_fields_are_told_as_such(api: Client) -> None:
+    many = {f"a{number}": "1" for number in range(41)}
+    told = [
+        post(api, "/waitlist", many),
+        api.http.post(
+            "/waitlist", headers={"content-type": "application/json"}, body=json.dumps(many).encode()
+        ),
+    ]
+    details = {(answer.status_code, answer.json_body["detail"]) for answer in told}
+    assert details == {(400, "A request has at most 40 fields, not 41.")}
+
+
 def test_a_person_is_told_on_a_page_and_led_back(api: Client) -> None:
     answer = post(api, "/waitlist", waitlist_form(email="<script>x</script>"), PERSON)
     assert answer.status_code == 400
@@ -380,6 +392,14 @@ def test_one_click_leaves_without_a_redirect(api: Client, content_type: str, bod
         assert answer.status_code == 200
         assert "Location" not in answer.headers
         assert state() is EntryState.LEFT
+
+
+def test_one_click_is_a_small_request(api: Client) -> None:
+    sign_up(api)
+    path, body = f"/unsubscribe?token={token(Purpose.LEAVE)}", b"List-Unsubscribe=One-Click" + b" " * 9000
+    answer = api.http.post(path, headers=FORM, body=body)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (413, "application/problem+json")
+    assert state() is EntryState.PENDING
 
 
 @pytest.mark.parametrize("path", ["/confirm", "/unsubscribe"])
