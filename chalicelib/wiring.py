@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from chalicelib.mail.smtp import SmtpServer
     from chalicelib.queues import ConfirmationsQueue, WavesQueue
     from chalicelib.services.admissions import Admissions
+    from chalicelib.services.asked_letters import AskedLetters
     from chalicelib.services.availability import Availabilities
     from chalicelib.services.confirmations import Confirmations
     from chalicelib.services.fan_out import FanOut
@@ -269,19 +270,19 @@ def confirmations_queue() -> "ConfirmationsQueue":
 
 
 @cache
+def asked_letters() -> "AskedLetters":
+    """Sends what leaves at anybody's asking."""
+    from chalicelib.services.asked_letters import AskedLetters
+
+    return AskedLetters(entries(), recent_themes(), links(), paced_postbox(), clock_ms)
+
+
+@cache
 def confirmations() -> "Confirmations":
     """Sends confirmation letters."""
     from chalicelib.services.confirmations import Confirmations
 
-    return Confirmations(
-        entries(),
-        recent_products(),
-        suppressions(),
-        recent_themes(),
-        links(),
-        paced_postbox(),
-        clock_ms,
-    )
+    return Confirmations(entries(), recent_products(), suppressions(), asked_letters(), clock_ms)
 
 
 @cache
@@ -305,9 +306,7 @@ def yours_letters() -> "YoursLetters":
     """Sends the letter that leads there."""
     from chalicelib.services.yours_letters import YoursLetters
 
-    return YoursLetters(
-        entries(), shoppers(), suppressions(), recent_themes(), links(), paced_postbox(), clock_ms
-    )
+    return YoursLetters(shoppers(), suppressions(), asked_letters())
 
 
 @cache
@@ -417,3 +416,23 @@ def fan_out() -> "FanOut":
     batches = Batches(entries(), line, products(), restocks(), progress(), pace(), teller, clock_ms)
     leases = LeasesTable(client("dynamodb"), settings().sending_table)
     return FanOut(batches, leases, pace(), waves_queue(), clock_ms, new_id, random.random)
+
+
+@cache
+def tender() -> "Tender":
+    """Tends the shop, within bounds."""
+    from chalicelib.domain.tending import Bounds
+    from chalicelib.services.tending import CloudJournal, Places, Tender
+    from chalicelib.tables.told import ToldTable
+
+    names = settings()
+    places = Places(
+        names.entries_table,
+        names.sending_table,
+        names.api_function,
+        names.alarms_topic,
+        tuple(names.dead_letter_queue_urls.split()),
+    )
+    bounds = Bounds(int(names.entries_write_units_max), int(names.api_concurrency_max))
+    journal = CloudJournal(ToldTable(client("dynamodb"), names.sending_table))
+    return Tender(client, places, bounds, journal, clock_ms)
