@@ -122,6 +122,7 @@ def _worker() -> Callable[[int], None]:
     from chalicelib import wiring
     from chalicelib.domain.wave import WaveMessage, WaveStep
     from chalicelib.queues import WavesQueue
+    from chalicelib.wiring import events
 
     class Queue(WavesQueue):
         """Sends its messages, and remembers the last: nobody is there to hand it back."""
@@ -133,7 +134,7 @@ def _worker() -> Callable[[int], None]:
             self.last = message
 
     queue = Queue(wiring.client("sqs"), QUEUE_URL)
-    fan_out = wiring.fan_out()
+    fan_out = events.fan_out()
     fan_out._queue = queue
 
     def tell(letters: int) -> None:
@@ -154,10 +155,11 @@ def _peer() -> Callable[[int], None]:
     from chalicelib.domain.entry import Entry, EntryState
     from chalicelib.mail.ses import TEMPLATE, _bulk_entry
     from chalicelib.services.letters import LetterWriter
+    from chalicelib.wiring import stores
 
-    stocked = wiring.products().get("field-jacket")
+    stocked = stores.products().get("field-jacket")
     assert stocked is not None
-    writer = LetterWriter(wiring.themes().live(), wiring.links())
+    writer = LetterWriter(stores.themes().live(), wiring.links())
     waiting = [
         Entry(f"shopper{n}", SKU, f"shopper{n}@example.com", EntryState.CONFIRMED, 1) for n in range(BATCH)
     ]
