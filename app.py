@@ -9,7 +9,7 @@ from functools import wraps
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from chalice.app import BaseLambdaEvent, Chalice, DynamoDBEvent, Request, Response, SQSEvent
+from chalice.app import BaseLambdaEvent, Chalice, CloudWatchEvent, DynamoDBEvent, Request, Response, SQSEvent
 
 from chalicelib import wiring
 from chalicelib.domain.entry import OptIn
@@ -41,6 +41,7 @@ CONSENTS = {
 }
 # Streams and queues are made by the stack: .chalice/resources.yaml says which one each handler gets.
 TEMPLATE_NAMES_IT = "arn:aws:sqs:us-east-1:000000000000:see-resources-yaml"
+DRY_RUN = "dry-run"
 
 app = Chalice(app_name="spillway")
 
@@ -251,6 +252,14 @@ def on_feedback(event: SQSEvent) -> BatchFailures:
     from chalicelib.reactions import take_feedback
 
     return react_to_queue(event.to_dict()["Records"], take_feedback)
+
+
+@app.schedule("rate(1 minute)")
+def tend(_: CloudWatchEvent) -> None:
+    """The shop is looked at, and reacts within the bounds its operator set; off unless the stack says so."""
+    from chalicelib.wiring import events
+
+    events.tender().tend(dry_run=wiring.settings().tending == DRY_RUN)
 
 
 def _body(request: Request) -> Body:
