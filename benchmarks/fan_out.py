@@ -113,6 +113,7 @@ def _worker() -> Callable[[int], None]:
     from chalicelib import wiring
     from chalicelib.domain.wave import WaveMessage, WaveStep
     from chalicelib.queues import WavesQueue
+    from chalicelib.wiring import events
 
     class Queue(WavesQueue):
         """Sends its messages, and remembers the last: nobody is there to hand it back."""
@@ -145,6 +146,7 @@ def _peer() -> Callable[[int], None]:
     from chalicelib.domain.entry import Entry, EntryState
     from chalicelib.mail.ses import TEMPLATE, _bulk_entry
     from chalicelib.services.letters import LetterWriter
+    from chalicelib.wiring import stores
 
     stocked = stores.products().get(SLUG)
     assert stocked is not None
