@@ -45,8 +45,16 @@ class TestShop:
 
     __test__ = False
 
-    def __init__(self, release: Release, clock: Clock, *, slug: str, sku: str) -> None:
-        client: Any = MemoryDynamoDb()
+    def __init__(
+        self,
+        release: Release,
+        clock: Clock,
+        *,
+        slug: str,
+        sku: str,
+        dynamodb: MemoryDynamoDb | None = None,
+    ) -> None:
+        client: Any = dynamodb or MemoryDynamoDb()
         self.dynamodb = client
         self.clock, self.slug, self.sku = clock, slug, sku
         self._tries = 5
