@@ -181,7 +181,7 @@ def interrupted(scene: Scene, beginning: Deed, deed: Deed, other: Deed) -> Itera
     for calls in count():
         scene.enter()
         beginning(scene)
-        happened = []
+        happened: list[bool] = []
 
         def meanwhile(happened: list[bool] = happened) -> None:
             other(scene)
