@@ -12,7 +12,7 @@ _CODE = Path(__file__).parents[2]
 _FILES = (
     *("chalicelib/http/forms.py", "chalicelib/http/origins.py", "chalicelib/http/refusals.py"),
     *("chalicelib/http/signup_form.py", "chalicelib/http/token_form.py", "chalicelib/http/yours_form.py"),
-    "spillway/build/theming.py",
+    "spillway/build/listings.py",
 )
 _CALLS = {"FieldError": (1,), "Problem": (1,), "one": (0,), "of_number": (0, 1)}
 
