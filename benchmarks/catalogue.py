@@ -65,12 +65,16 @@ def write_shop(folder: Path, things: list[Item]) -> None:
     site = folder / "site"
     for part in ("templates", "letters", "static", "pages"):
         shutil.copytree(_SITE / part, site / part)
+    for page in (site / "pages").glob("*.de.md"):
+        page.unlink()
     (site / "pictures").mkdir()
     shutil.copy(_SITE / "pictures" / "hero.webp", site / "pictures" / "hero.webp")
     (site / "products").mkdir()
     settings = (_SITE / "site.toml").read_text()
     head, _, rest = settings.partition("[[categories]]")
-    navigation = rest[rest.index("[[navigation]]") :]
+    # In one language.
+    navigation = rest[rest.index("[[navigation]]") :].partition("\n[de]")[0]
+    head = head.replace('locales = ["en-GB", "de"]', 'locales = ["en-GB"]')
     featured = head[head.index("featured = [") : head.index("]\n", head.index("featured = [")) + 2]
     head = head.replace(featured, f"featured = {[each.slug for each in things[:8]]!r}\n".replace("'", '"'))
     shelves = "".join(

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateRuntimeError, select_autoescape
+from jinja2 import FunctionLoader, StrictUndefined, TemplateRuntimeError, select_autoescape
 
 from chalicelib.domain.entry import OptIn
 from chalicelib.domain.form_stamp import FormStamps, Offer
@@ -14,9 +14,8 @@ from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.storefront.checkout import CheckoutForm
 from chalicelib.storefront.choices import Choices, availability_of, choices_of
-from chalicelib.storefront.compiled import COMPILED
 from chalicelib.storefront.json_ld import product_json_ld
-from chalicelib.storefront.texts import speak
+from chalicelib.storefront.spoken import SpokenTemplates
 from chalicelib.storefront.theme import HOME, Edition, Listing, Theme, covers_of, menu_of
 
 
@@ -32,20 +31,18 @@ class Renderer:
         self._theme = theme
         self._edition = edition or theme.editions[0]
         self._siblings = {self._edition.root: self}
-        self._environment = Environment(
+        self._environment = SpokenTemplates(
+            self._edition.texts,
             loader=FunctionLoader(self._source),
             autoescape=select_autoescape(disabled_extensions=("txt",), default=True),
             undefined=StrictUndefined,
             auto_reload=False,
-            bytecode_cache=COMPILED,
             trim_blocks=True,
             lstrip_blocks=True,
-            extensions=["jinja2.ext.i18n"],
         )
         self._shelves = {listing.path: listing for listing in self._edition.listings}
         self._tags = {tag: each for each in self._edition.listings if each.number == 1 for tag in each.tags}
         self._checkout = CheckoutForm.of(theme.shop.checkout_url, at=self._edition.at)
-        speak(self._environment, self._edition.texts)
         self._environment.filters.update(money=self._edition.money.write, csp_hash=csp_hash)
         self._environment.globals.update(
             shop=self._edition.shop,

@@ -6,22 +6,26 @@ the theme: every text, and the rule that says which plural a number takes.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from gettext import c2py
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
+from hashlib import sha256
+from typing import Any
 
 ENGLISH_PLURALS = "n != 1"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Texts:
     """Translations by the text of the template, one for each plural form. What is missing is said as the
     template has it, which is in English. `plurals` is gettext's expression: "n != 1"."""
 
     messages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     plurals: str = ENGLISH_PLURALS
+
+    @cached_property
+    def digest(self) -> str:
+        """The same for the same texts."""
+        return sha256(repr((sorted(self.messages.items()), self.plurals)).encode()).hexdigest()
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Texts":
@@ -40,11 +44,3 @@ class Texts:
         if not forms:
             return singular if number == 1 else plural
         return forms[min(c2py(self.plurals)(number), len(forms) - 1)]
-
-
-def speak(environment: "Environment", texts: Texts) -> None:
-    """Make templates say `{% trans %}` and `_()` in the language of `texts`."""
-    # Jinja's names for what its extension i18n adds; lines of a text are the template's business.
-    environment.policies["ext.i18n.trimmed"] = True
-    installed: Any = environment
-    installed.install_gettext_callables(texts.one, texts.of_number, newstyle=True)
