@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from jinja2.nodes import EvalContext
 
 ENGLISH_PLURALS = "n != 1"
 
@@ -43,8 +44,37 @@ class Texts:
 
 
 def speak(environment: "Environment", texts: Texts) -> None:
-    """Make templates say `{% trans %}` and `_()` in the language of `texts`."""
-    # Jinja's names for what its extension i18n adds; lines of a text are the template's business.
+    """Make templates say `{% trans %}` and `_()` in the language of `texts`.
+
+    Jinja's own functions for its extension i18n look up and wrap a text anew each time. A page says the
+    same few on and on, so what needs no values is kept as it goes onto the page.
+    """
+    from jinja2 import pass_eval_context
+    from markupsafe import Markup
+
+    kept: dict[bool, dict[str, str]] = {True: {}, False: {}}
+
+    def placed(autoescape: bool, text: str, values: dict[str, Any]) -> str:
+        # A translation is a template's words, and markup like it; values are escaped into it.
+        return (Markup(text) if autoescape else text) % values  # noqa: S704
+
+    @pass_eval_context
+    def gettext(where: "EvalContext", text: str, /, **values: Any) -> str:
+        autoescape = bool(where.autoescape)
+        if values:
+            return placed(autoescape, texts.one(text), values)
+        said = kept[autoescape].get(text)
+        if said is None:
+            said = kept[autoescape][text] = placed(autoescape, texts.one(text), values)
+        return said
+
+    @pass_eval_context
+    def ngettext(where: "EvalContext", singular: str, plural: str, number: int, /, **values: Any) -> str:
+        values.setdefault("num", number)
+        return placed(bool(where.autoescape), texts.of_number(singular, plural, number), values)
+
+    # Where a text's lines break is the template's business.
     environment.policies["ext.i18n.trimmed"] = True
-    installed: Any = environment
-    installed.install_gettext_callables(texts.one, texts.of_number, newstyle=True)
+    extended: Any = environment
+    extended.newstyle_gettext = True
+    environment.globals.update({"_": gettext, "gettext": gettext, "ngettext": ngettext})
