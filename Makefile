@@ -15,6 +15,9 @@ ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundl
 export UV_SYSTEM_CERTS ?= 1
 endif
 
+# Without its bytecode kept, every process of a demo or a test compiles all it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: test-slow help setup demo check load package test bench audit lint types template format clean python
 
@@ -36,7 +39,8 @@ package: .venv/ready-to-run ## Make what Lambda runs, and its template, under bu
 	@$(SPILLWAY) package $(ARGS)
 
 test: lint types template ## Run every check and every test but the slowest; ARGS goes to pytest
-	.venv/bin/pytest -m "not slow" --numprocesses auto --dist loadgroup --cov --cov-report=term $(ARGS)
+	.venv/bin/pytest -m "not slow" --numprocesses auto --dist loadgroup --no-loadscope-reorder \
+	    --cov --cov-report=term $(ARGS)
 
 test-slow: .venv/ready-to-work ## Kill functions and demos at their work, and count what is lost
 	.venv/bin/pytest -m slow $(ARGS)

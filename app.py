@@ -9,7 +9,7 @@ from functools import wraps
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from chalice.app import Chalice, DynamoDBEvent, Request, Response, SQSEvent
+from chalice.app import BaseLambdaEvent, Chalice, DynamoDBEvent, Request, Response, SQSEvent
 
 from chalicelib import wiring
 from chalicelib.domain.entry import OptIn
@@ -76,11 +76,19 @@ def counted(request: Request, get_response: Callable[[Request], Response]) -> Re
     return response
 
 
+@app.middleware("dynamodb")
+@app.middleware("sqs")
+def traced(event: BaseLambdaEvent, get_response: Callable[[BaseLambdaEvent], BatchFailures]) -> BatchFailures:
+    """What is logged about a batch of records names the request that brought it."""
+    begin_request(getattr(event.context, "aws_request_id", ""))
+    return get_response(event)
+
+
 @app.route("/waitlist", methods=["POST"], content_types=FORMS)
 @answering
 def sign_up(request: Request) -> Response:
     """A shopper signs up: one conditional write per variant; the same answer whoever they are."""
-    form = signup_form(_own_form(request), wiring.form_stamps())
+    form = signup_form(_own_form(request), wiring.form_stamps(), wiring.refused_domains)
     if form.trapped:
         log("trapped")
     else:

@@ -8,23 +8,27 @@ import json
 import sys
 from collections.abc import Mapping
 from contextvars import ContextVar
+from types import MappingProxyType
 
 NAMESPACE = "Spillway"
 
-# The request that is being answered; empty where none is.
-_request_id: ContextVar[str] = ContextVar("request_id", default="")
+# What is being answered or reacted to, by the names its ids have in a line; empty ones are left out.
+_origin: ContextVar[Mapping[str, str]] = ContextVar("origin", default=MappingProxyType({}))
 
 
 def begin_request(request_id: str) -> None:
-    """From here on, lines belong to this request."""
-    _request_id.set(request_id)
+    """From here on, lines belong to this request: one of a shopper's, or Lambda's with a batch of records."""
+    _origin.set({"request": request_id} if request_id else {})
+
+
+def begin_record(record_id: str) -> None:
+    """From here on, lines belong to this record of the request: a queue's message, a stream's event."""
+    _origin.set({**_origin.get(), "record": record_id})
 
 
 def log(event: str, **facts: object) -> None:
     """Write one line to the function's log. `facts` must be JSON-ready."""
-    request_id = _request_id.get()
-    request = {"request": request_id} if request_id else {}
-    sys.stdout.write(json.dumps({"event": event, **request, **facts}, sort_keys=True) + "\n")
+    sys.stdout.write(json.dumps({"event": event, **_origin.get(), **facts}, sort_keys=True) + "\n")
 
 
 def measure(event: str, counts: Mapping[str, int], *, at_ms: int, by: Mapping[str, str]) -> None:

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from chalicelib.log import log
+from chalicelib.log import begin_record, log
 
 BatchFailures = dict[str, list[dict[str, str]]]
 
@@ -18,6 +18,7 @@ def react_to_stream(
 ) -> BatchFailures:
     """React to stream records in order; stop at the first that fails, which Lambda then begins again at."""
     for record in records:
+        begin_record(record["eventID"])
         if not _succeeds(react, record):
             return {"batchItemFailures": [{"itemIdentifier": record["dynamodb"]["SequenceNumber"]}]}
     return {"batchItemFailures": []}
@@ -25,11 +26,11 @@ def react_to_stream(
 
 def react_to_queue(records: Iterable[dict[str, Any]], react: Callable[[str], None]) -> BatchFailures:
     """React to the body of each queue message; those that fail come again, the others are done."""
-    failed = [
-        record["messageId"]
-        for record in records
-        if not _succeeds(lambda message: react(message["body"]), record)
-    ]
+    failed = []
+    for record in records:
+        begin_record(record["messageId"])
+        if not _succeeds(lambda message: react(message["body"]), record):
+            failed.append(record["messageId"])
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from chalicelib.services.yours import Yours
     from chalicelib.services.yours_letters import YoursLetters
     from chalicelib.storage.themes import ThemeStore
+    from chalicelib.tables.domain_lists import DomainListsTable
     from chalicelib.tables.products import ProductsTable
     from chalicelib.tables.progress import ProgressTable
     from chalicelib.tables.recent_products import RecentProducts
@@ -107,6 +108,24 @@ def form_stamps() -> "FormStamps":
     from chalicelib.domain.form_stamp import FormStamps
 
     return FormStamps.of(keys().identity, at_ms=clock_ms())
+
+
+@cache
+def domain_lists() -> "DomainListsTable":
+    """Lists of domains, read on a shopper's way: without the SDK."""
+    from chalicelib.tables.domain_lists import DomainListsTable
+
+    dynamodb: Any = aws().dynamodb()
+    return DomainListsTable(dynamodb, settings().products_table)
+
+
+def refused_domains(name: str) -> frozenset[str]:
+    """The domains of a list. Where it cannot be read just now, none: a signup is worth more than a check."""
+    try:
+        return domain_lists().named(name)
+    except AwsError as error:
+        log("domains_not_read", list=name, error=type(error).__name__, code=code_of(error))
+        return frozenset()
 
 
 def warm_up() -> None:

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from loadtests.figures import read_figures, read_moments, table
+from loadtests.figures import Figures, read_figures, read_moments, table
 from loadtests.flood import Flood, send
+from loadtests.foretold import Foretold, foretold
 from loadtests.growth import all_flat
 from loadtests.ledger import Wish, account
 from loadtests.processes import Family, watched
-from loadtests.report import Findings, growth_rows, report
+from loadtests.report import FORM_STEPS, Findings, foretold_row, growth_rows, report
 from loadtests.shapes import CALLS_PER_S_MAX, Shape, duration_s
-from loadtests.throttle import throttled
+from loadtests.throttle import burst_of, throttled
 from loadtests.wording import said
 from spillway.cloud import ports
 from spillway.cloud.record import CloudRecord
@@ -59,17 +60,26 @@ def load(port: int, shape: str, seed: int, calls_per_s_max: float | None) -> Non
             send(flood)
         with steps.step("Hold what was accepted against what was written down"):
             result = account(flood.ledger.lines(), _stored(stage, run))
-    found = Findings(announced, result, read_figures(flood.figures), read_moments(flood.history), held)
+    figures = read_figures(flood.figures)
+    told = _foretold(flood, figures, limit) if limit else []
+    found = Findings(announced, result, figures, read_moments(flood.history), held, told)
     flood.report.write_text(report(found), encoding="utf-8")
     _show(found, console)
     console.print(f"With plots: {flood.report.relative_to(project.root)}")
     _require_shown(found, flood, throttles=limit > 0)
 
 
+def _foretold(flood: Flood, figures: list[Figures], limit: float) -> list[Foretold]:
+    answer_s = next((each.p50_ms / 1000 for each in figures if each.step in FORM_STEPS), 0.0)
+    return foretold(flood.ledger.lines(), calls_per_s=limit, burst=burst_of(limit), answer_s=answer_s)
+
+
 def _show(found: Findings, console: Console) -> None:
     console.print()
     console.print(table(found.figures))
     console.print(f"\n{said(found.account)}")
+    for what, measured, mean, among in map(foretold_row, found.foretold):
+        console.print(f"{what}: {measured}; the simulator, given the same forms, has {mean} ({among})")
     for group, warm, late, files_warm, files_late, verdict in growth_rows(found.growths):
         console.print(f"{group}: {warm} and {files_warm} files when warm, {late} and {files_late}: {verdict}")
 

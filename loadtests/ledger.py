@@ -33,11 +33,15 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of the ledger: a form, and the status of the answer to each time it was sent (0: none)."""
+    """A line of the ledger: a form, and the status of the answer to each time it was sent (0: none).
+
+    `at_s` is when it was sent first, by a clock of the run's own.
+    """
 
     mailbox: str
     sku: str
     statuses: tuple[int, ...]
+    at_s: float = 0.0
 
     @property
     def wish(self) -> Wish:
@@ -67,7 +71,7 @@ class Ledger:
             return
         for text in self.file.read_text().splitlines():
             kept = json.loads(text)
-            yield Line(kept["mailbox"], kept["sku"], tuple(kept["statuses"]))
+            yield Line(kept["mailbox"], kept["sku"], tuple(kept["statuses"]), kept["at_s"])
 
 
 @dataclass(frozen=True, slots=True)

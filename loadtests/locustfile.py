@@ -6,6 +6,7 @@ By hand, against a running demo, with charts at http://127.0.0.1:8089:
 """
 
 import sys
+import time
 from argparse import ArgumentParser, Namespace
 from functools import partial
 from itertools import count
@@ -160,7 +161,7 @@ class Shopper(FastHttpUser):
         answers = {"email": mailbox, "sku": sku, "page": self._landing, "stamp": self._stamp, "website": ""}
         form = urlencode(answers)
         statuses: list[int] = []
-        asked_s = 0.0
+        asked_s, at_s = 0.0, time.monotonic()
         try:
             for pause_s in pauses_s(self._random):
                 gevent.sleep(asked_s + pause_s)
@@ -170,7 +171,7 @@ class Shopper(FastHttpUser):
                     break
         finally:  # also of who is called away in the middle of it
             if self._ledger:
-                self._ledger.write(Line(mailbox, sku, tuple(statuses)))
+                self._ledger.write(Line(mailbox, sku, tuple(statuses), at_s))
 
     def _sends(self, form: str, name: str, expected: int) -> tuple[int, float]:
         """Send a form once. Returns the answer's status, and how long it asks to wait before another try."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from html import escape
 
 from loadtests.figures import TOTAL, Figures, Moment
+from loadtests.foretold import Foretold
 from loadtests.growth import JUDGED, Growth, growths, over_time
 from loadtests.ledger import Account
 from loadtests.processes import Group, Held
@@ -17,6 +18,7 @@ MB = 1_000_000
 PAGES_FAILED_SHARE_MAX = 0.001
 FORMS_GIVEN_UP_SHARE_MAX = 0.01
 STEP_HEADS = ("step", "requests", "failures", "p50 ms", "p95 ms", "p99 ms", "slowest ms")
+FORETOLD_HEADS = ("what", "measured", "foretold", "among")
 HELD_HEADS = ("process that grew most, of", "memory, warm", "at the end", "files, warm", "at the end", "")
 FORM_STEPS = frozenset({"sign up", "sign up again", "mistyped address"})
 
@@ -30,6 +32,7 @@ class Findings:
     figures: Sequence[Figures]
     moments: Sequence[Moment]
     held: Sequence[Held]
+    foretold: Sequence[Foretold] = ()
 
     @property
     def growths(self) -> list[Growth]:
@@ -49,6 +52,9 @@ def _parts(found: Findings) -> Iterator[str]:
     yield table(("what", "allowed", "happened", "of"), budget_rows(found), {1, 2, 3})
     yield "<h2>Steps</h2>"
     yield table(STEP_HEADS, (_step(figures) for figures in found.figures), set(range(1, 7)))
+    if found.foretold:
+        yield "<h2>The simulator, given the same forms</h2>"
+        yield table(FORETOLD_HEADS, map(foretold_row, found.foretold), {1, 2, 3})
     yield "<h2>Over time</h2>"
     yield from (chart.svg() for chart in _charts(found))
     if found.held:
@@ -89,6 +95,11 @@ def growth_rows(found: Sequence[Growth]) -> Iterator[tuple[str, str, str, str, s
             f"{growth.files_late:,.0f}",
             verdict,
         )
+
+
+def foretold_row(each: Foretold) -> tuple[str, str, str, str]:
+    """What was measured, the mean of what was foretold, and its range."""
+    return each.what, f"{each.measured:,}", f"{each.mean:,.0f}", f"{each.least:,} to {each.most:,}"
 
 
 def _step(figures: Figures) -> Sequence[str]:

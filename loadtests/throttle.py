@@ -24,11 +24,16 @@ def throttled(stage: Stage, calls_per_s_max: float) -> Iterator[None]:
     client, api = stage.client("apigateway"), _api(stage)
     settings = client.get_stage(restApiId=api, stageName=API_STAGE)["methodSettings"][EVERY_METHOD]
     before = {"rateLimit": settings["throttlingRateLimit"], "burstLimit": settings["throttlingBurstLimit"]}
-    _set(client, api, {"rateLimit": calls_per_s_max, "burstLimit": max(1, round(calls_per_s_max))})
+    _set(client, api, {"rateLimit": calls_per_s_max, "burstLimit": burst_of(calls_per_s_max)})
     try:
         yield
     finally:
         _set(client, api, before)
+
+
+def burst_of(calls_per_s_max: float) -> int:
+    """How many calls may come at once: a second's."""
+    return max(1, round(calls_per_s_max))
 
 
 def _set(client: Any, api: str, limits: dict[str, float]) -> None:

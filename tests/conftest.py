@@ -37,6 +37,8 @@ os.environ.update(
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+# First, for xdist reads the groups in a hook of the same name.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep together, on one worker, what shares something that is slow to start."""
     for item in items:

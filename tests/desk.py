@@ -7,6 +7,7 @@ from chalicelib.aws.signing import Credentials
 from chalicelib.domain.form_stamp import FormStamps
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.storage.pages import Cdn
+from chalicelib.tables.domain_lists import DomainListsTable
 from chalicelib.tables.products import ProductsTable
 from spillway.build.release import Release
 from spillway.build.site import build
@@ -42,6 +43,11 @@ class Desk:
             self.bucket("release"), owner, self.clock, project.cache / "publish" / f"{owner}.json"
         )
 
+    @property
+    def domain_lists(self) -> DomainListsTable:
+        """Beside the products."""
+        return DomainListsTable(self.products._client, self.products._name)
+
     def bucket(self, name: str) -> S3Bucket:
         return S3Bucket(
             name, REGION, lambda: Credentials("key", "secret"), endpoint=self.sink.url, backoff_s=0.0
@@ -54,6 +60,7 @@ class Desk:
             releases=self.bucket("release"),
             live=self.live,
             products=self.products,
+            domain_lists=self.domain_lists,
             cdn=self.cdn,
             stamps=FormStamps.of(b"identity", at_ms=self.clock()),
         )

@@ -77,8 +77,8 @@ def updated(text: str, scope: Scope) -> Item:
         elif value is None:
             raise InvalidExpression(f"nothing to {section} for {path}")
         else:
-            before = scope.find(path) or {"N": "0"}
-            _innermost(after, keys)[keys[-1]] = _sum(before, value, 1) if section == "ADD" else value
+            before = scope.find(path)
+            _innermost(after, keys)[keys[-1]] = _added(before, value) if section == "ADD" else value
     return after
 
 
@@ -168,18 +168,19 @@ class _Words:
             self.expect(")")
             return inner
         word = self._tokens[self._at] if self.left() else ""
-        if word in {"attribute_exists", "attribute_not_exists", "begins_with"}:
+        if word in {"attribute_exists", "attribute_not_exists", "begins_with", "contains"}:
             return self._function(self.take())
         return self._comparison()
 
     def _function(self, name: str) -> Condition:
         self.expect("(")
         path = self.take()
-        if name == "begins_with":
+        if name in {"begins_with", "contains"}:
             self.expect(",")
-            prefix = self._operand()
+            part = self._operand()
             self.expect(")")
-            return lambda scope: _begins_with(scope.find(path), prefix(scope))
+            has = _begins_with if name == "begins_with" else _contains
+            return lambda scope: has(scope.find(path), part(scope))
         self.expect(")")
         wanted = name == "attribute_exists"
         return lambda scope: (scope.find(path) is not None) is wanted
@@ -223,6 +224,11 @@ class _Words:
             other = self._operand()
             self.expect(")")
             return lambda scope: scope.find(path) or other(scope)
+        if word == "size":
+            self.expect("(")
+            path = self.take()
+            self.expect(")")
+            return lambda scope: _size(scope.find(path))
         if word.startswith(":"):
             return lambda scope: scope.values[word]
         return lambda scope: scope.find(word)
@@ -245,6 +251,20 @@ def _compare(comparison: Callable[[Any, Any], bool], left: Value | None, right: 
 
 def _begins_with(value: Value | None, prefix: Value | None) -> bool:
     return bool(value and prefix and str(value.get("S", "")).startswith(prefix["S"]))
+
+
+def _contains(value: Value | None, part: Value | None) -> bool:
+    return bool(value and part and part["S"] in (value.get("SS") or value.get("S", "")))
+
+
+def _size(value: Value | None) -> Value | None:
+    return None if value is None else {"N": str(len(next(iter(value.values()))))}
+
+
+def _added(before: Value | None, value: Value) -> Value:
+    if "SS" in value:
+        return {"SS": sorted({*(before or {"SS": ()})["SS"], *value["SS"]})}
+    return _sum(before or {"N": "0"}, value, 1)
 
 
 def _sum(left: Value | None, right: Value | None, sign: int) -> Value:

@@ -51,6 +51,11 @@ class Address:
             raise AddressRefused("An address has at most 254 characters.")
         return cls(mailbox=mailbox, key=mailbox.lower())
 
+    @property
+    def domain(self) -> str:
+        """The domain, as its A-label in lower case."""
+        return self.mailbox.rpartition("@")[2]
+
     def shopper_id(self, identity_key: bytes) -> str:
         """The shopper's id: a keyed hash, so that links, queues and logs never carry an address."""
         digest = hmac.digest(identity_key, self.key.encode("ascii"), "sha256")

@@ -8,7 +8,6 @@ by byte, what it was.
 
 import hmac
 from base64 import urlsafe_b64encode
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from chalicelib.domain.entry import OptIn
@@ -29,10 +28,19 @@ class StampRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What the form of a page offers: the variants that can be waited for there, and on what terms."""
+    """What the form of a page offers: the variants that can be waited for there, and on what terms.
+
+    `refused_domains` names the list of those whose addresses are not taken; empty for none.
+    """
 
     skus: tuple[str, ...]
     opt_in: OptIn = OptIn.DOUBLE
+    refused_domains: str = ""
+
+    @property
+    def terms(self) -> str:
+        """The terms in a stamp: "double", "single-3fa9c1d2e07b"."""
+        return f"{self.opt_in}-{self.refused_domains}" if self.refused_domains else self.opt_in
 
 
 class StampOld(Exception):
@@ -66,7 +74,7 @@ class FormStamps:
 
     def stamp(self, offer: Offer) -> str:
         """The stamp of a form on a page that is made now: "DAY.TERMS.SKU.SKU.MAC"."""
-        text = ".".join((str(self._period), offer.opt_in, *offer.skus))
+        text = ".".join((str(self._period), offer.terms, *offer.skus))
         return f"{text}.{self._mac(text)}"
 
     def read(self, stamp: str) -> Offer:
@@ -81,11 +89,12 @@ class FormStamps:
             raise StampRefused
         if not hmac.compare_digest(mac, self._mac(text)):
             raise StampRefused
-        day, opt_in, *skus = text.split(".")
+        day, terms, *skus = text.split(".")
         age_days = self.day - int(day)
         if age_days < -AHEAD_DAYS_MAX:
             raise StampRefused
-        offer = Offer(tuple(skus), OptIn(opt_in))
+        opt_in, _, refused_domains = terms.partition("-")
+        offer = Offer(tuple(skus), OptIn(opt_in), refused_domains)
         if age_days > VALID_DAYS:
             raise StampOld(offer)
         return offer
@@ -97,8 +106,3 @@ class FormStamps:
     def _mac(self, text: str) -> str:
         digest = hmac.digest(self.key, text.encode("ascii"), "sha256")
         return urlsafe_b64encode(digest[:MAC_BYTES]).decode("ascii")
-
-
-def stamp_of(stamps: FormStamps | None, skus: Sequence[str], opt_in: OptIn) -> str:
-    """The stamp of a form for `skus`; empty where no shop stands behind the page yet."""
-    return stamps.stamp(Offer(tuple(skus), opt_in)) if stamps and skus else ""

@@ -24,16 +24,24 @@ class Body:
     content_type: str
     raw: bytes
 
+    def refuse_large(self) -> None:
+        """Let a body of a usual size pass.
+
+        Raises:
+            Problem: 413 too large.
+        """
+        if len(self.raw) > BODY_BYTES_MAX:
+            raise Problem(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"A request has at most {BODY_BYTES_MAX} bytes."
+            )
+
     def fields(self, known: frozenset[str]) -> Fields:
         """The fields of a form or of a flat JSON object, each with its values in order.
 
         Raises:
             Problem: 413 too large, 415 neither form nor JSON, 400 malformed or with unknown fields.
         """
-        if len(self.raw) > BODY_BYTES_MAX:
-            raise Problem(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"A request has at most {BODY_BYTES_MAX} bytes."
-            )
+        self.refuse_large()
         media_type = self.content_type.partition(";")[0].strip().lower()
         if media_type == FORM_TYPE:
             fields = _form_fields(self.raw)
@@ -47,11 +55,15 @@ class Body:
         return fields
 
 
+def _refuse_many(count: int) -> None:
+    if count > FIELDS_MAX:
+        raise Problem(HTTPStatus.BAD_REQUEST, f"A request has at most {FIELDS_MAX} fields, not {count}.")
+
+
 def _form_fields(raw: bytes) -> Fields:
+    _refuse_many(raw.count(b"&") + 1)
     try:
-        pairs = parse_qsl(
-            raw.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=FIELDS_MAX
-        )
+        pairs = parse_qsl(raw.decode("utf-8"), keep_blank_values=True, errors="strict")
     except ValueError:
         raise Problem(HTTPStatus.BAD_REQUEST, "The form cannot be read: it is not UTF-8 text.") from None
     fields: dict[str, list[str]] = {}
@@ -65,8 +77,9 @@ def _json_fields(raw: bytes) -> Fields:
         document = json.loads(raw.decode("utf-8"), object_pairs_hook=_no_repeats, parse_constant=_refuse)
     except (ValueError, RecursionError):
         raise Problem(HTTPStatus.BAD_REQUEST, "The body is not valid JSON.") from None
-    if not isinstance(document, dict) or len(document) > FIELDS_MAX:
+    if not isinstance(document, dict):
         raise Problem(HTTPStatus.BAD_REQUEST, "The body must be one JSON object.")
+    _refuse_many(len(document))
     fields: dict[str, list[str]] = {}
     for name, value in document.items():
         values = value if isinstance(value, list) else [value]

@@ -1,12 +1,14 @@
 """The waitlist form of a product page."""
 
 import re
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from http import HTTPStatus
 
 from chalicelib.domain.address import Address, AddressRefused
 from chalicelib.domain.entry import SKU_PATTERN, OptIn
 from chalicelib.domain.form_stamp import FormStamps, Offer, StampOld, StampRefused
+from chalicelib.domain.refused_domains import is_listed
 from chalicelib.http.forms import Body, Fields
 from chalicelib.http.problem import FieldError, Problem
 
@@ -17,6 +19,7 @@ PAGE_CHARS_MAX = 200
 # Paths of our own only: one slash, then neither slash nor backslash, so that "//evil" is no page.
 PAGE = re.compile(r"/(?:[a-z0-9][a-z0-9/-]*)?", re.ASCII)
 SKU = re.compile(SKU_PATTERN, re.ASCII)
+THROWN_AWAY = "Addresses at this domain are thrown away after one letter. Use one that you will read later."
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +33,9 @@ class SignupForm:
     trapped: bool
 
 
-def signup_form(body: Body, stamps: FormStamps) -> SignupForm:
-    """The form of a request's body; `stamps` are the shop's, of today.
+def signup_form(body: Body, stamps: FormStamps, refused: Callable[[str], Set[str]]) -> SignupForm:
+    """The form of a request's body; `stamps` are the shop's, of today, and `refused` gives the domains of a
+    list by its name.
 
     Raises:
         Problem: naming every field that is wrong. One of a form that is good but for the age of its page
@@ -42,6 +46,13 @@ def signup_form(body: Body, stamps: FormStamps) -> SignupForm:
     address = read_address(fields, errors)
     offer, fresh = _offer(fields, stamps, errors)
     skus = _skus(fields, offer, errors)
+    if (
+        address
+        and offer
+        and offer.refused_domains
+        and is_listed(address.domain, refused(offer.refused_domains))
+    ):
+        errors.append(FieldError("email", THROWN_AWAY))
     page = _only(fields, "page", errors)
     if len(page) > PAGE_CHARS_MAX or (page and not PAGE.fullmatch(page)):
         errors.append(FieldError("page", "Must be a path of this shop."))

@@ -33,7 +33,12 @@ def posted_token(body: Body) -> str:
 
 
 def is_one_click(body: Body) -> bool:
-    """Whether a mail client posted on the shopper's behalf, rather than a page's button."""
+    """Whether a mail client posted on the shopper's behalf, rather than a page's button.
+
+    Raises:
+        Problem: 413 too large.
+    """
+    body.refuse_large()
     return any(mark in body.raw for mark in ONE_CLICK)
 
 

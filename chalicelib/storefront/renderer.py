@@ -8,12 +8,12 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateRuntimeError, select_autoescape
 
 from chalicelib.domain.entry import OptIn
-from chalicelib.domain.form_stamp import FormStamps, stamp_of
+from chalicelib.domain.form_stamp import FormStamps, Offer
 from chalicelib.domain.letter import Letter
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.storefront.checkout import CheckoutForm
-from chalicelib.storefront.choices import availability_of, choices_of
+from chalicelib.storefront.choices import Choices, availability_of, choices_of
 from chalicelib.storefront.compiled import COMPILED
 from chalicelib.storefront.json_ld import product_json_ld
 from chalicelib.storefront.texts import speak
@@ -103,11 +103,14 @@ class Renderer:
             choices=choices,
             category=self._shelves.get(f"/shop/{product.category}"),
             checkout=self._checkout,
-            stamp=stamp_of(
-                stamps, [each.variant.sku for each in choices.to_wait_for], self._edition.shop.opt_in
-            ),
+            stamp=stamps.stamp(self._offer(choices)) if stamps else "",
             json_ld=product_json_ld(product, choices, self._edition),
         )
+
+    def _offer(self, choices: Choices) -> Offer:
+        shop = self._edition.shop
+        skus = tuple(choice.variant.sku for choice in choices.to_wait_for)
+        return Offer(skus, shop.opt_in, shop.refused_domains)
 
     def listing(self, listing: Listing, cards: Sequence[tuple[Product, Mapping[str, Stock]]]) -> str:
         """A page of cards, in the order given: the home page or a category."""

@@ -27,7 +27,7 @@ class Shop:
     """Who the shop is.
 
     `base_url` has no trailing slash; `sender` is an RFC 5322 mailbox; `checkout_url` is where "buy"
-    leads, with `{sku}` in it.
+    leads, with `{sku}` in it. `refused_domains` names the list of those whose addresses are not taken.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Shop:
     checkout_url: str
     postal_address: tuple[str, ...]
     opt_in: OptIn = OptIn.DOUBLE
+    refused_domains: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,7 +175,8 @@ class ContentPage:
 
 @dataclass(frozen=True, slots=True)
 class Storefront:
-    """All that site.toml says, in one locale: who the shop is, its shelves, its home page and its footer.
+    """All that site.toml says, in one locale: who the shop is, its shelves, its home page and its footer;
+    and the domains of the file it names, whose addresses are not taken.
 
     `name`, `root`, `texts` and `words` are those of the edition it becomes.
     """
@@ -189,6 +190,8 @@ class Storefront:
     root: str = ""
     texts: Texts = field(default_factory=Texts)
     words: Mapping[str, str] = field(default_factory=dict)
+    domains_file: str = ""
+    refused_domains: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,12 @@ from dataclasses import replace
 from functools import partial
 from typing import NamedTuple, TypeVar
 
+from chalicelib.domain.refused_domains import list_name
 from chalicelib.storefront.texts import Texts
 from spillway.build.catalogue import Catalogue, ContentPage, ProductRow, Storefront
 from spillway.build.consistency import catalogue_mistakes
 from spillway.build.crew import Crew
+from spillway.build.domain_file import read_domains
 from spillway.build.footprint import Signature, signature_of
 from spillway.build.gallery import Gallery
 from spillway.build.locales import root_of_locale
@@ -84,7 +86,24 @@ class _Loading:
             return read_storefront(text, site=self._site, page_slugs=page_slugs, mistakes=mistakes)
 
         found = self._recall(f"storefront {_sha256(text)} {sorted(page_slugs)}", read)
-        return tuple(replace(each, texts=self._texts(each.shop.locale)) for each in found)
+        domains = self._domains(found[0].domains_file) if found else ()
+        return tuple(
+            replace(
+                each,
+                texts=self._texts(each.shop.locale),
+                shop=replace(each.shop, refused_domains=list_name(domains)),
+                refused_domains=domains,
+            )
+            for each in found
+        )
+
+    def _domains(self, name: str) -> tuple[str, ...]:
+        file = f"site/{name}"
+        text = self._text(file, self._mistakes) if name else None
+        if text is None:
+            return ()
+        read = partial(read_domains, text, file=file)
+        return self._recall(f"domains {file} {_sha256(text)}", lambda found: read(mistakes=found))
 
     def _texts(self, locale: str) -> Texts:
         for file in text_files_of(locale):

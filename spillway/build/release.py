@@ -74,12 +74,14 @@ class Makings:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What a build made. Equal ids and equal stock make equal bytes."""
+    """What a build made. Equal ids and equal stock make equal bytes. The theme names the list of
+    `refused_domains` by its content."""
 
     objects: tuple[SiteObject, ...]
     makings: Makings
     untold: tuple[str, ...] = ()
     """What the shop does not say in a language it has, a line each: it is said in the first instead."""
+    refused_domains: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:

@@ -40,6 +40,7 @@ def read_storefront(
     currency = table.text("currency", length_max=3)
     locales = read_locales(table, page_slugs)
     locale = locales[0] if locales else ""
+    waitlist = table.table("waitlist")
     shop = Shop(
         name=table.text("name", length_max=_NAME_LENGTH_MAX),
         tagline=table.text("tagline", length_max=_SENTENCE_LENGTH_MAX),
@@ -50,8 +51,10 @@ def read_storefront(
         reply_to=_mailbox(table, "reply_to"),
         checkout_url=_checkout_url(table, page_slugs),
         postal_address=table.texts("postal_address", length_max=_NAME_LENGTH_MAX, count_max=8),
-        opt_in=_opt_in(table.table("waitlist")),
+        opt_in=_opt_in(waitlist),
     )
+    domains_file = _domains_file(waitlist)
+    waitlist.done()
     categories = tuple(_categories(table))
     home = _home(table.table("home"), site / "pictures")
     listed = {f"/shop/{category.slug}" for category in categories} | {"/", "/shop/all"}
@@ -63,7 +66,13 @@ def read_storefront(
         )
     money = _money(table, currency, locales)
     first = Storefront(
-        shop, money.get(locale, _ANY_MONEY), categories, home, navigation, name_of_locale(locale, locales)
+        shop,
+        money.get(locale, _ANY_MONEY),
+        categories,
+        home,
+        navigation,
+        name_of_locale(locale, locales),
+        domains_file=domains_file,
     )
     others = tuple(
         translated(first, table, locale=each, money=money[each], name=name_of_locale(each, locales))
@@ -81,8 +90,15 @@ def _opt_in(waitlist: TomlTable) -> OptIn:
             "opt_in", value, "double (a letter asks whether it was really them) or single (it counts at once)"
         )
         value = OptIn.DOUBLE
-    waitlist.done()
     return OptIn(value)
+
+
+def _domains_file(waitlist: TomlTable) -> str:
+    name = waitlist.text("disposable_domains", length_max=_NAME_LENGTH_MAX, optional=True)
+    if name and Path(name).name != name:
+        waitlist.wrong("disposable_domains", name, "the name of a file in site")
+        return ""
+    return name
 
 
 def _money(table: TomlTable, currency: str, locales: Sequence[str]) -> dict[str, MoneyFormat]:

@@ -78,7 +78,8 @@ def build(
     made_from = Memory(project.cache / "shelves" / f"{digest_of(str(folder))[:16]}.pickle", context="")
     release = rendered(makings, Shelf(folder, made_from), makings.assets, stock=stock or {}, stamps=stamps, crew=crew)
     made_from.save()
-    return replace(release, untold=tuple(untold(catalogue, theme)))
+    refused = catalogue.storefront.refused_domains
+    return replace(release, untold=tuple(untold(catalogue, theme)), refused_domains=refused)
 
 
 def _developed(catalogue: Catalogue, project: Project, memory: Memory) -> Mapping[str, tuple[Rendition, ...]]:

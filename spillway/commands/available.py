@@ -1,22 +1,19 @@
 """`spillway available` and `spillway sold-out`: what a merchant says when stock comes and goes."""
 
 import json
-import re
 import uuid
 from dataclasses import dataclass
 
 import click
 
-from chalicelib.domain.entry import SKU_PATTERN
 from chalicelib.domain.stock import Availability, is_restock
 from chalicelib.services.availability import UNITS_MAX, Availabilities, AvailabilityEvent, Outcome
 from chalicelib.tables.products import ProductsTable
 from chalicelib.wiring import clock_ms
 from spillway.deploy.stage import Stage, stage_named
-from spillway.errors import BadInput, WorkFailed
+from spillway.errors import WorkFailed
+from spillway.merchant.skus import not_sold, require_sku
 from spillway.project import Project
-
-SKU = re.compile(SKU_PATTERN, re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +50,7 @@ def available_command(
     project: Project, sku: str, units: int | None, stage_name: str, *, as_json: bool
 ) -> None:
     """Mark a variant as available: its page says "buy", and who waits for it is told."""
-    _require_sku(sku)
+    require_sku(sku)
     taken = _observe(stage_named(project, stage_name), sku, Availability.IN_STOCK, units)
     if as_json:
         click.echo(json.dumps(taken.to_document()))
@@ -73,19 +70,12 @@ def available_command(
 @click.pass_obj
 def sold_out_command(project: Project, sku: str, stage_name: str, *, as_json: bool) -> None:
     """Mark a variant as sold out: its page takes waitlist signups, and letters under way stop."""
-    _require_sku(sku)
+    require_sku(sku)
     taken = _observe(stage_named(project, stage_name), sku, Availability.OUT_OF_STOCK, 0)
     if as_json:
         click.echo(json.dumps(taken.to_document()))
     else:
         click.echo(f"{sku} is sold out; its page turns, and letters about it stop")
-
-
-def _require_sku(sku: str) -> None:
-    if not SKU.fullmatch(sku):
-        raise BadInput(
-            f"SKU {sku!r}: not a SKU", way_out="SKUs are capitals, digits and hyphens, at most 40: FJ-INK-L"
-        )
 
 
 def _observe(stage: Stage, sku: str, availability: Availability, units: int | None) -> TakenIn:
@@ -94,10 +84,7 @@ def _observe(stage: Stage, sku: str, availability: Availability, units: int | No
     slug = products.slug_of(sku)
     stocked = products.get(slug) if slug else None
     if stocked is None or sku not in stocked.stock:
-        raise BadInput(
-            f"SKU {sku!r}: stage {stage.name} sells nothing under that name",
-            way_out="SKUs are in site/products/*.toml; publish first if it is new",
-        )
+        raise not_sold(sku, stage.name)
     event = AvailabilityEvent(uuid.uuid4().hex, sku, availability, units, clock_ms())
     match Availabilities(products).take_in(event):
         case Outcome.OUTDATED:

@@ -2,12 +2,15 @@
 
 import json
 import sys
+from itertools import chain
 
 import click
 
 from chalicelib.tables.line import LineTable
+from chalicelib.tables.products import ProductsTable
 from spillway.deploy.stage import stage_named
 from spillway.merchant.export import document, in_line, write_csv
+from spillway.merchant.skus import require_sku, require_sold
 from spillway.project import Project
 
 
@@ -19,10 +22,15 @@ from spillway.project import Project
 @click.pass_obj
 def export_command(project: Project, sku: str, stage_name: str, *, _as_csv: bool, as_json: bool) -> None:
     """Everybody who waits for a variant, first come first, on standard output. These are addresses."""
+    require_sku(sku)
     stage = stage_named(project, stage_name)
-    outputs = stage.outputs()
-    line = LineTable(stage.client("dynamodb"), outputs["EntriesTable"], outputs["SuppressionsTable"])
-    waiting = in_line(line, sku)
+    outputs, dynamodb = stage.outputs(), stage.client("dynamodb")
+    waiting = in_line(LineTable(dynamodb, outputs["EntriesTable"], outputs["SuppressionsTable"]), sku)
+    first = next(waiting, None)
+    if first is None:
+        # Who waits for what the shop no longer sells is kept, and can be exported.
+        require_sold(ProductsTable(dynamodb, outputs["ProductsTable"]), sku, stage.name)
+    waiting = chain([first] if first else [], waiting)
     if as_json:
         for place, entry in enumerate(waiting, start=1):
             click.echo(json.dumps(document(entry, place)))

@@ -8,11 +8,12 @@ import click
 
 from chalicelib.domain.address import Address, AddressRefused
 from chalicelib.mail.mime import message_of
-from chalicelib.mail.postbox import Delivery, PostboxRefused
+from chalicelib.mail.postbox import Delivery, Postbox, PostboxRefused
 from chalicelib.mail.ses import SesPostbox
-from chalicelib.wiring import clock_ms
+from chalicelib.mail.smtp import SmtpPostbox, SmtpServer
+from chalicelib.wiring import clock_ms, new_id
 from spillway.build.site import build
-from spillway.deploy.stage import stage_named
+from spillway.deploy.stage import Stage, stage_named
 from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.samples import Sample, samples
 from spillway.project import Project
@@ -65,8 +66,7 @@ def send_test_command(
     except AddressRefused as refused:
         raise BadInput(f"{address}: {refused.reason}") from None
     stage = stage_named(project, stage_name)
-    ses = stage.client("sesv2")
-    postbox = SesPostbox(ses, stage.outputs()["Letters"])
+    postbox = _postbox(stage)
     release = build(project, base_url=stage.shop_url)
     sent = []
     for sample in samples(release, sku=sku, mailbox=mailbox, at_ms=clock_ms()):
@@ -82,6 +82,15 @@ def send_test_command(
         return
     for each in sent:
         click.echo(f"{each['letter']} sent to {mailbox}")
+
+
+def _postbox(stage: Stage) -> Postbox:
+    """What the stage's own functions send by."""
+    outputs = stage.outputs()
+    if "SmtpSecret" not in outputs:
+        return SesPostbox(stage.client("sesv2"), outputs["Letters"])
+    secret = stage.client("secretsmanager").get_secret_value(SecretId=outputs["SmtpSecret"])
+    return SmtpPostbox(SmtpServer.from_json(secret["SecretString"]), clock_ms, new_id)
 
 
 def _write(folder: Path, sample: Sample) -> dict[str, object]:

@@ -75,8 +75,12 @@ def _words(policy: WavePolicy) -> str:
     else:
         words = (
             f"{policy.letters_per_unit} for each unit are told, "
-            f"the next after {policy.next_after_min} minutes if units are left"
+            f"the next after {_minutes(policy.next_after_min)} if units are left"
         )
     if policy.units_min > EVERYONE.units_min:
         words += f"; nobody of fewer than {policy.units_min} units"
     return words
+
+
+def _minutes(count: int) -> str:
+    return "1 minute" if count == 1 else f"{count} minutes"

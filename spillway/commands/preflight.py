@@ -1,74 +1,35 @@
 """`spillway preflight`: before the campaign."""
 
 import json
-import re
 import sys
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
+from spillway.commands.amounts import Share, Span
 from spillway.deploy.stage import stage_named
 from spillway.errors import BadInput
 from spillway.preflight.account import AccountLimits, read_limits
 from spillway.preflight.arrivals import Shape, rates_per_s, trace
 from spillway.preflight.bill import bill
 from spillway.preflight.campaign import FOUNDING_STORY, Campaign
-from spillway.preflight.forecast import Asked, Forecast, forecast
+from spillway.preflight.forecast import Asked, forecast
 from spillway.preflight.limits import Limits, Origin
 from spillway.preflight.measured import Measured
 from spillway.preflight.report import report
-from spillway.preflight.story import story, then_bytes_per_visitor, usd_per_10_kb, usd_per_request
+from spillway.preflight.screen import show, tell_story
 from spillway.preflight.usage import usage
-from spillway.preflight.weight import PageWeight, mean_product_weight, page_weight
-from spillway.preflight.wording import bill_rows, headline, outcome, plan_rows, resource_rows
+from spillway.preflight.weight import mean_product_weight, page_weight
 from spillway.project import Project
 
 VISITORS_MAX = 50_000_000
-OVER_S_MAX = 24 * 3600
 # Each is played call by call, three times over.
 SIGNUPS_MAX = 1_000_000
-PIPE_COLUMNS = 160
 LIMIT_NAMES = tuple(field.name for field in fields(Limits))
 LIMIT_MAX = 1e12
-UNITS_S = {"s": 1, "m": 60, "h": 3600}
 NO_STAGE = "no stage asked: documented defaults, of an account that is out of SES's sandbox"
-
-
-class Span(click.ParamType[int]):
-    """A length of time: 90s, 20m, 1h."""
-
-    name = "span"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Seconds."""
-        if isinstance(value, int):
-            return value
-        match = re.fullmatch(r"(\d{1,6})([smh])", str(value))
-        if not match or not 0 < (seconds := int(match[1]) * UNITS_S[match[2]]) <= OVER_S_MAX:
-            self.fail(f"{value!r} is no time up to 24 h; say 90s, 20m or 1h", param, ctx)
-        return seconds
-
-
-class Share(click.ParamType[float]):
-    """A share: 5% or 0.05."""
-
-    name = "share"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """From 0 to 1."""
-        text = str(value)
-        try:
-            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-        except ValueError:
-            share = -1.0
-        if not 0 <= share <= 1:
-            self.fail(f"{value!r} is no share; say 5% or 0.05", param, ctx)
-        return share
 
 
 @click.command("preflight")
@@ -94,6 +55,8 @@ class Share(click.ParamType[float]):
 @click.option("--stage", "stage_name", metavar="NAME", help="Read the limits of this stage's account.")
 @click.option("--limit", "limits", multiple=True, metavar="NAME=VALUE",
               help="A limit that is known better, as --json names it: letters_per_s=50.")  # fmt: skip
+@click.option("--provisioned", type=click.IntRange(0, 10_000), metavar="N",
+              help="Environments of the API kept ready: fewer cold starts, a line in the bill.")  # fmt: skip
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Everything as one JSON object.")
 @click.option("--report", "report_file", type=click.Path(path_type=Path), metavar="HTML",
@@ -109,7 +72,8 @@ def preflight_command(project: Project, /, **given: Any) -> None:
     weight = page_weight(site, options.page) if options.page else mean_product_weight(site)
     measured = Measured.read()
     if options.tell_story:
-        _tell_story(weight, measured, site)
+        now = bill(usage(FOUNDING_STORY, weight, measured, site_bytes=_site_bytes(site)))
+        tell_story(weight, now)
         return
     made = forecast(
         _asked(options), weight, measured, _account(project, options), site_bytes=_site_bytes(site)
@@ -119,7 +83,7 @@ def preflight_command(project: Project, /, **given: Any) -> None:
     if options.as_json:
         click.echo(json.dumps(made.to_document(), indent=1))
     else:
-        _show(made)
+        show(made)
     sys.exit(0 if made.holds else 1)
 
 
@@ -139,6 +103,7 @@ class Options:
     letter_wait_s_max: int
     stage_name: str | None
     limits: tuple[str, ...]
+    provisioned: int | None
     seed: int
     as_json: bool
     report_file: Path | None
@@ -182,6 +147,8 @@ def _account(project: Project, options: Options) -> AccountLimits:
     stage = options.stage_name
     account = read_limits(stage_named(project, stage)) if stage else AccountLimits(Limits(), (NO_STAGE,))
     known = dict(_limit(given) for given in options.limits)
+    if options.provisioned is not None:
+        known["provisioned"] = float(options.provisioned)
     return replace(account, limits=account.limits.known(Origin.GIVEN, **known))
 
 
@@ -215,69 +182,3 @@ def _write(file: Path, text: str) -> None:
         raise BadInput(
             f"--report {file}: {error.strerror}", way_out="name a file in a folder of yours"
         ) from error
-
-
-def _console() -> Console:
-    # A table that goes to a file is not folded to the width of a terminal that is not there.
-    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
-
-
-def _show(made: Forecast) -> None:
-    console = _console()
-    console.print(f"\n[bold]{headline(made)}[/bold]")
-    console.print(f"Breaks first: {made.breaks_first}\n")
-    table = Table("Resource", "Need", "Limit", "Headroom", "Verdict", box=None, pad_edge=False)
-    for resource, need, limit, headroom, verdict, _ in resource_rows(made.rows):
-        style = {"breaks": "bold red", "tight": "yellow"}.get(verdict, "")
-        table.add_row(resource, need, limit, headroom, verdict, style=style)
-    console.print(table)
-    for row in made.rows:
-        if row.fix:
-            console.print(f"\n  {row.resource}:")
-            console.print(f"    {row.fix}", soft_wrap=True)
-    console.print(f"\n[bold]As it is.[/bold] {outcome(made.run)}")
-    if made.after is not made.run:
-        console.print(f"[bold]With the fixes.[/bold] {outcome(made.after)}")
-    console.print()
-    console.print(_bill_table(bill_rows(made.bill)))
-    fits = [
-        f"{name} ${usd} ({verdict.partition(':')[0]})" for name, _, _, usd, verdict in plan_rows(made.bill)
-    ]
-    console.print(f"\nIn all with a flat plan: {', '.join(fits)}")
-    for remark in made.account.remarks:
-        console.print(f"Note: {remark}")
-
-
-def _bill_table(rows: Iterable[Sequence[str]]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for head in ("Item", "Amount", "List $", "After free $", "From"):
-        table.add_column(head, justify="right" if "$" in head else "left")
-    for row in rows:
-        table.add_row(*row)
-    return table
-
-
-def _tell_story(weight: PageWeight, measured: Measured, site: Path) -> None:
-    now = bill(usage(FOUNDING_STORY, weight, measured, site_bytes=_site_bytes(site)))
-    console = _console()
-    console.print(
-        f"\n[bold]A million visitors, then and now.[/bold] Then a visit weighed about "
-        f"{then_bytes_per_visitor() / 1e6:.1f} MB; now {weight.bytes_sent / 1000:,.0f} kB in "
-        f"{weight.requests:.1f} requests ({weight.path}).\n"
-    )
-    table = Table(box=None, pad_edge=False)
-    for head in ("", "Then $", "Now $"):
-        table.add_column(head, justify="right" if "$" in head else "left")
-    for row in story(now):
-        then = "-" if row.then_usd is None else f"{row.then_usd:,.2f}"
-        table.add_row(row.what, then, f"{row.now_usd:,.2f}", style="bold" if row.what == "in all" else "")
-    console.print(table)
-    console.print(
-        f"\nA request less in each view saves ${usd_per_request():.2f}, 10 kB less ${usd_per_10_kb():.2f}."
-    )
-    for each in sorted(weight.fetched, key=lambda each: -each.body_bytes):
-        console.print(f"  {each.body_bytes:>9,} bytes  {each.path}")
-    console.print(
-        f"\nNow, line by line, at list prices ({now.usd_after_free:,.2f} with what is always free):\n"
-    )
-    console.print(_bill_table(bill_rows(now)))

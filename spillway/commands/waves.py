@@ -8,11 +8,16 @@ import click
 from chalicelib.domain.entry import lines_of
 from chalicelib.tables.line import LineTable
 from chalicelib.tables.pace import PaceTable
+from chalicelib.tables.products import ProductsTable
 from chalicelib.tables.progress import ProgressTable
 from chalicelib.tables.restocks import RestocksTable
 from spillway.deploy.stage import stage_named
 from spillway.merchant.demand import FanOutState, fan_outs
+from spillway.merchant.skus import require_sku, require_sold
 from spillway.project import Project
+
+# A span of time is told in the unit in which it has one or two digits.
+SECONDS_UPTO, MINUTES_UPTO = 90, 90
 
 
 @click.command("waves")
@@ -22,6 +27,7 @@ from spillway.project import Project
 @click.pass_obj
 def waves_command(project: Project, sku: str, stage_name: str, *, as_json: bool) -> None:
     """How far the letters about a variant's restocks are, the newest first."""
+    require_sku(sku)
     stage = stage_named(project, stage_name)
     outputs, dynamodb = stage.outputs(), stage.client("dynamodb")
     states = list(
@@ -33,6 +39,8 @@ def waves_command(project: Project, sku: str, stage_name: str, *, as_json: bool)
             PaceTable(dynamodb, outputs["SendingTable"]),
         )
     )
+    if not states:
+        require_sold(ProductsTable(dynamodb, outputs["ProductsTable"]), sku, stage.name)
     if as_json:
         click.echo(json.dumps([_document(state) for state in states], indent=1))
         return
@@ -50,7 +58,7 @@ def _line(state: FanOutState) -> str:
     words += [f"{count:,} {word}" for word, count in _received(state).items() if count]
     if state.live and state.waiting:
         words.append(f"{state.waiting:,} still wait for their letter")
-        words.append(f"paused: {state.paused}" if state.paused else _eta(state.eta_s))
+        words.append(f"paused: {state.paused}" if state.paused else _eta(state))
     if not state.live:
         words.append("superseded")
     return ", ".join(words)
@@ -67,8 +75,21 @@ def _received(state: FanOutState) -> dict[str, int]:
     }
 
 
-def _eta(eta_s: float | None) -> str:
-    return "not begun" if eta_s is None else f"about {eta_s / 60:,.1f} min to go at the rate SES allows"
+def _eta(state: FanOutState) -> str:
+    if state.eta_s is None:
+        return "not begun"
+    if state.further_waves:
+        waves = "1 more wave" if state.further_waves == 1 else f"{state.further_waves:,} more waves"
+        return f"{_span(state.eta_s)} and {waves} to go if units are left"
+    return f"{_span(state.eta_s)} to go at the rate the mail may leave"
+
+
+def _span(seconds: float) -> str:
+    if seconds < SECONDS_UPTO:
+        return f"about {max(1, round(seconds))} s"
+    if seconds < MINUTES_UPTO * 60:
+        return f"about {round(seconds / 60)} min"
+    return f"about {seconds / 3600:,.1f} h"
 
 
 def _document(state: FanOutState) -> dict[str, object]:
@@ -81,6 +102,7 @@ def _document(state: FanOutState) -> dict[str, object]:
         "told": state.progress.told,
         **_received(state),
         "waiting": state.waiting,
+        "further_waves": state.further_waves,
         "rate_per_s": state.rate_per_s,
         "eta_s": state.eta_s,
         "paused": state.paused,

@@ -57,13 +57,15 @@ def demand(
 
 @dataclass(frozen=True, slots=True)
 class FanOutState:
-    """How far the letters about one restock are. `waiting` are still to get theirs; `eta_s` is a guess by
-    the rate that SES allows, None while sending is paused."""
+    """How far the letters about one restock are. `waiting` are still to get theirs, of limited waves in so
+    many `further_waves`; `eta_s` is a guess by the rate that is allowed and the pauses between waves, None
+    while sending is paused."""
 
     restock: Restock
     live: bool
     progress: Progress
     waiting: int
+    further_waves: int
     rate_per_s: float | None
     eta_s: float | None
     paused: str | None
@@ -80,8 +82,17 @@ def fan_outs(
         live = place == 0
         waiting = line.count(sku, upto=place_after_all(restock.opened_at_ms)) if live else 0
         allowed = state.rate_per_s if state and not paused else 0
-        eta_s = waiting / allowed if allowed else None
-        yield FanOutState(restock, live, done, waiting, _rate(done), eta_s, paused)
+        further = _further_waves(restock, progress, waiting)
+        pauses_s = further * restock.policy.next_after_min * 60
+        eta_s = waiting / allowed + pauses_s if allowed else None
+        yield FanOutState(restock, live, done, waiting, further, _rate(done), eta_s, paused)
+
+
+def _further_waves(restock: Restock, progress: ProgressTable, waiting: int) -> int:
+    size = restock.policy.wave_size(restock.units)
+    if not size:
+        return 0
+    return -(-max(0, waiting - progress.wave(restock.id).letters_left) // size)
 
 
 def _rate(done: Progress) -> float | None:

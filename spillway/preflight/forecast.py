@@ -9,8 +9,9 @@ from spillway.preflight.bill import Bill, bill
 from spillway.preflight.campaign import Campaign
 from spillway.preflight.limits import Limits
 from spillway.preflight.measured import Measured
+from spillway.preflight.played import Run
 from spillway.preflight.prices import AS_OF
-from spillway.preflight.simulation import Run, simulate
+from spillway.preflight.simulation import simulate
 from spillway.preflight.usage import usage
 from spillway.preflight.verdicts import Row, Verdict, breaks_first, fixed, rows, unlimited
 from spillway.preflight.weight import PageWeight
@@ -108,6 +109,7 @@ def _outcome(run: Run) -> dict[str, Any]:
         "gave_up": run.gave_up,
         "throttled": {str(resource): count for resource, count in run.throttled.items()},
         "cold_starts": run.cold_starts,
+        "origin_reads": run.origin_reads,
         "letter_wait_s_max": run.letter_wait_s_max,
         "letters_late": run.letters_late,
         "letters_unsent": run.letters_unsent,
@@ -125,7 +127,14 @@ def forecast(
     campaign = asked.campaign
 
     def play(limits: Limits) -> Run:
-        return simulate(campaign, asked.rates_per_s, limits, measured, seed=asked.seed)
+        return simulate(
+            campaign,
+            asked.rates_per_s,
+            limits,
+            measured,
+            seed=asked.seed,
+            requests_per_view=weight.requests,
+        )
 
     found = rows(
         campaign,
@@ -139,5 +148,13 @@ def forecast(
     run = play(account.limits)
     better = fixed(account.limits, found)
     after = run if better == account.limits else play(better)
-    charged = bill(usage(campaign, weight, measured, site_bytes=site_bytes))
+    charged = bill(
+        usage(
+            campaign,
+            weight,
+            measured,
+            site_bytes=site_bytes,
+            provisioned=int(account.limits.provisioned.value),
+        )
+    )
     return Forecast(asked, weight, measured, account, found, run, after, charged)

@@ -6,9 +6,9 @@ from itertools import accumulate
 
 from spillway.preflight.charts import Chart
 from spillway.preflight.forecast import Forecast
+from spillway.preflight.played import Run
 from spillway.preflight.prices import AS_OF
 from spillway.preflight.sheet import sheet, table
-from spillway.preflight.simulation import Run
 from spillway.preflight.wording import bill_rows, headline, outcome, plan_rows, resource_rows
 
 
@@ -48,6 +48,9 @@ def _charts(run: Run) -> list[str]:
     of = run.seconds
     charts = (
         Chart("Visitors", "a second", at_s, [second.visitors / second.step_s for second in of]),
+        Chart(
+            "Reads of the bucket", "a second", at_s, [second.origin_reads / second.step_s for second in of]
+        ),
         Chart("API calls", "a second", at_s, [second.calls / second.step_s for second in of]),
         Chart("Environments at work", "at once", at_s, [second.busy for second in of]),
         Chart("Cold starts", "a second", at_s, [second.cold_starts / second.step_s for second in of]),

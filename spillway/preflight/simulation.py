@@ -1,15 +1,13 @@
 """A campaign played second by second, with a clock and dice of its own: the same seed, the same run.
 
-Visitors arrive by the curve; some sign up after a while, each call passing the API's throttle, an
-environment of the function and the table's partitions; who is turned away tries again, a few times.
-Accepted signups are mailed at SES's pace; who gets the letter comes back to confirm. Nothing here
-is asked of AWS: every limit comes from `limits`, every duration from `measured`.
+Visitors arrive by the curve and find caches cold or warm. Some sign up after a while, each call passing
+the API's throttle, an environment of the function and the table's partitions; who is turned away tries
+again, a few times. Accepted signups are mailed at SES's pace; who gets the letter comes back to confirm.
+Nothing here is asked of AWS: every limit comes from `limits`, every duration from `measured`.
 """
 
 import heapq
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from random import Random
 from zlib import crc32
@@ -17,10 +15,13 @@ from zlib import crc32
 from chalicelib.domain.entry import CONFIRM_WITHIN_S, SHARDS
 from spillway.preflight.bucket import TokenBucket
 from spillway.preflight.campaign import Campaign
+from spillway.preflight.cdn_cache import CdnCache
 from spillway.preflight.environments import Environments, Start
+from spillway.preflight.letter_pace import TAIL_S_MAX, TAIL_STEP_S, fan_out_s
 from spillway.preflight.letter_queue import LetterQueue
 from spillway.preflight.limits import Limits
 from spillway.preflight.measured import Measured, Step
+from spillway.preflight.played import Resource, Run, Second
 from spillway.preflight.table_capacity import TableCapacity
 from spillway.preflight.usage import MEMORY_MB
 
@@ -33,19 +34,7 @@ TRIES_MAX = 4
 TRY_AGAIN_AFTER_S = (30.0, 90.0)
 # Time that a new environment takes before it is of use: the start of Python and of this application.
 INIT_S = 0.6
-# After the last arrival the play goes on until every letter is sent, but not for ever.
-TAIL_S_MAX = 14 * 24 * 3600
-TAIL_STEP_S = 60
 FINE_TAIL_S = 2 * 3600
-
-
-class Resource(StrEnum):
-    """What can turn a call away."""
-
-    API = "API throttle"
-    LAMBDA = "Lambda environments"
-    TABLE = "entries table"
-    INDEX = "line index"
 
 
 class Call(StrEnum):
@@ -59,67 +48,17 @@ class Call(StrEnum):
 STEP_OF = {Call.SIGN_UP: Step.SIGN_UP, Call.SHOW: Step.SHOW, Call.CONFIRM: Step.CONFIRM}
 
 
-@dataclass(slots=True)
-class Second:
-    """What one second saw, or `step_s` of them in a long tail. `letters_waiting` is as of its end."""
-
-    at_s: int
-    step_s: int = 1
-    visitors: int = 0
-    calls: int = 0
-    accepted: int = 0
-    throttled: int = 0
-    busy: int = 0
-    cold_starts: int = 0
-    table_units: int = 0
-    index_units: int = 0
-    letters_waiting: int = 0
-    letters_sent: int = 0
-
-
-@dataclass(slots=True)
-class Run:
-    """What came of it. `signups` were meant, `accepted` were stored, `gave_up` were turned away for good."""
-
-    seconds: list[Second] = field(default_factory=list)
-    throttled: Counter[Resource] = field(default_factory=Counter)
-    first_throttle: tuple[Resource, int] | None = None
-    visitors: int = 0
-    signups: int = 0
-    accepted: int = 0
-    confirmed: int = 0
-    gave_up: int = 0
-    cold_starts: int = 0
-    letter_wait_s_max: int = 0
-    letters_unsent: int = 0
-    letters_late: int = 0
-    """Confirmation letters that went when the shopper's time to confirm was over, or have not gone at all."""
-    fan_out_s: int = 0
-
-    @property
-    def nothing_lost(self) -> bool:
-        """Every shopper who meant to sign up is stored, and was asked to confirm in time."""
-        return self.gave_up == 0 and self.letters_late == 0 and self.letters_unsent == 0
-
-    def most(self, what: str) -> int:
-        """The highest value of a field of `Second`, over all seconds."""
-        return max((getattr(second, what) for second in self.seconds), default=0)
-
-    def most_in_a_row(self, what: str, seconds: int) -> int:
-        """The highest sum of a field over so many seconds on end."""
-        values = [getattr(second, what) for second in self.seconds]
-        best = window = 0
-        for place, value in enumerate(values):
-            window += value - (values[place - seconds] if place >= seconds else 0)
-            best = max(best, window)
-        return best
-
-
 def simulate(
-    campaign: Campaign, rates_per_s: Sequence[float], limits: Limits, measured: Measured, *, seed: int
+    campaign: Campaign,
+    rates_per_s: Sequence[float],
+    limits: Limits,
+    measured: Measured,
+    *,
+    seed: int,
+    requests_per_view: float = 1.0,
 ) -> Run:
-    """Play a campaign whose visitors come as `rates_per_s` says."""
-    play = _Play(campaign, limits, measured, seed)
+    """Play a campaign whose visitors come as `rates_per_s` says; a view of a page is so many requests."""
+    play = _Play(campaign, limits, measured, seed, assets=round(requests_per_view) - 1)
     for second, rate in enumerate(rates_per_s):
         play.second(second, rate)
     play.tail(len(rates_per_s))
@@ -127,13 +66,16 @@ def simulate(
 
 
 class _Play:
-    def __init__(self, campaign: Campaign, limits: Limits, measured: Measured, seed: int) -> None:
+    def __init__(
+        self, campaign: Campaign, limits: Limits, measured: Measured, seed: int, *, assets: int
+    ) -> None:
         self.run = Run()
         self._campaign = campaign
         # Who comes is thrown with dice of its own: other limits meet the very same visitors.
         self._arrivals = Random(seed)  # noqa: S311 - dice, not secrets
         self._dice = Random(seed + 1)  # noqa: S311
         self._limits = limits
+        self._cdn = CdnCache(assets=assets, dice=Random(seed + 2))  # noqa: S311
         calls_per_s = min(limits.api_calls_per_s.value, limits.account_api_calls_per_s.value)
         self._api = TokenBucket(calls_per_s, limits.api_burst_calls.value)
         self._environments = Environments(
@@ -158,6 +100,8 @@ class _Play:
         """One second of the campaign."""
         row = Second(at_s, visitors=_poisson(self._arrivals, rate))
         self.run.visitors += row.visitors
+        views = round(row.visitors * self._campaign.pages_per_visitor)
+        row.edge_misses, row.origin_reads = self._cdn.view(views, at_s=at_s)
         signups = _poisson(self._arrivals, row.visitors * self._campaign.signup_rate)
         self.run.signups += signups
         for _ in range(signups):
@@ -246,38 +190,6 @@ class _Play:
     def _later(self, at_s: float, call: Call, attempt: int = 1) -> None:
         self._count += 1
         heapq.heappush(self._ahead, (at_s, self._count, call, attempt))
-
-
-def fan_out_s(letters: int, limits: Limits) -> int:
-    """How long it takes until the last of `letters` has been told of a restock, at SES's pace."""
-    queue = LetterQueue(per_s=limits.letters_per_s.value, per_day=limits.letters_per_day.value)
-    queue.put(letters, at_s=0)
-    at_s = 0
-    while queue.depth and at_s < TAIL_S_MAX:
-        queue.send(at_s=at_s, for_s=TAIL_STEP_S)
-        at_s += TAIL_STEP_S
-    return at_s
-
-
-def letters_per_s_needed(accepted_per_s: Sequence[int], *, wait_s_max: int) -> float:
-    """The lowest pace of SES at which no confirmation letter waits longer than `wait_s_max`."""
-    low, high = 0.0, float(max(max(accepted_per_s, default=0), 1))
-    for _ in range(24):
-        middle = (low + high) / 2
-        if _wait_s_max(accepted_per_s, middle) <= wait_s_max:
-            high = middle
-        else:
-            low = middle
-    return high
-
-
-def _wait_s_max(accepted_per_s: Sequence[int], pace: float) -> float:
-    # First come, first served: who joins now waits for as long as those before take.
-    worst = depth = 0.0
-    for accepted in accepted_per_s:
-        depth = max(0.0, depth + accepted - pace)
-        worst = max(worst, depth / pace)
-    return worst
 
 
 def _poisson(dice: Random, mean: float) -> int:

@@ -38,12 +38,15 @@ class Used:
 
 
 def usage(
-    campaign: Campaign, weight: PageWeight, measured: Measured, *, site_bytes: float
+    campaign: Campaign, weight: PageWeight, measured: Measured, *, site_bytes: float, provisioned: int = 0
 ) -> tuple[Used, ...]:
-    """Everything a campaign uses, from the first page to the last letter."""
+    """Everything a campaign uses, from the first page to the last letter, `provisioned` environments of
+    the API being kept ready for all of it.
+    """
     return (
         *_pages(campaign, weight, site_bytes),
         *_work(campaign, measured),
+        *_kept_ready(campaign, provisioned),
         *_mail(campaign),
         *_feedback(campaign, measured),
     )
@@ -135,6 +138,15 @@ def _work(campaign: Campaign, measured: Measured) -> Iterator[Used]:
     yield Used(Item.S3_READS, gets, "the theme, looked at by each step that writes a page or a letter")
     logged = calls * LAMBDA_LOG_BYTES + sum(count * each.log_bytes for count, each in figures.values())
     yield Used(Item.LOG_BYTES, logged, f"{calls:,.0f} calls x {LAMBDA_LOG_BYTES} bytes of Lambda's, and ours")
+
+
+def _kept_ready(campaign: Campaign, provisioned: int) -> Iterator[Used]:
+    if provisioned:
+        yield Used(
+            Item.LAMBDA_READY,
+            provisioned * MEMORY_MB / 1024 * campaign.over_s,
+            f"{provisioned:,} environments at {MEMORY_MB} MB for {campaign.over_s:,} s",
+        )
 
 
 def _mail(campaign: Campaign) -> Iterator[Used]:

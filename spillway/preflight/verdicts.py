@@ -6,11 +6,12 @@ from enum import StrEnum
 from math import ceil
 
 from spillway.preflight.campaign import Campaign
+from spillway.preflight.letter_pace import letters_per_s_needed
 from spillway.preflight.limits import Limit, Limits, Origin
 from spillway.preflight.measured import Measured, Step
+from spillway.preflight.played import Run
 from spillway.preflight.queueing import littles_law
-from spillway.preflight.simulation import Run, letters_per_s_needed
-from spillway.preflight.usage import MEMORY_MB, REGIONAL_CACHES
+from spillway.preflight.usage import MEMORY_MB
 from spillway.preflight.weight import PageWeight
 
 # Less room than this is called tight: the curve of a real flood is nobody's.
@@ -105,7 +106,7 @@ def _rows(
         "ask for a higher CloudFront data transfer rate per distribution in the Service Quotas console",
     )  # fmt: skip
     yield row(
-        "origin_reads_per_s", "reads of the bucket", min(views_per_s, REGIONAL_CACHES) * weight.requests,
+        "origin_reads_per_s", "reads of the bucket", free.most("origin_reads"),
         "open the page in a few regions before the campaign, so that the CDN has it",
     )  # fmt: skip
     yield row(

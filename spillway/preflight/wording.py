@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from spillway.preflight.bill import Bill
 from spillway.preflight.forecast import Forecast
-from spillway.preflight.simulation import Run
+from spillway.preflight.played import Run
 from spillway.preflight.verdicts import Row
 
 
@@ -36,6 +36,7 @@ def outcome(run: Run) -> str:
     lost = "Nothing is lost." if run.nothing_lost else _lost(run)
     return (
         f"{away} {run.accepted:,} of {run.signups:,} signups stored, {run.confirmed:,} confirmed. {lost} "
+        f"The bucket is read {run.origin_reads:,} times, all else comes from the CDN's caches. "
         f"A confirmation letter waits {span(run.letter_wait_s_max)} at most; "
         f"telling all of them takes {span(run.fan_out_s)}."
     )

@@ -15,6 +15,7 @@ from chalicelib.domain.stock import StockedProduct
 from chalicelib.storage.pages import Cdn
 from chalicelib.storage.themes import THEME_KEY
 from chalicelib.storefront.theme import Theme
+from chalicelib.tables.domain_lists import DomainListsTable
 from chalicelib.tables.products import ProductsTable
 from spillway.build.release import Kind, Makings, Release, SiteObject
 from spillway.build.rendering import StockBySlug
@@ -53,6 +54,7 @@ class Target:
     releases: Bucket
     live: LiveRelease
     products: ProductsTable
+    domain_lists: DomainListsTable
     cdn: Cdn
     stamps: FormStamps
 
@@ -133,6 +135,8 @@ class Publisher:
             pages.send(_puts(plan, Kind.ASSET), done)
             self._put_catalogue(release, known)
             if plan.theme_changed:
+                if release.refused_domains:
+                    self._target.domain_lists.put(release.theme.shop.refused_domains, release.refused_domains)
                 releases.send([_put(_theme_object(release.theme))])
             pages.send(_puts(plan, Kind.PAGE), done)
             pages.send(_puts(plan, Kind.INDEX), done)

@@ -10,6 +10,7 @@ from chalicelib.aws.signing import Credentials
 from chalicelib.domain.form_stamp import FormStamps
 from chalicelib.keys import read_keys
 from chalicelib.storage.pages import Cdn
+from chalicelib.tables.domain_lists import DomainListsTable
 from chalicelib.tables.products import ProductsTable
 from spillway.deploy.stage import Stage
 from spillway.errors import WorkFailed
@@ -37,6 +38,7 @@ def target_of(stage: Stage, project: Project, clock_ms: Callable[[], int]) -> It
             releases=releases,
             live=LiveRelease(releases, _owner(folder / "owner"), clock_ms, folder / "manifest.json"),
             products=ProductsTable(stage.client("dynamodb"), names["ProductsTable"]),
+            domain_lists=DomainListsTable(stage.client("dynamodb"), names["ProductsTable"]),
             cdn=Cdn(stage.client("cloudfront"), names["DistributionId"]),
             stamps=FormStamps.of(keys.identity, at_ms=clock_ms()),
         )

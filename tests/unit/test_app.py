@@ -17,6 +17,7 @@ from chalicelib.domain.address import Address
 from chalicelib.domain.entry import EntryState, OptIn, Signup
 from chalicelib.domain.form_stamp import DAY_MS, PERIOD_DAYS, VALID_DAYS, FormStamps, Offer
 from chalicelib.domain.links import LinkSubject, Purpose
+from chalicelib.tables.domain_lists import DomainListsTable
 from spillway.build.release import Release
 from spillway.demo.forms import forms_of
 from tests.aws import create_table
@@ -93,10 +94,10 @@ def post(
     return api.http.post(path, headers=dict(headers), body=urlencode(form, doseq=True).encode())
 
 
-def stamp(*skus: str, days_ago: int = 0, opt_in: OptIn = OptIn.DOUBLE) -> str:
+def stamp(*skus: str, days_ago: int = 0, opt_in: OptIn = OptIn.DOUBLE, refused: str = "") -> str:
     """As the page has it that offers these."""
     at_ms = wiring.clock_ms() - days_ago * DAY_MS
-    return FormStamps.of(wiring.keys().identity, at_ms=at_ms).stamp(Offer(skus or (SKU,), opt_in))
+    return FormStamps.of(wiring.keys().identity, at_ms=at_ms).stamp(Offer(skus or (SKU,), opt_in, refused))
 
 
 def waitlist_form(**fields: Any) -> dict[str, Any]:
@@ -192,6 +193,27 @@ def test_with_single_opt_in_a_signup_is_confirmed_by_its_one_write(api: Client, 
     assert kept[0]["confirmed_at_ms"] == kept[0]["asked_at_ms"]
 
 
+def test_an_address_that_is_thrown_away_is_refused_and_the_list_is_read_once(
+    api: Client, deployed: AwsDoor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    DomainListsTable(wiring.client("dynamodb"), wiring.settings().products_table).put(
+        "l1", ["mailinator.com"]
+    )
+    deployed.calls.clear()
+    listed = stamp(refused="l1")
+    for email in ("eve@mailinator.com", "eve@post.MAILINATOR.com"):
+        answer = sign_up(api, email, stamp=listed)
+        assert answer.status_code == 400
+        assert "thrown away" in answer.json_body["errors"][0]["detail"]
+    for email in ("ada@example.com", "ada@notmailinator.com"):
+        assert sign_up(api, email, stamp=listed).status_code == 202
+    assert deployed.calls == ["GetItem", "UpdateItem", "UpdateItem"]
+    deployed.faults = lambda: (400, "ThrottlingException") if deployed.calls[-1] == "GetItem" else None
+    assert sign_up(api, "eve@mailinator.com", stamp=stamp(refused="l2")).status_code == 202
+    deployed.faults = lambda: None
+    assert "domains_not_read" in capsys.readouterr().out
+
+
 def test_a_filled_honeypot_gets_the_same_answer_and_nothing_is_stored(api: Client) -> None:
     assert sign_up(api, website="https://spam.example").body == sign_up(api).body
     sign_up(api, "bot@example.com", website="x")
@@ -282,6 +304,18 @@ def test_a_form_of_an_old_page_with_a_mistake_is_told_the_mistake(api: Client) -
     assert "again" not in answer.json_body
 
 
+def test_too_many_fields_are_told_as_such(api: Client) -> None:
+    many = {f"a{number}": "1" for number in range(41)}
+    told = [
+        post(api, "/waitlist", many),
+        api.http.post(
+            "/waitlist", headers={"content-type": "application/json"}, body=json.dumps(many).encode()
+        ),
+    ]
+    details = {(answer.status_code, answer.json_body["detail"]) for answer in told}
+    assert details == {(400, "A request has at most 40 fields, not 41.")}
+
+
 def test_a_person_is_told_on_a_page_and_led_back(api: Client) -> None:
     answer = post(api, "/waitlist", waitlist_form(email="<script>x</script>"), PERSON)
     assert answer.status_code == 400
@@ -358,6 +392,14 @@ def test_one_click_leaves_without_a_redirect(api: Client, content_type: str, bod
         assert answer.status_code == 200
         assert "Location" not in answer.headers
         assert state() is EntryState.LEFT
+
+
+def test_one_click_is_a_small_request(api: Client) -> None:
+    sign_up(api)
+    path, body = f"/unsubscribe?token={token(Purpose.LEAVE)}", b"List-Unsubscribe=One-Click" + b" " * 9000
+    answer = api.http.post(path, headers=FORM, body=body)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (413, "application/problem+json")
+    assert state() is EntryState.PENDING
 
 
 @pytest.mark.parametrize("path", ["/confirm", "/unsubscribe"])

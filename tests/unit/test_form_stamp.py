@@ -31,6 +31,8 @@ def test_a_stamp_says_on_what_terms() -> None:
     at_once = Offer(("FJ-MOSS-M",), OptIn.SINGLE)
     assert stamps().read(stamps().stamp(at_once)) == at_once
     assert stamps().read(stamps().stamp(at_once)) != Offer(("FJ-MOSS-M",))
+    listed = Offer(("FJ-MOSS-M",), OptIn.DOUBLE, "3fa9c1d2e07b")
+    assert stamps().read(stamps().stamp(listed)) == listed
 
 
 def test_a_stamp_stays_the_same_for_a_period_and_so_does_its_series() -> None:

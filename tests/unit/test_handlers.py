@@ -210,6 +210,27 @@ def test_a_failure_is_logged_without_what_the_record_held(capsys: pytest.Capture
     assert "ada" not in json.dumps(logged)
 
 
+class LambdaContext:
+    """As much of Lambda's as a log line tells."""
+
+    def __init__(self, aws_request_id: str) -> None:
+        self.aws_request_id = aws_request_id
+
+
+def test_lines_name_the_request_and_the_record_they_are_about(
+    heard: Heard, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delattr(Heard, "__getattr__")  # now nothing that is asked of a service can be had
+    cloud.walk_waves(queue_event(to_json(TellOne("r", "A", "ada-id")), "no message"), LambdaContext("q1"))
+    cloud.on_entry_written(stream_event((None, entry_image(EntryState.PENDING))), LambdaContext("q2"))
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["event"], line["request"], line["record"]) for line in lines] == [
+        ("record_failed", "q1", "m0"),
+        ("record_failed", "q1", "m1"),
+        ("record_failed", "q2", "e0"),
+    ]
+
+
 @pytest.mark.parametrize("body", [{"shopper": "ada-id", "sku": "A"}, {"shopper": "ada-id"}])
 def test_a_letter_that_may_not_leave_now_is_put_back(
     heard: Heard, monkeypatch: pytest.MonkeyPatch, body: dict[str, str]

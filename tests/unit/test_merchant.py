@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.domain.stock import Availability
+from chalicelib.domain.wave import WavePolicy
 from chalicelib.mail.mime import message_of
 from spillway.build.release import Release
 from spillway.errors import BadInput
@@ -62,6 +63,16 @@ def test_waves_say_how_far_they_are(shop: TestShop) -> None:
     assert (newest.live, newest.progress.told, older.live, older.progress.told) == (True, 0, False, 12)
 
 
+def test_limited_waves_say_how_many_more_there_will_be(shop: TestShop) -> None:
+    shop.join(*(f"s{number}" for number in range(12)))
+    shop.policies.put("", WavePolicy(letters_per_unit=1, next_after_min=30))
+    shop.observe(Availability.IN_STOCK, units=5)
+    shop.work_until(lambda: len(shop.postbox.sent) == 5)
+    (state,) = states(shop)
+    assert (state.waiting, state.further_waves) == (7, 2)
+    assert state.eta_s == 7 / 1000 + 2 * 30 * 60
+
+
 def test_paused_waves_say_so(shop: TestShop) -> None:
     shop.join("ada")
     shop.observe(Availability.IN_STOCK)
@@ -92,7 +103,7 @@ def test_no_cell_begins_a_formula(text: str) -> None:
 
 def test_every_letter_travels_whole(small_release: Release) -> None:
     made = list(samples(small_release, sku="FJ-SLATE-M", mailbox="ada@example.com", at_ms=SENT_AT_MS))
-    assert [sample.name for sample in made] == ["confirm", "available", "available-preorder"]
+    assert [sample.name for sample in made] == ["confirm", "available", "yours", "available-preorder"]
     for sample in made:
         raw = message_of(
             sample.sender, sample.envelope, message_id="m1@heron.example", sent_at=datetime.now(UTC)
@@ -106,12 +117,12 @@ def test_every_letter_travels_whole(small_release: Release) -> None:
         assert read["Precedence"] is None
         assert read["Message-ID"] == "<m1@heron.example>"
         text, html = (part.get_content() for part in read.iter_parts())
-        for words in ("3 Quay Street", "Field Jacket"):
+        for words in ("3 Quay Street", "Heron" if sample.name == "yours" else "Field Jacket"):
             assert words in text
             assert words in html
         assert "<img" not in html or 'alt="' in html
         leaves = read["List-Unsubscribe"] is not None
-        assert leaves is (sample.name != "confirm")
+        assert leaves is sample.name.startswith("available")
         if leaves:
             assert read["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
             assert read["List-Unsubscribe"].strip("<>") in text

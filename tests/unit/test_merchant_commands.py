@@ -13,12 +13,14 @@ from chalicelib.domain.stock import Availability
 from spillway.__main__ import cli
 from spillway.build.release import Release
 from spillway.deploy.stage import Stage
+from spillway.errors import BadInput
 from spillway.merchant.dead_letters import QUEUES
 from spillway.project import Project
 from tests.aws import REGION
 from tests.clock import Clock
 from tests.shop import TestShop
 from tests.unit.small_shop import make_small_shop
+from tests.unit.test_dead_letters import Queues
 
 SKU = "FJ-MOSS-M"
 DEAD = {"put_back": 0, "failed": 0, "gone": 0}
@@ -49,17 +51,13 @@ class Ses:
 
 
 class SmallStage(Stage):
-    """A stage whose tables and queues moto plays; `names` are the outputs of its stack."""
+    """A stage whose tables and queues are in memory; `names` are the outputs of its stack."""
 
+    clients: dict[str, Any]
     names: dict[str, str]
 
     def client(self, service: str) -> Any:
-        match service:
-            case "dynamodb" | "sqs":
-                return boto3.client(service)
-            case "sesv2":
-                return Ses()
-        return Nothing()
+        return self.clients.get(service, Nothing())
 
     def outputs(self) -> dict[str, str]:
         return self.names
@@ -71,21 +69,18 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 @pytest.fixture(scope="module")
-def shop(aws: None, small_release: Release) -> TestShop:
+def shop(small_release: Release) -> TestShop:
     return TestShop(small_release, Clock(), slug="field-jacket", sku=SKU)
 
 
 @pytest.fixture(scope="module")
 def stage(shop: TestShop) -> SmallStage:
-    sqs = boto3.client("sqs")
-    queues = {name for pair in QUEUES.values() for name in pair if name}
+    queues = {name: name for pair in QUEUES.values() for name in pair if name}
     stage = SmallStage("local", REGION, boto3.Session(region_name=REGION))
-    names = {
-        **{name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in sorted(queues)},
-        **shop.table_names,
-        "Letters": "letters",
-    }
-    object.__setattr__(stage, "names", names)
+    shop.dynamodb.describe_table = lambda **_: {"Table": {"ItemCount": 1}}
+    clients = {"dynamodb": shop.dynamodb, "sqs": Queues(), "sesv2": Ses()}
+    object.__setattr__(stage, "clients", clients)
+    object.__setattr__(stage, "names", {**queues, **shop.table_names, "Letters": "letters"})
     return stage
 
 
@@ -137,3 +132,18 @@ def test_every_command_of_a_merchant_speaks_json(
     expected = said if isinstance(said, list) else [said]
     for each, part in zip(spoken if isinstance(spoken, list) else [spoken], expected, strict=False):
         assert {name: each[name] for name in part} == part
+
+
+@pytest.mark.parametrize("words", [["waves", "NOPE"], ["export", "NOPE"], ["available", "NOPE"]])
+def test_a_sku_that_the_stage_does_not_sell_is_named(
+    project: Project, stage: SmallStage, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.setattr(stages, "_running_local_stage", lambda _: stage)
+    with pytest.raises(BadInput, match="'NOPE'"):
+        run(project, *words)
+
+
+@pytest.mark.parametrize("command", ["waves", "export", "available", "sold-out"])
+def test_what_can_be_no_sku_is_told_before_the_stage_is_asked(project: Project, command: str) -> None:
+    with pytest.raises(BadInput, match="not a SKU"):
+        run(project, command, "field jacket")

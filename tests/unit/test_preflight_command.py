@@ -74,7 +74,7 @@ def test_the_report_needs_nothing_else(project: Project, tmp_path: Path) -> None
     seen = _Tags()
     seen.feed(page)
     assert seen.open == []
-    assert seen.count["polyline"] == 14
+    assert seen.count["polyline"] == 16
     assert seen.count["table"] == 4
 
 
@@ -101,6 +101,15 @@ def test_the_story_compares_then_and_now(project: Project) -> None:
     assert "then and now" in output
     assert "200.00" in output
     assert "CloudFront bytes" in output
+
+
+def test_environments_kept_ready_save_cold_starts_and_cost(project: Project) -> None:
+    cold, ready = (
+        json.loads(run(project, *SMALL, "--provisioned", number, "--json").output) for number in ("0", "20")
+    )
+    assert ready["as_it_is"]["cold_starts"] < cold["as_it_is"]["cold_starts"]
+    assert ready["usd"] - cold["usd"] == pytest.approx(20 * 0.5 * 300 * 0.0000033334)
+    assert any(line["item"] == "Lambda kept ready" for line in ready["bill"])
 
 
 def test_a_trace_takes_the_place_of_a_shape(project: Project, tmp_path: Path) -> None:

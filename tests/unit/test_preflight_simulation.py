@@ -10,12 +10,15 @@ from spillway.preflight.arrivals import Shape, rates_per_s
 from spillway.preflight.bucket import TokenBucket
 from spillway.preflight.campaign import Campaign
 from spillway.preflight.environments import Environments, Start
+from spillway.preflight.letter_pace import letters_per_s_needed
 from spillway.preflight.letter_queue import DAY_S, LetterQueue
 from spillway.preflight.limits import Limits, Origin
 from spillway.preflight.measured import Measured, Step, StepFigures
+from spillway.preflight.played import Resource, Run
 from spillway.preflight.queueing import concurrency_max, erlang_b, erlang_c, littles_law, md1_wait_s
-from spillway.preflight.simulation import Resource, Run, letters_per_s_needed, simulate
+from spillway.preflight.simulation import simulate
 from spillway.preflight.table_capacity import GROWTH_AFTER_S, TableCapacity
+from spillway.preflight.usage import REGIONAL_CACHES
 
 SMALL = Campaign(visitors=20_000, over_s=600, peak_factor=3, signup_rate=0.1)
 
@@ -198,6 +201,13 @@ def test_with_room_for_all_nothing_is_throttled_and_nothing_lost(measured: Measu
     assert run.nothing_lost
     assert not run.throttled
     assert run.signups == run.accepted == run.confirmed
+
+
+def test_the_bucket_is_read_as_often_as_the_bill_charges(measured: Measured) -> None:
+    rates = rates_per_s(SMALL, Shape.SPIKE)
+    run = simulate(SMALL, rates, Limits(), measured, seed=1, requests_per_view=3)
+    assert run.origin_reads == 3 * REGIONAL_CACHES
+    assert sum(second.edge_misses for second in run.seconds) > run.origin_reads
 
 
 @pytest.mark.parametrize("shape", list(Shape))

@@ -154,6 +154,25 @@ def test_forms_are_stamped_and_put_anew_once_a_period(desk: Desk) -> None:
     assert desk.publish().uploaded == 0
 
 
+def test_the_domains_a_shop_does_not_take_are_there_before_a_form_names_them(desk: Desk) -> None:
+    desk.publish()
+    (desk.project.site / "thrown-away.txt").write_text(
+        "# one letter each\nmailinator.com\n\nBÜCHER.example\n"
+    )
+    site = desk.project.site / "site.toml"
+    site.write_text(
+        site.read_text().replace("[waitlist]", '[waitlist]\ndisposable_domains = "thrown-away.txt"')
+    )
+    desk.publish()
+    (stamp,) = next(
+        filter(None, (form.choices("stamp") for form in forms_of(desk.page("products/field-jacket"))))
+    )
+    name = FormStamps.of(b"identity", at_ms=desk.clock()).read(stamp).refused_domains
+    stored = desk.domain_lists.named(name)
+    assert stored == {"mailinator.com", "xn--bcher-kva.example"}
+    assert desk.publish().uploaded == 0
+
+
 def test_nothing_to_do_costs_one_request(desk: Desk) -> None:
     desk.publish()
     desk.sink.asked.clear()

@@ -1,0 +1,40 @@
+"""Amounts as people type them: lengths of time, shares."""
+
+import re
+
+import click
+
+UNITS_S = {"s": 1, "m": 60, "h": 3600}
+OVER_S_MAX = 24 * 3600
+
+
+class Span(click.ParamType[int]):
+    """A length of time: 90s, 20m, 1h."""
+
+    name = "span"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Seconds."""
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"(\d{1,6})([smh])", str(value))
+        if not match or not 0 < (seconds := int(match[1]) * UNITS_S[match[2]]) <= OVER_S_MAX:
+            self.fail(f"{value!r} is no time up to 24 h; say 90s, 20m or 1h", param, ctx)
+        return seconds
+
+
+class Share(click.ParamType[float]):
+    """A share: 5% or 0.05."""
+
+    name = "share"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """From 0 to 1."""
+        text = str(value)
+        try:
+            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            share = -1.0
+        if not 0 <= share <= 1:
+            self.fail(f"{value!r} is no share; say 5% or 0.05", param, ctx)
+        return share

@@ -1,0 +1,39 @@
+"""What a merchant may name: a SKU that can be one, and that the stage sells or once sold."""
+
+import re
+
+from chalicelib.domain.entry import SKU_PATTERN
+from chalicelib.tables.products import ProductsTable
+from spillway.errors import BadInput
+
+SKU = re.compile(SKU_PATTERN, re.ASCII)
+
+
+def require_sku(sku: str) -> None:
+    """Check that `sku` can be one, before anybody is asked about it.
+
+    Raises:
+        BadInput: it cannot.
+    """
+    if not SKU.fullmatch(sku):
+        raise BadInput(
+            f"SKU {sku!r}: not a SKU", way_out="SKUs are capitals, digits and hyphens, at most 40: FJ-INK-L"
+        )
+
+
+def require_sold(products: ProductsTable, sku: str, stage: str) -> None:
+    """Check that the stage sells `sku`.
+
+    Raises:
+        BadInput: it does not.
+    """
+    if products.slug_of(sku) is None:
+        raise not_sold(sku, stage)
+
+
+def not_sold(sku: str, stage: str) -> BadInput:
+    """What to say of a SKU that the stage does not sell."""
+    return BadInput(
+        f"SKU {sku!r}: stage {stage} sells nothing under that name",
+        way_out="SKUs are in site/products/*.toml; publish first if it is new",
+    )
