@@ -16,7 +16,7 @@ from chalicelib.storefront.checkout import CheckoutForm
 from chalicelib.storefront.choices import Choices, availability_of, choices_of
 from chalicelib.storefront.compiled import COMPILED
 from chalicelib.storefront.json_ld import product_json_ld
-from chalicelib.storefront.texts import speak
+from chalicelib.storefront.texts import speak, spoken
 from chalicelib.storefront.theme import HOME, Edition, Listing, Theme, covers_of, menu_of
 
 
@@ -196,7 +196,7 @@ class Renderer:
     def _source(self, name: str) -> tuple[str, str, None] | None:
         """A template with its own name as its file's: traces then say where, which a plain dict's do not."""
         text = self._theme.templates.get(name)
-        return None if text is None else (text, name, None)
+        return None if text is None else (spoken(text, self._edition.texts), name, None)
 
     def _asset(self, name: str) -> str:
         try:

@@ -4,6 +4,7 @@ Reading a catalogue takes a large library, which the operator's build has. What 
 the theme: every text, and the rule that says which plural a number takes.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from gettext import c2py
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jinja2 import Environment
-    from jinja2.nodes import EvalContext
 
 ENGLISH_PLURALS = "n != 1"
+# A text by itself, as most stand in a template: {{ _("Sold out") }}.
+_SAID = re.compile(r'\{\{ _\("([^"\\]*)"\) \}\}')
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,38 +45,21 @@ class Texts:
         return forms[min(c2py(self.plurals)(number), len(forms) - 1)]
 
 
+def spoken(source: str, texts: Texts) -> str:
+    """A template's source with the texts that need no values said already: nothing is left to look up for
+    them each time a page is made."""
+
+    def said(found: re.Match[str]) -> str:
+        text = texts.one(found[1])
+        # What may be more than a text is left to the template.
+        return found[0] if set(text) & {"{", "%"} else text
+
+    return _SAID.sub(said, source)
+
+
 def speak(environment: "Environment", texts: Texts) -> None:
-    """Make templates say `{% trans %}` and `_()` in the language of `texts`.
-
-    Jinja's own functions for its extension i18n look up and wrap a text anew each time. A page says the
-    same few on and on, so what needs no values is kept as it goes onto the page.
-    """
-    from jinja2 import pass_eval_context
-    from markupsafe import Markup
-
-    kept: dict[bool, dict[str, str]] = {True: {}, False: {}}
-
-    def placed(autoescape: bool, text: str, values: dict[str, Any]) -> str:
-        # A translation is a template's words, and markup like it; values are escaped into it.
-        return (Markup(text) if autoescape else text) % values  # noqa: S704
-
-    @pass_eval_context
-    def gettext(where: "EvalContext", text: str, /, **values: Any) -> str:
-        autoescape = bool(where.autoescape)
-        if values:
-            return placed(autoescape, texts.one(text), values)
-        said = kept[autoescape].get(text)
-        if said is None:
-            said = kept[autoescape][text] = placed(autoescape, texts.one(text), values)
-        return said
-
-    @pass_eval_context
-    def ngettext(where: "EvalContext", singular: str, plural: str, number: int, /, **values: Any) -> str:
-        values.setdefault("num", number)
-        return placed(bool(where.autoescape), texts.of_number(singular, plural, number), values)
-
+    """Make templates say `{% trans %}` and `_()` in the language of `texts`."""
     # Where a text's lines break is the template's business.
     environment.policies["ext.i18n.trimmed"] = True
     extended: Any = environment
-    extended.newstyle_gettext = True
-    environment.globals.update({"_": gettext, "gettext": gettext, "ngettext": ngettext})
+    extended.install_gettext_callables(texts.one, texts.of_number, newstyle=True)
