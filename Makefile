@@ -39,7 +39,7 @@ package: .venv/ready-to-run ## Make what Lambda runs, and its template, under bu
 	@$(SPILLWAY) package $(ARGS)
 
 test: lint types template ## Run every check and every test but the slowest; ARGS goes to pytest
-	.venv/bin/pytest -m "not slow" --numprocesses auto --dist loadgroup --no-loadscope-reorder \
+	.venv/bin/pytest -m "not slow" --numprocesses auto --dist loadscope --no-loadscope-reorder \
 	    --cov --cov-report=term $(ARGS)
 
 test-slow: .venv/ready-to-work ## Kill functions and demos at their work, and count what is lost

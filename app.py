@@ -9,7 +9,7 @@ from functools import wraps
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from chalice.app import BaseLambdaEvent, Chalice, DynamoDBEvent, Request, Response, SQSEvent
+from chalice.app import BaseLambdaEvent, Chalice, CloudWatchEvent, DynamoDBEvent, Request, Response, SQSEvent
 
 from chalicelib import wiring
 from chalicelib.domain.entry import OptIn
@@ -26,6 +26,7 @@ from chalicelib.http.token_form import is_one_click, link_token, posted_token
 from chalicelib.http.yours_form import asking_address, leaving_choice
 from chalicelib.log import begin_request, log, measure
 from chalicelib.records import BatchFailures, react_to_queue, react_to_stream
+from chalicelib.wiring import api, stores
 
 if TYPE_CHECKING:
     from chalicelib.services.waitlist import LinkedEntry
@@ -40,6 +41,7 @@ CONSENTS = {
 }
 # Streams and queues are made by the stack: .chalice/resources.yaml says which one each handler gets.
 TEMPLATE_NAMES_IT = "arn:aws:sqs:us-east-1:000000000000:see-resources-yaml"
+DRY_RUN = "dry-run"
 
 app = Chalice(app_name="spillway")
 
@@ -54,7 +56,7 @@ def answering(view: Callable[[Request], Response]) -> Callable[[], Response]:
         try:
             return view(request)
         except Exception as error:  # noqa: BLE001 - every error is an answer to somebody
-            return refusal(request, problem_of(error), lambda: wiring.recent_themes().live())
+            return refusal(request, problem_of(error), lambda: stores.recent_themes().live())
 
     return answer
 
@@ -88,12 +90,12 @@ def traced(event: BaseLambdaEvent, get_response: Callable[[BaseLambdaEvent], Bat
 @answering
 def sign_up(request: Request) -> Response:
     """A shopper signs up: one conditional write per variant; the same answer whoever they are."""
-    form = signup_form(_own_form(request), wiring.form_stamps(), wiring.refused_domains)
+    form = signup_form(_own_form(request), wiring.form_stamps(), api.refused_domains)
     if form.trapped:
         log("trapped")
     else:
         consent = CONSENTS[form.opt_in]
-        wiring.signups().sign_up(form.address, form.skus, page=form.page, consent=consent, opt_in=form.opt_in)
+        api.signups().sign_up(form.address, form.skus, page=form.page, consent=consent, opt_in=form.opt_in)
     thanks_path = f"{root_of(form.page)}/waitlist/thanks"
     return accepted(request, thanks_path=thanks_path, suggestion=suggestion(form.address))
 
@@ -115,7 +117,7 @@ def show_confirmation(request: Request) -> Response:
 @answering
 def confirm(request: Request) -> Response:
     """The button of that page puts the shopper into the line."""
-    if not wiring.waitlist().confirm(posted_token(_own_form(request))):
+    if not api.waitlist().confirm(posted_token(_own_form(request))):
         raise LinkRefused
     return see_other(onward(request, "/waitlist/confirmed"))
 
@@ -134,9 +136,9 @@ def leave(request: Request) -> Response:
     """The shopper leaves: by that page's button, or by one click in their mail program (RFC 8058)."""
     body = _body(request)
     if is_one_click(body):
-        wiring.waitlist().leave(link_token(request))
+        api.waitlist().leave(link_token(request))
         return done()
-    wiring.waitlist().leave(posted_token(body))
+    api.waitlist().leave(posted_token(body))
     return see_other(onward(request, "/waitlist/left"))
 
 
@@ -146,8 +148,8 @@ def take_availability(request: Request) -> Response:
     """The merchant's own systems say what is in stock, with the key of the shop."""
     from chalicelib.http.merchant_requests import event_by_key, told_what_became
 
-    event = event_by_key(request, _body(request).raw, wiring.merchant_keys(), wiring.clock_ms, wiring.new_id)
-    return told_what_became(event, wiring.availabilities().take_in(event))
+    event = event_by_key(request, _body(request).raw, api.merchant_keys(), wiring.clock_ms, wiring.new_id)
+    return told_what_became(event, api.availabilities().take_in(event))
 
 
 @app.route("/availability/webhook", methods=["POST"], content_types=[JSON_TYPE])
@@ -156,8 +158,8 @@ def hear_of_availability(request: Request) -> Response:
     """The same, signed over the raw body instead of showing the key."""
     from chalicelib.http.merchant_requests import event_by_signature, told_what_became
 
-    event, digest = event_by_signature(request, _body(request).raw, wiring.merchant_keys(), wiring.clock_ms)
-    return told_what_became(event, wiring.webhooks().take_in(event, digest))
+    event, digest = event_by_signature(request, _body(request).raw, api.merchant_keys(), wiring.clock_ms)
+    return told_what_became(event, api.webhooks().take_in(event, digest))
 
 
 @app.route("/waitlists", methods=["POST"], content_types=FORMS)
@@ -166,7 +168,7 @@ def ask_for_yours(request: Request) -> Response:
     """A shopper asks to see all they wait for: a letter brings the link, if the shop knows them."""
     address = asking_address(_own_form(request))
     if address is not None:
-        wiring.confirmations_queue().put_yours(address.shopper_id(wiring.keys().identity))
+        stores.confirmations_queue().put_yours(address.shopper_id(wiring.keys().identity))
     return accepted(request, thanks_path=onward(request, "/waitlist/sent"))
 
 
@@ -176,7 +178,7 @@ def show_yours(request: Request) -> Response:
     """The link of that letter shows all they wait for. It changes nothing."""
     token = link_token(request)
     renderer = _speaking(request)
-    awaited = wiring.yours().look(token, renderer.told)
+    awaited = api.yours().look(token, renderer.told)
     page = renderer.page("yours.html", at=_address(request, token), awaited=awaited, token=token)
     return html_page(page, language=renderer.language)
 
@@ -185,7 +187,7 @@ def show_yours(request: Request) -> Response:
 @answering
 def export_yours(request: Request) -> Response:
     """Everything that is stored about the shopper, as JSON."""
-    return json_file(wiring.yours().export(link_token(request)), name="waitlists.json")
+    return json_file(api.yours().export(link_token(request)), name="waitlists.json")
 
 
 @app.route("/waitlists/leave", methods=["POST"], content_types=FORMS)
@@ -193,7 +195,7 @@ def export_yours(request: Request) -> Response:
 def leave_yours(request: Request) -> Response:
     """The shopper leaves one list, or all of them."""
     token, sku = leaving_choice(_own_form(request))
-    wiring.yours().leave(token, sku)
+    api.yours().leave(token, sku)
     return see_other(onward(request, "/waitlist/left"))
 
 
@@ -201,7 +203,7 @@ def leave_yours(request: Request) -> Response:
 @answering
 def erase_yours(request: Request) -> Response:
     """Everything about the shopper is erased."""
-    wiring.yours().erase(posted_token(_own_form(request)))
+    api.yours().erase(posted_token(_own_form(request)))
     return see_other(onward(request, "/waitlist/erased"))
 
 
@@ -252,6 +254,14 @@ def on_feedback(event: SQSEvent) -> BatchFailures:
     return react_to_queue(event.to_dict()["Records"], take_feedback)
 
 
+@app.schedule("rate(1 minute)")
+def tend(_: CloudWatchEvent) -> None:
+    """The shop is looked at, and reacts within the bounds its operator set; off unless the stack says so."""
+    from chalicelib.wiring import events
+
+    events.tender().tend(dry_run=wiring.settings().tending == DRY_RUN)
+
+
 def _body(request: Request) -> Body:
     raw = request.raw_body
     return Body(request.headers.get("content-type", ""), raw.encode() if isinstance(raw, str) else raw)
@@ -263,7 +273,7 @@ def _own_form(request: Request) -> Body:
 
 
 def _linked(purpose: Purpose, token: str) -> "LinkedEntry":
-    linked = wiring.waitlist().look(purpose, token)
+    linked = api.waitlist().look(purpose, token)
     if linked is None:
         raise LinkRefused
     return linked
@@ -277,7 +287,7 @@ def _linked_page(request: Request, template: str, linked: "LinkedEntry", token: 
 
 
 def _speaking(request: Request) -> "Renderer":
-    return wiring.recent_themes().live().under(root_asked(request))
+    return stores.recent_themes().live().under(root_asked(request))
 
 
 def _address(request: Request, token: str) -> str:
@@ -287,4 +297,4 @@ def _address(request: Request, token: str) -> str:
 
 # Lambda starts each of its functions with this file; only the API's has a shopper waiting.
 if os.environ.get("_HANDLER") == "app.app":
-    wiring.warm_up()
+    api.warm_up()

@@ -11,32 +11,24 @@ waiters are each of a process of its own.
 
 import gc
 import json
-import os
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable
+from contextlib import redirect_stdout
 from io import StringIO
-from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 from statistics import median
 from typing import Any
-from urllib.request import urlopen
 
+from benchmarks.played_cloud import SKU, SLUG, counts, played_cloud
 from benchmarks.tables import write_table
-from chalicelib.domain.product import Product
-from chalicelib.settings import Settings
-from chalicelib.tables.products import PRODUCT_PREFIX
 
 COMMAND = "python -m benchmarks fan_out"
 ROUNDS = 7
 LETTERS = 1_000
 BATCH = 50
 SIZES = (1_000, 10_000, 100_000)
-SKU = "FJ-MOSS-M"
-QUEUE_URL = "http://127.0.0.1/000000000000/waves"
 
 
 def main() -> None:
@@ -44,8 +36,7 @@ def main() -> None:
     if len(sys.argv) > 2 and sys.argv[1] == "--letters":
         print(json.dumps(_walked_alone(int(sys.argv[2]))))
         return
-    with tempfile.TemporaryDirectory() as folder, _sink(Path(folder)) as url:
-        _set_environment(url)
+    with played_cloud() as url:
         _compare(url)
         _by_size()
 
@@ -54,11 +45,11 @@ def _compare(url: str) -> None:
     worker, peer = _worker(), _peer()
     for warm in (worker, peer):
         warm(2 * BATCH)
-    _counts(url)
+    counts(url)
     calls: dict[str, dict[str, float]] = {}
     for name, run in (("worker", worker), ("peer", peer)):
         run(LETTERS)
-        calls[name] = _counts(url)
+        calls[name] = counts(url)
     times_ms: dict[str, list[float]] = {"worker": [], "peer": []}
     for _ in range(ROUNDS):
         for name, run in (("peer", peer), ("worker", worker)):
@@ -122,6 +113,7 @@ def _worker() -> Callable[[int], None]:
     from chalicelib import wiring
     from chalicelib.domain.wave import WaveMessage, WaveStep
     from chalicelib.queues import WavesQueue
+    from chalicelib.wiring import events
 
     class Queue(WavesQueue):
         """Sends its messages, and remembers the last: nobody is there to hand it back."""
@@ -132,8 +124,8 @@ def _worker() -> Callable[[int], None]:
             super().put(message, delay_s=delay_s)
             self.last = message
 
-    queue = Queue(wiring.client("sqs"), QUEUE_URL)
-    fan_out = wiring.fan_out()
+    queue = Queue(wiring.client("sqs"), wiring.settings().waves_queue_url)
+    fan_out = events.fan_out()
     fan_out._queue = queue
 
     def tell(letters: int) -> None:
@@ -154,10 +146,11 @@ def _peer() -> Callable[[int], None]:
     from chalicelib.domain.entry import Entry, EntryState
     from chalicelib.mail.ses import TEMPLATE, _bulk_entry
     from chalicelib.services.letters import LetterWriter
+    from chalicelib.wiring import stores
 
-    stocked = wiring.products().get("field-jacket")
+    stocked = stores.products().get(SLUG)
     assert stocked is not None
-    writer = LetterWriter(wiring.themes().live(), wiring.links())
+    writer = LetterWriter(stores.themes().live(), wiring.links())
     waiting = [
         Entry(f"shopper{n}", SKU, f"shopper{n}@example.com", EntryState.CONFIRMED, 1) for n in range(BATCH)
     ]
@@ -187,69 +180,6 @@ def _peer() -> Callable[[int], None]:
                 )
 
     return tell
-
-
-@contextmanager
-def _sink(folder: Path) -> Iterator[str]:
-    from spillway.build.site import build
-    from spillway.project import Project
-
-    release = build(Project.find(Path.cwd()))
-    product = next(entry.product for entry in release.products if entry.product.slug == "field-jacket")
-    shop = folder / "shop.json"
-    shop.write_text(
-        json.dumps(
-            {
-                "theme": release.theme.to_json(),
-                "slug": product.slug,
-                "sku": SKU,
-                "product": _row(product),
-            }
-        )
-    )
-    words = [sys.executable, "-m", "benchmarks.cloud_sink", str(shop)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
-        finally:
-            process.terminate()
-
-
-def _row(product: Product) -> dict[str, Any]:
-    stock = {
-        "availability": {"S": "InStock"},
-        "units": {"N": "5"},
-        "observed_at_ms": {"N": "1790000000000"},
-        "event_id": {"S": "r"},
-    }
-    return {
-        "id": {"S": PRODUCT_PREFIX + product.slug},
-        "document": {"S": json.dumps(product.to_document())},
-        "stock": {"M": {variant.sku: {"M": stock} for variant in product.variants}},
-    }
-
-
-def _set_environment(url: str) -> None:
-    from dataclasses import fields
-
-    os.environ.update({field.name.upper(): field.name for field in fields(Settings)})
-    os.environ.update(
-        AWS_ENDPOINT_URL=url,
-        AWS_ACCESS_KEY_ID="x",
-        AWS_SECRET_ACCESS_KEY="x",
-        AWS_DEFAULT_REGION="us-east-1",
-        AWS_CONFIG_FILE=os.devnull,
-        AWS_SHARED_CREDENTIALS_FILE=os.devnull,
-        WAVES_QUEUE_URL=QUEUE_URL,
-        SMTP_SECRET="",
-    )
-
-
-def _counts(url: str) -> dict[str, float]:
-    with urlopen(f"{url}/counts") as answer:
-        counts: dict[str, float] = json.load(answer)
-        return counts
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ HOT_TIMES = 300
 SKU = "FJ-MOSS-M"
 BARE = "pass"
 BOTO3_CLIENT = "import boto3; boto3.client('dynamodb')"
-READY = "import app; from chalicelib import wiring; wiring.signups()"
+READY = "import app; from chalicelib.wiring import api; api.signups()"
 COMMAND = "python -m benchmarks sign_up"
 
 

@@ -11,14 +11,10 @@ import gc
 import json
 import os
 import platform
-import subprocess
-import sys
-import tempfile
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Callable
+from contextlib import redirect_stdout, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
@@ -26,14 +22,12 @@ from statistics import median
 from typing import Any
 from urllib.parse import quote
 
+from benchmarks.played_cloud import SKU, SOLD_OUT_SKU, counts, played_cloud
 from benchmarks.tables import write_table
-from chalicelib.settings import Settings
 
 ROUNDS = 7
 TIMES_PER_ROUND = 120
 BATCH = 25
-SKU = "FJ-MOSS-M"
-SOLD_OUT_SKU = "FJ-MOSS-S"
 SHOP_FILE = Path(__file__).parents[1] / "spillway" / "preflight" / "figures.json"
 # CloudWatch charges each line of a log as so many bytes more.
 LOG_EVENT_BYTES = 26
@@ -54,17 +48,16 @@ class Step:
 
 def main() -> None:
     """Measure, print, and leave the figures where preflight reads them."""
-    with tempfile.TemporaryDirectory() as folder, _sink(_shop_file(Path(folder))) as url:
-        _set_environment(url)
+    with played_cloud() as url:
         steps = _steps()
         for step in steps:
             with redirect_stdout(StringIO()):
                 step.run()  # what only the first one pays is the cold start's, and measured there
-            _counts(url)
+            counts(url)
             with redirect_stdout(StringIO()) as said:
                 step.run()
             step.log_bytes = sum(len(line) + LOG_EVENT_BYTES for line in said.getvalue().splitlines())
-            step.calls = {name: count / step.units for name, count in sorted(_counts(url).items())}
+            step.calls = {name: count / step.units for name, count in sorted(counts(url).items())}
         for _ in range(ROUNDS):
             for step in steps:
                 step.cpu_ms.append(_cpu_ms(step))
@@ -210,58 +203,6 @@ def _message(number: int, body: dict[str, Any]) -> dict[str, Any]:
 def _expect(answer: Any, status: int) -> None:
     if answer["statusCode"] != status:
         raise RuntimeError(f"expected {status}, was answered {answer['statusCode']}: {answer['body'][:300]}")
-
-
-def _shop_file(folder: Path) -> Path:
-    from chalicelib.tables.products import _stock_to
-    from spillway.build.site import build
-    from spillway.project import Project
-
-    release = build(Project.find(Path.cwd()))
-    entry = next(entry for entry in release.products if entry.product.slug == "field-jacket")
-    document = json.dumps(entry.product.to_document(), sort_keys=True, ensure_ascii=False)
-    stock = {sku: _stock_to(stock) for sku, stock in entry.stock.items()}
-    for sku, word in ((SKU, "InStock"), (SOLD_OUT_SKU, "OutOfStock")):
-        stock[sku]["M"]["availability"] = {"S": word}
-    product = {"id": {"S": "product#field-jacket"}, "document": {"S": document}, "stock": {"M": stock}}
-    file = folder / "shop.json"
-    shop = {"theme": release.theme.to_json(), "slug": "field-jacket", "sku": SKU, "product": product}
-    file.write_text(json.dumps(shop), encoding="utf-8")
-    return file
-
-
-@contextmanager
-def _sink(shop: Path) -> Iterator[str]:
-    words = [sys.executable, "-m", "benchmarks.cloud_sink", str(shop)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
-        finally:
-            process.terminate()
-
-
-def _counts(url: str) -> dict[str, float]:
-    with urllib.request.urlopen(f"{url}/counts") as answer:
-        counts: dict[str, float] = json.load(answer)
-    return counts
-
-
-def _set_environment(url: str) -> None:
-    # Whatever the functions must be told: a name is its own value, an address leads to the sink.
-    for setting in fields(Settings):
-        if setting.default is not MISSING:
-            continue
-        name = setting.name.replace("_", "-")
-        is_queue = setting.name.endswith("_url")
-        os.environ[setting.name.upper()] = f"{url}/000000000000/{name}" if is_queue else name
-    os.environ.update(
-        AWS_ENDPOINT_URL=url,
-        AWS_ACCESS_KEY_ID="local",
-        AWS_SECRET_ACCESS_KEY="local",
-        AWS_DEFAULT_REGION="us-east-1",
-        AWS_REGION="us-east-1",
-    )
 
 
 def _report(steps: list[Step]) -> None:

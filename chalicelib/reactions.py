@@ -15,6 +15,7 @@ from chalicelib.domain.wave import from_json as wave_message
 from chalicelib.mail.postbox import PostboxRefused, Refusal
 from chalicelib.tables.entries import entry_from
 from chalicelib.tables.products import PRODUCT_PREFIX, stock_from
+from chalicelib.wiring import events, letters, stores
 
 # Messages do not count how often they were put back: each waits like after its fifth time.
 LETTER_TRIES = 5
@@ -23,14 +24,14 @@ LETTER_TRIES = 5
 def send_confirmation(body: str) -> None:
     """A letter that a shopper asked for is due. One that may not leave now is put back."""
     facts = json.loads(body)
-    letters = wiring.confirmations() if "sku" in facts else wiring.yours_letters()
+    desk = letters.confirmations() if "sku" in facts else letters.yours_letters()
     try:
-        letters.send(**facts)
+        desk.send(**facts)
     except PostboxRefused as refused:
         if refused.refusal is Refusal.WRONG:
             raise
         delay_s = back_off_s(LETTER_TRIES, random.random())  # noqa: S311 - spreads who waits alike
-        wiring.confirmations_queue().put_back(body, delay_s=delay_s)
+        stores.confirmations_queue().put_back(body, delay_s=delay_s)
 
 
 def react_to_entry(record: dict[str, Any]) -> None:
@@ -41,17 +42,17 @@ def react_to_entry(record: dict[str, Any]) -> None:
     before = entry_from(change["OldImage"]) if "OldImage" in change else None
     after = entry_from(change["NewImage"])
     if rejoins(before, after):
-        wiring.entries().rejoin(after)
+        stores.entries().rejoin(after)
     match reaction_to(before, after):
         case Reaction.ASK:
-            wiring.confirmations_queue().put(after.shopper, after.sku)
+            stores.confirmations_queue().put(after.shopper, after.sku)
         case Reaction.WELCOME:
-            wiring.restocking().welcome(after.shopper, after.sku, at_ms=wiring.clock_ms())
+            events.restocking().welcome(after.shopper, after.sku, at_ms=wiring.clock_ms())
         case Reaction.COUNT_OUT:
             # Who left after a letter: a figure for the merchant, which a repeated record may count twice.
-            wiring.progress().count_left(change["OldImage"]["restock_id"]["S"], at_ms=wiring.clock_ms())
+            stores.progress().count_left(change["OldImage"]["restock_id"]["S"], at_ms=wiring.clock_ms())
         case Reaction.ADMIT:
-            wiring.admissions().admit(after)
+            events.admissions().admit(after)
 
 
 def react_to_product(record: dict[str, Any]) -> None:
@@ -63,18 +64,18 @@ def react_to_product(record: dict[str, Any]) -> None:
     before, after = stock_from(change["OldImage"]), stock_from(change["NewImage"])
     if before == after:
         return
-    wiring.page_turn().turn(slug, reference=record["eventID"])
+    events.page_turn().turn(slug, reference=record["eventID"])
     # The stream tells whole seconds: whoever stood in line in that second is told as well.
     written_at_ms = int(change["ApproximateCreationDateTime"] * 1000) + 999
     for restock in restocks(slug, before, after, at_ms=written_at_ms):
-        wiring.restocking().open(restock)
+        events.restocking().open(restock)
 
 
 def take_feedback(body: str) -> None:
     """SES says what became of a letter."""
-    wiring.feedback_desk().take_in(body)
+    letters.feedback_desk().take_in(body)
 
 
 def walk(body: str) -> None:
     """A step of a fan-out is due."""
-    wiring.fan_out().work(wave_message(body))
+    events.fan_out().work(wave_message(body))

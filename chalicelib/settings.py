@@ -3,8 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-# Only the function that turns pages knows the distribution; only a shop with a domain knows its origin.
-OPTIONAL = frozenset({"distribution_id", "shop_origin", "smtp_secret"})
+# Only the function that turns pages knows the distribution; only a shop with a domain knows its origin;
+# only the function that tends the shop knows what it may do.
+TENDING = frozenset(
+    {
+        "api_concurrency_max",
+        "api_function",
+        "dead_letter_queue_urls",
+        "entries_write_units_max",
+        "tending",
+    }
+)
+OPTIONAL = TENDING | frozenset({"distribution_id", "shop_origin", "smtp_secret"})
 
 
 class SettingsMissing(RuntimeError):
@@ -34,6 +44,11 @@ class Settings:
     distribution_id: str = ""
     smtp_secret: str = ""
     shop_origin: str = ""
+    tending: str = ""
+    api_function: str = ""
+    dead_letter_queue_urls: str = ""
+    entries_write_units_max: str = "0"
+    api_concurrency_max: str = "0"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import boto3
 import pytest
 from moto import mock_aws
+from xdist.scheduler import LoadScopeScheduling
 
 from spillway.build.release import Release
 from spillway.build.site import build
@@ -37,14 +38,19 @@ os.environ.update(
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
-# First, for xdist reads the groups in a hook of the same name.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together, on one worker, what shares something that is slow to start."""
-    for item in items:
-        folder = item.path.parent.name
-        together = folder if folder in {"browser", "contract", "end_to_end"} else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(together))
+class Together(LoadScopeScheduling):  # type: ignore[misc]
+    """Keeps on one worker what shares what is slow to start: a folder's demo, a module's fixtures."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.split("::", 1)[0]
+        folder = module.rsplit("/", 1)[0]
+        return folder if folder.endswith(("browser", "contract", "end_to_end")) else module
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Together:
+    """How tests are handed to workers."""
+    return Together(config, log)
 
 
 def free_port() -> int:

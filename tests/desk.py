@@ -78,7 +78,7 @@ class Desk:
 
     def bring(self, release: Release) -> Published:
         """Publish what was built before, whatever is in stock."""
-        return self.publisher().publish(lambda stock: release)
+        return self.publisher().publish(lambda stock, dates: release)
 
     def roll_back(self, release: str | None = None, progress: Progress | None = None) -> Published:
         """Go back to a release."""

@@ -9,6 +9,7 @@ from chalicelib.domain.entry import Entry, lines_of
 from chalicelib.domain.links import Links, LinkSubject, Purpose
 from chalicelib.domain.stock import Availability, Restock, Stock, restocks
 from chalicelib.mail.postbox import OutcomeUnknown, PostboxRefused
+from chalicelib.services.asked_letters import AskedLetters
 from chalicelib.services.batches import Batches
 from chalicelib.services.confirmations import Confirmations
 from chalicelib.services.fan_out import FanOut
@@ -64,8 +65,9 @@ class TestShop:
         themes = FixedTheme(Renderer(release.theme))
         self.signups = Signups(self.entries, IDENTITY_KEY, clock)
         self.waitlist = Waitlist(self.entries, self.products, self.links, clock)
+        self.asked_letters = AskedLetters(self.entries, themes, self.links, self.postbox, clock)
         self.confirmations = Confirmations(
-            self.entries, self.products, self.suppressions, themes, self.links, self.postbox, clock
+            self.entries, self.products, self.suppressions, self.asked_letters, clock
         )
         sending = self.sending_name
         self.alarms: list[str] = []

@@ -3,12 +3,9 @@
 from collections.abc import Callable
 
 from chalicelib.domain.entry import Entry, EntryState
-from chalicelib.domain.links import Links
 from chalicelib.domain.stock import StockedProduct
 from chalicelib.log import log
-from chalicelib.mail.postbox import Delivery, Envelope, Postbox, PostboxRefused
-from chalicelib.services.letters import LetterWriter
-from chalicelib.storage.themes import ThemeStore
+from chalicelib.services.asked_letters import AskedLetters
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.recent_products import ProductReader
 from chalicelib.tables.suppressions import SuppressionsTable
@@ -22,17 +19,13 @@ class Confirmations:
         entries: EntriesTable,
         products: ProductReader,
         suppressions: SuppressionsTable,
-        themes: ThemeStore,
-        links: Links,
-        postbox: Postbox,
+        letters: AskedLetters,
         clock: Callable[[], int],
     ) -> None:
         self._entries = entries
         self._products = products
         self._suppressions = suppressions
-        self._themes = themes
-        self._links = links
-        self._postbox = postbox
+        self._letters = letters
         self._clock = clock
 
     def send(self, shopper: str, sku: str) -> None:
@@ -46,29 +39,12 @@ class Confirmations:
         if entry is None or stocked is None or not self._due(entry):
             log("confirmation_not_due", shopper=shopper, sku=sku)
             return
-        now_ms = self._clock()
-        if not self._entries.count_confirmation(shopper, at_ms=now_ms):
-            log("confirmations_of_the_day_used_up", shopper=shopper, sku=sku)
-            return
-        writer = LetterWriter(self._themes.live(), self._links)
-        try:
-            self._post(writer.sender, writer.confirm(entry, stocked))
-        except PostboxRefused:
-            self._entries.count_confirmation(shopper, at_ms=now_ms, letters=-1)
-            raise
-        log("confirmation_sent", shopper=shopper, sku=sku)
+        self._letters.send(shopper, lambda writer: writer.confirm(entry, stocked))
 
     def _due(self, entry: Entry) -> bool:
         if entry.state is not EntryState.PENDING or entry.expired(at_ms=self._clock()):
             return False
         return not self._suppressions.among([entry.shopper])
-
-    def _post(self, sender: str, envelope: Envelope) -> None:
-        (receipt,) = self._postbox.send(sender, [envelope])
-        if receipt.delivery is Delivery.DEFERRED:
-            raise PostboxRefused(receipt.reason)
-        if receipt.delivery is Delivery.REJECTED:
-            log("confirmation_rejected", reason=receipt.reason)
 
     def _stocked(self, sku: str) -> StockedProduct | None:
         slug = self._products.slug_of(sku)

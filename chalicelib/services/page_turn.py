@@ -1,14 +1,16 @@
 """Turns a product's pages when its availability changed, in every locale: the product's own, and those
 with its card."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from chalicelib.domain.form_stamp import FormStamps
 from chalicelib.domain.product import Product
+from chalicelib.domain.stock import StockedProduct
 from chalicelib.log import log
 from chalicelib.storage.pages import Cdn, PagesBucket
 from chalicelib.storage.themes import ThemeStore
+from chalicelib.storefront.sitemap import dated_anew, part_key, written_time
 from chalicelib.storefront.theme import Edition, Listing
 from chalicelib.tables.products import ProductsTable
 
@@ -33,7 +35,7 @@ class PageTurn:
         self._stamps = stamps
 
     def turn(self, slug: str, *, reference: str) -> None:
-        """Write the product's page and its listings anew, and tell the CDN.
+        """Write the product's page and its listings anew, date them in the sitemap, and tell the CDN.
 
         `reference` names the event, so that a repeat is one invalidation.
         """
@@ -44,6 +46,7 @@ class PageTurn:
         paths: list[str] = []
         for edition in self._themes.live().theme.editions:
             paths += self._turn_in(edition, stocked.product)
+        paths += self._date_anew(stocked, paths)
         self._cdn.invalidate(paths, reference=reference)
         log("pages_turned", slug=slug, paths=paths)
 
@@ -56,6 +59,17 @@ class PageTurn:
             paths.append(edition.at(listing.path))
             self._pages.turn(paths[-1], partial(self._listing_page, edition.root, listing), language=language)
         return paths
+
+    def _date_anew(self, stocked: StockedProduct, paths: Sequence[str]) -> list[str]:
+        """Tell search engines that these pages changed; the paths of the sitemaps that now say so."""
+        theme = self._themes.live().theme
+        changed_ms = max(stock.observed_at_ms for stock in stocked.stock.values())
+
+        def edited(text: str) -> str:
+            return dated_anew(text, theme.shop.base_url, paths, written_time(changed_ms))
+
+        keys = sorted({part_key(path, theme.sitemap_parts) for path in paths}) if changed_ms else ()
+        return [f"/{key}" for key in keys if self._pages.edit(f"/{key}", edited)]
 
     def _product_page(self, root: str, slug: str) -> str:
         stocked = self._products.get_many([slug])[slug]

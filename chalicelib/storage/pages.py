@@ -47,8 +47,31 @@ class PagesBucket:
         """
         for _ in range(TURN_TRIES_MAX):
             unchanged = self._unchanged_since_now(path)
-            if self._put(path, render(), language, unchanged):
+            page = {"ContentType": PAGE_CONTENT_TYPE, "ContentLanguage": language}
+            if self._put(path, render(), page | unchanged):
                 return
+        raise PageContested(path)
+
+    def edit(self, path: str, change: Callable[[str], str]) -> bool:
+        """Change what is published at `path`, whoever else is about to; false when nothing is to be changed,
+        or there is nothing.
+
+        Raises:
+            PageContested: others wrote it all the time.
+        """
+        for _ in range(TURN_TRIES_MAX):
+            try:
+                there = self._client.get_object(Bucket=self._name, Key=object_key(path))
+            except ClientError as error:
+                if error.response["Error"]["Code"] in {"AccessDenied", "NoSuchKey"}:
+                    return False
+                raise
+            text = there["Body"].read().decode()
+            changed = change(text)
+            if changed == text:
+                return False
+            if self._put(path, changed, {"ContentType": there["ContentType"], "IfMatch": there["ETag"]}):
+                return True
         raise PageContested(path)
 
     def _unchanged_since_now(self, path: str) -> dict[str, Any]:
@@ -61,16 +84,14 @@ class PagesBucket:
             raise
         return {"IfMatch": head["ETag"]}
 
-    def _put(self, path: str, html: str, language: str, unchanged: dict[str, Any]) -> bool:
+    def _put(self, path: str, text: str, terms: dict[str, Any]) -> bool:
         try:
             self._client.put_object(
                 Bucket=self._name,
                 Key=object_key(path),
-                Body=html.encode(),
-                ContentType=PAGE_CONTENT_TYPE,
-                ContentLanguage=language,
+                Body=text.encode(),
                 CacheControl=PAGE_CACHE_CONTROL,
-                **unchanged,
+                **terms,
             )
         except ClientError as error:
             if error.response["Error"]["Code"] in OVERTAKEN:

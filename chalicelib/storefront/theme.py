@@ -135,12 +135,14 @@ class Edition:
 @dataclass(frozen=True, slots=True)
 class Theme:
     """Templates by name ("product.html", "letters/confirm/body.txt"), assets by logical name
-    ("shop.css" -> "/assets/shop-3fa9.css"), and the shop in each of its locales, its own first."""
+    ("shop.css" -> "/assets/shop-3fa9.css"), the shop in each of its locales, its own first, and into how many
+    files the sitemap goes."""
 
     release: str
     templates: Mapping[str, str]
     assets: Mapping[str, str]
     editions: tuple[Edition, ...]
+    sitemap_parts: int = 1
 
     @property
     def shop(self) -> Shop:
@@ -160,6 +162,7 @@ class Theme:
             templates=document["templates"],
             assets=document["assets"],
             editions=tuple(Edition.from_document(edition) for edition in document["editions"]),
+            sitemap_parts=document["sitemap_parts"],
         )
 
 

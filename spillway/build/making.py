@@ -7,6 +7,7 @@ from jinja2 import TemplateError, TemplateSyntaxError
 
 from chalicelib.domain.form_stamp import FormStamps
 from spillway.build.crew import Crew
+from spillway.build.dates import Dates
 from spillway.build.release import Makings, Release, SiteObject
 from spillway.build.rendering import Rendering, StockBySlug
 from spillway.build.shelf import Shelf
@@ -20,16 +21,17 @@ def rendered(
     *,
     stock: StockBySlug,
     stamps: FormStamps | None,
+    dates: Dates,
     crew: Crew,
 ) -> Release:
     """The release of `makings` with its pages as they are for `stock`, on `shelf`, where `copies` of assets
-    lie beside them. Forms bear `stamps`, if there are any.
+    lie beside them. Forms bear `stamps`, if there are any; `dates` know of the release before.
 
     Raises:
         BadInput: a template is wrong; what lay on the shelf still does.
     """
     try:
-        rendering = Rendering(makings.theme, makings.products, makings.contents, stock, stamps)
+        rendering = Rendering(makings.theme, makings.products, makings.contents, stock, stamps, dates)
         rendering.try_cloud_templates()
         on_shelf = shelf.fill(rendering.recipes(), copies, crew)
     except Exception as error:
@@ -39,7 +41,7 @@ def rendered(
         raise mistake from error
     there = {each.key for each in on_shelf}
     elsewhere = [each for each in makings.assets if each.key not in there]
-    return Release(tuple(sorted((*on_shelf, *elsewhere), key=lambda each: each.key)), makings)
+    return Release(tuple(sorted((*on_shelf, *elsewhere), key=lambda each: each.key)), makings, dates=dates.pages)
 
 
 def _template_mistake(error: Exception, names: Collection[str]) -> BadInput | None:

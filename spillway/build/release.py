@@ -1,13 +1,14 @@
 """A release: everything a build made, as one value. Publishing it comes after."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
 from chalicelib.storefront.theme import Theme
 from spillway.build.catalogue import ContentPage
+from spillway.build.dates import Dated
 from spillway.build.memory import digest_of
 from spillway.build.products import Products
 
@@ -74,14 +75,15 @@ class Makings:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What a build made. Equal ids and equal stock make equal bytes. The theme names the list of
-    `refused_domains` by its content."""
+    """What a build made. Equal ids make equal bytes, for equal stock, stamps and dates. The theme names the
+    list of `refused_domains` by its content."""
 
     objects: tuple[SiteObject, ...]
     makings: Makings
     untold: tuple[str, ...] = ()
     """What the shop does not say in a language it has, a line each: it is said in the first instead."""
     refused_domains: tuple[str, ...] = ()
+    dates: Mapping[str, Dated] = field(default_factory=dict)
 
     @property
     def id(self) -> str:

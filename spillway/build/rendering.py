@@ -1,6 +1,6 @@
 """Every page of a release, rendered; and every page the cloud will render later, tried once."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 
 from chalicelib.domain.entry import EntryState
@@ -11,13 +11,15 @@ from chalicelib.services.yours import Awaited
 from chalicelib.storage.pages import HOME_KEY, PAGE_CONTENT_TYPE, object_key
 from chalicelib.storefront.checkout import CheckoutForm
 from chalicelib.storefront.renderer import Renderer
+from chalicelib.storefront.sitemap import sitemaps
 from chalicelib.storefront.theme import HOME, Listing, Theme, covers_of
 from spillway.build.catalogue import ContentPage, ProductRow
+from spillway.build.dates import Dates
 from spillway.build.memory import code_digest, digest_of
 from spillway.build.products import Products
 from spillway.build.recipes import Recipe, ThemeParts
 from spillway.build.release import Kind
-from spillway.build.syndication import FEED_ENTRIES_MAX, feed, sitemaps
+from spillway.build.syndication import FEED_ENTRIES_MAX, feed
 
 StockBySlug = Mapping[str, Mapping[str, Stock]]
 
@@ -42,7 +44,7 @@ class Rendering:
     """Every page of one release, as recipes: what each is made from, and how, but nothing made yet.
 
     `stock` counts where it says something, and else what the product's file states. `stamps` are those
-    of the shop the pages are made for, if they are made for one.
+    of the shop the pages are made for, if they are made for one; `dates` know since when they are as they are.
     """
 
     def __init__(
@@ -52,8 +54,10 @@ class Rendering:
         contents: Sequence[ContentPage],
         stock: StockBySlug,
         stamps: FormStamps | None = None,
+        dates: Dates | None = None,
     ) -> None:
         self._theme = theme
+        self._dates = dates or Dates()
         self._products = products
         self._renderer = Renderer(theme)
         cards = Cards(products, stock)
@@ -66,14 +70,14 @@ class Rendering:
 
     def recipes(self) -> list[Recipe]:
         """Of all pages, the sitemap and robots.txt."""
-        editions, base_url = self._theme.editions, self._theme.shop.base_url
-        first = self._editions[0]
+        base_url = self._theme.shop.base_url
+        dated = [(each.edition, each.listed(self._dates)) for each in self._editions]
         return [
-            first.fixed(_NOT_FOUND, "not-found.html", at=HOME),
+            self._editions[0].fixed(_NOT_FOUND, "not-found.html", at=HOME),
             *(recipe for each in self._editions for recipe in each.recipes()),
             *(
                 _text(key, text, "application/xml")
-                for key, text in sitemaps(base_url, first.listed_paths(), editions)
+                for key, text in sitemaps(base_url, dated, self._theme.sitemap_parts).items()
             ),
             _text("robots.txt", _robots(base_url), "text/plain; charset=utf-8"),
         ]
@@ -103,6 +107,10 @@ class Cards:
         digest = self._products.digest(slug)
         return f"{digest} {sorted(stock.items())}" if stock else digest
 
+    def observed(self, slug: str) -> Iterable[Stock]:
+        """What is known of a product's stock beside its file."""
+        return self._stock.get(slug, {}).values()
+
     def _opened(self, slug: str) -> tuple[Product, Mapping[str, Stock]]:
         entry = self._products.named(slug)
         return entry.product, {**entry.stock, **self._stock.get(slug, {})}
@@ -120,17 +128,17 @@ class EditionRendering:
         stamps: FormStamps | None,
     ) -> None:
         self._renderer = renderer
-        self._edition = renderer.edition
+        self.edition = renderer.edition
         self._products = products
         self._contents = contents
         self._cards = cards
         self._stamps = stamps
         self._parts = ThemeParts(renderer.theme, renderer.edition)
-        self._shop = digest_of(self._edition.shop, code_digest())
+        self._shop = digest_of(self.edition.shop, code_digest())
 
     def recipes(self) -> Iterator[Recipe]:
         """Of all its pages, and of its feed."""
-        shelves = {each.path: each for each in self._edition.listings}
+        shelves = {each.path: each for each in self.edition.listings}
         series = self._stamps.series if self._stamps else ""
         theme_digest = digest_of(self._shop, self._parts.digest("product.html"), series)
         for row in self._products.rows:
@@ -140,11 +148,11 @@ class EditionRendering:
             yield self._page(content.path, Kind.PAGE, digest, partial(self._content, content))
         for path, template in _FIXED_PAGES.items():
             yield self.fixed(path, template, at=path)
-        for listing in self._edition.listings:
+        for listing in self.edition.listings:
             yield self._listing(listing)
         yield _text(
-            object_key(self._edition.at("/feed.xml")),
-            feed(self._edition, self._newest()),
+            object_key(self.edition.at("/feed.xml")),
+            feed(self.edition, self._newest()),
             "application/atom+xml",
         )
 
@@ -153,12 +161,12 @@ class EditionRendering:
         digest = digest_of(self._shop, self._parts.digest(template), at)
         return self._page(path, Kind.PAGE, digest, partial(self._renderer.page, template, at=at))
 
-    def listed_paths(self) -> list[str]:
-        """Every page that a search engine may list, by its path in the first edition."""
-        checkout = CheckoutForm.of(self._edition.shop.checkout_url).action
-        paths = [listing.path for listing in self._edition.listings]
-        paths += [f"/products/{slug}" for slug in self._products.slugs]
-        return paths + [content.path for content in self._contents if content.path != checkout]
+    def listed(self, dates: Dates) -> dict[str, str | None]:
+        """Every page that a search engine may list, by its path in the first edition, with the time of its
+        last change."""
+        checkout = CheckoutForm.of(self.edition.shop.checkout_url).action
+        contents = [each for each in self._contents if each.path != checkout]
+        return dates.of_all(self.edition, self._products, contents, self._cards.observed)
 
     def _product(self, row: ProductRow, theme_digest: str) -> Recipe:
         digest = f"{theme_digest} {self._cards.digest(row.slug)}"
@@ -170,7 +178,7 @@ class EditionRendering:
         )
 
     def _listing(self, listing: Listing) -> Recipe:
-        covers = covers_of(self._edition.listings) if listing.path == HOME else ()
+        covers = covers_of(self.edition.listings) if listing.path == HOME else ()
         digest = digest_of(
             self._shop,
             self._parts.digest(listing.template),
@@ -202,10 +210,10 @@ class EditionRendering:
         return [self._renderer.told(product) for product in newest]
 
     def _page(self, path: str, kind: Kind, digest: str, make: Callable[[], str]) -> Recipe:
-        key = object_key(self._edition.at(path))
+        key = object_key(self.edition.at(path))
         # The home page of another locale than the first has all its pages under it.
-        file = f"{key}/{HOME_KEY}" if path == HOME and self._edition.root else key
-        language = self._edition.shop.locale
+        file = f"{key}/{HOME_KEY}" if path == HOME and self.edition.root else key
+        language = self.edition.shop.locale
         return Recipe(key, file, kind, PAGE_CONTENT_TYPE, language, digest, lambda: make().encode())
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from chalicelib.domain.form_stamp import FormStamps
 from spillway.build.catalogue import Catalogue
 from spillway.build.crew import Crew
+from spillway.build.dates import Dates
 from spillway.build.gallery import Gallery, Rendition
 from spillway.build.loading import catalogue_memory, load_catalogue
 from spillway.build.memory import Memory, digest_of
@@ -41,6 +42,7 @@ def build(
     folder: Path | None = None,
     crew: Crew | None = None,
     stamps: FormStamps | None = None,
+    dates: Dates | None = None,
 ) -> Release:
     """The release of the shop under `project`, with its pages as they are for `stock`.
 
@@ -76,7 +78,7 @@ def build(
     pictures = {each.name: _picture(each) for made in renditions.values() for each in made}
     makings = Makings.of(theme, products, catalogue.pages, [*assets, *pictures.values()])
     made_from = Memory(project.cache / "shelves" / f"{digest_of(str(folder))[:16]}.pickle", context="")
-    release = rendered(makings, Shelf(folder, made_from), makings.assets, stock=stock or {}, stamps=stamps, crew=crew)
+    release = rendered(makings, Shelf(folder, made_from), makings.assets, stock=stock or {}, stamps=stamps, dates=dates or Dates(), crew=crew)
     made_from.save()
     refused = catalogue.storefront.refused_domains
     return replace(release, untold=tuple(untold(catalogue, theme)), refused_domains=refused)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from chalicelib.domain.product import Picture
+from chalicelib.storefront.sitemap import parts_for
 from chalicelib.storefront.texts import Texts
 from chalicelib.storefront.theme import EVERYTHING, HOME, Edition, Listing, Theme
 from spillway.build.catalogue import Catalogue, ProductRow, Storefront
@@ -33,23 +34,26 @@ def theme_of(
     # The newest first; what came on the same day, by name.
     shelf = sorted(products.rows, key=lambda row: row.title)
     shelf.sort(key=lambda row: row.released_on or "", reverse=True)
+    editions = tuple(
+        Edition(
+            shop=replace(storefront.shop, base_url=base_url),
+            money=storefront.money,
+            listings=_listings(storefront, shelf, products, replace(hero, alt=storefront.home.shot.alt)),
+            navigation=storefront.navigation,
+            root=storefront.root,
+            name=storefront.name,
+            texts=storefront.texts,
+            words=storefront.words,
+        )
+        for storefront in catalogue.storefronts
+    )
+    pages = len(editions) * (len(editions[0].listings) + len(products)) + len(catalogue.pages)
     return Theme(
         release="",
         templates=theme_texts(project),
         assets={**assets, **_inlined(project.site / "static")},
-        editions=tuple(
-            Edition(
-                shop=replace(storefront.shop, base_url=base_url),
-                money=storefront.money,
-                listings=_listings(storefront, shelf, products, replace(hero, alt=storefront.home.shot.alt)),
-                navigation=storefront.navigation,
-                root=storefront.root,
-                name=storefront.name,
-                texts=storefront.texts,
-                words=storefront.words,
-            )
-            for storefront in catalogue.storefronts
-        ),
+        editions=editions,
+        sitemap_parts=parts_for(pages),
     )
 
 

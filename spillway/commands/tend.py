@@ -4,9 +4,9 @@ import time
 
 import click
 
+from chalicelib.domain.tending import Bounds, Loop
 from chalicelib.wiring import clock_ms
 from spillway.deploy.stage import stage_named
-from spillway.operate.reactions import Bounds
 from spillway.operate.tending import Log, tend
 from spillway.project import Project
 
@@ -23,6 +23,8 @@ EVERY_S = 30
               help="How many environments may be set aside for the API; 0 leaves them shared.")  # fmt: skip
 @click.option("--minutes", type=click.IntRange(0, 24 * 60), default=0, show_default=True,
               help="Go on for so long, looking every half minute; 0 looks once.")  # fmt: skip
+@click.option("--loop", "loops", type=click.Choice([loop.value for loop in Loop]), multiple=True,
+              help="Only this one; may be given several times. Left out: all.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and why; do nothing.")
 @click.pass_obj
 def tend_command(
@@ -31,16 +33,18 @@ def tend_command(
     entries_write_units_max: int,
     api_concurrency_max: int,
     minutes: int,
+    loops: tuple[str, ...],
     *,
     dry_run: bool,
 ) -> None:
     """React to a flood, to complaints and to dead letters; what was done stands in .spillway/tend/."""
     stage = stage_named(project, stage_name)
     bounds = Bounds(entries_write_units_max, api_concurrency_max)
+    wanted = frozenset(map(Loop, loops)) or frozenset(Loop)
     log = Log(project.state / "tend" / f"{stage_name}.jsonl")
     ends_at = time.monotonic() + minutes * 60
     while True:
-        reactions = tend(stage, bounds, log, clock_ms, dry_run=dry_run)
+        reactions = tend(stage, bounds, log, clock_ms, dry_run=dry_run, loops=wanted)
         for reaction in reactions:
             click.echo(f"{'would ' if dry_run else ''}{reaction.action}: {reaction.value:,} ({reaction.why})")
         if not reactions and not minutes:

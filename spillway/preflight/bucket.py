@@ -12,9 +12,8 @@ class TokenBucket:
 
     def take(self, *, at_s: float) -> bool:
         """Take one token; false when there is none."""
-        self._held = min(self._burst, self._held + (at_s - self._at_s) * self._per_s)
+        held = min(self._burst, self._held + (at_s - self._at_s) * self._per_s)
         self._at_s = at_s
-        if self._held < 1:
-            return False
-        self._held -= 1
-        return True
+        taken = held >= 1
+        self._held = held - 1 if taken else held
+        return taken

@@ -39,7 +39,7 @@ class Environments:
         self._free(at_s)
         if self._idle:
             start, ends_s = Start.WARM, at_s + duration_s
-        elif self.busy >= self._most or not self._scaling.take(at_s=at_s):
+        elif len(self._busy_until) >= self._most or not self._scaling.take(at_s=at_s):
             return Start.THROTTLED, at_s
         else:
             start, ends_s = Start.COLD, at_s + self._init_s + duration_s

@@ -1,6 +1,6 @@
 """What a table on demand takes in: so much at once, spread over partitions, more after it grew."""
 
-from collections import Counter, deque
+from collections import deque
 
 # "Throttling can occur if you exceed double your previous peak within 30 minutes."
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html (2026-11)
@@ -19,28 +19,22 @@ class TableCapacity:
         self._warm = warm
         self._per_partition = per_partition
         self._second = -1
-        self._taken: Counter[int] = Counter()
+        self._taken: dict[int, float] = {}
         self._all = 0.0
         self._peaks: deque[tuple[int, float]] = deque()
         self._peak_before = 0.0
-
-    @property
-    def capacity(self) -> float:
+        self.capacity = warm
         """Units that this second can take in."""
-        return max(self._warm, GROWTH_FACTOR * self._peak_before)
-
-    @property
-    def partitions(self) -> int:
-        """How many partitions hold that much."""
-        return max(1, round(self.capacity / self._per_partition))
+        self._partitions = self._partitions_needed()
 
     def write(self, key_hash: int, *, at_s: float, units: float = 1.0) -> bool:
         """Write to the partition of a key; false when it, or the table, has had its fill this second."""
         self._advance(int(at_s))
-        partition = key_hash % self.partitions
-        if self._all + units > self.capacity or self._taken[partition] + units > self._per_partition:
+        partition = key_hash % self._partitions
+        taken = self._taken.get(partition, 0.0) + units
+        if self._all + units > self.capacity or taken > self._per_partition:
             return False
-        self._taken[partition] += units  # type: ignore[assignment]
+        self._taken[partition] = taken
         self._all += units
         return True
 
@@ -51,5 +45,10 @@ class TableCapacity:
             self._peaks.append((self._second, self._all))
         while self._peaks and second - self._peaks[0][0] >= GROWTH_AFTER_S:
             self._peak_before = max(self._peak_before, self._peaks.popleft()[1])
+            self.capacity = max(self._warm, GROWTH_FACTOR * self._peak_before)
+            self._partitions = self._partitions_needed()
         self._second, self._all = second, 0.0
         self._taken.clear()
+
+    def _partitions_needed(self) -> int:
+        return max(1, round(self.capacity / self._per_partition))

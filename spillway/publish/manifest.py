@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 
+from spillway.build.dates import Dated
 from spillway.build.release import SiteObject
 
 MANIFEST_KEY = "manifest.json"
@@ -32,7 +33,8 @@ class Kept:
 class Manifest:
     """`objects`: a fingerprint for each key of the live release. `retired`: keys that no page of the
     live release asks for any more, with the time (ms) they went out of use. `theme`: a digest of the live
-    theme. `kept`: the last releases, the live one first.
+    theme. `kept`: the last releases, the live one first. `dates`: since when each page
+    says what it says.
 
     While a publish is under way, `claim` says whose and since when, and `unsure` names the keys it may
     have touched: if it never ends, they are not taken to be what `objects` says.
@@ -43,6 +45,7 @@ class Manifest:
     retired: Mapping[str, int] = field(default_factory=dict)
     theme: str = ""
     kept: tuple[Kept, ...] = ()
+    dates: Mapping[str, Dated] = field(default_factory=dict)
     unsure: tuple[str, ...] = ()
     claim: Claim | None = None
 
@@ -59,6 +62,7 @@ class Manifest:
             **{
                 **document,
                 "kept": tuple(Kept(**each) for each in document.get("kept", ())),
+                "dates": {path: Dated(*each) for path, each in document.get("dates", {}).items()},
                 "unsure": tuple(document.get("unsure", ())),
                 "claim": Claim(**claim) if claim else None,
             }

@@ -104,7 +104,7 @@ def make_plan(live: Manifest, release: Release, *, at_ms: int) -> Plan:
         uploads=tuple(sorted(uploads, key=lambda upload: UPLOAD_ORDER.index(upload.site_object.kind))),
         removals=tuple(removals),
         skipped=len(release.objects) - len(uploads),
-        manifest=Manifest(release.id, wanted, still_retired, theme, kept),
+        manifest=Manifest(release.id, wanted, still_retired, theme, kept, release.dates),
         theme_changed=theme != live.theme or live.claim is not None,
         release_changed=release.id != live.release,
         keeps=live.claim is not None or release.id not in {each.release for each in live.kept},

@@ -17,11 +17,13 @@ from chalicelib.storage.themes import THEME_KEY
 from chalicelib.storefront.theme import Theme
 from chalicelib.tables.domain_lists import DomainListsTable
 from chalicelib.tables.products import ProductsTable
+from spillway.build.dates import Dates
 from spillway.build.release import Kind, Makings, Release, SiteObject
 from spillway.build.rendering import StockBySlug
 from spillway.errors import BadInput
 from spillway.publish.archive import KEPT_CONTENT_TYPE, kept_key, packed
 from spillway.publish.live import LiveRelease
+from spillway.publish.manifest import Manifest
 from spillway.publish.plan import Plan, make_plan
 from spillway.publish.s3 import Answer, Request
 
@@ -42,8 +44,8 @@ class Bucket(Protocol):
     def get(self, key: str) -> Answer: ...
 
 
-Make = Callable[[StockBySlug], Release]
-"""What is to be brought before the shoppers, with the pages as they are for a stock."""
+Make = Callable[[StockBySlug, Dates], Release]
+"""What is to be brought before the shoppers, with the pages as they are for a stock, dated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +90,8 @@ class Publisher:
         Raises:
             BadInput: the catalogue or a template is wrong.
         """
-        return make_plan(
-            self._target.live.read().manifest, self._made(make, self._known()), at_ms=self._clock()
-        )
+        live, at_ms = self._target.live.read().manifest, self._clock()
+        return make_plan(live, _made(make, self._known(), live, at_ms), at_ms=at_ms)
 
     def publish(self, make: Make) -> Published:
         """Bring the shop to what `make` makes.
@@ -112,9 +113,9 @@ class Publisher:
         return published
 
     def _publish_once(self, make: Make, known: Mapping[str, StockedProduct]) -> Published:
-        release = self._made(make, known)
-        seen = self._target.live.read()
-        plan = make_plan(seen.manifest, release, at_ms=self._clock())
+        seen, at_ms = self._target.live.read(), self._clock()
+        release = _made(make, known, seen.manifest, at_ms)
+        plan = make_plan(seen.manifest, release, at_ms=at_ms)
         self._refuse_to_empty(plan, len(seen.manifest.objects))
         if plan.empty and not seen.manifest.claim:
             self._put_catalogue(release, known)
@@ -176,11 +177,12 @@ class Publisher:
             few = paths if len(paths) <= INVALIDATED_PATHS_MAX else ("/*",)
             self._target.cdn.invalidate(few, reference=f"{plan.manifest.release}-{self._clock()}")
 
-    def _made(self, make: Make, known: Mapping[str, StockedProduct]) -> Release:
-        return make({slug: stocked.stock for slug, stocked in known.items()})
-
     def _known(self) -> dict[str, StockedProduct]:
         return {stocked.product.slug: stocked for stocked in self._target.products.scan()}
+
+
+def _made(make: Make, known: Mapping[str, StockedProduct], live: Manifest, at_ms: int) -> Release:
+    return make({slug: stocked.stock for slug, stocked in known.items()}, Dates(live.dates, at_ms))
 
 
 def _theme_object(theme: Theme) -> SiteObject:

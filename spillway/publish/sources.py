@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from spillway.build.crew import Crew
+from spillway.build.dates import Dates
 from spillway.build.making import rendered
 from spillway.build.memory import Memory
 from spillway.build.release import Release, SiteObject
@@ -19,8 +20,8 @@ from spillway.publish.publisher import Bucket, Make, Target
 def of_folder(project: Project, target: Target, *, base_url: str | None = None) -> Make:
     """What the shop's folder holds by now. `base_url` takes the place of the one in site.toml."""
 
-    def make(stock: StockBySlug) -> Release:
-        return build(project, base_url=base_url, stock=stock, stamps=target.stamps)
+    def make(stock: StockBySlug, dates: Dates) -> Release:
+        return build(project, base_url=base_url, stock=stock, stamps=target.stamps, dates=dates)
 
     return make
 
@@ -38,9 +39,11 @@ def of_kept(kept: Kept, project: Project, target: Target) -> Make:
     makings = replace(makings, assets=_at_hand(makings.assets, target.live.read().manifest, target.pages))
     shelf = project.cache / "rollback"
 
-    def make(stock: StockBySlug) -> Release:
+    def make(stock: StockBySlug, dates: Dates) -> Release:
         memory = Memory(project.cache / "shelves" / "rollback.pickle", context="")
-        release = rendered(makings, Shelf(shelf, memory), (), stock=stock, stamps=target.stamps, crew=Crew())
+        release = rendered(
+            makings, Shelf(shelf, memory), (), stock=stock, stamps=target.stamps, dates=dates, crew=Crew()
+        )
         memory.save()
         return release
 

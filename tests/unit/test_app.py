@@ -18,6 +18,8 @@ from chalicelib.domain.entry import EntryState, OptIn, Signup
 from chalicelib.domain.form_stamp import DAY_MS, PERIOD_DAYS, VALID_DAYS, FormStamps, Offer
 from chalicelib.domain.links import LinkSubject, Purpose
 from chalicelib.tables.domain_lists import DomainListsTable
+from chalicelib.wiring import api as serving
+from chalicelib.wiring import stores
 from spillway.build.release import Release
 from spillway.demo.forms import forms_of
 from tests.aws import create_table
@@ -60,7 +62,7 @@ def deployed(small_release: Release) -> Iterator[AwsDoor]:
             patch.setenv(name, value)
         forget()
         for entry in small_release.products:
-            wiring.products().put_catalogue(entry.product, entry.stock, known=None)
+            stores.products().put_catalogue(entry.product, entry.stock, known=None)
         with aws_door(AwsDoor) as door:
             # boto3's clients are made already, and stay with moto.
             patch.setenv("AWS_ENDPOINT_URL_DYNAMODB", door.url)
@@ -82,10 +84,11 @@ def api(deployed: AwsDoor) -> Iterator[Client]:
 
 def forget() -> None:
     """Make the next request one to a cold environment."""
-    for name in vars(wiring):
-        clear = getattr(getattr(wiring, name), "cache_clear", None)
-        if clear:
-            clear()
+    for module in (wiring, serving, stores):
+        for part in vars(module).values():
+            clear = getattr(part, "cache_clear", None)
+            if clear:
+                clear()
 
 
 def post(
@@ -119,7 +122,7 @@ def token(purpose: Purpose, email: str = "ada@example.com") -> str:
 
 
 def state(email: str = "ada@example.com") -> EntryState | None:
-    entry = wiring.entries().get(shopper(email), SKU)
+    entry = stores.entries().get(shopper(email), SKU)
     return entry.state if entry else None
 
 
@@ -155,11 +158,11 @@ def test_a_signup_may_be_json(api: Client) -> None:
 def test_the_answer_is_the_same_whoever_asks(api: Client) -> None:
     new = sign_up(api)
     again = sign_up(api)
-    wiring.waitlist().confirm(token(Purpose.CONFIRM))
+    serving.waitlist().confirm(token(Purpose.CONFIRM))
     confirmed = sign_up(api)
-    wiring.waitlist().leave(token(Purpose.LEAVE))
+    serving.waitlist().leave(token(Purpose.LEAVE))
     left = sign_up(api)
-    wiring.suppressions().suppress(shopper("eve@example.com"), reason="complaint", at_ms=1)
+    stores.suppressions().suppress(shopper("eve@example.com"), reason="complaint", at_ms=1)
     suppressed = sign_up(api, "eve@example.com")
     answers = [
         (answer.status_code, answer.body, dict(answer.headers))
@@ -174,9 +177,9 @@ def test_a_signup_is_one_write_and_no_read_whoever_asks(api: Client, deployed: A
     sign_up(api)
     assert deployed.calls == ["UpdateItem"]
     sign_up(api)
-    wiring.waitlist().confirm(token(Purpose.CONFIRM))
+    serving.waitlist().confirm(token(Purpose.CONFIRM))
     sign_up(api)
-    wiring.waitlist().leave(token(Purpose.LEAVE))
+    serving.waitlist().leave(token(Purpose.LEAVE))
     sign_up(api)
     assert deployed.calls == ["UpdateItem"] * 4
 
@@ -188,7 +191,7 @@ def test_with_single_opt_in_a_signup_is_confirmed_by_its_one_write(api: Client, 
     assert deployed.calls == ["UpdateItem"]
     assert (answer.status_code, answer.body) == (double.status_code, double.body)
     assert state() is EntryState.CONFIRMED
-    kept = wiring.yours().export(yours_link())["entries"]
+    kept = serving.yours().export(yours_link())["entries"]
     assert kept[0]["consent"] == "one-letter-when-available-at-once-2026-11"
     assert kept[0]["confirmed_at_ms"] == kept[0]["asked_at_ms"]
 
@@ -350,14 +353,14 @@ def test_a_used_link_says_what_is_and_offers_no_button_that_fails(api: Client) -
     post(api, "/confirm", {"token": link})
     again = api.http.get(f"/confirm?token={link}", headers={"accept": "text/html"})
     assert (again.status_code, location(again)) == (303, "/waitlist/confirmed")
-    wiring.waitlist().leave(token(Purpose.LEAVE))
+    serving.waitlist().leave(token(Purpose.LEAVE))
     left = api.http.get(f"/confirm?token={link}", headers={"accept": "text/html"})
     assert left.status_code == 410
     assert state() is EntryState.LEFT
 
 
 def test_a_shopper_can_leave_the_line_of_what_is_sold_no_more(api: Client) -> None:
-    wiring.entries().ask(Signup(shopper(), "ada@example.com", "OLD", "/", "c"), at_ms=wiring.clock_ms())
+    stores.entries().ask(Signup(shopper(), "ada@example.com", "OLD", "/", "c"), at_ms=wiring.clock_ms())
     link = wiring.links().sign(Purpose.LEAVE, LinkSubject(shopper(), "OLD"))
     assert api.http.get(f"/unsubscribe?token={link}", headers={"accept": "text/html"}).status_code == 200
     assert post(api, "/unsubscribe", {"token": link}, PERSON).status_code == 303
@@ -442,7 +445,7 @@ def test_what_is_our_fault_is_not_shown(
     def broken() -> None:
         raise RuntimeError("secret: ada@example.com")
 
-    monkeypatch.setattr(wiring, "signups", broken)
+    monkeypatch.setattr(serving, "signups", broken)
     answer = sign_up(api)
     assert answer.status_code == 500
     assert b"secret" not in answer.body

@@ -1,6 +1,7 @@
 """The house stands as ARCHITECTURE.md draws it: imports, events and reactions, words in the docs."""
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -32,7 +33,9 @@ MAY_IMPORT = {
     "http": {"aws", "domain", "log", "services", "storefront"},
 }
 # Actions that AWS knows no resource for.
-WITHOUT_A_RESOURCE = {"ses:GetAccount"}
+WITHOUT_A_RESOURCE = {"cloudwatch:GetMetricData", "ses:GetAccount"}
+# Functions that no shopper calls: streams, queues and the clock do.
+BY_THEMSELVES = ("app.on_", "app.schedule(")
 PUTS_TOGETHER = {"reactions", "wiring"}
 
 
@@ -96,7 +99,18 @@ def test_the_table_of_events_names_every_handler_and_no_other() -> None:
     table = ARCHITECTURE.read_text().split("## Events and reactions")[1].split("\n## ")[0]
     rows = [row for row in table.splitlines() if row.startswith("|")]
     named = {cell.split("`")[1] for row in rows for cell in row.split("|") if "`app." in cell}
-    assert {name.removeprefix("app.") for name in named} == started_by("app.route(", "app.on_")
+    assert {name.removeprefix("app.") for name in named} == started_by("app.route(", *BY_THEMSELVES)
+
+
+def test_every_fault_of_a_fan_out_is_played_by_the_tests_it_names() -> None:
+    table = ARCHITECTURE.read_text().split("## Faults of a fan-out")[1].split("\n## ")[0]
+    rows = [row for row in table.splitlines() if row.startswith("|")][2:]
+    tests = "".join(file.read_text() for file in (ROOT / "tests").rglob("test_*.py"))
+    for row in rows:
+        played_by = row.rsplit("|", 2)[1]
+        named = re.findall(r"`(\w+)`", played_by)
+        assert named or played_by.strip() == "the same", row
+        assert not [name for name in named if not re.search(rf"(def|class) {name}\(", tests)], row
 
 
 def test_every_file_named_in_the_architecture_exists() -> None:
@@ -129,7 +143,7 @@ def test_every_setting_is_set_by_the_template() -> None:
 def test_every_function_has_a_role_and_a_log_of_its_own() -> None:
     resources = template()["Resources"]
     functions = [name for name in resources if name == "APIHandler" or f"{name}Role" in resources]
-    assert len(functions) == len(started_by("app.on_")) + 1
+    assert len(functions) == len(started_by(*BY_THEMSELVES)) + 1
     for name in functions:
         properties = resources[name]["Properties"]
         assert properties["Role"] == {"Fn::GetAtt": f"{name}Role.Arn"}

@@ -18,6 +18,7 @@ from chalicelib.services.availability import Availabilities, AvailabilityEvent, 
 from chalicelib.services.webhooks import Webhooks
 from chalicelib.tables.products import ProductsTable
 from chalicelib.tables.webhooks import WebhooksTable
+from chalicelib.wiring import api as serving
 from spillway.build.release import Release
 from tests.aws import create_table
 from tests.clock import Clock
@@ -56,7 +57,7 @@ def api(products: ProductsTable, monkeypatch: pytest.MonkeyPatch, clock: Clock) 
         "availabilities": Availabilities(products),
         "webhooks": Webhooks(Availabilities(products), MemoryWebhooks(), clock),
     }.items():
-        monkeypatch.setattr(wiring, name, lambda value=value: value)
+        monkeypatch.setattr(serving, name, lambda value=value: value)
     monkeypatch.setattr(wiring, "clock_ms", clock)
     with Client(app) as client:
         yield client

@@ -5,10 +5,8 @@ goes, workers take messages and die wherever they stand, the transport misbehave
 itself. What must hold is checked at every letter and at the end.
 """
 
-from dataclasses import replace
 from typing import Any
 
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -18,7 +16,6 @@ from chalicelib.domain.pace import UNLIMITED, Limits
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import EVERYONE, WaveMessage, WavePolicy
 from chalicelib.mail.postbox import Delivery, OutcomeUnknown, PostboxRefused, Refusal
-from chalicelib.tables.dynamodb import STATEMENTS_MAX
 from tests.clock import Clock
 from tests.fakes import WorkerDied
 from tests.memory import SKU
@@ -27,8 +24,6 @@ from tests.shop import VISIBILITY_TIMEOUT_S
 
 BATCH_MAX = 50
 POINTS = ["lease", "leased", "page", "turn", "look", "mark", "half marked", "marked"]
-# Letters that are sent once more after a worker died there; the marks of a shard are written by 25.
-REPEATS = {"sent": BATCH_MAX, "mark": BATCH_MAX, "half marked": BATCH_MAX - STATEMENTS_MAX}
 IN_STOCK, SOLD_OUT = Availability.IN_STOCK, Availability.OUT_OF_STOCK
 
 
@@ -198,70 +193,3 @@ class FanOutUnderFaults(RuleBasedStateMachine):
 
 TestFanOutUnderFaults = FanOutUnderFaults.TestCase
 TestFanOutUnderFaults.settings = settings(max_examples=120, stateful_step_count=30, deadline=None)
-
-
-@pytest.fixture
-def crowd(clock: Clock) -> MemoryShop:
-    shop = MemoryShop(clock)
-    for number in range(400):
-        shop.entries.join(f"s{number:05}", at_ms=clock())
-        clock.pass_s(0.01)
-    return shop
-
-
-@pytest.mark.parametrize("point", [*POINTS, "sending", "sent"])
-def test_a_worker_that_dies_anywhere_loses_nobody_and_repeats_a_batch_at_most(
-    point: str, clock: Clock
-) -> None:
-    deaths = 0
-
-    def reach(passed: str) -> None:
-        nonlocal deaths
-        if passed == point and deaths == 0:
-            deaths += 1
-            raise WorkerDied
-
-    shop = MemoryShop(clock, reach=reach)
-    for number in range(400):
-        shop.entries.join(f"s{number:05}", at_ms=clock())
-    shop.postbox.dies_after_sending = point == "sent"
-    if point == "sending":
-        shop.postbox.before_sending = lambda: reach("sending")
-    shop.observe(IN_STOCK)
-
-    def failed(message: WaveMessage, error: BaseException) -> None:
-        assert isinstance(error, WorkerDied)
-        shop.queue.put(message, delay_s=VISIBILITY_TIMEOUT_S)
-
-    while shop.work(failed):
-        pass
-    told = shop.postbox.mailboxes()
-    assert len(set(told)) == 400
-    assert len(told) - 400 == REPEATS.get(point, 0)
-
-
-def test_a_sold_out_variant_stops_within_the_batch(crowd: MemoryShop) -> None:
-    crowd.observe(IN_STOCK)
-
-    def sell_out() -> None:
-        crowd.products.stock = replace(crowd.products.stock, availability=SOLD_OUT)
-
-    crowd.postbox.before_sending = sell_out
-    while crowd.work(lambda message, error: pytest.fail(f"{message}: {error}")):
-        pass
-    assert crowd.postbox.calls == 1
-
-
-def test_two_workers_never_hold_one_line(crowd: MemoryShop) -> None:
-    crowd.observe(IN_STOCK)
-    messages = crowd.queue.messages
-
-    def second_worker() -> None:
-        crowd.postbox.before_sending = lambda: None
-        crowd.fan_out.work(messages[0])
-
-    crowd.postbox.before_sending = second_worker
-    while crowd.work(lambda message, error: pytest.fail(f"{message}: {error}")):
-        pass
-    told = crowd.postbox.mailboxes()
-    assert len(told) == len(set(told)) == 400

@@ -12,6 +12,7 @@ from chalicelib.domain.stock import Availability, Restock, Stock
 from chalicelib.domain.wave import TellOne, WaveStep, to_json
 from chalicelib.mail.postbox import PostboxRefused, Refusal
 from chalicelib.records import react_to_queue, react_to_stream
+from chalicelib.wiring import events, letters, stores
 
 
 def entry_image(state: EntryState, asked_at_ms: int = 1) -> dict[str, Any]:
@@ -75,17 +76,13 @@ class Heard:
 def heard(monkeypatch: pytest.MonkeyPatch) -> Heard:
     """Every service, listening."""
     heard = Heard()
-    for service in (
-        "admissions",
-        "confirmations",
-        "confirmations_queue",
-        "entries",
-        "fan_out",
-        "page_turn",
-        "progress",
-        "restocking",
-    ):
-        monkeypatch.setattr(wiring, service, lambda: heard)
+    for part, services in {
+        events: ("admissions", "fan_out", "page_turn", "restocking"),
+        letters: ("confirmations",),
+        stores: ("confirmations_queue", "entries", "progress"),
+    }.items():
+        for service in services:
+            monkeypatch.setattr(part, service, lambda: heard)
     return heard
 
 
@@ -242,7 +239,7 @@ def test_a_letter_that_may_not_leave_now_is_put_back(
             raise PostboxRefused("quota", self.refusal)
 
     for service in ("confirmations", "yours_letters"):
-        monkeypatch.setattr(wiring, service, Refusing)
+        monkeypatch.setattr(letters, service, Refusing)
     text = json.dumps(body)
     assert failures(cloud.send_confirmations(queue_event(text), None)) == []
     ((call, message, delay_s),) = heard.calls

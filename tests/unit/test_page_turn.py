@@ -104,6 +104,42 @@ def test_a_turned_page_is_the_page_a_build_would_make(
         assert head["CacheControl"] == built[key].cache_control
 
 
+def test_the_sitemap_dates_the_pages_that_turned_as_a_build_would(
+    s3: Any, products: ProductsTable, small_release: Release, tmp_path: Path
+) -> None:
+    put_theme(s3, small_release.theme.to_json())
+    sitemap = next(each for each in small_release.objects if each.key == "sitemap.xml")
+    s3.put_object(Bucket="pages", Key=sitemap.key, Body=sitemap.read(), ContentType=sitemap.content_type)
+    stock = Stock(Availability.OUT_OF_STOCK, 0, 1_790_000_000_000, "e1")
+    products.observe("scarf", "SCARF", stock)
+    cdn = FakeCdn()
+    PageTurn(products, ThemeStore(s3, "release"), PagesBucket(s3, "pages"), cdn, lambda: STAMPS).turn(
+        "scarf", reference="e1"
+    )
+    built = build(make_small_shop(tmp_path), stock={"scarf": {"SCARF": stock}})
+    wanted = next(each for each in built.objects if each.key == "sitemap.xml").read().decode()
+    assert page(s3, "sitemap.xml") == wanted != sitemap.read().decode()
+    head = s3.head_object(Bucket="pages", Key="sitemap.xml")
+    assert (head["ContentType"], head["CacheControl"]) == (sitemap.content_type, sitemap.cache_control)
+    assert "/sitemap.xml" in cdn.invalidated[0][0]
+
+
+def test_of_two_edits_at_once_neither_is_lost(s3: Any) -> None:
+    pages = PagesBucket(s3, "pages")
+    s3.put_object(Bucket="pages", Key="sitemap.xml", Body=b"-", ContentType="application/xml")
+    others = [b"- theirs"]
+
+    def ours(text: str) -> str:
+        if others:
+            s3.put_object(Bucket="pages", Key="sitemap.xml", Body=others.pop())
+        return f"{text} ours"
+
+    assert pages.edit("/sitemap.xml", ours)
+    assert page(s3, "sitemap.xml") == "- theirs ours"
+    assert not pages.edit("/sitemap.xml", lambda text: text)
+    assert not pages.edit("/not-there.xml", ours)
+
+
 def test_what_the_catalogue_does_not_hold_is_left_alone(
     s3: Any, products: ProductsTable, small_release: Release
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from chalicelib.domain.form_stamp import PERIOD_DAYS, FormStamps, Offer
 from chalicelib.tables.products import ProductsTable
+from spillway.build.dates import Dated
 from spillway.build.release import Kind, Release
 from spillway.demo.forms import forms_of
 from spillway.errors import BadInput, WorkFailed
@@ -85,7 +86,8 @@ def test_an_asset_that_comes_back_is_neither_deleted_nor_put(small_release: Rele
 
 
 def test_a_manifest_comes_back_as_it_was_written(small_release: Release) -> None:
-    manifest = Manifest("r", {"a": "1"}, {"b": 2}, "t", (Kept("r", 4, 5, 6),), ("c",), Claim("o", 3, "s"))
+    kept, dates = (Kept("r", 4, 5, 6),), {"/d": Dated("7", 8)}
+    manifest = Manifest("r", {"a": "1"}, {"b": 2}, "t", kept, dates, ("c",), Claim("o", 3, "s"))
     assert Manifest.from_json(manifest.to_json()) == manifest
 
 
@@ -186,16 +188,18 @@ def test_one_changed_page_costs_three_requests_beside_it_and_what_is_kept_of_it(
     desk.publish()
     desk.sink.asked.clear()
     edit_privacy(desk.project)
+    desk.clock.pass_s(60)
     published = desk.publish()
-    assert published.uploaded == 1
+    assert published.uploaded == 2
     assert desk.sink.asked == [
         ("GET", "release/manifest.json"),
         ("PUT", "release/manifest.json"),
         ("PUT", f"release/{kept_key(published.release)}"),
         ("PUT", "pages/privacy"),
+        ("PUT", "pages/sitemap.xml"),
         ("PUT", "release/manifest.json"),
     ]
-    assert desk.cdn.paths[-1:] == ["/privacy"]
+    assert desk.cdn.paths[-2:] == ["/privacy", "/sitemap.xml"]
 
 
 def test_a_publish_shows_the_stock_that_events_own(desk: Desk) -> None:

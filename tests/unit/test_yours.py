@@ -9,11 +9,9 @@ from chalicelib.domain.links import LinkRefused, LinkSubject, Purpose
 from chalicelib.mail.postbox import Delivery, PostboxRefused
 from chalicelib.services.yours import Awaited, Yours
 from chalicelib.services.yours_letters import YoursLetters
-from chalicelib.storefront.renderer import Renderer
 from chalicelib.tables.shoppers import ShoppersTable
 from spillway.build.release import Release
 from tests.clock import Clock
-from tests.fakes import FixedTheme
 from tests.shop import TestShop
 
 
@@ -33,11 +31,8 @@ def yours(shop: TestShop, shoppers: ShoppersTable) -> Yours:
 
 
 @pytest.fixture
-def letters(shop: TestShop, shoppers: ShoppersTable, small_release: Release) -> YoursLetters:
-    theme = FixedTheme(Renderer(small_release.theme))
-    return YoursLetters(
-        shop.entries, shoppers, shop.suppressions, theme, shop.links, shop.postbox, shop.clock
-    )
+def letters(shop: TestShop, shoppers: ShoppersTable) -> YoursLetters:
+    return YoursLetters(shoppers, shop.suppressions, shop.asked_letters)
 
 
 def token(shop: TestShop, name: str = "ada") -> str:

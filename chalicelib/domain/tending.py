@@ -18,6 +18,26 @@ class Action(StrEnum):
     LOWER_CONCURRENCY = "share the API's environments again"
     PAUSE_SENDING = "pause sending"
     NOTICE_DEAD_LETTERS = "tell of dead letters"
+    COUNT_DEAD_LETTERS_ANEW = "count dead letters anew"
+
+
+class Loop(StrEnum):
+    """The loops, by the name an operator picks them with."""
+
+    TABLE = "table"
+    CONCURRENCY = "concurrency"
+    SENDING = "sending"
+    DEAD_LETTERS = "dead-letters"
+
+
+LOOP_OF = {
+    Action.WARM_TABLE: Loop.TABLE,
+    Action.RAISE_CONCURRENCY: Loop.CONCURRENCY,
+    Action.LOWER_CONCURRENCY: Loop.CONCURRENCY,
+    Action.PAUSE_SENDING: Loop.SENDING,
+    Action.NOTICE_DEAD_LETTERS: Loop.DEAD_LETTERS,
+    Action.COUNT_DEAD_LETTERS_ANEW: Loop.DEAD_LETTERS,
+}
 
 
 # A spike is met before it fills what there is: at this share of it.
@@ -121,7 +141,10 @@ def _sending(seen: Seen) -> Reaction | None:
 
 
 def _dead_letters(seen: Seen) -> Reaction | None:
-    if seen.dead_letters <= seen.dead_letters_before:
+    if seen.dead_letters == seen.dead_letters_before:
         return None
+    if seen.dead_letters < seen.dead_letters_before:
+        why = f"{seen.dead_letters_before:,} were told of, {seen.dead_letters:,} are left"
+        return Reaction(Action.COUNT_DEAD_LETTERS_ANEW, seen.dead_letters, why)
     why = f"{seen.dead_letters:,} wait for a person, {seen.dead_letters_before:,} of them told of before"
     return Reaction(Action.NOTICE_DEAD_LETTERS, seen.dead_letters, why)

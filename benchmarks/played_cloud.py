@@ -1,0 +1,81 @@
+"""The cloud that answers at once, as a benchmark sees it: started, told of a shop, asked for its counts."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+from chalicelib.settings import Settings
+
+SKU = "FJ-MOSS-M"
+SOLD_OUT_SKU = "FJ-MOSS-S"
+SLUG = "field-jacket"
+
+
+@contextmanager
+def played_cloud() -> Iterator[str]:
+    """Its address, with the sample shop in it; functions of this process are told to go there."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = [sys.executable, "-m", "benchmarks.cloud_sink", str(_shop_file(Path(folder)))]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            try:
+                url = f"http://127.0.0.1:{process.stdout.readline().strip()}"
+                _set_environment(url)
+                yield url
+            finally:
+                process.terminate()
+
+
+def counts(url: str) -> dict[str, float]:
+    """How often each call was made since the last time, and the capacity units they would be charged."""
+    with urlopen(f"{url}/counts") as answer:
+        counted: dict[str, float] = json.load(answer)
+    return counted
+
+
+def _shop_file(folder: Path) -> Path:
+    from chalicelib.tables.products import PRODUCT_PREFIX, _stock_to
+    from spillway.build.site import build
+    from spillway.project import Project
+
+    release = build(Project.find(Path.cwd()))
+    entry = next(entry for entry in release.products if entry.product.slug == SLUG)
+    stock: dict[str, Any] = {sku: _stock_to(stock) for sku, stock in entry.stock.items()}
+    for sku, word in ((SKU, "InStock"), (SOLD_OUT_SKU, "OutOfStock")):
+        stock[sku]["M"]["availability"] = {"S": word}
+    product = {
+        "id": {"S": PRODUCT_PREFIX + SLUG},
+        "document": {"S": json.dumps(entry.product.to_document(), sort_keys=True, ensure_ascii=False)},
+        "stock": {"M": stock},
+    }
+    file = folder / "shop.json"
+    shop = {"theme": release.theme.to_json(), "slug": SLUG, "sku": SKU, "product": product}
+    file.write_text(json.dumps(shop), encoding="utf-8")
+    return file
+
+
+def _set_environment(url: str) -> None:
+    # Whatever the functions must be told: a name is its own value, an address leads to the sink.
+    for setting in fields(Settings):
+        if setting.default is not MISSING:
+            continue
+        name = setting.name.replace("_", "-")
+        is_queue = setting.name.endswith("_url")
+        os.environ[setting.name.upper()] = f"{url}/000000000000/{name}" if is_queue else name
+    os.environ.update(
+        AWS_ENDPOINT_URL=url,
+        AWS_ACCESS_KEY_ID="local",
+        AWS_SECRET_ACCESS_KEY="local",
+        AWS_DEFAULT_REGION="us-east-1",
+        AWS_REGION="us-east-1",
+        AWS_CONFIG_FILE=os.devnull,
+        AWS_SHARED_CREDENTIALS_FILE=os.devnull,
+    )

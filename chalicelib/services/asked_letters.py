@@ -1,0 +1,56 @@
+"""Letters that leave at anybody's asking: to confirm an entry, to see all of one's own.
+
+Whoever types an address into a form sets one off, so that one address is sent only so many a day, of all
+of them together: nobody is mail-bombed through the shop.
+"""
+
+from collections.abc import Callable
+
+from chalicelib.domain.links import Links
+from chalicelib.log import log
+from chalicelib.mail.postbox import Delivery, Envelope, Postbox, PostboxRefused
+from chalicelib.services.letters import LetterWriter
+from chalicelib.storage.themes import ThemeStore
+from chalicelib.tables.entries import EntriesTable
+
+
+class AskedLetters:
+    """Writes and sends them one by one. `clock` is in milliseconds."""
+
+    def __init__(
+        self,
+        entries: EntriesTable,
+        themes: ThemeStore,
+        links: Links,
+        postbox: Postbox,
+        clock: Callable[[], int],
+    ) -> None:
+        self._entries = entries
+        self._themes = themes
+        self._links = links
+        self._postbox = postbox
+        self._clock = clock
+
+    def send(self, shopper: str, write: Callable[[LetterWriter], Envelope]) -> None:
+        """Send what `write` writes to a shopper, unless the day's letters are used up.
+
+        Raises:
+            PostboxRefused: the transport took nothing; this is to be tried again.
+        """
+        now_ms = self._clock()
+        if not self._entries.count_confirmation(shopper, at_ms=now_ms):
+            log("letters_of_the_day_used_up", shopper=shopper)
+            return
+        writer = LetterWriter(self._themes.live(), self._links)
+        try:
+            self._post(shopper, writer.sender, write(writer))
+        except PostboxRefused:
+            self._entries.count_confirmation(shopper, at_ms=now_ms, letters=-1)
+            raise
+
+    def _post(self, shopper: str, sender: str, envelope: Envelope) -> None:
+        (receipt,) = self._postbox.send(sender, [envelope])
+        if receipt.delivery is Delivery.DEFERRED:
+            raise PostboxRefused(receipt.reason)
+        letter, reason = envelope.tags["letter"], receipt.reason
+        log("letter_sent", letter=letter, shopper=shopper, delivery=receipt.delivery, reason=reason)

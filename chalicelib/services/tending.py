@@ -1,0 +1,160 @@
+"""The hands and eyes of the closed loops: metrics in, changes out, a journal of what was done and why.
+
+The same from an operator's terminal and from the cloud's own schedule; only who is asked, and where the
+journal is kept, differ.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from chalicelib.domain.tending import LOOP_OF, Action, Bounds, Loop, Reaction, Seen, decide
+from chalicelib.log import log
+from chalicelib.tables.pace import PaceTable
+from chalicelib.tables.told import ToldTable
+
+LOOKS_BACK_S = 300
+PERIOD_S = 60
+# On-demand tables begin with this:
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/warm-throughput.html (2026-11)
+WARM_WRITE_UNITS = 4_000
+WARM_READ_UNITS = 12_000
+RUNBOOK = "docs/runbooks/dead-letters.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """What is looked at, and what hands are laid on."""
+
+    entries_table: str
+    sending_table: str
+    api_function: str
+    alarms_topic: str
+    dead_letter_queue_urls: tuple[str, ...]
+
+
+class Journal(Protocol):
+    """What was done so far."""
+
+    def dead_letters_told(self) -> int:
+        """How many dead letters somebody was last told of."""
+
+    def write(self, reaction: Reaction, *, at_ms: int, done: bool) -> None:
+        """Note a reaction; `done` is false for a dry run."""
+
+
+class CloudJournal:
+    """Lines in the function's log, and a row that remembers what was told."""
+
+    def __init__(self, told: ToldTable) -> None:
+        self._told = told
+
+    def dead_letters_told(self) -> int:
+        """How many dead letters somebody was last told of."""
+        return self._told.dead_letters()
+
+    def write(self, reaction: Reaction, *, at_ms: int, done: bool) -> None:
+        """Note a reaction."""
+        log("tended", at_ms=at_ms, done=done, **reaction.to_document())
+        if done and LOOP_OF[reaction.action] is Loop.DEAD_LETTERS:
+            self._told.tell(reaction.value)
+
+
+class Tender:
+    """Looks once, decides, acts. `client` gives a boto3 client by its name; `clock` is in milliseconds."""
+
+    def __init__(
+        self,
+        client: Callable[[str], Any],
+        places: Places,
+        bounds: Bounds,
+        journal: Journal,
+        clock: Callable[[], int],
+    ) -> None:
+        self._client = client
+        self._places = places
+        self._bounds = bounds
+        self._journal = journal
+        self._clock = clock
+
+    def tend(self, *, dry_run: bool, loops: Collection[Loop] = tuple(Loop)) -> tuple[Reaction, ...]:
+        """Do what there is to do for `loops`; a dry run does nothing but say."""
+        reactions = tuple(each for each in decide(self.look(), self._bounds) if LOOP_OF[each.action] in loops)
+        for reaction in reactions:
+            if not dry_run:
+                self._act(reaction)
+            self._journal.write(reaction, at_ms=self._clock(), done=not dry_run)
+        return reactions
+
+    def look(self) -> Seen:
+        """What the last minutes were like."""
+        metrics = self._metrics()
+        reserved = self._client("lambda").get_function_concurrency(FunctionName=self._places.api_function)
+        table = self._client("dynamodb").describe_table(TableName=self._places.entries_table)["Table"]
+        warm = table.get("WarmThroughput", {}).get("WriteUnitsPerSecond")
+        pace = self._pace().state()
+        return Seen(
+            writes_per_s=metrics["writes"] / PERIOD_S,
+            warm_write_units=warm or WARM_WRITE_UNITS,
+            concurrent=metrics["concurrent"],
+            concurrency_reserved=reserved.get("ReservedConcurrentExecutions", 0),
+            bounce_rate=metrics["bounces"],
+            complaint_rate=metrics["complaints"],
+            sending=pace is None or pace.paused is None,
+            dead_letters=sum(map(self._waiting, self._places.dead_letter_queue_urls)),
+            dead_letters_before=self._journal.dead_letters_told(),
+        )
+
+    def _act(self, reaction: Reaction) -> None:
+        places = self._places
+        match reaction.action:
+            case Action.WARM_TABLE:
+                warm = {"WriteUnitsPerSecond": reaction.value, "ReadUnitsPerSecond": WARM_READ_UNITS}
+                self._client("dynamodb").update_table(TableName=places.entries_table, WarmThroughput=warm)
+            case Action.RAISE_CONCURRENCY:
+                self._client("lambda").put_function_concurrency(
+                    FunctionName=places.api_function, ReservedConcurrentExecutions=reaction.value
+                )
+            case Action.LOWER_CONCURRENCY:
+                self._client("lambda").delete_function_concurrency(FunctionName=places.api_function)
+            case Action.PAUSE_SENDING:
+                self._pace().pause(reaction.why)
+            case Action.NOTICE_DEAD_LETTERS:
+                text = f"{reaction.why}. What to do: {RUNBOOK}"
+                self._client("sns").publish(
+                    TopicArn=places.alarms_topic, Subject="dead letters", Message=text
+                )
+            case Action.COUNT_DEAD_LETTERS_ANEW:
+                pass  # that it is noted is all there is to do
+
+    def _pace(self) -> PaceTable:
+        return PaceTable(self._client("dynamodb"), self._places.sending_table)
+
+    def _waiting(self, queue_url: str) -> int:
+        name = "ApproximateNumberOfMessages"
+        answer = self._client("sqs").get_queue_attributes(QueueUrl=queue_url, AttributeNames=[name])
+        return int(answer["Attributes"][name])
+
+    def _metrics(self) -> dict[str, float]:
+        now, places = datetime.fromtimestamp(self._clock() / 1000, UTC), self._places
+        table, function = {"TableName": places.entries_table}, {"FunctionName": places.api_function}
+        answer = self._client("cloudwatch").get_metric_data(
+            MetricDataQueries=[
+                _query("writes", "AWS/DynamoDB", "ConsumedWriteCapacityUnits", table, "Sum"),
+                _query("concurrent", "AWS/Lambda", "ConcurrentExecutions", function, "Maximum"),
+                _query("bounces", "AWS/SES", "Reputation.BounceRate", {}, "Maximum"),
+                _query("complaints", "AWS/SES", "Reputation.ComplaintRate", {}, "Maximum"),
+            ],
+            StartTime=now - timedelta(seconds=LOOKS_BACK_S),
+            EndTime=now,
+        )
+        return {result["Id"]: max(result["Values"], default=0.0) for result in answer["MetricDataResults"]}
+
+
+def _query(
+    key: str, namespace: str, name: str, dimensions: Mapping[str, str], statistic: str
+) -> dict[str, Any]:
+    named = [{"Name": each, "Value": value} for each, value in dimensions.items()]
+    metric = {"Namespace": namespace, "MetricName": name, "Dimensions": named}
+    return {"Id": key, "MetricStat": {"Metric": metric, "Period": PERIOD_S, "Stat": statistic}}

@@ -1,0 +1,173 @@
+"""ARCHITECTURE.md's table of faults, row by row: nobody lost, nobody told wrongly, repeats counted."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.domain.entry import EntryState
+from chalicelib.domain.stock import Availability
+from chalicelib.domain.wave import WaveMessage
+from chalicelib.mail.postbox import Delivery, OutcomeUnknown
+from chalicelib.tables.dynamodb import STATEMENTS_MAX
+from tests.clock import Clock
+from tests.fakes import WorkerDied
+from tests.memory import SKU
+from tests.memory_shop import MemoryShop
+from tests.shop import VISIBILITY_TIMEOUT_S
+from tests.unit.test_fan_out_faults import BATCH_MAX, POINTS
+
+IN_STOCK, SOLD_OUT = Availability.IN_STOCK, Availability.OUT_OF_STOCK
+WAITERS = 400
+NAMES = [f"s{number:05}" for number in range(WAITERS)]
+# Letters that are sent once more when a worker ends there; the marks of a shard are written by 25.
+REPEATS = {"sent": BATCH_MAX, "mark": BATCH_MAX, "half marked": BATCH_MAX - STATEMENTS_MAX}
+
+
+class Throttled(Exception):
+    """DynamoDB turns a call away, for longer than the SDK tries."""
+
+
+class Once:
+    """Raises `error` the first time that `point` is passed."""
+
+    def __init__(self, point: str, error: type[BaseException]) -> None:
+        self.point, self.error = point, error
+
+    def __call__(self, passed: str) -> None:
+        if passed == self.point:
+            self.point = ""
+            raise self.error
+
+
+def crowded(clock: Clock, reach: Callable[[str], None] = lambda _: None) -> MemoryShop:
+    """A shop where 400 wait for what is sold out."""
+    shop = MemoryShop(clock, reach=reach)
+    for name in NAMES:
+        shop.entries.join(name, at_ms=clock())
+        clock.pass_s(0.01)
+    return shop
+
+
+def work_off(shop: MemoryShop, *expected: type[BaseException]) -> int:
+    """Let workers work until nothing is left; how many letters went to somebody who had theirs.
+
+    A message whose worker ends as `expected` comes again, as the queue shows it again.
+    """
+
+    def failed(message: WaveMessage, error: BaseException) -> None:
+        assert isinstance(error, expected), f"{message}: {error!r}"
+        shop.queue.put(message, delay_s=VISIBILITY_TIMEOUT_S)
+
+    while shop.work(failed):
+        pass
+    told = shop.postbox.mailboxes()
+    return len(told) - len(set(told))
+
+
+def told(shop: MemoryShop) -> set[str]:
+    return {mailbox.partition("@")[0] for mailbox in shop.postbox.mailboxes()}
+
+
+@pytest.mark.parametrize("point", [*POINTS, "sending", "sent"])
+def test_a_worker_that_dies_anywhere_loses_nobody_and_repeats_a_batch_at_most(
+    point: str, clock: Clock
+) -> None:
+    dies = Once(point, WorkerDied)
+    shop = crowded(clock, dies)
+    shop.postbox.dies_after_sending = point == "sent"
+    shop.postbox.before_sending = lambda: dies("sending")
+    shop.observe(IN_STOCK)
+    assert work_off(shop, WorkerDied) == REPEATS.get(point, 0)
+    assert told(shop) == set(NAMES)
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_call_that_dynamodb_throttles_loses_nobody_and_repeats_a_batch_at_most(
+    point: str, clock: Clock
+) -> None:
+    shop = crowded(clock, Once(point, Throttled))
+    shop.observe(IN_STOCK)
+    assert work_off(shop, Throttled) == REPEATS.get(point, 0)
+    assert told(shop) == set(NAMES)
+
+
+def test_a_call_that_ses_throttles_is_made_later(clock: Clock) -> None:
+    shop = crowded(clock)
+    shop.postbox.refuses = 3
+    shop.observe(IN_STOCK)
+    assert work_off(shop) == 0
+    assert told(shop) == set(NAMES)
+
+
+def test_a_call_that_times_out_after_it_was_taken_repeats_its_batch_once(clock: Clock) -> None:
+    shop = crowded(clock)
+    shop.postbox.times_out = 1
+    shop.observe(IN_STOCK)
+    assert 0 < work_off(shop, OutcomeUnknown) <= BATCH_MAX
+    assert told(shop) == set(NAMES)
+
+
+def test_of_a_batch_only_who_was_not_taken_is_tried_again_and_who_is_refused_is_not(clock: Clock) -> None:
+    shop = crowded(clock)
+    refused, put_off = "s00007", "s00011"
+    shop.postbox.deliveries = {
+        f"{refused}@example.com": Delivery.REJECTED,
+        f"{put_off}@example.com": Delivery.DEFERRED,
+    }
+    shop.observe(IN_STOCK)
+    assert work_off(shop) == 0
+    assert told(shop) == set(NAMES) - {refused}
+    assert shop.entries.rows[refused].state is EntryState.NOTIFIED
+
+
+def test_who_leaves_while_their_letter_is_under_way_stays_gone(clock: Clock) -> None:
+    shop = crowded(clock)
+
+    def leave() -> None:
+        shop.entries.leave("s00000", SKU, at_ms=clock())
+
+    shop.postbox.before_sending = leave
+    shop.observe(IN_STOCK)
+    assert work_off(shop) == 0
+    assert shop.entries.rows["s00000"].state is EntryState.LEFT
+    assert told(shop) >= set(NAMES[1:])
+
+
+def test_a_stream_record_twice_late_or_out_of_order_tells_nobody_twice(clock: Clock) -> None:
+    shop = crowded(clock)
+    (first,) = shop.observe(IN_STOCK)
+    shop.observe(SOLD_OUT, 0)
+    (second,) = shop.observe(IN_STOCK)
+    for restock in (second, first, second, first):
+        shop.restocking.open(restock)
+    assert work_off(shop) == 0
+    shop.restocking.open(first)
+    assert work_off(shop) == 0
+    assert told(shop) == set(NAMES)
+
+
+def test_a_sold_out_variant_stops_within_the_batch(clock: Clock) -> None:
+    shop = crowded(clock)
+    shop.observe(IN_STOCK)
+
+    def sell_out() -> None:
+        shop.products.stock = replace(shop.products.stock, availability=SOLD_OUT)
+
+    shop.postbox.before_sending = sell_out
+    work_off(shop)
+    assert shop.postbox.calls == 1
+
+
+def test_two_workers_never_hold_one_line(clock: Clock) -> None:
+    shop = crowded(clock)
+    shop.observe(IN_STOCK)
+    messages = shop.queue.messages
+
+    def second_worker() -> None:
+        shop.postbox.before_sending = lambda: None
+        shop.fan_out.work(messages[0])
+
+    shop.postbox.before_sending = second_worker
+    assert work_off(shop) == 0
+    assert told(shop) == set(NAMES)

@@ -1,0 +1,181 @@
+"""What reacts by itself: within bounds, with a journal, from a terminal and from the cloud's schedule."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from chalicelib.domain.tending import LOOP_OF, Action, Bounds, Loop, Seen, decide
+from chalicelib.services.tending import CloudJournal, Tender
+from chalicelib.tables.told import ToldTable
+from spillway.errors import BadInput
+from spillway.operate.tending import Log, places_of, tend
+from tests.aws import template
+from tests.fake_stage import Client, FakeStage, stage, waiting, well
+
+CALM = Seen(writes_per_s=10, warm_write_units=4_000, concurrent=2, concurrency_reserved=0)
+BOUNDS = Bounds(entries_write_units_max=20_000, api_concurrency_max=500)
+
+
+def test_a_calm_shop_is_left_alone() -> None:
+    assert decide(CALM, BOUNDS) == ()
+
+
+def test_a_spike_warms_the_table_within_bounds_and_sets_environments_aside() -> None:
+    spike = replace(CALM, writes_per_s=3_000, concurrent=100)
+    warm, reserve = decide(spike, BOUNDS)
+    assert (warm.action, warm.value) == (Action.WARM_TABLE, 9_000)
+    assert (reserve.action, reserve.value) == (Action.RAISE_CONCURRENCY, 300)
+    flood = replace(CALM, writes_per_s=50_000, concurrent=5_000)
+    assert [reaction.value for reaction in decide(flood, BOUNDS)] == [20_000, 500]
+    assert decide(flood, Bounds()) == ()
+
+
+def test_what_was_raised_is_not_raised_again_and_is_lowered_when_the_flood_is_over() -> None:
+    raised = replace(CALM, concurrent=100, concurrency_reserved=300)
+    assert decide(raised, BOUNDS) == ()
+    (lowered,) = decide(replace(raised, concurrent=3), BOUNDS)
+    assert (lowered.action, lowered.value) == (Action.LOWER_CONCURRENCY, 0)
+
+
+@pytest.mark.parametrize("rates", [{"complaint_rate": 0.0041}, {"bounce_rate": 0.081}])
+def test_sending_is_paused_once_before_ses_would_pause_the_account(rates: dict[str, float]) -> None:
+    (paused,) = decide(replace(CALM, **rates), Bounds())  # type: ignore[arg-type]
+    assert paused.action is Action.PAUSE_SENDING
+    assert decide(replace(CALM, sending=False, **rates), Bounds()) == ()  # type: ignore[arg-type]
+
+
+def test_dead_letters_raise_one_notice() -> None:
+    assert [reaction.value for reaction in decide(replace(CALM, dead_letters=3), Bounds())] == [3]
+    assert decide(replace(CALM, dead_letters=3, dead_letters_before=3), Bounds()) == ()
+
+
+def test_dead_letters_that_come_after_others_were_brought_home_are_told_of_again() -> None:
+    (fewer,) = decide(replace(CALM, dead_letters=1, dead_letters_before=3), Bounds())
+    assert (fewer.action, fewer.value) == (Action.COUNT_DEAD_LETTERS_ANEW, 1)
+    (more,) = decide(replace(CALM, dead_letters=2, dead_letters_before=fewer.value), Bounds())
+    assert more.action is Action.NOTICE_DEAD_LETTERS
+
+
+def flooded(**metrics: list[float]) -> FakeStage:
+    """A production stage in the middle of a flood, with two dead letters."""
+    values = {"writes": [240_000.0, 60.0], "concurrent": [80.0], "bounces": [], "complaints": []} | metrics
+    results = [{"Id": key, "Values": found} for key, found in values.items()]
+    table = {"ItemCount": 1, "WarmThroughput": {"WriteUnitsPerSecond": 4_000}}
+    return well(
+        cloudformation=Client(
+            describe_stack_resource=lambda **asked: {
+                "StackResourceDetail": {"PhysicalResourceId": f"physical-{asked['LogicalResourceId']}"}
+            },
+        ),
+        cloudwatch=Client(get_metric_data={"MetricDataResults": results}),
+        dynamodb=Client(
+            describe_table={"Table": table}, update_table={}, get_item={}, update_item={}, put_item={}
+        ),
+        sqs=waiting({"streamdeadletters": 2}),
+        sns=Client(publish={}),
+        **{
+            "lambda": Client(
+                get_function_concurrency={}, put_function_concurrency={}, delete_function_concurrency={}
+            )
+        },
+    )
+
+
+CHANGES = {
+    "update_table",
+    "update_item",
+    "put_item",
+    "publish",
+    "put_function_concurrency",
+    "delete_function_concurrency",
+}
+
+
+def changed(place: FakeStage) -> list[str]:
+    """What was changed, by the names of the calls."""
+    return [name for client in place.clients.values() for name, _ in client.calls if name in CHANGES]
+
+
+def tended(place: FakeStage, tmp_path: Path, *loops: Loop, dry_run: bool = False) -> tuple[list[Action], Log]:
+    log = Log(tmp_path / "tend" / "production.jsonl")
+    wanted = loops or tuple(Loop)
+    reactions = tend(place, BOUNDS, log, lambda: 1_790_000_000_000, dry_run=dry_run, loops=wanted)
+    return [reaction.action for reaction in reactions], log
+
+
+IN_A_FLOOD = [Action.WARM_TABLE, Action.RAISE_CONCURRENCY, Action.NOTICE_DEAD_LETTERS]
+
+
+def test_tending_does_what_was_decided_and_writes_down_why(tmp_path: Path) -> None:
+    place = flooded()
+    actions, log = tended(place, tmp_path)
+    assert actions == IN_A_FLOOD
+    calls = {name: asked for client in place.clients.values() for name, asked in client.calls}
+    assert calls["update_table"]["WarmThroughput"]["WriteUnitsPerSecond"] == 12_000
+    assert calls["put_function_concurrency"] == {
+        "FunctionName": "physical-APIHandler",
+        "ReservedConcurrentExecutions": 240,
+    }
+    assert calls["publish"]["TopicArn"] == "physical-Alarms"
+    assert log.dead_letters_told() == 2
+    assert all(json.loads(line)["why"] for line in log.file.read_text().splitlines())
+    assert tended(place, tmp_path)[0] == IN_A_FLOOD[:2]  # told once
+
+
+def test_complaints_pause_the_shops_sending_and_not_the_accounts(tmp_path: Path) -> None:
+    place = flooded(complaints=[0.0041])
+    actions, _ = tended(place, tmp_path, Loop.SENDING)
+    assert actions == [Action.PAUSE_SENDING]
+    ((_, paused),) = [call for call in place.client("dynamodb").calls if call[0] == "update_item"]
+    assert paused["TableName"] == "sendingtable"
+    assert paused["ExpressionAttributeValues"] == {":reason": {"S": "complaints at 0.41%"}}
+
+
+@pytest.mark.parametrize("loop", list(Loop))
+def test_a_dry_run_of_each_loop_says_the_same_and_does_nothing(loop: Loop, tmp_path: Path) -> None:
+    place = flooded(bounces=[0.09])
+    actions, log = tended(place, tmp_path, loop, dry_run=True)
+    assert [LOOP_OF[action] for action in actions] == [loop]
+    assert changed(place) == []
+    assert log.dead_letters_told() == 0
+
+
+def test_every_action_belongs_to_a_loop() -> None:
+    assert set(LOOP_OF) == set(Action)
+
+
+def test_the_cloud_tends_itself_and_remembers_what_it_told(capsys: pytest.CaptureFixture[str]) -> None:
+    place, told = flooded(), ToldTable(Client(get_item={}, put_item={}), "sending")  # type: ignore[arg-type]
+    tender = Tender(place.client, places_of(place), BOUNDS, CloudJournal(told), lambda: 1)
+    assert [reaction.action for reaction in tender.tend(dry_run=False)] == IN_A_FLOOD
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["action"] for line in lines] == IN_A_FLOOD
+    assert all(line["event"] == "tended" and line["done"] and line["why"] for line in lines)
+
+
+def test_what_was_told_is_read_back() -> None:
+    rows = Client(get_item={}, put_item={})
+    told = ToldTable(rows, "sending")  # type: ignore[arg-type]
+    assert told.dead_letters() == 0
+    told.tell(3)
+    ((_, put),) = [call for call in rows.calls if call[0] == "put_item"]
+    rows.answers["get_item"] = {"Item": put["Item"]}
+    assert told.dead_letters() == 3
+
+
+def test_the_cloud_tends_only_where_the_stack_says_so() -> None:
+    made = template()
+    function = made["Resources"]["Tend"]["Properties"]
+    assert made["Parameters"]["Tending"]["Default"] == "off"
+    assert function["Events"]["TendEvent"]["Properties"]["State"] == {
+        "Fn::If": ["Tends", "ENABLED", "DISABLED"]
+    }
+    assert made["Parameters"]["TendEntriesWriteUnitsMax"]["Default"] == 0
+    assert made["Parameters"]["TendApiConcurrencyMax"]["Default"] == 0
+
+
+def test_the_local_stage_has_nothing_to_tend(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no metrics"):
+        tend(stage("local"), BOUNDS, Log(tmp_path / "log"), lambda: 0, dry_run=True)
