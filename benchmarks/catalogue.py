@@ -71,7 +71,7 @@ def write_shop(folder: Path, things: list[Item]) -> None:
     (site / "products").mkdir()
     # One locale, and not a word in another.
     settings = (_SITE / "site.toml").read_text().partition("\n# The shop in German.")[0] + "\n"
-    settings = re.sub(r'locales = .*', 'locales = ["en-GB"]', settings)
+    settings = re.sub(r"locales = .*", 'locales = ["en-GB"]', settings)
     head, _, rest = settings.partition("[[categories]]")
     navigation = rest[rest.index("[[navigation]]") :]
     featured = head[head.index("featured = [") : head.index("]\n", head.index("featured = [")) + 2]

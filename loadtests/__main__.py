@@ -4,16 +4,19 @@ import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
+from loadtests.consent import estimate, require_consent
 from loadtests.figures import Figures, read_figures, read_moments, table
 from loadtests.flood import Flood, send
 from loadtests.foretold import Foretold, foretold
 from loadtests.growth import all_flat
+from loadtests.guard import own_base_url, require_own
 from loadtests.ledger import Wish, account
 from loadtests.processes import Family, watched
 from loadtests.report import FORM_STEPS, Findings, foretold_row, growth_rows, report
@@ -26,7 +29,7 @@ from spillway.demo.demo import DemoSettings, running_demo
 from spillway.demo.interruption import Interrupted, interruptible
 from spillway.demo.steps import Steps
 from spillway.demo.stock import sold_out
-from spillway.deploy.stage import LOCAL, Stage, local_stage
+from spillway.deploy.stage import LOCAL, Stage, local_stage, stage_named
 from spillway.errors import BadInput, SpillwayError, WorkFailed
 from spillway.project import Project
 
@@ -45,28 +48,71 @@ if TYPE_CHECKING:
 @click.option("--api-calls-per-s", "calls_per_s_max", type=click.FloatRange(0, 10_000),
               help="Have the stage turn away what is more than this, for each method; 0 leaves it as"
               " deployed. Left out: 3 for the spikes, 0 for the others.")  # fmt: skip
-def load(port: int, shape: str, seed: int, calls_per_s_max: float | None) -> None:
-    """Send a flood of shoppers to the demo, and check that no accepted signup was lost."""
+@click.option("--stage", "stage_name", default=LOCAL, show_default=True, metavar="NAME",
+              help="Another one than local is on AWS: the shop at the base_url of site.toml.")  # fmt: skip
+@click.option("--scale", type=click.IntRange(1, 1_000), default=1, show_default=True,
+              help="So many times the shoppers.")  # fmt: skip
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True,
+              help="Processes that send: one takes some hundred shoppers.")  # fmt: skip
+@click.option("--yes", is_flag=True, help="Agree to what a flood on AWS costs, without being asked.")
+def load(
+    port: int,
+    shape: str,
+    seed: int,
+    calls_per_s_max: float | None,
+    stage_name: str,
+    scale: int,
+    workers: int,
+    *,
+    yes: bool,
+) -> None:
+    """Send a flood of shoppers to the shop, and check that no accepted signup was lost."""
     project, console = Project.find(Path.cwd()), Console(highlight=False, soft_wrap=True)
-    steps, run = Steps(console), secrets.token_hex(4)
-    folder = project.output / "load" / run
-    folder.mkdir(parents=True)
-    limit = CALLS_PER_S_MAX[Shape(shape)] if calls_per_s_max is None else calls_per_s_max
-    with _shop(project, port, steps) as stage:
-        flood = Flood(stage.shop_url or "", _landing(stage), run, Shape(shape), seed, folder)
-        announced = _announced(flood, limit)
-        family = Family.of(project.state / LOCAL)
-        with steps.step(announced), throttled(stage, limit), watched(family) as held:
-            send(flood)
-        with steps.step("Hold what was accepted against what was written down"):
-            result = account(flood.ledger.lines(), _stored(stage, run))
-    figures = read_figures(flood.figures)
-    told = _foretold(flood, figures, limit) if limit else []
-    found = Findings(announced, result, figures, read_moments(flood.history), held, told)
+    steps, run, on_aws = Steps(console), secrets.token_hex(4), stage_name != LOCAL
+    if on_aws and calls_per_s_max:
+        raise BadInput(
+            "--api-calls-per-s: a shop on AWS is left as it is deployed", way_out="deploy it with"
+            " --param ApiRequestsPerSecondMax"
+        )  # fmt: skip
+    limit = 0.0 if on_aws else CALLS_PER_S_MAX[Shape(shape)] if calls_per_s_max is None else calls_per_s_max
+    with stage_on_aws(project, stage_name) if on_aws else _shop(project, port, steps) as stage:
+        flood = Flood(
+            require_own(stage.shop_url, own_base_url(project.site)),
+            _landing(stage),
+            run,
+            Shape(shape),
+            seed,
+            project.output / "load" / run,
+            scale,
+            workers,
+            on_aws,
+        )
+        if on_aws:
+            costs = estimate(flood.shop_url, project.output / "site", flood.landing, flood.shape, scale)
+            require_consent(costs, yes=yes, terminal=sys.stdin.isatty(), ask=click.confirm)
+        flood.folder.mkdir(parents=True)
+        found = _sent(flood, stage, limit, Family.of(project.state / LOCAL), steps)
     flood.report.write_text(report(found), encoding="utf-8")
     _show(found, console)
     console.print(f"With plots: {flood.report.relative_to(project.root)}")
     _require_shown(found, flood, throttles=limit > 0)
+
+
+@contextmanager
+def stage_on_aws(project: Project, name: str) -> Iterator[Stage]:
+    """The deployed stage of that name, served at the shop's own address."""
+    yield replace(stage_named(project, name), shop_url=own_base_url(project.site))
+
+
+def _sent(flood: Flood, stage: Stage, limit: float, family: Family | None, steps: Steps) -> Findings:
+    announced = _announced(flood, limit)
+    with steps.step(announced), throttled(stage, limit), watched(family) as held:
+        send(flood)
+    with steps.step("Hold what was accepted against what was written down"):
+        result = account(flood.ledger.lines(), _stored(stage, flood.mailbox_prefix))
+    figures = read_figures(flood.figures)
+    told = _foretold(flood, figures, limit) if limit else []
+    return Findings(announced, result, figures, read_moments(flood.history), held, told)
 
 
 def _foretold(flood: Flood, figures: list[Figures], limit: float) -> list[Foretold]:
@@ -139,13 +185,13 @@ def _require_shown(found: Findings, flood: Flood, *, throttles: bool) -> None:
         raise WorkFailed("processes of ours grew", way_out=f"their curves are in {flood.report}")
 
 
-def _stored(stage: Stage, run: str) -> Iterator[Wish]:
+def _stored(stage: Stage, prefix: str) -> Iterator[Wish]:
     dynamodb: DynamoDBClient = stage.client("dynamodb")
     pages = dynamodb.get_paginator("scan").paginate(
         TableName=stage.outputs()["EntriesTable"],
         ConsistentRead=True,
-        FilterExpression="begins_with(mailbox, :run)",
-        ExpressionAttributeValues={":run": {"S": f"{run}."}},
+        FilterExpression="begins_with(mailbox, :prefix)",
+        ExpressionAttributeValues={":prefix": {"S": f"{prefix}."}},
     )
     for page in pages:
         yield from (Wish(item["mailbox"]["S"], item["sku"]["S"]) for item in page["Items"])

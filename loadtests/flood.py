@@ -17,7 +17,11 @@ LAST_VISITS_S = 40
 
 @dataclass(frozen=True, slots=True)
 class Flood:
-    """Where shoppers are sent, as what, and how they come. `folder` is where figures and ledger go."""
+    """Where shoppers are sent, as what, and how they come. `folder` is where figures and ledger go.
+
+    On AWS, letters go to SES's mailbox simulator: an address that bounces costs the sender its name.
+    https://docs.aws.amazon.com/ses/latest/dg/send-an-email-from-console.html (2026-11)
+    """
 
     shop_url: str
     landing: str
@@ -25,6 +29,19 @@ class Flood:
     shape: Shape
     seed: int
     folder: Path
+    scale: int = 1
+    workers: int = 1
+    on_aws: bool = False
+
+    @property
+    def mailbox_prefix(self) -> str:
+        """What every address of this run begins with."""
+        return f"success+{self.run}" if self.on_aws else self.run
+
+    @property
+    def mailbox_domain(self) -> str:
+        """What every address of this run ends with."""
+        return "simulator.amazonses.com" if self.on_aws else "example.com"
 
     @property
     def ledger(self) -> Ledger:
@@ -60,7 +77,7 @@ def send(flood: Flood) -> None:
     """
     with (flood.folder / "locust.log").open("wb") as log:
         process = subprocess.Popen(
-            _words(flood), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            words_of(flood), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
         )
     try:
         status = process.wait(duration_s(flood.shape) + 2 * LAST_VISITS_S)
@@ -74,11 +91,15 @@ def send(flood: Flood) -> None:
         raise WorkFailed(f"the shoppers ended with status {status}", way_out=f"see {log.name}")
 
 
-def _words(flood: Flood) -> list[str]:
+def words_of(flood: Flood) -> list[str]:
+    """The command that sends it. Workers are processes of this machine, led by a first one."""
     words = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--only-summary"]
     words += ["--host", flood.shop_url, "--landing", flood.landing]
-    words += ["--ledger", str(flood.ledger.file), "--run", flood.run]
+    words += ["--ledger", str(flood.ledger.file), "--scale", str(flood.scale)]
+    words += ["--mailbox-prefix", flood.mailbox_prefix, "--mailbox-domain", flood.mailbox_domain]
     words += ["--shape", flood.shape, "--seed", str(flood.seed), "--html", str(flood.charts)]
     words += ["--csv", str(flood.folder / "figures"), "--stop-timeout", str(LAST_VISITS_S)]
+    if flood.workers > 1:
+        words += ["--processes", str(flood.workers)]
     # Failed requests are figures here, no reason to fail: the account is.
     return [*words, "--exit-code-on-error", "0"]

@@ -2,11 +2,11 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from loadtests.patience import TRANSIENT
 
@@ -43,6 +43,11 @@ class Line:
     statuses: tuple[int, ...]
     at_s: float = 0.0
 
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> "Line":
+        """The line of a document made by `dataclasses.asdict`, after a round through JSON."""
+        return cls(**{**document, "statuses": tuple(document["statuses"])})
+
     @property
     def wish(self) -> Wish:
         """What the form asked for."""
@@ -70,8 +75,7 @@ class Ledger:
         if not self.file.exists():
             return
         for text in self.file.read_text().splitlines():
-            kept = json.loads(text)
-            yield Line(kept["mailbox"], kept["sku"], tuple(kept["statuses"]), kept["at_s"])
+            yield Line.of(json.loads(text))
 
 
 @dataclass(frozen=True, slots=True)

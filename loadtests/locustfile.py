@@ -3,11 +3,15 @@
 By hand, against a running demo, with charts at http://127.0.0.1:8089:
 
     .venv/bin/python -m locust -f loadtests/locustfile.py --host http://127.0.0.1:8000 --web-host 127.0.0.1
+
+Workers, of this machine or of others (--worker --master-host ADDRESS), send the lines of the ledger to the
+one that leads them.
 """
 
 import sys
 import time
 from argparse import ArgumentParser, Namespace
+from dataclasses import asdict
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -19,8 +23,9 @@ from uuid import uuid4
 import gevent
 from locust import FastHttpUser, LoadTestShape, between, events, task
 from locust.env import Environment
+from locust.runners import MasterRunner, WorkerRunner
 
-from loadtests.guard import require_loopback
+from loadtests.guard import own_base_url, require_own
 from loadtests.ledger import Ledger, Line
 from loadtests.pages import PageRead, read_page
 from loadtests.patience import TRANSIENT, asked_for_s, pauses_s
@@ -31,6 +36,8 @@ from spillway.errors import BadInput
 PATIENCE_S = 30.0
 EVERYTHING = "/shop/all"
 NUMBERS = count(1)
+FORM = "form"
+OWN = own_base_url(Path(__file__).parents[1] / "site")
 
 
 @events.init_command_line_parser.add_listener
@@ -40,7 +47,11 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--ledger", default="", help="A file for what was accepted; none when not given.")
     parser.add_argument("--shape", default=Shape.SPIKE, choices=list(Shape), help="How the shoppers come.")
     parser.add_argument("--seed", type=int, default=1, help="What shoppers choose is thrown with it.")
-    parser.add_argument("--run", default=uuid4().hex[:8], help="What this run's addresses begin with.")
+    parser.add_argument("--scale", type=int, default=1, help="So many times the shoppers.")
+    parser.add_argument(
+        "--mailbox-prefix", default=uuid4().hex[:8], help="What this run's addresses begin with."
+    )
+    parser.add_argument("--mailbox-domain", default="example.com", help="What they end with.")
 
 
 @events.init.add_listener
@@ -48,10 +59,19 @@ def refuse_other_machines(environment: Environment, **_: Any) -> None:
     """Before anything is sent. Without a host yet, the form in the browser asks for one."""
     if environment.host or _options(environment).headless:
         try:
-            require_loopback(environment.host)
+            require_own(environment.host, OWN)
         except BadInput as refused:
             sys.stderr.write(f"{refused.message}\n  {refused.way_out}\n")
             sys.exit(refused.exit_code)
+
+
+@events.init.add_listener
+def gather_forms(environment: Environment, **_: Any) -> None:
+    """Who leads workers writes down what became of their forms."""
+    ledger = _options(environment).ledger
+    if ledger and isinstance(environment.runner, MasterRunner):
+        book = Ledger(Path(ledger))
+        environment.runner.register_message(FORM, lambda msg, **_: book.write(Line.of(msg.data)))
 
 
 class Flood(LoadTestShape):
@@ -60,7 +80,8 @@ class Flood(LoadTestShape):
     def tick(self) -> tuple[int, float] | None:
         """How many there are to be now, and how many may come in a second."""
         assert self.runner is not None, "Locust sets it before it asks"
-        phase = phase_at(Shape(_options(self.runner.environment).shape), self.get_run_time())
+        options = _options(self.runner.environment)
+        phase = phase_at(Shape(options.shape), self.get_run_time(), scale=options.scale)
         return (phase.shoppers, phase.arrivals_per_s) if phase else None
 
 
@@ -72,14 +93,15 @@ class Shopper(FastHttpUser):
 
     def __init__(self, environment: Environment) -> None:
         # The form in the browser can name a host, too.
-        self.host = require_loopback(environment.host)
+        self.host = require_own(environment.host, OWN)
         super().__init__(environment)
         options = _options(environment)
         self._landing: str = options.landing
         self._ledger = Ledger(Path(options.ledger)) if options.ledger else None
-        self._run: str = options.run
+        self._mailbox = (options.mailbox_prefix, options.mailbox_domain)
         # Each shopper has dice of their own: the same seed, the same choices, whoever comes first.
-        self._random = Random(f"{options.seed}.{next(NUMBERS)}")
+        worker = getattr(environment.runner, "worker_index", 0)
+        self._random = Random(f"{options.seed}.{worker}.{next(NUMBERS)}")
         self._seen: set[str] = set()
         self._stamp = ""
 
@@ -170,8 +192,13 @@ class Shopper(FastHttpUser):
                 if status not in TRANSIENT:
                     break
         finally:  # also of who is called away in the middle of it
-            if self._ledger:
-                self._ledger.write(Line(mailbox, sku, tuple(statuses), at_s))
+            self._writes_down(Line(mailbox, sku, tuple(statuses), at_s))
+
+    def _writes_down(self, line: Line) -> None:
+        if isinstance(self.environment.runner, WorkerRunner):
+            self.environment.runner.send_message(FORM, asdict(line))
+        elif self._ledger:
+            self._ledger.write(line)
 
     def _sends(self, form: str, name: str, expected: int) -> tuple[int, float]:
         """Send a form once. Returns the answer's status, and how long it asks to wait before another try."""
@@ -191,7 +218,8 @@ class Shopper(FastHttpUser):
             return answer.status_code, asked_for_s(answer.headers)
 
     def _new_mailbox(self) -> str:
-        return f"{self._run}.{uuid4().hex[:12]}@example.com"
+        prefix, domain = self._mailbox
+        return f"{prefix}.{uuid4().hex[:12]}@{domain}"
 
 
 def _category(page: PageRead) -> str:

@@ -41,9 +41,18 @@ PHASES = {
 CALLS_PER_S_MAX = {Shape.STEADY: 0.0, Shape.SPIKE: 3.0, Shape.DOUBLE_SPIKE: 3.0, Shape.SOAK: 0.0}
 
 
-def phase_at(shape: Shape, passed_s: float) -> Phase | None:
-    """The phase at that time; None when the flood is over."""
-    return next((phase for phase in PHASES[shape] if passed_s < phase.until_s), None)
+def phase_at(shape: Shape, passed_s: float, *, scale: int = 1) -> Phase | None:
+    """The phase at that time, with so many times the shoppers; None when the flood is over."""
+    phase = next((phase for phase in PHASES[shape] if passed_s < phase.until_s), None)
+    return phase and Phase(phase.until_s, phase.shoppers * scale, phase.arrivals_per_s * scale)
+
+
+def shopper_seconds(shape: Shape) -> float:
+    """The time that all shoppers spend in the shop together."""
+    began_s = (0.0, *(phase.until_s for phase in PHASES[shape]))
+    return sum(
+        phase.shoppers * (phase.until_s - since) for phase, since in zip(PHASES[shape], began_s, strict=False)
+    )
 
 
 def duration_s(shape: Shape) -> float:

@@ -22,6 +22,7 @@ COMMANDS = {
     "export": "spillway.commands.export:export_command",
     "import": "spillway.commands.import_:import_command",
     "letters": "spillway.commands.letters:letters_command",
+    "load": "spillway.commands.load:load_command",
     "package": "spillway.commands.package:package_command",
     "policy": "spillway.commands.policy:policy_command",
     "preflight": "spillway.commands.preflight:preflight_command",

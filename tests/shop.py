@@ -45,8 +45,16 @@ class TestShop:
 
     __test__ = False
 
-    def __init__(self, release: Release, clock: Clock, *, slug: str, sku: str) -> None:
-        client: Any = MemoryDynamoDb()
+    def __init__(
+        self,
+        release: Release,
+        clock: Clock,
+        *,
+        slug: str,
+        sku: str,
+        dynamodb: MemoryDynamoDb | None = None,
+    ) -> None:
+        client: Any = dynamodb or MemoryDynamoDb()
         self.dynamodb = client
         self.clock, self.slug, self.sku = clock, slug, sku
         self._tries = 5
@@ -140,6 +148,11 @@ class TestShop:
 
     def observe(self, availability: Availability, units: int | None = 5) -> None:
         """An event about the variant comes in, and what the stream says of it is reacted to."""
+        for restock in self.observe_untold(availability, units):
+            self.restocking.open(restock)
+
+    def observe_untold(self, availability: Availability, units: int | None = 5) -> tuple[Restock, ...]:
+        """The same before the stream says so: the restocks that are to be opened."""
         self.clock.pass_s(1)
         before = self.products.get(self.slug)
         stock = Stock(availability, units, self.clock(), f"event-{next(self._events)}")
@@ -147,8 +160,7 @@ class TestShop:
         after = self.products.get(self.slug)
         assert before is not None
         assert after is not None
-        for restock in restocks(self.slug, before.stock, after.stock, at_ms=self.clock()):
-            self.restocking.open(restock)
+        return restocks(self.slug, before.stock, after.stock, at_ms=self.clock())
 
     def work(self, *, tries: int = 5) -> None:
         """Work the queue off: what fails comes back, after its lease; what a dead worker held, too."""

@@ -62,13 +62,15 @@ class Restocking:
             return
         restock = self._restocks.live(sku)
         if restock is None:
-            # It could be had ever since the shop opened: that is what this shopper hears of.
+            # It could be had ever since the shop opened, or since this moment, and the stream has not told
+            # yet: in both cases this is the restock, by the same id and policy as it would be opened then.
             stock = stocked.stock[sku]
-            restock = Restock(stock.event_id, slug, sku, stock.units, stock.observed_at_ms, at_ms)
+            policy = self._policies.of(slug)
+            restock = Restock(stock.event_id, slug, sku, stock.units, stock.observed_at_ms, at_ms, policy)
             self._restocks.open(restock)
         if not restock.is_limited:
             self._queue.put(TellOne(restock.id, sku, shopper))
             return
         under_way = self._progress.wave(restock.id)
-        if under_way.letters_left > 0:
-            self._queue.put(LimitedWave(restock.id, sku, under_way.number, at_ms))
+        if under_way.number == 0 or under_way.letters_left > 0:
+            self._queue.put(LimitedWave(restock.id, sku, max(1, under_way.number), at_ms))

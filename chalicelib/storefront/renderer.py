@@ -43,6 +43,7 @@ class Renderer:
             extensions=["jinja2.ext.i18n"],
         )
         self._shelves = {listing.path: listing for listing in self._edition.listings}
+        self._tags = {tag: each for each in self._edition.listings if each.number == 1 for tag in each.tags}
         self._checkout = CheckoutForm.of(theme.shop.checkout_url, at=self._edition.at)
         speak(self._environment, self._edition.texts)
         self._environment.filters.update(money=self._edition.money.write, csp_hash=csp_hash)
@@ -102,6 +103,7 @@ class Renderer:
             product=product,
             choices=choices,
             category=self._shelves.get(f"/shop/{product.category}"),
+            tags=dict.fromkeys(self._tags[tag] for tag in product.tags if tag in self._tags),
             checkout=self._checkout,
             stamp=stamps.stamp(self._offer(choices)) if stamps else "",
             json_ld=product_json_ld(product, choices, self._edition),

@@ -45,10 +45,11 @@ class Shop:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A page that shows cards of products: the home page (path "/") or a category.
+    """A page that shows cards of products: the home page (path "/"), a category or a tag.
 
     `picture` stands for the whole page: the home page's opening picture, a category's cover. A shelf too
-    long for one page goes on at `next_path`; `number` says which page of it this is.
+    long for one page goes on at `next_path`; `number` says which page of it this is. The page of a tag has
+    every spelling of it in `tags`.
     """
 
     path: str
@@ -61,6 +62,7 @@ class Listing:
     count: int = 1
     previous_path: str | None = None
     next_path: str | None = None
+    tags: tuple[str, ...] = ()
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Listing":
@@ -70,6 +72,7 @@ class Listing:
             **{
                 **document,
                 "slugs": tuple(document["slugs"]),
+                "tags": tuple(document["tags"]),
                 "picture": Picture.from_document(picture) if picture else None,
             }
         )

@@ -63,9 +63,7 @@ class ProductRow(NamedTuple):
         return cls._of_packed("", packed, entry.product, entry.shots)
 
     @classmethod
-    def _of_packed(
-        cls, file: str, packed: bytes, product: Product, shots: Sequence[Shot]
-    ) -> "ProductRow":
+    def _of_packed(cls, file: str, packed: bytes, product: Product, shots: Sequence[Shot]) -> "ProductRow":
         return cls(
             file=file,
             slug=product.slug,

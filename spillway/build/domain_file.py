@@ -7,7 +7,6 @@ from email_validator import EmailNotValidError, validate_email
 from chalicelib.tables.domain_lists import PACKED_BYTES_MAX, packed
 from spillway.build.mistakes import Mistake
 
-
 _PLAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", re.ASCII)
 
 

@@ -106,12 +106,12 @@ class _Loading:
         return self._recall(f"domains {file} {_sha256(text)}", lambda found: read(mistakes=found))
 
     def _texts(self, locale: str) -> Texts:
-        for file in text_files_of(locale):
-            if (self._root / file).is_file():
-                text = self._text(file, self._mistakes) or ""
-                read = partial(read_texts, text, locale=locale, file=file)
-                return self._recall(f"texts {file} {_sha256(text)}", lambda found: read(mistakes=found))
-        return Texts()
+        file = next((each for each in text_files_of(locale) if (self._root / each).is_file()), None)
+        if file is None:
+            return Texts()
+        text = self._text(file, self._mistakes) or ""
+        read = partial(read_texts, text, locale=locale, file=file)
+        return self._recall(f"texts {file} {_sha256(text)}", lambda found: read(mistakes=found))
 
     def _pages(self, files: Sequence[tuple[str, str]], locales: Sequence[str]) -> Iterator[ContentPage]:
         for slug, file in files:
@@ -127,9 +127,7 @@ class _Loading:
         if locale == first or not (self._root / told).is_file():
             told, language = file, first
         text = self._text(told, self._mistakes)
-        read = partial(
-            read_page, text, slug=slug, locale=locale, language=language, root=root, file=told
-        )
+        read = partial(read_page, text, slug=slug, locale=locale, language=language, root=root, file=told)
         key = f"page {told} {locale} {root} {_sha256(text)}"
         noted = len(self._mistakes)
         page = self._recall(key, lambda found: read(mistakes=found))

@@ -41,7 +41,9 @@ def rendered(
         raise mistake from error
     there = {each.key for each in on_shelf}
     elsewhere = [each for each in makings.assets if each.key not in there]
-    return Release(tuple(sorted((*on_shelf, *elsewhere), key=lambda each: each.key)), makings, dates=dates.pages)
+    return Release(
+        tuple(sorted((*on_shelf, *elsewhere), key=lambda each: each.key)), makings, dates=dates.pages
+    )
 
 
 def _template_mistake(error: Exception, names: Collection[str]) -> BadInput | None:

@@ -13,7 +13,7 @@ _CODE = Path(__file__).parents[2]
 _FILES = (
     *("chalicelib/http/forms.py", "chalicelib/http/origins.py", "chalicelib/http/refusals.py"),
     *("chalicelib/http/signup_form.py", "chalicelib/http/token_form.py", "chalicelib/http/yours_form.py"),
-    "spillway/build/theming.py",
+    "spillway/build/listings.py",
 )
 _CALLS = {"FieldError": (1,), "Problem": (1,), "one": (0,), "of_number": (0, 1)}
 
@@ -46,7 +46,9 @@ def _of_template(name: str, source: str) -> tuple[Msgid, ...]:
         return ()
     both = [(line, (texts, "") if isinstance(texts, str) else texts) for line, _, texts in found]
     return tuple(
-        Msgid(texts[0], texts[1] or "", f"{folder}/{name}:{line}") for line, texts in both if texts and texts[0]
+        Msgid(texts[0], texts[1] or "", f"{folder}/{name}:{line}")
+        for line, texts in both
+        if texts and texts[0]
     )
 
 

@@ -12,13 +12,14 @@ from chalicelib.storage.pages import HOME_KEY, PAGE_CONTENT_TYPE, object_key
 from chalicelib.storefront.checkout import CheckoutForm
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.sitemap import sitemaps
-from chalicelib.storefront.theme import HOME, Listing, Theme, covers_of
+from chalicelib.storefront.theme import HOME, Edition, Listing, Theme, covers_of
 from spillway.build.catalogue import ContentPage, ProductRow
 from spillway.build.dates import Dates
 from spillway.build.memory import code_digest, digest_of
 from spillway.build.products import Products
 from spillway.build.recipes import Recipe, ThemeParts
 from spillway.build.release import Kind
+from spillway.build.search import INDEX_PATH, SEARCH_PATH, Search
 from spillway.build.syndication import FEED_ENTRIES_MAX, feed
 
 StockBySlug = Mapping[str, Mapping[str, Stock]]
@@ -44,7 +45,8 @@ class Rendering:
     """Every page of one release, as recipes: what each is made from, and how, but nothing made yet.
 
     `stock` counts where it says something, and else what the product's file states. `stamps` are those
-    of the shop the pages are made for, if they are made for one; `dates` know since when they are as they are.
+    of the shop the pages are made for, if they are made for one; `dates` know since when they say what they
+    say.
     """
 
     def __init__(
@@ -138,11 +140,11 @@ class EditionRendering:
 
     def recipes(self) -> Iterator[Recipe]:
         """Of all its pages, and of its feed."""
-        shelves = {each.path: each for each in self.edition.listings}
+        crumbs = _Crumbs(self.edition)
         series = self._stamps.series if self._stamps else ""
         theme_digest = digest_of(self._shop, self._parts.digest("product.html"), series)
         for row in self._products.rows:
-            yield self._product(row, f"{theme_digest} {_crumb(shelves, row)}")
+            yield self._product(row, f"{theme_digest} {crumbs.of(row)}")
         for content in self._contents:
             digest = digest_of(self._shop, self._parts.digest("content.html"), content)
             yield self._page(content.path, Kind.PAGE, digest, partial(self._content, content))
@@ -150,6 +152,7 @@ class EditionRendering:
             yield self.fixed(path, template, at=path)
         for listing in self.edition.listings:
             yield self._listing(listing)
+        yield from self._search()
         yield _text(
             object_key(self.edition.at("/feed.xml")),
             feed(self.edition, self._newest()),
@@ -193,6 +196,22 @@ class EditionRendering:
             lambda: self._renderer.listing(listing, [self._cards.opened(slug) for slug in listing.slugs]),
         )
 
+    def _search(self) -> Iterator[Recipe]:
+        """Of the search page, and of what its script looks through."""
+        translated = self.edition is not self._renderer.theme.editions[0]
+        search = Search(self.edition, self._products, translated=translated)
+
+        def make() -> str:
+            context = {"shelves": search.shelves(), "tags": search.tags()}
+            return self._renderer.page("search.html", at=SEARCH_PATH, **context)
+
+        digest = digest_of(self._shop, self._parts.digest("search.html"), search.digest)
+        yield self._page(SEARCH_PATH, Kind.INDEX, digest, make)
+        key = object_key(self.edition.at(INDEX_PATH))
+        yield Recipe(
+            key, key, Kind.INDEX, "application/json", "", search.digest, lambda: search.index().encode()
+        )
+
     def _content(self, content: ContentPage) -> str:
         return self._renderer.page(
             "content.html",
@@ -231,9 +250,17 @@ def try_cloud_templates(renderer: Renderer, product: Product) -> None:
     renderer.note("yours", action_url="-")
 
 
-def _crumb(shelves: Mapping[str, Listing], row: ProductRow) -> str:
-    shelf = shelves.get(f"/shop/{row.category}")
-    return f"{shelf.path} {shelf.title}" if shelf else ""
+class _Crumbs:
+    """What the page of a product says of the listings it leads to."""
+
+    def __init__(self, edition: Edition) -> None:
+        first = [each for each in edition.listings if each.number == 1]
+        self._shelves = {each.path: (each.path, each.title) for each in first}
+        self._tags = {tag: (each.path, each.title) for each in first for tag in each.tags}
+
+    def of(self, row: ProductRow) -> object:
+        """Changes when any of it does."""
+        return self._shelves.get(f"/shop/{row.category}"), [self._tags.get(tag) for tag in row.tags]
 
 
 def _text(key: str, text: str, content_type: str) -> Recipe:

@@ -10,9 +10,9 @@ from spillway.build.crew import Crew
 from spillway.build.dates import Dates
 from spillway.build.gallery import Gallery, Rendition
 from spillway.build.loading import catalogue_memory, load_catalogue
+from spillway.build.making import rendered
 from spillway.build.memory import Memory, digest_of
 from spillway.build.products import Products, placed
-from spillway.build.making import rendered
 from spillway.build.release import Kind, Makings, Release, SiteObject
 from spillway.build.rendering import StockBySlug
 from spillway.build.shelf import Shelf
@@ -78,7 +78,15 @@ def build(
     pictures = {each.name: _picture(each) for made in renditions.values() for each in made}
     makings = Makings.of(theme, products, catalogue.pages, [*assets, *pictures.values()])
     made_from = Memory(project.cache / "shelves" / f"{digest_of(str(folder))[:16]}.pickle", context="")
-    release = rendered(makings, Shelf(folder, made_from), makings.assets, stock=stock or {}, stamps=stamps, dates=dates or Dates(), crew=crew)
+    release = rendered(
+        makings,
+        Shelf(folder, made_from),
+        makings.assets,
+        stock=stock or {},
+        stamps=stamps,
+        dates=dates or Dates(),
+        crew=crew,
+    )
     made_from.save()
     refused = catalogue.storefront.refused_domains
     return replace(release, untold=tuple(untold(catalogue, theme)), refused_domains=refused)

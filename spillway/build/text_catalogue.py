@@ -40,7 +40,9 @@ def updated(before: str, *, locale: str, templates: Mapping[str, str]) -> TextCa
     except (UnknownLocaleError, ValueError) as error:
         raise BadInput(f"{locale}: {error}", way_out="name a language, as in site.toml: de, de-AT") from error
     except PoFileError as error:
-        raise BadInput(f"site/locales/{locale}.po:{error.lineno + 1}: {error}", way_out="correct it") from error
+        raise BadInput(
+            f"site/locales/{locale}.po:{error.lineno + 1}: {error}", way_out="correct it"
+        ) from error
     header = f"# What the shop says in {known.english_name}."
     new = Catalog(locale=known, fuzzy=False, header_comment=header)
     for each in msgids(templates):

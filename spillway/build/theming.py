@@ -2,21 +2,19 @@
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from chalicelib.domain.product import Picture
 from chalicelib.storefront.sitemap import parts_for
-from chalicelib.storefront.texts import Texts
-from chalicelib.storefront.theme import EVERYTHING, HOME, Edition, Listing, Theme
-from spillway.build.catalogue import Catalogue, ProductRow, Storefront
+from chalicelib.storefront.theme import Edition, Theme
+from spillway.build.catalogue import Catalogue
+from spillway.build.listings import listings_of
 from spillway.build.products import Products
 from spillway.errors import BadInput
 from spillway.project import Project
 
-# A page of cards that a phone on a slow network still gets at once; divides by 2, 3 and 4 columns.
-CARDS_MAX = 48
 # A picture of fewer bytes than the head of an answer costs less in the page than as a file of its own.
 INLINE_BYTES_MAX = 1_000
 
@@ -38,7 +36,7 @@ def theme_of(
         Edition(
             shop=replace(storefront.shop, base_url=base_url),
             money=storefront.money,
-            listings=_listings(storefront, shelf, products, replace(hero, alt=storefront.home.shot.alt)),
+            listings=listings_of(storefront, shelf, products, replace(hero, alt=storefront.home.shot.alt)),
             navigation=storefront.navigation,
             root=storefront.root,
             name=storefront.name,
@@ -73,59 +71,6 @@ def asset_keys(folder: Path) -> dict[Path, str]:
         for file in sorted(folder.iterdir())
         if file.is_file() and not file.name.startswith(".")
     }
-
-
-def _listings(
-    storefront: Storefront, shelf: Sequence[ProductRow], products: Products, hero: Picture
-) -> tuple[Listing, ...]:
-    home, texts = storefront.home, storefront.texts
-    held: dict[str, list[ProductRow]] = {}
-    for row in shelf:
-        held.setdefault(row.category, []).append(row)
-    listings = [Listing(HOME, "home.html", home.headline, home.lede, home.featured, hero)]
-    for category in storefront.categories:
-        rows = held.get(category.slug, [])
-        first = next((row.slug for row in rows if row.shots), None)
-        cover = _cover(products, first, storefront) if first else None
-        listings += _pages_of_shelf(
-            f"/shop/{category.slug}", category.title, category.description, rows, cover
-        )
-    words = _of_all(texts, len(shelf))
-    return (*listings, *_pages_of_shelf(EVERYTHING, texts.one("Everything"), words, shelf, None))
-
-
-def _cover(products: Products, slug: str, storefront: Storefront) -> Picture:
-    return products.named(slug).product.in_locale(storefront.shop.locale, storefront.words).pictures[0]
-
-
-def _of_all(texts: Texts, count: int) -> str:
-    words = texts.of_number(
-        "The one thing we make.", "All %(count)s things we make, the newest first.", count
-    )
-    return words % {"count": count}
-
-
-def _pages_of_shelf(
-    path: str, title: str, description: str, rows: Sequence[ProductRow], cover: Picture | None
-) -> list[Listing]:
-    count = max(1, -(-len(rows) // CARDS_MAX))
-    # A sign that no slug has: whatever a merchant names a category, it is never taken for a page of another.
-    paths = [path, *(f"{path}~{number}" for number in range(2, count + 1))]
-    return [
-        Listing(
-            path=paths[index],
-            template="listing.html",
-            title=title,
-            description=description,
-            slugs=tuple(row.slug for row in rows[index * CARDS_MAX : (index + 1) * CARDS_MAX]),
-            picture=None if index else cover,
-            number=index + 1,
-            count=count,
-            previous_path=paths[index - 1] if index else None,
-            next_path=paths[index + 1] if index + 1 < count else None,
-        )
-        for index in range(count)
-    ]
 
 
 def _inlined(folder: Path) -> dict[str, str]:

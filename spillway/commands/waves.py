@@ -30,9 +30,11 @@ def waves_command(project: Project, sku: str, stage_name: str, *, as_json: bool)
     require_sku(sku)
     stage = stage_named(project, stage_name)
     outputs, dynamodb = stage.outputs(), stage.client("dynamodb")
+    products = ProductsTable(dynamodb, outputs["ProductsTable"])
     states = list(
         fan_outs(
             sku,
+            products,
             RestocksTable(dynamodb, outputs["RestocksTable"]),
             ProgressTable(dynamodb, outputs["SendingTable"]),
             LineTable(dynamodb, outputs["EntriesTable"], outputs["SuppressionsTable"]),
@@ -40,7 +42,7 @@ def waves_command(project: Project, sku: str, stage_name: str, *, as_json: bool)
         )
     )
     if not states:
-        require_sold(ProductsTable(dynamodb, outputs["ProductsTable"]), sku, stage.name)
+        require_sold(products, sku, stage.name)
     if as_json:
         click.echo(json.dumps([_document(state) for state in states], indent=1))
         return
@@ -60,7 +62,7 @@ def _line(state: FanOutState) -> str:
         words.append(f"{state.waiting:,} still wait for their letter")
         words.append(f"paused: {state.paused}" if state.paused else _eta(state))
     if not state.live:
-        words.append("superseded")
+        words.append("over")
     return ", ".join(words)
 
 

@@ -2,22 +2,16 @@
 import makes the same ones."""
 
 import hashlib
-import re
-import unicodedata
 
-from spillway.build.slugs import slug_problem
+from spillway.build.slugs import latin, slug_problem
 
 _SLUG_LENGTH_MAX = 80
 _SKU_LENGTH_MAX = 40
-# Letters that fall apart into none of a to z.
-_LETTERS = str.maketrans(
-    {"ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d"}
-)
 
 
 def slug_of(text: str) -> str:
     """The slug of a handle or a title; one made of a digest where there is no Latin letter in it."""
-    slug = _ascii(text).lower()[:_SLUG_LENGTH_MAX].strip("-")
+    slug = latin(text).lower()[:_SLUG_LENGTH_MAX].strip("-")
     if not slug:
         return f"product-{_digest(text).lower()}"
     return slug if slug_problem(slug) is None else f"{slug[: _SLUG_LENGTH_MAX - 3].strip('-')}-1"
@@ -25,20 +19,15 @@ def slug_of(text: str) -> str:
 
 def sku_of(sku: str, *, slug: str, label: str) -> str:
     """The SKU as the shop writes one; a variant that has none gets one by its product and its options."""
-    made = _ascii(sku).upper()
+    made = latin(sku).upper()
     if not made:
-        made = _ascii(f"{slug} {label}").upper()
+        made = latin(f"{slug} {label}").upper()
     return made if len(made) <= _SKU_LENGTH_MAX else with_digest(made[:_SKU_LENGTH_MAX], sku or slug + label)
 
 
 def with_digest(name: str, of: str) -> str:
     """`name`, told apart from its likes by a digest of what it stands for."""
     return f"{name[: _SKU_LENGTH_MAX - 7].strip('-')}-{_digest(of)}"
-
-
-def _ascii(text: str) -> str:
-    plain = unicodedata.normalize("NFKD", text.translate(_LETTERS)).encode("ascii", "ignore").decode()
-    return re.sub(r"[^A-Za-z0-9]+", "-", plain).strip("-")
 
 
 def _digest(text: str) -> str:

@@ -59,7 +59,7 @@ def demand(
 class FanOutState:
     """How far the letters about one restock are. `waiting` are still to get theirs, of limited waves in so
     many `further_waves`; `eta_s` is a guess by the rate that is allowed and the pauses between waves, None
-    while sending is paused."""
+    while sending is paused. The newest restock is `live`, unless its variant cannot be had any more."""
 
     restock: Restock
     live: bool
@@ -72,14 +72,20 @@ class FanOutState:
 
 
 def fan_outs(
-    sku: str, restocks: RestocksTable, progress: ProgressTable, line: LineTable, pace: PaceTable
+    sku: str,
+    products: ProductsTable,
+    restocks: RestocksTable,
+    progress: ProgressTable,
+    line: LineTable,
+    pace: PaceTable,
 ) -> Iterator[FanOutState]:
     """The newest restocks of a variant, newest first."""
     state = pace.state()
     paused = state.paused if state else None
     for place, restock in enumerate(restocks.newest(sku, most=RESTOCKS_SHOWN_MAX)):
         done = progress.of(restock.id, lines_of(sku))
-        live = place == 0
+        stocked = products.get(restock.slug) if place == 0 else None
+        live = stocked is not None and stocked.can_buy(sku)
         waiting = line.count(sku, upto=place_after_all(restock.opened_at_ms)) if live else 0
         allowed = state.rate_per_s if state and not paused else 0
         further = _further_waves(restock, progress, waiting)

@@ -55,6 +55,8 @@ KINDS: Mapping[str, Kind] = {
     "product, all sold out": _shop("/products/bucket-hat"),
     "product, one variant": _shop("/products/forecast-tote"),
     "product, pre-order": _shop("/products/wool-overcoat"),
+    "tag": _shop("/tags/wool"),
+    "search": _shop("/search"),
     "about": _shop("/about"),
     "shipping": _shop("/shipping"),
     "privacy": _shop("/privacy"),

@@ -39,6 +39,7 @@ def test_a_release_holds_every_page_under_the_path_a_shopper_types(shop: Project
     assert pages == {
         *("index.html", "404", "privacy", "checkout", "products/field-jacket", "products/scarf"),
         *("shop/all", "shop/outerwear", "shop/accessories", "sitemap.xml", "robots.txt", "feed.xml"),
+        *("search", "search.json"),
         *("waitlist/thanks", "waitlist/confirmed", "waitlist/left"),
         *("waitlist/yours", "waitlist/sent", "waitlist/erased"),
     }

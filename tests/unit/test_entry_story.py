@@ -4,31 +4,39 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import ClassVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from chalicelib.domain.address import Address
 from chalicelib.domain.entry import (
+    ADMISSIONS_PER_DAY_MAX,
     ASK_AGAIN_AFTER_S,
     CONFIRM_WITHIN_S,
     CONFIRMATIONS_PER_DAY_MAX,
+    Entry,
     EntryState,
+    OptIn,
     Reaction,
+    place_of,
     reaction_to,
+    rejoins,
 )
 from chalicelib.domain.links import LinkSubject, Purpose
 from chalicelib.domain.stock import Availability
+from chalicelib.services.admissions import Admissions
 from chalicelib.tables.shoppers import ShoppersTable
 from spillway.build.release import Release
 from tests.clock import Clock
-from tests.shop import TestShop
+from tests.shop import IDENTITY_KEY, TestShop
 
 DAY_S = 24 * 3600
 SKUS = ("FJ-MOSS-M", "FJ-SLATE-M")
 names = st.sampled_from(["ada", "ben"])
 skus = st.sampled_from(SKUS)
 times = st.sampled_from([1, 2])
+IDS = {name: Address.parse(f"{name}@example.com").shopper_id(IDENTITY_KEY) for name in ("ada", "ben")}
 
 
 @dataclass
@@ -37,6 +45,7 @@ class Known:
 
     state: EntryState
     asked_at_s: int
+    joined_at_ms: int
 
 
 class EntryStory(RuleBasedStateMachine):
@@ -54,24 +63,53 @@ class EntryStory(RuleBasedStateMachine):
         self.suppressed: set[str] = set()
         self.letters_due: list[tuple[str, str]] = []
         self.asked_today: Counter[tuple[str, int]] = Counter()
+        self.admitted_today: Counter[tuple[str, int]] = Counter()
+        self.admissions = Admissions(self.shop.entries, self.shop.restocking, self.shop.clock)
         self.shoppers = ShoppersTable(self.shop.entries._client, self.shop.entries._name)
 
     @rule(name=names, sku=skus, times=times)
     def sign_up(self, name: str, sku: str, times: int) -> None:
         for _ in range(times):
-            before = self.shop.entries.get(self.id_of(name), sku)
-            self.shop.signups.sign_up(Address.parse(self.mailbox(name)), [sku], page="/", consent="c")
-            after = self.shop.entries.get(self.id_of(name), sku)
-            assert after is not None
             known = self.known.get((name, sku))
             again = known is None or known.state in {EntryState.LEFT, EntryState.NOTIFIED}
             if known and known.state is EntryState.PENDING:
                 again = self.now_s - known.asked_at_s > ASK_AGAIN_AFTER_S
+            stays = known is not None and known.state is EntryState.PENDING and not self.expired(name, sku)
+            before, after = self.ask(name, sku, OptIn.DOUBLE)
             # The stream sees what was written: one letter for each time that counted, else none.
             assert (reaction_to(before, after) is Reaction.ASK) == again
             if again:
-                self.known[name, sku] = Known(EntryState.PENDING, self.now_s)
+                joined_at_ms = known.joined_at_ms if known and stays else self.shop.clock()
+                self.known[name, sku] = Known(EntryState.PENDING, self.now_s, joined_at_ms)
                 self.letters_due.append((name, sku))
+
+    @rule(name=names, sku=skus, times=times)
+    def sign_up_at_once(self, name: str, sku: str, times: int) -> None:
+        """Where no letter asks for confirmation."""
+        for _ in range(times):
+            self.shop.clock.pass_s(1)
+            known, today = self.known.get((name, sku)), (name, self.now_s // DAY_S)
+            again = known is None or known.state is not EntryState.CONFIRMED
+            before, after = self.ask(name, sku, OptIn.SINGLE)
+            assert (reaction_to(before, after) is Reaction.ADMIT) == again
+            if again:
+                used_up = self.admitted_today[today] == ADMISSIONS_PER_DAY_MAX
+                self.admitted_today[today] += not used_up
+                for _ in range(times):
+                    self.admissions.admit(after)
+                state = EntryState.LEFT if used_up else EntryState.CONFIRMED
+                self.known[name, sku] = Known(state, self.now_s, self.shop.clock())
+
+    def ask(self, name: str, sku: str, opt_in: OptIn) -> tuple[Entry | None, Entry]:
+        """What the stream sees of a signup; its first reaction is done."""
+        address, shopper = Address.parse(self.mailbox(name)), self.id_of(name)
+        before = self.shop.entries.get(shopper, sku)
+        self.shop.signups.sign_up(address, [sku], page="/", consent="c", opt_in=opt_in)
+        after = self.shop.entries.get(shopper, sku)
+        assert after is not None
+        if rejoins(before, after):
+            self.shop.entries.rejoin(after)
+        return before, after
 
     @rule(times=times)
     def letters_are_sent(self, times: int) -> None:
@@ -107,8 +145,9 @@ class EntryStory(RuleBasedStateMachine):
         for _ in range(times):
             self.shoppers.erase(self.id_of(name))
         self.known = {key: known for key, known in self.known.items() if key[0] != name}
-        # The day's count goes with everything else; only the shopper's own letter could ask for that.
+        # The day's counts go with everything else; only the shopper's own letter could ask for that.
         self.asked_today[name, self.now_s // DAY_S] = 0
+        self.admitted_today[name, self.now_s // DAY_S] = 0
 
     @rule(name=names, times=times)
     def suppress(self, name: str, times: int) -> None:
@@ -149,9 +188,15 @@ class EntryStory(RuleBasedStateMachine):
     @invariant()
     def every_entry_is_what_the_rules_say(self) -> None:
         for name in ("ada", "ben"):
-            kept = {each.entry.sku: each.entry.state for each in self.shoppers.kept(self.id_of(name))}
-            known = {sku: each.state for (one, sku), each in self.known.items() if one == name}
-            assert kept == known
+            entries = [each.entry for each in self.shoppers.kept(self.id_of(name))]
+            kept = {entry.sku: (entry.state, entry.place) for entry in entries}
+            assert kept == {sku: self.standing(name, sku) for one, sku in self.known if one == name}
+
+    def standing(self, name: str, sku: str) -> tuple[EntryState, str | None]:
+        """The state of an entry as it is stored, and its place while it has one."""
+        known = self.known[name, sku]
+        stands = known.state in {EntryState.PENDING, EntryState.CONFIRMED}
+        return known.state, place_of(known.joined_at_ms, self.id_of(name)) if stands else None
 
     @property
     def now_s(self) -> int:
@@ -170,18 +215,19 @@ class EntryStory(RuleBasedStateMachine):
         return f"{name}@example.com"
 
     def id_of(self, name: str) -> str:
-        return self.shop.shopper(name)
+        return IDS[name]
 
     def link(self, purpose: Purpose, name: str, sku: str) -> str:
         return self.shop.links.sign(purpose, LinkSubject(self.id_of(name), sku))
 
 
-def test_the_life_of_entries_in_any_order(small_release: Release) -> None:
+@pytest.mark.parametrize("stories", [60, pytest.param(400, marks=pytest.mark.slow)])
+def test_the_life_of_entries_in_any_order(small_release: Release, stories: int) -> None:
     EntryStory.release = small_release
     run_state_machine_as_test(
         EntryStory,
         settings=settings(
-            max_examples=60,
+            max_examples=stories,
             stateful_step_count=30,
             deadline=None,
             derandomize=True,

@@ -117,9 +117,9 @@ def test_what_the_shop_asks_for_is_heeded_within_reason() -> None:
 
 def test_a_flood_is_quiet_then_loud_then_quiet_then_over() -> None:
     before, flood, after = PHASES[Shape.SPIKE]
-    assert phase_at(Shape.SPIKE, 0) is before
-    assert phase_at(Shape.SPIKE, before.until_s) is flood
-    assert phase_at(Shape.SPIKE, duration_s(Shape.SPIKE) - 1) is after
+    assert phase_at(Shape.SPIKE, 0) == before
+    assert phase_at(Shape.SPIKE, before.until_s) == flood
+    assert phase_at(Shape.SPIKE, duration_s(Shape.SPIKE) - 1) == after
     assert phase_at(Shape.SPIKE, duration_s(Shape.SPIKE)) is None
     assert flood.shoppers > before.shoppers
 

@@ -30,7 +30,7 @@ def shop(clock: Clock, small_release: Release) -> TestShop:
 
 
 def states(shop: TestShop) -> list[Any]:
-    return list(fan_outs(shop.sku, shop.restocks, shop.progress, shop.line, shop.pace_table))
+    return list(fan_outs(shop.sku, shop.products, shop.restocks, shop.progress, shop.line, shop.pace_table))
 
 
 def test_what_is_wanted_most_comes_first(shop: TestShop) -> None:
@@ -61,6 +61,8 @@ def test_waves_say_how_far_they_are(shop: TestShop) -> None:
     shop.observe(Availability.IN_STOCK)
     newest, older = states(shop)
     assert (newest.live, newest.progress.told, older.live, older.progress.told) == (True, 0, False, 12)
+    shop.observe(Availability.OUT_OF_STOCK, units=0)
+    assert [state.live for state in states(shop)] == [False, False]
 
 
 def test_limited_waves_say_how_many_more_there_will_be(shop: TestShop) -> None:

@@ -98,7 +98,7 @@ def run(project: Project, *words: str) -> Any:
         (["sold-out", SKU], {"sku": SKU, "units": 0, "restock": False}),
         (["stock", "stock.csv", "--dry-run"], {"mailed": 1, "mistakes": []}),
         (["waiting"], [{"sku": SKU, "waiting": 1}]),
-        (["waves", SKU], [{"told": 0, "waiting": 1, "bounced": 0, "left": 0}]),
+        (["waves", SKU], [{"told": 0, "live": False, "bounced": 0, "left": 0}]),
         (["export", SKU], {"place": 1, "address": "ada@example.com"}),
         (["letters", "preview"], [{"letter": "confirm"}, {"letter": "available"}]),
         (["send-test", "me@example.com"], [{"letter": "confirm"}, {"letter": "available"}]),

@@ -1,20 +1,19 @@
 """Ten thousand signups at once, to a table that throttles, fails and hangs up: none lost, none twice."""
 
+import json
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from http import HTTPStatus
-from threading import Lock
+from itertools import chain
 from typing import Any
 
-import boto3
 import pytest
-from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.dynamodb.exceptions import ConditionalCheckFailed
-from moto.dynamodb.models import dynamodb_backends
 
-from chalicelib.aws.connections import Connections
+from chalicelib.aws.connections import Answer, Connections
+from chalicelib.aws.errors import AwsUnreachable
 from chalicelib.aws.json_api import DYNAMODB, JsonApi
 from chalicelib.aws.services import DynamoDb
 from chalicelib.aws.signing import Credentials
@@ -25,7 +24,11 @@ from chalicelib.tables.entries import EntriesTable
 from tests.aws import REGION, create_table
 from tests.aws_door import HANGS_UP_AFTER, HANGS_UP_BEFORE, AwsDoor, Fault, aws_door, refused
 from tests.clock import Clock
+from tests.dynamodb import ConditionFailed, MemoryDynamoDb
 
+# A status, and after how many seconds to come again.
+Told = tuple[HTTPStatus, int | None]
+ACCEPTED: Told = (HTTPStatus.ACCEPTED, None)
 CLIENTS = 16
 TRIES_MAX = 30
 FAULTS: list[Fault] = [
@@ -38,114 +41,99 @@ FAULTS: list[Fault] = [
 ]
 
 
-class MotoDoor(AwsDoor):
-    """Hands updates to moto's own table, without boto3 on the way."""
+class TableDoor(AwsDoor):
+    """Hands updates to a table in memory. `url` is empty where nobody comes over a network."""
 
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
-        self.backend = dynamodb_backends[DEFAULT_ACCOUNT_ID][REGION]
-        self.one_at_a_time = Lock()
+    def __init__(self, url: str = "") -> None:
+        self.url = url
+        self.calls = []
+        self.dynamodb = MemoryDynamoDb()
+        self.table = create_table(self.dynamodb, "EntriesTable")
 
     def carry_out(
         self, prefix: str, operation: str, request: Mapping[str, Any]
     ) -> tuple[int, dict[str, Any]]:
         assert operation == "UpdateItem"
-        with self.one_at_a_time:
-            try:
-                self.backend.update_item(
-                    request["TableName"],
-                    request["Key"],
-                    request["UpdateExpression"],
-                    request["ExpressionAttributeNames"],
-                    request["ExpressionAttributeValues"],
-                    condition_expression=request["ConditionExpression"],
-                )
-            except ConditionalCheckFailed:
-                return 400, refused("ConditionalCheckFailedException")
-        return 200, {}
+        try:
+            return 200, self.dynamodb.update_item(**request)
+        except ConditionFailed:
+            return 400, refused("ConditionalCheckFailedException")
 
-    def stored(self, table: str) -> list[str]:
+    def stored(self) -> list[str]:
         """Whose rows there are."""
-        rows = self.backend.get_table(table).items.values()
-        return [item.attrs["shopper"].value for row in rows for item in row.values()]
+        pages = self.dynamodb.get_paginator("scan").paginate(TableName=self.table)
+        return [item["shopper"]["S"] for page in pages for item in page["Items"]]
 
 
-class RowsDoor(AwsDoor):
-    """Keeps rows by key: a first signup for a key is stored, a second one meets the condition.
+class NoNetwork(Connections):
+    """Goes through a door in this very process."""
 
-    moto takes 8 ms for an update. What a signup's condition means is tested over moto and the
-    emulator elsewhere; this is about what becomes of ten thousand calls.
-    """
+    def __init__(self, door: TableDoor) -> None:
+        self.host = "dynamodb.example"
+        self._door = door
 
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
-        self.writes: list[tuple[str, str]] = []
-        self.known: set[tuple[str, str]] = set()
-        self.one_at_a_time = Lock()
+    def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        status, document = self._door.answer(headers["x-amz-target"], json.loads(body))
+        if not status:
+            raise AwsUnreachable("no answer")
+        return Answer(status, {}, json.dumps(document).encode())
 
-    def carry_out(
-        self, prefix: str, operation: str, request: Mapping[str, Any]
-    ) -> tuple[int, dict[str, Any]]:
-        assert operation == "UpdateItem"
-        assert request["ConditionExpression"].startswith("attribute_not_exists(shopper) OR ")
-        key = (request["Key"]["shopper"]["S"], request["Key"]["sku"]["S"])
-        with self.one_at_a_time:
-            if key in self.known:
-                return 400, refused("ConditionalCheckFailedException")
-            self.known.add(key)
-            self.writes.append(key)
-        return 200, {}
-
-    def stored(self, table: str) -> list[str]:
-        """Whose rows were written, once for each write."""
-        return [shopper for shopper, _ in self.writes]
+    def close(self) -> None:
+        """There is nothing to hang up."""
 
 
-@pytest.fixture
-def door(request: pytest.FixtureRequest, aws: None) -> Iterator[MotoDoor | RowsDoor]:
-    with aws_door(request.param) as door:
-        yield door
+@contextmanager
+def over_sockets() -> Iterator[tuple[TableDoor, Connections]]:
+    """Every call over a real connection, one that breaks when the door hangs up."""
+    with aws_door(TableDoor) as door:
+        connections = Connections(door.url)
+        yield door, connections
+        connections.close()
+
+
+@contextmanager
+def in_process() -> Iterator[tuple[TableDoor, Connections]]:
+    """No call leaves the process: that many over sockets would tell no more and take minutes."""
+    door = TableDoor()
+    yield door, NoNetwork(door)
 
 
 # Of a hundred calls so many fail that, of so many signups, some are bound to fail at their every attempt.
 @pytest.mark.parametrize(
-    ("door", "signups", "faults_percent"),
-    [(MotoDoor, 100, 70), (RowsDoor, 10_000, 30)],
-    indirect=["door"],
+    ("way", "signups", "faults_percent"), [(over_sockets, 100, 70), (in_process, 10_000, 30)]
 )
 def test_every_accepted_signup_is_stored_once_and_every_other_one_may_come_again(
-    door: MotoDoor | RowsDoor,
+    way: Callable[[], Any],
     signups: int,
     faults_percent: int,
     clock: Clock,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    table = create_table(boto3.client("dynamodb"), "EntriesTable")
     chance = random.Random(4)
-    door.faults = lambda: chance.choice(FAULTS) if chance.randrange(100) < faults_percent else None
-    connections = Connections(door.url)
-    api = JsonApi(DYNAMODB, REGION, connections, lambda: Credentials("AKID", "secret"), pause=lambda _: None)
-    dynamodb: Any = DynamoDb(api)
-    service = Signups(EntriesTable(dynamodb, table), b"identity", clock)
-    answers: Counter[tuple[HTTPStatus, int | None]] = Counter()
+    with way() as (door, connections), ThreadPoolExecutor(CLIENTS) as clients:
+        door.faults = lambda: chance.choice(FAULTS) if chance.randrange(100) < faults_percent else None
+        api = JsonApi(
+            DYNAMODB, REGION, connections, lambda: Credentials("AKID", "secret"), pause=lambda _: None
+        )
+        dynamodb: Any = DynamoDb(api)
+        service = Signups(EntriesTable(dynamodb, door.table), b"identity", clock)
 
-    def keep_asking(number: int) -> None:
-        address = Address.parse(f"shopper{number}@example.com")
-        for _ in range(TRIES_MAX):
-            try:
-                service.sign_up(address, ["A"], page="/", consent="c")
-            except Exception as error:  # noqa: BLE001 - what it becomes is what is tested
-                problem = problem_of(error)
-                answers[problem.status, problem.retry_after_s] += 1
-            else:
-                answers[HTTPStatus.ACCEPTED, None] += 1
-                return
+        def keep_asking(number: int) -> list[Told]:
+            """How it was answered, each time."""
+            told: list[Told] = []
+            address = Address.parse(f"shopper{number}@example.com")
+            for _ in range(TRIES_MAX):
+                try:
+                    service.sign_up(address, ["A"], page="/", consent="c")
+                except Exception as error:  # noqa: BLE001 - what it becomes is what is tested
+                    problem = problem_of(error)
+                    told.append((problem.status, problem.retry_after_s))
+                else:
+                    return [*told, ACCEPTED]
+            return told
 
-    with ThreadPoolExecutor(CLIENTS) as clients:
-        list(clients.map(keep_asking, range(signups)))
-    connections.close()
-    stored = door.stored(table)
-    assert answers[HTTPStatus.ACCEPTED, None] == signups == len(stored) == len(set(stored))
-    refusals = {answer for answer in answers if answer[0] is not HTTPStatus.ACCEPTED}
-    assert refusals == {(HTTPStatus.SERVICE_UNAVAILABLE, 2)}
+        answers = Counter(chain.from_iterable(clients.map(keep_asking, range(signups))))
+    stored = door.stored()
+    assert answers[ACCEPTED] == signups == len(stored) == len(set(stored))
+    assert answers.keys() == {ACCEPTED, (HTTPStatus.SERVICE_UNAVAILABLE, 2)}
     assert "example.com" not in capsys.readouterr().out

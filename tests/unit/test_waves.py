@@ -75,6 +75,21 @@ def test_a_wave_ends_with_the_line_and_goes_on_for_who_confirms_later(shop: Test
     assert told(shop)[3:] == ["late1", "late2"]
 
 
+def test_who_confirms_before_the_stream_tells_of_a_restock_stands_in_its_waves_too(shop: TestShop) -> None:
+    names = crowd(shop, 12)
+    shop.policies.put("", ONE_EACH)
+    restocked = shop.observe_untold(IN_STOCK, units=5)
+    for name in names:
+        shop.restocking.welcome(shop.shopper(name), shop.sku, at_ms=shop.clock())
+    shop.work_until(lambda: len(told(shop)) >= 5)
+    for restock in restocked:
+        shop.restocking.open(restock)
+    for _ in range(40):
+        if shop.queue.messages and shop.queue.due_ms() <= shop.clock() + 60_000:
+            shop.work_once()
+    assert told(shop) == names[:5]
+
+
 def test_too_few_units_are_worth_no_letter(shop: TestShop) -> None:
     crowd(shop, 3)
     shop.policies.put("", WavePolicy(units_min=3))

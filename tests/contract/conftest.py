@@ -1,0 +1,62 @@
+"""The tables of a fan-out together, wherever they are played."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chalicelib.domain.entry import Entry, EntryState, Signup
+from chalicelib.tables.entries import EntriesTable
+from chalicelib.tables.leases import LeasesTable
+from chalicelib.tables.line import LineTable, Told
+from chalicelib.tables.pace import PaceTable
+from chalicelib.tables.progress import ProgressTable
+from chalicelib.tables.suppressions import SuppressionsTable
+from tests.aws import create_table
+from tests.clock import Clock
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+
+class Tables:
+    """Everything a fan-out reads and writes."""
+
+    def __init__(self, client: "DynamoDBClient", clock: Clock) -> None:
+        entries, sending = create_table(client, "EntriesTable"), create_table(client, "SendingTable")
+        self.clock = clock
+        self.entries = EntriesTable(client, entries)
+        suppressions = create_table(client, "SuppressionsTable")
+        self.suppressions = SuppressionsTable(client, suppressions)
+        self.line = LineTable(client, entries, suppressions, pause=clock.pass_s)
+        self.leases = LeasesTable(client, sending)
+        self.progress = ProgressTable(client, sending)
+        self.pace = PaceTable(client, sending)
+
+    def join(self, *shoppers: str) -> list[Entry]:
+        """Shoppers sign up and confirm, in this order."""
+        joined = []
+        for shopper in shoppers:
+            self.entries.ask(Signup(shopper, f"{shopper}@example.com", "A", "/", "c"), at_ms=self.clock())
+            self.entries.confirm(shopper, "A", at_ms=self.clock())
+            self.clock.pass_s(1)
+            entry = self.entries.get(shopper, "A")
+            assert entry is not None
+            joined.append(entry)
+        return joined
+
+    def mark(self, *entries: Entry) -> int:
+        """Mark entries as told, and count them."""
+        told = [Told(entry, "accepted", f"m-{entry.shopper}") for entry in entries]
+        counting = self.progress.count("r1", "A#1", at_ms=self.clock(), told=len(told))
+        return self.line.mark_told(told, restock_id="r1", at_ms=self.clock(), counting=[counting])
+
+    def state(self, shopper: str) -> EntryState:
+        """The state of an entry."""
+        entry = self.entries.get(shopper, "A")
+        assert entry is not None
+        return entry.state
+
+
+@pytest.fixture
+def tables(dynamodb: "DynamoDBClient", clock: Clock) -> Tables:
+    return Tables(dynamodb, clock)

@@ -1,0 +1,224 @@
+"""Two things happen to an entry at once: whatever the one does between two calls of the other, what comes of
+it is what comes of one after the other."""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any
+
+import pytest
+
+from chalicelib.domain.address import Address
+from chalicelib.domain.entry import CONFIRM_WITHIN_S, EntryState, OptIn, line_of, rejoins
+from chalicelib.domain.links import LinkSubject, Purpose
+from chalicelib.domain.stock import Availability
+from chalicelib.domain.wave import WaveStep
+from chalicelib.services.admissions import Admissions
+from chalicelib.tables.shoppers import ShoppersTable
+from spillway.build.release import Release
+from tests.clock import Clock
+from tests.dynamodb import MemoryDynamoDb
+from tests.shop import TestShop
+
+SKU = "FJ-MOSS-M"
+PENDING, CONFIRMED, NOTIFIED, LEFT = EntryState
+# What a reader can see of it: the state, and how many letters were sent.
+Outcome = tuple[EntryState | None, int]
+
+
+class Interrupted(MemoryDynamoDb):
+    """Lets something else happen just before one of its calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls_left = -1
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        if name.startswith("_") or not callable(found) or name in {"meanwhile", "create_table"}:
+            return found
+        if self.calls_left == 0:
+            self.calls_left = -1
+            self.meanwhile()
+        self.calls_left -= self.calls_left > 0
+        return found
+
+
+class Scene:
+    """A shop, and one new shopper after another."""
+
+    def __init__(self, release: Release) -> None:
+        self.clock = Clock()
+        self.shop = TestShop(release, self.clock, slug="field-jacket", sku=SKU, dynamodb=Interrupted())
+        self.dynamodb: Interrupted = self.shop.dynamodb
+        self.shoppers = ShoppersTable(self.shop.entries._client, self.shop.entries._name)
+        self.admissions = Admissions(self.shop.entries, self.shop.restocking, self.clock)
+        self.numbers = count(1)
+        self.enter()
+
+    def enter(self) -> None:
+        """The next shopper comes, to a shop that knows nobody."""
+        for table in ("EntriesTable", "RestocksTable", "SendingTable"):
+            self.dynamodb._tables[self.shop.table_names[table]].items.clear()
+        self.shop.observe(Availability.OUT_OF_STOCK)
+        self.shop.queue.clear()
+        self.address = Address.parse(f"shopper{next(self.numbers)}@example.com")
+        self.shopper = self.address.shopper_id(b"identity")
+
+    def outcome(self) -> Outcome:
+        self.shop.work()
+        entry = self.shop.entries.get(self.shopper, SKU)
+        return entry.state if entry else None, self.shop.postbox.mailboxes().count(self.address.mailbox)
+
+    def sign_up(self, opt_in: OptIn = OptIn.DOUBLE) -> None:
+        before = self.shop.entries.get(self.shopper, SKU)
+        self.shop.signups.sign_up(self.address, [SKU], page="/", consent="c", opt_in=opt_in)
+        after = self.shop.entries.get(self.shopper, SKU)
+        if after is not None and rejoins(before, after):
+            self.shop.entries.rejoin(after)
+
+    def sign_up_at_once(self) -> None:
+        self.sign_up(OptIn.SINGLE)
+        entry = self.shop.entries.get(self.shopper, SKU)
+        if entry is not None and entry.state is CONFIRMED:
+            self.admissions.admit(entry)
+
+    def confirm(self) -> None:
+        self.shop.waitlist.confirm(self._link(Purpose.CONFIRM))
+
+    def leave(self) -> None:
+        self.shop.waitlist.leave(self._link(Purpose.LEAVE))
+
+    def erase(self) -> None:
+        self.shoppers.erase(self.shopper)
+
+    def ask(self) -> None:
+        self.shop.confirmations.send(self.shopper, SKU)
+
+    def suppress(self) -> None:
+        self.shop.suppressions.suppress(self.shopper, reason="complaint", at_ms=self.clock())
+
+    def comes_back(self) -> None:
+        """All is ready for the shopper's part of the line to be walked."""
+        self.shop.observe(Availability.IN_STOCK)
+        line = line_of(SKU, self.shopper)
+        steps = [
+            step for step in self.shop.queue.messages if isinstance(step, WaveStep) and step.line == line
+        ]
+        self.shop.queue.clear()
+        for step in steps:
+            self.shop.queue.put(step)
+
+    def work(self) -> None:
+        self.shop.work()
+
+    def _link(self, purpose: Purpose) -> str:
+        return self.shop.links.sign(purpose, LinkSubject(self.shopper, SKU))
+
+
+Deed = Callable[[Scene], None]
+
+
+def expired(scene: Scene) -> None:
+    scene.sign_up()
+    scene.clock.pass_s(CONFIRM_WITHIN_S + 1)
+
+
+def joined(scene: Scene) -> None:
+    scene.sign_up()
+    scene.confirm()
+
+
+def left(scene: Scene) -> None:
+    joined(scene)
+    scene.leave()
+
+
+def about_to_be_told(scene: Scene) -> None:
+    joined(scene)
+    scene.comes_back()
+
+
+def told(scene: Scene) -> None:
+    about_to_be_told(scene)
+    scene.work()
+    scene.shop.observe(Availability.OUT_OF_STOCK)
+
+
+BEGINNINGS: dict[str, Deed] = {
+    "nobody": lambda _: None,
+    "pending": Scene.sign_up,
+    "expired": expired,
+    "confirmed": joined,
+    "left": left,
+    "notified": told,
+}
+DEEDS: dict[str, Deed] = {
+    deed.__name__: deed
+    for deed in (
+        Scene.sign_up,
+        Scene.sign_up_at_once,
+        Scene.confirm,
+        Scene.leave,
+        Scene.erase,
+        Scene.ask,
+        Scene.suppress,
+    )
+}
+
+
+def played(scene: Scene, beginning: Deed, *deeds: Deed) -> Outcome:
+    """What comes of these, one after the other, for a new shopper."""
+    scene.enter()
+    beginning(scene)
+    for deed in deeds:
+        deed(scene)
+    return scene.outcome()
+
+
+def interrupted(scene: Scene, beginning: Deed, deed: Deed, other: Deed) -> Iterator[tuple[int, Outcome]]:
+    """What comes of `deed` when `other` happens before its first call, its second, and so on."""
+    for calls in count():
+        scene.enter()
+        beginning(scene)
+        happened: list[bool] = []
+
+        def meanwhile(happened: list[bool] = happened) -> None:
+            other(scene)
+            happened.append(True)
+
+        scene.dynamodb.meanwhile, scene.dynamodb.calls_left = meanwhile, calls
+        deed(scene)
+        scene.dynamodb.calls_left = -1
+        if not happened:
+            assert calls, "it makes no call"
+            return
+        yield calls, scene.outcome()
+
+
+@pytest.fixture(scope="module")
+def scene(small_release: Release) -> Scene:
+    return Scene(small_release)
+
+
+@pytest.mark.parametrize("beginning", BEGINNINGS)
+def test_of_two_at_once_comes_what_comes_of_one_after_the_other(scene: Scene, beginning: str) -> None:
+    begin = BEGINNINGS[beginning]
+    for name, deed in DEEDS.items():
+        for other_name, other in DEEDS.items():
+            in_turn = {played(scene, begin, deed, other), played(scene, begin, other, deed)}
+            for calls, outcome in interrupted(scene, begin, deed, other):
+                assert outcome in in_turn, f"{other_name} before call {calls} of {name}"
+
+
+@pytest.mark.parametrize("other", DEEDS)
+def test_a_fan_out_ends_as_if_what_happened_meanwhile_had_been_before_or_after(
+    scene: Scene, other: str
+) -> None:
+    deed = DEEDS[other]
+    in_turn = {
+        played(scene, about_to_be_told, Scene.work, deed),
+        played(scene, about_to_be_told, deed, Scene.work),
+    }
+    for calls, outcome in interrupted(scene, about_to_be_told, Scene.work, deed):
+        assert outcome in in_turn, f"{other} before call {calls}"

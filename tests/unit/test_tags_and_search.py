@@ -1,0 +1,91 @@
+"""Two ways to a product beside its category: a tag it shares with others, and words that find it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from chalicelib.domain.product import Product, Variant
+from spillway.build.catalogue import ProductRow
+from spillway.build.release import Release
+from spillway.build.search import Search
+from spillway.build.site import build
+from spillway.build.tags import Tag, tagged
+from spillway.project import Project
+from tests.unit.german_shop import make_german_shop
+
+
+def row(slug: str, *tags: str) -> ProductRow:
+    return ProductRow.of("", Product(slug, slug, "-", "", "c", (), (Variant("A", 1),), tags=tags), (), ())
+
+
+def page(release: Release, key: str) -> str:
+    return next(each for each in release.objects if each.key == key).read().decode()
+
+
+def test_a_tag_that_products_share_has_a_page_in_the_order_of_the_shelf() -> None:
+    shelf = [row("a", "wool", "rare"), row("b"), row("c", "wool")]
+    assert tagged(shelf) == {Tag("wool", "/tags/wool", ("wool",)): [shelf[0], shelf[2]]}
+
+
+def test_spellings_of_one_address_are_one_tag_and_a_product_stands_there_once() -> None:
+    shelf = [row("a", "Été", "ete"), row("b", "ÉTÉ"), row("c", "羊毛"), row("d", "羊毛")]
+    summer, wool = tagged(shelf).items()
+    by_path = {tag.path: rows for tag, rows in (summer, wool)}
+    assert by_path["/tags/ete"] == shelf[:2]
+    assert {tag.spellings for tag in (summer[0], wool[0])} == {("ete", "ÉTÉ", "Été"), ("羊毛",)}
+    assert all(path.isascii() for path in by_path)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    shop = make_german_shop(tmp_path_factory.mktemp("tagged"))
+    scarf = shop.site / "products" / "scarf.toml"
+    text = scarf.read_text()
+    scarf.write_text(
+        text.replace('category = "accessories"', 'category = "accessories"\ntags = ["Waxed"]', 1)
+    )
+    return shop
+
+
+def test_a_tag_is_linked_from_its_products_and_told_to_search_engines(shop: Project) -> None:
+    release = build(shop)
+    assert '<a href="/tags/waxed">Waxed</a>' in page(release, "products/field-jacket")
+    assert '<a href="/de/tags/waxed">Waxed</a>' in page(release, "de/products/scarf")
+    assert 'href="/products/scarf"' in page(release, "tags/waxed")
+    assert "https://www.heron.example/tags/waxed<" in page(release, "sitemap.xml")
+    assert "/search<" not in page(release, "sitemap.xml")
+    assert '<meta name="robots" content="noindex">' in page(release, "search")
+
+
+def test_what_is_searched_is_what_products_are_called_in_each_language(shop: Project) -> None:
+    release = build(shop)
+    index = json.loads(page(release, "search.json"))
+    german = json.loads(page(release, "de/search.json"))
+    assert (index["root"], german["root"]) == ("", "/de")
+    assert ["field-jacket", "Field Jacket", "Outerwear Waxed"] in index["products"]
+    (jacket,) = [each for each in german["products"] if each[0] == "field-jacket"]
+    assert jacket[1] != "Field Jacket"
+    assert '<a href="/products/scarf">Wool Scarf</a>' in page(release, "search")
+    assert 'data-index="/de/search.json"' in page(release, "de/search")
+
+
+def test_a_shop_too_large_for_one_page_lists_its_categories(small_release: Release) -> None:
+    edition, products = small_release.theme.editions[0], small_release.products
+    search = Search(edition, products, translated=False, listed_max=1)
+    assert [(shelf.title, links) for shelf, links in search.shelves()] == [
+        ("Outerwear", []),
+        ("Accessories", []),
+    ]
+
+
+def test_a_tag_that_only_one_product_has_any_more_is_gone_from_both(shop: Project, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    build(shop, folder=folder)
+    scarf = shop.site / "products" / "scarf.toml"
+    before = scarf.read_text()
+    scarf.write_text(before.replace('tags = ["Waxed"]', 'tags = ["wool"]'))
+    build(shop, folder=folder)
+    scarf.write_text(before)
+    assert not (folder / "tags").exists()
+    assert "/tags/" not in (folder / "products" / "field-jacket").read_text()
