@@ -1,6 +1,7 @@
 """A catalogue of any size for the benchmarks: invented, without pictures, the same at every run."""
 
 import random
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +71,9 @@ def write_shop(folder: Path, things: list[Item]) -> None:
     (site / "pictures").mkdir()
     shutil.copy(_SITE / "pictures" / "hero.webp", site / "pictures" / "hero.webp")
     (site / "products").mkdir()
-    settings = (_SITE / "site.toml").read_text()
+    # One locale, and not a word in another.
+    settings = (_SITE / "site.toml").read_text().partition("\n# The shop in German.")[0] + "\n"
+    settings = re.sub(r"locales = .*", 'locales = ["en-GB"]', settings)
     head, _, rest = settings.partition("[[categories]]")
     # In one language.
     navigation = rest[rest.index("[[navigation]]") :].partition("\n[de]")[0]

@@ -17,6 +17,7 @@ from spillway.cloud.local_cloud import ACCESS_KEY, CloudSettings, local_cloud
 from tests.aws import REGION
 from tests.clock import Clock
 from tests.dynamodb import MemoryDynamoDb
+from tests.unit.german_shop import make_german_shop
 from tests.unit.small_shop import make_small_shop
 
 if TYPE_CHECKING:
@@ -101,3 +102,9 @@ def dynamodb(request: pytest.FixtureRequest) -> "Iterator[DynamoDBClient]":
 def small_release(tmp_path_factory: pytest.TempPathFactory) -> Release:
     """A release of two products in the real theme."""
     return build(make_small_shop(tmp_path_factory.mktemp("small-shop")))
+
+
+@pytest.fixture(scope="session")
+def german_release(tmp_path_factory: pytest.TempPathFactory) -> Release:
+    """The same shop with a German edition."""
+    return build(make_german_shop(tmp_path_factory.mktemp("german-shop")))

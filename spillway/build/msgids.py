@@ -1,9 +1,10 @@
 """Which texts a shop says, and where: what a catalogue of another language has to have."""
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, TemplateSyntaxError
 
@@ -28,39 +29,55 @@ class Msgid(NamedTuple):
 def msgids(templates: Mapping[str, str]) -> list[Msgid]:
     """Every text once, in the order of the places it is first found at."""
     found: dict[str, Msgid] = {}
-    for each in (*_of_templates(templates), *_of_code()):
+    said = [each for name, source in sorted(templates.items()) for each in _of_template(name, source)]
+    for each in (*said, *(each for name in _FILES for each in _of_code(name))):
         known = found.setdefault(each.text, each)
         if each.plural and not known.plural:
             found[each.text] = each
     return list(found.values())
 
 
-def _of_templates(templates: Mapping[str, str]) -> Iterator[Msgid]:
-    environment = Environment(autoescape=True, extensions=["jinja2.ext.i18n"])
+@cache
+def _of_template(name: str, source: str) -> tuple[Msgid, ...]:
+    folder = "site" if name.startswith("letters/") else "site/templates"
+    try:
+        found = list(_language().extract_translations(source))
+    except TemplateSyntaxError:  # told, with its line, when it is rendered
+        return ()
+    both = [(line, (texts, "") if isinstance(texts, str) else texts) for line, _, texts in found]
+    return tuple(
+        Msgid(texts[0], texts[1] or "", f"{folder}/{name}:{line}")
+        for line, texts in both
+        if texts and texts[0]
+    )
+
+
+@cache
+def _language() -> Any:
+    environment: Any = Environment(autoescape=True, extensions=["jinja2.ext.i18n"])
     environment.policies["ext.i18n.trimmed"] = True
-    environment.newstyle_gettext = True  # type: ignore[attr-defined]
-    extract = environment.extract_translations  # type: ignore[attr-defined]
-    for name, source in sorted(templates.items()):
-        folder = "site" if name.startswith("letters/") else "site/templates"
-        try:
-            for line, _, texts in extract(source):
-                text, plural = (texts, "") if isinstance(texts, str) else (texts or ("", ""))[:2]
-                if text:
-                    yield Msgid(text, plural or "", f"{folder}/{name}:{line}")
-        except TemplateSyntaxError:  # told, with its line, when it is rendered
-            continue
+    environment.newstyle_gettext = True
+    return environment
 
 
-def _of_code() -> Iterator[Msgid]:
-    for name in _FILES:
-        tree = ast.parse((_CODE / name).read_text(encoding="utf-8"))
-        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-        for node in sorted(calls, key=lambda call: (call.lineno, call.col_offset)):
-            if places := _CALLS.get(_called(node.func)):
-                texts = [node.args[place] for place in places if place < len(node.args)]
-                said = [each.value for each in texts if isinstance(each, ast.Constant)]
-                if len(said) == len(places) and all(isinstance(each, str) for each in said):
-                    yield Msgid(str(said[0]), str(said[1]) if said[1:] else "", f"{name}:{node.lineno}")
+@cache
+def _of_code(name: str) -> tuple[Msgid, ...]:
+    tree = ast.parse((_CODE / name).read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return tuple(
+        Msgid(said[0], said[1] if said[1:] else "", f"{name}:{call.lineno}")
+        for call in sorted(calls, key=lambda call: (call.lineno, call.col_offset))
+        if (said := _said(call))
+    )
+
+
+def _said(call: ast.Call) -> list[str]:
+    """The texts of a call that has words for shoppers, if it says them right there."""
+    places = _CALLS.get(_called(call.func), ())
+    arguments = [call.args[place] for place in places if place < len(call.args)]
+    said = [each.value for each in arguments if isinstance(each, ast.Constant)]
+    texts = [each for each in said if isinstance(each, str)]
+    return texts if len(texts) == len(places) else []
 
 
 def _called(function: ast.expr) -> str:

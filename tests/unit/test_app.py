@@ -1,6 +1,7 @@
 """The API, from the request a browser sends to the answer it gets, over AWS as moto plays it."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -32,13 +33,13 @@ SKU = "FJ-MOSS-M"
 
 
 @pytest.fixture(scope="module")
-def deployed(small_release: Release) -> Iterator[AwsDoor]:
-    """Tables and buckets of its own, with the small shop published."""
+def deployed(german_release: Release) -> Iterator[AwsDoor]:
+    """Tables and buckets of its own, with the small shop published, which has a German edition."""
     with mock_aws(), pytest.MonkeyPatch.context() as patch:
         dynamodb, s3 = boto3.client("dynamodb"), boto3.client("s3")
         secrets, sqs = boto3.client("secretsmanager"), boto3.client("sqs")
         s3.create_bucket(Bucket="release")
-        s3.put_object(Bucket="release", Key="theme.json", Body=small_release.theme.to_json().encode())
+        s3.put_object(Bucket="release", Key="theme.json", Body=german_release.theme.to_json().encode())
         secret = secrets.create_secret(Name="keys", SecretString='{"root": "r"}')["ARN"]
         environment = {
             "ENTRIES_TABLE": create_table(dynamodb, "EntriesTable"),
@@ -61,7 +62,7 @@ def deployed(small_release: Release) -> Iterator[AwsDoor]:
         for name, value in environment.items():
             patch.setenv(name, value)
         forget()
-        for entry in small_release.products:
+        for entry in german_release.products:
             stores.products().put_catalogue(entry.product, entry.stock, known=None)
         with aws_door(AwsDoor) as door:
             # boto3's clients are made already, and stay with moto.
@@ -584,3 +585,68 @@ def test_a_slip_of_the_finger_is_asked_about_and_accepted(api: Client) -> None:
     answer = sign_up(api, "ada@gmial.com")
     assert (answer.status_code, answer.json_body["suggestion"]) == (202, "ada@gmail.com")
     assert state("ada@gmial.com") is EntryState.PENDING
+
+
+GERMAN_PAGE = "/de/products/field-jacket"
+
+
+@pytest.mark.parametrize(
+    ("page", "thanks"),
+    [
+        (GERMAN_PAGE, "/de/waitlist/thanks"),
+        ("/products/field-jacket", "/waitlist/thanks"),
+        ("/fr-ca/products/x", "/fr-ca/waitlist/thanks"),
+        ("/about", "/waitlist/thanks"),
+    ],
+)
+def test_a_signup_is_thanked_for_in_the_language_of_its_page(api: Client, page: str, thanks: str) -> None:
+    answer = post(api, "/waitlist", waitlist_form(page=page), PERSON)
+    assert (answer.status_code, location(answer)) == (303, thanks)
+
+
+def test_a_refused_form_is_told_in_the_language_of_its_page(api: Client) -> None:
+    skus = [f"SKU-{number}" for number in range(6)]
+    wrong = waitlist_form(page=GERMAN_PAGE, email="ada@nowhere", sku=skus)
+    answer = post(api, "/waitlist", wrong, PERSON)
+    html = answer.body.decode()
+    assert (answer.status_code, answer.headers["Content-Language"]) == (400, "de")
+    assert "An diese Adresse können wir nicht schreiben. Stimmt sie so?" in html
+    assert "Wähl höchstens 5 aus." in html
+    assert f'<a class="button" href="{GERMAN_PAGE}">' in html
+    told = {each["field"]: each["detail"] for each in post(api, "/waitlist", wrong).json_body["errors"]}
+    assert "period" in told["email"]
+    assert told["sku"] == "Choose at most 5."
+
+
+def test_the_pages_behind_links_are_in_the_language_they_ask_for(api: Client) -> None:
+    sign_up(api)
+    for path, heading in (
+        (f"/confirm?token={token(Purpose.CONFIRM)}", "Noch nicht bestätigt"),
+        (f"/unsubscribe?token={token(Purpose.LEAVE)}", "Die Liste verlassen?"),
+        (f"/waitlists?token={wiring.links().sign(Purpose.YOURS, LinkSubject(shopper()))}", "Deine Listen"),
+    ):
+        answer = api.http.get(f"{path}&lang=de")
+        html = answer.body.decode()
+        assert (answer.status_code, answer.headers["Content-Language"]) == (200, "de")
+        assert heading in html
+        assert "Feldjacke" in html
+        assert f'<a href="/api{path}" lang="en-GB"' in html
+        assert re.findall(r'action="(/api/[^"]*)"', html)
+        assert all(action.endswith("?lang=de") for action in re.findall(r'action="(/api/[^"]*)"', html))
+        english = api.http.get(f"{path}&lang=xx").body.decode()
+        assert "Field Jacket" in english
+        assert f'<a href="/api{path}&amp;lang=de" lang="de"' in english
+    gone = api.http.get("/confirm?token=x&lang=de", headers={"accept": "text/html"})
+    assert (gone.status_code, "Dieser Link gilt nicht mehr" in gone.body.decode()) == (410, True)
+
+
+@pytest.mark.parametrize("lang", ["", "//evil.example", "../..", "de/../x", "DE", "d" * 500])
+def test_a_language_that_is_none_leads_to_the_shops_first(api: Client, lang: str) -> None:
+    sign_up(api)
+    query = urlencode({"lang": lang})
+    answer = post(api, f"/confirm?{query}", {"token": token(Purpose.CONFIRM)})
+    assert location(answer) == "/waitlist/confirmed"
+    assert (
+        location(post(api, "/confirm?lang=de", {"token": token(Purpose.CONFIRM)})) == "/de/waitlist/confirmed"
+    )
+    assert location(post(api, "/unsubscribe?lang=de", {"token": token(Purpose.LEAVE)})) == "/de/waitlist/left"

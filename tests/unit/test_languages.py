@@ -30,9 +30,9 @@ from tests.unit.german_shop import make_german_shop
 BASE = "https://www.heron.example"
 
 
-@pytest.fixture(scope="module")
-def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
-    return build(make_german_shop(tmp_path_factory.mktemp("german-shop")))
+@pytest.fixture
+def release(german_release: Release) -> Release:
+    return german_release
 
 
 def page(release: Release, key: str) -> str:
@@ -247,6 +247,7 @@ def test_a_catalogue_is_brought_up_to_date_and_keeps_what_is_translated(shop: Pr
         return result.output
 
     catalogue = shop.site / "locales" / "de.po"
+    assert said().endswith(" 0 of them to translate\n")
     before = catalogue.read_text()
     assert said().endswith(" 0 of them to translate\n")
     assert catalogue.read_text() == before

@@ -140,6 +140,24 @@ def test_of_two_edits_at_once_neither_is_lost(s3: Any) -> None:
     assert not pages.edit("/not-there.xml", ours)
 
 
+def test_the_pages_of_every_language_turn(s3: Any, german_release: Release) -> None:
+    client: Any = MemoryDynamoDb()
+    products = ProductsTable(client, create_table(client, "ProductsTable"))
+    for entry in german_release.products:
+        products.put_catalogue(entry.product, entry.stock, known=None)
+    put_theme(s3, german_release.theme.to_json())
+    cdn = FakeCdn()
+    page_turn(s3, products, cdn).turn("scarf", reference="e1")
+    built = {each.key: each for each in german_release.objects}
+    keys = ["index.html", "products/scarf", "shop/accessories", "shop/all"]
+    german = ["de", *(f"de/{key}" for key in keys[1:])]
+    for key in (*keys, *german):
+        assert page(s3, key).encode() == built[key].read()
+        assert s3.head_object(Bucket="pages", Key=key)["ContentLanguage"] == built[key].language
+    told = ["/", *(f"/{key}" for key in (*keys[1:], *german))]
+    assert cdn.invalidated == [(sorted(told), "e1")]
+
+
 def test_what_the_catalogue_does_not_hold_is_left_alone(
     s3: Any, products: ProductsTable, small_release: Release
 ) -> None:
