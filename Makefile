@@ -42,7 +42,7 @@ test: lint types template ## Run every check and every test but the slowest; ARG
 	.venv/bin/pytest -m "not slow" --numprocesses auto --dist loadscope --no-loadscope-reorder \
 	    --cov --cov-report=term $(ARGS)
 
-test-slow: .venv/ready-to-work ## Kill functions and demos at their work, and count what is lost
+test-slow: .venv/ready-to-work ## Kill functions and demos at their work; type every command of the docs
 	.venv/bin/pytest -m slow $(ARGS)
 
 bench: .venv/ready-to-work ## Measure; ARGS names benchmarks, else all of them run

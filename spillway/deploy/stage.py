@@ -1,5 +1,6 @@
 """A stage: one deployed shop, on AWS or on the local cloud, and how to talk to it."""
 
+import os
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -112,4 +113,5 @@ def _aws_stage(name: str) -> Stage:
         raise BadInput(
             f"stage {name}: no AWS region", way_out="set AWS_DEFAULT_REGION, or the profile's region"
         )
-    return Stage(name, session.region_name, session)
+    # The variable that every AWS tool heeds, for the calls that we make without one of them, too.
+    return Stage(name, session.region_name, session, os.environ.get("AWS_ENDPOINT_URL") or None)

@@ -9,30 +9,20 @@ from typing import TYPE_CHECKING
 import botocore.session
 import pytest
 
+from loadtests.__main__ import load
 from spillway.__main__ import COMMANDS
 from tests.aws import ROOT, template
+from tests.documents import SHELL, commands, spillway_commands
 
 if TYPE_CHECKING:
     import click
 
-DOCS = sorted((ROOT / "docs").rglob("*.md"))
 RUNBOOKS = {file.name: file.read_text() for file in sorted((ROOT / "docs" / "runbooks").glob("*.md"))}
-SHELL = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def alarms() -> set[str]:
     resources = template()["Resources"]
     return {name for name, each in resources.items() if each.get("Type") == "AWS::CloudWatch::Alarm"}
-
-
-def commands() -> list[list[str]]:
-    return [
-        shlex.split(line)
-        for file in DOCS
-        for block in SHELL.findall(file.read_text())
-        for line in block.splitlines()
-        if line.strip() and not line.startswith("#")
-    ]
 
 
 def test_every_alarm_has_one_runbook_and_no_runbook_explains_an_alarm_that_is_not_there() -> None:
@@ -58,7 +48,7 @@ def test_every_alarm_tells_somebody() -> None:
     assert all(resources[name]["Properties"]["AlarmDescription"] for name in alarms())
 
 
-@pytest.mark.parametrize("words", [words for words in commands() if words[0] == "spillway"], ids=" ".join)
+@pytest.mark.parametrize("words", spillway_commands(), ids=" ".join)
 def test_every_spillway_command_in_the_docs_is_one_that_can_be_typed(words: list[str]) -> None:
     module, _, attribute = COMMANDS[words[1]].partition(":")
     command: click.Command = getattr(import_module(module), attribute)
@@ -71,8 +61,30 @@ def test_every_aws_command_in_the_docs_names_an_operation_that_exists(words: lis
     if (service, operation) == ("logs", "tail"):  # the CLI's own, made of several operations
         return
     model = botocore.session.get_session().get_service_model(service)
-    names = {re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower() for name in model.operation_names}
+    names = {_typed(name): name for name in model.operation_names}
     assert operation in names
+    asked = model.operation_model(names[operation]).input_shape
+    members = {_typed(name) for name in (asked.members if asked else ())}
+    options = {word.removeprefix("--").removeprefix("no-") for word in words if word.startswith("--")}
+    assert options <= members
+
+
+def _typed(name: str) -> str:
+    """The name of an operation or a parameter as it is typed."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
+
+
+@pytest.mark.parametrize(
+    "words", [words for words in commands() if words[:2] == ["make", "load"]], ids=" ".join
+)
+def test_every_flood_in_the_docs_is_one_that_can_be_asked_for(words: list[str]) -> None:
+    given = [word.removeprefix("ARGS=") for word in words[2:]]
+    load.make_context("load", shlex.split(" ".join(given)))
+
+
+def test_every_target_of_make_in_the_docs_is_one() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {words[1] for words in commands() if words[0] == "make"} <= targets
 
 
 def test_commands_and_checks_in_the_docs_are_nothing_else() -> None:

@@ -1,0 +1,94 @@
+"""Every `spillway` command of the docs, typed as it stands there, against a shop deployed to the local cloud.
+
+A stage of that name is deployed and published by the commands of the README: what tells the emulator from
+AWS is one variable of the environment, as for anybody who types them.
+"""
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from spillway.__main__ import cli
+from spillway.project import Project
+from tests.documents import spillway_commands
+from tests.end_to_end.demo import checkout
+
+pytestmark = [pytest.mark.local_cloud, pytest.mark.slow]
+
+# What the local cloud cannot give, and the test that runs it otherwise.
+ELSEWHERE = {
+    "spillway load --stage production": "tests/unit/test_load_on_aws.py",  # nothing may be sent to AWS here
+    "spillway demo": "tests/end_to_end/test_demo.py",
+    "MonthlyBudgetUsd=50": "tests/unit/test_runbooks.py",  # the emulator knows no budgets
+}
+# These go on for a long time as they stand.
+SHORTENED = {"--minutes 120": "--minutes 0", "--stage prod ": "--stage production "}
+# These say by their status that something needs a person; on a laptop, something always does.
+MAY_END_WITH_1 = ("doctor", "preflight", "status")
+STAGE = " --stage production"
+DEPLOYED_BY = (
+    "deploy --stage production --param SenderAddress=hello@shop.example --param SenderIdentity=shop.example"
+)
+
+
+def commands() -> list[str]:
+    texts = dict.fromkeys(shlex.join(words) for words in spillway_commands())
+    return [text for text in texts if not any(part in text for part in ELSEWHERE)]
+
+
+def as_typed(text: str) -> str:
+    """A command of the docs, for the shop of this test, with so many visitors that it is seen to work."""
+    typed = f"{text.removeprefix('spillway ')} "
+    for long, short in SHORTENED.items():
+        typed = typed.replace(long, short)
+    if typed.startswith("preflight"):
+        return f"{typed} --visitors 5000 --over 5m"
+    return typed if "--stage" in typed else f"{typed}{STAGE}"  # the README speaks to the demo
+
+
+class Shop:
+    """A checkout, and a terminal in it."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+
+    def typed(self, text: str) -> Result:
+        """Type a command; every question is answered with yes."""
+        return CliRunner().invoke(cli, shlex.split(text), obj=self.project, input="y\ny\n")
+
+
+@pytest.fixture(scope="module")
+def shop(local_cloud_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """A shop that is deployed as `production`, published, and destroyed at the end, with its data."""
+    made = Shop(checkout(tmp_path_factory.mktemp("checkout")))
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_ENDPOINT_URL", local_cloud_url)
+        environment.chdir(made.project.root)
+        (made.project.root / "visitors.csv").write_text("second,visitors\n0,10\n60,20\n")
+        about = made.project.site / "pages" / "about.md"
+        for text in (DEPLOYED_BY, "publish --stage production", "publish --stage production"):
+            ended = made.typed(text)
+            assert ended.exit_code == 0, ended.output
+            about.write_text(about.read_text() + "\nOne thing more.\n")  # a release to roll back from
+        yield made
+        ended = made.typed("destroy --stage production --with-data --yes-destroy production")
+        assert ended.exit_code == 0, ended.output
+
+
+@pytest.mark.parametrize("text", commands())
+def test_a_documented_command_does_what_it_says_on_the_local_cloud(shop: Shop, text: str) -> None:
+    typed = as_typed(text)
+    ended = shop.typed(typed)
+    allowed = {0, 1} if typed.startswith(MAY_END_WITH_1) else {0}
+    assert ended.exit_code in allowed, f"{ended.output}{ended.exception!r}"
+    assert ended.exception is None or isinstance(ended.exception, SystemExit), ended.exception
+
+
+def test_what_is_run_elsewhere_is_in_the_docs_and_its_test_exists() -> None:
+    documented = [shlex.join(words) for words in spillway_commands()]
+    for part, where in ELSEWHERE.items():
+        assert any(part in text for text in documented), part
+        assert (Path(__file__).parents[2] / where).is_file()
