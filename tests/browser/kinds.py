@@ -57,6 +57,8 @@ KINDS: Mapping[str, Kind] = {
     "product, pre-order": _shop("/products/wool-overcoat"),
     "tag": _shop("/tags/wool"),
     "search": _shop("/search"),
+    "home, in German": _shop("/de"),
+    "product, in German": _shop("/de/products/field-jacket"),
     "about": _shop("/about"),
     "shipping": _shop("/shipping"),
     "privacy": _shop("/privacy"),
