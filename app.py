@@ -16,7 +16,7 @@ from chalicelib.domain.entry import OptIn
 from chalicelib.domain.links import LinkRefused, Purpose
 from chalicelib.domain.locales import root_of
 from chalicelib.domain.typos import suggestion
-from chalicelib.http.answers import accepted, description, done, html_page, json_file, see_other
+from chalicelib.http.answers import accepted, description, done, html_page, json_file, see_other, wants_html
 from chalicelib.http.forms import FORM_TYPE, JSON_TYPE, Body
 from chalicelib.http.language import onward, root_asked
 from chalicelib.http.origins import refuse_foreign
@@ -96,8 +96,14 @@ def sign_up(request: Request) -> Response:
     else:
         consent = CONSENTS[form.opt_in]
         api.signups().sign_up(form.address, form.skus, page=form.page, consent=consent, opt_in=form.opt_in)
-    thanks_path = f"{root_of(form.page)}/waitlist/thanks"
-    return accepted(request, thanks_path=thanks_path, suggestion=suggestion(form.address))
+    root, meant = root_of(form.page), suggestion(form.address)
+    thanks_path = f"{root}/waitlist/thanks"
+    if meant and wants_html(request):
+        from chalicelib.http.slips import asked_about
+
+        renderer = stores.recent_themes().live().under(root)
+        return asked_about(form, meant, renderer, thanks_path=thanks_path)
+    return accepted(request, thanks_path=thanks_path, suggestion=meant)
 
 
 @app.route("/confirm", methods=["GET"])

@@ -19,7 +19,6 @@ PAGE_CHARS_MAX = 200
 # Paths of our own only: one slash, then neither slash nor backslash, so that "//evil" is no page.
 PAGE = re.compile(r"/(?:[a-z0-9][a-z0-9/-]*)?", re.ASCII)
 SKU = re.compile(SKU_PATTERN, re.ASCII)
-THROWN_AWAY = "Addresses at this domain are thrown away after one letter. Use one that you will read later."
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +28,14 @@ class SignupForm:
     address: Address
     skus: tuple[str, ...]
     page: str
+    stamp: str
     opt_in: OptIn
     trapped: bool
+
+    def fields_for(self, email: str) -> tuple[tuple[str, str], ...]:
+        """The same form for `email`, to be sent once more."""
+        skus = [("sku", sku) for sku in self.skus]
+        return (("email", email), *skus, ("page", self.page), ("stamp", self.stamp))
 
 
 def signup_form(body: Body, stamps: FormStamps, refused: Callable[[str], Set[str]]) -> SignupForm:
@@ -52,7 +57,8 @@ def signup_form(body: Body, stamps: FormStamps, refused: Callable[[str], Set[str
         and offer.refused_domains
         and is_listed(address.domain, refused(offer.refused_domains))
     ):
-        errors.append(FieldError("email", THROWN_AWAY))
+        told = FieldError("email", "Addresses there are thrown away. Use one that you will read later.")
+        errors.append(told)
     page = _only(fields, "page", errors)
     if len(page) > PAGE_CHARS_MAX or (page and not PAGE.fullmatch(page)):
         errors.append(FieldError("page", "Must be a path of this shop."))
@@ -60,10 +66,11 @@ def signup_form(body: Body, stamps: FormStamps, refused: Callable[[str], Set[str
     if errors or address is None or offer is None:
         back_path = page if PAGE.fullmatch(page) else "/"
         raise Problem(HTTPStatus.BAD_REQUEST, "The form is not complete.", tuple(errors), back_path=back_path)
+    stamp = fields["stamp"][0] if fresh else stamps.stamp(offer)
+    form = SignupForm(address, skus, page or "/", stamp, offer.opt_in, trapped)
     if not fresh:
-        again = [("email", address.mailbox), *(("sku", sku) for sku in skus), ("page", page or "/")]
-        raise _sent_late((*again, ("stamp", stamps.stamp(offer))), back_path=page or "/")
-    return SignupForm(address, skus, page or "/", offer.opt_in, trapped)
+        raise _sent_late(form)
+    return form
 
 
 def _offer(fields: Fields, stamps: FormStamps, errors: list[FieldError]) -> tuple[Offer | None, bool]:
@@ -90,10 +97,11 @@ def _skus(fields: Fields, offer: Offer | None, errors: list[FieldError]) -> tupl
     return skus
 
 
-def _sent_late(again: tuple[tuple[str, str], ...], *, back_path: str) -> Problem:
+def _sent_late(form: SignupForm) -> Problem:
+    again = form.fields_for(form.address.mailbox)
     told = FieldError("stamp", "This page had been open for very long. Nothing is lost: send it once more.")
     return Problem(
-        HTTPStatus.BAD_REQUEST, "The form is from an old page.", (told,), back_path=back_path, again=again
+        HTTPStatus.BAD_REQUEST, "The form is from an old page.", (told,), back_path=form.page, again=again
     )
 
 

@@ -245,6 +245,7 @@ def try_cloud_templates(renderer: Renderer, product: Product) -> None:
     renderer.page("link-problem.html")
     renderer.page("form-problem.html", problems=["-"], back_path="/")
     renderer.page("form-again.html", problems=["-"], fields=[("-", "-")])
+    renderer.page("did-you-mean.html", typed="-", meant="-", fields=[("-", "-")], thanks_path="-")
     for letter in ("confirm", "available"):
         renderer.letter(letter, product=product, variant=variant, action_url="-", leave_url="-")
     renderer.note("yours", action_url="-")

@@ -587,6 +587,28 @@ def test_a_slip_of_the_finger_is_asked_about_and_accepted(api: Client) -> None:
     assert state("ada@gmial.com") is EntryState.PENDING
 
 
+def test_without_script_a_slip_is_asked_about_on_a_page_and_accepted_as_well(api: Client) -> None:
+    typed = waitlist_form(email="ada@gmial.com")
+    asked = post(api, "/waitlist", typed, PERSON)
+    assert asked.status_code == 200
+    assert state("ada@gmial.com") is EntryState.PENDING
+    # Known or not, it is the same page.
+    assert post(api, "/waitlist", typed, PERSON).body == asked.body
+    assert post(api, "/waitlist", {**typed, "website": "x"}, PERSON).body == asked.body
+    assert b'href="/waitlist/thanks"' in asked.body
+    (form,) = forms_of(asked.body.decode())
+    corrected = api.http.post("/waitlist", headers=PERSON, body=urlencode(form.filled({})).encode())
+    assert (corrected.status_code, location(corrected)) == (303, "/waitlist/thanks")
+    assert state("ada@gmail.com") is EntryState.PENDING
+
+
+def test_a_slip_comes_back_escaped(api: Client) -> None:
+    asked = post(api, "/waitlist", waitlist_form(email="a'&`b@gmial.com"), PERSON)
+    assert asked.status_code == 200
+    assert b"a&#39;&amp;`b@gmail.com" in asked.body
+    assert b"a'&`b" not in asked.body
+
+
 GERMAN_PAGE = "/de/products/field-jacket"
 
 
