@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from chalice.app import BaseLambdaEvent, Chalice, CloudWatchEvent, DynamoDBEvent, Request, Response, SQSEvent
 
@@ -18,7 +17,7 @@ from chalicelib.domain.locales import root_of
 from chalicelib.domain.typos import suggestion
 from chalicelib.http.answers import accepted, description, done, html_page, json_file, see_other, wants_html
 from chalicelib.http.forms import FORM_TYPE, JSON_TYPE, Body
-from chalicelib.http.language import onward, root_asked
+from chalicelib.http.language import link_address, onward, root_asked
 from chalicelib.http.origins import refuse_foreign
 from chalicelib.http.refusals import in_problem_terms, problem_of, refusal
 from chalicelib.http.signup_form import signup_form
@@ -185,7 +184,7 @@ def show_yours(request: Request) -> Response:
     token = link_token(request)
     renderer = _speaking(request)
     awaited = api.yours().look(token, renderer.told)
-    page = renderer.page("yours.html", at=_address(request, token), awaited=awaited, token=token)
+    page = renderer.page("yours.html", at=link_address(request, token), awaited=awaited, token=token)
     return html_page(page, language=renderer.language)
 
 
@@ -287,18 +286,13 @@ def _linked(purpose: Purpose, token: str) -> "LinkedEntry":
 
 def _linked_page(request: Request, template: str, linked: "LinkedEntry", token: str) -> Response:
     renderer = _speaking(request)
-    at = _address(request, token)
+    at = link_address(request, token)
     page = renderer.about(template, linked.product, linked.variant, at=at, token=token)
     return html_page(page, language=renderer.language)
 
 
 def _speaking(request: Request) -> "Renderer":
     return stores.recent_themes().live().under(root_asked(request))
-
-
-def _address(request: Request, token: str) -> str:
-    """Where a link of a letter leads, whatever its language."""
-    return f"/api{request.context['resourcePath']}?token={quote(token, safe='')}"
 
 
 # Lambda starts each of its functions with this file; only the API's has a shopper waiting.

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence, Set
 from spillway.build.catalogue import ProductRow, Storefront
 from spillway.build.gallery import Gallery
 from spillway.build.mistakes import Mistake
-from spillway.build.toml_table import Lines
+from spillway.build.toml_lines import Lines
 
 SITE_FILE = "site/site.toml"
 

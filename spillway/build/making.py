@@ -8,8 +8,9 @@ from jinja2 import TemplateError, TemplateSyntaxError
 from chalicelib.domain.form_stamp import FormStamps
 from spillway.build.crew import Crew
 from spillway.build.dates import Dates
+from spillway.build.edition_rendering import StockBySlug
 from spillway.build.release import Makings, Release, SiteObject
-from spillway.build.rendering import Rendering, StockBySlug
+from spillway.build.rendering import Rendering
 from spillway.build.shelf import Shelf
 from spillway.errors import BadInput
 

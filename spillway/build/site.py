@@ -8,13 +8,13 @@ from chalicelib.domain.form_stamp import FormStamps
 from spillway.build.catalogue import Catalogue
 from spillway.build.crew import Crew
 from spillway.build.dates import Dates
+from spillway.build.edition_rendering import StockBySlug
 from spillway.build.gallery import Gallery, Rendition
 from spillway.build.loading import catalogue_memory, load_catalogue
 from spillway.build.making import rendered
 from spillway.build.memory import Memory, digest_of
 from spillway.build.products import Products, placed
 from spillway.build.release import Kind, Makings, Release, SiteObject
-from spillway.build.rendering import StockBySlug
 from spillway.build.shelf import Shelf
 from spillway.build.shop_file import base_url_problem
 from spillway.build.theming import asset_keys, theme_of

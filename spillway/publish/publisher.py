@@ -18,8 +18,8 @@ from chalicelib.storefront.theme import Theme
 from chalicelib.tables.domain_lists import DomainListsTable
 from chalicelib.tables.products import ProductsTable
 from spillway.build.dates import Dates
+from spillway.build.edition_rendering import StockBySlug
 from spillway.build.release import Kind, Makings, Release, SiteObject
-from spillway.build.rendering import StockBySlug
 from spillway.errors import BadInput
 from spillway.publish.archive import KEPT_CONTENT_TYPE, kept_key, packed
 from spillway.publish.live import LiveRelease

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from spillway.build.crew import Crew
 from spillway.build.dates import Dates
+from spillway.build.edition_rendering import StockBySlug
 from spillway.build.making import rendered
 from spillway.build.memory import Memory
 from spillway.build.release import Release, SiteObject
-from spillway.build.rendering import StockBySlug
 from spillway.build.shelf import Shelf
 from spillway.build.site import build
 from spillway.errors import BadInput, WorkFailed

@@ -1,0 +1,195 @@
+"""The pages of one edition of a release, as recipes."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
+
+from chalicelib.domain.form_stamp import FormStamps
+from chalicelib.domain.product import Product
+from chalicelib.domain.stock import Stock
+from chalicelib.storage.pages import HOME_KEY, PAGE_CONTENT_TYPE, object_key
+from chalicelib.storefront.checkout import CheckoutForm
+from chalicelib.storefront.renderer import Renderer
+from chalicelib.storefront.theme import HOME, Edition, Listing, covers_of
+from spillway.build.catalogue import ContentPage, ProductRow
+from spillway.build.dates import Dates
+from spillway.build.memory import code_digest, digest_of
+from spillway.build.products import Products
+from spillway.build.recipes import Recipe, ThemeParts
+from spillway.build.release import Kind
+from spillway.build.search import INDEX_PATH, SEARCH_PATH, Search
+from spillway.build.syndication import FEED_ENTRIES_MAX, feed
+
+StockBySlug = Mapping[str, Mapping[str, Stock]]
+
+# Pages with nothing of the catalogue on them, by path.
+_FIXED_PAGES = {
+    "/waitlist/thanks": "waitlist-thanks.html",
+    "/waitlist/confirmed": "waitlist-confirmed.html",
+    "/waitlist/left": "waitlist-left.html",
+    "/waitlist/yours": "waitlist-yours.html",
+    "/waitlist/sent": "waitlist-sent.html",
+    "/waitlist/erased": "waitlist-erased.html",
+}
+# Some 30 MB of opened products.
+_CARDS_KEPT_MAX = 4096
+
+
+class Cards:
+    """Products as the pages of every edition show them, opened once for pages that are near each other."""
+
+    def __init__(self, products: Products, stock: StockBySlug) -> None:
+        self._products = products
+        self._stock = stock
+        # A product is shown on its page and on two shelves, mostly not far apart.
+        self.opened = lru_cache(maxsize=_CARDS_KEPT_MAX)(self._opened)
+
+    def digest(self, slug: str) -> str:
+        """Changes with anything known of a product and its stock."""
+        stock = self._stock.get(slug)
+        digest = self._products.digest(slug)
+        return f"{digest} {sorted(stock.items())}" if stock else digest
+
+    def observed(self, slug: str) -> Iterable[Stock]:
+        """What is known of a product's stock beside its file."""
+        return self._stock.get(slug, {}).values()
+
+    def _opened(self, slug: str) -> tuple[Product, Mapping[str, Stock]]:
+        entry = self._products.named(slug)
+        return entry.product, {**entry.stock, **self._stock.get(slug, {})}
+
+
+class EditionRendering:
+    """The pages of one edition."""
+
+    def __init__(
+        self,
+        renderer: Renderer,
+        products: Products,
+        contents: Sequence[ContentPage],
+        cards: Cards,
+        stamps: FormStamps | None,
+    ) -> None:
+        self._renderer = renderer
+        self.edition = renderer.edition
+        self._products = products
+        self._contents = contents
+        self._cards = cards
+        self._stamps = stamps
+        self._parts = ThemeParts(renderer.theme, renderer.edition)
+        self._shop = digest_of(self.edition.shop, code_digest())
+
+    def recipes(self) -> Iterator[Recipe]:
+        """Of all its pages, and of its feed."""
+        crumbs = _Crumbs(self.edition)
+        series = self._stamps.series if self._stamps else ""
+        theme_digest = digest_of(self._shop, self._parts.digest("product.html"), series)
+        for row in self._products.rows:
+            yield self._product(row, f"{theme_digest} {crumbs.of(row)}")
+        for content in self._contents:
+            digest = digest_of(self._shop, self._parts.digest("content.html"), content)
+            yield self._page(content.path, Kind.PAGE, digest, partial(self._content, content))
+        for path, template in _FIXED_PAGES.items():
+            yield self.fixed(path, template, at=path)
+        for listing in self.edition.listings:
+            yield self._listing(listing)
+        yield from self._search()
+        yield text_recipe(
+            object_key(self.edition.at("/feed.xml")),
+            feed(self.edition, self._newest()),
+            "application/atom+xml",
+        )
+
+    def fixed(self, path: str, template: str, *, at: str) -> Recipe:
+        """Of a page with nothing of the catalogue on it, which is found at `at` in every edition."""
+        digest = digest_of(self._shop, self._parts.digest(template), at)
+        return self._page(path, Kind.PAGE, digest, partial(self._renderer.page, template, at=at))
+
+    def listed(self, dates: Dates) -> dict[str, str | None]:
+        """Every page that a search engine may list, by its path in the first edition, with the time of its
+        last change."""
+        checkout = CheckoutForm.of(self.edition.shop.checkout_url).action
+        contents = [each for each in self._contents if each.path != checkout]
+        return dates.of_all(self.edition, self._products, contents, self._cards.observed)
+
+    def _product(self, row: ProductRow, theme_digest: str) -> Recipe:
+        digest = f"{theme_digest} {self._cards.digest(row.slug)}"
+        return self._page(
+            f"/products/{row.slug}",
+            Kind.PAGE,
+            digest,
+            lambda: self._renderer.product(*self._cards.opened(row.slug), self._stamps),
+        )
+
+    def _listing(self, listing: Listing) -> Recipe:
+        covers = covers_of(self.edition.listings) if listing.path == HOME else ()
+        digest = digest_of(
+            self._shop,
+            self._parts.digest(listing.template),
+            listing,
+            [(each.path, each.title, each.description, each.picture) for each in covers],
+            [self._cards.digest(slug) for slug in listing.slugs],
+        )
+        return self._page(
+            listing.path,
+            Kind.INDEX,
+            digest,
+            lambda: self._renderer.listing(listing, [self._cards.opened(slug) for slug in listing.slugs]),
+        )
+
+    def _search(self) -> Iterator[Recipe]:
+        """Of the search page, and of what its script looks through."""
+        translated = self.edition is not self._renderer.theme.editions[0]
+        search = Search(self.edition, self._products, translated=translated)
+
+        def make() -> str:
+            context = {"shelves": search.shelves(), "tags": search.tags()}
+            return self._renderer.page("search.html", at=SEARCH_PATH, **context)
+
+        digest = digest_of(self._shop, self._parts.digest("search.html"), search.digest)
+        yield self._page(SEARCH_PATH, Kind.INDEX, digest, make)
+        key = object_key(self.edition.at(INDEX_PATH))
+        yield Recipe(
+            key, key, Kind.INDEX, "application/json", "", search.digest, lambda: search.index().encode()
+        )
+
+    def _content(self, content: ContentPage) -> str:
+        return self._renderer.page(
+            "content.html",
+            path=content.path,
+            title=content.title,
+            description=content.description,
+            body_html=content.body_html,
+            language=content.language,
+        )
+
+    def _newest(self) -> list[Product]:
+        rows = [row for row in self._products.rows if row.released_on]
+        rows.sort(key=lambda row: (row.released_on or "", row.slug), reverse=True)
+        newest = [self._products.named(row.slug).product for row in rows[:FEED_ENTRIES_MAX]]
+        return [self._renderer.told(product) for product in newest]
+
+    def _page(self, path: str, kind: Kind, digest: str, make: Callable[[], str]) -> Recipe:
+        key = object_key(self.edition.at(path))
+        # The home page of another locale than the first has all its pages under it.
+        file = f"{key}/{HOME_KEY}" if path == HOME and self.edition.root else key
+        language = self.edition.shop.locale
+        return Recipe(key, file, kind, PAGE_CONTENT_TYPE, language, digest, lambda: make().encode())
+
+
+class _Crumbs:
+    """What the page of a product says of the listings it leads to."""
+
+    def __init__(self, edition: Edition) -> None:
+        first = [each for each in edition.listings if each.number == 1]
+        self._shelves = {each.path: (each.path, each.title) for each in first}
+        self._tags = {tag: (each.path, each.title) for each in first for tag in each.tags}
+
+    def of(self, row: ProductRow) -> object:
+        """Changes when any of it does."""
+        return self._shelves.get(f"/shop/{row.category}"), [self._tags.get(tag) for tag in row.tags]
+
+
+def text_recipe(key: str, text: str, content_type: str) -> Recipe:
+    """Of a file whose text is there already."""
+    body = text.encode()
+    return Recipe(key, key, Kind.INDEX, content_type, "", digest_of(body), lambda: body)
