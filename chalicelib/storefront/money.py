@@ -35,6 +35,10 @@ class MoneyFormat:
         tail = f"{self.decimal_sign}{fraction}" if fraction else ""
         return f"{self.prefix}{self._grouped(whole)}{tail}{self.suffix}"
 
+    def number(self, count: int) -> str:
+        """A whole number of things, its digits grouped as those of an amount."""
+        return self._grouped(str(count))
+
     def plain(self, amount_minor: int) -> str:
         """The amount as a machine reads it, and as the catalogue has it: "1480.00"."""
         whole, fraction = self._split(amount_minor)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from chalicelib.domain.product import Picture
-from chalicelib.storefront.texts import Texts
 from chalicelib.storefront.theme import EVERYTHING, HOME, Listing
 from spillway.build.catalogue import ProductRow, Storefront
 from spillway.build.products import Products
@@ -30,7 +29,7 @@ def listings_of(
         listings += _pages_of_shelf(
             f"/shop/{category.slug}", category.title, category.description, rows, cover
         )
-    words = _of_all(texts, len(shelf))
+    words = _of_all(storefront, len(shelf))
     listings += _pages_of_shelf(EVERYTHING, texts.one("Everything"), words, shelf, None)
     for tag, tagged_rows in tagged(shelf).items():
         title = storefront.words.get(tag.name, tag.name)
@@ -44,11 +43,11 @@ def _cover(products: Products, slug: str, storefront: Storefront) -> Picture:
     return products.named(slug).product.in_locale(storefront.shop.locale, storefront.words).pictures[0]
 
 
-def _of_all(texts: Texts, count: int) -> str:
-    words = texts.of_number(
+def _of_all(storefront: Storefront, count: int) -> str:
+    words = storefront.texts.of_number(
         "The one thing we make.", "All %(count)s things we make, the newest first.", count
     )
-    return words % {"count": count}
+    return words % {"count": storefront.money.number(count)}
 
 
 def _pages_of_shelf(

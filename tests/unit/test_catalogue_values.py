@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from babel.numbers import format_currency
+from babel.numbers import format_currency, format_decimal
 
 from chalicelib.domain.product import Variant
 from chalicelib.domain.stock import Availability, Stock
@@ -41,6 +41,13 @@ def test_prices_are_written_as_babel_writes_them(locale: str, currency: str, min
     expected = format_currency(money.plain(minor), currency, locale=locale.replace("-", "_"))
 
     assert money.write(minor) == expected
+
+
+@pytest.mark.parametrize("locale", ["en-GB", "de-DE", "fr-FR", "en-IN", "ja-JP", "de-CH", "sv-SE"])
+@pytest.mark.parametrize("count", [7, 1234, 1234567])
+def test_numbers_are_written_as_babel_writes_them(locale: str, count: int) -> None:
+    expected = format_decimal(count, locale=locale.replace("-", "_"))
+    assert money_format("EUR", locale).number(count) == expected
 
 
 @pytest.mark.parametrize(("price", "digits", "minor"), [("148.00", 2, 14800), ("7", 2, 700), ("7", 0, 7)])
