@@ -39,9 +39,7 @@ class SpokenTemplates(Environment):
     """
 
     def __init__(self, texts: Texts, **options: Any) -> None:
-        super().__init__(
-            extensions=["jinja2.ext.i18n"], bytecode_cache=CompiledTemplates(texts), **options
-        )
+        super().__init__(extensions=["jinja2.ext.i18n"], bytecode_cache=CompiledTemplates(texts), **options)
         # Lines of a text are the template's business.
         self.policies["ext.i18n.trimmed"] = True
         self._in_place = _InPlace(texts)
