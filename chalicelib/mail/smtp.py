@@ -92,7 +92,7 @@ class SmtpPostbox:
             if not receipts:
                 raise _refusal_of_us(refused) from refused
             why_not_all = str(refused.smtp_code)
-        except (smtplib.SMTPServerDisconnected, OSError) as error:
+        except (smtplib.SMTPException, OSError) as error:
             why_not_all = type(error).__name__
         finally:
             connection.close()

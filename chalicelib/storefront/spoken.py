@@ -1,7 +1,6 @@
 """Templates in one language, as Python's own code: compiled once in a process, whoever renders them."""
 
-from functools import cache
-from typing import Any, Self
+from typing import Any, ClassVar
 
 from jinja2 import BytecodeCache, Environment, nodes
 from jinja2.bccache import Bucket
@@ -11,26 +10,25 @@ from chalicelib.storefront.texts import Texts
 
 
 class CompiledTemplates(BytecodeCache):
-    """Keeps code by a template's name and its source: to compile a theme takes longer than to fill it in."""
+    """Keeps the code of each template as it was last, one for each language: its texts are part of the code.
 
-    @classmethod
-    @cache
-    def of(cls, language: str) -> Self:
-        """Those of one language: its texts are part of the code."""
-        return cls()
+    To compile a theme takes longer than to fill it in.
+    """
 
-    def __init__(self) -> None:
-        self._code: dict[tuple[str, str], bytes] = {}
+    code: ClassVar[dict[tuple[str, str], tuple[str, bytes]]] = {}
+
+    def __init__(self, texts: Texts) -> None:
+        self._language = texts.digest
 
     def load_bytecode(self, bucket: Bucket) -> None:
         """See `jinja2.BytecodeCache`."""
-        code = self._code.get((bucket.key, bucket.checksum))
-        if code is not None:
+        checksum, code = self.code.get((self._language, bucket.key), ("", b""))
+        if checksum == bucket.checksum:
             bucket.bytecode_from_string(code)
 
     def dump_bytecode(self, bucket: Bucket) -> None:
         """See `jinja2.BytecodeCache`."""
-        self._code[bucket.key, bucket.checksum] = bucket.bytecode_to_string()
+        self.code[self._language, bucket.key] = bucket.checksum, bucket.bytecode_to_string()
 
 
 class SpokenTemplates(Environment):
@@ -41,9 +39,7 @@ class SpokenTemplates(Environment):
     """
 
     def __init__(self, texts: Texts, **options: Any) -> None:
-        super().__init__(
-            extensions=["jinja2.ext.i18n"], bytecode_cache=CompiledTemplates.of(texts.digest), **options
-        )
+        super().__init__(extensions=["jinja2.ext.i18n"], bytecode_cache=CompiledTemplates(texts), **options)
         # Lines of a text are the template's business.
         self.policies["ext.i18n.trimmed"] = True
         self._in_place = _InPlace(texts)

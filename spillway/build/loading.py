@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from chalicelib.domain.refused_domains import list_name
 from chalicelib.storefront.texts import Texts
@@ -14,13 +14,14 @@ from spillway.build.catalogue import Catalogue, ContentPage, ProductRow, Storefr
 from spillway.build.consistency import catalogue_mistakes
 from spillway.build.crew import Crew
 from spillway.build.domain_file import read_domains
-from spillway.build.footprint import Signature, signature_of
 from spillway.build.gallery import Gallery
 from spillway.build.locales import root_of_locale
 from spillway.build.memory import Memory, code_digest
 from spillway.build.mistakes import CatalogueInvalid, Mistake
 from spillway.build.page_file import read_page
 from spillway.build.product_file import ProductFile
+from spillway.build.product_loading import ProductLoading, repeated_slugs
+from spillway.build.product_sheet import SHEET_FILE, ProductSheet
 from spillway.build.shop_file import read_storefront
 from spillway.build.slugs import slug_problem
 from spillway.build.text_file import read_texts, text_files_of
@@ -29,17 +30,9 @@ from spillway.project import Project
 _FILE_SIZE_BYTES_MAX = 1_000_000
 # A page in another locale, about.de.md, is read with the one it stands beside.
 _TOLD_AGAIN = re.compile(r"[^.]+\.[A-Za-z-]+\.md")
+_SHEET_SIZE_BYTES_MAX = 20_000_000
 
 T = TypeVar("T")
-
-
-class _Read(NamedTuple):
-    """What a file said, remembered with what it looked like then. (A NamedTuple: there are many.)"""
-
-    signature: Signature
-    sha256: str
-    row: ProductRow | None
-    mistakes: tuple[Mistake, ...]
 
 
 def catalogue_memory(project: Project) -> Memory:
@@ -66,15 +59,15 @@ class _Loading:
         self._mistakes: list[Mistake] = []
 
     def catalogue(self) -> Catalogue:
-        page_files, product_files = self._files("pages", ".md"), self._files("products", ".toml")
+        page_files = [each for each in self._files("pages", ".md") if not _TOLD_AGAIN.fullmatch(each[1])]
+        self._judge_slugs(page_files)
         storefronts = self._storefronts(frozenset(slug for slug, _ in page_files))
         storefront = storefronts[0] if storefronts else None
         locales = tuple(each.shop.locale for each in storefronts)
-        rows = self._rows(product_files, storefront.money.fraction_digits if storefront else 2, locales[1:])
+        rows, product_slugs = self._products(storefront, locales[1:])
         pages = tuple(self._pages(page_files, locales))
         gallery = Gallery(self._site / "pictures", self._cache, self._memory)
-        slugs = frozenset(slug for slug, _ in product_files)
-        self._mistakes += catalogue_mistakes(storefront, rows, slugs, gallery, self._text)
+        self._mistakes += catalogue_mistakes(storefront, rows, product_slugs, gallery, self._text)
         if self._mistakes or storefront is None:
             raise CatalogueInvalid(self._mistakes)
         return Catalogue(storefronts, rows, pages, self._site / "pictures")
@@ -146,84 +139,69 @@ class _Loading:
         self._mistakes += mistakes
         return found
 
-    def _rows(
-        self, files: Sequence[tuple[str, str]], fraction_digits: int, locales: Sequence[str]
-    ) -> tuple[ProductRow, ...]:
-        """The products, in the order of their slugs."""
-        key = f"products {fraction_digits} {locales}"
-        before: dict[str, _Read] = self._memory.get(key) or {}
-        now: dict[str, _Read] = {}
-        anew: list[tuple[str, str]] = []
-        signatures = self._signatures("products")
-        for slug, file in files:
-            known = before.get(file)
-            if known and known.signature == signatures[file]:
-                now[file] = known
-            else:
-                anew.append((slug, file))
+    def _products(
+        self, storefront: Storefront | None, locales: Sequence[str]
+    ) -> tuple[tuple[ProductRow, ...], frozenset[str]]:
+        """Every product that can be read, in the order of slugs; and the slugs of all there are."""
+        files = sorted((*self._files("products", ".toml"), *self._files("products", ".md")))
+        self._judge_slugs(files)
+        fraction_digits = storefront.money.fraction_digits if storefront else 2
         reader = ProductFile(
             pictures=self._site / "pictures", fraction_digits=fraction_digits, locales=locales
         )
+        key = f"products {fraction_digits} {locales}"
+        loading = ProductLoading(self._root, self._memory, self._crew, self._text)
+        found, mistakes = loading.rows(reader, files, key=key)
+        self._mistakes += mistakes
+        of_sheet = self._sheet_rows(reader, key)
+        self._mistakes += repeated_slugs((*files, *((row.slug, row.file) for row in of_sheet)))
+        if not files and not of_sheet:
+            expected = f"at least one product, there or in {SHEET_FILE}"
+            self._mistakes.append(Mistake("site/products", None, "*.toml, *.md", None, expected))
+        slugs = frozenset((*(slug for slug, _ in files), *(row.slug for row in of_sheet)))
+        return tuple(sorted((*found, *of_sheet), key=lambda row: row.slug)), slugs
 
-        def read(share: Sequence[tuple[str, str]]) -> list[tuple[str, _Read]]:
-            return [(file, self._read_product(reader, slug, file, before.get(file))) for slug, file in share]
-
-        for reads in self._crew.share(read, anew):
-            now.update(reads)
-        kept = {file: each for file, each in now.items() if each.signature.settled and not each.mistakes}
-        if kept.keys() != before.keys() or anew:
-            self._memory.note(key, kept)
-        else:
-            self._memory.recall(key, dict)
-        if not files:
-            self._mistakes.append(Mistake("site/products", None, "*.toml", None, "at least one product"))
-        for _, file in files:
-            self._mistakes += now[file].mistakes
-        return tuple(row for _, file in files if (row := now[file].row))
-
-    def _read_product(self, reader: ProductFile, slug: str, file: str, known: _Read | None) -> _Read:
-        mistakes: list[Mistake] = []
-        signature = signature_of(self._root / file)
-        text = self._text(file, mistakes)
-        sha256 = _sha256(text)
-        if known and known.sha256 == sha256:
-            return known._replace(signature=signature)
-        row = reader.read(text, slug=slug, file=file, mistakes=mistakes) if text is not None else None
-        return _Read(signature, sha256, row, tuple(mistakes))
-
-    def _signatures(self, folder: str) -> dict[str, Signature]:
-        with os.scandir(self._site / folder) as entries:
-            return {f"site/{folder}/{entry.name}": signature_of(entry) for entry in entries}
+    def _sheet_rows(self, reader: ProductFile, key: str) -> tuple[ProductRow, ...]:
+        if not (self._root / SHEET_FILE).exists():
+            return ()
+        text = self._text(SHEET_FILE, self._mistakes, size_bytes_max=_SHEET_SIZE_BYTES_MAX) or ""
+        sheet = ProductSheet(reader)
+        return self._recall(
+            f"sheet {key} {_sha256(text)}", lambda mistakes: sheet.read(text, mistakes=mistakes)
+        )
 
     def _files(self, folder: str, suffix: str) -> list[tuple[str, str]]:
-        """(slug, name from the project's root) of each file, by slug; a slug that is none is noted."""
+        """(slug, name from the project's root) of each file, by slug."""
         try:
             with os.scandir(self._site / folder) as entries:
                 names = sorted(entry.name for entry in entries if entry.name.endswith(suffix))
         except FileNotFoundError:
             return []
-        files = [
-            (name.removesuffix(suffix), f"site/{folder}/{name}")
-            for name in names
-            if not _TOLD_AGAIN.fullmatch(name)
-        ]
+        return [(name.removesuffix(suffix), f"site/{folder}/{name}") for name in names]
+
+    def _judge_slugs(self, files: Sequence[tuple[str, str]]) -> None:
         for slug, file in files:
             if problem := slug_problem(slug):
                 self._mistakes.append(Mistake(file, None, "file name", slug, problem))
-        return files
 
-    def _text(self, file: str, mistakes: list[Mistake] | None = None) -> str | None:
+    def _text(
+        self,
+        file: str,
+        mistakes: list[Mistake] | None = None,
+        *,
+        size_bytes_max: int = _FILE_SIZE_BYTES_MAX,
+    ) -> str | None:
         """The text of a file; none at all, and a mistake noted, when it cannot be read."""
         path = self._root / file
         try:
             size_bytes = path.stat().st_size
-            if size_bytes <= _FILE_SIZE_BYTES_MAX:
+            if size_bytes <= size_bytes_max:
                 return path.read_text(encoding="utf-8-sig")
             reason = f"{size_bytes} bytes"
         except (OSError, UnicodeDecodeError) as error:
             reason = str(error)
         if mistakes is not None:
-            expected = f"a text in UTF-8 of at most {_FILE_SIZE_BYTES_MAX} bytes"
+            expected = f"a text in UTF-8 of at most {size_bytes_max} bytes"
             mistakes.append(Mistake(file, None, "file", reason, expected))
         return None
 

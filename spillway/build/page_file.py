@@ -3,14 +3,11 @@
 The same in another locale stands beside it: about.md, about.de.md.
 """
 
-import re
-
 from spillway.build.catalogue import ContentPage
+from spillway.build.front_matter import Parted
 from spillway.build.markdown import to_html
 from spillway.build.mistakes import Mistake
-from spillway.build.toml_table import TomlTable
 
-_FRONT_MATTER = re.compile(r"\A\+\+\+[ \t]*\n(.*?\n)\+\+\+[ \t]*(?:\n|\Z)", re.DOTALL)
 _TITLE_LENGTH_MAX = 120
 _DESCRIPTION_LENGTH_MAX = 300
 
@@ -22,16 +19,11 @@ def read_page(
     there is no reading it. Mistakes are added to `mistakes`."""
     if text is None:
         return None
-    text = text.replace("\r\n", "\n")
-    front = _FRONT_MATTER.match(text)
-    if not front:
-        first_line = text.partition("\n")[0]
-        mistakes.append(Mistake(file, 1, "front matter", first_line, "TOML between two lines of +++"))
+    parted = Parted.of(text, file=file, mistakes=mistakes)
+    table = parted.table(file=file, mistakes=mistakes) if parted else None
+    if parted is None or table is None:
         return None
-    table = TomlTable.parse(front[1], file=file, mistakes=mistakes, first_line=2)
-    if table is None:
-        return None
-    lines_before = text[: front.end()].count("\n")
+    lines_before = parted.lines_before
 
     def refuse(line: int, value: str, expected: str) -> None:
         mistakes.append(Mistake(file, lines_before + line, "text", value, expected))
@@ -42,7 +34,7 @@ def read_page(
         language=language,
         title=table.text("title", length_max=_TITLE_LENGTH_MAX),
         description=table.text("description", length_max=_DESCRIPTION_LENGTH_MAX),
-        body_html=to_html(text[front.end() :], heading_level_min=2, refuse=refuse, root=root),
+        body_html=to_html(parted.body, heading_level_min=2, refuse=refuse, root=root),
     )
     table.done()
     return page

@@ -1,4 +1,7 @@
-"""site/products/SLUG.toml: one product, its pictures, and its variants with the stock they start with."""
+"""site/products/SLUG.toml: one product, its pictures, and its variants with the stock they start with.
+
+SLUG.md is the same with the description as Markdown below the TOML.
+"""
 
 import re
 from collections.abc import Sequence
@@ -8,6 +11,7 @@ from typing import Any
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Availability, Stock
 from spillway.build.catalogue import ProductRow, Shot
+from spillway.build.front_matter import Parted
 from spillway.build.gallery import PICTURE_EXPECTED
 from spillway.build.locales import skip_other_locales
 from spillway.build.mistakes import Mistake
@@ -48,9 +52,11 @@ class ProductFile:
 
     def read(self, text: str, *, slug: str, file: str, mistakes: list[Mistake]) -> ProductRow | None:
         """The product of a file's text; None when there is no reading it. Mistakes are noted."""
-        table = TomlTable.parse(text, file=file, mistakes=mistakes)
-        if table is None:
-            return None
+        table = _table_of(text, file, mistakes)
+        return self.product_of(table, slug=slug, file=file) if table else None
+
+    def product_of(self, table: TomlTable, *, slug: str, file: str) -> ProductRow:
+        """The product of a table, wherever that is from."""
         price_minor = self._price(table, table.value("price"))
         shots = tuple(self._shots(table))
         variants, stock = self._variants(table, price_minor)
@@ -116,6 +122,13 @@ class ProductFile:
             stock[sku] = _initial_stock(row)
             row.done()
         return tuple(variants), stock
+
+
+def _table_of(text: str, file: str, mistakes: list[Mistake]) -> TomlTable | None:
+    if not file.endswith(".md"):
+        return TomlTable.parse(text, file=file, mistakes=mistakes)
+    parted = Parted.of(text, file=file, mistakes=mistakes)
+    return parted.table(file=file, mistakes=mistakes, description=parted.body) if parted else None
 
 
 def _initial_stock(row: TomlTable) -> Stock:

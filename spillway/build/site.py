@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from chalicelib.domain.form_stamp import FormStamps
+from chalicelib.storefront.spoken import CompiledTemplates
 from spillway.build.catalogue import Catalogue
 from spillway.build.crew import Crew
 from spillway.build.dates import Dates
@@ -12,7 +13,7 @@ from spillway.build.edition_rendering import StockBySlug
 from spillway.build.gallery import Gallery, Rendition
 from spillway.build.loading import catalogue_memory, load_catalogue
 from spillway.build.making import rendered
-from spillway.build.memory import Memory, digest_of
+from spillway.build.memory import Memory, code_digest, digest_of
 from spillway.build.products import Products, placed
 from spillway.build.release import Kind, Makings, Release, SiteObject
 from spillway.build.shelf import Shelf
@@ -77,6 +78,8 @@ def build(
     assets = [_asset(file, key) for file, key in keys.items()]
     pictures = {each.name: _picture(each) for made in renditions.values() for each in made}
     makings = Makings.of(theme, products, catalogue.pages, [*assets, *pictures.values()])
+    templates = Memory(project.cache / "templates.pickle", context=code_digest())
+    CompiledTemplates.code.update(templates.get("code") or {})
     made_from = Memory(project.cache / "shelves" / f"{digest_of(str(folder))[:16]}.pickle", context="")
     release = rendered(
         makings,
@@ -88,6 +91,8 @@ def build(
         crew=crew,
     )
     made_from.save()
+    templates.note("code", dict(CompiledTemplates.code))
+    templates.save()
     refused = catalogue.storefront.refused_domains
     return replace(release, untold=tuple(untold(catalogue, theme)), refused_domains=refused)
 

@@ -6,6 +6,7 @@ import re
 import tomllib
 import unicodedata
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import rtoml
@@ -42,9 +43,16 @@ class TomlTable:
 
     @classmethod
     def parse(
-        cls, text: str, *, file: str, mistakes: list[Mistake], first_line: int = 1
+        cls,
+        text: str,
+        *,
+        file: str,
+        mistakes: list[Mistake],
+        first_line: int = 1,
+        also: Mapping[str, Any] = MappingProxyType({}),
     ) -> "TomlTable | None":
-        """The table of a whole text, or None (and a mistake noted) when it is no TOML."""
+        """The table of a whole text, or None (and a mistake noted) when it is no TOML. `also` are fields
+        that the file has elsewhere."""
         try:
             values = _parsed(text)
         except tomllib.TOMLDecodeError as error:
@@ -53,7 +61,10 @@ class TomlTable:
             reason = _ERROR_LINE.sub("", str(error))
             mistakes.append(Mistake(file, line, "TOML", reason, "a file that parses as TOML"))
             return None
-        return cls(values, file=file, lines=Lines(text, first_line), mistakes=mistakes)
+        table = cls({**values, **also}, file=file, lines=Lines(text, first_line), mistakes=mistakes)
+        for name in also.keys() & values.keys():
+            table.wrong(name, values[name], "this only once in a file")
+        return table
 
     def wrong(self, name: str, value: object, expected: str) -> None:
         """Note that the field `name` holds `value` where something else is needed."""

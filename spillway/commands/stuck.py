@@ -87,7 +87,9 @@ def _show(counts: Mapping[str, int], some: Mapping[str, list[DeadLetter]]) -> No
     for queue, number in counts.items():
         click.echo(f"{queue}: {number or 'nothing'}")
         for letter in some.get(queue, ()):
-            facts = [f"{name} {_words(value)}" for name, value in letter.facts.items()]
+            facts = [
+                name if value is True else f"{name} {_words(value)}" for name, value in letter.facts.items()
+            ]
             click.echo(f"  {', '.join(facts) or 'cannot be read'}")
     if any(counts.values()):
         click.echo("When the cause is gone: spillway redrive QUEUE")

@@ -66,4 +66,6 @@ def _span(seconds: float) -> str:
         return f"{seconds / 86400:.1f} d"
     if seconds >= 2 * 3600:
         return f"{seconds / 3600:.1f} h"
-    return f"{seconds / 60:.0f} min"
+    if seconds >= 2 * 60:
+        return f"{seconds / 60:.1f}".removesuffix(".0") + " min"
+    return f"{seconds:.0f} s"

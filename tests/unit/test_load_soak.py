@@ -119,6 +119,8 @@ def test_the_report_has_the_account_the_budget_the_steps_and_the_curves() -> Non
     assert page.count("<td>flat</td>") == 2
     assert page.count("<td>not ours</td>") == 1
     assert not re.findall(r"(?:src|href|url)\s*[=(]", page)
+    assert ">30 s</text>" in page
+    assert ">2.5 min</text>" in page
     row = page.partition("pages and files not answered")[2].partition("</tr>")[0]
     assert re.findall(r">([^<]+)</td>", row) == ["0.1%", "1", "1,000"]
 

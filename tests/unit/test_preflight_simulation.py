@@ -69,7 +69,7 @@ def test_environments_at_work_follow_littles_law() -> None:
 @pytest.mark.parametrize("load", [0.3, 0.7])
 def test_letters_wait_as_long_as_before_one_server_of_constant_time(load: float) -> None:
     # A service is cut into so many ticks, so that whole ones do not blur it.
-    dice, ticks_per_service, services = Random(11), 20, 20_000
+    dice, ticks_per_service, services = Random(11), 20, 8_000
     queue = LetterQueue(per_s=1 / ticks_per_service, per_day=1e12)
     next_at = dice.expovariate(load / ticks_per_service)
     for tick in range(ticks_per_service * services):

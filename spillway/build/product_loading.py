@@ -1,0 +1,95 @@
+"""Reading ten thousand product files, or of those only what changed since the last time."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from spillway.build.catalogue import ProductRow
+from spillway.build.crew import Crew
+from spillway.build.footprint import Signature, signature_of
+from spillway.build.memory import Memory
+from spillway.build.mistakes import Mistake
+from spillway.build.product_file import ProductFile
+
+
+class _Read(NamedTuple):
+    """What a file said, remembered with what it looked like then. (A NamedTuple: there are many.)"""
+
+    signature: Signature
+    sha256: str
+    row: ProductRow | None
+    mistakes: tuple[Mistake, ...]
+
+
+class ProductLoading:
+    """The product files of a shop. `text_of` reads one, and notes a mistake where it cannot be read."""
+
+    def __init__(
+        self,
+        root: Path,
+        memory: Memory,
+        crew: Crew,
+        text_of: Callable[[str, list[Mistake] | None], str | None],
+    ) -> None:
+        self._root = root
+        self._memory = memory
+        self._crew = crew
+        self._text_of = text_of
+
+    def rows(
+        self, reader: ProductFile, files: Sequence[tuple[str, str]], *, key: str
+    ) -> tuple[tuple[ProductRow, ...], list[Mistake]]:
+        """The products of `files`, given as (slug, name), and all that is wrong with them. `key` changes with
+        anything that makes `reader` read the same file differently."""
+        before: dict[str, _Read] = self._memory.get(key) or {}
+        now: dict[str, _Read] = {}
+        anew: list[tuple[str, str]] = []
+        signatures = self._signatures()
+        for slug, file in files:
+            known = before.get(file)
+            if known and known.signature == signatures[file]:
+                now[file] = known
+            else:
+                anew.append((slug, file))
+
+        def read(share: Sequence[tuple[str, str]]) -> list[tuple[str, _Read]]:
+            return [(file, self._read(reader, slug, file, before.get(file))) for slug, file in share]
+
+        for reads in self._crew.share(read, anew):
+            now.update(reads)
+        kept = {file: each for file, each in now.items() if each.signature.settled and not each.mistakes}
+        if kept.keys() != before.keys() or anew:
+            self._memory.note(key, kept)
+        else:
+            self._memory.recall(key, dict)
+        mistakes = [mistake for _, file in files for mistake in now[file].mistakes]
+        return tuple(row for _, file in files if (row := now[file].row)), mistakes
+
+    def _read(self, reader: ProductFile, slug: str, file: str, known: _Read | None) -> _Read:
+        mistakes: list[Mistake] = []
+        signature = signature_of(self._root / file)
+        text = self._text_of(file, mistakes)
+        sha256 = hashlib.sha256((text or "").encode()).hexdigest()
+        if known and known.sha256 == sha256:
+            return known._replace(signature=signature)
+        row = reader.read(text, slug=slug, file=file, mistakes=mistakes) if text is not None else None
+        return _Read(signature, sha256, row, tuple(mistakes))
+
+    def _signatures(self) -> dict[str, Signature]:
+        folder = self._root / "site" / "products"
+        if not folder.is_dir():
+            return {}
+        with os.scandir(folder) as entries:
+            return {f"site/products/{entry.name}": signature_of(entry) for entry in entries}
+
+
+def repeated_slugs(places: Iterable[tuple[str, str]]) -> Iterator[Mistake]:
+    """Products that are in two places, given as (slug, name of its file)."""
+    seen: dict[str, str] = {}
+    for slug, file in places:
+        if slug in seen:
+            expected = f"one product in one place; it is in {seen[slug]} already"
+            yield Mistake(file, None, "slug", slug, expected)
+        seen.setdefault(slug, file)

@@ -1,0 +1,181 @@
+"""site/products.csv: products in one sheet, a row for each variant.
+
+The first row of a product says what is true of all of it; the rows below it, its slug again and what is its
+next variant's or picture's. Columns `option:NAME` are what a shopper chooses by.
+"""
+
+import csv
+import datetime
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from spillway.build.catalogue import ProductRow
+from spillway.build.mistakes import Mistake
+from spillway.build.product_file import ProductFile
+from spillway.build.slugs import slug_problem
+from spillway.build.toml_lines import Lines
+from spillway.build.toml_table import TomlTable
+
+SHEET_FILE = "site/products.csv"
+_OF_PRODUCT = ("title", "category", "summary", "description", "tags", "released_on")
+_OF_VARIANT = ("sku", "stock", "availability", "price")
+_OF_PICTURE = ("picture", "picture_alt")
+_COLUMNS = ("slug", *_OF_PRODUCT, *_OF_VARIANT, *_OF_PICTURE)
+_NEEDED = ("slug", "title", "category", "summary", "description", "sku", "price", "stock")
+_OPTION = "option:"
+_WHOLE = re.compile(r"[0-9]{1,9}", re.ASCII)
+
+Cells = Mapping[str, str]
+
+
+@dataclass(slots=True)
+class _Block:
+    """The rows of one product, each with its line."""
+
+    slug: str
+    rows: list[tuple[int, Cells]] = field(default_factory=list)
+
+
+class ProductSheet:
+    """The reader of the sheet. `reader` judges each product as it does that of a file."""
+
+    def __init__(self, reader: ProductFile) -> None:
+        self._reader = reader
+
+    def read(self, text: str, *, mistakes: list[Mistake]) -> tuple[ProductRow, ...]:
+        """The products of the sheet's text; those that cannot be read are noted."""
+        rows = list(_rows(text, mistakes))
+        return tuple(self._product(block, mistakes) for block in _blocks(rows, mistakes))
+
+    def _product(self, block: _Block, mistakes: list[Mistake]) -> ProductRow:
+        found: list[Mistake] = []
+        table = TomlTable(_values(block), file=SHEET_FILE, lines=_SheetLines(block), mistakes=found)
+        # Told by its row, for whatever is found wrong with it together with other products.
+        row = self._reader.product_of(table, slug=block.slug, file=f"{SHEET_FILE}:{block.rows[0][0]}")
+        mistakes += [replace(each, field=_column(each.field)) for each in found]
+        return row
+
+
+class _SheetLines(Lines):
+    """The line of each field of a product in the sheet."""
+
+    def __init__(self, block: _Block) -> None:
+        super().__init__("")
+        self._rows = block.rows
+        self._shown = [line for line, cells in block.rows if cells.get("picture")]
+
+    def of(self, field: str) -> int:
+        """The line of the row that says it."""
+        table, _, number = field.partition(".")[0].partition("[")
+        rows = self._shown if table == "pictures" else [line for line, _ in self._rows]
+        return rows[int(number[:-1])] if number and rows else self._rows[0][0]
+
+
+def _rows(text: str, mistakes: list[Mistake]) -> Iterator[tuple[int, Cells]]:
+    """(line, cells that say something) of each row that has a slug."""
+
+    def wrong(line: int, column: str, value: object, expected: str) -> None:
+        mistakes.append(Mistake(SHEET_FILE, line, column, value, expected))
+
+    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    line = 1
+    try:
+        columns = [name.strip() for name in next(reader, [])]
+        if not _columns_are_fine(columns, mistakes):
+            return
+        line = reader.line_num + 1
+        for row in reader:
+            if len(row) > len(columns):
+                wrong(line, "row", row[len(columns)], f"at most {len(columns)} cells, as in the first row")
+            cells = {name: cell.strip() for name, cell in zip(columns, row, strict=False) if cell.strip()}
+            slug = cells.get("slug", "")
+            if any(cells.values()) and (problem := slug_problem(slug)):
+                wrong(line, "slug", slug or None, problem)
+            elif cells:
+                yield line, cells
+            line = reader.line_num + 1
+    except csv.Error as error:
+        wrong(line, "CSV", str(error), "rows of cells, those with commas or quotes in quotes")
+
+
+def _columns_are_fine(columns: Sequence[str], mistakes: list[Mistake]) -> bool:
+    unknown = [name for name in columns if name not in _COLUMNS and not name.startswith(_OPTION)]
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    missing = [name for name in _NEEDED if name not in columns]
+    known = f"one of {', '.join(_COLUMNS)}, option:NAME"
+    mistakes += [
+        *(Mistake(SHEET_FILE, 1, "column", name, f"a known column: {known}") for name in unknown),
+        *(Mistake(SHEET_FILE, 1, "column", name, "each column once") for name in twice),
+        *(Mistake(SHEET_FILE, 1, name, None, "a column of that name") for name in missing),
+    ]
+    return not (unknown or twice or missing)
+
+
+def _blocks(rows: Sequence[tuple[int, Cells]], mistakes: list[Mistake]) -> list[_Block]:
+    """The rows by product. What a row says differently than its product's first is noted."""
+    blocks: dict[str, _Block] = {}
+    last = ""
+    for line, cells in rows:
+        slug = cells["slug"]
+        block = blocks.setdefault(slug, _Block(slug))
+        if block.rows and slug != last:
+            mistakes.append(
+                Mistake(SHEET_FILE, line, "slug", slug, "the rows of a product one below the other")
+            )
+        first = block.rows[0][1] if block.rows else cells
+        mistakes += [
+            Mistake(SHEET_FILE, line, name, cells[name], f"nothing, or what line {block.rows[0][0]} says")
+            for name in _OF_PRODUCT
+            if name in cells and cells[name] != first.get(name)
+        ]
+        block.rows.append((line, cells))
+        last = slug
+    return list(blocks.values())
+
+
+def _values(block: _Block) -> dict[str, Any]:
+    """What a product's own file would say."""
+    first = block.rows[0][1]
+    values: dict[str, Any] = {name: first[name] for name in (*_OF_PRODUCT, "price") if name in first}
+    if "tags" in values:
+        values["tags"] = [tag.strip() for tag in values["tags"].split(",") if tag.strip()]
+    if "released_on" in values:
+        values["released_on"] = _day(values["released_on"])
+    values["variants"] = [_variant(cells, first) for _, cells in block.rows]
+    values["pictures"] = [
+        {"file": cells["picture"], **({"alt": cells["picture_alt"]} if "picture_alt" in cells else {})}
+        for _, cells in block.rows
+        if "picture" in cells
+    ]
+    return values
+
+
+def _variant(cells: Cells, first: Cells) -> dict[str, Any]:
+    variant: dict[str, Any] = {
+        name: cells[name] for name in ("sku", "stock", "availability") if name in cells
+    }
+    if cells.get("stock", "").isdecimal() and cells["stock"].isascii():
+        variant["stock"] = int(cells["stock"])
+    if "price" in cells and cells["price"] != first.get("price"):
+        variant["price"] = cells["price"]
+    options = {
+        name.removeprefix(_OPTION).strip(): cell for name, cell in cells.items() if name.startswith(_OPTION)
+    }
+    return {**variant, **({"options": options} if options else {})}
+
+
+def _day(text: str) -> datetime.date | str:
+    try:
+        return datetime.date.fromisoformat(text)
+    except ValueError:
+        return text
+
+
+def _column(field: str) -> str:
+    """The column that a field of a product's table is from."""
+    table, _, name = field.rpartition(".")
+    if table.startswith("pictures"):
+        return {"file": "picture", "alt": "picture_alt"}.get(name, name)
+    return "option:…" if name == "options" else name

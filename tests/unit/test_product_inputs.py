@@ -1,0 +1,151 @@
+"""A product may be a TOML file, a Markdown file or rows of the one sheet: the same shop comes of it."""
+
+from pathlib import Path
+
+import pytest
+
+from spillway.build.loading import load_catalogue
+from spillway.build.mistakes import CatalogueInvalid
+from spillway.build.site import build
+from spillway.project import Project
+from tests.unit.small_shop import JACKET, SCARF, make_small_shop
+
+SHEET = """\
+slug,title,category,price,summary,description,tags,released_on,picture,picture_alt,option:Colour,option:Size,sku,stock
+field-jacket,Field Jacket,outerwear,148.00,A waxed jacket.,"Waxed **cotton**.
+
+- four pockets",waxed,2026-09-01,jacket.webp,A green jacket,Moss,S,FJ-MOSS-S,4
+field-jacket,,,,,,,,,,Moss,M,FJ-MOSS-M,0
+field-jacket,,,158.00,,,,,,,Slate,M,FJ-SLATE-M,0
+"""
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Project:
+    return make_small_shop(tmp_path)
+
+
+def as_markdown(toml: str, description: str) -> str:
+    """The same product with its description below the TOML."""
+    start = toml.index("description = ")
+    end = toml.index("\n", toml.index('"""', start + 18) if '"""' in toml[start:] else start) + 1
+    return f"+++\n{toml[:start]}{toml[end:]}+++\n{description}"
+
+
+def told(shop: Project) -> list[str]:
+    with pytest.raises(CatalogueInvalid) as caught:
+        load_catalogue(shop)
+    return [str(mistake) for mistake in caught.value.mistakes]
+
+
+def in_sheet(shop: Project, text: str = SHEET) -> None:
+    (shop.site / "products" / "field-jacket.toml").unlink(missing_ok=True)
+    (shop.site / "products.csv").write_text(text)
+
+
+def test_markdown_makes_the_same_product(shop: Project) -> None:
+    before = load_catalogue(shop).products
+    scarf = shop.site / "products" / "scarf.toml"
+    scarf.with_suffix(".md").write_text(as_markdown(SCARF, "\nLambswool.\n"))
+    scarf.unlink()
+    jacket = shop.site / "products" / "field-jacket.toml"
+    words = 'Waxed cotton, **heavy**.\n\n- four pockets\n- price = "not a key"\n'
+    jacket.with_suffix(".md").write_text(as_markdown(JACKET, words))
+    jacket.unlink()
+    assert load_catalogue(shop).products == before
+
+
+def test_a_sheet_makes_products_variants_prices_pictures_and_stock(shop: Project) -> None:
+    by_file = load_catalogue(shop).products[0]
+    in_sheet(shop)
+    jacket, scarf = load_catalogue(shop).products
+    assert scarf.product.slug == "scarf"
+    assert jacket.product.variants == by_file.product.variants
+    assert jacket.stock == by_file.stock
+    assert (jacket.product.tags, jacket.product.released_on) == (("waxed",), "2026-09-01")
+    assert [(shot.file.name, shot.alt) for shot in jacket.shots] == [("jacket.webp", "A green jacket")]
+    assert "<strong>cotton</strong>" in jacket.product.description_html
+    assert "<li>four pockets</li>" in jacket.product.description_html
+
+
+def test_a_shop_may_be_one_sheet_as_spreadsheets_write_it(shop: Project) -> None:
+    (shop.site / "products" / "scarf.toml").unlink()
+    scarf = "scarf,Wool Scarf,accessories,45,A long scarf.,Lambswool.,,,,,,,SCARF,2\n"
+    in_sheet(shop, "\ufeff" + SHEET.replace("\n", "\r\n") + scarf + ",,,,,,,,,,,,,\n")
+    release = build(shop)
+    assert {each.key for each in release.objects} >= {"products/field-jacket", "products/scarf"}
+
+
+def test_a_changed_row_makes_its_pages_anew(shop: Project) -> None:
+    in_sheet(shop)
+    first = {each.key: each.sha256 for each in build(shop).objects}
+    in_sheet(shop, SHEET.replace("148.00", "149.00"))
+    second = {each.key: each.sha256 for each in build(shop).objects}
+    changed = {key for key in first if first[key] != second[key]}
+    assert "products/field-jacket" in changed
+    assert "products/scarf" not in changed
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("title,", "titel,", "1: column = 'titel': expected a known column"),
+        ("title,", "titel,", "1: title = (missing): expected a column of that name"),
+        ("option:Size", "option:Colour", "1: column = 'option:Colour': expected each column"),
+        ("148.00", "148,00", "2: row = '4': expected at most 14 cells"),
+        ("148.00", "a lot", "2: price = 'a lot': expected a decimal number"),
+        ("158.00", "-1", "6: price = '-1': expected a decimal number"),
+        ("S,FJ-MOSS-S,4", "S,FJ-MOSS-S,four", "2: stock = 'four': expected a whole number"),
+        ("FJ-MOSS-M", "fj moss", "5: sku = 'fj moss': expected A-Z, 0-9"),
+        ("FJ-MOSS-M", "FJ-MOSS-S", "2: variants[1].sku = 'FJ-MOSS-S': expected an SKU of its own"),
+        ("Slate,M", "Moss,M", "6: option:… = {'Colour': 'Moss', 'Size': 'M'}: expected each"),
+        ("2026-09-01", "1.9.2026", "2: released_on = '1.9.2026': expected a date"),
+        ("jacket.webp", "coat.webp", "2: pictures[0].file = 'coat.webp': expected the name"),
+        ("A green jacket,", ",", "2: picture_alt = (missing): expected a text"),
+        ("outerwear", "hats", "2: category = 'hats': expected one of outerwear"),
+        ("field-jacket,,,158", "Field Jacket,,,158", "6: slug = 'Field Jacket': expected a-z"),
+        ("field-jacket,,,158", ",,,158", "6: slug = (missing): expected a-z"),
+        ("field-jacket,,,158", "field-jacket,Anorak,,158", "6: title = 'Anorak': expected nothing, or"),
+        ("- four pockets", "- [x](javascript:x)", "2: description = 'javascript:x': expected a link"),
+        ("Moss,M,FJ", '"Moss,M,FJ', "5: CSV = 'unexpected end of data'"),
+        ("field-jacket,,,158", "scarf,,,158", "6: slug = 'scarf': expected one product in one place"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_sheet_is_told_by_its_line_and_column(
+    shop: Project, old: str, new: str, expected: str
+) -> None:
+    assert old in SHEET
+    in_sheet(shop, SHEET.replace(old, new, 1))
+    found = told(shop)
+    assert [each for each in found if each.startswith(f"site/products.csv:{expected}")], found
+
+
+def test_rows_of_a_product_stand_together(shop: Project) -> None:
+    (shop.site / "products" / "scarf.toml").unlink()
+    scarf = "scarf,Wool Scarf,accessories,45,A long scarf.,Lambswool.,,,,,,,SCARF,2\n"
+    lines = SHEET.splitlines(keepends=True)
+    in_sheet(shop, "".join([*lines[:5], scarf, *lines[5:]]))
+    (mistake,) = told(shop)
+    assert "7: slug = 'field-jacket': expected the rows of a product one below the other" in mistake
+
+
+def test_a_product_in_two_files_is_told(shop: Project) -> None:
+    (shop.site / "products" / "scarf.md").write_text(as_markdown(SCARF, "Lambswool.\n"))
+    expected = "site/products/scarf.toml: slug = 'scarf': expected one product in one place"
+    assert [each for each in told(shop) if each.startswith(expected)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("no front matter", "scarf.md:1: front matter = 'no front matter'"),
+        (as_markdown(SCARF, ""), "scarf.md: description = ''"),
+        (as_markdown(SCARF.replace("45.00", "cheap"), "Wool."), "scarf.md:4: price = 'cheap'"),
+        (as_markdown(SCARF, "![a](b.png)"), "scarf.md: description = 'b.png': expected text only"),
+        (f"+++\n{SCARF}+++\nLambswool.\n", "scarf.md:6: description = 'Lambswool.': expected this only once"),
+    ],
+)
+def test_a_mistake_in_markdown_is_told(shop: Project, text: str, expected: str) -> None:
+    (shop.site / "products" / "scarf.toml").unlink()
+    (shop.site / "products" / "scarf.md").write_text(text)
+    assert [each for each in told(shop) if expected in each], told(shop)
