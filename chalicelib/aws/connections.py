@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from ssl import SSLContext, create_default_context
 from urllib.parse import urlsplit
 
@@ -13,6 +13,7 @@ CONNECT_TIMEOUT_S = 1.0
 READ_TIMEOUT_S = 3.0
 IDLE_MAX = 16
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
+ONE_PACKET_BYTES_MAX = 32 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +42,18 @@ class Connections:
         Raises:
             AwsUnreachable: no answer came back in time.
         """
+        head = _head(method, path, {**headers, "content-length": str(len(body))})
         try:
             connection = self._idle.pop()
         except IndexError:
-            return self._on(self._open(), method, path, headers, body)
+            return self._on(self._open(), method, head, body)
         try:
-            return self._on(connection, method, path, headers, body)
+            return self._on(connection, method, head, body)
         except AwsUnreachable as error:
             # Idle too long, or frozen with the function: the far end has hung up without reading it.
             if not isinstance(error.__cause__, ConnectionError):
                 raise
-            return self._on(self._open(), method, path, headers, body)
+            return self._on(self._open(), method, head, body)
 
     def open_one(self) -> None:
         """Have a connection ready before the first request.
@@ -78,16 +80,16 @@ class Connections:
         connection.sock.settimeout(READ_TIMEOUT_S)
         return connection
 
-    def _on(
-        self, connection: HTTPConnection, method: str, path: str, headers: Mapping[str, str], body: bytes
-    ) -> Answer:
+    def _on(self, connection: HTTPConnection, method: str, head: bytes, body: bytes) -> Answer:
         try:
-            connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
-            for name, value in headers.items():
-                connection.putheader(name, value)
-            connection.putheader("content-length", str(len(body)))
-            connection.endheaders(body)
-            answer = connection.getresponse()
+            # One packet where it is small: http.client would send two.
+            if len(body) <= ONE_PACKET_BYTES_MAX:
+                connection.sock.sendall(head + body)
+            else:
+                connection.sock.sendall(head)
+                connection.sock.sendall(body)
+            answer = HTTPResponse(connection.sock, method=method)
+            answer.begin()
             content = answer.read(ANSWER_BYTES_MAX)
         except (OSError, HTTPException) as error:
             connection.close()
@@ -97,6 +99,13 @@ class Connections:
         else:
             self._idle.append(connection)
         return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, content)
+
+
+def _head(method: str, path: str, headers: Mapping[str, str]) -> bytes:
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    if any("\r" in line or "\n" in line for line in lines):
+        raise ValueError("a line break in a request's head")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
 @cache

@@ -9,6 +9,7 @@ by byte, what it was.
 import hmac
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
+from functools import cache
 
 from chalicelib.domain.entry import OptIn
 
@@ -64,8 +65,7 @@ class FormStamps:
 
         The identity key is the one that never changes: pages outlast a rotation of the others.
         """
-        # An address has an @ in it: no shopper's id is made of this text.
-        return cls(hmac.digest(identity_key, b"form stamp", "sha256"), at_ms // DAY_MS)
+        return cls(_key_of(identity_key), at_ms // DAY_MS)
 
     @property
     def series(self) -> str:
@@ -106,3 +106,9 @@ class FormStamps:
     def _mac(self, text: str) -> str:
         digest = hmac.digest(self.key, text.encode("ascii"), "sha256")
         return urlsafe_b64encode(digest[:MAC_BYTES]).decode("ascii")
+
+
+@cache
+def _key_of(identity_key: bytes) -> bytes:
+    # An address has an @ in it: no shopper's id is made of this text.
+    return hmac.digest(identity_key, b"form stamp", "sha256")

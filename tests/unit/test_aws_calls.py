@@ -210,6 +210,17 @@ def test_one_connection_serves_many_calls() -> None:
         assert len(opened) == 1
 
 
+def test_a_large_body_and_a_small_one_arrive_whole_and_no_header_starts_another() -> None:
+    with counting_server() as (url, opened):
+        connections = Connections(url)
+        for size in (0, 1, connections_module.ONE_PACKET_BYTES_MAX + 1):
+            assert connections.send("POST", "/", {"host": connections.host}, b"x" * size).status == 200
+        with pytest.raises(ValueError, match="line break"):
+            connections.send("POST", "/", {"host": "a\r\nx: y"}, b"")
+        connections.close()
+    assert len(opened) == 1
+
+
 def test_who_never_answers_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections_module, "READ_TIMEOUT_S", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
