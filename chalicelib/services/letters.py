@@ -67,7 +67,7 @@ class LetterWriter:
             envelopes.append(self._told(entry, patterns[root], link))
         return envelopes
 
-    def _pattern(self, renderer: Renderer, sku: str, stocked: StockedProduct, link: str) -> "_Pattern":
+    def _pattern(self, renderer: Renderer, sku: str, stocked: StockedProduct, link: str) -> _Pattern:
         letter = renderer.letter(
             "available",
             product=stocked.product,
@@ -79,7 +79,7 @@ class LetterWriter:
         # A signed link is its own marker: no text of a catalogue can hold it. In HTML, its & is escaped.
         return _Pattern(letter.subject, letter.text.split(link), letter.html.split(escape(link)))
 
-    def _told(self, entry: Entry, pattern: "_Pattern", link: str) -> Envelope:
+    def _told(self, entry: Entry, pattern: _Pattern, link: str) -> Envelope:
         return Envelope(
             entry.mailbox,
             Letter(pattern.subject, link.join(pattern.text), escape(link).join(pattern.html)),

@@ -3,7 +3,7 @@ over the local cloud alike."""
 
 import pytest
 
-from chalicelib.domain.entry import Entry, EntryState, line_of, place_after_all
+from chalicelib.domain.entry import Entry, EntryState, Signup, line_of, place_after_all
 from chalicelib.tables.line import LineTable, MarksNotWritten, Told
 from tests.contract.conftest import Tables
 
@@ -39,6 +39,15 @@ def test_only_who_still_waits_and_may_be_mailed_is_found(tables: Tables) -> None
     assert now.may_be_mailed == (cyd, ada)
     assert now.suppressed == (dan,)
     assert tables.line.still_waiting([]).may_be_mailed == ()
+
+
+def test_who_still_waits_is_found_with_the_page_they_asked_on(tables: Tables) -> None:
+    ada = Signup("ada", "ada@example.com", "A", "/de/products/jacket", "c")
+    tables.entries.ask(ada, at_ms=tables.clock())
+    tables.entries.confirm("ada", "A", at_ms=tables.clock())
+    (waiting,) = tables.line.first_waiting("A", upto=place_after_all(tables.clock()), limit=1)
+    (found,) = tables.line.still_waiting([waiting]).may_be_mailed
+    assert found.page == "/de/products/jacket"
 
 
 def test_who_left_and_came_back_is_not_taken_for_the_one_who_stood_there(tables: Tables) -> None:
