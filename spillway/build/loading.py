@@ -59,7 +59,7 @@ class _Loading:
         self._mistakes: list[Mistake] = []
 
     def catalogue(self) -> Catalogue:
-        page_files = [each for each in self._files("pages", ".md") if not _TOLD_AGAIN.fullmatch(each[1])]
+        page_files = self._page_files()
         self._judge_slugs(page_files)
         storefronts = self._storefronts(frozenset(slug for slug, _ in page_files))
         storefront = storefronts[0] if storefronts else None
@@ -71,6 +71,18 @@ class _Loading:
         if self._mistakes or storefront is None:
             raise CatalogueInvalid(self._mistakes)
         return Catalogue(storefronts, rows, pages, self._site / "pictures")
+
+    def _page_files(self) -> list[tuple[str, str]]:
+        """Pages of words in the first locale; in another, each stands beside one."""
+        files = self._files("pages", ".md")
+        first = [(slug, file) for slug, file in files if not _TOLD_AGAIN.fullmatch(file)]
+        slugs = {slug for slug, _ in first}
+        for slug, file in files:
+            named = slug.partition(".")[0]
+            if named not in slugs:
+                expected = f"a page to say again: site/pages/{named}.md is not there"
+                self._mistakes.append(Mistake(file, None, "file name", slug, expected))
+        return first
 
     def _storefronts(self, page_slugs: frozenset[str]) -> tuple[Storefront, ...]:
         text = self._text("site/site.toml", self._mistakes)

@@ -9,7 +9,7 @@ from spillway.build.msgids import msgids
 from spillway.errors import BadInput
 
 if TYPE_CHECKING:
-    from babel.messages.catalog import Catalog
+    from babel.messages.catalog import Catalog, Message
 
 # What gettext's tools put at the top that changes from day to day, or says nothing of a shop's.
 _UNKEPT = ("Project-Id-", "Report-Msgid-", "Last-", "Language-Team", "Generated-By", "POT-", "PO-")
@@ -47,14 +47,13 @@ def updated(before: str, *, locale: str, templates: Mapping[str, str]) -> TextCa
     new = Catalog(locale=known, fuzzy=False, header_comment=header)
     for each in msgids(templates):
         said = old.get(each.text)
-        kept = said.string if said and isinstance(said.id, tuple | list) == bool(each.plural) else None
-        place = each.place.rpartition(":")[0]
-        flags = ["python-format"] if "%(" in each.text + each.plural else []
+        kept = said if said and said.pluralizable == bool(each.plural) else None
         new.add(
             (each.text, each.plural) if each.plural else each.text,
-            kept or "",
-            [(place, None)],  # type: ignore[list-item]
-            flags,
+            kept.string if kept else "",
+            [(each.place.rpartition(":")[0], None)],  # type: ignore[list-item]
+            flags={"fuzzy"} if kept and kept.fuzzy else (),
+            user_comments=kept.user_comments if kept else (),
         )
     written = BytesIO()
     write_po(written, new, width=0, omit_header=False)
@@ -62,8 +61,12 @@ def updated(before: str, *, locale: str, templates: Mapping[str, str]) -> TextCa
 
 
 def _missing(catalog: "Catalog") -> int:
-    said = [each.string for each in catalog if each.id]
-    return sum(1 for each in said if not each or (not isinstance(each, str) and not all(each)))
+    return sum(1 for each in catalog if each.id and (each.fuzzy or not _says_all(each)))
+
+
+def _says_all(message: "Message") -> bool:
+    said = message.string
+    return bool(said) and (isinstance(said, str) or all(said or ()))
 
 
 def _plain(text: str) -> str:

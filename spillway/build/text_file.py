@@ -62,6 +62,8 @@ def _problem(said: str, originals: tuple[str, ...]) -> str | None:
         known = {found for original in originals for found in pattern.findall(original)}
         if strange := next(_strange(pattern.findall(said), known), None):
             return f"no {strange}, which the text has not" if known else f"a text without {strange}"
+    if "<" in _TAG.sub("", said):
+        return "&lt; for a sign that begins no tag"
     if '"' in said and '"' not in "".join(originals):
         return "other quotation marks: these end an attribute of a page"
     try:
