@@ -9,7 +9,7 @@ import json
 import socketserver
 import sys
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from math import ceil
 from pathlib import Path
@@ -18,6 +18,8 @@ from typing import Any, ClassVar
 FAR_AHEAD_S = 4_000_000_000
 SHOPPERS_PER_STEP = 50
 READ_UNIT_BYTES = 4096
+# What the index of who waits holds of an entry.
+INDEXED = ("shopper", "sku", "line", "place", "mailbox", "state", "asked_at_ms")
 # No limit that is ever felt, read in the far future: the account is not asked.
 PACE = {
     "id": {"S": "pace"},
@@ -111,7 +113,10 @@ def _waiting(body: Any, shop: Any) -> Any:
     after = values[":after"]["S"].partition("#")[0]
     first = int(after) + 1 if after.isdigit() else 0
     last = min(first + body["Limit"], count)
-    items = [_entry(_name(number), shop["sku"], "confirmed", number) for number in range(first, last)]
+    items = [
+        _projected(_entry(_name(number), shop["sku"], "confirmed", number), INDEXED)
+        for number in range(first, last)
+    ]
     return {"Items": items, **({"LastEvaluatedKey": {}} if last < count else {})}
 
 
@@ -119,7 +124,10 @@ def _batch_get_item(body: Any, _: Any) -> Any:
     """Every entry waits, nobody is suppressed."""
     found = {
         table: [
-            _entry(key["shopper"]["S"], key["sku"]["S"], "confirmed", int(key["shopper"]["S"][7:]))
+            _projected(
+                _entry(key["shopper"]["S"], key["sku"]["S"], "confirmed", int(key["shopper"]["S"][7:])),
+                request["ExpressionAttributeNames"].values(),
+            )
             for key in request["Keys"]
             if "sku" in key
         ]
@@ -190,12 +198,17 @@ def _name(number: int) -> str:
     return f"shopper{number}"
 
 
+def _projected(item: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {name: item[name] for name in names}
+
+
 def _entry(shopper: str, sku: str, state: str, number: int = 0) -> dict[str, Any]:
     return {
         "shopper": {"S": shopper},
         "sku": {"S": sku},
         "mailbox": {"S": f"{shopper}@example.com"},
         "state": {"S": state},
+        "page": {"S": "/products/field-jacket"},
         "asked_at_ms": {"N": "1790000000000"},
         "expires_at_s": {"N": str(FAR_AHEAD_S)},
         "place": {"S": f"{number:013d}#{shopper}"},

@@ -2,11 +2,9 @@
 
 import secrets
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 from rich.console import Console
@@ -16,35 +14,26 @@ from loadtests.figures import Figures, read_figures, read_moments, table
 from loadtests.flood import Flood, send
 from loadtests.foretold import Foretold, foretold
 from loadtests.growth import all_flat
-from loadtests.guard import own_base_url, require_own
-from loadtests.ledger import Wish, account
+from loadtests.ledger import account
 from loadtests.processes import Family, watched
 from loadtests.report import FORM_STEPS, Findings, foretold_row, growth_rows, report
 from loadtests.shapes import CALLS_PER_S_MAX, Shape, duration_s
+from loadtests.shop import landing_of, open_shop, stored
 from loadtests.throttle import burst_of, throttled
 from loadtests.wording import said
-from spillway.cloud import ports
-from spillway.cloud.record import CloudRecord
-from spillway.demo.demo import DemoSettings, running_demo
 from spillway.demo.interruption import Interrupted, interruptible
 from spillway.demo.steps import Steps
-from spillway.demo.stock import sold_out
-from spillway.deploy.stage import LOCAL, Stage, local_stage, stage_named
+from spillway.deploy.stage import LOCAL, Stage
 from spillway.errors import BadInput, SpillwayError, WorkFailed
 from spillway.project import Project
-
-if TYPE_CHECKING:
-    from types_boto3_dynamodb import DynamoDBClient
 
 
 @click.command()
 @click.option("--port", type=int, default=8000, show_default=True, help="Of the demo, if none is running.")
-@click.option(
-    "--shape", type=click.Choice([shape.value for shape in Shape]), default="spike", show_default=True
-)
-@click.option(
-    "--seed", type=int, default=1, show_default=True, help="What shoppers choose is thrown with it."
-)
+@click.option("--shape", type=click.Choice([shape.value for shape in Shape]), default="spike",
+              show_default=True)  # fmt: skip
+@click.option("--seed", type=int, default=1, show_default=True,
+              help="What shoppers choose is thrown with it.")  # fmt: skip
 @click.option("--api-calls-per-s", "calls_per_s_max", type=click.FloatRange(0, 10_000),
               help="Have the stage turn away what is more than this, for each method; 0 leaves it as"
               " deployed. Left out: 3 for the spikes, 0 for the others.")  # fmt: skip
@@ -55,41 +44,16 @@ if TYPE_CHECKING:
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True,
               help="Processes that send: one takes some hundred shoppers.")  # fmt: skip
 @click.option("--yes", is_flag=True, help="Agree to what a flood on AWS costs, without being asked.")
-def load(
-    port: int,
-    shape: str,
-    seed: int,
-    calls_per_s_max: float | None,
-    stage_name: str,
-    scale: int,
-    workers: int,
-    *,
-    yes: bool,
-) -> None:
+def load(**given: Any) -> None:
     """Send a flood of shoppers to the shop, and check that no accepted signup was lost."""
+    asked = Asked(**given)
     project, console = Project.find(Path.cwd()), Console(highlight=False, soft_wrap=True)
-    steps, run, on_aws = Steps(console), secrets.token_hex(4), stage_name != LOCAL
-    if on_aws and calls_per_s_max:
-        raise BadInput(
-            "--api-calls-per-s: a shop on AWS is left as it is deployed", way_out="deploy it with"
-            " --param ApiRequestsPerSecondMax"
-        )  # fmt: skip
-    limit = 0.0 if on_aws else CALLS_PER_S_MAX[Shape(shape)] if calls_per_s_max is None else calls_per_s_max
-    with stage_on_aws(project, stage_name) if on_aws else _shop(project, port, steps) as stage:
-        flood = Flood(
-            require_own(stage.shop_url, own_base_url(project.site)),
-            _landing(stage),
-            run,
-            Shape(shape),
-            seed,
-            project.output / "load" / run,
-            scale,
-            workers,
-            on_aws,
-        )
-        if on_aws:
-            costs = estimate(flood.shop_url, project.output / "site", flood.landing, flood.shape, scale)
-            require_consent(costs, yes=yes, terminal=sys.stdin.isatty(), ask=click.confirm)
+    steps, limit = Steps(console), asked.throttle
+    with open_shop(project, asked.stage_name, asked.port, steps) as stage:
+        flood = asked.flood(project, stage)
+        if flood.on_aws:
+            costs = estimate(flood, project.output / "site")
+            require_consent(costs, yes=asked.yes, terminal=sys.stdin.isatty(), ask=click.confirm)
         flood.folder.mkdir(parents=True)
         found = _sent(flood, stage, limit, Family.of(project.state / LOCAL), steps)
     flood.report.write_text(report(found), encoding="utf-8")
@@ -98,10 +62,50 @@ def load(
     _require_shown(found, flood, throttles=limit > 0)
 
 
-@contextmanager
-def stage_on_aws(project: Project, name: str) -> Iterator[Stage]:
-    """The deployed stage of that name, served at the shop's own address."""
-    yield replace(stage_named(project, name), shop_url=own_base_url(project.site))
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The options, by the names that click gives them."""
+
+    port: int
+    shape: str
+    seed: int
+    calls_per_s_max: float | None
+    stage_name: str
+    scale: int
+    workers: int
+    yes: bool
+
+    @property
+    def throttle(self) -> float:
+        """Calls a second that each method of the API is to take; 0 to leave the stage alone.
+
+        Raises:
+            BadInput: the stage is on AWS, and its throttle is nobody's to turn down for a test.
+        """
+        if self.stage_name == LOCAL:
+            as_shaped = CALLS_PER_S_MAX[Shape(self.shape)]
+            return as_shaped if self.calls_per_s_max is None else self.calls_per_s_max
+        if self.calls_per_s_max:
+            raise BadInput(
+                f"--api-calls-per-s: stage {self.stage_name} is left as it is deployed",
+                way_out="spillway deploy has the parameter ApiRequestsPerSecondMax",
+            )
+        return 0.0
+
+    def flood(self, project: Project, stage: Stage) -> Flood:
+        """The flood that was asked for, with a name of its own."""
+        run = secrets.token_hex(4)
+        return Flood(
+            shop_url=stage.shop_url or "",
+            landing=landing_of(stage),
+            run=run,
+            shape=Shape(self.shape),
+            seed=self.seed,
+            folder=project.output / "load" / run,
+            scale=self.scale,
+            workers=self.workers,
+            on_aws=self.stage_name != LOCAL,
+        )
 
 
 def _sent(flood: Flood, stage: Stage, limit: float, family: Family | None, steps: Steps) -> Findings:
@@ -109,7 +113,7 @@ def _sent(flood: Flood, stage: Stage, limit: float, family: Family | None, steps
     with steps.step(announced), throttled(stage, limit), watched(family) as held:
         send(flood)
     with steps.step("Hold what was accepted against what was written down"):
-        result = account(flood.ledger.lines(), _stored(stage, flood.mailbox_prefix))
+        result = account(flood.ledger.lines(), stored(stage, flood.mailbox_prefix))
     figures = read_figures(flood.figures)
     told = _foretold(flood, figures, limit) if limit else []
     return Findings(announced, result, figures, read_moments(flood.history), held, told)
@@ -128,38 +132,6 @@ def _show(found: Findings, console: Console) -> None:
         console.print(f"{what}: {measured}; the simulator, given the same forms, has {mean} ({among})")
     for group, warm, late, files_warm, files_late, verdict in growth_rows(found.growths):
         console.print(f"{group}: {warm} and {files_warm} files when warm, {late} and {files_late}: {verdict}")
-
-
-def main() -> None:
-    """Run it. Exit status: 0 all is right, 1 it is not, 2 it could not be begun."""
-    try:
-        with interruptible():
-            load()
-    except SpillwayError as error:
-        click.echo(f"load: {error.message}\n  {error.way_out}", err=True)
-        sys.exit(error.exit_code)
-    except Interrupted as interrupted:
-        sys.exit(interrupted.exit_code)
-
-
-@contextmanager
-def _shop(project: Project, port: int, steps: Steps) -> Iterator[Stage]:
-    record = CloudRecord.read(project.state / LOCAL)
-    if record is not None and ports.answers(record.port):
-        yield local_stage(record.endpoint_url, record.region, record.shop_url)
-        return
-    with running_demo(project, DemoSettings(port), steps) as demo:
-        yield demo.stage
-
-
-def _landing(stage: Stage) -> str:
-    """The page with the most to wait for."""
-    paths = [variant.path for variant in sold_out(stage)]
-    if not paths:
-        raise BadInput(
-            "nothing in the shop is sold out", way_out="say so of a variant: spillway sold-out SKU"
-        )
-    return max(sorted(set(paths)), key=paths.count)
 
 
 def _announced(flood: Flood, limit: float) -> str:
@@ -185,16 +157,16 @@ def _require_shown(found: Findings, flood: Flood, *, throttles: bool) -> None:
         raise WorkFailed("processes of ours grew", way_out=f"their curves are in {flood.report}")
 
 
-def _stored(stage: Stage, prefix: str) -> Iterator[Wish]:
-    dynamodb: DynamoDBClient = stage.client("dynamodb")
-    pages = dynamodb.get_paginator("scan").paginate(
-        TableName=stage.outputs()["EntriesTable"],
-        ConsistentRead=True,
-        FilterExpression="begins_with(mailbox, :prefix)",
-        ExpressionAttributeValues={":prefix": {"S": f"{prefix}."}},
-    )
-    for page in pages:
-        yield from (Wish(item["mailbox"]["S"], item["sku"]["S"]) for item in page["Items"])
+def main() -> None:
+    """Run it. Exit status: 0 all is right, 1 it is not, 2 it could not be begun."""
+    try:
+        with interruptible():
+            load()
+    except SpillwayError as error:
+        click.echo(f"load: {error.message}\n  {error.way_out}", err=True)
+        sys.exit(error.exit_code)
+    except Interrupted as interrupted:
+        sys.exit(interrupted.exit_code)
 
 
 if __name__ == "__main__":

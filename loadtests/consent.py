@@ -4,18 +4,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadtests.shapes import Shape, duration_s, shopper_seconds
+from loadtests.flood import Flood
+from loadtests.shapes import duration_s, shopper_seconds
 from spillway.errors import BadInput, WorkFailed
 from spillway.preflight.bill import bill
 from spillway.preflight.campaign import Campaign
 from spillway.preflight.measured import Measured
 from spillway.preflight.usage import usage
-from spillway.preflight.weight import PageWeight, page_weight
+from spillway.preflight.weight import page_weight
 
 # One shopper after another, as they were counted on the local cloud: a visit takes so long, pauses
 # included, and about every second one sends a form.
 VISIT_S = 5.0
 FORMS_PER_VISIT = 0.5
+PAGES_PER_VISIT = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +36,22 @@ class Estimate:
         )
 
 
-def estimate(origin: str, site: Path, landing: str, shape: Shape, scale: int) -> Estimate:
-    """What a flood of that shape comes to. `site` is the build that is published there.
+def estimate(flood: Flood, site: Path) -> Estimate:
+    """What a flood comes to. `site` is the build that is published there.
 
     Raises:
         BadInput: the build has no such page.
     """
-    weight: PageWeight = page_weight(site, landing)
-    visits = round(shopper_seconds(shape) * scale / VISIT_S)
+    weight = page_weight(site, flood.landing)
     campaign = Campaign(
-        visits, round(duration_s(shape)), signup_rate=FORMS_PER_VISIT, confirm_rate=0.0, pages_per_visitor=1.5
+        visitors=round(shopper_seconds(flood.shape) * flood.scale / VISIT_S),
+        over_s=round(duration_s(flood.shape)),
+        signup_rate=FORMS_PER_VISIT,
+        confirm_rate=0.0,
+        pages_per_visitor=PAGES_PER_VISIT,
     )
     charged = bill(usage(campaign, weight, Measured.read(), site_bytes=0))
-    return Estimate(origin, visits, campaign.signups, charged.usd)
+    return Estimate(flood.shop_url, campaign.visitors, campaign.signups, charged.usd)
 
 
 def require_consent(costs: Estimate, *, yes: bool, terminal: bool, ask: Callable[[str], bool]) -> None:

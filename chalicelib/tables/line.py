@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LINE_INDEX = "line"
 MARKS_MAX = 90
 MARK_TRIES_MAX = 8
-STANDING = ("shopper", "sku", "state", "place", "page")
+STANDING = ("shopper", "state", "place", "page")
 MARK = (
     "SET #state = :notified, restock_id = :restock, delivery = :delivery, message_id = :message,"
     " told_at_ms = :now REMOVE #line, place"

@@ -1,9 +1,11 @@
 """A flood for a shop on AWS: what it is told to cost, who agrees, how it is sent. Nothing is sent here."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from loadtests.__main__ import Asked
 from loadtests.consent import Estimate, estimate, require_consent
 from loadtests.flood import Flood, words_of
 from loadtests.shapes import PHASES, Shape, phase_at, shopper_seconds
@@ -53,8 +55,8 @@ def test_at_a_terminal_the_cost_is_told_and_the_answer_heeded() -> None:
 
 
 def test_ten_times_the_shoppers_cost_ten_times_as_much(site: Path) -> None:
-    once = estimate(SHOP, site, "/products/hat", Shape.SPIKE, 1)
-    more = estimate(SHOP, site, "/products/hat", Shape.SPIKE, 10)
+    once = estimate(flood(site, on_aws=True), site)
+    more = estimate(flood(site, on_aws=True, scale=10), site)
     assert once.visits == round(shopper_seconds(Shape.SPIKE) / 5)
     assert more.visits == 10 * once.visits
     assert more.usd == pytest.approx(10 * once.usd, rel=0.02)
@@ -62,7 +64,7 @@ def test_ten_times_the_shoppers_cost_ten_times_as_much(site: Path) -> None:
 
 def test_a_page_that_is_not_published_has_no_estimate(site: Path) -> None:
     with pytest.raises(BadInput, match="no such page"):
-        estimate(SHOP, site, "/products/scarf", Shape.SPIKE, 1)
+        estimate(replace(flood(site, on_aws=True), landing="/products/scarf"), site)
 
 
 def test_letters_of_a_flood_on_aws_go_to_the_mailbox_simulator(tmp_path: Path) -> None:
@@ -86,3 +88,16 @@ def test_a_scaled_flood_has_the_same_phases_and_more_shoppers() -> None:
     assert scaled is not None
     assert (scaled.shoppers, scaled.until_s) == (5 * phase.shoppers, phase.until_s)
     assert shopper_seconds(Shape.STEADY) == PHASES[Shape.STEADY][0].shoppers * 60
+
+
+def asked(stage: str, shape: str = "spike", calls_per_s_max: float | None = None) -> Asked:
+    return Asked(8000, shape, 1, calls_per_s_max, stage, 1, 1, yes=False)
+
+
+def test_a_throttle_is_turned_down_on_this_machine_alone() -> None:
+    assert asked("local").throttle == 3
+    assert asked("local", "soak").throttle == 0
+    assert asked("local", calls_per_s_max=1.5).throttle == 1.5
+    assert asked("production").throttle == 0
+    with pytest.raises(BadInput, match="production is left as it is deployed"):
+        _ = asked("production", calls_per_s_max=1.5).throttle

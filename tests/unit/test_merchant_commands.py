@@ -13,11 +13,12 @@ from chalicelib.domain.stock import Availability
 from spillway.__main__ import cli
 from spillway.build.release import Release
 from spillway.deploy.stage import Stage
-from spillway.errors import BadInput
+from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.dead_letters import QUEUES
 from spillway.project import Project
 from tests.aws import REGION
 from tests.clock import Clock
+from tests.conftest import free_port
 from tests.shop import TestShop
 from tests.unit.small_shop import make_small_shop
 from tests.unit.test_dead_letters import Queues
@@ -147,3 +148,18 @@ def test_a_sku_that_the_stage_does_not_sell_is_named(
 def test_what_can_be_no_sku_is_told_before_the_stage_is_asked(project: Project, command: str) -> None:
     with pytest.raises(BadInput, match="not a SKU"):
         run(project, command, "field jacket")
+
+
+def test_a_shop_on_another_mail_server_sends_its_tests_by_that_one(
+    project: Project, stage: SmallStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Secrets:
+        def get_secret_value(self, **_: str) -> Any:
+            server = {"host": "127.0.0.1", "port": free_port(), "username": "u", "password": "p"}
+            return {"SecretString": json.dumps(server)}
+
+    monkeypatch.setattr(stages, "_running_local_stage", lambda _: stage)
+    monkeypatch.setitem(stage.names, "SmtpSecret", "arn:secret")
+    monkeypatch.setitem(stage.clients, "secretsmanager", Secrets())
+    with pytest.raises(WorkFailed, match="ConnectionRefusedError"):
+        run(project, "send-test", "me@example.com")

@@ -1,0 +1,72 @@
+"""The shop that is sent a flood: the demo that runs, one of our own, or the shop's own on AWS."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from loadtests.guard import own_base_url, require_own
+from loadtests.ledger import Wish
+from spillway.cloud import ports
+from spillway.cloud.record import CloudRecord
+from spillway.demo.demo import DemoSettings, running_demo
+from spillway.demo.steps import Steps
+from spillway.demo.stock import sold_out
+from spillway.deploy.stage import LOCAL, Stage, local_stage, stage_named
+from spillway.errors import BadInput
+from spillway.project import Project
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+
+@contextmanager
+def open_shop(project: Project, stage_name: str, port: int, steps: Steps) -> Iterator[Stage]:
+    """A shop that is open, at an origin that may be sent load.
+
+    Raises:
+        BadInput: its origin is another machine's, and not the shop's own.
+    """
+    with _stage(project, stage_name, port, steps) as stage:
+        require_own(stage.shop_url, own_base_url(project.site))
+        yield stage
+
+
+@contextmanager
+def _stage(project: Project, name: str, port: int, steps: Steps) -> Iterator[Stage]:
+    if name != LOCAL:
+        yield replace(stage_named(project, name), shop_url=own_base_url(project.site))
+        return
+    record = CloudRecord.read(project.state / LOCAL)
+    if record is not None and ports.answers(record.port):
+        yield local_stage(record.endpoint_url, record.region, record.shop_url)
+        return
+    with running_demo(project, DemoSettings(port), steps) as demo:
+        yield demo.stage
+
+
+def landing_of(stage: Stage) -> str:
+    """The page with the most to wait for.
+
+    Raises:
+        BadInput: there is nothing to wait for.
+    """
+    paths = [variant.path for variant in sold_out(stage)]
+    if not paths:
+        raise BadInput(
+            "nothing in the shop is sold out", way_out="say so of a variant: spillway sold-out SKU"
+        )
+    return max(sorted(set(paths)), key=paths.count)
+
+
+def stored(stage: Stage, mailbox_prefix: str) -> Iterator[Wish]:
+    """Every entry of a run's shoppers."""
+    dynamodb: DynamoDBClient = stage.client("dynamodb")
+    pages = dynamodb.get_paginator("scan").paginate(
+        TableName=stage.outputs()["EntriesTable"],
+        ConsistentRead=True,
+        FilterExpression="begins_with(mailbox, :prefix)",
+        ExpressionAttributeValues={":prefix": {"S": f"{mailbox_prefix}."}},
+    )
+    for page in pages:
+        yield from (Wish(item["mailbox"]["S"], item["sku"]["S"]) for item in page["Items"])
