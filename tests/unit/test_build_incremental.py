@@ -35,9 +35,9 @@ def content(release: Release) -> dict[str, bytes]:
     return {each.key: each.read() for each in release.objects}
 
 
-def laid_out(release: Release) -> dict[str, bytes]:
-    """The same by the names of files: a page that others lie under is the index of their folder."""
-    return {"de/index.html" if key == "de" else key: body for key, body in content(release).items()}
+def file_of(key: str) -> str:
+    """The name of an object's file: a page that others lie under is the index of their folder."""
+    return "de/index.html" if key == "de" else key
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -234,7 +234,8 @@ def edit_language(shop: Project, chance: random.Random) -> None:
             ("pages/privacy.de.md", "Nicht viel", "Sehr wenig"),
         ]
     )
-    change(shop.site / name, old, new)
+    if (shop.site / name).is_file():  # a shop of one language has fewer
+        change(shop.site / name, old, new)
 
 
 EDITS: tuple[Edit, ...] = (
@@ -249,7 +250,8 @@ def test_after_any_edits_it_is_the_build_from_nothing(
     tmp_path_factory: pytest.TempPathFactory, seed: int, edits: list[Edit]
 ) -> None:
     chance = random.Random(seed)
-    shop = make_german_shop(tmp_path_factory.mktemp("edited"))
+    make_shop = chance.choice([make_small_shop, make_german_shop])
+    shop = make_shop(tmp_path_factory.mktemp("edited"))
     good = build(shop)
     for edit in edits:
         edit(shop, chance)
@@ -258,11 +260,11 @@ def test_after_any_edits_it_is_the_build_from_nothing(
         kept = outcome(partial(build, shop, stock=stock))
         if isinstance(fresh, str) or isinstance(kept, str):
             assert kept == fresh
-            assert files(shop.cache / "shelf").keys() <= laid_out(good).keys()
+            assert files(shop.cache / "shelf").keys() <= {file_of(each.key) for each in good.objects}
             continue
         good = kept
         assert (good.id, content(good)) == (fresh.id, content(fresh))
-        assert files(shop.cache / "shelf") == laid_out(fresh)
+        assert files(shop.cache / "shelf") == {file_of(key): body for key, body in content(fresh).items()}
 
 
 def outcome(make: Callable[[], Release]) -> Release | str:
