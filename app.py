@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from chalice.app import BaseLambdaEvent, Chalice, CloudWatchEvent, DynamoDBEvent, Request, Response, SQSEvent
 
 from chalicelib import wiring
-from chalicelib.domain.entry import OptIn
 from chalicelib.domain.links import LinkRefused, Purpose
 from chalicelib.domain.locales import root_of
 from chalicelib.domain.typos import suggestion
@@ -33,11 +32,6 @@ if TYPE_CHECKING:
 
 FORMS = [FORM_TYPE, JSON_TYPE]
 ONE_CLICK_FORMS = [FORM_TYPE, "multipart/form-data"]
-# The text of the form that a shopper agreed to; a new text gets a new name.
-CONSENTS = {
-    OptIn.DOUBLE: "one-letter-when-available-2026-11",
-    OptIn.SINGLE: "one-letter-when-available-at-once-2026-11",
-}
 # Streams and queues are made by the stack: .chalice/resources.yaml says which one each handler gets.
 TEMPLATE_NAMES_IT = "arn:aws:sqs:us-east-1:000000000000:see-resources-yaml"
 DRY_RUN = "dry-run"
@@ -93,8 +87,9 @@ def sign_up(request: Request) -> Response:
     if form.trapped:
         log("trapped")
     else:
-        consent = CONSENTS[form.opt_in]
-        api.signups().sign_up(form.address, form.skus, page=form.page, consent=consent, opt_in=form.opt_in)
+        api.signups().sign_up(
+            form.address, form.skus, page=form.page, consent=form.consent, opt_in=form.opt_in
+        )
     root, meant = root_of(form.page), suggestion(form.address)
     thanks_path = f"{root}/waitlist/thanks"
     if meant and wants_html(request):

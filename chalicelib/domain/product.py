@@ -18,7 +18,8 @@ class PictureSource:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture ready for a page: best encodings first, `url` for those who know none of them."""
+    """A picture ready for a page: best encodings first, `url` for those who know none of them. `blur` is a
+    few pixels of it, as an address: what is shown until it comes."""
 
     url: str
     width: int
@@ -26,6 +27,7 @@ class Picture:
     alt: str
     sources: tuple[PictureSource, ...] = ()
     options: tuple[tuple[str, str], ...] = ()
+    blur: str = ""
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Picture":

@@ -19,6 +19,11 @@ PAGE_CHARS_MAX = 200
 # Paths of our own only: one slash, then neither slash nor backslash, so that "//evil" is no page.
 PAGE = re.compile(r"/(?:[a-z0-9][a-z0-9/-]*)?", re.ASCII)
 SKU = re.compile(SKU_PATTERN, re.ASCII)
+# What the form says of our letters; a new text gets a new name.
+CONSENTS = {
+    OptIn.DOUBLE: "one-letter-when-available-2026-11",
+    OptIn.SINGLE: "one-letter-when-available-at-once-2026-11",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,11 @@ class SignupForm:
     stamp: str
     opt_in: OptIn
     trapped: bool
+
+    @property
+    def consent(self) -> str:
+        """The name of the text on the page that the shopper agreed to."""
+        return CONSENTS[self.opt_in]
 
     def fields_for(self, email: str) -> tuple[tuple[str, str], ...]:
         """The same form for `email`, to be sent once more."""

@@ -16,7 +16,8 @@ PICTURE_EXPECTED = "the name of a file in site/pictures"
 
 @dataclass(frozen=True, slots=True)
 class Rendition:
-    """One file made from a master. `name` changes whenever its bytes do."""
+    """One file made from a master. `name` changes whenever its bytes do. `blur` is a few pixels of it, as an
+    address to show until the file has come; only one rendition of a master needs it."""
 
     name: str
     media_type: str
@@ -24,6 +25,7 @@ class Rendition:
     height: int
     sha256: str
     file: Path
+    blur: str = ""
 
 
 class Gallery:

@@ -6,9 +6,10 @@ import os
 import shutil
 import tempfile
 import warnings
+from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from spillway.build.gallery import PICTURE_EXPECTED, Rendition
 # Raised when what is noted beside the renditions changes.
 _RECORD_VERSION = 2
 _FORMATS = ("WEBP", "JPEG", "PNG", "AVIF")
+# Some 90 bytes, which keep the colours.
+_BLUR_WIDTH_PIXELS = 8
+_BLUR_QUALITY = 70
 _MASTER_PIXELS_MAX = 40_000_000
 _MASTER_SIZE_BYTES_MAX = 40_000_000
 _MASTER_WIDTH_PIXELS_MIN = 320
@@ -109,9 +113,10 @@ class Darkroom:
                     raise
             finally:
                 shutil.rmtree(unfinished, ignore_errors=True)
-        return tuple(
+        *better, fallback = (
             _rendition(master, folder, row) for row in json.loads((folder / "made.json").read_text())
         )
+        return (*better, replace(fallback, blur=_blurred(fallback.file)))
 
 
 def _rendition(master: Path, folder: Path, row: Mapping[str, str | int]) -> Rendition:
@@ -119,6 +124,18 @@ def _rendition(master: Path, folder: Path, row: Mapping[str, str | int]) -> Rend
     sha256 = str(row["sha256"])
     name = f"{master.stem}-{row['width']}-{sha256[:10]}{file.suffix}"
     return Rendition(name, str(row["media_type"]), int(row["width"]), int(row["height"]), sha256, file)
+
+
+def _blurred(file: Path) -> str:
+    """A picture so small that its address is the picture: all that a page shows until the real one comes."""
+    with Image.open(file) as image:
+        height = max(1, round(image.height * _BLUR_WIDTH_PIXELS / image.width))
+        # JPEG's decoder gives an eighth of the size for an eighth of the time.
+        image.draft("RGB", (_BLUR_WIDTH_PIXELS * 8, height * 8))
+        few = image.convert("RGB").resize((_BLUR_WIDTH_PIXELS, height), Image.Resampling.BOX)
+    written = BytesIO()
+    few.save(written, "WEBP", quality=_BLUR_QUALITY, method=6)
+    return f"data:image/webp;base64,{b64encode(written.getvalue()).decode()}"
 
 
 def _develop(master: Path, folder: Path) -> None:

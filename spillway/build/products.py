@@ -84,4 +84,5 @@ def placed(shot: Shot, renditions: Sequence[Rendition]) -> Picture:
             for media_type, same_type in better
         ),
         options=shot.options,
+        blur=largest.blur,
     )

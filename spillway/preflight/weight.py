@@ -143,7 +143,8 @@ class _Wanted(HTMLParser):
             case "source" if self._best is None and found.get("type") == "image/avif":
                 self._best = chosen(found.get("srcset", ""), found.get("sizes", "100vw"))
             case "img":
-                self.pictures.append(self._best or found.get("src", ""))
+                shown = self._best or found.get("src", "")
+                self.pictures += [] if shown.startswith("data:") else [shown]
                 self._best = None
 
     def _own(self, address: str) -> None:

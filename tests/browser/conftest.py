@@ -11,7 +11,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
-from chalicelib.domain.form_stamp import FormStamps, Offer
+from chalicelib.domain.form_stamp import DAY_MS, FormStamps, Offer
 from chalicelib.keys import read_keys
 from chalicelib.wiring import clock_ms
 from spillway.demo.shopper import Letter, Shopper
@@ -89,11 +89,11 @@ def new_person(demo: DemoProcess) -> Iterator[NewPerson]:
         yield lambda name: Shopper(name, f"{name.lower()}.{next(numbers)}@example.com", shop, inbox)
 
 
-def stamped(demo: DemoProcess, sku: str) -> str:
+def stamped(demo: DemoProcess, sku: str, *, days_ago: int = 0) -> str:
     """The stamp of a page from when `sku` was sold out, as somebody's browser may have kept it."""
     stage = stage_named(demo.project, "local")
     keys = read_keys(stage.client("secretsmanager"), stage.outputs()["SigningKeysSecret"])
-    return FormStamps.of(keys.identity, at_ms=clock_ms()).stamp(Offer((sku,)))
+    return FormStamps.of(keys.identity, at_ms=clock_ms() - days_ago * DAY_MS).stamp(Offer((sku,)))
 
 
 @pytest.fixture(scope="package")

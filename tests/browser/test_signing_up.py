@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import Page, expect
 
+from chalicelib.domain.form_stamp import PERIOD_DAYS, VALID_DAYS
 from spillway.demo.shopper import Shopper
-from tests.browser.conftest import PHONE, NewPerson, NewWindow
+from tests.browser.conftest import PHONE, NewPerson, NewWindow, stamped
 from tests.browser.kinds import BAD_ADDRESS
 from tests.browser.watch import Watch
+from tests.end_to_end.demo import DemoProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,6 +128,22 @@ def test_with_script_a_refusal_stands_beside_its_field(
     page.get_by_role("button", name=ASK).click()
     expect(page.get_by_role("status")).to_contain_text("Now check your inbox")
     expect(field).not_to_have_attribute("aria-invalid", "true")
+
+
+def test_with_script_a_page_of_long_ago_signs_up_like_any_other(
+    demo: DemoProcess, new_window: NewWindow, new_person: NewPerson, watch: Watch
+) -> None:
+    page, gil = new_window().new_page(), new_person("Gil")
+    page.goto(PRODUCT)
+    old = stamped(demo, "FJ-MOSS-M", days_ago=VALID_DAYS + PERIOD_DAYS + 1)
+    page.locator("#waitlist [name=stamp]").evaluate("(field, old) => { field.value = old; }", old)
+    _box(page, "FJ-MOSS-M").check()
+    page.get_by_label(ADDRESS).fill(gil.mailbox)
+    page.get_by_role("button", name=ASK).click()
+    expect(page.get_by_role("status")).to_contain_text("Now check your inbox")
+    gil.awaits_letters(1)
+    assert watch.refused == [(400, "/api/waitlist")]
+    watch.refused.clear()
 
 
 def test_with_script_choosing_nothing_is_told_at_the_choice(

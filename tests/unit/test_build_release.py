@@ -2,12 +2,15 @@
 
 import gzip
 import hashlib
+import re
 import xml.etree.ElementTree as ET
+from base64 import b64decode
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from PIL import Image
+from PIL import Image, ImageStat
 
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.storefront.theme import Theme
@@ -223,6 +226,19 @@ def test_a_picture_is_developed_once(shop: Project) -> None:
 
     assert made
     assert {file: file.stat().st_mtime_ns for file in (shop.root / ".cache").rglob("*.avif")} == made
+
+
+def test_a_product_page_shows_a_few_pixels_of_each_picture_until_it_comes(shop: Project) -> None:
+    release = build(shop)
+    shown = r'<img class="blur" src="data:image/webp;base64,([^"]*)" alt="">'
+    (blur,) = re.findall(shown, page(release, "products/scarf"))
+    few = Image.open(BytesIO(b64decode(blur)))
+    assert few.size == (8, 10)
+    assert len(blur) <= 200
+    scarf = (170, 110, 80)
+    means = ImageStat.Stat(few.convert("RGB")).mean
+    assert all(abs(mean - wanted) <= 12 for mean, wanted in zip(means, scarf, strict=True))
+    assert "blur" not in page(release, "shop/all").partition("<main")[2], "a page of many cards stays light"
 
 
 def test_a_picture_that_breaks_off_is_told_and_not_half_shown(shop: Project) -> None:

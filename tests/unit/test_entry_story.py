@@ -221,7 +221,7 @@ class EntryStory(RuleBasedStateMachine):
         return self.shop.links.sign(purpose, LinkSubject(self.id_of(name), sku))
 
 
-@pytest.mark.parametrize("stories", [60, pytest.param(400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stories", [40, pytest.param(400, marks=pytest.mark.slow)])
 def test_the_life_of_entries_in_any_order(small_release: Release, stories: int) -> None:
     EntryStory.release = small_release
     run_state_machine_as_test(

@@ -42,6 +42,9 @@ class Page(HTMLParser):
         self.ids += [values["id"]] if "id" in values else []
         if tag in {"a", "form"}:
             self.links += [values[name] for name in ("href", "action") if name in values]
+        # What is in the page already is no file, and waits for nothing.
+        if values.get("src", "").startswith("data:"):
+            return
         self.files += [values[name] for name in ("src",) if name in values]
         self.files += [each.split()[0] for each in values.get("srcset", "").split(",") if each.strip()]
         if tag == "link" and values.get("rel") == "icon" and not values["href"].startswith("data:"):
