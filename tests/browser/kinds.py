@@ -11,15 +11,18 @@ if TYPE_CHECKING:
 
 BAD_ADDRESS = "ada@nowhere"
 """Good enough for a browser's own check, and no address for the shop."""
+ADDRESS_WITH_A_SLIP = "ada@gmial.com"
+SOLD_OUT_PAGE, SOLD_OUT_SKU = "/products/bucket-hat", "BH-SM"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the demo is, and the letters that were sent."""
+    """Where the demo is, the letters that were sent, and the stamp of a page that is too old."""
 
     shop_url: str
     inbox_url: str
     post: "Post"
+    old_stamp: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +42,23 @@ def _inbox(path: Callable[[Place], str], status: int = 200) -> Kind:
 
 
 def _form_problem(page: Page, place: Place) -> None:
-    page.goto(f"{place.shop_url}/products/bucket-hat")
-    page.get_by_label("Your email address").fill(BAD_ADDRESS)
+    _sign_up(page, place, BAD_ADDRESS)
+
+
+def _did_you_mean(page: Page, place: Place) -> None:
+    _sign_up(page, place, ADDRESS_WITH_A_SLIP)
+
+
+def _form_again(page: Page, place: Place) -> None:
+    _sign_up(page, place, "ada@example.com", stamp=place.old_stamp)
+
+
+def _sign_up(page: Page, place: Place, mailbox: str, *, stamp: str | None = None) -> None:
+    page.goto(f"{place.shop_url}{SOLD_OUT_PAGE}")
+    if stamp:
+        page.locator("#waitlist [name=stamp]").evaluate("(field, stamp) => { field.value = stamp; }", stamp)
+    page.locator(f"#waitlist [name=sku][value={SOLD_OUT_SKU}]").check()
+    page.get_by_label("Your email address").fill(mailbox)
     with page.expect_navigation():
         # Sent by the form itself, as without the script.
         page.locator("#waitlist").evaluate("form => form.submit()")
@@ -71,6 +89,8 @@ KINDS: Mapping[str, Kind] = {
     "leave": Kind(lambda page, place: page.goto(place.post.leave_link)),
     "link problem": _shop("/api/confirm?token=no-token-of-ours", 410),
     "form problem": Kind(_form_problem, 400),
+    "form again": Kind(_form_again, 400),
+    "did you mean": Kind(_did_you_mean),
     "letter that asks": Kind(lambda page, place: _letter(page, place, place.post.confirm.number)),
     "letter that tells": Kind(lambda page, place: _letter(page, place, place.post.available.number)),
     "inbox": _inbox(lambda _: "/"),

@@ -4,8 +4,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-from tests.browser.conftest import NewWindow, Post
-from tests.browser.kinds import KINDS, Place
+from chalicelib.domain.form_stamp import PERIOD_DAYS, VALID_DAYS
+from tests.browser.conftest import NewWindow, Post, stamped
+from tests.browser.kinds import KINDS, SOLD_OUT_SKU, Place
 from tests.browser.watch import Watch
 from tests.end_to_end.demo import DemoProcess
 
@@ -22,7 +23,8 @@ SEEN_BOTH_WAYS = ("home", "product, some variants sold out")
 @pytest.fixture
 def place(demo: DemoProcess, post: Post) -> Place:
     """Where every kind of page is to be found."""
-    return Place(demo.shop_url, demo.inbox_url, post)
+    old_stamp = stamped(demo, SOLD_OUT_SKU, days_ago=VALID_DAYS + PERIOD_DAYS + 1)
+    return Place(demo.shop_url, demo.inbox_url, post, old_stamp)
 
 
 @pytest.fixture
@@ -32,22 +34,19 @@ def page(new_window: NewWindow) -> Page:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_axe_finds_nothing_in_light_or_dark(kind: str, page: Page, place: Place, watch: Watch) -> None:
+def test_it_fits_a_small_phone_and_axe_finds_nothing_in_light_or_dark(
+    kind: str, page: Page, place: Place, watch: Watch
+) -> None:
     _open(kind, page, place, watch)
+    for width in NARROW_PHONES_PX:
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
     for width, height in (PHONE_PX, DESK_PX) if kind in SEEN_BOTH_WAYS else (PHONE_PX,):
         page.set_viewport_size({"width": width, "height": height})
         page.emulate_media(color_scheme="light")
         _axe_finds_nothing(page, EVERY_RULE, f"{width} px, light")
         page.emulate_media(color_scheme="dark")
         _axe_finds_nothing(page, RULES_OF_COLOUR, f"{width} px, dark")
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_no_page_is_wider_than_a_small_phone(kind: str, page: Page, place: Place, watch: Watch) -> None:
-    _open(kind, page, place, watch)
-    for width in NARROW_PHONES_PX:
-        page.set_viewport_size({"width": width, "height": 800})
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_dark_colours_are_dark(page: Page, place: Place, watch: Watch) -> None:
