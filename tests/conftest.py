@@ -4,9 +4,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, cast
 
-import boto3
 import pytest
 from moto import mock_aws
 from xdist.scheduler import LoadScopeScheduling
@@ -16,12 +14,8 @@ from spillway.build.site import build
 from spillway.cloud.local_cloud import ACCESS_KEY, CloudSettings, local_cloud
 from tests.aws import REGION
 from tests.clock import Clock
-from tests.dynamodb import MemoryDynamoDb
 from tests.unit.german_shop import make_german_shop
 from tests.unit.small_shop import make_small_shop
-
-if TYPE_CHECKING:
-    from types_boto3_dynamodb import DynamoDBClient
 
 # No test may reach an account of whoever runs it.
 for name in [name for name in os.environ if name.startswith("AWS_")]:
@@ -80,22 +74,6 @@ def local_cloud_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     settings = CloudSettings(tmp_path_factory.mktemp("cloud"), free_port(), free_port())
     with local_cloud(settings):
         yield settings.endpoint_url
-
-
-@pytest.fixture(params=["memory", "moto", pytest.param("local_cloud", marks=pytest.mark.local_cloud)])
-def dynamodb(request: pytest.FixtureRequest) -> "Iterator[DynamoDBClient]":
-    """DynamoDB three times: a promise about a table holds on each."""
-    if request.param == "memory":
-        yield cast("DynamoDBClient", MemoryDynamoDb())
-        return
-    if request.param == "moto":
-        with mock_aws():
-            yield boto3.client("dynamodb")
-        return
-    client: Any = boto3.client("dynamodb", endpoint_url=request.getfixturevalue("local_cloud_url"))
-    yield client
-    for table in client.list_tables()["TableNames"]:
-        client.delete_table(TableName=table)
 
 
 @pytest.fixture(scope="session")

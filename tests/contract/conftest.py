@@ -1,8 +1,10 @@
-"""The tables of a fan-out together, wherever they are played."""
+"""DynamoDB as everybody plays it, and the tables of a fan-out together."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+import boto3
 import pytest
+from moto import mock_aws
 
 from chalicelib.domain.entry import Entry, EntryState, Signup
 from chalicelib.tables.entries import EntriesTable
@@ -13,8 +15,11 @@ from chalicelib.tables.progress import ProgressTable
 from chalicelib.tables.suppressions import SuppressionsTable
 from tests.aws import create_table
 from tests.clock import Clock
+from tests.dynamodb import MemoryDynamoDb
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from types_boto3_dynamodb import DynamoDBClient
 
 
@@ -60,3 +65,17 @@ class Tables:
 @pytest.fixture
 def tables(dynamodb: "DynamoDBClient", clock: Clock) -> Tables:
     return Tables(dynamodb, clock)
+
+
+@pytest.fixture(
+    scope="package", params=["memory", "moto", pytest.param("local_cloud", marks=pytest.mark.local_cloud)]
+)
+def dynamodb(request: pytest.FixtureRequest) -> "Iterator[DynamoDBClient]":
+    """DynamoDB three times: a promise about a table holds on each. Every test makes tables of its own."""
+    if request.param == "memory":
+        yield cast("DynamoDBClient", MemoryDynamoDb())
+    elif request.param == "moto":
+        with mock_aws():
+            yield boto3.client("dynamodb")
+    else:
+        yield boto3.client("dynamodb", endpoint_url=request.getfixturevalue("local_cloud_url"))
