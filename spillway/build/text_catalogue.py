@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from io import BytesIO
+from io import BytesIO, StringIO
 from typing import TYPE_CHECKING
 
 from spillway.build.msgids import msgids
@@ -36,7 +36,7 @@ def updated(before: str, *, locale: str, templates: Mapping[str, str]) -> TextCa
 
     try:
         known = Locale.parse(locale, sep="-")
-        old = read_po(BytesIO(before.encode()), locale=known, abort_invalid=True)
+        old = read_po(StringIO(before), locale=known, abort_invalid=True)
     except (UnknownLocaleError, ValueError) as error:
         raise BadInput(f"{locale}: {error}", way_out="name a language, as in site.toml: de, de-AT") from error
     except PoFileError as error:

@@ -1,9 +1,9 @@
 """site/locales/*.po: the words of templates in another language, as gettext keeps them."""
 
 import re
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from io import BytesIO
+from gettext import c2py
+from io import StringIO
 from typing import TYPE_CHECKING
 
 from chalicelib.storefront.texts import Texts
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 # What stands in a text for something else, and what is markup: a translation may have no other.
 _PLACE = re.compile(r"%\(\w+\)s|\{\w+\}")
+_ESCAPED = re.compile(r"%%|%\(\w+\)s")
 _TAG = re.compile(r"</?[a-z]+[^>]*>")
+# Rules of real languages go by the last digits, two of them at most.
+_NUMBERS_TRIED = 1000
 
 
 def text_files_of(locale: str) -> tuple[str, ...]:
@@ -39,14 +42,26 @@ def read_texts(text: str, *, locale: str, file: str, mistakes: list[Mistake]) ->
             mistakes.append(Mistake(file, message.lineno, originals[0], " | ".join(said), problem))
         else:
             messages[originals[0]] = said
+    if not _counts(catalog.plural_expr, catalog.num_plurals):
+        expected = "gettext's rule for the language's plurals"
+        mistakes.append(Mistake(file, None, "Plural-Forms", catalog.plural_forms, expected))
     return Texts(messages, catalog.plural_expr)
+
+
+def _counts(plurals: str, forms: int) -> bool:
+    """Whether the rule has a form for every number that a shop is likely to say."""
+    try:
+        form_of = c2py(plurals)
+        return all(0 <= form_of(number) < forms for number in range(_NUMBERS_TRIED))
+    except (ValueError, ArithmeticError):
+        return False
 
 
 def _parsed(text: str, locale: str, file: str, mistakes: list[Mistake]) -> "Catalog | None":
     from babel.messages.pofile import PoFileError, read_po
 
     try:
-        return read_po(BytesIO(text.encode()), locale=locale.replace("-", "_"), abort_invalid=True)
+        return read_po(StringIO(text), locale=locale.replace("-", "_"), abort_invalid=True)
     except PoFileError as error:
         mistakes.append(Mistake(file, error.lineno + 1, "text", error.line, "a gettext catalogue"))
     return None
@@ -66,11 +81,7 @@ def _problem(said: str, originals: tuple[str, ...]) -> str | None:
         return "&lt; for a sign that begins no tag"
     if '"' in said and '"' not in "".join(originals):
         return "other quotation marks: these end an attribute of a page"
-    try:
-        said % defaultdict(str)
-    except (TypeError, ValueError, KeyError):
-        return "%% for a per cent sign"
-    return None
+    return "%% for a per cent sign" if "%" in _ESCAPED.sub("", said) else None
 
 
 def _strange(found: list[str], known: set[str]) -> Iterator[str]:

@@ -19,7 +19,7 @@ from chalicelib.storefront.texts import Texts
 from chalicelib.storefront.theme import Theme
 from spillway.__main__ import cli
 from spillway.build.loading import load_catalogue
-from spillway.build.mistakes import CatalogueInvalid
+from spillway.build.mistakes import CatalogueInvalid, Mistake
 from spillway.build.release import Release
 from spillway.build.site import build
 from spillway.build.text_file import read_texts
@@ -180,6 +180,8 @@ def test_a_number_takes_the_plural_of_its_language() -> None:
         ("Neu <b>bei</b> %(name)s", "without <b>"),
         ('Neu "bei" %(name)s', "other quotation marks"),
         ("100 % neu bei %(name)s", "%% for a per cent sign"),
+        ("Neu bei %(nme)r", "%% for a per cent sign"),
+        ("Neu bei %s", "%% for a per cent sign"),
         ("Neu < %(name)s", "&lt; for a sign"),
     ],
 )
@@ -190,6 +192,21 @@ def test_a_translation_that_a_page_cannot_hold_is_a_mistake_with_its_line(said: 
     assert read_texts(text, locale="de", file="site/locales/de.po", mistakes=mistakes).messages == {}
     assert (mistakes[0].file, mistakes[0].line) == ("site/locales/de.po", 1)
     assert re.search(told, mistakes[0].expected)
+
+
+@pytest.mark.parametrize("rule", ["n%0", "n", "some(n)"])
+def test_a_rule_for_plurals_that_cannot_be_gone_by_is_a_mistake(rule: str) -> None:
+    mistakes: list[Mistake] = []
+    text = f'msgid ""\nmsgstr ""\n"Plural-Forms: nplurals=2; plural={rule};\\n"\n'
+    read_texts(text, locale="de", file="site/locales/de.po", mistakes=mistakes)
+    assert [mistake.field for mistake in mistakes] == ["Plural-Forms"]
+
+
+def test_a_catalogue_is_utf_8_whatever_its_head_says() -> None:
+    head = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=klingon\\n"\n'
+    text = head + '\nmsgid "Buy"\nmsgstr "Für dich"\n'
+    texts = read_texts(text, locale="de", file="site/locales/de.po", mistakes=[])
+    assert texts.one("Buy") == "Für dich"
 
 
 @pytest.fixture
