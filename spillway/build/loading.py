@@ -176,7 +176,9 @@ class _Loading:
     def _sheet_rows(self, reader: ProductFile, key: str) -> tuple[ProductRow, ...]:
         if not (self._root / SHEET_FILE).exists():
             return ()
-        text = self._text(SHEET_FILE, self._mistakes, size_bytes_max=_SHEET_SIZE_BYTES_MAX) or ""
+        text = self._text(SHEET_FILE, self._mistakes, size_bytes_max=_SHEET_SIZE_BYTES_MAX)
+        if text is None:
+            return ()
         sheet = ProductSheet(reader)
         return self._recall(
             f"sheet {key} {_sha256(text)}", lambda mistakes: sheet.read(text, mistakes=mistakes)

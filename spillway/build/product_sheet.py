@@ -25,7 +25,8 @@ _OF_PICTURE = ("picture", "picture_alt")
 _COLUMNS = ("slug", *_OF_PRODUCT, *_OF_VARIANT, *_OF_PICTURE)
 _NEEDED = ("slug", "title", "category", "summary", "description", "sku", "price", "stock")
 _OPTION = "option:"
-_WHOLE = re.compile(r"[0-9]{1,9}", re.ASCII)
+# What spreadsheets write where a comma is part of a number.
+_OTHER_SEPARATOR = re.compile(r"[;\t]")
 
 Cells = Mapping[str, str]
 
@@ -101,6 +102,9 @@ def _rows(text: str, mistakes: list[Mistake]) -> Iterator[tuple[int, Cells]]:
 
 
 def _columns_are_fine(columns: Sequence[str], mistakes: list[Mistake]) -> bool:
+    if len(columns) == 1 and _OTHER_SEPARATOR.search(columns[0]):
+        mistakes.append(Mistake(SHEET_FILE, 1, "row", columns[0], "commas between the cells"))
+        return False
     unknown = [name for name in columns if name not in _COLUMNS and not name.startswith(_OPTION)]
     twice = sorted({name for name in columns if columns.count(name) > 1})
     missing = [name for name in _NEEDED if name not in columns]

@@ -43,7 +43,7 @@ def rollback_command(
         with target_of(stage, project, clock_ms) as target:
             live = target.live.read().manifest
             if only_list:
-                _show_kept(live)
+                show_kept(live)
                 return
             kept = chosen(live, release)
             make = of_kept(kept, project, target)
@@ -60,12 +60,15 @@ def rollback_command(
     click.echo(f"  as it was live from {_day(kept)}; spillway publish brings back what this folder holds")
 
 
-def _show_kept(live: Manifest) -> None:
+def show_kept(live: Manifest) -> None:
+    """The releases that can be gone back to, the live one first, and what was begun and not ended."""
     for each in live.kept:
         is_live = "live" if each.release == live.release else "    "
         click.echo(f"{each.release}  {is_live}  {_day(each)}  {each.products} products, {each.pages} pages")
     if not live.kept:
         click.echo("nothing was published yet")
+    if live.claim:
+        click.echo(f"  {live.claim.release} was begun and not ended: publish or roll back to end it")
 
 
 def _day(kept: Kept) -> str:

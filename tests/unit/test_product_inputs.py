@@ -120,6 +120,17 @@ def test_a_mistake_in_a_sheet_is_told_by_its_line_and_column(
     assert [each for each in found if each.startswith(f"site/products.csv:{expected}")], found
 
 
+def test_a_sheet_that_is_none_is_one_mistake(shop: Project) -> None:
+    in_sheet(shop, SHEET.replace(",", ";"))
+    assert [each for each in told(shop) if "products.csv" in each] == [
+        "site/products.csv:1: row = 'slug;title;category;price;summary;description;tags;release…: "
+        "expected commas between the cells"
+    ]
+    (shop.site / "products.csv").write_bytes("slug,title".encode("utf-16"))
+    (mistake,) = (each for each in told(shop) if "products.csv" in each)
+    assert "expected a text in UTF-8" in mistake
+
+
 def test_rows_of_a_product_stand_together(shop: Project) -> None:
     (shop.site / "products" / "scarf.toml").unlink()
     scarf = "scarf,Wool Scarf,accessories,45,A long scarf.,Lambswool.,,,,,,,SCARF,2\n"

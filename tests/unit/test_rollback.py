@@ -10,10 +10,11 @@ import pytest
 from chalicelib.domain.stock import Availability, Stock, StockedProduct
 from chalicelib.tables.products import ProductsTable
 from spillway.build.release import Kind, Makings, Release
+from spillway.commands.rollback import show_kept
 from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
 from spillway.publish.archive import kept_key, packed, unpacked
-from spillway.publish.manifest import Kept, Manifest
+from spillway.publish.manifest import Claim, Kept, Manifest
 from spillway.publish.plan import RELEASES_KEPT_MAX, RETIRED_KEPT_MS, make_plan
 from spillway.publish.sources import chosen
 from tests.aws import create_table
@@ -153,6 +154,15 @@ def test_a_half_done_publish_can_be_left_by_going_back(desk: Desk) -> None:
     assert {key: desk.content()[key] for key in before} == before
     kept = {key for key in desk.sink.keys("release") if key.startswith("releases/")}
     assert kept == {kept_key(first.release)}, "what the dead publish kept is dropped"
+
+
+def test_a_release_that_was_begun_and_not_ended_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    kept = (Kept("b" * 16, 0, products=2, pages=9),)
+    show_kept(Manifest(release="b" * 16, kept=kept, claim=Claim("here", 0, "a" * 16)))
+    assert f"{'a' * 16} was begun and not ended" in capsys.readouterr().out
+
+    show_kept(Manifest(release="b" * 16, kept=kept))
+    assert "not ended" not in capsys.readouterr().out
 
 
 def test_another_publish_under_way_is_not_disturbed(desk: Desk, tmp_path: Path) -> None:
