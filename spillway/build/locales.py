@@ -25,11 +25,20 @@ def read_locales(table: TomlTable, page_slugs: Set[str]) -> tuple[str, ...]:
         slug = slug_of_locale(locale)
         if slug in map(slug_of_locale, known):
             table.wrong("locales", locale, "each locale once")
+        elif locale != (usual := usual_spelling(locale)):
+            table.wrong("locales", locale, f"{usual}: files and tables go by that")
         elif known and slug in page_slugs:
             table.wrong("locales", locale, f"no page of the name: site/pages/{slug}.md lies where it is to")
         else:
             known.append(locale)
     return tuple(known)
+
+
+def usual_spelling(locale: str) -> str:
+    """The one that files and tables of a locale go by: de-AT for "DE-at", zh-Hant for "zh-hant"."""
+    language, *others = locale.split("-")
+    spelt = (each.title() if len(each) == 4 and each.isalpha() else each.upper() for each in others)
+    return "-".join((language.lower(), *spelt))
 
 
 def root_of_locale(locale: str) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from io import BytesIO, StringIO
 from typing import TYPE_CHECKING
 
+from spillway.build.locales import usual_spelling
 from spillway.build.msgids import msgids
 from spillway.errors import BadInput
 
@@ -28,7 +29,7 @@ def updated(before: str, *, locale: str, templates: Mapping[str, str]) -> TextCa
     """The catalogue with every text of `templates` and of the API, and what `before` has of them.
 
     Raises:
-        BadInput: the locale is unknown, or `before` is no catalogue.
+        BadInput: the locale is unknown or spelt in a way of its own, or `before` is no catalogue.
     """
     from babel import Locale, UnknownLocaleError
     from babel.messages.catalog import Catalog
@@ -43,6 +44,8 @@ def updated(before: str, *, locale: str, templates: Mapping[str, str]) -> TextCa
         raise BadInput(
             f"site/locales/{locale}.po:{error.lineno + 1}: {error}", way_out="correct it"
         ) from error
+    if locale != (usual := usual_spelling(locale)):
+        raise BadInput(f"{locale}: is usually spelt {usual}", way_out=f"say spillway texts {usual}")
     header = f"# What the shop says in {known.english_name}."
     new = Catalog(locale=known, fuzzy=False, header_comment=header)
     for each in msgids(templates):

@@ -22,7 +22,9 @@ from spillway.build.loading import load_catalogue
 from spillway.build.mistakes import CatalogueInvalid, Mistake
 from spillway.build.release import Release
 from spillway.build.site import build
+from spillway.build.text_catalogue import updated
 from spillway.build.text_file import read_texts
+from spillway.errors import BadInput
 from spillway.project import Project
 from tests.aws import ROOT
 from tests.unit.german_shop import make_german_shop
@@ -235,6 +237,7 @@ def test_what_is_not_told_is_named_by_the_build_and_said_in_the_first_locale(sho
     [
         ("site.toml", '"de"]', '"de", "xx"]', "locales = 'xx': expected a language"),
         ("site.toml", '"de"]', '"de", "DE"]', "locales = 'DE': expected each locale once"),
+        ("site.toml", '"de"]', '"de", "DE-at"]', "locales = 'DE-at': expected de-AT"),
         ("site.toml", '"de"]', '"privacy"]', "locales = 'privacy'"),
         ("site.toml", "[de.categories.outerwear]", "[de.categories.coats]", "de.categories.coats = "),
         ("site.toml", 'tagline = "K', 'tagine = "K', "de.tagine = "),
@@ -306,6 +309,11 @@ def msgids_found_by_babel() -> set[str]:
     counted = {"one": None, "of_number": (1, 2)}
     take(ROOT / "spillway" / "build", [("listings.py", "python")], counted, {})
     return {text for text in found if text}
+
+
+def test_a_catalogue_is_named_as_the_build_looks_for_it() -> None:
+    with pytest.raises(BadInput, match="usually spelt zh-Hant"):
+        updated("", locale="zh-hant", templates={})
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "site" / "locales").glob("*.po")), ids=lambda file: file.stem)
