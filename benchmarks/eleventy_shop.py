@@ -1,0 +1,44 @@
+"""The same shop for Eleventy: the same pages with the same markup, in Eleventy's own way of writing them."""
+
+import json
+import shutil
+from pathlib import Path
+
+from benchmarks.catalogue import Item
+
+_THEME = Path(__file__).with_name("eleventy")
+
+
+def write_eleventy_shop(folder: Path, things: list[Item]) -> None:
+    """The shop as Eleventy wants it: one content file a product."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(_THEME, folder)
+    static = Path(__file__).parents[1] / "site" / "static"
+    (folder / "assets").mkdir()
+    for name in ("shop.css", "shop.js"):
+        shutil.copy(static / name, folder / "assets" / name)
+    content = folder / "content"
+    content.mkdir()
+    (folder / "lists.njk").rename(content / "lists.njk")
+    for each in things:
+        (content / each.category).mkdir(exist_ok=True)
+        (content / each.category / f"{each.slug}.md").write_text(_content(each))
+
+
+def _content(item: Item) -> str:
+    front = {
+        "layout": "product.njk",
+        "tags": ["product"],
+        "permalink": f"/{item.category}/{item.slug}.html",
+        "title": item.title,
+        "date": item.released_on,
+        "shelf": item.category,
+        "price": item.price,
+        "summary": item.summary,
+        "variants": [
+            {"sku": sku, "colour": colour, "size": size, "stock": stock}
+            for sku, colour, size, stock in item.variants
+        ],
+    }
+    words = "\n\n".join(item.paragraphs)
+    return f"---json\n{json.dumps(front)}\n---\n{words}\n"
