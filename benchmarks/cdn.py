@@ -1,0 +1,79 @@
+"""A release as the CDN serves it: packed, with the template's headers, on a port of this machine."""
+
+import gzip
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import brotli
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from chalicelib.storage.pages import object_key
+from spillway.build.release import SiteObject
+from spillway.build.site import build
+from spillway.cloud import ports
+from spillway.cloud.servers import served
+from spillway.preflight.weight import BROTLI_QUALITY
+from spillway.project import Project
+from tests.aws import template
+
+# What CloudFront packs, by the kinds of a shop's files.
+_PACKED = ("text/", "application/json", "application/xml", "application/atom+xml", "image/svg+xml")
+
+
+@contextmanager
+def shop_behind_cdn(root: Path) -> Iterator[str]:
+    """The sample shop, built for the address it is served under."""
+    with TemporaryDirectory() as folder, ports.claim(0, "the shop") as claimed:
+        url = f"http://{ports.HOST}:{claimed.getsockname()[1]}"
+        release = build(Project(root), base_url=url, folder=Path(folder) / "site")
+        with served(_cdn(release.objects), claimed):
+            yield url
+
+
+def _cdn(objects: Iterable[SiteObject]) -> Starlette:
+    by_key = {each.key: each for each in objects}
+    security = _security_headers()
+
+    @cache
+    def packed(key: str, coding: str) -> bytes:
+        body = by_key[key].read()
+        if coding == "br":
+            return bytes(brotli.compress(body, quality=BROTLI_QUALITY))
+        return gzip.compress(body) if coding else body
+
+    async def answer(request: Request) -> Response:
+        key = object_key(request.url.path)
+        status, key = (200, key) if key in by_key else (404, "404")
+        found = by_key[key]
+        coding = _coding(request.headers.get("accept-encoding", ""), found.content_type)
+        headers = {**security, "Cache-Control": found.cache_control, "Vary": "Accept-Encoding"}
+        if coding:
+            headers["Content-Encoding"] = coding
+        return Response(packed(key, coding), status, {**headers, "Content-Type": found.content_type})
+
+    return Starlette(routes=[Route("/{path:path}", answer)])
+
+
+def _coding(accepted: str, content_type: str) -> str:
+    if not content_type.startswith(_PACKED):
+        return ""
+    codings = {each.partition(";")[0].strip() for each in accepted.split(",")}
+    return next((each for each in ("br", "gzip") if each in codings), "")
+
+
+def _security_headers() -> Mapping[str, str]:
+    """What the distribution adds to every answer, but for HTTPS, which a port of this machine has not."""
+    policy = template()["Resources"]["SecurityHeaders"]["Properties"]["ResponseHeadersPolicyConfig"]
+    config = policy["SecurityHeadersConfig"]
+    return {
+        "Content-Security-Policy": config["ContentSecurityPolicy"]["ContentSecurityPolicy"],
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": config["FrameOptions"]["FrameOption"],
+        "Referrer-Policy": config["ReferrerPolicy"]["ReferrerPolicy"],
+    }
