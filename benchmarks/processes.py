@@ -4,7 +4,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +24,16 @@ class Run:
     together_mb: float = 0.0
 
 
-def run(command: Sequence[str], folder: Path, *, weighed: bool = False) -> Run:
+def run(
+    command: Sequence[str],
+    folder: Path,
+    *,
+    environment: Mapping[str, str] | None = None,
+    weighed: bool = False,
+) -> Run:
     """Run it once. To be weighed costs time, so what is weighed is not timed."""
     started = time.perf_counter()
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
     scales = _Scales(process.pid)
     if weighed:
         scales.start()

@@ -61,6 +61,8 @@ class S3Sink:
                 method, path, _ = head[0].split(" ")
                 lines = (line.partition(":") for line in head[1:-2])
                 headers = {name.lower(): value.strip() for name, _, value in lines}
+                if headers.get("expect") == "100-continue":
+                    writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
                 name = unquote(path.partition("?")[0]).removeprefix("/")
                 self.asked.append((method, name))
