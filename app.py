@@ -83,7 +83,7 @@ def traced(event: BaseLambdaEvent, get_response: Callable[[BaseLambdaEvent], Bat
 @answering
 def sign_up(request: Request) -> Response:
     """A shopper signs up: one conditional write per variant; the same answer whoever they are."""
-    form = signup_form(_own_form(request), wiring.form_stamps(), api.refused_domains)
+    form = signup_form(_own_form(request), wiring.form_stamps(), api.refused_domains, api.offered_now)
     if form.trapped:
         log("trapped")
     else:

@@ -48,13 +48,18 @@ class SignupForm:
         return (("email", email), *skus, ("page", self.page), ("stamp", self.stamp))
 
 
-def signup_form(body: Body, stamps: FormStamps, refused: Callable[[str], Set[str]]) -> SignupForm:
+def signup_form(
+    body: Body,
+    stamps: FormStamps,
+    refused: Callable[[str], Set[str]],
+    offered_now: Callable[[tuple[str, ...]], Offer],
+) -> SignupForm:
     """The form of a request's body; `stamps` are the shop's, of today, and `refused` gives the domains of a
-    list by its name.
+    list by its name. `offered_now` says on what terms a page made now would offer the same.
 
     Raises:
         Problem: naming every field that is wrong. One of a form that is good but for the age of its page
-            has the form with it, stamped anew.
+            has the form with it, stamped anew: nobody keeps terms alive that the shop has left.
     """
     fields = body.fields(FIELDS)
     errors: list[FieldError] = []
@@ -76,7 +81,7 @@ def signup_form(body: Body, stamps: FormStamps, refused: Callable[[str], Set[str
     if errors or address is None or offer is None:
         back_path = page if PAGE.fullmatch(page) else "/"
         raise Problem(HTTPStatus.BAD_REQUEST, "The form is not complete.", tuple(errors), back_path=back_path)
-    stamp = fields["stamp"][0] if fresh else stamps.stamp(offer)
+    stamp = fields["stamp"][0] if fresh else stamps.stamp(offered_now(offer.skus))
     form = SignupForm(address, skus, page or "/", stamp, offer.opt_in, trapped)
     if not fresh:
         raise _sent_late(form)

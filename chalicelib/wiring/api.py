@@ -7,9 +7,10 @@ from chalicelib.aws.errors import AwsError, code_of
 from chalicelib.log import log
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.wiring import aws, client, clock_ms, keys, links, settings
-from chalicelib.wiring.stores import entries, products, recent_products, shoppers
+from chalicelib.wiring.stores import entries, products, recent_products, recent_themes, shoppers
 
 if TYPE_CHECKING:
+    from chalicelib.domain.form_stamp import Offer
     from chalicelib.http.merchant_keys import MerchantKeys
     from chalicelib.services.availability import Availabilities
     from chalicelib.services.signups import Signups
@@ -44,6 +45,14 @@ def refused_domains(name: str) -> frozenset[str]:
     except AwsError as error:
         log("domains_not_read", list=name, error=type(error).__name__, code=code_of(error))
         return frozenset()
+
+
+def offered_now(skus: tuple[str, ...]) -> "Offer":
+    """What a page made now would offer: the same, on the terms of the live shop."""
+    from chalicelib.domain.form_stamp import Offer
+
+    shop = recent_themes().live().theme.shop
+    return Offer(skus, shop.opt_in, shop.refused_domains)
 
 
 def warm_up() -> None:

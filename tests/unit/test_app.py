@@ -302,6 +302,12 @@ def test_a_form_of_an_old_page_is_good_once_it_is_sent_again(api: Client) -> Non
     assert state() is EntryState.PENDING
 
 
+def test_an_old_page_is_stamped_anew_on_the_terms_of_now(api: Client) -> None:
+    old = stamp(days_ago=VALID_DAYS + PERIOD_DAYS + 1, opt_in=OptIn.SINGLE, refused="3fa9c1d2e07b")
+    again = {each["field"]: each["value"] for each in sign_up(api, stamp=old).json_body["again"]}
+    assert again["stamp"] == stamp(opt_in=OptIn.DOUBLE)
+
+
 def test_a_form_of_an_old_page_with_a_mistake_is_told_the_mistake(api: Client) -> None:
     answer = sign_up(api, "ada", stamp=stamp(days_ago=VALID_DAYS + PERIOD_DAYS + 1))
     assert [each["field"] for each in answer.json_body["errors"]] == ["email"]
