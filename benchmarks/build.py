@@ -23,7 +23,8 @@ from benchmarks.tables import write_table
 
 # How often each size is built: the largest takes minutes a time.
 ROUNDS = {1_000: 5, 10_000: 5, 50_000: 1}
-ELEVENTY_SIZE_MAX, JINJA_SIZE_MAX = 1_000, 10_000
+# Up to which size the others are asked, and all processes of a build weighed at once.
+ELEVENTY_SIZE_MAX, JINJA_SIZE_MAX, WEIGHED_SIZE_MAX = 1_000, 10_000, 10_000
 ON_DISK_SIZE, ON_DISK_ROUNDS = 10_000, 3
 # Hugo's time by ours, at least; and our memory, at most.
 WANTED = {"cold": "1.5", "unchanged": "10", "one changed": "6.7"}
@@ -76,6 +77,7 @@ class _Contest:
     def __init__(self, folder: Path, count: int, rounds: int) -> None:
         self._count = count
         self._rounds = rounds
+        self._cold: dict[str, list[Run]] = {}
         self._rivals: tuple[Generator, Generator] = (Spillway(folder / "spillway"), Hugo(folder / "hugo"))
         self._others: list[Generator] = []
         if count <= JINJA_SIZE_MAX:
@@ -105,21 +107,24 @@ class _Contest:
         return self._row(what, lambda each, number: each.forget(), [*self._rivals, *self._others])
 
     def weights(self) -> list[Row]:
-        """What a cold build takes of the machine's memory, at its peak."""
-        runs = []
-        for each in self._rivals:
-            each.forget()
-            runs.append(run(each.command, each.folder, weighed=True))
+        """What cold builds took of the machine's memory, at their peak."""
         wanted = MEMORY_WANTED.get(self._count, "-")
-        return [
-            _weight("memory of the largest process", [each.largest_mb for each in runs], wanted),
-            _weight("memory of all processes", [each.together_mb for each in runs], wanted),
-        ]
+        largest = [max(each.largest_mb for each in self._cold[peer.name]) for peer in self._rivals]
+        rows = [_weight("cold: memory of the largest process", largest, wanted)]
+        if self._count <= WEIGHED_SIZE_MAX:
+            for peer in self._rivals:
+                peer.forget()
+            weighed = [run(peer.command, peer.folder, weighed=True) for peer in self._rivals]
+            together = [each.together_mb for each in weighed]
+            rows.append(_weight("cold: memory of all processes", together, wanted))
+        return rows
 
     def _row(
         self, what: str, prepare: Callable[[Generator, int], None], generators: Sequence[Generator]
     ) -> Row:
         runs: dict[str, list[Run]] = {each.name: [] for each in generators}
+        if what == "cold":
+            self._cold = runs
         for number in range(self._rounds):
             for each in generators:
                 prepare(each, number)
@@ -141,4 +146,4 @@ def _cell(runs: Sequence[Run]) -> str:
 
 def _weight(what: str, peaks_mb: Sequence[float], wanted: str) -> Row:
     ours_mb, hugo_mb = peaks_mb
-    return (what, "1", f"{ours_mb:,.0f} MB", f"{hugo_mb:,.0f} MB", f"{hugo_mb / ours_mb:.2f}", wanted, "-")
+    return (what, "-", f"{ours_mb:,.0f} MB", f"{hugo_mb:,.0f} MB", f"{hugo_mb / ours_mb:.2f}", wanted, "-")
