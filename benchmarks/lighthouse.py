@@ -27,24 +27,15 @@ WANTED = 100
 # One with variants to buy and variants to wait for.
 PRODUCT_PATH = "/products/field-jacket"
 CATEGORIES = ("performance", "accessibility", "best-practices", "seo")
-# What performance is made of.
-TIMINGS = (
-    "first-contentful-paint",
-    "largest-contentful-paint",
-    "total-blocking-time",
-    "cumulative-layout-shift",
-    "speed-index",
-)
 _ROOT = Path(__file__).parents[1]
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One run's word on a page: scores of 100, timings in their own words, and what cost points."""
+    """One run's word on a page, by category: scores of 100, and what cost points."""
 
     scores: Mapping[str, float]
-    timings: Mapping[str, float]
     costing: Mapping[str, Sequence[str]]
 
     @classmethod
@@ -53,7 +44,6 @@ class Verdict:
         audits, categories = report["audits"], report["categories"]
         return cls(
             {name: categories[name]["score"] * 100 for name in CATEGORIES},
-            {name: audits[name]["numericValue"] for name in TIMINGS},
             {name: list(_costing(categories[name], audits)) for name in CATEGORIES},
         )
 
@@ -67,10 +57,9 @@ def main() -> None:
     version = json.loads((program / "package.json").read_text())["version"]
     with shop_behind_cdn(_ROOT) as url:
         verdicts = [_judged(program, browser, url + PRODUCT_PATH) for _ in range(ROUNDS)]
-    command = "python -m benchmarks lighthouse"
     write_table(
         f"Lighthouse {version}, mobile, {PRODUCT_PATH}",
-        command,
+        "python -m benchmarks lighthouse",
         ("category", f"median of {ROUNDS}", "least", "wanted", "what costs points"),
         [_row(name, verdicts) for name in CATEGORIES],
     )
