@@ -99,7 +99,12 @@ class Product:
     @property
     def price_minor_min(self) -> int:
         """The price a card shows: that of the cheapest variant."""
-        return min(variant.price_minor for variant in self.variants)
+        return min([variant.price_minor for variant in self.variants])
+
+    @property
+    def price_minor_max(self) -> int:
+        """The price of the dearest variant."""
+        return max([variant.price_minor for variant in self.variants])
 
     @property
     def skus(self) -> frozenset[str]:

@@ -81,5 +81,9 @@ class PageTurn:
         listings = renderer.edition.listings
         listing = next((each for each in listings if each.path == listing.path), listing)
         products = self._products.get_many(listing.slugs)
-        cards = [(products[slug].product, products[slug].stock) for slug in listing.slugs if slug in products]
+        cards = [
+            partial(renderer.card, products[slug].product, products[slug].stock)
+            for slug in listing.slugs
+            if slug in products
+        ]
         return renderer.listing(listing, cards)

@@ -1,6 +1,6 @@
 """What a shopper can choose on a product page: what may be bought now, and what may be waited for."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from chalicelib.domain.product import Product, Variant
@@ -52,18 +52,19 @@ class Choices:
 
     @property
     def badge(self) -> Availability | None:
-        """The one word a card says about the whole product; None when it can simply be bought."""
-        found = {choice.availability for choice in self}
-        for availability in (Availability.IN_STOCK, Availability.BACK_ORDER, Availability.PRE_ORDER):
-            if availability in found:
-                return availability if availability is Availability.PRE_ORDER else None
-        return Availability.OUT_OF_STOCK if Availability.OUT_OF_STOCK in found else Availability.DISCONTINUED
+        """The one word about the whole product; None when it can simply be bought."""
+        return _badge({choice.availability for choice in self})
 
 
 def availability_of(variant: Variant, stock: Mapping[str, Stock]) -> Availability:
     """What is known of a variant. One that nobody has counted is not promised to anybody."""
     known = stock.get(variant.sku)
     return known.availability if known else Availability.OUT_OF_STOCK
+
+
+def badge_of(product: Product, stock: Mapping[str, Stock]) -> Availability | None:
+    """The badge of the product's choices, for a card that shows none of them."""
+    return _badge({availability_of(variant, stock) for variant in product.variants})
 
 
 def choices_of(product: Product, stock: Mapping[str, Stock]) -> Choices:
@@ -73,6 +74,13 @@ def choices_of(product: Product, stock: Mapping[str, Stock]) -> Choices:
         name, label = _place_of(product, variant)
         groups.setdefault(name, []).append(Choice(variant, label, availability_of(variant, stock)))
     return Choices(tuple(ChoiceGroup(name, tuple(choices)) for name, choices in groups.items()))
+
+
+def _badge(found: Collection[Availability]) -> Availability | None:
+    for availability in (Availability.IN_STOCK, Availability.BACK_ORDER, Availability.PRE_ORDER):
+        if availability in found:
+            return availability if availability is Availability.PRE_ORDER else None
+    return Availability.OUT_OF_STOCK if Availability.OUT_OF_STOCK in found else Availability.DISCONTINUED
 
 
 def _place_of(product: Product, variant: Variant) -> tuple[str, str]:

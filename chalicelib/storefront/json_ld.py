@@ -13,6 +13,7 @@ from chalicelib.storefront.theme import Edition
 # Inside <script> no entity is decoded, so markup is kept out by JSON's own escapes. The two line
 # separators are legal in JSON and not in older JavaScript.
 _TO_ESCAPE = re.compile("[<>&\u2028\u2029]")
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _ESCAPES = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
 
 
@@ -46,6 +47,6 @@ def product_json_ld(product: Product, choices: Choices, edition: Edition) -> Mar
 
 def escaped_json(document: Any) -> Markup:
     """JSON that no HTML parser can mistake for markup, and that parses to the same document."""
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    text = _ENCODER.encode(document)
     safe = text.translate(_ESCAPES) if _TO_ESCAPE.search(text) else text
     return Markup(safe)  # noqa: S704 - escaped for its place in the line above

@@ -1,22 +1,25 @@
 """The one renderer: whoever makes a page or a letter, the operator's build or the cloud, makes it here."""
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
-from jinja2 import FunctionLoader, StrictUndefined, TemplateRuntimeError, select_autoescape
+from jinja2 import FunctionLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
 
-from chalicelib.domain.entry import OptIn
 from chalicelib.domain.form_stamp import FormStamps, Offer
 from chalicelib.domain.letter import Letter
 from chalicelib.domain.product import Product, Variant
-from chalicelib.domain.stock import Availability, Stock
+from chalicelib.domain.stock import Stock
 from chalicelib.storefront.checkout import CheckoutForm
-from chalicelib.storefront.choices import Choices, availability_of, choices_of
+from chalicelib.storefront.choices import Choices, availability_of, badge_of, choices_of
 from chalicelib.storefront.json_ld import product_json_ld
-from chalicelib.storefront.spoken import SpokenTemplates
-from chalicelib.storefront.theme import HOME, Edition, Listing, Theme, covers_of, menu_of
+from chalicelib.storefront.spoken import Common, SpokenTemplates
+from chalicelib.storefront.theme import HOME, Edition, Listing, Theme, covers_of
+
+# Gives the card of one product, told whether it is seen without scrolling.
+Card = Callable[..., Markup]
 
 
 class Renderer:
@@ -32,7 +35,7 @@ class Renderer:
         self._edition = edition or theme.editions[0]
         self._siblings = {self._edition.root: self}
         self._environment = SpokenTemplates(
-            self._edition.texts,
+            Common(theme, self._edition),
             loader=FunctionLoader(self._source),
             autoescape=select_autoescape(disabled_extensions=("txt",), default=True),
             undefined=StrictUndefined,
@@ -45,15 +48,7 @@ class Renderer:
         self._checkout = CheckoutForm.of(theme.shop.checkout_url, at=self._edition.at)
         self._environment.filters.update(money=self._edition.money.write, csp_hash=csp_hash)
         self._environment.globals.update(
-            shop=self._edition.shop,
-            here=self._edition.at,
             editions=theme.editions,
-            asset=self._asset,
-            menu=menu_of(self._edition.listings),
-            navigation=self._edition.navigation,
-            choices_of=choices_of,
-            Availability=Availability,
-            OptIn=OptIn,
         )
 
     @property
@@ -111,14 +106,19 @@ class Renderer:
         skus = tuple(choice.variant.sku for choice in choices.to_wait_for)
         return Offer(skus, shop.opt_in, shop.refused_domains)
 
-    def listing(self, listing: Listing, cards: Sequence[tuple[Product, Mapping[str, Stock]]]) -> str:
+    def card(self, product: Product, stock: Mapping[str, Stock], *, eager: bool = False) -> Markup:
+        """What listings show of a product; `eager` where it is seen without scrolling."""
+        text = self.page("card.html", product=self.told(product), badge=badge_of(product, stock), eager=eager)
+        return Markup(text)  # noqa: S704 - a template's own work
+
+    def listing(self, listing: Listing, cards: Sequence[Card]) -> str:
         """A page of cards, in the order given: the home page or a category."""
         return self.page(
             listing.template,
             path=listing.path,
             description=listing.description,
             listing=listing,
-            cards=[(self.told(product), stock) for product, stock in cards],
+            cards=cards,
             covers=covers_of(self._edition.listings) if listing.path == HOME else (),
         )
 
@@ -196,12 +196,6 @@ class Renderer:
         """A template with its own name as its file's: traces then say where, which a plain dict's do not."""
         text = self._theme.templates.get(name)
         return None if text is None else (text, name, None)
-
-    def _asset(self, name: str) -> str:
-        try:
-            return self._theme.assets[name]
-        except KeyError:
-            raise TemplateRuntimeError(f"no asset is named {name}") from None
 
 
 def csp_hash(text: str) -> str:

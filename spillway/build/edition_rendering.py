@@ -1,7 +1,9 @@
 """The pages of one edition of a release, as recipes."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
+
+from markupsafe import Markup
 
 from chalicelib.domain.form_stamp import FormStamps
 from chalicelib.domain.product import Product
@@ -77,6 +79,8 @@ class EditionRendering:
         self._stamps = stamps
         self._parts = ThemeParts(renderer.theme, renderer.edition)
         self._shop = digest_of(self.edition.shop, code_digest())
+        # A product has one on half a dozen listings.
+        self._card = cache(self._made_card)
 
     def recipes(self) -> Iterator[Recipe]:
         """Of all its pages, and of its feed."""
@@ -124,7 +128,7 @@ class EditionRendering:
         covers = covers_of(self.edition.listings) if listing.path == HOME else ()
         digest = digest_of(
             self._shop,
-            self._parts.digest(listing.template),
+            self._parts.digest(listing.template, "card.html"),
             listing,
             [(each.path, each.title, each.description, each.picture) for each in covers],
             [self._cards.digest(slug) for slug in listing.slugs],
@@ -133,8 +137,11 @@ class EditionRendering:
             listing.path,
             Kind.INDEX,
             digest,
-            lambda: self._renderer.listing(listing, [self._cards.opened(slug) for slug in listing.slugs]),
+            lambda: self._renderer.listing(listing, [partial(self._card, slug) for slug in listing.slugs]),
         )
+
+    def _made_card(self, slug: str, *, eager: bool = False) -> Markup:
+        return self._renderer.card(*self._cards.opened(slug), eager=eager)
 
     def _search(self) -> Iterator[Recipe]:
         """Of the search page, and of what its script looks through."""

@@ -35,10 +35,10 @@ class ThemeParts:
         self._texts = digest_of(sorted(edition.texts.messages.items()), edition.texts.plurals)
         self.digest = cache(self._digest)
 
-    def _digest(self, template: str) -> str:
-        """A digest of all that pages made with `template` have in common."""
+    def _digest(self, *templates: str) -> str:
+        """A digest of all that pages made with `templates` have in common."""
         seen: dict[str, _Uses] = {}
-        waiting = [template]
+        waiting = [*templates]
         while waiting:
             name = waiting.pop()
             if name not in seen:

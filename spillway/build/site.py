@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from chalicelib.domain.form_stamp import FormStamps
-from chalicelib.storefront.spoken import CompiledTemplates
+from chalicelib.storefront.spoken import Common, CompiledTemplates
 from spillway.build.catalogue import Catalogue
 from spillway.build.crew import Crew
 from spillway.build.dates import Dates
@@ -91,7 +91,8 @@ def build(
         crew=crew,
     )
     made_from.save()
-    templates.note("code", dict(CompiledTemplates.code))
+    common = [Common(theme, edition).digest for edition in theme.editions]
+    templates.note("code", {digest: CompiledTemplates.code[digest] for digest in common})
     templates.save()
     refused = catalogue.storefront.refused_domains
     return replace(release, untold=tuple(untold(catalogue, theme)), refused_domains=refused)

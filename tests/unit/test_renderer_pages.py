@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from html.parser import HTMLParser
 
 import pytest
@@ -55,6 +56,10 @@ JACKET = Product(
 ONE_SCARF = replace(JACKET, slug="scarf", title="Scarf", variants=(Variant("SCARF", 4500),))
 SHELF = Listing("/shop/outerwear", "listing.html", "Outerwear", "Against wind.", ("field-jacket", "scarf"))
 EVIL = "</script><script>alert(1)</script>{{ shop.sender }}{% raw %}\"'&\u2028"
+
+
+def shelf_of(renderer: Renderer, *stocked: tuple[Product, Mapping[str, Stock]]) -> str:
+    return renderer.listing(SHELF, [partial(renderer.card, *each) for each in stocked])
 
 
 def theme(shop: Shop = SHOP) -> Theme:
@@ -265,7 +270,7 @@ def test_catalogue_text_is_never_markup_nor_a_template() -> None:
         assert "\u2028" not in page.scripts[0]
         assert "hello@heron.example" not in html
 
-    card = Renderer(theme()).listing(SHELF, [(evil, {})])
+    card = shelf_of(Renderer(theme()), (evil, {}))
     assert "<script>alert" not in card
     assert "hello@heron.example" not in card
 
@@ -311,13 +316,13 @@ def test_a_page_of_the_catalogue_names_its_own_address() -> None:
 def test_a_card_says_in_words_what_cannot_be_bought() -> None:
     renderer = Renderer(theme())
 
-    assert "Sold out" in renderer.listing(SHELF, [(JACKET, {})])
-    assert "Sold out" not in renderer.listing(SHELF, [(JACKET, stock(FJ_S=Availability.IN_STOCK))])
-    assert "Pre-order" in renderer.listing(SHELF, [(ONE_SCARF, stock(SCARF=Availability.PRE_ORDER))])
+    assert "Sold out" in shelf_of(renderer, (JACKET, {}))
+    assert "Sold out" not in shelf_of(renderer, (JACKET, stock(FJ_S=Availability.IN_STOCK)))
+    assert "Pre-order" in shelf_of(renderer, (ONE_SCARF, stock(SCARF=Availability.PRE_ORDER)))
 
 
 def test_a_listing_keeps_the_order_it_is_given() -> None:
-    page = Page(Renderer(theme()).listing(SHELF, [(ONE_SCARF, {}), (JACKET, {})]))
+    page = Page(shelf_of(Renderer(theme()), (ONE_SCARF, {}), (JACKET, {})))
 
     links = [each["href"] for each in page.all("a") if each["href"].startswith("/products/")]
     assert links == ["/products/scarf", "/products/field-jacket"]
