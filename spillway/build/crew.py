@@ -31,6 +31,7 @@ class Crew:
         """
         hands = min(self._hands, len(items) // self._share_size_min) if _can_fork() else 1
         shares = _shares(items, max(hands, 1))
+        gc.freeze()  # the collector must not touch, and so copy, what the others share with this one
         others = [_Hand(work, share) for share in shares[1:]]
         try:
             results = [work(shares[0])]
@@ -41,6 +42,7 @@ class Crew:
         finally:
             for hand in others:
                 hand.dismiss()
+            gc.unfreeze()
 
 
 class _Hand(Generic[R]):
@@ -50,9 +52,7 @@ class _Hand(Generic[R]):
         self._receiver, sender = multiprocessing.Pipe(duplex=False)
         context = multiprocessing.get_context("fork")
         self._process = context.Process(target=_work, args=(work, share, sender), daemon=True)
-        gc.freeze()  # the collector must not touch, and so copy, what the child shares
         self._process.start()
-        gc.unfreeze()
         sender.close()
 
     def result(self) -> tuple[R] | None:

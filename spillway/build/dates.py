@@ -35,9 +35,9 @@ class Dates:
     def of(self, path: str, content: object, stated: str | None, stock: Iterable[Stock] = ()) -> str | None:
         """The time of a page's last change: of its `content`, or of the `stock` on it. `stated` is the
         merchant's own date for it."""
-        digest = digest_of(content)[:_DIGEST_LENGTH]
         observed_ms = max((each.observed_at_ms for each in stock), default=0)
         if self._now_ms is not None:
+            digest = digest_of(content)[:_DIGEST_LENGTH]
             known = self._before.get(path)
             kept = known if known and known.digest == digest else Dated(digest, self._now_ms)
             self.pages[path] = kept

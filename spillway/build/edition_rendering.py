@@ -42,10 +42,12 @@ class Cards:
     def __init__(self, products: Products, stock: StockBySlug) -> None:
         self._products = products
         self._stock = stock
+        # It is part of every page that shows the product.
+        self.digest = cache(self._digest)
         # A product is shown on its page and on two shelves, mostly not far apart.
         self.opened = lru_cache(maxsize=_CARDS_KEPT_MAX)(self._opened)
 
-    def digest(self, slug: str) -> str:
+    def _digest(self, slug: str) -> str:
         """Changes with anything known of a product and its stock."""
         stock = self._stock.get(slug)
         digest = self._products.digest(slug)

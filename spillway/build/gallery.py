@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from spillway.build.footprint import Signature, signature_of
+from spillway.build.footprint import Signature, is_settled, signature_of
 from spillway.build.memory import Memory
 
 PICTURE_EXPECTED = "the name of a file in site/pictures"
@@ -47,7 +47,7 @@ class Gallery:
             from spillway.build.pictures import picture_problem
 
             known = (signature, picture_problem(self._folder, name))
-        if signature.settled:
+        if is_settled(signature):
             self._memory.note(key, known)
         problem: str | None = known[1]
         return problem
@@ -71,7 +71,7 @@ class Gallery:
             made = Darkroom(self._cache).develop(self._folder / name for name in new)
             developed |= {file.name: renditions for file, renditions in made.items()}
         for name, signature in signatures.items():
-            if signature.settled:
+            if is_settled(signature):
                 self._memory.note(f"picture {name}", (signature, developed[name]))
         return developed
 

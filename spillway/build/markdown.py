@@ -14,10 +14,8 @@ _TAGS = {
     *("p", "br", "hr", "ul", "ol", "li", "strong", "em", "s", "a", "blockquote", "code", "pre"),
     *("h2", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"),
 }
-# Lines that begin with a letter and hold no sign that means anything to Markdown or to HTML.
-_SIGNS = ",.;:'\"()?!%/\u2013\u2014\u2018\u2019\u201c\u201d\u2026£€-"
-_PLAIN_LINE = rf"[^\W\d_](?:(?:[^\W_]|[ {_SIGNS}])*(?:[^\W_]|[{_SIGNS}]))?"
-_PLAIN = re.compile(rf"\n*{_PLAIN_LINE}(?:\n+{_PLAIN_LINE})*\n*")
+# Any sign that may mean something to Markdown or to HTML.
+_STRANGE = re.compile("[^\\w\n ,.;:'\"()?!%/\u2013\u2014\u2018\u2019\u201c\u201d\u2026£€-]")
 # What is the same in every language.
 _FILES_AND_API = ("/api/", "/assets/", "/pictures/")
 _LINK_EXPECTED = "a link to https://, mailto: or a path of this shop"
@@ -31,10 +29,18 @@ def to_html(
     Links to pages of the shop lead to those under `root`: a translator need not touch them. What cannot be
     taken is told to `refuse` as (line within the text, value, expected).
     """
-    if _PLAIN.fullmatch(text):
+    if _is_plain(text):
         # Most descriptions are plain paragraphs, which need no parser: this is what it would say.
-        return "".join(f"<p>{each}</p>\n" for each in re.split(r"\n{2,}", text.strip("\n")))
+        paragraphs = (each.strip("\n") for each in text.split("\n\n"))
+        return "".join([f"<p>{each}</p>\n" for each in paragraphs if each])
     return _parsed_to_html(text, heading_level_min, refuse, root)
+
+
+def _is_plain(text: str) -> bool:
+    """Whether these are lines that begin with a letter and hold no sign that means anything."""
+    lines = [line for line in text.split("\n") if line]
+    plain = all(line[0].isalpha() and line[-1] != " " for line in lines)
+    return bool(lines) and plain and "_" not in text and not _STRANGE.search(text)
 
 
 def _parsed_to_html(

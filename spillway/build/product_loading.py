@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from spillway.build.catalogue import ProductRow
 from spillway.build.crew import Crew
-from spillway.build.footprint import Signature, signature_of
+from spillway.build.footprint import Signature, is_settled, signature_of
 from spillway.build.memory import Memory
 from spillway.build.mistakes import Mistake
 from spillway.build.product_file import ProductFile
@@ -59,7 +59,7 @@ class ProductLoading:
 
         for reads in self._crew.share(read, anew):
             now.update(reads)
-        kept = {file: each for file, each in now.items() if each.signature.settled and not each.mistakes}
+        kept = {file: each for file, each in now.items() if is_settled(each.signature) and not each.mistakes}
         if kept.keys() != before.keys() or anew:
             self._memory.note(key, kept)
         else:
@@ -69,7 +69,7 @@ class ProductLoading:
 
     def _read(self, reader: ProductFile, slug: str, file: str, known: _Read | None) -> _Read:
         mistakes: list[Mistake] = []
-        signature = signature_of(self._root / file)
+        signature = signature_of(f"{self._root}/{file}")
         text = self._text_of(file, mistakes)
         sha256 = hashlib.sha256((text or "").encode()).hexdigest()
         if known and known.sha256 == sha256:

@@ -108,9 +108,7 @@ class Shelf:
         digests = {each.file: each.digest for each in recipes} | {each.key: each.sha256 for each in assets}
         root = f"{self._folder}/"
         return {
-            key: _Made(digest, written[key], Signature.of(os.stat(root + key)))  # noqa: PTH116
-            if key in written
-            else good[key]
+            key: _Made(digest, written[key], signature_of(root + key)) if key in written else good[key]
             for key, digest in digests.items()
         }
 

@@ -28,11 +28,12 @@ def tagged(shelf: Sequence[ProductRow]) -> Mapping[Tag, Sequence[ProductRow]]:
     """
     rows: dict[str, list[ProductRow]] = {}
     spellings: dict[str, set[str]] = {}
+    slugs = {tag: _slug_of(tag) for tag in {tag for row in shelf for tag in row.tags}}
+    for tag, slug in slugs.items():
+        spellings.setdefault(slug, set()).add(tag)
     for row in shelf:
-        for slug in dict.fromkeys(_slug_of(tag) for tag in row.tags):
+        for slug in dict.fromkeys(slugs[tag] for tag in row.tags):
             rows.setdefault(slug, []).append(row)
-        for tag in row.tags:
-            spellings.setdefault(_slug_of(tag), set()).add(tag)
     tags = (
         Tag(min(spellings[slug]), f"/tags/{slug}", tuple(sorted(spellings[slug])))
         for slug, found in rows.items()

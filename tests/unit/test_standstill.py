@@ -1,0 +1,66 @@
+"""Whether building again would change nothing: told from the looks of files alone."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from spillway.build.standstill import Standstill
+from spillway.project import Project
+
+LONG_AGO_NS = 10**18
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A shop whose files were left alone for long."""
+    monkeypatch.setattr("spillway.build.footprint._UNSETTLED_NS", -LONG_AGO_NS)
+    for name in ("site/products/hat.toml", "build/site/products/hat"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("a hat")
+    return Project(tmp_path)
+
+
+def standstill(project: Project, base_url: str | None = None) -> Standstill:
+    return Standstill(project, project.root / "build" / "site", base_url=base_url)
+
+
+def edit(file: Path) -> None:
+    """Change what a file says, though not how much."""
+    file.write_text("a cap")
+    os.utime(file, ns=(LONG_AGO_NS, LONG_AGO_NS))
+
+
+def test_a_build_that_changed_nothing_is_known_by_its_looks(project: Project) -> None:
+    assert standstill(project).summary() is None
+
+    standstill(project).note("1 product")
+
+    assert standstill(project).summary() == "1 product"
+    assert standstill(project, "https://other.example").summary() is None
+
+
+@pytest.mark.parametrize("name", ["site/products/hat.toml", "build/site/products/hat"])
+def test_what_was_touched_is_built_again(project: Project, name: str) -> None:
+    standstill(project).note("1 product")
+
+    edit(project.root / name)
+
+    assert standstill(project).summary() is None
+
+
+def test_what_is_edited_while_a_build_runs_is_built_next(project: Project) -> None:
+    running = standstill(project)
+    edit(project.root / "site/products/hat.toml")
+    running.note("1 product")
+
+    assert standstill(project).summary() is None
+
+
+def test_nothing_is_known_of_a_file_that_is_still_being_written(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spillway.build.footprint._UNSETTLED_NS", LONG_AGO_NS * 10)
+    standstill(project).note("1 product")
+
+    assert standstill(project).summary() is None
