@@ -34,6 +34,7 @@ def _content(item: Item) -> str:
     words = "\n\n".join(item.paragraphs)
     return (
         f"+++\ntitle = {json.dumps(item.title)}\ndate = {item.released_on}\n"
+        f"tags = {json.dumps(item.tags)}\n"
         f'[params]\nprice = "{item.price}"\n'
         f"summary = {json.dumps(item.summary)}\n{variants}+++\n{words}\n"
     )
