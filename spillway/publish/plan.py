@@ -1,10 +1,11 @@
 """What a publish is going to do, decided before anything is done. Every step carries its reason."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from chalicelib.domain.locales import root_of
 from chalicelib.storefront.theme import Theme
 from spillway.build.release import Kind, Release, SiteObject
 from spillway.publish.manifest import Kept, Manifest, fingerprint, fingerprints
@@ -14,6 +15,8 @@ RETIRED_KEPT_MS = 7 * 24 * 3600 * 1000
 # Those before can be gone back to: their makings and their assets stay.
 RELEASES_KEPT_MAX = 10
 UPLOAD_ORDER = (Kind.ASSET, Kind.PAGE, Kind.INDEX)
+# Where the API's answers lead. A signup knows the language of its page, not whether the shop still has it.
+_ANSWER_PAGES = "waitlist/"
 
 
 class Reason(StrEnum):
@@ -85,16 +88,18 @@ def make_plan(live: Manifest, release: Release, *, at_ms: int) -> Plan:
     """How to get from the live release to `release`.
 
     A page that vanished goes at once. Anything else that vanished is kept for a week, for caches
-    may still hold pages that ask for it, and for as long as a kept release needs it.
+    may still hold pages that ask for it, and for as long as a kept release needs it. Of a locale that was
+    dropped, the pages that answers lead to stay, in the words of the first.
     """
     unsure = frozenset(live.unsure)
+    objects = (*release.objects, *_stand_ins(live, release))
     uploads = [
         Upload(each, _reason(live, each.key, unsure))
-        for each in release.objects
+        for each in objects
         if each.key in unsure or not (_is_live(live, each) or each.key in live.retired)
     ]
     theme = theme_digest(release.theme)
-    wanted = fingerprints(release.objects)
+    wanted = fingerprints(objects)
     kept, forgets = _kept(live, release, at_ms)
     gone, retired = _vanished(live, wanted, at_ms)
     unused = [key for key, since_ms in retired.items() if _is_unused(since_ms, kept, at_ms)]
@@ -103,7 +108,7 @@ def make_plan(live: Manifest, release: Release, *, at_ms: int) -> Plan:
     return Plan(
         uploads=tuple(sorted(uploads, key=lambda upload: UPLOAD_ORDER.index(upload.site_object.kind))),
         removals=tuple(removals),
-        skipped=len(release.objects) - len(uploads),
+        skipped=len(objects) - len(uploads),
         manifest=Manifest(release.id, wanted, still_retired, theme, kept, release.dates),
         theme_changed=theme != live.theme or live.claim is not None,
         release_changed=release.id != live.release,
@@ -115,6 +120,16 @@ def make_plan(live: Manifest, release: Release, *, at_ms: int) -> Plan:
 def theme_digest(theme: Theme) -> str:
     """Changes with anything in a theme but its name."""
     return hashlib.sha256(replace(theme, release="").to_json().encode()).hexdigest()
+
+
+def _stand_ins(live: Manifest, release: Release) -> Iterator[SiteObject]:
+    """For those who have a page or a letter of a dropped locale open: what they do there is answered."""
+    objects = {each.key: each for each in release.objects}
+    for key in sorted((live.objects.keys() | set(live.unsure)) - objects.keys()):
+        root = root_of(f"/{key}")
+        first = objects.get(key.removeprefix(f"{root[1:]}/"))
+        if root and first and first.key.startswith(_ANSWER_PAGES):
+            yield replace(first, key=key)
 
 
 def _is_live(live: Manifest, each: SiteObject) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.form_stamp import PERIOD_DAYS, FormStamps, Offer
+from chalicelib.domain.locales import root_of
 from chalicelib.tables.products import ProductsTable
 from spillway.build.dates import Dated
 from spillway.build.release import Kind, Release
@@ -24,6 +25,7 @@ from tests.aws import create_table
 from tests.desk import Desk, drop_scarf, edit_privacy, sell_out
 from tests.dynamodb import MemoryDynamoDb
 from tests.s3_sink import S3Sink, running
+from tests.unit.german_shop import make_german_shop
 from tests.unit.small_shop import make_small_shop
 
 
@@ -245,6 +247,28 @@ def test_a_wrong_folder_does_not_empty_a_shop(desk: Desk) -> None:
     assert desk.sink.objects == before
     desk.publish(delete_many=True)
     assert "note-1" not in desk.sink.keys("pages")
+
+
+def test_what_a_shopper_does_on_a_page_of_a_dropped_locale_is_answered_in_the_first(
+    desk: Desk, sink: S3Sink, products: ProductsTable, tmp_path: Path
+) -> None:
+    bilingual = Desk(sink, products, make_german_shop(tmp_path / "german"))
+    bilingual.publish()
+    open_page = desk.page("de/products/field-jacket")
+    assert 'name="page" value="/de/products/field-jacket"' in open_page
+    thanks = f"{root_of('/de/products/field-jacket')}/waitlist/thanks".removeprefix("/")
+    assert '<html lang="de">' in desk.page(thanks)
+    desk.publish(delete_many=True)
+    left = {key for key in sink.keys("pages") if key.startswith("de/")}
+    answers = ("confirmed", "erased", "left", "sent", "thanks", "yours")
+    assert left == {f"de/waitlist/{name}" for name in answers}
+    assert desk.page(thanks) == desk.page("waitlist/thanks")
+    assert sink.headers[f"pages/{thanks}"]["content-language"] == "en-GB"
+    assert f"/{thanks}" in desk.cdn.paths
+    again = desk.publish()
+    assert (again.uploaded, again.removed) == (0, 0)
+    bilingual.publish()
+    assert '<html lang="de">' in desk.page(thanks)
 
 
 def test_an_event_during_a_publish_is_not_covered_by_an_older_page(desk: Desk) -> None:
