@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from spillway.build.locales import usual_spelling
 from spillway.build.msgids import msgids
+from spillway.build.text_file import forms_mistake
 from spillway.errors import BadInput
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ def updated(before: str, *, locale: str, templates: Mapping[str, str]) -> TextCa
     from babel.messages.catalog import Catalog
     from babel.messages.pofile import PoFileError, read_po, write_po
 
+    if mistake := forms_mistake(before, f"site/locales/{locale}.po"):
+        raise BadInput(str(mistake), way_out="correct it")
     try:
         known = Locale.parse(locale, sep="-")
         old = read_po(StringIO(before), locale=known, abort_invalid=True)

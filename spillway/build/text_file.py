@@ -18,6 +18,9 @@ _ESCAPED = re.compile(r"%%|%\(\w+\)s")
 _TAG = re.compile(r"</?[a-z]+[^>]*>")
 # Rules of real languages go by the last digits, two of them at most.
 _NUMBERS_TRIED = 1000
+# Arabic has the most. Every text with a number is given as many places as the file says.
+_FORMS_MAX = 6
+_FORMS = re.compile(r'^(?!#).*\bnplurals *= *([^;\s"\\]*)', re.MULTILINE)
 
 
 def text_files_of(locale: str) -> tuple[str, ...]:
@@ -48,6 +51,15 @@ def read_texts(text: str, *, locale: str, file: str, mistakes: list[Mistake]) ->
     return Texts(messages, catalog.plural_expr)
 
 
+def forms_mistake(text: str, file: str) -> Mistake | None:
+    """Of a file that claims more forms of a plural than any language has, or no number of them."""
+    for said in _FORMS.finditer(text):
+        if said[1] not in map(str, range(1, _FORMS_MAX + 1)):
+            line = text.count("\n", 0, said.start(1)) + 1
+            return Mistake(file, line, "nplurals", said[1], f"a whole number from 1 to {_FORMS_MAX}")
+    return None
+
+
 def _counts(plurals: str, forms: int) -> bool:
     """Whether the rule has a form for every number that a shop is likely to say."""
     try:
@@ -60,10 +72,15 @@ def _counts(plurals: str, forms: int) -> bool:
 def _parsed(text: str, locale: str, file: str, mistakes: list[Mistake]) -> "Catalog | None":
     from babel.messages.pofile import PoFileError, read_po
 
+    if mistake := forms_mistake(text, file):
+        mistakes.append(mistake)
+        return None
     try:
         return read_po(StringIO(text), locale=locale.replace("-", "_"), abort_invalid=True)
     except PoFileError as error:
         mistakes.append(Mistake(file, error.lineno + 1, "text", error.line, "a gettext catalogue"))
+    except ValueError as error:  # a date of its head, say
+        mistakes.append(Mistake(file, None, "head", str(error), "a gettext catalogue"))
     return None
 
 

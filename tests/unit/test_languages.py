@@ -204,6 +204,24 @@ def test_a_rule_for_plurals_that_cannot_be_gone_by_is_a_mistake(rule: str) -> No
     assert [mistake.field for mistake in mistakes] == ["Plural-Forms"]
 
 
+@pytest.mark.parametrize("forms", ["99999999", "7", "0", "INTEGER", ""])
+def test_more_plurals_than_any_language_has_are_refused_before_room_is_made_for_them(forms: str) -> None:
+    text = f'# nplurals=9\nmsgid ""\nmsgstr ""\n"Plural-Forms: nplurals={forms}; plural=0;\\n"\n'
+    mistakes: list[Mistake] = []
+    assert read_texts(text, locale="de", file="site/locales/de.po", mistakes=mistakes).messages == {}
+    told = f"site/locales/de.po:4: nplurals = '{forms}': expected a whole number from 1 to 6"
+    assert [str(mistake) for mistake in mistakes] == [told]
+    with pytest.raises(BadInput, match=re.escape(told)):
+        updated(text, locale="de", templates={})
+
+
+def test_a_head_that_cannot_be_read_is_a_mistake() -> None:
+    mistakes: list[Mistake] = []
+    text = 'msgid ""\nmsgstr ""\n"PO-Revision-Date: some day\\n"\n'
+    read_texts(text, locale="de", file="site/locales/de.po", mistakes=mistakes)
+    assert [(mistake.field, mistake.expected) for mistake in mistakes] == [("head", "a gettext catalogue")]
+
+
 def test_a_catalogue_is_utf_8_whatever_its_head_says() -> None:
     head = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=klingon\\n"\n'
     text = head + '\nmsgid "Buy"\nmsgstr "Für dich"\n'
