@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence, Set
 from spillway.build.catalogue import ProductRow, Storefront
 from spillway.build.gallery import Gallery
 from spillway.build.mistakes import Mistake
+from spillway.build.product_sheet import SHEET_FILE, column
 from spillway.build.toml_lines import Lines
 
 SITE_FILE = "site/site.toml"
@@ -27,7 +28,8 @@ def catalogue_mistakes(
         *_pictureless(storefront, rows, gallery),
         *(_unknown_featured(storefront, slugs) if storefront else ()),
     ):
-        yield Mistake(file, Lines(text_of(file) or "").of(field), field, value, expected)
+        told = column(field) if file.startswith(SHEET_FILE) else field
+        yield Mistake(file, Lines(text_of(file) or "").of(field), told, value, expected)
 
 
 def _repeated_skus(rows: Sequence[ProductRow]) -> Iterator[tuple[str, str, str, str]]:

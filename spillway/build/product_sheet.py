@@ -55,7 +55,7 @@ class ProductSheet:
         table = TomlTable(_values(block), file=SHEET_FILE, lines=_SheetLines(block), mistakes=found)
         # Told by its row, for whatever is found wrong with it together with other products.
         row = self._reader.product_of(table, slug=block.slug, file=f"{SHEET_FILE}:{block.rows[0][0]}")
-        mistakes += [replace(each, field=_column(each.field)) for each in found]
+        mistakes += [_said_of_cells(each) for each in found]
         return row
 
 
@@ -89,7 +89,10 @@ def _rows(text: str, mistakes: list[Mistake]) -> Iterator[tuple[int, Cells]]:
         line = reader.line_num + 1
         for row in reader:
             if len(row) > len(columns):
-                wrong(line, "row", row[len(columns)], f"at most {len(columns)} cells, as in the first row")
+                expected = (
+                    f"at most {len(columns)} cells, as in the first row; one with a comma stands in quotes"
+                )
+                wrong(line, "row", row[len(columns)], expected)
             cells = {name: cell.strip() for name, cell in zip(columns, row, strict=False) if cell.strip()}
             slug = cells.get("slug", "")
             if any(cells.values()) and (problem := slug_problem(slug)):
@@ -177,9 +180,21 @@ def _day(text: str) -> datetime.date | str:
         return text
 
 
-def _column(field: str) -> str:
+def column(field: str) -> str:
     """The column that a field of a product's table is from."""
     table, _, name = field.rpartition(".")
     if table.startswith("pictures"):
         return {"file": "picture", "alt": "picture_alt"}.get(name, name)
-    return "option:…" if name == "options" else name
+    return {"options": "option:…", "variants": "rows", "pictures": "rows with a picture"}.get(name, name)
+
+
+def _said_of_cells(mistake: Mistake) -> Mistake:
+    """A mistake of the table that was made of cells, for somebody who sees the cells."""
+    value, expected = mistake.value, mistake.expected
+    for quoting in (" in quotes", " without quotes", '"'):
+        expected = expected.replace(quoting, "")
+    if isinstance(value, list):
+        value, expected = len(value), f"at most {expected.rpartition(' ')[2]}"
+    elif isinstance(value, dict):
+        value = ", ".join(f"{name} {text}" for name, text in value.items()) or None
+    return replace(mistake, field=column(mistake.field), value=value, expected=expected)

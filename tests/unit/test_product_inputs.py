@@ -93,20 +93,23 @@ def test_a_changed_row_makes_its_pages_anew(shop: Project) -> None:
         ("title,", "titel,", "1: title = (missing): expected a column of that name"),
         ("option:Size", "option:Colour", "1: column = 'option:Colour': expected each column"),
         ("148.00", "148,00", "2: row = '4': expected at most 14 cells"),
-        ("148.00", "a lot", "2: price = 'a lot': expected a decimal number"),
+        ("148.00", "a lot", "2: price = 'a lot': expected a decimal number, above 0: 148.00"),
         ("158.00", "-1", "6: price = '-1': expected a decimal number"),
         ("S,FJ-MOSS-S,4", "S,FJ-MOSS-S,four", "2: stock = 'four': expected a whole number"),
         ("FJ-MOSS-M", "fj moss", "5: sku = 'fj moss': expected A-Z, 0-9"),
-        ("FJ-MOSS-M", "FJ-MOSS-S", "2: variants[1].sku = 'FJ-MOSS-S': expected an SKU of its own"),
-        ("Slate,M", "Moss,M", "6: option:… = {'Colour': 'Moss', 'Size': 'M'}: expected each"),
-        ("2026-09-01", "1.9.2026", "2: released_on = '1.9.2026': expected a date"),
-        ("jacket.webp", "coat.webp", "2: pictures[0].file = 'coat.webp': expected the name"),
+        ("FJ-MOSS-M", "FJ-MOSS-S", "2: sku = 'FJ-MOSS-S': expected an SKU of its own"),
+        ("Slate,M", "Moss,M", "6: option:… = 'Colour Moss, Size M': expected each choice once"),
+        ("2026-09-01", "1.9.2026", "2: released_on = '1.9.2026': expected a date: 2026-09-01"),
+        ("jacket.webp", "coat.webp", "2: picture = 'coat.webp': expected the name"),
         ("A green jacket,", ",", "2: picture_alt = (missing): expected a text"),
         ("outerwear", "hats", "2: category = 'hats': expected one of outerwear"),
         ("field-jacket,,,158", "Field Jacket,,,158", "6: slug = 'Field Jacket': expected a-z"),
         ("field-jacket,,,158", ",,,158", "6: slug = (missing): expected a-z"),
         ("field-jacket,,,158", "field-jacket,Anorak,,158", "6: title = 'Anorak': expected nothing, or"),
         ("- four pockets", "- [x](javascript:x)", "2: description = 'javascript:x': expected a link"),
+        ("Slate,M", ",M", "6: option:… = 'Size M': expected the same options"),
+        ("Slate,M", ",", "6: option:… = (missing): expected the same options"),
+        (",waxed,", f',"{",".join(map(str, range(21)))}",', "2: tags = 21: expected at most 20"),
         ("Moss,M,FJ", '"Moss,M,FJ', "5: CSV = 'unexpected end of data'"),
         ("field-jacket,,,158", "scarf,,,158", "6: slug = 'scarf': expected one product in one place"),
     ],
@@ -118,6 +121,7 @@ def test_a_mistake_in_a_sheet_is_told_by_its_line_and_column(
     in_sheet(shop, SHEET.replace(old, new, 1))
     found = told(shop)
     assert [each for each in found if each.startswith(f"site/products.csv:{expected}")], found
+    assert not any(sign in each for each in found for sign in '"[{'), "a merchant sees cells, no TOML"
 
 
 def test_a_sheet_that_is_none_is_one_mistake(shop: Project) -> None:
