@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from spillway.counted import counted
 from spillway.errors import BadInput
 
 _VALUE_LENGTH_MAX = 60
@@ -28,10 +29,9 @@ class CatalogueInvalid(BadInput):
 
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
         self.mistakes = tuple(sorted(mistakes, key=lambda mistake: (mistake.file, mistake.line or 0)))
-        count = "1 mistake" if len(self.mistakes) == 1 else f"{len(self.mistakes)} mistakes"
         listed = "\n".join(f"  {mistake}" for mistake in self.mistakes)
         super().__init__(
-            f"{count} in the catalogue, nothing was built\n{listed}",
+            f"{counted(len(self.mistakes), 'mistake')} in the catalogue, nothing was built\n{listed}",
             way_out="correct them and build again; what was built before is still there",
         )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from spillway.build.standstill import Standstill
+from spillway.counted import counted
 from spillway.project import Project
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def _summary(release: "Release") -> str:
     counts = Counter(each.kind for each in release.objects)
     pages = counts[Kind.PAGE] + counts[Kind.INDEX]
     return (
-        f"release {release.id} for {release.theme.shop.base_url}: {len(release.products)} products, "
-        f"{pages} pages, {counts[Kind.ASSET]} pictures and assets"
+        f"release {release.id} for {release.theme.shop.base_url}: "
+        f"{counted(len(release.products), 'product')}, {counted(pages, 'page')}, "
+        f"{counts[Kind.ASSET]:,} pictures and assets"
     )

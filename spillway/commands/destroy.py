@@ -3,6 +3,7 @@
 import click
 from rich.console import Console
 
+from spillway.counted import counted
 from spillway.deploy.stage import LOCAL, stage_named
 from spillway.errors import BadInput
 from spillway.operate.destruction import Destruction, destroy, plan_destruction
@@ -36,7 +37,7 @@ def destroy_command(
 
 
 def _show(console: Console, plan: Destruction) -> None:
-    console.print(f"{plan.stack_name}: {plan.goes} resources go")
+    console.print(f"{plan.stack_name}: {counted(plan.goes, 'resource goes', 'resources go')}")
     verb = "[bold red]is deleted with all that is in it[/bold red]" if plan.with_data else "stays"
     for kept in plan.kept:
         console.print(f"  {kept.logical_id} ({kept.resource_type}, {kept.name}) {verb}")

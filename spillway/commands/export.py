@@ -8,6 +8,7 @@ import click
 
 from chalicelib.tables.line import LineTable
 from chalicelib.tables.products import ProductsTable
+from spillway.counted import counted
 from spillway.deploy.stage import stage_named
 from spillway.merchant.export import document, in_line, write_csv
 from spillway.merchant.skus import require_sku, require_sold
@@ -36,4 +37,4 @@ def export_command(project: Project, sku: str, stage_name: str, *, _as_csv: bool
             click.echo(json.dumps(document(entry, place)))
         return
     count = write_csv(waiting, sys.stdout)
-    click.echo(f"{count:,} wait for {sku}", err=True)
+    click.echo(f"{counted(count, 'waits', 'wait')} for {sku}", err=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from spillway.build.money_format import money_format
+from spillway.counted import counted
 from spillway.errors import BadInput
 from spillway.importing.imported import Export
 from spillway.importing.importer import Imported, PictureFolder, write_import
@@ -73,8 +74,9 @@ def import_command(
 def _tell(project: Project, done: Imported) -> None:
     total = done.written + done.unchanged + len(done.kept)
     click.echo(
-        f"{total} products with {done.variants} variants: {done.written} files written, "
-        f"{done.unchanged} unchanged, {len(done.kept)} edited by hand and kept"
+        f"{counted(total, 'product')} with {counted(done.variants, 'variant')}: "
+        f"{counted(done.written, 'file')} written, {done.unchanged:,} unchanged, "
+        f"{len(done.kept):,} edited by hand and kept"
     )
     for title in done.new_categories:
         click.echo(f"  new category in site/site.toml: {title}")

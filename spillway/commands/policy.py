@@ -9,6 +9,7 @@ import click
 from chalicelib.domain.wave import EVERYONE, WAVE_PAUSE_MIN_MAX, WavePolicy
 from chalicelib.tables.policies import PoliciesTable
 from chalicelib.tables.products import ProductsTable
+from spillway.counted import counted
 from spillway.deploy.stage import stage_named
 from spillway.errors import BadInput
 from spillway.project import Project
@@ -75,12 +76,8 @@ def _words(policy: WavePolicy) -> str:
     else:
         words = (
             f"{policy.letters_per_unit} for each unit are told, "
-            f"the next after {_minutes(policy.next_after_min)} if units are left"
+            f"the next after {counted(policy.next_after_min, 'minute')} if units are left"
         )
     if policy.units_min > EVERYONE.units_min:
-        words += f"; nobody of fewer than {policy.units_min} units"
+        words += f"; nobody of fewer than {counted(policy.units_min, 'unit')}"
     return words
-
-
-def _minutes(count: int) -> str:
-    return "1 minute" if count == 1 else f"{count} minutes"

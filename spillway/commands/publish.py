@@ -5,6 +5,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from chalicelib.wiring import clock_ms
+from spillway.counted import counted
 from spillway.deploy.stage import stage_named
 from spillway.project import Project
 from spillway.publish.plan import Plan
@@ -44,8 +45,8 @@ def publish_command(
 def show_published(published: Published) -> None:
     """What was done, in one line, and what it leaves open."""
     click.echo(
-        f"release {published.release}: {published.uploaded} objects put, {published.skipped} unchanged, "
-        f"{published.removed} removed"
+        f"release {published.release}: {counted(published.uploaded, 'object')} put, "
+        f"{published.skipped:,} unchanged, {published.removed:,} removed"
     )
     for slug in published.abandoned:
         click.echo(f"  {slug}: no longer in the catalogue; shoppers may still wait for it", err=True)

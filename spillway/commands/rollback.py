@@ -8,6 +8,7 @@ from rich.progress import Progress
 
 from chalicelib.wiring import clock_ms
 from spillway.commands.publish import show_plan, show_published
+from spillway.counted import counted
 from spillway.deploy.stage import stage_named
 from spillway.project import Project
 from spillway.publish.manifest import Kept, Manifest
@@ -64,7 +65,8 @@ def show_kept(live: Manifest) -> None:
     """The releases that can be gone back to, the live one first, and what was begun and not ended."""
     for each in live.kept:
         is_live = "live" if each.release == live.release else "    "
-        click.echo(f"{each.release}  {is_live}  {_day(each)}  {each.products} products, {each.pages} pages")
+        size = f"{counted(each.products, 'product')}, {counted(each.pages, 'page')}"
+        click.echo(f"{each.release}  {is_live}  {_day(each)}  {size}")
     if not live.kept:
         click.echo("nothing was published yet")
     if live.claim:

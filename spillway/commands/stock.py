@@ -10,6 +10,7 @@ from chalicelib.services.availability import Availabilities
 from chalicelib.tables.line import LineTable
 from chalicelib.tables.products import ProductsTable
 from chalicelib.wiring import clock_ms
+from spillway.counted import counted
 from spillway.deploy.stage import stage_named
 from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.stock_file import LineMistake, read_stock_file
@@ -63,13 +64,14 @@ def _show(taking: Stocktaking, *, as_json: bool, verb: str) -> None:
         return
     for change in taking.changes:
         before, event = change.before, change.event
-        mailed = f", {change.mailed} wait for it" if change.mailed else ""
+        mailed = f", {counted(change.mailed, 'waits', 'wait')} for it" if change.mailed else ""
         click.echo(
             f"{event.sku}: {before.availability} {_units(before.units)} -> "
             f"{event.availability} {_units(event.units)}{mailed}"
         )
     click.echo(
-        f"{len(taking.changes)} {verb}, {taking.unchanged} are as they were, {taking.mailed} letters to send"
+        f"{len(taking.changes):,} {verb}, {counted(taking.unchanged, 'is as it was', 'are as they were')}, "
+        f"{counted(taking.mailed, 'letter')} to send"
     )
 
 
@@ -91,5 +93,5 @@ def _fail_over(file: Path, mistakes: tuple[LineMistake, ...], *, written: bool) 
         return
     listed = "\n".join(f"  {file}: {mistake}" for mistake in mistakes)
     if written:
-        raise WorkFailed(f"{len(mistakes)} lines were not taken in:\n{listed}")
-    raise BadInput(f"{len(mistakes)} lines are wrong, nothing was changed:\n{listed}")
+        raise WorkFailed(f"{counted(len(mistakes), 'line was', 'lines were')} not taken in:\n{listed}")
+    raise BadInput(f"{counted(len(mistakes), 'line is', 'lines are')} wrong, nothing was changed:\n{listed}")

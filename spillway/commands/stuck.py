@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import click
 
+from spillway.counted import counted
 from spillway.deploy.stage import Stage, stage_named
 from spillway.errors import WorkFailed
 from spillway.merchant.dead_letters import QUEUES, DeadLetter, DeadLetters, Redriven
@@ -70,7 +71,8 @@ def redrive_command(
     gone = 0 if forget_gone else sum(done[Redriven.GONE] for done in became.values())
     if failed or gone:
         way_out = WHEN_GONE if gone else "look at the function's log, mend it, and try again"
-        raise WorkFailed(f"{failed + gone} stay where they are", way_out=way_out)
+        stay = counted(failed + gone, "stays where it is", "stay where they are")
+        raise WorkFailed(stay, way_out=way_out)
 
 
 def _dead_letters(stage: Stage) -> DeadLetters:

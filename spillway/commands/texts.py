@@ -4,6 +4,7 @@ import click
 
 from spillway.build.text_catalogue import updated
 from spillway.build.theming import theme_texts
+from spillway.counted import counted
 from spillway.project import Project
 
 
@@ -21,4 +22,5 @@ def texts_command(project: Project, locale: str) -> None:
     made = updated(before, locale=locale, templates=theme_texts(project))
     file.parent.mkdir(exist_ok=True)
     file.write_text(made.text, encoding="utf-8")
-    click.echo(f"{file.relative_to(project.root)}: {made.count} texts, {made.missing} of them to translate")
+    texts = counted(made.count, "text")
+    click.echo(f"{file.relative_to(project.root)}: {texts}, {made.missing:,} of them to translate")

@@ -11,6 +11,7 @@ from chalicelib.tables.pace import PaceTable
 from chalicelib.tables.products import ProductsTable
 from chalicelib.tables.progress import ProgressTable
 from chalicelib.tables.restocks import RestocksTable
+from spillway.counted import counted
 from spillway.deploy.stage import stage_named
 from spillway.merchant.demand import FanOutState, fan_outs
 from spillway.merchant.skus import require_sku, require_sold
@@ -81,7 +82,7 @@ def _eta(state: FanOutState) -> str:
     if state.eta_s is None:
         return "not begun"
     if state.further_waves:
-        waves = "1 more wave" if state.further_waves == 1 else f"{state.further_waves:,} more waves"
+        waves = counted(state.further_waves, "more wave")
         return f"{_span(state.eta_s)} and {waves} to go if units are left"
     return f"{_span(state.eta_s)} to go at the rate the mail may leave"
 

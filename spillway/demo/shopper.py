@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import httpx
 
+from spillway.counted import counted
 from spillway.demo.forms import Form, forms_of
 from spillway.errors import WorkFailed
 
@@ -74,7 +75,9 @@ class Shopper:
         )
         if len(letters) > count:
             subjects = ", ".join(repr(letter.subject) for letter in letters)
-            raise WorkFailed(f"{self.name} got {len(letters)} letters instead of {count}: {subjects}")
+            raise WorkFailed(
+                f"{self.name} got {counted(len(letters), 'letter')} instead of {count}: {subjects}"
+            )
         return letters
 
     def opens(self, link: str) -> Form:

@@ -6,6 +6,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
+from spillway.counted import counted
 from spillway.errors import BadInput
 from spillway.importing.imported import Export, ImportedPicture, ImportedProduct, ImportedVariant, NotTaken
 
@@ -40,7 +41,7 @@ def read_merchant_feed(file: Path) -> Export:
             if name not in _TAKEN and (child.text or "").strip():
                 unknown[name] = unknown.get(name, 0) + 1
     not_taken = [
-        NotTaken(f"element {name}", f"{count} values", "the shop has no place for them")
+        NotTaken(f"element {name}", counted(count, "value"), "the shop has no place for them")
         for name, count in sorted(unknown.items())
     ]
     return Export(tuple(_product(key, group) for key, group in groups.items()), tuple(not_taken))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from spillway.counted import counted
 from spillway.errors import BadInput
 from spillway.importing.imported import Export, ImportedPicture, ImportedProduct, ImportedVariant, NotTaken
 from spillway.importing.table import read_table
@@ -27,7 +28,7 @@ def read_plain(file: Path) -> Export:
             way_out="name the columns sku,title,price,stock",
         )
     not_taken = [
-        NotTaken(f"column {column}", f"{count} values", "the shop has no place for them")
+        NotTaken(f"column {column}", counted(count, "value"), "the shop has no place for them")
         for name, column in names.items()
         if name not in _KNOWN and (count := sum(1 for row in table.rows if row[column]))
     ]

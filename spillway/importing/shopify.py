@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from spillway.counted import counted
 from spillway.errors import BadInput
 from spillway.importing.imported import Export, ImportedPicture, ImportedProduct, ImportedVariant, NotTaken
 from spillway.importing.table import Row, read_table
@@ -151,7 +152,7 @@ class _Reading:
         for column, name in self._names.items():
             count = sum(1 for row in rows if row[column]) if name in {None, "grams"} else 0
             if count:
-                self._lost(f"column {column}", f"{count} values", "the shop has no place for them")
+                self._lost(f"column {column}", counted(count, "value"), "the shop has no place for them")
 
     def _lost(self, place: str, what: str, outcome: str) -> None:
         self._not_taken.append(NotTaken(place, what, outcome))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from chalicelib.domain.entry import SKU_PATTERN
 from chalicelib.services.availability import UNITS_MAX
+from spillway.counted import counted
 from spillway.errors import BadInput
 
 LINES_MAX = 100_000
@@ -93,7 +94,7 @@ def _lines(file: Path, rows: Iterator[list[str]]) -> Iterator[StockLine | LineMi
 
 def _line(number: int, cells: list[str]) -> StockLine | LineMistake:
     if len(cells) != len(COLUMNS):
-        return LineMistake(number, f"{len(cells)} columns, expected sku,stock")
+        return LineMistake(number, f"{counted(len(cells), 'column')}, expected sku,stock")
     sku, units = cells
     if not SKU.fullmatch(sku):
         return LineMistake(number, f"sku {sku!r}: expected capitals, digits and hyphens, at most 40")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from spillway.counted import counted
 from spillway.preflight.bill import Bill
 from spillway.preflight.forecast import Forecast
 from spillway.preflight.played import Run
@@ -45,8 +46,8 @@ def outcome(run: Run) -> str:
 def _lost(run: Run) -> str:
     late = run.letters_late + run.letters_unsent
     reasons = [
-        f"{run.gave_up:,} shoppers are not on the list" if run.gave_up else "",
-        f"{late:,} letters come too late to confirm, or never" if late else "",
+        f"{counted(run.gave_up, 'shopper is', 'shoppers are')} not on the list" if run.gave_up else "",
+        f"{counted(late, 'letter comes', 'letters come')} too late to confirm, or never" if late else "",
     ]
     return f"Lost: {' and '.join(reason for reason in reasons if reason)}."
 
@@ -80,4 +81,4 @@ def span(seconds: float) -> str:
     for unit_s, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
         if seconds >= 2 * unit_s:
             return f"{seconds / unit_s:.1f} {unit}".replace(".0 ", " ")
-    return "1 hour" if seconds == 3600 else f"{seconds:.0f} seconds"
+    return "1 hour" if seconds == 3600 else counted(round(seconds), "second")

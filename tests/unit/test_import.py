@@ -156,7 +156,7 @@ def test_what_is_not_taken_over_is_told_with_its_line(shop: Project, row: str, t
 
 def test_unknown_columns_are_told_with_the_number_of_their_values(shop: Project) -> None:
     imported(shop, "Handle,Title,Variant Price,Wash at\na,A,5,30\nb,B,6,\n", "--no-images")
-    assert "column Wash at: 1 values: the shop has no place for them" in report(shop)
+    assert "column Wash at: 1 value: the shop has no place for them" in report(shop)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_a_plain_table_is_taken(shop: Project) -> None:
     assert taken["mug-b"].product.title == "Mug <b>"
     assert taken["mug-b"].stock["M-1"].units == 3
     assert "stock 'many': taken for none" in report(shop)
-    assert "column shade: 1 values" in report(shop)
+    assert "column shade: 1 value" in report(shop)
 
 
 def test_a_merchant_feed_is_taken(shop: Project) -> None:
@@ -223,7 +223,7 @@ def test_a_merchant_feed_is_taken(shop: Project) -> None:
         Availability.BACK_ORDER,
     ]
     assert mug.product.category == "mugs"
-    assert "element shipping_weight: 1 values" in report(shop)
+    assert "element shipping_weight: 1 value" in report(shop)
 
 
 @pytest.mark.parametrize(
