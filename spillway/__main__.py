@@ -10,6 +10,7 @@ import click
 
 from spillway.errors import SpillwayError, WorkFailed
 from spillway.project import Project
+from spillway.stopped import Stopped
 
 # Loaded when called for: marking a variant available does not wait for the picture library.
 COMMANDS = {
@@ -58,6 +59,13 @@ class Commands(click.Group):
         command: click.Command = getattr(import_module(module), attribute)
         return command
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; Ctrl-C ends it as an error of ours."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Stopped(ctx.invoked_subcommand or "") from None
+
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(version("spillway"), message="%(version)s")
@@ -69,7 +77,7 @@ def cli(context: click.Context) -> None:
 
 
 def main() -> None:
-    """Run one command. Exit status: 0 done, 1 the work failed, 2 the input was wrong."""
+    """Run one command. Exit status: 0 done, 1 the work failed, 2 the input was wrong, 130 Ctrl-C."""
     try:
         cli(standalone_mode=True)
     except SpillwayError as error:

@@ -1,4 +1,7 @@
-"""The two ways a command ends badly: the input was wrong (exit 2), or the work failed (exit 1)."""
+"""The two ways a command ends badly: the input was wrong (exit 2), or the work failed (exit 1).
+
+A third is a person's will: spillway/stopped.py.
+"""
 
 
 class SpillwayError(Exception):

@@ -3,6 +3,7 @@
 import gc
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -71,6 +72,8 @@ class _Hand(Generic[R]):
 
 
 def _work(work: Callable[[Sequence[T]], R], share: Sequence[T], sender: Connection) -> None:
+    # Ctrl-C is heard by every process of a terminal: this one is dismissed by who started it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         done: tuple[R] | None = (work(share),)
     except Exception:  # noqa: BLE001 - told by doing it again in the parent

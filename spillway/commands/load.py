@@ -21,4 +21,10 @@ def load_command(project: Project, words: tuple[str, ...]) -> None:
     if not (project.root / "loadtests").is_dir() or find_spec("locust") is None:
         raise BadInput("the load tests are not here", way_out="they come with a checkout: make setup")
     command = [sys.executable, "-m", "loadtests", *words]
-    sys.exit(subprocess.run(command, cwd=project.root, check=False).returncode)  # noqa: S603 - no shell
+    process = subprocess.Popen(command, cwd=project.root)  # noqa: S603 - no shell
+    while True:
+        try:
+            sys.exit(process.wait())
+        except KeyboardInterrupt:
+            # It has heard Ctrl-C, too, and puts back what it changed of the shop: it is waited for.
+            continue

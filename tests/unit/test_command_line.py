@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import pytest
 
-from spillway.__main__ import main
+from spillway.__main__ import COMMANDS, Commands, main
+from spillway.stopped import LEFT_BY, Stopped
 from tests.aws import ROOT
 
 
@@ -85,6 +87,27 @@ def test_an_aws_that_does_not_answer_is_told_in_a_sentence(spillway: Typist) -> 
     )
     assert ended.status == 1
     assert ended.said.startswith("spillway: AWS:")
+
+
+class Stopping(Commands):
+    """Every command is stopped at once."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        """One that hears Ctrl-C."""
+
+        @click.command(cmd_name)
+        def command() -> None:
+            raise KeyboardInterrupt
+
+        return command
+
+
+@pytest.mark.parametrize("name", ["publish", "rollback", "waiting"])
+def test_ctrl_c_ends_with_130_and_what_state_things_are_in(name: str) -> None:
+    with pytest.raises(Stopped) as stopped:
+        Stopping("spillway").main([name])
+    assert (stopped.value.exit_code, stopped.value.way_out) == (130, LEFT_BY.get(name, ""))
+    assert LEFT_BY.keys() < COMMANDS.keys()
 
 
 def test_a_command_ends_its_process_as_it_should() -> None:
