@@ -33,7 +33,7 @@ def test_without_script_everything_there_is_is_listed(new_window: NewWindow, dem
     page = new_window(java_script_enabled=False).new_page()
     page.goto(f"{demo.shop_url}/search")
     page.get_by_label("What are you looking for?").fill("cap")
-    page.get_by_role("button", name="Search").click()
+    page.get_by_role("button", name="Find").click()
     expect(page.locator("noscript p")).to_be_visible()
     page.get_by_role("link", name="Watch Cap").click()
     expect(page).to_have_url(f"{demo.shop_url}/products/watch-cap")

@@ -70,6 +70,12 @@ def test_what_is_searched_is_what_products_are_called_in_each_language(shop: Pro
     assert 'data-index="/de/search.json"' in page(release, "de/search")
 
 
+def test_the_field_is_a_search_and_its_button_does_it(shop: Project) -> None:
+    release = build(shop)
+    assert "<h1>Suche</h1>" in page(release, "de/search")
+    assert '<button class="button">Suchen</button>' in page(release, "de/search")
+
+
 def test_a_shop_too_large_for_one_page_lists_its_categories(small_release: Release) -> None:
     edition, products = small_release.theme.editions[0], small_release.products
     search = Search(edition, products, translated=False, listed_max=1)
