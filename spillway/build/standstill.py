@@ -1,11 +1,20 @@
 """Detects an unchanged site from the signatures of its files, without building it, in milliseconds."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from spillway.build.footprint import Signature, files_under, is_settled, signature_of
 from spillway.build.memory import code_digest, digest_of
 from spillway.project import Project
+
+
+class Report(NamedTuple):
+    """What a build says at its end: of itself, and a line for each thing that the shop leaves unsaid."""
+
+    summary: str
+    untold: Sequence[str]
 
 
 class Standstill:
@@ -16,19 +25,19 @@ class Standstill:
         self._record = project.cache / "shelves" / f"{digest_of(str(folder))[:16]}.json"
         self._made_from = _made_from(project, base_url)
 
-    def summary(self) -> str | None:
-        """What the last build said of itself, if building again would change nothing; else None."""
+    def report(self) -> Report | None:
+        """What the last build said, if building again would change nothing; else None."""
         try:
-            made_from, left, summary = json.loads(self._record.read_text(encoding="utf-8"))
+            made_from, left, *report = json.loads(self._record.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
         unchanged = made_from and made_from == self._made_from and left == self._left()
-        return str(summary) if unchanged else None
+        return Report(*report) if unchanged else None
 
-    def note(self, summary: str) -> None:
+    def note(self, report: Report) -> None:
         """Remember a build that just ended well. What was edited while it ran is not taken for built."""
         self._record.parent.mkdir(parents=True, exist_ok=True)
-        content = json.dumps([self._made_from, self._left(), summary])
+        content = json.dumps([self._made_from, self._left(), *report])
         self._record.write_text(content, encoding="utf-8")
 
     def _left(self) -> str:

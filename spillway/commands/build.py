@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from spillway.build.standstill import Standstill
+from spillway.build.standstill import Report, Standstill
 from spillway.counted import counted
 from spillway.project import Project
 
@@ -26,17 +26,17 @@ def build_command(project: Project, base_url: str | None) -> None:
     started = time.perf_counter()
     folder = project.output / "site"
     standstill = Standstill(project, folder, base_url=base_url)
-    summary = standstill.summary()
-    if summary is None:
+    report = standstill.report()
+    if report is None:
         # Loaded only now: most of what it brings is not needed to see that nothing changed.
         from spillway.build.site import build
 
         release = build(project, base_url=base_url, folder=folder)
-        summary = _summary(release)
-        standstill.note(summary)
-        for line in release.untold:
-            click.echo(line, err=True)
-    click.echo(f"{summary} in {time.perf_counter() - started:.1f} s")
+        report = Report(_summary(release), release.untold)
+        standstill.note(report)
+    for line in report.untold:
+        click.echo(line, err=True)
+    click.echo(f"{report.summary} in {time.perf_counter() - started:.1f} s")
     click.echo(f"  {folder.relative_to(project.root)}/")
 
 

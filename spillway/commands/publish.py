@@ -44,6 +44,8 @@ def publish_command(
 
 def show_published(published: Published) -> None:
     """What was done, in one line, and what it leaves open."""
+    for line in published.untold:
+        click.echo(line, err=True)
     click.echo(
         f"release {published.release}: {counted(published.uploaded, 'object')} put, "
         f"{published.skipped:,} unchanged, {published.removed:,} removed"

@@ -71,6 +71,8 @@ class Published:
     removed: int
     abandoned: tuple[str, ...]
     """Products that are in the table but in the catalogue no more; shoppers may still wait for them."""
+    untold: tuple[str, ...] = ()
+    """See `Release.untold`."""
 
 
 class Publisher:
@@ -125,7 +127,12 @@ class Publisher:
             self._target.live.finish(claimed, plan)
             self._invalidate(plan)
         return Published(
-            release.id, len(plan.uploads), plan.skipped, len(plan.removals), _abandoned(known, release)
+            release.id,
+            len(plan.uploads),
+            plan.skipped,
+            len(plan.removals),
+            _abandoned(known, release),
+            release.untold,
         )
 
     def _execute(self, plan: Plan, release: Release, known: Mapping[str, StockedProduct]) -> None:

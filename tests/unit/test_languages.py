@@ -18,12 +18,15 @@ from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.texts import Texts
 from chalicelib.storefront.theme import Theme
 from spillway.__main__ import cli
+from spillway.build.footprint import is_settled, signature_of
 from spillway.build.loading import load_catalogue
 from spillway.build.mistakes import CatalogueInvalid, Mistake
 from spillway.build.release import Release
 from spillway.build.site import build
+from spillway.build.standstill import Standstill
 from spillway.build.text_catalogue import updated
 from spillway.build.text_file import read_texts
+from spillway.demo.shopper import until
 from spillway.errors import BadInput
 from spillway.project import Project
 from tests.aws import ROOT
@@ -248,6 +251,22 @@ def test_what_is_not_told_is_named_by_the_build_and_said_in_the_first_locale(sho
         "site/products/scarf.toml: no title in a table [de]",
     ]
     assert "Sold out" in page(release, "de/products/field-jacket")
+
+
+def test_what_is_not_told_is_named_again_where_nothing_changed_since(shop: Project) -> None:
+    files = [file for file in shop.site.rglob("*") if file.is_file()]
+    until(
+        lambda: all(is_settled(signature_of(file)) for file in files) or None,
+        "every file is left alone for long enough to be known by its looks",
+        within_s=10,
+    )
+    first, second = (CliRunner().invoke(cli, ["build"], obj=shop).output for _ in range(2))
+    unchanged = Standstill(shop, shop.output / "site", base_url=None).report()
+    assert unchanged is not None
+    missing = "site/pages/checkout.de.md: not there\nsite/products/scarf.toml: no title in a table [de]\n"
+    assert missing == "".join(f"{line}\n" for line in unchanged.untold)
+    assert missing in first
+    assert missing in second
 
 
 @pytest.mark.parametrize(

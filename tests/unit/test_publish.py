@@ -253,7 +253,9 @@ def test_what_a_shopper_does_on_a_page_of_a_dropped_locale_is_answered_in_the_fi
     desk: Desk, sink: S3Sink, products: ProductsTable, tmp_path: Path
 ) -> None:
     bilingual = Desk(sink, products, make_german_shop(tmp_path / "german"))
-    bilingual.publish()
+    untold = bilingual.publish().untold
+    assert "site/pages/checkout.de.md: not there" in untold
+    assert bilingual.publish().untold == untold, "a merchant is told until it is there"
     open_page = desk.page("de/products/field-jacket")
     assert 'name="page" value="/de/products/field-jacket"' in open_page
     thanks = f"{root_of('/de/products/field-jacket')}/waitlist/thanks".removeprefix("/")

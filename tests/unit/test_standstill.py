@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from spillway.build.standstill import Standstill
+from spillway.build.standstill import Report, Standstill
 from spillway.project import Project
 
 LONG_AGO_NS = 10**18
+REPORT = Report("1 product", ["hat: no title in a table [de]"])
 
 
 @pytest.fixture
@@ -32,35 +33,35 @@ def edit(file: Path) -> None:
 
 
 def test_a_build_that_changed_nothing_is_known_by_its_looks(project: Project) -> None:
-    assert standstill(project).summary() is None
+    assert standstill(project).report() is None
 
-    standstill(project).note("1 product")
+    standstill(project).note(REPORT)
 
-    assert standstill(project).summary() == "1 product"
-    assert standstill(project, "https://other.example").summary() is None
+    assert standstill(project).report() == REPORT
+    assert standstill(project, "https://other.example").report() is None
 
 
 @pytest.mark.parametrize("name", ["site/products/hat.toml", "build/site/products/hat"])
 def test_what_was_touched_is_built_again(project: Project, name: str) -> None:
-    standstill(project).note("1 product")
+    standstill(project).note(REPORT)
 
     edit(project.root / name)
 
-    assert standstill(project).summary() is None
+    assert standstill(project).report() is None
 
 
 def test_what_is_edited_while_a_build_runs_is_built_next(project: Project) -> None:
     running = standstill(project)
     edit(project.root / "site/products/hat.toml")
-    running.note("1 product")
+    running.note(REPORT)
 
-    assert standstill(project).summary() is None
+    assert standstill(project).report() is None
 
 
 def test_nothing_is_known_of_a_file_that_is_still_being_written(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("spillway.build.footprint._UNSETTLED_NS", LONG_AGO_NS * 10)
-    standstill(project).note("1 product")
+    standstill(project).note(REPORT)
 
-    assert standstill(project).summary() is None
+    assert standstill(project).report() is None
