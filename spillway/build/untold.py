@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from chalicelib.storefront.theme import Edition, Theme
 from spillway.build.catalogue import Catalogue
 from spillway.build.msgids import msgids
+from spillway.build.product_sheet import SHEET_FILE
 from spillway.build.text_file import text_files_of
 
 # More of one kind are a number: who has begun a language knows that it is not done.
@@ -20,7 +21,13 @@ def untold(catalogue: Catalogue, theme: Theme) -> Iterator[str]:
         pages = [each.slug for each in catalogue.pages_in(locale) if each.language != locale]
         yield from _listed([f"site/pages/{slug}.{locale}.md: not there" for slug in pages], locale)
         rows = [row.file for row in catalogue.rows if locale not in row.told_in]
-        yield from _listed([f"{file}: no title in a table [{locale}]" for file in rows], locale)
+        yield from _listed([f"{file}: {_way_to_say(file, locale)}" for file in rows], locale)
+
+
+def _way_to_say(file: str, locale: str) -> str:
+    if file.startswith(SHEET_FILE):
+        return f"not in {locale}: a sheet has one language, a product file of its own has each"
+    return f"no title in a table [{locale}]"
 
 
 def _texts(edition: Edition, theme: Theme) -> Iterator[str]:

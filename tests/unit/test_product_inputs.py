@@ -8,6 +8,7 @@ from spillway.build.loading import load_catalogue
 from spillway.build.mistakes import CatalogueInvalid
 from spillway.build.site import build
 from spillway.project import Project
+from tests.unit.german_shop import make_german_shop
 from tests.unit.small_shop import JACKET, SCARF, make_small_shop
 
 SHEET = """\
@@ -122,6 +123,13 @@ def test_a_mistake_in_a_sheet_is_told_by_its_line_and_column(
     found = told(shop)
     assert [each for each in found if each.startswith(f"site/products.csv:{expected}")], found
     assert not any(sign in each for each in found for sign in '"[{'), "a merchant sees cells, no TOML"
+
+
+def test_a_product_of_a_sheet_that_is_not_told_in_a_language_needs_a_file_of_its_own(tmp_path: Path) -> None:
+    german = make_german_shop(tmp_path)
+    in_sheet(german)
+    said = "site/products.csv:2: not in de: a sheet has one language, a product file of its own has each"
+    assert said in build(german).untold
 
 
 def test_a_sheet_that_is_none_is_one_mistake(shop: Project) -> None:
