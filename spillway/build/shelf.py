@@ -94,9 +94,8 @@ class Shelf:
             file = self._folder / key
             file.unlink(missing_ok=True)
             for folder in file.parents:
-                if folder == self._folder or any(folder.iterdir()):
+                if folder == self._folder or not _removed(folder):
                     break
-                folder.rmdir()
 
     def _now(
         self,
@@ -138,3 +137,12 @@ def key_digest(made: Mapping[str, _Made], key: str) -> str | None:
 
 def _folders_of(keys: Iterable[str]) -> set[str]:
     return {key.rpartition("/")[0] for key in keys}
+
+
+def _removed(folder: Path) -> bool:
+    """Whether it was empty, and so is gone. To look for what is in it would take longer with each file."""
+    try:
+        folder.rmdir()
+    except OSError:
+        return False
+    return True
