@@ -2,8 +2,6 @@
 
 import re
 
-from email_validator import EmailNotValidError, validate_email
-
 from chalicelib.tables.domain_lists import PACKED_BYTES_MAX, packed
 from spillway.build.mistakes import Mistake
 
@@ -33,6 +31,9 @@ def read_domains(text: str, *, file: str, mistakes: list[Mistake]) -> tuple[str,
 def _a_label(domain: str) -> str | None:
     if _PLAIN.fullmatch(domain.lower()):
         return domain.lower()
+    # A large library, needed only for a domain that is not written in plain letters.
+    from email_validator import EmailNotValidError, validate_email
+
     try:
         return validate_email(f"anybody@{domain}", check_deliverability=False).ascii_domain.lower()
     except EmailNotValidError:

@@ -190,12 +190,13 @@ class _Crumbs:
 
     def __init__(self, edition: Edition) -> None:
         first = [each for each in edition.listings if each.number == 1]
-        self._shelves = {each.path: (each.path, each.title) for each in first}
-        self._tags = {tag: (each.path, each.title) for each in first for tag in each.tags}
+        self._shelves = {each.path: repr((each.path, each.title)) for each in first}
+        self._tags = {tag: repr((each.path, each.title)) for each in first for tag in each.tags}
 
-    def of(self, row: ProductRow) -> object:
+    def of(self, row: ProductRow) -> str:
         """Changes when any of it does."""
-        return self._shelves.get(f"/shop/{row.category}"), [self._tags.get(tag) for tag in row.tags]
+        tags = [self._tags.get(tag, "") for tag in row.tags]
+        return " ".join([self._shelves.get(f"/shop/{row.category}", ""), *tags])
 
 
 def text_recipe(key: str, text: str, content_type: str) -> Recipe:

@@ -32,52 +32,61 @@ def code_digest() -> str:
 class Memory:
     """Values of earlier builds, in one file. Losing it costs time and nothing else.
 
-    What a build does not ask for is forgotten when it is saved. The file is a pickle: it lies in the
-    shop's own cache folder, and whoever can write there can as well edit the code.
+    Each value is read when it is asked for, and written when it is another than before. What a build does not
+    ask for is forgotten when it is saved. Values are pickled: they lie in the shop's own cache folder, and
+    whoever can write there can as well edit the code.
     """
 
     def __init__(self, file: Path, *, context: str) -> None:
         self._file = file
         self._context = context
-        self._before = self._read()
+        self._packed = self._read()
+        self._before: dict[str, Any] = {}
         self._now: dict[str, Any] = {}
-        self._changed = False
 
     def recall(self, key: str, make: Callable[[], T]) -> T:
         """The value made for `key` before, or else made now."""
-        if key in self._now:
-            return self._now[key]  # type: ignore[no-any-return]
-        if key in self._before:
-            value = self._before[key]
-        else:
-            value = make()
-            self._changed = True
-        self._now[key] = value
-        return value  # type: ignore[no-any-return]
+        if key not in self._now:
+            known = self.get(key)
+            self._now[key] = make() if known is None else known
+        return self._now[key]  # type: ignore[no-any-return]
 
     def get(self, key: str) -> Any:
         """What an earlier build noted under `key`; None when there is nothing."""
-        return self._before.get(key)
+        if key not in self._before:
+            self._before[key] = self._unpacked(key)
+        return self._before[key]
 
     def note(self, key: str, value: Any) -> None:
-        """Keep `value` for the next build."""
-        self._changed = self._changed or self._before.get(key) != value
+        """Keep `value`, which is not None, for the next build."""
         self._now[key] = value
 
     def save(self) -> None:
         """Keep what this build asked for, for the next one."""
-        if not self._changed and self._now.keys() == self._before.keys():
+        packed = {
+            key: self._packed[key] if value == self.get(key) else pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+            for key, value in self._now.items()
+        }
+        if packed == self._packed:
             return
         self._file.parent.mkdir(parents=True, exist_ok=True)
         beside = self._file.with_name(f"{self._file.name}.unfinished")
-        beside.write_bytes(pickle.dumps((self._context, self._now), pickle.HIGHEST_PROTOCOL))
+        beside.write_bytes(pickle.dumps((self._context, packed), pickle.HIGHEST_PROTOCOL))
         beside.replace(self._file)
 
-    def _read(self) -> dict[str, Any]:
+    def _read(self) -> dict[str, bytes]:
         try:
-            context, values = pickle.loads(self._file.read_bytes())  # noqa: S301 - see the class
+            context, packed = pickle.loads(self._file.read_bytes())  # noqa: S301 - see the class
         except FileNotFoundError:
             return {}
         except Exception:  # noqa: BLE001 - a pickle that broke may raise anything, and is worth nothing
             return {}
-        return values if context == self._context else {}
+        return packed if context == self._context else {}
+
+    def _unpacked(self, key: str) -> Any:
+        try:
+            return pickle.loads(self._packed[key])  # noqa: S301 - see the class
+        except KeyError:
+            return None
+        except Exception:  # noqa: BLE001 - of another version of the code
+            return None

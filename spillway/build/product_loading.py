@@ -2,9 +2,10 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+from zlib import crc32
 
 from spillway.build.catalogue import ProductRow
 from spillway.build.crew import Crew
@@ -12,6 +13,9 @@ from spillway.build.footprint import Signature, is_settled, signature_of
 from spillway.build.memory import Memory
 from spillway.build.mistakes import Mistake
 from spillway.build.product_file import ProductFile
+
+# What is remembered of the files is written in so many parts: of one that changed, only its own.
+_BUNDLES = 32
 
 
 class _Read(NamedTuple):
@@ -43,7 +47,9 @@ class ProductLoading:
     ) -> tuple[tuple[ProductRow, ...], list[Mistake]]:
         """The products of `files`, given as (slug, name), and all that is wrong with them. `key` changes with
         anything that makes `reader` read the same file differently."""
-        before: dict[str, _Read] = self._memory.get(key) or {}
+        before: dict[str, _Read] = {}
+        for number in range(_BUNDLES):
+            before |= self._memory.get(f"{key} {number}") or {}
         now: dict[str, _Read] = {}
         anew: list[tuple[str, str]] = []
         signatures = self._signatures()
@@ -59,13 +65,17 @@ class ProductLoading:
 
         for reads in self._crew.share(read, anew):
             now.update(reads)
-        kept = {file: each for file, each in now.items() if is_settled(each.signature) and not each.mistakes}
-        if kept.keys() != before.keys() or anew:
-            self._memory.note(key, kept)
-        else:
-            self._memory.recall(key, dict)
+        self._remember(now, key)
         mistakes = [mistake for _, file in files for mistake in now[file].mistakes]
         return tuple(row for _, file in files if (row := now[file].row)), mistakes
+
+    def _remember(self, now: Mapping[str, _Read], key: str) -> None:
+        bundles: list[dict[str, _Read]] = [{} for _ in range(_BUNDLES)]
+        for file, each in now.items():
+            if is_settled(each.signature) and not each.mistakes:
+                bundles[crc32(file.encode()) % _BUNDLES][file] = each
+        for number, bundle in enumerate(bundles):
+            self._memory.note(f"{key} {number}", bundle)
 
     def _read(self, reader: ProductFile, slug: str, file: str, known: _Read | None) -> _Read:
         mistakes: list[Mistake] = []

@@ -49,10 +49,7 @@ class Shelf:
         self._remove(there.keys() - {each.file for each in recipes} - {each.key for each in assets})
         self._put_in_place(written)
         made = self._now(recipes, assets, good, written)
-        if written or made.keys() != before.keys():
-            self._memory.note("shelf", made)
-        else:
-            self._memory.recall("shelf", dict)
+        self._memory.note("shelf", made)
         return self._objects(recipes, assets, made)
 
     def _write(self, stale: Sequence[Recipe], new: Sequence[SiteObject], crew: Crew) -> Mapping[str, str]:
