@@ -113,6 +113,14 @@ def test_every_fault_of_a_fan_out_is_played_by_the_tests_it_names() -> None:
         assert not [name for name in named if not re.search(rf"(def|class) {name}\(", tests)], row
 
 
+def test_the_tree_names_every_package() -> None:
+    tree = ARCHITECTURE.read_text().split("## The tree")[1].split("\n\n")[1].split()
+    packages = {
+        file.parent.name for top in ("chalicelib", "spillway") for file in (ROOT / top).glob("*/__init__.py")
+    }
+    assert not [name for name in packages if f"{name}/" not in tree]
+
+
 def test_every_file_named_in_the_architecture_exists() -> None:
     words = ARCHITECTURE.read_text().replace("`", " ").replace("(", " ").replace(")", " ").split()
     named = {
