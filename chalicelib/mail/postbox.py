@@ -63,7 +63,7 @@ class Refusal(StrEnum):
 
 
 class PostboxRefused(Exception):
-    """The transport took nothing; `reason` is its own word for why."""
+    """Letters were not taken. `refusal` says what that means for them, `reason` is the transport's word."""
 
     def __init__(self, reason: str, refusal: Refusal = Refusal.BUSY) -> None:
         super().__init__(reason)

@@ -35,7 +35,7 @@ class AskedLetters:
         """Send what `write` writes to a shopper, unless the day's letters are used up.
 
         Raises:
-            PostboxRefused: the transport took nothing; this is to be tried again.
+            PostboxRefused: the letter was not taken; this is to be tried again.
         """
         now_ms = self._clock()
         if not self._entries.count_confirmation(shopper, at_ms=now_ms):

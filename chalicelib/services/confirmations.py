@@ -32,7 +32,7 @@ class Confirmations:
         """Send the confirmation letter of an entry, unless nobody waits for it any more.
 
         Raises:
-            PostboxRefused: the transport took nothing; this is to be tried again.
+            PostboxRefused: the letter was not taken; this is to be tried again.
         """
         entry = self._entries.get(shopper, sku)
         stocked = self._stocked(sku)

@@ -20,7 +20,7 @@ class YoursLetters:
         """Send the letter, if the shop knows this shopper and may write to them.
 
         Raises:
-            PostboxRefused: the transport took nothing; this is to be tried again.
+            PostboxRefused: the letter was not taken; this is to be tried again.
         """
         kept = self._shoppers.kept(shopper)
         if not kept or self._suppressions.among([shopper]):

@@ -34,7 +34,7 @@ GONE_OR_OVER = "attribute_not_exists(shopper) OR #state IN (:left, :notified)"
 
 
 class EntriesTable:
-    """The only module that knows how an entry is stored. Every method is one request."""
+    """What one shopper does to one entry. Every method is one request."""
 
     def __init__(self, client: "DynamoDBClient", name: str) -> None:
         self._client = client

@@ -1,8 +1,7 @@
 """The entries table as a fan-out sees it: the line of a variant, who still stands in it, who was told.
 
-The index `line` is sparse: only confirmed entries carry its key, so it holds exactly who still
-waits, sharded by a hash of the shopper and sorted by place. It is eventually consistent: who is
-about to be told is looked up in the table itself.
+The index `line` (see `entries`) is eventually consistent: who is about to be told is looked up in the
+table itself.
 """
 
 import random
