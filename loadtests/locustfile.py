@@ -67,7 +67,7 @@ def refuse_other_machines(environment: Environment, **_: Any) -> None:
 
 @events.init.add_listener
 def gather_forms(environment: Environment, **_: Any) -> None:
-    """Who leads workers writes down what became of their forms."""
+    """The master process records what became of the workers' forms."""
     ledger = _options(environment).ledger
     if ledger and isinstance(environment.runner, MasterRunner):
         book = Ledger(Path(ledger))

@@ -30,7 +30,7 @@ class FeedbackState(StrEnum):
 
     @property
     def rank(self) -> int:
-        """What may replace what."""
+        """Of states of one letter, the one of the highest rank stays."""
         return list(FeedbackState).index(self)
 
     @property

@@ -1,4 +1,4 @@
-"""A form's stamp: that a page of ours carried this form, about when, for which variants, on what terms.
+"""A form's stamp proves that a page of ours carried it: about when, for which variants, on what terms.
 
 Pages are static and the same for everybody, so a stamp says nothing about who posts it: it makes a
 robot fetch the page first, and lets a signup know without a read that the shop sells such a thing.

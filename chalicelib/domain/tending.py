@@ -1,4 +1,4 @@
-"""Closed loops: what needs nobody. Each looks, decides within the operator's bounds, acts, and says why.
+"""Closed loops, which need no person. Each looks, decides within the operator's bounds, acts, and says why.
 
 Raising a table's warm throughput is charged once and cannot be taken back; it costs nothing while it
 stands. Reserved concurrency is free both ways, and is lowered again once the flood is over.

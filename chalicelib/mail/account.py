@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class SendingAccount(Protocol):
-    """Whoever knows the limits."""
+    """Where the sending limits are asked for."""
 
     def limits(self) -> Limits:
         """The limits as they are now."""

@@ -1,4 +1,4 @@
-"""Somebody is to look at something now: a notice to whoever listens to the shop's alarms."""
+"""Alarms: a notice to whoever subscribed to the topic of the shop's alarms."""
 
 from typing import Any
 

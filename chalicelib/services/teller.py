@@ -121,7 +121,7 @@ class Teller:
             return
         counting = [
             self._progress.count(restock.id, shard, at_ms=now_ms, **letters),
-            # Who could not be mailed does not use up a unit's letter.
+            # A rejected letter does not count against a limited wave.
             self._progress.take_from_wave(restock.id, len(told) - rejected),
         ]
         self._line.mark_told(told, restock_id=restock.id, at_ms=now_ms, counting=counting)

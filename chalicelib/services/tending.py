@@ -1,4 +1,4 @@
-"""The hands and eyes of the closed loops: metrics in, changes out, a journal of what was done and why.
+"""Reads the metrics, carries out the decisions, and keeps a journal of what was done and why.
 
 The same from an operator's terminal and from the cloud's own schedule; only who is asked, and where the
 journal is kept, differ.
@@ -25,7 +25,7 @@ RUNBOOK = "docs/runbooks/dead-letters.md"
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """What is looked at, and what hands are laid on."""
+    """What is looked at, and what may be changed."""
 
     entries_table: str
     sending_table: str

@@ -1,4 +1,4 @@
-"""The DynamoDB requests that need a word around them."""
+"""DynamoDB requests that need more than a call: conditions that may fail, answers that come in parts."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol

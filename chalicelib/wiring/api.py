@@ -101,7 +101,7 @@ def availabilities() -> "Availabilities":
 
 @cache
 def webhooks() -> "Webhooks":
-    """The same, of signed requests."""
+    """Takes in events of signed webhooks."""
     from chalicelib.services.webhooks import Webhooks
     from chalicelib.tables.webhooks import WebhooksTable
 

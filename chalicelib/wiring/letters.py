@@ -80,7 +80,7 @@ def confirmations() -> "Confirmations":
 
 @cache
 def yours_letters() -> "YoursLetters":
-    """Sends the letter that leads there."""
+    """Sends the letters with the link to all that a shopper waits for."""
     from chalicelib.services.yours_letters import YoursLetters
 
     return YoursLetters(shoppers(), suppressions(), asked_letters())

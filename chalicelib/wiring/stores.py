@@ -83,7 +83,7 @@ def themes() -> "ThemeStore":
 
 @cache
 def recent_themes() -> "ThemeStore":
-    """The same, as of a few seconds ago: for what no page is turned with."""
+    """The same, as of a few seconds ago: for letters and answers, never to turn pages with."""
     from chalicelib.storage.themes import ThemeStore
 
     bucket = settings().release_bucket

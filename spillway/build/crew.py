@@ -18,7 +18,7 @@ _SHARE_SIZE_MIN = 100
 
 
 class Crew:
-    """So many hands. Each gets an equal share; the first share is this process's own."""
+    """A pool of forked processes. The first share of the work is done in this one."""
 
     def __init__(self, hands: int | None = None, *, share_size_min: int = _SHARE_SIZE_MIN) -> None:
         self._hands = hands or os.cpu_count() or 1
@@ -89,5 +89,5 @@ def _can_fork() -> bool:
 
 
 def _shares(items: Sequence[T], count: int) -> list[Sequence[T]]:
-    """Every `count`th item: what is heavy stands together, and is dealt to all."""
+    """Every `count`th item for each: items that take long often stand next to each other."""
     return [items[start::count] for start in range(count)]

@@ -1,4 +1,4 @@
-"""What tells a file apart from its earlier self without reading it."""
+"""File signatures: a changed file is known without being read."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""What readers follow a shop by: a feed of what is new."""
+"""The shop's Atom feed: what is new, for feed readers."""
 
 from collections.abc import Sequence
 from html import escape

@@ -43,5 +43,5 @@ def tagged(shelf: Sequence[ProductRow]) -> Mapping[Tag, Sequence[ProductRow]]:
 
 
 def _slug_of(tag: str) -> str:
-    """What stands for a tag in an address; of a digest where there is no Latin letter in it."""
+    """A tag's part of an address; a digest where the tag has no Latin letter."""
     return latin(tag).lower()[:_SLUG_LENGTH_MAX].strip("-") or digest_of(tag)[:10]

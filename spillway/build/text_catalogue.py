@@ -76,6 +76,6 @@ def _says_all(message: "Message") -> bool:
 
 
 def _plain(text: str) -> str:
-    """Without what would make the same texts another file."""
+    """Without headers that change from run to run: the same texts make the same file."""
     lines = text.splitlines(keepends=True)
     return "".join(line for line in lines if not line.startswith(tuple(f'"{name}' for name in _UNKEPT)))

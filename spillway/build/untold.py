@@ -1,4 +1,4 @@
-"""What a shop leaves unsaid in a language it has. It is said as in the first, and the merchant is told."""
+"""Texts, pages and products without a translation. Shoppers see those in the shop's first language."""
 
 from collections.abc import Iterator
 

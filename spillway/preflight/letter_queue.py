@@ -7,7 +7,7 @@ DAY_S = 24 * 3600
 
 
 class LetterQueue:
-    """A queue in numbers: how many joined at which second. Its step is a second, or longer when it drains."""
+    """Counts of waiting letters by the second they joined. Steps are seconds, or longer as it drains."""
 
     def __init__(self, *, per_s: float, per_day: float) -> None:
         self._per_s = per_s

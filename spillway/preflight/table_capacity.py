@@ -28,7 +28,7 @@ class TableCapacity:
         self._partitions = self._partitions_needed()
 
     def write(self, key_hash: int, *, at_s: float, units: float = 1.0) -> bool:
-        """Write to the partition of a key; false when it, or the table, has had its fill this second."""
+        """Write to the partition of a key; false when it, or the table, takes no more in this second."""
         self._advance(int(at_s))
         partition = key_hash % self._partitions
         taken = self._taken.get(partition, 0.0) + units
