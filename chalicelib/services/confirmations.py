@@ -3,11 +3,10 @@
 from collections.abc import Callable
 
 from chalicelib.domain.entry import Entry, EntryState
-from chalicelib.domain.stock import StockedProduct
 from chalicelib.log import log
 from chalicelib.services.asked_letters import AskedLetters
 from chalicelib.tables.entries import EntriesTable
-from chalicelib.tables.recent_products import ProductReader
+from chalicelib.tables.recent_products import ProductReader, stocked_with
 from chalicelib.tables.suppressions import SuppressionsTable
 
 
@@ -35,7 +34,7 @@ class Confirmations:
             PostboxRefused: the letter was not taken; this is to be tried again.
         """
         entry = self._entries.get(shopper, sku)
-        stocked = self._stocked(sku)
+        stocked = stocked_with(self._products, sku)
         if entry is None or stocked is None or not self._due(entry):
             log("confirmation_not_due", shopper=shopper, sku=sku)
             return
@@ -45,9 +44,3 @@ class Confirmations:
         if entry.state is not EntryState.PENDING or entry.expired(at_ms=self._clock()):
             return False
         return not self._suppressions.among([entry.shopper])
-
-    def _stocked(self, sku: str) -> StockedProduct | None:
-        slug = self._products.slug_of(sku)
-        stocked = self._products.get(slug) if slug else None
-        # A variant may have left a catalogue whose product stays.
-        return stocked if stocked is not None and sku in stocked.product.skus else None

@@ -8,8 +8,8 @@ from chalicelib.domain.wave import LimitedWave, TellOne, WaveStep
 from chalicelib.log import log
 from chalicelib.queues import WavesQueue
 from chalicelib.tables.policies import PoliciesTable
-from chalicelib.tables.products import ProductsTable
 from chalicelib.tables.progress import ProgressTable
+from chalicelib.tables.recent_products import ProductReader, stocked_with
 from chalicelib.tables.restocks import RestocksTable
 
 
@@ -18,7 +18,7 @@ class Restocking:
 
     def __init__(
         self,
-        products: ProductsTable,
+        products: ProductReader,
         restocks: RestocksTable,
         progress: ProgressTable,
         policies: PoliciesTable,
@@ -54,18 +54,17 @@ class Restocking:
         A fan-out's upper bound is frozen when it opens; who confirms later is told here. Where waves
         are limited, they stand at the end of the line like everybody: a wave with letters left goes on.
         """
-        slug = self._products.slug_of(sku)
-        stocked = self._products.get(slug) if slug else None
-        if slug is None or stocked is None or not stocked.can_buy(sku):
+        stocked = stocked_with(self._products, sku)
+        if stocked is None or not stocked.can_buy(sku):
             return
-        if not self._policies.of(slug).enough(stocked.stock[sku].units):
+        slug, stock = stocked.product.slug, stocked.stock[sku]
+        policy = self._policies.of(slug)
+        if not policy.enough(stock.units):
             return
         restock = self._restocks.live(sku)
         if restock is None:
             # It could be had ever since the shop opened, or since this moment, and the stream has not told
             # yet: in both cases this is the restock, by the same id and policy as it would be opened then.
-            stock = stocked.stock[sku]
-            policy = self._policies.of(slug)
             restock = Restock(stock.event_id, slug, sku, stock.units, stock.observed_at_ms, at_ms, policy)
             self._restocks.open(restock)
         if not restock.is_limited:

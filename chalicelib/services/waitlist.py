@@ -7,7 +7,7 @@ from chalicelib.domain.entry import EntryState
 from chalicelib.domain.links import Links, LinkSubject, Purpose
 from chalicelib.domain.product import Product, Variant
 from chalicelib.tables.entries import EntriesTable
-from chalicelib.tables.recent_products import ProductReader
+from chalicelib.tables.recent_products import ProductReader, stocked_with
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,8 @@ class Waitlist:
         entry = self._entries.get(subject.shopper, subject.sku)
         if entry is None or entry.expired(at_ms=self._clock()):
             return None
-        slug = self._products.slug_of(subject.sku)
-        stocked = self._products.get(slug) if slug else None
-        if stocked is None or subject.sku not in stocked.product.skus:
+        stocked = stocked_with(self._products, subject.sku)
+        if stocked is None:
             return LinkedEntry(None, None, entry.state)
         return LinkedEntry(stocked.product, stocked.product.variant(subject.sku), entry.state)
 

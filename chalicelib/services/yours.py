@@ -9,7 +9,7 @@ from chalicelib.domain.links import Links, Purpose
 from chalicelib.domain.product import Product
 from chalicelib.log import log
 from chalicelib.tables.entries import EntriesTable
-from chalicelib.tables.products import ProductsTable
+from chalicelib.tables.recent_products import ProductReader, stocked_with
 from chalicelib.tables.shoppers import ShoppersTable
 
 
@@ -39,7 +39,7 @@ class Yours:
         self,
         entries: EntriesTable,
         shoppers: ShoppersTable,
-        products: ProductsTable,
+        products: ProductReader,
         links: Links,
         clock: Callable[[], int],
     ) -> None:
@@ -76,11 +76,8 @@ class Yours:
 
     def _awaited(self, entry: Entry, told: Callable[[Product], Product]) -> Awaited:
         state = "expired" if entry.expired(at_ms=self._clock()) else entry.state.value
-        slug = self._products.slug_of(entry.sku)
-        stocked = self._products.get(slug) if slug else None
-        if stocked is not None:
-            product = told(stocked.product)
-            for variant in product.variants:
-                if variant.sku == entry.sku:
-                    return Awaited(entry.sku, product.title, variant.label, product.path, state)
-        return Awaited(entry.sku, entry.sku, "", "", state)
+        stocked = stocked_with(self._products, entry.sku)
+        if stocked is None:
+            return Awaited(entry.sku, entry.sku, "", "", state)
+        product = told(stocked.product)
+        return Awaited(entry.sku, product.title, product.variant(entry.sku).label, product.path, state)

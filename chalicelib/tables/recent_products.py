@@ -19,6 +19,14 @@ class ProductReader(Protocol):
         """A product; None when there is none of that name."""
 
 
+def stocked_with(products: ProductReader, sku: str) -> StockedProduct | None:
+    """The product that `sku` is a variant of; None when the shop sells it no more, or never did."""
+    slug = products.slug_of(sku)
+    stocked = products.get(slug) if slug else None
+    # A variant may have left a catalogue whose product stays.
+    return stocked if stocked is not None and sku in stocked.product.skus else None
+
+
 class RecentProducts:
     """Looks each product up once in ten seconds: in a flood, everybody asks for the same one.
 

@@ -9,6 +9,7 @@ import click
 from chalicelib.domain.stock import Availability, is_restock
 from chalicelib.services.availability import UNITS_MAX, Availabilities, AvailabilityEvent, Outcome
 from chalicelib.tables.products import ProductsTable
+from chalicelib.tables.recent_products import stocked_with
 from chalicelib.wiring import clock_ms
 from spillway.deploy.stage import Stage, stage_named
 from spillway.errors import WorkFailed
@@ -81,8 +82,7 @@ def sold_out_command(project: Project, sku: str, stage_name: str, *, as_json: bo
 def _observe(stage: Stage, sku: str, availability: Availability, units: int | None) -> TakenIn:
     """Take the event in."""
     products = ProductsTable(stage.client("dynamodb"), stage.outputs()["ProductsTable"])
-    slug = products.slug_of(sku)
-    stocked = products.get(slug) if slug else None
+    stocked = stocked_with(products, sku)
     if stocked is None or sku not in stocked.stock:
         raise not_sold(sku, stage.name)
     event = AvailabilityEvent(uuid.uuid4().hex, sku, availability, units, clock_ms())
