@@ -11,6 +11,7 @@ from chalicelib.services.availability import UNITS_MAX, Availabilities, Availabi
 from chalicelib.tables.products import ProductsTable
 from chalicelib.tables.recent_products import stocked_with
 from chalicelib.wiring import clock_ms
+from spillway.commands.options import json_option, stage_option
 from spillway.deploy.stage import Stage, stage_named
 from spillway.errors import WorkFailed
 from spillway.merchant.skus import not_sold, require_sku
@@ -44,8 +45,8 @@ class TakenIn:
     metavar="N",
     help="How many units there are; left out where the shop does not count.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Say it in JSON.")
-@click.option("--stage", "stage_name", metavar="NAME", default="local", show_default=True)
+@json_option
+@stage_option
 @click.pass_obj
 def available_command(
     project: Project, sku: str, units: int | None, stage_name: str, *, as_json: bool
@@ -66,8 +67,8 @@ def available_command(
 
 @click.command("sold-out")
 @click.argument("sku")
-@click.option("--json", "as_json", is_flag=True, help="Say it in JSON.")
-@click.option("--stage", "stage_name", metavar="NAME", default="local", show_default=True)
+@json_option
+@stage_option
 @click.pass_obj
 def sold_out_command(project: Project, sku: str, stage_name: str, *, as_json: bool) -> None:
     """Mark a variant as sold out: its page takes waitlist signups, and letters under way stop."""

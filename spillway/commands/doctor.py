@@ -6,6 +6,7 @@ import click
 from rich.console import Console
 
 from spillway.build.loading import load_catalogue
+from spillway.commands.options import stage_option
 from spillway.deploy.stage import stage_named
 from spillway.operate.diagnosis import Health, diagnose
 from spillway.project import Project
@@ -14,7 +15,7 @@ MARKS = {Health.GOOD: "[green]✓[/green]", Health.BAD: "[red]✗[/red]", Health
 
 
 @click.command("doctor")
-@click.option("--stage", "stage_name", metavar="NAME", default="local", show_default=True)
+@stage_option
 @click.pass_obj
 def doctor_command(project: Project, stage_name: str) -> None:
     """Check a stage from its stack to its sender's records. Exit status 1 if something is wrong."""

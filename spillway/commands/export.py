@@ -8,6 +8,7 @@ import click
 
 from chalicelib.tables.line import LineTable
 from chalicelib.tables.products import ProductsTable
+from spillway.commands.options import stage_option
 from spillway.counted import counted
 from spillway.deploy.stage import stage_named
 from spillway.merchant.export import document, in_line, write_csv
@@ -19,7 +20,7 @@ from spillway.project import Project
 @click.argument("sku")
 @click.option("--csv", "_as_csv", is_flag=True, help="As CSV, which is the default.")
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object a line.")
-@click.option("--stage", "stage_name", metavar="NAME", default="local", show_default=True)
+@stage_option
 @click.pass_obj
 def export_command(project: Project, sku: str, stage_name: str, *, _as_csv: bool, as_json: bool) -> None:
     """Everybody who waits for a variant, first come first, on standard output. These are addresses."""

@@ -13,6 +13,7 @@ from chalicelib.mail.ses import SesPostbox
 from chalicelib.mail.smtp import SmtpPostbox, SmtpServer
 from chalicelib.wiring import clock_ms, new_id
 from spillway.build.site import build
+from spillway.commands.options import json_option, stage_option
 from spillway.deploy.stage import Stage, stage_named
 from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.samples import Sample, samples
@@ -31,7 +32,7 @@ def letters_command() -> None:
 @letters_command.command("preview")
 @click.option("--sku", metavar="SKU", help="About this variant instead of the first there is.")
 @click.option("--open", "open_", is_flag=True, help="Open them in the browser.")
-@click.option("--json", "as_json", is_flag=True, help="Say in JSON what was written.")
+@json_option
 @click.pass_obj
 def preview_command(project: Project, sku: str | None, *, open_: bool, as_json: bool) -> None:
     """Write every letter with real data under build/letters/, to read, and as .eml for a mail program."""
@@ -54,8 +55,8 @@ def preview_command(project: Project, sku: str | None, *, open_: bool, as_json: 
 @click.command("send-test")
 @click.argument("address")
 @click.option("--sku", metavar="SKU", help="About this variant instead of the first there is.")
-@click.option("--json", "as_json", is_flag=True, help="Say in JSON what was sent.")
-@click.option("--stage", "stage_name", metavar="NAME", default="local", show_default=True)
+@json_option
+@stage_option
 @click.pass_obj
 def send_test_command(
     project: Project, address: str, sku: str | None, stage_name: str, *, as_json: bool

@@ -9,6 +9,7 @@ import click
 from chalicelib.domain.wave import EVERYONE, WAVE_PAUSE_MIN_MAX, WavePolicy
 from chalicelib.tables.policies import PoliciesTable
 from chalicelib.tables.products import ProductsTable
+from spillway.commands.options import json_option, stage_option
 from spillway.counted import counted
 from spillway.deploy.stage import stage_named
 from spillway.errors import BadInput
@@ -35,8 +36,8 @@ UNITS_MIN_MAX = 10_000
     help="Then wait so long, and tell the next if there are units left.",
 )
 @click.option("--units-min", type=click.IntRange(1, UNITS_MIN_MAX), help="Tell nobody of fewer units.")
-@click.option("--json", "as_json", is_flag=True, help="Say it in JSON.")
-@click.option("--stage", "stage_name", metavar="NAME", default="local", show_default=True)
+@json_option
+@stage_option
 @click.pass_obj
 def policy_command(
     project: Project,

@@ -5,6 +5,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from chalicelib.wiring import clock_ms
+from spillway.commands.options import stage_option
 from spillway.counted import counted
 from spillway.deploy.stage import stage_named
 from spillway.project import Project
@@ -15,7 +16,7 @@ from spillway.publish.target import target_of
 
 
 @click.command("publish")
-@click.option("--stage", "stage_name", metavar="NAME", default="local", show_default=True)
+@stage_option
 @click.option("--base-url", metavar="URL", help="Publish for this address instead of the one in site.toml.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and why; do nothing.")
 @click.option("--delete-many", is_flag=True, help="Go on where a large part of the shop would be deleted.")

@@ -7,13 +7,14 @@ import click
 from chalicelib.tables.health import HealthTable
 from chalicelib.tables.pace import PaceTable
 from chalicelib.wiring import clock_ms
+from spillway.commands.options import json_option, stage_option
 from spillway.deploy.stage import stage_named
 from spillway.project import Project
 
 
 @click.command("resume")
-@click.option("--stage", "stage_name", metavar="NAME", default="local", show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Say it in JSON.")
+@stage_option
+@json_option
 @click.pass_obj
 def resume_command(project: Project, stage_name: str, *, as_json: bool) -> None:
     """Start sending again after it was paused; bounces and complaints are counted anew."""

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from chalicelib.wiring import clock_ms
+from spillway.commands.options import stage_option
 from spillway.commands.publish import show_plan, show_published
 from spillway.counted import counted
 from spillway.deploy.stage import stage_named
@@ -19,7 +20,7 @@ from spillway.publish.target import target_of
 
 @click.command("rollback")
 @click.argument("release", required=False)
-@click.option("--stage", "stage_name", metavar="NAME", default="local", show_default=True)
+@stage_option
 @click.option("--list", "only_list", is_flag=True, help="Name the releases that can be gone back to.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and why; do nothing.")
 @click.option("--delete-many", is_flag=True, help="Go on where a large part of the shop would be deleted.")

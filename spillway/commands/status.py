@@ -7,14 +7,15 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from spillway.commands.options import json_option, stage_option
 from spillway.deploy.stage import stage_named
 from spillway.operate.state import StageState, state_of
 from spillway.project import Project
 
 
 @click.command("status")
-@click.option("--stage", "stage_name", metavar="NAME", default="local", show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@stage_option
+@json_option
 @click.pass_obj
 def status_command(project: Project, stage_name: str, *, as_json: bool) -> None:
     """How a stage is: what waits, what SES allows, which alarms are on. Exit status 1 if it needs you."""

@@ -10,6 +10,7 @@ from chalicelib.services.availability import Availabilities
 from chalicelib.tables.line import LineTable
 from chalicelib.tables.products import ProductsTable
 from chalicelib.wiring import clock_ms
+from spillway.commands.options import json_option, stage_option
 from spillway.counted import counted
 from spillway.deploy.stage import stage_named
 from spillway.errors import BadInput, WorkFailed
@@ -22,8 +23,8 @@ from spillway.project import Project
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--atomic", is_flag=True, help="All of the file or nothing of it.")
 @click.option("--dry-run", is_flag=True, help="Show what would change and how many would be mailed.")
-@click.option("--json", "as_json", is_flag=True, help="Say it in JSON.")
-@click.option("--stage", "stage_name", metavar="NAME", default="local", show_default=True)
+@json_option
+@stage_option
 @click.pass_obj
 def stock_command(
     project: Project, file: Path, stage_name: str, *, atomic: bool, dry_run: bool, as_json: bool

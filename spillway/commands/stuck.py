@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import click
 
+from spillway.commands.options import json_option, stage_option
 from spillway.counted import counted
 from spillway.deploy.stage import Stage, stage_named
 from spillway.errors import WorkFailed
@@ -25,8 +26,8 @@ WHEN_GONE = (
 
 
 @click.command("stuck")
-@click.option("--stage", "stage_name", metavar="NAME", default="local", show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Say it in JSON.")
+@stage_option
+@json_option
 @click.pass_obj
 def stuck_command(project: Project, stage_name: str, *, as_json: bool) -> None:
     """What failed too often and waits for somebody to look: how much, and what it is about."""
@@ -47,8 +48,8 @@ def stuck_command(project: Project, stage_name: str, *, as_json: bool) -> None:
 @click.argument("queue", type=click.Choice([*QUEUES, "all"]))
 @click.option("--dry-run", is_flag=True, help="Say how many there are, and put nothing back.")
 @click.option("--forget-gone", is_flag=True, help="Drop those about records that nobody has any more.")
-@click.option("--stage", "stage_name", metavar="NAME", default="local", show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Say it in JSON.")
+@stage_option
+@json_option
 @click.pass_obj
 def redrive_command(
     project: Project, queue: str, stage_name: str, *, dry_run: bool, forget_gone: bool, as_json: bool

@@ -11,14 +11,15 @@ from rich.table import Table
 from chalicelib.tables.line import LineTable
 from chalicelib.tables.products import ProductsTable
 from chalicelib.wiring import clock_ms
+from spillway.commands.options import json_option, stage_option
 from spillway.deploy.stage import stage_named
 from spillway.merchant.demand import Demand, demand
 from spillway.project import Project
 
 
 @click.command("waiting")
-@click.option("--stage", "stage_name", metavar="NAME", default="local", show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Say it in JSON.")
+@stage_option
+@json_option
 @click.pass_obj
 def waiting_command(project: Project, stage_name: str, *, as_json: bool) -> None:
     """How many wait for each variant, the most wanted first."""

@@ -11,6 +11,7 @@ from chalicelib.tables.pace import PaceTable
 from chalicelib.tables.products import ProductsTable
 from chalicelib.tables.progress import ProgressTable
 from chalicelib.tables.restocks import RestocksTable
+from spillway.commands.options import json_option, stage_option
 from spillway.counted import counted
 from spillway.deploy.stage import stage_named
 from spillway.merchant.demand import FanOutState, fan_outs
@@ -23,8 +24,8 @@ SECONDS_UPTO, MINUTES_UPTO = 90, 90
 
 @click.command("waves")
 @click.argument("sku")
-@click.option("--stage", "stage_name", metavar="NAME", default="local", show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Say it in JSON.")
+@stage_option
+@json_option
 @click.pass_obj
 def waves_command(project: Project, sku: str, stage_name: str, *, as_json: bool) -> None:
     """How far the letters about a variant's restocks are, the newest first."""
