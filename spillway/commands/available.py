@@ -8,11 +8,11 @@ import click
 
 from chalicelib.domain.stock import Availability, is_restock
 from chalicelib.services.availability import UNITS_MAX, Availabilities, AvailabilityEvent, Outcome
-from chalicelib.tables.products import ProductsTable
 from chalicelib.tables.recent_products import stocked_with
 from chalicelib.wiring import clock_ms
 from spillway.commands.options import json_option, stage_option
 from spillway.deploy.stage import Stage, stage_named
+from spillway.deploy.tables import StageTables
 from spillway.errors import WorkFailed
 from spillway.merchant.skus import not_sold, require_sku
 from spillway.project import Project
@@ -82,7 +82,7 @@ def sold_out_command(project: Project, sku: str, stage_name: str, *, as_json: bo
 
 def _observe(stage: Stage, sku: str, availability: Availability, units: int | None) -> TakenIn:
     """Take the event in."""
-    products = ProductsTable(stage.client("dynamodb"), stage.outputs()["ProductsTable"])
+    products = StageTables.of(stage).products
     stocked = stocked_with(products, sku)
     if stocked is None or sku not in stocked.stock:
         raise not_sold(sku, stage.name)

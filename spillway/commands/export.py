@@ -6,11 +6,10 @@ from itertools import chain
 
 import click
 
-from chalicelib.tables.line import LineTable
-from chalicelib.tables.products import ProductsTable
 from spillway.commands.options import stage_option
 from spillway.counted import counted
 from spillway.deploy.stage import stage_named
+from spillway.deploy.tables import StageTables
 from spillway.merchant.export import document, in_line, write_csv
 from spillway.merchant.skus import require_sku, require_sold
 from spillway.project import Project
@@ -26,12 +25,12 @@ def export_command(project: Project, sku: str, stage_name: str, *, _as_csv: bool
     """Everybody who waits for a variant, first come first, on standard output. These are addresses."""
     require_sku(sku)
     stage = stage_named(project, stage_name)
-    outputs, dynamodb = stage.outputs(), stage.client("dynamodb")
-    waiting = in_line(LineTable(dynamodb, outputs["EntriesTable"], outputs["SuppressionsTable"]), sku)
+    tables = StageTables.of(stage)
+    waiting = in_line(tables.line, sku)
     first = next(waiting, None)
     if first is None:
         # Who waits for what the shop no longer sells is kept, and can be exported.
-        require_sold(ProductsTable(dynamodb, outputs["ProductsTable"]), sku, stage.name)
+        require_sold(tables.products, sku, stage.name)
     waiting = chain([first] if first else [], waiting)
     if as_json:
         for place, entry in enumerate(waiting, start=1):

@@ -7,11 +7,10 @@ from typing import Any
 import click
 
 from chalicelib.domain.wave import EVERYONE, WAVE_PAUSE_MIN_MAX, WavePolicy
-from chalicelib.tables.policies import PoliciesTable
-from chalicelib.tables.products import ProductsTable
 from spillway.commands.options import json_option, stage_option
 from spillway.counted import counted
 from spillway.deploy.stage import stage_named
+from spillway.deploy.tables import StageTables
 from spillway.errors import BadInput
 from spillway.project import Project
 
@@ -56,10 +55,10 @@ def policy_command(
     if follow_shop and (not slug or everyone or any(given.values())):
         raise BadInput("--follow-shop: goes with --product and nothing else")
     stage = stage_named(project, stage_name)
-    outputs, dynamodb = stage.outputs(), stage.client("dynamodb")
-    if slug and ProductsTable(dynamodb, outputs["ProductsTable"]).get(slug) is None:
+    tables = StageTables.of(stage)
+    if slug and tables.products.get(slug) is None:
         raise BadInput(f"--product {slug}: stage {stage.name} has no such product")
-    policies = PoliciesTable(dynamodb, outputs["SendingTable"])
+    policies = tables.policies
     if follow_shop:
         policies.remove(slug)
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}

@@ -4,11 +4,10 @@ import json
 
 import click
 
-from chalicelib.tables.health import HealthTable
-from chalicelib.tables.pace import PaceTable
 from chalicelib.wiring import clock_ms
 from spillway.commands.options import json_option, stage_option
 from spillway.deploy.stage import stage_named
+from spillway.deploy.tables import StageTables
 from spillway.project import Project
 
 
@@ -18,14 +17,12 @@ from spillway.project import Project
 @click.pass_obj
 def resume_command(project: Project, stage_name: str, *, as_json: bool) -> None:
     """Start sending again after it was paused; bounces and complaints are counted anew."""
-    stage = stage_named(project, stage_name)
-    outputs, dynamodb = stage.outputs(), stage.client("dynamodb")
-    pace = PaceTable(dynamodb, outputs["SendingTable"])
-    state = pace.state()
+    tables = StageTables.of(stage_named(project, stage_name))
+    state = tables.pace.state()
     reason = state.paused if state else None
     if reason:
-        HealthTable(dynamodb, outputs["EntriesTable"], outputs["SendingTable"]).forget(at_ms=clock_ms())
-        pace.resume()
+        tables.health.forget(at_ms=clock_ms())
+        tables.pace.resume()
     if as_json:
         click.echo(json.dumps({"was_paused": reason}))
     else:

@@ -7,12 +7,11 @@ from pathlib import Path
 import click
 
 from chalicelib.services.availability import Availabilities
-from chalicelib.tables.line import LineTable
-from chalicelib.tables.products import ProductsTable
 from chalicelib.wiring import clock_ms
 from spillway.commands.options import json_option, stage_option
 from spillway.counted import counted
 from spillway.deploy.stage import stage_named
+from spillway.deploy.tables import StageTables
 from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.stock_file import LineMistake, read_stock_file
 from spillway.merchant.stocktaking import Change, Stocktaking, apply, apply_all_or_nothing, plan
@@ -32,23 +31,21 @@ def stock_command(
     """Take in a CSV file of sku,stock: 0 is sold out. Good lines count, the others are listed."""
     stage = stage_named(project, stage_name)
     read = read_stock_file(file)
-    dynamodb, outputs = stage.client("dynamodb"), stage.outputs()
-    products = ProductsTable(dynamodb, outputs["ProductsTable"])
-    line = LineTable(dynamodb, outputs["EntriesTable"], outputs["SuppressionsTable"])
-    taking = plan(read, products, line, at_ms=clock_ms(), new_id=lambda: uuid.uuid4().hex)
+    tables = StageTables.of(stage)
+    taking = plan(read, tables.products, tables.line, at_ms=clock_ms(), new_id=lambda: uuid.uuid4().hex)
     if dry_run:
         _show(taking, as_json=as_json, verb="would change")
         _fail_over(file, taking.mistakes, written=False)
         return
     if atomic:
         _fail_over(file, taking.mistakes, written=False)
-        if not apply_all_or_nothing(taking.changes, Availabilities(products)):
+        if not apply_all_or_nothing(taking.changes, Availabilities(tables.products)):
             raise WorkFailed(
                 f"{file}: newer events came in between; nothing was changed", way_out="try again"
             )
         _show(taking, as_json=as_json, verb="changed")
         return
-    overtaken = apply(taking.changes, Availabilities(products))
+    overtaken = apply(taking.changes, Availabilities(tables.products))
     _show(taking, as_json=as_json, verb="changed")
     _fail_over(file, (*taking.mistakes, *overtaken), written=True)
 

@@ -8,11 +8,10 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from chalicelib.tables.line import LineTable
-from chalicelib.tables.products import ProductsTable
 from chalicelib.wiring import clock_ms
 from spillway.commands.options import json_option, stage_option
 from spillway.deploy.stage import stage_named
+from spillway.deploy.tables import StageTables
 from spillway.merchant.demand import Demand, demand
 from spillway.project import Project
 
@@ -23,13 +22,12 @@ from spillway.project import Project
 @click.pass_obj
 def waiting_command(project: Project, stage_name: str, *, as_json: bool) -> None:
     """How many wait for each variant, the most wanted first."""
-    stage = stage_named(project, stage_name)
-    outputs, dynamodb = stage.outputs(), stage.client("dynamodb")
+    tables = StageTables.of(stage_named(project, stage_name))
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("counting", total=None)
         found = demand(
-            ProductsTable(dynamodb, outputs["ProductsTable"]),
-            LineTable(dynamodb, outputs["EntriesTable"], outputs["SuppressionsTable"]),
+            tables.products,
+            tables.line,
             at_ms=clock_ms(),
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )

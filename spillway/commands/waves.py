@@ -6,14 +6,10 @@ from datetime import UTC, datetime
 import click
 
 from chalicelib.domain.entry import lines_of
-from chalicelib.tables.line import LineTable
-from chalicelib.tables.pace import PaceTable
-from chalicelib.tables.products import ProductsTable
-from chalicelib.tables.progress import ProgressTable
-from chalicelib.tables.restocks import RestocksTable
 from spillway.commands.options import json_option, stage_option
 from spillway.counted import counted
 from spillway.deploy.stage import stage_named
+from spillway.deploy.tables import StageTables
 from spillway.merchant.demand import FanOutState, fan_outs
 from spillway.merchant.skus import require_sku, require_sold
 from spillway.project import Project
@@ -31,20 +27,10 @@ def waves_command(project: Project, sku: str, stage_name: str, *, as_json: bool)
     """How far the letters about a variant's restocks are, the newest first."""
     require_sku(sku)
     stage = stage_named(project, stage_name)
-    outputs, dynamodb = stage.outputs(), stage.client("dynamodb")
-    products = ProductsTable(dynamodb, outputs["ProductsTable"])
-    states = list(
-        fan_outs(
-            sku,
-            products,
-            RestocksTable(dynamodb, outputs["RestocksTable"]),
-            ProgressTable(dynamodb, outputs["SendingTable"]),
-            LineTable(dynamodb, outputs["EntriesTable"], outputs["SuppressionsTable"]),
-            PaceTable(dynamodb, outputs["SendingTable"]),
-        )
-    )
+    tables = StageTables.of(stage)
+    states = list(fan_outs(sku, tables.products, tables.restocks, tables.progress, tables.line, tables.pace))
     if not states:
-        require_sold(products, sku, stage.name)
+        require_sold(tables.products, sku, stage.name)
     if as_json:
         click.echo(json.dumps([_document(state) for state in states], indent=1))
         return

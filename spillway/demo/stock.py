@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from chalicelib.domain.stock import Availability, StockedProduct
-from chalicelib.tables.products import ProductsTable
 from spillway.deploy.stage import Stage
+from spillway.deploy.tables import StageTables
 
 SHOWN_FIRST = "/products/field-jacket"
 
@@ -19,7 +19,7 @@ class SoldOut:
 
 def sold_out(stage: Stage) -> list[SoldOut]:
     """Every variant that is sold out, in the order of their SKUs, the best product to show first."""
-    products = ProductsTable(stage.client("dynamodb"), stage.outputs()["ProductsTable"])
+    products = StageTables.of(stage).products
     found = [variant for product in products.scan() for variant in sold_out_of(product)]
     return sorted(found, key=lambda variant: (variant.path != SHOWN_FIRST, variant.sku))
 
