@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 
 from loadtests.guard import own_base_url, require_own
 from loadtests.ledger import Wish
-from spillway.cloud import ports
-from spillway.cloud.record import CloudRecord
 from spillway.demo.demo import DemoSettings, running_demo
 from spillway.demo.steps import Steps
 from spillway.demo.stock import sold_out
-from spillway.deploy.stage import LOCAL, Stage, local_stage, stage_named
+from spillway.deploy.stage import LOCAL, Stage, running_local_stage, stage_named
 from spillway.errors import BadInput
 from spillway.project import Project
 
@@ -37,9 +35,9 @@ def _stage(project: Project, name: str, port: int, steps: Steps) -> Iterator[Sta
     if name != LOCAL:
         yield replace(stage_named(project, name), shop_url=own_base_url(project.site))
         return
-    record = CloudRecord.read(project.state / LOCAL)
-    if record is not None and ports.answers(record.port):
-        yield local_stage(record.endpoint_url, record.region, record.shop_url)
+    running = running_local_stage(project)
+    if running is not None:
+        yield running
         return
     with running_demo(project, DemoSettings(port), steps) as demo:
         yield demo.stage

@@ -79,7 +79,12 @@ def stage_named(project: Project, name: str) -> Stage:
         BadInput: the name cannot be one, no demo runs, or AWS knows neither who we are nor where.
     """
     require_stage_name(name)
-    return _running_local_stage(project) if name == LOCAL else _aws_stage(name)
+    if name != LOCAL:
+        return _aws_stage(name)
+    stage = running_local_stage(project)
+    if stage is None:
+        raise BadInput("the local cloud is not running", way_out="start it with make demo")
+    return stage
 
 
 def require_stage_name(name: str) -> None:
@@ -95,10 +100,11 @@ def require_stage_name(name: str) -> None:
         )
 
 
-def _running_local_stage(project: Project) -> Stage:
-    record = CloudRecord.read(project.state / "local")
+def running_local_stage(project: Project) -> Stage | None:
+    """The stage that the running demo serves; None when none runs."""
+    record = CloudRecord.read(project.state / LOCAL)
     if record is None or not ports.answers(record.port):
-        raise BadInput("the local cloud is not running", way_out="start it with make demo")
+        return None
     return local_stage(record.endpoint_url, record.region, record.shop_url)
 
 

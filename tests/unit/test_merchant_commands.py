@@ -122,7 +122,7 @@ def test_every_command_of_a_merchant_speaks_json(
     words: list[str],
     said: Any,
 ) -> None:
-    monkeypatch.setattr(stages, "_running_local_stage", lambda _: stage)
+    monkeypatch.setattr(stages, "running_local_stage", lambda _: stage)
     monkeypatch.chdir(project.root)
     Path("stock.csv").write_text(f"sku,stock\n{SKU},7\n")
     if shop.entry("ada") is None:
@@ -139,7 +139,7 @@ def test_every_command_of_a_merchant_speaks_json(
 def test_a_sku_that_the_stage_does_not_sell_is_named(
     project: Project, stage: SmallStage, monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:
-    monkeypatch.setattr(stages, "_running_local_stage", lambda _: stage)
+    monkeypatch.setattr(stages, "running_local_stage", lambda _: stage)
     with pytest.raises(BadInput, match="'NOPE'"):
         run(project, *words)
 
@@ -158,7 +158,7 @@ def test_a_shop_on_another_mail_server_sends_its_tests_by_that_one(
             server = {"host": "127.0.0.1", "port": free_port(), "username": "u", "password": "p"}
             return {"SecretString": json.dumps(server)}
 
-    monkeypatch.setattr(stages, "_running_local_stage", lambda _: stage)
+    monkeypatch.setattr(stages, "running_local_stage", lambda _: stage)
     monkeypatch.setitem(stage.names, "SmtpSecret", "arn:secret")
     monkeypatch.setitem(stage.clients, "secretsmanager", Secrets())
     with pytest.raises(WorkFailed, match="ConnectionRefusedError"):
