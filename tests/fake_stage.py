@@ -8,10 +8,13 @@ import boto3
 from botocore.exceptions import ClientError
 
 from spillway.deploy.stage import Stage
-from spillway.operate.state import QUEUES
+from spillway.operate.queues import QUEUES
 from tests.aws import REGION
 
-OUTPUTS = ("EntriesTable", "SendingTable", "PagesBucket", "ReleaseBucket")
+QUEUE_OUTPUTS = [
+    output for queue in QUEUES.values() for output in (queue.output, queue.dead_output) if output is not None
+]
+OUTPUTS = (*QUEUE_OUTPUTS, "EntriesTable", "SendingTable", "PagesBucket", "ReleaseBucket")
 
 
 class Client:
@@ -53,10 +56,7 @@ class FakeStage(Stage):
         return self.clients[service]
 
     def outputs(self) -> dict[str, str]:
-        return {
-            name: name.lower()
-            for name in (*QUEUES, "EntriesTable", "SendingTable", "PagesBucket", "ReleaseBucket")
-        }
+        return {name: name.lower() for name in OUTPUTS}
 
 
 def stage(name: str = "production", **clients: Client) -> FakeStage:

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from spillway.commands.options import json_option, stage_option
 from spillway.deploy.stage import stage_named
+from spillway.operate.queues import QUEUES
 from spillway.operate.state import StageState, state_of
 from spillway.project import Project
 
@@ -34,8 +35,9 @@ def _show(state: StageState) -> None:
     if state.entries_about is not None:
         warm = f", {state.entries_write_units:,} writes/s at once" if state.entries_write_units else ""
         table.add_row("entries", f"about {state.entries_about:,}{warm}")
+    dead = {queue.dead for queue in QUEUES.values()}
     for name, count in state.queues.items():
-        table.add_row(name, f"{count:,}", style="bold red" if count and name.startswith("dead") else "")
+        table.add_row(name, f"{count:,}", style="bold red" if count and name in dead else "")
     if state.mail:
         mail = state.mail
         notes = [note for note, on in (("sandbox", mail.sandbox), ("PAUSED", mail.paused)) if on]

@@ -10,7 +10,8 @@ from spillway.commands.options import json_option, stage_option
 from spillway.counted import counted
 from spillway.deploy.stage import Stage, stage_named
 from spillway.errors import WorkFailed
-from spillway.merchant.dead_letters import QUEUES, DeadLetter, DeadLetters, Redriven
+from spillway.merchant.dead_letters import DeadLetter, DeadLetters, Redriven
+from spillway.operate.queues import QUEUES
 from spillway.project import Project
 
 SHOWN_MAX = 20

@@ -9,19 +9,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from spillway.merchant.stream_letters import RecordsGone, RecordsLeft, about, hand_over, read_back
+from spillway.operate.queues import QUEUES, depth
 
 if TYPE_CHECKING:
     from types_boto3_lambda import LambdaClient
     from types_boto3_sqs import SQSClient
 
-# By its name for people: the queue of the dead, and the one they came from (outputs of the stack).
-QUEUES: Mapping[str, tuple[str, str | None]] = {
-    "confirmations": ("ConfirmationsDeadLetters", "ConfirmationsQueue"),
-    "waves": ("WavesDeadLetters", "WavesQueue"),
-    "feedback": ("FeedbackDeadLetters", "FeedbackQueue"),
-    # What Lambda leaves of a stream names records and goes back to its function, not to a queue.
-    "streams": ("StreamDeadLetters", None),
-}
 BATCH_MAX = 10
 LOOK_S = 5
 # Long enough to be put back, short enough for another try soon after one that was broken off.
@@ -68,15 +61,11 @@ class DeadLetters:
 
     def count(self, queue: str) -> int:
         """About how many wait in a queue."""
-        answer = self._sqs.get_queue_attributes(
-            QueueUrl=self._dead(queue),
-            AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
-        )
-        return sum(int(number) for number in answer["Attributes"].values())
+        return depth(self._sqs, self._dead(queue))
 
     def look(self, queue: str, *, most: int) -> Iterator[DeadLetter]:
         """Some of them, to see what they are about. They stay where they are."""
-        read = self._facts_of_records if QUEUES[queue][1] is None else _facts
+        read = self._facts_of_records if QUEUES[queue].output is None else _facts
         for message in islice(self._received(queue, hidden_s=LOOK_S), most):
             received = int(message.get("Attributes", {}).get("ApproximateReceiveCount", 0))
             yield DeadLetter(queue, message["MessageId"], read(message["Body"]), received)
@@ -96,7 +85,7 @@ class DeadLetters:
         return became
 
     def _put_back(self, queue: str, body: str) -> Redriven:
-        source = QUEUES[queue][1]
+        source = QUEUES[queue].output
         if source is not None:
             self._sqs.send_message(QueueUrl=self._outputs[source], MessageBody=body)
             return Redriven.PUT_BACK
@@ -120,7 +109,7 @@ class DeadLetters:
             return {**left.facts(), "gone": True}
 
     def _dead(self, queue: str) -> str:
-        return self._outputs[QUEUES[queue][0]]
+        return self._outputs[QUEUES[queue].dead_output]
 
     def _received(self, queue: str, *, hidden_s: int) -> Iterator[Any]:
         seen: set[str] = set()

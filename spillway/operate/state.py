@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from spillway.deploy.stage import Stage
+from spillway.operate.queues import QUEUES, depth
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,15 +15,6 @@ if TYPE_CHECKING:
     from types_boto3_sesv2 import SESV2Client
     from types_boto3_sqs import SQSClient
 
-# Output of the stack, and what waits there.
-QUEUES = {
-    "ConfirmationsQueue": "confirmation letters",
-    "WavesQueue": "steps of fan-outs",
-    "ConfirmationsDeadLetters": "dead: confirmation letters",
-    "WavesDeadLetters": "dead: steps of fan-outs",
-    "StreamDeadLetters": "dead: reactions to changes",
-    "FeedbackDeadLetters": "dead: what became of letters",
-}
 UNKNOWN = "cannot be told here"
 
 
@@ -54,7 +46,7 @@ class StageState:
     @property
     def dead_letters(self) -> int:
         """What waits for a person."""
-        return sum(count for name, count in self.queues.items() if name.startswith("dead"))
+        return sum(self.queues.get(queue.dead, 0) for queue in QUEUES.values())
 
     @property
     def well(self) -> bool:
@@ -97,16 +89,10 @@ def _stack_status(stage: Stage) -> str:
 
 def _queues(stage: Stage, outputs: dict[str, str]) -> dict[str, int]:
     sqs: SQSClient = stage.client("sqs")
-    waiting = {}
-    for output, name in QUEUES.items():
-        if output not in outputs:  # a stack deployed by an older release
-            continue
-        attributes = sqs.get_queue_attributes(
-            QueueUrl=outputs[output],
-            AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
-        )["Attributes"]
-        waiting[name] = sum(int(count) for count in attributes.values())
-    return waiting
+    named = {queue.what: queue.output for queue in QUEUES.values()}
+    named |= {queue.dead: queue.dead_output for queue in QUEUES.values()}
+    # A stack deployed by an older release lacks some.
+    return {name: depth(sqs, outputs[output]) for name, output in named.items() if output in outputs}
 
 
 def _entries(stage: Stage, name: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from chalicelib.domain.tending import LOOP_OF, Bounds, Loop, Reaction
 from chalicelib.services.tending import Places, Tender
 from spillway.deploy.stage import LOCAL, Stage
 from spillway.errors import BadInput
-from spillway.operate.state import QUEUES
+from spillway.operate.queues import QUEUES
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def places_of(stage: Stage) -> Places:
         api_function=_physical_id(stage, "APIHandler"),
         alarms_topic=_physical_id(stage, "Alarms"),
         dead_letter_queue_urls=tuple(
-            outputs[name] for name in QUEUES if name.endswith("DeadLetters") and name in outputs
+            outputs[queue.dead_output] for queue in QUEUES.values() if queue.dead_output in outputs
         ),
     )
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from spillway.merchant.dead_letters import QUEUES, DeadLetters, Redriven
+from spillway.merchant.dead_letters import DeadLetters, Redriven
 from spillway.merchant.stream_letters import RECORDS_PER_CALL_MAX
+from tests.fake_stage import QUEUE_OUTPUTS
 
 STREAM = "arn:aws:dynamodb:us-east-1:123456789012:table/spillway-products/stream/2026-11-23T17:00:00.000"
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:spillway-on-product-changed:$LATEST"
@@ -101,7 +102,7 @@ class Stage:
 
     def __init__(self) -> None:
         self.queues, self.streams, self.functions = Queues(), Streams(), Functions()
-        names = {name: name for pair in QUEUES.values() for name in pair if name}
+        names = dict(zip(QUEUE_OUTPUTS, QUEUE_OUTPUTS, strict=True))
         self.dead = DeadLetters(self.queues, self.streams, self.functions, names)  # type: ignore[arg-type]
 
     def give_up_on(self, first: int, last: int) -> None:

@@ -14,11 +14,12 @@ from spillway.__main__ import cli
 from spillway.build.release import Release
 from spillway.deploy.stage import Stage
 from spillway.errors import BadInput, WorkFailed
-from spillway.merchant.dead_letters import QUEUES
+from spillway.operate.queues import QUEUES
 from spillway.project import Project
 from tests.aws import REGION
 from tests.clock import Clock
 from tests.conftest import free_port
+from tests.fake_stage import QUEUE_OUTPUTS
 from tests.shop import TestShop
 from tests.unit.small_shop import make_small_shop
 from tests.unit.test_dead_letters import Queues
@@ -76,7 +77,7 @@ def shop(small_release: Release) -> TestShop:
 
 @pytest.fixture(scope="module")
 def stage(shop: TestShop) -> SmallStage:
-    queues = {name: name for pair in QUEUES.values() for name in pair if name}
+    queues = dict(zip(QUEUE_OUTPUTS, QUEUE_OUTPUTS, strict=True))
     stage = SmallStage("local", REGION, boto3.Session(region_name=REGION))
     shop.dynamodb.describe_table = lambda **_: {"Table": {"ItemCount": 1}}
     clients = {"dynamodb": shop.dynamodb, "sqs": Queues(), "sesv2": Ses()}
