@@ -148,7 +148,7 @@ def take_availability(request: Request) -> Response:
     """The merchant's own systems say what is in stock, with the key of the shop."""
     from chalicelib.http.merchant_requests import event_by_key, told_what_became
 
-    event = event_by_key(request, _body(request).raw, api.merchant_keys(), wiring.clock_ms, wiring.new_id)
+    event = event_by_key(request, _body(request), api.merchant_keys(), wiring.clock_ms, wiring.new_id)
     return told_what_became(event, api.availabilities().take_in(event))
 
 
@@ -158,7 +158,7 @@ def hear_of_availability(request: Request) -> Response:
     """The same, signed over the raw body instead of showing the key."""
     from chalicelib.http.merchant_requests import event_by_signature, told_what_became
 
-    event, digest = event_by_signature(request, _body(request).raw, api.merchant_keys(), wiring.clock_ms)
+    event, digest = event_by_signature(request, _body(request), api.merchant_keys(), wiring.clock_ms)
     return told_what_became(event, api.webhooks().take_in(event, digest))
 
 

@@ -9,6 +9,7 @@ Asking again brings `left` and `notified` back to `pending`, at the end of the l
 for no confirmation (single opt-in), asking brings an entry to `confirmed` at once.
 """
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from zlib import crc32
@@ -19,7 +20,7 @@ CONFIRMATIONS_PER_DAY_MAX = 10
 # Whoever is signed up by others, without being asked, is so often a day at most.
 ADMISSIONS_PER_DAY_MAX = 10
 SHARDS = 8
-SKU_PATTERN = r"[A-Z0-9][A-Z0-9-]{0,39}"
+SKU = re.compile(r"[A-Z0-9][A-Z0-9-]{0,39}", re.ASCII)
 
 
 class EntryState(StrEnum):

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from chalice.app import Request, Response
 
+from chalicelib.http.forms import JSON_TYPE
+
 # Nothing the API says may be kept by a cache, ours or theirs.
 NO_STORE: dict[str, str | list[str]] = {"Cache-Control": "no-store"}
-JSON_TYPE = "application/json"
 HTML_TYPE = "text/html; charset=utf-8"
 
 

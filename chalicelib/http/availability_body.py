@@ -1,13 +1,13 @@
 """The body of an availability event: a JSON object, read strictly."""
 
-import json
 import re
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
-from chalicelib.domain.entry import SKU_PATTERN
+from chalicelib.domain.entry import SKU
 from chalicelib.domain.stock import Availability
+from chalicelib.http.forms import Body
 from chalicelib.http.problem import FieldError, Problem
 from chalicelib.services.availability import (
     EVENT_ID_CHARS_MAX,
@@ -16,15 +16,13 @@ from chalicelib.services.availability import (
     availability_of,
 )
 
-BODY_BYTES_MAX = 8 * 1024
 FIELDS = frozenset({"event_id", "sku", "availability", "units", "observed_at"})
 # Clocks differ; an event from the far future would shut out every later one.
 AHEAD_MS_MAX = 5 * 60 * 1000
-SKU = re.compile(SKU_PATTERN, re.ASCII)
 EVENT_ID = re.compile(rf"[A-Za-z0-9._:-]{{1,{EVENT_ID_CHARS_MAX}}}", re.ASCII)
 
 
-def availability_event(raw: bytes, *, default_id: str, default_at_ms: int, now_ms: int) -> AvailabilityEvent:
+def availability_event(body: Body, *, default_id: str, default_at_ms: int, now_ms: int) -> AvailabilityEvent:
     """The event of a body: {"sku", "availability" or "units" or both, "event_id", "observed_at"}.
 
     Without an `event_id` or a time of observation (ISO 8601, with its offset) the defaults count.
@@ -32,7 +30,7 @@ def availability_event(raw: bytes, *, default_id: str, default_at_ms: int, now_m
     Raises:
         Problem: 413 too large, 400 naming every field that is wrong.
     """
-    document = _object(raw)
+    document = body.json_object()
     errors = [FieldError(name, "This field is not known.") for name in document if name not in FIELDS]
     sku = _checked(document, "sku", "", SKU, "Name a SKU.", errors)
     event_id = _checked(document, "event_id", default_id, EVENT_ID, "An id of up to 100 characters.", errors)
@@ -44,28 +42,6 @@ def availability_event(raw: bytes, *, default_id: str, default_at_ms: int, now_m
     if errors:
         raise Problem(HTTPStatus.BAD_REQUEST, "The event is not complete.", tuple(errors))
     return AvailabilityEvent(event_id, sku, availability, units, observed_at_ms)
-
-
-def _object(raw: bytes) -> dict[str, Any]:
-    if len(raw) > BODY_BYTES_MAX:
-        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"An event has at most {BODY_BYTES_MAX} bytes.")
-    try:
-        document = json.loads(raw.decode("utf-8"), object_pairs_hook=_once, parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict):
-        raise Problem(HTTPStatus.BAD_REQUEST, "Send one JSON object, each of its fields once.")
-    return document
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(dict(pairs)) != len(pairs):
-        raise ValueError("a field stands twice")
-    return dict(pairs)
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(constant)
 
 
 def _checked(

@@ -50,13 +50,30 @@ class Body:
         if media_type == FORM_TYPE:
             fields = _form_fields(self.raw)
         elif media_type == JSON_TYPE:
-            fields = _json_fields(self.raw)
+            fields = _text_fields(self.json_object())
         else:
             raise Problem(
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Send a form ({FORM_TYPE}) or an object ({JSON_TYPE})."
             )
         _check(fields, known)
         return fields
+
+    def json_object(self) -> dict[str, Any]:
+        """The JSON object that the body is, each of its names once.
+
+        Raises:
+            Problem: 413 too large, 400 something else.
+        """
+        self.refuse_large()
+        try:
+            document = json.loads(
+                self.raw.decode("utf-8"), object_pairs_hook=_no_repeats, parse_constant=_refuse
+            )
+        except (ValueError, RecursionError):
+            raise Problem(HTTPStatus.BAD_REQUEST, "The body is not valid JSON.") from None
+        if not isinstance(document, dict):
+            raise Problem(HTTPStatus.BAD_REQUEST, "The body must be one JSON object.")
+        return document
 
 
 def _refuse_many(count: int) -> None:
@@ -76,13 +93,7 @@ def _form_fields(raw: bytes) -> Fields:
     return fields
 
 
-def _json_fields(raw: bytes) -> Fields:
-    try:
-        document = json.loads(raw.decode("utf-8"), object_pairs_hook=_no_repeats, parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        raise Problem(HTTPStatus.BAD_REQUEST, "The body is not valid JSON.") from None
-    if not isinstance(document, dict):
-        raise Problem(HTTPStatus.BAD_REQUEST, "The body must be one JSON object.")
+def _text_fields(document: Mapping[str, Any]) -> Fields:
     _refuse_many(len(document))
     fields: dict[str, list[str]] = {}
     for name, value in document.items():

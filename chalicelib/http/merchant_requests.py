@@ -12,6 +12,7 @@ from chalice.app import Request, Response
 
 from chalicelib.http.answers import NO_STORE
 from chalicelib.http.availability_body import availability_event
+from chalicelib.http.forms import Body
 from chalicelib.http.merchant_keys import MerchantKeys, NotTheMerchant
 from chalicelib.http.problem import FieldError, Problem
 from chalicelib.log import log
@@ -21,7 +22,7 @@ SIGNATURE_HEADER = "spillway-signature"
 
 
 def event_by_key(
-    request: Request, raw: bytes, keys: MerchantKeys, clock_ms: Callable[[], int], new_id: Callable[[], str]
+    request: Request, body: Body, keys: MerchantKeys, clock_ms: Callable[[], int], new_id: Callable[[], str]
 ) -> AvailabilityEvent:
     """The event of a request that shows the merchant's key.
 
@@ -31,11 +32,11 @@ def event_by_key(
     with _strangers_refused(request):
         keys.check_bearer(request.headers.get("authorization", ""))
     now_ms = clock_ms()
-    return availability_event(raw, default_id=new_id(), default_at_ms=now_ms, now_ms=now_ms)
+    return availability_event(body, default_id=new_id(), default_at_ms=now_ms, now_ms=now_ms)
 
 
 def event_by_signature(
-    request: Request, raw: bytes, keys: MerchantKeys, clock_ms: Callable[[], int]
+    request: Request, body: Body, keys: MerchantKeys, clock_ms: Callable[[], int]
 ) -> tuple[AvailabilityEvent, str]:
     """The event of a signed webhook, and a digest of all that was signed, the same for the same request.
 
@@ -45,9 +46,11 @@ def event_by_signature(
     """
     now_ms = clock_ms()
     with _strangers_refused(request):
-        signed_at_s = keys.signed_at_s(request.headers.get(SIGNATURE_HEADER, ""), raw, now_s=now_ms // 1000)
-    digest = hashlib.sha256(f"{signed_at_s}.".encode() + raw).hexdigest()
-    event = availability_event(raw, default_id=digest[:32], default_at_ms=signed_at_s * 1000, now_ms=now_ms)
+        signed_at_s = keys.signed_at_s(
+            request.headers.get(SIGNATURE_HEADER, ""), body.raw, now_s=now_ms // 1000
+        )
+    digest = hashlib.sha256(f"{signed_at_s}.".encode() + body.raw).hexdigest()
+    event = availability_event(body, default_id=digest[:32], default_at_ms=signed_at_s * 1000, now_ms=now_ms)
     return event, digest
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from chalicelib.domain.address import Address, AddressRefused
-from chalicelib.domain.entry import SKU_PATTERN, OptIn
+from chalicelib.domain.entry import SKU, OptIn
 from chalicelib.domain.form_stamp import FormStamps, Offer, StampOld, StampRefused
 from chalicelib.domain.refused_domains import is_listed
 from chalicelib.http.forms import Body, Fields
@@ -18,7 +18,6 @@ SKUS_PER_SIGNUP_MAX = 5
 PAGE_CHARS_MAX = 200
 # Paths of our own only: one slash, then neither slash nor backslash, so that "//evil" is no page.
 PAGE = re.compile(r"/(?:[a-z0-9][a-z0-9/-]*)?", re.ASCII)
-SKU = re.compile(SKU_PATTERN, re.ASCII)
 # What the form says of our letters; a new text gets a new name.
 CONSENTS = {
     OptIn.DOUBLE: "one-letter-when-available-2026-11",

@@ -3,9 +3,10 @@
 from http import HTTPStatus
 
 from chalicelib.domain.address import Address
+from chalicelib.domain.entry import SKU
 from chalicelib.http.forms import Body
 from chalicelib.http.problem import FieldError, Problem
-from chalicelib.http.signup_form import SKU, read_address
+from chalicelib.http.signup_form import read_address
 from chalicelib.http.token_form import bounded
 
 ASKING_FIELDS = frozenset({"email", "website"})

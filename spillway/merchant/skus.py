@@ -1,12 +1,8 @@
 """What a merchant may name: a SKU that can be one, and that the stage sells or once sold."""
 
-import re
-
-from chalicelib.domain.entry import SKU_PATTERN
+from chalicelib.domain.entry import SKU
 from chalicelib.tables.products import ProductsTable
 from spillway.errors import BadInput
-
-SKU = re.compile(SKU_PATTERN, re.ASCII)
 
 
 def require_sku(sku: str) -> None:

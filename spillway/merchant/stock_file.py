@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
-from chalicelib.domain.entry import SKU_PATTERN
+from chalicelib.domain.entry import SKU
 from chalicelib.services.availability import UNITS_MAX
 from spillway.counted import counted
 from spillway.errors import BadInput
@@ -15,7 +15,6 @@ from spillway.errors import BadInput
 LINES_MAX = 100_000
 BYTES_MAX = 10_000_000
 COLUMNS = ["sku", "stock"]
-SKU = re.compile(SKU_PATTERN, re.ASCII)
 UNITS = re.compile(r"[0-9]{1,7}", re.ASCII)
 
 

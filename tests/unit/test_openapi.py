@@ -11,8 +11,8 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi.checks import unsupported_method
 
 import app as application
+from chalicelib.domain.entry import SKU
 from chalicelib.domain.form_stamp import STAMP_CHARS_MAX
-from chalicelib.http.signup_form import SKU
 from tests.aws import ROOT
 from tests.unit import test_app as playing_aws
 
