@@ -1,27 +1,29 @@
 """Deciding what of an export the shop takes, and as what. Everything else becomes a line of the report."""
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
+from chalicelib.services.availability import UNITS_MAX
 from spillway.build.money_format import minor_units
+from spillway.build.product_text import (
+    ALT_LENGTH_MAX,
+    DESCRIPTION_LENGTH_MAX,
+    DETAIL_LENGTH_MAX,
+    OPTION_LENGTH_MAX,
+    TITLE_LENGTH_MAX,
+)
 from spillway.importing.body import lost_in, markdown_of
 from spillway.importing.imported import Export, ImportedProduct, ImportedVariant, NotTaken
 from spillway.importing.naming import sku_of, slug_of, with_digest
+from spillway.importing.wording import clean, cut, one_line, plain_price, summary_of
 
 # What a product file may hold: see spillway.build.product_file, which has the last word.
-_TITLE_LENGTH_MAX = 120
-_SUMMARY_LENGTH_MAX = 160
-_DESCRIPTION_LENGTH_MAX = 20_000
-_OPTION_LENGTH_MAX = 40
-_ALT_LENGTH_MAX = 250
 _TAGS_MAX = 20
 _PICTURES_MAX = 12
 _VARIANTS_MAX = 100
-_UNITS_MAX = 1_000_000
 # Stands for "not counted": a shop that does not count has some.
 UNCOUNTED_UNITS = 1000
 
@@ -92,7 +94,7 @@ class _Taking:
         return Taken(tuple(products), tuple(self._not_taken))
 
     def _product(self, product: ImportedProduct) -> TakenProduct | None:
-        place, title = product.place, _line(product.title)
+        place, title = product.place, one_line(product.title)
         if not title:
             self._lost(place, f"{product.handle or 'a product'} without a title", "left out")
             return None
@@ -105,12 +107,16 @@ class _Taking:
         pairs = {each.sku: each for each in variants}
         return TakenProduct(
             slug=slug,
-            title=self._short(place, "title", title, _TITLE_LENGTH_MAX),
-            summary=_summary(_line(product.summary), description, title),
+            title=self._short(place, "title", title, TITLE_LENGTH_MAX),
+            summary=summary_of(one_line(product.summary), description, title),
             description=description,
-            category=_cut(_line(product.category), 80) or self._fallback_category,
+            category=cut(one_line(product.category), 80) or self._fallback_category,
             tags=self._tags(product),
-            details=tuple((_line(name), _cut(_line(value), 300)) for name, value in product.details if value),
+            details=tuple(
+                (one_line(name), cut(one_line(value), DETAIL_LENGTH_MAX))
+                for name, value in product.details
+                if value
+            ),
             variants=tuple(pairs.values()),
             pictures=tuple(self._pictures(product, title)),
         )
@@ -131,8 +137,8 @@ class _Taking:
         for variant in product.variants:
             options = tuple(
                 (
-                    _cut(_line(name), _OPTION_LENGTH_MAX),
-                    _cut(_line(dict(variant.options).get(name, "")), _OPTION_LENGTH_MAX) or "-",
+                    cut(one_line(name), OPTION_LENGTH_MAX),
+                    cut(one_line(dict(variant.options).get(name, "")), OPTION_LENGTH_MAX) or "-",
                 )
                 for name in names
             )
@@ -161,13 +167,7 @@ class _Taking:
         return sku
 
     def _price(self, variant: ImportedVariant) -> str | None:
-        text = variant.price.strip()
-        # A comma with one or two digits after it is a decimal sign; any other groups thousands.
-        text = re.sub(r",(?=\d{1,2}$)", ".", text)
-        text = re.sub(r"[,\s'](?=\d{3})", "", text)
-        whole, _, fraction = text.partition(".")
-        fraction = fraction.rstrip("0").ljust(self._fraction_digits, "0")
-        price = f"{whole.lstrip('0') or '0'}.{fraction}" if fraction else whole.lstrip("0") or "0"
+        price = plain_price(variant.price, fraction_digits=self._fraction_digits)
         try:
             minor_units(price, fraction_digits=self._fraction_digits)
         except ValueError:
@@ -181,20 +181,20 @@ class _Taking:
             return UNCOUNTED_UNITS, None
         if variant.units == 0 and variant.sells_on:
             return 0, "BackOrder"
-        return min(variant.units, _UNITS_MAX), None
+        return min(variant.units, UNITS_MAX), None
 
     def _description(self, product: ImportedProduct, title: str) -> str:
         for element in lost_in(product.body_html):
             self._lost(product.place, f"<{element}> in the description", "left out")
-        text = _clean(markdown_of(product.body_html), lines=True).strip()
-        if len(text) > _DESCRIPTION_LENGTH_MAX:
+        text = clean(markdown_of(product.body_html), lines=True).strip()
+        if len(text) > DESCRIPTION_LENGTH_MAX:
             self._lost(product.place, f"a description of {len(text)} characters", "cut short")
-            text = text[:_DESCRIPTION_LENGTH_MAX].rpartition("\n\n")[0] or text[:_DESCRIPTION_LENGTH_MAX]
+            text = text[:DESCRIPTION_LENGTH_MAX].rpartition("\n\n")[0] or text[:DESCRIPTION_LENGTH_MAX]
         return text or f"{re.sub(r'[^A-Za-z0-9 ]', ' ', title).strip() or 'Product'}."
 
     def _tags(self, product: ImportedProduct) -> tuple[str, ...]:
-        tags = [tag for each in product.tags if (tag := _line(each))]
-        kept = [tag for tag in tags if len(tag) <= _OPTION_LENGTH_MAX][:_TAGS_MAX]
+        tags = [tag for each in product.tags if (tag := one_line(each))]
+        kept = [tag for tag in tags if len(tag) <= OPTION_LENGTH_MAX][:_TAGS_MAX]
         for tag in tags:
             if tag not in kept:
                 self._lost(product.place, f"tag {tag!r}", "left out: too long, or one too many")
@@ -213,16 +213,16 @@ class _Taking:
             elif file not in files:
                 files.add(file)
                 options = _shown_options(product, picture.url)
-                alt = _line(picture.alt)
+                alt = one_line(picture.alt)
                 if not alt:
                     alt = ", ".join([title, *(value for _, value in options)])
                     self._lost(product.place, f"{file} without a text for who cannot see it", f"is {alt!r}")
-                yield TakenPicture(file, _cut(alt, _ALT_LENGTH_MAX), options)
+                yield TakenPicture(file, cut(alt, ALT_LENGTH_MAX), options)
 
     def _short(self, place: str, what: str, text: str, length_max: int) -> str:
         if len(text) > length_max:
             self._lost(place, f"a {what} of {len(text)} characters", "cut short")
-        return _cut(text, length_max)
+        return cut(text, length_max)
 
     def _lost(self, place: str, what: str, outcome: str) -> None:
         self._not_taken.append(NotTaken(place, what, outcome))
@@ -244,36 +244,4 @@ def _shown_options(product: ImportedProduct, url: str) -> Options:
     names = [name for name, _ in order]
     return tuple(
         sorted(common, key=lambda pair: names.index(pair[0]) if pair[0] in names else len(names))[:1]
-    )
-
-
-def _summary(summary: str, description: str, title: str) -> str:
-    """The export's own, or else the first sentence of the description."""
-    if not summary:
-        plain = re.sub(r"[#*\\]|\[([^\]]*)\]\([^)]*\)", r"\1", description.partition("\n\n")[0])
-        summary = _line(plain.lstrip("- "))
-        if len(summary) > _SUMMARY_LENGTH_MAX:
-            sentence = re.match(rf".{{20,{_SUMMARY_LENGTH_MAX - 1}}}?[.!?](?= )", summary)
-            summary = sentence[0] if sentence else summary
-    return _cut(summary, _SUMMARY_LENGTH_MAX) or _cut(title, _SUMMARY_LENGTH_MAX)
-
-
-def _cut(text: str, length_max: int) -> str:
-    if len(text) <= length_max:
-        return text
-    short = text[: length_max - 1]
-    return f"{short.rpartition(' ')[0] or short}…"
-
-
-def _line(text: str) -> str:
-    return " ".join(_clean(text, lines=False).split())
-
-
-def _clean(text: str, *, lines: bool) -> str:
-    """Without control signs and marks that turn the direction of a text."""
-    kept = "\n" if lines else ""
-    return "".join(
-        sign if sign in kept or unicodedata.category(sign) not in {"Cc", "Zl", "Zp"} else " "
-        for sign in text
-        if not "\u202a" <= sign <= "\u202e" and not "\u2066" <= sign <= "\u2069"
     )
