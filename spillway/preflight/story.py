@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from spillway.preflight.bill import Bill, Part
+from spillway.preflight.campaign import FOUNDING_STORY
 from spillway.preflight.prices import PRICES, Item
 from spillway.preflight.weight import HEAD_BYTES
 
@@ -11,7 +12,6 @@ THEN_TOTAL_USD = 200.0
 THEN_COMPUTE_USD = 0.07
 # CloudFront had no such plans, and S3 and CloudFront both charged about this for what left them.
 THEN_USD_PER_GB = 0.09
-VISITORS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class StoryRow:
 
 def then_bytes_per_visitor() -> float:
     """The story read backwards: what a visitor must have downloaded for the bill to come to that."""
-    return (THEN_TOTAL_USD - THEN_COMPUTE_USD) / THEN_USD_PER_GB * 1e9 / VISITORS
+    return (THEN_TOTAL_USD - THEN_COMPUTE_USD) / THEN_USD_PER_GB * 1e9 / FOUNDING_STORY.visitors
 
 
 def story(now: Bill) -> tuple[StoryRow, ...]:
@@ -45,10 +45,10 @@ def story(now: Bill) -> tuple[StoryRow, ...]:
 def usd_per_request() -> float:
     """What one request more in each view adds to the story: its price, and the bytes of its head."""
     price, sent = PRICES[Item.CDN_REQUESTS], PRICES[Item.CDN_BYTES]
-    return VISITORS * (price.usd / price.per + HEAD_BYTES * sent.usd / sent.per)
+    return FOUNDING_STORY.visitors * (price.usd / price.per + HEAD_BYTES * sent.usd / sent.per)
 
 
 def usd_per_10_kb() -> float:
     """What 10 kB more in each view add."""
     sent = PRICES[Item.CDN_BYTES]
-    return VISITORS * 10_000 * sent.usd / sent.per
+    return FOUNDING_STORY.visitors * 10_000 * sent.usd / sent.per

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from chalicelib.domain.wave import WAVE_STEP_ENTRIES_MAX
 from spillway.preflight.campaign import Campaign
 from spillway.preflight.measured import Measured, Step
 from spillway.preflight.prices import Item
 from spillway.preflight.weight import HEAD_BYTES, PageWeight
 
-MEMORY_MB = 512  # .chalice/config.json
+MEMORY_MB = 512  # .chalice/config.json; a test holds this and the batches to what is deployed
 # Putting an entry into the line's index writes there too, and so does taking it out.
 INDEX_WRITES = {Step.CONFIRM: 1, Step.TELL: 1}
 # Lambda's own lines for each call, START, END and REPORT, with the 26 bytes that CloudWatch adds to each.
@@ -16,7 +17,6 @@ INDEX_WRITES = {Step.CONFIRM: 1, Step.TELL: 1}
 LAMBDA_LOG_BYTES = 400
 QUEUE_BATCH = 10  # app.py
 STREAM_BATCH = 25  # app.py
-WAVE_STEP = 50
 ENTRY_BYTES = 600
 # A message is put, received and deleted; the two latter in batches, by Lambda, on our account.
 QUEUE_REQUESTS_PER_MESSAGE = 1 + 2 / QUEUE_BATCH
@@ -95,7 +95,7 @@ def _work(campaign: Campaign, measured: Measured) -> Iterator[Used]:
         Step.REACT_TO_SIGNUP: STREAM_BATCH,
         Step.REACT_TO_CONFIRMATION: STREAM_BATCH,
         Step.SEND_CONFIRMATION: QUEUE_BATCH,
-        Step.TELL: WAVE_STEP,
+        Step.TELL: WAVE_STEP_ENTRIES_MAX,
     }
     calls = sum(count / batch.get(step, 1) for step, count in steps.items())
     busy_s = sum(count * measured.duration_ms(step, MEMORY_MB) / 1000 for step, count in steps.items())

@@ -1,10 +1,13 @@
 """The bill and the page's weight: every amount traceable, the story's figures where they must be."""
 
+import json
 from datetime import date
 from pathlib import Path
 
 import pytest
 
+import app as application
+from loadtests.throttle import API_STAGE
 from spillway.build.release import Release
 from spillway.errors import BadInput
 from spillway.preflight.arrivals import trace
@@ -13,8 +16,9 @@ from spillway.preflight.campaign import FOUNDING_STORY, Campaign
 from spillway.preflight.measured import Measured, Step, StepFigures
 from spillway.preflight.prices import AS_OF, FLAT_PLANS, GIB, PRICES, Item
 from spillway.preflight.story import story, then_bytes_per_visitor, usd_per_10_kb, usd_per_request
-from spillway.preflight.usage import SMALL_PAGE_BYTES, Used, usage
+from spillway.preflight.usage import MEMORY_MB, QUEUE_BATCH, SMALL_PAGE_BYTES, STREAM_BATCH, Used, usage
 from spillway.preflight.weight import HEAD_BYTES, PageWeight, chosen, mean_product_weight, page_weight
+from tests.aws import ROOT
 from tests.shop_weight import SAMPLE_BYTES_MAX, SAMPLE_REQUESTS_MAX
 
 # No lighter than the sample shop's mean product: tests/unit/test_sample_shop.py holds it to that.
@@ -41,6 +45,14 @@ def test_every_item_has_a_price_and_every_price_its_page() -> None:
     assert set(PRICES) == set(Item)
     assert all(price.source.startswith("https://aws.amazon.com/") for price in PRICES.values())
     assert date(2026, 1, 1) < AS_OF
+
+
+def test_what_is_reckoned_with_is_what_is_deployed() -> None:
+    config = json.loads((ROOT / ".chalice" / "config.json").read_text())
+    assert (config["lambda_memory_size"], config["api_gateway_stage"]) == (MEMORY_MB, API_STAGE)
+    batch = {source.name: getattr(source, "batch_size", None) for source in application.app.event_sources}
+    assert batch["on_entry_written"] == STREAM_BATCH
+    assert batch["send_confirmations"] == batch["on_feedback"] == QUEUE_BATCH
 
 
 def test_every_line_is_its_amount_times_its_price(founding: Bill) -> None:
