@@ -5,16 +5,16 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
+from chalicelib.domain.availability import (
+    EVENT_ID_CHARS_MAX,
+    UNITS_MAX,
+    AvailabilityEvent,
+    availability_of_units,
+)
 from chalicelib.domain.entry import SKU
 from chalicelib.domain.stock import Availability
 from chalicelib.http.forms import Body
 from chalicelib.http.problem import FieldError, Problem
-from chalicelib.services.availability import (
-    EVENT_ID_CHARS_MAX,
-    UNITS_MAX,
-    AvailabilityEvent,
-    availability_of,
-)
 
 FIELDS = frozenset({"event_id", "sku", "availability", "units", "observed_at"})
 # Clocks differ; an event from the far future would shut out every later one.
@@ -74,7 +74,7 @@ def _availability(document: dict[str, Any], units: int | None, errors: list[Fiel
     if value is None:
         if units is None:
             errors.append(FieldError("availability", "Say what is available, or how many units there are."))
-        return availability_of(units)
+        return availability_of_units(units)
     known = [availability.value for availability in Availability]
     if value not in known:
         errors.append(FieldError("availability", f"One of {', '.join(known)}."))

@@ -10,13 +10,13 @@ from http import HTTPStatus
 
 from chalice.app import Request, Response
 
+from chalicelib.domain.availability import AvailabilityEvent, Outcome
 from chalicelib.http.answers import NO_STORE
 from chalicelib.http.availability_body import availability_event
 from chalicelib.http.forms import Body
 from chalicelib.http.merchant_keys import MerchantKeys, NotTheMerchant
 from chalicelib.http.problem import FieldError, Problem
 from chalicelib.log import log
-from chalicelib.services.availability import AvailabilityEvent, Outcome
 
 SIGNATURE_HEADER = "spillway-signature"
 

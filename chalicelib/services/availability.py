@@ -6,40 +6,9 @@ follow from the product's row, by its stream.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 
-from chalicelib.domain.stock import Availability, Stock
+from chalicelib.domain.availability import AvailabilityEvent, Outcome
 from chalicelib.tables.products import ProductsTable
-
-UNITS_MAX = 1_000_000
-EVENT_ID_CHARS_MAX = 100
-
-
-@dataclass(frozen=True, slots=True)
-class AvailabilityEvent:
-    """Somebody saw how many there are of a variant. `id` makes a repeat known, `observed_at_ms` orders."""
-
-    id: str
-    sku: str
-    availability: Availability
-    units: int | None
-    observed_at_ms: int
-
-    @property
-    def stock(self) -> Stock:
-        """The stock this event is about."""
-        return Stock(self.availability, self.units, self.observed_at_ms, self.id)
-
-
-class Outcome(StrEnum):
-    """What became of an event."""
-
-    CHANGED = "changed"
-    REPEATED = "repeated"
-    OUTDATED = "outdated"
-    REPLAYED = "replayed"
-    UNKNOWN_SKU = "unknown_sku"
 
 
 class Availabilities:
@@ -65,8 +34,3 @@ class Availabilities:
             return Outcome.UNKNOWN_SKU
         known = stocked.stock[event.sku].event_id == event.id
         return Outcome.REPEATED if known else Outcome.OUTDATED
-
-
-def availability_of(units: int | None) -> Availability:
-    """What a number of units says: none is sold out, any other is in stock."""
-    return Availability.OUT_OF_STOCK if units == 0 else Availability.IN_STOCK

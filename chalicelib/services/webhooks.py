@@ -6,7 +6,8 @@ was taken in. To send an event again and be told what is so, it is signed anew.
 
 from collections.abc import Callable
 
-from chalicelib.services.availability import Availabilities, AvailabilityEvent, Outcome
+from chalicelib.domain.availability import AvailabilityEvent, Outcome
+from chalicelib.services.availability import Availabilities
 from chalicelib.tables.webhooks import WebhooksTable
 
 

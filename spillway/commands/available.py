@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import click
 
+from chalicelib.domain.availability import UNITS_MAX, AvailabilityEvent, Outcome
 from chalicelib.domain.stock import Availability, is_restock
-from chalicelib.services.availability import UNITS_MAX, Availabilities, AvailabilityEvent, Outcome
+from chalicelib.services.availability import Availabilities
 from chalicelib.tables.recent_products import stocked_with
 from chalicelib.wiring import clock_ms
 from spillway.commands.options import json_option, stage_option

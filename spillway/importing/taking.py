@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from chalicelib.services.availability import UNITS_MAX
+from chalicelib.domain.availability import UNITS_MAX
 from spillway.build.money_format import minor_units
 from spillway.build.product_text import (
     ALT_LENGTH_MAX,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
+from chalicelib.domain.availability import UNITS_MAX
 from chalicelib.domain.entry import SKU
-from chalicelib.services.availability import UNITS_MAX
 from spillway.counted import counted
 from spillway.errors import BadInput
 

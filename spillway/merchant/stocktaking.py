@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from chalicelib.domain.availability import AvailabilityEvent, Outcome, availability_of_units
 from chalicelib.domain.stock import Stock, StockedProduct, restocks
-from chalicelib.services.availability import Availabilities, AvailabilityEvent, Outcome, availability_of
+from chalicelib.services.availability import Availabilities
 from chalicelib.tables.line import LineTable
 from chalicelib.tables.products import TRANSACTION_PRODUCTS_MAX, ProductsTable
 from spillway.errors import BadInput
@@ -54,7 +55,7 @@ def plan(
     known = [each for each in file.lines if each.sku in sold]
     changed = [each for each in known if _differs(each, sold[each.sku])]
     events = [
-        AvailabilityEvent(new_id(), each.sku, availability_of(each.units), each.units, at_ms)
+        AvailabilityEvent(new_id(), each.sku, availability_of_units(each.units), each.units, at_ms)
         for each in changed
     ]
     changes = tuple(
@@ -92,7 +93,7 @@ def apply_all_or_nothing(changes: Sequence[Change], availabilities: Availabiliti
 
 def _differs(line: StockLine, stocked: StockedProduct) -> bool:
     stock = stocked.stock[line.sku]
-    return (stock.availability, stock.units) != (availability_of(line.units), line.units)
+    return (stock.availability, stock.units) != (availability_of_units(line.units), line.units)
 
 
 def _change(

@@ -10,10 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from chalicelib.domain.availability import AvailabilityEvent
 from chalicelib.domain.entry import Signup
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import WAVE_STEP_ENTRIES_MAX
-from chalicelib.services.availability import Availabilities, AvailabilityEvent
+from chalicelib.services.availability import Availabilities
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.products import ProductsTable
 from chalicelib.wiring import clock_ms

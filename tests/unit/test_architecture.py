@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "mail": {"domain"},
     "storage": {"domain", "storefront"},
     "services": {"domain", "log", "mail", "queues", "storage", "storefront", "tables"},
-    "http": {"aws", "domain", "log", "services", "storefront"},
+    "http": {"aws", "domain", "log", "storefront"},
 }
 # Actions that AWS knows no resource for.
 WITHOUT_A_RESOURCE = {"cloudwatch:GetMetricData", "ses:GetAccount"}

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from app import app
 from chalicelib import wiring
+from chalicelib.domain.availability import AvailabilityEvent, Outcome
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.http.merchant_keys import SIGNATURE_TOLERANCE_S, MerchantKeys, NotTheMerchant, sign
-from chalicelib.services.availability import Availabilities, AvailabilityEvent, Outcome
+from chalicelib.services.availability import Availabilities
 from chalicelib.services.webhooks import Webhooks
 from chalicelib.tables.products import ProductsTable
 from chalicelib.tables.webhooks import WebhooksTable
