@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 # Only the function that turns pages knows the distribution; only a shop with a domain knows its origin;
 # only the function that tends the shop knows what it may do.
@@ -46,9 +47,9 @@ class Settings:
     shop_origin: str = ""
     tending: str = ""
     api_function: str = ""
-    dead_letter_queue_urls: str = ""
-    entries_write_units_max: str = "0"
-    api_concurrency_max: str = "0"
+    dead_letter_queue_urls: tuple[str, ...] = ()
+    entries_write_units_max: int = 0
+    api_concurrency_max: int = 0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -57,8 +58,13 @@ class Settings:
         Raises:
             SettingsMissing: a required name is not there.
         """
-        values = {field.name: environment.get(field.name.upper(), "") for field in fields(cls)}
+        values: dict[str, Any] = {
+            field.name: environment.get(field.name.upper(), "") for field in fields(cls)
+        }
         missing = [name.upper() for name, value in values.items() if not value and name not in OPTIONAL]
         if missing:
             raise SettingsMissing(f"not set in the environment: {', '.join(missing)}")
+        values["dead_letter_queue_urls"] = tuple(values["dead_letter_queue_urls"].split())
+        for bound in ("entries_write_units_max", "api_concurrency_max"):
+            values[bound] = int(values[bound] or 0)
         return cls(**values)

@@ -82,8 +82,8 @@ def tender() -> "Tender":
         names.sending_table,
         names.api_function,
         names.alarms_topic,
-        tuple(names.dead_letter_queue_urls.split()),
+        names.dead_letter_queue_urls,
     )
-    bounds = Bounds(int(names.entries_write_units_max), int(names.api_concurrency_max))
+    bounds = Bounds(names.entries_write_units_max, names.api_concurrency_max)
     journal = CloudJournal(ToldTable(client("dynamodb"), names.sending_table))
     return Tender(client, places, bounds, journal, clock_ms)
