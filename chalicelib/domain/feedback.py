@@ -114,6 +114,14 @@ def _state(event: Mapping[str, Any], kind: str) -> FeedbackState | None:
     return STATES.get(kind)
 
 
+# Of this shop's own letters of a day. The account's rates, which SES reckons over more letters and all that
+# the account sends, have bounds of their own in `tending`.
+SHOP_BOUNCE_RATE_MAX = 0.05
+SHOP_COMPLAINT_RATE_MAX = 0.001
+LETTERS_MIN = 100
+COMPLAINTS_MIN = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Health:
     """How letters of the last 24 hours were received."""
@@ -129,14 +137,8 @@ class Health:
         SES reviews an account at 5 % and 0.1 %: https://docs.aws.amazon.com/ses/latest/dg/faqs-enforcement.html
         Of few letters a single complaint says nothing.
         """
-        if self.letters >= LETTERS_MIN and self.bounced > BOUNCE_RATE_MAX * self.letters:
+        if self.letters >= LETTERS_MIN and self.bounced > SHOP_BOUNCE_RATE_MAX * self.letters:
             return f"{self.bounced} of {self.letters} letters bounced"
-        if self.complained >= COMPLAINTS_MIN and self.complained > COMPLAINT_RATE_MAX * self.letters:
+        if self.complained >= COMPLAINTS_MIN and self.complained > SHOP_COMPLAINT_RATE_MAX * self.letters:
             return f"{self.complained} complaints of {self.letters} letters"
         return None
-
-
-BOUNCE_RATE_MAX = 0.05
-COMPLAINT_RATE_MAX = 0.001
-LETTERS_MIN = 100
-COMPLAINTS_MIN = 2

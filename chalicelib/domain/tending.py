@@ -47,9 +47,10 @@ ROOM_FACTOR = 3
 CALM_SHARE = 0.1
 # Fewer environments at work than this are an ordinary day.
 SPIKE_ENVIRONMENTS = 50
-# SES pauses an account at 10 % bounces and 0.5 % complaints; a shop stops itself before that.
-BOUNCE_RATE_MAX = 0.08
-COMPLAINT_RATE_MAX = 0.004
+# SES pauses an account at 10 % bounces and 0.5 % complaints. These are the rates that SES itself reckons,
+# over all that the account sends; a shop's own letters of a day are watched more strictly (`feedback`).
+ACCOUNT_BOUNCE_RATE_MAX = 0.08
+ACCOUNT_COMPLAINT_RATE_MAX = 0.004
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +134,9 @@ def _concurrency(seen: Seen, bounds: Bounds) -> Reaction | None:
 def _sending(seen: Seen) -> Reaction | None:
     if not seen.sending:
         return None
-    if seen.complaint_rate > COMPLAINT_RATE_MAX:
+    if seen.complaint_rate > ACCOUNT_COMPLAINT_RATE_MAX:
         return Reaction(Action.PAUSE_SENDING, 0, f"complaints at {seen.complaint_rate:.2%}")
-    if seen.bounce_rate > BOUNCE_RATE_MAX:
+    if seen.bounce_rate > ACCOUNT_BOUNCE_RATE_MAX:
         return Reaction(Action.PAUSE_SENDING, 0, f"bounces at {seen.bounce_rate:.1%}")
     return None
 
