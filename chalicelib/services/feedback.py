@@ -56,7 +56,7 @@ class FeedbackDesk:
 
     def _judge(self, now_ms: int) -> None:
         bounced, complained = self._health.bounced_and_complained(at_ms=now_ms)
-        reason = Health(self._pace.letters_since(now_ms), bounced, complained).reason_to_pause
+        reason = Health(self._pace.letters_of_last_day(now_ms), bounced, complained).reason_to_pause
         if reason:
             self._pace.stop(reason)
 

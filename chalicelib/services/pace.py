@@ -82,10 +82,10 @@ class Pace:
             log("sending_paused", reason=reason)
             self._alarm("Letters are paused", f"{reason}. Look into it, then run: spillway resume")
 
-    def letters_since(self, now_ms: int) -> int:
+    def letters_of_last_day(self, at_ms: int) -> int:
         """How many letters were given a turn in the last 24 hours."""
         state = self._table.state()
-        return state.letters_since(now_ms // HOUR_MS - 23) if state else 0
+        return state.letters_since(at_ms // HOUR_MS - 23) if state else 0
 
     def _current(self) -> PaceState:
         now_ms = self._clock()
@@ -115,8 +115,10 @@ class Pace:
 
     def _reason_to_wait(self, letters: int) -> NotNow:
         state = self._table.state()
-        if state is None or state.paused:
-            return NotNow(state.paused or "paused" if state else "limits", PAUSED_WAIT_S)
+        if state is None:
+            return NotNow("limits", PAUSED_WAIT_S)
+        if state.paused:
+            return NotNow(state.paused, PAUSED_WAIT_S)
         if state.letters_left < letters:
             return NotNow("quota", QUOTA_WAIT_S)
         ahead_s = (state.ready_at_us // 1000 - self._clock()) / 1000

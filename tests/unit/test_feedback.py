@@ -182,11 +182,11 @@ def test_bad_feedback_pauses_and_resuming_begins_anew(desk: Desk) -> None:
 
 def test_letters_of_a_day_ago_no_longer_count(shop: TestShop) -> None:
     shop.pace.await_turn(30)
-    assert shop.pace.letters_since(shop.clock()) == 30
+    assert shop.pace.letters_of_last_day(shop.clock()) == 30
     shop.clock.pass_s(26 * 3600)
-    assert shop.pace.letters_since(shop.clock()) == 0
+    assert shop.pace.letters_of_last_day(shop.clock()) == 0
     shop.pace.await_turn(7)
-    assert shop.pace.letters_since(shop.clock()) == 7
+    assert shop.pace.letters_of_last_day(shop.clock()) == 7
     state = shop.pace_table.state()
     assert state is not None
     assert list(state.letters_by_hour.values()) == [7]
