@@ -79,7 +79,7 @@ class TestShop:
         )
         sending = self.sending_name
         self.alarms: list[str] = []
-        self.line = LineTable(client, self.entries_name, suppressions, pause=clock.pass_s)
+        self.line = LineTable(client, self.entries_name, suppressions, sleep=clock.pass_s)
         self.progress = ProgressTable(client, sending)
         self.policies = PoliciesTable(client, sending)
         self.account = FakeAccount()

@@ -37,7 +37,7 @@ SECRETS_MANAGER = Service("secretsmanager", "SECRETS_MANAGER", "secretsmanager",
 class JsonApi:
     """Calls one service. Every error that may pass is tried again, after a pause of random length.
 
-    `pause` and `random_share` (between 0 and 1) are what a test replaces to wait for nothing.
+    `sleep` and `random_share` (between 0 and 1) are what a test replaces to wait for nothing.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class JsonApi:
         credentials: Callable[[], Credentials],
         *,
         clock_s: Callable[[], float] = time.time,
-        pause: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = time.sleep,
         random_share: Callable[[], float] = random.random,
     ) -> None:
         self._service = service
@@ -56,7 +56,7 @@ class JsonApi:
         self._connections = connections
         self._credentials = credentials
         self._clock_s = clock_s
-        self._pause = pause
+        self._sleep = sleep
         self._random_share = random_share
         self._content_type = f"application/x-amz-json-{service.json_version}"
 
@@ -76,7 +76,7 @@ class JsonApi:
                 if attempt == ATTEMPTS_MAX or not passes(error):
                     raise
             # Full jitter: clients that failed together do not come back together.
-            self._pause(self._random_share() * min(BACKOFF_MAX_S, BACKOFF_S * 2**attempt))
+            self._sleep(self._random_share() * min(BACKOFF_MAX_S, BACKOFF_S * 2**attempt))
         raise AssertionError("the last attempt answers or raises")
 
     def _attempt(self, operation: str, body: bytes) -> dict[str, Any]:

@@ -32,21 +32,20 @@ class NotNow(Exception):
 
 
 class Pace:
-    """Gives out turns. `clock` is in milliseconds; `pause` waits for so many seconds; `alarm` takes a
-    subject and a text."""
+    """Gives out turns. `clock` is in milliseconds; `alarm` takes a subject and a text."""
 
     def __init__(
         self,
         table: PaceTable,
         account: SendingAccount,
         clock: Callable[[], int],
-        pause: Callable[[float], None],
+        sleep: Callable[[float], None],
         alarm: Callable[[str, str], None] = lambda _subject, _text: None,
     ) -> None:
         self._table = table
         self._account = account
         self._clock = clock
-        self._pause = pause
+        self._sleep = sleep
         self._alarm = alarm
         self._state: PaceState | None = None
 
@@ -73,7 +72,7 @@ class Pace:
             self._state = None
             raise self._reason_to_wait(letters)
         if begins_ms > now_ms:
-            self._pause((begins_ms - now_ms) / 1000)
+            self._sleep((begins_ms - now_ms) / 1000)
 
     def stop(self, reason: str) -> None:
         """Pause all sending until somebody resumes it, and have somebody told."""

@@ -67,8 +67,7 @@ class Told:
 
 
 class LineTable:
-    """Reads lines and marks who was told. `suppressions` is the table of who must not be mailed; `pause`
-    waits for so many seconds."""
+    """Reads lines and marks who was told. `suppressions` is the table of who must not be mailed."""
 
     def __init__(
         self,
@@ -76,12 +75,12 @@ class LineTable:
         name: str,
         suppressions: str,
         *,
-        pause: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._client = client
         self._name = name
         self._suppressions = suppressions
-        self._pause = pause
+        self._sleep = sleep
 
     def waiting(self, line: str, *, after: str, upto: str, limit: int) -> WaitingPage:
         """The next entries of a shard, in order: places in (`after`, `upto`], at most `limit`."""
@@ -158,7 +157,7 @@ class LineTable:
                 return len(remaining)
             gone = {place for place, reason in enumerate(reasons) if reason == CONDITION_NOT_MET}
             if not gone:
-                self._pause(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 - jitter, not a secret
+                self._sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 - jitter, not a secret
             remaining = [each for place, each in enumerate(remaining) if place not in gone]
         raise MarksNotWritten(f"{len(remaining)} marks")
 
@@ -179,7 +178,7 @@ class LineTable:
             remaining = [each for each, reason in zip(remaining, reasons, strict=True) if reason not in done]
             if not remaining:
                 return
-            self._pause(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 - jitter, not a secret
+            self._sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 - jitter, not a secret
         raise MarksNotWritten(f"{len(remaining)} marks")
 
     def _mark_statement(self, told: Told, restock_id: str, at_ms: int) -> dict[str, Any]:

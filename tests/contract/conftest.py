@@ -32,7 +32,7 @@ class Tables:
         self.entries = EntriesTable(client, entries)
         suppressions = create_table(client, "SuppressionsTable")
         self.suppressions = SuppressionsTable(client, suppressions)
-        self.line = LineTable(client, entries, suppressions, pause=clock.pass_s)
+        self.line = LineTable(client, entries, suppressions, sleep=clock.pass_s)
         self.leases = LeasesTable(client, sending)
         self.progress = ProgressTable(client, sending)
         self.pace = PaceTable(client, sending)

@@ -114,7 +114,7 @@ def test_of_marks_each_for_itself_only_those_in_the_way_are_tried_again() -> Non
             return {"Responses": [{"Error": {"Code": code}} if code else {} for code in codes]}
 
     client = Busy()
-    line = LineTable(client, "entries", "suppressions", pause=lambda _: None)  # type: ignore[arg-type]
+    line = LineTable(client, "entries", "suppressions", sleep=lambda _: None)  # type: ignore[arg-type]
     told = [Told(Entry(n, "A", "", EntryState.CONFIRMED, 1, f"1#{n}"), "accepted", "m") for n in "abc"]
     line.mark_each(told, restock_id="r", at_ms=1)
     assert client.calls == [3, 1]
@@ -130,7 +130,7 @@ def test_marks_that_others_always_get_in_the_way_of_are_given_up() -> None:
             raise ClientError(answer, "TransactWriteItems")  # type: ignore[arg-type]
 
     pauses_s: list[float] = []
-    line = LineTable(Busy(), "entries", "suppressions", pause=pauses_s.append)  # type: ignore[arg-type]
+    line = LineTable(Busy(), "entries", "suppressions", sleep=pauses_s.append)  # type: ignore[arg-type]
     entry = Entry("ada", "A", "ada@example.com", EntryState.CONFIRMED, 1, "1#ada")
     with pytest.raises(MarksNotWritten):
         line.mark_told([Told(entry, "accepted", "m")], restock_id="r", at_ms=1)

@@ -66,7 +66,7 @@ def call(*answers: Answer | AwsError) -> tuple[Any, ScriptedConnections, list[fl
         connections,
         lambda: Credentials("AKID", "secret", "token"),
         clock_s=lambda: 0.0,
-        pause=pauses.append,
+        sleep=pauses.append,
         random_share=lambda: 1.0,
     )
     try:

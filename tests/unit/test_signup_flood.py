@@ -113,7 +113,7 @@ def test_every_accepted_signup_is_stored_once_and_every_other_one_may_come_again
     with way() as (door, connections), ThreadPoolExecutor(CLIENTS) as clients:
         door.faults = lambda: chance.choice(FAULTS) if chance.randrange(100) < faults_percent else None
         api = JsonApi(
-            DYNAMODB, REGION, connections, lambda: Credentials("AKID", "secret"), pause=lambda _: None
+            DYNAMODB, REGION, connections, lambda: Credentials("AKID", "secret"), sleep=lambda _: None
         )
         dynamodb: Any = DynamoDb(api)
         service = Signups(EntriesTable(dynamodb, door.table), b"identity", clock)
