@@ -77,8 +77,8 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Reaction:
-    """One decision: what to do, to which value, and why, in a sentence for the log."""
+class Decision:
+    """What to do, to which value, and why, in a sentence for the log."""
 
     action: Action
     value: int
@@ -89,29 +89,29 @@ class Reaction:
         return asdict(self)
 
 
-def decide(seen: Seen, bounds: Bounds) -> tuple[Reaction, ...]:
+def decide(seen: Seen, bounds: Bounds) -> tuple[Decision, ...]:
     """What is to be done about what was seen. Changes nothing; the same sight, the same decision."""
     return tuple(
-        reaction
-        for reaction in (
+        decision
+        for decision in (
             _table(seen, bounds),
             _concurrency(seen, bounds),
             _sending(seen),
             _dead_letters(seen),
         )
-        if reaction is not None
+        if decision is not None
     )
 
 
-def _table(seen: Seen, bounds: Bounds) -> Reaction | None:
+def _table(seen: Seen, bounds: Bounds) -> Decision | None:
     wanted = min(ceil(seen.writes_per_s * ROOM_FACTOR), bounds.entries_write_units_max)
     if seen.writes_per_s < seen.warm_write_units * ACT_AT_SHARE or wanted <= seen.warm_write_units:
         return None
     why = f"{seen.writes_per_s:,.0f} writes/s, of {seen.warm_write_units:,} that the table takes in at once"
-    return Reaction(Action.WARM_TABLE, wanted, why)
+    return Decision(Action.WARM_TABLE, wanted, why)
 
 
-def _concurrency(seen: Seen, bounds: Bounds) -> Reaction | None:
+def _concurrency(seen: Seen, bounds: Bounds) -> Decision | None:
     if not bounds.api_concurrency_max:
         return None
     wanted = min(ceil(seen.concurrent * ROOM_FACTOR), bounds.api_concurrency_max)
@@ -122,30 +122,30 @@ def _concurrency(seen: Seen, bounds: Bounds) -> Reaction | None:
             if seen.concurrency_reserved
             else "none are set aside"
         )
-        return Reaction(
+        return Decision(
             Action.RAISE_CONCURRENCY, wanted, f"{seen.concurrent:,.0f} environments at work, {held}"
         )
     if seen.concurrency_reserved and seen.concurrent < seen.concurrency_reserved * CALM_SHARE:
         why = f"{seen.concurrent:,.0f} at work, of {seen.concurrency_reserved:,} set aside: the flood is over"
-        return Reaction(Action.LOWER_CONCURRENCY, 0, why)
+        return Decision(Action.LOWER_CONCURRENCY, 0, why)
     return None
 
 
-def _sending(seen: Seen) -> Reaction | None:
+def _sending(seen: Seen) -> Decision | None:
     if not seen.sending:
         return None
     if seen.complaint_rate > ACCOUNT_COMPLAINT_RATE_MAX:
-        return Reaction(Action.PAUSE_SENDING, 0, f"complaints at {seen.complaint_rate:.2%}")
+        return Decision(Action.PAUSE_SENDING, 0, f"complaints at {seen.complaint_rate:.2%}")
     if seen.bounce_rate > ACCOUNT_BOUNCE_RATE_MAX:
-        return Reaction(Action.PAUSE_SENDING, 0, f"bounces at {seen.bounce_rate:.1%}")
+        return Decision(Action.PAUSE_SENDING, 0, f"bounces at {seen.bounce_rate:.1%}")
     return None
 
 
-def _dead_letters(seen: Seen) -> Reaction | None:
+def _dead_letters(seen: Seen) -> Decision | None:
     if seen.dead_letters == seen.dead_letters_before:
         return None
     if seen.dead_letters < seen.dead_letters_before:
         why = f"{seen.dead_letters_before:,} were told of, {seen.dead_letters:,} are left"
-        return Reaction(Action.COUNT_DEAD_LETTERS_ANEW, seen.dead_letters, why)
+        return Decision(Action.COUNT_DEAD_LETTERS_ANEW, seen.dead_letters, why)
     why = f"{seen.dead_letters:,} wait for a person, {seen.dead_letters_before:,} of them told of before"
-    return Reaction(Action.NOTICE_DEAD_LETTERS, seen.dead_letters, why)
+    return Decision(Action.NOTICE_DEAD_LETTERS, seen.dead_letters, why)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from chalicelib.domain.tending import LOOP_OF, Action, Bounds, Loop, Reaction, Seen, decide
+from chalicelib.domain.tending import LOOP_OF, Action, Bounds, Decision, Loop, Seen, decide
 from chalicelib.log import log
 from chalicelib.tables.pace import PaceTable
 from chalicelib.tables.told import ToldTable
@@ -40,8 +40,8 @@ class Journal(Protocol):
     def dead_letters_told(self) -> int:
         """How many dead letters somebody was last told of."""
 
-    def write(self, reaction: Reaction, *, at_ms: int, done: bool) -> None:
-        """Note a reaction; `done` is false for a dry run."""
+    def write(self, decision: Decision, *, at_ms: int, done: bool) -> None:
+        """Note a decision; `done` is false for a dry run."""
 
 
 class CloudJournal:
@@ -54,11 +54,11 @@ class CloudJournal:
         """How many dead letters somebody was last told of."""
         return self._told.dead_letters()
 
-    def write(self, reaction: Reaction, *, at_ms: int, done: bool) -> None:
-        """Note a reaction."""
-        log("tended", at_ms=at_ms, done=done, **reaction.to_document())
-        if done and LOOP_OF[reaction.action] is Loop.DEAD_LETTERS:
-            self._told.tell(reaction.value)
+    def write(self, decision: Decision, *, at_ms: int, done: bool) -> None:
+        """Note a decision."""
+        log("tended", at_ms=at_ms, done=done, **decision.to_document())
+        if done and LOOP_OF[decision.action] is Loop.DEAD_LETTERS:
+            self._told.tell(decision.value)
 
 
 class Tender:
@@ -78,14 +78,14 @@ class Tender:
         self._journal = journal
         self._clock = clock
 
-    def tend(self, *, dry_run: bool, loops: Collection[Loop] = tuple(Loop)) -> tuple[Reaction, ...]:
+    def tend(self, *, dry_run: bool, loops: Collection[Loop] = tuple(Loop)) -> tuple[Decision, ...]:
         """Do what there is to do for `loops`; a dry run does nothing but say."""
-        reactions = tuple(each for each in decide(self.look(), self._bounds) if LOOP_OF[each.action] in loops)
-        for reaction in reactions:
+        decisions = tuple(each for each in decide(self.look(), self._bounds) if LOOP_OF[each.action] in loops)
+        for decision in decisions:
             if not dry_run:
-                self._act(reaction)
-            self._journal.write(reaction, at_ms=self._clock(), done=not dry_run)
-        return reactions
+                self._act(decision)
+            self._journal.write(decision, at_ms=self._clock(), done=not dry_run)
+        return decisions
 
     def look(self) -> Seen:
         """What the last minutes were like."""
@@ -106,22 +106,22 @@ class Tender:
             dead_letters_before=self._journal.dead_letters_told(),
         )
 
-    def _act(self, reaction: Reaction) -> None:
+    def _act(self, decision: Decision) -> None:
         places = self._places
-        match reaction.action:
+        match decision.action:
             case Action.WARM_TABLE:
-                warm = {"WriteUnitsPerSecond": reaction.value, "ReadUnitsPerSecond": WARM_READ_UNITS}
+                warm = {"WriteUnitsPerSecond": decision.value, "ReadUnitsPerSecond": WARM_READ_UNITS}
                 self._client("dynamodb").update_table(TableName=places.entries_table, WarmThroughput=warm)
             case Action.RAISE_CONCURRENCY:
                 self._client("lambda").put_function_concurrency(
-                    FunctionName=places.api_function, ReservedConcurrentExecutions=reaction.value
+                    FunctionName=places.api_function, ReservedConcurrentExecutions=decision.value
                 )
             case Action.LOWER_CONCURRENCY:
                 self._client("lambda").delete_function_concurrency(FunctionName=places.api_function)
             case Action.PAUSE_SENDING:
-                self._pace().pause(reaction.why)
+                self._pace().pause(decision.why)
             case Action.NOTICE_DEAD_LETTERS:
-                text = f"{reaction.why}. What to do: {RUNBOOK}"
+                text = f"{decision.why}. What to do: {RUNBOOK}"
                 self._client("sns").publish(
                     TopicArn=places.alarms_topic, Subject="dead letters", Message=text
                 )

@@ -8,10 +8,10 @@ from rich.console import Console
 from spillway.build.loading import load_catalogue
 from spillway.commands.options import stage_option
 from spillway.deploy.stage import stage_named
-from spillway.operate.diagnosis import Health, diagnose
+from spillway.operate.diagnosis import Result, diagnose
 from spillway.project import Project
 
-MARKS = {Health.GOOD: "[green]✓[/green]", Health.BAD: "[red]✗[/red]", Health.UNKNOWN: "[yellow]?[/yellow]"}
+MARKS = {Result.GOOD: "[green]✓[/green]", Result.BAD: "[red]✗[/red]", Result.UNKNOWN: "[yellow]?[/yellow]"}
 
 
 @click.command("doctor")
@@ -24,8 +24,8 @@ def doctor_command(project: Project, stage_name: str) -> None:
     console = Console(highlight=False, soft_wrap=True)
     bad = 0
     for finding in diagnose(stage, sender):
-        bad += finding.health is Health.BAD
-        console.print(f"{MARKS[finding.health]} {finding.check}: {finding.what}")
+        bad += finding.result is Result.BAD
+        console.print(f"{MARKS[finding.result]} {finding.check}: {finding.what}")
         if finding.way_out:
             console.print(f"    {finding.way_out}", markup=False)
     sys.exit(1 if bad else 0)

@@ -44,10 +44,10 @@ def tend_command(
     log = Log(project.state / "tend" / f"{stage_name}.jsonl")
     ends_at = time.monotonic() + minutes * 60
     while True:
-        reactions = tend(stage, bounds, log, clock_ms, dry_run=dry_run, loops=wanted)
-        for reaction in reactions:
-            click.echo(f"{'would ' if dry_run else ''}{reaction.action}: {reaction.value:,} ({reaction.why})")
-        if not reactions and not minutes:
+        decisions = tend(stage, bounds, log, clock_ms, dry_run=dry_run, loops=wanted)
+        for decision in decisions:
+            click.echo(f"{'would ' if dry_run else ''}{decision.action}: {decision.value:,} ({decision.why})")
+        if not decisions and not minutes:
             click.echo("nothing to do")
         if time.monotonic() + EVERY_S > ends_at:
             return

@@ -20,7 +20,7 @@ CLOCK_SKEW_S_MAX = 60
 CERTIFICATES_LIVE_IN = "us-east-1"
 
 
-class Health(StrEnum):
+class Result(StrEnum):
     """What a check found."""
 
     GOOD = "good"
@@ -33,7 +33,7 @@ class Finding:
     """One check's answer. `way_out` says what to type where something is wrong."""
 
     check: str
-    health: Health
+    result: Result
     what: str
     way_out: str = ""
 
@@ -47,17 +47,17 @@ def diagnose(stage: Stage, sender: str, checks: dict[str, Check] | None = None) 
         try:
             yield check(stage, parseaddr(sender)[1])
         except (BotoCoreError, ClientError, SpillwayError, KeyError) as error:
-            yield Finding(name, Health.UNKNOWN, f"could not be asked ({type(error).__name__})")
+            yield Finding(name, Result.UNKNOWN, f"could not be asked ({type(error).__name__})")
 
 
 def _stack(stage: Stage, _: str) -> Finding:
     stack = stage.client("cloudformation").describe_stacks(StackName=stage.stack_name)["Stacks"][0]
     status = stack["StackStatus"]
     if status.endswith("_COMPLETE") and "ROLLBACK" not in status:
-        return Finding("stack", Health.GOOD, f"{stage.stack_name} is {status}")
+        return Finding("stack", Result.GOOD, f"{stage.stack_name} is {status}")
     return Finding(
         "stack",
-        Health.BAD,
+        Result.BAD,
         f"{stage.stack_name} is {status}: the stage is not what the template says",
         f"spillway deploy --stage {stage.name}",
     )
@@ -68,8 +68,8 @@ def _clock(stage: Stage, _: str) -> Finding:
     theirs = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
     apart_s = abs(time.time() - theirs)
     if apart_s <= CLOCK_SKEW_S_MAX:
-        return Finding("clock", Health.GOOD, f"this machine's clock is within {CLOCK_SKEW_S_MAX} s of AWS's")
-    return Finding("clock", Health.BAD, f"this machine's clock is {apart_s:.0f} s off", "set it by NTP")
+        return Finding("clock", Result.GOOD, f"this machine's clock is within {CLOCK_SKEW_S_MAX} s of AWS's")
+    return Finding("clock", Result.BAD, f"this machine's clock is {apart_s:.0f} s off", "set it by NTP")
 
 
 def _identity(stage: Stage, sender: str) -> Finding:
@@ -83,10 +83,10 @@ def _identity(stage: Stage, sender: str) -> Finding:
                 continue
             raise
         if answer.get("VerifiedForSendingStatus"):
-            return Finding("sender", Health.GOOD, f"{identity} is verified")
+            return Finding("sender", Result.GOOD, f"{identity} is verified")
     return Finding(
         "sender",
-        Health.BAD,
+        Result.BAD,
         f"neither {sender} nor {domain} is verified: SES takes no letter of ours",
         f"aws sesv2 create-email-identity --email-identity {domain}",
     )
@@ -94,33 +94,33 @@ def _identity(stage: Stage, sender: str) -> Finding:
 
 def _dkim(stage: Stage, sender: str) -> Finding:
     if stage.name == LOCAL:
-        return Finding("DKIM", Health.UNKNOWN, "the local cloud signs nothing")
+        return Finding("DKIM", Result.UNKNOWN, "the local cloud signs nothing")
     domain = sender.rpartition("@")[2]
     ses: SESV2Client = stage.client("sesv2")
     answer: Any = ses.get_email_identity(EmailIdentity=domain)
     status = answer.get("DkimAttributes", {}).get("Status", "NOT_STARTED")
     if status == "SUCCESS":
-        return Finding("DKIM", Health.GOOD, f"letters of {domain} are signed")
+        return Finding("DKIM", Result.GOOD, f"letters of {domain} are signed")
     tokens = ", ".join(f"{token}._domainkey.{domain}" for token in answer["DkimAttributes"].get("Tokens", ()))
     return Finding(
-        "DKIM", Health.BAD, f"{domain}: {status}", f"put these CNAME records into its zone: {tokens}"
+        "DKIM", Result.BAD, f"{domain}: {status}", f"put these CNAME records into its zone: {tokens}"
     )
 
 
 def _sandbox(stage: Stage, _: str) -> Finding:
     if stage.name == LOCAL:
-        return Finding("sandbox", Health.UNKNOWN, "the local cloud has no sandbox to leave")
+        return Finding("sandbox", Result.UNKNOWN, "the local cloud has no sandbox to leave")
     ses: SESV2Client = stage.client("sesv2")
     account: Any = ses.get_account()
     if not account.get("SendingEnabled", True):
         return Finding(
-            "sandbox", Health.BAD, "SES has paused this account", "see docs/runbooks/reputation.md"
+            "sandbox", Result.BAD, "SES has paused this account", "see docs/runbooks/reputation.md"
         )
     if account.get("ProductionAccessEnabled"):
-        return Finding("sandbox", Health.GOOD, "SES sends to anybody")
+        return Finding("sandbox", Result.GOOD, "SES sends to anybody")
     return Finding(
         "sandbox",
-        Health.BAD,
+        Result.BAD,
         "SES is in its sandbox: 200 letters a day, to verified addresses only",
         "aws sesv2 put-account-details --production-access-enabled"
         " --mail-type TRANSACTIONAL --website-url URL",
@@ -135,11 +135,11 @@ def _private(stage: Stage, _: str) -> Finding:
         if not all(blocked.values()) or len(blocked) < 4:
             return Finding(
                 "buckets",
-                Health.BAD,
+                Result.BAD,
                 f"{output} could be made public",
                 f"spillway deploy --stage {stage.name}",
             )
-    return Finding("buckets", Health.GOOD, "both are private; only the distribution reads the pages")
+    return Finding("buckets", Result.GOOD, "both are private; only the distribution reads the pages")
 
 
 def _published(stage: Stage, _: str) -> Finding:
@@ -150,21 +150,21 @@ def _published(stage: Stage, _: str) -> Finding:
         if error.response["Error"]["Code"] not in {"404", "NoSuchKey"}:
             raise
         way_out = f"spillway publish --stage {stage.name}"
-        return Finding("release", Health.BAD, "nothing is published: the functions have no theme", way_out)
-    return Finding("release", Health.GOOD, "a release is published")
+        return Finding("release", Result.BAD, "nothing is published: the functions have no theme", way_out)
+    return Finding("release", Result.GOOD, "a release is published")
 
 
 def _region(stage: Stage, _: str) -> Finding:
     if stage.region == CERTIFICATES_LIVE_IN:
-        return Finding("region", Health.GOOD, stage.region)
+        return Finding("region", Result.GOOD, stage.region)
     what = f"{stage.region}; a certificate for a domain of yours must still be in {CERTIFICATES_LIVE_IN}"
-    return Finding("region", Health.GOOD, what)
+    return Finding("region", Result.GOOD, what)
 
 
 def _dmarc(_: Stage, sender: str) -> Finding:
     domain = sender.rpartition("@")[2]
     way_out = f"dig +short TXT _dmarc.{domain}; dig +short TXT {domain}"
-    return Finding("SPF, DMARC", Health.UNKNOWN, "not AWS's to tell: look the records up", way_out)
+    return Finding("SPF, DMARC", Result.UNKNOWN, "not AWS's to tell: look the records up", way_out)
 
 
 CHECKS: dict[str, Check] = {

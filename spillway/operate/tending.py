@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from chalicelib.domain.tending import LOOP_OF, Bounds, Loop, Reaction
+from chalicelib.domain.tending import LOOP_OF, Bounds, Decision, Loop
 from chalicelib.services.tending import Places, Tender
 from spillway.deploy.stage import LOCAL, Stage
 from spillway.errors import BadInput
@@ -18,10 +18,10 @@ class Log:
 
     file: Path
 
-    def write(self, reaction: Reaction, *, at_ms: int, done: bool) -> None:
+    def write(self, decision: Decision, *, at_ms: int, done: bool) -> None:
         """Add a line. `done` is false for a dry run."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        line = {"at_ms": at_ms, "done": done, **reaction.to_document()}
+        line = {"at_ms": at_ms, "done": done, **decision.to_document()}
         with self.file.open("a", encoding="utf-8") as log:
             log.write(json.dumps(line, sort_keys=True) + "\n")
 
@@ -43,7 +43,7 @@ def tend(
     *,
     dry_run: bool,
     loops: Collection[Loop] = tuple(Loop),
-) -> tuple[Reaction, ...]:
+) -> tuple[Decision, ...]:
     """Look once, decide, and do it. `clock` is in milliseconds; a dry run does nothing but say.
 
     Raises:

@@ -8,7 +8,7 @@ import pytest
 from spillway.deploy.stage import Stage
 from spillway.errors import WorkFailed
 from spillway.operate.destruction import destroy, plan_destruction, retained_ids
-from spillway.operate.diagnosis import Finding, Health, diagnose
+from spillway.operate.diagnosis import Finding, Result, diagnose
 from spillway.operate.state import state_of
 from tests.aws import template
 from tests.fake_stage import Client, FakeStage, account, error, stage, waiting, well
@@ -46,7 +46,7 @@ def findings(place: Stage) -> dict[str, Finding]:
 def test_every_check_answers_even_where_nothing_can_be_asked() -> None:
     found = findings(stage())
     assert len(found) == 9
-    assert {finding.health for finding in found.values()} == {Health.UNKNOWN, Health.GOOD}
+    assert {finding.result for finding in found.values()} == {Result.UNKNOWN, Result.GOOD}
 
 
 def test_the_doctor_finds_what_is_wrong_and_says_the_way_out() -> None:
@@ -64,7 +64,7 @@ def test_the_doctor_finds_what_is_wrong_and_says_the_way_out() -> None:
         )
     )
     for check in ("stack", "buckets", "release", "sender", "sandbox"):
-        assert found[check].health is Health.BAD, check
+        assert found[check].result is Result.BAD, check
         assert found[check].way_out, check
 
 

@@ -28,7 +28,7 @@ def test_a_spike_warms_the_table_within_bounds_and_sets_environments_aside() -> 
     assert (warm.action, warm.value) == (Action.WARM_TABLE, 9_000)
     assert (reserve.action, reserve.value) == (Action.RAISE_CONCURRENCY, 300)
     flood = replace(CALM, writes_per_s=50_000, concurrent=5_000)
-    assert [reaction.value for reaction in decide(flood, BOUNDS)] == [20_000, 500]
+    assert [decision.value for decision in decide(flood, BOUNDS)] == [20_000, 500]
     assert decide(flood, Bounds()) == ()
 
 
@@ -47,7 +47,7 @@ def test_sending_is_paused_once_before_ses_would_pause_the_account(rates: dict[s
 
 
 def test_dead_letters_raise_one_notice() -> None:
-    assert [reaction.value for reaction in decide(replace(CALM, dead_letters=3), Bounds())] == [3]
+    assert [decision.value for decision in decide(replace(CALM, dead_letters=3), Bounds())] == [3]
     assert decide(replace(CALM, dead_letters=3, dead_letters_before=3), Bounds()) == ()
 
 
@@ -101,8 +101,8 @@ def changed(place: FakeStage) -> list[str]:
 def tended(place: FakeStage, tmp_path: Path, *loops: Loop, dry_run: bool = False) -> tuple[list[Action], Log]:
     log = Log(tmp_path / "tend" / "production.jsonl")
     wanted = loops or tuple(Loop)
-    reactions = tend(place, BOUNDS, log, lambda: 1_790_000_000_000, dry_run=dry_run, loops=wanted)
-    return [reaction.action for reaction in reactions], log
+    decisions = tend(place, BOUNDS, log, lambda: 1_790_000_000_000, dry_run=dry_run, loops=wanted)
+    return [decision.action for decision in decisions], log
 
 
 IN_A_FLOOD = [Action.WARM_TABLE, Action.RAISE_CONCURRENCY, Action.NOTICE_DEAD_LETTERS]
@@ -149,7 +149,7 @@ def test_every_action_belongs_to_a_loop() -> None:
 def test_the_cloud_tends_itself_and_remembers_what_it_told(capsys: pytest.CaptureFixture[str]) -> None:
     place, told = flooded(), ToldTable(Client(get_item={}, put_item={}), "sending")  # type: ignore[arg-type]
     tender = Tender(place.client, places_of(place), BOUNDS, CloudJournal(told), lambda: 1)
-    assert [reaction.action for reaction in tender.tend(dry_run=False)] == IN_A_FLOOD
+    assert [decision.action for decision in tender.tend(dry_run=False)] == IN_A_FLOOD
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["action"] for line in lines] == IN_A_FLOOD
     assert all(line["event"] == "tended" and line["done"] and line["why"] for line in lines)
