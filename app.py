@@ -93,10 +93,10 @@ def sign_up(request: Request) -> Response:
     root, meant = root_of(form.page), suggestion(form.address)
     thanks_path = f"{root}/waitlist/thanks"
     if meant and wants_html(request):
-        from chalicelib.http.slips import asked_about
+        from chalicelib.http.slips import did_you_mean_page
 
         renderer = stores.recent_themes().live().under(root)
-        return asked_about(form, meant, renderer, thanks_path=thanks_path)
+        return did_you_mean_page(form, meant, renderer, thanks_path=thanks_path)
     return accepted(request, thanks_path=thanks_path, suggestion=meant)
 
 
@@ -146,20 +146,20 @@ def leave(request: Request) -> Response:
 @answering
 def take_availability(request: Request) -> Response:
     """The merchant's own systems say what is in stock, with the key of the shop."""
-    from chalicelib.http.merchant_requests import event_by_key, told_what_became
+    from chalicelib.http.merchant_requests import event_by_key, outcome_answer
 
     event = event_by_key(request, _body(request), api.merchant_keys(), wiring.clock_ms, wiring.new_id)
-    return told_what_became(event, api.availabilities().take_in(event))
+    return outcome_answer(event, api.availabilities().take_in(event))
 
 
 @app.route("/availability/webhook", methods=["POST"], content_types=[JSON_TYPE])
 @answering
 def hear_of_availability(request: Request) -> Response:
     """The same, signed over the raw body instead of showing the key."""
-    from chalicelib.http.merchant_requests import event_by_signature, told_what_became
+    from chalicelib.http.merchant_requests import event_by_signature, outcome_answer
 
     event, digest = event_by_signature(request, _body(request), api.merchant_keys(), wiring.clock_ms)
-    return told_what_became(event, api.webhooks().take_in(event, digest))
+    return outcome_answer(event, api.webhooks().take_in(event, digest))
 
 
 @app.route("/waitlists", methods=["POST"], content_types=FORMS)

@@ -54,7 +54,7 @@ def event_by_signature(
     return event, digest
 
 
-def told_what_became(event: AvailabilityEvent, outcome: Outcome) -> Response:
+def outcome_answer(event: AvailabilityEvent, outcome: Outcome) -> Response:
     """What became of an event; the sender of one about nothing we sell is told so.
 
     Raises:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from chalicelib.storefront.renderer import Renderer
 
 
-def asked_about(form: SignupForm, meant: str, renderer: "Renderer", *, thanks_path: str) -> Response:
+def did_you_mean_page(form: SignupForm, meant: str, renderer: "Renderer", *, thanks_path: str) -> Response:
     """The page that asks whether `meant` was meant, after the form was taken as it is.
 
     It goes by what was typed and by nothing that is stored: it is the same whether an address is known.

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 from chalicelib.domain.tending import LOOP_OF, Action, Bounds, Decision, Loop, Seen, decide
 from chalicelib.log import log
+from chalicelib.tables.notices import NoticesTable
 from chalicelib.tables.pace import PaceTable
-from chalicelib.tables.told import ToldTable
 
 LOOKS_BACK_S = 300
 PERIOD_S = 60
@@ -47,18 +47,18 @@ class Journal(Protocol):
 class CloudJournal:
     """Lines in the function's log, and a row that remembers what was told."""
 
-    def __init__(self, told: ToldTable) -> None:
-        self._told = told
+    def __init__(self, notices: NoticesTable) -> None:
+        self._notices = notices
 
     def dead_letters_told(self) -> int:
         """How many dead letters somebody was last told of."""
-        return self._told.dead_letters()
+        return self._notices.dead_letters()
 
     def write(self, decision: Decision, *, at_ms: int, done: bool) -> None:
         """Note a decision."""
         log("tended", at_ms=at_ms, done=done, **decision.to_document())
         if done and LOOP_OF[decision.action] is Loop.DEAD_LETTERS:
-            self._told.tell(decision.value)
+            self._notices.tell(decision.value)
 
 
 class Tender:

@@ -74,7 +74,7 @@ def tender() -> "Tender":
     """Tends the shop, within bounds."""
     from chalicelib.domain.tending import Bounds
     from chalicelib.services.tending import CloudJournal, Places, Tender
-    from chalicelib.tables.told import ToldTable
+    from chalicelib.tables.notices import NoticesTable
 
     names = settings()
     places = Places(
@@ -85,5 +85,5 @@ def tender() -> "Tender":
         names.dead_letter_queue_urls,
     )
     bounds = Bounds(names.entries_write_units_max, names.api_concurrency_max)
-    journal = CloudJournal(ToldTable(client("dynamodb"), names.sending_table))
+    journal = CloudJournal(NoticesTable(client("dynamodb"), names.sending_table))
     return Tender(client, places, bounds, journal, clock_ms)

@@ -35,10 +35,10 @@ def stock_command(
     taking = plan(read, tables.products, tables.line, at_ms=clock_ms(), new_id=lambda: uuid.uuid4().hex)
     if dry_run:
         _show(taking, as_json=as_json, verb="would change")
-        _fail_over(file, taking.mistakes, written=False)
+        _require_none(file, taking.mistakes, written=False)
         return
     if atomic:
-        _fail_over(file, taking.mistakes, written=False)
+        _require_none(file, taking.mistakes, written=False)
         if not apply_all_or_nothing(taking.changes, Availabilities(tables.products)):
             raise WorkFailed(
                 f"{file}: newer events came in between; nothing was changed", way_out="try again"
@@ -47,7 +47,7 @@ def stock_command(
         return
     overtaken = apply(taking.changes, Availabilities(tables.products))
     _show(taking, as_json=as_json, verb="changed")
-    _fail_over(file, (*taking.mistakes, *overtaken), written=True)
+    _require_none(file, (*taking.mistakes, *overtaken), written=True)
 
 
 def _show(taking: Stocktaking, *, as_json: bool, verb: str) -> None:
@@ -86,7 +86,7 @@ def _units(units: int | None) -> str:
     return "(not counted)" if units is None else f"({units})"
 
 
-def _fail_over(file: Path, mistakes: tuple[LineMistake, ...], *, written: bool) -> None:
+def _require_none(file: Path, mistakes: tuple[LineMistake, ...], *, written: bool) -> None:
     if not mistakes:
         return
     listed = "\n".join(f"  {file}: {mistake}" for mistake in mistakes)

@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.domain.tending import LOOP_OF, Action, Bounds, Loop, Seen, decide
 from chalicelib.services.tending import CloudJournal, Tender
-from chalicelib.tables.told import ToldTable
+from chalicelib.tables.notices import NoticesTable
 from spillway.errors import BadInput
 from spillway.operate.tending import Log, places_of, tend
 from tests.aws import template
@@ -147,8 +147,8 @@ def test_every_action_belongs_to_a_loop() -> None:
 
 
 def test_the_cloud_tends_itself_and_remembers_what_it_told(capsys: pytest.CaptureFixture[str]) -> None:
-    place, told = flooded(), ToldTable(Client(get_item={}, put_item={}), "sending")  # type: ignore[arg-type]
-    tender = Tender(place.client, places_of(place), BOUNDS, CloudJournal(told), lambda: 1)
+    place, notices = flooded(), NoticesTable(Client(get_item={}, put_item={}), "sending")  # type: ignore[arg-type]
+    tender = Tender(place.client, places_of(place), BOUNDS, CloudJournal(notices), lambda: 1)
     assert [decision.action for decision in tender.tend(dry_run=False)] == IN_A_FLOOD
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["action"] for line in lines] == IN_A_FLOOD
@@ -157,12 +157,12 @@ def test_the_cloud_tends_itself_and_remembers_what_it_told(capsys: pytest.Captur
 
 def test_what_was_told_is_read_back() -> None:
     rows = Client(get_item={}, put_item={})
-    told = ToldTable(rows, "sending")  # type: ignore[arg-type]
-    assert told.dead_letters() == 0
-    told.tell(3)
+    notices = NoticesTable(rows, "sending")  # type: ignore[arg-type]
+    assert notices.dead_letters() == 0
+    notices.tell(3)
     ((_, put),) = [call for call in rows.calls if call[0] == "put_item"]
     rows.answers["get_item"] = {"Item": put["Item"]}
-    assert told.dead_letters() == 3
+    assert notices.dead_letters() == 3
 
 
 def test_the_cloud_tends_only_where_the_stack_says_so() -> None:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 KEY = {"id": {"S": "told"}}
 
 
-class ToldTable:
+class NoticesTable:
     """Remembers notices."""
 
     def __init__(self, client: "DynamoDBClient", name: str) -> None:
