@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedd
 
 import json
 import sys
+import traceback
 from collections.abc import Mapping
 from contextvars import ContextVar
 from types import MappingProxyType
@@ -29,6 +30,12 @@ def begin_record(record_id: str) -> None:
 def log(event: str, **facts: object) -> None:
     """Write one line to the function's log. `facts` must be JSON-ready."""
     sys.stdout.write(json.dumps({"event": event, **_origin.get(), **facts}, sort_keys=True) + "\n")
+
+
+def where(error: Exception) -> list[str]:
+    """Where an error was raised, the last three frames: its message may hold data, and is not for the log."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f"{frame.name}:{frame.lineno}" for frame in frames[-3:]]
 
 
 def measure(event: str, counts: Mapping[str, int], *, at_ms: int, by: Mapping[str, str]) -> None:

@@ -4,11 +4,10 @@ A batch failure is never swallowed and never takes its neighbours along (ReportB
 https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html
 """
 
-import traceback
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from chalicelib.log import begin_record, log
+from chalicelib.log import begin_record, log, where
 
 BatchFailures = dict[str, list[dict[str, str]]]
 
@@ -38,8 +37,6 @@ def _succeeds(react: Callable[[dict[str, Any]], None], record: dict[str, Any]) -
     try:
         react(record)
     except Exception as error:  # noqa: BLE001 - whatever it is, the record is reported and comes again
-        # The message of an error may hold a record's data; where it was raised is enough to find it.
-        frames = [f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
-        log("record_failed", error=type(error).__name__, at=frames[-3:])
+        log("record_failed", error=type(error).__name__, at=where(error))
         return False
     return True

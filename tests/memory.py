@@ -12,14 +12,14 @@ from itertools import islice
 from typing import Any
 
 from chalicelib.domain.entry import Entry, EntryState, line_of, lines_of, place_of
-from chalicelib.domain.pace import Limits, PaceState
+from chalicelib.domain.pace import HOUR_MS, Limits, PaceState
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Restock, Stock, StockedProduct
 from chalicelib.tables.dynamodb import STATEMENTS_MAX
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.leases import LeasesTable
 from chalicelib.tables.line import LineTable, StillWaiting, Told, WaitingPage
-from chalicelib.tables.pace import HOUR_MS, US_PER_MS, PaceTable
+from chalicelib.tables.pace import US_PER_MS, PaceTable
 from chalicelib.tables.products import ProductsTable
 from chalicelib.tables.progress import Progress, ProgressTable, WaveUnderWay
 from chalicelib.tables.restocks import RestocksTable

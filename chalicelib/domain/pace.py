@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 # Stands for an account without a daily quota.
 UNLIMITED = 10**12
 BACK_OFF_S_MAX = 900
+HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)

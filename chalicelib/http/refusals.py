@@ -1,6 +1,5 @@
 """Refusals: every way a request can fail, as one answer in the form its sender can read."""
 
-import traceback
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from chalicelib.domain.locales import root_of
 from chalicelib.http.answers import NO_STORE, html_page, wants_html
 from chalicelib.http.language import root_asked
 from chalicelib.http.problem import PROBLEM_TYPE, FieldError, Problem
-from chalicelib.log import log
+from chalicelib.log import log, where
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,8 +36,7 @@ def problem_of(error: Exception) -> Problem:
                 "Too many people at once. Try again in a moment.",
                 retry_after_s=RETRY_AFTER_S,
             )
-    frames = [f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
-    log("request_failed", error=type(error).__name__, at=frames[-3:])
+    log("request_failed", error=type(error).__name__, at=where(error))
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "This did not work, and it is our fault. Try again.")
 
 

@@ -8,11 +8,11 @@ work that must wait goes back to its queue, and the limits are read again until 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from chalicelib.domain.pace import Limits, PaceState
+from chalicelib.domain.pace import HOUR_MS, Limits, PaceState
 from chalicelib.log import log
 from chalicelib.mail.account import SendingAccount
 from chalicelib.mail.postbox import Envelope, Postbox, PostboxRefused, Receipt
-from chalicelib.tables.pace import HOUR_MS, PaceTable
+from chalicelib.tables.pace import PaceTable
 
 LIMITS_KEPT_MS = 5 * 60 * 1000
 # A turn that comes sooner is waited for on the spot: shorter than a worker's life by far.

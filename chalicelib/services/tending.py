@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from chalicelib.domain.tending import LOOP_OF, Action, Bounds, Decision, Loop, Seen, decide
 from chalicelib.log import log
+from chalicelib.mail.alarm import Alarm
 from chalicelib.tables.notices import NoticesTable
 from chalicelib.tables.pace import PaceTable
 
@@ -122,9 +123,7 @@ class Tender:
                 self._pace().pause(decision.why)
             case Action.NOTICE_DEAD_LETTERS:
                 text = f"{decision.why}. What to do: {RUNBOOK}"
-                self._client("sns").publish(
-                    TopicArn=places.alarms_topic, Subject="dead letters", Message=text
-                )
+                Alarm(self._client("sns"), places.alarms_topic).ring("dead letters", text)
             case Action.COUNT_DEAD_LETTERS_ANEW:
                 pass  # that it is noted is all there is to do
 

@@ -4,13 +4,13 @@ sending table, each event counted once."""
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.feedback import Feedback, FeedbackState
-from chalicelib.tables.dynamodb import batch_get, transact, update_if
+from chalicelib.domain.pace import HOUR_MS
+from chalicelib.tables.dynamodb import CONDITION_NOT_MET, batch_get, transact, update_if
 from chalicelib.tables.progress import received
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
-HOUR_MS = 3_600_000
 WINDOW_HOURS = 24
 KEPT_S = 14 * 24 * 3600
 COUNTERS = {FeedbackState.BOUNCED: "bounced", FeedbackState.COMPLAINED: "complained"}
@@ -84,7 +84,7 @@ class HealthTable:
         )
         if not reasons:
             return True
-        if reasons[0] == "ConditionalCheckFailed":
+        if reasons[0] == CONDITION_NOT_MET:
             return False
         raise FeedbackTaken(", ".join(reasons))
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.domain.pace import Limits, PaceState
+from chalicelib.domain.pace import HOUR_MS, Limits, PaceState
 from chalicelib.tables.dynamodb import update_if
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 KEY = {"id": {"S": "pace"}}
 LIMITS = ("rate_per_s", "letters_left", "ready_at_us", "read_at_ms")
 US_PER_MS = 1000
-HOUR_MS = 3_600_000
 HOURS_KEPT = 25
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from chalicelib.domain.locales import root_of
+from chalicelib.storage.pages import HOME_KEY
 from chalicelib.storefront.theme import Theme
 from spillway.build.release import Kind, Release, SiteObject
 from spillway.publish.manifest import Kept, Manifest, fingerprint, fingerprints
@@ -76,7 +77,7 @@ class Plan:
         """Paths whose old copies in the CDN are wrong after this publish."""
         turned = [upload.site_object.key for upload in self.uploads if upload.site_object.kind != Kind.ASSET]
         touched = sorted((*turned, *self.pages_removed))
-        return tuple("/" if key == "index.html" else f"/{key}" for key in touched)
+        return tuple("/" if key == HOME_KEY else f"/{key}" for key in touched)
 
     @property
     def pages_removed(self) -> tuple[str, ...]:

@@ -4,9 +4,8 @@ cloud alike."""
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.entry import lines_of
-from chalicelib.domain.pace import UNLIMITED, Limits
+from chalicelib.domain.pace import HOUR_MS, UNLIMITED, Limits
 from chalicelib.tables.line import Told
-from chalicelib.tables.pace import HOUR_MS
 from chalicelib.tables.progress import ALL_LINES
 from chalicelib.tables.webhooks import WebhooksTable
 from tests.aws import create_table
