@@ -2,7 +2,7 @@
 
 import click
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 
 from chalicelib.wiring import clock_ms
 from spillway.commands.options import stage_option
@@ -10,7 +10,7 @@ from spillway.counted import counted
 from spillway.deploy.stage import stage_named
 from spillway.project import Project
 from spillway.publish.plan import Plan
-from spillway.publish.publisher import Published, Publisher
+from spillway.publish.publisher import Make, Published, Publisher, Target
 from spillway.publish.sources import of_folder
 from spillway.publish.target import target_of
 
@@ -30,17 +30,24 @@ def publish_command(
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("publishing", total=None)
         with target_of(stage, project, clock_ms) as target:
-            publisher = Publisher(
-                target,
-                clock_ms,
-                lambda done, total: bar.update(task, completed=done, total=total),
-                delete_many=delete_many,
-            )
             make = of_folder(project, target, base_url=base_url)
-            if dry_run:
-                show_plan(publisher.plan(make))
-                return
-            show_published(publisher.publish(make))
+            bring(target, make, bar, task, dry_run=dry_run, delete_many=delete_many)
+
+
+def bring(
+    target: Target, make: Make, bar: Progress, task: TaskID, *, dry_run: bool, delete_many: bool
+) -> None:
+    """Bring before the shoppers what `make` makes, and say what was done; a dry run only says how."""
+    publisher = Publisher(
+        target,
+        clock_ms,
+        lambda done, total: bar.update(task, completed=done, total=total),
+        delete_many=delete_many,
+    )
+    if dry_run:
+        show_plan(publisher.plan(make))
+    else:
+        show_published(publisher.publish(make))
 
 
 def show_published(published: Published) -> None:

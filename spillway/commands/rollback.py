@@ -8,12 +8,11 @@ from rich.progress import Progress
 
 from chalicelib.wiring import clock_ms
 from spillway.commands.options import stage_option
-from spillway.commands.publish import show_plan, show_published
+from spillway.commands.publish import bring
 from spillway.counted import counted
 from spillway.deploy.stage import stage_named
 from spillway.project import Project
 from spillway.publish.manifest import Kept, Manifest
-from spillway.publish.publisher import Publisher
 from spillway.publish.sources import chosen, of_kept
 from spillway.publish.target import target_of
 
@@ -49,17 +48,9 @@ def rollback_command(
                 return
             kept = chosen(live, release)
             make = of_kept(kept, project, target)
-            publisher = Publisher(
-                target,
-                clock_ms,
-                lambda done, total: bar.update(task, completed=done, total=total),
-                delete_many=delete_many,
-            )
-            if dry_run:
-                show_plan(publisher.plan(make))
-                return
-            show_published(publisher.publish(make))
-    click.echo(f"  as it was live from {_day(kept)}; spillway publish brings back what this folder holds")
+            bring(target, make, bar, task, dry_run=dry_run, delete_many=delete_many)
+    if not dry_run:
+        click.echo(f"  as it was live from {_day(kept)}; spillway publish brings back what this folder holds")
 
 
 def show_kept(live: Manifest) -> None:
