@@ -41,12 +41,12 @@ class LinkSubject:
 class Links:
     """Signs subjects into tokens and reads them back.
 
-    `signing_keys` are newest first; `clock` gives the time in milliseconds since the epoch.
+    `signing_keys` are newest first.
     """
 
-    def __init__(self, signing_keys: Sequence[str], clock: Callable[[], int]) -> None:
+    def __init__(self, signing_keys: Sequence[str], clock_ms: Callable[[], int]) -> None:
         self._signing_keys = list(reversed(signing_keys))
-        self._clock = clock
+        self._clock_ms = clock_ms
 
     def sign(self, purpose: Purpose, subject: LinkSubject) -> str:
         """A URL-safe token for `subject`, dated now."""
@@ -77,5 +77,5 @@ class Links:
             self._signing_keys,
             salt=f"spillway.link.{purpose}",
             signer=ClockedSigner,
-            signer_kwargs={"now_s": self._clock() // 1000 + ahead_s},
+            signer_kwargs={"now_s": self._clock_ms() // 1000 + ahead_s},
         )

@@ -61,30 +61,30 @@ class SmtpServer:
 
 
 class SmtpPostbox:
-    """Keeps the promise of `Postbox` with a mail server. `clock` is in milliseconds; `new_id` makes
-    Message-IDs; `tls` says which certificates are trusted."""
+    """Keeps the promise of `Postbox` with a mail server. `new_id` makes Message-IDs; `tls` says
+    which certificates are trusted."""
 
     def __init__(
         self,
         server: SmtpServer,
-        clock: Callable[[], int],
+        clock_ms: Callable[[], int],
         new_id: Callable[[], str],
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._server = server
-        self._clock = clock
+        self._clock_ms = clock_ms
         self._new_id = new_id
         self._tls = tls or ssl.create_default_context()
 
     def send(self, sender: str, envelopes: Sequence[Envelope]) -> tuple[Receipt, ...]:
         """See `Postbox.send`."""
         receipts: list[Receipt] = []
-        until_ms = self._clock() + SEND_MS_MAX
+        until_ms = self._clock_ms() + SEND_MS_MAX
         connection = self._connected()
         why_not_all = "slow"
         try:
             for envelope in envelopes:
-                if self._clock() >= until_ms:
+                if self._clock_ms() >= until_ms:
                     break
                 receipts.append(self._send_one(connection, sender, envelope))
         except smtplib.SMTPSenderRefused as refused:
@@ -119,7 +119,7 @@ class SmtpPostbox:
     def _send_one(self, connection: smtplib.SMTP, sender: str, envelope: Envelope) -> Receipt:
         mailbox = parseaddr(sender)[1]
         message_id = f"{self._new_id()}@{mailbox.partition('@')[2]}"
-        sent_at = datetime.fromtimestamp(self._clock() / 1000, UTC)
+        sent_at = datetime.fromtimestamp(self._clock_ms() / 1000, UTC)
         message = message_of(sender, envelope, message_id=message_id, sent_at=sent_at)
         try:
             connection.sendmail(mailbox, [envelope.mailbox], message.as_bytes())

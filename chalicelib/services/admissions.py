@@ -9,12 +9,12 @@ from chalicelib.tables.entries import EntriesTable
 
 
 class Admissions:
-    """Looks at entries that were confirmed without a letter. `clock` is in milliseconds."""
+    """Looks at entries that were confirmed without a letter."""
 
-    def __init__(self, entries: EntriesTable, restocking: Restocking, clock: Callable[[], int]) -> None:
+    def __init__(self, entries: EntriesTable, restocking: Restocking, clock_ms: Callable[[], int]) -> None:
         self._entries = entries
         self._restocking = restocking
-        self._clock = clock
+        self._clock_ms = clock_ms
 
     def admit(self, entry: Entry) -> None:
         """Tell an entry that just began to wait, if its variant can be had right now.
@@ -23,7 +23,7 @@ class Admissions:
         somebody's who never asked, and each entry is a letter to them. Admitting twice is admitting once.
         """
         if not self._entries.count_admission(entry):
-            self._entries.leave(entry.shopper, entry.sku, at_ms=self._clock())
+            self._entries.leave(entry.shopper, entry.sku, at_ms=self._clock_ms())
             log("admissions_of_the_day_used_up", shopper=entry.shopper, sku=entry.sku)
             return
-        self._restocking.welcome(entry.shopper, entry.sku, at_ms=self._clock())
+        self._restocking.welcome(entry.shopper, entry.sku, at_ms=self._clock_ms())

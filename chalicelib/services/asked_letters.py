@@ -15,7 +15,7 @@ from chalicelib.tables.entries import EntriesTable
 
 
 class AskedLetters:
-    """Writes and sends them one by one. `clock` is in milliseconds."""
+    """Writes and sends them one by one."""
 
     def __init__(
         self,
@@ -23,13 +23,13 @@ class AskedLetters:
         themes: ThemeStore,
         links: Links,
         postbox: Postbox,
-        clock: Callable[[], int],
+        clock_ms: Callable[[], int],
     ) -> None:
         self._entries = entries
         self._themes = themes
         self._links = links
         self._postbox = postbox
-        self._clock = clock
+        self._clock_ms = clock_ms
 
     def send(self, shopper: str, write: Callable[[LetterWriter], Envelope]) -> None:
         """Send what `write` writes to a shopper, unless the day's letters are used up.
@@ -37,7 +37,7 @@ class AskedLetters:
         Raises:
             PostboxRefused: the letter was not taken; this is to be tried again.
         """
-        now_ms = self._clock()
+        now_ms = self._clock_ms()
         if not self._entries.count_confirmation(shopper, at_ms=now_ms):
             log("letters_of_the_day_used_up", shopper=shopper)
             return

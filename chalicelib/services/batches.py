@@ -21,7 +21,7 @@ NO_LIMIT = 10**9
 
 
 class Batches:
-    """Tells one batch at a time. The caller holds the leases of the lines. `clock` is in milliseconds.
+    """Tells one batch at a time. The caller holds the leases of the lines.
 
     Every method raises what `Pace` and `Teller` raise; the message it was given is then still to do.
     """
@@ -35,7 +35,7 @@ class Batches:
         progress: ProgressTable,
         pace: Pace,
         teller: Teller,
-        clock: Callable[[], int],
+        clock_ms: Callable[[], int],
     ) -> None:
         self._entries = entries
         self._line = line
@@ -44,7 +44,7 @@ class Batches:
         self._progress = progress
         self._pace = pace
         self._teller = teller
-        self._clock = clock
+        self._clock_ms = clock_ms
 
     def live(self, restock_id: str, sku: str) -> tuple[Restock, StockedProduct] | None:
         """The restock and what it is about; None when a newer one took its place, or it is sold out."""
@@ -81,7 +81,7 @@ class Batches:
             return None
         if left <= 0:
             pause_ms = restock.policy.next_after_min * MS_PER_MIN
-            return LimitedWave(wave.restock_id, wave.sku, number + 1, self._clock() + pause_ms)
+            return LimitedWave(wave.restock_id, wave.sku, number + 1, self._clock_ms() + pause_ms)
         upto = place_after_all(max(restock.opened_at_ms, wave.not_before_ms))
         most = self._pace.batch_max(min(WAVE_STEP_ENTRIES_MAX, left))
         entries = self._line.first_waiting(wave.sku, upto=upto, limit=most)
@@ -116,5 +116,5 @@ class Batches:
         # What there is now, not what there was when the first wave began.
         size = restock.policy.wave_size(stocked.stock[wave.sku].units)
         letters = NO_LIMIT if size is None else size
-        self._progress.begin_wave(restock.id, wave.number, letters=letters, at_ms=self._clock())
+        self._progress.begin_wave(restock.id, wave.number, letters=letters, at_ms=self._clock_ms())
         return self._progress.wave(restock.id)

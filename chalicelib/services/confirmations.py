@@ -11,7 +11,7 @@ from chalicelib.tables.suppressions import SuppressionsTable
 
 
 class Confirmations:
-    """Sends confirmation letters. `clock` is in milliseconds."""
+    """Sends confirmation letters."""
 
     def __init__(
         self,
@@ -19,13 +19,13 @@ class Confirmations:
         products: ProductReader,
         suppressions: SuppressionsTable,
         letters: AskedLetters,
-        clock: Callable[[], int],
+        clock_ms: Callable[[], int],
     ) -> None:
         self._entries = entries
         self._products = products
         self._suppressions = suppressions
         self._letters = letters
-        self._clock = clock
+        self._clock_ms = clock_ms
 
     def send(self, shopper: str, sku: str) -> None:
         """Send the confirmation letter of an entry, unless nobody waits for it any more.
@@ -41,6 +41,6 @@ class Confirmations:
         self._letters.send(shopper, lambda writer: writer.confirm(entry, stocked))
 
     def _due(self, entry: Entry) -> bool:
-        if entry.state is not EntryState.PENDING or entry.expired(at_ms=self._clock()):
+        if entry.state is not EntryState.PENDING or entry.expired(at_ms=self._clock_ms()):
             return False
         return not self._suppressions.among([entry.shopper])

@@ -32,7 +32,7 @@ WALK_MS_MAX = 8_000
 class FanOut:
     """Does what the waves queue says.
 
-    `clock` is in milliseconds; `new_id` gives an id never given before; `chance` a number in [0, 1).
+    `new_id` gives an id never given before; `chance` a number in [0, 1).
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class FanOut:
         leases: LeasesTable,
         pace: Pace,
         queue: WavesQueue,
-        clock: Callable[[], int],
+        clock_ms: Callable[[], int],
         new_id: Callable[[], str],
         chance: Callable[[], float],
     ) -> None:
@@ -49,7 +49,7 @@ class FanOut:
         self._leases = leases
         self._pace = pace
         self._queue = queue
-        self._clock = clock
+        self._clock_ms = clock_ms
         self._new_id = new_id
         self._chance = chance
 
@@ -69,7 +69,7 @@ class FanOut:
         if self._is_early(message):
             return
         lines, holder = _lines(message), self._new_id()
-        if not self._leases.take(lines, holder=holder, at_ms=self._clock(), lease_ms=LEASE_MS):
+        if not self._leases.take(lines, holder=holder, at_ms=self._clock_ms(), lease_ms=LEASE_MS):
             self._queue.put(message, delay_s=BUSY_LINE_DELAY_S)
             return
         try:
@@ -82,14 +82,14 @@ class FanOut:
     def _is_early(self, message: WaveMessage) -> bool:
         if not isinstance(message, LimitedWave):
             return False
-        early_ms = message.not_before_ms - self._clock()
+        early_ms = message.not_before_ms - self._clock_ms()
         if early_ms > 0:
             # A queue keeps a message back for a quarter of an hour at most: it may take several rounds.
             self._queue.put(message, delay_s=min(-(-early_ms // 1000), BACK_OFF_S_MAX))
         return early_ms > 0
 
     def _walk(self, message: WaveMessage, restock: Restock, stocked: StockedProduct) -> None:
-        until_ms = self._clock() + WALK_MS_MAX
+        until_ms = self._clock_ms() + WALK_MS_MAX
         while True:
             try:
                 following = self._next_batch(message, restock, stocked)
@@ -103,7 +103,7 @@ class FanOut:
             if following is None:
                 return
             message, delay_s = following, self._delay_s(message, following)
-            if delay_s or self._clock() >= until_ms:
+            if delay_s or self._clock_ms() >= until_ms:
                 self._queue.put(message, delay_s=delay_s)
                 if isinstance(message, LimitedWave):
                     # After it is queued: a crash in between queues it once too often, never not at all.
@@ -138,7 +138,7 @@ class FanOut:
             case WaveStep(sweep=False), WaveStep(sweep=True):
                 return SWEEP_DELAY_S
             case LimitedWave(), LimitedWave(not_before_ms=begins_ms):
-                return min(max(0, -(-(begins_ms - self._clock()) // 1000)), BACK_OFF_S_MAX)
+                return min(max(0, -(-(begins_ms - self._clock_ms()) // 1000)), BACK_OFF_S_MAX)
         return 0
 
 

@@ -22,7 +22,7 @@ class FeedbackDesk:
         health: HealthTable,
         suppressions: SuppressionsTable,
         pace: Pace,
-        clock: Callable[[], int],
+        clock_ms: Callable[[], int],
         *,
         topic: str,
         configuration_set: str,
@@ -30,7 +30,7 @@ class FeedbackDesk:
         self._health = health
         self._suppressions = suppressions
         self._pace = pace
-        self._clock = clock
+        self._clock_ms = clock_ms
         self._topic = topic
         self._configuration_set = configuration_set
 
@@ -46,7 +46,7 @@ class FeedbackDesk:
         feedback = self._read(body)
         if feedback is None:
             return
-        now_ms = self._clock()
+        now_ms = self._clock_ms()
         if feedback.state.suppresses:
             self._suppressions.suppress(feedback.shopper, reason=feedback.state, at_ms=now_ms)
         news = bool(feedback.sku) and self._health.store(feedback)

@@ -32,19 +32,19 @@ class NotNow(Exception):
 
 
 class Pace:
-    """Gives out turns. `clock` is in milliseconds; `alarm` takes a subject and a text."""
+    """Gives out turns. `alarm` takes a subject and a text."""
 
     def __init__(
         self,
         table: PaceTable,
         account: SendingAccount,
-        clock: Callable[[], int],
+        clock_ms: Callable[[], int],
         sleep: Callable[[float], None],
         alarm: Callable[[str, str], None] = lambda _subject, _text: None,
     ) -> None:
         self._table = table
         self._account = account
-        self._clock = clock
+        self._clock_ms = clock_ms
         self._sleep = sleep
         self._alarm = alarm
         self._state: PaceState | None = None
@@ -65,7 +65,7 @@ class Pace:
             NotNow: that is too long to wait for here.
         """
         state = self._current()
-        now_ms = self._clock()
+        now_ms = self._clock_ms()
         cost_us = round(letters * US_PER_S / state.rate_per_s)
         begins_ms = self._table.take(letters, cost_us=cost_us, at_ms=now_ms, wait_ms_max=WAIT_MS_MAX)
         if begins_ms is None:
@@ -87,7 +87,7 @@ class Pace:
         return state.letters_since(at_ms // HOUR_MS - 23) if state else 0
 
     def _current(self) -> PaceState:
-        now_ms = self._clock()
+        now_ms = self._clock_ms()
         if self._state is None or now_ms - self._state.read_at_ms >= LIMITS_KEPT_MS:
             self._state = self._refreshed(now_ms)
         if self._state.paused:
@@ -120,7 +120,7 @@ class Pace:
             return NotNow(state.paused, PAUSED_WAIT_S)
         if state.letters_left < letters:
             return NotNow("quota", QUOTA_WAIT_S)
-        ahead_s = (state.ready_at_us // 1000 - self._clock()) / 1000
+        ahead_s = (state.ready_at_us // 1000 - self._clock_ms()) / 1000
         return NotNow("rate", max(1, min(QUOTA_WAIT_S, round(ahead_s))))
 
 

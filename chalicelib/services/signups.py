@@ -8,12 +8,12 @@ from chalicelib.tables.entries import EntriesTable
 
 
 class Signups:
-    """Takes signups. `identity_key` turns addresses into shoppers' ids; `clock` is in milliseconds."""
+    """Takes signups. `identity_key` turns addresses into shoppers' ids."""
 
-    def __init__(self, entries: EntriesTable, identity_key: bytes, clock: Callable[[], int]) -> None:
+    def __init__(self, entries: EntriesTable, identity_key: bytes, clock_ms: Callable[[], int]) -> None:
         self._entries = entries
         self._identity_key = identity_key
-        self._clock = clock
+        self._clock_ms = clock_ms
 
     def sign_up(
         self,
@@ -33,4 +33,4 @@ class Signups:
         shopper = address.shopper_id(self._identity_key)
         for sku in skus:
             signup = Signup(shopper, address.mailbox, sku, page, consent, opt_in)
-            self._entries.ask(signup, at_ms=self._clock())
+            self._entries.ask(signup, at_ms=self._clock_ms())

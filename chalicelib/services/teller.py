@@ -29,7 +29,7 @@ WRITER_KEPT_MS = 10_000
 
 
 class Teller:
-    """Sends one batch. `writer` gives the letters of the theme that is live; `clock` is in milliseconds."""
+    """Sends one batch. `writer` gives the letters of the theme that is live."""
 
     def __init__(
         self,
@@ -38,14 +38,14 @@ class Teller:
         progress: ProgressTable,
         writer: Callable[[], LetterWriter],
         postbox: Postbox,
-        clock: Callable[[], int],
+        clock_ms: Callable[[], int],
     ) -> None:
         self._entries = entries
         self._line = line
         self._progress = progress
         self._writer = writer
         self._postbox = postbox
-        self._clock = clock
+        self._clock_ms = clock_ms
         self._kept: LetterWriter | None = None
         self._kept_since_ms = 0
 
@@ -60,7 +60,7 @@ class Teller:
         """
         now = self._line.still_waiting(entries)
         for entry in now.suppressed:
-            self._entries.leave(entry.shopper, entry.sku, at_ms=self._clock())
+            self._entries.leave(entry.shopper, entry.sku, at_ms=self._clock_ms())
         waiting = now.may_be_mailed
         if not waiting:
             return
@@ -74,7 +74,7 @@ class Teller:
 
     def _live_writer(self) -> LetterWriter:
         # A new release is seen within seconds; asking for each batch would be a call in eight.
-        now_ms = self._clock()
+        now_ms = self._clock_ms()
         if self._kept is None or now_ms - self._kept_since_ms > WRITER_KEPT_MS:
             self._kept, self._kept_since_ms = self._writer(), now_ms
         return self._kept
@@ -111,7 +111,7 @@ class Teller:
             raise PostboxRefused(deferred[0])
 
     def _write_down(self, restock: Restock, shard: str, told: Sequence[Told]) -> None:
-        now_ms = self._clock()
+        now_ms = self._clock_ms()
         deliveries = [each.delivery for each in told]
         rejected, unclear = deliveries.count(Delivery.REJECTED), deliveries.count(Delivery.UNKNOWN)
         letters = {"told": len(told), "rejected": rejected, "unclear": unclear}

@@ -63,7 +63,7 @@ class CloudJournal:
 
 
 class Tender:
-    """Looks once, decides, acts. `client` gives a boto3 client by its name; `clock` is in milliseconds."""
+    """Looks once, decides, acts. `client` gives a boto3 client by its name."""
 
     def __init__(
         self,
@@ -71,13 +71,13 @@ class Tender:
         places: Places,
         bounds: Bounds,
         journal: Journal,
-        clock: Callable[[], int],
+        clock_ms: Callable[[], int],
     ) -> None:
         self._client = client
         self._places = places
         self._bounds = bounds
         self._journal = journal
-        self._clock = clock
+        self._clock_ms = clock_ms
 
     def tend(self, *, dry_run: bool, loops: Collection[Loop] = tuple(Loop)) -> tuple[Decision, ...]:
         """Do what there is to do for `loops`; a dry run does nothing but say."""
@@ -85,7 +85,7 @@ class Tender:
         for decision in decisions:
             if not dry_run:
                 self._act(decision)
-            self._journal.write(decision, at_ms=self._clock(), done=not dry_run)
+            self._journal.write(decision, at_ms=self._clock_ms(), done=not dry_run)
         return decisions
 
     def look(self) -> Seen:
@@ -136,7 +136,7 @@ class Tender:
         return int(answer["Attributes"][name])
 
     def _metrics(self) -> dict[str, float]:
-        now, places = datetime.fromtimestamp(self._clock() / 1000, UTC), self._places
+        now, places = datetime.fromtimestamp(self._clock_ms() / 1000, UTC), self._places
         table, function = {"TableName": places.entries_table}, {"FunctionName": places.api_function}
         answer = self._client("cloudwatch").get_metric_data(
             MetricDataQueries=[

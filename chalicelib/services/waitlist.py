@@ -31,19 +31,19 @@ class LinkedEntry:
 
 
 class Waitlist:
-    """Who waits for what. `clock` is in milliseconds."""
+    """Who waits for what."""
 
     def __init__(
         self,
         entries: EntriesTable,
         products: ProductReader,
         links: Links,
-        clock: Callable[[], int],
+        clock_ms: Callable[[], int],
     ) -> None:
         self._entries = entries
         self._products = products
         self._links = links
-        self._clock = clock
+        self._clock_ms = clock_ms
 
     def look(self, purpose: Purpose, token: str) -> LinkedEntry | None:
         """What a link is about; None when its entry is gone. Changes nothing.
@@ -53,7 +53,7 @@ class Waitlist:
         """
         subject = self._links.read(purpose, token)
         entry = self._entries.get(subject.shopper, subject.sku)
-        if entry is None or entry.expired(at_ms=self._clock()):
+        if entry is None or entry.expired(at_ms=self._clock_ms()):
             return None
         stocked = stocked_with(self._products, subject.sku)
         if stocked is None:
@@ -69,7 +69,7 @@ class Waitlist:
             LinkRefused: no confirm link of ours.
         """
         subject = self._links.read(Purpose.CONFIRM, token)
-        if self._entries.confirm(subject.shopper, subject.sku, at_ms=self._clock()):
+        if self._entries.confirm(subject.shopper, subject.sku, at_ms=self._clock_ms()):
             return True
         return self._state(subject) in {EntryState.CONFIRMED, EntryState.NOTIFIED}
 
@@ -80,7 +80,7 @@ class Waitlist:
             LinkRefused: no leave link of ours.
         """
         subject = self._links.read(Purpose.LEAVE, token)
-        self._entries.leave(subject.shopper, subject.sku, at_ms=self._clock())
+        self._entries.leave(subject.shopper, subject.sku, at_ms=self._clock_ms())
 
     def _state(self, subject: LinkSubject) -> EntryState | None:
         entry = self._entries.get(subject.shopper, subject.sku)

@@ -12,14 +12,14 @@ from chalicelib.tables.webhooks import WebhooksTable
 
 
 class Webhooks:
-    """Takes in their events. `clock` is in milliseconds."""
+    """Takes in their events."""
 
     def __init__(
-        self, availabilities: Availabilities, taken_in: WebhooksTable, clock: Callable[[], int]
+        self, availabilities: Availabilities, taken_in: WebhooksTable, clock_ms: Callable[[], int]
     ) -> None:
         self._availabilities = availabilities
         self._taken_in = taken_in
-        self._clock = clock
+        self._clock_ms = clock_ms
 
     def take_in(self, event: AvailabilityEvent, digest: str) -> Outcome:
         """Take in the event of a request; `digest` is the same for the same request, and for no other."""
@@ -27,5 +27,5 @@ class Webhooks:
         if outcome is Outcome.UNKNOWN_SKU:
             return outcome
         # Noted once it is taken in, which a repeat changes nothing about: a crash in between loses no event.
-        first = self._taken_in.first_time(digest, at_ms=self._clock())
+        first = self._taken_in.first_time(digest, at_ms=self._clock_ms())
         return outcome if first else Outcome.REPLAYED

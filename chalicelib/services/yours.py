@@ -30,7 +30,7 @@ class Awaited:
 
 
 class Yours:
-    """Reads and ends what one shopper asked for. `clock` is in milliseconds.
+    """Reads and ends what one shopper asked for.
 
     Every method takes the link's token, and raises LinkRefused when it is none of ours for this.
     """
@@ -41,13 +41,13 @@ class Yours:
         shoppers: ShoppersTable,
         products: ProductReader,
         links: Links,
-        clock: Callable[[], int],
+        clock_ms: Callable[[], int],
     ) -> None:
         self._entries = entries
         self._shoppers = shoppers
         self._products = products
         self._links = links
-        self._clock = clock
+        self._clock_ms = clock_ms
 
     def look(self, token: str, told: Callable[[Product], Product]) -> tuple[Awaited, ...]:
         """All the shopper ever asked for that is still kept, in the order of SKUs, with products as they
@@ -64,7 +64,7 @@ class Yours:
         shopper = self._shopper(token)
         skus = [sku] if sku else [kept.entry.sku for kept in self._shoppers.kept(shopper)]
         for one in skus:
-            self._entries.leave(shopper, one, at_ms=self._clock())
+            self._entries.leave(shopper, one, at_ms=self._clock_ms())
 
     def erase(self, token: str) -> None:
         """Forget the shopper, but for whether they must not be written to. Erasing twice is erasing once."""
@@ -75,7 +75,7 @@ class Yours:
         return self._links.read(Purpose.YOURS, token).shopper
 
     def _awaited(self, entry: Entry, told: Callable[[Product], Product]) -> Awaited:
-        state = "expired" if entry.expired(at_ms=self._clock()) else entry.state.value
+        state = "expired" if entry.expired(at_ms=self._clock_ms()) else entry.state.value
         stocked = stocked_with(self._products, entry.sku)
         if stocked is None:
             return Awaited(entry.sku, entry.sku, "", "", state)

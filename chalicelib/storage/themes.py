@@ -20,7 +20,7 @@ class ThemeStore:
 
     A conditional read that answers "not modified" costs a fraction of a millisecond of ours and
     makes sure that a page is never turned with the templates of an older release. Where a moment does
-    not matter, `fresh_for_ms` saves the question; `clock` is in milliseconds.
+    not matter, `fresh_for_ms` saves the question.
     """
 
     def __init__(
@@ -29,19 +29,19 @@ class ThemeStore:
         bucket: str,
         *,
         fresh_for_ms: int = 0,
-        clock: Callable[[], int] = lambda: 0,
+        clock_ms: Callable[[], int] = lambda: 0,
     ) -> None:
         self._client = client
         self._bucket = bucket
         self._fresh_for_ms = fresh_for_ms
-        self._clock = clock
+        self._clock_ms = clock_ms
         self._asked_at_ms = 0
         self._etag = ""
         self._renderer: Renderer | None = None
 
     def live(self) -> Renderer:
         """The renderer of the theme that was published last; its compiled templates are kept."""
-        now_ms = self._clock()
+        now_ms = self._clock_ms()
         if self._renderer is not None and 0 <= now_ms - self._asked_at_ms < self._fresh_for_ms:
             return self._renderer
         renderer = self._asked()

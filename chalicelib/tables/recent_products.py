@@ -30,12 +30,12 @@ def stocked_with(products: ProductReader, sku: str) -> StockedProduct | None:
 class RecentProducts:
     """Looks each product up once in ten seconds: in a flood, everybody asks for the same one.
 
-    Nothing is decided by what it says of stock, which may be that old. `clock` is in milliseconds.
+    Nothing is decided by what it says of stock, which may be that old.
     """
 
-    def __init__(self, products: ProductReader, clock: Callable[[], int]) -> None:
+    def __init__(self, products: ProductReader, clock_ms: Callable[[], int]) -> None:
         self._products = products
-        self._clock = clock
+        self._clock_ms = clock_ms
         self._looked_at_ms = 0
         self._slugs: dict[str, str | None] = {}
         self._found: dict[str, StockedProduct | None] = {}
@@ -56,7 +56,7 @@ class RecentProducts:
 
     def _forget_the_old(self) -> None:
         # All at once: simpler than by each, and never older.
-        now_ms = self._clock()
+        now_ms = self._clock_ms()
         full = max(len(self._slugs), len(self._found)) >= PRODUCTS_MAX
         if full or not 0 <= now_ms - self._looked_at_ms < FRESH_FOR_MS:
             self._slugs.clear()

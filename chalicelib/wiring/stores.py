@@ -87,7 +87,7 @@ def recent_themes() -> "ThemeStore":
     from chalicelib.storage.themes import ThemeStore
 
     bucket = settings().release_bucket
-    return ThemeStore(client("s3"), bucket, fresh_for_ms=THEME_FRESH_FOR_MS, clock=clock_ms)
+    return ThemeStore(client("s3"), bucket, fresh_for_ms=THEME_FRESH_FOR_MS, clock_ms=clock_ms)
 
 
 @cache

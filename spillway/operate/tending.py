@@ -39,12 +39,12 @@ def tend(
     stage: Stage,
     bounds: Bounds,
     log: Log,
-    clock: Callable[[], int],
+    clock_ms: Callable[[], int],
     *,
     dry_run: bool,
     loops: Collection[Loop] = tuple(Loop),
 ) -> tuple[Decision, ...]:
-    """Look once, decide, and do it. `clock` is in milliseconds; a dry run does nothing but say.
+    """Look once, decide, and do it. A dry run does nothing but say.
 
     Raises:
         BadInput: the stage is the local one, which has no metrics to go by.
@@ -53,7 +53,7 @@ def tend(
         raise BadInput(
             "--stage local: the local cloud keeps no metrics to go by", way_out="name a stage on AWS"
         )
-    tender = Tender(stage.client, places_of(stage), bounds, log, clock)
+    tender = Tender(stage.client, places_of(stage), bounds, log, clock_ms)
     return tender.tend(dry_run=dry_run, loops=loops)
 
 

@@ -76,13 +76,13 @@ class Published:
 
 
 class Publisher:
-    """Publishes to one stage. `clock` is in milliseconds; `progress` hears how many objects of how many."""
+    """Publishes to one stage. `progress` hears how many objects of how many."""
 
     def __init__(
-        self, target: Target, clock: Callable[[], int], progress: Progress, *, delete_many: bool = False
+        self, target: Target, clock_ms: Callable[[], int], progress: Progress, *, delete_many: bool = False
     ) -> None:
         self._target = target
-        self._clock = clock
+        self._clock_ms = clock_ms
         self._progress = progress
         self._delete_many = delete_many
 
@@ -92,7 +92,7 @@ class Publisher:
         Raises:
             BadInput: the catalogue or a template is wrong.
         """
-        live, at_ms = self._target.live.read().manifest, self._clock()
+        live, at_ms = self._target.live.read().manifest, self._clock_ms()
         return make_plan(live, _made(make, self._known(), live, at_ms), at_ms=at_ms)
 
     def publish(self, make: Make) -> Published:
@@ -115,7 +115,7 @@ class Publisher:
         return published
 
     def _publish_once(self, make: Make, known: Mapping[str, StockedProduct]) -> Published:
-        seen, at_ms = self._target.live.read(), self._clock()
+        seen, at_ms = self._target.live.read(), self._clock_ms()
         release = _made(make, known, seen.manifest, at_ms)
         plan = make_plan(seen.manifest, release, at_ms=at_ms)
         self._refuse_to_empty(plan, len(seen.manifest.objects))
@@ -182,7 +182,7 @@ class Publisher:
         paths = plan.pages_touched
         if paths:
             few = paths if len(paths) <= INVALIDATED_PATHS_MAX else ("/*",)
-            self._target.cdn.invalidate(few, reference=f"{plan.manifest.release}-{self._clock()}")
+            self._target.cdn.invalidate(few, reference=f"{plan.manifest.release}-{self._clock_ms()}")
 
     def _known(self) -> dict[str, StockedProduct]:
         return {stocked.product.slug: stocked for stocked in self._target.products.scan()}

@@ -181,7 +181,7 @@ def test_a_new_release_is_seen_at_the_next_turn(s3: Any, small_release: Release)
 def test_where_a_moment_does_not_matter_the_theme_is_asked_for_once_in_a_while(
     s3: Any, small_release: Release, clock: Clock
 ) -> None:
-    themes = ThemeStore(s3, "release", fresh_for_ms=10_000, clock=clock)
+    themes = ThemeStore(s3, "release", fresh_for_ms=10_000, clock_ms=clock)
     put_theme(s3, small_release.theme.to_json())
     first = themes.live()
     put_theme(s3, small_release.theme.to_json().replace("Clothes for weather", "Clothes for sun"))
