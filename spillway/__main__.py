@@ -25,6 +25,7 @@ COMMANDS = {
     "letters": "spillway.commands.letters:letters_command",
     "load": "spillway.commands.load:load_command",
     "package": "spillway.commands.package:package_command",
+    "pause": "spillway.commands.pause:pause_command",
     "policy": "spillway.commands.policy:policy_command",
     "preflight": "spillway.commands.preflight:preflight_command",
     "publish": "spillway.commands.publish:publish_command",

@@ -6,6 +6,7 @@ import sys
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from spillway.commands.options import json_option, stage_option
 from spillway.deploy.stage import stage_named
@@ -45,6 +46,9 @@ def _show(state: StageState) -> None:
             "mail",
             f"{mail.sent_in_24_h:,.0f} of {mail.per_day:,.0f} in 24 h, {mail.per_s:g}/s {' '.join(notes)}",
         )
+    if state.paused is not None:
+        way_out = f"spillway resume --stage {state.stage}"
+        table.add_row("sending", Text(f"PAUSED: {state.paused}; {way_out}", style="bold red"))
     table.add_row("alarms", ", ".join(state.alarms) or "none")
     for what in state.unknown:
         table.add_row("cannot tell", what)

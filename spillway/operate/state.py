@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib.tables.pace import PaceTable
 from spillway.deploy.stage import Stage
 from spillway.operate.queues import QUEUES, depth
 
@@ -31,7 +32,10 @@ class Mail:
 
 @dataclass(frozen=True, slots=True)
 class StageState:
-    """One look at a stage. What could not be asked is missing, and named in `unknown`."""
+    """One look at a stage. What could not be asked is missing, and named in `unknown`.
+
+    `paused` is why the shop itself has stopped sending; `mail.paused` that SES has stopped the account.
+    """
 
     stage: str
     region: str
@@ -40,6 +44,7 @@ class StageState:
     entries_about: int | None = None
     entries_write_units: int | None = None
     mail: Mail | None = None
+    paused: str | None = None
     alarms: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
 
@@ -51,7 +56,8 @@ class StageState:
     @property
     def well(self) -> bool:
         """Nothing waits for a person, no alarm is on, and letters may go."""
-        return not self.dead_letters and not self.alarms and not (self.mail and self.mail.paused)
+        stopped = self.paused is not None or (self.mail is not None and self.mail.paused)
+        return not (self.dead_letters or self.alarms or stopped)
 
     def to_document(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -72,6 +78,7 @@ def state_of(stage: Stage) -> StageState:
         "queues": lambda: {"queues": _queues(stage, outputs)},
         "the entries table": lambda: _entries(stage, outputs["EntriesTable"]),
         "mail": lambda: {"mail": _mail(stage)},
+        "sending": lambda: {"paused": _paused(stage, outputs["SendingTable"])},
         "alarms": lambda: {"alarms": _alarms(stage)},
     }
     for what, ask in questions.items():
@@ -113,6 +120,11 @@ def _mail(stage: Stage) -> Mail:
         sandbox=not account.get("ProductionAccessEnabled", True),
         paused=not account.get("SendingEnabled", True),
     )
+
+
+def _paused(stage: Stage, sending_table: str) -> str | None:
+    pace = PaceTable(stage.client("dynamodb"), sending_table).state()
+    return pace.paused if pace else None
 
 
 def _alarms(stage: Stage) -> tuple[str, ...]:

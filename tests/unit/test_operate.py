@@ -33,6 +33,14 @@ def test_dead_letters_paused_mail_and_alarms_need_somebody(sick: dict[str, Clien
     assert not state_of(well(**sick)).well
 
 
+def test_a_shop_that_stopped_sending_itself_needs_somebody_and_says_why() -> None:
+    row = {"id": {"S": "pace"}, "paused": {"S": "bounces 6.0 %"}}
+    dynamodb = Client(describe_table={"Table": {"ItemCount": 42}}, get_item={"Item": row})
+    state = state_of(well(dynamodb=dynamodb))
+    assert (state.paused, state.well, state.mail and state.mail.paused) == ("bounces 6.0 %", False, False)
+    assert state.to_document()["paused"] == "bounces 6.0 %"
+
+
 def test_what_cannot_be_asked_is_named_and_the_rest_is_shown() -> None:
     state = state_of(well(sesv2=Client(get_account=error("AccessDenied"))))
     assert state.unknown == ("mail (ClientError)",)
