@@ -7,6 +7,7 @@ Nothing here is asked of AWS: every limit comes from `limits`, every duration fr
 """
 
 import heapq
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from random import Random
@@ -59,8 +60,9 @@ def simulate(
 ) -> Run:
     """Play a campaign whose visitors come as `rates_per_s` says; a view of a page is so many requests."""
     play = _Play(campaign, limits, measured, seed, assets=round(requests_per_view) - 1)
+    signups = play.signups_by_second(rates_per_s)
     for second, rate in enumerate(rates_per_s):
-        play.second(second, rate)
+        play.second(second, rate, signups[second])
     play.tail(len(rates_per_s))
     return play.run
 
@@ -96,14 +98,22 @@ class _Play:
         self._ahead: list[tuple[float, int, Call, int]] = []
         self._count = 0
 
-    def second(self, at_s: int, rate: float) -> None:
-        """One second of the campaign."""
-        row = Second(at_s, visitors=_poisson(self._arrivals, rate))
+    def signups_by_second(self, rates_per_s: Sequence[float]) -> Counter[int]:
+        """When those come who will sign up: the dice say when, the campaign how many.
+
+        Arrivals of a Poisson process whose number is known are drawn one by one from its curve.
+        """
+        self.run.signups = self._campaign.signups
+        seconds = range(len(rates_per_s))
+        return Counter(self._arrivals.choices(seconds, rates_per_s, k=self.run.signups))
+
+    def second(self, at_s: int, rate: float, signups: int) -> None:
+        """One second of the campaign, in which so many come who will sign up."""
+        others = _poisson(self._arrivals, rate * (1 - self._campaign.signup_rate))
+        row = Second(at_s, visitors=signups + others)
         self.run.visitors += row.visitors
         views = round(row.visitors * self._campaign.pages_per_visitor)
         row.edge_misses, row.origin_reads = self._cdn.view(views, at_s=at_s)
-        signups = _poisson(self._arrivals, row.visitors * self._campaign.signup_rate)
-        self.run.signups += signups
         for _ in range(signups):
             self._later(
                 at_s + self._arrivals.random() + self._arrivals.expovariate(1 / SIGNUP_AFTER_S_MEAN),

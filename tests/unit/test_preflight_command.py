@@ -57,6 +57,15 @@ def test_what_breaks_ends_with_1_and_names_the_fix_which_mends_it(project: Proje
     assert "Nothing is lost." in mended.replace("\n", " ")
 
 
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_the_dice_do_not_decide_whether_the_days_letters_suffice(project: Project, seed: int) -> None:
+    enough, short = (
+        run(project, *SMALL, "--seed", str(seed), "--limit", f"letters_per_day={letters}").exit_code
+        for letters in (250, 249)
+    )
+    assert (enough, short) == (0, 1)
+
+
 def test_json_has_every_figure_with_its_source(project: Project) -> None:
     document = json.loads(run(project, *SMALL, "--json").output)
     assert document["holds"] is True

@@ -158,6 +158,13 @@ def test_the_same_seed_plays_the_same_campaign_and_another_seed_another(measured
     assert play(SMALL, Limits(), measured, seed=2) != play(SMALL, Limits(), measured)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_as_many_sign_up_as_the_campaign_says(measured: Measured, seed: int) -> None:
+    run = play(SMALL, known(letters_per_s=100), measured, seed=seed)
+    assert run.signups == run.accepted == SMALL.signups
+    assert run.visitors == pytest.approx(SMALL.visitors, rel=0.05)
+
+
 def test_other_limits_meet_the_same_visitors(measured: Measured) -> None:
     tight = play(SMALL, known(api_calls_per_s=2, api_burst_calls=2), measured)
     assert tight.signups == play(SMALL, Limits(), measured).signups
