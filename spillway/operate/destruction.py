@@ -1,7 +1,7 @@
 """The end of a stage: the stack goes, the data stays unless it is told to go too."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +42,7 @@ def plan_destruction(stage: Stage, *, with_data: bool) -> Destruction:
     """What destroying the stage would do. Changes nothing.
 
     Raises:
-        BadInput: nothing is deployed as this stage.
+        BadInput: nothing is deployed as this stage, or there is data of a kind that cannot be deleted here.
     """
     stage.outputs()
     client: CloudFormationClient = stage.client("cloudformation")
@@ -56,7 +56,21 @@ def plan_destruction(stage: Stage, *, with_data: bool) -> Destruction:
                 kept.append(Kept(resource["LogicalResourceId"], resource["ResourceType"], name))
             else:
                 goes += 1
+    if with_data:
+        _require_deletable(kept)
     return Destruction(stage.stack_name, goes, tuple(kept), with_data)
+
+
+def _require_deletable(kept: Iterable[Kept]) -> None:
+    # Before the stack goes: without it, nobody finds again what was left.
+    strange = [
+        f"{each.logical_id} ({each.resource_type})" for each in kept if each.resource_type not in DELETERS
+    ]
+    if strange:
+        raise BadInput(
+            f"--with-data: do not know how to delete {', '.join(strange)}; nothing was done",
+            way_out="without --with-data the stack goes and all data stays",
+        )
 
 
 def retained_ids(template: Any) -> frozenset[str]:
@@ -80,7 +94,7 @@ def destroy(stage: Stage, plan: Destruction, progress: Callable[[str], None]) ->
     _await_deleted(client, stage, plan.stack_name)
     progress(f"stack {plan.stack_name} is deleted")
     for kept in plan.kept if plan.with_data else ():
-        _delete(stage, kept)
+        DELETERS[kept.resource_type](stage, kept.name)
         progress(f"{kept.logical_id} is deleted")
 
 
@@ -103,21 +117,13 @@ def _await_deleted(client: "CloudFormationClient", stage: Stage, name: str) -> N
     )
 
 
-def _delete(stage: Stage, kept: Kept) -> None:
-    match kept.resource_type:
-        case "AWS::DynamoDB::Table":
-            dynamodb: DynamoDBClient = stage.client("dynamodb")
-            dynamodb.delete_table(TableName=kept.name)
-        case "AWS::S3::Bucket":
-            _delete_bucket(stage.client("s3"), kept.name)
-        case "AWS::SecretsManager::Secret":
-            # For a week it can still be restored: without it, no old link can be read again.
-            stage.client("secretsmanager").delete_secret(SecretId=kept.name, RecoveryWindowInDays=7)
-        case other:
-            raise BadInput(f"{kept.logical_id}: do not know how to delete a {other}")
+def _delete_table(stage: Stage, name: str) -> None:
+    dynamodb: DynamoDBClient = stage.client("dynamodb")
+    dynamodb.delete_table(TableName=name)
 
 
-def _delete_bucket(s3: "S3Client", bucket: str) -> None:
+def _delete_bucket(stage: Stage, bucket: str) -> None:
+    s3: S3Client = stage.client("s3")
     pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
     for page in pages:
         versions: Any = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
@@ -125,3 +131,16 @@ def _delete_bucket(s3: "S3Client", bucket: str) -> None:
         if objects:
             s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
     s3.delete_bucket(Bucket=bucket)
+
+
+def _delete_secret(stage: Stage, name: str) -> None:
+    # For a week it can still be restored: without it, no old link can be read again.
+    stage.client("secretsmanager").delete_secret(SecretId=name, RecoveryWindowInDays=7)
+
+
+# How what holds data is deleted, by the type of the resource.
+DELETERS: dict[str, Callable[[Stage, str], None]] = {
+    "AWS::DynamoDB::Table": _delete_table,
+    "AWS::S3::Bucket": _delete_bucket,
+    "AWS::SecretsManager::Secret": _delete_secret,
+}

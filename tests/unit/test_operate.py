@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from spillway.deploy.stage import Stage
-from spillway.errors import WorkFailed
-from spillway.operate.destruction import destroy, plan_destruction, retained_ids
+from spillway.errors import BadInput, WorkFailed
+from spillway.operate.destruction import DELETERS, destroy, plan_destruction, retained_ids
 from spillway.operate.diagnosis import Finding, Result, diagnose
 from spillway.operate.state import state_of
 from tests.aws import template
@@ -76,8 +76,9 @@ def test_the_doctor_finds_what_is_wrong_and_says_the_way_out() -> None:
         assert found[check].way_out, check
 
 
-def doomed(status: Any) -> FakeStage:
+def doomed(status: Any, *others: dict[str, str]) -> FakeStage:
     resources = [
+        *others,
         {
             "LogicalResourceId": "EntriesTable",
             "ResourceType": "AWS::DynamoDB::Table",
@@ -128,6 +129,25 @@ def test_a_stack_that_cannot_be_deleted_leaves_the_data_alone() -> None:
     with pytest.raises(WorkFailed):
         destroy(place, plan_destruction(place, with_data=True), print)
     assert not place.client("dynamodb").calls
+
+
+def test_data_that_cannot_be_deleted_is_told_before_anything_goes() -> None:
+    # A resource that outlives its stack by the template, of a type that a later release might bring.
+    strange = {
+        "LogicalResourceId": "SigningKeysSecret",
+        "ResourceType": "AWS::KMS::Key",
+        "PhysicalResourceId": "k",
+    }
+    place = doomed(GONE, strange)
+    with pytest.raises(BadInput, match=r"SigningKeysSecret \(AWS::KMS::Key\)"):
+        plan_destruction(place, with_data=True)
+    assert len(plan_destruction(place, with_data=False).kept) == 3
+    assert "delete_stack" not in [operation for operation, _ in place.client("cloudformation").calls]
+
+
+def test_whatever_outlives_the_stack_can_be_deleted_with_it() -> None:
+    resources = template()["Resources"]
+    assert {resources[name]["Type"] for name in retained_ids(template())} <= set(DELETERS)
 
 
 def test_every_table_bucket_and_secret_outlives_the_stack() -> None:
