@@ -94,4 +94,6 @@ def _observe(stage: Stage, sku: str, availability: Availability, units: int | No
                 f"{sku}: a newer event is known than this one",
                 way_out="check this machine's clock, and try again",
             )
+        case Outcome.UNKNOWN_SKU:  # withdrawn since it was looked at
+            raise not_sold(sku, stage.name)
     return TakenIn(event, is_restock(stocked.stock[sku], event.stock))

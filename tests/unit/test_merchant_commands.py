@@ -148,6 +148,33 @@ def test_a_sku_that_the_stage_does_not_sell_is_named(
         run(project, *words)
 
 
+class WithdrawnMeanwhile:
+    """A DynamoDB in which a product's SKU can be looked up once, and is gone then."""
+
+    def __init__(self, dynamodb: Any) -> None:
+        self._dynamodb = dynamodb
+        self._asked: set[str] = set()
+
+    def __getattr__(self, operation: str) -> Any:
+        return getattr(self._dynamodb, operation)
+
+    def get_item(self, **asked: Any) -> Any:
+        name = asked["Key"]["id"]["S"]
+        gone = name in self._asked and SKU in name
+        self._asked.add(name)
+        return {} if gone else self._dynamodb.get_item(**asked)
+
+
+@pytest.mark.parametrize("command", ["available", "sold-out"])
+def test_a_product_that_is_withdrawn_meanwhile_is_not_said_to_have_changed(
+    project: Project, stage: SmallStage, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr(stages, "running_local_stage", lambda _: stage)
+    monkeypatch.setitem(stage.clients, "dynamodb", WithdrawnMeanwhile(stage.clients["dynamodb"]))
+    with pytest.raises(BadInput, match="sells nothing under that name"):
+        run(project, command, SKU)
+
+
 @pytest.mark.parametrize("command", ["waves", "export", "available", "sold-out"])
 def test_what_can_be_no_sku_is_told_before_the_stage_is_asked(project: Project, command: str) -> None:
     with pytest.raises(BadInput, match="not a SKU"):
