@@ -19,7 +19,6 @@ PAGES_FAILED_SHARE_MAX = 0.001
 FORMS_GIVEN_UP_SHARE_MAX = 0.01
 STEP_HEADS = ("step", "requests", "failures", "p50 ms", "p95 ms", "p99 ms", "slowest ms")
 FORETOLD_HEADS = ("what", "measured", "foretold", "among")
-HELD_HEADS = ("process that grew most, of", "memory, warm", "at the end", "files, warm", "at the end", "")
 FORM_STEPS = frozenset({"sign up", "sign up again", "mistyped address"})
 
 

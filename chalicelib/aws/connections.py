@@ -55,14 +55,6 @@ class Connections:
                 raise
             return self._on(self._open(), method, head, body)
 
-    def open_one(self) -> None:
-        """Have a connection ready before the first request.
-
-        Raises:
-            AwsUnreachable: nobody listens.
-        """
-        self._idle.append(self._open())
-
     def close(self) -> None:
         """Hang up; the next request opens a connection anew."""
         while self._idle:

@@ -88,7 +88,6 @@ def restocks(
     after: Mapping[str, Stock],
     *,
     at_ms: int,
-    policy: WavePolicy = EVERYONE,
 ) -> tuple[Restock, ...]:
     """The variants of product `slug` that became available between two states of its stock, the later
     of which the cloud wrote down at `at_ms`.
@@ -105,7 +104,6 @@ def restocks(
             units=stock.units,
             observed_at_ms=stock.observed_at_ms,
             opened_at_ms=max(stock.observed_at_ms, at_ms),
-            policy=policy,
         )
         for sku, stock in sorted(after.items())
         if sku in before and is_restock(before[sku], stock)

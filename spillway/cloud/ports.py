@@ -6,6 +6,7 @@ import socket
 from spillway.errors import BadInput
 
 HOST = "127.0.0.1"
+ANSWER_WITHIN_S = 0.5
 
 
 def claim(port: int, purpose: str) -> socket.socket:
@@ -29,10 +30,10 @@ def require_free(port: int, purpose: str) -> None:
     claim(port, purpose).close()
 
 
-def answers(port: int, *, within_s: float = 0.5) -> bool:
+def answers(port: int) -> bool:
     """Whether somebody listens on `port` of this machine."""
     try:
-        socket.create_connection((HOST, port), timeout=within_s).close()
+        socket.create_connection((HOST, port), timeout=ANSWER_WITHIN_S).close()
     except OSError:
         return False
     return True

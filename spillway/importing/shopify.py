@@ -51,7 +51,6 @@ _COLUMNS = {
 }
 _NEEDED = ("handle", "title")
 _YES = frozenset({"true", "yes", "1", "continue", "active", "published"})
-_TRACKED = "shopify"
 
 
 def read_shopify(file: Path) -> Export:

@@ -28,7 +28,6 @@ class DeadLetter:
     queue: str
     message_id: str
     facts: Mapping[str, Any]
-    received: int
 
 
 class Redriven(StrEnum):
@@ -67,8 +66,7 @@ class DeadLetters:
         """Some of them, to see what they are about. They stay where they are."""
         read = self._facts_of_records if QUEUES[queue].output is None else _facts
         for message in islice(self._received(queue, hidden_s=LOOK_S), most):
-            received = int(message.get("Attributes", {}).get("ApproximateReceiveCount", 0))
-            yield DeadLetter(queue, message["MessageId"], read(message["Body"]), received)
+            yield DeadLetter(queue, message["MessageId"], read(message["Body"]))
 
     def redrive(self, queue: str, *, forget_gone: bool = False) -> Counter[Redriven]:
         """Put them back to where they failed, one by one; how many became what.
@@ -118,7 +116,6 @@ class DeadLetters:
                 QueueUrl=self._dead(queue),
                 MaxNumberOfMessages=BATCH_MAX,
                 VisibilityTimeout=hidden_s,
-                AttributeNames=["ApproximateReceiveCount"],
             )
             fresh = [message for message in answer.get("Messages", []) if message["MessageId"] not in seen]
             if not fresh:

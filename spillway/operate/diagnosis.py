@@ -41,9 +41,9 @@ class Finding:
 Check = Callable[[Stage, str], Finding]
 
 
-def diagnose(stage: Stage, sender: str, checks: dict[str, Check] | None = None) -> Iterator[Finding]:
+def diagnose(stage: Stage, sender: str) -> Iterator[Finding]:
     """All checks of a stage whose letters come from `sender`. A check that cannot ask says so."""
-    for name, check in (checks or CHECKS).items():
+    for name, check in CHECKS.items():
         try:
             yield check(stage, parseaddr(sender)[1])
         except (BotoCoreError, ClientError, SpillwayError, KeyError) as error:

@@ -25,11 +25,6 @@ class Campaign:
         return self.visitors / self.over_s
 
     @property
-    def visitors_per_s_max(self) -> float:
-        """Visitors in the busiest second."""
-        return self.visitors_per_s_mean * self.peak_factor
-
-    @property
     def signups(self) -> int:
         """Shoppers who sign up."""
         return round(self.visitors * self.signup_rate)

@@ -30,10 +30,9 @@ class Fetched(NamedTuple):
 class CdnCache:
     """Caches of one page and the `assets` that it shows. Time is given, never looked up."""
 
-    def __init__(self, *, assets: int, dice: Random, edges: int = EDGES, ttl_s: int = PAGE_TTL_S) -> None:
+    def __init__(self, *, assets: int, dice: Random, edges: int = EDGES) -> None:
         self._assets = assets
         self._dice = dice
-        self._ttl_s = ttl_s
         self._shares = _shares(edges)
         self._edges = [NEVER] * edges
         self._regions = [NEVER] * REGIONAL_CACHES
@@ -57,7 +56,7 @@ class CdnCache:
 
     def _fetched(self, caches: list[int], place: int, at_s: int) -> int:
         objects = 1 + (self._assets if caches[place] == NEVER else 0)
-        caches[place] = at_s + self._ttl_s
+        caches[place] = at_s + PAGE_TTL_S
         return objects
 
 

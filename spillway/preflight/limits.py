@@ -99,5 +99,4 @@ class Limits:
 
 
 # SES's sandbox: every account begins in it.
-SANDBOX_LETTERS_PER_S = 1
 SANDBOX_LETTERS_PER_DAY = 200

@@ -27,15 +27,15 @@ class TableCapacity:
         """Units that this second can take in."""
         self._partitions = self._partitions_needed()
 
-    def write(self, key_hash: int, *, at_s: float, units: float = 1.0) -> bool:
-        """Write to the partition of a key; false when it, or the table, takes no more in this second."""
+    def write(self, key_hash: int, *, at_s: float) -> bool:
+        """One unit to the partition of a key; false when it, or the table, takes no more in this second."""
         self._advance(int(at_s))
         partition = key_hash % self._partitions
-        taken = self._taken.get(partition, 0.0) + units
-        if self._all + units > self.capacity or taken > self._per_partition:
+        taken = self._taken.get(partition, 0.0) + 1
+        if self._all + 1 > self.capacity or taken > self._per_partition:
             return False
         self._taken[partition] = taken
-        self._all += units
+        self._all += 1
         return True
 
     def _advance(self, second: int) -> None:

@@ -10,7 +10,6 @@ from spillway.preflight.letter_pace import letters_per_s_needed
 from spillway.preflight.limits import Limit, Limits, Origin
 from spillway.preflight.measured import Measured, Step
 from spillway.preflight.played import Run
-from spillway.preflight.queueing import littles_law
 from spillway.preflight.usage import MEMORY_MB
 from spillway.preflight.weight import PageWeight
 
@@ -83,9 +82,10 @@ def _rows(
     views_per_s = free.most("visitors") * campaign.pages_per_visitor
     calls_per_s = free.most("calls")
     pace = letters_per_s_needed([second.accepted for second in free.seconds], wait_s_max=letter_wait_s_max)
-    # What follows from a signup runs beside the API, and out of the same account's environments.
-    behind = littles_law(free.most("accepted"), measured.duration_ms(Step.REACT_TO_SIGNUP, MEMORY_MB) / 1000)
-    behind += littles_law(pace, measured.duration_ms(Step.SEND_CONFIRMATION, MEMORY_MB) / 1000)
+    # What follows from a signup runs beside the API, and out of the same account's environments. At work are
+    # as many as begin in a second times the seconds that each takes (Little's law).
+    behind = free.most("accepted") * measured.duration_ms(Step.REACT_TO_SIGNUP, MEMORY_MB) / 1000
+    behind += pace * measured.duration_ms(Step.SEND_CONFIRMATION, MEMORY_MB) / 1000
     concurrency = free.most("busy") + ceil(behind)
 
     def row(name: str, resource: str, need: float, fix: str) -> Row:

@@ -203,7 +203,6 @@ def test_a_throttled_call_gets_through_when_the_throttling_ends(dynamodb: Dynamo
 def test_one_connection_serves_many_calls() -> None:
     with counting_server() as (url, opened):
         connections = Connections(url)
-        connections.open_one()
         for _ in range(5):
             assert connections.send("POST", "/", {"host": connections.host}, b"x").body == b"{}"
         connections.close()

@@ -15,10 +15,10 @@ from spillway.preflight.letter_queue import DAY_S, LetterQueue
 from spillway.preflight.limits import Limits, Origin
 from spillway.preflight.measured import Measured, Step, StepFigures
 from spillway.preflight.played import Resource, Run
-from spillway.preflight.queueing import concurrency_max, erlang_b, erlang_c, littles_law, md1_wait_s
 from spillway.preflight.simulation import simulate
 from spillway.preflight.table_capacity import GROWTH_AFTER_S, TableCapacity
 from spillway.preflight.usage import REGIONAL_CACHES
+from tests.queueing import concurrency_max, erlang_b, erlang_c, littles_law, md1_wait_s
 
 SMALL = Campaign(visitors=20_000, over_s=600, peak_factor=3, signup_rate=0.1)
 
