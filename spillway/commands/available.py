@@ -7,24 +7,29 @@ from dataclasses import dataclass
 import click
 
 from chalicelib.domain.availability import UNITS_MAX, AvailabilityEvent, Outcome
-from chalicelib.domain.stock import Availability, is_restock
+from chalicelib.domain.stock import Availability, Stock, is_restock
 from chalicelib.services.availability import Availabilities
 from chalicelib.tables.recent_products import stocked_with
 from chalicelib.wiring import clock_ms
 from spillway.commands.options import json_option, stage_option
 from spillway.deploy.stage import Stage, stage_named
 from spillway.deploy.tables import StageTables
-from spillway.errors import WorkFailed
+from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.skus import not_sold, require_sku
 from spillway.project import Project
 
 
 @dataclass(frozen=True, slots=True)
 class TakenIn:
-    """An event that was taken in; `restock` is whether who waits will hear of it."""
+    """An event that was taken in, and the stock `before` it."""
 
     event: AvailabilityEvent
-    restock: bool
+    before: Stock
+
+    @property
+    def restock(self) -> bool:
+        """Whether who waits will hear of it."""
+        return is_restock(self.before, self.event.stock)
 
     def to_document(self) -> dict[str, object]:
         """Ready for JSON."""
@@ -42,7 +47,7 @@ class TakenIn:
 @click.option(
     "--stock",
     "units",
-    type=click.IntRange(1, UNITS_MAX),
+    type=click.IntRange(0, UNITS_MAX),
     metavar="N",
     help="How many units there are; left out where the shop does not count.",
 )
@@ -54,6 +59,8 @@ def available_command(
 ) -> None:
     """Mark a variant as available: its page says "buy", and who waits for it is told."""
     require_sku(sku)
+    if units == 0:
+        raise BadInput("--stock 0: none can be had", way_out=f"spillway sold-out {sku} says so")
     taken = _observe(stage_named(project, stage_name), sku, Availability.IN_STOCK, units)
     if as_json:
         click.echo(json.dumps(taken.to_document()))
@@ -61,9 +68,14 @@ def available_command(
         click.echo(f"{sku} is available; its page turns and who waits for it is told, in the order they came")
         click.echo(f"  how far the letters are: spillway waves {sku}")
     else:
-        click.echo(
-            f"{sku} was available already, and there are no more of it than before: nobody new is told"
-        )
+        click.echo(f"{sku} was available already{_units(taken)}; nobody new is told")
+
+
+def _units(taken: TakenIn) -> str:
+    now, before = taken.event.units, taken.before.units
+    if now is None:
+        return ""
+    return f": {now:,} now" + (f", {before:,} before" if before is not None else "")
 
 
 @click.command("sold-out")
@@ -77,6 +89,8 @@ def sold_out_command(project: Project, sku: str, stage_name: str, *, as_json: bo
     taken = _observe(stage_named(project, stage_name), sku, Availability.OUT_OF_STOCK, 0)
     if as_json:
         click.echo(json.dumps(taken.to_document()))
+    elif taken.before.availability is Availability.OUT_OF_STOCK:
+        click.echo(f"{sku} was sold out already")
     else:
         click.echo(f"{sku} is sold out; its page turns, and letters about it stop")
 
@@ -96,4 +110,4 @@ def _observe(stage: Stage, sku: str, availability: Availability, units: int | No
             )
         case Outcome.UNKNOWN_SKU:  # withdrawn since it was looked at
             raise not_sold(sku, stage.name)
-    return TakenIn(event, is_restock(stocked.stock[sku], event.stock))
+    return TakenIn(event, stocked.stock[sku])

@@ -11,10 +11,14 @@ def require_sku(sku: str) -> None:
     Raises:
         BadInput: it cannot.
     """
-    if not SKU.fullmatch(sku):
-        raise BadInput(
-            f"SKU {sku!r}: not a SKU", way_out="SKUs are capitals, digits and hyphens, at most 40: FJ-INK-L"
-        )
+    if SKU.fullmatch(sku):
+        return
+    meant = sku.strip().upper()
+    if SKU.fullmatch(meant):
+        raise BadInput(f"SKU {sku!r}: not a SKU", way_out=f"did you mean {meant}?")
+    raise BadInput(
+        f"SKU {sku!r}: not a SKU", way_out="SKUs are capitals, digits and hyphens, at most 40: FJ-INK-L"
+    )
 
 
 def require_sold(products: ProductsTable, sku: str, stage: str) -> None:

@@ -54,7 +54,7 @@ def spillway(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         (["no-such-command"], "no-such-command"),
         (["available"], "SKU"),
         (["available", "A", "--stock", "0"], "--stock"),
-        (["available", "fj-ink-l"], "capitals"),
+        (["available", "fj-ink-l"], "did you mean FJ-INK-L?"),
         (["available", "A", "--stage", "../x"], "../x"),
         (["available", "A", "--stage", "prod"], "credentials"),
         (["publish", "--stage", "UPPER"], "UPPER"),

@@ -1,6 +1,7 @@
 """What a merchant's commands say to programs: each speaks JSON, and nothing else with it."""
 
 import json
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ from click.testing import CliRunner
 
 import spillway.deploy.stage as stages
 from chalicelib.domain.stock import Availability
+from chalicelib.wiring import clock_ms
 from spillway.__main__ import cli
 from spillway.build.release import Release
+from spillway.commands import available
 from spillway.deploy.stage import Stage
 from spillway.errors import BadInput, WorkFailed
 from spillway.operate.queues import QUEUES
@@ -146,6 +149,39 @@ def test_a_sku_that_the_stage_does_not_sell_is_named(
     monkeypatch.setattr(stages, "running_local_stage", lambda _: stage)
     with pytest.raises(BadInput, match="'NOPE'"):
         run(project, *words)
+
+
+def test_what_is_said_of_a_stock_is_what_changed(
+    project: Project, stage: SmallStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages, "running_local_stage", lambda _: stage)
+    # Commands that are typed have a millisecond each; these might share one, and have no order then.
+    monkeypatch.setattr(available, "clock_ms", count(clock_ms() + 1).__next__)
+    said = [
+        CliRunner().invoke(cli, words.split(), obj=project, catch_exceptions=False).stdout.splitlines()[0]
+        for words in (
+            f"sold-out {SKU}",
+            f"sold-out {SKU}",
+            f"available {SKU} --stock 5",
+            f"available {SKU} --stock 3",
+            f"available {SKU}",
+        )
+    ]
+    assert said[1:2] + said[3:] == [
+        f"{SKU} was sold out already",
+        f"{SKU} was available already: 3 now, 5 before; nobody new is told",
+        f"{SKU} was available already; nobody new is told",
+    ]
+
+
+def test_a_stock_of_none_and_a_sku_in_small_letters_are_told_the_way(project: Project) -> None:
+    for words, way_out in (
+        (["available", SKU, "--stock", "0"], f"spillway sold-out {SKU} says so"),
+        (["sold-out", f"{SKU.lower()} "], f"did you mean {SKU}?"),
+    ):
+        with pytest.raises(BadInput) as refused:
+            run(project, *words)
+        assert refused.value.way_out == way_out
 
 
 class WithdrawnMeanwhile:
