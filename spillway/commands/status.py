@@ -33,9 +33,10 @@ def _show(state: StageState) -> None:
     console = Console(highlight=False)
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_row("stage", f"{state.stage} in {state.region}, {state.stack}")
-    if state.entries_about is not None:
+    if state.entries_rows_about is not None:
         warm = f", {state.entries_write_units:,} writes/s at once" if state.entries_write_units else ""
-        table.add_row("entries", f"about {state.entries_about:,}{warm}")
+        # Beside the entries stand counts of letters, one for each shopper.
+        table.add_row("entries table", f"about {state.entries_rows_about:,} rows{warm}")
     dead = {queue.dead for queue in QUEUES.values()}
     for name, count in state.queues.items():
         table.add_row(name, f"{count:,}", style="bold red" if count and name in dead else "")

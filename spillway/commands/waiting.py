@@ -36,7 +36,7 @@ def waiting_command(project: Project, stage_name: str, *, as_json: bool) -> None
     elif found:
         Console(highlight=False).print(_table(found))
     else:
-        click.echo("nobody waits for anything")
+        click.echo("nobody waits for anything; who signs up waits from when the address is confirmed")
 
 
 def _table(found: list[Demand]) -> Table:

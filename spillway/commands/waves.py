@@ -49,8 +49,7 @@ def _line(state: FanOutState) -> str:
     if state.live and state.waiting:
         words.append(f"{state.waiting:,} still wait for their letter")
         words.append(f"paused: {state.paused}" if state.paused else _eta(state))
-    if not state.live:
-        words.append("over")
+    words.append("live" if state.live else "over")
     return ", ".join(words)
 
 

@@ -41,7 +41,7 @@ class StageState:
     region: str
     stack: str
     queues: dict[str, int] = field(default_factory=dict)
-    entries_about: int | None = None
+    entries_rows_about: int | None = None
     entries_write_units: int | None = None
     mail: Mail | None = None
     paused: str | None = None
@@ -106,7 +106,7 @@ def _entries(stage: Stage, name: str) -> dict[str, Any]:
     client: DynamoDBClient = stage.client("dynamodb")
     table: Any = client.describe_table(TableName=name)["Table"]
     warm = table.get("WarmThroughput", {}).get("WriteUnitsPerSecond")
-    return {"entries_about": table.get("ItemCount"), "entries_write_units": warm}
+    return {"entries_rows_about": table.get("ItemCount"), "entries_write_units": warm}
 
 
 def _mail(stage: Stage) -> Mail:

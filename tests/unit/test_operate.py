@@ -17,7 +17,7 @@ from tests.fake_stage import Client, FakeStage, account, error, stage, waiting, 
 def test_a_stage_is_well_when_nothing_waits_for_a_person() -> None:
     state = state_of(well())
     assert state.well
-    assert (state.entries_about, state.entries_write_units, state.unknown) == (42, 4_000, ())
+    assert (state.entries_rows_about, state.entries_write_units, state.unknown) == (42, 4_000, ())
     assert json.loads(json.dumps(state.to_document()))["well"] is True
 
 
@@ -44,7 +44,7 @@ def test_a_shop_that_stopped_sending_itself_needs_somebody_and_says_why() -> Non
 def test_what_cannot_be_asked_is_named_and_the_rest_is_shown() -> None:
     state = state_of(well(sesv2=Client(get_account=error("AccessDenied"))))
     assert state.unknown == ("mail (ClientError)",)
-    assert state.entries_about == 42
+    assert state.entries_rows_about == 42
 
 
 def findings(place: Stage) -> dict[str, Finding]:
