@@ -78,9 +78,12 @@ def _tell(project: Project, done: Imported) -> None:
         f"{counted(done.written, 'file')} written, {done.unchanged:,} unchanged, "
         f"{len(done.kept):,} edited by hand and kept"
     )
+    if done.left_out:
+        click.echo(f"  left out: {len(done.left_out):,} of {total + len(done.left_out):,} products")
     for title in done.new_categories:
         click.echo(f"  new category in site/site.toml: {title}")
-    lines = [f"{name}: edited by hand, kept as it is" for name in done.kept]
+    lines = [str(each) for each in done.left_out]
+    lines += [f"{name}: edited by hand, kept as it is" for name in done.kept]
     lines += [f"{name}: no longer in the export, kept" for name in done.gone]
     lines += [str(each) for each in done.not_taken]
     project.output.mkdir(exist_ok=True)

@@ -27,7 +27,8 @@ class ImportedPicture:
 
 @dataclass(frozen=True, slots=True)
 class ImportedProduct:
-    """One product. `place` is where it stands in the export: "line 12"."""
+    """One product. `place` is where it stands in the export: "line 12"; `handle` its address in the other
+    shop, empty where the export names none: its page is then called by its title, or by `page_name`."""
 
     place: str
     handle: str
@@ -39,6 +40,7 @@ class ImportedProduct:
     tags: tuple[str, ...]
     variants: tuple[ImportedVariant, ...]
     pictures: tuple[ImportedPicture, ...]
+    page_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

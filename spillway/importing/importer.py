@@ -27,6 +27,7 @@ class Imported:
     kept: tuple[str, ...]
     gone: tuple[str, ...]
     new_categories: tuple[str, ...]
+    left_out: tuple[NotTaken, ...]
     not_taken: tuple[NotTaken, ...]
 
 
@@ -95,6 +96,7 @@ def write_import(
         kept=tuple(kept),
         gone=tuple(f"site/products/{name}" for name in sorted(gone)),
         new_categories=tuple(new.values()),
+        left_out=taken.left_out,
         not_taken=taken.not_taken,
     )
 

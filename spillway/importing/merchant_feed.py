@@ -79,7 +79,7 @@ def _product(key: str, group: list[tuple[int, Element]]) -> ImportedProduct:
     kind = _value(first, "product_type") or _value(first, "google_product_category")
     return ImportedProduct(
         place=f"item {number}",
-        handle=_value(first, "title") if len(group) == 1 else f"{_value(first, 'title')} {key}",
+        handle="",
         title=_value(first, "title"),
         body_html=_value(first, "description"),
         category=kind.rpartition(">")[2].strip(),
@@ -88,6 +88,7 @@ def _product(key: str, group: list[tuple[int, Element]]) -> ImportedProduct:
         tags=(),
         variants=tuple(_variant(number, item, varying) for number, item in group),
         pictures=tuple(pictures.values()),
+        page_name="" if len(group) == 1 else f"{_value(first, 'title')} {key}",
     )
 
 

@@ -43,7 +43,7 @@ def read_plain(file: Path) -> Export:
         products.append(
             ImportedProduct(
                 place=place,
-                handle=cells["title"] or cells["sku"],
+                handle="",
                 title=cells["title"],
                 body_html=cells.get("description", "").replace("<", "&lt;").replace("\n\n", "<br>"),
                 category=cells.get("category", ""),

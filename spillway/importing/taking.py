@@ -68,9 +68,10 @@ class TakenProduct:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What becomes of an export."""
+    """What becomes of an export. `left_out` are whole products, `not_taken` parts of the others."""
 
     products: tuple[TakenProduct, ...]
+    left_out: tuple[NotTaken, ...]
     not_taken: tuple[NotTaken, ...]
 
 
@@ -85,23 +86,25 @@ class _Taking:
         self._picture = picture
         self._fallback_category = fallback_category
         self._not_taken: list[NotTaken] = []
+        self._left_out: list[NotTaken] = []
         self._slugs: set[str] = set()
         self._skus: set[str] = set()
 
     def all(self, export: Export) -> Taken:
         self._not_taken += export.not_taken
         products = [taken for each in export.products if (taken := self._product(each))]
-        return Taken(tuple(products), tuple(self._not_taken))
+        return Taken(tuple(products), tuple(self._left_out), tuple(self._not_taken))
 
     def _product(self, product: ImportedProduct) -> TakenProduct | None:
         place, title = product.place, one_line(product.title)
         if not title:
-            self._lost(place, f"{product.handle or 'a product'} without a title", "left out")
+            what = f"{product.handle or 'a product'} without a title"
+            self._left_out.append(NotTaken(place, what, "left out"))
             return None
         slug = self._slug(product)
         variants = tuple(self._variants(product, slug))
         if not variants:
-            self._lost(place, title, "left out: none of its variants can be sold")
+            self._left_out.append(NotTaken(place, title, "left out: none of its variants can be sold"))
             return None
         description = self._description(product, title)
         pairs = {each.sku: each for each in variants}
@@ -122,13 +125,15 @@ class _Taking:
         )
 
     def _slug(self, product: ImportedProduct) -> str:
-        wanted = slug_of(product.handle or product.title)
+        named = product.handle or product.page_name or product.title
+        wanted = slug_of(named)
         slug, number = wanted, 2
         while slug in self._slugs:
             slug, number = f"{wanted[:76]}-{number}", number + 1
         self._slugs.add(slug)
-        if slug != product.handle:
-            self._lost(product.place, f"handle {product.handle!r}", f"its page is /products/{slug}")
+        if slug != (product.handle or wanted):
+            what = "handle" if product.handle else "title"
+            self._lost(product.place, f"{what} {named!r}", f"its page is /products/{slug}")
         return slug
 
     def _variants(self, product: ImportedProduct, slug: str) -> Iterator[TakenVariant]:

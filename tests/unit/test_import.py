@@ -209,6 +209,16 @@ def test_a_plain_table_is_taken(shop: Project) -> None:
     assert taken["mug-b"].stock["M-1"].units == 3
     assert "stock 'many': taken for none" in report(shop)
     assert "column shade: 1 value" in report(shop)
+    assert "/products/" not in report(shop)  # such a table names no page that could have moved
+
+
+def test_a_product_that_is_left_out_is_counted_and_named_first(shop: Project) -> None:
+    rows = ["m-1,Mug,4.50,many", "m-2,Cup,x,1", "m-3,Cup,5,1", "m-4,Mug,5,1"]
+    ended = imported(shop, "\n".join(["sku,title,price,stock", *rows]), format_name="csv")
+    assert "left out: 1 of 4 products" in ended.output
+    lines = report(shop).splitlines()
+    assert lines[0] == "line 3: Cup: left out: none of its variants can be sold"
+    assert "line 5: title 'Mug': its page is /products/mug-2" in lines
 
 
 def test_a_merchant_feed_is_taken(shop: Project) -> None:
