@@ -63,7 +63,10 @@ def read_stock_file(file: Path) -> StockFile:
     rows = csv.reader(StringIO(text, newline=""), strict=True)
     header = [cell.strip().lower() for cell in next(rows, [])]
     if header != COLUMNS:
-        raise BadInput(f"{file}: line 1: {','.join(header)!r}", way_out="expected the header sku,stock")
+        raise BadInput(
+            f"{file}: line 1: {','.join(header)!r}",
+            way_out="expected a comma-separated file with the header sku,stock",
+        )
     found = list(_lines(file, rows))
     return StockFile(
         file.name,

@@ -62,6 +62,8 @@ def spillway(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         (["deploy", "--stage", "prod", "--param", "nonsense"], "nonsense"),
         (["build", "--base-url", "ftp://x"], "ftp://x"),
         (["demo", "--port", "80"], "--port"),
+        (["texts", "de_AT"], "'de_AT': not a locale"),
+        (["texts", "../x"], "'../x': not a locale"),
     ],
 )
 def test_wrong_words_end_with_2_and_are_named(spillway: Typist, words: Sequence[str], named: str) -> None:

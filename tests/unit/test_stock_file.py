@@ -52,7 +52,9 @@ def test_every_mistake_is_named_with_its_line(tmp_path: Path) -> None:
     assert str(file.mistakes[5]) == "line 8: F stands in line 7 too"
 
 
-@pytest.mark.parametrize("text", ["", "units\n1\n", "stock,sku\n", b"sku,stock\nA\xff,1\n"])
+@pytest.mark.parametrize(
+    "text", ["", "units\n1\n", "stock,sku\n", "sku;stock\nA;1\n", b"sku,stock\nA\xff,1\n"]
+)
 def test_a_file_that_is_none_is_refused(tmp_path: Path, text: str | bytes) -> None:
     with pytest.raises(BadInput):
         read(tmp_path, text)
