@@ -1,11 +1,11 @@
 """`spillway publish`: the shop as it is in this folder, live."""
 
 import click
-from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from chalicelib.wiring import clock_ms
 from spillway.commands.options import stage_option
+from spillway.commands.progress import progress_bar
 from spillway.counted import counted
 from spillway.deploy.stage import stage_named
 from spillway.project import Project
@@ -27,7 +27,7 @@ def publish_command(
     """Build the shop with today's stock and put what changed before the shoppers."""
     stage = stage_named(project, stage_name)
     base_url = base_url or stage.shop_url
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("publishing", total=None)
         with target_of(stage, project, clock_ms) as target:
             make = of_folder(project, target, base_url=base_url)

@@ -3,11 +3,10 @@
 from datetime import UTC, datetime
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 
 from chalicelib.wiring import clock_ms
 from spillway.commands.options import stage_option
+from spillway.commands.progress import progress_bar
 from spillway.commands.publish import bring
 from spillway.counted import counted
 from spillway.deploy.stage import stage_named
@@ -39,7 +38,7 @@ def rollback_command(
     files of this folder stay as they are. RELEASE may be the beginning of a name.
     """
     stage = stage_named(project, stage_name)
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("going back", total=None)
         with target_of(stage, project, clock_ms) as target:
             live = target.live.read().manifest

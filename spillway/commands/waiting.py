@@ -5,11 +5,11 @@ from dataclasses import asdict
 
 import click
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from chalicelib.wiring import clock_ms
 from spillway.commands.options import json_option, stage_option
+from spillway.commands.progress import progress_bar
 from spillway.deploy.stage import stage_named
 from spillway.deploy.tables import StageTables
 from spillway.merchant.demand import Demand, demand
@@ -23,7 +23,7 @@ from spillway.project import Project
 def waiting_command(project: Project, stage_name: str, *, as_json: bool) -> None:
     """How many wait for each variant, the most wanted first."""
     tables = StageTables.of(stage_named(project, stage_name))
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("counting", total=None)
         found = demand(
             tables.products,

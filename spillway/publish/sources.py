@@ -7,6 +7,7 @@ from spillway.build.dates import Dates
 from spillway.build.edition_rendering import StockBySlug
 from spillway.build.making import rendered
 from spillway.build.memory import Memory
+from spillway.build.mistakes import CatalogueInvalid
 from spillway.build.release import Release, SiteObject
 from spillway.build.shelf import Shelf
 from spillway.build.site import build
@@ -21,7 +22,12 @@ def of_folder(project: Project, target: Target, *, base_url: str | None = None) 
     """What the shop's folder holds by now. `base_url` takes the place of the one in site.toml."""
 
     def make(stock: StockBySlug, dates: Dates) -> Release:
-        return build(project, base_url=base_url, stock=stock, stamps=target.stamps, dates=dates)
+        try:
+            return build(project, base_url=base_url, stock=stock, stamps=target.stamps, dates=dates)
+        except CatalogueInvalid as error:
+            raise BadInput(
+                error.message, way_out="correct them and publish again; the live shop is as it was"
+            ) from error
 
     return make
 

@@ -151,6 +151,13 @@ def test_a_sku_that_the_stage_does_not_sell_is_named(
         run(project, *words)
 
 
+def test_a_bar_is_drawn_for_nobody_but_a_terminal(
+    project: Project, stage: SmallStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages, "running_local_stage", lambda _: stage)
+    assert CliRunner().invoke(cli, ["waiting"], obj=project, catch_exceptions=False).stderr == ""
+
+
 def test_what_is_said_of_a_stock_is_what_changed(
     project: Project, stage: SmallStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -228,9 +228,10 @@ def test_a_broken_catalogue_publishes_nothing(desk: Desk) -> None:
     desk.publish()
     before = dict(desk.sink.objects)
     (desk.project.site / "products" / "scarf.toml").write_text("title = 3")
-    with pytest.raises(BadInput):
+    with pytest.raises(BadInput, match=r"scarf\.toml") as refused:
         desk.publish()
     assert desk.sink.objects == before
+    assert "the live shop is as it was" in refused.value.way_out
 
 
 def test_a_wrong_folder_does_not_empty_a_shop(desk: Desk) -> None:
