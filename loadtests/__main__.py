@@ -28,7 +28,7 @@ from spillway.errors import BadInput, SpillwayError, WorkFailed
 from spillway.project import Project
 
 
-@click.command()
+@click.command("load", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--port", type=int, default=8000, show_default=True, help="Of the demo, if none is running.")
 @click.option("--shape", type=click.Choice([shape.value for shape in Shape]), default="spike",
               show_default=True)  # fmt: skip
@@ -161,9 +161,11 @@ def main() -> None:
     """Run it. Exit status: 0 all is right, 1 it is not, 2 it could not be begun."""
     try:
         with interruptible():
-            load()
+            load(prog_name="spillway load")
     except SpillwayError as error:
-        click.echo(f"load: {error.message}\n  {error.way_out}", err=True)
+        click.echo(f"spillway: {error.message}", err=True)
+        if error.way_out:
+            click.echo(f"  {error.way_out}", err=True)
         sys.exit(error.exit_code)
     except Interrupted as interrupted:
         sys.exit(interrupted.exit_code)
