@@ -35,9 +35,13 @@ QUEUES: Mapping[str, Queue] = {
 
 
 def depth(sqs: "SQSClient", queue_url: str) -> int:
-    """About how many messages a queue holds, those that somebody works on included."""
+    """About how many messages a queue holds, with those that are worked on or put back for later."""
     answer = sqs.get_queue_attributes(
         QueueUrl=queue_url,
-        AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
+        AttributeNames=[
+            "ApproximateNumberOfMessages",
+            "ApproximateNumberOfMessagesNotVisible",
+            "ApproximateNumberOfMessagesDelayed",
+        ],
     )
     return sum(int(count) for count in answer["Attributes"].values())

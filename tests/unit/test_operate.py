@@ -41,6 +41,16 @@ def test_a_shop_that_stopped_sending_itself_needs_somebody_and_says_why() -> Non
     assert state.to_document()["paused"] == "bounces 6.0 %"
 
 
+def test_letters_put_back_for_later_are_counted_among_those_that_wait() -> None:
+    held = {"ApproximateNumberOfMessages": 1, "ApproximateNumberOfMessagesDelayed": 2}
+    sqs = Client(
+        get_queue_attributes=lambda **asked: {
+            "Attributes": {name: str(held.get(name, 0)) for name in asked["AttributeNames"]}
+        }
+    )
+    assert state_of(well(sqs=sqs)).queues["confirmation letters"] == 3
+
+
 def test_what_cannot_be_asked_is_named_and_the_rest_is_shown() -> None:
     state = state_of(well(sesv2=Client(get_account=error("AccessDenied"))))
     assert state.unknown == ("mail (ClientError)",)
