@@ -20,7 +20,7 @@ KEEPS_DATA = "Retain"
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class RetainedResource:
     """A resource with data in it, which deleting the stack leaves alone."""
 
     logical_id: str
@@ -34,7 +34,7 @@ class Destruction:
 
     stack_name: str
     goes: int
-    kept: tuple[Kept, ...]
+    kept: tuple[RetainedResource, ...]
     with_data: bool
 
 
@@ -53,7 +53,7 @@ def plan_destruction(stage: Stage, *, with_data: bool) -> Destruction:
         for resource in page["StackResourceSummaries"]:
             if resource["LogicalResourceId"] in retained:
                 name = resource.get("PhysicalResourceId", "")
-                kept.append(Kept(resource["LogicalResourceId"], resource["ResourceType"], name))
+                kept.append(RetainedResource(resource["LogicalResourceId"], resource["ResourceType"], name))
             else:
                 goes += 1
     if with_data:
@@ -61,7 +61,7 @@ def plan_destruction(stage: Stage, *, with_data: bool) -> Destruction:
     return Destruction(stage.stack_name, goes, tuple(kept), with_data)
 
 
-def _require_deletable(kept: Iterable[Kept]) -> None:
+def _require_deletable(kept: Iterable[RetainedResource]) -> None:
     # Before the stack goes: without it, nobody finds again what was left.
     strange = [
         f"{each.logical_id} ({each.resource_type})" for each in kept if each.resource_type not in DELETERS
