@@ -16,7 +16,8 @@ from zlib import crc32
 
 CONFIRM_WITHIN_S = 72 * 3600
 ASK_AGAIN_AFTER_S = 15 * 60
-CONFIRMATIONS_PER_DAY_MAX = 10
+# Letters that leave at anybody's asking: to confirm an entry, to see one's own.
+ASKED_LETTERS_PER_DAY_MAX = 10
 # Whoever is signed up by others, without being asked, is so often a day at most.
 ADMISSIONS_PER_DAY_MAX = 10
 SHARDS = 8

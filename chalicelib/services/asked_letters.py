@@ -38,14 +38,14 @@ class AskedLetters:
             PostboxRefused: the letter was not taken; this is to be tried again.
         """
         now_ms = self._clock_ms()
-        if not self._entries.count_confirmation(shopper, at_ms=now_ms):
+        if not self._entries.count_asked_letter(shopper, at_ms=now_ms):
             log("letters_of_the_day_used_up", shopper=shopper)
             return
         writer = LetterWriter(self._themes.live(), self._links)
         try:
             self._post(shopper, writer.sender, write(writer))
         except PostboxRefused:
-            self._entries.count_confirmation(shopper, at_ms=now_ms, letters=-1)
+            self._entries.count_asked_letter(shopper, at_ms=now_ms, letters=-1)
             raise
 
     def _post(self, shopper: str, sender: str, envelope: Envelope) -> None:

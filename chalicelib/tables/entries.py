@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.domain.entry import (
     ADMISSIONS_PER_DAY_MAX,
     ASK_AGAIN_AFTER_S,
+    ASKED_LETTERS_PER_DAY_MAX,
     CONFIRM_WITHIN_S,
-    CONFIRMATIONS_PER_DAY_MAX,
     Entry,
     EntryState,
     OptIn,
@@ -136,8 +136,8 @@ class EntriesTable:
         item = answer.get("Item")
         return entry_from(item) if item else None
 
-    def count_confirmation(self, shopper: str, *, at_ms: int, letters: int = 1) -> bool:
-        """Count one confirmation letter of today; false when the day's are used up.
+    def count_asked_letter(self, shopper: str, *, at_ms: int, letters: int = 1) -> bool:
+        """Count one letter that somebody asked for today; false when the day's are used up.
 
         The cap is per address over all variants, so that nobody can be mail-bombed through the shop.
         A letter that could not be sent is given back with `letters=-1`.
@@ -149,7 +149,7 @@ class EntriesTable:
             "attribute_not_exists(letters) OR letters < :limit",
             {
                 ":letters": {"N": str(letters)},
-                ":limit": {"N": str(CONFIRMATIONS_PER_DAY_MAX + (letters < 0))},
+                ":limit": {"N": str(ASKED_LETTERS_PER_DAY_MAX + (letters < 0))},
                 ":expires": {"N": str(at_ms // 1000 + COUNTER_KEPT_S)},
             },
         )

@@ -8,8 +8,8 @@ import pytest
 from chalicelib.domain.entry import (
     ADMISSIONS_PER_DAY_MAX,
     ASK_AGAIN_AFTER_S,
+    ASKED_LETTERS_PER_DAY_MAX,
     CONFIRM_WITHIN_S,
-    CONFIRMATIONS_PER_DAY_MAX,
     Entry,
     EntryState,
     OptIn,
@@ -185,11 +185,11 @@ def test_who_comes_back_stands_at_the_end_of_the_line(entries: LinedEntries, clo
 
 
 def test_confirmation_letters_are_capped_by_day_and_shopper(entries: LinedEntries, clock: Clock) -> None:
-    counted = [entries.count_confirmation("ada", at_ms=clock()) for _ in range(CONFIRMATIONS_PER_DAY_MAX + 2)]
-    assert counted == [True] * CONFIRMATIONS_PER_DAY_MAX + [False, False]
-    assert entries.count_confirmation("eve", at_ms=clock())
-    assert entries.count_confirmation("ada", at_ms=clock(), letters=-1)
-    assert entries.count_confirmation("ada", at_ms=clock())
-    assert not entries.count_confirmation("ada", at_ms=clock())
+    counted = [entries.count_asked_letter("ada", at_ms=clock()) for _ in range(ASKED_LETTERS_PER_DAY_MAX + 2)]
+    assert counted == [True] * ASKED_LETTERS_PER_DAY_MAX + [False, False]
+    assert entries.count_asked_letter("eve", at_ms=clock())
+    assert entries.count_asked_letter("ada", at_ms=clock(), letters=-1)
+    assert entries.count_asked_letter("ada", at_ms=clock())
+    assert not entries.count_asked_letter("ada", at_ms=clock())
     clock.pass_s(24 * 3600)
-    assert entries.count_confirmation("ada", at_ms=clock())
+    assert entries.count_asked_letter("ada", at_ms=clock())

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.domain.entry import CONFIRM_WITHIN_S, CONFIRMATIONS_PER_DAY_MAX
+from chalicelib.domain.entry import ASKED_LETTERS_PER_DAY_MAX, CONFIRM_WITHIN_S
 from chalicelib.domain.links import LinkSubject, Purpose
 from chalicelib.mail.postbox import Delivery, PostboxRefused
 from spillway.build.release import Release
@@ -64,15 +64,15 @@ def test_an_entry_for_what_is_not_sold_is_not_asked_about(shop: TestShop) -> Non
 
 def test_nobody_can_be_mail_bombed(shop: TestShop) -> None:
     shop.sign_up("ada")
-    for _ in range(CONFIRMATIONS_PER_DAY_MAX + 3):
+    for _ in range(ASKED_LETTERS_PER_DAY_MAX + 3):
         send(shop)
-    assert len(shop.postbox.sent) == CONFIRMATIONS_PER_DAY_MAX
+    assert len(shop.postbox.sent) == ASKED_LETTERS_PER_DAY_MAX
 
 
 def test_a_letter_that_could_not_be_sent_does_not_count(shop: TestShop) -> None:
     shop.sign_up("ada")
-    shop.postbox.refuses = CONFIRMATIONS_PER_DAY_MAX + 1
-    for _ in range(CONFIRMATIONS_PER_DAY_MAX + 1):
+    shop.postbox.refuses = ASKED_LETTERS_PER_DAY_MAX + 1
+    for _ in range(ASKED_LETTERS_PER_DAY_MAX + 1):
         with pytest.raises(PostboxRefused):
             send(shop)
     shop.postbox.deliveries["ada@example.com"] = Delivery.DEFERRED

@@ -13,8 +13,8 @@ from chalicelib.domain.address import Address
 from chalicelib.domain.entry import (
     ADMISSIONS_PER_DAY_MAX,
     ASK_AGAIN_AFTER_S,
+    ASKED_LETTERS_PER_DAY_MAX,
     CONFIRM_WITHIN_S,
-    CONFIRMATIONS_PER_DAY_MAX,
     Entry,
     EntryState,
     OptIn,
@@ -120,7 +120,7 @@ class EntryStory(RuleBasedStateMachine):
             sent = self.shop.postbox.sent[before:]
             today = (name, self.now_s // DAY_S)
             wanted = self.state(name, sku) is EntryState.PENDING and name not in self.suppressed
-            expected = wanted and self.asked_today[today] < CONFIRMATIONS_PER_DAY_MAX
+            expected = wanted and self.asked_today[today] < ASKED_LETTERS_PER_DAY_MAX
             assert [envelope.mailbox for envelope in sent] == [self.mailbox(name)] * expected
             self.asked_today[today] += len(sent)
 

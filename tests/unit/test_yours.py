@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from chalicelib.domain.entry import CONFIRM_WITHIN_S, CONFIRMATIONS_PER_DAY_MAX, EntryState
+from chalicelib.domain.entry import ASKED_LETTERS_PER_DAY_MAX, CONFIRM_WITHIN_S, EntryState
 from chalicelib.domain.links import LinkRefused, LinkSubject, Purpose
 from chalicelib.mail.postbox import Delivery, PostboxRefused
 from chalicelib.services.yours import Awaited, Yours
@@ -87,7 +87,7 @@ def test_erasing_leaves_nothing_but_a_suppression(
     shop: TestShop, yours: Yours, shoppers: ShoppersTable
 ) -> None:
     shop.join("ada", "ben")
-    shop.entries.count_confirmation(shop.shopper("ada"), at_ms=shop.clock())
+    shop.entries.count_asked_letter(shop.shopper("ada"), at_ms=shop.clock())
     shop.suppressions.suppress(shop.shopper("ada"), reason="complaint", at_ms=shop.clock())
     for _ in range(2):
         yours.erase(token(shop))
@@ -132,17 +132,17 @@ def test_nobody_is_written_to_who_is_unknown_or_suppressed(shop: TestShop, lette
 
 def test_these_letters_count_among_those_of_the_day(shop: TestShop, letters: YoursLetters) -> None:
     shop.sign_up("ada")
-    for _ in range(CONFIRMATIONS_PER_DAY_MAX + 2):
+    for _ in range(ASKED_LETTERS_PER_DAY_MAX + 2):
         letters.send(shop.shopper("ada"))
-    assert len(shop.postbox.sent) == CONFIRMATIONS_PER_DAY_MAX
+    assert len(shop.postbox.sent) == ASKED_LETTERS_PER_DAY_MAX
 
 
 def test_a_letter_that_was_not_taken_is_tried_again_and_not_counted(
     shop: TestShop, letters: YoursLetters
 ) -> None:
     shop.sign_up("ada")
-    shop.postbox.refuses = CONFIRMATIONS_PER_DAY_MAX
-    for _ in range(CONFIRMATIONS_PER_DAY_MAX):
+    shop.postbox.refuses = ASKED_LETTERS_PER_DAY_MAX
+    for _ in range(ASKED_LETTERS_PER_DAY_MAX):
         with pytest.raises(PostboxRefused):
             letters.send(shop.shopper("ada"))
     shop.postbox.deliveries["ada@example.com"] = Delivery.DEFERRED
