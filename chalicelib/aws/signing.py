@@ -52,27 +52,32 @@ class Signer:
         signed = {**headers, "x-amz-date": stamp}
         if credentials.session_token:
             signed["x-amz-security-token"] = credentials.session_token
-        names = ";".join(sorted(signed))
-        request = self._canonical(method, path, query, signed, names, payload_sha256)
+        names = sorted(signed)
+        lines = "".join([f"{name}:{' '.join(signed[name].split())}\n" for name in names])
+        signed_names = ";".join(names)
+        request = (
+            f"{method}\n{self._encoded(path)}\n{_sorted(query)}\n{lines}\n{signed_names}\n{payload_sha256}"
+        )
+        signed["authorization"] = self.authorization(credentials, stamp, signed_names, request)
+        return signed
+
+    def authorization(self, credentials: Credentials, stamp: str, names: str, canonical_request: str) -> str:
+        """The header that proves a request which is in its canonical form already.
+
+        `stamp` is what x-amz-date says, `names` those of the headers that are signed.
+        """
         scope = f"{stamp[:8]}/{self._region}/{self._service}/aws4_request"
-        text = f"{ALGORITHM}\n{stamp}\n{scope}\n{sha256(request.encode()).hexdigest()}"
+        text = f"{ALGORITHM}\n{stamp}\n{scope}\n{sha256(canonical_request.encode()).hexdigest()}"
         key = self._day_key(credentials.secret_key, stamp[:8])
         signature = hmac.digest(key, text.encode(), "sha256").hex()
-        signed["authorization"] = (
+        return (
             f"{ALGORITHM} Credential={credentials.access_key}/{scope},"
             f" SignedHeaders={names}, Signature={signature}"
         )
-        return signed
 
-    def _canonical(
-        self, method: str, path: str, query: str, headers: Mapping[str, str], names: str, payload_sha256: str
-    ) -> str:
+    def _encoded(self, path: str) -> str:
         # S3 takes the path as it is sent; every other service takes it encoded once more.
-        encoded = path if self._service == "s3" else quote(path, safe="/~")
-        pairs = sorted(pair.partition("=")[::2] for pair in query.split("&")) if query else []
-        sorted_query = "&".join(f"{name}={value}" for name, value in pairs)
-        lines = "".join(f"{name}:{' '.join(headers[name].split())}\n" for name in sorted(headers))
-        return f"{method}\n{encoded}\n{sorted_query}\n{lines}\n{names}\n{payload_sha256}"
+        return path if self._service == "s3" else quote(path, safe="/~")
 
     def _day_key(self, secret_key: str, day: str) -> bytes:
         if self._key_of != (secret_key, day):
@@ -81,3 +86,10 @@ class Signer:
                 key = hmac.digest(key, word.encode(), "sha256")
             self._key_of, self._key = (secret_key, day), key
         return self._key
+
+
+def _sorted(query: str) -> str:
+    if not query:
+        return ""
+    pairs = sorted(pair.partition("=")[::2] for pair in query.split("&"))
+    return "&".join(f"{name}={value}" for name, value in pairs)

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Protocol
 
 from spillway.errors import WorkFailed
+from spillway.publish.answer import Answer
 from spillway.publish.manifest import MANIFEST_KEY, Claim, Manifest
 from spillway.publish.plan import Plan
-from spillway.publish.s3 import Answer, Changed
+from spillway.publish.s3 import Changed
 
 # Longer than any publish takes. After it, a claim is that of a publish that died elsewhere.
 CLAIM_MS = 30 * 60 * 1000

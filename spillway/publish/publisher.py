@@ -21,11 +21,13 @@ from spillway.build.dates import Dates
 from spillway.build.edition_rendering import StockBySlug
 from spillway.build.release import Kind, Makings, Release, SiteObject
 from spillway.errors import BadInput
+from spillway.publish.answer import Answer
 from spillway.publish.archive import KEPT_CONTENT_TYPE, kept_key, packed
+from spillway.publish.body import loader
 from spillway.publish.live import LiveRelease
 from spillway.publish.manifest import Manifest
 from spillway.publish.plan import Plan, make_plan
-from spillway.publish.s3 import Answer, Request
+from spillway.publish.s3 import Request
 
 PASSES_MAX = 3
 # CloudFront takes 3,000 paths at once; past this, one wildcard is cheaper and surer.
@@ -219,7 +221,7 @@ def _puts(plan: Plan, kind: Kind) -> Iterator[Request]:
 def _put(each: SiteObject) -> Request:
     headers = {"content-type": each.content_type, "cache-control": each.cache_control}
     headers |= {"content-language": each.language} if each.language else {}
-    return Request("PUT", each.key, headers, each.sha256, each.read)
+    return Request("PUT", each.key, headers, each.sha256, loader(each.body))
 
 
 def _abandoned(known: Mapping[str, StockedProduct], release: Release) -> tuple[str, ...]:

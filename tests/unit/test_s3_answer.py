@@ -1,0 +1,88 @@
+"""An answer is read right however it comes, and nothing is read that is none."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spillway.publish.answer import HEAD_BYTES_MAX, Answer, answer_in
+
+BODIES = st.binary(max_size=300)
+LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=8)
+
+
+def in_chunks(body: bytes, sizes: list[int]) -> bytes:
+    chunks: list[bytes] = []
+    while body:
+        size = sizes[len(chunks) % len(sizes)]
+        chunks.append(b"%X;name=value\r\n%b\r\n" % (len(body[:size]), body[:size]))
+        body = body[size:]
+    return b"".join(chunks) + b"0\r\n"
+
+
+@st.composite
+def answers(draw: st.DrawFn) -> tuple[bytes, Answer]:
+    """One as it comes, and as it is meant."""
+    body, status = draw(BODIES), draw(st.sampled_from([200, 403, 500]))
+    framing, framed = draw(
+        st.sampled_from(
+            [
+                ("content-length", (b"Content-Length: %d\r\n\r\n%b", (len(body), body))),
+                ("chunked", (b"Transfer-Encoding: chunked\r\n\r\n%b\r\n", (in_chunks(body, draw(LENGTHS)),))),
+                ("trailer", (b"Transfer-Encoding: chunked\r\n\r\n%bX: 1\r\n\r\n", (in_chunks(body, [9]),))),
+            ]
+        )
+    )
+    header = {"content-length": str(len(body))}
+    if framing != "content-length":
+        header = {"transfer-encoding": "chunked"}
+    before = draw(st.sampled_from([b"", b"HTTP/1.1 100 Continue\r\n\r\n"]))
+    text = before + b'HTTP/1.1 %d Any word\r\nETag:  "a:b" \r\n' % status + framed[0] % framed[1]
+    return text, Answer(status, {"etag": '"a:b"', **header}, body)
+
+
+@given(answers())
+def test_an_answer_is_whole_with_its_last_byte_and_not_before(answer: tuple[bytes, Answer]) -> None:
+    text, meant = answer
+    assert answer_in(text) == meant
+    assert [answer_in(text[:end]) for end in range(len(text))] == [None] * len(text)
+
+
+def test_a_body_of_no_known_length_ends_with_the_connection() -> None:
+    text = b"HTTP/1.1 500 Oh\r\n\r\n<Code>InternalError</Code>"
+    assert answer_in(text) is None
+    assert answer_in(text, ended=True) == Answer(500, {}, b"<Code>InternalError</Code>", hangs_up=True)
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_what_has_no_body_is_not_waited_for(status: int) -> None:
+    answer = answer_in(b"HTTP/1.1 %d X\r\ncontent-length: 7\r\n\r\n" % status)
+    assert answer is not None
+    assert (answer.status, answer.body) == (status, b"")
+
+
+@pytest.mark.parametrize(
+    "head", [b"HTTP/1.1 200 OK\r\nConnection: Close\r\n", b"HTTP/1.0 200 OK\r\n"], ids=["said", "old"]
+)
+def test_who_hangs_up_after_an_answer_is_not_asked_again(head: bytes) -> None:
+    answer = answer_in(head + b"content-length: 0\r\n\r\n")
+    assert answer is not None
+    assert answer.hangs_up
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"SSH-2.0-OpenSSH\r\n\r\n",
+        b"HTTP/1.1 twohundred\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 1_0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 1, 1\r\n\r\na",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n+1\r\na\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\naHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nx: " + b"a" * HEAD_BYTES_MAX,
+    ],
+)
+def test_what_is_no_answer_or_more_than_one_is_refused(text: bytes) -> None:
+    with pytest.raises(ValueError, match=r"answer|invalid literal"):
+        answer_in(text)
