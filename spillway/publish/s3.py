@@ -24,6 +24,7 @@ from spillway.publish.signed_heads import SignedHeads
 
 T = TypeVar("T")
 
+# So many, 30 ms away, are answered as fast as one core can ask.
 CONNECTIONS_MAX = 256
 # A connection is worth opening for so many requests.
 _REQUESTS_PER_CONNECTION = 4
@@ -129,13 +130,12 @@ class S3Bucket:
             finally:
                 connection.close()
 
-        workers = [asyncio.create_task(work()) for _ in range(connections)]
         try:
-            await asyncio.gather(*workers)
-        finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+            async with asyncio.TaskGroup() as workers:
+                for _ in range(connections):
+                    workers.create_task(work())
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
 
     def _connection(self) -> Connection:
         return Connection(self._address, self._tls, self._timeout_s)
