@@ -1,10 +1,11 @@
 """`python -m benchmarks.send FOLDER URL`: put every file of a folder as a publish does, and nothing else."""
 
+import os
 import sys
-from pathlib import Path
+from functools import partial
 
 from chalicelib.aws.signing import Credentials
-from spillway.publish.body import loader
+from spillway.publish.body import content
 from spillway.publish.s3 import Request, S3Bucket
 
 KEY, SECRET, REGION = "key", "secret", "us-east-1"
@@ -13,10 +14,11 @@ _HEADERS = {"content-type": "text/html; charset=utf-8", "cache-control": "public
 
 def main() -> None:
     """Send them."""
-    folder, url = Path(sys.argv[1]), sys.argv[2]
+    folder, url = sys.argv[1:]
     bucket = S3Bucket("pages", REGION, lambda: Credentials(KEY, SECRET), endpoint=url)
     bucket.send(
-        Request("PUT", f"products/{file.name}", _HEADERS, load=loader(file)) for file in folder.iterdir()
+        Request("PUT", f"products/{file.name}", _HEADERS, load=partial(content, file.path))
+        for file in os.scandir(folder)
     )
 
 

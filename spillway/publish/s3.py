@@ -34,6 +34,7 @@ SLOWED_ATTEMPTS_MAX = 15
 _SLOW_DOWN = frozenset({429, 503})
 _BACKOFF_S = 0.1
 _BACKOFF_MAX_S = 2.0
+# Of more, a slow line could not send each in time.
 _BYTES_ON_THEIR_WAY_MAX = 16 * 1024 * 1024
 _DONE = frozenset({200, 204})
 
@@ -164,7 +165,9 @@ class S3Bucket:
         raise AssertionError("the last attempt answers or raises")
 
     async def _attempt(self, connection: Connection, request: Request, room: "_Room") -> Answer:
-        body = await room.load(request)
+        if room.full:
+            await room.wait()
+        body = room.load(request)
         try:
             path = self._prefix + quote(request.key, safe="/~")
             digest = request.sha256 or sha256(body).hexdigest()
@@ -175,21 +178,26 @@ class S3Bucket:
 
 
 class _Room:
-    """For bodies on their way: not more at once than a slow line sends before they are given up."""
+    """For bodies on their way: as many as fit, and the last of them however large it is."""
 
     def __init__(self) -> None:
-        self._turn = asyncio.Lock()
         self._left = asyncio.Event()
         self._bytes = 0
 
-    async def load(self, request: Request) -> bytes:
-        """The body of `request`, when there is room for it."""
-        async with self._turn:
-            body = request.load()
-            while self._bytes and self._bytes + len(body) > _BYTES_ON_THEIR_WAY_MAX:
-                self._left.clear()
-                await self._left.wait()
-            self._bytes += len(body)
+    @property
+    def full(self) -> bool:
+        return self._bytes >= _BYTES_ON_THEIR_WAY_MAX
+
+    async def wait(self) -> None:
+        """Until it is not full."""
+        while self.full:
+            self._left.clear()
+            await self._left.wait()
+
+    def load(self, request: Request) -> bytes:
+        """The body of `request`, which takes its place."""
+        body = request.load()
+        self._bytes += len(body)
         return body
 
     def leave(self, body: bytes) -> None:
