@@ -138,6 +138,12 @@ def test_a_connection_that_ends_with_an_answer_costs_no_attempt(sink: S3Sink, mo
     assert (len(sink.asked), sink.connections) == (4, 4)
 
 
+def test_a_connection_that_is_to_end_is_not_asked_again_though_it_is_open_still(sink: S3Sink) -> None:
+    sink.moods.extend([OK[:-4] + b"\r\nconnection: close\r\n\r\n"] * 4)
+    bucket(sink).send(puts(4))
+    assert (len(sink.asked), sink.connections) == (4, 4)
+
+
 def test_over_tls_the_certificate_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     certificate = write_certificate(tmp_path)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
