@@ -8,7 +8,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from spillway.build.catalogue import ProductRow
-from spillway.build.crew import Crew
+from spillway.build.crew import Crew, bundled
 from spillway.build.footprint import Signature, is_settled, signature_of
 from spillway.build.memory import Memory
 from spillway.build.mistakes import Mistake
@@ -60,10 +60,10 @@ class ProductLoading:
             else:
                 anew.append((slug, file))
 
-        def read(share: Sequence[tuple[str, str]]) -> list[tuple[str, _Read]]:
-            return [(file, self._read(reader, slug, file, before.get(file))) for slug, file in share]
+        def read(bundle: Sequence[tuple[str, str]]) -> list[tuple[str, _Read]]:
+            return [(file, self._read(reader, slug, file, before.get(file))) for slug, file in bundle]
 
-        for reads in self._crew.share(read, anew):
+        for reads in self._crew.share(read, bundled(anew)):
             now.update(reads)
         self._remember(now, key)
         mistakes = [mistake for _, file in files for mistake in now[file].mistakes]

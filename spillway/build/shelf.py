@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from chalicelib.storage.pages import PAGE_CACHE_CONTROL
-from spillway.build.crew import Crew
+from spillway.build.crew import Crew, bundled
 from spillway.build.footprint import Signature, files_under, signature_of
 from spillway.build.memory import Memory
 from spillway.build.recipes import Recipe
-from spillway.build.release import SiteObject
+from spillway.build.release import Kind, SiteObject
 
 
 class _Made(NamedTuple):
@@ -58,16 +58,16 @@ class Shelf:
             (self._beside / folder).mkdir(parents=True, exist_ok=True)
         root = f"{self._beside}/"
 
-        def make(share: Sequence[Recipe]) -> list[tuple[str, str]]:
+        def make(bundle: Sequence[Recipe]) -> list[tuple[str, str]]:
             made = []
-            for recipe in share:
+            for recipe in bundle:
                 body = recipe.make()
                 with open(root + recipe.file, "wb", buffering=0) as file:  # noqa: PTH123 - ten thousand times
                     file.write(body)
                 made.append((recipe.file, hashlib.sha256(body).hexdigest()))
             return made
 
-        written = dict(row for rows in crew.share(make, stale) for row in rows)
+        written = dict(row for rows in crew.share(make, _bundles(stale)) for row in rows)
         for each in new:
             if isinstance(each.body, Path):
                 shutil.copyfile(each.body, self._beside / each.key)
@@ -130,6 +130,16 @@ def key_digest(made: Mapping[str, _Made], key: str) -> str | None:
     """What the file of `key` was made from; None when there is none to rely on."""
     found = made.get(key)
     return found.digest if found else None
+
+
+def _bundles(recipes: Sequence[Recipe]) -> list[Sequence[Recipe]]:
+    """Listings of one language show the same cards, which are made once if one hand makes all of them: a long
+    bundle, and so begun with."""
+    listings: dict[str, list[Recipe]] = {}
+    for each in recipes:
+        if each.kind is Kind.INDEX:
+            listings.setdefault(each.language, []).append(each)
+    return [*listings.values(), *bundled([each for each in recipes if each.kind is not Kind.INDEX])]
 
 
 def _folders_of(keys: Iterable[str]) -> set[str]:
