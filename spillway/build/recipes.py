@@ -37,7 +37,7 @@ class ThemeParts:
 
     def _digest(self, *templates: str) -> str:
         """A digest of all that pages made with `templates` have in common."""
-        seen: dict[str, _Uses] = {}
+        seen: dict[str, Uses] = {}
         waiting = [*templates]
         while waiting:
             name = waiting.pop()
@@ -65,7 +65,7 @@ class ThemeParts:
         known += [settings[name] for name in sorted(settings.keys() & names)]
         return known + ([menu_of(edition.listings)] if "menu" in names else [])
 
-    def _uses(self, name: str) -> "_Uses":
+    def _uses(self, name: str) -> "Uses":
         uses = _uses_of(self._theme.templates.get(name, ""))
         if None in uses.templates:  # one is chosen while rendering: it may be any
             return replace(uses, templates=frozenset(self._theme.templates))
@@ -73,7 +73,7 @@ class ThemeParts:
 
 
 @dataclass(frozen=True, slots=True)
-class _Uses:
+class Uses:
     """What a template names; None among its templates is one that only rendering can tell."""
 
     templates: frozenset[str | None]
@@ -81,17 +81,24 @@ class _Uses:
     assets: frozenset[str]
 
 
+# Those of each template's text that was parsed so far.
+USES: dict[str, Uses] = {}
 _ANY_ASSET = "*"
 _LANGUAGE = Environment(autoescape=True, extensions=["jinja2.ext.i18n"])
 
 
-@cache
-def _uses_of(source: str) -> _Uses:
+def _uses_of(source: str) -> Uses:
+    if source not in USES:
+        USES[source] = _parsed(source)
+    return USES[source]
+
+
+def _parsed(source: str) -> Uses:
     try:
         tree = _LANGUAGE.parse(source)
     except TemplateSyntaxError:  # told, with its line, when it is rendered
-        return _Uses(frozenset(), frozenset(), frozenset())
-    return _Uses(
+        return Uses(frozenset(), frozenset(), frozenset())
+    return Uses(
         templates=frozenset(meta.find_referenced_templates(tree)),
         names=frozenset(node.name for node in tree.find_all(nodes.Name)),
         assets=frozenset(_assets_of(tree)),

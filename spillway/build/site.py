@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from chalicelib.domain.form_stamp import FormStamps
-from chalicelib.storefront.spoken import Common, CompiledTemplates
 from spillway.build.catalogue import Catalogue
 from spillway.build.crew import Crew
 from spillway.build.dates import Dates
@@ -13,11 +12,12 @@ from spillway.build.edition_rendering import StockBySlug
 from spillway.build.gallery import Gallery, Rendition
 from spillway.build.loading import catalogue_memory, load_catalogue
 from spillway.build.making import rendered
-from spillway.build.memory import Memory, code_digest, digest_of
+from spillway.build.memory import Memory, digest_of
 from spillway.build.products import Products, placed
 from spillway.build.release import Kind, Makings, Release, SiteObject
 from spillway.build.shelf import Shelf
 from spillway.build.shop_file import base_url_problem
+from spillway.build.template_memory import TemplateMemory
 from spillway.build.theming import asset_keys, theme_of
 from spillway.build.untold import untold
 from spillway.errors import BadInput, WorkFailed
@@ -78,8 +78,7 @@ def build(
     assets = [_asset(file, key) for file, key in keys.items()]
     pictures = {each.name: _picture(each) for made in renditions.values() for each in made}
     makings = Makings.of(theme, products, catalogue.pages, [*assets, *pictures.values()])
-    templates = Memory(project.cache / "templates.pickle", context=code_digest())
-    CompiledTemplates.code.update(templates.get("code") or {})
+    templates = TemplateMemory(project)
     made_from = Memory(project.cache / "shelves" / f"{digest_of(str(folder))[:16]}.pickle", context="")
     release = rendered(
         makings,
@@ -91,9 +90,7 @@ def build(
         crew=crew,
     )
     made_from.save()
-    common = [Common(theme, edition).digest for edition in theme.editions]
-    templates.note("code", {digest: CompiledTemplates.code[digest] for digest in common})
-    templates.save()
+    templates.save(theme)
     refused = catalogue.storefront.refused_domains
     return replace(release, untold=tuple(untold(catalogue, theme)), refused_domains=refused)
 
