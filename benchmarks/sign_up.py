@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -178,8 +178,9 @@ def _event(number: int, stamp: str) -> dict[str, Any]:
 
 
 def _environment() -> dict[str, str]:
+    needed = [field.name for field in fields(Settings) if field.default is MISSING]
     return {
-        **{field.name.upper(): field.name.replace("_", "-") for field in fields(Settings)},
+        **{name.upper(): name.replace("_", "-") for name in needed},
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",
         "AWS_SESSION_TOKEN": "local",
