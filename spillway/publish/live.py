@@ -1,6 +1,7 @@
 """The live release as its manifest tells it, and who may change it: one publish at a time.
 
-A publish claims the manifest by a conditional write before it touches anything, and ends with another.
+A publish claims the manifest by a conditional write before it touches anything, and ends with another. What
+this machine saw last is presumed to be live still: the first of the two finds out.
 Whoever comes second is told; whoever was overtaken after a long silence is told at the end.
 """
 
@@ -30,10 +31,19 @@ class ManifestBucket(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A manifest, and the ETag it had (None where there was none)."""
+    """A manifest, and the ETag it had (None where there was none). One that is `presumed` may be old."""
 
     manifest: Manifest
     etag: str | None
+    presumed: bool = False
+
+
+class Outdated(Exception):
+    """What was presumed to be live is not. What is, is `seen`."""
+
+    def __init__(self, seen: Seen) -> None:
+        super().__init__()
+        self.seen = seen
 
 
 class LiveRelease:
@@ -55,14 +65,30 @@ class LiveRelease:
             return Seen(Manifest(), None)
         return self._keep(Manifest.from_json(answer.body.decode()), answer.headers.get("etag", ""))
 
+    def presumed(self) -> Seen:
+        """What this machine saw last, without a request; what is live where it has seen nothing."""
+        known = self._kept()
+        return replace(known, presumed=True) if known else self.read()
+
+    def confirm(self, seen: Seen) -> None:
+        """Make sure that `seen` is live. One request, where it is only presumed.
+
+        Raises:
+            Outdated: it is not.
+        """
+        if seen.presumed and (there := self.read()).manifest != seen.manifest:
+            raise Outdated(there)
+
     def claim(self, seen: Seen, plan: Plan) -> Seen:
         """Take the shop for `plan`.
 
         Raises:
             WorkFailed: another publish has it.
+            Outdated: `seen` was presumed, and is not live.
         """
         taken, now_ms = seen.manifest.claim, self._clock_ms()
         if taken and taken.owner != self._owner and now_ms - taken.since_ms < CLAIM_MS:
+            self.confirm(seen)
             raise _busy(now_ms - taken.since_ms)
         unsure = tuple(sorted({*seen.manifest.unsure, *plan.keys}))
         return self._write(
@@ -90,9 +116,11 @@ class LiveRelease:
         except Changed:
             # An answer may have been lost on its way: then what is there is what we wrote.
             there = self.read()
-            if there.manifest != manifest:
-                raise otherwise from None
-            return there
+            if there.manifest == manifest:
+                return there
+            if seen.presumed:
+                raise Outdated(there) from None
+            raise otherwise from None
         return self._keep(manifest, etag)
 
     def _kept(self) -> Seen | None:

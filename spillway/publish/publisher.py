@@ -24,7 +24,7 @@ from spillway.errors import BadInput
 from spillway.publish.answer import Answer
 from spillway.publish.archive import KEPT_CONTENT_TYPE, kept_key, packed
 from spillway.publish.body import loader
-from spillway.publish.live import LiveRelease
+from spillway.publish.live import LiveRelease, Outdated, Seen
 from spillway.publish.manifest import Manifest
 from spillway.publish.plan import Plan, make_plan
 from spillway.publish.s3 import Request
@@ -117,11 +117,18 @@ class Publisher:
         return published
 
     def _publish_once(self, make: Make, known: Mapping[str, StockedProduct]) -> Published:
-        seen, at_ms = self._target.live.read(), self._clock_ms()
+        try:
+            return self._bring(make, known, self._target.live.presumed())
+        except Outdated as outdated:  # another machine has published since
+            return self._bring(make, known, outdated.seen)
+
+    def _bring(self, make: Make, known: Mapping[str, StockedProduct], seen: Seen) -> Published:
+        at_ms = self._clock_ms()
         release = _made(make, known, seen.manifest, at_ms)
         plan = make_plan(seen.manifest, release, at_ms=at_ms)
-        self._refuse_to_empty(plan, len(seen.manifest.objects))
+        self._refuse_to_empty(plan, seen)
         if plan.empty and not seen.manifest.claim:
+            self._target.live.confirm(seen)
             self._put_catalogue(release, known)
         else:
             claimed = self._target.live.claim(seen, plan)
@@ -172,9 +179,10 @@ class Publisher:
             if known[slug].product.variants:
                 self._target.products.withdraw(known[slug].product)
 
-    def _refuse_to_empty(self, plan: Plan, live_count: int) -> None:
-        gone = len(plan.pages_removed)
+    def _refuse_to_empty(self, plan: Plan, seen: Seen) -> None:
+        gone, live_count = len(plan.pages_removed), len(seen.manifest.objects)
         if gone > max(DELETIONS_MIN, live_count * DELETIONS_SHARE_MAX) and not self._delete_many:
+            self._target.live.confirm(seen)
             raise BadInput(
                 f"this would delete {gone} pages of a shop of {live_count} objects; nothing was changed",
                 way_out="if that is meant, publish with --delete-many; --dry-run lists them",

@@ -186,7 +186,7 @@ def test_nothing_to_do_costs_one_request(desk: Desk) -> None:
     assert desk.sink.asked == [("GET", "release/manifest.json")]
 
 
-def test_one_changed_page_costs_three_requests_beside_it_and_what_is_kept_of_it(desk: Desk) -> None:
+def test_one_changed_page_costs_two_requests_beside_it_and_what_is_kept_of_it(desk: Desk) -> None:
     desk.publish()
     desk.sink.asked.clear()
     edit_privacy(desk.project)
@@ -194,7 +194,6 @@ def test_one_changed_page_costs_three_requests_beside_it_and_what_is_kept_of_it(
     published = desk.publish()
     assert published.uploaded == 2
     assert desk.sink.asked == [
-        ("GET", "release/manifest.json"),
         ("PUT", "release/manifest.json"),
         ("PUT", f"release/{kept_key(published.release)}"),
         ("PUT", "pages/privacy"),
@@ -234,11 +233,15 @@ def test_a_broken_catalogue_publishes_nothing(desk: Desk) -> None:
     assert "the live shop is as it was" in refused.value.way_out
 
 
-def test_a_wrong_folder_does_not_empty_a_shop(desk: Desk) -> None:
-    for number in range(30):
-        (desk.project.site / "pages" / f"note-{number}.md").write_text(
+def write_notes(project: Project, count: int) -> None:
+    for number in range(count):
+        (project.site / "pages" / f"note-{number}.md").write_text(
             '+++\ntitle = "N"\ndescription = "N"\n+++\nWords.\n'
         )
+
+
+def test_a_wrong_folder_does_not_empty_a_shop(desk: Desk) -> None:
+    write_notes(desk.project, 30)
     desk.publish()
     before = dict(desk.sink.objects)
     for page in (desk.project.site / "pages").glob("note-*.md"):
@@ -284,7 +287,8 @@ def test_an_event_during_a_publish_is_not_covered_by_an_older_page(desk: Desk) -
 def test_a_publish_that_dies_at_any_request_breaks_no_page_and_is_finished_by_the_next(
     desk: Desk, small_release: Release
 ) -> None:
-    steps = len(small_release.objects) + 5
+    # The claim, the makings, the theme, the manifest.
+    steps = len(small_release.objects) + 4
     for dies_at in range(steps):
         desk.sink.asked.clear()
         desk.sink.deaf_from = dies_at
@@ -306,7 +310,7 @@ def test_what_a_dead_publish_changed_is_put_right_even_when_the_change_is_taken_
     text = page.read_text()
     edit_privacy(desk.project)
     desk.sink.asked.clear()
-    desk.sink.deaf_from = 4
+    desk.sink.deaf_from = 3
     with pytest.raises(WorkFailed):
         desk.publish()
     assert desk.content() != before
@@ -314,6 +318,52 @@ def test_what_a_dead_publish_changed_is_put_right_even_when_the_change_is_taken_
     page.write_text(text)
     desk.publish()
     assert desk.content() == before
+
+
+def test_what_another_machine_published_since_is_seen_before_anything_is_decided(
+    desk: Desk, sink: S3Sink, products: ProductsTable, tmp_path: Path
+) -> None:
+    desk.publish()
+    other = Desk(sink, products, make_small_shop(tmp_path / "other"), owner="other")
+    edit_privacy(other.project)
+    other.publish()
+    theirs = desk.content()
+    # Nothing to do, by what this machine saw last; then something, by that; then nothing again.
+    assert desk.publish().uploaded > 0
+    assert desk.content() != theirs
+    other.publish()
+    assert desk.content() == theirs
+    edit_privacy(desk.project)
+    assert desk.publish().uploaded == 0
+    assert desk.content() == theirs
+
+
+def test_a_claim_that_ended_since_it_was_seen_stops_nobody(
+    desk: Desk, sink: S3Sink, products: ProductsTable, tmp_path: Path
+) -> None:
+    desk.publish()
+    other = Desk(sink, products, make_small_shop(tmp_path / "other"), owner="other")
+    edit_privacy(other.project)
+    plan = other.plan()
+    claimed = other.live.claim(other.live.read(), plan)
+    assert desk.live.read().manifest.claim == claimed.manifest.claim
+    with pytest.raises(WorkFailed, match="another publish is under way"):
+        desk.publish()
+    other.live.finish(claimed, plan)
+    edit_privacy(desk.project)
+    assert desk.publish().release == plan.manifest.release
+
+
+def test_many_pages_gone_are_counted_by_what_is_live(
+    desk: Desk, sink: S3Sink, products: ProductsTable, tmp_path: Path
+) -> None:
+    write_notes(desk.project, 30)
+    desk.publish()
+    other = Desk(sink, products, make_small_shop(tmp_path / "other"), owner="other")
+    other.publish(delete_many=True)
+    for page in (desk.project.site / "pages").glob("note-*.md"):
+        page.unlink()
+    assert desk.publish().removed == 0
 
 
 def test_of_two_publishers_one_wins_and_the_other_is_told(
