@@ -124,3 +124,17 @@ def drop_scarf(project: Project) -> None:
 
 def _unheard(done: int, total: int) -> None:
     pass
+
+
+def write_notes(project: Project, count: int) -> None:
+    """So many pages more."""
+    for number in range(count):
+        (project.site / "pages" / f"note-{number}.md").write_text(
+            '+++\ntitle = "N"\ndescription = "N"\n+++\nWords.\n'
+        )
+
+
+def drop_notes(project: Project) -> None:
+    """None of them any more."""
+    for page in (project.site / "pages").glob("note-*.md"):
+        page.unlink()

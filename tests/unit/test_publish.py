@@ -1,130 +1,20 @@
 """A publish: decided first, then done in an order that never breaks a page."""
 
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from threading import Thread
-from typing import Any
 
 import pytest
 
 from chalicelib.domain.form_stamp import PERIOD_DAYS, FormStamps, Offer
 from chalicelib.domain.locales import root_of
 from chalicelib.tables.products import ProductsTable
-from spillway.build.dates import Dated
-from spillway.build.release import Kind, Release
+from spillway.build.release import Release
 from spillway.demo.forms import forms_of
 from spillway.errors import BadInput, WorkFailed
-from spillway.project import Project
 from spillway.publish.archive import kept_key
-from spillway.publish.live import CLAIM_MS
-from spillway.publish.manifest import Claim, Kept, Manifest, fingerprints
-from spillway.publish.plan import RETIRED_KEPT_MS, Reason, make_plan, theme_digest
 from spillway.publish.s3 import Request
-from tests.aws import create_table
-from tests.desk import Desk, drop_scarf, edit_privacy, sell_out
-from tests.dynamodb import MemoryDynamoDb
-from tests.s3_sink import S3Sink, running
+from tests.desk import Desk, drop_notes, drop_scarf, edit_privacy, sell_out, write_notes
+from tests.s3_sink import S3Sink
 from tests.unit.german_shop import make_german_shop
-from tests.unit.small_shop import make_small_shop
-
-
-def live(release: Release) -> Manifest:
-    return Manifest(release.id, fingerprints(release.objects), theme=theme_digest(release.theme))
-
-
-def test_a_first_publish_puts_everything_assets_first(small_release: Release) -> None:
-    plan = make_plan(Manifest(), small_release, at_ms=0)
-    kinds = [upload.site_object.kind for upload in plan.uploads]
-    assert len(kinds) == len(small_release.objects)
-    assert kinds == sorted(kinds, key=[Kind.ASSET, Kind.PAGE, Kind.INDEX].index)
-    assert {upload.reason for upload in plan.uploads} == {Reason.NEW}
-
-
-def test_the_same_release_again_puts_nothing(small_release: Release) -> None:
-    plan = make_plan(live(small_release), small_release, at_ms=0)
-    assert (plan.uploads, plan.removals, plan.pages_touched) == ((), (), ())
-    assert plan.skipped == len(small_release.objects)
-    assert plan.empty
-
-
-def test_a_changed_header_is_a_change(small_release: Release) -> None:
-    first = small_release.objects[0]
-    changed = replace(
-        small_release, objects=(replace(first, cache_control="no-store"), *small_release.objects[1:])
-    )
-    (upload,) = make_plan(live(small_release), changed, at_ms=0).uploads
-    assert (upload.site_object.key, upload.reason) == (first.key, Reason.CHANGED)
-
-
-def test_a_vanished_page_goes_at_once_and_a_vanished_asset_a_week_later(small_release: Release) -> None:
-    rest = tuple(
-        each
-        for each in small_release.objects
-        if each.key != "products/scarf" and not each.key.startswith("pictures/scarf")
-    )
-    smaller = replace(small_release, objects=rest)
-    pictures = {each.key for each in small_release.objects if each.key.startswith("pictures/scarf")}
-    first = make_plan(live(small_release), smaller, at_ms=1000)
-    assert [(removal.key, removal.reason) for removal in first.removals] == [("products/scarf", Reason.GONE)]
-    assert first.pages_touched == ("/products/scarf",)
-    assert first.manifest.retired.keys() == pictures
-    soon = make_plan(first.manifest, smaller, at_ms=1000 + RETIRED_KEPT_MS - 1)
-    assert soon.removals == ()
-    later = make_plan(soon.manifest, smaller, at_ms=1000 + RETIRED_KEPT_MS)
-    assert {removal.key for removal in later.removals} == pictures
-    assert later.manifest.retired == {}
-
-
-def test_an_asset_that_comes_back_is_neither_deleted_nor_put(small_release: Release) -> None:
-    asset = next(each for each in small_release.objects if each.kind is Kind.ASSET)
-    others = tuple(each for each in small_release.objects if each != asset)
-    smaller = replace(small_release, objects=others)
-    gone = make_plan(live(small_release), smaller, at_ms=0)
-    back = make_plan(gone.manifest, small_release, at_ms=RETIRED_KEPT_MS)
-    assert gone.manifest.retired.keys() == {asset.key}
-    assert (back.removals, back.uploads) == ((), ())
-    assert back.manifest.retired == {}
-
-
-def test_a_manifest_comes_back_as_it_was_written(small_release: Release) -> None:
-    kept, dates = (Kept("r", 4, 5, 6),), {"/d": Dated("7", 8)}
-    manifest = Manifest("r", {"a": "1"}, {"b": 2}, "t", kept, dates, ("c",), Claim("o", 3, "s"))
-    assert Manifest.from_json(manifest.to_json()) == manifest
-
-
-def test_what_a_publish_that_never_ended_may_have_touched_is_put_again(small_release: Release) -> None:
-    died = replace(
-        live(small_release), unsure=("products/scarf", "products/never-ended"), claim=Claim("o", 1)
-    )
-    plan = make_plan(died, small_release, at_ms=0)
-    assert [(each.site_object.key, each.reason) for each in plan.uploads] == [
-        ("products/scarf", Reason.UNSURE)
-    ]
-    assert [removal.key for removal in plan.removals] == ["products/never-ended"]
-    assert plan.theme_changed
-
-
-@pytest.fixture
-def sink() -> Iterator[S3Sink]:
-    with running(S3Sink()) as sink:
-        yield sink
-
-
-@pytest.fixture
-def products() -> ProductsTable:
-    client: Any = MemoryDynamoDb()
-    return ProductsTable(client, create_table(client, "ProductsTable"))
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    return make_small_shop(tmp_path)
-
-
-@pytest.fixture
-def desk(sink: S3Sink, products: ProductsTable, project: Project) -> Desk:
-    return Desk(sink, products, project)
 
 
 def test_a_publish_makes_the_shop_live_and_a_second_one_changes_nothing(desk: Desk) -> None:
@@ -233,19 +123,11 @@ def test_a_broken_catalogue_publishes_nothing(desk: Desk) -> None:
     assert "the live shop is as it was" in refused.value.way_out
 
 
-def write_notes(project: Project, count: int) -> None:
-    for number in range(count):
-        (project.site / "pages" / f"note-{number}.md").write_text(
-            '+++\ntitle = "N"\ndescription = "N"\n+++\nWords.\n'
-        )
-
-
 def test_a_wrong_folder_does_not_empty_a_shop(desk: Desk) -> None:
     write_notes(desk.project, 30)
     desk.publish()
     before = dict(desk.sink.objects)
-    for page in (desk.project.site / "pages").glob("note-*.md"):
-        page.unlink()
+    drop_notes(desk.project)
     with pytest.raises(BadInput, match="30 pages"):
         desk.publish()
     assert desk.sink.objects == before
@@ -318,105 +200,6 @@ def test_what_a_dead_publish_changed_is_put_right_even_when_the_change_is_taken_
     page.write_text(text)
     desk.publish()
     assert desk.content() == before
-
-
-def test_what_another_machine_published_since_is_seen_before_anything_is_decided(
-    desk: Desk, sink: S3Sink, products: ProductsTable, tmp_path: Path
-) -> None:
-    desk.publish()
-    other = Desk(sink, products, make_small_shop(tmp_path / "other"), owner="other")
-    edit_privacy(other.project)
-    other.publish()
-    theirs = desk.content()
-    # Nothing to do, by what this machine saw last; then something, by that; then nothing again.
-    assert desk.publish().uploaded > 0
-    assert desk.content() != theirs
-    other.publish()
-    assert desk.content() == theirs
-    edit_privacy(desk.project)
-    assert desk.publish().uploaded == 0
-    assert desk.content() == theirs
-
-
-def test_a_claim_that_ended_since_it_was_seen_stops_nobody(
-    desk: Desk, sink: S3Sink, products: ProductsTable, tmp_path: Path
-) -> None:
-    desk.publish()
-    other = Desk(sink, products, make_small_shop(tmp_path / "other"), owner="other")
-    edit_privacy(other.project)
-    plan = other.plan()
-    claimed = other.live.claim(other.live.read(), plan)
-    assert desk.live.read().manifest.claim == claimed.manifest.claim
-    with pytest.raises(WorkFailed, match="another publish is under way"):
-        desk.publish()
-    other.live.finish(claimed, plan)
-    edit_privacy(desk.project)
-    assert desk.publish().release == plan.manifest.release
-
-
-def test_many_pages_gone_are_counted_by_what_is_live(
-    desk: Desk, sink: S3Sink, products: ProductsTable, tmp_path: Path
-) -> None:
-    write_notes(desk.project, 30)
-    desk.publish()
-    other = Desk(sink, products, make_small_shop(tmp_path / "other"), owner="other")
-    other.publish(delete_many=True)
-    for page in (desk.project.site / "pages").glob("note-*.md"):
-        page.unlink()
-    assert desk.publish().removed == 0
-
-
-def test_of_two_publishers_one_wins_and_the_other_is_told(
-    desk: Desk, sink: S3Sink, products: ProductsTable, tmp_path: Path
-) -> None:
-    desk.publish()
-    other = Desk(sink, products, make_small_shop(tmp_path / "other"), owner="other")
-    edit_privacy(desk.project)
-    drop_scarf(other.project)
-    told: list[str] = []
-
-    def publish_too() -> None:
-        with pytest.raises(WorkFailed, match="another publish is under way") as caught:
-            other.publish()
-        told.append(caught.value.message)
-
-    def meanwhile(done: int, total: int) -> None:
-        elsewhere = Thread(target=publish_too)
-        elsewhere.start()
-        elsewhere.join()
-
-    desk.publish(meanwhile)
-    assert len(told) == 1
-    assert "More." in desk.page("privacy")
-    assert "products/scarf" in sink.keys("pages")
-
-
-def test_two_who_read_the_same_manifest_cannot_both_claim_it(
-    desk: Desk, sink: S3Sink, products: ProductsTable, tmp_path: Path
-) -> None:
-    desk.publish()
-    other = Desk(sink, products, make_small_shop(tmp_path / "other"), owner="other")
-    edit_privacy(desk.project)
-    plan = desk.plan()
-    mine, theirs = desk.live.read(), other.live.read()
-    desk.live.claim(mine, plan)
-    with pytest.raises(WorkFailed, match="another publish is under way"):
-        other.live.claim(theirs, plan)
-
-
-def test_a_claim_that_somebody_died_with_is_given_up_and_its_owner_is_told(
-    desk: Desk, sink: S3Sink, products: ProductsTable, tmp_path: Path
-) -> None:
-    desk.publish()
-    edit_privacy(desk.project)
-    plan = desk.plan()
-    claimed = desk.live.claim(desk.live.read(), plan)
-    other = Desk(sink, products, make_small_shop(tmp_path / "other"), owner="other")
-    other.clock.pass_s(CLAIM_MS // 1000)
-    other.publish()
-    with pytest.raises(WorkFailed, match="another publish took over"):
-        desk.live.finish(claimed, plan)
-    assert "More." not in desk.page("privacy")
 
 
 def test_a_file_that_changed_after_it_was_counted_is_not_put(desk: Desk) -> None:

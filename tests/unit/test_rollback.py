@@ -1,14 +1,11 @@
 """Going back: a release that was live before is live again, with the stock of now."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from chalicelib.domain.stock import Availability, Stock, StockedProduct
-from chalicelib.tables.products import ProductsTable
 from spillway.build.release import Kind, Makings, Release
 from spillway.commands.rollback import show_kept
 from spillway.errors import BadInput, WorkFailed
@@ -17,24 +14,8 @@ from spillway.publish.archive import kept_key, packed, unpacked
 from spillway.publish.manifest import Claim, Kept, Manifest
 from spillway.publish.plan import RELEASES_KEPT_MAX, RETIRED_KEPT_MS, make_plan
 from spillway.publish.sources import chosen
-from tests.aws import create_table
 from tests.desk import Desk, drop_scarf, edit_privacy, sell_out
-from tests.dynamodb import MemoryDynamoDb
-from tests.s3_sink import S3Sink, running
 from tests.unit.small_shop import make_small_shop
-
-
-@pytest.fixture
-def sink() -> Iterator[S3Sink]:
-    with running(S3Sink()) as sink:
-        yield sink
-
-
-@pytest.fixture
-def desk(sink: S3Sink, tmp_path: Path) -> Desk:
-    client: Any = MemoryDynamoDb()
-    products = ProductsTable(client, create_table(client, "ProductsTable"))
-    return Desk(sink, products, make_small_shop(tmp_path))
 
 
 def edit_everything(project: Project) -> None:

@@ -1,7 +1,6 @@
 """Sending to S3: everything arrives, signed, whatever the server does with its connections."""
 
 import ssl
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -37,12 +36,6 @@ def bucket(sink: S3Sink, *, timeout_s: float = 60.0) -> S3Bucket:
 
 def puts(count: int) -> list[Request]:
     return [Request("PUT", f"page-{number}", load=partial(b"%d".__mod__, number)) for number in range(count)]
-
-
-@pytest.fixture
-def sink() -> Iterator[S3Sink]:
-    with running(S3Sink()) as sink:
-        yield sink
 
 
 def test_everything_arrives_once_and_is_heard_of(sink: S3Sink) -> None:

@@ -1,0 +1,47 @@
+"""A small shop and an S3 to publish it to; modules with a shop of another kind have their own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chalicelib.tables.products import ProductsTable
+from spillway.project import Project
+from tests.aws import create_table
+from tests.desk import Desk
+from tests.dynamodb import MemoryDynamoDb
+from tests.s3_sink import S3Sink, running
+from tests.unit.small_shop import make_small_shop
+
+
+@pytest.fixture
+def sink() -> Iterator[S3Sink]:
+    """An S3 of this machine's own."""
+    with running(S3Sink()) as sink:
+        yield sink
+
+
+@pytest.fixture
+def products() -> ProductsTable:
+    """The table of products, empty."""
+    client: Any = MemoryDynamoDb()
+    return ProductsTable(client, create_table(client, "ProductsTable"))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """The small shop's folder."""
+    return make_small_shop(tmp_path)
+
+
+@pytest.fixture
+def desk(sink: S3Sink, products: ProductsTable, project: Project) -> Desk:
+    """Where the small shop is published from."""
+    return Desk(sink, products, project)
+
+
+@pytest.fixture
+def other(sink: S3Sink, products: ProductsTable, tmp_path: Path) -> Desk:
+    """Somebody else's machine, who publishes the same shop."""
+    return Desk(sink, products, make_small_shop(tmp_path / "other"), owner="other")

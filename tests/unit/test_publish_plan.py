@@ -1,0 +1,84 @@
+"""What a publish is going to do, decided from what is live and what is to be."""
+
+from dataclasses import replace
+
+from spillway.build.dates import Dated
+from spillway.build.release import Kind, Release
+from spillway.publish.manifest import Claim, Kept, Manifest, fingerprints
+from spillway.publish.plan import RETIRED_KEPT_MS, Reason, make_plan, theme_digest
+
+
+def live(release: Release) -> Manifest:
+    return Manifest(release.id, fingerprints(release.objects), theme=theme_digest(release.theme))
+
+
+def test_a_first_publish_puts_everything_assets_first(small_release: Release) -> None:
+    plan = make_plan(Manifest(), small_release, at_ms=0)
+    kinds = [upload.site_object.kind for upload in plan.uploads]
+    assert len(kinds) == len(small_release.objects)
+    assert kinds == sorted(kinds, key=[Kind.ASSET, Kind.PAGE, Kind.INDEX].index)
+    assert {upload.reason for upload in plan.uploads} == {Reason.NEW}
+
+
+def test_the_same_release_again_puts_nothing(small_release: Release) -> None:
+    plan = make_plan(live(small_release), small_release, at_ms=0)
+    assert (plan.uploads, plan.removals, plan.pages_touched) == ((), (), ())
+    assert plan.skipped == len(small_release.objects)
+    assert plan.empty
+
+
+def test_a_changed_header_is_a_change(small_release: Release) -> None:
+    first = small_release.objects[0]
+    changed = replace(
+        small_release, objects=(replace(first, cache_control="no-store"), *small_release.objects[1:])
+    )
+    (upload,) = make_plan(live(small_release), changed, at_ms=0).uploads
+    assert (upload.site_object.key, upload.reason) == (first.key, Reason.CHANGED)
+
+
+def test_a_vanished_page_goes_at_once_and_a_vanished_asset_a_week_later(small_release: Release) -> None:
+    rest = tuple(
+        each
+        for each in small_release.objects
+        if each.key != "products/scarf" and not each.key.startswith("pictures/scarf")
+    )
+    smaller = replace(small_release, objects=rest)
+    pictures = {each.key for each in small_release.objects if each.key.startswith("pictures/scarf")}
+    first = make_plan(live(small_release), smaller, at_ms=1000)
+    assert [(removal.key, removal.reason) for removal in first.removals] == [("products/scarf", Reason.GONE)]
+    assert first.pages_touched == ("/products/scarf",)
+    assert first.manifest.retired.keys() == pictures
+    soon = make_plan(first.manifest, smaller, at_ms=1000 + RETIRED_KEPT_MS - 1)
+    assert soon.removals == ()
+    later = make_plan(soon.manifest, smaller, at_ms=1000 + RETIRED_KEPT_MS)
+    assert {removal.key for removal in later.removals} == pictures
+    assert later.manifest.retired == {}
+
+
+def test_an_asset_that_comes_back_is_neither_deleted_nor_put(small_release: Release) -> None:
+    asset = next(each for each in small_release.objects if each.kind is Kind.ASSET)
+    others = tuple(each for each in small_release.objects if each != asset)
+    smaller = replace(small_release, objects=others)
+    gone = make_plan(live(small_release), smaller, at_ms=0)
+    back = make_plan(gone.manifest, small_release, at_ms=RETIRED_KEPT_MS)
+    assert gone.manifest.retired.keys() == {asset.key}
+    assert (back.removals, back.uploads) == ((), ())
+    assert back.manifest.retired == {}
+
+
+def test_a_manifest_comes_back_as_it_was_written(small_release: Release) -> None:
+    kept, dates = (Kept("r", 4, 5, 6),), {"/d": Dated("7", 8)}
+    manifest = Manifest("r", {"a": "1"}, {"b": 2}, "t", kept, dates, ("c",), Claim("o", 3, "s"))
+    assert Manifest.from_json(manifest.to_json()) == manifest
+
+
+def test_what_a_publish_that_never_ended_may_have_touched_is_put_again(small_release: Release) -> None:
+    died = replace(
+        live(small_release), unsure=("products/scarf", "products/never-ended"), claim=Claim("o", 1)
+    )
+    plan = make_plan(died, small_release, at_ms=0)
+    assert [(each.site_object.key, each.reason) for each in plan.uploads] == [
+        ("products/scarf", Reason.UNSURE)
+    ]
+    assert [removal.key for removal in plan.removals] == ["products/never-ended"]
+    assert plan.theme_changed
