@@ -89,6 +89,15 @@ def write_shop(folder: Path, things: list[Item]) -> None:
         (site / "products" / f"{each.slug}.toml").write_text(product_file(each))
 
 
+def copy_theme(theme: Path, folder: Path) -> None:
+    """The theme of another generator, with the sample shop's own style and script."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(theme, folder)
+    (folder / "assets").mkdir()
+    for name in ("shop.css", "shop.js"):
+        shutil.copy(_SITE / "static" / name, folder / "assets" / name)
+
+
 def product_file(item: Item) -> str:
     """The text of one product's file."""
     description = "\n\n".join(item.paragraphs)

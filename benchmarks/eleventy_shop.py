@@ -1,22 +1,16 @@
 """The same shop for Eleventy: the same pages with the same markup, in Eleventy's own way of writing them."""
 
 import json
-import shutil
 from pathlib import Path
 
-from benchmarks.catalogue import Item
+from benchmarks.catalogue import Item, copy_theme
 
 _THEME = Path(__file__).with_name("eleventy")
 
 
 def write_eleventy_shop(folder: Path, things: list[Item]) -> None:
     """The shop as Eleventy wants it: one content file a product."""
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(_THEME, folder)
-    static = Path(__file__).parents[1] / "site" / "static"
-    (folder / "assets").mkdir()
-    for name in ("shop.css", "shop.js"):
-        shutil.copy(static / name, folder / "assets" / name)
+    copy_theme(_THEME, folder)
     content = folder / "content"
     content.mkdir()
     (folder / "lists.njk").rename(content / "lists.njk")

@@ -1,22 +1,16 @@
 """The same shop for Hugo: the same pages with the same markup, in Hugo's own way of writing them."""
 
 import json
-import shutil
 from pathlib import Path
 
-from benchmarks.catalogue import CATEGORIES, Item
+from benchmarks.catalogue import CATEGORIES, Item, copy_theme
 
 _THEME = Path(__file__).with_name("hugo")
 
 
 def write_hugo_shop(folder: Path, things: list[Item]) -> None:
     """The shop as Hugo wants it: one content file a product, a section a category."""
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(_THEME, folder)
-    static = Path(__file__).parents[1] / "site" / "static"
-    (folder / "assets").mkdir()
-    for name in ("shop.css", "shop.js"):
-        shutil.copy(static / name, folder / "assets" / name)
+    copy_theme(_THEME, folder)
     for number in range(CATEGORIES):
         section = folder / "content" / f"shelf-{number:03}"
         section.mkdir(parents=True)

@@ -59,9 +59,7 @@ class Aws:
         for name in (f"AWS_ENDPOINT_URL_{service.variable}", "AWS_ENDPOINT_URL"):
             if self._environment.get(name):
                 return self._environment[name].rstrip("/")
-        region = self._region()
-        suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-        return f"https://{service.name}.{region}.{suffix}"
+        return aws_origin(service.name, self._region())
 
     def close(self) -> None:
         """Hang up everywhere; a later call opens what it needs."""
@@ -76,3 +74,9 @@ class Aws:
         connections = Connections(self.endpoint(service))
         self._connections.append(connections)
         return JsonApi(service, self._region(), connections, self._credentials)
+
+
+def aws_origin(name: str, region: str) -> str:
+    """Where AWS answers in a region: for a service by its name, for a bucket by "BUCKET.s3"."""
+    suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    return f"https://{name}.{region}.{suffix}"

@@ -47,9 +47,7 @@ class Renderer:
         self._tags = {tag: each for each in self._edition.listings if each.number == 1 for tag in each.tags}
         self._checkout = CheckoutForm.of(theme.shop.checkout_url, at=self._edition.at)
         self._environment.filters.update(money=self._edition.money.write, csp_hash=csp_hash)
-        self._environment.globals.update(
-            editions=theme.editions,
-        )
+        self._environment.globals["editions"] = theme.editions
 
     @property
     def theme(self) -> Theme:

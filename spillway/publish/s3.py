@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 
 import uvloop
 
+from chalicelib.aws.services import aws_origin
 from chalicelib.aws.signing import Credentials, Signer
 from spillway.errors import WorkFailed
 from spillway.publish.answer import Answer
@@ -69,8 +70,7 @@ class S3Bucket:
         backoff_s: float = _BACKOFF_S,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
-        suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-        origin = urlsplit(endpoint or f"https://{name}.s3.{region}.{suffix}")
+        origin = urlsplit(endpoint or aws_origin(f"{name}.s3", region))
         self._address = origin.hostname or "", origin.port or (443 if origin.scheme == "https" else 80)
         self._tls = ssl.create_default_context() if origin.scheme == "https" else None
         self._prefix = f"/{name}/" if endpoint else "/"
