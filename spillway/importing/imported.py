@@ -6,7 +6,9 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class ImportedVariant:
     """One row that can be bought. `units` is None where the shop does not count; `sells_on` says that it
-    is for sale even when there are none. Texts are as the export has them, unchecked."""
+    is for sale even when there are none; `availability` is schema.org's word, empty where the export says
+    nothing. `price` and `compare_at_price` (the former price) are plain decimal numbers. Other texts are as
+    the export has them, unchecked."""
 
     place: str
     sku: str
@@ -15,6 +17,13 @@ class ImportedVariant:
     units: int | None
     sells_on: bool = False
     picture: str = ""
+    availability: str = ""
+    compare_at_price: str = ""
+    sale_ends_on: str = ""
+    gtin: str = ""
+    mpn: str = ""
+    weight_g: int | None = None
+    variant_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +37,9 @@ class ImportedPicture:
 @dataclass(frozen=True, slots=True)
 class ImportedProduct:
     """One product. `place` is where it stands in the export: "line 12"; `handle` its address in the other
-    shop, empty where the export names none: its page is then called by its title, or by `page_name`."""
+    shop, empty where the export names none: its page is then called by its title, or by `page_name`.
+    `categories` are further ones beside `category`; `old_paths` are the paths the product had in the other
+    shop; `description` is Markdown when `body_html` is empty."""
 
     place: str
     handle: str
@@ -41,6 +52,14 @@ class ImportedProduct:
     variants: tuple[ImportedVariant, ...]
     pictures: tuple[ImportedPicture, ...]
     page_name: str = ""
+    description: str = ""
+    categories: tuple[str, ...] = ()
+    brand: str = ""
+    condition: str = ""
+    seo_title: str = ""
+    seo_description: str = ""
+    released_on: str = ""
+    old_paths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
