@@ -19,7 +19,7 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: test-slow tests help setup demo check load package test bench audit lint types template format clean python
+.PHONY: test-slow tests coverage help setup demo check load package test bench audit lint types template format clean python
 
 help: ## List what can be asked of make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,6 +43,10 @@ test: lint template ## Run every check and every test but the slowest; ARGS goes
 
 # Tests wait for browsers and functions a third of their time: types are checked meanwhile.
 tests: .venv/ready-to-work
+	.venv/bin/pytest -m "not slow" --numprocesses auto --dist loadscope --no-loadscope-reorder $(ARGS)
+
+# Counting the lines that run more than doubles the time of tests: not part of every run.
+coverage: .venv/ready-to-work ## Run the same tests and print which lines of the code they run
 	.venv/bin/pytest -m "not slow" --numprocesses auto --dist loadscope --no-loadscope-reorder \
 	    --cov --cov-report=term $(ARGS)
 
