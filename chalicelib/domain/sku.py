@@ -1,0 +1,156 @@
+"""An SKU: the merchant's own name of a variant, compared exactly, and the safe forms derived from it.
+
+An SKU is any printable text of 1 to 64 characters, in Unicode's normal form NFC and without white space
+around it. Upper and lower case, inner spaces, signs and leading zeros are part of it: `a b`, `A B`, `0042`
+and `42` are four SKUs. Two derived forms stand where such a text cannot: both are one to one, both leave
+SKUs of plain letters, digits and hyphens as they are, and neither is ever shown.
+
+- `sku_id`: short, for HTML ids, form stamps and the keys of a variant's line; it cannot be read back.
+- `sku_tag`: at most 256 characters, for tags of SES and signed links; `sku_of_tag` reads it back.
+"""
+
+import re
+import unicodedata
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from hashlib import sha256
+
+SKU_CHARS_MAX = 64
+# Bounds the work on a text that may have spaces around it, and letters and their accents apart.
+SKU_TEXT_CHARS_MAX = 1024
+SKU_ID_CHARS_MAX = 40
+# https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_MessageTag.html
+SKU_TAG_CHARS_MAX = 256
+
+# A derived form begins with "_": nothing that stays as it is does.
+_DERIVED = "_"
+_PLAIN = re.compile(r"[A-Za-z0-9-][A-Za-z0-9_-]*", re.ASCII)
+_DIGEST_BYTES = 16
+_CODE_POINTS = 0x110000
+_BREAKS = frozenset("\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029")
+_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Invisible, though letters, marks and signs by category. Variation selectors are left out: they choose how an
+# emoji or an ideograph looks. https://www.unicode.org/reports/tr44/#Default_Ignorable_Code_Point
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
+# Noncharacters, and code points reserved for invisible ones. Any other that this Unicode does not know yet
+# may be a new emoji: Pythons of different versions must agree.
+_NEVER_VISIBLE = re.compile(r"[\u2065\ufdd0-\ufdef\ufff0-\ufff8\U000e0000-\U000e0fff]")
+_CATEGORIES = {
+    "Cc": "a control character",
+    "Cf": "an invisible mark",
+    "Co": "a private-use character",
+    "Cs": "half of a surrogate pair",
+}
+
+
+class SkuRefused(ValueError):
+    """The text is no SKU; `reason` is a sentence that says why, with the character that is in the way."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def normal_sku(text: str) -> str:
+    """Return `text` as SKUs are compared: in NFC, without white space around it. Nothing is checked."""
+    return (text if text.isascii() else unicodedata.normalize("NFC", text)).strip()
+
+
+def parse_sku(text: str) -> str:
+    """Return the SKU that `text` is.
+
+    Raises:
+        SkuRefused: it is empty or too long, or contains an invisible character.
+    """
+    if len(text) > SKU_TEXT_CHARS_MAX:
+        raise _too_long(len(text))
+    sku = normal_sku(text)
+    if not sku:
+        raise SkuRefused(f"An SKU has 1 to {SKU_CHARS_MAX} characters; this one is empty.")
+    if not sku.isprintable():
+        for sign in sku:
+            _refuse_invisible(sign)
+    elif not sku.isascii() and not _INVISIBLE.isdisjoint(sku):
+        _refuse_invisible(next(sign for sign in sku if sign in _INVISIBLE))
+    if len(sku) > SKU_CHARS_MAX:
+        raise _too_long(len(sku))
+    return sku
+
+
+def sku_id(sku: str) -> str:
+    """Return a name for an SKU of at most 40 letters, digits, hyphens and underscores.
+
+    A plain SKU is its own name; any other has 128 bits of its SHA-256.
+    """
+    if len(sku) <= SKU_ID_CHARS_MAX and _PLAIN.fullmatch(sku):
+        return sku
+    return _DERIVED + _base64(sha256(sku.encode()).digest()[:_DIGEST_BYTES])
+
+
+def sku_tag(sku: str) -> str:
+    """Return the SKU in at most 256 letters, digits, hyphens and underscores; `sku_of_tag` reads it back.
+
+    Base64 of UTF-8 or UTF-16 would be too long for 64 emoji, so code points are digits of one number.
+    """
+    if not sku or _PLAIN.fullmatch(sku):
+        return sku
+    number = 0
+    for sign in sku:
+        number = number * _CODE_POINTS + ord(sign)
+    return _DERIVED + _base64(number.to_bytes((number.bit_length() + 7) // 8))
+
+
+def sku_of_tag(tag: str) -> str:
+    """Return the SKU whose tag is `tag`.
+
+    Raises:
+        ValueError: `sku_tag` makes no such tag.
+    """
+    if not tag.startswith(_DERIVED):
+        return tag
+    digits = tag.removeprefix(_DERIVED)
+    if len(tag) > SKU_TAG_CHARS_MAX or not digits.isascii():
+        raise ValueError(tag)
+    try:
+        number = int.from_bytes(urlsafe_b64decode(digits + "=" * (-len(digits) % 4)))
+    except ValueError:
+        raise ValueError(tag) from None
+    signs = []
+    while number:
+        number, code_point = divmod(number, _CODE_POINTS)
+        signs.append(chr(code_point))
+    sku = "".join(reversed(signs))
+    # Only one spelling of each: no padding bits, no foreign signs, nothing that needs no tag.
+    if sku_tag(sku) != tag:
+        raise ValueError(tag)
+    return sku
+
+
+def shown_sign(sign: str) -> str:
+    """Return a character as a sentence can name it: "U+200B ZERO WIDTH SPACE"."""
+    return f"U+{ord(sign):04X} {unicodedata.name(sign, '')}".rstrip()
+
+
+def _refuse_invisible(sign: str) -> None:
+    """Refuse a character that leaves nothing on a page, and let any other pass."""
+    category = unicodedata.category(sign)
+    if sign in _BREAKS:
+        kind = "a line break"
+    elif sign in _TURNING:
+        kind = "a mark that turns the text's direction"
+    elif sign in _INVISIBLE:
+        kind = _CATEGORIES["Cf"]
+    elif category in _CATEGORIES:
+        kind = _CATEGORIES[category]
+    elif category == "Cn" and (_NEVER_VISIBLE.fullmatch(sign) or ord(sign) & 0xFFFE == 0xFFFE):
+        kind = "a noncharacter"
+    else:
+        return
+    raise SkuRefused(f"An SKU must not contain {kind}: {shown_sign(sign)}.")
+
+
+def _too_long(length: int) -> SkuRefused:
+    return SkuRefused(f"An SKU has at most {SKU_CHARS_MAX} characters; this one has {length}.")
+
+
+def _base64(content: bytes) -> str:
+    return urlsafe_b64encode(content).decode("ascii").rstrip("=")
