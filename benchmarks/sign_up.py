@@ -109,7 +109,7 @@ def _measure_hot(url: str) -> None:
     from chalicelib.domain.entry import CONFIRM_WITHIN_S, place_of
     from chalicelib.domain.form_stamp import Offer
 
-    stamp = wiring.form_stamps().stamp(Offer((SKU,)))
+    stamp = wiring.form_stamps().stamp(Offer.of([SKU]))
 
     client = boto3.client("dynamodb")
     numbers = iter(range(10**9))

@@ -84,7 +84,7 @@ def _steps() -> list[Step]:
 
     client = boto3.client("dynamodb")
     numbers = iter(range(10**9))
-    page, stamp = "%2Fproducts%2Ffield-jacket", wiring.form_stamps().stamp(Offer((SKU,)))
+    page, stamp = "%2Fproducts%2Ffield-jacket", wiring.form_stamps().stamp(Offer.of([SKU]))
 
     def peer() -> None:
         client.put_item(TableName="entries", Item={"shopper": {"S": f"s{next(numbers)}"}, "sku": {"S": SKU}})

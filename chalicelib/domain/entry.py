@@ -9,10 +9,11 @@ Asking again brings `left` and `notified` back to `pending`, at the end of the l
 for no confirmation (single opt-in), asking brings an entry to `confirmed` at once.
 """
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 from zlib import crc32
+
+from chalicelib.domain.sku import sku_id
 
 CONFIRM_WITHIN_S = 72 * 3600
 ASK_AGAIN_AFTER_S = 15 * 60
@@ -21,7 +22,6 @@ ASKED_LETTERS_PER_DAY_MAX = 10
 # Whoever is signed up by others, without being asked, is so often a day at most.
 ADMISSIONS_PER_DAY_MAX = 10
 SHARDS = 8
-SKU = re.compile(r"[A-Z0-9][A-Z0-9-]{0,39}", re.ASCII)
 
 
 class EntryState(StrEnum):
@@ -83,12 +83,13 @@ def place_after_all(at_ms: int) -> str:
 
 def line_of(sku: str, shopper: str) -> str:
     """The shard of a variant's line that a shopper stands in."""
-    return f"{sku}#{crc32(shopper.encode()) % SHARDS}"
+    return f"{sku_id(sku)}#{crc32(shopper.encode()) % SHARDS}"
 
 
 def lines_of(sku: str) -> tuple[str, ...]:
     """Every shard of a variant's line."""
-    return tuple(f"{sku}#{shard}" for shard in range(SHARDS))
+    line = sku_id(sku)
+    return tuple(f"{line}#{shard}" for shard in range(SHARDS))
 
 
 class Reaction(StrEnum):

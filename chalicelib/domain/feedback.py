@@ -16,6 +16,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from chalicelib.domain.sku import sku_of_tag
+
 
 class FeedbackState(StrEnum):
     """What became of a letter, as far as it is known by now."""
@@ -93,12 +95,19 @@ def feedback_from(event: Mapping[str, Any], *, configuration_set: str) -> Feedba
             str(mail["messageId"]),
             int(datetime.fromisoformat(mail["timestamp"]).timestamp() * 1000),
             str(tags["shopper"][0]),
-            str(tags.get("sku", [""])[0]),
+            _sku_of(tags),
             str(tags.get("restock", [""])[0]),
             counts=state in COUNTED and not _was_suppressed(event),
         )
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise NoFeedback(type(error).__name__) from None
+
+
+def _sku_of(tags: Mapping[str, Any]) -> str:
+    try:
+        return sku_of_tag(str(tags.get("sku", [""])[0]))
+    except ValueError:
+        raise NoFeedback("a tag that is no SKU's") from None
 
 
 def _was_suppressed(event: Mapping[str, Any]) -> bool:

@@ -8,10 +8,12 @@ by byte, what it was.
 
 import hmac
 from base64 import urlsafe_b64encode
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 
 from chalicelib.domain.entry import OptIn
+from chalicelib.domain.sku import sku_id
 
 DAY_MS = 24 * 3600 * 1000
 PERIOD_DAYS = 30
@@ -31,12 +33,22 @@ class StampRefused(Exception):
 class Offer:
     """What the form of a page offers: the variants that can be waited for there, and on what terms.
 
+    `sku_ids` name the variants as `sku_id` does: a stamp must be short, and needs no SKU read back.
     `refused_domains` names the list of those whose addresses are not taken; empty for none.
     """
 
-    skus: tuple[str, ...]
+    sku_ids: tuple[str, ...]
     opt_in: OptIn = OptIn.DOUBLE
     refused_domains: str = ""
+
+    @classmethod
+    def of(cls, skus: Iterable[str], opt_in: OptIn = OptIn.DOUBLE, refused_domains: str = "") -> "Offer":
+        """Return the offer of variants by their SKUs."""
+        return cls(tuple(sku_id(sku) for sku in skus), opt_in, refused_domains)
+
+    def has(self, sku: str) -> bool:
+        """Return whether the page offers this SKU."""
+        return sku_id(sku) in self.sku_ids
 
     @property
     def terms(self) -> str:
@@ -73,8 +85,8 @@ class FormStamps:
         return self._mac(f"series {self._period}")
 
     def stamp(self, offer: Offer) -> str:
-        """The stamp of a form on a page that is made now: "DAY.TERMS.SKU.SKU.MAC"."""
-        text = ".".join((str(self._period), offer.terms, *offer.skus))
+        """The stamp of a form on a page that is made now: "DAY.TERMS.ID.ID.MAC"."""
+        text = ".".join((str(self._period), offer.terms, *offer.sku_ids))
         return f"{text}.{self._mac(text)}"
 
     def read(self, stamp: str) -> Offer:
@@ -89,12 +101,12 @@ class FormStamps:
             raise StampRefused
         if not hmac.compare_digest(mac, self._mac(text)):
             raise StampRefused
-        day, terms, *skus = text.split(".")
+        day, terms, *sku_ids = text.split(".")
         age_days = self.day - int(day)
         if age_days < -AHEAD_DAYS_MAX:
             raise StampRefused
         opt_in, _, refused_domains = terms.partition("-")
-        offer = Offer(tuple(skus), OptIn(opt_in), refused_domains)
+        offer = Offer(tuple(sku_ids), OptIn(opt_in), refused_domains)
         if age_days > VALID_DAYS:
             raise StampOld(offer)
         return offer

@@ -1,13 +1,16 @@
 """Signed links: what a letter carries so that a shopper can act without an account.
 
-A token names a shopper by id and a variant, never an address. Each purpose has a salt of its own:
-a confirm token never unsubscribes. Keys are a rotating list, newest first; all of them verify.
+A token names a shopper by id and a variant by the tag of its SKU, never an address. Each purpose has a
+salt of its own: a confirm token never unsubscribes. Keys are a rotating list, newest first; all of them
+verify.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from chalicelib.domain.sku import sku_of_tag, sku_tag
 
 if TYPE_CHECKING:
     from itsdangerous import URLSafeTimedSerializer
@@ -50,7 +53,7 @@ class Links:
 
     def sign(self, purpose: Purpose, subject: LinkSubject) -> str:
         """A URL-safe token for `subject`, dated now."""
-        return str(self._serializer(purpose).dumps([subject.shopper, subject.sku]))
+        return str(self._serializer(purpose).dumps([subject.shopper, sku_tag(subject.sku)]))
 
     def read(self, purpose: Purpose, token: str) -> LinkSubject:
         """The subject of a token made for `purpose`.
@@ -62,10 +65,10 @@ class Links:
 
         try:
             serializer = self._serializer(purpose, ahead_s=CLOCK_SKEW_S)
-            shopper, sku = serializer.loads(token, max_age=VALID_FOR_S[purpose] + CLOCK_SKEW_S)
+            shopper, tag = serializer.loads(token, max_age=VALID_FOR_S[purpose] + CLOCK_SKEW_S)
+            return LinkSubject(shopper, sku_of_tag(tag))
         except (BadData, ValueError):
             raise LinkRefused from None
-        return LinkSubject(shopper, sku)
 
     def _serializer(self, purpose: Purpose, *, ahead_s: int = 0) -> "URLSafeTimedSerializer":
         # Not at the top: a signup has no link yet, and should not pay for reading them.

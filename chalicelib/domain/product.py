@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from chalicelib.domain.sku import sku_id
+
 
 @dataclass(frozen=True, slots=True)
 class PictureSource:
@@ -46,6 +48,11 @@ class Variant:
     sku: str
     price_minor: int
     options: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def sku_id(self) -> str:
+        """A name for the SKU that an HTML id and the fragment of an address can hold."""
+        return sku_id(self.sku)
 
     @property
     def label(self) -> str:

@@ -11,7 +11,7 @@ from chalicelib.domain.availability import (
     AvailabilityEvent,
     availability_of_units,
 )
-from chalicelib.domain.entry import SKU
+from chalicelib.domain.sku import SkuRefused, parse_sku
 from chalicelib.domain.stock import Availability
 from chalicelib.http.forms import Body
 from chalicelib.http.problem import FieldError, Problem
@@ -32,7 +32,7 @@ def availability_event(body: Body, *, default_id: str, default_at_ms: int, now_m
     """
     document = body.json_object()
     errors = [FieldError(name, "This field is not known.") for name in document if name not in FIELDS]
-    sku = _checked(document, "sku", "", SKU, "Name a SKU.", errors)
+    sku = _sku(document, errors)
     event_id = _checked(document, "event_id", default_id, EVENT_ID, "An id of up to 100 characters.", errors)
     units = _units(document, errors)
     availability = _availability(document, units, errors)
@@ -42,6 +42,21 @@ def availability_event(body: Body, *, default_id: str, default_at_ms: int, now_m
     if errors:
         raise Problem(HTTPStatus.BAD_REQUEST, "The event is not complete.", tuple(errors))
     return AvailabilityEvent(event_id, sku, availability, units, observed_at_ms)
+
+
+def _sku(document: dict[str, Any], errors: list[FieldError]) -> str:
+    value = document.get("sku", "")
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        # Some systems write SKUs of digits as numbers; those have no leading zeros to lose.
+        value = f"{value:d}"
+    if not isinstance(value, str):
+        errors.append(FieldError("sku", "Write the SKU in quotes."))
+        return ""
+    try:
+        return parse_sku(value)
+    except SkuRefused as refused:
+        errors.append(FieldError("sku", "Name an SKU.", particulars=refused.reason))
+        return ""
 
 
 def _checked(

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from chalicelib.domain.address import Address, AddressRefused
-from chalicelib.domain.entry import SKU, OptIn
+from chalicelib.domain.entry import OptIn
 from chalicelib.domain.form_stamp import FormStamps, Offer, StampOld, StampRefused
 from chalicelib.domain.refused_domains import is_listed
+from chalicelib.domain.sku import SkuRefused, parse_sku
 from chalicelib.http.forms import Body, Fields
 from chalicelib.http.problem import FieldError, Problem
 
@@ -80,7 +81,7 @@ def signup_form(
     if errors or address is None or offer is None:
         back_path = page if PAGE.fullmatch(page) else "/"
         raise Problem(HTTPStatus.BAD_REQUEST, "The form is not complete.", tuple(errors), back_path=back_path)
-    stamp = fields["stamp"][0] if fresh else stamps.stamp(offered_now(offer.skus))
+    stamp = fields["stamp"][0] if fresh else stamps.stamp(offered_now(offer.sku_ids))
     form = SignupForm(address, skus, page or "/", stamp, offer.opt_in, trapped)
     if not fresh:
         raise _sent_late(form)
@@ -99,14 +100,20 @@ def _offer(fields: Fields, stamps: FormStamps, errors: list[FieldError]) -> tupl
 
 
 def _skus(fields: Fields, offer: Offer | None, errors: list[FieldError]) -> tuple[str, ...]:
-    skus = tuple(dict.fromkeys(fields.get("sku", ())))
-    if not skus:
+    given = fields.get("sku", ())
+    if not given:
         errors.append(FieldError("sku", "Choose what you are waiting for."))
-    elif len(fields["sku"]) > SKUS_PER_SIGNUP_MAX:
+        return ()
+    if len(given) > SKUS_PER_SIGNUP_MAX:
         errors.append(FieldError("sku", "Choose at most %(most)s.", {"most": SKUS_PER_SIGNUP_MAX}))
-    elif not all(SKU.fullmatch(sku) for sku in skus):
-        errors.append(FieldError("sku", "This shop sells nothing under that name."))
-    elif offer and not set(skus) <= set(offer.skus):
+        return ()
+    try:
+        skus = tuple(dict.fromkeys(parse_sku(text) for text in given))
+    except SkuRefused as refused:
+        told = "This shop sells nothing under that name."
+        errors.append(FieldError("sku", told, particulars=refused.reason))
+        return ()
+    if offer and not all(offer.has(sku) for sku in skus):
         errors.append(FieldError("sku", "This page does not offer that. Choose from what it shows."))
     return skus
 

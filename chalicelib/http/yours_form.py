@@ -3,7 +3,7 @@
 from http import HTTPStatus
 
 from chalicelib.domain.address import Address
-from chalicelib.domain.entry import SKU
+from chalicelib.domain.sku import SkuRefused, parse_sku
 from chalicelib.http.forms import Body
 from chalicelib.http.problem import FieldError, Problem
 from chalicelib.http.signup_form import read_address
@@ -37,6 +37,15 @@ def leaving_choice(body: Body) -> tuple[str, str]:
     """
     fields = body.fields(LEAVING_FIELDS)
     tokens, skus = fields.get("token", ()), fields.get("sku", ())
-    if len(tokens) != 1 or len(skus) > 1 or not all(SKU.fullmatch(sku) for sku in skus):
-        raise Problem(HTTPStatus.BAD_REQUEST, "The form must have one token, and at most one SKU.")
-    return bounded(tokens[0]), skus[0] if skus else ""
+    if len(tokens) != 1 or len(skus) > 1:
+        raise _no_choice()
+    try:
+        return bounded(tokens[0]), parse_sku(skus[0]) if skus else ""
+    except SkuRefused as refused:
+        raise _no_choice(
+            FieldError("sku", "This shop sells nothing under that name.", particulars=refused.reason)
+        ) from None
+
+
+def _no_choice(*errors: FieldError) -> Problem:
+    return Problem(HTTPStatus.BAD_REQUEST, "The form must have one token, and at most one SKU.", errors)

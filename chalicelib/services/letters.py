@@ -9,6 +9,7 @@ from chalicelib.domain.entry import Entry
 from chalicelib.domain.letter import Letter
 from chalicelib.domain.links import Links, LinkSubject, Purpose
 from chalicelib.domain.locales import root_of
+from chalicelib.domain.sku import sku_tag
 from chalicelib.domain.stock import StockedProduct
 from chalicelib.mail.postbox import Envelope
 from chalicelib.storefront.renderer import Renderer
@@ -117,4 +118,4 @@ class LetterWriter:
 
 
 def _tags(letter: str, entry: Entry) -> Mapping[str, str]:
-    return {"letter": letter, "shopper": entry.shopper, "sku": entry.sku}
+    return {"letter": letter, "shopper": entry.shopper, "sku": sku_tag(entry.sku)}

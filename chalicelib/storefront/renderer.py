@@ -101,8 +101,8 @@ class Renderer:
 
     def _offer(self, choices: Choices) -> Offer:
         shop = self._edition.shop
-        skus = tuple(choice.variant.sku for choice in choices.to_wait_for)
-        return Offer(skus, shop.opt_in, shop.refused_domains)
+        skus = [choice.variant.sku for choice in choices.to_wait_for]
+        return Offer.of(skus, shop.opt_in, shop.refused_domains)
 
     def card(self, product: Product, stock: Mapping[str, Stock], *, eager: bool = False) -> Markup:
         """What listings show of a product; `eager` where it is seen without scrolling."""

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 # Names that DynamoDB keeps for itself.
 ALIASES = {"#state": "state", "#line": "line"}
 COUNTER_KEPT_S = 2 * 24 * 3600
+# A shopper's counters stand beside their entries: no SKU begins with a space, so none is like a counter.
+COUNTER_PREFIX = " "
 ASKED = "SET mailbox = :mailbox, asked_at_ms = :now, page = :page, consent = :consent"
 GONE_OR_OVER = "attribute_not_exists(shopper) OR #state IN (:left, :notified)"
 
@@ -144,7 +146,7 @@ class EntriesTable:
         """
         return self._update(
             shopper,
-            f"#confirmations#{_day(at_ms)}",
+            f"{COUNTER_PREFIX}confirmations#{_day(at_ms)}",
             "SET expires_at_s = :expires ADD letters :letters",
             "attribute_not_exists(letters) OR letters < :limit",
             {
@@ -161,7 +163,7 @@ class EntriesTable:
         """
         return self._update(
             entry.shopper,
-            f"#admissions#{_day(entry.asked_at_ms)}",
+            f"{COUNTER_PREFIX}admissions#{_day(entry.asked_at_ms)}",
             "SET expires_at_s = :expires ADD admitted :asking",
             "attribute_not_exists(admitted) OR contains(admitted, :one) OR size(admitted) < :limit",
             {

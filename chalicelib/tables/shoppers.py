@@ -5,13 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.entry import Entry
-from chalicelib.tables.entries import entry_from
+from chalicelib.tables.entries import COUNTER_PREFIX, entry_from
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
-
-# Beside the entries stand counts of letters, under keys no SKU has.
-COUNT_SIGN = "#"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +28,7 @@ class ShoppersTable:
 
     def kept(self, shopper: str) -> tuple[Kept, ...]:
         """The shopper's entries, expired ones too until they are gone (strongly consistent reads)."""
-        items = (item for item in self._rows(shopper) if not item["sku"]["S"].startswith(COUNT_SIGN))
+        items = (item for item in self._rows(shopper) if not item["sku"]["S"].startswith(COUNTER_PREFIX))
         return tuple(Kept(entry_from(item), _facts(item)) for item in items)
 
     def erase(self, shopper: str) -> int:

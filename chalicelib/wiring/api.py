@@ -47,12 +47,12 @@ def refused_domains(name: str) -> frozenset[str]:
         return frozenset()
 
 
-def offered_now(skus: tuple[str, ...]) -> "Offer":
+def offered_now(sku_ids: tuple[str, ...]) -> "Offer":
     """What a page made now would offer: the same, on the terms of the live shop."""
     from chalicelib.domain.form_stamp import Offer
 
     shop = recent_themes().live().theme.shop
-    return Offer(skus, shop.opt_in, shop.refused_domains)
+    return Offer(sku_ids, shop.opt_in, shop.refused_domains)
 
 
 def warm_up() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence, Set
 from spillway.build.catalogue import ProductRow, Storefront
 from spillway.build.gallery import Gallery
 from spillway.build.mistakes import Mistake
-from spillway.build.product_sheet import SHEET_FILE, column
+from spillway.build.product_sheet import SHEET_FILE, column, variant_line
 from spillway.build.toml_lines import Lines
 
 SITE_FILE = "site/site.toml"
@@ -23,7 +23,7 @@ def catalogue_mistakes(
     """Every disagreement. `slugs` are those of all product files, readable or not; `text_of` gives a
     file's text, to find the line of what is wrong."""
     for file, field, value, expected in (
-        *_repeated_skus(rows),
+        *_repeated_skus(rows, text_of),
         *(_shelfless(storefront, rows) if storefront else ()),
         *_pictureless(storefront, rows, gallery),
         *(_unknown_featured(storefront, slugs) if storefront else ()),
@@ -32,14 +32,27 @@ def catalogue_mistakes(
         yield Mistake(file, Lines(text_of(file) or "").of(field), told, value, expected)
 
 
-def _repeated_skus(rows: Sequence[ProductRow]) -> Iterator[tuple[str, str, str, str]]:
-    file_of_sku: dict[str, str] = {}
+def _repeated_skus(rows: Sequence[ProductRow], text_of: Texts) -> Iterator[tuple[str, str, str, str]]:
+    place_of_sku: dict[str, tuple[str, int]] = {}
     for row in rows:
         for number, sku in enumerate(row.skus):
-            if sku and sku in file_of_sku:
-                expected = f"an SKU of its own; this one is in {file_of_sku[sku]} already"
-                yield row.file, f"variants[{number}].sku", sku, expected
-            file_of_sku.setdefault(sku, row.file)
+            first_file, first_number = place_of_sku.setdefault(sku, (row.file, number))
+            if sku and (first_file, first_number) != (row.file, number):
+                place = _place(first_file, first_number, text_of)
+                expected = f"an SKU of its own; this one is in {place} already"
+                in_sheet = row.file.startswith(SHEET_FILE)
+                file = _place(row.file, number, text_of) if in_sheet else row.file
+                yield file, f"variants[{number}].sku", sku, expected
+
+
+def _place(file: str, number: int, text_of: Texts) -> str:
+    """Return the file and the line where the SKU of variant `number` stands."""
+    field = f"variants[{number}].sku"
+    if file.startswith(SHEET_FILE):
+        line: int | None = variant_line(text_of(SHEET_FILE) or "", int(file.rpartition(":")[2]), number)
+        return f"{SHEET_FILE}:{line}"
+    line = Lines(text_of(file) or "").of(field)
+    return f"{file}:{line}" if line else file
 
 
 def _shelfless(storefront: Storefront, rows: Sequence[ProductRow]) -> Iterator[tuple[str, str, str, str]]:

@@ -3,12 +3,13 @@
 SLUG.md is the same with the description as Markdown below the TOML.
 """
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from chalicelib.domain.availability import UNITS_MAX
 from chalicelib.domain.product import Product, Variant
+from chalicelib.domain.sku import SkuRefused, parse_sku
 from chalicelib.domain.stock import Availability, Stock
 from spillway.build.catalogue import ProductRow, Shot
 from spillway.build.front_matter import Parted
@@ -32,9 +33,6 @@ from spillway.build.toml_table import TomlTable
 INITIAL_EVENT_ID = "catalogue"
 INITIAL_OBSERVED_AT_MS = 0
 
-_SKU = re.compile(r"[A-Z0-9]+(-[A-Z0-9]+)*", re.ASCII)
-_SKU_LENGTH_MAX = 40
-_UNITS_MAX = 1_000_000
 _PICTURES_MAX = 12
 _VARIANTS_MAX = 100
 
@@ -108,9 +106,7 @@ class ProductFile:
         stock: dict[str, Stock] = {}
         seen: set[tuple[tuple[str, str], ...]] = set()
         for row in table.tables("variants", count_max=_VARIANTS_MAX):
-            sku = row.text("sku", length_max=_SKU_LENGTH_MAX)
-            if sku and not _SKU.fullmatch(sku):
-                row.wrong("sku", sku, "A-Z, 0-9 and single hyphens")
+            sku = _sku(row)
             options = row.options("options", length_max=OPTION_LENGTH_MAX)
             if variants and [name for name, _ in options] != [name for name, _ in variants[0].options]:
                 row.wrong("options", dict(options), "the same options, in the same order, for every variant")
@@ -131,8 +127,22 @@ def _table_of(text: str, file: str, mistakes: list[Mistake]) -> TomlTable | None
     return parted.table(file=file, mistakes=mistakes, description=parted.body) if parted else None
 
 
+def _sku(row: TomlTable) -> str:
+    """Return the SKU of a variant, or an empty one after noting what is wrong with it."""
+    value = row.value("sku")
+    if not isinstance(value, str):
+        # A number has lost its leading zeros: nobody can say what the SKU was.
+        row.wrong("sku", value, "an SKU" if value is None else 'an SKU in quotes: "0042"')
+        return ""
+    try:
+        return parse_sku(value)
+    except SkuRefused as refused:
+        row.wrong("sku", value, f"another SKU. {refused.reason}")
+        return ""
+
+
 def _initial_stock(row: TomlTable) -> Stock:
-    units = row.whole_number("stock", at_most=_UNITS_MAX)
+    units = row.whole_number("stock", at_most=UNITS_MAX)
     stated = row.value("availability")
     availability = Availability.IN_STOCK if units else Availability.OUT_OF_STOCK
     if stated is not None:

@@ -180,6 +180,20 @@ def _day(text: str) -> datetime.date | str:
         return text
 
 
+def variant_line(text: str, first_line: int, number: int) -> int:
+    """Return the line of variant `number`, from 0, of the product that begins at `first_line` of a sheet."""
+    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    lines: list[int] = []
+    line = 1
+    for row in reader:
+        if line >= first_line and any(cell.strip() for cell in row):
+            lines.append(line)
+        if len(lines) > number:
+            break
+        line = reader.line_num + 1
+    return lines[-1] if lines else first_line
+
+
 def column(field: str) -> str:
     """The column that a field of a product's table is from."""
     table, _, name = field.rpartition(".")

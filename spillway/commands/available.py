@@ -15,7 +15,7 @@ from spillway.commands.options import json_option, stage_option
 from spillway.deploy.stage import Stage, stage_named
 from spillway.deploy.tables import StageTables
 from spillway.errors import BadInput, WorkFailed
-from spillway.merchant.skus import not_sold, require_sku
+from spillway.merchant.skus import SkuIndex, not_sold, require_sku, typed
 from spillway.project import Project
 
 
@@ -58,15 +58,15 @@ def available_command(
     project: Project, sku: str, units: int | None, stage_name: str, *, as_json: bool
 ) -> None:
     """Mark a variant as available: its page says "buy", and who waits for it is told."""
-    require_sku(sku)
+    sku = require_sku(sku)
     if units == 0:
-        raise BadInput("--stock 0: none can be had", way_out=f"spillway sold-out {sku} says so")
+        raise BadInput("--stock 0: none can be had", way_out=f"spillway {typed('sold-out', sku)} says so")
     taken = _observe(stage_named(project, stage_name), sku, Availability.IN_STOCK, units)
     if as_json:
         click.echo(json.dumps(taken.to_document()))
     elif taken.restock:
         click.echo(f"{sku} is available; its page turns and who waits for it is told, in the order they came")
-        click.echo(f"  how far the letters are: spillway waves {sku}")
+        click.echo(f"  how far the letters are: spillway {typed('waves', sku)}")
     else:
         click.echo(f"{sku} was available already{_units(taken)}; nobody new is told")
 
@@ -85,7 +85,7 @@ def _units(taken: TakenIn) -> str:
 @click.pass_obj
 def sold_out_command(project: Project, sku: str, stage_name: str, *, as_json: bool) -> None:
     """Mark a variant as sold out: its page takes waitlist signups, and letters under way stop."""
-    require_sku(sku)
+    sku = require_sku(sku)
     taken = _observe(stage_named(project, stage_name), sku, Availability.OUT_OF_STOCK, 0)
     if as_json:
         click.echo(json.dumps(taken.to_document()))
@@ -100,7 +100,7 @@ def _observe(stage: Stage, sku: str, availability: Availability, units: int | No
     products = StageTables.of(stage).products
     stocked = stocked_with(products, sku)
     if stocked is None or sku not in stocked.stock:
-        raise not_sold(sku, stage.name)
+        raise not_sold(sku, stage.name, SkuIndex.of(products))
     event = AvailabilityEvent(uuid.uuid4().hex, sku, availability, units, clock_ms())
     match Availabilities(products).take_in(event):
         case Outcome.OUTDATED:
@@ -109,5 +109,5 @@ def _observe(stage: Stage, sku: str, availability: Availability, units: int | No
                 way_out="check this machine's clock, and try again",
             )
         case Outcome.UNKNOWN_SKU:  # withdrawn since it was looked at
-            raise not_sold(sku, stage.name)
+            raise not_sold(sku, stage.name, SkuIndex.of(products))
     return TakenIn(event, stocked.stock[sku])

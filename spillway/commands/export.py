@@ -23,7 +23,7 @@ from spillway.project import Project
 @click.pass_obj
 def export_command(project: Project, sku: str, stage_name: str, *, _as_csv: bool, as_json: bool) -> None:
     """Everybody who waits for a variant, first come first, on standard output. These are addresses."""
-    require_sku(sku)
+    sku = require_sku(sku)
     stage = stage_named(project, stage_name)
     tables = StageTables.of(stage)
     waiting = in_line(tables.line, sku)

@@ -6,6 +6,7 @@ from dataclasses import asdict
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from chalicelib.wiring import clock_ms
 from spillway.commands.options import json_option, stage_option
@@ -46,6 +47,6 @@ def _table(found: list[Demand]) -> Table:
     for each in found:
         now = "" if each.availability == "OutOfStock" else each.availability
         title = f"{each.title}, {each.label}" if each.label else each.title
-        table.add_row(each.sku, title, now, f"{each.waiting:,}", f"+{each.last_day:,}")
+        table.add_row(Text(each.sku), Text(title), now, f"{each.waiting:,}", f"+{each.last_day:,}")
     table.add_row("", "", "", f"{sum(each.waiting for each in found):,}", "")
     return table

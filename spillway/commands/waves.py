@@ -25,7 +25,7 @@ SECONDS_UPTO, MINUTES_UPTO = 90, 90
 @click.pass_obj
 def waves_command(project: Project, sku: str, stage_name: str, *, as_json: bool) -> None:
     """How far the letters about a variant's restocks are, the newest first."""
-    require_sku(sku)
+    sku = require_sku(sku)
     stage = stage_named(project, stage_name)
     tables = StageTables.of(stage)
     states = list(fan_outs(sku, tables.products, tables.restocks, tables.progress, tables.line, tables.pace))

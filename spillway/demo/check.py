@@ -72,14 +72,14 @@ def _play(scene: _Scene, steps: Steps) -> None:
         for shopper in (ada, ben, cleo):
             _confirm(scene, shopper, letter_number=1)
     with steps.step(f"{wanted.sku} comes back: its page says so"):
-        _spillway(scene, "available", wanted.sku, "--stock", "5")
+        _spillway(scene, "available", "--stock", "5", "--", wanted.sku)
         _await_page(ada, wanted, awaited=False)
     with steps.step("Ada and Ben are told once each, Cleo is not"):
         told = ada.awaits_letters(2)[-1]
         ben.awaits_letters(2)
         cleo.awaits_letters(1)
     with steps.step(f"{wanted.sku} sells out: Ada and Ben ask again, and confirm"):
-        _spillway(scene, "sold-out", wanted.sku)
+        _spillway(scene, "sold-out", "--", wanted.sku)
         _await_page(ada, wanted, awaited=True)
         for shopper in (ada, ben):
             shopper.signs_up(wanted.path, wanted.sku)
@@ -87,10 +87,10 @@ def _play(scene: _Scene, steps: Steps) -> None:
     with steps.step("Ada leaves with one click in her mail program"):
         ada.unsubscribes_with_one_click(told)
     with steps.step("It comes back again: Ben is told, Ada is not"):
-        _spillway(scene, "available", wanted.sku, "--stock", "5")
+        _spillway(scene, "available", "--stock", "5", "--", wanted.sku)
         ben.awaits_letters(4)
     with steps.step(f"{other.sku} comes back: Cleo is told; nobody got a letter too many"):
-        _spillway(scene, "available", other.sku, "--stock", "5")
+        _spillway(scene, "available", "--stock", "5", "--", other.sku)
         cleo.awaits_letters(2)
         ada.awaits_letters(3)
         ben.awaits_letters(4)

@@ -3,11 +3,13 @@
 import shutil
 
 from rich.console import Console
+from rich.markup import escape
 
 from spillway.demo.check import check_story
 from spillway.demo.demo import DemoSettings, RunningDemo, running_demo
 from spillway.demo.steps import Steps
 from spillway.demo.stock import sold_out
+from spillway.merchant.skus import typed
 from spillway.project import Project
 
 
@@ -34,7 +36,7 @@ def _welcome(shop: RunningDemo) -> str:
     spillway = "spillway" if shutil.which("spillway") else ".venv/bin/spillway"
     next_steps = (
         f"\n  Ask to be told at {shop.settings.shop_url}{awaited.path}, confirm in the inbox, then say:\n"
-        f"\n      {spillway} available {awaited.sku} --stock 5\n"
+        f"\n      {spillway} {escape(typed('available', awaited.sku, '--stock', '5'))}\n"
         if awaited
         else ""
     )

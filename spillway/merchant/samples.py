@@ -12,6 +12,7 @@ from chalicelib.services.letters import LetterWriter
 from chalicelib.storefront.renderer import Renderer
 from spillway.build.release import Release
 from spillway.errors import BadInput
+from spillway.merchant.skus import SkuIndex, require_sku
 
 # Its links lead nowhere: nobody is to leave a list by looking at a sample.
 SAMPLE_KEY = "sample"
@@ -50,8 +51,13 @@ def samples(release: Release, *, sku: str | None, mailbox: str, at_ms: int) -> I
 
 
 def _choose(release: Release, sku: str | None) -> tuple[Product, str]:
+    wanted = None if sku is None else require_sku(sku)
     for entry in release.products:
         for variant in entry.product.variants:
-            if sku in {None, variant.sku}:
+            if wanted in {None, variant.sku}:
                 return entry.product, variant.sku
-    raise BadInput(f"--sku {sku}: no product has it", way_out="SKUs are in site/products/*.toml")
+    index = SkuIndex(
+        (variant.sku, each.product.slug) for each in release.products for variant in each.product.variants
+    )
+    hint = index.near_miss(wanted or "") or "SKUs are in site/products/*.toml"
+    raise BadInput(f"--sku {wanted!r}: no product has it", way_out=hint)

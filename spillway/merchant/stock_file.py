@@ -1,4 +1,7 @@
-"""A file of stock: `sku,stock`, one variant a line. Mistakes are listed all at once, with their lines."""
+"""A file of stock: `sku,stock`, one variant a line. Mistakes are listed all at once, with their lines.
+
+SKUs are text: leading zeros, case and spaces inside are kept.
+"""
 
 import csv
 import re
@@ -8,7 +11,7 @@ from io import StringIO
 from pathlib import Path
 
 from chalicelib.domain.availability import UNITS_MAX
-from chalicelib.domain.entry import SKU
+from chalicelib.domain.sku import SkuRefused, parse_sku
 from spillway.counted import counted
 from spillway.errors import BadInput
 
@@ -86,7 +89,9 @@ def _lines(file: Path, rows: Iterator[list[str]]) -> Iterator[StockLine | LineMi
                 continue
             checked = _line(number, [cell.strip() for cell in row])
             if isinstance(checked, StockLine) and checked.sku in first_lines:
-                checked = LineMistake(number, f"{checked.sku} stands in line {first_lines[checked.sku]} too")
+                checked = LineMistake(
+                    number, f"sku {checked.sku!r} stands in line {first_lines[checked.sku]} too"
+                )
             elif isinstance(checked, StockLine):
                 first_lines[checked.sku] = number
             yield checked
@@ -97,9 +102,11 @@ def _lines(file: Path, rows: Iterator[list[str]]) -> Iterator[StockLine | LineMi
 def _line(number: int, cells: list[str]) -> StockLine | LineMistake:
     if len(cells) != len(COLUMNS):
         return LineMistake(number, f"{counted(len(cells), 'column')}, expected sku,stock")
-    sku, units = cells
-    if not SKU.fullmatch(sku):
-        return LineMistake(number, f"sku {sku!r}: expected capitals, digits and hyphens, at most 40")
+    text, units = cells
+    try:
+        sku = parse_sku(text)
+    except SkuRefused as refused:
+        return LineMistake(number, f"sku {text!r}: {refused.reason}")
     if not UNITS.fullmatch(units) or int(units) > UNITS_MAX:
         return LineMistake(number, f"stock {units!r}: expected a whole number from 0 to {UNITS_MAX}")
     return StockLine(number, sku, int(units))

@@ -9,6 +9,7 @@ from chalicelib.services.availability import Availabilities
 from chalicelib.tables.line import LineTable
 from chalicelib.tables.products import TRANSACTION_PRODUCTS_MAX, ProductsTable
 from spillway.errors import BadInput
+from spillway.merchant.skus import SkuIndex
 from spillway.merchant.stock_file import LineMistake, StockFile, StockLine
 
 
@@ -47,11 +48,8 @@ def plan(
         for variant in stocked.product.variants
         if variant.sku in stocked.stock
     }
-    unknown = [
-        LineMistake(each.line, f"sku {each.sku!r}: this stage sells nothing under that name")
-        for each in file.lines
-        if each.sku not in sold
-    ]
+    index = SkuIndex((sku, stocked.product.slug) for sku, stocked in sold.items())
+    unknown = [_unknown(each, index) for each in file.lines if each.sku not in sold]
     known = [each for each in file.lines if each.sku in sold]
     changed = [each for each in known if _differs(each, sold[each.sku])]
     events = [
@@ -89,6 +87,12 @@ def apply_all_or_nothing(changes: Sequence[Change], availabilities: Availabiliti
             way_out="split the file, or leave --atomic out",
         )
     return availabilities.take_in_all([(change.slug, change.event) for change in changes])
+
+
+def _unknown(line: StockLine, index: SkuIndex) -> LineMistake:
+    words = f"sku {line.sku!r}: this stage sells nothing under that name"
+    near_miss = index.near_miss(line.sku)
+    return LineMistake(line.line, f"{words}. {near_miss}" if near_miss else words)
 
 
 def _differs(line: StockLine, stocked: StockedProduct) -> bool:

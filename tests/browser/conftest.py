@@ -93,7 +93,7 @@ def stamped(demo: DemoProcess, sku: str, *, days_ago: int = 0) -> str:
     """The stamp of a page from when `sku` was sold out, as somebody's browser may have kept it."""
     stage = stage_named(demo.project, "local")
     keys = read_keys(stage.client("secretsmanager"), stage.outputs()["SigningKeysSecret"])
-    return FormStamps.of(keys.identity, at_ms=clock_ms() - days_ago * DAY_MS).stamp(Offer((sku,)))
+    return FormStamps.of(keys.identity, at_ms=clock_ms() - days_ago * DAY_MS).stamp(Offer.of([sku]))
 
 
 @pytest.fixture(scope="package")

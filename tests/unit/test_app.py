@@ -101,7 +101,7 @@ def post(
 def stamp(*skus: str, days_ago: int = 0, opt_in: OptIn = OptIn.DOUBLE, refused: str = "") -> str:
     """As the page has it that offers these."""
     at_ms = wiring.clock_ms() - days_ago * DAY_MS
-    return FormStamps.of(wiring.keys().identity, at_ms=at_ms).stamp(Offer(skus or (SKU,), opt_in, refused))
+    return FormStamps.of(wiring.keys().identity, at_ms=at_ms).stamp(Offer.of(skus or (SKU,), opt_in, refused))
 
 
 def waitlist_form(**fields: Any) -> dict[str, Any]:
@@ -528,7 +528,12 @@ def test_the_lists_open_to_no_other_link(api: Client) -> None:
         assert api.http.get(f"/waitlists/export?token={link}").status_code == 410
         assert post(api, "/waitlists/leave", {"token": link}).status_code == 410
         assert post(api, "/waitlists/erase", {"token": link}).status_code == 410
-    assert post(api, "/waitlists/leave", {"token": yours_link(), "sku": "<b>"}).status_code == 400
+    refused = post(api, "/waitlists/leave", {"token": yours_link(), "sku": "a\u200bb"})
+    assert refused.status_code == 400
+    assert refused.json_body["errors"] == [
+        {"field": "sku", "detail": "An SKU must not contain an invisible mark: U+200B ZERO WIDTH SPACE."}
+    ]
+    assert post(api, "/waitlists/leave", {"token": yours_link(), "sku": SKU.lower()}).status_code == 303
     assert state() is EntryState.PENDING
 
 

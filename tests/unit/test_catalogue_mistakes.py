@@ -94,16 +94,47 @@ def mistakes_of(shop: Project) -> tuple[Mistake, ...]:
         (JACKET, '"jacket.webp"', '"/etc/passwd"', 16, "pictures[0].file", "the name of a file"),
         (JACKET, '"A green jacket laid flat"', '""', 17, "pictures[0].alt", "a text"),
         (JACKET, '{ Colour = "Moss" }', '"Moss"', 18, "pictures[0].options", "a table of texts"),
-        (JACKET, '"FJ-MOSS-S"', '"fj moss s"', 21, "variants[0].sku", "A-Z, 0-9"),
+        (
+            JACKET,
+            '"FJ-MOSS-S"',
+            '"fj\\u200bmoss"',
+            21,
+            "variants[0].sku",
+            "invisible mark: U+200B ZERO WIDTH",
+        ),
+        (
+            JACKET,
+            '"FJ-MOSS-S"',
+            '"fj\\nmoss"',
+            21,
+            "variants[0].sku",
+            "must not contain a line break: U+000A",
+        ),
+        (
+            JACKET,
+            '"FJ-MOSS-S"',
+            f'"{"x" * 65}"',
+            21,
+            "variants[0].sku",
+            "at most 64 characters; this one has 65",
+        ),
+        (JACKET, '"FJ-MOSS-S"', "42", 21, "variants[0].sku", 'an SKU in quotes: "0042"'),
         (
             JACKET,
             '"FJ-MOSS-M"',
             '"FJ-MOSS-S"',
             26,
             "variants[1].sku",
-            "is in site/products/field-jacket.toml",
+            "is in site/products/field-jacket.toml:21 already",
         ),
-        (SCARF, '"SCARF"', '"FJ-MOSS-S"', 12, "variants[0].sku", "is in site/products/field-jacket.toml"),
+        (
+            SCARF,
+            '"SCARF"',
+            '"FJ-MOSS-S"',
+            12,
+            "variants[0].sku",
+            "is in site/products/field-jacket.toml:21 already",
+        ),
         (JACKET, 'Size = "M"', 'Size = "S"', 27, "variants[1].options", "each choice once"),
         (JACKET, 'Size = "M"', 'Length = "M"', 27, "variants[1].options", "the same options"),
         (JACKET, "stock = 4", "stock = -1", 23, "variants[0].stock", "a whole number from 0"),
@@ -144,7 +175,7 @@ def test_a_mistake_is_told_with_its_place(
 
 def test_all_mistakes_are_told_in_one_run_in_the_order_of_files_and_lines(shop: Project) -> None:
     change(shop, SCARF, '"45.00"', "45")
-    change(shop, SCARF, '"SCARF"', '"scarf"')
+    change(shop, SCARF, '"SCARF"', '" "')
     change(shop, SITE, '"GBP"', '"GBX"')
     (shop.site / "pages/privacy.md").unlink()
 
@@ -154,7 +185,7 @@ def test_all_mistakes_are_told_in_one_run_in_the_order_of_files_and_lines(shop: 
     assert [line.split(": expected")[0].strip() for line in message.splitlines()[1:]] == [
         "site/pages/privacy.md: file = (missing)",
         "site/products/scarf.toml:3: price = 45",
-        "site/products/scarf.toml:12: variants[0].sku = 'scarf'",
+        "site/products/scarf.toml:12: variants[0].sku = ' '",
         "site/site.toml:4: currency = 'GBX'",
         "site/site.toml:33: navigation[0].path = '/privacy'",
     ]

@@ -181,14 +181,47 @@ def test_what_is_said_of_a_stock_is_what_changed(
     ]
 
 
-def test_a_stock_of_none_and_a_sku_in_small_letters_are_told_the_way(project: Project) -> None:
-    for words, way_out in (
-        (["available", SKU, "--stock", "0"], f"spillway sold-out {SKU} says so"),
-        (["sold-out", f"{SKU.lower()} "], f"did you mean {SKU}?"),
-    ):
-        with pytest.raises(BadInput) as refused:
-            run(project, *words)
-        assert refused.value.way_out == way_out
+@pytest.mark.parametrize(
+    ("sku", "command"),
+    [(SKU, f"sold-out {SKU}"), ("a b", "sold-out 'a b'"), ("#1", "sold-out '#1'"), ("-5", "sold-out -- -5")],
+)
+def test_a_stock_of_none_is_answered_with_the_command_to_type(
+    project: Project, sku: str, command: str
+) -> None:
+    with pytest.raises(BadInput) as refused:
+        run(project, "available", "--stock", "0", "--", sku)
+    assert refused.value.way_out == f"spillway {command} says so"
+
+
+@pytest.mark.parametrize(
+    ("sku", "way_out"),
+    [
+        (
+            SKU.lower(),
+            f"SKUs are compared exactly: '{SKU}' (product field-jacket) differs in upper and lower case",
+        ),
+        ("FJ- MOSS-M", f"SKUs are compared exactly: '{SKU}' (product field-jacket) differs in spaces"),
+        (f"00{SKU}", f"SKUs are compared exactly: '{SKU}' (product field-jacket) differs in leading zeros"),
+        (
+            "scarfs",
+            "SKUs are in site/products/*.toml; publish first if it is new",
+        ),
+        (
+            "SCARFS",
+            "other SKUs of this stage: 'SCARF' (product scarf); "
+            "SKUs are in site/products/*.toml; publish first if it is new",
+        ),
+    ],
+)
+@pytest.mark.parametrize("command", ["available", "sold-out", "waves", "export"])
+def test_an_sku_like_the_one_typed_is_named_as_another_and_never_taken(
+    project: Project, stage: SmallStage, monkeypatch: pytest.MonkeyPatch, command: str, sku: str, way_out: str
+) -> None:
+    monkeypatch.setattr(stages, "running_local_stage", lambda _: stage)
+    with pytest.raises(BadInput) as refused:
+        run(project, command, sku)
+    assert refused.value.message == f"SKU {sku!r}: stage local sells nothing under that name"
+    assert refused.value.way_out == way_out
 
 
 class WithdrawnMeanwhile:
@@ -220,8 +253,10 @@ def test_a_product_that_is_withdrawn_meanwhile_is_not_said_to_have_changed(
 
 @pytest.mark.parametrize("command", ["waves", "export", "available", "sold-out"])
 def test_what_can_be_no_sku_is_told_before_the_stage_is_asked(project: Project, command: str) -> None:
-    with pytest.raises(BadInput, match="not a SKU"):
-        run(project, command, "field jacket")
+    with pytest.raises(BadInput) as refused:
+        run(project, command, "field\u2028jacket")
+    assert refused.value.message == "SKU 'field\\u2028jacket': not an SKU"
+    assert refused.value.way_out == "An SKU must not contain a line break: U+2028 LINE SEPARATOR."
 
 
 def test_a_shop_on_another_mail_server_sends_its_tests_by_that_one(

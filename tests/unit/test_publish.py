@@ -35,7 +35,7 @@ def test_forms_are_stamped_and_put_anew_once_a_period(desk: Desk) -> None:
         (form,) = (form for form in forms_of(desk.page("products/field-jacket")) if form.choices("stamp"))
         (stamp,) = form.choices("stamp")
         offer = FormStamps.of(b"identity", at_ms=desk.clock()).read(stamp)
-        assert set(offer.skus) == set(form.choices("sku"))
+        assert set(offer.sku_ids) == set(form.choices("sku"))
         return offer
 
     desk.publish()

@@ -1,9 +1,13 @@
 """A file of stock: its mistakes, what it would change, and doing it."""
 
+import csv
+from io import StringIO
 from itertools import count
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from chalicelib.domain.stock import Availability
 from chalicelib.services.availability import Availabilities
@@ -13,6 +17,7 @@ from spillway.merchant.stock_file import StockFile, read_stock_file
 from spillway.merchant.stocktaking import Stocktaking, apply, apply_all_or_nothing, plan
 from tests.clock import Clock
 from tests.shop import TestShop
+from tests.skus import skus
 
 
 @pytest.fixture
@@ -45,11 +50,42 @@ def test_good_lines_are_read(tmp_path: Path) -> None:
 
 
 def test_every_mistake_is_named_with_its_line(tmp_path: Path) -> None:
-    text = "sku,stock\na,1\nB,-1\nC,x\nD,99999999\nE\nF,1\nF,2\n=G,1\nH,1,2\n"
+    text = "sku,stock\na\u200bb,1\nB,-1\nC,x\nD,99999999\nE\nF,1\nF,2\n,1\nH,1,2\n"
     file = read(tmp_path, text)
     assert [each.sku for each in file.lines] == ["F"]
     assert [mistake.line for mistake in file.mistakes] == [2, 3, 4, 5, 6, 8, 9, 10]
-    assert str(file.mistakes[5]) == "line 8: F stands in line 7 too"
+    assert str(file.mistakes[0]) == (
+        "line 2: sku 'a\\u200bb': An SKU must not contain an invisible mark: U+200B ZERO WIDTH SPACE."
+    )
+    assert str(file.mistakes[5]) == "line 8: sku 'F' stands in line 7 too"
+
+
+@given(st.lists(skus(), unique=True, min_size=1, max_size=9))
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_merchants_own_skus_are_read_as_they_are(tmp_path: Path, chosen: list[str]) -> None:
+    file = StringIO(newline="")
+    csv.writer(file).writerows([["sku", "stock"], *([sku, 3] for sku in chosen)])
+    found = read(tmp_path, file.getvalue())
+    assert [each.sku for each in found.lines] == chosen
+    assert found.mistakes == ()
+
+
+def test_one_sku_in_two_spellings_of_unicode_stands_twice(tmp_path: Path) -> None:
+    file = read(tmp_path, "sku,stock\n\u00c4rmel,1\nA\u0308rmel,2\n\u00e4rmel,3\n")
+    assert [each.sku for each in file.lines] == ["Ärmel", "ärmel"]
+    assert [str(mistake) for mistake in file.mistakes] == ["line 3: sku 'Ärmel' stands in line 2 too"]
+
+
+def test_a_near_miss_is_named_with_its_product_and_not_taken(shop: TestShop, tmp_path: Path) -> None:
+    taking = planned(shop, tmp_path, "sku,stock\nfj-moss-m,5\nFJ-MOSS -M,5\nFJ-MOSS-X,5\n")
+    words = "this stage sells nothing under that name"
+    exact = "SKUs are compared exactly: 'FJ-MOSS-M' (product field-jacket) differs in"
+    assert [str(mistake) for mistake in taking.mistakes] == [
+        f"line 2: sku 'fj-moss-m': {words}. {exact} upper and lower case",
+        f"line 3: sku 'FJ-MOSS -M': {words}. {exact} spaces",
+        f"line 4: sku 'FJ-MOSS-X': {words}",
+    ]
+    assert taking.changes == ()
 
 
 @pytest.mark.parametrize(
