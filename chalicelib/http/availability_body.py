@@ -50,7 +50,7 @@ def _sku(document: dict[str, Any], errors: list[FieldError]) -> str:
         # Some systems write SKUs of digits as numbers; those have no leading zeros to lose.
         value = f"{value:d}"
     if not isinstance(value, str):
-        errors.append(FieldError("sku", "Write the SKU in quotes."))
+        errors.append(FieldError("sku", "Write the SKU as a text, in quotes."))
         return ""
     try:
         return parse_sku(value)

@@ -20,9 +20,10 @@ from chalicelib.domain.entry import (
     rejoins,
 )
 from chalicelib.tables.entries import EntriesTable
-from chalicelib.tables.line import LineTable
+from chalicelib.tables.line import LineTable, Told
 from tests.aws import create_table
 from tests.clock import Clock
+from tests.skus import IN_EXPRESSIONS
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -67,6 +68,19 @@ def test_a_new_signup_is_pending_and_does_not_wait_yet(entries: LinedEntries, cl
     assert (entry.state, entry.mailbox) == (EntryState.PENDING, "Ada@example.com")
     assert entry.expires_at_s == clock() // 1000 + CONFIRM_WITHIN_S
     assert waiting(entries, clock) == []
+
+
+def test_every_sku_is_an_entry_of_its_own_whatever_it_is_made_of(entries: LinedEntries, clock: Clock) -> None:
+    for sku in IN_EXPRESSIONS:
+        assert entries.ask(replace(ADA, sku=sku), at_ms=clock())
+        assert entries.confirm("ada", sku, at_ms=clock())
+    assert entries.count_asked_letter("ada", at_ms=clock())
+    for sku in IN_EXPRESSIONS:
+        entry = get(entries, replace(ADA, sku=sku))
+        assert (entry.sku, entry.state) == (sku, EntryState.CONFIRMED)
+        assert [each.sku for each in entries.line.first_waiting(sku, upto="~", limit=9)] == [sku]
+        entries.line.mark_told([Told(entry, "accepted", "m")], restock_id="r", at_ms=clock())
+        assert get(entries, replace(ADA, sku=sku)).state is EntryState.NOTIFIED
 
 
 def test_a_second_signup_for_the_same_variant_changes_nothing(entries: LinedEntries, clock: Clock) -> None:

@@ -11,6 +11,7 @@ from chalicelib.tables.products import ProductsTable
 from chalicelib.tables.restocks import RestocksTable
 from chalicelib.tables.suppressions import SuppressionsTable
 from tests.aws import create_table
+from tests.skus import IN_EXPRESSIONS
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -47,6 +48,25 @@ def test_a_product_comes_back_as_it_was_put(products: ProductsTable) -> None:
     assert products.slug_of("B") == "field-jacket"
     assert products.slug_of("C") is None
     assert products.get("other") is None
+
+
+def test_every_sku_has_a_stock_of_its_own_whatever_it_is_made_of(products: ProductsTable) -> None:
+    odd = replace(JACKET, variants=tuple(Variant(sku, 100, (("No", sku),)) for sku in IN_EXPRESSIONS[:-1]))
+    put(products, odd)
+    grown = replace(odd, variants=(*odd.variants, Variant(IN_EXPRESSIONS[-1], 100, (("No", "last"),))))
+    put(products, grown)
+    for number, sku in enumerate(IN_EXPRESSIONS):
+        assert products.slug_of(sku) == "field-jacket"
+        assert products.observe("field-jacket", sku, replace(BACK, units=number))
+    stocked = products.get("field-jacket")
+    assert stocked is not None
+    assert {sku: stock.units for sku, stock in stocked.stock.items()} == {
+        sku: number for number, sku in enumerate(IN_EXPRESSIONS)
+    }
+    newer = [("field-jacket", sku, replace(BACK, units=1, observed_at_ms=2000)) for sku in IN_EXPRESSIONS]
+    assert products.observe_all(newer)
+    put(products, JACKET)
+    assert [products.slug_of(sku) for sku in IN_EXPRESSIONS] == [None] * len(IN_EXPRESSIONS)
 
 
 def test_putting_the_same_catalogue_again_writes_nothing(products: ProductsTable) -> None:
