@@ -9,7 +9,6 @@ SKUs of plain letters, digits and hyphens as they are, and neither is ever shown
 - `sku_tag`: at most 256 characters, for tags of SES and signed links; `sku_of_tag` reads it back.
 """
 
-import re
 import unicodedata
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import sha256
@@ -23,7 +22,6 @@ SKU_TAG_CHARS_MAX = 256
 
 # A derived form begins with "_": nothing that stays as it is does.
 _DERIVED = "_"
-_PLAIN = re.compile(r"[A-Za-z0-9-][A-Za-z0-9_-]*", re.ASCII)
 _DIGEST_BYTES = 16
 _CODE_POINTS = 0x110000
 _BREAKS = frozenset("\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029")
@@ -33,7 +31,7 @@ _TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u20
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
 # Noncharacters, and code points reserved for invisible ones. Any other that this Unicode does not know yet
 # may be a new emoji: Pythons of different versions must agree.
-_NEVER_VISIBLE = re.compile(r"[\u2065\ufdd0-\ufdef\ufff0-\ufff8\U000e0000-\U000e0fff]")
+_NEVER_VISIBLE = ((0x2065, 0x2065), (0xFDD0, 0xFDEF), (0xFFF0, 0xFFF8), (0xE0000, 0xE0FFF))
 _CATEGORIES = {
     "Cc": "a control character",
     "Cf": "an invisible mark",
@@ -81,7 +79,7 @@ def sku_id(sku: str) -> str:
 
     A plain SKU is its own name; any other has 128 bits of its SHA-256.
     """
-    if len(sku) <= SKU_ID_CHARS_MAX and _PLAIN.fullmatch(sku):
+    if len(sku) <= SKU_ID_CHARS_MAX and _is_plain(sku):
         return sku
     return _DERIVED + _base64(sha256(sku.encode()).digest()[:_DIGEST_BYTES])
 
@@ -91,7 +89,7 @@ def sku_tag(sku: str) -> str:
 
     Base64 of UTF-8 or UTF-16 would be too long for 64 emoji, so code points are digits of one number.
     """
-    if not sku or _PLAIN.fullmatch(sku):
+    if not sku or _is_plain(sku):
         return sku
     number = 0
     for sign in sku:
@@ -130,6 +128,15 @@ def shown_sign(sign: str) -> str:
     return f"U+{ord(sign):04X} {unicodedata.name(sign, '')}".rstrip()
 
 
+def _is_plain(sku: str) -> bool:
+    """Return whether an SKU is its own derived form. A regular expression would cost a cold start more."""
+    return sku.isascii() and not sku.startswith(_DERIVED) and sku.replace("-", "").replace("_", "").isalnum()
+
+
+def _is_never_visible(code_point: int) -> bool:
+    return code_point & 0xFFFE == 0xFFFE or any(low <= code_point <= high for low, high in _NEVER_VISIBLE)
+
+
 def _refuse_invisible(sign: str) -> None:
     """Refuse a character that leaves nothing on a page, and let any other pass."""
     category = unicodedata.category(sign)
@@ -141,7 +148,7 @@ def _refuse_invisible(sign: str) -> None:
         kind = _CATEGORIES["Cf"]
     elif category in _CATEGORIES:
         kind = _CATEGORIES[category]
-    elif category == "Cn" and (_NEVER_VISIBLE.fullmatch(sign) or ord(sign) & 0xFFFE == 0xFFFE):
+    elif category == "Cn" and _is_never_visible(ord(sign)):
         kind = "a noncharacter"
     else:
         return

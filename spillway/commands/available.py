@@ -57,7 +57,11 @@ class TakenIn:
 def available_command(
     project: Project, sku: str, units: int | None, stage_name: str, *, as_json: bool
 ) -> None:
-    """Mark a variant as available: its page says "buy", and who waits for it is told."""
+    """Mark a variant as available: its page says "buy", and who waits for it is told.
+
+    An SKU is taken exactly as the shop spells it. Put it in quotes if it has spaces or signs; one that begins
+    with a hyphen comes last, after two hyphens: spillway available --stock 5 -- -1042.
+    """
     sku = require_sku(sku)
     if units == 0:
         raise BadInput("--stock 0: none can be had", way_out=f"spillway {typed('sold-out', sku)} says so")

@@ -54,7 +54,7 @@ def spillway(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         (["no-such-command"], "no-such-command"),
         (["available"], "SKU"),
         (["available", "A", "--stock", "0"], "--stock"),
-        (["available", "fj-ink-l"], "did you mean FJ-INK-L?"),
+        (["available", "fj\u200bink"], "An SKU must not contain an invisible mark: U+200B ZERO WIDTH SPACE."),
         (["available", "A", "--stage", "../x"], "../x"),
         (["available", "A", "--stage", "prod"], "credentials"),
         (["publish", "--stage", "UPPER"], "UPPER"),
@@ -114,8 +114,8 @@ def test_ctrl_c_ends_with_130_and_what_state_things_are_in(name: str) -> None:
 
 def test_a_command_ends_its_process_as_it_should() -> None:
     """The one that is run for real."""
-    words = [sys.executable, "-m", "spillway", "available", "fj-ink-l"]
+    words = [sys.executable, "-m", "spillway", "available", "fj\u200bink"]
     ended = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 2
-    assert ended.stderr.startswith("spillway: SKU 'fj-ink-l'")
+    assert ended.stderr.startswith("spillway: SKU 'fj\\u200bink': not an SKU")
     assert "Traceback" not in ended.stderr

@@ -165,6 +165,18 @@ def test_the_page_offers_every_sku_as_it_is_and_links_to_it_by_safe_ids(
     assert all(re.fullmatch(r"[A-Za-z0-9_-]+", each) for each in wanted)
 
 
+def test_a_page_is_data_whatever_its_skus_are(odd_release: Release) -> None:
+    variants = tuple(Variant(sku, 900, (("No", str(number)),)) for number, sku in enumerate(HOSTILE))
+    product = Product("odd", "Odd", "Odd.", "", "accessories", (), variants)
+    kinds = {Availability.IN_STOCK: "radio", Availability.OUT_OF_STOCK: "checkbox"}
+    for availability, kind in kinds.items():
+        stock = {sku: Stock(availability, None, 0, "e") for sku in HOSTILE}
+        html = Renderer(odd_release.theme).product(product, stock)
+        assert tuple(Inputs(html).values(kind)) == HOSTILE
+        data = html.partition('<script type="application/ld+json">')[2].partition("</script>")[0]
+        assert tuple(offer["sku"] for offer in json.loads(data)["offers"]) == HOSTILE
+
+
 def test_each_sku_is_signed_up_for_restocked_and_emailed_as_itself(
     shop: TestShop, odd_release: Release
 ) -> None:
