@@ -8,15 +8,17 @@ from typing import Any
 import boto3
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 import spillway.deploy.stage as stages
 from chalicelib.domain.stock import Availability
 from chalicelib.wiring import clock_ms
 from spillway.__main__ import cli
 from spillway.build.release import Release
-from spillway.commands import available
+from spillway.commands import available, waiting
 from spillway.deploy.stage import Stage
 from spillway.errors import BadInput, WorkFailed
+from spillway.merchant.demand import Demand
 from spillway.operate.queues import QUEUES
 from spillway.project import Project
 from tests.aws import REGION
@@ -140,6 +142,12 @@ def test_every_command_of_a_merchant_speaks_json(
     expected = said if isinstance(said, list) else [said]
     for each, part in zip(spoken if isinstance(spoken, list) else [spoken], expected, strict=False):
         assert {name: each[name] for name in part} == part
+
+
+def test_an_sku_in_square_brackets_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    found = [Demand("[red]x[/red]", "A [b]bold[/b] one", "", "OutOfStock", 3, 1)]
+    Console(highlight=False, width=100).print(waiting._table(found))
+    assert "[red]x[/red]  A [b]bold[/b] one" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("words", [["waves", "NOPE"], ["export", "NOPE"], ["available", "NOPE"]])
