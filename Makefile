@@ -19,7 +19,7 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: test-slow tests coverage help setup demo check load package test bench audit lint types template format clean python
+.PHONY: lock test-slow tests coverage help setup demo check load package test bench audit lint types template format clean python
 
 help: ## List what can be asked of make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -68,9 +68,15 @@ template: .venv/ready-to-work
 	.venv/bin/cfn-lint build/package/sam.yaml
 
 # Tools of their own, with their own dependencies: not part of what is installed for development.
+lock: | python $(UV) ## Write uv.lock from pyproject.toml, and requirements.txt from uv.lock
+	$(UV) lock
+	{ grep '^#' requirements.txt; $(UV) export --quiet --frozen --only-group cloud --no-header; } > requirements.new
+	mv requirements.new requirements.txt
+
 audit: template ## Look for weaknesses in the template and in what ships; needs a package index
 	$(UV) tool run --from checkov==3.3.30 checkov --config-file .checkov.yaml -f build/package/sam.yaml
-	$(UV) tool run --from pip-audit==2.10.1 pip-audit -r requirements.txt --progress-spinner off
+	$(UV) tool run --from pip-audit==2.10.1 pip-audit -r requirements.txt \
+	    --strict --require-hashes --disable-pip --progress-spinner off
 
 format: .venv/ready-to-work ## Put the code in its usual form
 	.venv/bin/ruff check --fix
