@@ -35,6 +35,7 @@ ONE_CLICK_FORMS = [FORM_TYPE, "multipart/form-data"]
 # Streams and queues are made by the stack: .chalice/resources.yaml says which one each handler gets.
 TEMPLATE_NAMES_IT = "arn:aws:sqs:us-east-1:000000000000:see-resources-yaml"
 DRY_RUN = "dry-run"
+UNHURRIED_MS = 900_000
 
 app = Chalice(app_name="spillway")
 
@@ -233,9 +234,9 @@ def on_product_changed(event: DynamoDBEvent) -> BatchFailures:
 @app.on_sqs_message(queue_arn=TEMPLATE_NAMES_IT, batch_size=10)
 def send_confirmations(event: SQSEvent) -> BatchFailures:
     """Confirmation letters that are due."""
-    from chalicelib.reactions import send_confirmation
+    from chalicelib import reactions
 
-    return react_to_queue(event.to_dict()["Records"], send_confirmation)
+    return reactions.send_confirmations(event.to_dict()["Records"], _remaining_ms(event))
 
 
 @app.on_sqs_message(queue_arn=TEMPLATE_NAMES_IT, batch_size=1)
@@ -260,6 +261,12 @@ def tend(_: CloudWatchEvent) -> None:
     from chalicelib.wiring import events
 
     events.tender().tend(dry_run=wiring.settings().tending == DRY_RUN)
+
+
+def _remaining_ms(event: BaseLambdaEvent) -> Callable[[], int]:
+    """Says how long Lambda lets this function run on; without Lambda, long enough."""
+    ask: Callable[[], int] | None = getattr(event.context, "get_remaining_time_in_millis", None)
+    return ask or (lambda: UNHURRIED_MS)
 
 
 def _body(request: Request) -> Body:

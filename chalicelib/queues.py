@@ -1,8 +1,8 @@
 """The queues of work for later."""
 
-import json
 from typing import TYPE_CHECKING
 
+from chalicelib.domain.letter import AskedLetter
 from chalicelib.domain.wave import WaveMessage, to_json
 
 if TYPE_CHECKING:
@@ -30,13 +30,16 @@ class ConfirmationsQueue:
 
     def put(self, shopper: str, sku: str) -> None:
         """Queue the confirmation letter of one entry."""
-        body = json.dumps({"shopper": shopper, "sku": sku}, sort_keys=True)
-        self._client.send_message(QueueUrl=self._url, MessageBody=body)
+        self._client.send_message(QueueUrl=self._url, MessageBody=AskedLetter(shopper, sku).to_json())
 
-    def put_back(self, body: str, *, delay_s: int) -> None:
-        """Queue a letter's message again, as it came, to be seen after `delay_s` seconds (at most 900)."""
-        self._client.send_message(QueueUrl=self._url, MessageBody=body, DelaySeconds=delay_s)
+    def put_back(self, letter: AskedLetter, *, delay_s: int) -> None:
+        """Queue a letter's message again, to be seen after `delay_s` seconds (at most 900)."""
+        self._client.send_message(QueueUrl=self._url, MessageBody=letter.to_json(), DelaySeconds=delay_s)
 
     def put_yours(self, shopper: str) -> None:
         """Queue the letter that leads a shopper to all they wait for."""
-        self._client.send_message(QueueUrl=self._url, MessageBody=json.dumps({"shopper": shopper}))
+        self._client.send_message(QueueUrl=self._url, MessageBody=AskedLetter(shopper).to_json())
+
+    def delete(self, receipt_handle: str) -> None:
+        """Take a message that is done off the queue now, and not with the rest of its batch."""
+        self._client.delete_message(QueueUrl=self._url, ReceiptHandle=receipt_handle)

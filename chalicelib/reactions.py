@@ -3,35 +3,39 @@
 Apart from app.py, and imported by the function that needs it: the API's cold start pays for none of it.
 """
 
-import json
 import random
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from chalicelib import wiring
 from chalicelib.domain.entry import Reaction, reaction_to, rejoins
-from chalicelib.domain.pace import back_off_s
+from chalicelib.domain.letter import AskedLetter
 from chalicelib.domain.stock import restocks
 from chalicelib.domain.wave import from_json as wave_message
-from chalicelib.mail.postbox import PostboxRefused, Refusal
+from chalicelib.records import BatchFailures, react_to_queue
+from chalicelib.services.due_letters import DueLetters
 from chalicelib.tables.entries import entry_from
 from chalicelib.tables.products import PRODUCT_PREFIX, stock_from
 from chalicelib.wiring import events, letters, stores
 
-# Messages do not count how often they were put back: each waits like after its fifth time.
-LETTER_TRIES = 5
+
+class AskedDesk:
+    """Sends either kind of letter that shoppers ask for."""
+
+    def send(self, letter: AskedLetter) -> None:
+        """See `Desk.send`."""
+        if letter.sku is None:
+            letters.yours_letters().send(letter.shopper)
+        else:
+            letters.confirmations().send(letter.shopper, letter.sku)
 
 
-def send_confirmation(body: str) -> None:
-    """A letter that a shopper asked for is due. One that may not leave now is put back."""
-    facts = json.loads(body)
-    desk = letters.confirmations() if "sku" in facts else letters.yours_letters()
-    try:
-        desk.send(**facts)
-    except PostboxRefused as refused:
-        if refused.refusal is Refusal.WRONG:
-            raise
-        delay_s = back_off_s(LETTER_TRIES, random.random())  # noqa: S311 - spreads who waits alike
-        stores.confirmations_queue().put_back(body, delay_s=delay_s)
+def send_confirmations(records: Iterable[dict[str, Any]], remaining_ms: Callable[[], int]) -> BatchFailures:
+    """Letters that shoppers asked for are due. Each that is done is taken off the queue at once, so that a
+    function that dies has only the one under way come again."""
+    queue = stores.confirmations_queue()
+    due = DueLetters(AskedDesk(), queue, wiring.clock_ms, random.random, remaining_ms)
+    return react_to_queue(records, due.send, queue.delete)
 
 
 def react_to_entry(record: dict[str, Any]) -> None:

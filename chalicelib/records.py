@@ -23,13 +23,23 @@ def react_to_stream(
     return {"batchItemFailures": []}
 
 
-def react_to_queue(records: Iterable[dict[str, Any]], react: Callable[[str], None]) -> BatchFailures:
-    """React to the body of each queue message; those that fail come again, the others are done."""
+def react_to_queue(
+    records: Iterable[dict[str, Any]],
+    react: Callable[[str], None],
+    settled: Callable[[str], None] = lambda _: None,
+) -> BatchFailures:
+    """React to the body of each queue message; those that fail come again, the others are done.
+
+    `settled` hears the receipt handle of each that is done, at once: Lambda deletes the messages of a batch
+    only when the function has come back, and a function that dies has the whole batch come again.
+    """
     failed = []
     for record in records:
         begin_record(record["messageId"])
         if not _succeeds(lambda message: react(message["body"]), record):
             failed.append(record["messageId"])
+        else:
+            _succeeds(lambda message: settled(message.get("receiptHandle", "")), record)
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 

@@ -67,6 +67,7 @@ class MemoryLine(LineTable):
     def __init__(self, entries: MemoryEntries, reach: Reach) -> None:
         self._entries = entries
         self._reach = reach
+        self.deferred_for: dict[str, tuple[str, str | None]] = {}
 
     def waiting(self, line: str, *, after: str, upto: str, limit: int) -> WaitingPage:
         self._reach("page")
@@ -80,13 +81,26 @@ class MemoryLine(LineTable):
             at += 1
         return WaitingPage(tuple(found), at < end)
 
-    def first_waiting(self, sku: str, *, upto: str, limit: int) -> tuple[Entry, ...]:
-        shards = [self.waiting(line, after="", upto=upto, limit=limit).entries for line in lines_of(sku)]
+    def first_waiting(self, sku: str, *, upto: str, limit: int, after: str = "") -> tuple[Entry, ...]:
+        shards = [self.waiting(line, after=after, upto=upto, limit=limit).entries for line in lines_of(sku)]
         return tuple(islice(merge(*shards, key=lambda entry: entry.place or ""), limit))
 
-    def still_waiting(self, entries: Sequence[Entry]) -> StillWaiting:
+    def defer(self, entry: Entry, *, restock_id: str) -> bool:
+        self._reach("defer")
+        first = self.deferred_for.get(entry.shopper) != (restock_id, entry.place)
+        if not first or not self._entries.waits(entry.place or ""):
+            return False
+        self.deferred_for[entry.shopper] = (restock_id, entry.place)
+        return True
+
+    def still_waiting(self, entries: Sequence[Entry], *, not_deferred_for: str = "") -> StillWaiting:
         self._reach("look")
-        waiting = [entry for entry in entries if self._entries.waits(entry.place or "")]
+        waiting = [
+            entry
+            for entry in entries
+            if self._entries.waits(entry.place or "")
+            and self.deferred_for.get(entry.shopper) != (not_deferred_for, entry.place)
+        ]
         return StillWaiting(
             tuple(entry for entry in waiting if entry.shopper not in self._entries.suppressed),
             tuple(entry for entry in waiting if entry.shopper in self._entries.suppressed),
@@ -155,7 +169,7 @@ class MemoryProgress(ProgressTable):
         def apply() -> None:
             before = self.counters.get((restock_id, line), {})
             self.counters[restock_id, line] = {
-                name: before.get(name, 0) + count for name, count in letters.items()
+                name: before.get(name, 0) + letters.get(name, 0) for name in {*before, *letters}
             }
 
         return {"apply": apply}
@@ -169,6 +183,9 @@ class MemoryProgress(ProgressTable):
             self.waves[restock_id] = replace(wave, letters_left=wave.letters_left - letters)
 
         return {"apply": apply}
+
+    def take(self, restock_id: str, letters: int) -> None:
+        self.take_from_wave(restock_id, letters)["apply"]()
 
     def begin_wave(self, restock_id: str, number: int, *, letters: int, at_ms: int) -> None:
         if self.wave(restock_id).number < number:
@@ -188,7 +205,10 @@ class MemoryProgress(ProgressTable):
     def of(self, restock_id: str, lines: Iterable[str]) -> Progress:
         mine = [counters for (restock, _), counters in self.counters.items() if restock == restock_id]
         return Progress(
-            **{name: sum(each.get(name, 0) for each in mine) for name in ("told", "rejected", "unclear")}
+            **{
+                name: sum(each.get(name, 0) for each in mine)
+                for name in ("told", "rejected", "unclear", "deferred", "given_up")
+            }
         )
 
 
@@ -198,9 +218,17 @@ class MemoryPace(PaceTable):
     def __init__(self, reach: Reach) -> None:
         self._reach = reach
         self.row: PaceState | None = None
+        self.asking_until_ms = 0
 
     def state(self) -> PaceState | None:
         return self.row
+
+    def elect(self, *, at_ms: int, for_ms: int, known: PaceState | None) -> bool:
+        read_at_ms = self.row.read_at_ms if self.row else 0
+        if read_at_ms != (known.read_at_ms if known else 0) or self.asking_until_ms >= at_ms:
+            return False
+        self.asking_until_ms = at_ms + for_ms
+        return True
 
     def put_limits(self, limits: Limits, *, at_ms: int, known: PaceState | None) -> None:
         if self.row is None or (known and self.row.read_at_ms == known.read_at_ms):

@@ -98,6 +98,7 @@ class TestShop:
             self.progress,
             lambda: LetterWriter(themes.live(), self.links),
             self.postbox,
+            self.queue,
             clock,
         )
         batches = Batches(

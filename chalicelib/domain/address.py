@@ -6,6 +6,7 @@ shopper; dots and +tags are somebody's own business and stay part of the identit
 """
 
 import hmac
+import re
 from base64 import b32encode
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from email_validator import EmailNotValidError, validate_email
 
 ADDRESS_OCTETS_MAX = 254
 SHOPPER_ID_BYTES = 16
+# How an encoded word begins (RFC 2047): =?utf-8?q?
+ENCODED_WORD = re.compile(r"=\?[^?]*\?[bq]\?", re.ASCII | re.IGNORECASE)
 
 
 class AddressRefused(ValueError):
@@ -35,8 +38,9 @@ class Address:
         """The address a person typed.
 
         Raises:
-            AddressRefused: no address, one over the limits of RFC 5321, or one with a non-ASCII
-                mailbox, which SES cannot carry (it has no SMTPUTF8).
+            AddressRefused: no address, one over the limits of RFC 5321, one with a non-ASCII
+                mailbox, which SES cannot carry (it has no SMTPUTF8), or one that looks like an
+                encoded word of RFC 2047.
         """
         if len(text) > ADDRESS_OCTETS_MAX:
             raise AddressRefused("An address has at most 254 characters.")
@@ -46,6 +50,9 @@ class Address:
             )
         except EmailNotValidError as error:
             raise AddressRefused(str(error)) from None
+        if ENCODED_WORD.search(valid.local_part):
+            # RFC 2047: mail programs and servers may decode it, and send to the address inside.
+            raise AddressRefused('An address does not contain "=?", a character set and "?q?" or "?b?".')
         mailbox = f"{valid.local_part}@{valid.ascii_domain.lower()}"
         if len(mailbox) > ADDRESS_OCTETS_MAX:
             raise AddressRefused("An address has at most 254 characters.")

@@ -1,6 +1,8 @@
-"""A letter to one shopper, written but not yet sent."""
+"""A letter to one shopper, written but not yet sent; and what the confirmations queue carries of one."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,3 +12,41 @@ class Letter:
     subject: str
     text: str
     html: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskedLetter:
+    """A letter that a shopper asked for: to confirm the entry for `sku`, or, without one, to see all of
+    theirs. Ids only, so that an erased shopper leaves nothing behind in the queue.
+
+    `hops` counts how often the message was queued again, `tries` how often in a row because nothing could
+    be sent, `deferrals` how often its own mailbox said "later". Not before `not_before_ms`. `unclear`:
+    nobody knows whether it was sent before.
+    """
+
+    shopper: str
+    sku: str | None = None
+    hops: int = 0
+    tries: int = 0
+    deferrals: int = 0
+    not_before_ms: int = 0
+    unclear: bool = False
+
+    def to_json(self) -> str:
+        """Write the queue message's body: what is not as usual."""
+        usual = asdict(AskedLetter(self.shopper))
+        facts = {name: value for name, value in asdict(self).items() if value != usual[name]}
+        return json.dumps({**facts, "shopper": self.shopper}, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, body: str) -> "AskedLetter":
+        """Read a body made by `to_json`, or one without counters.
+
+        Raises:
+            ValueError: the body is none of ours.
+        """
+        try:
+            facts: dict[str, Any] = json.loads(body)
+            return cls(**facts)
+        except TypeError as error:
+            raise ValueError(f"not a letter's message: {error}") from None

@@ -43,7 +43,7 @@ class WaveStep:
     """Tell the next shoppers of one shard of a line, those in places after `after`.
 
     A `sweep` walks the shard once more at the end, for entries the index showed late. `tries` counts
-    how often this step was put back in a row.
+    how often this step was put back in a row, `hops` how often since the restock was opened.
     """
 
     restock_id: str
@@ -52,6 +52,7 @@ class WaveStep:
     after: str = ""
     sweep: bool = False
     tries: int = 0
+    hops: int = 0
 
     def next(self, last_place: str | None) -> "WaveStep | None":
         """The step that follows one which ended at `last_place` (None: the shard's end was reached)."""
@@ -62,9 +63,10 @@ class WaveStep:
 
 @dataclass(frozen=True, slots=True)
 class LimitedWave:
-    """Tell the first of all shards together, as many as the wave has letters.
+    """Tell the first of all shards together, in places after `after`, as many as the wave has letters.
 
-    Not before `not_before_ms`: a queue keeps a message back for a quarter of an hour at most.
+    Not before `not_before_ms`: a queue keeps a message back for a quarter of an hour at most. `sweep`,
+    `tries` and `hops` as in `WaveStep`.
     """
 
     restock_id: str
@@ -72,16 +74,25 @@ class LimitedWave:
     number: int = 1
     not_before_ms: int = 0
     tries: int = 0
+    after: str = ""
+    sweep: bool = False
+    hops: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class TellOne:
-    """Tell one shopper, who confirmed while the variant was available."""
+    """Tell one shopper, who confirmed while the variant was available, or whose letter was deferred.
+
+    `deferrals` counts how often it was; not before `not_before_ms`.
+    """
 
     restock_id: str
     sku: str
     shopper: str
     tries: int = 0
+    deferrals: int = 0
+    not_before_ms: int = 0
+    hops: int = 0
 
 
 WaveMessage = WaveStep | LimitedWave | TellOne

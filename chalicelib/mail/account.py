@@ -2,17 +2,26 @@
 
 from typing import TYPE_CHECKING, Protocol
 
+from botocore.exceptions import ClientError
+
 from chalicelib.domain.pace import UNLIMITED, Limits
+from chalicelib.mail.postbox import PostboxRefused
 
 if TYPE_CHECKING:
     from types_boto3_sesv2 import SESV2Client
+
+THROTTLED_CODES = frozenset({"TooManyRequestsException", "ThrottlingException", "Throttling"})
 
 
 class SendingAccount(Protocol):
     """Where the sending limits are asked for."""
 
     def limits(self) -> Limits:
-        """The limits as they are now."""
+        """The limits as they are now.
+
+        Raises:
+            PostboxRefused: the transport does not say just now.
+        """
 
 
 class SesAccount:
@@ -23,7 +32,13 @@ class SesAccount:
 
     def limits(self) -> Limits:
         """See `SendingAccount.limits`."""
-        account = self._client.get_account()
+        try:
+            account = self._client.get_account()
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code in THROTTLED_CODES:
+                raise PostboxRefused(code) from error
+            raise
         quota = account["SendQuota"]
         unlimited = quota["Max24HourSend"] < 0
         left = UNLIMITED if unlimited else int(quota["Max24HourSend"] - quota["SentLast24Hours"])

@@ -1,30 +1,48 @@
-"""A letter as it travels: RFC 5322, text and HTML side by side, every header on one line of its own."""
+"""An email as it travels (RFC 5322): folded headers, then text and HTML side by side.
+
+The headers are written here: the standard library's message classes decode what looks encoded, and turn a
+long link into encoded words, which mail programs do not follow.
+"""
 
 from datetime import datetime
 from email import policy
 from email.message import EmailMessage
 from email.utils import format_datetime
 
+from chalicelib.mail.headers import (
+    Mailbox,
+    check_headers,
+    check_recipient,
+    machine_line,
+    mailbox_line,
+    parse_mailbox,
+    text_line,
+)
 from chalicelib.mail.postbox import Envelope
 
-# Folding would turn a long link into an encoded word, which mail programs do not press.
-WIRE = policy.SMTP.clone(max_line_length=998)
+# Seven bits: no server needs to offer 8BITMIME.
+BODY = policy.SMTP.clone(cte_type="7bit")
 
 
-def message_of(sender: str, envelope: Envelope, *, message_id: str, sent_at: datetime) -> EmailMessage:
-    """The message of an envelope.
+def message_of(sender: str, envelope: Envelope, *, message_id: str, sent_at: datetime) -> bytes:
+    """Write the message of an envelope.
 
     Raises:
-        ValueError: a header holds a line break, or what a header cannot hold.
+        ValueError: a header that cannot be sent (`HeaderRefused`), or text that UTF-8 cannot encode.
     """
-    message = EmailMessage(policy=WIRE)
-    message["From"] = sender
-    message["To"] = envelope.mailbox
-    message["Subject"] = envelope.letter.subject
-    message["Date"] = format_datetime(sent_at)
-    message["Message-ID"] = f"<{message_id}>"
-    for name, value in envelope.headers.items():
-        message[name] = value
-    message.set_content(envelope.letter.text)
-    message.add_alternative(envelope.letter.html, subtype="html")
-    return message
+    check_headers(envelope.headers)
+    check_recipient(envelope.mailbox)
+    lines = [
+        mailbox_line("From", parse_mailbox(sender)),
+        mailbox_line("To", Mailbox("", envelope.mailbox)),
+        text_line("Subject", envelope.letter.subject),
+        machine_line("Date", format_datetime(sent_at)),
+        machine_line("Message-ID", f"<{message_id}>"),
+    ]
+    if envelope.reply_to:
+        lines.append(mailbox_line("Reply-To", parse_mailbox(envelope.reply_to)))
+    lines += [machine_line(name, value) for name, value in envelope.headers.items()]
+    body = EmailMessage(policy=BODY)
+    body.set_content(envelope.letter.text)
+    body.add_alternative(envelope.letter.html, subtype="html")
+    return "".join(lines).encode("ascii") + body.as_bytes()

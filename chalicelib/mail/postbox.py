@@ -7,36 +7,63 @@ from typing import Protocol
 
 from chalicelib.domain.letter import Letter
 
+NOT_WRITTEN = "not written: "
+
 
 class Delivery(StrEnum):
     """What became of one attempt, as far as the transport can tell at once."""
 
     ACCEPTED = "accepted"
     REJECTED = "rejected"
+    """For good, for this shopper."""
     DEFERRED = "deferred"
+    """Not now, for a reason of this email or its mailbox: others need not wait for it."""
+    POSTPONED = "postponed"
+    """Not taken, for a reason that is not this email's: the account, the connection, the time."""
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A letter with the mailbox it goes to, headers of its own, and tags that come back with feedback."""
+    """A letter with the mailbox it goes to, headers of its own, and tags that come back with feedback.
+
+    `reply_to` is a mailbox as a merchant writes it; empty for none.
+    """
 
     mailbox: str
     letter: Letter
     headers: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    reply_to: str = ""
+
+
+class Refusal(StrEnum):
+    """What a transport's refusal means for the letters that wait."""
+
+    BUSY = "busy"
+    """Too fast, or not reachable: later."""
+    STOPPED = "stopped"
+    """This account may not send just now: somebody has to see to it."""
+    WRONG = "wrong"
+    """The same call will be refused again: our mistake or the settings'."""
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Accepted: `message_id` is the transport's. Rejected: for good. Deferred: try again.
+    """Accepted: `message_id` is the transport's. Else `reason` is why not, in the transport's own word.
 
-    `reason` says why a letter was not accepted, in the transport's own word.
+    Postponed: `refusal` says what it waits for.
     """
 
     delivery: Delivery
     message_id: str = ""
     reason: str = ""
+    refusal: Refusal = Refusal.BUSY
+
+
+def not_written(error: Exception) -> Receipt:
+    """Return the receipt of a letter that could not be put into its transport's form: its own fault."""
+    return Receipt(Delivery.DEFERRED, reason=NOT_WRITTEN + type(error).__name__)
 
 
 class Postbox(Protocol):
@@ -51,24 +78,32 @@ class Postbox(Protocol):
         """
 
 
-class Refusal(StrEnum):
-    """What a transport's refusal means for the letters that wait."""
-
-    BUSY = "busy"
-    """Too fast, or not reachable: later."""
-    STOPPED = "stopped"
-    """This account may not send just now: somebody has to see to it."""
-    WRONG = "wrong"
-    """The same call will be refused again: our mistake or the settings'."""
-
-
 class PostboxRefused(Exception):
-    """Letters were not taken. `refusal` says what that means for them, `reason` is the transport's word."""
+    """Letters were not taken. `refusal` says what that means for them, `reason` is the transport's word.
 
-    def __init__(self, reason: str, refusal: Refusal = Refusal.BUSY) -> None:
+    `about_letters`: they were refused for what they hold or whom they go to, not for the account's sake.
+    `progressed`: others of the same batch were settled meanwhile. `delay_s`: when to try again, if known.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        refusal: Refusal = Refusal.BUSY,
+        *,
+        about_letters: bool = False,
+        progressed: bool = False,
+        delay_s: int | None = None,
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.refusal = refusal
+        self.about_letters = about_letters
+        self.progressed = progressed
+        self.delay_s = delay_s
+
+
+class LetterDeferred(PostboxRefused):
+    """One letter was not taken, for a reason of its own: to be tried again, but not for ever."""
 
 
 class OutcomeUnknown(Exception):

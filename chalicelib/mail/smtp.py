@@ -1,9 +1,10 @@
 """Any mail server that speaks SMTP, for shops that are not on SES. Always over TLS, always signed in.
 
 One connection for a batch, one transaction for a letter, and its answer is that letter's receipt. When
-the connection breaks, what was not answered for is to be tried again: at most the one letter that was
-under way can come twice, and none is lost. A server says nothing of its limits: rate and quota are the
-secret's, and what it says when they are exceeded all the same is "later", never "no".
+the connection breaks, the letter that was under way is deferred (it alone can come twice) and the others
+go on over a new connection; what is not reached is postponed, and none is lost. A server says nothing of
+its limits: rate and quota are the secret's, and what it says when they are exceeded all the same is
+"later", never "no".
 """
 
 import json
@@ -12,16 +13,26 @@ import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parseaddr
 from enum import StrEnum
 
 from chalicelib.domain.pace import UNLIMITED, Limits
+from chalicelib.mail.headers import parse_mailbox
 from chalicelib.mail.mime import message_of
-from chalicelib.mail.postbox import Delivery, Envelope, PostboxRefused, Receipt, Refusal
+from chalicelib.mail.postbox import (
+    NOT_WRITTEN,
+    Delivery,
+    Envelope,
+    PostboxRefused,
+    Receipt,
+    Refusal,
+    not_written,
+)
 
 TIMEOUT_S = 5
 # Then the rest of a batch is put off: well within a function's life, whatever the server's pace.
 SEND_MS_MAX = 8_000
+# A batch whose connection breaks goes on over a new one, so often at most.
+CONNECTIONS_MAX = 3
 # RFC 5321, 4.2.1: 4yz may be otherwise next time, 5yz will not.
 PERMANENT = 500
 # RFC 3463, 3.5: what the mail system refuses for its own load, big mail houses for the day's quota.
@@ -80,24 +91,48 @@ class SmtpPostbox:
         """See `Postbox.send`."""
         receipts: list[Receipt] = []
         until_ms = self._clock_ms() + SEND_MS_MAX
-        connection = self._connected()
-        why_not_all = "slow"
-        try:
-            for envelope in envelopes:
-                if self._clock_ms() >= until_ms:
-                    break
-                receipts.append(self._send_one(connection, sender, envelope))
-        except smtplib.SMTPSenderRefused as refused:
-            # About us, not about any letter.
-            if not receipts:
-                raise _refusal_of_us(refused) from refused
-            why_not_all = str(refused.smtp_code)
-        except (smtplib.SMTPException, OSError) as error:
-            why_not_all = type(error).__name__
-        finally:
-            connection.close()
-        left = len(envelopes) - len(receipts)
-        return (*receipts, *[Receipt(Delivery.DEFERRED, reason=why_not_all)] * left)
+        later = Receipt(Delivery.POSTPONED, reason="slow")
+        for attempt in range(CONNECTIONS_MAX):
+            try:
+                connection = self._connected()
+            except PostboxRefused as refused:
+                if not attempt:
+                    raise
+                later = Receipt(Delivery.POSTPONED, reason=refused.reason, refusal=refused.refusal)
+                break
+            try:
+                self._send_over(connection, sender, envelopes, receipts, until_ms)
+                break
+            except smtplib.SMTPSenderRefused as refused:
+                # About us, not about any letter.
+                if not receipts:
+                    raise _refusal_of_us(refused) from refused
+                meaning = _refusal_of_us(refused).refusal
+                later = Receipt(Delivery.POSTPONED, reason=str(refused.smtp_code), refusal=meaning)
+                break
+            except (smtplib.SMTPException, OSError) as error:
+                later = Receipt(Delivery.POSTPONED, reason=type(error).__name__)
+                receipts.append(Receipt(Delivery.DEFERRED, reason=type(error).__name__))
+            finally:
+                connection.close()
+        settled = (*receipts, *[later] * (len(envelopes) - len(receipts)))
+        if settled and all(receipt.reason.startswith(NOT_WRITTEN) for receipt in settled):
+            raise PostboxRefused(settled[0].reason, Refusal.WRONG, about_letters=True)
+        return settled
+
+    def _send_over(
+        self,
+        connection: smtplib.SMTP,
+        sender: str,
+        envelopes: Sequence[Envelope],
+        receipts: list[Receipt],
+        until_ms: int,
+    ) -> None:
+        """Send those that have no receipt yet, and add theirs one by one: what breaks off leaves them."""
+        for envelope in envelopes[len(receipts) :]:
+            if self._clock_ms() >= until_ms:
+                return
+            receipts.append(self._send_one(connection, sender, envelope))
 
     def _connected(self) -> smtplib.SMTP:
         server = self._server
@@ -117,12 +152,15 @@ class SmtpPostbox:
         return connection
 
     def _send_one(self, connection: smtplib.SMTP, sender: str, envelope: Envelope) -> Receipt:
-        mailbox = parseaddr(sender)[1]
+        mailbox = parse_mailbox(sender).address
         message_id = f"{self._new_id()}@{mailbox.partition('@')[2]}"
         sent_at = datetime.fromtimestamp(self._clock_ms() / 1000, UTC)
-        message = message_of(sender, envelope, message_id=message_id, sent_at=sent_at)
         try:
-            connection.sendmail(mailbox, [envelope.mailbox], message.as_bytes())
+            message = message_of(sender, envelope, message_id=message_id, sent_at=sent_at)
+        except Exception as error:  # noqa: BLE001 - whatever one letter's fault is, it is its own
+            return not_written(error)
+        try:
+            connection.sendmail(mailbox, [envelope.mailbox], message)
         except smtplib.SMTPRecipientsRefused as refused:
             return _refused(*refused.recipients[envelope.mailbox])
         except smtplib.SMTPDataError as refused:

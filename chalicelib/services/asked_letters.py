@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from chalicelib.domain.links import Links
 from chalicelib.log import log
-from chalicelib.mail.postbox import Delivery, Envelope, Postbox, PostboxRefused
+from chalicelib.mail.postbox import Delivery, Envelope, LetterDeferred, Postbox, PostboxRefused
 from chalicelib.services.letters import LetterWriter
 from chalicelib.storage.themes import ThemeStore
 from chalicelib.tables.entries import EntriesTable
@@ -35,7 +35,9 @@ class AskedLetters:
         """Send what `write` writes to a shopper, unless the day's letters are used up.
 
         Raises:
-            PostboxRefused: the letter was not taken; this is to be tried again.
+            PostboxRefused: the letter was not taken; this is to be tried again (`LetterDeferred`: for a
+                reason of its own, so not for ever).
+            OutcomeUnknown: nobody knows whether it was.
         """
         now_ms = self._clock_ms()
         if not self._entries.count_asked_letter(shopper, at_ms=now_ms):
@@ -51,6 +53,8 @@ class AskedLetters:
     def _post(self, shopper: str, sender: str, envelope: Envelope) -> None:
         (receipt,) = self._postbox.send(sender, [envelope])
         if receipt.delivery is Delivery.DEFERRED:
-            raise PostboxRefused(receipt.reason)
+            raise LetterDeferred(receipt.reason)
+        if receipt.delivery is Delivery.POSTPONED:
+            raise PostboxRefused(receipt.reason, receipt.refusal)
         letter, reason = envelope.tags["letter"], receipt.reason
         log("letter_sent", letter=letter, shopper=shopper, delivery=receipt.delivery, reason=reason)

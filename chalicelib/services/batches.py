@@ -81,10 +81,17 @@ class Batches:
             return None
         if left <= 0:
             pause_ms = restock.policy.next_after_min * MS_PER_MIN
-            return LimitedWave(wave.restock_id, wave.sku, number + 1, self._clock_ms() + pause_ms)
+            begins_ms = self._clock_ms() + pause_ms
+            # A wave that told nobody is a try without progress.
+            return LimitedWave(
+                wave.restock_id, wave.sku, number + 1, begins_ms, tries=wave.tries + 1, hops=wave.hops
+            )
         upto = place_after_all(max(restock.opened_at_ms, wave.not_before_ms))
         most = self._pace.batch_max(min(WAVE_STEP_ENTRIES_MAX, left))
-        entries = self._line.first_waiting(wave.sku, upto=upto, limit=most)
+        entries = self._line.first_waiting(wave.sku, after=wave.after, upto=upto, limit=most)
+        if not entries and wave.after and not wave.sweep:
+            # Once more from the start, for entries the index showed late.
+            return replace(wave, after="", sweep=True, tries=0)
         if not entries:
             return None
         self._pace.await_turn(len(entries))
@@ -92,18 +99,22 @@ class Batches:
         if live is None:
             return None
         self._teller.tell(*live, ALL_LINES, entries)
-        return replace(wave, tries=0)
+        return replace(wave, after=entries[-1].place or "", tries=0)
 
-    def of_one(self, message: TellOne) -> None:
+    def of_one(self, message: TellOne, restock: Restock) -> None:
         """Tell one shopper, if they still wait."""
         entry = self._entries.get(message.shopper, message.sku)
+        # A limited wave is counted in one row, whichever shard its shoppers stand in.
+        shard = ALL_LINES if restock.is_limited else line_of(message.sku, message.shopper)
         if entry is None or entry.state is not EntryState.CONFIRMED:
+            if message.deferrals and (entry is None or entry.state is not EntryState.NOTIFIED):
+                self._teller.drop(restock, shard)
             return
         self._pace.batch_max(1)
         self._pace.await_turn(1)
         live = self.live(message.restock_id, message.sku)
         if live is not None:
-            self._teller.tell(*live, line_of(message.sku, message.shopper), [entry])
+            self._teller.tell(*live, shard, [entry], one=message)
 
     def announced(self, wave: LimitedWave) -> None:
         """Note that `wave` is queued, so that nobody queues it again."""

@@ -15,6 +15,10 @@ from chalicelib.mail.postbox import Envelope
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.theme import Edition
 
+# RFC 3834: no vacation notice is to answer a letter that a machine sent. Precedence, which it calls no
+# standard, would say nothing more, and some servers keep bounces of what is marked bulk.
+HEADERS: Mapping[str, str] = {"Auto-Submitted": "auto-generated"}
+
 
 @dataclass(frozen=True, slots=True)
 class _Pattern:
@@ -49,7 +53,7 @@ class LetterWriter:
             stock=stocked.stock,
             action_url=self._link(renderer.edition, "confirm", Purpose.CONFIRM, entry),
         )
-        return Envelope(entry.mailbox, letter, self._headers(), _tags("confirm", entry))
+        return Envelope(entry.mailbox, letter, HEADERS, _tags("confirm", entry), reply_to=self._shop.reply_to)
 
     def available(self, waiting: Sequence[Entry], stocked: StockedProduct) -> list[Envelope]:
         """The letters that say one variant can be had now, with one-click leaving (RFC 8058).
@@ -85,11 +89,12 @@ class LetterWriter:
             entry.mailbox,
             Letter(pattern.subject, link.join(pattern.text), escape(link).join(pattern.html)),
             {
-                **self._headers(),
+                **HEADERS,
                 "List-Unsubscribe": f"<{link}>",
                 "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
             },
             _tags("available", entry),
+            reply_to=self._shop.reply_to,
         )
 
     def yours(self, mailbox: str, shopper: str, *, page: str) -> Envelope:
@@ -98,7 +103,8 @@ class LetterWriter:
         token = self._links.sign(Purpose.YOURS, LinkSubject(shopper))
         renderer = self._speaking(page)
         letter = renderer.note("yours", action_url=self._url(renderer.edition, "waitlists", token))
-        return Envelope(mailbox, letter, self._headers(), {"letter": "yours", "shopper": shopper})
+        tags = {"letter": "yours", "shopper": shopper}
+        return Envelope(mailbox, letter, HEADERS, tags, reply_to=self._shop.reply_to)
 
     def _speaking(self, page: str) -> Renderer:
         return self._renderer.under(root_of(page))
@@ -109,12 +115,6 @@ class LetterWriter:
     def _url(self, edition: Edition, route: str, token: str) -> str:
         path = f"/api/{route}?token={quote(token, safe='')}"
         return f"{self._shop.base_url}{edition.at(path)}"
-
-    def _headers(self) -> dict[str, str]:
-        # RFC 3834: no vacation notice is to answer a letter that a machine sent. Precedence, which it calls
-        # no standard, would say nothing more, and some servers keep bounces of what is marked bulk.
-        headers = {"Auto-Submitted": "auto-generated"}
-        return {**headers, "Reply-To": self._shop.reply_to} if self._shop.reply_to else headers
 
 
 def _tags(letter: str, entry: Entry) -> Mapping[str, str]:

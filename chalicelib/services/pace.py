@@ -1,7 +1,8 @@
 """Letters leave no faster than the transport allows, however many workers send them.
 
-The limits are read from the transport and kept for a few minutes; each batch then reserves its turn
-with one conditional write to a row that all workers share. A used-up quota needs no alarm clock:
+The limits are read from the transport and kept for a few minutes: one worker is elected to read them anew,
+the others go on with what they know. Each batch then reserves its turn with one conditional write to a row
+that all workers share. A used-up quota needs no alarm clock:
 work that must wait goes back to its queue, and the limits are read again until there is room.
 """
 
@@ -11,10 +12,14 @@ from dataclasses import replace
 from chalicelib.domain.pace import HOUR_MS, Limits, PaceState
 from chalicelib.log import log
 from chalicelib.mail.account import SendingAccount
-from chalicelib.mail.postbox import Envelope, Postbox, PostboxRefused, Receipt
+from chalicelib.mail.postbox import Delivery, Envelope, Postbox, PostboxRefused, Receipt, Refusal
 from chalicelib.tables.pace import PaceTable
 
 LIMITS_KEPT_MS = 5 * 60 * 1000
+# Who was elected to read the limits has so long; SES answers GetAccount about once a second per account.
+ELECTED_MS = 15_000
+# Where none are known at all, everybody waits for who was elected.
+LIMITS_WAIT_S = 3
 # A turn that comes sooner is waited for on the spot: shorter than a worker's life by far.
 WAIT_MS_MAX = 4_000
 QUOTA_WAIT_S = 900
@@ -48,6 +53,7 @@ class Pace:
         self._sleep = sleep
         self._alarm = alarm
         self._state: PaceState | None = None
+        self._stale_until_ms = 0
 
     def batch_max(self, most: int) -> int:
         """How many letters one turn may have, `most` at the utmost: no more than a second's worth.
@@ -88,7 +94,8 @@ class Pace:
 
     def _current(self) -> PaceState:
         now_ms = self._clock_ms()
-        if self._state is None or now_ms - self._state.read_at_ms >= LIMITS_KEPT_MS:
+        kept_until_ms = self._state.read_at_ms + LIMITS_KEPT_MS if self._state else 0
+        if self._state is None or now_ms >= max(kept_until_ms, self._stale_until_ms):
             self._state = self._refreshed(now_ms)
         if self._state.paused:
             reason, self._state = self._state.paused, None
@@ -102,22 +109,36 @@ class Pace:
         state = self._table.state()
         if state is not None and (state.paused or now_ms - state.read_at_ms < LIMITS_KEPT_MS):
             return state
-        limits = self._account.limits()
+        known = state if state is not None and state.read_at_ms else None
+        if not self._table.elect(at_ms=now_ms, for_ms=ELECTED_MS, known=state):
+            return self._stale(known, now_ms)
+        try:
+            limits = self._account.limits()
+        except Exception as error:
+            log("limits_not_read", error=type(error).__name__)
+            if known is None and not isinstance(error, PostboxRefused):
+                raise
+            return self._stale(known, now_ms)
         if limits.letters_per_day is not None and state is not None:
             left = state.left_of(limits.letters_per_day, this_hour=now_ms // HOUR_MS)
             limits = replace(limits, letters_left=left)
         self._table.put_limits(_usable(limits), at_ms=now_ms, known=state)
         fresh = self._table.state()
-        if fresh is None:
-            raise NotNow("limits", PAUSED_WAIT_S)
-        return fresh
+        return self._stale(fresh if fresh is not None and fresh.read_at_ms else None, now_ms)
+
+    def _stale(self, known: PaceState | None, now_ms: int) -> PaceState:
+        """Go on with what is known, and do not ask again at once."""
+        if known is None:
+            raise NotNow("limits", LIMITS_WAIT_S)
+        self._stale_until_ms = now_ms + LIMITS_WAIT_S * 1000
+        return known
 
     def _reason_to_wait(self, letters: int) -> NotNow:
         state = self._table.state()
-        if state is None:
-            return NotNow("limits", PAUSED_WAIT_S)
-        if state.paused:
+        if state is not None and state.paused:
             return NotNow(state.paused, PAUSED_WAIT_S)
+        if state is None or not state.read_at_ms:
+            return NotNow("limits", LIMITS_WAIT_S)
         if state.letters_left < letters:
             return NotNow("quota", QUOTA_WAIT_S)
         ahead_s = (state.ready_at_us // 1000 - self._clock_ms()) / 1000
@@ -136,8 +157,17 @@ class PacedPostbox:
         try:
             self._pace.await_turn(len(envelopes))
         except NotNow as not_now:
-            raise PostboxRefused(not_now.reason) from not_now
-        return self._postbox.send(sender, envelopes)
+            raise PostboxRefused(not_now.reason, delay_s=not_now.delay_s) from not_now
+        try:
+            receipts = self._postbox.send(sender, envelopes)
+        except PostboxRefused as refused:
+            if refused.refusal is Refusal.STOPPED:
+                self._pace.stop(refused.reason)
+            raise
+        for receipt in receipts:
+            if receipt.delivery is Delivery.POSTPONED and receipt.refusal is Refusal.STOPPED:
+                self._pace.stop(receipt.reason)
+        return receipts
 
 
 def _usable(limits: Limits) -> Limits:

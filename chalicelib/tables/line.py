@@ -13,7 +13,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.entry import Entry, EntryState, lines_of
-from chalicelib.tables.dynamodb import CONDITION_NOT_MET, batch_get_both, execute_each, transact
+from chalicelib.tables.dynamodb import (
+    CONDITION_NOT_MET,
+    batch_get_both,
+    execute_each,
+    transact,
+    update_if,
+)
 from chalicelib.tables.entries import entry_from
 
 if TYPE_CHECKING:
@@ -22,7 +28,7 @@ if TYPE_CHECKING:
 LINE_INDEX = "line"
 MARKS_MAX = 90
 MARK_TRIES_MAX = 8
-STANDING = ("shopper", "state", "place", "page")
+STANDING = ("shopper", "state", "place", "page", "deferred_for")
 MARK = (
     "SET #state = :notified, restock_id = :restock, delivery = :delivery, message_id = :message,"
     " told_at_ms = :now REMOVE #line, place"
@@ -87,9 +93,9 @@ class LineTable:
         answer = self._client.query(**self._query(line, after, upto), Limit=limit)
         return WaitingPage(tuple(entry_from(item) for item in answer["Items"]), "LastEvaluatedKey" in answer)
 
-    def first_waiting(self, sku: str, *, upto: str, limit: int) -> tuple[Entry, ...]:
-        """The first `limit` of all shards of a variant's line together, by place."""
-        shards = [self.waiting(line, after="", upto=upto, limit=limit).entries for line in lines_of(sku)]
+    def first_waiting(self, sku: str, *, upto: str, limit: int, after: str = "") -> tuple[Entry, ...]:
+        """The first `limit` after a place of all shards of a variant's line together, by place."""
+        shards = [self.waiting(line, after=after, upto=upto, limit=limit).entries for line in lines_of(sku)]
         return tuple(islice(merge(*shards, key=lambda entry: entry.place or ""), limit))
 
     def count(self, sku: str, *, after: str = "", upto: str = "~") -> int:
@@ -101,10 +107,11 @@ class LineTable:
             for page in pages.paginate(**self._query(line, after, upto), Select="COUNT")
         )
 
-    def still_waiting(self, entries: Sequence[Entry]) -> StillWaiting:
+    def still_waiting(self, entries: Sequence[Entry], *, not_deferred_for: str = "") -> StillWaiting:
         """Who of `entries` (at most 50, of one variant) waits at this very moment, and who of those must
         not be mailed: both in one call of strongly consistent reads. It brings their pages, too, which the
-        index does not have."""
+        index does not have. Those whose letter about the restock `not_deferred_for` was deferred are left
+        out: they are tried again by themselves."""
         shoppers = [{"S": entry.shopper} for entry in entries]
         places = {entry.shopper: entry for entry in entries}
         found = batch_get_both(
@@ -123,12 +130,32 @@ class LineTable:
         pages = {
             item["shopper"]["S"]: item.get("page", {}).get("S", "/")
             for item in found.get(self._name, ())
-            if item["state"] == CONFIRMED and item["place"]["S"] == places[item["shopper"]["S"]].place
+            if item["state"] == CONFIRMED
+            and item["place"]["S"] == places[item["shopper"]["S"]].place
+            and item.get("deferred_for") != _deferred_for(not_deferred_for, places[item["shopper"]["S"]])
         }
         waiting = [replace(entry, page=pages[entry.shopper]) for entry in entries if entry.shopper in pages]
         return StillWaiting(
             tuple(entry for entry in waiting if entry.shopper not in suppressed),
             tuple(entry for entry in waiting if entry.shopper in suppressed),
+        )
+
+    def defer(self, entry: Entry, *, restock_id: str) -> bool:
+        """Note that the letter about a restock is tried again by itself, so that no walk does; true for the
+        first time, false as well when the shopper does not wait any more."""
+        return update_if(
+            self._client,
+            TableName=self._name,
+            Key={"shopper": {"S": entry.shopper}, "sku": {"S": entry.sku}},
+            UpdateExpression="SET deferred_for = :restock",
+            ConditionExpression="#state = :confirmed AND place = :place"
+            " AND (attribute_not_exists(deferred_for) OR deferred_for <> :restock)",
+            ExpressionAttributeNames={"#state": "state"},
+            ExpressionAttributeValues={
+                ":restock": _deferred_for(restock_id, entry),
+                ":confirmed": CONFIRMED,
+                ":place": {"S": entry.place or ""},
+            },
         )
 
     def mark_told(
@@ -230,3 +257,8 @@ class LineTable:
                 ":upto": {"S": upto},
             },
         }
+
+
+def _deferred_for(restock_id: str, entry: Entry) -> dict[str, str]:
+    """What an entry bears whose letter was deferred: one that joined again since then has another place."""
+    return {"S": f"{restock_id}@{entry.place}"}

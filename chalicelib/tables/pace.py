@@ -45,6 +45,22 @@ class PaceTable:
             _by_hour(item, "earlier"),
         )
 
+    def elect(self, *, at_ms: int, for_ms: int, known: PaceState | None) -> bool:
+        """Whether the caller is the one that reads the limits anew; nobody else is for `for_ms`."""
+        return update_if(
+            self._client,
+            TableName=self._name,
+            Key=KEY,
+            UpdateExpression="SET asking_until_ms = :until",
+            ConditionExpression="(attribute_not_exists(read_at_ms) OR read_at_ms = :known)"
+            " AND (attribute_not_exists(asking_until_ms) OR asking_until_ms < :now)",
+            ExpressionAttributeValues={
+                ":until": {"N": str(at_ms + for_ms)},
+                ":now": {"N": str(at_ms)},
+                ":known": {"N": str(known.read_at_ms if known else 0)},
+            },
+        )
+
     def put_limits(self, limits: Limits, *, at_ms: int, known: PaceState | None) -> None:
         """Write down what was just read from the transport; of several who read, the first one's stays."""
         first_hour = at_ms // HOUR_MS - HOURS_KEPT

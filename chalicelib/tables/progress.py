@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 KEPT_S = 400 * 24 * 3600
-COUNTERS = ("told", "rejected", "unclear", "bounced", "complained", "left_after")
+COUNTERS = ("told", "rejected", "unclear", "deferred", "given_up", "bounced", "complained", "left_after")
 # All shards of a limited wave are walked by one worker, and counted in one row.
 ALL_LINES = "all"
 
@@ -24,6 +24,9 @@ ALL_LINES = "all"
 class Progress:
     """`told` were handed over; `rejected` of them were refused for good, of `unclear` nobody can say.
 
+    `deferred` wait for another try by themselves, `given_up` were tried for the last time: they keep their
+    place for the next restock.
+
     Of those that went out, so many `bounced` for good, `complained`, and `left_after`: left the list
     after their letter. `first_at_ms` and `last_at_ms` are when the first and the last batch were marked.
     """
@@ -31,6 +34,8 @@ class Progress:
     told: int = 0
     rejected: int = 0
     unclear: int = 0
+    deferred: int = 0
+    given_up: int = 0
     bounced: int = 0
     complained: int = 0
     left_after: int = 0
@@ -57,7 +62,8 @@ class ProgressTable:
         self._name = name
 
     def count(self, restock_id: str, line: str, *, at_ms: int, **letters: int) -> dict[str, Any]:
-        """The write that counts `letters` (told, rejected, unclear), to go along with the marks."""
+        """The write that counts `letters` (told, rejected, unclear, deferred, given_up), to go along with
+        the marks."""
         added = {name: count for name, count in letters.items() if count}
         update = (
             "SET last_at_ms = :now, first_at_ms = if_not_exists(first_at_ms, :now), expires_at_s = :expires"
@@ -75,6 +81,10 @@ class ProgressTable:
     def take_from_wave(self, restock_id: str, letters: int) -> dict[str, Any]:
         """The write that takes `letters` off a limited wave, to go along with the marks."""
         return self._write(f"wave#{restock_id}", "ADD letters_left :taken", {":taken": {"N": str(-letters)}})
+
+    def take(self, restock_id: str, letters: int) -> None:
+        """Take `letters` off a limited wave by themselves; a negative number gives them back."""
+        self._client.update_item(**self.take_from_wave(restock_id, letters)["Update"])
 
     def begin_wave(self, restock_id: str, number: int, *, letters: int, at_ms: int) -> None:
         """Begin wave `number` with so many letters; one that has begun already goes on with what it has."""

@@ -62,6 +62,7 @@ def fan_out() -> "FanOut":
         progress(),
         lambda: LetterWriter(themes().live(), links()),
         postbox(),
+        waves_queue(),
         clock_ms,
     )
     batches = Batches(entries(), line, products(), restocks(), progress(), pace(), teller, clock_ms)

@@ -1,11 +1,11 @@
 """site/site.toml: who the shop is, its shelves, its home page and its footer, in each of its locales."""
 
 from collections.abc import Sequence, Set
-from email.utils import parseaddr
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from chalicelib.domain.entry import OptIn
+from chalicelib.mail.headers import HeaderRefused, parse_mailbox
 from chalicelib.storefront.checkout import CheckoutForm
 from chalicelib.storefront.money import MoneyFormat
 from chalicelib.storefront.theme import Link, Shop
@@ -142,12 +142,9 @@ def _mailbox(table: TomlTable, name: str) -> str:
     mailbox = table.text(name, length_max=_NAME_LENGTH_MAX * 2)
     if not mailbox:
         return ""
-    from email_validator import EmailNotValidError, validate_email
-
-    address = parseaddr(mailbox)[1]
     try:
-        validate_email(address, check_deliverability=False, allow_smtputf8=False)
-    except EmailNotValidError:
+        parse_mailbox(mailbox)
+    except HeaderRefused:
         table.wrong(name, mailbox, "a mailbox: Shop Name <hello@shop.example>")
     return mailbox
 

@@ -98,7 +98,7 @@ def _write(folder: Path, sample: Sample) -> dict[str, object]:
     letter = sample.envelope.letter
     message = message_of(
         sample.sender, sample.envelope, message_id=f"{sample.name}@sample.invalid", sent_at=datetime.now(UTC)
-    ).as_bytes()
+    )
     if len(message) > LETTER_BYTES_MAX:
         raise WorkFailed(f"letter {sample.name}: {len(message):,} bytes, {LETTER_BYTES_MAX:,} is the most")
     (folder / f"{sample.name}.txt").write_text(letter.text, encoding="utf-8")

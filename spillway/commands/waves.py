@@ -58,6 +58,8 @@ def _received(state: FanOutState) -> dict[str, int]:
     return {
         "rejected": done.rejected,
         "unclear": done.unclear,
+        "deferred": max(0, done.deferred),
+        "given up": max(0, done.given_up),
         "bounced": done.bounced,
         "complained": done.complained,
         "left": done.left_after,
@@ -89,7 +91,7 @@ def _document(state: FanOutState) -> dict[str, object]:
         "shards": len(lines_of(state.restock.sku)),
         "live": state.live,
         "told": state.progress.told,
-        **_received(state),
+        **{word.replace(" ", "_"): count for word, count in _received(state).items()},
         "waiting": state.waiting,
         "further_waves": state.further_waves,
         "rate_per_s": state.rate_per_s,

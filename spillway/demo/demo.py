@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parseaddr
 from typing import TYPE_CHECKING
 
+from chalicelib.mail.headers import parse_mailbox
 from chalicelib.wiring import clock_ms
 from spillway.build.loading import load_catalogue
 from spillway.cloud import ports
@@ -78,7 +78,7 @@ def running_demo(project: Project, settings: DemoSettings, steps: Steps) -> Iter
         if settings.fresh:
             erase(cloud_settings.home)
         with steps.step("Read the catalogue"):
-            sender = parseaddr(load_catalogue(project).storefront.shop.sender)[1]
+            sender = parse_mailbox(load_catalogue(project).storefront.shop.sender).address
         with steps.step("Start the local cloud"):
             cloud = open_.enter_context(local_cloud(cloud_settings))
         mailbox = Mailbox(cloud_settings.home / "inbox")

@@ -19,6 +19,8 @@ BATCH_MAX = 10
 LOOK_S = 5
 # Long enough to be put back, short enough for another try soon after one that was broken off.
 MOVE_S = 60
+# What a message counts of itself, and is refused for (`chalicelib.domain.hops`).
+COUNTS = ("hops", "tries")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class DeadLetters:
     def _put_back(self, queue: str, body: str) -> Redriven:
         source = QUEUES[queue].output
         if source is not None:
-            self._sqs.send_message(QueueUrl=self._outputs[source], MessageBody=body)
+            self._sqs.send_message(QueueUrl=self._outputs[source], MessageBody=_counted_anew(body))
             return Redriven.PUT_BACK
         try:
             left = RecordsLeft.from_body(body)
@@ -129,5 +131,15 @@ def _facts(body: str) -> Mapping[str, Any]:
         facts = json.loads(body)
     except ValueError:
         return {"unreadable": True}
-    known = ("kind", "restock_id", "sku", "line", "shopper", "tries")
+    known = ("kind", "restock_id", "sku", "line", "shopper", "tries", "hops", "deferrals")
     return {name: facts[name] for name in known if name in facts} if isinstance(facts, dict) else {}
+
+
+def _counted_anew(body: str) -> str:
+    """The body with a new budget of hops: a person has looked, and means it to go on."""
+    try:
+        facts = json.loads(body)
+    except ValueError:
+        return body
+    counts = {name: 0 for name in COUNTS if name in facts} if isinstance(facts, dict) else {}
+    return json.dumps({**facts, **counts}, sort_keys=True) if any(facts[name] for name in counts) else body

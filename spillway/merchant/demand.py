@@ -86,7 +86,9 @@ def fan_outs(
         done = progress.of(restock.id, lines_of(sku))
         stocked = products.get(restock.slug) if place == 0 else None
         live = stocked is not None and stocked.can_buy(sku)
-        waiting = line.count(sku, upto=place_after_all(restock.opened_at_ms)) if live else 0
+        standing = line.count(sku, upto=place_after_all(restock.opened_at_ms)) if live else 0
+        # Given up for this restock, they keep their place for the next.
+        waiting = max(0, standing - done.given_up)
         allowed = state.rate_per_s if state and not paused else 0
         further = _further_waves(restock, progress, waiting)
         pauses_s = further * restock.policy.next_after_min * 60

@@ -153,6 +153,9 @@ class S3Bucket:
             else:
                 if answer.status in accepted:
                     return answer
+                if answer.status == 400:
+                    # After a timeout, S3 closes the connection it answered on.
+                    connection.close()
                 reason = f"status {answer.status} {_code(answer.body)}".strip()
                 attempts_max = _patience(answer)
             if attempt >= attempts_max:
@@ -216,7 +219,10 @@ def _patience(answer: Answer) -> int:
     """How many attempts such an answer is worth."""
     if answer.status in _SLOW_DOWN:
         return SLOWED_ATTEMPTS_MAX
-    return ATTEMPTS_MAX if answer.status >= 500 else 1
+    # S3 answers 400, not 408, when a body comes too slowly; the same request may do next time:
+    # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+    slow = answer.status == 400 and _code(answer.body) == "RequestTimeout"
+    return ATTEMPTS_MAX if slow or answer.status >= 500 else 1
 
 
 def _code(body: bytes) -> str:

@@ -8,6 +8,7 @@ import pytest
 import app as cloud
 from chalicelib import wiring
 from chalicelib.domain.entry import EntryState
+from chalicelib.domain.letter import AskedLetter
 from chalicelib.domain.stock import Availability, Restock, Stock
 from chalicelib.domain.wave import TellOne, WaveStep, to_json
 from chalicelib.mail.postbox import PostboxRefused, Refusal
@@ -59,7 +60,12 @@ def stream_event(*changes: tuple[dict[str, Any] | None, dict[str, Any]]) -> dict
 
 
 def queue_event(*bodies: str) -> dict[str, Any]:
-    return {"Records": [{"messageId": f"m{number}", "body": body} for number, body in enumerate(bodies)]}
+    return {
+        "Records": [
+            {"messageId": f"m{number}", "receiptHandle": f"r{number}", "body": body}
+            for number, body in enumerate(bodies)
+        ]
+    }
 
 
 class Heard:
@@ -166,7 +172,12 @@ def test_queued_work_reaches_its_service(heard: Heard) -> None:
     step, one = WaveStep("r1", "A", "A#1"), TellOne("r1", "A", "ada-id")
     cloud.walk_waves(queue_event(to_json(step), to_json(one)), None)
     cloud.send_confirmations(queue_event(json.dumps({"shopper": "ada-id", "sku": "A"})), None)
-    assert heard.calls == [("work", step), ("work", one), ("send", "ada-id", "A")]
+    assert heard.calls == [
+        ("work", step),
+        ("work", one),
+        ("send", "ada-id", "A"),
+        ("delete", "r0"),
+    ]
 
 
 def test_a_poison_message_fails_alone(heard: Heard) -> None:
@@ -235,15 +246,16 @@ def test_a_letter_that_may_not_leave_now_is_put_back(
     class Refusing:
         refusal = Refusal.BUSY
 
-        def send(self, **_: str) -> None:
+        def send(self, *_: str) -> None:
             raise PostboxRefused("quota", self.refusal)
 
     for service in ("confirmations", "yours_letters"):
         monkeypatch.setattr(letters, service, Refusing)
     text = json.dumps(body)
     assert failures(cloud.send_confirmations(queue_event(text), None)) == []
-    ((call, message, delay_s),) = heard.calls
-    assert (call, message) == ("put_back", text)
+    ((call, letter, delay_s), deleted) = heard.calls
+    assert (call, letter) == ("put_back", AskedLetter(**body, hops=1, tries=1))
     assert 0 < delay_s <= 900
+    assert deleted == ("delete", "r0")
     Refusing.refusal = Refusal.WRONG
     assert failures(cloud.send_confirmations(queue_event(text), None)) == ["m0"]

@@ -109,7 +109,7 @@ def test_every_letter_travels_whole(small_release: Release) -> None:
     for sample in made:
         raw = message_of(
             sample.sender, sample.envelope, message_id="m1@heron.example", sent_at=datetime.now(UTC)
-        ).as_bytes()
+        )
         assert len(raw) < 100_000
         assert max(len(line) for line in raw.split(b"\r\n")) <= 998
         read = message_from_bytes(raw, policy=policy.default)
