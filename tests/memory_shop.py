@@ -70,7 +70,9 @@ class MemoryShop:
         self.policy: WavePolicy = EVERYONE
         pace = Pace(self.pace_table, self.account, clock, clock.pass_s)
         line, writer = MemoryLine(self.entries, reach), PlainWriter()
-        teller = Teller(self.entries, line, self.progress, lambda: writer, self.postbox, self.queue, clock)
+        self.teller = teller = Teller(
+            self.entries, line, self.progress, lambda: writer, self.postbox, self.queue, clock
+        )
         batches = Batches(
             self.entries, line, self.products, self.restocks, self.progress, pace, teller, clock
         )

@@ -32,8 +32,10 @@ WAVE_HOPS_MAX = (
 # One letter whose mailbox says "later" is tried again after so long each, then given up: longer than
 # grey lists and a day's quota.
 DEFERRED_S = (60, 300, 900, 3600, 6 * 3600, 24 * 3600)
-# A confirmation is not asked for after 72 h; the deferrals of its letter fall into the same time.
-LETTER_HOPS_MAX = SHORT_WAITS_MAX + RAMP_HOPS + len(DEFERRED_S) + CONFIRM_WITHIN_S // WAIT_S_MIN
+# A confirmation is not asked for after 72 h. Until then each wait is a quarter of an hour, or half of it,
+# after a ramp of short ones: one to begin with, one after each deferral, each with the deferral's own hop.
+UNCLEAR_HOPS = 1
+LETTER_HOPS_MAX = (1 + len(DEFERRED_S)) * (RAMP_HOPS + 1) + UNCLEAR_HOPS + CONFIRM_WITHIN_S // WAIT_S_MIN
 
 
 class ChainTooLong(RuntimeError):

@@ -127,7 +127,8 @@ def text_line(name: str, text: str) -> str:
 def mailbox_line(name: str, mailbox: Mailbox) -> str:
     """Return a header that holds one mailbox, folded, with its line break."""
     words = _phrase(mailbox.name, name) if mailbox.name else []
-    return _folded(f"{name}:", [*words, f"<{mailbox.address}>" if words else mailbox.address])
+    address = f"<{mailbox.address}>" if words else mailbox.address
+    return _folded(f"{name}:", [*words, address], chars_wanted=ENCODED_LINE_CHARS_MAX)
 
 
 def machine_line(name: str, value: str) -> str:
@@ -149,10 +150,10 @@ def _is_plain(text: str) -> bool:
     return bool(_VALUE.fullmatch(text)) and "=?" not in text and not spaced
 
 
-def _folded(line: str, words: list[str]) -> str:
+def _folded(line: str, words: list[str], chars_wanted: int = LINE_CHARS_WANTED) -> str:
     lines = []
     for place, word in enumerate(words):
-        if place and len(line) + 1 + len(word) > LINE_CHARS_WANTED:
+        if place and len(line) + 1 + len(word) > chars_wanted:
             lines.append(line)
             line = ""
         line = f"{line} {word}"

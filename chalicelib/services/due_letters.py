@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
-from chalicelib.domain.hops import DEFERRED_S, LETTER_HOPS_MAX, ChainTooLong, early_s, wait_s
+from chalicelib.domain.hops import DEFERRED_S, LETTER_HOPS_MAX, ChainTooLong, early_s
 from chalicelib.domain.letter import AskedLetter
-from chalicelib.domain.pace import back_off_s
+from chalicelib.domain.pace import BACK_OFF_S_MAX, back_off_s
 from chalicelib.log import log
 from chalicelib.mail.postbox import LetterDeferred, OutcomeUnknown, PostboxRefused, Refusal
 from chalicelib.queues import ConfirmationsQueue
@@ -86,8 +86,7 @@ class DueLetters:
         except PostboxRefused as refused:
             if refused.refusal is Refusal.WRONG:
                 raise
-            asked_s = refused.delay_s
-            self._not_now = back_off_s(letter.tries, self._chance()) if asked_s is None else asked_s
+            self._not_now = refused.delay_s or NO_TIME_S
             log("letter_put_back", shopper=letter.shopper, reason=refused.reason)
             self._put_again(letter, self._not_now)
         except OutcomeUnknown as unknown:
@@ -107,7 +106,9 @@ class DueLetters:
         self._put_on(again, early_s(due_ms, now_ms))
 
     def _put_again(self, letter: AskedLetter, asked_s: int) -> None:
-        delay_s = wait_s(asked_s, letter.tries, self._chance())
+        """Queue a letter that nothing was found out about: later each time, and not all together."""
+        asked_s = max(asked_s, back_off_s(letter.tries, self._chance()))
+        delay_s = min(BACK_OFF_S_MAX, asked_s + round(asked_s * self._chance()))
         self._put_on(replace(letter, tries=letter.tries + 1), delay_s)
 
     def _put_on(self, letter: AskedLetter, delay_s: int) -> None:

@@ -241,7 +241,7 @@ def test_lines_name_the_request_and_the_record_they_are_about(
 
 @pytest.mark.parametrize("body", [{"shopper": "ada-id", "sku": "A"}, {"shopper": "ada-id"}])
 def test_a_letter_that_may_not_leave_now_is_put_back(
-    heard: Heard, monkeypatch: pytest.MonkeyPatch, body: dict[str, str]
+    heard: Heard, monkeypatch: pytest.MonkeyPatch, body: dict[str, Any]
 ) -> None:
     class Refusing:
         refusal = Refusal.BUSY

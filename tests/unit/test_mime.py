@@ -1,0 +1,165 @@
+"""Emails as they travel: folded headers, whole links, nothing decoded that was typed."""
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from email import message_from_bytes, policy
+from email.header import decode_header, make_header
+from email.message import EmailMessage
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chalicelib.domain.letter import Letter
+from chalicelib.mail.headers import HeaderRefused, parse_mailbox
+from chalicelib.mail.mime import message_of
+from chalicelib.mail.postbox import Envelope
+
+SENDER = "Heron & Daughters <hello@heron.example>"
+SENT_AT = datetime(2026, 11, 27, 9, 0, tzinfo=UTC)
+FRENCH = (
+    "De nouveau disponible : l’écharpe en laine mérinos « Forêt d’été », édition limitée numérotée, "
+    "tissée à la main près d’Évreux"
+)
+JAPANESE = (
+    "入荷のお知らせ：メリノウールの大判スカーフ（深緑・限定版）が再入荷いたしました。お早めにご注文ください"
+)
+EMOJI = "👩‍👩‍👧‍👦🧥☔ " * 12 + "!"
+LONG_NAME = "Bücherei und Café am Alten Fischmarkt – Müller, Großmann & Söhne (seit 1887), Abteilung Übersee"
+
+
+def written(
+    subject: str = "It is back", sender: str = SENDER, reply_to: str = "", **headers: str
+) -> tuple[bytes, EmailMessage]:
+    envelope = Envelope(
+        "ada@example.com",
+        Letter(subject, "Text.\n", "<p>Text.</p>\n"),
+        {name.replace("_", "-"): value for name, value in headers.items()},
+        reply_to=reply_to,
+    )
+    raw = message_of(sender, envelope, message_id="m1@heron.example", sent_at=SENT_AT)
+    return raw, message_from_bytes(raw, policy=policy.default)
+
+
+def head_lines(raw: bytes) -> list[str]:
+    return raw.partition(b"\r\n\r\n")[0].decode("ascii").split("\r\n")
+
+
+def unfolded(raw: bytes, name: str) -> str:
+    """A header as RFC 5322 unfolds it, its encoded words decoded one by one."""
+    text = raw.partition(b"\r\n\r\n")[0].decode("ascii").replace("\r\n ", " ")
+    (value,) = re.findall(rf"^{name}: (.*?)\r?$", text, re.MULTILINE)
+    return str(make_header(decode_header(value)))
+
+
+def held_to_the_rules(raw: bytes) -> None:
+    for line in head_lines(raw):
+        words = re.findall(r"=\?[^?]+\?[bq]\?[^?]*\?=", line)
+        assert all(len(word) <= 75 for word in words), line
+        # RFC 2047, 2: a line with an encoded word has at most 76 characters.
+        assert len(line) <= (76 if words else 78), line
+        for word in words:
+            # Each holds whole characters.
+            assert "�" not in str(make_header(decode_header(word)))
+
+
+@pytest.mark.parametrize("subject", [FRENCH, JAPANESE, EMOJI, "Short", "a " * 200 + "b", "x" * 2000])
+def test_a_long_subject_is_folded_and_reads_as_it_was_written(subject: str) -> None:
+    raw, read = written(subject)
+    held_to_the_rules(raw)
+    assert read["Subject"] == subject
+    assert unfolded(raw, "Subject") == subject
+
+
+@settings(max_examples=60)
+@given(st.text(st.characters(blacklist_categories=("Cs", "Cc", "Zl", "Zp")), min_size=1, max_size=120))
+def test_any_subject_is_folded_and_reads_as_it_was_written(subject: str) -> None:
+    raw, _ = written(subject)
+    held_to_the_rules(raw)
+    assert unfolded(raw, "Subject") == subject
+
+
+@pytest.mark.parametrize("name", [LONG_NAME, 'Heron, Ada "Quay" & Co.', "Short", JAPANESE, "N" * 200])
+@pytest.mark.parametrize("header", ["From", "Reply-To"])
+def test_a_long_name_is_folded_and_the_address_stays_whole(name: str, header: str) -> None:
+    escaped = name.replace('"', '\\"')
+    mailbox = f'"{escaped}" <hello@heron.example>'
+    raw, read = written(sender=mailbox) if header == "From" else written(reply_to=mailbox)
+    held_to_the_rules(raw)
+    (address,) = read[header].addresses
+    assert address.addr_spec == "hello@heron.example"
+    # Read with the functions that heed RFC 2047, 6.2: no space is left between encoded words.
+    assert unfolded(raw, header).rpartition(" <")[0].strip('"').replace('\\"', '"') == name
+
+
+@pytest.mark.parametrize("length", [20, 200, 900])
+def test_a_link_to_leave_stays_on_one_line_whatever_its_length(length: int) -> None:
+    link = f"<https://www.heron.example/api/unsubscribe?token={'t' * length}>"
+    raw, read = written(List_Unsubscribe=link, List_Unsubscribe_Post="List-Unsubscribe=One-Click")
+    assert f"List-Unsubscribe: {link}" in head_lines(raw)
+    assert "List-Unsubscribe-Post: List-Unsubscribe=One-Click" in head_lines(raw)
+    assert read["List-Unsubscribe"] == link
+
+
+def test_two_ways_to_leave_are_folded_between_them() -> None:
+    mail, link = "<mailto:leave@heron.example>", f"<https://www.heron.example/{'t' * 60}>"
+    raw, _ = written(List_Unsubscribe=f"{mail}, {link}")
+    at = head_lines(raw).index(f"List-Unsubscribe: {mail},")
+    assert head_lines(raw)[at + 1] == f" {link}"
+
+
+@pytest.mark.parametrize("subject", ["=?utf-8?q?not_decoded?=", " spaces  kept ", "=?"])
+def test_a_subject_that_looks_encoded_reads_as_it_was_typed(subject: str) -> None:
+    raw, _ = written(subject)
+    assert unfolded(raw, "Subject") == subject
+
+
+@pytest.mark.parametrize(
+    "subject", ["two\nlines", "tab\there", "nul\0", "half \ud83d", "line\u2028separator"]
+)
+def test_a_subject_that_no_header_can_hold_is_refused(subject: str) -> None:
+    with pytest.raises(HeaderRefused):
+        written(subject)
+
+
+def test_a_recipient_is_never_decoded() -> None:
+    envelope = Envelope("ada@example.com", Letter("s", "t\n", "h\n"))
+    message_of(SENDER, envelope, message_id="m", sent_at=SENT_AT)
+    for mailbox in (
+        "=?utf-8?q?a=40b.example=3e?=@example.com",
+        "=?utf-8?q?a=0ab?=@example.com",
+        "é@x.example",
+    ):
+        with pytest.raises(HeaderRefused):
+            message_of(SENDER, replace(envelope, mailbox=mailbox), message_id="m", sent_at=SENT_AT)
+
+
+def test_a_body_travels_in_seven_bits() -> None:
+    envelope = Envelope("ada@example.com", Letter("s", "Écharpe ☔\n", "<p>Écharpe ☔</p>\n"))
+    raw = message_of(SENDER, envelope, message_id="m", sent_at=SENT_AT)
+    assert raw.isascii()
+    text, html = message_from_bytes(raw, policy=policy.default).iter_parts()
+    assert isinstance(text, EmailMessage)
+    assert isinstance(html, EmailMessage)
+    assert (text.get_content().strip(), html.get_content().strip()) == ("Écharpe ☔", "<p>Écharpe ☔</p>")
+
+
+def test_an_international_domain_travels_in_ascii_and_the_local_part_as_typed() -> None:
+    assert parse_mailbox("Café <Hallo@BÜCHER.example>").address == "Hallo@xn--bcher-kva.example"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no mailbox",
+        "a@b.example, c@d.example",
+        "é@b.example",
+        "X <a@b.example>\nBcc: c@d.example",
+        "X <a@b",
+    ],
+)
+def test_what_is_not_one_mailbox_is_refused(text: str) -> None:
+    with pytest.raises(HeaderRefused):
+        parse_mailbox(text)

@@ -1,0 +1,347 @@
+"""The SES adapter at its request and its answer: held to botocore's own model of the service."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
+
+from chalicelib.domain.letter import Letter
+from chalicelib.mail.account import SesAccount
+from chalicelib.mail.headers import SES_DISALLOWED, HeaderRefused, check_headers
+from chalicelib.mail.postbox import Delivery, Envelope, OutcomeUnknown, PostboxRefused, Refusal
+from chalicelib.mail.ses import CALLS_MAX, STATUSES, SesPostbox
+
+SENDER = "Heron & Daughters <hello@heron.example>"
+LINK = f"<https://www.heron.example/api/unsubscribe?token={'t' * 300}>"
+Answer = Callable[[list[dict[str, Any]]], list[str]]
+
+
+def letters(count: int, **facts: Any) -> list[Envelope]:
+    headers = {"Auto-Submitted": "auto-generated", "List-Unsubscribe": LINK}
+    return [
+        Envelope(f"s{number}@example.com", Letter("It is back ☔", "Text.", "<p>Text.</p>"), headers, **facts)
+        for number in range(count)
+    ]
+
+
+def held_to(shape: Any, value: Any) -> None:
+    """Check the limits of a model that botocore's own validation leaves to the service."""
+    if shape.type_name == "structure":
+        for name, member in value.items():
+            held_to(shape.members[name], member)
+    elif shape.type_name == "list":
+        assert len(value) <= shape.metadata.get("max", len(value)), shape.name
+        for each in value:
+            held_to(shape.member, each)
+    elif shape.type_name == "string":
+        assert not shape.enum or value in shape.enum, shape.name
+        assert shape.metadata.get("min", 0) <= len(value) <= shape.metadata.get("max", len(value)), shape.name
+        assert re.fullmatch(shape.metadata.get("pattern", ".*"), value, re.DOTALL), (shape.name, value)
+
+
+class Service:
+    """SES, as far as its model goes: `answer` gives a status for each entry, or raises."""
+
+    def __init__(self) -> None:
+        self.client: Any = boto3.client(
+            "sesv2", region_name="eu-west-1", aws_access_key_id="test", aws_secret_access_key="test"
+        )
+        self.requests: list[dict[str, Any]] = []
+        self.answer: Answer = lambda entries: ["SUCCESS"] * len(entries)
+        # Validated and serialised by botocore; answered before anything is sent.
+        self.client.meta.events.register("before-parameter-build.sesv2.SendBulkEmail", self._build)
+        self.client.meta.events.register("before-call.sesv2.SendBulkEmail", self._call)
+
+    def _build(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+        held_to(model.input_shape, params)
+        self.requests.append(params)
+
+    def _call(self, **_: Any) -> Any:
+        entries = self.requests[-1]["BulkEmailEntries"]
+        results = [
+            {"Status": status} | ({"MessageId": "m"} if status == "SUCCESS" else {})
+            for status in self.answer(entries)
+        ]
+        return _Http(200), {"BulkEmailEntryResults": results}
+
+
+class _Http:
+    def __init__(self, status_code: int) -> None:
+        self.status_code = status_code
+
+
+@pytest.fixture(scope="module")
+def only_service() -> Service:
+    """Making a client takes a quarter of a second."""
+    return Service()
+
+
+@pytest.fixture
+def ses(only_service: Service) -> Iterator[Service]:
+    yield only_service
+    only_service.requests.clear()
+    only_service.answer = lambda entries: ["SUCCESS"] * len(entries)
+
+
+def postbox(ses: Service) -> SesPostbox:
+    return SesPostbox(ses.client, "letters")
+
+
+def refuse(code: str, status: int = 400) -> Answer:
+    def answer(_: list[dict[str, Any]]) -> list[str]:
+        raise ClientError(
+            {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]
+            "SendBulkEmail",
+        )
+
+    return answer
+
+
+def address(entry: dict[str, Any]) -> str:
+    return str(entry["Destination"]["ToAddresses"][0])
+
+
+def test_a_batch_is_one_valid_request(ses: Service) -> None:
+    receipts = postbox(ses).send(SENDER, letters(50, tags={"letter": "available", "sku": "FJ-M"}))
+    assert [receipt.delivery for receipt in receipts] == [Delivery.ACCEPTED] * 50
+    (request,) = ses.requests
+    assert request["FromEmailAddress"] == "Heron & Daughters <hello@heron.example>"
+    entry = request["BulkEmailEntries"][7]
+    assert address(entry) == "s7@example.com"
+    data = json.loads(entry["ReplacementEmailContent"]["ReplacementTemplate"]["ReplacementTemplateData"])
+    assert data == {"subject": "It is back ☔", "text": "Text.", "html": "<p>Text.</p>"}
+    assert entry["ReplacementHeaders"][1] == {"Name": "List-Unsubscribe", "Value": LINK}
+    assert entry["ReplacementTags"] == [
+        {"Name": "letter", "Value": "available"},
+        {"Name": "sku", "Value": "FJ-M"},
+    ]
+
+
+def test_reply_to_is_a_parameter_of_the_call_and_never_a_header(ses: Service) -> None:
+    postbox(ses).send(SENDER, letters(2, reply_to="Café Müller <help@café.example>"))
+    (request,) = ses.requests
+    assert request["ReplyToAddresses"] == ["=?utf-8?b?Q2Fmw6kgTcO8bGxlcg==?= <help@xn--caf-dma.example>"]
+    names = {header["Name"].lower() for header in request["BulkEmailEntries"][0]["ReplacementHeaders"]}
+    assert not names & SES_DISALLOWED
+
+
+def test_without_a_reply_to_the_call_has_none(ses: Service) -> None:
+    postbox(ses).send(SENDER, letters(1))
+    assert "ReplyToAddresses" not in ses.requests[0]
+
+
+def test_a_sender_is_encoded(ses: Service) -> None:
+    postbox(ses).send("Bücher & Café <hallo@bücher.example>", letters(1))
+    sender = ses.requests[0]["FromEmailAddress"]
+    assert sender == "=?utf-8?b?QsO8Y2hlciAmIENhZsOp?= <hallo@xn--bcher-kva.example>"
+
+
+MEANINGS = {
+    "SUCCESS": ("accepted", Refusal.BUSY),
+    "MESSAGE_REJECTED": ("rejected", Refusal.BUSY),
+    "INVALID_PARAMETER": ("rejected", Refusal.BUSY),
+    "TRANSIENT_FAILURE": ("deferred", Refusal.BUSY),
+    "FAILED": ("deferred", Refusal.BUSY),
+    "ACCOUNT_THROTTLED": ("postponed", Refusal.BUSY),
+    "ACCOUNT_DAILY_QUOTA_EXCEEDED": ("postponed", Refusal.BUSY),
+    "ACCOUNT_SUSPENDED": ("postponed", Refusal.STOPPED),
+    "ACCOUNT_SENDING_PAUSED": ("postponed", Refusal.STOPPED),
+    "CONFIGURATION_SET_SENDING_PAUSED": ("postponed", Refusal.STOPPED),
+    "MAIL_FROM_DOMAIN_NOT_VERIFIED": ("postponed", Refusal.WRONG),
+    "CONFIGURATION_SET_NOT_FOUND": ("postponed", Refusal.WRONG),
+    "TEMPLATE_NOT_FOUND": ("postponed", Refusal.WRONG),
+    "INVALID_SENDING_POOL_NAME": ("postponed", Refusal.WRONG),
+}
+
+
+def test_every_status_that_ses_knows_is_mapped(ses: Service) -> None:
+    known = set(ses.client.meta.service_model.shape_for("BulkEmailStatus").enum)
+    assert known == set(STATUSES) == set(MEANINGS)
+
+
+@pytest.mark.parametrize("status", sorted(MEANINGS))
+def test_a_status_means_what_it_says_for_its_own_letter(ses: Service, status: str) -> None:
+    ses.answer = lambda _: ["SUCCESS", status, "SUCCESS"]
+    first, second, third = postbox(ses).send(SENDER, letters(3))
+    assert first.delivery is third.delivery is Delivery.ACCEPTED
+    assert (second.delivery, second.refusal) == MEANINGS[status]
+    assert second.reason == ("" if status == "SUCCESS" else status)
+
+
+@pytest.mark.parametrize("status", ["INVALID_PARAMETER", "MESSAGE_REJECTED"])
+def test_a_whole_batch_refused_for_what_it_holds_is_our_mistake(ses: Service, status: str) -> None:
+    ses.answer = lambda entries: [status] * len(entries)
+    with pytest.raises(PostboxRefused) as refused:
+        postbox(ses).send(SENDER, letters(3))
+    assert (refused.value.refusal, refused.value.about_letters) == (Refusal.WRONG, True)
+
+
+def test_an_invalid_letter_by_itself_is_our_mistake_and_a_virus_is_not(ses: Service) -> None:
+    ses.answer = lambda _: ["INVALID_PARAMETER"]
+    with pytest.raises(PostboxRefused):
+        postbox(ses).send(SENDER, letters(1))
+    ses.answer = lambda _: ["MESSAGE_REJECTED"]
+    assert postbox(ses).send(SENDER, letters(1))[0].delivery is Delivery.REJECTED
+
+
+def test_nobody_is_refused_for_good_by_a_call_that_took_nobody(ses: Service) -> None:
+    ses.answer = lambda _: ["INVALID_PARAMETER", "ACCOUNT_THROTTLED"]
+    receipts = postbox(ses).send(SENDER, letters(2))
+    assert [receipt.delivery for receipt in receipts] == ["postponed", "postponed"]
+
+
+ERRORS = {
+    "TooManyRequestsException": Refusal.BUSY,
+    "LimitExceededException": Refusal.BUSY,
+    "AccountSuspendedException": Refusal.STOPPED,
+    "SendingPausedException": Refusal.STOPPED,
+    "MailFromDomainNotVerifiedException": Refusal.WRONG,
+    "NotFoundException": Refusal.WRONG,
+    "BadRequestException": Refusal.WRONG,
+    "MessageRejected": Refusal.WRONG,
+}
+
+
+@pytest.mark.parametrize("code", sorted(ERRORS))
+def test_every_documented_error_of_the_call_is_mapped(ses: Service, code: str) -> None:
+    operation = ses.client.meta.service_model.operation_model("SendBulkEmail")
+    assert {shape.name for shape in operation.error_shapes} == set(ERRORS)
+    ses.answer = refuse(code)
+    with pytest.raises(PostboxRefused) as refused:
+        postbox(ses).send(SENDER, letters(2))
+    assert refused.value.refusal is ERRORS[code]
+    assert refused.value.reason == code
+
+
+def test_an_outage_leaves_the_outcome_unknown(ses: Service) -> None:
+    ses.answer = refuse("InternalFailure", 500)
+    with pytest.raises(OutcomeUnknown):
+        postbox(ses).send(SENDER, letters(2))
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (ConnectTimeoutError(endpoint_url="https://ses"), PostboxRefused),
+        (ReadTimeoutError(endpoint_url="https://ses"), OutcomeUnknown),
+    ],
+)
+def test_a_call_that_was_never_made_is_known_not_to_be_taken(
+    ses: Service, error: Exception, raised: type[Exception]
+) -> None:
+    def fail(_: list[dict[str, Any]]) -> list[str]:
+        raise error
+
+    ses.answer = fail
+    with pytest.raises(raised):
+        postbox(ses).send(SENDER, letters(2))
+
+
+@pytest.mark.parametrize("bad", [{0}, {49}, {3, 30}, {0, 1, 2}, {10, 20, 30, 40}])
+def test_a_call_refused_for_some_letters_is_made_for_the_others(ses: Service, bad: set[int]) -> None:
+    addresses = {f"s{number}@example.com" for number in bad}
+    accepted: list[str] = []
+
+    def answer(entries: list[dict[str, Any]]) -> list[str]:
+        if addresses & set(map(address, entries)):
+            refuse("BadRequestException")(entries)
+        accepted.extend(map(address, entries))
+        return ["SUCCESS"] * len(entries)
+
+    ses.answer = answer
+    receipts = postbox(ses).send(SENDER, letters(50))
+    assert len(ses.requests) <= CALLS_MAX
+    refused = {number for number, receipt in enumerate(receipts) if receipt.delivery is Delivery.REJECTED}
+    taken = [number for number, receipt in enumerate(receipts) if receipt.delivery is Delivery.ACCEPTED]
+    assert sorted(accepted) == sorted(f"s{number}@example.com" for number in taken)
+    assert refused <= bad
+    # What the calls did not suffice for is not lost: it comes later.
+    assert len(taken) + len(refused) == 50 or receipts[-1].delivery is Delivery.POSTPONED
+    if len(bad) < 3:
+        assert (refused, len(taken)) == (bad, 50 - len(bad))
+
+
+def test_a_throttle_among_the_halves_keeps_the_receipts_of_those_sent(ses: Service) -> None:
+    def answer(entries: list[dict[str, Any]]) -> list[str]:
+        if len(entries) == 4:
+            refuse("BadRequestException")(entries)
+        if address(entries[0]) == "s2@example.com":
+            refuse("TooManyRequestsException", 429)(entries)
+        return ["SUCCESS"] * len(entries)
+
+    ses.answer = answer
+    receipts = postbox(ses).send(SENDER, letters(4))
+    assert [receipt.delivery for receipt in receipts] == ["accepted", "accepted", "postponed", "postponed"]
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        {"mailbox": "=?utf-8?q?a=40b.example=3e?=@example.com"},
+        {"mailbox": "ada@exämple.com"},
+        {"headers": {"X-Long": "x" * 996}},
+        {"headers": {"Reply-To": "a@b.example"}},
+        {"letter": Letter("half \ud83d", "t", "h")},
+    ],
+)
+def test_a_letter_that_cannot_be_written_is_deferred_alone(ses: Service, spoiled: dict[str, Any]) -> None:
+    good, bad = letters(1)[0], {"mailbox": "bad@example.com", "letter": Letter("s", "t", "h"), **spoiled}
+    receipts = postbox(ses).send(SENDER, [good, Envelope(**bad), good])
+    assert [receipt.delivery for receipt in receipts] == ["accepted", "deferred", "accepted"]
+    assert len(ses.requests[0]["BulkEmailEntries"]) == 2
+    with pytest.raises(PostboxRefused) as refused:
+        postbox(ses).send(SENDER, [Envelope(**bad)] * 2)
+    assert refused.value.refusal is Refusal.WRONG
+
+
+@pytest.mark.parametrize("name", sorted(SES_DISALLOWED))
+def test_a_header_that_ses_sets_itself_is_refused(name: str) -> None:
+    with pytest.raises(HeaderRefused, match="set by the transport"):
+        check_headers({name.title(): "x"})
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {f"X-{number}": "x" for number in range(16)},
+        {"X-A": "x", "x-a": "y"},
+        {"X-A": ""},
+        {"X-A": "x" * 996},
+        {"X-" + "A" * 125: "x"},
+        {"X-AB": "x" * 995},
+        {"X-A": "é"},
+        {"X-A": "a\r\nBcc: b@c.example"},
+        {"X A": "x"},
+        {"X:A": "x"},
+    ],
+)
+def test_a_header_over_the_limits_of_ses_is_refused(headers: dict[str, str]) -> None:
+    with pytest.raises(HeaderRefused):
+        check_headers(headers)
+
+
+def test_headers_at_the_limits_of_ses_pass(ses: Service) -> None:
+    headers = {f"X-{number}": "x" for number in range(14)} | {"Y": "x" * 995}
+    check_headers(headers)
+    (letter,) = letters(1)
+    postbox(ses).send(SENDER, [Envelope(letter.mailbox, letter.letter, headers)])
+
+
+def test_a_throttled_account_says_later_and_any_other_error_is_raised(ses: Service) -> None:
+    class Account:
+        def __init__(self, code: str) -> None:
+            self.code = code
+
+        def get_account(self) -> None:
+            raise ClientError({"Error": {"Code": self.code}}, "GetAccount")
+
+    throttled: Any = Account("TooManyRequestsException")
+    with pytest.raises(PostboxRefused):
+        SesAccount(throttled).limits()
+    forbidden: Any = Account("AccessDeniedException")
+    with pytest.raises(ClientError):
+        SesAccount(forbidden).limits()
