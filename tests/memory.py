@@ -207,7 +207,7 @@ class MemoryProgress(ProgressTable):
         return Progress(
             **{
                 name: sum(each.get(name, 0) for each in mine)
-                for name in ("told", "rejected", "unclear", "deferred", "given_up")
+                for name in ("told", "rejected", "unclear", "deferred_now", "given_up")
             }
         )
 

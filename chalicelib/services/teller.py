@@ -168,7 +168,7 @@ class Teller:
         now_ms = self._clock_ms()
         if deferrals > len(DEFERRED_S):
             log("letter_given_up", restock=restock.id, shopper=entry.shopper, reason=reason)
-            self._progress.add(restock.id, batch.shard, at_ms=now_ms, deferred=-1, given_up=1)
+            self._progress.add(restock.id, batch.shard, at_ms=now_ms, deferred_now=-1, given_up=1)
             self._give_back(batch, 1)
             return
         due_ms = now_ms + DEFERRED_S[deferrals - 1] * 1000
@@ -184,14 +184,14 @@ class Teller:
         self._queue.put(again, delay_s=early_s(due_ms, now_ms))
         log("letter_deferred", restock=restock.id, shopper=entry.shopper, reason=reason, deferrals=deferrals)
         if self._line.defer(entry, restock_id=restock.id):
-            self._progress.add(restock.id, batch.shard, at_ms=now_ms, deferred=1)
+            self._progress.add(restock.id, batch.shard, at_ms=now_ms, deferred_now=1)
             if batch.shard == ALL_LINES:
                 # Its letter is kept for it: told later, it does not make the wave grow.
                 self._progress.take(restock.id, 1)
 
     def drop(self, restock: Restock, shard: str) -> None:
         """Count a deferred letter out that nobody waits for any more."""
-        self._progress.add(restock.id, shard, at_ms=self._clock_ms(), deferred=-1)
+        self._progress.add(restock.id, shard, at_ms=self._clock_ms(), deferred_now=-1)
         self._give_back(_Batch(restock, shard, None), 1)
 
     def _give_back(self, batch: "_Batch", letters: int) -> None:
@@ -204,7 +204,7 @@ class Teller:
         rejected, unclear = deliveries.count(Delivery.REJECTED), deliveries.count(Delivery.UNKNOWN)
         letters = {"told": len(told), "rejected": rejected, "unclear": unclear}
         if batch.deferrals:
-            letters["deferred"] = -len(told)
+            letters["deferred_now"] = -len(told)
         if shard != ALL_LINES or batch.deferrals:
             self._line.mark_each(told, restock_id=restock.id, at_ms=now_ms)
             self._progress.add(restock.id, shard, at_ms=now_ms, **letters)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 KEPT_S = 400 * 24 * 3600
-COUNTERS = ("told", "rejected", "unclear", "deferred", "given_up", "bounced", "complained", "left_after")
+COUNTERS = ("told", "rejected", "unclear", "deferred_now", "given_up", "bounced", "complained", "left_after")
 # All shards of a limited wave are walked by one worker, and counted in one row.
 ALL_LINES = "all"
 
@@ -24,8 +24,8 @@ ALL_LINES = "all"
 class Progress:
     """`told` were handed over; `rejected` of them were refused for good, of `unclear` nobody can say.
 
-    `deferred` wait for another try by themselves, `given_up` were tried for the last time: they keep their
-    place for the next restock.
+    `deferred_now` wait for another try by themselves, `given_up` were tried for the last time: they keep
+    their place for the next restock.
 
     Of those that went out, so many `bounced` for good, `complained`, and `left_after`: left the list
     after their letter. `first_at_ms` and `last_at_ms` are when the first and the last batch were marked.
@@ -34,7 +34,7 @@ class Progress:
     told: int = 0
     rejected: int = 0
     unclear: int = 0
-    deferred: int = 0
+    deferred_now: int = 0
     given_up: int = 0
     bounced: int = 0
     complained: int = 0
@@ -62,7 +62,7 @@ class ProgressTable:
         self._name = name
 
     def count(self, restock_id: str, line: str, *, at_ms: int, **letters: int) -> dict[str, Any]:
-        """The write that counts `letters` (told, rejected, unclear, deferred, given_up), to go along with
+        """The write that counts `letters` (told, rejected, unclear, deferred_now, given_up), to go along with
         the marks."""
         added = {name: count for name, count in letters.items() if count}
         update = (

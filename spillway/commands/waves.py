@@ -58,7 +58,7 @@ def _received(state: FanOutState) -> dict[str, int]:
     return {
         "rejected": done.rejected,
         "unclear": done.unclear,
-        "deferred": max(0, done.deferred),
+        "deferred": max(0, done.deferred_now),
         "given up": max(0, done.given_up),
         "bounced": done.bounced,
         "complained": done.complained,

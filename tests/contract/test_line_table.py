@@ -135,3 +135,37 @@ def test_marks_that_others_always_get_in_the_way_of_are_given_up() -> None:
     with pytest.raises(MarksNotWritten):
         line.mark_told([Told(entry, "accepted", "m")], restock_id="r", at_ms=1)
     assert len(pauses_s) > 3
+
+
+def test_who_is_deferred_for_a_restock_is_left_out_of_its_walks_and_no_others(tables: Tables) -> None:
+    ada, bob = tables.join("ada", "bob")
+    assert tables.line.defer(ada, restock_id="r1")
+    assert not tables.line.defer(ada, restock_id="r1")
+
+    def found(**about: str) -> list[str]:
+        now = tables.line.still_waiting([ada, bob], **about)
+        return [entry.shopper for entry in now.may_be_mailed]
+
+    assert found(not_deferred_for="r1") == ["bob"]
+    assert found(not_deferred_for="r2") == found() == ["ada", "bob"]
+    assert tables.line.defer(ada, restock_id="r2")
+    assert found(not_deferred_for="r2") == ["bob"]
+
+
+def test_who_joins_again_is_deferred_no_more(tables: Tables) -> None:
+    (ada,) = tables.join("ada")
+    tables.line.defer(ada, restock_id="r1")
+    tables.entries.leave("ada", "A", at_ms=tables.clock())
+    assert not tables.line.defer(ada, restock_id="r2")
+    tables.clock.pass_s(3600)
+    (again,) = tables.join("ada")
+    now = tables.line.still_waiting([again], not_deferred_for="r1")
+    assert [entry.shopper for entry in now.may_be_mailed] == ["ada"]
+
+
+def test_the_first_after_a_place_are_those_behind_it_in_any_shard(tables: Tables) -> None:
+    entries = tables.join(*[f"s{number}" for number in range(12)])
+    after = entries[4].place
+    assert after is not None
+    found = tables.line.first_waiting("A", after=after, upto="~", limit=3)
+    assert [entry.shopper for entry in found] == ["s5", "s6", "s7"]

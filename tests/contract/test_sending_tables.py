@@ -139,3 +139,30 @@ def test_an_unclear_batch_is_noted_once(tables: Tables) -> None:
     assert tables.progress.first_unclear("r1", "A#1", "1#ada")
     assert not tables.progress.first_unclear("r1", "A#1", "1#ada")
     assert tables.progress.first_unclear("r1", "A#1", "2#bob")
+
+
+def test_one_worker_is_elected_to_read_the_limits(tables: Tables) -> None:
+    now_ms = tables.clock()
+    assert tables.pace.elect(at_ms=now_ms, for_ms=15_000, known=None)
+    assert not tables.pace.elect(at_ms=now_ms + 1, for_ms=15_000, known=None)
+    tables.pace.put_limits(Limits(10.0, 100), at_ms=now_ms, known=None)
+    # Who knows older limits is not elected, nor is anybody before the first one's time is over.
+    assert not tables.pace.elect(at_ms=now_ms + 20_000, for_ms=15_000, known=None)
+    known = tables.pace.state()
+    assert not tables.pace.elect(at_ms=now_ms + 15_000, for_ms=15_000, known=known)
+    assert tables.pace.elect(at_ms=now_ms + 15_001, for_ms=15_000, known=known)
+    assert tables.pace.take(1, cost_us=1, at_ms=now_ms + 15_001, wait_ms_max=0) is not None
+
+
+def test_letters_are_taken_off_a_wave_and_given_back(tables: Tables) -> None:
+    tables.progress.begin_wave("r1", 1, letters=5, at_ms=tables.clock())
+    tables.progress.take("r1", 2)
+    tables.progress.take("r1", -1)
+    assert tables.progress.wave("r1").letters_left == 4
+
+
+def test_deferred_and_given_up_letters_are_counted_up_and_down(tables: Tables) -> None:
+    for letters in ({"deferred_now": 1}, {"deferred_now": 1}, {"deferred_now": -1, "given_up": 1}):
+        tables.progress.add("r1", "A#1", at_ms=tables.clock(), **letters)
+    done = tables.progress.of("r1", lines_of("A"))
+    assert (done.deferred_now, done.given_up) == (1, 1)

@@ -80,3 +80,24 @@ def test_any_text_is_either_refused_or_becomes_printable_ascii(typed: str) -> No
     assert address.mailbox.isprintable()
     assert " " not in address.mailbox
     assert Address.parse(address.mailbox) == address
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "=?utf-8?q?a=40b.example=3e?=@example.com",
+        "=?utf-8?q?a=0ab?=@example.com",
+        "=?UTF-8?B?YUBi?=@example.com",
+        "x=?iso-8859-1*en?Q?a?=y@example.com",
+        "=?utf-8?q?@example.com",
+        "=??b?@example.com",
+    ],
+)
+def test_an_address_that_a_mail_program_would_decode_is_refused(typed: str) -> None:
+    with pytest.raises(AddressRefused):
+        Address.parse(typed)
+
+
+@pytest.mark.parametrize("typed", ["a=?b@example.com", "=?=@example.com", "q?=a=?b?c@example.com"])
+def test_an_address_that_only_holds_its_signs_is_taken(typed: str) -> None:
+    assert Address.parse(typed).mailbox == typed

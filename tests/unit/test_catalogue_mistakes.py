@@ -47,6 +47,8 @@ def mistakes_of(shop: Project) -> tuple[Mistake, ...]:
         (SITE, '"en-GB"', '"xx-YY"', 5, "locales", "a language, perhaps with a country"),
         (SITE, "<hello@heron.example>", "hello at heron", 6, "sender", "a mailbox"),
         (SITE, '"hello@heron.example"', '"hello@heron@example"', 7, "reply_to", "a mailbox"),
+        (SITE, '"hello@heron.example"', '"héllo@heron.example"', 7, "reply_to", "a mailbox"),
+        (SITE, '"hello@heron.example"', '"a@heron.example, b@heron.example"', 7, "reply_to", "a mailbox"),
         (SITE, "Heron & Daughters <h", "Heron\\r\\nBcc: a@b.example <h", 6, "sender", "a single line"),
         (SITE, "?sku={sku}", "?sku=1", 8, "checkout_url", "{sku} as the value"),
         (SITE, "/checkout?", "/till?", 8, "checkout_url", "site/pages/till.md does not exist"),

@@ -225,3 +225,17 @@ def test_what_is_no_letter_of_lambdas_stays(stage: Stage) -> None:
     stage.queues.put("StreamDeadLetters", "poison", "{}")
     assert [letter.facts for letter in stage.dead.look("streams", most=5)] == [{"unreadable": True}] * 2
     assert stage.redrive(forget_gone=True) == {Redriven.FAILED: 2}
+
+
+def test_what_is_put_back_has_a_new_budget_of_hops(stage: Stage) -> None:
+    step = {"kind": "step", "restock_id": "r", "sku": "A", "line": "A#1", "tries": 5771, "hops": 9000}
+    letter = {"shopper": "s", "sku": "A", "hops": 654, "deferrals": 2}
+    stage.queues.put("WavesDeadLetters", json.dumps(step))
+    stage.queues.put("ConfirmationsDeadLetters", json.dumps(letter))
+    assert next(stage.dead.look("waves", most=1)).facts["hops"] == 9000
+    stage.queues.hidden.clear()
+    stage.dead.redrive("waves")
+    stage.dead.redrive("confirmations")
+    (waves,), (letters,) = (stage.queues.bodies(name) for name in ("WavesQueue", "ConfirmationsQueue"))
+    assert json.loads(waves) == {**step, "tries": 0, "hops": 0}
+    assert json.loads(letters) == {**letter, "hops": 0}

@@ -79,7 +79,7 @@ def at_the_head(shop: MemoryShop, each: int) -> set[str]:
 def counted(shop: MemoryShop) -> dict[str, int]:
     restock = shop.restocks.opened[-1]
     done = shop.progress.of(restock.id, LINES)
-    return {name: getattr(done, name) for name in ("told", "rejected", "unclear", "deferred", "given_up")}
+    return {name: getattr(done, name) for name in ("told", "rejected", "unclear", "deferred_now", "given_up")}
 
 
 @pytest.mark.parametrize("each", [1, 60])
@@ -103,7 +103,7 @@ def test_letters_put_off_for_ever_slow_nobody_down_and_are_given_up(each: int, c
         "told": len(good),
         "rejected": 0,
         "unclear": 0,
-        "deferred": 0,
+        "deferred_now": 0,
         "given_up": len(bad),
     }
     # They keep their place for the next restock.
@@ -127,21 +127,21 @@ def test_a_deferred_letter_is_shown_as_such_until_it_is_taken(clock: Clock) -> N
     shop.observe(IN_STOCK)
     while any(not isinstance(message, TellOne) for message in shop.queue.messages):
         shop.work(lambda message, error: pytest.fail(f"{message}: {error}"))
-    assert counted(shop) == {"told": 9, "rejected": 0, "unclear": 0, "deferred": 1, "given_up": 0}
+    assert counted(shop) == {"told": 9, "rejected": 0, "unclear": 0, "deferred_now": 1, "given_up": 0}
     grey.clear()
     work_off(shop)
-    assert counted(shop) == {"told": 10, "rejected": 0, "unclear": 0, "deferred": 0, "given_up": 0}
+    assert counted(shop) == {"told": 10, "rejected": 0, "unclear": 0, "deferred_now": 0, "given_up": 0}
 
 
 def test_who_leaves_while_their_letter_is_put_off_is_counted_out(clock: Clock) -> None:
     shop = shop_of(clock, 1, lambda _: Delivery.DEFERRED)
     shop.observe(IN_STOCK)
     shop.work(lambda message, error: pytest.fail(f"{message}: {error}"))
-    while not counted(shop)["deferred"]:
+    while not counted(shop)["deferred_now"]:
         shop.work(lambda message, error: pytest.fail(f"{message}: {error}"))
     shop.entries.leave("s00000", SKU, at_ms=clock())
     work_off(shop)
-    assert counted(shop)["deferred"] == 0
+    assert counted(shop)["deferred_now"] == 0
     assert answering(shop).tries["s00000@example.com"] == 1
 
 
@@ -176,7 +176,7 @@ def test_of_a_wave_a_letter_that_is_given_up_goes_back(clock: Clock) -> None:
     (restock,) = shop.restocks.opened
     work_off(shop)
     assert shop.progress.wave(restock.id).letters_left == 3
-    assert counted(shop) == {"told": 2, "rejected": 0, "unclear": 0, "deferred": 0, "given_up": 1}
+    assert counted(shop) == {"told": 2, "rejected": 0, "unclear": 0, "deferred_now": 0, "given_up": 1}
 
 
 class Spoiling(PlainWriter):

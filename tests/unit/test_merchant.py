@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import WavePolicy
 from chalicelib.mail.mime import message_of
+from chalicelib.mail.postbox import Delivery
 from spillway.build.release import Release
+from spillway.commands.waves import _document as waves_document
+from spillway.commands.waves import _line as waves_line
 from spillway.errors import BadInput
 from spillway.merchant.demand import demand, fan_outs
 from spillway.merchant.export import FORMULA_SIGNS, document, in_line, safe_cell, write_csv
@@ -31,6 +34,25 @@ def shop(clock: Clock, small_release: Release) -> TestShop:
 
 def states(shop: TestShop) -> list[Any]:
     return list(fan_outs(shop.sku, shop.products, shop.restocks, shop.progress, shop.line, shop.pace_table))
+
+
+def test_waves_show_letters_put_off_and_given_up(shop: TestShop) -> None:
+    shop.join("ada", "bob", "cyd")
+    shop.postbox.deliveries["bob@example.com"] = Delivery.DEFERRED
+    shop.observe(Availability.IN_STOCK)
+    shop.work_until(lambda: len(shop.postbox.sent) == 2 and states(shop)[0].progress.deferred_now == 1)
+    (state,) = states(shop)
+    assert (state.waiting, state.progress.given_up) == (1, 0)
+    assert "1 deferred" in waves_line(state)
+    assert waves_document(state)["deferred"] == 1
+    while shop.queue.messages:
+        shop.postbox.deliveries["bob@example.com"] = Delivery.DEFERRED
+        shop.work_once()
+    (state,) = states(shop)
+    assert (state.waiting, state.progress.deferred_now, state.progress.given_up) == (0, 0, 1)
+    assert "1 given up" in waves_line(state)
+    assert "1 deferred" not in waves_line(state)
+    assert waves_document(state)["given_up"] == 1
 
 
 def test_what_is_wanted_most_comes_first(shop: TestShop) -> None:

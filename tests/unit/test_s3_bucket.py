@@ -18,6 +18,8 @@ from tests.certificate import write_certificate
 from tests.s3_sink import S3Sink, running
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+# As S3 answers a body that came too slowly, before it hangs up.
+TIMED_OUT = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 27\r\n\r\n<Code>RequestTimeout</Code>"
 SLOW_DOWN = b"HTTP/1.1 503 Slow Down\r\ncontent-length: 21\r\n\r\n<Code>SlowDown</Code>"
 BROKEN = b"HTTP/1.1 500 X\r\ntransfer-encoding: chunked\r\n\r\n7\r\n<Code>O\r\n8\r\nh</Code>\r\n0\r\n\r\n"
 SILENCE = b""
@@ -78,7 +80,7 @@ def test_large_bodies_wait_for_room(sink: S3Sink) -> None:
     assert most == 4
 
 
-@pytest.mark.parametrize("mood", [BROKEN, SLOW_DOWN, b"nonsense\r\n\r\n", OK + OK])
+@pytest.mark.parametrize("mood", [BROKEN, SLOW_DOWN, TIMED_OUT, b"nonsense\r\n\r\n", OK + OK])
 def test_what_goes_wrong_is_tried_again(sink: S3Sink, mood: bytes) -> None:
     sink.moods.extend([mood] * (ATTEMPTS_MAX - 1))
     bucket(sink).send(puts(1))

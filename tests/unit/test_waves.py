@@ -8,7 +8,17 @@ from chalicelib.domain.pace import UNLIMITED, Limits
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import EVERYONE, WavePolicy
 from chalicelib.mail.postbox import Envelope, PostboxRefused, Refusal
-from chalicelib.services.pace import LIMITS_KEPT_MS, QUOTA_WAIT_S, WAIT_MS_MAX, NotNow, PacedPostbox
+from chalicelib.services.pace import (
+    ELECTED_MS,
+    LIMITS_KEPT_MS,
+    LIMITS_WAIT_S,
+    PAUSED_WAIT_S,
+    QUOTA_WAIT_S,
+    WAIT_MS_MAX,
+    NotNow,
+    Pace,
+    PacedPostbox,
+)
 from spillway.build.release import Release
 from tests.clock import Clock
 from tests.shop import TestShop
@@ -239,4 +249,72 @@ def test_single_letters_await_their_turn_too(shop: TestShop) -> None:
     assert len(paced.send("shop@example.com", [envelope])) == 1
     with pytest.raises(PostboxRefused, match="quota"):
         paced.send("shop@example.com", [envelope])
+    assert shop.postbox.calls == 1
+
+
+def test_of_many_workers_one_asks_for_the_limits_and_the_others_go_on_with_what_they_know(
+    shop: TestShop,
+) -> None:
+    workers = [Pace(shop.pace_table, shop.account, shop.clock, shop.clock.pass_s) for _ in range(60)]
+    workers[0].await_turn(1)
+    for worker in workers[1:]:
+        worker.await_turn(1)
+    assert shop.account.reads == 1
+    shop.clock.pass_s(LIMITS_KEPT_MS / 1000)
+    asked, limits = shop.account.limits, shop.account.now
+
+    def while_asked() -> Limits:
+        # What the others do in the meantime.
+        shop.account.limits = asked  # type: ignore[method-assign]
+        for worker in workers[1:]:
+            worker.await_turn(1)
+        shop.account.reads += 1
+        return limits
+
+    shop.account.limits = while_asked  # type: ignore[method-assign]
+    workers[0].await_turn(1)
+    assert shop.account.reads == 2
+
+
+def test_limits_that_cannot_be_read_leave_the_old_ones_in_force(shop: TestShop) -> None:
+    shop.pace.await_turn(1)
+    shop.clock.pass_s(LIMITS_KEPT_MS / 1000)
+
+    def fail() -> Limits:
+        raise RuntimeError
+
+    shop.account.limits = fail  # type: ignore[method-assign]
+    shop.pace.await_turn(1)
+
+
+def test_without_any_limits_a_throttled_account_is_waited_for_and_any_other_fault_is_raised(
+    shop: TestShop,
+) -> None:
+    def throttled() -> Limits:
+        raise PostboxRefused("TooManyRequestsException")
+
+    shop.account.limits = throttled  # type: ignore[method-assign]
+    with pytest.raises(NotNow) as not_now:
+        shop.pace.await_turn(1)
+    assert (not_now.value.reason, not_now.value.delay_s) == ("limits", LIMITS_WAIT_S)
+    shop.clock.pass_s(ELECTED_MS / 1000 + 1)
+
+    def forbidden() -> Limits:
+        raise PermissionError
+
+    shop.account.limits = forbidden  # type: ignore[method-assign]
+    with pytest.raises(PermissionError):
+        shop.pace.await_turn(1)
+
+
+def test_a_stopped_account_pauses_single_letters_too(shop: TestShop) -> None:
+    shop.postbox.refusal, shop.postbox.refuses = Refusal.STOPPED, 1
+    paced = PacedPostbox(shop.postbox, shop.pace)
+    envelope = Envelope("ada@example.com", Letter("s", "t", "h"))
+    with pytest.raises(PostboxRefused):
+        paced.send("shop@example.com", [envelope])
+    assert len(shop.alarms) == 1
+    with pytest.raises(PostboxRefused) as refused:
+        paced.send("shop@example.com", [envelope])
+    assert refused.value.delay_s == PAUSED_WAIT_S
     assert shop.postbox.calls == 1
