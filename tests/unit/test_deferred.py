@@ -288,6 +288,17 @@ def test_a_worker_that_dies_between_queueing_and_noting_a_deferral_tells_nobody_
     assert len(shop.postbox.mailboxes()) == 20
 
 
+def test_a_transport_that_takes_one_at_a_time_is_not_waited_for_longer_and_longer(clock: Clock) -> None:
+    shop = shop_of(clock, 80, lambda _: Delivery.ACCEPTED)
+    use(shop, Adversary(shop, ["some taken"] * 80))
+    shop.observe(IN_STOCK)
+    opened_ms = clock()
+    work_off(shop)
+    assert len(set(shop.postbox.mailboxes())) == 80
+    # A put-back of a second or two for each that was taken, shards side by side; not minutes each.
+    assert (clock() - opened_ms) / 1000 < 80 * 2 + 60
+
+
 # ---- Chains ----
 
 

@@ -136,6 +136,7 @@ class Backlog:
         self.sent_ms: dict[str, list[int]] = defaultdict(list)
         self.busy, self.busy_max, self.timed_out = 0, 0, 0
         self._letters, self._workers, self._random = letters, workers, Random(7)
+        self._until_ms = self.clock() + 3_600_000
 
     def work_off(self) -> None:
         """Run until nothing waits."""
@@ -144,6 +145,7 @@ class Backlog:
     def _worker(self) -> None:
         postbox = PacedPostbox(self, Pace(self.pace_table, self.account, self.clock, self.clock.sleep))
         while (due_ms := self.queue.next_due_ms()) is not None:
+            assert self.clock() < self._until_ms, "the backlog never gets empty"
             batch = self.queue.receive(BATCH)
             if not batch:
                 self.clock.sleep(max(0.05, (due_ms - self.clock()) / 1000))
