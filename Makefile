@@ -65,7 +65,7 @@ types: .venv/ready-to-work
 
 template: .venv/ready-to-work
 	$(SPILLWAY) package
-	.venv/bin/cfn-lint build/package/sam.yaml
+	.venv/bin/cfn-lint build/package/sam.json
 
 # Tools of their own, with their own dependencies: not part of what is installed for development.
 lock: | python $(UV) ## Write uv.lock from pyproject.toml, and requirements.txt from uv.lock
@@ -74,7 +74,7 @@ lock: | python $(UV) ## Write uv.lock from pyproject.toml, and requirements.txt 
 	mv requirements.new requirements.txt
 
 audit: template ## Look for weaknesses in the template and in what ships; needs a package index
-	$(UV) tool run --from checkov==3.3.30 checkov --config-file .checkov.yaml -f build/package/sam.yaml
+	$(UV) tool run --from checkov==3.3.30 checkov --config-file .checkov.yaml -f build/package/sam.json
 	$(UV) tool run --from pip-audit==2.10.1 pip-audit -r requirements.txt \
 	    --strict --require-hashes --disable-pip --progress-spinner off
 

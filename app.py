@@ -22,7 +22,7 @@ from chalicelib.http.refusals import in_problem_terms, problem_of, refusal
 from chalicelib.http.signup_form import signup_form
 from chalicelib.http.token_form import is_one_click, link_token, posted_token
 from chalicelib.http.yours_form import asking_address, leaving_choice
-from chalicelib.log import begin_request, log, measure
+from chalicelib.log import NAMESPACE, begin_request, log, measure
 from chalicelib.records import BatchFailures, react_to_queue, react_to_stream
 from chalicelib.wiring import api, stores
 
@@ -68,7 +68,8 @@ def counted(request: Request, get_response: Callable[[Request], Response]) -> Re
     response = get_response(request)
     route = f"{request.method} {request.context.get('resourcePath', '')}"
     by = {"route": route, "status": str(response.status_code)}
-    measure("answered", {"answers": 1}, at_ms=wiring.clock_ms(), by=by)
+    namespace = wiring.settings().metrics_namespace or NAMESPACE
+    measure("answered", {"answers": 1}, at_ms=wiring.clock_ms(), by=by, namespace=namespace)
     return response
 
 

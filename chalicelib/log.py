@@ -38,10 +38,15 @@ def where(error: Exception) -> list[str]:
     return [f"{frame.name}:{frame.lineno}" for frame in frames[-3:]]
 
 
-def measure(event: str, counts: Mapping[str, int], *, at_ms: int, by: Mapping[str, str]) -> None:
-    """Write one line that counts: `counts` by the dimensions `by`, of which there must be few values."""
+def measure(
+    event: str, counts: Mapping[str, int], *, at_ms: int, by: Mapping[str, str], namespace: str = NAMESPACE
+) -> None:
+    """Write one line that counts: `counts` by the dimensions `by`, of which there must be few values.
+
+    Give each stage a `namespace` of its own: metrics of one name in one region are one metric.
+    """
     directive = {
-        "Namespace": NAMESPACE,
+        "Namespace": namespace,
         "Dimensions": [sorted(by)],
         "Metrics": [{"Name": name, "Unit": "Count"} for name in sorted(counts)],
     }

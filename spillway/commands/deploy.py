@@ -5,6 +5,7 @@ from rich.console import Console
 
 from spillway.deploy.change_set import ChangeSet
 from spillway.deploy.package import packaged
+from spillway.deploy.runtimes import described
 from spillway.deploy.stack import Outcome, deploy
 from spillway.deploy.stage import stage_named
 from spillway.errors import BadInput
@@ -32,7 +33,9 @@ def deploy_command(project: Project, stage_name: str, *, yes: bool, params: tupl
         console.print(change_set.table())
         return yes or click.confirm(f"Execute these changes on {change_set.stack_name}?")
 
-    outcome = deploy(stage, packaged(project, stage_name, region=stage.region), given, approve)
+    package = packaged(project, stage_name, region=stage.region)
+    console.print(described(package.runtime), highlight=False, soft_wrap=True)
+    outcome = deploy(stage, package, given, approve, lambda said: console.print(said, soft_wrap=True))
     console.print(SAID[outcome])
     if outcome is not Outcome.DECLINED:
         for name, value in sorted(stage.outputs().items()):

@@ -4,6 +4,7 @@ import click
 
 from spillway.deploy.archive import contents
 from spillway.deploy.package import package
+from spillway.deploy.runtimes import described
 from spillway.deploy.stage import require_stage_name
 from spillway.project import Project
 
@@ -20,3 +21,4 @@ def package_command(project: Project, stage_name: str) -> None:
     for part in contents(made.archive):
         click.echo(f"  {part.packed_bytes // 1000:>4} kB  {part.name:<16} {part.why}")
     click.echo(f"{made.template.relative_to(project.root)}")
+    click.echo(described(made.runtime))

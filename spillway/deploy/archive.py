@@ -6,7 +6,6 @@ it imports; Chalice leaves them out.
 
 import os
 import subprocess
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -46,9 +45,10 @@ class Part:
     why: str
 
 
-def finish(archive: Path) -> None:
+def finish(archive: Path, python: Path) -> None:
     """Compile the modules of a zip that Chalice made, and leave out what is never imported.
 
+    `python` is of the version that Lambda will run: another one's compiled modules are not looked at.
     The same zip always becomes the same bytes. A compiled module is taken without a look at its
     source ("unchecked hash"), which dates in a zip could not be trusted for.
 
@@ -59,7 +59,7 @@ def finish(archive: Path) -> None:
         folder = Path(name)
         with ZipFile(archive) as made:
             made.extractall(folder, [entry for entry in made.namelist() if not _left_out(entry)])
-        _compile(folder)
+        _compile(folder, python)
         unfinished = archive.with_suffix(".unfinished")
         with ZipFile(unfinished, "w", ZIP_DEFLATED, compresslevel=9) as finished:
             for file in sorted(file for file in folder.rglob("*") if file.is_file()):
@@ -94,9 +94,9 @@ def _left_out(entry: str) -> bool:
     return _part(entry) in LEFT_OUT or entry.endswith((".pyc", ".dist-info/RECORD"))
 
 
-def _compile(folder: Path) -> None:
+def _compile(folder: Path, python: Path) -> None:
     words = [
-        *(sys.executable, "-m", "compileall", "-q", "-j", "1", "--invalidation-mode", "unchecked-hash"),
+        *(str(python), "-m", "compileall", "-q", "-j", "1", "--invalidation-mode", "unchecked-hash"),
         *("-s", str(folder), "-p", LAMBDA_ROOT, str(folder)),
     ]
     # A set's constants are stored in the order of their hashes, which must be the same in each run.

@@ -1,4 +1,8 @@
-"""The package: what Lambda is to run, as a zip, and the template that says around what."""
+"""The package: what Lambda runs, as a zip, and the template of the stack around it, as JSON.
+
+CloudFormation refuses a template with YAML's aliases or merge keys, which Chalice writes; JSON has none.
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-formats.html
+"""
 
 import hashlib
 import json
@@ -6,19 +10,24 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+import yaml
+
 from spillway.deploy.archive import LEFT_OUT, finish
+from spillway.deploy.runtimes import Interpreter, best_interpreter, packaging_python
+from spillway.deploy.stage import LOCAL
 from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
 
 MERGE_TEMPLATE = Path(".chalice/resources.yaml")
 # All that can change the package, but for the tools that make it.
 INPUTS = ("app.py", "chalicelib", "vendor", "requirements.txt", ".chalice/config.json", str(MERGE_TEMPLATE))
+MERGED_TEMPLATE = "sam.yaml"
+UPLOADED_TEMPLATE = "sam.json"
 RECORD = "made-from.json"
 CHALICE = "import sys; from chalice.cli import main; sys.exit(main())"
 CODE_PLACEHOLDER = "./deployment.zip"
@@ -36,8 +45,14 @@ class Package:
         """The zip's name in a bucket: that of its content, so the same code is never uploaded twice."""
         return f"{hashlib.sha256(self.archive.read_bytes()).hexdigest()}.zip"
 
+    @property
+    def runtime(self) -> str:
+        """The runtime its functions ask Lambda for."""
+        resources = json.loads(self.template.read_text())["Resources"]
+        return str(resources["APIHandler"]["Properties"]["Runtime"])
+
     def template_for(self, bucket: str) -> str:
-        """The template with the code where CloudFormation will look for it."""
+        """The very text that is uploaded: the template, with the code where CloudFormation looks for it."""
         return self.template.read_text().replace(CODE_PLACEHOLDER, f"s3://{bucket}/{self.key}")
 
 
@@ -51,11 +66,13 @@ def package(project: Project, stage_name: str, *, region: str = "us-east-1") -> 
     _require_application(project)
     folder = project.output / "package"
     shutil.rmtree(folder, ignore_errors=True)
-    _run_chalice(project, folder, stage_name, region)
+    python = packaging_python(interpreter_for(stage_name), project)
+    _run_chalice(python, project, folder, stage_name, region)
+    _without_aliases(folder)
     made = _made(folder)
     if made is None:
         raise WorkFailed(f"chalice said that it made a package, but {folder} holds none")
-    finish(made.archive)
+    finish(made.archive, python)
     (folder / RECORD).write_text(json.dumps({"fingerprint": fingerprint(project, stage_name)}) + "\n")
     return made
 
@@ -73,11 +90,18 @@ def packaged(project: Project, stage_name: str, *, region: str = "us-east-1") ->
     return package(project, stage_name, region=region)
 
 
+def interpreter_for(stage_name: str) -> Interpreter:
+    """The interpreter to package with. The local cloud runs functions in its own, so it gets that one's."""
+    return Interpreter.running() if stage_name == LOCAL else best_interpreter()
+
+
 def fingerprint(project: Project, stage_name: str) -> str:
     """A digest of everything a package is made from."""
     digest = hashlib.sha256()
+    interpreter = interpreter_for(stage_name)
+    made_by = (str(interpreter.path), interpreter.runtime, version("chalice"), version("spillway"))
     # What is left out stands for how the zip is finished.
-    for word in (stage_name, sys.version, version("chalice"), version("spillway"), *LEFT_OUT):
+    for word in (stage_name, *made_by, UPLOADED_TEMPLATE, *LEFT_OUT):
         digest.update(f"{word}\0".encode())
     for file in _input_files(project):
         content = hashlib.sha256(file.read_bytes()).hexdigest()
@@ -93,11 +117,16 @@ def _input_files(project: Project) -> Iterator[Path]:
 
 
 def _made(folder: Path) -> Package | None:
-    archive = folder / "deployment.zip"
-    for template in (folder / "sam.yaml", folder / "sam.json"):
-        if archive.is_file() and template.is_file():
-            return Package(archive, template)
-    return None
+    made = Package(folder / "deployment.zip", folder / UPLOADED_TEMPLATE)
+    return made if made.archive.is_file() and made.template.is_file() else None
+
+
+def _without_aliases(folder: Path) -> None:
+    merged = folder / MERGED_TEMPLATE
+    if merged.is_file():
+        document = yaml.safe_load(merged.read_text())
+        (folder / UPLOADED_TEMPLATE).write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
+        merged.unlink()
 
 
 def _require_application(project: Project) -> None:
@@ -110,8 +139,8 @@ def _require_application(project: Project) -> None:
         )
 
 
-def _run_chalice(project: Project, folder: Path, stage_name: str, region: str) -> None:
-    words = [sys.executable, "-c", CHALICE, "package", "--stage", stage_name]
+def _run_chalice(python: Path, project: Project, folder: Path, stage_name: str, region: str) -> None:
+    words = [str(python), "-c", CHALICE, "package", "--stage", stage_name]
     words += ["--merge-template", str(MERGE_TEMPLATE), "--pkg-format", "cloudformation", str(folder)]
     process = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
         words,

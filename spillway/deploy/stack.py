@@ -24,6 +24,11 @@ DESCRIBE_WITHIN_S = 5 * 60
 # A stack that was never made, or whose change set was never executed.
 NOT_YET = frozenset({"", "REVIEW_IN_PROGRESS"})
 DONE = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"})
+# A stack whose first deployment failed takes no other one. It never worked, so nothing in it is anybody's.
+NEVER_WORKED = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED"})
+# States that a person has to lead out of, by an operation of CloudFormation.
+LED_OUT_BY = {"UPDATE_ROLLBACK_FAILED": "continue-update-rollback", "DELETE_FAILED": "delete-stack"}
+IN_PROGRESS = "_IN_PROGRESS"
 NO_REASON = "CloudFormation gave no reason"
 
 
@@ -35,17 +40,27 @@ class Outcome(StrEnum):
     DECLINED = "declined"
 
 
+def _say_nothing(_: str) -> None:
+    pass
+
+
 def deploy(
-    stage: Stage, package: Package, given: Mapping[str, str], approve: Callable[[ChangeSet], bool]
+    stage: Stage,
+    package: Package,
+    given: Mapping[str, str],
+    approve: Callable[[ChangeSet], bool],
+    report: Callable[[str], None] = _say_nothing,
 ) -> Outcome:
     """Bring the stage's stack to `package`. Nothing is executed unless `approve` says so of the changes.
 
+    A stack whose first deployment failed is deleted first, which `report` says.
+
     Raises:
-        BadInput: the parameters do not fit the template.
+        BadInput: CloudFormation refuses the template, or the parameters do not fit it.
         WorkFailed: CloudFormation failed; the message holds the reasons it gave.
     """
     template_url = upload(stage, package)
-    deployment = _Deployment(stage)
+    deployment = _Deployment(stage, report)
     change_set = deployment.describe(template_url, given)
     if change_set is None:
         return Outcome.UNCHANGED
@@ -57,26 +72,62 @@ def deploy(
 
 
 class _Deployment:
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, report: Callable[[str], None]) -> None:
         self.stage = stage
+        self.report = report
         self.cloudformation: CloudFormationClient = stage.client("cloudformation")
 
     def describe(self, template_url: str, given: Mapping[str, str]) -> ChangeSet | None:
         """The changes that executing would bring; None when there are none."""
         stack = self._stack()
         status = stack.get("StackStatus", "")
-        if status == "ROLLBACK_COMPLETE":
-            raise WorkFailed(
-                f"stack {self.stage.stack_name}: its first deployment failed, and it cannot be updated",
-                way_out=f"delete it: aws cloudformation delete-stack --stack-name {self.stage.stack_name}",
-            )
-        creates = status in NOT_YET
+        self._require_deployable(status)
+        creates = status in NOT_YET | NEVER_WORKED
         deployed = () if creates else stack.get("Parameters", ())
-        declared = self.cloudformation.get_template_summary(TemplateURL=template_url)["Parameters"]
         known = frozenset(parameter["ParameterKey"] for parameter in deployed)
-        parameters = parameters_for(declared, given, known)
+        parameters = parameters_for(self._declared(template_url), given, known)
+        if status in NEVER_WORKED:
+            self._remove_what_never_worked()
         change_set_id = self._create_change_set(template_url, parameters, creates=creates)
         return self._described(change_set_id, creates=creates)
+
+    def _require_deployable(self, status: str) -> None:
+        name = self.stage.stack_name
+        if status in LED_OUT_BY:
+            raise WorkFailed(
+                f"stack {name} is {status}: it takes no deployment",
+                way_out=f"aws cloudformation {LED_OUT_BY[status]} --stack-name {name}",
+            )
+        if status.endswith(IN_PROGRESS) and status not in NOT_YET | DONE:
+            raise WorkFailed(f"stack {name} is {status}", way_out="wait for its end, then deploy again")
+
+    def _declared(self, template_url: str) -> Any:
+        """The parameters that the template declares."""
+        try:
+            return self.cloudformation.get_template_summary(TemplateURL=template_url)["Parameters"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ValidationError":
+                raise
+            raise BadInput(
+                f"CloudFormation refuses the template: {error.response['Error']['Message']}",
+                way_out="it is build/package/sam.json, made from app.py and .chalice/resources.yaml",
+            ) from error
+
+    def _remove_what_never_worked(self) -> None:
+        name = self.stage.stack_name
+        self.report(f"Stack {name}: its first deployment failed. It is deleted before the next one.")
+        pages = self.cloudformation.get_paginator("list_stack_resources").paginate(StackName=name)
+        for resource in (each for page in pages for each in page["StackResourceSummaries"]):
+            if resource["ResourceStatus"] in {"DELETE_SKIPPED", "DELETE_FAILED"}:
+                self.report(
+                    f"  left behind: {resource['LogicalResourceId']} ({resource['ResourceType']})"
+                    f" {resource.get('PhysicalResourceId', '')}"
+                )
+        seen = self._newest_event()
+        self.cloudformation.delete_stack(StackName=name)
+        status = self._await_end()
+        if status != "DELETE_COMPLETE":
+            raise self._failed(status, after=seen)
 
     def _create_change_set(
         self, template_url: str, parameters: list[dict[str, Any]], *, creates: bool
@@ -104,8 +155,11 @@ class _Deployment:
         self.cloudformation.execute_change_set(ChangeSetName=change_set.id)
         status = self._await_end()
         if status not in DONE:
-            reasons = "\n".join(f"    {reason}" for reason in failures(self._events(), after=seen))
-            raise WorkFailed(f"stack {self.stage.stack_name} ended as {status}:\n{reasons}")
+            raise self._failed(status, after=seen)
+
+    def _failed(self, status: str, *, after: str) -> WorkFailed:
+        reasons = "\n".join(f"    {reason}" for reason in failures(self._events(), after=after))
+        return WorkFailed(f"stack {self.stage.stack_name} ended as {status}:\n{reasons}")
 
     def discard(self, change_set: ChangeSet) -> None:
         """Forget a change set, and the empty stack that was to hold it."""
@@ -146,7 +200,7 @@ class _Deployment:
         deadline = time.monotonic() + DEPLOY_WITHIN_S
         while True:
             status = str(self._stack().get("StackStatus", "DELETE_COMPLETE"))
-            if status in DONE or not status.endswith("_IN_PROGRESS"):
+            if status in DONE or not status.endswith(IN_PROGRESS):
                 return status
             self._pause(deadline, "deploy")
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 DESTROY_WITHIN_S = 45 * 60
-KEEPS_DATA = "Retain"
+KEEPS_DATA = frozenset({"Retain", "RetainExceptOnCreate"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def retained_ids(template: Any) -> frozenset[str]:
 
         template = yaml.safe_load(template)
     resources = template["Resources"]
-    return frozenset(name for name, each in resources.items() if each.get("DeletionPolicy") == KEEPS_DATA)
+    return frozenset(name for name, each in resources.items() if each.get("DeletionPolicy") in KEEPS_DATA)
 
 
 def destroy(stage: Stage, plan: Destruction, progress: Callable[[str], None]) -> None:

@@ -14,6 +14,7 @@ from spillway.errors import WorkFailed
 from spillway.project import Project
 from tests.aws import ROOT
 
+PYTHON = Path(sys.executable)
 PACKAGE_BYTES_MAX = 1_500_000
 FILES = {
     "app.py": "from chalicelib.words import WORD\n",
@@ -44,7 +45,7 @@ def run(folder: Path, code: str) -> str:
 
 def test_the_compiled_modules_are_what_runs(tmp_path: Path) -> None:
     archive = made_by_chalice(tmp_path / "deployment.zip", FILES)
-    finish(archive)
+    finish(archive, PYTHON)
     folder = tmp_path / "task"
     ZipFile(archive).extractall(folder)
     # Were the source looked at, even for its date, this would be seen.
@@ -59,16 +60,16 @@ def test_the_compiled_modules_are_what_runs(tmp_path: Path) -> None:
 def test_the_same_files_become_the_same_bytes(tmp_path: Path) -> None:
     first = made_by_chalice(tmp_path / "first.zip", FILES)
     second = made_by_chalice(tmp_path / "second.zip", dict(reversed(FILES.items())), day=2)
-    finish(first)
-    finish(second)
+    finish(first, PYTHON)
+    finish(second, PYTHON)
     assert first.read_bytes() == second.read_bytes()
-    finish(second)
+    finish(second, PYTHON)
     assert first.read_bytes() == second.read_bytes()
 
 
 def test_what_is_never_imported_stays_behind_and_licences_do_not(tmp_path: Path) -> None:
     archive = made_by_chalice(tmp_path / "deployment.zip", FILES)
-    finish(archive)
+    finish(archive, PYTHON)
     names = ZipFile(archive).namelist()
     assert not [name for name in names if name.startswith("dns") or name.endswith("RECORD")]
     assert "idna-3.20.dist-info/licenses/LICENSE.md" in names
@@ -77,7 +78,7 @@ def test_what_is_never_imported_stays_behind_and_licences_do_not(tmp_path: Path)
 def test_a_module_that_does_not_compile_fails_the_package(tmp_path: Path) -> None:
     archive = made_by_chalice(tmp_path / "deployment.zip", {"app.py": "def\n"})
     with pytest.raises(WorkFailed, match=r"app\.py"):
-        finish(archive)
+        finish(archive, PYTHON)
 
 
 def test_the_package_is_small_and_every_part_of_it_has_its_reason() -> None:
