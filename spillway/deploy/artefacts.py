@@ -2,54 +2,72 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from spillway.deploy.package import Package
 from spillway.deploy.stage import Stage
+from spillway.errors import WorkFailed
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 
 def upload(stage: Stage, package: Package) -> str:
-    """Put the package where CloudFormation finds it. Returns the template's address."""
+    """Put the package where CloudFormation finds it. Returns the template's address.
+
+    Raises:
+        WorkFailed: the bucket of this account's name is another account's, or may not be used.
+    """
     s3: S3Client = stage.client("s3")
-    bucket = _bucket(stage)
-    _ensure_bucket(s3, bucket, stage.region)
-    _put_once(s3, bucket, package.key, package.archive.read_bytes())
-    template = package.template_for(bucket).encode()
-    key = f"{hashlib.sha256(template).hexdigest()}.template"
-    _put_once(s3, bucket, key, template)
-    return f"{s3.meta.endpoint_url}/{bucket}/{key}"
-
-
-def _bucket(stage: Stage) -> str:
     account = stage.client("sts").get_caller_identity()["Account"]
-    return f"spillway-artefacts-{account}-{stage.region}"
+    bucket = _Bucket(s3, f"spillway-artefacts-{account}-{stage.region}", account)
+    bucket.ensure(stage.region)
+    bucket.put_once(package.key, package.archive.read_bytes())
+    template = package.template_for(bucket.name, stage.region).encode()
+    key = f"{hashlib.sha256(template).hexdigest()}.template"
+    bucket.put_once(key, template)
+    return f"{s3.meta.endpoint_url}/{bucket.name}/{key}"
 
 
-def _ensure_bucket(s3: "S3Client", bucket: str, region: str) -> None:
-    if _exists(lambda: s3.head_bucket(Bucket=bucket)):
-        return
-    if region == "us-east-1":  # the one region that may not be named
-        s3.create_bucket(Bucket=bucket)
-    else:
-        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": region})  # type: ignore[typeddict-item]
+@dataclass(frozen=True, slots=True)
+class _Bucket:
+    """A bucket whose name anybody can guess, and take first: each call names the owner it must have."""
 
+    s3: "S3Client"
+    name: str
+    owner: str
 
-def _put_once(s3: "S3Client", bucket: str, key: str, content: bytes) -> None:
-    # The key is the content's digest: what is there already is the same.
-    if not _exists(lambda: s3.head_object(Bucket=bucket, Key=key)):
-        s3.put_object(Bucket=bucket, Key=key, Body=content)
+    def ensure(self, region: str) -> None:
+        if self._exists(lambda: self.s3.head_bucket(Bucket=self.name, ExpectedBucketOwner=self.owner)):
+            return
+        if region == "us-east-1":  # the one region that may not be named
+            self.s3.create_bucket(Bucket=self.name)
+        else:
+            self.s3.create_bucket(
+                Bucket=self.name,
+                CreateBucketConfiguration={"LocationConstraint": region},  # type: ignore[typeddict-item]
+            )
 
+    def put_once(self, key: str, content: bytes) -> None:
+        # The key is the content's digest: what is there already is the same.
+        asked: Any = {"Bucket": self.name, "Key": key, "ExpectedBucketOwner": self.owner}
+        if not self._exists(lambda: self.s3.head_object(**asked)):
+            self.s3.put_object(**asked, Body=content)
 
-def _exists(look: Callable[[], Any]) -> bool:
-    try:
-        look()
-    except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
-            return False
-        raise
-    return True
+    def _exists(self, look: Callable[[], Any]) -> bool:
+        try:
+            look()
+        except ClientError as error:
+            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+            if status == 404:
+                return False
+            if status == 403:
+                raise WorkFailed(
+                    f"bucket {self.name} is not account {self.owner}'s, or may not be read",
+                    way_out="nothing was uploaded; it takes s3:ListBucket, GetObject and PutObject on it",
+                ) from error
+            raise
+        return True

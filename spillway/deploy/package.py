@@ -18,6 +18,7 @@ from pathlib import Path
 import yaml
 
 from spillway.deploy.archive import LEFT_OUT, finish
+from spillway.deploy.regions import for_region
 from spillway.deploy.runtimes import Interpreter, best_interpreter, packaging_python
 from spillway.deploy.stage import LOCAL
 from spillway.errors import BadInput, WorkFailed
@@ -51,9 +52,10 @@ class Package:
         resources = json.loads(self.template.read_text())["Resources"]
         return str(resources["APIHandler"]["Properties"]["Runtime"])
 
-    def template_for(self, bucket: str) -> str:
+    def template_for(self, bucket: str, region: str = "us-east-1") -> str:
         """The very text that is uploaded: the template, with the code where CloudFormation looks for it."""
-        return self.template.read_text().replace(CODE_PLACEHOLDER, f"s3://{bucket}/{self.key}")
+        text = self.template.read_text().replace(CODE_PLACEHOLDER, f"s3://{bucket}/{self.key}")
+        return json.dumps(for_region(json.loads(text), region), indent=1, sort_keys=True) + "\n"
 
 
 def package(project: Project, stage_name: str, *, region: str = "us-east-1") -> Package:

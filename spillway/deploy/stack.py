@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from spillway.deploy.artefacts import upload
 from spillway.deploy.change_set import Change, ChangeSet, is_empty, parameters_for
 from spillway.deploy.package import Package
+from spillway.deploy.regions import require_region
 from spillway.deploy.stage import Stage
 from spillway.errors import BadInput, WorkFailed
 
@@ -56,9 +57,11 @@ def deploy(
     A stack whose first deployment failed is deleted first, which `report` says.
 
     Raises:
-        BadInput: CloudFormation refuses the template, or the parameters do not fit it.
+        BadInput: the region lacks a service, CloudFormation refuses the template, or the parameters do not
+            fit it.
         WorkFailed: CloudFormation failed; the message holds the reasons it gave.
     """
+    require_region(stage.region)
     template_url = upload(stage, package)
     deployment = _Deployment(stage, report)
     change_set = deployment.describe(template_url, given)
@@ -116,13 +119,12 @@ class _Deployment:
     def _remove_what_never_worked(self) -> None:
         name = self.stage.stack_name
         self.report(f"Stack {name}: its first deployment failed. It is deleted before the next one.")
-        pages = self.cloudformation.get_paginator("list_stack_resources").paginate(StackName=name)
-        for resource in (each for page in pages for each in page["StackResourceSummaries"]):
-            if resource["ResourceStatus"] in {"DELETE_SKIPPED", "DELETE_FAILED"}:
-                self.report(
-                    f"  left behind: {resource['LogicalResourceId']} ({resource['ResourceType']})"
-                    f" {resource.get('PhysicalResourceId', '')}"
-                )
+        # What went after all, at a second try, has a later event.
+        newest = {event["LogicalResourceId"]: event for event in reversed(list(self._events()))}
+        for logical_id, event in sorted(newest.items()):
+            if event["ResourceStatus"] in {"DELETE_SKIPPED", "DELETE_FAILED"}:
+                what = f"{logical_id} ({event['ResourceType']}) {event.get('PhysicalResourceId', '')}"
+                self.report(f"  left behind: {what}")
         seen = self._newest_event()
         self.cloudformation.delete_stack(StackName=name)
         status = self._await_end()

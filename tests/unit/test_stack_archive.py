@@ -9,10 +9,8 @@ from zipfile import ZipFile
 import pytest
 
 from spillway.deploy.archive import WHY, contents, finish
-from spillway.deploy.package import packaged
 from spillway.errors import WorkFailed
-from spillway.project import Project
-from tests.aws import ROOT
+from tests.uploaded import made_package
 
 PYTHON = Path(sys.executable)
 PACKAGE_BYTES_MAX = 1_500_000
@@ -82,7 +80,7 @@ def test_a_module_that_does_not_compile_fails_the_package(tmp_path: Path) -> Non
 
 
 def test_the_package_is_small_and_every_part_of_it_has_its_reason() -> None:
-    archive = packaged(Project(ROOT), "local").archive
+    archive = made_package().archive
     assert archive.stat().st_size < PACKAGE_BYTES_MAX
     parts = contents(archive)
     assert {part.name for part in parts} == set(WHY)

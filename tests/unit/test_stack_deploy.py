@@ -1,7 +1,9 @@
 """A stack is brought up to date by change set; the same code runs against the local cloud and AWS."""
 
+import json
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,17 +15,14 @@ from spillway.errors import BadInput, WorkFailed
 
 pytestmark = pytest.mark.local_cloud
 
-TEMPLATE = """
-AWSTemplateFormatVersion: "2010-09-09"
-Parameters:
-  Seconds: {Type: Number}
-Resources:
-  Letters:
-    Type: AWS::SQS::Queue
-    Properties: {VisibilityTimeout: !Ref Seconds}
-Outputs:
-  Letters: {Value: !GetAtt Letters.QueueName}
-"""
+QUEUE = "AWS::SQS::Queue"
+TEMPLATE: dict[str, Any] = {
+    "AWSTemplateFormatVersion": "2010-09-09",
+    "Parameters": {"Seconds": {"Type": "Number"}},
+    "Resources": {"Letters": {"Type": QUEUE, "Properties": {"VisibilityTimeout": {"Ref": "Seconds"}}}},
+    "Outputs": {"Letters": {"Value": {"Fn::GetAtt": ["Letters", "QueueName"]}}},
+}
+KEPT = {"DeletionPolicy": "RetainExceptOnCreate", "UpdateReplacePolicy": "Retain"}
 SECONDS_TOO_MANY = "999999"
 
 
@@ -34,10 +33,10 @@ def stage(local_cloud_url: str) -> Stage:
     return Stage(f"test-{uuid.uuid4().hex[:8]}", local.region, local.session, local.endpoint_url)
 
 
-def package_of(template: str, folder: Path) -> Package:
-    archive, file = folder / "deployment.zip", folder / "sam.yaml"
+def package_of(template: dict[str, Any], folder: Path) -> Package:
+    archive, file = folder / "deployment.zip", folder / "sam.json"
     archive.write_bytes(b"code")
-    file.write_text(template)
+    file.write_text(json.dumps(template))
     return Package(archive, file)
 
 
@@ -83,9 +82,58 @@ def test_a_failed_deployment_tells_which_resource_and_why(stage: Stage, tmp_path
     with pytest.raises(WorkFailed, match="VisibilityTimeout") as failed:
         deploy(stage, package, {"Seconds": SECONDS_TOO_MANY}, operator.approve)
     assert "Letters (AWS::SQS::Queue)" in failed.value.message
-    with pytest.raises(WorkFailed, match="first deployment failed") as stuck:
-        deploy(stage, package, {"Seconds": "30"}, operator.approve)
-    assert "delete-stack" in stuck.value.way_out
+
+
+def with_a_kept_table(policy: dict[str, str]) -> dict[str, Any]:
+    """The template, with a table that is made before the queue."""
+    table = {
+        "Type": "AWS::DynamoDB::Table",
+        **policy,
+        "Properties": {
+            "TableName": {"Fn::Sub": "${AWS::StackName}-entries"},
+            "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+            "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+        },
+    }
+    letters = {**TEMPLATE["Resources"]["Letters"], "DependsOn": "Entries"}
+    return {**TEMPLATE, "Resources": {"Entries": table, "Letters": letters}}
+
+
+def test_a_failed_first_deployment_leaves_nothing_that_stops_the_next(stage: Stage, tmp_path: Path) -> None:
+    package, operator = package_of(with_a_kept_table(KEPT), tmp_path), Operator(says_yes=True)
+    with pytest.raises(WorkFailed, match="VisibilityTimeout"):
+        deploy(stage, package, {"Seconds": SECONDS_TOO_MANY}, operator.approve)
+    # The stack is the second one of its name; the table's own name is free again.
+    said: list[str] = []
+    assert deploy(stage, package, {"Seconds": "30"}, operator.approve, said.append) is Outcome.CHANGED
+    assert said == [
+        f"Stack {stage.stack_name}: its first deployment failed. It is deleted before the next one."
+    ]
+    assert operator.asked[-1].creates_stack
+    tables = stage.client("dynamodb").list_tables()["TableNames"]
+    assert f"{stage.stack_name}-entries" in tables
+
+
+def test_what_a_failed_deployment_left_behind_is_named(stage: Stage, tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("before", "now")]
+    for folder in folders:
+        folder.mkdir()
+    before = package_of(with_a_kept_table(KEPT | {"DeletionPolicy": "Retain"}), folders[0])
+    with pytest.raises(WorkFailed, match="VisibilityTimeout"):
+        deploy(stage, before, {"Seconds": SECONDS_TOO_MANY}, Operator(says_yes=True).approve)
+    said: list[str] = []
+    now = package_of(TEMPLATE, folders[1])
+    assert (
+        deploy(stage, now, {"Seconds": "30"}, Operator(says_yes=True).approve, said.append) is Outcome.CHANGED
+    )
+    assert said[1:] == [f"  left behind: Entries (AWS::DynamoDB::Table) {stage.stack_name}-entries"]
+
+
+def test_a_template_that_cloudformation_refuses_is_bad_input(stage: Stage, tmp_path: Path) -> None:
+    package = package_of({**TEMPLATE, "Resources": {"Letters": {"Type": "AWS::SQS::Nothing"}}}, tmp_path)
+    with pytest.raises(BadInput, match="Nothing"):
+        deploy(stage, package, {"Seconds": "30"}, Operator(says_yes=True).approve)
 
 
 def test_a_missing_parameter_is_bad_input_and_nothing_is_made(stage: Stage, tmp_path: Path) -> None:

@@ -38,9 +38,9 @@ def pretend_package(project: Project, *, made_from: str) -> Package:
     folder = project.output / "package"
     folder.mkdir(parents=True)
     (folder / "deployment.zip").write_bytes(b"zip")
-    (folder / "sam.yaml").write_text("CodeUri: ./deployment.zip\n")
+    (folder / "sam.json").write_text('{"CodeUri": "./deployment.zip"}')
     (folder / RECORD).write_text(json.dumps({"fingerprint": made_from}))
-    return Package(folder / "deployment.zip", folder / "sam.yaml")
+    return Package(folder / "deployment.zip", folder / "sam.json")
 
 
 def test_a_package_of_the_same_files_is_used_again(project: Project) -> None:
@@ -72,12 +72,12 @@ def test_compiled_files_do_not_count(project: Project) -> None:
 
 
 def test_the_template_names_the_code_by_its_content(tmp_path: Path) -> None:
-    archive, template = tmp_path / "deployment.zip", tmp_path / "sam.yaml"
+    archive, template = tmp_path / "deployment.zip", tmp_path / "sam.json"
     archive.write_bytes(b"code")
-    template.write_text("A: {CodeUri: ./deployment.zip}\nB: {CodeUri: ./deployment.zip}\n")
+    template.write_text('{"Resources": {"A": "./deployment.zip", "B": "./deployment.zip"}}')
     digest = "5694d08a2e53ffcae0c3103e5ad6f6076abd960eb1f8a56577040bc1028f702b"
-    expected = "A: {CodeUri: s3://it/DIGEST.zip}\nB: {CodeUri: s3://it/DIGEST.zip}\n"
-    assert Package(archive, template).template_for("it") == expected.replace("DIGEST", digest)
+    code = f"s3://it/{digest}.zip"
+    assert json.loads(Package(archive, template).template_for("it")) == {"Resources": {"A": code, "B": code}}
 
 
 def test_what_chalice_could_not_do_is_told_in_its_own_words(project: Project) -> None:

@@ -1,0 +1,553 @@
+"""What ARCHITECTURE.md, docs/ and the code promise of the stack, read from the template SAM has translated.
+
+Each promise is checked, and each check is shown a template that breaks it.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from chalicelib.domain.entry import SHARDS
+from tests.uploaded import translated
+
+Resources = Mapping[str, Mapping[str, Any]]
+Promise = Callable[[Resources], None]
+PROMISES: list[Promise] = []
+
+FUNCTIONS = frozenset(
+    {
+        *("APIHandler", "OnEntryWritten", "OnProductChanged", "SendConfirmations", "WalkWaves", "OnFeedback"),
+        "Tend",
+    }
+)
+SECURITY_POLICY = (
+    "script-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self' https:; frame-ancestors 'none'"
+)
+HOURS_12_S = 12 * 3600
+DAYS_14_S = 14 * 24 * 3600
+# Calls that AWS knows no resource for.
+FOR_EVERYTHING = frozenset({"ses:GetAccount", "cloudwatch:GetMetricData"})
+
+
+def promise(check: Promise) -> Promise:
+    """Have `check` tried on the template."""
+    PROMISES.append(check)
+    return check
+
+
+def of_type(resources: Resources, kind: str) -> dict[str, Any]:
+    """The properties of every resource of a kind, by logical id."""
+    return {name: each.get("Properties", {}) for name, each in resources.items() if each["Type"] == kind}
+
+
+def mapping_of(resources: Resources, function: str) -> Any:
+    """What feeds a function."""
+    mappings = of_type(resources, "AWS::Lambda::EventSourceMapping").values()
+    (found,) = [each for each in mappings if each["FunctionName"] == {"Ref": function}]
+    return found
+
+
+def statements(resources: Resources, function: str) -> list[Any]:
+    """What a function may do; what only some shops need is in force under a condition."""
+    (policy,) = resources[f"{function}Role"]["Properties"]["Policies"]
+    return [each["Fn::If"][1] if "Fn::If" in each else each for each in policy["PolicyDocument"]["Statement"]]
+
+
+def listed(value: Any) -> list[Any]:
+    """A policy may give one thing alone, or a list."""
+    return value if isinstance(value, list) else [value]
+
+
+@promise
+def streams_try_eight_times_within_twelve_hours_then_hand_over(resources: Resources) -> None:
+    for function, table in (("OnEntryWritten", "EntriesTable"), ("OnProductChanged", "ProductsTable")):
+        mapping = mapping_of(resources, function)
+        assert mapping["EventSourceArn"] == {"Fn::GetAtt": [table, "StreamArn"]}
+        assert mapping["StartingPosition"] == "TRIM_HORIZON"
+        assert mapping["MaximumRetryAttempts"] == 8
+        assert mapping["MaximumRecordAgeInSeconds"] == HOURS_12_S
+        assert mapping["BisectBatchOnFunctionError"] is True
+        dead_letters = {"Fn::GetAtt": ["StreamDeadLetters", "Arn"]}
+        assert mapping["DestinationConfig"] == {"OnFailure": {"Destination": dead_letters}}
+
+
+@promise
+def what_failed_of_a_batch_is_reported_alone(resources: Resources) -> None:
+    for mapping in of_type(resources, "AWS::Lambda::EventSourceMapping").values():
+        assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+@promise
+def entries_start_something_when_pending_confirmed_or_left_after_an_email(resources: Resources) -> None:
+    filters = mapping_of(resources, "OnEntryWritten")["FilterCriteria"]["Filters"]
+    assert [json.loads(each["Pattern"])["dynamodb"] for each in filters] == [
+        {"NewImage": {"state": {"S": ["pending"]}}},
+        {"NewImage": {"state": {"S": ["confirmed"]}}},
+        {"NewImage": {"state": {"S": ["left"]}}, "OldImage": {"state": {"S": ["notified"]}}},
+    ]
+
+
+@promise
+def only_a_changed_product_starts_something(resources: Resources) -> None:
+    (only,) = mapping_of(resources, "OnProductChanged")["FilterCriteria"]["Filters"]
+    keys = {"id": {"S": [{"prefix": "product#"}]}}
+    assert json.loads(only["Pattern"]) == {"eventName": ["MODIFY"], "dynamodb": {"Keys": keys}}
+
+
+@promise
+def a_message_is_hidden_six_times_as_long_as_its_function_may_take(resources: Resources) -> None:
+    mappings = of_type(resources, "AWS::Lambda::EventSourceMapping").values()
+    fed_by = {
+        mapping["EventSourceArn"]["Fn::GetAtt"][0]: resources[mapping["FunctionName"]["Ref"]]["Properties"]
+        for mapping in mappings
+        if mapping["EventSourceArn"]["Fn::GetAtt"][1] == "Arn"
+    }
+    assert set(fed_by) == {"ConfirmationsQueue", "WavesQueue", "FeedbackQueue"}
+    for queue, function in fed_by.items():
+        assert resources[queue]["Properties"]["VisibilityTimeout"] >= 6 * function["Timeout"]
+
+
+@promise
+def a_message_is_tried_five_times_then_kept_two_weeks_for_a_person(resources: Resources) -> None:
+    queues = of_type(resources, "AWS::SQS::Queue")
+    redrives = {name: each["RedrivePolicy"] for name, each in queues.items() if "RedrivePolicy" in each}
+    assert redrives == {
+        f"{name}Queue": {
+            "deadLetterTargetArn": {"Fn::GetAtt": [f"{name}DeadLetters", "Arn"]},
+            "maxReceiveCount": 5,
+        }
+        for name in ("Confirmations", "Waves", "Feedback")
+    }
+    for name, queue in queues.items():
+        assert queue["SqsManagedSseEnabled"] is True
+        if name.endswith("DeadLetters"):
+            assert queue["MessageRetentionPeriod"] == DAYS_14_S
+
+
+@promise
+def a_backlog_starts_no_more_workers_than_can_send(resources: Resources) -> None:
+    most = {
+        function: mapping_of(resources, function)["ScalingConfig"]["MaximumConcurrency"]
+        for function in ("SendConfirmations", "WalkWaves", "OnFeedback")
+    }
+    assert most == {"SendConfirmations": 5, "WalkWaves": 2 * SHARDS, "OnFeedback": 8}
+
+
+@promise
+def the_two_functions_that_queue_to_themselves_may_and_no_other(resources: Resources) -> None:
+    functions = of_type(resources, "AWS::Lambda::Function")
+    assert set(functions) == FUNCTIONS
+    allowed = {name for name, each in functions.items() if each.get("RecursiveLoop") == "Allow"}
+    assert allowed == {"SendConfirmations", "WalkWaves"}
+
+
+@promise
+def only_the_two_senders_may_send_and_only_from_the_shops_address(resources: Resources) -> None:
+    senders = set()
+    for function in FUNCTIONS:
+        for statement in statements(resources, function):
+            if any(action.startswith("ses:Send") for action in listed(statement["Action"])):
+                senders.add(function)
+                assert statement["Condition"] == {
+                    "StringEquals": {"ses:FromAddress": {"Ref": "SenderAddress"}}
+                }
+                assert all(
+                    "identity/${SenderIdentity}" in str(each) or "configuration-set/" in str(each)
+                    for each in statement["Resource"]
+                )
+    assert senders == {"SendConfirmations", "WalkWaves"}
+
+
+@promise
+def who_sends_or_judges_sending_may_read_how_it_is_sent(resources: Resources) -> None:
+    readers = {
+        function
+        for function in FUNCTIONS
+        for statement in statements(resources, function)
+        if statement["Resource"] == {"Ref": "SmtpSecretArn"}
+        and statement["Action"] == "secretsmanager:GetSecretValue"
+    }
+    assert readers == {"SendConfirmations", "WalkWaves", "OnFeedback"}
+
+
+@promise
+def nothing_may_be_done_to_everything_but_what_has_no_resource(resources: Resources) -> None:
+    for function in FUNCTIONS:
+        for statement in statements(resources, function):
+            assert "*" not in str(statement["Action"])
+            if "*" in listed(statement["Resource"]):
+                assert set(listed(statement["Action"])) <= FOR_EVERYTHING
+
+
+@promise
+def pages_are_read_by_this_distribution_alone(resources: Resources) -> None:
+    (statement,) = resources["PagesBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "cloudfront.amazonaws.com"}
+    assert statement["Action"] == "s3:GetObject"
+    distribution = "arn:${AWS::Partition}:cloudfront::${AWS::AccountId}:distribution/${Distribution}"
+    assert statement["Condition"] == {"StringEquals": {"AWS:SourceArn": {"Fn::Sub": distribution}}}
+    access = resources["PagesAccess"]["Properties"]["OriginAccessControlConfig"]
+    assert (access["SigningBehavior"], access["SigningProtocol"]) == ("always", "sigv4")
+    (pages,) = [each for each in origins(resources) if each["Id"] == "pages"]
+    assert pages["OriginAccessControlId"] == {"Ref": "PagesAccess"}
+    for bucket in of_type(resources, "AWS::S3::Bucket").values():
+        assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+        assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+        (rule,) = bucket["LifecycleConfiguration"]["Rules"]
+        assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
+
+
+def origins(resources: Resources) -> Any:
+    return resources["Distribution"]["Properties"]["DistributionConfig"]["Origins"]
+
+
+@promise
+def pages_cannot_be_framed_and_bear_the_security_headers(resources: Resources) -> None:
+    headers = resources["SecurityHeaders"]["Properties"]["ResponseHeadersPolicyConfig"][
+        "SecurityHeadersConfig"
+    ]
+    assert headers["ContentSecurityPolicy"] == {"ContentSecurityPolicy": SECURITY_POLICY, "Override": True}
+    assert headers["FrameOptions"] == {"FrameOption": "DENY", "Override": True}
+    assert headers["ContentTypeOptions"] == {"Override": True}
+    assert headers["ReferrerPolicy"] == {
+        "ReferrerPolicy": "strict-origin-when-cross-origin",
+        "Override": False,
+    }
+    config = resources["Distribution"]["Properties"]["DistributionConfig"]
+    for behavior in (config["DefaultCacheBehavior"], *config["CacheBehaviors"]):
+        assert behavior["ResponseHeadersPolicyId"] == {"Ref": "SecurityHeaders"}
+
+
+@promise
+def subdomains_are_bound_to_https_only_when_asked(resources: Resources) -> None:
+    headers = resources["SecurityHeaders"]["Properties"]["ResponseHeadersPolicyConfig"][
+        "SecurityHeadersConfig"
+    ]
+    transport = headers["StrictTransportSecurity"]
+    assert transport["IncludeSubdomains"] == {"Fn::If": ["SecuresSubdomains", True, False]}
+    assert transport["AccessControlMaxAgeSec"] == 2 * 365 * 24 * 3600
+
+
+@promise
+def data_outlives_the_stack_but_not_a_failed_first_deployment(resources: Resources) -> None:
+    kept = {"AWS::DynamoDB::Table", "AWS::S3::Bucket"}
+    secrets = {"SigningKeysSecret", "MerchantKeysSecret"}
+    data = {name for name, each in resources.items() if each["Type"] in kept} | secrets
+    assert {name for name, each in resources.items() if "DeletionPolicy" in each} == data
+    for name in data:
+        assert resources[name]["DeletionPolicy"] == "RetainExceptOnCreate", name
+        assert resources[name]["UpdateReplacePolicy"] == "Retain", name
+
+
+@promise
+def tables_are_restorable_on_demand_and_encrypted_for_nothing(resources: Resources) -> None:
+    tables = of_type(resources, "AWS::DynamoDB::Table")
+    for table in tables.values():
+        assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+        assert table["BillingMode"] == "PAY_PER_REQUEST"
+        assert "SSESpecification" not in table
+    expiring = {name for name, each in tables.items() if "TimeToLiveSpecification" in each}
+    assert expiring == {"EntriesTable", "SendingTable"}
+    for name in expiring:
+        ttl = {"AttributeName": "expires_at_s", "Enabled": True}
+        assert tables[name]["TimeToLiveSpecification"] == ttl
+
+
+@promise
+def the_api_has_one_stage_and_it_is_throttled_and_measured_as_a_whole(resources: Resources) -> None:
+    stages = list(of_type(resources, "AWS::ApiGateway::Stage").values())
+    assert [stage["StageName"] for stage in stages] == ["api"]
+    assert stages[0]["MethodSettings"] == [
+        {
+            "HttpMethod": "*",
+            "ResourcePath": "/*",
+            "ThrottlingBurstLimit": {"Ref": "ApiBurstRequestsMax"},
+            "ThrottlingRateLimit": {"Ref": "ApiRequestsPerSecondMax"},
+        }
+    ]
+    for deployment in of_type(resources, "AWS::ApiGateway::Deployment").values():
+        assert "StageName" not in deployment
+
+
+@promise
+def the_api_is_open_to_the_distribution_alone(resources: Resources) -> None:
+    body = resources["RestAPI"]["Properties"]["Body"]
+    methods = [method for path in body["paths"].values() for method in path.values()]
+    assert len(methods) > 10
+    assert all(method["security"] == [{"api_key": []}] for method in methods)
+    assert body["securityDefinitions"]["api_key"] == {"type": "apiKey", "name": "x-api-key", "in": "header"}
+    secret = {"Fn::Sub": "{{resolve:secretsmanager:${OriginKeySecret}:SecretString:key-${OriginKeyNumber}}}"}
+    generated = resources["OriginKeySecret"]["Properties"]["GenerateSecretString"]
+    assert generated["GenerateStringKey"] == {"Fn::Sub": "key-${OriginKeyNumber}"}
+    assert generated["PasswordLength"] == 64
+    (api,) = [each for each in origins(resources) if each["Id"] == "api"]
+    assert api["OriginCustomHeaders"] == [{"HeaderName": "x-api-key", "HeaderValue": secret}]
+    assert resources["OriginKey"]["Properties"] == {"Enabled": True, "Value": secret}
+    assert resources["OriginKeyOfPlan"]["Properties"] == {
+        "KeyId": {"Ref": "OriginKey"},
+        "KeyType": "API_KEY",
+        "UsagePlanId": {"Ref": "OriginKeyPlan"},
+    }
+    (stage,) = of_type(resources, "AWS::ApiGateway::Stage")
+    stages = [{"ApiId": {"Ref": "RestAPI"}, "Stage": {"Ref": stage}}]
+    assert resources["OriginKeyPlan"]["Properties"] == {"ApiStages": stages}
+    answers = body["x-amazon-apigateway-gateway-responses"]
+    assert answers["INVALID_API_KEY"]["statusCode"] == "404"
+
+
+@promise
+def no_secret_reaches_an_environment(resources: Resources) -> None:
+    for function in of_type(resources, "AWS::Lambda::Function").values():
+        assert "resolve:" not in json.dumps(function["Environment"])
+
+
+@promise
+def each_dead_letter_queue_alarms_at_its_first_message(resources: Resources) -> None:
+    queues = {name for name in of_type(resources, "AWS::SQS::Queue") if name.endswith("DeadLetters")}
+    assert len(queues) == 4
+    for queue in queues:
+        alarm = resources[f"{queue}Alarm"]["Properties"]
+        assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": [queue, "QueueName"]}}]
+        assert (alarm["MetricName"], alarm["Statistic"]) == ("ApproximateNumberOfMessagesVisible", "Maximum")
+        assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (0, "GreaterThanThreshold")
+        assert alarm["AlarmActions"] == [{"Ref": "Alarms"}]
+
+
+@promise
+def logs_are_kept_as_long_as_asked_and_no_longer(resources: Resources) -> None:
+    logs = of_type(resources, "AWS::Logs::LogGroup")
+    assert set(logs) == {f"{function}Logs" for function in FUNCTIONS}
+    assert all(each == {"RetentionInDays": {"Ref": "LogRetentionDays"}} for each in logs.values())
+
+
+@promise
+def only_the_topic_may_say_what_became_of_an_email(resources: Resources) -> None:
+    (statement,) = resources["FeedbackQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "sns.amazonaws.com"}
+    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Ref": "Feedback"}}}
+
+
+@pytest.mark.parametrize("check", PROMISES, ids=lambda check: check.__name__)
+def test_a_promise_holds(check: Promise) -> None:
+    check(translated()["Resources"])
+
+
+def at(*path: Any) -> tuple[Any, ...]:
+    """Where in the resources something is broken."""
+    return path
+
+
+STREAM = "OnEntryWrittenOnEntryWrittenDynamodbEventSource"
+PRODUCTS = "OnProductChangedOnProductChangedDynamodbEventSource"
+WAVES = "WalkWavesWalkWavesSqsEventSource"
+HEADERS = at("SecurityHeaders", "Properties", "ResponseHeadersPolicyConfig", "SecurityHeadersConfig")
+RULES = at("PagesBucketPolicy", "Properties", "PolicyDocument", "Statement", 0)
+CONFIG = at("Distribution", "Properties", "DistributionConfig")
+FIRST_METHOD = at("RestAPI", "Properties", "Body", "paths", "/waitlist", "post")
+ROLE = at("WalkWavesRole", "Properties", "Policies", 0, "PolicyDocument", "Statement")
+GONE = object()
+
+BROKEN: list[tuple[Promise, tuple[Any, ...], Any]] = [
+    (streams_try_eight_times_within_twelve_hours_then_hand_over, at(STREAM, "Properties", path), value)
+    for path, value in (
+        ("MaximumRetryAttempts", -1),
+        ("MaximumRecordAgeInSeconds", 60),
+        ("BisectBatchOnFunctionError", False),
+        ("DestinationConfig", {}),
+        ("StartingPosition", "LATEST"),
+    )
+]
+BROKEN += [
+    (what_failed_of_a_batch_is_reported_alone, at(WAVES, "Properties", "FunctionResponseTypes"), []),
+    (
+        entries_start_something_when_pending_confirmed_or_left_after_an_email,
+        at(STREAM, "Properties", "FilterCriteria", "Filters", 1),
+        {"Pattern": '{"dynamodb": {}}'},
+    ),
+    (
+        only_a_changed_product_starts_something,
+        at(PRODUCTS, "Properties", "FilterCriteria", "Filters", 0, "Pattern"),
+        '{"eventName": ["INSERT"], "dynamodb": {}}',
+    ),
+    (
+        a_message_is_hidden_six_times_as_long_as_its_function_may_take,
+        at("WavesQueue", "Properties", "VisibilityTimeout"),
+        119,
+    ),
+    (
+        a_message_is_hidden_six_times_as_long_as_its_function_may_take,
+        at("SendConfirmations", "Properties", "Timeout"),
+        30,
+    ),
+    (
+        a_message_is_tried_five_times_then_kept_two_weeks_for_a_person,
+        at("FeedbackQueue", "Properties", "RedrivePolicy"),
+        GONE,
+    ),
+    (
+        a_message_is_tried_five_times_then_kept_two_weeks_for_a_person,
+        at("StreamDeadLetters", "Properties", "MessageRetentionPeriod"),
+        345600,
+    ),
+    (a_backlog_starts_no_more_workers_than_can_send, at(WAVES, "Properties", "ScalingConfig"), GONE),
+    (
+        the_two_functions_that_queue_to_themselves_may_and_no_other,
+        at("WalkWaves", "Properties", "RecursiveLoop"),
+        GONE,
+    ),
+    (
+        the_two_functions_that_queue_to_themselves_may_and_no_other,
+        at("OnEntryWritten", "Properties", "RecursiveLoop"),
+        "Allow",
+    ),
+    (nothing_may_be_done_to_everything_but_what_has_no_resource, at(*ROLE, 1, "Resource"), "*"),
+    (nothing_may_be_done_to_everything_but_what_has_no_resource, at(*ROLE, 1, "Action"), "sqs:*"),
+    (pages_are_read_by_this_distribution_alone, at(*RULES, "Condition", "StringEquals"), {"x": "*"}),
+    (pages_are_read_by_this_distribution_alone, at(*RULES, "Principal"), "*"),
+    (pages_are_read_by_this_distribution_alone, at(*CONFIG, "Origins", 0, "OriginAccessControlId"), ""),
+    (
+        pages_are_read_by_this_distribution_alone,
+        at("ReleaseBucket", "Properties", "PublicAccessBlockConfiguration", "BlockPublicPolicy"),
+        False,
+    ),
+    (
+        pages_cannot_be_framed_and_bear_the_security_headers,
+        at(*HEADERS, "ContentSecurityPolicy", "ContentSecurityPolicy"),
+        SECURITY_POLICY.replace("; frame-ancestors 'none'", ""),
+    ),
+    (pages_cannot_be_framed_and_bear_the_security_headers, at(*HEADERS, "FrameOptions"), {}),
+    (
+        pages_cannot_be_framed_and_bear_the_security_headers,
+        at(*CONFIG, "CacheBehaviors", 0, "ResponseHeadersPolicyId"),
+        "",
+    ),
+    (
+        subdomains_are_bound_to_https_only_when_asked,
+        at(*HEADERS, "StrictTransportSecurity", "IncludeSubdomains"),
+        True,
+    ),
+    (data_outlives_the_stack_but_not_a_failed_first_deployment, at("EntriesTable", "DeletionPolicy"), GONE),
+    (
+        data_outlives_the_stack_but_not_a_failed_first_deployment,
+        at("SigningKeysSecret", "DeletionPolicy"),
+        "Retain",
+    ),
+    (
+        data_outlives_the_stack_but_not_a_failed_first_deployment,
+        at("PagesBucket", "UpdateReplacePolicy"),
+        "Delete",
+    ),
+    (
+        tables_are_restorable_on_demand_and_encrypted_for_nothing,
+        at("SuppressionsTable", "Properties", "PointInTimeRecoverySpecification"),
+        {"PointInTimeRecoveryEnabled": False},
+    ),
+    (
+        tables_are_restorable_on_demand_and_encrypted_for_nothing,
+        at("EntriesTable", "Properties", "SSESpecification"),
+        {"SSEEnabled": True},
+    ),
+    (
+        tables_are_restorable_on_demand_and_encrypted_for_nothing,
+        at("SendingTable", "Properties", "TimeToLiveSpecification"),
+        GONE,
+    ),
+    (
+        the_api_has_one_stage_and_it_is_throttled_and_measured_as_a_whole,
+        at("RestAPIStage"),
+        {"Type": "AWS::ApiGateway::Stage", "Properties": {"StageName": "Stage"}},
+    ),
+    (
+        the_api_has_one_stage_and_it_is_throttled_and_measured_as_a_whole,
+        at("RestAPIapiStage", "Properties", "MethodSettings", 0, "ThrottlingRateLimit"),
+        GONE,
+    ),
+    (
+        the_api_has_one_stage_and_it_is_throttled_and_measured_as_a_whole,
+        at("RestAPIapiStage", "Properties", "MethodSettings", 0, "MetricsEnabled"),
+        True,
+    ),
+    (the_api_is_open_to_the_distribution_alone, at(*FIRST_METHOD, "security"), []),
+    (the_api_is_open_to_the_distribution_alone, at(*CONFIG, "Origins", 1, "OriginCustomHeaders"), []),
+    (the_api_is_open_to_the_distribution_alone, at("OriginKey", "Properties", "Value"), "known to all"),
+    (
+        no_secret_reaches_an_environment,
+        at("APIHandler", "Properties", "Environment", "Variables", "KEY"),
+        "{{resolve:secretsmanager:x}}",
+    ),
+    (each_dead_letter_queue_alarms_at_its_first_message, at("FeedbackDeadLettersAlarm", "Properties"), {}),
+    (
+        each_dead_letter_queue_alarms_at_its_first_message,
+        at("WavesDeadLettersAlarm", "Properties", "Threshold"),
+        10,
+    ),
+    (logs_are_kept_as_long_as_asked_and_no_longer, at("TendLogs", "Properties", "RetentionInDays"), GONE),
+    (
+        only_the_topic_may_say_what_became_of_an_email,
+        at("FeedbackQueuePolicy", "Properties", "PolicyDocument", "Statement", 0, "Condition"),
+        {},
+    ),
+]
+
+
+def broken(resources: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[str, Any]:
+    """Resources with one thing changed, or gone."""
+    *above, last = path
+    part: Any = resources
+    for key in above:
+        part = part[key]
+    if value is GONE:
+        del part[last]
+    else:
+        part[last] = value
+    return resources
+
+
+@pytest.mark.parametrize(
+    ("check", "path", "value"),
+    BROKEN,
+    ids=[f"{check.__name__}-{'.'.join(str(key) for key in path[-2:])}" for check, path, _ in BROKEN],
+)
+def test_a_broken_promise_is_seen(check: Promise, path: tuple[Any, ...], value: Any) -> None:
+    resources = broken(translated()["Resources"], path, value)
+    with pytest.raises((AssertionError, KeyError)):
+        check(resources)
+
+
+def statement_with(resources: dict[str, Any], function: str, word: str) -> Any:
+    """The one statement of a function's role that speaks of `word`."""
+    (found,) = [each for each in statements(resources, function) if word in json.dumps(each)]
+    return found
+
+
+def test_sending_from_any_address_is_seen() -> None:
+    resources = translated()["Resources"]
+    del statement_with(resources, "WalkWaves", "ses:SendBulkEmail")["Condition"]
+    with pytest.raises(KeyError):
+        only_the_two_senders_may_send_and_only_from_the_shops_address(resources)
+
+
+def test_another_function_that_may_send_is_seen() -> None:
+    resources = translated()["Resources"]
+    policy = resources["OnFeedbackRole"]["Properties"]["Policies"][0]["PolicyDocument"]
+    policy["Statement"].append(statement_with(resources, "WalkWaves", "ses:SendBulkEmail"))
+    with pytest.raises(AssertionError):
+        only_the_two_senders_may_send_and_only_from_the_shops_address(resources)
+
+
+def test_feedback_without_the_right_to_read_the_smtp_secret_is_seen() -> None:
+    resources = translated()["Resources"]
+    policy = resources["OnFeedbackRole"]["Properties"]["Policies"][0]["PolicyDocument"]
+    policy["Statement"] = [each for each in policy["Statement"] if "SmtpSecretArn" not in json.dumps(each)]
+    with pytest.raises(AssertionError):
+        who_sends_or_judges_sending_may_read_how_it_is_sent(resources)
+
+
+def test_each_promise_is_broken_once() -> None:
+    alone = {
+        only_the_two_senders_may_send_and_only_from_the_shops_address,
+        who_sends_or_judges_sending_may_read_how_it_is_sent,
+    }
+    assert {check for check, _, _ in BROKEN} | alone == set(PROMISES)

@@ -1,0 +1,234 @@
+"""The uploaded text is one that CloudFormation takes: in each region, and for one stage beside another."""
+
+import json
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import pytest
+import yaml
+from cfnlint import data as cfnlint_data
+from cfnlint.api import lint
+from cfnlint.config import ManualArgs
+from cfnlint.helpers import REGIONS, load_resource
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
+
+from spillway.deploy.regions import COMPLETE, WITHOUT_BUDGETS, for_region, require_region
+from spillway.deploy.runtimes import RUNTIMES
+from spillway.errors import BadInput
+from tests.uploaded import resolved, translated, uploaded_text
+
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+TEMPLATE_BYTES_MAX = 1_000_000
+COUNTS_MAX = {"Parameters": 200, "Outputs": 200, "Resources": 500, "Mappings": 200}
+DESCRIPTION_BYTES_MAX = 1024
+OTHER_PARTITIONS = ("cn-", "us-gov-", "us-iso", "eu-iso", "eusc-")
+
+# Names of these kinds are one for all of an account's regions.
+GLOBAL_KINDS = (
+    "AWS::CloudFront::",
+    "AWS::CloudWatch::Dashboard",
+    "AWS::IAM::",
+    "AWS::Budgets::",
+    "AWS::S3::",
+)
+NAMES = frozenset(
+    {
+        *(
+            "AlarmName",
+            "BucketName",
+            "BudgetName",
+            "DashboardName",
+            "FunctionName",
+            "GroupName",
+            "LogGroupName",
+        ),
+        *("ManagedPolicyName", "MetricName", "Name", "QueueName", "RoleName", "TableName", "TopicName"),
+        "UsagePlanName",
+    }
+)
+# Names within something that has a name of its own, or of a metric that AWS defines.
+NOT_OURS = {
+    ("AWS::CloudWatch::Alarm", "MetricName"),
+    ("AWS::CloudWatch::Alarm", "Name"),
+    ("AWS::SES::ConfigurationSetEventDestination", "Name"),
+    ("AWS::WAFv2::WebACL", "Name"),
+    ("AWS::ApiGateway::RestApi", "name"),
+}
+STAGES = [("spillway-test", "us-east-1"), ("spillway-live", "us-east-1"), ("spillway-live", "eu-west-1")]
+
+
+class Refused(Exception):
+    """CloudFormation takes no such template."""
+
+
+def check_format(text: str) -> None:
+    """Read a template as CloudFormation does, which knows no aliases, anchors, merge keys or foreign tags."""
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise Refused(f"an alias or anchor: {event}")
+        if isinstance(event, yaml.ScalarEvent) and event.value == "<<":
+            raise Refused("a merge key")
+        tag = getattr(event, "tag", None)
+        if tag:
+            raise Refused(f"a tag: {tag}")
+
+
+def test_the_text_is_one_that_cloudformation_reads() -> None:
+    check_format(uploaded_text())
+    assert json.loads(uploaded_text())["Transform"] == "AWS::Serverless-2016-10-31"
+
+
+@pytest.mark.parametrize(
+    "text", ["A: &a {x: 1}\nB: *a\n", "A: {<<: {x: 1}}\n", "A: !Nothing x\n"], ids=["alias", "merge", "tag"]
+)
+def test_a_text_that_cloudformation_refuses_is_seen(text: str) -> None:
+    with pytest.raises(Refused):
+        check_format(text)
+
+
+@pytest.mark.parametrize("as_translated", [False, True], ids=["uploaded", "translated"])
+def test_the_template_is_within_the_limits(*, as_translated: bool) -> None:
+    document = translated() if as_translated else json.loads(uploaded_text())
+    assert len(json.dumps(document)) < TEMPLATE_BYTES_MAX
+    assert len(document.get("Description", "")) <= DESCRIPTION_BYTES_MAX
+    for section, most in COUNTS_MAX.items():
+        assert len(document.get(section, {})) <= most, section
+
+
+def test_the_uploaded_bytes_are_within_the_limit() -> None:
+    assert len(uploaded_text().encode()) < TEMPLATE_BYTES_MAX
+
+
+def missing_in(region: str, document: dict[str, Any]) -> set[str]:
+    """The types of a translated template that `region` does not have."""
+    types = {resource["Type"] for resource in document["Resources"].values()}
+    return types - set(PROVIDER_SCHEMA_MANAGER.get_resource_types(region))
+
+
+def test_each_region_has_all_that_is_uploaded_to_it() -> None:
+    ours = {region for region in REGIONS if not region.startswith(OTHER_PARTITIONS)}
+    missing = {region: missing_in(region, translated()) for region in ours}
+    assert {region for region, types in missing.items() if not types} == COMPLETE
+    assert {
+        region for region, types in missing.items() if types == {"AWS::Budgets::Budget"}
+    } == WITHOUT_BUDGETS
+    for region in WITHOUT_BUDGETS:
+        assert not missing_in(region, for_region(translated(), region))
+
+
+def test_without_budgets_nothing_of_one_is_uploaded() -> None:
+    document = json.loads(uploaded_text("eu-north-1"))
+    assert "MonthlyBudgetUsd" in uploaded_text("eu-west-1")
+    assert "Budget" not in json.dumps(document)
+
+
+def test_a_region_without_a_service_is_refused_and_the_others_are_named() -> None:
+    with pytest.raises(BadInput, match="region ap-east-1: not every service") as refused:
+        require_region("ap-east-1")
+    assert "eu-north-1" in refused.value.way_out
+    require_region("eu-north-1")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("regions", [COMPLETE, WITHOUT_BUDGETS], ids=["complete", "without budgets"])
+def test_cfn_lint_finds_nothing_in_any_region(regions: frozenset[str]) -> None:
+    (region, *_) = sorted(regions)
+    asked = ManualArgs(regions=sorted(regions))
+    for text in (uploaded_text(region), json.dumps(for_region(translated(), region))):
+        assert [str(match) for match in lint(text, config=asked)] == []
+
+
+def test_the_runtimes_end_when_cfn_lint_says() -> None:
+    known = load_resource(cfnlint_data.AdditionalSpecs, "LmbdRuntimeLifecycle.json")
+    for runtime in RUNTIMES:
+        ends = known[runtime.name]
+        assert runtime.create_blocked_on == date.fromisoformat(ends["create-block"])
+        assert runtime.update_blocked_on == date.fromisoformat(ends["update-block"])
+
+
+def names_in(kind: str, value: Any) -> Iterator[str]:
+    """Every name that a resource's properties choose; a reference to another resource is none."""
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in parts:
+        if key in NAMES and (kind, key) not in NOT_OURS and isinstance(part, str):
+            yield part
+        elif key not in {"Body", "PolicyDocument", "Dimensions", "Environment"}:
+            yield from names_in(kind, part)
+
+
+def names(document: dict[str, Any], stack: str, region: str) -> set[tuple[str, str, str]]:
+    """The names that one stage takes: where each must be unique, its kind and itself."""
+    found = set()
+    for resource in document["Resources"].values():
+        kind = resource["Type"]
+        scope = "" if kind.startswith(GLOBAL_KINDS) else region
+        properties = resolved(resource.get("Properties", {}), stack, region)
+        found |= {(scope, kind, name) for name in names_in(kind, properties)}
+    exports = [output["Export"]["Name"] for output in document["Outputs"].values() if "Export" in output]
+    found |= {(region, "export", resolved(name, stack, region)) for name in exports}
+    namespaces = {
+        resource["Properties"]["Environment"]["Variables"]["METRICS_NAMESPACE"]["Fn::Sub"]
+        for resource in document["Resources"].values()
+        if resource["Type"] == "AWS::Lambda::Function"
+    }
+    found |= {(region, "metrics", resolved({"Fn::Sub": each}, stack, region)) for each in namespaces}
+    return found
+
+
+def colliding(document: dict[str, Any]) -> set[tuple[str, str, str]]:
+    """The names that two stages, or one in two regions, both take."""
+    taken: set[tuple[str, str, str]] = set()
+    twice: set[tuple[str, str, str]] = set()
+    for stack, region in STAGES:
+        mine = names(document, stack, region)
+        twice |= taken & mine
+        taken |= mine
+    return twice
+
+
+def test_no_name_is_taken_by_two_stages_or_regions() -> None:
+    taken = names(translated(), "spillway-live", "eu-west-1")
+    assert {(kind, name) for _, kind, name in taken} == {
+        ("AWS::ApiGateway::RestApi", "spillway-live"),
+        ("AWS::CloudFront::OriginAccessControl", "spillway-live-eu-west-1-pages"),
+        ("AWS::CloudFront::ResponseHeadersPolicy", "spillway-live-eu-west-1-security"),
+        ("AWS::CloudWatch::Dashboard", "spillway-live-eu-west-1"),
+        ("AWS::WAFv2::WebACL", "spillway-live-FloodGuard"),
+        ("metrics", "Spillway/spillway-live"),
+    }
+    assert colliding(translated()) == set()
+
+
+@pytest.mark.parametrize(
+    ("resource", "path", "name"),
+    [
+        ("Dashboard", ("DashboardName",), {"Ref": "AWS::StackName"}),
+        ("Dashboard", ("DashboardName",), {"Fn::Sub": "spillway-${AWS::Region}"}),
+        ("PagesAccess", ("OriginAccessControlConfig", "Name"), {"Fn::Sub": "${AWS::StackName}-pages"}),
+        ("RestAPI", ("Name",), "spillway"),
+        ("Alarms", ("TopicName",), "alarms"),
+        ("PagesBucket", ("BucketName",), {"Fn::Sub": "${AWS::StackName}-pages"}),
+    ],
+)
+def test_a_name_that_collides_is_seen(resource: str, path: tuple[str, ...], name: Any) -> None:
+    document = translated()
+    *above, last = path
+    part = document["Resources"][resource].setdefault("Properties", {})
+    for key in above:
+        part = part[key]
+    part[last] = name
+    assert len(colliding(document)) == 1
+
+
+def test_the_alarm_and_the_dashboard_watch_the_api_of_their_own_stage() -> None:
+    resources = resolved(translated()["Resources"], "spillway-live", "eu-west-1")
+    name = resources["RestAPI"]["Properties"]["Name"]
+    assert resources["RestAPI"]["Properties"]["Body"]["info"]["title"] == name == "spillway-live"
+    dimensions = {
+        each["Name"]: each["Value"] for each in resources["ApiErrorsAlarm"]["Properties"]["Dimensions"]
+    }
+    assert dimensions == {"ApiName": name, "Stage": "api"}
+    assert (
+        '"ApiName", "spillway-live", "Stage", "api"' in resources["Dashboard"]["Properties"]["DashboardBody"]
+    )
