@@ -14,6 +14,14 @@ from spillway.project import Project
 from tests.aws import REGION, ROOT
 
 PSEUDO = {"AWS::Partition": "aws", "AWS::AccountId": "123456789012", "AWS::URLSuffix": "amazonaws.com"}
+# Names of these kinds are one for all of an account's regions.
+GLOBAL_KINDS = (
+    "AWS::CloudFront::",
+    "AWS::CloudWatch::Dashboard",
+    "AWS::IAM::",
+    "AWS::Budgets::",
+    "AWS::S3::",
+)
 LOCK = ROOT / ".cache" / "tests-package.lock"
 
 

@@ -56,6 +56,7 @@ def deployed(german_release: Release) -> Iterator[AwsDoor]:
             "CONFIRMATIONS_QUEUE_URL": sqs.create_queue(QueueName="confirmations")["QueueUrl"],
             "WAVES_QUEUE_URL": sqs.create_queue(QueueName="waves")["QueueUrl"],
             "CONFIGURATION_SET": "letters",
+            "METRICS_NAMESPACE": "Spillway/spillway-test",
             "FEEDBACK_TOPIC": "arn:aws:sns:us-east-1:123456789012:feedback",
             "ALARMS_TOPIC": "arn:aws:sns:us-east-1:123456789012:alarms",
         }
@@ -552,6 +553,7 @@ def test_every_answer_is_a_line_with_its_request_and_counted(
     ]
     assert all(line["request"] for line in lines)
     (directive,) = answers[0]["_aws"]["CloudWatchMetrics"]
+    assert directive["Namespace"] == "Spillway/spillway-test"
     assert directive["Dimensions"] == [["route", "status"]]
     assert directive["Metrics"] == [{"Name": "answers", "Unit": "Count"}]
     assert isinstance(answers[0]["_aws"]["Timestamp"], int)

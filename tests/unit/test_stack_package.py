@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
-from spillway.deploy.package import RECORD, Package, fingerprint, package, packaged
+from spillway.deploy.package import RECORD, Package, fingerprint, interpreter_for, package, packaged
+from spillway.deploy.runtimes import Interpreter
 from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
 
@@ -78,6 +80,26 @@ def test_the_template_names_the_code_by_its_content(tmp_path: Path) -> None:
     digest = "5694d08a2e53ffcae0c3103e5ad6f6076abd960eb1f8a56577040bc1028f702b"
     code = f"s3://it/{digest}.zip"
     assert json.loads(Package(archive, template).template_for("it")) == {"Resources": {"A": code, "B": code}}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    interpreter_for("production") == Interpreter.running(),
+    reason="there is no interpreter of a better runtime",
+)
+def test_another_interpreter_makes_the_package_of_its_own_runtime(project: Project) -> None:
+    better = interpreter_for("production")
+    (project.root / "requirements.txt").write_text("markupsafe==3.0.3\n")
+    config = {"version": "2.0", "app_name": "tiny", "lambda_architecture": "arm64"}
+    (project.root / ".chalice" / "config.json").write_text(json.dumps(config))
+    made = package(project, "production")
+    assert made.runtime == better.runtime != Interpreter.running().runtime
+    tag = f"cpython-{better.runtime.removeprefix('python').replace('.', '')}"
+    with ZipFile(made.archive) as zipped:
+        names = zipped.namelist()
+    assert f"__pycache__/app.{tag}.pyc" in names
+    assert f"markupsafe/_speedups.{tag}-aarch64-linux-gnu.so" in names
+    assert not [name for name in names if name.endswith((".pyc", ".so")) and tag not in name]
 
 
 def test_what_chalice_could_not_do_is_told_in_its_own_words(project: Project) -> None:

@@ -16,7 +16,7 @@ from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from spillway.deploy.regions import COMPLETE, WITHOUT_BUDGETS, for_region, require_region
 from spillway.deploy.runtimes import RUNTIMES
 from spillway.errors import BadInput
-from tests.uploaded import resolved, translated, uploaded_text
+from tests.uploaded import GLOBAL_KINDS, resolved, translated, uploaded_text
 
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
 TEMPLATE_BYTES_MAX = 1_000_000
@@ -24,14 +24,6 @@ COUNTS_MAX = {"Parameters": 200, "Outputs": 200, "Resources": 500, "Mappings": 2
 DESCRIPTION_BYTES_MAX = 1024
 OTHER_PARTITIONS = ("cn-", "us-gov-", "us-iso", "eu-iso", "eusc-")
 
-# Names of these kinds are one for all of an account's regions.
-GLOBAL_KINDS = (
-    "AWS::CloudFront::",
-    "AWS::CloudWatch::Dashboard",
-    "AWS::IAM::",
-    "AWS::Budgets::",
-    "AWS::S3::",
-)
 NAMES = frozenset(
     {
         *(
