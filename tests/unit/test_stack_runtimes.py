@@ -2,6 +2,7 @@
 
 import stat
 import sys
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,13 +22,14 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
-    best_interpreter.cache_clear()
     return tmp_path
 
 
 @pytest.fixture(autouse=True)
-def forgotten() -> None:
-    """What was found on one machine is not looked up on another."""
+def forgotten() -> Iterator[None]:
+    """Forget, before and after, which interpreter another machine has."""
+    best_interpreter.cache_clear()
+    yield
     best_interpreter.cache_clear()
 
 
