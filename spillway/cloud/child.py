@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 
+from spillway.cloud.few_workers import bound_workers
 from spillway.cloud.own_apis import make_own_apis_reachable
 from spillway.cloud.sender_policy import judge_by_sender
 from spillway.cloud.statement_policy import judge_by_statement
@@ -26,6 +27,7 @@ def main() -> None:
     from ministack.app import main as serve
 
     make_own_apis_reachable(int(os.environ["GATEWAY_PORT"]))
+    bound_workers()
     judge_by_sender()
     judge_by_statement()
     try:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from spillway.cloud.checkpoints import rewind, rewound
+from spillway.cloud.few_workers import bound_workers, bounded
 from spillway.cloud.own_apis import reachable
 from spillway.cloud.sender_policy import sender_of
 from spillway.cloud.statement_policy import statement_checks
@@ -97,3 +98,20 @@ def test_a_batch_of_statements_is_judged_by_what_each_does_to_which_table() -> N
         ("dynamodb:PartiQLUpdate", "arn:entries"),
         ("dynamodb:PartiQLSelect", "arn:sending"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "processors", "run"), [(16, 2, 2), (16, 8, 8), (5, 8, 5), (16, 1, 2), (16, None, 2), (1, 8, 1)]
+)
+def test_no_more_workers_run_than_there_are_processors(wanted: int, processors: int | None, run: int) -> None:
+    assert bounded(wanted, processors) == run
+
+
+def test_the_emulator_asks_how_many_workers_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ministack.services import lambda_svc
+
+    monkeypatch.setattr(lambda_svc, "_sqs_esm_concurrency", lambda_svc._sqs_esm_concurrency)
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    bound_workers()
+    mapping = {"ScalingConfig": {"MaximumConcurrency": 16}}
+    assert lambda_svc._sqs_esm_concurrency(mapping, {}, {}) == 3
