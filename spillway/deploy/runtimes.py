@@ -5,7 +5,6 @@ A zip holds compiled modules and wheels of one Python version, so an interpreter
 
 import hashlib
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -142,38 +141,21 @@ def _make_environment(interpreter: Interpreter, folder: Path, project: Project) 
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     constraints = folder.with_suffix(".constraints")
-    constraints.write_text(_installed_but_for((project.root / REQUIREMENTS).read_text()))
+    # A package that is installed here in parts has no name or version.
+    installed = {f"{each.name}=={each.version}\n" for each in distributions() if each.name and each.version}
+    constraints.write_text("".join(sorted(installed)))
     uv = shutil.which("uv") or shutil.which(project.root / OWN_UV)
     python = folder / "bin" / "python"
-    wanted = [
-        "-c",
-        str(constraints),
-        f"chalice=={version('chalice')}",
-        "-r",
-        str(project.root / REQUIREMENTS),
-    ]
     if uv:
         _run([uv, "venv", "--quiet", "--no-config", "--python", str(interpreter.path), str(folder)])
-        _run([uv, "pip", "install", "--quiet", "--no-config", "--python", str(python), *wanted])
+        install = [uv, "pip", "install", "--quiet", "--no-config", "--python", str(python)]
     else:
         _run([str(interpreter.path), "-m", "venv", str(folder)])
-        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        _run([*pip, *wanted])
+        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    _run([*install, "-c", str(constraints), f"chalice=={version('chalice')}"])
+    # By itself: its files are held to their digests, and then pip wants one of every file it installs.
+    _run([*install, "-r", str(project.root / REQUIREMENTS)])
     constraints.unlink()
-
-
-def _installed_but_for(requirements: str) -> str:
-    """The versions installed here, as constraints; what the requirements name is theirs to say."""
-    named = {_normalized(name) for name in re.findall(r"^[\w.-]+", requirements, re.MULTILINE)}
-    # A package that is installed here in parts has no name or version.
-    installed = {each.name: each.version for each in distributions() if each.name and each.version}
-    kept = [f"{name}=={held}\n" for name, held in installed.items() if _normalized(name) not in named]
-    return "".join(sorted(kept))
-
-
-def _normalized(name: str) -> str:
-    # https://packaging.python.org/en/latest/specifications/name-normalization/
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _run(words: list[str]) -> None:

@@ -101,12 +101,13 @@ def test_an_environment_is_made_once_and_again_when_its_requirements_change(mach
     for _ in range(2):
         found = packaging_python(other, project)
     assert found == project.cache / "packaging" / "python3.13" / "bin" / "python"
-    venv, install = made.read_text().splitlines()
+    venv, chalice, requirements = made.read_text().splitlines()
     assert f"--python {other.path}" in venv
-    assert f"chalice=={version('chalice')} -r {machine / 'requirements.txt'}" in install
+    assert chalice.endswith(f"chalice=={version('chalice')}")
+    assert requirements.endswith(f"-r {machine / 'requirements.txt'}")
     (machine / "requirements.txt").write_text("jinja2==3.1.7\n")
     packaging_python(other, project)
-    assert len(made.read_text().splitlines()) == 4
+    assert len(made.read_text().splitlines()) == 6
 
 
 def test_an_environment_that_cannot_be_made_says_why_and_is_not_taken_for_one(machine: Path) -> None:
