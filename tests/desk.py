@@ -1,7 +1,7 @@
 """A desk to publish a small shop from, to an S3 of this machine's own."""
 
 import re
-from collections.abc import Iterable
+from typing import Any
 
 from chalicelib.aws.signing import Credentials
 from chalicelib.domain.form_stamp import FormStamps
@@ -19,18 +19,8 @@ from spillway.publish.s3 import S3Bucket
 from spillway.publish.sources import chosen, of_folder, of_kept
 from tests.aws import REGION
 from tests.clock import Clock
+from tests.memory_cdn import MemoryCloudFront
 from tests.s3_sink import S3Sink
-
-
-class SilentCdn(Cdn):
-    """Takes note of what it is told."""
-
-    def __init__(self) -> None:
-        self.paths: list[str] = []
-
-    def invalidate(self, paths: Iterable[str], *, reference: str) -> None:
-        """See `Cdn.invalidate`."""
-        self.paths += paths
 
 
 class Desk:
@@ -38,7 +28,7 @@ class Desk:
 
     def __init__(self, sink: S3Sink, products: ProductsTable, project: Project, owner: str = "me") -> None:
         self.sink, self.project, self.products = sink, project, products
-        self.clock, self.cdn = Clock(), SilentCdn()
+        self.clock, self.cdn = Clock(), MemoryCloudFront()
         self.live = LiveRelease(
             self.bucket("release"), owner, self.clock, project.cache / "publish" / f"{owner}.json"
         )
@@ -55,13 +45,14 @@ class Desk:
 
     @property
     def target(self) -> Target:
+        cloudfront: Any = self.cdn
         return Target(
             pages=self.bucket("pages"),
             releases=self.bucket("release"),
             live=self.live,
             products=self.products,
             domain_lists=self.domain_lists,
-            cdn=self.cdn,
+            cdn=Cdn(cloudfront, "E1", sleep=lambda seconds: None),
             stamps=FormStamps.of(b"identity", at_ms=self.clock()),
         )
 

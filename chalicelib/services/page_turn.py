@@ -1,6 +1,7 @@
 """Turns a product's pages when its availability changed, in every locale: the product's own, and those
 with its card."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -8,7 +9,7 @@ from chalicelib.domain.form_stamp import FormStamps
 from chalicelib.domain.product import Product
 from chalicelib.domain.stock import StockedProduct
 from chalicelib.log import log
-from chalicelib.storage.pages import Cdn, PagesBucket
+from chalicelib.storage.pages import Cdn, PageChange, PagesBucket
 from chalicelib.storage.themes import ThemeStore
 from chalicelib.storefront.sitemap import dated_anew, part_key, written_time
 from chalicelib.storefront.theme import Edition, Listing
@@ -35,33 +36,43 @@ class PageTurn:
         self._stamps = stamps
 
     def turn(self, slug: str, *, reference: str) -> None:
-        """Write the product's page and its listings anew, date them in the sitemap, and tell the CDN.
+        """Write the product's page and its listings again, date them in the sitemap, and invalidate them.
 
-        `reference` names the event, so that a repeat is one invalidation.
+        Pages whose bytes stay the same are neither written nor dated nor invalidated.
+
+        `reference` names the event. Each object it writes bears its mark: a repeat of an event that died
+        after a write finds its own mark and invalidates that path, though the bytes are the same by then.
         """
         stocked = self._products.get(slug)
         if stocked is None or not stocked.product.variants:
             log("page_not_turned", slug=slug, reason="product is not in the catalogue")
             return
-        paths: list[str] = []
+        changes: list[PageChange] = []
         for edition in self._themes.live().theme.editions:
-            paths += self._turn_in(edition, stocked.product)
-        paths += self._date_anew(stocked, paths)
-        self._cdn.invalidate(paths, reference=reference)
-        log("pages_turned", slug=slug, paths=paths)
+            changes += self._turn_in(edition, stocked.product, reference)
+        if changes:
+            changes += self._date_anew(stocked, [change.path for change in changes], reference)
+            self._cdn.invalidate(
+                [change.path for change in changes], reference=f"{reference}-{_digest(changes)}"
+            )
+        log("pages_turned", slug=slug, paths=[change.path for change in changes])
 
-    def _turn_in(self, edition: Edition, product: Product) -> list[str]:
-        """Turn the pages of one edition; the paths they have in it."""
-        path, language = edition.at(product.path), edition.shop.locale
-        self._pages.turn(path, partial(self._product_page, edition.root, product.slug), language=language)
-        paths = [path]
-        for listing in edition.listings_of(product.slug):
-            paths.append(edition.at(listing.path))
-            self._pages.turn(paths[-1], partial(self._listing_page, edition.root, listing), language=language)
-        return paths
+    def _turn_in(self, edition: Edition, product: Product, event: str) -> list[PageChange]:
+        """Turn the pages of one edition. Return those that the event changed."""
+        language = edition.shop.locale
+        pages = [(product.path, partial(self._product_page, edition.root, product.slug))]
+        pages += [
+            (listing.path, partial(self._listing_page, edition.root, listing))
+            for listing in edition.listings_of(product.slug)
+        ]
+        changes = [
+            self._pages.turn(edition.at(path), render, language=language, event=event)
+            for path, render in pages
+        ]
+        return [change for change in changes if change]
 
-    def _date_anew(self, stocked: StockedProduct, paths: Sequence[str]) -> list[str]:
-        """Tell search engines that these pages changed; the paths of the sitemaps that now say so."""
+    def _date_anew(self, stocked: StockedProduct, paths: Sequence[str], event: str) -> list[PageChange]:
+        """Date the changed pages in the sitemap, for search engines. Return the sitemaps that changed."""
         theme = self._themes.live().theme
         changed_ms = max(stock.observed_at_ms for stock in stocked.stock.values())
 
@@ -69,7 +80,8 @@ class PageTurn:
             return dated_anew(text, theme.shop.base_url, paths, written_time(changed_ms))
 
         keys = sorted({part_key(path, theme.sitemap_parts) for path in paths}) if changed_ms else ()
-        return [f"/{key}" for key in keys if self._pages.edit(f"/{key}", edited)]
+        changes = [self._pages.edit(f"/{key}", edited, event=event) for key in keys]
+        return [change for change in changes if change]
 
     def _product_page(self, root: str, slug: str) -> str:
         stocked = self._products.get_many([slug])[slug]
@@ -87,3 +99,12 @@ class PageTurn:
             if slug in products
         ]
         return renderer.listing(listing, cards)
+
+
+def _digest(changes: Sequence[PageChange]) -> str:
+    """Digest the writes themselves.
+
+    An event whose repeat writes a page again needs a new invalidation of the same paths.
+    """
+    versions = "\n".join(sorted(f"{change.path} {change.version}" for change in changes))
+    return hashlib.sha256(versions.encode()).hexdigest()[:16]

@@ -16,6 +16,7 @@ class Item(StrEnum):
 
     CDN_BYTES = "CloudFront bytes"
     CDN_REQUESTS = "CloudFront requests"
+    INVALIDATIONS = "CloudFront invalidations"
     S3_READS = "S3 reads"
     S3_WRITES = "S3 writes"
     S3_STORAGE = "S3 storage"
@@ -63,6 +64,7 @@ PRICES = {
     for price in (
         Price(Item.CDN_BYTES, 0.085, GIB, "GiB out, North America and Europe", _CLOUDFRONT, free=1024 * GIB),
         Price(Item.CDN_REQUESTS, 0.0100, 10_000, "10,000 HTTPS requests", _CLOUDFRONT, free=10e6),
+        Price(Item.INVALIDATIONS, 0.005, 1, "path", _CLOUDFRONT, free=1_000),
         Price(Item.S3_READS, 0.0004, 1_000, "1,000 GET", _S3),
         Price(Item.S3_WRITES, 0.005, 1_000, "1,000 PUT", _S3),
         Price(Item.S3_STORAGE, 0.023, GIB, "GiB and month", _S3),

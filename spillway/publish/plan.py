@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from chalicelib.domain.locales import root_of
-from chalicelib.storage.pages import HOME_KEY
+from chalicelib.storage.pages import page_path
 from chalicelib.storefront.theme import Theme
 from spillway.build.release import Kind, Release, SiteObject
 from spillway.publish.manifest import Kept, Manifest, fingerprint, fingerprints
@@ -76,8 +76,7 @@ class Plan:
     def pages_touched(self) -> tuple[str, ...]:
         """Paths whose old copies in the CDN are wrong after this publish."""
         turned = [upload.site_object.key for upload in self.uploads if upload.site_object.kind != Kind.ASSET]
-        touched = sorted((*turned, *self.pages_removed))
-        return tuple("/" if key == HOME_KEY else f"/{key}" for key in touched)
+        return tuple(page_path(key) for key in sorted((*turned, *self.pages_removed)))
 
     @property
     def pages_removed(self) -> tuple[str, ...]:

@@ -1,8 +1,9 @@
 """Publishing: the catalogue to DynamoDB, the theme and the pages to S3, and the CDN told.
 
-The order is claim, makings, assets, catalogue, theme, pages, index, removals, manifest. At no moment does a
-visible page miss an asset, and a publish that dies is finished by the next one: the manifest that is
-written first names what may be touched, the one that is written last says that all of it was.
+The order is claim, makings, assets, catalogue, theme, pages, index, removals, invalidation, manifest. At no
+moment does a visible page miss an asset, and a publish that dies is finished by the next one: the manifest
+that is written first names what may be touched, the one that is written last says that all of it was, and
+that the CDN was told of it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,7 +13,7 @@ from typing import Protocol
 
 from chalicelib.domain.form_stamp import FormStamps
 from chalicelib.domain.stock import StockedProduct
-from chalicelib.storage.pages import Cdn
+from chalicelib.storage.pages import Cdn, CdnBusy
 from chalicelib.storage.themes import THEME_KEY
 from chalicelib.storefront.theme import Theme
 from chalicelib.tables.domain_lists import DomainListsTable
@@ -20,7 +21,7 @@ from chalicelib.tables.products import ProductsTable
 from spillway.build.dates import Dates
 from spillway.build.edition_rendering import StockBySlug
 from spillway.build.release import Kind, Makings, Release, SiteObject
-from spillway.errors import BadInput
+from spillway.errors import BadInput, WorkFailed
 from spillway.publish.answer import Answer
 from spillway.publish.archive import KEPT_CONTENT_TYPE, kept_key, packed
 from spillway.publish.body import loader
@@ -30,8 +31,6 @@ from spillway.publish.plan import Plan, make_plan
 from spillway.publish.s3 import Request
 
 PASSES_MAX = 3
-# CloudFront takes 3,000 paths at once; past this, one wildcard is cheaper and surer.
-INVALIDATED_PATHS_MAX = 1000
 # More pages gone at once than this, and more than this share of all, look like the wrong folder.
 DELETIONS_MIN = 10
 DELETIONS_SHARE_MAX = 0.2
@@ -133,8 +132,9 @@ class Publisher:
         else:
             claimed = self._target.live.claim(seen, plan)
             self._execute(plan, release, known)
-            self._target.live.finish(claimed, plan)
+            # Before the manifest says that all is done: the publish after one that dies here does it again.
             self._invalidate(plan)
+            self._target.live.finish(claimed, plan)
         return Published(
             release.id,
             len(plan.uploads),
@@ -190,9 +190,16 @@ class Publisher:
 
     def _invalidate(self, plan: Plan) -> None:
         paths = plan.pages_touched
-        if paths:
-            few = paths if len(paths) <= INVALIDATED_PATHS_MAX else ("/*",)
-            self._target.cdn.invalidate(few, reference=f"{plan.manifest.release}-{self._clock_ms()}")
+        if not paths:
+            return
+        try:
+            self._target.cdn.invalidate(paths, reference=f"{plan.manifest.release}-{self._clock_ms()}")
+        except CdnBusy as busy:
+            raise WorkFailed(
+                "all pages are written, but CloudFront has too many invalidations in progress:"
+                " visitors may see older pages for up to a day",
+                way_out="publish again in a few minutes; only what may be old in its caches is sent again",
+            ) from busy
 
     def _known(self) -> dict[str, StockedProduct]:
         return {stocked.product.slug: stocked for stocked in self._target.products.scan()}

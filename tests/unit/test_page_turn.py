@@ -1,6 +1,5 @@
 """An event about availability, and the pages that follow it."""
 
-from collections.abc import Iterable
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,20 +19,10 @@ from spillway.build.site import build
 from tests.aws import create_table
 from tests.clock import Clock
 from tests.dynamodb import MemoryDynamoDb
+from tests.memory_cdn import MemoryCloudFront
 from tests.unit.small_shop import make_small_shop
 
 STAMPS = FormStamps.of(b"identity", at_ms=0)
-
-
-class FakeCdn(Cdn):
-    """Keeps what it is told to fetch anew."""
-
-    def __init__(self) -> None:
-        self.invalidated: list[tuple[list[str], str]] = []
-
-    def invalidate(self, paths: Iterable[str], *, reference: str) -> None:
-        """See `Cdn.invalidate`."""
-        self.invalidated.append((sorted(paths), reference))
 
 
 @pytest.fixture
@@ -59,7 +48,8 @@ def put_theme(s3: Any, text: str) -> None:
     s3.put_object(Bucket="release", Key="theme.json", Body=text.encode())
 
 
-def page_turn(s3: Any, products: ProductsTable, cdn: FakeCdn) -> PageTurn:
+def page_turn(s3: Any, products: ProductsTable, cloudfront: Any) -> PageTurn:
+    cdn = Cdn(cloudfront, "E1")
     return PageTurn(products, ThemeStore(s3, "release"), PagesBucket(s3, "pages"), cdn, lambda: STAMPS)
 
 
@@ -71,7 +61,7 @@ def test_the_product_and_every_page_with_its_card_turn(
     s3: Any, products: ProductsTable, small_release: Release
 ) -> None:
     put_theme(s3, small_release.theme.to_json())
-    cdn = FakeCdn()
+    cdn = MemoryCloudFront()
     turn = page_turn(s3, products, cdn)
     turn.turn("field-jacket", reference="e1")
     before = page(s3, "products/field-jacket")
@@ -87,15 +77,15 @@ def test_the_product_and_every_page_with_its_card_turn(
         "shop/all",
         "shop/outerwear",
     }
-    paths = ["/", "/products/field-jacket", "/shop/all", "/shop/outerwear"]
-    assert cdn.invalidated == [(paths, "e1"), (paths, "e2")]
+    paths = ["/", "/index.html", "/products/field-jacket", "/shop/all", "/shop/outerwear"]
+    assert cdn.paths == [paths, ["/products/field-jacket"]], "its card says the same as before"
 
 
 def test_a_turned_page_is_the_page_a_build_would_make(
     s3: Any, products: ProductsTable, small_release: Release, tmp_path: Path
 ) -> None:
     put_theme(s3, small_release.theme.to_json())
-    page_turn(s3, products, FakeCdn()).turn("field-jacket", reference="e1")
+    page_turn(s3, products, MemoryCloudFront()).turn("field-jacket", reference="e1")
     built = {each.key: each for each in build(make_small_shop(tmp_path), stamps=STAMPS).objects}
     for key in ("products/field-jacket", "shop/outerwear", "shop/all", "index.html"):
         head = s3.head_object(Bucket="pages", Key=key)
@@ -112,16 +102,14 @@ def test_the_sitemap_dates_the_pages_that_turned_as_a_build_would(
     s3.put_object(Bucket="pages", Key=sitemap.key, Body=sitemap.read(), ContentType=sitemap.content_type)
     stock = Stock(Availability.OUT_OF_STOCK, 0, 1_790_000_000_000, "e1")
     products.observe("scarf", "SCARF", stock)
-    cdn = FakeCdn()
-    PageTurn(products, ThemeStore(s3, "release"), PagesBucket(s3, "pages"), cdn, lambda: STAMPS).turn(
-        "scarf", reference="e1"
-    )
+    cdn = MemoryCloudFront()
+    page_turn(s3, products, cdn).turn("scarf", reference="e1")
     built = build(make_small_shop(tmp_path), stock={"scarf": {"SCARF": stock}})
     wanted = next(each for each in built.objects if each.key == "sitemap.xml").read().decode()
     assert page(s3, "sitemap.xml") == wanted != sitemap.read().decode()
     head = s3.head_object(Bucket="pages", Key="sitemap.xml")
     assert (head["ContentType"], head["CacheControl"]) == (sitemap.content_type, sitemap.cache_control)
-    assert "/sitemap.xml" in cdn.invalidated[0][0]
+    assert "/sitemap.xml" in cdn.paths[0]
 
 
 def test_of_two_edits_at_once_neither_is_lost(s3: Any) -> None:
@@ -134,10 +122,12 @@ def test_of_two_edits_at_once_neither_is_lost(s3: Any) -> None:
             s3.put_object(Bucket="pages", Key="sitemap.xml", Body=others.pop())
         return f"{text} ours"
 
-    assert pages.edit("/sitemap.xml", ours)
+    changed = pages.edit("/sitemap.xml", ours, event="e1")
+    assert changed is not None
     assert page(s3, "sitemap.xml") == "- theirs ours"
-    assert not pages.edit("/sitemap.xml", lambda text: text)
-    assert not pages.edit("/not-there.xml", ours)
+    assert pages.edit("/sitemap.xml", lambda text: text, event="e1") == changed, "a repeat owes it still"
+    assert pages.edit("/sitemap.xml", lambda text: text, event="e2") is None
+    assert pages.edit("/not-there.xml", ours, event="e1") is None
 
 
 def test_the_pages_of_every_language_turn(s3: Any, german_release: Release) -> None:
@@ -146,7 +136,7 @@ def test_the_pages_of_every_language_turn(s3: Any, german_release: Release) -> N
     for entry in german_release.products:
         products.put_catalogue(entry.product, entry.stock, known=None)
     put_theme(s3, german_release.theme.to_json())
-    cdn = FakeCdn()
+    cdn = MemoryCloudFront()
     page_turn(s3, products, cdn).turn("scarf", reference="e1")
     built = {each.key: each for each in german_release.objects}
     keys = ["index.html", "products/scarf", "shop/accessories", "shop/all"]
@@ -154,17 +144,16 @@ def test_the_pages_of_every_language_turn(s3: Any, german_release: Release) -> N
     for key in (*keys, *german):
         assert page(s3, key).encode() == built[key].read()
         assert s3.head_object(Bucket="pages", Key=key)["ContentLanguage"] == built[key].language
-    told = ["/", *(f"/{key}" for key in (*keys[1:], *german))]
-    assert cdn.invalidated == [(sorted(told), "e1")]
+    assert cdn.paths == [sorted(["/", *(f"/{key}" for key in (*keys, *german))])]
 
 
 def test_what_the_catalogue_does_not_hold_is_left_alone(
     s3: Any, products: ProductsTable, small_release: Release
 ) -> None:
     put_theme(s3, small_release.theme.to_json())
-    cdn = FakeCdn()
+    cdn = MemoryCloudFront()
     page_turn(s3, products, cdn).turn("x", reference="e")
-    assert cdn.invalidated == []
+    assert cdn.paths == []
 
 
 def test_a_new_release_is_seen_at_the_next_turn(s3: Any, small_release: Release) -> None:
@@ -201,13 +190,13 @@ def test_an_older_turn_never_covers_a_newer_page(s3: Any) -> None:
             s3.put_object(Bucket="pages", Key="products/x", Body=b"newer")
         return "made from " + page(s3, "products/x")
 
-    pages.turn("/products/x", slow, language="en")
+    pages.turn("/products/x", slow, language="en", event="e1")
     assert page(s3, "products/x") == "made from newer"
 
 
 def test_a_page_that_others_write_all_the_time_is_left_to_them(s3: Any) -> None:
     pages = PagesBucket(s3, "pages")
-    pages.turn("/products/x", lambda: "first", language="en")
+    pages.turn("/products/x", lambda: "first", language="en", event="e1")
     turns = count()
 
     def contested() -> str:
@@ -215,17 +204,17 @@ def test_a_page_that_others_write_all_the_time_is_left_to_them(s3: Any) -> None:
         return "ours"
 
     with pytest.raises(PageContested):
-        pages.turn("/products/x", contested, language="en")
+        pages.turn("/products/x", contested, language="en", event="e1")
     assert page(s3, "products/x").startswith("theirs")
 
 
 def test_a_page_that_cannot_be_rendered_stays_as_it_was(s3: Any) -> None:
     pages = PagesBucket(s3, "pages")
-    pages.turn("/products/x", lambda: "the old page", language="en")
+    pages.turn("/products/x", lambda: "the old page", language="en", event="e1")
 
     def broken() -> str:
         raise ValueError("a template that fails")
 
     with pytest.raises(ValueError, match="a template that fails"):
-        pages.turn("/products/x", broken, language="en")
+        pages.turn("/products/x", broken, language="en", event="e1")
     assert page(s3, "products/x") == "the old page"
