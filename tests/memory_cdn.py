@@ -34,6 +34,8 @@ class MemoryCloudFront:
         batch = asked["InvalidationBatch"]
         reference, paths = batch["CallerReference"], batch["Paths"]["Items"]
         assert batch["Paths"]["Quantity"] == len(paths) > 0
+        if any(character in path for path in paths for character in '~ <>"#%{}|^[]`'):
+            raise refused("InvalidArgument", "CreateInvalidation")
         if reference in self.references:
             if self.references[reference] != paths:
                 raise refused("InvalidationBatchAlreadyExists", "CreateInvalidation")

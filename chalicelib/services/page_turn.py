@@ -50,12 +50,13 @@ class PageTurn:
         changes: list[PageChange] = []
         for edition in self._themes.live().theme.editions:
             changes += self._turn_in(edition, stocked.product, reference)
+        invalidated: tuple[str, ...] = ()
         if changes:
             changes += self._date_anew(stocked, [change.path for change in changes], reference)
-            self._cdn.invalidate(
+            invalidated = self._cdn.invalidate(
                 [change.path for change in changes], reference=f"{reference}-{_digest(changes)}"
             )
-        log("pages_turned", slug=slug, paths=[change.path for change in changes])
+        log("pages_turned", slug=slug, paths=[change.path for change in changes], invalidated=invalidated)
 
     def _turn_in(self, edition: Edition, product: Product, event: str) -> list[PageChange]:
         """Turn the pages of one edition. Return those that the event changed."""

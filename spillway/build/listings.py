@@ -60,7 +60,7 @@ def _pages_of_shelf(
 ) -> list[Listing]:
     count = max(1, -(-len(rows) // CARDS_MAX))
     # A sign that no slug has: whatever a merchant names a category, it is never taken for a page of another.
-    paths = [path, *(f"{path}~{number}" for number in range(2, count + 1))]
+    paths = [path, *(f"{path}_{number}" for number in range(2, count + 1))]
     return [
         Listing(
             path=paths[index],

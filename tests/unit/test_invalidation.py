@@ -1,6 +1,7 @@
 """What a stock event writes and invalidates: no path too many, and none too few, wherever it dies."""
 
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from chalicelib.storage.pages import (
 )
 from chalicelib.storage.themes import ThemeStore
 from chalicelib.tables.products import ProductsTable
+from spillway.build.listings import CARDS_MAX, _pages_of_shelf
 from spillway.build.release import Release
 from spillway.errors import WorkFailed
 from spillway.preflight.prices import PRICES, Item
@@ -283,6 +285,9 @@ def test_another_refusal_of_cloudfront_is_not_taken_for_a_busy_one() -> None:
         (["/products/scarf"], ("/products/scarf",)),
         (["/", "/"], ("/", "/index.html")),
         (["/de"], ("/de",)),
+        (["/shop/all_2", "/sitemap-1.xml"], ("/shop/all_2", "/sitemap-1.xml")),
+        (["/shop/all~2"], ("/*",)),
+        (["/shop/hüte"], ("/*",)),
         ([f"/{n:02}" for n in range(INVALIDATED_PATHS_MAX)], tuple(f"/{n:02}" for n in range(20))),
         ([f"/{n}" for n in range(INVALIDATED_PATHS_MAX + 1)], ("/*",)),
         (["/", *(f"/{n}" for n in range(INVALIDATED_PATHS_MAX - 1))], ("/*",)),
@@ -292,6 +297,13 @@ def test_the_home_page_has_two_paths_and_many_paths_become_one(
     paths: list[str], invalidated: tuple[str, ...]
 ) -> None:
     assert invalidation_paths(paths) == invalidated
+
+
+def test_the_second_page_of_a_listing_has_a_path_that_cloudfront_takes() -> None:
+    rows = [SimpleNamespace(slug=f"p{number}") for number in range(CARDS_MAX + 1)]
+    paths = [each.path for each in _pages_of_shelf("/shop/all", "All", "All", _any(rows), None)]
+    assert paths == ["/shop/all", "/shop/all_2"]
+    assert invalidation_paths(paths) == ("/shop/all", "/shop/all_2")
 
 
 def test_the_home_pages_key_is_the_root_object_of_the_distribution() -> None:
