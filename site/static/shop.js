@@ -1,4 +1,4 @@
-// The waitlist form answers in place. Without this script, or when it fails, the form works by itself.
+// The waitlist form answers in place. Without this script, the form works by itself.
 // What it says stands in the form, in the page's language.
 (() => {
   const form = document.getElementById("waitlist");
@@ -41,6 +41,7 @@
     if (box?.type === "checkbox") box.checked = true;
   });
 
+  // A firewall may answer instead of the API, with any status and a page of its own. Ours is JSON.
   // A page that was kept for months is refused; the stamp it needs comes with the refusal.
   const send = async () => {
     const answer = await fetch(form.action, {
@@ -48,7 +49,7 @@
       headers: { Accept: "application/json" },
       body: new URLSearchParams(new FormData(form)),
     });
-    const told = answer.status < 500 ? await answer.json() : {};
+    const told = (await answer.json().catch(() => 0)) || {};
     const fresh = told.again?.find(({ field }) => field === "stamp");
     if (!fresh || form.elements.stamp.value === fresh.value) return { answer, told };
     form.elements.stamp.value = fresh.value;
@@ -63,22 +64,18 @@
     }
     button.disabled = true;
     say(words.sending);
-    try {
-      const { answer, told } = await send();
-      if (answer.ok) {
-        const { suggestion } = told;
-        form.querySelector(".fields").hidden = !suggestion;
-        say((suggestion ? `${words.slip.replace("{address}", () => suggestion)} ` : "") + words.sent);
-        status.focus();
-      } else if (answer.status >= 500 || answer.status === 429) {
-        say(words.busy, true);
-      } else {
-        explain(told);
-      }
-    } catch {
-      form.submit();
-    } finally {
-      button.disabled = false;
+    // Nobody knows whether a form without an answer has arrived: it is not sent again unasked.
+    const { answer, told } = await send().catch(() => ({ answer: {}, told: {} }));
+    button.disabled = false;
+    if (answer.status === 202 && told.status === "accepted") {
+      const { suggestion } = told;
+      form.querySelector(".fields").hidden = !suggestion;
+      say((suggestion ? `${words.slip.replace("{address}", () => suggestion)} ` : "") + words.sent);
+      status.focus();
+    } else if (answer.status < 500 && answer.status !== 429 && told.status === answer.status) {
+      explain(told);
+    } else {
+      say(words.busy, true);
     }
   });
 })();

@@ -16,7 +16,7 @@ from tests.end_to_end.demo import DemoProcess
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from playwright.sync_api import Locator
+    from playwright.sync_api import Locator, Route
 
 pytestmark = [pytest.mark.browser, pytest.mark.local_cloud]
 
@@ -25,6 +25,25 @@ ADDRESS = "Your email address"
 ASK = "Tell me when it is back"
 CONFIRM = "Yes, put me on the list"
 TABS_MAX = 60
+BUSY = "Many people are asking at this moment. Please try again in a minute."
+HTML = "<!doctype html><title>One moment</title><p>Checking your browser"
+# Status 0 is no answer at all. AWS WAF's Challenge answers 202 and its CAPTCHA 405, with a page or without:
+# https://docs.aws.amazon.com/waf/latest/developerguide/waf-captcha-and-challenge-actions.html
+FOREIGN_ANSWERS = (
+    (202, "text/html", HTML),
+    (202, "text/plain", ""),
+    (202, "application/json", "{}"),
+    (202, "application/json", "null"),
+    (200, "text/html", HTML),
+    (200, "application/json", '{"status": "accepted"}'),
+    (403, "text/html", HTML),
+    (403, "application/json", '{"message": "Forbidden"}'),
+    (405, "text/html", HTML),
+    (429, "text/html", HTML),
+    (429, "application/json", '{"message": "Too Many Requests"}'),
+    (503, "text/html", HTML),
+    (0, "", ""),
+)
 
 
 def test_without_script_the_form_works_by_itself(new_window: NewWindow, new_person: NewPerson) -> None:
@@ -146,6 +165,33 @@ def test_with_script_a_page_of_long_ago_signs_up_like_any_other(
     watch.refused.clear()
 
 
+def test_with_script_only_the_shops_own_answer_counts_as_accepted(
+    new_window: NewWindow, new_person: NewPerson, watch: Watch
+) -> None:
+    page, hal = new_window().new_page(), new_person("Hal")
+    page.goto(PRODUCT)
+    _box(page, "FJ-MOSS-M").check()
+    field, button = page.get_by_label(ADDRESS), page.get_by_role("button", name=ASK)
+    field.fill(hal.mailbox)
+    posts: list[str] = []
+    page.on("request", lambda sent: posts.append(sent.url) if sent.method == "POST" else None)
+    for status, content_type, body in FOREIGN_ANSWERS:
+        posts.clear()
+        page.route("**/api/waitlist", _answering(status, content_type, body), times=1)
+        button.click()
+        expect(page.get_by_role("status")).to_have_text(BUSY)
+        expect(page.get_by_role("status")).to_have_class(re.compile("error"))
+        expect(field).to_have_value(hal.mailbox)
+        expect(button).to_be_enabled()
+        expect(page).to_have_url(re.compile(f"{PRODUCT}$"))
+        assert len(posts) == 1, f"{status} {content_type} {body}"
+    assert watch.refused == [(status, "/api/waitlist") for status, _, _ in FOREIGN_ANSWERS if status >= 400]
+    watch.refused.clear()
+    button.click()
+    expect(page.get_by_role("status")).to_contain_text("Now check your inbox")
+    hal.awaits_letters(1)
+
+
 def test_with_script_choosing_nothing_is_told_at_the_choice(
     new_window: NewWindow, new_person: NewPerson
 ) -> None:
@@ -156,6 +202,18 @@ def test_with_script_choosing_nothing_is_told_at_the_choice(
     first = page.locator("#waitlist [type=checkbox]").first
     expect(first).to_be_focused()
     expect(first).to_have_accessible_description(re.compile("Choose at least one"))
+
+
+def _answering(status: int, content_type: str, body: str) -> "Callable[[Route], None]":
+    """Answer in the place of the API; with status 0, break the connection."""
+
+    def answer(route: "Route") -> None:
+        if status:
+            route.fulfill(status=status, content_type=content_type, body=body)
+        else:
+            route.abort()
+
+    return answer
 
 
 def _box(page: Page, sku: str) -> "Locator":
