@@ -18,6 +18,7 @@ from spillway.preflight.campaign import FOUNDING_STORY, Campaign
 from spillway.preflight.forecast import Asked, forecast
 from spillway.preflight.limits import Limits, Origin
 from spillway.preflight.measured import Measured
+from spillway.preflight.refresh import page_refresh
 from spillway.preflight.report import report
 from spillway.preflight.screen import show, tell_story
 from spillway.preflight.usage import usage
@@ -27,6 +28,7 @@ from spillway.project import Project
 VISITORS_MAX = 50_000_000
 # Each is played call by call, three times over.
 SIGNUPS_MAX = 1_000_000
+CHANGES_MAX = 1_000_000
 LIMIT_NAMES = tuple(field.name for field in fields(Limits))
 LIMIT_MAX = 1e12
 NO_STAGE = "no stage asked: documented defaults, of an account that is out of SES's sandbox"
@@ -47,6 +49,8 @@ NO_STAGE = "no stage asked: documented defaults, of an account that is out of SE
     "--confirm-rate", type=Share(), default="100%", show_default=True, help="Of those, who confirm."
 )
 @click.option("--pages-per-visitor", type=click.FloatRange(0.1, 100), default=1.0, show_default=True)
+@click.option("--availability-changes", type=click.IntRange(0, CHANGES_MAX), default=2, show_default=True,
+              help="Times the product comes into stock or sells out; each refreshes its pages.")  # fmt: skip
 @click.option(
     "--page", metavar="PATH", help="The page they land on; left out: the mean of all products' pages."
 )
@@ -70,13 +74,18 @@ def preflight_command(project: Project, /, **given: Any) -> None:
     options = Options(**given)
     site = _built(project)
     weight = page_weight(site, options.page) if options.page else mean_product_weight(site)
-    measured = Measured.read()
+    measured, refresh = Measured.read(), page_refresh(site, options.page)
     if options.tell_story:
-        now = bill(usage(FOUNDING_STORY, weight, measured, site_bytes=_site_bytes(site)))
-        tell_story(weight, now)
+        now = bill(usage(FOUNDING_STORY, weight, measured, site_bytes=_site_bytes(site), refresh=refresh))
+        tell_story(weight, now, refresh)
         return
     made = forecast(
-        _asked(options), weight, measured, _account(project, options), site_bytes=_site_bytes(site)
+        _asked(options),
+        weight,
+        measured,
+        _account(project, options),
+        site_bytes=_site_bytes(site),
+        refresh=refresh,
     )
     if options.report_file:
         _write(options.report_file, report(made))
@@ -99,6 +108,7 @@ class Options:
     signup_rate: float
     confirm_rate: float
     pages_per_visitor: float
+    availability_changes: int
     page: str | None
     letter_wait_s_max: int
     stage_name: str | None
@@ -128,6 +138,7 @@ def _asked(options: Options) -> Asked:
         options.signup_rate,
         options.confirm_rate,
         pages_per_visitor=options.pages_per_visitor,
+        availability_changes=options.availability_changes,
     )
     rates = trace(options.trace_file) if options.trace_file else rates_per_s(campaign, Shape(options.shape))
     if options.trace_file:

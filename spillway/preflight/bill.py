@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from spillway.preflight.prices import FLAT_PLANS, PRICES, FlatPlan, Item, Price
+from spillway.preflight.refresh import PageRefresh
 from spillway.preflight.usage import Used
 
 
@@ -15,6 +16,7 @@ class Part(StrEnum):
     REQUESTS = "page requests"
     MAIL = "letters"
     FEEDBACK = "what became of letters"
+    REFRESH = "page refreshes"
     BACKEND = "everything else"
 
 
@@ -35,6 +37,8 @@ class BillLine:
         """What it is added up under."""
         if self.used.of_feedback:
             return Part.FEEDBACK
+        if self.used.of_refresh:
+            return Part.REFRESH
         return PART_OF.get(self.used.item, Part.BACKEND)
 
     @property
@@ -104,3 +108,9 @@ def bill(used: Iterable[Used]) -> Bill:
             BillLine(each, price, each.amount / price.per * price.usd, charged / price.per * price.usd)
         )
     return Bill(tuple(lines))
+
+
+def refresh_usd(refresh: PageRefresh) -> float:
+    """Return the price of one change of availability in dollars, past the month's free paths."""
+    items = ((Item.INVALIDATIONS, refresh.paths), (Item.S3_WRITES, refresh.objects))
+    return sum(PRICES[item].of(amount, free_tier=False) for item, amount in items)

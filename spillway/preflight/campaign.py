@@ -9,6 +9,7 @@ class Campaign:
 
     `signup_rate` is the share of visitors who sign up, `confirm_rate` of those who then confirm,
     `pages_per_visitor` how many pages one visitor opens. `again_rate`: who signs up twice.
+    `availability_changes`: how often the product comes into stock or sells out: with the restock, and again.
     """
 
     visitors: int
@@ -18,6 +19,7 @@ class Campaign:
     confirm_rate: float = 1.0
     again_rate: float = 0.0
     pages_per_visitor: float = 1.0
+    availability_changes: int = 2
 
     @property
     def visitors_per_s_mean(self) -> float:

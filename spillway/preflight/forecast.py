@@ -5,12 +5,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from spillway.preflight.account import AccountLimits
-from spillway.preflight.bill import Bill, bill
+from spillway.preflight.bill import Bill, bill, refresh_usd
 from spillway.preflight.campaign import Campaign
 from spillway.preflight.limits import Limits
 from spillway.preflight.measured import Measured
 from spillway.preflight.played import Run
 from spillway.preflight.prices import AS_OF
+from spillway.preflight.refresh import NO_REFRESH, PageRefresh
 from spillway.preflight.simulation import simulate
 from spillway.preflight.usage import usage
 from spillway.preflight.verdicts import Row, Verdict, breaks_first, fixed, rows, unlimited
@@ -41,6 +42,7 @@ class Forecast:
     run: Run
     after: Run
     bill: Bill
+    refresh: PageRefresh
 
     @property
     def holds(self) -> bool:
@@ -95,6 +97,11 @@ class Forecast:
                 }
                 for line in self.bill.lines
             ],
+            "refresh": {
+                "objects": self.refresh.objects,
+                "paths": self.refresh.paths,
+                "usd": refresh_usd(self.refresh),
+            },
             "usd": self.bill.usd,
             "usd_after_free": self.bill.usd_after_free,
             "limits": self.account.limits.to_document(),
@@ -119,7 +126,13 @@ def _outcome(run: Run) -> dict[str, Any]:
 
 
 def forecast(
-    asked: Asked, weight: PageWeight, measured: Measured, account: AccountLimits, *, site_bytes: float
+    asked: Asked,
+    weight: PageWeight,
+    measured: Measured,
+    account: AccountLimits,
+    *,
+    site_bytes: float,
+    refresh: PageRefresh = NO_REFRESH,
 ) -> Forecast:
     """Work it out by three runs: one without limits says what is needed, one what happens as it is, and
     one what the fixes do.
@@ -155,6 +168,7 @@ def forecast(
             measured,
             site_bytes=site_bytes,
             provisioned=int(account.limits.provisioned.value),
+            refresh=refresh,
         )
     )
-    return Forecast(asked, weight, measured, account, found, run, after, charged)
+    return Forecast(asked, weight, measured, account, found, run, after, charged, refresh)

@@ -9,7 +9,14 @@ from spillway.preflight.forecast import Forecast
 from spillway.preflight.played import Run
 from spillway.preflight.prices import AS_OF
 from spillway.preflight.sheet import sheet, table
-from spillway.preflight.wording import bill_rows, headline, outcome, plan_rows, resource_rows
+from spillway.preflight.wording import (
+    bill_rows,
+    headline,
+    outcome,
+    plan_rows,
+    refresh_sentence,
+    resource_rows,
+)
 
 
 def report(forecast: Forecast) -> str:
@@ -34,6 +41,7 @@ def report(forecast: Forecast) -> str:
         "<h2>The bill</h2>",
         f'<p class="soft">List prices of {AS_OF.isoformat()}, us-east-1, dollars.</p>',
         table(("item", "amount", "list", "after free", "from"), bill_rows(forecast.bill), {1, 2, 3}),
+        f"<p>{escape(refresh_sentence(forecast.refresh))}</p>",
         "<h2>With a flat plan of CloudFront</h2>",
         table(("plan", "requests", "bytes", "in all", ""), plan_rows(forecast.bill), {1, 2, 3}),
         "<h2>Where the limits are from</h2>",

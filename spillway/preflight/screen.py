@@ -8,9 +8,17 @@ from rich.table import Table
 
 from spillway.preflight.bill import Bill
 from spillway.preflight.forecast import Forecast
+from spillway.preflight.refresh import PageRefresh
 from spillway.preflight.story import story, then_bytes_per_visitor, usd_per_10_kb, usd_per_request
 from spillway.preflight.weight import PageWeight
-from spillway.preflight.wording import bill_rows, headline, outcome, plan_rows, resource_rows
+from spillway.preflight.wording import (
+    bill_rows,
+    headline,
+    outcome,
+    plan_rows,
+    refresh_sentence,
+    resource_rows,
+)
 
 PIPE_COLUMNS = 160
 
@@ -43,6 +51,7 @@ def show(made: Forecast) -> None:
         f"{name} ${usd} ({verdict.partition(':')[0]})" for name, _, _, usd, verdict in plan_rows(made.bill)
     ]
     console.print(f"\nIn all with a flat plan: {', '.join(fits)}")
+    console.print(f"\n{refresh_sentence(made.refresh)}")
     for remark in made.account.remarks:
         console.print(f"Note: {remark}")
 
@@ -56,7 +65,7 @@ def _bill_table(rows: Iterable[Sequence[str]]) -> Table:
     return table
 
 
-def tell_story(weight: PageWeight, now: Bill) -> None:
+def tell_story(weight: PageWeight, now: Bill, refresh: PageRefresh) -> None:
     """The founding story's bill, then and now."""
     console = _console()
     console.print(
@@ -74,6 +83,7 @@ def tell_story(weight: PageWeight, now: Bill) -> None:
     console.print(
         f"\nA request less in each view saves ${usd_per_request():.2f}, 10 kB less ${usd_per_10_kb():.2f}."
     )
+    console.print(refresh_sentence(refresh))
     for each in sorted(weight.fetched, key=lambda each: -each.body_bytes):
         console.print(f"  {each.body_bytes:>9,} bytes  {each.path}")
     console.print(

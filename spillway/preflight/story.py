@@ -30,11 +30,12 @@ def then_bytes_per_visitor() -> float:
 
 def story(now: Bill) -> tuple[StoryRow, ...]:
     """Then and now. `now` is the bill of a million visitors at today's list prices."""
-    pages = now.part(Part.BYTES) + now.part(Part.REQUESTS)
+    pages = now.part(Part.BYTES) + now.part(Part.REQUESTS) + now.part(Part.REFRESH)
     return (
         StoryRow("bytes to visitors", THEN_TOTAL_USD - THEN_COMPUTE_USD, now.part(Part.BYTES)),
         StoryRow("requests for pages and pictures", None, now.part(Part.REQUESTS)),
         StoryRow("API, Lambda, DynamoDB, queues, logs", THEN_COMPUTE_USD, now.part(Part.BACKEND)),
+        StoryRow("refreshing pages: back in stock, sold out again", None, now.part(Part.REFRESH)),
         StoryRow("without letters", THEN_TOTAL_USD, pages + now.part(Part.BACKEND)),
         StoryRow("two letters to each shopper who signed up", None, now.part(Part.MAIL)),
         StoryRow("hearing of each whether it was delivered", None, now.part(Part.FEEDBACK)),

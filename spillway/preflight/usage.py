@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from chalicelib.domain.wave import WAVE_STEP_ENTRIES_MAX
+from spillway.counted import counted
 from spillway.preflight.campaign import Campaign
 from spillway.preflight.measured import Measured, Step
 from spillway.preflight.prices import Item
+from spillway.preflight.refresh import NO_REFRESH, PageRefresh
 from spillway.preflight.weight import HEAD_BYTES, PageWeight
 
 MEMORY_MB = 512  # .chalice/config.json; a test holds this and the batches to what is deployed
@@ -23,28 +25,42 @@ QUEUE_REQUESTS_PER_MESSAGE = 1 + 2 / QUEUE_BATCH
 # CloudFront asks each of its regional caches' origins once for an object: 13 of them, all asked.
 # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/HowCloudFrontWorks.html (2026-11)
 REGIONAL_CACHES = 13
-# The pages behind a letter's link, packed, their style included. A test weighs one of a build.
+# The page that says thanks, packed, its style included. A test weighs the one of a build.
 SMALL_PAGE_BYTES = 4_500
+# What the API answers is sent as it is: CloudFront packs nothing where caching is disabled.
+# https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/ServingCompressedFiles.html
+# The page with the button, its style included, and the answer to a form. Tests weigh both.
+API_PAGE_BYTES = 13_000
+FORM_ANSWER_BYTES = 21
 
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """An amount of one item. `why` is the sum it came from; `of_feedback` is what SES tells of letters."""
+    """An amount of one item. `why` is the sum it came from; `of_feedback` is what SES tells of letters,
+    `of_refresh` what keeping pages up to date takes."""
 
     item: Item
     amount: float
     why: str
     of_feedback: bool = False
+    of_refresh: bool = False
 
 
 def usage(
-    campaign: Campaign, weight: PageWeight, measured: Measured, *, site_bytes: float, provisioned: int = 0
+    campaign: Campaign,
+    weight: PageWeight,
+    measured: Measured,
+    *,
+    site_bytes: float,
+    provisioned: int = 0,
+    refresh: PageRefresh = NO_REFRESH,
 ) -> tuple[Used, ...]:
     """Everything a campaign uses, from the first page to the last letter, `provisioned` environments of
-    the API being kept ready for all of it.
+    the API being kept ready for all of it. Each change of availability causes a `refresh`.
     """
     return (
         *_pages(campaign, weight, site_bytes),
+        *_refreshes(campaign, refresh),
         *_work(campaign, measured),
         *_kept_ready(campaign, provisioned),
         *_mail(campaign),
@@ -54,8 +70,9 @@ def usage(
 
 def _pages(campaign: Campaign, weight: PageWeight, site_bytes: float) -> Iterator[Used]:
     views, calls, confirmed = campaign.page_views, api_calls(campaign), campaign.confirmed
-    # Who confirms sees a page with a button, which the API makes, and one that says thanks.
-    answers = calls * HEAD_BYTES + confirmed * (2 * SMALL_PAGE_BYTES + HEAD_BYTES)
+    # To confirm takes a page with a button, which the API makes, and one of the shop that says thanks.
+    answers = calls * HEAD_BYTES + campaign.signup_posts * FORM_ANSWER_BYTES + confirmed * API_PAGE_BYTES
+    answers += confirmed * (SMALL_PAGE_BYTES + HEAD_BYTES)
     yield Used(
         Item.CDN_BYTES,
         views * weight.bytes_sent + answers,
@@ -69,6 +86,19 @@ def _pages(campaign: Campaign, weight: PageWeight, site_bytes: float) -> Iterato
     fetched = weight.requests * REGIONAL_CACHES
     yield Used(Item.S3_READS, fetched, f"{weight.requests:.2f} objects x {REGIONAL_CACHES} regional caches")
     yield Used(Item.S3_STORAGE, site_bytes, f"the whole site, {site_bytes / 1e6:.1f} MB, for a month")
+
+
+def _refreshes(campaign: Campaign, refresh: PageRefresh) -> Iterator[Used]:
+    changes = campaign.availability_changes
+    if not changes * refresh.paths:
+        return
+    why = f"{counted(changes, 'change')} of availability x"
+    yield Used(
+        Item.INVALIDATIONS, changes * refresh.paths, f"{why} {refresh.paths:.1f} paths", of_refresh=True
+    )
+    yield Used(
+        Item.S3_WRITES, changes * refresh.objects, f"{why} {refresh.objects:.1f} pages", of_refresh=True
+    )
 
 
 def api_calls(campaign: Campaign) -> int:

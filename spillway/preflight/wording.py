@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from spillway.counted import counted
-from spillway.preflight.bill import Bill
+from spillway.preflight.bill import Bill, refresh_usd
 from spillway.preflight.forecast import Forecast
 from spillway.preflight.played import Run
+from spillway.preflight.prices import PRICES, Item
+from spillway.preflight.refresh import PageRefresh
 from spillway.preflight.verdicts import Row
 
 
@@ -50,6 +52,16 @@ def _lost(run: Run) -> str:
         f"{counted(late, 'letter comes', 'letters come')} too late to confirm, or never" if late else "",
     ]
     return f"Lost: {' and '.join(reason for reason in reasons if reason)}."
+
+
+def refresh_sentence(refresh: PageRefresh) -> str:
+    """The price of a stock event."""
+    free, usd = PRICES[Item.INVALIDATIONS].free, refresh_usd(refresh)
+    return (
+        f"A change of availability writes up to {refresh.objects:.1f} pages and invalidates up to "
+        f"{refresh.paths:.1f} paths: ${usd:.3f}, once the month's {free:,.0f} free paths are used up. "
+        "A stock event that changes no page costs none of it."
+    )
 
 
 def bill_rows(bill: Bill) -> Iterator[Sequence[str]]:

@@ -34,6 +34,8 @@ from tests.memory_cdn import MemoryCloudFront
 from tests.memory_s3 import MemoryS3
 
 STAMPS = FormStamps.of(b"identity", at_ms=0)
+# https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/using-managed-cache-policies.html
+CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
 NOW_MS = 1_790_000_000_000
 SCARF = {"index.html", "products/scarf", "shop/accessories", "shop/all", "sitemap.xml"}
 SCARF_PATHS = ["/", *(f"/{key}" for key in sorted(SCARF))]
@@ -306,7 +308,7 @@ def test_the_second_page_of_a_listing_has_a_path_that_cloudfront_takes() -> None
     assert invalidation_paths(paths) == ("/shop/all", "/shop/all_2")
 
 
-def test_the_home_pages_key_is_the_root_object_of_the_distribution() -> None:
+def test_the_distribution_is_the_one_that_paths_and_bytes_are_counted_for() -> None:
     class Loader(yaml.SafeLoader):
         """Reads the tags of CloudFormation as what they stand before."""
 
@@ -314,6 +316,9 @@ def test_the_home_pages_key_is_the_root_object_of_the_distribution() -> None:
     template = yaml.load((ROOT / ".chalice" / "resources.yaml").read_text(), Loader)
     distribution = template["Resources"]["Distribution"]["Properties"]["DistributionConfig"]
     assert distribution["DefaultRootObject"] == HOME_KEY
+    (api,) = distribution["CacheBehaviors"]
+    assert (api["PathPattern"], api["CachePolicyId"]) == ("/api/*", CACHING_DISABLED)
+    assert "Compress" not in api, "without caching, CloudFront compresses nothing"
 
 
 def test_as_many_paths_are_named_as_cost_no_more_than_a_wildcard_in_a_shop_of_18_000_objects() -> None:

@@ -7,38 +7,58 @@ from pathlib import Path
 import pytest
 
 import app as application
+from chalicelib.storefront.renderer import Renderer
 from loadtests.throttle import API_STAGE
 from spillway.build.release import Release
 from spillway.errors import BadInput
 from spillway.preflight.arrivals import trace
-from spillway.preflight.bill import Bill, Part, bill
+from spillway.preflight.bill import Bill, Part, bill, refresh_usd
 from spillway.preflight.campaign import FOUNDING_STORY, Campaign
 from spillway.preflight.measured import Measured, Step, StepFigures
 from spillway.preflight.prices import AS_OF, FLAT_PLANS, GIB, PRICES, Item
+from spillway.preflight.refresh import NO_REFRESH, PageRefresh, page_refresh
 from spillway.preflight.story import story, then_bytes_per_visitor, usd_per_10_kb, usd_per_request
-from spillway.preflight.usage import MEMORY_MB, QUEUE_BATCH, SMALL_PAGE_BYTES, STREAM_BATCH, Used, usage
+from spillway.preflight.usage import (
+    API_PAGE_BYTES,
+    FORM_ANSWER_BYTES,
+    MEMORY_MB,
+    QUEUE_BATCH,
+    SMALL_PAGE_BYTES,
+    STREAM_BATCH,
+    Used,
+    usage,
+)
 from spillway.preflight.weight import HEAD_BYTES, PageWeight, chosen, mean_product_weight, page_weight
 from tests.aws import ROOT
 from tests.shop_weight import SAMPLE_BYTES_MAX, SAMPLE_REQUESTS_MAX
 
 # No lighter than the sample shop's mean product: tests/unit/test_sample_shop.py holds it to that.
 PAGE = PageWeight("/products/one", requests=SAMPLE_REQUESTS_MAX, bytes_sent=SAMPLE_BYTES_MAX)
+# Of the sample shop's mean product, rounded up: tests/unit/test_sample_shop.py has the very figures.
+REFRESH = PageRefresh(objects=11, paths=12)
 SRCSET = "/p-320.avif 320w, /p-640.avif 640w, /p-960.avif 960w"
 
 
 @pytest.fixture(scope="module")
 def founding() -> Bill:
-    return bill(usage(FOUNDING_STORY, PAGE, Measured.read(), site_bytes=12e6))
+    return bill(usage(FOUNDING_STORY, PAGE, Measured.read(), site_bytes=12e6, refresh=REFRESH))
 
 
 @pytest.fixture(scope="module")
 def site(small_release: Release, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
-    for each in small_release.objects:
+    _write(small_release, folder)
+    return folder
+
+
+def _write(release: Release, folder: Path) -> None:
+    for each in release.objects:
         file = folder / each.key
+        # A key may be a folder's name as well: the home page of a language.
+        if any(other.key.startswith(f"{each.key}/") for other in release.objects):
+            file /= "index.html"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(each.read())
-    return folder
 
 
 def test_every_item_has_a_price_and_every_price_its_page() -> None:
@@ -71,8 +91,11 @@ def test_the_founding_story_costs_less_than_20_dollars_today_its_letters_include
     assert founding.part(Part.MAIL) == pytest.approx(10)
     assert founding.part(Part.BYTES) < 8
     assert founding.part(Part.BACKEND) < 1
+    assert founding.part(Part.REFRESH) == pytest.approx(2 * 12 * 0.005, rel=0.01)
     assert founding.usd < 20
     rows = {row.what: row for row in story(founding)}
+    letters = founding.part(Part.MAIL) + founding.part(Part.FEEDBACK)
+    assert rows["without letters"].now_usd == pytest.approx(founding.usd - letters)
     assert rows["in all"].now_usd == pytest.approx(founding.usd)
     assert rows["in all"].then_usd == 200
 
@@ -81,6 +104,60 @@ def test_hearing_what_became_of_letters_is_shown_by_itself(founding: Bill) -> No
     lines = [line for line in founding.lines if line.part is Part.FEEDBACK]
     assert {line.used.item for line in lines} >= {Item.NOTICES, Item.QUEUE_REQUESTS, Item.WRITE_UNITS}
     assert 0.1 < founding.part(Part.FEEDBACK) < 0.25
+
+
+def test_what_the_api_answers_is_counted_as_it_is_sent(small_release: Release) -> None:
+    stocked = next(iter(small_release.products))
+    page = Renderer(small_release.theme).page(
+        "confirm.html", product=stocked.product, variant=stocked.product.variants[0], token="t" * 200
+    )
+    assert API_PAGE_BYTES * 0.8 < len(page.encode()) <= API_PAGE_BYTES
+    assert len(json.dumps({"status": "accepted"}, separators=(",", ":"))) == FORM_ANSWER_BYTES
+    one, two = (
+        {line.used.item: line.used.amount for line in bill(_used(visitors)).lines}[Item.CDN_BYTES]
+        for visitors in (20, 40)
+    )
+    seen = 20 * PAGE.bytes_sent + 3 * HEAD_BYTES + FORM_ANSWER_BYTES
+    assert two - one == seen + API_PAGE_BYTES + SMALL_PAGE_BYTES + HEAD_BYTES
+
+
+def _used(visitors: int) -> tuple[Used, ...]:
+    return usage(Campaign(visitors, 3600), PAGE, Measured.read(), site_bytes=0)
+
+
+def test_invalidation_paths_are_charged_after_the_first_thousand_of_a_month() -> None:
+    (line,) = bill([Used(Item.INVALIDATIONS, 1_640, "1,640 paths")]).lines
+    assert [line.usd, line.usd_after_free] == pytest.approx([8.20, 3.20])
+
+
+def test_each_change_of_availability_is_charged_and_an_event_without_one_is_not() -> None:
+    def used(changes: int) -> dict[Item, float]:
+        campaign = Campaign(1_000, 3600, availability_changes=changes)
+        all_used = usage(campaign, PAGE, Measured.read(), site_bytes=0, refresh=REFRESH)
+        return {each.item: each.amount for each in all_used if each.of_refresh}
+
+    assert used(0) == {}
+    assert used(1_000) == {Item.INVALIDATIONS: 12_000, Item.S3_WRITES: 11_000}
+    assert refresh_usd(REFRESH) == pytest.approx(12 * 0.005 + 11 * 0.005 / 1_000)
+
+
+def test_what_a_change_refreshes_is_what_an_event_writes_and_invalidates(site: Path) -> None:
+    # tests/unit/test_invalidation.py has what the event of the scarf really does.
+    assert page_refresh(site, "/products/scarf") == PageRefresh(objects=5, paths=6)
+    jacket = page_refresh(site, "/products/field-jacket")
+    assert page_refresh(site) == PageRefresh((5 + jacket.objects) / 2, (6 + jacket.paths) / 2)
+    assert page_refresh(site, "/privacy") == page_refresh(site)
+
+
+def test_a_change_in_two_languages_refreshes_the_pages_of_both(
+    german_release: Release, tmp_path: Path
+) -> None:
+    _write(german_release, tmp_path)
+    assert page_refresh(tmp_path, "/products/scarf") == PageRefresh(objects=9, paths=10)
+
+
+def test_without_a_build_nothing_is_refreshed(tmp_path: Path) -> None:
+    assert page_refresh(tmp_path) == NO_REFRESH
 
 
 def test_the_pages_behind_a_letters_link_weigh_no_more_than_the_bill_says(site: Path) -> None:

@@ -69,6 +69,11 @@ def test_the_dice_do_not_decide_whether_the_days_letters_suffice(project: Projec
 def test_json_has_every_figure_with_its_source(project: Project) -> None:
     document = json.loads(run(project, *SMALL, "--json").output)
     assert document["holds"] is True
+    assert document["refresh"] == {
+        "objects": 5,
+        "paths": 6,
+        "usd": pytest.approx(6 * 0.005 + 5 * 5e-6),
+    }
     assert all(line["source"].startswith("https://") and line["why"] for line in document["bill"])
     assert document["usd"] == pytest.approx(sum(line["usd"] for line in document["bill"]))
     assert all(limit["source"] and limit["as_of"] for limit in document["limits"].values())
@@ -115,6 +120,8 @@ def test_the_story_compares_then_and_now(project: Project) -> None:
     assert "then and now" in output
     assert "200.00" in output
     assert "CloudFront bytes" in output
+    assert "CloudFront invalidations" in output
+    assert "A stock event that changes no page costs none of it." in " ".join(output.split())
 
 
 def test_environments_kept_ready_save_cold_starts_and_cost(project: Project) -> None:
@@ -124,6 +131,16 @@ def test_environments_kept_ready_save_cold_starts_and_cost(project: Project) -> 
     assert ready["as_it_is"]["cold_starts"] < cold["as_it_is"]["cold_starts"]
     assert ready["usd"] - cold["usd"] == pytest.approx(20 * 0.5 * 300 * 0.0000033334)
     assert any(line["item"] == "Lambda kept ready" for line in ready["bill"])
+
+
+def test_changes_of_availability_are_a_line_of_the_bill(project: Project) -> None:
+    usd = {}
+    for changes in ("0", "2", "1000"):
+        document = json.loads(run(project, *SMALL, "--availability-changes", changes, "--json").output)
+        usd[changes] = {line["item"]: line["usd"] for line in document["bill"]}.get(
+            "CloudFront invalidations"
+        )
+    assert usd == {"0": None, "2": pytest.approx(0.06), "1000": pytest.approx(30)}
 
 
 def test_a_trace_takes_the_place_of_a_shape(project: Project, tmp_path: Path) -> None:

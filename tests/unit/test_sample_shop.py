@@ -14,9 +14,10 @@ import pytest
 
 from spillway.build.release import Kind, Release
 from spillway.build.site import build
-from spillway.preflight.bill import bill
+from spillway.preflight.bill import bill, refresh_usd
 from spillway.preflight.campaign import FOUNDING_STORY
 from spillway.preflight.measured import Measured
+from spillway.preflight.refresh import page_refresh
 from spillway.preflight.story import story
 from spillway.preflight.usage import usage
 from spillway.preflight.weight import mean_product_weight
@@ -175,10 +176,14 @@ def test_a_product_page_weighs_what_the_bill_is_held_to(site: Path, release: Rel
 
 def test_the_founding_story_in_the_docs_is_the_one_that_the_command_tells(site: Path) -> None:
     site_bytes = sum(file.stat().st_size for file in site.rglob("*") if file.is_file())
-    now = bill(usage(FOUNDING_STORY, mean_product_weight(site), Measured.read(), site_bytes=site_bytes))
+    refresh = page_refresh(site)
+    weight = mean_product_weight(site)
+    now = bill(usage(FOUNDING_STORY, weight, Measured.read(), site_bytes=site_bytes, refresh=refresh))
     told = {row.what: row.now_usd for row in story(now)}
     table = (ROOT / "docs" / "preflight.md").read_text().split("## The founding story")[1]
     rows = [row.split("|")[1:4] for row in table.splitlines() if row.startswith("|")][2:]
-    assert len(rows) == 6
+    assert len(rows) == 7
     for what, _, now_usd in rows:
         assert float(now_usd) == pytest.approx(told[what.strip()], abs=0.10), what
+    prose = (ROOT / "docs" / "preflight.md").read_text().replace("\n", " ")
+    assert f"{refresh.objects:.1f} pages and {refresh.paths:.1f} paths, {refresh_usd(refresh):.3f}" in prose
