@@ -58,10 +58,14 @@ def refresh_sentence(refresh: PageRefresh) -> str:
     """The price of a stock event."""
     free, usd = PRICES[Item.INVALIDATIONS].free, refresh_usd(refresh)
     return (
-        f"A change of availability writes up to {refresh.objects:.1f} pages and invalidates up to "
-        f"{refresh.paths:.1f} paths: ${usd:.3f}, once the month's {free:,.0f} free paths are used up. "
+        f"A change of availability writes up to {_mean(refresh.objects)} pages and invalidates up to "
+        f"{_mean(refresh.paths)} paths: ${usd:.3f}, once the month's {free:,.0f} free paths are used up. "
         "A stock event that changes no page costs none of it."
     )
+
+
+def _mean(number: float) -> str:
+    return f"{number:,.1f}".removesuffix(".0")
 
 
 def bill_rows(bill: Bill) -> Iterator[Sequence[str]]:

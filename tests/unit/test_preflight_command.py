@@ -143,6 +143,11 @@ def test_changes_of_availability_are_a_line_of_the_bill(project: Project) -> Non
     assert usd == {"0": None, "2": pytest.approx(0.06), "1000": pytest.approx(30)}
 
 
+def test_the_price_of_a_stock_event_is_a_sentence(project: Project) -> None:
+    words = " ".join(run(project, *SMALL, "--page", "/products/scarf").output.split())
+    assert "writes up to 5 pages and invalidates up to 6 paths: $0.030, once the month's 1,000 free" in words
+
+
 def test_a_trace_takes_the_place_of_a_shape(project: Project, tmp_path: Path) -> None:
     file = tmp_path / "trace.csv"
     file.write_text("second,visitors\n" + "".join(f"{second},{second}\n" for second in range(60)))
