@@ -15,7 +15,7 @@ TENDING = frozenset(
         "tending",
     }
 )
-OPTIONAL = TENDING | frozenset({"distribution_id", "metrics_namespace", "shop_origin", "smtp_secret"})
+OPTIONAL = TENDING | frozenset({"distribution_id", "shop_origin", "smtp_secret"})
 
 
 class SettingsMissing(RuntimeError):
@@ -43,7 +43,6 @@ class Settings:
     feedback_topic: str
     alarms_topic: str
     distribution_id: str = ""
-    metrics_namespace: str = ""
     smtp_secret: str = ""
     shop_origin: str = ""
     tending: str = ""
