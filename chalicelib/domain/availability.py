@@ -11,13 +11,23 @@ EVENT_ID_CHARS_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class AvailabilityEvent:
-    """Somebody saw how many there are of a variant. `id` makes a repeat known, `observed_at_ms` orders."""
+    """Somebody saw how many there are of a variant. `id` makes a repeat known, `observed_at_ms` orders.
+
+    `by_units` says that nobody named an availability, so that it follows from the number of units: none
+    makes the variant what the catalogue wants it to be when it is sold out.
+    """
 
     id: str
     sku: str
     availability: Availability
     units: int | None
     observed_at_ms: int
+    by_units: bool = False
+
+    @property
+    def is_counted_out(self) -> bool:
+        """Whether the catalogue decides what the variant is now: the event only counted none of it."""
+        return self.by_units and self.units == 0
 
     @property
     def stock(self) -> Stock:

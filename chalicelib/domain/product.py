@@ -2,9 +2,27 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
 from typing import Any
 
 from chalicelib.domain.sku import sku_id
+
+
+class Condition(StrEnum):
+    """The state a product is sold in, in the words of Google's product data specification."""
+
+    NEW = "new"
+    USED = "used"
+    REFURBISHED = "refurbished"
+
+
+class WhenSoldOut(StrEnum):
+    """The availability of a variant from the moment a stock event counts none of it. They are schema.org's
+    words, as in `chalicelib.domain.stock.Availability`; without one of them it is OutOfStock."""
+
+    BACK_ORDER = "BackOrder"
+    PRE_ORDER = "PreOrder"
+    DISCONTINUED = "Discontinued"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +61,41 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One purchasable choice. A shopper waits for a variant, not for a product."""
+    """One purchasable choice. A shopper waits for a variant, not for a product.
+
+    `compare_at_minor` is the former price of a variant on sale, above `price_minor`; both are in minor units
+    (pence). `sale_ends_on` and `available_on` (when a pre-order or a back-order ships) are ISO 8601 dates.
+    `gtin` has 8, 12, 13 or 14 digits, `weight_g` is in grams, `variant_id` is the checkout's own id.
+    """
 
     sku: str
     price_minor: int
     options: tuple[tuple[str, str], ...] = ()
+    compare_at_minor: int | None = None
+    sale_ends_on: str | None = None
+    available_on: str | None = None
+    when_sold_out: WhenSoldOut | None = None
+    gtin: str | None = None
+    mpn: str | None = None
+    weight_g: int | None = None
+    variant_id: str | None = None
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "Variant":
+        """Return the variant of a document made by `to_document`, after a round through JSON."""
+        variant = cls(**{**document, "options": _pairs(document["options"])})
+        stated = variant.when_sold_out
+        return replace(variant, when_sold_out=WhenSoldOut(stated)) if stated else variant
+
+    def to_document(self) -> dict[str, Any]:
+        """Return a JSON-ready document without the fields that say nothing: each stock event pays for a
+        product's bytes."""
+        plain = {"sku": self.sku, "price_minor": self.price_minor, "options": self.options}
+        return {**plain, **self.stated()}
+
+    def stated(self) -> dict[str, Any]:
+        """Return the fields that a variant may leave out, by name, where they say something."""
+        return {name: value for name in _OF_VARIANT if (value := getattr(self, name)) is not None}
 
     @property
     def sku_id(self) -> str:
@@ -74,6 +122,8 @@ class Translation:
     details: tuple[tuple[str, str], ...] = ()
     alts: tuple[str, ...] = ()
     words: tuple[tuple[str, str], ...] = ()
+    seo_title: str = ""
+    seo_description: str = ""
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Translation":
@@ -84,7 +134,11 @@ class Translation:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """One page of the shop and the variants sold from it. Prices are in minor units (cents, pence)."""
+    """One page of the shop and the variants sold from it. Prices are in minor units (cents, pence).
+
+    `category` is the main category, `categories` are the further ones that list the product too.
+    `seo_title` and `seo_description` replace the title and the summary where a search engine reads them.
+    """
 
     slug: str
     title: str
@@ -97,6 +151,11 @@ class Product:
     tags: tuple[str, ...] = ()
     released_on: str | None = None
     translations: tuple[Translation, ...] = ()
+    categories: tuple[str, ...] = ()
+    brand: str | None = None
+    condition: Condition = Condition.NEW
+    seo_title: str | None = None
+    seo_description: str | None = None
 
     @property
     def path(self) -> str:
@@ -112,6 +171,23 @@ class Product:
     def price_minor_max(self) -> int:
         """The price of the dearest variant."""
         return max([variant.price_minor for variant in self.variants])
+
+    @property
+    def compare_at_minor(self) -> int | None:
+        """The former price of the whole product; None unless all its variants have the same two prices."""
+        first = self.variants[0]
+        former = first.compare_at_minor
+        if former is None or any(
+            (each.price_minor, each.compare_at_minor) != (first.price_minor, former) for each in self.variants
+        ):
+            return None
+        return former
+
+    @property
+    def sale_ends_on(self) -> str | None:
+        """The last day of a sale of all its variants; None without one, or where they have different days."""
+        ends_on = self.variants[0].sale_ends_on
+        return ends_on if all(each.sale_ends_on == ends_on for each in self.variants) else None
 
     @property
     def skus(self) -> frozenset[str]:
@@ -153,23 +229,52 @@ class Product:
                 for each, alt in zip(self.pictures, alts, strict=False)
             ),
             variants=tuple(replace(each, options=_said(each.options, words)) for each in self.variants),
+            # A title in this language is nearer to the page than a search title in another one.
+            seo_title=told.seo_title or (None if told.title else self.seo_title),
+            seo_description=told.seo_description or (None if told.summary else self.seo_description),
         )
 
     def to_document(self) -> dict[str, Any]:
         """A JSON-ready document; `from_document` gives the same product back."""
-        return asdict(self)
+        return {
+            "slug": self.slug,
+            "title": self.title,
+            "summary": self.summary,
+            "description_html": self.description_html,
+            "category": self.category,
+            "pictures": [asdict(picture) for picture in self.pictures],
+            "variants": [variant.to_document() for variant in self.variants],
+            "details": self.details,
+            "tags": self.tags,
+            "released_on": self.released_on,
+            "translations": [asdict(translation) for translation in self.translations],
+            **self.stated(),
+        }
+
+    def stated(self) -> dict[str, Any]:
+        """Return the fields that a product may leave out, by name, where they say something."""
+        plain = {name: value for name in _OF_PRODUCT if (value := getattr(self, name))}
+        return plain if self.condition is Condition.NEW else {**plain, "condition": self.condition}
+
+    @staticmethod
+    def read_stated(document: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields of `stated`, after a round through JSON, as `Product` takes them."""
+        if not document:
+            return {}
+        return {
+            **document,
+            "categories": tuple(document.get("categories", ())),
+            "condition": Condition(document.get("condition", Condition.NEW)),
+        }
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Product":
         """The product of a document made by `to_document`, after a round through JSON."""
         return cls(
             **{
-                **document,
+                **cls.read_stated(document),
                 "pictures": tuple(Picture.from_document(picture) for picture in document["pictures"]),
-                "variants": tuple(
-                    Variant(**{**variant, "options": _pairs(variant["options"])})
-                    for variant in document["variants"]
-                ),
+                "variants": tuple(Variant.from_document(variant) for variant in document["variants"]),
                 "details": _pairs(document["details"]),
                 "tags": tuple(document["tags"]),
                 # A product that was published before shops had several languages has none.
@@ -186,3 +291,11 @@ def _said(options: tuple[tuple[str, str], ...], words: Mapping[str, str]) -> tup
 
 def _pairs(rows: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, value in rows)
+
+
+# The fields that a document has only where they say something.
+_OF_VARIANT = (
+    *("compare_at_minor", "sale_ends_on", "available_on", "when_sold_out"),
+    *("gtin", "mpn", "weight_g", "variant_id"),
+)
+_OF_PRODUCT = ("categories", "brand", "seo_title", "seo_description")

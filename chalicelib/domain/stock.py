@@ -28,7 +28,8 @@ class Availability(StrEnum):
 class Stock:
     """The availability of one variant as last observed.
 
-    `units` is None where the shop does not count. `observed_at_ms` orders events: an older one
+    `units` is None where the shop does not count: such a variant stays as it is until an event says
+    otherwise, and an event with units counts it from then on. `observed_at_ms` orders events: an older one
     never changes a newer; `event_id` names the event that brought this state, and so the restock.
     """
 
@@ -114,4 +115,7 @@ def is_restock(before: Stock, after: Stock) -> bool:
     """Whether a variant that was `before` and is `after` became available, or there are more of it."""
     if after.event_id == before.event_id or not after.availability.can_buy:
         return False
-    return not before.availability.can_buy or (after.units or 0) > (before.units or 0)
+    if not before.availability.can_buy:
+        return True
+    # A variant that was always for sale and is counted from now on has not become more.
+    return before.units is not None and (after.units or 0) > before.units

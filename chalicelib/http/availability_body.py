@@ -41,7 +41,8 @@ def availability_event(body: Body, *, default_id: str, default_at_ms: int, now_m
         errors.append(FieldError("observed_at", "This time is still to come."))
     if errors:
         raise Problem(HTTPStatus.BAD_REQUEST, "The event is not complete.", tuple(errors))
-    return AvailabilityEvent(event_id, sku, availability, units, observed_at_ms)
+    by_units = document.get("availability") is None
+    return AvailabilityEvent(event_id, sku, availability, units, observed_at_ms, by_units)
 
 
 def _sku(document: dict[str, Any], errors: list[FieldError]) -> str:

@@ -24,10 +24,13 @@ class Availabilities:
 
     def take_in_all(self, events: Sequence[tuple[str, AvailabilityEvent]]) -> bool:
         """Take in all of these events, each with its product's slug, or none; false when one is no news."""
-        return self._products.observe_all([(slug, event.sku, event.stock) for slug, event in events])
+        return self._products.observe_all(
+            [(slug, event.sku, event.stock) for slug, event in events],
+            counted_out=frozenset(event.sku for _, event in events if event.is_counted_out),
+        )
 
     def _observe(self, slug: str, event: AvailabilityEvent) -> Outcome:
-        if self._products.observe(slug, event.sku, event.stock):
+        if self._products.observe(slug, event.sku, event.stock, counted_out=event.is_counted_out):
             return Outcome.CHANGED
         stocked = self._products.get(slug)
         if stocked is None or event.sku not in stocked.stock:

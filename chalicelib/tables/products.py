@@ -1,11 +1,12 @@
 """The products table: one row per product, and one small row per SKU that says whose it is.
 
-A product's row holds two things with two owners: `document`, the catalogue's, written by publish;
-and `stock`, a map by SKU, written by availability events. Neither ever touches the other.
+A product's row holds two things with two owners: `document`, the catalogue's, written by publish together
+with `when_sold_out`, a map by SKU of what an event that counts none makes of a variant; and `stock`, a map
+by SKU, written by availability events. Neither ever touches the other.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -60,15 +61,19 @@ class ProductsTable:
         for page in pages:
             yield from (stocked_product_from(item) for item in page["Items"])
 
-    def observe(self, slug: str, sku: str, stock: Stock) -> bool:
+    def observe(self, slug: str, sku: str, stock: Stock, *, counted_out: bool = False) -> bool:
         """Take in an availability event; false when a newer one, or this very one, is known already.
 
-        One conditional write: events may come twice, late and in any order, and the newest wins.
+        One conditional write: events may come twice, late and in any order, and the newest wins. Where the
+        variant is only `counted_out`, the same write looks up what the catalogue makes of it then.
         """
-        return update_if(self._client, **self._observing(slug, {sku: stock}))
+        return update_if(self._client, **self._observing(slug, {sku: stock}, {sku} if counted_out else set()))
 
-    def observe_all(self, observed: Sequence[tuple[str, str, Stock]]) -> bool:
-        """Take in events about many variants, as (slug, SKU, stock), or none of them.
+    def observe_all(
+        self, observed: Sequence[tuple[str, str, Stock]], *, counted_out: Set[str] = frozenset()
+    ) -> bool:
+        """Take in events about many variants, as (slug, SKU, stock), or none of them. `counted_out` are the
+        SKUs whose events only count none, as for `observe`.
 
         False when one of them is no news, and nothing has changed.
 
@@ -80,7 +85,7 @@ class ProductsTable:
             by_slug.setdefault(slug, {})[sku] = stock
         if len(by_slug) > TRANSACTION_PRODUCTS_MAX:
             raise ValueError(f"{len(by_slug)} products, {TRANSACTION_PRODUCTS_MAX} is the most")
-        writes = [{"Update": self._observing(slug, stock)} for slug, stock in by_slug.items()]
+        writes = [{"Update": self._observing(slug, stock, counted_out)} for slug, stock in by_slug.items()]
         return not transact(self._client, writes)
 
     def put_catalogue(
@@ -132,7 +137,7 @@ class ProductsTable:
         except self._client.exceptions.ConditionalCheckFailedException:
             return
 
-    def _observing(self, slug: str, stock: Mapping[str, Stock]) -> dict[str, Any]:
+    def _observing(self, slug: str, stock: Mapping[str, Stock], counted_out: Set[str]) -> dict[str, Any]:
         numbered = list(enumerate(stock.items()))
         # Two events of one millisecond have an order too: by their ids, the same wherever they arrive.
         news = [
@@ -141,30 +146,48 @@ class ProductsTable:
             for n, _ in numbered
         ]
         values: dict[str, Any] = {}
-        for n, (_, observed) in numbered:
-            values |= {
-                f":stock{n}": _stock_to(observed),
-                f":at{n}": {"N": str(observed.observed_at_ms)},
-                f":id{n}": {"S": observed.event_id},
-            }
+        changes: list[str] = []
+        names = {f"#s{n}": sku for n, (sku, _) in numbered}
+        for n, (sku, observed) in numbered:
+            values |= {f":at{n}": {"N": str(observed.observed_at_ms)}, f":id{n}": {"S": observed.event_id}}
+            if sku in counted_out:
+                names |= {"#availability": "availability", "#units": "units"}
+                values |= {f":none{n}": {"N": "0"}, f":out{n}": {"S": observed.availability}}
+                changes += [
+                    f"stock.#s{n}.#availability = if_not_exists(when_sold_out.#s{n}, :out{n})",
+                    f"stock.#s{n}.#units = :none{n}",
+                    f"stock.#s{n}.observed_at_ms = :at{n}",
+                    f"stock.#s{n}.event_id = :id{n}",
+                ]
+            else:
+                values[f":stock{n}"] = _stock_to(observed)
+                changes.append(f"stock.#s{n} = :stock{n}")
         return {
             "TableName": self._name,
             "Key": {"id": {"S": PRODUCT_PREFIX + slug}},
-            "UpdateExpression": "SET " + ", ".join(f"stock.#s{n} = :stock{n}" for n, _ in numbered),
+            "UpdateExpression": f"SET {', '.join(changes)}",
             "ConditionExpression": " AND ".join(news),
-            "ExpressionAttributeNames": {f"#s{n}": sku for n, (sku, _) in numbered},
+            "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": values,
         }
 
     def _put_document(self, product: Product, initial_stock: Mapping[str, Stock]) -> None:
         document = json.dumps(product.to_document(), sort_keys=True, ensure_ascii=False)
+        when_sold_out = {
+            variant.sku: {"S": variant.when_sold_out.value}
+            for variant in product.variants
+            if variant.when_sold_out
+        }
+        update = "SET document = :document, stock = if_not_exists(stock, :stock)"
+        rest = ", when_sold_out = :when_sold_out" if when_sold_out else " REMOVE when_sold_out"
         self._client.update_item(
             TableName=self._name,
             Key={"id": {"S": PRODUCT_PREFIX + product.slug}},
-            UpdateExpression="SET document = :document, stock = if_not_exists(stock, :stock)",
+            UpdateExpression=update + rest,
             ExpressionAttributeValues={
                 ":document": {"S": document},
                 ":stock": {"M": {sku: _stock_to(stock) for sku, stock in initial_stock.items()}},
+                **({":when_sold_out": {"M": when_sold_out}} if when_sold_out else {}),
             },
         )
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from chalicelib.domain.availability import AvailabilityEvent, Outcome, availability_of_units
-from chalicelib.domain.stock import Stock, StockedProduct, restocks
+from chalicelib.domain.stock import Availability, Stock, StockedProduct, restocks
 from chalicelib.services.availability import Availabilities
 from chalicelib.tables.line import LineTable
 from chalicelib.tables.products import TRANSACTION_PRODUCTS_MAX, ProductsTable
@@ -53,7 +53,9 @@ def plan(
     known = [each for each in file.lines if each.sku in sold]
     changed = [each for each in known if _differs(each, sold[each.sku])]
     events = [
-        AvailabilityEvent(new_id(), each.sku, availability_of_units(each.units), each.units, at_ms)
+        AvailabilityEvent(
+            new_id(), each.sku, _availability(each, sold[each.sku]), each.units, at_ms, by_units=True
+        )
         for each in changed
     ]
     changes = tuple(
@@ -97,7 +99,13 @@ def _unknown(line: StockLine, index: SkuIndex) -> LineMistake:
 
 def _differs(line: StockLine, stocked: StockedProduct) -> bool:
     stock = stocked.stock[line.sku]
-    return (stock.availability, stock.units) != (availability_of_units(line.units), line.units)
+    return (stock.availability, stock.units) != (_availability(line, stocked), line.units)
+
+
+def _availability(line: StockLine, stocked: StockedProduct) -> Availability:
+    """Return what the line makes of the variant: at none, what the catalogue wants."""
+    wanted = stocked.product.variant(line.sku).when_sold_out
+    return Availability(wanted) if wanted and line.units == 0 else availability_of_units(line.units)
 
 
 def _change(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chalicelib.domain.product import Product, Variant
+from chalicelib.domain.product import Condition, Product, Variant, WhenSoldOut
 from chalicelib.domain.stock import Availability, Restock, Stock
 from chalicelib.tables.products import ProductsTable
 from chalicelib.tables.restocks import RestocksTable
@@ -72,6 +72,96 @@ def test_every_sku_has_a_stock_of_its_own_whatever_it_is_made_of(products: Produ
 def test_putting_the_same_catalogue_again_writes_nothing(products: ProductsTable) -> None:
     assert put(products) > 0
     assert put(products) == 0
+
+
+def test_every_field_of_a_product_comes_back_as_it_was_put(products: ProductsTable) -> None:
+    full = Variant(
+        "A",
+        1000,
+        compare_at_minor=1500,
+        sale_ends_on="2026-12-31",
+        available_on="2027-01-05",
+        when_sold_out=WhenSoldOut.BACK_ORDER,
+        gtin="4006381333931",
+        mpn="M-1",
+        weight_g=0,
+        variant_id="gid://7",
+    )
+    product = replace(
+        JACKET,
+        variants=(full, replace(full, sku="B", when_sold_out=None)),
+        categories=("gifts", "new"),
+        brand="Lumo",
+        condition=Condition.USED,
+        seo_title="Buy it",
+        seo_description="Now",
+    )
+    put(products, product)
+    stocked = products.get("field-jacket")
+    assert stocked is not None
+    assert stocked.product == product
+    assert put(products, product) == 0
+
+
+def test_none_counted_makes_of_a_variant_what_the_catalogue_wants(products: ProductsTable) -> None:
+    a, b = JACKET.variants
+    put(products, replace(JACKET, variants=(replace(a, when_sold_out=WhenSoldOut.BACK_ORDER), b)))
+    out = Stock(Availability.OUT_OF_STOCK, 0, 2000, "e2")
+
+    assert products.observe("field-jacket", "A", BACK)
+    assert products.observe("field-jacket", "A", out, counted_out=True)
+    assert not products.observe("field-jacket", "A", out, counted_out=True)
+    assert products.observe("field-jacket", "B", out, counted_out=True)
+    assert not products.observe("field-jacket", "C", out, counted_out=True)
+
+    stocked = products.get("field-jacket")
+    assert stocked is not None
+    assert stocked.stock == {"A": replace(out, availability=Availability.BACK_ORDER), "B": out}
+
+
+def test_many_counted_events_are_one_write_and_each_has_its_own_end(products: ProductsTable) -> None:
+    a, b = JACKET.variants
+    put(products, replace(JACKET, variants=(replace(a, when_sold_out=WhenSoldOut.BACK_ORDER), b)))
+    out = Stock(Availability.OUT_OF_STOCK, 0, 2000, "e2")
+
+    assert products.observe_all(
+        [("field-jacket", "A", out), ("field-jacket", "B", BACK)], counted_out=frozenset({"A"})
+    )
+
+    stocked = products.get("field-jacket")
+    assert stocked is not None
+    assert stocked.stock == {"A": replace(out, availability=Availability.BACK_ORDER), "B": BACK}
+
+
+def test_a_named_availability_counts_whatever_the_catalogue_wants(products: ProductsTable) -> None:
+    a, b = JACKET.variants
+    wanting = replace(JACKET, variants=(replace(a, when_sold_out=WhenSoldOut.BACK_ORDER), b))
+    put(products, wanting)
+    out = Stock(Availability.OUT_OF_STOCK, 0, 2000, "e2")
+    assert products.observe("field-jacket", "A", out)
+    stocked = products.get("field-jacket")
+    assert stocked is not None
+    assert stocked.stock["A"] == out
+
+    put(products, JACKET)  # the catalogue wants nothing of the kind any more
+    assert products.observe("field-jacket", "A", replace(out, observed_at_ms=3000), counted_out=True)
+    stocked = products.get("field-jacket")
+    assert stocked is not None
+    assert stocked.stock["A"].availability is Availability.OUT_OF_STOCK
+
+
+def test_units_count_a_variant_that_nobody_counted(products: ProductsTable) -> None:
+    uncounted = Stock(Availability.IN_STOCK, None, 0, "catalogue")
+    products.put_catalogue(JACKET, {"A": uncounted, "B": uncounted}, known=None)
+    stocked = products.get("field-jacket")
+    assert stocked is not None
+    assert stocked.stock["A"] == uncounted
+
+    out = Stock(Availability.OUT_OF_STOCK, 0, 2000, "e2")
+    assert products.observe("field-jacket", "A", out, counted_out=True)
+    stocked = products.get("field-jacket")
+    assert stocked is not None
+    assert stocked.stock == {"A": out, "B": uncounted}
 
 
 def test_an_event_is_taken_in_once_and_only_when_it_is_newer(products: ProductsTable) -> None:

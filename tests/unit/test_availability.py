@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from app import app
 from chalicelib import wiring
 from chalicelib.domain.availability import AvailabilityEvent, Outcome
+from chalicelib.domain.product import WhenSoldOut
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.http.merchant_keys import SIGNATURE_TOLERANCE_S, MerchantKeys, NotTheMerchant, sign
 from chalicelib.services.availability import Availabilities
@@ -290,3 +291,20 @@ def test_all_of_many_events_or_none(products: ProductsTable) -> None:
     ]
     assert availabilities.take_in_all(pairs)
     assert (stock(products).units, stock(products, "FJ-MOSS-S").units) == (9, 9)
+
+
+def test_none_counted_is_a_back_order_where_the_catalogue_wants_that(
+    api: Client, products: ProductsTable
+) -> None:
+    stocked = products.get("field-jacket")
+    assert stocked is not None
+    wanting = tuple(replace(each, when_sold_out=WhenSoldOut.BACK_ORDER) for each in stocked.product.variants)
+    products.put_catalogue(replace(stocked.product, variants=wanting), {}, known=stocked)
+
+    post(api, {"sku": SKU, "units": 0, "event_id": "e1", "observed_at": "2026-09-21T14:00:00Z"})
+    back = stock(products)
+    assert (back.availability, back.units, back.event_id) == (Availability.BACK_ORDER, 0, "e1")
+
+    named = {"sku": SKU, "units": 0, "availability": "OutOfStock", "observed_at": "2026-09-21T14:00:01Z"}
+    assert post(api, named).json_body == {"outcome": "changed"}
+    assert (stock(products).availability, stock(products).units) == (SOLD_OUT, 0)

@@ -24,6 +24,9 @@ def test_sold_out_to_available_is_a_restock_named_by_its_event() -> None:
         (BACK, replace(BACK, units=3, event_id="e3")),
         (BACK, replace(BACK, units=5, event_id="e3")),
         (SOLD_OUT, replace(BACK, availability=Availability.DISCONTINUED)),
+        # Always for sale before, counted from now on; and sold on when there are none.
+        (replace(BACK, units=None), replace(BACK, units=5, event_id="e3")),
+        (BACK, replace(BACK, availability=Availability.BACK_ORDER, units=0, event_id="e3")),
     ],
 )
 def test_nothing_else_is_a_restock(before: Stock, after: Stock) -> None:
