@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Availability, Stock
 
+_LATER = frozenset({Availability.PRE_ORDER, Availability.BACK_ORDER})
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -23,6 +25,11 @@ class Choice:
     def can_wait(self) -> bool:
         """A discontinued variant never comes back: nobody is asked to wait for it."""
         return not self.can_buy and self.availability is not Availability.DISCONTINUED
+
+    @property
+    def ships_on(self) -> str | None:
+        """The day on which a pre-order or a back-order ships (ISO 8601), if the shop names one."""
+        return self.variant.available_on if self.availability in _LATER else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,12 @@ class Choices:
     @property
     def to_wait_for(self) -> tuple[Choice, ...]:
         return tuple(choice for choice in self if choice.can_wait)
+
+    @property
+    def ships_on(self) -> str | None:
+        """The one day on which everything that can be bought ships; None if that differs or is now."""
+        days = {choice.ships_on for choice in self if choice.can_buy}
+        return days.pop() if len(days) == 1 else None
 
     @property
     def badge(self) -> Availability | None:

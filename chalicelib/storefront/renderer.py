@@ -15,6 +15,7 @@ from chalicelib.domain.stock import Stock
 from chalicelib.storefront.checkout import CheckoutForm
 from chalicelib.storefront.choices import Choices, availability_of, badge_of, choices_of
 from chalicelib.storefront.json_ld import product_json_ld
+from chalicelib.storefront.option_kinds import option_kinds
 from chalicelib.storefront.spoken import Common, SpokenTemplates
 from chalicelib.storefront.theme import HOME, Edition, Listing, Theme, covers_of
 
@@ -46,7 +47,9 @@ class Renderer:
         self._shelves = {listing.path: listing for listing in self._edition.listings}
         self._tags = {tag: each for each in self._edition.listings if each.number == 1 for tag in each.tags}
         self._checkout = CheckoutForm.of(theme.shop.checkout_url, at=self._edition.at)
-        self._environment.filters.update(money=self._edition.money.write, csp_hash=csp_hash)
+        self._environment.filters.update(
+            money=self._edition.money.write, day=self._edition.days.write, csp_hash=csp_hash
+        )
         self._environment.globals["editions"] = theme.editions
 
     @property
@@ -84,19 +87,20 @@ class Renderer:
 
         Without `stamps` its form is for looking at: a shop takes signups of stamped forms only.
         """
+        kinds = option_kinds(product)
         product = self.told(product)
         choices = choices_of(product, stock)
         return self.page(
             "product.html",
             path=product.path,
-            description=product.summary,
+            description=product.seo_description or product.summary,
             product=product,
             choices=choices,
             category=self._shelves.get(f"/shop/{product.category}"),
             tags=dict.fromkeys(self._tags[tag] for tag in product.tags if tag in self._tags),
             checkout=self._checkout,
             stamp=stamps.stamp(self._offer(choices)) if stamps else "",
-            json_ld=product_json_ld(product, choices, self._edition),
+            json_ld=product_json_ld(product, choices, self._edition, kinds),
         )
 
     def _offer(self, choices: Choices) -> Offer:

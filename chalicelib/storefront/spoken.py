@@ -10,9 +10,10 @@ from jinja2 import BytecodeCache, Environment, TemplateRuntimeError, nodes
 from jinja2.bccache import Bucket
 
 from chalicelib.domain.entry import OptIn
+from chalicelib.domain.product import Condition
 from chalicelib.domain.stock import Availability
 from chalicelib.storefront.in_place import InPlace
-from chalicelib.storefront.theme import Edition, Theme, menu_of
+from chalicelib.storefront.theme import Edition, ReturnBy, Theme, menu_of
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,9 @@ class Common:
             "menu": menu_of(self.edition.listings),
             "navigation": self.edition.navigation,
             "Availability": Availability,
+            "Condition": Condition,
             "OptIn": OptIn,
+            "ReturnBy": ReturnBy,
         }
 
     @cached_property

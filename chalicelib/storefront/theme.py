@@ -10,16 +10,74 @@ turns a page uses the very templates of the release that is live, and an edit ne
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from enum import StrEnum
 from typing import Any
 
 from chalicelib.domain.entry import OptIn
 from chalicelib.domain.product import Picture
+from chalicelib.storefront.day_format import DayFormat
 from chalicelib.storefront.money import MoneyFormat
 from chalicelib.storefront.texts import Texts
 
 HOME = "/"
 EVERYTHING = "/shop/all"
 _MENU_SHELVES_MAX = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ShippingPolicy:
+    """What a parcel to the shop's own country costs, and how long it takes.
+
+    `country` is an ISO 3166-1 code and `place` its name in the shop's locale. Costs are in minor units; an
+    order from `free_from_minor` on ships free. Days are business days, (fewest, most).
+    """
+
+    country: str
+    place: str
+    cost_minor: int
+    free_from_minor: int | None
+    handling_days: tuple[int, int]
+    transit_days: tuple[int, int]
+
+    def cost_of(self, price_minor: int) -> int:
+        """Return the cost of shipping an order of this price alone, in minor units."""
+        is_free = self.free_from_minor is not None and price_minor >= self.free_from_minor
+        return 0 if is_free else self.cost_minor
+
+    @property
+    def days(self) -> tuple[int, int]:
+        """From the order to the door, (fewest, most)."""
+        return tuple(sum(pair) for pair in zip(self.handling_days, self.transit_days, strict=True))  # type: ignore[return-value]
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "ShippingPolicy":
+        """Return the policy of a document of its fields, after a round through JSON."""
+        spans = {name: tuple(document[name]) for name in ("handling_days", "transit_days")}
+        return cls(**{**document, **spans})
+
+
+class ReturnBy(StrEnum):
+    """How a shopper returns something."""
+
+    MAIL = "mail"
+    STORE = "store"
+    KIOSK = "kiosk"
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnPolicy:
+    """How long a shopper in `country` (ISO 3166-1) may return something, how, and whether that is free.
+    Where `days` is 0, nothing can be returned."""
+
+    country: str
+    days: int
+    is_free: bool
+    by: ReturnBy
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "ReturnPolicy":
+        """Return the policy of a document of its fields, after a round through JSON."""
+        return cls(**{**document, "by": ReturnBy(document["by"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +99,22 @@ class Shop:
     postal_address: tuple[str, ...]
     opt_in: OptIn = OptIn.DOUBLE
     refused_domains: str = ""
+    shipping: ShippingPolicy | None = None
+    returns: ReturnPolicy | None = None
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "Shop":
+        """Return the shop of a document of its fields, after a round through JSON."""
+        shipping, returns = document.get("shipping"), document.get("returns")
+        return cls(
+            **{
+                **document,
+                "postal_address": tuple(document["postal_address"]),
+                "opt_in": OptIn(document["opt_in"]),
+                "shipping": ShippingPolicy.from_document(shipping) if shipping else None,
+                "returns": ReturnPolicy.from_document(returns) if returns else None,
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,19 +176,13 @@ class Edition:
     name: str = ""
     texts: Texts = field(default_factory=Texts)
     words: Mapping[str, str] = field(default_factory=dict)
+    days: DayFormat = field(default_factory=DayFormat)
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Edition":
         """The edition of a document of its fields, after a round through JSON."""
-        shop = document["shop"]
         return cls(
-            shop=Shop(
-                **{
-                    **shop,
-                    "postal_address": tuple(shop["postal_address"]),
-                    "opt_in": OptIn(shop["opt_in"]),
-                }
-            ),
+            shop=Shop.from_document(document["shop"]),
             money=MoneyFormat.from_document(document["money"]),
             listings=tuple(Listing.from_document(listing) for listing in document["listings"]),
             navigation=tuple(Link(**link) for link in document["navigation"]),
@@ -122,6 +190,8 @@ class Edition:
             name=document["name"],
             texts=Texts.from_document(document["texts"]),
             words=document["words"],
+            # A theme that was published before products had dates on their pages has no format for one.
+            days=DayFormat.from_document(document["days"]) if "days" in document else DayFormat(),
         )
 
     def at(self, path: str) -> str:

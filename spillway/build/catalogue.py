@@ -5,10 +5,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from chalicelib.domain.product import Product, Translation, Variant
 from chalicelib.domain.stock import Availability, Stock
+from chalicelib.storefront.day_format import DayFormat
 from chalicelib.storefront.money import MoneyFormat
 from chalicelib.storefront.texts import Texts
 from chalicelib.storefront.theme import Link, Shop
@@ -34,15 +35,19 @@ class CatalogueProduct:
 
 class ProductRow(NamedTuple):
     """What shelves, the sitemap and the search index need of a product, which stays packed until a page
-    of it is made. `digest` changes with anything the product's file says. (A NamedTuple: there are many.)
+    of it is made. `categories` are all that list it, the main one first; `sale_ends_on` is the first day on
+    which a sale of its variants ends. `digest` changes with anything the product's file says. (A NamedTuple:
+    there are many.)
     """
 
     file: str
     slug: str
     title: str
     category: str
+    categories: tuple[str, ...]
     tags: tuple[str, ...]
     released_on: str | None
+    sale_ends_on: str | None
     told_in: tuple[str, ...]
     skus: tuple[str, ...]
     shots: tuple[str, ...]
@@ -69,8 +74,12 @@ class ProductRow(NamedTuple):
             slug=product.slug,
             title=product.title,
             category=product.category,
+            categories=(product.category, *product.categories),
             tags=product.tags,
             released_on=product.released_on,
+            sale_ends_on=min(
+                (each.sale_ends_on for each in product.variants if each.sale_ends_on), default=None
+            ),
             told_in=tuple(each.locale for each in product.translations if each.title),
             skus=tuple(variant.sku for variant in product.variants),
             shots=tuple(shot.file.name for shot in shots),
@@ -84,7 +93,8 @@ class ProductRow(NamedTuple):
 
 
 # Plain tuples, for speed: a big shop packs and unpacks ten thousand products in one build. JSON, for
-# its bytes are the same whenever the content is, which makes them a digest's food as well.
+# its bytes are the same whenever the content is, which makes them a digest's food as well. What most products
+# leave out comes last, and only where it is stated.
 def _packed(product: Product, shots: Sequence[Shot], stock: Sequence[tuple[str, Stock]]) -> bytes:
     content = (
         (
@@ -97,16 +107,27 @@ def _packed(product: Product, shots: Sequence[Shot], stock: Sequence[tuple[str, 
             product.tags,
             product.released_on,
         ),
-        [(variant.sku, variant.price_minor, variant.options) for variant in product.variants],
+        [_packed_variant(variant) for variant in product.variants],
         [(shot.file.name, shot.alt, shot.options) for shot in shots],
         [(sku, each.availability, each.units, each.observed_at_ms, each.event_id) for sku, each in stock],
         [asdict(each) for each in product.translations],
+        product.stated(),
     )
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+def _packed_variant(variant: Variant) -> Sequence[object]:
+    plain = (variant.sku, variant.price_minor, variant.options)
+    stated = variant.stated()
+    return (*plain, stated) if stated else plain
+
+
+def _unpacked_variant(sku: str, price_minor: int, options: list[list[str]], stated: Any) -> Variant:
+    return Variant.from_document({"sku": sku, "price_minor": price_minor, "options": options, **stated})
+
+
 def _unpacked(packed: bytes, pictures: Path) -> CatalogueProduct:
-    about, variants, shots, stock, translations = json.loads(packed)
+    about, variants, shots, stock, translations, stated = json.loads(packed)
     slug, title, summary, description_html, category, details, tags, released_on = about
     return CatalogueProduct(
         Product(
@@ -117,12 +138,16 @@ def _unpacked(packed: bytes, pictures: Path) -> CatalogueProduct:
             category=category,
             pictures=(),
             variants=tuple(
-                Variant(sku, price_minor, _pairs(options)) for sku, price_minor, options in variants
+                [
+                    Variant(row[0], row[1], _pairs(row[2])) if len(row) == 3 else _unpacked_variant(*row)
+                    for row in variants
+                ]
             ),
             details=_pairs(details),
             tags=tuple(tags),
             released_on=released_on,
             translations=tuple(Translation.from_document(each) for each in translations),
+            **Product.read_stated(stated),
         ),
         tuple(Shot(pictures / name, alt, _pairs(options)) for name, alt, options in shots),
         {
@@ -176,7 +201,7 @@ class Storefront:
     """All that site.toml says, in one locale: who the shop is, its shelves, its home page and its footer;
     and the domains of the file it names, whose addresses are not taken.
 
-    `name`, `root`, `texts` and `words` are those of the edition it becomes.
+    `name`, `root`, `texts`, `words` and `days` are those of the edition it becomes.
     """
 
     shop: Shop
@@ -188,6 +213,7 @@ class Storefront:
     root: str = ""
     texts: Texts = field(default_factory=Texts)
     words: Mapping[str, str] = field(default_factory=dict)
+    days: DayFormat = field(default_factory=DayFormat)
     domains_file: str = ""
     refused_domains: tuple[str, ...] = ()
 

@@ -58,8 +58,12 @@ def _place(file: str, number: int, text_of: Texts) -> str:
 def _shelfless(storefront: Storefront, rows: Sequence[ProductRow]) -> Iterator[tuple[str, str, str, str]]:
     known = {category.slug: None for category in storefront.categories}
     for row in rows:
-        if row.category and row.category not in known:
-            yield row.file, "category", row.category, f"one of {', '.join(known)}"
+        main, *further = row.categories
+        if main and main not in known:
+            yield row.file, "category", main, f"one of {', '.join(known)}"
+        for category in further:
+            if category not in known:
+                yield row.file, "categories", category, f"one of {', '.join(known)}"
 
 
 def _pictureless(

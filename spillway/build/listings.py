@@ -20,7 +20,8 @@ def listings_of(
     home, texts = storefront.home, storefront.texts
     held: dict[str, list[ProductRow]] = {}
     for row in shelf:
-        held.setdefault(row.category, []).append(row)
+        for slug in row.categories:
+            held.setdefault(slug, []).append(row)
     listings = [Listing(HOME, "home.html", home.headline, home.lede, home.featured, hero)]
     for category in storefront.categories:
         rows = held.get(category.slug, [])

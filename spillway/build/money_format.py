@@ -42,16 +42,16 @@ def money_format(currency: str, locale: str) -> MoneyFormat:
 
 
 def minor_units(price: object, *, fraction_digits: int) -> int:
-    """The price "148.00" as 14800.
+    """Return the price "148.00" as 14800; "0.00", a free product, as 0.
 
     Raises:
-        ValueError: no text of a plain decimal number, not above zero, or finer than the smallest coin.
+        ValueError: no text of a plain decimal number, or finer than the smallest coin.
     """
     if not isinstance(price, str) or not _PRICE.fullmatch(price):
         raise ValueError(price)
     whole, _, fraction = price.partition(".")
     coins = fraction.rstrip("0")
     minor = int(whole + coins.ljust(fraction_digits, "0"))
-    if len(coins) > fraction_digits or minor <= 0:
+    if len(coins) > fraction_digits:
         raise ValueError(price)
     return minor

@@ -5,7 +5,6 @@ SLUG.md is the same with the description as Markdown below the TOML.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from chalicelib.domain.availability import UNITS_MAX
 from chalicelib.domain.product import Product, Variant
@@ -17,12 +16,22 @@ from spillway.build.gallery import PICTURE_EXPECTED
 from spillway.build.locales import skip_other_locales
 from spillway.build.mistakes import Mistake
 from spillway.build.money_format import minor_units
+from spillway.build.product_fields import (
+    OF_PRODUCT,
+    OF_VARIANT,
+    VariantDefaults,
+    read_defaults,
+    with_product_fields,
+    with_variant_fields,
+)
 from spillway.build.product_text import (
     ALT_LENGTH_MAX,
     DETAIL_LENGTH_MAX,
     DETAILS_MAX,
     OPTION_LENGTH_MAX,
     SUMMARY_LENGTH_MAX,
+    TAG_LENGTH_MAX,
+    TAGS_MAX,
     TITLE_LENGTH_MAX,
     description,
 )
@@ -55,9 +64,10 @@ class ProductFile:
 
     def product_of(self, table: TomlTable, *, slug: str, file: str) -> ProductRow:
         """The product of a table, wherever that is from."""
-        price_minor = self._price(table, table.value("price"))
+        price_minor = self._price(table, "price")
         shots = tuple(self._shots(table))
-        variants, stock = self._variants(table, price_minor)
+        defaults = read_defaults(table, price_minor, self._price)
+        variants, stock = self._variants(table, price_minor, defaults)
         product = Product(
             slug=slug,
             title=table.text("title", length_max=TITLE_LENGTH_MAX),
@@ -67,7 +77,7 @@ class ProductFile:
             pictures=(),
             variants=variants,
             details=table.pairs("details", length_max=DETAIL_LENGTH_MAX, count_max=DETAILS_MAX),
-            tags=table.texts("tags", length_max=OPTION_LENGTH_MAX, count_max=20, optional=True),
+            tags=table.texts("tags", length_max=TAG_LENGTH_MAX, count_max=TAGS_MAX, optional=True),
             released_on=table.day("released_on"),
             translations=tuple(
                 read_translation(table.table(locale), locale, shots)
@@ -75,16 +85,18 @@ class ProductFile:
                 if table.has(locale)
             ),
         )
+        product = with_product_fields(product, table)
         skip_other_locales(table)
-        table.done()
+        table.done(also=OF_PRODUCT)
         return ProductRow.of(file, product, shots, tuple(stock.items()))
 
-    def _price(self, table: TomlTable, price: Any) -> int:
+    def _price(self, table: TomlTable, name: str) -> int:
+        price = table.value(name)
         try:
             price_minor = minor_units(price, fraction_digits=self._fraction_digits)
         except ValueError:
             example = "148" + (f".{'0' * self._fraction_digits}" if self._fraction_digits else "")
-            table.wrong("price", price, f'a decimal number in quotes, above 0: "{example}"')
+            table.wrong(name, price, f'a decimal number in quotes: "{example}"')
             return 1
         return price_minor
 
@@ -101,7 +113,9 @@ class ProductFile:
             row.done()
         return shots
 
-    def _variants(self, table: TomlTable, price_minor: int) -> tuple[tuple[Variant, ...], dict[str, Stock]]:
+    def _variants(
+        self, table: TomlTable, price_minor: int, defaults: VariantDefaults
+    ) -> tuple[tuple[Variant, ...], dict[str, Stock]]:
         variants: list[Variant] = []
         stock: dict[str, Stock] = {}
         seen: set[tuple[tuple[str, str], ...]] = set()
@@ -113,10 +127,11 @@ class ProductFile:
             elif options in seen or (variants and not options):
                 row.wrong("options", dict(options), "each choice once")
             seen.add(options)
-            own_price = self._price(row, row.value("price")) if row.has("price") else price_minor
-            variants.append(Variant(sku, own_price, options))
-            stock[sku] = _initial_stock(row)
-            row.done()
+            own_price = self._price(row, "price") if row.has("price") else price_minor
+            variant = with_variant_fields(Variant(sku, own_price, options), row, defaults, self._price)
+            variants.append(variant)
+            stock[sku] = _initial_stock(row, variant)
+            row.done(also=OF_VARIANT)
         return tuple(variants), stock
 
 
@@ -141,15 +156,21 @@ def _sku(row: TomlTable) -> str:
         return ""
 
 
-def _initial_stock(row: TomlTable) -> Stock:
-    units = row.whole_number("stock", at_most=UNITS_MAX)
+def _initial_stock(row: TomlTable, variant: Variant) -> Stock:
+    units: int | None = None
+    if row.flag("counted", default=True):
+        units = row.whole_number("stock", at_most=UNITS_MAX)
+    elif row.has("stock"):
+        row.wrong("stock", row.value("stock"), "no stock where counted = false")
     stated = row.value("availability")
-    availability = Availability.IN_STOCK if units else Availability.OUT_OF_STOCK
+    availability = Availability.IN_STOCK
+    if units == 0:
+        availability = Availability(variant.when_sold_out or Availability.OUT_OF_STOCK)
     if stated is not None:
         try:
             availability = Availability(stated)
         except ValueError:
             row.wrong("availability", stated, f"one of {', '.join(Availability)}")
-        if availability is Availability.IN_STOCK and not units:
+        if availability is Availability.IN_STOCK and units == 0:
             row.wrong("availability", stated, "OutOfStock, or a stock above 0")
     return Stock(availability, units, INITIAL_OBSERVED_AT_MS, INITIAL_EVENT_ID)

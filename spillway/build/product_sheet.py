@@ -19,12 +19,23 @@ from spillway.build.toml_lines import Lines
 from spillway.build.toml_table import TomlTable
 
 SHEET_FILE = "site/products.csv"
-_OF_PRODUCT = ("title", "category", "summary", "description", "tags", "released_on")
-_OF_VARIANT = ("sku", "stock", "availability", "price")
+_OF_PRODUCT = (
+    *("title", "category", "categories", "brand", "condition", "summary", "description"),
+    *("seo_title", "seo_description", "tags", "released_on"),
+)
+# In a product's first row these are the product's; in a row below, those of its variant.
+_OF_SALE = ("price", "compare_at_price", "sale_ends_on")
+_OF_BOTH = (*_OF_SALE, "available_on", "weight_g")
+_OF_VARIANT = (
+    *("sku", "stock", "counted", "availability", "when_sold_out"),
+    *("gtin", "mpn", "variant_id"),
+)
 _OF_PICTURE = ("picture", "picture_alt")
-_COLUMNS = ("slug", *_OF_PRODUCT, *_OF_VARIANT, *_OF_PICTURE)
+_COLUMNS = ("slug", *_OF_PRODUCT, *_OF_BOTH, *_OF_VARIANT, *_OF_PICTURE)
 _NEEDED = ("slug", "title", "category", "summary", "description", "sku", "price", "stock")
 _OPTION = "option:"
+# More digits than this are no number of anything, and Python refuses to read many more.
+_DIGITS_MAX = 18
 # What spreadsheets write where a comma is part of a number.
 _OTHER_SEPARATOR = re.compile(r"[;\t]")
 
@@ -110,7 +121,10 @@ def _columns_are_fine(columns: Sequence[str], mistakes: list[Mistake]) -> bool:
         return False
     unknown = [name for name in columns if name not in _COLUMNS and not name.startswith(_OPTION)]
     twice = sorted({name for name in columns if columns.count(name) > 1})
-    missing = [name for name in _NEEDED if name not in columns]
+    # A shop that counts nothing has no stock to write down.
+    missing = [
+        name for name in _NEEDED if name not in columns and not (name == "stock" and "counted" in columns)
+    ]
     known = f"one of {', '.join(_COLUMNS)}, option:NAME"
     mistakes += [
         *(Mistake(SHEET_FILE, 1, "column", name, f"a known column: {known}") for name in unknown),
@@ -145,11 +159,8 @@ def _blocks(rows: Sequence[tuple[int, Cells]], mistakes: list[Mistake]) -> list[
 def _values(block: _Block) -> dict[str, Any]:
     """What a product's own file would say."""
     first = block.rows[0][1]
-    values: dict[str, Any] = {name: first[name] for name in (*_OF_PRODUCT, "price") if name in first}
-    if "tags" in values:
-        values["tags"] = [tag.strip() for tag in values["tags"].split(",") if tag.strip()]
-    if "released_on" in values:
-        values["released_on"] = _day(values["released_on"])
+    values: dict[str, Any] = {name: _value(name, first[name]) for name in _OF_PRODUCT if name in first}
+    values |= {name: _value(name, first[name]) for name in _OF_BOTH if name in first}
     values["variants"] = [_variant(cells, first) for _, cells in block.rows]
     values["pictures"] = [
         {"file": cells["picture"], **({"alt": cells["picture_alt"]} if "picture_alt" in cells else {})}
@@ -160,24 +171,34 @@ def _values(block: _Block) -> dict[str, Any]:
 
 
 def _variant(cells: Cells, first: Cells) -> dict[str, Any]:
-    variant: dict[str, Any] = {
-        name: cells[name] for name in ("sku", "stock", "availability") if name in cells
+    variant = {name: _value(name, cells[name]) for name in _OF_VARIANT if name in cells}
+    variant |= {
+        name: _value(name, cells[name])
+        for name in _OF_BOTH
+        if name in cells and cells[name] != first.get(name)
     }
-    if cells.get("stock", "").isdecimal() and cells["stock"].isascii():
-        variant["stock"] = int(cells["stock"])
-    if "price" in cells and cells["price"] != first.get("price"):
-        variant["price"] = cells["price"]
+    if "price" in variant:  # the product's former price is not that of another price
+        variant |= {name: _value(name, cells[name]) for name in _OF_SALE if name in cells}
     options = {
         name.removeprefix(_OPTION).strip(): cell for name, cell in cells.items() if name.startswith(_OPTION)
     }
     return {**variant, **({"options": options} if options else {})}
 
 
-def _day(text: str) -> datetime.date | str:
-    try:
-        return datetime.date.fromisoformat(text)
-    except ValueError:
-        return text
+def _value(name: str, cell: str) -> Any:
+    """What a file would say where the sheet says `cell`; the cell itself where it is nothing of the kind."""
+    if name in {"tags", "categories"}:
+        return [part.strip() for part in cell.split(",") if part.strip()]
+    if name in {"stock", "weight_g"}:
+        return int(cell) if cell.isdecimal() and cell.isascii() and len(cell) <= _DIGITS_MAX else cell
+    if name == "counted":
+        return {"true": True, "false": False}.get(cell.lower(), cell)
+    if name in {"released_on", "sale_ends_on", "available_on"}:
+        try:
+            return datetime.date.fromisoformat(cell)
+        except ValueError:
+            return cell
+    return cell
 
 
 def variant_line(text: str, first_line: int, number: int) -> int:

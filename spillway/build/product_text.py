@@ -3,11 +3,24 @@
 from spillway.build.markdown import to_html
 from spillway.build.toml_table import TomlTable
 
-TITLE_LENGTH_MAX = 120
+# As Shopify's: what another shop could hold, this one can.
+# https://shopify.dev/docs/api/admin-graphql/latest/input-objects/ProductInput
+TITLE_LENGTH_MAX = 255
 SUMMARY_LENGTH_MAX = 160
+SEO_TITLE_LENGTH_MAX = 255
+SEO_DESCRIPTION_LENGTH_MAX = 1_000
 DESCRIPTION_LENGTH_MAX = 20_000
-ALT_LENGTH_MAX = 250
-OPTION_LENGTH_MAX = 40
+ALT_LENGTH_MAX = 512
+OPTION_LENGTH_MAX = 255
+TAG_LENGTH_MAX = 255
+TAGS_MAX = 250
+CATEGORIES_MAX = 250
+CATEGORY_LENGTH_MAX = 255
+BRAND_LENGTH_MAX = 255
+# https://support.google.com/merchants/answer/6324482
+MPN_LENGTH_MAX = 70
+VARIANT_ID_LENGTH_MAX = 255
+WEIGHT_G_MAX = 100_000_000
 DETAIL_LENGTH_MAX = 300
 DETAILS_MAX = 20
 

@@ -10,6 +10,8 @@ from spillway.build.product_text import (
     DETAIL_LENGTH_MAX,
     DETAILS_MAX,
     OPTION_LENGTH_MAX,
+    SEO_DESCRIPTION_LENGTH_MAX,
+    SEO_TITLE_LENGTH_MAX,
     SUMMARY_LENGTH_MAX,
     TITLE_LENGTH_MAX,
     description,
@@ -31,6 +33,8 @@ def read_translation(told: TomlTable, locale: str, shots: Sequence[Shot]) -> Tra
         details=told.pairs("details", length_max=DETAIL_LENGTH_MAX, count_max=DETAILS_MAX),
         alts=tuple(by_file[shot.file.name] for shot in shots),
         words=told.options("options", length_max=OPTION_LENGTH_MAX),
+        seo_title=told.text("seo_title", length_max=SEO_TITLE_LENGTH_MAX, optional=True),
+        seo_description=told.text("seo_description", length_max=SEO_DESCRIPTION_LENGTH_MAX, optional=True),
     )
     told.done()
     return translation

@@ -59,7 +59,13 @@ class ThemeParts:
     def _settings(self, names: frozenset[str]) -> list[object]:
         edition = self._edition
         settings = {"shop": edition.shop, "navigation": edition.navigation}
-        known: list[object] = [edition.money, edition.root, sorted(edition.words.items()), self._texts]
+        known: list[object] = [
+            edition.money,
+            edition.days,
+            edition.root,
+            sorted(edition.words.items()),
+            self._texts,
+        ]
         # What links to a page's other editions, and from them.
         known += [(each.shop.locale, each.root, each.name) for each in self._theme.editions]
         known += [settings[name] for name in sorted(settings.keys() & names)]

@@ -84,6 +84,8 @@ class Release:
     """What the shop does not say in a language it has, a line each: it is said in the first instead."""
     refused_domains: tuple[str, ...] = ()
     dates: Mapping[str, Dated] = field(default_factory=dict)
+    sales: tuple[tuple[str, str], ...] = ()
+    """See `spillway.build.sales.sales_of`."""
 
     @property
     def id(self) -> str:

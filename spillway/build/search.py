@@ -37,7 +37,7 @@ class Search:
         if self._translated:
             return digest_of([self._products.digest(row.slug) for row in rows], self._categories, self._tags)
         return digest_of(
-            [(row.slug, row.title, row.category, row.tags) for row in rows], self._categories, self._tags
+            [(row.slug, row.title, row.categories, row.tags) for row in rows], self._categories, self._tags
         )
 
     def index(self) -> str:
@@ -46,7 +46,7 @@ class Search:
             (
                 row.slug,
                 title,
-                " ".join((self._category_of(row), *(self._tags.get(tag, tag) for tag in row.tags))),
+                " ".join((*self._categories_of(row), *(self._tags.get(tag, tag) for tag in row.tags))),
             )
             for row, title in self._titled()
         ]
@@ -58,7 +58,8 @@ class Search:
         held: dict[str, list[Link]] = {}
         if len(self._products) <= self._listed_max:
             for row, title in self._titled():
-                held.setdefault(f"/shop/{row.category}", []).append(Link(title, f"/products/{row.slug}"))
+                for category in row.categories:
+                    held.setdefault(f"/shop/{category}", []).append(Link(title, f"/products/{row.slug}"))
         return [
             (Link(title, path), sorted(held.get(path, ()), key=lambda link: link.title))
             for path, title in self._categories.items()
@@ -68,8 +69,8 @@ class Search:
         """The first page of every tag."""
         return [each for each in self._edition.listings if each.tags and each.number == 1]
 
-    def _category_of(self, row: ProductRow) -> str:
-        return self._categories.get(f"/shop/{row.category}", "")
+    def _categories_of(self, row: ProductRow) -> list[str]:
+        return [self._categories.get(f"/shop/{category}", "") for category in row.categories]
 
     def _titled(self) -> Iterator[tuple[ProductRow, str]]:
         locale = self._edition.shop.locale

@@ -1,18 +1,22 @@
 """site/site.toml: who the shop is, its shelves, its home page and its footer, in each of its locales."""
 
 from collections.abc import Sequence, Set
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from chalicelib.domain.entry import OptIn
 from chalicelib.mail.headers import HeaderRefused, parse_mailbox
 from chalicelib.storefront.checkout import CheckoutForm
+from chalicelib.storefront.day_format import DayFormat
 from chalicelib.storefront.money import MoneyFormat
 from chalicelib.storefront.theme import Link, Shop
 from spillway.build.catalogue import Category, Home, Shot, Storefront
 from spillway.build.gallery import PICTURE_EXPECTED
+from spillway.build.locale_words import day_format
 from spillway.build.locales import name_of_locale, read_locales, skip_other_locales
 from spillway.build.mistakes import Mistake
+from spillway.build.policies import with_place_named, with_policies
 from spillway.build.shop_translation import translated
 from spillway.build.slugs import slug_problem
 from spillway.build.toml_table import TomlTable
@@ -53,6 +57,8 @@ def read_storefront(
         postal_address=table.texts("postal_address", length_max=_NAME_LENGTH_MAX, count_max=8),
         opt_in=_opt_in(waitlist),
     )
+    money = _money(table, currency, locales)
+    shop = with_policies(shop, table, fraction_digits=money.get(locale, _ANY_MONEY).fraction_digits)
     domains_file = _domains_file(waitlist)
     waitlist.done()
     categories = tuple(_categories(table))
@@ -64,7 +70,6 @@ def read_storefront(
         mistakes.append(
             Mistake("site/pages/privacy.md", None, "file", None, "a page that signup forms link to")
         )
-    money = _money(table, currency, locales)
     first = Storefront(
         shop,
         money.get(locale, _ANY_MONEY),
@@ -79,8 +84,13 @@ def read_storefront(
         for each in locales[1:]
     )
     skip_other_locales(table)
-    table.done()
-    return (first, *others)
+    table.done(also=frozenset({"shipping", "returns"}))
+    return tuple(_in_words_of_its_locale(each) for each in (first, *others))
+
+
+def _in_words_of_its_locale(storefront: Storefront) -> Storefront:
+    shop = with_place_named(storefront.shop)
+    return replace(storefront, shop=shop, days=day_format(shop.locale) if shop.locale else DayFormat())
 
 
 def _opt_in(waitlist: TomlTable) -> OptIn:

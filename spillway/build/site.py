@@ -15,6 +15,7 @@ from spillway.build.making import rendered
 from spillway.build.memory import Memory, digest_of
 from spillway.build.products import Products, placed
 from spillway.build.release import Kind, Makings, Release, SiteObject
+from spillway.build.sales import sales_of
 from spillway.build.shelf import Shelf
 from spillway.build.shop_file import base_url_problem
 from spillway.build.template_memory import TemplateMemory
@@ -57,9 +58,42 @@ def build(
         BadInput: the catalogue or a template is wrong; `folder` is as it was.
         WorkFailed: a picture cannot be decoded; `folder` is as it was.
     """
+    crew, folder = crew or Crew(), folder or project.cache / "shelf"
+    catalogue, makings = makings_of(project, base_url=base_url, crew=crew)
+    templates = TemplateMemory(project)
+    made_from = Memory(project.cache / "shelves" / f"{digest_of(str(folder))[:16]}.pickle", context="")
+    release = rendered(
+        makings,
+        Shelf(folder, made_from),
+        makings.assets,
+        stock=stock or {},
+        stamps=stamps,
+        dates=dates or Dates(),
+        crew=crew,
+    )
+    made_from.save()
+    templates.save(makings.theme)
+    refused = catalogue.storefront.refused_domains
+    return replace(
+        release,
+        untold=tuple(untold(catalogue, makings.theme)),
+        refused_domains=refused,
+        sales=sales_of(catalogue.rows),
+    )
+
+
+def makings_of(
+    project: Project, *, base_url: str | None = None, crew: Crew | None = None
+) -> tuple[Catalogue, Makings]:
+    """Return the catalogue of the shop under `project` and all that its release is made from, no page made.
+
+    Raises:
+        BadInput: the catalogue is wrong.
+        WorkFailed: a picture cannot be decoded.
+    """
     if base_url is not None and (expected := base_url_problem(base_url)):
         raise BadInput(f"--base-url {base_url}: expected {expected}")
-    crew, folder = crew or Crew(), folder or project.cache / "shelf"
+    crew = crew or Crew()
     memory = catalogue_memory(project)
     catalogue = load_catalogue(project, memory=memory, crew=crew)
     renditions = _developed(catalogue, project, memory)
@@ -77,22 +111,7 @@ def build(
     )
     assets = [_asset(file, key) for file, key in keys.items()]
     pictures = {each.name: _picture(each) for made in renditions.values() for each in made}
-    makings = Makings.of(theme, products, catalogue.pages, [*assets, *pictures.values()])
-    templates = TemplateMemory(project)
-    made_from = Memory(project.cache / "shelves" / f"{digest_of(str(folder))[:16]}.pickle", context="")
-    release = rendered(
-        makings,
-        Shelf(folder, made_from),
-        makings.assets,
-        stock=stock or {},
-        stamps=stamps,
-        dates=dates or Dates(),
-        crew=crew,
-    )
-    made_from.save()
-    templates.save(theme)
-    refused = catalogue.storefront.refused_domains
-    return replace(release, untold=tuple(untold(catalogue, theme)), refused_domains=refused)
+    return catalogue, Makings.of(theme, products, catalogue.pages, [*assets, *pictures.values()])
 
 
 def _developed(catalogue: Catalogue, project: Project, memory: Memory) -> Mapping[str, tuple[Rendition, ...]]:

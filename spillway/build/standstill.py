@@ -11,10 +11,12 @@ from spillway.project import Project
 
 
 class Report(NamedTuple):
-    """What a build says at its end: of itself, and a line for each thing that the shop leaves unsaid."""
+    """What a build says at its end: of itself, and a line for each thing that the shop leaves unsaid.
+    `sales` are those that end, as (file, last day): whether one has ended is another question each day."""
 
     summary: str
     untold: Sequence[str]
+    sales: Sequence[Sequence[str]] = ()
 
 
 class Standstill:

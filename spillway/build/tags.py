@@ -43,5 +43,8 @@ def tagged(shelf: Sequence[ProductRow]) -> Mapping[Tag, Sequence[ProductRow]]:
 
 
 def _slug_of(tag: str) -> str:
-    """A tag's part of an address; a digest where the tag has no Latin letter."""
-    return latin(tag).lower()[:_SLUG_LENGTH_MAX].strip("-") or digest_of(tag)[:10]
+    """A tag's part of an address; a digest where it has no Latin letter, or more than an address takes."""
+    slug = latin(tag).lower()
+    if len(slug) > _SLUG_LENGTH_MAX:
+        return f"{slug[:_SLUG_LENGTH_MAX].strip('-')}-{digest_of(slug)[:10]}"
+    return slug or digest_of(tag)[:10]

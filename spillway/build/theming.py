@@ -42,6 +42,7 @@ def theme_of(
             name=storefront.name,
             texts=storefront.texts,
             words=storefront.words,
+            days=storefront.days,
         )
         for storefront in catalogue.storefronts
     )

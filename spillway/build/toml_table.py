@@ -5,7 +5,7 @@ import difflib
 import re
 import tomllib
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from types import MappingProxyType
 from typing import Any
 
@@ -79,6 +79,10 @@ class TomlTable:
     def has(self, name: str) -> bool:
         return name in self._values
 
+    def has_any(self, names: Set[str]) -> bool:
+        """Return whether one of the fields is there: one question for many that most tables leave out."""
+        return not names.isdisjoint(self._values)
+
     def is_table(self, name: str) -> bool:
         return isinstance(self._values.get(name), dict)
 
@@ -140,6 +144,16 @@ class TomlTable:
             return 0
         return value
 
+    def flag(self, name: str, *, default: bool) -> bool:
+        """Return a truth value, `default` where the field is absent."""
+        value = self._take(name)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            self.wrong(name, value, "true or false, without quotes")
+            return default
+        return value
+
     def day(self, name: str) -> str | None:
         """A date as "2026-09-01", or None when the field is absent."""
         value = self._take(name)
@@ -172,11 +186,14 @@ class TomlTable:
             else:
                 self.wrong(name, value, f"tables [[{name}]]")
 
-    def done(self) -> None:
-        """Note every field that nothing asked for: mostly a misspelled one."""
-        for name in sorted(set(self._values) - self._asked):
-            near = difflib.get_close_matches(name, self._asked, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(sorted(self._asked))}"
+    def done(self, *, also: Set[str] = frozenset()) -> None:
+        """Note every field that nothing asked for: mostly a misspelled one. `also` are fields that a table
+        may have and that nobody asked this one for."""
+        unknown = self._values.keys() - self._asked
+        known = self._asked | also if unknown else self._asked
+        for name in sorted(unknown):
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(sorted(known))}"
             self.wrong(name, self._values[name], f"a known field; {hint}")
 
     def _take(self, name: str) -> Any:

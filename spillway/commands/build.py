@@ -2,10 +2,12 @@
 
 import time
 from collections import Counter
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
+from spillway.build.sales import ended_sales
 from spillway.build.standstill import Report, Standstill
 from spillway.counted import counted
 from spillway.project import Project
@@ -32,9 +34,10 @@ def build_command(project: Project, base_url: str | None) -> None:
         from spillway.build.site import build
 
         release = build(project, base_url=base_url, folder=folder)
-        report = Report(_summary(release), release.untold)
+        report = Report(_summary(release), release.untold, release.sales)
         standstill.note(report)
-    for line in report.untold:
+    today = datetime.now(UTC).date().isoformat()
+    for line in (*report.untold, *ended_sales(report.sales, today=today)):
         click.echo(line, err=True)
     click.echo(f"{report.summary} in {time.perf_counter() - started:.1f} s")
     click.echo(f"  {folder.relative_to(project.root)}/")

@@ -52,7 +52,7 @@ def bring(
 
 def show_published(published: Published) -> None:
     """What was done, in one line, and what it leaves open."""
-    for line in published.untold:
+    for line in (*published.untold, *published.ended_sales):
         click.echo(line, err=True)
     click.echo(
         f"release {published.release}: {counted(published.uploaded, 'object')} put, "

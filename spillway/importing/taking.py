@@ -174,7 +174,10 @@ class _Taking:
     def _price(self, variant: ImportedVariant) -> str | None:
         price = plain_price(variant.price, fraction_digits=self._fraction_digits)
         try:
-            minor_units(price, fraction_digits=self._fraction_digits)
+            # Nothing at all is no price, and a price of 0 is one.
+            minor_units(
+                price if re.search("[0-9]", variant.price) else "", fraction_digits=self._fraction_digits
+            )
         except ValueError:
             self._lost(variant.place, f"price {variant.price!r}", "the variant is left out")
             return None

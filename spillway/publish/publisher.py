@@ -15,12 +15,14 @@ from chalicelib.domain.form_stamp import FormStamps
 from chalicelib.domain.stock import StockedProduct
 from chalicelib.storage.pages import Cdn, CdnBusy
 from chalicelib.storage.themes import THEME_KEY
+from chalicelib.storefront.sitemap import written_time
 from chalicelib.storefront.theme import Theme
 from chalicelib.tables.domain_lists import DomainListsTable
 from chalicelib.tables.products import ProductsTable
 from spillway.build.dates import Dates
 from spillway.build.edition_rendering import StockBySlug
 from spillway.build.release import Kind, Makings, Release, SiteObject
+from spillway.build.sales import ended_sales
 from spillway.errors import BadInput, WorkFailed
 from spillway.publish.answer import Answer
 from spillway.publish.archive import KEPT_CONTENT_TYPE, kept_key, packed
@@ -74,6 +76,8 @@ class Published:
     """Products that are in the table but in the catalogue no more; shoppers may still wait for them."""
     untold: tuple[str, ...] = ()
     """See `Release.untold`."""
+    ended_sales: tuple[str, ...] = ()
+    """A line for each sale that has ended, see `spillway.build.sales`."""
 
 
 class Publisher:
@@ -142,6 +146,7 @@ class Publisher:
             len(plan.removals),
             _abandoned(known, release),
             release.untold,
+            tuple(ended_sales(release.sales, today=written_time(at_ms)[:10])),
         )
 
     def _execute(self, plan: Plan, release: Release, known: Mapping[str, StockedProduct]) -> None:

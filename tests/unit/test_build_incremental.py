@@ -81,6 +81,16 @@ def test_a_changed_product_makes_its_page_and_the_shelves_it_stands_on(shop: Pro
     assert made == {"products/scarf", "shop/accessories", "shop/all", "index.html"}
 
 
+def test_a_further_category_makes_its_listing_and_the_pages_with_its_card(shop: Project) -> None:
+    jacket = shop.site / "products/field-jacket.toml"
+    further = 'category = "outerwear"\ncategories = ["accessories"]'
+
+    made = made_again(shop, lambda: change(jacket, 'category = "outerwear"', further))
+
+    listings = {"shop/accessories", "shop/outerwear", "shop/all", "index.html"}
+    assert made == {"products/field-jacket", "search", "search.json", "sitemap.xml", *listings}
+
+
 def test_a_comment_in_a_file_changes_no_page(shop: Project) -> None:
     scarf = shop.site / "products/scarf.toml"
 
@@ -177,6 +187,12 @@ def edit_text(shop: Project, chance: random.Random) -> None:
             ('"outerwear"', '"accessories"'),
             ('"jacket.webp"', '"scarf.webp"'),
             ("stock =", "stok ="),
+            ('category = "outerwear"', 'category = "outerwear"\ncategories = ["accessories"]'),
+            ('categories = ["accessories"]', 'brand = "Lumo"'),
+            ('"148.00"\n', '"148.00"\ncompare_at_price = "200.00"\nsale_ends_on = 2026-12-31\n'),
+            ('"45.00"', '"0.00"'),
+            ("stock = 2", "counted = false"),
+            ("2026-12-31", "2027-01-31"),
         ]
     )
     change(file, old, new)
@@ -192,6 +208,11 @@ def edit_shop(shop: Project, chance: random.Random) -> None:
             ('"field-jacket", ', ""),
             ("3 Quay", "4 Quay"),
             ('title = "Privacy"', 'title = "Your data"'),
+            (
+                "[waitlist]",
+                '[returns]\ncountry = "GB"\ndays = 30\npaid_by = "shop"\nby = "mail"\n\n[waitlist]',
+            ),
+            ("days = 30", "days = 14"),
         ]
     )
     change(shop.site / "site.toml", old, new)

@@ -50,7 +50,9 @@ def test_numbers_are_written_as_babel_writes_them(locale: str, count: int) -> No
     assert money_format("EUR", locale).number(count) == expected
 
 
-@pytest.mark.parametrize(("price", "digits", "minor"), [("148.00", 2, 14800), ("7", 2, 700), ("7", 0, 7)])
+@pytest.mark.parametrize(
+    ("price", "digits", "minor"), [("148.00", 2, 14800), ("7", 2, 700), ("7", 0, 7), ("0.00", 2, 0)]
+)
 def test_a_decimal_price_becomes_minor_units(price: str, digits: int, minor: int) -> None:
     assert minor_units(price, fraction_digits=digits) == minor
 

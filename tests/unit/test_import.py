@@ -136,7 +136,7 @@ def test_sold_out_is_waited_for_and_continue_is_still_for_sale(shop: Project) ->
         ("a,A,x,FALSE,,,A1,5", "published FALSE: left out"),
         ("a,,x,TRUE,,,A1,5", "without a title: left out"),
         ("a,A,x,TRUE,,,A1,", "price '': the variant is left out"),
-        ("a,A,x,TRUE,,,A1,0.00", "price '0.00': the variant is left out"),
+        ("a,A,x,TRUE,,,A1,-1.00", "price '-1.00': the variant is left out"),
         ("a,A,x,TRUE,,,A1,abc", "price 'abc': the variant is left out"),
         (",A,x,TRUE,,,A1,5", "a row without a handle: left out"),
         ("a,A,<iframe src='x'></iframe>,TRUE,,,A1,5", "<iframe> in the description: left out"),

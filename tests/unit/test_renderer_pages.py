@@ -238,13 +238,21 @@ def test_the_json_ld_says_each_variant_in_schema_org_words() -> None:
     page = product_page(JACKET, stock(FJ_S=Availability.IN_STOCK, FJ_M=Availability.OUT_OF_STOCK))
 
     document = json.loads(page.scripts[0])
-    assert document["@type"] == "Product"
+    assert (document["@type"], document["productGroupID"]) == ("ProductGroup", "field-jacket")
+    assert document["variesBy"] == ["https://schema.org/size"]
     assert document["url"] == "https://www.heron.example/products/field-jacket"
     assert document["image"] == ["https://www.heron.example/pictures/jacket-960-aa.jpg"]
-    assert [(each["sku"], each["price"], each["availability"]) for each in document["offers"]] == [
-        ("FJ-S", "148.00", "https://schema.org/InStock"),
-        ("FJ-M", "148.00", "https://schema.org/OutOfStock"),
-        ("FJ-L", "148.00", "https://schema.org/OutOfStock"),
+    assert "brand" not in document, "a product without a brand is not the shop's own"
+    variants = document["hasVariant"]
+    assert [(each["sku"], each["name"], each["size"]) for each in variants] == [
+        ("FJ-S", "Field Jacket, S", "S"),
+        ("FJ-M", "Field Jacket, M", "M"),
+        ("FJ-L", "Field Jacket, L", "L"),
+    ]
+    assert [(each["offers"]["price"], each["offers"]["availability"]) for each in variants] == [
+        ("148.00", "https://schema.org/InStock"),
+        ("148.00", "https://schema.org/OutOfStock"),
+        ("148.00", "https://schema.org/OutOfStock"),
     ]
 
 

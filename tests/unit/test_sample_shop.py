@@ -22,11 +22,11 @@ from spillway.preflight.story import story
 from spillway.preflight.usage import usage
 from spillway.preflight.weight import mean_product_weight
 from spillway.project import Project
+from tests.merchant_listing import checked, offers_of
 from tests.shop_weight import SAMPLE_BYTES_MAX, SAMPLE_REQUESTS_MAX
 
 ROOT = Path(__file__).parents[2]
 CHECKER = ROOT / ".tools" / "npm" / "node_modules" / "vnu-jar" / "build" / "dist" / "vnu.jar"
-AVAILABILITIES = {"InStock", "OutOfStock", "PreOrder", "BackOrder", "Discontinued"}
 
 
 class Page(HTMLParser):
@@ -122,20 +122,15 @@ def test_every_picture_has_its_size_and_its_words_and_waits_below_the_fold(pages
 
 def test_structured_data_is_what_search_engines_require(release: Release, pages: dict[str, str]) -> None:
     base_url = release.theme.shop.base_url
-    for entry in release.products:
-        (document,) = Page(pages[entry.product.path]).data
-        assert document["@context"] == "https://schema.org"
-        assert document["@type"] == "Product"
-        assert document["name"] == entry.product.title
-        assert document["url"] == base_url + entry.product.path
-        assert document["image"]
-        assert all(url.startswith(f"{base_url}/pictures/") for url in document["image"])
-        assert len(document["offers"]) == len(entry.product.variants)
-        for offer in document["offers"]:
-            assert offer["@type"] == "Offer"
-            assert re.fullmatch(r"\d+(\.\d+)?", offer["price"])
-            assert re.fullmatch(r"[A-Z]{3}", offer["priceCurrency"])
-            assert offer["availability"].removeprefix("https://schema.org/") in AVAILABILITIES
+    for edition in release.theme.editions:
+        for entry in release.products:
+            path = edition.at(entry.product.path)
+            (document,) = Page(pages[path]).data
+            offers = offers_of(checked(document))
+            assert [sku for sku, _ in offers] == [variant.sku for variant in entry.product.variants]
+            prices = [edition.money.plain(variant.price_minor) for variant in entry.product.variants]
+            assert [offer["price"] for _, offer in offers] == prices
+            assert {offer["url"] for _, offer in offers} == {base_url + path}
 
 
 def test_every_page_that_may_be_listed_says_where_it_lives(release: Release, pages: dict[str, str]) -> None:

@@ -9,7 +9,7 @@ from spillway.build.standstill import Report, Standstill
 from spillway.project import Project
 
 LONG_AGO_NS = 10**18
-REPORT = Report("1 product", ["hat: no title in a table [de]"])
+REPORT = Report("1 product", ["hat: no title in a table [de]"], [["site/products/hat.toml", "2026-12-31"]])
 
 
 @pytest.fixture
