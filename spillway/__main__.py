@@ -21,6 +21,7 @@ COMMANDS = {
     "destroy": "spillway.commands.destroy:destroy_command",
     "doctor": "spillway.commands.doctor:doctor_command",
     "export": "spillway.commands.export:export_command",
+    "feed": "spillway.commands.feed:feed_command",
     "import": "spillway.commands.import_:import_command",
     "letters": "spillway.commands.letters:letters_command",
     "load": "spillway.commands.load:load_command",

@@ -4,6 +4,7 @@ import json
 from itertools import count
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import boto3
 import pytest
@@ -30,6 +31,7 @@ from tests.unit.small_shop import make_small_shop
 from tests.unit.test_dead_letters import Queues
 
 SKU = "FJ-MOSS-M"
+GOOGLE = "{http://base.google.com/ns/1.0}"
 DEAD = {"put_back": 0, "failed": 0, "gone": 0}
 
 
@@ -148,6 +150,24 @@ def test_an_sku_in_square_brackets_is_shown_as_it_is(capsys: pytest.CaptureFixtu
     found = [Demand("[red]x[/red]", "A [b]bold[/b] one", "", "OutOfStock", 3, 1)]
     Console(highlight=False, width=100).print(waiting._table(found))
     assert "[red]x[/red]  A [b]bold[/b] one" in capsys.readouterr().out
+
+
+def test_the_feed_of_a_stage_has_the_stock_of_now(
+    project: Project, stage: SmallStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages, "running_local_stage", lambda _: stage)
+
+    def availability(*words: str) -> str:
+        ran = CliRunner().invoke(cli, ["feed", "google", *words], obj=project, catch_exceptions=False)
+        items = {
+            each.findtext(f"{GOOGLE}id"): each for each in ElementTree.fromstring(ran.stdout).iter("item")
+        }
+        return items[SKU].findtext(f"{GOOGLE}availability") or ""
+
+    run(project, "available", SKU, "--json")
+    assert (availability(), availability("--stage", "local")) == ("out_of_stock", "in_stock")
+    run(project, "sold-out", SKU, "--json")
+    assert availability("--stage", "local") == "out_of_stock"
 
 
 @pytest.mark.parametrize("words", [["waves", "NOPE"], ["export", "NOPE"], ["available", "NOPE"]])
