@@ -4,7 +4,7 @@ import re
 from functools import cached_property
 
 _HEADER = re.compile(r"^\s*(\[\[?)\s*([\w.-]+)\s*\]")
-_KEY = re.compile(r"""^\s*(?:"([^"]+)"|'([^']+)'|([\w-]+))\s*=""")
+_KEY = re.compile(r"""^\s*(?:"((?:[^"\\]|\\.)+)"|'([^']+)'|([\w-]+))\s*=""")
 
 
 class Lines:
