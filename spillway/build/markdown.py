@@ -18,7 +18,8 @@ _TAGS = {
 _STRANGE = re.compile("[^\\w\n ,.;:'\"()?!%/\u2013\u2014\u2018\u2019\u201c\u201d\u2026£€-]")
 # What is the same in every language.
 _FILES_AND_API = ("/api/", "/assets/", "/pictures/")
-_LINK_EXPECTED = "a link to https://, mailto: or a path of this shop"
+_SCHEMES = {"https", "http", "mailto", "tel"}
+_LINK_EXPECTED = "a link to https://, mailto:, tel: or a path of this shop"
 
 
 def to_html(
@@ -56,15 +57,15 @@ def _parsed_to_html(
     for line, token in _inline(tokens):
         if token.type == "image":
             refuse(line, str(token.attrs.get("src")), "text only: pictures have their own field")
-        elif token.type == "link_open" and not _safe_link(str(token.attrs.get("href"))):
+        elif token.type == "link_open" and not safe_link(str(token.attrs.get("href"))):
             refuse(line, str(token.attrs.get("href")), _LINK_EXPECTED)
         elif token.type == "link_open":
             token.attrSet("href", _under(root, str(token.attrs.get("href"))))
     return nh3.clean(
-        markdown.renderer.render(tokens, markdown.options, {}),
+        markdown.renderer.render(_without_empty_headers(tokens), markdown.options, {}),
         tags=_TAGS,
-        attributes={"a": {"href"}},
-        url_schemes={"https", "mailto"},
+        attributes={"a": {"href"}, "ol": {"start"}},
+        url_schemes=_SCHEMES,
         link_rel=None,
     )
 
@@ -86,17 +87,30 @@ def _inline(tokens: "list[Token]") -> "Iterator[tuple[int, Token]]":
             yield (token.map[0] + 1 if token.map else 1), child
 
 
+def _without_empty_headers(tokens: "list[Token]") -> "list[Token]":
+    """Return the tokens without empty table headers: Markdown has no table without a header."""
+    kept: list[Token] = []
+    for token in tokens:
+        kept.append(token)
+        if token.type == "thead_close":
+            start = next(at for at in range(len(kept) - 1, -1, -1) if kept[at].type == "thead_open")
+            if not any(each.type == "inline" and each.content for each in kept[start:]):
+                del kept[start:]
+    return kept
+
+
 def _under(root: str, url: str) -> str:
     if not url.startswith("/") or url.startswith(_FILES_AND_API) or f"{url}/".startswith(f"{root}/"):
         return url
     return root if url == "/" else f"{root}{url}"
 
 
-def _safe_link(url: str) -> bool:
+def safe_link(url: str) -> bool:
+    """Return whether a page may link to `url`: an address of the web, email or telephone, or a path."""
     try:
         address = urlsplit(url)
     except ValueError:
         return False
     if address.scheme:
-        return address.scheme in {"https", "mailto"}
+        return address.scheme in _SCHEMES
     return not address.netloc and url.startswith(("/", "#")) and not url.startswith("//") and "\\" not in url

@@ -1,116 +1,338 @@
-"""A Google Merchant feed: RSS or Atom, one item for each variant, joined by item_group_id."""
+"""Read a Google Merchant feed: XML (RSS or Atom) or a table with tabs, one item for each variant.
+
+The attributes are those of https://support.google.com/merchants/answer/7052112. Items of one item_group_id
+are the variants of one product.
+"""
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
+from chalicelib.domain.stock import Availability
 from spillway.counted import counted
 from spillway.errors import BadInput
-from spillway.importing.imported import Export, ImportedPicture, ImportedProduct, ImportedVariant, NotTaken
+from spillway.importing.imported import Export, ImportedPicture, ImportedProduct, ImportedVariant
+from spillway.importing.plain_text import line_of
+from spillway.importing.platforms import refuse_other
+from spillway.importing.reading import (
+    Links,
+    Notes,
+    ReadOptions,
+    condition_of,
+    day_of,
+    description_of,
+    origin_of,
+    path_of,
+    price_of,
+    sale_of,
+    weight_g_of,
+)
+from spillway.importing.stock_words import availability_of, stated_units
+from spillway.importing.table import decoded, read_bytes, read_table
 
 _GOOGLE = "{http://base.google.com/ns/1.0}"
 _OPTIONS = ("color", "size", "material", "pattern", "age_group", "gender")
+_QUANTITIES = ("quantity", "sell_on_google_quantity", "inventory")
 _TAKEN = frozenset(
-    {"id", "title", "description", "price", "availability", "link", "brand", "image_link"}
-    | {"additional_image_link", "item_group_id", "product_type", "google_product_category", *_OPTIONS}
+    {"id", "title", "description", "price", "sale_price", "sale_price_effective_date", "availability", "link"}
+    | {"brand", "gtin", "mpn", "condition", "image_link", "additional_image_link", "item_group_id"}
+    | {"product_type", "google_product_category", "shipping_weight", "product_weight", "product_detail"}
+    | {"identifier_exists", *_OPTIONS, *_QUANTITIES}
 )
-_FILE_SIZE_BYTES_MAX = 200_000_000
-_CAN_BUY = frozenset({"in_stock", "in stock", "limited_availability"})
-_LATER = frozenset({"preorder", "backorder", "available for order"})
+_DETAILS = {"age_group": "Age group", "gender": "Gender"}
+_TITLE_END = " -\u2013\u2014,/|(:"
+_XML_DECLARATION = re.compile(r"\A\s*<\?xml[^>]*\?>")
 
 
-def read_merchant_feed(file: Path) -> Export:
-    """The products of a feed.
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One item. `values` has every value of an attribute, by its name."""
+
+    number: int
+    place: str
+    values: dict[str, list[str]]
+
+    def __getitem__(self, name: str) -> str:
+        return self.values[name][0] if name in self.values else ""
+
+
+def read_merchant_feed(file: Path, options: ReadOptions) -> Export:
+    """Return the products of a feed.
 
     Raises:
         BadInput: the file is no such feed.
     """
-    items = list(_items(_root_of(file)))
+    options.without_columns("google")
+    content = read_bytes(file)
+    is_xml = decoded_start(content).startswith("<")
+    items = list(_xml_items(file, content, options.encoding) if is_xml else _table_items(file, options))
     if not items:
-        raise BadInput(f"{file}: no item in it", way_out="name a Google Merchant feed in XML")
-    groups: dict[str, list[tuple[int, Element]]] = {}
-    for number, item in enumerate(items, 1):
-        key = _value(item, "item_group_id") or _value(item, "id") or f"item-{number}"
-        groups.setdefault(key, []).append((number, item))
-    unknown: dict[str, int] = {}
-    for item in items:
-        for child in item:
-            name = _name(child)
-            if name not in _TAKEN and (child.text or "").strip():
-                unknown[name] = unknown.get(name, 0) + 1
-    not_taken = [
-        NotTaken(f"element {name}", counted(count, "value"), "the shop has no place for them")
-        for name, count in sorted(unknown.items())
-    ]
-    return Export(tuple(_product(key, group) for key, group in groups.items()), tuple(not_taken))
+        raise BadInput(f"{file}: no item in it", way_out="name a Google Merchant feed, in XML or with tabs")
+    return _Reading(items, options).export()
 
 
-def _root_of(file: Path) -> Element:
+def decoded_start(content: bytes) -> str:
+    """Return the first characters of a file, without a mark or spaces, as far as its encoding can be seen."""
+    return content[:200].replace(b"\0", b"").decode("latin-1").lstrip("\u00ef\u00bb\u00bf\u00fe\u00ff \t\r\n")
+
+
+class _Builder(ElementTree.TreeBuilder):
+    """Refuses declarations: a feed has none, and a file that does may want to fill the memory."""
+
+    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
+        raise BadInput("a feed with a document type", way_out="name a Google Merchant feed in XML")
+
+
+def _xml_items(file: Path, content: bytes, encoding: str) -> Iterator[_Item]:
+    text: bytes | str = content
+    if encoding:
+        text = _XML_DECLARATION.sub("", decoded(file, content, encoding))
     try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise BadInput(f"{file}: {error.strerror}", way_out="name a file that can be read") from error
-    # A feed declares no entities; a file that does wants to fill the memory.
-    if len(content) > _FILE_SIZE_BYTES_MAX or b"<!ENTITY" in content or b"<!DOCTYPE" in content:
-        raise BadInput(f"{file}: not a plain feed", way_out="name a Google Merchant feed in XML")
-    try:
-        return ElementTree.fromstring(content)  # noqa: S314 - without entities
-    except ElementTree.ParseError as error:
-        raise BadInput(f"{file}:{error.position[0]}: {error}", way_out="export the feed again") from error
+        # Without entities of its own, which the builder refuses.
+        parser = ElementTree.XMLParser(target=_Builder())  # noqa: S314
+        root = ElementTree.fromstring(text, parser)  # noqa: S314
+    except BadInput as refused:
+        raise BadInput(f"{file}: {refused.message}", way_out=refused.way_out) from refused
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        line = error.position[0] if isinstance(error, ElementTree.ParseError) else 1
+        raise BadInput(
+            f"{file}:{line}: {error}",
+            way_out="export the feed again, or name its encoding: --encoding cp1252",
+        ) from error
+    number = 0
+    for element in root.iter():
+        if _name(element) in {"item", "entry"}:
+            number += 1
+            yield _Item(number, f"item {number}", _values(element))
 
 
-def _items(root: Element) -> Iterator[Element]:
-    return (each for each in root.iter() if _name(each) in {"item", "entry"})
-
-
-def _product(key: str, group: list[tuple[int, Element]]) -> ImportedProduct:
-    number, first = group[0]
-    varying = [name for name in _OPTIONS if len({_value(item, name) for _, item in group}) > 1]
-    pictures: dict[str, ImportedPicture] = {}
-    for _, item in group:
-        for child in item:
-            if _name(child) in {"image_link", "additional_image_link"} and (child.text or "").strip():
-                pictures.setdefault(
-                    (child.text or "").strip(), ImportedPicture((child.text or "").strip(), "")
-                )
-    brand = _value(first, "brand")
-    kind = _value(first, "product_type") or _value(first, "google_product_category")
-    return ImportedProduct(
-        place=f"item {number}",
-        handle="",
-        title=_value(first, "title"),
-        body_html=_value(first, "description"),
-        category=kind.rpartition(">")[2].strip(),
-        summary="",
-        details=(("Brand", brand),) if brand else (),
-        tags=(),
-        variants=tuple(_variant(number, item, varying) for number, item in group),
-        pictures=tuple(pictures.values()),
-        page_name="" if len(group) == 1 else f"{_value(first, 'title')} {key}",
-    )
-
-
-def _variant(number: int, item: Element, varying: list[str]) -> ImportedVariant:
-    availability = _value(item, "availability").lower()
-    return ImportedVariant(
-        place=f"item {number}",
-        sku=_value(item, "id"),
-        price=re.sub(r"[^0-9.,]", "", _value(item, "price")),
-        options=tuple((name.replace("_", " ").title(), _value(item, name) or "-") for name in varying),
-        units=None if availability in _CAN_BUY else 0,
-        sells_on=availability in _LATER,
-        picture=_value(item, "image_link"),
-    )
-
-
-def _value(item: Element, name: str) -> str:
-    for child in item:
-        if _name(child) == name:
-            return (child.text or "").strip()
-    return ""
+def _values(item: Element) -> dict[str, list[str]]:
+    """Return the values of an item's attributes: Google's before those of RSS or Atom of the same name."""
+    values: dict[str, list[str]] = {}
+    for child in sorted(item, key=lambda each: not each.tag.startswith(_GOOGLE)):
+        name = _name(child)
+        if name == "product_detail":
+            parts = {_name(part): (part.text or "").strip() for part in child}
+            text = f"{parts.get('attribute_name', '')}:{parts.get('attribute_value', '')}"
+        elif name == "link" and child.get("href") and child.get("rel", "alternate") == "alternate":
+            text = child.get("href", "")
+        else:
+            text = "".join(child.itertext()).strip()
+        if text.strip(" :"):
+            values.setdefault(name, []).append(text)
+    return values
 
 
 def _name(element: Element) -> str:
-    return element.tag.removeprefix(_GOOGLE).rpartition("}")[2]
+    return element.tag.rpartition("}")[2].lower() if isinstance(element.tag, str) else ""
+
+
+def _table_items(file: Path, options: ReadOptions) -> Iterator[_Item]:
+    table = read_table(file, encoding=options.encoding)
+    refuse_other(file, table.columns, command="google")
+    names = {
+        column: re.sub(r"[\s_-]+", "_", re.sub(r" \d+\Z|\A[gc]:", "", column.casefold()))
+        for column in table.columns
+    }
+    missing = [name for name in ("id", "title", "price") if name not in names.values()]
+    if missing:
+        raise BadInput(
+            f"{file}:{table.header_line}: no column for {', '.join(missing)}",
+            way_out="name a Google Merchant feed, in XML or with tabs",
+        )
+    for number, row in enumerate(table.rows, 1):
+        values: dict[str, list[str]] = {}
+        for column, text in row.cells.items():
+            name = names.get(column, column)
+            parts = re.split(r"(?<!\\),", text) if name == "product_detail" else [text]
+            values.setdefault(name, []).extend(part.replace("\\,", ",") for part in parts)
+        yield _Item(number, f"line {row.line}", values)
+
+
+class _Reading:
+    def __init__(self, items: list[_Item], options: ReadOptions) -> None:
+        self._items = items
+        self._prices = options.prices(decimal_point=True)
+        self._today = options.today
+        self._notes = Notes()
+        origins = Counter(origin for item in items if (origin := origin_of(item["link"])))
+        self._origin = options.old_shop.rstrip("/") or (origins.most_common(1)[0][0] if origins else "")
+
+    def export(self) -> Export:
+        groups: dict[tuple[str, str], list[_Item]] = {}
+        for item in self._items:
+            group = item["item_group_id"]
+            key = ("group", group) if group else ("item", str(item.number))
+            groups.setdefault(key, []).append(item)
+        # A path that several products share is no page of one of them.
+        pages = Counter(
+            path for group in groups.values() for path in {self._path(item) for item in group} if path
+        )
+        products = tuple(self._product(key[1], group, pages) for key, group in groups.items())
+        self._unknown()
+        return Export(products, tuple(self._notes.lines))
+
+    def _unknown(self) -> None:
+        unknown = Counter(name for item in self._items for name in item.values if name not in _TAKEN)
+        for name, count in sorted(unknown.items()):
+            self._notes.lost(
+                f"element {name}",
+                counted(count, "value"),
+                "the shop has no place for them",
+                "attributes that the shop has no place for",
+            )
+
+    def _path(self, item: _Item) -> str:
+        link = item["link"]
+        same = origin_of(link).replace("://www.", "://") == self._origin.replace("://www.", "://")
+        return path_of(link) if same else ""
+
+    def _product(self, key: str, group: list[_Item], pages: Counter[str]) -> ImportedProduct:
+        # The order of a feed's items says nothing.
+        ordered = sorted(group, key=lambda item: (item["id"], item.place))
+        place, title = group[0].place, self._title(group[0].place, ordered)
+        name = title or key
+        description = next(((item["description"], item) for item in ordered if item["description"]), None)
+        categories = list(
+            dict.fromkeys(_leaf(text) for item in ordered for text in item.values.get("product_type", ()))
+        )
+        category = next(iter(categories), "") or _leaf(self._first(ordered, "google_product_category"))
+        details = _details(ordered, varying=self._varying(group))
+        paths = dict.fromkeys(path for item in ordered if pages[path := self._path(item)] == 1)
+        return ImportedProduct(
+            place=place,
+            handle="",
+            title=title,
+            body_html="",
+            description=description_of(
+                description[0],
+                self._notes,
+                Links((), base=description[1]["link"] or self._origin),
+                place=description[1].place,
+                product=name,
+                newlines_count=True,
+            )
+            if description
+            else "",
+            category=category,
+            categories=tuple(each for each in categories if each and each != category),
+            summary="",
+            details=details,
+            tags=(),
+            variants=tuple(self._variants(group, name, title)),
+            pictures=tuple(_pictures(ordered)),
+            page_name="" if len(group) == 1 and not group[0]["item_group_id"] else f"{title} {key}",
+            brand=line_of(self._first(ordered, "brand")),
+            condition=condition_of(self._first(ordered, "condition"), self._notes, place=place, product=name),
+            old_paths=tuple(paths),
+        )
+
+    def _first(self, items: Sequence[_Item], name: str) -> str:
+        return next((item[name] for item in items if item[name]), "")
+
+    def _title(self, place: str, items: list[_Item]) -> str:
+        """Return the title that all items of a group have, or else the words that their titles begin with."""
+        titles = list(dict.fromkeys(title for item in items if (title := line_of(item["title"]))))
+        if len(titles) < 2:
+            return next(iter(titles), "")
+        shared: list[str] = []
+        for words in zip(*(title.split() for title in titles), strict=False):
+            if len(set(words)) > 1:
+                break
+            shared.append(words[0])
+        common = " ".join(shared).rstrip(_TITLE_END)
+        title = common if len(common) > 2 else titles[0]
+        kind = "products whose variants have titles of their own"
+        self._notes.lost(place, f"titles {titles[0]!r}, {titles[1]!r}", f"called {title!r}", kind, title)
+        return title
+
+    def _varying(self, group: list[_Item]) -> list[str]:
+        return [name for name in _OPTIONS if len({item[name] for item in group}) > 1]
+
+    def _variants(self, group: list[_Item], name: str, title: str) -> Iterator[ImportedVariant]:
+        varying = self._varying(group)
+        options = [
+            tuple((each.replace("_", " ").capitalize(), item[each]) for each in varying if item[each])
+            for item in group
+        ]
+        if len(set(options)) < len(options):
+            # Nothing else tells these apart: the rest of their titles does, or their ids.
+            rests = [line_of(item["title"]).removeprefix(title).strip(_TITLE_END + ")") for item in group]
+            alike = len(set(rests)) < len(rests) or not all(rests)
+            rests = [item["id"] for item in group] if alike else rests
+            options = [(*own, ("Variant", rest)) for own, rest in zip(options, rests, strict=True)]
+        for item, own in zip(group, options, strict=True):
+            if variant := self._variant(item, own, name):
+                yield variant
+
+    def _variant(
+        self, item: _Item, options: tuple[tuple[str, str], ...], name: str
+    ) -> ImportedVariant | None:
+        place, notes = item.place, self._notes
+        price = price_of(item["price"], self._prices, notes, place=place, product=name)
+        if not price:
+            return None
+        sale = item["sale_price"]
+        if sale:
+            sale = price_of(sale, self._prices, notes, place=place, product=name, label="sale price")
+        starts, _, ends = item["sale_price_effective_date"].partition("/")
+        price, former, ends_on = sale_of(
+            price, sale, starts_on=day_of(starts), ends_on=day_of(ends), today=self._today
+        )
+        quantity = next((item[each] for each in _QUANTITIES if item[each]), "")
+        units = stated_units(quantity, notes, place=place, product=name)
+        availability = availability_of(item["availability"], notes, place=place, product=name)
+        if availability in {Availability.OUT_OF_STOCK, Availability.DISCONTINUED}:
+            units = 0
+        weight = item["shipping_weight"] or item["product_weight"]
+        return ImportedVariant(
+            place=place,
+            sku=item["id"],
+            price=price,
+            options=options,
+            units=units,
+            sells_on=availability is Availability.BACK_ORDER,
+            picture=item["image_link"],
+            availability=availability.value if availability else "",
+            compare_at_price=former,
+            sale_ends_on=ends_on,
+            gtin=item["gtin"],
+            mpn=item["mpn"],
+            weight_g=weight_g_of(weight, "", notes, place=place, product=name),
+        )
+
+
+def _leaf(category: str) -> str:
+    return line_of(category).rpartition(">")[2].strip()
+
+
+def _details(items: list[_Item], *, varying: list[str]) -> tuple[tuple[str, str], ...]:
+    """Return what all variants share: attributes that are no choice, and Google's product details."""
+    details: dict[str, str] = {}
+    for name in _OPTIONS:
+        if name not in varying and items[0][name]:
+            details[_DETAILS.get(name, name.capitalize())] = line_of(items[0][name])
+    for item in items:
+        for text in item.values.get("product_detail", ()):
+            label, _, value = text.rpartition(":")
+            if value.strip():
+                details.setdefault(line_of(label.rpartition(":")[2]) or "Detail", line_of(value))
+    return tuple(details.items())
+
+
+def _pictures(items: list[_Item]) -> Iterator[ImportedPicture]:
+    """Yield every picture once: each item's own, then the additional ones."""
+    seen: set[str] = set()
+    for name in ("image_link", "additional_image_link"):
+        for item in items:
+            for text in item.values.get(name, ()):
+                # Several addresses may share a value. Inside an address a comma is only a sign.
+                comma = r"\s*,\s*(?=https?://|//)" if "//" in text else r"\s*,\s*"
+                for url in re.split(rf"{comma}|\s*[\n|]\s*", text.strip()):
+                    if url and url not in seen:
+                        seen.add(url)
+                        yield ImportedPicture(url, "")

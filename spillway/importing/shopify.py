@@ -1,170 +1,343 @@
-"""Shopify's product export: one product over several rows, under older and newer names of columns."""
+"""Read Shopify's product export: one product over several rows.
 
+Three families of column names are read: those of older exports (`Variant SKU`), of newer ones (`SKU`), and of
+Matrixify (`Body HTML`, `Command`, `Top Row`). See https://help.shopify.com/en/manual/products/import-export/using-csv
+and https://matrixify.app/documentation/products/.
+"""
+
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from spillway.counted import counted
 from spillway.errors import BadInput
-from spillway.importing.imported import Export, ImportedPicture, ImportedProduct, ImportedVariant, NotTaken
-from spillway.importing.table import Row, read_table
+from spillway.importing.imported import Export, ImportedPicture, ImportedProduct, ImportedVariant
+from spillway.importing.platforms import refuse_other
+from spillway.importing.reading import (
+    Links,
+    Notes,
+    ReadOptions,
+    condition_of,
+    day_of,
+    description_of,
+    first_of,
+    origin_of,
+    path_of,
+    price_of,
+    products_in,
+    split_list,
+    weight_g_of,
+)
+from spillway.importing.stock_words import stated_units
+from spillway.importing.table import Row, Table, read_table
 
-# Older name -> what this module calls it. Newer exports name the same things as below.
+# The file's name of a column, in lower case -> the field it fills.
 _COLUMNS = {
     "handle": "handle",
     "url handle": "handle",
+    "command": "command",
     "title": "title",
     "body (html)": "body",
+    "body html": "body",
     "description": "body",
     "vendor": "vendor",
     "type": "type",
     "product category": "taxonomy",
     "standard product type": "taxonomy",
+    "custom product type": "type",
+    "category": "taxonomy",
+    "category: name": "taxonomy",
+    "collection": "collections",
+    "collections": "collections",
+    "custom collections": "collections",
+    "smart collections": "smart_collections",
     "tags": "tags",
     "published": "published",
     "published on online store": "published",
     "status": "status",
+    "published at": "published_at",
+    "url": "url",
     **{f"option{number} name": f"name{number}" for number in (1, 2, 3)},
     **{f"option{number} value": f"value{number}" for number in (1, 2, 3)},
+    "variant id": "variant_id",
+    "variant position": "variant_position",
+    "variant command": "variant_command",
     "variant sku": "sku",
     "sku": "sku",
+    "variant barcode": "barcode",
+    "barcode": "barcode",
     "variant price": "price",
     "price": "price",
     "variant compare at price": "compare_at",
     "compare-at price": "compare_at",
+    "compare at price": "compare_at",
     "variant inventory tracker": "tracker",
     "inventory tracker": "tracker",
     "variant inventory qty": "quantity",
     "inventory quantity": "quantity",
     "variant inventory policy": "policy",
     "continue selling when out of stock": "policy",
+    "variant grams": "grams",
+    "weight value (grams)": "grams",
+    "variant weight": "weight",
+    "variant weight unit": "weight_unit",
+    "weight unit for display": "weight_unit",
     "image src": "image",
     "product image url": "image",
     "image alt text": "image_alt",
     "image position": "image_position",
+    "image command": "image_command",
     "variant image": "variant_image",
     "variant image url": "variant_image",
     "seo title": "seo_title",
     "seo description": "seo_description",
-    "variant grams": "grams",
-    "weight value (grams)": "grams",
+    "metafield: title_tag [string]": "seo_title",
+    "metafield: title_tag [single_line_text_field]": "seo_title",
+    "metafield: description_tag [string]": "seo_description",
+    "metafield: description_tag [multi_line_text_field]": "seo_description",
+    "google shopping / condition": "condition",
+    "google shopping / mpn": "mpn",
+    "google shopping / gender": "gender",
+    "google shopping / age group": "age_group",
+    # Say what the rows say already.
+    "top row": "",
+    "row #": "",
+    "variant position in product": "",
 }
+_DETAILS = {"gender": "Gender", "age_group": "Age group"}
 _NEEDED = ("handle", "title")
+_NUMBERS = (1, 2, 3)
 _YES = frozenset({"true", "yes", "1", "continue", "active", "published"})
+_LEFT_OUT_COMMANDS = frozenset({"delete", "ignore"})
+_LAST = 1_000_000
 
 
-def read_shopify(file: Path) -> Export:
-    """The products of an export.
+def read_shopify(file: Path, options: ReadOptions) -> Export:
+    """Return the products of an export.
 
     Raises:
         BadInput: the file is no export of products.
     """
-    table = read_table(file)
-    names = {column: _COLUMNS.get(column.lower()) for column in table.columns}
-    missing = [name for name in _NEEDED if name not in names.values()]
-    if missing:
+    options.without_columns("shopify")
+    table = read_table(file, encoding=options.encoding)
+    fields: dict[str, list[str]] = {}
+    for column in table.columns:
+        # The second column of a name, "Tags 2", fills the same field where the first is empty.
+        name = _COLUMNS.get(re.sub(r" \d+\Z", "", column.casefold())) or _COLUMNS.get(column.casefold())
+        if name:
+            fields.setdefault(name, []).append(column)
+    if any(name not in fields for name in _NEEDED):
+        refuse_other(file, table.columns, command="shopify")
+        missing = ", ".join(name for name in _NEEDED if name not in fields)
         raise BadInput(
-            f"{file}:1: no column for {', '.join(missing)}", way_out="export products, for any spreadsheet"
+            f"{file}:{table.header_line}: no column for {missing}",
+            way_out="export products from Shopify, as CSV for any spreadsheet program",
         )
-    return _Reading(names, counts="quantity" in names.values()).export(table.rows)
+    return _Reading(table, fields, options).export()
 
 
 @dataclass
 class _Group:
     """The rows of one handle, in the order of the file."""
 
-    first: Row
+    handle: str
     rows: list[Row] = field(default_factory=list)
+    spellings: dict[str, None] = field(default_factory=dict)
 
 
 class _Reading:
-    def __init__(self, names: Mapping[str, str | None], *, counts: bool) -> None:
-        self._names = names
-        self._counts = counts
-        self._not_taken: list[NotTaken] = []
+    def __init__(self, table: Table, fields: Mapping[str, list[str]], options: ReadOptions) -> None:
+        self._table = table
+        self._fields = fields
+        self._prices = options.prices(decimal_point=True)
+        self._old_shop = options.old_shop
+        self._links = Links(())
+        self._notes = Notes()
 
-    def export(self, rows: tuple[Row, ...]) -> Export:
+    def export(self) -> Export:
+        groups = self._groups()
+        base = self._old_shop or next(
+            (origin_of(url) for group in groups for row in group.rows if (url := row["url"])), ""
+        )
+        self._links = Links((group.handle for group in groups), base=base)
+        products = products_in(self._product(group) for group in groups)
+        used = {column for columns in self._fields.values() for column in columns}
+        self._notes.unknown_columns(
+            self._table, lambda column: column in used or _COLUMNS.get(column.casefold()) == ""
+        )
+        return Export(products, tuple(self._notes.lines))
+
+    def _groups(self) -> list[_Group]:
         groups: dict[str, _Group] = {}
-        for row in rows:
-            named = Row(row.line, {name: row[column] for column, name in self._names.items() if name})
-            handle = named["handle"]
-            if handle:
-                groups.setdefault(handle, _Group(named)).rows.append(named)
-            else:
-                self._lost(f"line {row.line}", "a row without a handle", "left out")
-        products = [product for group in groups.values() if (product := self._product(group))]
-        self._unknown_columns(rows)
-        return Export(tuple(products), tuple(self._not_taken))
+        names = {column: name for name, columns in self._fields.items() for column in columns}
+        for row in self._table.rows:
+            named: dict[str, str] = {}
+            for column, text in row.cells.items():
+                if name := names.get(column):
+                    named.setdefault(name, text)
+            handle = named.get("handle", "")
+            if not handle:
+                kind = "rows without a handle"
+                self._notes.lost(f"line {row.line}", "a row without a handle", "left out", kind)
+                continue
+            # Shopify's handles are the same in every case.
+            group = groups.setdefault(handle.casefold(), _Group(handle.lower()))
+            group.rows.append(Row(row.line, named))
+            group.spellings[handle] = None
+        return list(groups.values())
 
     def _product(self, group: _Group) -> ImportedProduct | None:
-        first, place = group.first, f"line {group.first.line}"
-        handle = first["handle"]
-        for name in ("published", "status"):
-            if first[name] and first[name].lower() not in _YES:
-                self._lost(place, f"{handle}, {name} {first[name]}", "left out: it is not for sale")
-                return None
-        if first["seo_title"] and first["seo_title"] != first["title"]:
-            self._lost(place, f"{handle}, SEO title {first['seo_title']!r}", "the title stands for it")
+        rows, handle = group.rows, group.handle
+        place = f"line {rows[0].line}"
+        if not self._is_for_sale(group, place):
+            return None
+        title = first_of(rows, "title")
+        others = sorted({row["title"] for row in rows if row["title"]} - {title})
+        if others:
+            kind = "products with several titles"
+            self._notes.lost(place, f"{handle}: title {others[0]!r} too", f"is {title!r}", kind, handle)
+        categories = [
+            *split_list(first_of(rows, "collections")),
+            *split_list(first_of(rows, "smart_collections")),
+        ]
+        taxonomy = first_of(rows, "taxonomy").rpartition(">")[2].strip()
+        category = first_of(rows, "type") or taxonomy or next(iter(categories), "")
+        details = tuple((label, text) for name, label in _DETAILS.items() if (text := first_of(rows, name)))
         return ImportedProduct(
             place=place,
             handle=handle,
-            title=first["title"],
-            body_html=first["body"],
-            category=first["type"] or first["taxonomy"].rpartition(">")[2].strip(),
-            summary=first["seo_description"],
-            details=(("Brand", first["vendor"]),) if first["vendor"] else (),
-            tags=tuple(dict.fromkeys(tag.strip() for tag in first["tags"].split(",") if tag.strip())),
+            title=title,
+            body_html="",
+            description=description_of(
+                first_of(rows, "body"),
+                self._notes,
+                self._links,
+                place=place,
+                product=handle,
+                newlines_count=False,
+            ),
+            category=category,
+            categories=tuple(name for name in dict.fromkeys(categories) if name != category),
+            summary="",
+            details=details,
+            tags=split_list(first_of(rows, "tags")),
             variants=tuple(self._variants(group)),
-            pictures=tuple(_pictures(group)),
+            pictures=tuple(self._pictures(group)),
+            brand=first_of(rows, "vendor"),
+            condition=condition_of(first_of(rows, "condition"), self._notes, place=place, product=handle),
+            seo_title=first_of(rows, "seo_title"),
+            seo_description=first_of(rows, "seo_description"),
+            released_on=day_of(first_of(rows, "published_at")),
+            old_paths=self._old_paths(group),
         )
 
+    def _is_for_sale(self, group: _Group, place: str) -> bool:
+        for name in ("command", "published", "status"):
+            text = first_of(group.rows, name)
+            if name == "command":
+                refused = text.casefold() in _LEFT_OUT_COMMANDS
+            else:
+                refused = bool(text) and text.casefold() not in _YES
+            if refused:
+                self._notes.lost(
+                    place,
+                    f"{group.handle}, {name} {text}",
+                    "left out: it is not for sale",
+                    "products that are not for sale in the other shop, left out",
+                    group.handle,
+                )
+                return False
+        return True
+
+    def _old_paths(self, group: _Group) -> tuple[str, ...]:
+        spelled = sorted({group.handle, *group.spellings})
+        paths = [f"/products/{handle}" for handle in spelled]
+        return tuple(dict.fromkeys([*paths, *filter(None, [path_of(first_of(group.rows, "url"))])]))
+
     def _variants(self, group: _Group) -> Iterator[ImportedVariant]:
-        # Only the first row names the options.
-        names = [group.first[f"name{number}"] for number in (1, 2, 3)]
-        for row in group.rows:
-            if not (row["price"] or row["sku"] or row["value1"]):
-                continue  # a row that only brings another picture
-            pairs = [(name, row[f"value{index}"]) for index, name in enumerate(names, 1) if name]
-            default = pairs == [("Title", "Default Title")]
-            if row["compare_at"]:
-                self._lost(f"line {row.line}", f"compare-at price {row['compare_at']}", "not shown")
+        rows = [row for row in group.rows if _is_variant(row)]
+        # Any row may name the options; a name without a value anywhere is none.
+        names = {
+            number: first_of(group.rows, f"name{number}") or f"Option {number}"
+            for number in _NUMBERS
+            if any(row[f"value{number}"] for row in rows)
+        }
+        rows.sort(key=lambda row: _number(row["variant_position"]))
+        default = list(names) == [1] and all(row["value1"] in {"Default Title", ""} for row in rows)
+        for row in rows:
+            place = f"line {row.line}"
+            if row["variant_command"].casefold() in _LEFT_OUT_COMMANDS:
+                continue
+            price = price_of(row["price"], self._prices, self._notes, place=place, product=group.handle)
+            if not price:
+                continue
+            units, sells_on = self._units(row, place, group.handle), row["policy"].casefold() in _YES
             yield ImportedVariant(
-                place=f"line {row.line}",
+                place=place,
                 sku=row["sku"].removeprefix("'"),
-                price=row["price"],
-                options=() if default else tuple((name, value) for name, value in pairs if value),
-                units=self._units(row),
-                sells_on=row["policy"].lower() in _YES,
+                price=price,
+                options=()
+                if default
+                else tuple((name, text) for number, name in names.items() if (text := row[f"value{number}"])),
+                units=units,
+                sells_on=sells_on,
                 picture=row["variant_image"],
+                availability="BackOrder" if units == 0 and sells_on else "",
+                compare_at_price=self._former_price(row, place, group.handle),
+                gtin=row["barcode"].removeprefix("'"),
+                mpn=row["mpn"] or first_of(group.rows, "mpn"),
+                weight_g=self._weight(row, place, group.handle),
+                variant_id=row["variant_id"].removeprefix("'"),
             )
 
-    def _units(self, row: Row) -> int | None:
-        if not self._counts or not (row["tracker"] or row["quantity"]):
+    def _former_price(self, row: Row, place: str, handle: str) -> str:
+        text = row["compare_at"]
+        label = "compare-at price"
+        return (
+            price_of(text, self._prices, self._notes, place=place, product=handle, label=label)
+            if text
+            else ""
+        )
+
+    def _weight(self, row: Row, place: str, handle: str) -> int | None:
+        if row["weight"]:
+            return weight_g_of(
+                row["weight"], row["weight_unit"] or "kg", self._notes, place=place, product=handle
+            )
+        return weight_g_of(row["grams"], "g", self._notes, place=place, product=handle)
+
+    def _units(self, row: Row, place: str, handle: str) -> int | None:
+        text = row["quantity"]
+        if "tracker" in self._fields and not row["tracker"]:
+            return None  # Shopify does not count it: https://help.shopify.com/en/manual/products/inventory
+        if not text:
+            if row["tracker"]:
+                kind = "counted variants whose number the export does not say, taken as always for sale"
+                self._notes.lost(place, f"{handle}: no inventory quantity", "for sale", kind, handle)
             return None
-        try:
-            return max(0, int(float(row["quantity"] or "0")))
-        except (ValueError, OverflowError):
-            self._lost(f"line {row.line}", f"quantity {row['quantity']!r}", "taken for none")
-            return 0
+        return stated_units(text, self._notes, place=place, product=handle)
 
-    def _unknown_columns(self, rows: tuple[Row, ...]) -> None:
-        for column, name in self._names.items():
-            count = sum(1 for row in rows if row[column]) if name in {None, "grams"} else 0
-            if count:
-                self._lost(f"column {column}", counted(count, "value"), "the shop has no place for them")
+    def _pictures(self, group: _Group) -> Iterator[ImportedPicture]:
+        placed: dict[str, tuple[int, str, int | None]] = {}
+        for number, row in enumerate(group.rows):
+            # Matrixify writes several addresses into one cell.
+            for url in (
+                row["image"].replace("; ", ";").split(";") if ";http" in row["image"] else [row["image"]]
+            ):
+                if url and row["image_command"].casefold() not in _LEFT_OUT_COMMANDS:
+                    position = int(text) if (text := row["image_position"]).isdecimal() else None
+                    placed.setdefault(url, (position or number + 1, row["image_alt"], position))
+        for row in group.rows:
+            if row["variant_image"]:
+                placed.setdefault(row["variant_image"], (_LAST, "", None))
+        for url, (_, alt, position) in sorted(placed.items(), key=lambda item: item[1][0]):
+            yield ImportedPicture(url, alt, position)
 
-    def _lost(self, place: str, what: str, outcome: str) -> None:
-        self._not_taken.append(NotTaken(place, what, outcome))
+
+def _is_variant(row: Row) -> bool:
+    """Return whether a row is one of a variant, and not only of another picture."""
+    return bool(row["price"] or row["sku"] or row["value1"] or row["variant_id"])
 
 
-def _pictures(group: _Group) -> Iterator[ImportedPicture]:
-    placed: dict[str, tuple[int, str]] = {}
-    for number, row in enumerate(group.rows):
-        if row["image"]:
-            position = int(row["image_position"]) if row["image_position"].isdecimal() else number + 1
-            placed.setdefault(row["image"], (position, row["image_alt"]))
-    for row in group.rows:
-        if row["variant_image"]:
-            placed.setdefault(row["variant_image"], (1_000_000, ""))
-    for url, (_, alt) in sorted(placed.items(), key=lambda item: item[1][0]):
-        yield ImportedPicture(url, alt)
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() else _LAST

@@ -1,20 +1,34 @@
-"""A CSV file as rows of named cells, whatever program wrote it."""
+"""Read a table, from CSV or from a spreadsheet, as rows of named cells, whatever program wrote it."""
 
+import codecs
 import csv
 import io
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
 from spillway.errors import BadInput
 
 _FILE_SIZE_BYTES_MAX = 200_000_000
 _CELL_LENGTH_MAX = 1_000_000
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
+_SEPARATOR_LINE = re.compile(r'\s*"?sep=(.)"?\s*', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One record. `line` is the line of the file that it begins on; a cell that is missing is empty."""
+    """One record. `line` is the line of the file, or the row of the sheet, that it begins on.
+
+    A cell that is missing is empty.
+    """
 
     line: int
     cells: Mapping[str, str]
@@ -25,57 +39,194 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The columns in their order, and the records."""
+    """The columns in their order, and the records. A name that comes again gets its number: "Images 2"."""
 
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
+    header_line: int = 1
 
 
-def read_table(file: Path) -> Table:
-    """The table of a file in UTF-8 (with or without a mark) or in Windows' western letters.
+def read_table(file: Path, *, encoding: str = "") -> Table:
+    """Return the table of a CSV file or of a spreadsheet's first sheet.
+
+    Args:
+        file: CSV with commas, semicolons or tabs, or .xlsx, .xls, .ods.
+        encoding: The name of the encoding of a CSV file. Empty means UTF-8, or UTF-16 where it has a mark.
 
     Raises:
-        BadInput: there is no such file, or it is no table.
+        BadInput: there is no such file, it is no table, or it is in another encoding.
     """
-    text = _text_of(file)
-    csv.field_size_limit(_CELL_LENGTH_MAX)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        if len([name for name in header if name]) < 2:
-            raise BadInput(f"{file}:1: expected a line of column names", way_out="export it as CSV")
-        rows = []
-        line = reader.line_num + 1
-        for cells in reader:
-            if len(cells) > len(header):
-                raise BadInput(
-                    f"{file}:{line}: {len(cells)} cells under {len(header)} columns",
-                    way_out="a text with a comma in it needs quotes around it",
-                )
-            if any(cell.strip() for cell in cells):
-                named = zip(header, cells, strict=False)
-                rows.append(Row(line, {name: cell.strip() for name, cell in named if name}))
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise BadInput(f"{file}:{reader.line_num}: {error}", way_out="export it as CSV again") from error
-    return Table(tuple(name for name in header if name), tuple(rows))
+    content = read_bytes(file)
+    if content.startswith(_SPREADSHEETS):
+        return _table(file, _sheet_records(file, content))
+    text = decoded(file, content, encoding)
+    if text.lstrip().startswith("<"):
+        raise BadInput(
+            f"{file}: XML, and no table", way_out=f"a Google feed in XML: spillway import google {file}"
+        )
+    return _table(file, _csv_records(file, text))
 
 
-def _text_of(file: Path) -> str:
+def read_bytes(file: Path) -> bytes:
+    """Return what a file holds.
+
+    Raises:
+        BadInput: it cannot be read, or is larger than 200 MB.
+    """
     try:
         if file.stat().st_size > _FILE_SIZE_BYTES_MAX:
             raise BadInput(f"{file}: more than {_FILE_SIZE_BYTES_MAX} bytes", way_out="split it")
-        content = file.read_bytes()
+        return file.read_bytes()
     except OSError as error:
         raise BadInput(f"{file}: {error.strerror}", way_out="name a file that can be read") from error
-    if b"\0" in content:
-        raise BadInput(f"{file}: no text", way_out="export it as CSV in UTF-8")
+
+
+def decoded(file: Path, content: bytes, encoding: str) -> str:
+    """Return the text of a file. Nothing is guessed: a file that is not UTF-8 needs its encoding named.
+
+    Raises:
+        BadInput: the content is not in the encoding; the line is named.
+    """
+    mark = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "")
+    name = mark or encoding or "utf-8"
     try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("cp1252", "replace")
+        codec = codecs.lookup(name)
+        text = content.decode(name)
+    except LookupError as error:
+        raise BadInput(
+            f"--encoding {encoding}: there is no such encoding", way_out="cp1252, cp1250, shift_jis, utf-16"
+        ) from error
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise BadInput(
+            f"{file}:{line}: byte 0x{content[error.start]:02x} is not {codec.name.upper()}",
+            way_out="save the file as UTF-8, or name its encoding: --encoding cp1252 (Western Windows), "
+            "cp1250 (Central European Windows), shift_jis (Japanese)",
+        ) from error
+    if "\0" in text:
+        raise BadInput(
+            f"{file}: no text",
+            way_out="export it as CSV in UTF-8; UTF-16 without a mark: --encoding utf-16-le",
+        )
+    return text.removeprefix("\ufeff")
+
+
+def _csv_records(file: Path, text: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the line each record begins on, and its cells."""
+    csv.field_size_limit(_CELL_LENGTH_MAX)
+    first, _, rest = text.partition("\n")
+    skipped, delimiter = 0, ""
+    if separator := _SEPARATOR_LINE.fullmatch(first):
+        # Excel's own way of naming the delimiter.
+        skipped, delimiter, text = 1, separator[1], rest
+    delimiter = delimiter or _delimiter(text)
+    try:
+        records = _parsed(text, delimiter, csv.QUOTE_MINIMAL, 1 + skipped)
+    except csv.Error as error:
+        if delimiter != "\t":
+            line = str(error.args[1]) if len(error.args) > 1 else "?"
+            raise BadInput(f"{file}:{line}: {error.args[0]}", way_out="export it as CSV again") from error
+        # With tabs, quotes need not mean anything.
+        records = _parsed(text, delimiter, csv.QUOTE_NONE, 1 + skipped)
+    yield from records
+
+
+def _parsed(text: str, delimiter: str, quoting: int, line: int) -> list[tuple[int, list[str]]]:
+    """Return the line each record begins on, and its cells.
+
+    Raises:
+        csv.Error: it is no CSV; its second argument is the line.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, quoting=quoting)  # type: ignore[arg-type]
+    first = line
+    records = []
+    try:
+        for cells in reader:
+            records.append((line, cells))
+            line = reader.line_num + first
+    except csv.Error as error:
+        raise csv.Error(str(error), reader.line_num + first - 1) from error
+    return records
 
 
 def _delimiter(text: str) -> str:
-    header = text.partition("\n")[0]
-    return max(",;\t", key=header.count)
+    """Return the sign that the header has most of, outside quotes."""
+    header = ""
+    quoted = False
+    for part in text[:100_000].splitlines(keepends=True):
+        header += part
+        quoted ^= bool(part.count('"') % 2)
+        if not quoted and header.strip():
+            break
+    header = re.sub(r'"(?:[^"]|"")*"', "", header)
+    return max(",;\t|", key=header.count)
+
+
+def _sheet_records(file: Path, content: bytes) -> Iterator[tuple[int, list[str]]]:
+    from python_calamine import CalamineError, CalamineWorkbook
+
+    try:
+        workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
+        sheet = workbook.get_sheet_by_index(0)
+        rows = sheet.to_python(skip_empty_area=False)
+    except (CalamineError, OSError, ValueError) as error:
+        raise BadInput(
+            f"{file}: no spreadsheet that can be read: {error}", way_out="save it as CSV"
+        ) from error
+    for number, row in enumerate(rows, 1):
+        yield number, [_cell_text(cell) for cell in row]
+
+
+def _cell_text(cell: object) -> str:
+    """Return a cell as a person reads it: 12.5 and 12, not 12.0."""
+    if isinstance(cell, bool):
+        return "TRUE" if cell else "FALSE"
+    if isinstance(cell, float):
+        return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)
+    if isinstance(cell, datetime):
+        return cell.isoformat(" ")
+    if isinstance(cell, date | time | timedelta):
+        return str(cell)
+    return str(cell)
+
+
+def _table(file: Path, records: Iterable[tuple[int, list[str]]]) -> Table:
+    numbered = iter(records)
+    header: list[str] = []
+    header_line = 1
+    for header_line, cells in numbered:  # noqa: B007 - the line is used below
+        if any(cell.strip() for cell in cells):
+            header = _names(cells)
+            break
+    if len([name for name in header if not _is_unnamed(name)]) < 2:
+        raise BadInput(f"{file}:1: expected a line of column names", way_out="export it as CSV")
+    rows = []
+    for line, cells in numbered:
+        if len(cells) > len(header) and any(cell.strip() for cell in cells[len(header) :]):
+            raise BadInput(
+                f"{file}:{line}: {len(cells)} cells under {len(header)} columns",
+                way_out="a text with a comma in it needs quotes around it",
+            )
+        named = {name: text for name, cell in zip(header, cells, strict=False) if (text := cell.strip())}
+        if named:
+            rows.append(Row(line, named))
+    # A column without a name counts where it has values: they are reported, not lost.
+    used = {name for row in rows for name in row.cells} if any(map(_is_unnamed, header)) else set()
+    columns = tuple(name for name in header if not _is_unnamed(name) or name in used)
+    return Table(columns, tuple(rows), header_line)
+
+
+def _is_unnamed(name: str) -> bool:
+    return name.startswith("(column ")
+
+
+def _names(cells: list[str]) -> list[str]:
+    """Return the names on one line each; one that comes again gets a number, so that no cell is lost."""
+    names: list[str] = []
+    for cell in cells:
+        name = base = " ".join(cell.split()) or f"(column {len(names) + 1})"
+        number = 2
+        while name.casefold() in {each.casefold() for each in names}:
+            name, number = f"{base} {number}", number + 1
+        names.append(name)
+    return names

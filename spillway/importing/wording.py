@@ -1,4 +1,4 @@
-"""An export's texts and prices as a product file has them: single lines, no longer than they may be."""
+"""An export's texts as a product file has them: single lines, no longer than they may be."""
 
 import re
 import unicodedata
@@ -33,18 +33,11 @@ def one_line(text: str) -> str:
 def clean(text: str, *, lines: bool) -> str:
     """Without control signs and marks that turn the direction of a text."""
     kept = "\n" if lines else ""
+    # Nearly all texts: nothing to look for sign by sign.
+    if (text.replace("\n", "") if lines else text).isprintable():
+        return text
     return "".join(
         sign if sign in kept or unicodedata.category(sign) not in {"Cc", "Zl", "Zp"} else " "
         for sign in text
         if not "\u202a" <= sign <= "\u202e" and not "\u2066" <= sign <= "\u2069"
     )
-
-
-def plain_price(text: str, *, fraction_digits: int) -> str:
-    """A price as product files have it: "1,480" and "1480.00" as "1480.00", where there are two digits."""
-    # A comma with one or two digits after it is a decimal sign; any other groups thousands.
-    text = re.sub(r",(?=\d{1,2}$)", ".", text.strip())
-    text = re.sub(r"[,\s'](?=\d{3})", "", text)
-    whole, _, fraction = text.partition(".")
-    fraction = fraction.rstrip("0").ljust(fraction_digits, "0")
-    return f"{whole.lstrip('0') or '0'}.{fraction}" if fraction else whole.lstrip("0") or "0"

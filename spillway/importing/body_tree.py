@@ -1,0 +1,447 @@
+"""Build the strict tree of a description: blocks that hold blocks, paragraphs that hold runs of words.
+
+Emphasis is placed so that Markdown can say it: never next to a space on its inner side (CommonMark,
+"left-flanking delimiter run"), and not on punctuation that a word follows.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import pairwise
+
+BR = "\n"
+_LISTS = frozenset({"ul", "ol"})
+_CONTAINERS = frozenset({*_LISTS, "li", "blockquote"})
+_CELLS = frozenset({"td", "th"})
+_SPAN_MAX = 50
+_SPACES = re.compile(r"[ \t\n\f]+")
+_STYLES = {
+    "b": "strong",
+    "strong": "strong",
+    "i": "em",
+    "em": "em",
+    "del": "del",
+    "s": "del",
+    "strike": "del",
+}
+_RAISED = str.maketrans("0123456789+-=()n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿ")
+_LOWERED = str.maketrans("0123456789+-=()", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎")
+_MARKS = {"TM": "™", "SM": "℠"}
+_SHIFTED = {"sup": _RAISED, "sub": _LOWERED}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Words of one style. A run whose text is `BR` is a line break."""
+
+    text: str
+    href: str = ""
+    styles: tuple[str, ...] = ()
+
+    def tags(self) -> tuple[str, ...]:
+        """Return the tags around the text, the outermost first."""
+        return ("a", *self.styles) if self.href else self.styles
+
+    def shared(self, other: "Run | None") -> int:
+        """Return how many of the outer tags this run shares with its neighbour."""
+        if other is None or other.href != self.href:
+            return 0
+        count = 0
+        for mine, theirs in zip(self.tags(), other.tags(), strict=False):
+            if mine != theirs:
+                break
+            count += 1
+        return count
+
+
+@dataclass(slots=True)
+class Node:
+    """A block. `runs` are the words of a paragraph, a heading or a cell; `text` is that of a `pre`.
+
+    `start` is the first number of a list, or how many rows a cell goes over.
+    """
+
+    tag: str
+    children: "list[Node]" = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    text: str = ""
+    start: int = 1
+    header: bool = False
+    implicit: bool = False
+
+
+class Tree:
+    """Takes the tags and texts of sanitised HTML, in order. `risky` says that styles meet inside a word."""
+
+    def __init__(self, *, emphasis: bool = True) -> None:
+        self.root = Node("root")
+        self.risky = False
+        self._emphasis = emphasis
+        self._stack = [self.root]
+        self._runs: list[Run] = []
+        self._styles: list[str] = []
+        self._shifts: list[str] = []
+        self._href = ""
+        self._link_words = False
+        self._heading = 0
+        self._pre: list[str] | None = None
+        self._pre_depth = 0
+        self._table: Node | None = None
+        self._cell: Node | None = None
+        self._terms = False
+
+    def text(self, text: str) -> None:
+        """Add words."""
+        if self._pre is not None:
+            self._pre.append(text)
+            return
+        if self._shifts and all(ord(sign) in _SHIFTED[self._shifts[-1]] for sign in text):
+            text = text.translate(_SHIFTED[self._shifts[-1]])
+        elif self._shifts == ["sup"]:
+            text = _MARKS.get(text, text)
+        if text.strip():
+            if self._terms:
+                self.end_paragraph()
+            self._link_words = True
+        order = ("strong", "em", "del") if self._emphasis else ()
+        bold = self._heading and self._in_item()
+        styles = tuple(style for style in order if style in self._styles or (bold and style == "strong"))
+        self._runs.append(Run(_SPACES.sub(" ", text), self._href, styles))
+
+    def inline(self, name: str, *, closing: bool) -> None:
+        """Begin or end an inline element."""
+        if self._pre is not None:
+            self._pre += ["\n"] if name == "br" and not closing else []
+        elif name == "br":
+            self._runs += [] if closing else [Run(BR)]
+        elif name in _SHIFTED:
+            _toggle(self._shifts, name, closing=closing)
+        else:
+            _toggle(self._styles, _STYLES[name], closing=closing)
+
+    def start_link(self, href: str) -> None:
+        """Begin a link; an empty `href` keeps its words only."""
+        self._href, self._link_words = href, False
+
+    def end_link(self) -> bool:
+        """End a link; return True when it had an address and no words."""
+        empty = bool(self._href) and not self._link_words
+        self._href = ""
+        return empty
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        """Begin a block element."""
+        if self._pre is not None:
+            self._pre.append("\n")
+            self._pre_depth += tag == "pre"
+            return
+        if tag == "dd" and self._terms:
+            self._runs.append(Run(BR))
+            self._terms = False
+            return
+        self.end_paragraph()
+        if tag == "table":
+            self._table = Node("table")
+        elif tag == "dt":
+            self._styles.append("strong")
+        elif self._table is not None:
+            self._start_in_table(self._table, tag, attributes)
+        elif tag == "pre":
+            self._pre, self._pre_depth = [], 1
+        elif tag == "hr":
+            self._container().children += [] if self._in_item() else [Node("hr")]
+        elif tag in _CONTAINERS:
+            self._start_container(tag, attributes)
+        elif tag[1:].isdecimal():
+            self._heading = int(tag[1])
+
+    def end(self, tag: str) -> None:
+        """End a block element."""
+        if self._pre is not None and (tag != "pre" or self._pre_depth > 1):
+            self._pre.append("\n")
+            self._pre_depth -= tag == "pre"
+            return
+        if tag == "dt":
+            _toggle(self._styles, "strong", closing=True)
+            self._terms = True
+            return
+        if tag == "pre" and self._pre is not None:
+            text, self._pre = "".join(self._pre).strip("\n"), None
+            if text.strip():
+                self._container().children.append(Node("pre", text=text))
+            return
+        self.end_paragraph()
+        if tag in _CELLS:
+            self._cell = None
+        elif tag == "table" and self._table is not None:
+            self._end_table(self._table)
+        elif tag in _CONTAINERS and self._table is None:
+            self._end_container(tag)
+        elif tag[1:].isdecimal():
+            self._heading = 0
+
+    def end_paragraph(self) -> None:
+        """End the paragraph that the words since the last block make."""
+        if self._pre is not None:
+            self._pre.append("\n")
+            return
+        self._terms = False
+        runs, self._runs = self._runs, []
+        for line_group in _paragraphs(runs):
+            placed, risky = _placed(line_group)
+            if not placed:
+                continue
+            self.risky = self.risky or risky
+            if self._cell is not None:
+                self._cell.runs += [Run(" ")] if self._cell.runs else []
+                self._cell.runs += _without_breaks(placed)
+            elif self._heading and not self._in_item():
+                self._container().children.append(Node(f"h{self._heading}", runs=_without_breaks(placed)))
+            else:
+                self._container().children.append(Node("p", runs=placed))
+
+    def finish(self) -> None:
+        """End everything."""
+        self.end_paragraph()
+        _prune(self.root)
+
+    def _in_item(self) -> bool:
+        return self._stack[-1].tag in _CONTAINERS
+
+    def _container(self) -> Node:
+        """Return the block that takes the next one: an item, where the current block is a list."""
+        while self._stack[-1].implicit:
+            self._stack.pop()
+        top = self._stack[-1]
+        if top.tag in _LISTS:
+            if not top.children:
+                top.children.append(Node("li"))
+            return top.children[-1]
+        return top
+
+    def _start_container(self, tag: str, attributes: dict[str, str]) -> None:
+        if tag == "li" and self._stack[-1].tag in _LISTS:
+            parent = self._stack[-1]
+        else:
+            parent = self._container()
+            if tag == "li":
+                if not (parent.children and parent.children[-1].implicit):
+                    parent.children.append(Node("ul", implicit=True))
+                self._stack.append(parent.children[-1])
+                parent = parent.children[-1]
+        node = Node(tag)
+        start = attributes.get("start", "")
+        if tag == "ol" and start.isascii() and start.isdecimal() and len(start) < 10:
+            node.start = int(start)
+        parent.children.append(node)
+        self._stack.append(node)
+
+    def _end_container(self, tag: str) -> None:
+        if any(node.tag == tag for node in self._stack):
+            while self._stack.pop().tag != tag:
+                pass
+
+    def _start_in_table(self, table: Node, tag: str, attributes: dict[str, str]) -> None:
+        if tag == "thead":
+            table.header = not table.children
+        elif tag == "tr":
+            table.children.append(Node("tr"))
+        elif tag in _CELLS:
+            if not table.children:
+                table.children.append(Node("tr"))
+            row = table.children[-1]
+            self._cell = Node(tag)
+            row.children.append(self._cell)
+            self._cell.start = _span(attributes.get("rowspan", ""))
+            more = _span(attributes.get("colspan", "")) - 1
+            row.children += [Node(tag, start=self._cell.start) for _ in range(more)]
+
+    def _end_table(self, table: Node) -> None:
+        self._table = None
+        _spread(table)
+        table.children = [row for row in table.children if any(cell.runs for cell in row.children)]
+        if table.children:
+            first = table.children[0].children
+            table.header = table.header or all(cell.tag == "th" for cell in first)
+            self._container().children.append(table)
+
+
+def plain_runs(text: str) -> list[Run]:
+    """Return the runs of a line of plain text."""
+    return [Run(text)]
+
+
+def _span(text: str) -> int:
+    """Return how many columns or rows a cell goes over."""
+    return min(max(int(text), 1), _SPAN_MAX) if text.isascii() and text.isdecimal() and len(text) < 6 else 1
+
+
+def _spread(table: Node) -> None:
+    """Add empty cells under those that go over several rows: `start` is how many."""
+    pending: dict[int, int] = {}
+    for row in table.children:
+        cells, row.children = row.children, []
+        while cells or pending.get(len(row.children)):
+            column = len(row.children)
+            if pending.get(column):
+                pending[column] -= 1
+                row.children.append(Node("td"))
+            else:
+                row.children.append(cells.pop(0))
+                pending[column] = row.children[-1].start - 1
+
+
+def _toggle(stack: list[str], name: str, *, closing: bool) -> None:
+    if not closing:
+        stack.append(name)
+    elif name in stack:
+        stack.reverse()
+        stack.remove(name)
+        stack.reverse()
+
+
+def _prune(node: Node) -> None:
+    for child in node.children:
+        if child.tag in _CONTAINERS:
+            _prune(child)
+    node.children = [each for each in node.children if each.tag not in _CONTAINERS or each.children]
+
+
+def _paragraphs(runs: list[Run]) -> Iterable[list[Run]]:
+    """Split at two line breaks in a row."""
+    group: list[Run] = []
+    breaks = 0
+    for run in runs:
+        if run.text == BR:
+            breaks += 1
+        elif run.text.strip():
+            if breaks > 1 and group:
+                yield group
+                group = []
+            elif breaks and group:
+                group.append(Run(BR))
+            breaks = 0
+            group.append(run)
+        elif not breaks:
+            group.append(run)
+    if group:
+        yield group
+
+
+def _placed(runs: list[Run]) -> tuple[list[Run], bool]:
+    """Return the runs with single spaces and emphasis where Markdown can have it, and whether it may fail."""
+    lines: list[list[Run]] = [[]]
+    for run in runs:
+        if run.text == BR:
+            lines.append([])
+        else:
+            lines[-1].append(run)
+    placed: list[Run] = []
+    risky = False
+    for line in lines:
+        spaced = _spaced(line)
+        if not spaced:
+            continue
+        if len(spaced) > 1 or spaced[0].styles:
+            spaced = _merged(_flanked(_merged(_spaces_outside(spaced))))
+            risky = risky or any(len(run.styles) > 1 and "del" in run.styles for run in spaced)
+            risky = risky or any(
+                one.styles and other.styles and one.styles != other.styles for one, other in pairwise(spaced)
+            )
+        placed += [Run(BR)] if placed else []
+        placed += spaced
+    return placed, risky
+
+
+def _spaced(line: list[Run]) -> list[Run]:
+    """Return the line without spaces at its ends, and with single ones inside."""
+    spaced: list[Run] = []
+    after_space = True
+    for run in line:
+        text = run.text.lstrip(" ") if after_space else run.text
+        if not spaced:
+            text = text.lstrip()
+        if text:
+            spaced.append(run if text == run.text else Run(text, run.href, run.styles))
+            after_space = text.endswith(" ")
+    while spaced:
+        last = spaced.pop()
+        if text := last.text.rstrip():
+            spaced.append(last if text == last.text else Run(text, last.href, last.styles))
+            break
+    return spaced
+
+
+def _spaces_outside(line: list[Run]) -> list[Run]:
+    """Give a space between two runs only the tags that both have."""
+    parts: list[Run] = []
+    for run in line:
+        core = run.text.strip()
+        if not core:
+            parts.append(run)
+            continue
+        at = run.text.index(core)
+        lead, tail = run.text[:at], run.text[at + len(core) :]
+        parts += [Run(lead, run.href, run.styles)] if lead else []
+        parts += [Run(core, run.href, run.styles) if lead or tail else run]
+        parts += [Run(tail, run.href, run.styles)] if tail else []
+    for index, run in enumerate(parts):
+        if not run.text.strip():
+            before = next(parts[at] for at in range(index - 1, -1, -1) if parts[at].text.strip())
+            after = next(parts[at] for at in range(index, len(parts)) if parts[at].text.strip())
+            shared = before.shared(after)
+            href = before.href if shared and before.href else ""
+            parts[index] = Run(run.text, href, before.styles[: shared - bool(href)] if shared else ())
+    return parts
+
+
+def _merged(line: list[Run]) -> list[Run]:
+    merged: list[Run] = []
+    for run in line:
+        last = merged[-1] if merged else None
+        if last and last.styles == run.styles and last.href == run.href:
+            merged[-1] = Run(last.text + run.text, last.href, last.styles)
+        else:
+            merged.append(run)
+    return merged
+
+
+def _flanked(line: list[Run]) -> list[Run]:
+    """Take punctuation at the edge of emphasis out of it where a word follows or goes before."""
+    flanked: list[Run] = []
+    for index, run in enumerate(line):
+        before = line[index - 1] if index else None
+        after = line[index + 1] if index + 1 < len(line) else None
+        text, lead, tail = run.text, "", ""
+        if run.styles and not _same_emphasis(run, before) and not _open_to(before, run, last=True):
+            text = text.lstrip("".join({sign for sign in text if _is_sign(sign) or sign.isspace()}))
+            lead = run.text[: len(run.text) - len(text)]
+        if run.styles and not _same_emphasis(run, after) and not _open_to(after, run, last=False):
+            core = text.rstrip("".join({sign for sign in text if _is_sign(sign) or sign.isspace()}))
+            text, tail = core, text[len(core) :]
+        for part, styles in ((lead, ()), (text, run.styles), (tail, ())):
+            flanked += [Run(part, run.href, styles)] if part else []
+    return flanked
+
+
+def _same_emphasis(run: Run, other: Run | None) -> bool:
+    return other is not None and other.href == run.href and run.styles == other.styles
+
+
+def _open_to(other: Run | None, run: Run, *, last: bool) -> bool:
+    """Return whether the neighbour's nearest sign lets punctuation stand at the edge of emphasis."""
+    if other is None or other.href != run.href:
+        return True
+    sign = other.text[-1] if last else other.text[0]
+    return sign.isspace() or unicodedata.category(sign)[0] == "P"
+
+
+@cache
+def _is_sign(sign: str) -> bool:
+    return unicodedata.category(sign)[0] in "PS"
+
+
+def _without_breaks(runs: list[Run]) -> list[Run]:
+    return [Run(" ") if run.text == BR else run for run in runs]

@@ -1,0 +1,219 @@
+"""How an export is read: the shop's settings, the options of the command line, and what is reported."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from urllib.parse import unquote, urlsplit
+
+from spillway.counted import counted
+from spillway.errors import BadInput
+from spillway.importing.body import Body, markdown_of
+from spillway.importing.imported import ImportedProduct, NotTaken
+from spillway.importing.plain_text import html_of
+from spillway.importing.prices import PriceReader, PriceRefused
+from spillway.importing.table import Row, Table
+
+_GRAMS = {
+    **dict.fromkeys(("g", "gram", "grams", "gr"), Decimal(1)),
+    **dict.fromkeys(("kg", "kgs", "kilogram", "kilograms"), Decimal(1000)),
+    **dict.fromkeys(("mg",), Decimal("0.001")),
+    **dict.fromkeys(("lb", "lbs", "pound", "pounds"), Decimal("453.59237")),
+    **dict.fromkeys(("oz", "ounce", "ounces"), Decimal("28.349523125")),
+}
+_WEIGHT_G_MAX = 100_000_000
+_WEIGHT = re.compile(r"\s*([0-9]+(?:[.,][0-9]+)?)\s*([a-z]*)\.?\s*", re.IGNORECASE)
+_CONDITIONS = {"new": "new", "used": "used", "refurbished": "refurbished", "": ""}
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """The shop's settings and the command's options that every reader takes.
+
+    Attributes:
+        currency: The shop's currency, an ISO 4217 code. A price in another one is refused.
+        locale: The locale whose way of writing numbers decides, such as "en-GB".
+        currency_as_is: Take a price in another currency by its number (`--currency-as-is`).
+        encoding: The file's character encoding (`--encoding`); empty means UTF-8, or UTF-16 with a mark.
+        columns: Our column name to the file's header (`--column price="Regular price"`).
+        old_shop: The address of the shop that made the export, such as "https://old.example"
+            (`--old-shop`); empty where it is not known. Relative links are resolved against it.
+        today: The day of the import, "2026-11-27": a sale that is over, or has not begun, has no price.
+            Empty takes every sale as running.
+    """
+
+    currency: str
+    locale: str = "en"
+    currency_as_is: bool = False
+    encoding: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    old_shop: str = ""
+    today: str = ""
+
+    def prices(self, *, decimal_point: bool = False, groups: bool = True) -> PriceReader:
+        """Return what reads prices. The format may prescribe a `decimal_point`, or have no `groups`."""
+        return PriceReader(self.currency, self.locale, self.currency_as_is, decimal_point, groups)
+
+    def without_columns(self, format_name: str) -> None:
+        """Refuse columns that are named for a format whose columns are known.
+
+        Raises:
+            BadInput: `--column` was given.
+        """
+        if self.columns:
+            raise BadInput(f"--column is for csv: {format_name} has its own columns", way_out="leave it out")
+
+
+class Notes:
+    """Collects what an export has and the shop does not hold as it was."""
+
+    def __init__(self) -> None:
+        self.lines: list[NotTaken] = []
+
+    def lost(self, place: str, what: str, outcome: str, kind: str, product: str = "") -> None:
+        """Add a line. `kind` is the same words for every case like it."""
+        self.lines.append(NotTaken(place, what, outcome, kind, product))
+
+    def unknown_columns(self, table: Table, known: Callable[[str], bool]) -> None:
+        """Add a line for each column that has values and no place in the shop."""
+        for column in table.columns:
+            if not known(column) and (count := sum(1 for row in table.rows if row[column])):
+                self.lost(
+                    f"column {column}",
+                    counted(count, "value"),
+                    "the shop has no place for them",
+                    "columns that the shop has no place for",
+                )
+
+
+class Links:
+    """Knows which paths of the other shop lead to a product that this shop will have."""
+
+    def __init__(self, handles: Iterable[str], *, base: str = "") -> None:
+        self.base = base
+        self._handles = frozenset(handles)
+
+    def own_path(self, path: str) -> str:
+        """Return the path of the product's page here; empty where the path leads elsewhere."""
+        found = re.fullmatch(r"(?:/[a-z]{2}(?:-[a-z]{2})?)?(?:/collections/[^/]+)?/products/([^/]+)/?", path)
+        handle = unquote(found[1]).casefold() if found else ""
+        return f"/products/{handle}" if handle in self._handles else ""
+
+
+def price_of(
+    text: str, prices: PriceReader, notes: Notes, *, place: str, product: str, label: str = "price"
+) -> str:
+    """Return the price as a plain decimal; empty, with a line, where it cannot be read."""
+    try:
+        return prices.read(text)
+    except PriceRefused as refused:
+        outcome = "the variant is left out" if label == "price" else "left out"
+        kind = refused.kind if label == "price" else f"{label}s that cannot be taken"
+        notes.lost(place, f"{label} {text!r}: {refused}" if text else f"no {label}", outcome, kind, product)
+        return ""
+
+
+def description_of(
+    text: str, notes: Notes, links: Links, *, place: str, product: str, newlines_count: bool
+) -> str:
+    """Return the Markdown of a description, and add a line for each kind of thing it lost.
+
+    Args:
+        text: HTML, or plain text with paragraphs and lists.
+        notes: Takes the lines.
+        links: What relative links lead to.
+        place: Where the description stands in the export.
+        product: The product's handle or title.
+        newlines_count: Whether a line end in HTML without paragraphs is one, as WordPress has it.
+    """
+    if not text.strip():
+        return ""
+    body: Body = markdown_of(
+        html_of(text, newlines_count=newlines_count), link_base=links.base, own_path=links.own_path
+    )
+    for what, outcome in body.lost:
+        kind = re.sub(r" '.*'| \(\d+ times\)", "", what, flags=re.DOTALL)
+        notes.lost(place, what, outcome, f"{kind}: {outcome}", product)
+    return body.markdown
+
+
+def weight_g_of(text: str, unit: str, notes: Notes, *, place: str, product: str) -> int | None:
+    """Return whole grams; None for no weight or, with a line, for one that cannot be read."""
+    found = _WEIGHT.fullmatch(text)
+    if not text.strip():
+        return None
+    try:
+        named = (found[2] or unit).casefold().strip() if found else ""
+        grams = round(Decimal(found[1].replace(",", ".")) * _GRAMS[named]) if found else -1
+    except (InvalidOperation, KeyError):
+        grams = -1
+    if not 0 <= grams <= _WEIGHT_G_MAX:
+        notes.lost(
+            place, f"weight {text!r} {unit}".strip(), "left out", "weights that cannot be read", product
+        )
+        return None
+    return grams or None
+
+
+def condition_of(text: str, notes: Notes, *, place: str, product: str) -> str:
+    """Return "new", "used" or "refurbished"; empty, with a line, for another condition."""
+    word = text.strip().casefold().rpartition("/")[2].removesuffix("condition")
+    if word not in _CONDITIONS:
+        notes.lost(place, f"condition {text!r}", "left out", "conditions that are not known", product)
+    return _CONDITIONS.get(word, "")
+
+
+def day_of(text: str) -> str:
+    """Return the day that a date, with or without a time, falls on: "2026-11-27"; empty for none."""
+    text = text.strip()
+    try:
+        return date.fromisoformat(text[:10]).isoformat()
+    except ValueError:
+        return ""
+
+
+def sale_of(price: str, sale_price: str, *, starts_on: str, ends_on: str, today: str) -> tuple[str, str, str]:
+    """Return (price, former price, last day of the sale) from a regular and a sale price.
+
+    A sale that is over on `today`, has not begun, or is no lower price, is none. Unknown days are empty.
+    """
+    over = bool(today and ends_on and ends_on < today)
+    early = bool(today and starts_on and starts_on > today)
+    if not sale_price or over or early or Decimal(sale_price) >= Decimal(price):
+        return price, "", ""
+    return sale_price, price, ends_on
+
+
+def first_of(rows: Iterable[Row], column: str) -> str:
+    """Return the first value of a column that is not empty."""
+    return next((text for row in rows if (text := row[column])), "")
+
+
+def path_of(url: str) -> str:
+    """Return the path of an address, as a shopper's browser sends it; empty for the home page."""
+    try:
+        path = urlsplit(url.strip()).path
+    except ValueError:
+        return ""
+    return path if path.startswith("/") and path.strip("/") else ""
+
+
+def origin_of(url: str) -> str:
+    """Return the scheme and host of an address: "https://shop.example"; empty where it has none."""
+    try:
+        parts = urlsplit(url.strip())
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.netloc}" if parts.scheme in {"http", "https"} and parts.netloc else ""
+
+
+def split_list(text: str, sign: str = ",") -> tuple[str, ...]:
+    """Return the parts of a list, each once. A sign after a backslash belongs to its part."""
+    parts = re.split(rf"(?<!\\){re.escape(sign)}", text)
+    return tuple(dict.fromkeys(part.replace(f"\\{sign}", sign).strip() for part in parts if part.strip()))
+
+
+def products_in(products: Iterable[ImportedProduct | None]) -> tuple[ImportedProduct, ...]:
+    """Return the products that were read."""
+    return tuple(product for product in products if product is not None)

@@ -1,0 +1,309 @@
+"""Read WooCommerce's product export: a row for each product, and one for each of its variations.
+
+The columns are those of WooCommerce's own exporter, see
+https://github.com/woocommerce/woocommerce/wiki/Product-CSV-Import-Schema. Lists are joined by ", ", with a
+backslash before a comma of their own; a line end is a backslash and an "n"; prices have the shop's decimal
+sign and no groups.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from spillway.errors import BadInput
+from spillway.importing.imported import Export, ImportedPicture, ImportedProduct, ImportedVariant
+from spillway.importing.naming import slug_of
+from spillway.importing.plain_text import html_of, line_of
+from spillway.importing.platforms import refuse_other
+from spillway.importing.reading import (
+    Links,
+    Notes,
+    ReadOptions,
+    day_of,
+    description_of,
+    origin_of,
+    path_of,
+    price_of,
+    sale_of,
+    split_list,
+    weight_g_of,
+)
+from spillway.importing.stock_words import stated_units
+from spillway.importing.table import Row, Table, read_table
+
+_COLUMNS = {
+    "id": "id",
+    "type": "type",
+    "sku": "sku",
+    "gtin, upc, ean, or isbn": "gtin",
+    "name": "name",
+    "published": "published",
+    "short description": "short",
+    "description": "description",
+    "date sale price starts": "sale_starts",
+    "date sale price ends": "sale_ends",
+    "in stock?": "in_stock",
+    "stock": "stock",
+    "backorders allowed?": "backorders",
+    "sale price": "sale_price",
+    "regular price": "price",
+    "categories": "categories",
+    "tags": "tags",
+    "images": "images",
+    "parent": "parent",
+    "brands": "brands",
+    "brand": "brands",
+    "slug": "slug",
+    "permalink": "url",
+    "product url": "url",
+    "meta: _yoast_wpseo_title": "seo_title",
+    "meta: rank_math_title": "seo_title",
+    "meta: _yoast_wpseo_metadesc": "seo_description",
+    "meta: rank_math_description": "seo_description",
+}
+_WEIGHT = re.compile(r"weight \((\w+)\)")
+_ATTRIBUTE = re.compile(r"attribute (\d+) (name|value\(s\)|visible|global|default)")
+_FORMULA = re.compile(r"'(?=[=+\-@\t\r])")
+_LINE_END = re.compile(r"\\\\n|\\n")
+_SUMMARY_LENGTH_MAX = 160
+_FOR_SALE = frozenset({"1", "", "true", "yes"})
+
+
+def read_woocommerce(file: Path, options: ReadOptions) -> Export:
+    """Return the products of an export.
+
+    Raises:
+        BadInput: the file is no export of WooCommerce.
+    """
+    options.without_columns("woocommerce")
+    table = read_table(file, encoding=options.encoding)
+    names: dict[str, str] = {}
+    for column in table.columns:
+        key = column.casefold()
+        if found := _ATTRIBUTE.fullmatch(key):
+            names[column] = f"attribute {found[1]} {found[2]}"
+        elif found := _WEIGHT.fullmatch(key):
+            names[column] = f"weight {found[1]}"
+        elif key in _COLUMNS and _COLUMNS[key] not in names.values():
+            names[column] = _COLUMNS[key]
+    missing = [name for name in ("type", "name") if name not in names.values()]
+    if missing or not {"price", "sale_price"} & set(names.values()):
+        refuse_other(file, table.columns, command="woocommerce")
+        raise BadInput(
+            f"{file}:{table.header_line}: no column for {', '.join(missing) or 'regular price'}",
+            way_out="export all columns from WooCommerce, with its language set to English",
+        )
+    return _Reading(table, names, options).export()
+
+
+class _Reading:
+    def __init__(self, table: Table, names: Mapping[str, str], options: ReadOptions) -> None:
+        self._table = table
+        self._names = names
+        self._prices = options.prices(groups=False)
+        self._today = options.today
+        self._old_shop = options.old_shop
+        self._links = Links((), base=options.old_shop)
+        self._notes = Notes()
+        self._weight = next((name for name in names.values() if name.startswith("weight ")), "")
+
+    def export(self) -> Export:
+        rows = [self._named(row) for row in self._table.rows]
+        if not self._old_shop:
+            base = next((origin for row in rows if (origin := origin_of(row["url"]))), "")
+            self._links = Links((), base=base)
+        variations: dict[str, list[Row]] = {}
+        parents: dict[str, str] = {}
+        for number, row in enumerate(rows):
+            if not _is_variation(row):
+                # A variation names its parent by SKU, or by id where the parent has none.
+                for name in (row["sku"], f"id:{row['id']}" if row["id"] else ""):
+                    if name:
+                        parents.setdefault(name, str(number))
+        for row in rows:
+            if _is_variation(row):
+                parent = parents.get(row["parent"])
+                if parent is None:
+                    what = f"variation {row['name'] or row['sku']!r} of {row['parent'] or 'no product'!r}"
+                    kind = "variations whose product is not in the export"
+                    self._notes.lost(f"line {row.line}", what, "left out", kind)
+                else:
+                    variations.setdefault(parent, []).append(row)
+        products = [
+            product
+            for number, row in enumerate(rows)
+            if not _is_variation(row) and (product := self._product(row, variations.get(str(number), [])))
+        ]
+        self._notes.unknown_columns(self._table, lambda column: column in self._names)
+        return Export(tuple(products), tuple(self._notes.lines))
+
+    def _named(self, row: Row) -> Row:
+        cells = {
+            name: _FORMULA.sub("", text, count=1) if text.startswith("'") else text
+            for column, text in row.cells.items()
+            if (name := self._names.get(column))
+        }
+        return Row(row.line, cells)
+
+    def _product(self, row: Row, variations: list[Row]) -> ImportedProduct | None:
+        place, title = f"line {row.line}", line_of(row["name"])
+        types = split_list(row["type"].casefold())
+        if not self._is_for_sale(row, types, place, title):
+            return None
+        variable = "variable" in types or bool(variations)
+        categories = _categories(row["categories"])
+        attributes = _attributes(row)
+        chosen = {name for each in variations for name in _attributes(each)}
+        summary, description = self._texts(row)
+        pictures = [url for each in (row, *variations) for url in split_list(each["images"])]
+        return ImportedProduct(
+            place=place,
+            handle=row["slug"],
+            title=title,
+            body_html="",
+            description=description_of(
+                description, self._notes, self._links, place=place, product=title, newlines_count=True
+            ),
+            category=categories[0] if categories else "",
+            categories=tuple(categories[1:]),
+            summary=summary,
+            details=tuple(
+                (name, ", ".join(values))
+                for name, (values, visible) in attributes.items()
+                if name not in chosen and visible and values
+            ),
+            tags=split_list(row["tags"]),
+            variants=tuple(
+                self._variations(row, variations, title) if variable else self._variants(row, row, (), title)
+            ),
+            pictures=tuple(
+                ImportedPicture(url, "", number) for number, url in enumerate(dict.fromkeys(pictures), 1)
+            ),
+            brand=line_of(next(iter(split_list(row["brands"])), "")),
+            seo_title=row["seo_title"],
+            seo_description=row["seo_description"],
+            old_paths=self._old_paths(row, title),
+        )
+
+    def _is_for_sale(self, row: Row, types: tuple[str, ...], place: str, title: str) -> bool:
+        reason, kind = "", "products that are not for sale in the other shop, left out"
+        if row["published"].casefold() not in _FOR_SALE:
+            reason = f"published {row['published']}"
+        elif "grouped" in types or "external" in types:
+            reason, kind = f"type {row['type']}", "grouped and external products, left out"
+        if reason:
+            self._notes.lost(place, f"{title}, {reason}", "left out: it is not for sale", kind, title)
+        return not reason
+
+    def _texts(self, row: Row) -> tuple[str, str]:
+        """Return the summary, and the description with what does not fit into a summary before it."""
+        short, long = _with_line_ends(row["short"]), _with_line_ends(row["description"])
+        summary = line_of(short)
+        if len(summary) <= _SUMMARY_LENGTH_MAX:
+            return summary, long
+        return "", html_of(short, newlines_count=True) + html_of(long, newlines_count=True)
+
+    def _old_paths(self, row: Row, title: str) -> tuple[str, ...]:
+        """Return the product's address there: the export's, or else what WooCommerce makes of a title."""
+        path = path_of(row["url"]) or f"/product/{row['slug'] or slug_of(title)}/"
+        return tuple(dict.fromkeys([path, path.rstrip("/")]))
+
+    def _variations(self, parent: Row, variations: list[Row], title: str) -> Iterator[ImportedVariant]:
+        names = list(dict.fromkeys(name for row in variations for name in _attributes(row)))
+        for row in variations:
+            if row["published"].casefold() not in _FOR_SALE:
+                what = f"{line_of(row['name']) or title}, published {row['published']}"
+                kind = "variations that are not for sale in the other shop, left out"
+                self._notes.lost(f"line {row.line}", what, "left out: it is not for sale", kind, title)
+                continue
+            own = _attributes(row)
+            options = tuple((name, own[name][0][0]) for name in names if name in own and own[name][0])
+            for name in names:
+                if name not in own or not own[name][0]:
+                    kind = "variations that stand for any value of an attribute"
+                    self._notes.lost(f"line {row.line}", f"{title}: any {name}", "one variant", kind, title)
+            yield from self._variants(row, parent, options, title)
+
+    def _variants(
+        self, row: Row, parent: Row, options: tuple[tuple[str, str], ...], title: str
+    ) -> Iterator[ImportedVariant]:
+        place, notes = f"line {row.line}", self._notes
+        regular = price_of(row["price"] or row["sale_price"], self._prices, notes, place=place, product=title)
+        if not regular:
+            return
+        sale = ""
+        if row["sale_price"] and row["price"]:
+            sale = price_of(
+                row["sale_price"], self._prices, notes, place=place, product=title, label="sale price"
+            )
+        price, former, ends_on = sale_of(
+            regular,
+            sale,
+            starts_on=day_of(row["sale_starts"]),
+            ends_on=day_of(row["sale_ends"]),
+            today=self._today,
+        )
+        units, sells_on = self._stock(row, parent, place, title)
+        on_order = row["in_stock"].casefold() in {"backorder", "onbackorder"}
+        pictures = split_list(row["images"])
+        weight = row[self._weight] or parent[self._weight]
+        yield ImportedVariant(
+            place=place,
+            # A variation without an SKU of its own has its parent's in WooCommerce: it would not be unique.
+            sku=row["sku"] if row is parent or row["sku"] != parent["sku"] else "",
+            price=price,
+            options=options,
+            units=units,
+            sells_on=sells_on,
+            picture=pictures[0] if pictures and row is not parent else "",
+            availability="BackOrder" if on_order or (units == 0 and sells_on) else "",
+            compare_at_price=former,
+            sale_ends_on=ends_on,
+            gtin=row["gtin"],
+            weight_g=weight_g_of(
+                weight, self._weight.removeprefix("weight "), notes, place=place, product=title
+            ),
+            variant_id=row["id"],
+        )
+
+    def _stock(self, row: Row, parent: Row, place: str, title: str) -> tuple[int | None, bool]:
+        """Return the units, None for stock that is not counted, and whether it sells on without any."""
+        sells_on = (row["backorders"] or parent["backorders"]).casefold() in {"1", "yes", "notify"}
+        in_stock = row["in_stock"].casefold()
+        text = row["stock"]
+        if text.casefold() == "parent":
+            kind = "variations that share their product's stock, taken as not counted"
+            self._notes.lost(
+                place, f"{title}: stock {parent['stock']} of all variations", "not counted", kind, title
+            )
+            text = ""
+        if text:
+            return stated_units(text, self._notes, place=place, product=title), sells_on
+        return (0 if in_stock in {"0", "outofstock", "no", "false"} else None), sells_on
+
+
+def _is_variation(row: Row) -> bool:
+    return "variation" in split_list(row["type"].casefold())
+
+
+def _with_line_ends(text: str) -> str:
+    return _LINE_END.sub(lambda found: "\\n" if found[0] == "\\\\n" else "\n", text)
+
+
+def _attributes(row: Row) -> dict[str, tuple[tuple[str, ...], bool]]:
+    """Return (values, whether shoppers see it) of each attribute of a row, by its name."""
+    attributes: dict[str, tuple[tuple[str, ...], bool]] = {}
+    for column, text in row.cells.items():
+        if column.startswith("attribute ") and column.endswith(" name"):
+            stem = column.removesuffix(" name")
+            values = split_list(row[f"{stem} value(s)"])
+            attributes[line_of(text)] = values, row[f"{stem} visible"] != "0"
+    return attributes
+
+
+def _categories(text: str) -> list[str]:
+    """Return the names of categories, that of the deepest one first."""
+    paths = [[part.strip() for part in path.split(">")] for path in split_list(text)]
+    deepest = max(paths, key=len, default=[])
+    names = [line_of(path[-1]) for path in ([deepest] if deepest else []) + paths]
+    return list(dict.fromkeys(name for name in names if name))

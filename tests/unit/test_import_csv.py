@@ -1,0 +1,187 @@
+"""A plain CSV says what its columns are; the export of a platform that is not read is never taken as one."""
+
+from pathlib import Path
+
+import pytest
+
+from spillway.errors import BadInput
+from spillway.importing.imported import Export
+from spillway.importing.merchant_feed import read_merchant_feed
+from spillway.importing.plain import read_plain
+from spillway.importing.reading import ReadOptions
+from spillway.importing.shopify import read_shopify
+from spillway.importing.woocommerce import read_woocommerce
+
+
+def read(tmp_path: Path, *lines: str, locale: str = "en-GB", currency: str = "GBP", **columns: str) -> Export:
+    file = tmp_path / "products.csv"
+    file.write_text("\n".join(lines), encoding="utf-8")
+    named = {name.replace("__", ":"): header for name, header in columns.items()}
+    return read_plain(file, ReadOptions(currency, locale, columns=named))
+
+
+def test_every_column_is_taken(tmp_path: Path) -> None:
+    head = "sku,title,price,compare_at_price,stock,brand,gtin,mpn,condition,weight,"
+    head += "seo_title,seo_description,tags,url,shade"
+    row = 'm-1,Mug <b>,4.50,6,3,Lumo,5012345678900,M1,new,0.25 kg,SEO,More,"a,b",https://old.example/mugs/1?x,red'
+    found = read(tmp_path, head, row)
+    (mug,) = found.products
+    (variant,) = mug.variants
+    assert (mug.title, mug.brand, mug.condition, mug.tags) == ("Mug <b>", "Lumo", "new", ("a", "b"))
+    assert (mug.seo_title, mug.seo_description, mug.old_paths) == ("SEO", "More", ("/mugs/1",))
+    assert (variant.sku, variant.price, variant.compare_at_price, variant.units) == ("m-1", "4.50", "6.00", 3)
+    assert (variant.gtin, variant.mpn, variant.weight_g) == ("5012345678900", "M1", 250)
+    assert [str(line) for line in found.not_taken] == [
+        "column shade: 1 value: the shop has no place for them"
+    ]
+
+
+def test_columns_are_mapped_by_their_header(tmp_path: Path) -> None:
+    lines = ["Item no,Name,Regular price,Size", "1,Tee,5,S", "2,Tee,6,M"]
+    found = read(tmp_path, *lines, sku="item no", title="Name", price="Regular price", option__Size="Size")
+    assert [(each.sku, each.price, each.options) for each in found.products[0].variants] == [
+        ("1", "5.00", (("Size", "S"),)),
+        ("2", "6.00", (("Size", "M"),)),
+    ]
+
+
+def test_a_mapped_column_counts_before_one_that_has_the_name(tmp_path: Path) -> None:
+    found = read(tmp_path, "sku,title,price,Shop price", "1,Tee,5,7", price="Shop price")
+    assert found.products[0].variants[0].price == "7.00"
+    assert [str(line) for line in found.not_taken] == [
+        "column price: 1 value: the shop has no place for them"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "message"),
+    [
+        ("cost", "price", "--column cost: there is no such column"),
+        ("price", "Net", "--column price=Net: .* no such"),
+    ],
+)
+def test_a_column_that_there_is_not_is_named(tmp_path: Path, name: str, header: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        read(tmp_path, "sku,title,price", "1,Tee,5", **{name: header})
+
+
+def test_rows_of_one_product_are_its_variants_with_all_their_pictures(tmp_path: Path) -> None:
+    head = "product,title,sku,price,option:Size,option: Colour,picture,picture 2,picture_alt"
+    rows = [
+        "tee,Tee,1,5,S,Red,a.jpg|b.jpg,c.jpg,Front|Back",
+        'tee,,2,6,M,,"d.jpg, e.webp",,',
+        'cup,Cup,3,4,,,"a, b.webp",,A cup',
+    ]
+    found = read(tmp_path, head, *rows)
+    tee, cup = found.products
+    assert [(each.sku, each.options, each.picture) for each in tee.variants] == [
+        ("1", (("Size", "S"), ("Colour", "Red")), "a.jpg"),
+        ("2", (("Size", "M"),), "d.jpg"),
+    ]
+    assert [(each.url, each.alt) for each in tee.pictures] == [
+        *(("a.jpg", "Front"), ("b.jpg", "Back"), ("c.jpg", ""), ("d.jpg", ""), ("e.webp", "")),
+    ]
+    assert [(each.url, each.alt) for each in cup.pictures] == [("a, b.webp", "A cup")]
+
+
+@pytest.mark.parametrize(
+    ("stock", "units", "line"),
+    [
+        ("3", 3, ""),
+        ("", None, ""),
+        ("1,200", 1200, ""),
+        ("3.0", 3, ""),
+        ("-1", 0, "line 2: stock -1: taken for none"),
+        ("many", 0, "line 2: stock 'many': taken for none"),
+        ("1.000", 0, "line 2: stock '1.000': taken for none"),
+    ],
+)
+def test_stock_is_a_number_or_it_is_reported(
+    tmp_path: Path, stock: str, units: int | None, line: str
+) -> None:
+    found = read(tmp_path, "sku,title,price,stock", f'1,Tee,5,"{stock}"')
+    assert found.products[0].variants[0].units == units
+    assert [str(each) for each in found.not_taken] == ([line] if line else [])
+
+
+def test_availability_is_read_as_in_a_feed(tmp_path: Path) -> None:
+    found = read(tmp_path, "sku,title,price,availability", "1,Tee,5,pre-order", "2,Cup,5,sold out")
+    assert [(each.variants[0].units, each.variants[0].availability) for each in found.products] == [
+        (None, "PreOrder"),
+        (0, "OutOfStock"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("locale", "currency", "price", "read_as"),
+    [
+        ("de-DE", "EUR", "1.290", "1290.00"),
+        ("en-IE", "EUR", "1.290", None),
+        ("en-GB", "KWD", "12,500", None),
+        ("de-DE", "EUR", "1.299,00", "1299.00"),
+        ("en-IN", "INR", "Rs. 1,00,000.00", "100000.00"),
+        ("en-GB", "GBP", "£12.50", "12.50"),
+    ],
+)
+def test_a_price_is_read_by_the_shops_locale_or_left_out_with_its_line(
+    tmp_path: Path, locale: str, currency: str, price: str, read_as: str | None
+) -> None:
+    found = read(tmp_path, "sku,title,price", f'1,Tee,"{price}"', locale=locale, currency=currency)
+    assert [variant.price for variant in found.products[0].variants] == ([read_as] if read_as else [])
+    assert bool(found.not_taken) == (read_as is None)
+
+
+def test_a_description_may_be_html_or_lines(tmp_path: Path) -> None:
+    rows = ['1,A,5,"<p style=""x"">Red</p>"', '2,B,5,"One\ntwo\n\n- a\n- b"']
+    found = read(tmp_path, "sku,title,price,description", *rows)
+    assert [each.description for each in found.products] == ["Red", "One\\\ntwo\n\n- a\n- b"]
+
+
+EXPORTS = {
+    "Squarespace": "Product ID [Non Editable],Variant ID [Non Editable],Title,SKU,Price",
+    "Etsy": "TITLE,DESCRIPTION,PRICE,CURRENCY_CODE,QUANTITY,TAGS,MATERIALS,IMAGE1,SKU",
+    "Adobe Commerce (Magento)": "sku,store_view_code,attribute_set_code,product_type,name,price,qty",
+    "BigCommerce": "Item Type,Product ID,Product Name,Product Type,Product Code/SKU,Price",
+    "Wix": "handleId,fieldType,name,description,productImageUrl,collection,sku,price",
+    "PrestaShop": "Product ID,Image,Name,Reference,Category,Price (tax excl.),Quantity",
+    "Ecwid": "type,product_internal_id,product_sku,product_name,product_price",
+    "Square": "Reference Handle,Token,Item Name,Variation Name,SKU,Description,Price",
+}
+
+
+READERS = {
+    "csv": read_plain,
+    "shopify": read_shopify,
+    "woocommerce": read_woocommerce,
+    "google": read_merchant_feed,
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("platform", EXPORTS)
+def test_an_export_of_another_platform_is_named_and_never_taken(
+    tmp_path: Path, platform: str, reader: str
+) -> None:
+    file = tmp_path / "export.csv"
+    file.write_text(EXPORTS[platform] + "\n" + ",".join("x" for _ in EXPORTS[platform].split(",")) + "\n")
+    with pytest.raises(BadInput) as refused:
+        READERS[reader](file, ReadOptions("GBP", "en-GB"))
+    assert (
+        refused.value.message == f"{file}: this is an export of {platform}, which has no importer of its own"
+    )
+    assert "spillway import google FEED" in refused.value.way_out
+
+
+@pytest.mark.parametrize(
+    ("head", "command"),
+    [
+        ("Handle,Title,Option1 Value,SKU,Price", "shopify"),
+        ("URL handle,Title,SKU,Price", "shopify"),
+        ("ID,Type,SKU,Name,Published,Regular price", "woocommerce"),
+        ("id,title,link,price,availability,sku", "google"),
+    ],
+)
+def test_an_export_that_another_command_reads_names_it(tmp_path: Path, head: str, command: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        read(tmp_path, head, ",".join("x" for _ in head.split(",")))
+    assert refused.value.way_out == f"spillway import {command} {tmp_path / 'products.csv'}"

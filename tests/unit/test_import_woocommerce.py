@@ -1,0 +1,201 @@
+"""WooCommerce's product export: parents and variations, prices and sales, stock and backorders."""
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+
+from spillway.errors import BadInput
+from spillway.importing.imported import Export, ImportedProduct
+from spillway.importing.reading import ReadOptions
+from spillway.importing.woocommerce import read_woocommerce
+
+OPTIONS = ReadOptions("GBP", "en-GB", today="2026-11-27")
+SIMPLE = {"ID": "1", "Type": "simple", "SKU": "cap", "Name": "Cap", "Published": "1", "Regular price": "16"}
+HOODIE = {
+    "ID": "2",
+    "Type": "variable",
+    "SKU": "hoodie",
+    "Name": "Hoodie",
+    "Published": "1",
+    "Attribute 1 name": "Colour",
+    "Attribute 1 value(s)": "Red, Sky\\, light",
+    "Attribute 1 visible": "1",
+    "Attribute 2 name": "Fabric",
+    "Attribute 2 value(s)": "Wool, Silk",
+    "Attribute 2 visible": "1",
+    "Attribute 3 name": "Supplier",
+    "Attribute 3 value(s)": "X",
+    "Attribute 3 visible": "0",
+}
+
+
+def variation(number: int, colour: str, **cells: str) -> dict[str, str]:
+    row = {"ID": str(number), "Type": "variation", "SKU": f"hoodie-{number}", "Published": "1"}
+    row |= {"Name": f"Hoodie - {colour}", "Parent": "hoodie", "Regular price": "45", "In stock?": "1"}
+    return {**row, "Attribute 1 name": "Colour", "Attribute 1 value(s)": colour, **cells}
+
+
+def read(tmp_path: Path, *rows: dict[str, str], options: ReadOptions = OPTIONS) -> Export:
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns)
+    writer.writeheader()
+    writer.writerows(rows)
+    file = tmp_path / "wc-product-export.csv"
+    file.write_text("\ufeff" + text.getvalue(), encoding="utf-8")
+    return read_woocommerce(file, options)
+
+
+def one(found: Export) -> ImportedProduct:
+    (product,) = found.products
+    return product
+
+
+def lines_of(found: Export) -> list[str]:
+    return [str(line) for line in found.not_taken]
+
+
+def test_variations_find_their_product_by_sku_or_id_wherever_it_stands(tmp_path: Path) -> None:
+    rows = [
+        variation(3, "Red"),
+        HOODIE,
+        variation(4, "Sky\\, light", Parent="id:2"),
+        variation(9, "Red", Parent="x"),
+    ]
+    found = read(tmp_path, *rows)
+    assert [(each.sku, each.options, each.variant_id) for each in one(found).variants] == [
+        ("hoodie-3", (("Colour", "Red"),), "3"),
+        ("hoodie-4", (("Colour", "Sky, light"),), "4"),
+    ]
+    assert one(found).details == (("Fabric", "Wool, Silk"),)
+    assert lines_of(found) == ["line 5: variation 'Hoodie - Red' of 'x': left out"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "units", "sells_on", "availability"),
+    [
+        ({"In stock?": "1"}, None, False, ""),
+        ({"In stock?": "0"}, 0, False, ""),
+        ({"In stock?": "backorder"}, None, False, "BackOrder"),
+        ({"In stock?": "1", "Stock": "7", "Backorders allowed?": "0"}, 7, False, ""),
+        ({"In stock?": "1", "Stock": "7", "Backorders allowed?": "notify"}, 7, True, ""),
+        ({"In stock?": "backorder", "Stock": "-2", "Backorders allowed?": "1"}, 0, True, "BackOrder"),
+        ({"In stock?": "0", "Stock": "0", "Backorders allowed?": "0"}, 0, False, ""),
+    ],
+)
+def test_stock_is_what_the_shop_counts(
+    tmp_path: Path, cells: dict[str, str], units: int | None, sells_on: bool, availability: str
+) -> None:
+    (variant,) = one(read(tmp_path, {**SIMPLE, **cells})).variants
+    assert (variant.units, variant.sells_on, variant.availability) == (units, sells_on, availability)
+
+
+def test_stock_that_all_variations_share_is_not_counted_and_reported(tmp_path: Path) -> None:
+    found = read(tmp_path, {**HOODIE, "Stock": "5"}, variation(3, "Red", Stock="parent"))
+    assert one(found).variants[0].units is None
+    assert lines_of(found) == ["line 3: Hoodie: stock 5 of all variations: not counted"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "price", "former", "ends_on"),
+    [
+        ({"Regular price": "16,50"}, "16.50", "", ""),
+        ({"Regular price": "16", "Sale price": "12.5"}, "12.50", "16.00", ""),
+        (
+            {"Sale price": "12", "Date sale price ends": "2026-12-24 23:59:59"},
+            *("12.00", "16.00", "2026-12-24"),
+        ),
+        ({"Sale price": "12", "Date sale price ends": "2026-11-24 23:59:59"}, "16.00", "", ""),
+        ({"Sale price": "12", "Date sale price starts": "2026-12-01 0:00:00"}, "16.00", "", ""),
+        ({"Regular price": "0"}, "0.00", "", ""),
+    ],
+)
+def test_prices_and_sales_are_read(
+    tmp_path: Path, cells: dict[str, str], price: str, former: str, ends_on: str
+) -> None:
+    (variant,) = one(read(tmp_path, {**SIMPLE, **cells})).variants
+    assert (variant.price, variant.compare_at_price, variant.sale_ends_on) == (price, former, ends_on)
+
+
+def test_a_price_without_groups_is_never_a_thousand(tmp_path: Path) -> None:
+    found = read(tmp_path, {**SIMPLE, "Regular price": "1,290"})
+    assert one(found).variants == ()
+    assert lines_of(found) == ["line 2: price '1,290': it can be 1.290 or 1290: the variant is left out"]
+
+
+def test_every_field_of_a_product_is_taken(tmp_path: Path) -> None:
+    found = read(
+        tmp_path,
+        {
+            **SIMPLE,
+            "GTIN, UPC, EAN, or ISBN": "5012345678900",
+            "Name": "Cap &amp; scarf",
+            "Weight (kg)": "0.2",
+            "Short description": "Warm <b>cap</b>",
+            "Categories": "Clothing, Clothing > Hats, Gifts\\, small",
+            "Description": "One.\\nTwo.\\n\\n<ul><li>a</li></ul> C:\\\\new",
+            "Tags": "new, wool\\, soft",
+            "Images": "https://x/a.jpg, https://x/b\\,1.jpg",
+            "Brands": "Lumo",
+            "Tax class": "x",
+            "Attribute 1 name": "Fit",
+            "Attribute 1 value(s)": "Slim",
+            "Attribute 1 visible": "1",
+            "Meta: _yoast_wpseo_title": "Buy caps",
+            "Meta: _yoast_wpseo_metadesc": "The best caps",
+        },
+    )
+    cap = one(found)
+    assert (cap.title, cap.summary, cap.brand) == ("Cap & scarf", "Warm cap", "Lumo")
+    assert cap.description == "One.\\\nTwo.\n\n- a\n\nC:\\\\new"
+    assert (cap.category, cap.categories) == ("Hats", ("Clothing", "Gifts, small"))
+    assert (cap.tags, cap.details) == (("new", "wool, soft"), (("Fit", "Slim"),))
+    assert [picture.url for picture in cap.pictures] == ["https://x/a.jpg", "https://x/b,1.jpg"]
+    assert (cap.seo_title, cap.seo_description) == ("Buy caps", "The best caps")
+    assert cap.old_paths == ("/product/cap-scarf/", "/product/cap-scarf")
+    (variant,) = cap.variants
+    assert (variant.gtin, variant.weight_g, variant.options) == ("5012345678900", 200, ())
+    assert lines_of(found) == ["column Tax class: 1 value: the shop has no place for them"]
+
+
+def test_a_long_short_description_stands_before_the_description(tmp_path: Path) -> None:
+    found = one(read(tmp_path, {**SIMPLE, "Short description": "word " * 50, "Description": "<p>End</p>"}))
+    assert (found.summary, found.description) == ("", " ".join(["word"] * 50) + "\n\nEnd")
+
+
+def test_a_sign_that_keeps_a_spreadsheet_from_calculating_is_no_part_of_a_text(tmp_path: Path) -> None:
+    assert one(read(tmp_path, {**SIMPLE, "SKU": "'-1", "Name": "'=Cap"})).title == "=Cap"
+    assert one(read(tmp_path, {**SIMPLE, "SKU": "'-1"})).variants[0].sku == "-1"
+
+
+def test_what_is_not_for_sale_is_left_out_with_its_line(tmp_path: Path) -> None:
+    rows = [
+        {**SIMPLE, "Published": "-1"},
+        {**SIMPLE, "Published": "0"},
+        {**SIMPLE, "Type": "grouped"},
+        {**SIMPLE, "Type": "external"},
+        {**SIMPLE, "Type": "simple, virtual", "Name": "File"},
+        HOODIE,
+        variation(3, "Red", Published="-1"),
+        variation(4, "Red"),
+    ]
+    found = read(tmp_path, *rows)
+    assert [product.title for product in found.products] == ["File", "Hoodie"]
+    assert [variant.sku for variant in found.products[1].variants] == ["hoodie-4"]
+    assert lines_of(found) == [
+        "line 2: Cap, published -1: left out: it is not for sale",
+        "line 3: Cap, published 0: left out: it is not for sale",
+        "line 4: Cap, type grouped: left out: it is not for sale",
+        "line 5: Cap, type external: left out: it is not for sale",
+        "line 8: Hoodie - Red, published -1: left out: it is not for sale",
+    ]
+
+
+def test_another_export_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="this is an export of Shopify"):
+        read(tmp_path, {"Handle": "a", "Title": "A", "Variant Price": "5"})
+    with pytest.raises(BadInput, match="no column for type, name") as refused:
+        read(tmp_path, {"Art": "simple", "Artikelnummer": "x"})
+    assert "English" in refused.value.way_out
