@@ -7,7 +7,7 @@ LEFT_BY = {
     "build": "pages are put in place when all are made: each is whole; build again to go on",
     "deploy": "CloudFormation ends what it has begun, spillway doctor says when; deploy again for the rest",
     "destroy": "CloudFormation ends what it has begun; of its data, only what is told above is deleted",
-    "import": "product files that were written are whole; import again for the rest",
+    "import": "product files are whole, and none is half-written; import again for the rest",
     "publish": "nothing visible is half-done, some pages may be new already; publish again to go on",
     "redrive": "what was put back is being tried, the rest is still stuck; redrive again to go on",
     "rollback": "nothing visible is half-done, some pages may be back already; roll back again to go on",

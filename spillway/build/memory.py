@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_LIBRARIES = ("babel", "jinja2", "markdown-it-py", "markupsafe", "nh3", "pillow", "rtoml")
+_LIBRARIES = ("anyascii", "babel", "jinja2", "markdown-it-py", "markupsafe", "nh3", "pillow", "rtoml")
 _CODE = (Path(__file__).parent, Path(__file__).parents[2] / "chalicelib" / "storefront")
 _DOMAIN = Path(__file__).parents[2] / "chalicelib" / "domain"
 

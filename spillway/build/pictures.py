@@ -81,6 +81,18 @@ def _size_problem(width: int, height: int) -> str | None:
     return None
 
 
+def problem_with_picture(file: Path) -> str | None:
+    """What was expected instead of `file`, wherever it is; None when all of it can be decoded and shown."""
+    if problem := picture_problem(file.parent, file.name):
+        return problem
+    try:
+        with Image.open(file, formats=_FORMATS) as opened:
+            _flat(opened)
+    except (OSError, SyntaxError, ValueError, ImageCms.PyCMSError) as error:
+        return f"a picture that can be decoded; this one is damaged ({error})"
+    return None
+
+
 class Darkroom:
     """Develops masters, and keeps what it made by content: the same master is developed once."""
 

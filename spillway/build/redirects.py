@@ -9,7 +9,7 @@ flattened, so that a shopper is sent on once.
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
@@ -208,6 +208,26 @@ def add_redirects(project: Project, mapping: Mapping[str, str]) -> AddedRedirect
     if added or removed:
         _write(project.root / REDIRECTS_FILE, _with(_without(text, removed), added))
     return AddedRedirects(added, refused, removed)
+
+
+def remove_redirects(project: Project, sources: Set[str]) -> tuple[str, ...]:
+    """Remove the lines of `sources`, decoded paths that have a page again; every other line stays.
+
+    Returns:
+        The sources whose lines were removed, as the file had them.
+
+    Raises:
+        BadInput: the file as it is cannot be read; it is as it was.
+    """
+    mistakes: list[Mistake] = []
+    text = _text_of(project, mistakes) or ""
+    there = _unflattened(text, mistakes)
+    if mistakes:
+        raise BadInput(str(mistakes[0]), way_out=f"correct {REDIRECTS_FILE} first")
+    removed = tuple(each.written for each in there if each.source in sources)
+    if removed:
+        _write(project.root / REDIRECTS_FILE, _without(text, removed))
+    return removed
 
 
 def _text_of(project: Project, mistakes: list[Mistake]) -> str | None:

@@ -18,7 +18,7 @@ from spillway.build.locales import name_of_locale, read_locales, skip_other_loca
 from spillway.build.mistakes import Mistake
 from spillway.build.policies import with_place_named, with_policies
 from spillway.build.shop_translation import translated
-from spillway.build.slugs import slug_problem
+from spillway.build.slugs import CATEGORIES_MAX, slug_problem
 from spillway.build.toml_table import TomlTable
 
 _FILE = "site/site.toml"
@@ -181,7 +181,7 @@ def _checkout_url(table: TomlTable, page_slugs: Set[str]) -> str:
 
 def _categories(table: TomlTable) -> list[Category]:
     categories: list[Category] = []
-    for row in table.tables("categories", count_max=200):
+    for row in table.tables("categories", count_max=CATEGORIES_MAX):
         slug = row.text("slug", length_max=_NAME_LENGTH_MAX)
         if slug and (problem := slug_problem(slug)):
             row.wrong("slug", slug, problem)

@@ -1,10 +1,16 @@
 """Names that become part of an address."""
 
+import hashlib
 import re
 import unicodedata
+from collections.abc import Mapping
+
+from anyascii import anyascii
 
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
 SLUG_LENGTH_MAX = 255
+# Listed on one page, and in the sitemap: a bound on what a mistake can make, far above what a shop has.
+CATEGORIES_MAX = 1000
 # What the shop's own parts answer at, or what a server takes for something else.
 _RESERVED = frozenset(
     {"404", "admin", "all", "api", "assets", "index", "pictures", "products", "robots", "shop"}
@@ -12,10 +18,16 @@ _RESERVED = frozenset(
 )
 SLUG_EXPECTED = f"a-z, 0-9 and single hyphens, at most {SLUG_LENGTH_MAX} characters"
 
-# Letters that fall apart into none of a to z.
-_LETTERS = str.maketrans(
-    {"ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d"}
-)
+_DIGEST_LENGTH = 8
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
+_NO_LETTERS = re.compile(r"[^A-Za-z0-9]+")
+# Stand between the words of a name. Any other sign is part of a word: "$5" is not "5".
+_SEPARATORS = re.compile(r"[\s_/.,;:'\"()\[\]{}&!?|\\\u2010-\u2015\u2018\u2019\u201c\u201d\u2026-]+")
+# A Latin letter and the marks on it: "É" and "E" are one letter in an address.
+_ACCENTS = re.compile(r"(?<=[a-z])[\u0300-\u036f]+")
+_APOSTROPHES = str.maketrans("\u2018\u2019", "''")
+# Signs that people read as words.
+_SPOKEN = ((re.compile(r"(?<=[A-Za-z0-9+])\s*\+"), "-plus-"), (re.compile(r"(?<=[A-Za-z])#"), "-sharp-"))
 
 
 def slug_problem(slug: object) -> str | None:
@@ -28,6 +40,69 @@ def slug_problem(slug: object) -> str | None:
 
 
 def latin(text: str) -> str:
-    """The letters a to z and the digits of a text, in their own case, with a hyphen between its words."""
-    plain = unicodedata.normalize("NFKD", text.translate(_LETTERS)).encode("ascii", "ignore").decode()
-    return re.sub(r"[^A-Za-z0-9]+", "-", plain).strip("-")
+    """Write a text in the letters a to z and digits, in their own case, with a hyphen between its words.
+
+    Other scripts are transliterated; "+" and "#" after a letter become words: "C#" is "C-sharp".
+    """
+    plain = text
+    if not text.isascii():
+        plain = unicodedata.normalize("NFKC", text).translate(_APOSTROPHES)
+        plain = _NOT_ASCII.sub(_transliterated, plain)
+    for sign, word in _SPOKEN:
+        plain = sign.sub(word, plain)
+    return _NO_LETTERS.sub("-", plain).strip("-")
+
+
+def base_slug(text: str, *, length_max: int = SLUG_LENGTH_MAX) -> str:
+    """Derive the slug of `text` alone. It may equal that of another text; see `distinct_slugs`.
+
+    Returns:
+        A slug of at most `length_max` characters. Where the slug cannot hold the whole text, or the text has
+        no letter to write, it ends with a digest of the text.
+    """
+    slug = latin(text).lower()
+    if slug and len(slug) <= length_max:
+        return slug
+    return with_digest(slug, text, length_max=length_max)
+
+
+def with_digest(slug: str, of: str, *, length_max: int = SLUG_LENGTH_MAX) -> str:
+    """Tell `slug` apart from its likes by a digest of what it stands for."""
+    digest = hashlib.sha256(unicodedata.normalize("NFC", of).encode()).hexdigest()[:_DIGEST_LENGTH]
+    return f"{slug[: length_max - _DIGEST_LENGTH - 1].strip('-')}-{digest}".strip("-")
+
+
+def distinct_slugs(texts: Mapping[str, str], *, length_max: int = SLUG_LENGTH_MAX) -> dict[str, str]:
+    """Give each of several things a slug of its own, whatever their order.
+
+    Args:
+        texts: the text that each thing's slug is derived from, by what identifies the thing.
+        length_max: in characters.
+
+    Returns:
+        The slug of each thing. Of several that have one slug, the thing whose identity is that slug keeps
+        it, and the others end with a digest of their identity.
+    """
+    wanted = {thing: base_slug(text, length_max=length_max) for thing, text in texts.items()}
+    by_slug: dict[str, list[str]] = {}
+    for thing, slug in wanted.items():
+        by_slug.setdefault(slug, []).append(thing)
+    return {
+        thing: slug
+        if len(by_slug[slug]) == 1 or thing == slug
+        else with_digest(slug, thing, length_max=length_max)
+        for thing, slug in wanted.items()
+    }
+
+
+def folded(text: str) -> str:
+    """Reduce a name to what tells it from others: not case, accents of Latin letters, or what separates its
+    words. Letters of other scripts, and signs such as "#", stay."""
+    plain = unicodedata.normalize("NFKD", text).casefold()
+    words = _SEPARATORS.sub("-", unicodedata.normalize("NFC", _ACCENTS.sub("", plain))).strip("-")
+    return words or text
+
+
+def _transliterated(found: re.Match[str]) -> str:
+    # A soft sign is no apostrophe: "Обувь" is one word.
+    return anyascii(found[0]).replace("'", "")

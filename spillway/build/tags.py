@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from spillway.build.catalogue import ProductRow
-from spillway.build.memory import digest_of
-from spillway.build.slugs import latin
+from spillway.build.slugs import distinct_slugs, folded
 
 # What only one product has leads nowhere new.
 _PRODUCTS_MIN = 2
@@ -24,11 +23,13 @@ class Tag:
 def tagged(shelf: Sequence[ProductRow]) -> Mapping[Tag, Sequence[ProductRow]]:
     """The products of each tag that several have, in the order of the shelf; tags by their names.
 
-    "Waxed cotton" and "waxed-cotton" are one tag: they would have one address.
+    "Waxed cotton" and "waxed-cotton" are spellings of one tag; "C", "C#" and "C++" are three.
     """
     rows: dict[str, list[ProductRow]] = {}
     spellings: dict[str, set[str]] = {}
-    slugs = {tag: _slug_of(tag) for tag in {tag for row in shelf for tag in row.tags}}
+    names = {tag: folded(tag) for tag in {tag for row in shelf for tag in row.tags}}
+    addresses = distinct_slugs({name: name for name in names.values()}, length_max=_SLUG_LENGTH_MAX)
+    slugs = {tag: addresses[name] for tag, name in names.items()}
     for tag, slug in slugs.items():
         spellings.setdefault(slug, set()).add(tag)
     for row in shelf:
@@ -40,11 +41,3 @@ def tagged(shelf: Sequence[ProductRow]) -> Mapping[Tag, Sequence[ProductRow]]:
         if len(found) >= _PRODUCTS_MIN
     )
     return {tag: rows[tag.path.removeprefix("/tags/")] for tag in sorted(tags, key=lambda tag: tag.path)}
-
-
-def _slug_of(tag: str) -> str:
-    """A tag's part of an address; a digest where it has no Latin letter, or more than an address takes."""
-    slug = latin(tag).lower()
-    if len(slug) > _SLUG_LENGTH_MAX:
-        return f"{slug[:_SLUG_LENGTH_MAX].strip('-')}-{digest_of(slug)[:10]}"
-    return slug or digest_of(tag)[:10]

@@ -1,29 +1,43 @@
 """`spillway import`: another shop's products, as files that a merchant can edit."""
 
-import tomllib
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from spillway.build.money_format import money_format
-from spillway.counted import counted
+from spillway.build.crew import Crew, bundled
 from spillway.errors import BadInput
 from spillway.importing.imported import Export
-from spillway.importing.importer import Imported, PictureFolder, write_import
+from spillway.importing.importer import ImportRequest, NothingImported, run_import
 from spillway.importing.merchant_feed import read_merchant_feed
 from spillway.importing.plain import read_plain
+from spillway.importing.reading import ReadOptions
+from spillway.importing.report import ImportReport
 from spillway.importing.shopify import read_shopify
-from spillway.importing.taking import take
+from spillway.importing.woocommerce import read_woocommerce
 from spillway.project import Project
 
-FORMATS: dict[str, Callable[[Path], Export]] = {
+FORMATS: Mapping[str, Callable[[Path, ReadOptions], Export]] = {
     "shopify": read_shopify,
+    "woocommerce": read_woocommerce,
     "csv": read_plain,
     "google": read_merchant_feed,
 }
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
 REPORT = "import-report.txt"
-_LINES_SHOWN_MAX = 20
+# A bar that is gone before anybody reads it is only flicker.
+_PROGRESS_AFTER_S = 1.0
+# As many products at once as are worth sharing, and few enough for a bar to move.
+_PART_SIZE = 400
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @click.command("import")
@@ -34,79 +48,93 @@ _LINES_SHOWN_MAX = 20
 )
 @click.option("--no-images", is_flag=True, help="Take no pictures.")
 @click.option("--category", default="Everything else", show_default=True, help="For products without one.")
-@click.option("--overwrite", is_flag=True, help="Also replace files that were edited by hand.")
+@click.option("--dry-run", is_flag=True, help="Show what would change, and write nothing.")
+@click.option("--overwrite", is_flag=True, help="Also replace files and pictures that were edited by hand.")
+@click.option("--encoding", default="", metavar="NAME", help="The file's encoding: cp1250, shift_jis.")
+@click.option(
+    "--column", "columns", multiple=True, metavar="NAME=HEADER", help='For a CSV: price="Regular price".'
+)
+@click.option("--currency-as-is", is_flag=True, help="Take prices in another currency by their number.")
+@click.option("--old-shop", default="", metavar="URL", help="The other shop, for links within it.")
 @click.pass_obj
-def import_command(
-    project: Project,
-    format_name: str,
-    file: Path,
-    images: Path | None,
-    category: str,
-    *,
-    no_images: bool,
-    overwrite: bool,
-) -> None:
-    """Make product files of FILE: a Shopify export, a plain CSV (sku,title,price,stock) or a Google feed.
+def import_command(project: Project, /, format_name: str, file: Path, **options: Any) -> None:
+    """Make product files of FILE: a Shopify or WooCommerce export, a Google feed, or a plain CSV
+    (sku,title,price,stock).
 
-    Files that were edited since the last import are kept. What could not be taken over is listed, and
-    all of it is written to build/import-report.txt.
+    Files that were edited since the last import are kept. What is not taken as it was is counted on the
+    screen, and listed with its place in build/import-report.txt, which is written in every case.
+
+    The exit status is 0 when products were taken, also when some were left out, and 2 when none could be.
     """
-    if images and no_images:
+    if options["images"] and options["no_images"]:
         raise BadInput("--images and --no-images: which of the two?")
-    site = _site(project)
-    export = FORMATS[format_name](file)
-    pictures = PictureFolder(images, project.site / "pictures")
-    taken = take(
-        export,
-        fraction_digits=_fraction_digits(site),
-        picture=(lambda url: None) if no_images else pictures.find,
-        fallback_category=category,
+    today = datetime.now(UTC).date().isoformat()
+    request = ImportRequest(
+        file=file,
+        read=FORMATS[format_name],
+        read_options=ReadOptions(
+            currency="",
+            currency_as_is=options["currency_as_is"],
+            encoding=options["encoding"],
+            columns=_columns(options["columns"]),
+            old_shop=options["old_shop"],
+            today=today,
+        ),
+        images=options["images"],
+        no_images=options["no_images"],
+        fallback_category=options["category"],
+        overwrite=options["overwrite"],
+        dry_run=options["dry_run"],
+        today=today,
     )
-    if not taken.products:
-        raise BadInput(f"{file}: not one product to take", way_out="look at what the file holds")
-    known = {
-        str(each.get("title", "")).lower(): str(each.get("slug", "")) for each in site.get("categories", ())
-    }
-    done = write_import(project, taken, categories=known, pictures=pictures, overwrite=overwrite)
-    _tell(project, done)
+    try:
+        report = run_import(project, request, share=_Sharing())
+    except NothingImported as error:
+        _write(project, error.report)
+        for line in error.report.screen(report_path=f"build/{REPORT}"):
+            click.echo(line)
+        raise
+    _write(project, report)
+    for line in report.screen(report_path=f"build/{REPORT}"):
+        click.echo(line)
 
 
-def _tell(project: Project, done: Imported) -> None:
-    total = done.written + done.unchanged + len(done.kept)
-    click.echo(
-        f"{counted(total, 'product')} with {counted(done.variants, 'variant')}: "
-        f"{counted(done.written, 'file')} written, {done.unchanged:,} unchanged, "
-        f"{len(done.kept):,} edited by hand and kept"
-    )
-    if done.left_out:
-        click.echo(f"  left out: {len(done.left_out):,} of {total + len(done.left_out):,} products")
-    for title in done.new_categories:
-        click.echo(f"  new category in site/site.toml: {title}")
-    lines = [str(each) for each in done.left_out]
-    lines += [f"{name}: edited by hand, kept as it is" for name in done.kept]
-    lines += [f"{name}: no longer in the export, kept" for name in done.gone]
-    lines += [str(each) for each in done.not_taken]
+def _write(project: Project, report: ImportReport) -> None:
     project.output.mkdir(exist_ok=True)
-    (project.output / REPORT).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    for line in lines[:_LINES_SHOWN_MAX]:
-        click.echo(f"  {line}")
-    if len(lines) > _LINES_SHOWN_MAX:
-        click.echo(f"  and {len(lines) - _LINES_SHOWN_MAX} more: build/{REPORT}")
+    (project.output / REPORT).write_text(report.text(), encoding="utf-8")
 
 
-def _site(project: Project) -> dict[str, list[dict[str, object]]]:
-    try:
-        return tomllib.loads((project.site / "site.toml").read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise BadInput(f"site/site.toml: {error}", way_out="correct it, then import") from error
+def _columns(stated: Iterable[str]) -> dict[str, str]:
+    columns = {}
+    for text in stated:
+        name, equals, header = text.partition("=")
+        if not (name.strip() and equals and header.strip()):
+            raise BadInput(f"--column {text}: expected NAME=HEADER", way_out='--column price="Regular price"')
+        columns[name.strip().lower()] = header.strip()
+    return columns
 
 
-def _fraction_digits(site: dict[str, list[dict[str, object]]]) -> int:
-    locales: Sequence[object] = site.get("locales") or ["en"]
-    try:
-        return money_format(str(site.get("currency")), str(locales[0])).fraction_digits
-    except ValueError as error:
-        raise BadInput(
-            f"site/site.toml: currency or locales: {error} is not known",
-            way_out='currency = "GBP", locales = ["en-GB"]',
-        ) from error
+class _Sharing:
+    """Shares work among processes; from one second after the start on, shows how much is done."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._crew = Crew()
+
+    def __call__(self, work: Callable[[Sequence[T]], R], things: Sequence[T], what: str) -> list[R]:
+        results: list[R] = []
+        with ExitStack() as stack:
+            bar: Progress | None = None
+            for start in range(0, len(things), _PART_SIZE):
+                part = things[start : start + _PART_SIZE]
+                results += self._crew.share(work, bundled(part))
+                if bar is None and time.monotonic() - self._started > _PROGRESS_AFTER_S:
+                    # A library that a short import does not wait for.
+                    from spillway.commands.progress import progress_bar
+
+                    # Drawn by hand: a thread that draws would keep other processes from being forked.
+                    bar = stack.enter_context(progress_bar(auto_refresh=False))
+                    bar.add_task(what, total=len(things))
+                if bar is not None:
+                    bar.update(bar.task_ids[0], completed=start + len(part), refresh=True)
+        return results

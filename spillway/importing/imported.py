@@ -7,8 +7,9 @@ from dataclasses import dataclass
 class ImportedVariant:
     """One row that can be bought. `units` is None where the shop does not count; `sells_on` says that it
     is for sale even when there are none; `availability` is schema.org's word, empty where the export says
-    nothing. `price` and `compare_at_price` (the former price) are plain decimal numbers. Other texts are as
-    the export has them, unchecked."""
+    nothing. `price` and `compare_at_price` (the former price) are plain decimal numbers. `position` is
+    its place among the variants of its product where a column numbers them. Other texts are as the export has
+    them, unchecked."""
 
     place: str
     sku: str
@@ -24,14 +25,17 @@ class ImportedVariant:
     mpn: str = ""
     weight_g: int | None = None
     variant_id: str = ""
+    position: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ImportedPicture:
-    """A picture by the address the export gives, and what it shows."""
+    """A picture by the address the export gives, and what it shows. `position` is its place among those of
+    its product where the export numbers them, or its place within a cell; None where only rows order them."""
 
     url: str
     alt: str
+    position: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +68,22 @@ class ImportedProduct:
 
 @dataclass(frozen=True, slots=True)
 class NotTaken:
-    """Something of the export that the shop does not hold as it was: where, what, and what became of it."""
+    """Something of the export that the shop does not hold as it was.
+
+    Attributes:
+        place: Where it stands in the export: "line 12".
+        what: The value, or the part of the product.
+        outcome: What became of it: "left out".
+        kind: The same words for every case like it, for a line with a count on the screen and a heading in
+            the report: "prices that are no number"; `outcome` where it is empty.
+        product: The handle or title of the product it belongs to; empty where there is none.
+    """
 
     place: str
     what: str
     outcome: str
+    kind: str = ""
+    product: str = ""
 
     def __str__(self) -> str:
         return f"{self.place}: {self.what}: {self.outcome}"

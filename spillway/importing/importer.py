@@ -1,138 +1,187 @@
-"""Writing what was taken: product files, pictures, new shelves. A file that a merchant edited is kept."""
+"""An import from its file to its report: read, take, plan, and carry out."""
 
-import hashlib
-import json
-import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from spillway.importing.imported import NotTaken
-from spillway.importing.naming import slug_of
-from spillway.importing.product_text import product_text
-from spillway.importing.taking import Taken, picture_name
+from spillway.build.money_format import money_format
+from spillway.build.product_file import ProductFile
+from spillway.errors import BadInput
+from spillway.importing.imported import Export
+from spillway.importing.picture_finder import PictureFinder, PictureSource
+from spillway.importing.planning import Plan, ShopBefore, plan_import
+from spillway.importing.reading import ReadOptions
+from spillway.importing.report import ImportReport, failed_report, report_of
+from spillway.importing.sharing import Share, alone
+from spillway.importing.shop_files import Record, read_shop_files
+from spillway.importing.taking import TakeOptions, take
+from spillway.importing.writing import carry_out
 from spillway.project import Project
-
-# Beside the products, to be kept with them: what the last import wrote, by file.
-RECORD = "imported.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
-    """What an import did."""
+class ImportRequest:
+    """What the merchant asks for.
 
-    written: int
-    unchanged: int
-    variants: int
-    kept: tuple[str, ...]
-    gone: tuple[str, ...]
-    new_categories: tuple[str, ...]
-    left_out: tuple[NotTaken, ...]
-    not_taken: tuple[NotTaken, ...]
-
-
-class PictureFolder:
-    """Pictures a merchant has beside the export. `folder` is None where none are wanted."""
-
-    def __init__(self, folder: Path | None, pictures: Path) -> None:
-        self._pictures = pictures
-        self._there = {file.name: file for file in folder.rglob("*") if file.is_file()} if folder else {}
-        self.used: dict[str, Path] = {}
-
-    def find(self, url: str) -> str | None:
-        """The name that the picture behind `url` has in site/pictures; None when nobody has it."""
-        name = picture_name(url)
-        file = self._there.get(name)
-        if file is None:
-            return name if name and (self._pictures / name).is_file() else None
-        self.used[name] = file
-        return name
-
-    def copy(self) -> None:
-        """Put every picture that was found where the shop has its pictures."""
-        self._pictures.mkdir(parents=True, exist_ok=True)
-        for name, file in self.used.items():
-            shutil.copyfile(file, self._pictures / name)
-
-
-def write_import(
-    project: Project, taken: Taken, *, categories: Mapping[str, str], pictures: PictureFolder, overwrite: bool
-) -> Imported:
-    """Write the files of `taken`. `categories` are the shop's own, slug by title in lower case.
-
-    A file that is not as the last import wrote it was edited by hand: it is kept, and named, unless
-    `overwrite` is set. A file that the export no longer has stays, and is named.
+    Attributes:
+        file: The export.
+        read: Reads it.
+        read_options: What the command line says about reading; its currency and locale are the shop's.
+        images: The folder with the pictures; None without one.
+        no_images: Take no pictures.
+        fallback_category: The title of the category for products without one.
+        overwrite: Replace files and pictures that were edited by hand, too.
+        dry_run: Write nothing.
+        today: The date of products that have none, such as "2026-09-01".
     """
-    folder = project.site / "products"
-    folder.mkdir(parents=True, exist_ok=True)
-    before = _record(folder)
-    known = dict(categories)
-    new = _new_categories(taken, known)
-    now: dict[str, str] = {}
-    kept: list[str] = []
-    written = 0
-    for product in taken.products:
-        file = folder / f"{product.slug}.toml"
-        text = product_text(product, category=known[product.category.lower()])
-        there = file.read_text(encoding="utf-8-sig") if file.exists() else None
-        now[file.name] = _digest(text)
-        if there == text:
-            continue
-        if there is not None and _digest(there) != before.get(file.name) and not overwrite:
-            kept.append(f"site/products/{file.name}")
-            now[file.name] = before.get(file.name, "")
-            continue
-        file.write_text(text, encoding="utf-8")
-        written += 1
-    _add_categories(project.site / "site.toml", new)
-    pictures.copy()
-    gone = [name for name in before if name not in now and (folder / name).exists()]
-    now |= {name: before[name] for name in gone}
-    (folder / RECORD).write_text(json.dumps(now, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    return Imported(
-        written=written,
-        unchanged=len(taken.products) - written - len(kept),
-        variants=sum(len(product.variants) for product in taken.products),
-        kept=tuple(kept),
-        gone=tuple(f"site/products/{name}" for name in sorted(gone)),
-        new_categories=tuple(new.values()),
-        left_out=taken.left_out,
-        not_taken=taken.not_taken,
-    )
+
+    file: Path
+    read: Callable[[Path, ReadOptions], Export]
+    read_options: ReadOptions
+    images: Path | None
+    no_images: bool
+    fallback_category: str
+    overwrite: bool
+    dry_run: bool
+    today: str
 
 
-def _new_categories(taken: Taken, known: dict[str, str]) -> dict[str, str]:
-    """Title by slug of every category the shop has not; `known` learns them."""
-    new: dict[str, str] = {}
-    for product in taken.products:
-        name = product.category.lower()
-        if name not in known:
-            slug = slug_of(product.category)
-            if slug not in new and slug not in known.values():
-                new[slug] = product.category
-            known[name] = slug
-    return new
+class NothingImported(BadInput):
+    """Nothing of an export could be taken. Carries the report that says why."""
+
+    def __init__(self, message: str, *, way_out: str, report: ImportReport) -> None:
+        super().__init__(message, way_out=way_out)
+        self.report = report
 
 
-def _add_categories(site_file: Path, new: Mapping[str, str]) -> None:
-    if new:
-        text = site_file.read_text(encoding="utf-8").rstrip("\n") + "\n"
-        for slug, title in new.items():
-            text += (
-                f"\n[[categories]]\nslug = {json.dumps(slug)}\n"
-                f"title = {json.dumps(title, ensure_ascii=False)}\n"
-                f"description = {json.dumps(f'Everything in {title}.', ensure_ascii=False)}\n"
-            )
-        site_file.write_text(text, encoding="utf-8")
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """What site.toml says that an import goes by."""
+
+    text: str
+    values: dict[str, Any]
+    currency: str
+    locales: tuple[str, ...]
+    fraction_digits: int
 
 
-def _record(folder: Path) -> dict[str, str]:
+def run_import(project: Project, request: ImportRequest, *, share: Share = alone) -> ImportReport:
+    """Import a file into the shop.
+
+    Args:
+        project: the shop's.
+        request: what to import, and how.
+        share: does the work for many products.
+
+    Returns:
+        The report of what was done, or with `dry_run` of what would be.
+
+    Raises:
+        NothingImported: there is nothing to take. Nothing was written.
+    """
     try:
-        record: dict[str, str] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {}
-    return record
+        settings = _settings(project)
+        options = replace(request.read_options, currency=settings.currency, locale=settings.locales[0])
+        export = request.read(request.file, options)
+    except BadInput as error:
+        raise NothingImported(
+            error.message, way_out=error.way_out, report=failed_report(str(error))
+        ) from error
+    record = Record.read(project.site / "products")
+    finder = _pictures(project, request, export, record)
+    taken = take(
+        export,
+        TakeOptions(settings.fraction_digits, request.fallback_category),
+        picture=finder.find,
+        share=share,
+    )
+    reader = ProductFile(
+        pictures=project.site / "pictures",
+        fraction_digits=settings.fraction_digits,
+        locales=settings.locales[1:],
+    )
+    files = read_shop_files(project, record, reader, overwrite=request.overwrite)
+    plan = plan_import(
+        taken,
+        ShopBefore(files, record, settings.text, _categories(settings.values), _pages(project)),
+        reader,
+        fallback_category=request.fallback_category,
+        today=request.today,
+        share=share,
+    )
+    if not plan.products:
+        findings = (*plan.left_out, *plan.not_taken)
+        reasons = failed_report(f"none of {request.file.name} can be taken", findings)
+        first = reasons.findings[0].title if reasons.findings else "it has no products"
+        raise NothingImported(
+            f"{request.file}: not one product to take: {first}",
+            way_out="correct the export, or name the format it has",
+            report=reasons,
+        )
+    return _done(project, request, plan, record, finder)
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def _done(
+    project: Project, request: ImportRequest, plan: Plan, record: Record, finder: PictureFinder
+) -> ImportReport:
+    used = plan.pictures
+    copies = {name: file for name, file in finder.copies.items() if name in used}
+    if not request.dry_run:
+        noted = {
+            name: each for name, each in finder.record.items() if name in record.pictures or name in used
+        }
+        carry_out(project, plan, record, copies=copies, pictures=noted)
+    replaced = [name for name in finder.replaced if name in used]
+    return report_of(plan, finder.kept, dry_run=request.dry_run, copies=len(copies), replaced=replaced)
+
+
+def _settings(project: Project) -> _Settings:
+    try:
+        text = (project.site / "site.toml").read_text(encoding="utf-8-sig")
+        values = tomllib.loads(text)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"site/site.toml: {error}", way_out="correct it, then import") from error
+    locales = tuple(str(locale) for locale in values.get("locales") or ["en"])
+    currency = str(values.get("currency"))
+    try:
+        digits = money_format(currency, locales[0]).fraction_digits
+    except ValueError as error:
+        raise BadInput(
+            f"site/site.toml: currency or locales: {error} is not known",
+            way_out='currency = "GBP", locales = ["en-GB"]',
+        ) from error
+    return _Settings(text, values, currency, locales, digits)
+
+
+def _categories(values: dict[str, Any]) -> dict[str, str]:
+    rows = values.get("categories")
+    return {
+        str(row.get("title", "")).lower(): str(row.get("slug", ""))
+        for row in (rows if isinstance(rows, list) else ())
+        if isinstance(row, dict)
+    }
+
+
+def _pages(project: Project) -> frozenset[str]:
+    return frozenset(f"/{file.stem}" for file in (project.site / "pages").glob("*.md"))
+
+
+def _pictures(project: Project, request: ImportRequest, export: Export, record: Record) -> PictureFinder:
+    source = PictureSource(
+        folder=request.images,
+        shop=project.site / "pictures",
+        record=record.pictures,
+        overwrite=request.overwrite,
+        none_wanted=request.no_images,
+    )
+    urls = [picture.url for product in export.products for picture in product.pictures]
+    return PictureFinder(urls, source, problem=_picture_problem)
+
+
+def _picture_problem(file: Path) -> str | None:
+    # A large library, needed only where there are pictures.
+    from spillway.build.pictures import problem_with_picture
+
+    return problem_with_picture(file)

@@ -2,23 +2,30 @@
 
 import json
 import re
+from collections.abc import Iterable, Sequence
 
-from spillway.importing.taking import Options, TakenProduct
+from spillway.importing.taking import Options, TakenProduct, TakenVariant
 
 
-def product_text(product: TakenProduct, *, category: str) -> str:
-    """The file of `product`; `category` is the slug of its shelf."""
-    prices = [variant.price for variant in product.variants]
-    price = max(set(prices), key=lambda each: (prices.count(each), each))
-    lines = [
-        f"title = {_text(product.title)}",
-        f"category = {_text(category)}",
-        f"price = {_text(price)}",
+def product_text(product: TakenProduct, *, category: str, categories: Sequence[str] = ()) -> str:
+    """The file of `product`; `category` and `categories` are the slugs of its categories."""
+    price = base_price(product)
+    shared = _shared(product.variants)
+    lines = [f"title = {_text(product.title)}", f"category = {_text(category)}"]
+    if further := [slug for slug in categories if slug != category]:
+        lines.append(f"categories = {_texts(further)}")
+    lines.append(f"price = {_text(price)}")
+    lines += _given("compare_at_price", shared.compare_at_price)
+    lines += [f"sale_ends_on = {shared.sale_ends_on}"] if shared.sale_ends_on else []
+    lines += _given("brand", product.brand) + _given("condition", product.condition)
+    lines += _given("seo_title", product.seo_title) + _given("seo_description", product.seo_description)
+    lines += [
         f"summary = {_text(product.summary)}",
         f'description = """\n{_lines(product.description)}\n"""',
     ]
-    if product.tags:
-        lines.append(f"tags = [{', '.join(_text(tag) for tag in product.tags)}]")
+    lines += [f"tags = {_texts(product.tags)}"] if product.tags else []
+    lines += [f"released_on = {product.released_on}"] if product.released_on else []
+    lines += [f"weight_g = {shared.weight_g}"] if shared.weight_g is not None else []
     if product.details:
         rows = "".join(f"    [{_text(name)}, {_text(value)}],\n" for name, value in product.details)
         lines.append(f"details = [\n{rows}]")
@@ -26,12 +33,50 @@ def product_text(product: TakenProduct, *, category: str) -> str:
         lines += ["", "[[pictures]]", f"file = {_text(picture.file)}", f"alt = {_text(picture.alt)}"]
         lines += [_options(picture.options)] if picture.options else []
     for variant in product.variants:
-        lines += ["", "[[variants]]", f"sku = {_text(variant.sku)}"]
-        lines += [_options(variant.options)] if variant.options else []
-        lines += [f"price = {_text(variant.price)}"] if variant.price != price else []
-        lines.append(f"stock = {variant.units}")
-        lines += [f"availability = {_text(variant.availability)}"] if variant.availability else []
+        lines += ["", "[[variants]]", *_variant(variant, price, shared)]
     return "\n".join(lines) + "\n"
+
+
+def base_price(product: TakenProduct) -> str:
+    """The price that most variants have; of several such, the last in order."""
+    prices = [variant.price for variant in product.variants]
+    return max(set(prices), key=lambda price: (prices.count(price), price))
+
+
+def _variant(variant: TakenVariant, price: str, shared: TakenVariant) -> list[str]:
+    lines = [f"sku = {_text(variant.sku)}"]
+    lines += [_options(variant.options)] if variant.options else []
+    lines += _given("price", variant.price if variant.price != price else "")
+    if not shared.compare_at_price:
+        lines += _given("compare_at_price", variant.compare_at_price)
+        lines += [f"sale_ends_on = {variant.sale_ends_on}"] if variant.sale_ends_on else []
+    lines.append("counted = false" if variant.units is None else f"stock = {variant.units}")
+    lines += _given("availability", variant.availability) + _given("when_sold_out", variant.when_sold_out)
+    lines += _given("gtin", variant.gtin) + _given("mpn", variant.mpn)
+    if variant.weight_g is not None and shared.weight_g is None:
+        lines.append(f"weight_g = {variant.weight_g}")
+    return lines + _given("variant_id", variant.variant_id)
+
+
+def _shared(variants: Sequence[TakenVariant]) -> TakenVariant:
+    """What all variants say alike stands once, at the top."""
+    first = variants[0]
+    offers = {(variant.price, variant.compare_at_price, variant.sale_ends_on) for variant in variants}
+    weights = {variant.weight_g for variant in variants}
+    return TakenVariant(
+        place="",
+        sku="",
+        price="",
+        options=(),
+        units=None,
+        compare_at_price=first.compare_at_price if len(offers) == 1 else "",
+        sale_ends_on=first.sale_ends_on if len(offers) == 1 and first.compare_at_price else "",
+        weight_g=first.weight_g if len(weights) == 1 else None,
+    )
+
+
+def _given(name: str, value: str) -> list[str]:
+    return [f"{name} = {_text(value)}"] if value else []
 
 
 def _options(options: Options) -> str:
@@ -41,6 +86,10 @@ def _options(options: Options) -> str:
 
 def _key(name: str) -> str:
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _text(name)
+
+
+def _texts(texts: Iterable[str]) -> str:
+    return f"[{', '.join(_text(text) for text in texts)}]"
 
 
 def _text(text: str) -> str:

@@ -19,6 +19,7 @@ from spillway.build.merchant_feed import DESCRIPTION_CHARS_MAX, merchant_feed
 from spillway.build.release import Release
 from spillway.build.syndication import xml_text
 from spillway.importing.merchant_feed import read_merchant_feed
+from spillway.importing.reading import ReadOptions
 from spillway.project import Project
 from tests.unit.small_shop import make_small_shop
 
@@ -219,7 +220,7 @@ def test_our_own_import_reads_the_feed_back(
         stocked.append((Product(f"p{number}", title, "s", "<p>d</p>", "outerwear", (), sold), stock))
     file = tmp_path_factory.getbasetemp() / "feed.xml"
     file.write_text(merchant_feed(edition, stocked, today=TODAY).text, encoding="utf-8")
-    read = read_merchant_feed(file)
+    read = read_merchant_feed(file, ReadOptions("GBP", "en-GB"))
     assert len(read.products) == len(stocked)
     for product, (original, stock) in zip(read.products, stocked, strict=True):
         assert [each.sku for each in product.variants] == [each.sku for each in original.variants]

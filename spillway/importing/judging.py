@@ -1,0 +1,244 @@
+"""Judging a product by the build's own reader, before its file is written.
+
+The reader says what it would refuse. A text that is too long is cut, a part that can be missing is left out,
+and so is a product that cannot be without the part; each with the reader's own reason.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from spillway.build.mistakes import Mistake
+from spillway.build.product_file import ProductFile
+from spillway.importing.body import escaped
+from spillway.importing.imported import NotTaken
+from spillway.importing.product_text import product_text
+from spillway.importing.taking import TakenPicture, TakenProduct, TakenVariant
+from spillway.importing.wording import cut
+
+T = TypeVar("T", TakenProduct, TakenVariant)
+# Each round finds what the one before could not see; what is wrong then is wrong for good.
+_ROUNDS_MAX = 6
+_TOO_LONG = re.compile(r"at most (\d+) characters")
+_TOO_MANY = re.compile(r"a list of \d+ to (\d+)")
+_INDEXED = re.compile(r"(variants|pictures)\[(\d+)\]\.?(.*)")
+_PRODUCT_PARTS: Mapping[str, Any] = {
+    **dict.fromkeys(("brand", "condition", "seo_title", "seo_description", "released_on"), ""),
+    **dict.fromkeys(("tags", "details", "categories", "pictures"), ()),
+}
+_OFFER = ("compare_at_price", "sale_ends_on")
+_VARIANT_PARTS: Mapping[str, Any] = {
+    **dict.fromkeys((*_OFFER, "availability", "when_sold_out", "gtin", "mpn", "variant_id"), ""),
+    "weight_g": None,
+}
+_SHARED_PARTS = (*_OFFER, "weight_g")
+_LISTS = frozenset({"tags", "details", "pictures", "variants", "categories"})
+_TEXTS = ("title", "summary", "brand", "seo_title", "seo_description")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A product that the build takes, and the text of its file."""
+
+    product: TakenProduct
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Products that the build takes; `left_out` are whole products, `not_taken` parts of the others."""
+
+    taken: tuple[Judged, ...]
+    left_out: tuple[NotTaken, ...]
+    not_taken: tuple[NotTaken, ...]
+
+
+def judge(products: Sequence[TakenProduct], reader: ProductFile, slug_of: Callable[[str], str]) -> Judgement:
+    """Judge products by `reader`, the build's; `slug_of` gives the slug of a category by its title."""
+    judge = _Judge(reader, slug_of)
+    taken = tuple(found for product in products if (found := judge.judged(product)))
+    return Judgement(taken, tuple(judge.left_out), tuple(judge.not_taken))
+
+
+class _Judge:
+    def __init__(self, reader: ProductFile, slug_of: Callable[[str], str]) -> None:
+        self._reader = reader
+        self._slug_of = slug_of
+        self.left_out: list[NotTaken] = []
+        self.not_taken: list[NotTaken] = []
+
+    def judged(self, product: TakenProduct) -> Judged | None:
+        """The product as the build takes it; None, and a finding noted, when it takes none of it."""
+        mistakes: list[Mistake] = []
+        for _ in range(_ROUNDS_MAX):
+            text = product_text(
+                product,
+                category=self._slug_of(product.category),
+                categories=[self._slug_of(title) for title in product.categories],
+            )
+            mistakes = []
+            file = f"site/products/{product.slug}.toml"
+            row = self._reader.read(text, slug=product.slug, file=file, mistakes=mistakes)
+            if row and not mistakes:
+                return Judged(product, text)
+            better = self._without(product, mistakes)
+            if better is None or better == product:
+                break
+            product = better
+        for mistake in mistakes[:1]:
+            what = f"{_shown(mistake)}: expected {mistake.expected}"
+            self._note(self.left_out, product.place, what, "left out", _kind("products", mistake), product)
+        return None
+
+    def _without(self, product: TakenProduct, mistakes: list[Mistake]) -> TakenProduct | None:
+        """The product without what is wrong; None when it cannot be without it. Lists are shortened last, for
+        their places are counted."""
+        dropped: set[tuple[str, int]] = set()
+        better = product
+        for mistake in mistakes:
+            found = _INDEXED.fullmatch(mistake.field)
+            if found:
+                better = self._part_without(better, found[1], int(found[2]), found[3], mistake, dropped)
+                continue
+            shorter = self._field_without(better, mistake)
+            if shorter is None:
+                return None
+            better = shorter
+        variants = [
+            each for number, each in enumerate(better.variants) if ("variants", number) not in dropped
+        ]
+        pictures = [
+            each for number, each in enumerate(better.pictures) if ("pictures", number) not in dropped
+        ]
+        return replace(better, variants=tuple(variants), pictures=tuple(pictures)) if variants else None
+
+    def _part_without(
+        self,
+        product: TakenProduct,
+        table: str,
+        number: int,
+        field: str,
+        mistake: Mistake,
+        dropped: set[tuple[str, int]],
+    ) -> TakenProduct:
+        if table == "pictures" and number < len(product.pictures):
+            picture = product.pictures[number]
+            shorter = _cut_to(picture.alt, mistake) if field == "alt" else ""
+            if shorter:
+                self._lost(product, product.place, mistake, "cut short")
+                return _with_picture(product, number, replace(picture, alt=shorter))
+            self._lost(product, product.place, mistake, "the picture is left out")
+        elif table == "variants" and number < len(product.variants):
+            variant = product.variants[number]
+            if field in _VARIANT_PARTS and getattr(variant, field) != _VARIANT_PARTS[field]:
+                self._lost(product, variant.place, mistake, "left out")
+                return _with_variant(product, number, _with(variant, field, _VARIANT_PARTS[field]))
+            self._lost(product, variant.place, mistake, f"the variant {variant.sku} is left out")
+        dropped.add((table, number))
+        return product
+
+    def _field_without(self, product: TakenProduct, mistake: Mistake) -> TakenProduct | None:
+        field = mistake.field
+        if field in _TEXTS and (shorter := _cut_to(getattr(product, field), mistake)):
+            self._lost(product, product.place, mistake, "cut short")
+            return _with(product, field, shorter)
+        if field in _LISTS and (shortened := self._shortened(product, field, mistake)):
+            return shortened
+        if field == "description":
+            return self._in_plain_words(product, mistake)
+        return self._without_field(product, field, mistake)
+
+    def _without_field(self, product: TakenProduct, field: str, mistake: Mistake) -> TakenProduct | None:
+        if field in _SHARED_PARTS:
+            self._lost(product, product.place, mistake, "left out")
+            variants = (_with(each, field, _VARIANT_PARTS[field]) for each in product.variants)
+            return replace(product, variants=tuple(variants))
+        if field in _PRODUCT_PARTS:
+            self._lost(product, product.place, mistake, "left out")
+            return _with(product, field, _PRODUCT_PARTS[field])
+        if field == "summary" and product.summary != product.title:
+            self._lost(product, product.place, mistake, "the title stands for it")
+            return replace(product, summary=product.title)
+        return None
+
+    def _in_plain_words(self, product: TakenProduct, mistake: Mistake) -> TakenProduct | None:
+        plain = "\n\n".join(escaped(each) for each in product.description.split("\n\n"))
+        self._lost(product, product.place, mistake, "the description is taken as plain words")
+        return None if plain == product.description else replace(product, description=plain)
+
+    def _shortened(self, product: TakenProduct, field: str, mistake: Mistake) -> TakenProduct | None:
+        """The list without the one value that is wrong, or with no more of them than there may be."""
+        held: tuple[Any, ...] = getattr(product, field)
+        if too_many := _TOO_MANY.fullmatch(mistake.expected):
+            for extra in held[int(too_many[1]) :]:
+                place = extra.place if isinstance(extra, TakenVariant) else product.place
+                what = f"{_named(field)} {_name_of(extra)!r}"
+                kind = f"{field} beyond the {too_many[1]} that a product may have"
+                self._note(self.not_taken, place, what, "left out", kind, product)
+            return _with(product, field, held[: int(too_many[1])])
+        if field == "details":
+            limit = _TOO_LONG.search(mistake.expected)
+            pairs = [
+                [cut(text, int(limit[1])) if limit and text == mistake.value else text for text in pair]
+                for pair in held
+            ]
+            self._lost(product, product.place, mistake, "cut short" if limit else "left out")
+            kept = [(name, value) for name, value in pairs if limit or mistake.value not in {name, value}]
+            return replace(product, details=tuple(kept))
+        if mistake.value in held:
+            self._lost(product, product.place, mistake, "left out")
+            return _with(product, field, tuple(each for each in held if each != mistake.value))
+        return None
+
+    def _lost(self, product: TakenProduct, place: str, mistake: Mistake, outcome: str) -> None:
+        what = f"{_shown(mistake)}: expected {mistake.expected}"
+        self._note(self.not_taken, place, what, outcome, _kind(_named(mistake.field), mistake), product)
+
+    def _note(
+        self, findings: list[NotTaken], place: str, what: str, outcome: str, kind: str, product: TakenProduct
+    ) -> None:
+        findings.append(NotTaken(place, what, outcome, kind, product.name))
+
+
+def _cut_to(text: str, mistake: Mistake) -> str:
+    limit = _TOO_LONG.search(mistake.expected)
+    return cut(text, int(limit[1])) if limit and len(text) > int(limit[1]) else ""
+
+
+def _with(thing: T, field: str, value: object) -> T:
+    """A copy of a product or a variant with another value in the field of that name."""
+    changed: Mapping[str, Any] = {field: value}
+    return replace(thing, **changed)
+
+
+def _with_picture(product: TakenProduct, number: int, picture: TakenPicture) -> TakenProduct:
+    pictures = (*product.pictures[:number], picture, *product.pictures[number + 1 :])
+    return replace(product, pictures=pictures)
+
+
+def _with_variant(product: TakenProduct, number: int, variant: TakenVariant) -> TakenProduct:
+    variants = (*product.variants[:number], variant, *product.variants[number + 1 :])
+    return replace(product, variants=variants)
+
+
+def _named(field: str) -> str:
+    """A field as a merchant reads it: "compare at price", not "variants[3].compare_at_price"."""
+    return field.rpartition(".")[2].replace("_", " ")
+
+
+def _shown(mistake: Mistake) -> str:
+    value = "(missing)" if mistake.value is None else cut(repr(mistake.value), 80)
+    return f"{_named(mistake.field)} {value}"
+
+
+def _name_of(value: Any) -> str:
+    if isinstance(value, TakenVariant):
+        return value.sku
+    return value.file if isinstance(value, TakenPicture) else str(value)
+
+
+def _kind(what: str, mistake: Mistake) -> str:
+    """The same words for every value of one field that is refused for one reason."""
+    expected = re.sub(r", not .*|: .*", "", mistake.expected)
+    return f"{what} that a shop cannot show, {_named(mistake.field)}: expected {expected}"

@@ -1,0 +1,360 @@
+"""What an import is going to do to the shop, decided before anything is done: `--dry-run` shows it.
+
+The files an import writes depend on the export alone. The shop decides three things only: a file that was
+edited by hand is kept, the first date of a product stays, and an SKU in conflict stays with the variant that
+has it.
+"""
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import unquote
+
+from spillway.build.product_file import ProductFile
+from spillway.build.redirects import source_problem
+from spillway.build.slugs import CATEGORIES_MAX
+from spillway.counted import counted
+from spillway.errors import BadInput
+from spillway.importing.imported import NotTaken
+from spillway.importing.judging import Judged, Judgement, judge
+from spillway.importing.naming import category_slugs
+from spillway.importing.sharing import Share, alone
+from spillway.importing.shop_files import Record, ShopFile, digest
+from spillway.importing.skus import heirs, with_skus
+from spillway.importing.taking import Taken, TakenProduct
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A file that gets another text, and what differs: "price", "variant A1: stock"."""
+
+    path: str
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A product of the shop that another page has now. `kept` says that its file was edited by hand, and
+    moves as it is."""
+
+    file: ShopFile
+    slug: str
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ShopBefore:
+    """The shop before an import. `categories` are the slugs of its categories, by title in lower case;
+    `pages` the paths of its pages of words."""
+
+    files: tuple[ShopFile, ...]
+    record: Record
+    site_text: str
+    categories: Mapping[str, str]
+    pages: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that an import does. Paths are from the project's root; `writes` are texts by names of files."""
+
+    products: int
+    variants: int
+    writes: Mapping[str, str]
+    digests: Mapping[str, str]
+    new: tuple[str, ...]
+    changed: tuple[Changed, ...]
+    unchanged: int
+    moved: tuple[Moved, ...]
+    kept: tuple[NotTaken, ...]
+    gone: tuple[str, ...]
+    redirects: Mapping[str, str]
+    pages: frozenset[str]
+    pictures: frozenset[str]
+    new_categories: tuple[str, ...]
+    categories: Mapping[str, str]
+    site_text: str
+    left_out: tuple[NotTaken, ...]
+    not_taken: tuple[NotTaken, ...]
+
+
+def plan_import(
+    taken: Taken,
+    before: ShopBefore,
+    reader: ProductFile,
+    *,
+    fallback_category: str,
+    today: str,
+    share: Share = alone,
+) -> Plan:
+    """Plan the import of `taken`.
+
+    Args:
+        taken: what the export says.
+        before: the shop as it is.
+        reader: judges each product as the build will.
+        fallback_category: the title of the category for products that can have no other.
+        today: the date of products that have none yet.
+        share: does the work for many products.
+    """
+    return _Planning(taken, before, reader, fallback_category, today).plan(share)
+
+
+class _Planning:
+    def __init__(
+        self, taken: Taken, before: ShopBefore, reader: ProductFile, fallback_category: str, today: str
+    ) -> None:
+        self._before = before
+        self._fallback = fallback_category
+        self._today = today
+        self._not_taken = list(taken.not_taken)
+        self._left_out = list(taken.left_out)
+        self._kept: list[NotTaken] = []
+        self._moved: list[Moved] = []
+        self._products, findings = with_skus(taken.products, before.files)
+        self._not_taken += findings
+        self._categories = self._slugs_of_categories()
+        self._reader = reader
+        self._fixed = [file for file in before.files if not file.replaceable]
+
+    def plan(self, share: Share) -> Plan:
+        judged = self._judged(self._dated(self._without_kept()), share)
+        writes = {f"{each.product.slug}.toml": each.text for each in judged}
+        there = {file.name: file for file in self._before.files}
+        changed = {
+            name: text for name, text in writes.items() if name not in there or there[name].text != text
+        }
+        self._move_away(judged)
+        gone = self._gone(writes)
+        arrived = {f"{each.slug}.toml" for each in self._moved}
+        titles = self._titles(judged)
+        new = {slug: title for slug, title in titles.items() if slug not in self._before.categories.values()}
+        return Plan(
+            products=len(judged) + len(self._kept),
+            variants=sum(len(each.product.variants) for each in judged),
+            writes=changed,
+            digests={name: digest(text) for name, text in writes.items()},
+            new=tuple(f"site/products/{name}" for name in sorted(changed.keys() - there.keys() - arrived)),
+            changed=tuple(
+                Changed(there[name].path, _differences(there[name].values, text))
+                for name, text in changed.items()
+                if name in there
+            ),
+            unchanged=len(writes) - len(changed),
+            moved=tuple(self._moved),
+            kept=tuple(self._kept),
+            gone=tuple(gone),
+            redirects=self._redirects(judged),
+            pages=frozenset(f"/products/{each.product.slug}" for each in judged),
+            pictures=frozenset(picture.file for each in judged for picture in each.product.pictures),
+            new_categories=tuple(new.values()),
+            categories={title: slug for title, slug in self._categories.items() if slug in titles},
+            site_text=_with_categories(self._before.site_text, new),
+            left_out=tuple(self._left_out),
+            not_taken=tuple(self._not_taken),
+        )
+
+    def _slugs_of_categories(self) -> dict[str, str]:
+        known = {**self._before.record.categories, **self._before.categories}
+        titles = {title for product in self._products for title in (product.category, *product.categories)}
+        slugs = category_slugs({*titles, self._fallback}, known)
+        count = len(set(self._before.categories.values()))
+        more = sorted({slugs[title.lower()] for title in titles} - set(self._before.categories.values()))
+        if count + len(more) <= CATEGORIES_MAX:
+            return slugs
+        refused = set(more[max(0, CATEGORIES_MAX - count - 1) :])
+        for title in sorted(titles):
+            if slugs[title.lower()] in refused:
+                outcome = f"its products are in {self._fallback}"
+                kind = f"categories beyond the {CATEGORIES_MAX} that a shop may have"
+                self._not_taken.append(NotTaken("categories", title, outcome, kind))
+        fallback = slugs[self._fallback.lower()]
+        return {title: fallback if slug in refused else slug for title, slug in slugs.items()}
+
+    def _without_kept(self) -> list[TakenProduct]:
+        """The products that no file edited by hand stands for. Such a file is kept, and moves with it."""
+        heir_of = heirs(self._fixed, self._products)
+        files = {heir_of[file.slug]: file for file in self._fixed if file.slug in heir_of}
+        taken = {file.slug for file in self._before.files}
+        rest = []
+        for product in self._products:
+            file = files.get(product.slug)
+            if file is None:
+                rest.append(product)
+                continue
+            outcome = "edited by hand, kept as it is"
+            if file.slug != product.slug:
+                if file.imported and file.name.endswith(".toml") and product.slug not in taken:
+                    self._moved.append(Moved(file, product.slug, kept=True))
+                    outcome = f"edited by hand, kept as it is and moved to {product.slug}.toml"
+                else:
+                    outcome = f"holds the SKUs of {product.name}, edited by hand: kept as it is"
+            kind = "files that were edited by hand, kept (--overwrite replaces them)"
+            self._kept.append(NotTaken(file.path, product.name, outcome, kind, product.name))
+        return rest
+
+    def _judged(self, products: Sequence[TakenProduct], share: Share) -> list[Judged]:
+        def work(part: Sequence[TakenProduct]) -> Judgement:
+            return judge(part, self._reader, lambda title: self._categories[title.lower()])
+
+        parts = share(work, products, "Checking products")
+        for part in parts:
+            self._left_out += part.left_out
+            self._not_taken += part.not_taken
+        return [judged for part in parts for judged in part.taken]
+
+    def _dated(self, products: Sequence[TakenProduct]) -> list[TakenProduct]:
+        """The products with a date, without the variants that a file edited by hand stands for."""
+        held = {sku: file.path for file in self._fixed for sku in file.skus}
+        dates = self._dates()
+        dated = []
+        for product in products:
+            free = tuple(variant for variant in product.variants if variant.sku not in held)
+            for variant in product.variants:
+                if variant.sku in held:
+                    outcome = (
+                        f"left out: {held[variant.sku]}, edited by hand, has it; remove it there, "
+                        "or import with --overwrite"
+                    )
+                    kind = "SKUs of files that were edited by hand"
+                    self._lost(variant.place, f"SKU {variant.sku!r}", outcome, kind, product.name)
+            if not free:
+                kind = "products whose SKUs are all in files that were edited by hand"
+                self._left_out.append(NotTaken(product.place, product.title, "left out", kind, product.name))
+                continue
+            keys = [("slug", product.slug), *(("sku", variant.sku) for variant in free)]
+            first = min((dates[key] for key in keys if key in dates), default=self._today)
+            dated.append(replace(product, variants=free, released_on=product.released_on or first))
+        return dated
+
+    def _dates(self) -> dict[tuple[str, str], str]:
+        """The first date of each product that an import dated, by its slug and by its SKUs."""
+        dates: dict[tuple[str, str], str] = {}
+        for file in self._before.files:
+            if file.released_on:
+                for key in (("slug", file.slug), *(("sku", sku) for sku in file.skus)):
+                    dates[key] = min(dates.get(key, file.released_on), file.released_on)
+        return dates
+
+    def _move_away(self, judged: Sequence[Judged]) -> None:
+        """Files whose SKUs now have another page: they go, and redirect there."""
+        written = {each.product.slug for each in judged}
+        sold = {variant.sku: each.product.slug for each in judged for variant in each.product.variants}
+        heir_of = heirs(
+            [file for file in self._before.files if file.slug not in written],
+            [each.product for each in judged],
+        )
+        for file in self._before.files:
+            if not file.replaceable or file.slug in written:
+                continue
+            slugs = sorted({sold[sku] for sku in file.skus if sku in sold})
+            if not slugs:
+                continue
+            heir = heir_of.get(file.slug, slugs[0])
+            self._moved.append(Moved(file, heir, kept=False))
+            if len(slugs) > 1:
+                pages = ", ".join(f"/products/{slug}" for slug in slugs)
+                outcome = f"is now {pages}: its old address leads to {heir}"
+                self._lost(file.path, file.slug, outcome, "products that were split", file.slug)
+            for sku in sorted(set(file.skus) - sold.keys()):
+                kind = "SKUs that the export no longer has, of products that were moved"
+                self._lost(file.path, f"SKU {sku!r}", "no longer in the shop", kind, file.slug)
+
+    def _gone(self, writes: Mapping[str, str]) -> list[str]:
+        moved = {each.file.name for each in self._moved}
+        kept = {each.place for each in self._kept}
+        return [
+            file.path
+            for file in self._before.files
+            if file.imported and file.name not in writes and file.name not in moved and file.path not in kept
+        ]
+
+    def _titles(self, judged: Sequence[Judged]) -> dict[str, str]:
+        """The title of each category with products, by slug; of several spellings the first by alphabet."""
+        titles: dict[str, str] = {}
+        for each in judged:
+            for title in (each.product.category, *each.product.categories):
+                slug = self._categories[title.lower()]
+                spelled = title if slug != self._categories[self._fallback.lower()] else self._fallback
+                titles[slug] = min(titles.get(slug, spelled), spelled)
+        return dict(sorted(titles.items(), key=lambda item: (item[1].casefold(), item[0])))
+
+    def _redirects(self, judged: Sequence[Judged]) -> dict[str, str]:
+        """Old addresses: of files that moved, and those that products had in the other shop."""
+        live = {f"/products/{each.product.slug}" for each in judged}
+        away = {each.file.name for each in self._moved}
+        live |= {f"/products/{file.slug}" for file in self._fixed if file.name not in away}
+        live |= {f"/products/{each.slug}" for each in self._moved} | self._before.pages
+        live |= {f"/shop/{slug}" for slug in self._categories.values()}
+        found = {f"/products/{each.file.slug}": f"/products/{each.slug}" for each in self._moved}
+        claimed: dict[str, set[str]] = {}
+        for each in judged:
+            for path in each.product.old_paths:
+                claimed.setdefault(path, set()).add(f"/products/{each.product.slug}")
+        for path, targets in sorted(claimed.items()):
+            if unquote(path).rstrip("/") in live or unquote(path).startswith("/tags/"):
+                continue
+            if problem := source_problem(path):
+                kind = "old addresses that no redirect can lead from"
+                self._lost("old addresses", path, f"expected {problem}", kind, "")
+            elif len(targets) == 1:
+                found.setdefault(path, min(targets))
+            else:
+                outcome = f"leads nowhere: {', '.join(sorted(targets))} have it"
+                self._lost("old addresses", path, outcome, "old addresses of several products", "")
+        return {path: target for path, target in found.items() if path not in live}
+
+    def _lost(self, place: str, what: str, outcome: str, kind: str, product: str) -> None:
+        self._not_taken.append(NotTaken(place, what, outcome, kind, product))
+
+
+def _with_categories(text: str, new: Mapping[str, str]) -> str:
+    """The text of site.toml with the categories that the shop did not have."""
+    if not new:
+        return text
+    text = text.rstrip("\n") + "\n"
+    for slug, title in new.items():
+        text += (
+            f"\n[[categories]]\nslug = {json.dumps(slug)}\n"
+            f"title = {json.dumps(title, ensure_ascii=False)}\n"
+            f"description = {json.dumps(f'Everything in {title}.', ensure_ascii=False)}\n"
+        )
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadInput(
+            f"site/site.toml: {counted(len(new), 'category', 'categories')} cannot be added: {error}",
+            way_out="write its categories as tables [[categories]]",
+        ) from error
+    return text
+
+
+def _differences(before: Mapping[str, Any], text: str) -> tuple[str, ...]:
+    after = tomllib.loads(text)
+    fields = [
+        name
+        for name in dict.fromkeys((*before, *after))
+        if name != "variants" and before.get(name) != after.get(name)
+    ]
+    old, new = _by_sku(before), _by_sku(after)
+    for sku in dict.fromkeys((*old, *new)):
+        if sku not in new:
+            fields.append(f"variant {sku} gone")
+        elif sku not in old:
+            fields.append(f"variant {sku} new")
+        elif old[sku] != new[sku]:
+            names = dict.fromkeys((*old[sku], *new[sku]))
+            differing = [name for name in names if old[sku].get(name) != new[sku].get(name)]
+            fields.append(f"variant {sku}: {', '.join(differing)}")
+    return tuple(fields) or ("order",)
+
+
+def _by_sku(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    variants = values.get("variants")
+    return {
+        str(variant.get("sku")): variant
+        for variant in (variants if isinstance(variants, list) else ())
+        if isinstance(variant, dict)
+    }

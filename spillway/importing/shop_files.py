@@ -1,0 +1,173 @@
+"""The shop before an import: its product files, and the record of what imports wrote."""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import rtoml
+
+from spillway.build.front_matter import Parted
+from spillway.build.product_file import ProductFile
+from spillway.build.product_sheet import SHEET_FILE, ProductSheet
+from spillway.importing.picture_finder import PictureRecord
+from spillway.project import Project
+
+# Beside the products, to be kept with them.
+RECORD = "imported.json"
+
+Options = tuple[tuple[str, str], ...]
+
+
+@dataclass(slots=True)
+class Record:
+    """What imports wrote.
+
+    Attributes:
+        files: The digest of each product file as an import last wrote it, by the file's name.
+        pending: The digests of files that an import was about to write; left over when it was interrupted.
+        pictures: What was noted of each picture that an import put into site/pictures.
+        categories: The slug of each category of an export, by its title in lower case.
+    """
+
+    files: dict[str, str] = field(default_factory=dict)
+    pending: dict[str, str] = field(default_factory=dict)
+    pictures: dict[str, PictureRecord] = field(default_factory=dict)
+    categories: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, folder: Path) -> "Record":
+        """The record in `folder`; an empty one where there is none that can be read."""
+        try:
+            content = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+            return cls(
+                files=dict(content.get("files", {})),
+                pending=dict(content.get("pending", {})),
+                pictures={name: PictureRecord(**each) for name, each in content.get("pictures", {}).items()},
+                categories=dict(content.get("categories", {})),
+            )
+        except (OSError, ValueError, TypeError, AttributeError):
+            return cls()
+
+    def text(self) -> str:
+        """The record as a file."""
+        content = {
+            "files": self.files,
+            **({"pending": self.pending} if self.pending else {}),
+            "pictures": {
+                name: {"sha256": each.sha256, "url": each.url} for name, each in self.pictures.items()
+            },
+            "categories": self.categories,
+        }
+        return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class ShopFile:
+    """A product as the shop holds it.
+
+    Attributes:
+        name: Of its file in site/products, or "products.csv".
+        slug: Of its page.
+        skus: The options of each variant, by SKU.
+        values: What the file says; empty where it cannot be read.
+        released_on: The date in it; empty without one.
+        imported: Whether the record knows the file.
+        replaceable: Whether an import may replace it: it is as an import wrote it, or `--overwrite` is given.
+    """
+
+    name: str
+    slug: str
+    text: str
+    skus: Mapping[str, Options]
+    values: Mapping[str, Any]
+    released_on: str
+    imported: bool
+    replaceable: bool
+
+    @property
+    def path(self) -> str:
+        """From the project's root."""
+        return SHEET_FILE if self.name == "products.csv" else f"site/products/{self.name}"
+
+
+def read_shop_files(
+    project: Project, record: Record, reader: ProductFile, *, overwrite: bool
+) -> tuple[ShopFile, ...]:
+    """Every product that the shop holds, in files and in its sheet, by the names of files.
+
+    Args:
+        project: the shop's.
+        record: what imports wrote.
+        reader: reads the files that are not plain TOML.
+        overwrite: count a file that was edited by hand as replaceable.
+    """
+    return (*_files(project.site / "products", record, overwrite=overwrite), *_sheet(project, reader))
+
+
+def digest(text: str) -> str:
+    """The digest of a file's text, as the record has it."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _files(folder: Path, record: Record, *, overwrite: bool) -> Iterator[ShopFile]:
+    for file in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if file.suffix not in {".toml", ".md"} or file.name.startswith("."):
+            continue
+        text = _text_of(file)
+        known = {record.files.get(file.name), record.pending.get(file.name)}
+        values = _values(text, file.name)
+        yield ShopFile(
+            name=file.name,
+            slug=file.stem,
+            text=text,
+            skus=dict(_skus(values)),
+            values=values,
+            released_on=str(values.get("released_on", "")),
+            imported=known != {None},
+            # A file in Markdown is never an import's: one of its name in TOML would be a second product.
+            replaceable=file.suffix == ".toml" and (overwrite or digest(text) in known),
+        )
+
+
+def _sheet(project: Project, reader: ProductFile) -> Iterator[ShopFile]:
+    file = project.root / SHEET_FILE
+    if not file.is_file():
+        return
+    for row in ProductSheet(reader).read(_text_of(file), mistakes=[]):
+        skus: dict[str, Options] = dict.fromkeys(row.skus, ())
+        yield ShopFile(
+            "products.csv", row.slug, "", skus, {}, row.released_on or "", imported=False, replaceable=False
+        )
+
+
+def _text_of(file: Path) -> str:
+    return file.read_bytes().decode("utf-8-sig", "replace").replace("\r\n", "\n")
+
+
+def _values(text: str, name: str) -> dict[str, Any]:
+    if name.endswith(".md"):
+        parted = Parted.of(text, file=name, mistakes=[])
+        if parted is None:
+            return {}
+        text = parted.front
+    try:
+        return rtoml.loads(text)
+    except ValueError:
+        pass
+    try:
+        return tomllib.loads(text)
+    except ValueError:
+        return {}
+
+
+def _skus(values: Mapping[str, Any]) -> Iterator[tuple[str, Options]]:
+    variants = values.get("variants")
+    for variant in variants if isinstance(variants, list) else ():
+        if isinstance(variant, dict) and isinstance(variant.get("sku"), str):
+            options = variant.get("options")
+            pairs = options.items() if isinstance(options, dict) else ()
+            yield variant["sku"], tuple((str(name), str(value)) for name, value in pairs)

@@ -1,0 +1,238 @@
+"""A shop whose values are hostile and legal, as an export of each format."""
+
+import csv
+import io
+import random
+from collections.abc import Callable, Mapping, Sequence
+from xml.sax.saxutils import escape
+
+WORDS = (
+    "The \"best\" & <b>boldest</b>; 100% 'pure'",
+    "Größe, ÆØÅ — naïve “quotes” … 5 × 10",
+    "Красная кружка № 5",
+    "羊毛セーター ✓ 👍🏽",
+    "كوب أحمر",
+    "a\\b `code` *star* _under_ [link](x) #1 ~~no~~ | pipe",
+    "=SUM(A1:A2) +1 -1 @home",
+    "{{ product.title }} {% raw %} ${x} %(y)s",
+    "</script><script>alert(1)</script>",
+    "x" * 120,
+)
+VALUES = ("S", "M", "XXL", "9.5", "10", "Größe 1", 'a "b"', "Красный", "<i>", "a/b", "-", "0042")
+SKU_ENDS = ("", " (new)", "/A b", "-№", ".x", "_1", " ~", "#", "%20", "é")
+
+
+def rows_of(products: int, *, seed: int = 1) -> list[list[dict[str, str]]]:
+    """The variants of each product, as values that any format can hold."""
+    chance = random.Random(seed)
+    return [_product(number, chance) for number in range(products)]
+
+
+def _product(number: int, chance: random.Random) -> list[dict[str, str]]:
+    word = WORDS[number % len(WORDS)]
+    shared = {
+        "handle": f"thing-{number}",
+        "title": f"{number}. {word}"[:250],
+        "body": f"<p>{word.replace('<', '&lt;')}</p><ul><li>one<li>two</ul>",
+        "brand": f"Müller & “{number % 5}”",
+        "category": f"Kind {WORDS[number % 7][:30]}",
+        "tags": "C#, C++, Красный XL, " + f"tag {number % 9}",
+    }
+    sizes = chance.sample(VALUES, 3)
+    return [
+        {
+            **shared,
+            "sku": f"{number:05d}{SKU_ENDS[(number + index) % len(SKU_ENDS)]}{index}",
+            "size": size,
+            "colour": ("Red", "Blue")[index % 2],
+            "price": f"{chance.randint(0, 300)}.{chance.randint(0, 99):02d}",
+            "stock": str(chance.randint(0, 12)),
+            "picture": f"https://cdn.example/{number}/main.jpg?v={index}",
+        }
+        for index, size in enumerate(sizes)
+    ]
+
+
+def shopify(products: Sequence[Sequence[Mapping[str, str]]], order: Callable[[list[list[str]]], None]) -> str:
+    """Shopify's product export; `order` puts the rows in another order."""
+    head = [
+        *(
+            "Handle",
+            "Title",
+            "Body (HTML)",
+            "Vendor",
+            "Type",
+            "Tags",
+            "Published",
+            "Option1 Name",
+            "Option1 Value",
+        ),
+        *("Option2 Name", "Option2 Value", "Variant SKU", "Variant Price", "Variant Inventory Tracker"),
+        *("Variant Inventory Qty", "Variant Inventory Policy", "Image Src", "Image Position"),
+    ]
+    rows: list[list[str]] = []
+    for variants in products:
+        for index, each in enumerate(variants):
+            about = [each["title"], each["body"], each["brand"], each["category"], each["tags"], "TRUE"]
+            rows.append(
+                [
+                    each["handle"],
+                    *(about if index == 0 else [""] * 6),
+                    "Size",
+                    each["size"],
+                    "Colour",
+                    each["colour"],
+                    each["sku"],
+                    each["price"],
+                    "shopify",
+                    each["stock"],
+                    "deny",
+                    each["picture"],
+                    str(index + 1),
+                ]
+            )
+    return _csv(head, rows, order)
+
+
+def woocommerce(
+    products: Sequence[Sequence[Mapping[str, str]]], order: Callable[[list[list[str]]], None]
+) -> str:
+    """WooCommerce's product export: a parent and its variations."""
+    head = [
+        *(
+            "ID",
+            "Type",
+            "SKU",
+            "Name",
+            "Published",
+            "Description",
+            "In stock?",
+            "Stock",
+            "Regular price",
+            "Categories",
+        ),
+        *("Tags", "Images", "Parent", "Attribute 1 name", "Attribute 1 value(s)", "Attribute 1 visible"),
+        *(
+            "Attribute 1 global",
+            "Attribute 2 name",
+            "Attribute 2 value(s)",
+            "Attribute 2 visible",
+            "Attribute 2 global",
+        ),
+    ]
+    rows = []
+    for number, variants in enumerate(products, 1):
+        first, parent = variants[0], f"P{number}"
+        tags = first["tags"]
+        sizes, colours = (
+            ", ".join(dict.fromkeys(_comma(each[name]) for each in variants)) for name in ("size", "colour")
+        )
+        rows.append(
+            [
+                str(number * 10),
+                "variable",
+                parent,
+                first["title"],
+                "1",
+                first["body"],
+                "1",
+                "",
+                "",
+                _comma(first["category"]),
+                tags,
+                first["picture"],
+                "",
+                "Size",
+                sizes,
+                "1",
+                "0",
+                "Colour",
+                colours,
+                "1",
+                "0",
+            ]
+        )
+        for index, each in enumerate(variants, 1):
+            rows.append(
+                [
+                    str(number * 10 + index),
+                    "variation",
+                    each["sku"],
+                    each["title"],
+                    "1",
+                    "",
+                    "1",
+                    each["stock"],
+                    each["price"],
+                    "",
+                    "",
+                    "",
+                    parent,
+                    "Size",
+                    each["size"],
+                    "",
+                    "0",
+                    "Colour",
+                    each["colour"],
+                    "",
+                    "0",
+                ]
+            )
+    return _csv(head, rows, order)
+
+
+def plain(products: Sequence[Sequence[Mapping[str, str]]], order: Callable[[list[list[str]]], None]) -> str:
+    """A CSV of one's own, a row for each variant."""
+    head = [
+        *("sku", "title", "price", "stock", "description", "category", "tags", "brand", "handle"),
+        *("option:Size", "option:Colour", "picture"),
+    ]
+    names = (
+        "sku",
+        "title",
+        "price",
+        "stock",
+        "body",
+        "category",
+        "tags",
+        "brand",
+        "handle",
+        "size",
+        "colour",
+        "picture",
+    )
+    return _csv(head, [[each[name] for name in names] for variants in products for each in variants], order)
+
+
+def google(products: Sequence[Sequence[Mapping[str, str]]], order: Callable[[list[list[str]]], None]) -> str:
+    """A Google Merchant feed in RSS."""
+    items = [
+        [
+            f"<g:id>{escape(each['sku'])}</g:id><g:title>{escape(each['title'])}</g:title>"
+            f"<g:description>{escape(each['body'])}</g:description><g:price>{each['price']} GBP</g:price>"
+            f"<g:availability>{'in_stock' if each['stock'] != '0' else 'out_of_stock'}</g:availability>"
+            f"<g:brand>{escape(each['brand'])}</g:brand><g:product_type>{escape(each['category'])}</g:product_type>"
+            f"<g:item_group_id>{each['handle']}</g:item_group_id><g:size>{escape(each['size'])}</g:size>"
+            f"<g:color>{each['colour']}</g:color><g:image_link>{escape(each['picture'])}</g:image_link>"
+        ]
+        for variants in products
+        for each in variants
+    ]
+    order(items)
+    body = "".join(f"<item>{item}</item>\n" for (item,) in items)
+    head = '<?xml version="1.0"?>\n<rss version="2.0" xmlns:g="http://base.google.com/ns/1.0"><channel>'
+    return f"{head}<title>Shop</title>{body}</channel></rss>\n"
+
+
+FORMATS = {"shopify": shopify, "woocommerce": woocommerce, "csv": plain, "google": google}
+
+
+def _comma(text: str) -> str:
+    return text.replace(",", "\\,")
+
+
+def _csv(head: list[str], rows: list[list[str]], order: Callable[[list[list[str]]], None]) -> str:
+    order(rows)
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\r\n").writerows([head, *rows])
+    return text.getvalue()
