@@ -32,6 +32,7 @@ class Common:
             "asset": self._asset,
             "menu": menu_of(self.edition.listings),
             "navigation": self.edition.navigation,
+            "has_feed": self.edition.has_feed,
             "Availability": Availability,
             "Condition": Condition,
             "OptIn": OptIn,

@@ -86,6 +86,7 @@ class Shop:
 
     `base_url` has no trailing slash; `sender` is an RFC 5322 mailbox; `checkout_url` is where "buy"
     leads, with `{sku}` in it. `refused_domains` names the list of those whose addresses are not taken.
+    `direction` is that of the locale's script: "ltr" or "rtl", as HTML has it.
     """
 
     name: str
@@ -99,6 +100,7 @@ class Shop:
     postal_address: tuple[str, ...]
     opt_in: OptIn = OptIn.DOUBLE
     refused_domains: str = ""
+    direction: str = "ltr"
     shipping: ShippingPolicy | None = None
     returns: ReturnPolicy | None = None
 
@@ -165,7 +167,7 @@ class Edition:
     """The shop in one locale: `root` is where its pages lie ("/de", and nothing for the first), `name` is
     what its language calls itself. Paths of listings and links are those of the first edition.
 
-    `words` are names and values of options, by those of the catalogue.
+    `words` are names and values of options, by those of the catalogue. `has_feed` where products have dates.
     """
 
     shop: Shop
@@ -177,6 +179,7 @@ class Edition:
     texts: Texts = field(default_factory=Texts)
     words: Mapping[str, str] = field(default_factory=dict)
     days: DayFormat = field(default_factory=DayFormat)
+    has_feed: bool = True
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Edition":
@@ -192,6 +195,7 @@ class Edition:
             words=document["words"],
             # A theme that was published before products had dates on their pages has no format for one.
             days=DayFormat.from_document(document["days"]) if "days" in document else DayFormat(),
+            has_feed=document["has_feed"],
         )
 
     def at(self, path: str) -> str:

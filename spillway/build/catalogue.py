@@ -13,6 +13,8 @@ from chalicelib.storefront.day_format import DayFormat
 from chalicelib.storefront.money import MoneyFormat
 from chalicelib.storefront.texts import Texts
 from chalicelib.storefront.theme import Link, Shop
+from spillway.build.redirects import Redirect
+from spillway.build.root_files import RootFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +229,8 @@ class Catalogue:
     rows: tuple[ProductRow, ...]
     pages: tuple[ContentPage, ...]
     pictures: Path
+    redirects: tuple[Redirect, ...] = ()
+    root_files: tuple[RootFile, ...] = ()
 
     @property
     def storefront(self) -> Storefront:

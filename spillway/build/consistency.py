@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence, Set
 
 from spillway.build.catalogue import ProductRow, Storefront
-from spillway.build.gallery import Gallery
 from spillway.build.mistakes import Mistake
 from spillway.build.product_sheet import SHEET_FILE, column, variant_line
 from spillway.build.toml_lines import Lines
@@ -17,19 +16,35 @@ def catalogue_mistakes(
     storefront: Storefront | None,
     rows: Sequence[ProductRow],
     slugs: Set[str],
-    gallery: Gallery,
     text_of: Texts,
 ) -> Iterator[Mistake]:
-    """Every disagreement. `slugs` are those of all product files, readable or not; `text_of` gives a
+    """Every disagreement but those about pictures.
+
+    `slugs` are those of all product files, readable or not; `text_of` gives a
     file's text, to find the line of what is wrong."""
     for file, field, value, expected in (
         *_repeated_skus(rows, text_of),
         *(_shelfless(storefront, rows) if storefront else ()),
-        *_pictureless(storefront, rows, gallery),
         *(_unknown_featured(storefront, slugs) if storefront else ()),
     ):
-        told = column(field) if file.startswith(SHEET_FILE) else field
-        yield Mistake(file, Lines(text_of(file) or "").of(field), told, value, expected)
+        yield _mistake(file, field, value, expected, text_of)
+
+
+def picture_mistakes(
+    storefront: Storefront | None,
+    rows: Sequence[ProductRow],
+    problem_of: Callable[[str], str | None],
+    text_of: Texts,
+) -> Iterator[Mistake]:
+    """Every place that names a picture which cannot be shown; its value is the name. `problem_of` says what
+    was expected instead of a picture."""
+    for file, field, name, problem in _pictureless(storefront, rows, problem_of):
+        yield _mistake(file, field, name, problem, text_of)
+
+
+def _mistake(file: str, field: str, value: object, expected: str, text_of: Texts) -> Mistake:
+    told = column(field) if file.startswith(SHEET_FILE) else field
+    return Mistake(file, Lines(text_of(file) or "").of(field), told, value, expected)
 
 
 def _repeated_skus(rows: Sequence[ProductRow], text_of: Texts) -> Iterator[tuple[str, str, str, str]]:
@@ -67,15 +82,15 @@ def _shelfless(storefront: Storefront, rows: Sequence[ProductRow]) -> Iterator[t
 
 
 def _pictureless(
-    storefront: Storefront | None, rows: Sequence[ProductRow], gallery: Gallery
+    storefront: Storefront | None, rows: Sequence[ProductRow], problem_of: Callable[[str], str | None]
 ) -> Iterator[tuple[str, str, str, str]]:
     for row in rows:
         for number, name in enumerate(row.shots):
-            if name and (problem := gallery.problem(name)):
+            if name and (problem := problem_of(name)):
                 yield row.file, f"pictures[{number}].file", name, problem
     if storefront:
         name = storefront.home.shot.file.name
-        if problem := gallery.problem(name):
+        if problem := problem_of(name):
             yield SITE_FILE, "home.picture", name, problem
 
 

@@ -17,6 +17,7 @@ from spillway.build.dates import Dates
 from spillway.build.memory import code_digest, digest_of
 from spillway.build.products import Products
 from spillway.build.recipes import Recipe, ThemeParts
+from spillway.build.redirects import redirect_file
 from spillway.build.release import Kind
 from spillway.build.search import INDEX_PATH, SEARCH_PATH, Search
 from spillway.build.syndication import FEED_ENTRIES_MAX, feed
@@ -85,7 +86,7 @@ class EditionRendering:
         self._card = cache(self._made_card)
 
     def recipes(self) -> Iterator[Recipe]:
-        """Of all its pages, and of its feed."""
+        """Of all its pages, and of its feed where a product says when it came."""
         crumbs = _Crumbs(self.edition)
         series = self._stamps.series if self._stamps else ""
         theme_digest = digest_of(self._shop, self._parts.digest("product.html"), series)
@@ -99,16 +100,27 @@ class EditionRendering:
         for listing in self.edition.listings:
             yield self._listing(listing)
         yield from self._search()
-        yield text_recipe(
-            object_key(self.edition.at("/feed.xml")),
-            feed(self.edition, self._newest()),
-            "application/atom+xml",
-        )
+        if newest := self._newest():
+            key = object_key(self.edition.at("/feed.xml"))
+            yield text_recipe(key, feed(self.edition, newest), "application/atom+xml")
 
     def fixed(self, path: str, template: str, *, at: str) -> Recipe:
         """Of a page with nothing of the catalogue on it, which is found at `at` in every edition."""
         digest = digest_of(self._shop, self._parts.digest(template), at)
         return self._page(path, Kind.PAGE, digest, partial(self._renderer.page, template, at=at))
+
+    def moved(self, key: str, target: str) -> Recipe:
+        """Return the recipe of the page under `key` that leads on to `target`, a path or an address."""
+        url = f"{self.edition.shop.base_url}{target}" if target.startswith("/") else target
+        return Recipe(
+            key,
+            redirect_file(key),
+            Kind.PAGE,
+            PAGE_CONTENT_TYPE,
+            self.edition.shop.locale,
+            digest_of(self._shop, self._parts.digest("moved.html"), target),
+            lambda: self._renderer.page("moved.html", target=target, target_url=url).encode(),
+        )
 
     def listed(self, dates: Dates) -> dict[str, str | None]:
         """Every page that a search engine may list, by its path in the first edition, with the time of its

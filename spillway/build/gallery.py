@@ -4,14 +4,18 @@ A picture that was judged and developed before is known by its file's signature,
 which no picture changed does not load a picture library.
 """
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from spillway.build.footprint import Signature, is_settled, signature_of
 from spillway.build.memory import Memory
 
 PICTURE_EXPECTED = "the name of a file in site/pictures"
+# File systems take names of 255 bytes.
+FILE_NAME_LENGTH_MAX = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,18 @@ class Rendition:
     sha256: str
     file: Path
     blur: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Developed:
+    """The outcome of developing a master.
+
+    `notes` are sentences about what a merchant would not expect of it; `problem`
+    says what was expected of one that cannot be decoded and has no renditions."""
+
+    renditions: tuple[Rendition, ...] = ()
+    notes: tuple[str, ...] = ()
+    problem: str | None = None
 
 
 class Gallery:
@@ -44,39 +60,52 @@ class Gallery:
         key = f"picture problem {name}"
         known = self._memory.get(key)
         if known is None or known[0] != signature:
-            from spillway.build.pictures import picture_problem
+            from spillway.build.picture_file import picture_problem
 
-            known = (signature, picture_problem(self._folder, name))
+            known = (signature, picture_problem(self._folder, self._file(name).name))
         if is_settled(signature):
             self._memory.note(key, known)
         problem: str | None = known[1]
         return problem
 
-    def develop(self, names: Iterable[str]) -> Mapping[str, tuple[Rendition, ...]]:
-        """The renditions of each picture, best encoding first and narrowest first within it.
-
-        Raises:
-            OSError: a picture cannot be decoded.
-        """
-        developed = {}
-        signatures = {name: signature_of(self._folder / name) for name in sorted(names)}
+    def develop(self, names: Iterable[str]) -> Mapping[str, Developed]:
+        """Return the outcome for each picture, best encoding first and narrowest first within it."""
+        developed: dict[str, Developed] = {}
+        signatures = {name: signature_of(self._file(name)) for name in sorted(names)}
         for name, signature in signatures.items():
             known = self._memory.get(f"picture {name}")
-            if known and known[0] == signature and all(each.file.is_file() for each in known[1]):
+            if known and known[0] == signature and all(each.file.is_file() for each in known[1].renditions):
                 developed[name] = known[1]
-        new = [name for name in signatures if name not in developed]
+        new = {name: self._file(name) for name in signatures if name not in developed}
         if new:
             from spillway.build.pictures import Darkroom
 
-            made = Darkroom(self._cache).develop(self._folder / name for name in new)
-            developed |= {file.name: renditions for file, renditions in made.items()}
+            made = Darkroom(self._cache).develop(new.values())
+            developed |= {name: made[file] for name, file in new.items()}
         for name, signature in signatures.items():
-            if is_settled(signature):
+            if is_settled(signature) and not developed[name].problem:
                 self._memory.note(f"picture {name}", (signature, developed[name]))
         return developed
 
     def _signature(self, name: str) -> Signature | None:
         try:
-            return signature_of(self._folder / name)
-        except OSError:
+            return signature_of(self._file(name))
+        except (OSError, ValueError):
             return None
+
+    def _file(self, name: str) -> Path:
+        """Return the file of a name. Systems write the same accents in two ways (Unicode's NFC and NFD)."""
+        file = self._folder / name
+        if name.isascii() or file.exists():
+            return file
+        return self._folder / self._by_letters.get(unicodedata.normalize("NFC", name), name)
+
+    @cached_property
+    def _by_letters(self) -> Mapping[str, str]:
+        try:
+            return {
+                unicodedata.normalize("NFC", each): each
+                for each in sorted(file.name for file in self._folder.iterdir())
+            }
+        except OSError:
+            return {}

@@ -13,7 +13,7 @@ CARDS_MAX = 48
 
 
 def listings_of(
-    storefront: Storefront, shelf: Sequence[ProductRow], products: Products, hero: Picture
+    storefront: Storefront, shelf: Sequence[ProductRow], products: Products, hero: Picture | None
 ) -> tuple[Listing, ...]:
     """Every listing of one edition: home, categories, everything, tags. `shelf` has the products in the order
     in which they are shown."""
@@ -25,7 +25,7 @@ def listings_of(
     listings = [Listing(HOME, "home.html", home.headline, home.lede, home.featured, hero)]
     for category in storefront.categories:
         rows = held.get(category.slug, [])
-        first = next((row.slug for row in rows if row.shots), None)
+        first = next((row.slug for row in rows if products.has_pictures(row)), None)
         cover = _cover(products, first, storefront) if first else None
         listings += _pages_of_shelf(
             f"/shop/{category.slug}", category.title, category.description, rows, cover

@@ -11,17 +11,19 @@ from typing import TypeVar
 from chalicelib.domain.refused_domains import list_name
 from chalicelib.storefront.texts import Texts
 from spillway.build.catalogue import Catalogue, ContentPage, ProductRow, Storefront
-from spillway.build.consistency import catalogue_mistakes
+from spillway.build.consistency import catalogue_mistakes, picture_mistakes
 from spillway.build.crew import Crew
 from spillway.build.domain_file import read_domains
 from spillway.build.gallery import Gallery
-from spillway.build.locales import root_of_locale
+from spillway.build.locales import direction_of_locale, root_of_locale
 from spillway.build.memory import Memory, code_digest
 from spillway.build.mistakes import CatalogueInvalid, Mistake
 from spillway.build.page_file import read_page
 from spillway.build.product_file import ProductFile
 from spillway.build.product_loading import ProductLoading, repeated_slugs
 from spillway.build.product_sheet import SHEET_FILE, ProductSheet
+from spillway.build.redirects import read_redirects
+from spillway.build.root_files import read_root_files
 from spillway.build.shop_file import read_storefront
 from spillway.build.slugs import slug_problem
 from spillway.build.text_file import read_texts, text_files_of
@@ -40,17 +42,27 @@ def catalogue_memory(project: Project) -> Memory:
     return Memory(project.cache / "catalogue.pickle", context=code_digest())
 
 
-def load_catalogue(project: Project, *, memory: Memory | None = None, crew: Crew | None = None) -> Catalogue:
+def load_catalogue(
+    project: Project,
+    *,
+    memory: Memory | None = None,
+    crew: Crew | None = None,
+    left_out: list[Mistake] | None = None,
+) -> Catalogue:
     """The shop under `project.site`. Files that `memory` knows are not read again.
+
+    Places that name a picture which cannot be shown are added to `left_out` where that is given.
 
     Raises:
         CatalogueInvalid: with every mistake found.
     """
-    return _Loading(project, memory or catalogue_memory(project), crew or Crew()).catalogue()
+    loading = _Loading(project, memory or catalogue_memory(project), crew or Crew())
+    return loading.catalogue(left_out)
 
 
 class _Loading:
     def __init__(self, project: Project, memory: Memory, crew: Crew) -> None:
+        self._project = project
         self._root = project.root
         self._site = project.site
         self._cache = project.cache
@@ -58,7 +70,7 @@ class _Loading:
         self._crew = crew
         self._mistakes: list[Mistake] = []
 
-    def catalogue(self) -> Catalogue:
+    def catalogue(self, left_out: list[Mistake] | None) -> Catalogue:
         page_files = self._page_files()
         self._judge_slugs(page_files)
         storefronts = self._storefronts(frozenset(slug for slug, _ in page_files))
@@ -67,10 +79,14 @@ class _Loading:
         rows, product_slugs = self._products(storefront, locales[1:])
         pages = tuple(self._pages(page_files, locales))
         gallery = Gallery(self._site / "pictures", self._cache, self._memory)
-        self._mistakes += catalogue_mistakes(storefront, rows, product_slugs, gallery, self._text)
+        self._mistakes += catalogue_mistakes(storefront, rows, product_slugs, self._text)
+        broken = picture_mistakes(storefront, rows, gallery.problem, self._text)
+        (self._mistakes if left_out is None else left_out).extend(broken)
+        redirects = read_redirects(self._project, self._mistakes)
+        root_files = read_root_files(self._project, self._mistakes)
         if self._mistakes or storefront is None:
             raise CatalogueInvalid(self._mistakes)
-        return Catalogue(storefronts, rows, pages, self._site / "pictures")
+        return Catalogue(storefronts, rows, pages, self._site / "pictures", redirects, root_files)
 
     def _page_files(self) -> list[tuple[str, str]]:
         """Pages of words in the first locale; in another, each stands beside one."""
@@ -96,7 +112,11 @@ class _Loading:
             replace(
                 each,
                 texts=self._texts(each.shop.locale),
-                shop=replace(each.shop, refused_domains=list_name(domains)),
+                shop=replace(
+                    each.shop,
+                    refused_domains=list_name(domains),
+                    direction=direction_of_locale(each.shop.locale),
+                ),
                 refused_domains=domains,
             )
             for each in found

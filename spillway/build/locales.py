@@ -8,6 +8,8 @@ from spillway.build.toml_table import TomlTable
 
 LOCALE_LENGTH_MAX = 20
 _LOCALES_MAX = 20
+# https://www.unicode.org/cldr/charts/latest/supplemental/scripts_languages_and_territories.html
+_RIGHT_TO_LEFT_SCRIPTS = frozenset({"Adlm", "Arab", "Hebr", "Mand", "Nkoo", "Rohg", "Samr", "Syrc", "Thaa"})
 _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", re.ASCII)
 
 
@@ -44,6 +46,21 @@ def usual_spelling(locale: str) -> str:
 def root_of_locale(locale: str) -> str:
     """Where the pages of a locale lie that is not the first."""
     return root_asked_for(slug_of_locale(locale))
+
+
+def direction_of_locale(locale: str) -> str:
+    """Return "rtl" for a locale whose characters run from right to left, by CLDR; else "ltr".
+
+    A script that the locale names decides: az-Arab, ar-Latn.
+    """
+    script = next((part for part in locale.split("-")[1:] if len(part) == 4 and part.isalpha()), "")
+    if script:
+        return "rtl" if script in _RIGHT_TO_LEFT_SCRIPTS else "ltr"
+    if not locale:
+        return "ltr"
+    from babel import Locale
+
+    return "rtl" if Locale.parse(locale, sep="-").character_order == "right-to-left" else "ltr"
 
 
 def name_of_locale(locale: str, locales: Sequence[str]) -> str:

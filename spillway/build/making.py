@@ -1,7 +1,7 @@
 """From the makings of a release to its pages: the same way for a build and for a release gone back to."""
 
 import traceback
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence, Set
 
 from jinja2 import TemplateError, TemplateSyntaxError
 
@@ -9,10 +9,13 @@ from chalicelib.domain.form_stamp import FormStamps
 from spillway.build.crew import Crew
 from spillway.build.dates import Dates
 from spillway.build.edition_rendering import StockBySlug
+from spillway.build.mistakes import CatalogueInvalid, Mistake
 from spillway.build.release import Makings, Release, SiteObject
 from spillway.build.rendering import Rendering
 from spillway.build.shelf import Shelf
 from spillway.errors import BadInput
+
+Judge = Callable[[Set[str]], Sequence[Mistake]]
 
 
 def rendered(
@@ -24,17 +27,25 @@ def rendered(
     stamps: FormStamps | None,
     dates: Dates,
     crew: Crew,
+    judge: Judge | None = None,
 ) -> Release:
     """The release of `makings` with its pages as they are for `stock`, on `shelf`, where `copies` of assets
-    lie beside them. Forms bear `stamps`, if there are any; `dates` know of the release before.
+    lie beside them. Forms bear `stamps`, if there are any; `dates` know of the release before. `judge` says
+    what is wrong with what the merchant adds to the shop's own keys.
 
     Raises:
-        BadInput: a template is wrong; what lay on the shelf still does.
+        BadInput: a template is wrong, or `judge` finds mistakes; what lay on the shelf still does.
     """
     try:
-        rendering = Rendering(makings.theme, makings.products, makings.contents, stock, stamps, dates)
+        rendering = Rendering(
+            makings.theme, makings.products, makings.contents, stock, stamps, dates, makings.root_files
+        )
         rendering.try_cloud_templates()
-        on_shelf = shelf.fill(rendering.recipes(), copies, crew)
+        own = rendering.recipes()
+        keys = frozenset(each.key for each in own)
+        _refuse(judge(keys) if judge else ())
+        redirected = rendering.redirected(makings.redirects, keys)
+        on_shelf = shelf.fill([*own, *rendering.files_at_the_root(), *redirected], copies, crew)
     except Exception as error:
         mistake = _template_mistake(error, makings.theme.templates)
         if mistake is None:
@@ -45,6 +56,11 @@ def rendered(
     return Release(
         tuple(sorted((*on_shelf, *elsewhere), key=lambda each: each.key)), makings, dates=dates.pages
     )
+
+
+def _refuse(mistakes: Sequence[Mistake]) -> None:
+    if mistakes:
+        raise CatalogueInvalid(mistakes)
 
 
 def _template_mistake(error: Exception, names: Collection[str]) -> BadInput | None:

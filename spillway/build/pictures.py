@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import tempfile
-import warnings
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,19 +13,17 @@ from io import BytesIO
 from pathlib import Path
 
 import PIL
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from spillway.build.gallery import PICTURE_EXPECTED, Rendition
+from spillway.build.gallery import Developed, Rendition
+from spillway.build.picture_file import PictureDamaged, read_picture
+from spillway.build.slugs import safe_stem
 
 # Raised when what is noted beside the renditions changes.
-_RECORD_VERSION = 2
-_FORMATS = ("WEBP", "JPEG", "PNG", "AVIF")
+_RECORD_VERSION = 3
 # Some 90 bytes, which keep the colours.
 _BLUR_WIDTH_PIXELS = 8
 _BLUR_QUALITY = 70
-_MASTER_PIXELS_MAX = 40_000_000
-_MASTER_SIZE_BYTES_MAX = 40_000_000
-_MASTER_WIDTH_PIXELS_MIN = 320
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,45 +51,6 @@ ENCODINGS = (
 )
 
 
-def picture_problem(folder: Path, name: str) -> str | None:
-    """What was expected instead of the file `name`; None when it can be shown."""
-    file = folder / name
-    if name.startswith(".") or not file.is_file():
-        return PICTURE_EXPECTED
-    if file.stat().st_size > _MASTER_SIZE_BYTES_MAX:
-        return f"a file of at most {_MASTER_SIZE_BYTES_MAX} bytes"
-    try:
-        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
-            image = Image.open(file, formats=_FORMATS)
-        with image:
-            width, height = image.size
-    except Image.DecompressionBombError:
-        return f"at most {_MASTER_PIXELS_MAX} pixels"
-    except (UnidentifiedImageError, OSError, SyntaxError):
-        return f"a picture: {', '.join(_FORMATS)}"
-    return _size_problem(width, height)
-
-
-def _size_problem(width: int, height: int) -> str | None:
-    if width * height > _MASTER_PIXELS_MAX:
-        return f"at most {_MASTER_PIXELS_MAX} pixels, not {width} x {height}"
-    if width < _MASTER_WIDTH_PIXELS_MIN:
-        return f"at least {_MASTER_WIDTH_PIXELS_MIN} pixels wide, not {width}"
-    return None
-
-
-def problem_with_picture(file: Path) -> str | None:
-    """What was expected instead of `file`, wherever it is; None when all of it can be decoded and shown."""
-    if problem := picture_problem(file.parent, file.name):
-        return problem
-    try:
-        with Image.open(file, formats=_FORMATS) as opened:
-            _flat(opened)
-    except (OSError, SyntaxError, ValueError, ImageCms.PyCMSError) as error:
-        return f"a picture that can be decoded; this one is damaged ({error})"
-    return None
-
-
 class Darkroom:
     """Develops masters, and keeps what it made by content: the same master is developed once."""
 
@@ -100,18 +58,15 @@ class Darkroom:
         recipe = json.dumps([_RECORD_VERSION, PIL.__version__, [asdict(encoding) for encoding in ENCODINGS]])
         self._shelf = cache / "pictures" / hashlib.sha256(recipe.encode()).hexdigest()[:16]
 
-    def develop(self, masters: Iterable[Path]) -> Mapping[Path, tuple[Rendition, ...]]:
-        """The renditions of every master, best encoding first and narrowest first within it.
-
-        Raises:
-            OSError: a master cannot be decoded.
-        """
+    def develop(self, masters: Iterable[Path]) -> Mapping[Path, Developed]:
+        """Return the outcome for every master: a problem, or renditions, best encoding first and narrowest
+        first within it."""
         distinct = sorted(set(masters))
         # Pillow lets go of the interpreter while it decodes, scales and encodes: threads do.
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
             return dict(zip(distinct, pool.map(self._developed, distinct), strict=True))
 
-    def _developed(self, master: Path) -> tuple[Rendition, ...]:
+    def _developed(self, master: Path) -> Developed:
         folder = self._shelf / hashlib.sha256(master.read_bytes()).hexdigest()[:32]
         if not folder.is_dir():
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -119,22 +74,26 @@ class Darkroom:
             unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix="unfinished-"))
             try:
                 _develop(master, unfinished)
+            except PictureDamaged as damaged:
+                shutil.rmtree(unfinished, ignore_errors=True)
+                return Developed(problem=str(damaged))
+            try:
                 unfinished.rename(folder)
             except OSError:
                 if not folder.is_dir():  # if it is, another build was faster, and made the same
                     raise
             finally:
                 shutil.rmtree(unfinished, ignore_errors=True)
-        *better, fallback = (
-            _rendition(master, folder, row) for row in json.loads((folder / "made.json").read_text())
-        )
-        return (*better, replace(fallback, blur=_blurred(fallback.file)))
+        record = json.loads((folder / "made.json").read_text())
+        *better, fallback = (_rendition(master, folder, row) for row in record["made"])
+        renditions = (*better, replace(fallback, blur=_blurred(fallback.file)))
+        return Developed(renditions, tuple(record["notes"]))
 
 
 def _rendition(master: Path, folder: Path, row: Mapping[str, str | int]) -> Rendition:
     file = folder / str(row["file"])
     sha256 = str(row["sha256"])
-    name = f"{master.stem}-{row['width']}-{sha256[:10]}{file.suffix}"
+    name = f"{safe_stem(master.name)}-{row['width']}-{sha256[:10]}{file.suffix}"
     return Rendition(name, str(row["media_type"]), int(row["width"]), int(row["height"]), sha256, file)
 
 
@@ -151,8 +110,7 @@ def _blurred(file: Path) -> str:
 
 
 def _develop(master: Path, folder: Path) -> None:
-    with Image.open(master, formats=_FORMATS) as opened:
-        image = _flat(opened)
+    image, notes = read_picture(master)
     scaled = _scaled(image)
     made = []
     for encoding in ENCODINGS:
@@ -170,7 +128,7 @@ def _develop(master: Path, folder: Path) -> None:
                     "sha256": hashlib.sha256(written.getvalue()).hexdigest(),
                 }
             )
-    (folder / "made.json").write_text(json.dumps(made))
+    (folder / "made.json").write_text(json.dumps({"made": made, "notes": notes}))
 
 
 def _scaled(image: Image.Image) -> dict[int, Image.Image]:
@@ -182,20 +140,3 @@ def _scaled(image: Image.Image) -> dict[int, Image.Image]:
         height = round(image.height * width / image.width)
         scaled[width] = source = source.resize((width, height), Image.Resampling.LANCZOS)
     return scaled
-
-
-def _flat(opened: Image.Image) -> Image.Image:
-    """Upright, sRGB, on white where it was transparent, and without a word about who took it where."""
-    image = ImageOps.exif_transpose(opened)
-    profile = image.info.get("icc_profile")
-    if image.mode in {"RGBA", "LA", "PA", "P"}:
-        layered = image.convert("RGBA")
-        image = Image.new("RGBA", layered.size, "white")
-        image.alpha_composite(layered)
-    image = image.convert("RGB")
-    if profile:
-        source = ImageCms.ImageCmsProfile(BytesIO(profile))
-        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"))
-        image = converted or image
-    image.info = {}
-    return image

@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from chalicelib.storage.pages import HOME_KEY, object_key
 from spillway.build.footprint import Signature, files_under, signature_of
+from spillway.build.redirects import REDIRECTS_FOLDER, redirect_file
 from spillway.build.site import build
 from spillway.errors import SpillwayError
 from spillway.project import Project
@@ -28,7 +29,6 @@ new EventSource("{CHANGES_PATH}").onmessage = ({{ data }}) => {{
 }};
 """
 _TAG = f'<script src="{SCRIPT_PATH}"></script>'.encode()
-# What has no suffix is a page; the rest by its name.
 _PAGE_TYPE = "text/html"
 
 
@@ -41,6 +41,7 @@ class Preview:
         self._folder = project.cache / "preview"
         self._seen: dict[str, Signature] | None = None
         self._ended = False
+        self._types: dict[str, str] = {}
         self.number = 0
         self.mistakes = ""
 
@@ -51,7 +52,8 @@ class Preview:
             return False
         self._seen = now
         try:
-            build(self._project, base_url=self._base_url, folder=self._folder)
+            release = build(self._project, base_url=self._base_url, folder=self._folder)
+            self._types = {each.key: each.content_type for each in release.makings.root_files}
             self.mistakes = ""
         except SpillwayError as error:
             self.mistakes = error.message
@@ -102,14 +104,22 @@ class Preview:
         file = self._file(request.url.path)
         status = 200 if file else 404
         file = file or self._folder / "404"
-        media_type = mimetypes.guess_type(file.name)[0] if file.suffix else _PAGE_TYPE
+        media_type = self._types.get(file.relative_to(self._folder).as_posix()) or _type_of(file)
         body = file.read_bytes()
-        if media_type == _PAGE_TYPE:
+        if media_type == _PAGE_TYPE and not file.is_relative_to(self._folder / REDIRECTS_FOLDER):
             body = body.replace(b"</body>", _TAG + b"</body>")
         headers = {"Cache-Control": "no-store"}
         return Response(body, status_code=status, media_type=media_type, headers=headers)
 
     def _file(self, path: str) -> Path | None:
+        redirect = self._folder / redirect_file(object_key(path))
+        if redirect.is_file():
+            return redirect
         file = (self._folder / object_key(path)).resolve()
         file = file / HOME_KEY if file.is_dir() else file
         return file if file.is_relative_to(self._folder.resolve()) and file.is_file() else None
+
+
+def _type_of(file: Path) -> str | None:
+    """Return the type of a file by its name. What has no suffix is a page, and so is what redirects."""
+    return mimetypes.guess_type(file.name)[0] if file.suffix else _PAGE_TYPE

@@ -12,7 +12,7 @@ from chalicelib.domain.sku import SkuRefused, parse_sku
 from chalicelib.domain.stock import Availability, Stock
 from spillway.build.catalogue import ProductRow, Shot
 from spillway.build.front_matter import Parted
-from spillway.build.gallery import PICTURE_EXPECTED
+from spillway.build.gallery import FILE_NAME_LENGTH_MAX, PICTURE_EXPECTED
 from spillway.build.locales import skip_other_locales
 from spillway.build.mistakes import Mistake
 from spillway.build.money_format import minor_units
@@ -103,7 +103,7 @@ class ProductFile:
     def _shots(self, table: TomlTable) -> list[Shot]:
         shots = []
         for row in table.tables("pictures", count_max=_PICTURES_MAX, optional=True):
-            file = row.text("file", length_max=TITLE_LENGTH_MAX)
+            file = row.text("file", length_max=FILE_NAME_LENGTH_MAX)
             alt = row.text("alt", length_max=ALT_LENGTH_MAX)
             options = row.options("options", length_max=OPTION_LENGTH_MAX)
             if file and Path(file).name == file:

@@ -14,7 +14,7 @@ Renditions = Mapping[str, Sequence[Rendition]]
 
 
 class Products(Sequence[CatalogueProduct]):
-    """In the order of their slugs. `renditions` are those of every picture, by its name."""
+    """In the order of their slugs. `renditions` are those of every picture that can be shown, by its name."""
 
     def __init__(self, rows: Sequence[ProductRow], pictures: Path, renditions: Renditions) -> None:
         self._rows = {row.slug: row for row in rows}
@@ -56,7 +56,11 @@ class Products(Sequence[CatalogueProduct]):
             KeyError: there is none.
         """
         entry = self._rows[slug].open(self._pictures)
-        pictures = tuple(placed(shot, self._renditions[shot.file.name]) for shot in entry.shots)
+        pictures = tuple(
+            placed(shot, self._renditions[shot.file.name])
+            for shot in entry.shots
+            if shot.file.name in self._renditions
+        )
         return replace(entry, product=replace(entry.product, pictures=pictures))
 
     def digest(self, slug: str) -> str:
@@ -64,7 +68,12 @@ class Products(Sequence[CatalogueProduct]):
         row = self._rows[slug]
         if not row.shots:
             return row.digest
-        return digest_of(row.digest, [each.name for name in row.shots for each in self._renditions[name]])
+        made = [each.name for name in row.shots for each in self._renditions.get(name, ())]
+        return digest_of(row.digest, made)
+
+    def has_pictures(self, row: ProductRow) -> bool:
+        """Say whether there is a picture of the product to show."""
+        return any(name in self._renditions for name in row.shots)
 
 
 def placed(shot: Shot, renditions: Sequence[Rendition]) -> Picture:

@@ -68,6 +68,7 @@ class ThemeParts:
         ]
         # What links to a page's other editions, and from them.
         known += [(each.shop.locale, each.root, each.name) for each in self._theme.editions]
+        known.append(edition.has_feed)
         known += [settings[name] for name in sorted(settings.keys() & names)]
         return known + ([menu_of(edition.listings)] if "menu" in names else [])
 

@@ -7,9 +7,10 @@ A source is compared as the key S3 finds it under: percent-decoded, without a sl
 flattened, so that a shopper is sent on once.
 """
 
+import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
@@ -28,9 +29,13 @@ REDIRECTS_SIZE_BYTES_MAX = 8_000_000
 SOURCE_BYTES_MAX = 1_023
 TARGET_LENGTH_MAX = 2_000
 
+REDIRECTS_FOLDER = "_redirects"
+
 _TABLE = "redirects"
 _HEADER = f"[{_TABLE}]\n"
 _RESERVED = ("/api/", "/assets/", "/pictures/")
+# Paths of the pages that every edition has.
+_OWN_KINDS = ("/products/", "/shop/")
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,6}$")
 # What may stand in a path as it is; RFC 3986, section 3.3.
 _PATH_SAFE = "/:@!$&'()*+,;=-._~"
@@ -65,6 +70,34 @@ class AddedRedirects:
     added: Mapping[str, str] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
     removed: tuple[str, ...] = ()
+
+
+def redirect_file(key: str) -> str:
+    """Return the file in a build's folder for the page of an old address. A key may lie under a page, or be
+    longer than names of files may be, so it is not the file's name."""
+    return f"{REDIRECTS_FOLDER}/{hashlib.sha256(key.encode()).hexdigest()[:32]}.html"
+
+
+def redirects_of_editions(
+    redirects: tuple[Redirect, ...], roots: tuple[str, ...], keys: Set[str]
+) -> Iterator[tuple[str, Redirect]]:
+    """Yield every redirect with the root of the edition it is said in.
+
+    An old address of a page of this shop's own kind redirects in every edition. `keys` are those of pages.
+    """
+    given = {redirect.source for redirect in redirects}
+    for redirect in redirects:
+        yield _root_of(redirect.target, roots), redirect
+        if redirect.source.startswith(_OWN_KINDS) and redirect.target.startswith("/"):
+            for root in roots:
+                source, target = f"{root}{redirect.source}", f"{root}{redirect.target}"
+                there = _page_of(target)[1:] in keys
+                if root and there and source not in given and source[1:] not in keys:
+                    yield root, Redirect(source, target)
+
+
+def _root_of(target: str, roots: tuple[str, ...]) -> str:
+    return next((root for root in roots if root and f"{target}/".startswith(f"{root}/")), "")
 
 
 def read_redirects(project: Project, mistakes: list[Mistake]) -> tuple[Redirect, ...]:
@@ -111,7 +144,7 @@ def parse_redirects(text: str, mistakes: list[Mistake]) -> tuple[Redirect, ...]:
     return _flattened(found, wrong)
 
 
-def redirect_mistakes(redirects: tuple[Redirect, ...], pages: frozenset[str], lines: Lines) -> list[Mistake]:
+def redirect_mistakes(redirects: tuple[Redirect, ...], pages: Set[str], lines: Lines) -> list[Mistake]:
     """Return what is wrong with redirects of a shop that has `pages`, given as decoded paths."""
     mistakes = []
     for redirect in redirects:

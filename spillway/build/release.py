@@ -11,6 +11,8 @@ from spillway.build.catalogue import ContentPage
 from spillway.build.dates import Dated
 from spillway.build.memory import digest_of
 from spillway.build.products import Products
+from spillway.build.redirects import Redirect
+from spillway.build.root_files import RootFile
 
 
 class Kind(StrEnum):
@@ -54,6 +56,8 @@ class Makings:
     products: Products
     contents: tuple[ContentPage, ...]
     assets: tuple[SiteObject, ...]
+    redirects: tuple[Redirect, ...] = ()
+    root_files: tuple[RootFile, ...] = ()
 
     @classmethod
     def of(
@@ -62,6 +66,8 @@ class Makings:
         products: Products,
         contents: Sequence[ContentPage],
         assets: Sequence[SiteObject],
+        redirects: tuple[Redirect, ...] = (),
+        root_files: tuple[RootFile, ...] = (),
     ) -> "Makings":
         """The makings with their name."""
         content = digest_of(
@@ -69,8 +75,11 @@ class Makings:
             replace(theme, release="").to_json(),
             [(slug, products.digest(slug)) for slug in products.slugs],
             contents,
+            [(each.source, each.target) for each in redirects],
+            root_files,
         )
-        return cls(replace(theme, release=content[:16]), products, tuple(contents), tuple(assets))
+        named = replace(theme, release=content[:16])
+        return cls(named, products, tuple(contents), tuple(assets), redirects, root_files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +92,10 @@ class Release:
     untold: tuple[str, ...] = ()
     """What the shop does not say in a language it has, a line each: it is said in the first instead."""
     refused_domains: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    """Things a merchant would not expect of a picture, a line each."""
+    left_out: tuple[str, ...] = ()
+    """Places that name a picture which cannot be shown, where the build was told to go on, a line each."""
     dates: Mapping[str, Dated] = field(default_factory=dict)
     sales: tuple[tuple[str, str], ...] = ()
     """See `spillway.build.sales.sales_of`."""

@@ -1,6 +1,6 @@
 """Every page of a release, rendered; and every page the cloud will render later, tried once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
 
 from chalicelib.domain.entry import EntryState
 from chalicelib.domain.form_stamp import FormStamps
@@ -12,8 +12,12 @@ from chalicelib.storefront.theme import HOME, Theme
 from spillway.build.catalogue import ContentPage
 from spillway.build.dates import Dates
 from spillway.build.edition_rendering import Cards, EditionRendering, StockBySlug, text_recipe
+from spillway.build.memory import digest_of
 from spillway.build.products import Products
 from spillway.build.recipes import Recipe
+from spillway.build.redirects import Redirect, redirects_of_editions
+from spillway.build.release import Kind
+from spillway.build.root_files import ROBOTS_KEY, RootFile, robots_text
 
 # The one page that has no address, and so no language but the first.
 _NOT_FOUND = "/404"
@@ -37,9 +41,11 @@ class Rendering:
         stock: StockBySlug,
         stamps: FormStamps | None = None,
         dates: Dates | None = None,
+        root_files: tuple[RootFile, ...] = (),
     ) -> None:
         self._theme = theme
         self._dates = dates or Dates()
+        self._root_files = root_files
         self._products = products
         self._renderer = Renderer(theme)
         cards = Cards(products, stock)
@@ -61,8 +67,34 @@ class Rendering:
                 text_recipe(key, text, "application/xml")
                 for key, text in sitemaps(base_url, dated, self._theme.sitemap_parts).items()
             ),
-            text_recipe("robots.txt", _robots(base_url), "text/plain; charset=utf-8"),
+            text_recipe(
+                ROBOTS_KEY, robots_text(_robots(base_url), self._root_files), "text/plain; charset=utf-8"
+            ),
         ]
+
+    def files_at_the_root(self) -> list[Recipe]:
+        """Return the recipes of the merchant's own files, as they are."""
+        files = [each for each in self._root_files if each.key != ROBOTS_KEY]
+        return [
+            Recipe(
+                each.key,
+                each.key,
+                Kind.INDEX,
+                each.content_type,
+                "",
+                digest_of(each.body),
+                each.body.__bytes__,
+            )
+            for each in files
+        ]
+
+    def redirected(self, redirects: tuple[Redirect, ...], keys: Set[str]) -> Iterator[Recipe]:
+        """Yield the recipes of pages that lead on. `keys` are those of the shop's pages."""
+        by_root = {each.edition.root: each for each in self._editions}
+        roots = tuple(by_root)
+        for root, redirect in redirects_of_editions(redirects, roots, keys):
+            for key in redirect.keys:
+                yield by_root[root].moved(key, redirect.target)
 
     def try_cloud_templates(self) -> None:
         """Render what the cloud will render, and drop it: a mistake shows here and not at a shopper's.

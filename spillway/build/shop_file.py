@@ -12,7 +12,7 @@ from chalicelib.storefront.day_format import DayFormat
 from chalicelib.storefront.money import MoneyFormat
 from chalicelib.storefront.theme import Link, Shop
 from spillway.build.catalogue import Category, Home, Shot, Storefront
-from spillway.build.gallery import PICTURE_EXPECTED
+from spillway.build.gallery import FILE_NAME_LENGTH_MAX, PICTURE_EXPECTED
 from spillway.build.locale_words import day_format
 from spillway.build.locales import name_of_locale, read_locales, skip_other_locales
 from spillway.build.mistakes import Mistake
@@ -194,7 +194,7 @@ def _categories(table: TomlTable) -> list[Category]:
 
 
 def _home(table: TomlTable, pictures: Path) -> Home:
-    file = table.text("picture", length_max=_NAME_LENGTH_MAX)
+    file = table.text("picture", length_max=FILE_NAME_LENGTH_MAX)
     if file and Path(file).name != file:
         table.wrong("picture", file, PICTURE_EXPECTED)
     featured = table.texts("featured", length_max=_NAME_LENGTH_MAX, count_max=24)

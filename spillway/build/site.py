@@ -1,27 +1,36 @@
 """The build: from the catalogue and the theme's files to a release. It writes nothing but its cache."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from chalicelib.domain.form_stamp import FormStamps
+from chalicelib.storage.pages import HOME_KEY
+from chalicelib.storefront.theme import HOME
 from spillway.build.catalogue import Catalogue
+from spillway.build.consistency import picture_mistakes
 from spillway.build.crew import Crew
 from spillway.build.dates import Dates
 from spillway.build.edition_rendering import StockBySlug
-from spillway.build.gallery import Gallery, Rendition
+from spillway.build.gallery import Developed, Gallery, Rendition
 from spillway.build.loading import catalogue_memory, load_catalogue
 from spillway.build.making import rendered
 from spillway.build.memory import Memory, digest_of
+from spillway.build.mistakes import CatalogueInvalid, Mistake
 from spillway.build.products import Products, placed
+from spillway.build.redirects import REDIRECTS_FILE, redirect_mistakes
 from spillway.build.release import Kind, Makings, Release, SiteObject
+from spillway.build.root_files import root_mistakes
 from spillway.build.sales import sales_of
 from spillway.build.shelf import Shelf
 from spillway.build.shop_file import base_url_problem
 from spillway.build.template_memory import TemplateMemory
 from spillway.build.theming import asset_keys, theme_of
+from spillway.build.toml_lines import Lines
 from spillway.build.untold import untold
-from spillway.errors import BadInput, WorkFailed
+from spillway.errors import BadInput
 from spillway.project import Project
 
 # Names of assets and pictures change with their content: they may be kept for ever.
@@ -45,21 +54,23 @@ def build(
     crew: Crew | None = None,
     stamps: FormStamps | None = None,
     dates: Dates | None = None,
+    skip_broken_pictures: bool = False,
 ) -> Release:
     """The release of the shop under `project`, with its pages as they are for `stock`.
 
     Its bodies are the files of `folder`, which afterwards holds exactly this release; what it held before
     and is still good is not made again. `base_url` takes the place of the one in site.toml. A product or
     variant that `stock` says nothing of has the stock its file states; forms bear `stamps` of the shop they
-    are for, if there are any. The same input always makes the same release, whatever was built before and
-    on however many cores.
+    are for, if there are any. Pictures that cannot be shown are mistakes, unless `skip_broken_pictures`: then
+    pages go without them, and the release names them. The same input always makes the same release, whatever
+    was built before and on however many cores.
 
     Raises:
         BadInput: the catalogue or a template is wrong; `folder` is as it was.
-        WorkFailed: a picture cannot be decoded; `folder` is as it was.
     """
     crew, folder = crew or Crew(), folder or project.cache / "shelf"
-    catalogue, makings = makings_of(project, base_url=base_url, crew=crew)
+    prepared = makings_of(project, base_url=base_url, crew=crew, skip_broken_pictures=skip_broken_pictures)
+    catalogue, makings = prepared.catalogue, prepared.makings
     templates = TemplateMemory(project)
     made_from = Memory(project.cache / "shelves" / f"{digest_of(str(folder))[:16]}.pickle", context="")
     release = rendered(
@@ -70,34 +81,51 @@ def build(
         stamps=stamps,
         dates=dates or Dates(),
         crew=crew,
+        judge=partial(_extra_mistakes, project, makings),
     )
     made_from.save()
     templates.save(makings.theme)
-    refused = catalogue.storefront.refused_domains
     return replace(
         release,
         untold=tuple(untold(catalogue, makings.theme)),
-        refused_domains=refused,
+        refused_domains=catalogue.storefront.refused_domains,
         sales=sales_of(catalogue.rows),
+        notes=prepared.notes,
+        left_out=prepared.left_out,
     )
 
 
+class Prepared(NamedTuple):
+    """The catalogue, all that a release is made from, and a line for each picture that is not as it was:
+    shown otherwise (`notes`) or not at all (`left_out`)."""
+
+    catalogue: Catalogue
+    makings: Makings
+    notes: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
 def makings_of(
-    project: Project, *, base_url: str | None = None, crew: Crew | None = None
-) -> tuple[Catalogue, Makings]:
+    project: Project,
+    *,
+    base_url: str | None = None,
+    crew: Crew | None = None,
+    skip_broken_pictures: bool = False,
+) -> Prepared:
     """Return the catalogue of the shop under `project` and all that its release is made from, no page made.
 
     Raises:
-        BadInput: the catalogue is wrong.
-        WorkFailed: a picture cannot be decoded.
+        BadInput: the catalogue is wrong, or a picture, unless `skip_broken_pictures`.
     """
     if base_url is not None and (expected := base_url_problem(base_url)):
         raise BadInput(f"--base-url {base_url}: expected {expected}")
     crew = crew or Crew()
     memory = catalogue_memory(project)
-    catalogue = load_catalogue(project, memory=memory, crew=crew)
-    renditions = _developed(catalogue, project, memory)
+    left_out: list[Mistake] | None = [] if skip_broken_pictures else None
+    catalogue = load_catalogue(project, memory=memory, crew=crew, left_out=left_out)
+    developed = _developed(catalogue, project, memory, left_out)
     memory.save()
+    renditions = {name: made.renditions for name, made in developed.items() if made.renditions}
     products = Products(catalogue.rows, catalogue.pictures, renditions)
     hero = catalogue.storefront.home.shot
     keys = asset_keys(project.site / "static")
@@ -107,19 +135,55 @@ def makings_of(
         project=project,
         base_url=base_url or catalogue.storefront.shop.base_url,
         assets={file.name: f"/{key}" for file, key in keys.items()},
-        hero=placed(hero, renditions[hero.file.name]),
+        hero=placed(hero, renditions[hero.file.name]) if hero.file.name in renditions else None,
     )
     assets = [_asset(file, key) for file, key in keys.items()]
     pictures = {each.name: _picture(each) for made in renditions.values() for each in made}
-    return catalogue, Makings.of(theme, products, catalogue.pages, [*assets, *pictures.values()])
+    makings = Makings.of(
+        theme,
+        products,
+        catalogue.pages,
+        [*assets, *pictures.values()],
+        catalogue.redirects,
+        catalogue.root_files,
+    )
+    notes = tuple(f"site/pictures/{name}: {note}" for name in developed for note in developed[name].notes)
+    return Prepared(catalogue, makings, notes, tuple(str(mistake) for mistake in left_out or ()))
 
 
-def _developed(catalogue: Catalogue, project: Project, memory: Memory) -> Mapping[str, tuple[Rendition, ...]]:
+def _extra_mistakes(project: Project, makings: Makings, keys: Set[str]) -> list[Mistake]:
+    """Return the mistakes in redirects and root files of a shop whose own objects have `keys`."""
+    mistakes = root_mistakes(makings.root_files, keys)
+    if makings.redirects:
+        there = keys | {file.key for file in makings.root_files}
+        paths = {HOME if key == HOME_KEY else f"/{key}" for key in there}
+        lines = Lines((project.root / REDIRECTS_FILE).read_text(encoding="utf-8-sig"))
+        mistakes += redirect_mistakes(makings.redirects, paths, lines)
+    return mistakes
+
+
+def _developed(
+    catalogue: Catalogue, project: Project, memory: Memory, left_out: list[Mistake] | None
+) -> Mapping[str, Developed]:
+    """Return the outcome for every picture. One that cannot be decoded is a mistake wherever it is named.
+
+    Raises:
+        CatalogueInvalid: there is such a one, and nothing may be left out.
+    """
     gallery = Gallery(catalogue.pictures, project.cache, memory)
-    try:
-        return gallery.develop(catalogue.picture_names)
-    except OSError as error:
-        raise WorkFailed(f"a picture cannot be decoded: {error}", way_out="replace it") from error
+    known = {str(mistake.value) for mistake in left_out or ()}
+    developed = gallery.develop(catalogue.picture_names - known)
+    problems = {name: made.problem for name, made in developed.items() if made.problem}
+    if problems:
+
+        def text_of(file: str) -> str | None:
+            return (project.root / file).read_text(encoding="utf-8-sig")
+
+        found = list(picture_mistakes(catalogue.storefront, catalogue.rows, problems.get, text_of))
+        if left_out is None:
+            raise CatalogueInvalid(found)
+        left_out += found
+    return developed
 
 
 def _asset(file: Path, key: str) -> SiteObject:

@@ -11,6 +11,8 @@ _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
 SLUG_LENGTH_MAX = 255
 # Listed on one page, and in the sitemap: a bound on what a mistake can make, far above what a shop has.
 CATEGORIES_MAX = 1000
+# With a width and a digest, a name stays below the 255 bytes that file systems take.
+_STEM_LENGTH_MAX = 60
 # What the shop's own parts answer at, or what a server takes for something else.
 _RESERVED = frozenset(
     {"404", "admin", "all", "api", "assets", "index", "pictures", "products", "robots", "shop"}
@@ -106,3 +108,11 @@ def folded(text: str) -> str:
 def _transliterated(found: re.Match[str]) -> str:
     # A soft sign is no apostrophe: "Обувь" is one word.
     return anyascii(found[0]).replace("'", "")
+
+
+def safe_stem(name: str) -> str:
+    """The stem of a file's name in signs that are the same in a page, in `srcset`, in JSON and in a key.
+
+    Nothing is ever encoded then. Stems may become alike; what tells files apart is the digest beside it.
+    """
+    return latin(name.rpartition(".")[0] or name)[:_STEM_LENGTH_MAX].strip("-") or "picture"

@@ -17,24 +17,27 @@ class Report(NamedTuple):
     summary: str
     untold: Sequence[str]
     sales: Sequence[Sequence[str]] = ()
+    left_out: Sequence[str] = ()
 
 
 class Standstill:
     """What a build into `folder` is made from, as it is now, and what such a build left behind."""
 
-    def __init__(self, project: Project, folder: Path, *, base_url: str | None) -> None:
+    def __init__(
+        self, project: Project, folder: Path, *, base_url: str | None, skip_broken_pictures: bool = False
+    ) -> None:
         self._folder = folder
         self._record = project.cache / "shelves" / f"{digest_of(str(folder))[:16]}.json"
-        self._made_from = _made_from(project, base_url)
+        self._made_from = _made_from(project, base_url, skip_broken_pictures)
 
     def report(self) -> Report | None:
         """What the last build said, if building again would change nothing; else None."""
         try:
-            made_from, left, *report = json.loads(self._record.read_text(encoding="utf-8"))
+            made_from, left, summary, untold, left_out = json.loads(self._record.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
         unchanged = made_from and made_from == self._made_from and left == self._left()
-        return Report(*report) if unchanged else None
+        return Report(summary, untold, tuple(left_out)) if unchanged else None
 
     def note(self, report: Report) -> None:
         """Remember a build that just ended well. What was edited while it ran is not taken for built."""
@@ -46,12 +49,12 @@ class Standstill:
         return digest_of(_signatures(self._folder))
 
 
-def _made_from(project: Project, base_url: str | None) -> str | None:
+def _made_from(project: Project, base_url: str | None, *options: bool) -> str | None:
     """None while a file is still being written: then the build must run."""
     inputs = _signatures(project.site)
     if not all(is_settled(signature) for _, signature in inputs):
         return None
-    return digest_of(code_digest(), base_url, inputs)
+    return digest_of(code_digest(), base_url, options, inputs)
 
 
 def _signatures(folder: Path) -> list[tuple[str, Signature]]:

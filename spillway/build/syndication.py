@@ -13,11 +13,13 @@ _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
 
 def feed(edition: Edition, newest: Sequence[Product]) -> str:
-    """An Atom feed of products that say when they came, the newest first, in the words of an edition."""
+    """An Atom feed of products that say when they came, the newest first, in the words of an edition.
+
+    There is at least one: a feed has to say when it changed, and the build has no clock.
+    """
     shop = edition.shop
     home, own = (f"{shop.base_url}{edition.at(path)}" for path in ("/", "/feed.xml"))
     addresses = [xml_text(f"{shop.base_url}{edition.at(product.path)}") for product in newest]
-    updated = _time(newest[0]) if newest else "1970-01-01T00:00:00Z"
     entries = "".join(
         f"<entry>\n<title>{xml_text(product.title)}</title>\n"
         f'<link href="{address}"/>\n'
@@ -30,7 +32,7 @@ def feed(edition: Edition, newest: Sequence[Product]) -> str:
         f"<title>{xml_text(shop.name)}</title>\n<subtitle>{xml_text(shop.tagline)}</subtitle>\n"
         f'<link href="{xml_text(home)}"/>\n'
         f'<link rel="self" href="{xml_text(own)}"/>\n'
-        f"<id>{xml_text(home)}</id>\n<updated>{updated}</updated>\n"
+        f"<id>{xml_text(home)}</id>\n<updated>{_time(newest[0])}</updated>\n"
         f"<author><name>{xml_text(shop.name)}</name></author>\n{entries}</feed>\n"
     )
 

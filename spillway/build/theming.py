@@ -12,6 +12,7 @@ from chalicelib.storefront.theme import Edition, Theme
 from spillway.build.catalogue import Catalogue
 from spillway.build.listings import listings_of
 from spillway.build.products import Products
+from spillway.build.slugs import safe_stem
 from spillway.errors import BadInput
 from spillway.project import Project
 
@@ -26,7 +27,7 @@ def theme_of(
     project: Project,
     base_url: str,
     assets: Mapping[str, str],
-    hero: Picture,
+    hero: Picture | None,
 ) -> Theme:
     """The theme, not yet named: its `release` is made from everything, and so comes last."""
     # The newest first; what came on the same day, by name.
@@ -36,13 +37,19 @@ def theme_of(
         Edition(
             shop=replace(storefront.shop, base_url=base_url),
             money=storefront.money,
-            listings=listings_of(storefront, shelf, products, replace(hero, alt=storefront.home.shot.alt)),
+            listings=listings_of(
+                storefront,
+                shelf,
+                products,
+                replace(hero, alt=storefront.home.shot.alt) if hero else None,
+            ),
             navigation=storefront.navigation,
             root=storefront.root,
             name=storefront.name,
             texts=storefront.texts,
             words=storefront.words,
             days=storefront.days,
+            has_feed=any(row.released_on for row in shelf),
         )
         for storefront in catalogue.storefronts
     )
@@ -68,10 +75,14 @@ def theme_texts(project: Project) -> dict[str, str]:
 def asset_keys(folder: Path) -> dict[Path, str]:
     """The key of every file in `folder`, with a hash of its content in it: "assets/shop-3fa9c1d2e0.css"."""
     return {
-        file: f"assets/{file.stem}-{hashlib.sha256(file.read_bytes()).hexdigest()[:10]}{file.suffix}"
+        file: f"assets/{safe_stem(file.name)}-{_digest(file)}{file.suffix}"
         for file in sorted(folder.iterdir())
         if file.is_file() and not file.name.startswith(".")
     }
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:10]
 
 
 def _inlined(folder: Path) -> dict[str, str]:

@@ -9,6 +9,7 @@ import click
 
 from spillway.build.sales import ended_sales
 from spillway.build.standstill import Report, Standstill
+from spillway.commands.pictures import show_left_out, skip_broken_pictures_option
 from spillway.counted import counted
 from spillway.project import Project
 
@@ -18,29 +19,34 @@ if TYPE_CHECKING:
 
 @click.command("build")
 @click.option("--base-url", metavar="URL", help="Build for this address instead of the one in site.toml.")
+@skip_broken_pictures_option
 @click.pass_obj
-def build_command(project: Project, base_url: str | None) -> None:
+def build_command(project: Project, base_url: str | None, *, skip_broken_pictures: bool) -> None:
     """Make every page, picture and asset of the shop.
 
     What did not change since the last build is not made again. Mistakes in the catalogue are listed all
     at once, and the last good output stays.
+
+    Exit status: 0 when the shop was built, also where --skip-broken-pictures left pictures out; 2 when
+    something in the catalogue has to be corrected first.
     """
     started = time.perf_counter()
     folder = project.output / "site"
-    standstill = Standstill(project, folder, base_url=base_url)
+    standstill = Standstill(project, folder, base_url=base_url, skip_broken_pictures=skip_broken_pictures)
     report = standstill.report()
     if report is None:
         # Loaded only now: most of what it brings is not needed to see that nothing changed.
         from spillway.build.site import build
 
-        release = build(project, base_url=base_url, folder=folder)
-        report = Report(_summary(release), release.untold, release.sales)
+        release = build(project, base_url=base_url, folder=folder, skip_broken_pictures=skip_broken_pictures)
+        report = Report(_summary(release), (*release.untold, *release.notes), release.sales, release.left_out)
         standstill.note(report)
     today = datetime.now(UTC).date().isoformat()
     for line in (*report.untold, *ended_sales(report.sales, today=today)):
         click.echo(line, err=True)
     click.echo(f"{report.summary} in {time.perf_counter() - started:.1f} s")
     click.echo(f"  {folder.relative_to(project.root)}/")
+    show_left_out(report.left_out)
 
 
 def _summary(release: "Release") -> str:

@@ -57,7 +57,7 @@ def google_command(
     if stage_name is not None:
         url, stock = _live(project, stage_name)
         base_url = base_url or url
-    _, makings = makings_of(project, base_url=base_url)
+    makings = makings_of(project, base_url=base_url).makings
     edition = _edition_of(makings.theme.editions, locale)
     today = datetime.now(UTC).date().isoformat()
     feed = merchant_feed(edition, _stocked(makings.products, stock), today=today)

@@ -5,6 +5,7 @@ from rich.progress import Progress, TaskID
 
 from chalicelib.wiring import clock_ms
 from spillway.commands.options import stage_option
+from spillway.commands.pictures import show_left_out, skip_broken_pictures_option
 from spillway.commands.progress import progress_bar
 from spillway.counted import counted
 from spillway.deploy.stage import stage_named
@@ -20,9 +21,16 @@ from spillway.publish.target import target_of
 @click.option("--base-url", metavar="URL", help="Publish for this address instead of the one in site.toml.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and why; do nothing.")
 @click.option("--delete-many", is_flag=True, help="Go on where a large part of the shop would be deleted.")
+@skip_broken_pictures_option
 @click.pass_obj
 def publish_command(
-    project: Project, stage_name: str, base_url: str | None, *, dry_run: bool, delete_many: bool
+    project: Project,
+    stage_name: str,
+    base_url: str | None,
+    *,
+    dry_run: bool,
+    delete_many: bool,
+    skip_broken_pictures: bool,
 ) -> None:
     """Build the shop with today's stock and put what changed before the shoppers."""
     stage = stage_named(project, stage_name)
@@ -30,7 +38,7 @@ def publish_command(
     with progress_bar() as bar:
         task = bar.add_task("publishing", total=None)
         with target_of(stage, project, clock_ms) as target:
-            make = of_folder(project, target, base_url=base_url)
+            make = of_folder(project, target, base_url=base_url, skip_broken_pictures=skip_broken_pictures)
             bring(target, make, bar, task, dry_run=dry_run, delete_many=delete_many)
 
 
@@ -60,6 +68,7 @@ def show_published(published: Published) -> None:
     )
     for slug in published.abandoned:
         click.echo(f"  {slug}: no longer in the catalogue; shoppers may still wait for it", err=True)
+    show_left_out(published.left_out)
 
 
 def show_plan(plan: Plan) -> None:

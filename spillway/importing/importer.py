@@ -182,6 +182,6 @@ def _pictures(project: Project, request: ImportRequest, export: Export, record: 
 
 def _picture_problem(file: Path) -> str | None:
     # A large library, needed only where there are pictures.
-    from spillway.build.pictures import problem_with_picture
+    from spillway.build.picture_file import problem_with_picture
 
     return problem_with_picture(file)

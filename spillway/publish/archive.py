@@ -6,6 +6,7 @@ of a kept release stay where they are served from (`spillway.publish.plan`).
 
 import gzip
 import json
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +16,9 @@ from chalicelib.storefront.theme import Theme
 from spillway.build.catalogue import ContentPage, ProductRow
 from spillway.build.gallery import Rendition
 from spillway.build.products import Products, Renditions
+from spillway.build.redirects import Redirect
 from spillway.build.release import Kind, Makings, SiteObject
+from spillway.build.root_files import RootFile
 from spillway.errors import WorkFailed
 
 KEPT_CONTENT_TYPE = "application/gzip"
@@ -37,6 +40,10 @@ def packed(makings: Makings) -> bytes:
         "contents": [asdict(content) for content in makings.contents],
         "products": [row.packed.decode() for row in products.rows],
         "pictures": {name: _without_files(products.renditions[name]) for name in sorted(products.renditions)},
+        "redirects": [(each.source, each.target) for each in makings.redirects],
+        "root_files": [
+            (each.key, each.content_type, b64encode(each.body).decode()) for each in makings.root_files
+        ],
         "assets": [(each.key, each.sha256, each.content_type, each.cache_control) for each in makings.assets],
     }
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
@@ -62,6 +69,11 @@ def unpacked(content: bytes, release: str) -> Makings:
             assets=tuple(
                 SiteObject(key, b"", sha256, content_type, cache_control, Kind.ASSET)
                 for key, sha256, content_type, cache_control in document["assets"]
+            ),
+            redirects=tuple(Redirect(source, target) for source, target in document["redirects"]),
+            root_files=tuple(
+                RootFile(key, content_type, b64decode(body))
+                for key, content_type, body in document["root_files"]
             ),
         )
     except (OSError, EOFError, ValueError, KeyError, TypeError) as error:

@@ -75,9 +75,11 @@ class Published:
     abandoned: tuple[str, ...]
     """Products that are in the table but in the catalogue no more; shoppers may still wait for them."""
     untold: tuple[str, ...] = ()
-    """See `Release.untold`."""
+    """See `Release.untold`, and `Release.notes`."""
     ended_sales: tuple[str, ...] = ()
     """A line for each sale that has ended, see `spillway.build.sales`."""
+    left_out: tuple[str, ...] = ()
+    """See `Release.left_out`."""
 
 
 class Publisher:
@@ -145,8 +147,9 @@ class Publisher:
             plan.skipped,
             len(plan.removals),
             _abandoned(known, release),
-            release.untold,
+            (*release.untold, *release.notes),
             tuple(ended_sales(release.sales, today=written_time(at_ms)[:10])),
+            release.left_out,
         )
 
     def _execute(self, plan: Plan, release: Release, known: Mapping[str, StockedProduct]) -> None:

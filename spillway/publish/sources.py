@@ -18,12 +18,22 @@ from spillway.publish.manifest import Kept, Manifest
 from spillway.publish.publisher import Bucket, Make, Target
 
 
-def of_folder(project: Project, target: Target, *, base_url: str | None = None) -> Make:
-    """What the shop's folder holds by now. `base_url` takes the place of the one in site.toml."""
+def of_folder(
+    project: Project, target: Target, *, base_url: str | None = None, skip_broken_pictures: bool = False
+) -> Make:
+    """What the shop's folder holds by now. `base_url` takes the place of the one in site.toml; pictures that
+    cannot be shown are mistakes unless they are to be skipped."""
 
     def make(stock: StockBySlug, dates: Dates) -> Release:
         try:
-            return build(project, base_url=base_url, stock=stock, stamps=target.stamps, dates=dates)
+            return build(
+                project,
+                base_url=base_url,
+                stock=stock,
+                stamps=target.stamps,
+                dates=dates,
+                skip_broken_pictures=skip_broken_pictures,
+            )
         except CatalogueInvalid as error:
             raise BadInput(
                 error.message, way_out="correct them and publish again; the live shop is as it was"

@@ -1,5 +1,6 @@
 """The demo from outside: what it prints, how it ends, what it leaves behind."""
 
+import re
 import signal
 import socket
 import sys
@@ -117,3 +118,47 @@ def test_a_signup_outlives_a_stop_and_two_starts_that_were_cut_short(
         ada.presses(ada.opens(letter.link("/api/confirm")))
         assert demo.is_told(signal.SIGINT) == 130
         assert "Traceback" not in demo.printed
+
+
+@pytest.mark.slow
+def test_old_addresses_root_files_and_odd_pictures_are_served_at_the_front_door(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    project, port = checkout(tmp_path_factory.mktemp("odd")), free_ports()
+    old = {
+        "/old/jacket": "/old/jacket",
+        "/old/jacket/": "/old/jacket",
+        "/products/field-jacket/caf%C3%A9%20x?utm=1": "/products/field-jacket/café x",
+        "/jacket.html": "/jacket.html",
+        "/de/alt": "/de/alt",
+    }
+    rows = dict.fromkeys(old.values(), "/products/field-jacket") | {"/de/alt": "/de"}
+    (project.site / "redirects.toml").write_text(
+        "[redirects]\n" + "".join(f'"{source}" = "{target}"\n' for source, target in rows.items())
+    )
+    well_known = project.site / "root/.well-known"
+    well_known.mkdir(parents=True)
+    (well_known / "apple-app-site-association").write_bytes(b'{"applinks": {}}')
+    pictures = project.site / "pictures"
+    odd = "a, b+c 100%25 q?x #1.webp"
+    (pictures / "watch-cap-rust.webp").rename(pictures / odd)
+    cap = project.site / "products/watch-cap.toml"
+    cap.write_text(cap.read_text().replace("watch-cap-rust.webp", odd))
+
+    with (
+        open_demo(project, port),
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as shop,
+    ):
+        for path, source in old.items():
+            answer = shop.get(path)
+            assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+            assert f'content="0; url={rows[source]}"' in answer.text
+            assert shop.get(rows[source]).status_code == 200
+        answer = shop.get("/.well-known/apple-app-site-association")
+        assert (answer.content, answer.headers["content-type"]) == (b'{"applinks": {}}', "application/json")
+        page = shop.get("/products/watch-cap").text
+        addresses = {*re.findall(r"/pictures/[^\s\"]+", page)}
+        assert any(address.startswith("/pictures/a-b-c-100-25-q-x-1-") for address in addresses)
+        for address in addresses:
+            assert shop.get(address).headers["content-type"].startswith("image/")
+        assert shop.get("/old").status_code == 404

@@ -1,6 +1,7 @@
 """A build that keeps what is still good is never told from a build from nothing."""
 
 import random
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from spillway.__main__ import cli
 from spillway.build.crew import Crew
 from spillway.build.markdown import _parsed_to_html, to_html
 from spillway.build.mistakes import CatalogueInvalid
+from spillway.build.redirects import redirect_file
 from spillway.build.release import Release
 from spillway.build.site import build
 from spillway.errors import SpillwayError
@@ -35,8 +37,14 @@ def content(release: Release) -> dict[str, bytes]:
     return {each.key: each.read() for each in release.objects}
 
 
+OLD_ADDRESS = re.compile(r"(de/)?(old|products/shawl|shop/outerwear/coat|privacy/old\.html)/?")
+
+
 def file_of(key: str) -> str:
-    """The name of an object's file: a page that others lie under is the index of their folder."""
+    """The name of an object's file: a page that others lie under is the index of their folder, and old
+    addresses have a folder of their own."""
+    if OLD_ADDRESS.fullmatch(key):
+        return redirect_file(key)
     return "de/index.html" if key == "de" else key
 
 
@@ -259,7 +267,29 @@ def edit_language(shop: Project, chance: random.Random) -> None:
         change(shop.site / name, old, new)
 
 
+def edit_redirects(shop: Project, chance: random.Random) -> None:
+    rows = {
+        "/old": "/privacy",
+        "/products/shawl": chance.choice(["/products/scarf", "/products/field-jacket"]),
+        "/shop/outerwear/coat/": "/products/field-jacket",
+        "/privacy/old.html": "/old",
+    }
+    chosen = chance.sample(sorted(rows), chance.randint(0, len(rows)))
+    text = "".join(f'"{source}" = "{rows[source]}"\n' for source in chosen)
+    (shop.site / "redirects.toml").write_text(f"[redirects]\n{text}")
+
+
+def edit_root_files(shop: Project, chance: random.Random) -> None:
+    file = shop.site / "root" / chance.choice(["ads.txt", ".well-known/security.txt", "robots.txt"])
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if file.exists() and chance.random() < 0.4:
+        file.unlink()
+    else:
+        file.write_text(f"line {chance.randint(1, 3)}")
+
+
 EDITS: tuple[Edit, ...] = (
+    *(edit_redirects, edit_root_files),
     *(rename_scarf, add_product, drop_product, edit_text, edit_text, edit_shop, edit_theme, edit_asset),
     *(swap_pictures, meddle, edit_language, edit_language),
 )

@@ -236,7 +236,7 @@ def test_a_file_that_is_no_picture_is_refused(shop: Project, content: bytes) -> 
 
     (mistake,) = mistakes_of(shop)
 
-    assert mistake.expected == "a picture: WEBP, JPEG, PNG, AVIF"
+    assert mistake.expected == "a picture: WEBP, JPEG, PNG, AVIF, GIF, BMP, TIFF, JPEG2000"
 
 
 def test_a_picture_too_narrow_for_a_page_is_refused(shop: Project) -> None:

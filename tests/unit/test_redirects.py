@@ -32,7 +32,7 @@ def shop(tmp_path: Path) -> Project:
 
 
 def parsed(*rows: str) -> tuple[dict[str, str], list[str]]:
-    """Where each source leads in the end, and what is wrong."""
+    """Return where each source leads in the end, and the mistakes."""
     mistakes: list[Mistake] = []
     found = parse_redirects("[redirects]\n" + "\n".join(rows), mistakes)
     return {each.source: each.target for each in found}, [str(each) for each in mistakes]

@@ -1,8 +1,11 @@
 """What search engines and feed readers are told."""
 
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 from spillway.build.release import Release
+from spillway.build.site import build
+from tests.unit.small_shop import make_small_shop
 
 ATOM = "{http://www.w3.org/2005/Atom}"
 SITEMAP = "{http://www.sitemaps.org/schemas/sitemap/0.9}"
@@ -20,3 +23,15 @@ def test_the_feed_tells_of_what_is_new(small_release: Release) -> None:
     assert entry.findtext(f"{ATOM}id") == "https://www.heron.example/products/field-jacket"
     assert root.findtext(f"{ATOM}title") == "Heron & Daughters"
     assert root.findtext(f"{ATOM}id") == "https://www.heron.example/"
+
+
+def test_a_shop_whose_products_have_no_dates_has_no_feed_and_no_link_to_one(tmp_path: Path) -> None:
+    shop = make_small_shop(tmp_path)
+    jacket = shop.site / "products/field-jacket.toml"
+    jacket.write_text(jacket.read_text().replace("released_on = 2026-09-01\n", ""))
+
+    release = build(shop)
+
+    assert "feed.xml" not in {each.key for each in release.objects}
+    assert b"feed.xml" not in text(release, "index.html")
+    assert not [each.key for each in release.objects if b"1970" in each.read()]

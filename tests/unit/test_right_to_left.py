@@ -1,0 +1,106 @@
+"""A shop in Arabic, Hebrew or Persian runs from right to left: pages, emails and old addresses."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from chalicelib.storefront.renderer import Renderer
+from chalicelib.storefront.theme import Theme
+from spillway.build.locales import direction_of_locale
+from spillway.build.release import Release
+from spillway.build.site import build
+from tests.unit.small_shop import THEME, make_small_shop
+
+RIGHT_TO_LEFT = (
+    "ar",
+    "he",
+    "fa",
+    "ar-EG",
+    "fa-AF",
+    "ur",
+    "ps",
+    "dv",
+    "yi",
+    "ckb",
+    "sd",
+    "az-Arab",
+    "uz-Arab-AF",
+)
+LEFT_TO_RIGHT = ("en-GB", "de", "az", "ar-Latn", "ku", "zh-Hant", "")
+
+
+@pytest.mark.parametrize("locale", RIGHT_TO_LEFT)
+def test_a_locale_runs_right_to_left_as_its_script_does(locale: str) -> None:
+    assert direction_of_locale(locale) == "rtl"
+
+
+@pytest.mark.parametrize("locale", LEFT_TO_RIGHT)
+def test_other_locales_run_left_to_right(locale: str) -> None:
+    assert direction_of_locale(locale) == "ltr"
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
+    """The small shop, in English and in Arabic, with an old address."""
+    shop = make_small_shop(tmp_path_factory.mktemp("shop"))
+    file = shop.site / "site.toml"
+    file.write_text(file.read_text().replace('["en-GB"]', '["en-GB", "ar-EG"]'))
+    (shop.site / "redirects.toml").write_text('[redirects]\n"/ar-eg/old" = "/ar-eg/privacy"\n')
+    return build(shop)
+
+
+@pytest.fixture(scope="module")
+def pages(release: Release) -> dict[str, str]:
+    return {
+        each.key: each.read().decode()
+        for each in release.objects
+        if each.content_type.startswith("text/html")
+    }
+
+
+def test_every_page_of_the_edition_says_its_direction_and_no_other_does(pages: dict[str, str]) -> None:
+    arabic = {key for key in pages if key.split("/")[0] == "ar-eg"}
+    assert {"ar-eg", "ar-eg/products/scarf", "ar-eg/shop/all", "ar-eg/old"} <= arabic
+    for key, text in pages.items():
+        opening = '<html lang="ar-EG" dir="rtl">' if key in arabic else '<html lang="en-GB">'
+        assert opening in text, key
+
+
+def test_a_page_told_in_the_first_language_keeps_that_ones_direction(pages: dict[str, str]) -> None:
+    assert '<article class="words page" lang="en-GB" dir="ltr">' in pages["ar-eg/privacy"]
+    assert '<article class="words page">' in pages["privacy"]
+
+
+def test_emails_say_their_direction_where_mail_programs_keep_it(release: Release) -> None:
+    theme: Theme = Theme.from_json(release.theme.to_json())
+    product = release.products.named("field-jacket").product
+    variant = product.variants[0]
+    for renderer, locale, direction in zip(
+        Renderer(theme).editions, ("en-GB", "ar-EG"), ("ltr", "rtl"), strict=True
+    ):
+        for name in ("confirm", "available"):
+            letter = renderer.letter(name, product=product, variant=variant, action_url="-", leave_url="-")
+            assert f'<html lang="{locale}" dir="{direction}">' in letter.html
+            # Web mail drops <html>: its first element says it again.
+            assert f'<div role="main" lang="{locale}" dir="{direction}">' in letter.html
+            assert (
+                '<strong dir="auto">Field Jacket</strong><br><span dir="auto">Moss, S</span>' in letter.html
+            )
+        assert f'dir="{direction}"' in renderer.note("yours", action_url="-").html
+
+
+def test_styles_name_no_left_and_no_right() -> None:
+    styles = (THEME / "static/shop.css").read_text()
+    letters = [file.read_text() for file in sorted(Path(THEME / "letters").rglob("*.html"))]
+
+    assert re.findall(r"(?<![\w-])(?:margin-|padding-|border-)?(?:left|right)\s*:", styles) == []
+    assert re.findall(r"(?:text-align|float|clear)\s*:\s*(?:left|right)", styles) == []
+    # Four values that differ between the sides turn nothing around.
+    value = r"([^ ;}\"]+)"
+    four = rf"(?:margin|padding):{value} {value} {value} {value}[;}}\"]"
+    sides = re.findall(four, "".join([styles, *letters]))
+    assert [each for each in sides if each[1] != each[3]] == []
+    assert not any(
+        re.search(r"(?:align=\"(?:left|right)\"|text-align:(?:left|right))", each) for each in letters
+    )
