@@ -33,11 +33,14 @@ class Standstill:
     def report(self) -> Report | None:
         """What the last build said, if building again would change nothing; else None."""
         try:
-            made_from, left, summary, untold, left_out = json.loads(self._record.read_text(encoding="utf-8"))
+            made_from, left, *said = json.loads(self._record.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
         unchanged = made_from and made_from == self._made_from and left == self._left()
-        return Report(summary, untold, tuple(left_out)) if unchanged else None
+        if not unchanged or len(said) != len(Report._fields):
+            return None
+        summary, untold, sales, left_out = said
+        return Report(summary, untold, sales, tuple(left_out))
 
     def note(self, report: Report) -> None:
         """Remember a build that just ended well. What was edited while it ran is not taken for built."""
