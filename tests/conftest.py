@@ -11,7 +11,9 @@ from xdist.scheduler import LoadScopeScheduling
 
 from spillway.build.release import Release
 from spillway.build.site import build
-from spillway.cloud.local_cloud import ACCESS_KEY, CloudSettings, local_cloud
+from spillway.cloud.keys import CloudKeys
+from spillway.cloud.local_cloud import CloudSettings, local_cloud
+from spillway.cloud.record import CloudRecord
 from tests.aws import REGION
 from tests.clock import Clock
 from tests.unit.german_shop import make_german_shop
@@ -20,9 +22,11 @@ from tests.unit.small_shop import make_small_shop
 # No test may reach an account of whoever runs it.
 for name in [name for name in os.environ if name.startswith("AWS_")]:
     del os.environ[name]
+# The one account there is: this run's own, on the emulator.
+KEYS = CloudKeys.random()
 os.environ.update(
-    AWS_ACCESS_KEY_ID=ACCESS_KEY,
-    AWS_SECRET_ACCESS_KEY=ACCESS_KEY,
+    AWS_ACCESS_KEY_ID=KEYS.access_key,
+    AWS_SECRET_ACCESS_KEY=KEYS.secret_key,
     AWS_DEFAULT_REGION=REGION,
     AWS_CONFIG_FILE=os.devnull,
     AWS_SHARED_CREDENTIALS_FILE=os.devnull,
@@ -61,6 +65,15 @@ def free_port() -> int:
         return port
 
 
+def record_of(settings: CloudSettings, shop_url: str = "http://shop.test") -> CloudRecord:
+    """What a demo on this cloud would leave for other commands."""
+    keys = settings.keys
+    inbox_url = f"http://127.0.0.1:{settings.inbox_port}"
+    return CloudRecord(
+        settings.endpoint_url, settings.region, shop_url, inbox_url, keys.access_key, keys.secret_key
+    )
+
+
 @pytest.fixture
 def clock() -> Clock:
     """A clock that stands still until it is told to go."""
@@ -76,8 +89,8 @@ def aws() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def local_cloud_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The emulator that the demo runs on, started once for all tests."""
-    settings = CloudSettings(tmp_path_factory.mktemp("cloud"), free_port(), free_port())
+    """The emulator that the demo runs on, as strict as there, started once for all tests."""
+    settings = CloudSettings(tmp_path_factory.mktemp("cloud"), free_port(), free_port(), keys=KEYS)
     with local_cloud(settings):
         yield settings.endpoint_url
 

@@ -15,6 +15,7 @@ from spillway.cloud.few_workers import bound_workers
 from spillway.cloud.own_apis import make_own_apis_reachable
 from spillway.cloud.sender_policy import judge_by_sender
 from spillway.cloud.statement_policy import judge_by_statement
+from spillway.cloud.strict.settings import LayerSettings
 
 STOP_WITHIN_S = 10.0
 
@@ -23,13 +24,18 @@ def main() -> None:
     """Run the emulator until it is told to stop or its parent is gone."""
     orphaned = threading.Event()
     threading.Thread(target=_end_with_parent, args=(orphaned,), daemon=True).start()
+    os.umask(0o077)
+    settings = LayerSettings.take_from(os.environ)
     sys.argv = ["ministack"]
     from ministack.app import main as serve
 
-    make_own_apis_reachable(int(os.environ["GATEWAY_PORT"]))
+    from spillway.cloud.strict.emulator import install
+
+    make_own_apis_reachable(int(os.environ["GATEWAY_PORT"]), settings.door_secret)
     bound_workers()
     judge_by_sender()
     judge_by_statement()
+    install(settings)
     try:
         serve()
     finally:

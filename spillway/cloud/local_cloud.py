@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,23 +17,47 @@ import httpx
 
 from spillway.cloud import checkpoints, leftover, ports
 from spillway.cloud.child import STOP_WITHIN_S
+from spillway.cloud.keys import DOOR_HEADER, CloudKeys
+from spillway.cloud.strict.settings import (
+    LAMBDA_CONCURRENCY,
+    LAMBDA_INVOCATIONS_MAX,
+    SAVE_EVERY_S,
+    LayerSettings,
+)
 from spillway.errors import BadInput, WorkFailed
 
 START_WITHIN_S = 60.0
 LOG_LINES_SHOWN = 15
-# Any key pair will do without IAM; with it, the emulator takes this one for the account's root.
-ACCESS_KEY = "test"
+PRIVATE = 0o700
 
 
 @dataclass(frozen=True, slots=True)
 class CloudSettings:
-    """Where the local cloud keeps its state and answers, and whether it enforces IAM policies."""
+    """Where the local cloud keeps its state and answers, and how it differs from an account on AWS.
+
+    Args:
+        home: the folder of all that it keeps, readable by its owner alone.
+        port: where it answers.
+        inbox_port: where the inbox answers that emails pass through.
+        region: the region it plays.
+        enforce_iam: whether the policies of the callers' roles count.
+        strict: whether calls are held to AWS's models and rules; signatures are checked in any case.
+        keys: who may call it.
+        invocations_max: how often a function may run in one chain of requests.
+        concurrency: the account's quota of concurrent executions.
+        save_every_s: how many seconds of work are lost at most when it is killed.
+    """
 
     home: Path
     port: int
     inbox_port: int
     region: str = "us-east-1"
-    enforce_iam: bool = False
+    enforce_iam: bool = True
+    strict: bool = True
+    keys: CloudKeys = field(default_factory=CloudKeys.random, repr=False)
+    invocations_max: int = LAMBDA_INVOCATIONS_MAX
+    concurrency: int = LAMBDA_CONCURRENCY
+    save_every_s: float = SAVE_EVERY_S
 
     @property
     def endpoint_url(self) -> str:
@@ -53,29 +77,41 @@ class CloudSettings:
     def environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
         """The emulator's environment. Nothing of the operator's own AWS account may reach it."""
         kept = {name: value for name, value in inherited.items() if not name.startswith("AWS_")}
-        return kept | {
-            "AUTH": str(self.enforce_iam).lower(),
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-            "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-            "AWS_DEFAULT_REGION": self.region,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            # Letters pass through the inbox, which keeps what the emulator drops: their headers.
-            "AWS_ENDPOINT_URL_SESV2": f"http://{ports.HOST}:{self.inbox_port}",
-            "BIND_HOST": ports.HOST,
-            "GATEWAY_PORT": str(self.port),
-            "IOT_MTLS_ENABLED": "0",
-            "MINISTACK_REGION": self.region,
-            "NO_PROXY": f"{ports.HOST},localhost",
-            "PERSIST_STATE": "1",
-            "PYTHONUNBUFFERED": "1",
-            "S3_DATA_DIR": str(self.home / "objects"),
-            "S3_PERSIST": "1",
-            "SFTP_ENABLED": "0",
-            "STATE_DIR": str(self.state),
-            "TMPDIR": str(self.home / "tmp"),
-        }
+        layer = LayerSettings(
+            self.keys.door_secret,
+            (self.port, self.inbox_port),
+            self.strict,
+            self.invocations_max,
+            self.concurrency,
+            self.save_every_s,
+        )
+        return (
+            kept
+            | layer.as_environment()
+            | {
+                "AUTH": str(self.enforce_iam).lower(),
+                "AWS_ACCESS_KEY_ID": self.keys.access_key,
+                "AWS_SECRET_ACCESS_KEY": self.keys.secret_key,
+                "AWS_CONFIG_FILE": os.devnull,
+                "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+                "AWS_DEFAULT_REGION": self.region,
+                "AWS_EC2_METADATA_DISABLED": "true",
+                # Letters pass through the inbox, which keeps what the emulator drops: their headers.
+                "AWS_ENDPOINT_URL_SESV2": f"http://{ports.HOST}:{self.inbox_port}",
+                "BIND_HOST": ports.HOST,
+                "GATEWAY_PORT": str(self.port),
+                "IOT_MTLS_ENABLED": "0",
+                "MINISTACK_REGION": self.region,
+                "NO_PROXY": f"{ports.HOST},localhost",
+                "PERSIST_STATE": "1",
+                "PYTHONUNBUFFERED": "1",
+                "S3_DATA_DIR": str(self.home / "objects"),
+                "S3_PERSIST": "1",
+                "SFTP_ENABLED": "0",
+                "STATE_DIR": str(self.state),
+                "TMPDIR": str(self.home / "tmp"),
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +139,7 @@ def local_cloud(settings: CloudSettings) -> Iterator[LocalCloud]:
         BadInput: another demo runs in this folder, or the port is taken.
         WorkFailed: the emulator did not come up.
     """
-    settings.home.mkdir(parents=True, exist_ok=True)
+    make_private(settings.home)
     with _only_one(settings.home):
         leftover.stop_leftover(settings.home, within_s=STOP_WITHIN_S)
         ports.require_free(settings.port, "the local cloud")
@@ -117,6 +153,12 @@ def local_cloud(settings: CloudSettings) -> Iterator[LocalCloud]:
         finally:
             _stop(process)
             leftover.forget(settings.home)
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder that only its owner can look into: it holds addresses, links that work, and keys."""
+    folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
+    folder.chmod(PRIVATE)
 
 
 def erase(home: Path) -> None:
@@ -168,12 +210,14 @@ def _start(settings: CloudSettings) -> subprocess.Popen[bytes]:
 
 def _await_health(settings: CloudSettings, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + START_WITHIN_S
+    url = f"{settings.endpoint_url}/_ministack/health"
+    headers = {DOOR_HEADER: settings.keys.door_secret}
     with httpx.Client(trust_env=False, timeout=2) as client:
         while time.monotonic() < deadline:
             if process.poll() is not None:
                 raise _stopped_by_itself(settings, process)
             try:
-                if client.get(f"{settings.endpoint_url}/_ministack/health").is_success:
+                if client.get(url, headers=headers).is_success:
                     return
             except httpx.TransportError:
                 pass

@@ -9,13 +9,17 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from spillway.cloud.keys import DOOR_HEADER
 from spillway.cloud.ports import HOST
 
 API_DOMAIN = re.compile(r"(?P<id>[a-z0-9]+)\.execute-api\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?")
 
 
-def reachable(origin: Mapping[str, Any], *, port: int) -> dict[str, Any]:
-    """The emulator's view of an origin, with an API's AWS name replaced by where it answers locally."""
+def reachable(origin: Mapping[str, Any], *, port: int, door_secret: str) -> dict[str, Any]:
+    """The emulator's view of an origin, with an API's AWS name replaced by where it answers locally.
+
+    The emulator's own door opens to `door_secret`.
+    """
     api = API_DOMAIN.fullmatch(origin["domain_name"])
     if api is None:
         return dict(origin)
@@ -23,11 +27,12 @@ def reachable(origin: Mapping[str, Any], *, port: int) -> dict[str, Any]:
         "domain_name": HOST,
         "http_port": port,
         "protocol_policy": "http-only",
+        "custom_headers": [*origin.get("custom_headers", ()), (DOOR_HEADER, door_secret)],
         "origin_path": f"/_aws/execute-api/{api['id']}{origin.get('origin_path') or ''}",
     }
 
 
-def make_own_apis_reachable(port: int) -> None:
+def make_own_apis_reachable(port: int, door_secret: str) -> None:
     """Apply `reachable` to every distribution of the emulator in this process, which answers on `port`."""
     from ministack.services import cloudfront
 
@@ -35,7 +40,10 @@ def make_own_apis_reachable(port: int) -> None:
 
     def parse_reachable(distribution: Mapping[str, Any]) -> dict[str, Any]:
         config: dict[str, Any] = parse(distribution)
-        origins = {name: reachable(origin, port=port) for name, origin in config["origins"].items()}
+        origins = {
+            name: reachable(origin, port=port, door_secret=door_secret)
+            for name, origin in config["origins"].items()
+        }
         return config | {"origins": origins}
 
     cloudfront.parse_distribution_dataplane_config = parse_reachable

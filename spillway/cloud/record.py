@@ -1,21 +1,25 @@
-"""What a running demo leaves for other commands: where the local cloud answers."""
+"""What a running demo leaves for other commands: where the local cloud answers, and to whom."""
 
 import json
-from dataclasses import asdict, dataclass
+import os
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
 
 FILE_NAME = "cloud.json"
+OWNER_ONLY = 0o600
 
 
 @dataclass(frozen=True, slots=True)
 class CloudRecord:
-    """The addresses of a running local cloud."""
+    """The addresses of a running local cloud, and the credentials of its root."""
 
     endpoint_url: str
     region: str
     shop_url: str
     inbox_url: str
+    access_key: str
+    secret_key: str = field(repr=False)
 
     @property
     def port(self) -> int:
@@ -24,7 +28,10 @@ class CloudRecord:
 
     def write(self, home: Path) -> None:
         """Leave this record in the local cloud's folder."""
-        (home / FILE_NAME).write_text(json.dumps(asdict(self), indent=2) + "\n")
+        file = home / FILE_NAME
+        file.unlink(missing_ok=True)
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY), "w") as record:
+            record.write(json.dumps(asdict(self), indent=2) + "\n")
 
     @classmethod
     def read(cls, home: Path) -> Self | None:

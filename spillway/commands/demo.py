@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from spillway.cloud.strict.settings import LAMBDA_INVOCATIONS_MAX
 from spillway.demo.interruption import Interrupted, interruptible
 from spillway.project import Project
 
@@ -20,9 +21,18 @@ PORT_MAX = 65_535 - 2
 )
 @click.option("--fresh", is_flag=True, help="Forget what earlier demos left.")
 @click.option("--check", is_flag=True, help="Play the whole story once, by itself, and end.")
-@click.option("--auth", is_flag=True, help="Enforce the IAM policies of the deployed roles.")
+@click.option(
+    "--invocations-max",
+    type=click.IntRange(min=1),
+    default=LAMBDA_INVOCATIONS_MAX,
+    show_default=True,
+    help="How often a function may run in one chain of requests before Lambda stops it.",
+)
+@click.option("--lenient", is_flag=True, help="Take what AWS would refuse: to measure, or to find out why.")
 @click.pass_obj
-def demo_command(project: Project, port: int, *, fresh: bool, check: bool, auth: bool) -> None:
+def demo_command(
+    project: Project, port: int, invocations_max: int, *, fresh: bool, check: bool, lenient: bool
+) -> None:
     """Run the whole shop on this machine: no AWS account, no Docker, no mail leaves it."""
     try:
         with interruptible():
@@ -30,7 +40,7 @@ def demo_command(project: Project, port: int, *, fresh: bool, check: bool, auth:
             from spillway.demo.demo import DemoSettings
             from spillway.demo.performance import perform
 
-            perform(project, DemoSettings(port, fresh, auth), check=check)
+            perform(project, DemoSettings(port, fresh, not lenient, invocations_max), check=check)
     except Interrupted as interrupted:
         click.echo("\nStopped. The state is kept for the next start.")
         sys.exit(interrupted.exit_code)

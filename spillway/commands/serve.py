@@ -20,6 +20,7 @@ def serve_command(project: Project, port: int) -> None:
     # Loaded only now: the other commands do not wait for a web server.
     from spillway.build.preview import Preview
     from spillway.cloud import ports
+    from spillway.cloud.browser_guard import BrowserGuard, hosts_of
     from spillway.cloud.servers import served
 
     url = f"http://{ports.HOST}:{port}"
@@ -27,7 +28,7 @@ def serve_command(project: Project, port: int) -> None:
     with ports.claim(port, "the pages") as claimed:
         preview.look()
         click.echo(preview.mistakes or f"{url}/  (Ctrl-C ends it)")
-        with served(preview.app(), claimed):
+        with served(BrowserGuard(hosts_of(port)).around(preview.app()), claimed):
             try:
                 preview.watch(threading.Event())
             except KeyboardInterrupt:

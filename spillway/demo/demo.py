@@ -10,13 +10,15 @@ from chalicelib.mail.headers import parse_mailbox
 from chalicelib.wiring import clock_ms
 from spillway.build.loading import load_catalogue
 from spillway.cloud import ports
+from spillway.cloud.browser_guard import BrowserGuard, hosts_of
 from spillway.cloud.front import front
 from spillway.cloud.inbox.app import inbox
 from spillway.cloud.inbox.mailbox import Mailbox
-from spillway.cloud.local_cloud import CloudSettings, LocalCloud, erase, local_cloud
+from spillway.cloud.local_cloud import CloudSettings, LocalCloud, erase, local_cloud, make_private
 from spillway.cloud.record import CloudRecord
 from spillway.cloud.relay import Relay
 from spillway.cloud.servers import served
+from spillway.cloud.strict.settings import LAMBDA_INVOCATIONS_MAX
 from spillway.demo.steps import Steps
 from spillway.deploy.package import packaged
 from spillway.deploy.stack import deploy
@@ -32,11 +34,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DemoSettings:
-    """How to run the demo. It takes three ports in a row: the shop's, the inbox's, the cloud's."""
+    """How to run the demo. It takes three ports in a row: the shop's, the inbox's, the cloud's.
+
+    Args:
+        port: the first of the three.
+        fresh: whether to forget what earlier demos left.
+        strict: whether the cloud refuses what AWS refuses, by its models, its rules and IAM.
+        invocations_max: how often a function may run in one chain of requests.
+    """
 
     port: int
     fresh: bool = False
-    enforce_iam: bool = False
+    strict: bool = True
+    invocations_max: int = LAMBDA_INVOCATIONS_MAX
 
     @property
     def shop_url(self) -> str:
@@ -50,8 +60,14 @@ class DemoSettings:
 
     def cloud(self, project: Project) -> CloudSettings:
         """The local cloud of this demo."""
-        home = project.state / "local"
-        return CloudSettings(home, self.port + 2, self.port + 1, enforce_iam=self.enforce_iam)
+        return CloudSettings(
+            project.state / LOCAL,
+            self.port + 2,
+            self.port + 1,
+            enforce_iam=self.strict,
+            strict=self.strict,
+            invocations_max=self.invocations_max,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +88,7 @@ def running_demo(project: Project, settings: DemoSettings, steps: Steps) -> Iter
         WorkFailed: the cloud, the package or the deployment failed.
     """
     cloud_settings = settings.cloud(project)
+    make_private(project.state)
     with ExitStack() as open_:
         shop_socket = open_.enter_context(ports.claim(settings.port, "the shop"))
         inbox_socket = open_.enter_context(ports.claim(settings.port + 1, "the inbox"))
@@ -85,8 +102,10 @@ def running_demo(project: Project, settings: DemoSettings, steps: Steps) -> Iter
         letters = inbox(
             mailbox, Relay(cloud_settings.endpoint_url), settings.shop_url, lambda: datetime.now(UTC)
         )
-        open_.enter_context(served(letters, inbox_socket))
-        stage = local_stage(cloud_settings.endpoint_url, cloud_settings.region, settings.shop_url)
+        guard = BrowserGuard(hosts_of(settings.port + 1))
+        open_.enter_context(served(guard.around(letters), inbox_socket))
+        record = _record(settings, cloud_settings)
+        stage = local_stage(record)
         with steps.step("Package what Lambda runs"):
             package = packaged(project, LOCAL, region=stage.region)
         with steps.step("Deploy it"):
@@ -96,11 +115,13 @@ def running_demo(project: Project, settings: DemoSettings, steps: Steps) -> Iter
             source = of_folder(project, target, base_url=settings.shop_url)
             Publisher(target, clock_ms, steps.progress).publish(source)
         domain = stage.outputs()["DistributionDomain"]
-        open_.enter_context(
-            served(front(settings.shop_url, Relay(cloud_settings.endpoint_url), domain), shop_socket)
+        door = front(
+            settings.shop_url, Relay(cloud_settings.endpoint_url), domain, cloud_settings.keys.door_secret
         )
+        guard = BrowserGuard(hosts_of(settings.port), pictures=True)
+        open_.enter_context(served(guard.around(door), shop_socket))
         open_.callback(CloudRecord.remove, cloud_settings.home)
-        _record(settings, cloud_settings).write(cloud_settings.home)
+        record.write(cloud_settings.home)
         yield RunningDemo(settings, stage, cloud)
 
 
@@ -110,4 +131,11 @@ def _verify(stage: Stage, sender: str) -> None:
 
 
 def _record(settings: DemoSettings, cloud: CloudSettings) -> CloudRecord:
-    return CloudRecord(cloud.endpoint_url, cloud.region, settings.shop_url, settings.inbox_url)
+    return CloudRecord(
+        cloud.endpoint_url,
+        cloud.region,
+        settings.shop_url,
+        settings.inbox_url,
+        cloud.keys.access_key,
+        cloud.keys.secret_key,
+    )

@@ -9,7 +9,6 @@ import boto3
 from botocore.exceptions import ClientError
 
 from spillway.cloud import ports
-from spillway.cloud.local_cloud import ACCESS_KEY
 from spillway.cloud.record import CloudRecord
 from spillway.errors import BadInput
 from spillway.project import Project
@@ -64,12 +63,12 @@ class Stage:
         return {output["OutputKey"]: output["OutputValue"] for output in stacks[0]["Outputs"]}
 
 
-def local_stage(endpoint_url: str, region: str, shop_url: str) -> Stage:
-    """The stage on a local cloud."""
+def local_stage(cloud: CloudRecord) -> Stage:
+    """The stage on a local cloud, for the root of its account."""
     session = boto3.Session(
-        aws_access_key_id=ACCESS_KEY, aws_secret_access_key=ACCESS_KEY, region_name=region
+        aws_access_key_id=cloud.access_key, aws_secret_access_key=cloud.secret_key, region_name=cloud.region
     )
-    return Stage(LOCAL, region, session, endpoint_url, shop_url)
+    return Stage(LOCAL, cloud.region, session, cloud.endpoint_url, cloud.shop_url)
 
 
 def stage_named(project: Project, name: str) -> Stage:
@@ -105,7 +104,7 @@ def running_local_stage(project: Project) -> Stage | None:
     record = CloudRecord.read(project.state / LOCAL)
     if record is None or not ports.answers(record.port):
         return None
-    return local_stage(record.endpoint_url, record.region, record.shop_url)
+    return local_stage(record)
 
 
 def _aws_stage(name: str) -> Stage:

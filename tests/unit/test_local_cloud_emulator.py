@@ -51,18 +51,19 @@ def test_an_api_is_reached_beside_the_distribution_under_the_same_path() -> None
         "http_port": 80,
         "id": "api",
     }
-    assert reachable(origin, port=8002) == {
+    assert reachable(origin, port=8002, door_secret="secret") == {
         "domain_name": "127.0.0.1",
         "origin_path": "/_aws/execute-api/abc123",
         "protocol_policy": "http-only",
         "http_port": 8002,
+        "custom_headers": [("x-spillway-door", "secret")],
         "id": "api",
     }
 
 
 def test_any_other_origin_stays_as_it_is() -> None:
     bucket = {"domain_name": "pages.s3.us-east-1.amazonaws.com", "s3_bucket": "pages"}
-    assert reachable(bucket, port=8002) == bucket
+    assert reachable(bucket, port=8002, door_secret="secret") == bucket
 
 
 def test_a_sending_call_is_judged_by_the_bare_address_it_sends_from() -> None:

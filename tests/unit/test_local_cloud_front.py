@@ -39,7 +39,7 @@ class FakeDistribution(httpx.AsyncBaseTransport):
 
 
 async def ask(distribution: FakeDistribution, method: str, path: str, **request: Any) -> httpx.Response:
-    app = front(SHOP, Relay("http://cloud.test", distribution), DOMAIN)
+    app = front(SHOP, Relay("http://cloud.test", distribution), DOMAIN, "secret")
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=SHOP) as client:
         return await client.request(method, path, **request)
 
@@ -71,7 +71,7 @@ async def test_headers_for_one_connection_go_no_further() -> None:
 async def test_repeated_headers_stay_apart_and_encoded_bodies_stay_encoded() -> None:
     cookies = [("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")]
     distribution = FakeDistribution(headers=[*cookies, ("Content-Encoding", "br")], content=b"\x0b\x00")
-    app = front(SHOP, Relay("http://cloud.test", distribution), DOMAIN)
+    app = front(SHOP, Relay("http://cloud.test", distribution), DOMAIN, "secret")
     transport = httpx.ASGITransport(app)
     answer = await transport.handle_async_request(httpx.Request("GET", SHOP))
     assert isinstance(answer.stream, httpx.AsyncByteStream)

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -83,9 +84,17 @@ def test_nothing_of_the_operators_own_account_reaches_the_local_cloud(tmp_path: 
 
 def test_the_record_of_a_running_demo_is_read_back_until_it_is_removed(tmp_path: Path) -> None:
     record = CloudRecord(
-        "http://127.0.0.1:8002", "us-east-1", "http://127.0.0.1:8000", "http://127.0.0.1:8001"
+        "http://127.0.0.1:8002",
+        "us-east-1",
+        "http://127.0.0.1:8000",
+        "http://127.0.0.1:8001",
+        "AKIAROOT",
+        "the root's secret",
     )
     record.write(tmp_path)
+    record.write(tmp_path)
+    assert stat.S_IMODE((tmp_path / "cloud.json").stat().st_mode) == 0o600
+    assert "the root's secret" not in repr(record)
     assert (CloudRecord.read(tmp_path), record.port) == (record, 8002)
     CloudRecord.remove(tmp_path)
     assert CloudRecord.read(tmp_path) is None

@@ -1,6 +1,7 @@
 """The local cloud runs, keeps what it knows, and goes with its command. Each of these starts a real one."""
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from spillway.cloud import leftover
 from spillway.cloud.local_cloud import CloudSettings, local_cloud
 from spillway.deploy.stage import local_stage
 from spillway.errors import BadInput, WorkFailed
-from tests.conftest import free_port
+from tests.conftest import free_port, record_of
 
 pytestmark = pytest.mark.local_cloud
 
@@ -28,6 +30,16 @@ def handle(event, context):
     for record in event["Records"]:
         boto3.client("dynamodb").put_item(TableName="copies", Item=record["dynamodb"]["NewImage"])
 """
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    ],
+}
+ALL_TABLES = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "dynamodb:*", "Resource": "*"}],
+}
 DEMO = """
 import signal
 import sys
@@ -59,7 +71,7 @@ def gone(pid: int) -> bool:
 
 
 def test_records_written_after_a_restart_reach_their_function(settings: CloudSettings) -> None:
-    stage = local_stage(settings.endpoint_url, settings.region, "http://shop.test")
+    stage = local_stage(record_of(settings))
     dynamodb, functions = stage.client("dynamodb"), stage.client("lambda")
 
     def put(key: str) -> None:
@@ -75,6 +87,10 @@ def test_records_written_after_a_restart_reach_their_function(settings: CloudSet
                 KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
                 StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
             )
+        stage.client("iam").create_role(RoleName="copier", AssumeRolePolicyDocument=json.dumps(TRUST))
+        stage.client("iam").put_role_policy(
+            RoleName="copier", PolicyName="copier", PolicyDocument=json.dumps(ALL_TABLES)
+        )
         functions.create_function(
             FunctionName="copier",
             Runtime=f"python3.{sys.version_info.minor}",
@@ -140,6 +156,27 @@ def test_the_cloud_goes_with_its_command_however_that_goes(
     with local_cloud(settings) as cloud:
         assert cloud.process.pid != cloud_pid
         assert gone(cloud_pid)
+
+
+def test_what_was_saved_while_it_ran_survives_a_kill_and_is_its_owners_alone(settings: CloudSettings) -> None:
+    settings = replace(settings, save_every_s=0.05)
+    dynamodb = local_stage(record_of(settings)).client("dynamodb")
+    saved = settings.state / "dynamodb.json"
+    with local_cloud(settings) as cloud:
+        dynamodb.create_table(
+            TableName="kept",
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        )
+        dynamodb.put_item(TableName="kept", Item={"id": {"S": "accepted"}})
+        until(lambda: saved.is_file() and '"accepted"' in saved.read_text())
+        assert saved.stat().st_mode & 0o077 == 0
+        assert settings.home.stat().st_mode & 0o777 == 0o700
+        cloud.process.kill()
+        cloud.process.wait()
+    with local_cloud(settings):
+        assert dynamodb.get_item(TableName="kept", Key={"id": {"S": "accepted"}})["Item"]
 
 
 def zipped(name: str, text: str) -> bytes:

@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
+from spillway.cloud.record import CloudRecord
 from spillway.deploy.change_set import Change, ChangeSet
 from spillway.deploy.package import Package
 from spillway.deploy.stack import Outcome, deploy
 from spillway.deploy.stage import Stage, local_stage
 from spillway.errors import BadInput, WorkFailed
+from tests.aws import REGION
+from tests.conftest import KEYS
 
 pytestmark = pytest.mark.local_cloud
 
@@ -29,7 +32,10 @@ SECONDS_TOO_MANY = "999999"
 @pytest.fixture
 def stage(local_cloud_url: str) -> Stage:
     """A stage of its own name on the local cloud."""
-    local = local_stage(local_cloud_url, "us-east-1", "http://shop.test")
+    record = CloudRecord(
+        local_cloud_url, REGION, "http://shop.test", "http://inbox.test", KEYS.access_key, KEYS.secret_key
+    )
+    local = local_stage(record)
     return Stage(f"test-{uuid.uuid4().hex[:8]}", local.region, local.session, local.endpoint_url)
 
 

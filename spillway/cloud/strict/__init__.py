@@ -1,0 +1,1 @@
+"""The strict layer: the only way into the emulator, and as particular about a request as AWS."""
