@@ -1,7 +1,8 @@
 """The story the demo tells, played from beginning to end by shoppers without JavaScript.
 
 Ada and Ben wait for one variant, Cleo for another. What comes back is told to whoever waits for it,
-once each, and to nobody else.
+once each, and to nobody else. Pages are read through the front door before and after they change: it
+serves what it has, as the CDN does, until it is told that a page is another one.
 """
 
 import secrets
@@ -17,7 +18,7 @@ from chalicelib.domain.entry import EntryState
 from spillway.demo.demo import RunningDemo
 from spillway.demo.shopper import Shopper, until, waitlist_form
 from spillway.demo.steps import Steps
-from spillway.demo.stock import SoldOut, sold_out
+from spillway.demo.stock import SoldOut, sold_out, still_available
 from spillway.deploy.stage import Stage
 from spillway.errors import WorkFailed
 from spillway.project import Project
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 ANSWER_WITHIN_S = 30.0
+FRONT_PAGE = "/"
 PAGE_TURNS_WITHIN_S = 60.0
 
 
@@ -72,6 +74,7 @@ def _play(scene: _Scene, steps: Steps) -> None:
         for shopper in (ada, ben, cleo):
             _confirm(scene, shopper, letter_number=1)
     with steps.step(f"{wanted.sku} comes back: its page says so"):
+        _await_page(ada, wanted, awaited=True)
         _spillway(scene, "available", "--stock", "5", "--", wanted.sku)
         _await_page(ada, wanted, awaited=False)
     with steps.step("Ada and Ben are told once each, Cleo is not"):
@@ -94,6 +97,13 @@ def _play(scene: _Scene, steps: Steps) -> None:
         cleo.awaits_letters(2)
         ada.awaits_letters(3)
         ben.awaits_letters(4)
+    front_page = ada.reads(FRONT_PAGE)
+    shown = [skus for path, skus in still_available(scene.stage) if f'href="{path}"' in front_page]
+    for skus in shown[:1]:
+        with steps.step(f"A product sells out ({', '.join(skus)}): the front page says so"):
+            for sku in skus:
+                _spillway(scene, "sold-out", "--", sku)
+            _await_change(ada, FRONT_PAGE, front_page)
 
 
 def _cast(candidates: list[SoldOut]) -> tuple[SoldOut, SoldOut]:
@@ -140,6 +150,14 @@ def _await_page(shopper: Shopper, variant: SoldOut, *, awaited: bool) -> None:
         return True if offered is awaited else None
 
     until(turned, f"{variant.path} turns for {variant.sku}", within_s=PAGE_TURNS_WITHIN_S)
+
+
+def _await_change(shopper: Shopper, path: str, before: str) -> None:
+    until(
+        lambda: True if shopper.reads(path) != before else None,
+        f"{path} is another page than before",
+        within_s=PAGE_TURNS_WITHIN_S,
+    )
 
 
 def _entry_states(stage: Stage) -> dict[tuple[str, str], str]:

@@ -49,6 +49,10 @@ class Shopper:
     shop: httpx.Client
     inbox: httpx.Client
 
+    def reads(self, page: str) -> str:
+        """Return a page of the shop, as the front door has it."""
+        return self._get(page)
+
     def signs_up(self, page: str, *skus: str) -> None:
         """Send the waitlist form of a product page, as it is on that page."""
         form = waitlist_form(self._get(page))

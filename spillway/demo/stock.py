@@ -24,6 +24,17 @@ def sold_out(stage: Stage) -> list[SoldOut]:
     return sorted(found, key=lambda variant: (variant.path != SHOWN_FIRST, variant.sku))
 
 
+def still_available(stage: Stage) -> list[tuple[str, list[str]]]:
+    """Return the path of each product with what is left of it, by SKU; those with the fewest left first."""
+    found = []
+    for product in StageTables.of(stage).products.scan():
+        gone = {variant.sku for variant in sold_out_of(product)}
+        left = [variant.sku for variant in product.product.variants if variant.sku not in gone]
+        if left:
+            found.append((product.product.path, left))
+    return sorted(found, key=lambda each: (len(each[1]), each))
+
+
 def sold_out_of(stocked: StockedProduct) -> list[SoldOut]:
     """The variants of one product that are sold out."""
     return [

@@ -7,13 +7,16 @@ import boto3
 import httpx
 import pytest
 
-from spillway.cloud.local_cloud import ACCESS_KEY
+from spillway.cloud.keys import DOOR_HEADER
 from spillway.deploy.stack import Outcome, deploy
 from spillway.deploy.stage import Stage
+from tests.conftest import KEYS
 from tests.uploaded import GLOBAL_KINDS, made_package
 
 pytestmark = [pytest.mark.local_cloud, pytest.mark.slow]
 
+# Viewers and who goes around the distribution do not sign: the local cloud lets them in by this.
+DOOR = {DOOR_HEADER: KEYS.door_secret}
 SENDER = {"SenderAddress": "hello@shop.example", "SenderIdentity": "shop.example"}
 DESCRIPTION = "/api/openapi.json"
 
@@ -35,7 +38,7 @@ class Deployed:
 def deployed(url: str, name: str, region: str, **given: str) -> Deployed:
     """Deploy this tree's package as a stage."""
     session = boto3.Session(
-        aws_access_key_id=ACCESS_KEY, aws_secret_access_key=ACCESS_KEY, region_name=region
+        aws_access_key_id=KEYS.access_key, aws_secret_access_key=KEYS.secret_key, region_name=region
     )
     stage = Stage(name, region, session, url)
     assert deploy(stage, made_package(), SENDER | given, lambda _: True) is Outcome.CHANGED
@@ -59,13 +62,13 @@ def stages(local_cloud_url: str) -> list[Deployed]:
 def through_the_distribution(stage: Stage, headers: dict[str, str] | None = None) -> httpx.Response:
     host = {"Host": stage.outputs()["DistributionDomain"], "X-Forwarded-Proto": "https"}
     with httpx.Client(trust_env=False, timeout=60) as client:
-        return client.get(f"{stage.endpoint_url}{DESCRIPTION}", headers={**host, **(headers or {})})
+        return client.get(f"{stage.endpoint_url}{DESCRIPTION}", headers={**DOOR, **host, **(headers or {})})
 
 
 def around_it(one: Deployed, headers: dict[str, str] | None = None) -> httpx.Response:
     address = f"{one.stage.endpoint_url}/_aws/execute-api/{one.names['RestAPI']}{DESCRIPTION}"
     with httpx.Client(trust_env=False, timeout=60) as client:
-        return client.get(address, headers=headers)
+        return client.get(address, headers=DOOR | (headers or {}))
 
 
 def test_stages_and_regions_share_nothing(stages: list[Deployed]) -> None:

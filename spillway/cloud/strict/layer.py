@@ -41,7 +41,7 @@ class StrictLayer:
         account: what the rules know about the account.
         cache: the CDN's.
         may_list: whether the caller with an access key may list the bucket of a call.
-        refuse_members: whether calls are held to models and rules, too.
+        refuse_members: whether calls are held to models and rules, and pages kept, as on AWS.
         log: takes a line about each call that is refused.
         background: runs from the emulator's start to its end.
     """
@@ -117,7 +117,7 @@ class StrictLayer:
         from ministack.services import cloudfront
 
         record = cloudfront.find_distribution_for_label(label)
-        if record is None or "range" in headers:
+        if record is None or "range" in headers or not self.refuse_members:
             await self.app(scope, receive, send)
             return
         distribution = emulated_distribution(record)
