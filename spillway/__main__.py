@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import click
 
-from spillway.errors import SpillwayError, WorkFailed
+from spillway.errors import SpillwayError
 from spillway.project import Project
 from spillway.stopped import Stopped
 
@@ -88,7 +88,9 @@ def main() -> None:
         # Nobody's fault here, and no traceback's worth: AWS said no, or was not to be reached.
         if not type(error).__module__.startswith("botocore"):
             raise
-        _end(WorkFailed(f"AWS: {error}", way_out="check the credentials, the region and the network"))
+        from spillway.aws_errors import explained
+
+        _end(explained(error))
 
 
 def _end(error: SpillwayError) -> NoReturn:

@@ -1,11 +1,13 @@
 """`spillway package`"""
 
+import os
+
 import click
 
 from spillway.deploy.archive import contents
 from spillway.deploy.package import package
 from spillway.deploy.runtimes import described
-from spillway.deploy.stage import require_stage_name
+from spillway.deploy.stage import region_in, require_stage_name
 from spillway.project import Project
 
 
@@ -15,7 +17,7 @@ from spillway.project import Project
 def package_command(project: Project, stage_name: str) -> None:
     """Make the package that Lambda runs, and the template of all that is around it."""
     require_stage_name(stage_name)
-    made = package(project, stage_name)
+    made = package(project, stage_name, region=region_in(os.environ) or "us-east-1")
     size_kb = made.archive.stat().st_size // 1000
     click.echo(f"{made.archive.relative_to(project.root)}  {size_kb} kB")
     for part in contents(made.archive):

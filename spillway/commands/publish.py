@@ -8,6 +8,7 @@ from spillway.commands.options import stage_option
 from spillway.commands.pictures import show_left_out, skip_broken_pictures_option
 from spillway.commands.progress import progress_bar
 from spillway.counted import counted
+from spillway.deploy.agreement import agreeing
 from spillway.deploy.stage import stage_named
 from spillway.project import Project
 from spillway.publish.plan import Plan
@@ -38,7 +39,8 @@ def publish_command(
     with progress_bar() as bar:
         task = bar.add_task("publishing", total=None)
         with target_of(stage, project, clock_ms) as target:
-            make = of_folder(project, target, base_url=base_url, skip_broken_pictures=skip_broken_pictures)
+            source = of_folder(project, target, base_url=base_url, skip_broken_pictures=skip_broken_pictures)
+            make = agreeing(stage, source)
             bring(target, make, bar, task, dry_run=dry_run, delete_many=delete_many)
 
 

@@ -9,6 +9,7 @@ from spillway.commands.options import stage_option
 from spillway.commands.progress import progress_bar
 from spillway.commands.publish import bring
 from spillway.counted import counted
+from spillway.deploy.agreement import agreeing
 from spillway.deploy.stage import stage_named
 from spillway.project import Project
 from spillway.publish.manifest import Kept, Manifest
@@ -46,7 +47,7 @@ def rollback_command(
                 show_kept(live)
                 return
             kept = chosen(live, release)
-            make = of_kept(kept, project, target)
+            make = agreeing(stage, of_kept(kept, project, target))
             bring(target, make, bar, task, dry_run=dry_run, delete_many=delete_many)
     if not dry_run:
         click.echo(f"  as it was live from {_day(kept)}; spillway publish brings back what this folder holds")

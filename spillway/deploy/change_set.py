@@ -74,9 +74,16 @@ def parameters_for(
     required = {parameter["ParameterKey"] for parameter in declared if "DefaultValue" not in parameter}
     missing = sorted(required - set(given) - deployed)
     if unknown or missing:
+        meanings = {each["ParameterKey"]: each.get("Description", "") for each in declared}
         mistakes = [f"--param {name}: the template has no such parameter" for name in unknown]
-        mistakes += [f"--param {name}=VALUE: needed, since it has no default" for name in missing]
-        raise BadInput("\n  ".join(mistakes), way_out=f"it has: {', '.join(sorted(names))}")
+        mistakes += [
+            f"--param {name}=VALUE: needed, since it has no default. {meanings[name]}".rstrip()
+            for name in missing
+        ]
+        raise BadInput(
+            "\n  ".join(mistakes),
+            way_out=f"docs/parameters.md says what each means; it has: {', '.join(sorted(names))}",
+        )
     sent: list[dict[str, Any]] = [
         {"ParameterKey": name, "ParameterValue": value} for name, value in sorted(given.items())
     ]

@@ -147,7 +147,7 @@ def _run_chalice(python: Path, project: Project, folder: Path, stage_name: str, 
     process = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
         words,
         cwd=project.root,
-        env=os.environ | {"AWS_DEFAULT_REGION": region, "PYTHONDONTWRITEBYTECODE": "1"},
+        env=os.environ | {"AWS_REGION": region, "AWS_DEFAULT_REGION": region, "PYTHONDONTWRITEBYTECODE": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -2,11 +2,12 @@
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ProfileNotFound
 
 from spillway.cloud import ports
 from spillway.cloud.record import CloudRecord
@@ -49,6 +50,23 @@ class Stage:
         Raises:
             BadInput: nothing is deployed as this stage.
         """
+        return {each["OutputKey"]: each["OutputValue"] for each in self.stack()["Outputs"]}
+
+    def parameters(self) -> dict[str, str]:
+        """Return the values of the deployed stack's parameters.
+
+        Raises:
+            BadInput: nothing is deployed as this stage.
+        """
+        parameters = self.stack().get("Parameters", ())
+        return {each["ParameterKey"]: each["ParameterValue"] for each in parameters}
+
+    def stack(self) -> Mapping[str, Any]:
+        """Return the deployed stack as CloudFormation describes it.
+
+        Raises:
+            BadInput: nothing is deployed as this stage.
+        """
         try:
             stacks = self.client("cloudformation").describe_stacks(StackName=self.stack_name)["Stacks"]
         except ClientError as error:
@@ -58,9 +76,11 @@ class Stage:
         if not stacks or "Outputs" not in stacks[0]:
             raise BadInput(
                 f"stage {self.name}: nothing is deployed in {self.region}",
-                way_out=f"deploy it with spillway deploy --stage {self.name}",
+                way_out=f"deploy it with spillway deploy --stage {self.name};"
+                " if it is deployed in another region, set AWS_REGION to that one",
             )
-        return {output["OutputKey"]: output["OutputValue"] for output in stacks[0]["Outputs"]}
+        found: Mapping[str, Any] = stacks[0]
+        return found
 
 
 def local_stage(cloud: CloudRecord) -> Stage:
@@ -107,16 +127,30 @@ def running_local_stage(project: Project) -> Stage | None:
     return local_stage(record)
 
 
+def region_in(environment: Mapping[str, str]) -> str | None:
+    """Return the region that environment variables set; None leaves it to the profile.
+
+    AWS_REGION counts before AWS_DEFAULT_REGION, as in the AWS CLI and the other SDKs; boto3 knows the second
+    one alone. An empty variable is as good as none.
+    https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-envvars.html
+    """
+    return environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or None
+
+
 def _aws_stage(name: str) -> Stage:
-    session = boto3.Session()
+    try:
+        session = boto3.Session(region_name=region_in(os.environ))
+    except ProfileNotFound as error:
+        raise BadInput(
+            f"stage {name}: {error}", way_out="set AWS_PROFILE to one that aws configure list-profiles names"
+        ) from error
     if session.get_credentials() is None:
         raise BadInput(
             f"stage {name}: no AWS credentials",
-            way_out="sign in with the AWS CLI, or set AWS_PROFILE; --stage local needs none",
+            way_out="sign in with the AWS CLI (aws login, aws sso login or aws configure), or set AWS_PROFILE;"
+            " --stage local needs none",
         )
     if session.region_name is None:
-        raise BadInput(
-            f"stage {name}: no AWS region", way_out="set AWS_DEFAULT_REGION, or the profile's region"
-        )
+        raise BadInput(f"stage {name}: no AWS region", way_out="set AWS_REGION, or the region of the profile")
     # The variable that every AWS tool heeds, for the calls that we make without one of them, too.
     return Stage(name, session.region_name, session, os.environ.get("AWS_ENDPOINT_URL") or None)
