@@ -26,7 +26,7 @@ DENIED = re.compile(r"not authorized to perform: ([\w-]+:\w+)(?: on resource: (\
 ACCESS_DENIED = frozenset(
     {"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "403"}
 )
-# https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html, and the same in words of older services
+# https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html, and what other services call the same
 EXPIRED = frozenset(
     {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired", "InvalidToken"}
 )

@@ -1,7 +1,7 @@
 """Compare what a shop says of itself, its base_url and its sender, with the parameters of its stack.
 
-Links in pages and emails start with `base_url`: with another host than the stack serves they lead nowhere. The
-functions may send from `SenderAddress` alone, so with another sender no email leaves.
+Links in pages and emails start with `base_url`: with another host than the stack serves they lead nowhere.
+The functions may send from `SenderAddress` alone, so with another sender no email leaves.
 """
 
 from collections.abc import Callable, Iterator
@@ -102,7 +102,8 @@ class StackSettings:
             "sender",
             f"sender is {sender}, and SenderAddress of stage {self.stage} is {self.sender or 'not set'}:"
             " SES would refuse each email",
-            f"set sender in site/site.toml to {self.sender}, or: spillway deploy --stage {self.stage} {parameters}",
+            f"set sender in site/site.toml to {self.sender}, or:"
+            f" spillway deploy --stage {self.stage} {parameters}",
         )
 
 

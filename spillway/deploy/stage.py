@@ -32,7 +32,7 @@ class Stage:
     @property
     def stack_name(self) -> str:
         """The CloudFormation stack of this stage."""
-        return f"spillway-{self.name}"
+        return stack_name_of(self.name)
 
     @property
     def poll_s(self) -> float:
@@ -81,6 +81,11 @@ class Stage:
             )
         found: Mapping[str, Any] = stacks[0]
         return found
+
+
+def stack_name_of(stage_name: str) -> str:
+    """Return the name of the stack of the stage `stage_name`."""
+    return f"spillway-{stage_name}"
 
 
 def local_stage(cloud: CloudRecord) -> Stage:
@@ -147,8 +152,8 @@ def _aws_stage(name: str) -> Stage:
     if session.get_credentials() is None:
         raise BadInput(
             f"stage {name}: no AWS credentials",
-            way_out="sign in with the AWS CLI (aws login, aws sso login or aws configure), or set AWS_PROFILE;"
-            " --stage local needs none",
+            way_out="sign in with the AWS CLI (aws login, aws sso login or aws configure),"
+            " or set AWS_PROFILE; --stage local needs none",
         )
     if session.region_name is None:
         raise BadInput(f"stage {name}: no AWS region", way_out="set AWS_REGION, or the region of the profile")

@@ -1,148 +1,181 @@
 """What is wrong with a stage, and the way out: each check asks one thing and answers in a sentence."""
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from email.utils import parseaddr, parsedate_to_datetime
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from spillway.deploy.stage import LOCAL, Stage
-from spillway.errors import SpillwayError
+from spillway.aws_errors import POLICY, missing_right
+from spillway.deploy.agreement import StackSettings
+from spillway.deploy.dns_records import Record
+from spillway.deploy.regions import require_region
+from spillway.errors import BadInput, SpillwayError
+from spillway.operate import email_checks
+from spillway.operate.finding import (
+    CERTIFICATES_LIVE_IN,
+    Check,
+    Examined,
+    Finding,
+    Result,
+    bad,
+    good,
+    unknown,
+)
 
 if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
     from types_boto3_s3 import S3Client
-    from types_boto3_sesv2 import SESV2Client
+
+__all__ = ["CHECKS", "Examined", "Finding", "Result", "diagnose"]
 
 CLOCK_SKEW_S_MAX = 60
-CERTIFICATES_LIVE_IN = "us-east-1"
+# Lambda leaves as many to functions that nothing is reserved for, and a new account may have fewer in all.
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
+CONCURRENCY_UNRESERVED_MIN = 100
+TABLES = ("EntriesTable", "ProductsTable", "RestocksTable", "SuppressionsTable", "SendingTable")
 
 
-class Result(StrEnum):
-    """What a check found."""
-
-    GOOD = "good"
-    BAD = "bad"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One check's answer. `way_out` says what to type where something is wrong."""
-
-    check: str
-    result: Result
-    what: str
-    way_out: str = ""
-
-
-Check = Callable[[Stage, str], Finding]
-
-
-def diagnose(stage: Stage, sender: str) -> Iterator[Finding]:
-    """All checks of a stage whose letters come from `sender`. A check that cannot ask says so."""
+def diagnose(examined: Examined) -> Iterator[Finding]:
+    """Yield what every check finds. A check that cannot ask says so, and which right it lacks."""
     for name, check in CHECKS.items():
         try:
-            yield check(stage, parseaddr(sender)[1])
-        except (BotoCoreError, ClientError, SpillwayError, KeyError) as error:
-            yield Finding(name, Result.UNKNOWN, f"could not be asked ({type(error).__name__})")
+            yield check(examined)
+        except ClientError as error:
+            action = missing_right(error)
+            if action:
+                yield unknown(name, f"these credentials may not perform {action}", POLICY)
+            else:
+                yield unknown(name, f"could not be asked ({error.response['Error'].get('Code', '')})")
+        except (BotoCoreError, SpillwayError, KeyError) as error:
+            yield unknown(name, f"could not be asked ({type(error).__name__})")
 
 
-def _stack(stage: Stage, _: str) -> Finding:
-    stack = stage.client("cloudformation").describe_stacks(StackName=stage.stack_name)["Stacks"][0]
+def _stack(examined: Examined) -> Finding:
+    stage = examined.stage
+    try:
+        stack = stage.client("cloudformation").describe_stacks(StackName=stage.stack_name)["Stacks"][0]
+    except ClientError as error:
+        if "does not exist" not in str(error):
+            raise
+        return bad(
+            "stack",
+            f"there is no {stage.stack_name} in {stage.region}",
+            f"spillway deploy --stage {stage.name}, or set AWS_REGION to the region it is deployed in",
+        )
     status = stack["StackStatus"]
     if status.endswith("_COMPLETE") and "ROLLBACK" not in status:
-        return Finding("stack", Result.GOOD, f"{stage.stack_name} is {status}")
-    return Finding(
-        "stack",
-        Result.BAD,
-        f"{stage.stack_name} is {status}: the stage is not what the template says",
-        f"spillway deploy --stage {stage.name}",
+        return good("stack", f"{stage.stack_name} is {status}")
+    what = f"{stage.stack_name} is {status}: the stage is not what the template says"
+    return bad("stack", what, f"spillway deploy --stage {stage.name}")
+
+
+def _region(examined: Examined) -> Finding:
+    region = examined.stage.region
+    try:
+        require_region(region)
+    except BadInput as error:
+        return bad("region", error.message, error.way_out)
+    if region == CERTIFICATES_LIVE_IN:
+        return good("region", region)
+    return good(
+        "region", f"{region}; a certificate for a domain of yours must still be in {CERTIFICATES_LIVE_IN}"
     )
 
 
-def _clock(stage: Stage, _: str) -> Finding:
-    answer = stage.client("sts").get_caller_identity()
+def _clock(examined: Examined) -> Finding:
+    answer = examined.stage.client("sts").get_caller_identity()
     theirs = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
     apart_s = abs(time.time() - theirs)
     if apart_s <= CLOCK_SKEW_S_MAX:
-        return Finding("clock", Result.GOOD, f"this machine's clock is within {CLOCK_SKEW_S_MAX} s of AWS's")
-    return Finding("clock", Result.BAD, f"this machine's clock is {apart_s:.0f} s off", "set it by NTP")
+        return good("clock", f"this machine's clock is within {CLOCK_SKEW_S_MAX} s of AWS's")
+    return bad("clock", f"this machine's clock is {apart_s:.0f} s off", "set it by NTP")
 
 
-def _identity(stage: Stage, sender: str) -> Finding:
-    ses: SESV2Client = stage.client("sesv2")
-    domain = sender.rpartition("@")[2]
-    for identity in (sender, domain):
-        try:
-            answer: Any = ses.get_email_identity(EmailIdentity=identity)
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "NotFoundException":
-                continue
-            raise
-        if answer.get("VerifiedForSendingStatus"):
-            return Finding("sender", Result.GOOD, f"{identity} is verified")
-    return Finding(
-        "sender",
-        Result.BAD,
-        f"neither {sender} nor {domain} is verified: SES takes no letter of ours",
-        f"aws sesv2 create-email-identity --email-identity {domain}",
-    )
+def _settings(examined: Examined) -> Finding:
+    if examined.local:
+        return good("settings", "the demo serves whatever site.toml says")
+    settings = StackSettings.of(examined.stage)
+    found = list(settings.disagreements(examined.shop))
+    if found:
+        ways = "\n".join(each.way_out for each in found)
+        return bad("settings", "; ".join(each.what for each in found), ways)
+    return good("settings", f"site.toml and the stack agree: {examined.shop.base_url}, {examined.sender}")
 
 
-def _dkim(stage: Stage, sender: str) -> Finding:
-    if stage.name == LOCAL:
-        return Finding("DKIM", Result.UNKNOWN, "the local cloud signs nothing")
-    domain = sender.rpartition("@")[2]
-    ses: SESV2Client = stage.client("sesv2")
-    answer: Any = ses.get_email_identity(EmailIdentity=domain)
-    status = answer.get("DkimAttributes", {}).get("Status", "NOT_STARTED")
-    if status == "SUCCESS":
-        return Finding("DKIM", Result.GOOD, f"letters of {domain} are signed")
-    tokens = ", ".join(f"{token}._domainkey.{domain}" for token in answer["DkimAttributes"].get("Tokens", ()))
-    return Finding(
-        "DKIM", Result.BAD, f"{domain}: {status}", f"put these CNAME records into its zone: {tokens}"
-    )
-
-
-def _sandbox(stage: Stage, _: str) -> Finding:
-    if stage.name == LOCAL:
-        return Finding("sandbox", Result.UNKNOWN, "the local cloud has no sandbox to leave")
-    ses: SESV2Client = stage.client("sesv2")
-    account: Any = ses.get_account()
-    if not account.get("SendingEnabled", True):
-        return Finding(
-            "sandbox", Result.BAD, "SES has paused this account", "see docs/runbooks/reputation.md"
+def _domain(examined: Examined) -> Finding:
+    if examined.local:
+        return unknown("domain", "the local cloud has no domain")
+    settings, stage = StackSettings.of(examined.stage), examined.stage
+    if not settings.domain:
+        return good("domain", f"none of your own: {settings.distribution} serves the shop")
+    arn = stage.parameters().get("CertificateArn", "")
+    wrong = _certificate_problem(examined, arn, settings.domain)
+    if wrong:
+        way_out = f"aws acm request-certificate --region {CERTIFICATES_LIVE_IN} --validation-method DNS"
+        return bad("domain", wrong, f"{way_out} --domain-name {settings.domain}")
+    record = Record(settings.domain, "CNAME", f"{settings.distribution}.")
+    leads = _leads_to(examined, settings.domain, settings.distribution)
+    if leads is None:
+        return unknown("domain", "no DNS server answered", f"dig +short {settings.domain}")
+    if not leads:
+        what = f"{settings.domain} does not lead to the distribution"
+        return bad(
+            "domain", what, f"{record}\nat a zone's top, which takes no CNAME: an ALIAS or ANAME to it"
         )
-    if account.get("ProductionAccessEnabled"):
-        return Finding("sandbox", Result.GOOD, "SES sends to anybody")
-    return Finding(
-        "sandbox",
-        Result.BAD,
-        "SES is in its sandbox: 200 letters a day, to verified addresses only",
-        "aws sesv2 put-account-details --production-access-enabled"
-        " --mail-type TRANSACTIONAL --website-url URL",
-    )
+    return good("domain", f"{settings.domain} leads to the distribution, and its certificate is issued")
 
 
-def _private(stage: Stage, _: str) -> Finding:
+def _certificate_problem(examined: Examined, arn: str, domain: str) -> str | None:
+    if arn.split(":")[3:4] != [CERTIFICATES_LIVE_IN]:
+        return (
+            f"CertificateArn {arn or 'is not set'}: CloudFront takes certificates of {CERTIFICATES_LIVE_IN}"
+        )
+    certificate = examined.certificate(arn)
+    if certificate["Status"] != "ISSUED":
+        return f"the certificate of {domain} is {certificate['Status']}"
+    names = {certificate["DomainName"], *certificate.get("SubjectAlternativeNames", ())}
+    wildcard = f"*.{domain.partition('.')[2]}"
+    return None if names & {domain, wildcard} else f"the certificate is for {', '.join(sorted(names))}"
+
+
+def _leads_to(examined: Examined, domain: str, distribution: str) -> bool | None:
+    named = examined.resolve(domain, "CNAME")
+    if named is None or distribution.lower() in named:
+        return None if named is None else True
+    # An alias answers with the distribution's own addresses.
+    ours, theirs = examined.resolve(domain, "A"), examined.resolve(distribution, "A")
+    return None if ours is None or theirs is None else bool({*ours} & {*theirs})
+
+
+def _private(examined: Examined) -> Finding:
+    stage = examined.stage
     s3: S3Client = stage.client("s3")
     outputs = stage.outputs()
     for output in ("PagesBucket", "ReleaseBucket"):
         blocked = s3.get_public_access_block(Bucket=outputs[output])["PublicAccessBlockConfiguration"]
         if not all(blocked.values()) or len(blocked) < 4:
-            return Finding(
-                "buckets",
-                Result.BAD,
-                f"{output} could be made public",
-                f"spillway deploy --stage {stage.name}",
-            )
-    return Finding("buckets", Result.GOOD, "both are private; only the distribution reads the pages")
+            return bad("buckets", f"{output} could be made public", f"spillway deploy --stage {stage.name}")
+    return good("buckets", "both are private; only the distribution reads the pages")
 
 
-def _published(stage: Stage, _: str) -> Finding:
+def _backups(examined: Examined) -> Finding:
+    dynamodb: DynamoDBClient = examined.stage.client("dynamodb")
+    outputs = examined.stage.outputs()
+    for output in TABLES:
+        answer = dynamodb.describe_continuous_backups(TableName=outputs[output])[
+            "ContinuousBackupsDescription"
+        ]
+        recovery = answer.get("PointInTimeRecoveryDescription", {})
+        if recovery.get("PointInTimeRecoveryStatus") != "ENABLED":
+            what = f"{output} cannot be restored to a point in time"
+            return bad("backups", what, f"spillway deploy --stage {examined.stage.name}")
+    return good("backups", "every table can be restored to any second of the last 35 days")
+
+
+def _published(examined: Examined) -> Finding:
+    stage = examined.stage
     s3: S3Client = stage.client("s3")
     try:
         s3.head_object(Bucket=stage.outputs()["ReleaseBucket"], Key="theme.json")
@@ -150,31 +183,38 @@ def _published(stage: Stage, _: str) -> Finding:
         if error.response["Error"]["Code"] not in {"404", "NoSuchKey"}:
             raise
         way_out = f"spillway publish --stage {stage.name}"
-        return Finding("release", Result.BAD, "nothing is published: the functions have no theme", way_out)
-    return Finding("release", Result.GOOD, "a release is published")
+        return bad("release", "nothing is published: the functions have no theme", way_out)
+    return good("release", "a release is published")
 
 
-def _region(stage: Stage, _: str) -> Finding:
-    if stage.region == CERTIFICATES_LIVE_IN:
-        return Finding("region", Result.GOOD, stage.region)
-    what = f"{stage.region}; a certificate for a domain of yours must still be in {CERTIFICATES_LIVE_IN}"
-    return Finding("region", Result.GOOD, what)
-
-
-def _dmarc(_: Stage, sender: str) -> Finding:
-    domain = sender.rpartition("@")[2]
-    way_out = f"dig +short TXT _dmarc.{domain}; dig +short TXT {domain}"
-    return Finding("SPF, DMARC", Result.UNKNOWN, "not AWS's to tell: look the records up", way_out)
+def _concurrency(examined: Examined) -> Finding:
+    if examined.local:
+        return unknown("concurrency", "the local cloud has no quotas")
+    limit = examined.stage.client("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
+    if limit > CONCURRENCY_UNRESERVED_MIN:
+        return good("concurrency", f"Lambda runs {limit:,} instances at once in this region")
+    return bad(
+        "concurrency",
+        f"Lambda runs no more than {limit:,} instances at once in this region, and reserves none of them",
+        "aws service-quotas request-service-quota-increase --service-code lambda --quota-code L-B99A9384"
+        f" --desired-value 1000 --region {examined.stage.region}",
+    )
 
 
 CHECKS: dict[str, Check] = {
     "stack": _stack,
     "region": _region,
     "clock": _clock,
+    "settings": _settings,
+    "domain": _domain,
     "buckets": _private,
+    "backups": _backups,
     "release": _published,
-    "sender": _identity,
-    "sandbox": _sandbox,
-    "DKIM": _dkim,
-    "SPF, DMARC": _dmarc,
+    "concurrency": _concurrency,
+    "sender": email_checks.sender,
+    "DKIM": email_checks.dkim,
+    "SPF": email_checks.mail_from,
+    "DMARC": email_checks.dmarc,
+    "sandbox": email_checks.sandbox,
+    "quota": email_checks.quota,
 }

@@ -130,6 +130,8 @@ def test_who_signs_nothing_and_knows_no_secret_gets_nothing(
         ("AKIAUNKNOWN", "wrong"),
         ("ASIAUNKNOWN", "wrong"),
     ],
+    # The keys are random: as names of tests they would differ between workers.
+    ids=["root", "test", "account", "account-wrong", "unknown", "unknown-temporary"],
 )
 def test_a_wrong_secret_is_refused_whoever_claims_to_call(
     local_cloud_url: str, access_key: str, secret_key: str

@@ -1,4 +1,4 @@
-"""What site.toml says of the shop is held against the parameters of its stack before anything is published."""
+"""A shop is compared with the parameters of its stack before anything is published."""
 
 from dataclasses import replace
 from typing import Any

@@ -5,10 +5,8 @@ from typing import Any
 
 import pytest
 
-from spillway.deploy.stage import Stage
 from spillway.errors import BadInput, WorkFailed
 from spillway.operate.destruction import DELETERS, destroy, plan_destruction, retained_ids
-from spillway.operate.diagnosis import Finding, Result, diagnose
 from spillway.operate.state import state_of
 from tests.aws import template
 from tests.fake_stage import Client, FakeStage, account, error, stage, waiting, well
@@ -55,35 +53,6 @@ def test_what_cannot_be_asked_is_named_and_the_rest_is_shown() -> None:
     state = state_of(well(sesv2=Client(get_account=error("AccessDenied"))))
     assert state.unknown == ("mail (ClientError)",)
     assert state.entries_rows_about == 42
-
-
-def findings(place: Stage) -> dict[str, Finding]:
-    return {finding.check: finding for finding in diagnose(place, "Shop <shop@example.com>")}
-
-
-def test_every_check_answers_even_where_nothing_can_be_asked() -> None:
-    found = findings(stage())
-    assert len(found) == 9
-    assert {finding.result for finding in found.values()} == {Result.UNKNOWN, Result.GOOD}
-
-
-def test_the_doctor_finds_what_is_wrong_and_says_the_way_out() -> None:
-    blocked = {"BlockPublicAcls": True, "BlockPublicPolicy": False}
-    found = findings(
-        stage(
-            cloudformation=Client(describe_stacks={"Stacks": [{"StackStatus": "UPDATE_ROLLBACK_COMPLETE"}]}),
-            s3=Client(
-                get_public_access_block={"PublicAccessBlockConfiguration": blocked}, head_object=error("404")
-            ),
-            sesv2=Client(
-                get_email_identity=error("NotFoundException"),
-                get_account={"ProductionAccessEnabled": False, "SendingEnabled": True},
-            ),
-        )
-    )
-    for check in ("stack", "buckets", "release", "sender", "sandbox"):
-        assert found[check].result is Result.BAD, check
-        assert found[check].way_out, check
 
 
 def doomed(status: Any, *others: dict[str, str]) -> FakeStage:

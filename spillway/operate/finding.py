@@ -1,0 +1,112 @@
+"""What a check of a stage is given, and what it finds."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from chalicelib.mail.headers import parse_mailbox
+from chalicelib.storefront.theme import Shop
+from spillway.deploy.stage import LOCAL, Stage
+
+CERTIFICATES_LIVE_IN = "us-east-1"
+DNS_WITHIN_S = 5.0
+
+Resolve = Callable[[str, str], tuple[str, ...] | None]
+
+
+class Result(StrEnum):
+    """What a check found."""
+
+    GOOD = "good"
+    BAD = "bad"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check's answer. `way_out` says what to type where something is wrong."""
+
+    check: str
+    result: Result
+    what: str
+    way_out: str = ""
+
+    def to_document(self) -> dict[str, str]:
+        """Ready for JSON."""
+        return {key: str(value) for key, value in asdict(self).items()}
+
+
+def look_up(name: str, kind: str) -> tuple[str, ...] | None:
+    """Return the values of a DNS record; empty when there is none, None when no server answers."""
+    import dns.exception
+    import dns.resolver
+
+    try:
+        answer = dns.resolver.resolve(name, kind, lifetime=DNS_WITHIN_S)
+    except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+        return ()
+    except (dns.exception.DNSException, OSError):
+        return None
+    if kind == "TXT":
+        return tuple(b"".join(each.strings).decode("utf-8", "replace") for each in answer)
+    return tuple(each.to_text().rstrip(".").lower() for each in answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A stage under examination, the shop that is published to it, and where a check may look things up.
+
+    `emails_expected` is how many emails a campaign sends in a day; None takes the rows of the entries table.
+    """
+
+    stage: Stage
+    shop: Shop
+    emails_expected: int | None = None
+    resolve: Resolve = look_up
+
+    @property
+    def local(self) -> bool:
+        """Whether the stage is the demo's."""
+        return self.stage.name == LOCAL
+
+    @property
+    def sender(self) -> str:
+        """The address emails come from, as it travels."""
+        return parse_mailbox(self.shop.sender).address
+
+    @property
+    def sender_domain(self) -> str:
+        """The part after its @."""
+        return self.sender.rpartition("@")[2]
+
+    def certificate(self, arn: str) -> Mapping[str, Any]:
+        """Return what ACM says of a certificate for CloudFront, which takes them from one region alone."""
+        client = self.stage.session.client(
+            "acm", region_name=CERTIFICATES_LIVE_IN, endpoint_url=self.stage.endpoint_url
+        )
+        found: Mapping[str, Any] = client.describe_certificate(CertificateArn=arn)["Certificate"]
+        return found
+
+
+Check = Callable[[Examined], Finding]
+
+
+def good(check: str, what: str) -> Finding:
+    """Nothing is to be done."""
+    return Finding(check, Result.GOOD, what)
+
+
+def bad(check: str, what: str, way_out: str) -> Finding:
+    """Something is wrong, and this leads out of it."""
+    return Finding(check, Result.BAD, what, way_out)
+
+
+def unknown(check: str, what: str, way_out: str = "") -> Finding:
+    """It cannot be found out here."""
+    return Finding(check, Result.UNKNOWN, what, way_out)
+
+
+def lines(values: Iterable[object]) -> str:
+    """Several lines of a way out."""
+    return "\n".join(str(value) for value in values)
