@@ -12,12 +12,16 @@ from spillway.deploy.dns_records import SesIdentity
 from spillway.deploy.operator_policy import Part, operator_policy
 from spillway.deploy.package import packaged
 from spillway.deploy.runtimes import described
-from spillway.deploy.stack import Outcome, deploy
+from spillway.deploy.stack import Outcome, adopt, deploy
 from spillway.deploy.stage import LOCAL, Stage, region_in, require_stage_name, stage_named
 from spillway.errors import BadInput
 from spillway.project import Project
 
 DEFAULT_STAGE = "production"
+EXAMPLES = {
+    "--param": "--param SenderAddress=shop@example.com",
+    "--adopt": "--adopt EntriesTable=spillway-production-EntriesTable-1A2B3C",
+}
 SAID = {
     Outcome.UNCHANGED: "Up to date: there is nothing to change.",
     Outcome.CHANGED: "Done.",
@@ -29,6 +33,13 @@ SAID = {
 @click.option("--stage", "stage_name", metavar="NAME", help="Where to: local, or a name of yours on AWS.")
 @click.option("--yes", is_flag=True, help="Execute the changes without asking.")
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the template.")
+@click.option(
+    "--adopt",
+    "adopted",
+    multiple=True,
+    metavar="RESOURCE=NAME",
+    help="Begin a new stack with a table, bucket or secret that an earlier one left.",
+)
 @click.option(
     "--print-policy", is_flag=True, help="Print the IAM policy that an operator needs; deploy nothing."
 )
@@ -47,6 +58,7 @@ def deploy_command(
     *,
     yes: bool,
     params: tuple[str, ...],
+    adopted: tuple[str, ...],
     print_policy: bool,
     policy_part: str,
     policy_account: str,
@@ -68,7 +80,8 @@ def deploy_command(
         return
     if stage_name is None:
         raise BadInput("--stage NAME: needed", way_out=f"for example --stage {DEFAULT_STAGE}")
-    given = dict(_pair(param) for param in params)
+    given = dict(_pair("--param", param) for param in params)
+    names = dict(_pair("--adopt", name) for name in adopted)
     _require_domain(given)
     stage = stage_named(project, stage_name)
     console = Console()
@@ -79,6 +92,9 @@ def deploy_command(
 
     package = packaged(project, stage_name, region=stage.region)
     console.print(described(package.runtime), highlight=False, soft_wrap=True)
+    if names and adopt(stage, package, names, approve) is Outcome.DECLINED:
+        console.print(SAID[Outcome.DECLINED])
+        return
     outcome = deploy(stage, package, given, approve, lambda said: console.print(said, soft_wrap=True))
     console.print(SAID[outcome])
     if outcome is not Outcome.DECLINED:
@@ -112,10 +128,8 @@ def _require_domain(given: dict[str, str]) -> None:
         )
 
 
-def _pair(param: str) -> tuple[str, str]:
-    name, separator, value = param.partition("=")
+def _pair(option: str, text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
     if not name or not separator:
-        raise BadInput(
-            f"--param {param}: not NAME=VALUE", way_out="for example --param SenderAddress=shop@example.com"
-        )
+        raise BadInput(f"{option} {text}: not NAME=VALUE", way_out=f"for example {EXAMPLES[option]}")
     return name, value

@@ -34,6 +34,10 @@ def destroy_command(
     if (yes_destroy or click.prompt(f"Type {stage_name} to destroy it")) != stage_name:
         raise BadInput(f"{yes_destroy or 'that'} is not the stage's name", way_out="nothing was done")
     destroy(stage, plan, console.print)
+    if plan.kept and not with_data:
+        console.print("A new stack begins with what stays, where it is deployed so:")
+        words = " ".join(f"--adopt {kept.logical_id}={kept.name}" for kept in plan.kept)
+        console.print(f"  spillway deploy --stage {stage_name} {words}", markup=False)
 
 
 def _show(console: Console, plan: Destruction) -> None:

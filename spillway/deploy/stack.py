@@ -1,5 +1,6 @@
 """Deploying: a change set is made, shown, executed and waited for. The same on a laptop and on AWS."""
 
+import json
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from spillway.deploy.adoption import import_template, resources_to_import
 from spillway.deploy.artefacts import upload
 from spillway.deploy.change_set import Change, ChangeSet, is_empty, parameters_for
 from spillway.deploy.package import Package
@@ -24,7 +26,9 @@ DEPLOY_WITHIN_S = 45 * 60
 DESCRIBE_WITHIN_S = 5 * 60
 # A stack that was never made, or whose change set was never executed.
 NOT_YET = frozenset({"", "REVIEW_IN_PROGRESS"})
-DONE = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"})
+DONE = frozenset(
+    {"CREATE_COMPLETE", "IMPORT_COMPLETE", "UPDATE_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"}
+)
 # A stack whose first deployment failed takes no other one. It never worked, so nothing in it is anybody's.
 NEVER_WORKED = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED"})
 # States that a person has to lead out of, by an operation of CloudFormation.
@@ -74,6 +78,29 @@ def deploy(
     return Outcome.CHANGED
 
 
+def adopt(
+    stage: Stage,
+    package: Package,
+    names: Mapping[str, str],
+    approve: Callable[[ChangeSet], bool],
+) -> Outcome:
+    """Make the stage's stack of resources that outlived one, given by logical id. `deploy` brings the rest.
+
+    Raises:
+        BadInput: the stage has a stack, or a name is of no such resource.
+        WorkFailed: CloudFormation failed; the message holds the reasons it gave.
+    """
+    require_region(stage.region)
+    deployment = _Deployment(stage, _say_nothing)
+    template = import_template(json.loads(package.template.read_text()), names)
+    change_set = deployment.describe_import(template, names)
+    if not approve(change_set):
+        deployment.discard(change_set)
+        return Outcome.DECLINED
+    deployment.execute(change_set)
+    return Outcome.CHANGED
+
+
 class _Deployment:
     def __init__(self, stage: Stage, report: Callable[[str], None]) -> None:
         self.stage = stage
@@ -93,6 +120,26 @@ class _Deployment:
             self._remove_what_never_worked()
         change_set_id = self._create_change_set(template_url, parameters, creates=creates)
         return self._described(change_set_id, creates=creates)
+
+    def describe_import(self, template: Mapping[str, Any], names: Mapping[str, str]) -> ChangeSet:
+        """The resources that a new stack would begin with."""
+        status = self._stack().get("StackStatus", "")
+        if status not in NOT_YET:
+            raise BadInput(
+                f"stack {self.stage.stack_name} is {status}: only a new stack adopts resources",
+                way_out="deploy without --adopt, or destroy the stage first",
+            )
+        change_set_id = self.cloudformation.create_change_set(
+            StackName=self.stage.stack_name,
+            ChangeSetName=f"spillway-{uuid.uuid4().hex}",
+            ChangeSetType="IMPORT",
+            TemplateBody=json.dumps(template),
+            ResourcesToImport=resources_to_import(template, names),  # type: ignore[arg-type]
+        )["Id"]
+        described = self._described(change_set_id, creates=True)
+        if described is None:
+            raise WorkFailed(f"stack {self.stage.stack_name}: there is nothing to adopt")
+        return described
 
     def _require_deployable(self, status: str) -> None:
         name = self.stage.stack_name

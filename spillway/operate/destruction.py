@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from spillway.deploy.adoption import KEEPS_DATA
 from spillway.deploy.stage import Stage
 from spillway.errors import BadInput, WorkFailed
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 DESTROY_WITHIN_S = 45 * 60
-KEEPS_DATA = frozenset({"Retain", "RetainExceptOnCreate"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,22 +72,21 @@ def visited(
     """A stage where all is well, but for what is given."""
     given = [{"ParameterKey": key, "ParameterValue": text} for key, text in parameters.items()]
     stack = {"StackStatus": status, "Outputs": [], "Parameters": given}
-    made = stage(
-        **{
-            "cloudformation": Client(describe_stacks={"Stacks": [stack]}),
-            "sts": Client(
-                get_caller_identity={"ResponseMetadata": {"HTTPHeaders": {"date": formatdate(usegmt=True)}}}
-            ),
-            "s3": Client(get_public_access_block={"PublicAccessBlockConfiguration": BLOCKED}, head_object={}),
-            "dynamodb": Client(
-                describe_continuous_backups={"ContinuousBackupsDescription": BACKED_UP},
-                describe_table={"Table": {"ItemCount": 4_000}},
-            ),
-            "lambda": Client(get_account_settings={"AccountLimit": {"ConcurrentExecutions": 1_000}}),
-            "sesv2": Client(get_email_identity=identity, **account().answers),
-            **clients,
-        }
-    )
+    fakes: Any = {
+        "cloudformation": Client(describe_stacks={"Stacks": [stack]}),
+        "sts": Client(
+            get_caller_identity={"ResponseMetadata": {"HTTPHeaders": {"date": formatdate(usegmt=True)}}}
+        ),
+        "s3": Client(get_public_access_block={"PublicAccessBlockConfiguration": BLOCKED}, head_object={}),
+        "dynamodb": Client(
+            describe_continuous_backups={"ContinuousBackupsDescription": BACKED_UP},
+            describe_table={"Table": {"ItemCount": 4_000}},
+        ),
+        "lambda": Client(get_account_settings={"AccountLimit": {"ConcurrentExecutions": 1_000}}),
+        "sesv2": Client(get_email_identity=identity, **account().answers),
+        **clients,
+    }
+    made = stage(**fakes)
     place = DoctorsStage(made.name, made.region, made.session, clients=made.clients)
     issued = certificate or {"Status": "ISSUED", "DomainName": "*.heron.example"}
     resolve: Resolve = (lambda *_: None) if records is None else looked_up(records)
@@ -114,6 +113,7 @@ def test_every_check_answers_even_where_nothing_can_be_asked() -> None:
     assert {each.result for each in found.values()} == {Result.UNKNOWN, Result.GOOD}
 
 
+NEW_ACCOUNT: Any = {"lambda": Client(get_account_settings={"AccountLimit": {"ConcurrentExecutions": 10}})}
 NOT_FOUND = error("NotFoundException")
 PENDING: dict[str, Any] = {
     "VerifiedForSendingStatus": False,
@@ -212,9 +212,7 @@ OPEN = {"BlockPublicAcls": True, "BlockPublicPolicy": False}
         ),
         (
             "concurrency",
-            visited(
-                **{"lambda": Client(get_account_settings={"AccountLimit": {"ConcurrentExecutions": 10}})}
-            ),
+            visited(**NEW_ACCOUNT),
             "Lambda runs no more than 10 instances at once in this region, and reserves none of them",
             "--quota-code L-B99A9384 --desired-value 1000 --region us-east-1",
         ),

@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 
 from spillway.cloud.record import CloudRecord
+from spillway.deploy.adoption import import_template, resources_to_import
 from spillway.deploy.change_set import Change, ChangeSet
 from spillway.deploy.package import Package
-from spillway.deploy.stack import Outcome, deploy
+from spillway.deploy.stack import Outcome, adopt, deploy
 from spillway.deploy.stage import Stage, local_stage
 from spillway.errors import BadInput, WorkFailed
+from spillway.operate.destruction import destroy, plan_destruction
 from tests.aws import REGION
+from tests.aws import template as template_of_the_stack
 from tests.conftest import KEYS
 
 pytestmark = pytest.mark.local_cloud
@@ -119,6 +122,42 @@ def test_a_failed_first_deployment_leaves_nothing_that_stops_the_next(stage: Sta
     assert operator.asked[-1].creates_stack
     tables = stage.client("dynamodb").list_tables()["TableNames"]
     assert f"{stage.stack_name}-entries" in tables
+
+
+def test_a_table_that_outlived_its_stack_is_taken_into_a_new_one(stage: Stage, tmp_path: Path) -> None:
+    package, operator = package_of(with_a_kept_table(KEPT), tmp_path), Operator(says_yes=True)
+    deploy(stage, package, {"Seconds": "30"}, operator.approve)
+    name, dynamodb = f"{stage.stack_name}-entries", stage.client("dynamodb")
+    dynamodb.put_item(TableName=name, Item={"id": {"S": "ada"}})
+    said: list[str] = []
+    destroy(stage, plan_destruction(stage, with_data=False), said.append)
+    assert adopt(stage, package, {"Entries": name}, operator.approve) is Outcome.CHANGED
+    assert [(each.action, each.logical_id) for each in operator.asked[-1].changes] == [("Import", "Entries")]
+    assert deploy(stage, package, {"Seconds": "60"}, operator.approve) is Outcome.CHANGED
+    # The table is changed by nothing, and beside it stands a new queue.
+    assert {(each.action, each.logical_id) for each in operator.asked[-1].changes} == {("Add", "Letters")}
+    assert dynamodb.get_item(TableName=name, Key={"id": {"S": "ada"}})["Item"] == {"id": {"S": "ada"}}
+    with pytest.raises(BadInput, match="only a new stack adopts resources"):
+        adopt(stage, package, {"Entries": name}, operator.approve)
+
+
+def test_only_what_outlives_its_stack_is_adopted_and_no_parameter_decides_of_it() -> None:
+    names = {
+        "EntriesTable": "t",
+        "PagesBucket": "p",
+        "SigningKeysSecret": "arn:aws:secretsmanager:us-east-1:123456789012:secret:S-1",
+    }
+    template = import_template(template_of_the_stack(), names)
+    assert "Fn::If" not in json.dumps(template)
+    assert set(template) == {"AWSTemplateFormatVersion", "Resources"}
+    assert all("DeletionPolicy" in each for each in template["Resources"].values())
+    assert [each["ResourceIdentifier"] for each in resources_to_import(template, names)] == [
+        {"TableName": "t"},
+        {"BucketName": "p"},
+        {"Id": names["SigningKeysSecret"]},
+    ]
+    with pytest.raises(BadInput, match="--adopt WavesQueue: no resource that outlives its stack"):
+        import_template(template_of_the_stack(), {"WavesQueue": "q"})
 
 
 def test_what_a_failed_deployment_left_behind_is_named(stage: Stage, tmp_path: Path) -> None:
