@@ -30,7 +30,7 @@ class Disagreement:
 
 @dataclass(frozen=True, slots=True)
 class StackSettings:
-    """What a deployed stack serves and sends as. `domain` is empty without one of the shop's own."""
+    """The host a deployed stack serves and the sender it sends as. `domain` is empty without one of the shop's own."""
 
     stage: str
     domain: str
@@ -58,7 +58,7 @@ class StackSettings:
 
     @property
     def host(self) -> str:
-        """The host name under which shoppers reach the shop."""
+        """Return the host name under which shoppers reach the shop."""
         return self.domain or self.distribution
 
     def disagreements(self, shop: Shop) -> Iterator[Disagreement]:

@@ -33,7 +33,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class SesIdentity:
-    """What SES says of an identity. Statuses are SES's words; an address as an identity has no tokens."""
+    """An identity as SES describes it. Statuses are SES's words; an address as an identity has no tokens."""
 
     name: str
     verified: bool
@@ -64,7 +64,7 @@ class SesIdentity:
 
     @property
     def domain(self) -> str:
-        """The domain of the identity, or of its address."""
+        """Return the domain of the identity, or of its address."""
         return self.name.rpartition("@")[2]
 
     def dkim_records(self) -> list[Record]:

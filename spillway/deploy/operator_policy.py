@@ -26,7 +26,7 @@ TRANSFORM = "arn:aws:cloudformation:{region}:aws:transform/Serverless-2016-10-31
 
 
 class Part(StrEnum):
-    """What a policy is for: running the shop; deploying its stack, in two parts; or all of that."""
+    """The purpose of a policy: running the shop; deploying its stack, in two parts; or all of that."""
 
     OPERATE = "operate"
     DEPLOY = "deploy"

@@ -1,4 +1,4 @@
-"""What is wrong with a stage, and the way out: each check asks one thing and answers in a sentence."""
+"""Find out what is wrong with a stage, and the way out: each check asks one thing, answers in a sentence."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a check of a stage is given, and what it finds."""
+"""The input of a check of a stage, and its finding."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -16,7 +16,7 @@ Resolve = Callable[[str, str], tuple[str, ...] | None]
 
 
 class Result(StrEnum):
-    """What a check found."""
+    """The outcome of a check."""
 
     GOOD = "good"
     BAD = "bad"
@@ -33,7 +33,7 @@ class Finding:
     way_out: str = ""
 
     def to_document(self) -> dict[str, str]:
-        """Ready for JSON."""
+        """Return the finding as a JSON object."""
         return {key: str(value) for key, value in asdict(self).items()}
 
 
@@ -67,17 +67,17 @@ class Examined:
 
     @property
     def local(self) -> bool:
-        """Whether the stage is the demo's."""
+        """Tell whether the stage is the demo's."""
         return self.stage.name == LOCAL
 
     @property
     def sender(self) -> str:
-        """The address emails come from, as it travels."""
+        """Return the address emails come from, as it travels."""
         return parse_mailbox(self.shop.sender).address
 
     @property
     def sender_domain(self) -> str:
-        """The part after its @."""
+        """Return the part of the sender after its @."""
         return self.sender.rpartition("@")[2]
 
     def certificate(self, arn: str) -> Mapping[str, Any]:
@@ -93,20 +93,20 @@ Check = Callable[[Examined], Finding]
 
 
 def good(check: str, what: str) -> Finding:
-    """Nothing is to be done."""
+    """Return the finding that nothing has to be done."""
     return Finding(check, Result.GOOD, what)
 
 
 def bad(check: str, what: str, way_out: str) -> Finding:
-    """Something is wrong, and this leads out of it."""
+    """Return the finding that something is wrong, with the way out of it."""
     return Finding(check, Result.BAD, what, way_out)
 
 
 def unknown(check: str, what: str, way_out: str = "") -> Finding:
-    """It cannot be found out here."""
+    """Return the finding that this cannot be found out here."""
     return Finding(check, Result.UNKNOWN, what, way_out)
 
 
 def lines(values: Iterable[object]) -> str:
-    """Several lines of a way out."""
+    """Join the lines of a way out."""
     return "\n".join(str(value) for value in values)
