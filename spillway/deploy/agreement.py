@@ -30,7 +30,7 @@ class Disagreement:
 
 @dataclass(frozen=True, slots=True)
 class StackSettings:
-    """The host a deployed stack serves and the sender it sends as. `domain` is empty without one of the shop's own."""
+    """The host and the sender of a deployed stack. `domain` is empty without one of the shop's own."""
 
     stage: str
     domain: str

@@ -28,7 +28,7 @@ class _ParametersLoader(yaml.SafeLoader):
     """Reads a template's plain part; what its tags stand for is left out."""
 
 
-_ParametersLoader.add_multi_constructor("!", lambda loader, suffix, node: None)  # type: ignore[no-untyped-call]
+_ParametersLoader.add_multi_constructor("!", lambda loader, suffix, node: None)
 
 
 def read_parameters(template: str) -> Mapping[str, Mapping[str, Any]]:

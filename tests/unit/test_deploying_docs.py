@@ -1,4 +1,4 @@
-"""What the docs say of deploying is what the template declares and the commands do."""
+"""The docs about deploying agree with the template and the commands."""
 
 import re
 

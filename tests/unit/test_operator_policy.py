@@ -96,7 +96,7 @@ def imported(file: Path) -> Iterator[Path]:
 
 
 def reached(commands: frozenset[str]) -> set[Path]:
-    """All modules that the commands import, and those import."""
+    """Return every module that the commands import, directly or through another."""
     todo = [ROOT / f"{COMMANDS[name].partition(':')[0].replace('.', '/')}.py" for name in commands]
     seen: set[Path] = set()
     while todo:
@@ -184,7 +184,7 @@ def test_every_action_is_one_that_iam_knows() -> None:
 def allowed(
     action: str, resource: str, *, stage: str = "production", part: Part = Part.ALL, context: Any = None
 ) -> bool:
-    """Whether the policy of a stage allows an action on a resource, by the emulator's IAM."""
+    """Tell whether the policy of a stage allows an action on a resource, by the emulator's IAM."""
     policy = parse_policy_document(operator_policy(stage, part, region=REGION, account=ACCOUNT))
     asked = EvalContext(
         f"arn:aws:iam::{ACCOUNT}:user/ann",
