@@ -15,8 +15,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from spillway.cloud.ports import HOST
 
 READING = frozenset({"GET", "HEAD"})
-# What a person does: typing an address, following a bookmark, staying on the same origin.
-OWN_SITES = frozenset({"", "none", "same-origin"})
+# Of no page at all: a program, a person who types an address or follows a bookmark.
+OWN_SITES = frozenset({"", "none"})
 
 
 def hosts_of(port: int) -> frozenset[str]:
@@ -49,9 +49,11 @@ class BrowserGuard:
         """
         if headers.get("host", "").lower() not in self.hosts:
             return HTTPStatus.MISDIRECTED_REQUEST, "this server answers to its own name alone"
-        if headers.get("origin", "") not in self.origins | {""}:
+        origin, site = headers.get("origin", ""), headers.get("sec-fetch-site", "")
+        # `null` is the origin of a sandboxed email, and of a form whose page tells no referrer.
+        if origin not in self.origins | {"", "null"}:
             return HTTPStatus.FORBIDDEN, "pages of other origins are not answered"
-        if headers.get("sec-fetch-site", "") in OWN_SITES:
+        if site == "same-origin" or (origin != "null" and site in OWN_SITES):
             return None
         destination = headers.get("sec-fetch-dest", "")
         opened = headers.get("sec-fetch-mode") == "navigate" and destination == "document"

@@ -205,8 +205,7 @@ class _Reading:
 
     def _old_paths(self, row: Row, title: str) -> tuple[str, ...]:
         """Return the product's address there: the export's, or else what WooCommerce makes of a title."""
-        path = path_of(row["url"]) or f"/product/{row['slug'] or slug_of(title)}/"
-        return tuple(dict.fromkeys([path, path.rstrip("/")]))
+        return (path_of(row["url"]) or f"/product/{row['slug'] or slug_of(title)}/",)
 
     def _variations(self, parent: Row, variations: list[Row], title: str) -> Iterator[ImportedVariant]:
         names = list(dict.fromkeys(name for row in variations for name in _attributes(row)))

@@ -32,4 +32,7 @@ def test_an_import_of_one_product_says_so(shop: Project) -> None:
     sheet.write_text("sku,title,price,stock\nCAP,Cap,12.00,3\n")
     result = CliRunner().invoke(cli, ["import", "csv", str(sheet), "--no-images"], obj=shop)
     first = result.output.splitlines()[0]
-    assert first == "1 product with 1 variant: 1 file written, 0 unchanged, 0 edited by hand and kept"
+    assert first == (
+        "1 product with 1 variant: 1 new, 0 changed, 0 unchanged, 0 renamed, 0 edited by hand and kept,"
+        " 0 gone from the export"
+    )

@@ -174,7 +174,7 @@ def test_a_page_is_data_whatever_its_skus_are(odd_release: Release) -> None:
         html = Renderer(odd_release.theme).product(product, stock)
         assert tuple(Inputs(html).values(kind)) == HOSTILE
         data = html.partition('<script type="application/ld+json">')[2].partition("</script>")[0]
-        assert tuple(offer["sku"] for offer in json.loads(data)["offers"]) == HOSTILE
+        assert tuple(variant["sku"] for variant in json.loads(data)["hasVariant"]) == HOSTILE
 
 
 def test_each_sku_is_signed_up_for_restocked_and_emailed_as_itself(
