@@ -20,7 +20,7 @@ from chalicelib.http.language import link_address, onward, root_asked
 from chalicelib.http.origins import refuse_foreign
 from chalicelib.http.refusals import in_problem_terms, problem_of, refusal
 from chalicelib.http.signup_form import signup_form
-from chalicelib.http.token_form import is_one_click, link_token, posted_token
+from chalicelib.http.token_form import leave_by_any, leaving_tokens, link_token, posted_token
 from chalicelib.http.yours_form import asking_address, leaving_choice
 from chalicelib.log import NAMESPACE, begin_request, log, measure
 from chalicelib.records import BatchFailures, react_to_queue, react_to_stream
@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from chalicelib.storefront.renderer import Renderer
 
 FORMS = [FORM_TYPE, JSON_TYPE]
-ONE_CLICK_FORMS = [FORM_TYPE, "multipart/form-data"]
+# A mail program may post anything, or nothing at all, to leave.
+ANY_TYPE = ["*/*"]
+# RFC 9110, section 9.3.2: HEAD is answered as GET is, without the body.
+READ = ["GET", "HEAD"]
 # Streams and queues are made by the stack: .chalice/resources.yaml says which one each handler gets.
 TEMPLATE_NAMES_IT = "arn:aws:sqs:us-east-1:000000000000:see-resources-yaml"
 DRY_RUN = "dry-run"
@@ -59,6 +62,15 @@ def answering(view: Callable[[Request], Response]) -> Callable[[], Response]:
 def problem_documents(request: Request, get_response: Callable[[Request], Response]) -> Response:
     """The framework's own refusals leave as problem documents too."""
     return in_problem_terms(get_response(request))
+
+
+@app.middleware("http")
+def without_body(request: Request, get_response: Callable[[Request], Response]) -> Response:
+    """Answer HEAD as GET, without the body."""
+    response = get_response(request)
+    if request.method == "HEAD":
+        response.body = ""
+    return response
 
 
 @app.middleware("http")
@@ -102,7 +114,7 @@ def sign_up(request: Request) -> Response:
     return accepted(request, thanks_path=thanks_path, suggestion=meant)
 
 
-@app.route("/confirm", methods=["GET"])
+@app.route("/confirm", methods=READ)
 @answering
 def show_confirmation(request: Request) -> Response:
     """The link of a confirmation letter shows what it is about. It changes nothing: scanners follow links."""
@@ -124,7 +136,7 @@ def confirm(request: Request) -> Response:
     return see_other(onward(request, "/waitlist/confirmed"))
 
 
-@app.route("/unsubscribe", methods=["GET"])
+@app.route("/unsubscribe", methods=READ)
 @answering
 def show_leaving(request: Request) -> Response:
     """The leave link of a letter shows what it is about. It changes nothing."""
@@ -132,16 +144,16 @@ def show_leaving(request: Request) -> Response:
     return _linked_page(request, "leave.html", _linked(Purpose.LEAVE, token), token)
 
 
-@app.route("/unsubscribe", methods=["POST"], content_types=ONE_CLICK_FORMS)
+@app.route("/unsubscribe", methods=["POST"], content_types=ANY_TYPE)
 @answering
 def leave(request: Request) -> Response:
-    """The shopper leaves: by that page's button, or by one click in their mail program (RFC 8058)."""
-    body = _body(request)
-    if is_one_click(body):
-        api.waitlist().leave(link_token(request))
-        return done()
-    api.waitlist().leave(posted_token(body))
-    return see_other(onward(request, "/waitlist/left"))
+    """The shopper leaves: by that page's button, or by one click in their mail program (RFC 8058).
+
+    The token alone counts: mail programs and scanners post other bodies than the RFC asks for, or none.
+    """
+    leaving = leaving_tokens(request, _body(request))
+    leave_by_any(leaving.tokens, api.waitlist().leave)
+    return see_other(onward(request, "/waitlist/left")) if leaving.by_button else done()
 
 
 @app.route("/availability", methods=["POST"], content_types=[JSON_TYPE])
@@ -174,7 +186,7 @@ def ask_for_yours(request: Request) -> Response:
     return accepted(request, thanks_path=onward(request, "/waitlist/sent"))
 
 
-@app.route("/waitlists", methods=["GET"])
+@app.route("/waitlists", methods=READ)
 @answering
 def show_yours(request: Request) -> Response:
     """The link of that letter shows all they wait for. It changes nothing."""
@@ -185,7 +197,7 @@ def show_yours(request: Request) -> Response:
     return html_page(page, language=renderer.language)
 
 
-@app.route("/waitlists/export", methods=["GET"])
+@app.route("/waitlists/export", methods=READ)
 @answering
 def export_yours(request: Request) -> Response:
     """Everything that is stored about the shopper, as JSON."""
@@ -209,7 +221,7 @@ def erase_yours(request: Request) -> Response:
     return see_other(onward(request, "/waitlist/erased"))
 
 
-@app.route("/openapi.json", methods=["GET"])
+@app.route("/openapi.json", methods=READ)
 @answering
 def describe(_: Request) -> Response:
     """What this API is, for those who write programs for it."""

@@ -393,24 +393,114 @@ MULTIPART = b'--b\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n
     [
         ("application/x-www-form-urlencoded", b"List-Unsubscribe=One-Click"),
         ("multipart/form-data; boundary=b", MULTIPART),
+        ("application/x-www-form-urlencoded", b"List%2DUnsubscribe=One%2DClick"),
+        ("application/x-www-form-urlencoded; charset=UTF-16", b"\xff\xfe"),
+        ("text/plain", b"List-Unsubscribe=One-Click"),
+        ("text/plain; charset=utf-8", b""),
+        ("application/json", b'{"List-Unsubscribe": "One-Click"}'),
+        ("application/json", b"{"),
+        ("application/octet-stream", b"\x00\xff"),
+        ("no media type at all", b"unsubscribe me"),
+        ("", b""),
+        (None, b""),
+        (None, b"List-Unsubscribe=One-Click"),
+        ("application/x-www-form-urlencoded", b"token=another"),
+        ("application/x-www-form-urlencoded", b"List-Unsubscribe=One-Click" + b" " * 9000),
     ],
 )
-def test_one_click_leaves_without_a_redirect(api: Client, content_type: str, body: bytes) -> None:
+def test_any_post_to_the_headers_link_leaves_without_a_redirect(
+    api: Client, content_type: str | None, body: bytes
+) -> None:
     sign_up(api)
+    headers = {} if content_type is None else {"content-type": content_type}
     for _ in range(2):
         path = f"/unsubscribe?token={token(Purpose.LEAVE)}"
-        answer = api.http.post(path, headers={"content-type": content_type}, body=body)
-        assert answer.status_code == 200
+        answer = api.http.post(path, headers=headers, body=body)
+        assert (answer.status_code, answer.body) == (200, b"")
         assert "Location" not in answer.headers
         assert state() is EntryState.LEFT
 
 
-def test_one_click_is_a_small_request(api: Client) -> None:
+@pytest.mark.parametrize(
+    ("content_type", "pattern"),
+    [
+        ("application/x-www-form-urlencoded", "token=%s"),
+        ("application/x-www-form-urlencoded", "utm=x&token=%s&submit="),
+        ("text/plain", "token=%s\r\n"),
+        ("application/json", '{"token": "%s"}'),
+        (
+            "multipart/form-data; boundary=b",
+            '--b\r\nContent-Disposition: form-data; name="token"\r\n\r\n%s\r\n--b--',
+        ),
+    ],
+)
+def test_a_token_posted_in_any_kind_of_form_leaves_and_leads_to_the_page_that_says_so(
+    api: Client, content_type: str, pattern: str
+) -> None:
     sign_up(api)
-    path, body = f"/unsubscribe?token={token(Purpose.LEAVE)}", b"List-Unsubscribe=One-Click" + b" " * 9000
-    answer = api.http.post(path, headers=FORM, body=body)
-    assert (answer.status_code, answer.headers["Content-Type"]) == (413, "application/problem+json")
+    body = (pattern % token(Purpose.LEAVE)).encode()
+    answer = api.http.post("/unsubscribe", headers={"content-type": content_type}, body=body)
+    assert (answer.status_code, location(answer)) == (303, "/waitlist/left")
+    assert state() is EntryState.LEFT
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "status"),
+    [
+        ("", b"", 400),
+        ("", b"tokens=x", 400),
+        ("", b"List-Unsubscribe=One-Click", 410),
+        ("?token=", b"List-Unsubscribe=One-Click", 410),
+        ("?token=x", b"", 410),
+        ("?token=" + "a" * 600, b"", 410),
+        ("", b"token=" + b"a" * 600, 410),
+        ("", b"a" * 9000, 413),
+    ],
+)
+def test_a_post_to_leave_without_a_token_of_ours_changes_nothing(
+    api: Client, query: str, body: bytes, status: int
+) -> None:
+    sign_up(api)
+    answer = api.http.post(f"/unsubscribe{query}", headers={"content-type": "text/plain"}, body=body)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json")
     assert state() is EntryState.PENDING
+
+
+def test_no_other_kind_of_token_leaves(api: Client) -> None:
+    sign_up(api)
+    for purpose in (Purpose.CONFIRM, Purpose.YOURS):
+        assert api.http.post(f"/unsubscribe?token={token(purpose)}").status_code == 410
+    assert state() is EntryState.PENDING
+
+
+def test_a_valid_token_counts_beside_one_that_is_not(api: Client) -> None:
+    sign_up(api)
+    answer = api.http.post(f"/unsubscribe?token=x&token={token(Purpose.LEAVE)}")
+    assert answer.status_code == 200
+    assert state() is EntryState.LEFT
+
+
+def test_head_is_answered_as_get_and_neither_changes_anything(api: Client) -> None:
+    sign_up(api)
+    confirm, leave = token(Purpose.CONFIRM), token(Purpose.LEAVE)
+    paths = {
+        f"/confirm?token={confirm}": 200,
+        "/confirm?token=x": 410,
+        f"/unsubscribe?token={leave}": 200,
+        f"/waitlists?token={yours_link()}": 200,
+        f"/waitlists/export?token={yours_link()}": 200,
+        "/openapi.json": 200,
+    }
+    for path, status in paths.items():
+        got, head = (
+            api.http.request(method, path, headers={"accept": "text/html"}) for method in ("GET", "HEAD")
+        )
+        assert (got.status_code, head.status_code) == (status, status)
+        assert dict(got.headers) == dict(head.headers)
+        assert (bool(got.body), head.body) == (True, b"")
+        assert state() is EntryState.PENDING
+    routes = {path.partition("?")[0] for path in paths}
+    assert routes == {path for path, methods in app.routes.items() if "GET" in methods}
 
 
 @pytest.mark.parametrize("path", ["/confirm", "/unsubscribe"])
