@@ -11,15 +11,25 @@ from typing import TYPE_CHECKING
 from chalice.app import BaseLambdaEvent, Chalice, CloudWatchEvent, DynamoDBEvent, Request, Response, SQSEvent
 
 from chalicelib import wiring
+from chalicelib.domain.entry import EntryState
 from chalicelib.domain.links import LinkRefused, Purpose
 from chalicelib.domain.locales import root_of
 from chalicelib.domain.typos import suggestion
-from chalicelib.http.answers import accepted, description, done, html_page, json_file, see_other, wants_html
+from chalicelib.http.answers import (
+    accepted,
+    description,
+    done,
+    html_page,
+    json_file,
+    see_other,
+    undone,
+    wants_html,
+)
 from chalicelib.http.forms import FORM_TYPE, JSON_TYPE, Body
-from chalicelib.http.language import link_address, onward, root_asked
+from chalicelib.http.language import link_address, root_asked
 from chalicelib.http.origins import refuse_foreign
 from chalicelib.http.refusals import in_problem_terms, problem_of, refusal
-from chalicelib.http.signup_form import signup_form
+from chalicelib.http.signup_form import SignupForm, signup_form, undo_form, undo_refused
 from chalicelib.http.token_form import leave_by_any, leaving_tokens, link_token, posted_token
 from chalicelib.http.yours_form import asking_address, leaving_choice
 from chalicelib.log import NAMESPACE, begin_request, log, measure
@@ -98,20 +108,63 @@ def traced(event: BaseLambdaEvent, get_response: Callable[[BaseLambdaEvent], Bat
 def sign_up(request: Request) -> Response:
     """A shopper signs up: one conditional write per variant; the same answer whoever they are."""
     form = signup_form(_own_form(request), wiring.form_stamps(), api.refused_domains, api.offered_now)
+    by_script = not wants_html(request)
     if form.trapped:
         log("trapped")
+        if not by_script:
+            from chalicelib.http.slips import once_more_page
+
+            return once_more_page("/api/waitlist", form.fields_for(form.address.mailbox), _live(form.page))
+        at_ms = wiring.clock_ms()
     else:
-        api.signups().sign_up(
+        at_ms = _take_in(form)
+    meant = suggestion(form.address)
+    if by_script:
+        return accepted(meant, _undo_token(form, at_ms) if form.undoable else "")
+    return _signed_up(form, meant, at_ms)
+
+
+def _take_in(form: SignupForm) -> int:
+    try:
+        return api.signups().sign_up(
             form.address, form.skus, page=form.page, consent=form.consent, opt_in=form.opt_in
         )
-    root, meant = root_of(form.page), suggestion(form.address)
-    thanks_path = f"{root}/waitlist/thanks"
-    if meant and wants_html(request):
-        from chalicelib.http.slips import did_you_mean_page
+    except Exception as error:
+        problem = problem_of(error)
+        problem.back_path, problem.again = form.page, form.fields_for(form.address.mailbox)
+        raise problem from error
 
-        renderer = stores.recent_themes().live().under(root)
-        return did_you_mean_page(form, meant, renderer, thanks_path=thanks_path)
-    return accepted(request, thanks_path=thanks_path, suggestion=meant)
+
+def _undo_token(form: SignupForm, at_ms: int) -> str:
+    return wiring.links().undo_token(form.address.shopper_id(wiring.keys().identity), at_ms)
+
+
+def _signed_up(form: SignupForm, meant: str | None, at_ms: int) -> Response:
+    """Answer a browser without the shop's script. The signup is stored, whatever fails here."""
+    from chalicelib.http.slips import did_you_mean_page, signed_up_page
+
+    try:
+        renderer = _live(form.page)
+        if meant:
+            thanks_path = f"{renderer.edition.root}/waitlist/thanks"
+            return did_you_mean_page(form, meant, renderer, thanks_path=thanks_path)
+        products = api.waitlist().products_of(form.skus)
+        return signed_up_page(form, _undo_token(form, at_ms), renderer, products)
+    except Exception as error:  # noqa: BLE001 - whatever it is, there is a page for it that is always there
+        log("thanks_not_rendered", error=type(error).__name__)
+        return see_other("/waitlist/thanks")
+
+
+@app.route("/waitlist/undo", methods=["POST"], content_types=FORMS)
+@answering
+def undo_signup(request: Request) -> Response:
+    """A shopper takes back what they just asked for. The answer is the same whether anything was stored."""
+    address, skus, token = undo_form(_own_form(request))
+    try:
+        api.waitlist().undo(address.shopper_id(wiring.keys().identity), skus, token)
+    except LinkRefused:
+        raise undo_refused() from None
+    return _onward(request, "/waitlist/undone") if wants_html(request) else undone()
 
 
 @app.route("/confirm", methods=READ)
@@ -120,8 +173,8 @@ def show_confirmation(request: Request) -> Response:
     """The link of a confirmation letter shows what it is about. It changes nothing: scanners follow links."""
     token = link_token(request)
     linked = _linked(Purpose.CONFIRM, token)
-    if linked.confirmed:
-        return see_other(onward(request, "/waitlist/confirmed"))
+    if linked.confirmed or linked.notified:
+        return _onward(request, "/waitlist/notified" if linked.notified else "/waitlist/confirmed")
     if not linked.confirmable:
         raise LinkRefused
     return _linked_page(request, "confirm.html", linked, token)
@@ -131,9 +184,11 @@ def show_confirmation(request: Request) -> Response:
 @answering
 def confirm(request: Request) -> Response:
     """The button of that page puts the shopper into the line."""
-    if not api.waitlist().confirm(posted_token(_own_form(request))):
+    state = api.waitlist().confirmed(posted_token(_own_form(request)))
+    if state is None:
         raise LinkRefused
-    return see_other(onward(request, "/waitlist/confirmed"))
+    notified = state is EntryState.NOTIFIED
+    return _onward(request, "/waitlist/notified" if notified else "/waitlist/confirmed")
 
 
 @app.route("/unsubscribe", methods=READ)
@@ -141,7 +196,12 @@ def confirm(request: Request) -> Response:
 def show_leaving(request: Request) -> Response:
     """The leave link of a letter shows what it is about. It changes nothing."""
     token = link_token(request)
-    return _linked_page(request, "leave.html", _linked(Purpose.LEAVE, token), token)
+    linked = _linked(Purpose.LEAVE, token)
+    return (
+        _onward(request, "/waitlist/left")
+        if linked.left
+        else _linked_page(request, "leave.html", linked, token)
+    )
 
 
 @app.route("/unsubscribe", methods=["POST"], content_types=ANY_TYPE)
@@ -153,7 +213,7 @@ def leave(request: Request) -> Response:
     """
     leaving = leaving_tokens(request, _body(request))
     leave_by_any(leaving.tokens, api.waitlist().leave)
-    return see_other(onward(request, "/waitlist/left")) if leaving.by_button else done()
+    return _onward(request, "/waitlist/left") if leaving.by_button else done()
 
 
 @app.route("/availability", methods=["POST"], content_types=[JSON_TYPE])
@@ -180,10 +240,16 @@ def hear_of_availability(request: Request) -> Response:
 @answering
 def ask_for_yours(request: Request) -> Response:
     """A shopper asks to see all they wait for: a letter brings the link, if the shop knows them."""
-    address = asking_address(_own_form(request))
-    if address is not None:
+    address, trapped = asking_address(_own_form(request))
+    if trapped:
+        log("trapped")
+        if wants_html(request):
+            from chalicelib.http.slips import once_more_page
+
+            return once_more_page("/api/waitlists", (("email", address.mailbox),), _speaking(request))
+    else:
         stores.confirmations_queue().put_yours(address.shopper_id(wiring.keys().identity))
-    return accepted(request, thanks_path=onward(request, "/waitlist/sent"))
+    return _onward(request, "/waitlist/sent") if wants_html(request) else accepted()
 
 
 @app.route("/waitlists", methods=READ)
@@ -210,7 +276,7 @@ def leave_yours(request: Request) -> Response:
     """The shopper leaves one list, or all of them."""
     token, sku = leaving_choice(_own_form(request))
     api.yours().leave(token, sku)
-    return see_other(onward(request, "/waitlist/left"))
+    return _onward(request, "/waitlist/left")
 
 
 @app.route("/waitlists/erase", methods=["POST"], content_types=FORMS)
@@ -218,7 +284,7 @@ def leave_yours(request: Request) -> Response:
 def erase_yours(request: Request) -> Response:
     """Everything about the shopper is erased."""
     api.yours().erase(posted_token(_own_form(request)))
-    return see_other(onward(request, "/waitlist/erased"))
+    return _onward(request, "/waitlist/erased")
 
 
 @app.route("/openapi.json", methods=READ)
@@ -288,7 +354,9 @@ def _body(request: Request) -> Body:
 
 
 def _own_form(request: Request) -> Body:
-    refuse_foreign(request, wiring.settings().shop_origin)
+    refuse_foreign(
+        request, wiring.settings().shop_origin, lambda: stores.recent_themes().live().theme.shop.base_url
+    )
     return _body(request)
 
 
@@ -308,6 +376,22 @@ def _linked_page(request: Request, template: str, linked: "LinkedEntry", token: 
 
 def _speaking(request: Request) -> "Renderer":
     return stores.recent_themes().live().under(root_asked(request))
+
+
+def _live(page: str) -> "Renderer":
+    """Return the renderer of the language that a page is in; that of the shop's first for any other."""
+    return stores.recent_themes().live().under(root_of(page))
+
+
+def _onward(request: Request, path: str) -> Response:
+    """Lead to one of the shop's pages in the language asked for, or in the shop's first."""
+    root = ""
+    if root_asked(request):
+        try:
+            root = _speaking(request).edition.root
+        except Exception as error:  # noqa: BLE001 - what was asked for is done: the shop's first language will do
+            log("language_not_known", error=type(error).__name__)
+    return see_other(f"{root}{path}")
 
 
 # Lambda starts each of its functions with this file; only the API's has a shopper waiting.

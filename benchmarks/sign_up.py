@@ -172,7 +172,7 @@ def _event(number: int, stamp: str) -> dict[str, Any]:
         "pathParameters": None,
         "stageVariables": None,
         "requestContext": {"httpMethod": "POST", "resourcePath": "/waitlist", "requestId": "1"},
-        "body": f"email=shopper{number}%40example.com&sku={SKU}&page={page}&stamp={stamp}&website=",
+        "body": f"email=shopper{number}%40example.com&sku={SKU}&page={page}&stamp={stamp}&knot=",
         "isBase64Encoded": False,
     }
 

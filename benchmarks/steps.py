@@ -90,7 +90,7 @@ def _steps() -> list[Step]:
         client.put_item(TableName="entries", Item={"shopper": {"S": f"s{next(numbers)}"}, "sku": {"S": SKU}})
 
     def sign_up() -> None:
-        form = f"email=shopper{next(numbers)}%40example.com&sku={SKU}&page={page}&stamp={stamp}&website="
+        form = f"email=shopper{next(numbers)}%40example.com&sku={SKU}&page={page}&stamp={stamp}&knot="
         _expect(application.app(_api_event("POST", "/waitlist", form), _Context()), 202)
 
     token = wiring.links().sign(Purpose.CONFIRM, LinkSubject("shopper", SKU))

@@ -180,7 +180,7 @@ class Shopper(FastHttpUser):
 
     def _asks(self, mailbox: str, sku: str, name: str, *, expected: int = 202) -> None:
         """Send the form, again and again while the shop is too busy, and write down how it ended."""
-        answers = {"email": mailbox, "sku": sku, "page": self._landing, "stamp": self._stamp, "website": ""}
+        answers = {"email": mailbox, "sku": sku, "page": self._landing, "stamp": self._stamp, "knot": ""}
         form = urlencode(answers)
         statuses: list[int] = []
         asked_s, at_s = 0.0, time.monotonic()

@@ -73,7 +73,7 @@ class TestShop:
         themes = FixedTheme(Renderer(release.theme))
         self.signups = Signups(self.entries, IDENTITY_KEY, clock)
         self.waitlist = Waitlist(self.entries, self.products, self.links, clock)
-        self.asked_letters = AskedLetters(self.entries, themes, self.links, self.postbox, clock)
+        self.asked_letters = AskedLetters(self.entries, themes, self.links, self.postbox, clock, IDENTITY_KEY)
         self.confirmations = Confirmations(
             self.entries, self.products, self.suppressions, self.asked_letters, clock
         )

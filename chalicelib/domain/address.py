@@ -2,7 +2,8 @@
 
 Validation is email-validator's (RFC 5321, 5322, 6531). The domain is kept as its A-label in lower
 case, the local part as typed for sending. Two spellings that differ only in ASCII case are one
-shopper; dots and +tags are somebody's own business and stay part of the identity.
+shopper; dots and +tags are somebody's own business and stay part of the identity. Only a cap on emails
+looks through them.
 """
 
 import hmac
@@ -14,6 +15,7 @@ from email_validator import EmailNotValidError, validate_email
 
 ADDRESS_OCTETS_MAX = 254
 SHOPPER_ID_BYTES = 16
+GMAIL = frozenset({"gmail.com", "googlemail.com"})
 # How an encoded word begins (RFC 2047): =?utf-8?q?
 ENCODED_WORD = re.compile(r"=\?[^?]*\?[bq]\?", re.ASCII | re.IGNORECASE)
 
@@ -59,11 +61,32 @@ class Address:
         return cls(mailbox=mailbox, key=mailbox.lower())
 
     @property
+    def inbox(self) -> str:
+        """The inbox that emails to this address most likely end up in: what a cap on emails counts.
+
+        Anybody can write one inbox in many ways, with a tag after "+" or, at Gmail, with dots and either of
+        its two names (https://support.google.com/mail/answer/7436150). Who an address is does not go by this.
+        """
+        local, _, domain = self.key.rpartition("@")
+        local = local.partition("+")[0] or local
+        if domain in GMAIL:
+            local, domain = local.replace(".", ""), "gmail.com"
+        return f"{local}@{domain}"
+
+    def inbox_id(self, identity_key: bytes) -> str:
+        """Return the inbox's id: the shopper's own where the address has no other spelling."""
+        return _keyed_hash(self.inbox, identity_key)
+
+    @property
     def domain(self) -> str:
         """The domain, as its A-label in lower case."""
         return self.mailbox.rpartition("@")[2]
 
     def shopper_id(self, identity_key: bytes) -> str:
         """The shopper's id: a keyed hash, so that links, queues and logs never carry an address."""
-        digest = hmac.digest(identity_key, self.key.encode("ascii"), "sha256")
-        return b32encode(digest[:SHOPPER_ID_BYTES]).decode("ascii").rstrip("=").lower()
+        return _keyed_hash(self.key, identity_key)
+
+
+def _keyed_hash(text: str, identity_key: bytes) -> str:
+    digest = hmac.digest(identity_key, text.encode("ascii"), "sha256")
+    return b32encode(digest[:SHOPPER_ID_BYTES]).decode("ascii").rstrip("=").lower()

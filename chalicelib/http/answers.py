@@ -1,5 +1,6 @@
 """Answers: for a script that asked for JSON, or for a person whose browser sent a plain form."""
 
+from http import HTTPStatus
 from pathlib import Path
 
 from chalice.app import Request, Response
@@ -16,14 +17,14 @@ def wants_html(request: Request) -> bool:
     return "text/html" in request.headers.get("accept", "")
 
 
-def accepted(request: Request, *, thanks_path: str, suggestion: str | None = None) -> Response:
-    """The one answer to every signup: what was known before does not show.
+def accepted(suggestion: str | None = None, undo: str = "") -> Response:
+    """The one answer to every signup by script: what was known before does not show.
 
-    `suggestion` is an address that the one typed looks like a slip of.
+    `suggestion` is an address that the one typed looks like a slip of; `undo` is a token, where it was asked
+    for.
     """
-    if wants_html(request):
-        return see_other(thanks_path)
     document = {"status": "accepted"} | ({"suggestion": suggestion} if suggestion else {})
+    document |= {"undo": undo} if undo else {}
     return Response(document, headers={**NO_STORE, "Content-Type": JSON_TYPE}, status_code=202)
 
 
@@ -34,14 +35,21 @@ def see_other(path: str) -> Response:
 
 def html_page(html: str, *, language: str, status: int = 200) -> Response:
     """A page made for this request alone, in `language`."""
-    # A token stands in its address: it is not to leak to wherever the page's links lead.
+    # A token stands in its address, which no other page gets to know; its origin is what forms are told by.
     headers: dict[str, str | list[str]] = {
         **NO_STORE,
         "Content-Type": HTML_TYPE,
         "Content-Language": language,
-        "Referrer-Policy": "no-referrer",
+        "Referrer-Policy": "strict-origin",
     }
     return Response(html, headers=headers, status_code=status)
+
+
+def undone() -> Response:
+    """Say that a signup was undone, if it had put anything down."""
+    return Response(
+        {"status": "undone"}, headers={**NO_STORE, "Content-Type": JSON_TYPE}, status_code=HTTPStatus.OK.value
+    )
 
 
 def json_file(document: object, *, name: str) -> Response:

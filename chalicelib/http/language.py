@@ -17,8 +17,3 @@ def root_asked(request: Request) -> str:
 def link_address(request: Request, token: str) -> str:
     """Where a link of a letter leads, whatever its language."""
     return f"/api{request.context['resourcePath']}?token={quote(token, safe='')}"
-
-
-def onward(request: Request, path: str) -> str:
-    """The path of one of the shop's pages in the language of the request."""
-    return f"{root_asked(request)}{path}"

@@ -1,5 +1,6 @@
 """Refusals: every way a request can fail, as one answer in the form its sender can read."""
 
+from html import escape
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from chalicelib.storefront.renderer import Renderer
 
 RETRY_AFTER_S = 2
+# The pages with forms that may be refused, in each edition.
+FORM_PLACES = ("/products/", "/waitlist/yours")
+BARE_PAGE = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+    "<title>That did not work yet</title><h1>That did not work yet</h1><p>{text}</p>"
+)
 LINK_GONE = "This link no longer works. Ask again from the product's page."
 
 
@@ -42,20 +49,26 @@ def problem_of(error: Exception) -> Problem:
 
 def refusal(request: Request, problem: Problem, renderer: "Callable[[], Renderer]") -> Response:
     """The problem as a page for a person, or as a document for a script."""
-    if wants_html(request) and problem.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+    if not wants_html(request):
+        return problem_document(problem)
+    try:
         spoken = renderer().under(root_asked(request) or root_of(problem.back_path))
-        return html_page(_page(problem, spoken), language=spoken.language, status=problem.status.value)
-    return problem_document(problem)
+        page, language = _page(problem, spoken), spoken.language
+    except Exception as error:  # noqa: BLE001 - a person gets a page also where the theme cannot be had
+        log("problem_not_rendered", error=type(error).__name__)
+        page, language = BARE_PAGE.format(text=escape(problem.detail)), "en"
+    answer = html_page(page, language=language, status=problem.status.value)
+    answer.headers.update(_retry(problem))
+    return answer
 
 
 def problem_document(problem: Problem) -> Response:
     """A problem in its own media type."""
-    retry = {} if problem.retry_after_s is None else {"Retry-After": str(problem.retry_after_s)}
     # RFC 9110, 15.5.2: who is asked for a key is told which kind.
     wanted = {"WWW-Authenticate": "Bearer"} if problem.status is HTTPStatus.UNAUTHORIZED else {}
     return Response(
         problem.document(),
-        headers={**NO_STORE, **retry, **wanted, "Content-Type": PROBLEM_TYPE},
+        headers={**NO_STORE, **_retry(problem), **wanted, "Content-Type": PROBLEM_TYPE},
         status_code=problem.status.value,
     )
 
@@ -71,13 +84,22 @@ def in_problem_terms(response: Response) -> Response:
     return document
 
 
+def _retry(problem: Problem) -> dict[str, str]:
+    return {} if problem.retry_after_s is None else {"Retry-After": str(problem.retry_after_s)}
+
+
 def _page(problem: Problem, renderer: "Renderer") -> str:
-    if problem.status is HTTPStatus.GONE:
+    if problem.status is HTTPStatus.GONE and problem.detail == LINK_GONE:
         return renderer.page("link-problem.html")
     problems = [_told(error, renderer) for error in problem.errors] or [renderer.say(problem.detail)]
     if problem.again:
-        return renderer.page("form-again.html", problems=problems, fields=problem.again)
-    back_path = problem.back_path.removeprefix(renderer.edition.root) or "/"
+        return renderer.page(
+            "form-again.html", problems=problems, fields=problem.again, action="/api/waitlist"
+        )
+    # Where the form says it stands may be no page of this shop, and a link back must not lead nowhere.
+    back_path = problem.back_path.removeprefix(renderer.edition.root)
+    if not back_path.startswith(FORM_PLACES):
+        back_path = "/"
     return renderer.page("form-problem.html", problems=problems, back_path=back_path)
 
 

@@ -13,7 +13,17 @@ from chalicelib.domain.sku import SkuRefused, parse_sku
 from chalicelib.http.forms import Body, Fields
 from chalicelib.http.problem import FieldError, Problem
 
-FIELDS = frozenset({"email", "sku", "page", "stamp", "website"})
+# No person sees this field, and no program that fills in forms knows its name.
+HONEYPOT = "knot"
+# What it was called in pages that may still be in caches. Password managers fill it in, so it says nothing.
+HONEYPOT_BEFORE = "website"
+FILLED_IN = FieldError(
+    HONEYPOT,
+    "A field that nobody sees was filled in, perhaps by a program that fills in forms for you."
+    " Nothing has been sent yet: press the button.",
+).text
+FIELDS = frozenset({"email", "sku", "page", "stamp", "undo", HONEYPOT, HONEYPOT_BEFORE})
+UNDO_FIELDS = frozenset({"email", "sku", "undo"})
 # Each is a letter of its own, and half of a day's: whoever asks for more is told, not silently left out.
 SKUS_PER_SIGNUP_MAX = 5
 PAGE_CHARS_MAX = 200
@@ -28,7 +38,8 @@ CONSENTS = {
 
 @dataclass(frozen=True, slots=True)
 class SignupForm:
-    """A form that can be taken in. `trapped`: the field no person sees was filled in."""
+    """A form that can be taken in. `trapped`: the field no person sees was filled in. `undoable`: the sender
+    asks for a token to undo it by."""
 
     address: Address
     skus: tuple[str, ...]
@@ -36,6 +47,7 @@ class SignupForm:
     stamp: str
     opt_in: OptIn
     trapped: bool
+    undoable: bool = False
 
     @property
     def consent(self) -> str:
@@ -77,15 +89,39 @@ def signup_form(
     page = _only(fields, "page", errors)
     if len(page) > PAGE_CHARS_MAX or (page and not PAGE.fullmatch(page)):
         errors.append(FieldError("page", "Must be a path of this shop."))
-    trapped = any(fields.get("website", ()))
+    trapped = any(fields.get(HONEYPOT, ()))
     if errors or address is None or offer is None:
         back_path = page if PAGE.fullmatch(page) else "/"
         raise Problem(HTTPStatus.BAD_REQUEST, "The form is not complete.", tuple(errors), back_path=back_path)
     stamp = fields["stamp"][0] if fresh else stamps.stamp(offered_now(offer.sku_ids))
-    form = SignupForm(address, skus, page or "/", stamp, offer.opt_in, trapped)
+    undoable = any(fields.get("undo", ()))
+    form = SignupForm(address, skus, page or "/", stamp, offer.opt_in, trapped, undoable)
     if not fresh:
         raise _sent_late(form)
     return form
+
+
+def undo_form(body: Body) -> tuple[Address, tuple[str, ...], str]:
+    """Read the form that undoes a signup: the address, the SKUs, and the token it was answered with.
+
+    Raises:
+        Problem: 400 naming every field that is wrong, and what `Body.fields` raises.
+    """
+    fields = body.fields(UNDO_FIELDS)
+    errors: list[FieldError] = []
+    address = read_address(fields, errors)
+    skus = _skus(fields, None, errors)
+    token = _only(fields, "undo", errors)
+    if errors or address is None:
+        raise Problem(HTTPStatus.BAD_REQUEST, "The form is not complete.", tuple(errors))
+    return address, skus, token
+
+
+def undo_refused() -> Problem:
+    """Return the problem of a token that undoes nothing: not ours, not for this address, or too old."""
+    return Problem(
+        HTTPStatus.GONE, "It is too late to undo this here. Each email has a way to leave the list."
+    )
 
 
 def _offer(fields: Fields, stamps: FormStamps, errors: list[FieldError]) -> tuple[Offer | None, bool]:

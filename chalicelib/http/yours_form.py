@@ -6,15 +6,15 @@ from chalicelib.domain.address import Address
 from chalicelib.domain.sku import SkuRefused, parse_sku
 from chalicelib.http.forms import Body
 from chalicelib.http.problem import FieldError, Problem
-from chalicelib.http.signup_form import read_address
+from chalicelib.http.signup_form import HONEYPOT, HONEYPOT_BEFORE, read_address
 from chalicelib.http.token_form import bounded
 
-ASKING_FIELDS = frozenset({"email", "website"})
+ASKING_FIELDS = frozenset({"email", HONEYPOT, HONEYPOT_BEFORE})
 LEAVING_FIELDS = frozenset({"token", "sku"})
 
 
-def asking_address(body: Body) -> Address | None:
-    """The address to send the link to; None when the field no person sees was filled in.
+def asking_address(body: Body) -> tuple[Address, bool]:
+    """Return the address to send the link to, and whether the field no person sees was filled in.
 
     Raises:
         Problem: 400 no address, and what `Body.fields` raises.
@@ -26,7 +26,7 @@ def asking_address(body: Body) -> Address | None:
         raise Problem(
             HTTPStatus.BAD_REQUEST, "The form is not complete.", tuple(errors), back_path="/waitlist/yours"
         )
-    return None if any(fields.get("website", ())) else address
+    return address, any(fields.get(HONEYPOT, ()))
 
 
 def leaving_choice(body: Body) -> tuple[str, str]:

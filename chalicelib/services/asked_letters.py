@@ -1,11 +1,13 @@
 """Letters that leave at anybody's asking: to confirm an entry, to see all of one's own.
 
-Whoever types an address into a form sets one off, so that one address is sent only so many a day, of all
-of them together: nobody is mail-bombed through the shop.
+Anybody can cause one by typing an address into a form, so one inbox is sent only so many in 24 hours of
+each kind, however its address is spelt: nobody is mail-bombed through the shop, and nobody can use up
+another person's confirmations by asking for their lists.
 """
 
 from collections.abc import Callable
 
+from chalicelib.domain.address import Address
 from chalicelib.domain.links import Links
 from chalicelib.log import log
 from chalicelib.mail.postbox import Delivery, Envelope, LetterDeferred, Postbox, PostboxRefused
@@ -24,15 +26,17 @@ class AskedLetters:
         links: Links,
         postbox: Postbox,
         clock_ms: Callable[[], int],
+        identity_key: bytes,
     ) -> None:
         self._entries = entries
         self._themes = themes
         self._links = links
         self._postbox = postbox
         self._clock_ms = clock_ms
+        self._identity_key = identity_key
 
     def send(self, shopper: str, write: Callable[[LetterWriter], Envelope]) -> None:
-        """Send what `write` writes to a shopper, unless the day's letters are used up.
+        """Send what `write` writes to a shopper, unless those of the last 24 hours are used up.
 
         Raises:
             PostboxRefused: the letter was not taken; this is to be tried again (`LetterDeferred`: for a
@@ -40,14 +44,16 @@ class AskedLetters:
             OutcomeUnknown: nobody knows whether it was.
         """
         now_ms = self._clock_ms()
-        if not self._entries.count_asked_letter(shopper, at_ms=now_ms):
-            log("letters_of_the_day_used_up", shopper=shopper)
-            return
         writer = LetterWriter(self._themes.live(), self._links)
+        envelope = write(writer)
+        inbox, budget = Address.parse(envelope.mailbox).inbox_id(self._identity_key), envelope.tags["letter"]
+        if not self._entries.count_asked_letter(inbox, at_ms=now_ms, budget=budget):
+            log("letters_of_the_day_used_up", shopper=shopper, letter=budget)
+            return
         try:
-            self._post(shopper, writer.sender, write(writer))
+            self._post(shopper, writer.sender, envelope)
         except PostboxRefused:
-            self._entries.count_asked_letter(shopper, at_ms=now_ms, letters=-1)
+            self._entries.count_asked_letter(inbox, at_ms=now_ms, letters=-1, budget=budget)
             raise
 
     def _post(self, shopper: str, sender: str, envelope: Envelope) -> None:

@@ -23,14 +23,17 @@ class Signups:
         page: str,
         consent: str,
         opt_in: OptIn = OptIn.DOUBLE,
-    ) -> None:
+    ) -> int:
         """Write down that `address` wants `skus`: one conditional write for each, and nothing else.
 
         Nothing is read first, not even whether the shop sells such a thing: the form's stamp said so.
         The letter that asks for confirmation follows from the written row, not from here. Nothing
-        tells whether the address was known before.
+        tells whether the address was known before. Returns the time of asking in milliseconds, one for all
+        of `skus`: what was asked for together can be told by it.
         """
+        at_ms = self._clock_ms()
         shopper = address.shopper_id(self._identity_key)
         for sku in skus:
             signup = Signup(shopper, address.mailbox, sku, page, consent, opt_in)
-            self._entries.ask(signup, at_ms=self._clock_ms())
+            self._entries.ask(signup, at_ms=at_ms)
+        return at_ms

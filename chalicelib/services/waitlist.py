@@ -1,6 +1,6 @@
 """The shopper's side once a letter has come: look, confirm, leave. Asking is in `signups`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from chalicelib.domain.entry import EntryState
@@ -21,8 +21,18 @@ class LinkedEntry:
 
     @property
     def confirmed(self) -> bool:
-        """Whether a confirmation has nothing left to do."""
-        return self.state in {EntryState.CONFIRMED, EntryState.NOTIFIED}
+        """Return whether the shopper is on the list."""
+        return self.state is EntryState.CONFIRMED
+
+    @property
+    def notified(self) -> bool:
+        """Return whether the one email was sent: the shopper is not on the list any more."""
+        return self.state is EntryState.NOTIFIED
+
+    @property
+    def left(self) -> bool:
+        """Return whether the shopper has left the list."""
+        return self.state is EntryState.LEFT
 
     @property
     def confirmable(self) -> bool:
@@ -68,10 +78,21 @@ class Waitlist:
         Raises:
             LinkRefused: no confirm link of ours.
         """
+        return self.confirmed(token) is not None
+
+    def confirmed(self, token: str) -> EntryState | None:
+        """Confirm as `confirm` does, and return the state that the entry is in by then.
+
+        Says whether the shopper is on the list, or has been notified since; None when neither is so.
+
+        Raises:
+            LinkRefused: no confirm link of ours.
+        """
         subject = self._links.read(Purpose.CONFIRM, token)
         if self._entries.confirm(subject.shopper, subject.sku, at_ms=self._clock_ms()):
-            return True
-        return self._state(subject) in {EntryState.CONFIRMED, EntryState.NOTIFIED}
+            return EntryState.CONFIRMED
+        state = self._state(subject)
+        return state if state in {EntryState.CONFIRMED, EntryState.NOTIFIED} else None
 
     def leave(self, token: str) -> None:
         """Take the entry of a leave link out of the line. Leaving twice is leaving once.
@@ -81,6 +102,23 @@ class Waitlist:
         """
         subject = self._links.read(Purpose.LEAVE, token)
         self._entries.leave(subject.shopper, subject.sku, at_ms=self._clock_ms())
+
+    def products_of(self, skus: Sequence[str]) -> dict[str, Product]:
+        """Return the products that variants belong to, by SKU; without those that the shop sells no more."""
+        found = {sku: stocked_with(self._products, sku) for sku in skus}
+        return {sku: stocked.product for sku, stocked in found.items() if stocked}
+
+    def undo(self, shopper: str, skus: Sequence[str], token: str) -> None:
+        """Delete what the signup that `token` was made for has put down for `shopper`, and nothing else.
+
+        It does not say whether there was anything. Undoing twice is undoing once.
+
+        Raises:
+            LinkRefused: no token of ours for this shopper, or one that is too old.
+        """
+        asked_at_ms = self._links.read_undo(token, shopper)
+        for sku in skus:
+            self._entries.undo(shopper, sku, asked_at_ms=asked_at_ms)
 
     def _state(self, subject: LinkSubject) -> EntryState | None:
         entry = self._entries.get(subject.shopper, subject.sku)

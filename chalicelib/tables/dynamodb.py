@@ -32,6 +32,17 @@ def update_if(client: Updates, **request: Any) -> bool:
     return True
 
 
+def delete_if(client: "DynamoDBClient", **request: Any) -> bool:
+    """Make one conditional DeleteItem; false when its condition does not hold, and nothing has changed."""
+    try:
+        client.delete_item(**request)
+    except Exception as error:
+        if code_of(error) == CONDITION_FAILED:
+            return False
+        raise
+    return True
+
+
 def transact(client: "DynamoDBClient", writes: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """At most 100 conditional writes, all of them or none; empty when they are done.
 

@@ -21,14 +21,16 @@ from chalicelib.domain.entry import (
     line_of,
     place_of,
 )
-from chalicelib.tables.dynamodb import update_if
+from chalicelib.tables.dynamodb import delete_if, update_if
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 # Names that DynamoDB keeps for itself.
-ALIASES = {"#state": "state", "#line": "line"}
+ALIASES = {"#state": "state", "#line": "line", "#times": "times"}
 COUNTER_KEPT_S = 2 * 24 * 3600
+COUNT_TRIES_MAX = 20
+DAY_MS = 24 * 3600 * 1000
 # A shopper's counters stand beside their entries: no SKU begins with a space, so none is like a counter.
 COUNTER_PREFIX = " "
 ASKED = "SET mailbox = :mailbox, asked_at_ms = :now, page = :page, consent = :consent"
@@ -130,6 +132,29 @@ class EntriesTable:
             {":left": {"S": EntryState.LEFT}, ":now": {"N": str(at_ms)}},
         )
 
+    def undo(self, shopper: str, sku: str, *, asked_at_ms: int) -> bool:
+        """Delete an entry that the signup of `asked_at_ms` made; false when it made none.
+
+        An entry that was pending before keeps its place when it is asked for once more, so a place taken at
+        that very time says that nobody waited there before. What has been confirmed since then stays.
+        """
+        return delete_if(
+            self._client,
+            TableName=self._name,
+            Key={"shopper": {"S": shopper}, "sku": {"S": sku}},
+            ConditionExpression=(
+                "asked_at_ms = :asked AND place = :place"
+                " AND (#state = :pending OR (#state = :confirmed AND confirmed_at_ms = :asked))"
+            ),
+            ExpressionAttributeNames={"#state": "state"},
+            ExpressionAttributeValues={
+                ":asked": {"N": str(asked_at_ms)},
+                ":place": {"S": place_of(asked_at_ms, shopper)},
+                ":pending": {"S": EntryState.PENDING},
+                ":confirmed": {"S": EntryState.CONFIRMED},
+            },
+        )
+
     def get(self, shopper: str, sku: str) -> Entry | None:
         """The entry as it is now (a strongly consistent read)."""
         answer = self._client.get_item(
@@ -138,23 +163,44 @@ class EntriesTable:
         item = answer.get("Item")
         return entry_from(item) if item else None
 
-    def count_asked_letter(self, shopper: str, *, at_ms: int, letters: int = 1) -> bool:
-        """Count one letter that somebody asked for today; false when the day's are used up.
+    def count_asked_letter(
+        self, inbox: str, *, at_ms: int, letters: int = 1, budget: str = "confirm"
+    ) -> bool:
+        """Count one letter that somebody asked for; false when those of the last 24 hours are used up.
 
-        The cap is per address over all variants, so that nobody can be mail-bombed through the shop.
-        A letter that could not be sent is given back with `letters=-1`.
+        The cap is per inbox over all variants, so that nobody can be mail-bombed through the shop, and each
+        kind of letter has a `budget` of its own, so that nobody can use up another kind. A letter that could
+        not be sent is given back with `letters=-1`. One read and one conditional write.
+
+        Raises:
+            RuntimeError: others counted for the same inbox all the while; try again.
         """
-        return self._update(
-            shopper,
-            f"{COUNTER_PREFIX}confirmations#{_day(at_ms)}",
-            "SET expires_at_s = :expires ADD letters :letters",
-            "attribute_not_exists(letters) OR letters < :limit",
-            {
-                ":letters": {"N": str(letters)},
-                ":limit": {"N": str(ASKED_LETTERS_PER_DAY_MAX + (letters < 0))},
-                ":expires": {"N": str(at_ms // 1000 + COUNTER_KEPT_S)},
-            },
-        )
+        sku = f"{COUNTER_PREFIX}asked#{budget}"
+        for _ in range(COUNT_TRIES_MAX):
+            known = self._client.get_item(
+                TableName=self._name, Key={"shopper": {"S": inbox}, "sku": {"S": sku}}, ConsistentRead=True
+            ).get("Item")
+            before = known["times"]["S"] if known else ""
+            times = [time for time in map(int, before.split()) if time > at_ms - DAY_MS]
+            if letters < 0:
+                times.remove(at_ms if at_ms in times else times[-1])
+            elif len(times) >= ASKED_LETTERS_PER_DAY_MAX:
+                return False
+            else:
+                times.append(at_ms)
+            if self._update(
+                inbox,
+                sku,
+                "SET expires_at_s = :expires, #times = :times",
+                "#times = :before" if known else "attribute_not_exists(shopper)",
+                {
+                    ":times": {"S": " ".join(map(str, sorted(times)))},
+                    ":expires": {"N": str(at_ms // 1000 + COUNTER_KEPT_S)},
+                    **({":before": {"S": before}} if known else {}),
+                },
+            ):
+                return True
+        raise RuntimeError("counted at the same time by too many")
 
     def count_admission(self, entry: Entry) -> bool:
         """Count an entry that needed no confirmation; false when the day's are used up.

@@ -4,7 +4,7 @@ import time
 from functools import cache
 from typing import TYPE_CHECKING
 
-from chalicelib.wiring import client, clock_ms, links, new_id, settings
+from chalicelib.wiring import client, clock_ms, keys, links, new_id, settings
 from chalicelib.wiring.stores import entries, recent_products, recent_themes, shoppers, suppressions
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def asked_letters() -> "AskedLetters":
     """Sends what leaves at anybody's asking."""
     from chalicelib.services.asked_letters import AskedLetters
 
-    return AskedLetters(entries(), recent_themes(), links(), paced_postbox(), clock_ms)
+    return AskedLetters(entries(), recent_themes(), links(), paced_postbox(), clock_ms, keys().identity)
 
 
 @cache

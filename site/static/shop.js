@@ -43,22 +43,67 @@
 
   // A firewall may answer instead of the API, with any status and a page of its own. Ours is JSON.
   // A page that was kept for months is refused; the stamp it needs comes with the refusal.
+  const post = async (path, body) => {
+    const headers = { Accept: "application/json" };
+    const answer = await fetch(path, { method: "POST", headers, body });
+    return { answer, told: (await answer.json().catch(() => 0)) || {} };
+  };
+
   const send = async () => {
-    const answer = await fetch(form.action, {
-      method: "POST",
-      headers: { Accept: "application/json" },
-      body: new URLSearchParams(new FormData(form)),
-    });
-    const told = (await answer.json().catch(() => 0)) || {};
+    const body = new URLSearchParams(new FormData(form));
+    // Nobody sees this field: what is in it was put there by a program that fills in forms.
+    body.delete("knot");
+    body.set("undo", "1");
+    const { answer, told } = await post(form.action, body);
     const fresh = told.again?.find(({ field }) => field === "stamp");
     if (!fresh || form.elements.stamp.value === fresh.value) return { answer, told };
     form.elements.stamp.value = fresh.value;
     return send();
   };
 
+  const fail = () => say(navigator.onLine ? words.busy : words.offline, true);
+
+  const asked = () => {
+    const inputs = [...form.querySelectorAll("[name=sku]")].filter(({ type, checked }) => type === "hidden" || checked);
+    const labels = inputs.map((input) => {
+      const place = input.closest("fieldset");
+      const one = form.querySelector("[id^=wait-] strong");
+      return place ? `${place.querySelector("legend").textContent} ${input.closest("label").textContent}` : one?.textContent;
+    });
+    return [document.querySelector("h1").textContent, ...labels.filter(Boolean)].join(", ");
+  };
+
+  const offerUndo = (undo) => {
+    const body = new URLSearchParams(new FormData(form));
+    for (const name of [...body.keys()]) if (name !== "email" && name !== "sku") body.delete(name);
+    body.set("undo", undo);
+    const back = document.createElement("button");
+    back.type = "button";
+    back.className = "button quiet";
+    back.textContent = words.undo;
+    back.addEventListener("click", async () => {
+      back.disabled = true;
+      const { answer, told } = await post(`${form.action}/undo`, body).catch(() => ({ answer: {}, told: {} }));
+      back.disabled = false;
+      if (answer.status === 200 && told.status === "undone") {
+        back.remove();
+        form.querySelector(".fields").hidden = false;
+        say(words.undone);
+        status.focus();
+      } else if (told.status === answer.status && answer.status < 500) {
+        back.remove();
+        say(told.detail, true);
+      } else fail();
+    });
+    form.querySelector(".undo")?.remove();
+    back.classList.add("undo");
+    form.append(back);
+  };
+
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     clear();
+    form.querySelector(".undo")?.remove();
     if (form.querySelector("[type=checkbox]") && !form.querySelector(":checked")) {
       return explain({ errors: [{ field: "sku", detail: words.none }] });
     }
@@ -70,12 +115,16 @@
     if (answer.status === 202 && told.status === "accepted") {
       const { suggestion } = told;
       form.querySelector(".fields").hidden = !suggestion;
-      say((suggestion ? `${words.slip.replace("{address}", () => suggestion)} ` : "") + words.sent);
+      const sent = words.sent
+        .replace("{address}", () => form.elements.email.value.trim())
+        .replace("{item}", asked);
+      say((suggestion ? `${words.slip.replace("{address}", () => suggestion)} ` : "") + sent);
+      if (told.undo) offerUndo(told.undo);
       status.focus();
     } else if (answer.status < 500 && answer.status !== 429 && told.status === answer.status) {
       explain(told);
     } else {
-      say(words.busy, true);
+      fail();
     }
   });
 })();

@@ -29,6 +29,8 @@ _FIXED_PAGES = {
     "/waitlist/thanks": "waitlist-thanks.html",
     "/waitlist/confirmed": "waitlist-confirmed.html",
     "/waitlist/left": "waitlist-left.html",
+    "/waitlist/notified": "waitlist-notified.html",
+    "/waitlist/undone": "waitlist-undone.html",
     "/waitlist/yours": "waitlist-yours.html",
     "/waitlist/sent": "waitlist-sent.html",
     "/waitlist/erased": "waitlist-erased.html",

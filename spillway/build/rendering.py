@@ -114,7 +114,8 @@ def try_cloud_templates(renderer: Renderer, product: Product) -> None:
     renderer.page("yours.html", awaited=[_SAMPLE_AWAITED], token=_SAMPLE)
     renderer.page("link-problem.html")
     renderer.page("form-problem.html", problems=["-"], back_path="/")
-    renderer.page("form-again.html", problems=["-"], fields=[("-", "-")])
+    renderer.page("form-again.html", problems=["-"], fields=[("-", "-")], action="-")
+    renderer.page("signed-up.html", items=["-"], mailbox="-", fields=[("-", "-")])
     renderer.page("did-you-mean.html", typed="-", meant="-", fields=[("-", "-")], thanks_path="-")
     for letter in ("confirm", "available"):
         renderer.letter(letter, product=product, variant=variant, action_url="-", leave_url="-")

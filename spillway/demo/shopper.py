@@ -117,6 +117,9 @@ class Shopper:
     def _submit(self, form: Form, sent: list[tuple[str, str]]) -> None:
         headers = {"Accept": ACCEPT, "Content-Type": FORM_TYPE, "Origin": _origin(self.shop)}
         answer = self.shop.post(form.action, content=urlencode(sent), headers=headers)
+        if answer.status_code == httpx.codes.OK and form.action.startswith("/api/waitlist"):
+            # Says what was asked for, with a button to undo it.
+            return
         if answer.status_code != httpx.codes.SEE_OTHER:
             said = f"{answer.status_code}: {answer.text[:300]}"
             raise WorkFailed(f"POST {form.action} was answered with {said}")

@@ -198,12 +198,15 @@ def test_who_comes_back_stands_at_the_end_of_the_line(entries: LinedEntries, clo
     assert (get(entries).place or "") > (first or "")
 
 
-def test_confirmation_letters_are_capped_by_day_and_shopper(entries: LinedEntries, clock: Clock) -> None:
+def test_letters_are_capped_by_inbox_in_any_24_hours_and_by_kind(entries: LinedEntries, clock: Clock) -> None:
     counted = [entries.count_asked_letter("ada", at_ms=clock()) for _ in range(ASKED_LETTERS_PER_DAY_MAX + 2)]
     assert counted == [True] * ASKED_LETTERS_PER_DAY_MAX + [False, False]
     assert entries.count_asked_letter("eve", at_ms=clock())
     assert entries.count_asked_letter("ada", at_ms=clock(), letters=-1)
     assert entries.count_asked_letter("ada", at_ms=clock())
     assert not entries.count_asked_letter("ada", at_ms=clock())
-    clock.pass_s(24 * 3600)
+    assert entries.count_asked_letter("ada", at_ms=clock(), budget="yours")
+    clock.pass_s(24 * 3600 - 1)
+    assert not entries.count_asked_letter("ada", at_ms=clock())
+    clock.pass_s(1)
     assert entries.count_asked_letter("ada", at_ms=clock())

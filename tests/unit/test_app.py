@@ -108,7 +108,7 @@ def stamp(*skus: str, days_ago: int = 0, opt_in: OptIn = OptIn.DOUBLE, refused: 
 def waitlist_form(**fields: Any) -> dict[str, Any]:
     """What the form of the product's page sends."""
     page = "/products/field-jacket"
-    return {"email": "ada@example.com", "sku": SKU, "page": page, "stamp": stamp(), "website": "", **fields}
+    return {"email": "ada@example.com", "sku": SKU, "page": page, "stamp": stamp(), "knot": "", **fields}
 
 
 def sign_up(api: Client, email: str = "ada@example.com", **fields: Any) -> HTTPResponse:
@@ -143,9 +143,12 @@ def test_a_signup_by_script_is_accepted_and_stored(api: Client) -> None:
     assert state() is EntryState.PENDING
 
 
-def test_a_signup_by_a_plain_form_leads_to_the_thank_you_page(api: Client) -> None:
+def test_a_signup_by_a_plain_form_is_answered_by_a_page_that_says_what_was_asked_for(api: Client) -> None:
     answer = post(api, "/waitlist", waitlist_form(page="/"), PERSON)
-    assert (answer.status_code, location(answer)) == (303, "/waitlist/thanks")
+    html = answer.body.decode()
+    assert (answer.status_code, answer.headers["Content-Language"]) == (200, "en-GB")
+    assert "You asked us to write to <strong>ada@example.com</strong> when this is back:" in html
+    assert "<li>Field Jacket, Moss, M</li>" in html
     assert state() is EntryState.PENDING
 
 
@@ -219,11 +222,137 @@ def test_an_address_that_is_thrown_away_is_refused_and_the_list_is_read_once(
     assert "domains_not_read" in capsys.readouterr().out
 
 
-def test_a_filled_honeypot_gets_the_same_answer_and_nothing_is_stored(api: Client) -> None:
-    assert sign_up(api, website="https://spam.example").body == sign_up(api).body
-    sign_up(api, "bot@example.com", website="x")
-    assert state("bot@example.com") is None
+def test_a_filled_honeypot_gets_a_script_the_same_answer_and_nothing_is_stored(
+    api: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trapped = sign_up(api, "zoltan@example.com", knot="https://spam.example")
+    assert rows() == 0
+    taken = sign_up(api)
+    assert (trapped.status_code, trapped.body, dict(trapped.headers)) == (
+        202,
+        taken.body,
+        dict(taken.headers),
+    )
+    assert sign_up(api, "zoltan@example.com", knot="x", undo="1").json_body.keys() == {"status", "undo"}
     assert rows() == 1
+    logged = capsys.readouterr().out
+    assert "trapped" in logged
+    assert "zoltan" not in logged
+
+
+def test_who_has_the_honeypot_filled_in_by_a_program_sends_the_form_once_more(api: Client) -> None:
+    asked = post(api, "/waitlist", waitlist_form(knot="https://ada.example"), PERSON)
+    assert asked.status_code == 200
+    assert "Nothing has been sent yet: press the button." in asked.body.decode()
+    assert rows() == 0
+    (form,) = forms_of(asked.body.decode())
+    assert form.action == "/api/waitlist"
+    sent = api.http.post("/waitlist", headers=PERSON, body=urlencode(form.filled({})).encode())
+    assert "Now check your inbox" in sent.body.decode()
+    assert state() is EntryState.PENDING
+
+
+def test_the_fields_name_in_older_pages_says_nothing(api: Client) -> None:
+    assert sign_up(api, website="https://ada.example").json_body == {"status": "accepted"}
+    assert state() is EntryState.PENDING
+
+
+def undo_form(answer: HTTPResponse) -> dict[str, list[str]]:
+    """The form with which the page of a signup undoes it."""
+    (form,) = [
+        form for form in forms_of(answer.body.decode()) if form.action.startswith("/api/waitlist/undo")
+    ]
+    fields: dict[str, list[str]] = {}
+    for name, value in form.filled({}):
+        fields.setdefault(name, []).append(value)
+    return fields
+
+
+def test_a_signup_is_undone_by_its_page_and_nothing_is_left(api: Client) -> None:
+    both = [SKU, "FJ-SLATE-M"]
+    form = waitlist_form(sku=both, stamp=stamp(*both), page=GERMAN_PAGE)
+    answer = post(api, "/waitlist", form, PERSON)
+    assert (rows(), answer.headers["Content-Language"]) == (2, "de")
+    assert re.findall("<li>(Feldjacke, .*)</li>", answer.body.decode()) == [
+        "Feldjacke, Moos, M",
+        "Feldjacke, Schiefer, M",
+    ]
+    for _ in range(2):
+        undone = post(api, "/waitlist/undo?lang=de", undo_form(answer), PERSON)
+        assert (undone.status_code, location(undone)) == (303, "/de/waitlist/undone")
+        assert rows() == 0
+
+
+def test_a_script_is_given_a_token_to_undo_by_where_it_asks_for_one(api: Client) -> None:
+    token = sign_up(api, undo="1").json_body["undo"]
+    undone = post(api, "/waitlist/undo", {"email": "ada@example.com", "sku": SKU, "undo": token})
+    assert (undone.status_code, undone.json_body) == (200, {"status": "undone"})
+    assert rows() == 0
+
+
+def test_undoing_never_changes_what_was_there_before(api: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody who types another's address can take back no more than they have put down."""
+    at_ms = wiring.clock_ms()
+    entries, ada = stores.entries(), shopper()
+    signup = Signup(ada, "ada@example.com", SKU, "/", "c")
+    undo = {"email": "ada@example.com", "sku": SKU}
+    answers = []
+
+    def asks_and_undoes() -> None:
+        token = sign_up(api, undo="1").json_body["undo"]
+        answer = post(api, "/waitlist/undo", {**undo, "undo": token})
+        answers.append((answer.status_code, answer.body, dict(answer.headers)))
+
+    asks_and_undoes()
+    assert state() is None
+    entries.ask(signup, at_ms=at_ms - 20 * 60_000)  # pending, and asked for long enough ago to count again
+    asks_and_undoes()
+    assert state() is EntryState.PENDING
+    asks_and_undoes()  # too soon to count
+    assert state() is EntryState.PENDING
+    serving.waitlist().confirm(token(Purpose.CONFIRM))
+    asks_and_undoes()
+    assert state() is EntryState.CONFIRMED
+    assert len(answers) == 4
+    assert all(answer == answers[0] for answer in answers)
+
+
+def test_what_was_confirmed_since_is_not_undone(api: Client) -> None:
+    undo = sign_up(api, undo="1").json_body["undo"]
+    serving.waitlist().confirm(token(Purpose.CONFIRM))
+    post(api, "/waitlist/undo", {"email": "ada@example.com", "sku": SKU, "undo": undo})
+    assert state() is EntryState.CONFIRMED
+
+
+def test_a_signup_that_counts_at_once_is_undone_too(api: Client) -> None:
+    undo = sign_up(api, stamp=stamp(opt_in=OptIn.SINGLE), undo="1").json_body["undo"]
+    assert state() is EntryState.CONFIRMED
+    post(api, "/waitlist/undo", {"email": "ada@example.com", "sku": SKU, "undo": undo})
+    assert state() is None
+
+
+def test_no_other_token_undoes(api: Client) -> None:
+    undo = sign_up(api, undo="1").json_body["undo"]
+    at_ms = int(undo.partition(".")[0])
+    old = wiring.links().undo_token(shopper(), at_ms - 31 * 60_000)
+    for bad in (
+        "",
+        "x",
+        undo[:-1],
+        undo + "x",
+        f"{at_ms + 1}.{undo.partition('.')[2]}",
+        old,
+        "9" * 5000,
+        "\u0663.x",
+    ):
+        refused = post(api, "/waitlist/undo", {"email": "ada@example.com", "sku": SKU, "undo": bad})
+        assert (refused.status_code, refused.json_body["detail"]) == (
+            410,
+            "It is too late to undo this here. Each email has a way to leave the list.",
+        )
+    theirs = post(api, "/waitlist/undo", {"email": "eve@example.com", "sku": SKU, "undo": undo})
+    assert theirs.status_code == 410
+    assert state() is EntryState.PENDING
 
 
 @pytest.mark.parametrize(
@@ -299,7 +428,7 @@ def test_a_form_of_an_old_page_is_good_once_it_is_sent_again(api: Client) -> Non
     assert (again["email"], again["sku"], again["stamp"]) == ("ada@example.com", SKU, stamp())
     (form,) = forms_of(post(api, "/waitlist", waitlist_form(stamp=old), PERSON).body.decode())
     sent = api.http.post("/waitlist", headers=PERSON, body=urlencode(form.filled({})).encode())
-    assert (sent.status_code, location(sent)) == (303, "/waitlist/thanks")
+    assert (sent.status_code, "Now check your inbox" in sent.body.decode()) == (200, True)
     assert state() is EntryState.PENDING
 
 
@@ -347,7 +476,7 @@ def test_a_link_shows_and_only_the_button_acts(api: Client) -> None:
     shown = api.http.get(f"/confirm?token={link}", headers={"accept": "text/html"})
     assert shown.status_code == 200
     assert link.encode() in shown.body
-    assert shown.headers["Referrer-Policy"] == "no-referrer"
+    assert shown.headers["Referrer-Policy"] == "strict-origin"
     assert state() is EntryState.PENDING
     for _ in range(2):
         pressed = post(api, "/confirm", {"token": link}, PERSON)
@@ -537,6 +666,36 @@ def test_a_throttled_table_says_when_to_try_again(api: Client, deployed: AwsDoor
     assert rows() == 0
 
 
+def test_a_browser_without_script_gets_a_page_on_a_503_with_the_form_as_it_was(
+    api: Client, deployed: AwsDoor
+) -> None:
+    deployed.faults = lambda: (400, "ProvisionedThroughputExceededException")
+    answer = post(api, "/waitlist", waitlist_form(), PERSON)
+    deployed.faults = lambda: None
+    assert (answer.status_code, answer.headers["Content-Type"]) == (503, "text/html; charset=utf-8")
+    assert answer.headers["Retry-After"] == "2"
+    assert "Too many people at once. Try again in a moment." in answer.body.decode()
+    (form,) = forms_of(answer.body.decode())
+    api.http.post("/waitlist", headers=PERSON, body=urlencode(form.filled({})).encode())
+    assert state() is EntryState.PENDING
+
+
+def test_a_browser_gets_a_page_where_the_theme_cannot_be_had(
+    api: Client, deployed: AwsDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> None:
+        raise RuntimeError("no theme")
+
+    monkeypatch.setattr(stores, "recent_themes", missing)
+    stored = post(api, "/waitlist", waitlist_form(), PERSON)
+    assert (stored.status_code, location(stored)) == (303, "/waitlist/thanks")
+    assert state() is EntryState.PENDING
+    refused = post(api, "/waitlist", waitlist_form(email="<b>"), PERSON)
+    assert (refused.status_code, refused.headers["Content-Type"]) == (400, "text/html; charset=utf-8")
+    assert "<p>The form is not complete.</p>" in refused.body.decode()
+    assert location(post(api, "/unsubscribe?lang=de", {"token": token(Purpose.LEAVE)})) == "/waitlist/left"
+
+
 def test_what_is_our_fault_is_not_shown(
     api: Client, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -586,7 +745,14 @@ def test_who_asks_for_their_lists_gets_the_same_answer_known_or_not(api: Client)
     assert (unknown.status_code, unknown.body) == (known.status_code, known.body)
     assert dict(unknown.headers) == dict(known.headers)
     assert [message["shopper"] for message in queued()] == [shopper(), shopper("eve@example.com")]
-    assert post(api, "/waitlists", {"email": "eve@example.com", "website": "x"}).status_code == 202
+    assert post(api, "/waitlists", {"email": "eve@example.com", "knot": "x"}).status_code == 202
+    asked = post(api, "/waitlists", {"email": "eve@example.com", "knot": "x"}, PERSON)
+    (form,) = forms_of(asked.body.decode())
+    assert (asked.status_code, form.action, form.filled({})) == (
+        200,
+        "/api/waitlists",
+        [("email", "eve@example.com")],
+    )
     assert post(api, "/waitlists", {"email": "eve"}).status_code == 400
     assert queued() == []
 
@@ -655,7 +821,9 @@ def test_every_answer_is_a_line_with_its_request_and_counted(
         ({"sec-fetch-site": "same-origin", "origin": "https://shop.example"}, 202),
         ({"sec-fetch-site": "same-origin", "origin": "null"}, 202),
         ({"origin": "https://shop.example"}, 202),
-        ({"origin": "null"}, 202),
+        ({"origin": "null"}, 400),
+        ({"origin": ""}, 400),
+        ({"sec-fetch-site": "cross-site", "origin": "null"}, 400),
         ({}, 202),
         ({"sec-fetch-site": "cross-site", "origin": "https://shop.example"}, 400),
         ({"sec-fetch-site": "same-site"}, 400),
@@ -673,6 +841,27 @@ def test_a_form_of_another_site_is_refused(
     assert post(api, "/confirm", {"token": "x"}, SCRIPT | headers).status_code == (
         410 if status == 202 else status
     )
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("https://www.heron.example", 202),
+        ("https://d111111abcdef8.cloudfront.net", 202),
+        ("https://evil.example", 400),
+        ("null", 400),
+        ("http://www.heron.example", 400),
+        ("https://cloudfront.net.evil.example", 400),
+        ("https://evil.example/.cloudfront.net", 400),
+        ("https://[", 400),
+    ],
+)
+def test_without_a_domain_the_origin_of_the_release_and_of_a_distribution_are_the_shops_own(
+    api: Client, origin: str, status: int
+) -> None:
+    assert wiring.settings().shop_origin == ""
+    assert post(api, "/waitlist", waitlist_form(), SCRIPT | {"origin": origin}).status_code == status
+    assert rows() == (status == 202)
 
 
 def test_a_mail_program_may_unsubscribe_from_wherever_it_runs(api: Client) -> None:
@@ -701,7 +890,7 @@ def test_without_script_a_slip_is_asked_about_on_a_page_and_accepted_as_well(api
     assert b'href="/waitlist/thanks"' in asked.body
     (form,) = forms_of(asked.body.decode())
     corrected = api.http.post("/waitlist", headers=PERSON, body=urlencode(form.filled({})).encode())
-    assert (corrected.status_code, location(corrected)) == (303, "/waitlist/thanks")
+    assert (corrected.status_code, "ada@gmail.com</strong>" in corrected.body.decode()) == (200, True)
     assert state("ada@gmail.com") is EntryState.PENDING
 
 
@@ -716,17 +905,44 @@ GERMAN_PAGE = "/de/products/field-jacket"
 
 
 @pytest.mark.parametrize(
-    ("page", "thanks"),
+    ("page", "language", "root"),
     [
-        (GERMAN_PAGE, "/de/waitlist/thanks"),
-        ("/products/field-jacket", "/waitlist/thanks"),
-        ("/fr-ca/products/x", "/fr-ca/waitlist/thanks"),
-        ("/about", "/waitlist/thanks"),
+        (GERMAN_PAGE, "de", "/de"),
+        ("/products/field-jacket", "en-GB", ""),
+        ("/zz/products/x", "en-GB", ""),
+        ("/fr-ca/products/x", "en-GB", ""),
+        ("/about", "en-GB", ""),
     ],
 )
-def test_a_signup_is_thanked_for_in_the_language_of_its_page(api: Client, page: str, thanks: str) -> None:
+def test_a_signup_is_answered_in_the_language_of_its_page_if_the_shop_has_it(
+    api: Client, page: str, language: str, root: str
+) -> None:
     answer = post(api, "/waitlist", waitlist_form(page=page), PERSON)
-    assert (answer.status_code, location(answer)) == (303, thanks)
+    assert (answer.status_code, answer.headers["Content-Language"]) == (200, language)
+    asked = post(api, "/waitlist", waitlist_form(page=page, email="ada@gmial.com"), PERSON)
+    assert f'href="{root}/waitlist/thanks"' in asked.body.decode()
+
+
+@pytest.mark.parametrize("page", ["/zz/products/x", "/zz/about", "/nowhere", "/shop/none"])
+def test_a_refused_form_never_leads_back_to_a_page_that_is_none(api: Client, page: str) -> None:
+    refused = post(api, "/waitlist", waitlist_form(page=page, email="ada"), PERSON)
+    assert refused.status_code == 400
+    assert '<a class="button" href="/">' in refused.body.decode()
+
+
+@pytest.mark.parametrize("lang", ["xyz", "zz", "en-gb", "fr-ca"])
+def test_a_language_the_shop_has_not_leads_to_a_page_there_is(api: Client, lang: str) -> None:
+    sign_up(api)
+    confirmed = post(api, f"/confirm?lang={lang}", {"token": token(Purpose.CONFIRM)}, PERSON)
+    assert location(confirmed) == "/waitlist/confirmed"
+    again = api.http.get(f"/confirm?token={token(Purpose.CONFIRM)}&lang={lang}")
+    assert location(again) == "/waitlist/confirmed"
+    left = post(api, f"/unsubscribe?lang={lang}", {"token": token(Purpose.LEAVE)}, PERSON)
+    assert location(left) == "/waitlist/left"
+    asked = post(api, f"/waitlists?lang={lang}", {"email": "ada@example.com"}, PERSON)
+    assert location(asked) == "/waitlist/sent"
+    erased = post(api, f"/waitlists/erase?lang={lang}", {"token": yours_link()}, PERSON)
+    assert location(erased) == "/waitlist/erased"
 
 
 def test_a_refused_form_is_told_in_the_language_of_its_page(api: Client) -> None:

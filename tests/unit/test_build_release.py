@@ -44,6 +44,7 @@ def test_a_release_holds_every_page_under_the_path_a_shopper_types(shop: Project
         *("shop/all", "shop/outerwear", "shop/accessories", "sitemap.xml", "robots.txt", "feed.xml"),
         *("search", "search.json"),
         *("waitlist/thanks", "waitlist/confirmed", "waitlist/left"),
+        *("waitlist/notified", "waitlist/undone"),
         *("waitlist/yours", "waitlist/sent", "waitlist/erased"),
     }
 

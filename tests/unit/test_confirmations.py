@@ -4,12 +4,15 @@ from dataclasses import replace
 
 import pytest
 
+from chalicelib.domain.address import Address
 from chalicelib.domain.entry import ASKED_LETTERS_PER_DAY_MAX, CONFIRM_WITHIN_S
 from chalicelib.domain.links import LinkSubject, Purpose
 from chalicelib.mail.postbox import Delivery, PostboxRefused
 from spillway.build.release import Release
 from tests.clock import Clock
-from tests.shop import TestShop
+from tests.shop import IDENTITY_KEY, TestShop
+
+DAY_S = 24 * 3600
 
 
 @pytest.fixture
@@ -97,3 +100,38 @@ def test_an_entry_for_a_variant_that_left_its_product_is_not_asked_about(shop: T
     shop.products.put_catalogue(replace(stocked.product, variants=rest), {}, known=stocked)
     send(shop)
     assert shop.postbox.sent == []
+
+
+@pytest.mark.parametrize(
+    "spellings",
+    [
+        ("victim@example.com", "victim+a@example.com", "VICTIM+b+c@example.com"),
+        ("vic.tim@gmail.com", "victim+x@googlemail.com", "v.i.c.t.i.m@googlemail.com"),
+    ],
+)
+def test_one_inbox_is_sent_only_so_many_however_its_address_is_spelt(
+    shop: TestShop, spellings: tuple[str, ...]
+) -> None:
+    ids = [Address.parse(spelling).shopper_id(IDENTITY_KEY) for spelling in spellings]
+    assert len(set(ids)) == 3
+    for spelling in spellings:
+        shop.signups.sign_up(Address.parse(spelling), [shop.sku], page="/", consent="c")
+    for _ in range(ASKED_LETTERS_PER_DAY_MAX):
+        for shopper in ids:
+            shop.confirmations.send(shopper, shop.sku)
+    assert len(shop.postbox.sent) == ASKED_LETTERS_PER_DAY_MAX
+
+
+def test_the_cap_holds_in_any_24_hours(shop: TestShop) -> None:
+    """Also around midnight, where one by the day would let through twice as many."""
+    shop.sign_up("ada")
+    shop.clock.pass_s(DAY_S - shop.clock() // 1000 % DAY_S - 60)
+    shop.sign_up("ada")
+    for _ in range(ASKED_LETTERS_PER_DAY_MAX):
+        send(shop)
+    shop.clock.pass_s(120)
+    send(shop)
+    assert len(shop.postbox.sent) == ASKED_LETTERS_PER_DAY_MAX
+    shop.clock.pass_s(DAY_S - 120)
+    send(shop)
+    assert len(shop.postbox.sent) == ASKED_LETTERS_PER_DAY_MAX + 1

@@ -195,9 +195,15 @@ def test_the_waitlist_form_needs_no_script_and_has_what_the_api_reads() -> None:
     form = next(each for each in page.all("form") if each.get("id") == "waitlist")
     fields = {each["name"]: each for each in page.all("input")}
     assert (form["action"], form["method"]) == ("/api/waitlist", "post")
-    assert set(fields) == {"sku", "page", "stamp", "website", "email"}
+    assert set(fields) == {"sku", "page", "stamp", "knot", "email"}
     assert fields["page"]["value"] == "/products/scarf"
-    assert fields["website"]["autocomplete"] == "off"
+    honeypot = fields["knot"]
+    assert (honeypot["autocomplete"], honeypot["tabindex"]) == ("off", "-1")
+    # What 1Password, LastPass, Bitwarden and Dashlane look for in fields to be left alone.
+    assert {"data-1p-ignore", "data-lpignore", "data-bwignore", "data-form-type"} <= honeypot.keys()
+    (trap,) = [each for each in page.all("p") if each.get("class") == "trap"]
+    assert trap["aria-hidden"] == "true"
+    assert "inert" in trap
     assert fields["email"]["type"] == "email"
     assert "waitlist-email-error" in fields["email"]["aria-describedby"]
     assert [each["role"] for each in page.all("p") if "role" in each] == ["status"]
@@ -222,12 +228,14 @@ def test_a_page_says_whether_a_letter_has_to_be_answered() -> None:
     (stamp,) = (each["value"] for each in Page(takes).all("input") if each["name"] == "stamp")
     assert stamps.read(stamp).opt_in is OptIn.SINGLE
     assert "Now check your inbox" in Renderer(theme()).page("waitlist-thanks.html")
-    assert "You are on the list" in Renderer(Theme.from_json(single.to_json())).page("waitlist-thanks.html")
+    assert "Nothing more to do" in Renderer(Theme.from_json(single.to_json())).page("waitlist-thanks.html")
 
 
 def test_a_form_to_be_sent_once_more_has_every_field_escaped() -> None:
     fields = [("email", '"><script>@example.com'), ("sku", "SCARF")]
-    html = Renderer(theme()).page("form-again.html", problems=["<b>Old</b>"], fields=fields)
+    html = Renderer(theme()).page(
+        "form-again.html", problems=["<b>Old</b>"], fields=fields, action="/api/waitlist"
+    )
     sent = [(each["name"], each["value"]) for each in Page(html).all("input")]
     assert sent == fields
     assert "<b>" not in html

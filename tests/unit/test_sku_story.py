@@ -122,7 +122,7 @@ def page_of(shop: TestShop, release: Release) -> Inputs:
 
 def posted(email: str, sku: str, stamp: str, at_ms: int, *, json_body: bool = False) -> SignupForm:
     """The form as the API reads it, from the bytes of a request."""
-    fields = {"email": email, "sku": sku, "page": PLACE, "stamp": stamp, "website": ""}
+    fields = {"email": email, "sku": sku, "page": PLACE, "stamp": stamp, "knot": ""}
     body = (
         Body(JSON_TYPE, json.dumps(fields).encode())
         if json_body
