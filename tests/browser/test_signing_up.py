@@ -52,10 +52,76 @@ def test_without_script_the_form_works_by_itself(new_window: NewWindow, new_pers
     _box(page, "FJ-MOSS-M").check()
     page.get_by_label(ADDRESS).fill(ada.mailbox)
     page.get_by_role("button", name=ASK).click()
-    expect(page).to_have_url(re.compile(r"/waitlist/thanks$"))
     expect(page.get_by_role("heading", level=1)).to_have_text("Now check your inbox")
-    expect(page.get_by_role("main")).to_contain_text("You are not on the list until you press it")
+    expect(page.get_by_role("main")).to_contain_text(
+        f"You asked us to write to {ada.mailbox} when this is back:"
+    )
+    expect(page.get_by_role("main").get_by_role("listitem")).to_have_text(["Field Jacket, Moss, M"])
+    expect(page.get_by_role("main")).to_contain_text("not on the list until you press that link")
+    expect(page.get_by_role("button", name="Undo")).to_be_visible()
     _confirms(page, ada, lambda button: button.click())
+
+
+def test_a_signup_is_undone_with_and_without_script(new_window: NewWindow, new_person: NewPerson) -> None:
+    page, ira = new_window(java_script_enabled=False).new_page(), new_person("Ira")
+    _asks(page, ira)
+    page.get_by_role("button", name="Undo").click()
+    expect(page).to_have_url(re.compile(r"/waitlist/undone$"))
+    expect(page.get_by_role("main")).to_contain_text("What you just asked for is taken back.")
+
+    page = new_window().new_page()
+    _asks(page, ira)
+    expect(page.get_by_role("status")).to_contain_text(f"You asked us to write to {ira.mailbox} about")
+    expect(page.get_by_role("status")).to_contain_text("Field Jacket, Moss M:")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("status")).to_contain_text("What you just asked for is taken back.")
+    expect(page.get_by_role("status")).to_be_focused()
+    expect(page.get_by_role("button", name="Undo")).to_have_count(0)
+    expect(page.get_by_label(ADDRESS)).to_have_value(ira.mailbox)
+    # Undone, it counts again at once.
+    page.get_by_role("button", name=ASK).click()
+    expect(page.get_by_role("status")).to_contain_text("Now check your inbox")
+    expect(page.get_by_role("button", name="Undo")).to_be_visible()
+
+
+def test_who_has_the_honeypot_filled_in_by_a_program_is_signed_up(
+    new_window: NewWindow, new_person: NewPerson
+) -> None:
+    fill = "document.querySelector('#waitlist [name=knot]').value = 'https://me.example'"
+    page, jo = new_window().new_page(), new_person("Jo")
+    _fills_in(page, jo)
+    page.evaluate(fill)
+    page.get_by_role("button", name=ASK).click()
+    expect(page.get_by_role("status")).to_contain_text("Now check your inbox")
+    jo.awaits_letters(1)
+
+    page, kim = new_window().new_page(), new_person("Kim")
+    _fills_in(page, kim)
+    page.evaluate(fill)
+    # Sent by the form itself, as without the script.
+    page.locator("#waitlist").evaluate("form => form.submit()")
+    expect(page.get_by_role("main")).to_contain_text("Nothing has been sent yet: press the button.")
+    page.get_by_role("button", name=ASK).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Now check your inbox")
+    kim.awaits_letters(1)
+
+
+def test_offline_says_so_keeps_what_was_typed_and_sends_it_later(
+    new_window: NewWindow, new_person: NewPerson
+) -> None:
+    window = new_window()
+    page, lou = window.new_page(), new_person("Lou")
+    _fills_in(page, lou)
+    window.set_offline(True)
+    page.get_by_role("button", name=ASK).click()
+    expect(page.get_by_role("status")).to_have_text(
+        "You are offline. What you typed is still here: send it once you are connected."
+    )
+    expect(page.get_by_label(ADDRESS)).to_have_value(lou.mailbox)
+    window.set_offline(False)
+    page.get_by_role("button", name=ASK).click()
+    expect(page.get_by_role("status")).to_contain_text("Now check your inbox")
+    lou.awaits_letters(1)
 
 
 def test_with_script_the_answer_comes_in_place_and_is_announced(
@@ -214,6 +280,18 @@ def _answering(status: int, content_type: str, body: str) -> "Callable[[Route], 
             route.abort()
 
     return answer
+
+
+def _fills_in(page: Page, person: Shopper) -> None:
+    page.goto(PRODUCT)
+    _box(page, "FJ-MOSS-M").check()
+    page.get_by_label(ADDRESS).fill(person.mailbox)
+
+
+def _asks(page: Page, person: Shopper) -> None:
+    _fills_in(page, person)
+    page.get_by_role("button", name=ASK).click()
+    expect(page.get_by_role("button", name="Undo")).to_be_visible()
 
 
 def _box(page: Page, sku: str) -> "Locator":
