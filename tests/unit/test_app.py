@@ -724,6 +724,43 @@ def test_no_address_and_no_token_reaches_the_log(api: Client, capsys: pytest.Cap
     assert link not in logged
 
 
+def test_a_flood_of_hostile_requests_leaves_no_address_and_no_token_in_any_line(
+    api: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "zoltan.zz"
+    mailbox = f"{name}@example.com"
+    link, undo = token(Purpose.LEAVE, mailbox), wiring.links().undo_token(shopper(mailbox), wiring.clock_ms())
+    hostile = (
+        {"knot": mailbox},
+        {"website": mailbox},
+        {"page": f"/{name}"},
+        {"page": f"//{mailbox}"},
+        {"email": f"{mailbox},{mailbox}"},
+        {"email": mailbox + "\r\nBcc: x"},
+        {"sku": mailbox},
+        {"stamp": mailbox},
+        {mailbox: "1"},
+    )
+    for fields in hostile:
+        for headers in (PERSON, SCRIPT, SCRIPT | {"origin": f"https://{name}.example"}):
+            post(api, "/waitlist", {**waitlist_form(email=mailbox), **fields}, headers)
+    for path in ("/waitlists", "/waitlist/undo", "/confirm", "/waitlists/erase"):
+        for body in (
+            mailbox,
+            f"email={mailbox}&knot=x",
+            f"token={link}",
+            f"email={mailbox}&sku={SKU}&undo={undo}",
+        ):
+            api.http.post(path, headers=PERSON, body=body.encode())
+    for query in (link, link[:-1], mailbox, link * 20):
+        api.http.get(f"/confirm?token={query}&lang={name}")
+        api.http.post(f"/unsubscribe?token={query}", headers={"content-type": mailbox}, body=mailbox.encode())
+    logged = "".join(capsys.readouterr())
+    assert logged.count('"answered"') > 40
+    for secret in ("zoltan", link, link[:-1], undo, undo.partition(".")[2]):
+        assert secret not in logged
+
+
 def yours_link(email: str = "ada@example.com") -> str:
     return wiring.links().sign(Purpose.YOURS, LinkSubject(shopper(email)))
 

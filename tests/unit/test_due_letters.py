@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from chalicelib.domain.entry import CONFIRM_WITHIN_S
 from chalicelib.domain.hops import DEFERRED_S, LETTER_HOPS_MAX, ChainTooLong
 from chalicelib.domain.letter import AskedLetter, Letter
-from chalicelib.domain.pace import UNLIMITED, Limits
+from chalicelib.domain.pace import UNLIMITED, Limits, back_off_s
 from chalicelib.mail.postbox import (
     Delivery,
     Envelope,
@@ -379,3 +379,15 @@ def test_no_answers_make_a_chain_outlast_its_hops_before_nobody_asks_for_the_let
         hops = AskedLetter.from_json(text).hops
         DueLetters(Refusing(), queue, clock, lambda: chance, lambda: TIMEOUT_MS).send(text)
     assert hops <= LETTER_HOPS_MAX
+
+
+@pytest.mark.parametrize(
+    ("tries", "least_s", "most_s"),
+    [(0, 1, 2), (1, 2, 4), (3, 8, 16), (8, 256, 512), (9, 450, 900), (99, 450, 900)],
+)
+def test_a_back_off_doubles_and_is_spread_over_its_second_half(tries: int, least_s: int, most_s: int) -> None:
+    chances = [number / 1000 for number in range(1000)]
+    waits_s = [back_off_s(tries, chance) for chance in chances]
+    assert (min(waits_s), max(waits_s)) == (least_s, most_s)
+    assert waits_s == sorted(waits_s)
+    assert set(waits_s) == set(range(least_s, most_s + 1))
