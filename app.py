@@ -220,20 +220,22 @@ def leave(request: Request) -> Response:
 @answering
 def take_availability(request: Request) -> Response:
     """The merchant's own systems say what is in stock, with the key of the shop."""
-    from chalicelib.http.merchant_requests import event_by_key, outcome_answer
+    from chalicelib.http.merchant_requests import event_by_key, ignored_fields, outcome_answer
 
-    event = event_by_key(request, _body(request), api.merchant_keys(), wiring.clock_ms, wiring.new_id)
-    return outcome_answer(event, api.availabilities().take_in(event))
+    body = _body(request)
+    event = event_by_key(request, body, api.merchant_keys(), wiring.clock_ms, wiring.new_id)
+    return outcome_answer(event, api.availabilities().take_in(event), ignored_fields(body))
 
 
 @app.route("/availability/webhook", methods=["POST"], content_types=[JSON_TYPE])
 @answering
 def hear_of_availability(request: Request) -> Response:
     """The same, signed over the raw body instead of showing the key."""
-    from chalicelib.http.merchant_requests import event_by_signature, outcome_answer
+    from chalicelib.http.merchant_requests import event_by_signature, ignored_fields, outcome_answer
 
-    event, digest = event_by_signature(request, _body(request), api.merchant_keys(), wiring.clock_ms)
-    return outcome_answer(event, api.webhooks().take_in(event, digest))
+    body = _body(request)
+    event, digest = event_by_signature(request, body, api.merchant_keys(), wiring.clock_ms)
+    return outcome_answer(event, api.webhooks().take_in(event, digest), ignored_fields(body))
 
 
 @app.route("/waitlists", methods=["POST"], content_types=FORMS)

@@ -14,7 +14,7 @@ from chalicelib.domain.stock import restocks
 from chalicelib.domain.wave import from_json as wave_message
 from chalicelib.records import BatchFailures, react_to_queue
 from chalicelib.services.due_letters import DueLetters
-from chalicelib.tables.entries import entry_from
+from chalicelib.tables.entries import entry_from, is_entry
 from chalicelib.tables.products import PRODUCT_PREFIX, stock_from
 from chalicelib.wiring import events, letters, stores
 
@@ -39,11 +39,12 @@ def send_confirmations(records: Iterable[dict[str, Any]], remaining_ms: Callable
 
 
 def react_to_entry(record: dict[str, Any]) -> None:
-    """An entry was written. Records that the stream's filter keeps back come too, after a redrive."""
+    """An entry was written. Records that the stream's filter keeps back come too, after a redrive: a range
+    of the stream holds rows of other kinds, as counters."""
     change = record["dynamodb"]
-    if "NewImage" not in change:
+    if not is_entry(change.get("NewImage")):
         return
-    before = entry_from(change["OldImage"]) if "OldImage" in change else None
+    before = entry_from(change["OldImage"]) if is_entry(change.get("OldImage")) else None
     after = entry_from(change["NewImage"])
     if rejoins(before, after):
         stores.entries().rejoin(after)
@@ -54,7 +55,9 @@ def react_to_entry(record: dict[str, Any]) -> None:
             events.restocking().welcome(after.shopper, after.sku, at_ms=wiring.clock_ms())
         case Reaction.COUNT_OUT:
             # Who left after a letter: a figure for the merchant, which a repeated record may count twice.
-            stores.progress().count_left(change["OldImage"]["restock_id"]["S"], at_ms=wiring.clock_ms())
+            if "restock_id" in change["OldImage"]:
+                restock_id = change["OldImage"]["restock_id"]["S"]
+                stores.progress().count_left(restock_id, at_ms=wiring.clock_ms())
         case Reaction.ADMIT:
             events.admissions().admit(after)
 
@@ -62,15 +65,20 @@ def react_to_entry(record: dict[str, Any]) -> None:
 def react_to_product(record: dict[str, Any]) -> None:
     """A product's row was changed. Records that the stream's filter keeps back come too, after a redrive."""
     change = record["dynamodb"]
-    if not {"OldImage", "NewImage"} <= change.keys():
+    row = change["Keys"]["id"]["S"]
+    if not row.startswith(PRODUCT_PREFIX) or not {"OldImage", "NewImage"} <= change.keys():
         return
-    slug = change["Keys"]["id"]["S"].removeprefix(PRODUCT_PREFIX)
+    slug = row.removeprefix(PRODUCT_PREFIX)
     before, after = stock_from(change["OldImage"]), stock_from(change["NewImage"])
     if before == after:
         return
-    events.page_turn().turn(slug, reference=record["eventID"])
-    # The stream tells whole seconds: whoever stood in line in that second is told as well.
-    written_at_ms = int(change["ApproximateCreationDateTime"] * 1000) + 999
+    # A count that is sent again is news of nothing a page says.
+    if before.keys() != after.keys() or not all(after[sku].is_shown_like(before[sku]) for sku in after):
+        events.page_turn().turn(slug, reference=record["eventID"])
+    # The stream tells whole seconds: whoever stood in line in that second is told as well. Where it tells
+    # nothing, now is late enough.
+    written_at_s = change.get("ApproximateCreationDateTime")
+    written_at_ms = wiring.clock_ms() if written_at_s is None else int(written_at_s * 1000) + 999
     for restock in restocks(slug, before, after, at_ms=written_at_ms):
         events.restocking().open(restock)
 

@@ -15,11 +15,16 @@ BatchFailures = dict[str, list[dict[str, str]]]
 def react_to_stream(
     records: Iterable[dict[str, Any]], react: Callable[[dict[str, Any]], None]
 ) -> BatchFailures:
-    """React to stream records in order; stop at the first that fails, which Lambda then begins again at."""
+    """React to stream records in order; stop at the first that fails, which Lambda then begins again at.
+
+    A record without a number is answered by an empty one: Lambda then takes the whole batch as failed, and
+    nothing is dropped.
+    """
     for record in records:
-        begin_record(record["eventID"])
+        begin_record(record.get("eventID", ""))
         if not _succeeds(react, record):
-            return {"batchItemFailures": [{"itemIdentifier": record["dynamodb"]["SequenceNumber"]}]}
+            number = record.get("dynamodb", {}).get("SequenceNumber", "")
+            return {"batchItemFailures": [{"itemIdentifier": number}]}
     return {"batchItemFailures": []}
 
 

@@ -21,6 +21,7 @@ from tests.aws import REGION
 from tests.clock import Clock
 from tests.memory_cdn import MemoryCloudFront
 from tests.s3_sink import S3Sink
+from tests.stocking import observe
 
 
 class Desk:
@@ -97,7 +98,7 @@ class Desk:
 
 def sell_out(products: ProductsTable) -> None:
     """Somebody bought the last scarf."""
-    products.observe("scarf", "SCARF", Stock(Availability.OUT_OF_STOCK, 0, 5, "e1"))
+    observe(products, "scarf", "SCARF", Stock(Availability.OUT_OF_STOCK, 0, 5, "e1"))
 
 
 def edit_privacy(project: Project) -> None:

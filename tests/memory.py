@@ -15,13 +15,14 @@ from chalicelib.domain.entry import Entry, EntryState, line_of, lines_of, place_
 from chalicelib.domain.pace import HOUR_MS, Limits, PaceState
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Restock, Stock, StockedProduct
+from chalicelib.domain.wave import WaveBudget
 from chalicelib.tables.dynamodb import STATEMENTS_MAX
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.leases import LeasesTable
 from chalicelib.tables.line import LineTable, StillWaiting, Told, WaitingPage
 from chalicelib.tables.pace import US_PER_MS, PaceTable
 from chalicelib.tables.products import ProductsTable
-from chalicelib.tables.progress import Progress, ProgressTable, WaveUnderWay
+from chalicelib.tables.progress import Progress, ProgressTable
 from chalicelib.tables.restocks import RestocksTable
 
 SKU = "A"
@@ -85,12 +86,14 @@ class MemoryLine(LineTable):
         shards = [self.waiting(line, after=after, upto=upto, limit=limit).entries for line in lines_of(sku)]
         return tuple(islice(merge(*shards, key=lambda entry: entry.place or ""), limit))
 
-    def defer(self, entry: Entry, *, restock_id: str) -> bool:
+    def defer(self, entry: Entry, *, restock_id: str, counting: Sequence[dict[str, Any]] = ()) -> bool:
         self._reach("defer")
         first = self.deferred_for.get(entry.shopper) != (restock_id, entry.place)
         if not first or not self._entries.waits(entry.place or ""):
             return False
         self.deferred_for[entry.shopper] = (restock_id, entry.place)
+        for write in counting:
+            write["apply"]()
         return True
 
     def still_waiting(self, entries: Sequence[Entry], *, not_deferred_for: str = "") -> StillWaiting:
@@ -160,9 +163,10 @@ class MemoryLeases(LeasesTable):
 class MemoryProgress(ProgressTable):
     """Counters."""
 
-    def __init__(self) -> None:
+    def __init__(self, reach: Reach = lambda _: None) -> None:
+        self._reach = reach
         self.counters: dict[tuple[str, str], Mapping[str, int]] = {}
-        self.waves: dict[str, WaveUnderWay] = {}
+        self.waves: dict[str, WaveBudget] = {}
         self.unclear_places: set[tuple[str, str, str]] = set()
 
     def count(self, restock_id: str, line: str, *, at_ms: int, **letters: int) -> dict[str, Any]:
@@ -177,25 +181,37 @@ class MemoryProgress(ProgressTable):
     def add(self, restock_id: str, line: str, *, at_ms: int, **letters: int) -> None:
         self.count(restock_id, line, at_ms=at_ms, **letters)["apply"]()
 
-    def take_from_wave(self, restock_id: str, letters: int) -> dict[str, Any]:
+    def take_from_wave(self, sku: str, emails: int, *, at_ms: int) -> dict[str, Any]:
         def apply() -> None:
-            wave = self.waves[restock_id]
-            self.waves[restock_id] = replace(wave, letters_left=wave.letters_left - letters)
+            wave = self.waves[sku]
+            self.waves[sku] = replace(wave, left=wave.left - emails, last_email_at_ms=at_ms)
 
         return {"apply": apply}
 
-    def take(self, restock_id: str, letters: int) -> None:
-        self.take_from_wave(restock_id, letters)["apply"]()
+    def give_back(self, sku: str, emails: int, *, number: int) -> bool:
+        wave = self.wave(sku)
+        if wave.number != number:
+            return False
+        self.waves[sku] = replace(wave, left=wave.left + emails)
+        return True
 
-    def begin_wave(self, restock_id: str, number: int, *, letters: int, at_ms: int) -> None:
-        if self.wave(restock_id).number < number:
-            self.waves[restock_id] = replace(self.wave(restock_id), number=number, letters_left=letters)
+    def put_wave(self, sku: str, wave: WaveBudget, *, known: WaveBudget, at_ms: int) -> bool:
+        self._reach("budget")
+        now = self.wave(sku)
+        if (now.number, now.granted, now.left) != (known.number, known.granted, known.left):
+            return False
+        self.waves[sku] = replace(wave, announced=now.announced, announced_for=now.announced_for)
+        self._reach("budgeted")
+        return True
 
-    def wave(self, restock_id: str) -> WaveUnderWay:
-        return self.waves.get(restock_id, WaveUnderWay())
+    def wave(self, sku: str) -> WaveBudget:
+        return self.waves.get(sku, WaveBudget())
 
-    def announce(self, restock_id: str, number: int) -> None:
-        self.waves[restock_id] = replace(self.wave(restock_id), announced=number)
+    def announce(self, sku: str, restock_id: str, number: int) -> None:
+        self._reach("announce")
+        wave = self.wave(sku)
+        if wave.announced < number or wave.announced_for != restock_id:
+            self.waves[sku] = replace(wave, announced=number, announced_for=restock_id)
 
     def first_unclear(self, restock_id: str, line: str, place: str) -> bool:
         known = (restock_id, line, place) in self.unclear_places
@@ -293,4 +309,4 @@ class MemoryRestocks(RestocksTable):
             self.opened.append(restock)
 
     def live(self, sku: str) -> Restock | None:
-        return max(self.opened, key=lambda restock: (restock.observed_at_ms, restock.id), default=None)
+        return max(self.opened, key=lambda restock: (restock.observed_at_ms, restock.version), default=None)

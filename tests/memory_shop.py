@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from itertools import count
 
+from chalicelib.domain.availability import AvailabilityEvent
 from chalicelib.domain.entry import Entry
 from chalicelib.domain.letter import Letter
 from chalicelib.domain.stock import Availability, Restock, Stock, StockedProduct, restocks
@@ -64,7 +65,7 @@ class MemoryShop:
         self.clock = clock
         self.entries = MemoryEntries()
         self.products = MemoryProducts(Stock(Availability.OUT_OF_STOCK, 0, clock(), "catalogue"))
-        self.restocks, self.progress = MemoryRestocks(), MemoryProgress()
+        self.restocks, self.progress = MemoryRestocks(), MemoryProgress(reach)
         self.leases, self.pace_table = MemoryLeases(reach), MemoryPace(reach)
         self.postbox, self.queue, self.account = FakePostbox(), FakeWavesQueue(clock), FakeAccount()
         self.policy: WavePolicy = EVERYONE
@@ -89,7 +90,8 @@ class MemoryShop:
         """An event comes in, and the restocks it means open."""
         self.clock.pass_s(0.001)
         before = self.products.stock
-        after = Stock(availability, units, self.clock(), f"event-{next(self._events):06}")
+        event = AvailabilityEvent(f"event-{next(self._events)}", SKU, availability, units, self.clock())
+        after = event.applied_to(before).stock
         self.products.stock = after
         opened = restocks(SLUG, {SKU: before}, {SKU: after}, at_ms=after.observed_at_ms)
         for restock in opened:

@@ -5,11 +5,13 @@ from itertools import count
 from typing import Any
 
 from chalicelib.domain.address import Address
+from chalicelib.domain.availability import AvailabilityEvent
 from chalicelib.domain.entry import Entry, lines_of
 from chalicelib.domain.links import Links, LinkSubject, Purpose
-from chalicelib.domain.stock import Availability, Restock, Stock, restocks
+from chalicelib.domain.stock import Availability, Restock, restocks
 from chalicelib.mail.postbox import OutcomeUnknown, PostboxRefused
 from chalicelib.services.asked_letters import AskedLetters
+from chalicelib.services.availability import Availabilities
 from chalicelib.services.batches import Batches
 from chalicelib.services.confirmations import Confirmations
 from chalicelib.services.fan_out import FanOut
@@ -156,8 +158,10 @@ class TestShop:
         """The same before the stream says so: the restocks that are to be opened."""
         self.clock.pass_s(1)
         before = self.products.get(self.slug)
-        stock = Stock(availability, units, self.clock(), f"event-{next(self._events)}")
-        self.products.observe(self.slug, self.sku, stock)
+        event = AvailabilityEvent(
+            f"event-{next(self._events)}", self.sku, availability, units, self.clock(), by_arrival=True
+        )
+        Availabilities(self.products).take_in(event)
         after = self.products.get(self.slug)
         assert before is not None
         assert after is not None

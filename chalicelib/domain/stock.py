@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from chalicelib.domain.product import Product
+from chalicelib.domain.sku import sku_id
 from chalicelib.domain.wave import EVERYONE, WavePolicy
 
 
@@ -28,15 +29,46 @@ class Availability(StrEnum):
 class Stock:
     """The availability of one variant as last observed.
 
-    `units` is None where the shop does not count: such a variant stays as it is until an event says
-    otherwise, and an event with units counts it from then on. `observed_at_ms` orders events: an older one
-    never changes a newer; `event_id` names the event that brought this state, and so the restock.
+    `units` is None where the shop does not count. `observed_at_ms` orders events: an older one
+    never changes a newer; `event_id` names the event that brought this state. `version` counts the events
+    stored for the variant, and `seen` are keys of the latest of them, by which a repeat is known.
     """
 
     availability: Availability
     units: int | None
     observed_at_ms: int
     event_id: str
+    version: int = field(default=0, compare=False)
+    seen: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def units_on_offer(self) -> int | None:
+        """Units that emails can be shared out by; None where orders are not limited by a number.
+
+        A pre-order or a back order without units can be placed however many others do the same.
+        """
+        takes_orders = self.availability in {Availability.PRE_ORDER, Availability.BACK_ORDER}
+        return None if takes_orders and not self.units else self.units
+
+    def is_shown_like(self, other: "Stock") -> bool:
+        """Whether a page says the same of both."""
+        return (self.availability, self.units) == (other.availability, other.units)
+
+    def restock(self, slug: str, sku: str, *, at_ms: int, policy: WavePolicy = EVERYONE) -> "Restock":
+        """Return the restock that this stock is of a variant, written down by the cloud at `at_ms`.
+
+        Its id is the shop's own: a merchant's event id may stand for several SKUs, or come again.
+        """
+        return Restock(
+            id=f"{sku_id(sku)}:{self.version}:{self.event_id}",
+            slug=slug,
+            sku=sku,
+            units=self.units_on_offer,
+            observed_at_ms=self.observed_at_ms,
+            opened_at_ms=max(self.observed_at_ms, at_ms),
+            policy=policy,
+            version=self.version,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +88,8 @@ class Restock:
     """An observed change to available, with an id of its own.
 
     `observed_at_ms` is the observer's clock and orders restocks; `opened_at_ms` is the cloud's own, and
-    whoever waits then is told, in waves as `policy` was: a merchant's slow clock cuts nobody off.
+    whoever waits then is told, in waves as `policy` was: a merchant's slow clock cuts nobody off. Of two
+    observed at one time, the one of the later `version` of the stock is newer.
     """
 
     id: str
@@ -66,6 +99,7 @@ class Restock:
     observed_at_ms: int
     opened_at_ms: int
     policy: WavePolicy = EVERYONE
+    version: int = 0
 
     @property
     def tag(self) -> str:
@@ -75,7 +109,7 @@ class Restock:
     @property
     def is_limited(self) -> bool:
         """Whether its waves have a number of letters, and so one order over all shards."""
-        return self.policy.wave_size(self.units) is not None
+        return self.policy.emails_for(self.units) is not None
 
 
 def tag_of(restock_id: str) -> str:
@@ -95,27 +129,26 @@ def restocks(
 
     Units added to a variant that was still available are a restock too: whoever waited through
     an earlier, smaller delivery is to hear of this one. A variant never seen before is not: nobody
-    can have waited for it. A repeat (the same event id) is nothing new.
+    can have waited for it.
     """
     return tuple(
-        Restock(
-            id=stock.event_id,
-            slug=slug,
-            sku=sku,
-            units=stock.units,
-            observed_at_ms=stock.observed_at_ms,
-            opened_at_ms=max(stock.observed_at_ms, at_ms),
-        )
+        stock.restock(slug, sku, at_ms=at_ms)
         for sku, stock in sorted(after.items())
         if sku in before and is_restock(before[sku], stock)
     )
 
 
 def is_restock(before: Stock, after: Stock) -> bool:
-    """Whether a variant that was `before` and is `after` became available, or there are more of it."""
-    if after.event_id == before.event_id or not after.availability.can_buy:
+    """Whether a variant that was `before` and is `after` became available, or there are more of it.
+
+    From a pre-order or a back order to in stock is a restock as well. A variant that was for sale without a
+    number and is counted from now on has not become more; nor has one that is sold on to orders without a
+    number when its units are gone: its waves go on with those.
+    """
+    if not after.availability.can_buy:
         return False
-    if not before.availability.can_buy:
+    arrived = after.availability is Availability.IN_STOCK and before.availability is not Availability.IN_STOCK
+    if arrived or not before.availability.can_buy:
         return True
-    # A variant that was always for sale and is counted from now on has not become more.
-    return before.units is not None and (after.units or 0) > before.units
+    was, now = before.units_on_offer, after.units_on_offer
+    return was is not None and now is not None and now > was

@@ -9,6 +9,9 @@ from typing import Any
 
 WAVE_STEP_ENTRIES_MAX = 50
 WAVE_PAUSE_MIN_MAX = 24 * 60
+MS_PER_MIN = 60_000
+# A wave without a limit of its own: more emails than anybody waits for.
+NO_LIMIT = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +31,60 @@ class WavePolicy:
         """Whether so many units are worth a letter; None is a shop that does not count."""
         return units is None or units >= self.units_min
 
-    def wave_size(self, units: int | None) -> int | None:
-        """How many letters one wave has for so many units; None is no limit."""
+    def emails_for(self, units: int | None) -> int | None:
+        """How many emails one wave may send for so many units on offer; None is no limit."""
         if self.letters_per_unit is None or units is None:
             return None
-        return self.letters_per_unit * units
+        return self.letters_per_unit * units if self.enough(units) else 0
+
+    @property
+    def pause_ms(self) -> int:
+        """How long after the last email of a wave the next may begin."""
+        return self.next_after_min * MS_PER_MIN
 
 
 EVERYONE = WavePolicy()
+
+
+@dataclass(frozen=True, slots=True)
+class WaveBudget:
+    """The emails of a variant's limited wave, across all its restocks.
+
+    `number` is that of the wave begun last (0: none so far). It has `granted` emails in all, of which
+    `left` are not sent; the last one was sent at `last_email_at_ms`. Wave `announced` of the restock
+    `announced_for` waits in the queue.
+    """
+
+    number: int = 0
+    granted: int = 0
+    left: int = 0
+    last_email_at_ms: int = 0
+    announced: int = 0
+    announced_for: str = ""
+
+    def next_wave_at_ms(self, policy: WavePolicy) -> int:
+        """When the next wave may begin: a pause after the last email of this one."""
+        return self.last_email_at_ms + policy.pause_ms if self.last_email_at_ms else 0
+
+    def settled(self, units: int | None, policy: WavePolicy, *, now_ms: int) -> "WaveBudget":
+        """Return the budget for so many units on offer now.
+
+        After the pause a wave begins, with emails for all of them. Until then, units that were sold take
+        those unsent emails back that exceed the units left, and units add emails only above the most that
+        this wave had emails for: a unit that is sold and returned was offered already.
+        """
+        size = policy.emails_for(units)
+        allowed = NO_LIMIT if size is None else size
+        if self.number == 0 or (self.last_email_at_ms and now_ms >= self.next_wave_at_ms(policy)):
+            return WaveBudget(self.number + 1, allowed, allowed, 0, self.announced, self.announced_for)
+        left = min(self.left, allowed)
+        granted = self.granted - (self.left - left)
+        more = max(0, allowed - granted)
+        return replace(self, granted=granted + more, left=left + more)
+
+    def is_announced(self, restock_id: str) -> bool:
+        """Whether the wave after this one waits in the queue, for this very restock."""
+        return self.announced_for == restock_id and self.announced > self.number
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +112,15 @@ class WaveStep:
 
 @dataclass(frozen=True, slots=True)
 class LimitedWave:
-    """Tell the first of all shards together, in places after `after`, as many as the wave has letters.
+    """Notify the first of all shards together, in places after `after`, as many as the wave has emails for.
 
-    Not before `not_before_ms`: a queue keeps a message back for a quarter of an hour at most. `sweep`,
-    `tries` and `hops` as in `WaveStep`.
+    `number` is the wave it was queued for; 0 is the one under way. Not before `not_before_ms`: a queue keeps
+    a message back for a quarter of an hour at most. `sweep`, `tries` and `hops` as in `WaveStep`.
     """
 
     restock_id: str
     sku: str
-    number: int = 1
+    number: int = 0
     not_before_ms: int = 0
     tries: int = 0
     after: str = ""
@@ -83,7 +132,8 @@ class LimitedWave:
 class TellOne:
     """Tell one shopper, who confirmed while the variant was available, or whose letter was deferred.
 
-    `deferrals` counts how often it was; not before `not_before_ms`.
+    `deferrals` counts how often it was; not before `not_before_ms`. `wave` is the limited wave that it is an
+    email of, 0 where waves are not limited.
     """
 
     restock_id: str
@@ -93,6 +143,7 @@ class TellOne:
     deferrals: int = 0
     not_before_ms: int = 0
     hops: int = 0
+    wave: int = 0
 
 
 WaveMessage = WaveStep | LimitedWave | TellOne

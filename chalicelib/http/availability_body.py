@@ -1,8 +1,14 @@
-"""The body of an availability event: a JSON object, read strictly."""
+"""The body of an availability event: a JSON object, read as inventory systems write it.
 
+A value counts that can mean one thing only: `-1`, `"0"` and `5.0` are numbers of units. Any other is refused
+with the name of its field. Fields that nothing here knows are left out, and the answer names them.
+"""
+
+import json
 import re
 from datetime import UTC, datetime
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
 from chalicelib.domain.availability import (
@@ -17,32 +23,55 @@ from chalicelib.http.forms import Body
 from chalicelib.http.problem import FieldError, Problem
 
 FIELDS = frozenset({"event_id", "sku", "availability", "units", "observed_at"})
+IGNORED_SHOWN_MAX = 20
+VALUE_CHARS_SHOWN_MAX = 60
+SCHEMA_ORG = re.compile(r"https?://schema\.org/")
 # Clocks differ; an event from the far future would shut out every later one.
 AHEAD_MS_MAX = 5 * 60 * 1000
-EVENT_ID = re.compile(rf"[A-Za-z0-9._:-]{{1,{EVENT_ID_CHARS_MAX}}}", re.ASCII)
+EVENT_ID = re.compile(rf"[!-~]{{1,{EVENT_ID_CHARS_MAX}}}", re.ASCII)
+WHOLE = re.compile(r"[+-]?[0-9]{1,9}(\.0{1,9})?", re.ASCII)
 
 
 def availability_event(body: Body, *, default_id: str, default_at_ms: int, now_ms: int) -> AvailabilityEvent:
-    """The event of a body: {"sku", "availability" or "units" or both, "event_id", "observed_at"}.
+    """Return the event of a body: {"sku", "availability" or "units" or both, "event_id", "observed_at"}.
 
-    Without an `event_id` or a time of observation (ISO 8601, with its offset) the defaults count.
+    Without an `event_id` the default counts. Without a time of observation (ISO 8601, with its offset) the
+    event counts as of its arrival.
 
     Raises:
         Problem: 413 too large, 400 naming every field that is wrong.
     """
     document = body.json_object()
-    errors = [FieldError(name, "This field is not known.") for name in document if name not in FIELDS]
+    errors: list[FieldError] = []
     sku = _sku(document, errors)
-    event_id = _checked(document, "event_id", default_id, EVENT_ID, "An id of up to 100 characters.", errors)
+    event_id = _event_id(document, default_id, errors)
     units = _units(document, errors)
     availability = _availability(document, units, errors)
-    observed_at_ms = _time_ms(document, default_at_ms, errors)
-    if observed_at_ms > now_ms + AHEAD_MS_MAX:
-        errors.append(FieldError("observed_at", "This time is still to come."))
+    observed_at_ms = _time_ms(document, errors)
+    if observed_at_ms is not None and observed_at_ms > now_ms + AHEAD_MS_MAX:
+        errors.append(_wrong("observed_at", "This time is still to come", document))
     if errors:
         raise Problem(HTTPStatus.BAD_REQUEST, "The event is not complete.", tuple(errors))
     by_units = document.get("availability") is None
-    return AvailabilityEvent(event_id, sku, availability, units, observed_at_ms, by_units)
+    if observed_at_ms is None:
+        return AvailabilityEvent(
+            event_id, sku, availability, units, default_at_ms, by_arrival=True, by_units=by_units
+        )
+    return AvailabilityEvent(event_id, sku, availability, units, observed_at_ms, by_units=by_units)
+
+
+def ignored_fields(body: Body) -> tuple[str, ...]:
+    """Return the names of fields that nothing here knows, at most 20 of them."""
+    unknown = (name for name in body.json_object() if name not in FIELDS)
+    return tuple(name[:VALUE_CHARS_SHOWN_MAX] for name in islice(unknown, IGNORED_SHOWN_MAX))
+
+
+def _wrong(name: str, words: str, document: dict[str, Any]) -> FieldError:
+    """What is wrong with a field, with the value it has."""
+    value = json.dumps(document.get(name), ensure_ascii=True)
+    if len(value) > VALUE_CHARS_SHOWN_MAX:
+        value = value[:VALUE_CHARS_SHOWN_MAX] + "..."
+    return FieldError(name, f"{words}.", particulars=f"{words}, not {value}.")
 
 
 def _sku(document: dict[str, Any], errors: list[FieldError]) -> str:
@@ -60,55 +89,69 @@ def _sku(document: dict[str, Any], errors: list[FieldError]) -> str:
         return ""
 
 
-def _checked(
-    document: dict[str, Any],
-    name: str,
-    default: str,
-    pattern: re.Pattern[str],
-    expected: str,
-    errors: list[FieldError],
-) -> str:
-    value = document.get(name, default)
-    if not isinstance(value, str) or not pattern.fullmatch(value):
-        errors.append(FieldError(name, expected))
+def _event_id(document: dict[str, Any], default: str, errors: list[FieldError]) -> str:
+    value = document.get("event_id")
+    if value is None:
+        return default
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = f"{value:d}"
+    if not isinstance(value, str) or not EVENT_ID.fullmatch(value):
+        expected = f"An id of 1 to {EVENT_ID_CHARS_MAX} letters, digits and signs without spaces"
+        errors.append(_wrong("event_id", expected, document))
         return ""
     return value
 
 
 def _units(document: dict[str, Any], errors: list[FieldError]) -> int | None:
-    units = document.get("units")
-    if units is None:
+    value = document.get("units")
+    if value is None:
         return None
-    if isinstance(units, bool) or not isinstance(units, int) or not 0 <= units <= UNITS_MAX:
-        errors.append(FieldError("units", f"A whole number from 0 to {UNITS_MAX}."))
+    units = _whole(value)
+    if units is None or units > UNITS_MAX:
+        errors.append(_wrong("units", f"A whole number up to {UNITS_MAX}", document))
         return None
-    return units
+    # More were sold than there were: none are left.
+    return max(0, units)
+
+
+def _whole(value: object) -> int | None:
+    match value:
+        case bool():
+            return None
+        case int():
+            return value
+        case float() if value.is_integer():
+            return int(value)
+        case str() if WHOLE.fullmatch(value.strip()):
+            return int(float(value))
+    return None
 
 
 def _availability(document: dict[str, Any], units: int | None, errors: list[FieldError]) -> Availability:
     value = document.get("availability")
     if value is None:
-        if units is None:
+        if units is None and document.get("units") is None:
             errors.append(FieldError("availability", "Say what is available, or how many units there are."))
         return availability_of_units(units)
     known = [availability.value for availability in Availability]
-    if value not in known:
-        errors.append(FieldError("availability", f"One of {', '.join(known)}."))
+    name = SCHEMA_ORG.sub("", value.strip(), count=1) if isinstance(value, str) else ""
+    if name not in known:
+        errors.append(_wrong("availability", f"One of {', '.join(known)}", document))
         return Availability.OUT_OF_STOCK
-    if Availability(value) is Availability.IN_STOCK and units == 0:
+    if Availability(name) is Availability.IN_STOCK and units == 0:
         errors.append(FieldError("units", "InStock and no units do not go together."))
-    return Availability(value)
+    return Availability(name)
 
 
-def _time_ms(document: dict[str, Any], default_ms: int, errors: list[FieldError]) -> int:
+def _time_ms(document: dict[str, Any], errors: list[FieldError]) -> int | None:
     value = document.get("observed_at")
     if value is None:
-        return default_ms
+        return None
     try:
-        moment = datetime.fromisoformat(value)
-        observed_at_ms = int(moment.astimezone(UTC).timestamp() * 1000)
-    except (TypeError, ValueError, OverflowError):
-        moment, observed_at_ms = datetime.min, default_ms  # noqa: DTZ901 - it has no offset: refused below
-    if moment.tzinfo is None:
-        errors.append(FieldError("observed_at", "A time with its offset: 2026-11-23T17:00:00Z."))
-    return observed_at_ms
+        moment = datetime.fromisoformat(value.strip().upper())
+        if moment.tzinfo is not None:
+            return int(moment.astimezone(UTC).timestamp() * 1000)
+    except (AttributeError, TypeError, ValueError, OverflowError):
+        pass
+    errors.append(_wrong("observed_at", "A time with its offset as 2026-11-23T17:00:00Z", document))
+    return None

@@ -1,14 +1,30 @@
 """Events about availability, wherever they come from, lead to one update here.
 
 It is versioned (an older event than the one known changes nothing), idempotent (a repeat changes
-nothing) and order-safe (of two events in any order the newer one stays). Pages, waves and letters
-follow from the product's row, by its stream.
+nothing) and ordered: by the observers' clocks, and by arrival where those say the same or nothing. Pages,
+waves and letters follow from the product's row, by its stream.
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from chalicelib.domain.availability import AvailabilityEvent, Outcome
-from chalicelib.tables.products import ProductsTable
+from chalicelib.domain.availability import AvailabilityEvent, Outcome, TakenIn
+from chalicelib.domain.stock import Availability
+from chalicelib.tables.products import TRANSACTION_PRODUCTS_MAX, ProductsTable
+
+if TYPE_CHECKING:
+    from chalicelib.domain.stock import Stock, StockedProduct
+
+# Each try fails only when another event about the same variant was stored meanwhile.
+TRIES_MAX = 20
+
+
+def when_sold_out(stocked: "StockedProduct | None", sku: str) -> Availability | None:
+    """What the catalogue makes of a variant of which an event counts none; None where it says nothing."""
+    if stocked is None or sku not in stocked.product.skus:
+        return None
+    wanted = stocked.product.variant(sku).when_sold_out
+    return Availability(wanted.value) if wanted else None
 
 
 class Availabilities:
@@ -17,23 +33,39 @@ class Availabilities:
     def __init__(self, products: ProductsTable) -> None:
         self._products = products
 
-    def take_in(self, event: AvailabilityEvent) -> Outcome:
-        """Take in one event: one conditional write when it is news."""
+    def take_in(self, event: AvailabilityEvent) -> TakenIn:
+        """Take in one event: one conditional write when it is news.
+
+        BUSY says that others about the same variant were first each time: nothing is stored of this one.
+        """
         slug = self._products.slug_of(event.sku)
-        return Outcome.UNKNOWN_SKU if slug is None else self._observe(slug, event)
+        for _ in range(TRIES_MAX):
+            stocked = self._products.get(slug) if slug else None
+            known = stocked.stock.get(event.sku) if stocked else None
+            if slug is None or known is None:
+                return TakenIn(Outcome.UNKNOWN_SKU)
+            applied = event.applied_to(known, when_sold_out(stocked, event.sku))
+            if not applied.write or self._products.observe(slug, event.sku, applied.stock, known=known):
+                return TakenIn(applied.outcome, applied.stock)
+        return TakenIn(Outcome.BUSY)
 
     def take_in_all(self, events: Sequence[tuple[str, AvailabilityEvent]]) -> bool:
-        """Take in all of these events, each with its product's slug, or none; false when one is no news."""
-        return self._products.observe_all(
-            [(slug, event.sku, event.stock) for slug, event in events],
-            counted_out=frozenset(event.sku for _, event in events if event.is_counted_out),
-        )
+        """Take in all of these events, each with its product's slug, or none; false when one is older than
+        what is known, or is overtaken.
 
-    def _observe(self, slug: str, event: AvailabilityEvent) -> Outcome:
-        if self._products.observe(slug, event.sku, event.stock, counted_out=event.is_counted_out):
-            return Outcome.CHANGED
-        stocked = self._products.get(slug)
-        if stocked is None or event.sku not in stocked.stock:
-            return Outcome.UNKNOWN_SKU
-        known = stocked.stock[event.sku].event_id == event.id
-        return Outcome.REPEATED if known else Outcome.OUTDATED
+        Raises:
+            ValueError: they are about more products than one transaction takes.
+        """
+        slugs = {slug for slug, _ in events}
+        if len(slugs) > TRANSACTION_PRODUCTS_MAX:
+            raise ValueError(f"{len(slugs)} products, {TRANSACTION_PRODUCTS_MAX} is the most")
+        stocked = self._products.get_many(slugs)
+        changes: list[tuple[str, str, Stock, Stock]] = []
+        for slug, event in events:
+            known = stocked[slug].stock.get(event.sku) if slug in stocked else None
+            applied = event.applied_to(known, when_sold_out(stocked[slug], event.sku)) if known else None
+            if known is None or applied is None or applied.outcome is Outcome.OLDER:
+                return False
+            if applied.write:
+                changes.append((slug, event.sku, applied.stock, known))
+        return self._products.observe_all(changes)

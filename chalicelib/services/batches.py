@@ -5,19 +5,22 @@ from dataclasses import replace
 
 from chalicelib.domain.entry import EntryState, line_of, place_after_all
 from chalicelib.domain.stock import Restock, StockedProduct
-from chalicelib.domain.wave import WAVE_STEP_ENTRIES_MAX, LimitedWave, TellOne, WaveStep
+from chalicelib.domain.wave import WAVE_STEP_ENTRIES_MAX, LimitedWave, TellOne, WaveBudget, WaveStep
 from chalicelib.log import log
 from chalicelib.services.pace import Pace
 from chalicelib.services.teller import Teller
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.line import LineTable
 from chalicelib.tables.products import ProductsTable
-from chalicelib.tables.progress import ALL_LINES, ProgressTable, WaveUnderWay
+from chalicelib.tables.progress import ALL_LINES, ProgressTable
 from chalicelib.tables.restocks import RestocksTable
 
-MS_PER_MIN = 60_000
-# A wave without a limit of its own: more letters than anybody waits for.
-NO_LIMIT = 10**9
+# A budget is changed under the leases of its line; only an email that goes back to it may come in between.
+BUDGET_TRIES_MAX = 8
+
+
+class BudgetBusy(RuntimeError):
+    """The budget of a variant's waves changed each time it was to be written; the message comes again."""
 
 
 class Batches:
@@ -47,10 +50,16 @@ class Batches:
         self._clock_ms = clock_ms
 
     def live(self, restock_id: str, sku: str) -> tuple[Restock, StockedProduct] | None:
-        """The restock and what it is about; None when a newer one took its place, or it is sold out."""
+        """The restock and what it is about; None when a newer one took its place, it is sold out, or there
+        are fewer units than its policy asks for."""
         restock = self._restocks.live(sku)
         stocked = self._products.get(restock.slug) if restock and restock.id == restock_id else None
-        if restock is None or stocked is None or not stocked.can_buy(sku):
+        if (
+            restock is None
+            or stocked is None
+            or not stocked.can_buy(sku)
+            or not restock.policy.enough(stocked.stock[sku].units_on_offer)
+        ):
             log("wave_dropped", restock=restock_id, sku=sku)
             return None
         return restock, stocked
@@ -73,33 +82,56 @@ class Batches:
         # The cursor moves after the marks: a crash repeats, never skips.
         return step.next(page.entries[-1].place if page.more and page.entries else None)
 
-    def of_wave(self, wave: LimitedWave, restock: Restock, stocked: StockedProduct) -> LimitedWave | None:
-        """Tell the first of all shards; the wave to go on with, None when this was the end of it."""
-        under_way = self._under_way(wave, restock, stocked)
-        number, left = under_way.number, under_way.letters_left
-        if number > wave.number or (left <= 0 and under_way.announced > number):
-            return None
-        if left <= 0:
-            pause_ms = restock.policy.next_after_min * MS_PER_MIN
-            begins_ms = self._clock_ms() + pause_ms
-            # A wave that told nobody is a try without progress.
-            return LimitedWave(
-                wave.restock_id, wave.sku, number + 1, begins_ms, tries=wave.tries + 1, hops=wave.hops
-            )
-        upto = place_after_all(max(restock.opened_at_ms, wave.not_before_ms))
-        most = self._pace.batch_max(min(WAVE_STEP_ENTRIES_MAX, left))
-        entries = self._line.first_waiting(wave.sku, after=wave.after, upto=upto, limit=most)
-        if not entries and wave.after and not wave.sweep:
-            # Once more from the start, for entries the index showed late.
-            return replace(wave, after="", sweep=True, tries=0)
-        if not entries:
-            return None
-        self._pace.await_turn(len(entries))
+    def of_wave(self, wave: LimitedWave) -> LimitedWave | None:
+        """Tell the first of all shards; the wave to go on with, None when this was the end of it.
+
+        The budget is that of the variant, not of the restock: a count that goes up and down opens restocks,
+        and each of them goes on with the wave that is under way.
+        """
+        # Never by what was read for the batch before: units sold since then would be granted once more.
         live = self.live(wave.restock_id, wave.sku)
         if live is None:
             return None
-        self._teller.tell(*live, ALL_LINES, entries)
-        return replace(wave, after=entries[-1].place or "", tries=0)
+        restock, _ = live
+        budget = self._budget(*live)
+        if budget.left <= 0:
+            return self._after_pause(wave, *live, budget)
+        upto = place_after_all(max(restock.opened_at_ms, self._clock_ms()))
+        most = self._pace.batch_max(min(WAVE_STEP_ENTRIES_MAX, budget.left))
+        entries = self._line.first_waiting(wave.sku, after=wave.after, upto=upto, limit=most)
+        if not entries:
+            # Once more from the start, for entries the index showed late.
+            following = replace(wave, number=budget.number, after="", sweep=True, tries=0)
+            return None if wave.sweep else following
+        self._pace.await_turn(len(entries))
+        # Looked at again after the wait: units sold meanwhile get no email.
+        live = self.live(wave.restock_id, wave.sku)
+        if live is None:
+            return None
+        budget = self._budget(*live)
+        entries = entries[: budget.left]
+        if entries:
+            self._teller.tell(*live, ALL_LINES, entries, wave=budget.number)
+            wave = replace(wave, after=entries[-1].place or "", tries=0)
+        return replace(wave, number=budget.number)
+
+    def _after_pause(
+        self, wave: LimitedWave, restock: Restock, stocked: StockedProduct, budget: WaveBudget
+    ) -> LimitedWave | None:
+        """The next wave, None when it is queued already, or when there is nothing to offer."""
+        units = stocked.stock[wave.sku].units_on_offer
+        # More units are a restock, which queues its own wave.
+        if restock.policy.emails_for(units) == 0 or budget.is_announced(restock.id):
+            return None
+        return LimitedWave(
+            wave.restock_id,
+            wave.sku,
+            budget.number + 1,
+            budget.next_wave_at_ms(restock.policy),
+            # A wave that told nobody is a try without progress.
+            tries=wave.tries + 1,
+            hops=wave.hops,
+        )
 
     def of_one(self, message: TellOne, restock: Restock) -> None:
         """Tell one shopper, if they still wait."""
@@ -108,7 +140,7 @@ class Batches:
         shard = ALL_LINES if restock.is_limited else line_of(message.sku, message.shopper)
         if entry is None or entry.state is not EntryState.CONFIRMED:
             if message.deferrals and (entry is None or entry.state is not EntryState.NOTIFIED):
-                self._teller.drop(restock, shard)
+                self._teller.drop(restock, shard, wave=message.wave)
             return
         self._pace.batch_max(1)
         self._pace.await_turn(1)
@@ -118,14 +150,14 @@ class Batches:
 
     def announced(self, wave: LimitedWave) -> None:
         """Note that `wave` is queued, so that nobody queues it again."""
-        self._progress.announce(wave.restock_id, wave.number)
+        self._progress.announce(wave.sku, wave.restock_id, wave.number)
 
-    def _under_way(self, wave: LimitedWave, restock: Restock, stocked: StockedProduct) -> WaveUnderWay:
-        under_way = self._progress.wave(restock.id)
-        if under_way.number >= wave.number:
-            return under_way
-        # What there is now, not what there was when the first wave began.
-        size = restock.policy.wave_size(stocked.stock[wave.sku].units)
-        letters = NO_LIMIT if size is None else size
-        self._progress.begin_wave(restock.id, wave.number, letters=letters, at_ms=self._clock_ms())
-        return self._progress.wave(restock.id)
+    def _budget(self, restock: Restock, stocked: StockedProduct) -> WaveBudget:
+        """The budget of the variant's waves, for what there is of it now."""
+        sku = restock.sku
+        for _ in range(BUDGET_TRIES_MAX):
+            known, now_ms = self._progress.wave(sku), self._clock_ms()
+            budget = known.settled(stocked.stock[sku].units_on_offer, restock.policy, now_ms=now_ms)
+            if budget == known or self._progress.put_wave(sku, budget, known=known, at_ms=now_ms):
+                return budget
+        raise BudgetBusy(restock.id)

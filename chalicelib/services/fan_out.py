@@ -14,7 +14,7 @@ from zlib import crc32
 from chalicelib.domain.entry import line_of, lines_of
 from chalicelib.domain.hops import TRIES_MAX, WAVE_HOPS_MAX, ChainTooLong, early_s, wait_s
 from chalicelib.domain.pace import back_off_s
-from chalicelib.domain.stock import Restock, StockedProduct
+from chalicelib.domain.stock import Restock
 from chalicelib.domain.wave import LimitedWave, TellOne, WaveMessage, WaveStep
 from chalicelib.log import log
 from chalicelib.mail.postbox import PostboxRefused, Refusal
@@ -85,7 +85,7 @@ class FanOut:
             self._put_again(message, BUSY_LINE_DELAY_S)
             return
         try:
-            self._walk(message, *live)
+            self._walk(message, live[0])
         except Exception:
             self._leases.release(lines, holder=holder)
             raise
@@ -107,11 +107,11 @@ class FanOut:
         delay_s = wait_s(asked_s, message.tries, self._chance())
         self._put_on(replace(message, tries=message.tries + 1), delay_s)
 
-    def _walk(self, message: WaveMessage, restock: Restock, stocked: StockedProduct) -> None:
+    def _walk(self, message: WaveMessage, restock: Restock) -> None:
         until_ms = self._clock_ms() + WALK_MS_MAX
         while True:
             try:
-                following = self._next_batch(message, restock, stocked)
+                following = self._next_batch(message, restock)
             except NotNow as not_now:
                 log("wave_waits", restock=message.restock_id, reason=not_now.reason)
                 self._put_again(message, not_now.delay_s)
@@ -129,14 +129,12 @@ class FanOut:
                     self._batches.announced(message)
                 return
 
-    def _next_batch(
-        self, message: WaveMessage, restock: Restock, stocked: StockedProduct
-    ) -> WaveMessage | None:
+    def _next_batch(self, message: WaveMessage, restock: Restock) -> WaveMessage | None:
         match message:
             case WaveStep():
                 return self._batches.of_shard(message, restock)
             case LimitedWave():
-                return self._batches.of_wave(message, restock, stocked)
+                return self._batches.of_wave(message)
             case TellOne():
                 self._batches.of_one(message, restock)
                 return None

@@ -59,17 +59,17 @@ class Restocking:
             return
         slug, stock = stocked.product.slug, stocked.stock[sku]
         policy = self._policies.of(slug)
-        if not policy.enough(stock.units):
+        if not policy.enough(stock.units_on_offer):
             return
         restock = self._restocks.live(sku)
         if restock is None:
             # It could be had ever since the shop opened, or since this moment, and the stream has not told
             # yet: in both cases this is the restock, by the same id and policy as it would be opened then.
-            restock = Restock(stock.event_id, slug, sku, stock.units, stock.observed_at_ms, at_ms, policy)
+            restock = stock.restock(slug, sku, at_ms=at_ms, policy=policy)
             self._restocks.open(restock)
         if not restock.is_limited:
             self._queue.put(TellOne(restock.id, sku, shopper))
             return
-        under_way = self._progress.wave(restock.id)
-        if under_way.number == 0 or under_way.letters_left > 0:
-            self._queue.put(LimitedWave(restock.id, sku, max(1, under_way.number), at_ms))
+        budget = self._progress.wave(sku)
+        if budget.left > 0 or not budget.is_announced(restock.id):
+            self._queue.put(LimitedWave(restock.id, sku, budget.number, at_ms))

@@ -65,23 +65,25 @@ class Teller:
         shard: str,
         entries: Sequence[Entry],
         one: TellOne | None = None,
+        wave: int = 0,
     ) -> None:
         """Tell those of `entries` (at most 50) who still wait and may be mailed.
 
         `shard` is the line they stand in, or ALL_LINES for a limited wave, which they are counted in.
-        `one` is the message about a single shopper. A letter that is deferred is queued to be tried again by
-        itself, and given up after the last try: the caller goes on to the next shoppers.
+        `one` is the message about a single shopper, `wave` the number of the limited wave. A letter that is
+        deferred is queued to be tried again by itself, and given up after the last try: the caller goes on to
+        the next shoppers.
 
         Raises:
             PostboxRefused: some letters were not taken; their entries wait as before.
             OutcomeUnknown: nobody knows; the same batch is to come once more.
         """
-        batch = _Batch(restock, shard, one)
+        batch = _Batch(restock, shard, one, one.wave if one else wave)
         now = self._line.still_waiting(entries, not_deferred_for="" if one else restock.id)
         for entry in now.suppressed:
             self._entries.leave(entry.shopper, entry.sku, at_ms=self._clock_ms())
             if batch.deferrals:
-                self.drop(restock, shard)
+                self.drop(restock, shard, wave=batch.wave)
         waiting = now.may_be_mailed
         if not waiting:
             return
@@ -179,24 +181,25 @@ class Teller:
             deferrals=deferrals,
             not_before_ms=due_ms,
             hops=batch.one.hops + 1 if batch.one else 0,
+            wave=batch.wave,
         )
         # Queued first: a crash in between queues it once too often, never not at all.
         self._queue.put(again, delay_s=early_s(due_ms, now_ms))
         log("letter_deferred", restock=restock.id, shopper=entry.shopper, reason=reason, deferrals=deferrals)
-        if self._line.defer(entry, restock_id=restock.id):
+        # Its email is kept for it, in one write with the note: sent later, it does not make the wave grow.
+        taking = self._progress.take_from_wave(restock.sku, 1, at_ms=now_ms)
+        kept = [taking] if batch.shard == ALL_LINES else []
+        if self._line.defer(entry, restock_id=restock.id, counting=kept):
             self._progress.add(restock.id, batch.shard, at_ms=now_ms, deferred_now=1)
-            if batch.shard == ALL_LINES:
-                # Its letter is kept for it: told later, it does not make the wave grow.
-                self._progress.take(restock.id, 1)
 
-    def drop(self, restock: Restock, shard: str) -> None:
-        """Count a deferred letter out that nobody waits for any more."""
+    def drop(self, restock: Restock, shard: str, *, wave: int) -> None:
+        """Count a deferred letter out that nobody waits for any more; its email goes back to its wave."""
         self._progress.add(restock.id, shard, at_ms=self._clock_ms(), deferred_now=-1)
-        self._give_back(_Batch(restock, shard, None), 1)
+        self._give_back(_Batch(restock, shard, None, wave), 1)
 
-    def _give_back(self, batch: "_Batch", letters: int) -> None:
-        if batch.shard == ALL_LINES and letters:
-            self._progress.take(batch.restock.id, -letters)
+    def _give_back(self, batch: "_Batch", emails: int) -> None:
+        if batch.shard == ALL_LINES and emails:
+            self._progress.give_back(batch.restock.sku, emails, number=batch.wave)
 
     def _write_down(self, batch: "_Batch", told: Sequence[Told]) -> None:
         restock, shard, now_ms = batch.restock, batch.shard, self._clock_ms()
@@ -210,11 +213,10 @@ class Teller:
             self._progress.add(restock.id, shard, at_ms=now_ms, **letters)
             self._give_back(batch, rejected)
             return
-        counting = [
-            self._progress.count(restock.id, shard, at_ms=now_ms, **letters),
-            # A rejected letter does not count against a limited wave.
-            self._progress.take_from_wave(restock.id, len(told) - rejected),
-        ]
+        counting = [self._progress.count(restock.id, shard, at_ms=now_ms, **letters)]
+        # A rejected letter does not count against a limited wave.
+        if len(told) > rejected:
+            counting.append(self._progress.take_from_wave(restock.sku, len(told) - rejected, at_ms=now_ms))
         self._line.mark_told(told, restock_id=restock.id, at_ms=now_ms, counting=counting)
 
 
@@ -225,6 +227,7 @@ class _Batch:
     restock: Restock
     shard: str
     one: TellOne | None
+    wave: int
 
     @property
     def deferrals(self) -> int:

@@ -238,6 +238,14 @@ def _day(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).date().isoformat()
 
 
+ENTRY_ATTRIBUTES = frozenset({"shopper", "sku", "mailbox", "state", "asked_at_ms"})
+
+
+def is_entry(item: Mapping[str, Any] | None) -> bool:
+    """Whether a stored item, or a stream record's image, is an entry: the table has counters as well."""
+    return item is not None and item.keys() >= ENTRY_ATTRIBUTES
+
+
 def entry_from(item: Mapping[str, Any]) -> Entry:
     """The entry of a stored item, or of a stream record's image."""
     return Entry(

@@ -140,23 +140,33 @@ class LineTable:
             tuple(entry for entry in waiting if entry.shopper in suppressed),
         )
 
-    def defer(self, entry: Entry, *, restock_id: str) -> bool:
+    def defer(self, entry: Entry, *, restock_id: str, counting: Sequence[dict[str, Any]] = ()) -> bool:
         """Note that the letter about a restock is tried again by itself, so that no walk does; true for the
-        first time, false as well when the shopper does not wait any more."""
-        return update_if(
-            self._client,
-            TableName=self._name,
-            Key={"shopper": {"S": entry.shopper}, "sku": {"S": entry.sku}},
-            UpdateExpression="SET deferred_for = :restock",
-            ConditionExpression="#state = :confirmed AND place = :place"
+        first time, false as well when the shopper does not wait any more. `counting` are writes that are
+        done together with this one or not at all."""
+        update: dict[str, Any] = {
+            "TableName": self._name,
+            "Key": {"shopper": {"S": entry.shopper}, "sku": {"S": entry.sku}},
+            "UpdateExpression": "SET deferred_for = :restock",
+            "ConditionExpression": "#state = :confirmed AND place = :place"
             " AND (attribute_not_exists(deferred_for) OR deferred_for <> :restock)",
-            ExpressionAttributeNames={"#state": "state"},
-            ExpressionAttributeValues={
+            "ExpressionAttributeNames": {"#state": "state"},
+            "ExpressionAttributeValues": {
                 ":restock": _deferred_for(restock_id, entry),
                 ":confirmed": CONFIRMED,
                 ":place": {"S": entry.place or ""},
             },
-        )
+        }
+        if not counting:
+            return update_if(self._client, **update)
+        for attempt in range(MARK_TRIES_MAX):
+            reasons = transact(self._client, [{"Update": update}, *counting])
+            if not reasons:
+                return True
+            if reasons[0] == CONDITION_NOT_MET:
+                return False
+            self._sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 - jitter, not a secret
+        raise MarksNotWritten("a deferral")
 
     def mark_told(
         self,

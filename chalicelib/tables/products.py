@@ -1,12 +1,11 @@
 """The products table: one row per product, and one small row per SKU that says whose it is.
 
-A product's row holds two things with two owners: `document`, the catalogue's, written by publish together
-with `when_sold_out`, a map by SKU of what an event that counts none makes of a variant; and `stock`, a map
-by SKU, written by availability events. Neither ever touches the other.
+A product's row holds two things with two owners: `document`, the catalogue's, written by publish;
+and `stock`, a map by SKU, written by availability events. Neither ever touches the other.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -61,32 +60,28 @@ class ProductsTable:
         for page in pages:
             yield from (stocked_product_from(item) for item in page["Items"])
 
-    def observe(self, slug: str, sku: str, stock: Stock, *, counted_out: bool = False) -> bool:
-        """Take in an availability event; false when a newer one, or this very one, is known already.
+    def observe(self, slug: str, sku: str, stock: Stock, *, known: Stock) -> bool:
+        """Store what an availability event makes of a variant; false when it is not as `known` any more.
 
-        One conditional write: events may come twice, late and in any order, and the newest wins. Where the
-        variant is only `counted_out`, the same write looks up what the catalogue makes of it then.
+        One conditional write: of two events at once, the later one is made to look again.
         """
-        return update_if(self._client, **self._observing(slug, {sku: stock}, {sku} if counted_out else set()))
+        return update_if(self._client, **self._observing(slug, {sku: (stock, known)}))
 
-    def observe_all(
-        self, observed: Sequence[tuple[str, str, Stock]], *, counted_out: Set[str] = frozenset()
-    ) -> bool:
-        """Take in events about many variants, as (slug, SKU, stock), or none of them. `counted_out` are the
-        SKUs whose events only count none, as for `observe`.
+    def observe_all(self, observed: Sequence[tuple[str, str, Stock, Stock]]) -> bool:
+        """Store what events make of many variants, as (slug, SKU, stock, known), or none of it.
 
-        False when one of them is no news, and nothing has changed.
+        False when one of them is not as known any more, and nothing has changed.
 
         Raises:
             ValueError: they are about more products than one transaction takes.
         """
-        by_slug: dict[str, dict[str, Stock]] = {}
-        for slug, sku, stock in observed:
-            by_slug.setdefault(slug, {})[sku] = stock
+        by_slug: dict[str, dict[str, tuple[Stock, Stock]]] = {}
+        for slug, sku, stock, known in observed:
+            by_slug.setdefault(slug, {})[sku] = (stock, known)
         if len(by_slug) > TRANSACTION_PRODUCTS_MAX:
             raise ValueError(f"{len(by_slug)} products, {TRANSACTION_PRODUCTS_MAX} is the most")
-        writes = [{"Update": self._observing(slug, stock, counted_out)} for slug, stock in by_slug.items()]
-        return not transact(self._client, writes)
+        writes = [{"Update": self._observing(slug, stock)} for slug, stock in by_slug.items()]
+        return not writes or not transact(self._client, writes)
 
     def put_catalogue(
         self, product: Product, initial_stock: Mapping[str, Stock], *, known: StockedProduct | None
@@ -137,57 +132,35 @@ class ProductsTable:
         except self._client.exceptions.ConditionalCheckFailedException:
             return
 
-    def _observing(self, slug: str, stock: Mapping[str, Stock], counted_out: Set[str]) -> dict[str, Any]:
-        numbered = list(enumerate(stock.items()))
-        # Two events of one millisecond have an order too: by their ids, the same wherever they arrive.
-        news = [
-            f"attribute_exists(stock.#s{n}) AND (stock.#s{n}.observed_at_ms < :at{n}"
-            f" OR (stock.#s{n}.observed_at_ms = :at{n} AND stock.#s{n}.event_id < :id{n}))"
-            for n, _ in numbered
-        ]
+    def _observing(self, slug: str, stock: Mapping[str, tuple[Stock, Stock]]) -> dict[str, Any]:
+        as_known: list[str] = []
         values: dict[str, Any] = {}
-        changes: list[str] = []
-        names = {f"#s{n}": sku for n, (sku, _) in numbered}
-        for n, (sku, observed) in numbered:
-            values |= {f":at{n}": {"N": str(observed.observed_at_ms)}, f":id{n}": {"S": observed.event_id}}
-            if sku in counted_out:
-                names |= {"#availability": "availability", "#units": "units"}
-                values |= {f":none{n}": {"N": "0"}, f":out{n}": {"S": observed.availability}}
-                changes += [
-                    f"stock.#s{n}.#availability = if_not_exists(when_sold_out.#s{n}, :out{n})",
-                    f"stock.#s{n}.#units = :none{n}",
-                    f"stock.#s{n}.observed_at_ms = :at{n}",
-                    f"stock.#s{n}.event_id = :id{n}",
-                ]
+        for n, (observed, known) in enumerate(stock.values()):
+            values[f":stock{n}"] = _stock_to(observed)
+            if known.version:
+                as_known.append(f"stock.#s{n}.version = :known{n}")
+                values[f":known{n}"] = {"N": str(known.version)}
             else:
-                values[f":stock{n}"] = _stock_to(observed)
-                changes.append(f"stock.#s{n} = :stock{n}")
+                # As the catalogue began it.
+                as_known += [f"attribute_exists(stock.#s{n})", f"attribute_not_exists(stock.#s{n}.version)"]
         return {
             "TableName": self._name,
             "Key": {"id": {"S": PRODUCT_PREFIX + slug}},
-            "UpdateExpression": f"SET {', '.join(changes)}",
-            "ConditionExpression": " AND ".join(news),
-            "ExpressionAttributeNames": names,
+            "UpdateExpression": "SET " + ", ".join(f"stock.#s{n} = :stock{n}" for n in range(len(stock))),
+            "ConditionExpression": " AND ".join(as_known),
+            "ExpressionAttributeNames": {f"#s{n}": sku for n, sku in enumerate(stock)},
             "ExpressionAttributeValues": values,
         }
 
     def _put_document(self, product: Product, initial_stock: Mapping[str, Stock]) -> None:
         document = json.dumps(product.to_document(), sort_keys=True, ensure_ascii=False)
-        when_sold_out = {
-            variant.sku: {"S": variant.when_sold_out.value}
-            for variant in product.variants
-            if variant.when_sold_out
-        }
-        update = "SET document = :document, stock = if_not_exists(stock, :stock)"
-        rest = ", when_sold_out = :when_sold_out" if when_sold_out else " REMOVE when_sold_out"
         self._client.update_item(
             TableName=self._name,
             Key={"id": {"S": PRODUCT_PREFIX + product.slug}},
-            UpdateExpression=update + rest,
+            UpdateExpression="SET document = :document, stock = if_not_exists(stock, :stock)",
             ExpressionAttributeValues={
                 ":document": {"S": document},
                 ":stock": {"M": {sku: _stock_to(stock) for sku, stock in initial_stock.items()}},
-                **({":when_sold_out": {"M": when_sold_out}} if when_sold_out else {}),
             },
         )
 
@@ -227,18 +200,22 @@ def stock_from(item: Mapping[str, Any]) -> dict[str, Stock]:
             units=int(value["M"]["units"]["N"]) if "units" in value["M"] else None,
             observed_at_ms=int(value["M"]["observed_at_ms"]["N"]),
             event_id=value["M"]["event_id"]["S"],
+            version=int(value["M"].get("version", {"N": "0"})["N"]),
+            seen=tuple(key["S"] for key in value["M"].get("seen", {"L": ()})["L"]),
         )
         for sku, value in item.get("stock", {}).get("M", {}).items()
     }
 
 
 def _stock_to(stock: Stock) -> dict[str, Any]:
-    units = {} if stock.units is None else {"units": {"N": str(stock.units)}}
-    return {
-        "M": {
-            "availability": {"S": stock.availability},
-            "observed_at_ms": {"N": str(stock.observed_at_ms)},
-            "event_id": {"S": stock.event_id},
-            **units,
-        }
+    attributes: dict[str, Any] = {
+        "availability": {"S": stock.availability},
+        "observed_at_ms": {"N": str(stock.observed_at_ms)},
+        "event_id": {"S": stock.event_id},
     }
+    if stock.units is not None:
+        attributes["units"] = {"N": str(stock.units)}
+    if stock.version:
+        attributes["version"] = {"N": str(stock.version)}
+        attributes["seen"] = {"L": [{"S": key} for key in stock.seen]}
+    return {"M": attributes}

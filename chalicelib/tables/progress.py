@@ -4,11 +4,12 @@ Those of a limited wave move together with the marks they count; those of a shar
 that a worker that dies in between leaves them a batch short.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.stock import tag_of
+from chalicelib.domain.wave import WaveBudget
 from chalicelib.tables.dynamodb import batch_get, update_if
 
 if TYPE_CHECKING:
@@ -43,19 +44,9 @@ class Progress:
     last_at_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class WaveUnderWay:
-    """The limited wave that was begun last (0: none yet), the letters it has left, and the number of the
-    newest one that waits in the queue."""
-
-    number: int = 0
-    letters_left: int = 0
-    announced: int = 0
-
-
 class ProgressTable:
-    """Rows of the sending table: `told#RESTOCK#LINE` and `received#TAG` (counters), `wave#RESTOCK` (letters
-    left)."""
+    """Rows of the sending table: `told#RESTOCK#LINE` and `received#TAG` (counters), `wave#SKU` (the budget of
+    a variant's limited waves)."""
 
     def __init__(self, client: "DynamoDBClient", name: str) -> None:
         self._client = client
@@ -78,46 +69,74 @@ class ProgressTable:
         """Count `letters` by themselves."""
         self._client.update_item(**self.count(restock_id, line, at_ms=at_ms, **letters)["Update"])
 
-    def take_from_wave(self, restock_id: str, letters: int) -> dict[str, Any]:
-        """The write that takes `letters` off a limited wave, to go along with the marks."""
-        return self._write(f"wave#{restock_id}", "ADD letters_left :taken", {":taken": {"N": str(-letters)}})
+    def take_from_wave(self, sku: str, emails: int, *, at_ms: int) -> dict[str, Any]:
+        """The write that takes `emails` off a variant's limited wave, to go along with the marks."""
+        update = "SET last_email_at_ms = :now ADD emails_left :taken"
+        values = {":now": {"N": str(at_ms)}, ":taken": {"N": str(-emails)}}
+        return self._write(f"wave#{sku}", update, values)
 
-    def take(self, restock_id: str, letters: int) -> None:
-        """Take `letters` off a limited wave by themselves; a negative number gives them back."""
-        self._client.update_item(**self.take_from_wave(restock_id, letters)["Update"])
-
-    def begin_wave(self, restock_id: str, number: int, *, letters: int, at_ms: int) -> None:
-        """Begin wave `number` with so many letters; one that has begun already goes on with what it has."""
-        update_if(
+    def give_back(self, sku: str, emails: int, *, number: int) -> bool:
+        """Give `emails` that were taken off wave `number` back to it; false when another has begun since."""
+        return update_if(
             self._client,
             TableName=self._name,
-            Key={"id": {"S": f"wave#{restock_id}"}},
-            UpdateExpression="SET wave_number = :number, letters_left = :letters, expires_at_s = :expires",
-            ConditionExpression="attribute_not_exists(wave_number) OR wave_number < :number",
+            Key={"id": {"S": f"wave#{sku}"}},
+            UpdateExpression="ADD emails_left :given",
+            ConditionExpression="wave_number = :number",
+            ExpressionAttributeValues={":given": {"N": str(emails)}, ":number": {"N": str(number)}},
+        )
+
+    def put_wave(self, sku: str, wave: WaveBudget, *, known: WaveBudget, at_ms: int) -> bool:
+        """Begin a wave, or change its emails; false when it is not as `known` any more."""
+        condition, values = "attribute_not_exists(wave_number)", {}
+        if known.number:
+            condition = "wave_number = :known AND emails_granted = :had AND emails_left = :left_then"
+            values = {
+                ":known": {"N": str(known.number)},
+                ":had": {"N": str(known.granted)},
+                ":left_then": {"N": str(known.left)},
+            }
+        return update_if(
+            self._client,
+            TableName=self._name,
+            Key={"id": {"S": f"wave#{sku}"}},
+            UpdateExpression="SET wave_number = :number, emails_granted = :granted, emails_left = :left,"
+            " last_email_at_ms = :last, expires_at_s = :expires",
+            ConditionExpression=condition,
             ExpressionAttributeValues={
-                ":number": {"N": str(number)},
-                ":letters": {"N": str(letters)},
+                ":number": {"N": str(wave.number)},
+                ":granted": {"N": str(wave.granted)},
+                ":left": {"N": str(wave.left)},
+                ":last": {"N": str(wave.last_email_at_ms)},
                 ":expires": {"N": str(at_ms // 1000 + KEPT_S)},
+                **values,
             },
         )
 
-    def wave(self, restock_id: str) -> WaveUnderWay:
-        """Where the limited waves of a restock stand (a strongly consistent read)."""
+    def wave(self, sku: str) -> WaveBudget:
+        """Where the limited waves of a variant stand (a strongly consistent read)."""
         item = self._client.get_item(
-            TableName=self._name, Key={"id": {"S": f"wave#{restock_id}"}}, ConsistentRead=True
+            TableName=self._name, Key={"id": {"S": f"wave#{sku}"}}, ConsistentRead=True
         ).get("Item", {})
-        names = ("wave_number", "letters_left", "announced")
-        return WaveUnderWay(*(int(item[name]["N"]) if name in item else 0 for name in names))
+        return WaveBudget(
+            number=_number(item, "wave_number"),
+            granted=_number(item, "emails_granted"),
+            left=_number(item, "emails_left"),
+            last_email_at_ms=_number(item, "last_email_at_ms"),
+            announced=_number(item, "announced"),
+            announced_for=item["announced_for"]["S"] if "announced_for" in item else "",
+        )
 
-    def announce(self, restock_id: str, number: int) -> None:
-        """Note that wave `number` is queued."""
+    def announce(self, sku: str, restock_id: str, number: int) -> None:
+        """Note that wave `number` is queued, for this restock."""
         update_if(
             self._client,
             TableName=self._name,
-            Key={"id": {"S": f"wave#{restock_id}"}},
-            UpdateExpression="SET announced = :number",
-            ConditionExpression="attribute_not_exists(announced) OR announced < :number",
-            ExpressionAttributeValues={":number": {"N": str(number)}},
+            Key={"id": {"S": f"wave#{sku}"}},
+            UpdateExpression="SET announced = :number, announced_for = :restock",
+            ConditionExpression="attribute_not_exists(announced) OR announced < :number"
+            " OR announced_for <> :restock",
+            ExpressionAttributeValues={":number": {"N": str(number)}, ":restock": {"S": restock_id}},
         )
 
     def first_unclear(self, restock_id: str, line: str, place: str) -> bool:
@@ -158,6 +177,10 @@ class ProgressTable:
                 "ExpressionAttributeValues": values,
             }
         }
+
+
+def _number(item: Mapping[str, Any], name: str) -> int:
+    return int(item[name]["N"]) if name in item else 0
 
 
 def received(table: str, tag: str, counter: str, at_ms: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class RestocksTable:
-    """Partition key `sku`, sort key `opened` (time of observation, then id)."""
+    """Partition key `sku`, sort key `opened` (time of observation, then the stock's version)."""
 
     def __init__(self, client: "DynamoDBClient", name: str) -> None:
         self._client = client
@@ -25,11 +25,12 @@ class RestocksTable:
             TableName=self._name,
             Item={
                 "sku": {"S": restock.sku},
-                "opened": {"S": f"{restock.observed_at_ms:013d}#{restock.id}"},
+                "opened": {"S": f"{restock.observed_at_ms:013d}#{restock.version:012d}#{restock.id}"},
                 "id": {"S": restock.id},
                 "slug": {"S": restock.slug},
                 "observed_at_ms": {"N": str(restock.observed_at_ms)},
                 "opened_at_ms": {"N": str(restock.opened_at_ms)},
+                "version": {"N": str(restock.version)},
                 **({} if restock.units is None else {"units": {"N": str(restock.units)}}),
                 "policy": {"S": json.dumps(asdict(restock.policy), sort_keys=True)},
             },
@@ -62,4 +63,5 @@ def _restock_from(item: Mapping[str, Any]) -> Restock:
         observed_at_ms=int(item["observed_at_ms"]["N"]),
         opened_at_ms=int(item["opened_at_ms"]["N"]),
         policy=WavePolicy(**json.loads(item["policy"]["S"])) if "policy" in item else EVERYONE,
+        version=int(item["version"]["N"]) if "version" in item else 0,
     )

@@ -18,6 +18,11 @@ class WebhooksTable:
         self._client = client
         self._name = name
 
+    def is_known(self, digest: str) -> bool:
+        """Whether the request of this digest was taken in (a strongly consistent read)."""
+        key = {"id": {"S": f"webhook#{digest}"}}
+        return "Item" in self._client.get_item(TableName=self._name, Key=key, ConsistentRead=True)
+
     def first_time(self, digest: str, *, at_ms: int) -> bool:
         """Note that the request of this digest was taken in; false when that was noted before."""
         return update_if(

@@ -29,7 +29,7 @@ class TakenIn:
     @property
     def restock(self) -> bool:
         """Whether who waits will hear of it."""
-        return is_restock(self.before, self.event.stock)
+        return is_restock(self.before, self.event.applied_to(self.before).stock)
 
     def to_document(self) -> dict[str, object]:
         """Ready for JSON."""
@@ -105,13 +105,11 @@ def _observe(stage: Stage, sku: str, availability: Availability, units: int | No
     stocked = stocked_with(products, sku)
     if stocked is None or sku not in stocked.stock:
         raise not_sold(sku, stage.name, SkuIndex.of(products))
-    event = AvailabilityEvent(uuid.uuid4().hex, sku, availability, units, clock_ms())
-    match Availabilities(products).take_in(event):
-        case Outcome.OUTDATED:
-            raise WorkFailed(
-                f"{sku}: a newer event is known than this one",
-                way_out="check this machine's clock, and try again",
-            )
+    # What a person says now comes after all that came before, whatever this machine's clock says.
+    event = AvailabilityEvent(uuid.uuid4().hex, sku, availability, units, clock_ms(), by_arrival=True)
+    match Availabilities(products).take_in(event).outcome:
         case Outcome.UNKNOWN_SKU:  # withdrawn since it was looked at
             raise not_sold(sku, stage.name, SkuIndex.of(products))
+        case Outcome.BUSY:
+            raise WorkFailed(f"{sku}: too many events about it come at once", way_out="try again")
     return TakenIn(event, stocked.stock[sku])

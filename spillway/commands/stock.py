@@ -1,10 +1,12 @@
 """`spillway stock`: what is in stock, for many variants at once."""
 
 import json
+import tomllib
 import uuid
 from pathlib import Path
 
 import click
+from babel import Locale, UnknownLocaleError
 
 from chalicelib.services.availability import Availabilities
 from chalicelib.wiring import clock_ms
@@ -28,9 +30,12 @@ from spillway.project import Project
 def stock_command(
     project: Project, file: Path, stage_name: str, *, atomic: bool, dry_run: bool, as_json: bool
 ) -> None:
-    """Take in a CSV file of sku,stock: 0 is sold out. Good lines count, the others are listed."""
+    """Take in a CSV file of sku,stock: 0 or less is sold out. Good lines count, the others are listed.
+
+    Columns are set apart by commas, semicolons or tabs; 1,000 is read as the shop's first locale writes it.
+    """
     stage = stage_named(project, stage_name)
-    read = read_stock_file(file)
+    read = read_stock_file(file, locale=first_locale(project))
     tables = StageTables.of(stage)
     taking = plan(read, tables.products, tables.line, at_ms=clock_ms(), new_id=lambda: uuid.uuid4().hex)
     if dry_run:
@@ -48,6 +53,17 @@ def stock_command(
     overtaken = apply(taking.changes, Availabilities(tables.products))
     _show(taking, as_json=as_json, verb="changed")
     _require_none(file, (*taking.mistakes, *overtaken), written=True)
+
+
+def first_locale(project: Project) -> str:
+    """The first of the shop's locales, in which its spreadsheets write numbers; else English."""
+    try:
+        locales = tomllib.loads((project.site / "site.toml").read_text("utf-8")).get("locales", ["en"])
+        locale = str(locales[0] if isinstance(locales, list) else locales)
+        Locale.parse(locale, sep="-")
+    except (OSError, ValueError, IndexError, TypeError, UnknownLocaleError):
+        return "en"
+    return locale
 
 
 def _show(taking: Stocktaking, *, as_json: bool, verb: str) -> None:

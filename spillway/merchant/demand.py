@@ -97,10 +97,10 @@ def fan_outs(
 
 
 def _further_waves(restock: Restock, progress: ProgressTable, waiting: int) -> int:
-    size = restock.policy.wave_size(restock.units)
+    size = restock.policy.emails_for(restock.units)
     if not size:
         return 0
-    return -(-max(0, waiting - progress.wave(restock.id).letters_left) // size)
+    return -(-max(0, waiting - progress.wave(restock.sku).left) // size)
 
 
 def _rate(done: Progress) -> float | None:

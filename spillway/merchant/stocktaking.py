@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from chalicelib.domain.availability import AvailabilityEvent, Outcome, availability_of_units
 from chalicelib.domain.stock import Availability, Stock, StockedProduct, restocks
-from chalicelib.services.availability import Availabilities
+from chalicelib.services.availability import Availabilities, when_sold_out
 from chalicelib.tables.line import LineTable
 from chalicelib.tables.products import TRANSACTION_PRODUCTS_MAX, ProductsTable
 from spillway.errors import BadInput
@@ -70,7 +70,7 @@ def apply(changes: Sequence[Change], availabilities: Availabilities) -> list[Lin
     return [
         LineMistake(change.line, f"{change.event.sku}: a newer event is known")
         for change in changes
-        if availabilities.take_in(change.event) not in {Outcome.CHANGED, Outcome.REPEATED}
+        if availabilities.take_in(change.event).outcome not in {Outcome.CHANGED, Outcome.UNCHANGED}
     ]
 
 
@@ -104,13 +104,14 @@ def _differs(line: StockLine, stocked: StockedProduct) -> bool:
 
 def _availability(line: StockLine, stocked: StockedProduct) -> Availability:
     """Return what the line makes of the variant: at none, what the catalogue wants."""
-    wanted = stocked.product.variant(line.sku).when_sold_out
-    return Availability(wanted) if wanted and line.units == 0 else availability_of_units(line.units)
+    wanted = when_sold_out(stocked, line.sku) if line.units == 0 else None
+    return wanted or availability_of_units(line.units)
 
 
 def _change(
     stock_line: StockLine, event: AvailabilityEvent, stocked: StockedProduct, line: LineTable
 ) -> Change:
     slug, before = stocked.product.slug, stocked.stock[event.sku]
-    restocked = restocks(slug, {event.sku: before}, {event.sku: event.stock}, at_ms=event.observed_at_ms)
+    after = event.applied_to(before, when_sold_out(stocked, event.sku)).stock
+    restocked = restocks(slug, {event.sku: before}, {event.sku: after}, at_ms=event.observed_at_ms)
     return Change(stock_line.line, slug, before, event, line.count(event.sku) if restocked else 0)

@@ -123,7 +123,8 @@ def about(records: list[dict[str, Any]]) -> list[str]:
 
 
 def _as_handed_over(record: Any, stream: str) -> dict[str, Any]:
-    # Boto3 makes a date of what Lambda gives as seconds.
-    seconds = record["dynamodb"]["ApproximateCreationDateTime"].timestamp()
-    change = {**record["dynamodb"], "ApproximateCreationDateTime": seconds}
+    change = dict(record["dynamodb"])
+    if "ApproximateCreationDateTime" in change:
+        # Boto3 makes a date of what Lambda gives as seconds.
+        change["ApproximateCreationDateTime"] = change["ApproximateCreationDateTime"].timestamp()
     return {**record, "dynamodb": change, "eventSourceARN": stream}

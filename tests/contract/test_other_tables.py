@@ -12,6 +12,7 @@ from chalicelib.tables.restocks import RestocksTable
 from chalicelib.tables.suppressions import SuppressionsTable
 from tests.aws import create_table
 from tests.skus import IN_EXPRESSIONS
+from tests.stocking import observe
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -57,14 +58,18 @@ def test_every_sku_has_a_stock_of_its_own_whatever_it_is_made_of(products: Produ
     put(products, grown)
     for number, sku in enumerate(IN_EXPRESSIONS):
         assert products.slug_of(sku) == "field-jacket"
-        assert products.observe("field-jacket", sku, replace(BACK, units=number))
+        assert observe(products, "field-jacket", sku, replace(BACK, units=number))
     stocked = products.get("field-jacket")
     assert stocked is not None
     assert {sku: stock.units for sku, stock in stocked.stock.items()} == {
         sku: number for number, sku in enumerate(IN_EXPRESSIONS)
     }
-    newer = [("field-jacket", sku, replace(BACK, units=1, observed_at_ms=2000)) for sku in IN_EXPRESSIONS]
-    assert products.observe_all(newer)
+    newer = replace(BACK, units=1, observed_at_ms=2000, version=2)
+    known = products.get("field-jacket")
+    assert known is not None
+    changes = [("field-jacket", sku, newer, known.stock[sku]) for sku in IN_EXPRESSIONS]
+    assert products.observe_all(changes)
+    assert not products.observe_all(changes)
     put(products, JACKET)
     assert [products.slug_of(sku) for sku in IN_EXPRESSIONS] == [None] * len(IN_EXPRESSIONS)
 
@@ -103,87 +108,30 @@ def test_every_field_of_a_product_comes_back_as_it_was_put(products: ProductsTab
     assert put(products, product) == 0
 
 
-def test_none_counted_makes_of_a_variant_what_the_catalogue_wants(products: ProductsTable) -> None:
-    a, b = JACKET.variants
-    put(products, replace(JACKET, variants=(replace(a, when_sold_out=WhenSoldOut.BACK_ORDER), b)))
-    out = Stock(Availability.OUT_OF_STOCK, 0, 2000, "e2")
-
-    assert products.observe("field-jacket", "A", BACK)
-    assert products.observe("field-jacket", "A", out, counted_out=True)
-    assert not products.observe("field-jacket", "A", out, counted_out=True)
-    assert products.observe("field-jacket", "B", out, counted_out=True)
-    assert not products.observe("field-jacket", "C", out, counted_out=True)
-
-    stocked = products.get("field-jacket")
-    assert stocked is not None
-    assert stocked.stock == {"A": replace(out, availability=Availability.BACK_ORDER), "B": out}
-
-
-def test_many_counted_events_are_one_write_and_each_has_its_own_end(products: ProductsTable) -> None:
-    a, b = JACKET.variants
-    put(products, replace(JACKET, variants=(replace(a, when_sold_out=WhenSoldOut.BACK_ORDER), b)))
-    out = Stock(Availability.OUT_OF_STOCK, 0, 2000, "e2")
-
-    assert products.observe_all(
-        [("field-jacket", "A", out), ("field-jacket", "B", BACK)], counted_out=frozenset({"A"})
-    )
-
-    stocked = products.get("field-jacket")
-    assert stocked is not None
-    assert stocked.stock == {"A": replace(out, availability=Availability.BACK_ORDER), "B": BACK}
-
-
-def test_a_named_availability_counts_whatever_the_catalogue_wants(products: ProductsTable) -> None:
-    a, b = JACKET.variants
-    wanting = replace(JACKET, variants=(replace(a, when_sold_out=WhenSoldOut.BACK_ORDER), b))
-    put(products, wanting)
-    out = Stock(Availability.OUT_OF_STOCK, 0, 2000, "e2")
-    assert products.observe("field-jacket", "A", out)
-    stocked = products.get("field-jacket")
-    assert stocked is not None
-    assert stocked.stock["A"] == out
-
-    put(products, JACKET)  # the catalogue wants nothing of the kind any more
-    assert products.observe("field-jacket", "A", replace(out, observed_at_ms=3000), counted_out=True)
-    stocked = products.get("field-jacket")
-    assert stocked is not None
-    assert stocked.stock["A"].availability is Availability.OUT_OF_STOCK
-
-
-def test_units_count_a_variant_that_nobody_counted(products: ProductsTable) -> None:
-    uncounted = Stock(Availability.IN_STOCK, None, 0, "catalogue")
-    products.put_catalogue(JACKET, {"A": uncounted, "B": uncounted}, known=None)
-    stocked = products.get("field-jacket")
-    assert stocked is not None
-    assert stocked.stock["A"] == uncounted
-
-    out = Stock(Availability.OUT_OF_STOCK, 0, 2000, "e2")
-    assert products.observe("field-jacket", "A", out, counted_out=True)
-    stocked = products.get("field-jacket")
-    assert stocked is not None
-    assert stocked.stock == {"A": out, "B": uncounted}
-
-
-def test_an_event_is_taken_in_once_and_only_when_it_is_newer(products: ProductsTable) -> None:
+def test_stock_is_stored_only_while_it_is_as_known(products: ProductsTable) -> None:
     put(products)
-    assert products.observe("field-jacket", "A", BACK)
-    assert not products.observe("field-jacket", "A", BACK)
-    assert not products.observe("field-jacket", "A", replace(SOLD_OUT, observed_at_ms=999))
+    first = replace(BACK, version=1, seen=("k1",))
+    second = replace(BACK, units=4, version=2, seen=("k1", "k2"))
+    assert products.observe("field-jacket", "A", first, known=SOLD_OUT)
+    assert not products.observe("field-jacket", "A", second, known=SOLD_OUT)
+    assert products.observe("field-jacket", "A", second, known=first)
+    assert not products.observe("field-jacket", "A", first, known=first)
     stocked = products.get("field-jacket")
     assert stocked is not None
-    assert stocked.stock == {"A": BACK, "B": SOLD_OUT}
+    assert stocked.stock == {"A": second, "B": SOLD_OUT}
+    assert (stocked.stock["A"].version, stocked.stock["A"].seen) == (2, ("k1", "k2"))
 
 
 def test_an_event_about_what_is_not_sold_is_not_taken_in(products: ProductsTable) -> None:
     put(products)
-    assert not products.observe("field-jacket", "C", BACK)
-    assert not products.observe("nowhere", "A", BACK)
+    assert not products.observe("field-jacket", "C", replace(BACK, version=1), known=SOLD_OUT)
+    assert not products.observe("nowhere", "A", replace(BACK, version=1), known=SOLD_OUT)
     assert products.get("nowhere") is None
 
 
 def test_a_publish_never_overwrites_what_events_own(products: ProductsTable) -> None:
     put(products)
-    products.observe("field-jacket", "A", BACK)
+    observe(products, "field-jacket", "A", BACK)
     renamed = replace(JACKET, title="The Jacket", variants=(*JACKET.variants, Variant("C", 100)))
     put(products, renamed)
     stocked = products.get("field-jacket")
@@ -194,7 +142,7 @@ def test_a_publish_never_overwrites_what_events_own(products: ProductsTable) -> 
 
 def test_an_uncounted_stock_stays_uncounted(products: ProductsTable) -> None:
     put(products)
-    products.observe("field-jacket", "A", replace(BACK, units=None))
+    observe(products, "field-jacket", "A", replace(BACK, units=None))
     stocked = products.get("field-jacket")
     assert stocked is not None
     assert stocked.stock["A"].units is None
@@ -246,7 +194,7 @@ def test_a_sku_that_moved_to_another_product_stays_there(products: ProductsTable
 
 def test_a_withdrawn_product_keeps_its_stock_and_can_come_back(products: ProductsTable) -> None:
     put(products)
-    products.observe("field-jacket", "A", BACK)
+    observe(products, "field-jacket", "A", BACK)
     products.withdraw(JACKET)
     withdrawn = products.get("field-jacket")
     assert withdrawn is not None
@@ -257,3 +205,16 @@ def test_a_withdrawn_product_keeps_its_stock_and_can_come_back(products: Product
     assert back is not None
     assert (back.product, back.stock["A"]) == (JACKET, BACK)
     assert products.slug_of("A") == "field-jacket"
+
+
+def test_of_restocks_observed_at_one_time_the_one_of_the_later_version_is_live(
+    dynamodb: "DynamoDBClient",
+) -> None:
+    restocks = RestocksTable(dynamodb, create_table(dynamodb, "RestocksTable"))
+    tenth, ninth = (replace(BACK, version=version, event_id=f"wms-{version}") for version in (10, 9))
+    for stock in (tenth, ninth):
+        restocks.open(stock.restock("field-jacket", "A", at_ms=1))
+    assert [each.id for each in restocks.newest("A", most=5)] == ["A:10:wms-10", "A:9:wms-9"]
+    live = restocks.live("A")
+    assert live is not None
+    assert (live.id, live.version) == ("A:10:wms-10", 10)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.domain.entry import lines_of
 from chalicelib.domain.pace import HOUR_MS, UNLIMITED, Limits
+from chalicelib.domain.wave import WaveBudget
 from chalicelib.tables.line import Told
 from chalicelib.tables.progress import ALL_LINES
 from chalicelib.tables.webhooks import WebhooksTable
@@ -114,24 +115,29 @@ def test_resuming_counts_letters_anew_but_for_the_days_quota(tables: Tables) -> 
 
 def test_a_wave_has_its_letters_once(tables: Tables) -> None:
     progress, (ada, bob) = tables.progress, tables.join("ada", "bob")
-    progress.begin_wave("r1", 1, letters=5, at_ms=1)
+    first = WaveBudget(1, 5, 5)
+    assert progress.put_wave("A", first, known=WaveBudget(), at_ms=1)
     told = [Told(ada, "accepted", "m1"), Told(bob, "accepted", "m2")]
-    counting = [progress.count("r1", ALL_LINES, at_ms=7, told=2), progress.take_from_wave("r1", 2)]
+    counting = [progress.count("r1", ALL_LINES, at_ms=7, told=2), progress.take_from_wave("A", 2, at_ms=7)]
     tables.line.mark_told(told, restock_id="r1", at_ms=7, counting=counting)
-    progress.begin_wave("r1", 1, letters=5, at_ms=8)
-    wave = progress.wave("r1")
-    assert (wave.number, wave.letters_left, wave.announced) == (1, 3, 0)
-    progress.announce("r1", 2)
-    progress.begin_wave("r1", 2, letters=9, at_ms=9)
-    wave = progress.wave("r1")
-    assert (wave.number, wave.letters_left, wave.announced) == (2, 9, 2)
+    assert not progress.put_wave("A", first, known=WaveBudget(), at_ms=8)
+    assert not progress.put_wave("A", WaveBudget(1, 9, 9), known=first, at_ms=8)
+    assert progress.wave("A") == WaveBudget(1, 5, 3, 7)
+    progress.announce("A", "r1", 2)
+    progress.announce("A", "r1", 1)
+    assert progress.put_wave("A", WaveBudget(2, 9, 9), known=progress.wave("A"), at_ms=9)
+    assert progress.wave("A") == WaveBudget(2, 9, 9, 0, 2, "r1")
+    progress.announce("A", "r2", 1)
+    assert progress.wave("A") == WaveBudget(2, 9, 9, 0, 1, "r2")
     assert progress.of("r1", lines_of("A")).told == 2
-    assert progress.wave("r2").number == 0
+    assert progress.wave("B") == WaveBudget()
 
 
 def test_a_webhook_is_taken_in_for_the_first_time_once(dynamodb: "DynamoDBClient") -> None:
     webhooks = WebhooksTable(dynamodb, create_table(dynamodb, "SendingTable"))
+    assert not webhooks.is_known("d1")
     assert [webhooks.first_time("d1", at_ms=1), webhooks.first_time("d1", at_ms=2)] == [True, False]
+    assert webhooks.is_known("d1")
     assert webhooks.first_time("d2", at_ms=3)
 
 
@@ -154,11 +160,16 @@ def test_one_worker_is_elected_to_read_the_limits(tables: Tables) -> None:
     assert tables.pace.take(1, cost_us=1, at_ms=now_ms + 15_001, wait_ms_max=0) is not None
 
 
-def test_letters_are_taken_off_a_wave_and_given_back(tables: Tables) -> None:
-    tables.progress.begin_wave("r1", 1, letters=5, at_ms=tables.clock())
-    tables.progress.take("r1", 2)
-    tables.progress.take("r1", -1)
-    assert tables.progress.wave("r1").letters_left == 4
+def test_an_email_kept_for_a_deferred_shopper_goes_back_to_its_own_wave_only(tables: Tables) -> None:
+    progress, (ada,) = tables.progress, tables.join("ada")
+    assert progress.put_wave("A", WaveBudget(1, 5, 5), known=WaveBudget(), at_ms=1)
+    for first in (True, False):
+        kept = [progress.take_from_wave("A", 1, at_ms=7)]
+        assert tables.line.defer(ada, restock_id="r1", counting=kept) is first
+    assert progress.wave("A") == WaveBudget(1, 5, 4, 7)
+    assert progress.give_back("A", 1, number=1)
+    assert not progress.give_back("A", 1, number=2)
+    assert progress.wave("A") == WaveBudget(1, 5, 5, 7)
 
 
 def test_deferred_and_given_up_letters_are_counted_up_and_down(tables: Tables) -> None:

@@ -152,13 +152,12 @@ def test_a_limited_wave_passes_over_who_is_put_off_and_never_grows(clock: Clock)
     )
     shop.policy = WavePolicy(letters_per_unit=10, next_after_min=30)
     shop.observe(IN_STOCK, 10)
-    (restock,) = shop.restocks.opened
     first_ms = clock()
     while shop.queue.due_ms() < first_ms + 4 * 60_000:
         shop.work(lambda message, error: pytest.fail(f"{message}: {error}"))
     # 100 letters: 60 are kept for those who are put off, 40 went to the next in line.
     assert shop.postbox.mailboxes() == [f"s{number:05}@example.com" for number in range(60, 100)]
-    assert shop.progress.wave(restock.id).letters_left == 0
+    assert shop.progress.wave(SKU).left == 0
     grey.clear()
     while shop.queue.due_ms() < first_ms + 29 * 60_000:
         shop.work(lambda message, error: pytest.fail(f"{message}: {error}"))
@@ -173,9 +172,8 @@ def test_of_a_wave_a_letter_that_is_given_up_goes_back(clock: Clock) -> None:
     )
     shop.policy = WavePolicy(letters_per_unit=1, next_after_min=24 * 60)
     shop.observe(IN_STOCK, 5)
-    (restock,) = shop.restocks.opened
     work_off(shop)
-    assert shop.progress.wave(restock.id).letters_left == 3
+    assert shop.progress.wave(SKU).left == 3
     assert counted(shop) == {"told": 2, "rejected": 0, "unclear": 0, "deferred_now": 0, "given_up": 1}
 
 

@@ -1,15 +1,17 @@
 """From a restock to letters: who is told, in which order, and what crashes do to it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 
 import pytest
 
-from chalicelib.domain.entry import EntryState, line_of
+from chalicelib.domain.entry import EntryState, line_of, lines_of
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import TellOne
-from chalicelib.mail.postbox import Delivery
+from chalicelib.mail.postbox import Delivery, Envelope, Receipt
 from spillway.build.release import Release
+from spillway.merchant.demand import fan_outs
 from tests.clock import Clock
 from tests.fakes import WorkerDied
 from tests.shop import TestShop
@@ -260,3 +262,44 @@ def test_two_workers_on_the_same_page_tell_nobody_twice(shop: TestShop) -> None:
     shop.postbox.before_sending = second_worker
     shop.work()
     assert told(shop) == ["ada", "bob", "cyd"]
+
+
+def test_a_product_renamed_in_mid_fan_out_is_called_one_name_in_each_batch(shop: TestShop) -> None:
+    names = [f"s{number:03}" for number in range(400)]
+    shop.join(*names)
+    stocked = shop.products.get(shop.slug)
+    assert stocked is not None
+    renamed = replace(stocked.product, title="The Jacket")
+    batches: list[set[str]] = []
+    send = shop.postbox.send
+
+    def watched(sender: str, envelopes: Sequence[Envelope]) -> tuple[Receipt, ...]:
+        batches.append({envelope.letter.subject.partition(" (")[0] for envelope in envelopes})
+        if len(batches) == 3:
+            shop.products.put_catalogue(renamed, {}, known=stocked)
+        return send(sender, envelopes)
+
+    shop.postbox.send = watched  # type: ignore[method-assign]
+    shop.observe(IN_STOCK)
+    shop.work()
+    assert len(shop.postbox.sent) == 400
+    # A batch goes by the product as it is when the batch is written.
+    assert batches[:3] == [{"Field Jacket"}] * 3
+    assert batches[3:] == [{"The Jacket"}] * (len(batches) - 3)
+    assert len(batches) > 6
+
+
+def test_who_waits_is_counted_from_the_rows_whatever_counters_say(shop: TestShop) -> None:
+    shop.join("ada", "bob", "cyd")
+    shop.observe(IN_STOCK)
+    shop.work_until(lambda: len(shop.postbox.sent) >= 1)
+    restock = shop.restocks.live(shop.sku)
+    assert restock is not None
+    # A counter that drifted, as after a worker that died.
+    shop.progress.add(restock.id, lines_of(shop.sku)[0], at_ms=shop.clock(), told=40)
+    told = sum(
+        entry is not None and entry.state is EntryState.NOTIFIED
+        for entry in (shop.entry(name) for name in ("ada", "bob", "cyd"))
+    )
+    (state,) = fan_outs(shop.sku, shop.products, shop.restocks, shop.progress, shop.line, shop.pace_table)
+    assert (state.waiting, shop.line.count(shop.sku)) == (3 - told, 3 - told)

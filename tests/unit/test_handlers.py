@@ -143,7 +143,7 @@ def test_a_restock_turns_the_page_and_then_opens_waves(heard: Heard) -> None:
     sold_out = Stock(Availability.OUT_OF_STOCK, 0, 1, "e1")
     back = Stock(Availability.IN_STOCK, 5, 2, "e2")
     cloud.on_product_changed(stream_event((product_image(sold_out), product_image(back))), None)
-    assert heard.calls == [("turn", "jacket", "e0"), ("open", Restock("e2", "jacket", "A", 5, 2, 7999))]
+    assert heard.calls == [("turn", "jacket", "e0"), ("open", Restock("A:0:e2", "jacket", "A", 5, 2, 7999))]
 
 
 def test_sold_out_turns_the_page_and_opens_nothing(heard: Heard) -> None:
@@ -160,6 +160,44 @@ def test_what_the_streams_filter_keeps_back_sets_nothing_off(heard: Heard) -> No
     inserted = stream_event((None, product_image(Stock(Availability.IN_STOCK, 5, 1, "e1"))))
     assert failures(cloud.on_product_changed(inserted, None)) == []
     assert heard.calls == []
+
+
+def test_rows_of_other_kinds_in_a_redriven_range_set_nothing_off(heard: Heard) -> None:
+    counter = {"shopper": {"S": "ada-id"}, "sku": {"S": " asked#2026-11-27"}, "count": {"N": "1"}}
+    entries = stream_event((counter, counter), (None, entry_image(EntryState.PENDING)))
+    assert failures(cloud.on_entry_written(entries, None)) == []
+    assert heard.calls == [("put", "ada-id", "A")]
+    pointer = {"id": {"S": "sku#A"}, "slug": {"S": "jacket"}}
+    sold_out, back = Stock(Availability.OUT_OF_STOCK, 0, 1, "e1"), Stock(Availability.IN_STOCK, 5, 2, "e2")
+    change = (product_image(sold_out), product_image(back))
+    assert failures(cloud.on_product_changed(stream_event((pointer, pointer), change), None)) == []
+    assert [call[0] for call in heard.calls] == ["put", "turn", "open"]
+
+
+def test_a_record_without_its_time_is_written_now(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wiring, "clock_ms", lambda: 5000)
+    sold_out, back = Stock(Availability.OUT_OF_STOCK, 0, 1, "e1"), Stock(Availability.IN_STOCK, 5, 2, "e2")
+    event = stream_event((product_image(sold_out), product_image(back)))
+    del event["Records"][0]["dynamodb"]["ApproximateCreationDateTime"]
+    assert failures(cloud.on_product_changed(event, None)) == []
+    assert heard.calls[-1] == ("open", Restock("A:0:e2", "jacket", "A", 5, 2, 5000))
+
+
+def test_a_count_sent_again_turns_no_page(heard: Heard) -> None:
+    back = Stock(Availability.IN_STOCK, 5, 1, "e1")
+    again = Stock(Availability.IN_STOCK, 5, 2, "e2")
+    cloud.on_product_changed(stream_event((product_image(back), product_image(again))), None)
+    assert heard.calls == []
+
+
+def test_a_record_that_fails_without_a_number_has_its_whole_batch_come_again() -> None:
+    records = stream_event(*[(None, entry_image(EntryState.PENDING))] * 3)["Records"]
+    del records[1]["dynamodb"]["SequenceNumber"]
+    # Lambda takes an empty identifier, as any it does not know, for the whole batch:
+    # https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html
+    assert failures(react_to_stream(records, fail_on("e1"))) == [""]
+    with pytest.raises(KeyError):
+        react_to_queue([{"body": "a"}], fail_on("a"))
 
 
 def test_a_catalogue_edit_turns_no_page(heard: Heard) -> None:

@@ -32,6 +32,7 @@ from tests.desk import Desk, edit_privacy
 from tests.dynamodb import MemoryDynamoDb
 from tests.memory_cdn import MemoryCloudFront
 from tests.memory_s3 import MemoryS3
+from tests.stocking import observe
 
 STAMPS = FormStamps.of(b"identity", at_ms=0)
 # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/using-managed-cache-policies.html
@@ -89,7 +90,7 @@ class Shop:
 
     def observe(self, slug: str, sku: str, availability: Availability, units: int, event: str) -> None:
         at_ms = NOW_MS + int(event.strip("e"))
-        assert self.products.observe(slug, sku, Stock(availability, units, at_ms, event))
+        assert observe(self.products, slug, sku, Stock(availability, units, at_ms, event))
 
     def old_paths(self) -> set[str]:
         """Paths at which visitors are still shown something else than what is stored."""

@@ -20,6 +20,7 @@ from tests.aws import create_table
 from tests.clock import Clock
 from tests.dynamodb import MemoryDynamoDb
 from tests.memory_cdn import MemoryCloudFront
+from tests.stocking import observe
 from tests.unit.small_shop import make_small_shop
 
 STAMPS = FormStamps.of(b"identity", at_ms=0)
@@ -66,7 +67,7 @@ def test_the_product_and_every_page_with_its_card_turn(
     turn.turn("field-jacket", reference="e1")
     before = page(s3, "products/field-jacket")
     for number, sku in enumerate(("FJ-MOSS-S", "FJ-MOSS-M", "FJ-SLATE-M")):
-        products.observe("field-jacket", sku, Stock(Availability.IN_STOCK, 3, 10, f"e{number}"))
+        observe(products, "field-jacket", sku, Stock(Availability.IN_STOCK, 3, 10, f"e{number}"))
     turn.turn("field-jacket", reference="e2")
     after = page(s3, "products/field-jacket")
     assert 'id="waitlist"' in before
@@ -101,7 +102,7 @@ def test_the_sitemap_dates_the_pages_that_turned_as_a_build_would(
     sitemap = next(each for each in small_release.objects if each.key == "sitemap.xml")
     s3.put_object(Bucket="pages", Key=sitemap.key, Body=sitemap.read(), ContentType=sitemap.content_type)
     stock = Stock(Availability.OUT_OF_STOCK, 0, 1_790_000_000_000, "e1")
-    products.observe("scarf", "SCARF", stock)
+    observe(products, "scarf", "SCARF", stock)
     cdn = MemoryCloudFront()
     page_turn(s3, products, cdn).turn("scarf", reference="e1")
     built = build(make_small_shop(tmp_path), stock={"scarf": {"SCARF": stock}})

@@ -130,3 +130,39 @@ def test_catalogue_text_is_data_in_a_letter_too(name: str) -> None:
 def test_a_letter_fits_where_mail_programs_cut(letter: Letter) -> None:
     assert len(letter.html.encode()) < LETTER_SIZE_BYTES_MAX
     assert max(len(line) for line in letter.text.splitlines()) <= 78
+
+
+@pytest.mark.parametrize(
+    ("availability", "subject", "heading", "button"),
+    [
+        (Availability.IN_STOCK, "Field Jacket (M) is back", "It is back", "Buy it"),
+        (
+            Availability.PRE_ORDER,
+            "Field Jacket (M) can be pre-ordered",
+            "You can pre-order it now",
+            "Pre-order it",
+        ),
+        (
+            Availability.BACK_ORDER,
+            "Field Jacket (M) can be ordered (back order)",
+            "You can order it now (back order)",
+            "Order it",
+        ),
+    ],
+)
+def test_each_availability_has_words_of_its_own(
+    availability: Availability, subject: str, heading: str, button: str
+) -> None:
+    letter = renderer().letter(
+        "available",
+        product=JACKET,
+        variant=JACKET.variants[1],
+        action_url=ACTION,
+        stock=stock(FJ_M=availability),
+    )
+    assert letter.subject == subject
+    assert letter.text.startswith(f"{heading}.\n")
+    assert f">{heading}</h1>" in letter.html
+    assert f">{button}</a>" in letter.html
+    late = "It is not in stock yet: it is sent when it arrives."
+    assert (late in letter.text, late in letter.html) == (availability is Availability.BACK_ORDER,) * 2

@@ -60,3 +60,14 @@ def test_every_event_of_ses_is_understood(
 )
 def test_sending_stops_before_ses_stops_it(letters: int, bounced: int, complained: int, pauses: bool) -> None:
     assert (Health(letters, bounced, complained).reason_to_pause is not None) is pauses
+
+
+@pytest.mark.parametrize("subtype", ["General", "MailboxFull", "MessageTooLarge", "ContentRejected"])
+def test_an_out_of_office_reply_or_any_passing_bounce_suppresses_nobody(subtype: str) -> None:
+    # SES calls automatic replies transient bounces of the subtype General:
+    # https://docs.aws.amazon.com/ses/latest/dg/notification-contents.html#bounce-types
+    tags = {"letter": "available", "shopper": "s", "sku": "A", "restock": "r"}
+    said = event("Bounce", tags, bounceType="Transient", bounceSubType=subtype)
+    heard = feedback_from(said, configuration_set=SET)
+    assert heard is not None
+    assert (heard.state, heard.state.suppresses, heard.counts) == (FeedbackState.BOUNCED_SOFT, False, False)

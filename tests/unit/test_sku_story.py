@@ -245,7 +245,7 @@ def restock(shop: TestShop, sku: str) -> None:
     )
     assert known.sku == sku
     before = row(shop)
-    assert Availabilities(shop.products).take_in(known) == "changed"
+    assert Availabilities(shop.products).take_in(known).outcome == "changed"
     opened = restocks(shop.slug, stock_from(before), stock_from(row(shop)), at_ms=shop.clock())
     assert [each.sku for each in opened] == [sku]
     shop.restocking.open(opened[0])

@@ -11,7 +11,7 @@ BACK = Stock(Availability.IN_STOCK, 5, 2, "e2")
 
 def test_sold_out_to_available_is_a_restock_named_by_its_event() -> None:
     assert restocks("jacket", {"A": SOLD_OUT}, {"A": BACK}, at_ms=9) == (
-        Restock("e2", "jacket", "A", 5, 2, 9),
+        Restock("A:0:e2", "jacket", "A", 5, 2, 9),
     )
 
 
@@ -37,6 +37,15 @@ def test_units_added_are_a_restock_too() -> None:
     assert restocks("jacket", {"A": BACK}, {"A": replace(BACK, units=9, event_id="e3")}, at_ms=9)
 
 
+@pytest.mark.parametrize("orders", [Availability.PRE_ORDER, Availability.BACK_ORDER])
+@pytest.mark.parametrize("units", [None, 0, 9])
+def test_from_orders_to_in_stock_is_a_restock_too(orders: Availability, units: int | None) -> None:
+    before = replace(BACK, availability=orders, units=units, event_id="e1")
+    assert restocks("jacket", {"A": before}, {"A": BACK}, at_ms=9) == (
+        Restock("A:0:e2", "jacket", "A", 5, 2, 9),
+    )
+
+
 def test_a_variant_never_seen_before_is_no_restock() -> None:
     assert restocks("jacket", {}, {"A": BACK}, at_ms=9) == ()
 
@@ -44,7 +53,7 @@ def test_a_variant_never_seen_before_is_no_restock() -> None:
 def test_each_variant_is_a_restock_of_its_own() -> None:
     after = {"B": BACK, "A": replace(BACK, event_id="e3")}
     found = restocks("j", {"A": SOLD_OUT, "B": SOLD_OUT}, after, at_ms=9)
-    assert [(restock.sku, restock.id) for restock in found] == [("A", "e3"), ("B", "e2")]
+    assert [(restock.sku, restock.id) for restock in found] == [("A", "A:0:e3"), ("B", "B:0:e2")]
 
 
 def test_what_the_catalogue_dropped_cannot_be_bought() -> None:

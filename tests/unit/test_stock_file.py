@@ -1,6 +1,7 @@
 """A file of stock: its mistakes, what it would change, and doing it."""
 
 import csv
+from dataclasses import replace
 from io import StringIO
 from itertools import count
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from chalicelib.domain.product import WhenSoldOut
 from chalicelib.domain.stock import Availability
 from chalicelib.services.availability import Availabilities
 from spillway.build.release import Release
@@ -50,7 +52,7 @@ def test_good_lines_are_read(tmp_path: Path) -> None:
 
 
 def test_every_mistake_is_named_with_its_line(tmp_path: Path) -> None:
-    text = "sku,stock\na\u200bb,1\nB,-1\nC,x\nD,99999999\nE\nF,1\nF,2\n,1\nH,1,2\n"
+    text = "sku,stock\na\u200bb,1\nB,1.5\nC,x\nD,99999999\nE\nF,1\nF,2\n,1\nH,1,2\n"
     file = read(tmp_path, text)
     assert [each.sku for each in file.lines] == ["F"]
     assert [mistake.line for mistake in file.mistakes] == [2, 3, 4, 5, 6, 8, 9, 10]
@@ -89,7 +91,7 @@ def test_a_near_miss_is_named_with_its_product_and_not_taken(shop: TestShop, tmp
 
 
 @pytest.mark.parametrize(
-    "text", ["", "units\n1\n", "stock,sku\n", "sku;stock\nA;1\n", b"sku,stock\nA\xff,1\n"]
+    "text", ["", "units\n1\n", "stock,sku\n", "sku|stock\nA|1\n", b"sku,stock\nA\xff,1\n"]
 )
 def test_a_file_that_is_none_is_refused(tmp_path: Path, text: str | bytes) -> None:
     with pytest.raises(BadInput):
@@ -115,6 +117,38 @@ def test_what_was_planned_is_taken_in(shop: TestShop, tmp_path: Path) -> None:
     assert planned(shop, tmp_path, "sku,stock\nFJ-MOSS-M,5\nSCARF,0\n").changes == ()
 
 
+@pytest.mark.parametrize("atomic", [False, True])
+def test_none_in_a_file_is_a_back_order_where_the_catalogue_wants_that(
+    shop: TestShop, tmp_path: Path, atomic: bool
+) -> None:
+    stocked = shop.products.get("field-jacket")
+    assert stocked is not None
+    variants = tuple(
+        replace(each, when_sold_out=WhenSoldOut.BACK_ORDER if each.sku == "FJ-MOSS-M" else None)
+        for each in stocked.product.variants
+    )
+    shop.products.put_catalogue(replace(stocked.product, variants=variants), {}, known=stocked)
+    shop.join("ada")
+    text = "sku,stock\nFJ-MOSS-M,0\nFJ-MOSS-S,0\n"
+    taking = planned(shop, tmp_path, text)
+    assert [(each.event.sku, each.event.availability, each.mailed) for each in taking.changes] == [
+        ("FJ-MOSS-M", Availability.BACK_ORDER, 1),
+        ("FJ-MOSS-S", Availability.OUT_OF_STOCK, 0),
+    ]
+    if atomic:
+        assert apply_all_or_nothing(taking.changes, Availabilities(shop.products))
+    else:
+        assert apply(taking.changes, Availabilities(shop.products)) == []
+    stocked = shop.products.get("field-jacket")
+    assert stocked is not None
+    for sku, expected in [
+        ("FJ-MOSS-M", Availability.BACK_ORDER),
+        ("FJ-MOSS-S", Availability.OUT_OF_STOCK),
+    ]:
+        assert (stocked.stock[sku].availability, stocked.stock[sku].units) == (expected, 0)
+    assert planned(shop, tmp_path, text).changes == ()
+
+
 def test_what_newer_events_overtook_is_named(shop: TestShop, tmp_path: Path) -> None:
     taking = planned(shop, tmp_path, "sku,stock\nFJ-MOSS-M,5\nSCARF,0\n")
     shop.observe(Availability.IN_STOCK, units=9)
@@ -132,3 +166,50 @@ def test_all_of_it_or_nothing(shop: TestShop, tmp_path: Path) -> None:
     shop.clock.pass_s(1)
     assert apply_all_or_nothing(planned(shop, tmp_path, text).changes, Availabilities(shop.products))
     assert (units(shop, "FJ-MOSS-M"), units(shop, "FJ-MOSS-S")) == (5, 6)
+
+
+@pytest.mark.parametrize(
+    ("written", "locale", "units"),
+    [
+        ("5.0", "en", 5),
+        ("5.", "en", 5),
+        ("+5", "en", 5),
+        ("-1", "en", 0),
+        ("-3.0", "de", 0),
+        ("0.00", "en", 0),
+        ('"1,000"', "en", 1000),
+        ('"12,345"', "en-GB", 12345),
+        ("1.000", "en", 1),
+        ("1.000", "de", 1000),
+        ('"5,0"', "de", 5),
+        ('"1.234,0"', "de", 1234),
+        ("5.0", "de", 5),
+        ("0042", "en", 42),
+    ],
+)
+def test_a_number_is_read_as_the_shops_locale_writes_it(
+    tmp_path: Path, written: str, locale: str, units: int
+) -> None:
+    file = tmp_path / "stock.csv"
+    file.write_text(f"sku,stock\nA,{written}\n")
+    found = read_stock_file(file, locale=locale)
+    assert [(line.sku, line.units) for line in found.lines] == [("A", units)]
+
+
+@pytest.mark.parametrize(
+    "written", ["", "-", "1.5", '"5,0"', '"1,00"', "1e3", "٥", "five", "1 000 000 000", "9" * 30]
+)
+def test_a_number_that_is_not_plain_is_named_with_its_line(tmp_path: Path, written: str) -> None:
+    found = read(tmp_path, f"sku,stock\nA,{written}\nB,1\n")
+    shown = written.strip('"')
+    assert [str(each) for each in found.mistakes] == [
+        f"line 2: stock {shown!r}: expected a whole number from 0 to 1000000"
+    ]
+    assert [line.sku for line in found.lines] == ["B"]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_what_spreadsheets_save_is_read(tmp_path: Path, separator: str, encoding: str) -> None:
+    text = f"SKU{separator}Stock\r\nÄrmel{separator}5\r\n0042{separator}0\r\n".encode(encoding)
+    assert [(line.sku, line.units) for line in read(tmp_path, text).lines] == [("Ärmel", 5), ("0042", 0)]

@@ -1,0 +1,445 @@
+"""Units are a budget: a limited wave sends no more emails than its units allow, whatever comes in between."""
+
+from collections import defaultdict
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from chalicelib.domain.availability import AvailabilityEvent
+from chalicelib.domain.entry import EntryState
+from chalicelib.domain.pace import UNLIMITED, Limits
+from chalicelib.domain.stock import Availability, Stock, restocks
+from chalicelib.domain.wave import NO_LIMIT, LimitedWave, WaveBudget, WaveMessage, WavePolicy
+from chalicelib.mail.postbox import Delivery, OutcomeUnknown, PostboxRefused
+from tests.clock import Clock
+from tests.fakes import WorkerDied
+from tests.memory import SKU, SLUG
+from tests.memory_shop import MemoryShop
+from tests.shop import VISIBILITY_TIMEOUT_S
+
+IN_STOCK, SOLD_OUT = Availability.IN_STOCK, Availability.OUT_OF_STOCK
+BACK_ORDER, PRE_ORDER = Availability.BACK_ORDER, Availability.PRE_ORDER
+ONE_EACH = WavePolicy(letters_per_unit=1, next_after_min=30)
+PAUSE_MS = ONE_EACH.pause_ms
+
+
+def unexpected(message: WaveMessage, error: BaseException) -> None:
+    raise AssertionError(f"{message}: {error}")
+
+
+def shop_with(waiting: int, policy: WavePolicy = ONE_EACH) -> MemoryShop:
+    shop = MemoryShop(Clock())
+    shop.policy = policy
+    for number in range(waiting):
+        shop.entries.join(f"s{number:04}", at_ms=shop.clock())
+        shop.clock.pass_s(0.01)
+    return shop
+
+
+def count(shop: MemoryShop, units: int) -> None:
+    shop.observe(IN_STOCK if units else SOLD_OUT, units)
+
+
+def work_until(shop: MemoryShop, at_ms: int) -> None:
+    """Let workers do all that is due up to a time."""
+    while shop.queue.messages_waiting() and shop.queue.due_ms() <= at_ms:
+        shop.work(unexpected)
+    shop.clock.now_ms = max(shop.clock(), at_ms)
+
+
+def told(shop: MemoryShop) -> list[str]:
+    return [mailbox.partition("@")[0] for mailbox in shop.postbox.mailboxes()]
+
+
+# The table of docs/restocks.md: one email for each unit, counts a second apart.
+EXAMPLES = [
+    ([5], 5),
+    ([5, 4, 5, 4, 5, 3, 4], 5),
+    ([5, 6], 6),
+    ([5, 4, 6], 6),
+    ([5, 0, 5], 5),
+    ([5, 0, 1, 0, 3], 5),
+    ([1, 2, 3, 4, 5, 6, 7, 8], 8),
+    ([8, 7, 6, 5, 4, 3, 2, 1], 8),
+    ([5, 5, 5], 5),
+]
+
+
+@pytest.mark.parametrize(("counts", "emails"), EXAMPLES)
+@pytest.mark.parametrize("works_between", [True, False])
+def test_counts_that_go_up_and_down_send_one_email_for_each_unit(
+    counts: list[int], emails: int, works_between: bool
+) -> None:
+    shop = shop_with(60)
+    for units in counts:
+        count(shop, units)
+        # A worker that comes only at the end knows the last count alone, and sends no more than that.
+        if works_between:
+            work_until(shop, shop.clock() + 1000)
+    work_until(shop, shop.clock() + PAUSE_MS - 10_000)
+    assert len(told(shop)) == (emails if works_between else counts[-1])
+    assert told(shop) == sorted(told(shop))
+
+
+def test_the_pause_holds_across_restocks_and_then_all_units_left_are_offered() -> None:
+    shop = shop_with(60)
+    count(shop, 5)
+    work_until(shop, shop.clock() + 1000)
+    last_ms = shop.clock()
+    for units in (0, 3, 0, 4):
+        count(shop, units)
+        work_until(shop, shop.clock() + 60_000)
+    assert len(told(shop)) == 5
+    shop.postbox.on_letters = lambda _: times.append(shop.clock())
+    times: list[int] = []
+    work_until(shop, last_ms + PAUSE_MS + 60_000)
+    assert len(told(shop)) == 9
+    assert times[0] - last_ms >= PAUSE_MS - 2000
+
+
+def test_units_sold_in_mid_wave_take_the_unsent_emails_back() -> None:
+    shop = shop_with(200)
+    shop.account.now = Limits(5.0, UNLIMITED)
+    count(shop, 100)
+    while len(told(shop)) < 50:
+        shop.work(unexpected)
+    sent = len(told(shop))
+    count(shop, 10)
+    work_until(shop, shop.clock() + PAUSE_MS // 2)
+    assert len(told(shop)) == sent + 10
+    # What is delivered on top of those has emails again.
+    count(shop, 30)
+    work_until(shop, shop.clock() + 60_000)
+    assert len(told(shop)) == sent + 10
+    count(shop, sent + 15)
+    work_until(shop, shop.clock() + 60_000)
+    assert len(told(shop)) == sent + 15
+
+
+def test_units_sold_while_a_batch_waits_for_its_turn_get_no_email() -> None:
+    shop = MemoryShop(Clock(), reach=lambda point: count(shop, 2) if point == "turn" else None)
+    shop.policy = ONE_EACH
+    for number in range(9):
+        shop.entries.join(f"s{number}", at_ms=shop.clock())
+    count(shop, 5)
+    work_until(shop, shop.clock() + 60_000)
+    assert told(shop) == ["s0", "s1"]
+
+
+@pytest.mark.parametrize("availability", [BACK_ORDER, PRE_ORDER])
+@pytest.mark.parametrize("units", [0, None])
+def test_orders_without_a_number_are_offered_to_everyone(
+    availability: Availability, units: int | None
+) -> None:
+    shop = shop_with(60)
+    shop.observe(availability, units)
+    work_until(shop, shop.clock() + 60_000)
+    assert len(told(shop)) == 60
+
+
+def test_a_pre_order_with_units_is_shared_out_by_them() -> None:
+    shop = shop_with(60)
+    shop.observe(PRE_ORDER, 7)
+    work_until(shop, shop.clock() + 60_000)
+    assert len(told(shop)) == 7
+
+
+def test_a_variant_that_turns_to_back_order_in_mid_pause_is_offered_to_everyone_after_it() -> None:
+    shop = shop_with(60)
+    count(shop, 3)
+    work_until(shop, shop.clock() + 60_000)
+    assert len(told(shop)) == 3
+    assert shop.observe(BACK_ORDER, 0) == ()
+    work_until(shop, shop.clock() + 60_000)
+    assert len(told(shop)) == 3
+    work_until(shop, shop.clock() + PAUSE_MS)
+    assert len(told(shop)) == 60
+
+
+def test_nobody_is_told_of_fewer_units_than_the_policy_wants_also_in_a_later_wave() -> None:
+    shop = shop_with(60, WavePolicy(letters_per_unit=1, next_after_min=1, units_min=3))
+    count(shop, 4)
+    work_until(shop, shop.clock() + 30_000)
+    count(shop, 2)
+    work_until(shop, shop.clock() + 600_000)
+    assert len(told(shop)) == 4
+    count(shop, 3)
+    work_until(shop, shop.clock() + 30_000)
+    assert len(told(shop)) == 7
+
+
+def test_who_confirms_too_late_for_the_index_is_found_by_one_more_look() -> None:
+    shop = shop_with(0)
+    count(shop, 2)
+    work_until(shop, shop.clock() + 60_000)
+    hidden, shop.entries.places = shop.entries.places, defaultdict(list)
+    shop.entries.join("late", at_ms=shop.clock())
+    late, shop.entries.places = shop.entries.places, hidden
+    shop.restocking.welcome("late", SKU, at_ms=shop.clock())
+    shop.work(unexpected)
+    assert told(shop) == []
+    shop.entries.places = late
+    work_until(shop, shop.clock() + 60_000)
+    assert told(shop) == ["late"]
+
+
+BUDGETS = st.builds(
+    lambda number, granted, unsent, last: WaveBudget(number, granted, min(granted, unsent), last),
+    st.integers(0, 3),
+    st.integers(0, 30),
+    st.integers(0, 30),
+    st.sampled_from([0, 1_000_000]),
+)
+
+
+@given(budget=BUDGETS, counts=st.lists(st.integers(0, 12), max_size=8), each=st.integers(1, 3))
+@settings(max_examples=60)
+def test_a_wave_has_emails_for_the_most_units_it_saw_and_never_more_unsent_than_units_left(
+    budget: WaveBudget, counts: list[int], each: int
+) -> None:
+    policy = WavePolicy(letters_per_unit=each)
+    budget = budget.settled(counts[0] if counts else 3, policy, now_ms=10**12)
+    sent, most = budget.granted - budget.left, max(budget.granted, 0)
+    for units in counts:
+        budget = budget.settled(units, policy, now_ms=1_000_000)
+        most = max(most, each * units)
+        assert 0 <= budget.left <= each * units
+        assert budget.granted - budget.left == sent
+        assert budget.granted <= most
+        assert budget == budget.settled(units, policy, now_ms=1_000_000)
+    assert budget.settled(None, policy, now_ms=1_000_000).granted == NO_LIMIT
+
+
+POINTS = [
+    "lease",
+    "leased",
+    "page",
+    "turn",
+    "look",
+    "mark",
+    "marked",
+    "budget",
+    "budgeted",
+    "announce",
+    "defer",
+]
+
+
+class UnitsAsABudget(RuleBasedStateMachine):
+    """Stock events, their stream, signups, workers that die anywhere, and the emails of each wave."""
+
+    @initialize(each=st.integers(1, 2))
+    def open_shop(self, each: int) -> None:
+        self.shop = MemoryShop(Clock(), reach=self.reach)
+        self.each = each
+        self.shop.policy = WavePolicy(letters_per_unit=each, next_after_min=5)
+        self.dies_at: str | None = None
+        self.counted_meanwhile: int | None = None
+        self.joined = self.events = 0
+        self.stream: list[tuple[Stock, Stock]] = []
+        self.units = 0
+        # By number of the wave: the most units on offer, distinct shoppers emailed, and what crashes add.
+        self.most: dict[int, int] = defaultdict(int)
+        self.emailed: dict[int, set[str]] = defaultdict(set)
+        self.excused: dict[int, int] = defaultdict(int)
+        self.times: dict[int, list[int]] = defaultdict(list)
+        self.wrong: list[str] = []
+        self.deferred: set[str] = set()
+        send = self.shop.postbox.send
+
+        def watched(sender: str, envelopes: Any) -> Any:
+            before = len(self.shop.postbox.sent)
+            try:
+                return send(sender, envelopes)
+            finally:
+                self._left([each.mailbox.partition("@")[0] for each in self.shop.postbox.sent[before:]])
+
+        self.shop.postbox.send = watched  # type: ignore[method-assign]
+
+    def _left(self, shoppers: list[str]) -> None:
+        fresh = [shopper for shopper in shoppers if shopper not in self.deferred]
+        if len(fresh) > self.each * self.units or (shoppers and not self.units):
+            self.wrong.append(f"{len(shoppers)} emails for {self.units} units")
+        number = self.wave
+        self.emailed[number].update(fresh)
+        self.in_hand += fresh
+
+    @property
+    def wave(self) -> int:
+        """The number of the wave under way."""
+        return self.shop.progress.wave(SKU).number
+
+    def reach(self, point: str) -> None:
+        if point == "budgeted":
+            self.most[self.wave] = max(self.most[self.wave], self.units)
+        if point == "turn" and self.counted_meanwhile is not None:
+            units, self.counted_meanwhile = self.counted_meanwhile, None
+            self.it_is_counted(units, reused=False)
+        if self.dies_at == point:
+            self.dies_at = None
+            raise WorkerDied
+
+    def work(self) -> bool:
+        self.in_hand: list[str] = []
+        worked = self.shop.work(self._failed)
+        number = self.wave
+        marked = [
+            shopper
+            for shopper in self.in_hand
+            if self.shop.entries.rows[shopper].state is EntryState.NOTIFIED
+        ]
+        # Sent by a worker that died before it was written down: they come again, beside the budget.
+        self.excused[number] += len(self.in_hand) - len(marked)
+        if marked:
+            self.times[number].append(self.shop.clock())
+        return worked
+
+    def _failed(self, message: WaveMessage, error: BaseException) -> None:
+        if not isinstance(error, WorkerDied | OutcomeUnknown | PostboxRefused):
+            raise error
+        self.shop.queue.put(message, delay_s=VISIBILITY_TIMEOUT_S)
+
+    @rule(number=st.integers(1, 8))
+    def shoppers_join(self, number: int) -> None:
+        for _ in range(number):
+            self.joined += 1
+            shopper = f"s{self.joined:05}"
+            self.shop.entries.join(shopper, at_ms=self.shop.clock())
+            self.shop.clock.pass_s(0.002)
+            if self.units:
+                self.shop.restocking.welcome(shopper, SKU, at_ms=self.shop.clock())
+
+    @rule(data=st.data())
+    def one_leaves(self, data: st.DataObject) -> None:
+        if self.joined:
+            shopper = f"s{data.draw(st.integers(1, self.joined)):05}"
+            self.shop.entries.leave(shopper, SKU, at_ms=self.shop.clock())
+
+    @rule(units=st.integers(0, 6), reused=st.booleans())
+    def it_is_counted(self, units: int, reused: bool) -> None:
+        self.shop.clock.pass_s(0.3)
+        self.events += not reused
+        before = self.shop.products.stock
+        # Clocks of whole seconds, and ids that a merchant uses again.
+        at_ms = self.shop.clock() // 1000 * 1000
+        event = AvailabilityEvent(f"e{self.events}", SKU, IN_STOCK if units else SOLD_OUT, units, at_ms)
+        applied = event.applied_to(before)
+        if applied.write:
+            self.shop.products.stock = applied.stock
+            self.units = units
+            self.stream.append((before, applied.stock))
+        # While a wave works, it may see this many.
+        self.most[self.wave] = max(self.most[self.wave], self.units)
+
+    @rule(records=st.integers(1, 3), again=st.booleans())
+    def the_stream_delivers(self, records: int, again: bool) -> None:
+        for before, after in self.stream[:records]:
+            for restock in restocks(SLUG, {SKU: before}, {SKU: after}, at_ms=self.shop.clock()):
+                self.shop.restocking.open(restock)
+        if not again:
+            del self.stream[:records]
+
+    @rule(times=st.integers(1, 5))
+    def workers_work(self, times: int) -> None:
+        for _ in range(times):
+            self.work()
+
+    @rule(units=st.integers(0, 6))
+    def it_is_counted_while_a_batch_waits_for_its_turn(self, units: int) -> None:
+        self.counted_meanwhile = units
+        self.work()
+        self.counted_meanwhile = None
+
+    @rule(point=st.sampled_from(POINTS))
+    def a_worker_dies(self, point: str) -> None:
+        self.dies_at = point
+        self.work()
+        self.dies_at = None
+
+    @rule()
+    def a_worker_dies_after_sending(self) -> None:
+        self.shop.postbox.dies_after_sending = True
+        self.work()
+        self.shop.postbox.dies_after_sending = False
+
+    @rule(delivery=st.sampled_from([Delivery.DEFERRED, Delivery.REJECTED]), data=st.data())
+    def one_email_is_not_taken(self, delivery: Delivery, data: st.DataObject) -> None:
+        if self.joined:
+            shopper = f"s{data.draw(st.integers(1, self.joined)):05}"
+            self.shop.postbox.deliveries[f"{shopper}@example.com"] = delivery
+            # A deferred email belongs to the wave that kept it, whenever it is sent.
+            self.deferred.add(shopper)
+            self.work()
+
+    @rule()
+    def the_queue_delivers_twice(self) -> None:
+        if self.shop.queue.messages:
+            self.shop.queue.put(self.shop.queue.messages[0])
+
+    @rule(seconds=st.sampled_from([1, 40, 400]))
+    def time_passes(self, seconds: int) -> None:
+        self.shop.clock.pass_s(seconds)
+
+    @invariant()
+    def no_batch_is_larger_than_the_units_there_are(self) -> None:
+        assert not hasattr(self, "shop") or self.wrong == []
+
+    @invariant()
+    def no_wave_sends_more_emails_than_units_were_on_offer(self) -> None:
+        if hasattr(self, "shop"):
+            for number, shoppers in self.emailed.items():
+                assert len(shoppers) <= self.each * self.most[number] + self.excused[number]
+
+    @invariant()
+    def the_pause_holds(self) -> None:
+        if hasattr(self, "shop"):
+            numbers = sorted(self.times)
+            for number, following in pairwise(numbers):
+                pause_ms = self.times[following][0] - self.times[number][-1]
+                assert pause_ms >= self.shop.policy.pause_ms
+
+    def teardown(self) -> None:
+        """Stock lasts, and everybody who may be emailed is, a wave at a time."""
+        if not hasattr(self, "shop"):
+            return
+        self.it_is_counted(0, reused=False)
+        self.shop.clock.pass_s(2)
+        self.it_is_counted(3, reused=False)
+        while self.stream:
+            self.the_stream_delivers(3, again=False)
+        for _ in range(3_000):
+            if not self.work():
+                break
+        assert self.shop.queue.messages == []
+        waiting = [each for each in self.shop.entries.rows.values() if each.state is EntryState.CONFIRMED]
+        assert waiting == []
+        self.no_wave_sends_more_emails_than_units_were_on_offer()
+        self.the_pause_holds()
+        assert self.wrong == []
+
+
+TestUnitsAsABudget = UnitsAsABudget.TestCase
+TestUnitsAsABudget.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+
+
+def test_a_message_of_a_wave_says_which_one_it_was_queued_for() -> None:
+    shop = shop_with(10)
+    count(shop, 2)
+    work_until(shop, shop.clock() + 60_000)
+    (message,) = shop.queue.messages
+    (restock,) = shop.restocks.opened
+    budget = shop.progress.wave(SKU)
+    assert message == LimitedWave(
+        restock.id,
+        SKU,
+        2,
+        budget.last_email_at_ms + PAUSE_MS,
+        tries=1,
+        hops=message.hops,
+    )
+    assert (budget.number, budget.granted, budget.left, budget.announced) == (1, 2, 0, 2)
+    assert budget.announced_for == restock.id
