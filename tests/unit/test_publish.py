@@ -148,7 +148,7 @@ def test_what_a_shopper_does_on_a_page_of_a_dropped_locale_is_answered_in_the_fi
     assert '<html lang="de">' in desk.page(thanks)
     desk.publish(delete_many=True)
     left = {key for key in sink.keys("pages") if key.startswith("de/")}
-    answers = ("confirmed", "erased", "left", "sent", "thanks", "yours")
+    answers = ("confirmed", "erased", "left", "notified", "sent", "thanks", "undone", "yours")
     assert left == {f"de/waitlist/{name}" for name in answers}
     assert desk.page(thanks) == desk.page("waitlist/thanks")
     assert sink.headers[f"pages/{thanks}"]["content-language"] == "en-GB"
