@@ -199,7 +199,7 @@ def _name(number: int) -> str:
 
 
 def _projected(item: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    return {name: item[name] for name in names}
+    return {name: item[name] for name in names if name in item}
 
 
 def _entry(shopper: str, sku: str, state: str, number: int = 0) -> dict[str, Any]:

@@ -51,6 +51,8 @@ def _shop_file(folder: Path) -> Path:
     stock: dict[str, Any] = {sku: _stock_to(stock) for sku, stock in entry.stock.items()}
     for sku, word in ((SKU, "InStock"), (SOLD_OUT_SKU, "OutOfStock")):
         stock[sku]["M"]["availability"] = {"S": word}
+    # Nobody is emailed about a variant in stock of which there are none.
+    stock[SKU]["M"]["units"] = {"N": "1000000"}
     product = {
         "id": {"S": PRODUCT_PREFIX + SLUG},
         "document": {"S": json.dumps(entry.product.to_document(), sort_keys=True, ensure_ascii=False)},
