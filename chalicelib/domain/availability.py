@@ -16,7 +16,7 @@ _KEY_CHARS = 12
 
 
 class Outcome(StrEnum):
-    """What became of an event."""
+    """The outcome of an event."""
 
     CHANGED = "changed"
     UNCHANGED = "unchanged"
@@ -45,7 +45,7 @@ class AvailabilityEvent:
 
     @property
     def is_counted_out(self) -> bool:
-        """Whether the catalogue decides what the variant is now: the event only counted none of it."""
+        """True when the event counts no unit and names no availability: the catalogue then decides."""
         return self.by_units and self.units == 0
 
     def applied_to(self, known: Stock, when_sold_out: Availability | None = None) -> "Applied":
@@ -92,7 +92,7 @@ class AvailabilityEvent:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What an event makes of a variant's stock. `write` says that `stock` is not stored yet."""
+    """The stock of a variant after an event. `write` says that `stock` is not stored yet."""
 
     outcome: Outcome
     stock: Stock
@@ -101,7 +101,7 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class TakenIn:
-    """What became of an event, and what is stored of its variant now; None where that is not looked up."""
+    """The outcome of an event, and the stock stored for its variant; None where that is not looked up."""
 
     outcome: Outcome
     stock: Stock | None = None
