@@ -141,9 +141,9 @@ def restocks(
 def is_restock(before: Stock, after: Stock) -> bool:
     """Whether a variant that was `before` and is `after` became available, or there are more of it.
 
-    From a pre-order or a back order to in stock is a restock as well. A variant that was for sale without a
-    number and is counted from now on has not become more; nor has one that is sold on to orders without a
-    number when its units are gone: its waves go on with those.
+    From a pre-order or a back order to in stock is a restock as well, and so are counted units that turn to
+    orders without a number: a limited policy kept silent about few units, everybody can order now. A variant
+    that was for sale without a number and is counted from now on has not become more.
     """
     if not after.availability.can_buy:
         return False
@@ -151,4 +151,6 @@ def is_restock(before: Stock, after: Stock) -> bool:
     if arrived or not before.availability.can_buy:
         return True
     was, now = before.units_on_offer, after.units_on_offer
-    return was is not None and now is not None and now > was
+    if was is None:
+        return False
+    return now > was if now is not None else after.availability is not before.availability

@@ -1,6 +1,5 @@
 """Refusals: every way a request can fail, as one answer in the form its sender can read."""
 
-from html import escape
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -55,6 +54,8 @@ def refusal(request: Request, problem: Problem, renderer: "Callable[[], Renderer
         spoken = renderer().under(root_asked(request) or root_of(problem.back_path))
         page, language = _page(problem, spoken), spoken.language
     except Exception as error:  # noqa: BLE001 - a person gets a page also where the theme cannot be had
+        from html import escape  # its table of entities would be a part of every cold start
+
         log("problem_not_rendered", error=type(error).__name__)
         page, language = BARE_PAGE.format(text=escape(problem.detail)), "en"
     answer = html_page(page, language=language, status=problem.status.value)

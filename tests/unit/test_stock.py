@@ -24,9 +24,13 @@ def test_sold_out_to_available_is_a_restock_named_by_its_event() -> None:
         (BACK, replace(BACK, units=3, event_id="e3")),
         (BACK, replace(BACK, units=5, event_id="e3")),
         (SOLD_OUT, replace(BACK, availability=Availability.DISCONTINUED)),
-        # Always for sale before, counted from now on; and sold on when there are none.
+        # Always for sale before, counted from now on; and a feed that merely leaves the number out.
         (replace(BACK, units=None), replace(BACK, units=5, event_id="e3")),
-        (BACK, replace(BACK, availability=Availability.BACK_ORDER, units=0, event_id="e3")),
+        (BACK, replace(BACK, units=None, event_id="e3")),
+        (
+            replace(BACK, availability=Availability.BACK_ORDER, units=None),
+            replace(BACK, availability=Availability.BACK_ORDER, units=0, event_id="e3"),
+        ),
     ],
 )
 def test_nothing_else_is_a_restock(before: Stock, after: Stock) -> None:
@@ -43,6 +47,17 @@ def test_from_orders_to_in_stock_is_a_restock_too(orders: Availability, units: i
     before = replace(BACK, availability=orders, units=units, event_id="e1")
     assert restocks("jacket", {"A": before}, {"A": BACK}, at_ms=9) == (
         Restock("A:0:e2", "jacket", "A", 5, 2, 9),
+    )
+
+
+@pytest.mark.parametrize("orders", [Availability.PRE_ORDER, Availability.BACK_ORDER])
+@pytest.mark.parametrize("units", [None, 0])
+def test_counted_units_that_turn_to_orders_of_any_number_are_a_restock(
+    orders: Availability, units: int | None
+) -> None:
+    after = replace(BACK, availability=orders, units=units, event_id="e3")
+    assert restocks("jacket", {"A": BACK}, {"A": after}, at_ms=9) == (
+        Restock("A:0:e3", "jacket", "A", None, 2, 9),
     )
 
 

@@ -148,15 +148,26 @@ def test_a_pre_order_with_units_is_shared_out_by_them() -> None:
     assert len(told(shop)) == 7
 
 
-def test_a_variant_that_turns_to_back_order_in_mid_pause_is_offered_to_everyone_after_it() -> None:
+def test_a_variant_that_turns_to_back_order_in_mid_pause_is_offered_to_everyone_at_once() -> None:
     shop = shop_with(60)
     count(shop, 3)
     work_until(shop, shop.clock() + 60_000)
     assert len(told(shop)) == 3
-    assert shop.observe(BACK_ORDER, 0) == ()
+    (restock,) = shop.observe(BACK_ORDER, 0)
+    assert restock.units is None
     work_until(shop, shop.clock() + 60_000)
-    assert len(told(shop)) == 3
-    work_until(shop, shop.clock() + PAUSE_MS)
+    assert len(told(shop)) == 60
+    work_until(shop, shop.clock() + 2 * PAUSE_MS)
+    assert len(told(shop)) == 60
+
+
+def test_units_too_few_for_the_policy_that_turn_to_back_order_are_offered_to_everyone() -> None:
+    shop = shop_with(60, WavePolicy(letters_per_unit=1, next_after_min=30, units_min=3))
+    count(shop, 2)
+    work_until(shop, shop.clock() + 2 * PAUSE_MS)
+    assert told(shop) == []
+    shop.observe(BACK_ORDER, 0)
+    work_until(shop, shop.clock() + 60_000)
     assert len(told(shop)) == 60
 
 
