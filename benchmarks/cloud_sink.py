@@ -84,6 +84,8 @@ def _get_secret(_: Any, __: Any) -> Any:
 
 def _get_item(body: Any, shop: Any) -> Any:
     key = body["Key"]
+    if "shopper" in key and "sku" not in key:
+        return {}
     if "shopper" in key:
         return {"Item": _entry(key["shopper"]["S"], key["sku"]["S"], "pending")}
     if key.get("id") == {"S": "pace"}:

@@ -13,6 +13,7 @@ from chalicelib.domain.letter import AskedLetter
 from chalicelib.domain.stock import restocks
 from chalicelib.domain.wave import from_json as wave_message
 from chalicelib.records import BatchFailures, react_to_queue
+from chalicelib.services.confirmations import lift_confirmed
 from chalicelib.services.due_letters import DueLetters
 from chalicelib.tables.entries import entry_from, is_entry
 from chalicelib.tables.products import PRODUCT_PREFIX, stock_from
@@ -52,6 +53,9 @@ def react_to_entry(record: dict[str, Any]) -> None:
         case Reaction.ASK:
             stores.confirmations_queue().put(after.shopper, after.sku)
         case Reaction.WELCOME:
+            if "retried_at_ms" in change["NewImage"]:
+                # First: a suppressed shopper is passed over, whatever may be sent to them.
+                lift_confirmed(stores.suppressions(), after.shopper, at_ms=wiring.clock_ms())
             events.restocking().welcome(after.shopper, after.sku, at_ms=wiring.clock_ms())
         case Reaction.COUNT_OUT:
             # Who left after a letter: a figure for the merchant, which a repeated record may count twice.

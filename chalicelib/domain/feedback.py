@@ -8,8 +8,13 @@ https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-conten
 
 Events come late, twice and in any order. Each state has a rank: a lower one never replaces a higher
 one of the same letter, and an older letter's never that of a newer one.
+
+Not every message of the topic is such an event: SES and SNS write to it when it is set up, people test it,
+and SES adds types of events over time.
 """
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,9 +42,10 @@ class FeedbackState(StrEnum):
 
     @property
     def suppresses(self) -> bool:
-        """Whether the address must never be mailed again: it does not exist, or its owner is angry.
+        """Whether one such event alone suppresses the address: it does not exist, or its owner is angry.
 
-        A full mailbox or a note from somebody on holiday is neither.
+        A full mailbox or a note from somebody on holiday is neither; repeated soft bounces are counted in
+        `suppression`.
         """
         return self in {FeedbackState.BOUNCED, FeedbackState.COMPLAINED}
 
@@ -53,6 +59,16 @@ STATES = {
     "Bounce": FeedbackState.BOUNCED_SOFT,
     "Complaint": FeedbackState.COMPLAINED,
 }
+# Soft bounces by their subtype. A full mailbox is the mailbox's fault; MessageTooLarge, ContentRejected and
+# AttachmentRejected are the email's. General and Undetermined are the mailbox's where its server says so in a
+# delivery status notification, whose `status` SES passes on: an automatic reply comes as General without one.
+# https://docs.aws.amazon.com/ses/latest/dg/notification-contents.html#bounce-types
+MAILBOX_FAULTS = frozenset({"MailboxFull"})
+MAILBOX_FAULTS_WITH_STATUS = frozenset({"General", "Undetermined"})
+# The tag by which SES names the configuration set of an email, and tags that every email of the shop bears.
+SET_TAG = "ses:configuration-set"
+OWN_TAGS = ("shopper", "letter", "sku", "restock")
+WORD = re.compile(r"[A-Za-z][A-Za-z ]{0,39}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +76,8 @@ class Feedback:
     """One event about one letter, found again by the tags it was sent with.
 
     `sku` and `restock`, the tag of the restock it told of, are empty for a letter about none. What SES did
-    not even try, since it had the address suppressed, `counts` for nobody's health.
+    not even try, since it had the address suppressed, `counts` for nobody's health. `at_ms` is when that
+    happened, `mailbox_fault` says of a soft bounce that it is about the mailbox, not about the email.
     """
 
     state: FeedbackState
@@ -70,10 +87,57 @@ class Feedback:
     sku: str
     restock: str = ""
     counts: bool = False
+    at_ms: int = 0
+    mailbox_fault: bool = False
 
 
 class NoFeedback(ValueError):
-    """The message is no event of SES's about a letter of ours."""
+    """The message is an event about our letters that cannot be read; a person should see it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A message that says nothing about a letter of ours. `kind` is a type that SES or SNS gives it."""
+
+    why: str
+    kind: str = ""
+
+
+def read_message(body: str, *, topic: str, configuration_set: str) -> Feedback | Ignored:
+    """Read a message of the feedback queue: SNS's envelope around an event of SES's.
+
+    Ignores what is no event about a letter of ours: the sentence SES publishes when an event destination is
+    made, notifications of SNS about subscriptions, tests from a console, events of other configuration sets,
+    types of events that tell nothing new, and types there may be one day.
+    https://docs.aws.amazon.com/sns/latest/dg/sns-message-and-json-formats.html
+
+    Raises:
+        NoFeedback: it is an event of `configuration_set`, and not in SES's form or not from `topic`.
+    """
+    envelope = _object(body)
+    if envelope.get("Type") != "Notification":
+        if _is_about(body, configuration_set):
+            raise NoFeedback("not in an envelope of SNS")
+        return Ignored("not_a_notification", _word(envelope.get("Type")))
+    message = envelope.get("Message")
+    event = _object(message)
+    sets = _sets(event)
+    if sets is None:
+        if event.get("eventType") in STATES or _is_about(message, configuration_set):
+            raise NoFeedback("no configuration set")
+        return Ignored("no_event", _word(event.get("notificationType") or event.get("eventType")))
+    if configuration_set not in sets:
+        return Ignored("another_configuration_set")
+    if envelope.get("TopicArn") != topic:
+        raise NoFeedback("another topic")
+    if not any(tag in event["mail"]["tags"] for tag in OWN_TAGS):
+        # Sent with our configuration set by something else, as the test emails of SES's console.
+        return Ignored("not_of_the_shop", _word(event.get("eventType")))
+    feedback = feedback_from(event, configuration_set=configuration_set)
+    if feedback is None:
+        kind = event.get("eventType")
+        return Ignored("not_spam" if kind == "Complaint" else "tells_nothing", _word(kind))
+    return feedback
 
 
 def feedback_from(event: Mapping[str, Any], *, configuration_set: str) -> Feedback | None:
@@ -85,22 +149,63 @@ def feedback_from(event: Mapping[str, Any], *, configuration_set: str) -> Feedba
     try:
         mail, kind = event["mail"], event["eventType"]
         tags = mail["tags"]
-        if configuration_set not in tags["ses:configuration-set"]:
+        if configuration_set not in tags[SET_TAG]:
             raise NoFeedback("another configuration set")
+        if not isinstance(kind, str):
+            raise NoFeedback("no type of event")
         state = _state(event, kind)
         if state is None:
             return None
+        sent_at_ms = _time_ms(mail["timestamp"])
+        details = event.get(kind.lower(), {})
         return Feedback(
             state,
             str(mail["messageId"]),
-            int(datetime.fromisoformat(mail["timestamp"]).timestamp() * 1000),
+            sent_at_ms,
             str(tags["shopper"][0]),
             _sku_of(tags),
             str(tags.get("restock", [""])[0]),
             counts=state in COUNTED and not _was_suppressed(event),
+            # The clock of the shopper's provider: no email is complained of before it was sent.
+            at_ms=max(sent_at_ms, _time_ms(details["timestamp"])) if details.get("timestamp") else sent_at_ms,
+            mailbox_fault=state is FeedbackState.BOUNCED_SOFT and _is_mailbox_fault(details),
         )
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise NoFeedback(type(error).__name__) from None
+    except ValueError as error:
+        raise error if isinstance(error, NoFeedback) else NoFeedback("a time") from None
+
+
+def _object(text: object) -> Mapping[str, Any]:
+    """A JSON object; an empty one where the text is anything else."""
+    try:
+        value = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        value = None
+    return value if isinstance(value, dict) else {}
+
+
+def _sets(event: Mapping[str, Any]) -> list[Any] | None:
+    """The configuration sets of an event; None where it names none."""
+    found: Any = event
+    for name in ("mail", "tags", SET_TAG):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, list) else None
+
+
+def _is_about(text: object, configuration_set: str) -> bool:
+    """Whether a text that cannot be read names our configuration set as an event does."""
+    return isinstance(text, str) and SET_TAG in text and configuration_set in text
+
+
+def _word(kind: object) -> str:
+    """A type as it goes into the log; empty where it might be anything."""
+    return kind if isinstance(kind, str) and WORD.fullmatch(kind) else ""
+
+
+def _time_ms(text: str) -> int:
+    # SES's pages write the zone as "Z", and as " +0000".
+    return int(datetime.fromisoformat(text.replace(" ", "")).timestamp() * 1000)
 
 
 def _sku_of(tags: Mapping[str, Any]) -> str:
@@ -115,39 +220,16 @@ def _was_suppressed(event: Mapping[str, Any]) -> bool:
     return "OnAccountSuppressionList" in kinds
 
 
+def _is_mailbox_fault(bounce: Mapping[str, Any]) -> bool:
+    subtype = bounce.get("bounceSubType")
+    if subtype in MAILBOX_FAULTS_WITH_STATUS:
+        return any(recipient.get("status") for recipient in bounce.get("bouncedRecipients", ()))
+    return subtype in MAILBOX_FAULTS
+
+
 def _state(event: Mapping[str, Any], kind: str) -> FeedbackState | None:
     if kind == "Bounce" and event["bounce"]["bounceType"] == "Permanent":
         return FeedbackState.BOUNCED
     if kind == "Complaint" and event["complaint"].get("complaintFeedbackType") == "not-spam":
         return None
     return STATES.get(kind)
-
-
-# Of this shop's own letters of a day. The account's rates, which SES reckons over more letters and all that
-# the account sends, have bounds of their own in `tending`.
-SHOP_BOUNCE_RATE_MAX = 0.05
-SHOP_COMPLAINT_RATE_MAX = 0.001
-LETTERS_MIN = 100
-COMPLAINTS_MIN = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """How letters of the last 24 hours were received."""
-
-    letters: int
-    bounced: int
-    complained: int
-
-    @property
-    def reason_to_pause(self) -> str | None:
-        """Why sending must stop before SES stops it; None when all is well.
-
-        SES reviews an account at 5 % and 0.1 %: https://docs.aws.amazon.com/ses/latest/dg/faqs-enforcement.html
-        Of few letters a single complaint says nothing.
-        """
-        if self.letters >= LETTERS_MIN and self.bounced > SHOP_BOUNCE_RATE_MAX * self.letters:
-            return f"{self.bounced} of {self.letters} letters bounced"
-        if self.complained >= COMPLAINTS_MIN and self.complained > SHOP_COMPLAINT_RATE_MAX * self.letters:
-            return f"{self.complained} complaints of {self.letters} letters"
-        return None

@@ -27,7 +27,8 @@ class Limits:
 class PaceState:
     """Where the shop's sending stands. `ready_at_us` is when the next letter may leave; `read_at_ms`
     when the limits were asked for; `letters_by_hour` counts what was given out, `earlier_by_hour` what was
-    before sending was last resumed; `paused` says why nothing may leave."""
+    before sending was last resumed; `emails_by_day` counts it by days since the epoch, for as long as emails
+    are judged; `paused` says why nothing may leave."""
 
     rate_per_s: float
     letters_left: int
@@ -36,6 +37,7 @@ class PaceState:
     paused: str | None = None
     letters_by_hour: Mapping[int, int] = field(default_factory=dict)
     earlier_by_hour: Mapping[int, int] = field(default_factory=dict)
+    emails_by_day: Mapping[int, int] = field(default_factory=dict)
 
     def letters_since(self, first_hour: int) -> int:
         """How many letters were given out since an hour began, or since sending was last resumed."""

@@ -8,7 +8,9 @@ work that must wait goes back to its queue, and the limits are read again until 
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import date
 
+from chalicelib.domain.deliverability import DAY_MS, day_of
 from chalicelib.domain.pace import HOUR_MS, Limits, PaceState
 from chalicelib.log import log
 from chalicelib.mail.account import SendingAccount
@@ -87,10 +89,10 @@ class Pace:
             log("sending_paused", reason=reason)
             self._alarm("Letters are paused", f"{reason}. Look into it, then run: spillway resume")
 
-    def letters_of_last_day(self, at_ms: int) -> int:
-        """How many letters were given a turn in the last 24 hours."""
+    def emails_by_day(self) -> dict[date, int]:
+        """How many letters were given a turn, by day (UTC), since sending was last resumed."""
         state = self._table.state()
-        return state.letters_since(at_ms // HOUR_MS - 23) if state else 0
+        return {day_of(day * DAY_MS): count for day, count in state.emails_by_day.items()} if state else {}
 
     def _current(self) -> PaceState:
         now_ms = self._clock_ms()

@@ -43,6 +43,17 @@ def delete_if(client: "DynamoDBClient", **request: Any) -> bool:
     return True
 
 
+def put_if(client: "DynamoDBClient", **request: Any) -> bool:
+    """Make one conditional PutItem; false when its condition does not hold, and nothing has changed."""
+    try:
+        client.put_item(**request)
+    except Exception as error:
+        if code_of(error) == CONDITION_FAILED:
+            return False
+        raise
+    return True
+
+
 def transact(client: "DynamoDBClient", writes: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """At most 100 conditional writes, all of them or none; empty when they are done.
 

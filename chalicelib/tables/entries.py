@@ -155,6 +155,20 @@ class EntriesTable:
             },
         )
 
+    def mark_retry(self, entry: Entry, *, at_ms: int) -> bool:
+        """Note on a pending entry that its confirmation lifts a suppression; false when it has changed."""
+        return self._update(
+            entry.shopper,
+            entry.sku,
+            "SET retried_at_ms = :now",
+            "#state = :pending AND asked_at_ms = :asked",
+            {
+                ":now": {"N": str(at_ms)},
+                ":pending": {"S": EntryState.PENDING},
+                ":asked": {"N": str(entry.asked_at_ms)},
+            },
+        )
+
     def get(self, shopper: str, sku: str) -> Entry | None:
         """The entry as it is now (a strongly consistent read)."""
         answer = self._client.get_item(

@@ -1,19 +1,22 @@
-"""How letters were received: a state on the entry, and bounces and complaints by the hour in the
-sending table, each event counted once."""
+"""How letters were received: a state on the entry, and bounces and complaints by the day their letters were
+sent, in the sending table, each event counted once."""
 
+from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from chalicelib.domain.deliverability import day_of, days_judged
 from chalicelib.domain.feedback import Feedback, FeedbackState
-from chalicelib.domain.pace import HOUR_MS
 from chalicelib.tables.dynamodb import CONDITION_NOT_MET, batch_get, transact, update_if
 from chalicelib.tables.progress import received
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
-WINDOW_HOURS = 24
-KEPT_S = 14 * 24 * 3600
+# Longer than days are judged and events repeated, whatever waits in a dead letter queue.
+KEPT_S = 45 * 24 * 3600
 COUNTERS = {FeedbackState.BOUNCED: "bounced", FeedbackState.COMPLAINED: "complained"}
+COUNTED_FROM = {"id": {"S": "health#from"}}
 
 
 class FeedbackTaken(RuntimeError):
@@ -21,7 +24,7 @@ class FeedbackTaken(RuntimeError):
 
 
 class HealthTable:
-    """`feedback` on entries; rows `health#HOUR` and `feedback#MESSAGE#STATE` of the sending table."""
+    """`feedback` on entries; rows `health#DAY` and `feedback#MESSAGE#STATE` of the sending table."""
 
     def __init__(self, client: "DynamoDBClient", entries: str, sending: str) -> None:
         self._client = client
@@ -29,13 +32,20 @@ class HealthTable:
         self._sending = sending
 
     def store(self, feedback: Feedback) -> bool:
-        """Write a letter's state on its entry; false when a later one is known, or the entry is gone."""
-        return update_if(
+        """Write a letter's state on its entry; false when a later one is known, or the entry is gone.
+
+        When delivered letters were sent is kept besides, by the same write: soft bounces are held against it.
+        """
+        key = {"shopper": {"S": feedback.shopper}, "sku": {"S": feedback.sku}}
+        delivered = {":delivered": {"SS": [str(feedback.sent_at_ms)]}}
+        adding = " ADD delivered_sent_at_ms :delivered"
+        is_delivered = feedback.state is FeedbackState.DELIVERED
+        news = update_if(
             self._client,
             TableName=self._entries,
-            Key={"shopper": {"S": feedback.shopper}, "sku": {"S": feedback.sku}},
+            Key=key,
             UpdateExpression="SET feedback = :state, feedback_rank = :rank, feedback_sent_at_ms = :sent,"
-            " feedback_message_id = :message",
+            f" feedback_message_id = :message{adding if is_delivered else ''}",
             ConditionExpression="attribute_exists(shopper) AND (attribute_not_exists(feedback_rank)"
             " OR feedback_sent_at_ms < :sent OR (feedback_sent_at_ms = :sent AND feedback_rank < :rank))",
             ExpressionAttributeValues={
@@ -43,18 +53,50 @@ class HealthTable:
                 ":rank": {"N": str(feedback.state.rank)},
                 ":sent": {"N": str(feedback.sent_at_ms)},
                 ":message": {"S": feedback.message_id},
+                **(delivered if is_delivered else {}),
             },
+        )
+        if is_delivered and not news:
+            update_if(
+                self._client,
+                TableName=self._entries,
+                Key=key,
+                UpdateExpression=adding.strip(),
+                ConditionExpression="attribute_exists(shopper)",
+                ExpressionAttributeValues=delivered,
+            )
+        return news
+
+    def delivered(self, shopper: str) -> frozenset[int]:
+        """Return when the letters about a shopper's entries were sent that were delivered (milliseconds)."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._entries,
+            KeyConditionExpression="shopper = :shopper",
+            ExpressionAttributeValues={":shopper": {"S": shopper}},
+            ConsistentRead=True,
+        )
+        return frozenset(
+            int(sent)
+            for page in pages
+            for item in page["Items"]
+            for sent in item.get("delivered_sent_at_ms", {}).get("SS", ())
         )
 
     def count(self, feedback: Feedback, *, at_ms: int) -> bool:
-        """Count a bounce or a complaint, also for the restock it is about; false when this very one was
-        counted before.
+        """Count a bounce or a complaint, for the day its letter was sent and for the restock it is about;
+        false when this very one was counted before.
+
+        A letter sent before sending was last resumed counts for its restock alone.
 
         Raises:
             FeedbackTaken: it was not counted, for others counted too.
         """
         counter = COUNTERS[feedback.state]
-        restock = [received(self._sending, feedback.restock, counter, at_ms)] if feedback.restock else []
+        counted: list[dict[str, Any]] = []
+        if feedback.restock:
+            counted.append(received(self._sending, feedback.restock, counter, at_ms))
+        if feedback.sent_at_ms >= self._counted_from_ms():
+            counted.append(self._one_more(day_of(feedback.sent_at_ms), counter, at_ms))
         reasons = transact(
             self._client,
             [
@@ -68,18 +110,7 @@ class HealthTable:
                         "ConditionExpression": "attribute_not_exists(id)",
                     }
                 },
-                {
-                    "Update": {
-                        "TableName": self._sending,
-                        "Key": _hour(at_ms // HOUR_MS),
-                        "UpdateExpression": f"SET expires_at_s = :expires ADD {counter} :one",
-                        "ExpressionAttributeValues": {
-                            ":one": {"N": "1"},
-                            ":expires": {"N": str(at_ms // 1000 + KEPT_S)},
-                        },
-                    }
-                },
-                *restock,
+                *counted,
             ],
         )
         if not reasons:
@@ -88,22 +119,39 @@ class HealthTable:
             return False
         raise FeedbackTaken(", ".join(reasons))
 
-    def bounced_and_complained(self, *, at_ms: int) -> tuple[int, int]:
-        """How many of each in the last 24 hours."""
-        last = at_ms // HOUR_MS
-        keys = [_hour(hour) for hour in range(last - WINDOW_HOURS + 1, last + 1)]
-        items = list(batch_get(self._client, self._sending, keys, attributes=["bounced", "complained"]))
-        bounced, complained = (
-            sum(int(item[name]["N"]) for item in items if name in item) for name in ("bounced", "complained")
-        )
-        return bounced, complained
+    def bounced_and_complained(self, days: Sequence[date]) -> Mapping[date, tuple[int, int]]:
+        """Return how many letters sent on each of `days` bounced and were complained of; days without any are
+        left out (strongly consistent reads)."""
+        by_row = {f"health#{day}": day for day in days}
+        keys = [{"id": {"S": row}} for row in by_row]
+        items = batch_get(self._client, self._sending, keys, attributes=["id", *COUNTERS.values()])
+        return {
+            by_row[item["id"]["S"]]: (_number(item, "bounced"), _number(item, "complained")) for item in items
+        }
 
     def forget(self, *, at_ms: int) -> None:
-        """Begin to count anew: somebody looked into what went wrong."""
-        last = at_ms // HOUR_MS
-        for hour in range(last - WINDOW_HOURS + 1, last + 1):
-            self._client.delete_item(TableName=self._sending, Key=_hour(hour))
+        """Count from the beginning, letters sent from now on: somebody looked into what went wrong."""
+        self._client.put_item(TableName=self._sending, Item={**COUNTED_FROM, "from_ms": {"N": str(at_ms)}})
+        for day in days_judged(at_ms):
+            self._client.delete_item(TableName=self._sending, Key={"id": {"S": f"health#{day}"}})
+
+    def _counted_from_ms(self) -> int:
+        answer = self._client.get_item(TableName=self._sending, Key=COUNTED_FROM, ConsistentRead=True)
+        return _number(answer.get("Item", {}), "from_ms")
+
+    def _one_more(self, day: date, counter: str, at_ms: int) -> dict[str, Any]:
+        return {
+            "Update": {
+                "TableName": self._sending,
+                "Key": {"id": {"S": f"health#{day}"}},
+                "UpdateExpression": f"SET expires_at_s = :expires ADD {counter} :one",
+                "ExpressionAttributeValues": {
+                    ":one": {"N": "1"},
+                    ":expires": {"N": str(at_ms // 1000 + KEPT_S)},
+                },
+            }
+        }
 
 
-def _hour(hour: int) -> dict[str, Any]:
-    return {"id": {"S": f"health#{hour}"}}
+def _number(item: Mapping[str, Any], name: str) -> int:
+    return int(item[name]["N"]) if name in item else 0

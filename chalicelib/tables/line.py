@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 LINE_INDEX = "line"
 MARKS_MAX = 90
 MARK_TRIES_MAX = 8
+MAY_BE_MAILED = ("shopper", "reason", "retrying")
 STANDING = ("shopper", "state", "place", "page", "deferred_for")
 MARK = (
     "SET #state = :notified, restock_id = :restock, delivery = :delivery, message_id = :message,"
@@ -111,7 +112,8 @@ class LineTable:
         """Who of `entries` (at most 50, of one variant) waits at this very moment, and who of those must
         not be mailed: both in one call of strongly consistent reads. It brings their pages, too, which the
         index does not have. Those whose letter about the restock `not_deferred_for` was deferred are left
-        out: they are tried again by themselves."""
+        out: they are tried again by themselves. So are shoppers whose own confirmation is about to lift their
+        suppression."""
         shoppers = [{"S": entry.shopper} for entry in entries]
         places = {entry.shopper: entry for entry in entries}
         found = batch_get_both(
@@ -121,12 +123,15 @@ class LineTable:
                     [{"shopper": shopper, "sku": {"S": entries[0].sku}} for shopper in shoppers],
                     STANDING,
                 ),
-                self._suppressions: ([{"shopper": shopper} for shopper in shoppers], ("shopper",)),
+                self._suppressions: ([{"shopper": shopper} for shopper in shoppers], MAY_BE_MAILED),
             }
             if entries
             else {},
         )
-        suppressed = {item["shopper"]["S"] for item in found.get(self._suppressions, ())}
+        known = {item["shopper"]["S"]: item for item in found.get(self._suppressions, ())}
+        suppressed = {shopper for shopper, item in known.items() if "reason" in item}
+        # Such a shopper has confirmed, or soon does, what lifts the suppression; that reaction notifies them.
+        retrying = {shopper for shopper in suppressed if "retrying" in known[shopper]}
         pages = {
             item["shopper"]["S"]: item.get("page", {}).get("S", "/")
             for item in found.get(self._name, ())
@@ -137,7 +142,7 @@ class LineTable:
         waiting = [replace(entry, page=pages[entry.shopper]) for entry in entries if entry.shopper in pages]
         return StillWaiting(
             tuple(entry for entry in waiting if entry.shopper not in suppressed),
-            tuple(entry for entry in waiting if entry.shopper in suppressed),
+            tuple(entry for entry in waiting if entry.shopper in suppressed - retrying),
         )
 
     def defer(self, entry: Entry, *, restock_id: str, counting: Sequence[dict[str, Any]] = ()) -> bool:

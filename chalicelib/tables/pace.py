@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from chalicelib.domain.deliverability import DAY_MS, WINDOW_DAYS
 from chalicelib.domain.pace import HOUR_MS, Limits, PaceState
 from chalicelib.tables.dynamodb import update_if
 
@@ -17,6 +18,8 @@ KEY = {"id": {"S": "pace"}}
 LIMITS = ("rate_per_s", "letters_left", "ready_at_us", "read_at_ms")
 US_PER_MS = 1000
 HOURS_KEPT = 25
+# How emails are received is judged by the day they were sent, in days since the epoch.
+DAYS_KEPT = WINDOW_DAYS + 1
 
 
 class PaceTable:
@@ -43,6 +46,7 @@ class PaceTable:
             item["paused"]["S"] if "paused" in item else None,
             _by_hour(item, "hours"),
             _by_hour(item, "earlier"),
+            _by_hour(item, "days"),
         )
 
     def elect(self, *, at_ms: int, for_ms: int, known: PaceState | None) -> bool:
@@ -63,13 +67,11 @@ class PaceTable:
 
     def put_limits(self, limits: Limits, *, at_ms: int, known: PaceState | None) -> None:
         """Write down what was just read from the transport; of several who read, the first one's stays."""
-        first_hour = at_ms // HOUR_MS - HOURS_KEPT
-        hours = known.letters_by_hour if known else {}
-        past = {f"#h{hour}": str(hour) for hour in hours if hour < first_hour}
-        tidying = (
-            " REMOVE " + ", ".join(f"hours.{name}" for name in past)
-            if past
-            else ", hours = if_not_exists(hours, :none)"
+        past, tidying = _tidying(
+            {
+                "hours": (known.letters_by_hour if known else {}, at_ms // HOUR_MS - HOURS_KEPT),
+                "days": (known.emails_by_day if known else {}, at_ms // DAY_MS - DAYS_KEPT),
+            }
         )
         update_if(
             self._client,
@@ -87,7 +89,7 @@ class PaceTable:
                 ":now": {"N": str(at_ms)},
                 ":ready": {"N": str(at_ms * US_PER_MS)},
                 ":known": {"N": str(known.read_at_ms if known else 0)},
-                **({} if past else {":none": {"M": {}}}),
+                **{value: {"M": {}} for value in (":no_hours", ":no_days") if value in tidying},
             },
             **({"ExpressionAttributeNames": past} if past else {}),
         )
@@ -99,12 +101,12 @@ class PaceTable:
         `wait_ms_max` away. At most two conditional writes.
         """
         now_us = at_ms * US_PER_MS
-        at_once, hour = {":end": now_us + cost_us, ":now": now_us}, str(at_ms // HOUR_MS)
-        if self._take(letters, hour, "ready_at_us = :end", "ready_at_us <= :now", at_once) is not None:
+        at_once = {":end": now_us + cost_us, ":now": now_us}
+        if self._take(letters, at_ms, "ready_at_us = :end", "ready_at_us <= :now", at_once) is not None:
             return at_ms
         ready_us = self._take(
             letters,
-            hour,
+            at_ms,
             "ready_at_us = ready_at_us + :cost",
             "ready_at_us BETWEEN :now AND :latest",
             {":cost": cost_us, ":now": now_us, ":latest": now_us + wait_ms_max * US_PER_MS},
@@ -123,8 +125,8 @@ class PaceTable:
         )
 
     def resume(self) -> bool:
-        """Start sending again; false when it was not stopped. Limits are read anew, and so are letters
-        counted, but for a day's quota, of which they are gone."""
+        """Start sending again; false when it was not stopped. Limits are read anew, and letters are counted
+        from the beginning, by hour and by day, but for a day's quota, of which they are gone."""
         state = self.state()
         if state is None or state.paused is None:
             return False
@@ -134,23 +136,27 @@ class PaceTable:
             self._client,
             TableName=self._name,
             Key=KEY,
-            UpdateExpression="SET hours = :none, earlier = :earlier REMOVE paused, read_at_ms, letters_left",
+            UpdateExpression="SET hours = :no_hours, days = :no_days, earlier = :earlier"
+            " REMOVE paused, read_at_ms, letters_left",
             ConditionExpression="attribute_exists(paused)",
             ExpressionAttributeValues={
-                ":none": {"M": {}},
+                # One value for both would be one map in the emulator, which copies none.
+                ":no_hours": {"M": {}},
+                ":no_days": {"M": {}},
                 ":earlier": {"M": {str(hour): {"N": str(count)} for hour, count in earlier.items()}},
             },
         )
 
     def _take(
-        self, letters: int, hour: str, update: str, condition: str, numbers: dict[str, int]
+        self, letters: int, at_ms: int, update: str, condition: str, numbers: dict[str, int]
     ) -> int | None:
         try:
             answer = self._client.update_item(
                 TableName=self._name,
                 Key=KEY,
                 UpdateExpression="SET letters_left = letters_left - :letters,"
-                f" hours.#hour = if_not_exists(hours.#hour, :nothing) + :letters, {update}",
+                " hours.#hour = if_not_exists(hours.#hour, :nothing) + :letters,"
+                f" days.#day = if_not_exists(days.#day, :nothing) + :letters, {update}",
                 ConditionExpression="attribute_not_exists(paused) AND letters_left >= :letters"
                 f" AND {condition}",
                 ExpressionAttributeValues={
@@ -158,7 +164,7 @@ class PaceTable:
                     ":nothing": {"N": "0"},
                     **{name: {"N": str(number)} for name, number in numbers.items()},
                 },
-                ExpressionAttributeNames={"#hour": hour},
+                ExpressionAttributeNames={"#hour": str(at_ms // HOUR_MS), "#day": str(at_ms // DAY_MS)},
                 ReturnValues="UPDATED_NEW",
             )
         except self._client.exceptions.ConditionalCheckFailedException:
@@ -169,3 +175,18 @@ class PaceTable:
 
 def _by_hour(item: Mapping[str, Any], name: str) -> dict[int, int]:
     return {int(hour): int(count["N"]) for hour, count in item.get(name, {}).get("M", {}).items()}
+
+
+def _tidying(counts: Mapping[str, tuple[Mapping[int, int], int]]) -> tuple[dict[str, str], str]:
+    """Names and the end of an update that drops what was counted before the first hour or day to be kept, of
+    each map of `counts`; a map with nothing to drop is made where there is none yet."""
+    names = {
+        f"#{name}{number}": str(number)
+        for name, (known, first) in counts.items()
+        for number in known
+        if number < first
+    }
+    paths = [(name, f"{name}.{alias}") for name in counts for alias in names if alias.startswith(f"#{name}")]
+    full = {name for name, _ in paths}
+    made = "".join(f", {name} = if_not_exists({name}, :no_{name})" for name in counts if name not in full)
+    return names, made + (" REMOVE " + ", ".join(path for _, path in paths) if paths else "")

@@ -58,5 +58,6 @@ def _facts(item: Mapping[str, Any]) -> dict[str, str | int]:
     facts: dict[str, str | int] = {}
     for name, value in sorted(item.items()):
         kind, content = next(iter(value.items()))
-        facts[name] = int(content) if kind == "N" else str(content)
+        text = " ".join(sorted(content)) if kind == "SS" else str(content)
+        facts[name] = int(content) if kind == "N" else text
     return facts

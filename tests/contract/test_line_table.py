@@ -4,6 +4,7 @@ over the local cloud alike."""
 import pytest
 
 from chalicelib.domain.entry import Entry, EntryState, Signup, line_of, place_after_all
+from chalicelib.domain.suppression import MailboxHistory
 from chalicelib.tables.line import LineTable, MarksNotWritten, Told
 from tests.contract.conftest import Tables
 
@@ -38,6 +39,13 @@ def test_only_who_still_waits_and_may_be_mailed_is_found(tables: Tables) -> None
     now = tables.line.still_waiting([cyd, bob, ada, dan])
     assert now.may_be_mailed == (cyd, ada)
     assert now.suppressed == (dan,)
+    # A confirmation of dan's is about to lift it: neither mailed nor taken out of the line.
+    retrying = MailboxHistory(bounced=frozenset({1}), retried_at_ms=2)
+    tables.suppressions.change("dan", lambda _: retrying)
+    now = tables.line.still_waiting([cyd, bob, ada, dan])
+    assert (now.may_be_mailed, now.suppressed) == ((cyd, ada), ())
+    tables.suppressions.change("dan", lambda known: known.confirmed(at_ms=3))
+    assert tables.line.still_waiting([dan]).may_be_mailed == (dan,)
     assert tables.line.still_waiting([]).may_be_mailed == ()
 
 

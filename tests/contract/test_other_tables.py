@@ -7,6 +7,7 @@ import pytest
 
 from chalicelib.domain.product import Condition, Product, Variant, WhenSoldOut
 from chalicelib.domain.stock import Availability, Restock, Stock
+from chalicelib.domain.suppression import MailboxHistory
 from chalicelib.tables.products import ProductsTable
 from chalicelib.tables.restocks import RestocksTable
 from chalicelib.tables.suppressions import SuppressionsTable
@@ -174,6 +175,24 @@ def test_a_suppressed_shopper_is_found_among_many(dynamodb: "DynamoDBClient") ->
     suppressions.suppress("s7", reason="complaint", at_ms=2)
     assert suppressions.among(f"s{number}" for number in range(150)) == {"s7"}
     assert suppressions.among([]) == frozenset()
+
+
+def test_a_mailboxs_history_comes_back_as_it_was_recorded(dynamodb: "DynamoDBClient") -> None:
+    suppressions = SuppressionsTable(dynamodb, create_table(dynamodb, "SuppressionsTable"))
+    assert suppressions.history("s") is None
+    soft = MailboxHistory(bounced_soft=frozenset({3, 1}), delivered=frozenset({2}))
+    assert suppressions.record("s", soft, at_ms=5) == soft
+    assert suppressions.among(["s"]) == frozenset()
+    both = suppressions.record("s", MailboxHistory(bounced=frozenset({7}), complained_at_ms=9), at_ms=10)
+    assert both == replace(soft, bounced=frozenset({7}), complained_at_ms=9)
+    assert suppressions.history("s") == both
+    suppressions.suppress("t", reason="bounced", at_ms=4)
+    suppressions.record("u", soft)
+    found = {each.shopper: each.suppression.reason.value for each in suppressions.all()}
+    assert found == {"s": "complained", "t": "bounced"}
+    lifted = suppressions.change("s", lambda known: known.pardoned(at_ms=11), at_ms=11, because="b")
+    assert lifted.suppression is None
+    assert suppressions.among(["s", "t"]) == {"t"}
 
 
 def test_a_variant_that_left_the_catalogue_is_sold_no_more_until_it_returns(products: ProductsTable) -> None:

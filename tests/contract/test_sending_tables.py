@@ -73,6 +73,29 @@ def test_of_several_who_read_the_limits_the_first_ones_stay(tables: Tables) -> N
     assert (state.rate_per_s, state.letters_left) == (10.0, UNLIMITED)
 
 
+def test_emails_are_counted_by_day_until_sending_is_resumed(tables: Tables) -> None:
+    day_s = 24 * 3600
+
+    def take(count: int) -> dict[int, int]:
+        now_ms = tables.clock()
+        known = tables.pace.state()
+        tables.pace.put_limits(Limits(10.0, 1000), at_ms=now_ms, known=known)
+        assert tables.pace.take(count, cost_us=1, at_ms=now_ms, wait_ms_max=2_000) is not None
+        state = tables.pace.state()
+        assert state is not None
+        return dict(state.emails_by_day)
+
+    first = tables.clock() // (day_s * 1000)
+    assert (take(7), take(2)) == ({first: 7}, {first: 9})
+    tables.clock.pass_s(31 * day_s)
+    assert take(5) == {first: 9, first + 31: 5}
+    tables.clock.pass_s(day_s)
+    assert take(1) == {first + 31: 5, first + 32: 1}
+    tables.pace.pause("bounces")
+    assert tables.pace.resume()
+    assert take(3) == {first + 32: 3}
+
+
 def test_nothing_leaves_while_sending_is_paused(tables: Tables) -> None:
     now_ms = tables.clock()
     tables.pace.put_limits(Limits(10.0, 100), at_ms=now_ms, known=None)

@@ -1,14 +1,14 @@
 """What SES says after a letter was sent: kept, suppressed, counted once, and watched."""
 
 import json
+from datetime import UTC, date, datetime, timedelta
 from itertools import permutations
 from typing import Any
 
 import pytest
 
-from chalicelib.domain.feedback import (
-    NoFeedback,
-)
+from chalicelib.domain.deliverability import WINDOW_DAYS, day_of
+from chalicelib.domain.feedback import NoFeedback
 from chalicelib.domain.stock import Availability
 from chalicelib.services.feedback import FeedbackDesk
 from chalicelib.services.pace import NotNow
@@ -17,6 +17,8 @@ from spillway.build.release import Release
 from tests.clock import Clock
 from tests.shop import TestShop
 from tests.unit.ses_events import SET, TOPIC, event, notification
+
+SENT_ON = date(2026, 11, 23)
 
 
 @pytest.fixture
@@ -76,21 +78,23 @@ def test_a_bounce_of_a_letter_about_no_variant_suppresses_too(desk: Desk) -> Non
     desk.desk.take_in(notification(event("Bounce", {"letter": "yours", "shopper": shopper})))
     assert desk.suppressed()
     assert desk.state() is None
-    assert desk.health.bounced_and_complained(at_ms=desk.shop.clock()) == (1, 0)
+    assert desk.health.bounced_and_complained([SENT_ON]) == {SENT_ON: (1, 0)}
 
 
 def test_what_ses_did_not_send_because_we_had_it_suppressed_does_not_pause_sending(desk: Desk) -> None:
     desk.shop.pace.await_turn(200)
-    for number in range(11):
-        desk.hears("Bounce", message_id=f"m{number}", bounceSubType="OnAccountSuppressionList")
+    sent = sent_at(desk.shop)
+    for number in range(40):
+        desk.hears("Bounce", message_id=f"m{number}", sent=sent, bounceSubType="OnAccountSuppressionList")
     assert desk.shop.alarms == []
+    assert desk.health.bounced_and_complained([day_of(desk.shop.clock())]) == {}
 
 
 def test_a_complaint_that_comes_twice_is_one(desk: Desk) -> None:
     desk.hears("Complaint")
     desk.hears("Complaint")
     assert desk.shop.suppressions.among([desk.shop.shopper("ada")]) == {desk.shop.shopper("ada")}
-    assert desk.health.bounced_and_complained(at_ms=desk.shop.clock()) == (0, 1)
+    assert desk.health.bounced_and_complained([SENT_ON]) == {SENT_ON: (0, 1)}
 
 
 def test_bounces_and_complaints_are_counted_for_the_restock_they_are_about(desk: Desk) -> None:
@@ -144,52 +148,104 @@ def test_feedback_about_an_erased_shopper_still_suppresses(desk: Desk) -> None:
     assert desk.shop.suppressions.among([desk.shop.shopper("erased")]) != frozenset()
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        "",
-        "[]",
-        "{}",
-        json.dumps({"Type": "Notification", "TopicArn": TOPIC, "Message": "x"}),
-        json.dumps({"Type": "Notification", "TopicArn": TOPIC, "Message": "{}"}),
-        notification(event("Bounce", {"shopper": "s"}), topic="arn:aws:sns:us-east-1:1:other"),
-        notification(event("Bounce", {"shopper": "s", "ses:configuration-set": "other"})),
-        notification(event("Bounce", {})),
-        json.dumps({"Type": "SubscriptionConfirmation", "TopicArn": TOPIC, "Token": "t", "Message": "m"}),
-    ],
-)
-def test_what_is_no_feedback_of_ours_is_refused(desk: Desk, body: str) -> None:
+def test_a_message_about_no_letter_is_logged_without_its_content(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = json.loads(notification({}))
+    body["Message"] = "Successfully validated SNS topic for Amazon SES event publishing. ada@example.com"
+    desk.desk.take_in(json.dumps(body))
+    said = json.loads(capsys.readouterr().out)
+    assert (said["event"], said["why"], said["kind"]) == ("feedback_ignored", "no_event", "")
+    assert "ada" not in str(said)
+
+
+def test_a_malformed_event_about_our_letters_is_refused(desk: Desk) -> None:
     with pytest.raises(NoFeedback):
-        desk.desk.take_in(body)
+        desk.desk.take_in(notification(event("Bounce", {"letter": "available"})))
 
 
-def test_bad_feedback_pauses_and_resuming_begins_anew(desk: Desk) -> None:
+def sent_at(shop: TestShop, *, days_ago: float = 0) -> str:
+    """A time of sending, as SES writes it."""
+    moment = datetime.fromtimestamp(shop.clock() / 1000 - days_ago * 86400, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def complain(desk: Desk, count: int, *, days_ago: float = 0) -> None:
+    sent = sent_at(desk.shop, days_ago=days_ago)
+    for number in range(count):
+        desk.hears("Complaint", message_id=f"c{days_ago}-{number}", sent=sent)
+
+
+def test_two_complaints_a_day_after_many_emails_pause_nothing(desk: Desk) -> None:
+    desk.shop.pace.await_turn(20_000)
+    desk.shop.clock.pass_s(25 * 3600)
+    complain(desk, 2, days_ago=25 / 24)
+    assert desk.shop.alarms == []
+
+
+def test_complaints_are_divided_by_the_emails_they_belong_to(desk: Desk) -> None:
+    shop = desk.shop
+    shop.pace.await_turn(1_000)
+    day = day_of(shop.clock())
+    shop.clock.pass_s(3 * 24 * 3600)
+    shop.pace.await_turn(50_000)
+    complain(desk, 4, days_ago=3)
+    assert shop.alarms == []
+    complain(desk, 5, days_ago=3)
+    figures = f"{day}: 5 complaints of 1,000 emails"
+    assert shop.alarms == [f"{figures}. Look into it, then run: spillway resume"]
+    with pytest.raises(NotNow, match=figures):
+        shop.pace.await_turn(1)
+
+
+def test_complaints_about_emails_older_than_the_window_are_counted_and_not_judged(desk: Desk) -> None:
+    desk.shop.pace.await_turn(1_000)
+    sent = day_of(desk.shop.clock())
+    desk.shop.clock.pass_s(WINDOW_DAYS * 24 * 3600)
+    desk.shop.pace.await_turn(1_000)
+    complain(desk, 9, days_ago=WINDOW_DAYS)
+    assert desk.shop.alarms == []
+    assert desk.health.bounced_and_complained([sent]) == {sent: (0, 9)}
+
+
+def test_bad_feedback_pauses_and_resuming_begins_again(desk: Desk) -> None:
     shop = desk.shop
     shop.pace.await_turn(200)
-    for number in range(11):
-        desk.hears("Bounce", message_id=f"m{number}")
-    assert shop.alarms == ["11 of 200 letters bounced. Look into it, then run: spillway resume"]
+    before = sent_at(shop)
+    for number in range(22):
+        desk.hears("Bounce", message_id=f"m{number}", sent=before)
+    day = day_of(shop.clock())
+    assert [alarm.partition(".")[0] for alarm in shop.alarms] == [f"{day}: 19 bounces of 200 emails"]
     shop.observe(Availability.IN_STOCK)
     for _ in range(30):
         shop.work_once()
     assert shop.postbox.calls == 0
+    shop.clock.pass_s(60)
     desk.health.forget(at_ms=shop.clock())
     assert shop.pace_table.resume()
-    desk.hears("Bounce", message_id="one-more")
-    shop.work()
-    assert shop.postbox.mailboxes() == ["bob@example.com"]
+    # Emails of before the pause are not judged any more, and none of them are among the emails counted.
+    shop.pace.await_turn(300)
+    for number in range(100):
+        desk.hears("Bounce", message_id=f"late{number}", sent=before)
+    assert len(shop.alarms) == 1
+    assert desk.health.bounced_and_complained([day]) == {}
+    for number in range(40):
+        desk.hears("Bounce", message_id=f"new{number}", sent=sent_at(shop))
+    assert [alarm.partition(".")[0] for alarm in shop.alarms[1:]] == [f"{day}: 25 bounces of 300 emails"]
 
 
-def test_letters_of_a_day_ago_no_longer_count(shop: TestShop) -> None:
+def test_letters_are_counted_by_day_for_as_long_as_they_are_judged(shop: TestShop) -> None:
+    first = day_of(shop.clock())
     shop.pace.await_turn(30)
-    assert shop.pace.letters_of_last_day(shop.clock()) == 30
     shop.clock.pass_s(26 * 3600)
-    assert shop.pace.letters_of_last_day(shop.clock()) == 0
     shop.pace.await_turn(7)
-    assert shop.pace.letters_of_last_day(shop.clock()) == 7
+    assert shop.pace.emails_by_day() == {first: 30, first + timedelta(days=1): 7}
     state = shop.pace_table.state()
     assert state is not None
     assert list(state.letters_by_hour.values()) == [7]
+    shop.clock.pass_s((WINDOW_DAYS + 1) * 24 * 3600)
+    shop.pace.await_turn(5)
+    assert shop.pace.emails_by_day() == {first + timedelta(days=1): 7, day_of(shop.clock()): 5}
 
 
 def test_no_turn_is_given_while_paused(shop: TestShop) -> None:

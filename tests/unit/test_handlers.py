@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import app as cloud
-from chalicelib import wiring
+from chalicelib import reactions, wiring
 from chalicelib.domain.entry import EntryState
 from chalicelib.domain.letter import AskedLetter
 from chalicelib.domain.stock import Availability, Restock, Stock
@@ -107,6 +107,19 @@ def test_a_confirmed_entry_is_welcomed(heard: Heard, monkeypatch: pytest.MonkeyP
     change = (entry_image(EntryState.PENDING), entry_image(EntryState.CONFIRMED))
     cloud.on_entry_written(stream_event(change), None)
     assert heard.calls == [("welcome", "ada-id", "A", 5)]
+
+
+def test_a_confirmation_that_lifts_a_suppression_lifts_it_before_anything_is_sent(
+    heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wiring, "clock_ms", lambda: 5)
+    monkeypatch.setattr(stores, "suppressions", lambda: heard)
+    monkeypatch.setattr(
+        reactions, "lift_confirmed", lambda table, shopper, at_ms: heard.lift(table is heard, shopper, at_ms)
+    )
+    confirmed = {**entry_image(EntryState.CONFIRMED), "retried_at_ms": {"N": "4"}}
+    cloud.on_entry_written(stream_event((entry_image(EntryState.PENDING), confirmed)), None)
+    assert heard.calls == [("lift", True, "ada-id", 5), ("welcome", "ada-id", "A", 5)]
 
 
 def test_who_leaves_after_a_letter_is_counted_for_its_restock(

@@ -1,13 +1,24 @@
-"""What SES's events mean for a letter, its shopper and all further sending."""
+"""What SES's events mean for a letter and its shopper, and which messages are no such event."""
 
+import json
 from typing import Any
 
 import pytest
 
-from chalicelib.domain.feedback import LETTERS_MIN, Feedback, FeedbackState, Health, feedback_from
-from tests.unit.ses_events import SET, event
+from chalicelib.domain.feedback import (
+    SET_TAG,
+    Feedback,
+    FeedbackState,
+    Ignored,
+    NoFeedback,
+    feedback_from,
+    read_message,
+)
+from tests.unit.ses_events import SET, TOPIC, event, notification
 
 SENT_AT_MS = 1_795_453_200_000
+AT_MS = 1_795_453_202_669
+TAGS = {"letter": "available", "shopper": "s", "sku": "A", "restock": "r"}
 
 # What SES says of one letter: what is kept, whether the address is suppressed, whether it counts.
 SAID: list[tuple[str, dict[str, Any], str | None, bool, bool]] = [
@@ -16,6 +27,7 @@ SAID: list[tuple[str, dict[str, Any], str | None, bool, bool]] = [
     ("DeliveryDelay", {}, "delayed", False, False),
     ("Bounce", {}, "bounced", True, True),
     ("Bounce", {"bounceSubType": "NoEmail"}, "bounced", True, True),
+    ("Bounce", {"bounceSubType": "Suppressed"}, "bounced", True, True),
     ("Bounce", {"bounceSubType": "OnAccountSuppressionList"}, "bounced", True, False),
     ("Bounce", {"bounceType": "Transient"}, "bounced_soft", False, False),
     ("Bounce", {"bounceType": "Undetermined", "bounceSubType": "Undetermined"}, "bounced_soft", False, False),
@@ -35,39 +47,130 @@ SAID: list[tuple[str, dict[str, Any], str | None, bool, bool]] = [
 def test_every_event_of_ses_is_understood(
     kind: str, details: dict[str, Any], kept: str | None, suppressed: bool, counted: bool
 ) -> None:
-    tags = {"letter": "available", "shopper": "s", "sku": "A", "restock": "r"}
-    heard = feedback_from(event(kind, tags, **details), configuration_set=SET)
+    heard = feedback_from(event(kind, TAGS, **details), configuration_set=SET)
     if kept is None:
         assert heard is None
         return
-    assert heard == Feedback(FeedbackState(kept), "m1", SENT_AT_MS, "s", "A", "r", counts=counted)
+    at_ms = AT_MS if kind in {"Delivery", "Bounce", "Complaint"} else SENT_AT_MS
+    mailbox_fault = kept == "bounced_soft"
+    state = FeedbackState(kept)
+    assert heard == Feedback(state, "m1", SENT_AT_MS, "s", "A", "r", counted, at_ms, mailbox_fault)
     assert heard.state.suppresses is suppressed
 
 
+# https://docs.aws.amazon.com/ses/latest/dg/notification-contents.html#bounce-types
 @pytest.mark.parametrize(
-    ("letters", "bounced", "complained", "pauses"),
+    ("subtype", "has_status", "mailbox_fault"),
     [
-        (1000, 50, 0, False),
-        (1000, 51, 0, True),
-        (LETTERS_MIN - 1, 20, 0, False),
-        (LETTERS_MIN, 6, 0, True),
-        (10_000, 0, 10, False),
-        (10_000, 0, 11, True),
-        (50, 0, 1, False),
-        (50, 0, 2, True),
-        (0, 0, 0, False),
+        ("General", True, True),
+        # An automatic reply, as that of somebody on holiday.
+        ("General", False, False),
+        ("MailboxFull", True, True),
+        ("MailboxFull", False, True),
+        ("Undetermined", True, True),
+        ("Undetermined", False, False),
+        ("MessageTooLarge", True, False),
+        ("ContentRejected", True, False),
+        ("AttachmentRejected", True, False),
+        ("OfTheFuture", True, False),
     ],
 )
-def test_sending_stops_before_ses_stops_it(letters: int, bounced: int, complained: int, pauses: bool) -> None:
-    assert (Health(letters, bounced, complained).reason_to_pause is not None) is pauses
-
-
-@pytest.mark.parametrize("subtype", ["General", "MailboxFull", "MessageTooLarge", "ContentRejected"])
-def test_an_out_of_office_reply_or_any_passing_bounce_suppresses_nobody(subtype: str) -> None:
-    # SES calls automatic replies transient bounces of the subtype General:
-    # https://docs.aws.amazon.com/ses/latest/dg/notification-contents.html#bounce-types
-    tags = {"letter": "available", "shopper": "s", "sku": "A", "restock": "r"}
-    said = event("Bounce", tags, bounceType="Transient", bounceSubType=subtype)
+def test_a_soft_bounce_speaks_against_a_mailbox_only_where_the_mailbox_is_at_fault(
+    subtype: str, has_status: bool, mailbox_fault: bool
+) -> None:
+    recipient = {"emailAddress": "ada@example.com", **({"status": "4.2.2"} if has_status else {})}
+    said = event("Bounce", TAGS, bounceType="Transient", bounceSubType=subtype, bouncedRecipients=[recipient])
     heard = feedback_from(said, configuration_set=SET)
     assert heard is not None
     assert (heard.state, heard.state.suppresses, heard.counts) == (FeedbackState.BOUNCED_SOFT, False, False)
+    assert heard.mailbox_fault is mailbox_fault
+
+
+@pytest.mark.parametrize("sent", ["2026-11-23T17:00:00.000Z", "2026-11-23T17:00:00 +0000"])
+def test_a_time_is_read_in_both_forms_of_sess_pages(sent: str) -> None:
+    heard = feedback_from(event("Delivery", TAGS, sent=sent), configuration_set=SET)
+    assert heard is not None
+    assert heard.sent_at_ms == SENT_AT_MS
+
+
+def test_no_complaint_is_older_than_its_email_whatever_the_providers_clock_says() -> None:
+    heard = feedback_from(event("Complaint", TAGS, timestamp="1970-01-01T00:00:00Z"), configuration_set=SET)
+    assert heard is not None
+    assert heard.at_ms == SENT_AT_MS
+
+
+def envelope(**changes: Any) -> str:
+    return json.dumps({**json.loads(notification("")), **changes})
+
+
+def of_future(**changes: Any) -> dict[str, Any]:
+    return {**event("Delivery", TAGS), "eventType": "Forwarded", **changes}
+
+
+LEGACY = {
+    "notificationType": "AmazonSnsSubscriptionSucceeded",
+    "message": "You have successfully subscribed your Amazon SNS topic to receive 'Bounce' notifications.",
+}
+WITHOUT_EVENT_TYPE = {name: value for name, value in event("Bounce", TAGS).items() if name != "eventType"}
+CUT = json.dumps(event("Bounce", TAGS))[:-20]
+CONSOLE = {"eventType": "Bounce", "mail": event("Bounce", {})["mail"]}
+
+
+@pytest.mark.parametrize(
+    ("body", "why", "kind"),
+    [
+        (
+            envelope(Message="Successfully validated SNS topic for Amazon SES event publishing."),
+            "no_event",
+            "",
+        ),
+        (notification(LEGACY), "no_event", "AmazonSnsSubscriptionSucceeded"),
+        (notification({"notificationType": "Bounce", "mail": {}, "bounce": {}}), "no_event", "Bounce"),
+        (
+            envelope(Type="SubscriptionConfirmation", Token="t", Message="m"),
+            "not_a_notification",
+            "SubscriptionConfirmation",
+        ),
+        (envelope(Type="UnsubscribeConfirmation"), "not_a_notification", "UnsubscribeConfirmation"),
+        (envelope(Message="hello"), "no_event", ""),
+        (envelope(Message=""), "no_event", ""),
+        (envelope(Message="[1]"), "no_event", ""),
+        (envelope(Message="[" * 100_000), "no_event", ""),
+        (envelope(Message=None), "no_event", ""),
+        (notification({"default": "A message of the SNS console"}), "no_event", ""),
+        (notification({"eventType": "ada@example.com"}), "no_event", ""),
+        ("", "not_a_notification", ""),
+        ("hello", "not_a_notification", ""),
+        ("[]", "not_a_notification", ""),
+        ("{}", "not_a_notification", ""),
+        (notification(event("Bounce", {**TAGS, SET_TAG: "other"})), "another_configuration_set", ""),
+        (notification(event("Bounce", {})), "not_of_the_shop", "Bounce"),
+        (notification(CONSOLE), "not_of_the_shop", "Bounce"),
+        (notification(event("Open", TAGS)), "tells_nothing", "Open"),
+        (notification(of_future()), "tells_nothing", "Forwarded"),
+        (notification(event("Complaint", TAGS, complaintFeedbackType="not-spam")), "not_spam", "Complaint"),
+    ],
+)  # fmt: skip
+def test_a_message_about_no_letter_of_ours_is_ignored(body: str, why: str, kind: str) -> None:
+    assert read_message(body, topic=TOPIC, configuration_set=SET) == Ignored(why, kind)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (notification(event("Bounce", TAGS), topic="arn:aws:sns:us-east-1:1:other"), "another topic"),
+        (envelope(Message=CUT), "no configuration set"),
+        (json.dumps(event("Bounce", TAGS)), "not in an envelope of SNS"),
+        (notification({"eventType": "Bounce", "mail": {}}), "no configuration set"),
+        (notification(WITHOUT_EVENT_TYPE), "KeyError"),
+        (notification(event("Bounce", {"sku": "A"})), "KeyError"),
+        (notification(event("Bounce", {**TAGS, "sku": "_!"})), "a tag that is no SKU's"),
+        (notification(event("Bounce", TAGS, sent="yesterday")), "a time"),
+        (notification({**event("Bounce", TAGS), "bounce": None}), "TypeError"),
+        (notification({**event("Bounce", TAGS), "bounce": {}}), "KeyError"),
+        (notification({**event("Delivery", TAGS), "eventType": None}), "no type of event"),
+    ],
+)
+def test_an_event_about_our_letters_that_cannot_be_read_is_an_error(body: str, reason: str) -> None:
+    with pytest.raises(NoFeedback, match=reason):
+        read_message(body, topic=TOPIC, configuration_set=SET)

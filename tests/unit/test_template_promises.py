@@ -173,6 +173,25 @@ def who_sends_or_judges_sending_may_read_how_it_is_sent(resources: Resources) ->
 
 
 @promise
+def suppressions_are_written_by_who_hears_asks_or_confirms_and_ses_holds_back_complaints(
+    resources: Resources,
+) -> None:
+    writers = {
+        function: listed(statement["Action"])
+        for function in FUNCTIONS
+        for statement in statements(resources, function)
+        if "SuppressionsTable" in json.dumps(statement["Resource"]) and "Put" in json.dumps(statement)
+    }
+    assert writers == {
+        "OnFeedback": ["dynamodb:GetItem", "dynamodb:PutItem"],
+        "SendConfirmations": ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem"],
+        "OnEntryWritten": ["dynamodb:GetItem", "dynamodb:PutItem"],
+    }
+    # SES would drop the one email that asks a bounced shopper again, in silence.
+    assert resources["Letters"]["Properties"]["SuppressionOptions"] == {"SuppressedReasons": ["COMPLAINT"]}
+
+
+@promise
 def nothing_may_be_done_to_everything_but_what_has_no_resource(resources: Resources) -> None:
     for function in FUNCTIONS:
         for statement in statements(resources, function):
@@ -249,7 +268,7 @@ def tables_are_restorable_on_demand_and_encrypted_for_nothing(resources: Resourc
         assert table["BillingMode"] == "PAY_PER_REQUEST"
         assert "SSESpecification" not in table
     expiring = {name for name, each in tables.items() if "TimeToLiveSpecification" in each}
-    assert expiring == {"EntriesTable", "SendingTable"}
+    assert expiring == {"EntriesTable", "SendingTable", "SuppressionsTable"}
     for name in expiring:
         ttl = {"AttributeName": "expires_at_s", "Enabled": True}
         assert tables[name]["TimeToLiveSpecification"] == ttl
@@ -438,6 +457,11 @@ BROKEN += [
         data_outlives_the_stack_but_not_a_failed_first_deployment,
         at("PagesBucket", "UpdateReplacePolicy"),
         "Delete",
+    ),
+    (
+        suppressions_are_written_by_who_hears_asks_or_confirms_and_ses_holds_back_complaints,
+        at("Letters", "Properties", "SuppressionOptions", "SuppressedReasons"),
+        ["BOUNCE", "COMPLAINT"],
     ),
     (
         tables_are_restorable_on_demand_and_encrypted_for_nothing,
