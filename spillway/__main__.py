@@ -39,6 +39,7 @@ COMMANDS = {
     "status": "spillway.commands.status:status_command",
     "stock": "spillway.commands.stock:stock_command",
     "stuck": "spillway.commands.stuck:stuck_command",
+    "suppressions": "spillway.commands.suppressions:suppressions_command",
     "tend": "spillway.commands.tend:tend_command",
     "texts": "spillway.commands.texts:texts_command",
     "waiting": "spillway.commands.waiting:waiting_command",

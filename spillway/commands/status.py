@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from chalicelib.domain.deliverability import Cohort
 from spillway.commands.options import json_option, stage_option
 from spillway.deploy.stage import stage_named
 from spillway.operate.queues import QUEUES
@@ -29,6 +30,15 @@ def status_command(project: Project, stage_name: str, *, as_json: bool) -> None:
     sys.exit(0 if state.well else 1)
 
 
+def _received(received: Cohort) -> str:
+    emails = max(received.emails, 1)
+    bounced, complained = (
+        f"{count:,} {word} ({100 * count / emails:.{digits}f} %)"
+        for count, word, digits in ((received.bounced, "bounced", 1), (received.complained, "complained", 2))
+    )
+    return f"{received.days}: {received.emails:,} emails, {bounced}, {complained}"
+
+
 def _show(state: StageState) -> None:
     console = Console(highlight=False)
     table = Table(show_header=False, box=None, pad_edge=False)
@@ -47,6 +57,8 @@ def _show(state: StageState) -> None:
             "mail",
             f"{mail.sent_in_24_h:,.0f} of {mail.per_day:,.0f} in 24 h, {mail.per_s:g}/s {' '.join(notes)}",
         )
+    if state.received:
+        table.add_row("received", _received(state.received))
     if state.paused is not None:
         way_out = f"spillway resume --stage {state.stage}"
         table.add_row("sending", Text(f"PAUSED: {state.paused}; {way_out}", style="bold red"))

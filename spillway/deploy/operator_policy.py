@@ -74,7 +74,7 @@ SCOPES = (
     ),
     # Before the first deployment there is no stack to name; of SES and Lambda these are the account's own.
     Scope("Template", "cloudformation", ("*",), deploying="GetTemplateSummary"),
-    Scope("SesAccount", "ses", ("*",), "GetAccount"),
+    Scope("SesAccount", "ses", ("*",), "DeleteSuppressedDestination GetAccount"),
     Scope("LambdaAccount", "lambda", ("*",), "GetAccountSettings"),
     Scope("Metrics", "cloudwatch", ("*",), "DescribeAlarms GetMetricData"),
     Scope("LogGroups", "logs", ("*",), types={"AWS::Logs::LogGroup": "DescribeLogGroups"}),

@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib.domain.deliverability import DAY_MS, Cohort, cohorts, day_of, days_judged, total_of
+from chalicelib.tables.health import HealthTable
 from chalicelib.tables.pace import PaceTable
+from chalicelib.wiring import clock_ms
 from spillway.deploy.stage import Stage
 from spillway.operate.queues import QUEUES, depth
 
@@ -35,6 +38,7 @@ class StageState:
     """One look at a stage. What could not be asked is missing, and named in `unknown`.
 
     `paused` is why the shop itself has stopped sending; `mail.paused` that SES has stopped the account.
+    `received` is how the emails of the days that are judged were received, all together.
     """
 
     stage: str
@@ -45,6 +49,7 @@ class StageState:
     entries_write_units: int | None = None
     mail: Mail | None = None
     paused: str | None = None
+    received: Cohort | None = None
     alarms: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
 
@@ -61,7 +66,11 @@ class StageState:
 
     def to_document(self) -> dict[str, Any]:
         """Ready for JSON."""
-        return {**asdict(self), "well": self.well}
+        received = None
+        if self.received:
+            days = {"first": str(self.received.first), "last": str(self.received.last)}
+            received = {**asdict(self.received), **days}
+        return {**asdict(self), "received": received, "well": self.well}
 
 
 def state_of(stage: Stage) -> StageState:
@@ -79,6 +88,7 @@ def state_of(stage: Stage) -> StageState:
         "the entries table": lambda: _entries(stage, outputs["EntriesTable"]),
         "mail": lambda: {"mail": _mail(stage)},
         "sending": lambda: {"paused": _paused(stage, outputs["SendingTable"])},
+        "how emails are received": lambda: {"received": _received(stage, outputs)},
         "alarms": lambda: {"alarms": _alarms(stage)},
     }
     for what, ask in questions.items():
@@ -125,6 +135,17 @@ def _mail(stage: Stage) -> Mail:
 def _paused(stage: Stage, sending_table: str) -> str | None:
     pace = PaceTable(stage.client("dynamodb"), sending_table).state()
     return pace.paused if pace else None
+
+
+def _received(stage: Stage, outputs: dict[str, str]) -> Cohort | None:
+    client: DynamoDBClient = stage.client("dynamodb")
+    state = PaceTable(client, outputs["SendingTable"]).state()
+    if state is None or not state.emails_by_day:
+        return None
+    days = days_judged(clock_ms())
+    health = HealthTable(client, outputs["EntriesTable"], outputs["SendingTable"])
+    emails = {day_of(day * DAY_MS): count for day, count in state.emails_by_day.items()}
+    return total_of(cohorts(days, emails, health.bounced_and_complained(days)))
 
 
 def _alarms(stage: Stage) -> tuple[str, ...]:

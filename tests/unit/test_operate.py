@@ -5,11 +5,18 @@ from typing import Any
 
 import pytest
 
+from chalicelib.domain.feedback import Feedback, FeedbackState
+from chalicelib.tables.health import HealthTable
+from spillway.build.release import Release
+from spillway.commands import status
 from spillway.errors import BadInput, WorkFailed
+from spillway.operate import state as operate_state
 from spillway.operate.destruction import DELETERS, destroy, plan_destruction, retained_ids
 from spillway.operate.state import state_of
 from tests.aws import template
+from tests.clock import Clock
 from tests.fake_stage import Client, FakeStage, account, error, stage, waiting, well
+from tests.shop import TestShop
 
 
 def test_a_stage_is_well_when_nothing_waits_for_a_person() -> None:
@@ -37,6 +44,35 @@ def test_a_shop_that_stopped_sending_itself_needs_somebody_and_says_why() -> Non
     state = state_of(well(dynamodb=dynamodb))
     assert (state.paused, state.well, state.mail and state.mail.paused) == ("bounces 6.0 %", False, False)
     assert state.to_document()["paused"] == "bounces 6.0 %"
+
+
+def test_how_emails_of_the_judged_days_were_received_is_shown(
+    small_release: Release, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = TestShop(small_release, clock, slug="field-jacket", sku="FJ-MOSS-M")
+    monkeypatch.setattr(operate_state, "clock_ms", clock)
+    shop.pace.await_turn(4_000)
+    health = HealthTable(shop.dynamodb, shop.entries_name, shop.sending_name)
+    for number in range(12):
+        complaint = Feedback(FeedbackState.COMPLAINED, f"m{number}", clock(), "s", "A", counts=True)
+        assert health.count(complaint, at_ms=clock())
+    shop.dynamodb.describe_table = lambda **_: {"Table": {"ItemCount": 42}}
+    place = well(dynamodb=shop.dynamodb)
+    named = {**place.outputs(), "EntriesTable": shop.entries_name, "SendingTable": shop.sending_name}
+    monkeypatch.setattr(FakeStage, "outputs", lambda _: named)
+    state = state_of(place)
+    assert state.unknown == ()
+    assert state.to_document()["received"] == {
+        "first": "2026-09-21",
+        "last": "2026-09-21",
+        "emails": 4_000,
+        "bounced": 0,
+        "complained": 12,
+    }
+    assert state.received is not None
+    assert status._received(state.received) == (
+        "2026-09-21: 4,000 emails, 0 bounced (0.0 %), 12 complained (0.30 %)"
+    )
 
 
 def test_letters_put_back_for_later_are_counted_among_those_that_wait() -> None:

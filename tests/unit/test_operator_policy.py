@@ -61,6 +61,8 @@ WITHOUT_SDK = {"GET": "s3:GetObject", "PUT": "s3:PutObject", "DELETE": "s3:Delet
 # AWS knows a resource for them, and commands name none, or one that has no name yet.
 FOR_EVERYTHING = {
     *("cloudformation:GetTemplateSummary", "cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData"),
+    # A tenant may be named; the list of an account, which has none, is everything.
+    "ses:DeleteSuppressedDestination",
     *("lambda:DeleteEventSourceMapping", "lambda:GetEventSourceMapping", "lambda:UpdateEventSourceMapping"),
 }
 

@@ -1,0 +1,244 @@
+"""`spillway suppressions`: addresses that must not be emailed, and why."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.domain.address import Address, AddressRefused
+from chalicelib.domain.suppression import Suppression, SuppressionReason
+from chalicelib.keys import read_keys
+from chalicelib.tables.shoppers import ShoppersTable
+from chalicelib.tables.suppressions import SuppressionsTable
+from chalicelib.wiring import clock_ms
+from spillway.commands.options import json_option, stage_option
+from spillway.counted import counted
+from spillway.deploy.stage import Stage, stage_named
+from spillway.errors import BadInput, WorkFailed
+from spillway.merchant.suppressions import iso_time, read_suppressions, with_line, write_suppressions
+from spillway.operate.action_log import ActionLog
+from spillway.project import Project
+
+if TYPE_CHECKING:
+    from types_boto3_sesv2 import SESV2Client
+
+BECAUSE_CHARS_MAX = 200
+
+
+@click.group("suppressions")
+def suppressions_command() -> None:
+    """Addresses that must not be emailed: after a bounce or a complaint, or as another tool had it."""
+
+
+@suppressions_command.command("list")
+@click.option("--reason", type=click.Choice([reason.value for reason in SuppressionReason]))
+@json_option
+@stage_option
+@click.pass_obj
+def list_command(project: Project, reason: str | None, stage_name: str, *, as_json: bool) -> None:
+    """List suppressions, the newest first. Shoppers are named by their ids, never by address.
+
+    \b
+    Example:
+      spillway suppressions list --reason bounced --stage production
+    """
+    table = _table(stage_named(project, stage_name))
+    found = [each for each in table.all() if reason in {None, each.suppression.reason.value}]
+    found.sort(key=lambda each: (-each.suppression.since_ms, each.shopper))
+    if as_json:
+        click.echo(json.dumps([{"shopper": each.shopper, **_document(each.suppression)} for each in found]))
+        return
+    for each in found:
+        click.echo(f"{each.shopper}  {_words(each.suppression)}")
+    click.echo(counted(len(found), "suppression"), err=True)
+
+
+@suppressions_command.command("lift")
+@click.argument("address")
+@click.option("--because", metavar="TEXT", required=True, help="Why; kept with the row and in the log.")
+@click.option("--complaint", is_flag=True, help="Lift a complaint too.")
+@click.option(
+    "--shopper-asked", is_flag=True, help="With --complaint: its owner asked for emails, in writing."
+)
+@json_option
+@stage_option
+@click.pass_obj
+def lift_command(
+    project: Project,
+    address: str,
+    because: str,
+    stage_name: str,
+    *,
+    complaint: bool,
+    shopper_asked: bool,
+    as_json: bool,
+) -> None:
+    """Let emails go to ADDRESS again, and take it off SES's own list.
+
+    A complaint is lifted only with --complaint and --shopper-asked.
+
+    \b
+    Example:
+      spillway suppressions lift ada@example.com --because "mailbox repaired, she called" --stage production
+    """
+    parsed = _address(address)
+    because = _because(because, parsed)
+    stage = stage_named(project, stage_name)
+    shopper, table, now_ms = _shopper_id(stage)(parsed), _table(stage), clock_ms()
+    history = table.history(shopper)
+    before = history.suppression if history else None
+    if before and before.reason is SuppressionReason.COMPLAINED and not (complaint and shopper_asked):
+        raise BadInput(
+            f"this shopper complained on {iso_time(before.since_ms)[:10]}: not lifted",
+            way_out="only where they asked for emails in writing: add --complaint --shopper-asked",
+        )
+    if before:
+        ActionLog(project, stage.name, now_ms).write(
+            "suppression_lifted", shopper=shopper, reason=before.reason.value, because=because
+        )
+        table.change(shopper, lambda known: known.pardoned(at_ms=now_ms), at_ms=now_ms, because=because)
+    ses = _take_off_ses_list(stage, parsed)
+    if as_json:
+        click.echo(
+            json.dumps({"shopper": shopper, "lifted": _document(before) if before else None, "ses": ses})
+        )
+    else:
+        click.echo(f"lifted: {_words(before)}" if before else "not suppressed here")
+        click.echo(f"  SES's own list: {ses}")
+    if ses.startswith("cannot"):
+        raise WorkFailed(
+            f"SES's own list {ses}",
+            way_out="take the address off: aws sesv2 delete-suppressed-destination --email-address ADDRESS",
+        )
+
+
+@suppressions_command.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Read the file, and write nothing.")
+@json_option
+@stage_option
+@click.pass_obj
+def import_command(project: Project, file: Path, stage_name: str, *, dry_run: bool, as_json: bool) -> None:
+    """Suppress what another tool had suppressed: a CSV file of address,reason,date.
+
+    A reason is complaint, bounce, soft bounce, unsubscribed or blocked, in the words of common tools. Nothing
+    is written where a line is wrong. What is known already stays: importing twice is importing once.
+
+    \b
+    Example:
+      spillway suppressions import klaviyo-suppressed.csv --stage production
+    """
+    stage = stage_named(project, stage_name)
+    now_ms = clock_ms()
+    lines = read_suppressions(file, shopper_id=_shopper_id(stage), now_ms=now_ms)
+    counts = Counter(line.reason.value for line in lines)
+    if not dry_run:
+        table = _table(stage)
+        ActionLog(project, stage.name, now_ms).write("suppressions_imported", lines=len(lines), **counts)
+        for line in lines:
+            table.change(line.shopper, partial(with_line, line, now_ms=now_ms), at_ms=now_ms)
+    if as_json:
+        click.echo(json.dumps({"lines": len(lines), "reasons": dict(counts), "dry_run": dry_run}))
+        return
+    said = "would be imported" if dry_run else "imported"
+    kinds = ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts.items()))
+    click.echo(f"{counted(len(lines), 'suppression')} {said}" + (f": {kinds}" if kinds else ""))
+
+
+@suppressions_command.command("export")
+@click.argument("file", type=click.Path(path_type=Path))
+@json_option
+@stage_option
+@click.pass_obj
+def export_command(project: Project, file: Path, stage_name: str, *, as_json: bool) -> None:
+    """Write all suppressions into a new CSV FILE: shopper, reason, since, address.
+
+    The address is there only where the shopper still has an entry; only you may read the file.
+
+    \b
+    Example:
+      spillway suppressions export suppressions.csv --stage production
+    """
+    stage = stage_named(project, stage_name)
+    shoppers = ShoppersTable(stage.client("dynamodb"), stage.outputs()["EntriesTable"])
+
+    def address_of(shopper: str) -> str:
+        kept = shoppers.kept(shopper)
+        return max(kept, key=lambda each: each.entry.asked_at_ms).entry.mailbox if kept else ""
+
+    count = write_suppressions(file, _table(stage).all(), address_of)
+    ActionLog(project, stage.name, clock_ms()).write("suppressions_exported", lines=count)
+    if as_json:
+        click.echo(json.dumps({"file": str(file), "lines": count}))
+    else:
+        click.echo(f"{counted(count, 'suppression')} in {file}")
+
+
+def _table(stage: Stage) -> SuppressionsTable:
+    return SuppressionsTable(stage.client("dynamodb"), stage.outputs()["SuppressionsTable"])
+
+
+def _shopper_id(stage: Stage) -> Callable[[Address], str]:
+    identity = read_keys(stage.client("secretsmanager"), stage.outputs()["SigningKeysSecret"]).identity
+    return lambda address: address.shopper_id(identity)
+
+
+def _address(text: str) -> Address:
+    try:
+        return Address.parse(text)
+    except AddressRefused as refused:
+        raise BadInput(f"address {text!r}: {refused.reason}") from None
+
+
+def _because(text: str, address: Address) -> str:
+    text = text.strip()
+    if not 0 < len(text) <= BECAUSE_CHARS_MAX:
+        raise BadInput(f"--because: expected 1 to {BECAUSE_CHARS_MAX} characters")
+    if address.key in text.lower():
+        raise BadInput("--because: it is logged", way_out="leave the address out of it")
+    return text
+
+
+def _take_off_ses_list(stage: Stage, address: Address) -> str:
+    """Remove an address from SES's account-level list, and say what came of it.
+
+    SES keeps addresses there as they were written in the email, and compares them exactly:
+    https://docs.aws.amazon.com/ses/latest/dg/sending-email-suppression-list-tenant-level-manage.html
+    """
+    if stage.endpoint_url:
+        return "the local cloud has none"
+    if "SmtpSecret" in stage.outputs():
+        return "not used by this stage"
+    ses: SESV2Client = stage.client("sesv2")
+    removed = False
+    for spelling in dict.fromkeys((address.mailbox, address.key)):
+        try:
+            ses.delete_suppressed_destination(EmailAddress=spelling)
+            removed = True
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code != "NotFoundException":
+                return f"cannot be changed ({code})"
+        except BotoCoreError as error:
+            return f"cannot be changed ({type(error).__name__})"
+    return "taken off it" if removed else "not on it"
+
+
+def _document(suppression: Suppression) -> dict[str, Any]:
+    retry_at_ms = suppression.retry_at_ms
+    return {
+        "reason": suppression.reason.value,
+        "since": iso_time(suppression.since_ms),
+        "retry_from": None if retry_at_ms is None else iso_time(retry_at_ms),
+    }
+
+
+def _words(suppression: Suppression) -> str:
+    retry_at_ms = suppression.retry_at_ms
+    until = "for good" if retry_at_ms is None else f"a new signup is asked from {iso_time(retry_at_ms)[:10]}"
+    return f"{suppression.reason.value:<12}  since {iso_time(suppression.since_ms)[:10]}, {until}"

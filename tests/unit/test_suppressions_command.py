@@ -1,0 +1,304 @@
+"""`spillway suppressions`: list, lift, import and export, with what is stored, said and logged by each."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from click.testing import CliRunner, Result
+
+import spillway.deploy.stage as stages
+from chalicelib.domain.address import Address
+from spillway.__main__ import cli
+from spillway.build.release import Release
+from spillway.commands import suppressions
+from spillway.deploy.stage import Stage
+from spillway.errors import BadInput, SpillwayError, WorkFailed
+from spillway.project import Project
+from tests.aws import REGION
+from tests.clock import Clock
+from tests.fake_stage import Client, error
+from tests.shop import IDENTITY_KEY, TestShop
+
+DAY_MS = 24 * 3600 * 1000
+
+
+class SmallStage(Stage):
+    """A stage on AWS whose tables are in memory."""
+
+    clients: dict[str, Any]
+    names: dict[str, str]
+
+    def client(self, service: str) -> Any:
+        return self.clients[service]
+
+    def outputs(self) -> dict[str, str]:
+        return self.names
+
+
+class Operator:
+    """Types commands about one stage."""
+
+    def __init__(self, shop: TestShop, root: Path) -> None:
+        self.shop, self.project = shop, Project(root)
+        self.stage = SmallStage("local", REGION, boto3.Session(region_name=REGION))
+        self.ses = Client(delete_suppressed_destination={})
+        secrets = Client(get_secret_value={"SecretString": json.dumps({"root": IDENTITY_KEY.decode()})})
+        clients = {"dynamodb": shop.dynamodb, "sesv2": self.ses, "secretsmanager": secrets}
+        object.__setattr__(self.stage, "clients", clients)
+        object.__setattr__(self.stage, "names", {**shop.table_names, "SigningKeysSecret": "arn"})
+
+    def types(self, *words: str) -> Result:
+        return CliRunner().invoke(cli, ["suppressions", *words], obj=self.project, catch_exceptions=False)
+
+    def lists(self, *words: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(self.types("list", "--json", *words).stdout)
+        return found
+
+    def log(self) -> list[dict[str, Any]]:
+        file = self.project.state / "actions.log"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+@pytest.fixture
+def operator(
+    small_release: Release, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Operator:
+    shop = TestShop(small_release, clock, slug="field-jacket", sku="FJ-MOSS-M")
+    found = Operator(shop, tmp_path)
+    monkeypatch.setattr(stages, "running_local_stage", lambda _: found.stage)
+    monkeypatch.setattr(suppressions, "clock_ms", clock)
+    return found
+
+
+def suppress(operator: Operator, name: str, reason: str, *, days_ago: int = 0) -> str:
+    shopper, at_ms = operator.shop.shopper(name), operator.shop.clock() - days_ago * DAY_MS
+    operator.shop.suppressions.suppress(shopper, reason=reason, at_ms=at_ms)
+    return shopper
+
+
+def test_the_list_says_why_since_when_and_until_when(operator: Operator) -> None:
+    ada = suppress(operator, "ada", "bounced", days_ago=3)
+    bob = suppress(operator, "bob", "complained", days_ago=1)
+    assert operator.types("list").stdout.splitlines() == [
+        f"{bob}  complained    since 2026-09-20, for good",
+        f"{ada}  bounced       since 2026-09-18, a new signup is asked from 2026-10-18",
+    ]
+    assert operator.lists("--reason", "bounced") == [
+        {
+            "shopper": ada,
+            "reason": "bounced",
+            "since": "2026-09-18T14:13:20+00:00",
+            "retry_from": "2026-10-18T14:13:20+00:00",
+        }
+    ]
+
+
+def test_a_lift_is_stored_logged_by_id_and_taken_off_sess_list_in_both_spellings(operator: Operator) -> None:
+    ada = suppress(operator, "ada", "bounced")
+    operator.shop.clock.pass_s(60)
+    said = operator.types("lift", "Ada@example.com", "--because", "mailbox repaired").stdout
+    assert said == (
+        "lifted: bounced       since 2026-09-21, a new signup is asked from 2026-10-21\n"
+        "  SES's own list: taken off it\n"
+    )
+    assert operator.shop.suppressions.among([ada]) == frozenset()
+    assert [call["EmailAddress"] for _, call in operator.ses.calls] == ["Ada@example.com", "ada@example.com"]
+    name = operator.shop.table_names["SuppressionsTable"]
+    row = operator.shop.dynamodb.get_item(TableName=name, Key={"shopper": {"S": ada}})["Item"]
+    assert row["lifted_because"] == {"S": "mailbox repaired"}
+    assert operator.log() == [
+        {
+            "event": "suppression_lifted",
+            "stage": "local",
+            "at_ms": operator.shop.clock(),
+            "shopper": ada,
+            "reason": "bounced",
+            "because": "mailbox repaired",
+        }
+    ]
+    file = operator.project.state / "actions.log"
+    assert "ada@example.com" not in file.read_text().lower()
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("flags", [(), ("--complaint",), ("--shopper-asked",)])
+def test_a_complaint_is_lifted_with_both_flags_alone(operator: Operator, flags: tuple[str, ...]) -> None:
+    ada = suppress(operator, "ada", "complained")
+    operator.shop.clock.pass_s(60)
+    with pytest.raises(BadInput, match="this shopper complained on 2026-09-21: not lifted"):
+        operator.types("lift", "ada@example.com", "--because", "b", *flags)
+    assert operator.shop.suppressions.among([ada]) == {ada}
+    assert (operator.ses.calls, operator.log()) == ([], [])
+    both = ("--complaint", "--shopper-asked", "--json")
+    said = json.loads(operator.types("lift", "ada@example.com", "--because", "b", *both).stdout)
+    assert (said["lifted"]["reason"], said["ses"]) == ("complained", "taken off it")
+    assert operator.shop.suppressions.among([ada]) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("no-address", "--because", "b"), "address 'no-address': "),
+        (("ada@example.com", "--because", " "), "--because: expected 1 to 200 characters"),
+        (("ada@example.com", "--because", "x" * 201), "--because: expected 1 to 200 characters"),
+        (("Ada@example.com", "--because", "ADA@EXAMPLE.COM called"), "--because: it is logged"),
+    ],
+)
+def test_a_lift_that_cannot_be_is_refused(operator: Operator, words: tuple[str, ...], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        operator.types("lift", *words)
+
+
+def test_an_address_that_is_only_on_sess_list_is_taken_off_it(operator: Operator) -> None:
+    assert operator.types("lift", "eve@example.com", "--because", "b").stdout == (
+        "not suppressed here\n  SES's own list: taken off it\n"
+    )
+    operator.ses.answers["delete_suppressed_destination"] = error("NotFoundException")
+    assert "SES's own list: not on it" in operator.types("lift", "eve@example.com", "--because", "b").stdout
+
+
+def test_a_list_of_sess_that_cannot_be_changed_is_said_and_the_lift_stays(operator: Operator) -> None:
+    ada = suppress(operator, "ada", "bounced")
+    operator.ses.answers["delete_suppressed_destination"] = error("AccessDeniedException")
+    with pytest.raises(WorkFailed, match="SES's own list cannot be changed \\(AccessDeniedException\\)"):
+        operator.types("lift", "ada@example.com", "--because", "b")
+    assert operator.shop.suppressions.among([ada]) == frozenset()
+
+
+@pytest.mark.parametrize(("endpoint", "smtp"), [("http://127.0.0.1:1", False), (None, True)])
+def test_where_ses_has_no_list_none_is_asked(operator: Operator, endpoint: str | None, smtp: bool) -> None:
+    object.__setattr__(operator.stage, "endpoint_url", endpoint)
+    if smtp:
+        operator.stage.names["SmtpSecret"] = "arn"
+    said = operator.types("lift", "ada@example.com", "--because", "b").stdout
+    assert ("not used by this stage" if smtp else "the local cloud has none") in said
+    assert operator.ses.calls == []
+
+
+FILE = """\ufeffEmail;Reason;Created At;Name
+Ada@Example.com;HARD_BOUNCE;2026-09-01;Ada
+bob@example.com;Spam Complaint;2026-09-02T10:00:00+02:00;Bob
+cleo@example.com;unsubscribed;1788300000;
+dan@example.com;USER_SUPPRESSED;;
+;bounce;2026-09-01;an id is missing
+
+"""
+
+
+def test_a_file_of_another_tool_is_imported_once_however_often(operator: Operator, tmp_path: Path) -> None:
+    file = tmp_path / "suppressed.csv"
+    file.write_text(FILE.replace(";bounce;2026-09-01;an id is missing\n", ""), encoding="utf-8")
+    dry = operator.types("import", str(file), "--dry-run").stdout
+    assert dry == "4 suppressions would be imported: 1 blocked, 1 bounced, 1 complained, 1 unsubscribed\n"
+    assert operator.lists() == []
+    for _ in range(2):
+        said = operator.types("import", str(file)).stdout
+        assert said == "4 suppressions imported: 1 blocked, 1 bounced, 1 complained, 1 unsubscribed\n"
+        operator.shop.clock.pass_s(86_400 * 3)
+    found = {
+        each["shopper"]: (each["reason"], each["since"], each["retry_from"]) for each in operator.lists()
+    }
+    shopper = operator.shop.shopper
+    assert found == {
+        shopper("ada"): ("bounced", "2026-09-01T00:00:00+00:00", "2026-10-01T00:00:00+00:00"),
+        shopper("bob"): ("complained", "2026-09-02T08:00:00+00:00", None),
+        shopper("cleo"): ("unsubscribed", "2026-09-01T22:00:00+00:00", "2026-09-01T22:00:00+00:00"),
+        shopper("dan"): ("blocked", "2026-09-21T14:13:20+00:00", None),
+    }
+    assert [line["event"] for line in operator.log()] == ["suppressions_imported"] * 2
+    assert "@" not in json.dumps(operator.log())
+
+
+def test_an_import_never_weakens_a_complaint(operator: Operator, tmp_path: Path) -> None:
+    suppress(operator, "ada", "complained", days_ago=9)
+    (tmp_path / "f.csv").write_text("address,reason\nada@example.com,bounce\n")
+    operator.types("import", str(tmp_path / "f.csv"))
+    assert [each["reason"] for each in operator.lists()] == ["complained"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("address,reason\n", ""),
+        ("", "line 1: '' has no column reason and none address"),
+        ("email,date\na@b.example,2026-01-01\n", "line 1: 'email,date' has no column reason"),
+        ("address,reason\nada@example.com,moved\n", "line 2: reason 'moved': expected complaint, bounce"),
+        ("address,reason\nada@,bounce\n", "line 2: address 'ada@': "),
+        (
+            "address,reason,date\nada@example.com,bounce,1.2.2026\n",
+            "line 2: date '1.2.2026': expected a day of the past, as 2026-11-20",
+        ),
+        ("address,reason,date\nada@example.com,bounce,2999-01-01\n", "line 2: date '2999-01-01': "),
+        ("address,reason\nada@example.com,bounce\nbob,spam\n\n,spam\n", "line 3: address 'bob': "),
+    ],
+)
+def test_every_mistake_of_a_file_is_named_and_nothing_is_written(
+    operator: Operator, tmp_path: Path, text: str, said: str
+) -> None:
+    (tmp_path / "f.csv").write_text(text)
+    if said:
+        with pytest.raises(BadInput) as refused:
+            operator.types("import", str(tmp_path / "f.csv"))
+        assert said in refused.value.message
+        if "\n\n" in text:
+            assert "line 5: address ''" in refused.value.message
+    else:
+        assert operator.types("import", str(tmp_path / "f.csv")).stdout == "0 suppressions imported\n"
+    assert operator.lists() == []
+
+
+@pytest.mark.parametrize("name", ["missing.csv", "binary.csv", "."])
+def test_a_file_that_cannot_be_read_is_named(operator: Operator, tmp_path: Path, name: str) -> None:
+    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SpillwayError) as refused:
+        operator.types("import", str(tmp_path / name))
+    assert refused.value.exit_code == 2
+    assert refused.value.message.startswith(str(tmp_path / name))
+
+
+def test_an_export_has_ids_reasons_and_known_addresses_and_is_its_owners_alone(
+    operator: Operator, tmp_path: Path
+) -> None:
+    operator.shop.sign_up("ada")
+    ada = suppress(operator, "ada", "bounced", days_ago=3)
+    bob = suppress(operator, "bob", "complained", days_ago=1)
+    file = tmp_path / "out.csv"
+    assert operator.types("export", str(file)).stdout == f"2 suppressions in {file}\n"
+    header, *rows = file.read_text().splitlines()
+    assert header == "shopper,reason,since,address"
+    assert sorted(rows) == sorted(
+        [
+            f"{ada},bounced,2026-09-18T14:13:21+00:00,ada@example.com",
+            f"{bob},complained,2026-09-20T14:13:21+00:00,",
+        ]
+    )
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert [entry.name for entry in tmp_path.iterdir() if entry.is_file()] == ["out.csv"]
+    assert "@" not in json.dumps(operator.log())
+    with pytest.raises(BadInput, match="exists already"):
+        operator.types("export", str(file))
+    # What was exported can be imported again, ids included.
+    before = operator.lists()
+    operator.types("import", str(file))
+    assert {each["shopper"] for each in operator.lists()} == {each["shopper"] for each in before}
+
+
+def test_an_export_that_fails_leaves_no_file(
+    operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suppress(operator, "ada", "bounced")
+    monkeypatch.setattr(
+        operator.shop.dynamodb, "query", lambda **_: (_ for _ in ()).throw(error("Throttled"))
+    )
+    with pytest.raises(Exception, match="Throttled"):
+        operator.types("export", str(tmp_path / "out.csv"))
+    assert [entry for entry in tmp_path.iterdir() if entry.is_file()] == []
+    with pytest.raises(BadInput, match="No such file or directory"):
+        operator.types("export", str(tmp_path / "nowhere" / "out.csv"))
+
+
+def test_the_id_of_an_address_is_that_of_the_shop(operator: Operator) -> None:
+    shopper = suppressions._shopper_id(operator.stage)(Address.parse("Ada@Example.com"))
+    assert shopper == operator.shop.shopper("ada")
