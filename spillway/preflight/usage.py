@@ -198,6 +198,7 @@ def _feedback(campaign: Campaign, measured: Measured) -> Iterator[Used]:
         (Item.QUEUE_REQUESTS, letters * QUEUE_REQUESTS_PER_MESSAGE),
         (Item.LAMBDA_CALLS, calls),
         (Item.LAMBDA_TIME, busy_s * MEMORY_MB / 1024),
+        (Item.READ_UNITS, letters * heard.read_units),
         (Item.WRITE_UNITS, letters * heard.write_units),
         (Item.LOG_BYTES, calls * LAMBDA_LOG_BYTES + letters * heard.log_bytes),
     ):

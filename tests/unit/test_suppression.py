@@ -190,6 +190,17 @@ def test_the_third_soft_bounce_suppresses_and_a_late_delivery_lifts_it(ada: Mail
     assert ada.shop.suppressions.among([ada.id]) == frozenset()
 
 
+def test_a_delivery_known_before_any_soft_bounce_counts_even_when_a_newer_email_was_known_first(
+    ada: Mailboxes,
+) -> None:
+    ada.shop.join("ada")
+    ada.hears("DeliveryDelay", at(10))
+    ada.hears("Delivery", at(5))
+    for day in (0, 4, 8):
+        ada.soft_bounces(at(day))
+    assert ada.reason() is None
+
+
 def test_a_soft_bounce_about_the_email_says_nothing_about_the_mailbox(ada: Mailboxes) -> None:
     for day in (0, 4, 8, 12):
         ada.hears("Bounce", at(day), bounceType="Transient", bounceSubType="ContentRejected")
