@@ -12,7 +12,7 @@ from chalicelib.tables.products import ProductsTable
 from spillway.build.release import Release
 from spillway.build.site import build
 from spillway.project import Project
-from spillway.publish.live import LiveRelease
+from spillway.publish.live import Claimant, LiveRelease
 from spillway.publish.plan import Plan
 from spillway.publish.publisher import Progress, Published, Publisher, Target
 from spillway.publish.s3 import S3Bucket
@@ -27,11 +27,18 @@ from tests.stocking import observe
 class Desk:
     """Where somebody publishes from: a folder, a name in claims, a clock."""
 
-    def __init__(self, sink: S3Sink, products: ProductsTable, project: Project, owner: str = "me") -> None:
+    def __init__(
+        self,
+        sink: S3Sink,
+        products: ProductsTable,
+        project: Project,
+        owner: str = "me",
+        clock: Clock | None = None,
+    ) -> None:
         self.sink, self.project, self.products = sink, project, products
-        self.clock, self.cdn = Clock(), MemoryCloudFront()
+        self.clock, self.cdn = clock or Clock(), MemoryCloudFront()
         self.live = LiveRelease(
-            self.bucket("release"), owner, self.clock, project.cache / "publish" / f"{owner}.json"
+            self.bucket("release"), Claimant(owner), self.clock, project.cache / "publish" / f"{owner}.json"
         )
 
     @property

@@ -4,7 +4,7 @@ import asyncio
 import ssl
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import md5, sha256
@@ -15,7 +15,8 @@ from urllib.parse import unquote
 class S3Sink:
     """`objects` by "bucket/key". Every request is noted in `asked`; from number `deaf_from` on, connections
     are closed without a word. What is in `moods` is answered instead of what would be right, one for each
-    request; who `hangs_up` does so after each answer."""
+    request; who `hangs_up` does so after each answer. `hears` is called with each request, before its
+    answer."""
 
     objects: dict[str, bytes] = field(default_factory=dict)
     headers: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -25,6 +26,7 @@ class S3Sink:
     hangs_up: bool = False
     connections: int = 0
     url: str = ""
+    hears: Callable[[str, str], None] = lambda method, name: None
 
     def keys(self, bucket: str) -> set[str]:
         """What a bucket holds."""
@@ -69,6 +71,7 @@ class S3Sink:
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
                 name = unquote(path).removeprefix("/")
                 self.asked.append((method, name))
+                self.hears(method, name)
                 if self.deaf_from is not None and len(self.asked) > self.deaf_from:
                     break
                 status, etag, content = self.answer(method, name, headers, body)

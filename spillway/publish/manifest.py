@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from spillway.build.dates import Dated
 from spillway.build.release import SiteObject
@@ -12,11 +13,16 @@ MANIFEST_KEY = "manifest.json"
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """That a publish of `release` is under way: who carries it out, and since when."""
+    """That a publish of `release` is under way: who carries it out, and since when.
+
+    `doubted`: keys that overtaken publishes may still write while this one runs, or after it. None where
+    this publish overtook nobody; empty where the theme is all that may change.
+    """
 
     owner: str
     since_ms: int
     release: str = ""
+    doubted: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +43,8 @@ class Manifest:
     says what it says.
 
     While a publish is under way, `claim` says whose and since when, and `unsure` names the keys it may
-    have touched: if it never ends, they are not taken to be what `objects` says.
+    have touched: if it never ends, they are not taken to be what `objects` says. Without a claim, `unsure`
+    names the keys that an overtaken publish may have touched since, and `theme` is empty.
     """
 
     release: str = ""
@@ -48,6 +55,13 @@ class Manifest:
     dates: Mapping[str, Dated] = field(default_factory=dict)
     unsure: tuple[str, ...] = ()
     claim: Claim | None = None
+
+    def with_doubts(self, keys: Iterable[str]) -> "Manifest":
+        """Return this manifest, with `keys` and the theme to be put again by the next publish."""
+        if self.claim is None:
+            return replace(self, unsure=tuple(sorted({*self.unsure, *keys})), theme="")
+        doubted = tuple(sorted({*(self.claim.doubted or ()), *keys}))
+        return replace(self, claim=replace(self.claim, doubted=doubted))
 
     def to_json(self) -> str:
         """One JSON object."""
@@ -64,9 +78,14 @@ class Manifest:
                 "kept": tuple(Kept(**each) for each in document.get("kept", ())),
                 "dates": {path: Dated(*each) for path, each in document.get("dates", {}).items()},
                 "unsure": tuple(document.get("unsure", ())),
-                "claim": Claim(**claim) if claim else None,
+                "claim": _claim(claim) if claim else None,
             }
         )
+
+
+def _claim(document: Mapping[str, Any]) -> Claim:
+    doubted = document.get("doubted")
+    return Claim(**{**document, "doubted": None if doubted is None else tuple(doubted)})
 
 
 def fingerprint(site_object: SiteObject) -> str:

@@ -92,6 +92,8 @@ def make_plan(live: Manifest, release: Release, *, at_ms: int) -> Plan:
     dropped, the pages that answers lead to stay, in the words of the first.
     """
     unsure = frozenset(live.unsure)
+    # A publish that did not end, or was overtaken, may have written the theme and deleted makings.
+    in_doubt = live.claim is not None or not live.theme
     objects = (*release.objects, *_stand_ins(live, release))
     uploads = [
         Upload(each, _reason(live, each.key, unsure))
@@ -110,9 +112,9 @@ def make_plan(live: Manifest, release: Release, *, at_ms: int) -> Plan:
         removals=tuple(removals),
         skipped=len(objects) - len(uploads),
         manifest=Manifest(release.id, wanted, still_retired, theme, kept, release.dates),
-        theme_changed=theme != live.theme or live.claim is not None,
+        theme_changed=theme != live.theme or in_doubt,
         release_changed=release.id != live.release,
-        keeps=live.claim is not None or release.id not in {each.release for each in live.kept},
+        keeps=in_doubt or release.id not in {each.release for each in live.kept},
         forgets=forgets,
     )
 

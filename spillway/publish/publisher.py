@@ -3,12 +3,13 @@
 The order is claim, makings, assets, catalogue, theme, pages, index, removals, invalidation, manifest. At no
 moment does a visible page miss an asset, and a publish that dies is finished by the next one: the manifest
 that is written first names what may be touched, the one that is written last says that all of it was, and
-that the CDN was told of it.
+that the CDN was told of it. Between batches the claim is looked at: a publish that was overtaken stops.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol
 
 from chalicelib.domain.form_stamp import FormStamps
@@ -27,7 +28,7 @@ from spillway.errors import BadInput, WorkFailed
 from spillway.publish.answer import Answer
 from spillway.publish.archive import KEPT_CONTENT_TYPE, kept_key, packed
 from spillway.publish.body import loader
-from spillway.publish.live import LiveRelease, Outdated, Seen
+from spillway.publish.live import Hold, LiveRelease, Outdated, Seen
 from spillway.publish.manifest import Manifest
 from spillway.publish.plan import Plan, make_plan
 from spillway.publish.s3 import Request
@@ -136,11 +137,12 @@ class Publisher:
             self._target.live.confirm(seen)
             self._put_catalogue(release, known)
         else:
-            claimed = self._target.live.claim(seen, plan)
-            self._execute(plan, release, known)
+            hold = self._target.live.claim(seen, plan)
+            self._execute(plan, release, known, hold)
+            hold.check()
             # Before the manifest says that all is done: the publish after one that dies here does it again.
             self._invalidate(plan)
-            self._target.live.finish(claimed, plan)
+            hold.finish()
         return Published(
             release.id,
             len(plan.uploads),
@@ -152,21 +154,22 @@ class Publisher:
             release.left_out,
         )
 
-    def _execute(self, plan: Plan, release: Release, known: Mapping[str, StockedProduct]) -> None:
+    def _execute(self, plan: Plan, release: Release, known: Mapping[str, StockedProduct], hold: Hold) -> None:
         pages, releases = self._target.pages, self._target.releases
         with self._counting(plan) as done:
             if plan.keeps:
-                releases.send([_put(_kept_object(release.makings))])
-            pages.send(_puts(plan, Kind.ASSET), done)
+                _send(releases, [_put(_kept_object(release.makings))], hold)
+            _send(pages, _puts(plan, Kind.ASSET), hold, done)
+            hold.check()
             self._put_catalogue(release, known)
             if plan.theme_changed:
                 if release.refused_domains:
                     self._target.domain_lists.put(release.theme.shop.refused_domains, release.refused_domains)
-                releases.send([_put(_theme_object(release.theme))])
-            pages.send(_puts(plan, Kind.PAGE), done)
-            pages.send(_puts(plan, Kind.INDEX), done)
-            pages.send([Request("DELETE", removal.key) for removal in plan.removals])
-            releases.send([Request("DELETE", kept_key(each)) for each in plan.forgets])
+                _send(releases, [_put(_theme_object(release.theme))], hold)
+            _send(pages, _puts(plan, Kind.PAGE), hold, done)
+            _send(pages, _puts(plan, Kind.INDEX), hold, done)
+            _send(pages, [Request("DELETE", removal.key) for removal in plan.removals], hold)
+            _send(releases, [Request("DELETE", kept_key(each)) for each in plan.forgets], hold)
 
     @contextmanager
     def _counting(self, plan: Plan) -> Iterator[Callable[[], None]]:
@@ -215,6 +218,24 @@ class Publisher:
 
 def _made(make: Make, known: Mapping[str, StockedProduct], live: Manifest, at_ms: int) -> Release:
     return make({slug: stocked.stock for slug, stocked in known.items()}, Dates(live.dates, at_ms))
+
+
+def _send(
+    bucket: Bucket, requests: Iterable[Request], hold: Hold, done: Callable[[], None] = lambda: None
+) -> None:
+    """Send all of them, in batches: each is as many as begin before the claim has to be looked at again."""
+    waiting = iter(requests)
+    for first in waiting:
+        hold.check()
+        bucket.send(chain([first], _while_trusted(waiting, hold)), done)
+
+
+def _while_trusted(waiting: Iterator[Request], hold: Hold) -> Iterator[Request]:
+    while hold.trusted:
+        try:
+            yield next(waiting)
+        except StopIteration:
+            return
 
 
 def _theme_object(theme: Theme) -> SiteObject:

@@ -1,6 +1,9 @@
 """A stage as a publish sees it."""
 
 import fcntl
+import json
+import os
+import platform
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,9 +18,12 @@ from chalicelib.tables.products import ProductsTable
 from spillway.deploy.stage import Stage
 from spillway.errors import WorkFailed
 from spillway.project import Project
-from spillway.publish.live import LiveRelease
+from spillway.publish.live import Claimant, LiveRelease
 from spillway.publish.publisher import Target
 from spillway.publish.s3 import S3Bucket
+
+# More publishes than any folder begins within the half hour that a claim lasts.
+_TOKENS_MAX = 100
 
 
 @contextmanager
@@ -32,11 +38,13 @@ def target_of(stage: Stage, project: Project, clock_ms: Callable[[], int]) -> It
     folder.mkdir(parents=True, exist_ok=True)
     releases = _bucket(stage, names["ReleaseBucket"])
     keys = read_keys(stage.client("secretsmanager"), names["SigningKeysSecret"])
-    with _alone(folder / "lock"):
+    with _alone(folder / "lock") as lock:
         yield Target(
             pages=_bucket(stage, names["PagesBucket"]),
             releases=releases,
-            live=LiveRelease(releases, _owner(folder / "owner"), clock_ms, folder / "manifest.json"),
+            live=LiveRelease(
+                releases, claimant_of(folder / "claims.json", lock), clock_ms, folder / "manifest.json"
+            ),
             products=ProductsTable(stage.client("dynamodb"), names["ProductsTable"]),
             domain_lists=DomainListsTable(stage.client("dynamodb"), names["ProductsTable"]),
             cdn=Cdn(stage.client("cloudfront"), names["DistributionId"]),
@@ -58,7 +66,8 @@ def _bucket(stage: Stage, name: str) -> S3Bucket:
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
+def _alone(lock: Path) -> Iterator[str]:
+    """Hold the lock of this folder for as long as the block lasts, and give a name of it."""
     with lock.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -66,11 +75,28 @@ def _alone(lock: Path) -> Iterator[None]:
             raise WorkFailed(
                 "another publish from this folder is under way", way_out="wait for it to end"
             ) from error
-        yield
+        status = os.fstat(file.fileno())
+        yield f"{platform.node()} {status.st_dev} {status.st_ino}"
 
 
-def _owner(file: Path) -> str:
-    """What this folder is called in claims: one that died here is known for our own, and taken up again."""
-    if not file.exists():
-        file.write_text(secrets.token_hex(8), encoding="ascii")
-    return file.read_text(encoding="ascii")
+def claimant_of(file: Path, lock: str) -> Claimant:
+    """A publish under a token of its own, which may take up what earlier ones under the same lock left.
+
+    They have ended, since their process held the lock. `file` remembers their tokens beside a name of the
+    lock: a copy of the folder has a lock of its own, and tokens that say nothing of who else runs.
+    """
+    token = secrets.token_hex(8)
+    ended = _tokens(file, lock)
+    known = [*ended, token][-_TOKENS_MAX:]
+    beside = file.with_name(f"{file.name}.unfinished")
+    beside.write_text(json.dumps({"lock": lock, "tokens": known}), encoding="ascii")
+    beside.replace(file)
+    return Claimant(token, frozenset(ended))
+
+
+def _tokens(file: Path, lock: str) -> list[str]:
+    try:
+        document = json.loads(file.read_text(encoding="ascii"))
+        return [str(each) for each in document["tokens"]] if document["lock"] == lock else []
+    except (OSError, ValueError, LookupError, TypeError):
+        return []

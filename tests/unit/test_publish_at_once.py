@@ -34,7 +34,7 @@ def test_a_claim_that_ended_since_it_was_seen_stops_nobody(desk: Desk, other: De
     assert desk.live.read().manifest.claim == claimed.manifest.claim
     with pytest.raises(WorkFailed, match="another publish is under way"):
         desk.publish()
-    other.live.finish(claimed, plan)
+    claimed.finish()
     edit_privacy(desk.project)
     assert desk.publish().release == plan.manifest.release
 
@@ -87,5 +87,5 @@ def test_a_claim_that_somebody_died_with_is_given_up_and_its_owner_is_told(desk:
     other.clock.pass_s(CLAIM_MS // 1000)
     other.publish()
     with pytest.raises(WorkFailed, match="another publish took over"):
-        desk.live.finish(claimed, plan)
+        claimed.finish()
     assert "More." not in desk.page("privacy")

@@ -66,6 +66,15 @@ def test_an_asset_that_comes_back_is_neither_deleted_nor_put(small_release: Rele
     assert back.manifest.retired == {}
 
 
+def test_makings_are_kept_again_where_an_overtaken_publish_may_have_deleted_them(
+    small_release: Release,
+) -> None:
+    there = replace(live(small_release), kept=(Kept(small_release.id, 4, 5, 6),))
+    assert not make_plan(there, small_release, at_ms=0).keeps
+    doubtful = make_plan(there.with_doubts(()), small_release, at_ms=0)
+    assert (doubtful.keeps, doubtful.theme_changed, doubtful.uploads) == (True, True, ())
+
+
 def test_a_manifest_comes_back_as_it_was_written(small_release: Release) -> None:
     kept, dates = (Kept("r", 4, 5, 6),), {"/d": Dated("7", 8)}
     manifest = Manifest("r", {"a": "1"}, {"b": 2}, "t", kept, dates, ("c",), Claim("o", 3, "s"))
