@@ -14,8 +14,12 @@ THROTTLES = frozenset(
         "TooManyRequestsException",
     }
 )
-# Two transactions met at one item: a moment later there is one.
-PASSING = THROTTLES | {"TransactionConflictException", "TransactionInProgressException"}
+# Two writers met at one item, in one region or two: a moment later there is one.
+PASSING = THROTTLES | {
+    "ReplicatedWriteConflictException",
+    "TransactionConflictException",
+    "TransactionInProgressException",
+}
 
 
 class AwsError(Exception):

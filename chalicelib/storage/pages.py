@@ -37,7 +37,8 @@ INVALIDATED_PATHS_MAX = 20
 WILDCARD_WAITS_S = (0.0, 1.0, 2.0)
 TOO_MANY = "TooManyInvalidationsInProgress"
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
-OVERTAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
+# A conditional write to an object that was deleted meanwhile is answered 404.
+OVERTAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "412", "409", "404"})
 
 
 class PageContested(RuntimeError):

@@ -11,6 +11,11 @@ if TYPE_CHECKING:
 BATCH_GET_MAX = 100
 STATEMENTS_MAX = 25
 CONDITION_NOT_MET = "ConditionalCheckFailed"
+# Why a transaction is cancelled although nothing is wrong with it: a condition, other writers, or the load.
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+CANCELLED_BY_OTHERS = frozenset(
+    {"None", CONDITION_NOT_MET, "TransactionConflict", "ProvisionedThroughputExceeded", "ThrottlingError"}
+)
 
 
 class Updates(Protocol):
@@ -57,16 +62,23 @@ def put_if(client: "DynamoDBClient", **request: Any) -> bool:
 def transact(client: "DynamoDBClient", writes: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """At most 100 conditional writes, all of them or none; empty when they are done.
 
-    Else the reason of each write in order: "None" (nothing against it), "ConditionalCheckFailed",
-    "TransactionConflict" (another wrote to the same item just then).
+    Else the reason of each write in order: "None" (nothing against it), "ConditionalCheckFailed", or one that
+    passes: "TransactionConflict" (another wrote to the same item just then), "ThrottlingError" and
+    "ProvisionedThroughputExceeded".
+
+    Raises:
+        ClientError: the call was refused, or cancelled for a reason that no repeat changes.
     """
     try:
         client.transact_write_items(TransactItems=list(writes))  # type: ignore[arg-type]
     except Exception as error:
         if code_of(error) != "TransactionCanceledException":
             raise
-        reasons: Any = getattr(error, "response", {}).get("CancellationReasons", ())
-        return tuple(reason.get("Code", "None") for reason in reasons)
+        answer: Any = getattr(error, "response", {})
+        reasons = tuple(reason.get("Code", "None") for reason in answer.get("CancellationReasons", ()))
+        if not reasons or not CANCELLED_BY_OTHERS.issuperset(reasons):
+            raise
+        return reasons
     return ()
 
 

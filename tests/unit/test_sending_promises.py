@@ -1,0 +1,74 @@
+"""Orders and bounds that sending rests on, each broken by one changed line."""
+
+import json
+from typing import Any
+
+import pytest
+
+from chalicelib.domain.stock import Availability
+from chalicelib.domain.wave import EVERYONE, WaveMessage, WavePolicy
+from chalicelib.mail.postbox import Delivery
+from chalicelib.services.fan_out import LEASE_MS
+from spillway.build.release import Release
+from tests.aws import ROOT
+from tests.clock import Clock
+from tests.fakes import FakeWavesQueue
+from tests.memory_shop import MemoryShop
+from tests.shop import TestShop
+
+ONE_EACH = WavePolicy(letters_per_unit=1, next_after_min=30)
+
+
+@pytest.fixture
+def shop(clock: Clock, small_release: Release) -> TestShop:
+    return TestShop(small_release, clock, slug="field-jacket", sku="FJ-MOSS-M")
+
+
+def test_rejected_emails_use_up_no_units_of_a_limited_wave(shop: TestShop) -> None:
+    names = [f"s{number}" for number in range(6)]
+    shop.join(*names)
+    for name in names[:2]:
+        shop.postbox.deliveries[f"{name}@example.com"] = Delivery.REJECTED
+    shop.policies.put("", ONE_EACH)
+    shop.observe(Availability.IN_STOCK, units=3)
+    shop.work_until(lambda: len(shop.postbox.sent) >= 3)
+    assert shop.postbox.mailboxes() == ["s2@example.com", "s3@example.com", "s4@example.com"]
+    assert shop.progress.wave(shop.sku).left == 0
+
+
+def test_each_email_of_a_restock_bears_its_tag_that_feedback_comes_back_with(shop: TestShop) -> None:
+    shop.join("ada", "ben")
+    shop.observe(Availability.IN_STOCK, units=3)
+    shop.work_until(lambda: len(shop.postbox.sent) >= 2)
+    restock = shop.restocks.live(shop.sku)
+    assert restock is not None
+    assert [envelope.tags["restock"] for envelope in shop.postbox.sent] == [restock.tag, restock.tag]
+
+
+@pytest.mark.parametrize(("policy", "steps"), [(EVERYONE, 8), (ONE_EACH, 1)])
+def test_a_restock_is_written_down_before_its_first_step_is_queued(
+    clock: Clock, policy: WavePolicy, steps: int
+) -> None:
+    shop = MemoryShop(clock)
+    shop.policy = policy
+    known: list[list[str]] = []
+
+    class Queue(FakeWavesQueue):
+        def put(self, message: WaveMessage, *, delay_s: int = 0) -> None:
+            known.append([restock.id for restock in shop.restocks.opened])
+
+    shop.restocking._queue = Queue(clock)
+    (restock,) = shop.observe(Availability.IN_STOCK)
+    assert known == [[restock.id]] * steps
+
+
+def test_a_lease_outlasts_every_function_that_could_hold_it() -> None:
+    config: dict[str, Any] = json.loads((ROOT / ".chalice" / "config.json").read_text())
+    timeouts_s = {config["lambda_timeout"]} | {
+        each["lambda_timeout"]
+        for stage in config.get("stages", {}).values()
+        for each in (stage, *stage.get("lambda_functions", {}).values())
+        if "lambda_timeout" in each
+    }
+    assert max(timeouts_s) == 20
+    assert max(timeouts_s) * 1000 + 10_000 <= LEASE_MS
