@@ -19,7 +19,7 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: lock test-slow tests coverage help setup demo check load package test bench audit lint types template format clean python
+.PHONY: lock mutants test-slow tests coverage help setup demo check load package test bench audit lint types template format clean python
 
 help: ## List what can be asked of make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -53,6 +53,10 @@ coverage: .venv/ready-to-work ## Run the same tests and print which lines of the
 test-slow: .venv/ready-to-work ## Kill functions and demos at their work; type every command of the docs
 	.venv/bin/pytest -m slow $(ARGS)
 
+# Thirty minutes at most; the same command goes on. Results are in mutants/.
+mutants: .venv/ready-to-work | $(UV) ## Change the code one expression at a time, and count what tests notice
+	nice -n 15 $(UV) run --no-sync --with mutmut==3.8.1 python -m tests.mutants $(ARGS)
+
 bench: .venv/ready-to-work ## Measure; ARGS names benchmarks, else all of them run
 	@.venv/bin/python -m benchmarks $(ARGS)
 
@@ -74,7 +78,11 @@ lock: | python $(UV) ## Write uv.lock from pyproject.toml, and requirements.txt 
 	mv requirements.new requirements.txt
 
 audit: template ## Look for weaknesses in the template and in what ships; needs a package index
-	$(UV) tool run --from checkov==3.3.30 checkov --config-file .checkov.yaml -f build/package/sam.json
+	$(UV) tool run --from checkov==3.3.30 checkov --config-file .checkov.yaml -f build/package/sam.json \
+	    -o cli -o json --output-file-path console,build/checkov.json
+	@.venv/bin/python -c "import json, pathlib; found = json.loads(pathlib.Path('build/checkov.json').read_text()); \
+	    passed = found.get('summary', found)['passed']; \
+	    raise SystemExit(None if passed else 'checkov ran no check: the template was not audited')"
 	$(UV) tool run --from pip-audit==2.10.1 pip-audit -r requirements.txt \
 	    --strict --require-hashes --disable-pip --progress-spinner off
 

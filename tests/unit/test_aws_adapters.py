@@ -5,10 +5,12 @@ Answers are bytes as AWS sends them, read by botocore, so that a code is the one
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from botocore import xform_name
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -34,6 +36,7 @@ from chalicelib.tables.dynamodb import batch_get_both, delete_if, execute_each, 
 from chalicelib.tables.entries import EntriesTable
 from tests.clock import Clock
 from tests.unit.test_ses import held_to
+from tests.unit.test_tending import flooded, tended
 
 Reply = tuple[int, dict[str, str], bytes]
 KEY = {"id": {"S": "a"}}
@@ -507,3 +510,39 @@ def test_limits_of_a_sesv2_account_are_read_and_a_throttle_says_later(wire: Wire
     wire.replies = [(200, {}, json.dumps({"SendQuota": quota, "SendingEnabled": False}).encode())]
     limits = SesAccount(wire.client).limits()
     assert (limits.rate_per_s, limits.letters_left, limits.sending_enabled) == (14.0, 0, False)
+
+
+# ---- what tending asks ----
+
+
+def test_each_call_that_tending_makes_is_valid_by_its_model(tmp_path: Path) -> None:
+    place = flooded(bounces=[0.06])
+    tended(place, tmp_path)
+    calls = [(name, *call) for name, client in place.clients.items() for call in client.calls]
+    assert {name for name, *_ in calls} >= {"cloudwatch", "dynamodb", "lambda", "sns", "sqs"}
+    for service, method, asked in calls:
+        model = model_of(service)
+        (operation,) = (each for each in model.operation_names if xform_name(each) == method)
+        shape = model.operation_model(operation).input_shape
+        assert shape is not None
+        assert ParamValidator().validate(asked, shape).generate_report() == ""
+        held_to(shape, asked)
+
+
+def test_tending_asks_for_the_metrics_that_it_decides_by(tmp_path: Path) -> None:
+    place = flooded()
+    tended(place, tmp_path)
+    (asked,) = (asked for name, asked in place.clients["cloudwatch"].calls if name == "get_metric_data")
+    queries = {each["Id"]: each["MetricStat"] for each in asked["MetricDataQueries"]}
+    metrics = {
+        key: (each["Metric"]["Namespace"], each["Metric"]["MetricName"], each["Stat"], each["Period"])
+        for key, each in queries.items()
+    }
+    assert metrics == {
+        "writes": ("AWS/DynamoDB", "ConsumedWriteCapacityUnits", "Sum", 60),
+        "concurrent": ("AWS/Lambda", "ConcurrentExecutions", "Maximum", 60),
+        "bounces": ("AWS/SES", "Reputation.BounceRate", "Maximum", 60),
+        "complaints": ("AWS/SES", "Reputation.ComplaintRate", "Maximum", 60),
+    }
+    named = {key: [each["Name"] for each in queries[key]["Metric"]["Dimensions"]] for key in queries}
+    assert named == {"writes": ["TableName"], "concurrent": ["FunctionName"], "bounces": [], "complaints": []}
