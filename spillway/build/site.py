@@ -123,12 +123,13 @@ def makings_of(
     memory = catalogue_memory(project)
     left_out: list[Mistake] | None = [] if skip_broken_pictures else None
     catalogue = load_catalogue(project, memory=memory, crew=crew, left_out=left_out)
+    # Before the pictures, which take the longest: a folder that is missing is named at once.
+    keys = asset_keys(project.site / "static")
     developed = _developed(catalogue, project, memory, left_out)
     memory.save()
     renditions = {name: made.renditions for name, made in developed.items() if made.renditions}
     products = Products(catalogue.rows, catalogue.pictures, renditions)
     hero = catalogue.storefront.home.shot
-    keys = asset_keys(project.site / "static")
     theme = theme_of(
         catalogue,
         products,

@@ -74,6 +74,12 @@ def theme_texts(project: Project) -> dict[str, str]:
 
 def asset_keys(folder: Path) -> dict[Path, str]:
     """The key of every file in `folder`, with a hash of its content in it: "assets/shop-3fa9c1d2e0.css"."""
+    if not folder.is_dir():
+        raise BadInput(
+            f"{folder}: there is no such folder",
+            way_out="it holds the styles and scripts of the templates, shop.css among them: take it from the"
+            " sample shop or from a backup",
+        )
     return {
         file: f"assets/{safe_stem(file.name)}-{_digest(file)}{file.suffix}"
         for file in sorted(folder.iterdir())

@@ -28,6 +28,8 @@ class Stage:
     endpoint_url: str | None = None
     shop_url: str | None = None
     """Where the shop is served, when that is not the base_url of site.toml."""
+    email_url: str | None = None
+    """Where calls to SES go, when that is not `endpoint_url`: the demo's inbox keeps what SES accepts."""
 
     @property
     def stack_name(self) -> str:
@@ -41,8 +43,9 @@ class Stage:
 
     def client(self, service: str) -> Any:
         """A boto3 client; annotate the variable with its type from types-boto3."""
+        url = self.email_url if service == "sesv2" and self.email_url else self.endpoint_url
         # The stubs know each service by a literal name of its own.
-        return self.session.client(service, endpoint_url=self.endpoint_url)  # type: ignore[call-overload]
+        return self.session.client(service, endpoint_url=url)  # type: ignore[call-overload]
 
     def outputs(self) -> dict[str, str]:
         """What the stack says about itself: names of tables, buckets, the distribution.
@@ -93,7 +96,7 @@ def local_stage(cloud: CloudRecord) -> Stage:
     session = boto3.Session(
         aws_access_key_id=cloud.access_key, aws_secret_access_key=cloud.secret_key, region_name=cloud.region
     )
-    return Stage(LOCAL, cloud.region, session, cloud.endpoint_url, cloud.shop_url)
+    return Stage(LOCAL, cloud.region, session, cloud.endpoint_url, cloud.shop_url, cloud.inbox_url)
 
 
 def stage_named(project: Project, name: str) -> Stage:

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import re
+import shutil
 import xml.etree.ElementTree as ET
 from base64 import b64decode
 from io import BytesIO
@@ -273,3 +274,14 @@ def test_the_command_says_what_it_made(shop: Project) -> None:
     pages = sum(each.kind is not Kind.ASSET for each in build(shop).objects)
     assert f"2 products, {pages} pages" in result.output
     assert (shop.output / "site/products/scarf").is_file()
+
+
+def test_a_shop_without_its_static_folder_is_answered_with_a_sentence(tmp_path: Path) -> None:
+    shop = make_small_shop(tmp_path)
+    shutil.rmtree(shop.site / "static")
+    ended = CliRunner().invoke(cli, ["build"], obj=shop)
+    assert isinstance(ended.exception, BadInput)
+    assert ended.exception.message == f"{shop.site / 'static'}: there is no such folder"
+    assert "shop.css" in ended.exception.way_out
+    (shop.site / "static").write_text("a file")
+    assert isinstance(CliRunner().invoke(cli, ["build"], obj=shop).exception, BadInput)

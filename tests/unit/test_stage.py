@@ -11,8 +11,9 @@ from botocore.exceptions import (
 )
 
 from spillway.aws_errors import explained, missing_right
+from spillway.cloud.record import CloudRecord
 from spillway.deploy.change_set import parameters_for
-from spillway.deploy.stage import region_in, stage_named
+from spillway.deploy.stage import local_stage, region_in, stage_named
 from spillway.errors import BadInput
 from spillway.project import Project
 from tests.aws import ROOT
@@ -133,3 +134,12 @@ def test_a_parameter_that_is_missing_is_named_with_its_meaning() -> None:
         "--param SenderAddress=VALUE: needed, since it has no default. The address emails come from."
     )
     assert "docs/parameters.md" in refused.value.way_out
+
+
+def test_emails_of_the_local_stage_pass_through_the_inbox_and_nothing_else_does() -> None:
+    record = CloudRecord(
+        "http://cloud.test:1", "us-east-1", "http://shop.test", "http://inbox.test:2", "k", "s"
+    )
+    place = local_stage(record)
+    assert place.client("sesv2").meta.endpoint_url == "http://inbox.test:2"
+    assert place.client("dynamodb").meta.endpoint_url == "http://cloud.test:1"
