@@ -33,6 +33,13 @@ class EntryState(StrEnum):
     LEFT = "left"
 
 
+class Arrival(StrEnum):
+    """When an entry that came from another tool or another SKU is notified of stock there is already."""
+
+    NOW = "now"
+    NEXT_RESTOCK = "next_restock"
+
+
 class OptIn(StrEnum):
     """Whether a signup has to be confirmed by a letter's link, or counts at once."""
 
@@ -55,7 +62,9 @@ class Signup:
 @dataclass(frozen=True, slots=True)
 class Entry:
     """The stored row. `place` orders the line: time of joining, then the shopper's id. `page` is where they
-    asked, and so the language they read; an entry out of the line's index comes without."""
+    asked, and so the language they read; an entry out of the line's index comes without. One that was
+    imported, or moved from another SKU, has its `arrival`, and the time of it.
+    """
 
     shopper: str
     sku: str
@@ -65,6 +74,8 @@ class Entry:
     place: str | None = None
     expires_at_s: int | None = None
     page: str = "/"
+    arrival: Arrival | None = None
+    arrived_at_ms: int | None = None
 
     def expired(self, *, at_ms: int) -> bool:
         """Whether it counts as gone: DynamoDB may delete the row days later (TTL)."""
@@ -105,10 +116,11 @@ def reaction_to(before: Entry | None, after: Entry) -> Reaction | None:
     """What to do about an entry that was `before` and is `after`; None when there is nothing to do."""
     asked_anew = before is None or before.asked_at_ms != after.asked_at_ms
     match before.state if before else None, after.state:
-        case EntryState.PENDING, EntryState.PENDING:
-            return Reaction.ASK if asked_anew else None
-        case _, EntryState.PENDING:
-            return Reaction.ASK
+        case was, EntryState.PENDING:
+            return Reaction.ASK if asked_anew or was is not EntryState.PENDING else None
+        # Nobody signed up just now: no cap on signups counts those.
+        case _, EntryState.CONFIRMED if arrives(before, after):
+            return Reaction.WELCOME if after.arrival is Arrival.NOW else None
         # Confirming is no asking: the time of asking stays.
         case _, EntryState.CONFIRMED if asked_anew:
             return Reaction.ADMIT
@@ -119,8 +131,16 @@ def reaction_to(before: Entry | None, after: Entry) -> Reaction | None:
     return None
 
 
+def arrives(before: Entry | None, after: Entry) -> bool:
+    """Return whether this very change imported the entry, or moved it from another SKU."""
+    return after.arrival is not None and (before is None or before.arrived_at_ms != after.arrived_at_ms)
+
+
 def rejoins(before: Entry | None, after: Entry) -> bool:
     """Whether an entry was asked for again when it already counted as gone: its old place is nobody's."""
     return (
-        before is not None and after.state is EntryState.PENDING and before.expired(at_ms=after.asked_at_ms)
+        before is not None
+        and after.state is EntryState.PENDING
+        and before.expired(at_ms=after.asked_at_ms)
+        and not arrives(before, after)
     )

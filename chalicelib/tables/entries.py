@@ -14,6 +14,7 @@ from chalicelib.domain.entry import (
     ASK_AGAIN_AFTER_S,
     ASKED_LETTERS_PER_DAY_MAX,
     CONFIRM_WITHIN_S,
+    Arrival,
     Entry,
     EntryState,
     OptIn,
@@ -271,4 +272,6 @@ def entry_from(item: Mapping[str, Any]) -> Entry:
         place=item.get("place", {}).get("S"),
         expires_at_s=int(item["expires_at_s"]["N"]) if "expires_at_s" in item else None,
         page=item.get("page", {}).get("S", "/"),
+        arrival=Arrival(item["arrival"]["S"]) if "arrival" in item else None,
+        arrived_at_ms=int(item["arrived_at_ms"]["N"]) if "arrived_at_ms" in item else None,
     )

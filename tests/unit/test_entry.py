@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from chalicelib.domain.address import Address
 from chalicelib.domain.entry import (
     SHARDS,
+    Arrival,
     Entry,
     EntryState,
     Reaction,
@@ -21,6 +22,8 @@ from chalicelib.domain.entry import (
 
 PENDING = Entry("ada", "A", "ada@example.com", EntryState.PENDING, asked_at_ms=1000, expires_at_s=5)
 CONFIRMED = replace(PENDING, state=EntryState.CONFIRMED, expires_at_s=None)
+QUIET = replace(CONFIRMED, arrival=Arrival.NEXT_RESTOCK, arrived_at_ms=9000)
+PROMPT = replace(QUIET, arrival=Arrival.NOW)
 
 
 def test_a_pending_entry_expires_before_its_row_is_deleted() -> None:
@@ -43,6 +46,15 @@ def test_a_pending_entry_expires_before_its_row_is_deleted() -> None:
         (CONFIRMED, CONFIRMED, None),
         (CONFIRMED, replace(CONFIRMED, state=EntryState.NOTIFIED), None),
         (CONFIRMED, replace(CONFIRMED, state=EntryState.LEFT), None),
+        (None, QUIET, None),
+        (None, PROMPT, Reaction.WELCOME),
+        (PENDING, QUIET, None),
+        (PENDING, PROMPT, Reaction.WELCOME),
+        (replace(QUIET, state=EntryState.LEFT), replace(PROMPT, arrived_at_ms=9500), Reaction.WELCOME),
+        (None, replace(QUIET, state=EntryState.PENDING), Reaction.ASK),
+        # Imported once, and signed up since: as anybody.
+        (QUIET, replace(QUIET, asked_at_ms=9900), Reaction.ADMIT),
+        (replace(QUIET, state=EntryState.PENDING), QUIET, Reaction.WELCOME),
     ],
 )
 def test_what_the_writing_of_an_entry_calls_for(
@@ -58,6 +70,15 @@ def test_only_who_was_gone_joins_anew() -> None:
     assert not rejoins(None, PENDING)
     assert not rejoins(replace(before, state=EntryState.LEFT), replace(PENDING, asked_at_ms=2000))
     assert not rejoins(before, replace(CONFIRMED, asked_at_ms=2000))
+
+
+def test_an_import_keeps_its_position_where_an_unconfirmed_signup_had_expired() -> None:
+    before = replace(PENDING, expires_at_s=2)
+    assert not rejoins(before, replace(QUIET, state=EntryState.PENDING, asked_at_ms=5000))
+    assert rejoins(
+        replace(QUIET, state=EntryState.PENDING, expires_at_s=2),
+        replace(QUIET, state=EntryState.PENDING, asked_at_ms=5000),
+    )
 
 
 @given(st.integers(0, 10**13 - 2), st.integers(1, 10**6), st.text("abz27", min_size=3, max_size=3))
