@@ -14,6 +14,7 @@ from spillway.stopped import Stopped
 
 # Loaded when called for: marking a variant available does not wait for the picture library.
 COMMANDS = {
+    "access-log": "spillway.commands.shopper:access_log_command",
     "available": "spillway.commands.available:available_command",
     "build": "spillway.commands.build:build_command",
     "demo": "spillway.commands.demo:demo_command",
@@ -35,6 +36,7 @@ COMMANDS = {
     "rollback": "spillway.commands.rollback:rollback_command",
     "send-test": "spillway.commands.letters:send_test_command",
     "serve": "spillway.commands.serve:serve_command",
+    "shopper": "spillway.commands.shopper:shopper_command",
     "sold-out": "spillway.commands.available:sold_out_command",
     "status": "spillway.commands.status:status_command",
     "stock": "spillway.commands.stock:stock_command",
@@ -43,7 +45,9 @@ COMMANDS = {
     "tend": "spillway.commands.tend:tend_command",
     "texts": "spillway.commands.texts:texts_command",
     "waiting": "spillway.commands.waiting:waiting_command",
+    "waitlist": "spillway.commands.waitlist:waitlist_command",
     "waves": "spillway.commands.waves:waves_command",
+    "why": "spillway.commands.shopper:why_command",
 }
 
 

@@ -11,6 +11,7 @@ LEFT_BY = {
     "publish": "nothing visible is half-done, some pages may be new already; publish again to go on",
     "redrive": "what was put back is being tried, the rest is still stuck; redrive again to go on",
     "rollback": "nothing visible is half-done, some pages may be back already; roll back again to go on",
+    "waitlist": "entries that were written count, none is half-written; the same command does the rest",
     "stock": "lines that were taken in count; the same file again does the rest",
 }
 

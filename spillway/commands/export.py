@@ -6,7 +6,9 @@ from itertools import chain
 
 import click
 
+from chalicelib.wiring import clock_ms
 from spillway.commands.options import stage_option
+from spillway.commands.people import access_log
 from spillway.counted import counted
 from spillway.deploy.stage import stage_named
 from spillway.deploy.tables import StageTables
@@ -22,7 +24,10 @@ from spillway.project import Project
 @stage_option
 @click.pass_obj
 def export_command(project: Project, sku: str, stage_name: str, *, _as_csv: bool, as_json: bool) -> None:
-    """Everybody who waits for a variant, first come first, on standard output. These are addresses."""
+    """Everybody who waits for a variant, first come first, on standard output. These are addresses.
+
+    Each use is logged with the operator and the time (spillway access-log).
+    """
     sku = require_sku(sku)
     stage = stage_named(project, stage_name)
     tables = StageTables.of(stage)
@@ -31,6 +36,7 @@ def export_command(project: Project, sku: str, stage_name: str, *, _as_csv: bool
     if first is None:
         # Who waits for what the shop no longer sells is kept, and can be exported.
         require_sold(tables.products, sku, stage.name)
+    access_log(stage).note("export", f"SKU {sku}", at_ms=clock_ms())
     waiting = chain([first] if first else [], waiting)
     if as_json:
         for place, entry in enumerate(waiting, start=1):

@@ -9,7 +9,9 @@ from spillway.commands.pictures import show_left_out, skip_broken_pictures_optio
 from spillway.commands.progress import progress_bar
 from spillway.counted import counted
 from spillway.deploy.agreement import agreeing
-from spillway.deploy.stage import stage_named
+from spillway.deploy.stage import Stage, stage_named
+from spillway.deploy.tables import StageTables
+from spillway.merchant.skus import typed_move
 from spillway.project import Project
 from spillway.publish.plan import Plan
 from spillway.publish.publisher import Make, Published, Publisher, Target
@@ -41,13 +43,17 @@ def publish_command(
         with target_of(stage, project, clock_ms) as target:
             source = of_folder(project, target, base_url=base_url, skip_broken_pictures=skip_broken_pictures)
             make = agreeing(stage, source)
-            bring(target, make, bar, task, dry_run=dry_run, delete_many=delete_many)
+            withdrawn = bring(target, make, bar, task, dry_run=dry_run, delete_many=delete_many)
+            warn_of_people_left(stage, withdrawn)
 
 
 def bring(
     target: Target, make: Make, bar: Progress, task: TaskID, *, dry_run: bool, delete_many: bool
-) -> None:
-    """Bring before the shoppers what `make` makes, and say what was done; a dry run only says how."""
+) -> tuple[str, ...]:
+    """Bring before the shoppers what `make` makes, and say what was done; a dry run only says how.
+
+    Returns the SKUs that the shop no longer sells then.
+    """
     publisher = Publisher(
         target,
         clock_ms,
@@ -55,9 +61,27 @@ def bring(
         delete_many=delete_many,
     )
     if dry_run:
-        show_plan(publisher.plan(make))
-    else:
-        show_published(publisher.publish(make))
+        plan = publisher.plan(make)
+        show_plan(plan)
+        return plan.withdrawn
+    published = publisher.publish(make)
+    show_published(published)
+    return published.withdrawn
+
+
+def warn_of_people_left(stage: Stage, withdrawn: tuple[str, ...]) -> None:
+    """Name each SKU that is no longer sold and has a waitlist, with the command that moves its people."""
+    if not withdrawn:
+        return
+    line = StageTables.of(stage).line
+    for sku in withdrawn:
+        count = line.count(sku)
+        if count:
+            click.echo(
+                f"{sku}: no longer sold, {counted(count, 'person waits', 'people wait')} for it; move them to"
+                f" another SKU: {typed_move(sku, stage.name)}",
+                err=True,
+            )
 
 
 def show_published(published: Published) -> None:

@@ -7,7 +7,7 @@ import click
 from chalicelib.wiring import clock_ms
 from spillway.commands.options import stage_option
 from spillway.commands.progress import progress_bar
-from spillway.commands.publish import bring
+from spillway.commands.publish import bring, warn_of_people_left
 from spillway.counted import counted
 from spillway.deploy.agreement import agreeing
 from spillway.deploy.stage import stage_named
@@ -48,7 +48,8 @@ def rollback_command(
                 return
             kept = chosen(live, release)
             make = agreeing(stage, of_kept(kept, project, target))
-            bring(target, make, bar, task, dry_run=dry_run, delete_many=delete_many)
+            withdrawn = bring(target, make, bar, task, dry_run=dry_run, delete_many=delete_many)
+            warn_of_people_left(stage, withdrawn)
     if not dry_run:
         click.echo(f"  as it was live from {_day(kept)}; spillway publish brings back what this folder holds")
 

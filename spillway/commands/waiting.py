@@ -14,6 +14,7 @@ from spillway.commands.progress import progress_bar
 from spillway.deploy.stage import stage_named
 from spillway.deploy.tables import StageTables
 from spillway.merchant.demand import Demand, demand
+from spillway.merchant.skus import typed_move
 from spillway.project import Project
 
 
@@ -36,6 +37,10 @@ def waiting_command(project: Project, stage_name: str, *, as_json: bool) -> None
         click.echo(json.dumps([asdict(each) for each in found], indent=1))
     elif found:
         Console(highlight=False).print(_table(found))
+        for each in found:
+            if each.withdrawn:
+                move = typed_move(each.sku, stage_name)
+                click.echo(f"{each.sku}: no longer sold; move people to another SKU: {move}", err=True)
     else:
         click.echo("nobody waits for anything; who signs up waits from when the address is confirmed")
 
@@ -46,6 +51,7 @@ def _table(found: list[Demand]) -> Table:
     table.add_column("last 24 h", justify="right")
     for each in found:
         now = "" if each.availability == "OutOfStock" else each.availability
+        now = "no longer sold" if each.withdrawn else now
         title = f"{each.title}, {each.label}" if each.label else each.title
         table.add_row(Text(each.sku), Text(title), now, f"{each.waiting:,}", f"+{each.last_day:,}")
     table.add_row("", "", "", f"{sum(each.waiting for each in found):,}", "")

@@ -1,10 +1,10 @@
 """Who waits for what, and how far the letters about it are."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from chalicelib.domain.entry import lines_of, place_after_all, place_of
-from chalicelib.domain.stock import Restock
+from chalicelib.domain.stock import Restock, StockedProduct
 from chalicelib.tables.line import LineTable
 from chalicelib.tables.pace import PaceTable
 from chalicelib.tables.products import ProductsTable
@@ -17,7 +17,8 @@ RESTOCKS_SHOWN_MAX = 10
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """So many wait for a variant; `last_day` of them asked within 24 hours."""
+    """So many wait for a variant; `last_day` of them asked within 24 hours. One that the shop no longer sells
+    is `withdrawn`: its people hear of nothing until they are moved to another SKU."""
 
     sku: str
     title: str
@@ -25,34 +26,47 @@ class Demand:
     availability: str
     waiting: int
     last_day: int
+    withdrawn: bool = False
 
 
 def demand(
     products: ProductsTable, line: LineTable, *, at_ms: int, progress: Callable[[int, int], None]
 ) -> list[Demand]:
     """Every variant that somebody waits for, the most wanted first. `progress` hears (done, of how many)."""
+    every = list(products.scan())
     variants = [
-        (stocked, variant)
-        for stocked in products.scan()
+        (stocked, variant.sku, variant.label)
+        for stocked in every
         for variant in stocked.product.variants
         if variant.sku in stocked.stock
     ]
+    gone = withdrawn_skus(every)
+    variants += [(stocked, sku, "") for sku, stocked in gone.items()]
     found = []
-    for number, (stocked, variant) in enumerate(variants, start=1):
-        waiting = line.count(variant.sku)
+    for number, (stocked, sku, label) in enumerate(variants, start=1):
+        waiting = line.count(sku)
         if waiting:
             found.append(
                 Demand(
-                    variant.sku,
+                    sku,
                     stocked.product.title,
-                    variant.label,
-                    stocked.stock[variant.sku].availability,
+                    label,
+                    stocked.stock[sku].availability,
                     waiting,
-                    line.count(variant.sku, after=place_of(at_ms - DAY_MS, "")),
+                    line.count(sku, after=place_of(at_ms - DAY_MS, "")),
+                    sku in gone,
                 )
             )
         progress(number, len(variants))
     return sorted(found, key=lambda each: (-each.waiting, -each.last_day, each.sku))
+
+
+def withdrawn_skus(every: Iterable[StockedProduct]) -> dict[str, StockedProduct]:
+    """Return the SKUs that were sold once and no product has any more, each with the product it was of."""
+    every = tuple(every)
+    sold = {sku for stocked in every for sku in stocked.product.skus}
+    # A product's stock keeps SKUs that the catalogue has dropped.
+    return {sku: stocked for stocked in every for sku in sorted(stocked.stock.keys() - sold)}
 
 
 @dataclass(frozen=True, slots=True)

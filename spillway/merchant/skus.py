@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from chalicelib.domain.sku import SkuRefused, parse_sku
 from chalicelib.tables.products import ProductsTable
+from spillway.deploy.stage import LOCAL
 from spillway.errors import BadInput
 
 SIMILAR_SHOWN_MAX = 3
@@ -91,6 +92,13 @@ def typed(command: str, sku: str, *options: str) -> str:
     if sku.startswith("-"):
         return shlex.join([command, *options, "--", sku])
     return shlex.join([command, sku, *options])
+
+
+def typed_move(sku: str, stage: str) -> str:
+    """Return the command that moves people of a stage off an SKU, as a shell takes it."""
+    options = () if stage == LOCAL else ("--stage", stage)
+    words = ["--", sku, "NEW-SKU"] if sku.startswith("-") else [sku, "NEW-SKU"]
+    return shlex.join(["spillway", "waitlist", "move", *options, *words])
 
 
 def _rough(text: str) -> str:

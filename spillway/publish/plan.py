@@ -50,7 +50,7 @@ class Removal:
 class Plan:
     """Uploads in order (what a page asks for comes before it), removals after all of them, and the
     manifest that is true once everything is done. `keeps` says that the release's makings are to be kept,
-    `forgets` which releases' are not any longer."""
+    `forgets` which releases' are not any longer, `withdrawn` which SKUs the shop no longer sells."""
 
     uploads: tuple[Upload, ...]
     removals: tuple[Removal, ...]
@@ -60,6 +60,7 @@ class Plan:
     release_changed: bool
     keeps: bool
     forgets: tuple[str, ...]
+    withdrawn: tuple[str, ...] = ()
 
     @property
     def empty(self) -> bool:

@@ -8,7 +8,7 @@ that the CDN was told of it. Between batches the claim is looked at: a publish t
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Protocol
 
@@ -75,6 +75,8 @@ class Published:
     removed: int
     abandoned: tuple[str, ...]
     """Products that are in the table but in the catalogue no more; shoppers may still wait for them."""
+    withdrawn: tuple[str, ...] = ()
+    """SKUs that this publish takes off the shop, and no product has instead."""
     untold: tuple[str, ...] = ()
     """See `Release.untold`, and `Release.notes`."""
     ended_sales: tuple[str, ...] = ()
@@ -101,7 +103,9 @@ class Publisher:
             BadInput: the catalogue or a template is wrong.
         """
         live, at_ms = self._target.live.read().manifest, self._clock_ms()
-        return make_plan(live, _made(make, self._known(), live, at_ms), at_ms=at_ms)
+        known = self._known()
+        release = _made(make, known, live, at_ms)
+        return replace(make_plan(live, release, at_ms=at_ms), withdrawn=_withdrawn(known, release))
 
     def publish(self, make: Make) -> Published:
         """Bring the shop to what `make` makes.
@@ -149,6 +153,7 @@ class Publisher:
             plan.skipped,
             len(plan.removals),
             _abandoned(known, release),
+            _withdrawn(known, release),
             (*release.untold, *release.notes),
             tuple(ended_sales(release.sales, today=written_time(at_ms)[:10])),
             release.left_out,
@@ -270,3 +275,8 @@ def _put(each: SiteObject) -> Request:
 
 def _abandoned(known: Mapping[str, StockedProduct], release: Release) -> tuple[str, ...]:
     return tuple(sorted(known.keys() - set(release.products.slugs)))
+
+
+def _withdrawn(known: Mapping[str, StockedProduct], release: Release) -> tuple[str, ...]:
+    before = {sku for stocked in known.values() for sku in stocked.product.skus}
+    return tuple(sorted(before - {sku for entry in release.products for sku in entry.product.skus}))

@@ -41,6 +41,9 @@ class Nothing:
     def describe_stacks(self, **_: Any) -> Any:
         return {"Stacks": [{"StackStatus": "CREATE_COMPLETE"}]}
 
+    def get_caller_identity(self) -> Any:
+        return {"Arn": "arn:aws:iam::123456789012:user/ann"}
+
     def get_paginator(self, _: str) -> Any:
         return self
 

@@ -108,6 +108,25 @@ def test_what_left_the_catalogue_is_reported(desk: Desk) -> None:
     assert desk.products.get("scarf") is not None
 
 
+def test_skus_that_are_no_longer_sold_are_named_before_and_once(desk: Desk) -> None:
+    desk.publish()
+    assert desk.plan().withdrawn == ()
+    drop_scarf(desk.project)
+    jacket = desk.project.site / "products" / "field-jacket.toml"
+    jacket.write_text(jacket.read_text().replace('"FJ-MOSS-M"', '"FJ-MOSS-MEDIUM"'))
+    assert desk.plan().withdrawn == ("FJ-MOSS-M", "SCARF")
+    assert desk.publish().withdrawn == ("FJ-MOSS-M", "SCARF")
+    assert desk.publish().withdrawn == ()
+
+
+def test_a_sku_that_another_product_has_now_is_still_sold(desk: Desk) -> None:
+    desk.publish()
+    drop_scarf(desk.project)
+    jacket = desk.project.site / "products" / "field-jacket.toml"
+    jacket.write_text(jacket.read_text().replace('"FJ-MOSS-M"', '"SCARF"'))
+    assert desk.publish().withdrawn == ("FJ-MOSS-M",)
+
+
 def test_a_dry_run_writes_nothing(desk: Desk) -> None:
     assert len(desk.plan().uploads) > 0
     assert desk.sink.objects == {}

@@ -1,0 +1,378 @@
+"""`spillway waitlist import` and `spillway waitlist move`: people taken over, and moved to another SKU."""
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import click
+
+from chalicelib.domain.entry import Arrival
+from chalicelib.storage.themes import ThemeStore
+from chalicelib.tables.domain_lists import DomainListsTable
+from chalicelib.tables.suppressions import SuppressionsTable
+from chalicelib.wiring import clock_ms
+from spillway.cloud.local_cloud import make_private
+from spillway.commands.options import json_option, stage_option
+from spillway.commands.people import access_log
+from spillway.commands.progress import progress_bar
+from spillway.counted import counted
+from spillway.deploy.stage import Stage, stage_named
+from spillway.errors import BadInput, WorkFailed
+from spillway.importing.table import read_bytes, read_table
+from spillway.merchant.skus import require_sku, require_sold
+from spillway.project import Project
+from spillway.waitlist import intake
+from spillway.waitlist.export_rows import Asked, Column, Outcome, Tool, read_rows
+from spillway.waitlist.moving import Move, Moved, waiting
+from spillway.waitlist.rows import PeopleTables
+
+MISTAKES_SHOWN_MAX = 20
+
+now_option = click.option("--notify-now", is_flag=True, help="Email people at once if the SKU is in stock.")
+later_option = click.option("--next-restock", is_flag=True, help="Have people wait for the next restock.")
+
+
+@click.group("waitlist")
+def waitlist_command() -> None:
+    """Import people from another tool, or move people to another SKU."""
+
+
+@waitlist_command.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--from", "tool", type=click.Choice([tool.value for tool in Tool]), default="csv", show_default=True
+)
+@click.option("--sku", metavar="SKU", help="Every row is about this SKU.")
+@click.option("--email-column", metavar="NAME")
+@click.option("--sku-column", metavar="NAME")
+@click.option("--time-column", metavar="NAME", help="When the person asked; it orders the waitlist.")
+@click.option("--status-column", metavar="NAME")
+@click.option("--consent-column", metavar="NAME")
+@click.option(
+    "--consent-text", metavar="TEXT", default="", help="The text that everybody in the file agreed to."
+)
+@click.option(
+    "--sku-map",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A CSV file of two columns: what the file says, and the SKU it means here.",
+)
+@click.option("--timezone", metavar="ZONE", default="UTC", show_default=True, help="Of times without one.")
+@click.option("--date-format", metavar="FORMAT", default="", help="For example %d/%m/%Y %H:%M.")
+@click.option("--encoding", metavar="NAME", default="", help="Of the file, when it is not UTF-8.")
+@click.option("--locale", metavar="LOCALE", help="The language to email people in, as site.toml names it.")
+@click.option("--ask", is_flag=True, help="Email everybody a confirmation first, also without consent.")
+@now_option
+@later_option
+@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Where the details go.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
+@json_option
+@stage_option
+@click.pass_obj
+def import_command(  # noqa: PLR0913 - one argument for each option
+    project: Project,
+    /,
+    file: Path,
+    *,
+    tool: str,
+    sku: str | None,
+    sku_map: Path | None,
+    consent_text: str,
+    timezone: str,
+    date_format: str,
+    encoding: str,
+    locale: str | None,
+    report: Path | None,
+    stage_name: str,
+    ask: bool,
+    notify_now: bool,
+    next_restock: bool,
+    dry_run: bool,
+    as_json: bool,
+    **columns: str | None,
+) -> None:
+    """Put the people of another tool's export on the waitlist, in the order of their time.
+
+    FILE is an export of Klaviyo, Swym or a WooCommerce plugin, or a plain CSV file of email, sku, time and
+    consent. Consent is taken over with its proof: the tool, the file's digest, the row and the time. No
+    confirmation is emailed without --ask. People who unsubscribed, there or here, who are suppressed, or who
+    never agreed are left out and counted. The same file twice changes nothing.
+
+    \b
+    Examples:
+      spillway waitlist import klaviyo.csv --from klaviyo --sku FJ-INK-L --dry-run
+      spillway waitlist import swym.csv --from swym --sku-map variants.csv --next-restock
+      spillway waitlist import people.csv --consent-text "Email me when it is back"
+
+    Exit status: 0 when every row was read, 1 when some are wrong and the others were imported, 2 when nothing
+    was.
+    """
+    asked = Asked(
+        Tool(tool),
+        require_sku(sku) if sku is not None else "",
+        {Column(name.removesuffix("_column")): column for name, column in columns.items() if column},
+        _sku_map(sku_map) if sku_map else {},
+        consent_text,
+        _zone(timezone),
+        date_format,
+    )
+    at_ms = clock_ms()
+    digest = sha256(read_bytes(file)).hexdigest()
+    rows = read_rows(file, read_table(file, encoding=encoding), asked, now_ms=at_ms)
+    arrival = _arrival(notify_now=notify_now, next_restock=next_restock)
+    stage = stage_named(project, stage_name)
+    tables = PeopleTables.of(stage)
+    here = _here(stage, tables, locale)
+    if asked.sku:
+        require_sold(tables.stage.products, asked.sku, stage.name)
+    suppressions = SuppressionsTable(tables.client, tables.suppressions_name)
+    decisions = intake.decide(
+        rows, here, tables.entries, suppressions, source=tool, file_sha256=digest, ask=ask, at_ms=at_ms
+    )
+    in_stock = intake.available(decisions, here.sold)
+    if in_stock and arrival is None and not dry_run:
+        raise _choose(in_stock)
+    details = report or _details_file(project, digest)
+    use = "waitlist import --dry-run" if dry_run else "waitlist import"
+    # A dry run says of every address in the file whether it is known here.
+    access_log(stage).note(use, f"file {digest[:16]}", at_ms=at_ms)
+    if not dry_run:
+        with progress_bar() as bar:
+            task = bar.add_task("importing", total=sum(each.newcomer is not None for each in decisions))
+            decisions = intake.write(
+                decisions,
+                tables.entries,
+                arrival or Arrival.NEXT_RESTOCK,
+                lambda count: bar.advance(task, count),
+                at_ms=at_ms,
+            )
+    intake.write_details(details, decisions)
+    _show_import(
+        _Import(file, tool, digest, decisions, in_stock, arrival, details, dry_run=dry_run), as_json=as_json
+    )
+    _require_no_mistakes(file, decisions, dry_run=dry_run)
+
+
+@waitlist_command.command("move")
+@click.argument("old_sku")
+@click.argument("new_sku")
+@now_option
+@later_option
+@click.option("--dry-run", is_flag=True, help="Count the people; change nothing.")
+@json_option
+@stage_option
+@click.pass_obj
+def move_command(
+    project: Project,
+    old_sku: str,
+    new_sku: str,
+    stage_name: str,
+    *,
+    notify_now: bool,
+    next_restock: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Move everybody who waits for OLD_SKU to NEW_SKU, each with position and consent.
+
+    For an SKU that was renamed or replaced. People on both waitlists get the earlier position; those notified
+    about NEW_SKU, or unsubscribed from it, since they asked for OLD_SKU stay so. People who have not
+    confirmed yet are emailed a confirmation for NEW_SKU. Repeat it when it was interrupted, or when more
+    people came.
+
+    \b
+    Example:
+      spillway waitlist move FJ-INK-L FJ-INK-XL --stage production
+    """
+    old, new = require_sku(old_sku), require_sku(new_sku)
+    if old == new:
+        raise BadInput(f"SKU {old!r}: it is the same SKU twice", way_out="name another SKU to move to")
+    stage = stage_named(project, stage_name)
+    tables = PeopleTables.of(stage)
+    products = tables.stage.products
+    require_sold(products, new, stage.name)
+    arrival = _arrival(notify_now=notify_now, next_restock=next_restock)
+    at_ms = clock_ms()
+    if _can_buy(tables, old):
+        raise BadInput(
+            f"SKU {old!r}: it is in stock, its waitlist is being emailed",
+            way_out=f"mark it sold out first: spillway sold-out {old}",
+        )
+    count = sum(1 for _ in waiting(tables.entries.of_sku(old), at_ms=at_ms))
+    if _can_buy(tables, new) and arrival is None and count and not dry_run:
+        raise _choose({new: count})
+    if dry_run:
+        _show_moved(old, new, Counter({Moved.MOVED: count}), dry_run=True, as_json=as_json)
+        return
+    access_log(stage).note("waitlist move", f"SKUs {old} {new}", at_ms=at_ms)
+    with progress_bar() as bar:
+        task = bar.add_task("moving", total=count)
+        move = Move(tables.entries, old, new, arrival or Arrival.NEXT_RESTOCK, at_ms)
+        moved = move.carry_out(lambda done: bar.advance(task, done))
+    _show_moved(old, new, moved, dry_run=False, as_json=as_json)
+    if moved[Moved.CHANGED]:
+        raise WorkFailed(
+            f"{counted(moved[Moved.CHANGED], 'entry', 'entries')} changed meanwhile and stayed",
+            way_out="move again: it does what is left",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Import:
+    """What an import did, or would do."""
+
+    file: Path
+    tool: str
+    digest: str
+    decisions: Sequence[intake.Decision]
+    in_stock: Mapping[str, int]
+    arrival: Arrival | None
+    details: Path
+    dry_run: bool
+
+    @property
+    def outcomes(self) -> dict[Outcome, int]:
+        """How many rows came to what."""
+        counts = Counter(each.outcome for each in self.decisions)
+        return {outcome: counts[outcome] for outcome in Outcome if counts[outcome]}
+
+
+def _show_import(done: _Import, *, as_json: bool) -> None:
+    if as_json:
+        document = {
+            "file": str(done.file),
+            "sha256": done.digest,
+            "rows": len(done.decisions),
+            "outcomes": {outcome.name.lower(): count for outcome, count in done.outcomes.items()},
+            "in_stock": dict(done.in_stock),
+            "details": str(done.details),
+            "dry_run": done.dry_run,
+        }
+        click.echo(json.dumps(document, indent=1))
+        return
+    would = "would be " if done.dry_run else ""
+    click.echo(
+        f"{done.file}: {counted(len(done.decisions), 'row')} from {done.tool}, sha256 {done.digest[:12]}"
+    )
+    for outcome, count in done.outcomes.items():
+        word = f"{would}{outcome}" if outcome in {Outcome.ADD, Outcome.ASK} else outcome
+        click.echo(f"{count:>9,}  {word}")
+    for sku, count in done.in_stock.items():
+        click.echo(_in_stock_sentence(sku, count, done.arrival))
+    click.echo(f"details, with addresses, for you alone to read: {done.details}")
+
+
+def _in_stock_sentence(sku: str, count: int, arrival: Arrival | None) -> str:
+    if arrival is Arrival.NOW:
+        are = counted(count, "person is emailed", "people are emailed")
+        return f"{sku} is in stock: {are} once on the waitlist, as the wave policy says"
+    if arrival is Arrival.NEXT_RESTOCK:
+        wait = counted(count, "person waits", "people wait")
+        return f"{sku} is in stock: {wait} for the next restock, or for a wave that is still under way"
+    need = counted(count, "person needs", "people need")
+    return f"{sku} is in stock: {need} --notify-now or --next-restock"
+
+
+def _choose(in_stock: Mapping[str, int]) -> BadInput:
+    listed = ", ".join(f"{sku} ({counted(count, 'person', 'people')})" for sku, count in in_stock.items())
+    return BadInput(
+        f"in stock now: {listed}; nothing was changed",
+        way_out="--notify-now emails them at once, --next-restock has them wait for the next restock",
+    )
+
+
+def _require_no_mistakes(file: Path, decisions: Sequence[intake.Decision], *, dry_run: bool) -> None:
+    wrong = [each for each in decisions if each.outcome is Outcome.WRONG]
+    if not wrong:
+        return
+    listed = [f"  {file}:{each.row.line}: {each.note}" for each in wrong[:MISTAKES_SHOWN_MAX]]
+    if len(wrong) > MISTAKES_SHOWN_MAX:
+        listed.append(f"  and {len(wrong) - MISTAKES_SHOWN_MAX:,} more, in the details")
+    rows = "\n".join(listed)
+    if dry_run:
+        raise BadInput(f"{counted(len(wrong), 'row is', 'rows are')} wrong:\n{rows}")
+    raise WorkFailed(f"{counted(len(wrong), 'row was', 'rows were')} not imported:\n{rows}")
+
+
+def _show_moved(old: str, new: str, moved: Counter[Moved], *, dry_run: bool, as_json: bool) -> None:
+    if as_json:
+        counts = {outcome.name.lower(): moved[outcome] for outcome in Moved if moved[outcome]}
+        click.echo(json.dumps({"from": old, "to": new, "counts": counts, "dry_run": dry_run}, indent=1))
+        return
+    if not moved.total():
+        click.echo(f"nobody waits for {old}")
+    for outcome in Moved:
+        if moved[outcome]:
+            word = f"would be {outcome}" if dry_run else outcome
+            click.echo(f"{moved[outcome]:>9,}  {word}")
+
+
+def _arrival(*, notify_now: bool, next_restock: bool) -> Arrival | None:
+    if notify_now and next_restock:
+        raise BadInput("--notify-now and --next-restock exclude each other", way_out="choose one")
+    if notify_now:
+        return Arrival.NOW
+    return Arrival.NEXT_RESTOCK if next_restock else None
+
+
+def _can_buy(tables: PeopleTables, sku: str) -> bool:
+    products = tables.stage.products
+    slug = products.slug_of(sku)
+    stocked = products.get(slug) if slug else None
+    return stocked is not None and stocked.can_buy(sku)
+
+
+def _here(stage: Stage, tables: PeopleTables, locale: str | None) -> intake.Here:
+    names = stage.outputs()
+    theme = ThemeStore(stage.client("s3"), names["ReleaseBucket"]).live().theme
+    editions = {edition.shop.locale: edition for edition in theme.editions}
+    if locale is not None and locale not in editions:
+        raise BadInput(
+            f"--locale {locale!r}: not a language of this shop", way_out=f"one of {', '.join(editions)}"
+        )
+    edition = editions[locale] if locale else theme.editions[0]
+    lists = DomainListsTable(tables.client, names["ProductsTable"])
+    listed = theme.shop.refused_domains
+    sold = {
+        sku: stocked
+        for stocked in tables.stage.products.scan()
+        for sku in stocked.product.skus & stocked.stock.keys()
+    }
+    return intake.Here(
+        sold,
+        tables.identity_key,
+        lists.named(listed) if listed else frozenset(),
+        lambda stocked: edition.at(stocked.product.path),
+    )
+
+
+def _details_file(project: Project, digest: str) -> Path:
+    make_private(project.state)
+    folder = project.state / "waitlist"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder / f"import-{digest[:12]}.csv"
+
+
+def _sku_map(file: Path) -> dict[str, str]:
+    found: dict[str, str] = {}
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        for number, cells in enumerate(csv.reader(lines), start=1):
+            if not any(cell.strip() for cell in cells):
+                continue
+            if len(cells) != 2:
+                raise BadInput(f"--sku-map {file}:{number}: {counted(len(cells), 'column')}, expected 2")
+            found[cells[0].strip()] = cells[1].strip()
+    return found
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise BadInput(
+            f"--timezone {name!r}: no such time zone", way_out="for example Europe/Berlin"
+        ) from None

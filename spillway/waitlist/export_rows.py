@@ -1,0 +1,367 @@
+"""Read the rows of another tool's export: who asked for which SKU, when, and with whose consent.
+
+Exports differ between versions and shops, so columns are found by the names below, and every one can be
+named on the command line instead. Nothing is guessed: a word or a date that is not understood is a mistake
+of that row.
+
+Sources of the names: Klaviyo's export of a list (Email Marketing Consent with SUBSCRIBED, UNSUBSCRIBED and
+NEVER_SUBSCRIBED; Email Suppressions) <https://help.klaviyo.com/hc/en-us/articles/115005078687>; the
+post states of Back In Stock Notifier for WooCommerce (cwg_subscribed, cwg_mailsent, cwg_converted,
+cwg_unsubscribed); Swym's API <https://developers.swym.it/docs/request-a-back-in-stock-alert>.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from enum import StrEnum
+from pathlib import Path
+
+from chalicelib.domain.address import Address, AddressRefused
+from chalicelib.domain.sku import SkuRefused, parse_sku
+from spillway.errors import BadInput
+from spillway.importing.table import Row, Table
+
+ROWS_MAX = 500_000
+# No waitlist is older; a number below it is no time in milliseconds, and none in seconds either.
+FIRST_YEAR = 2000
+EPOCH_S = range(946_684_800, 10_000_000_000)
+DATE_FORMATS = (
+    "%Y-%m-%d %H:%M:%S %z",
+    "%Y-%m-%d %H:%M:%S UTC",
+    "%Y/%m/%d %H:%M:%S",
+    "%Y/%m/%d",
+    "%B %d, %Y %H:%M",
+)
+
+
+class Outcome(StrEnum):
+    """What becomes of a row. The values are the words of the report."""
+
+    ADD = "added"
+    ASK = "asked to confirm"
+    IMPORTED_BEFORE = "imported before"
+    HERE = "on the waitlist already"
+    NOTIFIED_HERE = "notified by this shop already"
+    LEFT_HERE = "unsubscribed from this shop"
+    SUPPRESSED_HERE = "suppressed by this shop"
+    LEFT_THERE = "unsubscribed in the other tool"
+    NOTIFIED_THERE = "notified by the other tool"
+    SUPPRESSED_THERE = "suppressed by the other tool"
+    NO_CONSENT = "without consent"
+    REPEATED = "repeated in the file"
+    WRONG = "wrong"
+
+
+class Column(StrEnum):
+    """What a column can hold."""
+
+    EMAIL = "email"
+    SKU = "sku"
+    TIME = "time"
+    STATUS = "status"
+    CONSENT = "consent"
+    SUPPRESSED = "suppressed"
+    TEXT = "text"
+
+
+class Tool(StrEnum):
+    """The tools whose exports are known."""
+
+    KLAVIYO = "klaviyo"
+    SWYM = "swym"
+    WOOCOMMERCE = "woocommerce"
+    CSV = "csv"
+
+
+# Compared without case, signs and spaces; the first that the file has counts.
+NAMES: Mapping[Tool, Mapping[Column, Sequence[str]]] = {
+    Tool.KLAVIYO: {
+        Column.EMAIL: ("Email", "$email", "Profile Email"),
+        Column.SKU: ("SKU", "Variant SKU", "$variant_sku", "Variant ID", "$variant_id", "Catalog Variant ID"),
+        Column.TIME: ("Event Timestamp", "Timestamp", "Date Added", "Email Marketing Consent Timestamp"),
+        Column.CONSENT: ("Email Marketing Consent",),
+        Column.SUPPRESSED: ("Email Suppressions", "Suppressed"),
+    },
+    Tool.SWYM: {
+        Column.EMAIL: ("Email", "Customer Email", "User Email", "Medium Value"),
+        Column.SKU: ("SKU", "Variant SKU", "Product SKU", "Variant ID", "epi"),
+        Column.TIME: (
+            "Created At",
+            "Subscribed At",
+            "Subscribed On",
+            "Subscription Date",
+            "Date",
+            "Timestamp",
+        ),
+        Column.STATUS: ("Status", "Alert Status", "Subscription Status"),
+    },
+    Tool.WOOCOMMERCE: {
+        Column.EMAIL: (
+            "Email",
+            "Email Address",
+            "User Email",
+            "Subscriber Email",
+            "cwginstock_subscriber_email",
+        ),
+        Column.SKU: ("SKU", "Product SKU", "Variation SKU"),
+        Column.TIME: ("Subscribed Date", "Date Added", "Date", "Created At", "create_date", "post_date"),
+        Column.STATUS: ("Status", "post_status"),
+    },
+    Tool.CSV: {
+        Column.EMAIL: ("Email", "Email Address", "Address"),
+        Column.SKU: ("SKU",),
+        Column.TIME: ("Asked At", "Time", "Date", "Created At", "Timestamp"),
+        Column.STATUS: ("Status",),
+        Column.CONSENT: ("Consent",),
+        Column.TEXT: ("Consent Text",),
+    },
+}
+
+# Of a row's words the one that comes first here decides: one "no" outweighs every "yes".
+WORDS: Mapping[Outcome, frozenset[str]] = {
+    outcome: frozenset(" ".join(word.split()) for word in words.split(","))
+    for outcome, words in {
+        Outcome.SUPPRESSED_THERE: """suppressed, bounced, complained, hard bounce, spam complaint,
+            user suppressed, invalid email""",
+        Outcome.LEFT_THERE: """unsubscribed, unsubscribe, cancelled, canceled, opted out, opt out, left,
+            removed, deleted, trash, inactive, disabled""",
+        Outcome.NOTIFIED_THERE: """notified, sent, mailsent, mail sent, email sent, alert sent, delivered,
+            converted, purchased, completed""",
+        Outcome.NO_CONSENT: """, no, false, 0, none, never subscribed, not subscribed, pending, unconfirmed,
+            unverified, not confirmed, awaiting confirmation""",
+        Outcome.ADD: """subscribed, subscribe, active, waiting, queued, in queue, confirmed, opted in, opt in,
+            yes, true, 1, on waitlist, not sent, unsent""",
+    }.items()
+}
+# An alert that Swym has not sent yet is pending; elsewhere it is a person who has not confirmed.
+OWN_WORDS: Mapping[Tool, Mapping[str, Outcome]] = {Tool.SWYM: {"pending": Outcome.ADD}}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How to read the file, as the command line says it.
+
+    Args:
+        tool: the tool that wrote the file.
+        sku: the SKU that every row is about; empty where a column has it.
+        columns: columns named on the command line.
+        skus: SKUs of this shop by what the file says instead, as variant ids.
+        consent_text: the text that everybody in the file agreed to; empty where the file says who did.
+        zone: the time zone of times that have none.
+        date_format: how the file writes times, as strptime takes it; empty for ISO 8601 and epochs.
+    """
+
+    tool: Tool
+    sku: str = ""
+    columns: Mapping[Column, str] = field(default_factory=dict)
+    skus: Mapping[str, str] = field(default_factory=dict)
+    consent_text: str = ""
+    zone: tzinfo = UTC
+    date_format: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRow:
+    """One row as it was read. `time_ms` is None without a time in the file; `problem` says what is wrong."""
+
+    line: int
+    outcome: Outcome
+    email: str
+    sku: str
+    address: Address | None = None
+    time_ms: int | None = None
+    written_time: str = ""
+    text: str = ""
+    problem: str = ""
+
+
+def read_rows(file: Path, table: Table, asked: Asked, *, now_ms: int) -> list[ExportRow]:
+    """Return every row of a table, in the order of the file.
+
+    Raises:
+        BadInput: a column that is needed is missing, or there are too many rows.
+    """
+    if len(table.rows) > ROWS_MAX:
+        raise BadInput(f"{file}: {len(table.rows):,} rows, {ROWS_MAX:,} is the most", way_out="split it")
+    columns = _columns(file, table, asked)
+    return [_Reader(asked, columns, now_ms).read(row) for row in table.rows]
+
+
+def _columns(file: Path, table: Table, asked: Asked) -> dict[Column, str]:
+    by_rough = {_rough(name): name for name in reversed(table.columns)}
+    found: dict[Column, str] = {}
+    for column, name in asked.columns.items():
+        if _rough(name) not in by_rough:
+            raise BadInput(
+                f"--{column}-column {name!r}: {file} has no such column",
+                way_out=f"its columns: {', '.join(table.columns)}",
+            )
+        found[column] = by_rough[_rough(name)]
+    for column, names in NAMES[asked.tool].items():
+        known = [by_rough[_rough(name)] for name in names if _rough(name) in by_rough]
+        if known:
+            found.setdefault(column, known[0])
+    if asked.sku:
+        found.pop(Column.SKU, None)
+    _require(file, table, asked, found)
+    return found
+
+
+def _require(file: Path, table: Table, asked: Asked, found: Mapping[Column, str]) -> None:
+    has = f"its columns: {', '.join(table.columns)}"
+    if Column.EMAIL not in found:
+        raise BadInput(
+            f"{file}:{table.header_line}: no column of addresses", way_out=f"--email-column NAME; {has}"
+        )
+    if Column.SKU not in found and not asked.sku:
+        raise BadInput(
+            f"{file}:{table.header_line}: no column of SKUs",
+            way_out=f"--sku-column NAME, or --sku SKU where all rows are about one; {has}",
+        )
+    says_who = Column.CONSENT in found or Column.STATUS in found
+    if asked.tool in {Tool.CSV, Tool.KLAVIYO} and not (says_who or asked.consent_text):
+        raise BadInput(
+            f"{file}:{table.header_line}: no column says who agreed to be emailed",
+            way_out="--consent-column NAME, --status-column NAME, or --consent-text with the text that"
+            f" all of them agreed to; {has}",
+        )
+
+
+class _Reader:
+    """Reads one row after another."""
+
+    def __init__(self, asked: Asked, columns: Mapping[Column, str], now_ms: int) -> None:
+        self._asked = asked
+        self._columns = columns
+        self._now_ms = now_ms
+
+    def read(self, row: Row) -> ExportRow:
+        """Return what a row says."""
+        email, written = self._cell(row, Column.EMAIL), self._cell(row, Column.TIME)
+        sku = self._asked.sku or self._cell(row, Column.SKU)
+        sku = self._asked.skus.get(sku, sku)
+        text = self._cell(row, Column.TEXT) or self._asked.consent_text
+        try:
+            address = Address.parse(email)
+            sku = parse_sku(sku)
+            time_ms = self._time_ms(written)
+            outcome = self._outcome(row)
+        except AddressRefused as refused:
+            return ExportRow(
+                row.line, Outcome.WRONG, email, sku, problem=f"address {email!r}: {refused.reason}"
+            )
+        except SkuRefused as refused:
+            return ExportRow(row.line, Outcome.WRONG, email, sku, problem=f"SKU {sku!r}: {refused.reason}")
+        except _Misread as misread:
+            return ExportRow(row.line, Outcome.WRONG, email, sku, problem=str(misread))
+        return ExportRow(row.line, outcome, email, sku, address, time_ms, written, text)
+
+    def _cell(self, row: Row, column: Column) -> str:
+        return row[self._columns[column]].strip() if column in self._columns else ""
+
+    def _outcome(self, row: Row) -> Outcome:
+        suppressed = self._cell(row, Column.SUPPRESSED)
+        if suppressed and suppressed.casefold() not in {"[]", "false", "no", "0", "none"}:
+            return Outcome.SUPPRESSED_THERE
+        said = [
+            self._meaning(column, self._cell(row, column))
+            for column in (Column.STATUS, Column.CONSENT)
+            if column in self._columns
+        ]
+        return min(said, key=list(WORDS).index, default=Outcome.ADD)
+
+    def _meaning(self, column: Column, written: str) -> Outcome:
+        if self._asked.consent_text and not written:
+            return Outcome.ADD
+        word = " ".join(re.sub(r"[_\W]+", " ", written.casefold().removeprefix("cwg_")).split())
+        own = OWN_WORDS.get(self._asked.tool, {}).get(word)
+        if own is not None:
+            return own
+        for outcome, words in WORDS.items():
+            if word in words:
+                return outcome
+        known = ", ".join(sorted(WORDS[Outcome.ADD] - {"1"}))
+        raise _Misread(f"{column} {written!r}: not a word for it; a person who waits is one of: {known}")
+
+    def _time_ms(self, written: str) -> int | None:
+        if not written:
+            return None
+        moment = _moment(written, self._asked.date_format)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=self._asked.zone)
+        time_ms = round(moment.timestamp() * 1000)
+        if moment.year < FIRST_YEAR:
+            raise _Misread(f"time {written!r}: before the year {FIRST_YEAR}")
+        if time_ms > self._now_ms:
+            raise _Misread(f"time {written!r}: in the future")
+        return time_ms
+
+
+class _Misread(ValueError):
+    """A cell that is not understood; its text says which, and what was expected."""
+
+
+def _moment(written: str, date_format: str) -> datetime:
+    if date_format:
+        try:
+            return datetime.strptime(written, date_format)  # noqa: DTZ007 - the zone follows
+        except ValueError:
+            raise _Misread(f"time {written!r}: not as --date-format {date_format!r} writes it") from None
+    for read in _WAYS:
+        try:
+            return read(written)
+        except (ValueError, OverflowError):
+            continue
+    raise _Misread(
+        f"time {written!r}: expected 2026-05-17, 2026-05-17 09:30:00 or seconds since 1970;"
+        " name another way with --date-format, for example %d/%m/%Y"
+    )
+
+
+def _epoch(written: str) -> datetime:
+    number = float(written)
+    seconds = number if int(number) in EPOCH_S else number / 1000
+    if int(seconds) not in EPOCH_S:
+        raise ValueError(written)
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _formatted(date_format: str) -> Callable[[str], datetime]:
+    def read(written: str) -> datetime:
+        moment = datetime.strptime(written, date_format)  # noqa: DTZ007 - the zone follows
+        return moment.replace(tzinfo=UTC) if date_format.endswith("UTC") else moment
+
+    return read
+
+
+# Seconds come first: ISO 8601 as Python reads it takes some of them for a date and an hour.
+_WAYS: tuple[Callable[[str], datetime], ...] = (
+    _epoch,
+    datetime.fromisoformat,
+    *(_formatted(each) for each in DATE_FORMATS),
+)
+
+
+def _rough(name: str) -> str:
+    return re.sub(r"[_\W]+", "", name.casefold())
+
+
+def in_order(rows: Sequence[ExportRow], *, now_ms: int) -> Iterator[tuple[ExportRow, int]]:
+    """Yield the rows with the time in ms that each stands in line by, first come first.
+
+    Equal times, and rows without one, keep the order of the file, backwards where it has the newest first.
+    Rows without a time come last: they stand in line by now, one millisecond apart.
+    """
+    timed = [row for row in rows if row.time_ms is not None]
+    ordered = list(rows)
+    if len(timed) > 1 and (timed[0].time_ms or 0) > (timed[-1].time_ms or 0):
+        ordered.reverse()
+    last_ms = 0
+    for row in sorted((row for row in ordered if row.time_ms is not None), key=lambda row: row.time_ms or 0):
+        last_ms = min(now_ms, max(row.time_ms or 0, last_ms + 1))
+        yield row, last_ms
+    untimed = [row for row in ordered if row.time_ms is None]
+    first_ms = max(last_ms + 1, now_ms - len(untimed))
+    for number, row in enumerate(untimed):
+        yield row, min(now_ms, first_ms + number)

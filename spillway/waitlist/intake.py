@@ -1,0 +1,262 @@
+"""People of another tool, taken over: what becomes of each row is decided first, then written.
+
+An entry that somebody has here is never overwritten or moved back, one that was unsubscribed or suppressed
+stays so, and the same file again changes nothing: an import that was interrupted is finished by running it
+once more.
+"""
+
+import csv
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+
+from chalicelib.domain.entry import Arrival, EntryState, place_of
+from chalicelib.domain.refused_domains import is_listed
+from chalicelib.domain.stock import StockedProduct
+from chalicelib.domain.typos import suggestion
+from chalicelib.tables.suppressions import SuppressionsTable
+from spillway.merchant.export import safe_cell
+from spillway.merchant.skus import SkuIndex
+from spillway.waitlist.export_rows import ExportRow, Outcome, in_order
+from spillway.waitlist.rows import EntryRows, KnownEntry, Newcomer, Proof, chunks
+
+WORKERS = 4
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+TRANSACTION_ROWS = 100
+LEFT_OUT_BY_STATE = {
+    EntryState.PENDING: Outcome.HERE,
+    EntryState.CONFIRMED: Outcome.HERE,
+    EntryState.NOTIFIED: Outcome.NOTIFIED_HERE,
+    EntryState.LEFT: Outcome.LEFT_HERE,
+}
+ENDED_THERE = {Outcome.LEFT_THERE, Outcome.NOTIFIED_THERE}
+OWNER_ONLY = 0o600
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What becomes of one row. `newcomer` is who is written down, `note` a sentence for the merchant."""
+
+    row: ExportRow
+    outcome: Outcome
+    newcomer: Newcomer | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """What is known here.
+
+    Args:
+        sold: the product of each SKU, with its stock.
+        identity_key: makes the shoppers' ids of addresses.
+        refused_domains: domains whose addresses no signup takes.
+        page_of: where the page of a product is, in the language of the import.
+    """
+
+    sold: Mapping[str, StockedProduct]
+    identity_key: bytes
+    refused_domains: Set[str]
+    page_of: Callable[[StockedProduct], str]
+
+    @property
+    def index(self) -> SkuIndex:
+        """Return the SKUs that are sold, to name similar ones."""
+        return SkuIndex((sku, stocked.product.slug) for sku, stocked in self.sold.items())
+
+
+def decide(
+    rows: Sequence[ExportRow],
+    here: Here,
+    entries: EntryRows,
+    suppressions: SuppressionsTable,
+    *,
+    source: str,
+    file_sha256: str,
+    ask: bool,
+    at_ms: int,
+) -> list[Decision]:
+    """Return what becomes of every row, in the order of the file. Changes nothing.
+
+    `ask` asks everybody to confirm, those without consent as well.
+    """
+    judged = _judged(rows, here, ask=ask, at_ms=at_ms)
+    wanted = [_newcomer(each, here, source, file_sha256) for each in judged]
+    known = entries.many([(each.newcomer.shopper, each.newcomer.sku) for each in wanted if each.newcomer])
+    suppressed = suppressions.among(each.newcomer.shopper for each in wanted if each.newcomer)
+    return sorted(
+        (_against(each, known, suppressed, at_ms=at_ms) for each in wanted), key=lambda each: each.row.line
+    )
+
+
+def available(decisions: Sequence[Decision], sold: Mapping[str, StockedProduct]) -> dict[str, int]:
+    """Return how many would be added to the waitlist of each SKU that is in stock now."""
+    return dict(
+        Counter(
+            each.newcomer.sku
+            for each in decisions
+            if each.newcomer
+            and each.outcome is Outcome.ADD
+            and sold[each.newcomer.sku].can_buy(each.newcomer.sku)
+        )
+    )
+
+
+def write(
+    decisions: Sequence[Decision],
+    entries: EntryRows,
+    arrival: Arrival,
+    progress: Callable[[int], None],
+    *,
+    at_ms: int,
+) -> list[Decision]:
+    """Write the newcomers down, and return what really became of each row.
+
+    `progress` hears how many are written. Somebody who signed up in between keeps that entry.
+    """
+    done: list[Decision] = [each for each in decisions if each.newcomer is None]
+    todo = [each for each in decisions if each.newcomer is not None]
+    with ThreadPoolExecutor(WORKERS) as workers:
+        # A few at a time: Ctrl-C ends an import within seconds.
+        for some in chunks(chunks(todo, TRANSACTION_ROWS), WORKERS):
+            for written in workers.map(lambda rows: _written(rows, entries, arrival, at_ms), some):
+                done += written
+                progress(len(written))
+    return sorted(done, key=lambda each: each.row.line)
+
+
+def write_details(file: Path, decisions: Sequence[Decision]) -> None:
+    """Write what became of each row, with addresses, for the owner of the file alone."""
+    file.unlink(missing_ok=True)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
+    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as out:
+        table = csv.writer(out)
+        table.writerow(["line", "outcome", "sku", "address", "note"])
+        for each in decisions:
+            texts = (each.outcome, each.row.sku, each.row.email, each.note)
+            table.writerow([each.row.line, *(safe_cell(text) for text in texts)])
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A row that was compared with the others of its person; `at_ms` is the time it stands in line by."""
+
+    row: ExportRow
+    outcome: Outcome
+    at_ms: int
+    note: str = ""
+
+
+def _judged(rows: Sequence[ExportRow], here: Here, *, ask: bool, at_ms: int) -> Iterator[_Judged]:
+    index = here.index
+    suppressed = {row.address.key for row in rows if row.address and row.outcome is Outcome.SUPPRESSED_THERE}
+
+    def key(pair: tuple[ExportRow, int]) -> tuple[str, str]:
+        address = pair[0].address
+        return (address.key if address else "", pair[0].sku)
+
+    wrong = [row for row in rows if row.address is None]
+    yield from (_Judged(row, Outcome.WRONG, 0, row.problem) for row in wrong)
+    ordered = in_order([row for row in rows if row.address is not None], now_ms=at_ms)
+    # Sorting is stable: rows of one person stay in order.
+    for (address, sku), pairs in groupby(sorted(ordered, key=key), key=key):
+        mine = list(pairs)
+        if address in suppressed:
+            yield from (_Judged(row, Outcome.SUPPRESSED_THERE, 0) for row, _ in mine)
+        elif sku not in here.sold:
+            words = f"SKU {sku!r}: this stage sells nothing under that name"
+            note = ". ".join(filter(None, (words, index.near_miss(sku) or index.similar(sku))))
+            yield from (_Judged(row, Outcome.WRONG, 0, note) for row, _ in mine)
+        else:
+            yield from _of_person(mine, here, ask=ask)
+
+
+def _of_person(rows: Sequence[tuple[ExportRow, int]], here: Here, *, ask: bool) -> Iterator[_Judged]:
+    """Judge the rows of one person about one SKU, which are in order: the last end there counts."""
+    ended = max((place for place, (row, _) in enumerate(rows) if row.outcome in ENDED_THERE), default=-1)
+    if ended >= 0 and any(row.time_ms is None for row, _ in rows):
+        # Nobody knows which came first: an end outweighs a beginning.
+        end = next(row.outcome for row, _ in rows if row.outcome in ENDED_THERE)
+        yield from (_Judged(row, end, 0) for row, _ in rows)
+        return
+    waits = Outcome.ASK if ask else Outcome.ADD
+    first = True
+    for place, (row, at_ms) in enumerate(rows):
+        if place <= ended:
+            yield _Judged(row, rows[ended][0].outcome if row.outcome not in ENDED_THERE else row.outcome, 0)
+        elif row.outcome is Outcome.NO_CONSENT and not ask:
+            yield _Judged(row, Outcome.NO_CONSENT, 0)
+        elif not first:
+            yield _Judged(row, Outcome.REPEATED, 0)
+        elif row.address and is_listed(row.address.domain, here.refused_domains):
+            yield _Judged(row, Outcome.WRONG, 0, "addresses there are thrown away: site.toml refuses them")
+        else:
+            first = False
+            meant = suggestion(row.address) if row.address else None
+            yield _Judged(row, waits, at_ms, f"looks like a slip of {meant}" if meant else "")
+
+
+def _newcomer(judged: _Judged, here: Here, source: str, file_sha256: str) -> Decision:
+    row = judged.row
+    if row.address is None or judged.outcome not in {Outcome.ADD, Outcome.ASK}:
+        return Decision(row, judged.outcome, note=judged.note)
+    shopper = row.address.shopper_id(here.identity_key)
+    newcomer = Newcomer(
+        shopper,
+        row.address.mailbox,
+        row.sku,
+        here.page_of(here.sold[row.sku]),
+        judged.at_ms,
+        place_of(judged.at_ms, shopper),
+        Proof(source, file_sha256, row.line, row.written_time, row.text),
+    )
+    return Decision(row, judged.outcome, newcomer, judged.note)
+
+
+def _against(
+    decision: Decision,
+    known: Mapping[tuple[str, str], KnownEntry],
+    suppressed: Set[str],
+    *,
+    at_ms: int,
+) -> Decision:
+    """Return the decision in view of what stands here."""
+    if decision.newcomer is None:
+        return decision
+    newcomer = decision.newcomer
+    if newcomer.shopper in suppressed:
+        return replace(decision, outcome=Outcome.SUPPRESSED_HERE, newcomer=None)
+    there = known.get((newcomer.shopper, newcomer.sku))
+    if there is None or there.entry.expired(at_ms=at_ms):
+        return decision
+    return _left_out(decision, there)
+
+
+def _left_out(decision: Decision, there: KnownEntry) -> Decision:
+    outcome = LEFT_OUT_BY_STATE[there.entry.state]
+    proof = decision.newcomer.proof if decision.newcomer else None
+    if outcome is Outcome.HERE and proof and there.text("consent_file_sha256") == proof.file_sha256:
+        outcome = Outcome.IMPORTED_BEFORE
+    return replace(decision, outcome=outcome, newcomer=None)
+
+
+def _written(
+    decisions: Sequence[Decision], entries: EntryRows, arrival: Arrival, at_ms: int
+) -> list[Decision]:
+    newcomers = [each.newcomer for each in decisions if each.newcomer is not None]
+    ask = any(each.outcome is Outcome.ASK for each in decisions)
+    written = entries.put_all(newcomers, arrival, ask=ask, at_ms=at_ms)
+    return [
+        decision if place in written else _in_the_way(decision, entries)
+        for place, decision in enumerate(decisions)
+    ]
+
+
+def _in_the_way(decision: Decision, entries: EntryRows) -> Decision:
+    there = decision.newcomer and entries.get(decision.newcomer.shopper, decision.newcomer.sku)
+    # Erased in between, after somebody was in the way: the same file again takes the person over.
+    return _left_out(decision, there) if there else replace(decision, outcome=Outcome.HERE, newcomer=None)

@@ -1,0 +1,127 @@
+"""Everything a stage knows of one person, found by the address; and all of it erased."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib.domain.address import Address
+from chalicelib.domain.entry import EntryState, lines_of
+from chalicelib.domain.stock import Restock, StockedProduct
+from chalicelib.domain.wave import EVERYONE
+from chalicelib.tables.dynamodb import batch_get
+from chalicelib.tables.entries import COUNTER_PREFIX
+from spillway.merchant.demand import RESTOCKS_SHOWN_MAX
+from spillway.waitlist.reasons import Facts
+from spillway.waitlist.rows import PeopleTables, plain
+
+# Kinds of email that leave at anybody's asking, each with a cap of its own.
+BUDGETS = ("confirm", "yours")
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """All that is stored of one person.
+
+    Args:
+        shopper: the id.
+        facts: one for each entry, in the order of SKUs.
+        mailbox: the row of suppressions, by attribute: a suppression where it has a `reason`, else history.
+        requested: times in ms of emails asked for within the last day or two, by kind.
+    """
+
+    shopper: str
+    facts: tuple[Facts, ...]
+    mailbox: Mapping[str, str | int]
+    requested: Mapping[str, tuple[int, ...]]
+
+    @property
+    def is_known(self) -> bool:
+        """Return whether anything is stored."""
+        return bool(self.facts or self.mailbox or self.requested)
+
+    @property
+    def is_suppressed(self) -> bool:
+        """Return whether the person must not be emailed."""
+        return "reason" in self.mailbox
+
+    def document(self) -> dict[str, Any]:
+        """Return all of it, ready for JSON."""
+        return {
+            "shopper": self.shopper,
+            "suppressed": self.is_suppressed,
+            "mailbox": dict(self.mailbox),
+            "requested_emails": {kind: list(times) for kind, times in self.requested.items()},
+            "entries": [
+                {**plain(each.known.item), "position": each.position} for each in self.facts if each.known
+            ],
+        }
+
+
+class People:
+    """Looks people up."""
+
+    def __init__(self, tables: PeopleTables) -> None:
+        self._tables = tables
+
+    def person(self, address: Address) -> Person:
+        """Return everything that is stored of the person at `address`. Changes nothing."""
+        shopper = address.shopper_id(self._tables.identity_key)
+        kept = self._tables.shoppers.kept(shopper)
+        return Person(
+            shopper,
+            tuple(self.facts(shopper, each.entry.sku) for each in kept),
+            self._tables.mailbox(shopper),
+            self._requested(address),
+        )
+
+    def facts(self, shopper: str, sku: str) -> Facts:
+        """Return everything that is stored of a shopper and an SKU. Changes nothing."""
+        tables, stage = self._tables, self._tables.stage
+        known = tables.entries.get(shopper, sku)
+        restocks = stage.restocks.newest(sku, most=RESTOCKS_SHOWN_MAX)
+        stocked, sold = self._product(sku, restocks)
+        waits = known is not None and known.entry.state is EntryState.CONFIRMED
+        state, mailbox = stage.pace.state(), tables.mailbox(shopper)
+        return Facts(
+            shopper=shopper,
+            sku=sku,
+            known=known,
+            # The confirmation of a shopper who is being retried lifts the suppression: it is in nobody's way.
+            suppression=mailbox if "reason" in mailbox and "retrying" not in mailbox else {},
+            stocked=stocked,
+            sold=sold,
+            restocks=restocks,
+            progress={each.id: stage.progress.of(each.id, lines_of(sku)) for each in restocks},
+            wave=stage.progress.wave(sku),
+            policy=stage.policies.of(stocked.product.slug) if stocked else EVERYONE,
+            paused=state.paused if state else None,
+            position=stage.line.count(sku, upto=known.entry.place or "") if waits and known else None,
+            waiting=stage.line.count(sku) if waits else 0,
+        )
+
+    def erase(self, shopper: str) -> int:
+        """Delete every row of a shopper, and return their number; a suppression stays, as an id."""
+        return self._tables.shoppers.erase(shopper)
+
+    def _product(self, sku: str, restocks: tuple[Restock, ...]) -> tuple[StockedProduct | None, bool]:
+        """Return the product of an SKU and true; the one it was of, as far as it is known, and false."""
+        products = self._tables.stage.products
+        slug = products.slug_of(sku)
+        stocked = products.get(slug) if slug else None
+        if stocked is not None and sku in stocked.product.skus:
+            return stocked, True
+        if restocks:
+            return products.get(restocks[0].slug), False
+        # A product's stock keeps SKUs that the catalogue has dropped.
+        return next((each for each in products.scan() if sku in each.stock), None), False
+
+    def _requested(self, address: Address) -> dict[str, tuple[int, ...]]:
+        inbox = address.inbox_id(self._tables.identity_key)
+        keys = [
+            {"shopper": {"S": inbox}, "sku": {"S": f"{COUNTER_PREFIX}asked#{budget}"}} for budget in BUDGETS
+        ]
+        items = batch_get(self._tables.client, self._tables.entries_name, keys, attributes=["sku", "times"])
+        found = {
+            item["sku"]["S"].rpartition("#")[2]: tuple(map(int, item["times"]["S"].split())) for item in items
+        }
+        return {kind: times for kind, times in found.items() if times}

@@ -1,0 +1,82 @@
+"""Imports and moves of entries over DynamoDB as everybody plays it: one transaction, with its conditions."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chalicelib.domain.entry import Arrival, EntryState, place_of
+from spillway.waitlist.access_log import Access, AccessLog, read_access
+from spillway.waitlist.rows import EntryRows, Newcomer, Proof
+from tests.aws import create_table
+from tests.contract.conftest import Tables
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+PROOF = Proof("csv", "3fa9", 2, "2026-01-01", "Email me")
+NEW = Newcomer(
+    "cyd", "cyd@example.com", "A", "/", 1_780_000_000_000, place_of(1_780_000_000_000, "cyd"), PROOF
+)
+
+
+@pytest.fixture
+def rows(dynamodb: "DynamoDBClient", tables: Tables) -> EntryRows:
+    name: str = tables.entries._name
+    return EntryRows(dynamodb, name, sleep=tables.clock.pass_s)
+
+
+def line(tables: Tables, sku: str) -> list[str]:
+    return [entry.shopper for entry in tables.line.first_waiting(sku, upto="~", limit=10)]
+
+
+def test_an_import_adds_new_people_and_leaves_the_others(tables: Tables, rows: EntryRows) -> None:
+    tables.join("ada", "bob")
+    tables.entries.leave("bob", "A", at_ms=tables.clock())
+    newcomers = [replace(NEW, shopper=name, place=place_of(5, name)) for name in ("ada", "bob", "cyd")]
+    written = rows.put_all(newcomers, Arrival.NEXT_RESTOCK, ask=False, at_ms=tables.clock())
+    assert written == {2}
+    assert (tables.state("bob"), line(tables, "A")) == (EntryState.LEFT, ["cyd", "ada"])
+    known = rows.get("cyd", "A")
+    assert known is not None
+    assert (known.entry.arrival, known.entry.arrived_at_ms) == (Arrival.NEXT_RESTOCK, tables.clock())
+    assert (known.text("consent"), known.number("consent_row")) == ("imported:csv", 2)
+    assert {key for key, _ in rows.many([("ada", "A"), ("cyd", "A"), ("nobody", "A")]).items()} == {
+        ("ada", "A"),
+        ("cyd", "A"),
+    }
+
+
+def test_a_move_is_done_while_both_entries_are_as_they_were_read(tables: Tables, rows: EntryRows) -> None:
+    tables.join("ada", "bob")
+    ada, bob = sorted(rows.of_sku("A"), key=lambda known: known.entry.shopper)
+    assert rows.move(ada, "B", None, Arrival.NEXT_RESTOCK, at_ms=tables.clock())
+    assert not rows.move(ada, "B", None, Arrival.NEXT_RESTOCK, at_ms=tables.clock())
+    tables.entries.leave("bob", "A", at_ms=tables.clock())
+    assert not rows.move(bob, "B", None, Arrival.NEXT_RESTOCK, at_ms=tables.clock())
+    assert (line(tables, "A"), line(tables, "B")) == ([], ["ada"])
+
+
+def test_the_earlier_of_two_positions_is_kept(tables: Tables, rows: EntryRows) -> None:
+    (ada,) = tables.join("ada")
+    later = replace(NEW, shopper="ada", sku="B", place=place_of(tables.clock(), "ada"))
+    rows.put_all([later], Arrival.NEXT_RESTOCK, ask=False, at_ms=tables.clock())
+    known, there = rows.get("ada", "A"), rows.get("ada", "B")
+    assert known is not None
+    assert there is not None
+    assert rows.move_ahead(known, there, at_ms=tables.clock())
+    moved = rows.get("ada", "B")
+    assert moved is not None
+    assert moved.entry.place == ada.place
+    assert tables.state("ada") is EntryState.LEFT
+
+
+def test_uses_of_commands_about_people_are_read_back_in_order(dynamodb: "DynamoDBClient") -> None:
+    name = create_table(dynamodb, "SendingTable")
+    log = AccessLog(dynamodb, name, "ann", iter(("a", "b")).__next__)
+    log.note("why", "id-2", at_ms=2000)
+    log.note("shopper show", "id-1", at_ms=1000)
+    assert read_access(dynamodb, name) == [
+        Access(1000, "ann", "shopper show", "id-1"),
+        Access(2000, "ann", "why", "id-2"),
+    ]

@@ -1,0 +1,340 @@
+"""The commands about people, typed: what they print, write down and refuse."""
+
+import json
+import re
+import stat
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from click.testing import CliRunner, Result
+
+import spillway.deploy.stage as stages
+from chalicelib.domain.stock import Availability
+from chalicelib.storage.themes import THEME_KEY
+from spillway.__main__ import cli
+from spillway.build.release import Release
+from spillway.commands.publish import warn_of_people_left
+from spillway.errors import BadInput, SpillwayError, WorkFailed
+from spillway.project import Project
+from tests.aws import REGION
+from tests.clock import Clock
+from tests.memory_s3 import MemoryS3
+from tests.people import stored
+from tests.shop import IDENTITY_KEY, TestShop
+from tests.unit.small_shop import make_small_shop
+from tests.unit.test_merchant_commands import SmallStage
+
+SKU, OTHER = "FJ-MOSS-M", "FJ-SLATE-M"
+ADDRESS = re.compile(r"[\w.+-]+@[\w.-]+")
+OPERATOR = "arn:aws:iam::123456789012:user/ann"
+
+
+class Sts:
+    """Knows who calls; `down` does not answer."""
+
+    down = False
+
+    def get_caller_identity(self) -> Any:
+        if self.down:
+            raise ClientError({"Error": {"Code": "ServiceUnavailable"}}, "GetCallerIdentity")
+        return {"Arn": OPERATOR}
+
+
+class Secrets:
+    """The shop's keys."""
+
+    def get_secret_value(self, **_: str) -> Any:
+        return {"SecretString": json.dumps({"root": IDENTITY_KEY.decode()})}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return make_small_shop(tmp_path_factory.mktemp("people-shop"))
+
+
+@pytest.fixture
+def shop(small_release: Release) -> TestShop:
+    return TestShop(small_release, Clock(1_780_000_000_000), slug="field-jacket", sku=SKU)
+
+
+@pytest.fixture
+def stage(shop: TestShop, small_release: Release, monkeypatch: pytest.MonkeyPatch) -> SmallStage:
+    stage = SmallStage("local", REGION, boto3.Session(region_name=REGION))
+    s3: Any = MemoryS3()
+    s3.put_object(Bucket="releases", Key=THEME_KEY, Body=small_release.theme.to_json().encode())
+    clients = {"dynamodb": shop.dynamodb, "sts": Sts(), "secretsmanager": Secrets(), "s3": s3}
+    names = {**shop.table_names, "SigningKeysSecret": "keys", "ReleaseBucket": "releases"}
+    object.__setattr__(stage, "clients", clients)
+    object.__setattr__(stage, "names", names)
+    monkeypatch.setattr(stages, "running_local_stage", lambda _: stage)
+    return stage
+
+
+def typed(project: Project, *words: str, stdin: str | None = None) -> Result:
+    return CliRunner(env={"COLUMNS": "80"}).invoke(
+        cli, words, obj=project, input=stdin, catch_exceptions=True
+    )
+
+
+def accesses(project: Project) -> list[tuple[str, str, str]]:
+    said = json.loads(typed(project, "access-log", "--json").stdout)
+    return [(each["command"], each["subject"], each["operator"]) for each in said]
+
+
+@pytest.mark.usefixtures("stage")
+def test_a_shopper_is_shown_with_everything_and_without_the_address(project: Project, shop: TestShop) -> None:
+    shop.join("bob", "ada")
+    shop.suppressions.suppress(shop.shopper("ada"), reason="complained", at_ms=shop.clock())
+    said = typed(project, "shopper", "-", stdin="ada@example.com\n").stdout
+    shopper = shop.shopper("ada")
+    assert said.splitlines() == [
+        f"shopper {shopper}",
+        "suppressed since 2026-05-28 20:26:42Z: complained",
+        "",
+        f"{SKU}  Field Jacket, Moss, M: waits, position 2 of 2",
+        "  2026-05-28 20:26:41Z  signed up on /",
+        f"                        entries shopper={shopper} sku={SKU}",
+        "  2026-05-28 20:26:42Z  confirmed the address",
+        f"                        entries shopper={shopper} sku={SKU}",
+    ]
+    assert accesses(project) == [("shopper show", shopper, OPERATOR)]
+
+
+@pytest.mark.usefixtures("stage")
+def test_an_export_of_a_person_is_for_its_owner_alone(
+    project: Project, shop: TestShop, tmp_path: Path
+) -> None:
+    shop.join("ada")
+    file = tmp_path / "ada.json"
+    assert typed(project, "shopper", "ada@example.com", "--export", str(file)).exit_code == 0
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    kept = json.loads(file.read_text())
+    assert kept["entries"][0]["mailbox"] == "ada@example.com"
+    assert (kept["entries"][0]["position"], kept["mailbox"]) == (1, {})
+    again = typed(project, "shopper", "ada@example.com", "--export", str(file))
+    assert isinstance(again.exception, BadInput)
+    assert again.exception.message == f"--export {file}: it exists already"
+
+
+@pytest.mark.usefixtures("stage")
+def test_a_person_is_erased_when_asked_twice_and_the_suppression_stays(
+    project: Project, shop: TestShop
+) -> None:
+    shop.join("ada")
+    shop.suppressions.suppress(shop.shopper("ada"), reason="complained", at_ms=shop.clock())
+    refused = typed(project, "shopper", "ada@example.com", "--erase", stdin="n\n")
+    assert isinstance(refused.exception, WorkFailed)
+    assert stored(shop, "ada") != {}
+    said = typed(project, "shopper", "ada@example.com", "--erase", "--yes").stdout
+    assert re.search(r"erased 1 row at \S+ \S+Z; the suppression stays, as an id$", said.strip())
+    assert stored(shop, "ada") == {}
+    assert shop.suppressions.among([shop.shopper("ada")]) == {shop.shopper("ada")}
+    gone = json.loads(typed(project, "shopper", "ada@example.com", "--erase", "--yes", "--json").stdout)
+    assert (gone["rows"], gone["suppressed"]) == (0, True)
+
+
+@pytest.mark.usefixtures("stage")
+def test_why_ends_in_a_sentence_and_fits_eighty_columns(project: Project, shop: TestShop) -> None:
+    shop.join("bob", "ada")
+    said = typed(project, "why", "ada@example.com", SKU).stdout.splitlines()
+    assert said[-2:] == [
+        f"No email yet: {SKU} has not come back since the signup; 1 person is before",
+        "this one on the waitlist.",
+    ]
+    assert max(map(len, said)) <= 80
+    assert not ADDRESS.search("\n".join(said))
+    document = json.loads(typed(project, "why", "ada@example.com", SKU, "--json").stdout)
+    assert document["verdict"] == "sold_out"
+    assert document["lines"][0] == {
+        "at": "2026-05-28 20:26:41Z",
+        "text": "signed up on /",
+        "source": f"entries shopper={shop.shopper('ada')} sku={SKU}",
+    }
+
+
+@pytest.mark.usefixtures("stage")
+@pytest.mark.parametrize("command", [("shopper",), ("why", SKU)])
+@pytest.mark.parametrize("address", ["nobody@", "", "a b@example.com"])
+def test_a_text_that_is_no_address_is_refused_before_the_stage_is_asked(
+    project: Project, command: tuple[str, ...], address: str
+) -> None:
+    ended = typed(project, command[0], "-", *command[1:], stdin=f"{address}\n")
+    assert isinstance(ended.exception, BadInput)
+    assert ended.exception.message.startswith(f"address {address!r}: ")
+    assert accesses(project) == []
+
+
+def test_nothing_is_shown_or_changed_that_cannot_be_logged(
+    project: Project, shop: TestShop, stage: SmallStage, tmp_path: Path
+) -> None:
+    shop.join("ada")
+    file = tmp_path / "people.csv"
+    file.write_text("email,time\nbob@example.com,2026-01-01\n")
+    stage.clients["sts"].down = True
+    for words in (
+        ("shopper", "ada@example.com", "--erase", "--yes"),
+        ("why", "ada@example.com", SKU),
+        ("export", SKU),
+        ("waitlist", "import", str(file), "--sku", SKU, "--consent-text", "x"),
+        ("waitlist", "move", SKU, OTHER),
+    ):
+        ended = typed(project, *words)
+        assert isinstance(ended.exception, ClientError), words
+        assert ended.stdout == ""
+    assert stored(shop, "ada")["state"] == {"S": "confirmed"}
+    assert stored(shop, "bob") == {}
+
+
+def run_import(project: Project, folder: Path, text: str, *options: str) -> Result:
+    file = folder / "people.csv"
+    file.write_text(text)
+    report = ("--report", str(folder / "report.csv"))
+    return typed(project, "waitlist", "import", str(file), "--sku", SKU, *report, *options)
+
+
+PEOPLE = "email,time,consent\nada@example.com,2026-01-01,yes\nbob@example.com,2026-01-02,unsubscribed\n"
+
+
+@pytest.mark.usefixtures("stage")
+def test_an_import_is_counted_by_kind_and_a_dry_run_changes_nothing(
+    project: Project, shop: TestShop, tmp_path: Path
+) -> None:
+    dry = run_import(project, tmp_path, PEOPLE, "--dry-run").stdout.splitlines()
+    assert dry[1:3] == ["        1  would be added", "        1  unsubscribed in the other tool"]
+    assert stored(shop, "ada") == {}
+    said = json.loads(run_import(project, tmp_path, PEOPLE, "--json").stdout)
+    assert said["outcomes"] == {"add": 1, "left_there": 1}
+    assert stored(shop, "ada")["state"] == {"S": "confirmed"}
+    digest = said["sha256"][:16]
+    assert accesses(project) == [
+        ("waitlist import --dry-run", f"file {digest}", OPERATOR),
+        ("waitlist import", f"file {digest}", OPERATOR),
+    ]
+    assert stat.S_IMODE((tmp_path / "report.csv").stat().st_mode) == 0o600
+
+
+@pytest.mark.usefixtures("stage")
+def test_an_import_into_stock_needs_a_choice_between_emailing_now_and_waiting(
+    project: Project, shop: TestShop, tmp_path: Path
+) -> None:
+    shop.observe(Availability.IN_STOCK)
+    refused = run_import(project, tmp_path, PEOPLE)
+    assert isinstance(refused.exception, BadInput)
+    assert refused.exception.message == f"in stock now: {SKU} (1 person); nothing was changed"
+    assert "--notify-now" in refused.exception.way_out
+    assert stored(shop, "ada") == {}
+    dry = run_import(project, tmp_path, PEOPLE, "--dry-run").stdout
+    assert f"{SKU} is in stock: 1 person needs --notify-now or --next-restock" in dry
+    both = run_import(project, tmp_path, PEOPLE, "--notify-now", "--next-restock")
+    assert isinstance(both.exception, BadInput)
+    run_import(project, tmp_path, PEOPLE, "--notify-now")
+    assert stored(shop, "ada")["arrival"] == {"S": "now"}
+
+
+@pytest.mark.usefixtures("stage")
+def test_rows_that_are_wrong_are_listed_with_their_lines_and_the_others_imported(
+    project: Project, shop: TestShop, tmp_path: Path
+) -> None:
+    text = "email,time,consent\nada@example.com,2026-01-01,yes\nbob@,2026-01-01,yes\n"
+    ended = run_import(project, tmp_path, text)
+    assert isinstance(ended.exception, WorkFailed)
+    first, second = ended.exception.message.splitlines()
+    assert first == "1 row was not imported:"
+    assert second.startswith(f"  {tmp_path / 'people.csv'}:3: address 'bob@': ")
+    assert stored(shop, "ada")["state"] == {"S": "confirmed"}
+    dry = run_import(project, tmp_path, text, "--dry-run")
+    assert isinstance(dry.exception, BadInput)
+
+
+@pytest.mark.usefixtures("stage")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--timezone", "Mars/Base"], "--timezone 'Mars/Base': no such time zone"),
+        (["--locale", "xx"], "--locale 'xx': not a language of this shop"),
+        (["--sku", "NOPE"], "SKU 'NOPE': stage local sells nothing under that name"),
+        (["--time-column", "when"], "--time-column 'when': "),
+    ],
+)
+def test_an_option_that_cannot_be_right_is_refused_and_nothing_is_written(
+    project: Project, shop: TestShop, tmp_path: Path, options: list[str], message: str
+) -> None:
+    ended = run_import(project, tmp_path, PEOPLE, *options)
+    assert isinstance(ended.exception, BadInput)
+    assert ended.exception.message.startswith(message)
+    assert stored(shop, "ada") == {}
+
+
+@pytest.mark.usefixtures("stage")
+def test_variant_ids_are_read_by_a_file_of_skus(project: Project, shop: TestShop, tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text("email,variant_id,status\nada@example.com,4125,pending\n")
+    (tmp_path / "skus.csv").write_text(f"4125,{SKU}\n")
+    words = ("waitlist", "import", str(tmp_path / "people.csv"), "--from", "swym")
+    report = ("--report", str(tmp_path / "report.csv"))
+    assert typed(project, *words, "--sku-map", str(tmp_path / "skus.csv"), *report).exit_code == 0
+    assert stored(shop, "ada")["consent"] == {"S": "imported:swym"}
+    (tmp_path / "skus.csv").write_text("4125\n")
+    ended = typed(project, *words, "--sku-map", str(tmp_path / "skus.csv"))
+    assert isinstance(ended.exception, BadInput)
+    assert ended.exception.message == f"--sku-map {tmp_path / 'skus.csv'}:1: 1 column, expected 2"
+
+
+@pytest.mark.usefixtures("stage")
+def test_a_move_is_counted_and_logged(project: Project, shop: TestShop) -> None:
+    shop.join("ada")
+    assert typed(project, "waitlist", "move", SKU, OTHER, "--dry-run").stdout == "        1  would be moved\n"
+    assert stored(shop, "ada", OTHER) == {}
+    assert typed(project, "waitlist", "move", SKU, OTHER).stdout == "        1  moved\n"
+    assert typed(project, "waitlist", "move", SKU, OTHER).stdout == f"nobody waits for {SKU}\n"
+    assert accesses(project)[0] == ("waitlist move", f"SKUs {SKU} {OTHER}", OPERATOR)
+
+
+@pytest.mark.usefixtures("stage")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([SKU, "NOPE"], "SKU 'NOPE': stage local sells nothing under that name"),
+        ([SKU, SKU], f"SKU {SKU!r}: it is the same SKU twice"),
+        (["FJ-MOSS-S", OTHER], "SKU 'FJ-MOSS-S': it is in stock, its waitlist is being emailed"),
+        ([SKU, "FJ-MOSS-S"], "in stock now: FJ-MOSS-S (1 person); nothing was changed"),
+    ],
+)
+def test_a_move_that_cannot_be_right_is_refused(
+    project: Project, shop: TestShop, words: list[str], message: str
+) -> None:
+    shop.join("ada")
+    ended = typed(project, "waitlist", "move", *words)
+    assert isinstance(ended.exception, SpillwayError)
+    assert ended.exception.message == message
+    assert stored(shop, "ada")["state"] == {"S": "confirmed"}
+
+
+def test_publish_names_what_is_no_longer_sold_and_how_many_wait(
+    shop: TestShop, stage: SmallStage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop.join("ada", "bob")
+    warn_of_people_left(stage, (SKU, OTHER))
+    object.__setattr__(stage, "name", "production")
+    warn_of_people_left(stage, (SKU,))
+    assert capsys.readouterr().err.splitlines() == [
+        f"{SKU}: no longer sold, 2 people wait for it; move them to another SKU:"
+        f" spillway waitlist move {SKU} NEW-SKU",
+        f"{SKU}: no longer sold, 2 people wait for it; move them to another SKU:"
+        f" spillway waitlist move --stage production {SKU} NEW-SKU",
+    ]
+
+
+@pytest.mark.usefixtures("stage")
+def test_waiting_lists_what_is_no_longer_sold(project: Project, shop: TestShop) -> None:
+    shop.join("ada")
+    stocked = shop.products.get("field-jacket")
+    assert stocked is not None
+    shop.products.withdraw(stocked.product)
+    ended = typed(project, "waiting")
+    assert re.search(rf"^{SKU} +Field Jacket +no longer sold +1 ", ended.stdout, re.MULTILINE)
+    assert ended.stderr == (
+        f"{SKU}: no longer sold; move people to another SKU: spillway waitlist move {SKU} NEW-SKU\n"
+    )

@@ -1,0 +1,447 @@
+"""People of another tool, taken over: who is added, in what order, with what proof, and who is left out."""
+
+import csv
+import stat
+from collections import Counter
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chalicelib.domain.entry import Arrival, Reaction
+from chalicelib.domain.stock import Availability
+from chalicelib.domain.wave import WavePolicy
+from spillway.build.release import Release
+from spillway.errors import BadInput
+from spillway.merchant.export import in_line
+from spillway.waitlist.export_rows import Asked, Column, ExportRow, Outcome, Tool, in_order
+from spillway.waitlist.intake import Decision, available, decide, write, write_details
+from spillway.waitlist.reasons import Verdict
+from spillway.waitlist.rows import EntryRows
+from tests.clock import Clock
+from tests.people import export, here, react, stored, why
+from tests.shop import TestShop
+
+SKU = "FJ-MOSS-M"
+CSV = Asked(Tool.CSV)
+TEXT = Asked(Tool.CSV, sku=SKU, consent_text="Email me when it is back")
+
+
+@pytest.fixture
+def shop(clock: Clock, small_release: Release) -> TestShop:
+    return TestShop(small_release, clock, slug="field-jacket", sku=SKU)
+
+
+def decided(
+    shop: TestShop, folder: Path, text: str, asked: Asked = CSV, *, ask: bool = False
+) -> list[Decision]:
+    rows = export(folder, text, asked, now_ms=shop.clock())
+    return decide(
+        rows,
+        here(shop),
+        EntryRows(shop.dynamodb, shop.entries_name),
+        shop.suppressions,
+        source=asked.tool,
+        file_sha256=sha256(text.encode()).hexdigest(),
+        ask=ask,
+        at_ms=shop.clock(),
+    )
+
+
+def imported(
+    shop: TestShop,
+    folder: Path,
+    text: str,
+    asked: Asked = CSV,
+    *,
+    ask: bool = False,
+    arrival: Arrival = Arrival.NEXT_RESTOCK,
+    entries: EntryRows | None = None,
+) -> list[Decision]:
+    decisions = decided(shop, folder, text, asked, ask=ask)
+    rows = entries or EntryRows(shop.dynamodb, shop.entries_name)
+    return write(decisions, rows, arrival, lambda _: None, at_ms=shop.clock())
+
+
+def outcomes(decisions: list[Decision]) -> list[Outcome]:
+    return [each.outcome for each in decisions]
+
+
+def waiting(shop: TestShop) -> list[str]:
+    return [entry.mailbox.partition("@")[0] for entry in in_line(shop.line, shop.sku)]
+
+
+def test_people_are_added_by_their_time_with_the_proof_of_their_consent(
+    shop: TestShop, tmp_path: Path
+) -> None:
+    text = (
+        "Email,SKU,Asked At,Consent,Consent Text\n"
+        f"bob@example.com,{SKU},2026-03-02 10:00:00,yes,Tell me\n"
+        f"Ada@Example.com,{SKU},2026-03-01T10:00:00+02:00,yes,\n"
+    )
+    shop.join("cyd")
+    assert outcomes(imported(shop, tmp_path, text)) == [Outcome.ADD, Outcome.ADD]
+    assert waiting(shop) == ["Ada", "bob", "cyd"]
+    row = stored(shop, "ada")
+    assert row["asked_at_ms"] == row["confirmed_at_ms"] == {"N": "1772352000000"}
+    assert row["place"]["S"].startswith("1772352000000#")
+    assert (row["mailbox"]["S"], row["page"]["S"]) == ("Ada@example.com", "/products/field-jacket")
+    assert row["consent"] == {"S": "imported:csv"}
+    assert row["consent_file_sha256"] == {"S": sha256(text.encode()).hexdigest()}
+    assert row["consent_row"] == {"N": "3"}
+    assert row["consent_asked_at"] == {"S": "2026-03-01T10:00:00+02:00"}
+    assert "consent_text" not in row
+    assert stored(shop, "bob")["consent_text"] == {"S": "Tell me"}
+
+
+KLAVIYO = """\
+Email,First Name,Email Marketing Consent,Email Marketing Consent Timestamp,Email Suppressions
+ada@example.com,Ada,SUBSCRIBED,2026-01-05 08:00:00,
+bob@example.com,Bob,UNSUBSCRIBED,2026-01-06 08:00:00,
+cyd@example.com,Cyd,NEVER_SUBSCRIBED,,
+dan@example.com,Dan,SUBSCRIBED,2026-01-07 08:00:00,HARD_BOUNCE
+"""
+SWYM = """\
+email,variant_id,status,created_at
+ada@example.com,41254709264582,pending,1767600000
+bob@example.com,41254709264582,sent,1767600001
+cyd@example.com,41254709264582,unsubscribed,1767600002
+dan@example.com,999,pending,1767600003
+"""
+WOOCOMMERCE = """\
+Subscriber Email;Product SKU;Status;Subscribed Date
+ada@example.com;FJ-MOSS-M;cwg_subscribed;January 5, 2026 08:00
+bob@example.com;FJ-MOSS-M;cwg_mailsent;January 6, 2026 08:00
+cyd@example.com;FJ-MOSS-M;cwg_unsubscribed;January 7, 2026 08:00
+dan@example.com;FJ-MOSS-M;trash;January 7, 2026 08:00
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "asked", "came"),
+    [
+        (
+            KLAVIYO,
+            Asked(Tool.KLAVIYO, sku=SKU),
+            [Outcome.ADD, Outcome.LEFT_THERE, Outcome.NO_CONSENT, Outcome.SUPPRESSED_THERE],
+        ),
+        (
+            SWYM,
+            Asked(Tool.SWYM, skus={"41254709264582": SKU}),
+            [Outcome.ADD, Outcome.NOTIFIED_THERE, Outcome.LEFT_THERE, Outcome.WRONG],
+        ),
+        (
+            WOOCOMMERCE,
+            Asked(Tool.WOOCOMMERCE),
+            [Outcome.ADD, Outcome.NOTIFIED_THERE, Outcome.LEFT_THERE, Outcome.LEFT_THERE],
+        ),
+    ],
+    ids=["klaviyo", "swym", "woocommerce"],
+)
+def test_exports_of_the_known_tools_are_read(
+    shop: TestShop, tmp_path: Path, text: str, asked: Asked, came: list[Outcome]
+) -> None:
+    assert outcomes(imported(shop, tmp_path, text, asked)) == came
+    assert waiting(shop) == ["ada"]
+    assert stored(shop, "ada")["asked_at_ms"] == {"N": "1767600000000"}
+
+
+def test_people_here_are_never_overwritten_moved_back_or_brought_back(shop: TestShop, tmp_path: Path) -> None:
+    shop.join("told")
+    shop.observe(Availability.IN_STOCK)
+    shop.work()
+    shop.observe(Availability.OUT_OF_STOCK, units=0)
+    shop.join("here", "left")
+    shop.leave("left")
+    shop.sign_up("asked")
+    shop.suppressions.suppress(shop.shopper("gone"), reason="complained", at_ms=shop.clock())
+    names = ("told", "here", "left", "asked", "gone", "new")
+    before = {name: stored(shop, name) for name in names}
+    text = "email,time\n" + "".join(f"{name}@example.com,2026-01-0{n}\n" for n, name in enumerate(names, 1))
+    assert outcomes(imported(shop, tmp_path, text, TEXT)) == [
+        Outcome.NOTIFIED_HERE,
+        Outcome.HERE,
+        Outcome.LEFT_HERE,
+        Outcome.HERE,
+        Outcome.SUPPRESSED_HERE,
+        Outcome.ADD,
+    ]
+    assert {name: stored(shop, name) for name in names[:5]} == {name: before[name] for name in names[:5]}
+    assert waiting(shop) == ["new", "here"]
+
+
+def test_a_signup_that_was_not_confirmed_in_time_is_free_for_an_import(
+    shop: TestShop, tmp_path: Path
+) -> None:
+    shop.sign_up("ada")
+    shop.clock.pass_s(72 * 3600)
+    before = stored(shop, "ada")
+    assert outcomes(imported(shop, tmp_path, "email,time\nada@example.com,2026-01-01\n", TEXT)) == [
+        Outcome.ADD
+    ]
+    assert waiting(shop) == ["ada"]
+    assert react(shop, before, stored(shop, "ada")) is None
+
+
+def test_the_same_file_again_changes_nothing(shop: TestShop, tmp_path: Path) -> None:
+    text = "email,time\nada@example.com,2026-01-01\nbob@example.com,2026-01-02\n"
+    imported(shop, tmp_path, text, TEXT)
+    rows = [stored(shop, name) for name in ("ada", "bob")]
+    shop.clock.pass_s(60)
+    assert outcomes(imported(shop, tmp_path, text, TEXT)) == [Outcome.IMPORTED_BEFORE] * 2
+    assert [stored(shop, name) for name in ("ada", "bob")] == rows
+
+
+class Breaks(EntryRows):
+    """Writes so often, and then the connection is lost."""
+
+    writes = 2
+
+    def put_all(self, *arguments: Any, **named: Any) -> frozenset[int]:
+        if not self.writes:
+            raise ClientError({"Error": {"Code": "RequestTimeout"}}, "TransactWriteItems")
+        self.writes -= 1
+        return super().put_all(*arguments, **named)
+
+
+def test_an_import_that_was_interrupted_is_finished_by_the_same_file(shop: TestShop, tmp_path: Path) -> None:
+    names = [f"s{number:03}" for number in range(450)]
+    text = "email,time\n" + "".join(f"{name}@example.com,2026-01-01\n" for name in names)
+    with pytest.raises(ClientError):
+        imported(shop, tmp_path, text, TEXT, entries=Breaks(shop.dynamodb, shop.entries_name))
+    written = len(waiting(shop))
+    assert written == 200
+    came = Counter(outcomes(imported(shop, tmp_path, text, TEXT)))
+    assert came == {Outcome.ADD: 250, Outcome.IMPORTED_BEFORE: 200}
+    assert waiting(shop) == names
+
+
+class SignsUpInBetween(EntryRows):
+    """Somebody unsubscribes here between the decision and the write."""
+
+    shop: TestShop
+
+    def put_all(self, *arguments: Any, **named: Any) -> frozenset[int]:
+        self.shop.join("ada")
+        self.shop.leave("ada")
+        return super().put_all(*arguments, **named)
+
+
+def test_somebody_who_acts_while_an_import_runs_has_the_last_word(shop: TestShop, tmp_path: Path) -> None:
+    entries = SignsUpInBetween(shop.dynamodb, shop.entries_name)
+    entries.shop = shop
+    text = "email,time\nada@example.com,2026-01-01\nbob@example.com,2026-01-01\n"
+    came = imported(shop, tmp_path, text, TEXT, entries=entries)
+    assert outcomes(came) == [Outcome.LEFT_HERE, Outcome.ADD]
+    assert waiting(shop) == ["bob"]
+    assert stored(shop, "ada")["state"] == {"S": "left"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "came"),
+    [
+        # The last word in time counts, wherever it stands in the file.
+        (["yes,2026-01-03", "unsubscribed,2026-01-01"], ["ADD", "LEFT_THERE"]),
+        (["unsubscribed,2026-01-03", "yes,2026-01-01"], ["LEFT_THERE", "LEFT_THERE"]),
+        (
+            ["yes,2026-01-01", "sent,2026-01-02", "yes,2026-01-03"],
+            ["NOTIFIED_THERE", "NOTIFIED_THERE", "ADD"],
+        ),
+        # Without times nobody knows: who left stays away.
+        (["yes,", "unsubscribed,"], ["LEFT_THERE", "LEFT_THERE"]),
+        (["unsubscribed,2026-01-01", "yes,"], ["LEFT_THERE", "LEFT_THERE"]),
+        (["yes,2026-01-02", "yes,2026-01-01"], ["REPEATED", "ADD"]),
+        (["yes,2026-01-01", "spam complaint,2026-01-02"], ["SUPPRESSED_THERE", "SUPPRESSED_THERE"]),
+        (["maybe,2026-01-01", "yes,2026-01-01"], ["WRONG", "ADD"]),
+    ],
+)
+def test_of_several_rows_of_one_person_the_last_word_counts(
+    shop: TestShop, tmp_path: Path, rows: list[str], came: list[str]
+) -> None:
+    text = "email,consent,time\n" + "".join(f"ada@example.com,{row}\n" for row in rows)
+    asked = Asked(Tool.CSV, sku=SKU)
+    assert [each.outcome.name for each in decided(shop, tmp_path, text, asked)] == came
+
+
+WRONG = [
+    ("ada@@example.com", "2026-01-01", "address 'ada@@example.com': "),
+    ("ada@mailinator.com", "2026-01-01", "addresses there are thrown away: site.toml refuses them"),
+    ("", "2026-01-01", "address '': "),
+    (
+        "ada@example.com",
+        "01/02/2026",
+        "time '01/02/2026': expected 2026-05-17, 2026-05-17 09:30:00 or seconds",
+    ),
+    ("ada@example.com", "2031-01-01", "time '2031-01-01': in the future"),
+    ("ada@example.com", "1712-01-01", "time '1712-01-01': before the year 2000"),
+    ("ada@example.com", "nan", "time 'nan': expected"),
+]
+
+
+@pytest.mark.parametrize(("address", "time", "note"), WRONG)
+def test_a_row_that_is_wrong_says_why_and_is_not_imported(
+    shop: TestShop, tmp_path: Path, address: str, time: str, note: str
+) -> None:
+    text = f"email,time\nbob@example.com,2026-01-01\n{address},{time}\n"
+    came = imported(shop, tmp_path, text, TEXT)
+    assert outcomes(came) == [Outcome.ADD, Outcome.WRONG]
+    assert (came[1].row.line, came[1].note.startswith(note)) == (3, True), came[1].note
+    assert waiting(shop) == ["bob"]
+
+
+def test_an_unknown_sku_is_named_with_those_that_look_like_it(shop: TestShop, tmp_path: Path) -> None:
+    text = "email,sku,consent\nada@example.com,fj-moss-m,yes\nbob@example.com,,yes\n"
+    came = decided(shop, tmp_path, text)
+    assert came[0].note == (
+        "SKU 'fj-moss-m': this stage sells nothing under that name. SKUs are compared exactly: 'FJ-MOSS-M' "
+        "(product field-jacket) differs in upper and lower case"
+    )
+    assert came[1].note == "SKU '': An SKU has 1 to 64 characters; this one is empty."
+
+
+@pytest.mark.parametrize(
+    ("header", "asked", "message", "way_out"),
+    [
+        ("name,sku", CSV, ":1: no column of addresses", "--email-column NAME; its columns: name, sku"),
+        ("email,name", CSV, ":1: no column of SKUs", "--sku-column NAME, or --sku SKU where all rows"),
+        ("email,sku", CSV, ":1: no column says who agreed to be emailed", "--consent-column NAME"),
+        (
+            "email,sku",
+            Asked(Tool.CSV, columns={Column.TIME: "When"}),
+            "--time-column 'When': ",
+            "its columns: email, sku",
+        ),
+    ],
+)
+def test_a_file_without_a_column_that_is_needed_is_refused(
+    shop: TestShop, tmp_path: Path, header: str, asked: Asked, message: str, way_out: str
+) -> None:
+    with pytest.raises(BadInput) as refused:
+        export(tmp_path, f"{header}\na@example.com,x\n", asked, now_ms=shop.clock())
+    assert message in refused.value.message
+    assert way_out in refused.value.way_out
+
+
+def test_a_column_named_on_the_command_line_counts_before_those_known(shop: TestShop, tmp_path: Path) -> None:
+    asked = Asked(Tool.CSV, sku=SKU, columns={Column.EMAIL: "kontakt", Column.CONSENT: "Ja?"})
+    text = "Email,Kontakt,Ja?\nold@example.com,ada@example.com,yes\n"
+    imported(shop, tmp_path, text, asked)
+    assert waiting(shop) == ["ada"]
+
+
+def test_asking_writes_everybody_down_as_not_confirmed_at_their_old_position(
+    shop: TestShop, tmp_path: Path
+) -> None:
+    text = "email,consent,time\nada@example.com,yes,2026-01-02\nbob@example.com,,2026-01-01\n"
+    text += "cyd@example.com,unsubscribed,2026-01-01\n"
+    came = imported(shop, tmp_path, text, Asked(Tool.CSV, sku=SKU), ask=True)
+    assert outcomes(came) == [Outcome.ASK, Outcome.ASK, Outcome.LEFT_THERE]
+    assert waiting(shop) == []
+    row = stored(shop, "bob")
+    assert react(shop, {}, row) is Reaction.ASK
+    assert row["asked_at_ms"] == {"N": str(shop.clock())}
+    assert row["expires_at_s"] == {"N": str(shop.clock() // 1000 + 72 * 3600)}
+    for name in ("ada", "bob"):
+        assert shop.entries.confirm(shop.shopper(name), SKU, at_ms=shop.clock())
+    assert waiting(shop) == ["bob", "ada"]
+
+
+def test_people_imported_into_stock_are_emailed_only_where_that_was_asked_for(
+    shop: TestShop, tmp_path: Path
+) -> None:
+    shop.join("early")
+    shop.observe(Availability.IN_STOCK)
+    shop.work()
+    shop.clock.pass_s(60)
+    later = "email,time\nlater@example.com,2026-01-01\n"
+    assert available(decided(shop, tmp_path, later, TEXT), here(shop).sold) == {SKU: 1}
+    imported(shop, tmp_path, later, TEXT)
+    assert react(shop, {}, stored(shop, "later")) is None
+    now = "email,time\nnow@example.com,2026-01-01\n"
+    imported(shop, tmp_path, now, TEXT, arrival=Arrival.NOW)
+    assert react(shop, {}, stored(shop, "now")) is Reaction.WELCOME
+    shop.work()
+    assert shop.postbox.mailboxes() == ["early@example.com", "now@example.com"]
+    explanation = why(shop, "later")
+    assert explanation.verdict is Verdict.NEXT_RESTOCK
+    assert explanation.sentence.startswith(
+        "No email yet: the person came onto the waitlist at 2026-09-21 14:14:52Z, when FJ-MOSS-M was in stock"
+    )
+    assert [line.text for line in explanation.lines][:1] == [
+        f"asked elsewhere: row 2 of the file {sha256(later.encode()).hexdigest()[:12]}"
+    ]
+    shop.observe(Availability.OUT_OF_STOCK, units=0)
+    shop.observe(Availability.IN_STOCK)
+    shop.work()
+    assert shop.postbox.mailboxes()[2:] == ["later@example.com"]
+
+
+def test_more_entries_of_one_person_than_a_day_takes_signups_are_all_imported(
+    shop: TestShop, tmp_path: Path
+) -> None:
+    skus = sorted(here(shop).sold)
+    text = "email,sku,consent,time\n" + "".join(f"ada@example.com,{sku},yes,2026-01-01\n" for sku in skus)
+    imported(shop, tmp_path, text)
+    for sku in skus:
+        assert react(shop, {}, stored(shop, "ada", sku)) is None
+        assert stored(shop, "ada", sku)["state"] == {"S": "confirmed"}
+
+
+def test_imported_people_are_notified_in_the_order_of_their_time(shop: TestShop, tmp_path: Path) -> None:
+    shop.policies.put("", WavePolicy(letters_per_unit=1, next_after_min=30))
+    shop.join("cyd")
+    imported(shop, tmp_path, "email,time\nbob@example.com,2026-02-01\nada@example.com,2026-01-01\n", TEXT)
+    shop.observe(Availability.IN_STOCK, units=2)
+    shop.work_until(lambda: len(shop.postbox.sent) == 2)
+    assert shop.postbox.mailboxes() == ["ada@example.com", "bob@example.com"]
+
+
+def row(line: int, time_ms: int | None) -> ExportRow:
+    return ExportRow(line, Outcome.ADD, f"s{line}@example.com", SKU, time_ms=time_ms)
+
+
+@pytest.mark.parametrize(
+    ("times", "order"),
+    [
+        ([10, 10, 10], [0, 1, 2]),
+        ([30, 20, 20, 10], [3, 2, 1, 0]),
+        ([None, None], [0, 1]),
+        ([None, 20, 10], [2, 1, 0]),
+    ],
+)
+def test_equal_times_keep_the_order_of_the_file_and_newest_first_is_read_backwards(
+    times: list[int | None], order: list[int]
+) -> None:
+    rows = [row(number, time) for number, time in enumerate(times)]
+    assert [each.line for each, _ in in_order(rows, now_ms=1000)] == order
+
+
+@settings(max_examples=40)
+@given(st.lists(st.none() | st.integers(1, 2000), max_size=30))
+def test_positions_are_in_order_and_none_is_in_the_future(times: list[int | None]) -> None:
+    rows = [row(number, time) for number, time in enumerate(times)]
+    placed = list(in_order(rows, now_ms=3000))
+    assert sorted(each.line for each, _ in placed) == list(range(len(times)))
+    at = [time for _, time in placed]
+    assert at == sorted(set(at))
+    assert all(time <= 3000 for time in at)
+
+
+def test_the_details_are_for_their_owner_alone_and_no_cell_is_calculated(
+    shop: TestShop, tmp_path: Path
+) -> None:
+    file = tmp_path / "details.csv"
+    came = decided(
+        shop, tmp_path, "email,time\n=1+1@example.com,2026-01-01\nada@gmial.com,2026-01-01\n", TEXT
+    )
+    write_details(file, came)
+    write_details(file, came)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    with file.open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert [each["address"] for each in rows] == ["'=1+1@example.com", "ada@gmial.com"]
+    assert (rows[1]["outcome"], rows[1]["note"]) == ("added", "looks like a slip of ada@gmail.com")
