@@ -179,8 +179,8 @@ def _page(results: list[Told]) -> str:
     return (
         "# A million waiters, simulated\n\n"
         f"`{COMMAND}` (seed {SEED}) notifies {WAITERS:,} waiters of one restock with the code that runs in\n"
-        "the cloud; tables, transport and clock are in memory. The limits are those that SES gives a new\n"
-        f"account, a grown one and a large one. One address in {BAD_EVERY} is bad: deferred at each try (SMTP 4yz,\n"
+        "the cloud; tables, transport and clock are in memory. The limits are those of a new, a\n"
+        f"grown and a large SES account. One address in {BAD_EVERY} is bad: deferred at each try (SMTP 4yz,\n"
         "given up after its last), or refused for good. The time is that of the last good address.\n\n"
         f"{head}\n{rows}\n\n![Letters sent over time](fan-out-simulation.svg)\n"
     )
