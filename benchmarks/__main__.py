@@ -9,7 +9,16 @@ from importlib import import_module
 from itertools import takewhile
 
 # Each is a module of this package with a `main`.
-BENCHMARKS = ["build", "publish", "lighthouse", "sign_up", "steps", "fan_out", "fan_out_simulation"]
+BENCHMARKS = [
+    "build",
+    "publish",
+    "lighthouse",
+    "sign_up",
+    "steps",
+    "fan_out",
+    "fan_out_simulation",
+    "import_",
+]
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 import sys
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
@@ -75,7 +74,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(version("spillway"), message="%(version)s")
+@click.version_option(package_name="spillway", message="%(version)s")
 @click.pass_context
 def cli(context: click.Context) -> None:
     """A static storefront and a waitlist that survive a flood of visitors."""

@@ -28,8 +28,17 @@ class Crew:
         self._hands = hands or os.cpu_count() or 1
         self._share_size_min = share_size_min
 
-    def share(self, work: Callable[[Sequence[T]], R], bundles: Sequence[Sequence[T]]) -> list[R]:
+    def share(
+        self,
+        work: Callable[[Sequence[T]], R],
+        bundles: Sequence[Sequence[T]],
+        *,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[R]:
         """The results of `work` for each bundle, in their order. Whoever is free takes the next one.
+
+        `progress` is called in this process before each bundle that it does itself, with the number of bundles
+        that any process has begun.
 
         What fails in another process is done again in this one, where its error can be seen whole: `work`
         must give the same result twice.
@@ -40,7 +49,11 @@ class Crew:
         try:
             with _Numbers(len(bundles)) as numbers:
                 others += [_Hand(work, bundles, numbers) for _ in range(hands - 1) if _can_fork()]
-                done = {number: work(bundles[number]) for number in numbers}
+                done = {}
+                for number in numbers:
+                    if progress:
+                        progress(number)
+                    done[number] = work(bundles[number])
             for hand in others:
                 done |= hand.results()
             return [done[number] if number in done else work(bundle) for number, bundle in enumerate(bundles)]

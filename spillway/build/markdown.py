@@ -16,6 +16,8 @@ _TAGS = {
 }
 # Any sign that may mean something to Markdown or to HTML.
 _STRANGE = re.compile("[^\\w\n ,.;:'\"()?!%/\u2013\u2014\u2018\u2019\u201c\u201d\u2026£€-]")
+_ESCAPED = re.compile(r"\\.", re.DOTALL)
+_PLAIN_LINK = re.compile(r"\]\(((?:https?://|mailto:|tel:|/|#)[A-Za-z0-9_.~/?#@!$'*+,;:=%-]*)\)")
 # What is the same in every language.
 _FILES_AND_API = ("/api/", "/assets/", "/pictures/")
 _SCHEMES = {"https", "http", "mailto", "tel"}
@@ -35,6 +37,21 @@ def to_html(
         paragraphs = (each.strip("\n") for each in text.split("\n\n"))
         return "".join([f"<p>{each}</p>\n" for each in paragraphs if each])
     return _parsed_to_html(text, heading_level_min, refuse, root)
+
+
+def is_beyond_refusal(text: str) -> bool:
+    """Return whether `to_html` refuses nothing of `text`, as can be seen without parsing it.
+
+    True means that each link is inline and leads where a page may link to, and that there are no pictures.
+    False means that only `to_html` knows.
+    """
+    if "[" not in text and "<" not in text:
+        return True
+    bare = _ESCAPED.sub("", text)
+    if "<" in bare or "![" in bare or "]:" in bare:
+        return False
+    links = _PLAIN_LINK.findall(bare)
+    return len(links) == bare.count("](") and all(map(safe_link, links))
 
 
 def _is_plain(text: str) -> bool:

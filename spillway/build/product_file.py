@@ -49,13 +49,22 @@ _VARIANTS_MAX = 100
 class ProductFile:
     """The reader of product files. What needs more than one file to be judged is `loading`'s business.
 
-    `locales` are those of the shop but the first, which the file is in.
+    `locales` are those of the shop but the first, which the file is in. With `judged_only`, mistakes are
+    noted as ever, and descriptions are not made into markup where they can have none.
     """
 
-    def __init__(self, *, pictures: Path, fraction_digits: int, locales: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        pictures: Path,
+        fraction_digits: int,
+        locales: Sequence[str] = (),
+        judged_only: bool = False,
+    ) -> None:
         self._pictures = pictures
         self._fraction_digits = fraction_digits
         self._locales = locales
+        self._judged_only = judged_only
 
     def read(self, text: str, *, slug: str, file: str, mistakes: list[Mistake]) -> ProductRow | None:
         """The product of a file's text; None when there is no reading it. Mistakes are noted."""
@@ -72,7 +81,7 @@ class ProductFile:
             slug=slug,
             title=table.text("title", length_max=TITLE_LENGTH_MAX),
             summary=table.text("summary", length_max=SUMMARY_LENGTH_MAX),
-            description_html=description(table),
+            description_html=description(table, judged_only=self._judged_only),
             category=table.text("category", length_max=TITLE_LENGTH_MAX),
             pictures=(),
             variants=variants,

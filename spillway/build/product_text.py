@@ -1,6 +1,6 @@
 """The texts of a product's file: how long each may be, and its description as markup."""
 
-from spillway.build.markdown import to_html
+from spillway.build.markdown import is_beyond_refusal, to_html
 from spillway.build.toml_table import TomlTable
 
 # As Shopify's: what another shop could hold, this one can.
@@ -25,9 +25,14 @@ DETAIL_LENGTH_MAX = 300
 DETAILS_MAX = 20
 
 
-def description(table: TomlTable, *, root: str = "") -> str:
-    """The field `description`, from Markdown; links to pages lead to those under `root`."""
+def description(table: TomlTable, *, root: str = "", judged_only: bool = False) -> str:
+    """The field `description`, from Markdown; links to pages lead to those under `root`.
+
+    With `judged_only`, the mistakes count and not the markup: it is empty where there can be none.
+    """
     text = table.text("description", length_max=DESCRIPTION_LENGTH_MAX, lines=True)
+    if judged_only and is_beyond_refusal(text):
+        return ""
     return to_html(
         text,
         heading_level_min=3,

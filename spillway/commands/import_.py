@@ -1,15 +1,15 @@
 """`spillway import`: another shop's products, as files that a merchant can edit."""
 
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+import gc
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import click
 
-from spillway.build.crew import Crew, bundled
+from spillway.commands.shared_work import SharedWork
 from spillway.errors import BadInput
 from spillway.importing.imported import Export
 from spillway.importing.importer import ImportRequest, NothingImported, run_import
@@ -27,17 +27,7 @@ FORMATS: Mapping[str, Callable[[Path, ReadOptions], Export]] = {
     "csv": read_plain,
     "google": read_merchant_feed,
 }
-if TYPE_CHECKING:
-    from rich.progress import Progress
-
 REPORT = "import-report.txt"
-# A bar that is gone before anybody reads it is only flicker.
-_PROGRESS_AFTER_S = 1.0
-# As many products at once as are worth sharing, and few enough for a bar to move.
-_PART_SIZE = 400
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 @click.command("import")
@@ -88,7 +78,8 @@ def import_command(project: Project, /, format_name: str, file: Path, **options:
         today=today,
     )
     try:
-        report = run_import(project, request, share=_Sharing())
+        with _no_collector():
+            report = run_import(project, request, share=SharedWork())
     except NothingImported as error:
         _write(project, error.report)
         for line in error.report.screen(report_path=f"build/{REPORT}"):
@@ -97,6 +88,18 @@ def import_command(project: Project, /, format_name: str, file: Path, **options:
     _write(project, report)
     for line in report.screen(report_path=f"build/{REPORT}"):
         click.echo(line)
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Keep the collector of cycles from looking at values that have none, again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _write(project: Project, report: ImportReport) -> None:
@@ -112,29 +115,3 @@ def _columns(stated: Iterable[str]) -> dict[str, str]:
             raise BadInput(f"--column {text}: expected NAME=HEADER", way_out='--column price="Regular price"')
         columns[name.strip().lower()] = header.strip()
     return columns
-
-
-class _Sharing:
-    """Shares work among processes; from one second after the start on, shows how much is done."""
-
-    def __init__(self) -> None:
-        self._started = time.monotonic()
-        self._crew = Crew()
-
-    def __call__(self, work: Callable[[Sequence[T]], R], things: Sequence[T], what: str) -> list[R]:
-        results: list[R] = []
-        with ExitStack() as stack:
-            bar: Progress | None = None
-            for start in range(0, len(things), _PART_SIZE):
-                part = things[start : start + _PART_SIZE]
-                results += self._crew.share(work, bundled(part))
-                if bar is None and time.monotonic() - self._started > _PROGRESS_AFTER_S:
-                    # A library that a short import does not wait for.
-                    from spillway.commands.progress import progress_bar
-
-                    # Drawn by hand: a thread that draws would keep other processes from being forked.
-                    bar = stack.enter_context(progress_bar(auto_refresh=False))
-                    bar.add_task(what, total=len(things))
-                if bar is not None:
-                    bar.update(bar.task_ids[0], completed=start + len(part), refresh=True)
-        return results

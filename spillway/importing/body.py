@@ -13,16 +13,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
-from typing import TYPE_CHECKING
 from urllib.parse import quote as percent_encoded
 from urllib.parse import urljoin, urlsplit
 
+import html_to_markdown
+import nh3
+from html_to_markdown import convert
+
 from spillway.build.markdown import safe_link, to_html
 from spillway.importing.body_tree import BR, Node, Run, Tree
-
-if TYPE_CHECKING:
-    from html_to_markdown import ConversionOptions
-    from nh3 import Cleaner
 
 _INLINE = frozenset({"strong", "b", "em", "i", "del", "s", "strike", "sub", "sup", "a", "br"})
 _BLOCKS = frozenset(
@@ -146,9 +145,7 @@ def sanitised(body_html: str) -> str:
 
 
 @cache
-def _cleaner() -> "Cleaner":
-    import nh3
-
+def _cleaner() -> nh3.Cleaner:
     return nh3.Cleaner(
         tags=set(_INLINE | _BLOCKS),
         clean_content_tags=set(_UNREAD),
@@ -311,8 +308,6 @@ def _written(tree: Tree) -> str:
 
 def _markdown(node: Node, headings: _Headings) -> str:
     """Return the Markdown of a block's children. Quotes are written here: the library joins their parts."""
-    from html_to_markdown import convert
-
     parts: list[str] = []
     for quoted, group in groupby(node.children, key=lambda child: child.tag == "blockquote"):
         if quoted:
@@ -326,27 +321,25 @@ def _markdown(node: Node, headings: _Headings) -> str:
 
 
 @cache
-def _options() -> "ConversionOptions":
-    import html_to_markdown as library
-
+def _options() -> html_to_markdown.ConversionOptions:
     # Members of its enumerations spare the library a look-up by name with each description.
-    return library.ConversionOptions(
+    return html_to_markdown.ConversionOptions(
         bullets="-",
         autolinks=False,
         extract_metadata=False,
         compact_tables=True,
-        newline_style=library.NewlineStyle.BACKSLASH,
-        heading_style=library.HeadingStyle.ATX,
-        list_indent_type=library.ListIndentType.SPACES,
-        highlight_style=library.HighlightStyle.NONE,
-        whitespace_mode=library.WhitespaceMode.NORMALIZED,
-        code_block_style=library.CodeBlockStyle.BACKTICKS,
-        inline_data_media=library.InlineDataMedia.KEEP,
-        hidden_content=library.HiddenContent.DROP,
-        url_escape_style=library.UrlEscapeStyle.ANGLE,
-        link_style=library.LinkStyle.INLINE,
-        output_format=library.OutputFormat.MARKDOWN,
-        tier_strategy=library.TierStrategy.AUTO,
+        newline_style=html_to_markdown.NewlineStyle.BACKSLASH,
+        heading_style=html_to_markdown.HeadingStyle.ATX,
+        list_indent_type=html_to_markdown.ListIndentType.SPACES,
+        highlight_style=html_to_markdown.HighlightStyle.NONE,
+        whitespace_mode=html_to_markdown.WhitespaceMode.NORMALIZED,
+        code_block_style=html_to_markdown.CodeBlockStyle.BACKTICKS,
+        inline_data_media=html_to_markdown.InlineDataMedia.KEEP,
+        hidden_content=html_to_markdown.HiddenContent.DROP,
+        url_escape_style=html_to_markdown.UrlEscapeStyle.ANGLE,
+        link_style=html_to_markdown.LinkStyle.INLINE,
+        output_format=html_to_markdown.OutputFormat.MARKDOWN,
+        tier_strategy=html_to_markdown.TierStrategy.AUTO,
     )
 
 

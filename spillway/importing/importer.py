@@ -83,7 +83,9 @@ def run_import(project: Project, request: ImportRequest, *, share: Share = alone
     """
     try:
         settings = _settings(project)
-        options = replace(request.read_options, currency=settings.currency, locale=settings.locales[0])
+        options = replace(
+            request.read_options, currency=settings.currency, locale=settings.locales[0], share=share
+        )
         export = request.read(request.file, options)
     except BadInput as error:
         raise NothingImported(
@@ -101,6 +103,7 @@ def run_import(project: Project, request: ImportRequest, *, share: Share = alone
         pictures=project.site / "pictures",
         fraction_digits=settings.fraction_digits,
         locales=settings.locales[1:],
+        judged_only=True,
     )
     files = read_shop_files(project, record, reader, overwrite=request.overwrite)
     plan = plan_import(

@@ -158,6 +158,7 @@ class _Reading:
         self._items = items
         self._prices = options.prices(decimal_point=True)
         self._today = options.today
+        self._share = options.share
         self._notes = Notes()
         origins = Counter(origin for item in items if (origin := origin_of(item["link"])))
         self._origin = options.old_shop.rstrip("/") or (origins.most_common(1)[0][0] if origins else "")
@@ -172,7 +173,9 @@ class _Reading:
         pages = Counter(
             path for group in groups.values() for path in {self._path(item) for item in group} if path
         )
-        products = tuple(self._product(key[1], group, pages) for key, group in groups.items())
+        products = self._notes.read(
+            list(groups.items()), lambda found: self._product(found[0][1], found[1], pages), self._share
+        )
         self._unknown()
         return Export(products, tuple(self._notes.lines))
 

@@ -121,7 +121,9 @@ class _Reading:
             )
             groups.setdefault(self._key(named), []).append(named)
         links = Links((rows[0]["handle"].casefold() for rows in groups.values()), base=self._options.old_shop)
-        products = tuple(self._product(rows, links) for rows in groups.values())
+        products = self._notes.read(
+            list(groups.values()), lambda rows: self._product(rows, links), self._options.share
+        )
         self._notes.unknown_columns(self._table, lambda column: column in self._names)
         return Export(products, tuple(self._notes.lines))
 

@@ -13,6 +13,8 @@ from functools import cache, lru_cache
 _DIGITS_MAX = 12
 _LENGTH_MAX = 60
 _PLAIN = re.compile(r"\d{1,8}(?:\.\d{1,2})?", re.ASCII)
+# Read alike by every locale that reads it at all, where a currency has two decimals.
+_GROUPED = re.compile(r"[1-9]\d{0,2}(?:,\d{3})+\.\d{2}", re.ASCII)
 _NUMBER = re.compile(r"(\D*?)([0-9](?:[0-9.,'\u2019\u00a0\u202f ]*[0-9])?)([.,]-)?(\D*)", re.ASCII)
 _NEGATIVE = re.compile(r"\A\D*[-\u2212\u2012\u2013(]\s*\D{0,4}\d|\d\s*[-\u2212]\Z")
 _ARABIC_SIGNS = str.maketrans("\u066b\u066c", ".,")
@@ -82,6 +84,8 @@ def _read(text: str, currency: str, locale: str, currency_as_is: bool, groups: b
     digits = _fraction_digits(currency)
     if digits == 2 and _PLAIN.fullmatch(text):
         return f"{Decimal(text):.2f}"
+    if digits == 2 and len(text) <= _DIGITS_MAX and _GROUPED.fullmatch(text):
+        return text.replace(",", "")
     text = text.strip().translate(_ARABIC_SIGNS)
     if len(text) > _LENGTH_MAX:
         raise PriceRefused("it is no number")

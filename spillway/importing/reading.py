@@ -1,10 +1,11 @@
 """How an export is read: the shop's settings, the options of the command line, and what is reported."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal, InvalidOperation
+from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 from spillway.counted import counted
@@ -13,7 +14,10 @@ from spillway.importing.body import Body, markdown_of
 from spillway.importing.imported import ImportedProduct, NotTaken
 from spillway.importing.plain_text import html_of
 from spillway.importing.prices import PriceReader, PriceRefused
+from spillway.importing.sharing import Share, alone
 from spillway.importing.table import Row, Table
+
+T = TypeVar("T")
 
 _GRAMS = {
     **dict.fromkeys(("g", "gram", "grams", "gr"), Decimal(1)),
@@ -41,6 +45,7 @@ class ReadOptions:
             (`--old-shop`); empty where it is not known. Relative links are resolved against it.
         today: The day of the import, "2026-11-27": a sale that is over, or has not begun, has no price.
             Empty takes every sale as running.
+        share: Does the work for many products.
     """
 
     currency: str
@@ -50,6 +55,7 @@ class ReadOptions:
     columns: Mapping[str, str] = field(default_factory=dict)
     old_shop: str = ""
     today: str = ""
+    share: Share = alone
 
     def prices(self, *, decimal_point: bool = False, groups: bool = True) -> PriceReader:
         """Return what reads prices. The format may prescribe a `decimal_point`, or have no `groups`."""
@@ -74,6 +80,26 @@ class Notes:
     def lost(self, place: str, what: str, outcome: str, kind: str, product: str = "") -> None:
         """Add a line. `kind` is the same words for every case like it."""
         self.lines.append(NotTaken(place, what, outcome, kind, product))
+
+    def read(
+        self, groups: Sequence[T], product: Callable[[T], ImportedProduct | None], share: Share
+    ) -> tuple[ImportedProduct, ...]:
+        """Return what `product` reads of each group of rows. The lines it adds here keep the groups' order,
+        whatever process it runs in."""
+
+        def work(part: Sequence[T]) -> tuple[list[ImportedProduct], list[NotTaken]]:
+            before, self.lines = self.lines, []
+            try:
+                found = [read for group in part if (read := product(group)) is not None]
+                return found, self.lines
+            finally:
+                self.lines = before
+
+        products: list[ImportedProduct] = []
+        for found, lines in share(work, groups, "Reading products"):
+            products += found
+            self.lines += lines
+        return tuple(products)
 
     def unknown_columns(self, table: Table, known: Callable[[str], bool]) -> None:
         """Add a line for each column that has values and no place in the shop."""
@@ -212,8 +238,3 @@ def split_list(text: str, sign: str = ",") -> tuple[str, ...]:
     """Return the parts of a list, each once. A sign after a backslash belongs to its part."""
     parts = re.split(rf"(?<!\\){re.escape(sign)}", text)
     return tuple(dict.fromkeys(part.replace(f"\\{sign}", sign).strip() for part in parts if part.strip()))
-
-
-def products_in(products: Iterable[ImportedProduct | None]) -> tuple[ImportedProduct, ...]:
-    """Return the products that were read."""
-    return tuple(product for product in products if product is not None)

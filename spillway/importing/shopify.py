@@ -24,7 +24,6 @@ from spillway.importing.reading import (
     origin_of,
     path_of,
     price_of,
-    products_in,
     split_list,
     weight_g_of,
 )
@@ -151,6 +150,7 @@ class _Reading:
         self._fields = fields
         self._prices = options.prices(decimal_point=True)
         self._old_shop = options.old_shop
+        self._share = options.share
         self._links = Links(())
         self._notes = Notes()
 
@@ -160,7 +160,7 @@ class _Reading:
             (origin_of(url) for group in groups for row in group.rows if (url := row["url"])), ""
         )
         self._links = Links((group.handle for group in groups), base=base)
-        products = products_in(self._product(group) for group in groups)
+        products = self._notes.read(groups, self._product, self._share)
         used = {column for columns in self._fields.values() for column in columns}
         self._notes.unknown_columns(
             self._table, lambda column: column in used or _COLUMNS.get(column.casefold()) == ""

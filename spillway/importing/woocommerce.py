@@ -103,6 +103,7 @@ class _Reading:
         self._prices = options.prices(groups=False)
         self._today = options.today
         self._old_shop = options.old_shop
+        self._share = options.share
         self._links = Links((), base=options.old_shop)
         self._notes = Notes()
         self._weight = next((name for name in names.values() if name.startswith("weight ")), "")
@@ -129,13 +130,14 @@ class _Reading:
                     self._notes.lost(f"line {row.line}", what, "left out", kind)
                 else:
                     variations.setdefault(parent, []).append(row)
-        products = [
-            product
+        families = [
+            (row, variations.get(str(number), []))
             for number, row in enumerate(rows)
-            if not _is_variation(row) and (product := self._product(row, variations.get(str(number), [])))
+            if not _is_variation(row)
         ]
+        products = self._notes.read(families, self._product, self._share)
         self._notes.unknown_columns(self._table, lambda column: column in self._names)
-        return Export(tuple(products), tuple(self._notes.lines))
+        return Export(products, tuple(self._notes.lines))
 
     def _named(self, row: Row) -> Row:
         cells = {
@@ -145,7 +147,8 @@ class _Reading:
         }
         return Row(row.line, cells)
 
-    def _product(self, row: Row, variations: list[Row]) -> ImportedProduct | None:
+    def _product(self, family: tuple[Row, list[Row]]) -> ImportedProduct | None:
+        row, variations = family
         place, title = f"line {row.line}", line_of(row["name"])
         types = split_list(row["type"].casefold())
         if not self._is_for_sale(row, types, place, title):

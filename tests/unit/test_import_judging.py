@@ -11,6 +11,7 @@ from PIL import Image
 from spillway.__main__ import cli
 from spillway.build.catalogue import CatalogueProduct
 from spillway.build.loading import load_catalogue
+from spillway.build.markdown import is_beyond_refusal, to_html
 from spillway.build.site import build
 from spillway.errors import BadInput
 from spillway.importing.imported import ImportedProduct
@@ -190,15 +191,15 @@ def test_the_report_is_written_and_says_why_when_nothing_could_be_taken(shop: Pr
 
 
 def test_an_import_that_takes_some_says_how_many_on_the_screen_and_ends_well(shop: Project) -> None:
-    rows = "".join(f"S{number},Thing {number},{'5' if number % 10 else 'x'},1\n" for number in range(1000))
+    rows = "".join(f"S{number},Thing {number},{'5' if number % 10 else 'x'},1\n" for number in range(200))
     result = command(shop, f"sku,title,price,stock\n{rows}")
     assert result.exit_code == 0, result.output
-    assert "900 products with 900 variants: 900 new" in result.output
-    assert "Left out: 100 of 1,000 products" in result.output
+    assert "180 products with 180 variants: 180 new" in result.output
+    assert "Left out: 20 of 200 products" in result.output
     lines = result.output.splitlines()
     assert len(lines) < 12
     assert lines[-1] == "Every case, with its place: build/import-report.txt"
-    assert report_text(shop).count("price") >= 100
+    assert report_text(shop).count("price") >= 20
 
 
 def test_a_dry_run_of_the_command_writes_only_the_report(shop: Project) -> None:
@@ -272,7 +273,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(products=st.lists(broken_products(), max_size=4))
 def test_the_build_takes_whatever_an_import_of_broken_data_made(
     tmp_path_factory: pytest.TempPathFactory, images: Path, products: list[ImportedProduct]
@@ -284,6 +285,63 @@ def test_the_build_takes_whatever_an_import_of_broken_data_made(
     except NothingImported:
         assert files_of(shop) == before
     load_catalogue(shop)
+
+
+MARKDOWN = st.sampled_from(
+    [
+        "[",
+        "]",
+        "](",
+        ")",
+        "<",
+        ">",
+        "\\",
+        "`",
+        "!",
+        "&#106;",
+        "a",
+        " ",
+        "\n",
+        "\n\n    ",
+        "```\n",
+        "- ",
+        "\\]",
+    ]
+    + [
+        "[a](https://a.example/b)",
+        "[a](/b)",
+        "javascript:x",
+        "[b]: data:x",
+        "//evil",
+        "[a](",
+        "https://x",
+        '"t"',
+    ]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(MARKDOWN, max_size=8).map("".join))
+def test_nothing_is_refused_of_a_description_that_seems_beyond_refusal(text: str) -> None:
+    refused: list[str] = []
+    to_html(text, heading_level_min=3, refuse=lambda line, value, expected: refused.append(value))
+    assert not (refused and is_beyond_refusal(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("Words, \\[no link\\](at all) and a \\<tag\\>", True),
+        ("See [care](https://a.example/care?x=1#y) or [us](/about), [mail](mailto:a@b.example)", True),
+        ("See [care](javascript:alert)", False),
+        ("See [care](https://a.example) and ![picture](https://a.example/b.png)", False),
+        ("See [care](//a.example)", False),
+        ("See [care][1]\n\n[1]: javascript:alert", False),
+        ("<https://a.example>", False),
+    ],
+)
+def test_what_is_beyond_refusal_is_seen_without_parsing(text: str, seen: bool) -> None:
+    assert is_beyond_refusal(text) is seen
 
 
 def test_a_shop_of_broken_data_is_built_to_its_last_page(shop: Project, images: Path) -> None:

@@ -1,20 +1,21 @@
-"""A real shop's whole way: a Shopify export of a thousand products, imported, built and published."""
+"""A real shop's whole way: a Shopify export, imported, built and published."""
 
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from spillway.__main__ import cli
 from tests.desk import Desk
 from tests.shopify_export import as_csv, export
 
-PRODUCTS = 1000
 # Of the shop it comes into.
 OWN_PRODUCTS, OWN_VARIANTS = 2, 4
 
 
-def test_every_product_of_a_large_export_reaches_the_shoppers(desk: Desk, tmp_path: Path) -> None:
-    rows = export(PRODUCTS)
+@pytest.mark.parametrize("count", [120, pytest.param(1000, marks=pytest.mark.slow)])
+def test_every_product_of_a_large_export_reaches_the_shoppers(desk: Desk, tmp_path: Path, count: int) -> None:
+    rows = export(count)
     file = tmp_path / "export.csv"
     file.write_bytes(as_csv(rows, new_names=True))
     result = CliRunner().invoke(cli, ["import", "shopify", str(file), "--no-images"], obj=desk.project)
@@ -24,7 +25,7 @@ def test_every_product_of_a_large_export_reaches_the_shoppers(desk: Desk, tmp_pa
 
     handles = {row["Handle"] for row in rows}
     pages = {key for key in desk.sink.keys("pages") if key.startswith("products/")}
-    assert (len(handles), len(pages)) == (PRODUCTS, PRODUCTS + OWN_PRODUCTS)
+    assert (len(handles), len(pages)) == (count, count + OWN_PRODUCTS)
     assert published.uploaded == len(desk.sink.keys("pages"))
     variants = [row for row in rows if row.get("Variant Price")]
     held = list(desk.products.scan())

@@ -1,0 +1,71 @@
+"""Share the work of a command among processes, with a progress bar for somebody who waits."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import TypeVar
+
+from spillway.build.crew import Crew, bundled
+
+# A bar that is gone before anybody reads it is only flicker.
+PROGRESS_AFTER_S = 1.0
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+# Shows how much of a stage is done, as a fraction from 0 to 1.
+Show = Callable[[float], None]
+
+
+class SharedWork:
+    """Does work on all cores. From one second after the start of the command on, each stage shows a bar."""
+
+    def __init__(
+        self,
+        *,
+        clock_s: Callable[[], float] = time.monotonic,
+        bar: Callable[[str], AbstractContextManager[Show]] | None = None,
+        crew: Crew | None = None,
+    ) -> None:
+        """Start the clock.
+
+        Args:
+            clock_s: Returns the time, in seconds.
+            bar: Opens a bar with the words beside it; the context yields what moves it.
+            crew: The processes.
+        """
+        self._clock_s = clock_s
+        self._bar = bar or terminal_bar
+        self._crew = crew or Crew()
+        self._started_s = clock_s()
+
+    def __call__(self, work: Callable[[Sequence[T]], R], things: Sequence[T], what: str) -> list[R]:
+        """Return the result of `work` for each part of `things`, in their order; `what` names the stage."""
+        bundles = bundled(things)
+        with ExitStack() as stack:
+            show: Show | None = None
+
+            def progress(begun: int) -> None:
+                nonlocal show
+                if show is None and self._clock_s() - self._started_s >= PROGRESS_AFTER_S:
+                    show = stack.enter_context(self._bar(what))
+                if show is not None:
+                    show(begun / len(bundles))
+
+            return self._crew.share(work, bundles, progress=progress)
+
+
+@contextmanager
+def terminal_bar(what: str) -> Iterator[Show]:
+    """Show a bar on standard error; nothing where no terminal is."""
+    if not sys.stderr.isatty():
+        yield lambda fraction: None
+        return
+    # A library that a short import does not wait for.
+    from spillway.commands.progress import progress_bar
+
+    # Drawn by hand: a thread that draws would keep other processes from being forked.
+    with progress_bar(auto_refresh=False) as bar:
+        task = bar.add_task(what, total=1.0)
+        yield lambda fraction: bar.update(task, completed=fraction, refresh=True)
