@@ -2,7 +2,7 @@
 
     python -m benchmarks import_
 
-The peer reads the same file with Python's `csv`, turns each description into Markdown with markdownify, and does
+The peer reads the same file with `csv`, turns each description into Markdown with markdownify, and does
 nothing else: no prices, no stock, no checks, no files. Both run as processes of their own, by turns.
 """
 

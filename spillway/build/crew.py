@@ -37,8 +37,8 @@ class Crew:
     ) -> list[R]:
         """The results of `work` for each bundle, in their order. Whoever is free takes the next one.
 
-        `progress` is called in this process before each bundle that it does itself, with the number of bundles
-        that any process has begun.
+        `progress` is called in this process before each bundle that it does itself, with the number of
+        bundles that any process has begun.
 
         What fails in another process is done again in this one, where its error can be seen whole: `work`
         must give the same result twice.

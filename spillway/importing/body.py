@@ -1,132 +1,29 @@
 """Turn a description in HTML, as merchants paste it, into the Markdown of a product file.
 
-The library html-to-markdown writes the Markdown. This module gives it a strict tree (paragraphs hold words,
-lists hold items, emphasis never touches a word wrongly), with each character that Markdown gives a meaning to
-replaced by a private one, which becomes an escaped character again afterwards.
+`body_html` cleans it, `body_tree` and `body_runs` make a strict tree of it (paragraphs hold words, lists hold
+items, emphasis never touches a word wrongly), `body_markdown` writes that.
 """
 
 import html
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from itertools import groupby
 from urllib.parse import quote as percent_encoded
 from urllib.parse import urljoin, urlsplit
 
-import html_to_markdown
-import nh3
-from html_to_markdown import convert
+from spillway.build.markdown import safe_link
+from spillway.importing.body_html import INLINE, TOKEN, bounded, sanitised, visible_words
+from spillway.importing.body_markdown import rendered, written
+from spillway.importing.body_tree import Tree
 
-from spillway.build.markdown import safe_link, to_html
-from spillway.importing.body_tree import BR, Node, Run, Tree
-
-_INLINE = frozenset({"strong", "b", "em", "i", "del", "s", "strike", "sub", "sup", "a", "br"})
-_BLOCKS = frozenset(
-    {
-        "p",
-        "div",
-        "section",
-        "article",
-        "header",
-        "footer",
-        "main",
-        "aside",
-        "nav",
-        "figure",
-        "figcaption",
-        "address",
-    }
-    | {
-        "center",
-        "details",
-        "summary",
-        "fieldset",
-        "hgroup",
-        "form",
-        "ul",
-        "ol",
-        "li",
-        "dl",
-        "dt",
-        "dd",
-        "blockquote",
-    }
-    | {
-        "pre",
-        "hr",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "table",
-        "thead",
-        "tbody",
-        "tfoot",
-        "tr",
-        "td",
-        "th",
-        "caption",
-    }
-)
-_SPANS = {"colspan", "rowspan"}
 _OF_A_TABLE = frozenset({"table", "thead", "tbody", "tfoot", "tr", "td", "th", "caption"})
 _BLOCKS_OF_A_LAYOUT = frozenset(
     {"ul", "ol", "blockquote", "pre", "dl", "hr", "h1", "h2", "h3", "h4", "h5", "h6"}
 )
-_UNREAD = frozenset(
-    {
-        "script",
-        "style",
-        "iframe",
-        "object",
-        "svg",
-        "video",
-        "audio",
-        "canvas",
-        "template",
-        "noscript",
-        "title",
-        "math",
-    }
-)
-# Links that no page may hold are read too, so that they can be reported.
-_SCHEMES = {"https", "http", "mailto", "tel"}
-_UNSAFE_SCHEMES = {
-    "javascript",
-    "data",
-    "vbscript",
-    "ftp",
-    "file",
-    "sms",
-    "whatsapp",
-    "skype",
-    "callto",
-    "blob",
-}
 _LOST = re.compile(r"<(iframe|img|video|audio|object|embed|input|svg|canvas)\b", re.IGNORECASE)
 _LINKS = re.compile(r"<a\s[^<>]*?\bhref\s*=", re.IGNORECASE)
-_TOKEN = re.compile(r'<(/?)([a-z][a-z0-9]*)((?:[^>"]|"[^"]*")*)>|([^<]+)')
 _ATTRIBUTE = re.compile(r'([a-z]+)="([^"]*)"')
-_INLINE_TAG = re.compile(r"</?(?:strong|b|em|i|del|s|strike|sub|sup|a)(?:\s[^>]*)?>")
-_CONTROLS = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\ufeff\ufffe\uffff]")
-_SPECIAL = re.compile(r"[\\`*_\[\]<>|#]|~(?=~|\Z)|(?<=~)~|\A~|&(?=#?\w+;)|!(?=\Z)")
-_LINE_START = re.compile(r"([-+=:~])|(\d{1,9})([.)])")
-# A private character for each printable ASCII one. What the export has of these is left out.
-_PRIVATE = 0x10F000
-_PRIVATE_USE = re.compile("[\U0010f000-\U0010f0ff]")
-_UNESCAPED_SPACES = {0xA0, 0x2002, 0x2003, 0x2007, 0x2008, 0x2009, 0x200A, 0x202F, 0x205F, 0x3000, 0x1680}
-_KEPT_SPACES = {code: 0x10F080 + index for index, code in enumerate(sorted(_UNESCAPED_SPACES))}
-_RESTORED = {
-    **{_PRIVATE + code: f"\\{chr(code)}" for code in range(0x21, 0x7F)},
-    **{private: chr(code) for code, private in _KEPT_SPACES.items()},
-}
-_HEADING_LEVEL_MIN = 3
-_HEADING_LEVEL_MAX = 6
 _NESTING_MAX = 12
 
 
@@ -136,23 +33,6 @@ class Body:
 
     markdown: str
     lost: tuple[tuple[str, str], ...] = ()
-
-
-def sanitised(body_html: str) -> str:
-    """Return the HTML that counts as the description's words: no scripts, styles or embedded documents."""
-    text = body_html.replace("\r\n", "\n").replace("\r", "\n")
-    return _cleaner().clean(_PRIVATE_USE.sub("", _CONTROLS.sub(" ", text)))
-
-
-@cache
-def _cleaner() -> nh3.Cleaner:
-    return nh3.Cleaner(
-        tags=set(_INLINE | _BLOCKS),
-        clean_content_tags=set(_UNREAD),
-        attributes={"a": {"href"}, "ol": {"start"}, "td": _SPANS, "th": _SPANS},
-        url_schemes=_SCHEMES | _UNSAFE_SCHEMES,
-        link_rel=None,
-    )
 
 
 def markdown_of(body_html: str, *, link_base: str = "", own_path: Callable[[str], str] | None = None) -> Body:
@@ -167,16 +47,18 @@ def markdown_of(body_html: str, *, link_base: str = "", own_path: Callable[[str]
     lost: Counter[tuple[str, str]] = Counter(
         (f"<{name.lower()}> in the description", "left out") for name in _LOST.findall(body_html)
     )
+    body_html, too_much = bounded(body_html)
+    lost.update(too_much)
     clean = sanitised(body_html)
     links = _Links(link_base, own_path or (lambda path: ""), lost)
     unread = len(_LINKS.findall(body_html)) - len(_LINKS.findall(clean))
     if unread > 0 and "<!--" not in body_html:
         links.lose("a link of an unknown kind", unread)
     tree = _tree(clean, links)
-    markdown = _written(tree)
-    if tree.risky and visible_words(_rendered(markdown)) != visible_words(clean):
+    markdown = written(tree)
+    if tree.risky and visible_words(rendered(markdown)) != visible_words(clean):
         # Emphasis that Markdown cannot express here: the words count.
-        markdown = _written(_tree(clean, _Links(link_base, links.own_path, Counter()), emphasis=False))
+        markdown = written(_tree(clean, _Links(link_base, links.own_path, Counter()), emphasis=False))
     return Body(
         markdown,
         tuple(
@@ -184,11 +66,6 @@ def markdown_of(body_html: str, *, link_base: str = "", own_path: Callable[[str]
             for (what, outcome), count in lost.items()
         ),
     )
-
-
-def escaped(text: str) -> str:
-    """Return plain text with each character escaped that Markdown would take for something else."""
-    return _hidden(" ".join(text.split()), at_start=True).translate(_RESTORED)
 
 
 class _Links:
@@ -236,7 +113,7 @@ def _is_layout(markup: str, start: int) -> bool:
     """Return whether the table that begins at `start` lays out blocks: then its cells are paragraphs."""
     depth, rows, cells, cells_max = 0, 0, 0, 0
     paragraphs = False
-    for token in _TOKEN.finditer(markup, start):
+    for token in TOKEN.finditer(markup, start):
         closing, name = token[1], token[2]
         if name == "table":
             depth += -1 if closing else 1
@@ -260,7 +137,7 @@ def _tree(clean: str, links: _Links, *, emphasis: bool = True) -> Tree:
     tree = Tree(emphasis=emphasis)
     depth: Counter[str] = Counter()
     layout = False
-    for token in _TOKEN.finditer(clean):
+    for token in TOKEN.finditer(clean):
         closing, name, attributes, text = token.groups()
         if name == "table" and not closing and not depth["table"]:
             layout = _is_layout(clean, token.start())
@@ -273,7 +150,7 @@ def _tree(clean: str, links: _Links, *, emphasis: bool = True) -> Tree:
             else:
                 href = dict(_ATTRIBUTE.findall(attributes)).get("href")
                 tree.start_link(links.resolve(href) if href is not None else "")
-        elif name in _INLINE:
+        elif name in INLINE:
             tree.inline(name, closing=bool(closing))
         else:
             # Deeper nesting than anybody reads becomes flat.
@@ -287,149 +164,3 @@ def _tree(clean: str, links: _Links, *, emphasis: bool = True) -> Tree:
                 tree.start(name, dict(_ATTRIBUTE.findall(attributes)))
     tree.finish()
     return tree
-
-
-class _Headings:
-    """Gives headings levels without gaps, whatever levels the description has."""
-
-    def __init__(self) -> None:
-        self._open: list[int] = []
-
-    def level(self, written: int) -> int:
-        while self._open and self._open[-1] >= written:
-            self._open.pop()
-        self._open.append(written)
-        return min(_HEADING_LEVEL_MIN + len(self._open) - 1, _HEADING_LEVEL_MAX)
-
-
-def _written(tree: Tree) -> str:
-    return _markdown(tree.root, _Headings()).translate(_RESTORED)
-
-
-def _markdown(node: Node, headings: _Headings) -> str:
-    """Return the Markdown of a block's children. Quotes are written here: the library joins their parts."""
-    parts: list[str] = []
-    for quoted, group in groupby(node.children, key=lambda child: child.tag == "blockquote"):
-        if quoted:
-            for quote in group:
-                lines = _markdown(quote, headings).split("\n")
-                parts.append("\n".join(f"> {line}".rstrip(" ") for line in lines))
-        else:
-            strict = "".join(_block(child, headings) for child in group)
-            parts.append((convert(strict, _options()).content or "").strip("\n"))
-    return "\n\n".join(parts)
-
-
-@cache
-def _options() -> html_to_markdown.ConversionOptions:
-    # Members of its enumerations spare the library a look-up by name with each description.
-    return html_to_markdown.ConversionOptions(
-        bullets="-",
-        autolinks=False,
-        extract_metadata=False,
-        compact_tables=True,
-        newline_style=html_to_markdown.NewlineStyle.BACKSLASH,
-        heading_style=html_to_markdown.HeadingStyle.ATX,
-        list_indent_type=html_to_markdown.ListIndentType.SPACES,
-        highlight_style=html_to_markdown.HighlightStyle.NONE,
-        whitespace_mode=html_to_markdown.WhitespaceMode.NORMALIZED,
-        code_block_style=html_to_markdown.CodeBlockStyle.BACKTICKS,
-        inline_data_media=html_to_markdown.InlineDataMedia.KEEP,
-        hidden_content=html_to_markdown.HiddenContent.DROP,
-        url_escape_style=html_to_markdown.UrlEscapeStyle.ANGLE,
-        link_style=html_to_markdown.LinkStyle.INLINE,
-        output_format=html_to_markdown.OutputFormat.MARKDOWN,
-        tier_strategy=html_to_markdown.TierStrategy.AUTO,
-    )
-
-
-def _blocks(node: Node, headings: _Headings) -> str:
-    return "".join(_block(child, headings) for child in node.children)
-
-
-def _block(node: Node, headings: _Headings) -> str:
-    if written := _LEAVES.get(node.tag):
-        return written(node)
-    if node.tag[1:].isdecimal():
-        level = headings.level(int(node.tag[1]))
-        return f"<h{level}>{_inline(node.runs)}</h{level}>"
-    if node.tag == "li" and _is_tight(node):
-        lists = "".join(_block(each, headings) for each in node.children[1:])
-        return f"<li>{_inline(node.children[0].runs)}{lists}</li>"
-    if node.tag == "blockquote":  # inside a list, where it would be hard to tell from its item
-        return _blocks(node, headings)
-    start = f' start="{node.start}"' if node.start > 1 else ""
-    return f"<{node.tag}{start}>{_blocks(node, headings)}</{node.tag}>"
-
-
-def _is_tight(item: Node) -> bool:
-    return item.children[0].tag == "p" and all(each.tag in {"ul", "ol"} for each in item.children[1:])
-
-
-def _table(table: Node) -> str:
-    width = max(len(row.children) for row in table.children)
-    rows = ["".join(f"<td>{_inline(cell.runs)}</td>" for cell in row.children) for row in table.children]
-    rows = [
-        row + "<td></td>" * (width - len(cells.children))
-        for row, cells in zip(rows, table.children, strict=True)
-    ]
-    # A table of Markdown begins with a header. The build leaves an empty one out.
-    header = rows.pop(0).replace("td>", "th>") if table.header else "<th></th>" * width
-    body = "".join(f"<tr>{row}</tr>" for row in rows)
-    return f"<table><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>"
-
-
-_LEAVES: dict[str, Callable[[Node], str]] = {
-    "p": lambda node: f"<p>{_inline(node.runs)}</p>",
-    "pre": lambda node: f"<pre>{html.escape(node.text, quote=False)}</pre>",
-    "hr": lambda node: "<hr>",
-    "table": _table,
-}
-
-
-def _inline(runs: list[Run]) -> str:
-    parts: list[str] = []
-    at_start = True
-    for index, run in enumerate(runs):
-        if run.text == BR:
-            parts.append("<br>")
-            at_start = True
-            continue
-        before = runs[index - 1] if index and runs[index - 1].text != BR else None
-        after = runs[index + 1] if index + 1 < len(runs) and runs[index + 1].text != BR else None
-        parts.append(_opened(run, before))
-        text = _hidden(run.text, at_start=at_start)
-        parts.append(html.escape(text, quote=False))
-        parts.append(_closed(run, after))
-        at_start = False
-    return "".join(parts)
-
-
-def _opened(run: Run, before: Run | None) -> str:
-    shared = run.shared(before)
-    tags = run.tags()[shared:]
-    return "".join(f'<a href="{html.escape(run.href)}">' if tag == "a" else f"<{tag}>" for tag in tags)
-
-
-def _closed(run: Run, after: Run | None) -> str:
-    return "".join(f"</{tag}>" for tag in reversed(run.tags()[run.shared(after) :]))
-
-
-def _hidden(text: str, *, at_start: bool) -> str:
-    """Return the text with private characters for those that have to be escaped."""
-    text = _SPECIAL.sub(lambda sign: chr(_PRIVATE + ord(sign[0])), text)
-    if at_start and (sign := _LINE_START.match(text)):
-        at = sign.start(1) if sign[1] else sign.start(3)
-        text = f"{text[:at]}{chr(_PRIVATE + ord(text[at]))}{text[at + 1 :]}"
-    return text.translate(_KEPT_SPACES)
-
-
-def _rendered(markdown: str) -> str:
-    return to_html(markdown, heading_level_min=_HEADING_LEVEL_MIN, refuse=lambda line, value, expected: None)
-
-
-def visible_words(markup: str) -> list[str]:
-    """Return the visible words of markup, in order, in their compatibility form (NFKC)."""
-    text = re.sub(r'<(?:[^>"]|"[^"]*")*>', " ", _INLINE_TAG.sub("", markup))
-    # A raised "-" becomes a minus sign in that form.
-    return unicodedata.normalize("NFKC", html.unescape(text)).replace("\u2212", "-").split()

@@ -1,17 +1,10 @@
-"""Build the strict tree of a description: blocks that hold blocks, paragraphs that hold runs of words.
-
-Emphasis is placed so that Markdown can say it: never next to a space on its inner side (CommonMark,
-"left-flanking delimiter run"), and not on punctuation that a word follows.
-"""
+"""Build the strict tree of a description: blocks that hold blocks, paragraphs that hold runs of words."""
 
 import re
-import unicodedata
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cache
-from itertools import pairwise
 
-BR = "\n"
+from spillway.importing.body_runs import BR, Run, paragraphs, placed, without_breaks
+
 _LISTS = frozenset({"ul", "ol"})
 _CONTAINERS = frozenset({*_LISTS, "li", "blockquote"})
 _CELLS = frozenset({"td", "th"})
@@ -30,30 +23,6 @@ _RAISED = str.maketrans("0123456789+-=()n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻�
 _LOWERED = str.maketrans("0123456789+-=()", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎")
 _MARKS = {"TM": "™", "SM": "℠"}
 _SHIFTED = {"sup": _RAISED, "sub": _LOWERED}
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Words of one style. A run whose text is `BR` is a line break."""
-
-    text: str
-    href: str = ""
-    styles: tuple[str, ...] = ()
-
-    def tags(self) -> tuple[str, ...]:
-        """Return the tags around the text, the outermost first."""
-        return ("a", *self.styles) if self.href else self.styles
-
-    def shared(self, other: "Run | None") -> int:
-        """Return how many of the outer tags this run shares with its neighbour."""
-        if other is None or other.href != self.href:
-            return 0
-        count = 0
-        for mine, theirs in zip(self.tags(), other.tags(), strict=False):
-            if mine != theirs:
-                break
-            count += 1
-        return count
 
 
 @dataclass(slots=True)
@@ -189,18 +158,18 @@ class Tree:
             return
         self._terms = False
         runs, self._runs = self._runs, []
-        for line_group in _paragraphs(runs):
-            placed, risky = _placed(line_group)
-            if not placed:
+        for line_group in paragraphs(runs):
+            words, risky = placed(line_group)
+            if not words:
                 continue
             self.risky = self.risky or risky
             if self._cell is not None:
                 self._cell.runs += [Run(" ")] if self._cell.runs else []
-                self._cell.runs += _without_breaks(placed)
+                self._cell.runs += without_breaks(words)
             elif self._heading and not self._in_item():
-                self._container().children.append(Node(f"h{self._heading}", runs=_without_breaks(placed)))
+                self._container().children.append(Node(f"h{self._heading}", runs=without_breaks(words)))
             else:
-                self._container().children.append(Node("p", runs=placed))
+                self._container().children.append(Node("p", runs=words))
 
     def finish(self) -> None:
         """End everything."""
@@ -268,11 +237,6 @@ class Tree:
             self._container().children.append(table)
 
 
-def plain_runs(text: str) -> list[Run]:
-    """Return the runs of a line of plain text."""
-    return [Run(text)]
-
-
 def _span(text: str) -> int:
     """Return how many columns or rows a cell goes over."""
     return min(max(int(text), 1), _SPAN_MAX) if text.isascii() and text.isdecimal() and len(text) < 6 else 1
@@ -307,141 +271,3 @@ def _prune(node: Node) -> None:
         if child.tag in _CONTAINERS:
             _prune(child)
     node.children = [each for each in node.children if each.tag not in _CONTAINERS or each.children]
-
-
-def _paragraphs(runs: list[Run]) -> Iterable[list[Run]]:
-    """Split at two line breaks in a row."""
-    group: list[Run] = []
-    breaks = 0
-    for run in runs:
-        if run.text == BR:
-            breaks += 1
-        elif run.text.strip():
-            if breaks > 1 and group:
-                yield group
-                group = []
-            elif breaks and group:
-                group.append(Run(BR))
-            breaks = 0
-            group.append(run)
-        elif not breaks:
-            group.append(run)
-    if group:
-        yield group
-
-
-def _placed(runs: list[Run]) -> tuple[list[Run], bool]:
-    """Return the runs with single spaces and emphasis where Markdown can have it, and whether it may fail."""
-    lines: list[list[Run]] = [[]]
-    for run in runs:
-        if run.text == BR:
-            lines.append([])
-        else:
-            lines[-1].append(run)
-    placed: list[Run] = []
-    risky = False
-    for line in lines:
-        spaced = _spaced(line)
-        if not spaced:
-            continue
-        if len(spaced) > 1 or spaced[0].styles:
-            spaced = _merged(_flanked(_merged(_spaces_outside(spaced))))
-            risky = risky or any(len(run.styles) > 1 and "del" in run.styles for run in spaced)
-            risky = risky or any(
-                one.styles and other.styles and one.styles != other.styles for one, other in pairwise(spaced)
-            )
-        placed += [Run(BR)] if placed else []
-        placed += spaced
-    return placed, risky
-
-
-def _spaced(line: list[Run]) -> list[Run]:
-    """Return the line without spaces at its ends, and with single ones inside."""
-    spaced: list[Run] = []
-    after_space = True
-    for run in line:
-        text = run.text.lstrip(" ") if after_space else run.text
-        if not spaced:
-            text = text.lstrip()
-        if text:
-            spaced.append(run if text == run.text else Run(text, run.href, run.styles))
-            after_space = text.endswith(" ")
-    while spaced:
-        last = spaced.pop()
-        if text := last.text.rstrip():
-            spaced.append(last if text == last.text else Run(text, last.href, last.styles))
-            break
-    return spaced
-
-
-def _spaces_outside(line: list[Run]) -> list[Run]:
-    """Give a space between two runs only the tags that both have."""
-    parts: list[Run] = []
-    for run in line:
-        core = run.text.strip()
-        if not core:
-            parts.append(run)
-            continue
-        at = run.text.index(core)
-        lead, tail = run.text[:at], run.text[at + len(core) :]
-        parts += [Run(lead, run.href, run.styles)] if lead else []
-        parts += [Run(core, run.href, run.styles) if lead or tail else run]
-        parts += [Run(tail, run.href, run.styles)] if tail else []
-    for index, run in enumerate(parts):
-        if not run.text.strip():
-            before = next(parts[at] for at in range(index - 1, -1, -1) if parts[at].text.strip())
-            after = next(parts[at] for at in range(index, len(parts)) if parts[at].text.strip())
-            shared = before.shared(after)
-            href = before.href if shared and before.href else ""
-            parts[index] = Run(run.text, href, before.styles[: shared - bool(href)] if shared else ())
-    return parts
-
-
-def _merged(line: list[Run]) -> list[Run]:
-    merged: list[Run] = []
-    for run in line:
-        last = merged[-1] if merged else None
-        if last and last.styles == run.styles and last.href == run.href:
-            merged[-1] = Run(last.text + run.text, last.href, last.styles)
-        else:
-            merged.append(run)
-    return merged
-
-
-def _flanked(line: list[Run]) -> list[Run]:
-    """Take punctuation at the edge of emphasis out of it where a word follows or goes before."""
-    flanked: list[Run] = []
-    for index, run in enumerate(line):
-        before = line[index - 1] if index else None
-        after = line[index + 1] if index + 1 < len(line) else None
-        text, lead, tail = run.text, "", ""
-        if run.styles and not _same_emphasis(run, before) and not _open_to(before, run, last=True):
-            text = text.lstrip("".join({sign for sign in text if _is_sign(sign) or sign.isspace()}))
-            lead = run.text[: len(run.text) - len(text)]
-        if run.styles and not _same_emphasis(run, after) and not _open_to(after, run, last=False):
-            core = text.rstrip("".join({sign for sign in text if _is_sign(sign) or sign.isspace()}))
-            text, tail = core, text[len(core) :]
-        for part, styles in ((lead, ()), (text, run.styles), (tail, ())):
-            flanked += [Run(part, run.href, styles)] if part else []
-    return flanked
-
-
-def _same_emphasis(run: Run, other: Run | None) -> bool:
-    return other is not None and other.href == run.href and run.styles == other.styles
-
-
-def _open_to(other: Run | None, run: Run, *, last: bool) -> bool:
-    """Return whether the neighbour's nearest sign lets punctuation stand at the edge of emphasis."""
-    if other is None or other.href != run.href:
-        return True
-    sign = other.text[-1] if last else other.text[0]
-    return sign.isspace() or unicodedata.category(sign)[0] == "P"
-
-
-@cache
-def _is_sign(sign: str) -> bool:
-    return unicodedata.category(sign)[0] in "PS"
-
-
-def _without_breaks(runs: list[Run]) -> list[Run]:
-    return [Run(" ") if run.text == BR else run for run in runs]

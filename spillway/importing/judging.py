@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from spillway.build.mistakes import Mistake
 from spillway.build.product_file import ProductFile
-from spillway.importing.body import escaped
+from spillway.importing.body_markdown import escaped
 from spillway.importing.imported import NotTaken
 from spillway.importing.product_text import product_text
 from spillway.importing.taking import TakenPicture, TakenProduct, TakenVariant

@@ -10,7 +10,7 @@ from chalicelib.domain.availability import UNITS_MAX
 from chalicelib.domain.sku import SkuRefused
 from spillway.build.money_format import minor_units
 from spillway.build.product_text import DESCRIPTION_LENGTH_MAX, OPTION_LENGTH_MAX
-from spillway.importing.body import escaped
+from spillway.importing.body_markdown import escaped
 from spillway.importing.choices import Choices, shown_options
 from spillway.importing.imported import Export, ImportedPicture, ImportedProduct, ImportedVariant, NotTaken
 from spillway.importing.naming import own_sku, page_slugs, slug_of

@@ -7,7 +7,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from spillway.build.markdown import to_html
-from spillway.importing.body import escaped, markdown_of, sanitised, visible_words
+from spillway.importing.body import markdown_of
+from spillway.importing.body_html import bounded, sanitised, visible_words
+from spillway.importing.body_markdown import escaped
 from spillway.importing.plain_text import html_of, line_of
 from spillway.importing.reading import Links
 
@@ -231,3 +233,37 @@ def test_emphasis_that_markdown_cannot_say_gives_way_to_the_words() -> None:
 
 def test_text_is_escaped_wherever_markdown_would_take_it_for_something_else() -> None:
     assert rendered(escaped("1. *a* [b](c) <d> `e` &amp;")) == "<p>1. *a* [b](c) &lt;d&gt; `e` &amp;amp;</p>"
+
+
+@pytest.mark.parametrize(
+    "tag", ["div", "i id={}", "table", "ul", "li", "blockquote", "a href='/{}'", "font size={}", "p", "x-y"]
+)
+def test_elements_in_too_many_others_keep_their_words_in_order(tag: str) -> None:
+    count = 400
+    deep = "".join(f"<{tag.format(number)}>w{number} " for number in range(count))
+    body = markdown_of(f"<p>before</p>{deep}{f'</{tag.split(maxsplit=1)[0]}> ' * count}<p>after</p>")
+    found = visible_words(rendered(body.markdown))
+    # A browser puts loose words of a table in front of it.
+    assert sorted(found) == sorted(["before", *(f"w{number}" for number in range(count)), "after"])
+    if tag != "table":
+        assert found == ["before", *(f"w{number}" for number in range(count)), "after"]
+    flat = [what for what, outcome in body.lost if "their words are kept without them" in outcome]
+    assert flat == ([] if tag in {"p", "li"} else ["elements inside 100 others (300 times)"])
+
+
+def test_deep_elements_are_no_deeper_for_the_parser() -> None:
+    deep, lost = bounded("<div>a<b class='x>'>b</b>" * 300 + "</div>" * 300)
+    assert deep.count("<div>") == deep.count("</div>") == 100
+    assert "<br>a<wbr class='x>'>b<wbr>" in deep
+    assert lost == {("elements inside 100 others", "their words are kept without them"): 401}
+
+
+def test_blocks_in_blocks_as_deep_as_pages_have_stay_as_they_are() -> None:
+    page = "<div><p>a</p>" * 99 + "<ul><li>b</li></ul>" + "</div>" * 99
+    assert bounded(page) == (page, {})
+
+
+def test_a_description_of_endless_tags_ends() -> None:
+    body = markdown_of("<p>word</p>" * 30_000)
+    assert body.markdown.split() == ["word"] * 10_000
+    assert ("what follows 20,000 tags in the description", "left out") in body.lost

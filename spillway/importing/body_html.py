@@ -1,0 +1,154 @@
+"""Bring a description's HTML, of any quality, into an order that can be read token by token.
+
+ammonia (nh3) parses it as browsers do and keeps the tags that a page can have. Its parser looks through all
+open elements at each tag (https://html.spec.whatwg.org/multipage/parsing.html#has-an-element-in-scope), so
+depth and number are limited first.
+"""
+
+import html
+import re
+import unicodedata
+from collections import Counter
+from functools import cache
+from itertools import islice
+
+import nh3
+
+INLINE = frozenset({"strong", "b", "em", "i", "del", "s", "strike", "sub", "sup", "a", "br"})
+_BLOCKS = frozenset(
+    {
+        *(
+            "p",
+            "div",
+            "section",
+            "article",
+            "header",
+            "footer",
+            "main",
+            "aside",
+            "nav",
+            "figure",
+            "figcaption",
+        ),
+        *("address", "center", "details", "summary", "fieldset", "hgroup", "form", "blockquote", "pre", "hr"),
+        *("ul", "ol", "li", "dl", "dt", "dd", "h1", "h2", "h3", "h4", "h5", "h6"),
+        *("table", "thead", "tbody", "tfoot", "tr", "td", "th", "caption"),
+    }
+)
+_SPANS = {"colspan", "rowspan"}
+_UNREAD = frozenset(
+    {
+        *("script", "style", "iframe", "object", "svg", "video", "audio", "canvas", "template", "noscript"),
+        *("title", "math"),
+    }
+)
+# Links that no page may hold are read too, so that they can be reported.
+_SCHEMES = {
+    *("https", "http", "mailto", "tel"),
+    *("javascript", "data", "vbscript", "ftp", "file", "sms", "whatsapp", "skype", "callto", "blob"),
+}
+# Open elements, one in another. Page builders get to about thirty.
+DEPTH_MAX = 100
+# As many tags as a description has characters at most.
+TAGS_MAX = 20_000
+_TAG_START = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9:-]*)")
+# Elements that end by themselves: they are no deeper than what they stand in.
+_NEVER_DEEP = frozenset(
+    {
+        *(
+            "area",
+            "base",
+            "br",
+            "col",
+            "embed",
+            "hr",
+            "img",
+            "input",
+            "link",
+            "meta",
+            "source",
+            "track",
+            "wbr",
+        ),
+        *("p", "li", "dt", "dd", "option", "optgroup", "rp", "rt", "colgroup"),
+        *("thead", "tbody", "tfoot", "tr", "td", "th"),
+    }
+)
+TOKEN = re.compile(r'<(/?)([a-z][a-z0-9]*)((?:[^>"]|"[^"]*")*)>|([^<]+)')
+_INLINE_TAG = re.compile(r"</?(?:strong|b|em|i|del|s|strike|sub|sup|a)(?:\s[^>]*)?>")
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\ufeff\ufffe\uffff]")
+# `body_markdown` gives these a meaning. What the export has of them is left out.
+_PRIVATE_USE = re.compile("[\U0010f000-\U0010f0ff]")
+
+
+def sanitised(body_html: str) -> str:
+    """Return the HTML that counts as the description's words: no scripts, styles or embedded documents."""
+    text = bounded(body_html)[0].replace("\r\n", "\n").replace("\r", "\n")
+    return _cleaner().clean(_PRIVATE_USE.sub("", _CONTROLS.sub(" ", text)))
+
+
+@cache
+def _cleaner() -> nh3.Cleaner:
+    return nh3.Cleaner(
+        tags=set(INLINE | _BLOCKS),
+        clean_content_tags=set(_UNREAD),
+        attributes={"a": {"href"}, "ol": {"start"}, "td": _SPANS, "th": _SPANS},
+        url_schemes=_SCHEMES,
+        link_rel=None,
+    )
+
+
+def bounded(body_html: str) -> tuple[str, dict[tuple[str, str], int]]:
+    """Return the HTML with no more than `TAGS_MAX` tags and a depth of no more than `DEPTH_MAX`.
+
+    Line breaks stand for the tags of blocks that are deeper: no word grows together with the next one.
+
+    Returns:
+        The HTML, and how often (what, outcome) was lost.
+    """
+    if body_html.count("<") <= DEPTH_MAX:
+        return body_html, {}
+    lost: dict[tuple[str, str], int] = {}
+    if end := next(islice(_TAG_START.finditer(body_html), TAGS_MAX, None), None):
+        lost[f"what follows {TAGS_MAX:,} tags in the description", "left out"] = 1
+        body_html = body_html[: end.start()]
+    depth, flat = 0, 0
+    opened: Counter[str] = Counter()
+    dropped: Counter[str] = Counter()
+
+    def tag(found: re.Match[str]) -> str:
+        nonlocal depth, flat
+        closing, name = found[1], found[2].lower()
+        if name in _NEVER_DEEP:
+            return found[0]
+        if closing:
+            if dropped[name]:
+                dropped[name] -= 1
+                return _FLAT_BLOCK if name in _BLOCKS else _FLAT_INLINE
+            if opened[name]:
+                opened[name] -= 1
+                depth -= 1
+            return found[0]
+        if depth >= DEPTH_MAX:
+            flat += 1
+            dropped[name] += 1
+            return _FLAT_BLOCK if name in _BLOCKS else _FLAT_INLINE
+        depth += 1
+        opened[name] += 1
+        return found[0]
+
+    body_html = _TAG_START.sub(tag, body_html)
+    if flat:
+        lost[f"elements inside {DEPTH_MAX} others", "their words are kept without them"] = flat
+    return body_html, lost
+
+
+# Elements without content: the attributes of the tag they stand for may follow.
+_FLAT_BLOCK, _FLAT_INLINE = "<br", "<wbr"
+
+
+def visible_words(markup: str) -> list[str]:
+    """Return the visible words of markup, in order, in their compatibility form (NFKC)."""
+    text = re.sub(r'<(?:[^>"]|"[^"]*")*>', " ", _INLINE_TAG.sub("", markup))
+    # A raised "-" becomes a minus sign in that form.
+    return unicodedata.normalize("NFKC", html.unescape(text)).replace("\u2212", "-").split()

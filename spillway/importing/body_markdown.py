@@ -1,0 +1,177 @@
+"""Write the tree of a description as Markdown.
+
+The library html-to-markdown does so. It is given strict HTML, with a private character for each one that
+Markdown gives a meaning to; afterwards, the private ones become escaped characters.
+"""
+
+import html
+import re
+from collections.abc import Callable
+from functools import cache
+from itertools import groupby
+
+import html_to_markdown
+from html_to_markdown import convert
+
+from spillway.build.markdown import to_html
+from spillway.importing.body_runs import BR, Run
+from spillway.importing.body_tree import Node, Tree
+
+_SPECIAL = re.compile(r"[\\`*_\[\]<>|#]|~(?=~|\Z)|(?<=~)~|\A~|&(?=#?\w+;)|!(?=\Z)")
+_LINE_START = re.compile(r"([-+=:~])|(\d{1,9})([.)])")
+# A private character for each printable ASCII one; `body_html` leaves out what the export has of these.
+_PRIVATE = 0x10F000
+_UNESCAPED_SPACES = {0xA0, 0x2002, 0x2003, 0x2007, 0x2008, 0x2009, 0x200A, 0x202F, 0x205F, 0x3000, 0x1680}
+_KEPT_SPACES = {code: 0x10F080 + index for index, code in enumerate(sorted(_UNESCAPED_SPACES))}
+_RESTORED = {
+    **{_PRIVATE + code: f"\\{chr(code)}" for code in range(0x21, 0x7F)},
+    **{private: chr(code) for code, private in _KEPT_SPACES.items()},
+}
+_HEADING_LEVEL_MIN = 3
+_HEADING_LEVEL_MAX = 6
+
+
+def escaped(text: str) -> str:
+    """Return plain text with each character escaped that Markdown would take for something else."""
+    return _hidden(" ".join(text.split()), at_start=True).translate(_RESTORED)
+
+
+class _Headings:
+    """Gives headings levels without gaps, whatever levels the description has."""
+
+    def __init__(self) -> None:
+        self._open: list[int] = []
+
+    def level(self, written: int) -> int:
+        while self._open and self._open[-1] >= written:
+            self._open.pop()
+        self._open.append(written)
+        return min(_HEADING_LEVEL_MIN + len(self._open) - 1, _HEADING_LEVEL_MAX)
+
+
+def written(tree: Tree) -> str:
+    """Return the Markdown of a description."""
+    return _markdown(tree.root, _Headings()).translate(_RESTORED)
+
+
+def _markdown(node: Node, headings: _Headings) -> str:
+    """Return the Markdown of a block's children. Quotes are written here: the library joins their parts."""
+    parts: list[str] = []
+    for quoted, group in groupby(node.children, key=lambda child: child.tag == "blockquote"):
+        if quoted:
+            for quote in group:
+                lines = _markdown(quote, headings).split("\n")
+                parts.append("\n".join(f"> {line}".rstrip(" ") for line in lines))
+        else:
+            strict = "".join(_block(child, headings) for child in group)
+            parts.append((convert(strict, _options()).content or "").strip("\n"))
+    return "\n\n".join(parts)
+
+
+@cache
+def _options() -> html_to_markdown.ConversionOptions:
+    # Members of its enumerations spare the library a look-up by name with each description.
+    return html_to_markdown.ConversionOptions(
+        bullets="-",
+        autolinks=False,
+        extract_metadata=False,
+        compact_tables=True,
+        newline_style=html_to_markdown.NewlineStyle.BACKSLASH,
+        heading_style=html_to_markdown.HeadingStyle.ATX,
+        list_indent_type=html_to_markdown.ListIndentType.SPACES,
+        highlight_style=html_to_markdown.HighlightStyle.NONE,
+        whitespace_mode=html_to_markdown.WhitespaceMode.NORMALIZED,
+        code_block_style=html_to_markdown.CodeBlockStyle.BACKTICKS,
+        inline_data_media=html_to_markdown.InlineDataMedia.KEEP,
+        hidden_content=html_to_markdown.HiddenContent.DROP,
+        url_escape_style=html_to_markdown.UrlEscapeStyle.ANGLE,
+        link_style=html_to_markdown.LinkStyle.INLINE,
+        output_format=html_to_markdown.OutputFormat.MARKDOWN,
+        tier_strategy=html_to_markdown.TierStrategy.AUTO,
+    )
+
+
+def _blocks(node: Node, headings: _Headings) -> str:
+    return "".join(_block(child, headings) for child in node.children)
+
+
+def _block(node: Node, headings: _Headings) -> str:
+    if written := _LEAVES.get(node.tag):
+        return written(node)
+    if node.tag[1:].isdecimal():
+        level = headings.level(int(node.tag[1]))
+        return f"<h{level}>{_inline(node.runs)}</h{level}>"
+    if node.tag == "li" and _is_tight(node):
+        lists = "".join(_block(each, headings) for each in node.children[1:])
+        return f"<li>{_inline(node.children[0].runs)}{lists}</li>"
+    if node.tag == "blockquote":  # inside a list, where it would be hard to tell from its item
+        return _blocks(node, headings)
+    start = f' start="{node.start}"' if node.start > 1 else ""
+    return f"<{node.tag}{start}>{_blocks(node, headings)}</{node.tag}>"
+
+
+def _is_tight(item: Node) -> bool:
+    return item.children[0].tag == "p" and all(each.tag in {"ul", "ol"} for each in item.children[1:])
+
+
+def _table(table: Node) -> str:
+    width = max(len(row.children) for row in table.children)
+    rows = ["".join(f"<td>{_inline(cell.runs)}</td>" for cell in row.children) for row in table.children]
+    rows = [
+        row + "<td></td>" * (width - len(cells.children))
+        for row, cells in zip(rows, table.children, strict=True)
+    ]
+    # A table of Markdown begins with a header. The build leaves an empty one out.
+    header = rows.pop(0).replace("td>", "th>") if table.header else "<th></th>" * width
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    return f"<table><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>"
+
+
+_LEAVES: dict[str, Callable[[Node], str]] = {
+    "p": lambda node: f"<p>{_inline(node.runs)}</p>",
+    "pre": lambda node: f"<pre>{html.escape(node.text, quote=False)}</pre>",
+    "hr": lambda node: "<hr>",
+    "table": _table,
+}
+
+
+def _inline(runs: list[Run]) -> str:
+    parts: list[str] = []
+    at_start = True
+    for index, run in enumerate(runs):
+        if run.text == BR:
+            parts.append("<br>")
+            at_start = True
+            continue
+        before = runs[index - 1] if index and runs[index - 1].text != BR else None
+        after = runs[index + 1] if index + 1 < len(runs) and runs[index + 1].text != BR else None
+        parts.append(_opened(run, before))
+        text = _hidden(run.text, at_start=at_start)
+        parts.append(html.escape(text, quote=False))
+        parts.append(_closed(run, after))
+        at_start = False
+    return "".join(parts)
+
+
+def _opened(run: Run, before: Run | None) -> str:
+    shared = run.shared(before)
+    tags = run.tags()[shared:]
+    return "".join(f'<a href="{html.escape(run.href)}">' if tag == "a" else f"<{tag}>" for tag in tags)
+
+
+def _closed(run: Run, after: Run | None) -> str:
+    return "".join(f"</{tag}>" for tag in reversed(run.tags()[run.shared(after) :]))
+
+
+def _hidden(text: str, *, at_start: bool) -> str:
+    """Return the text with private characters for those that have to be escaped."""
+    text = _SPECIAL.sub(lambda sign: chr(_PRIVATE + ord(sign[0])), text)
+    if at_start and (sign := _LINE_START.match(text)):
+        at = sign.start(1) if sign[1] else sign.start(3)
+        text = f"{text[:at]}{chr(_PRIVATE + ord(text[at]))}{text[at + 1 :]}"
+    return text.translate(_KEPT_SPACES)
+
+
+def rendered(markdown: str) -> str:
+    """Return the markup that the build makes of a description."""
+    return to_html(markdown, heading_level_min=_HEADING_LEVEL_MIN, refuse=lambda line, value, expected: None)
