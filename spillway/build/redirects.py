@@ -110,6 +110,12 @@ def read_redirects(project: Project, mistakes: list[Mistake]) -> tuple[Redirect,
     return parse_redirects(text, mistakes) if text is not None else ()
 
 
+def written_redirects(project: Project) -> tuple[Redirect, ...]:
+    """Return the lines of the file that can be read, chains as they are; none where there is no such file."""
+    mistakes: list[Mistake] = []
+    return tuple(_unflattened(_text_of(project, mistakes) or "", mistakes))
+
+
 def parse_redirects(text: str, mistakes: list[Mistake]) -> tuple[Redirect, ...]:
     """Return the redirects of the file's text, as `read_redirects` does."""
     table = TomlTable.parse(text, file=REDIRECTS_FILE, mistakes=mistakes)

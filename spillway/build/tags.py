@@ -1,6 +1,7 @@
 """Tags: words that products have in common, each with a page of its own."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from spillway.build.catalogue import ProductRow
@@ -27,9 +28,7 @@ def tagged(shelf: Sequence[ProductRow]) -> Mapping[Tag, Sequence[ProductRow]]:
     """
     rows: dict[str, list[ProductRow]] = {}
     spellings: dict[str, set[str]] = {}
-    names = {tag: folded(tag) for tag in {tag for row in shelf for tag in row.tags}}
-    addresses = distinct_slugs({name: name for name in names.values()}, length_max=_SLUG_LENGTH_MAX)
-    slugs = {tag: addresses[name] for tag, name in names.items()}
+    slugs = _slugs(row.tags for row in shelf)
     for tag, slug in slugs.items():
         spellings.setdefault(slug, set()).add(tag)
     for row in shelf:
@@ -41,3 +40,17 @@ def tagged(shelf: Sequence[ProductRow]) -> Mapping[Tag, Sequence[ProductRow]]:
         if len(found) >= _PRODUCTS_MIN
     )
     return {tag: rows[tag.path.removeprefix("/tags/")] for tag in sorted(tags, key=lambda tag: tag.path)}
+
+
+def tag_paths(tags_of_products: Sequence[Sequence[str]]) -> frozenset[str]:
+    """Return the paths of the pages that `tagged` gives products with these tags."""
+    slugs = _slugs(tags_of_products)
+    counts = Counter(slug for tags in tags_of_products for slug in {slugs[tag] for tag in tags})
+    return frozenset(f"/tags/{slug}" for slug, count in counts.items() if count >= _PRODUCTS_MIN)
+
+
+def _slugs(tags_of_products: Iterable[Iterable[str]]) -> dict[str, str]:
+    """The slug of each tag; spellings of one tag have one."""
+    names = {tag: folded(tag) for tag in {tag for tags in tags_of_products for tag in tags}}
+    addresses = distinct_slugs({name: name for name in names.values()}, length_max=_SLUG_LENGTH_MAX)
+    return {tag: addresses[name] for tag, name in names.items()}

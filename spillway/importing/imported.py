@@ -8,7 +8,8 @@ class ImportedVariant:
     """One row that can be bought. `units` is None where the shop does not count; `sells_on` says that it
     is for sale even when there are none; `availability` is schema.org's word, empty where the export says
     nothing. `price` and `compare_at_price` (the former price) are plain decimal numbers. `position` is
-    its place among the variants of its product where a column numbers them. Other texts are as the export has
+    its place among the variants of its product where the export says one. `available_on` is the day on which
+    it ships when it is sold ahead. Other texts are as the export has
     them, unchecked."""
 
     place: str
@@ -26,6 +27,7 @@ class ImportedVariant:
     weight_g: int | None = None
     variant_id: str = ""
     position: int | None = None
+    available_on: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from spillway.build.money_format import money_format
 from spillway.build.product_file import ProductFile
+from spillway.build.redirects import written_redirects
 from spillway.errors import BadInput
 from spillway.importing.imported import Export
 from spillway.importing.picture_finder import PictureFinder, PictureSource
@@ -108,7 +109,14 @@ def run_import(project: Project, request: ImportRequest, *, share: Share = alone
     files = read_shop_files(project, record, reader, overwrite=request.overwrite)
     plan = plan_import(
         taken,
-        ShopBefore(files, record, settings.text, _categories(settings.values), _pages(project)),
+        ShopBefore(
+            files,
+            record,
+            settings.text,
+            _categories(settings.values),
+            _pages(project),
+            written_redirects(project),
+        ),
         reader,
         fallback_category=request.fallback_category,
         today=request.today,

@@ -29,7 +29,9 @@ _PRODUCT_PARTS: Mapping[str, Any] = {
 }
 _OFFER = ("compare_at_price", "sale_ends_on")
 _VARIANT_PARTS: Mapping[str, Any] = {
-    **dict.fromkeys((*_OFFER, "availability", "when_sold_out", "gtin", "mpn", "variant_id"), ""),
+    **dict.fromkeys(
+        (*_OFFER, "availability", "when_sold_out", "gtin", "mpn", "variant_id", "available_on"), ""
+    ),
     "weight_g": None,
 }
 _SHARED_PARTS = (*_OFFER, "weight_g")

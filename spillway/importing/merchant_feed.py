@@ -22,13 +22,13 @@ from spillway.importing.reading import (
     Links,
     Notes,
     ReadOptions,
+    Sale,
     condition_of,
     day_of,
     description_of,
     origin_of,
     path_of,
     price_of,
-    sale_of,
     weight_g_of,
 )
 from spillway.importing.stock_words import availability_of, stated_units
@@ -39,6 +39,7 @@ _OPTIONS = ("color", "size", "material", "pattern", "age_group", "gender")
 _QUANTITIES = ("quantity", "sell_on_google_quantity", "inventory")
 _TAKEN = frozenset(
     {"id", "title", "description", "price", "sale_price", "sale_price_effective_date", "availability", "link"}
+    | {"availability_date"}
     | {"brand", "gtin", "mpn", "condition", "image_link", "additional_image_link", "item_group_id"}
     | {"product_type", "google_product_category", "shipping_weight", "product_weight", "product_detail"}
     | {"identifier_exists", *_OPTIONS, *_QUANTITIES}
@@ -283,8 +284,8 @@ class _Reading:
         if sale:
             sale = price_of(sale, self._prices, notes, place=place, product=name, label="sale price")
         starts, _, ends = item["sale_price_effective_date"].partition("/")
-        price, former, ends_on = sale_of(
-            price, sale, starts_on=day_of(starts), ends_on=day_of(ends), today=self._today
+        price, former, ends_on = Sale(sale, day_of(starts), day_of(ends)).applied_to(
+            price, notes, today=self._today, place=place, product=name
         )
         quantity = next((item[each] for each in _QUANTITIES if item[each]), "")
         units = stated_units(quantity, notes, place=place, product=name)
@@ -305,6 +306,7 @@ class _Reading:
             sale_ends_on=ends_on,
             gtin=item["gtin"],
             mpn=item["mpn"],
+            available_on=day_of(item["availability_date"]),
             weight_g=weight_g_of(weight, "", notes, place=place, product=name),
         )
 

@@ -12,13 +12,14 @@ from spillway.importing.reading import (
     Links,
     Notes,
     ReadOptions,
+    Sale,
     condition_of,
     day_of,
     description_of,
     first_of,
     path_of,
+    position_of,
     price_of,
-    sale_of,
     split_list,
     weight_g_of,
 )
@@ -41,6 +42,7 @@ _KNOWN = (
         "mpn",
         "weight_g",
     ),
+    *("available_on", "position"),
     *("weight", "seo_title", "seo_description", "released_on", "handle", "product", "url"),
 )
 # One file may name its pictures in one column, or in several: picture, picture 2, picture 3.
@@ -181,8 +183,8 @@ class _Reading:
         )
         ends_on = self._day(row["sale_ends_on"], "sale_ends_on", place, name)
         if sale:
-            price, former, ends_on = sale_of(
-                price, sale, starts_on="", ends_on=ends_on, today=self._options.today
+            price, former, ends_on = Sale(sale, ends_on=ends_on).applied_to(
+                price, notes, today=self._options.today, place=place, product=name
             )
         units = stated_units(row["stock"], notes, place=place, product=name)
         availability = availability_of(row["availability"], notes, place=place, product=name)
@@ -203,6 +205,8 @@ class _Reading:
             sale_ends_on=ends_on if former else "",
             gtin=row["gtin"],
             mpn=row["mpn"],
+            available_on=self._day(row["available_on"], "available_on", place, name),
+            position=position_of(row["position"]),
             weight_g=weight_g_of(weight, unit, notes, place=place, product=name),
         )
 

@@ -13,15 +13,16 @@ from typing import Any
 from urllib.parse import unquote
 
 from spillway.build.product_file import ProductFile
-from spillway.build.redirects import source_problem
+from spillway.build.redirects import Redirect, source_problem
 from spillway.build.slugs import CATEGORIES_MAX
 from spillway.counted import counted
 from spillway.errors import BadInput
 from spillway.importing.imported import NotTaken
 from spillway.importing.judging import Judged, Judgement, judge
 from spillway.importing.naming import category_slugs
+from spillway.importing.old_addresses import gone_pages, stale_redirects
 from spillway.importing.sharing import Share, alone
-from spillway.importing.shop_files import Record, ShopFile, digest
+from spillway.importing.shop_files import Moved, Record, ShopFile, digest
 from spillway.importing.skus import heirs, with_skus
 from spillway.importing.taking import Taken, TakenProduct
 
@@ -35,30 +36,23 @@ class Changed:
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
-    """A product of the shop that another page has now. `kept` says that its file was edited by hand, and
-    moves as it is."""
-
-    file: ShopFile
-    slug: str
-    kept: bool
-
-
-@dataclass(frozen=True, slots=True)
 class ShopBefore:
     """The shop before an import. `categories` are the slugs of its categories, by title in lower case;
-    `pages` the paths of its pages of words."""
+    `pages` the paths of its pages of words; `redirects` the lines of site/redirects.toml."""
 
     files: tuple[ShopFile, ...]
     record: Record
     site_text: str
     categories: Mapping[str, str]
     pages: frozenset[str] = frozenset()
+    redirects: tuple[Redirect, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that an import does. Paths are from the project's root; `writes` are texts by names of files."""
+    """All that an import does. Paths are from the project's root; `writes` are texts by names of files.
+
+    `stale_redirects` are old addresses whose page is gone after the import, and what that was."""
 
     products: int
     variants: int
@@ -71,6 +65,7 @@ class Plan:
     kept: tuple[NotTaken, ...]
     gone: tuple[str, ...]
     redirects: Mapping[str, str]
+    stale_redirects: Mapping[str, str]
     pages: frozenset[str]
     pictures: frozenset[str]
     new_categories: tuple[str, ...]
@@ -131,6 +126,7 @@ class _Planning:
         arrived = {f"{each.slug}.toml" for each in self._moved}
         titles = self._titles(judged)
         new = {slug: title for slug, title in titles.items() if slug not in self._before.categories.values()}
+        redirects = self._redirects(judged)
         return Plan(
             products=len(judged) + len(self._kept),
             variants=sum(len(each.product.variants) for each in judged),
@@ -146,7 +142,12 @@ class _Planning:
             moved=tuple(self._moved),
             kept=tuple(self._kept),
             gone=tuple(gone),
-            redirects=self._redirects(judged),
+            redirects=redirects,
+            stale_redirects=stale_redirects(
+                self._before.redirects,
+                redirects,
+                gone_pages(self._before.files, self._before.record, self._moved, judged),
+            ),
             pages=frozenset(f"/products/{each.product.slug}" for each in judged),
             pictures=frozenset(picture.file for each in judged for picture in each.product.pictures),
             new_categories=tuple(new.values()),

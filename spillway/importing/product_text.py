@@ -52,6 +52,7 @@ def _variant(variant: TakenVariant, price: str, shared: TakenVariant) -> list[st
         lines += [f"sale_ends_on = {variant.sale_ends_on}"] if variant.sale_ends_on else []
     lines.append("counted = false" if variant.units is None else f"stock = {variant.units}")
     lines += _given("availability", variant.availability) + _given("when_sold_out", variant.when_sold_out)
+    lines += [f"available_on = {variant.available_on}"] if variant.available_on else []
     lines += _given("gtin", variant.gtin) + _given("mpn", variant.mpn)
     if variant.weight_g is not None and shared.weight_g is None:
         lines.append(f"weight_g = {variant.weight_g}")

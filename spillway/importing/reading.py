@@ -26,6 +26,7 @@ _GRAMS = {
     **dict.fromkeys(("lb", "lbs", "pound", "pounds"), Decimal("453.59237")),
     **dict.fromkeys(("oz", "ounce", "ounces"), Decimal("28.349523125")),
 }
+_POSITION_DIGITS_MAX = 9
 _WEIGHT_G_MAX = 100_000_000
 _WEIGHT = re.compile(r"\s*([0-9]+(?:[.,][0-9]+)?)\s*([a-z]*)\.?\s*", re.IGNORECASE)
 _CONDITIONS = {"new": "new", "used": "used", "refurbished": "refurbished", "": ""}
@@ -199,16 +200,41 @@ def day_of(text: str) -> str:
         return ""
 
 
-def sale_of(price: str, sale_price: str, *, starts_on: str, ends_on: str, today: str) -> tuple[str, str, str]:
-    """Return (price, former price, last day of the sale) from a regular and a sale price.
+@dataclass(frozen=True, slots=True)
+class Sale:
+    """A sale price and its days, empty where they are not known."""
 
-    A sale that is over on `today`, has not begun, or is no lower price, is none. Unknown days are empty.
-    """
-    over = bool(today and ends_on and ends_on < today)
-    early = bool(today and starts_on and starts_on > today)
-    if not sale_price or over or early or Decimal(sale_price) >= Decimal(price):
-        return price, "", ""
-    return sale_price, price, ends_on
+    price: str
+    starts_on: str = ""
+    ends_on: str = ""
+
+    def applied_to(
+        self, price: str, notes: Notes, *, today: str, place: str, product: str
+    ) -> tuple[str, str, str]:
+        """Return (price, former price, last day of the sale) where `price` is the regular one.
+
+        A sale that is no lower price is none. One that is over on `today` or has not begun is none either,
+        with a line.
+        """
+        if not self.price:
+            return price, "", ""
+        kind = ""
+        if today and self.ends_on and self.ends_on < today:
+            kind, day = "sales that are over", f"until {self.ends_on}"
+        elif today and self.starts_on and self.starts_on > today:
+            kind, day = "sales that have not begun", f"from {self.starts_on}"
+        if kind:
+            notes.lost(place, f"sale price {self.price} {day}", f"the price is {price}", kind, product)
+            return price, "", ""
+        if Decimal(self.price) >= Decimal(price):
+            return price, "", ""
+        return self.price, price, self.ends_on
+
+
+def position_of(text: str) -> int | None:
+    """Return the number that a column gives a variant among those of its product; None for no number."""
+    text = text.strip().removesuffix(".0")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _POSITION_DIGITS_MAX else None
 
 
 def first_of(rows: Iterable[Row], column: str) -> str:

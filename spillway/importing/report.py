@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from spillway.counted import counted
 from spillway.importing.imported import NotTaken
-from spillway.importing.planning import Changed, Moved, Plan
+from spillway.importing.planning import Changed, Plan
+from spillway.importing.shop_files import Moved
 
 _NAMES_SHOWN_MAX = 5
 _KINDS_SHOWN_MAX = 30
@@ -92,6 +93,10 @@ def report_of(
         Group(
             "redirects in site/redirects.toml",
             tuple(f"{old} to {new}" for old, new in sorted(plan.redirects.items())),
+        ),
+        Group(
+            "redirects taken out of site/redirects.toml: their page is gone",
+            tuple(f"{old} to {page}" for old, page in sorted(plan.stale_redirects.items())),
         ),
         Group(
             "pictures of the shop replaced", tuple(f"site/pictures/{name}" for name in sorted(set(replaced)))

@@ -94,6 +94,16 @@ class ShopFile:
         return SHEET_FILE if self.name == "products.csv" else f"site/products/{self.name}"
 
 
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A product of the shop that another page has now. `kept` says that its file was edited by hand, and
+    moves as it is."""
+
+    file: ShopFile
+    slug: str
+    kept: bool
+
+
 def read_shop_files(
     project: Project, record: Record, reader: ProductFile, *, overwrite: bool
 ) -> tuple[ShopFile, ...]:

@@ -23,6 +23,7 @@ from spillway.importing.reading import (
     first_of,
     origin_of,
     path_of,
+    position_of,
     price_of,
     split_list,
     weight_g_of,
@@ -60,6 +61,7 @@ _COLUMNS = {
     **{f"option{number} value": f"value{number}" for number in (1, 2, 3)},
     "variant id": "variant_id",
     "variant position": "variant_position",
+    "variant position in product": "variant_position",
     "variant command": "variant_command",
     "variant sku": "sku",
     "sku": "sku",
@@ -101,7 +103,6 @@ _COLUMNS = {
     # Say what the rows say already.
     "top row": "",
     "row #": "",
-    "variant position in product": "",
 }
 _DETAILS = {"gender": "Gender", "age_group": "Age group"}
 _NEEDED = ("handle", "title")
@@ -262,7 +263,7 @@ class _Reading:
             for number in _NUMBERS
             if any(row[f"value{number}"] for row in rows)
         }
-        rows.sort(key=lambda row: _number(row["variant_position"]))
+        rows.sort(key=lambda row: _LAST if (place := position_of(row["variant_position"])) is None else place)
         default = list(names) == [1] and all(row["value1"] in {"Default Title", ""} for row in rows)
         for row in rows:
             place = f"line {row.line}"
@@ -288,6 +289,7 @@ class _Reading:
                 mpn=row["mpn"] or first_of(group.rows, "mpn"),
                 weight_g=self._weight(row, place, group.handle),
                 variant_id=row["variant_id"].removeprefix("'"),
+                position=position_of(row["variant_position"]),
             )
 
     def _former_price(self, row: Row, place: str, handle: str) -> str:
@@ -337,7 +339,3 @@ class _Reading:
 def _is_variant(row: Row) -> bool:
     """Return whether a row is one of a variant, and not only of another picture."""
     return bool(row["price"] or row["sku"] or row["value1"] or row["variant_id"])
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isdecimal() else _LAST

@@ -58,6 +58,7 @@ class TakenVariant:
     mpn: str = ""
     weight_g: int | None = None
     variant_id: str = ""
+    available_on: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +243,7 @@ class _Taking:
                 mpn=one_line(variant.mpn),
                 weight_g=variant.weight_g,
                 variant_id=one_line(variant.variant_id),
+                available_on=self._day(variant.available_on, "available_on", variant.place, name),
             )
 
     def _sku(self, variant: ImportedVariant, name: str) -> str:

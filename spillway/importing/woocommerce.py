@@ -7,7 +7,8 @@ sign and no groups.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from spillway.errors import BadInput
@@ -19,12 +20,13 @@ from spillway.importing.reading import (
     Links,
     Notes,
     ReadOptions,
+    Sale,
     day_of,
     description_of,
     origin_of,
     path_of,
+    position_of,
     price_of,
-    sale_of,
     split_list,
     weight_g_of,
 )
@@ -51,6 +53,7 @@ _COLUMNS = {
     "tags": "tags",
     "images": "images",
     "parent": "parent",
+    "position": "position",
     "brands": "brands",
     "brand": "brands",
     "slug": "slug",
@@ -66,6 +69,7 @@ _ATTRIBUTE = re.compile(r"attribute (\d+) (name|value\(s\)|visible|global|defaul
 _FORMULA = re.compile(r"'(?=[=+\-@\t\r])")
 _LINE_END = re.compile(r"\\\\n|\\n")
 _SUMMARY_LENGTH_MAX = 160
+_LAST = 1_000_000_000
 _FOR_SALE = frozenset({"1", "", "true", "yes"})
 
 
@@ -212,6 +216,7 @@ class _Reading:
 
     def _variations(self, parent: Row, variations: list[Row], title: str) -> Iterator[ImportedVariant]:
         names = list(dict.fromkeys(name for row in variations for name in _attributes(row)))
+        places = _places(parent, variations)
         for row in variations:
             if row["published"].casefold() not in _FOR_SALE:
                 what = f"{line_of(row['name']) or title}, published {row['published']}"
@@ -224,7 +229,8 @@ class _Reading:
                 if name not in own or not own[name][0]:
                     kind = "variations that stand for any value of an attribute"
                     self._notes.lost(f"line {row.line}", f"{title}: any {name}", "one variant", kind, title)
-            yield from self._variants(row, parent, options, title)
+            for variant in self._variants(row, parent, options, title):
+                yield replace(variant, position=places[row.line])
 
     def _variants(
         self, row: Row, parent: Row, options: tuple[tuple[str, str], ...], title: str
@@ -238,12 +244,8 @@ class _Reading:
             sale = price_of(
                 row["sale_price"], self._prices, notes, place=place, product=title, label="sale price"
             )
-        price, former, ends_on = sale_of(
-            regular,
-            sale,
-            starts_on=day_of(row["sale_starts"]),
-            ends_on=day_of(row["sale_ends"]),
-            today=self._today,
+        price, former, ends_on = Sale(sale, day_of(row["sale_starts"]), day_of(row["sale_ends"])).applied_to(
+            regular, notes, today=self._today, place=place, product=title
         )
         units, sells_on = self._stock(row, parent, place, title)
         on_order = row["in_stock"].casefold() in {"backorder", "onbackorder"}
@@ -282,6 +284,29 @@ class _Reading:
         if text:
             return stated_units(text, self._notes, place=place, product=title), sells_on
         return (0 if in_stock in {"0", "outofstock", "no", "false"} else None), sells_on
+
+
+def _places(parent: Row, variations: Sequence[Row]) -> dict[int, int]:
+    """Return the place of each variation among its siblings, by line.
+
+    `Position` numbers them; where it does not, the parent lists the values of its attributes in their order.
+    """
+    declared = {
+        name: {value: place for place, value in enumerate(values)}
+        for name, (values, _) in _attributes(parent).items()
+    }
+
+    def key(row: Row) -> tuple[int, list[int]]:
+        own = {name: values[0] for name, (values, _) in _attributes(row).items() if values}
+        number = position_of(row["position"])
+        return (
+            _LAST if number is None else number,
+            [order.get(own.get(name, ""), len(order)) for name, order in declared.items()],
+        )
+
+    keys = {row.line: key(row) for row in variations}
+    ranks = {repr(found): place for place, found in enumerate(sorted(keys.values()))}
+    return {line: ranks[repr(found)] for line, found in keys.items()}
 
 
 def _is_variation(row: Row) -> bool:

@@ -53,7 +53,7 @@ def carry_out(
         for moved in plan.moved:
             if not moved.kept:
                 (folder / moved.file.name).unlink(missing_ok=True)
-        remove_redirects(project, plan.pages)
+        remove_redirects(project, plan.pages | plan.stale_redirects.keys())
         if plan.redirects:
             add_redirects(project, plan.redirects)
         _write(folder / RECORD, _after(record, plan, pictures).text())

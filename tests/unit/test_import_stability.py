@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spillway.build.loading import load_catalogue
+from spillway.build.redirects import add_redirects
+from spillway.build.site import build
 from spillway.importing.imported import ImportedProduct
 from spillway.importing.shop_files import digest
 from spillway.project import Project
@@ -319,3 +321,50 @@ def test_an_interrupted_import_is_finished_by_the_next(
     report = import_products(shop, changed)
     assert "0 edited by hand" in report.summary
     assert files_of(shop) == finished
+
+
+def test_a_redirect_to_a_tag_whose_page_is_gone_is_taken_out_and_named(shop: Project) -> None:
+    both = [product(name, variant(name), tags=("wool", "warm")) for name in ("a", "b")]
+    import_products(shop, both)
+    lines = {"/collections/wool": "/tags/wool", "/old/wool": "/collections/wool", "/warm": "/tags/warm"}
+    add_redirects(shop, lines)
+    report = import_products(shop, [both[0], product("b", variant("b"), tags=("warm",))])
+    assert redirects(shop) == {"/warm": "/tags/warm"}
+    assert lines_of(report, "their page is gone") == [
+        "/collections/wool to /tags/wool",
+        "/old/wool to /tags/wool",
+    ]
+    build(shop)
+
+
+def test_a_redirect_to_a_product_that_was_deleted_is_taken_out_and_one_to_a_renamed_one_stays(
+    shop: Project,
+) -> None:
+    first = [
+        product("a", variant("A"), old_paths=("/p/a",)),
+        product("b", variant("B"), old_paths=("/p/b",)),
+        product("c", variant("C")),
+    ]
+    import_products(shop, first)
+    add_redirects(
+        shop, {"/best": "/products/a#size", "/second": "/products/b", "/away": "https://a.example/"}
+    )
+    (shop.site / "products/a.toml").unlink()
+    renamed = product("bee", variant("B"), old_paths=("/p/b",))
+    report = import_products(shop, [renamed, first[2]])
+    assert redirects(shop) == {
+        "/p/b": "/products/b",
+        "/second": "/products/b",
+        "/away": "https://a.example/",
+        "/products/b": "/products/bee",
+    }
+    assert lines_of(report, "their page is gone") == ["/best to /products/a", "/p/a to /products/a"]
+    build(shop)
+
+
+def test_a_dry_run_takes_no_redirect_out(shop: Project) -> None:
+    import_products(shop, [product("a", variant("A"), old_paths=("/p/a",)), product("b", variant("B"))])
+    (shop.site / "products/a.toml").unlink()
+    report = import_products(shop, [product("b", variant("B"))], dry_run=True)
+    assert redirects(shop) == {"/p/a": "/products/a"}
+    assert lines_of(report, "their page is gone") == ["/p/a to /products/a"]

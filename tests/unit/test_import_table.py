@@ -1,6 +1,9 @@
 """A table is read as the program that wrote it means it; where that is not plain, the line is named."""
 
+import base64
 import io
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -42,6 +45,46 @@ def spreadsheet() -> bytes:
     return content.getvalue()
 
 
+ODS = """\
+<office:document-content xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0"
+ xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0"
+ xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0"><office:body><office:spreadsheet>
+<table:table table:name="Products">
+<table:table-row><table:table-cell office:value-type="string"><text:p>sku</text:p></table:table-cell>
+<table:table-cell office:value-type="string"><text:p>price</text:p></table:table-cell></table:table-row>
+<table:table-row><table:table-cell office:value-type="string"><text:p>007</text:p></table:table-cell>
+<table:table-cell office:value-type="float" office:value="12.5"/></table:table-row>
+<table:table-row><table:table-cell/></table:table-row>
+<table:table-row><table:table-cell office:value-type="float" office:value="12"/>
+<table:table-cell office:value-type="float" office:value="1290"/></table:table-row>
+</table:table></office:spreadsheet></office:body></office:document-content>"""
+MANIFEST = '<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"/>'
+# Written by xlwt 1.3.0: the same table as Excel 97 has it.
+XLS = (
+    "c-rk)Jxmlq6#i!Smiq}DdvKV5hFnNQIVnI3ZD7?zsU&ElF(!Jz739c4RxPkl1g|nCCRQ375*i!S#-E6Zb`~ZWElf;I?zE&bk;DRS"
+    "ee-rU97w?>iel#5%r|e}yqS5o^XA>ozFSBXXCAkdunxU2QTC#!sn7{3(cs1gwR@fvgE~UR)7VysMra{xEWD_D8<uM**SiD*k3z4B"
+    "fiG0fVI2Kq`D|(nag=??2<bx)vA})O#L>)NH82k`H!?qD%X#L*thvS9L$*b677I>)`jCp^Ge#S?#UaOi%6&eurW;LoBcu4*ZQ<Km"
+    "IO2|EM*q!*)=({GLF?9+&1c=rXc0+Tz*#JLDd2msQ(vXDerxptr2ny2AKpNJ#|QzF@GfwG7bv;ToBjf4maz*`R^?*uvIUI0BSTrb"
+    ">*_iflew7puDxdO)^SYN5)Y%E<pf8zP1$+*!MFD(1_zw;teNC|?PvAf(h+#LE_+btIJbnDrEQvdAM+HCx|8J=<|M@<)$IdKN;p2v"
+    "HaEDno#r{f_~7iRkoS^YSUmZxweZ#HAbGB@bR{|W(V0OTJ&0lIFRy8IicWFwuEcXEsD;V^pP8F~$p#U_R=#`cud5y_h_RSp_V47="
+    "5z1a{U@zESj(F9Gu|EmiZ1nBTb@ngGCzI{>GpCbs{9dC0PviiUl~xghhK7cQhK7cQhQ{B3P;dCAdf&IyIU=mS>#R^I>(3<rEly#K"
+    "u1j<<J%&8hE+(pqpB=D7FqYV4pWu6;#A%w{MGk}PN3QDlrE{RD{5_lQX#c(~RPFrbYW)1e^Zx|UOTg#"
+)
+
+
+def open_document() -> bytes:
+    content = io.BytesIO()
+    with ZipFile(content, "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        archive.writestr("META-INF/manifest.xml", MANIFEST)
+        archive.writestr("content.xml", ODS.replace(">\n<", "><"))
+    return content.getvalue()
+
+
+def excel_97() -> bytes:
+    return zlib.decompress(base64.b85decode(XLS))
+
+
 def rows(tmp_path: Path, content: bytes | str, encoding: str = "") -> list[tuple[int, dict[str, str]]]:
     file = tmp_path / "export"
     file.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -80,8 +123,11 @@ def test_a_name_that_comes_again_and_one_that_is_missing_keep_their_cells(tmp_pa
     ]
 
 
-def test_a_spreadsheet_is_read_with_its_leading_zeros_and_lines(tmp_path: Path) -> None:
-    assert rows(tmp_path, spreadsheet()) == [
+@pytest.mark.parametrize("sheet", [spreadsheet, open_document, excel_97], ids=["xlsx", "ods", "xls"])
+def test_a_spreadsheet_is_read_with_its_leading_zeros_and_lines(
+    tmp_path: Path, sheet: Callable[[], bytes]
+) -> None:
+    assert rows(tmp_path, sheet()) == [
         (2, {"sku": "007", "price": "12.5"}),
         (4, {"sku": "12", "price": "1290"}),
     ]
@@ -124,6 +170,7 @@ def test_an_encoding_that_there_is_not_is_named(tmp_path: Path) -> None:
         (b'a,b\n1,"2\n', ":2: unexpected end of data"),
         (b"a,b\n1,\0\n", "no text"),
         (b"PK\x03\x04 no archive", "no spreadsheet that can be read"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 no workbook", "no spreadsheet that can be read"),
     ],
 )
 def test_a_file_that_is_no_table_is_refused(tmp_path: Path, content: bytes, message: str) -> None:

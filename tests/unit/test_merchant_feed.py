@@ -17,6 +17,7 @@ from spillway.__main__ import cli
 from spillway.build.loading import load_catalogue
 from spillway.build.merchant_feed import DESCRIPTION_CHARS_MAX, merchant_feed
 from spillway.build.release import Release
+from spillway.build.site import build
 from spillway.build.syndication import xml_text
 from spillway.importing.merchant_feed import read_merchant_feed
 from spillway.importing.reading import ReadOptions
@@ -264,6 +265,52 @@ def test_the_command_writes_a_file_that_import_takes(tmp_path: Path) -> None:
         for each in entry.product.variants
     }
     assert after == before
+
+
+FEED = """\
+<rss version="2.0" xmlns:g="http://base.google.com/ns/1.0"><channel><item>
+<g:id>LAMP</g:id><g:title>Lamp</g:title><g:description>A lamp.</g:description>
+<g:condition>new</g:condition><g:price>60.00 GBP</g:price><g:sale_price>45.00 GBP</g:sale_price>
+<g:sale_price_effective_date>2026-01-01T09:00-0800/9998-12-24T20:00-0800</g:sale_price_effective_date>
+<g:availability>preorder</g:availability><g:availability_date>9998-12-31T09:00-0800</g:availability_date>
+</item></channel></rss>"""
+
+
+def test_a_sale_with_days_and_a_preorder_survive_import_build_and_feed(tmp_path: Path) -> None:
+    shop = make_small_shop(tmp_path / "shop")
+    file = tmp_path / "feed.xml"
+    file.write_text(FEED)
+    taken = CliRunner().invoke(cli, ["import", "google", str(file), "--no-images"], obj=shop)
+    assert taken.exit_code == 0, taken.output
+    assert "no place" not in taken.output
+    written = CliRunner().invoke(cli, ["feed", "google", "-o", str(file)], obj=shop)
+    assert written.exit_code == 0, written.output
+    (lamp,) = [each for each in items_of(file.read_text()) if each["id"] == ["LAMP"]]
+    assert (lamp["price"], lamp["sale_price"]) == (["60.00 GBP"], ["45.00 GBP"])
+    assert lamp["sale_price_effective_date"][0].endswith("T00:00Z/9998-12-24T23:59Z")
+    assert (lamp["availability"], lamp["availability_date"]) == (["preorder"], ["9998-12-31T00:00Z"])
+    page = next(each for each in build(shop).objects if each.key == "products/lamp").read().decode()
+    assert "https://schema.org/PreOrder" in page
+    # The feed reads back the same again.
+    before = (shop.site / "products/lamp.toml").read_text()
+    CliRunner().invoke(cli, ["import", "google", str(file), "--no-images"], obj=shop)
+    assert (shop.site / "products/lamp.toml").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("days", "line"),
+    [
+        ("2026-01-01T00:00Z/2026-02-01T23:59Z", "sale price 45.00 until 2026-02-01: the price is 60.00"),
+        ("9998-01-01T00:00Z/9998-02-01T23:59Z", "sale price 45.00 from 9998-01-01: the price is 60.00"),
+    ],
+)
+def test_a_sale_of_another_day_is_none_and_is_reported(tmp_path: Path, days: str, line: str) -> None:
+    file = tmp_path / "feed.xml"
+    file.write_text(FEED.replace("2026-01-01T09:00-0800/9998-12-24T20:00-0800", days))
+    export = read_merchant_feed(file, ReadOptions("GBP", "en-GB", today=TODAY))
+    (found,) = export.products[0].variants
+    assert (found.price, found.compare_at_price) == ("60.00", "")
+    assert [str(each) for each in export.not_taken] == [f"item 1: {line}"]
 
 
 def first_slug(shop: Project) -> str:
