@@ -37,20 +37,42 @@ def _product(number: int, chance: random.Random) -> list[dict[str, str]]:
         "brand": f"Müller & “{number % 5}”",
         "category": f"Kind {WORDS[number % 7][:30]}",
         "tags": "C#, C++, Красный XL, " + f"tag {number % 9}",
+        "further": f"Set & <more> {number % 6} №",
+        "condition": ("new", "used", "refurbished")[number % 3],
+        "seo_title": f"SEO {word}"[:200],
+        "seo_description": f"About {word} {number}",
     }
     sizes = chance.sample(VALUES, 3)
+    minor = chance.randint(0, 30_000)
     return [
         {
             **shared,
             "sku": f"{number:05d}{SKU_ENDS[(number + index) % len(SKU_ENDS)]}{index}",
             "size": size,
             "colour": ("Red", "Blue")[index % 2],
-            "price": f"{chance.randint(0, 300)}.{chance.randint(0, 99):02d}",
+            "price": _money(minor + 100 * index),
+            "compare_at": _money(minor + 100 * index + 1 + 50 * number),
+            "gtin": _gtin(10 * number + index),
+            "mpn": f"M/{number} <{index}>",
+            "weight_g": str(1 + 7 * number + index),
+            "alt": f"Picture {index} of {word}"[:200],
+            "position": str(3 - index),
             "stock": str(chance.randint(0, 12)),
             "picture": f"https://cdn.example/{number}/main.jpg?v={index}",
         }
         for index, size in enumerate(sizes)
     ]
+
+
+def _money(minor: int) -> str:
+    return f"{minor // 100}.{minor % 100:02d}"
+
+
+def _gtin(number: int) -> str:
+    """Return an EAN-13 with its check digit."""
+    digits = f"40{number:010d}"
+    total = sum(int(digit) * (3 if place % 2 else 1) for place, digit in enumerate(digits))
+    return f"{digits}{-total % 10}"
 
 
 def shopify(products: Sequence[Sequence[Mapping[str, str]]], order: Callable[[list[list[str]]], None]) -> str:
@@ -69,6 +91,15 @@ def shopify(products: Sequence[Sequence[Mapping[str, str]]], order: Callable[[li
         ),
         *("Option2 Name", "Option2 Value", "Variant SKU", "Variant Price", "Variant Inventory Tracker"),
         *("Variant Inventory Qty", "Variant Inventory Policy", "Image Src", "Image Position"),
+        *(
+            "Image Alt Text",
+            "Variant Compare At Price",
+            "Variant Barcode",
+            "Variant Grams",
+            "Variant Position",
+        ),
+        *("Google Shopping / MPN", "Google Shopping / Condition", "SEO Title", "SEO Description"),
+        "Collections",
     ]
     rows: list[list[str]] = []
     for variants in products:
@@ -89,6 +120,12 @@ def shopify(products: Sequence[Sequence[Mapping[str, str]]], order: Callable[[li
                     "deny",
                     each["picture"],
                     str(index + 1),
+                    *(each[name] for name in ("alt", "compare_at", "gtin", "weight_g", "position", "mpn")),
+                    *(
+                        (each[name] for name in ("condition", "seo_title", "seo_description", "further"))
+                        if index == 0
+                        else [""] * 4
+                    ),
                 ]
             )
     return _csv(head, rows, order)
@@ -119,6 +156,8 @@ def woocommerce(
             "Attribute 2 visible",
             "Attribute 2 global",
         ),
+        *("Sale price", "GTIN, UPC, EAN, or ISBN", "Weight (g)", "Position", "Brands"),
+        *("Meta: _yoast_wpseo_title", "Meta: _yoast_wpseo_metadesc"),
     ]
     rows = []
     for number, variants in enumerate(products, 1):
@@ -138,7 +177,7 @@ def woocommerce(
                 "1",
                 "",
                 "",
-                _comma(first["category"]),
+                f"{_comma(first['category'])}, {_comma(first['further'])}",
                 tags,
                 first["picture"],
                 "",
@@ -150,6 +189,7 @@ def woocommerce(
                 colours,
                 "1",
                 "0",
+                *("", "", "", "0", first["brand"], first["seo_title"], first["seo_description"]),
             ]
         )
         for index, each in enumerate(variants, 1):
@@ -163,7 +203,7 @@ def woocommerce(
                     "",
                     "1",
                     each["stock"],
-                    each["price"],
+                    each["compare_at"],
                     "",
                     "",
                     "",
@@ -176,6 +216,8 @@ def woocommerce(
                     each["colour"],
                     "",
                     "0",
+                    *(each[name] for name in ("price", "gtin", "weight_g", "position")),
+                    *("", "", ""),
                 ]
             )
     return _csv(head, rows, order)
@@ -185,7 +227,8 @@ def plain(products: Sequence[Sequence[Mapping[str, str]]], order: Callable[[list
     """A CSV of one's own, a row for each variant."""
     head = [
         *("sku", "title", "price", "stock", "description", "category", "tags", "brand", "handle"),
-        *("option:Size", "option:Colour", "picture"),
+        *("option:Size", "option:Colour", "picture", "picture_alt", "compare_at_price", "gtin", "mpn"),
+        *("weight_g", "position", "condition", "seo_title", "seo_description", "categories"),
     ]
     names = (
         "sku",
@@ -200,6 +243,8 @@ def plain(products: Sequence[Sequence[Mapping[str, str]]], order: Callable[[list
         "size",
         "colour",
         "picture",
+        *("alt", "compare_at", "gtin", "mpn", "weight_g", "position"),
+        *("condition", "seo_title", "seo_description", "further"),
     )
     return _csv(head, [[each[name] for name in names] for variants in products for each in variants], order)
 
@@ -209,9 +254,14 @@ def google(products: Sequence[Sequence[Mapping[str, str]]], order: Callable[[lis
     items = [
         [
             f"<g:id>{escape(each['sku'])}</g:id><g:title>{escape(each['title'])}</g:title>"
-            f"<g:description>{escape(each['body'])}</g:description><g:price>{each['price']} GBP</g:price>"
+            f"<g:description>{escape(each['body'])}</g:description>"
+            f"<g:price>{each['compare_at']} GBP</g:price>"
+            f"<g:sale_price>{each['price']} GBP</g:sale_price><g:gtin>{each['gtin']}</g:gtin>"
+            f"<g:mpn>{escape(each['mpn'])}</g:mpn><g:shipping_weight>{each['weight_g']} g</g:shipping_weight>"
+            f"<g:condition>{each['condition']}</g:condition>"
             f"<g:availability>{'in_stock' if each['stock'] != '0' else 'out_of_stock'}</g:availability>"
             f"<g:brand>{escape(each['brand'])}</g:brand><g:product_type>{escape(each['category'])}</g:product_type>"
+            f"<g:product_type>{escape(each['further'])}</g:product_type>"
             f"<g:item_group_id>{each['handle']}</g:item_group_id><g:size>{escape(each['size'])}</g:size>"
             f"<g:color>{each['colour']}</g:color><g:image_link>{escape(each['picture'])}</g:image_link>"
         ]

@@ -1,21 +1,29 @@
 """Hostile and legal values in every format: imported, built, and imported again in another order."""
 
+import json
 import random
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from chalicelib.domain.product import Product
 from spillway.__main__ import cli
 from spillway.build.loading import load_catalogue
 from spillway.build.site import build
 from spillway.project import Project
 from tests.hostile_exports import FORMATS, rows_of
+from tests.merchant_listing import checked, offers_of
 from tests.unit.importing import files_of
 from tests.unit.small_shop import make_small_shop
+from tests.unit.test_sample_shop import CHECKER, Page
 
 SMALL, LARGE = 20, 1667  # products; three variants each
+# Nu takes a tenth of a second for a page.
+NU_PAGES = 200
 
 
 def imported(shop: Project, format_name: str, content: str) -> str:
@@ -50,8 +58,44 @@ def test_a_shop_of_hostile_values_is_the_same_from_rows_in_any_order(
     tmp_path: Path, format_name: str
 ) -> None:
     shop = in_two_orders(tmp_path, format_name, SMALL)
-    skus = {variant.sku for each in load_catalogue(shop).products for variant in each.product.variants}
-    assert {row["sku"] for rows in rows_of(SMALL) for row in rows} <= skus
+    found = {
+        variant.sku: (each.product, variant)
+        for each in load_catalogue(shop).products
+        for variant in each.product.variants
+    }
+    for row in (row for rows in rows_of(SMALL) for row in rows):
+        product, variant = found[row["sku"]]
+        digits = row["price"].replace(".", ""), row["compare_at"].replace(".", "")
+        assert (variant.price_minor, variant.compare_at_minor) == (int(digits[0]), int(digits[1]))
+        assert (variant.gtin, variant.weight_g) == (row["gtin"], int(row["weight_g"]))
+        assert product.brand == row["brand"]
+        assert len(product.categories) == 1
+        if format_name != "woocommerce":  # it has no columns for these
+            assert (variant.mpn, product.condition) == (row["mpn"], row["condition"])
+        if format_name != "google":
+            assert product.seo_title == " ".join(row["seo_title"].split())
+            assert product.seo_description == " ".join(row["seo_description"].split())
+            places = [rows["position"] for rows in _siblings(row, SMALL, product)]
+            assert places == sorted(places)
+
+
+def _siblings(row: dict[str, str], count: int, product: Product) -> list[dict[str, str]]:
+    """The rows of the row's product, as the shop orders their variants."""
+    rows = {
+        each["sku"]: each for group in rows_of(count) for each in group if each["handle"] == row["handle"]
+    }
+    return [rows[variant.sku] for variant in product.variants]
+
+
+def _messages_of_nu(pages: dict[str, str], folder: Path) -> list[str]:
+    folder.mkdir()
+    names = {f"{number}.html": key for number, key in enumerate(sorted(pages))}
+    for name, key in names.items():
+        (folder / name).write_text(pages[key], encoding="utf-8")
+    command = ["java", "-jar", str(CHECKER), "--format", "json", "--errors-only", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    messages = json.loads(done.stderr)["messages"]
+    return [f"{names.get(Path(each.get('url', '')).name)}: {each['message']}" for each in messages]
 
 
 @pytest.mark.slow
@@ -68,7 +112,15 @@ def test_a_large_shop_of_hostile_values_is_imported_built_and_imported_again(
     }
     assert sum(key.startswith("products/") for key in pages) == LARGE + 2
     known = {f"/{each.key}" for each in release.objects} | {"/", ""}
+    skus = set()
     for key, page in pages.items():
+        if key.startswith("products/"):
+            (document,) = Page(page).data
+            skus |= {sku for sku, _ in offers_of(checked(document))}
         assert "<script>alert(1)" not in page, key
         for path in re.findall(r'href="(/[^"#?]*)', page):
             assert path.rstrip("/") in known or path.startswith("/api/"), (key, path)
+    assert skus >= {row["sku"] for rows in rows_of(LARGE) for row in rows}
+    if CHECKER.exists() and shutil.which("java"):
+        read = random.Random(3).sample(sorted(pages), NU_PAGES)
+        assert _messages_of_nu({key: pages[key] for key in read}, tmp_path / "nu") == []
