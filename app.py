@@ -4,7 +4,7 @@ The events and their reactions are listed in ARCHITECTURE.md; what each does is 
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from chalicelib import wiring
 from chalicelib.domain.entry import EntryState
 from chalicelib.domain.links import LinkRefused, Purpose
 from chalicelib.domain.locales import root_of
+from chalicelib.domain.source import source_id
 from chalicelib.domain.typos import suggestion
 from chalicelib.http.answers import (
     accepted,
@@ -31,6 +32,7 @@ from chalicelib.http.origins import refuse_foreign
 from chalicelib.http.refusals import in_problem_terms, problem_of, refusal
 from chalicelib.http.signup_form import SignupForm, signup_form, undo_form, undo_refused
 from chalicelib.http.token_form import leave_by_any, leaving_tokens, link_token, posted_token
+from chalicelib.http.viewer import viewer_address
 from chalicelib.http.yours_form import asking_address, leaving_choice
 from chalicelib.log import NAMESPACE, begin_request, log, measure
 from chalicelib.records import BatchFailures, react_to_queue, react_to_stream
@@ -117,22 +119,32 @@ def sign_up(request: Request) -> Response:
             return once_more_page("/api/waitlist", form.fields_for(form.address.mailbox), _live(form.page))
         at_ms = wiring.clock_ms()
     else:
-        at_ms = _take_in(form)
+        at_ms = _take_in(form, _source(request))
     meant = suggestion(form.address)
     if by_script:
         return accepted(meant, _undo_token(form, at_ms) if form.undoable else "")
     return _signed_up(form, meant, at_ms)
 
 
-def _take_in(form: SignupForm) -> int:
+def _take_in(form: SignupForm, source: str) -> int:
     try:
         return api.signups().sign_up(
-            form.address, form.skus, page=form.page, consent=form.consent, opt_in=form.opt_in
+            form.address,
+            form.skus,
+            page=form.page,
+            consent=form.consent,
+            opt_in=form.opt_in,
+            source=source,
         )
     except Exception as error:
         problem = problem_of(error)
         problem.back_path, problem.again = form.page, form.fields_for(form.address.mailbox)
         raise problem from error
+
+
+def _source(request: Request) -> str:
+    """Return the id of the network that a request came from; empty where none is known."""
+    return source_id(viewer_address(request), wiring.keys().identity)
 
 
 def _undo_token(form: SignupForm, at_ms: int) -> str:
@@ -172,12 +184,14 @@ def undo_signup(request: Request) -> Response:
 def show_confirmation(request: Request) -> Response:
     """The link of a confirmation letter shows what it is about. It changes nothing: scanners follow links."""
     token = link_token(request)
-    linked = _linked(Purpose.CONFIRM, token)
-    if linked.confirmed or linked.notified:
-        return _onward(request, "/waitlist/notified" if linked.notified else "/waitlist/confirmed")
-    if not linked.confirmable:
-        raise LinkRefused
-    return _linked_page(request, "confirm.html", linked, token)
+    linked = api.waitlist().look_at_all(Purpose.CONFIRM, token)
+    if any(one.confirmable for one in linked):
+        return _confirmation_page(request, linked, token)
+    if any(one.confirmed for one in linked):
+        return _onward(request, "/waitlist/confirmed")
+    if any(one.notified for one in linked):
+        return _onward(request, "/waitlist/notified")
+    raise LinkRefused
 
 
 @app.route("/confirm", methods=["POST"], content_types=FORMS)
@@ -250,7 +264,7 @@ def ask_for_yours(request: Request) -> Response:
 
             return once_more_page("/api/waitlists", (("email", address.mailbox),), _speaking(request))
     else:
-        stores.confirmations_queue().put_yours(address.shopper_id(wiring.keys().identity))
+        stores.confirmations_queue().put_yours(address.shopper_id(wiring.keys().identity), _source(request))
     return _onward(request, "/waitlist/sent") if wants_html(request) else accepted()
 
 
@@ -372,7 +386,21 @@ def _linked(purpose: Purpose, token: str) -> "LinkedEntry":
 def _linked_page(request: Request, template: str, linked: "LinkedEntry", token: str) -> Response:
     renderer = _speaking(request)
     at = link_address(request, token)
-    page = renderer.about(template, linked.product, linked.variant, at=at, token=token)
+    page = renderer.about(
+        template, linked.product, linked.variant, at=at, token=token, notified=linked.notified
+    )
+    return html_page(page, language=renderer.language)
+
+
+def _confirmation_page(request: Request, linked: "Sequence[LinkedEntry]", token: str) -> Response:
+    renderer = _speaking(request)
+    items = [(one.product, one.variant, one.orderable) for one in linked if one.product and one.confirmable]
+    page = renderer.about_all(
+        "confirm.html",
+        [(product, variant, orderable) for product, variant, orderable in items if variant],
+        at=link_address(request, token),
+        token=token,
+    )
     return html_page(page, language=renderer.language)
 
 

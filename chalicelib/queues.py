@@ -22,24 +22,39 @@ class WavesQueue:
 
 
 class ConfirmationsQueue:
-    """Letters that shoppers asked for: to confirm an entry, or to see all of theirs."""
+    """Letters that shoppers asked for: to confirm an entry, to hear that they did, or to see all of theirs.
 
-    def __init__(self, client: "SQSClient", url: str) -> None:
+    Confirmations are seen `visit_s` seconds after they are queued: one email confirms all that a visit asks
+    for.
+    """
+
+    def __init__(self, client: "SQSClient", url: str, *, visit_s: int = 0) -> None:
         self._client = client
         self._url = url
+        self._visit_s = visit_s
 
     def put(self, shopper: str, sku: str) -> None:
         """Queue the confirmation letter of one entry."""
-        self._client.send_message(QueueUrl=self._url, MessageBody=AskedLetter(shopper, sku).to_json())
+        if self._visit_s:
+            self.put_back(AskedLetter(shopper, sku), delay_s=self._visit_s)
+        else:
+            self._put(AskedLetter(shopper, sku))
+
+    def put_already(self, shopper: str, sku: str, source: str = "") -> None:
+        """Queue the letter that says an entry is confirmed already, asked for from the network `source`."""
+        self._put(AskedLetter(shopper, sku, already=True, source=source))
 
     def put_back(self, letter: AskedLetter, *, delay_s: int) -> None:
         """Queue a letter's message again, to be seen after `delay_s` seconds (at most 900)."""
         self._client.send_message(QueueUrl=self._url, MessageBody=letter.to_json(), DelaySeconds=delay_s)
 
-    def put_yours(self, shopper: str) -> None:
-        """Queue the letter that leads a shopper to all they wait for."""
-        self._client.send_message(QueueUrl=self._url, MessageBody=AskedLetter(shopper).to_json())
+    def put_yours(self, shopper: str, source: str = "") -> None:
+        """Queue the letter that leads a shopper to all they wait for, asked for from the network `source`."""
+        self._put(AskedLetter(shopper, source=source))
 
     def delete(self, receipt_handle: str) -> None:
         """Take a message that is done off the queue now, and not with the rest of its batch."""
         self._client.delete_message(QueueUrl=self._url, ReceiptHandle=receipt_handle)
+
+    def _put(self, letter: AskedLetter) -> None:
+        self._client.send_message(QueueUrl=self._url, MessageBody=letter.to_json())

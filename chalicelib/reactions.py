@@ -26,7 +26,9 @@ class AskedDesk:
     def send(self, letter: AskedLetter) -> None:
         """See `Desk.send`."""
         if letter.sku is None:
-            letters.yours_letters().send(letter.shopper)
+            letters.yours_letters().send(letter.shopper, letter.source)
+        elif letter.already:
+            letters.confirmations().say_already(letter.shopper, letter.sku, letter.source)
         else:
             letters.confirmations().send(letter.shopper, letter.sku)
 
@@ -62,6 +64,9 @@ def react_to_entry(record: dict[str, Any]) -> None:
             if "restock_id" in change["OldImage"]:
                 restock_id = change["OldImage"]["restock_id"]["S"]
                 stores.progress().count_left(restock_id, at_ms=wiring.clock_ms())
+        case Reaction.SAY_ALREADY if before is not None:
+            stores.entries().keep(before, after)
+            stores.confirmations_queue().put_already(after.shopper, after.sku, after.source)
         case Reaction.ADMIT:
             events.admissions().admit(after)
 

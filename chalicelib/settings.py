@@ -15,7 +15,7 @@ TENDING = frozenset(
         "tending",
     }
 )
-OPTIONAL = TENDING | frozenset({"distribution_id", "shop_origin", "smtp_secret"})
+OPTIONAL = TENDING | frozenset({"confirmation_delay_s", "distribution_id", "shop_origin", "smtp_secret"})
 
 
 class SettingsMissing(RuntimeError):
@@ -50,6 +50,7 @@ class Settings:
     dead_letter_queue_urls: tuple[str, ...] = ()
     entries_write_units_max: int = 0
     api_concurrency_max: int = 0
+    confirmation_delay_s: int = 0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -65,6 +66,6 @@ class Settings:
         if missing:
             raise SettingsMissing(f"not set in the environment: {', '.join(missing)}")
         values["dead_letter_queue_urls"] = tuple(values["dead_letter_queue_urls"].split())
-        for bound in ("entries_write_units_max", "api_concurrency_max"):
+        for bound in ("entries_write_units_max", "api_concurrency_max", "confirmation_delay_s"):
             values[bound] = int(values[bound] or 0)
         return cls(**values)

@@ -43,6 +43,7 @@ COMMANDS = {
     "suppressions": "spillway.commands.suppressions:suppressions_command",
     "tend": "spillway.commands.tend:tend_command",
     "texts": "spillway.commands.texts:texts_command",
+    "unsubscribe": "spillway.commands.unsubscribe:unsubscribe_command",
     "waiting": "spillway.commands.waiting:waiting_command",
     "waitlist": "spillway.commands.waitlist:waitlist_command",
     "waves": "spillway.commands.waves:waves_command",

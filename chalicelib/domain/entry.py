@@ -17,8 +17,16 @@ from chalicelib.domain.sku import sku_id
 
 CONFIRM_WITHIN_S = 72 * 3600
 ASK_AGAIN_AFTER_S = 15 * 60
+# A confirmed shopper who asks again is emailed that they are on the list, so often at most for each entry.
+ALREADY_AGAIN_AFTER_S = 24 * 3600
+# One confirmation email names this many variants at most, and as many as a link has room for.
+CONFIRMED_AT_ONCE_MAX = 20
 # Letters that leave at anybody's asking: to confirm an entry, to see one's own.
 ASKED_LETTERS_PER_DAY_MAX = 10
+# The same by the network that asked. Thousands of a mobile carrier's subscribers share one of IPv4: this is a
+# twenty-fifth of the signups of a campaign with a million visitors. A home or a phone has its own of IPv6.
+ASKED_BY_NETWORK_PER_DAY_MAX = 2_000
+ASKED_BY_IPV6_NETWORK_PER_DAY_MAX = 200
 # Whoever is signed up by others, without being asked, is so often a day at most.
 ADMISSIONS_PER_DAY_MAX = 10
 SHARDS = 8
@@ -49,7 +57,8 @@ class OptIn(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Signup:
-    """What a shopper asked for, on which page, on what terms, and which text of consent they read."""
+    """What a shopper asked for, on which page, on what terms, and which text of consent they read.
+    `source` is the id of the network they asked from, empty where none is known."""
 
     shopper: str
     mailbox: str
@@ -57,6 +66,7 @@ class Signup:
     page: str
     consent: str
     opt_in: OptIn = OptIn.DOUBLE
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +86,8 @@ class Entry:
     page: str = "/"
     arrival: Arrival | None = None
     arrived_at_ms: int | None = None
+    consent: str = ""
+    source: str = ""
 
     def expired(self, *, at_ms: int) -> bool:
         """Whether it counts as gone: DynamoDB may delete the row days later (TTL)."""
@@ -110,9 +122,10 @@ class Reaction(StrEnum):
     WELCOME = "welcome"
     COUNT_OUT = "count_out"
     ADMIT = "admit"
+    SAY_ALREADY = "say_already"
 
 
-def reaction_to(before: Entry | None, after: Entry) -> Reaction | None:
+def reaction_to(before: Entry | None, after: Entry) -> Reaction | None:  # noqa: PLR0911 - one for each change
     """What to do about an entry that was `before` and is `after`; None when there is nothing to do."""
     asked_anew = before is None or before.asked_at_ms != after.asked_at_ms
     match before.state if before else None, after.state:
@@ -121,6 +134,10 @@ def reaction_to(before: Entry | None, after: Entry) -> Reaction | None:
         # Nobody signed up just now: no cap on signups counts those.
         case _, EntryState.CONFIRMED if arrives(before, after):
             return Reaction.WELCOME if after.arrival is Arrival.NOW else None
+        # Taking back what a repeated ask wrote over sets the time back.
+        case EntryState.CONFIRMED, EntryState.CONFIRMED:
+            asked_again = before is not None and before.asked_at_ms < after.asked_at_ms
+            return Reaction.SAY_ALREADY if asked_again else None
         # Confirming is no asking: the time of asking stays.
         case _, EntryState.CONFIRMED if asked_anew:
             return Reaction.ADMIT

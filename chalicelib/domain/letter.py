@@ -17,7 +17,8 @@ class Letter:
 @dataclass(frozen=True, slots=True)
 class AskedLetter:
     """A letter that a shopper asked for: to confirm the entry for `sku`, or, without one, to see all of
-    theirs. Ids only, so that an erased shopper leaves nothing behind in the queue.
+    theirs. Ids only, so that an erased shopper leaves nothing behind in the queue. `already`: to say that the
+    entry is confirmed. `source` is the id of the network that asked for a link to their lists.
 
     `hops` counts how often the message was queued again, `tries` how often in a row because nothing could
     be sent, `deferrals` how often its own mailbox said "later". Not before `not_before_ms`. `unclear`:
@@ -26,6 +27,8 @@ class AskedLetter:
 
     shopper: str
     sku: str | None = None
+    already: bool = False
+    source: str = ""
     hops: int = 0
     tries: int = 0
     deferrals: int = 0

@@ -1,6 +1,6 @@
 """Signed links: what a letter carries so that a shopper can act without an account.
 
-A token names a shopper by id and a variant by the tag of its SKU, never an address. Each purpose has a
+A token names a shopper by id and variants by the tags of their SKUs, never an address. Each purpose has a
 salt of its own: a confirm token never unsubscribes. Keys are a rotating list, newest first; all of them
 verify.
 """
@@ -31,9 +31,17 @@ CLOCK_SKEW_S = 300
 VALID_FOR_S = {Purpose.CONFIRM: 72 * 3600, Purpose.LEAVE: 5 * 365 * 24 * 3600, Purpose.YOURS: 24 * 3600}
 
 
+# Of all SKUs that one link names, as tags: what mail programs and servers pass on whole is 2,000 characters.
+LINK_TAGS_CHARS_MAX = 1_200
+
 UNDO_WITHIN_S = 30 * 60
 UNDO_MAC_BYTES = 15
 UNDO_TOKEN_CHARS_MAX = 64
+
+
+def fits_a_link(skus: Sequence[str]) -> bool:
+    """Return whether one link has room for the names of `skus`."""
+    return sum(len(sku_tag(sku)) + 3 for sku in skus) <= LINK_TAGS_CHARS_MAX
 
 
 class LinkRefused(Exception):
@@ -42,10 +50,22 @@ class LinkRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LinkSubject:
-    """Whom a link speaks for, and about which variant; about all of theirs when `sku` is empty."""
+    """The shopper and the variants that a link refers to, `sku` and `more`: all of theirs if `sku` is ""."""
 
     shopper: str
     sku: str = ""
+    more: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, shopper: str, skus: Sequence[str]) -> "LinkSubject":
+        """Return the subject of a link about `skus`, at least one."""
+        first, *more = skus
+        return cls(shopper, first, tuple(more))
+
+    @property
+    def skus(self) -> tuple[str, ...]:
+        """Return every SKU that the link names."""
+        return (self.sku, *self.more) if self.sku else ()
 
 
 class Links:
@@ -60,7 +80,9 @@ class Links:
 
     def sign(self, purpose: Purpose, subject: LinkSubject) -> str:
         """A URL-safe token for `subject`, dated now."""
-        return str(self._serializer(purpose).dumps([subject.shopper, sku_tag(subject.sku)]))
+        return str(
+            self._serializer(purpose).dumps([subject.shopper, *map(sku_tag, (subject.sku, *subject.more))])
+        )
 
     def read(self, purpose: Purpose, token: str) -> LinkSubject:
         """The subject of a token made for `purpose`.
@@ -72,8 +94,8 @@ class Links:
 
         try:
             serializer = self._serializer(purpose, ahead_s=CLOCK_SKEW_S)
-            shopper, tag = serializer.loads(token, max_age=VALID_FOR_S[purpose] + CLOCK_SKEW_S)
-            return LinkSubject(shopper, sku_of_tag(tag))
+            shopper, *tags = serializer.loads(token, max_age=VALID_FOR_S[purpose] + CLOCK_SKEW_S)
+            return LinkSubject.of(shopper, [sku_of_tag(tag) for tag in tags])
         except (BadData, ValueError):
             raise LinkRefused from None
 

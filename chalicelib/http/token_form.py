@@ -13,7 +13,8 @@ from chalicelib.domain.links import LinkRefused
 from chalicelib.http.forms import BODY_BYTES_MAX, Body
 from chalicelib.http.problem import Problem
 
-TOKEN_CHARS_MAX = 512
+# A link that names as many variants as it has room for, in base64, and its signature.
+TOKEN_CHARS_MAX = 2_000
 FIELDS = frozenset({"token"})
 # RFC 8058: the whole body of a one-click request, urlencoded or as the one part of a multipart form.
 ONE_CLICK = ("List-Unsubscribe=One-Click", 'name="List-Unsubscribe"')

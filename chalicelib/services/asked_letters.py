@@ -2,18 +2,21 @@
 
 Anybody can cause one by typing an address into a form, so one inbox is sent only so many in 24 hours of
 each kind, however its address is spelt: nobody is mail-bombed through the shop, and nobody can use up
-another person's confirmations by asking for their lists.
+another person's confirmations by asking for their lists. One network can cause only so many in 24 hours, too,
+whatever addresses it types.
 """
 
 from collections.abc import Callable
 
 from chalicelib.domain.address import Address
+from chalicelib.domain.entry import ASKED_BY_IPV6_NETWORK_PER_DAY_MAX, ASKED_BY_NETWORK_PER_DAY_MAX
 from chalicelib.domain.links import Links
+from chalicelib.domain.source import is_ipv6
 from chalicelib.log import log
 from chalicelib.mail.postbox import Delivery, Envelope, LetterDeferred, Postbox, PostboxRefused
 from chalicelib.services.letters import LetterWriter
 from chalicelib.storage.themes import ThemeStore
-from chalicelib.tables.entries import EntriesTable
+from chalicelib.tables.entries import AlreadyClaimed, Claim, EntriesTable
 
 
 class AskedLetters:
@@ -35,8 +38,18 @@ class AskedLetters:
         self._clock_ms = clock_ms
         self._identity_key = identity_key
 
-    def send(self, shopper: str, write: Callable[[LetterWriter], Envelope]) -> None:
+    def send(
+        self,
+        shopper: str,
+        write: Callable[[LetterWriter], Envelope],
+        *,
+        claim: Claim | None = None,
+        source: str = "",
+    ) -> None:
         """Send what `write` writes to a shopper, unless those of the last 24 hours are used up.
+
+        `claim` says what the letter covers: nothing is sent where another message covers it. `source` is the
+        id of the network that asked, empty where none is known.
 
         Raises:
             PostboxRefused: the letter was not taken; this is to be tried again (`LetterDeferred`: for a
@@ -47,14 +60,33 @@ class AskedLetters:
         writer = LetterWriter(self._themes.live(), self._links)
         envelope = write(writer)
         inbox, budget = Address.parse(envelope.mailbox).inbox_id(self._identity_key), envelope.tags["letter"]
-        if not self._entries.count_asked_letter(inbox, at_ms=now_ms, budget=budget):
+        try:
+            counted = self._entries.count_asked_letter(inbox, at_ms=now_ms, budget=budget, claim=claim)
+        except AlreadyClaimed:
+            log("letter_covered", shopper=shopper, letter=budget)
+            return
+        if not counted:
             log("letters_of_the_day_used_up", shopper=shopper, letter=budget)
+            return
+        if not self._count_source(source, budget, now_ms):
+            # Nor may it use up what the inbox is sent at somebody else's asking.
+            self._entries.count_asked_letter(inbox, at_ms=now_ms, letters=-1, budget=budget)
+            log("letters_of_the_network_used_up", shopper=shopper, source=source, letter=budget)
             return
         try:
             self._post(shopper, writer.sender, envelope)
         except PostboxRefused:
             self._entries.count_asked_letter(inbox, at_ms=now_ms, letters=-1, budget=budget)
+            self._count_source(source, budget, now_ms, letters=-1)
             raise
+
+    def _count_source(self, source: str, budget: str, now_ms: int, *, letters: int = 1) -> bool:
+        if not source:
+            return True
+        limit = ASKED_BY_IPV6_NETWORK_PER_DAY_MAX if is_ipv6(source) else ASKED_BY_NETWORK_PER_DAY_MAX
+        return self._entries.count_asked_by_network(
+            source, at_ms=now_ms, limit=limit, letters=letters, budget=budget
+        )
 
     def _post(self, shopper: str, sender: str, envelope: Envelope) -> None:
         (receipt,) = self._postbox.send(sender, [envelope])

@@ -1,21 +1,32 @@
-"""Asks a shopper to confirm: one letter for one pending entry, if it is still wanted.
+"""Asks a shopper to confirm: one letter for all that a visit asked for, if it is still wanted.
+
+Each entry that was asked for has a message, and its letter names all that the shopper has still to confirm.
+A message that comes while a visit goes on leaves it to the one about the newest entry, and of several at once
+the first one claims the letter (`chalicelib.tables.entries.Claim`).
 
 An address whose letters bounced is suppressed. When its owner signs up again after a time, this letter is the
 one that may leave all the same, and its confirmation lifts the suppression (`suppression` has the rules).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from chalicelib.domain.entry import Entry, EntryState
+from chalicelib.domain.entry import CONFIRMED_AT_ONCE_MAX, Entry, EntryState
+from chalicelib.domain.links import fits_a_link
+from chalicelib.domain.stock import StockedProduct
 from chalicelib.log import log
 from chalicelib.services.asked_letters import AskedLetters
-from chalicelib.tables.entries import EntriesTable
+from chalicelib.tables.entries import Claim, EntriesTable
 from chalicelib.tables.recent_products import ProductReader, stocked_with
 from chalicelib.tables.suppressions import SuppressionsTable
 
+# Entries, each with the product that its variant is of.
+Due = Sequence[tuple[Entry, StockedProduct]]
+# While shoppers go on asking, their first letter waits for so many times the length of a visit, no longer.
+VISITS_MAX = 3
+
 
 class Confirmations:
-    """Sends confirmation letters."""
+    """Sends confirmation letters. A visit ends `visit_s` seconds after its last ask."""
 
     def __init__(
         self,
@@ -24,42 +35,113 @@ class Confirmations:
         suppressions: SuppressionsTable,
         letters: AskedLetters,
         clock_ms: Callable[[], int],
+        *,
+        visit_s: int = 0,
     ) -> None:
         self._entries = entries
         self._products = products
         self._suppressions = suppressions
         self._letters = letters
         self._clock_ms = clock_ms
+        self._visit_ms = visit_s * 1000
 
     def send(self, shopper: str, sku: str) -> None:
-        """Send the confirmation letter of an entry, unless nobody waits for it any more.
+        """Send the letter that confirms all that a shopper has still to confirm, for the message about `sku`.
+
+        Nothing is sent where nothing is left to confirm, or where another message sends it or has sent it.
+
+        Raises:
+            PostboxRefused: the letter was not taken; this is to be tried again.
+        """
+        due = self._due(shopper)
+        if not due:
+            log("confirmation_not_due", shopper=shopper, sku=sku)
+            return
+        if not _fit(due):
+            due = _fitting(due, sku)
+        elif due[-1][0].sku != sku and self._goes_on([entry for entry, _ in due]):
+            log("confirmation_left_to_newest", shopper=shopper, sku=sku)
+            return
+        if not self._may_email([entry for entry, _ in due]):
+            log("confirmation_not_due", shopper=shopper, sku=sku)
+            return
+        self._letters.send(
+            shopper,
+            lambda writer: writer.confirm(due),
+            claim=Claim(shopper, sku, {entry.sku: entry.asked_at_ms for entry, _ in due}),
+            source=due[-1][0].source,
+        )
+
+    def say_already(self, shopper: str, sku: str, source: str = "") -> None:
+        """Write to a shopper who asked again that they are on the list, while they are. `source` is the id of
+        the network that asked.
 
         Raises:
             PostboxRefused: the letter was not taken; this is to be tried again.
         """
         entry = self._entries.get(shopper, sku)
         stocked = stocked_with(self._products, sku)
-        if entry is None or stocked is None or not self._due(entry):
-            log("confirmation_not_due", shopper=shopper, sku=sku)
-            return
-        self._letters.send(shopper, lambda writer: writer.confirm(entry, stocked))
+        stands = entry is not None and entry.state is EntryState.CONFIRMED
+        if entry is None or stocked is None or not stands or self._suppressions.among([shopper]):
+            log("already_not_due", shopper=shopper, sku=sku)
+        else:
+            self._letters.send(shopper, lambda writer: writer.already(entry, stocked), source=source)
 
-    def _due(self, entry: Entry) -> bool:
-        if entry.state is not EntryState.PENDING or entry.expired(at_ms=self._clock_ms()):
-            return False
-        history = self._suppressions.history(entry.shopper)
-        return history is None or history.suppression is None or self._may_retry(entry)
+    def _due(self, shopper: str) -> Due:
+        """Return what can be confirmed, by time of asking and then by SKU."""
+        now_ms = self._clock_ms()
+        pending = [
+            entry
+            for entry in self._entries.of_shopper(shopper)
+            if entry.state is EntryState.PENDING and not entry.expired(at_ms=now_ms)
+        ]
+        return [
+            (entry, stocked)
+            for entry in sorted(pending, key=lambda entry: (entry.asked_at_ms, entry.sku))
+            if (stocked := stocked_with(self._products, entry.sku)) is not None
+        ]
 
-    def _may_retry(self, entry: Entry) -> bool:
-        now_ms, asked_at_ms = self._clock_ms(), entry.asked_at_ms
+    def _may_email(self, entries: Sequence[Entry]) -> bool:
+        """Return whether the shopper of `entries`, the newest last, may be sent a letter about them."""
+        history = self._suppressions.history(entries[-1].shopper)
+        return history is None or history.suppression is None or self._may_retry(entries)
+
+    def _may_retry(self, entries: Sequence[Entry]) -> bool:
+        newest = entries[-1]
+        now_ms, asked_at_ms = self._clock_ms(), newest.asked_at_ms
         history = self._suppressions.change(
-            entry.shopper, lambda known: known.retried(at_ms=now_ms, asked_at_ms=asked_at_ms), at_ms=now_ms
+            newest.shopper, lambda known: known.retried(at_ms=now_ms, asked_at_ms=asked_at_ms), at_ms=now_ms
         )
-        # True as well for the other emails of that signup, and for one that comes again.
+        # True as well for the other messages about that signup, and for one that comes again.
         if not history.is_retrying or history.retried_for_ms != asked_at_ms:
             return False
-        log("suppressed_shopper_asked", shopper=entry.shopper, sku=entry.sku)
-        return self._entries.mark_retry(entry, at_ms=now_ms)
+        log("suppressed_shopper_asked", shopper=newest.shopper, sku=newest.sku)
+        # Whichever of them the letter confirms lifts the suppression.
+        marked = [self._entries.mark_retry(entry, at_ms=now_ms) for entry in entries]
+        return marked[-1]
+
+    def _goes_on(self, entries: Sequence[Entry]) -> bool:
+        """Return whether the newest entry's own message is still to come, and may be waited for."""
+        ages_ms = [self._clock_ms() - entry.asked_at_ms for entry in entries]
+        recent_ms = [age_ms for age_ms in ages_ms if age_ms < 2 * VISITS_MAX * self._visit_ms]
+        return ages_ms[-1] < self._visit_ms and max(recent_ms) < VISITS_MAX * self._visit_ms
+
+
+def _fit(due: Due) -> bool:
+    return len(due) <= CONFIRMED_AT_ONCE_MAX and fits_a_link([entry.sku for entry, _ in due])
+
+
+def _fitting(due: Due, sku: str) -> Due:
+    """Return the part of too many that one letter can name and the entry of `sku` is in; else the last part.
+
+    The parts follow each other from the oldest on: each message about one of a part finds the same.
+    """
+    parts: list[list[tuple[Entry, StockedProduct]]] = [[]]
+    for item in due:
+        if not _fit([*parts[-1], item]):
+            parts.append([])
+        parts[-1].append(item)
+    return next((part for part in parts if sku in {entry.sku for entry, _ in part}), parts[-1])
 
 
 def lift_confirmed(suppressions: SuppressionsTable, shopper: str, *, at_ms: int) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from chalicelib.domain.entry import EntryState
-from chalicelib.domain.links import Links, LinkSubject, Purpose
+from chalicelib.domain.links import Links, Purpose
 from chalicelib.domain.product import Product, Variant
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.recent_products import ProductReader, stocked_with
@@ -18,6 +18,8 @@ class LinkedEntry:
     product: Product | None
     variant: Variant | None
     state: EntryState
+    # Whether the shop sells it at this moment, as of a few seconds ago.
+    orderable: bool = False
 
     @property
     def confirmed(self) -> bool:
@@ -61,17 +63,30 @@ class Waitlist:
         Raises:
             LinkRefused: no link of ours for `purpose`.
         """
+        return next(iter(self.look_at_all(purpose, token)), None)
+
+    def look_at_all(self, purpose: Purpose, token: str) -> tuple[LinkedEntry, ...]:
+        """Return what a link is about, in its order, without entries that are gone. Changes nothing.
+
+        Raises:
+            LinkRefused: no link of ours for `purpose`.
+        """
         subject = self._links.read(purpose, token)
-        entry = self._entries.get(subject.shopper, subject.sku)
+        found = (self._look(subject.shopper, sku) for sku in subject.skus)
+        return tuple(linked for linked in found if linked is not None)
+
+    def _look(self, shopper: str, sku: str) -> LinkedEntry | None:
+        entry = self._entries.get(shopper, sku)
         if entry is None or entry.expired(at_ms=self._clock_ms()):
             return None
-        stocked = stocked_with(self._products, subject.sku)
+        stocked = stocked_with(self._products, sku)
         if stocked is None:
             return LinkedEntry(None, None, entry.state)
-        return LinkedEntry(stocked.product, stocked.product.variant(subject.sku), entry.state)
+        variant = stocked.product.variant(sku)
+        return LinkedEntry(stocked.product, variant, entry.state, stocked.can_buy(sku))
 
     def confirm(self, token: str) -> bool:
-        """Put the entry of a confirm link into the line; false when there is nothing to confirm any more.
+        """Put the entries of a confirm link into their lines; false when there is nothing left to confirm.
 
         Confirming twice is confirming once.
 
@@ -81,18 +96,16 @@ class Waitlist:
         return self.confirmed(token) is not None
 
     def confirmed(self, token: str) -> EntryState | None:
-        """Confirm as `confirm` does, and return the state that the entry is in by then.
+        """Confirm as `confirm` does, and return the state that the entries are in by then.
 
-        Says whether the shopper is on the list, or has been notified since; None when neither is so.
+        Says whether the shopper is on a list, or has been notified since; None when neither is so of any.
 
         Raises:
             LinkRefused: no confirm link of ours.
         """
         subject = self._links.read(Purpose.CONFIRM, token)
-        if self._entries.confirm(subject.shopper, subject.sku, at_ms=self._clock_ms()):
-            return EntryState.CONFIRMED
-        state = self._state(subject)
-        return state if state in {EntryState.CONFIRMED, EntryState.NOTIFIED} else None
+        states = {self._confirmed(subject.shopper, sku) for sku in subject.skus}
+        return next((state for state in (EntryState.CONFIRMED, EntryState.NOTIFIED) if state in states), None)
 
     def leave(self, token: str) -> None:
         """Take the entry of a leave link out of the line. Leaving twice is leaving once.
@@ -120,6 +133,8 @@ class Waitlist:
         for sku in skus:
             self._entries.undo(shopper, sku, asked_at_ms=asked_at_ms)
 
-    def _state(self, subject: LinkSubject) -> EntryState | None:
-        entry = self._entries.get(subject.shopper, subject.sku)
+    def _confirmed(self, shopper: str, sku: str) -> EntryState | None:
+        if self._entries.confirm(shopper, sku, at_ms=self._clock_ms()):
+            return EntryState.CONFIRMED
+        entry = self._entries.get(shopper, sku)
         return entry.state if entry else None

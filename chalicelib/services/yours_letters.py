@@ -16,8 +16,9 @@ class YoursLetters:
         self._suppressions = suppressions
         self._letters = letters
 
-    def send(self, shopper: str) -> None:
-        """Send the letter, if the shop knows this shopper and may write to them.
+    def send(self, shopper: str, source: str = "") -> None:
+        """Send the letter, if the shop knows this shopper and may write to them. `source` is the id of the
+        network that asked for it.
 
         Raises:
             PostboxRefused: the letter was not taken; this is to be tried again.
@@ -27,4 +28,8 @@ class YoursLetters:
             log("yours_not_due", shopper=shopper)
             return
         newest = max((each.entry for each in kept), key=lambda entry: entry.asked_at_ms)
-        self._letters.send(shopper, lambda writer: writer.yours(newest.mailbox, shopper, page=newest.page))
+        self._letters.send(
+            shopper,
+            lambda writer: writer.yours(newest.mailbox, shopper, page=newest.page),
+            source=source,
+        )

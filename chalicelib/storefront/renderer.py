@@ -135,12 +135,31 @@ class Renderer:
         return self._environment.get_template(template).render(context, others=others)
 
     def about(
-        self, template: str, product: Product | None, variant: Variant | None, *, at: str, token: str
+        self,
+        template: str,
+        product: Product | None,
+        variant: Variant | None,
+        *,
+        at: str,
+        token: str,
+        **context: Any,
     ) -> str:
         """The page at `at` about one variant, behind a link's `token`; None for what is sold no more."""
         product = self.told(product) if product else None
         variant = product.variant(variant.sku) if product and variant else None
-        return self.page(template, at=at, product=product, variant=variant, token=token)
+        return self.page(template, at=at, product=product, variant=variant, token=token, **context)
+
+    def about_all(
+        self, template: str, items: Sequence[tuple[Product, Variant, bool]], *, at: str, token: str
+    ) -> str:
+        """Render the page at `at` about several variants, behind a link's `token`.
+
+        Each comes with its product and whether it can be ordered at this moment; `product` and `variant` are
+        the first for a template that knows of one alone.
+        """
+        told = [(*self._item(product, variant), orderable) for product, variant, orderable in items]
+        product, variant, _ = told[0]
+        return self.page(template, at=at, product=product, variant=variant, items=told, token=token)
 
     def say(self, text: str) -> str:
         """A text of the API's in the language of this edition, or as it is where there is none."""
@@ -161,8 +180,9 @@ class Renderer:
         action_url: str,
         leave_url: str | None = None,
         stock: Mapping[str, Stock] | None = None,
+        items: Sequence[tuple[Product, Variant]] = (),
     ) -> Letter:
-        """The letter `name` about one variant.
+        """The letter `name` about one variant, or about several: `items`, with that one among them.
 
         `action_url` is what the letter asks for: confirming, or looking at the product. `leave_url`
         is None where there is nothing to leave yet.
@@ -174,6 +194,7 @@ class Renderer:
             "action_url": action_url,
             "leave_url": leave_url,
             "availability": availability_of(variant, stock or {}),
+            "items": [self._item(*item) for item in items or [(product, variant)]],
         }
         return self.note(name, **context)
 
@@ -186,6 +207,10 @@ class Renderer:
             text=self.page(f"{folder}/body.txt", **context),
             html=self.page(f"{folder}/body.html", **context),
         )
+
+    def _item(self, product: Product, variant: Variant) -> tuple[Product, Variant]:
+        product = self.told(product)
+        return product, product.variant(variant.sku)
 
     def _sibling(self, edition: Edition) -> "Renderer":
         if edition.root not in self._siblings:

@@ -86,6 +86,7 @@ class Shop:
 
     `base_url` has no trailing slash; `sender` is an RFC 5322 mailbox; `checkout_url` is where "buy"
     leads, with `{sku}` in it. `refused_domains` names the list of those whose addresses are not taken.
+    `unsubscribe_mailbox` is an address that takes emails to unsubscribe by; empty for none.
     `direction` is that of the locale's script: "ltr" or "rtl", as HTML has it.
     """
 
@@ -103,6 +104,7 @@ class Shop:
     direction: str = "ltr"
     shipping: ShippingPolicy | None = None
     returns: ReturnPolicy | None = None
+    unsubscribe_mailbox: str = ""
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Shop":

@@ -5,12 +5,15 @@ partitions. The index `line` is sparse: only confirmed entries carry its key, so
 who still waits, sharded by a hash of the shopper and sorted by place.
 """
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.entry import (
     ADMISSIONS_PER_DAY_MAX,
+    ALREADY_AGAIN_AFTER_S,
     ASK_AGAIN_AFTER_S,
     ASKED_LETTERS_PER_DAY_MAX,
     CONFIRM_WITHIN_S,
@@ -28,14 +31,50 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 # Names that DynamoDB keeps for itself.
-ALIASES = {"#state": "state", "#line": "line", "#times": "times"}
+ALIASES = {"#state": "state", "#line": "line", "#times": "times", "#source": "source"}
 COUNTER_KEPT_S = 2 * 24 * 3600
 COUNT_TRIES_MAX = 20
 DAY_MS = 24 * 3600 * 1000
+HOUR_MS = 3600 * 1000
+HOURS_PER_DAY = 24
 # A shopper's counters stand beside their entries: no SKU begins with a space, so none is like a counter.
 COUNTER_PREFIX = " "
 ASKED = "SET mailbox = :mailbox, asked_at_ms = :now, page = :page, consent = :consent"
+FROM_SOURCE = ", #source = :source"
 GONE_OR_OVER = "attribute_not_exists(shopper) OR #state IN (:left, :notified)"
+# What an entry bears while it is confirmed, and no other: a repeated ask takes its state and its time to live
+# from here. `kept_until_s` is the year 9999, which DynamoDB's TTL takes for never.
+STANDING = {"standing": {"S": EntryState.CONFIRMED.value}, "kept_until_s": {"N": "253402300799"}}
+SET_STANDING = "standing = :confirmed, kept_until_s = :for_good"
+FOR_GOOD = STANDING["kept_until_s"]
+
+
+class AlreadyClaimed(Exception):
+    """Another message has sent, or is about to send, the email that covers the same asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What one email covers: entries of `shopper` by SKU, each with the time of its asking in milliseconds.
+
+    The message about `sku` sends it."""
+
+    shopper: str
+    sku: str
+    covers: Mapping[str, int]
+
+    def to_json(self) -> str:
+        """Write the claim as a text attribute."""
+        return json.dumps([self.shopper, self.sku, self.covers], ensure_ascii=False, separators=(",", ":"))
+
+    def is_held(self, by: str) -> bool:
+        """Return whether a stored claim of another message covers what this message is about: its own entry,
+        or, where that is gone, all the others."""
+        shopper, sku, covered = json.loads(by)
+        if shopper != self.shopper or sku == self.sku:
+            return False
+        own = [self.sku] if self.sku in self.covers else list(self.covers)
+        return all(covered.get(one, -1) >= self.covers[one] for one in own)
 
 
 class EntriesTable:
@@ -48,9 +87,10 @@ class EntriesTable:
     def ask(self, signup: Signup, *, at_ms: int) -> bool:
         """Store a signup; true when it counts, false when it changes nothing.
 
-        One conditional write, no read before it. An entry that is confirmed, or was asked for within
-        the cool-down, stays as it is. One that left or was told starts again at the end of the line.
-        With single opt-in an entry is confirmed by this very write, and stands in the line.
+        One conditional write, no read before it. An entry that was asked for within the cool-down stays as it
+        is. One that left or was told starts again at the end of the line. A confirmed one stays confirmed and
+        keeps its place; once a day this writes down that it was asked for again, which the stream sees (see
+        `keep`). With single opt-in an entry is confirmed by this very write, and stands in the line.
         """
         values = {
             ":mailbox": {"S": signup.mailbox},
@@ -62,27 +102,35 @@ class EntriesTable:
             ":left": {"S": EntryState.LEFT},
             ":notified": {"S": EntryState.NOTIFIED},
         }
+        asked = ASKED
+        if signup.source:
+            asked, values[":source"] = ASKED + FROM_SOURCE, {"S": signup.source}
         if signup.opt_in is OptIn.SINGLE:
             return self._update(
                 signup.shopper,
                 signup.sku,
-                f"{ASKED}, #state = :confirmed, confirmed_at_ms = :now, #line = :line, place = :place"
-                " REMOVE expires_at_s, left_at_ms",
+                f"{asked}, #state = :confirmed, confirmed_at_ms = :now, #line = :line, place = :place,"
+                f" {SET_STANDING} REMOVE expires_at_s, left_at_ms, again_at_ms",
                 f"{GONE_OR_OVER} OR #state = :pending",
                 {
                     **values,
                     ":confirmed": {"S": EntryState.CONFIRMED},
+                    ":for_good": FOR_GOOD,
                     ":line": {"S": line_of(signup.sku, signup.shopper)},
                 },
             )
         return self._update(
             signup.shopper,
             signup.sku,
-            f"{ASKED}, #state = :pending, expires_at_s = :expires, place = if_not_exists(place, :place)"
-            " REMOVE confirmed_at_ms, left_at_ms",
-            f"{GONE_OR_OVER} OR (#state = :pending AND asked_at_ms < :cooled_down)",
+            f"{asked}, again_at_ms = :now, #state = if_not_exists(standing, :pending),"
+            " expires_at_s = if_not_exists(kept_until_s, :expires), place = if_not_exists(place, :place)"
+            " REMOVE left_at_ms",
+            f"{GONE_OR_OVER} OR (#state = :pending AND asked_at_ms < :cooled_down)"
+            " OR (standing = :confirmed AND (attribute_not_exists(again_at_ms) OR again_at_ms < :a_day_ago))",
             {
                 **values,
+                ":confirmed": {"S": EntryState.CONFIRMED},
+                ":a_day_ago": {"N": str(at_ms - ALREADY_AGAIN_AFTER_S * 1000)},
                 ":expires": {"N": str(at_ms // 1000 + CONFIRM_WITHIN_S)},
                 ":cooled_down": {"N": str(at_ms - ASK_AGAIN_AFTER_S * 1000)},
             },
@@ -106,12 +154,34 @@ class EntriesTable:
             },
         )
 
+    def keep(self, before: Entry, again: Entry) -> bool:
+        """Set a confirmed entry back to what it was `before` it was asked for `again`.
+
+        A repeated ask writes over the time, the page and the consent of the one that was confirmed: anybody
+        can ask. False when it is not the same asking any more. Keeping twice is keeping once.
+        """
+        return self._update(
+            before.shopper,
+            before.sku,
+            f"{ASKED} REMOVE expires_at_s, #source",
+            "#state = :confirmed AND asked_at_ms = :again",
+            {
+                ":mailbox": {"S": before.mailbox},
+                ":now": {"N": str(before.asked_at_ms)},
+                ":page": {"S": before.page},
+                ":consent": {"S": before.consent},
+                ":confirmed": {"S": EntryState.CONFIRMED},
+                ":again": {"N": str(again.asked_at_ms)},
+            },
+        )
+
     def confirm(self, shopper: str, sku: str, *, at_ms: int) -> bool:
         """Put a pending entry into the line; false when there is none, or it has expired."""
         return self._update(
             shopper,
             sku,
-            "SET #state = :confirmed, confirmed_at_ms = :now, #line = :line REMOVE expires_at_s",
+            f"SET #state = :confirmed, confirmed_at_ms = :now, #line = :line, {SET_STANDING}"
+            " REMOVE expires_at_s, again_at_ms, #source",
             "#state = :pending AND expires_at_s > :now_s",
             {
                 ":confirmed": {"S": EntryState.CONFIRMED},
@@ -119,6 +189,7 @@ class EntriesTable:
                 ":now": {"N": str(at_ms)},
                 ":now_s": {"N": str(at_ms // 1000)},
                 ":line": {"S": line_of(sku, shopper)},
+                ":for_good": FOR_GOOD,
             },
         )
 
@@ -128,7 +199,7 @@ class EntriesTable:
             shopper,
             sku,
             "SET #state = :left, left_at_ms = if_not_exists(left_at_ms, :now)"
-            " REMOVE #line, place, expires_at_s",
+            " REMOVE #line, place, expires_at_s, standing, kept_until_s, again_at_ms, #source",
             "attribute_exists(shopper)",
             {":left": {"S": EntryState.LEFT}, ":now": {"N": str(at_ms)}},
         )
@@ -178,16 +249,34 @@ class EntriesTable:
         item = answer.get("Item")
         return entry_from(item) if item else None
 
+    def of_shopper(self, shopper: str) -> tuple[Entry, ...]:
+        """Return every entry of a shopper, expired ones too, in the order of SKUs (strongly consistent)."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._name,
+            KeyConditionExpression="shopper = :shopper",
+            ExpressionAttributeValues={":shopper": {"S": shopper}},
+            ConsistentRead=True,
+        )
+        return tuple(entry_from(item) for page in pages for item in page["Items"] if is_entry(item))
+
     def count_asked_letter(
-        self, inbox: str, *, at_ms: int, letters: int = 1, budget: str = "confirm"
+        self,
+        inbox: str,
+        *,
+        at_ms: int,
+        letters: int = 1,
+        budget: str = "confirm",
+        claim: Claim | None = None,
     ) -> bool:
         """Count one letter that somebody asked for; false when those of the last 24 hours are used up.
 
         The cap is per inbox over all variants, so that nobody can be mail-bombed through the shop, and each
         kind of letter has a `budget` of its own, so that nobody can use up another kind. A letter that could
-        not be sent is given back with `letters=-1`. One read and one conditional write.
+        not be sent is given back with `letters=-1`. The same write holds the `claim`, so that of the messages
+        about one visit just one sends; that message again may send again. One read, one conditional write.
 
         Raises:
+            AlreadyClaimed: another message's email covers what `claim` says.
             RuntimeError: others counted for the same inbox all the while; try again.
         """
         sku = f"{COUNTER_PREFIX}asked#{budget}"
@@ -196,6 +285,8 @@ class EntriesTable:
                 TableName=self._name, Key={"shopper": {"S": inbox}, "sku": {"S": sku}}, ConsistentRead=True
             ).get("Item")
             before = known["times"]["S"] if known else ""
+            if claim and known and "claim" in known and claim.is_held(known["claim"]["S"]):
+                raise AlreadyClaimed
             times = [time for time in map(int, before.split()) if time > at_ms - DAY_MS]
             if letters < 0:
                 times.remove(at_ms if at_ms in times else times[-1])
@@ -206,16 +297,46 @@ class EntriesTable:
             if self._update(
                 inbox,
                 sku,
-                "SET expires_at_s = :expires, #times = :times",
+                f"SET expires_at_s = :expires, #times = :times{', claim = :claim' if claim else ''}",
                 "#times = :before" if known else "attribute_not_exists(shopper)",
                 {
                     ":times": {"S": " ".join(map(str, sorted(times)))},
                     ":expires": {"N": str(at_ms // 1000 + COUNTER_KEPT_S)},
+                    **({":claim": {"S": claim.to_json()}} if claim else {}),
                     **({":before": {"S": before}} if known else {}),
                 },
             ):
                 return True
         raise RuntimeError("counted at the same time by too many")
+
+    def count_asked_by_network(
+        self, source: str, *, at_ms: int, limit: int, letters: int = 1, budget: str = "confirm"
+    ) -> bool:
+        """Count one letter that a network asked for; false when the `limit` of 24 hours is used up.
+
+        By the hour, in one row for each network and budget: one write, and one more to take back what is over
+        the limit. A letter that could not be sent is given back with `letters=-1`.
+        """
+        hour = at_ms // HOUR_MS
+        names = {f"#h{age}": f"h{hour - age}" for age in (0, *range(HOURS_PER_DAY, 2 * HOURS_PER_DAY))}
+        old = ", ".join(name for name in names if name != "#h0")
+        row = {"shopper": {"S": source}, "sku": {"S": f"{COUNTER_PREFIX}network#{budget}"}}
+        counted = self._client.update_item(
+            TableName=self._name,
+            Key=row,
+            UpdateExpression=f"ADD #h0 :letters SET expires_at_s = :expires REMOVE {old}",
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues={
+                ":letters": {"N": str(letters)},
+                ":expires": {"N": str(at_ms // 1000 + COUNTER_KEPT_S)},
+            },
+            ReturnValues="ALL_NEW",
+        )["Attributes"]
+        hours = (counted.get(f"h{hour - age}", {"N": "0"})["N"] for age in range(HOURS_PER_DAY))
+        if letters < 0 or sum(map(int, hours)) <= limit:
+            return True
+        self.count_asked_by_network(source, at_ms=at_ms, limit=limit, letters=-letters, budget=budget)
+        return False
 
     def count_admission(self, entry: Entry) -> bool:
         """Count an entry that needed no confirmation; false when the day's are used up.
@@ -274,4 +395,6 @@ def entry_from(item: Mapping[str, Any]) -> Entry:
         page=item.get("page", {}).get("S", "/"),
         arrival=Arrival(item["arrival"]["S"]) if "arrival" in item else None,
         arrived_at_ms=int(item["arrived_at_ms"]["N"]) if "arrived_at_ms" in item else None,
+        consent=item.get("consent", {}).get("S", ""),
+        source=item.get("source", {}).get("S", ""),
     )

@@ -32,12 +32,12 @@ MAY_BE_MAILED = ("shopper", "reason", "retrying")
 STANDING = ("shopper", "state", "place", "page", "deferred_for")
 MARK = (
     "SET #state = :notified, restock_id = :restock, delivery = :delivery, message_id = :message,"
-    " told_at_ms = :now REMOVE #line, place"
+    " told_at_ms = :now REMOVE #line, place, standing, kept_until_s"
 )
 MARK_NAMES = {"#state": "state", "#line": "line"}
 MARK_STATEMENT = (
     'UPDATE "{table}" SET "state" = ? SET restock_id = ? SET delivery = ? SET message_id = ?'
-    ' SET told_at_ms = ? REMOVE "line" REMOVE place'
+    ' SET told_at_ms = ? REMOVE "line" REMOVE place REMOVE standing REMOVE kept_until_s'
     ' WHERE shopper = ? AND sku = ? AND "state" = ? AND place = ?'
 )
 CONFIRMED = {"S": EntryState.CONFIRMED.value}

@@ -75,7 +75,14 @@ def confirmations() -> "Confirmations":
     """Sends confirmation letters."""
     from chalicelib.services.confirmations import Confirmations
 
-    return Confirmations(entries(), recent_products(), suppressions(), asked_letters(), clock_ms)
+    return Confirmations(
+        entries(),
+        recent_products(),
+        suppressions(),
+        asked_letters(),
+        clock_ms,
+        visit_s=settings().confirmation_delay_s,
+    )
 
 
 @cache

@@ -95,7 +95,10 @@ def confirmations_queue() -> "ConfirmationsQueue":
     """Where confirmation letters wait to be sent."""
     from chalicelib.queues import ConfirmationsQueue
 
-    return ConfirmationsQueue(client("sqs"), settings().confirmations_queue_url)
+    names = settings()
+    return ConfirmationsQueue(
+        client("sqs"), names.confirmations_queue_url, visit_s=names.confirmation_delay_s
+    )
 
 
 @cache

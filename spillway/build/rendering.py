@@ -109,15 +109,15 @@ class Rendering:
 def try_cloud_templates(renderer: Renderer, product: Product) -> None:
     """Render what the cloud will render, and drop it: a mistake shows here and not at a shopper's."""
     variant = product.variants[0]
-    renderer.page("confirm.html", product=product, variant=variant, token=_SAMPLE)
-    renderer.page("leave.html", token=_SAMPLE)
+    renderer.about_all("confirm.html", [(product, variant, True)], at="/", token=_SAMPLE)
+    renderer.page("leave.html", token=_SAMPLE, notified=False)
     renderer.page("yours.html", awaited=[_SAMPLE_AWAITED], token=_SAMPLE)
     renderer.page("link-problem.html")
     renderer.page("form-problem.html", problems=["-"], back_path="/")
     renderer.page("form-again.html", problems=["-"], fields=[("-", "-")], action="-")
     renderer.page("signed-up.html", items=["-"], mailbox="-", fields=[("-", "-")])
     renderer.page("did-you-mean.html", typed="-", meant="-", fields=[("-", "-")], thanks_path="-")
-    for letter in ("confirm", "available"):
+    for letter in ("confirm", "already", "available"):
         renderer.letter(letter, product=product, variant=variant, action_url="-", leave_url="-")
     renderer.note("yours", action_url="-")
 

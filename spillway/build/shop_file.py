@@ -56,6 +56,7 @@ def read_storefront(
         checkout_url=_checkout_url(table, page_slugs),
         postal_address=table.texts("postal_address", length_max=_NAME_LENGTH_MAX, count_max=8),
         opt_in=_opt_in(waitlist),
+        unsubscribe_mailbox=_unsubscribe_mailbox(waitlist),
     )
     money = _money(table, currency, locales)
     shop = with_policies(shop, table, fraction_digits=money.get(locale, _ANY_MONEY).fraction_digits)
@@ -101,6 +102,21 @@ def _opt_in(waitlist: TomlTable) -> OptIn:
         )
         value = OptIn.DOUBLE
     return OptIn(value)
+
+
+def _unsubscribe_mailbox(waitlist: TomlTable) -> str:
+    mailbox = waitlist.text("unsubscribe_mailbox", length_max=_NAME_LENGTH_MAX * 2, optional=True)
+    if not mailbox:
+        return ""
+    try:
+        parsed = parse_mailbox(mailbox)
+    except HeaderRefused:
+        parsed = None
+    # RFC 6068: signs that would end the address in a mailto link, or need encoding there, are left out.
+    if parsed is None or parsed.name or set(parsed.address) & set('?&%#/"<>, '):
+        waitlist.wrong("unsubscribe_mailbox", mailbox, "an address alone: unsubscribe@shop.example")
+        return ""
+    return parsed.address
 
 
 def _domains_file(waitlist: TomlTable) -> str:

@@ -31,6 +31,9 @@ from spillway.publish.target import target_of
 if TYPE_CHECKING:
     from types_boto3_sesv2 import SESV2Client
 
+# A person in front of the demo waits for each email.
+CONFIRMATION_DELAY_S = 2
+
 
 @dataclass(frozen=True, slots=True)
 class DemoSettings:
@@ -110,7 +113,12 @@ def running_demo(project: Project, settings: DemoSettings, steps: Steps) -> Iter
             package = packaged(project, LOCAL, region=stage.region)
         with steps.step("Deploy it"):
             _verify(stage, sender)
-            deploy(stage, package, {"SenderAddress": sender, "SenderIdentity": sender}, lambda _: True)
+            parameters = {
+                "SenderAddress": sender,
+                "SenderIdentity": sender,
+                "ConfirmationDelaySeconds": str(CONFIRMATION_DELAY_S),
+            }
+            deploy(stage, package, parameters, lambda _: True)
         with steps.step("Build and publish the shop"), target_of(stage, project, clock_ms) as target:
             source = of_folder(project, target, base_url=settings.shop_url)
             Publisher(target, clock_ms, steps.progress).publish(source)

@@ -44,7 +44,8 @@ def samples(release: Release, *, sku: str | None, mailbox: str, at_ms: int) -> I
     for edition in release.theme.editions:
         page, tail = edition.at(product.path), edition.root.replace("/", "-")
         entry = Entry("sample", variant, mailbox, EntryState.CONFIRMED, at_ms, page=page)
-        yield Sample(f"confirm{tail}", writer.sender, writer.confirm(entry, back))
+        yield Sample(f"confirm{tail}", writer.sender, writer.confirm([(entry, back)]))
+        yield Sample(f"already{tail}", writer.sender, writer.already(entry, back))
         yield Sample(f"available{tail}", writer.sender, writer.available([entry], back)[0])
         yield Sample(f"yours{tail}", writer.sender, writer.yours(mailbox, "sample", page=page))
         yield Sample(f"available-preorder{tail}", writer.sender, writer.available([entry], pre_order)[0])

@@ -1,25 +1,28 @@
 """What the entries table promises, in memory, over moto and over the local cloud alike."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from chalicelib.domain.entry import (
     ADMISSIONS_PER_DAY_MAX,
+    ALREADY_AGAIN_AFTER_S,
     ASK_AGAIN_AFTER_S,
     ASKED_LETTERS_PER_DAY_MAX,
     CONFIRM_WITHIN_S,
     Entry,
     EntryState,
     OptIn,
+    Reaction,
     Signup,
     line_of,
     place_after_all,
     place_of,
+    reaction_to,
     rejoins,
 )
-from chalicelib.tables.entries import EntriesTable
+from chalicelib.tables.entries import AlreadyClaimed, Claim, EntriesTable
 from chalicelib.tables.line import LineTable, Told
 from tests.aws import create_table
 from tests.clock import Clock
@@ -99,7 +102,6 @@ def test_with_single_opt_in_a_signup_waits_at_once(entries: LinedEntries, clock:
     assert waiting(entries, clock) == ["ada"]
     clock.pass_s(ASK_AGAIN_AFTER_S + 1)
     assert not entries.ask(single, at_ms=clock())
-    assert not entries.ask(ADA, at_ms=clock())
     assert get(entries) == entry
     entries.leave("ada", "A", at_ms=clock())
     assert waiting(entries, clock) == []
@@ -159,11 +161,98 @@ def test_a_confirmed_entry_waits(entries: LinedEntries, clock: Clock) -> None:
     assert waiting(entries, clock) == ["ada"]
 
 
-def test_signing_up_again_does_not_touch_a_confirmed_entry(entries: LinedEntries, clock: Clock) -> None:
-    before = confirmed(entries, clock)
-    clock.pass_s(10 * ASK_AGAIN_AFTER_S)
-    assert not entries.ask(ADA, at_ms=clock())
-    assert get(entries) == before
+AGAIN = replace(
+    ADA, mailbox="ADA@example.com", page="/de/products/jacket", consent="consent-2", source="net4-x"
+)
+
+
+@pytest.mark.parametrize("opt_in", list(OptIn))
+def test_asking_again_for_a_confirmed_entry_is_one_write_that_leaves_it_in_its_place(
+    entries: LinedEntries, clock: Clock, opt_in: OptIn
+) -> None:
+    entries.ask(replace(ADA, opt_in=opt_in), at_ms=clock())
+    entries.confirm("ada", "A", at_ms=clock())
+    before = get(entries)
+    clock.pass_s(60)
+    assert entries.ask(AGAIN, at_ms=clock())
+    again = get(entries)
+    assert reaction_to(before, again) is Reaction.SAY_ALREADY
+    assert (again.state, again.place, again.asked_at_ms) == (EntryState.CONFIRMED, before.place, clock())
+    # Nothing that an ask sets makes the row go.
+    assert (again.expires_at_s or 0) > 2**37
+    assert waiting(entries, clock) == ["ada"]
+    for _ in range(2):
+        entries.keep(before, again)
+        assert get(entries) == before
+        assert reaction_to(again, before) is None
+    clock.pass_s(ALREADY_AGAIN_AFTER_S - 60)
+    assert not entries.ask(AGAIN, at_ms=clock())
+    clock.pass_s(120)
+    assert entries.ask(AGAIN, at_ms=clock())
+
+
+def test_a_repeated_ask_changes_nothing_about_how_an_entry_is_notified_or_left(
+    entries: LinedEntries, clock: Clock
+) -> None:
+    for shopper in ("ada", "cleo"):
+        signup = replace(AGAIN, shopper=shopper)
+        before = confirmed(entries, clock, shopper)
+        clock.pass_s(60)
+        assert entries.ask(signup, at_ms=clock())
+        told = [Told(before, "accepted", "m")]
+        if shopper == "ada":
+            entries.line.mark_told(told, restock_id="r", at_ms=clock())
+        else:
+            entries.leave(shopper, "A", at_ms=clock())
+        assert waiting(entries, clock, shopper) == []
+        assert not entries.keep(before, get(entries, signup))
+        assert entries.ask(signup, at_ms=clock())
+        after = get(entries, signup)
+        assert (after.state, after.place) == (EntryState.PENDING, place_of(clock(), shopper))
+        assert after.expires_at_s == clock() // 1000 + CONFIRM_WITHIN_S
+
+
+def test_the_network_is_kept_until_an_entry_is_confirmed(entries: LinedEntries, clock: Clock) -> None:
+    entries.ask(AGAIN, at_ms=clock())
+    assert get(entries).source == "net4-x"
+    entries.confirm("ada", "A", at_ms=clock())
+    assert get(entries).source == ""
+
+
+def test_letters_are_capped_by_network_in_any_24_hours_and_by_kind(
+    entries: LinedEntries, clock: Clock
+) -> None:
+    def counted(source: str = "net4-x", **how: Any) -> bool:
+        return entries.count_asked_by_network(source, at_ms=clock(), limit=3, **how)
+
+    assert [counted() for _ in range(5)] == [True, True, True, False, False]
+    assert counted(letters=-1)
+    assert counted()
+    assert not counted()
+    assert counted("net4-y")
+    assert counted(budget="yours")
+    clock.pass_s(23 * 3600)
+    assert not counted()
+    clock.pass_s(3600)
+    assert [counted() for _ in range(4)] == [True, True, True, False]
+
+
+def test_one_message_claims_the_letter_that_covers_others(entries: LinedEntries, clock: Clock) -> None:
+    def count(*claim: Any) -> bool:
+        return entries.count_asked_letter("ada", at_ms=clock(), claim=Claim("ada", *claim))
+
+    assert count("A", {"A": 1, "B": 1})
+    # The same message may come again; another one about what it covers is done.
+    assert count("A", {"A": 1, "B": 1})
+    for covered in ({"A": 1, "B": 1}, {"B": 1}):
+        with pytest.raises(AlreadyClaimed):
+            count("B", covered)
+    # Its own entry is gone, and of the others one is newer than what is covered.
+    with pytest.raises(AlreadyClaimed):
+        count("C", {"A": 1})
+    assert count("C", {"A": 2})
+    assert count("B", {"A": 2, "B": 3})
+    assert entries.count_asked_letter("ada", at_ms=clock(), claim=Claim("eve", "B", {"A": 1}))
 
 
 def test_confirming_is_possible_once_and_only_in_time(entries: LinedEntries, clock: Clock) -> None:

@@ -4,6 +4,8 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from html import unescape
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,10 +17,11 @@ from moto import mock_aws
 from app import app
 from chalicelib import wiring
 from chalicelib.domain.address import Address
-from chalicelib.domain.entry import EntryState, OptIn, Signup
+from chalicelib.domain.entry import CONFIRM_WITHIN_S, EntryState, OptIn, Signup
 from chalicelib.domain.form_stamp import DAY_MS, PERIOD_DAYS, VALID_DAYS, FormStamps, Offer
 from chalicelib.domain.links import LinkSubject, Purpose
 from chalicelib.tables.domain_lists import DomainListsTable
+from chalicelib.tables.line import LineTable, Told
 from chalicelib.wiring import api as serving
 from chalicelib.wiring import stores
 from spillway.build.release import Release
@@ -1028,3 +1031,272 @@ def test_a_language_that_is_none_leads_to_the_shops_first(api: Client, lang: str
         location(post(api, "/confirm?lang=de", {"token": token(Purpose.CONFIRM)})) == "/de/waitlist/confirmed"
     )
     assert location(post(api, "/unsubscribe?lang=de", {"token": token(Purpose.LEAVE)})) == "/de/waitlist/left"
+
+
+THANKS = (
+    "You asked us to write to {address} when this is back:",
+    "If this address is not on the list yet, we email it a link, and it is not on the list until you press"
+    " that link and confirm.",
+    "If it is on the list already, we say so by email, once a day at most.",
+    "One email has the link for all you asked for just now. We send it once in 15 minutes and ten times a day"
+    " at most, only so often to those who share your network, and never to an address that has lately"
+    " returned our email or ever reported it as spam, or for something we no longer sell.",
+)
+DANKE = (
+    "Du hast uns gebeten, an {address} zu schreiben, wenn das hier wieder da ist:",
+    "Steht diese Adresse noch nicht auf der Liste, schicken wir ihr einen Link, und sie steht erst auf der"
+    " Liste, wenn du darauf klickst und bestätigst.",
+    "Steht sie schon auf der Liste, schreiben wir ihr das, höchstens einmal am Tag.",
+    "Eine Mail hat den Link für alles, worum du gerade gebeten hast. Wir schicken sie einmal in 15 Minuten"
+    " und höchstens zehnmal am Tag, nur begrenzt oft an alle, die dein Netz teilen, und nie an eine Adresse,"
+    " von der kürzlich eine Mail zurückkam oder je eine als Spam gemeldet wurde, oder für etwas, das wir"
+    " nicht mehr verkaufen.",
+)
+# What a page says, in English and in German.
+TO_CONFIRM = (
+    "Press the button, and we write to you once when it is back. You are not on the list before that.",
+    "Klick auf den Knopf, dann schreiben wir dir einmal, wenn es wieder da ist. Vorher stehst du nicht"
+    " auf der"
+    " Liste.",
+)
+NOW = ("Can be ordered at this moment", "Lässt sich gerade bestellen")
+ON_THE_LIST = (
+    "When it is back we write to you once, in the order in which people asked. Whoever comes first is served"
+    " first: being on the list does not put one aside for you. That email has a link to leave the list. If an"
+    " email of ours comes back to us, or is reported as spam, we stop writing.",
+    "Kommt eine Mail von uns zurück oder wird sie als Spam gemeldet, schreiben wir nicht mehr.",
+)
+WRITTEN_TO = (
+    "You had confirmed already, and have been sent the one email since. You are not on the list any more",
+    "Du stehst nicht mehr auf der Liste",
+)
+NO_LINK = ("It may be too old, used already, or have lost a piece", "Vielleicht ist er zu alt, schon benutzt")
+NOT_LEFT_YET = (
+    "You have not left yet: press the button.",
+    "Noch hast du die Liste nicht verlassen: Klick auf den Knopf.",
+)
+SENT_ALREADY = (
+    "We have sent you the one email you asked for. Nothing more comes unless you ask again",
+    "Die eine Mail, um die du gebeten hast, haben wir dir geschickt. Mehr kommt nicht",
+)
+LEFT_IT = (
+    "We will not write to you about it again. Changed your mind? Ask again from the product's page.",
+    "Wir schreiben dir dazu nicht mehr. Doch anders überlegt?",
+)
+NOTHING_KEPT = (
+    "There is nothing here: you wait for nothing, and we keep nothing of what you asked for.",
+    "Hier ist nichts: Du wartest auf nichts, und wir speichern nichts von dem, worum du gebeten hast.",
+)
+IS_PENDING = (
+    "Not yet confirmed: it counts once you press the link we email.",
+    "Noch nicht bestätigt: Es zählt, sobald du auf den Link in unserer Mail klickst.",
+)
+IS_EXPIRED = ("Never confirmed: no longer on the list.", "Nie bestätigt: nicht mehr auf der Liste.")
+IS_CONFIRMED = ("On the list.", "Auf der Liste.")
+IS_NOTIFIED = ("We wrote to you once: it could be ordered.", "Wir haben dir einmal geschrieben")
+HAS_LEFT = ("You have left.", "Du hast die Liste verlassen.")
+NO_LONGER_SOLD = ("We no longer sell it.", "Wir verkaufen es nicht mehr.")
+IN_STOCK = "FJ-MOSS-S"
+SOLD_NO_MORE = "OLD"
+
+
+def is_in_state(name: str, sku: str) -> None:
+    """Ada's one entry, for `sku`, is in that state."""
+    ada, now = shopper(), wiring.clock_ms()
+    stores.shoppers().erase(ada)
+    signup = Signup(ada, "ada@example.com", sku, "/products/field-jacket", "c")
+    if name == "unknown":
+        return
+    asked_at_ms = now - (CONFIRM_WITHIN_S + 60) * 1000 if name == "expired" else now - 60_000
+    assert stores.entries().ask(signup, at_ms=asked_at_ms)
+    if name in {"pending", "expired"}:
+        return
+    assert stores.entries().confirm(ada, sku, at_ms=asked_at_ms + 1)
+    entry = stores.entries().get(ada, sku)
+    assert entry is not None
+    if name == "notified":
+        names = wiring.settings()
+        line = LineTable(wiring.client("dynamodb"), names.entries_table, names.suppressions_table)
+        assert line.mark_told([Told(entry, "accepted", "m")], restock_id="r", at_ms=now) == 1
+    elif name == "unsubscribed":
+        stores.entries().leave(ada, sku, at_ms=now)
+    elif name in {"bounced", "complained"}:
+        stores.suppressions().suppress(ada, reason=name, at_ms=now)
+
+
+# The state, the SKU, and what is said: by a confirm link opened, by its button, by a leave link opened, by
+# the page of all that the shopper asked for.
+STATES = [
+    ("unknown", SKU, NO_LINK, NO_LINK, NO_LINK, NOTHING_KEPT),
+    ("pending", SKU, TO_CONFIRM, ON_THE_LIST, NOT_LEFT_YET, IS_PENDING),
+    ("pending", IN_STOCK, NOW, ON_THE_LIST, NOT_LEFT_YET, IS_PENDING),
+    ("pending", SOLD_NO_MORE, NO_LINK, ON_THE_LIST, NOT_LEFT_YET, NO_LONGER_SOLD),
+    ("expired", SKU, NO_LINK, NO_LINK, NO_LINK, IS_EXPIRED),
+    ("confirmed", SKU, ON_THE_LIST, ON_THE_LIST, NOT_LEFT_YET, IS_CONFIRMED),
+    ("confirmed", IN_STOCK, ON_THE_LIST, ON_THE_LIST, NOT_LEFT_YET, IS_CONFIRMED),
+    ("confirmed", SOLD_NO_MORE, ON_THE_LIST, ON_THE_LIST, NOT_LEFT_YET, NO_LONGER_SOLD),
+    ("notified", SKU, WRITTEN_TO, WRITTEN_TO, SENT_ALREADY, IS_NOTIFIED),
+    ("unsubscribed", SKU, NO_LINK, NO_LINK, LEFT_IT, HAS_LEFT),
+    ("bounced", SKU, ON_THE_LIST, ON_THE_LIST, NOT_LEFT_YET, IS_CONFIRMED),
+    ("complained", SKU, ON_THE_LIST, ON_THE_LIST, NOT_LEFT_YET, IS_CONFIRMED),
+]
+
+
+def words_of(html: str) -> str:
+    """The text of a page's main part, on one line."""
+    main = html.partition("<main")[2].partition("</main>")[0]
+    return " ".join(unescape(re.sub("<[^>]*>", " ", re.sub("</?strong>", "", main))).split())
+
+
+@pytest.mark.parametrize(("name", "sku", "opened", "pressed", "leaving", "listed"), STATES)
+def test_every_page_says_what_is_true_in_every_state(
+    api: Client,
+    german_release: Release,
+    name: str,
+    sku: str,
+    opened: tuple[str, str],
+    pressed: tuple[str, str],
+    leaving: tuple[str, str],
+    listed: tuple[str, str],
+) -> None:
+    static = {f"/{each.key}": each.body for each in german_release.objects if "waitlist/" in each.key}
+
+    def said(answer: HTTPResponse) -> str:
+        if answer.status_code == 303:
+            body = static[location(answer)]
+            return words_of(body.read_text() if isinstance(body, Path) else body.decode())
+        assert answer.status_code in {200, 410}
+        return words_of(answer.body.decode())
+
+    for place, root in enumerate(("", "de")):
+        lang = f"&lang={root}" if root else ""
+
+        def got(path: str, link: str, lang: str = lang) -> str:
+            return said(api.http.get(f"{path}?token={link}{lang}", headers={"accept": "text/html"}))
+
+        def posted(path: str, link: str, lang: str = lang) -> str:
+            return said(post(api, f"{path}?x=1{lang}", {"token": link}, PERSON))
+
+        is_in_state(name, sku)
+        subject = LinkSubject(shopper(), sku)
+        confirm, leave = (wiring.links().sign(each, subject) for each in (Purpose.CONFIRM, Purpose.LEAVE))
+        assert opened[place] in got("/confirm", confirm)
+        assert leaving[place] in got("/unsubscribe", leave)
+        assert listed[place] in got("/waitlists", yours_link())
+        for _ in range(2):
+            assert pressed[place] in posted("/confirm", confirm)
+        for _ in range(2):
+            assert LEFT_IT[place] in posted("/unsubscribe", leave)
+        assert NO_LINK[place] in posted("/confirm", confirm)
+        is_in_state(name, sku)
+        page = f"{'/de' if root else ''}/products/field-jacket"
+        form = waitlist_form(sku=sku, stamp=stamp(sku), page=page)
+        thanks = said(post(api, "/waitlist", form, PERSON))
+        for sentence in (THANKS, DANKE)[place]:
+            assert sentence.format(address="ada@example.com") in thanks
+        assert post(api, "/waitlist", form).json_body == {"status": "accepted"}
+    if name in {"bounced", "complained"}:
+        wiring.client("dynamodb").delete_item(
+            TableName=wiring.settings().suppressions_table, Key={"shopper": {"S": shopper()}}
+        )
+
+
+def test_the_page_with_script_says_the_same_as_the_page_without(german_release: Release) -> None:
+    for key, sentences in (("products/field-jacket", THANKS), ("de/products/field-jacket", DANKE)):
+        (body,) = (each.body for each in german_release.objects if each.key == key)
+        html = body.read_text() if isinstance(body, Path) else body.decode()
+        said = unescape(html.partition('data-sent="')[2].partition('"')[0])
+        for sentence in sentences[2:]:
+            assert sentence in said
+        assert "{address}" in said
+        assert "{item}" in said
+
+
+def test_one_confirm_link_shows_and_confirms_all_it_names_that_can_be(api: Client) -> None:
+    skus = [SKU, "FJ-SLATE-M", IN_STOCK, SOLD_NO_MORE]
+    sign_up(api, sku=skus, stamp=stamp(*skus))
+    stores.entries().leave(shopper(), "FJ-SLATE-M", at_ms=wiring.clock_ms())
+    link = wiring.links().sign(Purpose.CONFIRM, LinkSubject.of(shopper(), skus))
+    shown = words_of(api.http.get(f"/confirm?token={link}", headers={"accept": "text/html"}).body.decode())
+    assert "Moss, M" in shown
+    assert "Moss, S Can be ordered at this moment" in shown
+    assert "Slate" not in shown
+    assert "You are not on these lists before that." in shown
+    assert location(post(api, "/confirm", {"token": link}, PERSON)) == "/waitlist/confirmed"
+    states = {sku: stores.entries().get(shopper(), sku) for sku in skus}
+    assert {sku: entry.state for sku, entry in states.items() if entry} == {
+        SKU: EntryState.CONFIRMED,
+        "FJ-SLATE-M": EntryState.LEFT,
+        IN_STOCK: EntryState.CONFIRMED,
+        SOLD_NO_MORE: EntryState.CONFIRMED,
+    }
+
+
+def test_asking_again_when_confirmed_is_the_same_one_write(api: Client, deployed: AwsDoor) -> None:
+    sign_up(api)
+    stores.entries().confirm(shopper(), SKU, at_ms=wiring.clock_ms())
+    deployed.calls.clear()
+    answer = sign_up(api)
+    assert (answer.status_code, answer.json_body) == (202, {"status": "accepted"})
+    assert deployed.calls == ["UpdateItem"]
+    assert state() is EntryState.CONFIRMED
+
+
+def test_a_signup_keeps_which_network_asked_and_no_address(api: Client) -> None:
+    headers = {**SCRIPT, "x-forwarded-for": "10.0.0.1, 81.2.69.142, 130.176.1.1"}
+    for address in ("ada@example.com", "ben@example.com"):
+        post(api, "/waitlist", waitlist_form(email=address), headers)
+    table = wiring.client("dynamodb").scan(TableName=wiring.settings().entries_table)
+    (source,) = {item["source"]["S"] for item in table["Items"]}
+    assert source.startswith("net4-")
+    assert "81.2.69" not in json.dumps(table["Items"])
+    post(api, "/waitlists", {"email": "ada@example.com"}, headers)
+    assert queued()[-1]["source"] == source
+
+
+def test_a_name_that_stands_twice_in_json_is_refused_as_such(api: Client) -> None:
+    fields = f'"sku": "{SKU}", "page": "/", "stamp": "{stamp()}"'
+    json_type = {"content-type": "application/json"}
+    twice = f'{{"email": "eve@example.com", "email": "ada@example.com", {fields}}}'.encode()
+    refused = api.http.post("/waitlist", headers=json_type, body=twice)
+    assert (refused.status_code, refused.json_body["detail"]) == (400, "The body is not valid JSON.")
+    assert rows() == 0
+    # The same without the repeat is good: nothing else was wrong.
+    once = f'{{"email": "ada@example.com", {fields}}}'.encode()
+    assert api.http.post("/waitlist", headers=json_type, body=once).status_code == 202
+
+
+@pytest.mark.parametrize(
+    "page", ["//evil.example", "/\\evil.example", "https://evil.example", "/%2F/evil.example"]
+)
+def test_no_page_of_another_site_is_taken_or_led_to(api: Client, page: str) -> None:
+    refused = sign_up(api, page=page)
+    assert refused.json_body["errors"] == [{"field": "page", "detail": "Must be a path of this shop."}]
+    answer = post(api, "/waitlist", waitlist_form(page=page), PERSON)
+    assert answer.status_code == 400
+    assert "evil" not in answer.body.decode()
+    assert "Location" not in answer.headers
+    assert rows() == 0
+
+
+def test_a_forwarded_host_changes_no_answer_and_none_is_kept(api: Client) -> None:
+    headers = {**PERSON, "x-forwarded-host": "evil.example", "forwarded": "host=evil.example"}
+    answer = post(api, "/waitlist", waitlist_form(), headers)
+    assert answer.status_code == 200
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "evil" not in answer.body.decode() + str(dict(answer.headers))
+
+
+def test_a_refused_merchants_request_is_logged_without_its_key(
+    api: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    event = json.dumps({"sku": SKU, "availability": "InStock", "units": 1}).encode()
+    headers = {"content-type": "application/json"}
+    for key, status in ((None, 401), ("another-shops-key", 401), ("merchants-own", 200)):
+        capsys.readouterr()
+        asked = {**headers, **({"authorization": f"Bearer {key}"} if key else {})}
+        api.http.post("/availability", headers=asked, body=event)
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        counted = [(line["route"], line["status"]) for line in lines if "route" in line]
+        assert counted == [("POST /availability", str(status))]
+        assert not any(str(key) in json.dumps(line) for line in lines if key)

@@ -63,6 +63,14 @@ def mistakes_of(shop: Project) -> tuple[Mistake, ...]:
         (SITE, '"scarf"]', '"scarfs"]', 26, "home.featured", "the slug of a product"),
         (SITE, '"scarf"]', '"field-jacket"]', 26, "home.featured", "each product once"),
         (SITE, 'opt_in = "double"', "opt_in = true", 29, "waitlist.opt_in", "double (a letter asks"),
+        (
+            SITE,
+            'opt_in = "double"',
+            'opt_in = "double"\nunsubscribe_mailbox = "Leave <a@b.example>"',
+            30,
+            "waitlist.unsubscribe_mailbox",
+            "an address alone: unsubscribe@shop.example",
+        ),
         (SITE, 'opt_in = "double"', "double_opt_in = true", 29, "waitlist.double_opt_in", "a known field"),
         (
             SITE,

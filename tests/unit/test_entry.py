@@ -44,6 +44,8 @@ def test_a_pending_entry_expires_before_its_row_is_deleted() -> None:
         (replace(PENDING, state=EntryState.LEFT), replace(CONFIRMED, asked_at_ms=2000), Reaction.ADMIT),
         (PENDING, replace(CONFIRMED, asked_at_ms=2000), Reaction.ADMIT),
         (CONFIRMED, CONFIRMED, None),
+        (CONFIRMED, replace(CONFIRMED, asked_at_ms=2000), Reaction.SAY_ALREADY),
+        (replace(CONFIRMED, asked_at_ms=2000), CONFIRMED, None),
         (CONFIRMED, replace(CONFIRMED, state=EntryState.NOTIFIED), None),
         (CONFIRMED, replace(CONFIRMED, state=EntryState.LEFT), None),
         (None, QUIET, None),

@@ -1,5 +1,6 @@
 """The life of entries, in any order, anything of it twice: what must hold holds after every step."""
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import ClassVar
@@ -46,6 +47,7 @@ class Known:
     state: EntryState
     asked_at_s: int
     joined_at_ms: int
+    again_at_s: int | None = None
 
 
 class EntryStory(RuleBasedStateMachine):
@@ -63,6 +65,7 @@ class EntryStory(RuleBasedStateMachine):
         self.suppressed: set[str] = set()
         self.letters_due: list[tuple[str, str]] = []
         self.asked_at_s: dict[str, list[int]] = {"ada": [], "ben": []}
+        self.covered: dict[str, tuple[str, dict[str, int]]] = {}
         self.admitted_today: Counter[tuple[str, int]] = Counter()
         self.admissions = Admissions(self.shop.entries, self.shop.restocking, self.shop.clock)
         self.shoppers = ShoppersTable(self.shop.entries._client, self.shop.entries._name)
@@ -70,12 +73,20 @@ class EntryStory(RuleBasedStateMachine):
     @rule(name=names, sku=skus, times=times)
     def sign_up(self, name: str, sku: str, times: int) -> None:
         for _ in range(times):
+            self.shop.clock.pass_s(1)
             known = self.known.get((name, sku))
             again = known is None or known.state in {EntryState.LEFT, EntryState.NOTIFIED}
             if known and known.state is EntryState.PENDING:
                 again = self.now_s - known.asked_at_s > ASK_AGAIN_AFTER_S
             stays = known is not None and known.state is EntryState.PENDING and not self.expired(name, sku)
             before, after = self.ask(name, sku, OptIn.DOUBLE)
+            if known and known.state is EntryState.CONFIRMED:
+                said = known.again_at_s is None or self.now_s - known.again_at_s > DAY_S
+                assert (reaction_to(before, after) is Reaction.SAY_ALREADY) == said
+                if said and before:
+                    self.shop.entries.keep(before, after)
+                    known.again_at_s = self.now_s
+                assert self.shop.entries.get(self.id_of(name), sku) == before
             # The stream sees what was written: one letter for each time that counted, else none.
             assert (reaction_to(before, after) is Reaction.ASK) == again
             if again:
@@ -119,10 +130,22 @@ class EntryStory(RuleBasedStateMachine):
             self.shop.confirmations.send(self.id_of(name), sku)
             sent = self.shop.postbox.sent[before:]
             lately = [at_s for at_s in self.asked_at_s[name] if at_s > self.now_s - DAY_S]
-            wanted = self.state(name, sku) is EntryState.PENDING and name not in self.suppressed
-            expected = wanted and len(lately) < ASKED_LETTERS_PER_DAY_MAX
-            assert [envelope.mailbox for envelope in sent] == [self.mailbox(name)] * expected
+            wanted = {one: self.known[name, one].asked_at_s for one in SKUS if self.is_pending(name, one)}
+            by, covered = self.covered.get(name, ("", {}))
+            own = {sku: wanted[sku]} if sku in wanted else wanted
+            new = by in {"", sku} or any(covered.get(one, -1) < at_s for one, at_s in own.items())
+            expected = wanted and new and name not in self.suppressed
+            expected = expected and len(lately) < ASKED_LETTERS_PER_DAY_MAX
+            assert [envelope.mailbox for envelope in sent] == [self.mailbox(name)] * bool(expected)
+            if sent:
+                # One email, and its link, for all that is still to be confirmed.
+                (token,) = set(re.findall(r"confirm\?token=([\w.~-]+)", sent[0].letter.text))
+                assert set(self.shop.links.read(Purpose.CONFIRM, token).skus) == wanted.keys()
+                self.covered[name] = sku, wanted
             self.asked_at_s[name] += [self.now_s] * len(sent)
+
+    def is_pending(self, name: str, sku: str) -> bool:
+        return self.state(name, sku) is EntryState.PENDING
 
     @rule(name=names, sku=skus, times=times)
     def confirm(self, name: str, sku: str, times: int) -> None:
@@ -132,6 +155,7 @@ class EntryStory(RuleBasedStateMachine):
             assert self.shop.waitlist.confirm(link) == could
         if self.state(name, sku) is EntryState.PENDING:
             self.known[name, sku].state = EntryState.CONFIRMED
+            self.known[name, sku].again_at_s = None
 
     @rule(name=names, sku=skus, times=times)
     def leave(self, name: str, sku: str, times: int) -> None:
@@ -147,6 +171,7 @@ class EntryStory(RuleBasedStateMachine):
         self.known = {key: known for key, known in self.known.items() if key[0] != name}
         # The counts go with everything else; only the shopper's own letter could ask for that.
         self.asked_at_s[name] = []
+        self.covered.pop(name, None)
         self.admitted_today[name, self.now_s // DAY_S] = 0
 
     @rule(name=names, times=times)

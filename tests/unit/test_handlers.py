@@ -13,6 +13,7 @@ from chalicelib.domain.stock import Availability, Restock, Stock
 from chalicelib.domain.wave import TellOne, WaveStep, to_json
 from chalicelib.mail.postbox import PostboxRefused, Refusal
 from chalicelib.records import react_to_queue, react_to_stream
+from chalicelib.tables.entries import entry_from
 from chalicelib.wiring import events, letters, stores
 
 
@@ -144,6 +145,26 @@ def test_who_asks_again_after_being_gone_joins_anew_and_then_is_asked(heard: Hea
     again = entry_image(EntryState.PENDING, asked_at_ms=2000)
     cloud.on_entry_written(stream_event((gone, again)), None)
     assert [call[0] for call in heard.calls] == ["rejoin", "put"]
+
+
+def test_asking_again_for_a_confirmed_entry_sets_it_back_and_queues_a_letter(heard: Heard) -> None:
+    before = entry_image(EntryState.CONFIRMED)
+    again = {**entry_image(EntryState.CONFIRMED, asked_at_ms=2000), "source": {"S": "net4-x"}}
+    assert failures(cloud.on_entry_written(stream_event((before, again)), None)) == []
+    assert heard.calls == [
+        ("keep", entry_from(before), entry_from(again)),
+        ("put_already", "ada-id", "A", "net4-x"),
+    ]
+    heard.calls.clear()
+    # Setting it back is a change as well, and asks for nothing.
+    assert failures(cloud.on_entry_written(stream_event((again, before)), None)) == []
+    assert heard.calls == []
+
+
+def test_the_letter_that_somebody_is_on_the_list_reaches_its_service(heard: Heard) -> None:
+    body = AskedLetter("ada-id", "A", already=True, source="net4-x").to_json()
+    cloud.send_confirmations(queue_event(body), None)
+    assert heard.calls == [("say_already", "ada-id", "A", "net4-x"), ("delete", "r0")]
 
 
 def test_a_told_entry_sets_nothing_off(heard: Heard) -> None:

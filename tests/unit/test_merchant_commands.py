@@ -1,6 +1,7 @@
 """What a merchant's commands say to programs: each speaks JSON, and nothing else with it."""
 
 import json
+from email.header import Header
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,14 @@ from click.testing import CliRunner
 from rich.console import Console
 
 import spillway.deploy.stage as stages
+from chalicelib.domain.entry import EntryState
+from chalicelib.domain.links import LinkSubject, Purpose
 from chalicelib.domain.stock import Availability
+from chalicelib.keys import Keys
 from chalicelib.wiring import clock_ms
 from spillway.__main__ import cli
 from spillway.build.release import Release
-from spillway.commands import available, waiting
+from spillway.commands import available, unsubscribe, waiting
 from spillway.deploy.stage import Stage
 from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.demand import Demand
@@ -112,8 +116,8 @@ def run(project: Project, *words: str) -> Any:
         (["waiting"], [{"sku": SKU, "waiting": 1}]),
         (["waves", SKU], [{"told": 0, "live": False, "bounced": 0, "left": 0}]),
         (["export", SKU], {"place": 1, "address": "ada@example.com"}),
-        (["letters", "preview"], [{"letter": "confirm"}, {"letter": "available"}]),
-        (["send-test", "me@example.com"], [{"letter": "confirm"}, {"letter": "available"}]),
+        (["letters", "preview"], [{"letter": "confirm"}, {"letter": "already"}]),
+        (["send-test", "me@example.com"], [{"letter": "confirm"}, {"letter": "already"}]),
         (["stuck"], {name: {"count": 0, "some": []} for name in QUEUES}),
         (["redrive", "all"], dict.fromkeys(QUEUES, DEAD)),
         (["redrive", "waves", "--dry-run"], {"waves": 0}),
@@ -303,3 +307,42 @@ def test_a_shop_on_another_mail_server_sends_its_tests_by_that_one(
     monkeypatch.setitem(stage.clients, "secretsmanager", Secrets())
     with pytest.raises(WorkFailed, match="ConnectionRefusedError"):
         run(project, "send-test", "me@example.com")
+
+
+def test_a_mailbox_export_unsubscribes_by_the_tokens_in_its_subjects(
+    shop: TestShop, stage: SmallStage, project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(unsubscribe, "stage_named", lambda *_: stage)
+    monkeypatch.setattr(unsubscribe, "read_keys", lambda *_: Keys(b"identity", ("key",)))
+    monkeypatch.setattr(unsubscribe, "clock_ms", shop.clock)
+    shop.join("mo", "ned", "odo")
+    tokens = [
+        shop.links.sign(Purpose.LEAVE, LinkSubject(shop.shopper(name), SKU)) for name in ("mo", "ned", "odo")
+    ]
+    subjects = [
+        f"unsubscribe {tokens[0]}",
+        f"Fwd: Unsubscribe\n {tokens[1]}",
+        f"unsubscribe {tokens[0][:-6]}xxxxxx",
+        "unsubscribe",
+        Header(f"unsubscribe {tokens[2]}", "utf-8").encode(),
+        "Where is my parcel?",
+    ]
+    emails = "".join(
+        f"From a@b.example Fri Nov 27 12:00:00 2026\nSubject: {text}\n\nHi\n\n" for text in subjects
+    )
+    export = tmp_path / "export.mbox"
+    export.write_text(emails)
+    names = {**stage.names, "SigningKeysSecret": "keys"}
+    monkeypatch.setattr(SmallStage, "outputs", lambda _: names)
+    for _ in range(2):
+        assert run(project, "unsubscribe", str(export), "--json") == {"done": 3, "refused": 1, "others": 2}
+        states = [entry.state for name in ("mo", "ned", "odo") if (entry := shop.entry(name))]
+        assert states == [EntryState.LEFT] * 3
+    one = tmp_path / "one.eml"
+    one.write_bytes(f"To: x@y.example\r\nSubject: unsubscribe {tokens[0]}\r\n\r\n".encode())
+    assert run(project, "unsubscribe", str(one), "--json") == {"done": 1, "refused": 0, "others": 0}
+    for bad, message in ((tmp_path / "none.mbox", "No such file"), (tmp_path / "empty", "no email in it")):
+        if bad.name == "empty":
+            bad.write_bytes(b"")
+        with pytest.raises(BadInput, match=message):
+            run(project, "unsubscribe", str(bad))
