@@ -1,8 +1,9 @@
 """The story the demo tells, played from beginning to end by shoppers without JavaScript.
 
-Ada and Ben wait for one variant, Cleo for another. What comes back is told to whoever waits for it,
-once each, and to nobody else. Pages are read through the front door before and after they change: it
-serves what it has, as the CDN does, until it is told that a page is another one.
+Ada, Ben and Dora wait for one variant, Cleo for another, and between Ada and Ben addresses that no email
+reaches. What comes back is told to whoever waits for it, once each, and to nobody else. Pages are read
+through the front door before and after they change: it serves what it has, as the CDN does, until it is told
+that a page is another one.
 """
 
 import secrets
@@ -19,6 +20,7 @@ from spillway.demo.demo import RunningDemo
 from spillway.demo.shopper import Shopper, until, waitlist_form
 from spillway.demo.steps import Steps
 from spillway.demo.stock import SoldOut, sold_out, still_available
+from spillway.demo.trouble import complain_late, flap, put_bad_addresses, shopper_of
 from spillway.deploy.stage import Stage
 from spillway.errors import WorkFailed
 from spillway.project import Project
@@ -38,10 +40,12 @@ class _Scene:
     ada: Shopper
     ben: Shopper
     cleo: Shopper
+    dora: Shopper
     wanted: SoldOut
     other: SoldOut
     project: Project
     stage: Stage
+    run: str
 
 
 def check_story(shop: RunningDemo, project: Project, steps: Steps) -> None:
@@ -57,46 +61,55 @@ def check_story(shop: RunningDemo, project: Project, steps: Steps) -> None:
             for url in (shop.settings.shop_url, shop.settings.inbox_url)
         )
         run = secrets.token_hex(3)
-        ada, ben, cleo = (
+        ada, ben, cleo, dora = (
             Shopper(name, f"{name.lower()}.{run}@example.com", front, inbox)
-            for name in ("Ada", "Ben", "Cleo")
+            for name in ("Ada", "Ben", "Cleo", "Dora")
         )
-        _play(_Scene(ada, ben, cleo, wanted, other, project, shop.stage), steps)
+        _play(_Scene(ada, ben, cleo, dora, wanted, other, project, shop.stage, run), steps)
 
 
 def _play(scene: _Scene, steps: Steps) -> None:
-    ada, ben, cleo, wanted, other = scene.ada, scene.ben, scene.cleo, scene.wanted, scene.other
+    ada, ben, cleo, dora = scene.ada, scene.ben, scene.cleo, scene.dora
+    wanted, other = scene.wanted, scene.other
     with steps.step(f"Ada and Ben ask for {wanted.sku}, Cleo for {other.sku}"):
         ada.signs_up(wanted.path, wanted.sku)
+        put_bad_addresses(scene.stage, wanted.sku, scene.run)
         ben.signs_up(wanted.path, wanted.sku)
         cleo.signs_up(other.path, other.sku)
+    with steps.step("Dora's password manager fills in every field: she sends the form once more"):
+        dora.signs_up(wanted.path, wanted.sku, filled_in="Dora")
     with steps.step("Each is sent one letter; opening its link changes nothing, its button confirms"):
-        for shopper in (ada, ben, cleo):
+        for shopper in (ada, ben, cleo, dora):
             _confirm(scene, shopper, letter_number=1)
     with steps.step(f"{wanted.sku} comes back: its page says so"):
         _await_page(ada, wanted, awaited=True)
         _spillway(scene, "available", "--stock", "5", "--", wanted.sku)
         _await_page(ada, wanted, awaited=False)
-    with steps.step("Ada and Ben are told once each, Cleo is not"):
+    with steps.step("Ada, Ben and Dora are told once each, whatever addresses stand between; Cleo is not"):
         told = ada.awaits_letters(2)[-1]
         ben.awaits_letters(2)
+        dora.awaits_letters(2)
         cleo.awaits_letters(1)
-    with steps.step(f"{wanted.sku} sells out: Ada and Ben ask again, and confirm"):
+    with steps.step(f"{wanted.sku} sells out: Ada, Ben and Dora ask again, and confirm"):
         _spillway(scene, "sold-out", "--", wanted.sku)
         _await_page(ada, wanted, awaited=True)
-        for shopper in (ada, ben):
+        for shopper in (ada, ben, dora):
             shopper.signs_up(wanted.path, wanted.sku)
+        for shopper in (ada, ben, dora):
             _confirm(scene, shopper, letter_number=3)
-    with steps.step("Ada leaves with one click in her mail program"):
-        ada.unsubscribes_with_one_click(told)
-    with steps.step("It comes back again: Ben is told, Ada is not"):
-        _spillway(scene, "available", "--stock", "5", "--", wanted.sku)
+    with steps.step("Ada leaves with one click in her mail program, which posts it as plain text"):
+        ada.unsubscribes_with_one_click(told, content_type="text/plain")
+    with steps.step("A complaint about Dora's email of yesterday comes: she gets no more, all others do"):
+        complain_late(scene.stage, shopper_of(scene.stage, dora.mailbox), wanted.sku)
+    with steps.step("It comes back, and its stock flaps: Ben is told once, Ada and Dora are not"):
+        flap(scene.stage, wanted.sku, (5, 4, 0, 5, 0, 1, 5))
         ben.awaits_letters(4)
     with steps.step(f"{other.sku} comes back: Cleo is told; nobody got a letter too many"):
         _spillway(scene, "available", "--stock", "5", "--", other.sku)
         cleo.awaits_letters(2)
         ada.awaits_letters(3)
         ben.awaits_letters(4)
+        dora.awaits_letters(3)
     front_page = ada.reads(FRONT_PAGE)
     shown = [skus for path, skus in still_available(scene.stage) if f'href="{path}"' in front_page]
     for skus in shown[:1]:

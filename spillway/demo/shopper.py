@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import httpx
 
+from chalicelib.http.signup_form import HONEYPOT
 from spillway.counted import counted
 from spillway.demo.forms import Form, forms_of
 from spillway.errors import WorkFailed
@@ -53,16 +54,25 @@ class Shopper:
         """Return a page of the shop, as the front door has it."""
         return self._get(page)
 
-    def signs_up(self, page: str, *skus: str) -> None:
-        """Send the waitlist form of a product page, as it is on that page."""
+    def signs_up(self, page: str, *skus: str, filled_in: str = "") -> None:
+        """Send the waitlist form of a product page, as it is on that page.
+
+        `filled_in` is what a program puts into the field that nobody sees: the shop then asks for the form
+        once more, and gets it.
+        """
         form = waitlist_form(self._get(page))
         if form is None:
             raise WorkFailed(f"{page}: has no form for the waitlist")
         try:
-            sent = form.filled({"email": [self.mailbox], "sku": skus})
+            answers = {"email": [self.mailbox], "sku": skus}
+            sent = form.filled({**answers, **({HONEYPOT: [filled_in]} if filled_in else {})})
         except KeyError as error:
             raise WorkFailed(f"{page}: the form does not take {error}") from error
-        self._submit(form, sent)
+        again = waitlist_form(self._submit(form, sent))
+        if bool(again) != bool(filled_in):
+            raise WorkFailed(f"{page}: the form is {'' if again else 'not '}asked for once more")
+        if again:
+            self._submit(again, again.filled({}))
 
     def letters(self) -> list[Letter]:
         """Every letter to this shopper, oldest first."""
@@ -95,12 +105,12 @@ class Shopper:
         """Press the one button of a page."""
         self._submit(form, form.filled({}))
 
-    def unsubscribes_with_one_click(self, letter: Letter) -> None:
-        """What a mail program does for its "unsubscribe" button (RFC 8058)."""
+    def unsubscribes_with_one_click(self, letter: Letter, *, content_type: str = FORM_TYPE) -> None:
+        """What a mail program does for its "unsubscribe" button (RFC 8058), in the media type it likes."""
         if letter.headers.get("List-Unsubscribe-Post") != ONE_CLICK:
             raise WorkFailed(f"letter {letter.number}: cannot be unsubscribed from with one click")
         link = letter.headers.get("List-Unsubscribe", "").strip("<>")
-        answer = self.shop.post(link, content=ONE_CLICK, headers={"Content-Type": FORM_TYPE})
+        answer = self.shop.post(link, content=ONE_CLICK, headers={"Content-Type": content_type})
         if answer.status_code != httpx.codes.OK:
             raise WorkFailed(f"one click on unsubscribe was answered with {answer.status_code}")
 
@@ -114,16 +124,17 @@ class Shopper:
             raise WorkFailed(f"GET {address} was answered with {answer.status_code}")
         return answer.text
 
-    def _submit(self, form: Form, sent: list[tuple[str, str]]) -> None:
+    def _submit(self, form: Form, sent: list[tuple[str, str]]) -> str:
+        """Return the page that a form leads to."""
         headers = {"Accept": ACCEPT, "Content-Type": FORM_TYPE, "Origin": _origin(self.shop)}
         answer = self.shop.post(form.action, content=urlencode(sent), headers=headers)
         if answer.status_code == httpx.codes.OK and form.action.startswith("/api/waitlist"):
             # Says what was asked for, with a button to undo it.
-            return
+            return answer.text
         if answer.status_code != httpx.codes.SEE_OTHER:
             said = f"{answer.status_code}: {answer.text[:300]}"
             raise WorkFailed(f"POST {form.action} was answered with {said}")
-        self._get(answer.headers["Location"])
+        return self._get(answer.headers["Location"])
 
 
 def waitlist_form(page: str) -> Form | None:
