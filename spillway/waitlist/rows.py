@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from chalicelib.domain.entry import CONFIRM_WITHIN_S, Arrival, Entry, EntryState, line_of
 from chalicelib.keys import read_keys
 from chalicelib.tables.dynamodb import CONDITION_NOT_MET, batch_get, transact
-from chalicelib.tables.entries import ENTRY_ATTRIBUTES, entry_from, is_entry
+from chalicelib.tables.entries import ENTRY_ATTRIBUTES, STANDING, entry_from, is_entry
 from chalicelib.tables.shoppers import ShoppersTable
 from spillway.deploy.stage import Stage
 from spillway.deploy.tables import StageTables
@@ -203,8 +203,8 @@ class EntryRows:
             "TableName": self._name,
             "Key": _key(known.entry),
             "UpdateExpression": "SET #state = :left, left_at_ms = :now, moved_to = :sku"
-            " REMOVE #line, place, expires_at_s",
-            "ExpressionAttributeNames": {"#line": "line"},
+            " REMOVE #line, place, expires_at_s, standing, kept_until_s, again_at_ms, #source",
+            "ExpressionAttributeNames": {"#line": "line", "#source": "source"},
             "ExpressionAttributeValues": {
                 ":left": {"S": EntryState.LEFT},
                 ":now": {"N": str(at_ms)},
@@ -230,6 +230,7 @@ class EntryRows:
             "asked_at_ms": {"N": str(newcomer.asked_at_ms)},
             "confirmed_at_ms": {"N": str(newcomer.asked_at_ms)},
             "line": {"S": line_of(newcomer.sku, newcomer.shopper)},
+            **STANDING,
         }
 
     @staticmethod

@@ -54,8 +54,8 @@ def test_a_pending_entry_expires_before_its_row_is_deleted() -> None:
         (PENDING, PROMPT, Reaction.WELCOME),
         (replace(QUIET, state=EntryState.LEFT), replace(PROMPT, arrived_at_ms=9500), Reaction.WELCOME),
         (None, replace(QUIET, state=EntryState.PENDING), Reaction.ASK),
-        # Imported once, and signed up since: as anybody.
-        (QUIET, replace(QUIET, asked_at_ms=9900), Reaction.ADMIT),
+        # Imported once, and signed up since: confirmed already, as anybody.
+        (QUIET, replace(QUIET, asked_at_ms=9900), Reaction.SAY_ALREADY),
         (replace(QUIET, state=EntryState.PENDING), QUIET, Reaction.WELCOME),
     ],
 )

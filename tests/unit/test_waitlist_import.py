@@ -196,6 +196,19 @@ def test_the_same_file_again_changes_nothing(shop: TestShop, tmp_path: Path) -> 
     assert [stored(shop, name) for name in ("ada", "bob")] == rows
 
 
+def test_an_imported_person_who_signs_up_again_stays_confirmed_at_the_old_position(
+    shop: TestShop, tmp_path: Path
+) -> None:
+    imported(shop, tmp_path, "email,time\nada@example.com,2026-01-01\nbob@example.com,2026-01-02\n", TEXT)
+    before = stored(shop, "ada")
+    shop.clock.pass_s(60)
+    shop.sign_up("ada")
+    again = stored(shop, "ada")
+    assert (again["state"], again["place"]) == ({"S": "confirmed"}, before["place"])
+    assert react(shop, before, again) is Reaction.SAY_ALREADY
+    assert waiting(shop) == ["ada", "bob"]
+
+
 class Breaks(EntryRows):
     """Writes so often, and then the connection is lost."""
 

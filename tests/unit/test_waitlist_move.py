@@ -69,6 +69,9 @@ def test_everybody_keeps_position_and_consent(shop: TestShop) -> None:
     assert {name: after[name] for name in KEPT} == {name: before[name] for name in KEPT}
     assert after["moved_from"] == {"S": OLD}
     assert (old["state"], old["moved_to"]) == ({"S": "left"}, {"S": NEW})
+    # An ask for the old SKU begins a new entry; one for the new SKU finds this one confirmed.
+    assert not {"standing", "kept_until_s"} & set(old)
+    assert after["standing"] == {"S": "confirmed"}
     assert react(shop, {}, after) is None
 
 
