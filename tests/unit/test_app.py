@@ -1038,19 +1038,18 @@ THANKS = (
     "If this address is not on the list yet, we email it a link, and it is not on the list until you press"
     " that link and confirm.",
     "If it is on the list already, we say so by email, once a day at most.",
-    "One email has the link for all you asked for just now. We send it once in 15 minutes and ten times a day"
-    " at most, only so often to those who share your network, and never to an address that has lately"
-    " returned our email or ever reported it as spam, or for something we no longer sell.",
+    "One email has the link for all you asked for just now. We hold emails back when one address or network"
+    " asks for too many, for items we no longer sell, and from addresses that returned our email or reported"
+    " it as spam.",
 )
 DANKE = (
     "Du hast uns gebeten, an {address} zu schreiben, wenn das hier wieder da ist:",
     "Steht diese Adresse noch nicht auf der Liste, schicken wir ihr einen Link, und sie steht erst auf der"
     " Liste, wenn du darauf klickst und bestätigst.",
     "Steht sie schon auf der Liste, schreiben wir ihr das, höchstens einmal am Tag.",
-    "Eine Mail hat den Link für alles, worum du gerade gebeten hast. Wir schicken sie einmal in 15 Minuten"
-    " und höchstens zehnmal am Tag, nur begrenzt oft an alle, die dein Netz teilen, und nie an eine Adresse,"
-    " von der kürzlich eine Mail zurückkam oder je eine als Spam gemeldet wurde, oder für etwas, das wir"
-    " nicht mehr verkaufen.",
+    "Eine Mail hat den Link für alles, worum du gerade gebeten hast. Wir halten Mails zurück, wenn eine"
+    " Adresse oder ein Netz zu viele anfordert, bei Artikeln, die wir nicht mehr verkaufen, und bei Adressen,"
+    " von denen eine Mail zurückkam oder als Spam gemeldet wurde.",
 )
 # What a page says, in English and in German.
 TO_CONFIRM = (

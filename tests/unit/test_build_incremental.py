@@ -295,8 +295,8 @@ EDITS: tuple[Edit, ...] = (
 )
 
 
-@settings(max_examples=10, deadline=None)
-@given(seed=st.integers(0, 2**32), edits=st.lists(st.sampled_from(EDITS), min_size=1, max_size=6))
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 2**32), edits=st.lists(st.sampled_from(EDITS), min_size=1, max_size=5))
 def test_after_any_edits_it_is_the_build_from_nothing(
     tmp_path_factory: pytest.TempPathFactory, seed: int, edits: list[Edit]
 ) -> None:

@@ -110,28 +110,25 @@ def test_records_written_after_a_restart_reach_their_function(settings: CloudSet
         assert len(functions.list_event_source_mappings()["EventSourceMappings"]) == 1
 
 
-def test_a_second_demo_in_the_same_folder_is_refused(settings: CloudSettings) -> None:
-    with local_cloud(settings), pytest.raises(BadInput, match="running already"), local_cloud(settings):
-        pass
-
-
-def test_a_taken_port_is_told_before_anything_is_started(settings: CloudSettings, tmp_path: Path) -> None:
+def test_while_one_runs_its_folder_and_its_port_are_refused_and_a_failure_inside_ends_it(
+    settings: CloudSettings, tmp_path: Path
+) -> None:
     elsewhere = CloudSettings(tmp_path / "elsewhere", settings.port, free_port())
-    with (
-        local_cloud(settings),
-        pytest.raises(BadInput, match=f"port {settings.port}"),
-        local_cloud(elsewhere),
-    ):
-        pass
 
+    def fail_inside() -> None:
+        with local_cloud(settings) as cloud:
+            pids.append(cloud.process.pid)
+            with pytest.raises(BadInput, match="running already"), local_cloud(settings):
+                pass
+            with pytest.raises(BadInput, match=f"port {settings.port}"), local_cloud(elsewhere):
+                pass
+            assert not gone(pids[0])
+            raise RuntimeError("inside")
 
-def test_a_failure_inside_leaves_nothing_running(settings: CloudSettings) -> None:
-    def fail(pid: int) -> None:
-        raise RuntimeError(pid)
-
-    with pytest.raises(RuntimeError) as failed, local_cloud(settings) as cloud:
-        fail(cloud.process.pid)
-    assert gone(failed.value.args[0])
+    pids: list[int] = []
+    with pytest.raises(RuntimeError, match="inside"):
+        fail_inside()
+    assert gone(pids[0])
 
 
 def test_a_cloud_that_stops_by_itself_is_told_with_its_last_words(settings: CloudSettings) -> None:
@@ -142,7 +139,14 @@ def test_a_cloud_that_stops_by_itself_is_told_with_its_last_words(settings: Clou
     assert "shutting down" in failed.value.message
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGKILL,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+    ],
+)
 def test_the_cloud_goes_with_its_command_however_that_goes(
     settings: CloudSettings, number: signal.Signals
 ) -> None:

@@ -145,9 +145,15 @@ def test_every_page_that_may_be_listed_says_where_it_lives(release: Release, pag
     not CHECKER.exists() or shutil.which("java") is None,
     reason="the Nu HTML checker is not installed: npm install --prefix .tools/npm vnu-jar, and Java",
 )
-def test_the_nu_html_checker_finds_no_error(pages: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("products_max", [3, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_the_nu_html_checker_finds_no_error(pages: dict[str, str], tmp_path: Path, products_max: int) -> None:
+    products = sorted(path for path in pages if "/products/" in path)
+    # Products are alike: a few of each language, and every other page.
+    left_out = {path for path in products if products.index(path) % max(1, len(products) // products_max)}
     names = {}
     for number, (path, html) in enumerate(sorted(pages.items())):
+        if path in left_out:
+            continue
         names[f"{number}.html"] = path
         (tmp_path / f"{number}.html").write_text(html, encoding="utf-8")
     done = subprocess.run(

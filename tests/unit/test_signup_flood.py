@@ -100,7 +100,7 @@ def in_process() -> Iterator[tuple[TableDoor, Connections]]:
 
 # Of a hundred calls so many fail that, of so many signups, some are bound to fail at their every attempt.
 @pytest.mark.parametrize(
-    ("way", "signups", "faults_percent"), [(over_sockets, 100, 70), (in_process, 10_000, 30)]
+    ("way", "signups", "faults_percent"), [(over_sockets, 100, 70), (in_process, 4_000, 30)]
 )
 def test_every_accepted_signup_is_stored_once_and_every_other_one_may_come_again(
     way: Callable[[], Any],
