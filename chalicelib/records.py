@@ -12,6 +12,10 @@ from chalicelib.log import begin_record, log, where
 BatchFailures = dict[str, list[dict[str, str]]]
 
 
+class FirstRecordFailed(Exception):
+    """The first of several stream records failed. It ends the invocation, so that Lambda splits the batch."""
+
+
 def react_to_stream(
     records: Iterable[dict[str, Any]], react: Callable[[dict[str, Any]], None]
 ) -> BatchFailures:
@@ -19,10 +23,18 @@ def react_to_stream(
 
     A record without a number is answered by an empty one: Lambda then takes the whole batch as failed, and
     nothing is dropped.
+
+    Raises:
+        FirstRecordFailed: nothing of the batch is done. Lambda splits a batch at the number it is given. A
+            batch that begins with the bad record would stay whole, and be given up with its neighbours. It
+            halves the batch of an invocation that fails.
     """
-    for record in records:
+    batch = list(records)
+    for place, record in enumerate(batch):
         begin_record(record.get("eventID", ""))
         if not _succeeds(react, record):
+            if place == 0 and len(batch) > 1:
+                raise FirstRecordFailed(f"the first of {len(batch)} records")
             number = record.get("dynamodb", {}).get("SequenceNumber", "")
             return {"batchItemFailures": [{"itemIdentifier": number}]}
     return {"batchItemFailures": []}

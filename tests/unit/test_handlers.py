@@ -12,7 +12,7 @@ from chalicelib.domain.letter import AskedLetter
 from chalicelib.domain.stock import Availability, Restock, Stock
 from chalicelib.domain.wave import TellOne, WaveStep, to_json
 from chalicelib.mail.postbox import PostboxRefused, Refusal
-from chalicelib.records import react_to_queue, react_to_stream
+from chalicelib.records import FirstRecordFailed, react_to_queue, react_to_stream
 from chalicelib.tables.entries import entry_from
 from chalicelib.wiring import events, letters, stores
 
@@ -253,9 +253,9 @@ def test_queued_work_reaches_its_service(heard: Heard) -> None:
 
 
 def test_a_poison_message_fails_alone(heard: Heard) -> None:
-    good = to_json(TellOne("r1", "A", "ada-id"))
-    assert failures(cloud.walk_waves(queue_event(good, "poison", good), None)) == ["m1"]
-    assert len(heard.calls) == 2
+    good = TellOne("r1", "A", "ada-id")
+    assert failures(cloud.walk_waves(queue_event(to_json(good), "poison", to_json(good)), None)) == ["m1"]
+    assert heard.calls == [("work", good), ("work", good)]
 
 
 def fail_on(bad: str) -> Any:
@@ -276,6 +276,14 @@ def test_a_stream_stops_at_the_record_that_fails() -> None:
 
     assert failures(react_to_stream(records, react)) == ["s2"]
     assert seen == ["e0", "e1", "e2"]
+
+
+def test_a_batch_whose_first_record_fails_ends_in_an_error_that_names_nobody() -> None:
+    records = stream_event(*[(None, entry_image(EntryState.PENDING))] * 3)["Records"]
+    with pytest.raises(FirstRecordFailed, match=r"^the first of 3 records$"):
+        react_to_stream(records, fail_on("e0"))
+    # By itself it is reported: there is nothing to split.
+    assert failures(react_to_stream(records[:1], fail_on("e0"))) == ["s0"]
 
 
 def test_a_queue_goes_on_after_a_message_that_fails() -> None:

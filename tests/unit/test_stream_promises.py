@@ -1,10 +1,16 @@
 """What the stack promises of streams: nothing is lost in silence before DynamoDB forgets it after a day."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+import app as cloud
+from chalicelib import reactions
+from chalicelib.domain.entry import EntryState
+from tests.unit.test_handlers import entry_image, stream_event
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / ".chalice" / "resources.yaml"
@@ -28,6 +34,16 @@ Loader.add_multi_constructor("!", _plain)
 RESOURCES: dict[str, Any] = yaml.load(TEMPLATE.read_text(), Loader)["Resources"]
 
 
+def mapping_of(function: str) -> Any:
+    """How Lambda feeds a function from its stream."""
+    (mapping,) = (
+        event["Properties"]
+        for event in RESOURCES[function]["Properties"]["Events"].values()
+        if "Stream" in event["Properties"]
+    )
+    return mapping
+
+
 @pytest.mark.parametrize(
     ("function", "alarm"),
     [("OnEntryWritten", "EntriesStreamAgeAlarm"), ("OnProductChanged", "ProductsStreamAgeAlarm")],
@@ -35,11 +51,7 @@ RESOURCES: dict[str, Any] = yaml.load(TEMPLATE.read_text(), Loader)["Resources"]
 def test_a_stream_that_falls_behind_rings_and_gives_up_to_a_queue_before_records_are_lost(
     function: str, alarm: str
 ) -> None:
-    (mapping,) = (
-        event["Properties"]
-        for event in RESOURCES[function]["Properties"]["Events"].values()
-        if "Stream" in event["Properties"]
-    )
+    mapping = mapping_of(function)
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert mapping["BisectBatchOnFunctionError"] is True
     assert mapping["MaximumRetryAttempts"] == 8
@@ -54,3 +66,58 @@ def test_a_stream_that_falls_behind_rings_and_gives_up_to_a_queue_before_records
     # Hours lie between the alarm, giving up, and the end of the stream.
     assert rings_after_s <= 3600
     assert rings_after_s < mapping["MaximumRecordAgeInSeconds"] <= STREAM_KEPT_S // 2
+
+
+def hand_over(
+    batch: list[dict[str, Any]], mapping: Any, invoke: Callable[[Any, Any], Any]
+) -> list[tuple[list[str], int]]:
+    """Hand a batch over as Lambda's documentation says; the numbers it gives up together, and their attempts.
+
+    A split does not count as an attempt. A batch is split at the number that is reported, and only what
+    remains is tried again; it is halved where an invocation fails:
+    https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html
+    https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html
+    """
+    given_up: list[tuple[list[str], int]] = []
+    waiting = [(batch, 0)]
+    while waiting:
+        batch, attempts = waiting.pop(0)
+        numbers = [record["dynamodb"]["SequenceNumber"] for record in batch]
+        try:
+            failed = [
+                each["itemIdentifier"] for each in invoke({"Records": batch}, None)["batchItemFailures"]
+            ]
+        except Exception:  # noqa: BLE001 - as for Lambda, whatever it is
+            if mapping["BisectBatchOnFunctionError"] and len(batch) > 1:
+                half = len(batch) // 2
+                waiting[:0] = [(batch[:half], attempts), (batch[half:], attempts)]
+                continue
+            failed = numbers[:1]
+        if not failed:
+            continue
+        attempts += 1
+        if attempts > mapping["MaximumRetryAttempts"]:
+            given_up.append((numbers, attempts))
+            continue
+        waiting.insert(0, (batch[numbers.index(failed[0]) :], attempts))
+    return given_up
+
+
+@pytest.mark.parametrize("poison", [[0], [3], [9], [0, 1], [4, 9]])
+def test_a_poison_record_is_given_up_alone_and_its_neighbours_are_done_once(
+    monkeypatch: pytest.MonkeyPatch, poison: list[int]
+) -> None:
+    done: list[str] = []
+
+    def react(record: Any) -> None:
+        number = record["dynamodb"]["SequenceNumber"]
+        if number in {f"s{each}" for each in poison}:
+            raise KeyError(number)
+        done.append(number)
+
+    monkeypatch.setattr(reactions, "react_to_entry", react)
+    batch = stream_event(*[(None, entry_image(EntryState.PENDING))] * 10)["Records"]
+    given_up = hand_over(batch, mapping_of("OnEntryWritten"), cloud.on_entry_written)
+    assert [numbers for numbers, _ in given_up] == [[f"s{each}"] for each in poison]
+    assert done == [f"s{each}" for each in range(10) if each not in poison]
+    assert all(attempts == 9 for _, attempts in given_up)
