@@ -1,5 +1,7 @@
 """Refusals: every way a request can fail, as one answer in the form its sender can read."""
 
+import random
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -14,11 +16,9 @@ from chalicelib.http.problem import PROBLEM_TYPE, FieldError, Problem
 from chalicelib.log import log, where
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from chalicelib.storefront.renderer import Renderer
 
-RETRY_AFTER_S = 2
+RETRY_AFTER_S_MIN, RETRY_AFTER_S_MAX = 2, 9
 # The pages with forms that may be refused, in each edition.
 FORM_PLACES = ("/products/", "/waitlist/yours")
 BARE_PAGE = (
@@ -28,8 +28,11 @@ BARE_PAGE = (
 LINK_GONE = "This link no longer works. Ask again from the product's page."
 
 
-def problem_of(error: Exception) -> Problem:
-    """The problem an error is to the one who sent the request. What is our fault is logged, not shown."""
+def problem_of(error: Exception, chance: Callable[[], float] = random.random) -> Problem:
+    """Return the problem an error is to the sender of the request. What is our fault is logged, not shown.
+
+    `chance` gives a number in [0, 1): clients that were turned away at once come back in different seconds.
+    """
     match error:
         case Problem():
             return error
@@ -40,7 +43,7 @@ def problem_of(error: Exception) -> Problem:
             return Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "Too many people at once. Try again in a moment.",
-                retry_after_s=RETRY_AFTER_S,
+                retry_after_s=RETRY_AFTER_S_MIN + int(chance() * (RETRY_AFTER_S_MAX + 1 - RETRY_AFTER_S_MIN)),
             )
     log("request_failed", error=type(error).__name__, at=where(error))
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "This did not work, and it is our fault. Try again.")

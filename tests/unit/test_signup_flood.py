@@ -135,5 +135,8 @@ def test_every_accepted_signup_is_stored_once_and_every_other_one_may_come_again
         answers = Counter(chain.from_iterable(clients.map(keep_asking, range(signups))))
     stored = door.stored()
     assert answers[ACCEPTED] == signups == len(stored) == len(set(stored))
-    assert answers.keys() == {ACCEPTED, (HTTPStatus.SERVICE_UNAVAILABLE, 2)}
+    later = {(HTTPStatus.SERVICE_UNAVAILABLE, wait_s) for wait_s in range(2, 10)}
+    # Spread out: not everybody who is turned away comes back in the same second.
+    assert {ACCEPTED} < answers.keys() <= {ACCEPTED, *later}
+    assert len(answers) > 4
     assert "example.com" not in capsys.readouterr().out
