@@ -2,11 +2,17 @@
 
 import re
 import subprocess
+from base64 import b64encode
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
+from chalicelib.domain.form_stamp import FormStamps
+from chalicelib.storefront.renderer import Renderer
+from spillway.build.release import Release
 from tests.aws import ROOT
+from tests.uploaded import made_package
 
 FILE_BYTES_MAX = 2_000_000
 SECRETS = {
@@ -60,3 +66,30 @@ def test_no_file_holds_a_secret() -> None:
 )
 def test_the_search_finds_what_it_is_for(text: str, kind: str) -> None:
     assert secrets_in(text) == [kind]
+
+
+def test_the_package_that_is_uploaded_holds_no_secret_and_nothing_of_the_operators() -> None:
+    with ZipFile(made_package().archive) as package:
+        names = package.namelist()
+        own = [name for name in names if name.startswith(("app.", "chalicelib/", "__pycache__/app."))]
+        texts = {name: package.read(name).decode("utf-8", "replace") for name in own}
+    assert len(texts) > 100
+    assert {name: kinds for name, text in texts.items() if (kinds := secrets_in(text))} == {}
+    tops = {name.partition("/")[0] for name in names}
+    assert {"app.py", "chalicelib"} <= tops
+    assert not tops & {"spillway", "site", "tests", "docs", "build", ".chalice", ".spillway", ".env", ".git"}
+
+
+def test_no_page_holds_a_secret_or_the_key_that_signs_its_form(small_release: Release) -> None:
+    identity = b"identity-key-of-this-shop"
+    stamps = FormStamps.of(identity, at_ms=1_790_000_000_000)
+    renderer = Renderer(small_release.theme)
+    signed = [renderer.product(each.product, each.stock, stamps) for each in small_release.products]
+    assert signed != [renderer.product(each.product, each.stock) for each in small_release.products]
+    objects = [each.read().decode("utf-8", "replace") for each in small_release.objects]
+    assert len(objects) > 10
+    for text in (small_release.theme.to_json(), *signed, *objects):
+        assert secrets_in(text) == []
+        assert identity.decode() not in text
+        assert b64encode(identity).decode().rstrip("=") not in text
+        assert identity.hex() not in text

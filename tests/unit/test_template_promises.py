@@ -4,7 +4,9 @@ Each promise is checked, and each check is shown a template that breaks it.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -27,6 +29,24 @@ SECURITY_POLICY = (
 )
 HOURS_12_S = 12 * 3600
 DAYS_14_S = 14 * 24 * 3600
+# Where the gateway answers by itself. None is a 403: CloudFront makes that the shop's 404 page.
+GATEWAY_STATUSES = {
+    "MISSING_AUTHENTICATION_TOKEN": 404,
+    "INVALID_API_KEY": 404,
+    "REQUEST_TOO_LARGE": 413,
+    "UNSUPPORTED_MEDIA_TYPE": 415,
+    "THROTTLED": 429,
+    "DEFAULT_4XX": 400,
+    "DEFAULT_5XX": 500,
+}
+# RFC 9110 renamed what Python's HTTPStatus still calls so.
+REASONS = {HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Content Too Large"}
+SECRET_WORD = re.compile(r"SECRET|PASSWORD|TOKEN|KEY|CREDENTIAL")
+SECRETS_BY_NAME = {
+    "SIGNING_KEYS_SECRET": {"Ref": "SigningKeysSecret"},
+    "MERCHANT_KEYS_SECRET": {"Ref": "MerchantKeysSecret"},
+    "SMTP_SECRET": {"Ref": "SmtpSecretArn"},
+}
 # Calls that AWS knows no resource for.
 FOR_EVERYTHING = frozenset({"ses:GetAccount", "cloudwatch:GetMetricData"})
 
@@ -198,6 +218,15 @@ def nothing_may_be_done_to_everything_but_what_has_no_resource(resources: Resour
             assert "*" not in str(statement["Action"])
             if "*" in listed(statement["Resource"]):
                 assert set(listed(statement["Action"])) <= FOR_EVERYTHING
+            elif "*" in json.dumps(statement["Resource"]):
+                # Below one bucket: every page, which a product may have.
+                assert statement["Resource"] == {"Fn::Sub": "${PagesBucket.Arn}/*"}
+    # Nothing is granted beside what is read here.
+    assert set(of_type(resources, "AWS::IAM::Role")) == {f"{function}Role" for function in FUNCTIONS}
+    for role in of_type(resources, "AWS::IAM::Role").values():
+        assert role.keys() == {"AssumeRolePolicyDocument", "Policies"}
+    kinds = {each["Type"] for each in resources.values() if each["Type"].startswith("AWS::IAM::")}
+    assert kinds == {"AWS::IAM::Role"}
 
 
 @promise
@@ -317,9 +346,33 @@ def the_api_is_open_to_the_distribution_alone(resources: Resources) -> None:
 
 
 @promise
+def what_the_gateway_answers_by_itself_reads_like_an_answer_of_ours(resources: Resources) -> None:
+    answers = resources["RestAPI"]["Properties"]["Body"]["x-amazon-apigateway-gateway-responses"]
+    assert {kind: int(answer["statusCode"]) for kind, answer in answers.items()} == GATEWAY_STATUSES
+    for kind, answer in answers.items():
+        document = json.loads(answer["responseTemplates"]["application/json"])
+        status = HTTPStatus(GATEWAY_STATUSES[kind])
+        assert document.keys() == {"type", "title", "status", "detail"}
+        assert (document["title"], document["status"]) == (REASONS.get(status, status.phrase), status)
+        # Without a star, and without a word that another origin may read it.
+        retry = {"gatewayresponse.header.Retry-After": "'2'"} if kind == "THROTTLED" else {}
+        assert answer["responseParameters"] == {
+            "gatewayresponse.header.Content-Type": "'application/problem+json'",
+            "gatewayresponse.header.Cache-Control": "'no-store'",
+            **retry,
+        }
+
+
+@promise
 def no_secret_reaches_an_environment(resources: Resources) -> None:
     for function in of_type(resources, "AWS::Lambda::Function").values():
-        assert "resolve:" not in json.dumps(function["Environment"])
+        variables = function["Environment"]["Variables"]
+        assert "resolve:" not in json.dumps(variables)
+        # A secret is named, by its ARN or the parameter of it; no value of one is taken out of it.
+        secrets = {name: value for name, value in variables.items() if "secret" in json.dumps(value).lower()}
+        assert secrets == SECRETS_BY_NAME
+        words = {name for name in variables if SECRET_WORD.search(name)}
+        assert words == set(SECRETS_BY_NAME)
 
 
 @promise
@@ -366,6 +419,7 @@ RULES = at("PagesBucketPolicy", "Properties", "PolicyDocument", "Statement", 0)
 CONFIG = at("Distribution", "Properties", "DistributionConfig")
 FIRST_METHOD = at("RestAPI", "Properties", "Body", "paths", "/waitlist", "post")
 ROLE = at("WalkWavesRole", "Properties", "Policies", 0, "PolicyDocument", "Statement")
+GATEWAY = at("RestAPI", "Properties", "Body", "x-amazon-apigateway-gateway-responses")
 GONE = object()
 
 BROKEN: list[tuple[Promise, tuple[Any, ...], Any]] = [
@@ -423,6 +477,21 @@ BROKEN += [
     ),
     (nothing_may_be_done_to_everything_but_what_has_no_resource, at(*ROLE, 1, "Resource"), "*"),
     (nothing_may_be_done_to_everything_but_what_has_no_resource, at(*ROLE, 1, "Action"), "sqs:*"),
+    (
+        nothing_may_be_done_to_everything_but_what_has_no_resource,
+        at(*ROLE, 2, "Resource"),
+        "arn:aws:dynamodb:*:*:table/*",
+    ),
+    (
+        nothing_may_be_done_to_everything_but_what_has_no_resource,
+        at("WalkWavesRole", "Properties", "ManagedPolicyArns"),
+        ["arn:aws:iam::aws:policy/AdministratorAccess"],
+    ),
+    (
+        nothing_may_be_done_to_everything_but_what_has_no_resource,
+        at("AnotherPolicy"),
+        {"Type": "AWS::IAM::Policy", "Properties": {}},
+    ),
     (pages_are_read_by_this_distribution_alone, at(*RULES, "Condition", "StringEquals"), {"x": "*"}),
     (pages_are_read_by_this_distribution_alone, at(*RULES, "Principal"), "*"),
     (pages_are_read_by_this_distribution_alone, at(*CONFIG, "Origins", 0, "OriginAccessControlId"), ""),
@@ -500,6 +569,36 @@ BROKEN += [
         no_secret_reaches_an_environment,
         at("APIHandler", "Properties", "Environment", "Variables", "KEY"),
         "{{resolve:secretsmanager:x}}",
+    ),
+    (
+        no_secret_reaches_an_environment,
+        at("WalkWaves", "Properties", "Environment", "Variables", "SMTP_PASSWORD"),
+        "hunter2",
+    ),
+    (
+        no_secret_reaches_an_environment,
+        at("WalkWaves", "Properties", "Environment", "Variables", "HOW"),
+        {"Fn::GetAtt": ["SigningKeysSecret", "SecretString"]},
+    ),
+    (
+        what_the_gateway_answers_by_itself_reads_like_an_answer_of_ours,
+        at(*GATEWAY, "DEFAULT_4XX"),
+        GONE,
+    ),
+    (
+        what_the_gateway_answers_by_itself_reads_like_an_answer_of_ours,
+        at(*GATEWAY, "REQUEST_TOO_LARGE", "responseParameters", "gatewayresponse.header.Cache-Control"),
+        GONE,
+    ),
+    (
+        what_the_gateway_answers_by_itself_reads_like_an_answer_of_ours,
+        at(*GATEWAY, "THROTTLED", "responseParameters", "gatewayresponse.header.Access-Control-Allow-Origin"),
+        "'*'",
+    ),
+    (
+        what_the_gateway_answers_by_itself_reads_like_an_answer_of_ours,
+        at(*GATEWAY, "MISSING_AUTHENTICATION_TOKEN", "statusCode"),
+        "403",
     ),
     (each_dead_letter_queue_alarms_at_its_first_message, at("FeedbackDeadLettersAlarm", "Properties"), {}),
     (
