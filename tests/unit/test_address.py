@@ -59,6 +59,45 @@ def test_two_spellings_that_differ_in_ascii_case_are_one_shopper() -> None:
     assert upper.shopper_id(KEY) == lower.shopper_id(KEY)
 
 
+@pytest.mark.parametrize(
+    ("typed", "mailbox"),
+    [
+        # IDNA maps these to the letter itself: the same domain, and so the same person.
+        ("ada@\u212aelvin.example", "ada@kelvin.example"),
+        ("ada@\u017fhop.example", "ada@shop.example"),
+        ("ada@\ufb01n.example", "ada@fin.example"),
+        ("ada@\u2177.example", "ada@viii.example"),
+        ("ada@e\u0301cole.example", "ada@xn--cole-9oa.example"),
+        ("ADA@\u00c9COLE.example", "ADA@xn--cole-9oa.example"),
+        # These are other domains than istanbul.example, strasse.example and each other, as in the DNS.
+        ("ada@\u0130stanbul.example", "ada@xn--istanbul-o0e.example"),
+        ("ada@\u0131stanbul.example", "ada@xn--stanbul-qfb.example"),
+        ("ada@stra\u00dfe.example", "ada@xn--strae-oqa.example"),
+        ("ada@\u03c3\u03b1\u03c2.example", "ada@xn--mxa8ab.example"),
+        ("ada@\u03a3\u0391\u03a3.example", "ada@xn--mxa9ab.example"),
+    ],
+)
+def test_a_domain_is_lower_cased_as_the_dns_does_it(typed: str, mailbox: str) -> None:
+    address = Address.parse(typed)
+    assert (address.mailbox, address.key) == (mailbox, mailbox.lower())
+    assert address.shopper_id(KEY) == Address.parse(mailbox).shopper_id(KEY)
+    for plain in ("ada@istanbul.example", "ada@stanbul.example", "ada@strasse.example"):
+        assert address.shopper_id(KEY) != Address.parse(plain).shopper_id(KEY)
+
+
+@pytest.mark.parametrize(
+    ("trap", "ascii_letter"),
+    [("\u212a", "k"), ("\u0130", "i"), ("\u0131", "i"), ("\u017f", "s"), ("\ufb01", "fi")],
+)
+def test_a_local_part_that_lower_cases_to_somebody_elses_is_refused(trap: str, ascii_letter: str) -> None:
+    # Python itself would have these two be one.
+    assert trap.casefold().startswith(ascii_letter) or trap.upper().casefold() == ascii_letter
+    for local in (f"{trap}elvin", f"jac{trap}", f"a+{trap}", f"a.{trap}.b"):
+        assert Address.parse(f"{local.replace(trap, ascii_letter)}@gmail.com").key
+        with pytest.raises(AddressRefused, match="before the @-sign are not supported"):
+            Address.parse(f"{local}@gmail.com")
+
+
 @pytest.mark.parametrize("other", ["a.da@example.com", "ada+x@example.com", "ada@example.org"])
 def test_dots_tags_and_domains_are_different_shoppers(other: str) -> None:
     assert Address.parse("ada@example.com").shopper_id(KEY) != Address.parse(other).shopper_id(KEY)

@@ -27,6 +27,7 @@ from chalicelib.services.confirmations import Confirmations
 from chalicelib.services.letters import LetterWriter
 from chalicelib.storefront.renderer import Renderer
 from spillway.build.release import Release
+from spillway.build.shop_file import _URL_LENGTH_MAX
 from tests.clock import Clock
 from tests.shop import IDENTITY_KEY, TestShop
 
@@ -418,3 +419,13 @@ def test_a_mailto_link_that_makes_the_header_too_long_is_left_out(small_release:
         f"https://{'d' * 60}.{'e' * 60}.{'f' * 60}.example",
     )
     assert longest.count("<") == 1
+
+
+def test_the_longest_link_to_leave_that_a_shop_can_have_fits_in_a_header(small_release: Release) -> None:
+    longest_sku = "".join(chr(0x1F300 + 11 * number) for number in range(64))
+    host = ".".join(["d" * 60] * 4)
+    base_url = f"https://{host}.example:8443".ljust(_URL_LENGTH_MAX, "0")
+    headers = leaving_headers(small_release, "", longest_sku, base_url)
+    assert headers.startswith(f"<{base_url}/")
+    assert headers.isascii()
+    assert len("List-Unsubscribe") + len(headers) <= 996

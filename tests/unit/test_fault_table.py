@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.domain.entry import EntryState
-from chalicelib.domain.stock import Availability
-from chalicelib.domain.wave import WaveMessage
+from chalicelib.domain.entry import EntryState, line_of, lines_of
+from chalicelib.domain.stock import Availability, Restock
+from chalicelib.domain.wave import LimitedWave, TellOne, WaveMessage, WavePolicy, WaveStep
 from chalicelib.mail.postbox import Delivery, OutcomeUnknown
 from chalicelib.tables.dynamodb import STATEMENTS_MAX
 from tests.clock import Clock
@@ -171,3 +171,122 @@ def test_two_workers_never_hold_one_line(clock: Clock) -> None:
     shop.postbox.before_sending = second_worker
     assert work_off(shop) == 0
     assert told(shop) == set(NAMES)
+
+
+@pytest.mark.parametrize("queued", [0, 1, 7, 8])
+def test_a_restock_that_dies_among_its_steps_is_opened_again_and_tells_everybody_once(
+    queued: int, clock: Clock
+) -> None:
+    shop = crowded(clock)
+    put, steps = shop.queue.put, list(range(queued))
+
+    def dies(message: WaveMessage, *, delay_s: int = 0) -> None:
+        if not steps:
+            raise WorkerDied
+        steps.pop()
+        put(message, delay_s=delay_s)
+
+    shop.queue.put = dies  # type: ignore[method-assign]
+    if queued < len(lines_of(SKU)):
+        with pytest.raises(WorkerDied):
+            shop.observe(IN_STOCK)
+    else:
+        # The worker queued all of them and died before the stream heard of it.
+        shop.observe(IN_STOCK)
+    shop.queue.put = put  # type: ignore[method-assign]
+    assert len(shop.queue.messages) == queued
+    (restock,) = shop.restocks.opened
+    # The stream hands the same record over again.
+    shop.restocking.open(restock)
+    assert work_off(shop) == 0
+    assert told(shop) == set(NAMES)
+    assert shop.restocks.opened == [restock]
+
+
+@pytest.mark.parametrize("point", ["queueing", "announce"])
+def test_a_wave_whose_worker_dies_about_queueing_the_next_one_is_followed_by_that_one_alone(
+    clock: Clock, point: str
+) -> None:
+    dies = Once(point, WorkerDied)
+    shop = crowded(clock, dies)
+    put = shop.queue.put
+
+    def queue(message: WaveMessage, *, delay_s: int = 0) -> None:
+        if isinstance(message, LimitedWave) and message.number == 2:
+            dies("queueing")
+        put(message, delay_s=delay_s)
+
+    shop.queue.put = queue  # type: ignore[method-assign]
+    shop.policy = WavePolicy(letters_per_unit=1, next_after_min=30)
+    sent_at_ms: list[int] = []
+    shop.postbox.on_letters = lambda letters: sent_at_ms.extend([clock()] * letters)
+    shop.observe(IN_STOCK, 150)
+    deaths: list[BaseException] = []
+
+    def failed(message: WaveMessage, error: BaseException) -> None:
+        deaths.append(error)
+        shop.queue.put(message, delay_s=VISIBILITY_TIMEOUT_S)
+
+    while len(shop.postbox.sent) < WAITERS:
+        assert shop.work(failed)
+    assert [type(error) for error in deaths] == [WorkerDied]
+    assert shop.postbox.mailboxes() == [f"{name}@example.com" for name in NAMES]
+    first, second, third = sent_at_ms[:150], sent_at_ms[150:300], sent_at_ms[300:]
+    assert second[0] - first[-1] >= 30 * 60_000
+    assert third[0] - second[-1] >= 30 * 60_000
+
+
+def stale_messages(restock: Restock) -> list[WaveMessage]:
+    """A message of every kind about a restock, as the dead letter queue kept it."""
+    shopper = NAMES[0]
+    return [
+        *(WaveStep(restock.id, SKU, line) for line in lines_of(SKU)),
+        WaveStep(restock.id, SKU, line_of(SKU, shopper), sweep=True),
+        LimitedWave(restock.id, SKU),
+        TellOne(restock.id, SKU, shopper),
+        TellOne(restock.id, SKU, shopper, deferrals=2),
+    ]
+
+
+@pytest.mark.parametrize("state", ["superseded", "sold out", "restored to before it was opened"])
+def test_messages_of_a_restock_that_is_over_are_redriven_and_email_nobody(state: str, clock: Clock) -> None:
+    shop = crowded(clock)
+    (over,) = shop.observe(IN_STOCK)
+    shop.queue.clear()
+    if state == "restored to before it was opened":
+        # The tables know nothing of what happened after the moment they were restored to.
+        shop.restocks.opened.clear()
+    else:
+        shop.observe(SOLD_OUT, None)
+    if state == "superseded":
+        shop.policy = WavePolicy(units_min=6)
+        (newer,) = shop.observe(IN_STOCK, 6)
+        shop.queue.clear()
+        assert shop.restocks.live(SKU) == replace(newer, policy=shop.policy)
+    for message in stale_messages(over):
+        shop.queue.put(message)
+    assert work_off(shop) == 0
+    assert shop.postbox.calls == 0
+    assert shop.queue.messages == []
+    assert {entry.state for entry in shop.entries.rows.values()} == {EntryState.CONFIRMED}
+
+
+def test_a_stream_record_that_is_redriven_late_opens_nothing_in_front_of_a_newer_restock(
+    clock: Clock,
+) -> None:
+    shop = crowded(clock)
+    (older,) = shop.observe(IN_STOCK)
+    shop.queue.clear()
+    # As if it had never been opened: its record waited among the dead letters.
+    shop.restocks.opened.clear()
+    shop.observe(SOLD_OUT, 0)
+    (newer,) = shop.observe(IN_STOCK)
+    assert work_off(shop) == 0
+    calls = shop.postbox.calls
+    late = "late comer"
+    shop.entries.join(late, at_ms=clock())
+    shop.restocking.open(older)
+    assert shop.restocks.live(SKU) == replace(newer, policy=shop.policy)
+    assert work_off(shop) == 0
+    assert shop.postbox.calls == calls
+    assert shop.entries.rows[late].state is EntryState.CONFIRMED

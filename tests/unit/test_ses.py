@@ -3,17 +3,26 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 
+from chalicelib import wiring
+from chalicelib.domain.entry import EntryState, line_of, lines_of
 from chalicelib.domain.letter import Letter
+from chalicelib.domain.stock import Availability
 from chalicelib.mail.account import SesAccount
 from chalicelib.mail.headers import SES_DISALLOWED, HeaderRefused, check_headers
 from chalicelib.mail.postbox import Delivery, Envelope, OutcomeUnknown, PostboxRefused, Refusal
-from chalicelib.mail.ses import CALLS_MAX, STATUSES, SesPostbox
+from chalicelib.mail.ses import BULK_ENVELOPES_MAX, CALLS_MAX, STATUSES, SesPostbox
+from chalicelib.wiring import letters as sending
+from tests.clock import Clock
+from tests.memory import SKU
+from tests.memory_shop import MemoryShop
+from tests.shop import VISIBILITY_TIMEOUT_S
 
 SENDER = "Heron & Daughters <hello@heron.example>"
 LINK = f"<https://www.heron.example/api/unsubscribe?token={'t' * 300}>"
@@ -239,6 +248,161 @@ def test_a_call_that_was_never_made_is_known_not_to_be_taken(
     ses.answer = fail
     with pytest.raises(raised):
         postbox(ses).send(SENDER, letters(2))
+
+
+def test_a_send_is_one_attempt_of_the_sdk_for_ses_knows_no_repeated_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Without the caches, which other tests have filled.
+    made: list[Any] = []
+
+    def client(service: str, **how: Any) -> Any:
+        made.append(wiring.client.__wrapped__(service, **how))
+        return made[-1]
+
+    monkeypatch.setattr(sending, "client", client)
+    monkeypatch.setattr(sending, "smtp_server", lambda: None)
+    monkeypatch.setattr(sending, "settings", lambda: SimpleNamespace(configuration_set="letters"))
+    sending.postbox.__wrapped__()
+    (sesv2,) = made
+    assert sesv2.meta.service_model.service_name == "sesv2"
+    assert sesv2.meta.config.retries == {"mode": "standard", "total_max_attempts": 1}
+
+
+# ---- A whole fan-out through the adapter ----
+
+WAITERS = [
+    name for name in (f"s{number:04}" for number in range(1_000)) if line_of(SKU, name) == lines_of(SKU)[0]
+][:BULK_ENVELOPES_MAX]
+MAILBOXES = [f"{name}@example.com" for name in WAITERS]
+
+
+@pytest.fixture
+def fifty(ses: Service, clock: Clock) -> MemoryShop:
+    """A shop whose line of fifty makes one call."""
+    shop = MemoryShop(clock)
+    for name in WAITERS:
+        shop.entries.join(name, at_ms=clock())
+        clock.pass_s(1)
+    shop.postbox.send = postbox(ses).send  # type: ignore[method-assign]
+    return shop
+
+
+def notify_all(shop: MemoryShop, *expected: type[Exception]) -> None:
+    """Open a restock and let workers work until nothing is left; those that fail as `expected` come again."""
+
+    def failed(message: Any, error: BaseException) -> None:
+        assert isinstance(error, expected), repr(error)
+        shop.queue.put(message, delay_s=VISIBILITY_TIMEOUT_S)
+
+    shop.observe(Availability.IN_STOCK)
+    while shop.work(failed):
+        if shop.pace_table.row is not None and shop.pace_table.row.paused:
+            return
+
+
+def calls(ses: Service) -> list[list[str]]:
+    """The addresses of each call."""
+    return [list(map(address, request["BulkEmailEntries"])) for request in ses.requests]
+
+
+def counted(shop: MemoryShop) -> tuple[int, int, int]:
+    """How many of the restock were told, rejected and unclear."""
+    progress = shop.progress.of(shop.restocks.opened[0].id, lines_of(SKU))
+    return progress.told, progress.rejected, progress.unclear
+
+
+def states(shop: MemoryShop) -> set[EntryState]:
+    return {entry.state for entry in shop.entries.rows.values()}
+
+
+def answers(*each: list[str]) -> Answer:
+    """SES answers calls one after the other, and takes all after the last of these."""
+    left = list(each)
+    return lambda entries: left.pop(0) if left else ["SUCCESS"] * len(entries)
+
+
+def one_of_fifty(status: str) -> list[str]:
+    return [*["SUCCESS"] * 7, status, *["SUCCESS"] * 42]
+
+
+@pytest.mark.parametrize(
+    "status", ["ACCOUNT_THROTTLED", "ACCOUNT_DAILY_QUOTA_EXCEEDED", "TRANSIENT_FAILURE", "FAILED"]
+)
+def test_of_fifty_only_the_one_that_ses_puts_off_is_sent_again(
+    ses: Service, fifty: MemoryShop, status: str
+) -> None:
+    ses.answer = answers(one_of_fifty(status))
+    notify_all(fifty)
+    assert calls(ses) == [MAILBOXES, [MAILBOXES[7]]]
+    assert counted(fifty) == (50, 0, 0)
+    assert states(fifty) == {EntryState.NOTIFIED}
+
+
+@pytest.mark.parametrize("status", ["MESSAGE_REJECTED", "INVALID_PARAMETER"])
+def test_of_fifty_the_one_that_ses_rejects_is_settled_and_never_sent_again(
+    ses: Service, fifty: MemoryShop, status: str
+) -> None:
+    ses.answer = answers(one_of_fifty(status))
+    notify_all(fifty)
+    assert calls(ses) == [MAILBOXES]
+    assert counted(fifty) == (50, 1, 0)
+    assert states(fifty) == {EntryState.NOTIFIED}
+
+
+def test_a_call_that_is_rejected_for_one_letter_alone_is_not_made_again(
+    ses: Service, fifty: MemoryShop
+) -> None:
+    for name in WAITERS[1:]:
+        fifty.entries.leave(name, SKU, at_ms=1)
+    ses.answer = refuse("MessageRejected")
+    notify_all(fifty)
+    assert calls(ses) == [MAILBOXES[:1]]
+    assert counted(fifty) == (1, 1, 0)
+    assert fifty.entries.rows[WAITERS[0]].state is EntryState.NOTIFIED
+
+
+def test_a_day_quota_that_ends_in_mid_call_leaves_the_rest_waiting_in_their_order(
+    ses: Service, fifty: MemoryShop
+) -> None:
+    full = ["ACCOUNT_DAILY_QUOTA_EXCEEDED"]
+    ses.answer = answers(["SUCCESS"] * 20 + full * 30, full * 30, ["SUCCESS"] * 10 + full * 20)
+    notify_all(fifty)
+    assert calls(ses) == [MAILBOXES, MAILBOXES[20:], MAILBOXES[20:], MAILBOXES[30:]]
+    assert counted(fifty) == (50, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "status", ["ACCOUNT_SENDING_PAUSED", "ACCOUNT_SUSPENDED", "CONFIGURATION_SET_SENDING_PAUSED"]
+)
+def test_a_pause_of_ses_in_mid_call_pauses_the_shop_and_only_the_rest_is_sent_when_it_is_resumed(
+    ses: Service, fifty: MemoryShop, status: str
+) -> None:
+    ses.answer = answers(["SUCCESS"] * 20 + [status] * 30)
+    notify_all(fifty)
+    assert fifty.pace_table.row is not None
+    assert fifty.pace_table.row.paused == status
+    for _ in range(20):
+        assert fifty.work(lambda message, error: pytest.fail(f"{message}: {error!r}"))
+    assert calls(ses) == [MAILBOXES]
+    assert fifty.pace_table.resume()
+    while fifty.work(lambda message, error: pytest.fail(f"{message}: {error!r}")):
+        pass
+    assert calls(ses) == [MAILBOXES, MAILBOXES[20:]]
+    assert states(fifty) == {EntryState.NOTIFIED}
+
+
+def test_a_call_that_never_answers_is_made_twice_and_then_counted_as_unclear(
+    ses: Service, fifty: MemoryShop
+) -> None:
+    def never(_: list[dict[str, Any]]) -> list[str]:
+        raise ReadTimeoutError(endpoint_url="https://ses")
+
+    ses.answer = never
+    notify_all(fifty, OutcomeUnknown)
+    assert calls(ses) == [MAILBOXES, MAILBOXES]
+    assert counted(fifty) == (50, 0, 50)
+    assert states(fifty) == {EntryState.NOTIFIED}
 
 
 @pytest.mark.parametrize("bad", [{0}, {49}, {3, 30}, {0, 1, 2}, {10, 20, 30, 40}])

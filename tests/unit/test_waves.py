@@ -172,6 +172,26 @@ def test_a_quota_used_up_today_resumes_by_itself(shop: TestShop) -> None:
     assert sorted(told(shop)) == names
 
 
+def test_a_quota_used_up_in_mid_wave_parks_it_and_the_next_day_goes_on_in_order(shop: TestShop) -> None:
+    names = crowd(shop, 12)
+    shop.policies.put("", ONE_EACH)
+    shop.account.now = Limits(1000.0, 5)
+    shop.observe(IN_STOCK, units=12)
+    shop.work_until(lambda: QUOTA_WAIT_S in shop.queue.delays_s)
+    assert (told(shop), shop.postbox.calls) == (names[:5], 1)
+    shop.account.now = Limits(1000.0, 0)
+    parked_ms, looks = shop.clock(), 0
+    while shop.clock() - parked_ms < 23 * 3600 * 1000:
+        assert shop.work_once()
+        looks += 1
+    # A look in a quarter of an hour, and no call of SES that it would refuse.
+    assert looks <= 23 * 4 + 2
+    assert (told(shop), shop.postbox.calls, shop.alarms) == (names[:5], 1, [])
+    shop.account.now = Limits(1000.0, 50_000)
+    shop.work_until(lambda: len(told(shop)) >= 12)
+    assert told(shop) == names
+
+
 def test_limits_are_read_once_and_kept_a_while(shop: TestShop) -> None:
     shop.pace.await_turn(1)
     shop.pace.await_turn(1)
@@ -215,6 +235,30 @@ def test_a_stopped_account_pauses_sending_until_somebody_resumes_it(shop: TestSh
     assert shop.pace_table.resume()
     shop.work()
     assert sorted(told(shop)) == ["ada", "bob"]
+
+
+def test_a_stopped_account_rings_once_and_fills_no_dead_letters_while_nobody_looks(shop: TestShop) -> None:
+    names = crowd(shop, 24)
+    shop.observe(IN_STOCK)
+    shop.postbox.refusal, shop.postbox.refuses = Refusal.STOPPED, 1_000
+    steps = len(shop.queue.messages)
+    stopped_ms = shop.clock()
+    while shop.clock() - stopped_ms < 12 * 3600 * 1000:
+        message = shop.queue.take()
+        shop.clock.now_ms = max(shop.clock(), shop.queue.due_ms() if shop.queue.messages else 0)
+        # One that raises would come again four times, and then wait among the dead letters.
+        shop.fan_out.work(message)
+    assert shop.postbox.calls == 1
+    assert shop.alarms == ["TooManyRequestsException. Look into it, then run: spillway resume"]
+    assert len(shop.queue.messages) == steps
+    assert set(shop.queue.delays_s[-steps:]) == {PAUSED_WAIT_S}
+    shop.postbox.refuses = 0
+    assert shop.pace_table.resume()
+    shop.work()
+    assert sorted(told(shop)) == names
+    for line in {line_of(shop.sku, shop.shopper(name)) for name in names}:
+        of_line = [name for name in names if line_of(shop.sku, shop.shopper(name)) == line]
+        assert [name for name in told(shop) if name in of_line] == of_line
 
 
 def test_a_letter_the_transport_calls_wrong_is_for_a_person_to_see(shop: TestShop) -> None:
