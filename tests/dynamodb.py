@@ -1,6 +1,7 @@
 """DynamoDB in memory, called as boto3's client is: microseconds for a call where moto takes milliseconds.
 
-It does what the tables ask of DynamoDB and no more. The contract tests hold it to the same promises as
+It does what the tables ask of DynamoDB and no more. Each request is held to botocore's model and to the
+table's schema: a wrong one fails as it does with boto3. The contract tests hold it to the same promises as
 moto and the emulator.
 """
 
@@ -15,6 +16,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from tests.aws_models import check_request
 from tests.expressions import InvalidExpression, Item, Scope, check_words, comparable, condition_of, updated
 
 Key = tuple[str, ...]
@@ -38,15 +40,31 @@ class ConditionFailed(ClientError):
 
 @dataclass(slots=True)
 class Table:
-    """Items by key; `indexes` are the key attributes of each index, by name."""
+    """Items by key; `indexes` has the key attributes of each index, `types` the type of each of them."""
 
     keys: tuple[str, ...]
     indexes: dict[str, tuple[str, ...]]
+    types: dict[str, str]
     items: dict[Key, Item] = field(default_factory=dict)
 
     def key_of(self, item: Mapping[str, Any]) -> Key:
         """Where an item is kept."""
         return tuple(str(next(iter(item[name].values()))) for name in self.keys)
+
+    def check_key(self, key: Mapping[str, Any]) -> None:
+        """Raise DynamoDB's error for a key of other attributes than the table's, or of other types."""
+        if key.keys() != set(self.keys):
+            raise _invalid("The provided key element does not match the schema")
+        self.check_types(key)
+
+    def check_types(self, item: Mapping[str, Any]) -> None:
+        """Raise DynamoDB's error for a key attribute, of the table or an index, that is of another type."""
+        for name, kind in self.types.items():
+            if name in item and item[name].keys() != {kind}:
+                raise _invalid(f"Type mismatch for key {name} expected: {kind} actual: {[*item[name]]}")
+        missing = [name for name in self.keys if name not in item]
+        if missing:
+            raise _invalid(f"Missing the key {missing[0]} in the item")
 
     def sorted_by(self, attributes: Sequence[str]) -> list[Item]:
         """Every item that has these attributes, by their values; those of the key settle what is equal."""
@@ -69,6 +87,7 @@ class MemoryDynamoDb:
         *,
         TableName: str,  # noqa: N803 - boto3's name
         KeySchema: Sequence[Mapping[str, str]],  # noqa: N803
+        AttributeDefinitions: Sequence[Mapping[str, str]],  # noqa: N803
         GlobalSecondaryIndexes: Sequence[Mapping[str, Any]] = (),  # noqa: N803
         **_: Any,
     ) -> None:
@@ -76,34 +95,37 @@ class MemoryDynamoDb:
         self._tables[TableName] = Table(
             _attributes(KeySchema),
             {index["IndexName"]: _attributes(index["KeySchema"]) for index in GlobalSecondaryIndexes},
+            {each["AttributeName"]: each["AttributeType"] for each in AttributeDefinitions},
         )
 
     def get_item(self, **request: Any) -> dict[str, Any]:
         """DynamoDB's GetItem."""
-        _check(request)
-        table = self._tables[request["TableName"]]
-        item = table.items.get(table.key_of(request["Key"]))
-        return {"Item": _projected(item, request)} if item else {}
+        check_request("dynamodb", "GetItem", request)
+        return self._get(request)
 
     def put_item(self, **request: Any) -> dict[str, Any]:
         """DynamoDB's PutItem."""
+        check_request("dynamodb", "PutItem", request)
         return self._write("Put", request)
 
     def update_item(self, **request: Any) -> dict[str, Any]:
         """DynamoDB's UpdateItem. `UPDATED_NEW` answers with the whole item: more than was asked for."""
+        check_request("dynamodb", "UpdateItem", request)
         self._write("Update", request)
         if "ReturnValues" not in request:
             return {}
-        return {"Attributes": self.get_item(TableName=request["TableName"], Key=request["Key"])["Item"]}
+        return {"Attributes": self._get({"TableName": request["TableName"], "Key": request["Key"]})["Item"]}
 
     def delete_item(self, **request: Any) -> dict[str, Any]:
         """DynamoDB's DeleteItem."""
+        check_request("dynamodb", "DeleteItem", request)
         return self._write("Delete", request)
 
-    def transact_write_items(self, *, TransactItems: Sequence[Mapping[str, Any]]) -> dict[str, Any]:  # noqa: N803
+    def transact_write_items(self, **request: Any) -> dict[str, Any]:
         """DynamoDB's TransactWriteItems."""
+        check_request("dynamodb", "TransactWriteItems", request)
         with self._alone:
-            writes = [(kind, write) for each in TransactItems for kind, write in each.items()]
+            writes = [(kind, write) for each in request["TransactItems"] for kind, write in each.items()]
             places = [(write["TableName"], self._place(kind, write)) for kind, write in writes]
             if len(writes) > 100 or len(set(places)) < len(places):
                 raise _invalid("one write of an item, and a hundred in all, is the most")
@@ -119,10 +141,11 @@ class MemoryDynamoDb:
                 self._carry_out(kind, write)
         return {}
 
-    def batch_execute_statement(self, *, Statements: Sequence[Mapping[str, Any]]) -> dict[str, Any]:  # noqa: N803
+    def batch_execute_statement(self, **request: Any) -> dict[str, Any]:
         """DynamoDB's BatchExecuteStatement, of conditional updates."""
+        check_request("dynamodb", "BatchExecuteStatement", request)
         responses: list[dict[str, Any]] = []
-        for statement in Statements:
+        for statement in request["Statements"]:
             try:
                 self._execute(statement["Statement"], statement["Parameters"])
             except ConditionFailed:
@@ -131,17 +154,19 @@ class MemoryDynamoDb:
                 responses.append({})
         return {"Responses": responses}
 
-    def batch_get_item(self, *, RequestItems: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:  # noqa: N803
+    def batch_get_item(self, **request: Any) -> dict[str, Any]:
         """DynamoDB's BatchGetItem."""
+        check_request("dynamodb", "BatchGetItem", request)
         found: dict[str, list[Item]] = {}
-        for name, request in RequestItems.items():
-            one = {word: value for word, value in request.items() if word != "Keys"}
-            answers = [self.get_item(TableName=name, Key=key, **one) for key in request["Keys"]]
+        for name, wanted in request["RequestItems"].items():
+            one = {word: value for word, value in wanted.items() if word != "Keys"}
+            answers = [self._get({"TableName": name, "Key": key, **one}) for key in wanted["Keys"]]
             found[name] = [answer["Item"] for answer in answers if answer]
         return {"Responses": found, "UnprocessedKeys": {}}
 
     def query(self, **request: Any) -> dict[str, Any]:
         """DynamoDB's Query."""
+        check_request("dynamodb", "Query", request)
         _check(request)
         table = self._tables[request["TableName"]]
         index = request.get("IndexName")
@@ -149,6 +174,7 @@ class MemoryDynamoDb:
 
     def scan(self, **request: Any) -> dict[str, Any]:
         """DynamoDB's Scan."""
+        check_request("dynamodb", "Scan", request)
         _check(request)
         table = self._tables[request["TableName"]]
         return self._page(table, table.keys, request)
@@ -156,6 +182,13 @@ class MemoryDynamoDb:
     def get_paginator(self, operation: str) -> "Paginator":
         """Pages of a query or a scan."""
         return Paginator(getattr(self, operation))
+
+    def _get(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        _check(request)
+        table = self._tables[request["TableName"]]
+        table.check_key(request["Key"])
+        item = table.items.get(table.key_of(request["Key"]))
+        return {"Item": _projected(item, request)} if item else {}
 
     def _page(self, table: Table, order: tuple[str, ...], request: Mapping[str, Any]) -> dict[str, Any]:
         with self._alone:
@@ -186,7 +219,12 @@ class MemoryDynamoDb:
         return {}
 
     def _place(self, kind: str, write: Mapping[str, Any]) -> Key:
-        return self._tables[write["TableName"]].key_of(write["Item" if kind == "Put" else "Key"])
+        table = self._tables[write["TableName"]]
+        if kind == "Put":
+            table.check_types(write["Item"])
+            return table.key_of(write["Item"])
+        table.check_key(write["Key"])
+        return table.key_of(write["Key"])
 
     def _condition_holds(self, kind: str, write: Mapping[str, Any]) -> bool:
         _check(write)
@@ -200,9 +238,11 @@ class MemoryDynamoDb:
         elif kind == "Update":
             before = items.get(place, dict(write["Key"]))
             try:
-                items[place] = updated(write["UpdateExpression"], _scope(before, write))
+                after = updated(write["UpdateExpression"], _scope(before, write))
             except InvalidExpression as error:
                 raise _invalid(str(error)) from error
+            self._tables[write["TableName"]].check_types(after)
+            items[place] = after
         elif kind == "Delete":
             items.pop(place, None)
 

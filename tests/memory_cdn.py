@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from tests.aws_models import check_request
 from tests.memory_s3 import refused
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class MemoryCloudFront:
         https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_InvalidationBatch.html: a known
         reference with the same paths is the same invalidation, with others it is an error.
         """
+        check_request("cloudfront", "CreateInvalidation", asked)
         self.calls += 1
         batch = asked["InvalidationBatch"]
         reference, paths = batch["CallerReference"], batch["Paths"]["Items"]

@@ -6,6 +6,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from tests.aws_models import check_request
+
 
 class MemoryS3:
     """Answers the calls that pages are stored by, as the client of boto3 does."""
@@ -17,12 +19,14 @@ class MemoryS3:
 
     def head_object(self, **asked: Any) -> dict[str, Any]:
         """All that is known of an object but its bytes."""
+        check_request("s3", "HeadObject", asked)
         if asked["Key"] not in self.objects:
             raise refused("404", "HeadObject")
         return {name: value for name, value in self.objects[asked["Key"]].items() if name != "Body"}
 
     def get_object(self, **asked: Any) -> dict[str, Any]:
         """An object, unless the caller has it."""
+        check_request("s3", "GetObject", asked)
         there = self.objects.get(asked["Key"])
         if there is None:
             raise refused("NoSuchKey", "GetObject")
@@ -32,6 +36,7 @@ class MemoryS3:
 
     def put_object(self, **asked: Any) -> dict[str, Any]:
         """Store an object where the condition holds."""
+        check_request("s3", "PutObject", asked)
         known = {"Metadata": {}, **asked}
         key, body, etag = known.pop("Key"), known["Body"], known.pop("IfMatch", None)
         there = self.objects.get(key, {})

@@ -1,9 +1,10 @@
 """What the other tables of the shop promise, in memory, over moto and over the local cloud alike."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.exceptions import ClientError, ParamValidationError
 
 from chalicelib.domain.product import Condition, Product, Variant, WhenSoldOut
 from chalicelib.domain.stock import Availability, Restock, Stock
@@ -237,3 +238,35 @@ def test_of_restocks_observed_at_one_time_the_one_of_the_later_version_is_live(
     live = restocks.live("A")
     assert live is not None
     assert (live.id, live.version) == ("A:10:wms-10", 10)
+
+
+ADA = {"id": {"S": "ada"}}
+NOT_SENT: dict[str, tuple[str, dict[str, Any]]] = {
+    "a missing key": ("get_item", {}),
+    "a type that there is not": ("put_item", {"Item": {"id": {"XXSXX": "ada"}}}),
+    "a number that is no text": ("put_item", {"Item": {**ADA, "count": {"N": 1}}}),
+    "an unknown member": ("delete_item", {"Key": ADA, "ConditionExpresion": "attribute_exists(id)"}),
+}
+REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
+    "a key of other attributes": ("get_item", {"Key": {"shopper": {"S": "ada"}}}),
+    "a key with more attributes": ("delete_item", {"Key": {**ADA, "sku": {"S": "A"}}}),
+    "a key of another type": ("put_item", {"Item": {"id": {"N": "1"}}}),
+    "an item without its key": ("put_item", {"Item": {"sku": {"S": "A"}}}),
+}
+
+
+@pytest.mark.parametrize("kind", NOT_SENT)
+def test_a_request_that_boto3_does_not_send_fails_in_memory_too(
+    dynamodb: "DynamoDBClient", kind: str
+) -> None:
+    method, request = NOT_SENT[kind]
+    with pytest.raises(ParamValidationError):
+        getattr(dynamodb, method)(TableName=create_table(dynamodb, "SendingTable"), **request)
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_a_request_that_is_not_of_the_tables_schema_is_refused(dynamodb: "DynamoDBClient", kind: str) -> None:
+    method, request = REFUSED[kind]
+    with pytest.raises(ClientError) as raised:
+        getattr(dynamodb, method)(TableName=create_table(dynamodb, "SendingTable"), **request)
+    assert raised.value.response["Error"]["Code"] == "ValidationException"

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from spillway.merchant.dead_letters import DeadLetters, Redriven
 from spillway.merchant.stream_letters import RECORDS_PER_CALL_MAX
+from tests.aws_models import check_request
 from tests.fake_stage import QUEUE_OUTPUTS
 
 STREAM = "arn:aws:dynamodb:us-east-1:123456789012:table/spillway-products/stream/2026-11-23T17:00:00.000"
@@ -31,20 +32,26 @@ class Queues:
     def bodies(self, url: str) -> list[str]:
         return list(self.messages.get(url, {}).values())
 
-    def get_queue_attributes(self, QueueUrl: str, AttributeNames: list[str]) -> Any:  # noqa: N803 - boto3's
-        return {"Attributes": {AttributeNames[0]: str(len(self.bodies(QueueUrl))), AttributeNames[1]: "0"}}
+    def get_queue_attributes(self, **asked: Any) -> Any:
+        check_request("sqs", "GetQueueAttributes", asked)
+        waiting, *others = asked["AttributeNames"]
+        counts = dict.fromkeys(others, "0") | {waiting: str(len(self.bodies(asked["QueueUrl"])))}
+        return {"Attributes": counts}
 
-    def receive_message(self, QueueUrl: str, MaxNumberOfMessages: int, **_: Any) -> Any:  # noqa: N803
-        waiting = self.messages.get(QueueUrl, {})
-        shown = [each for each in waiting if each not in self.hidden][:MaxNumberOfMessages]
+    def receive_message(self, **asked: Any) -> Any:
+        check_request("sqs", "ReceiveMessage", asked)
+        waiting = self.messages.get(asked["QueueUrl"], {})
+        shown = [each for each in waiting if each not in self.hidden][: asked["MaxNumberOfMessages"]]
         self.hidden.update(shown)
         return {"Messages": [{"MessageId": i, "ReceiptHandle": i, "Body": waiting[i]} for i in shown]}
 
-    def send_message(self, QueueUrl: str, MessageBody: str) -> None:  # noqa: N803
-        self.put(QueueUrl, MessageBody)
+    def send_message(self, **asked: Any) -> None:
+        check_request("sqs", "SendMessage", asked)
+        self.put(asked["QueueUrl"], asked["MessageBody"])
 
-    def delete_message(self, QueueUrl: str, ReceiptHandle: str) -> None:  # noqa: N803
-        del self.messages[QueueUrl][ReceiptHandle]
+    def delete_message(self, **asked: Any) -> None:
+        check_request("sqs", "DeleteMessage", asked)
+        del self.messages[asked["QueueUrl"]][asked["ReceiptHandle"]]
 
 
 class Streams:
@@ -161,7 +168,7 @@ def test_what_is_stuck_is_looked_at_without_addresses_and_put_back(stage: Stage)
 def test_what_was_put_back_is_deleted_only_then(stage: Stage) -> None:
     stage.queues.put("WavesDeadLetters", "a")
 
-    def broken(QueueUrl: str, MessageBody: str) -> None:  # noqa: N803
+    def broken(**_: Any) -> None:
         raise ConnectionError
 
     stage.queues.send_message = broken  # type: ignore[method-assign]

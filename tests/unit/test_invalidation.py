@@ -59,12 +59,12 @@ class Shop:
         for entry in release.products:
             self.products.put_catalogue(entry.product, entry.stock, known=None)
         self.s3, self.theme, self.cloudfront = MemoryS3(), MemoryS3(), MemoryCloudFront()
-        self.theme.put_object(Key="theme.json", Body=release.theme.to_json().encode())
+        self.theme.put_object(Bucket="shop", Key="theme.json", Body=release.theme.to_json().encode())
         self.themes = ThemeStore(_any(self.theme), "release")
         for each in release.objects:
             headers = {"ContentType": each.content_type, "CacheControl": each.cache_control}
             headers |= {"ContentLanguage": each.language} if each.language else {}
-            self.s3.put_object(Key=each.key, Body=each.read(), **headers)
+            self.s3.put_object(Bucket="shop", Key=each.key, Body=each.read(), **headers)
         self.cached: dict[str, bytes] = {}
         self.cloudfront.forget = self._forget
         self.steps = 0
@@ -211,7 +211,7 @@ def test_a_repeat_that_changes_other_pages_is_another_invalidation(shop: Shop) -
     shop.refresh("scarf", "e1")
     # A publish puts the home page meanwhile, with what was in stock when it began, and the event is repeated.
     home = shop.s3.objects[HOME_KEY]
-    shop.s3.put_object(Key=HOME_KEY, **{**_headers(home), "Body": b"of a publish"})
+    shop.s3.put_object(Bucket="shop", Key=HOME_KEY, **{**_headers(home), "Body": b"of a publish"})
     shop.visit()
     shop.refresh("scarf", "e1")
     assert shop.old_paths() == set()
@@ -222,7 +222,9 @@ def test_a_repeat_that_writes_the_same_paths_again_is_another_invalidation(shop:
     shop.observe("scarf", "SCARF", Availability.OUT_OF_STOCK, 0, "e1")
     shop.refresh("scarf", "e1")
     for key in SCARF - {"sitemap.xml"}:
-        shop.s3.put_object(Key=key, **{**_headers(shop.s3.objects[key]), "Body": b"of a publish"})
+        shop.s3.put_object(
+            Bucket="shop", Key=key, **{**_headers(shop.s3.objects[key]), "Body": b"of a publish"}
+        )
     shop.visit()
     shop.refresh("scarf", "e1")
     assert shop.cloudfront.paths == [SCARF_PATHS, SCARF_PATHS]

@@ -27,6 +27,7 @@ from spillway.merchant.demand import Demand
 from spillway.operate.queues import QUEUES
 from spillway.project import Project
 from tests.aws import REGION
+from tests.aws_models import check_request
 from tests.clock import Clock
 from tests.conftest import free_port
 from tests.fake_stage import QUEUE_OUTPUTS
@@ -58,7 +59,8 @@ class Nothing:
 class Ses:
     """Takes every letter."""
 
-    def send_bulk_email(self, **_: Any) -> Any:
+    def send_bulk_email(self, **asked: Any) -> Any:
+        check_request("sesv2", "SendBulkEmail", asked)
         return {"BulkEmailEntryResults": [{"Status": "SUCCESS", "MessageId": "m1"}]}
 
     def get_account(self) -> Any:
