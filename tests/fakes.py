@@ -16,7 +16,7 @@ class FakePostbox:
     """Keeps what it is sent.
 
     `refuses` turns so many whole calls away, `times_out` takes so many and does not say so;
-    `deliveries` answers single letters, by mailbox, once.
+    `deliveries` answers single letters, by mailbox, once. `refusal` is what all of these wait for.
     """
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class FakePostbox:
         if delivery is Delivery.ACCEPTED:
             self.sent.append(envelope)
             return Receipt(delivery, message_id=f"m-{len(self.sent)}")
-        return Receipt(delivery, reason=delivery.upper())
+        return Receipt(delivery, reason=delivery.upper(), refusal=self.refusal)
 
 
 class WorkerDied(BaseException):

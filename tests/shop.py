@@ -81,6 +81,7 @@ class TestShop:
         )
         sending = self.sending_name
         self.alarms: list[str] = []
+        self.alarm_subjects: list[str] = []
         self.line = LineTable(client, self.entries_name, suppressions, sleep=clock.pass_s)
         self.progress = ProgressTable(client, sending)
         self.policies = PoliciesTable(client, sending)
@@ -91,7 +92,7 @@ class TestShop:
             self.account,
             clock,
             clock.pass_s,
-            lambda _subject, text: self.alarms.append(text),
+            self._ring,
         )
         self.restocking = Restocking(self.products, self.restocks, self.progress, self.policies, self.queue)
         teller = Teller(
@@ -124,6 +125,10 @@ class TestShop:
             lambda: 0.5,
         )
         self._events = count(1)
+
+    def _ring(self, subject: str, text: str) -> None:
+        self.alarm_subjects.append(subject)
+        self.alarms.append(text)
 
     def shopper(self, name: str) -> str:
         """The id of the shopper whose address is `name`@example.com."""

@@ -28,6 +28,7 @@ class Tables:
 
     def __init__(self, client: "DynamoDBClient", clock: Clock) -> None:
         entries, sending = create_table(client, "EntriesTable"), create_table(client, "SendingTable")
+        self.client, self.entries_name, self.sending_name = client, entries, sending
         self.clock = clock
         self.entries = EntriesTable(client, entries)
         suppressions = create_table(client, "SuppressionsTable")

@@ -1,13 +1,19 @@
 """What the rows of the sending table promise: leases, pace, progress; in memory, over moto and over the local
 cloud alike."""
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from datetime import date
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.entry import lines_of
+from chalicelib.domain.feedback import Feedback, FeedbackState
 from chalicelib.domain.pace import HOUR_MS, UNLIMITED, Limits
+from chalicelib.domain.stock import tag_of
 from chalicelib.domain.wave import WaveBudget
+from chalicelib.tables.health import HealthTable
 from chalicelib.tables.line import Told
-from chalicelib.tables.progress import ALL_LINES
+from chalicelib.tables.notices import NoticesTable
+from chalicelib.tables.progress import ALL_LINES, Progress, ProgressTable
 from chalicelib.tables.webhooks import WebhooksTable
 from tests.aws import create_table
 from tests.contract.conftest import Tables
@@ -16,6 +22,15 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 LEASE_MS = 30_000
+DAY_S = 24 * 3600
+# 2026-11-23, noon UTC.
+NOON_MS = 1_795_435_200_000
+
+
+def rows(client: "DynamoDBClient", table: str, key: str = "id") -> dict[str, dict[str, Any]]:
+    """Return all items of a table by the text of one attribute, which is left out of them."""
+    items: list[Any] = client.scan(TableName=table, ConsistentRead=True)["Items"]
+    return {item.pop(key)["S"]: item for item in items}
 
 
 def test_only_one_worker_holds_a_line(tables: Tables) -> None:
@@ -157,11 +172,109 @@ def test_a_wave_has_its_letters_once(tables: Tables) -> None:
 
 
 def test_a_webhook_is_taken_in_for_the_first_time_once(dynamodb: "DynamoDBClient") -> None:
-    webhooks = WebhooksTable(dynamodb, create_table(dynamodb, "SendingTable"))
+    name = create_table(dynamodb, "SendingTable")
+    webhooks = WebhooksTable(dynamodb, name)
     assert not webhooks.is_known("d1")
     assert [webhooks.first_time("d1", at_ms=1), webhooks.first_time("d1", at_ms=2)] == [True, False]
     assert webhooks.is_known("d1")
-    assert webhooks.first_time("d2", at_ms=3)
+    assert webhooks.first_time("d2", at_ms=7_000)
+    assert rows(dynamodb, name) == {
+        "webhook#d1": {"expires_at_s": {"N": "3600"}},
+        "webhook#d2": {"expires_at_s": {"N": "3607"}},
+    }
+
+
+def test_dead_letters_are_noted_as_of_the_last_notice(dynamodb: "DynamoDBClient") -> None:
+    notices = NoticesTable(dynamodb, create_table(dynamodb, "SendingTable"))
+    assert notices.dead_letters() == 0
+    notices.tell(3)
+    assert notices.dead_letters() == 3
+    notices.tell(0)
+    assert notices.dead_letters() == 0
+
+
+def test_bounces_and_complaints_are_counted_once_by_the_day_of_sending(dynamodb: "DynamoDBClient") -> None:
+    entries, name = create_table(dynamodb, "EntriesTable"), create_table(dynamodb, "SendingTable")
+    health, day = HealthTable(dynamodb, entries, name), date(2026, 11, 23)
+    bounced = Feedback(FeedbackState.BOUNCED, "m1", NOON_MS, "ada", "A", "tag", counts=True)
+    complained = replace(bounced, state=FeedbackState.COMPLAINED)
+    of_no_restock = replace(bounced, message_id="m2", restock="")
+    events = (bounced, bounced, complained, of_no_restock)
+    assert [health.count(event, at_ms=NOON_MS + 5_000) for event in events] == [True, False, True, True]
+    assert health.bounced_and_complained([day, date(2026, 11, 22)]) == {day: (2, 1)}
+    kept = {"expires_at_s": {"N": str(NOON_MS // 1000 + 5 + 45 * DAY_S)}}
+    kept_longer = {"expires_at_s": {"N": str(NOON_MS // 1000 + 5 + 400 * DAY_S)}}
+    assert rows(dynamodb, name) == {
+        "feedback#m1#bounced": kept,
+        "feedback#m1#complained": kept,
+        "feedback#m2#bounced": kept,
+        "health#2026-11-23": {**kept, "bounced": {"N": "2"}, "complained": {"N": "1"}},
+        "received#tag": {**kept_longer, "bounced": {"N": "1"}, "complained": {"N": "1"}},
+    }
+
+
+def test_emails_sent_before_sending_was_resumed_count_for_their_restock_alone(
+    dynamodb: "DynamoDBClient",
+) -> None:
+    entries, name = create_table(dynamodb, "EntriesTable"), create_table(dynamodb, "SendingTable")
+    health, day = HealthTable(dynamodb, entries, name), date(2026, 11, 23)
+    early = Feedback(FeedbackState.BOUNCED, "m1", NOON_MS - 1, "ada", "A", tag_of("r1"), counts=True)
+    assert health.count(early, at_ms=NOON_MS)
+    health.forget(at_ms=NOON_MS)
+    assert health.bounced_and_complained([day]) == {}
+    assert health.count(replace(early, message_id="m2"), at_ms=NOON_MS + 1)
+    assert health.count(replace(early, message_id="m3", sent_at_ms=NOON_MS), at_ms=NOON_MS + 1)
+    assert health.bounced_and_complained([day]) == {day: (1, 0)}
+    assert ProgressTable(dynamodb, name).of("r1", lines_of("A")).bounced == 3
+
+
+def test_the_state_of_an_email_is_that_of_the_last_one_sent_and_never_goes_back(tables: Tables) -> None:
+    tables.join("ada")
+    health = HealthTable(tables.client, tables.entries_name, tables.sending_name)
+    bounced = Feedback(FeedbackState.BOUNCED, "m1", 1_000, "ada", "A")
+    delivered = replace(bounced, state=FeedbackState.DELIVERED)
+    later = replace(delivered, message_id="m2", sent_at_ms=2_000)
+    gone = replace(delivered, shopper="bob")
+    assert [health.store(each) for each in (bounced, delivered, bounced, later, gone)] == [
+        True,
+        False,
+        False,
+        True,
+        False,
+    ]
+    assert sorted(health.delivered("ada")) == [1_000, 2_000]
+    assert sorted(health.delivered("bob")) == []
+    item = rows(tables.client, tables.entries_name, key="sku")["A"]
+    assert {name: item[name] for name in item if name.startswith("feedback")} == {
+        "feedback": {"S": "delivered"},
+        "feedback_rank": {"N": str(FeedbackState.DELIVERED.rank)},
+        "feedback_sent_at_ms": {"N": "2000"},
+        "feedback_message_id": {"S": "m2"},
+    }
+
+
+def test_progress_is_the_sum_over_lines_with_the_first_and_the_last_time(tables: Tables) -> None:
+    first, second = lines_of("A")[:2]
+    tables.progress.add("r1", first, at_ms=3_000, told=50, rejected=2)
+    tables.progress.add("r1", second, at_ms=2_000, told=7, unclear=1)
+    tables.progress.add("r1", ALL_LINES, at_ms=9_000, given_up=1)
+    tables.progress.add("r2", first, at_ms=1, told=1)
+    tables.progress.count_left("r1", at_ms=4_000)
+    assert tables.progress.of("r1", lines_of("A")) == Progress(
+        told=57, rejected=2, unclear=1, given_up=1, left_after=1, first_at_ms=2_000, last_at_ms=9_000
+    )
+    stored = rows(tables.client, tables.sending_name)
+    assert stored[f"told#r1#{first}"] == {
+        "told": {"N": "50"},
+        "rejected": {"N": "2"},
+        "first_at_ms": {"N": "3000"},
+        "last_at_ms": {"N": "3000"},
+        "expires_at_s": {"N": str(3 + 400 * DAY_S)},
+    }
+    assert stored[f"received#{tag_of('r1')}"] == {
+        "left_after": {"N": "1"},
+        "expires_at_s": {"N": str(4 + 400 * DAY_S)},
+    }
 
 
 def test_an_unclear_batch_is_noted_once(tables: Tables) -> None:

@@ -34,17 +34,17 @@ IN_STOCK, SOLD_OUT = Availability.IN_STOCK, Availability.OUT_OF_STOCK
 
 
 class MemoryWebhooks(WebhooksTable):
-    """Remembers digests."""
+    """Remembers digests, and when each was noted first."""
 
     def __init__(self) -> None:
-        self.digests: set[str] = set()
+        self.digests: dict[str, int] = {}
 
     def is_known(self, digest: str) -> bool:
         return digest in self.digests
 
     def first_time(self, digest: str, *, at_ms: int) -> bool:
         known = digest in self.digests
-        self.digests.add(digest)
+        self.digests.setdefault(digest, at_ms)
         return not known
 
 
@@ -58,11 +58,18 @@ def products(small_release: Release) -> ProductsTable:
 
 
 @pytest.fixture
-def api(products: ProductsTable, monkeypatch: pytest.MonkeyPatch, clock: Clock) -> Iterator[Client]:
+def noted() -> MemoryWebhooks:
+    return MemoryWebhooks()
+
+
+@pytest.fixture
+def api(
+    products: ProductsTable, noted: MemoryWebhooks, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> Iterator[Client]:
     for name, value in {
         "merchant_keys": MerchantKeys((KEY, "older")),
         "availabilities": Availabilities(products),
-        "webhooks": Webhooks(Availabilities(products), MemoryWebhooks(), clock),
+        "webhooks": Webhooks(Availabilities(products), noted, clock),
     }.items():
         monkeypatch.setattr(serving, name, lambda value=value: value)
     monkeypatch.setattr(wiring, "clock_ms", clock)
@@ -136,8 +143,31 @@ def test_an_event_that_is_none_names_its_field(
     before = stock(products)
     answer = post(api, event)
     assert answer.status_code == 400
-    assert field in [error["field"] for error in answer.json_body["errors"]]
+    (error,) = answer.json_body["errors"]
+    assert error["field"] == field
     assert stock(products) == before
+
+
+def test_an_event_of_wrong_values_says_what_each_field_takes_and_what_it_was_given(api: Client) -> None:
+    wrong = {"sku": ["A"], "units": 1.5, "availability": "no", "event_id": "a b", "observed_at": "x" * 70}
+    problem = post(api, wrong).json_body
+    assert problem["detail"] == "The event is not complete."
+    assert {error["field"]: error["detail"] for error in problem["errors"]} == {
+        "sku": "Write the SKU as a text, in quotes.",
+        "event_id": 'An id of 1 to 100 letters, digits and signs without spaces, not "a b".',
+        "units": "A whole number up to 1000000, not 1.5.",
+        "availability": 'One of InStock, OutOfStock, PreOrder, BackOrder, Discontinued, not "no".',
+        "observed_at": 'A time with its offset as 2026-11-23T17:00:00Z, not "' + "x" * 59 + "....",
+    }
+    (late,) = post(api, {"sku": SKU, "units": 1, "observed_at": "2100-01-01T00:00:00Z"}).json_body["errors"]
+    assert late["detail"] == 'This time is still to come, not "2100-01-01T00:00:00Z".'
+
+
+def test_an_event_is_logged_with_what_came_of_it(api: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    post(api, {"sku": SKU, "units": 7, "event_id": "e7"})
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    (line,) = (line for line in lines if line["event"] == "availability_event")
+    assert (line["sku"], line["id"], line["outcome"]) == (SKU, "e7", "changed")
 
 
 @pytest.mark.parametrize(
@@ -147,10 +177,13 @@ def test_a_body_that_is_no_object_is_refused(api: Client, body: bytes) -> None:
     assert post(api, body).status_code in {400, 413}
 
 
-def test_a_signed_webhook_is_taken_in_once(api: Client, products: ProductsTable, clock: Clock) -> None:
+def test_a_signed_webhook_is_taken_in_once(
+    api: Client, products: ProductsTable, noted: MemoryWebhooks, clock: Clock
+) -> None:
     raw, at_s = json.dumps({"sku": SKU, "units": 3}).encode(), clock() // 1000
     assert post_signed(api, raw, at_s).json_body["outcome"] == "changed"
     seen = stock(products)
+    assert list(noted.digests.values()) == [clock()]
     clock.pass_s(60)
     replayed = post_signed(api, raw, at_s)
     assert replayed.status_code == 409
@@ -281,6 +314,13 @@ def test_events_in_any_order_and_any_number_lead_to_the_newest(
 def test_what_the_shop_does_not_sell_is_unknown(products: ProductsTable) -> None:
     event = AvailabilityEvent("e", "NOWHERE", IN_STOCK, 1, 10**13)
     assert Availabilities(products).take_in(event).outcome is Outcome.UNKNOWN_SKU
+
+
+def test_of_many_events_one_about_a_product_that_is_gone_is_none_at_all(products: ProductsTable) -> None:
+    events = [(slug, AvailabilityEvent("e", SKU, IN_STOCK, 9, 10**13)) for slug in ("field-jacket", "gone")]
+    before = stock(products)
+    assert not Availabilities(products).take_in_all(events)
+    assert stock(products) == before
 
 
 def test_all_of_many_events_or_none(products: ProductsTable) -> None:

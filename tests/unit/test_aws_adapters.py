@@ -5,6 +5,7 @@ Answers are bytes as AWS sends them, read by botocore, so that a code is the one
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,17 @@ from chalicelib.storage.pages import Cdn, CdnBusy, PageContested, PagesBucket
 from chalicelib.storage.themes import ThemeStore
 from chalicelib.tables.dynamodb import batch_get_both, delete_if, execute_each, transact, update_if
 from chalicelib.tables.entries import EntriesTable
+from chalicelib.tables.health import HealthTable
+from chalicelib.tables.notices import NoticesTable
+from chalicelib.tables.pace import PaceTable
+from chalicelib.tables.products import ProductsTable
+from chalicelib.tables.progress import ProgressTable
+from chalicelib.tables.restocks import RestocksTable
+from chalicelib.tables.suppressions import SuppressionsTable
+from chalicelib.tables.webhooks import WebhooksTable
+from tests.aws import create_table
 from tests.clock import Clock
+from tests.dynamodb import MemoryDynamoDb, Paginator
 from tests.unit.test_ses import held_to
 from tests.unit.test_tending import flooded, tended
 
@@ -510,6 +521,65 @@ def test_limits_of_a_sesv2_account_are_read_and_a_throttle_says_later(wire: Wire
     wire.replies = [(200, {}, json.dumps({"SendQuota": quota, "SendingEnabled": False}).encode())]
     limits = SesAccount(wire.client).limits()
     assert (limits.rate_per_s, limits.letters_left, limits.sending_enabled) == (14.0, 0, False)
+
+
+# ---- what is read strongly: a read that may be old would undo what was decided since ----
+
+
+class Reads:
+    """DynamoDB in memory. `strong` says of each read whether it asked for what is so now."""
+
+    def __init__(self) -> None:
+        self.client = MemoryDynamoDb()
+        self.strong: list[bool] = []
+
+    def __getattr__(self, method: str) -> Any:
+        if method not in {"get_item", "batch_get_item", "query", "scan"}:
+            return getattr(self.client, method)
+
+        def read(**request: Any) -> Any:
+            reads = request["RequestItems"].values() if "RequestItems" in request else [request]
+            self.strong += [each.get("ConsistentRead", False) for each in reads]
+            return getattr(self.client, method)(**request)
+
+        return read
+
+    def get_paginator(self, operation: str) -> Paginator:
+        return Paginator(getattr(self, operation))
+
+
+STRONG_READS: dict[str, tuple[str, Callable[[Any, str], object]]] = {
+    "an entry": ("EntriesTable", lambda client, name: EntriesTable(client, name).get("ada", "A")),
+    "emails asked for": (
+        "EntriesTable",
+        lambda client, name: EntriesTable(client, name).count_asked_letter("i", at_ms=0, budget="confirm"),
+    ),
+    "deliveries": ("EntriesTable", lambda client, name: HealthTable(client, name, name).delivered("ada")),
+    "a product": ("ProductsTable", lambda client, name: ProductsTable(client, name).get("scarf")),
+    "all products": ("ProductsTable", lambda client, name: list(ProductsTable(client, name).scan())),
+    "the pace": ("SendingTable", lambda client, name: PaceTable(client, name).state()),
+    "a wave": ("SendingTable", lambda client, name: ProgressTable(client, name).wave("A")),
+    "progress": ("SendingTable", lambda client, name: ProgressTable(client, name).of("r", ["A#1"])),
+    "a notice": ("SendingTable", lambda client, name: NoticesTable(client, name).dead_letters()),
+    "a webhook": ("SendingTable", lambda client, name: WebhooksTable(client, name).is_known("d")),
+    "bounces of a day": (
+        "SendingTable",
+        lambda client, name: HealthTable(client, name, name).bounced_and_complained([date(2026, 11, 23)]),
+    ),
+    "a restock": ("RestocksTable", lambda client, name: RestocksTable(client, name).live("A")),
+    "a suppression": (
+        "SuppressionsTable",
+        lambda client, name: SuppressionsTable(client, name).history("ada"),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", STRONG_READS)
+def test_what_is_decided_by_is_read_as_it_is_now(kind: str) -> None:
+    table, read = STRONG_READS[kind]
+    reads: Any = Reads()
+    read(reads, create_table(reads, table))
+    assert reads.strong == [True]
 
 
 # ---- what tending asks ----

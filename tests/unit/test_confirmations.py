@@ -1,5 +1,6 @@
 """From a pending entry to the letter that asks for a confirmation."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,7 +23,7 @@ from chalicelib.domain.stock import Availability, Stock, StockedProduct
 from chalicelib.http.token_form import TOKEN_CHARS_MAX
 from chalicelib.mail.headers import check_headers
 from chalicelib.mail.mime import message_of
-from chalicelib.mail.postbox import Delivery, PostboxRefused
+from chalicelib.mail.postbox import Delivery, LetterDeferred, PostboxRefused, Refusal
 from chalicelib.services.confirmations import Confirmations
 from chalicelib.services.letters import LetterWriter
 from chalicelib.storefront.renderer import Renderer
@@ -123,11 +124,18 @@ def test_an_entry_for_what_is_not_sold_is_not_asked_about(shop: TestShop) -> Non
     assert shop.postbox.sent == []
 
 
-def test_nobody_can_be_mail_bombed(shop: TestShop) -> None:
+def test_nobody_can_be_mail_bombed(shop: TestShop, capsys: pytest.CaptureFixture[str]) -> None:
     shop.sign_up("ada")
     for _ in range(ASKED_LETTERS_PER_DAY_MAX + 3):
         send(shop)
     assert len(shop.postbox.sent) == ASKED_LETTERS_PER_DAY_MAX
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {(line["shopper"], line["letter"]) for line in lines} == {(shop.shopper("ada"), "confirm")}
+    assert [line["event"] for line in lines] == [
+        *["letter_sent"] * ASKED_LETTERS_PER_DAY_MAX,
+        *["letters_of_the_day_used_up"] * 3,
+    ]
+    assert (lines[0]["delivery"], lines[0]["reason"]) == ("accepted", "")
 
 
 def test_a_letter_that_could_not_be_sent_does_not_count(shop: TestShop) -> None:
@@ -141,6 +149,28 @@ def test_a_letter_that_could_not_be_sent_does_not_count(shop: TestShop) -> None:
         send(shop)
     send(shop)
     assert shop.postbox.mailboxes() == ["ada@example.com"]
+
+
+@pytest.mark.parametrize("refusal", Refusal)
+def test_an_email_that_is_postponed_says_what_it_waits_for(shop: TestShop, refusal: Refusal) -> None:
+    shop.sign_up("ada")
+    shop.postbox.refusal = refusal
+    shop.postbox.deliveries["ada@example.com"] = Delivery.POSTPONED
+    with pytest.raises(PostboxRefused) as raised:
+        send(shop)
+    assert (type(raised.value), raised.value.reason, raised.value.refusal) == (
+        PostboxRefused,
+        "POSTPONED",
+        refusal,
+    )
+
+
+def test_an_email_that_is_deferred_says_why(shop: TestShop) -> None:
+    shop.sign_up("ada")
+    shop.postbox.deliveries["ada@example.com"] = Delivery.DEFERRED
+    with pytest.raises(LetterDeferred) as raised:
+        send(shop)
+    assert (raised.value.reason, raised.value.refusal) == ("DEFERRED", Refusal.BUSY)
 
 
 def test_a_rejected_letter_is_not_tried_again(shop: TestShop) -> None:

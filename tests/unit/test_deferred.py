@@ -335,7 +335,9 @@ def test_counters_travel_with_the_message(message: WaveMessage) -> None:
 
 
 @pytest.mark.parametrize("counter", ["hops", "tries"])
-def test_past_its_maximum_a_message_is_refused_and_does_nothing(counter: str, clock: Clock) -> None:
+def test_past_its_maximum_a_message_is_refused_and_does_nothing(
+    counter: str, clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
     shop = shop_of(clock, 8, lambda _: Delivery.ACCEPTED)
     shop.observe(IN_STOCK)
     (restock,) = shop.restocks.opened
@@ -346,6 +348,9 @@ def test_past_its_maximum_a_message_is_refused_and_does_nothing(counter: str, cl
         if not mailed:
             with pytest.raises(ChainTooLong):
                 shop.fan_out.work(WaveStep(restock.id, SKU, line, **facts))
+            logged = json.loads(capsys.readouterr().out.splitlines()[-1])
+            assert (logged["event"], logged["restock"]) == ("chain_too_long", restock.id)
+            assert (logged["hops"], logged["tries"]) == (facts.get("hops", 0), facts.get("tries", 0))
         else:
             shop.fan_out.work(WaveStep(restock.id, SKU, line, **facts))
         assert ("s00000@example.com" in shop.postbox.mailboxes()) is mailed

@@ -259,7 +259,9 @@ def test_once_the_rate_says_later_the_rest_of_the_batch_does_not_ask(clock: Cloc
     ]
 
 
-def test_a_deferred_letter_is_tried_again_by_itself_and_then_given_up(clock: Clock) -> None:
+def test_a_deferred_letter_is_tried_again_by_itself_and_then_given_up(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
     desk = OneDesk(*[LetterDeferred("451")] * (len(DEFERRED_S) + 1))
     due, queue = due_letters(desk, clock)
     due.send(body())
@@ -275,6 +277,10 @@ def test_a_deferred_letter_is_tried_again_by_itself_and_then_given_up(clock: Clo
         asked_ms += [clock()] * (len(desk.asked) - before)
     waits = [(later - earlier) // 1000 for earlier, later in pairwise(asked_ms)]
     assert waits == list(DEFERRED_S)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    deferred = [line for line in lines if line["event"] == "letter_deferred" and line["shopper"] == "ada"]
+    assert [line["deferrals"] for line in deferred] == [1, 2, 3, 4, 5, 6]
+    assert {line["reason"] for line in deferred} == {"451"}
 
 
 def test_a_letter_of_unknown_outcome_is_sent_once_more_and_no_more(clock: Clock) -> None:

@@ -91,3 +91,7 @@ def test_what_a_publish_that_never_ended_may_have_touched_is_put_again(small_rel
     ]
     assert [removal.key for removal in plan.removals] == ["products/never-ended"]
     assert plan.theme_changed
+
+
+def test_a_manifest_of_before_there_were_kept_releases_is_read() -> None:
+    assert Manifest.from_json('{"release": "r1", "objects": {"a": "f"}}') == Manifest("r1", {"a": "f"})

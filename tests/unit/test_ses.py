@@ -16,7 +16,7 @@ from chalicelib.domain.letter import Letter
 from chalicelib.domain.stock import Availability
 from chalicelib.mail.account import SesAccount
 from chalicelib.mail.headers import SES_DISALLOWED, HeaderRefused, check_headers
-from chalicelib.mail.postbox import Delivery, Envelope, OutcomeUnknown, PostboxRefused, Refusal
+from chalicelib.mail.postbox import Delivery, Envelope, OutcomeUnknown, PostboxRefused, Receipt, Refusal
 from chalicelib.mail.ses import BULK_ENVELOPES_MAX, CALLS_MAX, STATUSES, SesPostbox
 from chalicelib.wiring import letters as sending
 from tests.clock import Clock
@@ -72,8 +72,9 @@ class Service:
     def _call(self, **_: Any) -> Any:
         entries = self.requests[-1]["BulkEmailEntries"]
         results = [
-            {"Status": status} | ({"MessageId": "m"} if status == "SUCCESS" else {})
-            for status in self.answer(entries)
+            ({"Status": status} if status else {})
+            | ({"MessageId": f"m{number}"} if status == "SUCCESS" else {})
+            for number, status in enumerate(self.answer(entries))
         ]
         return _Http(200), {"BulkEmailEntryResults": results}
 
@@ -116,7 +117,7 @@ def address(entry: dict[str, Any]) -> str:
 
 def test_a_batch_is_one_valid_request(ses: Service) -> None:
     receipts = postbox(ses).send(SENDER, letters(50, tags={"letter": "available", "sku": "FJ-M"}))
-    assert [receipt.delivery for receipt in receipts] == [Delivery.ACCEPTED] * 50
+    assert receipts == tuple(Receipt(Delivery.ACCEPTED, message_id=f"m{number}") for number in range(50))
     (request,) = ses.requests
     assert request["FromEmailAddress"] == "Heron & Daughters <hello@heron.example>"
     entry = request["BulkEmailEntries"][7]
@@ -128,6 +129,11 @@ def test_a_batch_is_one_valid_request(ses: Service) -> None:
         {"Name": "letter", "Value": "available"},
         {"Name": "sku", "Value": "FJ-M"},
     ]
+
+
+def test_an_entry_without_a_status_is_deferred_as_failed(ses: Service) -> None:
+    ses.answer = lambda entries: [""] * len(entries)
+    assert postbox(ses).send(SENDER, letters(1)) == (Receipt(Delivery.DEFERRED, reason="FAILED"),)
 
 
 def test_reply_to_is_a_parameter_of_the_call_and_never_a_header(ses: Service) -> None:

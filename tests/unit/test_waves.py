@@ -4,10 +4,10 @@ import pytest
 
 from chalicelib.domain.entry import EntryState, line_of
 from chalicelib.domain.letter import Letter
-from chalicelib.domain.pace import UNLIMITED, Limits
+from chalicelib.domain.pace import HOUR_MS, UNLIMITED, Limits
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import EVERYONE, WavePolicy
-from chalicelib.mail.postbox import Envelope, PostboxRefused, Refusal
+from chalicelib.mail.postbox import Delivery, Envelope, PostboxRefused, Refusal
 from chalicelib.services.pace import (
     ELECTED_MS,
     LIMITS_KEPT_MS,
@@ -21,6 +21,7 @@ from chalicelib.services.pace import (
 )
 from spillway.build.release import Release
 from tests.clock import Clock
+from tests.log_lines import logged
 from tests.shop import TestShop
 
 IN_STOCK, SOLD_OUT = Availability.IN_STOCK, Availability.OUT_OF_STOCK
@@ -48,6 +49,12 @@ def test_a_limited_wave_tells_exactly_the_first_over_all_shards(shop: TestShop) 
     shop.observe(IN_STOCK, units=60)
     shop.work_until(lambda: len(told(shop)) >= 60)
     assert told(shop) == names[:60]
+    restock = shop.restocks.live(shop.sku)
+    assert restock is not None
+    done = shop.told_so_far(restock)
+    assert (done.told, done.rejected, done.unclear, done.deferred_now) == (60, 0, 0, 0)
+    budget = shop.progress.wave(shop.sku)
+    assert (budget.number, budget.granted, budget.left) == (1, 60, 0)
 
 
 def test_the_next_wave_follows_after_its_pause_for_the_units_there_are_then(shop: TestShop) -> None:
@@ -192,6 +199,18 @@ def test_a_quota_used_up_in_mid_wave_parks_it_and_the_next_day_goes_on_in_order(
     assert told(shop) == names
 
 
+def test_a_days_quota_counts_an_hour_until_the_whole_of_it_is_a_day_old(shop: TestShop) -> None:
+    shop.clock.now_ms -= shop.clock.now_ms % HOUR_MS
+    shop.account.now = Limits(1000.0, 100, letters_per_day=100)
+    shop.pace.await_turn(30)
+    for hours, left in ((24.5, 70), (0.75, 99)):
+        shop.clock.pass_s(hours * 3600)
+        shop.pace.await_turn(1)
+        state = shop.pace_table.state()
+        assert state is not None
+        assert state.letters_left == left - 1
+
+
 def test_limits_are_read_once_and_kept_a_while(shop: TestShop) -> None:
     shop.pace.await_turn(1)
     shop.pace.await_turn(1)
@@ -222,7 +241,9 @@ def test_a_throttled_step_is_put_back_with_growing_delays(shop: TestShop) -> Non
     assert len(put_back_s) == 4
 
 
-def test_a_stopped_account_pauses_sending_until_somebody_resumes_it(shop: TestShop) -> None:
+def test_a_stopped_account_pauses_sending_until_somebody_resumes_it(
+    shop: TestShop, capsys: pytest.CaptureFixture[str]
+) -> None:
     shop.join("ada", "bob")
     shop.observe(IN_STOCK)
     shop.postbox.refusal = Refusal.STOPPED
@@ -232,6 +253,10 @@ def test_a_stopped_account_pauses_sending_until_somebody_resumes_it(shop: TestSh
     for _ in range(20):
         shop.work_once()
     assert shop.postbox.calls == calls
+    assert shop.alarm_subjects == ["Letters are paused"]
+    assert shop.alarms == ["TooManyRequestsException. Look into it, then run: spillway resume"]
+    (line,) = logged(capsys, "sending_paused")
+    assert line == {"event": "sending_paused", "reason": "TooManyRequestsException"}
     assert shop.pace_table.resume()
     shop.work()
     assert sorted(told(shop)) == ["ada", "bob"]
@@ -259,6 +284,51 @@ def test_a_stopped_account_rings_once_and_fills_no_dead_letters_while_nobody_loo
     for line in {line_of(shop.sku, shop.shopper(name)) for name in names}:
         of_line = [name for name in names if line_of(shop.sku, shop.shopper(name)) == line]
         assert [name for name in told(shop) if name in of_line] == of_line
+
+
+def test_the_log_says_what_a_restock_came_to(shop: TestShop, capsys: pytest.CaptureFixture[str]) -> None:
+    shop.join("ada")
+    shop.observe(IN_STOCK)
+    restock = shop.restocks.live(shop.sku)
+    assert restock is not None
+    about = {"restock": restock.id, "sku": shop.sku}
+    shop.postbox.refuses = 1
+    shop.postbox.deliveries["ada@example.com"] = Delivery.DEFERRED
+    shop.work()
+    events = ("waves_opened", "wave_put_back", "letter_deferred", "shoppers_told")
+    lines = logged(capsys, *events)
+    assert lines[1].pop("delay_s") in shop.queue.delays_s
+    counted = {"event": "shoppers_told", "postponed": 0, **about}
+    assert lines == [
+        {"event": "waves_opened", **about},
+        {"event": "wave_put_back", "restock": restock.id, "reason": "TooManyRequestsException"},
+        {
+            "event": "letter_deferred",
+            "restock": restock.id,
+            "shopper": shop.shopper("ada"),
+            "reason": "DEFERRED",
+            "deferrals": 1,
+        },
+        {**counted, "told": 0, "deferred": 1},
+        {**counted, "told": 1, "deferred": 0},
+    ]
+
+
+def test_the_log_says_what_a_wave_waits_for_and_that_it_was_dropped(
+    shop: TestShop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop.join("ada")
+    shop.observe(IN_STOCK)
+    restock = shop.restocks.live(shop.sku)
+    assert restock is not None
+    shop.pace_table.pause("somebody asked for it")
+    shop.work_until(lambda: PAUSED_WAIT_S in shop.queue.delays_s)
+    waits = {"event": "wave_waits", "restock": restock.id, "reason": "somebody asked for it"}
+    assert waits in logged(capsys)
+    shop.observe(SOLD_OUT, units=0)
+    assert shop.pace_table.resume()
+    shop.work()
+    assert {"event": "wave_dropped", "restock": restock.id, "sku": shop.sku} in logged(capsys)
 
 
 def test_a_letter_the_transport_calls_wrong_is_for_a_person_to_see(shop: TestShop) -> None:
