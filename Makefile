@@ -55,7 +55,7 @@ test-slow: .venv/ready-to-work ## Kill functions and demos at their work; type e
 
 # Thirty minutes at most; the same command goes on. Results are in mutants/.
 mutants: .venv/ready-to-work | $(UV) ## Change the code one expression at a time, and count what tests notice
-	nice -n 15 $(UV) run --no-sync --with mutmut==3.8.1 python -m tests.mutants $(ARGS)
+	nice -n 5 $(UV) run --no-sync --with mutmut==3.8.1 python -m tests.mutants $(ARGS)
 
 bench: .venv/ready-to-work ## Measure; ARGS names benchmarks, else all of them run
 	@.venv/bin/python -m benchmarks $(ARGS)

@@ -64,6 +64,8 @@ def main() -> int:
     parser.add_argument("--again", action="store_true", help="run those again that no test killed")
     asked = parser.parse_args()
     ends_s = time.monotonic() + asked.minutes * 60
+    # Ended by force, it ends its children too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     sources, reached = _generate(asked.children)
     if not sources or not reached["duration_by_test"]:
         print(f"mutmut made no mutants, or a test failed: see {MUTANTS}/mutmut.log", file=sys.stderr)
@@ -184,7 +186,8 @@ def _warm_up() -> list[str]:
     # Installed by `make mutants` only.
     from mutmut.configuration import config
 
-    arguments = ["-q", "-x", "--rootdir=.", "--tb=line", *config().pytest_add_cli_args]
+    keep_no_files = ["-o", "tmp_path_retention_policy=none"]
+    arguments = ["-q", "-x", "--rootdir=.", "--tb=line", *keep_no_files, *config().pytest_add_cli_args]
     os.environ["MUTANT_UNDER_TEST"] = ""
     sys.path.insert(0, str(Path.cwd()))
     for name in [name for name in sys.modules if name == "tests" or name.startswith("tests.")]:
@@ -234,6 +237,7 @@ def _start(job: Job, arguments: Sequence[str]) -> int:
     code = 70
     try:
         os.setsid()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         nowhere = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(nowhere, descriptor)
