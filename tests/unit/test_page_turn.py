@@ -19,6 +19,7 @@ from spillway.build.site import build
 from tests.aws import create_table
 from tests.clock import Clock
 from tests.dynamodb import MemoryDynamoDb
+from tests.log_lines import logged
 from tests.memory_cdn import MemoryCloudFront
 from tests.stocking import observe
 from tests.unit.small_shop import make_small_shop
@@ -59,7 +60,7 @@ def page(s3: Any, key: str) -> str:
 
 
 def test_the_product_and_every_page_with_its_card_turn(
-    s3: Any, products: ProductsTable, small_release: Release
+    s3: Any, products: ProductsTable, small_release: Release, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put_theme(s3, small_release.theme.to_json())
     cdn = MemoryCloudFront()
@@ -68,7 +69,11 @@ def test_the_product_and_every_page_with_its_card_turn(
     before = page(s3, "products/field-jacket")
     for number, sku in enumerate(("FJ-MOSS-S", "FJ-MOSS-M", "FJ-SLATE-M")):
         observe(products, "field-jacket", sku, Stock(Availability.IN_STOCK, 3, 10, f"e{number}"))
+    capsys.readouterr()
     turn.turn("field-jacket", reference="e2")
+    (line,) = logged(capsys, "pages_turned")
+    assert (line["slug"], line["invalidated"]) == ("field-jacket", cdn.paths[-1])
+    assert set(line["paths"]) == set(cdn.paths[-1])
     after = page(s3, "products/field-jacket")
     assert 'id="waitlist"' in before
     assert 'id="waitlist"' not in after

@@ -120,6 +120,8 @@ def test_a_batch_is_one_valid_request(ses: Service) -> None:
     assert receipts == tuple(Receipt(Delivery.ACCEPTED, message_id=f"m{number}") for number in range(50))
     (request,) = ses.requests
     assert request["FromEmailAddress"] == "Heron & Daughters <hello@heron.example>"
+    default = json.loads(request["DefaultContent"]["Template"]["TemplateData"])
+    assert default == {"subject": "", "text": "", "html": ""}
     entry = request["BulkEmailEntries"][7]
     assert address(entry) == "s7@example.com"
     data = json.loads(entry["ReplacementEmailContent"]["ReplacementTemplate"]["ReplacementTemplateData"])

@@ -19,6 +19,7 @@ from chalicelib.services.pace import (
     Pace,
     PacedPostbox,
 )
+from chalicelib.tables.pace import KEY
 from spillway.build.release import Release
 from tests.clock import Clock
 from tests.log_lines import logged
@@ -209,6 +210,14 @@ def test_a_days_quota_counts_an_hour_until_the_whole_of_it_is_a_day_old(shop: Te
         state = shop.pace_table.state()
         assert state is not None
         assert state.letters_left == left - 1
+
+
+def test_limits_that_are_gone_from_the_table_are_waited_for(shop: TestShop) -> None:
+    shop.pace.await_turn(1)
+    shop.dynamodb.delete_item(TableName=shop.sending_name, Key=KEY)
+    with pytest.raises(NotNow) as not_now:
+        shop.pace.await_turn(1)
+    assert (not_now.value.reason, not_now.value.delay_s) == ("limits", LIMITS_WAIT_S)
 
 
 def test_limits_are_read_once_and_kept_a_while(shop: TestShop) -> None:
