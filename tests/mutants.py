@@ -140,17 +140,15 @@ def _run_all(
     os.chdir(MUTANTS)
     try:
         arguments = _warm_up()
-        with_tests = [job for job in jobs if job.tests]
-        controls = [replace(job, mutant="") for job in with_tests[::CONTROL_EVERY]]
-        waiting = [job for pair in _interleaved(with_tests, controls) for job in pair]
-        for job in jobs:
-            if not job.tests:
-                results[job.mutant] = {"outcome": UNREACHED, "left_out": 0, "file": digests[job.mutant]}
+        controls = [replace(job, mutant="") for job in jobs[::CONTROL_EVERY]]
+        waiting = [job for pair in _interleaved(jobs, controls) for job in pair]
         first_ends_s = time.monotonic() + (ends_s - time.monotonic()) * FIRST_TRIES
         slow: list[Job] = []
         for job, outcome in _outcomes(waiting, arguments, children, first_ends_s):
             if not job.mutant:
-                failed_controls += [] if outcome == SURVIVED else [f"{outcome}: {' '.join(job.tests[:3])}"]
+                failed_controls += (
+                    [] if outcome in {SURVIVED, UNREACHED} else [f"{outcome}: {' '.join(job.tests[:3])}"]
+                )
                 continue
             slow += [job] if outcome == SLOW else []
             results[job.mutant] = {
@@ -208,6 +206,9 @@ def _outcomes(
         while (waiting or running) and time.monotonic() < ends_s:
             while waiting and len(running) < children:
                 job = waiting.popleft()
+                if not job.tests:
+                    yield job, UNREACHED
+                    continue
                 child = _start(job, [*arguments, f"--basetemp={temporary / str(len(waiting))}"])
                 running[child] = (job, time.monotonic() + job.limit_s)
             ended, status = os.waitpid(-1, os.WNOHANG)
