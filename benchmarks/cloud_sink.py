@@ -15,6 +15,8 @@ from math import ceil
 from pathlib import Path
 from typing import Any, ClassVar
 
+from chalicelib.tables.entries import COUNTER_PREFIX
+
 FAR_AHEAD_S = 4_000_000_000
 SHOPPERS_PER_STEP = 50
 READ_UNIT_BYTES = 4096
@@ -87,6 +89,8 @@ def _get_item(body: Any, shop: Any) -> Any:
     if "shopper" in key and "sku" not in key:
         return {}
     if "shopper" in key:
+        if key["sku"]["S"].startswith(COUNTER_PREFIX):
+            return {}  # the first email asked for today
         return {"Item": _entry(key["shopper"]["S"], key["sku"]["S"], "pending")}
     if key.get("id") == {"S": "pace"}:
         return {"Item": PACE}
@@ -98,6 +102,9 @@ def _get_item(body: Any, shop: Any) -> Any:
 def _query(body: Any, shop: Any) -> Any:
     if "IndexName" in body:
         return _waiting(body, shop)
+    shopper = body["ExpressionAttributeValues"].get(":shopper")
+    if shopper:
+        return {"Items": [_entry(shopper["S"], shop["sku"], "pending")]}
     restock = {
         "id": {"S": "r"},
         "sku": body["ExpressionAttributeValues"][":sku"],
@@ -139,7 +146,9 @@ def _batch_get_item(body: Any, _: Any) -> Any:
 
 
 def _update_item(body: Any, _: Any) -> Any:
-    return {"Attributes": {"ready_at_us": {"N": "0"}}} if body.get("ReturnValues") == "UPDATED_NEW" else {}
+    returned = {"UPDATED_NEW": {"ready_at_us": {"N": "0"}}, "ALL_NEW": {}}
+    asked = body.get("ReturnValues")
+    return {"Attributes": returned[asked]} if asked in returned else {}
 
 
 def _batch_execute_statement(body: Any, _: Any) -> Any:
@@ -215,6 +224,8 @@ def _entry(shopper: str, sku: str, state: str, number: int = 0) -> dict[str, Any
         "expires_at_s": {"N": str(FAR_AHEAD_S)},
         "place": {"S": f"{number:013d}#{shopper}"},
         "line": {"S": f"{sku}#0"},
+        # A real shopper has a network; confirmed entries need it no more.
+        **({"source": {"S": "network"}} if state == "pending" else {}),
     }
 
 

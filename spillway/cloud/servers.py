@@ -31,6 +31,8 @@ def served(app: ASGIApp, claimed: socket.socket) -> Iterator[None]:
             log_level="error",
             server_header=False,
             timeout_graceful_shutdown=1,
+            # Longer than clients keep a connection that is not used: none sends on one that closes just now.
+            timeout_keep_alive=75,
         )
     )
     started = threading.Event()
