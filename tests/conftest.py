@@ -54,8 +54,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Together:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One more than there are cores: some tests wait, for a browser or for a function of the local cloud."""
-    return (os.cpu_count() or 1) + 1
+    """Two more than there are cores: tests that wait for a browser or a function leave a third idle."""
+    return (os.cpu_count() or 1) + 2
 
 
 def free_port() -> int:

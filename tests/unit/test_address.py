@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.domain.address import Address, AddressRefused
@@ -109,6 +109,7 @@ def test_an_id_tells_nothing_without_the_key() -> None:
     assert "ada" not in ada.shopper_id(KEY)
 
 
+@settings(max_examples=40)
 @given(st.text(max_size=300))
 def test_any_text_is_either_refused_or_becomes_printable_ascii(typed: str) -> None:
     try:

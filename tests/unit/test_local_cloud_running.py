@@ -70,6 +70,7 @@ def gone(pid: int) -> bool:
     return not leftover.command_line(pid)
 
 
+@pytest.mark.slow
 def test_records_written_after_a_restart_reach_their_function(settings: CloudSettings) -> None:
     stage = local_stage(record_of(settings))
     dynamodb, functions = stage.client("dynamodb"), stage.client("lambda")
