@@ -18,6 +18,19 @@ EVERY_RULE: dict[str, object] = {"resultTypes": ["violations"]}
 # In the dark, nothing but colours is different.
 RULES_OF_COLOUR = EVERY_RULE | {"runOnly": {"type": "tag", "values": ["cat.color"]}}
 SEEN_BOTH_WAYS = ("home", "product, some variants sold out")
+# Each has a page of the same template among the others: looked at by the slow tests.
+ALIKE = frozenset(
+    {
+        "everything",
+        "home, in German",
+        "left",
+        "notified",
+        "privacy",
+        "product, one variant",
+        "shipping",
+        "undone",
+    }
+)
 
 
 @pytest.fixture
@@ -33,7 +46,9 @@ def page(new_window: NewWindow) -> Page:
     return new_window(viewport={"width": PHONE_PX[0], "height": PHONE_PX[1]}).new_page()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.slow) if kind in ALIKE else kind for kind in KINDS]
+)
 def test_it_fits_a_small_phone_and_axe_finds_nothing_in_light_or_dark(
     kind: str, page: Page, place: Place, watch: Watch
 ) -> None:

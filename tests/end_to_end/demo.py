@@ -17,6 +17,7 @@ from spillway.cloud import ports
 from spillway.demo.shopper import until
 from spillway.errors import BadInput
 from spillway.project import Project
+from tests.uploaded import made_package
 
 ROOT = Path(__file__).parents[2]
 # What the demo reads. `spillway` itself is the installed one.
@@ -36,8 +37,8 @@ END_WITHIN_S = 30.0
 def checkout(folder: Path) -> Project:
     """A checkout in `folder`, whose demo is nobody else's.
 
-    Developed pictures are shared, and the package is taken along if there is one: both are told from
-    stale ones by what they were made from.
+    Developed pictures and the package are made once for all checkouts: both are told from stale ones by what
+    they were made from.
     """
     for name in COPIED:
         source, copy = ROOT / name, folder / name
@@ -51,8 +52,8 @@ def checkout(folder: Path) -> Project:
     (ROOT / pictures).mkdir(parents=True, exist_ok=True)
     (folder / pictures).parent.mkdir()
     (folder / pictures).symlink_to(ROOT / pictures)
-    if (ROOT / "build/package").is_dir():
-        shutil.copytree(ROOT / "build/package", folder / "build/package")
+    made_package()
+    shutil.copytree(ROOT / "build/package", folder / "build/package")
     return Project(folder)
 
 

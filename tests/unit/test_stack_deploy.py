@@ -120,8 +120,8 @@ def test_a_failed_first_deployment_leaves_nothing_that_stops_the_next(stage: Sta
         f"Stack {stage.stack_name}: its first deployment failed. It is deleted before the next one."
     ]
     assert operator.asked[-1].creates_stack
-    tables = stage.client("dynamodb").list_tables()["TableNames"]
-    assert f"{stage.stack_name}-entries" in tables
+    table = stage.client("dynamodb").describe_table(TableName=f"{stage.stack_name}-entries")["Table"]
+    assert table["TableStatus"] == "ACTIVE"
 
 
 def test_a_table_that_outlived_its_stack_is_taken_into_a_new_one(stage: Stage, tmp_path: Path) -> None:
