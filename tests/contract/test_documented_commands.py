@@ -71,6 +71,8 @@ def shop(local_cloud_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         environment.setenv("AWS_ENDPOINT_URL", local_cloud_url)
         environment.chdir(made.project.root)
         (made.project.root / "visitors.csv").write_text("second,visitors\n0,10\n60,20\n")
+        suppressed = "Email,Reason,Date\nada@example.com,HARD_BOUNCE,2026-11-01\n"
+        (made.project.root / "suppressed.csv").write_text(suppressed)
         site = made.project.site / "site.toml"
         site.write_text(site.read_text().replace("ordinaryweather.example", "shop.example"))
         about = made.project.site / "pages" / "about.md"
