@@ -1,13 +1,13 @@
 """What a running demo leaves for other commands: where the local cloud answers, and to whom."""
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
 
+from spillway.private_file import private_file
+
 FILE_NAME = "cloud.json"
-OWNER_ONLY = 0o600
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,7 @@ class CloudRecord:
 
     def write(self, home: Path) -> None:
         """Leave this record in the local cloud's folder."""
-        file = home / FILE_NAME
-        file.unlink(missing_ok=True)
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY), "w") as record:
+        with private_file(home / FILE_NAME, replaces=True) as record:
             record.write(json.dumps(asdict(self), indent=2) + "\n")
 
     @classmethod

@@ -5,12 +5,15 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable
+from hashlib import sha256
+from pathlib import Path
 
 import click
 
 from chalicelib.domain.address import Address, AddressRefused
 from spillway.deploy.stage import Stage
 from spillway.errors import BadInput
+from spillway.importing.table import read_bytes
 from spillway.waitlist.access_log import AccessLog
 from spillway.waitlist.reasons import Line, when
 
@@ -40,6 +43,15 @@ def access_log(stage: Stage) -> AccessLog:
     operator = stage.client("sts").get_caller_identity()["Arn"]
     names = stage.outputs()
     return AccessLog(stage.client("dynamodb"), names["SendingTable"], operator, lambda: secrets.token_hex(4))
+
+
+def digest_of(file: Path) -> str:
+    """Return a file's digest, which stands for it in the log and in proofs of consent.
+
+    Raises:
+        BadInput: it cannot be read.
+    """
+    return sha256(read_bytes(file)).hexdigest()
 
 
 def show_lines(lines: Iterable[Line], *, indent: str = "") -> None:

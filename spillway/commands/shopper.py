@@ -1,7 +1,6 @@
 """`spillway shopper`, `spillway why` and `spillway access-log`: one person, by address."""
 
 import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,13 +14,12 @@ from spillway.counted import counted
 from spillway.deploy.stage import stage_named
 from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.skus import require_sku
+from spillway.private_file import private_file
 from spillway.project import Project
 from spillway.waitlist.access_log import read_access
 from spillway.waitlist.people import People, Person
 from spillway.waitlist.reasons import Facts, entry_lines, explain, when
 from spillway.waitlist.rows import PeopleTables
-
-OWNER_ONLY = 0o600
 
 
 @click.command("shopper")
@@ -67,7 +65,8 @@ def shopper_command(
     people = People(tables)
     person = people.person(who)
     if export is not None:
-        _write_private(export, json.dumps(person.document(), indent=1, ensure_ascii=False) + "\n")
+        with private_file(export) as written:
+            written.write(json.dumps(person.document(), indent=1, ensure_ascii=False) + "\n")
     if as_json and not erase:
         click.echo(json.dumps(person.document(), indent=1, ensure_ascii=False))
     elif not as_json:
@@ -206,12 +205,3 @@ def _erase(people: People, person: Person, *, yes: bool, as_json: bool) -> None:
     kept = "; the suppression stays, as an id" if person.is_suppressed else ""
     at = datetime.now(UTC)
     click.echo(f"erased {counted(erased, 'row')} at {at:%Y-%m-%d %H:%M:%SZ}{kept}")
-
-
-def _write_private(file: Path, text: str) -> None:
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
-    except OSError as error:
-        raise BadInput(f"--export {file}: {error.strerror}", way_out="name a new file") from error
-    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-        out.write(text)

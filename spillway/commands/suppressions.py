@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.domain.address import Address, AddressRefused
+from chalicelib.domain.address import Address
 from chalicelib.domain.suppression import Suppression, SuppressionReason
 from chalicelib.keys import read_keys
 from chalicelib.tables.shoppers import ShoppersTable
 from chalicelib.tables.suppressions import SuppressionsTable
 from chalicelib.wiring import clock_ms
 from spillway.commands.options import json_option, stage_option
+from spillway.commands.people import access_log, digest_of, read_address
 from spillway.counted import counted
 from spillway.deploy.stage import Stage, stage_named
 from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.suppressions import iso_time, read_suppressions, with_line, write_suppressions
-from spillway.operate.action_log import ActionLog
 from spillway.project import Project
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def list_command(project: Project, reason: str | None, stage_name: str, *, as_js
 
 @suppressions_command.command("lift")
 @click.argument("address")
-@click.option("--because", metavar="TEXT", required=True, help="Why; kept with the row and in the log.")
+@click.option("--because", metavar="TEXT", required=True, help="Why; kept with the row.")
 @click.option("--complaint", is_flag=True, help="Lift a complaint too.")
 @click.option(
     "--shopper-asked", is_flag=True, help="With --complaint: its owner asked for emails, in writing."
@@ -86,7 +86,7 @@ def lift_command(
     Example:
       spillway suppressions lift ada@example.com --because "mailbox repaired, she called" --stage production
     """
-    parsed = _address(address)
+    parsed = read_address(address)
     because = _because(because, parsed)
     stage = stage_named(project, stage_name)
     shopper, table, now_ms = _shopper_id(stage)(parsed), _table(stage), clock_ms()
@@ -97,10 +97,8 @@ def lift_command(
             f"this shopper complained on {iso_time(before.since_ms)[:10]}: not lifted",
             way_out="only where they asked for emails in writing: add --complaint --shopper-asked",
         )
+    access_log(stage).note("suppressions lift", shopper, at_ms=now_ms)
     if before:
-        ActionLog(project, stage.name, now_ms).write(
-            "suppression_lifted", shopper=shopper, reason=before.reason.value, because=because
-        )
         table.change(shopper, lambda known: known.pardoned(at_ms=now_ms), at_ms=now_ms, because=because)
     ses = _take_off_ses_list(stage, parsed)
     if as_json:
@@ -139,7 +137,7 @@ def import_command(project: Project, file: Path, stage_name: str, *, dry_run: bo
     counts = Counter(line.reason.value for line in lines)
     if not dry_run:
         table = _table(stage)
-        ActionLog(project, stage.name, now_ms).write("suppressions_imported", lines=len(lines), **counts)
+        access_log(stage).note("suppressions import", f"file {digest_of(file)[:16]}", at_ms=now_ms)
         for line in lines:
             table.change(line.shopper, partial(with_line, line, now_ms=now_ms), at_ms=now_ms)
     if as_json:
@@ -171,8 +169,8 @@ def export_command(project: Project, file: Path, stage_name: str, *, as_json: bo
         kept = shoppers.kept(shopper)
         return max(kept, key=lambda each: each.entry.asked_at_ms).entry.mailbox if kept else ""
 
+    access_log(stage).note("suppressions export", "all suppressions", at_ms=clock_ms())
     count = write_suppressions(file, _table(stage).all(), address_of)
-    ActionLog(project, stage.name, clock_ms()).write("suppressions_exported", lines=count)
     if as_json:
         click.echo(json.dumps({"file": str(file), "lines": count}))
     else:
@@ -188,19 +186,12 @@ def _shopper_id(stage: Stage) -> Callable[[Address], str]:
     return lambda address: address.shopper_id(identity)
 
 
-def _address(text: str) -> Address:
-    try:
-        return Address.parse(text)
-    except AddressRefused as refused:
-        raise BadInput(f"address {text!r}: {refused.reason}") from None
-
-
 def _because(text: str, address: Address) -> str:
     text = text.strip()
     if not 0 < len(text) <= BECAUSE_CHARS_MAX:
         raise BadInput(f"--because: expected 1 to {BECAUSE_CHARS_MAX} characters")
     if address.key in text.lower():
-        raise BadInput("--because: it is logged", way_out="leave the address out of it")
+        raise BadInput("--because: it is kept", way_out="leave the address out of it")
     return text
 
 

@@ -12,6 +12,7 @@ from chalicelib.services.waitlist import Waitlist
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.wiring import clock_ms
 from spillway.commands.options import stage_option
+from spillway.commands.people import access_log, digest_of
 from spillway.counted import counted
 from spillway.deploy.stage import stage_named
 from spillway.deploy.tables import StageTables
@@ -39,6 +40,7 @@ def unsubscribe_command(project: Project, file: Path, stage_name: str, *, as_jso
         Links(keys.signing, clock_ms),
         clock_ms,
     )
+    access_log(stage).note("unsubscribe", f"file {digest_of(file)[:16]}", at_ms=clock_ms())
     outcome = unsubscribe_by(file, waitlist)
     if as_json:
         click.echo(json.dumps(asdict(outcome)))

@@ -5,7 +5,6 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -18,12 +17,12 @@ from chalicelib.tables.suppressions import SuppressionsTable
 from chalicelib.wiring import clock_ms
 from spillway.cloud.local_cloud import make_private
 from spillway.commands.options import json_option, stage_option
-from spillway.commands.people import access_log
+from spillway.commands.people import access_log, digest_of
 from spillway.commands.progress import progress_bar
 from spillway.counted import counted
 from spillway.deploy.stage import Stage, stage_named
 from spillway.errors import BadInput, WorkFailed
-from spillway.importing.table import read_bytes, read_table
+from spillway.importing.table import read_table
 from spillway.merchant.skus import require_sku, require_sold
 from spillway.project import Project
 from spillway.waitlist import intake
@@ -121,7 +120,7 @@ def import_command(  # noqa: PLR0913 - one argument for each option
         date_format,
     )
     at_ms = clock_ms()
-    digest = sha256(read_bytes(file)).hexdigest()
+    digest = digest_of(file)
     rows = read_rows(file, read_table(file, encoding=encoding), asked, now_ms=at_ms)
     arrival = _arrival(notify_now=notify_now, next_restock=next_restock)
     stage = stage_named(project, stage_name)

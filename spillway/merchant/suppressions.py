@@ -6,24 +6,22 @@ lines.
 """
 
 import csv
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from io import StringIO
 from pathlib import Path
 
 from chalicelib.domain.address import Address, AddressRefused
 from chalicelib.domain.suppression import MailboxHistory, SuppressionReason
 from chalicelib.tables.suppressions import Suppressed, history_of
 from spillway.errors import BadInput
+from spillway.importing.table import read_table
 from spillway.merchant.export import safe_cell
+from spillway.private_file import private_file
 
 LINES_MAX = 100_000
-BYTES_MAX = 20_000_000
 SHOWN_MISTAKES_MAX = 20
-SEPARATORS = ",;\t"
 SHOPPER_ID = re.compile(r"[a-z2-7]{26}")
 HEADER = ["shopper", "reason", "since", "address"]
 # The names of a column, in lower case, without spaces, hyphens and underscores.
@@ -115,27 +113,15 @@ def write_suppressions(file: Path, found: Iterable[Suppressed], address_of: Call
     Raises:
         BadInput: there is such a file already, or it cannot be written.
     """
-    if file.exists():
-        raise BadInput(f"{file}: exists already", way_out="name another file, or delete that one")
-    part = file.with_name(f"{file.name}.part")
-    try:
-        part.unlink(missing_ok=True)
-        opened = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise BadInput(f"{file}: {error.strerror}") from None
-    try:
-        with os.fdopen(opened, "w", encoding="utf-8", newline="") as written:
-            rows = csv.writer(written)
-            rows.writerow(HEADER)
-            count = 0
-            for each in found:
-                count += 1
-                since = iso_time(each.suppression.since_ms)
-                address = safe_cell(address_of(each.shopper))
-                rows.writerow([each.shopper, each.suppression.reason.value, since, address])
-        part.rename(file)
-    finally:
-        part.unlink(missing_ok=True)
+    count = 0
+    with private_file(file) as written:
+        rows = csv.writer(written)
+        rows.writerow(HEADER)
+        for each in found:
+            count += 1
+            since = iso_time(each.suppression.since_ms)
+            address = safe_cell(address_of(each.shopper))
+            rows.writerow([each.shopper, each.suppression.reason.value, since, address])
     return count
 
 
@@ -145,42 +131,25 @@ def iso_time(at_ms: int) -> str:
 
 
 def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    try:
-        raw = file.read_bytes()
-    except OSError as error:
-        raise BadInput(f"{file}: {error.strerror}") from None
-    if len(raw) > BYTES_MAX:
-        raise BadInput(f"{file}: over {BYTES_MAX:,} bytes", way_out="split it")
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{file}: byte {error.start}: not UTF-8", way_out="save it as UTF-8") from None
-    first = text.partition("\n")[0]
-    separator = max(SEPARATORS, key=first.count)
-    rows = csv.reader(StringIO(text, newline=""), delimiter=separator)
-    header = [_plain(cell) for cell in next(rows, [])]
-    places = {
-        column: next((header.index(name) for name in names if name in header), None)
+    table = read_table(file)
+    # Of columns with one name, the first counts.
+    by_plain = {_plain(name): name for name in reversed(table.columns)}
+    named = {
+        column: next((by_plain[name] for name in names if name in by_plain), "")
         for column, names in COLUMNS.items()
     }
-    missing = [name for name in ("reason",) if places[name] is None]
-    missing += ["address"] if places["address"] is None and places["shopper"] is None else []
+    missing = [] if named["reason"] else ["reason"]
+    missing += [] if named["address"] or named["shopper"] else ["address"]
     if missing:
         raise BadInput(
-            f"{file}: line 1: {first.strip()!r} has no column {' and none '.join(missing)}",
-            way_out="begin the file with the header address,reason,date",
+            f"{file}:{table.header_line}: no column {' and none '.join(missing)}",
+            way_out="begin the file with the header address,reason,date;"
+            f" its columns: {', '.join(table.columns)}",
         )
-    for row in rows:
-        if rows.line_num > LINES_MAX:
-            raise BadInput(f"{file}: over {LINES_MAX:,} lines", way_out="split it")
-        if any(cell.strip() for cell in row):
-            yield (
-                rows.line_num,
-                {
-                    column: row[place].strip() if place is not None and place < len(row) else ""
-                    for column, place in places.items()
-                },
-            )
+    if len(table.rows) > LINES_MAX:
+        raise BadInput(f"{file}: over {LINES_MAX:,} lines", way_out="split it")
+    for row in table.rows:
+        yield row.line, {column: row[name] for column, name in named.items()}
 
 
 def _line(

@@ -6,7 +6,6 @@ once more.
 """
 
 import csv
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from chalicelib.domain.typos import suggestion
 from chalicelib.tables.suppressions import SuppressionsTable
 from spillway.merchant.export import safe_cell
 from spillway.merchant.skus import SkuIndex
+from spillway.private_file import private_file
 from spillway.waitlist.export_rows import ExportRow, Outcome, in_order
 from spillway.waitlist.rows import EntryRows, KnownEntry, Newcomer, Proof, chunks
 
@@ -34,7 +34,6 @@ LEFT_OUT_BY_STATE = {
     EntryState.LEFT: Outcome.LEFT_HERE,
 }
 ENDED_THERE = {Outcome.LEFT_THERE, Outcome.NOTIFIED_THERE}
-OWNER_ONLY = 0o600
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +130,7 @@ def write(
 
 def write_details(file: Path, decisions: Sequence[Decision]) -> None:
     """Write what became of each row, with addresses, for the owner of the file alone."""
-    file.unlink(missing_ok=True)
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
-    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as out:
+    with private_file(file, replaces=True) as out:
         table = csv.writer(out)
         table.writerow(["line", "outcome", "sku", "address", "note"])
         for each in decisions:

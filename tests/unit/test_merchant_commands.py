@@ -26,6 +26,7 @@ from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.demand import Demand
 from spillway.operate.queues import QUEUES
 from spillway.project import Project
+from spillway.waitlist.access_log import read_access
 from tests.aws import REGION
 from tests.aws_models import check_request
 from tests.clock import Clock
@@ -340,6 +341,8 @@ def test_a_mailbox_export_unsubscribes_by_the_tokens_in_its_subjects(
         assert run(project, "unsubscribe", str(export), "--json") == {"done": 3, "refused": 1, "others": 2}
         states = [entry.state for name in ("mo", "ned", "odo") if (entry := shop.entry(name))]
         assert states == [EntryState.LEFT] * 3
+    used = [use.command for use in read_access(shop.dynamodb, shop.sending_name)]
+    assert used.count("unsubscribe") == 2
     one = tmp_path / "one.eml"
     one.write_bytes(f"To: x@y.example\r\nSubject: unsubscribe {tokens[0]}\r\n\r\n".encode())
     assert run(project, "unsubscribe", str(one), "--json") == {"done": 1, "refused": 0, "others": 0}
