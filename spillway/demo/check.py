@@ -78,14 +78,14 @@ def _play(scene: _Scene, steps: Steps) -> None:
         cleo.signs_up(other.path, other.sku)
     with steps.step("Dora's password manager fills in every field: she sends the form once more"):
         dora.signs_up(wanted.path, wanted.sku, filled_in="Dora")
-    with steps.step("Each is sent one letter; opening its link changes nothing, its button confirms"):
+    with steps.step("Each is sent one email; opening its link changes nothing, its button confirms"):
         for shopper in (ada, ben, cleo, dora):
             _confirm(scene, shopper, letter_number=1)
     with steps.step(f"{wanted.sku} comes back: its page says so"):
         _await_page(ada, wanted, awaited=True)
         _spillway(scene, "available", "--stock", "5", "--", wanted.sku)
         _await_page(ada, wanted, awaited=False)
-    with steps.step("Ada, Ben and Dora are told once each, whatever addresses stand between; Cleo is not"):
+    with steps.step("Ada, Ben and Dora are notified once each, whatever addresses stand between; Cleo is not"):
         told = ada.awaits_letters(2)[-1]
         ben.awaits_letters(2)
         dora.awaits_letters(2)
@@ -97,14 +97,14 @@ def _play(scene: _Scene, steps: Steps) -> None:
             shopper.signs_up(wanted.path, wanted.sku)
         for shopper in (ada, ben, dora):
             _confirm(scene, shopper, letter_number=3)
-    with steps.step("Ada leaves with one click in her mail program, which posts it as plain text"):
+    with steps.step("Ada unsubscribes with one click in her mail program, which posts it as plain text"):
         ada.unsubscribes_with_one_click(told, content_type="text/plain")
     with steps.step("A complaint about Dora's email of yesterday comes: she gets no more, all others do"):
         complain_late(scene.stage, shopper_of(scene.stage, dora.mailbox), wanted.sku)
-    with steps.step("It comes back, and its stock flaps: Ben is told once, Ada and Dora are not"):
+    with steps.step("It comes back, and its stock flaps: Ben is notified once, Ada and Dora are not"):
         flap(scene.stage, wanted.sku, (5, 4, 0, 5, 0, 1, 5))
         ben.awaits_letters(4)
-    with steps.step(f"{other.sku} comes back: Cleo is told; nobody got a letter too many"):
+    with steps.step(f"{other.sku} comes back: Cleo is notified; nobody gets an email too many"):
         _spillway(scene, "available", "--stock", "5", "--", other.sku)
         cleo.awaits_letters(2)
         ada.awaits_letters(3)
