@@ -119,6 +119,10 @@
         .replace("{address}", () => form.elements.email.value.trim())
         .replace("{item}", asked);
       say((suggestion ? `${words.slip.replace("{address}", () => suggestion)} ` : "") + sent);
+      // Read out with it, and set apart from it.
+      const terms = document.createElement("span");
+      terms.textContent = words.terms;
+      status.append(" ", terms);
       if (told.undo) offerUndo(told.undo);
       status.focus();
     } else if (answer.status < 500 && answer.status !== 429 && told.status === answer.status) {
