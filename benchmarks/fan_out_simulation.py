@@ -1,4 +1,4 @@
-"""A million waiters told in process, against a clock that only moves when somebody waits.
+"""A million waiters notified in process, against a clock that only moves when somebody waits.
 
     python -m benchmarks fan_out_simulation
 
@@ -40,7 +40,7 @@ COLOURS = ("#8c3a1c", "#2f5d50", "#3b4a7a")
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Outcome:
     """Result of one rate. `curve` is a sample of (seconds since the restock, emails accepted).
 
     `took_s` ends with the last good address; `bad` addresses are tried for longer, and given up.
@@ -90,7 +90,7 @@ def main() -> None:
         sys.exit("not as promised")
 
 
-def simulate(rate_per_s: int, waiters: int) -> Told:
+def simulate(rate_per_s: int, waiters: int) -> Outcome:
     """Let `waiters` sign up at random times, restock, and tell them at so many letters a second."""
     clock, random = Clock(), Random(SEED)
     shop = MemoryShop(clock)
@@ -114,28 +114,28 @@ def simulate(rate_per_s: int, waiters: int) -> Told:
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
         while shop.work(fail):
             pass
-    told = [envelope.mailbox.partition("@")[0] for envelope in postbox.sent]
+    notified = [envelope.mailbox.partition("@")[0] for envelope in postbox.sent]
     bad = len(range(0, waiters, BAD_EVERY))
     # The last batch that still added an accepted email: later calls are repeats of bad addresses.
-    took_s = max(at_s for at_s, accepted in sent_at if accepted < len(told))
-    sent_at = [(at_s, accepted) for at_s, accepted in sent_at if at_s <= took_s] + [(took_s, len(told))]
-    return Told(
+    took_s = max(at_s for at_s, accepted in sent_at if accepted < len(notified))
+    sent_at = [(at_s, accepted) for at_s, accepted in sent_at if at_s <= took_s] + [(took_s, len(notified))]
+    return Outcome(
         rate_per_s,
-        letters=len(told),
+        letters=len(notified),
         bad=bad,
-        lost=waiters - bad - len(set(told)),
-        twice=len(told) - len(set(told)),
-        out_of_order=_out_of_order(told),
+        lost=waiters - bad - len(set(notified)),
+        twice=len(notified) - len(set(notified)),
+        out_of_order=_out_of_order(notified),
         took_s=took_s,
         curve=_curve(sent_at),
     )
 
 
-def _out_of_order(told: list[str]) -> int:
-    """How many were told after somebody of their shard who had joined later."""
+def _out_of_order(notified: list[str]) -> int:
+    """How many were notified after somebody of their shard who had joined later."""
     last: dict[str, str] = {}
     wrong = 0
-    for shopper in told:
+    for shopper in notified:
         line = line_of(SKU, shopper)
         wrong += shopper < last.get(line, "")
         last[line] = max(shopper, last.get(line, ""))
@@ -147,7 +147,7 @@ def _curve(sent_at: list[tuple[float, int]]) -> tuple[tuple[float, int], ...]:
     return (*sent_at[::step], sent_at[-1])
 
 
-def _row(result: Told) -> str:
+def _row(result: Outcome) -> str:
     cells = (
         f"{result.rate_per_s:,}",
         f"{result.letters:,}",
@@ -162,7 +162,7 @@ def _row(result: Told) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _page(results: list[Told]) -> str:
+def _page(results: list[Outcome]) -> str:
     columns = (
         "emails a second",
         "emails",
@@ -186,8 +186,8 @@ def _page(results: list[Told]) -> str:
     )
 
 
-def _plot(results: list[Told]) -> str:
-    """Share of waiters told over hours, on a logarithmic axis: one line for each rate."""
+def _plot(results: list[Outcome]) -> str:
+    """Share of waiters notified over hours, on a logarithmic axis: one line for each rate."""
     width, height, left, top = 720, 360, 60, 30
     inner_w, inner_h = width - left - 20, height - top - 50
     ticks_s = [(1, "1 s"), (10, "10 s"), (60, "1 min"), (600, "10 min"), (3600, "1 h"), (36_000, "10 h")]
@@ -203,7 +203,7 @@ def _plot(results: list[Told]) -> str:
 
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
-        'font-family="sans-serif" font-size="12"><title>Waiters told over time, by SES rate</title>',
+        'font-family="sans-serif" font-size="12"><title>Waiters notified over time, by SES rate</title>',
         f'<rect width="{width}" height="{height}" fill="#fffdf9"/>',
     ]
     for share in (0, 25, 50, 75, 100):

@@ -224,7 +224,7 @@ def _report(steps: list[Step]) -> None:
                 "log_bytes": step.log_bytes / step.units,
             }
     write_table(
-        "What each step costs us",
+        "Cost of each step",
         "python -m benchmarks steps",
         ("step, for one shopper", "CPU ms", "x peer", "a second and core", "calls"),
         rows,

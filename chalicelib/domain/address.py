@@ -65,7 +65,8 @@ class Address:
         """The inbox that emails to this address most likely end up in: what a cap on emails counts.
 
         Anybody can write one inbox in many ways, with a tag after "+" or, at Gmail, with dots and either of
-        its two names (https://support.google.com/mail/answer/7436150). Who an address is does not go by this.
+        its two names (https://support.google.com/mail/answer/7436150). The identity of an address does not
+        depend on it.
         """
         local, _, domain = self.key.rpartition("@")
         local = local.partition("+")[0] or local

@@ -57,7 +57,7 @@ class OptIn(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Signup:
-    """What a shopper asked for, on which page, on what terms, and which text of consent they read.
+    """A request to be notified: the SKU, the page it came from, its terms, and the consent text shown there.
     `source` is the id of the network they asked from, empty where none is known."""
 
     shopper: str

@@ -42,7 +42,7 @@ class FeedbackState(StrEnum):
 
     @property
     def suppresses(self) -> bool:
-        """Whether one such event alone suppresses the address: it does not exist, or its owner is angry.
+        """Return whether one such event suppresses the address: it does not exist, or its owner complained.
 
         A full mailbox or a note from somebody on holiday is neither; repeated soft bounces are counted in
         `suppression`.
@@ -194,7 +194,7 @@ def _sets(event: Mapping[str, Any]) -> list[Any] | None:
 
 
 def _is_about(text: object, configuration_set: str) -> bool:
-    """Whether a text that cannot be read names our configuration set as an event does."""
+    """Return whether a text that cannot be read names our configuration set as an event does."""
     return isinstance(text, str) and SET_TAG in text and configuration_set in text
 
 

@@ -31,7 +31,7 @@ CLOCK_SKEW_S = 300
 VALID_FOR_S = {Purpose.CONFIRM: 72 * 3600, Purpose.LEAVE: 5 * 365 * 24 * 3600, Purpose.YOURS: 24 * 3600}
 
 
-# Of all SKUs that one link names, as tags: what mail programs and servers pass on whole is 2,000 characters.
+# Tags of the SKUs that one link names: mail programs and servers pass on links of 2,000 characters whole.
 LINK_TAGS_CHARS_MAX = 1_200
 
 UNDO_WITHIN_S = 30 * 60

@@ -1,8 +1,7 @@
 """The network that a request came from, as an id: a cap counts by it, and no address is stored.
 
-A carrier's NAT (RFC 6598) spreads thousands of subscribers over a block of addresses: an IPv4 network is
-a /24.
-A /64 is the least that one home or one phone has of IPv6 (RFC 6177, RFC 7934).
+A carrier's NAT (RFC 6598) spreads thousands of subscribers over a block of addresses, so an IPv4 network is
+a /24. A /64 is the least that one home or one phone has of IPv6 (RFC 6177, RFC 7934).
 """
 
 import hmac
@@ -19,7 +18,7 @@ MARK_IPV4, MARK_IPV6 = "net4-", "net6-"
 def source_id(address: str, identity_key: bytes) -> str:
     """Return the id of the network that an IP address is of: "net4-" or "net6-" and a keyed hash.
 
-    Empty for what is no address of the public internet: nobody could be told apart by it.
+    Empty for any other text and for addresses outside the public internet: they tell no two viewers apart.
     """
     try:
         parsed = ip_address(address.strip())

@@ -51,7 +51,7 @@ class Stock:
         return None if takes_orders and not self.units else self.units
 
     def is_shown_like(self, other: "Stock") -> bool:
-        """Whether a page says the same of both."""
+        """Return whether a page says the same of both."""
         return (self.availability, self.units) == (other.availability, other.units)
 
     def restock(self, slug: str, sku: str, *, at_ms: int, policy: WavePolicy = EVERYONE) -> "Restock":
@@ -88,7 +88,7 @@ class Restock:
     """An observed change to available, with an id of its own.
 
     `observed_at_ms` is the observer's clock and orders restocks; `opened_at_ms` is the cloud's own, and
-    whoever waits then is told, in waves as `policy` was: a merchant's slow clock cuts nobody off. Of two
+    everybody who waits then is notified, in waves as `policy` was: a slow clock cuts nobody off. Of two
     observed at one time, the one of the later `version` of the stock is newer.
     """
 
@@ -139,7 +139,7 @@ def restocks(
 
 
 def is_restock(before: Stock, after: Stock) -> bool:
-    """Whether a variant that was `before` and is `after` became available, or there are more of it.
+    """Return whether a variant that was `before` and is `after` became available, or there are more of it.
 
     From a pre-order or a back order to in stock is a restock as well, and so are counted units that turn to
     orders without a number: a limited policy kept silent about few units, everybody can order now. A variant

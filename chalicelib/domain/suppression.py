@@ -1,7 +1,7 @@
 """When an address must not be emailed, and when its owner may ask for one more confirmation email.
 
-All that is known of a mailbox is a `MailboxHistory`. Two of them join into one, whichever was known first, so
-events that come late, twice or in another order lead to the same history, and so to the same answer.
+A `MailboxHistory` holds everything known of a mailbox. Two of them join into one in either order, so events
+that come late, twice or in another order lead to the same history, and so to the same answer.
 """
 
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ RETRY_AFTER_MS_MAX = 365 * DAY_MS
 BOUNCES_APART_MS = DAY_MS
 # A confirmation email that was neither confirmed nor bounced: its link holds 72 h.
 RETRY_PAUSE_MS = 3 * DAY_MS
-# Of bounces and deliveries each, the newest are kept.
+# The newest bounces and the newest deliveries are kept, so many of each.
 EMAILS_KEPT_MAX = 20
 
 
@@ -52,7 +52,7 @@ class Suppression:
 
 @dataclass(frozen=True, slots=True)
 class MailboxHistory:
-    """What is known of one mailbox; times in milliseconds, 0 for never.
+    """Everything known of one mailbox; times in milliseconds, 0 for never.
 
     `bounced`, `bounced_soft` and `delivered` name emails by when they were sent; `complained_at_ms`,
     `blocked_at_ms` and `unsubscribed_at_ms` are when that last happened. `lifted_at_ms` is when the shopper

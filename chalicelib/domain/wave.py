@@ -83,7 +83,7 @@ class WaveBudget:
         return replace(self, granted=granted + more, left=left + more)
 
     def is_announced(self, restock_id: str) -> bool:
-        """Whether the wave after this one waits in the queue, for this very restock."""
+        """Return whether the wave after this one waits in the queue, for this very restock."""
         return self.announced_for == restock_id and self.announced > self.number
 
 

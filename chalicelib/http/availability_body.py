@@ -67,7 +67,7 @@ def ignored_fields(body: Body) -> tuple[str, ...]:
 
 
 def _wrong(name: str, words: str, document: dict[str, Any]) -> FieldError:
-    """What is wrong with a field, with the value it has."""
+    """Return the error of a field, with the value it has."""
     value = json.dumps(document.get(name), ensure_ascii=True)
     if len(value) > VALUE_CHARS_SHOWN_MAX:
         value = value[:VALUE_CHARS_SHOWN_MAX] + "..."

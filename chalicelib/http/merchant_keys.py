@@ -44,7 +44,7 @@ class MerchantKeys:
     def signed_at_s(self, signature: str, raw: bytes, *, now_s: int) -> int:
         """When a body was signed (`t=SECONDS,v1=HEX`; HMAC-SHA256 of "SECONDS.BODY", the body as it came).
 
-        Of several `v1`, each in hexadecimal of either case, any may fit.
+        Any of several `v1` may fit, each in hexadecimal of either case.
 
         Raises:
             NotTheMerchant: also for a signature that is older or newer than five minutes.
@@ -55,7 +55,7 @@ class MerchantKeys:
         stamp = stamps.pop() if len(stamps) == 1 else ""
         if not (stamp.isascii() and stamp.isdigit() and len(stamp) < 12 and len(given) <= SIGNATURES_MAX):
             raise NotTheMerchant
-        # All are compared, each in constant time: how long it takes does not say which one fits.
+        # Compare every one in constant time: the duration does not say which one fits.
         wanted = [sign(key, int(stamp), raw).encode() for key in self.keys]
         fits = [hmac.compare_digest(each.encode(), good) for each in given for good in wanted]
         if not any(fits) or abs(now_s - int(stamp)) > SIGNATURE_TOLERANCE_S:

@@ -29,7 +29,7 @@ LINK_GONE = "This link no longer works. Ask again from the product's page."
 
 
 def problem_of(error: Exception, chance: Callable[[], float] = random.random) -> Problem:
-    """Return the problem an error is to the sender of the request. What is our fault is logged, not shown.
+    """Return the problem an error is to the sender of the request. Faults of our own are logged, not shown.
 
     `chance` gives a number in [0, 1): clients that were turned away at once come back in different seconds.
     """

@@ -15,7 +15,7 @@ from chalicelib.http.problem import FieldError, Problem
 
 # No person sees this field, and no program that fills in forms knows its name.
 HONEYPOT = "knot"
-# What it was called in pages that may still be in caches. Password managers fill it in, so it says nothing.
+# The field's name in pages that may still be in caches. Password managers fill it in, so it says nothing.
 HONEYPOT_BEFORE = "website"
 FILLED_IN = FieldError(
     HONEYPOT,

@@ -57,6 +57,6 @@ def once_more_page(action: str, fields: Sequence[tuple[str, str]], renderer: "Re
 def _item(sku: str, renderer: "Renderer", product: "Product | None") -> str:
     if product is None:
         return sku
-    told = renderer.told(product)
-    label = told.variant(sku).label
-    return f"{told.title}, {label}" if label else told.title
+    localized = renderer.told(product)
+    label = localized.variant(sku).label
+    return f"{localized.title}, {label}" if label else localized.title

@@ -7,8 +7,8 @@ def viewer_address(request: Request) -> str:
     """Return the IP address of the viewer; empty where nobody said.
 
     CloudFront appends it to whatever the viewer sent as X-Forwarded-For; API Gateway may append the address
-    of CloudFront's own server, which it names as `sourceIp`. So it is the last of the others. What stands
-    before it is anybody's word.
+    of CloudFront's own server, which it names as `sourceIp`. So it is the last of the others. Addresses
+    before it may be forged.
     https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/RequestAndResponseBehaviorCustomOrigin.html
     """
     peer = str((request.context.get("identity") or {}).get("sourceIp") or "")

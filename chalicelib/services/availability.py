@@ -20,7 +20,7 @@ TRIES_MAX = 20
 
 
 def when_sold_out(stocked: "StockedProduct | None", sku: str) -> Availability | None:
-    """What the catalogue makes of a variant of which an event counts none; None where it says nothing."""
+    """Return the availability that the catalogue gives a variant counted at none, if it gives any."""
     if stocked is None or sku not in stocked.product.skus:
         return None
     wanted = stocked.product.variant(sku).when_sold_out

@@ -128,7 +128,7 @@ class Batches:
             wave.sku,
             budget.number + 1,
             budget.next_wave_at_ms(restock.policy),
-            # A wave that told nobody is a try without progress.
+            # A wave that notified nobody is a try without progress.
             tries=wave.tries + 1,
             hops=wave.hops,
         )

@@ -18,7 +18,7 @@ class LinkedEntry:
     product: Product | None
     variant: Variant | None
     state: EntryState
-    # Whether the shop sells it at this moment, as of a few seconds ago.
+    # True where the shop sells it, as of a few seconds ago.
     orderable: bool = False
 
     @property

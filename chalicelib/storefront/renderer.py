@@ -157,9 +157,9 @@ class Renderer:
         Each comes with its product and whether it can be ordered at this moment; `product` and `variant` are
         the first for a template that knows of one alone.
         """
-        told = [(*self._item(product, variant), orderable) for product, variant, orderable in items]
-        product, variant, _ = told[0]
-        return self.page(template, at=at, product=product, variant=variant, items=told, token=token)
+        localized = [(*self._item(product, variant), orderable) for product, variant, orderable in items]
+        product, variant, _ = localized[0]
+        return self.page(template, at=at, product=product, variant=variant, items=localized, token=token)
 
     def say(self, text: str) -> str:
         """A text of the API's in the language of this edition, or as it is where there is none."""

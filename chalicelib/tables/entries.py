@@ -42,7 +42,7 @@ COUNTER_PREFIX = " "
 ASKED = "SET mailbox = :mailbox, asked_at_ms = :now, page = :page, consent = :consent"
 FROM_SOURCE = ", #source = :source"
 GONE_OR_OVER = "attribute_not_exists(shopper) OR #state IN (:left, :notified)"
-# What an entry bears while it is confirmed, and no other: a repeated ask takes its state and its time to live
+# Attributes of confirmed entries alone: a repeated ask takes its state and its time to live
 # from here. `kept_until_s` is the year 9999, which DynamoDB's TTL takes for never.
 STANDING = {"standing": {"S": EntryState.CONFIRMED.value}, "kept_until_s": {"N": "253402300799"}}
 SET_STANDING = "standing = :confirmed, kept_until_s = :for_good"
@@ -55,9 +55,10 @@ class AlreadyClaimed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What one email covers: entries of `shopper` by SKU, each with the time of its asking in milliseconds.
+    """The asks that one email covers: entries of `shopper` by SKU, with the time of asking in milliseconds.
 
-    The message about `sku` sends it."""
+    The message about `sku` sends it.
+    """
 
     shopper: str
     sku: str
@@ -88,9 +89,9 @@ class EntriesTable:
         """Store a signup; true when it counts, false when it changes nothing.
 
         One conditional write, no read before it. An entry that was asked for within the cool-down stays as it
-        is. One that left or was told starts again at the end of the line. A confirmed one stays confirmed and
-        keeps its place; once a day this writes down that it was asked for again, which the stream sees (see
-        `keep`). With single opt-in an entry is confirmed by this very write, and stands in the line.
+        is. One that left or was notified starts again at the end of the line. A confirmed one stays confirmed
+        and keeps its place; once a day this writes down that it was asked for again, which the stream sees
+        (see `keep`). With single opt-in an entry is confirmed by this very write, and stands in the line.
         """
         values = {
             ":mailbox": {"S": signup.mailbox},
@@ -208,7 +209,7 @@ class EntriesTable:
         """Delete an entry that the signup of `asked_at_ms` made; false when it made none.
 
         An entry that was pending before keeps its place when it is asked for once more, so a place taken at
-        that very time says that nobody waited there before. What has been confirmed since then stays.
+        that very time says that nobody waited there before. An entry confirmed since then stays.
         """
         return delete_if(
             self._client,
@@ -378,7 +379,7 @@ ENTRY_ATTRIBUTES = frozenset({"shopper", "sku", "mailbox", "state", "asked_at_ms
 
 
 def is_entry(item: Mapping[str, Any] | None) -> bool:
-    """Whether a stored item, or a stream record's image, is an entry: the table has counters as well."""
+    """Return whether a stored item, or a stream record's image, is an entry: the table has counters too."""
     return item is not None and item.keys() >= ENTRY_ATTRIBUTES
 
 

@@ -125,7 +125,7 @@ class PaceTable:
         )
 
     def resume(self) -> bool:
-        """Start sending again; false when it was not stopped. Limits are read anew, and letters are counted
+        """Start sending again; false when it was not stopped. Limits are read again, and letters are counted
         from the beginning, by hour and by day, but for a day's quota, of which they are gone."""
         state = self.state()
         if state is None or state.paused is None:

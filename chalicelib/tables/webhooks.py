@@ -19,7 +19,7 @@ class WebhooksTable:
         self._name = name
 
     def is_known(self, digest: str) -> bool:
-        """Whether the request of this digest was taken in (a strongly consistent read)."""
+        """Return whether the request of this digest was taken in (a strongly consistent read)."""
         key = {"id": {"S": f"webhook#{digest}"}}
         return "Item" in self._client.get_item(TableName=self._name, Key=key, ConsistentRead=True)
 

@@ -43,8 +43,8 @@ def picture_mistakes(
 
 
 def _mistake(file: str, field: str, value: object, expected: str, text_of: Texts) -> Mistake:
-    told = column(field) if file.startswith(SHEET_FILE) else field
-    return Mistake(file, Lines(text_of(file) or "").of(field), told, value, expected)
+    named = column(field) if file.startswith(SHEET_FILE) else field
+    return Mistake(file, Lines(text_of(file) or "").of(field), named, value, expected)
 
 
 def _repeated_skus(rows: Sequence[ProductRow], text_of: Texts) -> Iterator[tuple[str, str, str, str]]:

@@ -88,7 +88,7 @@ class EditionRendering:
         self._card = cache(self._made_card)
 
     def recipes(self) -> Iterator[Recipe]:
-        """Of all its pages, and of its feed where a product says when it came."""
+        """Return the jobs of all its pages, and of its feed where a product says when it came."""
         crumbs = _Crumbs(self.edition)
         series = self._stamps.series if self._stamps else ""
         theme_digest = digest_of(self._shop, self._parts.digest("product.html"), series)

@@ -121,5 +121,5 @@ class Preview:
 
 
 def _type_of(file: Path) -> str | None:
-    """Return the type of a file by its name. What has no suffix is a page, and so is what redirects."""
+    """Return the type of a file by its name. A file without a suffix is a page, and so is a redirect."""
     return mimetypes.guess_type(file.name)[0] if file.suffix else _PAGE_TYPE

@@ -37,7 +37,7 @@ _RESERVED = ("/api/", "/assets/", "/pictures/")
 # Paths of the pages that every edition has.
 _OWN_KINDS = ("/products/", "/shop/")
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,6}$")
-# What may stand in a path as it is; RFC 3986, section 3.3.
+# Signs that stand in a path as they are; RFC 3986, section 3.3.
 _PATH_SAFE = "/:@!$&'()*+,;=-._~"
 
 
@@ -333,7 +333,7 @@ def _decoded(source: str) -> str:
 
 
 def _encoded(target: str) -> str:
-    """Return a target as an attribute of a page can have it. What is encoded already stays so."""
+    """Return a target as an attribute of a page can have it. Encoded signs stay encoded."""
     if not target.startswith("/"):
         return quote(target, safe=_PATH_SAFE + "?#[]%")
     path, mark, rest = _split(target)

@@ -95,7 +95,7 @@ class Release:
     notes: tuple[str, ...] = ()
     """Things a merchant would not expect of a picture, a line each."""
     left_out: tuple[str, ...] = ()
-    """Places that name a picture which cannot be shown, where the build was told to go on, a line each."""
+    """Places that name a picture which cannot be shown, where the build goes on as asked, a line each."""
     dates: Mapping[str, Dated] = field(default_factory=dict)
     sales: tuple[tuple[str, str], ...] = ()
     """See `spillway.build.sales.sales_of`."""

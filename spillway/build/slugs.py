@@ -82,7 +82,7 @@ def distinct_slugs(texts: Mapping[str, str], *, length_max: int = SLUG_LENGTH_MA
         length_max: in characters.
 
     Returns:
-        The slug of each thing. Of several that have one slug, the thing whose identity is that slug keeps
+        The slug of each thing. Where several have one slug, the thing whose identity is that slug keeps
         it, and the others end with a digest of their identity.
     """
     wanted = {thing: base_slug(text, length_max=length_max) for thing, text in texts.items()}

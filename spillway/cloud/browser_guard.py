@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from spillway.cloud.ports import HOST
 
 READING = frozenset({"GET", "HEAD"})
-# Of no page at all: a program, a person who types an address or follows a bookmark.
+# Requests of no page at all: a program, a person who types an address or follows a bookmark.
 OWN_SITES = frozenset({"", "none"})
 
 

@@ -1,4 +1,4 @@
-"""What a running demo leaves for other commands: where the local cloud answers, and to whom."""
+"""The record of a running demo for other commands: addresses and credentials of its local cloud."""
 
 import json
 from dataclasses import asdict, dataclass, field

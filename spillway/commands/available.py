@@ -105,7 +105,7 @@ def _observe(stage: Stage, sku: str, availability: Availability, units: int | No
     stocked = stocked_with(products, sku)
     if stocked is None or sku not in stocked.stock:
         raise not_sold(sku, stage.name, SkuIndex.of(products))
-    # What a person says now comes after all that came before, whatever this machine's clock says.
+    # A command comes after every event before it, whatever this machine's clock says.
     event = AvailabilityEvent(uuid.uuid4().hex, sku, availability, units, clock_ms(), by_arrival=True)
     match Availabilities(products).take_in(event).outcome:
         case Outcome.UNKNOWN_SKU:  # withdrawn since it was looked at

@@ -51,8 +51,8 @@ def import_command(project: Project, /, format_name: str, file: Path, **options:
     """Make product files of FILE: a Shopify or WooCommerce export, a Google feed, or a plain CSV
     (sku,title,price,stock).
 
-    Files that were edited since the last import are kept. What is not taken as it was is counted on the
-    screen, and listed with its place in build/import-report.txt, which is written in every case.
+    Files that were edited since the last import are kept. Cells that are not taken as they were are counted
+    on the screen, and listed with their places in build/import-report.txt, which is written in every case.
 
     The exit status is 0 when products were taken, also when some were left out, and 2 when none could be.
     """

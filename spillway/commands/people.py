@@ -1,4 +1,4 @@
-"""What the commands about people have in common: the address, the log of access, and a screen of lines."""
+"""Shared by the commands about people: read an address, log the access, print lines with their sources."""
 
 import secrets
 import shutil

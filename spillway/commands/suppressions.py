@@ -125,7 +125,7 @@ def import_command(project: Project, file: Path, stage_name: str, *, dry_run: bo
     """Suppress what another tool had suppressed: a CSV file of address,reason,date.
 
     A reason is complaint, bounce, soft bounce, unsubscribed or blocked, in the words of common tools. Nothing
-    is written where a line is wrong. What is known already stays: importing twice is importing once.
+    is written where a line is wrong. Known suppressions stay: importing twice is importing once.
 
     \b
     Example:

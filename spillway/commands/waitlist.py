@@ -222,7 +222,7 @@ def move_command(
 
 @dataclass(frozen=True, slots=True)
 class _Import:
-    """What an import did, or would do."""
+    """The result of an import, or of its dry run."""
 
     file: Path
     tool: str

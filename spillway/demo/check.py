@@ -1,9 +1,9 @@
 """The story the demo tells, played from beginning to end by shoppers without JavaScript.
 
 Ada, Ben and Dora wait for one variant, Cleo for another, and between Ada and Ben addresses that no email
-reaches. What comes back is told to whoever waits for it, once each, and to nobody else. Pages are read
-through the front door before and after they change: it serves what it has, as the CDN does, until it is told
-that a page is another one.
+reaches. Everybody who waits for a restocked variant is emailed once, and nobody else. Pages are read
+through the front door before and after they change: it serves what it has, as the CDN does, until an
+invalidation names the page.
 """
 
 import secrets
@@ -85,8 +85,10 @@ def _play(scene: _Scene, steps: Steps) -> None:
         _await_page(ada, wanted, awaited=True)
         _spillway(scene, "available", "--stock", "5", "--", wanted.sku)
         _await_page(ada, wanted, awaited=False)
-    with steps.step("Ada, Ben and Dora are notified once each, whatever addresses stand between; Cleo is not"):
-        told = ada.awaits_letters(2)[-1]
+    with steps.step(
+        "Ada, Ben and Dora are notified once each, whatever addresses stand between; Cleo is not"
+    ):
+        notified = ada.awaits_letters(2)[-1]
         ben.awaits_letters(2)
         dora.awaits_letters(2)
         cleo.awaits_letters(1)
@@ -98,7 +100,7 @@ def _play(scene: _Scene, steps: Steps) -> None:
         for shopper in (ada, ben, dora):
             _confirm(scene, shopper, letter_number=3)
     with steps.step("Ada unsubscribes with one click in her mail program, which posts it as plain text"):
-        ada.unsubscribes_with_one_click(told, content_type="text/plain")
+        ada.unsubscribes_with_one_click(notified, content_type="text/plain")
     with steps.step("A complaint about Dora's email of yesterday comes: she gets no more, all others do"):
         complain_late(scene.stage, shopper_of(scene.stage, dora.mailbox), wanted.sku)
     with steps.step("It comes back, and its stock flaps: Ben is notified once, Ada and Dora are not"):

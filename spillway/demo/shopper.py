@@ -106,7 +106,7 @@ class Shopper:
         self._submit(form, form.filled({}))
 
     def unsubscribes_with_one_click(self, letter: Letter, *, content_type: str = FORM_TYPE) -> None:
-        """What a mail program does for its "unsubscribe" button (RFC 8058), in the media type it likes."""
+        """Post as a mail program does for its "unsubscribe" button (RFC 8058), in any media type."""
         if letter.headers.get("List-Unsubscribe-Post") != ONE_CLICK:
             raise WorkFailed(f"letter {letter.number}: cannot be unsubscribed from with one click")
         link = letter.headers.get("List-Unsubscribe", "").strip("<>")

@@ -47,7 +47,7 @@ def import_template(template: Mapping[str, Any], names: Mapping[str, str]) -> di
 
 
 def resources_to_import(template: Mapping[str, Any], names: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return what CreateChangeSet is told of the resources of an import's template."""
+    """Return the ResourcesToImport of CreateChangeSet for the resources of an import's template."""
     return [
         {
             "ResourceType": resource["Type"],

@@ -17,7 +17,7 @@ from typing import Any
 
 from spillway.deploy.stage import stack_name_of
 
-# Of a managed policy, white space not counted.
+# The size limit of a managed policy, white space not counted.
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 MANAGED_POLICY_CHARS_MAX = 6_144
 # CloudFormation shortens the stack's name in names that would become too long, to no less than this.

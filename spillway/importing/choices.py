@@ -36,7 +36,7 @@ _LAST = 1_000_000
 
 
 class Choices:
-    """What a shopper chooses by. `shortened` are the values that are too long, and what stands for each."""
+    """The options a shopper chooses by. `shortened` maps values that are too long to their short forms."""
 
     def __init__(self, variants: Sequence[ImportedVariant], *, value_length_max: int) -> None:
         self._names = tuple(
@@ -101,7 +101,7 @@ def value_order(value: str) -> tuple[int, float, list[tuple[int, float, str]], s
 
 
 def shown_options(product: ImportedProduct, choices: Choices, url: str) -> Options:
-    """What all variants with this picture have in common, and no other variant has."""
+    """Return the options that all variants with this picture share, and no other variant has."""
     shown = [set(choices.of(variant)) for variant in product.variants if variant.picture == url]
     others = [set(choices.of(variant)) for variant in product.variants if variant.picture != url]
     if not shown or not others:
@@ -120,7 +120,7 @@ def _names(variants: Sequence[ImportedVariant]) -> tuple[str, ...]:
 
 
 def _short(text: str, texts: Iterable[str], length_max: int) -> str:
-    """The beginning of a text that is too long; told apart by a digest from another that begins alike."""
+    """The beginning of a text that is too long; a digest sets it apart from another that begins alike."""
     short = cut(text, length_max)
     if all(cut(other, length_max) != short for other in texts if other != text):
         return short

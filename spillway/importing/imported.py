@@ -75,7 +75,7 @@ class NotTaken:
     Attributes:
         place: Where it stands in the export: "line 12".
         what: The value, or the part of the product.
-        outcome: What became of it: "left out".
+        outcome: The result: "left out".
         kind: The same words for every case like it, for a line with a count on the screen and a heading in
             the report: "prices that are no number"; `outcome` where it is empty.
         product: The handle or title of the product it belongs to; empty where there is none.

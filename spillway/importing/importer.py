@@ -24,12 +24,12 @@ from spillway.project import Project
 
 @dataclass(frozen=True, slots=True)
 class ImportRequest:
-    """What the merchant asks for.
+    """The options of an import.
 
     Attributes:
         file: The export.
         read: Reads it.
-        read_options: What the command line says about reading; its currency and locale are the shop's.
+        read_options: The command line's options for reading; its currency and locale are the shop's.
         images: The folder with the pictures; None without one.
         no_images: Take no pictures.
         fallback_category: The title of the category for products without one.
@@ -59,7 +59,7 @@ class NothingImported(BadInput):
 
 @dataclass(frozen=True, slots=True)
 class _Settings:
-    """What site.toml says that an import goes by."""
+    """The settings of site.toml that an import depends on."""
 
     text: str
     values: dict[str, Any]

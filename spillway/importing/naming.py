@@ -18,7 +18,7 @@ def page_slugs(products: Sequence[ImportedProduct]) -> list[str | None]:
     """Name the page of each product by its handle, or else by its page name or title.
 
     Returns:
-        A slug of its own for each product, in the same order. Of products with one name, the one with that
+        A slug of its own for each product, in the same order. Among products with one name, the one with that
         handle keeps it; the names of the others end with a digest of what tells them apart. None for a
         product that is in every way the same as another one.
     """
@@ -31,7 +31,7 @@ def page_slugs(products: Sequence[ImportedProduct]) -> list[str | None]:
 
 
 def _identity(product: ImportedProduct) -> str:
-    """What tells a product from all others: its handle, or else its name and what is sold under it."""
+    """Return the identity of a product: its handle, or else its name and the SKUs sold under it."""
     if product.handle:
         return product.handle
     skus = sorted(normal_sku(variant.sku) for variant in product.variants)

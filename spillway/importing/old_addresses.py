@@ -17,9 +17,9 @@ def gone_pages(
 
     Args:
         files: The products before it.
-        record: What imports wrote before; a file of theirs may have been deleted since.
+        record: Files of earlier imports; a file of theirs may have been deleted since.
         moved: The files that other pages take over.
-        judged: What the import writes.
+        judged: Products that the import writes.
     """
     tags = {file.name: _tags(file.values) for file in files}
     pages = {f"/products/{file.slug}" for file in files}
@@ -41,7 +41,7 @@ def stale_redirects(redirects: Sequence[Redirect], new: Mapping[str, str], gone:
 
     Args:
         redirects: The shop's lines.
-        new: What the import adds. A chain that ends at a page leads there.
+        new: Redirects that the import adds. A chain that ends at a page leads there.
         gone: The paths of the pages.
     """
     targets = {redirect.source: redirect.target for redirect in redirects} | dict(new)

@@ -20,13 +20,13 @@ from spillway.importing.wording import clean
 
 _NAME_LENGTH_MAX = 100
 _DIGEST_LENGTH = 8
-# What image servers append to a name for a size: Shopify's `_grande` and `_800x`, WordPress's `-300x300` and
+# Suffixes of image servers for a size: Shopify's `_grande` and `_800x`, WordPress's `-300x300` and
 # `-scaled`, `@2x`.
 _SIZE = re.compile(
     r"(_(pico|icon|thumb|small|compact|medium|large|grande|original|master|\d{1,4}x\d{0,4}|x\d{1,4})"
     r"(_crop_(top|center|bottom|left|right))?(\.progressive)?|@[1-4]x|-\d{2,4}x\d{2,4}|-scaled)$"
 )
-# What a reason says of one file.
+# Words of a reason about one file.
 _WHY = re.compile("[,;:] .*")
 _SPACES = re.compile(r"[\s+_]+")
 _JPEG = {".jpeg": ".jpg", ".jpe": ".jpg"}
@@ -36,7 +36,7 @@ Key = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class PictureRecord:
-    """What an import noted of a picture it put into the shop: its content, and the address it stood for."""
+    """A picture that an import put into the shop: its content, and the address it stood for."""
 
     sha256: str
     url: str
@@ -243,7 +243,7 @@ class PictureFinder:
 
 
 def _losers(urls: list[str], fits: Mapping[str, _Fit], keys: Mapping[str, Key]) -> list[str]:
-    """Of addresses that one file fits, those of other pictures than the one it fits best."""
+    """Return the addresses that a file fits, apart from the picture it fits best."""
     groups: dict[Key, list[str]] = {}
     for url in urls:
         groups.setdefault((*keys[url][:-1], _names(keys[url][-1])[2]), []).append(url)

@@ -1,4 +1,4 @@
-"""What an import is going to do to the shop, decided before anything is done: `--dry-run` shows it.
+"""The plan of an import, decided before anything is written: `--dry-run` shows it.
 
 The files an import writes depend on the export alone. The shop decides three things only: a file that was
 edited by hand is kept, the first date of a product stays, and an SKU in conflict stays with the variant that
@@ -50,7 +50,7 @@ class ShopBefore:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that an import does. Paths are from the project's root; `writes` are texts by names of files.
+    """Every change of an import. Paths are from the project's root; `writes` are texts by names of files.
 
     `stale_redirects` are old addresses whose page is gone after the import, and what that was."""
 

@@ -21,7 +21,7 @@ _ARABIC_SIGNS = str.maketrans("\u066b\u066c", ".,")
 # One locale for each way to write 1234567.89 that shops use.
 _WAYS = ("en", "de", "de-CH", "fr", "en-IN")
 _SPACES = "\u00a0\u202f "
-# What shops write beside the symbols of CLDR.
+# Currency signs of shops beside the symbols of CLDR.
 _OTHER_SIGNS = {
     **dict.fromkeys(("INR", "PKR", "LKR", "NPR", "MUR", "SCR"), ("rs", "re", "rs/")),
     **dict.fromkeys(("SEK", "NOK", "DKK", "ISK"), ("kr", ":-")),

@@ -60,7 +60,7 @@ def _variant(variant: TakenVariant, price: str, shared: TakenVariant) -> list[st
 
 
 def _shared(variants: Sequence[TakenVariant]) -> TakenVariant:
-    """What all variants say alike stands once, at the top."""
+    """Return the values that all variants share: they stand once, at the top."""
     first = variants[0]
     offers = {(variant.price, variant.compare_at_price, variant.sale_ends_on) for variant in variants}
     weights = {variant.weight_g for variant in variants}

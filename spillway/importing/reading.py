@@ -149,10 +149,10 @@ def description_of(
     Args:
         text: HTML, or plain text with paragraphs and lists.
         notes: Takes the lines.
-        links: What relative links lead to.
+        links: The base of relative links.
         place: Where the description stands in the export.
         product: The product's handle or title.
-        newlines_count: Whether a line end in HTML without paragraphs is one, as WordPress has it.
+        newlines_count: True where a line end in HTML without paragraphs ends a paragraph, as in WordPress.
     """
     if not text.strip():
         return ""

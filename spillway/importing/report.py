@@ -1,4 +1,4 @@
-"""What an import did, or is going to do: a few lines for the screen, and every case in a file."""
+"""The report of an import or of its plan: a few lines for the screen, and every case in a file."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -24,12 +24,12 @@ Options = tuple[tuple[str, str], ...]
 
 @dataclass(slots=True)
 class Record:
-    """What imports wrote.
+    """The record of files that imports wrote.
 
     Attributes:
         files: The digest of each product file as an import last wrote it, by the file's name.
         pending: The digests of files that an import was about to write; left over when it was interrupted.
-        pictures: What was noted of each picture that an import put into site/pictures.
+        pictures: The record of each picture that an import put into site/pictures.
         categories: The slug of each category of an export, by its title in lower case.
     """
 
@@ -70,13 +70,13 @@ class ShopFile:
     """A product as the shop holds it.
 
     Attributes:
-        name: Of its file in site/products, or "products.csv".
-        slug: Of its page.
+        name: The name of its file in site/products, or "products.csv".
+        slug: The slug of its page.
         skus: The options of each variant, by SKU.
-        values: What the file says; empty where it cannot be read.
+        values: The values of the file; empty where it cannot be read.
         released_on: The date in it; empty without one.
-        imported: Whether the record knows the file.
-        replaceable: Whether an import may replace it: it is as an import wrote it, or `--overwrite` is given.
+        imported: True where the record has the file.
+        replaceable: True where it is as an import wrote it, or `--overwrite` is given.
     """
 
     name: str

@@ -96,7 +96,7 @@ def _keeps(product: TakenProduct, variant: TakenVariant, keepers: _Keepers) -> b
 def _keepers(
     products: Sequence[TakenProduct], files: Sequence[ShopFile], findings: list[NotTaken]
 ) -> _Keepers:
-    """Of each SKU that several variants have, the one that keeps it, or None."""
+    """Return the variant that keeps each SKU which several have, or None for nobody."""
     claims: dict[str, list[tuple[TakenProduct, TakenVariant]]] = {}
     for product in products:
         for variant in product.variants:

@@ -17,7 +17,7 @@ from spillway.importing.naming import own_sku, page_slugs, slug_of
 from spillway.importing.sharing import Share, alone
 from spillway.importing.wording import clean, cut, one_line, summary_of
 
-# What site.toml takes as a category's title, in characters.
+# The longest category title that site.toml takes, in characters.
 CATEGORY_LENGTH_MAX = 80
 # In the file, a line break ends it.
 _DESCRIPTION_LENGTH_MAX = DESCRIPTION_LENGTH_MAX - 1
@@ -96,7 +96,7 @@ class TakenProduct:
 
     @property
     def name(self) -> str:
-        """What a merchant knows it by."""
+        """Return the name that a merchant knows it by."""
         return self.handle or self.title
 
 
@@ -208,7 +208,7 @@ class _Taking:
             kind = "handles that are written differently"
             self._lost(product.place, f"handle {product.handle!r}", path, kind, name)
         elif not product.handle and slug != slug_of(named):
-            kind = "products with the name of another one, told apart by a digest"
+            kind = "products with the name of another one, set apart by a digest"
             self._lost(product.place, f"title {named!r}", path, kind, name)
 
     def _variants(self, product: ImportedProduct, choices: Choices, name: str) -> Iterator[TakenVariant]:

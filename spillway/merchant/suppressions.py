@@ -132,7 +132,7 @@ def iso_time(at_ms: int) -> str:
 
 def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
     table = read_table(file)
-    # Of columns with one name, the first counts.
+    # The first of several columns with one name counts.
     by_plain = {_plain(name): name for name in reversed(table.columns)}
     named = {
         column: next((by_plain[name] for name in names if name in by_plain), "")

@@ -4,8 +4,8 @@ A publish claims the manifest by a conditional write before it touches anything,
 this machine saw last is presumed to be live still: the first of the two finds out.
 
 A publish that comes second fails at once. One that was overtaken after a long silence (its machine slept)
-finds out at its next look at the claim, at most 5 s after it last looked, and stops. What it may have
-written by then is in doubt: the publish after it puts those keys and the theme again.
+finds out at its next look at the claim, at most 5 s after it last looked, and stops. Objects it may have
+written by then are in doubt: the publish after it puts those keys and the theme again.
 """
 
 import json
@@ -243,7 +243,7 @@ class Hold:
 
     @property
     def trusted(self) -> bool:
-        """Whether the claim was looked at within `CLAIM_TRUSTED_MS`; a clock put back ends that, too."""
+        """Return whether the claim was looked at within `CLAIM_TRUSTED_MS`, by a clock not put back."""
         return 0 <= self._clock_ms() - self._looked_at_ms < CLAIM_TRUSTED_MS
 
     def check(self) -> None:
@@ -269,7 +269,7 @@ def _claim_of(manifest: Manifest) -> Claim:
 
 
 def _together(*keys: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    """All of the keys, sorted; None where each is None."""
+    """Return every key, sorted; None where each is None."""
     known = [each for each in keys if each is not None]
     return tuple(sorted(set().union(*known))) if known else None
 

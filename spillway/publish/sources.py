@@ -21,8 +21,11 @@ from spillway.publish.publisher import Bucket, Make, Target
 def of_folder(
     project: Project, target: Target, *, base_url: str | None = None, skip_broken_pictures: bool = False
 ) -> Make:
-    """What the shop's folder holds by now. `base_url` takes the place of the one in site.toml; pictures that
-    cannot be shown are mistakes unless they are to be skipped."""
+    """Return a function that renders the shop's folder.
+
+    `base_url` takes the place of the one in site.toml; pictures that cannot be shown are mistakes unless they
+    are to be skipped.
+    """
 
     def make(stock: StockBySlug, dates: Dates) -> Release:
         try:

@@ -36,7 +36,7 @@ DATE_FORMATS = (
 
 
 class Outcome(StrEnum):
-    """What becomes of a row. The values are the words of the report."""
+    """The outcome of a row. The values are the words of the report."""
 
     ADD = "added"
     ASK = "asked to confirm"
@@ -54,7 +54,7 @@ class Outcome(StrEnum):
 
 
 class Column(StrEnum):
-    """What a column can hold."""
+    """A kind of column."""
 
     EMAIL = "email"
     SKU = "sku"
@@ -118,7 +118,7 @@ NAMES: Mapping[Tool, Mapping[Column, Sequence[str]]] = {
     },
 }
 
-# Of a row's words the one that comes first here decides: one "no" outweighs every "yes".
+# The word of a row that comes first here decides: one "no" outweighs every "yes".
 WORDS: Mapping[Outcome, frozenset[str]] = {
     outcome: frozenset(" ".join(word.split()) for word in words.split(","))
     for outcome, words in {

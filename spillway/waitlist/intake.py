@@ -38,7 +38,7 @@ ENDED_THERE = {Outcome.LEFT_THERE, Outcome.NOTIFIED_THERE}
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What becomes of one row. `newcomer` is who is written down, `note` a sentence for the merchant."""
+    """The outcome of one row. `newcomer` is who is written down, `note` a sentence for the merchant."""
 
     row: ExportRow
     outcome: Outcome
@@ -48,7 +48,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Here:
-    """What is known here.
+    """The shop's own data that an import is held against.
 
     Args:
         sold: the product of each SKU, with its stock.

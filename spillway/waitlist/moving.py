@@ -21,7 +21,7 @@ TRIES_MAX = 5
 
 
 class Moved(StrEnum):
-    """What became of one entry. The values are the words of the report."""
+    """The outcome of one entry. The values are the words of the report."""
 
     MOVED = "moved"
     ASKED = "not confirmed yet, asked again"

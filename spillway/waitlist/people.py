@@ -20,7 +20,7 @@ BUDGETS = ("confirm", "yours")
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """All that is stored of one person.
+    """Everything stored of one person.
 
     Args:
         shopper: the id.

@@ -288,21 +288,21 @@ _BY_FEEDBACK = {
 
 
 def _of_notified(facts: Facts, known: KnownEntry) -> tuple[Verdict, str]:
-    delivery, told = known.text("delivery"), when(known.number("told_at_ms") or 0)
+    delivery, at = known.text("delivery"), when(known.number("told_at_ms") or 0)
     off = "; signing up again puts the person on the waitlist once more"
     if delivery == Delivery.REJECTED:
-        return Verdict.REJECTED, f"No email: at {told} the mail service refused this address for good{off}."
+        return Verdict.REJECTED, f"No email: at {at} the mail service refused this address for good{off}."
     if known.text("feedback_message_id") == known.text("message_id") and known.text("feedback"):
         try:
             verdict, came = _BY_FEEDBACK[FeedbackState(known.text("feedback"))]
         except (ValueError, KeyError):
             verdict, came = Verdict.HANDED_OVER, f"feedback: {_words(known.text('feedback'))}"
-        return verdict, f"Emailed at {told}: {came}{off}."
+        return verdict, f"Emailed at {at}: {came}{off}."
     if delivery == Delivery.UNKNOWN:
         return Verdict.UNCLEAR, (
-            f"Perhaps emailed at {told}: the mail service broke off twice without an answer{off}."
+            f"Perhaps emailed at {at}: the mail service broke off twice without an answer{off}."
         )
-    return Verdict.HANDED_OVER, f"Emailed at {told}: the mail service took it, nothing more is known{off}."
+    return Verdict.HANDED_OVER, f"Emailed at {at}: the mail service took it, nothing more is known{off}."
 
 
 def _of_waiting(facts: Facts, known: KnownEntry) -> tuple[Verdict, str]:
@@ -324,10 +324,10 @@ def _of_sold_out(facts: Facts, known: KnownEntry) -> tuple[Verdict, str]:
     place = _place(facts)
     if not missed:
         return Verdict.SOLD_OUT, f"No email yet: {facts.sku} has not come back since the signup; {place}."
-    told = facts.progress.get(missed[0].id, Progress()).told
+    emails = facts.progress.get(missed[0].id, Progress()).told
     return Verdict.SOLD_OUT_BEFORE, (
         f"No email yet: {facts.sku} came back at {when(missed[0].opened_at_ms)} and sold out before this"
-        f" person's turn, after {counted(told, 'email')}; {place}."
+        f" person's turn, after {counted(emails, 'email')}; {place}."
     )
 
 

@@ -1,4 +1,4 @@
-"""What an operator reads and writes of people's rows, beyond what the cloud's own tables do.
+"""Rows of people that an operator reads and writes, beyond the cloud's own tables.
 
 Nothing of it ships to Lambda. Every write of an entry is conditional: an entry that somebody has is never
 overwritten, and one that was unsubscribed stays so.
@@ -269,7 +269,7 @@ class EntryRows:
         }
 
 
-# What belongs to the emails about the SKU that an entry is moved from.
+# Attributes of emails about the SKU that an entry is moved from.
 MOVED_WITHOUT = frozenset(
     {"restock_id", "delivery", "message_id", "told_at_ms", "deferred_for", "line", "moved_to", "left_at_ms"}
     # A mark of one confirmation email: a move neither sends that nor lifts a suppression by it.
@@ -318,7 +318,7 @@ def _unchanged(known: KnownEntry | None) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class PeopleTables:
-    """What the tools for people read and write of a stage, and the key that makes ids of addresses."""
+    """The tables of a stage that the tools for people use, and the key that makes ids of addresses."""
 
     stage: StageTables
     entries: EntryRows

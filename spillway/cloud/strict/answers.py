@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 from spillway.cloud.strict.validation import CONSTRAINT, MISSING, TYPE, UNKNOWN, Violation
 
 JSON_1_0 = frozenset({"dynamodb", "dynamodbstreams", "sqs", "stepfunctions"})
-# What stands before "#" in the errors of services that name their models there.
+# The part before "#" in the errors of services that name their models there.
 NAMESPACES = {
     "dynamodb": "com.amazonaws.dynamodb.v20120810",
     "dynamodbstreams": "com.amazonaws.dynamodb.v20120810",

@@ -1,4 +1,4 @@
-"""Who signed a call to AWS: every signature is checked, whoever's, with IAM and without."""
+"""The caller that signed a call to AWS: every signature is checked, with IAM and without."""
 
 import hashlib
 import re

@@ -38,7 +38,7 @@ class Lifetimes:
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """What decides about caching in one distribution's configuration."""
+    """The part of a distribution's configuration that decides about caching."""
 
     id: str
     root_object: str

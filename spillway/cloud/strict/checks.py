@@ -55,7 +55,7 @@ INDICATOR = re.compile(r"(?m)[&*][A-Za-z0-9_-]")
 
 @dataclass(slots=True)
 class Account:
-    """What is true of the account just now, as far as a rule asks for it.
+    """The state of the account just now, as far as rules ask for it.
 
     Args:
         clock_s: a clock that never goes back.
@@ -70,7 +70,7 @@ class Account:
     concurrency: int = LAMBDA_CONCURRENCY
     account_asked_s: float = float("-inf")
     invalidating: list[tuple[float, int, int]] = field(default_factory=list)
-    """Of each invalidation in progress: until when, how many files, how many wildcards."""
+    """Invalidations in progress, each with its end, its number of files and of wildcards."""
     writing: set[tuple[str, str]] = field(default_factory=set)
     """Objects of S3 that a conditional write is under way to."""
 
@@ -272,7 +272,7 @@ def payload(call: Call, _: Account) -> Refusal | None:
 
 
 def delay(call: Call, _: Account) -> Refusal | None:
-    """A message waits for 15 minutes at most. Of a batch, AWS refuses the one message; here, the call."""
+    """A message waits for 15 minutes at most. AWS refuses that message of a batch; here, the call."""
     asked = [call.members, *call.members.get("Entries", [])]
     wrong = [
         held["DelaySeconds"] for held in asked if not 0 <= held.get("DelaySeconds", 0) <= SQS_DELAY_S_MAX

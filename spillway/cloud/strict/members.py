@@ -1,6 +1,6 @@
-"""What a request holds, by the names of the model's members: from JSON, form fields, XML and plain text.
+"""The members of a request by the names of the model: from JSON, form fields, XML and plain text.
 
-What the model does not know stays as it came, for the validation to find.
+Members that the model does not know stay as they came, for the validation to find.
 """
 
 import base64

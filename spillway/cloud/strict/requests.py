@@ -139,7 +139,7 @@ def _named(model: ServiceModel, protocol: str, request: HttpRequest) -> Operatio
 
 @cache
 def _operation(model: ServiceModel, name: str) -> OperationModel:
-    # Kept, for a model builds its shapes anew for each operation that is asked for.
+    # Kept, for a model builds its shapes again for each operation that is asked for.
     return model.operation_model(name)
 
 

@@ -1,4 +1,4 @@
-"""What the strict layer is told by the command that starts it."""
+"""Settings that the command which starts the strict layer hands to it."""
 
 import json
 from collections.abc import MutableMapping

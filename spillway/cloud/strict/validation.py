@@ -1,4 +1,4 @@
-"""What botocore's own model of a service says about a call's members, all of it.
+"""Validation of a call's members by botocore's own model of the service, in every point.
 
 botocore checks types, required members and lower bounds before it sends, and leaves out what only the
 service would check: upper bounds, patterns and enumerations. Our functions send without even that.
