@@ -7,6 +7,7 @@ from chalicelib.services.admissions import Admissions
 from chalicelib.services.restocking import Restocking
 from chalicelib.tables.entries import EntriesTable
 from tests.clock import Clock
+from tests.log_lines import logged
 
 ENTRY = Entry("ada", "A", "ada@example.com", EntryState.CONFIRMED, 1, "0000000000001#ada")
 
@@ -39,9 +40,13 @@ class Welcomes(Restocking):
 
 
 @pytest.mark.parametrize("used_up", [False, True])
-def test_who_was_signed_up_too_often_today_does_not_wait(clock: Clock, used_up: bool) -> None:
+def test_who_was_signed_up_too_often_today_does_not_wait(
+    clock: Clock, used_up: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
     entries, restocking = CountingEntries(used_up=used_up), Welcomes()
     Admissions(entries, restocking, clock).admit(ENTRY)
     ada = [("ada", "A", clock())]
     assert entries.counted == [ENTRY]
     assert (entries.left, restocking.welcomed) == ((ada, []) if used_up else ([], ada))
+    said = {"event": "admissions_of_the_day_used_up", "shopper": "ada", "sku": "A"}
+    assert logged(capsys) == ([said] if used_up else [])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from app import app
 from chalicelib import wiring
-from chalicelib.domain.availability import AvailabilityEvent, Outcome
+from chalicelib.domain.availability import AvailabilityEvent, Outcome, TakenIn
 from chalicelib.domain.product import WhenSoldOut
 from chalicelib.domain.stock import Availability, Restock, Stock, restocks
 from chalicelib.http.merchant_keys import SIGNATURE_TOLERANCE_S, MerchantKeys, NotTheMerchant, sign
@@ -674,3 +674,44 @@ def test_a_variant_too_busy_is_answered_503_and_nothing_is_stored(
     answer = post(api, {"sku": SKU, "units": 4})
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     assert stock(products) == before
+
+
+class OneAnswer(Availabilities):
+    """Gives its answer, and keeps what it took in."""
+
+    def __init__(self, answer: TakenIn) -> None:
+        self.answer = answer
+        self.taken: list[AvailabilityEvent] = []
+
+    def take_in(self, event: AvailabilityEvent) -> TakenIn:
+        self.taken.append(event)
+        return self.answer
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_a_webhook_is_noted_at_its_time_unless_its_event_is_to_come_again(
+    noted: MemoryWebhooks, clock: Clock, outcome: Outcome
+) -> None:
+    answer, event = TakenIn(outcome), AvailabilityEvent("e", SKU, IN_STOCK, 1, 5)
+    availabilities = OneAnswer(answer)
+    webhooks = Webhooks(availabilities, noted, clock)
+    assert webhooks.take_in(event, "d1") is answer
+    comes_again = outcome in {Outcome.UNKNOWN_SKU, Outcome.BUSY}
+    assert noted.digests == ({} if comes_again else {"d1": clock()})
+    again = webhooks.take_in(event, "d1")
+    assert again == (answer if comes_again else TakenIn(Outcome.REPLAYED))
+    assert availabilities.taken == [event] * (2 if comes_again else 1)
+
+
+def test_of_a_webhook_that_came_twice_at_once_one_is_a_replay(clock: Clock) -> None:
+    class Late(MemoryWebhooks):
+        def is_known(self, digest: str) -> bool:
+            return False
+
+    late, answer = Late(), TakenIn(Outcome.CHANGED)
+    webhooks = Webhooks(OneAnswer(answer), late, clock)
+    event = AvailabilityEvent("e", SKU, IN_STOCK, 1, 5)
+    assert [webhooks.take_in(event, "d1"), webhooks.take_in(event, "d1")] == [
+        answer,
+        TakenIn(Outcome.REPLAYED),
+    ]

@@ -6,30 +6,39 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
+from html import escape
+from typing import Any, cast
 
 import pytest
 
 from chalicelib.domain.address import Address
 from chalicelib.domain.entry import (
     ASKED_BY_IPV6_NETWORK_PER_DAY_MAX,
+    ASKED_BY_NETWORK_PER_DAY_MAX,
     ASKED_LETTERS_PER_DAY_MAX,
     CONFIRM_WITHIN_S,
     CONFIRMED_AT_ONCE_MAX,
     Entry,
     EntryState,
 )
+from chalicelib.domain.letter import Letter
 from chalicelib.domain.links import Links, LinkSubject, Purpose
+from chalicelib.domain.sku import sku_tag
 from chalicelib.domain.stock import Availability, Stock, StockedProduct
 from chalicelib.http.token_form import TOKEN_CHARS_MAX
 from chalicelib.mail.headers import check_headers
 from chalicelib.mail.mime import message_of
-from chalicelib.mail.postbox import Delivery, LetterDeferred, PostboxRefused, Refusal
-from chalicelib.services.confirmations import Confirmations
+from chalicelib.mail.postbox import Delivery, Envelope, LetterDeferred, PostboxRefused, Receipt, Refusal
+from chalicelib.services.asked_letters import AskedLetters
+from chalicelib.services.confirmations import Confirmations, lift_confirmed
 from chalicelib.services.letters import LetterWriter
 from chalicelib.storefront.renderer import Renderer
+from chalicelib.tables.entries import AlreadyClaimed, Claim, EntriesTable
 from spillway.build.release import Release
 from spillway.build.shop_file import _URL_LENGTH_MAX
 from tests.clock import Clock
+from tests.fakes import FixedTheme
+from tests.log_lines import logged
 from tests.shop import IDENTITY_KEY, TestShop
 
 DAY_S = 24 * 3600
@@ -440,6 +449,17 @@ def test_where_an_inbox_is_named_a_mailto_link_follows_the_https_link(small_rele
     assert Links(["key"], Clock()).read(Purpose.LEAVE, token) == LinkSubject("ada-id", "FJ-MOSS-M")
 
 
+@pytest.mark.parametrize(("chars", "ways"), [(979, 2), (980, 1)])
+def test_both_ways_to_leave_stand_in_the_header_while_they_fit(
+    small_release: Release, chars: int, ways: int
+) -> None:
+    """995 characters of name and value, as SES takes them."""
+    shortest = len(leaving_headers(small_release, "l@heron.example"))
+    headers = leaving_headers(small_release, f"{'l' * (chars - shortest + 1)}@heron.example")
+    assert headers.count("<") == ways
+    assert (len(headers) == chars) is (ways == 2)
+
+
 def test_a_mailto_link_that_makes_the_header_too_long_is_left_out(small_release: Release) -> None:
     longest_sku = "".join(chr(0x1F300 + 11 * number) for number in range(64))
     longest = leaving_headers(
@@ -459,3 +479,487 @@ def test_the_longest_link_to_leave_that_a_shop_can_have_fits_in_a_header(small_r
     assert headers.startswith(f"<{base_url}/")
     assert headers.isascii()
     assert len("List-Unsubscribe") + len(headers) <= 996
+
+
+class Budgets(EntriesTable):
+    """Answers what is counted, and keeps each call."""
+
+    def __init__(self, *, inbox: bool | None = True, network: bool = True) -> None:
+        self.inbox, self.network = inbox, network
+        self.calls: list[tuple[Any, ...]] = []
+
+    def count_asked_letter(self, inbox: str, **facts: Any) -> bool:
+        self.calls.append(("inbox", inbox, facts))
+        if self.inbox is None:
+            raise AlreadyClaimed
+        return self.inbox
+
+    def count_asked_by_network(self, source: str, **facts: Any) -> bool:
+        self.calls.append(("network", source, facts))
+        return self.network
+
+
+class OnePostbox:
+    """Gives its receipt, and keeps each call."""
+
+    def __init__(self, receipt: Receipt) -> None:
+        self.receipt = receipt
+        self.calls: list[tuple[str, list[Envelope]]] = []
+
+    def send(self, sender: str, envelopes: Sequence[Envelope]) -> tuple[Receipt, ...]:
+        self.calls.append((sender, list(envelopes)))
+        return (self.receipt,)
+
+
+ACCEPTED = Receipt(Delivery.ACCEPTED, message_id="m1")
+CLAIM = Claim("ada-id", "A", {"A": 1})
+INBOX = Address.parse("ada@example.com").inbox_id(IDENTITY_KEY)
+NETWORKS = {
+    "net4-a": ASKED_BY_NETWORK_PER_DAY_MAX,
+    "net6-a": ASKED_BY_IPV6_NETWORK_PER_DAY_MAX,
+}
+
+
+@pytest.mark.parametrize("source", ["", *NETWORKS])
+@pytest.mark.parametrize(
+    ("inbox", "network", "receipt", "counted", "said"),
+    [
+        (True, True, ACCEPTED, "sent", {"event": "letter_sent", "delivery": "accepted", "reason": ""}),
+        (
+            True,
+            True,
+            Receipt(Delivery.REJECTED, reason="MESSAGE_REJECTED"),
+            "sent",
+            {"event": "letter_sent", "delivery": "rejected", "reason": "MESSAGE_REJECTED"},
+        ),
+        (None, True, ACCEPTED, "not counted", {"event": "letter_covered"}),
+        (False, True, ACCEPTED, "not counted", {"event": "letters_of_the_day_used_up"}),
+        (True, False, ACCEPTED, "given back", {"event": "letters_of_the_network_used_up"}),
+        (True, True, Receipt(Delivery.DEFERRED, reason="451"), "refused", None),
+        (True, True, Receipt(Delivery.POSTPONED, reason="slow"), "refused", None),
+    ],
+)
+def test_each_end_of_an_asked_email_is_counted_and_logged(
+    small_release: Release,
+    clock: Clock,
+    capsys: pytest.CaptureFixture[str],
+    source: str,
+    inbox: bool | None,
+    network: bool,
+    receipt: Receipt,
+    counted: str,
+    said: dict[str, str] | None,
+) -> None:
+    if not source and not network:
+        # Without a network nothing is counted for one.
+        counted, said = "sent", {"event": "letter_sent", "delivery": "accepted", "reason": ""}
+    entries, postbox = Budgets(inbox=inbox, network=network), OnePostbox(receipt)
+    letters = AskedLetters(
+        entries,
+        FixedTheme(Renderer(small_release.theme)),
+        Links(["key"], clock),
+        postbox,
+        clock,
+        IDENTITY_KEY,
+    )
+    envelope = Envelope("Ada+x@example.com", Letter("s", "t", "h"), tags={"letter": "yours"})
+    if counted == "refused":
+        with pytest.raises(PostboxRefused) as raised:
+            letters.send("ada-id", lambda _: envelope, claim=CLAIM, source=source)
+        assert raised.value.reason == receipt.reason
+    else:
+        letters.send("ada-id", lambda _: envelope, claim=CLAIM, source=source)
+    now = {"at_ms": clock(), "budget": "yours"}
+    inbox_id = Address.parse(envelope.mailbox).inbox_id(IDENTITY_KEY)
+    one = ("inbox", inbox_id, {**now, "claim": CLAIM})
+    back = ("inbox", inbox_id, {**now, "letters": -1})
+    limit = {"limit": NETWORKS.get(source)}
+    of_network = [("network", source, {**now, **limit, "letters": 1})] if source else []
+    network_back = [("network", source, {**now, **limit, "letters": -1})] if source else []
+    assert (
+        entries.calls
+        == {
+            "sent": [one, *of_network],
+            "not counted": [one],
+            "given back": [one, *of_network, back],
+            "refused": [one, *of_network, back, *network_back],
+        }[counted]
+    )
+    sent = counted in {"sent", "refused"}
+    assert postbox.calls == ([("Heron & Daughters <hello@heron.example>", [envelope])] if sent else [])
+    of_source = {"source": source} if counted == "given back" else {}
+    line = {"shopper": "ada-id", "letter": "yours", **of_source}
+    assert logged(capsys) == ([{**line, **said}] if said else [])
+
+
+def test_spellings_of_one_inbox_are_counted_as_one(small_release: Release, clock: Clock) -> None:
+    entries, theme = Budgets(), FixedTheme(Renderer(small_release.theme))
+    links = Links(["key"], clock)
+    letters = AskedLetters(entries, theme, links, OnePostbox(ACCEPTED), clock, IDENTITY_KEY)
+    writer_links: list[Any] = []
+
+    def write(writer: LetterWriter) -> Envelope:
+        writer_links.append((writer._links, writer._renderer))
+        return Envelope("ada@example.com", Letter("s", "t", "h"), tags={"letter": "confirm"})
+
+    letters.send("ada-id", write)
+    assert entries.calls == [("inbox", INBOX, {"at_ms": clock(), "budget": "confirm", "claim": None})]
+    assert writer_links == [(links, theme.live())]
+
+
+class KeptLetters(AskedLetters):
+    """Keeps what it is asked to send, with the email as it is written."""
+
+    def __init__(self, writer: Any) -> None:
+        self.writer = writer
+        self.sent: list[tuple[str, Any, dict[str, Any]]] = []
+
+    def send(self, shopper: str, write: Any, **facts: Any) -> None:
+        self.sent.append((shopper, write(self.writer), facts))
+
+
+class NamingWriter:
+    """Says which email it was asked for, and about what."""
+
+    def confirm(self, asked: Any) -> Any:
+        return ("confirm", [(entry.sku, stocked.product.slug) for entry, stocked in asked])
+
+    def already(self, entry: Entry, stocked: StockedProduct) -> Any:
+        return ("already", entry.shopper, entry.sku, stocked.product.slug)
+
+
+def kept_letters(shop: TestShop, visit_s: int = 0) -> KeptLetters:
+    letters = KeptLetters(NamingWriter())
+    shop.confirmations = Confirmations(
+        shop.entries, shop.products, shop.suppressions, letters, shop.clock, visit_s=visit_s
+    )
+    return letters
+
+
+def test_a_confirmation_says_what_it_covers_and_who_asked_last(shop: TestShop) -> None:
+    letters = kept_letters(shop)
+    first_ms = shop.clock()
+    ask(shop, OTHER, source="net4-a")
+    ask(shop, "NOT-SOLD", source="net4-z")
+    shop.clock.pass_s(1)
+    ask(shop, shop.sku, source="net4-b")
+    ada = shop.shopper("ada")
+    shop.confirmations.send(ada, OTHER)
+    assert letters.sent == [
+        (
+            ada,
+            ("confirm", [(OTHER, shop.slug), (shop.sku, shop.slug)]),
+            {"claim": Claim(ada, OTHER, {OTHER: first_ms, shop.sku: shop.clock()}), "source": "net4-b"},
+        )
+    ]
+
+
+def test_entries_of_one_moment_are_named_by_their_skus(shop: TestShop) -> None:
+    letters = kept_letters(shop)
+    sell(shop, ["A-1", "Z-1"])
+    ask(shop, "Z-1", OTHER, "A-1", shop.sku)
+    shop.confirmations.send(shop.shopper("ada"), "A-1")
+    ((_, (_, named), _),) = letters.sent
+    assert [sku for sku, _ in named] == ["A-1", shop.sku, OTHER, "Z-1"]
+
+
+def test_each_reason_not_to_ask_is_logged(shop: TestShop, capsys: pytest.CaptureFixture[str]) -> None:
+    letters = kept_letters(shop, VISIT_S)
+    ada = shop.shopper("ada")
+    shop.confirmations.send(ada, OTHER)
+    ask(shop, OTHER)
+    shop.clock.pass_s(1)
+    ask(shop, shop.sku)
+    shop.confirmations.send(ada, OTHER)
+    shop.suppressions.suppress(ada, reason="complaint", at_ms=shop.clock())
+    shop.confirmations.send(ada, shop.sku)
+    shop.confirmations.say_already(ada, shop.sku)
+    assert logged(capsys) == [
+        {"event": "confirmation_not_due", "shopper": ada, "sku": OTHER},
+        {"event": "confirmation_left_to_newest", "shopper": ada, "sku": OTHER},
+        {"event": "confirmation_not_due", "shopper": ada, "sku": shop.sku},
+        {"event": "already_not_due", "shopper": ada, "sku": shop.sku},
+    ]
+    assert letters.sent == []
+
+
+def test_an_email_that_they_are_on_the_list_names_the_network_that_asked(
+    shop: TestShop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    letters = kept_letters(shop)
+    shop.join("ada")
+    ada = shop.shopper("ada")
+    shop.confirmations.say_already(ada, shop.sku, "net4-a")
+    shop.confirmations.say_already(ada, shop.sku)
+    about = ("already", ada, shop.sku, shop.slug)
+    assert letters.sent == [(ada, about, {"source": "net4-a"}), (ada, about, {"source": ""})]
+    assert logged(capsys) == []
+
+
+def test_nobody_is_on_the_list_of_what_is_not_sold_or_not_confirmed(
+    shop: TestShop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    letters = kept_letters(shop)
+    shop.sign_up("ada")
+    shop.sku = "NOT-SOLD"
+    shop.join("ben")
+    for name, sku in (("ada", "FJ-MOSS-M"), ("ben", "NOT-SOLD"), ("cyd", "FJ-MOSS-M")):
+        shop.confirmations.say_already(shop.shopper(name), sku)
+    assert [(line["event"], line["sku"]) for line in logged(capsys)] == [
+        ("already_not_due", "FJ-MOSS-M"),
+        ("already_not_due", "NOT-SOLD"),
+        ("already_not_due", "FJ-MOSS-M"),
+    ]
+    assert letters.sent == []
+
+
+@pytest.mark.parametrize(
+    ("ages_s", "waits"),
+    [
+        # The newest entry's visit has just not ended, or has.
+        ((30, 19.999), True),
+        ((30, 20), False),
+        # An entry three visits old is not kept back longer.
+        ((59.999, 5), True),
+        ((60, 5), False),
+        ((119.999, 5), False),
+        # One older than six belongs to a visit before, whose email has left.
+        ((120, 5), True),
+        ((120, 60, 5), False),
+    ],
+)
+def test_an_email_waits_for_the_end_of_a_visit_within_bounds(
+    shop: TestShop, ages_s: Sequence[float], waits: bool
+) -> None:
+    letters = kept_letters(shop, VISIT_S)
+    skus = [OTHER, "A-1", shop.sku][-len(ages_s) :]
+    sell(shop, ["A-1"])
+    oldest_s = max(ages_s)
+    begun_ms = shop.clock()
+    for sku, age_s in zip(skus, ages_s, strict=True):
+        shop.clock.now_ms = begun_ms + round((oldest_s - age_s) * 1000)
+        ask(shop, sku)
+    shop.clock.now_ms = begun_ms + round(oldest_s * 1000)
+    shop.confirmations.send(shop.shopper("ada"), skus[0])
+    assert len(letters.sent) == (0 if waits else 1)
+    # The newest entry's own message waits for nothing.
+    shop.confirmations.send(shop.shopper("ada"), skus[-1])
+    assert len(letters.sent) == (1 if waits else 2)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_one_email_names_as_many_as_fit_and_the_next_one_the_rest(shop: TestShop, more: int) -> None:
+    letters = kept_letters(shop, VISIT_S)
+    skus = [f"M-{number:02}" for number in range(CONFIRMED_AT_ONCE_MAX + more)]
+    sell(shop, skus)
+    ask(shop, *skus)
+    ada = shop.shopper("ada")
+    for sku in (skus[-1], "M-GONE"):
+        shop.confirmations.send(ada, sku)
+    named = [[sku for sku, _ in written[1]] for _, written, _ in letters.sent]
+    # A message about an entry that is gone sends the last part of too many, and leaves few to the newest.
+    assert named == ([skus[CONFIRMED_AT_ONCE_MAX:]] * 2 if more else [skus])
+    if more:
+        shop.confirmations.send(ada, skus[0])
+        assert [sku for sku, _ in letters.sent[-1][1][1]] == skus[:CONFIRMED_AT_ONCE_MAX]
+
+
+def test_a_suppressed_shopper_who_may_be_asked_is_logged_and_each_entry_is_marked(
+    shop: TestShop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    letters = kept_letters(shop)
+    ada = shop.shopper("ada")
+    shop.suppressions.suppress(ada, reason="unsubscribed", at_ms=shop.clock())
+    shop.clock.pass_s(1)
+    ask(shop, OTHER)
+    shop.clock.pass_s(1)
+    ask(shop, shop.sku)
+    shop.clock.pass_s(1)
+    shop.confirmations.send(ada, shop.sku)
+    assert logged(capsys) == [{"event": "suppressed_shopper_asked", "shopper": ada, "sku": shop.sku}]
+    assert len(letters.sent) == 1
+    client = shop.dynamodb
+    for sku in (shop.sku, OTHER):
+        key = {"shopper": {"S": ada}, "sku": {"S": sku}}
+        item = client.get_item(TableName=shop.entries_name, Key=key)["Item"]
+        assert item["retried_at_ms"] == {"N": str(shop.clock())}
+    history = shop.suppressions.history(ada)
+    assert history is not None
+    assert (history.retried_at_ms, history.retried_for_ms) == (shop.clock(), shop.clock() - 1000)
+    for at_ms in (shop.clock(), shop.clock() + 1):
+        lift_confirmed(shop.suppressions, ada, at_ms=at_ms)
+    lifted = shop.suppressions.history(ada)
+    assert lifted is not None
+    assert lifted.lifted_at_ms == shop.clock()
+    shop.suppressions.suppress(ada, reason="complaint", at_ms=shop.clock())
+    lift_confirmed(shop.suppressions, ada, at_ms=shop.clock())
+    assert logged(capsys) == [
+        {"event": "suppression_lifted", "shopper": ada, "lifted": True},
+        {"event": "suppression_lifted", "shopper": ada, "lifted": True},
+        {"event": "suppression_lifted", "shopper": ada, "lifted": False},
+    ]
+
+
+def plain_letter(name: str, link: str) -> Letter:
+    return Letter(f"About {name}", f"1 {link} 2 {link} 3", f"1 {escape(link)} 2 {escape(link)} 3")
+
+
+class KeepingRenderer:
+    """Keeps what emails it is asked for. Their text and HTML have each link twice."""
+
+    def __init__(self, theme: Any, root: str = "", calls: list[Any] | None = None) -> None:
+        self.theme = theme
+        self.edition = next(each for each in theme.editions if each.root == root)
+        self.calls: list[Any] = [] if calls is None else calls
+
+    def under(self, root: str) -> "KeepingRenderer":
+        return KeepingRenderer(self.theme, root, self.calls)
+
+    def letter(self, name: str, **facts: Any) -> Letter:
+        self.calls.append((name, self.edition.root, facts))
+        return plain_letter(name, facts.get("leave_url") or facts["action_url"])
+
+    def note(self, name: str, **facts: Any) -> Letter:
+        return self.letter(name, **facts)
+
+
+SHOP_URL = "https://www.heron.example"
+
+
+@pytest.fixture
+def desk(german_release: Release, clock: Clock) -> tuple[KeepingRenderer, LetterWriter, Links]:
+    renderer, links = KeepingRenderer(german_release.theme), Links(["key"], clock)
+    return renderer, LetterWriter(cast("Renderer", renderer), links), links
+
+
+def stocked_jacket(release: Release) -> StockedProduct:
+    (entry,) = (each for each in release.products if each.product.slug == "field-jacket")
+    return StockedProduct(entry.product, entry.stock)
+
+
+def waiting(name: str, page: str, sku: str = "FJ-MOSS-M") -> Entry:
+    return Entry(f"{name}-id", sku, f"{name}@example.com", EntryState.CONFIRMED, 1, page=page)
+
+
+def leave_link(links: Links, entry: Entry, root: str = "") -> tuple[str, dict[str, str]]:
+    token = links.sign(Purpose.LEAVE, LinkSubject(entry.shopper, entry.sku))
+    link = f"{SHOP_URL}/api/unsubscribe?token={token}{'&lang=de' if root else ''}"
+    return link, {
+        "Auto-Submitted": "auto-generated",
+        "List-Unsubscribe": f"<{link}>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+    }
+
+
+def tags(letter: str, entry: Entry) -> dict[str, str]:
+    return {"letter": letter, "shopper": entry.shopper, "sku": sku_tag(entry.sku)}
+
+
+def test_a_confirmation_is_made_of_the_newest_entry_and_links_to_all(
+    desk: tuple[KeepingRenderer, LetterWriter, Links], german_release: Release
+) -> None:
+    renderer, writer, links = desk
+    stocked = stocked_jacket(german_release)
+    (scarf,) = (each for each in german_release.products if each.product.slug == "scarf")
+    first, newest = waiting("ada", "/", "SCARF"), waiting("ada", "/de/products/field-jacket")
+    newest = replace(newest, mailbox="Ada@example.com")
+    envelope = writer.confirm([(first, StockedProduct(scarf.product, scarf.stock)), (newest, stocked)])
+    token = links.sign(Purpose.CONFIRM, LinkSubject("ada-id", "SCARF", ("FJ-MOSS-M",)))
+    link = f"{SHOP_URL}/api/confirm?token={token}&lang=de"
+    variant = stocked.product.variant("FJ-MOSS-M")
+    assert renderer.calls == [
+        (
+            "confirm",
+            "/de",
+            {
+                "product": stocked.product,
+                "variant": variant,
+                "stock": stocked.stock,
+                "action_url": link,
+                "items": [(scarf.product, scarf.product.variant("SCARF")), (stocked.product, variant)],
+            },
+        )
+    ]
+    assert envelope == Envelope(
+        "Ada@example.com",
+        plain_letter("confirm", link),
+        {"Auto-Submitted": "auto-generated"},
+        tags("confirm", newest),
+        reply_to="hello@heron.example",
+    )
+
+
+def test_an_email_that_they_are_on_the_list_links_to_the_product_and_to_leaving(
+    desk: tuple[KeepingRenderer, LetterWriter, Links], german_release: Release
+) -> None:
+    renderer, writer, links = desk
+    stocked, entry = stocked_jacket(german_release), waiting("ada", "/de/products/field-jacket")
+    envelope = writer.already(entry, stocked)
+    link, headers = leave_link(links, entry, "/de")
+    facts = {
+        "product": stocked.product,
+        "variant": stocked.product.variant("FJ-MOSS-M"),
+        "stock": stocked.stock,
+        "action_url": f"{SHOP_URL}/de/products/field-jacket",
+        "leave_url": link,
+    }
+    assert renderer.calls == [("already", "/de", facts)]
+    letter = plain_letter("already", link)
+    assert envelope == Envelope(
+        "ada@example.com", letter, headers, tags("already", entry), reply_to="hello@heron.example"
+    )
+
+
+def test_an_email_of_a_restock_is_written_once_for_each_language_and_has_each_ones_own_link(
+    desk: tuple[KeepingRenderer, LetterWriter, Links], german_release: Release
+) -> None:
+    renderer, writer, links = desk
+    stocked = stocked_jacket(german_release)
+    entries = [
+        waiting("ada", "/"),
+        waiting("bob", "/de/products/field-jacket"),
+        waiting("cyd", "/"),
+        waiting("dan", "/de/products/field-jacket"),
+    ]
+    roots = ["", "/de", "", "/de"]
+    envelopes = writer.available(entries, stocked)
+    assert renderer.calls == [
+        (
+            "available",
+            root,
+            {
+                "product": stocked.product,
+                "variant": stocked.product.variant("FJ-MOSS-M"),
+                "stock": stocked.stock,
+                "action_url": f"{SHOP_URL}{root}/products/field-jacket",
+                "leave_url": leave_link(links, entry, root)[0],
+            },
+        )
+        for entry, root in zip(entries[:2], roots[:2], strict=True)
+    ]
+    expected = []
+    for entry, root in zip(entries, roots, strict=True):
+        link, headers = leave_link(links, entry, root)
+        letter = plain_letter("available", link)
+        expected.append(
+            Envelope(entry.mailbox, letter, headers, tags("available", entry), reply_to="hello@heron.example")
+        )
+    assert envelopes == expected
+
+
+def test_the_email_with_the_link_to_all_of_theirs_has_no_variant(
+    desk: tuple[KeepingRenderer, LetterWriter, Links],
+) -> None:
+    renderer, writer, links = desk
+    envelope = writer.yours("ada@example.com", "ada-id", page="/de/products/field-jacket")
+    token = links.sign(Purpose.YOURS, LinkSubject("ada-id"))
+    link = f"{SHOP_URL}/api/waitlists?token={token}&lang=de"
+    assert renderer.calls == [("yours", "/de", {"action_url": link})]
+    assert envelope == Envelope(
+        "ada@example.com",
+        plain_letter("yours", link),
+        {"Auto-Submitted": "auto-generated"},
+        {"letter": "yours", "shopper": "ada-id"},
+        reply_to="hello@heron.example",
+    )
+    assert writer.sender == "Heron & Daughters <hello@heron.example>"

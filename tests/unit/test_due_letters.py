@@ -31,6 +31,7 @@ from chalicelib.services.due_letters import LETTER_MS_MAX, UNCLEAR_WAIT_S, DueLe
 from chalicelib.services.pace import Pace, PacedPostbox
 from tests.clock import Clock
 from tests.fakes import FakeAccount, FakePostbox, WorkerDied
+from tests.log_lines import logged
 from tests.memory import MemoryPace
 from tests.virtual_time import VirtualTime
 
@@ -397,3 +398,128 @@ def test_a_back_off_doubles_and_is_spread_over_its_second_half(tries: int, least
     assert (min(waits_s), max(waits_s)) == (least_s, most_s)
     assert waits_s == sorted(waits_s)
     assert set(waits_s) == set(range(least_s, most_s + 1))
+
+
+DEFERRED = LetterDeferred("451")
+UNCLEAR = OutcomeUnknown("ReadTimeoutError")
+RATE = PostboxRefused("rate", delay_s=7)
+BUSY = PostboxRefused("TooManyRequestsException")
+
+
+@pytest.mark.parametrize(
+    ("before", "outcome", "delay_s", "after", "said"),
+    [
+        ({"tries": 2}, None, None, {}, {}),
+        ({"tries": 2}, BUSY, 9, {"tries": 3}, {"event": "letter_put_back", "reason": BUSY.reason}),
+        ({}, BUSY, 3, {"tries": 1}, {"event": "letter_put_back", "reason": BUSY.reason}),
+        ({}, RATE, 11, {"tries": 1}, {"event": "letter_put_back", "reason": "rate"}),
+        ({"tries": 3}, RATE, 18, {"tries": 4}, {"event": "letter_put_back", "reason": "rate"}),
+        ({"tries": 9}, RATE, 900, {"tries": 10}, {"event": "letter_put_back", "reason": "rate"}),
+        (
+            {"tries": 2},
+            DEFERRED,
+            60,
+            {"deferrals": 1, "not_before_ms": 60_000},
+            {"event": "letter_deferred", "reason": "451", "deferrals": 1},
+        ),
+        (
+            {"deferrals": 5, "tries": 1},
+            DEFERRED,
+            900,
+            {"deferrals": 6, "not_before_ms": 86_400_000},
+            {"event": "letter_deferred", "reason": "451", "deferrals": 6},
+        ),
+        ({"deferrals": 6}, DEFERRED, None, {}, {"event": "letter_given_up", "reason": "451"}),
+        (
+            {"tries": 2},
+            UNCLEAR,
+            60,
+            {"tries": 2, "unclear": True},
+            {"event": "letter_unclear", "reason": "ReadTimeoutError", "again": True},
+        ),
+        (
+            {"unclear": True},
+            UNCLEAR,
+            None,
+            {},
+            {"event": "letter_unclear", "reason": "ReadTimeoutError", "again": False},
+        ),
+    ],
+)
+def test_each_outcome_has_its_log_line_and_its_message(
+    clock: Clock,
+    capsys: pytest.CaptureFixture[str],
+    before: dict[str, Any],
+    outcome: Exception | None,
+    delay_s: int | None,
+    after: dict[str, Any],
+    said: dict[str, Any],
+) -> None:
+    """`not_before_ms` counts from now."""
+    desk = OneDesk(outcome)
+    due, queue = due_letters(desk, clock)
+    due.send(body(hops=4, source="net4-a", **before))
+    assert desk.asked == [AskedLetter("ada", "A", source="net4-a", hops=4, **before)]
+    if "not_before_ms" in after:
+        after = {**after, "not_before_ms": clock() + after["not_before_ms"]}
+    again = AskedLetter("ada", "A", source="net4-a", hops=5, **after)
+    assert queued(queue, clock) == ([] if delay_s is None else [(delay_s, again)])
+    assert logged(capsys) == ([{"shopper": "ada", **said}] if said else [])
+
+
+def test_an_email_that_is_not_due_is_put_on_as_it_is_and_does_not_begin_the_batch(clock: Clock) -> None:
+    desk = OneDesk()
+    due, queue = due_letters(desk, clock, lambda: 0)
+    due.send(body(not_before_ms=clock() + 1, tries=3))
+    due.send(body("bob", not_before_ms=clock() + 1_000_000))
+    due.send(body("cyd", not_before_ms=clock()))
+    assert [letter.shopper for letter in desk.asked] == ["cyd"]
+    assert queued(queue, clock) == [
+        (1, AskedLetter("ada", "A", hops=1, tries=3, not_before_ms=clock() + 1)),
+        (900, AskedLetter("bob", "A", hops=1, not_before_ms=clock() + 1_000_000)),
+    ]
+
+
+def test_an_email_that_is_not_due_does_not_wait_for_the_rate(clock: Clock) -> None:
+    due, queue = due_letters(OneDesk(RATE), clock)
+    due.send(body())
+    due.send(body("bob", not_before_ms=clock() + 5_000))
+    due.send(body("cyd", tries=5))
+    assert queued(queue, clock) == [
+        (5, AskedLetter("bob", "A", hops=1, not_before_ms=clock() + 5_000)),
+        (11, AskedLetter("ada", "A", hops=1, tries=1)),
+        (72, AskedLetter("cyd", "A", hops=1, tries=6)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("left_ms", "asked"), [(LETTER_MS_MAX, ["ada", "bob"]), (LETTER_MS_MAX - 1, ["ada"])]
+)
+def test_an_email_is_tried_while_there_is_just_time_for_one(
+    clock: Clock, left_ms: int, asked: list[str]
+) -> None:
+    desk = OneDesk()
+    due, _ = due_letters(desk, clock, lambda: left_ms)
+    due.send(body())
+    due.send(body("bob"))
+    assert [letter.shopper for letter in desk.asked] == asked
+    assert LETTER_MS_MAX == 12_000
+
+
+def test_one_deferral_keeps_no_other_email_of_the_batch_back(clock: Clock) -> None:
+    desk = OneDesk(DEFERRED, UNCLEAR)
+    due, _ = due_letters(desk, clock)
+    for name in ("ada", "bob", "cyd"):
+        due.send(body(name))
+    assert [letter.shopper for letter in desk.asked] == ["ada", "bob", "cyd"]
+
+
+def test_a_message_past_its_hops_is_logged_with_their_number(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    due, _ = due_letters(OneDesk(), clock)
+    hops = LETTER_HOPS_MAX + 1
+    with pytest.raises(ChainTooLong) as raised:
+        due.send(body(hops=hops))
+    assert str(raised.value) == f"{hops} hops"
+    assert logged(capsys) == [{"event": "chain_too_long", "shopper": "ada", "hops": hops}]

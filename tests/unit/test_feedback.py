@@ -8,15 +8,17 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.deliverability import WINDOW_DAYS, day_of
-from chalicelib.domain.feedback import NoFeedback
+from chalicelib.domain.feedback import Feedback, NoFeedback
 from chalicelib.domain.stock import Availability
+from chalicelib.domain.suppression import MailboxHistory
 from chalicelib.services.feedback import FeedbackDesk
 from chalicelib.services.pace import NotNow
 from chalicelib.tables.health import HealthTable
 from spillway.build.release import Release
 from tests.clock import Clock
+from tests.log_lines import logged
 from tests.shop import TestShop
-from tests.unit.ses_events import SET, TOPIC, event, notification
+from tests.unit.ses_events import AT, SENT, SET, TOPIC, event, notification
 
 SENT_ON = date(2026, 11, 23)
 
@@ -253,3 +255,121 @@ def test_no_turn_is_given_while_paused(shop: TestShop) -> None:
     shop.pace.stop("because")
     with pytest.raises(NotNow, match="because"):
         shop.pace.batch_max(1)
+
+
+def ms(text: str) -> int:
+    return int(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+class Calls:
+    """Stands for the tables and the pace: keeps each call, in order, and answers as it is told to."""
+
+    def __init__(self, **answers: Any) -> None:
+        self.answers = answers
+        self.made: list[tuple[Any, ...]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*args: Any, **facts: Any) -> Any:
+            self.made.append((name, *args, *([facts] if facts else [])))
+            return self.answers.get(name)
+
+        return call
+
+
+SENT_MS, AT_MS = ms(SENT), ms(AT)
+STORE, COUNT = ("store",), ("count",)
+SOFT = {"bounceType": "Transient", "bounceSubType": "MailboxFull"}
+
+
+def record(now_ms: int, **facts: Any) -> tuple[Any, ...]:
+    return ("record", "ada", MailboxHistory(**facts), {"at_ms": now_ms})
+
+
+@pytest.mark.parametrize("sku", ["A", ""])
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "details", "state"),
+    [
+        ("Bounce", {}, "bounced"),
+        ("Complaint", {}, "complained"),
+        ("Bounce", SOFT, "bounced_soft"),
+        ("Bounce", {**SOFT, "bounceSubType": "MessageTooLarge"}, "bounced_soft"),
+        ("Delivery", {}, "delivered"),
+        ("DeliveryDelay", {}, "delayed"),
+        ("Reject", {}, "rejected"),
+    ],
+)
+def test_each_event_is_kept_in_its_order_and_logged(
+    clock: Clock,
+    capsys: pytest.CaptureFixture[str],
+    kind: str,
+    details: dict[str, str],
+    state: str,
+    known: bool,
+    sku: str,
+) -> None:
+    """What suppresses is written first, so that a crash in between suppresses rather than forgets."""
+    delivered = frozenset({SENT_MS - 1})
+    calls: Any = Calls(
+        store=True, count=False, delivered=delivered, history=MailboxHistory() if known else None
+    )
+    desk = FeedbackDesk(calls, calls, calls, clock, topic=TOPIC, configuration_set=SET)
+    tags = {"letter": "available", "shopper": "ada", **({"sku": sku} if sku else {})}
+    desk.take_in(notification(event(kind, tags, **details)))
+    sent, now_ms = frozenset({SENT_MS}), clock()
+    soft = [
+        ("delivered", "ada"),
+        record(now_ms, bounced_soft=sent, delivered=delivered),
+        ("delivered", "ada"),
+        record(now_ms, delivered=delivered),
+    ]
+    remembered: dict[str, list[tuple[Any, ...]]] = {
+        "bounced": [record(now_ms, bounced=sent)],
+        "complained": [record(now_ms, complained_at_ms=AT_MS)],
+        "bounced_soft": soft if details == SOFT else [],
+        "delivered": [("history", "ada"), *([record(now_ms, delivered=sent)] if known else [])],
+    }
+    made = [(each[0], *each[2:]) if isinstance(each[1], Feedback) else each for each in calls.made]
+    stored = [STORE] if sku else []
+    hard = state in {"bounced", "complained"}
+    of_mailbox = remembered.get(state, [])
+    assert made == ([*of_mailbox, *stored, (*COUNT, {"at_ms": now_ms})] if hard else [*stored, *of_mailbox])
+    heard = [each[1] for each in calls.made if isinstance(each[1], Feedback)]
+    assert all(
+        (each.state, each.shopper, each.sku, each.sent_at_ms) == (state, "ada", sku, SENT_MS)
+        for each in heard
+    )
+    assert logged(capsys) == [
+        {"event": "letter_feedback", "state": state, "shopper": "ada", "sku": sku, "news": bool(sku)}
+    ]
+
+
+@pytest.mark.parametrize("complaints", [1, 9])
+def test_each_new_complaint_has_the_days_judged_by_their_emails(clock: Clock, complaints: int) -> None:
+    today = day_of(clock())
+    calls: Any = Calls(
+        store=False,
+        count=True,
+        emails_by_day={today: 1_000},
+        bounced_and_complained={today: (0, complaints)},
+    )
+    desk = FeedbackDesk(calls, calls, calls, clock, topic=TOPIC, configuration_set=SET)
+    desk.take_in(notification(event("Complaint", {"letter": "already", "shopper": "ada", "sku": "A"})))
+    asked = [each for each in calls.made if each[0] in {"emails_by_day", "bounced_and_complained", "stop"}]
+    days = asked[1][1]
+    assert (days[0], days[-1], len(days)) in {
+        (today - timedelta(days=WINDOW_DAYS - 1), today, WINDOW_DAYS),
+        (today, today - timedelta(days=WINDOW_DAYS - 1), WINDOW_DAYS),
+    }
+    stop = [("stop", f"{today}: 9 complaints of 1,000 emails")] if complaints == 9 else []
+    assert asked == [("emails_by_day",), ("bounced_and_complained", days), *stop]
+
+
+def test_an_ignored_message_is_logged_with_its_kind_and_nothing_is_kept(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls: Any = Calls()
+    desk = FeedbackDesk(calls, calls, calls, clock, topic=TOPIC, configuration_set=SET)
+    desk.take_in(notification(event("Open", {"letter": "available", "shopper": "ada", "sku": "A"})))
+    assert calls.made == []
+    assert logged(capsys) == [{"event": "feedback_ignored", "why": "tells_nothing", "kind": "Open"}]

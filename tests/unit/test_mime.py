@@ -1,6 +1,7 @@
 """Emails as they travel: folded headers, whole links, nothing decoded that was typed."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
@@ -12,7 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.domain.letter import Letter
-from chalicelib.mail.headers import HeaderRefused, parse_mailbox
+from chalicelib.mail.headers import (
+    HeaderRefused,
+    Mailbox,
+    check_headers,
+    check_recipient,
+    machine_line,
+    mailbox_line,
+    parse_mailbox,
+    text_line,
+)
 from chalicelib.mail.mime import message_of
 from chalicelib.mail.postbox import Envelope
 
@@ -163,3 +173,159 @@ def test_an_international_domain_travels_in_ascii_and_the_local_part_as_typed() 
 def test_what_is_not_one_mailbox_is_refused(text: str) -> None:
     with pytest.raises(HeaderRefused):
         parse_mailbox(text)
+
+
+def test_an_email_is_written_to_the_last_byte() -> None:
+    envelope = Envelope(
+        "ada@example.com",
+        Letter("It is back", "Text.\n", "<p>Text.</p>\n"),
+        {"Auto-Submitted": "auto-generated", "X-Two": "two"},
+        reply_to="Help <help@heron.example>",
+    )
+    raw = message_of(SENDER, envelope, message_id="m1@heron.example", sent_at=SENT_AT)
+    assert head_lines(raw) == [
+        "From: Heron & Daughters <hello@heron.example>",
+        "To: ada@example.com",
+        "Subject: It is back",
+        "Date: Fri, 27 Nov 2026 09:00:00 +0000",
+        "Message-ID: <m1@heron.example>",
+        "Reply-To: Help <help@heron.example>",
+        "Auto-Submitted: auto-generated",
+        "X-Two: two",
+        *head_lines(raw)[8:],
+    ]
+    own = [line.partition(":")[0] for line in head_lines(raw)[8:] if not line.startswith(" ")]
+    assert own == ["MIME-Version", "Content-Type"]
+    text, html = message_from_bytes(raw, policy=policy.default).iter_parts()
+    assert (text.get_content_type(), html.get_content_type()) == ("text/plain", "text/html")
+    assert b"Reply-To" not in written()[0]
+
+
+@pytest.mark.parametrize(
+    ("headers", "words"),
+    [
+        ({f"X-{number}": "x" for number in range(16)}, "at most 15 headers, each name once"),
+        ({"X-A": "x", "x-a": "y"}, "at most 15 headers, each name once"),
+        ({"Reply-TO": "x"}, "Reply-TO: set by the transport, never by hand"),
+        ({"X-" + "A" * 125: "x"}, "a header's name is 1 to 126 printable ASCII characters"),
+        ({"": "x"}, "a header's name is 1 to 126 printable ASCII characters"),
+        ({"X A": "x"}, "a header's name is 1 to 126 printable ASCII characters"),
+        ({"X-A": ""}, "X-A: 1 to 995 printable ASCII characters"),
+        ({"X": "x" * 996}, "X: 1 to 995 printable ASCII characters"),
+        ({"X-A": "é"}, "X-A: 1 to 995 printable ASCII characters"),
+        ({"XY": "x" * 995}, "XY: name and value over 996 characters"),
+    ],
+)
+def test_a_refused_header_is_named_with_its_limit(headers: dict[str, str], words: str) -> None:
+    with pytest.raises(HeaderRefused) as refused:
+        check_headers(headers)
+    assert str(refused.value) == words
+
+
+def test_headers_just_within_their_limits_pass() -> None:
+    check_headers({f"X-{number}": "x" for number in range(15)})
+    check_headers({"X-" + "A" * 124: "x" * 870})
+    check_headers({"X": "x" * 995})
+    # All that follow a good one are looked at.
+    with pytest.raises(HeaderRefused, match="X-B"):
+        check_headers({"X-A": "x", "X-B": "é"})
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a@b.example\n", "a mailbox holds no line breaks and no control characters"),
+        ("a@b.example, c@d.example", "expected one mailbox: Shop Name <hello@shop.example>"),
+        ("X <é@b.example>", "a mailbox's address: "),
+    ],
+)
+def test_a_refused_mailbox_says_why(text: str, words: str) -> None:
+    with pytest.raises(HeaderRefused) as refused:
+        parse_mailbox(text)
+    said = str(refused.value)
+    assert said == words or (words.endswith(": ") and said.startswith(words) and len(said) > len(words) + 5)
+    assert "None" not in said
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("é@x.example", "a recipient's address is plain ASCII"),
+        ("a\x7f@x.example", "a recipient's address is plain ASCII"),
+        *[(f"a{mark}b@x.example", "a recipient's address is plain ASCII") for mark in " ,;<>"],
+        ("=?utf-8?q?a?=@x.example", "a recipient's address looks like an encoded word"),
+    ],
+)
+def test_a_refused_recipient_says_why(address: str, words: str) -> None:
+    with pytest.raises(HeaderRefused) as refused:
+        check_recipient(address)
+    assert str(refused.value) == words
+
+
+@pytest.mark.parametrize(
+    ("mailbox", "encoded"),
+    [
+        (Mailbox("", "a@b.example"), "a@b.example"),
+        (Mailbox("Heron", "a@b.example"), "Heron <a@b.example>"),
+        (Mailbox("Heron, Ada", "a@b.example"), '"Heron, Ada" <a@b.example>'),
+        (Mailbox("Café", "a@b.example"), "=?utf-8?b?Q2Fmw6k=?= <a@b.example>"),
+        (Mailbox("two  spaces", "a@b.example"), "=?utf-8?q?two__spaces?= <a@b.example>"),
+        (Mailbox("N" * 75, "a@b.example"), "N" * 75 + " <a@b.example>"),
+        # Of 76 characters there are two encoded words, with one space.
+        (Mailbox("N" * 76, "a@b.example"), f"=?utf-8?q?{'N' * 64}?= =?utf-8?q?{'N' * 12}?= <a@b.example>"),
+    ],
+)
+def test_a_mailbox_is_encoded_on_one_line(mailbox: Mailbox, encoded: str) -> None:
+    assert mailbox.encoded == encoded
+
+
+@pytest.mark.parametrize(
+    ("line", "folded"),
+    [
+        (text_line("Subject", "Short one"), "Subject: Short one\r\n"),
+        # 78 characters stay on a line; the word that makes 79 begins the next.
+        (text_line("Subject", "a" * 60 + " " + "b" * 8), f"Subject: {'a' * 60} {'b' * 8}\r\n"),
+        (text_line("Subject", "a" * 60 + " " + "b" * 9), f"Subject: {'a' * 60}\r\n {'b' * 9}\r\n"),
+        (text_line("Subject", "a" * 77), f"Subject: {'a' * 77}\r\n"),
+        (text_line("Subject", "Écharpe"), "Subject: =?utf-8?q?=C3=89charpe?=\r\n"),
+        (mailbox_line("To", Mailbox("", "a@b.example")), "To: a@b.example\r\n"),
+        (mailbox_line("To", Mailbox("A", "a@b.example")), "To: A <a@b.example>\r\n"),
+        # 76 characters, for a line may hold an encoded word.
+        (
+            mailbox_line("To", Mailbox("N" * 58, "a@b.example")),
+            f"To: {'N' * 58} <a@b.example>\r\n",
+        ),
+        (
+            mailbox_line("To", Mailbox("N" * 59, "a@b.example")),
+            f"To: {'N' * 59}\r\n <a@b.example>\r\n",
+        ),
+        (machine_line("X", "a, b c"), "X: a, b c\r\n"),
+        (machine_line("X", "a" * 70 + ", " + "b" * 4 + ", c"), f"X: {'a' * 70},\r\n {'b' * 4}, c\r\n"),
+        (machine_line("X", "a" * 995), f"X: {'a' * 995}\r\n"),
+    ],
+)
+def test_a_header_is_folded_where_its_line_is_full(line: str, folded: str) -> None:
+    assert line == folded
+
+
+@pytest.mark.parametrize(
+    ("write", "words"),
+    [
+        (lambda: text_line("Subject", "two\nlines"), "Subject: no line breaks and no control characters"),
+        (lambda: machine_line("X", "a" * 996), "a line of a header has at most 998 characters"),
+    ],
+)
+def test_a_header_that_cannot_be_written_says_why(write: Callable[[], str], words: str) -> None:
+    with pytest.raises(HeaderRefused) as refused:
+        write()
+    assert str(refused.value) == words
+
+
+def test_words_of_78_characters_are_encoded() -> None:
+    line = text_line("Subject", "a" * 78)
+    assert line.startswith("Subject: =?utf-8?q?aaa")
+    assert all(len(each) <= 76 for each in line.split("\r\n"))
+    # Room for the header's name is left on the first line of a name, too.
+    first = mailbox_line("Reply-To", Mailbox("é" * 80, "a@b.example")).split("\r\n")[0]
+    assert first.startswith("Reply-To: =?utf-8?b?")
+    assert 70 <= len(first) <= 76

@@ -8,13 +8,21 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    ReadTimeoutError,
+)
 
 from chalicelib import wiring
 from chalicelib.domain.entry import EntryState, line_of, lines_of
 from chalicelib.domain.letter import Letter
+from chalicelib.domain.pace import UNLIMITED, Limits
 from chalicelib.domain.stock import Availability
 from chalicelib.mail.account import SesAccount
+from chalicelib.mail.alarm import Alarm
 from chalicelib.mail.headers import SES_DISALLOWED, HeaderRefused, check_headers
 from chalicelib.mail.postbox import Delivery, Envelope, OutcomeUnknown, PostboxRefused, Receipt, Refusal
 from chalicelib.mail.ses import BULK_ENVELOPES_MAX, CALLS_MAX, STATUSES, SesPostbox
@@ -517,3 +525,307 @@ def test_a_throttled_account_says_later_and_any_other_error_is_raised(ses: Servi
     forbidden: Any = Account("AccessDeniedException")
     with pytest.raises(ClientError):
         SesAccount(forbidden).limits()
+
+
+# ---- Whole requests and whole receipts ----
+
+
+class Answering:
+    """Stands for the client: answers each call by what `answer` says of its addresses."""
+
+    def __init__(self, answer: Callable[[list[str]], Any]) -> None:
+        self.answer = answer
+        self.calls: list[list[str]] = []
+        self.requests: list[dict[str, Any]] = []
+
+    def send_bulk_email(self, **request: Any) -> Any:
+        self.requests.append(request)
+        self.calls.append([address(entry).partition("@")[0] for entry in request["BulkEmailEntries"]])
+        answer = self.answer(self.calls[-1])
+        if isinstance(answer, Exception):
+            raise answer
+        return {"BulkEmailEntryResults": answer}
+
+
+def sent_by(client: Answering, count: int) -> tuple[Receipt, ...]:
+    anything: Any = client
+    return SesPostbox(anything, "letters").send(SENDER, letters(count))
+
+
+def error(code: str, status: int | None = 400) -> ClientError:
+    answer: Any = {"Error": {"Code": code}}
+    if status is not None:
+        answer["ResponseMetadata"] = {"HTTPStatusCode": status}
+    return ClientError(answer, "SendBulkEmail")
+
+
+def taken(names: list[str]) -> list[dict[str, str]]:
+    return [{"Status": "SUCCESS", "MessageId": f"m-{name}"} for name in names]
+
+
+def test_a_request_is_as_it_is_documented_to_the_last_member() -> None:
+    client: Any = Answering(taken)
+    headers = {"Auto-Submitted": "auto-generated", "X-Two": "2"}
+    envelope = Envelope(
+        "ada@example.com",
+        Letter("S ☔", "T", "<p>H</p>"),
+        headers,
+        {"letter": "yours", "shopper": "a"},
+        "r@b.example",
+    )
+    assert SesPostbox(client, "letters").send(SENDER, [envelope]) == (
+        Receipt(Delivery.ACCEPTED, message_id="m-ada"),
+    )
+    content = {"Subject": "{{subject}}", "Text": "{{text}}", "Html": "{{html}}"}
+    empty = '{"subject": "", "text": "", "html": ""}'
+    data = '{"subject": "S ☔", "text": "T", "html": "<p>H</p>"}'
+    entry = {
+        "Destination": {"ToAddresses": ["ada@example.com"]},
+        "ReplacementEmailContent": {"ReplacementTemplate": {"ReplacementTemplateData": data}},
+        "ReplacementHeaders": [
+            {"Name": "Auto-Submitted", "Value": "auto-generated"},
+            {"Name": "X-Two", "Value": "2"},
+        ],
+        "ReplacementTags": [{"Name": "letter", "Value": "yours"}, {"Name": "shopper", "Value": "a"}],
+    }
+    assert client.requests == [
+        {
+            "FromEmailAddress": SENDER,
+            "ConfigurationSetName": "letters",
+            "DefaultContent": {"Template": {"TemplateContent": content, "TemplateData": empty}},
+            "ReplyToAddresses": ["r@b.example"],
+            "BulkEmailEntries": [entry],
+        }
+    ]
+
+
+def test_nothing_to_send_is_no_call() -> None:
+    client = Answering(taken)
+    assert (sent_by(client, 0), client.calls) == ((), [])
+
+
+@pytest.mark.parametrize(
+    ("result", "receipt"),
+    [
+        ({"Status": "SUCCESS", "MessageId": "m"}, Receipt(Delivery.ACCEPTED, message_id="m")),
+        ({"Status": "SUCCESS"}, Receipt(Delivery.ACCEPTED)),
+        ({}, Receipt(Delivery.DEFERRED, reason="FAILED")),
+        ({"Status": "ADDED_LATER", "MessageId": "m"}, Receipt(Delivery.DEFERRED, reason="ADDED_LATER")),
+        (
+            {"Status": "ACCOUNT_SENDING_PAUSED", "Error": "words"},
+            Receipt(Delivery.POSTPONED, reason="ACCOUNT_SENDING_PAUSED", refusal=Refusal.STOPPED),
+        ),
+        ({"Status": "MESSAGE_REJECTED"}, Receipt(Delivery.REJECTED, reason="MESSAGE_REJECTED")),
+    ],
+)
+def test_each_result_is_one_whole_receipt(result: dict[str, str], receipt: Receipt) -> None:
+    client = Answering(lambda names: [*taken(names[:1]), result])
+    first = Receipt(Delivery.ACCEPTED, message_id="m-s0")
+    assert sent_by(client, 2) == (first, receipt)
+    missing = Receipt(Delivery.UNKNOWN, reason="no result")
+    assert sent_by(client, 4) == (first, receipt, missing, missing)
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [
+        (ConnectTimeoutError(endpoint_url="x"), ("ConnectTimeoutError", Refusal.BUSY, False)),
+        (EndpointConnectionError(endpoint_url="x"), ("EndpointConnectionError", Refusal.BUSY, False)),
+        (ReadTimeoutError(endpoint_url="x"), ("ReadTimeoutError",)),
+        (BotoCoreError(), ("BotoCoreError",)),
+        (error("InternalFailure", 500), ("InternalFailure",)),
+        (error("NotFoundException", 499), ("NotFoundException", Refusal.WRONG, False)),
+        (error("AccessDeniedException", None), ("AccessDeniedException", Refusal.WRONG, False)),
+        (error("SendingPausedException"), ("SendingPausedException", Refusal.STOPPED, False)),
+        (error("ValidationException"), ("ValidationException", Refusal.WRONG, True)),
+        (error("AddedLater"), ("AddedLater", Refusal.BUSY, False)),
+    ],
+)
+def test_each_failure_of_a_call_is_raised_with_its_name(
+    failure: Exception, expected: tuple[Any, ...]
+) -> None:
+    client = Answering(lambda _: failure)
+    with pytest.raises((PostboxRefused, OutcomeUnknown)) as raised:
+        sent_by(client, 1)
+    refused: Any = raised.value
+    if isinstance(refused, PostboxRefused):
+        assert (refused.reason, refused.refusal, refused.about_letters) == expected
+    else:
+        assert (refused.reason,) == expected
+    assert client.calls == [["s0"]]
+
+
+BAD = Receipt(Delivery.REJECTED, reason="BadRequestException")
+
+
+def good(number: int) -> Receipt:
+    return Receipt(Delivery.ACCEPTED, message_id=f"m-s{number}")
+
+
+def test_a_refused_call_is_made_by_halves_from_the_front() -> None:
+    client = Answering(lambda names: error("BadRequestException") if "s3" in names else taken(names))
+    assert sent_by(client, 5) == (good(0), good(1), good(2), BAD, good(4))
+    assert client.calls == [
+        ["s0", "s1", "s2", "s3", "s4"],
+        ["s0", "s1"],
+        ["s2", "s3", "s4"],
+        ["s2"],
+        ["s3", "s4"],
+        ["s3"],
+        ["s4"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("failure", "receipt"),
+    [
+        (error("TooManyRequestsException"), Receipt(Delivery.POSTPONED, reason="TooManyRequestsException")),
+        (
+            error("SendingPausedException"),
+            Receipt(Delivery.POSTPONED, reason="SendingPausedException", refusal=Refusal.STOPPED),
+        ),
+        (ReadTimeoutError(endpoint_url="x"), Receipt(Delivery.DEFERRED, reason="ReadTimeoutError")),
+    ],
+)
+def test_a_failure_among_the_halves_is_of_that_half_alone(failure: Exception, receipt: Receipt) -> None:
+    def answer(names: list[str]) -> Any:
+        if len(names) == 4:
+            return error("BadRequestException")
+        return failure if "s2" in names else taken(names)
+
+    client = Answering(answer)
+    assert sent_by(client, 4) == (good(0), good(1), receipt, receipt)
+    assert client.calls == [["s0", "s1", "s2", "s3"], ["s0", "s1"], ["s2", "s3"]]
+
+
+def test_a_throttle_before_anything_was_sent_is_raised_from_a_half() -> None:
+    client = Answering(
+        lambda names: error("BadRequestException" if len(names) == 2 else "TooManyRequestsException")
+    )
+    with pytest.raises(PostboxRefused) as refused:
+        sent_by(client, 2)
+    assert (refused.value.reason, refused.value.refusal) == ("TooManyRequestsException", Refusal.BUSY)
+    assert client.calls == [["s0", "s1"], ["s0"]]
+
+
+def test_a_half_of_unknown_outcome_does_not_count_as_sent() -> None:
+    def answer(names: list[str]) -> Any:
+        if len(names) == 2:
+            return error("BadRequestException")
+        return ReadTimeoutError(endpoint_url="x") if names == ["s0"] else error("BadRequestException")
+
+    assert sent_by(Answering(answer), 2) == (Receipt(Delivery.DEFERRED, reason="ReadTimeoutError"), BAD)
+
+
+def test_a_batch_that_is_refused_to_the_end_takes_so_many_calls_and_is_our_mistake() -> None:
+    client = Answering(lambda _: error("BadRequestException"))
+    with pytest.raises(PostboxRefused) as refused:
+        sent_by(client, 50)
+    assert (refused.value.reason, refused.value.refusal, refused.value.about_letters) == (
+        "BadRequestException",
+        Refusal.WRONG,
+        True,
+    )
+    assert len(client.calls) == CALLS_MAX == 24
+
+
+def test_where_the_calls_end_the_rest_comes_later_once_something_was_sent() -> None:
+    bad = {f"s{number}" for number in range(1, 50, 2)}
+    client = Answering(lambda names: error("BadRequestException") if bad & set(names) else taken(names))
+    receipts = sent_by(client, 50)
+    assert len(client.calls) == CALLS_MAX
+    later = Receipt(Delivery.POSTPONED, reason="BadRequestException")
+    reached = receipts.index(later)
+    assert receipts[:reached] == tuple(BAD if f"s{n}" in bad else good(n) for n in range(reached))
+    assert receipts[reached:] == (later,) * (50 - reached)
+    assert reached > 5
+
+
+def statuses(*each: str) -> Answering:
+    return Answering(lambda _: [{"Status": status, "MessageId": "m"} for status in each])
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (("MESSAGE_REJECTED",), (Receipt(Delivery.REJECTED, reason="MESSAGE_REJECTED"),)),
+        (
+            ("FAILED", "INVALID_PARAMETER"),
+            (
+                Receipt(Delivery.DEFERRED, reason="FAILED"),
+                Receipt(Delivery.REJECTED, reason="INVALID_PARAMETER"),
+            ),
+        ),
+        (
+            ("FAILED", "INVALID_PARAMETER", "ACCOUNT_SUSPENDED"),
+            (
+                Receipt(Delivery.DEFERRED, reason="FAILED"),
+                *[Receipt(Delivery.POSTPONED, reason="ACCOUNT_SUSPENDED", refusal=Refusal.STOPPED)] * 2,
+            ),
+        ),
+        (
+            ("SUCCESS", "INVALID_PARAMETER", "ACCOUNT_THROTTLED"),
+            (
+                Receipt(Delivery.ACCEPTED, message_id="m"),
+                Receipt(Delivery.REJECTED, reason="INVALID_PARAMETER"),
+                Receipt(Delivery.POSTPONED, reason="ACCOUNT_THROTTLED"),
+            ),
+        ),
+    ],
+)
+def test_who_is_to_blame_for_a_batch(given: tuple[str, ...], expected: tuple[Receipt, ...]) -> None:
+    assert sent_by(statuses(*given), len(given)) == expected
+
+
+@pytest.mark.parametrize("given", [("INVALID_PARAMETER",), ("MESSAGE_REJECTED", "INVALID_PARAMETER")])
+def test_a_batch_of_which_nothing_was_right_is_refused_for_what_it_holds(given: tuple[str, ...]) -> None:
+    with pytest.raises(PostboxRefused) as refused:
+        sent_by(statuses(*given), len(given))
+    assert (refused.value.reason, refused.value.refusal, refused.value.about_letters) == (
+        given[0],
+        Refusal.WRONG,
+        True,
+    )
+
+
+def test_an_email_that_cannot_be_written_has_a_receipt_that_says_so_and_its_batch_goes() -> None:
+    client: Any = Answering(taken)
+    good_one = letters(1)[0]
+    bad = Envelope("é@example.com", good_one.letter)
+    box = SesPostbox(client, "letters")
+    unwritten = Receipt(Delivery.DEFERRED, reason="not written: HeaderRefused")
+    assert box.send(SENDER, [bad, good_one, bad]) == (unwritten, good(0), unwritten)
+    assert client.calls == [["s0"]]
+    with pytest.raises(PostboxRefused) as refused:
+        box.send(SENDER, [bad])
+    assert (refused.value.reason, refused.value.about_letters) == (unwritten.reason, True)
+    assert client.calls == [["s0"]]
+
+
+@pytest.mark.parametrize(
+    ("quota", "more", "limits"),
+    [
+        ((200.0, 14.0, 50.5), {}, Limits(14.0, 149, sending_enabled=True)),
+        ((200.0, 14.0, 200.0), {"SendingEnabled": True}, Limits(14.0, 0)),
+        ((0.0, 1.0, 0.0), {}, Limits(1.0, 0)),
+        ((-1.0, 90.0, 1.0), {"SendingEnabled": False}, Limits(90.0, UNLIMITED, sending_enabled=False)),
+    ],
+)
+def test_an_accounts_limits_are_what_is_left_of_its_quota(
+    quota: tuple[float, float, float], more: dict[str, bool], limits: Limits
+) -> None:
+    names = ("Max24HourSend", "MaxSendRate", "SentLast24Hours")
+    client: Any = SimpleNamespace(
+        get_account=lambda: {"SendQuota": dict(zip(names, quota, strict=True)), **more}
+    )
+    assert SesAccount(client).limits() == limits
+
+
+@pytest.mark.parametrize("chars", [99, 100, 101])
+def test_an_alarm_has_its_topic_and_a_subject_that_sns_takes(chars: int) -> None:
+    published: list[dict[str, str]] = []
+    client = SimpleNamespace(publish=lambda **request: published.append(request))
+    Alarm(client, "arn:topic").ring("s" * chars, "words " * 40)
+    assert published == [
+        {"TopicArn": "arn:topic", "Subject": "s" * min(chars, 100), "Message": "words " * 40}
+    ]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.address import Address
-from chalicelib.domain.entry import line_of
+from chalicelib.domain.entry import OptIn, Signup, line_of
 from chalicelib.http.signup_form import PAGE_CHARS_MAX
 from chalicelib.services.signups import Signups
 from chalicelib.tables.entries import EntriesTable
@@ -54,3 +54,31 @@ def test_a_signup_is_one_write_unit_and_one_more_for_the_line(clock: Clock, type
     projected = {"shopper", "sku", "line", "place", *index["Projection"]["NonKeyAttributes"]}
     indexed = {name: value for name, value in confirmed.items() if name in projected}
     assert bytes_of(indexed) + INDEX_OVERHEAD_BYTES <= UNIT_BYTES
+
+
+class KeptSignups(EntriesTable):
+    """Keeps what is asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Signup, int]] = []
+
+    def ask(self, signup: Signup, *, at_ms: int) -> bool:
+        self.asked.append((signup, at_ms))
+        return True
+
+
+def test_a_signup_for_several_is_written_in_the_order_of_their_skus_with_all_that_was_said(
+    clock: Clock,
+) -> None:
+    entries, address = KeptSignups(), Address.parse("Ada@Example.com")
+    signups = Signups(entries, b"identity", clock)
+    at_ms = signups.sign_up(address, ["B", "A"], page="/p", consent="c", opt_in=OptIn.SINGLE, source="net4-a")
+    assert at_ms == clock()
+    clock.pass_s(1)
+    assert signups.sign_up(address, ["C"], page="/p", consent="c") == clock()
+    shopper = address.shopper_id(b"identity")
+    assert entries.asked == [
+        (Signup(shopper, "Ada@example.com", "A", "/p", "c", OptIn.SINGLE, "net4-a"), clock() - 1000),
+        (Signup(shopper, "Ada@example.com", "B", "/p", "c", OptIn.SINGLE, "net4-a"), clock() - 1000),
+        (Signup(shopper, "Ada@example.com", "C", "/p", "c", OptIn.DOUBLE, ""), clock()),
+    ]

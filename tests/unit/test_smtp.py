@@ -1,10 +1,13 @@
 """Letters by SMTP, to a real server on this machine, with TLS and signing in."""
 
+import smtplib
 import ssl
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +17,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 from chalicelib.domain.letter import Letter
 from chalicelib.domain.pace import UNLIMITED, Limits
 from chalicelib.domain.stock import Availability
-from chalicelib.mail.postbox import Delivery, Envelope, PostboxRefused, Refusal
+from chalicelib.mail.postbox import Delivery, Envelope, PostboxRefused, Receipt, Refusal
 from chalicelib.mail.smtp import SEND_MS_MAX, Security, SmtpPostbox, SmtpServer
 from tests.certificate import write_certificate
 from tests.clock import Clock
@@ -255,3 +258,213 @@ def test_a_slow_server_gets_the_rest_of_a_batch_later(
     mailroom.takes = lambda: clock.pass_s(SEND_MS_MAX / 2000)
     receipts = slow.send(SENDER, [envelope(name) for name in ("ada", "bob", "cyd")])
     assert [receipt.delivery for receipt in receipts] == ["accepted", "accepted", "postponed"]
+
+
+# ---- Whole conversations, without a server ----
+
+
+class Wire:
+    """Stands for smtplib's connections: keeps what is said over each, and fails as it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.said: list[tuple[Any, ...]] = []
+        # By the number of the connection, and by the mailbox; each once.
+        self.at_login: dict[int, Exception] = {}
+        self.at_mailbox: dict[str, Exception] = {}
+        self.on_mailbox: Callable[[], None] = lambda: None
+        self.connections = 0
+        monkeypatch.setattr(smtplib, "SMTP_SSL", lambda *args, **how: self._connected("tls", args, how))
+        monkeypatch.setattr(smtplib, "SMTP", lambda *args, **how: self._connected("plain", args, how))
+
+    def _connected(self, kind: str, args: tuple[Any, ...], how: dict[str, Any]) -> Any:
+        self.connections += 1
+        number = self.connections
+        self.said.append((kind, *args, how))
+
+        def login(*args: str) -> None:
+            if number in self.at_login:
+                raise self.at_login[number]
+            self.said.append(("login", *args))
+
+        def sendmail(sender: str, mailboxes: list[str], message: bytes) -> None:
+            self.said.append(("sendmail", sender, mailboxes, message))
+            self.on_mailbox()
+            if mailboxes[0] in self.at_mailbox:
+                raise self.at_mailbox.pop(mailboxes[0])
+
+        return SimpleNamespace(
+            starttls=lambda **how: self.said.append(("starttls", how)),
+            login=login,
+            sendmail=sendmail,
+            close=lambda: self.said.append(("close",)),
+        )
+
+    @property
+    def verbs(self) -> list[str]:
+        return [f"{each[0]} {each[2][0][:3]}" if each[0] == "sendmail" else each[0] for each in self.said]
+
+
+@pytest.fixture
+def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
+    return Wire(monkeypatch)
+
+
+TRUST = ssl.create_default_context()
+
+
+def wired(clock: Clock, security: Security = Security.TLS) -> SmtpPostbox:
+    ids = count(1)
+    server = SmtpServer("mail.example", 465, "shop", "secret", security)
+    return SmtpPostbox(server, clock, lambda: f"id-{next(ids)}", TRUST)
+
+
+def sent(clock: Clock, *names: str) -> tuple[Receipt, ...]:
+    return wired(clock).send(SENDER, [envelope(name) for name in names])
+
+
+def accepted(number: int) -> Receipt:
+    return Receipt(Delivery.ACCEPTED, message_id=f"id-{number}@heron.example")
+
+
+@pytest.mark.parametrize("security", list(Security))
+def test_a_conversation_is_over_tls_signed_in_and_ended(wire: Wire, clock: Clock, security: Security) -> None:
+    clock.now_ms += 999
+    assert wired(clock, security).send(SENDER, [envelope("ada")]) == (accepted(1),)
+    first: dict[Security, list[tuple[Any, ...]]] = {
+        Security.TLS: [("tls", "mail.example", 465, {"timeout": 5, "context": TRUST})],
+        Security.STARTTLS: [
+            ("plain", "mail.example", 465, {"timeout": 5}),
+            ("starttls", {"context": TRUST}),
+        ],
+    }
+    (_, sender, mailboxes, message) = wire.said[-2]
+    assert (sender, mailboxes) == ("hello@heron.example", ["ada@example.com"])
+    assert wire.said[:-2] == [*first[security], ("login", "shop", "secret")]
+    assert wire.said[-1] == ("close",)
+    read = message_from_bytes(message, policy=policy.default)
+    assert (read["From"], read["To"]) == (SENDER, "ada@example.com")
+    assert read["Message-ID"] == "<id-1@heron.example>"
+    assert read["Date"].datetime == datetime.fromtimestamp(clock() // 1000, UTC)
+
+
+@pytest.mark.parametrize(
+    ("error", "refusal"),
+    [
+        (smtplib.SMTPAuthenticationError(535, b"no"), Refusal.WRONG),
+        (smtplib.SMTPNotSupportedError(), Refusal.WRONG),
+        (ssl.SSLError(), Refusal.WRONG),
+        (smtplib.SMTPConnectError(421, b"busy"), Refusal.BUSY),
+        (TimeoutError(), Refusal.BUSY),
+    ],
+)
+def test_each_failure_to_connect_is_named(
+    wire: Wire, clock: Clock, error: Exception, refusal: Refusal
+) -> None:
+    wire.at_login = {1: error}
+    with pytest.raises(PostboxRefused) as refused:
+        sent(clock, "ada")
+    assert (refused.value.reason, refused.value.refusal) == (type(error).__name__, refusal)
+    # Where a second connection fails, what is left waits for the same.
+    wire.at_login = {3: error}
+    wire.at_mailbox = {"bob@example.com": smtplib.SMTPServerDisconnected()}
+    broken = Receipt(Delivery.DEFERRED, reason="SMTPServerDisconnected")
+    later = Receipt(Delivery.POSTPONED, reason=type(error).__name__, refusal=refusal)
+    assert sent(clock, "ada", "bob", "cyd", "dan") == (accepted(1), broken, later, later)
+
+
+@pytest.mark.parametrize(
+    ("error", "receipt"),
+    [
+        (smtplib.SMTPDataError(500, b"no"), Receipt(Delivery.REJECTED, reason="500")),
+        (smtplib.SMTPDataError(499, b"no"), Receipt(Delivery.DEFERRED, reason="499")),
+        (smtplib.SMTPDataError(550, "5.4.5 quota"), Receipt(Delivery.DEFERRED, reason="550")),
+        (smtplib.SMTPDataError(550, b"not 5.4.5"), Receipt(Delivery.REJECTED, reason="550")),
+        (
+            smtplib.SMTPRecipientsRefused({"bob@example.com": (551, b"moved")}),
+            Receipt(Delivery.REJECTED, reason="551"),
+        ),
+        (
+            smtplib.SMTPRecipientsRefused({"bob@example.com": (450, b"later")}),
+            Receipt(Delivery.DEFERRED, reason="450"),
+        ),
+    ],
+)
+def test_each_answer_is_one_whole_receipt_and_the_connection_goes_on(
+    wire: Wire, clock: Clock, error: Exception, receipt: Receipt
+) -> None:
+    wire.at_mailbox = {"bob@example.com": error}
+    assert sent(clock, "ada", "bob", "cyd") == (accepted(1), receipt, accepted(3))
+    assert wire.verbs == ["tls", "login", "sendmail ada", "sendmail bob", "sendmail cyd", "close"]
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "refusal"),
+    [(553, b"no", Refusal.WRONG), (451, b"later", Refusal.BUSY), (550, b"5.4.5 quota", Refusal.BUSY)],
+)
+def test_a_sender_refused_in_mid_batch_leaves_the_rest_for_later(
+    wire: Wire, clock: Clock, code: int, words: bytes, refusal: Refusal
+) -> None:
+    error = smtplib.SMTPSenderRefused(code, words, "hello@heron.example")
+    wire.at_mailbox = {"bob@example.com": error}
+    later = Receipt(Delivery.POSTPONED, reason=str(code), refusal=refusal)
+    assert sent(clock, "ada", "bob", "cyd") == (accepted(1), later, later)
+    assert wire.verbs == ["tls", "login", "sendmail ada", "sendmail bob", "close"]
+    wire.at_mailbox = {"ada@example.com": error}
+    with pytest.raises(PostboxRefused) as refused:
+        sent(clock, "ada", "bob")
+    assert (refused.value.reason, refused.value.refusal) == (str(code), refusal)
+    assert wire.verbs[-1] == "close"
+
+
+def test_a_connection_that_breaks_each_time_is_made_three_times(wire: Wire, clock: Clock) -> None:
+    names = ("ada", "bob", "cyd", "dan", "eve")
+    wire.at_mailbox = {f"{name}@example.com": OSError() for name in names}
+    broken, later = (
+        Receipt(Delivery.DEFERRED, reason="OSError"),
+        Receipt(Delivery.POSTPONED, reason="OSError"),
+    )
+    assert sent(clock, *names) == (broken, broken, broken, later, later)
+    assert wire.verbs == [
+        *("tls", "login", "sendmail ada", "close"),
+        *("tls", "login", "sendmail bob", "close"),
+        *("tls", "login", "sendmail cyd", "close"),
+    ]
+
+
+@pytest.mark.parametrize(("each_ms", "count_sent"), [(SEND_MS_MAX, 1), (SEND_MS_MAX - 1, 2)])
+def test_what_there_is_no_time_for_is_postponed_as_slow(
+    wire: Wire, clock: Clock, each_ms: int, count_sent: int
+) -> None:
+    def passes() -> None:
+        clock.now_ms += each_ms
+
+    wire.on_mailbox = passes
+    slow = Receipt(Delivery.POSTPONED, reason="slow")
+    receipts = sent(clock, "ada", "bob", "cyd")
+    assert receipts == (*map(accepted, range(1, count_sent + 1)), *[slow] * (3 - count_sent))
+    assert SEND_MS_MAX == 8_000
+
+
+def test_what_cannot_be_written_is_deferred_alone_and_a_whole_batch_of_it_is_our_mistake(
+    wire: Wire, clock: Clock
+) -> None:
+    bad = Envelope("é@example.com", Letter("s", "t", "h"))
+    unwritten = Receipt(Delivery.DEFERRED, reason="not written: HeaderRefused")
+    box = wired(clock)
+    assert box.send(SENDER, [bad, envelope("ada")]) == (unwritten, accepted(2))
+    with pytest.raises(PostboxRefused) as refused:
+        box.send(SENDER, [bad, bad])
+    assert (refused.value.reason, refused.value.refusal, refused.value.about_letters) == (
+        unwritten.reason,
+        Refusal.WRONG,
+        True,
+    )
+    assert box.send(SENDER, []) == ()
+
+
+def test_a_secret_needs_no_more_than_the_server_and_the_account() -> None:
+    text = '{"host": "h", "port": 465, "username": "u", "password": "p"}'
+    assert SmtpServer.from_json(text) == SmtpServer("h", 465, "u", "p", Security.TLS, 5.0, None)
+    assert SmtpServer.from_json(text).security is Security.TLS
+    zero = SmtpServer.from_json(text.replace("}", ', "letters_per_day": 0}'))
+    assert zero.limits() == Limits(5.0, 0, letters_per_day=0)

@@ -1,9 +1,11 @@
 """All that a shopper waits for: seen, left, taken along, erased, by the link of a letter only."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from chalicelib.domain.address import Address
 from chalicelib.domain.entry import ASKED_LETTERS_PER_DAY_MAX, CONFIRM_WITHIN_S, EntryState
 from chalicelib.domain.links import LinkRefused, LinkSubject, Purpose
 from chalicelib.mail.postbox import Delivery, PostboxRefused
@@ -12,6 +14,7 @@ from chalicelib.services.yours_letters import YoursLetters
 from chalicelib.tables.shoppers import ShoppersTable
 from spillway.build.release import Release
 from tests.clock import Clock
+from tests.log_lines import logged
 from tests.shop import TestShop
 
 
@@ -154,3 +157,73 @@ def test_a_letter_that_was_not_taken_is_tried_again_and_not_counted(
         letters.send(shop.shopper("ada"))
     letters.send(shop.shopper("ada"))
     assert len(shop.postbox.sent) == 1
+
+
+def test_each_of_theirs_is_shown_whole_and_as_it_is_told(shop: TestShop, yours: Yours) -> None:
+    shop.join("ada")
+    shop.sku = "NOT-SOLD"
+    shop.sign_up("ada")
+    seen = yours.look(token(shop), lambda product: replace(product, title=f"told {product.title}"))
+    assert seen == (
+        Awaited("FJ-MOSS-M", "told Field Jacket", "Moss, M", "/products/field-jacket", "confirmed"),
+        Awaited("NOT-SOLD", "NOT-SOLD", "", "", "pending"),
+    )
+
+
+def test_what_is_taken_along_is_each_fact_as_it_is_stored(shop: TestShop, yours: Yours) -> None:
+    shop.sign_up("ada")
+    key = {"shopper": {"S": shop.shopper("ada")}, "sku": {"S": shop.sku}}
+    item = shop.dynamodb.get_item(TableName=shop.entries_name, Key=key)["Item"]
+    facts = {name: int(value["N"]) if "N" in value else value["S"] for name, value in item.items()}
+    assert {"asked_at_ms", "consent", "mailbox", "page", "shopper", "sku", "state"} <= facts.keys()
+    assert yours.export(token(shop)) == {"shopper": shop.shopper("ada"), "entries": [facts]}
+
+
+@pytest.mark.parametrize("sku", ["", "FJ-MOSS-M"])
+def test_leaving_is_dated_by_its_time(shop: TestShop, yours: Yours, sku: str) -> None:
+    shop.join("ada")
+    shop.clock.pass_s(7)
+    yours.leave(token(shop), sku)
+    (entry,) = yours.export(token(shop))["entries"]
+    assert (entry["state"], entry["left_at_ms"]) == ("left", shop.clock())
+
+
+def test_an_erasure_is_logged_with_the_number_of_its_rows(
+    shop: TestShop, yours: Yours, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop.join("ada")
+    shop.sku = "FJ-SLATE-M"
+    shop.join("ada")
+    capsys.readouterr()
+    for rows in (2, 0):
+        yours.erase(token(shop))
+        assert logged(capsys) == [{"event": "shopper_erased", "shopper": shop.shopper("ada"), "rows": rows}]
+
+
+def test_that_letter_is_of_the_newest_signup_and_counts_for_the_network_that_asked(
+    shop: TestShop, letters: YoursLetters, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ada = Address.parse("ada@example.com")
+    shop.signups.sign_up(ada, ["FJ-SLATE-M"], page="/", consent="c")
+    shop.clock.pass_s(1)
+    newest = Address.parse("ADA@example.com")
+    shop.signups.sign_up(newest, ["FJ-MOSS-M"], page="/de/products/field-jacket", consent="c")
+    written: list[object] = []
+
+    class Writer:
+        def yours(self, mailbox: str, shopper: str, *, page: str) -> None:
+            written.append((mailbox, shopper, page))
+
+    sent: list[object] = []
+
+    def send(shopper: str, write: object, **facts: object) -> None:
+        write(Writer())  # type: ignore[operator]
+        sent.append((shopper, facts))
+
+    shop.asked_letters.send = send  # type: ignore[method-assign]
+    letters.send(shop.shopper("ada"), "net4-a")
+    letters.send(shop.shopper("ada"))
+    assert written == [(newest.mailbox, shop.shopper("ada"), "/de/products/field-jacket")] * 2
+    assert sent == [(shop.shopper("ada"), {"source": "net4-a"}), (shop.shopper("ada"), {"source": ""})]
+    letters.send("unknown")
+    assert logged(capsys) == [{"event": "yours_not_due", "shopper": "unknown"}]
