@@ -15,18 +15,19 @@ from hypothesis import strategies as st
 from app import app
 from chalicelib import wiring
 from chalicelib.domain.availability import AvailabilityEvent, Outcome, TakenIn
-from chalicelib.domain.product import WhenSoldOut
-from chalicelib.domain.stock import Availability, Restock, Stock, restocks
+from chalicelib.domain.product import Product, Variant, WhenSoldOut
+from chalicelib.domain.stock import Availability, Restock, Stock, StockedProduct, restocks
 from chalicelib.http.merchant_keys import SIGNATURE_TOLERANCE_S, MerchantKeys, NotTheMerchant, sign
 from chalicelib.services.availability import Availabilities
 from chalicelib.services.webhooks import Webhooks
-from chalicelib.tables.products import ProductsTable
+from chalicelib.tables.products import TRANSACTION_PRODUCTS_MAX, ProductsTable
 from chalicelib.tables.webhooks import WebhooksTable
 from chalicelib.wiring import api as serving
 from spillway.build.release import Release
 from tests.aws import create_table
 from tests.clock import Clock
 from tests.dynamodb import MemoryDynamoDb
+from tests.recorder import Recorder
 
 KEY = "merchants-own"
 SKU = "FJ-MOSS-M"
@@ -339,6 +340,76 @@ def test_all_of_many_events_or_none(products: ProductsTable) -> None:
     ]
     assert availabilities.take_in_all(pairs)
     assert (stock(products).units, stock(products, "FJ-MOSS-S").units) == (9, 9)
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_as_many_products_are_taken_in_at_once_as_one_transaction_takes(over: int) -> None:
+    count = TRANSACTION_PRODUCTS_MAX + over
+    known = Stock(SOLD_OUT, 0, 1, "e0")
+    recorder = Recorder()
+    product = Product("p", "P", "P.", "", "all", (), (Variant("A", 100),))
+    found = {f"p{number}": StockedProduct(product, {"A": known}) for number in range(count)}
+    availabilities = Availabilities(recorder.part("products", get_many=found, observe_all=True))
+    event = AvailabilityEvent("e1", "A", IN_STOCK, 9, 100)
+    events = [(slug, event) for slug in found]
+    if over:
+        says = f"^{count} products, {TRANSACTION_PRODUCTS_MAX} is the most$"
+        with pytest.raises(ValueError, match=says):
+            availabilities.take_in_all(events)
+        assert recorder.taken() == []
+        return
+    assert availabilities.take_in_all(events) is True
+    stored = event.applied_to(known).stock
+    assert recorder.taken() == [
+        ("products.get_many", set(found)),
+        ("products.observe_all", [(slug, "A", stored, known) for slug in found]),
+    ]
+
+
+def test_of_many_events_those_that_are_no_news_write_nothing_and_an_older_one_stops_all() -> None:
+    recorder = Recorder()
+    known = Stock(IN_STOCK, 9, 100, "e1")
+    event = AvailabilityEvent("e2", "A", IN_STOCK, 9, 100)
+    stored = event.applied_to(known).stock
+    product = Product("p", "P", "P.", "", "all", (), (Variant("A", 100), Variant("B", 100)))
+    found = {"p": StockedProduct(product, {"A": stored, "B": known})}
+    availabilities = Availabilities(recorder.part("products", get_many=found, observe_all=False))
+    news = AvailabilityEvent("e3", "B", SOLD_OUT, 0, 200)
+    # A repeat is no news, and what comes after it counts.
+    assert availabilities.take_in_all([("p", event), ("p", news)]) is False
+    assert recorder.taken()[1:] == [
+        ("products.observe_all", [("p", "B", news.applied_to(known).stock, known)])
+    ]
+    for bad in (
+        ("p", AvailabilityEvent("e4", "B", IN_STOCK, 1, 50)),
+        ("p", AvailabilityEvent("e4", "C", IN_STOCK, 1, 500)),
+        ("gone", news),
+    ):
+        assert availabilities.take_in_all([("p", news), bad]) is False
+        assert [call[0] for call in recorder.taken()] == ["products.get_many"]
+
+
+def test_one_event_is_looked_up_written_as_known_and_tried_twenty_times() -> None:
+    recorder = Recorder()
+    known = Stock(SOLD_OUT, 0, 1, "e0")
+    product = Product("p", "P", "P.", "", "all", (), (Variant("A", 100),))
+    stocked = StockedProduct(product, {"A": known})
+    event = AvailabilityEvent("e1", "A", IN_STOCK, 9, 100)
+    stored = event.applied_to(known).stock
+    products = recorder.part("products", slug_of="p", get=stocked, observe=False)
+    assert Availabilities(products).take_in(event) == TakenIn(Outcome.BUSY)
+    tried = [("products.get", "p"), ("products.observe", "p", "A", stored, {"known": known})]
+    assert recorder.taken() == [("products.slug_of", "A"), *tried * 20]
+    products.answers["observe"] = True
+    assert Availabilities(products).take_in(event) == TakenIn(event.applied_to(known).outcome, stored)
+    products.answers |= {"get": StockedProduct(product, {"A": stored})}
+    recorder.taken()
+    repeated = event.applied_to(stored)
+    assert Availabilities(products).take_in(event) == TakenIn(repeated.outcome, repeated.stock)
+    assert "products.observe" not in recorder.names()
+    for answers in ({"slug_of": None}, {"get": None}, {"get": StockedProduct(product, {})}):
+        unknown = recorder.part("products", **{"slug_of": "p", "get": stocked, **answers})
+        assert Availabilities(unknown).take_in(event) == TakenIn(Outcome.UNKNOWN_SKU)
 
 
 def let_back_order(products: ProductsTable, *skus: str) -> None:

@@ -1,6 +1,7 @@
 """What streams and queues set off, from the very records that Lambda hands over."""
 
 import json
+import random
 from typing import Any
 
 import pytest
@@ -339,3 +340,115 @@ def test_a_letter_that_may_not_leave_now_is_put_back(
     assert deleted == ("delete", "r0")
     Refusing.refusal = Refusal.WRONG
     assert failures(cloud.send_confirmations(queue_event(text), None)) == ["m0"]
+
+
+def test_who_joins_again_has_the_very_entry_of_now_set_in_the_line(heard: Heard) -> None:
+    gone = {**entry_image(EntryState.PENDING), "expires_at_s": {"N": "2"}}
+    again = entry_image(EntryState.PENDING, asked_at_ms=2000)
+    cloud.on_entry_written(stream_event((gone, again)), None)
+    assert heard.calls == [("rejoin", entry_from(again)), ("put", "ada-id", "A")]
+
+
+def test_a_first_ask_of_a_row_that_was_no_entry_before_is_asked_about(heard: Heard) -> None:
+    counter = {"shopper": {"S": "ada-id"}, "sku": {"S": " asked#2026-11-27"}, "count": {"N": "1"}}
+    cloud.on_entry_written(stream_event((counter, entry_image(EntryState.PENDING))), None)
+    assert heard.calls == [("put", "ada-id", "A")]
+
+
+def test_a_letter_about_all_lists_reaches_its_service(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(letters, "yours_letters", lambda: heard)
+    cloud.send_confirmations(queue_event(AskedLetter("ada-id", source="net4-x").to_json()), None)
+    assert heard.calls == [("send", "ada-id", "net4-x"), ("delete", "r0")]
+
+
+def test_feedback_reaches_its_desk(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Heard()
+    monkeypatch.setattr(letters, "feedback_desk", lambda: desk)
+    reactions.take_feedback("a body")
+    assert desk.calls == [("take_in", "a body")]
+
+
+def test_letters_that_are_due_are_sent_by_what_the_function_is_given(
+    heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+
+    class Due:
+        def __init__(self, *arguments: Any) -> None:
+            given.extend(arguments)
+
+        def send(self, body: str) -> None:
+            given.append(body)
+
+    def remaining_ms() -> int:
+        return 1
+
+    monkeypatch.setattr(reactions, "DueLetters", Due)
+    assert failures(reactions.send_confirmations(queue_event("b")["Records"], remaining_ms)) == []
+    assert isinstance(given[0], reactions.AskedDesk)
+    assert given[1:] == [heard, wiring.clock_ms, random.random, remaining_ms, "b"]
+    assert heard.calls == [("delete", "r0")]
+
+
+def test_a_page_turns_where_one_of_its_variants_is_shown_otherwise(heard: Heard) -> None:
+    one, two = Stock(Availability.IN_STOCK, 5, 1, "e1"), Stock(Availability.IN_STOCK, 5, 2, "e2")
+    before, after = product_image(one), product_image(two)
+    # A variant that is new, beside one that is shown as it was.
+    after["stock"]["M"]["B"] = after["stock"]["M"]["A"]
+    cloud.on_product_changed(stream_event((before, after)), None)
+    assert heard.calls == [("turn", "jacket", "e0")]
+
+
+def test_a_restock_is_opened_at_the_end_of_the_second_that_the_stream_names(heard: Heard) -> None:
+    sold_out, back = Stock(Availability.OUT_OF_STOCK, 0, 1, "e1"), Stock(Availability.IN_STOCK, 5, 2, "e2")
+    event = stream_event((product_image(sold_out), product_image(back)))
+    event["Records"][0]["dynamodb"]["ApproximateCreationDateTime"] = 0.0
+    cloud.on_product_changed(event, None)
+    assert heard.calls[-1] == ("open", Restock("A:0:e2", "jacket", "A", 5, 2, 999))
+
+
+def test_a_record_in_the_middle_that_fails_is_logged_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    records = stream_event(*[(None, entry_image(EntryState.PENDING))] * 3)["Records"]
+    assert react_to_stream(records, fail_on("e1")) == {"batchItemFailures": [{"itemIdentifier": "s1"}]}
+    line = json.loads(capsys.readouterr().out)
+    assert line.pop("at")[-1].partition(":")[0] == "react"
+    assert {name: line[name] for name in ("event", "error", "record")} == {
+        "event": "record_failed",
+        "error": "RuntimeError",
+        "record": "e1",
+    }
+    assert react_to_stream(records, lambda _: None) == {"batchItemFailures": []}
+    assert react_to_stream([], lambda _: None) == {"batchItemFailures": []}
+
+
+def test_a_record_without_its_ids_has_its_batch_come_again_and_is_logged_without_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert react_to_stream([{"bad": 1}], fail_on("bad")) == {"batchItemFailures": [{"itemIdentifier": ""}]}
+    assert json.loads(capsys.readouterr().out)["record"] == ""
+
+
+def test_each_message_that_is_done_is_settled_by_its_receipt_at_once() -> None:
+    heard: list[tuple[str, str]] = []
+
+    def react(body: str) -> None:
+        heard.append(("react", body))
+        fail_on("bad")(body)
+
+    def settled(receipt: str) -> None:
+        heard.append(("settled", receipt))
+        fail_on("r0")(receipt)
+
+    records = [*queue_event("a", "bad", "c")["Records"], {"messageId": "m3", "body": "d"}]
+    # One that is done and cannot be taken off the queue is no failure.
+    assert react_to_queue(records, react, settled) == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
+    assert heard == [
+        ("react", "a"),
+        ("settled", "r0"),
+        ("react", "bad"),
+        ("react", "c"),
+        ("settled", "r2"),
+        ("react", "d"),
+        ("settled", ""),
+    ]
+    assert react_to_queue(records[:1], react) == {"batchItemFailures": []}

@@ -1,5 +1,7 @@
 """An event about availability, and the pages that follow it."""
 
+import hashlib
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -160,6 +162,68 @@ def test_what_the_catalogue_does_not_hold_is_left_alone(
     cdn = MemoryCloudFront()
     page_turn(s3, products, cdn).turn("x", reference="e")
     assert cdn.paths == []
+
+
+def test_a_product_that_is_gone_or_withdrawn_is_logged_and_its_pages_stay(
+    s3: Any, products: ProductsTable, small_release: Release, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put_theme(s3, small_release.theme.to_json())
+    cdn = MemoryCloudFront()
+    scarf = products.get("scarf")
+    assert scarf is not None
+    products.withdraw(scarf.product)
+    for slug in ("x", "scarf"):
+        page_turn(s3, products, cdn).turn(slug, reference="e")
+        reason = "product is not in the catalogue"
+        assert logged(capsys) == [{"event": "page_not_turned", "slug": slug, "reason": reason}]
+    assert "Contents" not in s3.list_objects_v2(Bucket="pages")
+    assert cdn.paths == []
+
+
+def test_a_turn_is_logged_whole_and_names_its_very_writes_to_the_cdn(
+    s3: Any, products: ProductsTable, small_release: Release, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put_theme(s3, small_release.theme.to_json())
+    sitemap = next(each for each in small_release.objects if each.key == "sitemap.xml")
+    s3.put_object(Bucket="pages", Key="sitemap.xml", Body=sitemap.read(), ContentType=sitemap.content_type)
+    # A variant that nothing was observed of comes first.
+    jacket = products.get("field-jacket")
+    assert jacket is not None
+    observe(products, "field-jacket", "FJ-SLATE-M", Stock(Availability.IN_STOCK, 3, 1_790_000_000_000, "e1"))
+    cdn = MemoryCloudFront()
+    page_turn(s3, products, cdn).turn("field-jacket", reference="e1")
+    paths = ["/products/field-jacket", *sorted(["/", "/shop/all", "/shop/outerwear"]), "/sitemap.xml"]
+    (line,) = logged(capsys)
+    assert sorted(line.pop("paths")) == sorted(paths)
+    invalidated = sorted([*paths, "/index.html"])
+    assert line == {"event": "pages_turned", "slug": "field-jacket", "invalidated": invalidated}
+    heads = {path: s3.head_object(Bucket="pages", Key=path[1:] or "index.html") for path in paths}
+    versions = sorted(f"{path} {head.get('VersionId', '')} {head['ETag']}" for path, head in heads.items())
+    writes = hashlib.sha256("\n".join(versions).encode()).hexdigest()[:16]
+    asked = hashlib.sha256("\n".join(invalidated).encode()).hexdigest()[:16]
+    assert list(cdn.references) == [f"e1-{writes}-{asked}"]
+    page_turn(s3, products, cdn).turn("field-jacket", reference="e2")
+    assert logged(capsys) == [
+        {"event": "pages_turned", "slug": "field-jacket", "paths": [], "invalidated": []}
+    ]
+    assert len(cdn.references) == 1
+
+
+def test_a_listing_shows_the_cards_it_has_by_now_without_products_that_are_gone(
+    s3: Any, products: ProductsTable, small_release: Release
+) -> None:
+    put_theme(s3, small_release.theme.to_json())
+    turn = page_turn(s3, products, MemoryCloudFront())
+    edition = turn._themes.live().theme.editions[0]
+    listing = next(each for each in edition.listings if each.path == "/shop/outerwear")
+    assert listing.slugs == ("field-jacket",)
+    shown = turn._listing_page(edition.root, listing)
+    # What was handed over is as old as the event; the theme says what is on the page.
+    assert turn._listing_page(edition.root, replace(listing, slugs=("scarf",))) == shown
+    unlisted = replace(listing, path="/shop/hats", slugs=("gone", "scarf"))
+    html = turn._listing_page(edition.root, unlisted)
+    assert 'href="/products/scarf"' in html
+    assert 'href="/products/field-jacket"' not in html
 
 
 def test_a_new_release_is_seen_at_the_next_turn(s3: Any, small_release: Release) -> None:

@@ -1,18 +1,21 @@
 """What reacts by itself: within bounds, with a journal, from a terminal and from the cloud's schedule."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from chalicelib.domain.tending import LOOP_OF, Action, Bounds, Loop, Seen, decide
-from chalicelib.services.tending import CloudJournal, Tender
+from chalicelib.domain.tending import LOOP_OF, Action, Bounds, Decision, Loop, Seen, decide
+from chalicelib.services.tending import CloudJournal, Places, Tender
 from chalicelib.tables.notices import NoticesTable
 from spillway.errors import BadInput
 from spillway.operate.tending import Log, places_of, tend
 from tests.aws import template
 from tests.fake_stage import Client, FakeStage, stage, waiting, well
+from tests.log_lines import logged
 
 CALM = Seen(writes_per_s=10, warm_write_units=4_000, concurrent=2, concurrency_reserved=0)
 BOUNDS = Bounds(entries_write_units_max=20_000, api_concurrency_max=500)
@@ -179,3 +182,208 @@ def test_the_cloud_tends_only_where_the_stack_says_so() -> None:
 def test_the_local_stage_has_nothing_to_tend(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no metrics"):
         tend(stage("local"), BOUNDS, Log(tmp_path / "log"), lambda: 0, dry_run=True)
+
+
+PLACES = Places("entries", "sending", "api", "topic", ("dead-1", "dead-2"))
+
+
+class Watched:
+    """A stage where every request is kept, and what was told before is known."""
+
+    def __init__(self, told: int = 1, **answers: Any) -> None:
+        values = {"writes": [600.0, 240_000.0], "concurrent": [80.0, 7.0], "bounces": [], "complaints": [0.1]}
+        results = [{"Id": key, "Values": found} for key, found in values.items()]
+        self.client = Client(
+            get_metric_data={"MetricDataResults": results},
+            describe_table={"Table": {"WarmThroughput": {"WriteUnitsPerSecond": 5_000}}},
+            get_item={},
+            get_queue_attributes=lambda **asked: {
+                "Attributes": {asked["AttributeNames"][0]: "3" if asked["QueueUrl"] == "dead-1" else "4"}
+            },
+            get_function_concurrency={"ReservedConcurrentExecutions": 9},
+            update_table={},
+            update_item={},
+            put_item={},
+            publish={},
+            put_function_concurrency={},
+            delete_function_concurrency={},
+        )
+        self.client.answers |= answers
+        self.asked: list[str] = []
+        self.written: list[tuple[str, int, bool]] = []
+        self.told = told
+
+    def service(self, name: str) -> Client:
+        self.asked.append(name)
+        return self.client
+
+    def dead_letters_told(self) -> int:
+        return self.told
+
+    def write(self, decision: Decision, *, at_ms: int, done: bool) -> None:
+        self.written.append((decision.action, at_ms, done))
+
+    def tender(self, bounds: Bounds = BOUNDS) -> Tender:
+        return Tender(self.service, PLACES, bounds, self, lambda: 1_790_000_000_000)
+
+    def requests(self) -> list[tuple[str, dict[str, Any]]]:
+        calls, self.client.calls = self.client.calls, []
+        return calls
+
+
+def metric(key: str, namespace: str, name: str, statistic: str, **dimensions: str) -> dict[str, Any]:
+    named = [{"Name": each, "Value": value} for each, value in dimensions.items()]
+    about = {"Namespace": namespace, "MetricName": name, "Dimensions": named}
+    return {"Id": key, "MetricStat": {"Metric": about, "Period": 60, "Stat": statistic}}
+
+
+def test_a_look_asks_for_the_last_five_minutes_and_says_what_they_were_like() -> None:
+    watched = Watched()
+    assert watched.tender().look() == Seen(
+        writes_per_s=4_000,
+        warm_write_units=5_000,
+        concurrent=80.0,
+        concurrency_reserved=9,
+        bounce_rate=0.0,
+        complaint_rate=0.1,
+        sending=True,
+        dead_letters=7,
+        dead_letters_before=1,
+    )
+    assert watched.asked == ["cloudwatch", "lambda", "dynamodb", "dynamodb", "sqs", "sqs"]
+    queries = [
+        metric("writes", "AWS/DynamoDB", "ConsumedWriteCapacityUnits", "Sum", TableName="entries"),
+        metric("concurrent", "AWS/Lambda", "ConcurrentExecutions", "Maximum", FunctionName="api"),
+        metric("bounces", "AWS/SES", "Reputation.BounceRate", "Maximum"),
+        metric("complaints", "AWS/SES", "Reputation.ComplaintRate", "Maximum"),
+    ]
+    ends = datetime(2026, 9, 21, 14, 13, 20, tzinfo=UTC)
+    names = ["ApproximateNumberOfMessages"]
+    assert watched.requests() == [
+        (
+            "get_metric_data",
+            {"MetricDataQueries": queries, "StartTime": ends.replace(minute=8), "EndTime": ends},
+        ),
+        ("get_function_concurrency", {"FunctionName": "api"}),
+        ("describe_table", {"TableName": "entries"}),
+        ("get_item", {"TableName": "sending", "Key": {"id": {"S": "pace"}}, "ConsistentRead": True}),
+        *(
+            ("get_queue_attributes", {"QueueUrl": url, "AttributeNames": names})
+            for url in ("dead-1", "dead-2")
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answers", "seen"),
+    [
+        ({"describe_table": {"Table": {}}}, {"warm_write_units": 4_000}),
+        ({"describe_table": {"Table": {"WarmThroughput": {}}}}, {"warm_write_units": 4_000}),
+        ({"get_function_concurrency": {}}, {"concurrency_reserved": 0}),
+        ({"get_item": {"Item": {"id": {"S": "pace"}}}}, {"sending": True}),
+        ({"get_item": {"Item": {"id": {"S": "pace"}, "paused": {"S": "why"}}}}, {"sending": False}),
+    ],
+)
+def test_a_look_knows_a_stage_where_some_of_it_is_not_set(
+    answers: dict[str, Any], seen: dict[str, Any]
+) -> None:
+    looked = asdict(Watched(**answers).tender().look())
+    assert {name: looked[name] for name in seen} == seen
+
+
+@pytest.mark.parametrize(
+    ("watched", "bounds", "loop", "action", "request_"),
+    [
+        (
+            Watched(),
+            BOUNDS,
+            Loop.TABLE,
+            Action.WARM_TABLE,
+            (
+                "update_table",
+                {
+                    "TableName": "entries",
+                    "WarmThroughput": {"WriteUnitsPerSecond": 12_000, "ReadUnitsPerSecond": 12_000},
+                },
+            ),
+        ),
+        (
+            Watched(),
+            BOUNDS,
+            Loop.CONCURRENCY,
+            Action.RAISE_CONCURRENCY,
+            ("put_function_concurrency", {"FunctionName": "api", "ReservedConcurrentExecutions": 240}),
+        ),
+        (
+            Watched(get_function_concurrency={"ReservedConcurrentExecutions": 900}),
+            BOUNDS,
+            Loop.CONCURRENCY,
+            Action.LOWER_CONCURRENCY,
+            ("delete_function_concurrency", {"FunctionName": "api"}),
+        ),
+        (
+            Watched(),
+            Bounds(),
+            Loop.SENDING,
+            Action.PAUSE_SENDING,
+            (
+                "update_item",
+                {
+                    "TableName": "sending",
+                    "Key": {"id": {"S": "pace"}},
+                    "UpdateExpression": "SET paused = :reason",
+                    "ConditionExpression": "attribute_not_exists(paused)",
+                    "ExpressionAttributeValues": {":reason": {"S": "complaints at 10.00%"}},
+                },
+            ),
+        ),
+        (
+            Watched(),
+            Bounds(),
+            Loop.DEAD_LETTERS,
+            Action.NOTICE_DEAD_LETTERS,
+            (
+                "publish",
+                {
+                    "TopicArn": "topic",
+                    "Subject": "dead letters",
+                    "Message": "7 wait for a person, 1 of them told of before."
+                    " What to do: docs/runbooks/dead-letters.md",
+                },
+            ),
+        ),
+        (Watched(told=8), Bounds(), Loop.DEAD_LETTERS, Action.COUNT_DEAD_LETTERS_ANEW, None),
+    ],
+)
+def test_each_action_is_one_request_and_one_line_of_the_journal(
+    watched: Watched, bounds: Bounds, loop: Loop, action: Action, request_: Any
+) -> None:
+    (decision,) = watched.tender(bounds).tend(dry_run=False, loops=[loop])
+    assert decision.action is action
+    assert watched.written == [(action, 1_790_000_000_000, True)]
+    assert [call for call in watched.requests() if call[0] in CHANGES] == ([request_] if request_ else [])
+    (decision,) = watched.tender(bounds).tend(dry_run=True, loops=[loop])
+    assert watched.written[1:] == [(action, 1_790_000_000_000, False)]
+    assert [call for call in watched.requests() if call[0] in CHANGES] == []
+
+
+def test_the_clouds_journal_logs_a_decision_and_remembers_what_was_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = Client(get_item={"Item": {"dead_letters": {"N": "5"}}}, put_item={})
+    journal = CloudJournal(NoticesTable(rows, "sending"))  # type: ignore[arg-type]
+    assert journal.dead_letters_told() == 5
+    rows.calls.clear()
+    noticed = Decision(Action.NOTICE_DEAD_LETTERS, 3, "because")
+    journal.write(Decision(Action.WARM_TABLE, 9, "because"), at_ms=4, done=True)
+    journal.write(noticed, at_ms=5, done=False)
+    assert rows.calls == []
+    journal.write(noticed, at_ms=6, done=True)
+    row = {"id": {"S": "told"}, "dead_letters": {"N": "3"}}
+    assert rows.calls == [("put_item", {"TableName": "sending", "Item": row})]
+    line = {"event": "tended", "value": 3, "why": "because", "action": "tell of dead letters"}
+    assert logged(capsys) == [
+        {**line, "action": "warm the entries table", "value": 9, "at_ms": 4, "done": True},
+        {**line, "at_ms": 5, "done": False},
+        {**line, "at_ms": 6, "done": True},
+    ]
