@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import replace
+from io import BytesIO
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from tests.clock import Clock
 from tests.dynamodb import MemoryDynamoDb
 from tests.log_lines import logged
 from tests.memory_cdn import MemoryCloudFront
+from tests.recorded_calls import scripted
 from tests.stocking import observe
 from tests.unit.small_shop import make_small_shop
 
@@ -288,3 +290,56 @@ def test_a_page_that_cannot_be_rendered_stays_as_it_was(s3: Any) -> None:
     with pytest.raises(ValueError, match="a template that fails"):
         pages.turn("/products/x", broken, language="en", event="e1")
     assert page(s3, "products/x") == "the old page"
+
+
+def refusal(code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code}}, "GetObject")
+
+
+def stored_theme(release: Release, etag: str) -> dict[str, Any]:
+    return {"Body": BytesIO(release.theme.to_json().encode()), "ETag": etag}
+
+
+ASKED_FOR_THEME = {"Bucket": "release", "Key": "theme.json"}
+
+
+def test_a_theme_is_asked_for_again_with_what_is_known_of_it(small_release: Release) -> None:
+    s3 = scripted(
+        stored_theme(small_release, '"t1"'),
+        refusal("304"),
+        stored_theme(small_release, '"t2"'),
+        refusal("304"),
+    )
+    themes = ThemeStore(s3, "release")
+    first, same, other, again = (themes.live() for _ in range(4))
+    assert same is first
+    assert other is not first
+    assert again is other
+    conditions: list[dict[str, str]] = [
+        {},
+        {"IfNoneMatch": '"t1"'},
+        {"IfNoneMatch": '"t1"'},
+        {"IfNoneMatch": '"t2"'},
+    ]
+    assert s3.asked == [("get_object", {**ASKED_FOR_THEME, **condition}) for condition in conditions]
+
+
+def test_a_theme_that_cannot_be_read_is_an_error(small_release: Release) -> None:
+    with pytest.raises(ClientError, match="304"):
+        ThemeStore(scripted(refusal("304")), "release").live()
+    themes = ThemeStore(scripted(stored_theme(small_release, '"t1"'), refusal("AccessDenied")), "release")
+    themes.live()
+    with pytest.raises(ClientError, match="AccessDenied"):
+        themes.live()
+
+
+def test_a_theme_is_fresh_for_so_long_and_not_when_the_clock_goes_back(small_release: Release) -> None:
+    now = [1_000]
+    s3 = scripted(stored_theme(small_release, '"t1"'), refusal("304"))
+    themes = ThemeStore(s3, "release", fresh_for_ms=100, clock_ms=lambda: now[0])
+    asked = []
+    for at_ms in (1_000, 1_000, 1_099, 1_100, 1_199, 1_150, 1_099, 1_198, 1_199):
+        now[0] = at_ms
+        themes.live()
+        asked.append(len(s3.asked))
+    assert asked == [1, 1, 1, 2, 2, 2, 3, 3, 4]
