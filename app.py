@@ -16,7 +16,12 @@ from chalicelib.domain.links import LinkRefused, Purpose
 from chalicelib.domain.locales import root_of
 from chalicelib.domain.source import source_id
 from chalicelib.domain.typos import suggestion
-from chalicelib.http.answers import (
+from chalicelib.http.forms import FORM_TYPE, JSON_TYPE, Body
+from chalicelib.http.language import link_address, root_asked
+from chalicelib.http.my_waitlists_form import asking_address, unsubscribe_choice
+from chalicelib.http.origins import refuse_foreign
+from chalicelib.http.refusals import in_problem_terms, problem_of, refusal
+from chalicelib.http.responses import (
     accepted,
     description,
     done,
@@ -26,14 +31,9 @@ from chalicelib.http.answers import (
     undone,
     wants_html,
 )
-from chalicelib.http.forms import FORM_TYPE, JSON_TYPE, Body
-from chalicelib.http.language import link_address, root_asked
-from chalicelib.http.origins import refuse_foreign
-from chalicelib.http.refusals import in_problem_terms, problem_of, refusal
 from chalicelib.http.signup_form import SignupForm, signup_form, undo_form, undo_refused
-from chalicelib.http.token_form import leave_by_any, leaving_tokens, link_token, posted_token
+from chalicelib.http.token_form import link_token, posted_token, unsubscribe_by_any, unsubscribe_tokens
 from chalicelib.http.viewer import viewer_address
-from chalicelib.http.yours_form import asking_address, leaving_choice
 from chalicelib.log import NAMESPACE, begin_request, log, measure
 from chalicelib.records import BatchFailures, react_to_queue, react_to_stream
 from chalicelib.wiring import api, stores
@@ -86,7 +86,7 @@ def without_body(request: Request, get_response: Callable[[Request], Response]) 
 
 
 @app.middleware("http")
-def counted(request: Request, get_response: Callable[[Request], Response]) -> Response:
+def pluralize(request: Request, get_response: Callable[[Request], Response]) -> Response:
     """Every answer is a line in the log, and counted by route and status."""
     begin_request(getattr(app.lambda_context, "aws_request_id", ""))
     response = get_response(request)
@@ -114,7 +114,7 @@ def sign_up(request: Request) -> Response:
     if form.trapped:
         log("trapped")
         if not by_script:
-            from chalicelib.http.slips import once_more_page
+            from chalicelib.http.did_you_mean import once_more_page
 
             return once_more_page("/api/waitlist", form.fields_for(form.address.mailbox), _live(form.page))
         at_ms = wiring.clock_ms()
@@ -153,7 +153,7 @@ def _undo_token(form: SignupForm, at_ms: int) -> str:
 
 def _signed_up(form: SignupForm, meant: str | None, at_ms: int) -> Response:
     """Answer a browser without the shop's script. The signup is stored, whatever fails here."""
-    from chalicelib.http.slips import did_you_mean_page, signed_up_page
+    from chalicelib.http.did_you_mean import did_you_mean_page, signed_up_page
 
     try:
         renderer = _live(form.page)
@@ -182,7 +182,7 @@ def undo_signup(request: Request) -> Response:
 @app.route("/confirm", methods=READ)
 @answering
 def show_confirmation(request: Request) -> Response:
-    """The link of a confirmation letter shows what it is about. It changes nothing: scanners follow links."""
+    """The link of a confirmation email shows what it is about. It changes nothing: scanners follow links."""
     token = link_token(request)
     linked = api.waitlist().look_at_all(Purpose.CONFIRM, token)
     if any(one.confirmable for one in linked):
@@ -207,14 +207,14 @@ def confirm(request: Request) -> Response:
 
 @app.route("/unsubscribe", methods=READ)
 @answering
-def show_leaving(request: Request) -> Response:
-    """The leave link of a letter shows what it is about. It changes nothing."""
+def show_unsubscribe(request: Request) -> Response:
+    """The leave link of an email shows what it is about. It changes nothing."""
     token = link_token(request)
-    linked = _linked(Purpose.LEAVE, token)
+    linked = _linked(Purpose.UNSUBSCRIBE, token)
     return (
-        _onward(request, "/waitlist/left")
+        _onward(request, "/waitlist/unsubscribed")
         if linked.left
-        else _linked_page(request, "leave.html", linked, token)
+        else _linked_page(request, "unsubscribe.html", linked, token)
     )
 
 
@@ -225,14 +225,14 @@ def leave(request: Request) -> Response:
 
     The token alone counts: mail programs and scanners post other bodies than the RFC asks for, or none.
     """
-    leaving = leaving_tokens(request, _body(request))
-    leave_by_any(leaving.tokens, api.waitlist().leave)
-    return _onward(request, "/waitlist/left") if leaving.by_button else done()
+    leaving = unsubscribe_tokens(request, _body(request))
+    unsubscribe_by_any(leaving.tokens, api.waitlist().leave)
+    return _onward(request, "/waitlist/unsubscribed") if leaving.by_button else done()
 
 
 @app.route("/availability", methods=["POST"], content_types=[JSON_TYPE])
 @answering
-def take_availability(request: Request) -> Response:
+def post_availability(request: Request) -> Response:
     """The merchant's own systems say what is in stock, with the key of the shop."""
     from chalicelib.http.merchant_requests import event_by_key, ignored_fields, outcome_answer
 
@@ -243,7 +243,7 @@ def take_availability(request: Request) -> Response:
 
 @app.route("/availability/webhook", methods=["POST"], content_types=[JSON_TYPE])
 @answering
-def hear_of_availability(request: Request) -> Response:
+def availability_webhook(request: Request) -> Response:
     """The same, signed over the raw body instead of showing the key."""
     from chalicelib.http.merchant_requests import event_by_signature, ignored_fields, outcome_answer
 
@@ -254,52 +254,54 @@ def hear_of_availability(request: Request) -> Response:
 
 @app.route("/waitlists", methods=["POST"], content_types=FORMS)
 @answering
-def ask_for_yours(request: Request) -> Response:
-    """A shopper asks to see all they wait for: a letter brings the link, if the shop knows them."""
+def request_my_waitlists(request: Request) -> Response:
+    """A shopper asks to see all they wait for: an email brings the link, if the shop knows them."""
     address, trapped = asking_address(_own_form(request))
     if trapped:
         log("trapped")
         if wants_html(request):
-            from chalicelib.http.slips import once_more_page
+            from chalicelib.http.did_you_mean import once_more_page
 
             return once_more_page("/api/waitlists", (("email", address.mailbox),), _speaking(request))
     else:
-        stores.confirmations_queue().put_yours(address.shopper_id(wiring.keys().identity), _source(request))
+        stores.confirmations_queue().put_my_waitlists(
+            address.shopper_id(wiring.keys().identity), _source(request)
+        )
     return _onward(request, "/waitlist/sent") if wants_html(request) else accepted()
 
 
 @app.route("/waitlists", methods=READ)
 @answering
-def show_yours(request: Request) -> Response:
-    """The link of that letter shows all they wait for. It changes nothing."""
+def show_my_waitlists(request: Request) -> Response:
+    """The link of that email shows all they wait for. It changes nothing."""
     token = link_token(request)
     renderer = _speaking(request)
-    awaited = api.yours().look(token, renderer.told)
-    page = renderer.page("yours.html", at=link_address(request, token), awaited=awaited, token=token)
+    awaited = api.my_waitlists().look(token, renderer.told)
+    page = renderer.page("my-waitlists.html", at=link_address(request, token), awaited=awaited, token=token)
     return html_page(page, language=renderer.language)
 
 
 @app.route("/waitlists/export", methods=READ)
 @answering
-def export_yours(request: Request) -> Response:
+def export_my_waitlists(request: Request) -> Response:
     """Everything that is stored about the shopper, as JSON."""
-    return json_file(api.yours().export(link_token(request)), name="waitlists.json")
+    return json_file(api.my_waitlists().export(link_token(request)), name="waitlists.json")
 
 
 @app.route("/waitlists/leave", methods=["POST"], content_types=FORMS)
 @answering
-def leave_yours(request: Request) -> Response:
+def unsubscribe_my_waitlists(request: Request) -> Response:
     """The shopper leaves one list, or all of them."""
-    token, sku = leaving_choice(_own_form(request))
-    api.yours().leave(token, sku)
-    return _onward(request, "/waitlist/left")
+    token, sku = unsubscribe_choice(_own_form(request))
+    api.my_waitlists().leave(token, sku)
+    return _onward(request, "/waitlist/unsubscribed")
 
 
 @app.route("/waitlists/erase", methods=["POST"], content_types=FORMS)
 @answering
-def erase_yours(request: Request) -> Response:
+def erase_my_waitlists(request: Request) -> Response:
     """Everything about the shopper is erased."""
-    api.yours().erase(posted_token(_own_form(request)))
+    api.my_waitlists().erase(posted_token(_own_form(request)))
     return _onward(request, "/waitlist/erased")
 
 
@@ -312,7 +314,7 @@ def describe(_: Request) -> Response:
 
 @app.on_dynamodb_record(stream_arn=TEMPLATE_NAMES_IT, batch_size=25, starting_position="TRIM_HORIZON")
 def on_entry_written(event: DynamoDBEvent) -> BatchFailures:
-    """An entry was written: a pending one is asked to confirm, a confirmed one may be told at once."""
+    """An entry was written: a pending one is asked to confirm, a confirmed one may be notified at once."""
     from chalicelib.reactions import react_to_entry
 
     return react_to_stream(event.to_dict()["Records"], react_to_entry)
@@ -328,7 +330,7 @@ def on_product_changed(event: DynamoDBEvent) -> BatchFailures:
 
 @app.on_sqs_message(queue_arn=TEMPLATE_NAMES_IT, batch_size=10)
 def send_confirmations(event: SQSEvent) -> BatchFailures:
-    """Confirmation letters that are due."""
+    """Confirmation emails that are due."""
     from chalicelib import reactions
 
     return reactions.send_confirmations(event.to_dict()["Records"], _remaining_ms(event))
@@ -344,18 +346,18 @@ def walk_waves(event: SQSEvent) -> BatchFailures:
 
 @app.on_sqs_message(queue_arn=TEMPLATE_NAMES_IT, batch_size=10)
 def on_feedback(event: SQSEvent) -> BatchFailures:
-    """What became of letters: delivered, bounced, complained about."""
+    """What became of emails: delivered, bounced, complained about."""
     from chalicelib.reactions import take_feedback
 
     return react_to_queue(event.to_dict()["Records"], take_feedback)
 
 
 @app.schedule("rate(1 minute)")
-def tend(_: CloudWatchEvent) -> None:
+def autopilot(_: CloudWatchEvent) -> None:
     """The shop is looked at, and reacts within the bounds its operator set; off unless the stack says so."""
     from chalicelib.wiring import events
 
-    events.tender().tend(dry_run=wiring.settings().tending == DRY_RUN)
+    events.autopilot().run(dry_run=wiring.settings().autopilot_mode == DRY_RUN)
 
 
 def _remaining_ms(event: BaseLambdaEvent) -> Callable[[], int]:

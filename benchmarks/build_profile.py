@@ -70,29 +70,29 @@ def main() -> None:
 
 
 def _profiled(folder: Path, shares: Shares) -> list[tuple[str, ...]]:
-    from spillway.build import making, site
-    from spillway.build.crew import Crew
-    from spillway.build.loading import load_catalogue
-    from spillway.build.memory import Memory
-    from spillway.build.rendering import Rendering
-    from spillway.build.shelf import Shelf
     from spillway.project import Project
+    from spillway.sitegen import cloud_rendering, site
+    from spillway.sitegen.build_cache import BuildCache
+    from spillway.sitegen.loading import load_catalogue
+    from spillway.sitegen.output_dir import OutputDir
+    from spillway.sitegen.parallel import WorkerPool
+    from spillway.sitegen.rendering import Rendering
 
     class TimedRendering(Rendering):
-        def recipes(self) -> Any:
-            made = shares.timed("planning: what each page is made from", super().recipes)()
+        def jobs(self) -> Any:
+            made = shares.timed("planning: what each page is made from", super().jobs)()
             return [replace(each, make=shares.timed("rendering", each.make)) for each in made]
 
-    parts: Any = site, making, Shelf, Memory
+    parts: Any = site, cloud_rendering, OutputDir, BuildCache
     _site, _making, _shelf, _memory = parts
     _making.Rendering = TimedRendering
     _site.load_catalogue = shares.timed("reading: files into products", load_catalogue)
-    _shelf.fill = shares.timed("writing: files, and their digests", Shelf.fill)
-    _memory.save = shares.timed("remembering: for the next build", Memory.save)
+    _shelf.fill = shares.timed("writing: files, and their digests", OutputDir.fill)
+    _memory.save = shares.timed("remembering: for the next build", BuildCache.save)
     shares.end()
     shares.cpu_s["start: the interpreter, and what it imports"] = time.process_time()
     shares.part("the rest: the theme, pictures looked up, the release's name")
-    release = site.build(Project(folder), folder=folder / "build" / "site", crew=Crew(1))
+    release = site.build(Project(folder), folder=folder / "build" / "site", pool=WorkerPool(1))
     shares.end()
     whole_s = sum(shares.cpu_s.values())
     count = len(release.objects)

@@ -64,7 +64,7 @@ def write_shop(folder: Path, things: list[Item]) -> None:
     """The shop as Spillway wants it: the sample shop's own theme, one TOML file a product."""
     shutil.rmtree(folder, ignore_errors=True)
     site = folder / "site"
-    for part in ("templates", "letters", "static", "pages"):
+    for part in ("templates", "emails", "static", "pages"):
         shutil.copytree(_SITE / part, site / part)
     for page in (site / "pages").glob("*.de.md"):
         page.unlink()

@@ -14,13 +14,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from chalicelib.storage.pages import object_key
-from spillway.build.release import SiteObject
-from spillway.build.site import build
-from spillway.cloud import ports
-from spillway.cloud.servers import served
+from spillway.local_cloud import ports
+from spillway.local_cloud.servers import served
 from spillway.preflight.weight import BROTLI_QUALITY
 from spillway.project import Project
-from tests.aws import template
+from spillway.sitegen.release import SiteObject
+from spillway.sitegen.site import build
+from tests.support.aws import template
 
 # What CloudFront packs, by the kinds of a shop's files.
 _PACKED = ("text/", "application/json", "application/xml", "application/atom+xml", "image/svg+xml")

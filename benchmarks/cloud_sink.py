@@ -1,7 +1,7 @@
 """A cloud that answers at once and keeps nothing: what is left of a step's time is ours.
 
 Runs in a process of its own, so that its work is not counted. It answers the calls of the handlers
-with canned rows, and counts them: GET /counts tells how often each was called since the last time.
+with canned rows, and counts them: GET /counts notifies how often each was called since the last time.
 """
 
 import hashlib
@@ -21,12 +21,12 @@ FAR_AHEAD_S = 4_000_000_000
 SHOPPERS_PER_STEP = 50
 READ_UNIT_BYTES = 4096
 # What the index of who waits holds of an entry.
-INDEXED = ("shopper", "sku", "line", "place", "mailbox", "state", "asked_at_ms")
+INDEXED = ("shopper", "sku", "shard", "shard_position", "mailbox", "state", "asked_at_ms")
 # No limit that is ever felt, read in the far future: the account is not asked.
 PACE = {
-    "id": {"S": "pace"},
+    "id": {"S": "sending-rate"},
     "rate_per_s": {"N": "1000000"},
-    "letters_left": {"N": "1000000000000"},
+    "emails_left": {"N": "1000000000000"},
     "ready_at_us": {"N": "0"},
     "read_at_ms": {"N": str(FAR_AHEAD_S * 1000)},
 }
@@ -92,7 +92,7 @@ def _get_item(body: Any, shop: Any) -> Any:
         if key["sku"]["S"].startswith(COUNTER_PREFIX):
             return {}  # the first email asked for today
         return {"Item": _entry(key["shopper"]["S"], key["sku"]["S"], "pending")}
-    if key.get("id") == {"S": "pace"}:
+    if key.get("id") == {"S": "sending-rate"}:
         return {"Item": PACE}
     if key.get("id", {}).get("S", "").startswith("sku#"):
         return {"Item": {"id": key["id"], "slug": {"S": shop["slug"]}}}
@@ -116,9 +116,9 @@ def _query(body: Any, shop: Any) -> Any:
 
 
 def _waiting(body: Any, shop: Any) -> Any:
-    """Those who wait in a shard: as many as the line's name says after a colon, or one step's."""
+    """Those who wait in a shard: as many as the shard's name says after a colon, or one step's."""
     values = body["ExpressionAttributeValues"]
-    count = int(values[":line"]["S"].partition(":")[2] or SHOPPERS_PER_STEP)
+    count = int(values[":shard"]["S"].partition(":")[2] or SHOPPERS_PER_STEP)
     after = values[":after"]["S"].partition("#")[0]
     first = int(after) + 1 if after.isdigit() else 0
     last = min(first + body["Limit"], count)
@@ -222,8 +222,8 @@ def _entry(shopper: str, sku: str, state: str, number: int = 0) -> dict[str, Any
         "page": {"S": "/products/field-jacket"},
         "asked_at_ms": {"N": "1790000000000"},
         "expires_at_s": {"N": str(FAR_AHEAD_S)},
-        "place": {"S": f"{number:013d}#{shopper}"},
-        "line": {"S": f"{sku}#0"},
+        "shard_position": {"S": f"{number:013d}#{shopper}"},
+        "shard": {"S": f"{sku}#0"},
         # A real shopper has a network; confirmed entries need it no more.
         **({"source": {"S": "network"}} if state == "pending" else {}),
     }

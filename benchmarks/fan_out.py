@@ -1,10 +1,10 @@
-"""What it costs to tell who waits: CPU of a worker, calls, capacity and memory.
+"""What it costs to notify who waits: CPU of a worker, calls, capacity and memory.
 
     python -m benchmarks fan_out
 
 The cloud is a sink that answers at once, in a process of its own. Ours is the whole worker: look up
 who is next, wait for a turn, look again, write, send, mark. Its peer does the least that a correct
-sender in plain boto3 must: for 50 letters, written before, one `send_bulk_email` and one `update_item`
+sender in plain boto3 must: for 50 emails, written before, one `send_bulk_email` and one `update_item`
 each. Both in turns in one process, and CPU is all that is counted. Time and memory by the number of
 waiters are each of a process of its own.
 """
@@ -27,14 +27,14 @@ from benchmarks.tables import write_table
 
 COMMAND = "python -m benchmarks fan_out"
 ROUNDS = 7
-LETTERS = 1_000
+EMAILS = 1_000
 BATCH = 50
 SIZES = (1_000, 10_000, 100_000)
 
 
 def main() -> None:
     """Measure, print, and write the tables."""
-    if len(sys.argv) > 2 and sys.argv[1] == "--letters":
+    if len(sys.argv) > 2 and sys.argv[1] == "--emails":
         print(json.dumps(_walked_alone(int(sys.argv[2]))))
         return
     with played_cloud() as url:
@@ -49,15 +49,15 @@ def _compare(url: str) -> None:
     counts(url)
     calls: dict[str, dict[str, float]] = {}
     for name, run in (("worker", worker), ("peer", peer)):
-        run(LETTERS)
+        run(EMAILS)
         calls[name] = counts(url)
     times_ms: dict[str, list[float]] = {"worker": [], "peer": []}
     for _ in range(ROUNDS):
         for name, run in (("peer", peer), ("worker", worker)):
             gc.collect()
             started = time.process_time()
-            run(LETTERS)
-            times_ms[name].append((time.process_time() - started) * 1000 / LETTERS)
+            run(EMAILS)
+            times_ms[name].append((time.process_time() - started) * 1000 / EMAILS)
     floor = median(times_ms["peer"])
     rows = []
     for name, title in (("peer", "bare boto3, the least that is correct"), ("worker", "a worker of ours")):
@@ -69,41 +69,43 @@ def _compare(url: str) -> None:
                 f"{cpu_ms:.3f}",
                 f"{cpu_ms / floor:.2f}",
                 f"{1000 / cpu_ms:,.0f}",
-                f"{made / LETTERS:.2f}",
-                f"{counted.get('write units', 0) / LETTERS:.2f}",
-                f"{counted.get('read units', 0) / LETTERS:.2f}",
-                f"{counted.get('dynamodb.Query', 0) / 2 / LETTERS * 1000:.0f}",
+                f"{made / EMAILS:.2f}",
+                f"{counted.get('write units', 0) / EMAILS:.2f}",
+                f"{counted.get('read units', 0) / EMAILS:.2f}",
+                f"{counted.get('dynamodb.Query', 0) / 2 / EMAILS * 1000:.0f}",
             )
         )
-    columns = ("of one letter", "CPU ms", "x boto3", "letters a second and core", "calls", "write units")
-    write_table("Telling who waits", COMMAND, (*columns, "read units", "page reads for 1,000 waiters"), rows)
+    columns = ("of one email", "CPU ms", "x boto3", "emails a second and core", "calls", "write units")
+    write_table(
+        "Notifying the waitlist", COMMAND, (*columns, "read units", "page reads for 1,000 waiters"), rows
+    )
 
 
 def _by_size() -> None:
     rows = []
-    for letters in SIZES:
-        words = [sys.executable, "-m", "benchmarks.fan_out", "--letters", str(letters)]
+    for emails in SIZES:
+        words = [sys.executable, "-m", "benchmarks.fan_out", "--emails", str(emails)]
         ran = subprocess.run(words, capture_output=True, text=True, check=True)
         walked = json.loads(ran.stdout.splitlines()[-1])
         rows.append(
             (
-                f"{letters:,}",
+                f"{emails:,}",
                 f"{walked['cpu_s']:.2f}",
-                f"{walked['cpu_s'] * 1000 / letters:.3f}",
+                f"{walked['cpu_s'] * 1000 / emails:.3f}",
                 f"{walked['peak_mb']:.1f}",
                 f"{walked['grown_mb']:.1f}",
             )
         )
-    columns = ("waiters", "CPU s", "CPU ms for one", "peak memory MB", "of it grown while telling MB")
-    write_table("Telling ever more", COMMAND, columns, rows)
+    columns = ("waiters", "CPU s", "CPU ms for one", "peak memory MB", "of it grown while notifying MB")
+    write_table("Notifying ever more", COMMAND, columns, rows)
 
 
-def _walked_alone(letters: int) -> dict[str, float]:
+def _walked_alone(emails: int) -> dict[str, float]:
     worker = _worker()
     worker(2 * BATCH)
     before_kb = _peak_kb()
     started = time.process_time()
-    worker(letters)
+    worker(emails)
     cpu_s = time.process_time() - started
     peak_kb = _peak_kb()
     return {"cpu_s": cpu_s, "peak_mb": peak_kb / 1024, "grown_mb": (peak_kb - before_kb) / 1024}
@@ -114,12 +116,12 @@ def _peak_kb() -> int:
     status = Path("/proc/self/status")
     if not status.exists():
         return getrusage(RUSAGE_SELF).ru_maxrss
-    (peak,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+    (peak,) = (shard for shard in status.read_text().splitlines() if shard.startswith("VmHWM:"))
     return int(peak.split()[1])
 
 
 def _worker() -> Callable[[int], None]:
-    """A worker that tells a line of so many waiters, message after message, as the queue hands them out."""
+    """Notify a shard of so many waiters, message after message, as the queue delivers them."""
     from chalicelib import wiring
     from chalicelib.domain.wave import WaveMessage, WaveStep
     from chalicelib.queues import WavesQueue
@@ -138,38 +140,38 @@ def _worker() -> Callable[[int], None]:
     fan_out = events.fan_out()
     fan_out._queue = queue
 
-    def tell(letters: int) -> None:
-        queue.last = WaveStep("r", SKU, f"{SKU}#0:{letters}")
+    def notify(emails: int) -> None:
+        queue.last = WaveStep("r", SKU, f"{SKU}#0:{emails}")
         with redirect_stdout(StringIO()):
             while queue.last is not None and not (isinstance(queue.last, WaveStep) and queue.last.sweep):
                 message, queue.last = queue.last, None
                 fan_out.work(message)
 
-    return tell
+    return notify
 
 
 def _peer() -> Callable[[int], None]:
-    """The least a correct sender must do, with letters that were written before."""
+    """The least a correct sender must do, with emails that were written before."""
     import boto3
 
     from chalicelib import wiring
     from chalicelib.domain.entry import Entry, EntryState
     from chalicelib.mail.ses import TEMPLATE, _bulk_entry
-    from chalicelib.services.letters import LetterWriter
+    from chalicelib.services.email_composer import EmailComposer
     from chalicelib.wiring import stores
 
     stocked = stores.products().get(SLUG)
     assert stocked is not None
-    writer = LetterWriter(stores.themes().live(), wiring.links())
+    writer = EmailComposer(stores.themes().live(), wiring.links())
     waiting = [
         Entry(f"shopper{n}", SKU, f"shopper{n}@example.com", EntryState.CONFIRMED, 1) for n in range(BATCH)
     ]
-    entries: Any = [_bulk_entry(envelope) for envelope in writer.available(waiting, stocked)]
+    entries: Any = [_bulk_entry(outgoing) for outgoing in writer.available(waiting, stocked)]
     ses, dynamodb = boto3.client("sesv2"), boto3.client("dynamodb")
     nothing = json.dumps(dict.fromkeys(("subject", "text", "html"), ""))
 
-    def tell(letters: int) -> None:
-        for _ in range(letters // BATCH):
+    def notify(emails: int) -> None:
+        for _ in range(emails // BATCH):
             answer = ses.send_bulk_email(
                 FromEmailAddress=writer.sender,
                 DefaultContent={"Template": {"TemplateContent": TEMPLATE, "TemplateData": nothing}},
@@ -179,17 +181,17 @@ def _peer() -> Callable[[int], None]:
                 dynamodb.update_item(
                     TableName="entries",
                     Key={"shopper": {"S": entry.shopper}, "sku": {"S": entry.sku}},
-                    UpdateExpression="SET #state = :told, message_id = :message REMOVE #line",
+                    UpdateExpression="SET #state = :notified, message_id = :message REMOVE #shard",
                     ConditionExpression="#state = :confirmed",
-                    ExpressionAttributeNames={"#state": "state", "#line": "line"},
+                    ExpressionAttributeNames={"#state": "state", "#shard": "shard"},
                     ExpressionAttributeValues={
-                        ":told": {"S": "notified"},
+                        ":notified": {"S": "notified"},
                         ":confirmed": {"S": "confirmed"},
                         ":message": {"S": result["MessageId"]},
                     },
                 )
 
-    return tell
+    return notify
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python -m benchmarks fan_out_simulation
 
-The code that walks, keeps the pace and tells is the one that runs in the cloud; tables, transport and
+The code that walks, keeps the pace and notifies is the one that runs in the cloud; tables, transport and
 queue are in memory. Every email is checked: nobody lost, nobody notified twice, each shard in order. Half
 a per cent of the addresses are bad: every other of them is deferred at each try (SMTP 4yz, a throttled
 entry of SES), the rest are refused for good (SMTP 5yz, a rejected entry). The table and the plot go to
@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from chalicelib.domain.entry import line_of
-from chalicelib.domain.pace import UNLIMITED, Limits
+from chalicelib.domain.entry import shard_of
+from chalicelib.domain.rate_limits import UNLIMITED, Limits
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import WaveMessage
-from chalicelib.mail.postbox import Delivery, Envelope, Receipt
-from tests.clock import Clock
-from tests.fakes import FakePostbox
-from tests.memory import SKU
-from tests.memory_shop import MemoryShop
+from chalicelib.mail.sender import Delivery, OutgoingEmail, SendResult
+from tests.support.clock import Clock
+from tests.support.fakes import FakeSender
+from tests.support.memory import SKU
+from tests.support.memory_shop import MemoryShop
 
 WAITERS = 1_000_000
 RATES_PER_S = (14, 200, 1_000)
@@ -47,7 +47,7 @@ class Outcome:
     """
 
     rate_per_s: int
-    letters: int
+    emails: int
     bad: int
     lost: int
     twice: int
@@ -67,18 +67,18 @@ class Outcome:
         return in_time and not (self.lost or self.twice or self.out_of_order)
 
 
-class PostboxWithBadAddresses(FakePostbox):
+class SenderWithBadAddresses(FakeSender):
     """Accepts good addresses, defers every other bad one at each try, rejects the rest."""
 
-    def _receipt(self, envelope: Envelope) -> Receipt:
-        number, rest = divmod(int(envelope.mailbox[1:].partition("@")[0]), BAD_EVERY)
+    def _result(self, outgoing: OutgoingEmail) -> SendResult:
+        number, rest = divmod(int(outgoing.mailbox[1:].partition("@")[0]), BAD_EVERY)
         if not rest:
-            self.deliveries[envelope.mailbox] = Delivery.REJECTED if number % 2 else Delivery.DEFERRED
-        return super()._receipt(envelope)
+            self.deliveries[outgoing.mailbox] = Delivery.REJECTED if number % 2 else Delivery.DEFERRED
+        return super()._result(outgoing)
 
 
 def main() -> None:
-    """Tell a million at each rate, and write down what came of it."""
+    """Notify a million at each rate, and write down what came of it."""
     results = []
     for rate in RATES_PER_S:
         results.append(simulate(rate, WAITERS))
@@ -91,10 +91,10 @@ def main() -> None:
 
 
 def simulate(rate_per_s: int, waiters: int) -> Outcome:
-    """Let `waiters` sign up at random times, restock, and tell them at so many letters a second."""
+    """Let `waiters` sign up at random times, restock, and notify them at so many emails a second."""
     clock, random = Clock(), Random(SEED)
     shop = MemoryShop(clock)
-    shop.postbox = shop.teller._postbox = postbox = PostboxWithBadAddresses()
+    shop.sender = shop.notifier._sender = sender = SenderWithBadAddresses()
     shop.account.now = Limits(float(rate_per_s), UNLIMITED)
     for number in range(waiters):
         clock.pass_s(random.expovariate(1.0) * 0.05)
@@ -104,24 +104,24 @@ def simulate(rate_per_s: int, waiters: int) -> Outcome:
     sent_at: list[tuple[float, int]] = []
 
     def note(_: int) -> None:
-        sent_at.append(((clock() - opened_ms) / 1000, len(postbox.sent)))
+        sent_at.append(((clock() - opened_ms) / 1000, len(sender.sent)))
 
     def fail(message: WaveMessage, error: BaseException) -> None:
         raise RuntimeError(f"{message} failed") from error
 
     # Called before a batch is answered: what it counts are the emails of all batches before.
-    postbox.on_letters = note
+    sender.on_emails = note
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
         while shop.work(fail):
             pass
-    notified = [envelope.mailbox.partition("@")[0] for envelope in postbox.sent]
+    notified = [outgoing.mailbox.partition("@")[0] for outgoing in sender.sent]
     bad = len(range(0, waiters, BAD_EVERY))
     # The last batch that still added an accepted email: later calls are repeats of bad addresses.
     took_s = max(at_s for at_s, accepted in sent_at if accepted < len(notified))
     sent_at = [(at_s, accepted) for at_s, accepted in sent_at if at_s <= took_s] + [(took_s, len(notified))]
     return Outcome(
         rate_per_s,
-        letters=len(notified),
+        emails=len(notified),
         bad=bad,
         lost=waiters - bad - len(set(notified)),
         twice=len(notified) - len(set(notified)),
@@ -136,9 +136,9 @@ def _out_of_order(notified: list[str]) -> int:
     last: dict[str, str] = {}
     wrong = 0
     for shopper in notified:
-        line = line_of(SKU, shopper)
-        wrong += shopper < last.get(line, "")
-        last[line] = max(shopper, last.get(line, ""))
+        shard = shard_of(SKU, shopper)
+        wrong += shopper < last.get(shard, "")
+        last[shard] = max(shopper, last.get(shard, ""))
     return wrong
 
 
@@ -150,7 +150,7 @@ def _curve(sent_at: list[tuple[float, int]]) -> tuple[tuple[float, int], ...]:
 def _row(result: Outcome) -> str:
     cells = (
         f"{result.rate_per_s:,}",
-        f"{result.letters:,}",
+        f"{result.emails:,}",
         f"{result.bad:,}",
         str(result.lost),
         str(result.twice),
@@ -182,12 +182,12 @@ def _page(results: list[Outcome]) -> str:
         "the cloud; tables, transport and clock are in memory. The limits are those of a new, a\n"
         f"grown and a large SES account. One address in {BAD_EVERY} is bad: deferred at each try (SMTP 4yz,\n"
         "given up after its last), or refused for good. The time is that of the last good address.\n\n"
-        f"{head}\n{rows}\n\n![Letters sent over time](fan-out-simulation.svg)\n"
+        f"{head}\n{rows}\n\n![Emails sent over time](fan-out-simulation.svg)\n"
     )
 
 
 def _plot(results: list[Outcome]) -> str:
-    """Share of waiters notified over hours, on a logarithmic axis: one line for each rate."""
+    """Share of waiters notified over hours, on a logarithmic axis: one shard for each rate."""
     width, height, left, top = 720, 360, 60, 30
     inner_w, inner_h = width - left - 20, height - top - 50
     ticks_s = [(1, "1 s"), (10, "10 s"), (60, "1 min"), (600, "10 min"), (3600, "1 h"), (36_000, "10 h")]
@@ -198,8 +198,8 @@ def _plot(results: list[Outcome]) -> str:
 
         return left + inner_w * log10(max(seconds, 1.0)) / log10(x_max_s)
 
-    def y(letters: int) -> float:
-        return top + inner_h * (1 - letters / WAITERS)
+    def y(emails: int) -> float:
+        return top + inner_h * (1 - emails / WAITERS)
 
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
@@ -214,7 +214,7 @@ def _plot(results: list[Outcome]) -> str:
         parts.append(f'<path d="M{x(seconds):.1f} {top}v{inner_h}" stroke="#ddd6c9"/>')
         parts.append(f'<text x="{x(seconds):.1f}" y="{height - 28}" text-anchor="middle">{label}</text>')
     for result, colour in zip(results, COLOURS, strict=True):
-        points = " ".join(f"{x(at_s):.1f},{y(letters):.1f}" for at_s, letters in result.curve)
+        points = " ".join(f"{x(at_s):.1f},{y(emails):.1f}" for at_s, emails in result.curve)
         parts.append(f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{points}"/>')
         end_x = x(result.took_s)
         parts.append(

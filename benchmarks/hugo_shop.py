@@ -14,7 +14,7 @@ def write_hugo_shop(folder: Path, things: list[Item]) -> None:
     for number in range(CATEGORIES):
         section = folder / "content" / f"shelf-{number:03}"
         section.mkdir(parents=True)
-        (section / "_index.md").write_text(f'+++\ntitle = "Shelf {number}"\nsummary = "A shelf."\n+++\n')
+        (section / "_index.md").write_text(f'+++\ntitle = "OutputDir {number}"\nsummary = "A shelf."\n+++\n')
     for each in things:
         (folder / "content" / each.category / f"{each.slug}.md").write_text(_content(each))
 

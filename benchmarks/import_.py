@@ -15,8 +15,8 @@ from statistics import median
 from benchmarks.peers import installed
 from benchmarks.processes import Run, run
 from benchmarks.tables import write_table
-from tests.shopify_export import as_csv, export
-from tests.unit.small_shop import make_small_shop
+from tests.support.shopify_export import as_csv, export
+from tests.support.small_shop import make_small_shop
 
 PRODUCTS = 1130  # 5,000 rows
 ROUNDS = 5

@@ -1,4 +1,4 @@
-"""The cloud that answers at once, as a benchmark sees it: started, told of a shop, asked for its counts."""
+"""The cloud that answers at once, as a benchmark uses it: start it, give it a shop, read its counts."""
 
 import json
 import os
@@ -21,7 +21,7 @@ SLUG = "field-jacket"
 
 @contextmanager
 def played_cloud() -> Iterator[str]:
-    """Its address, with the sample shop in it; functions of this process are told to go there."""
+    """Its address, with the sample shop in it; functions of this process are notified to go there."""
     with tempfile.TemporaryDirectory() as folder:
         words = [sys.executable, "-m", "benchmarks.cloud_sink", str(_shop_file(Path(folder)))]
         with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
@@ -43,8 +43,8 @@ def counts(url: str) -> dict[str, float]:
 
 def _shop_file(folder: Path) -> Path:
     from chalicelib.tables.products import PRODUCT_PREFIX, _stock_to
-    from spillway.build.site import build
     from spillway.project import Project
+    from spillway.sitegen.site import build
 
     release = build(Project.find(Path.cwd()))
     entry = next(entry for entry in release.products if entry.product.slug == SLUG)
@@ -65,7 +65,7 @@ def _shop_file(folder: Path) -> Path:
 
 
 def _set_environment(url: str) -> None:
-    # Whatever the functions must be told: a name is its own value, an address leads to the sink.
+    # Whatever the functions must be notified: a name is its own value, an address leads to the sink.
     for setting in fields(Settings):
         if setting.default is not MISSING:
             continue

@@ -86,7 +86,7 @@ class S5cmd(Publisher):
 
 
 class Rclone(Publisher):
-    """Told not to look what is there, nor at what it has put."""
+    """Notified not to look what is there, nor at what it has put."""
 
     name = "rclone"
 

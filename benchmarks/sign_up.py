@@ -106,7 +106,7 @@ def _measure_hot(url: str) -> None:
 
     import app as application
     from chalicelib import wiring
-    from chalicelib.domain.entry import CONFIRM_WITHIN_S, place_of
+    from chalicelib.domain.entry import CONFIRM_WITHIN_S, position_of
     from chalicelib.domain.form_stamp import Offer
 
     stamp = wiring.form_stamps().stamp(Offer.of([SKU]))
@@ -126,9 +126,9 @@ def _measure_hot(url: str) -> None:
                 "state": {"S": "pending"},
                 "asked_at_ms": {"N": str(now_ms)},
                 "page": {"S": "/products/field-jacket"},
-                "consent": {"S": "one-letter-when-available-2026-11"},
+                "consent": {"S": "one-email-when-available-2026-11"},
                 "expires_at_s": {"N": str(now_ms // 1000 + CONFIRM_WITHIN_S)},
-                "place": {"S": place_of(now_ms, shopper)},
+                "place": {"S": position_of(now_ms, shopper)},
             },
         )
 

@@ -113,7 +113,7 @@ def _steps() -> list[Step]:
 
     pending = [_stream_record(number, None, "pending") for number in range(BATCH)]
     confirmed = [_stream_record(number, "pending", "confirmed") for number in range(BATCH)]
-    letters = [_message(number, {"shopper": f"s{number}", "sku": SKU}) for number in range(10)]
+    emails = [_message(number, {"shopper": f"s{number}", "sku": SKU}) for number in range(10)]
     heard = [_message(number, _delivery(number)) for number in range(10)]
     wave = {"kind": "step", "restock_id": "r", "sku": SKU, "line": f"{SKU}#0", "after": "", "sweep": False}
     return [
@@ -123,9 +123,9 @@ def _steps() -> list[Step]:
         Step("confirm", confirm),
         Step("react to a signup", reacting(pending, application.on_entry_written), BATCH),
         Step("react to a confirmation", reacting(confirmed, application.on_entry_written), BATCH),
-        Step("send a confirmation letter", reacting(letters, application.send_confirmations), 10),
+        Step("send a confirmation email", reacting(emails, application.send_confirmations), 10),
         Step("tell a shopper", reacting([_message(0, wave)], application.walk_waves), 50),
-        Step("hear of a delivered letter", reacting(heard, application.on_feedback), 10),
+        Step("hear of a delivered email", reacting(heard, application.on_feedback), 10),
     ]
 
 

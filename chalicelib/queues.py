@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.letter import AskedLetter
+from chalicelib.domain.email import RequestedEmail
 from chalicelib.domain.wave import WaveMessage, to_json
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class WavesQueue:
 
 
 class ConfirmationsQueue:
-    """Letters that shoppers asked for: to confirm an entry, to hear that they did, or to see all of theirs.
+    """Emails that shoppers asked for: to confirm an entry, to hear that they did, or to see all of theirs.
 
     Confirmations are seen `visit_s` seconds after they are queued: one email confirms all that a visit asks
     for.
@@ -34,27 +34,27 @@ class ConfirmationsQueue:
         self._visit_s = visit_s
 
     def put(self, shopper: str, sku: str) -> None:
-        """Queue the confirmation letter of one entry."""
+        """Queue the confirmation email of one entry."""
         if self._visit_s:
-            self.put_back(AskedLetter(shopper, sku), delay_s=self._visit_s)
+            self.put_back(RequestedEmail(shopper, sku), delay_s=self._visit_s)
         else:
-            self._put(AskedLetter(shopper, sku))
+            self._put(RequestedEmail(shopper, sku))
 
     def put_already(self, shopper: str, sku: str, source: str = "") -> None:
-        """Queue the letter that says an entry is confirmed already, asked for from the network `source`."""
-        self._put(AskedLetter(shopper, sku, already=True, source=source))
+        """Queue the email that says an entry is confirmed already, asked for from the network `source`."""
+        self._put(RequestedEmail(shopper, sku, already=True, source=source))
 
-    def put_back(self, letter: AskedLetter, *, delay_s: int) -> None:
-        """Queue a letter's message again, to be seen after `delay_s` seconds (at most 900)."""
-        self._client.send_message(QueueUrl=self._url, MessageBody=letter.to_json(), DelaySeconds=delay_s)
+    def put_back(self, email: RequestedEmail, *, delay_s: int) -> None:
+        """Queue an email's message again, to be seen after `delay_s` seconds (at most 900)."""
+        self._client.send_message(QueueUrl=self._url, MessageBody=email.to_json(), DelaySeconds=delay_s)
 
-    def put_yours(self, shopper: str, source: str = "") -> None:
-        """Queue the letter that leads a shopper to all they wait for, asked for from the network `source`."""
-        self._put(AskedLetter(shopper, source=source))
+    def put_my_waitlists(self, shopper: str, source: str = "") -> None:
+        """Queue the email that leads a shopper to all they wait for, asked for from the network `source`."""
+        self._put(RequestedEmail(shopper, source=source))
 
     def delete(self, receipt_handle: str) -> None:
         """Take a message that is done off the queue now, and not with the rest of its batch."""
         self._client.delete_message(QueueUrl=self._url, ReceiptHandle=receipt_handle)
 
-    def _put(self, letter: AskedLetter) -> None:
-        self._client.send_message(QueueUrl=self._url, MessageBody=letter.to_json())
+    def _put(self, email: RequestedEmail) -> None:
+        self._client.send_message(QueueUrl=self._url, MessageBody=email.to_json())

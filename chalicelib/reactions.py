@@ -8,36 +8,36 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from chalicelib import wiring
+from chalicelib.domain.email import RequestedEmail
 from chalicelib.domain.entry import Reaction, reaction_to, rejoins
-from chalicelib.domain.letter import AskedLetter
 from chalicelib.domain.stock import restocks
 from chalicelib.domain.wave import from_json as wave_message
 from chalicelib.records import BatchFailures, react_to_queue
 from chalicelib.services.confirmations import lift_confirmed
-from chalicelib.services.due_letters import DueLetters
+from chalicelib.services.requested_batch import RequestedBatch
 from chalicelib.tables.entries import entry_from, is_entry
 from chalicelib.tables.products import PRODUCT_PREFIX, stock_from
-from chalicelib.wiring import events, letters, stores
+from chalicelib.wiring import emails, events, stores
 
 
-class AskedDesk:
-    """Sends either kind of letter that shoppers ask for."""
+class RequestedEmailHandler:
+    """Sends either kind of email that shoppers ask for."""
 
-    def send(self, letter: AskedLetter) -> None:
+    def send(self, email: RequestedEmail) -> None:
         """See `Desk.send`."""
-        if letter.sku is None:
-            letters.yours_letters().send(letter.shopper, letter.source)
-        elif letter.already:
-            letters.confirmations().say_already(letter.shopper, letter.sku, letter.source)
+        if email.sku is None:
+            emails.my_waitlists_email().send(email.shopper, email.source)
+        elif email.already:
+            emails.confirmations().say_already(email.shopper, email.sku, email.source)
         else:
-            letters.confirmations().send(letter.shopper, letter.sku)
+            emails.confirmations().send(email.shopper, email.sku)
 
 
 def send_confirmations(records: Iterable[dict[str, Any]], remaining_ms: Callable[[], int]) -> BatchFailures:
-    """Letters that shoppers asked for are due. Each that is done is taken off the queue at once, so that a
+    """Emails that shoppers asked for are due. Each that is done is taken off the queue at once, so that a
     function that dies has only the one under way come again."""
     queue = stores.confirmations_queue()
-    due = DueLetters(AskedDesk(), queue, wiring.clock_ms, random.random, remaining_ms)
+    due = RequestedBatch(RequestedEmailHandler(), queue, wiring.clock_ms, random.random, remaining_ms)
     return react_to_queue(records, due.send, queue.delete)
 
 
@@ -52,23 +52,23 @@ def react_to_entry(record: dict[str, Any]) -> None:
     if rejoins(before, after):
         stores.entries().rejoin(after)
     match reaction_to(before, after):
-        case Reaction.ASK:
+        case Reaction.SEND_CONFIRMATION:
             stores.confirmations_queue().put(after.shopper, after.sku)
-        case Reaction.WELCOME:
+        case Reaction.NOTIFY_IF_AVAILABLE:
             if "retried_at_ms" in change["NewImage"]:
                 # First: a suppressed shopper is passed over, whatever may be sent to them.
                 lift_confirmed(stores.suppressions(), after.shopper, at_ms=wiring.clock_ms())
             events.restocking().welcome(after.shopper, after.sku, at_ms=wiring.clock_ms())
-        case Reaction.COUNT_OUT:
-            # Who left after a letter: a figure for the merchant, which a repeated record may count twice.
+        case Reaction.COUNT_UNSUBSCRIBE:
+            # Who left after an email: a figure for the merchant, which a repeated record may count twice.
             if "restock_id" in change["OldImage"]:
                 restock_id = change["OldImage"]["restock_id"]["S"]
-                stores.progress().count_left(restock_id, at_ms=wiring.clock_ms())
+                stores.progress().count_unsubscribed(restock_id, at_ms=wiring.clock_ms())
         case Reaction.SAY_ALREADY if before is not None:
             stores.entries().keep(before, after)
             stores.confirmations_queue().put_already(after.shopper, after.sku, after.source)
-        case Reaction.ADMIT:
-            events.admissions().admit(after)
+        case Reaction.ACCEPT_SINGLE_OPT_IN:
+            events.single_opt_in().accept(after)
 
 
 def react_to_product(record: dict[str, Any]) -> None:
@@ -83,9 +83,9 @@ def react_to_product(record: dict[str, Any]) -> None:
         return
     # A count that is sent again is news of nothing a page says.
     if before.keys() != after.keys() or not all(after[sku].is_shown_like(before[sku]) for sku in after):
-        events.page_turn().turn(slug, reference=record["eventID"])
-    # The stream tells whole seconds: whoever stood in line in that second is told as well. Where it tells
-    # nothing, now is late enough.
+        events.page_refresh().refresh(slug, reference=record["eventID"])
+    # The stream gives whole seconds: everybody who waits in that second is notified as well. A record
+    # without a time counts as written now.
     written_at_s = change.get("ApproximateCreationDateTime")
     written_at_ms = wiring.clock_ms() if written_at_s is None else int(written_at_s * 1000) + 999
     for restock in restocks(slug, before, after, at_ms=written_at_ms):
@@ -93,8 +93,8 @@ def react_to_product(record: dict[str, Any]) -> None:
 
 
 def take_feedback(body: str) -> None:
-    """SES says what became of a letter."""
-    letters.feedback_desk().take_in(body)
+    """SES says what became of an email."""
+    emails.ses_event_handler().take_in(body)
 
 
 def walk(body: str) -> None:

@@ -47,7 +47,7 @@ def react_to_queue(
 ) -> BatchFailures:
     """React to the body of each queue message; those that fail come again, the others are done.
 
-    `settled` hears the receipt handle of each that is done, at once: Lambda deletes the messages of a batch
+    `settled` hears the result handle of each that is done, at once: Lambda deletes the messages of a batch
     only when the function has come back, and a function that dies has the whole batch come again.
     """
     failed = []

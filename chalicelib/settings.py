@@ -6,16 +6,18 @@ from typing import Any
 
 # Only the function that turns pages knows the distribution; only a shop with a domain knows its origin;
 # only the function that tends the shop knows what it may do.
-TENDING = frozenset(
+OF_THE_AUTOPILOT = frozenset(
     {
         "api_concurrency_max",
         "api_function",
         "dead_letter_queue_urls",
         "entries_write_units_max",
-        "tending",
+        "autopilot_mode",
     }
 )
-OPTIONAL = TENDING | frozenset({"confirmation_delay_s", "distribution_id", "shop_origin", "smtp_secret"})
+OPTIONAL = OF_THE_AUTOPILOT | frozenset(
+    {"confirmation_delay_s", "distribution_id", "shop_origin", "smtp_secret"}
+)
 
 
 class SettingsMissing(RuntimeError):
@@ -45,7 +47,7 @@ class Settings:
     distribution_id: str = ""
     smtp_secret: str = ""
     shop_origin: str = ""
-    tending: str = ""
+    autopilot_mode: str = ""
     api_function: str = ""
     dead_letter_queue_urls: tuple[str, ...] = ()
     entries_write_units_max: int = 0

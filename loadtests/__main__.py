@@ -12,9 +12,9 @@ from rich.console import Console
 from loadtests.consent import estimate, require_consent
 from loadtests.figures import Figures, read_figures, read_moments, table
 from loadtests.flood import Flood, send
-from loadtests.foretold import Foretold, foretold
 from loadtests.growth import all_flat
 from loadtests.ledger import account
+from loadtests.predictions import Foretold, foretold
 from loadtests.processes import Family, watched
 from loadtests.report import FORM_STEPS, Findings, foretold_row, growth_rows, report
 from loadtests.shapes import CALLS_PER_S_MAX, Shape, duration_s
@@ -23,9 +23,9 @@ from loadtests.throttle import burst_of, throttled
 from loadtests.wording import said
 from spillway.demo.interruption import Interrupted, interruptible
 from spillway.demo.steps import Steps
-from spillway.deploy.stage import LOCAL, Stage
 from spillway.errors import BadInput, SpillwayError, WorkFailed
 from spillway.project import Project
+from spillway.stage import LOCAL, Stage
 
 
 @click.command("load", context_settings={"help_option_names": ["-h", "--help"]})
@@ -88,7 +88,7 @@ class Asked:
         if self.calls_per_s_max:
             raise BadInput(
                 f"--api-calls-per-s: stage {self.stage_name} is left as it is deployed",
-                way_out="spillway deploy has the parameter ApiRequestsPerSecondMax",
+                hint="spillway deploy has the parameter ApiRequestsPerSecondMax",
             )
         return 0.0
 
@@ -146,15 +146,15 @@ def _require_shown(found: Findings, flood: Flood, *, throttles: bool) -> None:
     """Raises WorkFailed when the account is wrong, or has not seen what it was to be tried by."""
     if not found.account.right:
         raise WorkFailed(
-            "the account is not right", way_out=f"what shoppers were told is in {flood.ledger.file}"
+            "the account is not right", hint=f"what shoppers were notified is in {flood.ledger.file}"
         )
     if throttles and not found.account.turned_away:
         raise WorkFailed(
             "nobody was turned away: the shop was not tried",
-            way_out="lower --api-calls-per-s, or give 0 to leave the stage as it is",
+            hint="lower --api-calls-per-s, or give 0 to leave the stage as it is",
         )
     if not all_flat(found.growths):
-        raise WorkFailed("processes of ours grew", way_out=f"their curves are in {flood.report}")
+        raise WorkFailed("processes of ours grew", hint=f"their curves are in {flood.report}")
 
 
 def main() -> None:
@@ -164,8 +164,8 @@ def main() -> None:
             load(prog_name="spillway load")
     except SpillwayError as error:
         click.echo(f"spillway: {error.message}", err=True)
-        if error.way_out:
-            click.echo(f"  {error.way_out}", err=True)
+        if error.hint:
+            click.echo(f"  {error.hint}", err=True)
         sys.exit(error.exit_code)
     except Interrupted as interrupted:
         sys.exit(interrupted.exit_code)

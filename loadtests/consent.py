@@ -22,7 +22,7 @@ PAGES_PER_VISIT = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a flood will be, and cost at list prices; a letter for each form at most."""
+    """What a flood will be, and cost at list prices; an email for each form at most."""
 
     origin: str
     visits: int
@@ -32,7 +32,7 @@ class Estimate:
     def __str__(self) -> str:
         return (
             f"About {self.visits:,} visits and {self.forms:,} forms go to {self.origin}, each form with a"
-            f" letter to SES's mailbox simulator. At list prices that is about ${self.usd:,.2f}."
+            f" email to SES's mailbox simulator. At list prices that is about ${self.usd:,.2f}."
         )
 
 
@@ -64,6 +64,6 @@ def require_consent(costs: Estimate, *, yes: bool, terminal: bool, ask: Callable
     if yes:
         return
     if not terminal:
-        raise BadInput(f"{costs} Nobody is at a terminal to agree", way_out="agree beforehand with --yes")
+        raise BadInput(f"{costs} Nobody is at a terminal to agree", hint="agree beforehand with --yes")
     if not ask(f"{costs} Send it?"):
-        raise WorkFailed("nothing was sent", way_out="it was not agreed to")
+        raise WorkFailed("nothing was sent", hint="it was not agreed to")

@@ -19,7 +19,7 @@ LAST_VISITS_S = 40
 class Flood:
     """Where shoppers are sent, as what, and how they come. `folder` is where figures and ledger go.
 
-    On AWS, letters go to SES's mailbox simulator: an address that bounces costs the sender its name.
+    On AWS, emails go to SES's mailbox simulator: an address that bounces costs the sender its name.
     https://docs.aws.amazon.com/ses/latest/dg/send-an-email-from-console.html (2026-11)
     """
 
@@ -82,13 +82,13 @@ def send(flood: Flood) -> None:
     try:
         status = process.wait(duration_s(flood.shape) + 2 * LAST_VISITS_S)
     except subprocess.TimeoutExpired as late:
-        raise WorkFailed("the shoppers did not come to an end", way_out=f"see {log.name}") from late
+        raise WorkFailed("the shoppers did not come to an end", hint=f"see {log.name}") from late
     finally:
         if process.poll() is None:
             process.kill()
             process.wait()
     if status != 0:
-        raise WorkFailed(f"the shoppers ended with status {status}", way_out=f"see {log.name}")
+        raise WorkFailed(f"the shoppers ended with status {status}", hint=f"see {log.name}")
 
 
 def words_of(flood: Flood) -> list[str]:

@@ -12,7 +12,7 @@ LATE_FROM = 0.8
 # Less than this is allocators keeping what they will hand out again, and connections kept alive.
 MEMORY_GROWTH_MAX = 0.05
 FILES_GROWTH_MAX = 5
-# The emulator keeps every row, object and letter in memory: it is shown, not judged.
+# The emulator keeps every row, object and email in memory: it is shown, not judged.
 JUDGED = (Group.FRONT, Group.FUNCTIONS)
 SHORTEST_S = 300
 

@@ -12,7 +12,7 @@ from spillway.errors import BadInput
 def require_own(host: str | None, base_url: str) -> str:
     """The origin to send load to, if it is this very machine or the shop at `base_url`.
 
-    Names are not looked up: `localhost`, loopback addresses and the shop's own origin, to the letter, are
+    Names are not looked up: `localhost`, loopback addresses and the shop's own origin, to the email, are
     taken; every other name is not, wherever it leads today.
 
     Raises:
@@ -28,7 +28,7 @@ def require_own(host: str | None, base_url: str) -> str:
     if not host or scheme not in {"http", "https"} or not _is_loopback(name):
         raise BadInput(
             f"--host {host}: load is sent to this machine or to the shop's own {base_url}, nowhere else",
-            way_out="start the demo and use its address, for example --host http://127.0.0.1:8000",
+            hint="start the demo and use its address, for example --host http://127.0.0.1:8000",
         )
     return host
 

@@ -1,4 +1,4 @@
-"""Accounting: what shoppers were told was accepted, held against what the shop wrote down."""
+"""Accounting: what shoppers were notified was accepted, held against what the shop wrote down."""
 
 import json
 from collections import Counter
@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from loadtests.patience import TRANSIENT
+from loadtests.retry import TRANSIENT
 
 
 class Wish(NamedTuple):

@@ -28,7 +28,7 @@ from locust.runners import MasterRunner, WorkerRunner
 from loadtests.guard import own_base_url, require_own
 from loadtests.ledger import Ledger, Line
 from loadtests.pages import PageRead, read_page
-from loadtests.patience import TRANSIENT, asked_for_s, pauses_s
+from loadtests.retry import TRANSIENT, asked_for_s, pauses_s
 from loadtests.shapes import Shape, phase_at
 from spillway.demo.shopper import ACCEPT, FORM_TYPE
 from spillway.errors import BadInput
@@ -61,7 +61,7 @@ def refuse_other_machines(environment: Environment, **_: Any) -> None:
         try:
             require_own(environment.host, OWN)
         except BadInput as refused:
-            sys.stderr.write(f"{refused.message}\n  {refused.way_out}\n")
+            sys.stderr.write(f"{refused.message}\n  {refused.hint}\n")
             sys.exit(refused.exit_code)
 
 

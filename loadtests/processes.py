@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from spillway.cloud.leftover import leftover
+from spillway.local_cloud.orphan_process import leftover
 
 PROC = Path("/proc")
 EVERY_S = 5.0

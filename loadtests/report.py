@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from html import escape
 
 from loadtests.figures import TOTAL, Figures, Moment
-from loadtests.foretold import Foretold
 from loadtests.growth import JUDGED, Growth, growths, over_time
 from loadtests.ledger import Account
+from loadtests.predictions import Foretold
 from loadtests.processes import Group, Held
 from loadtests.wording import said
 from spillway.preflight.charts import Chart

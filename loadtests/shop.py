@@ -10,9 +10,9 @@ from loadtests.ledger import Wish
 from spillway.demo.demo import DemoSettings, running_demo
 from spillway.demo.steps import Steps
 from spillway.demo.stock import sold_out
-from spillway.deploy.stage import LOCAL, Stage, running_local_stage, stage_named
 from spillway.errors import BadInput
 from spillway.project import Project
+from spillway.stage import LOCAL, Stage, running_local_stage, stage_named
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -51,9 +51,7 @@ def landing_of(stage: Stage) -> str:
     """
     paths = [variant.path for variant in sold_out(stage)]
     if not paths:
-        raise BadInput(
-            "nothing in the shop is sold out", way_out="say so of a variant: spillway sold-out SKU"
-        )
+        raise BadInput("nothing in the shop is sold out", hint="say so of a variant: spillway sold-out SKU")
     return max(sorted(set(paths)), key=paths.count)
 
 

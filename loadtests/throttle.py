@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from spillway.deploy.stage import Stage
+from spillway.stage import Stage
 
 API_STAGE = "api"  # .chalice/config.json
 EVERY_METHOD = "*/*"

@@ -8,8 +8,8 @@ from typing import NoReturn
 import click
 
 from spillway.errors import SpillwayError
+from spillway.interrupt import Interrupted
 from spillway.project import Project
-from spillway.stopped import Stopped
 
 # Loaded when called for: marking a variant available does not wait for the picture library.
 COMMANDS = {
@@ -23,26 +23,26 @@ COMMANDS = {
     "export": "spillway.commands.export:export_command",
     "feed": "spillway.commands.feed:feed_command",
     "import": "spillway.commands.import_:import_command",
-    "letters": "spillway.commands.letters:letters_command",
+    "emails": "spillway.commands.emails:emails_command",
     "load": "spillway.commands.load:load_command",
     "package": "spillway.commands.package:package_command",
     "pause": "spillway.commands.pause:pause_command",
-    "policy": "spillway.commands.policy:policy_command",
+    "wave-policy": "spillway.commands.wave_policy:wave_policy_command",
     "preflight": "spillway.commands.preflight:preflight_command",
     "publish": "spillway.commands.publish:publish_command",
-    "redrive": "spillway.commands.stuck:redrive_command",
+    "redrive": "spillway.commands.failed:redrive_command",
     "resume": "spillway.commands.resume:resume_command",
     "rollback": "spillway.commands.rollback:rollback_command",
-    "send-test": "spillway.commands.letters:send_test_command",
+    "send-test": "spillway.commands.emails:send_test_command",
     "serve": "spillway.commands.serve:serve_command",
     "shopper": "spillway.commands.shopper:shopper_command",
     "sold-out": "spillway.commands.available:sold_out_command",
     "status": "spillway.commands.status:status_command",
     "stock": "spillway.commands.stock:stock_command",
-    "stuck": "spillway.commands.stuck:stuck_command",
+    "failed": "spillway.commands.failed:failed_command",
     "suppressions": "spillway.commands.suppressions:suppressions_command",
-    "tend": "spillway.commands.tend:tend_command",
-    "texts": "spillway.commands.texts:texts_command",
+    "autopilot": "spillway.commands.autopilot:autopilot_command",
+    "messages": "spillway.commands.messages:messages_command",
     "unsubscribe": "spillway.commands.unsubscribe:unsubscribe_command",
     "waiting": "spillway.commands.waiting:waiting_command",
     "waitlist": "spillway.commands.waitlist:waitlist_command",
@@ -71,7 +71,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            raise Stopped(ctx.invoked_subcommand or "") from None
+            raise Interrupted(ctx.invoked_subcommand or "") from None
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -100,8 +100,8 @@ def main() -> None:
 
 def _end(error: SpillwayError) -> NoReturn:
     click.echo(f"spillway: {error.message}", err=True)
-    if error.way_out:
-        click.echo(f"  {error.way_out}", err=True)
+    if error.hint:
+        click.echo(f"  {error.hint}", err=True)
     sys.exit(error.exit_code)
 
 

@@ -44,16 +44,16 @@ def explained(error: Exception) -> SpillwayError:
     Missing credentials and regions are input (exit status 2); AWS's refusals are work that failed (1).
     """
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
-        return BadInput("no AWS credentials", way_out=f"{SIGN_IN}; --stage local needs none")
+        return BadInput("no AWS credentials", hint=f"{SIGN_IN}; --stage local needs none")
     if isinstance(error, NoRegionError):
-        return BadInput("no AWS region", way_out="set AWS_REGION, or the region of the profile")
+        return BadInput("no AWS region", hint="set AWS_REGION, or the region of the profile")
     if isinstance(error, SSOError | TokenRetrievalError | CredentialRetrievalError):
-        return WorkFailed(f"AWS: the sign-in is over or cannot be read: {error}", way_out=SIGN_IN)
+        return WorkFailed(f"AWS: the sign-in is over or cannot be read: {error}", hint=SIGN_IN)
     if isinstance(error, ClientError):
         return _refused(error)
     if isinstance(error, EndpointConnectionError | ConnectionError):
-        return WorkFailed(f"AWS: {error}", way_out="check the region (AWS_REGION) and the network")
-    return WorkFailed(f"AWS: {error}", way_out="check the credentials, the region and the network")
+        return WorkFailed(f"AWS: {error}", hint="check the region (AWS_REGION) and the network")
+    return WorkFailed(f"AWS: {error}", hint="check the credentials, the region and the network")
 
 
 def missing_right(error: ClientError) -> str | None:
@@ -70,9 +70,9 @@ def _refused(error: ClientError) -> SpillwayError:
     if action:
         found = DENIED.search(error.response["Error"].get("Message", ""))
         where = f" on {found[2].rstrip('.')}" if found and found[2] else ""
-        return WorkFailed(f"AWS: these credentials may not perform {action}{where}", way_out=POLICY)
+        return WorkFailed(f"AWS: these credentials may not perform {action}{where}", hint=POLICY)
     if code in EXPIRED:
-        return WorkFailed(f"AWS: the credentials have expired ({code})", way_out=SIGN_IN)
+        return WorkFailed(f"AWS: the credentials have expired ({code})", hint=SIGN_IN)
     if code in UNKNOWN_KEYS:
-        return WorkFailed(f"AWS: it does not know these credentials ({code})", way_out=SIGN_IN)
-    return WorkFailed(f"AWS: {error}", way_out="check the credentials, the region and the network")
+        return WorkFailed(f"AWS: it does not know these credentials ({code})", hint=SIGN_IN)
+    return WorkFailed(f"AWS: {error}", hint="check the credentials, the region and the network")

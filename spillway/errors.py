@@ -1,6 +1,6 @@
 """The two ways a command ends badly: the input was wrong (exit 2), or the work failed (exit 1).
 
-A third is a person's will: spillway/stopped.py.
+A third is a person's will: spillway/interrupt.py.
 """
 
 
@@ -9,10 +9,10 @@ class SpillwayError(Exception):
 
     exit_code = 1
 
-    def __init__(self, message: str, *, way_out: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.message = message
-        self.way_out = way_out
+        self.hint = hint
 
 
 class BadInput(SpillwayError):

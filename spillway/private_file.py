@@ -23,13 +23,13 @@ def private_file(file: Path, *, replaces: bool = False) -> Iterator[TextIO]:
         BadInput: there is such a file already, or it cannot be written.
     """
     if not replaces and file.exists():
-        raise BadInput(f"{file}: exists already", way_out="name another file, or delete that one")
+        raise BadInput(f"{file}: exists already", hint="name another file, or delete that one")
     part = file.with_name(f"{file.name}.part")
     try:
         part.unlink(missing_ok=True)
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
     except OSError as error:
-        raise BadInput(f"{file}: {error.strerror}", way_out="name a file that can be written") from None
+        raise BadInput(f"{file}: {error.strerror}", hint="name a file that can be written") from None
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as written:
             yield written

@@ -26,7 +26,7 @@ class Project:
                 return cls(folder)
         raise BadInput(
             f"{start}: no {MARKER} here or in a folder above",
-            way_out="run spillway inside the shop's folder",
+            hint="run spillway inside the shop's folder",
         )
 
     @property

@@ -9,15 +9,15 @@ import pytest
 from moto import mock_aws
 from xdist.scheduler import LoadScopeScheduling
 
-from spillway.build.release import Release
-from spillway.build.site import build
-from spillway.cloud.keys import CloudKeys
-from spillway.cloud.local_cloud import CloudSettings, local_cloud
-from spillway.cloud.record import CloudRecord
-from tests.aws import REGION
-from tests.clock import Clock
-from tests.unit.german_shop import make_german_shop
-from tests.unit.small_shop import make_small_shop
+from spillway.local_cloud.keys import CloudKeys
+from spillway.local_cloud.local_cloud import CloudSettings, local_cloud
+from spillway.local_cloud.record import CloudRecord
+from spillway.sitegen.release import Release
+from spillway.sitegen.site import build
+from tests.support.aws import REGION
+from tests.support.clock import Clock
+from tests.support.german_shop import make_german_shop
+from tests.support.small_shop import make_small_shop
 
 # No test may reach an account of whoever runs it.
 for name in [name for name in os.environ if name.startswith("AWS_")]:

@@ -21,7 +21,7 @@ ENCODED_WORD = re.compile(r"=\?[^?]*\?[bq]\?", re.ASCII | re.IGNORECASE)
 
 
 class AddressRefused(ValueError):
-    """The text is no address a letter can be sent to; `reason` says why, for the person who typed it."""
+    """The text is no address an email can be sent to; `reason` says why, for the person who typed it."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -30,7 +30,7 @@ class AddressRefused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """`mailbox` is what a letter is sent to; `key` is what makes two spellings the same shopper."""
+    """`mailbox` is what an email is sent to; `key` is what makes two spellings the same shopper."""
 
     mailbox: str
     key: str

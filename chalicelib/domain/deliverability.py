@@ -14,7 +14,7 @@ DAY_MS = 24 * 3600 * 1000
 # Rates of this shop's own emails. SES reviews an account at 5 % and 0.1 %, and pauses it at 10 % and 0.5 %:
 # https://docs.aws.amazon.com/ses/latest/dg/faqs-enforcement.html
 # The account's rates, which SES reckons over more emails and all that the account sends, have bounds of their
-# own in `tending`.
+# own in `autopilot`.
 SHOP_BOUNCE_RATE_MAX = 0.05
 SHOP_COMPLAINT_RATE_MAX = 0.001
 # A cohort of fewer emails is judged only together with those of the whole window.

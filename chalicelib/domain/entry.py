@@ -1,12 +1,12 @@
 """An entry: one shopper waiting for one variant, and the states it goes through.
 
-    pending --confirm--> confirmed --told--> notified
-       |                     |                  |
-       +------ leave --------+------ leave -----+---> left
+    pending --confirm--> confirmed --notify--> notified
+       |                     |                     |
+       +---------------------+---- unsubscribe ----+---> unsubscribed
     pending --72 h unconfirmed--> expired (derived from `expires_at_s`; DynamoDB deletes the row later)
 
-Asking again brings `left` and `notified` back to `pending`, at the end of the line. Where a shop asks
-for no confirmation (single opt-in), asking brings an entry to `confirmed` at once.
+A repeated signup sets `unsubscribed` and `notified` back to `pending`, at the end of the shard. With single
+opt-in a signup sets the entry to `confirmed` at once.
 """
 
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ ASK_AGAIN_AFTER_S = 15 * 60
 ALREADY_AGAIN_AFTER_S = 24 * 3600
 # One confirmation email names this many variants at most, and as many as a link has room for.
 CONFIRMED_AT_ONCE_MAX = 20
-# Letters that leave at anybody's asking: to confirm an entry, to see one's own.
-ASKED_LETTERS_PER_DAY_MAX = 10
+# Emails that leave at anybody's asking: to confirm an entry, to see one's own.
+ASKED_EMAILS_PER_DAY_MAX = 10
 # The same by the network that asked. Thousands of a mobile carrier's subscribers share one of IPv4: this is a
 # twenty-fifth of the signups of a campaign with a million visitors. A home or a phone has its own of IPv6.
 ASKED_BY_NETWORK_PER_DAY_MAX = 2_000
@@ -38,7 +38,7 @@ class EntryState(StrEnum):
     PENDING = "pending"
     CONFIRMED = "confirmed"
     NOTIFIED = "notified"
-    LEFT = "left"
+    UNSUBSCRIBED = "unsubscribed"
 
 
 class Arrival(StrEnum):
@@ -49,7 +49,7 @@ class Arrival(StrEnum):
 
 
 class OptIn(StrEnum):
-    """Whether a signup has to be confirmed by a letter's link, or counts at once."""
+    """Whether a signup has to be confirmed by an email's link, or counts at once."""
 
     DOUBLE = "double"
     SINGLE = "single"
@@ -71,9 +71,9 @@ class Signup:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The stored row. `place` orders the line: time of joining, then the shopper's id. `page` is where they
-    asked, and so the language they read; an entry out of the line's index comes without. One that was
-    imported, or moved from another SKU, has its `arrival`, and the time of it.
+    """The stored row. `position` orders the shard: signup time, then the shopper's id. `page` is the page of
+    the signup, and so the language of the emails; an entry outside the shard's index comes without. An entry
+    that was imported, or moved from another SKU, has an `arrival` and its time.
     """
 
     shopper: str
@@ -81,7 +81,7 @@ class Entry:
     mailbox: str
     state: EntryState
     asked_at_ms: int
-    place: str | None = None
+    position: str | None = None
     expires_at_s: int | None = None
     page: str = "/"
     arrival: Arrival | None = None
@@ -94,34 +94,33 @@ class Entry:
         return self.state is EntryState.PENDING and (self.expires_at_s or 0) * 1000 <= at_ms
 
 
-def place_of(joined_at_ms: int, shopper: str) -> str:
-    """The place in the line: sorts by time of joining, equal times by the shopper's id."""
+def position_of(joined_at_ms: int, shopper: str) -> str:
+    """The position in the shard: sorts by time of joining, equal times by the shopper's id."""
     return f"{joined_at_ms:013d}#{shopper}"
 
 
-def place_after_all(at_ms: int) -> str:
-    """A bound above every place taken up to and including `at_ms`."""
+def position_after_all(at_ms: int) -> str:
+    """A bound above every position taken up to and including `at_ms`."""
     return f"{at_ms:013d}#~"
 
 
-def line_of(sku: str, shopper: str) -> str:
-    """The shard of a variant's line that a shopper stands in."""
+def shard_of(sku: str, shopper: str) -> str:
+    """The shard of a variant's shard that a shopper stands in."""
     return f"{sku_id(sku)}#{crc32(shopper.encode()) % SHARDS}"
 
 
-def lines_of(sku: str) -> tuple[str, ...]:
-    """Every shard of a variant's line."""
-    line = sku_id(sku)
-    return tuple(f"{line}#{shard}" for shard in range(SHARDS))
+def shards_of(sku: str) -> tuple[str, ...]:
+    """Every shard of a variant's shard."""
+    return tuple(f"{sku_id(sku)}#{number}" for number in range(SHARDS))
 
 
 class Reaction(StrEnum):
     """What the writing of an entry calls for."""
 
-    ASK = "ask"
-    WELCOME = "welcome"
-    COUNT_OUT = "count_out"
-    ADMIT = "admit"
+    SEND_CONFIRMATION = "send_confirmation"
+    NOTIFY_IF_AVAILABLE = "notify_if_available"
+    COUNT_UNSUBSCRIBE = "count_unsubscribe"
+    ACCEPT_SINGLE_OPT_IN = "accept_single_opt_in"
     SAY_ALREADY = "say_already"
 
 
@@ -130,21 +129,21 @@ def reaction_to(before: Entry | None, after: Entry) -> Reaction | None:  # noqa:
     asked_anew = before is None or before.asked_at_ms != after.asked_at_ms
     match before.state if before else None, after.state:
         case was, EntryState.PENDING:
-            return Reaction.ASK if asked_anew or was is not EntryState.PENDING else None
+            return Reaction.SEND_CONFIRMATION if asked_anew or was is not EntryState.PENDING else None
         # Nobody signed up just now: no cap on signups counts those.
         case _, EntryState.CONFIRMED if arrives(before, after):
-            return Reaction.WELCOME if after.arrival is Arrival.NOW else None
+            return Reaction.NOTIFY_IF_AVAILABLE if after.arrival is Arrival.NOW else None
         # Taking back what a repeated ask wrote over sets the time back.
         case EntryState.CONFIRMED, EntryState.CONFIRMED:
             asked_again = before is not None and before.asked_at_ms < after.asked_at_ms
             return Reaction.SAY_ALREADY if asked_again else None
         # Confirming is no asking: the time of asking stays.
         case _, EntryState.CONFIRMED if asked_anew:
-            return Reaction.ADMIT
+            return Reaction.ACCEPT_SINGLE_OPT_IN
         case EntryState.PENDING, EntryState.CONFIRMED:
-            return Reaction.WELCOME
-        case EntryState.NOTIFIED, EntryState.LEFT:
-            return Reaction.COUNT_OUT
+            return Reaction.NOTIFY_IF_AVAILABLE
+        case EntryState.NOTIFIED, EntryState.UNSUBSCRIBED:
+            return Reaction.COUNT_UNSUBSCRIBE
     return None
 
 
@@ -154,7 +153,7 @@ def arrives(before: Entry | None, after: Entry) -> bool:
 
 
 def rejoins(before: Entry | None, after: Entry) -> bool:
-    """Whether an entry was asked for again when it already counted as gone: its old place is nobody's."""
+    """Whether an entry was asked for again when it already counted as gone: its old position is nobody's."""
     return (
         before is not None
         and after.state is EntryState.PENDING

@@ -1,4 +1,4 @@
-"""What SES tells about a letter after it was accepted, and what that means for the shopper.
+"""What SES tells about an email after it was accepted, and what that means for the shopper.
 
 https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html
 
@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-conten
         +--> rejected, failed
 
 Events come late, twice and in any order. Each state has a rank: a lower one never replaces a higher
-one of the same letter, and an older letter's never that of a newer one.
+one of the same email, and an older email's never that of a newer one.
 
 Not every message of the topic is such an event: SES and SNS write to it when it is set up, people test it,
 and SES adds types of events over time.
@@ -25,7 +25,7 @@ from chalicelib.domain.sku import sku_of_tag
 
 
 class FeedbackState(StrEnum):
-    """What became of a letter, as far as it is known by now."""
+    """What became of an email, as far as it is known by now."""
 
     DELAYED = "delayed"
     DELIVERED = "delivered"
@@ -37,7 +37,7 @@ class FeedbackState(StrEnum):
 
     @property
     def rank(self) -> int:
-        """Of states of one letter, the one of the highest rank stays."""
+        """Of states of one email, the one of the highest rank stays."""
         return list(FeedbackState).index(self)
 
     @property
@@ -67,15 +67,15 @@ MAILBOX_FAULTS = frozenset({"MailboxFull"})
 MAILBOX_FAULTS_WITH_STATUS = frozenset({"General", "Undetermined"})
 # The tag by which SES names the configuration set of an email, and tags that every email of the shop bears.
 SET_TAG = "ses:configuration-set"
-OWN_TAGS = ("shopper", "letter", "sku", "restock")
+OWN_TAGS = ("shopper", "email", "sku", "restock")
 WORD = re.compile(r"[A-Za-z][A-Za-z ]{0,39}")
 
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """One event about one letter, found again by the tags it was sent with.
+    """One event about one email, found again by the tags it was sent with.
 
-    `sku` and `restock`, the tag of the restock it told of, are empty for a letter about none. What SES did
+    `sku` and `restock`, the tag of the restock it told of, are empty for an email about none. What SES did
     not even try, since it had the address suppressed, `counts` for nobody's health. `at_ms` is when that
     happened, `mailbox_fault` says of a soft bounce that it is about the mailbox, not about the email.
     """
@@ -92,21 +92,21 @@ class Feedback:
 
 
 class NoFeedback(ValueError):
-    """The message is an event about our letters that cannot be read; a person should see it."""
+    """The message is an event about our emails that cannot be read; a person should see it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """A message that says nothing about a letter of ours. `kind` is a type that SES or SNS gives it."""
+    """A message that says nothing about an email of ours. `kind` is a type that SES or SNS gives it."""
 
     why: str
     kind: str = ""
 
 
 def read_message(body: str, *, topic: str, configuration_set: str) -> Feedback | Ignored:
-    """Read a message of the feedback queue: SNS's envelope around an event of SES's.
+    """Read a message of the feedback queue: SNS's outgoing around an event of SES's.
 
-    Ignores what is no event about a letter of ours: the sentence SES publishes when an event destination is
+    Ignores what is no event about an email of ours: the sentence SES publishes when an event destination is
     made, notifications of SNS about subscriptions, tests from a console, events of other configuration sets,
     types of events that tell nothing new, and types there may be one day.
     https://docs.aws.amazon.com/sns/latest/dg/sns-message-and-json-formats.html
@@ -114,12 +114,12 @@ def read_message(body: str, *, topic: str, configuration_set: str) -> Feedback |
     Raises:
         NoFeedback: it is an event of `configuration_set`, and not in SES's form or not from `topic`.
     """
-    envelope = _object(body)
-    if envelope.get("Type") != "Notification":
+    outgoing = _object(body)
+    if outgoing.get("Type") != "Notification":
         if _is_about(body, configuration_set):
-            raise NoFeedback("not in an envelope of SNS")
-        return Ignored("not_a_notification", _word(envelope.get("Type")))
-    message = envelope.get("Message")
+            raise NoFeedback("not in an outgoing of SNS")
+        return Ignored("not_a_notification", _word(outgoing.get("Type")))
+    message = outgoing.get("Message")
     event = _object(message)
     sets = _sets(event)
     if sets is None:
@@ -128,7 +128,7 @@ def read_message(body: str, *, topic: str, configuration_set: str) -> Feedback |
         return Ignored("no_event", _word(event.get("notificationType") or event.get("eventType")))
     if configuration_set not in sets:
         return Ignored("another_configuration_set")
-    if envelope.get("TopicArn") != topic:
+    if outgoing.get("TopicArn") != topic:
         raise NoFeedback("another topic")
     if not any(tag in event["mail"]["tags"] for tag in OWN_TAGS):
         # Sent with our configuration set by something else, as the test emails of SES's console.

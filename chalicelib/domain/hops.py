@@ -7,7 +7,7 @@ and ends in its dead letter queue. Redriving it begins a new count.
 """
 
 from chalicelib.domain.entry import CONFIRM_WITHIN_S
-from chalicelib.domain.pace import BACK_OFF_S_MAX, back_off_s
+from chalicelib.domain.rate_limits import BACK_OFF_S_MAX, back_off_s
 
 DAY_S = 24 * 3600
 # Waits grow with the tries, 2 s and doubled, to a quarter of an hour; jitter halves one at most.
@@ -29,13 +29,13 @@ WAVE_HOPS_MAX = (
     WALKS_PER_SHARD * ENTRIES_PER_SHARD_MAX * (1 + SHORT_WAITS_MAX) + CHAIN_DAYS_MAX * DAY_S // WAIT_S_MIN
 )
 
-# One letter whose mailbox says "later" is tried again after so long each, then given up: longer than
+# One email whose mailbox says "later" is tried again after so long each, then given up: longer than
 # grey lists and a day's quota.
 DEFERRED_S = (60, 300, 900, 3600, 6 * 3600, 24 * 3600)
 # A confirmation is not asked for after 72 h. Until then each wait is a quarter of an hour, or half of it,
 # after a ramp of short ones: one to begin with, one after each deferral, each with the deferral's own hop.
 UNCLEAR_HOPS = 1
-LETTER_HOPS_MAX = (1 + len(DEFERRED_S)) * (RAMP_HOPS + 1) + UNCLEAR_HOPS + CONFIRM_WITHIN_S // WAIT_S_MIN
+EMAIL_HOPS_MAX = (1 + len(DEFERRED_S)) * (RAMP_HOPS + 1) + UNCLEAR_HOPS + CONFIRM_WITHIN_S // WAIT_S_MIN
 
 
 class ChainTooLong(RuntimeError):

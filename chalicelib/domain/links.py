@@ -1,4 +1,4 @@
-"""Signed links: what a letter carries so that a shopper can act without an account.
+"""Signed links: what an email carries so that a shopper can act without an account.
 
 A token names a shopper by id and variants by the tags of their SKUs, never an address. Each purpose has a
 salt of its own: a confirm token never unsubscribes. Keys are a rotating list, newest first; all of them
@@ -22,13 +22,17 @@ class Purpose(StrEnum):
     """What a link is good for."""
 
     CONFIRM = "confirm"
-    LEAVE = "leave"
-    YOURS = "yours"
+    UNSUBSCRIBE = "leave"
+    MY_WAITLISTS = "my-waitlists"
 
 
 # Two machines' clocks may be this far apart; itsdangerous refuses what seems to be signed in the future.
 CLOCK_SKEW_S = 300
-VALID_FOR_S = {Purpose.CONFIRM: 72 * 3600, Purpose.LEAVE: 5 * 365 * 24 * 3600, Purpose.YOURS: 24 * 3600}
+VALID_FOR_S = {
+    Purpose.CONFIRM: 72 * 3600,
+    Purpose.UNSUBSCRIBE: 5 * 365 * 24 * 3600,
+    Purpose.MY_WAITLISTS: 24 * 3600,
+}
 
 
 # Tags of the SKUs that one link names: mail programs and servers pass on links of 2,000 characters whole.

@@ -1,4 +1,4 @@
-"""Domains whose addresses a shop does not take: those that are thrown away after one letter."""
+"""Domains whose addresses a shop does not take: those that are thrown away after one email."""
 
 import hashlib
 from collections.abc import Collection, Set

@@ -103,17 +103,17 @@ class Restock:
 
     @property
     def tag(self) -> str:
-        """What its letters are tagged with, to be known by in feedback."""
+        """What its emails are tagged with, to be known by in feedback."""
         return tag_of(self.id)
 
     @property
     def is_limited(self) -> bool:
-        """Whether its waves have a number of letters, and so one order over all shards."""
+        """Whether its waves have a number of emails, and so one order over all shards."""
         return self.policy.emails_for(self.units) is not None
 
 
 def tag_of(restock_id: str) -> str:
-    """The tag of a restock's letters: its id may have signs that a tag of SES's may not."""
+    """The tag of a restock's emails: its id may have signs that a tag of SES's may not."""
     return hashlib.sha256(restock_id.encode()).hexdigest()[:32]
 
 

@@ -1,4 +1,4 @@
-"""Waves: who is told when, and what the waves queue carries.
+"""Waves: who is notified when, and what the waves queue carries.
 
 Messages hold ids only, so that an erased shopper leaves nothing behind in the queue.
 """
@@ -18,24 +18,24 @@ NO_LIMIT = 10**9
 class WavePolicy:
     """How many of those who wait hear of a restock at once.
 
-    `letters_per_unit` None tells everyone. Else a wave tells that many for each unit there is, and
-    the next one follows `next_after_min` minutes later, if there are units then. Nobody is told of
-    fewer units than `units_min`. Where a shop does not count its units, everyone is told.
+    `emails_per_unit` None notifies everyone. Else a wave notifies that many for each unit there is, and
+    the next one follows `next_after_min` minutes later, if there are units then. Nobody is notified of
+    fewer units than `units_min`. Where a shop does not count its units, everyone is notified.
     """
 
-    letters_per_unit: int | None = None
+    emails_per_unit: int | None = None
     next_after_min: int = 30
     units_min: int = 1
 
     def enough(self, units: int | None) -> bool:
-        """Whether so many units are worth a letter; None is a shop that does not count."""
+        """Whether so many units are worth an email; None is a shop that does not count."""
         return units is None or units >= self.units_min
 
     def emails_for(self, units: int | None) -> int | None:
         """How many emails one wave may send for so many units on offer; None is no limit."""
-        if self.letters_per_unit is None or units is None:
+        if self.emails_per_unit is None or units is None:
             return None
-        return self.letters_per_unit * units if self.enough(units) else 0
+        return self.emails_per_unit * units if self.enough(units) else 0
 
     @property
     def pause_ms(self) -> int:
@@ -89,7 +89,7 @@ class WaveBudget:
 
 @dataclass(frozen=True, slots=True)
 class WaveStep:
-    """Tell the next shoppers of one shard of a line, those in places after `after`.
+    """Notify the next shoppers of one shard of a shard, those in positions after `after`.
 
     A `sweep` walks the shard once more at the end, for entries the index showed late. `tries` counts
     how often this step was put back in a row, `hops` how often since the restock was opened.
@@ -97,22 +97,22 @@ class WaveStep:
 
     restock_id: str
     sku: str
-    line: str
+    shard: str
     after: str = ""
     sweep: bool = False
     tries: int = 0
     hops: int = 0
 
-    def next(self, last_place: str | None) -> "WaveStep | None":
-        """The step that follows one which ended at `last_place` (None: the shard's end was reached)."""
-        if last_place is not None:
-            return replace(self, after=last_place, tries=0)
+    def next(self, last_position: str | None) -> "WaveStep | None":
+        """The step that follows one which ended at `last_position` (None: the shard's end was reached)."""
+        if last_position is not None:
+            return replace(self, after=last_position, tries=0)
         return None if self.sweep else replace(self, after="", sweep=True, tries=0)
 
 
 @dataclass(frozen=True, slots=True)
 class LimitedWave:
-    """Notify the first of all shards together, in places after `after`, as many as the wave has emails for.
+    """Notify the first of all shards, in positions after `after`, as many as the wave has emails for.
 
     `number` is the wave it was queued for; 0 is the one under way. Not before `not_before_ms`: a queue keeps
     a message back for a quarter of an hour at most. `sweep`, `tries` and `hops` as in `WaveStep`.
@@ -129,8 +129,8 @@ class LimitedWave:
 
 
 @dataclass(frozen=True, slots=True)
-class TellOne:
-    """Tell one shopper, who confirmed while the variant was available, or whose letter was deferred.
+class NotifyOne:
+    """Notify one shopper, who confirmed while the variant was available, or whose email was deferred.
 
     `deferrals` counts how often it was; not before `not_before_ms`. `wave` is the limited wave that it is an
     email of, 0 where waves are not limited.
@@ -146,11 +146,11 @@ class TellOne:
     wave: int = 0
 
 
-WaveMessage = WaveStep | LimitedWave | TellOne
-KINDS: dict[str, type[WaveStep] | type[LimitedWave] | type[TellOne]] = {
+WaveMessage = WaveStep | LimitedWave | NotifyOne
+KINDS: dict[str, type[WaveStep] | type[LimitedWave] | type[NotifyOne]] = {
     "step": WaveStep,
     "wave": LimitedWave,
-    "one": TellOne,
+    "one": NotifyOne,
 }
 
 

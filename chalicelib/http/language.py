@@ -15,5 +15,5 @@ def root_asked(request: Request) -> str:
 
 
 def link_address(request: Request, token: str) -> str:
-    """Where a link of a letter leads, whatever its language."""
+    """Where a link of an email leads, whatever its language."""
     return f"/api{request.context['resourcePath']}?token={quote(token, safe='')}"

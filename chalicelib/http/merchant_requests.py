@@ -13,11 +13,11 @@ from chalice.app import Request, Response
 
 from chalicelib.domain.availability import AvailabilityEvent, Outcome, TakenIn
 from chalicelib.domain.stock import Stock
-from chalicelib.http.answers import NO_STORE
 from chalicelib.http.availability_body import availability_event, ignored_fields
 from chalicelib.http.forms import Body
 from chalicelib.http.merchant_keys import MerchantKeys, NotTheMerchant
 from chalicelib.http.problem import FieldError, Problem
+from chalicelib.http.responses import NO_STORE
 from chalicelib.log import log
 
 __all__ = ["event_by_key", "event_by_signature", "ignored_fields", "outcome_answer"]

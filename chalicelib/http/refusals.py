@@ -10,9 +10,9 @@ from chalice.app import Request, Response
 from chalicelib.aws.errors import code_of, passes
 from chalicelib.domain.links import LinkRefused
 from chalicelib.domain.locales import root_of
-from chalicelib.http.answers import NO_STORE, html_page, wants_html
 from chalicelib.http.language import root_asked
 from chalicelib.http.problem import PROBLEM_TYPE, FieldError, Problem
+from chalicelib.http.responses import NO_STORE, html_page, wants_html
 from chalicelib.log import log, where
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 RETRY_AFTER_S_MIN, RETRY_AFTER_S_MAX = 2, 9
 # The pages with forms that may be refused, in each edition.
-FORM_PLACES = ("/products/", "/waitlist/yours")
+FORM_PLACES = ("/products/", "/waitlist/my-waitlists")
 BARE_PAGE = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
     "<title>That did not work yet</title><h1>That did not work yet</h1><p>{text}</p>"

@@ -24,15 +24,15 @@ FILLED_IN = FieldError(
 ).text
 FIELDS = frozenset({"email", "sku", "page", "stamp", "undo", HONEYPOT, HONEYPOT_BEFORE})
 UNDO_FIELDS = frozenset({"email", "sku", "undo"})
-# Each is a letter of its own, and half of a day's: whoever asks for more is told, not silently left out.
+# Each is an email of its own, and half of a day's: whoever asks for more is told, not silently left out.
 SKUS_PER_SIGNUP_MAX = 5
 PAGE_CHARS_MAX = 200
 # Paths of our own only: one slash, then neither slash nor backslash, so that "//evil" is no page.
 PAGE = re.compile(r"/(?:[a-z0-9][a-z0-9/-]*)?", re.ASCII)
-# What the form says of our letters; a new text gets a new name.
+# What the form says of our emails; a new text gets a new name.
 CONSENTS = {
-    OptIn.DOUBLE: "one-letter-when-available-2026-11",
-    OptIn.SINGLE: "one-letter-when-available-at-once-2026-11",
+    OptIn.DOUBLE: "one-email-when-available-2026-11",
+    OptIn.SINGLE: "one-email-when-available-at-once-2026-11",
 }
 
 

@@ -1,4 +1,4 @@
-"""Links of letters: a GET shows, a POST acts."""
+"""Links of emails: a GET shows, a POST acts."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -43,14 +43,14 @@ def posted_token(body: Body) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Leaving:
+class UnsubscribeTokens:
     """The tokens of a request to leave. `by_button`: the address has none, as with the form of our page."""
 
     tokens: tuple[str, ...]
     by_button: bool
 
 
-def leaving_tokens(request: Request, body: Body) -> Leaving:
+def unsubscribe_tokens(request: Request, body: Body) -> UnsubscribeTokens:
     """Return every token that a POST to the leave link may hold: in its address, or in its body.
 
     RFC 8058 has mail programs post "List-Unsubscribe=One-Click", urlencoded or multipart. Real ones also
@@ -65,18 +65,18 @@ def leaving_tokens(request: Request, body: Body) -> Leaving:
     in_address = tuple(bounded(token) for token in given if token)
     if len(body.raw) > BODY_BYTES_MAX:
         if in_address:
-            return Leaving(in_address, by_button=False)
+            return UnsubscribeTokens(in_address, by_button=False)
         body.refuse_large()
     text = unquote(body.raw.decode("latin-1"))
     posted = tuple(bounded(token) for token in POSTED_TOKEN.findall(text))
     if in_address or any(mark in text for mark in ONE_CLICK):
-        return Leaving((*in_address, *posted) or ("",), by_button=False)
+        return UnsubscribeTokens((*in_address, *posted) or ("",), by_button=False)
     if not posted:
         raise Problem(HTTPStatus.BAD_REQUEST, "The form must have one token.")
-    return Leaving(posted, by_button=True)
+    return UnsubscribeTokens(posted, by_button=True)
 
 
-def leave_by_any(tokens: Sequence[str], leave: Callable[[str], None]) -> None:
+def unsubscribe_by_any(tokens: Sequence[str], leave: Callable[[str], None]) -> None:
     """Call `leave` with each token that is one of ours.
 
     Raises:

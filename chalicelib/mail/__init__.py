@@ -1,1 +1,1 @@
-"""Letters out: one promise, and the transports that keep it."""
+"""Emails out: one promise, and the transports that keep it."""

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from botocore.exceptions import ClientError
 
-from chalicelib.domain.pace import UNLIMITED, Limits
-from chalicelib.mail.postbox import PostboxRefused
+from chalicelib.domain.rate_limits import UNLIMITED, Limits
+from chalicelib.mail.sender import SendRefused
 
 if TYPE_CHECKING:
     from types_boto3_sesv2 import SESV2Client
@@ -20,7 +20,7 @@ class SendingAccount(Protocol):
         """The limits as they are now.
 
         Raises:
-            PostboxRefused: the transport does not say just now.
+            SendRefused: the transport does not say just now.
         """
 
 
@@ -37,7 +37,7 @@ class SesAccount:
         except ClientError as error:
             code = error.response["Error"]["Code"]
             if code in THROTTLED_CODES:
-                raise PostboxRefused(code) from error
+                raise SendRefused(code) from error
             raise
         quota = account["SendQuota"]
         unlimited = quota["Max24HourSend"] < 0

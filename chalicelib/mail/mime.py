@@ -18,31 +18,31 @@ from chalicelib.mail.headers import (
     parse_mailbox,
     text_line,
 )
-from chalicelib.mail.postbox import Envelope
+from chalicelib.mail.sender import OutgoingEmail
 
 # Seven bits: no server needs to offer 8BITMIME.
 BODY = policy.SMTP.clone(cte_type="7bit")
 
 
-def message_of(sender: str, envelope: Envelope, *, message_id: str, sent_at: datetime) -> bytes:
-    """Write the message of an envelope.
+def message_of(sender: str, outgoing: OutgoingEmail, *, message_id: str, sent_at: datetime) -> bytes:
+    """Write an outgoing email as a message (RFC 5322).
 
     Raises:
         ValueError: a header that cannot be sent (`HeaderRefused`), or text that UTF-8 cannot encode.
     """
-    check_headers(envelope.headers)
-    check_recipient(envelope.mailbox)
+    check_headers(outgoing.headers)
+    check_recipient(outgoing.mailbox)
     lines = [
         mailbox_line("From", parse_mailbox(sender)),
-        mailbox_line("To", Mailbox("", envelope.mailbox)),
-        text_line("Subject", envelope.letter.subject),
+        mailbox_line("To", Mailbox("", outgoing.mailbox)),
+        text_line("Subject", outgoing.email.subject),
         machine_line("Date", format_datetime(sent_at)),
         machine_line("Message-ID", f"<{message_id}>"),
     ]
-    if envelope.reply_to:
-        lines.append(mailbox_line("Reply-To", parse_mailbox(envelope.reply_to)))
-    lines += [machine_line(name, value) for name, value in envelope.headers.items()]
+    if outgoing.reply_to:
+        lines.append(mailbox_line("Reply-To", parse_mailbox(outgoing.reply_to)))
+    lines += [machine_line(name, value) for name, value in outgoing.headers.items()]
     body = EmailMessage(policy=BODY)
-    body.set_content(envelope.letter.text)
-    body.add_alternative(envelope.letter.html, subtype="html")
+    body.set_content(outgoing.email.text)
+    body.add_alternative(outgoing.email.html, subtype="html")
     return "".join(lines).encode("ascii") + body.as_bytes()

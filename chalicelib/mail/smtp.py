@@ -1,7 +1,7 @@
 """Any mail server that speaks SMTP, for shops that are not on SES. Always over TLS, always signed in.
 
-One connection for a batch, one transaction for a letter, and its answer is that letter's receipt. When
-the connection breaks, the letter that was under way is deferred (it alone can come twice) and the others
+One connection for a batch, one transaction for an email, and its answer is that email's result. When
+the connection breaks, the email that was under way is deferred (it alone can come twice) and the others
 go on over a new connection; what is not reached is postponed, and none is lost. A server says nothing of
 its limits: rate and quota are the secret's, and what it says when they are exceeded all the same is
 "later", never "no".
@@ -15,16 +15,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from chalicelib.domain.pace import UNLIMITED, Limits
+from chalicelib.domain.rate_limits import UNLIMITED, Limits
 from chalicelib.mail.headers import parse_mailbox
 from chalicelib.mail.mime import message_of
-from chalicelib.mail.postbox import (
+from chalicelib.mail.sender import (
     NOT_WRITTEN,
     Delivery,
-    Envelope,
-    PostboxRefused,
-    Receipt,
+    OutgoingEmail,
     Refusal,
+    SendRefused,
+    SendResult,
     not_written,
 )
 
@@ -56,23 +56,23 @@ class SmtpServer:
     password: str
     security: Security = Security.TLS
     rate_per_s: float = 5.0
-    letters_per_day: int | None = None
+    emails_per_day: int | None = None
 
     @classmethod
     def from_json(cls, text: str) -> "SmtpServer":
         """The server of a secret: {"host", "port", "username", "password"}, and if it is otherwise than
-        usual "security" ("tls" or "starttls"), "rate_per_s" and "letters_per_day"."""
+        usual "security" ("tls" or "starttls"), "rate_per_s" and "emails_per_day"."""
         facts = json.loads(text)
         return cls(**{**facts, "security": Security(facts.get("security", Security.TLS))})
 
     def limits(self) -> Limits:
         """See `SendingAccount.limits`. SMTP has no way to ask: they are what the secret says."""
-        per_day = self.letters_per_day
-        return Limits(self.rate_per_s, UNLIMITED if per_day is None else per_day, letters_per_day=per_day)
+        per_day = self.emails_per_day
+        return Limits(self.rate_per_s, UNLIMITED if per_day is None else per_day, emails_per_day=per_day)
 
 
-class SmtpPostbox:
-    """Keeps the promise of `Postbox` with a mail server. `new_id` makes Message-IDs; `tls` says
+class SmtpSender:
+    """Keeps the promise of `EmailSender` with a mail server. `new_id` makes Message-IDs; `tls` says
     which certificates are trusted."""
 
     def __init__(
@@ -87,52 +87,52 @@ class SmtpPostbox:
         self._new_id = new_id
         self._tls = tls or ssl.create_default_context()
 
-    def send(self, sender: str, envelopes: Sequence[Envelope]) -> tuple[Receipt, ...]:
-        """See `Postbox.send`."""
-        receipts: list[Receipt] = []
+    def send(self, sender: str, emails: Sequence[OutgoingEmail]) -> tuple[SendResult, ...]:
+        """See `EmailSender.send`."""
+        results: list[SendResult] = []
         until_ms = self._clock_ms() + SEND_MS_MAX
-        later = Receipt(Delivery.POSTPONED, reason="slow")
+        later = SendResult(Delivery.POSTPONED, reason="slow")
         for attempt in range(CONNECTIONS_MAX):
             try:
                 connection = self._connected()
-            except PostboxRefused as refused:
+            except SendRefused as refused:
                 if not attempt:
                     raise
-                later = Receipt(Delivery.POSTPONED, reason=refused.reason, refusal=refused.refusal)
+                later = SendResult(Delivery.POSTPONED, reason=refused.reason, refusal=refused.refusal)
                 break
             try:
-                self._send_over(connection, sender, envelopes, receipts, until_ms)
+                self._send_over(connection, sender, emails, results, until_ms)
                 break
             except smtplib.SMTPSenderRefused as refused:
-                # About us, not about any letter.
-                if not receipts:
+                # About us, not about any email.
+                if not results:
                     raise _refusal_of_us(refused) from refused
                 meaning = _refusal_of_us(refused).refusal
-                later = Receipt(Delivery.POSTPONED, reason=str(refused.smtp_code), refusal=meaning)
+                later = SendResult(Delivery.POSTPONED, reason=str(refused.smtp_code), refusal=meaning)
                 break
             except (smtplib.SMTPException, OSError) as error:
-                later = Receipt(Delivery.POSTPONED, reason=type(error).__name__)
-                receipts.append(Receipt(Delivery.DEFERRED, reason=type(error).__name__))
+                later = SendResult(Delivery.POSTPONED, reason=type(error).__name__)
+                results.append(SendResult(Delivery.DEFERRED, reason=type(error).__name__))
             finally:
                 connection.close()
-        settled = (*receipts, *[later] * (len(envelopes) - len(receipts)))
-        if settled and all(receipt.reason.startswith(NOT_WRITTEN) for receipt in settled):
-            raise PostboxRefused(settled[0].reason, Refusal.WRONG, about_letters=True)
+        settled = (*results, *[later] * (len(emails) - len(results)))
+        if settled and all(result.reason.startswith(NOT_WRITTEN) for result in settled):
+            raise SendRefused(settled[0].reason, Refusal.INVALID, about_emails=True)
         return settled
 
     def _send_over(
         self,
         connection: smtplib.SMTP,
         sender: str,
-        envelopes: Sequence[Envelope],
-        receipts: list[Receipt],
+        emails: Sequence[OutgoingEmail],
+        results: list[SendResult],
         until_ms: int,
     ) -> None:
-        """Send those that have no receipt yet, and add theirs one by one: what breaks off leaves them."""
-        for envelope in envelopes[len(receipts) :]:
+        """Send those that have no result yet, and add theirs one by one: what breaks off leaves them."""
+        for outgoing in emails[len(results) :]:
             if self._clock_ms() >= until_ms:
                 return
-            receipts.append(self._send_one(connection, sender, envelope))
+            results.append(self._send_one(connection, sender, outgoing))
 
     def _connected(self) -> smtplib.SMTP:
         server = self._server
@@ -146,36 +146,36 @@ class SmtpPostbox:
                 connection.starttls(context=self._tls)
             connection.login(server.username, server.password)
         except (smtplib.SMTPAuthenticationError, smtplib.SMTPNotSupportedError, ssl.SSLError) as error:
-            raise PostboxRefused(type(error).__name__, Refusal.WRONG) from error
+            raise SendRefused(type(error).__name__, Refusal.INVALID) from error
         except (smtplib.SMTPException, OSError) as error:
-            raise PostboxRefused(type(error).__name__) from error
+            raise SendRefused(type(error).__name__) from error
         return connection
 
-    def _send_one(self, connection: smtplib.SMTP, sender: str, envelope: Envelope) -> Receipt:
+    def _send_one(self, connection: smtplib.SMTP, sender: str, outgoing: OutgoingEmail) -> SendResult:
         mailbox = parse_mailbox(sender).address
         message_id = f"{self._new_id()}@{mailbox.partition('@')[2]}"
         sent_at = datetime.fromtimestamp(self._clock_ms() / 1000, UTC)
         try:
-            message = message_of(sender, envelope, message_id=message_id, sent_at=sent_at)
-        except Exception as error:  # noqa: BLE001 - whatever one letter's fault is, it is its own
+            message = message_of(sender, outgoing, message_id=message_id, sent_at=sent_at)
+        except Exception as error:  # noqa: BLE001 - whatever one email's fault is, it is its own
             return not_written(error)
         try:
-            connection.sendmail(mailbox, [envelope.mailbox], message)
+            connection.sendmail(mailbox, [outgoing.mailbox], message)
         except smtplib.SMTPRecipientsRefused as refused:
-            return _refused(*refused.recipients[envelope.mailbox])
+            return _refused(*refused.recipients[outgoing.mailbox])
         except smtplib.SMTPDataError as refused:
             return _refused(refused.smtp_code, refused.smtp_error)
-        return Receipt(Delivery.ACCEPTED, message_id=message_id)
+        return SendResult(Delivery.ACCEPTED, message_id=message_id)
 
 
-def _refused(code: int, words: bytes | str) -> Receipt:
+def _refused(code: int, words: bytes | str) -> SendResult:
     delivery = Delivery.REJECTED if _for_good(code, words) else Delivery.DEFERRED
-    return Receipt(delivery, reason=str(code))
+    return SendResult(delivery, reason=str(code))
 
 
-def _refusal_of_us(refused: smtplib.SMTPResponseException) -> PostboxRefused:
+def _refusal_of_us(refused: smtplib.SMTPResponseException) -> SendRefused:
     wrong = _for_good(refused.smtp_code, refused.smtp_error)
-    return PostboxRefused(str(refused.smtp_code), Refusal.WRONG if wrong else Refusal.BUSY)
+    return SendRefused(str(refused.smtp_code), Refusal.INVALID if wrong else Refusal.RETRY)
 
 
 def _for_good(code: int, words: bytes | str) -> bool:

@@ -2,7 +2,7 @@
 
 It is versioned (an older event than the one known changes nothing), idempotent (a repeat changes
 nothing) and ordered: by the observers' clocks, and by arrival where those say the same or nothing. Pages,
-waves and letters follow from the product's row, by its stream.
+waves and emails follow from the product's row, by its stream.
 """
 
 from collections.abc import Sequence

@@ -1,10 +1,10 @@
-"""Asks a shopper to confirm: one letter for all that a visit asked for, if it is still wanted.
+"""Asks a shopper to confirm: one email for all that a visit asked for, if it is still wanted.
 
-Each entry that was asked for has a message, and its letter names all that the shopper has still to confirm.
+Each entry that was asked for has a message, and its email names all that the shopper has still to confirm.
 A message that comes while a visit goes on leaves it to the one about the newest entry, and of several at once
-the first one claims the letter (`chalicelib.tables.entries.Claim`).
+the first one claims the email (`chalicelib.tables.entries.Claim`).
 
-An address whose letters bounced is suppressed. When its owner signs up again after a time, this letter is the
+An address whose emails bounced is suppressed. When its owner signs up again after a time, this email is the
 one that may leave all the same, and its confirmation lifts the suppression (`suppression` has the rules).
 """
 
@@ -14,26 +14,26 @@ from chalicelib.domain.entry import CONFIRMED_AT_ONCE_MAX, Entry, EntryState
 from chalicelib.domain.links import fits_a_link
 from chalicelib.domain.stock import StockedProduct
 from chalicelib.log import log
-from chalicelib.services.asked_letters import AskedLetters
+from chalicelib.services.requested_emails import RequestedEmails
 from chalicelib.tables.entries import Claim, EntriesTable
 from chalicelib.tables.recent_products import ProductReader, stocked_with
 from chalicelib.tables.suppressions import SuppressionsTable
 
 # Entries, each with the product that its variant is of.
 Due = Sequence[tuple[Entry, StockedProduct]]
-# While shoppers go on asking, their first letter waits for so many times the length of a visit, no longer.
+# While shoppers go on asking, their first email waits for so many times the length of a visit, no longer.
 VISITS_MAX = 3
 
 
 class Confirmations:
-    """Sends confirmation letters. A visit ends `visit_s` seconds after its last ask."""
+    """Sends confirmation emails. A visit ends `visit_s` seconds after its last ask."""
 
     def __init__(
         self,
         entries: EntriesTable,
         products: ProductReader,
         suppressions: SuppressionsTable,
-        letters: AskedLetters,
+        emails: RequestedEmails,
         clock_ms: Callable[[], int],
         *,
         visit_s: int = 0,
@@ -41,17 +41,17 @@ class Confirmations:
         self._entries = entries
         self._products = products
         self._suppressions = suppressions
-        self._letters = letters
+        self._emails = emails
         self._clock_ms = clock_ms
         self._visit_ms = visit_s * 1000
 
     def send(self, shopper: str, sku: str) -> None:
-        """Send the letter that confirms all that a shopper has still to confirm, for the message about `sku`.
+        """Send the email that confirms all that a shopper has still to confirm, for the message about `sku`.
 
         Nothing is sent where nothing is left to confirm, or where another message sends it or has sent it.
 
         Raises:
-            PostboxRefused: the letter was not taken; this is to be tried again.
+            SendRefused: the email was not taken; this is to be tried again.
         """
         due = self._due(shopper)
         if not due:
@@ -65,7 +65,7 @@ class Confirmations:
         if not self._may_email([entry for entry, _ in due]):
             log("confirmation_not_due", shopper=shopper, sku=sku)
             return
-        self._letters.send(
+        self._emails.send(
             shopper,
             lambda writer: writer.confirm(due),
             claim=Claim(shopper, sku, {entry.sku: entry.asked_at_ms for entry, _ in due}),
@@ -77,7 +77,7 @@ class Confirmations:
         the network that asked.
 
         Raises:
-            PostboxRefused: the letter was not taken; this is to be tried again.
+            SendRefused: the email was not taken; this is to be tried again.
         """
         entry = self._entries.get(shopper, sku)
         stocked = stocked_with(self._products, sku)
@@ -85,7 +85,7 @@ class Confirmations:
         if entry is None or stocked is None or not stands or self._suppressions.among([shopper]):
             log("already_not_due", shopper=shopper, sku=sku)
         else:
-            self._letters.send(shopper, lambda writer: writer.already(entry, stocked), source=source)
+            self._emails.send(shopper, lambda writer: writer.already(entry, stocked), source=source)
 
     def _due(self, shopper: str) -> Due:
         """Return what can be confirmed, by time of asking and then by SKU."""
@@ -102,7 +102,7 @@ class Confirmations:
         ]
 
     def _may_email(self, entries: Sequence[Entry]) -> bool:
-        """Return whether the shopper of `entries`, the newest last, may be sent a letter about them."""
+        """Return whether the shopper of `entries`, the newest last, may be sent an email about them."""
         history = self._suppressions.history(entries[-1].shopper)
         return history is None or history.suppression is None or self._may_retry(entries)
 
@@ -116,7 +116,7 @@ class Confirmations:
         if not history.is_retrying or history.retried_for_ms != asked_at_ms:
             return False
         log("suppressed_shopper_asked", shopper=newest.shopper, sku=newest.sku)
-        # Whichever of them the letter confirms lifts the suppression.
+        # Whichever of them the email confirms lifts the suppression.
         marked = [self._entries.mark_retry(entry, at_ms=now_ms) for entry in entries]
         return marked[-1]
 
@@ -132,7 +132,7 @@ def _fit(due: Due) -> bool:
 
 
 def _fitting(due: Due, sku: str) -> Due:
-    """Return the part of too many that one letter can name and the entry of `sku` is in; else the last part.
+    """Return the part of too many that one email can name and the entry of `sku` is in; else the last part.
 
     The parts follow each other from the oldest on: each message about one of a part finds the same.
     """
@@ -145,9 +145,9 @@ def _fitting(due: Due, sku: str) -> Due:
 
 
 def lift_confirmed(suppressions: SuppressionsTable, shopper: str, *, at_ms: int) -> None:
-    """Lift the suppression of a shopper who confirmed the letter that left despite it.
+    """Lift the suppression of a shopper who confirmed the email that left despite it.
 
-    A complaint is never lifted by it, nor a bounce of a later letter. Repeats change nothing.
+    A complaint is never lifted by it, nor a bounce of a later email. Repeats change nothing.
 
     Raises:
         SuppressionBusy: it was not lifted, for others wrote the same row.

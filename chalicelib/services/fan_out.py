@@ -1,7 +1,7 @@
-"""From a restock to letters: each shard of the variant's line is walked in order, in batches.
+"""From a restock to emails: each shard of the variant's shard is walked in order, in batches.
 
 Nobody is skipped: a step that died comes again from the queue, every shard is walked once more at
-the end, and who confirms after the upper bound was frozen is told at once. Nobody is told of what
+the end, and who confirms after the upper bound was frozen is notified at once. Nobody is notified of what
 can no longer be had: every batch looks again, and only the newest restock of a variant goes on.
 What cannot be sent now is put back for later, and does not use up the queue's patience with failures:
 its own count of hops bounds it (`chalicelib.domain.hops`).
@@ -11,24 +11,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from zlib import crc32
 
-from chalicelib.domain.entry import line_of, lines_of
+from chalicelib.domain.entry import shard_of, shards_of
 from chalicelib.domain.hops import TRIES_MAX, WAVE_HOPS_MAX, ChainTooLong, early_s, wait_s
-from chalicelib.domain.pace import back_off_s
+from chalicelib.domain.rate_limits import back_off_s
 from chalicelib.domain.stock import Restock
-from chalicelib.domain.wave import LimitedWave, TellOne, WaveMessage, WaveStep
+from chalicelib.domain.wave import LimitedWave, NotifyOne, WaveMessage, WaveStep
 from chalicelib.log import log
-from chalicelib.mail.postbox import PostboxRefused, Refusal
+from chalicelib.mail.sender import Refusal, SendRefused
 from chalicelib.queues import WavesQueue
 from chalicelib.services.batches import Batches
-from chalicelib.services.pace import PAUSED_WAIT_S, NotNow, Pace
+from chalicelib.services.rate_limiter import PAUSED_WAIT_S, RateLimited, RateLimiter
 from chalicelib.tables.leases import LeasesTable
 
 # The index is eventually consistent: the last walk waits for what it may have shown late.
 SWEEP_DELAY_S = 30
 # Longer than a function lives (20 s): a lease that has ended belonged to a worker that is dead.
 LEASE_MS = 30_000
-BUSY_LINE_DELAY_S = 5
-# Letters that are tried again by themselves, so many at once for a variant.
+BUSY_SHARD_DELAY_S = 5
+# Emails that are tried again by themselves, so many at once for a variant.
 AGAIN_LINES = 64
 # One message is worked on for so long, then the next worker takes over: well within a function's life.
 WALK_MS_MAX = 8_000
@@ -45,7 +45,7 @@ class FanOut:
         self,
         batches: Batches,
         leases: LeasesTable,
-        pace: Pace,
+        rate_limiter: RateLimiter,
         queue: WavesQueue,
         clock_ms: Callable[[], int],
         new_id: Callable[[], str],
@@ -53,7 +53,7 @@ class FanOut:
     ) -> None:
         self._batches = batches
         self._leases = leases
-        self._pace = pace
+        self._rate_limiter = rate_limiter
         self._queue = queue
         self._clock_ms = clock_ms
         self._new_id = new_id
@@ -62,13 +62,13 @@ class FanOut:
         self.tries_max = TRIES_MAX
 
     def work(self, message: WaveMessage) -> None:
-        """Tell whom `message` is about, then queue what is left to do.
+        """Notify whom `message` is about, then queue what is left to do.
 
         A message that is out of date does nothing. One that must wait (for its turn, a quota, a
         paused account, another worker) is put back.
 
         Raises:
-            PostboxRefused: the transport calls our letters wrong; trying again is for a person.
+            SendRefused: the transport calls our emails wrong; trying again is for a person.
             OutcomeUnknown: nobody knows whether a batch was sent; the message is to come again.
             ChainTooLong: the message has queued itself too often; it is for a person to see.
         """
@@ -80,16 +80,16 @@ class FanOut:
             raise ChainTooLong(f"{message.hops} hops, {message.tries} without progress")
         if self._is_early(message):
             return
-        lines, holder = _lines(message), self._new_id()
-        if not self._leases.take(lines, holder=holder, at_ms=self._clock_ms(), lease_ms=LEASE_MS):
-            self._put_again(message, BUSY_LINE_DELAY_S)
+        shards, holder = _shards_of_message(message), self._new_id()
+        if not self._leases.take(shards, holder=holder, at_ms=self._clock_ms(), lease_ms=LEASE_MS):
+            self._put_again(message, BUSY_SHARD_DELAY_S)
             return
         try:
             self._walk(message, live[0])
         except Exception:
-            self._leases.release(lines, holder=holder)
+            self._leases.release(shards, holder=holder)
             raise
-        self._leases.release(lines, holder=holder)
+        self._leases.release(shards, holder=holder)
 
     def _is_early(self, message: WaveMessage) -> bool:
         if isinstance(message, WaveStep):
@@ -112,11 +112,11 @@ class FanOut:
         while True:
             try:
                 following = self._next_batch(message, restock)
-            except NotNow as not_now:
+            except RateLimited as not_now:
                 log("wave_waits", restock=message.restock_id, reason=not_now.reason)
                 self._put_again(message, not_now.delay_s)
                 return
-            except PostboxRefused as refused:
+            except SendRefused as refused:
                 self._put_back(message, refused)
                 return
             if following is None:
@@ -135,17 +135,17 @@ class FanOut:
                 return self._batches.of_shard(message, restock)
             case LimitedWave():
                 return self._batches.of_wave(message)
-            case TellOne():
+            case NotifyOne():
                 self._batches.of_one(message, restock)
                 return None
 
-    def _put_back(self, message: WaveMessage, refused: PostboxRefused) -> None:
-        if refused.refusal is Refusal.WRONG:
+    def _put_back(self, message: WaveMessage, refused: SendRefused) -> None:
+        if refused.refusal is Refusal.INVALID:
             raise refused
         if refused.progressed:
             message = replace(message, tries=0)
-        if refused.refusal is Refusal.STOPPED:
-            self._pace.stop(refused.reason)
+        if refused.refusal is Refusal.PAUSED:
+            self._rate_limiter.stop(refused.reason)
             delay_s = PAUSED_WAIT_S
         else:
             delay_s = back_off_s(message.tries, self._chance())
@@ -164,15 +164,15 @@ class FanOut:
         return 0
 
 
-def _lines(message: WaveMessage) -> Sequence[str]:
+def _shards_of_message(message: WaveMessage) -> Sequence[str]:
     """The shards that nobody else may walk in the meantime."""
     match message:
         case WaveStep():
-            return [message.line]
+            return [message.shard]
         case LimitedWave():
-            return lines_of(message.sku)
-        case TellOne(deferrals=0):
-            return [line_of(message.sku, message.shopper)]
-        case TellOne():
+            return shards_of(message.sku)
+        case NotifyOne(deferrals=0):
+            return [shard_of(message.sku, message.shopper)]
+        case NotifyOne():
             # Walks leave these out, so nobody needs to wait for a shard.
             return [f"{message.sku}#again{crc32(message.shopper.encode()) % AGAIN_LINES}"]

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from chalicelib.domain.entry import lines_of
+from chalicelib.domain.entry import shards_of
 from chalicelib.domain.stock import Restock
-from chalicelib.domain.wave import LimitedWave, TellOne, WaveStep
+from chalicelib.domain.wave import LimitedWave, NotifyOne, WaveStep
 from chalicelib.log import log
 from chalicelib.queues import WavesQueue
 from chalicelib.tables.policies import PoliciesTable
@@ -31,10 +31,10 @@ class Restocking:
         self._queue = queue
 
     def open(self, restock: Restock) -> None:
-        """Begin to tell who waits for a restocked variant, as its product's policy says now.
+        """Begin to notify who waits for a restocked variant, as its product's policy says now.
 
-        Everyone: one walk along each shard of the line. So many for each unit: one wave over all
-        shards. Opening twice tells nobody twice.
+        Everyone: one walk along each shard of the shard. So many for each unit: one wave over all
+        shards. Opening twice notifies nobody twice.
         """
         restock = replace(restock, policy=self._policies.of(restock.slug))
         if not restock.policy.enough(restock.units):
@@ -44,15 +44,15 @@ class Restocking:
         if restock.is_limited:
             self._queue.put(LimitedWave(restock.id, restock.sku))
         else:
-            for line in lines_of(restock.sku):
-                self._queue.put(WaveStep(restock.id, restock.sku, line))
+            for shard in shards_of(restock.sku):
+                self._queue.put(WaveStep(restock.id, restock.sku, shard))
         log("waves_opened", restock=restock.id, sku=restock.sku)
 
     def welcome(self, shopper: str, sku: str, *, at_ms: int) -> None:
-        """A shopper confirmed: if the variant can be had right now, they are told at once.
+        """A shopper confirmed: if the variant can be had right now, they are notified at once.
 
-        A fan-out's upper bound is frozen when it opens; who confirms later is told here. Where waves
-        are limited, they stand at the end of the line like everybody: a wave with letters left goes on.
+        A fan-out's upper bound is frozen when it opens; who confirms later is notified here. Where waves
+        are limited, they stand at the end of the shard like everybody: a wave with emails left goes on.
         """
         stocked = stocked_with(self._products, sku)
         if stocked is None or not stocked.can_buy(sku):
@@ -63,12 +63,12 @@ class Restocking:
             return
         restock = self._restocks.live(sku)
         if restock is None:
-            # It could be had ever since the shop opened, or since this moment, and the stream has not told
-            # yet: in both cases this is the restock, by the same id and policy as it would be opened then.
+            # In stock since the shop opened, or since this moment and not in the stream yet: in both cases
+            # this is the restock, with the id and policy that the stream would give it.
             restock = stock.restock(slug, sku, at_ms=at_ms, policy=policy)
             self._restocks.open(restock)
         if not restock.is_limited:
-            self._queue.put(TellOne(restock.id, sku, shopper))
+            self._queue.put(NotifyOne(restock.id, sku, shopper))
             return
         budget = self._progress.wave(sku)
         if budget.left > 0 or not budget.is_announced(restock.id):

@@ -28,7 +28,7 @@ class Signups:
         """Write down that `address` wants `skus`: one conditional write for each, and nothing else.
 
         Nothing is read first, not even whether the shop sells such a thing: the form's stamp said so.
-        The letter that asks for confirmation follows from the written row, not from here. Nothing
+        The email that asks for confirmation follows from the written row, not from here. Nothing
         tells whether the address was known before. Returns the time of asking in milliseconds, one for all
         of `skus`, which are written in their order: the newest entry of a visit is one that all agree on.
         `source` is the id of the network that asked, empty where none is known.

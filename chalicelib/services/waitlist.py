@@ -1,4 +1,4 @@
-"""The shopper's side once a letter has come: look, confirm, leave. Asking is in `signups`."""
+"""The shopper's side once an email has come: look, confirm, leave. Asking is in `signups`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -34,11 +34,11 @@ class LinkedEntry:
     @property
     def left(self) -> bool:
         """Return whether the shopper has left the list."""
-        return self.state is EntryState.LEFT
+        return self.state is EntryState.UNSUBSCRIBED
 
     @property
     def confirmable(self) -> bool:
-        """Whether a confirmation puts the shopper into a line."""
+        """Whether a confirmation puts the shopper into a shard."""
         return self.state is EntryState.PENDING and self.product is not None
 
 
@@ -86,7 +86,7 @@ class Waitlist:
         return LinkedEntry(stocked.product, variant, entry.state, stocked.can_buy(sku))
 
     def confirm(self, token: str) -> bool:
-        """Put the entries of a confirm link into their lines; false when there is nothing left to confirm.
+        """Put the entries of a confirm link into their shards; false when there is nothing left to confirm.
 
         Confirming twice is confirming once.
 
@@ -108,12 +108,12 @@ class Waitlist:
         return next((state for state in (EntryState.CONFIRMED, EntryState.NOTIFIED) if state in states), None)
 
     def leave(self, token: str) -> None:
-        """Take the entry of a leave link out of the line. Leaving twice is leaving once.
+        """Take the entry of a leave link out of the shard. Leaving twice is leaving once.
 
         Raises:
             LinkRefused: no leave link of ours.
         """
-        subject = self._links.read(Purpose.LEAVE, token)
+        subject = self._links.read(Purpose.UNSUBSCRIBE, token)
         self._entries.leave(subject.shopper, subject.sku, at_ms=self._clock_ms())
 
     def products_of(self, skus: Sequence[str]) -> dict[str, Product]:

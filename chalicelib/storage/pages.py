@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from types_boto3_cloudfront import CloudFrontClient
     from types_boto3_s3 import S3Client
 
-# Browsers ask each time and are mostly answered 304: who follows the letter "it is back" must not be
+# Browsers ask each time and are mostly answered 304: who follows the email "it is back" must not be
 # shown yesterday's page. The CDN keeps a page for a day, for a turned page is invalidated there.
 PAGE_CACHE_CONTROL = "public, max-age=0, s-maxage=86400, must-revalidate"
 PAGE_CONTENT_TYPE = "text/html; charset=utf-8"
@@ -88,7 +88,9 @@ class PagesBucket:
         self._client = client
         self._name = name
 
-    def turn(self, path: str, render: Callable[[], str], *, language: str, event: str) -> PageChange | None:
+    def refresh(
+        self, path: str, render: Callable[[], str], *, language: str, event: str
+    ) -> PageChange | None:
         """Replace one page by what `render` makes, which is in `language`; readers see the old one or the
         new one, never a half. Write nothing when the stored page has these bytes and headers already.
 

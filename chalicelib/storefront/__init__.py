@@ -1,1 +1,1 @@
-"""The one renderer of pages and letters, used by the operator's build and by the cloud alike."""
+"""The one renderer of pages and emails, used by the operator's build and by the cloud alike."""

@@ -1,4 +1,4 @@
-"""The one renderer: whoever makes a page or a letter, the operator's build or the cloud, makes it here."""
+"""The one renderer: whoever makes a page or an email, the operator's build or the cloud, makes it here."""
 
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
@@ -8,15 +8,15 @@ from typing import Any
 from jinja2 import FunctionLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from chalicelib.domain.email import Email
 from chalicelib.domain.form_stamp import FormStamps, Offer
-from chalicelib.domain.letter import Letter
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Stock
 from chalicelib.storefront.checkout import CheckoutForm
 from chalicelib.storefront.choices import Choices, availability_of, badge_of, choices_of
+from chalicelib.storefront.environment import Common, LocalizedEnvironment
 from chalicelib.storefront.json_ld import product_json_ld
 from chalicelib.storefront.option_kinds import option_kinds
-from chalicelib.storefront.spoken import Common, SpokenTemplates
 from chalicelib.storefront.theme import HOME, Edition, Listing, Theme, covers_of
 
 # Gives the card of one product, told whether it is seen without scrolling.
@@ -24,7 +24,7 @@ Card = Callable[..., Markup]
 
 
 class Renderer:
-    """Pages and letters of one theme in one of its editions. The same input always gives the same text.
+    """Pages and emails of one theme in one of its editions. The same input always gives the same text.
 
     Catalogue text is data: it is escaped where it stands and never read as a template. Only
     `Product.description_html` and `body_html` of a content page are taken as markup, because the
@@ -35,7 +35,7 @@ class Renderer:
         self._theme = theme
         self._edition = edition or theme.editions[0]
         self._siblings = {self._edition.root: self}
-        self._environment = SpokenTemplates(
+        self._environment = LocalizedEnvironment(
             Common(theme, self._edition),
             loader=FunctionLoader(self._source),
             autoescape=select_autoescape(disabled_extensions=("txt",), default=True),
@@ -171,20 +171,20 @@ class Renderer:
             return product
         return product.in_locale(self._edition.shop.locale, self._edition.words)
 
-    def letter(
+    def email(
         self,
         name: str,
         *,
         product: Product,
         variant: Variant,
         action_url: str,
-        leave_url: str | None = None,
+        unsubscribe_url: str | None = None,
         stock: Mapping[str, Stock] | None = None,
         items: Sequence[tuple[Product, Variant]] = (),
-    ) -> Letter:
-        """The letter `name` about one variant, or about several: `items`, with that one among them.
+    ) -> Email:
+        """The email `name` about one variant, or about several: `items`, with that one among them.
 
-        `action_url` is what the letter asks for: confirming, or looking at the product. `leave_url`
+        `action_url` is what the email asks for: confirming, or looking at the product. `unsubscribe_url`
         is None where there is nothing to leave yet.
         """
         product = self.told(product)
@@ -192,16 +192,16 @@ class Renderer:
             "product": product,
             "variant": product.variant(variant.sku),
             "action_url": action_url,
-            "leave_url": leave_url,
+            "unsubscribe_url": unsubscribe_url,
             "availability": availability_of(variant, stock or {}),
             "items": [self._item(*item) for item in items or [(product, variant)]],
         }
         return self.note(name, **context)
 
-    def note(self, name: str, **context: Any) -> Letter:
-        """The letter `name` about anything else."""
-        folder = f"letters/{name}"
-        return Letter(
+    def note(self, name: str, **context: Any) -> Email:
+        """The email `name` about anything else."""
+        folder = f"emails/{name}"
+        return Email(
             # A title with a line break in it must not start a second header.
             subject=" ".join(self.page(f"{folder}/subject.txt", **context).split()),
             text=self.page(f"{folder}/body.txt", **context),

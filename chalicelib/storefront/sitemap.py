@@ -52,7 +52,7 @@ def sitemaps(
     return files
 
 
-def dated_anew(sitemap: str, base_url: str, paths: Iterable[str], changed: str) -> str:
+def with_lastmod(sitemap: str, base_url: str, paths: Iterable[str], changed: str) -> str:
     """The file with `changed` as the time of these pages, those aside that it does not name or that it says
     have changed later."""
     for path in paths:

@@ -1,4 +1,4 @@
-"""The theme of a release: everything but the products that a page or a letter is made from.
+"""The theme of a release: everything but the products that a page or an email is made from.
 
 A shop has an edition for each of its locales. All have the same pages at the same paths; an edition
 other than the first has them under a root of its own.
@@ -213,7 +213,7 @@ class Edition:
 
 @dataclass(frozen=True, slots=True)
 class Theme:
-    """Templates by name ("product.html", "letters/confirm/body.txt"), assets by logical name
+    """Templates by name ("product.html", "emails/confirm/body.txt"), assets by logical name
     ("shop.css" -> "/assets/shop-3fa9.css"), the shop in each of its locales, its own first, and into how many
     files the sitemap goes."""
 

@@ -1,8 +1,8 @@
-"""The entries table: one row per (shopper, variant). What a fan-out reads and writes of it is in `line`.
+"""The entries table: one row per (shopper, variant). What a fan-out reads and writes of it is in `shard`.
 
 Partition key `shopper`, sort key `sku`: a million signups for one variant spread over a million
-partitions. The index `line` is sparse: only confirmed entries carry its key, so it holds exactly
-who still waits, sharded by a hash of the shopper and sorted by place.
+partitions. The index `shard` is sparse: only confirmed entries carry its key, so it holds exactly
+who still waits, sharded by a hash of the shopper and sorted by position.
 """
 
 import json
@@ -15,15 +15,15 @@ from chalicelib.domain.entry import (
     ADMISSIONS_PER_DAY_MAX,
     ALREADY_AGAIN_AFTER_S,
     ASK_AGAIN_AFTER_S,
-    ASKED_LETTERS_PER_DAY_MAX,
+    ASKED_EMAILS_PER_DAY_MAX,
     CONFIRM_WITHIN_S,
     Arrival,
     Entry,
     EntryState,
     OptIn,
     Signup,
-    line_of,
-    place_of,
+    position_of,
+    shard_of,
 )
 from chalicelib.tables.dynamodb import delete_if, update_if
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 # Names that DynamoDB keeps for itself.
-ALIASES = {"#state": "state", "#line": "line", "#times": "times", "#source": "source"}
+ALIASES = {"#state": "state", "#shard": "shard", "#times": "times", "#source": "source"}
 COUNTER_KEPT_S = 2 * 24 * 3600
 COUNT_TRIES_MAX = 20
 DAY_MS = 24 * 3600 * 1000
@@ -89,18 +89,19 @@ class EntriesTable:
         """Store a signup; true when it counts, false when it changes nothing.
 
         One conditional write, no read before it. An entry that was asked for within the cool-down stays as it
-        is. One that left or was notified starts again at the end of the line. A confirmed one stays confirmed
-        and keeps its place; once a day this writes down that it was asked for again, which the stream sees
-        (see `keep`). With single opt-in an entry is confirmed by this very write, and stands in the line.
+        is. An unsubscribed or notified one starts again at the end of the shard. A confirmed one stays
+        confirmed and keeps its position; once a day this stores that it was asked for again, which
+        the stream sees (see `keep`). With single opt-in this write confirms the entry and puts it into the
+        shard.
         """
         values = {
             ":mailbox": {"S": signup.mailbox},
             ":now": {"N": str(at_ms)},
             ":page": {"S": signup.page},
             ":consent": {"S": signup.consent},
-            ":place": {"S": place_of(at_ms, signup.shopper)},
+            ":position": {"S": position_of(at_ms, signup.shopper)},
             ":pending": {"S": EntryState.PENDING},
-            ":left": {"S": EntryState.LEFT},
+            ":left": {"S": EntryState.UNSUBSCRIBED},
             ":notified": {"S": EntryState.NOTIFIED},
         }
         asked = ASKED
@@ -110,22 +111,23 @@ class EntriesTable:
             return self._update(
                 signup.shopper,
                 signup.sku,
-                f"{asked}, #state = :confirmed, confirmed_at_ms = :now, #line = :line, place = :place,"
-                f" {SET_STANDING} REMOVE expires_at_s, left_at_ms, again_at_ms",
+                f"{asked}, #state = :confirmed, confirmed_at_ms = :now, #shard = :shard,"
+                f" shard_position = :position, {SET_STANDING}"
+                " REMOVE expires_at_s, unsubscribed_at_ms, again_at_ms",
                 f"{GONE_OR_OVER} OR #state = :pending",
                 {
                     **values,
                     ":confirmed": {"S": EntryState.CONFIRMED},
                     ":for_good": FOR_GOOD,
-                    ":line": {"S": line_of(signup.sku, signup.shopper)},
+                    ":shard": {"S": shard_of(signup.sku, signup.shopper)},
                 },
             )
         return self._update(
             signup.shopper,
             signup.sku,
             f"{asked}, again_at_ms = :now, #state = if_not_exists(standing, :pending),"
-            " expires_at_s = if_not_exists(kept_until_s, :expires), place = if_not_exists(place, :place)"
-            " REMOVE left_at_ms",
+            " expires_at_s = if_not_exists(kept_until_s, :expires),"
+            " shard_position = if_not_exists(shard_position, :position) REMOVE unsubscribed_at_ms",
             f"{GONE_OR_OVER} OR (#state = :pending AND asked_at_ms < :cooled_down)"
             " OR (standing = :confirmed AND (attribute_not_exists(again_at_ms) OR again_at_ms < :a_day_ago))",
             {
@@ -138,18 +140,18 @@ class EntriesTable:
         )
 
     def rejoin(self, entry: Entry) -> bool:
-        """Put a pending entry at the end of the line as of its asking: it had been gone before.
+        """Put a pending entry at the end of the shard as of its asking: it had been gone before.
 
-        Nobody can be told in between: it stands in the line once it is confirmed, and its letter comes
+        Nobody can be told in between: it stands in the shard once it is confirmed, and its email comes
         after this. False when it is not the same asking any more.
         """
         return self._update(
             entry.shopper,
             entry.sku,
-            "SET place = :place",
+            "SET shard_position = :position",
             "#state = :pending AND asked_at_ms = :asked",
             {
-                ":place": {"S": place_of(entry.asked_at_ms, entry.shopper)},
+                ":position": {"S": position_of(entry.asked_at_ms, entry.shopper)},
                 ":pending": {"S": EntryState.PENDING},
                 ":asked": {"N": str(entry.asked_at_ms)},
             },
@@ -177,11 +179,11 @@ class EntriesTable:
         )
 
     def confirm(self, shopper: str, sku: str, *, at_ms: int) -> bool:
-        """Put a pending entry into the line; false when there is none, or it has expired."""
+        """Put a pending entry into the shard; false when there is none, or it has expired."""
         return self._update(
             shopper,
             sku,
-            f"SET #state = :confirmed, confirmed_at_ms = :now, #line = :line, {SET_STANDING}"
+            f"SET #state = :confirmed, confirmed_at_ms = :now, #shard = :shard, {SET_STANDING}"
             " REMOVE expires_at_s, again_at_ms, #source",
             "#state = :pending AND expires_at_s > :now_s",
             {
@@ -189,40 +191,40 @@ class EntriesTable:
                 ":pending": {"S": EntryState.PENDING},
                 ":now": {"N": str(at_ms)},
                 ":now_s": {"N": str(at_ms // 1000)},
-                ":line": {"S": line_of(sku, shopper)},
+                ":shard": {"S": shard_of(sku, shopper)},
                 ":for_good": FOR_GOOD,
             },
         )
 
     def leave(self, shopper: str, sku: str, *, at_ms: int) -> bool:
-        """Take an entry out of the line for good; false when there is none. Leaving twice is leaving once."""
+        """Unsubscribe an entry for good; false when there is none. A repeat changes nothing."""
         return self._update(
             shopper,
             sku,
-            "SET #state = :left, left_at_ms = if_not_exists(left_at_ms, :now)"
-            " REMOVE #line, place, expires_at_s, standing, kept_until_s, again_at_ms, #source",
+            "SET #state = :left, unsubscribed_at_ms = if_not_exists(unsubscribed_at_ms, :now)"
+            " REMOVE #shard, shard_position, expires_at_s, standing, kept_until_s, again_at_ms, #source",
             "attribute_exists(shopper)",
-            {":left": {"S": EntryState.LEFT}, ":now": {"N": str(at_ms)}},
+            {":left": {"S": EntryState.UNSUBSCRIBED}, ":now": {"N": str(at_ms)}},
         )
 
     def undo(self, shopper: str, sku: str, *, asked_at_ms: int) -> bool:
         """Delete an entry that the signup of `asked_at_ms` made; false when it made none.
 
-        An entry that was pending before keeps its place when it is asked for once more, so a place taken at
-        that very time says that nobody waited there before. An entry confirmed since then stays.
+        An entry that was pending before keeps its position when it is asked for again, so a position of
+        that very time means that there was none before. An entry confirmed since then stays.
         """
         return delete_if(
             self._client,
             TableName=self._name,
             Key={"shopper": {"S": shopper}, "sku": {"S": sku}},
             ConditionExpression=(
-                "asked_at_ms = :asked AND place = :place"
+                "asked_at_ms = :asked AND shard_position = :position"
                 " AND (#state = :pending OR (#state = :confirmed AND confirmed_at_ms = :asked))"
             ),
             ExpressionAttributeNames={"#state": "state"},
             ExpressionAttributeValues={
                 ":asked": {"N": str(asked_at_ms)},
-                ":place": {"S": place_of(asked_at_ms, shopper)},
+                ":position": {"S": position_of(asked_at_ms, shopper)},
                 ":pending": {"S": EntryState.PENDING},
                 ":confirmed": {"S": EntryState.CONFIRMED},
             },
@@ -260,20 +262,20 @@ class EntriesTable:
         )
         return tuple(entry_from(item) for page in pages for item in page["Items"] if is_entry(item))
 
-    def count_asked_letter(
+    def count_requested_email(
         self,
         inbox: str,
         *,
         at_ms: int,
-        letters: int = 1,
+        emails: int = 1,
         budget: str = "confirm",
         claim: Claim | None = None,
     ) -> bool:
-        """Count one letter that somebody asked for; false when those of the last 24 hours are used up.
+        """Count one email that somebody asked for; false when those of the last 24 hours are used up.
 
         The cap is per inbox over all variants, so that nobody can be mail-bombed through the shop, and each
-        kind of letter has a `budget` of its own, so that nobody can use up another kind. A letter that could
-        not be sent is given back with `letters=-1`. The same write holds the `claim`, so that of the messages
+        kind of email has a `budget` of its own, so that nobody can use up another kind. An email that could
+        not be sent is given back with `emails=-1`. The same write holds the `claim`, so that of the messages
         about one visit just one sends; that message again may send again. One read, one conditional write.
 
         Raises:
@@ -289,9 +291,9 @@ class EntriesTable:
             if claim and known and "claim" in known and claim.is_held(known["claim"]["S"]):
                 raise AlreadyClaimed
             times = [time for time in map(int, before.split()) if time > at_ms - DAY_MS]
-            if letters < 0:
+            if emails < 0:
                 times.remove(at_ms if at_ms in times else times[-1])
-            elif len(times) >= ASKED_LETTERS_PER_DAY_MAX:
+            elif len(times) >= ASKED_EMAILS_PER_DAY_MAX:
                 return False
             else:
                 times.append(at_ms)
@@ -311,12 +313,12 @@ class EntriesTable:
         raise RuntimeError("counted at the same time by too many")
 
     def count_asked_by_network(
-        self, source: str, *, at_ms: int, limit: int, letters: int = 1, budget: str = "confirm"
+        self, source: str, *, at_ms: int, limit: int, emails: int = 1, budget: str = "confirm"
     ) -> bool:
-        """Count one letter that a network asked for; false when the `limit` of 24 hours is used up.
+        """Count one email that a network asked for; false when the `limit` of 24 hours is used up.
 
         By the hour, in one row for each network and budget: one write, and one more to take back what is over
-        the limit. A letter that could not be sent is given back with `letters=-1`.
+        the limit. An email that could not be sent is given back with `emails=-1`.
         """
         hour = at_ms // HOUR_MS
         names = {f"#h{age}": f"h{hour - age}" for age in (0, *range(HOURS_PER_DAY, 2 * HOURS_PER_DAY))}
@@ -325,18 +327,18 @@ class EntriesTable:
         counted = self._client.update_item(
             TableName=self._name,
             Key=row,
-            UpdateExpression=f"ADD #h0 :letters SET expires_at_s = :expires REMOVE {old}",
+            UpdateExpression=f"ADD #h0 :emails SET expires_at_s = :expires REMOVE {old}",
             ExpressionAttributeNames=names,
             ExpressionAttributeValues={
-                ":letters": {"N": str(letters)},
+                ":emails": {"N": str(emails)},
                 ":expires": {"N": str(at_ms // 1000 + COUNTER_KEPT_S)},
             },
             ReturnValues="ALL_NEW",
         )["Attributes"]
         hours = (counted.get(f"h{hour - age}", {"N": "0"})["N"] for age in range(HOURS_PER_DAY))
-        if letters < 0 or sum(map(int, hours)) <= limit:
+        if emails < 0 or sum(map(int, hours)) <= limit:
             return True
-        self.count_asked_by_network(source, at_ms=at_ms, limit=limit, letters=-letters, budget=budget)
+        self.count_asked_by_network(source, at_ms=at_ms, limit=limit, emails=-emails, budget=budget)
         return False
 
     def count_admission(self, entry: Entry) -> bool:
@@ -391,7 +393,7 @@ def entry_from(item: Mapping[str, Any]) -> Entry:
         mailbox=item["mailbox"]["S"],
         state=EntryState(item["state"]["S"]),
         asked_at_ms=int(item["asked_at_ms"]["N"]),
-        place=item.get("place", {}).get("S"),
+        position=item.get("shard_position", {}).get("S"),
         expires_at_s=int(item["expires_at_s"]["N"]) if "expires_at_s" in item else None,
         page=item.get("page", {}).get("S", "/"),
         arrival=Arrival(item["arrival"]["S"]) if "arrival" in item else None,

@@ -1,4 +1,4 @@
-"""Leases in the sending table: who walks a shard of a line right now.
+"""Leases in the sending table: who walks a shard of a shard right now.
 
 A lease ends by itself, and it outlasts the longest life of a function: one that has ended belonged
 to a worker that is surely dead.
@@ -14,35 +14,35 @@ if TYPE_CHECKING:
 
 
 class LeasesTable:
-    """Rows `lease#LINE` of the sending table."""
+    """Rows `lease#SHARD` of the sending table."""
 
     def __init__(self, client: "DynamoDBClient", name: str) -> None:
         self._client = client
         self._name = name
 
-    def take(self, lines: Sequence[str], *, holder: str, at_ms: int, lease_ms: int) -> bool:
-        """Take all of `lines` (at most 100), or none of them: false when somebody holds one."""
-        requests = [self._taking(line, holder, at_ms, lease_ms) for line in lines]
+    def take(self, shards: Sequence[str], *, holder: str, at_ms: int, lease_ms: int) -> bool:
+        """Take all of `shards` (at most 100), or none of them: false when somebody holds one."""
+        requests = [self._taking(shard, holder, at_ms, lease_ms) for shard in shards]
         if len(requests) == 1:
             return update_if(self._client, **requests[0])
         return not transact(self._client, [{"Update": request} for request in requests])
 
-    def release(self, lines: Sequence[str], *, holder: str) -> None:
-        """Give `lines` back; one that another holds by now stays theirs."""
-        for line in lines:
+    def release(self, shards: Sequence[str], *, holder: str) -> None:
+        """Give `shards` back; one that another holds by now stays theirs."""
+        for shard in shards:
             update_if(
                 self._client,
                 TableName=self._name,
-                Key=_key(line),
+                Key=_key(shard),
                 UpdateExpression="REMOVE holder, lease_until_ms",
                 ConditionExpression="holder = :holder",
                 ExpressionAttributeValues={":holder": {"S": holder}},
             )
 
-    def _taking(self, line: str, holder: str, at_ms: int, lease_ms: int) -> dict[str, Any]:
+    def _taking(self, shard: str, holder: str, at_ms: int, lease_ms: int) -> dict[str, Any]:
         return {
             "TableName": self._name,
-            "Key": _key(line),
+            "Key": _key(shard),
             "UpdateExpression": "SET holder = :holder, lease_until_ms = :until",
             "ConditionExpression": "attribute_not_exists(holder) OR lease_until_ms < :now",
             "ExpressionAttributeValues": {
@@ -53,5 +53,5 @@ class LeasesTable:
         }
 
 
-def _key(line: str) -> dict[str, Any]:
-    return {"id": {"S": f"lease#{line}"}}
+def _key(shard: str) -> dict[str, Any]:
+    return {"id": {"S": f"lease#{shard}"}}

@@ -21,7 +21,7 @@ class PoliciesTable:
         self._name = name
 
     def of(self, slug: str) -> WavePolicy:
-        """The policy of a product: its own, or the shop's, or that everyone is told."""
+        """The policy of a product: its own, or the shop's, or that everyone is notified."""
         keys = [_key(each) for each in dict.fromkeys((slug, ""))]
         found = {
             item["id"]["S"]: item["policy"]["S"]

@@ -16,46 +16,55 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 KEPT_S = 400 * 24 * 3600
-COUNTERS = ("told", "rejected", "unclear", "deferred_now", "given_up", "bounced", "complained", "left_after")
+COUNTERS = (
+    "notified",
+    "rejected",
+    "unclear",
+    "deferred_now",
+    "given_up",
+    "bounced",
+    "complained",
+    "unsubscribed_after",
+)
 # All shards of a limited wave are walked by one worker, and counted in one row.
-ALL_LINES = "all"
+ALL_SHARDS = "all"
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """`told` were handed over; `rejected` of them were refused for good, of `unclear` nobody can say.
+    """`notified` were handed over; `rejected` of them were refused for good, of `unclear` nobody can say.
 
     `deferred_now` wait for another try by themselves, `given_up` were tried for the last time: they keep
-    their place for the next restock.
+    their position for the next restock.
 
-    Of those that went out, so many `bounced` for good, `complained`, and `left_after`: left the list
-    after their letter. `first_at_ms` and `last_at_ms` are when the first and the last batch were marked.
+    Of those that went out, so many `bounced` for good, `complained`, and `unsubscribed_after`: left the list
+    after their email. `first_at_ms` and `last_at_ms` are when the first and the last batch were marked.
     """
 
-    told: int = 0
+    notified: int = 0
     rejected: int = 0
     unclear: int = 0
     deferred_now: int = 0
     given_up: int = 0
     bounced: int = 0
     complained: int = 0
-    left_after: int = 0
+    unsubscribed_after: int = 0
     first_at_ms: int | None = None
     last_at_ms: int | None = None
 
 
 class ProgressTable:
-    """Rows of the sending table: `told#RESTOCK#LINE` and `received#TAG` (counters), `wave#SKU` (the budget of
-    a variant's limited waves)."""
+    """Rows of the sending table: `notified#RESTOCK#SHARD` and `received#TAG` (counters), and `wave#SKU` (the
+    budget of a variant's limited waves)."""
 
     def __init__(self, client: "DynamoDBClient", name: str) -> None:
         self._client = client
         self._name = name
 
-    def count(self, restock_id: str, line: str, *, at_ms: int, **letters: int) -> dict[str, Any]:
-        """The write that counts `letters` (told, rejected, unclear, deferred_now, given_up), to go along with
-        the marks."""
-        added = {name: count for name, count in letters.items() if count}
+    def count(self, restock_id: str, shard: str, *, at_ms: int, **emails: int) -> dict[str, Any]:
+        """Return the write that counts `emails` (notified, rejected, unclear, deferred_now, given_up), for
+        the transaction of the marks."""
+        added = {name: count for name, count in emails.items() if count}
         update = (
             "SET last_at_ms = :now, first_at_ms = if_not_exists(first_at_ms, :now), expires_at_s = :expires"
         )
@@ -63,11 +72,11 @@ class ProgressTable:
         if added:
             update += " ADD " + ", ".join(f"{name} :{name}" for name in added)
             values |= {f":{name}": {"N": str(count)} for name, count in added.items()}
-        return self._write(f"told#{restock_id}#{line}", update, values)
+        return self._write(f"notified#{restock_id}#{shard}", update, values)
 
-    def add(self, restock_id: str, line: str, *, at_ms: int, **letters: int) -> None:
-        """Count `letters` by themselves."""
-        self._client.update_item(**self.count(restock_id, line, at_ms=at_ms, **letters)["Update"])
+    def add(self, restock_id: str, shard: str, *, at_ms: int, **emails: int) -> None:
+        """Count `emails` by themselves."""
+        self._client.update_item(**self.count(restock_id, shard, at_ms=at_ms, **emails)["Update"])
 
     def take_from_wave(self, sku: str, emails: int, *, at_ms: int) -> dict[str, Any]:
         """The write that takes `emails` off a variant's limited wave, to go along with the marks."""
@@ -139,24 +148,27 @@ class ProgressTable:
             ExpressionAttributeValues={":number": {"N": str(number)}, ":restock": {"S": restock_id}},
         )
 
-    def first_unclear(self, restock_id: str, line: str, place: str) -> bool:
-        """Note that nobody knows what became of the batch that begins at `place`; true for the first time."""
+    def first_unclear(self, restock_id: str, shard: str, position: str) -> bool:
+        """Store that the outcome of the batch that begins at `position` is unclear; true for the first
+        time."""
         return update_if(
             self._client,
             TableName=self._name,
-            Key={"id": {"S": f"told#{restock_id}#{line}"}},
-            UpdateExpression="SET unclear_place = :place",
-            ConditionExpression="attribute_not_exists(unclear_place) OR unclear_place <> :place",
-            ExpressionAttributeValues={":place": {"S": place}},
+            Key={"id": {"S": f"notified#{restock_id}#{shard}"}},
+            UpdateExpression="SET unclear_position = :position",
+            ConditionExpression="attribute_not_exists(unclear_position) OR unclear_position <> :position",
+            ExpressionAttributeValues={":position": {"S": position}},
         )
 
-    def count_left(self, restock_id: str, *, at_ms: int) -> None:
-        """Count one who left the list after the letter about a restock."""
-        self._client.update_item(**received(self._name, tag_of(restock_id), "left_after", at_ms)["Update"])
+    def count_unsubscribed(self, restock_id: str, *, at_ms: int) -> None:
+        """Count one who left the list after the email about a restock."""
+        self._client.update_item(
+            **received(self._name, tag_of(restock_id), "unsubscribed_after", at_ms)["Update"]
+        )
 
-    def of(self, restock_id: str, lines: Iterable[str]) -> Progress:
-        """The sum of a restock's counters over `lines` and its limited waves."""
-        rows = [f"told#{restock_id}#{line}" for line in (*lines, ALL_LINES)]
+    def of(self, restock_id: str, shards: Iterable[str]) -> Progress:
+        """The sum of a restock's counters over `shards` and its limited waves."""
+        rows = [f"notified#{restock_id}#{shard}" for shard in (*shards, ALL_SHARDS)]
         keys = [{"id": {"S": row}} for row in (*rows, received_row(tag_of(restock_id)))]
         items = list(
             batch_get(
@@ -184,7 +196,7 @@ def _number(item: Mapping[str, Any], name: str) -> int:
 
 
 def received(table: str, tag: str, counter: str, at_ms: int) -> dict[str, Any]:
-    """The write that adds one to a counter of how the letters about a restock were received."""
+    """The write that adds one to a counter of how the emails about a restock were received."""
     return {
         "Update": {
             "TableName": table,

@@ -1,4 +1,4 @@
-"""Products as they were a moment ago: for letters and pages that show a title, not what is left of it."""
+"""Products as they were a moment ago: for emails and pages that show a title, not what is left of it."""
 
 from collections.abc import Callable
 from typing import Protocol

@@ -2,7 +2,7 @@
 what the first request uses and no more.
 
 Here is what everything is made with: the clock, the environment, clients, keys. `stores` says where
-things are kept, `letters` how they are sent; `api` answers requests, `events` reacts to records.
+things are kept, `emails` how they are sent; `api` answers requests, `events` reacts to records.
 """
 
 import os
@@ -70,7 +70,7 @@ def keys() -> Keys:
 
 @cache
 def links() -> "Links":
-    """Signs and reads the links in letters."""
+    """Signs and reads the links in emails."""
     from chalicelib.domain.links import Links
 
     return Links(keys().signing, clock_ms)

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from chalicelib.domain.form_stamp import Offer
     from chalicelib.http.merchant_keys import MerchantKeys
     from chalicelib.services.availability import Availabilities
+    from chalicelib.services.my_waitlists import MyWaitlists
     from chalicelib.services.signups import Signups
     from chalicelib.services.waitlist import Waitlist
     from chalicelib.services.webhooks import Webhooks
-    from chalicelib.services.yours import Yours
     from chalicelib.tables.domain_lists import DomainListsTable
 
 
@@ -68,18 +68,18 @@ def warm_up() -> None:
 
 @cache
 def waitlist() -> "Waitlist":
-    """The shopper's side once a letter has come."""
+    """The shopper's side once an email has come."""
     from chalicelib.services.waitlist import Waitlist
 
     return Waitlist(entries(), recent_products(), links(), clock_ms)
 
 
 @cache
-def yours() -> "Yours":
+def my_waitlists() -> "MyWaitlists":
     """What a shopper sees and does about all they wait for."""
-    from chalicelib.services.yours import Yours
+    from chalicelib.services.my_waitlists import MyWaitlists
 
-    return Yours(entries(), shoppers(), products(), links(), clock_ms)
+    return MyWaitlists(entries(), shoppers(), products(), links(), clock_ms)
 
 
 @cache

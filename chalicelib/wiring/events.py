@@ -5,26 +5,26 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from chalicelib.wiring import client, clock_ms, form_stamps, links, new_id, settings
-from chalicelib.wiring.letters import pace, postbox
+from chalicelib.wiring.emails import rate_limiter, sender
 from chalicelib.wiring.stores import entries, products, progress, restocks, themes, waves_queue
 
 if TYPE_CHECKING:
-    from chalicelib.services.admissions import Admissions
+    from chalicelib.services.autopilot import Autopilot
     from chalicelib.services.fan_out import FanOut
-    from chalicelib.services.page_turn import PageTurn
+    from chalicelib.services.page_refresh import PageRefresh
     from chalicelib.services.restocking import Restocking
-    from chalicelib.services.tending import Tender
+    from chalicelib.services.single_opt_in import SingleOptIn
 
 
 @cache
-def page_turn() -> "PageTurn":
+def page_refresh() -> "PageRefresh":
     """Turns pages."""
-    from chalicelib.services.page_turn import PageTurn
+    from chalicelib.services.page_refresh import PageRefresh
     from chalicelib.storage.pages import Cdn, PagesBucket
 
     cdn = Cdn(client("cloudfront"), settings().distribution_id)
     bucket = PagesBucket(client("s3"), settings().pages_bucket)
-    return PageTurn(products(), themes(), bucket, cdn, form_stamps)
+    return PageRefresh(products(), themes(), bucket, cdn, form_stamps)
 
 
 @cache
@@ -38,47 +38,49 @@ def restocking() -> "Restocking":
 
 
 @cache
-def admissions() -> "Admissions":
+def single_opt_in() -> "SingleOptIn":
     """Lets in who needs no confirmation."""
-    from chalicelib.services.admissions import Admissions
+    from chalicelib.services.single_opt_in import SingleOptIn
 
-    return Admissions(entries(), restocking(), clock_ms)
+    return SingleOptIn(entries(), restocking(), clock_ms)
 
 
 @cache
 def fan_out() -> "FanOut":
     """Walks the waves."""
     from chalicelib.services.batches import Batches
+    from chalicelib.services.email_composer import EmailComposer
     from chalicelib.services.fan_out import FanOut
-    from chalicelib.services.letters import LetterWriter
-    from chalicelib.services.teller import Teller
+    from chalicelib.services.notifier import Notifier
     from chalicelib.tables.leases import LeasesTable
-    from chalicelib.tables.line import LineTable
+    from chalicelib.tables.shards import ShardsTable
 
-    line = LineTable(client("dynamodb"), settings().entries_table, settings().suppressions_table)
-    teller = Teller(
+    shards = ShardsTable(client("dynamodb"), settings().entries_table, settings().suppressions_table)
+    notifier = Notifier(
         entries(),
-        line,
+        shards,
         progress(),
-        lambda: LetterWriter(themes().live(), links()),
-        postbox(),
+        lambda: EmailComposer(themes().live(), links()),
+        sender(),
         waves_queue(),
         clock_ms,
     )
-    batches = Batches(entries(), line, products(), restocks(), progress(), pace(), teller, clock_ms)
+    batches = Batches(
+        entries(), shards, products(), restocks(), progress(), rate_limiter(), notifier, clock_ms
+    )
     leases = LeasesTable(client("dynamodb"), settings().sending_table)
-    return FanOut(batches, leases, pace(), waves_queue(), clock_ms, new_id, random.random)
+    return FanOut(batches, leases, rate_limiter(), waves_queue(), clock_ms, new_id, random.random)
 
 
 @cache
-def tender() -> "Tender":
-    """Tends the shop, within bounds."""
-    from chalicelib.domain.tending import Bounds
-    from chalicelib.services.tending import CloudJournal, Places, Tender
-    from chalicelib.tables.notices import NoticesTable
+def autopilot() -> "Autopilot":
+    """AutopilotRuns the shop, within bounds."""
+    from chalicelib.domain.autopilot import Bounds
+    from chalicelib.services.autopilot import Autopilot, CloudActionLog, Resources
+    from chalicelib.tables.alert_state import AlertStateTable
 
     names = settings()
-    places = Places(
+    positions = Resources(
         names.entries_table,
         names.sending_table,
         names.api_function,
@@ -86,5 +88,5 @@ def tender() -> "Tender":
         names.dead_letter_queue_urls,
     )
     bounds = Bounds(names.entries_write_units_max, names.api_concurrency_max)
-    journal = CloudJournal(NoticesTable(client("dynamodb"), names.sending_table))
-    return Tender(client, places, bounds, journal, clock_ms)
+    action_log = CloudActionLog(AlertStateTable(client("dynamodb"), names.sending_table))
+    return Autopilot(client, positions, bounds, action_log, clock_ms)

@@ -35,7 +35,7 @@ def products() -> "ProductsTable":
 
 @cache
 def recent_products() -> "RecentProducts":
-    """The same, as of a few seconds ago: for letters and pages that only name what is sold."""
+    """The same, as of a few seconds ago: for emails and pages that only name what is sold."""
     from chalicelib.tables.recent_products import RecentProducts
 
     return RecentProducts(products(), clock_ms)
@@ -83,7 +83,7 @@ def themes() -> "ThemeStore":
 
 @cache
 def recent_themes() -> "ThemeStore":
-    """The same, as of a few seconds ago: for letters and answers, never to turn pages with."""
+    """The same, as of a few seconds ago: for emails and answers, never to turn pages with."""
     from chalicelib.storage.themes import ThemeStore
 
     bucket = settings().release_bucket
@@ -92,7 +92,7 @@ def recent_themes() -> "ThemeStore":
 
 @cache
 def confirmations_queue() -> "ConfirmationsQueue":
-    """Where confirmation letters wait to be sent."""
+    """Where confirmation emails wait to be sent."""
     from chalicelib.queues import ConfirmationsQueue
 
     names = settings()

@@ -8,7 +8,7 @@
   const shown = 60;
   let index;
 
-  // "Größe" is found by "grosse" and by "größe": letters without their marks.
+  // "Größe" is found by "grosse" and by "größe": emails without their marks.
   const plain = (text) =>
     text.toLowerCase().replaceAll("ß", "ss").normalize("NFKD").replace(/\p{M}/gu, "");
 

@@ -12,11 +12,11 @@ from chalicelib.services.availability import Availabilities
 from chalicelib.tables.recent_products import stocked_with
 from chalicelib.wiring import clock_ms
 from spillway.commands.options import json_option, stage_option
-from spillway.deploy.stage import Stage, stage_named
-from spillway.deploy.tables import StageTables
 from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.skus import SkuIndex, not_sold, require_sku, typed
 from spillway.project import Project
+from spillway.stage import Stage, stage_named
+from spillway.stage_tables import StageTables
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +64,13 @@ def available_command(
     """
     sku = require_sku(sku)
     if units == 0:
-        raise BadInput("--stock 0: none can be had", way_out=f"spillway {typed('sold-out', sku)} says so")
+        raise BadInput("--stock 0: none can be had", hint=f"spillway {typed('sold-out', sku)} says so")
     taken = _observe(stage_named(project, stage_name), sku, Availability.IN_STOCK, units)
     if as_json:
         click.echo(json.dumps(taken.to_document()))
     elif taken.restock:
         click.echo(f"{sku} is available; its page turns and who waits for it is told, in the order they came")
-        click.echo(f"  how far the letters are: spillway {typed('waves', sku)}")
+        click.echo(f"  how far the emails are: spillway {typed('waves', sku)}")
     else:
         click.echo(f"{sku} was available already{_units(taken)}; nobody new is told")
 
@@ -88,7 +88,7 @@ def _units(taken: TakenIn) -> str:
 @stage_option
 @click.pass_obj
 def sold_out_command(project: Project, sku: str, stage_name: str, *, as_json: bool) -> None:
-    """Mark a variant as sold out: its page takes waitlist signups, and letters under way stop."""
+    """Mark a variant as sold out: its page takes waitlist signups, and emails under way stop."""
     sku = require_sku(sku)
     taken = _observe(stage_named(project, stage_name), sku, Availability.OUT_OF_STOCK, 0)
     if as_json:
@@ -96,7 +96,7 @@ def sold_out_command(project: Project, sku: str, stage_name: str, *, as_json: bo
     elif taken.before.availability is Availability.OUT_OF_STOCK:
         click.echo(f"{sku} was sold out already")
     else:
-        click.echo(f"{sku} is sold out; its page turns, and letters about it stop")
+        click.echo(f"{sku} is sold out; its page turns, and emails about it stop")
 
 
 def _observe(stage: Stage, sku: str, availability: Availability, units: int | None) -> TakenIn:
@@ -111,5 +111,5 @@ def _observe(stage: Stage, sku: str, availability: Availability, units: int | No
         case Outcome.UNKNOWN_SKU:  # withdrawn since it was looked at
             raise not_sold(sku, stage.name, SkuIndex.of(products))
         case Outcome.BUSY:
-            raise WorkFailed(f"{sku}: too many events about it come at once", way_out="try again")
+            raise WorkFailed(f"{sku}: too many events about it come at once", hint="try again")
     return TakenIn(event, stocked.stock[sku])

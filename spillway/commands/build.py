@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from spillway.build.sales import ended_sales
-from spillway.build.standstill import Report, Standstill
 from spillway.commands.pictures import show_left_out, skip_broken_pictures_option
-from spillway.counted import counted
+from spillway.pluralize import pluralize
 from spillway.project import Project
+from spillway.sitegen.sales import ended_sales
+from spillway.sitegen.up_to_date import Report, UpToDate
 
 if TYPE_CHECKING:
-    from spillway.build.release import Release
+    from spillway.sitegen.release import Release
 
 
 @click.command("build")
@@ -32,17 +32,22 @@ def build_command(project: Project, base_url: str | None, *, skip_broken_picture
     """
     started = time.perf_counter()
     folder = project.output / "site"
-    standstill = Standstill(project, folder, base_url=base_url, skip_broken_pictures=skip_broken_pictures)
-    report = standstill.report()
+    up_to_date = UpToDate(project, folder, base_url=base_url, skip_broken_pictures=skip_broken_pictures)
+    report = up_to_date.report()
     if report is None:
         # Loaded only now: most of what it brings is not needed to see that nothing changed.
-        from spillway.build.site import build
+        from spillway.sitegen.site import build
 
         release = build(project, base_url=base_url, folder=folder, skip_broken_pictures=skip_broken_pictures)
-        report = Report(_summary(release), (*release.untold, *release.notes), release.sales, release.left_out)
-        standstill.note(report)
+        report = Report(
+            _summary(release),
+            (*release.missing_translations, *release.notes),
+            release.sales,
+            release.left_out,
+        )
+        up_to_date.note(report)
     today = datetime.now(UTC).date().isoformat()
-    for line in (*report.untold, *ended_sales(report.sales, today=today)):
+    for line in (*report.missing_translations, *ended_sales(report.sales, today=today)):
         click.echo(line, err=True)
     click.echo(f"{report.summary} in {time.perf_counter() - started:.1f} s")
     click.echo(f"  {folder.relative_to(project.root)}/")
@@ -50,12 +55,12 @@ def build_command(project: Project, base_url: str | None, *, skip_broken_picture
 
 
 def _summary(release: "Release") -> str:
-    from spillway.build.release import Kind
+    from spillway.sitegen.release import Kind
 
     counts = Counter(each.kind for each in release.objects)
     pages = counts[Kind.PAGE] + counts[Kind.INDEX]
     return (
         f"release {release.id} for {release.theme.shop.base_url}: "
-        f"{counted(len(release.products), 'product')}, {counted(pages, 'page')}, "
+        f"{pluralize(len(release.products), 'product')}, {pluralize(pages, 'page')}, "
         f"{counts[Kind.ASSET]:,} pictures and assets"
     )

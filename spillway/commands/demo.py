@@ -4,8 +4,8 @@ import sys
 
 import click
 
-from spillway.cloud.strict.settings import LAMBDA_INVOCATIONS_MAX
 from spillway.demo.interruption import Interrupted, interruptible
+from spillway.local_cloud.strict.settings import LAMBDA_INVOCATIONS_MAX
 from spillway.project import Project
 
 PORT_MAX = 65_535 - 2
@@ -38,7 +38,7 @@ def demo_command(
         with interruptible():
             # Loading all of it takes a moment, in which a person may change their mind, too.
             from spillway.demo.demo import DemoSettings
-            from spillway.demo.performance import perform
+            from spillway.demo.run import perform
 
             perform(project, DemoSettings(port, fresh, not lenient, invocations_max), check=check)
     except Interrupted as interrupted:

@@ -13,9 +13,9 @@ from spillway.deploy.operator_policy import Part, operator_policy
 from spillway.deploy.package import packaged
 from spillway.deploy.runtimes import described
 from spillway.deploy.stack import Outcome, adopt, deploy
-from spillway.deploy.stage import LOCAL, Stage, region_in, require_stage_name, stage_named
 from spillway.errors import BadInput
 from spillway.project import Project
+from spillway.stage import LOCAL, Stage, region_in, require_stage_name, stage_named
 
 DEFAULT_STAGE = "production"
 EXAMPLES = {
@@ -79,7 +79,7 @@ def deploy_command(
         click.echo(json.dumps(policy, indent=1))
         return
     if stage_name is None:
-        raise BadInput("--stage NAME: needed", way_out=f"for example --stage {DEFAULT_STAGE}")
+        raise BadInput("--stage NAME: needed", hint=f"for example --stage {DEFAULT_STAGE}")
     given = dict(_pair("--param", param) for param in params)
     names = dict(_pair("--adopt", name) for name in adopted)
     _require_domain(given)
@@ -124,12 +124,12 @@ def _require_domain(given: dict[str, str]) -> None:
     if given.get("CreateSenderIdentity") == "yes" and "@" in identity:
         raise BadInput(
             f"--param SenderIdentity={identity}: the stack creates the identity of a domain",
-            way_out=f"--param SenderIdentity={identity.rpartition('@')[2]}; SenderAddress stays as it is",
+            hint=f"--param SenderIdentity={identity.rpartition('@')[2]}; SenderAddress stays as it is",
         )
 
 
 def _pair(option: str, text: str) -> tuple[str, str]:
     name, separator, value = text.partition("=")
     if not name or not separator:
-        raise BadInput(f"{option} {text}: not NAME=VALUE", way_out=f"for example {EXAMPLES[option]}")
+        raise BadInput(f"{option} {text}: not NAME=VALUE", hint=f"for example {EXAMPLES[option]}")
     return name, value

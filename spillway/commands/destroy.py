@@ -3,11 +3,11 @@
 import click
 from rich.console import Console
 
-from spillway.counted import counted
-from spillway.deploy.stage import LOCAL, stage_named
 from spillway.errors import BadInput
-from spillway.operate.destruction import Destruction, destroy, plan_destruction
+from spillway.operate.teardown import Teardown, destroy, plan_destruction
+from spillway.pluralize import pluralize
 from spillway.project import Project
+from spillway.stage import LOCAL, stage_named
 
 
 @click.command("destroy")
@@ -23,7 +23,7 @@ def destroy_command(
     if stage_name == LOCAL:
         raise BadInput(
             "--stage local: the local cloud goes when its demo ends",
-            way_out="spillway demo --fresh forgets what it kept",
+            hint="spillway demo --fresh forgets what it kept",
         )
     stage = stage_named(project, stage_name)
     console = Console(highlight=False, soft_wrap=True)
@@ -32,7 +32,7 @@ def destroy_command(
     if dry_run:
         return
     if (yes_destroy or click.prompt(f"Type {stage_name} to destroy it")) != stage_name:
-        raise BadInput(f"{yes_destroy or 'that'} is not the stage's name", way_out="nothing was done")
+        raise BadInput(f"{yes_destroy or 'that'} is not the stage's name", hint="nothing was done")
     destroy(stage, plan, console.print)
     if plan.kept and not with_data:
         console.print("A new stack begins with what stays, where it is deployed so:")
@@ -40,8 +40,8 @@ def destroy_command(
         console.print(f"  spillway deploy --stage {stage_name} {words}", markup=False)
 
 
-def _show(console: Console, plan: Destruction) -> None:
-    console.print(f"{plan.stack_name}: {counted(plan.goes, 'resource goes', 'resources go')}")
+def _show(console: Console, plan: Teardown) -> None:
+    console.print(f"{plan.stack_name}: {pluralize(plan.goes, 'resource goes', 'resources go')}")
     verb = "[bold red]is deleted with all that is in it[/bold red]" if plan.with_data else "stays"
     for kept in plan.kept:
         console.print(f"  {kept.logical_id} ({kept.resource_type}, {kept.name}) {verb}")

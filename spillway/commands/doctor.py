@@ -6,11 +6,11 @@ import sys
 import click
 from rich.console import Console
 
-from spillway.build.loading import load_catalogue
 from spillway.commands.options import json_option, stage_option
-from spillway.deploy.stage import stage_named
-from spillway.operate.diagnosis import Examined, Finding, Result, diagnose
+from spillway.operate.doctor import Examined, Finding, Result, examine
 from spillway.project import Project
+from spillway.sitegen.loading import load_catalogue
+from spillway.stage import stage_named
 
 MARKS = {Result.GOOD: "[green]✓[/green]", Result.BAD: "[red]✗[/red]", Result.UNKNOWN: "[yellow]?[/yellow]"}
 
@@ -29,7 +29,7 @@ def doctor_command(project: Project, stage_name: str, emails: int | None, *, as_
     """Check a stage from its stack to its sender's records. Exit status 1 if something is wrong."""
     stage = stage_named(project, stage_name)
     shop = load_catalogue(project).storefront.shop
-    findings = diagnose(Examined(stage, shop, emails))
+    findings = examine(Examined(stage, shop, emails))
     if as_json:
         found = list(findings)
         well = not any(each.result is Result.BAD for each in found)
@@ -53,6 +53,6 @@ def _show(finding: Finding) -> Result:
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"{MARKS[finding.result]} {finding.check}: ", end="")
     console.print(finding.what, markup=False)
-    for line in finding.way_out.splitlines():
+    for line in finding.hint.splitlines():
         console.print(f"    {line}", markup=False)
     return finding.result

@@ -9,12 +9,12 @@ import click
 from chalicelib.wiring import clock_ms
 from spillway.commands.options import stage_option
 from spillway.commands.people import access_log
-from spillway.counted import counted
-from spillway.deploy.stage import stage_named
-from spillway.deploy.tables import StageTables
 from spillway.merchant.export import document, in_line, write_csv
 from spillway.merchant.skus import require_sku, require_sold
+from spillway.pluralize import pluralize
 from spillway.project import Project
+from spillway.stage import stage_named
+from spillway.stage_tables import StageTables
 
 
 @click.command("export")
@@ -31,7 +31,7 @@ def export_command(project: Project, sku: str, stage_name: str, *, _as_csv: bool
     sku = require_sku(sku)
     stage = stage_named(project, stage_name)
     tables = StageTables.of(stage)
-    waiting = in_line(tables.line, sku)
+    waiting = in_line(tables.shards, sku)
     first = next(waiting, None)
     if first is None:
         # Who waits for what the shop no longer sells is kept, and can be exported.
@@ -43,4 +43,4 @@ def export_command(project: Project, sku: str, stage_name: str, *, _as_csv: bool
             click.echo(json.dumps(document(entry, place)))
         return
     count = write_csv(waiting, sys.stdout)
-    click.echo(f"{counted(count, 'waits', 'wait')} for {sku}", err=True)
+    click.echo(f"{pluralize(count, 'waits', 'wait')} for {sku}", err=True)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from spillway.counted import counted
 from spillway.errors import BadInput
+from spillway.pluralize import pluralize
 from spillway.project import Project
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from chalicelib.domain.product import Product
     from chalicelib.domain.stock import Stock
     from chalicelib.storefront.theme import Edition
-    from spillway.build.catalogue import CatalogueProduct
-    from spillway.build.edition_rendering import StockBySlug
+    from spillway.sitegen.catalogue import CatalogueProduct
+    from spillway.sitegen.edition_rendering import StockBySlug
 
 
 @click.group("feed")
@@ -50,30 +50,30 @@ def google_command(
     spillway feed google --stage prod -o products.xml
     """
     # Loaded only now: the other commands do not wait for the picture library.
-    from spillway.build.merchant_feed import merchant_feed
-    from spillway.build.site import makings_of
+    from spillway.sitegen.merchant_feed import merchant_feed
+    from spillway.sitegen.site import release_source_of
 
     stock: StockBySlug = {}
     if stage_name is not None:
         url, stock = _live(project, stage_name)
         base_url = base_url or url
-    makings = makings_of(project, base_url=base_url).makings
-    edition = _edition_of(makings.theme.editions, locale)
+    source = release_source_of(project, base_url=base_url).source
+    edition = _edition_of(source.theme.editions, locale)
     today = datetime.now(UTC).date().isoformat()
-    feed = merchant_feed(edition, _stocked(makings.products, stock), today=today)
+    feed = merchant_feed(edition, _stocked(source.products, stock), today=today)
     if str(output) == "-":
         click.echo(feed.text, nl=False)
     else:
         _write(output, feed.text)
     for line in feed.warnings:
         click.echo(line, err=True)
-    click.echo(f"{counted(feed.items, 'item')} for {edition.shop.base_url}", err=True)
+    click.echo(f"{pluralize(feed.items, 'item')} for {edition.shop.base_url}", err=True)
 
 
 def _live(project: Project, stage_name: str) -> tuple[str | None, "StockBySlug"]:
     """Where the shop of a stage is served, if not at its base_url; and its stock as it is now."""
-    from spillway.deploy.stage import stage_named
-    from spillway.deploy.tables import StageTables
+    from spillway.stage import stage_named
+    from spillway.stage_tables import StageTables
 
     stage = stage_named(project, stage_name)
     products = StageTables.of(stage).products
@@ -104,5 +104,5 @@ def _write(file: Path, text: str) -> None:
         beside.replace(file)
     except OSError as error:
         raise BadInput(
-            f"--output {file}: {error.strerror}", way_out="name a file in a folder that is there"
+            f"--output {file}: {error.strerror}", hint="name a file in a folder that is there"
         ) from error

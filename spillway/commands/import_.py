@@ -11,10 +11,10 @@ import click
 
 from spillway.commands.shared_work import SharedWork
 from spillway.errors import BadInput
+from spillway.importing.generic_csv import read_plain
 from spillway.importing.imported import Export
 from spillway.importing.importer import ImportRequest, NothingImported, run_import
 from spillway.importing.merchant_feed import read_merchant_feed
-from spillway.importing.plain import read_plain
 from spillway.importing.reading import ReadOptions
 from spillway.importing.report import ImportReport
 from spillway.importing.shopify import read_shopify
@@ -112,6 +112,6 @@ def _columns(stated: Iterable[str]) -> dict[str, str]:
     for text in stated:
         name, equals, header = text.partition("=")
         if not (name.strip() and equals and header.strip()):
-            raise BadInput(f"--column {text}: expected NAME=HEADER", way_out='--column price="Regular price"')
+            raise BadInput(f"--column {text}: expected NAME=HEADER", hint='--column price="Regular price"')
         columns[name.strip().lower()] = header.strip()
     return columns

@@ -19,7 +19,7 @@ def load_command(project: Project, words: tuple[str, ...]) -> None:
     """Send a flood of shoppers, and check that every accepted signup is stored once; --help tells more."""
     # Locust patches the process it is loaded into: it gets one of its own.
     if not (project.root / "loadtests").is_dir() or find_spec("locust") is None:
-        raise BadInput("the load tests are not here", way_out="they come with a checkout: make setup")
+        raise BadInput("the load tests are not here", hint="they come with a checkout: make setup")
     command = [sys.executable, "-m", "loadtests", *words]
     process = subprocess.Popen(command, cwd=project.root)  # noqa: S603 - no shell
     while True:

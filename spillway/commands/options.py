@@ -2,7 +2,7 @@
 
 import click
 
-from spillway.deploy.stage import LOCAL
+from spillway.stage import LOCAL
 
 stage_option = click.option("--stage", "stage_name", metavar="NAME", default=LOCAL, show_default=True)
 json_option = click.option("--json", "as_json", is_flag=True, help="Say it in JSON.")

@@ -7,8 +7,8 @@ import click
 from spillway.deploy.archive import contents
 from spillway.deploy.package import package
 from spillway.deploy.runtimes import described
-from spillway.deploy.stage import region_in, require_stage_name
 from spillway.project import Project
+from spillway.stage import region_in, require_stage_name
 
 
 @click.command("package")

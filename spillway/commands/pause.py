@@ -1,14 +1,14 @@
-"""`spillway pause`: no letter leaves until somebody resumes."""
+"""`spillway pause`: no email leaves until somebody resumes."""
 
 import json
 
 import click
 
 from spillway.commands.options import json_option, stage_option
-from spillway.deploy.stage import stage_named
-from spillway.deploy.tables import StageTables
 from spillway.errors import BadInput
 from spillway.project import Project
+from spillway.stage import stage_named
+from spillway.stage_tables import StageTables
 
 REASON_CHARS_MAX = 200
 
@@ -19,7 +19,7 @@ REASON_CHARS_MAX = 200
 @json_option
 @click.pass_obj
 def pause_command(project: Project, reason: str, stage_name: str, *, as_json: bool) -> None:
-    """Stop all sending until `spillway resume`. Signups are still taken; letters wait in their queues."""
+    """Stop all sending until `spillway resume`. Signups are still taken; emails wait in their queues."""
     if not 0 < len(reason.strip()) <= REASON_CHARS_MAX:
         raise BadInput(f"--because: expected 1 to {REASON_CHARS_MAX} characters")
     stage = stage_named(project, stage_name)
@@ -31,4 +31,4 @@ def pause_command(project: Project, reason: str, stage_name: str, *, as_json: bo
         click.echo(json.dumps({"was_paused": earlier}))
         return
     click.echo(f"sending was paused already: {earlier}" if earlier else f"sending is paused: {reason}")
-    click.echo(f"  letters wait until: spillway resume --stage {stage.name}")
+    click.echo(f"  emails wait until: spillway resume --stage {stage.name}")

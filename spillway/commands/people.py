@@ -11,9 +11,9 @@ from pathlib import Path
 import click
 
 from chalicelib.domain.address import Address, AddressRefused
-from spillway.deploy.stage import Stage
 from spillway.errors import BadInput
 from spillway.importing.table import read_bytes
+from spillway.stage import Stage
 from spillway.waitlist.access_log import AccessLog
 from spillway.waitlist.reasons import Line, when
 

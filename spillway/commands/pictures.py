@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import click
 
-from spillway.counted import counted
+from spillway.pluralize import pluralize
 
 skip_broken_pictures_option = click.option(
     "--skip-broken-pictures",
@@ -16,6 +16,6 @@ skip_broken_pictures_option = click.option(
 def show_left_out(left_out: Sequence[str]) -> None:
     """Print every place that names a picture which was left out."""
     if left_out:
-        click.echo(f"{counted(len(left_out), 'picture')} left out:", err=True)
+        click.echo(f"{pluralize(len(left_out), 'picture')} left out:", err=True)
     for line in left_out:
         click.echo(f"  {line}", err=True)

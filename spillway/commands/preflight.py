@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from spillway.commands.amounts import Share, Span
-from spillway.deploy.stage import stage_named
 from spillway.errors import BadInput
 from spillway.preflight.account import AccountLimits, read_limits
 from spillway.preflight.arrivals import Shape, rates_per_s, trace
@@ -24,6 +23,7 @@ from spillway.preflight.screen import show, tell_story
 from spillway.preflight.usage import usage
 from spillway.preflight.weight import mean_product_weight, page_weight
 from spillway.project import Project
+from spillway.stage import stage_named
 
 VISITORS_MAX = 50_000_000
 # Each is played call by call, three times over.
@@ -54,11 +54,11 @@ NO_STAGE = "no stage asked: documented defaults, of an account that is out of SE
 @click.option(
     "--page", metavar="PATH", help="The page they land on; left out: the mean of all products' pages."
 )
-@click.option("--letter-wait", "letter_wait_s_max", type=Span(), default="10m", show_default=True,
-              help="The longest that a confirmation letter may wait for its turn.")  # fmt: skip
+@click.option("--email-wait", "email_wait_s_max", type=Span(), default="10m", show_default=True,
+              help="The longest that a confirmation email may wait for its turn.")  # fmt: skip
 @click.option("--stage", "stage_name", metavar="NAME", help="Read the limits of this stage's account.")
 @click.option("--limit", "limits", multiple=True, metavar="NAME=VALUE",
-              help="A limit that is known better, as --json names it: letters_per_s=50.")  # fmt: skip
+              help="A limit that is known better, as --json names it: emails_per_s=50.")  # fmt: skip
 @click.option("--provisioned", type=click.IntRange(0, 10_000), metavar="N",
               help="Environments of the API kept ready: fewer cold starts, a line in the bill.")  # fmt: skip
 @click.option("--seed", type=int, default=1, show_default=True)
@@ -110,7 +110,7 @@ class Options:
     pages_per_visitor: float
     availability_changes: int
     page: str | None
-    letter_wait_s_max: int
+    email_wait_s_max: int
     stage_name: str | None
     limits: tuple[str, ...]
     provisioned: int | None
@@ -124,7 +124,7 @@ def _built(project: Project) -> Path:
     site = project.output / "site"
     if not (site / "products").is_dir():
         # Only here, and loaded only then: with a build at hand, nobody waits for the picture library.
-        from spillway.build.site import build
+        from spillway.sitegen.site import build
 
         build(project, folder=site)
     return site
@@ -147,11 +147,11 @@ def _asked(options: Options) -> Asked:
         raise BadInput(
             f"--visitors {campaign.visitors} at --signup-rate {campaign.signup_rate:.2%} are"
             f" {campaign.signups:,} signups: more than the {SIGNUPS_MAX:,} that can be played",
-            way_out="lower one of the two",
+            hint="lower one of the two",
         )
     shape = "trace" if options.trace_file else options.shape
     stage = options.stage_name or "production"
-    return Asked(campaign, rates, shape, options.seed, options.letter_wait_s_max, stage)
+    return Asked(campaign, rates, shape, options.seed, options.email_wait_s_max, stage)
 
 
 def _account(project: Project, options: Options) -> AccountLimits:
@@ -171,7 +171,7 @@ def _limit(given: str) -> tuple[str, float]:
         value = -1.0
     if name not in LIMIT_NAMES or not 0 <= value <= LIMIT_MAX:
         names = ", ".join(LIMIT_NAMES)
-        raise BadInput(f"--limit {given}: not NAME=VALUE of a limit", way_out=f"names are {names}")
+        raise BadInput(f"--limit {given}: not NAME=VALUE of a limit", hint=f"names are {names}")
     return name, value
 
 
@@ -191,5 +191,5 @@ def _write(file: Path, text: str) -> None:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise BadInput(
-            f"--report {file}: {error.strerror}", way_out="name a file in a folder of yours"
+            f"--report {file}: {error.strerror}", hint="name a file in a folder of yours"
         ) from error

@@ -7,16 +7,16 @@ from chalicelib.wiring import clock_ms
 from spillway.commands.options import stage_option
 from spillway.commands.pictures import show_left_out, skip_broken_pictures_option
 from spillway.commands.progress import progress_bar
-from spillway.counted import counted
 from spillway.deploy.agreement import agreeing
-from spillway.deploy.stage import Stage, stage_named
-from spillway.deploy.tables import StageTables
 from spillway.merchant.skus import typed_move
+from spillway.pluralize import pluralize
 from spillway.project import Project
 from spillway.publish.plan import Plan
 from spillway.publish.publisher import Make, Published, Publisher, Target
 from spillway.publish.sources import of_folder
 from spillway.publish.target import target_of
+from spillway.stage import Stage, stage_named
+from spillway.stage_tables import StageTables
 
 
 @click.command("publish")
@@ -73,23 +73,23 @@ def warn_of_people_left(stage: Stage, withdrawn: tuple[str, ...]) -> None:
     """Name each SKU that is no longer sold and has a waitlist, with the command that moves its people."""
     if not withdrawn:
         return
-    line = StageTables.of(stage).line
+    shards = StageTables.of(stage).shards
     for sku in withdrawn:
-        count = line.count(sku)
+        count = shards.count(sku)
         if count:
             click.echo(
-                f"{sku}: no longer sold, {counted(count, 'person waits', 'people wait')} for it; move them to"
-                f" another SKU: {typed_move(sku, stage.name)}",
+                f"{sku}: no longer sold, {pluralize(count, 'person waits', 'people wait')} for it;"
+                f" move them to another SKU: {typed_move(sku, stage.name)}",
                 err=True,
             )
 
 
 def show_published(published: Published) -> None:
     """What was done, in one line, and what it leaves open."""
-    for line in (*published.untold, *published.ended_sales):
+    for line in (*published.missing_translations, *published.ended_sales):
         click.echo(line, err=True)
     click.echo(
-        f"release {published.release}: {counted(published.uploaded, 'object')} put, "
+        f"release {published.release}: {pluralize(published.uploaded, 'object')} put, "
         f"{published.skipped:,} unchanged, {published.removed:,} removed"
     )
     for slug in published.abandoned:
@@ -104,5 +104,5 @@ def show_plan(plan: Plan) -> None:
     for removal in plan.removals:
         click.echo(f"delete  {removal.key}  ({removal.reason})")
     if plan.theme_changed:
-        click.echo("put     theme.json  (what the cloud makes pages and letters with)")
+        click.echo("put     theme.json  (what the cloud makes pages and emails with)")
     click.echo(f"{len(plan.uploads)} to put, {len(plan.removals)} to delete, {plan.skipped} unchanged")

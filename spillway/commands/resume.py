@@ -1,4 +1,4 @@
-"""`spillway resume`: letters may leave again."""
+"""`spillway resume`: emails may leave again."""
 
 import json
 
@@ -6,9 +6,9 @@ import click
 
 from chalicelib.wiring import clock_ms
 from spillway.commands.options import json_option, stage_option
-from spillway.deploy.stage import stage_named
-from spillway.deploy.tables import StageTables
 from spillway.project import Project
+from spillway.stage import stage_named
+from spillway.stage_tables import StageTables
 
 
 @click.command("resume")

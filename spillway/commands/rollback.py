@@ -8,13 +8,13 @@ from chalicelib.wiring import clock_ms
 from spillway.commands.options import stage_option
 from spillway.commands.progress import progress_bar
 from spillway.commands.publish import bring, warn_of_people_left
-from spillway.counted import counted
 from spillway.deploy.agreement import agreeing
-from spillway.deploy.stage import stage_named
+from spillway.pluralize import pluralize
 from spillway.project import Project
 from spillway.publish.manifest import Kept, Manifest
 from spillway.publish.sources import chosen, of_kept
 from spillway.publish.target import target_of
+from spillway.stage import stage_named
 
 
 @click.command("rollback")
@@ -35,7 +35,7 @@ def rollback_command(
 ) -> None:
     """Go back to RELEASE, or to the one that was live before.
 
-    Pages, sitemap, feed, theme, letters and the catalogue become what they were; stock, shoppers and the
+    Pages, sitemap, feed, theme, emails and the catalogue become what they were; stock, shoppers and the
     files of this folder stay as they are. RELEASE may be the beginning of a name.
     """
     stage = stage_named(project, stage_name)
@@ -58,7 +58,7 @@ def show_kept(live: Manifest) -> None:
     """The releases that can be gone back to, the live one first, and what was begun and not ended."""
     for each in live.kept:
         is_live = "live" if each.release == live.release else "    "
-        size = f"{counted(each.products, 'product')}, {counted(each.pages, 'page')}"
+        size = f"{pluralize(each.products, 'product')}, {pluralize(each.pages, 'page')}"
         click.echo(f"{each.release}  {is_live}  {_day(each)}  {size}")
     if not live.kept:
         click.echo("nothing was published yet")

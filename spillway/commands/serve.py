@@ -18,10 +18,10 @@ def serve_command(project: Project, port: int) -> None:
     Mistakes are shown in place of the page. There is no waitlist behind it: make demo has one.
     """
     # Loaded only now: the other commands do not wait for a web server.
-    from spillway.build.preview import Preview
-    from spillway.cloud import ports
-    from spillway.cloud.browser_guard import BrowserGuard, hosts_of
-    from spillway.cloud.servers import served
+    from spillway.local_cloud import ports
+    from spillway.local_cloud.browser_guard import BrowserGuard, hosts_of
+    from spillway.local_cloud.servers import served
+    from spillway.sitegen.preview import Preview
 
     url = f"http://{ports.HOST}:{port}"
     preview = Preview(project, base_url=url)

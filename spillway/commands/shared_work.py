@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TypeVar
 
-from spillway.build.crew import Crew, bundled
+from spillway.sitegen.parallel import WorkerPool, bundled
 
 # A bar that is gone before anybody reads it is only flicker.
 PROGRESS_AFTER_S = 1.0
@@ -26,18 +26,18 @@ class SharedWork:
         *,
         clock_s: Callable[[], float] = time.monotonic,
         bar: Callable[[str], AbstractContextManager[Show]] | None = None,
-        crew: Crew | None = None,
+        pool: WorkerPool | None = None,
     ) -> None:
         """Start the clock.
 
         Args:
             clock_s: Returns the time, in seconds.
             bar: Opens a bar with the words beside it; the context yields what moves it.
-            crew: The processes.
+            pool: The processes.
         """
         self._clock_s = clock_s
         self._bar = bar or terminal_bar
-        self._crew = crew or Crew()
+        self._pool = pool or WorkerPool()
         self._started_s = clock_s()
 
     def __call__(self, work: Callable[[Sequence[T]], R], things: Sequence[T], what: str) -> list[R]:
@@ -53,7 +53,7 @@ class SharedWork:
                 if show is not None:
                     show(begun / len(bundles))
 
-            return self._crew.share(work, bundles, progress=progress)
+            return self._pool.share(work, bundles, progress=progress)
 
 
 @contextmanager

@@ -10,12 +10,12 @@ from chalicelib.domain.entry import EntryState
 from chalicelib.wiring import clock_ms
 from spillway.commands.options import json_option, stage_option
 from spillway.commands.people import access_log, read_address, show_lines, show_sentence
-from spillway.counted import counted
-from spillway.deploy.stage import stage_named
 from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.skus import require_sku
+from spillway.pluralize import pluralize
 from spillway.private_file import private_file
 from spillway.project import Project
+from spillway.stage import stage_named
 from spillway.waitlist.access_log import read_access
 from spillway.waitlist.people import People, Person
 from spillway.waitlist.reasons import Facts, entry_lines, explain, when
@@ -56,7 +56,7 @@ def shopper_command(
     """
     who = read_address(address)
     if export is not None and export.exists():
-        raise BadInput(f"--export {export}: it exists already", way_out="name a new file")
+        raise BadInput(f"--export {export}: it exists already", hint="name a new file")
     stage = stage_named(project, stage_name)
     tables = PeopleTables.of(stage)
     shopper = who.shopper_id(tables.identity_key)
@@ -156,7 +156,7 @@ def _show(person: Person) -> None:
         click.echo("not suppressed")
     for kind, times in person.requested.items():
         click.echo(
-            f"{counted(len(times), 'email')} of the kind {kind} asked for, the last at {when(times[-1])}"
+            f"{pluralize(len(times), 'email')} of the kind {kind} asked for, the last at {when(times[-1])}"
         )
     if not person.facts:
         click.echo("on no waitlist: nothing else is stored")
@@ -186,14 +186,16 @@ def _state(facts: Facts) -> str:
     words = {
         EntryState.PENDING: "not confirmed",
         EntryState.NOTIFIED: "notified",
-        EntryState.LEFT: "moved" if facts.known.text("moved_to") else "unsubscribed",
+        EntryState.UNSUBSCRIBED: "moved" if facts.known.text("moved_to") else "unsubscribed",
     }
     return words.get(entry.state, entry.state)
 
 
 def _erase(people: People, person: Person, *, yes: bool, as_json: bool) -> None:
     rows = len(person.facts)
-    question = f"Delete {counted(rows, 'entry', 'entries')} and all else of this person? It cannot be undone."
+    question = (
+        f"Delete {pluralize(rows, 'entry', 'entries')} and all else of this person? It cannot be undone."
+    )
     if not yes and not click.confirm(question, err=True):
         raise WorkFailed("nothing was erased")
     erased = people.erase(person.shopper)
@@ -204,4 +206,4 @@ def _erase(people: People, person: Person, *, yes: bool, as_json: bool) -> None:
         return
     kept = "; the suppression stays, as an id" if person.is_suppressed else ""
     at = datetime.now(UTC)
-    click.echo(f"erased {counted(erased, 'row')} at {at:%Y-%m-%d %H:%M:%SZ}{kept}")
+    click.echo(f"erased {pluralize(erased, 'row')} at {at:%Y-%m-%d %H:%M:%SZ}{kept}")

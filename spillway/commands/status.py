@@ -10,10 +10,10 @@ from rich.text import Text
 
 from chalicelib.domain.deliverability import Cohort
 from spillway.commands.options import json_option, stage_option
-from spillway.deploy.stage import stage_named
 from spillway.operate.queues import QUEUES
 from spillway.operate.state import StageState, state_of
 from spillway.project import Project
+from spillway.stage import stage_named
 
 
 @click.command("status")
@@ -45,7 +45,7 @@ def _show(state: StageState) -> None:
     table.add_row("stage", f"{state.stage} in {state.region}, {state.stack}")
     if state.entries_rows_about is not None:
         warm = f", {state.entries_write_units:,} writes/s at once" if state.entries_write_units else ""
-        # Beside the entries stand counts of letters, one for each shopper.
+        # Beside the entries stand counts of emails, one for each shopper.
         table.add_row("entries table", f"about {state.entries_rows_about:,} rows{warm}")
     dead = {queue.dead for queue in QUEUES.values()}
     for name, count in state.queues.items():
@@ -60,8 +60,8 @@ def _show(state: StageState) -> None:
     if state.received:
         table.add_row("received", _received(state.received))
     if state.paused is not None:
-        way_out = f"spillway resume --stage {state.stage}"
-        table.add_row("sending", Text(f"PAUSED: {state.paused}; {way_out}", style="bold red"))
+        hint = f"spillway resume --stage {state.stage}"
+        table.add_row("sending", Text(f"PAUSED: {state.paused}; {hint}", style="bold red"))
     table.add_row("alarms", ", ".join(state.alarms) or "none")
     for what in state.unknown:
         table.add_row("cannot tell", what)

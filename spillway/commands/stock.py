@@ -11,13 +11,13 @@ from babel import Locale, UnknownLocaleError
 from chalicelib.services.availability import Availabilities
 from chalicelib.wiring import clock_ms
 from spillway.commands.options import json_option, stage_option
-from spillway.counted import counted
-from spillway.deploy.stage import stage_named
-from spillway.deploy.tables import StageTables
 from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.stock_file import LineMistake, read_stock_file
-from spillway.merchant.stocktaking import Change, Stocktaking, apply, apply_all_or_nothing, plan
+from spillway.merchant.stock_import import Change, StockImport, apply, apply_all_or_nothing, plan
+from spillway.pluralize import pluralize
 from spillway.project import Project
+from spillway.stage import stage_named
+from spillway.stage_tables import StageTables
 
 
 @click.command("stock")
@@ -37,7 +37,7 @@ def stock_command(
     stage = stage_named(project, stage_name)
     read = read_stock_file(file, locale=first_locale(project))
     tables = StageTables.of(stage)
-    taking = plan(read, tables.products, tables.line, at_ms=clock_ms(), new_id=lambda: uuid.uuid4().hex)
+    taking = plan(read, tables.products, tables.shards, at_ms=clock_ms(), new_id=lambda: uuid.uuid4().hex)
     if dry_run:
         _show(taking, as_json=as_json, verb="would change")
         _require_none(file, taking.mistakes, written=False)
@@ -45,9 +45,7 @@ def stock_command(
     if atomic:
         _require_none(file, taking.mistakes, written=False)
         if not apply_all_or_nothing(taking.changes, Availabilities(tables.products)):
-            raise WorkFailed(
-                f"{file}: newer events came in between; nothing was changed", way_out="try again"
-            )
+            raise WorkFailed(f"{file}: newer events came in between; nothing was changed", hint="try again")
         _show(taking, as_json=as_json, verb="changed")
         return
     overtaken = apply(taking.changes, Availabilities(tables.products))
@@ -66,7 +64,7 @@ def first_locale(project: Project) -> str:
     return locale
 
 
-def _show(taking: Stocktaking, *, as_json: bool, verb: str) -> None:
+def _show(taking: StockImport, *, as_json: bool, verb: str) -> None:
     if as_json:
         document = {
             "changes": [_document(change) for change in taking.changes],
@@ -78,14 +76,14 @@ def _show(taking: Stocktaking, *, as_json: bool, verb: str) -> None:
         return
     for change in taking.changes:
         before, event = change.before, change.event
-        mailed = f", {counted(change.mailed, 'waits', 'wait')} for it" if change.mailed else ""
+        mailed = f", {pluralize(change.mailed, 'waits', 'wait')} for it" if change.mailed else ""
         click.echo(
             f"{event.sku}: {before.availability} {_units(before.units)} -> "
             f"{event.availability} {_units(event.units)}{mailed}"
         )
     click.echo(
-        f"{len(taking.changes):,} {verb}, {counted(taking.unchanged, 'is as it was', 'are as they were')}, "
-        f"{counted(taking.mailed, 'letter')} to send"
+        f"{len(taking.changes):,} {verb}, {pluralize(taking.unchanged, 'is as it was', 'are as they were')}, "
+        f"{pluralize(taking.mailed, 'email')} to send"
     )
 
 
@@ -107,5 +105,7 @@ def _require_none(file: Path, mistakes: tuple[LineMistake, ...], *, written: boo
         return
     listed = "\n".join(f"  {file}: {mistake}" for mistake in mistakes)
     if written:
-        raise WorkFailed(f"{counted(len(mistakes), 'line was', 'lines were')} not taken in:\n{listed}")
-    raise BadInput(f"{counted(len(mistakes), 'line is', 'lines are')} wrong, nothing was changed:\n{listed}")
+        raise WorkFailed(f"{pluralize(len(mistakes), 'line was', 'lines were')} not taken in:\n{listed}")
+    raise BadInput(
+        f"{pluralize(len(mistakes), 'line is', 'lines are')} wrong, nothing was changed:\n{listed}"
+    )

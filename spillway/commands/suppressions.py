@@ -18,11 +18,11 @@ from chalicelib.tables.suppressions import SuppressionsTable
 from chalicelib.wiring import clock_ms
 from spillway.commands.options import json_option, stage_option
 from spillway.commands.people import access_log, digest_of, read_address
-from spillway.counted import counted
-from spillway.deploy.stage import Stage, stage_named
 from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.suppressions import iso_time, read_suppressions, with_line, write_suppressions
+from spillway.pluralize import pluralize
 from spillway.project import Project
+from spillway.stage import Stage, stage_named
 
 if TYPE_CHECKING:
     from types_boto3_sesv2 import SESV2Client
@@ -55,7 +55,7 @@ def list_command(project: Project, reason: str | None, stage_name: str, *, as_js
         return
     for each in found:
         click.echo(f"{each.shopper}  {_words(each.suppression)}")
-    click.echo(counted(len(found), "suppression"), err=True)
+    click.echo(pluralize(len(found), "suppression"), err=True)
 
 
 @suppressions_command.command("lift")
@@ -95,7 +95,7 @@ def lift_command(
     if before and before.reason is SuppressionReason.COMPLAINED and not (complaint and shopper_asked):
         raise BadInput(
             f"this shopper complained on {iso_time(before.since_ms)[:10]}: not lifted",
-            way_out="only where they asked for emails in writing: add --complaint --shopper-asked",
+            hint="only where they asked for emails in writing: add --complaint --shopper-asked",
         )
     access_log(stage).note("suppressions lift", shopper, at_ms=now_ms)
     if before:
@@ -111,7 +111,7 @@ def lift_command(
     if ses.startswith("cannot"):
         raise WorkFailed(
             f"SES's own list {ses}",
-            way_out="take the address off: aws sesv2 delete-suppressed-destination --email-address ADDRESS",
+            hint="take the address off: aws sesv2 delete-suppressed-destination --email-address ADDRESS",
         )
 
 
@@ -145,7 +145,7 @@ def import_command(project: Project, file: Path, stage_name: str, *, dry_run: bo
         return
     said = "would be imported" if dry_run else "imported"
     kinds = ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts.items()))
-    click.echo(f"{counted(len(lines), 'suppression')} {said}" + (f": {kinds}" if kinds else ""))
+    click.echo(f"{pluralize(len(lines), 'suppression')} {said}" + (f": {kinds}" if kinds else ""))
 
 
 @suppressions_command.command("export")
@@ -174,7 +174,7 @@ def export_command(project: Project, file: Path, stage_name: str, *, as_json: bo
     if as_json:
         click.echo(json.dumps({"file": str(file), "lines": count}))
     else:
-        click.echo(f"{counted(count, 'suppression')} in {file}")
+        click.echo(f"{pluralize(count, 'suppression')} in {file}")
 
 
 def _table(stage: Stage) -> SuppressionsTable:
@@ -191,7 +191,7 @@ def _because(text: str, address: Address) -> str:
     if not 0 < len(text) <= BECAUSE_CHARS_MAX:
         raise BadInput(f"--because: expected 1 to {BECAUSE_CHARS_MAX} characters")
     if address.key in text.lower():
-        raise BadInput("--because: it is kept", way_out="leave the address out of it")
+        raise BadInput("--because: it is kept", hint="leave the address out of it")
     return text
 
 

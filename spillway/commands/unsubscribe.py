@@ -13,11 +13,11 @@ from chalicelib.tables.entries import EntriesTable
 from chalicelib.wiring import clock_ms
 from spillway.commands.options import stage_option
 from spillway.commands.people import access_log, digest_of
-from spillway.counted import counted
-from spillway.deploy.stage import stage_named
-from spillway.deploy.tables import StageTables
 from spillway.merchant.unsubscribing import unsubscribe_by
+from spillway.pluralize import pluralize
 from spillway.project import Project
+from spillway.stage import stage_named
+from spillway.stage_tables import StageTables
 
 
 @click.command("unsubscribe")
@@ -45,8 +45,8 @@ def unsubscribe_command(project: Project, file: Path, stage_name: str, *, as_jso
     if as_json:
         click.echo(json.dumps(asdict(outcome)))
         return
-    click.echo(f"unsubscribed by {counted(outcome.done, 'email')}")
+    click.echo(f"unsubscribed by {pluralize(outcome.done, 'email')}")
     if outcome.refused:
-        click.echo(f"{counted(outcome.refused, 'token')} not of this stage, or too old")
+        click.echo(f"{pluralize(outcome.refused, 'token')} not of this stage, or too old")
     if outcome.others:
-        click.echo(f"{counted(outcome.others, 'email')} without a token: look at them yourself")
+        click.echo(f"{pluralize(outcome.others, 'email')} without a token: look at them yourself")

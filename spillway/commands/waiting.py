@@ -11,11 +11,11 @@ from rich.text import Text
 from chalicelib.wiring import clock_ms
 from spillway.commands.options import json_option, stage_option
 from spillway.commands.progress import progress_bar
-from spillway.deploy.stage import stage_named
-from spillway.deploy.tables import StageTables
-from spillway.merchant.demand import Demand, demand
 from spillway.merchant.skus import typed_move
+from spillway.merchant.waitlist_report import Demand, demand
 from spillway.project import Project
+from spillway.stage import stage_named
+from spillway.stage_tables import StageTables
 
 
 @click.command("waiting")
@@ -29,7 +29,7 @@ def waiting_command(project: Project, stage_name: str, *, as_json: bool) -> None
         task = bar.add_task("counting", total=None)
         found = demand(
             tables.products,
-            tables.line,
+            tables.shards,
             at_ms=clock_ms(),
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )

@@ -15,16 +15,16 @@ from chalicelib.storage.themes import ThemeStore
 from chalicelib.tables.domain_lists import DomainListsTable
 from chalicelib.tables.suppressions import SuppressionsTable
 from chalicelib.wiring import clock_ms
-from spillway.cloud.local_cloud import make_private
 from spillway.commands.options import json_option, stage_option
 from spillway.commands.people import access_log, digest_of
 from spillway.commands.progress import progress_bar
-from spillway.counted import counted
-from spillway.deploy.stage import Stage, stage_named
 from spillway.errors import BadInput, WorkFailed
 from spillway.importing.table import read_table
+from spillway.local_cloud.local_cloud import make_private
 from spillway.merchant.skus import require_sku, require_sold
+from spillway.pluralize import pluralize
 from spillway.project import Project
+from spillway.stage import Stage, stage_named
 from spillway.waitlist import intake
 from spillway.waitlist.export_rows import Asked, Column, Outcome, Tool, read_rows
 from spillway.waitlist.moving import Move, Moved, waiting
@@ -189,7 +189,7 @@ def move_command(
     """
     old, new = require_sku(old_sku), require_sku(new_sku)
     if old == new:
-        raise BadInput(f"SKU {old!r}: it is the same SKU twice", way_out="name another SKU to move to")
+        raise BadInput(f"SKU {old!r}: it is the same SKU twice", hint="name another SKU to move to")
     stage = stage_named(project, stage_name)
     tables = PeopleTables.of(stage)
     products = tables.stage.products
@@ -199,7 +199,7 @@ def move_command(
     if _can_buy(tables, old):
         raise BadInput(
             f"SKU {old!r}: it is in stock, its waitlist is being emailed",
-            way_out=f"mark it sold out first: spillway sold-out {old}",
+            hint=f"mark it sold out first: spillway sold-out {old}",
         )
     count = sum(1 for _ in waiting(tables.entries.of_sku(old), at_ms=at_ms))
     if _can_buy(tables, new) and arrival is None and count and not dry_run:
@@ -215,8 +215,8 @@ def move_command(
     _show_moved(old, new, moved, dry_run=False, as_json=as_json)
     if moved[Moved.CHANGED]:
         raise WorkFailed(
-            f"{counted(moved[Moved.CHANGED], 'entry', 'entries')} changed meanwhile and stayed",
-            way_out="move again: it does what is left",
+            f"{pluralize(moved[Moved.CHANGED], 'entry', 'entries')} changed meanwhile and stayed",
+            hint="move again: it does what is left",
         )
 
 
@@ -255,7 +255,7 @@ def _show_import(done: _Import, *, as_json: bool) -> None:
         return
     would = "would be " if done.dry_run else ""
     click.echo(
-        f"{done.file}: {counted(len(done.decisions), 'row')} from {done.tool}, sha256 {done.digest[:12]}"
+        f"{done.file}: {pluralize(len(done.decisions), 'row')} from {done.tool}, sha256 {done.digest[:12]}"
     )
     for outcome, count in done.outcomes.items():
         word = f"{would}{outcome}" if outcome in {Outcome.ADD, Outcome.ASK} else outcome
@@ -267,20 +267,20 @@ def _show_import(done: _Import, *, as_json: bool) -> None:
 
 def _in_stock_sentence(sku: str, count: int, arrival: Arrival | None) -> str:
     if arrival is Arrival.NOW:
-        are = counted(count, "person is emailed", "people are emailed")
+        are = pluralize(count, "person is emailed", "people are emailed")
         return f"{sku} is in stock: {are} once on the waitlist, as the wave policy says"
     if arrival is Arrival.NEXT_RESTOCK:
-        wait = counted(count, "person waits", "people wait")
+        wait = pluralize(count, "person waits", "people wait")
         return f"{sku} is in stock: {wait} for the next restock, or for a wave that is still under way"
-    need = counted(count, "person needs", "people need")
+    need = pluralize(count, "person needs", "people need")
     return f"{sku} is in stock: {need} --notify-now or --next-restock"
 
 
 def _choose(in_stock: Mapping[str, int]) -> BadInput:
-    listed = ", ".join(f"{sku} ({counted(count, 'person', 'people')})" for sku, count in in_stock.items())
+    listed = ", ".join(f"{sku} ({pluralize(count, 'person', 'people')})" for sku, count in in_stock.items())
     return BadInput(
         f"in stock now: {listed}; nothing was changed",
-        way_out="--notify-now emails them at once, --next-restock has them wait for the next restock",
+        hint="--notify-now emails them at once, --next-restock has them wait for the next restock",
     )
 
 
@@ -293,8 +293,8 @@ def _require_no_mistakes(file: Path, decisions: Sequence[intake.Decision], *, dr
         listed.append(f"  and {len(wrong) - MISTAKES_SHOWN_MAX:,} more, in the details")
     rows = "\n".join(listed)
     if dry_run:
-        raise BadInput(f"{counted(len(wrong), 'row is', 'rows are')} wrong:\n{rows}")
-    raise WorkFailed(f"{counted(len(wrong), 'row was', 'rows were')} not imported:\n{rows}")
+        raise BadInput(f"{pluralize(len(wrong), 'row is', 'rows are')} wrong:\n{rows}")
+    raise WorkFailed(f"{pluralize(len(wrong), 'row was', 'rows were')} not imported:\n{rows}")
 
 
 def _show_moved(old: str, new: str, moved: Counter[Moved], *, dry_run: bool, as_json: bool) -> None:
@@ -312,7 +312,7 @@ def _show_moved(old: str, new: str, moved: Counter[Moved], *, dry_run: bool, as_
 
 def _arrival(*, notify_now: bool, next_restock: bool) -> Arrival | None:
     if notify_now and next_restock:
-        raise BadInput("--notify-now and --next-restock exclude each other", way_out="choose one")
+        raise BadInput("--notify-now and --next-restock exclude each other", hint="choose one")
     if notify_now:
         return Arrival.NOW
     return Arrival.NEXT_RESTOCK if next_restock else None
@@ -331,7 +331,7 @@ def _here(stage: Stage, tables: PeopleTables, locale: str | None) -> intake.Here
     editions = {edition.shop.locale: edition for edition in theme.editions}
     if locale is not None and locale not in editions:
         raise BadInput(
-            f"--locale {locale!r}: not a language of this shop", way_out=f"one of {', '.join(editions)}"
+            f"--locale {locale!r}: not a language of this shop", hint=f"one of {', '.join(editions)}"
         )
     edition = editions[locale] if locale else theme.editions[0]
     lists = DomainListsTable(tables.client, names["ProductsTable"])
@@ -363,7 +363,7 @@ def _sku_map(file: Path) -> dict[str, str]:
             if not any(cell.strip() for cell in cells):
                 continue
             if len(cells) != 2:
-                raise BadInput(f"--sku-map {file}:{number}: {counted(len(cells), 'column')}, expected 2")
+                raise BadInput(f"--sku-map {file}:{number}: {pluralize(len(cells), 'column')}, expected 2")
             found[cells[0].strip()] = cells[1].strip()
     return found
 
@@ -372,6 +372,4 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise BadInput(
-            f"--timezone {name!r}: no such time zone", way_out="for example Europe/Berlin"
-        ) from None
+        raise BadInput(f"--timezone {name!r}: no such time zone", hint="for example Europe/Berlin") from None

@@ -1,20 +1,20 @@
-"""`spillway waves`: how far letters about a variant are."""
+"""`spillway waves`: how far emails about a variant are."""
 
 import json
 from datetime import UTC, datetime
 
 import click
 
-from chalicelib.domain.entry import lines_of
+from chalicelib.domain.entry import shards_of
 from spillway.commands.options import json_option, stage_option
-from spillway.counted import counted
-from spillway.deploy.stage import stage_named
-from spillway.deploy.tables import StageTables
-from spillway.merchant.demand import FanOutState, fan_outs
 from spillway.merchant.skus import require_sku, require_sold
+from spillway.merchant.waitlist_report import FanOutState, fan_outs
+from spillway.pluralize import pluralize
 from spillway.project import Project
+from spillway.stage import stage_named
+from spillway.stage_tables import StageTables
 
-# A span of time is told in the unit in which it has one or two digits.
+# A span of time is notified in the unit in which it has one or two digits.
 SECONDS_UPTO, MINUTES_UPTO = 90, 90
 
 
@@ -24,11 +24,13 @@ SECONDS_UPTO, MINUTES_UPTO = 90, 90
 @json_option
 @click.pass_obj
 def waves_command(project: Project, sku: str, stage_name: str, *, as_json: bool) -> None:
-    """How far the letters about a variant's restocks are, the newest first."""
+    """How far the emails about a variant's restocks are, the newest first."""
     sku = require_sku(sku)
     stage = stage_named(project, stage_name)
     tables = StageTables.of(stage)
-    states = list(fan_outs(sku, tables.products, tables.restocks, tables.progress, tables.line, tables.pace))
+    states = list(
+        fan_outs(sku, tables.products, tables.restocks, tables.progress, tables.shards, tables.pace)
+    )
     if not states:
         require_sold(tables.products, sku, stage.name)
     if as_json:
@@ -42,12 +44,12 @@ def waves_command(project: Project, sku: str, stage_name: str, *, as_json: bool)
 
 def _line(state: FanOutState) -> str:
     opened = datetime.fromtimestamp(state.restock.opened_at_ms / 1000, UTC)
-    words = [f"{opened:%Y-%m-%d %H:%M:%S}Z", f"{state.progress.told:,} told"]
+    words = [f"{opened:%Y-%m-%d %H:%M:%S}Z", f"{state.progress.notified:,} notified"]
     if state.rate_per_s:
         words.append(f"{state.rate_per_s:,.1f} a second")
     words += [f"{count:,} {word}" for word, count in _received(state).items() if count]
     if state.live and state.waiting:
-        words.append(f"{state.waiting:,} still wait for their letter")
+        words.append(f"{state.waiting:,} still wait for their email")
         words.append(f"paused: {state.paused}" if state.paused else _eta(state))
     words.append("live" if state.live else "over")
     return ", ".join(words)
@@ -62,7 +64,7 @@ def _received(state: FanOutState) -> dict[str, int]:
         "given up": max(0, done.given_up),
         "bounced": done.bounced,
         "complained": done.complained,
-        "left": done.left_after,
+        "unsubscribed": done.unsubscribed_after,
     }
 
 
@@ -70,7 +72,7 @@ def _eta(state: FanOutState) -> str:
     if state.eta_s is None:
         return "not begun"
     if state.further_waves:
-        waves = counted(state.further_waves, "more wave")
+        waves = pluralize(state.further_waves, "more wave")
         return f"{_span(state.eta_s)} and {waves} to go if units are left"
     return f"{_span(state.eta_s)} to go at the rate the mail may leave"
 
@@ -88,9 +90,9 @@ def _document(state: FanOutState) -> dict[str, object]:
         "restock": state.restock.id,
         "opened_at_ms": state.restock.opened_at_ms,
         "units": state.restock.units,
-        "shards": len(lines_of(state.restock.sku)),
+        "shards": len(shards_of(state.restock.sku)),
         "live": state.live,
-        "told": state.progress.told,
+        "notified": state.progress.notified,
         **{word.replace(" ", "_"): count for word, count in _received(state).items()},
         "waiting": state.waiting,
         "further_waves": state.further_waves,

@@ -21,9 +21,9 @@ from spillway.demo.shopper import Shopper, until, waitlist_form
 from spillway.demo.steps import Steps
 from spillway.demo.stock import SoldOut, sold_out, still_available
 from spillway.demo.trouble import complain_late, flap, put_bad_addresses, shopper_of
-from spillway.deploy.stage import Stage
 from spillway.errors import WorkFailed
 from spillway.project import Project
+from spillway.stage import Stage
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -80,7 +80,7 @@ def _play(scene: _Scene, steps: Steps) -> None:
         dora.signs_up(wanted.path, wanted.sku, filled_in="Dora")
     with steps.step("Each is sent one email; opening its link changes nothing, its button confirms"):
         for shopper in (ada, ben, cleo, dora):
-            _confirm(scene, shopper, letter_number=1)
+            _confirm(scene, shopper, email_number=1)
     with steps.step(f"{wanted.sku} comes back: its page says so"):
         _await_page(ada, wanted, awaited=True)
         _spillway(scene, "available", "--stock", "5", "--", wanted.sku)
@@ -88,30 +88,30 @@ def _play(scene: _Scene, steps: Steps) -> None:
     with steps.step(
         "Ada, Ben and Dora are notified once each, whatever addresses stand between; Cleo is not"
     ):
-        notified = ada.awaits_letters(2)[-1]
-        ben.awaits_letters(2)
-        dora.awaits_letters(2)
-        cleo.awaits_letters(1)
+        notified = ada.awaits_emails(2)[-1]
+        ben.awaits_emails(2)
+        dora.awaits_emails(2)
+        cleo.awaits_emails(1)
     with steps.step(f"{wanted.sku} sells out: Ada, Ben and Dora ask again, and confirm"):
         _spillway(scene, "sold-out", "--", wanted.sku)
         _await_page(ada, wanted, awaited=True)
         for shopper in (ada, ben, dora):
             shopper.signs_up(wanted.path, wanted.sku)
         for shopper in (ada, ben, dora):
-            _confirm(scene, shopper, letter_number=3)
+            _confirm(scene, shopper, email_number=3)
     with steps.step("Ada unsubscribes with one click in her mail program, which posts it as plain text"):
         ada.unsubscribes_with_one_click(notified, content_type="text/plain")
     with steps.step("A complaint about Dora's email of yesterday comes: she gets no more, all others do"):
         complain_late(scene.stage, shopper_of(scene.stage, dora.mailbox), wanted.sku)
     with steps.step("It comes back, and its stock flaps: Ben is notified once, Ada and Dora are not"):
         flap(scene.stage, wanted.sku, (5, 4, 0, 5, 0, 1, 5))
-        ben.awaits_letters(4)
+        ben.awaits_emails(4)
     with steps.step(f"{other.sku} comes back: Cleo is notified; nobody gets an email too many"):
         _spillway(scene, "available", "--stock", "5", "--", other.sku)
-        cleo.awaits_letters(2)
-        ada.awaits_letters(3)
-        ben.awaits_letters(4)
-        dora.awaits_letters(3)
+        cleo.awaits_emails(2)
+        ada.awaits_emails(3)
+        ben.awaits_emails(4)
+        dora.awaits_emails(3)
     front_page = ada.reads(FRONT_PAGE)
     shown = [skus for path, skus in still_available(scene.stage) if f'href="{path}"' in front_page]
     for skus in shown[:1]:
@@ -126,23 +126,23 @@ def _cast(candidates: list[SoldOut]) -> tuple[SoldOut, SoldOut]:
     if len(candidates) < 2:
         raise WorkFailed(
             f"the story needs two variants that are sold out, the shop has {len(candidates)}",
-            way_out="run it with --fresh",
+            hint="run it with --fresh",
         )
     return candidates[0], candidates[1]
 
 
-def _confirm(scene: _Scene, shopper: Shopper, *, letter_number: int) -> None:
-    letter = shopper.awaits_letters(letter_number)[-1]
+def _confirm(scene: _Scene, shopper: Shopper, *, email_number: int) -> None:
+    email = shopper.awaits_emails(email_number)[-1]
     before = _entry_states(scene.stage)
-    form = shopper.opens(letter.link("/api/confirm"))
+    form = shopper.opens(email.link("/api/confirm"))
     if _entry_states(scene.stage) != before:
-        raise WorkFailed(f"{shopper.name} only opened the link of letter {letter.number}: an entry changed")
+        raise WorkFailed(f"{shopper.name} only opened the link of email {email.number}: an entry changed")
     shopper.presses(form)
     after = _entry_states(scene.stage)
     changed = [state for key, state in after.items() if state != before.get(key)]
     if changed != [EntryState.CONFIRMED]:
         raise WorkFailed(
-            f"{shopper.name} pressed the button of letter {letter.number}: entries became {changed}"
+            f"{shopper.name} pressed the button of email {email.number}: entries became {changed}"
         )
 
 
@@ -159,12 +159,12 @@ def _spillway(scene: _Scene, *words: str) -> None:
 
 
 def _await_page(shopper: Shopper, variant: SoldOut, *, awaited: bool) -> None:
-    def turned() -> bool | None:
+    def refreshed() -> bool | None:
         form = waitlist_form(shopper.shop.get(variant.path).text)
         offered = form is not None and variant.sku in form.choices("sku")
         return True if offered is awaited else None
 
-    until(turned, f"{variant.path} turns for {variant.sku}", within_s=PAGE_TURNS_WITHIN_S)
+    until(refreshed, f"{variant.path} turns for {variant.sku}", within_s=PAGE_TURNS_WITHIN_S)
 
 
 def _await_change(shopper: Shopper, path: str, before: str) -> None:
@@ -181,7 +181,7 @@ def _entry_states(stage: Stage) -> dict[tuple[str, str], str]:
     pages = dynamodb.get_paginator("scan").paginate(
         TableName=stage.outputs()["EntriesTable"],
         ConsistentRead=True,
-        # The table also counts letters, in rows without a mailbox.
+        # The table also counts emails, in rows without a mailbox.
         FilterExpression="attribute_exists(mailbox)",
     )
     items = (item for page in pages for item in page["Items"])

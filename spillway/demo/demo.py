@@ -8,25 +8,25 @@ from typing import TYPE_CHECKING
 
 from chalicelib.mail.headers import parse_mailbox
 from chalicelib.wiring import clock_ms
-from spillway.build.loading import load_catalogue
-from spillway.cloud import ports
-from spillway.cloud.browser_guard import BrowserGuard, hosts_of
-from spillway.cloud.front import front
-from spillway.cloud.inbox.app import inbox
-from spillway.cloud.inbox.mailbox import Mailbox
-from spillway.cloud.local_cloud import CloudSettings, LocalCloud, erase, local_cloud, make_private
-from spillway.cloud.record import CloudRecord
-from spillway.cloud.relay import Relay
-from spillway.cloud.servers import served
-from spillway.cloud.strict.settings import LAMBDA_INVOCATIONS_MAX
 from spillway.demo.steps import Steps
 from spillway.deploy.package import packaged
 from spillway.deploy.stack import deploy
-from spillway.deploy.stage import LOCAL, Stage, local_stage
+from spillway.local_cloud import ports
+from spillway.local_cloud.browser_guard import BrowserGuard, hosts_of
+from spillway.local_cloud.front import front
+from spillway.local_cloud.inbox.app import inbox
+from spillway.local_cloud.inbox.mailbox import Mailbox
+from spillway.local_cloud.local_cloud import CloudSettings, LocalCloud, erase, local_cloud, make_private
+from spillway.local_cloud.record import CloudRecord
+from spillway.local_cloud.relay import Relay
+from spillway.local_cloud.servers import served
+from spillway.local_cloud.strict.settings import LAMBDA_INVOCATIONS_MAX
 from spillway.project import Project
 from spillway.publish.publisher import Publisher
 from spillway.publish.sources import of_folder
 from spillway.publish.target import target_of
+from spillway.sitegen.loading import load_catalogue
+from spillway.stage import LOCAL, Stage, local_stage
 
 if TYPE_CHECKING:
     from types_boto3_sesv2 import SESV2Client
@@ -102,11 +102,11 @@ def running_demo(project: Project, settings: DemoSettings, steps: Steps) -> Iter
         with steps.step("Start the local cloud"):
             cloud = open_.enter_context(local_cloud(cloud_settings))
         mailbox = Mailbox(cloud_settings.home / "inbox")
-        letters = inbox(
+        emails = inbox(
             mailbox, Relay(cloud_settings.endpoint_url), settings.shop_url, lambda: datetime.now(UTC)
         )
         guard = BrowserGuard(hosts_of(settings.port + 1))
-        open_.enter_context(served(guard.around(letters), inbox_socket))
+        open_.enter_context(served(guard.around(emails), inbox_socket))
         record = _record(settings, cloud_settings)
         stage = local_stage(record)
         with steps.step("Package what Lambda runs"):

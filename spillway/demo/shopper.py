@@ -1,4 +1,4 @@
-"""A shopper without JavaScript: reads pages, fills in forms, opens letters, presses buttons."""
+"""A shopper without JavaScript: reads pages, fills in forms, opens emails, presses buttons."""
 
 import re
 import time
@@ -10,9 +10,9 @@ from urllib.parse import urlencode
 import httpx
 
 from chalicelib.http.signup_form import HONEYPOT
-from spillway.counted import counted
 from spillway.demo.forms import Form, forms_of
 from spillway.errors import WorkFailed
+from spillway.pluralize import pluralize
 
 Found = TypeVar("Found")
 
@@ -21,12 +21,12 @@ ONE_CLICK = "List-Unsubscribe=One-Click"
 # What browsers ask for when a person follows a link or sends a form.
 ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 FORM_TYPE = "application/x-www-form-urlencoded"
-LETTER_WITHIN_S = 60.0
+EMAIL_WITHIN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """A letter a shopper got."""
+class Email:
+    """An email a shopper got."""
 
     number: int
     subject: str
@@ -34,11 +34,11 @@ class Letter:
     headers: dict[str, str]
 
     def link(self, path: str) -> str:
-        """The link of this letter that leads to `path`."""
+        """The link of this email that leads to `path`."""
         for found in LINK.findall(self.text):
             if httpx.URL(found).path == path:
                 return str(found)
-        raise WorkFailed(f"letter {self.number} ({self.subject}): its text has no link to {path}")
+        raise WorkFailed(f"email {self.number} ({self.subject}): its text has no link to {path}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,28 +74,28 @@ class Shopper:
         if again:
             self._submit(again, again.filled({}))
 
-    def letters(self) -> list[Letter]:
-        """Every letter to this shopper, oldest first."""
-        listed = self.inbox.get("/letters.json").raise_for_status().json()
+    def emails(self) -> list[Email]:
+        """Every email to this shopper, oldest first."""
+        listed = self.inbox.get("/emails.json").raise_for_status().json()
         mine = [each["number"] for each in listed if each["recipient"] == self.mailbox]
-        return [self._letter(number) for number in sorted(mine)]
+        return [self._email(number) for number in sorted(mine)]
 
-    def awaits_letters(self, count: int) -> list[Letter]:
-        """Wait until there are `count` letters; no more than that may have come."""
-        letters = until(
-            lambda: got if len(got := self.letters()) >= count else None,
-            f"{self.name} gets letter {count}",
-            within_s=LETTER_WITHIN_S,
+    def awaits_emails(self, count: int) -> list[Email]:
+        """Wait until there are `count` emails; no more than that may have come."""
+        emails = until(
+            lambda: got if len(got := self.emails()) >= count else None,
+            f"{self.name} gets email {count}",
+            within_s=EMAIL_WITHIN_S,
         )
-        if len(letters) > count:
-            subjects = ", ".join(repr(letter.subject) for letter in letters)
+        if len(emails) > count:
+            subjects = ", ".join(repr(email.subject) for email in emails)
             raise WorkFailed(
-                f"{self.name} got {counted(len(letters), 'letter')} instead of {count}: {subjects}"
+                f"{self.name} got {pluralize(len(emails), 'email')} instead of {count}: {subjects}"
             )
-        return letters
+        return emails
 
     def opens(self, link: str) -> Form:
-        """Follow a letter's link; the page it opens asks for one press of a button."""
+        """Follow an email's link; the page it opens asks for one press of a button."""
         forms = [form for form in forms_of(self._get(link)) if form.method == "post"]
         if len(forms) != 1:
             raise WorkFailed(f"{link}: {len(forms)} forms instead of one button")
@@ -105,18 +105,18 @@ class Shopper:
         """Press the one button of a page."""
         self._submit(form, form.filled({}))
 
-    def unsubscribes_with_one_click(self, letter: Letter, *, content_type: str = FORM_TYPE) -> None:
+    def unsubscribes_with_one_click(self, email: Email, *, content_type: str = FORM_TYPE) -> None:
         """Post as a mail program does for its "unsubscribe" button (RFC 8058), in any media type."""
-        if letter.headers.get("List-Unsubscribe-Post") != ONE_CLICK:
-            raise WorkFailed(f"letter {letter.number}: cannot be unsubscribed from with one click")
-        link = letter.headers.get("List-Unsubscribe", "").strip("<>")
+        if email.headers.get("List-Unsubscribe-Post") != ONE_CLICK:
+            raise WorkFailed(f"email {email.number}: cannot be unsubscribed from with one click")
+        link = email.headers.get("List-Unsubscribe", "").strip("<>")
         answer = self.shop.post(link, content=ONE_CLICK, headers={"Content-Type": content_type})
         if answer.status_code != httpx.codes.OK:
             raise WorkFailed(f"one click on unsubscribe was answered with {answer.status_code}")
 
-    def _letter(self, number: int) -> Letter:
-        kept: dict[str, Any] = self.inbox.get(f"/letters/{number}.json").raise_for_status().json()
-        return Letter(number, kept["subject"], kept["text"], dict(kept["headers"]))
+    def _email(self, number: int) -> Email:
+        kept: dict[str, Any] = self.inbox.get(f"/emails/{number}.json").raise_for_status().json()
+        return Email(number, kept["subject"], kept["text"], dict(kept["headers"]))
 
     def _get(self, address: str) -> str:
         answer = self.shop.get(address, headers={"Accept": ACCEPT})

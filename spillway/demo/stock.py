@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from chalicelib.domain.stock import Availability, StockedProduct
-from spillway.deploy.stage import Stage
-from spillway.deploy.tables import StageTables
+from spillway.stage import Stage
+from spillway.stage_tables import StageTables
 
 SHOWN_FIRST = "/products/field-jacket"
 

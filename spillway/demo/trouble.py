@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.availability import AvailabilityEvent
-from chalicelib.domain.entry import OptIn, Signup, line_of, lines_of
+from chalicelib.domain.entry import OptIn, Signup, shard_of, shards_of
 from chalicelib.domain.sku import sku_tag
 from chalicelib.domain.stock import Availability
 from chalicelib.services.availability import Availabilities
@@ -13,9 +13,9 @@ from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.suppressions import SuppressionsTable
 from chalicelib.wiring import clock_ms, new_id
 from spillway.demo.shopper import until
-from spillway.deploy.stage import Stage
-from spillway.deploy.tables import StageTables
 from spillway.errors import WorkFailed
+from spillway.stage import Stage
+from spillway.stage_tables import StageTables
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -29,12 +29,12 @@ HEARD_WITHIN_S = 30.0
 def put_bad_addresses(stage: Stage, sku: str, run: str) -> None:
     """Put a shopper whom no email reaches on each shard of a variant's list, where it ends now."""
     entries = EntriesTable(stage.client("dynamodb"), stage.outputs()["EntriesTable"])
-    shards = set(lines_of(sku))
+    shards = set(shards_of(sku))
     number = 0
     while shards:
         shopper = f"bad-{run}-{number}"
         number += 1
-        if (line := line_of(sku, shopper)) in shards:
+        if (line := shard_of(sku, shopper)) in shards:
             shards.remove(line)
             signup = Signup(shopper, BAD_MAILBOX, sku, "/", "demo", OptIn.SINGLE)
             entries.ask(signup, at_ms=clock_ms())
@@ -60,13 +60,13 @@ def complain_late(stage: Stage, shopper: str, sku: str) -> None:
     )
     names = stage.outputs()
     sent_at = datetime.now(UTC) - LATE
-    tags = {"letter": ["available"], "shopper": [shopper], "sku": [sku_tag(sku)]}
+    tags = {"email": ["available"], "shopper": [shopper], "sku": [sku_tag(sku)]}
     event = {
         "eventType": "Complaint",
         "mail": {
             "timestamp": sent_at.isoformat(),
             "messageId": new_id(),
-            "tags": {**tags, "ses:configuration-set": [names["Letters"]]},
+            "tags": {**tags, "ses:configuration-set": [names["Emails"]]},
         },
         "complaint": {
             "timestamp": datetime.now(UTC).isoformat(),

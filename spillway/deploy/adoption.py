@@ -38,7 +38,7 @@ def import_template(template: Mapping[str, Any], names: Mapping[str, str]) -> di
     if unknown:
         raise BadInput(
             f"--adopt {unknown[0]}: no resource that outlives its stack",
-            way_out=f"these do: {', '.join(sorted(kept))}",
+            hint=f"these do: {', '.join(sorted(kept))}",
         )
     return {
         "AWSTemplateFormatVersion": "2010-09-09",

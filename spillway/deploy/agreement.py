@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 from chalicelib.mail.headers import parse_mailbox
 from chalicelib.storefront.theme import Shop
-from spillway.build.dates import Dates
-from spillway.build.edition_rendering import StockBySlug
-from spillway.build.release import Release
-from spillway.deploy.stage import LOCAL, Stage
 from spillway.errors import BadInput
+from spillway.sitegen.dates import Dates
+from spillway.sitegen.edition_rendering import StockBySlug
+from spillway.sitegen.release import Release
+from spillway.stage import LOCAL, Stage
 
 Make = Callable[[StockBySlug, Dates], Release]
 
@@ -25,7 +25,7 @@ class Disagreement:
 
     setting: str
     what: str
-    way_out: str
+    hint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ def agreeing(stage: Stage, make: Make) -> Make:
         if found:
             raise BadInput(
                 "\n  ".join(each.what for each in found),
-                way_out="\n  ".join([*(each.way_out for each in found), "nothing was published"]),
+                hint="\n  ".join([*(each.hint for each in found), "nothing was published"]),
             )
         return release
 

@@ -29,8 +29,8 @@ WHY = {
     "chalice": "routes a request to its handler",
     "email_validator": "knows what an address is",
     "idna": "international domain names, for email_validator",
-    "itsdangerous": "signs and reads the links in letters",
-    "jinja2": "renders pages and letters",
+    "itsdangerous": "signs and reads the links in emails",
+    "jinja2": "renders pages and emails",
     "markupsafe": "escapes what a page shows, for jinja2",
 }
 

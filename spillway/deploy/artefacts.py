@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from spillway.deploy.package import Package
-from spillway.deploy.stage import Stage
 from spillway.errors import WorkFailed
+from spillway.stage import Stage
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -67,7 +67,7 @@ class _Bucket:
             if status == 403:
                 raise WorkFailed(
                     f"bucket {self.name} is not account {self.owner}'s, or may not be read",
-                    way_out="nothing was uploaded; it takes s3:ListBucket, GetObject and PutObject on it",
+                    hint="nothing was uploaded; it takes s3:ListBucket, GetObject and PutObject on it",
                 ) from error
             raise
         return True

@@ -82,7 +82,7 @@ def parameters_for(
         ]
         raise BadInput(
             "\n  ".join(mistakes),
-            way_out=f"docs/parameters.md says what each means; it has: {', '.join(sorted(names))}",
+            hint=f"docs/parameters.md says what each means; it has: {', '.join(sorted(names))}",
         )
     sent: list[dict[str, Any]] = [
         {"ParameterKey": name, "ParameterValue": value} for name, value in sorted(given.items())

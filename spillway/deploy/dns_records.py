@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from spillway.deploy.stage import Stage
+from spillway.stage import Stage
 
 TTL_S = 3600
 DKIM_ZONE = "dkim.amazonses.com"

@@ -20,9 +20,9 @@ import yaml
 from spillway.deploy.archive import LEFT_OUT, finish
 from spillway.deploy.regions import for_region
 from spillway.deploy.runtimes import Interpreter, best_interpreter, packaging_python
-from spillway.deploy.stage import LOCAL
 from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
+from spillway.stage import LOCAL
 
 MERGE_TEMPLATE = Path(".chalice/resources.yaml")
 # All that can change the package, but for the tools that make it.
@@ -137,7 +137,7 @@ def _require_application(project: Project) -> None:
     if missing:
         raise BadInput(
             f"{project.root}: no {', no '.join(missing)}: there is no application to package",
-            way_out="run spillway in a checkout of the whole project",
+            hint="run spillway in a checkout of the whole project",
         )
 
 
@@ -164,7 +164,7 @@ def _run_chalice(python: Path, project: Project, folder: Path, stage_name: str, 
     if process.returncode != 0:
         raise WorkFailed(
             f"chalice could not make the package:\n{_indented(said)}",
-            way_out="if it could not install something: a package index must be reachable",
+            hint="if it could not install something: a package index must be reachable",
         )
 
 

@@ -35,7 +35,7 @@ def require_region(region: str) -> None:
     if region not in COMPLETE | WITHOUT_BUDGETS:
         raise BadInput(
             f"region {region}: not every service of the stack is known to be there",
-            way_out=f"set AWS_REGION to one of {', '.join(sorted(COMPLETE | WITHOUT_BUDGETS))}",
+            hint=f"set AWS_REGION to one of {', '.join(sorted(COMPLETE | WITHOUT_BUDGETS))}",
         )
 
 

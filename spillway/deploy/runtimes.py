@@ -174,5 +174,5 @@ def _run(words: list[str]) -> None:
         said = "\n".join(f"    {line}" for line in (ran.stdout + ran.stderr).strip().splitlines())
         raise WorkFailed(
             f"an environment to package in could not be made:\n{said}",
-            way_out="a package index must be reachable; it is asked only once",
+            hint="a package index must be reachable; it is asked only once",
         )

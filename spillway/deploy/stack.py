@@ -15,8 +15,8 @@ from spillway.deploy.artefacts import upload
 from spillway.deploy.change_set import Change, ChangeSet, is_empty, parameters_for
 from spillway.deploy.package import Package
 from spillway.deploy.regions import require_region
-from spillway.deploy.stage import Stage
 from spillway.errors import BadInput, WorkFailed
+from spillway.stage import Stage
 
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient
@@ -127,7 +127,7 @@ class _Deployment:
         if status not in NOT_YET:
             raise BadInput(
                 f"stack {self.stage.stack_name} is {status}: only a new stack adopts resources",
-                way_out="deploy without --adopt, or destroy the stage first",
+                hint="deploy without --adopt, or destroy the stage first",
             )
         change_set_id = self.cloudformation.create_change_set(
             StackName=self.stage.stack_name,
@@ -146,10 +146,10 @@ class _Deployment:
         if status in LED_OUT_BY:
             raise WorkFailed(
                 f"stack {name} is {status}: it takes no deployment",
-                way_out=f"aws cloudformation {LED_OUT_BY[status]} --stack-name {name}",
+                hint=f"aws cloudformation {LED_OUT_BY[status]} --stack-name {name}",
             )
         if status.endswith(IN_PROGRESS) and status not in NOT_YET | DONE:
-            raise WorkFailed(f"stack {name} is {status}", way_out="wait for its end, then deploy again")
+            raise WorkFailed(f"stack {name} is {status}", hint="wait for its end, then deploy again")
 
     def _declared(self, template_url: str) -> Any:
         """The parameters that the template declares."""
@@ -160,7 +160,7 @@ class _Deployment:
                 raise
             raise BadInput(
                 f"CloudFormation refuses the template: {error.response['Error']['Message']}",
-                way_out="it is build/package/sam.json, made from app.py and .chalice/resources.yaml",
+                hint="it is build/package/sam.json, made from app.py and .chalice/resources.yaml",
             ) from error
 
     def _remove_what_never_worked(self) -> None:
@@ -195,7 +195,7 @@ class _Deployment:
                 raise
             raise BadInput(
                 f"stack {self.stage.stack_name}: {error.response['Error']['Message']}",
-                way_out="--param NAME=VALUE sets a parameter; the rest is .chalice/resources.yaml",
+                hint="--param NAME=VALUE sets a parameter; the rest is .chalice/resources.yaml",
             ) from error
 
     def execute(self, change_set: ChangeSet) -> None:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from urllib.parse import quote as percent_encoded
 from urllib.parse import urljoin, urlsplit
 
-from spillway.build.markdown import safe_link
 from spillway.importing.body_html import INLINE, TOKEN, bounded, sanitised, visible_words
 from spillway.importing.body_markdown import rendered, written
 from spillway.importing.body_tree import Tree
+from spillway.sitegen.markdown import safe_link
 
 _OF_A_TABLE = frozenset({"table", "thead", "tbody", "tfoot", "tr", "td", "th", "caption"})
 _BLOCKS_OF_A_LAYOUT = frozenset(

@@ -6,20 +6,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from spillway.build.money_format import money_format
-from spillway.build.product_file import ProductFile
-from spillway.build.redirects import written_redirects
 from spillway.errors import BadInput
 from spillway.importing.imported import Export
+from spillway.importing.normalize import TakeOptions, take
 from spillway.importing.picture_finder import PictureFinder, PictureSource
 from spillway.importing.planning import Plan, ShopBefore, plan_import
 from spillway.importing.reading import ReadOptions
 from spillway.importing.report import ImportReport, failed_report, report_of
 from spillway.importing.sharing import Share, alone
 from spillway.importing.shop_files import Record, read_shop_files
-from spillway.importing.taking import TakeOptions, take
 from spillway.importing.writing import carry_out
 from spillway.project import Project
+from spillway.sitegen.money_format import money_format
+from spillway.sitegen.product_file import ProductFile
+from spillway.sitegen.redirects import written_redirects
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ class ImportRequest:
 class NothingImported(BadInput):
     """Nothing of an export could be taken. Carries the report that says why."""
 
-    def __init__(self, message: str, *, way_out: str, report: ImportReport) -> None:
-        super().__init__(message, way_out=way_out)
+    def __init__(self, message: str, *, hint: str, report: ImportReport) -> None:
+        super().__init__(message, hint=hint)
         self.report = report
 
 
@@ -89,9 +89,7 @@ def run_import(project: Project, request: ImportRequest, *, share: Share = alone
         )
         export = request.read(request.file, options)
     except BadInput as error:
-        raise NothingImported(
-            error.message, way_out=error.way_out, report=failed_report(str(error))
-        ) from error
+        raise NothingImported(error.message, hint=error.hint, report=failed_report(str(error))) from error
     record = Record.read(project.site / "products")
     finder = _pictures(project, request, export, record)
     taken = take(
@@ -128,7 +126,7 @@ def run_import(project: Project, request: ImportRequest, *, share: Share = alone
         first = reasons.findings[0].title if reasons.findings else "it has no products"
         raise NothingImported(
             f"{request.file}: not one product to take: {first}",
-            way_out="correct the export, or name the format it has",
+            hint="correct the export, or name the format it has",
             report=reasons,
         )
     return _done(project, request, plan, record, finder)
@@ -153,7 +151,7 @@ def _settings(project: Project) -> _Settings:
         text = (project.site / "site.toml").read_text(encoding="utf-8-sig")
         values = tomllib.loads(text)
     except (OSError, ValueError) as error:
-        raise BadInput(f"site/site.toml: {error}", way_out="correct it, then import") from error
+        raise BadInput(f"site/site.toml: {error}", hint="correct it, then import") from error
     locales = tuple(str(locale) for locale in values.get("locales") or ["en"])
     currency = str(values.get("currency"))
     try:
@@ -161,7 +159,7 @@ def _settings(project: Project) -> _Settings:
     except ValueError as error:
         raise BadInput(
             f"site/site.toml: currency or locales: {error} is not known",
-            way_out='currency = "GBP", locales = ["en-GB"]',
+            hint='currency = "GBP", locales = ["en-GB"]',
         ) from error
     return _Settings(text, values, currency, locales, digits)
 
@@ -193,6 +191,6 @@ def _pictures(project: Project, request: ImportRequest, export: Export, record: 
 
 def _picture_problem(file: Path) -> str | None:
     # A large library, needed only where there are pictures.
-    from spillway.build.picture_file import problem_with_picture
+    from spillway.sitegen.picture_file import problem_with_picture
 
     return problem_with_picture(file)

@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from spillway.build.mistakes import Mistake
-from spillway.build.product_file import ProductFile
 from spillway.importing.body_markdown import escaped
 from spillway.importing.imported import NotTaken
+from spillway.importing.normalize import TakenPicture, TakenProduct, TakenVariant
 from spillway.importing.product_text import product_text
-from spillway.importing.taking import TakenPicture, TakenProduct, TakenVariant
 from spillway.importing.wording import cut
+from spillway.sitegen.input_error import InputError
+from spillway.sitegen.product_file import ProductFile
 
 T = TypeVar("T", TakenProduct, TakenVariant)
 # Each round finds what the one before could not see; what is wrong then is wrong for good.
@@ -72,7 +72,7 @@ class _Judge:
 
     def judged(self, product: TakenProduct) -> Judged | None:
         """The product as the build takes it; None, and a finding noted, when it takes none of it."""
-        mistakes: list[Mistake] = []
+        mistakes: list[InputError] = []
         for _ in range(_ROUNDS_MAX):
             text = product_text(
                 product,
@@ -93,7 +93,7 @@ class _Judge:
             self._note(self.left_out, product.place, what, "left out", _kind("products", mistake), product)
         return None
 
-    def _without(self, product: TakenProduct, mistakes: list[Mistake]) -> TakenProduct | None:
+    def _without(self, product: TakenProduct, mistakes: list[InputError]) -> TakenProduct | None:
         """The product without what is wrong; None when it cannot be without it. Lists are shortened last, for
         their places are counted."""
         dropped: set[tuple[str, int]] = set()
@@ -121,7 +121,7 @@ class _Judge:
         table: str,
         number: int,
         field: str,
-        mistake: Mistake,
+        mistake: InputError,
         dropped: set[tuple[str, int]],
     ) -> TakenProduct:
         if table == "pictures" and number < len(product.pictures):
@@ -140,7 +140,7 @@ class _Judge:
         dropped.add((table, number))
         return product
 
-    def _field_without(self, product: TakenProduct, mistake: Mistake) -> TakenProduct | None:
+    def _field_without(self, product: TakenProduct, mistake: InputError) -> TakenProduct | None:
         field = mistake.field
         if field in _TEXTS and (shorter := _cut_to(getattr(product, field), mistake)):
             self._lost(product, product.place, mistake, "cut short")
@@ -151,7 +151,7 @@ class _Judge:
             return self._in_plain_words(product, mistake)
         return self._without_field(product, field, mistake)
 
-    def _without_field(self, product: TakenProduct, field: str, mistake: Mistake) -> TakenProduct | None:
+    def _without_field(self, product: TakenProduct, field: str, mistake: InputError) -> TakenProduct | None:
         if field in _SHARED_PARTS:
             self._lost(product, product.place, mistake, "left out")
             variants = (_with(each, field, _VARIANT_PARTS[field]) for each in product.variants)
@@ -164,12 +164,12 @@ class _Judge:
             return replace(product, summary=product.title)
         return None
 
-    def _in_plain_words(self, product: TakenProduct, mistake: Mistake) -> TakenProduct | None:
+    def _in_plain_words(self, product: TakenProduct, mistake: InputError) -> TakenProduct | None:
         plain = "\n\n".join(escaped(each) for each in product.description.split("\n\n"))
         self._lost(product, product.place, mistake, "the description is taken as plain words")
         return None if plain == product.description else replace(product, description=plain)
 
-    def _shortened(self, product: TakenProduct, field: str, mistake: Mistake) -> TakenProduct | None:
+    def _shortened(self, product: TakenProduct, field: str, mistake: InputError) -> TakenProduct | None:
         """The list without the one value that is wrong, or with no more of them than there may be."""
         held: tuple[Any, ...] = getattr(product, field)
         if too_many := _TOO_MANY.fullmatch(mistake.expected):
@@ -193,7 +193,7 @@ class _Judge:
             return _with(product, field, tuple(each for each in held if each != mistake.value))
         return None
 
-    def _lost(self, product: TakenProduct, place: str, mistake: Mistake, outcome: str) -> None:
+    def _lost(self, product: TakenProduct, place: str, mistake: InputError, outcome: str) -> None:
         what = f"{_shown(mistake)}: expected {mistake.expected}"
         self._note(self.not_taken, place, what, outcome, _kind(_named(mistake.field), mistake), product)
 
@@ -203,7 +203,7 @@ class _Judge:
         findings.append(NotTaken(place, what, outcome, kind, product.name))
 
 
-def _cut_to(text: str, mistake: Mistake) -> str:
+def _cut_to(text: str, mistake: InputError) -> str:
     limit = _TOO_LONG.search(mistake.expected)
     return cut(text, int(limit[1])) if limit and len(text) > int(limit[1]) else ""
 
@@ -229,7 +229,7 @@ def _named(field: str) -> str:
     return field.rpartition(".")[2].replace("_", " ")
 
 
-def _shown(mistake: Mistake) -> str:
+def _shown(mistake: InputError) -> str:
     value = "(missing)" if mistake.value is None else cut(repr(mistake.value), 80)
     return f"{_named(mistake.field)} {value}"
 
@@ -240,7 +240,7 @@ def _name_of(value: Any) -> str:
     return value.file if isinstance(value, TakenPicture) else str(value)
 
 
-def _kind(what: str, mistake: Mistake) -> str:
+def _kind(what: str, mistake: InputError) -> str:
     """The same words for every value of one field that is refused for one reason."""
     expected = re.sub(r", not .*|: .*", "", mistake.expected)
     return f"{what} that a shop cannot show, {_named(mistake.field)}: expected {expected}"

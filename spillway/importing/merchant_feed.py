@@ -13,7 +13,6 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from chalicelib.domain.stock import Availability
-from spillway.counted import counted
 from spillway.errors import BadInput
 from spillway.importing.imported import Export, ImportedPicture, ImportedProduct, ImportedVariant
 from spillway.importing.plain_text import line_of
@@ -33,6 +32,7 @@ from spillway.importing.reading import (
 )
 from spillway.importing.stock_words import availability_of, stated_units
 from spillway.importing.table import decoded, read_bytes, read_table
+from spillway.pluralize import pluralize
 
 _GOOGLE = "{http://base.google.com/ns/1.0}"
 _OPTIONS = ("color", "size", "material", "pattern", "age_group", "gender")
@@ -72,7 +72,7 @@ def read_merchant_feed(file: Path, options: ReadOptions) -> Export:
     is_xml = decoded_start(content).startswith("<")
     items = list(_xml_items(file, content, options.encoding) if is_xml else _table_items(file, options))
     if not items:
-        raise BadInput(f"{file}: no item in it", way_out="name a Google Merchant feed, in XML or with tabs")
+        raise BadInput(f"{file}: no item in it", hint="name a Google Merchant feed, in XML or with tabs")
     return _Reading(items, options).export()
 
 
@@ -85,7 +85,7 @@ class _Builder(ElementTree.TreeBuilder):
     """Refuses declarations: a feed has none, and a file that does may want to fill the memory."""
 
     def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
-        raise BadInput("a feed with a document type", way_out="name a Google Merchant feed in XML")
+        raise BadInput("a feed with a document type", hint="name a Google Merchant feed in XML")
 
 
 def _xml_items(file: Path, content: bytes, encoding: str) -> Iterator[_Item]:
@@ -97,12 +97,12 @@ def _xml_items(file: Path, content: bytes, encoding: str) -> Iterator[_Item]:
         parser = ElementTree.XMLParser(target=_Builder())  # noqa: S314
         root = ElementTree.fromstring(text, parser)  # noqa: S314
     except BadInput as refused:
-        raise BadInput(f"{file}: {refused.message}", way_out=refused.way_out) from refused
+        raise BadInput(f"{file}: {refused.message}", hint=refused.hint) from refused
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         line = error.position[0] if isinstance(error, ElementTree.ParseError) else 1
         raise BadInput(
             f"{file}:{line}: {error}",
-            way_out="export the feed again, or name its encoding: --encoding cp1252",
+            hint="export the feed again, or name its encoding: --encoding cp1252",
         ) from error
     number = 0
     for element in root.iter():
@@ -143,7 +143,7 @@ def _table_items(file: Path, options: ReadOptions) -> Iterator[_Item]:
     if missing:
         raise BadInput(
             f"{file}:{table.header_line}: no column for {', '.join(missing)}",
-            way_out="name a Google Merchant feed, in XML or with tabs",
+            hint="name a Google Merchant feed, in XML or with tabs",
         )
     for number, row in enumerate(table.rows, 1):
         values: dict[str, list[str]] = {}
@@ -185,7 +185,7 @@ class _Reading:
         for name, count in sorted(unknown.items()):
             self._notes.lost(
                 f"element {name}",
-                counted(count, "value"),
+                pluralize(count, "value"),
                 "the shop has no place for them",
                 "attributes that the shop has no place for",
             )

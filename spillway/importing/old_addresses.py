@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence, Set
 from typing import Any
 from urllib.parse import unquote
 
-from spillway.build.redirects import Redirect
-from spillway.build.tags import tag_paths
 from spillway.importing.judging import Judged
 from spillway.importing.shop_files import Moved, Record, ShopFile
+from spillway.sitegen.redirects import Redirect
+from spillway.sitegen.tags import tag_paths
 
 
 def gone_pages(

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from spillway.importing.imported import NotTaken
-from spillway.importing.taking import PictureChoice
+from spillway.importing.normalize import PictureChoice
 from spillway.importing.wording import clean
 
 _NAME_LENGTH_MAX = 100

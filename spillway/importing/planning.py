@@ -12,19 +12,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import unquote
 
-from spillway.build.product_file import ProductFile
-from spillway.build.redirects import Redirect, source_problem
-from spillway.build.slugs import CATEGORIES_MAX
-from spillway.counted import counted
 from spillway.errors import BadInput
 from spillway.importing.imported import NotTaken
 from spillway.importing.judging import Judged, Judgement, judge
 from spillway.importing.naming import category_slugs
+from spillway.importing.normalize import Taken, TakenProduct
 from spillway.importing.old_addresses import gone_pages, stale_redirects
 from spillway.importing.sharing import Share, alone
 from spillway.importing.shop_files import Moved, Record, ShopFile, digest
 from spillway.importing.skus import heirs, with_skus
-from spillway.importing.taking import Taken, TakenProduct
+from spillway.pluralize import pluralize
+from spillway.sitegen.product_file import ProductFile
+from spillway.sitegen.redirects import Redirect, source_problem
+from spillway.sitegen.slugs import CATEGORIES_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,8 +326,8 @@ def _with_categories(text: str, new: Mapping[str, str]) -> str:
         tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadInput(
-            f"site/site.toml: {counted(len(new), 'category', 'categories')} cannot be added: {error}",
-            way_out="write its categories as tables [[categories]]",
+            f"site/site.toml: {pluralize(len(new), 'category', 'categories')} cannot be added: {error}",
+            hint="write its categories as tables [[categories]]",
         ) from error
     return text
 

@@ -148,11 +148,11 @@ def refuse_other(file: Path, columns: Iterable[str], *, command: str) -> None:
     if platform.command:
         raise BadInput(
             f"{file}: this is an export of {platform.name}",
-            way_out=f"spillway import {platform.command} {file}",
+            hint=f"spillway import {platform.command} {file}",
         )
     raise BadInput(
         f"{file}: this is an export of {platform.name}, which has no importer of its own",
-        way_out=f"let {platform.name} write a Google Merchant feed, then: spillway import google FEED; "
+        hint=f"let {platform.name} write a Google Merchant feed, then: spillway import google FEED; "
         f"or name the columns to take: spillway import csv {file} --column sku=... --column title=... "
         "--column price=...",
     )

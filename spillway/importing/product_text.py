@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 
-from spillway.importing.taking import Options, TakenProduct, TakenVariant
+from spillway.importing.normalize import Options, TakenProduct, TakenVariant
 
 
 def product_text(product: TakenProduct, *, category: str, categories: Sequence[str] = ()) -> str:

@@ -8,7 +8,6 @@ from decimal import Decimal, InvalidOperation
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
-from spillway.counted import counted
 from spillway.errors import BadInput
 from spillway.importing.body import Body, markdown_of
 from spillway.importing.imported import ImportedProduct, NotTaken
@@ -16,6 +15,7 @@ from spillway.importing.plain_text import html_of
 from spillway.importing.prices import PriceReader, PriceRefused
 from spillway.importing.sharing import Share, alone
 from spillway.importing.table import Row, Table
+from spillway.pluralize import pluralize
 
 T = TypeVar("T")
 
@@ -69,7 +69,7 @@ class ReadOptions:
             BadInput: `--column` was given.
         """
         if self.columns:
-            raise BadInput(f"--column is for csv: {format_name} has its own columns", way_out="leave it out")
+            raise BadInput(f"--column is for csv: {format_name} has its own columns", hint="leave it out")
 
 
 class Notes:
@@ -108,7 +108,7 @@ class Notes:
             if not known(column) and (count := sum(1 for row in table.rows if row[column])):
                 self.lost(
                     f"column {column}",
-                    counted(count, "value"),
+                    pluralize(count, "value"),
                     "the shop has no place for them",
                     "columns that the shop has no place for",
                 )

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from spillway.counted import counted
 from spillway.importing.imported import NotTaken
 from spillway.importing.planning import Changed, Plan
 from spillway.importing.shop_files import Moved
+from spillway.pluralize import pluralize
 
 _NAMES_SHOWN_MAX = 5
 _KINDS_SHOWN_MAX = 30
@@ -44,7 +44,7 @@ class ImportReport:
             )
         lines += [f"  {len(group.lines):,} {group.title}" for group in self.findings[:_KINDS_SHOWN_MAX]]
         if (more := len(self.findings) - _KINDS_SHOWN_MAX) > 0:
-            lines.append(f"  and {counted(more, 'kind')} more")
+            lines.append(f"  and {pluralize(more, 'kind')} more")
         lines.append(f"Every case, with its place: {report_path}")
         return lines
 
@@ -71,15 +71,15 @@ def report_of(
     """
     total = plan.products + len(plan.left_out)
     summary = (
-        f"{counted(plan.products, 'product')} with {counted(plan.variants, 'variant')}: "
+        f"{pluralize(plan.products, 'product')} with {pluralize(plan.variants, 'variant')}: "
         f"{len(plan.new):,} new, "
         f"{len(plan.changed):,} changed, {plan.unchanged:,} unchanged, {len(plan.moved):,} renamed, "
         f"{len(plan.kept):,} edited by hand and kept, {len(plan.gone):,} gone from the export"
     )
     if copies:
-        summary += f"; {counted(copies, 'picture')} copied"
+        summary += f"; {pluralize(copies, 'picture')} copied"
     if plan.left_out:
-        summary += f"\nLeft out: {len(plan.left_out):,} of {counted(total, 'product')}"
+        summary += f"\nLeft out: {len(plan.left_out):,} of {pluralize(total, 'product')}"
     if dry_run:
         summary += "\nA dry run: nothing was written but this report"
     new = Group("new", plan.new)

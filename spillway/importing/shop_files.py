@@ -10,11 +10,11 @@ from typing import Any
 
 import rtoml
 
-from spillway.build.front_matter import Parted
-from spillway.build.product_file import ProductFile
-from spillway.build.product_sheet import SHEET_FILE, ProductSheet
 from spillway.importing.picture_finder import PictureRecord
 from spillway.project import Project
+from spillway.sitegen.front_matter import FrontMatter
+from spillway.sitegen.product_file import ProductFile
+from spillway.sitegen.product_sheet import SHEET_FILE, ProductSheet
 
 # Beside the products, to be kept with them.
 RECORD = "imported.json"
@@ -160,7 +160,7 @@ def _text_of(file: Path) -> str:
 
 def _values(text: str, name: str) -> dict[str, Any]:
     if name.endswith(".md"):
-        parted = Parted.of(text, file=name, mistakes=[])
+        parted = FrontMatter.of(text, file=name, mistakes=[])
         if parted is None:
             return {}
         text = parted.front

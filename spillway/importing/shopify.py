@@ -131,7 +131,7 @@ def read_shopify(file: Path, options: ReadOptions) -> Export:
         missing = ", ".join(name for name in _NEEDED if name not in fields)
         raise BadInput(
             f"{file}:{table.header_line}: no column for {missing}",
-            way_out="export products from Shopify, as CSV for any spreadsheet program",
+            hint="export products from Shopify, as CSV for any spreadsheet program",
         )
     return _Reading(table, fields, options).export()
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from spillway.importing.imported import NotTaken
 from spillway.importing.naming import derived_skus
+from spillway.importing.normalize import TakenProduct, TakenVariant
 from spillway.importing.shop_files import ShopFile
-from spillway.importing.taking import TakenProduct, TakenVariant
 
 _CONFLICT = "SKUs that several variants have"
 _LOST = "variants whose SKU another one has, with a derived one"

@@ -62,7 +62,7 @@ def read_table(file: Path, *, encoding: str = "") -> Table:
     text = decoded(file, content, encoding)
     if text.lstrip().startswith("<"):
         raise BadInput(
-            f"{file}: XML, and no table", way_out=f"a Google feed in XML: spillway import google {file}"
+            f"{file}: XML, and no table", hint=f"a Google feed in XML: spillway import google {file}"
         )
     return _table(file, _csv_records(file, text))
 
@@ -75,10 +75,10 @@ def read_bytes(file: Path) -> bytes:
     """
     try:
         if file.stat().st_size > _FILE_SIZE_BYTES_MAX:
-            raise BadInput(f"{file}: more than {_FILE_SIZE_BYTES_MAX} bytes", way_out="split it")
+            raise BadInput(f"{file}: more than {_FILE_SIZE_BYTES_MAX} bytes", hint="split it")
         return file.read_bytes()
     except OSError as error:
-        raise BadInput(f"{file}: {error.strerror}", way_out="name a file that can be read") from error
+        raise BadInput(f"{file}: {error.strerror}", hint="name a file that can be read") from error
 
 
 def decoded(file: Path, content: bytes, encoding: str) -> str:
@@ -94,19 +94,19 @@ def decoded(file: Path, content: bytes, encoding: str) -> str:
         text = content.decode(name)
     except LookupError as error:
         raise BadInput(
-            f"--encoding {encoding}: there is no such encoding", way_out="cp1252, cp1250, shift_jis, utf-16"
+            f"--encoding {encoding}: there is no such encoding", hint="cp1252, cp1250, shift_jis, utf-16"
         ) from error
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise BadInput(
             f"{file}:{line}: byte 0x{content[error.start]:02x} is not {codec.name.upper()}",
-            way_out="save the file as UTF-8, or name its encoding: --encoding cp1252 (Western Windows), "
+            hint="save the file as UTF-8, or name its encoding: --encoding cp1252 (Western Windows), "
             "cp1250 (Central European Windows), shift_jis (Japanese)",
         ) from error
     if "\0" in text:
         raise BadInput(
             f"{file}: no text",
-            way_out="export it as CSV in UTF-8; UTF-16 without a mark: --encoding utf-16-le",
+            hint="export it as CSV in UTF-8; UTF-16 without a mark: --encoding utf-16-le",
         )
     return text.removeprefix("\ufeff")
 
@@ -125,7 +125,7 @@ def _csv_records(file: Path, text: str) -> Iterator[tuple[int, list[str]]]:
     except csv.Error as error:
         if delimiter != "\t":
             line = str(error.args[1]) if len(error.args) > 1 else "?"
-            raise BadInput(f"{file}:{line}: {error.args[0]}", way_out="export it as CSV again") from error
+            raise BadInput(f"{file}:{line}: {error.args[0]}", hint="export it as CSV again") from error
         # With tabs, quotes need not mean anything.
         records = _parsed(text, delimiter, csv.QUOTE_NONE, 1 + skipped)
     yield from records
@@ -170,9 +170,7 @@ def _sheet_records(file: Path, content: bytes) -> Iterator[tuple[int, list[str]]
         sheet = workbook.get_sheet_by_index(0)
         rows = sheet.to_python(skip_empty_area=False)
     except (CalamineError, OSError, ValueError) as error:
-        raise BadInput(
-            f"{file}: no spreadsheet that can be read: {error}", way_out="save it as CSV"
-        ) from error
+        raise BadInput(f"{file}: no spreadsheet that can be read: {error}", hint="save it as CSV") from error
     for number, row in enumerate(rows, 1):
         yield number, [_cell_text(cell) for cell in row]
 
@@ -199,13 +197,13 @@ def _table(file: Path, records: Iterable[tuple[int, list[str]]]) -> Table:
             header = _names(cells)
             break
     if len([name for name in header if not _is_unnamed(name)]) < 2:
-        raise BadInput(f"{file}:1: expected a line of column names", way_out="export it as CSV")
+        raise BadInput(f"{file}:1: expected a line of column names", hint="export it as CSV")
     rows = []
     for line, cells in numbered:
         if len(cells) > len(header) and any(cell.strip() for cell in cells[len(header) :]):
             raise BadInput(
                 f"{file}:{line}: {len(cells)} cells under {len(header)} columns",
-                way_out="a text with a comma in it needs quotes around it",
+                hint="a text with a comma in it needs quotes around it",
             )
         named = {name: text for name, cell in zip(header, cells, strict=False) if (text := cell.strip())}
         if named:

@@ -95,7 +95,7 @@ def read_woocommerce(file: Path, options: ReadOptions) -> Export:
         refuse_other(file, table.columns, command="woocommerce")
         raise BadInput(
             f"{file}:{table.header_line}: no column for {', '.join(missing) or 'regular price'}",
-            way_out="export all columns from WooCommerce, with its language set to English",
+            hint="export all columns from WooCommerce, with its language set to English",
         )
     return _Reading(table, names, options).export()
 

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from spillway.build.product_text import SUMMARY_LENGTH_MAX
+from spillway.sitegen.product_text import SUMMARY_LENGTH_MAX
 
 
 def summary_of(summary: str, description: str, title: str) -> str:

@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from spillway.build.redirects import add_redirects, remove_redirects
 from spillway.importing.picture_finder import PictureRecord
 from spillway.importing.planning import Plan
 from spillway.importing.shop_files import RECORD, Record
 from spillway.project import Project
+from spillway.sitegen.redirects import add_redirects, remove_redirects
 
 
 def carry_out(

@@ -1,1 +1,1 @@
-"""What a merchant asks and says: stock in bulk, who waits, how far letters are, what is stuck."""
+"""What a merchant asks and says: stock in bulk, who waits, how far emails are, what is stuck."""

@@ -8,7 +8,7 @@ from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from spillway.merchant.stream_letters import RecordsGone, RecordsLeft, about, hand_over, read_back
+from spillway.merchant.stream_emails import RecordsGone, RecordsLeft, about, hand_over, read_back
 from spillway.operate.queues import QUEUES, depth
 
 if TYPE_CHECKING:

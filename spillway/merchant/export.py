@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from heapq import merge
 from typing import TextIO
 
-from chalicelib.domain.entry import Entry, lines_of
-from chalicelib.tables.line import LineTable
+from chalicelib.domain.entry import Entry, shards_of
+from chalicelib.tables.shards import ShardsTable
 
 PAGE_ENTRIES = 500
-HEADER = ["place", "asked_at", "address", "state"]
+HEADER = ["position", "asked_at", "address", "state"]
 # What spreadsheets take for the beginning of a formula.
 # https://owasp.org/www-community/attacks/CSV_Injection
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -21,10 +21,10 @@ def safe_cell(text: str) -> str:
     return f"'{text}" if text.startswith(FORMULA_SIGNS) else text
 
 
-def in_line(line: LineTable, sku: str) -> Iterator[Entry]:
+def in_line(shards: ShardsTable, sku: str) -> Iterator[Entry]:
     """Everybody who waits for a variant, first come first; no more than a page of each shard in memory."""
 
-    return merge(*(_shard(line, shard) for shard in lines_of(sku)), key=lambda entry: entry.place or "")
+    return merge(*(_shard(shards, shard) for shard in shards_of(sku)), key=lambda entry: entry.position or "")
 
 
 def write_csv(entries: Iterator[Entry], file: TextIO) -> int:
@@ -40,7 +40,7 @@ def write_csv(entries: Iterator[Entry], file: TextIO) -> int:
 def document(entry: Entry, place: int) -> dict[str, object]:
     """One of them, ready for JSON."""
     return {
-        "place": place,
+        "position": place,
         "asked_at": _time(entry.asked_at_ms),
         "address": entry.mailbox,
         "state": entry.state.value,
@@ -51,11 +51,11 @@ def _time(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="seconds")
 
 
-def _shard(line: LineTable, shard: str) -> Iterator[Entry]:
+def _shard(shards: ShardsTable, shard: str) -> Iterator[Entry]:
     after = ""
     while True:
-        page = line.waiting(shard, after=after, upto="~", limit=PAGE_ENTRIES)
+        page = shards.waiting(shard, after=after, upto="~", limit=PAGE_ENTRIES)
         yield from page.entries
         if not page.more or not page.entries:
             return
-        after = page.entries[-1].place or ""
+        after = page.entries[-1].position or ""

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 
 from chalicelib.domain.sku import SkuRefused, parse_sku
 from chalicelib.tables.products import ProductsTable
-from spillway.deploy.stage import LOCAL
 from spillway.errors import BadInput
+from spillway.stage import LOCAL
 
 SIMILAR_SHOWN_MAX = 3
 SIMILAR_SHARE_MIN = 0.75
@@ -64,7 +64,7 @@ def require_sku(text: str) -> str:
     try:
         return parse_sku(text)
     except SkuRefused as refused:
-        raise BadInput(f"SKU {text!r}: not an SKU", way_out=refused.reason) from None
+        raise BadInput(f"SKU {text!r}: not an SKU", hint=refused.reason) from None
 
 
 def require_sold(products: ProductsTable, sku: str, stage: str) -> None:
@@ -79,12 +79,12 @@ def require_sold(products: ProductsTable, sku: str, stage: str) -> None:
 
 def not_sold(sku: str, stage: str, index: SkuIndex) -> BadInput:
     """Return the error about an SKU that the stage does not sell, with those of `index` that look like it."""
-    way_out = index.near_miss(sku) or "; ".join(
+    hint = index.near_miss(sku) or "; ".join(
         words
         for words in (index.similar(sku), "SKUs are in site/products/*.toml; publish first if it is new")
         if words
     )
-    return BadInput(f"SKU {sku!r}: stage {stage} sells nothing under that name", way_out=way_out)
+    return BadInput(f"SKU {sku!r}: stage {stage} sells nothing under that name", hint=hint)
 
 
 def typed(command: str, sku: str, *options: str) -> str:

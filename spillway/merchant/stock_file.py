@@ -18,8 +18,8 @@ from babel.numbers import NumberFormatError, parse_decimal
 
 from chalicelib.domain.availability import UNITS_MAX
 from chalicelib.domain.sku import SkuRefused, parse_sku
-from spillway.counted import counted
 from spillway.errors import BadInput
+from spillway.pluralize import pluralize
 
 LINES_MAX = 100_000
 BYTES_MAX = 10_000_000
@@ -69,11 +69,11 @@ def read_stock_file(file: Path, *, locale: str = "en") -> StockFile:
     """
     raw = file.read_bytes()
     if len(raw) > BYTES_MAX:
-        raise BadInput(f"{file}: over {BYTES_MAX} bytes", way_out="split it")
+        raise BadInput(f"{file}: over {BYTES_MAX} bytes", hint="split it")
     try:
         text = raw.decode("utf-16" if raw.startswith(UTF_16) else "utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadInput(f"{file}: byte {error.start}: not UTF-8", way_out="save it as UTF-8") from None
+        raise BadInput(f"{file}: byte {error.start}: not UTF-8", hint="save it as UTF-8") from None
     found = list(_lines(file, _rows(file, text), locale.replace("-", "_")))
     return StockFile(
         file.name,
@@ -95,7 +95,7 @@ def _rows(file: Path, text: str) -> Iterator[list[str]]:
     first = text.partition("\n")[0].strip()
     raise BadInput(
         f"{file}: line 1: {first!r}",
-        way_out="expected the header sku,stock, with a comma, a semicolon or a tab between",
+        hint="expected the header sku,stock, with a comma, a semicolon or a tab between",
     )
 
 
@@ -105,7 +105,7 @@ def _lines(file: Path, rows: Iterator[list[str]], locale: str) -> Iterator[Stock
     try:
         for number, row in enumerate(rows, start=2):
             if number > LINES_MAX:
-                raise BadInput(f"{file}: over {LINES_MAX} lines", way_out="split it")
+                raise BadInput(f"{file}: over {LINES_MAX} lines", hint="split it")
             if not any(cell.strip() for cell in row):
                 continue
             checked = _line(number, [cell.strip() for cell in row], locale)
@@ -122,7 +122,7 @@ def _lines(file: Path, rows: Iterator[list[str]], locale: str) -> Iterator[Stock
 
 def _line(number: int, cells: list[str], locale: str) -> StockLine | LineMistake:
     if len(cells) != len(COLUMNS):
-        return LineMistake(number, f"{counted(len(cells), 'column')}, expected sku,stock")
+        return LineMistake(number, f"{pluralize(len(cells), 'column')}, expected sku,stock")
     text, written = cells
     try:
         sku = parse_sku(text)

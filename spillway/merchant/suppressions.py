@@ -90,7 +90,7 @@ def read_suppressions(
         more = len(mistakes) - SHOWN_MISTAKES_MAX
         listed = "\n  ".join([*mistakes[:SHOWN_MISTAKES_MAX], *([f"and {more} more"] if more > 0 else [])])
         raise BadInput(
-            f"{file}: nothing was imported\n  {listed}", way_out="correct these lines, or delete them"
+            f"{file}: nothing was imported\n  {listed}", hint="correct these lines, or delete them"
         )
     return found
 
@@ -143,11 +143,11 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
     if missing:
         raise BadInput(
             f"{file}:{table.header_line}: no column {' and none '.join(missing)}",
-            way_out="begin the file with the header address,reason,date;"
+            hint="begin the file with the header address,reason,date;"
             f" its columns: {', '.join(table.columns)}",
         )
     if len(table.rows) > LINES_MAX:
-        raise BadInput(f"{file}: over {LINES_MAX:,} lines", way_out="split it")
+        raise BadInput(f"{file}: over {LINES_MAX:,} lines", hint="split it")
     for row in table.rows:
         yield row.line, {column: row[name] for column, name in named.items()}
 

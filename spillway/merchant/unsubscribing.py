@@ -52,7 +52,7 @@ def unsubscribe_by(file: Path, waitlist: Waitlist) -> Unsubscribed:
         except LinkRefused:
             counts["refused"] += 1
     if not any(counts.values()):
-        raise BadInput(f"{file}: no email in it", way_out="export the mailbox as mbox, or one email as .eml")
+        raise BadInput(f"{file}: no email in it", hint="export the mailbox as mbox, or one email as .eml")
     return Unsubscribed(**counts)
 
 
@@ -65,7 +65,7 @@ def _subjects(file: Path) -> Iterator[str]:
 def _read(file: Path, stack: ExitStack) -> Iterator[str]:
     try:
         if file.stat().st_size > MAILBOX_BYTES_MAX:
-            raise BadInput(f"{file}: over {MAILBOX_BYTES_MAX:,} bytes", way_out="export it in parts")
+            raise BadInput(f"{file}: over {MAILBOX_BYTES_MAX:,} bytes", hint="export it in parts")
         with file.open("rb") as opened:
             is_mbox = opened.read(5) == b"From "
         messages: Iterable[Message] = (

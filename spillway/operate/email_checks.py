@@ -38,8 +38,8 @@ def sender(examined: Examined) -> Finding:
         )
     if found.verified:
         return good("sender", f"{found.name} is verified")
-    way_out = lines(found.dkim_records()) or f"follow the link in the email that SES sent to {found.name}"
-    return bad("sender", f"{found.name} is not verified yet: SES takes no email of ours", way_out)
+    hint = lines(found.dkim_records()) or f"follow the link in the email that SES sent to {found.name}"
+    return bad("sender", f"{found.name} is not verified yet: SES takes no email of ours", hint)
 
 
 def dkim(examined: Examined) -> Finding:

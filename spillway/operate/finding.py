@@ -7,7 +7,7 @@ from typing import Any
 
 from chalicelib.mail.headers import parse_mailbox
 from chalicelib.storefront.theme import Shop
-from spillway.deploy.stage import LOCAL, Stage
+from spillway.stage import LOCAL, Stage
 
 CERTIFICATES_LIVE_IN = "us-east-1"
 DNS_WITHIN_S = 5.0
@@ -25,12 +25,12 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check's answer. `way_out` says what to type where something is wrong."""
+    """One check's answer. `hint` says what to type where something is wrong."""
 
     check: str
     result: Result
     what: str
-    way_out: str = ""
+    hint: str = ""
 
     def to_document(self) -> dict[str, str]:
         """Return the finding as a JSON object."""
@@ -97,14 +97,14 @@ def good(check: str, what: str) -> Finding:
     return Finding(check, Result.GOOD, what)
 
 
-def bad(check: str, what: str, way_out: str) -> Finding:
+def bad(check: str, what: str, hint: str) -> Finding:
     """Return the finding that something is wrong, with the way out of it."""
-    return Finding(check, Result.BAD, what, way_out)
+    return Finding(check, Result.BAD, what, hint)
 
 
-def unknown(check: str, what: str, way_out: str = "") -> Finding:
+def unknown(check: str, what: str, hint: str = "") -> Finding:
     """Return the finding that this cannot be found out here."""
-    return Finding(check, Result.UNKNOWN, what, way_out)
+    return Finding(check, Result.UNKNOWN, what, hint)
 
 
 def lines(values: Iterable[object]) -> str:

@@ -27,9 +27,9 @@ class Queue:
 
 # By the name that an operator picks them with.
 QUEUES: Mapping[str, Queue] = {
-    "confirmations": Queue("confirmation letters", "ConfirmationsQueue", "ConfirmationsDeadLetters"),
+    "confirmations": Queue("confirmation emails", "ConfirmationsQueue", "ConfirmationsDeadLetters"),
     "waves": Queue("steps of fan-outs", "WavesQueue", "WavesDeadLetters"),
-    "feedback": Queue("what became of letters", "FeedbackQueue", "FeedbackDeadLetters"),
+    "feedback": Queue("what became of emails", "FeedbackQueue", "FeedbackDeadLetters"),
     "streams": Queue("reactions to changes", None, "StreamDeadLetters"),
 }
 

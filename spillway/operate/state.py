@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.domain.deliverability import DAY_MS, Cohort, cohorts, day_of, days_judged, total_of
-from chalicelib.tables.health import HealthTable
-from chalicelib.tables.pace import PaceTable
+from chalicelib.tables.deliverability import DeliverabilityTable
+from chalicelib.tables.sending_rate import SendingRateTable
 from chalicelib.wiring import clock_ms
-from spillway.deploy.stage import Stage
 from spillway.operate.queues import QUEUES, depth
+from spillway.stage import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +60,7 @@ class StageState:
 
     @property
     def well(self) -> bool:
-        """Nothing waits for a person, no alarm is on, and letters may go."""
+        """Nothing waits for a person, no alarm is on, and emails may go."""
         stopped = self.paused is not None or (self.mail is not None and self.mail.paused)
         return not (self.dead_letters or self.alarms or stopped)
 
@@ -133,17 +133,17 @@ def _mail(stage: Stage) -> Mail:
 
 
 def _paused(stage: Stage, sending_table: str) -> str | None:
-    pace = PaceTable(stage.client("dynamodb"), sending_table).state()
+    pace = SendingRateTable(stage.client("dynamodb"), sending_table).state()
     return pace.paused if pace else None
 
 
 def _received(stage: Stage, outputs: dict[str, str]) -> Cohort | None:
     client: DynamoDBClient = stage.client("dynamodb")
-    state = PaceTable(client, outputs["SendingTable"]).state()
+    state = SendingRateTable(client, outputs["SendingTable"]).state()
     if state is None or not state.emails_by_day:
         return None
     days = days_judged(clock_ms())
-    health = HealthTable(client, outputs["EntriesTable"], outputs["SendingTable"])
+    health = DeliverabilityTable(client, outputs["EntriesTable"], outputs["SendingTable"])
     emails = {day_of(day * DAY_MS): count for day, count in state.emails_by_day.items()}
     return total_of(cohorts(days, emails, health.bounced_and_complained(days)))
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from spillway.deploy.stage import LOCAL, Stage
 from spillway.errors import SpillwayError
-from spillway.preflight.limits import SANDBOX_LETTERS_PER_DAY, Limits, Origin
+from spillway.preflight.limits import SANDBOX_EMAILS_PER_DAY, Limits, Origin
+from spillway.stage import LOCAL, Stage
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -31,7 +31,7 @@ def read_limits(stage: Stage) -> AccountLimits:
     if stage.name == LOCAL:
         return AccountLimits(Limits(), (LOCAL_CANNOT_TELL,))
     limits, remarks = Limits(), []
-    for question in (_lambda, _api, _letters, _parameters, _tables):
+    for question in (_lambda, _api, _emails, _parameters, _tables):
         try:
             values, said = question(stage)
         except (BotoCoreError, ClientError, SpillwayError, KeyError) as error:
@@ -58,21 +58,21 @@ def _api(stage: Stage) -> Answer:
     return {"account_api_calls_per_s": throttle["rateLimit"]}, []
 
 
-def _letters(stage: Stage) -> Answer:
+def _emails(stage: Stage) -> Answer:
     client: SESV2Client = stage.client("sesv2")
     account: Any = client.get_account()
     quota = account["SendQuota"]
     left = quota["Max24HourSend"] - quota["SentLast24Hours"]
     said = []
     if not account.get("ProductionAccessEnabled", True):
-        said.append("SES is in its sandbox: letters go to verified addresses only; ask for production access")
+        said.append("SES is in its sandbox: emails go to verified addresses only; ask for production access")
     if not account.get("SendingEnabled", True):
         said.append("SES has paused sending for this account")
     if quota["SentLast24Hours"]:
         said.append(
-            f"{quota['SentLast24Hours']:,.0f} letters of the last 24 hours count against the day's quota"
+            f"{quota['SentLast24Hours']:,.0f} emails of the last 24 hours count against the day's quota"
         )
-    return {"letters_per_s": quota["MaxSendRate"], "letters_per_day": max(left, 1)}, said
+    return {"emails_per_s": quota["MaxSendRate"], "emails_per_day": max(left, 1)}, said
 
 
 def _parameters(stage: Stage) -> Answer:
@@ -95,5 +95,5 @@ def _tables(stage: Stage) -> Answer:
 
 
 def sandbox(limits: Limits) -> bool:
-    """Whether the day's letters are those of SES's sandbox."""
-    return limits.letters_per_day.value <= SANDBOX_LETTERS_PER_DAY
+    """Whether the day's emails are those of SES's sandbox."""
+    return limits.emails_per_day.value <= SANDBOX_EMAILS_PER_DAY

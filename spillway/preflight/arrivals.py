@@ -73,7 +73,7 @@ def trace(file: Path) -> list[float]:
         BadInput: naming the line that cannot be used.
     """
     if not file.is_file():
-        raise BadInput(f"--trace {file}: no such file", way_out="a CSV with the columns second,visitors")
+        raise BadInput(f"--trace {file}: no such file", hint="a CSV with the columns second,visitors")
     found: dict[int, float] = {}
     with file.open(encoding="utf-8", newline="") as lines:
         reader = csv.DictReader(lines)
@@ -83,7 +83,7 @@ def trace(file: Path) -> list[float]:
             second, visitors = _row(file, reader.line_num, row)
             found[second] = found.get(second, 0.0) + visitors
     if not any(found.values()):
-        raise BadInput(f"{file}: nobody comes", way_out="give each second with its visitors")
+        raise BadInput(f"{file}: nobody comes", hint="give each second with its visitors")
     return [found.get(second, 0.0) for second in range(max(found) + 1)]
 
 

@@ -14,13 +14,13 @@ class Part(StrEnum):
 
     BYTES = "bytes"
     REQUESTS = "page requests"
-    MAIL = "letters"
-    FEEDBACK = "what became of letters"
+    MAIL = "emails"
+    FEEDBACK = "what became of emails"
     REFRESH = "page refreshes"
     BACKEND = "everything else"
 
 
-PART_OF = {Item.CDN_BYTES: Part.BYTES, Item.CDN_REQUESTS: Part.REQUESTS, Item.LETTERS: Part.MAIL}
+PART_OF = {Item.CDN_BYTES: Part.BYTES, Item.CDN_REQUESTS: Part.REQUESTS, Item.EMAILS: Part.MAIL}
 
 
 @dataclass(frozen=True, slots=True)

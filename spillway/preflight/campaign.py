@@ -33,7 +33,7 @@ class Campaign:
 
     @property
     def confirmed(self) -> int:
-        """Shoppers who confirm, and will wait for their letter."""
+        """Shoppers who confirm, and will wait for their email."""
         return round(self.signups * self.confirm_rate)
 
     @property

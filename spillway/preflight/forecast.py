@@ -26,7 +26,7 @@ class Asked:
     rates_per_s: Sequence[float]
     shape: str
     seed: int
-    letter_wait_s_max: int
+    email_wait_s_max: int
     stage: str
 
 
@@ -117,9 +117,9 @@ def _outcome(run: Run) -> dict[str, Any]:
         "throttled": {str(resource): count for resource, count in run.throttled.items()},
         "cold_starts": run.cold_starts,
         "origin_reads": run.origin_reads,
-        "letter_wait_s_max": run.letter_wait_s_max,
-        "letters_late": run.letters_late,
-        "letters_unsent": run.letters_unsent,
+        "email_wait_s_max": run.email_wait_s_max,
+        "emails_late": run.emails_late,
+        "emails_unsent": run.emails_unsent,
         "fan_out_s": run.fan_out_s,
         "nothing_lost": run.nothing_lost,
     }
@@ -156,7 +156,7 @@ def forecast(
         play(unlimited()),
         account.limits,
         asked.stage,
-        letter_wait_s_max=asked.letter_wait_s_max,
+        email_wait_s_max=asked.email_wait_s_max,
     )
     run = play(account.limits)
     better = fixed(account.limits, found)

@@ -65,8 +65,8 @@ class Limits:
     table_write_units_per_s: Limit = Limit(4_000, "write units/s", _WARM)
     index_write_units_per_s: Limit = Limit(4_000, "write units/s", _WARM)
     partition_write_units_per_s: Limit = Limit(1_000, "write units/s", _PARTITION)
-    letters_per_s: Limit = Limit(14, "letters/s", _SES)
-    letters_per_day: Limit = Limit(50_000, "letters/24 h", _SES)
+    emails_per_s: Limit = Limit(14, "emails/s", _SES)
+    emails_per_day: Limit = Limit(50_000, "emails/24 h", _SES)
     secret_reads_per_s: Limit = Limit(10_000, "calls/s", _SECRETS)
 
     def known(self, origin: Origin, **values: float) -> "Limits":
@@ -99,4 +99,4 @@ class Limits:
 
 
 # SES's sandbox: every account begins in it.
-SANDBOX_LETTERS_PER_DAY = 200
+SANDBOX_EMAILS_PER_DAY = 200

@@ -27,9 +27,9 @@ class Step(StrEnum):
     CONFIRM = "confirm"
     REACT_TO_SIGNUP = "react to a signup"
     REACT_TO_CONFIRMATION = "react to a confirmation"
-    SEND_CONFIRMATION = "send a confirmation letter"
+    SEND_CONFIRMATION = "send a confirmation email"
     TELL = "tell a shopper"
-    HEAR = "hear of a delivered letter"
+    HEAR = "hear of a delivered email"
 
 
 @dataclass(frozen=True, slots=True)

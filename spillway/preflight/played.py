@@ -16,7 +16,7 @@ class Resource(StrEnum):
 
 @dataclass(slots=True)
 class Second:
-    """What one second saw, or `step_s` of them in a long tail. `letters_waiting` is as of its end."""
+    """What one second saw, or `step_s` of them in a long tail. `emails_waiting` is as of its end."""
 
     at_s: int
     step_s: int = 1
@@ -28,8 +28,8 @@ class Second:
     cold_starts: int = 0
     table_units: int = 0
     index_units: int = 0
-    letters_waiting: int = 0
-    letters_sent: int = 0
+    emails_waiting: int = 0
+    emails_sent: int = 0
     edge_misses: int = 0
     origin_reads: int = 0
 
@@ -47,10 +47,10 @@ class Run:
     confirmed: int = 0
     gave_up: int = 0
     cold_starts: int = 0
-    letter_wait_s_max: int = 0
-    letters_unsent: int = 0
-    letters_late: int = 0
-    """Confirmation letters that went when the shopper's time to confirm was over, or have not gone at all."""
+    email_wait_s_max: int = 0
+    emails_unsent: int = 0
+    emails_late: int = 0
+    """Confirmation emails that went when the shopper's time to confirm was over, or have not gone at all."""
     fan_out_s: int = 0
 
     @property
@@ -61,7 +61,7 @@ class Run:
     @property
     def nothing_lost(self) -> bool:
         """Every shopper who meant to sign up is stored, and was asked to confirm in time."""
-        return self.gave_up == 0 and self.letters_late == 0 and self.letters_unsent == 0
+        return self.gave_up == 0 and self.emails_late == 0 and self.emails_unsent == 0
 
     def most(self, what: str) -> int:
         """The highest value of a field of `Second`, over all seconds."""

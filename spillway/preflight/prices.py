@@ -28,8 +28,8 @@ class Item(StrEnum):
     READ_UNITS = "DynamoDB reads"
     TABLE_STORAGE = "DynamoDB storage"
     QUEUE_REQUESTS = "SQS requests"
-    NOTICES = "SNS notices"
-    LETTERS = "letters"
+    NOTICES = "SNS alert_state"
+    EMAILS = "emails"
     SECRET_READS = "secret reads"  # noqa: S105 - the name of an item
     LOG_BYTES = "logs"
 
@@ -77,7 +77,7 @@ PRICES = {
         Price(Item.TABLE_STORAGE, 0.25, GIB, "GiB and month", _DYNAMODB, free=25 * GIB),
         Price(Item.QUEUE_REQUESTS, 0.40, 1e6, "million requests", _SQS, free=1e6),
         Price(Item.NOTICES, 0.50, 1e6, "million published", "https://aws.amazon.com/sns/pricing/", free=1e6),
-        Price(Item.LETTERS, 0.10, 1_000, "1,000 letters", "https://aws.amazon.com/ses/pricing/"),
+        Price(Item.EMAILS, 0.10, 1_000, "1,000 emails", "https://aws.amazon.com/ses/pricing/"),
         Price(Item.SECRET_READS, 0.05, 10_000, "10,000 calls", _SECRETS),
         Price(Item.LOG_BYTES, 0.50, GIB, "GiB taken in", _CLOUDWATCH, free=5 * GIB),
     )

@@ -63,8 +63,8 @@ def _charts(run: Run) -> list[str]:
         Chart("Environments at work", "at once", at_s, [second.busy for second in of]),
         Chart("Cold starts", "a second", at_s, [second.cold_starts / second.step_s for second in of]),
         Chart("Turned away", "a second", at_s, [second.throttled / second.step_s for second in of]),
-        Chart("Confirmation letters waiting", "letters", at_s, [second.letters_waiting for second in of]),
-        Chart("Letters sent", "letters", at_s, list(accumulate(second.letters_sent for second in of))),
+        Chart("Confirmation emails waiting", "emails", at_s, [second.emails_waiting for second in of]),
+        Chart("Emails sent", "emails", at_s, list(accumulate(second.emails_sent for second in of))),
     )
     return [chart.svg() for chart in charts]
 

@@ -2,7 +2,7 @@
 
 Visitors arrive by the curve and find caches cold or warm. Some sign up after a while, each call passing
 the API's throttle, an environment of the function and the table's partitions; who is turned away tries
-again, a few times. Accepted signups are mailed at SES's pace; who gets the letter comes back to confirm.
+again, a few times. Accepted signups are mailed at SES's pace; who gets the email comes back to confirm.
 Nothing here is asked of AWS: every limit comes from `limits`, every duration from `measured`.
 """
 
@@ -17,9 +17,9 @@ from chalicelib.domain.entry import CONFIRM_WITHIN_S, SHARDS
 from spillway.preflight.bucket import TokenBucket
 from spillway.preflight.campaign import Campaign
 from spillway.preflight.cdn_cache import CdnCache
+from spillway.preflight.email_queue import EmailQueue
+from spillway.preflight.email_rate import TAIL_S_MAX, TAIL_STEP_S, fan_out_s
 from spillway.preflight.environments import Environments, Start
-from spillway.preflight.letter_pace import TAIL_S_MAX, TAIL_STEP_S, fan_out_s
-from spillway.preflight.letter_queue import LetterQueue
 from spillway.preflight.limits import Limits
 from spillway.preflight.measured import Measured, Step
 from spillway.preflight.played import Resource, Run, Second
@@ -28,7 +28,7 @@ from spillway.preflight.usage import MEMORY_MB
 
 # What people do. Assumptions, not measurements: change them and see.
 SIGNUP_AFTER_S_MEAN = 40.0  # a page is read before its form is sent
-CONFIRM_AFTER_S_MEAN = 300.0  # the letter is found and opened
+CONFIRM_AFTER_S_MEAN = 300.0  # the email is found and opened
 BUTTON_AFTER_S = 5.0  # the page of its link is read
 TRIES_MAX = 4
 # The shop's script asks who is turned away to try again in a minute; people are not punctual.
@@ -90,7 +90,7 @@ class _Play:
         partition = limits.partition_write_units_per_s.value
         self._table = TableCapacity(warm=limits.table_write_units_per_s.value, per_partition=partition)
         self._index = TableCapacity(warm=limits.index_write_units_per_s.value, per_partition=partition)
-        self._letters = LetterQueue(per_s=limits.letters_per_s.value, per_day=limits.letters_per_day.value)
+        self._emails = EmailQueue(per_s=limits.emails_per_s.value, per_day=limits.emails_per_day.value)
         self._duration_s = {
             call: measured.duration_ms(step, MEMORY_MB) / 1000 for call, step in STEP_OF.items()
         }
@@ -122,14 +122,14 @@ class _Play:
         self._play_until(at_s + 1, row)
 
     def tail(self, at_s: int) -> None:
-        """From the last arrival until all letters are sent and all who want to have confirmed."""
+        """From the last arrival until all emails are sent and all who want to have confirmed."""
         fine_until_s = at_s + FINE_TAIL_S
-        while (self._ahead or self._letters.depth) and at_s < TAIL_S_MAX:
+        while (self._ahead or self._emails.depth) and at_s < TAIL_S_MAX:
             step_s = 1 if self._ahead and at_s < fine_until_s else TAIL_STEP_S
             self._play_until(at_s + step_s, Second(at_s, step_s))
             at_s += step_s
-        self.run.letters_unsent = self._letters.depth
-        self.run.letter_wait_s_max = self._letters.wait_s_max
+        self.run.emails_unsent = self._emails.depth
+        self.run.email_wait_s_max = self._emails.wait_s_max
         self.run.cold_starts = self._environments.made
         self.run.fan_out_s = fan_out_s(self.run.confirmed, self._limits)
 
@@ -137,18 +137,18 @@ class _Play:
         while self._ahead and self._ahead[0][0] < until_s:
             at_s, _, call, attempt = heapq.heappop(self._ahead)
             self._call(at_s, call, attempt, row)
-        row.letters_sent = self._letters.send(at_s=row.at_s, for_s=row.step_s)
+        row.emails_sent = self._emails.send(at_s=row.at_s, for_s=row.step_s)
         self._answered(row, until_s)
-        row.letters_waiting = self._letters.depth
+        row.emails_waiting = self._emails.depth
         row.busy = max(row.busy, self._environments.busy)
         self.run.seconds.append(row)
 
     def _answered(self, row: Second, from_s: int) -> None:
-        late = self._letters.wait_s_max >= CONFIRM_WITHIN_S
+        late = self._emails.wait_s_max >= CONFIRM_WITHIN_S
         if late:
-            self.run.letters_late += row.letters_sent
+            self.run.emails_late += row.emails_sent
             return
-        for _ in range(row.letters_sent):
+        for _ in range(row.emails_sent):
             if self._dice.random() < self._campaign.confirm_rate:
                 opened_s = from_s + self._dice.expovariate(1 / CONFIRM_AFTER_S_MEAN)
                 self._later(opened_s, Call.SHOW)
@@ -163,7 +163,7 @@ class _Play:
         elif call is Call.SIGN_UP:
             row.accepted += 1
             self.run.accepted += 1
-            self._letters.put(1, at_s=int(at_s))
+            self._emails.put(1, at_s=int(at_s))
         elif call is Call.CONFIRM:
             self.run.confirmed += 1
 

@@ -36,8 +36,8 @@ def story(now: Bill) -> tuple[StoryRow, ...]:
         StoryRow("requests for pages and pictures", None, now.part(Part.REQUESTS)),
         StoryRow("API, Lambda, DynamoDB, queues, logs", THEN_COMPUTE_USD, now.part(Part.BACKEND)),
         StoryRow("refreshing pages: back in stock, sold out again", None, now.part(Part.REFRESH)),
-        StoryRow("without letters", THEN_TOTAL_USD, pages + now.part(Part.BACKEND)),
-        StoryRow("two letters to each shopper who signed up", None, now.part(Part.MAIL)),
+        StoryRow("without emails", THEN_TOTAL_USD, pages + now.part(Part.BACKEND)),
+        StoryRow("two emails to each shopper who signed up", None, now.part(Part.MAIL)),
         StoryRow("hearing of each whether it was delivered", None, now.part(Part.FEEDBACK)),
         StoryRow("in all", THEN_TOTAL_USD, now.usd),
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from chalicelib.domain.wave import WAVE_STEP_ENTRIES_MAX
-from spillway.counted import counted
+from spillway.pluralize import pluralize
 from spillway.preflight.campaign import Campaign
 from spillway.preflight.measured import Measured, Step
 from spillway.preflight.prices import Item
@@ -36,7 +36,7 @@ FORM_ANSWER_BYTES = 21
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """An amount of one item. `why` is the sum it came from; `of_feedback` is what SES tells of letters,
+    """An amount of one item. `why` is the sum it came from; `of_feedback` is what SES tells of emails,
     `of_refresh` what keeping pages up to date takes."""
 
     item: Item
@@ -55,7 +55,7 @@ def usage(
     provisioned: int = 0,
     refresh: PageRefresh = NO_REFRESH,
 ) -> tuple[Used, ...]:
-    """Everything a campaign uses, from the first page to the last letter, `provisioned` environments of
+    """Everything a campaign uses, from the first page to the last email, `provisioned` environments of
     the API being kept ready for all of it. Each change of availability causes a `refresh`.
     """
     return (
@@ -92,7 +92,7 @@ def _refreshes(campaign: Campaign, refresh: PageRefresh) -> Iterator[Used]:
     changes = campaign.availability_changes
     if not changes * refresh.paths:
         return
-    why = f"{counted(changes, 'change')} of availability x"
+    why = f"{pluralize(changes, 'change')} of availability x"
     yield Used(
         Item.INVALIDATIONS, changes * refresh.paths, f"{why} {refresh.paths:.1f} paths", of_refresh=True
     )
@@ -165,7 +165,7 @@ def _work(campaign: Campaign, measured: Measured) -> Iterator[Used]:
         messages * QUEUE_REQUESTS_PER_MESSAGE,
         f"{messages:,.0f} messages x {QUEUE_REQUESTS_PER_MESSAGE:g} requests",
     )
-    yield Used(Item.S3_READS, gets, "the theme, looked at by each step that writes a page or a letter")
+    yield Used(Item.S3_READS, gets, "the theme, looked at by each step that writes a page or an email")
     logged = calls * LAMBDA_LOG_BYTES + sum(count * each.log_bytes for count, each in figures.values())
     yield Used(Item.LOG_BYTES, logged, f"{calls:,.0f} calls x {LAMBDA_LOG_BYTES} bytes of Lambda's, and ours")
 
@@ -181,25 +181,25 @@ def _kept_ready(campaign: Campaign, provisioned: int) -> Iterator[Used]:
 
 def _mail(campaign: Campaign) -> Iterator[Used]:
     yield Used(
-        Item.LETTERS,
+        Item.EMAILS,
         campaign.signups + campaign.confirmed,
         f"{campaign.signups:,} to confirm, {campaign.confirmed:,} that it can be had",
     )
 
 
 def _feedback(campaign: Campaign, measured: Measured) -> Iterator[Used]:
-    """SES publishes that a letter was delivered; a queue brings it to the entry it belongs to."""
-    letters, heard = campaign.signups + campaign.confirmed, measured.steps[Step.HEAR]
-    calls = letters / QUEUE_BATCH
-    busy_s = letters * heard.duration_ms(MEMORY_MB) / 1000
-    why = f"{letters:,} delivered letters"
+    """SES publishes that an email was delivered; a queue brings it to the entry it belongs to."""
+    emails, heard = campaign.signups + campaign.confirmed, measured.steps[Step.HEAR]
+    calls = emails / QUEUE_BATCH
+    busy_s = emails * heard.duration_ms(MEMORY_MB) / 1000
+    why = f"{emails:,} delivered emails"
     for item, amount in (
-        (Item.NOTICES, letters),
-        (Item.QUEUE_REQUESTS, letters * QUEUE_REQUESTS_PER_MESSAGE),
+        (Item.NOTICES, emails),
+        (Item.QUEUE_REQUESTS, emails * QUEUE_REQUESTS_PER_MESSAGE),
         (Item.LAMBDA_CALLS, calls),
         (Item.LAMBDA_TIME, busy_s * MEMORY_MB / 1024),
-        (Item.READ_UNITS, letters * heard.read_units),
-        (Item.WRITE_UNITS, letters * heard.write_units),
-        (Item.LOG_BYTES, calls * LAMBDA_LOG_BYTES + letters * heard.log_bytes),
+        (Item.READ_UNITS, emails * heard.read_units),
+        (Item.WRITE_UNITS, emails * heard.write_units),
+        (Item.LOG_BYTES, calls * LAMBDA_LOG_BYTES + emails * heard.log_bytes),
     ):
         yield Used(item, amount, why, of_feedback=True)

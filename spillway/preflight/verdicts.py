@@ -6,7 +6,7 @@ from enum import StrEnum
 from math import ceil
 
 from spillway.preflight.campaign import Campaign
-from spillway.preflight.letter_pace import letters_per_s_needed
+from spillway.preflight.email_rate import emails_per_s_needed
 from spillway.preflight.limits import Limit, Limits, Origin
 from spillway.preflight.measured import Measured, Step
 from spillway.preflight.played import Run
@@ -64,10 +64,10 @@ def rows(
     limits: Limits,
     stage: str,
     *,
-    letter_wait_s_max: int,
+    email_wait_s_max: int,
 ) -> tuple[Row, ...]:
     """All resources, in the order in which a shopper meets them. `free` is a run without limits."""
-    return tuple(_rows(campaign, weight, measured, free, limits, stage, letter_wait_s_max))
+    return tuple(_rows(campaign, weight, measured, free, limits, stage, email_wait_s_max))
 
 
 def _rows(
@@ -77,11 +77,11 @@ def _rows(
     free: Run,
     limits: Limits,
     stage: str,
-    letter_wait_s_max: int,
+    email_wait_s_max: int,
 ) -> Iterator[Row]:
     views_per_s = free.most("visitors") * campaign.pages_per_visitor
     calls_per_s = free.most("calls")
-    pace = letters_per_s_needed([second.accepted for second in free.seconds], wait_s_max=letter_wait_s_max)
+    pace = emails_per_s_needed([second.accepted for second in free.seconds], wait_s_max=email_wait_s_max)
     # What follows from a signup runs beside the API, and out of the same account's environments. At work are
     # as many as begin in a second times the seconds that each takes (Little's law).
     behind = free.most("accepted") * measured.duration_ms(Step.REACT_TO_SIGNUP, MEMORY_MB) / 1000
@@ -128,10 +128,10 @@ def _rows(
     table, index = free.most("table_units"), free.most("index_units")
     yield row("table_write_units_per_s", "entries table", table, deploy("EntriesWarmWriteUnits", table))
     yield row("index_write_units_per_s", "line index", index, deploy("LineWarmWriteUnits", index))
-    yield row("letters_per_s", "letters, pace", pace, quota("ses", "L-CDEF9B6B", pace))
+    yield row("emails_per_s", "emails, pace", pace, quota("ses", "L-CDEF9B6B", pace))
     # One to each who signs up; what tells them that it is back goes on a later day.
     day = campaign.signups
-    yield row("letters_per_day", "letters in 24 hours", day, quota("ses", "L-804C8AE8", day))
+    yield row("emails_per_day", "emails in 24 hours", day, quota("ses", "L-804C8AE8", day))
 
 
 def quota(service: str, code: str, need: float) -> str:

@@ -83,7 +83,7 @@ def page_weight(site: Path, path: str) -> PageWeight:
     page = site / path.removeprefix("/")
     page = page / "index.html" if page.is_dir() else page
     if not page.is_file():
-        raise BadInput(f"{path}: the build has no such page", way_out="name one, like /products/NAME")
+        raise BadInput(f"{path}: the build has no such page", hint="name one, like /products/NAME")
     wanted = _Wanted()
     wanted.feed(page.read_text(encoding="utf-8"))
     pictures = wanted.pictures if "products/" in path else wanted.pictures[:LISTING_PICTURES_MAX]
@@ -105,7 +105,7 @@ def mean_product_weight(site: Path) -> PageWeight:
     products = site / "products"
     names = sorted(file.name for file in products.iterdir()) if products.is_dir() else []
     if not names:
-        raise BadInput(f"{products}: no page of a product", way_out="spillway build")
+        raise BadInput(f"{products}: no page of a product", hint="spillway build")
     weights = [page_weight(site, f"/products/{name}") for name in names]
     return PageWeight(
         f"mean of {len(weights)} product pages",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from spillway.counted import counted
+from spillway.pluralize import pluralize
 from spillway.preflight.bill import Bill, refresh_usd
 from spillway.preflight.forecast import Forecast
 from spillway.preflight.played import Run
@@ -40,16 +40,16 @@ def outcome(run: Run) -> str:
     return (
         f"{away} {run.accepted:,} of {run.signups:,} signups stored, {run.confirmed:,} confirmed. {lost} "
         f"The bucket is read {run.origin_reads:,} times, all else comes from the CDN's caches. "
-        f"A confirmation letter waits {span(run.letter_wait_s_max)} at most; "
+        f"A confirmation email waits {span(run.email_wait_s_max)} at most; "
         f"telling all of them takes {span(run.fan_out_s)}."
     )
 
 
 def _lost(run: Run) -> str:
-    late = run.letters_late + run.letters_unsent
+    late = run.emails_late + run.emails_unsent
     reasons = [
-        f"{counted(run.gave_up, 'shopper is', 'shoppers are')} not on the list" if run.gave_up else "",
-        f"{counted(late, 'letter comes', 'letters come')} too late to confirm, or never" if late else "",
+        f"{pluralize(run.gave_up, 'shopper is', 'shoppers are')} not on the list" if run.gave_up else "",
+        f"{pluralize(late, 'email comes', 'emails come')} too late to confirm, or never" if late else "",
     ]
     return f"Lost: {' and '.join(reason for reason in reasons if reason)}."
 
@@ -86,9 +86,9 @@ def plan_rows(bill: Bill) -> Iterator[Sequence[str]]:
 
 def short(number: float) -> str:
     """A number as short as it can be said."""
-    for limit, letter in ((1e9, "G"), (1e6, "M")):
+    for limit, email in ((1e9, "G"), (1e6, "M")):
         if number >= limit:
-            return f"{number / limit:,.1f} {letter}"
+            return f"{number / limit:,.1f} {email}"
     return f"{number:,.0f}" if number >= 10 or number == int(number) else f"{number:,.1f}"
 
 
@@ -97,4 +97,4 @@ def span(seconds: float) -> str:
     for unit_s, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
         if seconds >= 2 * unit_s:
             return f"{seconds / unit_s:.1f} {unit}".replace(".0 ", " ")
-    return "1 hour" if seconds == 3600 else counted(round(seconds), "second")
+    return "1 hour" if seconds == 3600 else pluralize(round(seconds), "second")

@@ -19,7 +19,7 @@ class Answer:
     hangs_up: bool = False
 
 
-def answer_in(data: bytes, *, ended: bool = False) -> Answer | None:
+def parse_response(data: bytes, *, ended: bool = False) -> Answer | None:
     """The answer that `data` is; None while it is not whole. `ended` says that nothing follows.
 
     Raises:
@@ -36,7 +36,7 @@ def answer_in(data: bytes, *, ended: bool = False) -> Answer | None:
         raise ValueError("an answer that is not HTTP")
     status = int(rest[:3])
     if status < 200:
-        return answer_in(data[head_end + 4 :], ended=ended)
+        return parse_response(data[head_end + 4 :], ended=ended)
     headers = {name.lower(): value.strip() for name, value in _HEADER.findall(head)}
     found = _body(data, head_end + 4, status, headers, ended=ended)
     if found is None:

@@ -1,4 +1,4 @@
-"""Releases kept to go back to: the makings of each, in one object beside the theme.
+"""Releases kept to go back to: the source of each, in one object beside the theme.
 
 Pages are not kept: they are made again, with the stock there is by then. Assets are not either: those
 of a kept release stay where they are served from (`spillway.publish.plan`).
@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.storefront.theme import Theme
-from spillway.build.catalogue import ContentPage, ProductRow
-from spillway.build.gallery import Rendition
-from spillway.build.products import Products, Renditions
-from spillway.build.redirects import Redirect
-from spillway.build.release import Kind, Makings, SiteObject
-from spillway.build.root_files import RootFile
 from spillway.errors import WorkFailed
+from spillway.sitegen.catalogue import ContentPage, ProductRow
+from spillway.sitegen.gallery import ImageVariant
+from spillway.sitegen.products import Products, Renditions
+from spillway.sitegen.redirects import Redirect
+from spillway.sitegen.release import Kind, ReleaseSource, SiteObject
+from spillway.sitegen.root_files import RootFile
 
 KEPT_CONTENT_TYPE = "application/gzip"
 # A shop of ten thousand products is packed in a third of a second; more would take thrice as long for
@@ -28,37 +28,37 @@ _COMPRESSION = 1
 
 
 def kept_key(release: str) -> str:
-    """Where the makings of a release are kept."""
+    """Where the source of a release are kept."""
     return f"releases/{release}.json.gz"
 
 
-def packed(makings: Makings) -> bytes:
-    """The makings as one object; the same makings always give the same bytes."""
-    products = makings.products
+def packed(source: ReleaseSource) -> bytes:
+    """The source as one object; the same source always give the same bytes."""
+    products = source.products
     document = {
-        "theme": makings.theme.to_json(),
-        "contents": [asdict(content) for content in makings.contents],
+        "theme": source.theme.to_json(),
+        "contents": [asdict(content) for content in source.contents],
         "products": [row.packed.decode() for row in products.rows],
         "pictures": {name: _without_files(products.renditions[name]) for name in sorted(products.renditions)},
-        "redirects": [(each.source, each.target) for each in makings.redirects],
+        "redirects": [(each.source, each.target) for each in source.redirects],
         "root_files": [
-            (each.key, each.content_type, b64encode(each.body).decode()) for each in makings.root_files
+            (each.key, each.content_type, b64encode(each.body).decode()) for each in source.root_files
         ],
-        "assets": [(each.key, each.sha256, each.content_type, each.cache_control) for each in makings.assets],
+        "assets": [(each.key, each.sha256, each.content_type, each.cache_control) for each in source.assets],
     }
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     return gzip.compress(text.encode(), _COMPRESSION, mtime=0)
 
 
-def unpacked(content: bytes, release: str) -> Makings:
-    """The makings that `packed` made `content` of. Its assets have no bodies.
+def unpacked(content: bytes, release: str) -> ReleaseSource:
+    """The source that `packed` made `content` of. Its assets have no bodies.
 
     Raises:
         WorkFailed: another version of Spillway kept it, of another form.
     """
     try:
         document = json.loads(gzip.decompress(content))
-        return Makings(
+        return ReleaseSource(
             theme=Theme.from_json(document["theme"]),
             products=Products(
                 [ProductRow.unpacked(each.encode()) for each in document["products"]],
@@ -79,13 +79,15 @@ def unpacked(content: bytes, release: str) -> Makings:
     except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
         raise WorkFailed(
             f"release {release} was kept by another version of Spillway: {type(error).__name__} {error}",
-            way_out="check out that version and roll back, or the shop's files of then and publish",
+            hint="check out that version and roll back, or the shop's files of then and publish",
         ) from error
 
 
-def _without_files(renditions: Iterable[Rendition]) -> list[dict[str, Any]]:
+def _without_files(renditions: Iterable[ImageVariant]) -> list[dict[str, Any]]:
     return [{name: value for name, value in asdict(each).items() if name != "file"} for each in renditions]
 
 
 def _renditions(pictures: Mapping[str, Iterable[Mapping[str, Any]]]) -> Renditions:
-    return {name: tuple(Rendition(**each, file=Path()) for each in made) for name, made in pictures.items()}
+    return {
+        name: tuple(ImageVariant(**each, file=Path()) for each in made) for name, made in pictures.items()
+    }

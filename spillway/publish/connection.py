@@ -5,7 +5,7 @@ import asyncio
 import ssl
 from typing import cast
 
-from spillway.publish.answer import Answer, answer_in
+from spillway.publish.answer import Answer, parse_response
 
 TIMEOUT_S = 60.0
 
@@ -93,7 +93,7 @@ class _Line(asyncio.Protocol):
             self._transport.abort()
             return
         try:
-            answer = answer_in(self._data, ended=ended)
+            answer = parse_response(self._data, ended=ended)
         except ValueError as error:
             self._fail(error)
             self._transport.abort()

@@ -165,7 +165,7 @@ class LiveRelease:
         self._doubt(plan, there)
         raise WorkFailed(
             "another publish took over before this one ended",
-            way_out="publish again: pages that this one may have written over the other's are put again",
+            hint="publish again: pages that this one may have written over the other's are put again",
         )
 
     def _doubt(self, plan: Plan, there: Seen) -> None:
@@ -275,12 +275,12 @@ def _together(*keys: tuple[str, ...] | None) -> tuple[str, ...] | None:
 
 
 def _contested() -> WorkFailed:
-    return WorkFailed("others wrote the manifest all the time", way_out="publish again when they are done")
+    return WorkFailed("others wrote the manifest all the time", hint="publish again when they are done")
 
 
 def _busy(age_ms: int) -> WorkFailed:
     since = f", since {age_ms // 1000} s" if age_ms else ""
     return WorkFailed(
         f"another publish is under way{since}",
-        way_out="wait for it to end; one that died is given up after half an hour",
+        hint="wait for it to end; one that died is given up after half an hour",
     )

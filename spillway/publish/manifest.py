@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from spillway.build.dates import Dated
-from spillway.build.release import SiteObject
+from spillway.sitegen.dates import Dated
+from spillway.sitegen.release import SiteObject
 
 MANIFEST_KEY = "manifest.json"
 

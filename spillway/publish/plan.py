@@ -8,12 +8,12 @@ from enum import StrEnum
 from chalicelib.domain.locales import root_of
 from chalicelib.storage.pages import page_path
 from chalicelib.storefront.theme import Theme
-from spillway.build.release import Kind, Release, SiteObject
 from spillway.publish.manifest import Kept, Manifest, fingerprint, fingerprints
+from spillway.sitegen.release import Kind, Release, SiteObject
 
 # Browsers and caches may still hold pages that ask for yesterday's assets.
 RETIRED_KEPT_MS = 7 * 24 * 3600 * 1000
-# Those before can be gone back to: their makings and their assets stay.
+# Those before can be gone back to: their source and their assets stay.
 RELEASES_KEPT_MAX = 10
 UPLOAD_ORDER = (Kind.ASSET, Kind.PAGE, Kind.INDEX)
 # Where the API's answers lead. A signup knows the language of its page, not whether the shop still has it.
@@ -49,7 +49,7 @@ class Removal:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Uploads in order (what a page asks for comes before it), removals after all of them, and the
-    manifest that is true once everything is done. `keeps` says that the release's makings are to be kept,
+    manifest that is true once everything is done. `keeps` says that the release's source are to be kept,
     `forgets` which releases' are not any longer, `withdrawn` which SKUs the shop no longer sells."""
 
     uploads: tuple[Upload, ...]
@@ -93,7 +93,7 @@ def make_plan(live: Manifest, release: Release, *, at_ms: int) -> Plan:
     dropped, the pages that answers lead to stay, in the words of the first.
     """
     unsure = frozenset(live.unsure)
-    # A publish that did not end, or was overtaken, may have written the theme and deleted makings.
+    # A publish that did not end, or was overtaken, may have written the theme and deleted source.
     in_doubt = live.claim is not None or not live.theme
     objects = (*release.objects, *_stand_ins(live, release))
     uploads = [
@@ -126,7 +126,7 @@ def theme_digest(theme: Theme) -> str:
 
 
 def _stand_ins(live: Manifest, release: Release) -> Iterator[SiteObject]:
-    """For those who have a page or a letter of a dropped locale open: what they do there is answered."""
+    """For those who have a page or an email of a dropped locale open: what they do there is answered."""
     objects = {each.key: each for each in release.objects}
     for key in sorted((live.objects.keys() | set(live.unsure)) - objects.keys()):
         root = root_of(f"/{key}")
@@ -154,7 +154,7 @@ def _vanished(live: Manifest, wanted: Mapping[str, str], at_ms: int) -> tuple[li
 
 
 def _kept(live: Manifest, release: Release, at_ms: int) -> tuple[tuple[Kept, ...], tuple[str, ...]]:
-    """The last releases, `release` first; and those whose makings are dropped, that of a publish which never
+    """The last releases, `release` first; and those whose source are dropped, that of a publish which never
     ended among them."""
     newest = live.kept[0] if live.kept else None
     if newest is None or newest.release != release.id:

@@ -1,6 +1,6 @@
 """Publishing: the catalogue to DynamoDB, the theme and the pages to S3, and the CDN told.
 
-The order is claim, makings, assets, catalogue, theme, pages, index, removals, invalidation, manifest. At no
+The order is claim, source, assets, catalogue, theme, pages, index, removals, invalidation, manifest. At no
 moment does a visible page miss an asset, and a publish that dies is finished by the next one: the manifest
 that is written first names what may be touched, the one that is written last says that all of it was, and
 that the CDN was told of it. Between batches the claim is looked at: a publish that was overtaken stops.
@@ -20,10 +20,6 @@ from chalicelib.storefront.sitemap import written_time
 from chalicelib.storefront.theme import Theme
 from chalicelib.tables.domain_lists import DomainListsTable
 from chalicelib.tables.products import ProductsTable
-from spillway.build.dates import Dates
-from spillway.build.edition_rendering import StockBySlug
-from spillway.build.release import Kind, Makings, Release, SiteObject
-from spillway.build.sales import ended_sales
 from spillway.errors import BadInput, WorkFailed
 from spillway.publish.answer import Answer
 from spillway.publish.archive import KEPT_CONTENT_TYPE, kept_key, packed
@@ -32,6 +28,10 @@ from spillway.publish.live import Hold, LiveRelease, Outdated, Seen
 from spillway.publish.manifest import Manifest
 from spillway.publish.plan import Plan, make_plan
 from spillway.publish.s3 import Request
+from spillway.sitegen.dates import Dates
+from spillway.sitegen.edition_rendering import StockBySlug
+from spillway.sitegen.release import Kind, Release, ReleaseSource, SiteObject
+from spillway.sitegen.sales import ended_sales
 
 PASSES_MAX = 3
 # More pages gone at once than this, and more than this share of all, look like the wrong folder.
@@ -77,10 +77,10 @@ class Published:
     """Products that are in the table but in the catalogue no more; shoppers may still wait for them."""
     withdrawn: tuple[str, ...] = ()
     """SKUs that this publish takes off the shop, and no product has instead."""
-    untold: tuple[str, ...] = ()
-    """See `Release.untold`, and `Release.notes`."""
+    missing_translations: tuple[str, ...] = ()
+    """See `Release.missing_translations`, and `Release.notes`."""
     ended_sales: tuple[str, ...] = ()
-    """A line for each sale that has ended, see `spillway.build.sales`."""
+    """A line for each sale that has ended, see `spillway.sitegen.sales`."""
     left_out: tuple[str, ...] = ()
     """See `Release.left_out`."""
 
@@ -154,7 +154,7 @@ class Publisher:
             len(plan.removals),
             _abandoned(known, release),
             _withdrawn(known, release),
-            (*release.untold, *release.notes),
+            (*release.missing_translations, *release.notes),
             tuple(ended_sales(release.sales, today=written_time(at_ms)[:10])),
             release.left_out,
         )
@@ -163,7 +163,7 @@ class Publisher:
         pages, releases = self._target.pages, self._target.releases
         with self._counting(plan) as done:
             if plan.keeps:
-                _send(releases, [_put(_kept_object(release.makings))], hold)
+                _send(releases, [_put(_kept_object(release.source))], hold)
             _send(pages, _puts(plan, Kind.ASSET), hold, done)
             hold.check()
             self._put_catalogue(release, known)
@@ -201,7 +201,7 @@ class Publisher:
             self._target.live.confirm(seen)
             raise BadInput(
                 f"this would delete {gone} pages of a shop of {live_count} objects; nothing was changed",
-                way_out="if that is meant, publish with --delete-many; --dry-run lists them",
+                hint="if that is meant, publish with --delete-many; --dry-run lists them",
             )
 
     def _invalidate(self, plan: Plan) -> None:
@@ -214,7 +214,7 @@ class Publisher:
             raise WorkFailed(
                 "all pages are written, but CloudFront has too many invalidations in progress:"
                 " visitors may see older pages for up to a day",
-                way_out="publish again in a few minutes; only what may be old in its caches is sent again",
+                hint="publish again in a few minutes; only what may be old in its caches is sent again",
             ) from busy
 
     def _known(self) -> dict[str, StockedProduct]:
@@ -253,10 +253,10 @@ def _theme_object(theme: Theme) -> SiteObject:
     )
 
 
-def _kept_object(makings: Makings) -> SiteObject:
+def _kept_object(source: ReleaseSource) -> SiteObject:
     return SiteObject.of(
-        kept_key(makings.theme.release),
-        packed(makings),
+        kept_key(source.theme.release),
+        packed(source),
         content_type=KEPT_CONTENT_TYPE,
         cache_control="no-cache",
         kind=Kind.ASSET,

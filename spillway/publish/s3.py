@@ -21,7 +21,7 @@ from chalicelib.aws.signing import Credentials, Signer
 from spillway.errors import WorkFailed
 from spillway.publish.answer import Answer
 from spillway.publish.connection import TIMEOUT_S, Connection
-from spillway.publish.signed_heads import SignedHeads
+from spillway.publish.signed_heads import RequestHeaders
 
 T = TypeVar("T")
 
@@ -74,7 +74,7 @@ class S3Bucket:
         self._address = origin.hostname or "", origin.port or (443 if origin.scheme == "https" else 80)
         self._tls = ssl.create_default_context() if origin.scheme == "https" else None
         self._prefix = f"/{name}/" if endpoint else "/"
-        self._heads = SignedHeads(Signer("s3", region), origin.netloc, credentials, clock_s)
+        self._heads = RequestHeaders(Signer("s3", region), origin.netloc, credentials, clock_s)
         self._backoff_s = backoff_s
         self._timeout_s = timeout_s
 
@@ -161,7 +161,7 @@ class S3Bucket:
             if attempt >= attempts_max:
                 raise WorkFailed(
                     f"{request.method} {request.key}: {reason}",
-                    way_out="publish again: what is done already is not done twice",
+                    hint="publish again: what is done already is not done twice",
                 )
             # Full jitter: connections that failed together do not come back together.
             await asyncio.sleep(random.random() * min(self._backoff_s * 2**attempt, _BACKOFF_MAX_S))  # noqa: S311

@@ -40,7 +40,7 @@ class _Kind:
         )
 
 
-class SignedHeads:
+class RequestHeaders:
     """Makes them for one host. `credentials` are asked for anew each second."""
 
     def __init__(

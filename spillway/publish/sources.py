@@ -2,20 +2,20 @@
 
 from dataclasses import replace
 
-from spillway.build.crew import Crew
-from spillway.build.dates import Dates
-from spillway.build.edition_rendering import StockBySlug
-from spillway.build.making import rendered
-from spillway.build.memory import Memory
-from spillway.build.mistakes import CatalogueInvalid
-from spillway.build.release import Release, SiteObject
-from spillway.build.shelf import Shelf
-from spillway.build.site import build
 from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
 from spillway.publish.archive import kept_key, unpacked
 from spillway.publish.manifest import Kept, Manifest
 from spillway.publish.publisher import Bucket, Make, Target
+from spillway.sitegen.build_cache import BuildCache
+from spillway.sitegen.cloud_rendering import rendered
+from spillway.sitegen.dates import Dates
+from spillway.sitegen.edition_rendering import StockBySlug
+from spillway.sitegen.input_error import CatalogueInvalid
+from spillway.sitegen.output_dir import OutputDir
+from spillway.sitegen.parallel import WorkerPool
+from spillway.sitegen.release import Release, SiteObject
+from spillway.sitegen.site import build
 
 
 def of_folder(
@@ -39,7 +39,7 @@ def of_folder(
             )
         except CatalogueInvalid as error:
             raise BadInput(
-                error.message, way_out="correct them and publish again; the live shop is as it was"
+                error.message, hint="correct them and publish again; the live shop is as it was"
             ) from error
 
     return make
@@ -53,15 +53,21 @@ def of_kept(kept: Kept, project: Project, target: Target) -> Make:
     """
     answer = target.releases.get(kept_key(kept.release))
     if answer.status != 200:
-        raise WorkFailed(f"what release {kept.release} was made from is gone", way_out="go back to another")
-    makings = unpacked(answer.body, kept.release)
-    makings = replace(makings, assets=_at_hand(makings.assets, target.live.read().manifest, target.pages))
+        raise WorkFailed(f"what release {kept.release} was made from is gone", hint="go back to another")
+    source = unpacked(answer.body, kept.release)
+    source = replace(source, assets=_at_hand(source.assets, target.live.read().manifest, target.pages))
     shelf = project.cache / "rollback"
 
     def make(stock: StockBySlug, dates: Dates) -> Release:
-        memory = Memory(project.cache / "shelves" / "rollback.pickle", context="")
+        memory = BuildCache(project.cache / "shelves" / "rollback.pickle", context="")
         release = rendered(
-            makings, Shelf(shelf, memory), (), stock=stock, stamps=target.stamps, dates=dates, crew=Crew()
+            source,
+            OutputDir(shelf, memory),
+            (),
+            stock=stock,
+            stamps=target.stamps,
+            dates=dates,
+            pool=WorkerPool(),
         )
         memory.save()
         return release
@@ -77,12 +83,12 @@ def chosen(manifest: Manifest, release: str | None) -> Kept:
     """
     if release is None:
         if len(manifest.kept) < 2:
-            raise BadInput("no release was live before this one", way_out="publish another first")
+            raise BadInput("no release was live before this one", hint="publish another first")
         return manifest.kept[1]
     found = [each for each in manifest.kept if each.release.startswith(release)]
     if len(found) != 1:
         told = "no release of that name is kept" if not found else "several releases begin so"
-        raise BadInput(f"{release}: {told}", way_out="spillway rollback --list names them")
+        raise BadInput(f"{release}: {told}", hint="spillway rollback --list names them")
     return found[0]
 
 
@@ -96,5 +102,5 @@ def _at_hand(assets: tuple[SiteObject, ...], live: Manifest, pages: Bucket) -> t
 def _fetched(asset: SiteObject, pages: Bucket) -> bytes:
     answer = pages.get(asset.key)
     if answer.status != 200:
-        raise WorkFailed(f"{asset.key} of that release is gone", way_out="go back to another")
+        raise WorkFailed(f"{asset.key} of that release is gone", hint="go back to another")
     return answer.body

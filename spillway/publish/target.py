@@ -15,12 +15,12 @@ from chalicelib.keys import read_keys
 from chalicelib.storage.pages import Cdn
 from chalicelib.tables.domain_lists import DomainListsTable
 from chalicelib.tables.products import ProductsTable
-from spillway.deploy.stage import Stage
 from spillway.errors import WorkFailed
 from spillway.project import Project
 from spillway.publish.live import Claimant, LiveRelease
 from spillway.publish.publisher import Target
 from spillway.publish.s3 import S3Bucket
+from spillway.stage import Stage
 
 # More publishes than any folder begins within the half hour that a claim lasts.
 _TOKENS_MAX = 100
@@ -55,7 +55,7 @@ def target_of(stage: Stage, project: Project, clock_ms: Callable[[], int]) -> It
 def _bucket(stage: Stage, name: str) -> S3Bucket:
     found = stage.session.get_credentials()
     if found is None:
-        raise WorkFailed("no AWS credentials", way_out="sign in with the AWS CLI, or set AWS_PROFILE")
+        raise WorkFailed("no AWS credentials", hint="sign in with the AWS CLI, or set AWS_PROFILE")
 
     def credentials() -> Credentials:
         # Asked for anew each time: boto3 renews what ends.
@@ -73,7 +73,7 @@ def _alone(lock: Path) -> Iterator[str]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise WorkFailed(
-                "another publish from this folder is under way", way_out="wait for it to end"
+                "another publish from this folder is under way", hint="wait for it to end"
             ) from error
         status = os.fstat(file.fileno())
         yield f"{platform.node()} {status.st_dev} {status.st_ino}"

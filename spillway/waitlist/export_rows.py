@@ -183,7 +183,7 @@ def read_rows(file: Path, table: Table, asked: Asked, *, now_ms: int) -> list[Ex
         BadInput: a column that is needed is missing, or there are too many rows.
     """
     if len(table.rows) > ROWS_MAX:
-        raise BadInput(f"{file}: {len(table.rows):,} rows, {ROWS_MAX:,} is the most", way_out="split it")
+        raise BadInput(f"{file}: {len(table.rows):,} rows, {ROWS_MAX:,} is the most", hint="split it")
     columns = _columns(file, table, asked)
     return [_Reader(asked, columns, now_ms).read(row) for row in table.rows]
 
@@ -195,7 +195,7 @@ def _columns(file: Path, table: Table, asked: Asked) -> dict[Column, str]:
         if _rough(name) not in by_rough:
             raise BadInput(
                 f"--{column}-column {name!r}: {file} has no such column",
-                way_out=f"its columns: {', '.join(table.columns)}",
+                hint=f"its columns: {', '.join(table.columns)}",
             )
         found[column] = by_rough[_rough(name)]
     for column, names in NAMES[asked.tool].items():
@@ -212,18 +212,18 @@ def _require(file: Path, table: Table, asked: Asked, found: Mapping[Column, str]
     has = f"its columns: {', '.join(table.columns)}"
     if Column.EMAIL not in found:
         raise BadInput(
-            f"{file}:{table.header_line}: no column of addresses", way_out=f"--email-column NAME; {has}"
+            f"{file}:{table.header_line}: no column of addresses", hint=f"--email-column NAME; {has}"
         )
     if Column.SKU not in found and not asked.sku:
         raise BadInput(
             f"{file}:{table.header_line}: no column of SKUs",
-            way_out=f"--sku-column NAME, or --sku SKU where all rows are about one; {has}",
+            hint=f"--sku-column NAME, or --sku SKU where all rows are about one; {has}",
         )
     says_who = Column.CONSENT in found or Column.STATUS in found
     if asked.tool in {Tool.CSV, Tool.KLAVIYO} and not (says_who or asked.consent_text):
         raise BadInput(
             f"{file}:{table.header_line}: no column says who agreed to be emailed",
-            way_out="--consent-column NAME, --status-column NAME, or --consent-text with the text that"
+            hint="--consent-column NAME, --status-column NAME, or --consent-text with the text that"
             f" all of them agreed to; {has}",
         )
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
-from chalicelib.domain.entry import Arrival, EntryState, place_of
+from chalicelib.domain.entry import Arrival, EntryState, position_of
 from chalicelib.domain.refused_domains import is_listed
 from chalicelib.domain.stock import StockedProduct
 from chalicelib.domain.typos import suggestion
@@ -31,7 +31,7 @@ LEFT_OUT_BY_STATE = {
     EntryState.PENDING: Outcome.HERE,
     EntryState.CONFIRMED: Outcome.HERE,
     EntryState.NOTIFIED: Outcome.NOTIFIED_HERE,
-    EntryState.LEFT: Outcome.LEFT_HERE,
+    EntryState.UNSUBSCRIBED: Outcome.LEFT_HERE,
 }
 ENDED_THERE = {Outcome.LEFT_THERE, Outcome.NOTIFIED_THERE}
 
@@ -208,7 +208,7 @@ def _newcomer(judged: _Judged, here: Here, source: str, file_sha256: str) -> Dec
         row.sku,
         here.page_of(here.sold[row.sku]),
         judged.at_ms,
-        place_of(judged.at_ms, shopper),
+        position_of(judged.at_ms, shopper),
         Proof(source, file_sha256, row.line, row.written_time, row.text),
     )
     return Decision(row, judged.outcome, newcomer, judged.note)

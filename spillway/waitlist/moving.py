@@ -71,17 +71,17 @@ class Move:
     def _against(self, known: KnownEntry, there: KnownEntry | None) -> tuple[Moved, bool]:
         asked_at_ms, confirmed = known.entry.asked_at_ms, known.entry.state is EntryState.CONFIRMED
         state = there.entry.state if there else None
-        told_at_ms = there.number("told_at_ms") if there else None
-        left_at_ms = there.number("left_at_ms") if there else None
+        notified_at_ms = there.number("notified_at_ms") if there else None
+        unsubscribed_at_ms = there.number("unsubscribed_at_ms") if there else None
         if there and state is EntryState.CONFIRMED and confirmed and _ahead(known, there):
             return Moved.WAITS_THERE, self.entries.move_ahead(known, there, at_ms=self.at_ms)
         if state is EntryState.CONFIRMED or (state is EntryState.PENDING and not confirmed):
             return Moved.WAITS_THERE, self.entries.take_off(known, self.target, at_ms=self.at_ms)
-        if state is EntryState.NOTIFIED and (told_at_ms or 0) >= asked_at_ms:
+        if state is EntryState.NOTIFIED and (notified_at_ms or 0) >= asked_at_ms:
             return Moved.NOTIFIED_THERE, self.entries.take_off(known, self.target, at_ms=self.at_ms)
         if (
-            state is EntryState.LEFT
-            and (left_at_ms or 0) >= asked_at_ms
+            state is EntryState.UNSUBSCRIBED
+            and (unsubscribed_at_ms or 0) >= asked_at_ms
             and there
             and not there.text("moved_to")
         ):
@@ -102,7 +102,7 @@ def _waits(known: KnownEntry, *, at_ms: int) -> bool:
 
 
 def _ahead(known: KnownEntry, there: KnownEntry) -> bool:
-    return (known.entry.place or "~") < (there.entry.place or "")
+    return (known.entry.position or "~") < (there.entry.position or "")
 
 
 def _plain(known: KnownEntry) -> Moved:

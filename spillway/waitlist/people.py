@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.domain.address import Address
-from chalicelib.domain.entry import EntryState, lines_of
+from chalicelib.domain.entry import EntryState, shards_of
 from chalicelib.domain.stock import Restock, StockedProduct
 from chalicelib.domain.wave import EVERYONE
 from chalicelib.tables.dynamodb import batch_get
 from chalicelib.tables.entries import COUNTER_PREFIX
-from spillway.merchant.demand import RESTOCKS_SHOWN_MAX
+from spillway.merchant.waitlist_report import RESTOCKS_SHOWN_MAX
 from spillway.waitlist.reasons import Facts
 from spillway.waitlist.rows import PeopleTables, plain
 
 # Kinds of email that leave at anybody's asking, each with a cap of its own.
-BUDGETS = ("confirm", "yours")
+BUDGETS = ("confirm", "my-waitlists")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +91,12 @@ class People:
             stocked=stocked,
             sold=sold,
             restocks=restocks,
-            progress={each.id: stage.progress.of(each.id, lines_of(sku)) for each in restocks},
+            progress={each.id: stage.progress.of(each.id, shards_of(sku)) for each in restocks},
             wave=stage.progress.wave(sku),
             policy=stage.policies.of(stocked.product.slug) if stocked else EVERYONE,
             paused=state.paused if state else None,
-            position=stage.line.count(sku, upto=known.entry.place or "") if waits and known else None,
-            waiting=stage.line.count(sku) if waits else 0,
+            position=stage.shards.count(sku, upto=known.entry.position or "") if waits and known else None,
+            waiting=stage.shards.count(sku) if waits else 0,
         )
 
     def erase(self, shopper: str) -> int:

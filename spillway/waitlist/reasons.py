@@ -13,9 +13,9 @@ from chalicelib.domain.entry import Arrival, EntryState
 from chalicelib.domain.feedback import FeedbackState
 from chalicelib.domain.stock import Restock, Stock, StockedProduct
 from chalicelib.domain.wave import WaveBudget, WavePolicy
-from chalicelib.mail.postbox import Delivery
+from chalicelib.mail.sender import Delivery
 from chalicelib.tables.progress import Progress
-from spillway.counted import counted
+from spillway.pluralize import pluralize
 from spillway.waitlist.rows import KnownEntry
 
 
@@ -145,20 +145,22 @@ def entry_lines(facts: Facts) -> Iterator[Line]:
         came = f"moved here from {known.text('moved_from')}" if known.text("moved_from") else "imported"
         waits = ", to wait for the next restock" if known.entry.arrival is Arrival.NEXT_RESTOCK else ""
         yield Line(arrived_at_ms, f"{came}{waits}", facts.entry_row)
-    told_at_ms, left_at_ms = known.number("told_at_ms"), known.number("left_at_ms")
-    if told_at_ms is not None:
+    notified_at_ms, unsubscribed_at_ms = known.number("notified_at_ms"), known.number("unsubscribed_at_ms")
+    if notified_at_ms is not None:
         said = f"email about restock {known.text('restock_id')}: {known.text('delivery')}"
         message_id = known.text("message_id")
-        yield Line(told_at_ms, f"{said}, message {message_id}" if message_id else said, facts.entry_row)
+        yield Line(notified_at_ms, f"{said}, message {message_id}" if message_id else said, facts.entry_row)
     feedback_at_ms = known.number("feedback_sent_at_ms")
     if feedback_at_ms is not None:
         said = f"its mail server's answer to the email sent then: {known.text('feedback')}"
         yield Line(feedback_at_ms, said.replace("_", " "), facts.entry_row)
-    if left_at_ms is not None:
+    if unsubscribed_at_ms is not None:
         moved_to = known.text("moved_to")
-        yield Line(left_at_ms, f"moved to {moved_to}" if moved_to else "off the waitlist", facts.entry_row)
-    put_off, _, place = known.text("deferred_for").rpartition("@")
-    if put_off and place == known.entry.place:
+        yield Line(
+            unsubscribed_at_ms, f"moved to {moved_to}" if moved_to else "off the waitlist", facts.entry_row
+        )
+    put_off, _, deferred_position = known.text("deferred_for").rpartition("@")
+    if put_off and deferred_position == known.entry.position:
         yield Line(None, f"email about restock {put_off} put off by its mailbox", facts.entry_row)
 
 
@@ -179,7 +181,7 @@ def _restock_lines(facts: Facts) -> Iterator[Line]:
             continue
         done = facts.progress.get(restock.id, Progress())
         words = [f"restock {restock.id}", f"{_units(restock.units)}", _policy(restock.policy)]
-        words.append(f"{done.told:,} notified")
+        words.append(f"{done.notified:,} notified")
         words += [f"{done.deferred_now:,} deferred"] if done.deferred_now > 0 else []
         words += [f"{done.given_up:,} given up"] if done.given_up > 0 else []
         opened = f"{restock.observed_at_ms:013d}#{restock.version:012d}#{restock.id}"
@@ -205,12 +207,14 @@ def _lines_of_now(facts: Facts) -> Iterator[Line]:
         return
     if facts.position is not None:
         place = f"position {facts.position:,} of {facts.waiting:,} on the waitlist"
-        yield Line(None, place, f"{facts.entry_row} (index line)")
+        yield Line(None, place, f"{facts.entry_row} (index shard)")
     if stocked is not None:
         policy_row = f"sending id=policy#{stocked.product.slug}, else policy#"
         yield Line(None, f"wave policy for the next restock: {_policy(facts.policy)}", policy_row)
     if facts.wave.number:
-        said = f"wave {facts.wave.number}: {facts.wave.left:,} of {counted(facts.wave.granted, 'email')} left"
+        said = (
+            f"wave {facts.wave.number}: {facts.wave.left:,} of {pluralize(facts.wave.granted, 'email')} left"
+        )
         yield Line(None, said, f"sending id=wave#{facts.sku}")
     if facts.paused is not None:
         yield Line(None, f"sending is paused: {facts.paused}", "sending id=pace")
@@ -231,7 +235,7 @@ def _verdict(facts: Facts, at_ms: int) -> tuple[Verdict, str]:
     match known.entry.state:
         case EntryState.PENDING:
             return _of_pending(facts, known, at_ms)
-        case EntryState.LEFT:
+        case EntryState.UNSUBSCRIBED:
             return _of_left(facts, known)
         case EntryState.NOTIFIED:
             return _of_notified(facts, known)
@@ -256,19 +260,19 @@ def _of_pending(facts: Facts, known: KnownEntry, at_ms: int) -> tuple[Verdict, s
 
 
 def _of_left(facts: Facts, known: KnownEntry) -> tuple[Verdict, str]:
-    left_at_ms = known.number("left_at_ms") or 0
-    told_at_ms = known.number("told_at_ms")
-    moved_to, left = known.text("moved_to"), when(left_at_ms)
+    unsubscribed_at_ms = known.number("unsubscribed_at_ms") or 0
+    notified_at_ms = known.number("notified_at_ms")
+    moved_to, left = known.text("moved_to"), when(unsubscribed_at_ms)
     if moved_to:
         return Verdict.MOVED, (
             f"Moved to {moved_to} at {left}: spillway why says for that SKU what happened since."
         )
-    if told_at_ms is not None and told_at_ms >= known.entry.asked_at_ms:
+    if notified_at_ms is not None and notified_at_ms >= known.entry.asked_at_ms:
         return Verdict.UNSUBSCRIBED_AFTER_EMAIL, (
-            f"Emailed at {when(told_at_ms)}, and unsubscribed at {left}: no further email."
+            f"Emailed at {when(notified_at_ms)}, and unsubscribed at {left}: no further email."
         )
     since = facts.suppression.get("since_ms", 0)
-    if facts.suppression and left_at_ms >= (since if isinstance(since, int) else 0):
+    if facts.suppression and unsubscribed_at_ms >= (since if isinstance(since, int) else 0):
         return Verdict.TAKEN_OFF, (
             f"No email: the address is suppressed ({_reason(facts)}), and was taken off the waitlist at"
             f" {left}."
@@ -288,7 +292,7 @@ _BY_FEEDBACK = {
 
 
 def _of_notified(facts: Facts, known: KnownEntry) -> tuple[Verdict, str]:
-    delivery, at = known.text("delivery"), when(known.number("told_at_ms") or 0)
+    delivery, at = known.text("delivery"), when(known.number("notified_at_ms") or 0)
     off = "; signing up again puts the person on the waitlist once more"
     if delivery == Delivery.REJECTED:
         return Verdict.REJECTED, f"No email: at {at} the mail service refused this address for good{off}."
@@ -310,8 +314,9 @@ def _of_waiting(facts: Facts, known: KnownEntry) -> tuple[Verdict, str]:
         return Verdict.SUPPRESSED, f"No email: the address is suppressed ({_reason(facts)})."
     if not facts.sold:
         return Verdict.WITHDRAWN, (
-            f"No email: the shop no longer sells {facts.sku}; {counted(facts.waiting, 'person', 'people')} on"
-            " its waitlist can be moved with spillway waitlist move."
+            f"No email: the shop no longer sells {facts.sku};"
+            f" {pluralize(facts.waiting, 'person', 'people')} on its waitlist can be moved with"
+            " spillway waitlist move."
         )
     stock = facts.stock
     if stock is None or not stock.availability.can_buy:
@@ -324,10 +329,10 @@ def _of_sold_out(facts: Facts, known: KnownEntry) -> tuple[Verdict, str]:
     place = _place(facts)
     if not missed:
         return Verdict.SOLD_OUT, f"No email yet: {facts.sku} has not come back since the signup; {place}."
-    emails = facts.progress.get(missed[0].id, Progress()).told
+    emails = facts.progress.get(missed[0].id, Progress()).notified
     return Verdict.SOLD_OUT_BEFORE, (
         f"No email yet: {facts.sku} came back at {when(missed[0].opened_at_ms)} and sold out before this"
-        f" person's turn, after {counted(emails, 'email')}; {place}."
+        f" person's turn, after {pluralize(emails, 'email')}; {place}."
     )
 
 
@@ -344,7 +349,7 @@ def _of_available(facts: Facts, known: KnownEntry, stock: Stock) -> tuple[Verdic
         return Verdict.PAUSED, (
             f"No email yet: sending is paused ({facts.paused}); spillway resume starts it; {_place(facts)}."
         )
-    if live is not None and known.text("deferred_for") == f"{live.id}@{known.entry.place}":
+    if live is not None and known.text("deferred_for") == f"{live.id}@{known.entry.position}":
         return _of_deferred(facts.progress.get(live.id, Progress()))
     arrived_at_ms = known.entry.arrived_at_ms or 0
     arrived_quietly = known.entry.arrival is Arrival.NEXT_RESTOCK and known.number("arrived_at_ms")
@@ -356,13 +361,13 @@ def _of_available(facts: Facts, known: KnownEntry, stock: Stock) -> tuple[Verdic
     begun = facts.wave.last_email_at_ms > 0
     if live is not None and live.is_limited and begun and facts.wave.left < (facts.position or 0):
         return Verdict.NEXT_WAVE, (
-            f"No email yet: this wave has {counted(facts.wave.left, 'email')} left, the next may begin at"
+            f"No email yet: this wave has {pluralize(facts.wave.left, 'email')} left, the next may begin at"
             f" {when(facts.wave.next_wave_at_ms(live.policy))} if units are left; {_place(facts)}."
         )
     return (
         Verdict.IN_TURN,
         f"No email yet: emails about {facts.sku} are being sent in order; {_place(facts)}. spillway waves and"
-        " spillway stuck say how far they are.",
+        " spillway failed say how far they are.",
     )
 
 
@@ -410,14 +415,14 @@ def _words(identifier: object) -> str:
 
 
 def _units(units: int | None) -> str:
-    return "units not counted" if units is None else counted(units, "unit")
+    return "units not counted" if units is None else pluralize(units, "unit")
 
 
 def _policy(policy: WavePolicy) -> str:
-    if policy.letters_per_unit is None:
+    if policy.emails_per_unit is None:
         everyone = "everyone at once"
         return f"{everyone}, from {policy.units_min} units" if policy.units_min > 1 else everyone
-    said = f"{counted(policy.letters_per_unit, 'email')} a unit, every {policy.next_after_min} min"
+    said = f"{pluralize(policy.emails_per_unit, 'email')} a unit, every {policy.next_after_min} min"
     return f"{said}, from {policy.units_min} units" if policy.units_min > 1 else said
 
 

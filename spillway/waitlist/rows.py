@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, TypeVar
 
-from chalicelib.domain.entry import CONFIRM_WITHIN_S, Arrival, Entry, EntryState, line_of
+from chalicelib.domain.entry import CONFIRM_WITHIN_S, Arrival, Entry, EntryState, shard_of
 from chalicelib.keys import read_keys
 from chalicelib.tables.dynamodb import CONDITION_NOT_MET, batch_get, transact
 from chalicelib.tables.entries import ENTRY_ATTRIBUTES, STANDING, entry_from, is_entry
 from chalicelib.tables.shoppers import ShoppersTable
-from spillway.deploy.stage import Stage
-from spillway.deploy.tables import StageTables
+from spillway.stage import Stage
+from spillway.stage_tables import StageTables
 
 # A pending entry past its time counts as gone; DynamoDB may delete it days later.
 FREE = "attribute_not_exists(shopper) OR (#state = :pending AND expires_at_s <= :now_s)"
@@ -53,14 +53,14 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Newcomer:
-    """A person to import: `place` is their position, of the time they asked the other tool."""
+    """A person to import: `position` is their position, of the time they asked the other tool."""
 
     shopper: str
     mailbox: str
     sku: str
     page: str
     asked_at_ms: int
-    place: str
+    position: str
     proof: Proof = field(repr=False)
 
 
@@ -90,7 +90,7 @@ class EntryRows:
 
     def many(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], KnownEntry]:
         """Return the entries of (shopper, SKU) that exist (strongly consistent reads)."""
-        attributes = (*ENTRY_ATTRIBUTES, "place", "expires_at_s", "consent_file_sha256", "arrival")
+        attributes = (*ENTRY_ATTRIBUTES, "shard_position", "expires_at_s", "consent_file_sha256", "arrival")
         asked = [{"shopper": {"S": shopper}, "sku": {"S": sku}} for shopper, sku in keys]
         items = batch_get(self._client, self._name, asked, attributes=attributes)
         found = [KnownEntry(entry_from(item), item) for item in items if is_entry(item)]
@@ -121,7 +121,7 @@ class EntryRows:
     def put_all(
         self, newcomers: Sequence[Newcomer], arrival: Arrival, *, ask: bool, at_ms: int
     ) -> frozenset[int]:
-        """Put people on their waitlists, and return the places in `newcomers` of those that are.
+        """Put people on their waitlists, and return the positions in `newcomers` of those that are.
 
         One transaction for all of them, at most 100. Somebody who has an entry already keeps it. With `ask`
         they are written down as not confirmed, which has the confirmation emailed; the position is that of
@@ -131,8 +131,8 @@ class EntryRows:
             RuntimeError: others wrote to these entries all the while; nothing of this call is written.
         """
         remaining = {
-            place: self._asked(each, arrival, at_ms) if ask else self._confirmed(each, arrival, at_ms)
-            for place, each in enumerate(newcomers)
+            position: self._asked(each, arrival, at_ms) if ask else self._confirmed(each, arrival, at_ms)
+            for position, each in enumerate(newcomers)
         }
         for attempt in range(TRANSACTION_TRIES_MAX):
             if not remaining:
@@ -141,11 +141,13 @@ class EntryRows:
             if not reasons:
                 break
             taken = {
-                place for place, reason in zip(remaining, reasons, strict=True) if reason == CONDITION_NOT_MET
+                position
+                for position, reason in zip(remaining, reasons, strict=True)
+                if reason == CONDITION_NOT_MET
             }
             if not taken:
                 self._sleep(CONFLICT_WAIT_S * 2**attempt)
-            remaining = {place: item for place, item in remaining.items() if place not in taken}
+            remaining = {position: item for position, item in remaining.items() if position not in taken}
         else:
             raise RuntimeError(f"{len(remaining)} entries are being written by others")
         return frozenset(remaining)
@@ -174,7 +176,7 @@ class EntryRows:
             "arrived_at_ms": {"N": str(at_ms)},
         }
         if known.entry.state is EntryState.CONFIRMED:
-            item["line"] = {"S": line_of(sku, shopper)}
+            item["shard"] = {"S": shard_of(sku, shopper)}
         put = {"Put": {"TableName": self._name, "Item": item, **_unchanged(there)}}
         return self._transact([self._taking_off(known, sku, at_ms), put])
 
@@ -184,9 +186,9 @@ class EntryRows:
             "Update": {
                 "TableName": self._name,
                 "Key": _key(there.entry),
-                "UpdateExpression": "SET place = :ahead, moved_from = :sku",
+                "UpdateExpression": "SET shard_position = :ahead, moved_from = :sku",
                 "ExpressionAttributeValues": {
-                    ":ahead": {"S": known.entry.place or ""},
+                    ":ahead": {"S": known.entry.position or ""},
                     ":sku": {"S": known.entry.sku},
                 },
             }
@@ -202,11 +204,11 @@ class EntryRows:
         update = {
             "TableName": self._name,
             "Key": _key(known.entry),
-            "UpdateExpression": "SET #state = :left, left_at_ms = :now, moved_to = :sku"
-            " REMOVE #line, place, expires_at_s, standing, kept_until_s, again_at_ms, #source",
-            "ExpressionAttributeNames": {"#line": "line", "#source": "source"},
+            "UpdateExpression": "SET #state = :left, unsubscribed_at_ms = :now, moved_to = :sku"
+            " REMOVE #shard, shard_position, expires_at_s, standing, kept_until_s, again_at_ms, #source",
+            "ExpressionAttributeNames": {"#shard": "shard", "#source": "source"},
             "ExpressionAttributeValues": {
-                ":left": {"S": EntryState.LEFT},
+                ":left": {"S": EntryState.UNSUBSCRIBED},
                 ":now": {"N": str(at_ms)},
                 ":sku": {"S": sku},
             },
@@ -229,7 +231,7 @@ class EntryRows:
             "state": {"S": EntryState.CONFIRMED},
             "asked_at_ms": {"N": str(newcomer.asked_at_ms)},
             "confirmed_at_ms": {"N": str(newcomer.asked_at_ms)},
-            "line": {"S": line_of(newcomer.sku, newcomer.shopper)},
+            "shard": {"S": shard_of(newcomer.sku, newcomer.shopper)},
             **STANDING,
         }
 
@@ -240,7 +242,7 @@ class EntryRows:
             "sku": {"S": newcomer.sku},
             "mailbox": {"S": newcomer.mailbox},
             "page": {"S": newcomer.page},
-            "place": {"S": newcomer.place},
+            "shard_position": {"S": newcomer.position},
             "arrival": {"S": arrival},
             "arrived_at_ms": {"N": str(at_ms)},
             **newcomer.proof.attributes,
@@ -271,7 +273,16 @@ class EntryRows:
 
 # Attributes of emails about the SKU that an entry is moved from.
 MOVED_WITHOUT = frozenset(
-    {"restock_id", "delivery", "message_id", "told_at_ms", "deferred_for", "line", "moved_to", "left_at_ms"}
+    {
+        "restock_id",
+        "delivery",
+        "message_id",
+        "notified_at_ms",
+        "deferred_for",
+        "shard",
+        "moved_to",
+        "unsubscribed_at_ms",
+    }
     # A mark of one confirmation email: a move neither sends that nor lifts a suppression by it.
     | {"retried_at_ms"}
     | {"feedback", "feedback_rank", "feedback_sent_at_ms", "feedback_message_id"}
@@ -306,11 +317,11 @@ def _unchanged(known: KnownEntry | None) -> dict[str, Any]:
         ":was": {"S": known.entry.state},
         ":asked_then": {"N": str(known.entry.asked_at_ms)},
     }
-    place = "attribute_not_exists(place)"
-    if known.entry.place is not None:
-        place, values[":stood"] = "place = :stood", {"S": known.entry.place}
+    position = "attribute_not_exists(shard_position)"
+    if known.entry.position is not None:
+        position, values[":stood"] = "shard_position = :stood", {"S": known.entry.position}
     return {
-        "ConditionExpression": f"#state = :was AND asked_at_ms = :asked_then AND {place}",
+        "ConditionExpression": f"#state = :was AND asked_at_ms = :asked_then AND {position}",
         "ExpressionAttributeNames": {"#state": "state"},
         "ExpressionAttributeValues": values,
     }

@@ -14,8 +14,8 @@ from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 from chalicelib.domain.form_stamp import DAY_MS, FormStamps, Offer
 from chalicelib.keys import read_keys
 from chalicelib.wiring import clock_ms
-from spillway.demo.shopper import Letter, Shopper
-from spillway.deploy.stage import stage_named
+from spillway.demo.shopper import Email, Shopper
+from spillway.stage import stage_named
 from tests.browser.watch import Watch
 from tests.end_to_end.demo import DemoProcess, checkout, free_ports, open_demo
 
@@ -34,10 +34,10 @@ NewWindow = Callable[..., BrowserContext]
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """Letters that were sent already, so that their pages can be opened."""
+    """Emails that were sent already, so that their pages can be opened."""
 
-    confirm: Letter
-    available: Letter
+    confirm: Email
+    available: Email
 
     @property
     def confirm_link(self) -> str:
@@ -79,7 +79,7 @@ def browser(chromium: str) -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def new_person(demo: DemoProcess) -> Iterator[NewPerson]:
-    """Makes people with an address that nobody used before; their letters are in the demo's inbox."""
+    """Makes people with an address that nobody used before; their emails are in the demo's inbox."""
     numbers = count(1)
     with ExitStack() as open_:
         shop, inbox = (
@@ -103,9 +103,9 @@ def post(demo: DemoProcess, new_person: NewPerson) -> Post:
     for person, sku in ((dora, "FJ-MOSS-M"), (emil, "FJ-SAND-S")):
         form = {"email": person.mailbox, "sku": sku, "stamp": stamped(demo, sku)}
         person.shop.post("/api/waitlist", data=form).raise_for_status()
-    (asked,) = emil.awaits_letters(1)
+    (asked,) = emil.awaits_emails(1)
     emil.presses(emil.opens(asked.link("/api/confirm")))
-    return Post(dora.awaits_letters(1)[0], emil.awaits_letters(2)[1])
+    return Post(dora.awaits_emails(1)[0], emil.awaits_emails(2)[1])
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def watch(demo: DemoProcess) -> Iterator[Watch]:
 
     A test that expects refusals takes them out of `refused` when it has checked them.
     """
-    watching = Watch(letter_pictures_from=demo.shop_url)
+    watching = Watch(email_pictures_from=demo.shop_url)
     yield watching
     assert watching.strangers == []
     assert watching.complaints == []

@@ -17,7 +17,7 @@ SOLD_OUT_PAGE, SOLD_OUT_SKU = "/products/bucket-hat", "BH-SM"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the demo is, the letters that were sent, and the stamp of a page that is too old."""
+    """Where the demo is, the emails that were sent, and the stamp of a page that is too old."""
 
     shop_url: str
     inbox_url: str
@@ -84,7 +84,7 @@ KINDS: Mapping[str, Kind] = {
     "not found": _shop("/products/no-such-thing", 404),
     "thanks": _shop("/waitlist/thanks"),
     "confirmed": _shop("/waitlist/confirmed"),
-    "left": _shop("/waitlist/left"),
+    "unsubscribed": _shop("/waitlist/unsubscribed"),
     "undone": _shop("/waitlist/undone"),
     "notified": _shop("/waitlist/notified"),
     "signed up": Kind(lambda page, place: _sign_up(page, place, "ada@example.com")),
@@ -94,17 +94,17 @@ KINDS: Mapping[str, Kind] = {
     "form problem": Kind(_form_problem, 400),
     "form again": Kind(_form_again, 400),
     "did you mean": Kind(_did_you_mean),
-    "letter that asks": Kind(lambda page, place: _letter(page, place, place.post.confirm.number)),
-    "letter that tells": Kind(lambda page, place: _letter(page, place, place.post.available.number)),
+    "email that asks": Kind(lambda page, place: _email(page, place, place.post.confirm.number)),
+    "email that tells": Kind(lambda page, place: _email(page, place, place.post.available.number)),
     "inbox": _inbox(lambda _: "/"),
-    "inbox, a letter": _inbox(lambda place: f"/letters/{place.post.confirm.number}"),
-    "inbox, a letter with a picture": _inbox(lambda place: f"/letters/{place.post.available.number}"),
-    "inbox, no such letter": _inbox(lambda _: "/letters/999999", 404),
+    "inbox, an email": _inbox(lambda place: f"/emails/{place.post.confirm.number}"),
+    "inbox, an email with a picture": _inbox(lambda place: f"/emails/{place.post.available.number}"),
+    "inbox, no such email": _inbox(lambda _: "/emails/999999", 404),
 }
 
 
-def _letter(page: Page, place: Place, number: int) -> None:
-    # By itself, as a mail program shows it: the inbox keeps scripts out of letters, and axe is one.
-    answer = page.goto(f"{place.inbox_url}/letters/{number}.json")
+def _email(page: Page, place: Place, number: int) -> None:
+    # By itself, as a mail program shows it: the inbox keeps scripts out of emails, and axe is one.
+    answer = page.goto(f"{place.inbox_url}/emails/{number}.json")
     assert answer is not None
     page.set_content(answer.json()["html"])

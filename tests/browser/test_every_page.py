@@ -23,7 +23,7 @@ ALIKE = frozenset(
     {
         "everything",
         "home, in German",
-        "left",
+        "unsubscribed",
         "notified",
         "privacy",
         "product, one variant",

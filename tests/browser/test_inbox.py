@@ -11,26 +11,26 @@ from tests.end_to_end.demo import DemoProcess
 pytestmark = [pytest.mark.browser, pytest.mark.local_cloud]
 
 
-def test_a_letter_is_listed_shown_whole_and_its_link_opens_the_shop(
+def test_a_email_is_listed_shown_whole_and_its_link_opens_the_shop(
     demo: DemoProcess, new_window: NewWindow, new_person: NewPerson
 ) -> None:
     gil = new_person("Gil")
     gil.signs_up("/products/bucket-hat", "BH-SM")
-    (letter,) = gil.awaits_letters(1)
+    (email,) = gil.awaits_emails(1)
 
     page = new_window().new_page()
     page.goto(demo.inbox_url)
     row = page.get_by_role("listitem").filter(has_text=gil.mailbox)
     row.get_by_role("link").click()
 
-    expect(page.get_by_role("heading", level=1)).to_have_text(letter.subject)
-    expect(page.locator(".envelope")).to_contain_text(gil.mailbox)
-    expect(page.locator("pre")).to_contain_text(letter.link("/api/confirm"))
+    expect(page.get_by_role("heading", level=1)).to_have_text(email.subject)
+    expect(page.locator(".outgoing")).to_contain_text(gil.mailbox)
+    expect(page.locator("pre")).to_contain_text(email.link("/api/confirm"))
     headers = page.locator(".headers")
-    for name, value in letter.headers.items():
+    for name, value in email.headers.items():
         expect(headers.get_by_text(name, exact=True)).to_have_count(1)
         expect(headers.get_by_text(value, exact=True)).not_to_have_count(0)
-    assert letter.headers["Auto-Submitted"] == "auto-generated"
+    assert email.headers["Auto-Submitted"] == "auto-generated"
 
     shown = page.frame_locator("iframe")
     expect(shown.get_by_role("main")).to_contain_text("Bucket Hat")
@@ -40,20 +40,20 @@ def test_a_letter_is_listed_shown_whole_and_its_link_opens_the_shop(
     expect(opened.value.get_by_role("heading", level=1)).to_contain_text("Not yet confirmed")
 
 
-def test_a_letter_cannot_run_a_script_or_reach_the_page_around_it(
+def test_a_email_cannot_run_a_script_or_reach_the_page_around_it(
     demo: DemoProcess, new_window: NewWindow, new_person: NewPerson
 ) -> None:
     hal = new_person("Hal")
     hal.signs_up("/products/bucket-hat", "BH-SM")
-    (letter,) = hal.awaits_letters(1)
+    (email,) = hal.awaits_emails(1)
     page = new_window().new_page()
-    page.goto(f"{demo.inbox_url}/letters/{letter.number}")
+    page.goto(f"{demo.inbox_url}/emails/{email.number}")
     sandbox = page.locator("iframe").get_attribute("sandbox") or ""
     assert "allow-scripts" not in sandbox
     assert "allow-same-origin" not in sandbox
 
 
-def test_the_list_shows_a_letter_that_comes_while_it_is_open(
+def test_the_list_shows_a_email_that_comes_while_it_is_open(
     demo: DemoProcess, new_window: NewWindow, new_person: NewPerson
 ) -> None:
     page, ida = new_window().new_page(), new_person("Ida")

@@ -11,9 +11,9 @@ from starlette.applications import Starlette
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
-from spillway.cloud import ports
-from spillway.cloud.servers import served
-from spillway.deploy.stage import Stage, stage_named
+from spillway.local_cloud import ports
+from spillway.local_cloud.servers import served
+from spillway.stage import Stage, stage_named
 from tests.browser.conftest import CHROMIUM, NewPerson
 from tests.end_to_end.demo import DemoProcess
 
@@ -71,8 +71,8 @@ def attacks(host: str, port: int) -> list[list[str | None]]:
         [f"{shop}/", "GET", None],
         [f"{shop}/api/waitlist", "POST", form],
         [f"{inbox}/", "GET", None],
-        [f"{inbox}/letters.json", "GET", None],
-        [f"{inbox}/letters/1.json", "GET", None],
+        [f"{inbox}/emails.json", "GET", None],
+        [f"{inbox}/emails/1.json", "GET", None],
         [f"{inbox}/v2/email/outbound-emails", "POST", FORGED_EMAIL],
         [f"{cloud}/2015-03-31/functions", "GET", None],
         [f"{cloud}/2015-03-31/functions", "POST", CREATE_FUNCTION],
@@ -85,11 +85,11 @@ def all_there_is(stage: Stage, demo: DemoProcess, new_person: NewPerson) -> dict
     """Functions, entries and emails of the demo."""
     functions = stage.client("lambda").list_functions()["Functions"]
     entries = stage.client("dynamodb").scan(TableName=stage.outputs()["EntriesTable"])["Items"]
-    listed = new_person("Onlooker").inbox.get(f"{demo.inbox_url}/letters.json").json()
+    listed = new_person("Onlooker").inbox.get(f"{demo.inbox_url}/emails.json").json()
     return {
         "functions": sorted(function["FunctionName"] for function in functions),
         "addresses": sorted(entry["mailbox"]["S"] for entry in entries if "mailbox" in entry),
-        "emails": [letter["number"] for letter in listed if "forged" in json.dumps(letter)],
+        "emails": [email["number"] for email in listed if "forged" in json.dumps(email)],
     }
 
 

@@ -96,7 +96,7 @@ def test_who_has_the_honeypot_filled_in_by_a_program_is_signed_up(
     page.evaluate(fill)
     page.get_by_role("button", name=ASK).click()
     expect(page.get_by_role("status")).to_contain_text("Now check your inbox")
-    jo.awaits_letters(1)
+    jo.awaits_emails(1)
 
     page, kim = new_window().new_page(), new_person("Kim")
     _fills_in(page, kim)
@@ -106,7 +106,7 @@ def test_who_has_the_honeypot_filled_in_by_a_program_is_signed_up(
     expect(page.get_by_role("main")).to_contain_text("Nothing has been sent yet: press the button.")
     page.get_by_role("button", name=ASK).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Now check your inbox")
-    kim.awaits_letters(1)
+    kim.awaits_emails(1)
 
 
 def test_offline_says_so_keeps_what_was_typed_and_sends_it_later(
@@ -124,7 +124,7 @@ def test_offline_says_so_keeps_what_was_typed_and_sends_it_later(
     window.set_offline(False)
     page.get_by_role("button", name=ASK).click()
     expect(page.get_by_role("status")).to_contain_text("Now check your inbox")
-    lou.awaits_letters(1)
+    lou.awaits_emails(1)
 
 
 def test_with_script_the_answer_comes_in_place_and_is_announced(
@@ -229,7 +229,7 @@ def test_with_script_a_page_of_long_ago_signs_up_like_any_other(
     page.get_by_label(ADDRESS).fill(gil.mailbox)
     page.get_by_role("button", name=ASK).click()
     expect(page.get_by_role("status")).to_contain_text("Now check your inbox")
-    gil.awaits_letters(1)
+    gil.awaits_emails(1)
     assert watch.refused == [(400, "/api/waitlist")]
     watch.refused.clear()
 
@@ -258,7 +258,7 @@ def test_with_script_only_the_shops_own_answer_counts_as_accepted(
     watch.refused.clear()
     button.click()
     expect(page.get_by_role("status")).to_contain_text("Now check your inbox")
-    hal.awaits_letters(1)
+    hal.awaits_emails(1)
 
 
 def test_with_script_choosing_nothing_is_told_at_the_choice(
@@ -302,9 +302,9 @@ def _box(page: Page, sku: str) -> "Locator":
 
 
 def _confirms(page: Page, person: Shopper, press: "Callable[[Locator], None]") -> None:
-    """The letter comes; its link opens a page that says how things stand; its button acts."""
-    (letter,) = person.awaits_letters(1)
-    page.goto(letter.link("/api/confirm"))
+    """The email comes; its link opens a page that says how things stand; its button acts."""
+    (email,) = person.awaits_emails(1)
+    page.goto(email.link("/api/confirm"))
     expect(page.get_by_role("heading", level=1)).to_contain_text("Not yet confirmed")
     press(page.get_by_role("button", name=CONFIRM))
     expect(page).to_have_url(re.compile(r"/waitlist/confirmed$"))

@@ -11,9 +11,9 @@ FAILED_RESPONSE = "Failed to load resource"
 
 @dataclass  # Without slots: Playwright leaves a mark on whoever listens.
 class Watch:
-    """What one browser window did. `letter_pictures_from`: the one origin a shown letter may ask, too."""
+    """What one browser window did. `email_pictures_from`: the one origin a shown email may ask, too."""
 
-    letter_pictures_from: str
+    email_pictures_from: str
     complaints: list[str] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)
     refused: list[tuple[int, str]] = field(default_factory=list)
@@ -39,8 +39,8 @@ class Watch:
             return
         page = request.frame.url
         asked = origin(request.url)
-        in_letter = "/letters/" in page and asked == self.letter_pictures_from
-        if asked != origin(page) and not in_letter:
+        in_email = "/emails/" in page and asked == self.email_pictures_from
+        if asked != origin(page) and not in_email:
             self.strangers.append(f"{page} asked for {request.url}")
 
     def _judge(self, response: Response) -> None:

@@ -9,13 +9,13 @@ from moto import mock_aws
 from chalicelib.domain.entry import Entry, EntryState, Signup
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.leases import LeasesTable
-from chalicelib.tables.line import LineTable, Told
-from chalicelib.tables.pace import PaceTable
 from chalicelib.tables.progress import ProgressTable
+from chalicelib.tables.sending_rate import SendingRateTable
+from chalicelib.tables.shards import Notified, ShardsTable
 from chalicelib.tables.suppressions import SuppressionsTable
-from tests.aws import create_table
-from tests.clock import Clock
-from tests.dynamodb import MemoryDynamoDb
+from tests.support.aws import create_table
+from tests.support.clock import Clock
+from tests.support.dynamodb import MemoryDynamoDb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,10 +33,10 @@ class Tables:
         self.entries = EntriesTable(client, entries)
         suppressions = create_table(client, "SuppressionsTable")
         self.suppressions = SuppressionsTable(client, suppressions)
-        self.line = LineTable(client, entries, suppressions, sleep=clock.pass_s)
+        self.shards = ShardsTable(client, entries, suppressions, sleep=clock.pass_s)
         self.leases = LeasesTable(client, sending)
         self.progress = ProgressTable(client, sending)
-        self.pace = PaceTable(client, sending)
+        self.rate_limiter = SendingRateTable(client, sending)
 
     def join(self, *shoppers: str) -> list[Entry]:
         """Shoppers sign up and confirm, in this order."""
@@ -52,9 +52,9 @@ class Tables:
 
     def mark(self, *entries: Entry) -> int:
         """Mark entries as told, and count them."""
-        told = [Told(entry, "accepted", f"m-{entry.shopper}") for entry in entries]
-        counting = self.progress.count("r1", "A#1", at_ms=self.clock(), told=len(told))
-        return self.line.mark_told(told, restock_id="r1", at_ms=self.clock(), counting=[counting])
+        told = [Notified(entry, "accepted", f"m-{entry.shopper}") for entry in entries]
+        counting = self.progress.count("r1", "A#1", at_ms=self.clock(), notified=len(told))
+        return self.shards.mark_batch(told, restock_id="r1", at_ms=self.clock(), counting=[counting])
 
     def state(self, shopper: str) -> EntryState:
         """The state of an entry."""

@@ -14,8 +14,8 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
-from spillway.cloud.keys import DOOR_HEADER
-from spillway.cloud.strict import rules
+from spillway.local_cloud.keys import DOOR_HEADER
+from spillway.local_cloud.strict import rules
 from tests.conftest import KEYS
 
 pytestmark = pytest.mark.local_cloud

@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 
 from spillway.__main__ import cli
 from spillway.project import Project
-from tests.documents import spillway_commands
 from tests.end_to_end.demo import checkout
+from tests.support.documents import spillway_commands
 
 pytestmark = [pytest.mark.local_cloud, pytest.mark.slow]
 

@@ -9,24 +9,24 @@ from chalicelib.domain.entry import (
     ADMISSIONS_PER_DAY_MAX,
     ALREADY_AGAIN_AFTER_S,
     ASK_AGAIN_AFTER_S,
-    ASKED_LETTERS_PER_DAY_MAX,
+    ASKED_EMAILS_PER_DAY_MAX,
     CONFIRM_WITHIN_S,
     Entry,
     EntryState,
     OptIn,
     Reaction,
     Signup,
-    line_of,
-    place_after_all,
-    place_of,
+    position_after_all,
+    position_of,
     reaction_to,
     rejoins,
+    shard_of,
 )
 from chalicelib.tables.entries import AlreadyClaimed, Claim, EntriesTable
-from chalicelib.tables.line import LineTable, Told
-from tests.aws import create_table
-from tests.clock import Clock
-from tests.skus import IN_EXPRESSIONS
+from chalicelib.tables.shards import Notified, ShardsTable
+from tests.support.aws import create_table
+from tests.support.clock import Clock
+from tests.support.skus import IN_EXPRESSIONS
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -34,38 +34,40 @@ if TYPE_CHECKING:
 ADA = Signup("ada", "Ada@example.com", "A", "/products/jacket", "consent-1")
 
 
-class LinedEntries(EntriesTable):
+class ShardedEntries(EntriesTable):
     """The table, and what a fan-out sees of it."""
 
     def __init__(self, client: "DynamoDBClient", name: str) -> None:
         super().__init__(client, name)
-        self.line = LineTable(client, name, "suppressions")
+        self.shards = ShardsTable(client, name, "suppressions")
 
 
 @pytest.fixture
-def entries(dynamodb: "DynamoDBClient") -> LinedEntries:
-    return LinedEntries(dynamodb, create_table(dynamodb, "EntriesTable"))
+def entries(dynamodb: "DynamoDBClient") -> ShardedEntries:
+    return ShardedEntries(dynamodb, create_table(dynamodb, "EntriesTable"))
 
 
-def get(entries: LinedEntries, signup: Signup = ADA) -> Entry:
+def get(entries: ShardedEntries, signup: Signup = ADA) -> Entry:
     entry = entries.get(signup.shopper, signup.sku)
     assert entry is not None
     return entry
 
 
-def confirmed(entries: LinedEntries, clock: Clock, shopper: str = "ada") -> Entry:
+def confirmed(entries: ShardedEntries, clock: Clock, shopper: str = "ada") -> Entry:
     signup = Signup(shopper, f"{shopper}@example.com", "A", "/", "c")
     assert entries.ask(signup, at_ms=clock())
     assert entries.confirm(shopper, "A", at_ms=clock())
     return get(entries, signup)
 
 
-def waiting(entries: LinedEntries, clock: Clock, shopper: str = "ada") -> list[str]:
-    page = entries.line.waiting(line_of("A", shopper), after="", upto=place_after_all(clock()), limit=10)
+def waiting(entries: ShardedEntries, clock: Clock, shopper: str = "ada") -> list[str]:
+    page = entries.shards.waiting(
+        shard_of("A", shopper), after="", upto=position_after_all(clock()), limit=10
+    )
     return [entry.shopper for entry in page.entries]
 
 
-def test_a_new_signup_is_pending_and_does_not_wait_yet(entries: LinedEntries, clock: Clock) -> None:
+def test_a_new_signup_is_pending_and_does_not_wait_yet(entries: ShardedEntries, clock: Clock) -> None:
     assert entries.ask(ADA, at_ms=clock())
     entry = get(entries)
     assert (entry.state, entry.mailbox) == (EntryState.PENDING, "Ada@example.com")
@@ -73,20 +75,22 @@ def test_a_new_signup_is_pending_and_does_not_wait_yet(entries: LinedEntries, cl
     assert waiting(entries, clock) == []
 
 
-def test_every_sku_is_an_entry_of_its_own_whatever_it_is_made_of(entries: LinedEntries, clock: Clock) -> None:
+def test_every_sku_is_an_entry_of_its_own_whatever_it_is_made_of(
+    entries: ShardedEntries, clock: Clock
+) -> None:
     for sku in IN_EXPRESSIONS:
         assert entries.ask(replace(ADA, sku=sku), at_ms=clock())
         assert entries.confirm("ada", sku, at_ms=clock())
-    assert entries.count_asked_letter("ada", at_ms=clock())
+    assert entries.count_requested_email("ada", at_ms=clock())
     for sku in IN_EXPRESSIONS:
         entry = get(entries, replace(ADA, sku=sku))
         assert (entry.sku, entry.state) == (sku, EntryState.CONFIRMED)
-        assert [each.sku for each in entries.line.first_waiting(sku, upto="~", limit=9)] == [sku]
-        entries.line.mark_told([Told(entry, "accepted", "m")], restock_id="r", at_ms=clock())
+        assert [each.sku for each in entries.shards.first_waiting(sku, upto="~", limit=9)] == [sku]
+        entries.shards.mark_batch([Notified(entry, "accepted", "m")], restock_id="r", at_ms=clock())
         assert get(entries, replace(ADA, sku=sku)).state is EntryState.NOTIFIED
 
 
-def test_a_second_signup_for_the_same_variant_changes_nothing(entries: LinedEntries, clock: Clock) -> None:
+def test_a_second_signup_for_the_same_variant_changes_nothing(entries: ShardedEntries, clock: Clock) -> None:
     entries.ask(ADA, at_ms=clock())
     before = get(entries)
     clock.pass_s(ASK_AGAIN_AFTER_S)
@@ -94,7 +98,7 @@ def test_a_second_signup_for_the_same_variant_changes_nothing(entries: LinedEntr
     assert get(entries) == before
 
 
-def test_with_single_opt_in_a_signup_waits_at_once(entries: LinedEntries, clock: Clock) -> None:
+def test_with_single_opt_in_a_signup_waits_at_once(entries: ShardedEntries, clock: Clock) -> None:
     single = replace(ADA, opt_in=OptIn.SINGLE)
     assert entries.ask(single, at_ms=clock())
     entry = get(entries)
@@ -109,14 +113,16 @@ def test_with_single_opt_in_a_signup_waits_at_once(entries: LinedEntries, clock:
     assert waiting(entries, clock) == ["ada"]
 
 
-def test_single_opt_in_takes_in_who_was_asked_to_confirm_before(entries: LinedEntries, clock: Clock) -> None:
+def test_single_opt_in_takes_in_who_was_asked_to_confirm_before(
+    entries: ShardedEntries, clock: Clock
+) -> None:
     assert entries.ask(ADA, at_ms=clock())
     assert entries.ask(replace(ADA, opt_in=OptIn.SINGLE), at_ms=clock())
     assert waiting(entries, clock) == ["ada"]
 
 
-def test_entries_without_a_letter_are_counted_once_each_and_by_day(
-    entries: LinedEntries, clock: Clock
+def test_entries_without_a_email_are_counted_once_each_and_by_day(
+    entries: ShardedEntries, clock: Clock
 ) -> None:
     single = replace(ADA, opt_in=OptIn.SINGLE)
     for number in range(ADMISSIONS_PER_DAY_MAX):
@@ -131,7 +137,7 @@ def test_entries_without_a_letter_are_counted_once_each_and_by_day(
     assert entries.count_admission(replace(entry, asked_at_ms=clock()))
 
 
-def test_who_asks_again_after_being_gone_stands_at_the_end(entries: LinedEntries, clock: Clock) -> None:
+def test_who_asks_again_after_being_gone_stands_at_the_end(entries: ShardedEntries, clock: Clock) -> None:
     entries.ask(ADA, at_ms=clock())
     before = get(entries)
     clock.pass_s(CONFIRM_WITHIN_S)
@@ -139,22 +145,22 @@ def test_who_asks_again_after_being_gone_stands_at_the_end(entries: LinedEntries
     again = get(entries)
     assert rejoins(before, again)
     assert entries.rejoin(again)
-    assert get(entries).place == place_of(clock(), "ada")
+    assert get(entries).position == position_of(clock(), "ada")
     assert not entries.rejoin(before)
     entries.confirm("ada", "A", at_ms=clock())
     assert not entries.rejoin(again)
 
 
-def test_asking_again_after_the_cool_down_keeps_the_place(entries: LinedEntries, clock: Clock) -> None:
+def test_asking_again_after_the_cool_down_keeps_the_place(entries: ShardedEntries, clock: Clock) -> None:
     entries.ask(ADA, at_ms=clock())
-    place = get(entries).place
+    position = get(entries).position
     clock.pass_s(ASK_AGAIN_AFTER_S + 1)
     assert entries.ask(ADA, at_ms=clock())
-    assert get(entries).place == place
+    assert get(entries).position == position
     assert get(entries).asked_at_ms == clock()
 
 
-def test_a_confirmed_entry_waits(entries: LinedEntries, clock: Clock) -> None:
+def test_a_confirmed_entry_waits(entries: ShardedEntries, clock: Clock) -> None:
     entry = confirmed(entries, clock)
     assert entry.state is EntryState.CONFIRMED
     assert entry.expires_at_s is None
@@ -168,7 +174,7 @@ AGAIN = replace(
 
 @pytest.mark.parametrize("opt_in", list(OptIn))
 def test_asking_again_for_a_confirmed_entry_is_one_write_that_leaves_it_in_its_place(
-    entries: LinedEntries, clock: Clock, opt_in: OptIn
+    entries: ShardedEntries, clock: Clock, opt_in: OptIn
 ) -> None:
     entries.ask(replace(ADA, opt_in=opt_in), at_ms=clock())
     entries.confirm("ada", "A", at_ms=clock())
@@ -177,7 +183,11 @@ def test_asking_again_for_a_confirmed_entry_is_one_write_that_leaves_it_in_its_p
     assert entries.ask(AGAIN, at_ms=clock())
     again = get(entries)
     assert reaction_to(before, again) is Reaction.SAY_ALREADY
-    assert (again.state, again.place, again.asked_at_ms) == (EntryState.CONFIRMED, before.place, clock())
+    assert (again.state, again.position, again.asked_at_ms) == (
+        EntryState.CONFIRMED,
+        before.position,
+        clock(),
+    )
     # Nothing that an ask sets makes the row go.
     assert (again.expires_at_s or 0) > 2**37
     assert waiting(entries, clock) == ["ada"]
@@ -192,54 +202,54 @@ def test_asking_again_for_a_confirmed_entry_is_one_write_that_leaves_it_in_its_p
 
 
 def test_a_repeated_ask_changes_nothing_about_how_an_entry_is_notified_or_left(
-    entries: LinedEntries, clock: Clock
+    entries: ShardedEntries, clock: Clock
 ) -> None:
     for shopper in ("ada", "cleo"):
         signup = replace(AGAIN, shopper=shopper)
         before = confirmed(entries, clock, shopper)
         clock.pass_s(60)
         assert entries.ask(signup, at_ms=clock())
-        told = [Told(before, "accepted", "m")]
+        notified = [Notified(before, "accepted", "m")]
         if shopper == "ada":
-            entries.line.mark_told(told, restock_id="r", at_ms=clock())
+            entries.shards.mark_batch(notified, restock_id="r", at_ms=clock())
         else:
             entries.leave(shopper, "A", at_ms=clock())
         assert waiting(entries, clock, shopper) == []
         assert not entries.keep(before, get(entries, signup))
         assert entries.ask(signup, at_ms=clock())
         after = get(entries, signup)
-        assert (after.state, after.place) == (EntryState.PENDING, place_of(clock(), shopper))
+        assert (after.state, after.position) == (EntryState.PENDING, position_of(clock(), shopper))
         assert after.expires_at_s == clock() // 1000 + CONFIRM_WITHIN_S
 
 
-def test_the_network_is_kept_until_an_entry_is_confirmed(entries: LinedEntries, clock: Clock) -> None:
+def test_the_network_is_kept_until_an_entry_is_confirmed(entries: ShardedEntries, clock: Clock) -> None:
     entries.ask(AGAIN, at_ms=clock())
     assert get(entries).source == "net4-x"
     entries.confirm("ada", "A", at_ms=clock())
     assert get(entries).source == ""
 
 
-def test_letters_are_capped_by_network_in_any_24_hours_and_by_kind(
-    entries: LinedEntries, clock: Clock
+def test_emails_are_capped_by_network_in_any_24_hours_and_by_kind(
+    entries: ShardedEntries, clock: Clock
 ) -> None:
-    def counted(source: str = "net4-x", **how: Any) -> bool:
+    def pluralize(source: str = "net4-x", **how: Any) -> bool:
         return entries.count_asked_by_network(source, at_ms=clock(), limit=3, **how)
 
-    assert [counted() for _ in range(5)] == [True, True, True, False, False]
-    assert counted(letters=-1)
-    assert counted()
-    assert not counted()
-    assert counted("net4-y")
-    assert counted(budget="yours")
+    assert [pluralize() for _ in range(5)] == [True, True, True, False, False]
+    assert pluralize(emails=-1)
+    assert pluralize()
+    assert not pluralize()
+    assert pluralize("net4-y")
+    assert pluralize(budget="my-waitlists")
     clock.pass_s(23 * 3600)
-    assert not counted()
+    assert not pluralize()
     clock.pass_s(3600)
-    assert [counted() for _ in range(4)] == [True, True, True, False]
+    assert [pluralize() for _ in range(4)] == [True, True, True, False]
 
 
-def test_one_message_claims_the_letter_that_covers_others(entries: LinedEntries, clock: Clock) -> None:
+def test_one_message_claims_the_email_that_covers_others(entries: ShardedEntries, clock: Clock) -> None:
     def count(*claim: Any) -> bool:
-        return entries.count_asked_letter("ada", at_ms=clock(), claim=Claim("ada", *claim))
+        return entries.count_requested_email("ada", at_ms=clock(), claim=Claim("ada", *claim))
 
     assert count("A", {"A": 1, "B": 1})
     # The same message may come again; another one about what it covers is done.
@@ -252,10 +262,10 @@ def test_one_message_claims_the_letter_that_covers_others(entries: LinedEntries,
         count("C", {"A": 1})
     assert count("C", {"A": 2})
     assert count("B", {"A": 2, "B": 3})
-    assert entries.count_asked_letter("ada", at_ms=clock(), claim=Claim("eve", "B", {"A": 1}))
+    assert entries.count_requested_email("ada", at_ms=clock(), claim=Claim("eve", "B", {"A": 1}))
 
 
-def test_confirming_is_possible_once_and_only_in_time(entries: LinedEntries, clock: Clock) -> None:
+def test_confirming_is_possible_once_and_only_in_time(entries: ShardedEntries, clock: Clock) -> None:
     assert not entries.confirm("ada", "A", at_ms=clock())
     entries.ask(ADA, at_ms=clock())
     clock.pass_s(CONFIRM_WITHIN_S)
@@ -265,37 +275,41 @@ def test_confirming_is_possible_once_and_only_in_time(entries: LinedEntries, clo
     assert not entries.confirm("ada", "A", at_ms=clock())
 
 
-def test_leaving_takes_out_of_the_line_for_good(entries: LinedEntries, clock: Clock) -> None:
+def test_leaving_takes_out_of_the_line_for_good(entries: ShardedEntries, clock: Clock) -> None:
     confirmed(entries, clock)
     assert entries.leave("ada", "A", at_ms=clock())
     assert entries.leave("ada", "A", at_ms=clock())
-    assert get(entries).state is EntryState.LEFT
+    assert get(entries).state is EntryState.UNSUBSCRIBED
     assert waiting(entries, clock) == []
     assert not entries.confirm("ada", "A", at_ms=clock())
 
 
-def test_leaving_what_is_not_there_writes_nothing(entries: LinedEntries, clock: Clock) -> None:
+def test_leaving_what_is_not_there_writes_nothing(entries: ShardedEntries, clock: Clock) -> None:
     assert not entries.leave("ada", "A", at_ms=clock())
     assert entries.get("ada", "A") is None
 
 
-def test_who_comes_back_stands_at_the_end_of_the_line(entries: LinedEntries, clock: Clock) -> None:
-    first = confirmed(entries, clock).place
+def test_who_comes_back_stands_at_the_end_of_the_line(entries: ShardedEntries, clock: Clock) -> None:
+    first = confirmed(entries, clock).position
     entries.leave("ada", "A", at_ms=clock())
     clock.pass_s(60)
     assert entries.ask(ADA, at_ms=clock())
-    assert (get(entries).place or "") > (first or "")
+    assert (get(entries).position or "") > (first or "")
 
 
-def test_letters_are_capped_by_inbox_in_any_24_hours_and_by_kind(entries: LinedEntries, clock: Clock) -> None:
-    counted = [entries.count_asked_letter("ada", at_ms=clock()) for _ in range(ASKED_LETTERS_PER_DAY_MAX + 2)]
-    assert counted == [True] * ASKED_LETTERS_PER_DAY_MAX + [False, False]
-    assert entries.count_asked_letter("eve", at_ms=clock())
-    assert entries.count_asked_letter("ada", at_ms=clock(), letters=-1)
-    assert entries.count_asked_letter("ada", at_ms=clock())
-    assert not entries.count_asked_letter("ada", at_ms=clock())
-    assert entries.count_asked_letter("ada", at_ms=clock(), budget="yours")
+def test_emails_are_capped_by_inbox_in_any_24_hours_and_by_kind(
+    entries: ShardedEntries, clock: Clock
+) -> None:
+    counted = [
+        entries.count_requested_email("ada", at_ms=clock()) for _ in range(ASKED_EMAILS_PER_DAY_MAX + 2)
+    ]
+    assert counted == [True] * ASKED_EMAILS_PER_DAY_MAX + [False, False]
+    assert entries.count_requested_email("eve", at_ms=clock())
+    assert entries.count_requested_email("ada", at_ms=clock(), emails=-1)
+    assert entries.count_requested_email("ada", at_ms=clock())
+    assert not entries.count_requested_email("ada", at_ms=clock())
+    assert entries.count_requested_email("ada", at_ms=clock(), budget="my-waitlists")
     clock.pass_s(24 * 3600 - 1)
-    assert not entries.count_asked_letter("ada", at_ms=clock())
+    assert not entries.count_requested_email("ada", at_ms=clock())
     clock.pass_s(1)
-    assert entries.count_asked_letter("ada", at_ms=clock())
+    assert entries.count_requested_email("ada", at_ms=clock())

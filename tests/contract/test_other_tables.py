@@ -12,9 +12,9 @@ from chalicelib.domain.suppression import MailboxHistory
 from chalicelib.tables.products import ProductsTable
 from chalicelib.tables.restocks import RestocksTable
 from chalicelib.tables.suppressions import SuppressionsTable
-from tests.aws import create_table
-from tests.skus import IN_EXPRESSIONS
-from tests.stocking import observe
+from tests.support.aws import create_table
+from tests.support.skus import IN_EXPRESSIONS
+from tests.support.stocking import observe
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient

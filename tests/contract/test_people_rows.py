@@ -5,18 +5,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chalicelib.domain.entry import Arrival, EntryState, place_of
+from chalicelib.domain.entry import Arrival, EntryState, position_of
 from spillway.waitlist.access_log import Access, AccessLog, read_access
 from spillway.waitlist.rows import EntryRows, Newcomer, Proof
-from tests.aws import create_table
 from tests.contract.conftest import Tables
+from tests.support.aws import create_table
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 PROOF = Proof("csv", "3fa9", 2, "2026-01-01", "Email me")
 NEW = Newcomer(
-    "cyd", "cyd@example.com", "A", "/", 1_780_000_000_000, place_of(1_780_000_000_000, "cyd"), PROOF
+    "cyd", "cyd@example.com", "A", "/", 1_780_000_000_000, position_of(1_780_000_000_000, "cyd"), PROOF
 )
 
 
@@ -27,16 +27,16 @@ def rows(dynamodb: "DynamoDBClient", tables: Tables) -> EntryRows:
 
 
 def line(tables: Tables, sku: str) -> list[str]:
-    return [entry.shopper for entry in tables.line.first_waiting(sku, upto="~", limit=10)]
+    return [entry.shopper for entry in tables.shards.first_waiting(sku, upto="~", limit=10)]
 
 
 def test_an_import_adds_new_people_and_leaves_the_others(tables: Tables, rows: EntryRows) -> None:
     tables.join("ada", "bob")
     tables.entries.leave("bob", "A", at_ms=tables.clock())
-    newcomers = [replace(NEW, shopper=name, place=place_of(5, name)) for name in ("ada", "bob", "cyd")]
+    newcomers = [replace(NEW, shopper=name, position=position_of(5, name)) for name in ("ada", "bob", "cyd")]
     written = rows.put_all(newcomers, Arrival.NEXT_RESTOCK, ask=False, at_ms=tables.clock())
     assert written == {2}
-    assert (tables.state("bob"), line(tables, "A")) == (EntryState.LEFT, ["cyd", "ada"])
+    assert (tables.state("bob"), line(tables, "A")) == (EntryState.UNSUBSCRIBED, ["cyd", "ada"])
     known = rows.get("cyd", "A")
     assert known is not None
     assert (known.entry.arrival, known.entry.arrived_at_ms) == (Arrival.NEXT_RESTOCK, tables.clock())
@@ -59,7 +59,7 @@ def test_a_move_is_done_while_both_entries_are_as_they_were_read(tables: Tables,
 
 def test_the_earlier_of_two_positions_is_kept(tables: Tables, rows: EntryRows) -> None:
     (ada,) = tables.join("ada")
-    later = replace(NEW, shopper="ada", sku="B", place=place_of(tables.clock(), "ada"))
+    later = replace(NEW, shopper="ada", sku="B", position=position_of(tables.clock(), "ada"))
     rows.put_all([later], Arrival.NEXT_RESTOCK, ask=False, at_ms=tables.clock())
     known, there = rows.get("ada", "A"), rows.get("ada", "B")
     assert known is not None
@@ -67,8 +67,8 @@ def test_the_earlier_of_two_positions_is_kept(tables: Tables, rows: EntryRows) -
     assert rows.move_ahead(known, there, at_ms=tables.clock())
     moved = rows.get("ada", "B")
     assert moved is not None
-    assert moved.entry.place == ada.place
-    assert tables.state("ada") is EntryState.LEFT
+    assert moved.entry.position == ada.position
+    assert tables.state("ada") is EntryState.UNSUBSCRIBED
 
 
 def test_uses_of_commands_about_people_are_read_back_in_order(dynamodb: "DynamoDBClient") -> None:

@@ -1,22 +1,22 @@
-"""What the rows of the sending table promise: leases, pace, progress; in memory, over moto and over the local
+"""Rows of the sending table: leases, sending rate, progress; in memory, over moto and over the local
 cloud alike."""
 
 from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.domain.entry import lines_of
+from chalicelib.domain.entry import shards_of
 from chalicelib.domain.feedback import Feedback, FeedbackState
-from chalicelib.domain.pace import HOUR_MS, UNLIMITED, Limits
+from chalicelib.domain.rate_limits import HOUR_MS, UNLIMITED, Limits
 from chalicelib.domain.stock import tag_of
 from chalicelib.domain.wave import WaveBudget
-from chalicelib.tables.health import HealthTable
-from chalicelib.tables.line import Told
-from chalicelib.tables.notices import NoticesTable
-from chalicelib.tables.progress import ALL_LINES, Progress, ProgressTable
+from chalicelib.tables.alert_state import AlertStateTable
+from chalicelib.tables.deliverability import DeliverabilityTable
+from chalicelib.tables.progress import ALL_SHARDS, Progress, ProgressTable
+from chalicelib.tables.shards import Notified
 from chalicelib.tables.webhooks import WebhooksTable
-from tests.aws import create_table
 from tests.contract.conftest import Tables
+from tests.support.aws import create_table
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -44,13 +44,13 @@ def test_only_one_worker_holds_a_line(tables: Tables) -> None:
 
 
 def test_all_lines_are_taken_or_none(tables: Tables) -> None:
-    now_ms, lines = tables.clock(), lines_of("A")
-    assert tables.leases.take([lines[3]], holder="w1", at_ms=now_ms, lease_ms=LEASE_MS)
-    assert not tables.leases.take(lines, holder="w2", at_ms=now_ms, lease_ms=LEASE_MS)
-    assert tables.leases.take([lines[0]], holder="w3", at_ms=now_ms, lease_ms=LEASE_MS)
-    tables.leases.release(lines, holder="w1")
-    tables.leases.release(lines, holder="w3")
-    assert tables.leases.take(lines, holder="w2", at_ms=now_ms, lease_ms=LEASE_MS)
+    now_ms, shards = tables.clock(), shards_of("A")
+    assert tables.leases.take([shards[3]], holder="w1", at_ms=now_ms, lease_ms=LEASE_MS)
+    assert not tables.leases.take(shards, holder="w2", at_ms=now_ms, lease_ms=LEASE_MS)
+    assert tables.leases.take([shards[0]], holder="w3", at_ms=now_ms, lease_ms=LEASE_MS)
+    tables.leases.release(shards, holder="w1")
+    tables.leases.release(shards, holder="w3")
+    assert tables.leases.take(shards, holder="w2", at_ms=now_ms, lease_ms=LEASE_MS)
 
 
 def test_a_dead_workers_lease_ends_by_itself(tables: Tables) -> None:
@@ -61,31 +61,31 @@ def test_a_dead_workers_lease_ends_by_itself(tables: Tables) -> None:
 
 def test_turns_follow_one_another_and_none_is_too_far(tables: Tables) -> None:
     now_ms = tables.clock()
-    tables.pace.put_limits(Limits(10.0, 1000), at_ms=now_ms, known=None)
+    tables.rate_limiter.put_limits(Limits(10.0, 1000), at_ms=now_ms, known=None)
 
     def take() -> int | None:
-        return tables.pace.take(10, cost_us=1_000_000, at_ms=now_ms, wait_ms_max=2_000)
+        return tables.rate_limiter.take(10, cost_us=1_000_000, at_ms=now_ms, wait_ms_max=2_000)
 
     assert [take() for _ in range(5)] == [now_ms, now_ms + 1000, now_ms + 2000, None, None]
-    state = tables.pace.state()
+    state = tables.rate_limiter.state()
     assert state is not None
-    assert state.letters_left == 1000 - 30
+    assert state.emails_left == 1000 - 30
 
 
 def test_a_quota_is_never_overdrawn(tables: Tables) -> None:
     now_ms = tables.clock()
-    tables.pace.put_limits(Limits(10.0, 15), at_ms=now_ms, known=None)
-    taken = [tables.pace.take(10, cost_us=1, at_ms=now_ms, wait_ms_max=2_000) for _ in range(3)]
+    tables.rate_limiter.put_limits(Limits(10.0, 15), at_ms=now_ms, known=None)
+    taken = [tables.rate_limiter.take(10, cost_us=1, at_ms=now_ms, wait_ms_max=2_000) for _ in range(3)]
     assert [turn is not None for turn in taken] == [True, False, False]
 
 
 def test_of_several_who_read_the_limits_the_first_ones_stay(tables: Tables) -> None:
     now_ms = tables.clock()
-    tables.pace.put_limits(Limits(10.0, UNLIMITED), at_ms=now_ms, known=None)
-    tables.pace.put_limits(Limits(99.0, 1), at_ms=now_ms, known=None)
-    state = tables.pace.state()
+    tables.rate_limiter.put_limits(Limits(10.0, UNLIMITED), at_ms=now_ms, known=None)
+    tables.rate_limiter.put_limits(Limits(99.0, 1), at_ms=now_ms, known=None)
+    state = tables.rate_limiter.state()
     assert state is not None
-    assert (state.rate_per_s, state.letters_left) == (10.0, UNLIMITED)
+    assert (state.rate_per_s, state.emails_left) == (10.0, UNLIMITED)
 
 
 def test_emails_are_counted_by_day_until_sending_is_resumed(tables: Tables) -> None:
@@ -93,10 +93,10 @@ def test_emails_are_counted_by_day_until_sending_is_resumed(tables: Tables) -> N
 
     def take(count: int) -> dict[int, int]:
         now_ms = tables.clock()
-        known = tables.pace.state()
-        tables.pace.put_limits(Limits(10.0, 1000), at_ms=now_ms, known=known)
-        assert tables.pace.take(count, cost_us=1, at_ms=now_ms, wait_ms_max=2_000) is not None
-        state = tables.pace.state()
+        known = tables.rate_limiter.state()
+        tables.rate_limiter.put_limits(Limits(10.0, 1000), at_ms=now_ms, known=known)
+        assert tables.rate_limiter.take(count, cost_us=1, at_ms=now_ms, wait_ms_max=2_000) is not None
+        state = tables.rate_limiter.state()
         assert state is not None
         return dict(state.emails_by_day)
 
@@ -106,58 +106,61 @@ def test_emails_are_counted_by_day_until_sending_is_resumed(tables: Tables) -> N
     assert take(5) == {first: 9, first + 31: 5}
     tables.clock.pass_s(day_s)
     assert take(1) == {first + 31: 5, first + 32: 1}
-    tables.pace.pause("bounces")
-    assert tables.pace.resume()
+    tables.rate_limiter.pause("bounces")
+    assert tables.rate_limiter.resume()
     assert take(3) == {first + 32: 3}
 
 
 def test_nothing_leaves_while_sending_is_paused(tables: Tables) -> None:
     now_ms = tables.clock()
-    tables.pace.put_limits(Limits(10.0, 100), at_ms=now_ms, known=None)
-    assert tables.pace.pause("bounces")
-    assert not tables.pace.pause("complaints")
-    assert tables.pace.take(1, cost_us=1, at_ms=now_ms, wait_ms_max=2_000) is None
-    state = tables.pace.state()
+    tables.rate_limiter.put_limits(Limits(10.0, 100), at_ms=now_ms, known=None)
+    assert tables.rate_limiter.pause("bounces")
+    assert not tables.rate_limiter.pause("complaints")
+    assert tables.rate_limiter.take(1, cost_us=1, at_ms=now_ms, wait_ms_max=2_000) is None
+    state = tables.rate_limiter.state()
     assert state is not None
     assert state.paused == "bounces"
-    assert tables.pace.resume()
-    assert not tables.pace.resume()
+    assert tables.rate_limiter.resume()
+    assert not tables.rate_limiter.resume()
 
 
 def test_limits_read_anew_leave_what_others_took_meanwhile_taken(tables: Tables) -> None:
     now_ms = tables.clock()
-    tables.pace.put_limits(Limits(10.0, 100), at_ms=now_ms, known=None)
-    known = tables.pace.state()
-    assert tables.pace.take(30, cost_us=1, at_ms=now_ms, wait_ms_max=2_000) is not None
-    tables.pace.put_limits(Limits(20.0, 100), at_ms=now_ms + 1, known=known)
-    state = tables.pace.state()
+    tables.rate_limiter.put_limits(Limits(10.0, 100), at_ms=now_ms, known=None)
+    known = tables.rate_limiter.state()
+    assert tables.rate_limiter.take(30, cost_us=1, at_ms=now_ms, wait_ms_max=2_000) is not None
+    tables.rate_limiter.put_limits(Limits(20.0, 100), at_ms=now_ms + 1, known=known)
+    state = tables.rate_limiter.state()
     assert state is not None
-    assert (state.rate_per_s, state.letters_left) == (20.0, 70)
+    assert (state.rate_per_s, state.emails_left) == (20.0, 70)
 
 
-def test_resuming_counts_letters_anew_but_for_the_days_quota(tables: Tables) -> None:
+def test_resuming_counts_emails_anew_but_for_the_days_quota(tables: Tables) -> None:
     now_ms = tables.clock()
     hour = now_ms // HOUR_MS
     for _ in range(2):
-        tables.pace.put_limits(Limits(10.0, 100), at_ms=now_ms, known=tables.pace.state())
-        assert tables.pace.take(30, cost_us=1, at_ms=now_ms, wait_ms_max=2_000) is not None
-        tables.pace.pause("bounces")
-        assert tables.pace.resume()
-    state = tables.pace.state()
+        tables.rate_limiter.put_limits(Limits(10.0, 100), at_ms=now_ms, known=tables.rate_limiter.state())
+        assert tables.rate_limiter.take(30, cost_us=1, at_ms=now_ms, wait_ms_max=2_000) is not None
+        tables.rate_limiter.pause("bounces")
+        assert tables.rate_limiter.resume()
+    state = tables.rate_limiter.state()
     assert state is not None
-    assert state.letters_since(hour - 23) == 0
+    assert state.emails_since(hour - 23) == 0
     assert state.left_of(100, this_hour=hour) == 40
     assert state.left_of(50, this_hour=hour) == 0
     assert state.left_of(100, this_hour=hour + 25) == 100
 
 
-def test_a_wave_has_its_letters_once(tables: Tables) -> None:
+def test_a_wave_has_its_emails_once(tables: Tables) -> None:
     progress, (ada, bob) = tables.progress, tables.join("ada", "bob")
     first = WaveBudget(1, 5, 5)
     assert progress.put_wave("A", first, known=WaveBudget(), at_ms=1)
-    told = [Told(ada, "accepted", "m1"), Told(bob, "accepted", "m2")]
-    counting = [progress.count("r1", ALL_LINES, at_ms=7, told=2), progress.take_from_wave("A", 2, at_ms=7)]
-    tables.line.mark_told(told, restock_id="r1", at_ms=7, counting=counting)
+    notified = [Notified(ada, "accepted", "m1"), Notified(bob, "accepted", "m2")]
+    counting = [
+        progress.count("r1", ALL_SHARDS, at_ms=7, notified=2),
+        progress.take_from_wave("A", 2, at_ms=7),
+    ]
+    tables.shards.mark_batch(notified, restock_id="r1", at_ms=7, counting=counting)
     assert not progress.put_wave("A", first, known=WaveBudget(), at_ms=8)
     assert not progress.put_wave("A", WaveBudget(1, 9, 9), known=first, at_ms=8)
     assert progress.wave("A") == WaveBudget(1, 5, 3, 7)
@@ -167,7 +170,7 @@ def test_a_wave_has_its_letters_once(tables: Tables) -> None:
     assert progress.wave("A") == WaveBudget(2, 9, 9, 0, 2, "r1")
     progress.announce("A", "r2", 1)
     assert progress.wave("A") == WaveBudget(2, 9, 9, 0, 1, "r2")
-    assert progress.of("r1", lines_of("A")).told == 2
+    assert progress.of("r1", shards_of("A")).notified == 2
     assert progress.wave("B") == WaveBudget()
 
 
@@ -185,17 +188,17 @@ def test_a_webhook_is_taken_in_for_the_first_time_once(dynamodb: "DynamoDBClient
 
 
 def test_dead_letters_are_noted_as_of_the_last_notice(dynamodb: "DynamoDBClient") -> None:
-    notices = NoticesTable(dynamodb, create_table(dynamodb, "SendingTable"))
-    assert notices.dead_letters() == 0
-    notices.tell(3)
-    assert notices.dead_letters() == 3
-    notices.tell(0)
-    assert notices.dead_letters() == 0
+    alert_state = AlertStateTable(dynamodb, create_table(dynamodb, "SendingTable"))
+    assert alert_state.dead_letters() == 0
+    alert_state.alerted(3)
+    assert alert_state.dead_letters() == 3
+    alert_state.alerted(0)
+    assert alert_state.dead_letters() == 0
 
 
 def test_bounces_and_complaints_are_counted_once_by_the_day_of_sending(dynamodb: "DynamoDBClient") -> None:
     entries, name = create_table(dynamodb, "EntriesTable"), create_table(dynamodb, "SendingTable")
-    health, day = HealthTable(dynamodb, entries, name), date(2026, 11, 23)
+    health, day = DeliverabilityTable(dynamodb, entries, name), date(2026, 11, 23)
     bounced = Feedback(FeedbackState.BOUNCED, "m1", NOON_MS, "ada", "A", "tag", counts=True)
     complained = replace(bounced, state=FeedbackState.COMPLAINED)
     of_no_restock = replace(bounced, message_id="m2", restock="")
@@ -217,7 +220,7 @@ def test_emails_sent_before_sending_was_resumed_count_for_their_restock_alone(
     dynamodb: "DynamoDBClient",
 ) -> None:
     entries, name = create_table(dynamodb, "EntriesTable"), create_table(dynamodb, "SendingTable")
-    health, day = HealthTable(dynamodb, entries, name), date(2026, 11, 23)
+    health, day = DeliverabilityTable(dynamodb, entries, name), date(2026, 11, 23)
     early = Feedback(FeedbackState.BOUNCED, "m1", NOON_MS - 1, "ada", "A", tag_of("r1"), counts=True)
     assert health.count(early, at_ms=NOON_MS)
     health.forget(at_ms=NOON_MS)
@@ -225,12 +228,12 @@ def test_emails_sent_before_sending_was_resumed_count_for_their_restock_alone(
     assert health.count(replace(early, message_id="m2"), at_ms=NOON_MS + 1)
     assert health.count(replace(early, message_id="m3", sent_at_ms=NOON_MS), at_ms=NOON_MS + 1)
     assert health.bounced_and_complained([day]) == {day: (1, 0)}
-    assert ProgressTable(dynamodb, name).of("r1", lines_of("A")).bounced == 3
+    assert ProgressTable(dynamodb, name).of("r1", shards_of("A")).bounced == 3
 
 
 def test_the_state_of_an_email_is_that_of_the_last_one_sent_and_never_goes_back(tables: Tables) -> None:
     tables.join("ada")
-    health = HealthTable(tables.client, tables.entries_name, tables.sending_name)
+    health = DeliverabilityTable(tables.client, tables.entries_name, tables.sending_name)
     bounced = Feedback(FeedbackState.BOUNCED, "m1", 1_000, "ada", "A")
     delivered = replace(bounced, state=FeedbackState.DELIVERED)
     later = replace(delivered, message_id="m2", sent_at_ms=2_000)
@@ -254,25 +257,31 @@ def test_the_state_of_an_email_is_that_of_the_last_one_sent_and_never_goes_back(
 
 
 def test_progress_is_the_sum_over_lines_with_the_first_and_the_last_time(tables: Tables) -> None:
-    first, second = lines_of("A")[:2]
-    tables.progress.add("r1", first, at_ms=3_000, told=50, rejected=2)
-    tables.progress.add("r1", second, at_ms=2_000, told=7, unclear=1)
-    tables.progress.add("r1", ALL_LINES, at_ms=9_000, given_up=1)
-    tables.progress.add("r2", first, at_ms=1, told=1)
-    tables.progress.count_left("r1", at_ms=4_000)
-    assert tables.progress.of("r1", lines_of("A")) == Progress(
-        told=57, rejected=2, unclear=1, given_up=1, left_after=1, first_at_ms=2_000, last_at_ms=9_000
+    first, second = shards_of("A")[:2]
+    tables.progress.add("r1", first, at_ms=3_000, notified=50, rejected=2)
+    tables.progress.add("r1", second, at_ms=2_000, notified=7, unclear=1)
+    tables.progress.add("r1", ALL_SHARDS, at_ms=9_000, given_up=1)
+    tables.progress.add("r2", first, at_ms=1, notified=1)
+    tables.progress.count_unsubscribed("r1", at_ms=4_000)
+    assert tables.progress.of("r1", shards_of("A")) == Progress(
+        notified=57,
+        rejected=2,
+        unclear=1,
+        given_up=1,
+        unsubscribed_after=1,
+        first_at_ms=2_000,
+        last_at_ms=9_000,
     )
     stored = rows(tables.client, tables.sending_name)
-    assert stored[f"told#r1#{first}"] == {
-        "told": {"N": "50"},
+    assert stored[f"notified#r1#{first}"] == {
+        "notified": {"N": "50"},
         "rejected": {"N": "2"},
         "first_at_ms": {"N": "3000"},
         "last_at_ms": {"N": "3000"},
         "expires_at_s": {"N": str(3 + 400 * DAY_S)},
     }
     assert stored[f"received#{tag_of('r1')}"] == {
-        "left_after": {"N": "1"},
+        "unsubscribed_after": {"N": "1"},
         "expires_at_s": {"N": str(4 + 400 * DAY_S)},
     }
 
@@ -285,15 +294,15 @@ def test_an_unclear_batch_is_noted_once(tables: Tables) -> None:
 
 def test_one_worker_is_elected_to_read_the_limits(tables: Tables) -> None:
     now_ms = tables.clock()
-    assert tables.pace.elect(at_ms=now_ms, for_ms=15_000, known=None)
-    assert not tables.pace.elect(at_ms=now_ms + 1, for_ms=15_000, known=None)
-    tables.pace.put_limits(Limits(10.0, 100), at_ms=now_ms, known=None)
+    assert tables.rate_limiter.elect(at_ms=now_ms, for_ms=15_000, known=None)
+    assert not tables.rate_limiter.elect(at_ms=now_ms + 1, for_ms=15_000, known=None)
+    tables.rate_limiter.put_limits(Limits(10.0, 100), at_ms=now_ms, known=None)
     # Who knows older limits is not elected, nor is anybody before the first one's time is over.
-    assert not tables.pace.elect(at_ms=now_ms + 20_000, for_ms=15_000, known=None)
-    known = tables.pace.state()
-    assert not tables.pace.elect(at_ms=now_ms + 15_000, for_ms=15_000, known=known)
-    assert tables.pace.elect(at_ms=now_ms + 15_001, for_ms=15_000, known=known)
-    assert tables.pace.take(1, cost_us=1, at_ms=now_ms + 15_001, wait_ms_max=0) is not None
+    assert not tables.rate_limiter.elect(at_ms=now_ms + 20_000, for_ms=15_000, known=None)
+    known = tables.rate_limiter.state()
+    assert not tables.rate_limiter.elect(at_ms=now_ms + 15_000, for_ms=15_000, known=known)
+    assert tables.rate_limiter.elect(at_ms=now_ms + 15_001, for_ms=15_000, known=known)
+    assert tables.rate_limiter.take(1, cost_us=1, at_ms=now_ms + 15_001, wait_ms_max=0) is not None
 
 
 def test_an_email_kept_for_a_deferred_shopper_goes_back_to_its_own_wave_only(tables: Tables) -> None:
@@ -301,15 +310,15 @@ def test_an_email_kept_for_a_deferred_shopper_goes_back_to_its_own_wave_only(tab
     assert progress.put_wave("A", WaveBudget(1, 5, 5), known=WaveBudget(), at_ms=1)
     for first in (True, False):
         kept = [progress.take_from_wave("A", 1, at_ms=7)]
-        assert tables.line.defer(ada, restock_id="r1", counting=kept) is first
+        assert tables.shards.defer(ada, restock_id="r1", counting=kept) is first
     assert progress.wave("A") == WaveBudget(1, 5, 4, 7)
     assert progress.give_back("A", 1, number=1)
     assert not progress.give_back("A", 1, number=2)
     assert progress.wave("A") == WaveBudget(1, 5, 5, 7)
 
 
-def test_deferred_and_given_up_letters_are_counted_up_and_down(tables: Tables) -> None:
-    for letters in ({"deferred_now": 1}, {"deferred_now": 1}, {"deferred_now": -1, "given_up": 1}):
-        tables.progress.add("r1", "A#1", at_ms=tables.clock(), **letters)
-    done = tables.progress.of("r1", lines_of("A"))
+def test_deferred_and_given_up_emails_are_counted_up_and_down(tables: Tables) -> None:
+    for emails in ({"deferred_now": 1}, {"deferred_now": 1}, {"deferred_now": -1, "given_up": 1}):
+        tables.progress.add("r1", "A#1", at_ms=tables.clock(), **emails)
+    done = tables.progress.of("r1", shards_of("A"))
     assert (done.deferred_now, done.given_up) == (1, 1)

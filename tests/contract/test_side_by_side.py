@@ -7,11 +7,11 @@ import boto3
 import httpx
 import pytest
 
-from spillway.cloud.keys import DOOR_HEADER
 from spillway.deploy.stack import Outcome, deploy
-from spillway.deploy.stage import Stage
+from spillway.local_cloud.keys import DOOR_HEADER
+from spillway.stage import Stage
 from tests.conftest import KEYS
-from tests.uploaded import GLOBAL_KINDS, made_package
+from tests.support.uploaded import GLOBAL_KINDS, made_package
 
 pytestmark = [pytest.mark.local_cloud, pytest.mark.slow]
 
@@ -29,7 +29,7 @@ class Deployed:
     names: dict[str, str]
     kinds: dict[str, str]
 
-    def place_of(self, logical_id: str) -> tuple[str, str]:
+    def position_of(self, logical_id: str) -> tuple[str, str]:
         """The physical name, and the region it must be one of its kind in; none for all of them."""
         everywhere = self.kinds[logical_id].startswith(GLOBAL_KINDS)
         return "" if everywhere else self.stage.region, self.names[logical_id]
@@ -75,7 +75,7 @@ def test_stages_and_regions_share_nothing(stages: list[Deployed]) -> None:
     shared = {
         stages[0].kinds[logical_id]
         for logical_id in stages[0].names
-        if len({one.place_of(logical_id) for one in stages}) < len(stages)
+        if len({one.position_of(logical_id) for one in stages}) < len(stages)
     }
     # A stage is one of its API. Generated names end in random letters, which the emulator repeats for roles.
     assert shared <= {"AWS::IAM::Role", "AWS::ApiGateway::Stage"}

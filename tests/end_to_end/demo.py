@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from spillway.cloud import ports
 from spillway.demo.shopper import until
 from spillway.errors import BadInput
+from spillway.local_cloud import ports
 from spillway.project import Project
-from tests.uploaded import made_package
+from tests.support.uploaded import made_package
 
 ROOT = Path(__file__).parents[2]
 # What the demo reads. `spillway` itself is the installed one.

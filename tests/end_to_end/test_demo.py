@@ -32,7 +32,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="module")
 def port() -> int:
-    """The demo's first port: the same for every start, as links in letters name it."""
+    """The demo's first port: the same for every start, as links in emails name it."""
     return free_ports()
 
 
@@ -96,8 +96,8 @@ def test_a_signup_outlives_a_stop_and_two_starts_that_were_cut_short(
 ) -> None:
     with open_demo(project, port) as demo:
         ada.signs_up(PAGE, SIZE_M)
-        (letter,) = ada.awaits_letters(1)
-        assert any("spillway.cloud.child" in words for words in demo.running())
+        (email,) = ada.awaits_emails(1)
+        assert any("spillway.local_cloud.child" in words for words in demo.running())
         assert demo.is_told(signal.SIGTERM) == 143
         assert "Traceback" not in demo.printed
 
@@ -112,13 +112,13 @@ def test_a_signup_outlives_a_stop_and_two_starts_that_were_cut_short(
             assert cut_short.is_told(asked_by) == status
         finally:
             cut_short.stop()
-        assert "Stopped. The state is kept" in cut_short.printed
+        assert "Interrupted. The state is kept" in cut_short.printed
         assert "Traceback" not in cut_short.printed
         assert "Ctrl-C stops everything" not in cut_short.printed, "it was open by then"
 
     with open_demo(project, port) as demo:
-        assert ada.awaits_letters(1) == [letter]
-        ada.presses(ada.opens(letter.link("/api/confirm")))
+        assert ada.awaits_emails(1) == [email]
+        ada.presses(ada.opens(email.link("/api/confirm")))
         assert demo.is_told(signal.SIGINT) == 130
         assert "Traceback" not in demo.printed
 

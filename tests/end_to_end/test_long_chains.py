@@ -13,7 +13,7 @@ from chalicelib.services.availability import Availabilities
 from chalicelib.tables.products import ProductsTable
 from chalicelib.wiring import clock_ms
 from spillway.demo.shopper import until
-from spillway.deploy.stage import Stage, stage_named
+from spillway.stage import Stage, stage_named
 from tests.end_to_end.demo import checkout, free_ports, open_demo
 from tests.end_to_end.test_workers_killed import SKU, join
 
@@ -51,10 +51,12 @@ def test_a_fan_out_longer_than_a_chain_may_be_tells_everybody_once(tmp_path: Pat
         with httpx.Client(base_url=demo.inbox_url, trust_env=False, timeout=30) as inbox:
 
             def told() -> Counter[str]:
-                listed = inbox.get("/letters.json").raise_for_status().json()
+                listed = inbox.get("/emails.json").raise_for_status().json()
                 return Counter(each["recipient"] for each in listed if "is back" in each["subject"])
 
-            until(lambda: True if waiting <= set(told()) else None, "all are told", within_s=TOLD_WITHIN_S)
+            until(
+                lambda: True if waiting <= set(told()) else None, "all are notified", within_s=TOLD_WITHIN_S
+            )
             # At the end of each shard, one more walk is queued for what the index shows late.
             until(lambda: True if idle(stage) else None, "no step is left", within_s=TOLD_WITHIN_S)
             assert told() == Counter(waiting)

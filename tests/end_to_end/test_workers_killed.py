@@ -19,7 +19,7 @@ from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.products import ProductsTable
 from chalicelib.wiring import clock_ms
 from spillway.demo.shopper import until
-from spillway.deploy.stage import Stage, stage_named
+from spillway.stage import Stage, stage_named
 from tests.end_to_end.demo import MARK, DemoProcess, checkout, free_ports, open_demo
 
 pytestmark = [
@@ -49,7 +49,9 @@ def kill_functions(demo: DemoProcess) -> int:
     """Kill every process that runs a function: the children of the emulator."""
     mark = f"{MARK}={demo.run}".encode()
     started = {int(folder.name): folder for folder in Path("/proc").glob("[0-9]*") if _has(folder, mark)}
-    cloud = {pid for pid, folder in started.items() if _says(folder, "cmdline", b"spillway.cloud.child")}
+    cloud = {
+        pid for pid, folder in started.items() if _says(folder, "cmdline", b"spillway.local_cloud.child")
+    }
     killed = 0
     for folder in Path("/proc").glob("[0-9]*"):
         if _parent(folder) in cloud:
@@ -89,7 +91,7 @@ def test_functions_killed_while_they_tell_lose_nobody(tmp_path: Path) -> None:
         with httpx.Client(base_url=demo.inbox_url, trust_env=False, timeout=30) as inbox:
 
             def look() -> Counter[str]:
-                listed = inbox.get("/letters.json").raise_for_status().json()
+                listed = inbox.get("/emails.json").raise_for_status().json()
                 told.clear()
                 told.update(each["recipient"] for each in listed if each["recipient"] in waiting)
                 return told
@@ -101,6 +103,8 @@ def test_functions_killed_while_they_tell_lose_nobody(tmp_path: Path) -> None:
                 until(at_least(number), f"{number} are told", within_s=TOLD_WITHIN_S)
                 killed += kill_functions(demo)
             assert killed
-            until(lambda: True if set(look()) == waiting else None, "all are told", within_s=TOLD_WITHIN_S)
+            until(
+                lambda: True if set(look()) == waiting else None, "all are notified", within_s=TOLD_WITHIN_S
+            )
             repeats = sum(look().values()) - WAITERS
         assert repeats <= WAVE_STEP_ENTRIES_MAX * killed

@@ -8,11 +8,11 @@ import pytest
 
 from chalicelib.tables.products import ProductsTable
 from spillway.project import Project
-from tests.aws import create_table
-from tests.desk import Desk
-from tests.dynamodb import MemoryDynamoDb
-from tests.s3_sink import S3Sink, running
-from tests.unit.small_shop import make_small_shop
+from tests.support.aws import create_table
+from tests.support.dynamodb import MemoryDynamoDb
+from tests.support.fake_s3 import S3Sink, running
+from tests.support.publish_env import Desk
+from tests.support.small_shop import make_small_shop
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ def test_two_spellings_that_differ_in_ascii_case_are_one_shopper() -> None:
 @pytest.mark.parametrize(
     ("typed", "mailbox"),
     [
-        # IDNA maps these to the letter itself: the same domain, and so the same person.
+        # IDNA maps these to the email itself: the same domain, and so the same person.
         ("ada@\u212aelvin.example", "ada@kelvin.example"),
         ("ada@\u017fhop.example", "ada@shop.example"),
         ("ada@\ufb01n.example", "ada@fin.example"),
@@ -86,14 +86,14 @@ def test_a_domain_is_lower_cased_as_the_dns_does_it(typed: str, mailbox: str) ->
 
 
 @pytest.mark.parametrize(
-    ("trap", "ascii_letter"),
+    ("trap", "ascii_email"),
     [("\u212a", "k"), ("\u0130", "i"), ("\u0131", "i"), ("\u017f", "s"), ("\ufb01", "fi")],
 )
-def test_a_local_part_that_lower_cases_to_somebody_elses_is_refused(trap: str, ascii_letter: str) -> None:
+def test_a_local_part_that_lower_cases_to_somebody_elses_is_refused(trap: str, ascii_email: str) -> None:
     # Python itself would have these two be one.
-    assert trap.casefold().startswith(ascii_letter) or trap.upper().casefold() == ascii_letter
+    assert trap.casefold().startswith(ascii_email) or trap.upper().casefold() == ascii_email
     for local in (f"{trap}elvin", f"jac{trap}", f"a+{trap}", f"a.{trap}.b"):
-        assert Address.parse(f"{local.replace(trap, ascii_letter)}@gmail.com").key
+        assert Address.parse(f"{local.replace(trap, ascii_email)}@gmail.com").key
         with pytest.raises(AddressRefused, match="before the @-sign are not supported"):
             Address.parse(f"{local}@gmail.com")
 

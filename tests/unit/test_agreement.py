@@ -8,11 +8,11 @@ import pytest
 from chalicelib.domain.entry import OptIn
 from chalicelib.storefront.theme import Shop
 from spillway.deploy.agreement import Disagreement, StackSettings, agreeing, covers
-from spillway.deploy.stage import LOCAL
 from spillway.errors import BadInput
 from spillway.publish.sources import chosen, of_folder, of_kept
-from tests.desk import Desk, edit_privacy
-from tests.fake_stage import Client, FakeStage, stage
+from spillway.stage import LOCAL
+from tests.support.publish_env import Desk, edit_privacy
+from tests.support.stubbed_stage import Client, FakeStage, stage
 
 STACK = StackSettings(
     "production", "www.heron.example", "d111.cloudfront.net", "hello@heron.example", "heron.example"
@@ -39,21 +39,21 @@ def test_another_domain_is_named_with_both_ways_out() -> None:
     assert one.setting == "base_url"
     assert "base_url is https://shop.heron.example" in one.what
     assert "production serves https://www.heron.example" in one.what
-    assert one.way_out.startswith("set base_url in site/site.toml to https://www.heron.example, or move")
-    assert "--param DomainName=shop.heron.example --param CertificateArn=ARN" in one.way_out
+    assert one.hint.startswith("set base_url in site/site.toml to https://www.heron.example, or move")
+    assert "--param DomainName=shop.heron.example --param CertificateArn=ARN" in one.hint
 
 
 def test_before_the_domain_is_set_up_the_shop_is_published_under_the_distributions_name() -> None:
     (one,) = found(replace(STACK, domain=""))
     assert "production serves https://d111.cloudfront.net" in one.what
-    assert "spillway publish --stage production --base-url https://d111.cloudfront.net;" in one.way_out
-    assert "--param DomainName=www.heron.example --param CertificateArn=ARN" in one.way_out
+    assert "spillway publish --stage production --base-url https://d111.cloudfront.net;" in one.hint
+    assert "--param DomainName=www.heron.example --param CertificateArn=ARN" in one.hint
 
 
 @pytest.mark.parametrize("base_url", ["http://www.heron.example", "https://www.heron.example:8443"])
 def test_links_that_the_distribution_does_not_serve_are_refused(base_url: str) -> None:
     (one,) = found(base_url=base_url)
-    assert one.way_out == "set base_url in site/site.toml to https://www.heron.example"
+    assert one.hint == "set base_url in site/site.toml to https://www.heron.example"
 
 
 def test_another_sender_is_named_with_both_ways_out() -> None:
@@ -61,26 +61,26 @@ def test_another_sender_is_named_with_both_ways_out() -> None:
     assert one.setting == "sender"
     assert "sender is hello@egret.example" in one.what
     assert "SenderAddress of stage production is hello@heron.example" in one.what
-    assert one.way_out == (
+    assert one.hint == (
         "set sender in site/site.toml to hello@heron.example, or: spillway deploy --stage production"
         " --param SenderAddress=hello@egret.example --param SenderIdentity=egret.example"
     )
     (same_domain,) = found(sender="news@heron.example")
-    assert same_domain.way_out.endswith("--param SenderAddress=news@heron.example")
+    assert same_domain.hint.endswith("--param SenderAddress=news@heron.example")
 
 
 def test_a_senders_domain_is_compared_as_it_travels() -> None:
     stack = replace(STACK, sender="hallo@xn--bcher-kva.example", identity="xn--bcher-kva.example")
     assert found(stack, sender="Müller <hallo@bücher.example>") == []
     assert found(stack, sender="hallo@Bücher.example") == []
-    (one,) = found(stack, sender="Hallo@bücher.example")  # IAM compares ses:FromAddress letter by letter
-    assert "--param SenderAddress=Hallo@xn--bcher-kva.example" in one.way_out
+    (one,) = found(stack, sender="Hallo@bücher.example")  # IAM compares ses:FromAddress email by email
+    assert "--param SenderAddress=Hallo@xn--bcher-kva.example" in one.hint
 
 
 def test_a_sender_of_another_identity_is_refused() -> None:
     (one,) = found(replace(STACK, identity="egret.example"))
     assert one.setting == "SenderIdentity"
-    assert one.way_out == "spillway deploy --stage production --param SenderIdentity=heron.example"
+    assert one.hint == "spillway deploy --stage production --param SenderIdentity=heron.example"
 
 
 def test_another_mail_server_has_its_own_rules_for_senders() -> None:
@@ -133,7 +133,7 @@ def test_nothing_is_published_that_the_stack_contradicts(desk: Desk) -> None:
     with pytest.raises(BadInput, match=r"base_url is https://www\.heron\.example") as refused:
         desk.publisher().publish(make)
     assert "sender is hello@heron.example" in refused.value.message
-    assert refused.value.way_out.endswith("nothing was published")
+    assert refused.value.hint.endswith("nothing was published")
     assert desk.sink.objects == {}
     own_name = of_folder(desk.project, desk.target, base_url="https://d111.cloudfront.net")
     assert desk.publisher().publish(agreeing(deployed(DomainName=""), own_name)).uploaded > 0

@@ -23,13 +23,13 @@ from chalicelib.domain.form_stamp import DAY_MS, PERIOD_DAYS, VALID_DAYS, FormSt
 from chalicelib.domain.links import LinkSubject, Purpose
 from chalicelib.http.refusals import problem_of
 from chalicelib.tables.domain_lists import DomainListsTable
-from chalicelib.tables.line import LineTable, Told
+from chalicelib.tables.shards import Notified, ShardsTable
 from chalicelib.wiring import api as serving
 from chalicelib.wiring import stores
-from spillway.build.release import Release
 from spillway.demo.forms import forms_of
-from tests.aws import create_table
-from tests.aws_door import AwsDoor, aws_door
+from spillway.sitegen.release import Release
+from tests.support.aws import create_table
+from tests.support.moto_server import AwsDoor, aws_door
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 PERSON = {**FORM, "accept": "text/html,application/xhtml+xml"}
@@ -60,7 +60,7 @@ def deployed(german_release: Release) -> Iterator[AwsDoor]:
             )["ARN"],
             "CONFIRMATIONS_QUEUE_URL": sqs.create_queue(QueueName="confirmations")["QueueUrl"],
             "WAVES_QUEUE_URL": sqs.create_queue(QueueName="waves")["QueueUrl"],
-            "CONFIGURATION_SET": "letters",
+            "CONFIGURATION_SET": "emails",
             "METRICS_NAMESPACE": "Spillway/spillway-test",
             "FEEDBACK_TOPIC": "arn:aws:sns:us-east-1:123456789012:feedback",
             "ALARMS_TOPIC": "arn:aws:sns:us-east-1:123456789012:alarms",
@@ -175,7 +175,7 @@ def test_the_answer_is_the_same_whoever_asks(api: Client) -> None:
     again = sign_up(api)
     serving.waitlist().confirm(token(Purpose.CONFIRM))
     confirmed = sign_up(api)
-    serving.waitlist().leave(token(Purpose.LEAVE))
+    serving.waitlist().leave(token(Purpose.UNSUBSCRIBE))
     left = sign_up(api)
     stores.suppressions().suppress(shopper("eve@example.com"), reason="complaint", at_ms=1)
     suppressed = sign_up(api, "eve@example.com")
@@ -194,7 +194,7 @@ def test_a_signup_is_one_write_and_no_read_whoever_asks(api: Client, deployed: A
     sign_up(api)
     serving.waitlist().confirm(token(Purpose.CONFIRM))
     sign_up(api)
-    serving.waitlist().leave(token(Purpose.LEAVE))
+    serving.waitlist().leave(token(Purpose.UNSUBSCRIBE))
     sign_up(api)
     assert deployed.calls == ["UpdateItem"] * 4
 
@@ -206,8 +206,8 @@ def test_with_single_opt_in_a_signup_is_confirmed_by_its_one_write(api: Client, 
     assert deployed.calls == ["UpdateItem"]
     assert (answer.status_code, answer.body) == (double.status_code, double.body)
     assert state() is EntryState.CONFIRMED
-    kept = serving.yours().export(yours_link())["entries"]
-    assert kept[0]["consent"] == "one-letter-when-available-at-once-2026-11"
+    kept = serving.my_waitlists().export(yours_link())["entries"]
+    assert kept[0]["consent"] == "one-email-when-available-at-once-2026-11"
     assert kept[0]["confirmed_at_ms"] == kept[0]["asked_at_ms"]
 
 
@@ -500,28 +500,28 @@ def test_a_used_link_says_what_is_and_offers_no_button_that_fails(api: Client) -
     post(api, "/confirm", {"token": link})
     again = api.http.get(f"/confirm?token={link}", headers={"accept": "text/html"})
     assert (again.status_code, location(again)) == (303, "/waitlist/confirmed")
-    serving.waitlist().leave(token(Purpose.LEAVE))
+    serving.waitlist().leave(token(Purpose.UNSUBSCRIBE))
     left = api.http.get(f"/confirm?token={link}", headers={"accept": "text/html"})
     assert left.status_code == 410
-    assert state() is EntryState.LEFT
+    assert state() is EntryState.UNSUBSCRIBED
 
 
 def test_a_shopper_can_leave_the_line_of_what_is_sold_no_more(api: Client) -> None:
     stores.entries().ask(Signup(shopper(), "ada@example.com", "OLD", "/", "c"), at_ms=wiring.clock_ms())
-    link = wiring.links().sign(Purpose.LEAVE, LinkSubject(shopper(), "OLD"))
+    link = wiring.links().sign(Purpose.UNSUBSCRIBE, LinkSubject(shopper(), "OLD"))
     assert api.http.get(f"/unsubscribe?token={link}", headers={"accept": "text/html"}).status_code == 200
     assert post(api, "/unsubscribe", {"token": link}, PERSON).status_code == 303
 
 
 def test_the_leave_link_shows_and_only_the_button_acts(api: Client) -> None:
     sign_up(api)
-    link = token(Purpose.LEAVE)
+    link = token(Purpose.UNSUBSCRIBE)
     shown = api.http.get(f"/unsubscribe?token={link}", headers={"accept": "text/html"})
     assert shown.status_code == 200
     assert state() is EntryState.PENDING
     pressed = post(api, "/unsubscribe", {"token": link}, PERSON)
-    assert (pressed.status_code, location(pressed)) == (303, "/waitlist/left")
-    assert state() is EntryState.LEFT
+    assert (pressed.status_code, location(pressed)) == (303, "/waitlist/unsubscribed")
+    assert state() is EntryState.UNSUBSCRIBED
 
 
 MULTIPART = b'--b\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n--b--\r\n'
@@ -553,11 +553,11 @@ def test_any_post_to_the_headers_link_leaves_without_a_redirect(
     sign_up(api)
     headers = {} if content_type is None else {"content-type": content_type}
     for _ in range(2):
-        path = f"/unsubscribe?token={token(Purpose.LEAVE)}"
+        path = f"/unsubscribe?token={token(Purpose.UNSUBSCRIBE)}"
         answer = api.http.post(path, headers=headers, body=body)
         assert (answer.status_code, answer.body) == (200, b"")
         assert "Location" not in answer.headers
-        assert state() is EntryState.LEFT
+        assert state() is EntryState.UNSUBSCRIBED
 
 
 @pytest.mark.parametrize(
@@ -577,10 +577,10 @@ def test_a_token_posted_in_any_kind_of_form_leaves_and_leads_to_the_page_that_sa
     api: Client, content_type: str, pattern: str
 ) -> None:
     sign_up(api)
-    body = (pattern % token(Purpose.LEAVE)).encode()
+    body = (pattern % token(Purpose.UNSUBSCRIBE)).encode()
     answer = api.http.post("/unsubscribe", headers={"content-type": content_type}, body=body)
-    assert (answer.status_code, location(answer)) == (303, "/waitlist/left")
-    assert state() is EntryState.LEFT
+    assert (answer.status_code, location(answer)) == (303, "/waitlist/unsubscribed")
+    assert state() is EntryState.UNSUBSCRIBED
 
 
 @pytest.mark.parametrize(
@@ -607,21 +607,21 @@ def test_a_post_to_leave_without_a_token_of_ours_changes_nothing(
 
 def test_no_other_kind_of_token_leaves(api: Client) -> None:
     sign_up(api)
-    for purpose in (Purpose.CONFIRM, Purpose.YOURS):
+    for purpose in (Purpose.CONFIRM, Purpose.MY_WAITLISTS):
         assert api.http.post(f"/unsubscribe?token={token(purpose)}").status_code == 410
     assert state() is EntryState.PENDING
 
 
 def test_a_valid_token_counts_beside_one_that_is_not(api: Client) -> None:
     sign_up(api)
-    answer = api.http.post(f"/unsubscribe?token=x&token={token(Purpose.LEAVE)}")
+    answer = api.http.post(f"/unsubscribe?token=x&token={token(Purpose.UNSUBSCRIBE)}")
     assert answer.status_code == 200
-    assert state() is EntryState.LEFT
+    assert state() is EntryState.UNSUBSCRIBED
 
 
 def test_head_is_answered_as_get_and_neither_changes_anything(api: Client) -> None:
     sign_up(api)
-    confirm, leave = token(Purpose.CONFIRM), token(Purpose.LEAVE)
+    confirm, leave = token(Purpose.CONFIRM), token(Purpose.UNSUBSCRIBE)
     paths = {
         f"/confirm?token={confirm}": 200,
         "/confirm?token=x": 410,
@@ -680,7 +680,9 @@ def test_a_scanner_that_follows_every_link_of_every_email_changes_not_one_row(
 def test_every_bad_link_gets_the_same_answer(api: Client, path: str) -> None:
     sign_up(api)
     purpose, other = (
-        (Purpose.CONFIRM, Purpose.LEAVE) if path == "/confirm" else (Purpose.LEAVE, Purpose.CONFIRM)
+        (Purpose.CONFIRM, Purpose.UNSUBSCRIBE)
+        if path == "/confirm"
+        else (Purpose.UNSUBSCRIBE, Purpose.CONFIRM)
     )
     bad = ["", "x", token(purpose)[:-1], token(other), token(purpose) + "x", "a" * 600]
     shown = [api.http.get(f"{path}?token={link}", headers={"accept": "text/html"}) for link in bad]
@@ -754,7 +756,10 @@ def test_a_browser_gets_a_page_where_the_theme_cannot_be_had(
     refused = post(api, "/waitlist", waitlist_form(email="<b>"), PERSON)
     assert (refused.status_code, refused.headers["Content-Type"]) == (400, "text/html; charset=utf-8")
     assert "<p>The form is not complete.</p>" in refused.body.decode()
-    assert location(post(api, "/unsubscribe?lang=de", {"token": token(Purpose.LEAVE)})) == "/waitlist/left"
+    assert (
+        location(post(api, "/unsubscribe?lang=de", {"token": token(Purpose.UNSUBSCRIBE)}))
+        == "/waitlist/unsubscribed"
+    )
 
 
 def test_what_is_our_fault_is_not_shown(
@@ -790,7 +795,10 @@ def test_a_flood_of_hostile_requests_leaves_no_address_and_no_token_in_any_line(
 ) -> None:
     name = "zoltan.zz"
     mailbox = f"{name}@example.com"
-    link, undo = token(Purpose.LEAVE, mailbox), wiring.links().undo_token(shopper(mailbox), wiring.clock_ms())
+    link, undo = (
+        token(Purpose.UNSUBSCRIBE, mailbox),
+        wiring.links().undo_token(shopper(mailbox), wiring.clock_ms()),
+    )
     hostile = (
         {"knot": mailbox},
         {"website": mailbox},
@@ -823,11 +831,11 @@ def test_a_flood_of_hostile_requests_leaves_no_address_and_no_token_in_any_line(
 
 
 def yours_link(email: str = "ada@example.com") -> str:
-    return wiring.links().sign(Purpose.YOURS, LinkSubject(shopper(email)))
+    return wiring.links().sign(Purpose.MY_WAITLISTS, LinkSubject(shopper(email)))
 
 
 def queued() -> list[dict[str, str]]:
-    """The letters asked for since the last look."""
+    """The emails asked for since the last look."""
     sqs, url = wiring.client("sqs"), wiring.settings().confirmations_queue_url
     messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
     for message in messages:
@@ -866,8 +874,8 @@ def test_the_lists_are_shown_left_taken_along_and_erased(api: Client) -> None:
     assert "attachment" in str(taken.headers["Content-Disposition"])
     assert state() is EntryState.PENDING
     left = post(api, "/waitlists/leave", {"token": link, "sku": SKU}, PERSON)
-    assert (left.status_code, location(left)) == (303, "/waitlist/left")
-    assert state() is EntryState.LEFT
+    assert (left.status_code, location(left)) == (303, "/waitlist/unsubscribed")
+    assert state() is EntryState.UNSUBSCRIBED
     for _ in range(2):
         erased = post(api, "/waitlists/erase", {"token": link}, PERSON)
         assert (erased.status_code, location(erased)) == (303, "/waitlist/erased")
@@ -878,7 +886,7 @@ def test_the_lists_are_shown_left_taken_along_and_erased(api: Client) -> None:
 
 def test_the_lists_open_to_no_other_link(api: Client) -> None:
     sign_up(api)
-    for link in ("", "x", token(Purpose.LEAVE), token(Purpose.CONFIRM), yours_link()[:-1]):
+    for link in ("", "x", token(Purpose.UNSUBSCRIBE), token(Purpose.CONFIRM), yours_link()[:-1]):
         assert api.http.get(f"/waitlists?token={link}").status_code == 410
         assert api.http.get(f"/waitlists/export?token={link}").status_code == 410
         assert post(api, "/waitlists/leave", {"token": link}).status_code == 410
@@ -980,10 +988,10 @@ def test_no_answer_of_any_route_lets_a_page_of_another_origin_read_it(api: Clien
 def test_a_mail_program_may_unsubscribe_from_wherever_it_runs(api: Client) -> None:
     sign_up(api)
     headers = {**FORM, "sec-fetch-site": "cross-site", "origin": "https://mail.example"}
-    path = f"/unsubscribe?token={token(Purpose.LEAVE)}"
+    path = f"/unsubscribe?token={token(Purpose.UNSUBSCRIBE)}"
     answer = api.http.post(path, headers=headers, body=b"List-Unsubscribe=One-Click")
     assert answer.status_code == 200
-    assert state() is EntryState.LEFT
+    assert state() is EntryState.UNSUBSCRIBED
 
 
 def test_a_slip_of_the_finger_is_asked_about_and_accepted(api: Client) -> None:
@@ -1050,8 +1058,8 @@ def test_a_language_the_shop_has_not_leads_to_a_page_there_is(api: Client, lang:
     assert location(confirmed) == "/waitlist/confirmed"
     again = api.http.get(f"/confirm?token={token(Purpose.CONFIRM)}&lang={lang}")
     assert location(again) == "/waitlist/confirmed"
-    left = post(api, f"/unsubscribe?lang={lang}", {"token": token(Purpose.LEAVE)}, PERSON)
-    assert location(left) == "/waitlist/left"
+    left = post(api, f"/unsubscribe?lang={lang}", {"token": token(Purpose.UNSUBSCRIBE)}, PERSON)
+    assert location(left) == "/waitlist/unsubscribed"
     asked = post(api, f"/waitlists?lang={lang}", {"email": "ada@example.com"}, PERSON)
     assert location(asked) == "/waitlist/sent"
     erased = post(api, f"/waitlists/erase?lang={lang}", {"token": yours_link()}, PERSON)
@@ -1076,8 +1084,11 @@ def test_the_pages_behind_links_are_in_the_language_they_ask_for(api: Client) ->
     sign_up(api)
     for path, heading in (
         (f"/confirm?token={token(Purpose.CONFIRM)}", "Noch nicht bestätigt"),
-        (f"/unsubscribe?token={token(Purpose.LEAVE)}", "Die Liste verlassen?"),
-        (f"/waitlists?token={wiring.links().sign(Purpose.YOURS, LinkSubject(shopper()))}", "Deine Listen"),
+        (f"/unsubscribe?token={token(Purpose.UNSUBSCRIBE)}", "Die Liste verlassen?"),
+        (
+            f"/waitlists?token={wiring.links().sign(Purpose.MY_WAITLISTS, LinkSubject(shopper()))}",
+            "Deine Listen",
+        ),
     ):
         answer = api.http.get(f"{path}&lang=de")
         html = answer.body.decode()
@@ -1103,7 +1114,10 @@ def test_a_language_that_is_none_leads_to_the_shops_first(api: Client, lang: str
     assert (
         location(post(api, "/confirm?lang=de", {"token": token(Purpose.CONFIRM)})) == "/de/waitlist/confirmed"
     )
-    assert location(post(api, "/unsubscribe?lang=de", {"token": token(Purpose.LEAVE)})) == "/de/waitlist/left"
+    assert (
+        location(post(api, "/unsubscribe?lang=de", {"token": token(Purpose.UNSUBSCRIBE)}))
+        == "/de/waitlist/unsubscribed"
+    )
 
 
 THANKS = (
@@ -1188,8 +1202,8 @@ def is_in_state(name: str, sku: str) -> None:
     assert entry is not None
     if name == "notified":
         names = wiring.settings()
-        line = LineTable(wiring.client("dynamodb"), names.entries_table, names.suppressions_table)
-        assert line.mark_told([Told(entry, "accepted", "m")], restock_id="r", at_ms=now) == 1
+        shards = ShardsTable(wiring.client("dynamodb"), names.entries_table, names.suppressions_table)
+        assert shards.mark_batch([Notified(entry, "accepted", "m")], restock_id="r", at_ms=now) == 1
     elif name == "unsubscribed":
         stores.entries().leave(ada, sku, at_ms=now)
     elif name in {"bounced", "complained"}:
@@ -1251,7 +1265,9 @@ def test_every_page_says_what_is_true_in_every_state(
 
         is_in_state(name, sku)
         subject = LinkSubject(shopper(), sku)
-        confirm, leave = (wiring.links().sign(each, subject) for each in (Purpose.CONFIRM, Purpose.LEAVE))
+        confirm, leave = (
+            wiring.links().sign(each, subject) for each in (Purpose.CONFIRM, Purpose.UNSUBSCRIBE)
+        )
         assert opened[place] in got("/confirm", confirm)
         assert leaving[place] in got("/unsubscribe", leave)
         assert listed[place] in got("/waitlists", yours_link())
@@ -1300,7 +1316,7 @@ def test_one_confirm_link_shows_and_confirms_all_it_names_that_can_be(api: Clien
     states = {sku: stores.entries().get(shopper(), sku) for sku in skus}
     assert {sku: entry.state for sku, entry in states.items() if entry} == {
         SKU: EntryState.CONFIRMED,
-        "FJ-SLATE-M": EntryState.LEFT,
+        "FJ-SLATE-M": EntryState.UNSUBSCRIBED,
         IN_STOCK: EntryState.CONFIRMED,
         SOLD_NO_MORE: EntryState.CONFIRMED,
     }

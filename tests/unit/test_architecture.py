@@ -11,7 +11,7 @@ import pytest
 
 from chalicelib.settings import Settings
 from spillway.__main__ import COMMANDS
-from tests.aws import ROOT, template
+from tests.support.aws import ROOT, template
 
 ARCHITECTURE = ROOT / "ARCHITECTURE.md"
 README = ROOT / "README.md"

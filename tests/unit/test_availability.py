@@ -23,11 +23,11 @@ from chalicelib.services.webhooks import Webhooks
 from chalicelib.tables.products import TRANSACTION_PRODUCTS_MAX, ProductsTable
 from chalicelib.tables.webhooks import WebhooksTable
 from chalicelib.wiring import api as serving
-from spillway.build.release import Release
-from tests.aws import create_table
-from tests.clock import Clock
-from tests.dynamodb import MemoryDynamoDb
-from tests.recorder import Recorder
+from spillway.sitegen.release import Release
+from tests.support.aws import create_table
+from tests.support.clock import Clock
+from tests.support.dynamodb import MemoryDynamoDb
+from tests.support.recorder import Recorder
 
 KEY = "merchants-own"
 SKU = "FJ-MOSS-M"

@@ -25,29 +25,29 @@ from chalicelib.aws.json_api import ATTEMPTS_MAX, BACKOFF_S, DYNAMODB, SECRETS_M
 from chalicelib.aws.services import DynamoDb
 from chalicelib.aws.signing import Credentials
 from chalicelib.domain.address import Address
-from chalicelib.domain.letter import AskedLetter
+from chalicelib.domain.email import RequestedEmail
 from chalicelib.domain.wave import WaveStep, from_json
 from chalicelib.mail.account import SesAccount
-from chalicelib.mail.postbox import PostboxRefused, Refusal
+from chalicelib.mail.sender import Refusal, SendRefused
 from chalicelib.queues import ConfirmationsQueue, WavesQueue
 from chalicelib.services.signups import Signups
 from chalicelib.storage.pages import Cdn, CdnBusy, PageContested, PagesBucket
 from chalicelib.storage.themes import ThemeStore
+from chalicelib.tables.alert_state import AlertStateTable
+from chalicelib.tables.deliverability import DeliverabilityTable
 from chalicelib.tables.dynamodb import batch_get_both, delete_if, execute_each, transact, update_if
 from chalicelib.tables.entries import EntriesTable
-from chalicelib.tables.health import HealthTable
-from chalicelib.tables.notices import NoticesTable
-from chalicelib.tables.pace import PaceTable
 from chalicelib.tables.products import ProductsTable
 from chalicelib.tables.progress import ProgressTable
 from chalicelib.tables.restocks import RestocksTable
+from chalicelib.tables.sending_rate import SendingRateTable
 from chalicelib.tables.suppressions import SuppressionsTable
 from chalicelib.tables.webhooks import WebhooksTable
-from tests.aws import create_table
-from tests.clock import Clock
-from tests.dynamodb import MemoryDynamoDb, Paginator
+from tests.support.aws import create_table
+from tests.support.clock import Clock
+from tests.support.dynamodb import MemoryDynamoDb, Paginator
+from tests.unit.test_autopilot import autopilot_acted, flooded
 from tests.unit.test_ses import held_to
-from tests.unit.test_tending import flooded, tended
 
 Reply = tuple[int, dict[str, str], bytes]
 KEY = {"id": {"S": "a"}}
@@ -359,19 +359,19 @@ def test_messages_to_sqs_are_valid_and_read_back_as_they_were(wire: Wire) -> Non
     WavesQueue(wire.client, "https://q").put(step, delay_s=900)
     confirmations = ConfirmationsQueue(wire.client, "https://q")
     confirmations.put("s" * 64, "FJ-M")
-    confirmations.put_back(AskedLetter("s", "FJ-M"), delay_s=30)
-    confirmations.put_yours("s")
+    confirmations.put_back(RequestedEmail("s", "FJ-M"), delay_s=30)
+    confirmations.put_my_waitlists("s")
     confirmations.delete("handle")
     first, second, third, fourth, fifth = wire.params
     assert from_json(first["MessageBody"]) == step
     assert (first["QueueUrl"], first["DelaySeconds"]) == ("https://q", 900)
-    assert AskedLetter.from_json(second["MessageBody"]) == AskedLetter("s" * 64, "FJ-M")
+    assert RequestedEmail.from_json(second["MessageBody"]) == RequestedEmail("s" * 64, "FJ-M")
     assert "DelaySeconds" not in second
-    assert (AskedLetter.from_json(third["MessageBody"]), third["DelaySeconds"]) == (
-        AskedLetter("s", "FJ-M"),
+    assert (RequestedEmail.from_json(third["MessageBody"]), third["DelaySeconds"]) == (
+        RequestedEmail("s", "FJ-M"),
         30,
     )
-    assert AskedLetter.from_json(fourth["MessageBody"]) == AskedLetter("s")
+    assert RequestedEmail.from_json(fourth["MessageBody"]) == RequestedEmail("s")
     assert fifth == {"QueueUrl": "https://q", "ReceiptHandle": "handle"}
 
 
@@ -395,7 +395,7 @@ WRITTEN = (200, {"etag": '"new"', "x-amz-version-id": "v1"}, b"")
 
 
 def turn(wire: Wire) -> Any:
-    return PagesBucket(wire.client, "pages").turn("/a", lambda: "new", language="en", event="e1")
+    return PagesBucket(wire.client, "pages").refresh("/a", lambda: "new", language="en", event="e1")
 
 
 @pytest.mark.parametrize("missing", [404, 403])
@@ -510,9 +510,9 @@ def test_limits_of_a_sesv2_account_are_read_and_a_throttle_says_later(wire: Wire
     for code in codes | {"ThrottlingException", "Throttling", "AccessDeniedException"}:
         wire.replies = [(400, {"x-amzn-errortype": code}, b"{}")]
         if code in {"TooManyRequestsException", "ThrottlingException", "Throttling"}:
-            with pytest.raises(PostboxRefused) as refused:
+            with pytest.raises(SendRefused) as refused:
                 SesAccount(wire.client).limits()
-            assert (refused.value.refusal, refused.value.reason) == (Refusal.BUSY, code)
+            assert (refused.value.refusal, refused.value.reason) == (Refusal.RETRY, code)
         else:
             with pytest.raises(ClientError) as raised:
                 SesAccount(wire.client).limits()
@@ -520,7 +520,7 @@ def test_limits_of_a_sesv2_account_are_read_and_a_throttle_says_later(wire: Wire
     quota = {"Max24HourSend": 200.0, "MaxSendRate": 14.0, "SentLast24Hours": 250.5}
     wire.replies = [(200, {}, json.dumps({"SendQuota": quota, "SendingEnabled": False}).encode())]
     limits = SesAccount(wire.client).limits()
-    assert (limits.rate_per_s, limits.letters_left, limits.sending_enabled) == (14.0, 0, False)
+    assert (limits.rate_per_s, limits.emails_left, limits.sending_enabled) == (14.0, 0, False)
 
 
 # ---- what is read strongly: a read that may be old would undo what was decided since ----
@@ -552,19 +552,24 @@ STRONG_READS: dict[str, tuple[str, Callable[[Any, str], object]]] = {
     "an entry": ("EntriesTable", lambda client, name: EntriesTable(client, name).get("ada", "A")),
     "emails asked for": (
         "EntriesTable",
-        lambda client, name: EntriesTable(client, name).count_asked_letter("i", at_ms=0, budget="confirm"),
+        lambda client, name: EntriesTable(client, name).count_requested_email("i", at_ms=0, budget="confirm"),
     ),
-    "deliveries": ("EntriesTable", lambda client, name: HealthTable(client, name, name).delivered("ada")),
+    "deliveries": (
+        "EntriesTable",
+        lambda client, name: DeliverabilityTable(client, name, name).delivered("ada"),
+    ),
     "a product": ("ProductsTable", lambda client, name: ProductsTable(client, name).get("scarf")),
     "all products": ("ProductsTable", lambda client, name: list(ProductsTable(client, name).scan())),
-    "the pace": ("SendingTable", lambda client, name: PaceTable(client, name).state()),
+    "the pace": ("SendingTable", lambda client, name: SendingRateTable(client, name).state()),
     "a wave": ("SendingTable", lambda client, name: ProgressTable(client, name).wave("A")),
     "progress": ("SendingTable", lambda client, name: ProgressTable(client, name).of("r", ["A#1"])),
-    "a notice": ("SendingTable", lambda client, name: NoticesTable(client, name).dead_letters()),
+    "a notice": ("SendingTable", lambda client, name: AlertStateTable(client, name).dead_letters()),
     "a webhook": ("SendingTable", lambda client, name: WebhooksTable(client, name).is_known("d")),
     "bounces of a day": (
         "SendingTable",
-        lambda client, name: HealthTable(client, name, name).bounced_and_complained([date(2026, 11, 23)]),
+        lambda client, name: DeliverabilityTable(client, name, name).bounced_and_complained(
+            [date(2026, 11, 23)]
+        ),
     ),
     "a restock": ("RestocksTable", lambda client, name: RestocksTable(client, name).live("A")),
     "a suppression": (
@@ -582,12 +587,12 @@ def test_what_is_decided_by_is_read_as_it_is_now(kind: str) -> None:
     assert reads.strong == [True]
 
 
-# ---- what tending asks ----
+# ---- what autopilot asks ----
 
 
 def test_each_call_that_tending_makes_is_valid_by_its_model(tmp_path: Path) -> None:
     place = flooded(bounces=[0.06])
-    tended(place, tmp_path)
+    autopilot_acted(place, tmp_path)
     calls = [(name, *call) for name, client in place.clients.items() for call in client.calls]
     assert {name for name, *_ in calls} >= {"cloudwatch", "dynamodb", "lambda", "sns", "sqs"}
     for service, method, asked in calls:
@@ -601,7 +606,7 @@ def test_each_call_that_tending_makes_is_valid_by_its_model(tmp_path: Path) -> N
 
 def test_tending_asks_for_the_metrics_that_it_decides_by(tmp_path: Path) -> None:
     place = flooded()
-    tended(place, tmp_path)
+    autopilot_acted(place, tmp_path)
     (asked,) = (asked for name, asked in place.clients["cloudwatch"].calls if name == "get_metric_data")
     queries = {each["Id"]: each["MetricStat"] for each in asked["MetricDataQueries"]}
     metrics = {

@@ -29,8 +29,8 @@ from chalicelib.aws.json_api import ATTEMPTS_MAX, BACKOFF_MAX_S, DYNAMODB, SECRE
 from chalicelib.aws.services import Aws, DynamoDb, SecretsManager
 from chalicelib.aws.signing import Credentials, Signer
 from chalicelib.tables.dynamodb import update_if
-from tests.aws import create_table
-from tests.aws_door import HANGS_UP_BEFORE, AwsDoor, aws_door
+from tests.support.aws import create_table
+from tests.support.moto_server import HANGS_UP_BEFORE, AwsDoor, aws_door
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "secret"}
 THROTTLED = (400, "ProvisionedThroughputExceededException")

@@ -6,23 +6,23 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain.entry import Entry, EntryState, line_of, lines_of, place_after_all
+from chalicelib.domain.entry import Entry, EntryState, position_after_all, shard_of, shards_of
 from chalicelib.domain.hops import SHORT_WAITS_MAX, ChainTooLong
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Availability, Restock, Stock, StockedProduct
-from chalicelib.domain.wave import LimitedWave, TellOne, WaveBudget, WaveMessage, WavePolicy, WaveStep
-from chalicelib.mail.postbox import PostboxRefused, Refusal
+from chalicelib.domain.wave import LimitedWave, NotifyOne, WaveBudget, WaveMessage, WavePolicy, WaveStep
+from chalicelib.mail.sender import Refusal, SendRefused
 from chalicelib.services.batches import BUDGET_TRIES_MAX, Batches, BudgetBusy
 from chalicelib.services.fan_out import LEASE_MS, WALK_MS_MAX, FanOut
-from chalicelib.services.pace import NotNow
-from chalicelib.tables.line import WaitingPage
-from chalicelib.tables.progress import ALL_LINES
-from tests.clock import Clock
-from tests.log_lines import logged
-from tests.recorder import Recorder, one_after_another
+from chalicelib.services.rate_limiter import RateLimited
+from chalicelib.tables.progress import ALL_SHARDS
+from chalicelib.tables.shards import WaitingPage
+from tests.support.clock import Clock
+from tests.support.log_lines import logged
+from tests.support.recorder import Recorder, one_after_another
 
 PRODUCT = Product("jacket", "Jacket", "A jacket.", "", "outerwear", (), (Variant("A", 100),))
-ONE_EACH = WavePolicy(letters_per_unit=1, next_after_min=30)
+ONE_EACH = WavePolicy(emails_per_unit=1, next_after_min=30)
 EVERYBODY = Restock("A:1:e1", "jacket", "A", 5, 1, 2)
 LIMITED = replace(EVERYBODY, policy=ONE_EACH)
 STEP = WaveStep("A:1:e1", "A", "A#1", after="p0", tries=3, hops=9)
@@ -34,8 +34,8 @@ def stocked(units: int | None = 5, availability: Availability = Availability.IN_
     return StockedProduct(PRODUCT, {"A": Stock(availability, units, 1, "e1")})
 
 
-def entry(name: str, place: str | None, state: EntryState = EntryState.CONFIRMED) -> Entry:
-    return Entry(name, "A", f"{name}@example.com", state, 1, place)
+def entry(name: str, position: str | None, state: EntryState = EntryState.CONFIRMED) -> Entry:
+    return Entry(name, "A", f"{name}@example.com", state, 1, position)
 
 
 ADA, BOB, CYD = entry("ada", "p1"), entry("bob", "p2"), entry("cyd", "p3")
@@ -46,16 +46,18 @@ class Desk:
 
     def __init__(self, clock: Clock, restock: Restock | None = EVERYBODY, **answers: Any) -> None:
         self.recorder = recorder = Recorder()
-        line = {name: answers[name] for name in ("waiting", "first_waiting") if name in answers}
+        shard = {name: answers[name] for name in ("waiting", "first_waiting") if name in answers}
         budget = {"wave": answers.get("wave", WaveBudget()), "put_wave": answers.get("put_wave", True)}
         self.batches = Batches(
             recorder.part("entries", get=answers.get("entry")),
-            recorder.part("line", **line),
+            recorder.part("shards", **shard),
             recorder.part("products", get=answers.get("stocked", stocked())),
             recorder.part("restocks", live=restock),
             recorder.part("progress", **budget),
-            recorder.part("pace", batch_max=answers.get("batch_max", 50), await_turn=answers.get("turn")),
-            recorder.part("teller"),
+            recorder.part(
+                "rate_limiter", batch_max=answers.get("batch_max", 50), acquire=answers.get("turn")
+            ),
+            recorder.part("notifier"),
             clock,
         )
 
@@ -102,11 +104,11 @@ def test_a_batch_of_a_shard_is_read_awaited_looked_at_again_and_told(clock: Cloc
         replace(STEP, after="p2", tries=0) if more else replace(STEP, after="", sweep=True, tries=0)
     )
     assert desk.recorder.taken() == [
-        ("pace.batch_max", 50),
-        ("line.waiting", "A#1", {"after": "p0", "upto": place_after_all(2), "limit": 14}),
-        ("pace.await_turn", 2),
+        ("rate_limiter.batch_max", 50),
+        ("shards.waiting", "A#1", {"after": "p0", "upto": position_after_all(2), "limit": 14}),
+        ("rate_limiter.acquire", 2),
         *LOOK,
-        ("teller.tell", EVERYBODY, stocked(), "A#1", (ADA, BOB)),
+        ("notifier.notify", EVERYBODY, stocked(), "A#1", (ADA, BOB)),
     ]
 
 
@@ -114,30 +116,30 @@ def test_an_empty_shard_is_walked_once_more_whatever_may_follow(clock: Clock) ->
     desk = Desk(clock, waiting=WaitingPage((), True))
     assert desk.batches.of_shard(STEP, EVERYBODY) == replace(STEP, after="", sweep=True, tries=0)
     assert desk.batches.of_shard(replace(STEP, sweep=True), EVERYBODY) is None
-    assert desk.recorder.names() == ["pace.batch_max", "line.waiting"] * 2
+    assert desk.recorder.names() == ["rate_limiter.batch_max", "shards.waiting"] * 2
 
 
 def test_a_shard_sold_out_while_it_waits_for_its_turn_is_left(clock: Clock) -> None:
     sold_out = stocked(0, Availability.OUT_OF_STOCK)
     desk = Desk(clock, waiting=WaitingPage((ADA,), True), stocked=sold_out)
     assert desk.batches.of_shard(STEP, EVERYBODY) is None
-    assert "teller.tell" not in desk.recorder.names()
+    assert "notifier.notify" not in desk.recorder.names()
 
 
 def test_a_limited_wave_tells_as_many_as_its_budget_has_and_keeps_its_place(clock: Clock) -> None:
     budget = WaveBudget(number=2, granted=5, left=2)
     desk = Desk(clock, LIMITED, first_waiting=(ADA, BOB), wave=budget, stocked=stocked(2), batch_max=2)
     assert desk.batches.of_wave(WAVE) == replace(WAVE, number=2, after="p2", tries=0)
-    upto = place_after_all(clock())
+    upto = position_after_all(clock())
     assert desk.recorder.taken() == [
         *LOOK,
         ("progress.wave", "A"),
-        ("pace.batch_max", 2),
-        ("line.first_waiting", "A", {"after": "p0", "upto": upto, "limit": 2}),
-        ("pace.await_turn", 2),
+        ("rate_limiter.batch_max", 2),
+        ("shards.first_waiting", "A", {"after": "p0", "upto": upto, "limit": 2}),
+        ("rate_limiter.acquire", 2),
         *LOOK,
         ("progress.wave", "A"),
-        ("teller.tell", LIMITED, stocked(2), ALL_LINES, (ADA, BOB), {"wave": 2}),
+        ("notifier.notify", LIMITED, stocked(2), ALL_SHARDS, (ADA, BOB), {"wave": 2}),
     ]
 
 
@@ -147,9 +149,9 @@ def test_a_limited_wave_reads_fifty_at_once_up_to_a_restock_ahead_of_the_clock(c
     desk = Desk(clock, ahead, first_waiting=(entry("ada", None),), wave=budget, stocked=stocked(90))
     assert desk.batches.of_wave(WAVE) == replace(WAVE, number=1, after="", tries=0)
     calls = desk.recorder.taken()
-    assert calls[3] == ("pace.batch_max", 50)
-    upto = place_after_all(clock() + 5)
-    assert calls[4] == ("line.first_waiting", "A", {"after": "p0", "upto": upto, "limit": 50})
+    assert calls[3] == ("rate_limiter.batch_max", 50)
+    upto = position_after_all(clock() + 5)
+    assert calls[4] == ("shards.first_waiting", "A", {"after": "p0", "upto": upto, "limit": 50})
 
 
 def test_the_first_wave_is_begun_with_an_email_for_each_unit(clock: Clock) -> None:
@@ -182,12 +184,12 @@ def test_a_wave_that_is_over_before_it_is_read_or_before_its_turn_tells_nobody(c
     looks = one_after_another(stocked(), stocked(0, Availability.OUT_OF_STOCK))
     desk = Desk(clock, LIMITED, first_waiting=(ADA,), wave=budget, stocked=looks)
     assert desk.batches.of_wave(WAVE) is None
-    assert desk.recorder.names()[-3:] == ["pace.await_turn", "restocks.live", "products.get"]
+    assert desk.recorder.names()[-3:] == ["rate_limiter.acquire", "restocks.live", "products.get"]
 
 
-@pytest.mark.parametrize(("left", "told"), [(1, (ADA,)), (0, ())])
+@pytest.mark.parametrize(("left", "notified"), [(1, (ADA,)), (0, ())])
 def test_units_sold_while_a_wave_waits_for_its_turn_get_no_email(
-    clock: Clock, left: int, told: tuple[Entry, ...]
+    clock: Clock, left: int, notified: tuple[Entry, ...]
 ) -> None:
     now_ms = clock()
     budgets = one_after_another(
@@ -197,10 +199,12 @@ def test_units_sold_while_a_wave_waits_for_its_turn_get_no_email(
     looks = one_after_another(stocked(2), replace(stocked(left)))
     restock = replace(LIMITED, policy=replace(ONE_EACH, units_min=0))
     desk = Desk(clock, restock, first_waiting=(ADA, BOB), wave=budgets, stocked=looks)
-    after = {"after": "p1", "tries": 0} if told else {}
+    after = {"after": "p1", "tries": 0} if notified else {}
     assert desk.batches.of_wave(WAVE) == replace(WAVE, number=2, **after)  # type: ignore[arg-type]
-    tells = [call for call in desk.recorder.taken() if call[0] == "teller.tell"]
-    assert tells == ([("teller.tell", restock, stocked(left), ALL_LINES, told, {"wave": 2})] if told else [])
+    tells = [call for call in desk.recorder.taken() if call[0] == "notifier.notify"]
+    assert tells == (
+        [("notifier.notify", restock, stocked(left), ALL_SHARDS, notified, {"wave": 2})] if notified else []
+    )
 
 
 def test_after_its_last_email_a_wave_is_followed_by_the_next_after_its_pause(clock: Clock) -> None:
@@ -224,22 +228,22 @@ def test_no_wave_follows_where_there_is_nothing_to_offer(clock: Clock) -> None:
 @pytest.mark.parametrize("restock", [EVERYBODY, LIMITED])
 def test_one_shopper_is_told_at_their_turn(clock: Clock, restock: Restock) -> None:
     desk = Desk(clock, restock, entry=ADA)
-    one = TellOne("A:1:e1", "A", "ada", wave=2)
+    one = NotifyOne("A:1:e1", "A", "ada", wave=2)
     desk.batches.of_one(one, restock)
-    shard = ALL_LINES if restock is LIMITED else line_of("A", "ada")
+    shard = ALL_SHARDS if restock is LIMITED else shard_of("A", "ada")
     assert desk.recorder.taken() == [
         ("entries.get", "ada", "A"),
-        ("pace.batch_max", 1),
-        ("pace.await_turn", 1),
+        ("rate_limiter.batch_max", 1),
+        ("rate_limiter.acquire", 1),
         *LOOK,
-        ("teller.tell", restock, stocked(), shard, [ADA], {"one": one}),
+        ("notifier.notify", restock, stocked(), shard, [ADA], {"one": one}),
     ]
 
 
 def test_one_shopper_is_not_told_of_what_is_over_by_their_turn(clock: Clock) -> None:
     desk = Desk(clock, EVERYBODY, entry=ADA, stocked=None)
-    desk.batches.of_one(TellOne("A:1:e1", "A", "ada"), EVERYBODY)
-    assert "teller.tell" not in desk.recorder.names()
+    desk.batches.of_one(NotifyOne("A:1:e1", "A", "ada"), EVERYBODY)
+    assert "notifier.notify" not in desk.recorder.names()
 
 
 @pytest.mark.parametrize(
@@ -247,7 +251,7 @@ def test_one_shopper_is_not_told_of_what_is_over_by_their_turn(clock: Clock) -> 
     [
         (None, 1, True),
         (None, 0, False),
-        (entry("ada", None, EntryState.LEFT), 2, True),
+        (entry("ada", None, EntryState.UNSUBSCRIBED), 2, True),
         (entry("ada", None, EntryState.PENDING), 0, False),
         (entry("ada", None, EntryState.NOTIFIED), 1, False),
     ],
@@ -257,9 +261,9 @@ def test_one_who_does_not_wait_any_more_is_counted_out_if_deferred(
     clock: Clock, restock: Restock, found: Entry | None, deferrals: int, dropped: bool
 ) -> None:
     desk = Desk(clock, restock, entry=found)
-    desk.batches.of_one(TellOne("A:1:e1", "A", "ada", deferrals=deferrals, wave=2), restock)
-    shard = ALL_LINES if restock is LIMITED else line_of("A", "ada")
-    drops: list[tuple[Any, ...]] = [("teller.drop", restock, shard, {"wave": 2})] if dropped else []
+    desk.batches.of_one(NotifyOne("A:1:e1", "A", "ada", deferrals=deferrals, wave=2), restock)
+    shard = ALL_SHARDS if restock is LIMITED else shard_of("A", "ada")
+    drops: list[tuple[Any, ...]] = [("notifier.drop", restock, shard, {"wave": 2})] if dropped else []
     assert desk.recorder.taken() == [("entries.get", "ada", "A"), *drops]
 
 
@@ -282,7 +286,7 @@ class Works:
         self.fan_out = FanOut(
             recorder.part("batches", live=live, **does),
             recorder.part("leases", take=taken),
-            recorder.part("pace"),
+            recorder.part("rate_limiter"),
             recorder.part("queue"),
             clock,
             lambda: "worker-1",
@@ -295,7 +299,7 @@ class Works:
         return self.recorder.taken()
 
 
-ONE = TellOne("A:1:e1", "A", "ada", tries=3, hops=9)
+ONE = NotifyOne("A:1:e1", "A", "ada", tries=3, hops=9)
 LIVE = ("batches.live", "A:1:e1", "A")
 
 
@@ -305,18 +309,18 @@ def put(message: WaveMessage, delay_s: int, **changes: Any) -> tuple[Any, ...]:
 
 def leased(message: WaveMessage, clock: Clock) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """The calls that take and end the lease for a message."""
-    lines: Any
+    shards: Any
     match message:
         case WaveStep():
-            lines = ["A#1"]
+            shards = ["A#1"]
         case LimitedWave():
-            lines = lines_of("A")
-        case TellOne(deferrals=0):
-            lines = [line_of("A", "ada")]
+            shards = shards_of("A")
+        case NotifyOne(deferrals=0):
+            shards = [shard_of("A", "ada")]
         case _:
-            lines = ["A#again40"]
+            shards = ["A#again40"]
     taken = {"holder": "worker-1", "at_ms": clock(), "lease_ms": LEASE_MS}
-    return ("leases.take", lines, taken), ("leases.release", lines, {"holder": "worker-1"})
+    return ("leases.take", shards, taken), ("leases.release", shards, {"holder": "worker-1"})
 
 
 def test_a_message_about_what_is_over_does_nothing(clock: Clock) -> None:
@@ -422,7 +426,7 @@ def test_a_batch_that_may_not_leave_now_waits_as_long_as_is_asked_or_longer(
     clock: Clock, tries: int, delay_s: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     step = replace(STEP, tries=tries)
-    calls = Works(clock, of_shard=NotNow("quota", 11)).work(step)
+    calls = Works(clock, of_shard=RateLimited("quota", 11)).work(step)
     assert calls[3:-1] == [put(step, delay_s, tries=tries + 1)]
     assert logged(capsys) == [{"event": "wave_waits", "restock": "A:1:e1", "reason": "quota"}]
 
@@ -430,10 +434,10 @@ def test_a_batch_that_may_not_leave_now_waits_as_long_as_is_asked_or_longer(
 @pytest.mark.parametrize(
     ("refused", "tries", "delay_s", "stops"),
     [
-        ({"refusal": Refusal.BUSY}, 3, 12, False),
-        ({"refusal": Refusal.BUSY, "progressed": True}, 0, 2, False),
-        ({"refusal": Refusal.STOPPED}, 3, 900, True),
-        ({"refusal": Refusal.STOPPED, "progressed": True}, 0, 900, True),
+        ({"refusal": Refusal.RETRY}, 3, 12, False),
+        ({"refusal": Refusal.RETRY, "progressed": True}, 0, 2, False),
+        ({"refusal": Refusal.PAUSED}, 3, 900, True),
+        ({"refusal": Refusal.PAUSED, "progressed": True}, 0, 900, True),
     ],
 )
 def test_a_batch_that_is_refused_is_put_back(
@@ -444,8 +448,8 @@ def test_a_batch_that_is_refused_is_put_back(
     stops: bool,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    calls = Works(clock, of_shard=PostboxRefused("Throttled", **refused)).work(STEP)
-    stopped: list[tuple[Any, ...]] = [("pace.stop", "Throttled")] if stops else []
+    calls = Works(clock, of_shard=SendRefused("Throttled", **refused)).work(STEP)
+    stopped: list[tuple[Any, ...]] = [("rate_limiter.stop", "Throttled")] if stops else []
     assert calls[3:-1] == [*stopped, put(STEP, delay_s, tries=tries + 1)]
     assert logged(capsys) == [
         {"event": "wave_put_back", "restock": "A:1:e1", "reason": "Throttled", "delay_s": delay_s}
@@ -453,7 +457,7 @@ def test_a_batch_that_is_refused_is_put_back(
 
 
 def test_a_batch_that_is_called_wrong_is_raised_after_its_lease_is_given_back(clock: Clock) -> None:
-    works = Works(clock, of_shard=PostboxRefused("BadRequest", Refusal.WRONG))
-    with pytest.raises(PostboxRefused, match=r"^BadRequest$"):
+    works = Works(clock, of_shard=SendRefused("BadRequest", Refusal.INVALID))
+    with pytest.raises(SendRefused, match=r"^BadRequest$"):
         works.work(STEP)
     assert works.recorder.names()[2:] == ["batches.of_shard", "leases.release"]

@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 
 from chalicelib.domain.stock import Availability, Stock
 from spillway.__main__ import cli
-from spillway.build.crew import Crew
-from spillway.build.markdown import _parsed_to_html, to_html
-from spillway.build.mistakes import CatalogueInvalid
-from spillway.build.redirects import redirect_file
-from spillway.build.release import Release
-from spillway.build.site import build
 from spillway.errors import SpillwayError
 from spillway.project import Project
-from tests.unit.german_shop import make_german_shop
-from tests.unit.small_shop import make_small_shop
+from spillway.sitegen.input_error import CatalogueInvalid
+from spillway.sitegen.markdown import _parsed_to_html, to_html
+from spillway.sitegen.parallel import WorkerPool
+from spillway.sitegen.redirects import redirect_file
+from spillway.sitegen.release import Release
+from spillway.sitegen.site import build
+from tests.support.german_shop import make_german_shop
+from tests.support.small_shop import make_small_shop
 
 Edit = Callable[[Project, random.Random], None]
 PLAIN_SIGNS = "abc ÄßжשK9 ,.;:'\"()?!%/–—’…£€-\n\n"
@@ -141,9 +141,9 @@ def test_a_memory_that_is_broken_or_of_other_code_costs_only_time(shop: Project)
 
 @pytest.mark.parametrize("hands", [1, 2, 3, 7])
 def test_any_number_of_cores_makes_the_same_release(shop: Project, tmp_path: Path, hands: int) -> None:
-    alone = build(shop, folder=tmp_path / "alone", crew=Crew(1))
+    alone = build(shop, folder=tmp_path / "alone", pool=WorkerPool(1))
 
-    together = build(shop, folder=tmp_path / "together", crew=Crew(hands, share_size_min=1))
+    together = build(shop, folder=tmp_path / "together", pool=WorkerPool(hands, share_size_min=1))
 
     assert (together.id, content(together)) == (alone.id, content(alone))
 
@@ -155,7 +155,7 @@ def test_a_mistake_found_by_another_process_is_told_as_if_it_were_one(shop: Proj
     told = []
     for hands in (1, 2):
         with pytest.raises(CatalogueInvalid) as caught:
-            build(shop, crew=Crew(hands, share_size_min=1))
+            build(shop, pool=WorkerPool(hands, share_size_min=1))
         told.append(caught.value.message)
 
     assert told[0] == told[1]
@@ -332,7 +332,7 @@ def build_from_nothing(shop: Project, stock: dict[str, dict[str, Stock]], folder
     (folder / "site").symlink_to(shop.site)
     (folder / ".cache").mkdir()
     (folder / ".cache" / "pictures").symlink_to(shop.cache / "pictures")
-    return build(elsewhere, stock=stock, crew=Crew(1))
+    return build(elsewhere, stock=stock, pool=WorkerPool(1))
 
 
 @settings(max_examples=300, deadline=None)

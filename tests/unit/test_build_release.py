@@ -16,12 +16,12 @@ from PIL import Image, ImageStat
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.storefront.theme import Theme
 from spillway.__main__ import cli
-from spillway.build.mistakes import CatalogueInvalid
-from spillway.build.release import Kind, Release
-from spillway.build.site import build
 from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
-from tests.unit.small_shop import make_small_shop
+from spillway.sitegen.input_error import CatalogueInvalid
+from spillway.sitegen.release import Kind, Release
+from spillway.sitegen.site import build
+from tests.support.small_shop import make_small_shop
 
 # Page weight is the bill. Compressed by gzip here, a little heavier than what a browser gets.
 PAGE_WEIGHT_BYTES_MAX = 10_000
@@ -44,9 +44,9 @@ def test_a_release_holds_every_page_under_the_path_a_shopper_types(shop: Project
         *("index.html", "404", "privacy", "checkout", "products/field-jacket", "products/scarf"),
         *("shop/all", "shop/outerwear", "shop/accessories", "sitemap.xml", "robots.txt", "feed.xml"),
         *("search", "search.json"),
-        *("waitlist/thanks", "waitlist/confirmed", "waitlist/left"),
+        *("waitlist/thanks", "waitlist/confirmed", "waitlist/unsubscribed"),
         *("waitlist/notified", "waitlist/undone"),
-        *("waitlist/yours", "waitlist/sent", "waitlist/erased"),
+        *("waitlist/my-waitlists", "waitlist/sent", "waitlist/erased"),
     }
 
 
@@ -95,7 +95,7 @@ def test_two_builds_of_one_input_are_the_same_to_the_byte(tmp_path: Path) -> Non
 
 def test_any_change_makes_another_release(shop: Project) -> None:
     before = build(shop).id
-    (shop.site / "letters/confirm/subject.txt").write_text("Confirm")
+    (shop.site / "emails/confirm/subject.txt").write_text("Confirm")
 
     assert build(shop).id != before
 
@@ -192,7 +192,7 @@ def test_a_template_that_breaks_on_one_page_leaves_the_last_good_output(shop: Pr
         ("templates/confirm.html", "{{ product.name }}", "confirm.html:1"),
         ("templates/content.html", "{{ 1 / 0 }}", "content.html:1: division by zero"),
         ("templates/content.html", "{% include 'content.html' %}", "include each other without end"),
-        ("letters/available/body.txt", "\n{{ produkt }}", "site/letters/available/body.txt:2"),
+        ("emails/available/body.txt", "\n{{ produkt }}", "site/emails/available/body.txt:2"),
     ],
 )
 def test_a_mistake_in_a_template_is_told_with_its_line(
@@ -207,7 +207,7 @@ def test_a_mistake_in_a_template_is_told_with_its_line(
 
 
 def test_a_theme_without_a_template_it_needs_is_refused(shop: Project) -> None:
-    (shop.site / "templates/leave.html").unlink()
+    (shop.site / "templates/unsubscribe.html").unlink()
 
     with pytest.raises(BadInput, match=r"leave\.html"):
         build(shop)
@@ -282,6 +282,6 @@ def test_a_shop_without_its_static_folder_is_answered_with_a_sentence(tmp_path: 
     ended = CliRunner().invoke(cli, ["build"], obj=shop)
     assert isinstance(ended.exception, BadInput)
     assert ended.exception.message == f"{shop.site / 'static'}: there is no such folder"
-    assert "shop.css" in ended.exception.way_out
+    assert "shop.css" in ended.exception.hint
     (shop.site / "static").write_text("a file")
     assert isinstance(CliRunner().invoke(cli, ["build"], obj=shop).exception, BadInput)

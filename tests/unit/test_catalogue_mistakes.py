@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from spillway.build.loading import load_catalogue
-from spillway.build.mistakes import CatalogueInvalid, Mistake
 from spillway.project import Project
-from tests.unit.small_shop import make_small_shop
+from spillway.sitegen.input_error import CatalogueInvalid, InputError
+from spillway.sitegen.loading import load_catalogue
+from tests.support.small_shop import make_small_shop
 
 SITE = "site/site.toml"
 JACKET = "site/products/field-jacket.toml"
@@ -28,7 +28,7 @@ def change(shop: Project, file: str, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1))
 
 
-def mistakes_of(shop: Project) -> tuple[Mistake, ...]:
+def mistakes_of(shop: Project) -> tuple[InputError, ...]:
     with pytest.raises(CatalogueInvalid) as caught:
         load_catalogue(shop)
     return caught.value.mistakes
@@ -65,7 +65,7 @@ def mistakes_of(shop: Project) -> tuple[Mistake, ...]:
         (SITE, '"hero.webp"', '"../site.toml"', 24, "home.picture", "the name of a file in site/pictures"),
         (SITE, '"scarf"]', '"scarfs"]', 26, "home.featured", "the slug of a product"),
         (SITE, '"scarf"]', '"field-jacket"]', 26, "home.featured", "each product once"),
-        (SITE, 'opt_in = "double"', "opt_in = true", 29, "waitlist.opt_in", "double (a letter asks"),
+        (SITE, 'opt_in = "double"', "opt_in = true", 29, "waitlist.opt_in", "double (an email asks"),
         (
             SITE,
             'opt_in = "double"',

@@ -7,10 +7,10 @@ from babel.numbers import format_currency, format_decimal
 
 from chalicelib.domain.product import Variant
 from chalicelib.domain.stock import Availability, Stock
-from spillway.build.loading import load_catalogue
-from spillway.build.markdown import to_html
-from spillway.build.money_format import minor_units, money_format
-from tests.unit.small_shop import make_small_shop
+from spillway.sitegen.loading import load_catalogue
+from spillway.sitegen.markdown import to_html
+from spillway.sitegen.money_format import minor_units, money_format
+from tests.support.small_shop import make_small_shop
 
 
 def test_the_small_shop_is_read_as_it_stands(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import click
 import pytest
 
 from spillway.__main__ import COMMANDS, Commands, main
-from spillway.stopped import LEFT_BY, Stopped
-from tests.aws import ROOT
+from spillway.interrupt import LEFT_BY, Interrupted
+from tests.support.aws import ROOT
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ def spillway(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         (["deploy", "--stage", "prod", "--param", "nonsense"], "nonsense"),
         (["build", "--base-url", "ftp://x"], "ftp://x"),
         (["demo", "--port", "80"], "--port"),
-        (["texts", "de_AT"], "'de_AT': not a locale"),
-        (["texts", "../x"], "'../x': not a locale"),
+        (["messages", "de_AT"], "'de_AT': not a locale"),
+        (["messages", "../x"], "'../x': not a locale"),
     ],
 )
 def test_wrong_words_end_with_2_and_are_named(spillway: Typist, words: Sequence[str], named: str) -> None:
@@ -106,9 +106,9 @@ class Stopping(Commands):
 
 @pytest.mark.parametrize("name", ["publish", "rollback", "waiting"])
 def test_ctrl_c_ends_with_130_and_what_state_things_are_in(name: str) -> None:
-    with pytest.raises(Stopped) as stopped:
+    with pytest.raises(Interrupted) as stopped:
         Stopping("spillway").main([name])
-    assert (stopped.value.exit_code, stopped.value.way_out) == (130, LEFT_BY.get(name, ""))
+    assert (stopped.value.exit_code, stopped.value.hint) == (130, LEFT_BY.get(name, ""))
     assert LEFT_BY.keys() < COMMANDS.keys()
 
 

@@ -1,4 +1,4 @@
-"""From a pending entry to the letter that asks for a confirmation."""
+"""From a pending entry to the email that asks for a confirmation."""
 
 import json
 import re
@@ -12,34 +12,34 @@ from typing import Any, cast
 import pytest
 
 from chalicelib.domain.address import Address
+from chalicelib.domain.email import Email
 from chalicelib.domain.entry import (
     ASKED_BY_IPV6_NETWORK_PER_DAY_MAX,
     ASKED_BY_NETWORK_PER_DAY_MAX,
-    ASKED_LETTERS_PER_DAY_MAX,
+    ASKED_EMAILS_PER_DAY_MAX,
     CONFIRM_WITHIN_S,
     CONFIRMED_AT_ONCE_MAX,
     Entry,
     EntryState,
 )
-from chalicelib.domain.letter import Letter
 from chalicelib.domain.links import Links, LinkSubject, Purpose
 from chalicelib.domain.sku import sku_tag
 from chalicelib.domain.stock import Availability, Stock, StockedProduct
 from chalicelib.http.token_form import TOKEN_CHARS_MAX
 from chalicelib.mail.headers import check_headers
 from chalicelib.mail.mime import message_of
-from chalicelib.mail.postbox import Delivery, Envelope, LetterDeferred, PostboxRefused, Receipt, Refusal
-from chalicelib.services.asked_letters import AskedLetters
+from chalicelib.mail.sender import Delivery, EmailDeferred, OutgoingEmail, Refusal, SendRefused, SendResult
 from chalicelib.services.confirmations import Confirmations, lift_confirmed
-from chalicelib.services.letters import LetterWriter
+from chalicelib.services.email_composer import EmailComposer
+from chalicelib.services.requested_emails import RequestedEmails
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.tables.entries import AlreadyClaimed, Claim, EntriesTable
-from spillway.build.release import Release
-from spillway.build.shop_file import _URL_LENGTH_MAX
-from tests.clock import Clock
-from tests.fakes import FixedTheme
-from tests.log_lines import logged
-from tests.shop import IDENTITY_KEY, TestShop
+from spillway.sitegen.release import Release
+from spillway.sitegen.shop_file import _URL_LENGTH_MAX
+from tests.support.clock import Clock
+from tests.support.fakes import FixedTheme
+from tests.support.log_lines import logged
+from tests.support.shop import IDENTITY_KEY, TestShop
 
 DAY_S = 24 * 3600
 
@@ -57,7 +57,7 @@ VISIT_S = 20
 def visited(shop: TestShop) -> TestShop:
     """A shop whose confirmations wait for the end of a visit."""
     shop.confirmations = Confirmations(
-        shop.entries, shop.products, shop.suppressions, shop.asked_letters, shop.clock, visit_s=VISIT_S
+        shop.entries, shop.products, shop.suppressions, shop.requested_emails, shop.clock, visit_s=VISIT_S
     )
     return shop
 
@@ -68,7 +68,7 @@ def ask(shop: TestShop, *skus: str, name: str = "ada", source: str = "", page: s
 
 
 def link(shop: TestShop, number: int = -1) -> str:
-    (token,) = set(re.findall(r"confirm\?token=([\w.~-]+)", shop.postbox.sent[number].letter.text))
+    (token,) = set(re.findall(r"confirm\?token=([\w.~-]+)", shop.sender.sent[number].email.text))
     return str(token)
 
 
@@ -95,19 +95,19 @@ def send(shop: TestShop, name: str = "ada") -> None:
 def test_a_pending_entry_is_asked_with_a_link_that_confirms(shop: TestShop) -> None:
     shop.sign_up("ada")
     send(shop)
-    (envelope,) = shop.postbox.sent
+    (outgoing,) = shop.sender.sent
     token = shop.links.sign(Purpose.CONFIRM, LinkSubject(shop.shopper("ada"), shop.sku))
-    assert envelope.mailbox == "ada@example.com"
-    assert f"https://www.heron.example/api/confirm?token={token}" in envelope.letter.text
+    assert outgoing.mailbox == "ada@example.com"
+    assert f"https://www.heron.example/api/confirm?token={token}" in outgoing.email.text
     assert shop.waitlist.confirm(token)
 
 
-def test_a_confirmation_letter_has_nothing_to_unsubscribe_from(shop: TestShop) -> None:
+def test_a_confirmation_email_has_nothing_to_unsubscribe_from(shop: TestShop) -> None:
     shop.sign_up("ada")
     send(shop)
-    (envelope,) = shop.postbox.sent
-    assert "List-Unsubscribe" not in envelope.headers
-    assert envelope.headers["Auto-Submitted"] == "auto-generated"
+    (outgoing,) = shop.sender.sent
+    assert "List-Unsubscribe" not in outgoing.headers
+    assert outgoing.headers["Auto-Submitted"] == "auto-generated"
 
 
 def test_who_confirmed_left_expired_or_is_unknown_is_not_asked(shop: TestShop) -> None:
@@ -118,57 +118,57 @@ def test_who_confirmed_left_expired_or_is_unknown_is_not_asked(shop: TestShop) -
     shop.clock.pass_s(CONFIRM_WITHIN_S)
     for name in ("confirmed", "left", "late", "unknown"):
         send(shop, name)
-    assert shop.postbox.sent == []
+    assert shop.sender.sent == []
 
 
 def test_a_suppressed_shopper_is_not_asked(shop: TestShop) -> None:
     shop.sign_up("ada")
     shop.suppressions.suppress(shop.shopper("ada"), reason="bounce", at_ms=shop.clock())
     send(shop)
-    assert shop.postbox.sent == []
+    assert shop.sender.sent == []
 
 
 def test_an_entry_for_what_is_not_sold_is_not_asked_about(shop: TestShop) -> None:
     shop.confirmations.send(shop.shopper("ada"), "NOT-SOLD")
-    assert shop.postbox.sent == []
+    assert shop.sender.sent == []
 
 
 def test_nobody_can_be_mail_bombed(shop: TestShop, capsys: pytest.CaptureFixture[str]) -> None:
     shop.sign_up("ada")
-    for _ in range(ASKED_LETTERS_PER_DAY_MAX + 3):
+    for _ in range(ASKED_EMAILS_PER_DAY_MAX + 3):
         send(shop)
-    assert len(shop.postbox.sent) == ASKED_LETTERS_PER_DAY_MAX
+    assert len(shop.sender.sent) == ASKED_EMAILS_PER_DAY_MAX
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert {(line["shopper"], line["letter"]) for line in lines} == {(shop.shopper("ada"), "confirm")}
+    assert {(line["shopper"], line["email"]) for line in lines} == {(shop.shopper("ada"), "confirm")}
     assert [line["event"] for line in lines] == [
-        *["letter_sent"] * ASKED_LETTERS_PER_DAY_MAX,
-        *["letters_of_the_day_used_up"] * 3,
+        *["email_sent"] * ASKED_EMAILS_PER_DAY_MAX,
+        *["emails_of_the_day_used_up"] * 3,
     ]
     assert (lines[0]["delivery"], lines[0]["reason"]) == ("accepted", "")
 
 
-def test_a_letter_that_could_not_be_sent_does_not_count(shop: TestShop) -> None:
+def test_a_email_that_could_not_be_sent_does_not_count(shop: TestShop) -> None:
     shop.sign_up("ada")
-    shop.postbox.refuses = ASKED_LETTERS_PER_DAY_MAX + 1
-    for _ in range(ASKED_LETTERS_PER_DAY_MAX + 1):
-        with pytest.raises(PostboxRefused):
+    shop.sender.refuses = ASKED_EMAILS_PER_DAY_MAX + 1
+    for _ in range(ASKED_EMAILS_PER_DAY_MAX + 1):
+        with pytest.raises(SendRefused):
             send(shop)
-    shop.postbox.deliveries["ada@example.com"] = Delivery.DEFERRED
-    with pytest.raises(PostboxRefused):
+    shop.sender.deliveries["ada@example.com"] = Delivery.DEFERRED
+    with pytest.raises(SendRefused):
         send(shop)
     send(shop)
-    assert shop.postbox.mailboxes() == ["ada@example.com"]
+    assert shop.sender.mailboxes() == ["ada@example.com"]
 
 
 @pytest.mark.parametrize("refusal", Refusal)
 def test_an_email_that_is_postponed_says_what_it_waits_for(shop: TestShop, refusal: Refusal) -> None:
     shop.sign_up("ada")
-    shop.postbox.refusal = refusal
-    shop.postbox.deliveries["ada@example.com"] = Delivery.POSTPONED
-    with pytest.raises(PostboxRefused) as raised:
+    shop.sender.refusal = refusal
+    shop.sender.deliveries["ada@example.com"] = Delivery.POSTPONED
+    with pytest.raises(SendRefused) as raised:
         send(shop)
     assert (type(raised.value), raised.value.reason, raised.value.refusal) == (
-        PostboxRefused,
+        SendRefused,
         "POSTPONED",
         refusal,
     )
@@ -176,17 +176,17 @@ def test_an_email_that_is_postponed_says_what_it_waits_for(shop: TestShop, refus
 
 def test_an_email_that_is_deferred_says_why(shop: TestShop) -> None:
     shop.sign_up("ada")
-    shop.postbox.deliveries["ada@example.com"] = Delivery.DEFERRED
-    with pytest.raises(LetterDeferred) as raised:
+    shop.sender.deliveries["ada@example.com"] = Delivery.DEFERRED
+    with pytest.raises(EmailDeferred) as raised:
         send(shop)
-    assert (raised.value.reason, raised.value.refusal) == ("DEFERRED", Refusal.BUSY)
+    assert (raised.value.reason, raised.value.refusal) == ("DEFERRED", Refusal.RETRY)
 
 
-def test_a_rejected_letter_is_not_tried_again(shop: TestShop) -> None:
+def test_a_rejected_email_is_not_tried_again(shop: TestShop) -> None:
     shop.sign_up("ada")
-    shop.postbox.deliveries["ada@example.com"] = Delivery.REJECTED
+    shop.sender.deliveries["ada@example.com"] = Delivery.REJECTED
     send(shop)
-    assert shop.postbox.sent == []
+    assert shop.sender.sent == []
 
 
 def test_an_entry_for_a_variant_that_left_its_product_is_not_asked_about(shop: TestShop) -> None:
@@ -196,7 +196,7 @@ def test_an_entry_for_a_variant_that_left_its_product_is_not_asked_about(shop: T
     rest = tuple(variant for variant in stocked.product.variants if variant.sku != shop.sku)
     shop.products.put_catalogue(replace(stocked.product, variants=rest), {}, known=stocked)
     send(shop)
-    assert shop.postbox.sent == []
+    assert shop.sender.sent == []
 
 
 @pytest.mark.parametrize(
@@ -213,10 +213,10 @@ def test_one_inbox_is_sent_only_so_many_however_its_address_is_spelt(
     assert len(set(ids)) == 3
     for spelling in spellings:
         shop.signups.sign_up(Address.parse(spelling), [shop.sku], page="/", consent="c")
-    for _ in range(ASKED_LETTERS_PER_DAY_MAX):
+    for _ in range(ASKED_EMAILS_PER_DAY_MAX):
         for shopper in ids:
             shop.confirmations.send(shopper, shop.sku)
-    assert len(shop.postbox.sent) == ASKED_LETTERS_PER_DAY_MAX
+    assert len(shop.sender.sent) == ASKED_EMAILS_PER_DAY_MAX
 
 
 def test_the_cap_holds_in_any_24_hours(shop: TestShop) -> None:
@@ -224,29 +224,29 @@ def test_the_cap_holds_in_any_24_hours(shop: TestShop) -> None:
     shop.sign_up("ada")
     shop.clock.pass_s(DAY_S - shop.clock() // 1000 % DAY_S - 60)
     shop.sign_up("ada")
-    for _ in range(ASKED_LETTERS_PER_DAY_MAX):
+    for _ in range(ASKED_EMAILS_PER_DAY_MAX):
         send(shop)
     shop.clock.pass_s(120)
     send(shop)
-    assert len(shop.postbox.sent) == ASKED_LETTERS_PER_DAY_MAX
+    assert len(shop.sender.sent) == ASKED_EMAILS_PER_DAY_MAX
     shop.clock.pass_s(DAY_S - 120)
     send(shop)
-    assert len(shop.postbox.sent) == ASKED_LETTERS_PER_DAY_MAX + 1
+    assert len(shop.sender.sent) == ASKED_EMAILS_PER_DAY_MAX + 1
 
 
-def test_one_letter_confirms_all_that_one_form_asked_for(shop: TestShop) -> None:
+def test_one_email_confirms_all_that_one_form_asked_for(shop: TestShop) -> None:
     ask(shop, OTHER, shop.sku)
     for sku in (shop.sku, OTHER, shop.sku):
         shop.confirmations.send(shop.shopper("ada"), sku)
     # The last one is the first message again, as a queue may bring it.
-    assert len(shop.postbox.sent) == 2
-    letter = shop.postbox.sent[0].letter
-    assert letter.subject == "Please confirm: tell me when these 2 are back"
-    assert re.findall(r"^  (.+)$", letter.text, re.MULTILINE) == [
+    assert len(shop.sender.sent) == 2
+    email = shop.sender.sent[0].email
+    assert email.subject == "Please confirm: tell me when these 2 are back"
+    assert re.findall(r"^  (.+)$", email.text, re.MULTILINE) == [
         *("Field Jacket", "Moss, M"),
         *("Field Jacket", "Slate, M"),
     ]
-    assert letter.html.count("Field Jacket") == 2
+    assert email.html.count("Field Jacket") == 2
     assert shop.links.read(Purpose.CONFIRM, link(shop)).skus == (shop.sku, OTHER)
     seen = shop.waitlist.look_at_all(Purpose.CONFIRM, link(shop))
     assert [one.variant.sku for one in seen if one.variant] == [shop.sku, OTHER]
@@ -254,29 +254,29 @@ def test_one_letter_confirms_all_that_one_form_asked_for(shop: TestShop) -> None
     assert {state(shop, shop.sku), state(shop, OTHER)} == {EntryState.CONFIRMED}
 
 
-def test_one_letter_counts_once_against_the_days(shop: TestShop) -> None:
-    for _ in range(ASKED_LETTERS_PER_DAY_MAX):
+def test_one_email_counts_once_against_the_days(shop: TestShop) -> None:
+    for _ in range(ASKED_EMAILS_PER_DAY_MAX):
         ask(shop, OTHER, shop.sku)
         for sku in (shop.sku, OTHER):
             shop.confirmations.send(shop.shopper("ada"), sku)
         shop.clock.pass_s(16 * 60)
-    assert len(shop.postbox.sent) == ASKED_LETTERS_PER_DAY_MAX
+    assert len(shop.sender.sent) == ASKED_EMAILS_PER_DAY_MAX
 
 
-def test_one_letter_confirms_what_several_forms_of_a_visit_asked_for(visited: TestShop) -> None:
+def test_one_email_confirms_what_several_forms_of_a_visit_asked_for(visited: TestShop) -> None:
     ask(visited, visited.sku)
     visited.clock.pass_s(VISIT_S - 1)
     ask(visited, OTHER)
     visited.clock.pass_s(1)
     visited.confirmations.send(visited.shopper("ada"), visited.sku)
-    assert visited.postbox.sent == []
+    assert visited.sender.sent == []
     visited.clock.pass_s(VISIT_S - 1)
     visited.confirmations.send(visited.shopper("ada"), OTHER)
-    assert len(visited.postbox.sent) == 1
+    assert len(visited.sender.sent) == 1
     assert visited.links.read(Purpose.CONFIRM, link(visited)).skus == (visited.sku, OTHER)
 
 
-def test_what_is_undone_at_the_end_of_a_visit_takes_no_other_letter_with_it(visited: TestShop) -> None:
+def test_what_is_undone_at_the_end_of_a_visit_takes_no_other_email_with_it(visited: TestShop) -> None:
     ask(visited, visited.sku)
     visited.clock.pass_s(VISIT_S - 1)
     ask(visited, OTHER)
@@ -287,10 +287,10 @@ def test_what_is_undone_at_the_end_of_a_visit_takes_no_other_letter_with_it(visi
     visited.confirmations.send(visited.shopper("ada"), OTHER)
     assert visited.links.read(Purpose.CONFIRM, link(visited)).skus == (visited.sku,)
     visited.confirmations.send(visited.shopper("ada"), OTHER)
-    assert len(visited.postbox.sent) == 2
+    assert len(visited.sender.sent) == 2
 
 
-def test_nobody_keeps_a_letter_back_by_asking_on_and_on(visited: TestShop) -> None:
+def test_nobody_keeps_a_email_back_by_asking_on_and_on(visited: TestShop) -> None:
     """Others could, who know the address and a shop with many variants."""
     more = [f"M-{number}" for number in range(9)]
     sell(visited, more)
@@ -300,13 +300,13 @@ def test_nobody_keeps_a_letter_back_by_asking_on_and_on(visited: TestShop) -> No
         visited.clock.pass_s(VISIT_S // 2)
         if number:
             visited.confirmations.send(visited.shopper("ada"), asked[number - 1])
-        if visited.postbox.sent:
+        if visited.sender.sent:
             break
     assert number * VISIT_S // 2 <= 3 * VISIT_S
     assert visited.links.read(Purpose.CONFIRM, link(visited)).skus == tuple(asked[: number + 1])
 
 
-def test_a_later_letter_names_what_an_earlier_one_asked_for_in_vain(shop: TestShop) -> None:
+def test_a_later_email_names_what_an_earlier_one_asked_for_in_vain(shop: TestShop) -> None:
     ask(shop, shop.sku)
     send(shop)
     shop.clock.pass_s(3600)
@@ -322,7 +322,7 @@ def test_a_later_letter_names_what_an_earlier_one_asked_for_in_vain(shop: TestSh
 
 
 @pytest.mark.parametrize("name", ["M-{}", "\N{PARTY POPPER}" * 62 + "{}"], ids=["short", "longest"])
-def test_each_of_very_many_is_in_a_letter_and_no_link_is_too_long(
+def test_each_of_very_many_is_in_a_email_and_no_link_is_too_long(
     shop: TestShop, name: str, request: pytest.FixtureRequest
 ) -> None:
     skus = [name.format(number) for number in range(10, 10 + CONFIRMED_AT_ONCE_MAX + 5)]
@@ -332,7 +332,7 @@ def test_each_of_very_many_is_in_a_letter_and_no_link_is_too_long(
         shop.clock.pass_s(1)
     for sku in skus:
         shop.confirmations.send(shop.shopper("ada"), sku)
-    links = [link(shop, number) for number in range(len(shop.postbox.sent))]
+    links = [link(shop, number) for number in range(len(shop.sender.sent))]
     assert max(map(len, links)) <= TOKEN_CHARS_MAX
     named = {sku for token in links for sku in shop.links.read(Purpose.CONFIRM, token).skus}
     assert len(links) == {"short": 2, "longest": 5}[request.node.callspec.id]
@@ -345,13 +345,13 @@ def test_who_asks_again_is_written_to_that_they_are_on_the_list(shop: TestShop) 
     shop.suppressions.suppress(shop.shopper("gone"), reason="complaint", at_ms=1)
     for name in ("ada", "left", "gone", "unknown"):
         shop.confirmations.say_already(shop.shopper(name), shop.sku)
-    (envelope,) = shop.postbox.sent
-    assert envelope.mailbox == "ada@example.com"
-    assert envelope.letter.subject == "You are already on the list for Field Jacket (Moss, M)"
-    assert "keep your place" in envelope.letter.text
-    assert envelope.headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
-    shop.waitlist.leave(envelope.headers["List-Unsubscribe"].partition("token=")[2].rstrip(">"))
-    assert state(shop, shop.sku) is EntryState.LEFT
+    (outgoing,) = shop.sender.sent
+    assert outgoing.mailbox == "ada@example.com"
+    assert outgoing.email.subject == "You are already on the list for Field Jacket (Moss, M)"
+    assert "keep your place" in outgoing.email.text
+    assert outgoing.headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    shop.waitlist.leave(outgoing.headers["List-Unsubscribe"].partition("token=")[2].rstrip(">"))
+    assert state(shop, shop.sku) is EntryState.UNSUBSCRIBED
 
 
 def test_who_asked_again_is_notified_once_and_may_join_once_more(shop: TestShop) -> None:
@@ -360,7 +360,7 @@ def test_who_asked_again_is_notified_once_and_may_join_once_more(shop: TestShop)
     ask(shop, shop.sku)
     shop.observe(Availability.IN_STOCK)
     shop.work()
-    assert shop.postbox.mailboxes() == ["ada@example.com"]
+    assert shop.sender.mailboxes() == ["ada@example.com"]
     assert state(shop, shop.sku) is EntryState.NOTIFIED
     ask(shop, shop.sku)
     entry = shop.entry("ada")
@@ -371,49 +371,49 @@ def test_who_asked_again_is_notified_once_and_may_join_once_more(shop: TestShop)
     )
 
 
-def test_one_network_causes_only_so_many_letters_and_uses_up_nobodys_own(
+def test_one_network_causes_only_so_many_emails_and_uses_up_nobodys_own(
     shop: TestShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chalicelib.services.asked_letters.ASKED_BY_NETWORK_PER_DAY_MAX", 3)
+    monkeypatch.setattr("chalicelib.services.requested_emails.ASKED_BY_NETWORK_PER_DAY_MAX", 3)
     names = [f"victim{number}" for number in range(5)]
     for name in names:
         ask(shop, shop.sku, name=name, source="net4-a")
         send(shop, name)
-    assert shop.postbox.mailboxes() == [f"{name}@example.com" for name in names[:3]]
+    assert shop.sender.mailboxes() == [f"{name}@example.com" for name in names[:3]]
     # From another network the same inbox has all of its day's left.
     shop.clock.pass_s(16 * 60)
     ask(shop, shop.sku, name=names[-1], source="net4-b")
     send(shop, names[-1])
-    for _ in range(ASKED_LETTERS_PER_DAY_MAX):
+    for _ in range(ASKED_EMAILS_PER_DAY_MAX):
         ask(shop, shop.sku, name=names[-1])
         send(shop, names[-1])
         shop.clock.pass_s(16 * 60)
-    assert shop.postbox.mailboxes().count("victim4@example.com") == 3
+    assert shop.sender.mailboxes().count("victim4@example.com") == 3
     # A day later the first one may again.
     shop.clock.pass_s(DAY_S)
     ask(shop, shop.sku, name="late", source="net4-a")
     send(shop, "late")
-    assert shop.postbox.mailboxes()[-1] == "late@example.com"
+    assert shop.sender.mailboxes()[-1] == "late@example.com"
 
 
-def test_a_letter_that_could_not_be_sent_does_not_count_for_its_network(
+def test_a_email_that_could_not_be_sent_does_not_count_for_its_network(
     shop: TestShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chalicelib.services.asked_letters.ASKED_BY_IPV6_NETWORK_PER_DAY_MAX", 1)
+    monkeypatch.setattr("chalicelib.services.requested_emails.ASKED_BY_IPV6_NETWORK_PER_DAY_MAX", 1)
     assert ASKED_BY_IPV6_NETWORK_PER_DAY_MAX == 200
     ask(shop, shop.sku, source="net6-a")
-    shop.postbox.refuses = 2
+    shop.sender.refuses = 2
     for _ in range(2):
-        with pytest.raises(PostboxRefused):
+        with pytest.raises(SendRefused):
             send(shop)
     send(shop)
-    assert shop.postbox.mailboxes() == ["ada@example.com"]
+    assert shop.sender.mailboxes() == ["ada@example.com"]
 
 
 def leaving_headers(
     release: Release, mailbox: str, sku: str = "FJ-MOSS-M", base_url: str = "https://www.heron.example"
 ) -> str:
-    """The List-Unsubscribe header of a letter that it is back."""
+    """The List-Unsubscribe header of an email that it is back."""
     edition = release.theme.editions[0]
     theme = replace(
         release.theme,
@@ -425,17 +425,17 @@ def leaving_headers(
     variant = replace(product.variant("FJ-MOSS-M"), sku=sku)
     stocked = StockedProduct(replace(product, variants=(variant,)), {})
     entry = Entry("ada-id", sku, "ada@example.com", EntryState.CONFIRMED, 1)
-    writer = LetterWriter(Renderer(theme), Links(["key"], Clock()))
-    (envelope,) = writer.available([entry], stocked)
-    check_headers(envelope.headers)
-    raw = message_of(writer.sender, envelope, message_id="m@x.example", sent_at=datetime.now(UTC))
+    writer = EmailComposer(Renderer(theme), Links(["key"], Clock()))
+    (outgoing,) = writer.available([entry], stocked)
+    check_headers(outgoing.headers)
+    raw = message_of(writer.sender, outgoing, message_id="m@x.example", sent_at=datetime.now(UTC))
     read = message_from_bytes(raw, policy=policy.compat32)
     assert read.get_all("List-Unsubscribe-Post") == ["List-Unsubscribe=One-Click"]
     (header,) = read.get_all("List-Unsubscribe", [])
     # RFC 5322, 2.2.3: unfolding takes nothing but the line break.
-    assert str(header).replace("\r\n", "") == envelope.headers["List-Unsubscribe"]
-    assert len(str(header).split("\r\n")) == envelope.headers["List-Unsubscribe"].count(">")
-    return envelope.headers["List-Unsubscribe"]
+    assert str(header).replace("\r\n", "") == outgoing.headers["List-Unsubscribe"]
+    assert len(str(header).split("\r\n")) == outgoing.headers["List-Unsubscribe"].count(">")
+    return outgoing.headers["List-Unsubscribe"]
 
 
 def test_where_an_inbox_is_named_a_mailto_link_follows_the_https_link(small_release: Release) -> None:
@@ -446,7 +446,7 @@ def test_where_an_inbox_is_named_a_mailto_link_follows_the_https_link(small_rele
     assert leaving_headers(small_release, "leave@heron.example") == (
         f"{plain}, <mailto:leave@heron.example?subject=unsubscribe%20{token}>"
     )
-    assert Links(["key"], Clock()).read(Purpose.LEAVE, token) == LinkSubject("ada-id", "FJ-MOSS-M")
+    assert Links(["key"], Clock()).read(Purpose.UNSUBSCRIBE, token) == LinkSubject("ada-id", "FJ-MOSS-M")
 
 
 @pytest.mark.parametrize(("chars", "ways"), [(979, 2), (980, 1)])
@@ -488,7 +488,7 @@ class Budgets(EntriesTable):
         self.inbox, self.network = inbox, network
         self.calls: list[tuple[Any, ...]] = []
 
-    def count_asked_letter(self, inbox: str, **facts: Any) -> bool:
+    def count_requested_email(self, inbox: str, **facts: Any) -> bool:
         self.calls.append(("inbox", inbox, facts))
         if self.inbox is None:
             raise AlreadyClaimed
@@ -499,19 +499,19 @@ class Budgets(EntriesTable):
         return self.network
 
 
-class OnePostbox:
-    """Gives its receipt, and keeps each call."""
+class OneSender:
+    """Gives its result, and keeps each call."""
 
-    def __init__(self, receipt: Receipt) -> None:
-        self.receipt = receipt
-        self.calls: list[tuple[str, list[Envelope]]] = []
+    def __init__(self, result: SendResult) -> None:
+        self.result = result
+        self.calls: list[tuple[str, list[OutgoingEmail]]] = []
 
-    def send(self, sender: str, envelopes: Sequence[Envelope]) -> tuple[Receipt, ...]:
-        self.calls.append((sender, list(envelopes)))
-        return (self.receipt,)
+    def send(self, sender: str, emails: Sequence[OutgoingEmail]) -> tuple[SendResult, ...]:
+        self.calls.append((sender, list(emails)))
+        return (self.result,)
 
 
-ACCEPTED = Receipt(Delivery.ACCEPTED, message_id="m1")
+ACCEPTED = SendResult(Delivery.ACCEPTED, message_id="m1")
 CLAIM = Claim("ada-id", "A", {"A": 1})
 INBOX = Address.parse("ada@example.com").inbox_id(IDENTITY_KEY)
 NETWORKS = {
@@ -522,21 +522,21 @@ NETWORKS = {
 
 @pytest.mark.parametrize("source", ["", *NETWORKS])
 @pytest.mark.parametrize(
-    ("inbox", "network", "receipt", "counted", "said"),
+    ("inbox", "network", "result", "counted", "said"),
     [
-        (True, True, ACCEPTED, "sent", {"event": "letter_sent", "delivery": "accepted", "reason": ""}),
+        (True, True, ACCEPTED, "sent", {"event": "email_sent", "delivery": "accepted", "reason": ""}),
         (
             True,
             True,
-            Receipt(Delivery.REJECTED, reason="MESSAGE_REJECTED"),
+            SendResult(Delivery.REJECTED, reason="MESSAGE_REJECTED"),
             "sent",
-            {"event": "letter_sent", "delivery": "rejected", "reason": "MESSAGE_REJECTED"},
+            {"event": "email_sent", "delivery": "rejected", "reason": "MESSAGE_REJECTED"},
         ),
-        (None, True, ACCEPTED, "not counted", {"event": "letter_covered"}),
-        (False, True, ACCEPTED, "not counted", {"event": "letters_of_the_day_used_up"}),
-        (True, False, ACCEPTED, "given back", {"event": "letters_of_the_network_used_up"}),
-        (True, True, Receipt(Delivery.DEFERRED, reason="451"), "refused", None),
-        (True, True, Receipt(Delivery.POSTPONED, reason="slow"), "refused", None),
+        (None, True, ACCEPTED, "not counted", {"event": "email_covered"}),
+        (False, True, ACCEPTED, "not counted", {"event": "emails_of_the_day_used_up"}),
+        (True, False, ACCEPTED, "given back", {"event": "emails_of_the_network_used_up"}),
+        (True, True, SendResult(Delivery.DEFERRED, reason="451"), "refused", None),
+        (True, True, SendResult(Delivery.POSTPONED, reason="slow"), "refused", None),
     ],
 )
 def test_each_end_of_an_asked_email_is_counted_and_logged(
@@ -546,36 +546,36 @@ def test_each_end_of_an_asked_email_is_counted_and_logged(
     source: str,
     inbox: bool | None,
     network: bool,
-    receipt: Receipt,
+    result: SendResult,
     counted: str,
     said: dict[str, str] | None,
 ) -> None:
     if not source and not network:
         # Without a network nothing is counted for one.
-        counted, said = "sent", {"event": "letter_sent", "delivery": "accepted", "reason": ""}
-    entries, postbox = Budgets(inbox=inbox, network=network), OnePostbox(receipt)
-    letters = AskedLetters(
+        counted, said = "sent", {"event": "email_sent", "delivery": "accepted", "reason": ""}
+    entries, sender = Budgets(inbox=inbox, network=network), OneSender(result)
+    emails = RequestedEmails(
         entries,
         FixedTheme(Renderer(small_release.theme)),
         Links(["key"], clock),
-        postbox,
+        sender,
         clock,
         IDENTITY_KEY,
     )
-    envelope = Envelope("Ada+x@example.com", Letter("s", "t", "h"), tags={"letter": "yours"})
+    outgoing = OutgoingEmail("Ada+x@example.com", Email("s", "t", "h"), tags={"email": "my-waitlists"})
     if counted == "refused":
-        with pytest.raises(PostboxRefused) as raised:
-            letters.send("ada-id", lambda _: envelope, claim=CLAIM, source=source)
-        assert raised.value.reason == receipt.reason
+        with pytest.raises(SendRefused) as raised:
+            emails.send("ada-id", lambda _: outgoing, claim=CLAIM, source=source)
+        assert raised.value.reason == result.reason
     else:
-        letters.send("ada-id", lambda _: envelope, claim=CLAIM, source=source)
-    now = {"at_ms": clock(), "budget": "yours"}
-    inbox_id = Address.parse(envelope.mailbox).inbox_id(IDENTITY_KEY)
+        emails.send("ada-id", lambda _: outgoing, claim=CLAIM, source=source)
+    now = {"at_ms": clock(), "budget": "my-waitlists"}
+    inbox_id = Address.parse(outgoing.mailbox).inbox_id(IDENTITY_KEY)
     one = ("inbox", inbox_id, {**now, "claim": CLAIM})
-    back = ("inbox", inbox_id, {**now, "letters": -1})
+    back = ("inbox", inbox_id, {**now, "emails": -1})
     limit = {"limit": NETWORKS.get(source)}
-    of_network = [("network", source, {**now, **limit, "letters": 1})] if source else []
-    network_back = [("network", source, {**now, **limit, "letters": -1})] if source else []
+    of_network = [("network", source, {**now, **limit, "emails": 1})] if source else []
+    network_back = [("network", source, {**now, **limit, "emails": -1})] if source else []
     assert (
         entries.calls
         == {
@@ -586,28 +586,28 @@ def test_each_end_of_an_asked_email_is_counted_and_logged(
         }[counted]
     )
     sent = counted in {"sent", "refused"}
-    assert postbox.calls == ([("Heron & Daughters <hello@heron.example>", [envelope])] if sent else [])
+    assert sender.calls == ([("Heron & Daughters <hello@heron.example>", [outgoing])] if sent else [])
     of_source = {"source": source} if counted == "given back" else {}
-    line = {"shopper": "ada-id", "letter": "yours", **of_source}
+    line = {"shopper": "ada-id", "email": "my-waitlists", **of_source}
     assert logged(capsys) == ([{**line, **said}] if said else [])
 
 
 def test_spellings_of_one_inbox_are_counted_as_one(small_release: Release, clock: Clock) -> None:
     entries, theme = Budgets(), FixedTheme(Renderer(small_release.theme))
     links = Links(["key"], clock)
-    letters = AskedLetters(entries, theme, links, OnePostbox(ACCEPTED), clock, IDENTITY_KEY)
+    emails = RequestedEmails(entries, theme, links, OneSender(ACCEPTED), clock, IDENTITY_KEY)
     writer_links: list[Any] = []
 
-    def write(writer: LetterWriter) -> Envelope:
+    def write(writer: EmailComposer) -> OutgoingEmail:
         writer_links.append((writer._links, writer._renderer))
-        return Envelope("ada@example.com", Letter("s", "t", "h"), tags={"letter": "confirm"})
+        return OutgoingEmail("ada@example.com", Email("s", "t", "h"), tags={"email": "confirm"})
 
-    letters.send("ada-id", write)
+    emails.send("ada-id", write)
     assert entries.calls == [("inbox", INBOX, {"at_ms": clock(), "budget": "confirm", "claim": None})]
     assert writer_links == [(links, theme.live())]
 
 
-class KeptLetters(AskedLetters):
+class KeptEmails(RequestedEmails):
     """Keeps what it is asked to send, with the email as it is written."""
 
     def __init__(self, writer: Any) -> None:
@@ -628,16 +628,16 @@ class NamingWriter:
         return ("already", entry.shopper, entry.sku, stocked.product.slug)
 
 
-def kept_letters(shop: TestShop, visit_s: int = 0) -> KeptLetters:
-    letters = KeptLetters(NamingWriter())
+def kept_emails(shop: TestShop, visit_s: int = 0) -> KeptEmails:
+    emails = KeptEmails(NamingWriter())
     shop.confirmations = Confirmations(
-        shop.entries, shop.products, shop.suppressions, letters, shop.clock, visit_s=visit_s
+        shop.entries, shop.products, shop.suppressions, emails, shop.clock, visit_s=visit_s
     )
-    return letters
+    return emails
 
 
 def test_a_confirmation_says_what_it_covers_and_who_asked_last(shop: TestShop) -> None:
-    letters = kept_letters(shop)
+    emails = kept_emails(shop)
     first_ms = shop.clock()
     ask(shop, OTHER, source="net4-a")
     ask(shop, "NOT-SOLD", source="net4-z")
@@ -645,7 +645,7 @@ def test_a_confirmation_says_what_it_covers_and_who_asked_last(shop: TestShop) -
     ask(shop, shop.sku, source="net4-b")
     ada = shop.shopper("ada")
     shop.confirmations.send(ada, OTHER)
-    assert letters.sent == [
+    assert emails.sent == [
         (
             ada,
             ("confirm", [(OTHER, shop.slug), (shop.sku, shop.slug)]),
@@ -655,16 +655,16 @@ def test_a_confirmation_says_what_it_covers_and_who_asked_last(shop: TestShop) -
 
 
 def test_entries_of_one_moment_are_named_by_their_skus(shop: TestShop) -> None:
-    letters = kept_letters(shop)
+    emails = kept_emails(shop)
     sell(shop, ["A-1", "Z-1"])
     ask(shop, "Z-1", OTHER, "A-1", shop.sku)
     shop.confirmations.send(shop.shopper("ada"), "A-1")
-    ((_, (_, named), _),) = letters.sent
+    ((_, (_, named), _),) = emails.sent
     assert [sku for sku, _ in named] == ["A-1", shop.sku, OTHER, "Z-1"]
 
 
 def test_each_reason_not_to_ask_is_logged(shop: TestShop, capsys: pytest.CaptureFixture[str]) -> None:
-    letters = kept_letters(shop, VISIT_S)
+    emails = kept_emails(shop, VISIT_S)
     ada = shop.shopper("ada")
     shop.confirmations.send(ada, OTHER)
     ask(shop, OTHER)
@@ -680,26 +680,26 @@ def test_each_reason_not_to_ask_is_logged(shop: TestShop, capsys: pytest.Capture
         {"event": "confirmation_not_due", "shopper": ada, "sku": shop.sku},
         {"event": "already_not_due", "shopper": ada, "sku": shop.sku},
     ]
-    assert letters.sent == []
+    assert emails.sent == []
 
 
 def test_an_email_that_they_are_on_the_list_names_the_network_that_asked(
     shop: TestShop, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    letters = kept_letters(shop)
+    emails = kept_emails(shop)
     shop.join("ada")
     ada = shop.shopper("ada")
     shop.confirmations.say_already(ada, shop.sku, "net4-a")
     shop.confirmations.say_already(ada, shop.sku)
     about = ("already", ada, shop.sku, shop.slug)
-    assert letters.sent == [(ada, about, {"source": "net4-a"}), (ada, about, {"source": ""})]
+    assert emails.sent == [(ada, about, {"source": "net4-a"}), (ada, about, {"source": ""})]
     assert logged(capsys) == []
 
 
 def test_nobody_is_on_the_list_of_what_is_not_sold_or_not_confirmed(
     shop: TestShop, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    letters = kept_letters(shop)
+    emails = kept_emails(shop)
     shop.sign_up("ada")
     shop.sku = "NOT-SOLD"
     shop.join("ben")
@@ -710,7 +710,7 @@ def test_nobody_is_on_the_list_of_what_is_not_sold_or_not_confirmed(
         ("already_not_due", "NOT-SOLD"),
         ("already_not_due", "FJ-MOSS-M"),
     ]
-    assert letters.sent == []
+    assert emails.sent == []
 
 
 @pytest.mark.parametrize(
@@ -731,7 +731,7 @@ def test_nobody_is_on_the_list_of_what_is_not_sold_or_not_confirmed(
 def test_an_email_waits_for_the_end_of_a_visit_within_bounds(
     shop: TestShop, ages_s: Sequence[float], waits: bool
 ) -> None:
-    letters = kept_letters(shop, VISIT_S)
+    emails = kept_emails(shop, VISIT_S)
     skus = [OTHER, "A-1", shop.sku][-len(ages_s) :]
     sell(shop, ["A-1"])
     oldest_s = max(ages_s)
@@ -741,33 +741,33 @@ def test_an_email_waits_for_the_end_of_a_visit_within_bounds(
         ask(shop, sku)
     shop.clock.now_ms = begun_ms + round(oldest_s * 1000)
     shop.confirmations.send(shop.shopper("ada"), skus[0])
-    assert len(letters.sent) == (0 if waits else 1)
+    assert len(emails.sent) == (0 if waits else 1)
     # The newest entry's own message waits for nothing.
     shop.confirmations.send(shop.shopper("ada"), skus[-1])
-    assert len(letters.sent) == (1 if waits else 2)
+    assert len(emails.sent) == (1 if waits else 2)
 
 
 @pytest.mark.parametrize("more", [0, 1])
 def test_one_email_names_as_many_as_fit_and_the_next_one_the_rest(shop: TestShop, more: int) -> None:
-    letters = kept_letters(shop, VISIT_S)
+    emails = kept_emails(shop, VISIT_S)
     skus = [f"M-{number:02}" for number in range(CONFIRMED_AT_ONCE_MAX + more)]
     sell(shop, skus)
     ask(shop, *skus)
     ada = shop.shopper("ada")
     for sku in (skus[-1], "M-GONE"):
         shop.confirmations.send(ada, sku)
-    named = [[sku for sku, _ in written[1]] for _, written, _ in letters.sent]
+    named = [[sku for sku, _ in written[1]] for _, written, _ in emails.sent]
     # A message about an entry that is gone sends the last part of too many, and leaves few to the newest.
     assert named == ([skus[CONFIRMED_AT_ONCE_MAX:]] * 2 if more else [skus])
     if more:
         shop.confirmations.send(ada, skus[0])
-        assert [sku for sku, _ in letters.sent[-1][1][1]] == skus[:CONFIRMED_AT_ONCE_MAX]
+        assert [sku for sku, _ in emails.sent[-1][1][1]] == skus[:CONFIRMED_AT_ONCE_MAX]
 
 
 def test_a_suppressed_shopper_who_may_be_asked_is_logged_and_each_entry_is_marked(
     shop: TestShop, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    letters = kept_letters(shop)
+    emails = kept_emails(shop)
     ada = shop.shopper("ada")
     shop.suppressions.suppress(ada, reason="unsubscribed", at_ms=shop.clock())
     shop.clock.pass_s(1)
@@ -777,7 +777,7 @@ def test_a_suppressed_shopper_who_may_be_asked_is_logged_and_each_entry_is_marke
     shop.clock.pass_s(1)
     shop.confirmations.send(ada, shop.sku)
     assert logged(capsys) == [{"event": "suppressed_shopper_asked", "shopper": ada, "sku": shop.sku}]
-    assert len(letters.sent) == 1
+    assert len(emails.sent) == 1
     client = shop.dynamodb
     for sku in (shop.sku, OTHER):
         key = {"shopper": {"S": ada}, "sku": {"S": sku}}
@@ -800,8 +800,8 @@ def test_a_suppressed_shopper_who_may_be_asked_is_logged_and_each_entry_is_marke
     ]
 
 
-def plain_letter(name: str, link: str) -> Letter:
-    return Letter(f"About {name}", f"1 {link} 2 {link} 3", f"1 {escape(link)} 2 {escape(link)} 3")
+def plain_email(name: str, link: str) -> Email:
+    return Email(f"About {name}", f"1 {link} 2 {link} 3", f"1 {escape(link)} 2 {escape(link)} 3")
 
 
 class KeepingRenderer:
@@ -815,21 +815,21 @@ class KeepingRenderer:
     def under(self, root: str) -> "KeepingRenderer":
         return KeepingRenderer(self.theme, root, self.calls)
 
-    def letter(self, name: str, **facts: Any) -> Letter:
+    def email(self, name: str, **facts: Any) -> Email:
         self.calls.append((name, self.edition.root, facts))
-        return plain_letter(name, facts.get("leave_url") or facts["action_url"])
+        return plain_email(name, facts.get("unsubscribe_url") or facts["action_url"])
 
-    def note(self, name: str, **facts: Any) -> Letter:
-        return self.letter(name, **facts)
+    def note(self, name: str, **facts: Any) -> Email:
+        return self.email(name, **facts)
 
 
 SHOP_URL = "https://www.heron.example"
 
 
 @pytest.fixture
-def desk(german_release: Release, clock: Clock) -> tuple[KeepingRenderer, LetterWriter, Links]:
+def desk(german_release: Release, clock: Clock) -> tuple[KeepingRenderer, EmailComposer, Links]:
     renderer, links = KeepingRenderer(german_release.theme), Links(["key"], clock)
-    return renderer, LetterWriter(cast("Renderer", renderer), links), links
+    return renderer, EmailComposer(cast("Renderer", renderer), links), links
 
 
 def stocked_jacket(release: Release) -> StockedProduct:
@@ -842,7 +842,7 @@ def waiting(name: str, page: str, sku: str = "FJ-MOSS-M") -> Entry:
 
 
 def leave_link(links: Links, entry: Entry, root: str = "") -> tuple[str, dict[str, str]]:
-    token = links.sign(Purpose.LEAVE, LinkSubject(entry.shopper, entry.sku))
+    token = links.sign(Purpose.UNSUBSCRIBE, LinkSubject(entry.shopper, entry.sku))
     link = f"{SHOP_URL}/api/unsubscribe?token={token}{'&lang=de' if root else ''}"
     return link, {
         "Auto-Submitted": "auto-generated",
@@ -851,19 +851,19 @@ def leave_link(links: Links, entry: Entry, root: str = "") -> tuple[str, dict[st
     }
 
 
-def tags(letter: str, entry: Entry) -> dict[str, str]:
-    return {"letter": letter, "shopper": entry.shopper, "sku": sku_tag(entry.sku)}
+def tags(email: str, entry: Entry) -> dict[str, str]:
+    return {"email": email, "shopper": entry.shopper, "sku": sku_tag(entry.sku)}
 
 
 def test_a_confirmation_is_made_of_the_newest_entry_and_links_to_all(
-    desk: tuple[KeepingRenderer, LetterWriter, Links], german_release: Release
+    desk: tuple[KeepingRenderer, EmailComposer, Links], german_release: Release
 ) -> None:
     renderer, writer, links = desk
     stocked = stocked_jacket(german_release)
     (scarf,) = (each for each in german_release.products if each.product.slug == "scarf")
     first, newest = waiting("ada", "/", "SCARF"), waiting("ada", "/de/products/field-jacket")
     newest = replace(newest, mailbox="Ada@example.com")
-    envelope = writer.confirm([(first, StockedProduct(scarf.product, scarf.stock)), (newest, stocked)])
+    outgoing = writer.confirm([(first, StockedProduct(scarf.product, scarf.stock)), (newest, stocked)])
     token = links.sign(Purpose.CONFIRM, LinkSubject("ada-id", "SCARF", ("FJ-MOSS-M",)))
     link = f"{SHOP_URL}/api/confirm?token={token}&lang=de"
     variant = stocked.product.variant("FJ-MOSS-M")
@@ -880,9 +880,9 @@ def test_a_confirmation_is_made_of_the_newest_entry_and_links_to_all(
             },
         )
     ]
-    assert envelope == Envelope(
+    assert outgoing == OutgoingEmail(
         "Ada@example.com",
-        plain_letter("confirm", link),
+        plain_email("confirm", link),
         {"Auto-Submitted": "auto-generated"},
         tags("confirm", newest),
         reply_to="hello@heron.example",
@@ -890,28 +890,28 @@ def test_a_confirmation_is_made_of_the_newest_entry_and_links_to_all(
 
 
 def test_an_email_that_they_are_on_the_list_links_to_the_product_and_to_leaving(
-    desk: tuple[KeepingRenderer, LetterWriter, Links], german_release: Release
+    desk: tuple[KeepingRenderer, EmailComposer, Links], german_release: Release
 ) -> None:
     renderer, writer, links = desk
     stocked, entry = stocked_jacket(german_release), waiting("ada", "/de/products/field-jacket")
-    envelope = writer.already(entry, stocked)
+    outgoing = writer.already(entry, stocked)
     link, headers = leave_link(links, entry, "/de")
     facts = {
         "product": stocked.product,
         "variant": stocked.product.variant("FJ-MOSS-M"),
         "stock": stocked.stock,
         "action_url": f"{SHOP_URL}/de/products/field-jacket",
-        "leave_url": link,
+        "unsubscribe_url": link,
     }
     assert renderer.calls == [("already", "/de", facts)]
-    letter = plain_letter("already", link)
-    assert envelope == Envelope(
-        "ada@example.com", letter, headers, tags("already", entry), reply_to="hello@heron.example"
+    email = plain_email("already", link)
+    assert outgoing == OutgoingEmail(
+        "ada@example.com", email, headers, tags("already", entry), reply_to="hello@heron.example"
     )
 
 
 def test_an_email_of_a_restock_is_written_once_for_each_language_and_has_each_ones_own_link(
-    desk: tuple[KeepingRenderer, LetterWriter, Links], german_release: Release
+    desk: tuple[KeepingRenderer, EmailComposer, Links], german_release: Release
 ) -> None:
     renderer, writer, links = desk
     stocked = stocked_jacket(german_release)
@@ -922,7 +922,7 @@ def test_an_email_of_a_restock_is_written_once_for_each_language_and_has_each_on
         waiting("dan", "/de/products/field-jacket"),
     ]
     roots = ["", "/de", "", "/de"]
-    envelopes = writer.available(entries, stocked)
+    emails = writer.available(entries, stocked)
     assert renderer.calls == [
         (
             "available",
@@ -932,7 +932,7 @@ def test_an_email_of_a_restock_is_written_once_for_each_language_and_has_each_on
                 "variant": stocked.product.variant("FJ-MOSS-M"),
                 "stock": stocked.stock,
                 "action_url": f"{SHOP_URL}{root}/products/field-jacket",
-                "leave_url": leave_link(links, entry, root)[0],
+                "unsubscribe_url": leave_link(links, entry, root)[0],
             },
         )
         for entry, root in zip(entries[:2], roots[:2], strict=True)
@@ -940,26 +940,28 @@ def test_an_email_of_a_restock_is_written_once_for_each_language_and_has_each_on
     expected = []
     for entry, root in zip(entries, roots, strict=True):
         link, headers = leave_link(links, entry, root)
-        letter = plain_letter("available", link)
+        email = plain_email("available", link)
         expected.append(
-            Envelope(entry.mailbox, letter, headers, tags("available", entry), reply_to="hello@heron.example")
+            OutgoingEmail(
+                entry.mailbox, email, headers, tags("available", entry), reply_to="hello@heron.example"
+            )
         )
-    assert envelopes == expected
+    assert emails == expected
 
 
 def test_the_email_with_the_link_to_all_of_theirs_has_no_variant(
-    desk: tuple[KeepingRenderer, LetterWriter, Links],
+    desk: tuple[KeepingRenderer, EmailComposer, Links],
 ) -> None:
     renderer, writer, links = desk
-    envelope = writer.yours("ada@example.com", "ada-id", page="/de/products/field-jacket")
-    token = links.sign(Purpose.YOURS, LinkSubject("ada-id"))
+    outgoing = writer.my_waitlists("ada@example.com", "ada-id", page="/de/products/field-jacket")
+    token = links.sign(Purpose.MY_WAITLISTS, LinkSubject("ada-id"))
     link = f"{SHOP_URL}/api/waitlists?token={token}&lang=de"
-    assert renderer.calls == [("yours", "/de", {"action_url": link})]
-    assert envelope == Envelope(
+    assert renderer.calls == [("my-waitlists", "/de", {"action_url": link})]
+    assert outgoing == OutgoingEmail(
         "ada@example.com",
-        plain_letter("yours", link),
+        plain_email("my-waitlists", link),
         {"Auto-Submitted": "auto-generated"},
-        {"letter": "yours", "shopper": "ada-id"},
+        {"email": "my-waitlists", "shopper": "ada-id"},
         reply_to="hello@heron.example",
     )
     assert writer.sender == "Heron & Daughters <hello@heron.example>"

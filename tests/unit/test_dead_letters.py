@@ -10,9 +10,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from spillway.merchant.dead_letters import DeadLetters, Redriven
-from spillway.merchant.stream_letters import RECORDS_PER_CALL_MAX
-from tests.aws_models import check_request
-from tests.fake_stage import QUEUE_OUTPUTS
+from spillway.merchant.stream_emails import RECORDS_PER_CALL_MAX
+from tests.support.aws_models import check_request
+from tests.support.stubbed_stage import QUEUE_OUTPUTS
 
 STREAM = "arn:aws:dynamodb:us-east-1:123456789012:table/spillway-products/stream/2026-11-23T17:00:00.000"
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:spillway-on-product-changed:$LATEST"
@@ -114,7 +114,7 @@ class Stage:
 
     def give_up_on(self, first: int, last: int) -> None:
         """As Lambda puts it: https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html"""
-        letter = {
+        email = {
             "requestContext": {
                 "requestId": "316aa6d0-8154-xmpl-9af7-85d5f4a6bc81",
                 "functionArn": FUNCTION,
@@ -138,7 +138,7 @@ class Stage:
                 "streamArn": STREAM,
             },
         }
-        self.queues.put("StreamDeadLetters", json.dumps(letter))
+        self.queues.put("StreamDeadLetters", json.dumps(email))
 
     def redrive(self, **how: bool) -> Counter[Redriven]:
         self.queues.hidden.clear()
@@ -157,8 +157,8 @@ def test_what_is_stuck_is_looked_at_without_addresses_and_put_back(stage: Stage)
     stage.queues.put("WavesDeadLetters", *sent, "poison")
     assert stage.dead.count("waves") == 14
     seen = list(stage.dead.look("waves", most=14))
-    assert {"unreadable": True} in [letter.facts for letter in seen]
-    assert all("mailbox" not in letter.facts for letter in seen)
+    assert {"unreadable": True} in [email.facts for email in seen]
+    assert all("mailbox" not in email.facts for email in seen)
     stage.queues.hidden.clear()
     assert stage.dead.redrive("waves") == {Redriven.PUT_BACK: 14}
     assert stage.dead.count("waves") == 0
@@ -188,10 +188,10 @@ def test_records_of_a_stream_are_read_back_and_handed_over_once_more(stage: Stag
     assert stage.dead.count("streams") == 0
 
 
-def test_a_stream_letter_says_what_it_is_about(stage: Stage) -> None:
+def test_a_stream_email_says_what_it_is_about(stage: Stage) -> None:
     stage.give_up_on(102, 105)
-    (letter,) = stage.dead.look("streams", most=5)
-    assert letter.facts == {
+    (email,) = stage.dead.look("streams", most=5)
+    assert email.facts == {
         "function": "spillway-on-product-changed",
         "table": "spillway-products",
         "records": 4,
@@ -214,8 +214,8 @@ def test_records_that_fail_again_stay(stage: Stage, ends: bool) -> None:
 def test_records_that_are_no_longer_kept_are_told_apart_and_forgotten_when_asked(stage: Stage) -> None:
     stage.give_up_on(101, 103)
     stage.streams.horizon = 102
-    (letter,) = stage.dead.look("streams", most=5)
-    assert letter.facts["gone"] is True
+    (email,) = stage.dead.look("streams", most=5)
+    assert email.facts["gone"] is True
     assert stage.redrive() == {Redriven.GONE: 1}
     assert stage.dead.count("streams") == 1
     assert stage.redrive(forget_gone=True) == {Redriven.GONE: 1}
@@ -228,21 +228,21 @@ def test_a_shard_that_ends_before_the_last_record_has_lost_it(stage: Stage) -> N
     assert stage.redrive() == {Redriven.GONE: 1}
 
 
-def test_what_is_no_letter_of_lambdas_stays(stage: Stage) -> None:
+def test_what_is_no_email_of_lambdas_stays(stage: Stage) -> None:
     stage.queues.put("StreamDeadLetters", "poison", "{}")
-    assert [letter.facts for letter in stage.dead.look("streams", most=5)] == [{"unreadable": True}] * 2
+    assert [email.facts for email in stage.dead.look("streams", most=5)] == [{"unreadable": True}] * 2
     assert stage.redrive(forget_gone=True) == {Redriven.FAILED: 2}
 
 
 def test_what_is_put_back_has_a_new_budget_of_hops(stage: Stage) -> None:
     step = {"kind": "step", "restock_id": "r", "sku": "A", "line": "A#1", "tries": 5771, "hops": 9000}
-    letter = {"shopper": "s", "sku": "A", "hops": 654, "deferrals": 2}
+    email = {"shopper": "s", "sku": "A", "hops": 654, "deferrals": 2}
     stage.queues.put("WavesDeadLetters", json.dumps(step))
-    stage.queues.put("ConfirmationsDeadLetters", json.dumps(letter))
+    stage.queues.put("ConfirmationsDeadLetters", json.dumps(email))
     assert next(stage.dead.look("waves", most=1)).facts["hops"] == 9000
     stage.queues.hidden.clear()
     stage.dead.redrive("waves")
     stage.dead.redrive("confirmations")
-    (waves,), (letters,) = (stage.queues.bodies(name) for name in ("WavesQueue", "ConfirmationsQueue"))
+    (waves,), (emails,) = (stage.queues.bodies(name) for name in ("WavesQueue", "ConfirmationsQueue"))
     assert json.loads(waves) == {**step, "tries": 0, "hops": 0}
-    assert json.loads(letters) == {**letter, "hops": 0}
+    assert json.loads(emails) == {**email, "hops": 0}

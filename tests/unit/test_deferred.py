@@ -1,4 +1,4 @@
-"""One bad letter never harms its neighbours: passed over, tried later, given up, counted."""
+"""One bad email never harms its neighbours: passed over, tried later, given up, counted."""
 
 import json
 from collections import Counter
@@ -9,26 +9,34 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.domain.entry import Entry, EntryState, line_of, lines_of
+from chalicelib.domain.entry import Entry, EntryState, shard_of, shards_of
 from chalicelib.domain.hops import DAY_S, DEFERRED_S, TRIES_MAX, WAVE_HOPS_MAX, ChainTooLong, wait_s
-from chalicelib.domain.pace import UNLIMITED, Limits
+from chalicelib.domain.rate_limits import UNLIMITED, Limits
 from chalicelib.domain.stock import Availability, StockedProduct
-from chalicelib.domain.wave import LimitedWave, TellOne, WaveMessage, WavePolicy, WaveStep, from_json, to_json
-from chalicelib.mail.postbox import Delivery, Envelope, OutcomeUnknown, PostboxRefused, Receipt, Refusal
-from tests.clock import Clock
-from tests.fakes import FakePostbox, WorkerDied
-from tests.memory import SKU
-from tests.memory_shop import MemoryShop, PlainWriter
-from tests.shop import VISIBILITY_TIMEOUT_S
+from chalicelib.domain.wave import (
+    LimitedWave,
+    NotifyOne,
+    WaveMessage,
+    WavePolicy,
+    WaveStep,
+    from_json,
+    to_json,
+)
+from chalicelib.mail.sender import Delivery, OutcomeUnknown, OutgoingEmail, Refusal, SendRefused, SendResult
+from tests.support.clock import Clock
+from tests.support.fakes import FakeSender, WorkerDied
+from tests.support.memory import SKU
+from tests.support.memory_shop import MemoryShop, PlainComposer
+from tests.support.shop import VISIBILITY_TIMEOUT_S
 from tests.unit.test_fault_table import work_off
 
 IN_STOCK, SOLD_OUT = Availability.IN_STOCK, Availability.OUT_OF_STOCK
-LINES = lines_of(SKU)
-Meets = Callable[[Envelope], Delivery]
+LINES = shards_of(SKU)
+Meets = Callable[[OutgoingEmail], Delivery]
 
 
-class Answering(FakePostbox):
-    """Answers each letter as `meets` says, however often it comes."""
+class Answering(FakeSender):
+    """Answers each email as `meets` says, however often it comes."""
 
     def __init__(self, meets: Meets) -> None:
         super().__init__()
@@ -37,11 +45,11 @@ class Answering(FakePostbox):
         self.sent_ms: dict[str, int] = {}
         self.clock: Callable[[], int] = lambda: 0
 
-    def _receipt(self, envelope: Envelope) -> Receipt:
-        self.tries[envelope.mailbox] += 1
-        self.deliveries[envelope.mailbox] = self.meets(envelope)
-        self.sent_ms[envelope.mailbox] = self.clock()
-        return super()._receipt(envelope)
+    def _result(self, outgoing: OutgoingEmail) -> SendResult:
+        self.tries[outgoing.mailbox] += 1
+        self.deliveries[outgoing.mailbox] = self.meets(outgoing)
+        self.sent_ms[outgoing.mailbox] = self.clock()
+        return super()._result(outgoing)
 
 
 def shop_of(clock: Clock, waiters: int, meets: Meets, rate_per_s: float = 1000.0) -> MemoryShop:
@@ -50,43 +58,45 @@ def shop_of(clock: Clock, waiters: int, meets: Meets, rate_per_s: float = 1000.0
     for name in names:
         shop.entries.join(name, at_ms=clock())
         clock.pass_s(0.01)
-    postbox = Answering(meets)
-    postbox.clock = clock
-    use(shop, postbox)
+    sender = Answering(meets)
+    sender.clock = clock
+    use(shop, sender)
     shop.account.now = Limits(rate_per_s, UNLIMITED)
     return shop
 
 
-def use(shop: MemoryShop, postbox: FakePostbox) -> None:
-    shop.postbox = postbox
-    shop.teller._postbox = postbox
+def use(shop: MemoryShop, sender: FakeSender) -> None:
+    shop.sender = sender
+    shop.notifier._sender = sender
 
 
 def answering(shop: MemoryShop) -> Answering:
-    assert isinstance(shop.postbox, Answering)
-    return shop.postbox
+    assert isinstance(shop.sender, Answering)
+    return shop.sender
 
 
 def at_the_head(shop: MemoryShop, each: int) -> set[str]:
     """The mailboxes of the first `each` of every shard."""
     return {
-        f"{place.partition('#')[2]}@example.com"
-        for line in LINES
-        for place in shop.entries.places[line][:each]
+        f"{position.partition('#')[2]}@example.com"
+        for shard in LINES
+        for position in shop.entries.positions[shard][:each]
     }
 
 
-def counted(shop: MemoryShop) -> dict[str, int]:
+def pluralize(shop: MemoryShop) -> dict[str, int]:
     restock = shop.restocks.opened[-1]
     done = shop.progress.of(restock.id, LINES)
-    return {name: getattr(done, name) for name in ("told", "rejected", "unclear", "deferred_now", "given_up")}
+    return {
+        name: getattr(done, name) for name in ("notified", "rejected", "unclear", "deferred_now", "given_up")
+    }
 
 
 @pytest.mark.parametrize("each", [1, 60])
-def test_letters_put_off_for_ever_slow_nobody_down_and_are_given_up(each: int, clock: Clock) -> None:
+def test_emails_put_off_for_ever_slow_nobody_down_and_are_given_up(each: int, clock: Clock) -> None:
     bad: set[str] = set()
     shop = shop_of(
-        clock, 1_000, lambda letter: Delivery.DEFERRED if letter.mailbox in bad else Delivery.ACCEPTED
+        clock, 1_000, lambda email: Delivery.DEFERRED if email.mailbox in bad else Delivery.ACCEPTED
     )
     shop.account.now = Limits(14.0, UNLIMITED)
     bad |= at_the_head(shop, each)
@@ -94,19 +104,19 @@ def test_letters_put_off_for_ever_slow_nobody_down_and_are_given_up(each: int, c
     opened_ms = clock()
     assert work_off(shop) == 0
     good = {f"s{number:05}@example.com" for number in range(1_000)} - bad
-    assert Counter(shop.postbox.mailboxes()) == Counter(good)
+    assert Counter(shop.sender.mailboxes()) == Counter(good)
     last_ms = max(at_ms for mailbox, at_ms in answering(shop).sent_ms.items() if mailbox in good)
-    # Each is tried once at its place, at the rate; a few come again before the last of the others.
+    # Each is tried once at its position, at the rate; a few come again before the last of the others.
     assert (last_ms - opened_ms) / 1000 <= (1_000 + 3 * len(bad)) / 14 + 20
     assert {answering(shop).tries[mailbox] for mailbox in bad} == {1 + len(DEFERRED_S)}
-    assert counted(shop) == {
-        "told": len(good),
+    assert pluralize(shop) == {
+        "notified": len(good),
         "rejected": 0,
         "unclear": 0,
         "deferred_now": 0,
         "given_up": len(bad),
     }
-    # They keep their place for the next restock.
+    # They keep their position for the next restock.
     assert {
         entry.mailbox for entry in shop.entries.rows.values() if entry.state is EntryState.CONFIRMED
     } == bad
@@ -114,134 +124,133 @@ def test_letters_put_off_for_ever_slow_nobody_down_and_are_given_up(each: int, c
     shop.observe(SOLD_OUT, 0)
     shop.observe(IN_STOCK)
     work_off(shop)
-    assert Counter(shop.postbox.mailboxes()) == Counter(
-        f"s{number:05}@example.com" for number in range(1_000)
-    )
+    assert Counter(shop.sender.mailboxes()) == Counter(f"s{number:05}@example.com" for number in range(1_000))
 
 
-def test_a_deferred_letter_is_shown_as_such_until_it_is_taken(clock: Clock) -> None:
+def test_a_deferred_email_is_shown_as_such_until_it_is_taken(clock: Clock) -> None:
     grey = {"s00003@example.com"}
-    shop = shop_of(
-        clock, 10, lambda letter: Delivery.DEFERRED if letter.mailbox in grey else Delivery.ACCEPTED
-    )
+    shop = shop_of(clock, 10, lambda email: Delivery.DEFERRED if email.mailbox in grey else Delivery.ACCEPTED)
     shop.observe(IN_STOCK)
-    while any(not isinstance(message, TellOne) for message in shop.queue.messages):
+    while any(not isinstance(message, NotifyOne) for message in shop.queue.messages):
         shop.work(lambda message, error: pytest.fail(f"{message}: {error}"))
-    assert counted(shop) == {"told": 9, "rejected": 0, "unclear": 0, "deferred_now": 1, "given_up": 0}
+    assert pluralize(shop) == {"notified": 9, "rejected": 0, "unclear": 0, "deferred_now": 1, "given_up": 0}
     grey.clear()
     work_off(shop)
-    assert counted(shop) == {"told": 10, "rejected": 0, "unclear": 0, "deferred_now": 0, "given_up": 0}
+    assert pluralize(shop) == {"notified": 10, "rejected": 0, "unclear": 0, "deferred_now": 0, "given_up": 0}
 
 
-def test_who_leaves_while_their_letter_is_put_off_is_counted_out(clock: Clock) -> None:
+def test_who_leaves_while_their_email_is_put_off_is_counted_out(clock: Clock) -> None:
     shop = shop_of(clock, 1, lambda _: Delivery.DEFERRED)
     shop.observe(IN_STOCK)
     shop.work(lambda message, error: pytest.fail(f"{message}: {error}"))
-    while not counted(shop)["deferred_now"]:
+    while not pluralize(shop)["deferred_now"]:
         shop.work(lambda message, error: pytest.fail(f"{message}: {error}"))
     shop.entries.leave("s00000", SKU, at_ms=clock())
     work_off(shop)
-    assert counted(shop)["deferred_now"] == 0
+    assert pluralize(shop)["deferred_now"] == 0
     assert answering(shop).tries["s00000@example.com"] == 1
 
 
 def test_a_limited_wave_passes_over_who_is_put_off_and_never_grows(clock: Clock) -> None:
     grey = {f"s{number:05}@example.com" for number in range(60)}
     shop = shop_of(
-        clock, 200, lambda letter: Delivery.DEFERRED if letter.mailbox in grey else Delivery.ACCEPTED
+        clock, 200, lambda email: Delivery.DEFERRED if email.mailbox in grey else Delivery.ACCEPTED
     )
-    shop.policy = WavePolicy(letters_per_unit=10, next_after_min=30)
+    shop.policy = WavePolicy(emails_per_unit=10, next_after_min=30)
     shop.observe(IN_STOCK, 10)
     first_ms = clock()
     while shop.queue.due_ms() < first_ms + 4 * 60_000:
         shop.work(lambda message, error: pytest.fail(f"{message}: {error}"))
-    # 100 letters: 60 are kept for those who are put off, 40 went to the next in line.
-    assert shop.postbox.mailboxes() == [f"s{number:05}@example.com" for number in range(60, 100)]
+    # 100 emails: 60 are kept for those who are put off, 40 went to the next in shard.
+    assert shop.sender.mailboxes() == [f"s{number:05}@example.com" for number in range(60, 100)]
     assert shop.progress.wave(SKU).left == 0
     grey.clear()
     while shop.queue.due_ms() < first_ms + 29 * 60_000:
         shop.work(lambda message, error: pytest.fail(f"{message}: {error}"))
-    assert len(shop.postbox.mailboxes()) == len(set(shop.postbox.mailboxes())) <= 100
+    assert len(shop.sender.mailboxes()) == len(set(shop.sender.mailboxes())) <= 100
     work_off(shop)
-    assert Counter(shop.postbox.mailboxes()) == Counter(f"s{number:05}@example.com" for number in range(200))
+    assert Counter(shop.sender.mailboxes()) == Counter(f"s{number:05}@example.com" for number in range(200))
 
 
-def test_of_a_wave_a_letter_that_is_given_up_goes_back(clock: Clock) -> None:
+def test_of_a_wave_a_email_that_is_given_up_goes_back(clock: Clock) -> None:
     shop = shop_of(
-        clock, 3, lambda letter: Delivery.DEFERRED if "s00000" in letter.mailbox else Delivery.ACCEPTED
+        clock, 3, lambda email: Delivery.DEFERRED if "s00000" in email.mailbox else Delivery.ACCEPTED
     )
-    shop.policy = WavePolicy(letters_per_unit=1, next_after_min=24 * 60)
+    shop.policy = WavePolicy(emails_per_unit=1, next_after_min=24 * 60)
     shop.observe(IN_STOCK, 5)
     work_off(shop)
     assert shop.progress.wave(SKU).left == 3
-    assert counted(shop) == {"told": 2, "rejected": 0, "unclear": 0, "deferred_now": 0, "given_up": 1}
+    assert pluralize(shop) == {"notified": 2, "rejected": 0, "unclear": 0, "deferred_now": 0, "given_up": 1}
 
 
-class Spoiling(PlainWriter):
+class Spoiling(PlainComposer):
     """Cannot write to some."""
 
     def __init__(self, bad: set[str]) -> None:
         super().__init__()
         self.bad = bad
 
-    def available(self, waiting: Sequence[Entry], stocked: StockedProduct) -> list[Envelope]:
+    def available(self, waiting: Sequence[Entry], stocked: StockedProduct) -> list[OutgoingEmail]:
         if any(entry.shopper in self.bad for entry in waiting):
             raise UnicodeEncodeError("utf-8", "x", 0, 1, "surrogates not allowed")
         return super().available(waiting, stocked)
 
 
-def test_a_letter_that_cannot_be_written_is_its_own_misfortune(clock: Clock) -> None:
+def test_a_email_that_cannot_be_written_is_its_own_misfortune(clock: Clock) -> None:
     shop = shop_of(clock, 300, lambda _: Delivery.ACCEPTED)
-    shop.teller._writer = lambda: Spoiling({"s00007", "s00100"})
+    shop.notifier._writer = lambda: Spoiling({"s00007", "s00100"})
     shop.observe(IN_STOCK)
     # A batch of one that cannot be written is a fault for a person: it fails, and ends in the dead letters.
     dead: list[WaveMessage] = []
     while shop.work(lambda message, _: dead.append(message)):
         pass
-    told = {mailbox.partition("@")[0] for mailbox in shop.postbox.mailboxes()}
-    assert told == {f"s{number:05}" for number in range(300)} - {"s00007", "s00100"}
-    assert len(shop.postbox.mailboxes()) == 298
-    assert sorted(message.shopper for message in dead if isinstance(message, TellOne)) == ["s00007", "s00100"]
+    notified = {mailbox.partition("@")[0] for mailbox in shop.sender.mailboxes()}
+    assert notified == {f"s{number:05}" for number in range(300)} - {"s00007", "s00100"}
+    assert len(shop.sender.mailboxes()) == 298
+    assert sorted(message.shopper for message in dead if isinstance(message, NotifyOne)) == [
+        "s00007",
+        "s00100",
+    ]
     assert len(dead) == 2
 
 
 def test_who_is_refused_as_wrong_by_themselves_is_set_apart_and_nobody_waits(clock: Clock) -> None:
     shop = shop_of(clock, 40, lambda _: Delivery.ACCEPTED, rate_per_s=1.0)
-    send = shop.postbox.send
+    send = shop.sender.send
 
-    def refuse(sender: str, envelopes: Sequence[Envelope]) -> Any:
-        if [envelope.mailbox for envelope in envelopes] == ["s00004@example.com"]:
-            raise PostboxRefused("BadRequestException", Refusal.WRONG, about_letters=True)
-        return send(sender, envelopes)
+    def refuse(sender: str, emails: Sequence[OutgoingEmail]) -> Any:
+        if [outgoing.mailbox for outgoing in emails] == ["s00004@example.com"]:
+            raise SendRefused("BadRequestException", Refusal.INVALID, about_emails=True)
+        return send(sender, emails)
 
-    shop.postbox.send = refuse  # type: ignore[method-assign]
+    shop.sender.send = refuse  # type: ignore[method-assign]
     shop.observe(IN_STOCK)
     dead: list[WaveMessage] = []
     while shop.work(lambda message, _: dead.append(message)):
         pass
-    assert len(set(shop.postbox.mailboxes())) == len(shop.postbox.mailboxes()) == 39
+    assert len(set(shop.sender.mailboxes())) == len(shop.sender.mailboxes()) == 39
     (message,) = dead
-    assert isinstance(message, TellOne)
+    assert isinstance(message, NotifyOne)
     assert message.shopper == "s00004"
 
 
 def test_a_fault_of_the_settings_is_for_a_person_and_those_before_it_are_marked(clock: Clock) -> None:
     shop = shop_of(clock, 3, lambda _: Delivery.ACCEPTED)
-    line = line_of(SKU, "s00000")
+    shard = shard_of(SKU, "s00000")
     shop.observe(IN_STOCK)
 
-    def half(_: str, envelopes: Sequence[Envelope]) -> Any:
-        wrong = Receipt(Delivery.POSTPONED, reason="TEMPLATE_NOT_FOUND", refusal=Refusal.WRONG)
-        return (Receipt(Delivery.ACCEPTED), *[wrong] * len(envelopes))[: len(envelopes)]
+    def half(_: str, emails: Sequence[OutgoingEmail]) -> Any:
+        wrong = SendResult(Delivery.POSTPONED, reason="TEMPLATE_NOT_FOUND", refusal=Refusal.INVALID)
+        return (SendResult(Delivery.ACCEPTED), *[wrong] * len(emails))[: len(emails)]
 
-    shop.postbox.send = half  # type: ignore[method-assign, assignment]
+    shop.sender.send = half  # type: ignore[method-assign, assignment]
     shop.entries.join("t", at_ms=clock())
     step = next(
-        message for message in shop.queue.messages if isinstance(message, WaveStep) and message.line == line
+        message for message in shop.queue.messages if isinstance(message, WaveStep) and message.shard == shard
     )
-    others = [name for name in ("s00001", "s00002") if line_of(SKU, name) == line]
+    others = [name for name in ("s00001", "s00002") if shard_of(SKU, name) == shard]
     if others:
-        with pytest.raises(PostboxRefused, match="TEMPLATE_NOT_FOUND"):
+        with pytest.raises(SendRefused, match="TEMPLATE_NOT_FOUND"):
             shop.fan_out.work(step)
     else:
         shop.fan_out.work(step)
@@ -250,24 +259,24 @@ def test_a_fault_of_the_settings_is_for_a_person_and_those_before_it_are_marked(
 
 def test_an_account_stopped_in_mid_batch_pauses_and_those_before_are_told_once(clock: Clock) -> None:
     shop = shop_of(clock, 200, lambda _: Delivery.ACCEPTED)
-    send, stopped = shop.postbox.send, [True]
+    send, stopped = shop.sender.send, [True]
 
-    def stop(sender: str, envelopes: Sequence[Envelope]) -> Any:
+    def stop(sender: str, emails: Sequence[OutgoingEmail]) -> Any:
         if not stopped.pop() if stopped else True:
-            return send(sender, envelopes)
-        receipts = send(sender, envelopes[:5])
-        rest = Receipt(Delivery.POSTPONED, reason="ACCOUNT_SENDING_PAUSED", refusal=Refusal.STOPPED)
-        return (*receipts, *[rest] * len(envelopes[5:]))
+            return send(sender, emails)
+        results = send(sender, emails[:5])
+        rest = SendResult(Delivery.POSTPONED, reason="ACCOUNT_SENDING_PAUSED", refusal=Refusal.PAUSED)
+        return (*results, *[rest] * len(emails[5:]))
 
-    shop.postbox.send = stop  # type: ignore[method-assign]
+    shop.sender.send = stop  # type: ignore[method-assign]
     shop.observe(IN_STOCK)
     shop.work(lambda message, error: pytest.fail(f"{message}: {error}"))
-    assert len(shop.postbox.mailboxes()) == 5
-    assert shop.pace_table.row is not None
-    assert shop.pace_table.row.paused == "ACCOUNT_SENDING_PAUSED"
-    shop.pace_table.resume()
+    assert len(shop.sender.mailboxes()) == 5
+    assert shop.rate_table.row is not None
+    assert shop.rate_table.row.paused == "ACCOUNT_SENDING_PAUSED"
+    shop.rate_table.resume()
     assert work_off(shop) == 0
-    assert len(shop.postbox.mailboxes()) == 200
+    assert len(shop.sender.mailboxes()) == 200
 
 
 def test_a_worker_that_dies_between_queueing_and_noting_a_deferral_tells_nobody_twice(clock: Clock) -> None:
@@ -280,10 +289,10 @@ def test_a_worker_that_dies_between_queueing_and_noting_a_deferral_tells_nobody_
     shop = MemoryShop(clock, reach=reach)
     for number in range(20):
         shop.entries.join(f"s{number}", at_ms=clock())
-    shop.postbox.deliveries["s7@example.com"] = Delivery.DEFERRED
+    shop.sender.deliveries["s7@example.com"] = Delivery.DEFERRED
     shop.observe(IN_STOCK)
     assert work_off(shop, WorkerDied) == 0
-    assert len(shop.postbox.mailboxes()) == 20
+    assert len(shop.sender.mailboxes()) == 20
 
 
 def test_a_transport_that_takes_one_at_a_time_is_not_waited_for_longer_and_longer(clock: Clock) -> None:
@@ -292,7 +301,7 @@ def test_a_transport_that_takes_one_at_a_time_is_not_waited_for_longer_and_longe
     shop.observe(IN_STOCK)
     opened_ms = clock()
     work_off(shop)
-    assert len(set(shop.postbox.mailboxes())) == 80
+    assert len(set(shop.sender.mailboxes())) == 80
     # A put-back of a second or two for each that was taken, shards side by side; not minutes each.
     assert (clock() - opened_ms) / 1000 < 80 * 2 + 60
 
@@ -310,7 +319,7 @@ def test_messages_without_counters_are_read_with_none() -> None:
         "kind": "step",
         "restock_id": "r",
         "sku": "A",
-        "line": "A#1",
+        "shard": "A#1",
         "after": "",
         "sweep": False,
         "tries": 2,
@@ -319,7 +328,7 @@ def test_messages_without_counters_are_read_with_none() -> None:
     wave = {"kind": "wave", "restock_id": "r", "sku": "A", "number": 2, "not_before_ms": 5, "tries": 0}
     assert from_json(json.dumps(wave)) == LimitedWave("r", "A", 2, 5)
     one = {"kind": "one", "restock_id": "r", "sku": "A", "shopper": "ada", "tries": 0}
-    assert from_json(json.dumps(one)) == TellOne("r", "A", "ada")
+    assert from_json(json.dumps(one)) == NotifyOne("r", "A", "ada")
 
 
 @pytest.mark.parametrize(
@@ -327,7 +336,7 @@ def test_messages_without_counters_are_read_with_none() -> None:
     [
         WaveStep("r", "A", "A#1", "p", sweep=True, tries=3, hops=4),
         LimitedWave("r", "A", 2, 5, 6, "p", sweep=True, hops=7),
-        TellOne("r", "A", "ada", 1, 2, 3, 4),
+        NotifyOne("r", "A", "ada", 1, 2, 3, 4),
     ],
 )
 def test_counters_travel_with_the_message(message: WaveMessage) -> None:
@@ -342,23 +351,23 @@ def test_past_its_maximum_a_message_is_refused_and_does_nothing(
     shop.observe(IN_STOCK)
     (restock,) = shop.restocks.opened
     at_most = {"hops": WAVE_HOPS_MAX, "tries": TRIES_MAX}[counter]
-    line = line_of(SKU, "s00000")
+    shard = shard_of(SKU, "s00000")
     for count, mailed in ((at_most + 1, False), (at_most, True)):
         facts: dict[str, Any] = {counter: count}
         if not mailed:
             with pytest.raises(ChainTooLong):
-                shop.fan_out.work(WaveStep(restock.id, SKU, line, **facts))
+                shop.fan_out.work(WaveStep(restock.id, SKU, shard, **facts))
             logged = json.loads(capsys.readouterr().out.splitlines()[-1])
             assert (logged["event"], logged["restock"]) == ("chain_too_long", restock.id)
             assert (logged["hops"], logged["tries"]) == (facts.get("hops", 0), facts.get("tries", 0))
         else:
-            shop.fan_out.work(WaveStep(restock.id, SKU, line, **facts))
-        assert ("s00000@example.com" in shop.postbox.mailboxes()) is mailed
+            shop.fan_out.work(WaveStep(restock.id, SKU, shard, **facts))
+        assert ("s00000@example.com" in shop.sender.mailboxes()) is mailed
 
 
 def test_a_message_about_what_is_over_is_dropped_however_far_it_came(clock: Clock) -> None:
     shop = shop_of(clock, 1, lambda _: Delivery.ACCEPTED)
-    shop.fan_out.work(TellOne("gone", SKU, "s00000", hops=WAVE_HOPS_MAX + 1))
+    shop.fan_out.work(NotifyOne("gone", SKU, "s00000", hops=WAVE_HOPS_MAX + 1))
     assert shop.queue.messages == []
 
 
@@ -367,14 +376,14 @@ def test_a_chain_that_is_always_refused_ends_with_the_dead_letters(kind: str, cl
     shop = shop_of(clock, 8, lambda _: Delivery.ACCEPTED)
     shop.fan_out.tries_max = 40
     if kind == "limited":
-        shop.policy = WavePolicy(letters_per_unit=1)
-    shop.postbox.refuses = 10**9
+        shop.policy = WavePolicy(emails_per_unit=1)
+    shop.sender.refuses = 10**9
     shop.observe(IN_STOCK)
     queued = len(shop.queue.messages)
     begun_ms, dead = clock(), []
     while shop.work(lambda message, error: dead.append((message, error))):
         pass
-    busy = {line_of(SKU, f"s{number:05}") for number in range(8)}
+    busy = {shard_of(SKU, f"s{number:05}") for number in range(8)}
     assert len(dead) == (1 if kind == "limited" else len(busy)) <= queued
     assert all(isinstance(error, ChainTooLong) for _, error in dead)
     assert all(message.hops == message.tries == 41 for message, _ in dead)
@@ -391,8 +400,8 @@ def test_a_month_of_pauses_is_within_what_a_chain_may_wait() -> None:
 
 ANSWERS = [
     "taken",
-    "busy",
-    "stopped",
+    "retry",
+    "paused",
     "some taken",
     "one deferred",
     "one rejected",
@@ -402,28 +411,28 @@ ANSWERS = [
 ]
 
 
-class Adversary(FakePostbox):
-    """Answers call after call as it is told to, then takes everything."""
+class Adversary(FakeSender):
+    """Answers call after call as it is notified to, then takes everything."""
 
     def __init__(self, shop: MemoryShop, answers: list[str]) -> None:
         super().__init__()
         self.shop, self.answers = shop, answers
 
-    def send(self, sender: str, envelopes: Sequence[Envelope]) -> Any:
+    def send(self, sender: str, emails: Sequence[OutgoingEmail]) -> Any:
         answer = self.answers.pop(0) if self.answers else "taken"
-        if answer in {"busy", "stopped"}:
-            raise PostboxRefused(answer, Refusal(answer))
+        if answer in {"retry", "paused"}:
+            raise SendRefused(answer, Refusal(answer))
         if answer == "quota":
             self.shop.account.now = Limits(3.0, 5)
-        taken = [] if answer in {"one deferred", "one rejected"} else envelopes[:1]
+        taken = [] if answer in {"one deferred", "one rejected"} else emails[:1]
         if answer in {"some taken", "one deferred", "one rejected"}:
             first = {"one deferred": Delivery.DEFERRED, "one rejected": Delivery.REJECTED}.get(answer)
-            receipts = super().send(sender, taken) if taken else (Receipt(first or Delivery.ACCEPTED),)
-            return (*receipts, *[Receipt(Delivery.POSTPONED, reason="x")] * (len(envelopes) - 1))
-        receipts = super().send(sender, envelopes)
+            results = super().send(sender, taken) if taken else (SendResult(first or Delivery.ACCEPTED),)
+            return (*results, *[SendResult(Delivery.POSTPONED, reason="x")] * (len(emails) - 1))
+        results = super().send(sender, emails)
         if answer == "unknown":
             raise OutcomeUnknown("ReadTimeoutError")
-        return receipts
+        return results
 
 
 @settings(max_examples=40, deadline=None)
@@ -437,7 +446,7 @@ def test_no_answers_of_a_transport_make_a_chain_end_early_or_go_on_for_ever(
 ) -> None:
     clock, waiters = Clock(), 24
     shop = shop_of(clock, waiters, lambda _: Delivery.ACCEPTED, rate_per_s=rate)
-    shop.policy = WavePolicy(letters_per_unit=5, next_after_min=20) if limited else shop.policy
+    shop.policy = WavePolicy(emails_per_unit=5, next_after_min=20) if limited else shop.policy
     faults, unknown, rejected = len(answers), answers.count("unknown"), answers.count("one rejected")
     use(shop, Adversary(shop, answers))
     shop.observe(IN_STOCK)
@@ -456,8 +465,8 @@ def test_no_answers_of_a_transport_make_a_chain_end_early_or_go_on_for_ever(
             dead.append(message)
 
     for _ in range(20_000):
-        if shop.pace_table.row and shop.pace_table.row.paused:
-            shop.pace_table.resume()
+        if shop.rate_table.row and shop.rate_table.row.paused:
+            shop.rate_table.resume()
         if clock() % 7 == 0:
             shop.account.now = Limits(rate, UNLIMITED)
         if not shop.work(failed):
@@ -467,8 +476,8 @@ def test_no_answers_of_a_transport_make_a_chain_end_early_or_go_on_for_ever(
         raise AssertionError("it goes on for ever")
     assert dead == []
     assert hops <= shop.fan_out.hops_max
-    told = set(shop.postbox.mailboxes())
+    notified = set(shop.sender.mailboxes())
     settled = [entry for entry in shop.entries.rows.values() if entry.state is EntryState.NOTIFIED]
     assert len(settled) == waiters
-    assert waiters - rejected <= len(told) <= waiters
-    assert len(shop.postbox.mailboxes()) - len(told) <= 50 * unknown
+    assert waiters - rejected <= len(notified) <= waiters
+    assert len(shop.sender.mailboxes()) - len(notified) <= 50 * unknown

@@ -5,9 +5,9 @@ import re
 import pytest
 
 from spillway.deploy.parameter_reference import TEMPLATE, read_parameters, reference
-from spillway.operate.diagnosis import CHECKS
-from tests.aws import ROOT, template
-from tests.documents import DOCS, README
+from spillway.operate.doctor import CHECKS
+from tests.support.aws import ROOT, template
+from tests.support.documents import DOCS, README
 
 DEPLOYING = (ROOT / "docs" / "deploying.md").read_text()
 PARAMETERS = ROOT / "docs" / "parameters.md"
@@ -21,10 +21,10 @@ def test_the_reference_of_parameters_is_that_of_the_template() -> None:
         "make it again: python -m spillway.deploy.parameter_reference > docs/parameters.md"
     )
     assert (
-        "| `SenderAddress` | The address letters come from; SES lets nothing else be sent. | text | needed |"
+        "| `SenderAddress` | The address emails come from; SES lets nothing else be sent. | text | needed |"
         in made
     )
-    assert "| `Tending` |" in made
+    assert "| `AutopilotMode` |" in made
     assert "`off`, `on`, `dry-run` | `off` |" in made
     assert "a number, at least 1 | `1` |" in made
 

@@ -11,9 +11,9 @@ from click.testing import CliRunner
 
 from spillway.commands.doctor import doctor_command
 from spillway.deploy.dns_records import SesIdentity
-from spillway.operate.diagnosis import CHECKS, TABLES, Examined, Finding, Result, diagnose
+from spillway.operate.doctor import CHECKS, TABLES, Examined, Finding, Result, examine
 from spillway.operate.finding import Resolve
-from tests.fake_stage import OUTPUTS, Client, FakeStage, account, error, stage
+from tests.support.stubbed_stage import OUTPUTS, Client, FakeStage, account, error, stage
 from tests.unit.test_agreement import SHOP
 
 DISTRIBUTION = "d111.cloudfront.net"
@@ -94,7 +94,7 @@ def visited(
 
 
 def findings(examined: Examined) -> dict[str, Finding]:
-    return {finding.check: finding for finding in diagnose(examined)}
+    return {finding.check: finding for finding in examine(examined)}
 
 
 def test_nothing_is_wrong_with_a_stage_that_is_well() -> None:
@@ -125,7 +125,7 @@ OPEN = {"BlockPublicAcls": True, "BlockPublicPolicy": False}
 
 
 @pytest.mark.parametrize(
-    ("check", "examined", "what", "way_out"),
+    ("check", "examined", "what", "hint"),
     [
         (
             "stack",
@@ -254,12 +254,12 @@ OPEN = {"BlockPublicAcls": True, "BlockPublicPolicy": False}
     ids=lambda value: value if isinstance(value, str) and " " not in value else "",
 )
 def test_the_doctor_finds_what_is_wrong_and_says_the_way_out(
-    check: str, examined: Examined, what: str, way_out: str
+    check: str, examined: Examined, what: str, hint: str
 ) -> None:
     found = findings(examined)[check]
     assert found.result is Result.BAD
     assert what in found.what
-    assert way_out in found.way_out
+    assert hint in found.hint
 
 
 def test_a_region_without_a_service_is_found() -> None:
@@ -301,7 +301,7 @@ def test_a_right_that_is_missing_is_named() -> None:
     found = findings(visited(sesv2=Client(get_email_identity=IDENTITY, get_account=refused)))["sandbox"]
     assert found.result is Result.UNKNOWN
     assert found.what == "these credentials may not perform ses:GetAccount"
-    assert "spillway deploy --print-policy" in found.way_out
+    assert "spillway deploy --print-policy" in found.hint
 
 
 def test_records_are_lines_of_a_zone_file() -> None:
@@ -319,5 +319,5 @@ def test_the_command_speaks_json() -> None:
     assert any(option.name == "as_json" for option in doctor_command.params)
     ended = CliRunner().invoke(doctor_command, ["--help"])
     assert "--json" in ended.output
-    document = [each.to_document() for each in diagnose(visited(records={}))]
+    document = [each.to_document() for each in examine(visited(records={}))]
     assert json.loads(json.dumps(document))[-3]["result"] == "bad"

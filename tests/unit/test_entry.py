@@ -12,12 +12,12 @@ from chalicelib.domain.entry import (
     Entry,
     EntryState,
     Reaction,
-    line_of,
-    lines_of,
-    place_after_all,
-    place_of,
+    position_after_all,
+    position_of,
     reaction_to,
     rejoins,
+    shard_of,
+    shards_of,
 )
 
 PENDING = Entry("ada", "A", "ada@example.com", EntryState.PENDING, asked_at_ms=1000, expires_at_s=5)
@@ -35,28 +35,40 @@ def test_a_pending_entry_expires_before_its_row_is_deleted() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "reaction"),
     [
-        (None, PENDING, Reaction.ASK),
-        (PENDING, replace(PENDING, asked_at_ms=2000), Reaction.ASK),
-        (replace(PENDING, state=EntryState.LEFT), replace(PENDING, asked_at_ms=2000), Reaction.ASK),
+        (None, PENDING, Reaction.SEND_CONFIRMATION),
+        (PENDING, replace(PENDING, asked_at_ms=2000), Reaction.SEND_CONFIRMATION),
+        (
+            replace(PENDING, state=EntryState.UNSUBSCRIBED),
+            replace(PENDING, asked_at_ms=2000),
+            Reaction.SEND_CONFIRMATION,
+        ),
         (PENDING, replace(PENDING, mailbox="b@example.com"), None),
-        (PENDING, CONFIRMED, Reaction.WELCOME),
-        (None, CONFIRMED, Reaction.ADMIT),
-        (replace(PENDING, state=EntryState.LEFT), replace(CONFIRMED, asked_at_ms=2000), Reaction.ADMIT),
-        (PENDING, replace(CONFIRMED, asked_at_ms=2000), Reaction.ADMIT),
+        (PENDING, CONFIRMED, Reaction.NOTIFY_IF_AVAILABLE),
+        (None, CONFIRMED, Reaction.ACCEPT_SINGLE_OPT_IN),
+        (
+            replace(PENDING, state=EntryState.UNSUBSCRIBED),
+            replace(CONFIRMED, asked_at_ms=2000),
+            Reaction.ACCEPT_SINGLE_OPT_IN,
+        ),
+        (PENDING, replace(CONFIRMED, asked_at_ms=2000), Reaction.ACCEPT_SINGLE_OPT_IN),
         (CONFIRMED, CONFIRMED, None),
         (CONFIRMED, replace(CONFIRMED, asked_at_ms=2000), Reaction.SAY_ALREADY),
         (replace(CONFIRMED, asked_at_ms=2000), CONFIRMED, None),
         (CONFIRMED, replace(CONFIRMED, state=EntryState.NOTIFIED), None),
-        (CONFIRMED, replace(CONFIRMED, state=EntryState.LEFT), None),
+        (CONFIRMED, replace(CONFIRMED, state=EntryState.UNSUBSCRIBED), None),
         (None, QUIET, None),
-        (None, PROMPT, Reaction.WELCOME),
+        (None, PROMPT, Reaction.NOTIFY_IF_AVAILABLE),
         (PENDING, QUIET, None),
-        (PENDING, PROMPT, Reaction.WELCOME),
-        (replace(QUIET, state=EntryState.LEFT), replace(PROMPT, arrived_at_ms=9500), Reaction.WELCOME),
-        (None, replace(QUIET, state=EntryState.PENDING), Reaction.ASK),
+        (PENDING, PROMPT, Reaction.NOTIFY_IF_AVAILABLE),
+        (
+            replace(QUIET, state=EntryState.UNSUBSCRIBED),
+            replace(PROMPT, arrived_at_ms=9500),
+            Reaction.NOTIFY_IF_AVAILABLE,
+        ),
+        (None, replace(QUIET, state=EntryState.PENDING), Reaction.SEND_CONFIRMATION),
         # Imported once, and signed up since: confirmed already, as anybody.
         (QUIET, replace(QUIET, asked_at_ms=9900), Reaction.SAY_ALREADY),
-        (replace(QUIET, state=EntryState.PENDING), QUIET, Reaction.WELCOME),
+        (replace(QUIET, state=EntryState.PENDING), QUIET, Reaction.NOTIFY_IF_AVAILABLE),
     ],
 )
 def test_what_the_writing_of_an_entry_calls_for(
@@ -70,7 +82,7 @@ def test_only_who_was_gone_joins_anew() -> None:
     assert rejoins(before, replace(PENDING, asked_at_ms=2000))
     assert not rejoins(before, replace(PENDING, asked_at_ms=1999))
     assert not rejoins(None, PENDING)
-    assert not rejoins(replace(before, state=EntryState.LEFT), replace(PENDING, asked_at_ms=2000))
+    assert not rejoins(replace(before, state=EntryState.UNSUBSCRIBED), replace(PENDING, asked_at_ms=2000))
     assert not rejoins(before, replace(CONFIRMED, asked_at_ms=2000))
 
 
@@ -86,17 +98,17 @@ def test_an_import_keeps_its_position_where_an_unconfirmed_signup_had_expired() 
 @given(st.integers(0, 10**13 - 2), st.integers(1, 10**6), st.text("abz27", min_size=3, max_size=3))
 def test_places_sort_by_time_of_joining(at_ms: int, later_ms: int, shopper: str) -> None:
     later = min(at_ms + later_ms, 10**13 - 1)
-    assert place_of(at_ms, "zzz") <= place_after_all(at_ms)
-    assert place_of(at_ms, shopper) < place_of(later, shopper)
-    assert place_after_all(at_ms) < place_of(later, shopper)
+    assert position_of(at_ms, "zzz") <= position_after_all(at_ms)
+    assert position_of(at_ms, shopper) < position_of(later, shopper)
+    assert position_after_all(at_ms) < position_of(later, shopper)
 
 
 def test_equal_times_have_a_stable_order() -> None:
-    assert place_of(1, "aaa") < place_of(1, "aab")
+    assert position_of(1, "aaa") < position_of(1, "aab")
 
 
 def test_a_line_is_spread_over_its_shards() -> None:
     shoppers = [Address(f"{n}@example.com", f"{n}@example.com").shopper_id(b"k") for n in range(4000)]
-    counts = Counter(line_of("A", shopper) for shopper in shoppers)
-    assert set(counts) == set(lines_of("A"))
+    counts = Counter(shard_of("A", shopper) for shopper in shoppers)
+    assert set(counts) == set(shards_of("A"))
     assert max(counts.values()) < 1.3 * len(shoppers) / SHARDS

@@ -8,20 +8,20 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.address import Address
-from chalicelib.domain.entry import CONFIRM_WITHIN_S, EntryState, OptIn, line_of, rejoins
+from chalicelib.domain.entry import CONFIRM_WITHIN_S, EntryState, OptIn, rejoins, shard_of
 from chalicelib.domain.links import LinkSubject, Purpose
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import WaveStep
-from chalicelib.services.admissions import Admissions
+from chalicelib.services.single_opt_in import SingleOptIn
 from chalicelib.tables.shoppers import ShoppersTable
-from spillway.build.release import Release
-from tests.clock import Clock
-from tests.dynamodb import MemoryDynamoDb
-from tests.shop import TestShop
+from spillway.sitegen.release import Release
+from tests.support.clock import Clock
+from tests.support.dynamodb import MemoryDynamoDb
+from tests.support.shop import TestShop
 
 SKU = "FJ-MOSS-M"
 PENDING, CONFIRMED, NOTIFIED, LEFT = EntryState
-# What a reader can see of it: the state, and how many letters were sent.
+# What a reader can see of it: the state, and how many emails were sent.
 Outcome = tuple[EntryState | None, int]
 
 
@@ -52,7 +52,7 @@ class Scene:
         self.shop = TestShop(release, self.clock, slug="field-jacket", sku=SKU, dynamodb=Interrupted())
         self.dynamodb: Interrupted = self.shop.dynamodb
         self.shoppers = ShoppersTable(self.shop.entries._client, self.shop.entries._name)
-        self.admissions = Admissions(self.shop.entries, self.shop.restocking, self.clock)
+        self.admissions = SingleOptIn(self.shop.entries, self.shop.restocking, self.clock)
         self.numbers = count(1)
         self.enter()
 
@@ -68,7 +68,7 @@ class Scene:
     def outcome(self) -> Outcome:
         self.shop.work()
         entry = self.shop.entries.get(self.shopper, SKU)
-        return entry.state if entry else None, self.shop.postbox.mailboxes().count(self.address.mailbox)
+        return entry.state if entry else None, self.shop.sender.mailboxes().count(self.address.mailbox)
 
     def sign_up(self, opt_in: OptIn = OptIn.DOUBLE) -> None:
         before = self.shop.entries.get(self.shopper, SKU)
@@ -81,13 +81,13 @@ class Scene:
         self.sign_up(OptIn.SINGLE)
         entry = self.shop.entries.get(self.shopper, SKU)
         if entry is not None and entry.state is CONFIRMED:
-            self.admissions.admit(entry)
+            self.admissions.accept(entry)
 
     def confirm(self) -> None:
         self.shop.waitlist.confirm(self._link(Purpose.CONFIRM))
 
     def leave(self) -> None:
-        self.shop.waitlist.leave(self._link(Purpose.LEAVE))
+        self.shop.waitlist.leave(self._link(Purpose.UNSUBSCRIBE))
 
     def erase(self) -> None:
         self.shoppers.erase(self.shopper)
@@ -101,9 +101,9 @@ class Scene:
     def comes_back(self) -> None:
         """All is ready for the shopper's part of the line to be walked."""
         self.shop.observe(Availability.IN_STOCK)
-        line = line_of(SKU, self.shopper)
+        line = shard_of(SKU, self.shopper)
         steps = [
-            step for step in self.shop.queue.messages if isinstance(step, WaveStep) and step.line == line
+            step for step in self.shop.queue.messages if isinstance(step, WaveStep) and step.shard == line
         ]
         self.shop.queue.clear()
         for step in steps:

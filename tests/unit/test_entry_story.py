@@ -14,23 +14,23 @@ from chalicelib.domain.address import Address
 from chalicelib.domain.entry import (
     ADMISSIONS_PER_DAY_MAX,
     ASK_AGAIN_AFTER_S,
-    ASKED_LETTERS_PER_DAY_MAX,
+    ASKED_EMAILS_PER_DAY_MAX,
     CONFIRM_WITHIN_S,
     Entry,
     EntryState,
     OptIn,
     Reaction,
-    place_of,
+    position_of,
     reaction_to,
     rejoins,
 )
 from chalicelib.domain.links import LinkSubject, Purpose
 from chalicelib.domain.stock import Availability
-from chalicelib.services.admissions import Admissions
+from chalicelib.services.single_opt_in import SingleOptIn
 from chalicelib.tables.shoppers import ShoppersTable
-from spillway.build.release import Release
-from tests.clock import Clock
-from tests.shop import IDENTITY_KEY, TestShop
+from spillway.sitegen.release import Release
+from tests.support.clock import Clock
+from tests.support.shop import IDENTITY_KEY, TestShop
 
 DAY_S = 24 * 3600
 SKUS = ("FJ-MOSS-M", "FJ-SLATE-M")
@@ -63,11 +63,11 @@ class EntryStory(RuleBasedStateMachine):
             self.shop.observe(Availability.OUT_OF_STOCK)
         self.known: dict[tuple[str, str], Known] = {}
         self.suppressed: set[str] = set()
-        self.letters_due: list[tuple[str, str]] = []
+        self.emails_due: list[tuple[str, str]] = []
         self.asked_at_s: dict[str, list[int]] = {"ada": [], "ben": []}
         self.covered: dict[str, tuple[str, dict[str, int]]] = {}
         self.admitted_today: Counter[tuple[str, int]] = Counter()
-        self.admissions = Admissions(self.shop.entries, self.shop.restocking, self.shop.clock)
+        self.admissions = SingleOptIn(self.shop.entries, self.shop.restocking, self.shop.clock)
         self.shoppers = ShoppersTable(self.shop.entries._client, self.shop.entries._name)
 
     @rule(name=names, sku=skus, times=times)
@@ -75,7 +75,7 @@ class EntryStory(RuleBasedStateMachine):
         for _ in range(times):
             self.shop.clock.pass_s(1)
             known = self.known.get((name, sku))
-            again = known is None or known.state in {EntryState.LEFT, EntryState.NOTIFIED}
+            again = known is None or known.state in {EntryState.UNSUBSCRIBED, EntryState.NOTIFIED}
             if known and known.state is EntryState.PENDING:
                 again = self.now_s - known.asked_at_s > ASK_AGAIN_AFTER_S
             stays = known is not None and known.state is EntryState.PENDING and not self.expired(name, sku)
@@ -87,28 +87,28 @@ class EntryStory(RuleBasedStateMachine):
                     self.shop.entries.keep(before, after)
                     known.again_at_s = self.now_s
                 assert self.shop.entries.get(self.id_of(name), sku) == before
-            # The stream sees what was written: one letter for each time that counted, else none.
-            assert (reaction_to(before, after) is Reaction.ASK) == again
+            # The stream sees what was written: one email for each time that counted, else none.
+            assert (reaction_to(before, after) is Reaction.SEND_CONFIRMATION) == again
             if again:
                 joined_at_ms = known.joined_at_ms if known and stays else self.shop.clock()
                 self.known[name, sku] = Known(EntryState.PENDING, self.now_s, joined_at_ms)
-                self.letters_due.append((name, sku))
+                self.emails_due.append((name, sku))
 
     @rule(name=names, sku=skus, times=times)
     def sign_up_at_once(self, name: str, sku: str, times: int) -> None:
-        """Where no letter asks for confirmation."""
+        """Where no email asks for confirmation."""
         for _ in range(times):
             self.shop.clock.pass_s(1)
             known, today = self.known.get((name, sku)), (name, self.now_s // DAY_S)
             again = known is None or known.state is not EntryState.CONFIRMED
             before, after = self.ask(name, sku, OptIn.SINGLE)
-            assert (reaction_to(before, after) is Reaction.ADMIT) == again
+            assert (reaction_to(before, after) is Reaction.ACCEPT_SINGLE_OPT_IN) == again
             if again:
                 used_up = self.admitted_today[today] == ADMISSIONS_PER_DAY_MAX
                 self.admitted_today[today] += not used_up
                 for _ in range(times):
-                    self.admissions.admit(after)
-                state = EntryState.LEFT if used_up else EntryState.CONFIRMED
+                    self.admissions.accept(after)
+                state = EntryState.UNSUBSCRIBED if used_up else EntryState.CONFIRMED
                 self.known[name, sku] = Known(state, self.now_s, self.shop.clock())
 
     def ask(self, name: str, sku: str, opt_in: OptIn) -> tuple[Entry | None, Entry]:
@@ -123,23 +123,23 @@ class EntryStory(RuleBasedStateMachine):
         return before, after
 
     @rule(times=times)
-    def letters_are_sent(self, times: int) -> None:
-        due, self.letters_due = self.letters_due, []
+    def emails_are_sent(self, times: int) -> None:
+        due, self.emails_due = self.emails_due, []
         for name, sku in due * times:
-            before = len(self.shop.postbox.sent)
+            before = len(self.shop.sender.sent)
             self.shop.confirmations.send(self.id_of(name), sku)
-            sent = self.shop.postbox.sent[before:]
+            sent = self.shop.sender.sent[before:]
             lately = [at_s for at_s in self.asked_at_s[name] if at_s > self.now_s - DAY_S]
             wanted = {one: self.known[name, one].asked_at_s for one in SKUS if self.is_pending(name, one)}
             by, covered = self.covered.get(name, ("", {}))
             own = {sku: wanted[sku]} if sku in wanted else wanted
             new = by in {"", sku} or any(covered.get(one, -1) < at_s for one, at_s in own.items())
             expected = wanted and new and name not in self.suppressed
-            expected = expected and len(lately) < ASKED_LETTERS_PER_DAY_MAX
-            assert [envelope.mailbox for envelope in sent] == [self.mailbox(name)] * bool(expected)
+            expected = expected and len(lately) < ASKED_EMAILS_PER_DAY_MAX
+            assert [outgoing.mailbox for outgoing in sent] == [self.mailbox(name)] * bool(expected)
             if sent:
                 # One email, and its link, for all that is still to be confirmed.
-                (token,) = set(re.findall(r"confirm\?token=([\w.~-]+)", sent[0].letter.text))
+                (token,) = set(re.findall(r"confirm\?token=([\w.~-]+)", sent[0].email.text))
                 assert set(self.shop.links.read(Purpose.CONFIRM, token).skus) == wanted.keys()
                 self.covered[name] = sku, wanted
             self.asked_at_s[name] += [self.now_s] * len(sent)
@@ -160,16 +160,16 @@ class EntryStory(RuleBasedStateMachine):
     @rule(name=names, sku=skus, times=times)
     def leave(self, name: str, sku: str, times: int) -> None:
         for _ in range(times):
-            self.shop.waitlist.leave(self.link(Purpose.LEAVE, name, sku))
+            self.shop.waitlist.leave(self.link(Purpose.UNSUBSCRIBE, name, sku))
         if (name, sku) in self.known:
-            self.known[name, sku].state = EntryState.LEFT
+            self.known[name, sku].state = EntryState.UNSUBSCRIBED
 
     @rule(name=names, times=times)
     def erase(self, name: str, times: int) -> None:
         for _ in range(times):
             self.shoppers.erase(self.id_of(name))
         self.known = {key: known for key, known in self.known.items() if key[0] != name}
-        # The counts go with everything else; only the shopper's own letter could ask for that.
+        # The counts go with everything else; only the shopper's own email could ask for that.
         self.asked_at_s[name] = []
         self.covered.pop(name, None)
         self.admitted_today[name, self.now_s // DAY_S] = 0
@@ -194,11 +194,11 @@ class EntryStory(RuleBasedStateMachine):
     @rule(sku=skus)
     def it_comes_back(self, sku: str) -> None:
         self.shop.sku = sku
-        before = len(self.shop.postbox.sent)
+        before = len(self.shop.sender.sent)
         self.shop.observe(Availability.IN_STOCK)
         self.shop.work()
         self.shop.observe(Availability.OUT_OF_STOCK)
-        told = Counter(envelope.mailbox for envelope in self.shop.postbox.sent[before:])
+        told = Counter(outgoing.mailbox for outgoing in self.shop.sender.sent[before:])
         confirmed = [
             name
             for name, one in self.known
@@ -208,20 +208,20 @@ class EntryStory(RuleBasedStateMachine):
         assert told == Counter(self.mailbox(name) for name in confirmed if name not in self.suppressed)
         for name in confirmed:
             suppressed = name in self.suppressed
-            self.known[name, sku].state = EntryState.LEFT if suppressed else EntryState.NOTIFIED
+            self.known[name, sku].state = EntryState.UNSUBSCRIBED if suppressed else EntryState.NOTIFIED
 
     @invariant()
     def every_entry_is_what_the_rules_say(self) -> None:
         for name in ("ada", "ben"):
             entries = [each.entry for each in self.shoppers.kept(self.id_of(name))]
-            kept = {entry.sku: (entry.state, entry.place) for entry in entries}
+            kept = {entry.sku: (entry.state, entry.position) for entry in entries}
             assert kept == {sku: self.standing(name, sku) for one, sku in self.known if one == name}
 
     def standing(self, name: str, sku: str) -> tuple[EntryState, str | None]:
         """The state of an entry as it is stored, and its place while it has one."""
         known = self.known[name, sku]
         stands = known.state in {EntryState.PENDING, EntryState.CONFIRMED}
-        return known.state, place_of(known.joined_at_ms, self.id_of(name)) if stands else None
+        return known.state, position_of(known.joined_at_ms, self.id_of(name)) if stands else None
 
     @property
     def now_s(self) -> int:

@@ -1,4 +1,4 @@
-"""From a restock to letters: who is told, in which order, and what crashes do to it."""
+"""From a restock to emails: who is notified, in which order, and what crashes do to it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,15 +6,15 @@ from itertools import islice
 
 import pytest
 
-from chalicelib.domain.entry import EntryState, line_of, lines_of
+from chalicelib.domain.entry import EntryState, shard_of, shards_of
 from chalicelib.domain.stock import Availability
-from chalicelib.domain.wave import TellOne
-from chalicelib.mail.postbox import Delivery, Envelope, Receipt
-from spillway.build.release import Release
-from spillway.merchant.demand import fan_outs
-from tests.clock import Clock
-from tests.fakes import WorkerDied
-from tests.shop import TestShop
+from chalicelib.domain.wave import NotifyOne
+from chalicelib.mail.sender import Delivery, OutgoingEmail, SendResult
+from spillway.merchant.waitlist_report import fan_outs
+from spillway.sitegen.release import Release
+from tests.support.clock import Clock
+from tests.support.fakes import WorkerDied
+from tests.support.shop import TestShop
 
 IN_STOCK, SOLD_OUT = Availability.IN_STOCK, Availability.OUT_OF_STOCK
 
@@ -24,14 +24,14 @@ def shop(clock: Clock, small_release: Release) -> TestShop:
     return TestShop(small_release, clock, slug="field-jacket", sku="FJ-MOSS-M")
 
 
-def told(shop: TestShop) -> list[str]:
-    return sorted(mailbox.partition("@")[0] for mailbox in shop.postbox.mailboxes())
+def notified(shop: TestShop) -> list[str]:
+    return sorted(mailbox.partition("@")[0] for mailbox in shop.sender.mailboxes())
 
 
 def on_one_line(shop: TestShop, count: int) -> list[str]:
     names = (f"shopper{number}" for number in range(100_000))
-    first = line_of(shop.sku, shop.shopper("shopper0"))
-    return list(islice((name for name in names if line_of(shop.sku, shop.shopper(name)) == first), count))
+    first = shard_of(shop.sku, shop.shopper("shopper0"))
+    return list(islice((name for name in names if shard_of(shop.sku, shop.shopper(name)) == first), count))
 
 
 def test_who_confirmed_is_told_once_and_nobody_else(shop: TestShop) -> None:
@@ -39,27 +39,27 @@ def test_who_confirmed_is_told_once_and_nobody_else(shop: TestShop) -> None:
     shop.sign_up("eve")
     shop.observe(IN_STOCK)
     shop.work()
-    assert told(shop) == ["ada", "bob"]
+    assert notified(shop) == ["ada", "bob"]
     entry = shop.entry("ada")
     assert entry is not None
     assert entry.state is EntryState.NOTIFIED
     shop.observe(SOLD_OUT)
     shop.observe(IN_STOCK)
     shop.work()
-    assert told(shop) == ["ada", "bob"]
+    assert notified(shop) == ["ada", "bob"]
 
 
-def test_a_letter_says_how_to_leave_in_one_click(shop: TestShop) -> None:
+def test_a_email_says_how_to_leave_in_one_click(shop: TestShop) -> None:
     shop.join("ada")
     shop.observe(IN_STOCK)
     shop.work()
-    (envelope,) = shop.postbox.sent
-    leave_url = envelope.headers["List-Unsubscribe"].strip("<>")
-    assert leave_url.startswith("https://www.heron.example/api/unsubscribe?token=")
-    assert envelope.headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
-    assert leave_url in envelope.letter.text
-    assert "Field Jacket" in envelope.letter.subject
-    assert "ada" not in leave_url
+    (outgoing,) = shop.sender.sent
+    unsubscribe_url = outgoing.headers["List-Unsubscribe"].strip("<>")
+    assert unsubscribe_url.startswith("https://www.heron.example/api/unsubscribe?token=")
+    assert outgoing.headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert unsubscribe_url in outgoing.email.text
+    assert "Field Jacket" in outgoing.email.subject
+    assert "ada" not in unsubscribe_url
 
 
 def test_a_shard_is_told_in_the_order_of_joining(shop: TestShop) -> None:
@@ -67,10 +67,10 @@ def test_a_shard_is_told_in_the_order_of_joining(shop: TestShop) -> None:
     shop.join(*names)
     shop.observe(IN_STOCK)
     shop.work()
-    order = [mailbox.partition("@")[0] for mailbox in shop.postbox.mailboxes()]
+    order = [mailbox.partition("@")[0] for mailbox in shop.sender.mailboxes()]
     assert sorted(order) == sorted(names)
-    for line in {line_of(shop.sku, shop.shopper(name)) for name in names}:
-        of_line = [name for name in names if line_of(shop.sku, shop.shopper(name)) == line]
+    for shard in {shard_of(shop.sku, shop.shopper(name)) for name in names}:
+        of_line = [name for name in names if shard_of(shop.sku, shop.shopper(name)) == shard]
         assert [name for name in order if name in of_line] == of_line
 
 
@@ -79,8 +79,8 @@ def test_a_long_line_is_walked_in_batches_of_fifty(shop: TestShop) -> None:
     shop.join(*names)
     shop.observe(IN_STOCK)
     shop.work()
-    assert [mailbox.partition("@")[0] for mailbox in shop.postbox.mailboxes()] == names
-    assert shop.postbox.calls == 2
+    assert [mailbox.partition("@")[0] for mailbox in shop.sender.mailboxes()] == names
+    assert shop.sender.calls == 2
 
 
 def test_the_same_restock_twice_tells_nobody_twice(shop: TestShop) -> None:
@@ -90,7 +90,7 @@ def test_the_same_restock_twice_tells_nobody_twice(shop: TestShop) -> None:
     assert restock is not None
     shop.restocking.open(restock)
     shop.work()
-    assert told(shop) == ["ada"]
+    assert notified(shop) == ["ada"]
 
 
 def test_sold_out_again_stops_what_was_not_sent(shop: TestShop) -> None:
@@ -98,10 +98,10 @@ def test_sold_out_again_stops_what_was_not_sent(shop: TestShop) -> None:
     shop.observe(IN_STOCK)
     shop.observe(SOLD_OUT)
     shop.work()
-    assert told(shop) == []
+    assert notified(shop) == []
     shop.observe(IN_STOCK)
     shop.work()
-    assert told(shop) == ["ada", "bob"]
+    assert notified(shop) == ["ada", "bob"]
 
 
 def test_on_off_on_off_leaves_one_live_restock(shop: TestShop) -> None:
@@ -111,7 +111,7 @@ def test_on_off_on_off_leaves_one_live_restock(shop: TestShop) -> None:
         shop.observe(SOLD_OUT)
     shop.observe(IN_STOCK)
     shop.work()
-    assert told(shop) == ["ada"]
+    assert notified(shop) == ["ada"]
 
 
 def test_fewer_units_do_not_stop_a_fan_out(shop: TestShop) -> None:
@@ -119,15 +119,15 @@ def test_fewer_units_do_not_stop_a_fan_out(shop: TestShop) -> None:
     shop.observe(IN_STOCK, units=5)
     shop.observe(IN_STOCK, units=3)
     shop.work()
-    assert told(shop) == ["ada"]
+    assert notified(shop) == ["ada"]
 
 
-def test_who_leaves_before_the_letter_gets_none(shop: TestShop) -> None:
+def test_who_leaves_before_the_email_gets_none(shop: TestShop) -> None:
     shop.join("ada", "bob")
     shop.observe(IN_STOCK)
     shop.leave("ada")
     shop.work()
-    assert told(shop) == ["bob"]
+    assert notified(shop) == ["bob"]
 
 
 def test_a_suppressed_shopper_is_not_mailed_and_leaves_the_line(shop: TestShop) -> None:
@@ -135,10 +135,10 @@ def test_a_suppressed_shopper_is_not_mailed_and_leaves_the_line(shop: TestShop) 
     shop.suppressions.suppress(shop.shopper("ada"), reason="complaint", at_ms=shop.clock())
     shop.observe(IN_STOCK)
     shop.work()
-    assert told(shop) == ["bob"]
+    assert notified(shop) == ["bob"]
     entry = shop.entry("ada")
     assert entry is not None
-    assert entry.state is EntryState.LEFT
+    assert entry.state is EntryState.UNSUBSCRIBED
 
 
 def test_who_confirms_while_it_can_be_had_is_told_at_once(shop: TestShop) -> None:
@@ -147,7 +147,7 @@ def test_who_confirms_while_it_can_be_had_is_told_at_once(shop: TestShop) -> Non
     shop.join("late")
     shop.restocking.welcome(shop.shopper("late"), shop.sku, at_ms=shop.clock())
     shop.work()
-    assert told(shop) == ["late"]
+    assert notified(shop) == ["late"]
 
 
 def test_who_confirms_what_was_never_sold_out_is_told_too(clock: Clock, small_release: Release) -> None:
@@ -156,7 +156,7 @@ def test_who_confirms_what_was_never_sold_out_is_told_too(clock: Clock, small_re
     shop.restocking.welcome(shop.shopper("ada"), shop.sku, at_ms=shop.clock())
     shop.restocking.welcome(shop.shopper("ada"), shop.sku, at_ms=shop.clock())
     shop.work()
-    assert told(shop) == ["ada"]
+    assert notified(shop) == ["ada"]
 
 
 def test_who_confirms_while_it_is_sold_out_waits(shop: TestShop) -> None:
@@ -171,32 +171,32 @@ def test_a_fan_out_does_not_reach_beyond_its_frozen_bound(shop: TestShop) -> Non
     shop.clock.pass_s(1)
     shop.join("late")
     shop.work()
-    assert told(shop) == ["ada"]
+    assert notified(shop) == ["ada"]
 
 
-def test_a_throttled_postbox_tells_everyone_later(shop: TestShop) -> None:
+def test_a_throttled_sender_tells_everyone_later(shop: TestShop) -> None:
     shop.join("ada", "bob", "cyd")
     shop.observe(IN_STOCK)
-    shop.postbox.refuses = 2
+    shop.sender.refuses = 2
     shop.work()
-    assert told(shop) == ["ada", "bob", "cyd"]
+    assert notified(shop) == ["ada", "bob", "cyd"]
 
 
-def test_one_deferred_letter_of_a_batch_is_sent_alone_later(shop: TestShop) -> None:
+def test_one_deferred_email_of_a_batch_is_sent_alone_later(shop: TestShop) -> None:
     names = [f"shopper{number}" for number in range(12)]
     shop.join(*names)
-    shop.postbox.deliveries["shopper7@example.com"] = Delivery.DEFERRED
+    shop.sender.deliveries["shopper7@example.com"] = Delivery.DEFERRED
     shop.observe(IN_STOCK)
     shop.work()
-    assert told(shop) == sorted(names)
+    assert notified(shop) == sorted(names)
 
 
-def test_a_rejected_letter_is_not_tried_again(shop: TestShop) -> None:
+def test_a_rejected_email_is_not_tried_again(shop: TestShop) -> None:
     shop.join("ada")
-    shop.postbox.deliveries["ada@example.com"] = Delivery.REJECTED
+    shop.sender.deliveries["ada@example.com"] = Delivery.REJECTED
     shop.observe(IN_STOCK)
     shop.work()
-    assert told(shop) == []
+    assert notified(shop) == []
     entry = shop.entry("ada")
     assert entry is not None
     assert entry.state is EntryState.NOTIFIED
@@ -211,19 +211,19 @@ def test_a_worker_that_dies_before_sending_loses_nobody(shop: TestShop) -> None:
         if next(deaths, False):
             raise WorkerDied
 
-    shop.postbox.before_sending = die
+    shop.sender.before_sending = die
     shop.work()
-    assert told(shop) == ["ada", "bob"]
+    assert notified(shop) == ["ada", "bob"]
 
 
 def test_a_worker_that_dies_after_sending_repeats_at_most_its_batch(shop: TestShop) -> None:
     names = on_one_line(shop, 60)
     shop.join(*names)
     shop.observe(IN_STOCK)
-    shop.postbox.dies_after_sending = True
+    shop.sender.dies_after_sending = True
     shop.work()
-    assert set(told(shop)) == set(names)
-    repeats = len(told(shop)) - len(names)
+    assert set(notified(shop)) == set(names)
+    repeats = len(notified(shop)) - len(names)
     assert 0 < repeats <= 50
 
 
@@ -235,7 +235,7 @@ def test_a_product_that_left_the_catalogue_stops_its_fan_out(shop: TestShop) -> 
     rest = tuple(variant for variant in stocked.product.variants if variant.sku != shop.sku)
     shop.products.put_catalogue(replace(stocked.product, variants=rest), {}, known=stocked)
     shop.work()
-    assert told(shop) == []
+    assert notified(shop) == []
     entry = shop.entry("ada")
     assert entry is not None
     assert entry.state is EntryState.CONFIRMED
@@ -245,8 +245,8 @@ def test_a_message_about_an_older_restock_is_dropped(shop: TestShop) -> None:
     shop.join("ada")
     shop.observe(IN_STOCK)
     shop.queue.clear()
-    shop.fan_out.work(TellOne("some-older-one", shop.sku, shop.shopper("ada")))
-    assert told(shop) == []
+    shop.fan_out.work(NotifyOne("some-older-one", shop.sku, shop.shopper("ada")))
+    assert notified(shop) == []
 
 
 def test_two_workers_on_the_same_page_tell_nobody_twice(shop: TestShop) -> None:
@@ -255,13 +255,13 @@ def test_two_workers_on_the_same_page_tell_nobody_twice(shop: TestShop) -> None:
     steps = list(shop.queue.messages)
 
     def second_worker() -> None:
-        shop.postbox.before_sending = lambda: None
+        shop.sender.before_sending = lambda: None
         for step in steps:
             shop.fan_out.work(step)
 
-    shop.postbox.before_sending = second_worker
+    shop.sender.before_sending = second_worker
     shop.work()
-    assert told(shop) == ["ada", "bob", "cyd"]
+    assert notified(shop) == ["ada", "bob", "cyd"]
 
 
 def test_a_product_renamed_in_mid_fan_out_is_called_one_name_in_each_batch(shop: TestShop) -> None:
@@ -271,18 +271,18 @@ def test_a_product_renamed_in_mid_fan_out_is_called_one_name_in_each_batch(shop:
     assert stocked is not None
     renamed = replace(stocked.product, title="The Jacket")
     batches: list[set[str]] = []
-    send = shop.postbox.send
+    send = shop.sender.send
 
-    def watched(sender: str, envelopes: Sequence[Envelope]) -> tuple[Receipt, ...]:
-        batches.append({envelope.letter.subject.partition(" (")[0] for envelope in envelopes})
+    def watched(sender: str, emails: Sequence[OutgoingEmail]) -> tuple[SendResult, ...]:
+        batches.append({outgoing.email.subject.partition(" (")[0] for outgoing in emails})
         if len(batches) == 3:
             shop.products.put_catalogue(renamed, {}, known=stocked)
-        return send(sender, envelopes)
+        return send(sender, emails)
 
-    shop.postbox.send = watched  # type: ignore[method-assign]
+    shop.sender.send = watched  # type: ignore[method-assign]
     shop.observe(IN_STOCK)
     shop.work()
-    assert len(shop.postbox.sent) == 400
+    assert len(shop.sender.sent) == 400
     # A batch goes by the product as it is when the batch is written.
     assert batches[:3] == [{"Field Jacket"}] * 3
     assert batches[3:] == [{"The Jacket"}] * (len(batches) - 3)
@@ -292,14 +292,14 @@ def test_a_product_renamed_in_mid_fan_out_is_called_one_name_in_each_batch(shop:
 def test_who_waits_is_counted_from_the_rows_whatever_counters_say(shop: TestShop) -> None:
     shop.join("ada", "bob", "cyd")
     shop.observe(IN_STOCK)
-    shop.work_until(lambda: len(shop.postbox.sent) >= 1)
+    shop.work_until(lambda: len(shop.sender.sent) >= 1)
     restock = shop.restocks.live(shop.sku)
     assert restock is not None
     # A counter that drifted, as after a worker that died.
-    shop.progress.add(restock.id, lines_of(shop.sku)[0], at_ms=shop.clock(), told=40)
-    told = sum(
+    shop.progress.add(restock.id, shards_of(shop.sku)[0], at_ms=shop.clock(), notified=40)
+    notified = sum(
         entry is not None and entry.state is EntryState.NOTIFIED
         for entry in (shop.entry(name) for name in ("ada", "bob", "cyd"))
     )
-    (state,) = fan_outs(shop.sku, shop.products, shop.restocks, shop.progress, shop.line, shop.pace_table)
-    assert (state.waiting, shop.line.count(shop.sku)) == (3 - told, 3 - told)
+    (state,) = fan_outs(shop.sku, shop.products, shop.restocks, shop.progress, shop.shards, shop.rate_table)
+    assert (state.waiting, shop.shards.count(shop.sku)) == (3 - notified, 3 - notified)

@@ -1,8 +1,8 @@
-"""Every fault of a fan-out, in any order: nobody lost, nobody told who must not be, repeats counted.
+"""Every fault of a fan-out, in any order: nobody lost, nobody notified who must not be, repeats counted.
 
 The rules are what happens in the world: shoppers come, go and are suppressed, the variant comes and
 goes, workers take messages and die wherever they stand, the transport misbehaves, the queue repeats
-itself. What must hold is checked at every letter and at the end.
+itself. What must hold is checked at every email and at the end.
 """
 
 from typing import Any
@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from chalicelib.domain.entry import EntryState
-from chalicelib.domain.pace import UNLIMITED, Limits
+from chalicelib.domain.rate_limits import UNLIMITED, Limits
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import EVERYONE, WaveMessage, WavePolicy
-from chalicelib.mail.postbox import Delivery, OutcomeUnknown, PostboxRefused, Refusal
-from tests.clock import Clock
-from tests.fakes import WorkerDied
-from tests.memory import SKU
-from tests.memory_shop import MemoryShop
-from tests.shop import VISIBILITY_TIMEOUT_S
+from chalicelib.mail.sender import Delivery, OutcomeUnknown, Refusal, SendRefused
+from tests.support.clock import Clock
+from tests.support.fakes import WorkerDied
+from tests.support.memory import SKU
+from tests.support.memory_shop import MemoryShop
+from tests.support.shop import VISIBILITY_TIMEOUT_S
 
 BATCH_MAX = 50
 POINTS = ["lease", "leased", "page", "turn", "look", "mark", "half marked", "marked"]
@@ -34,31 +34,31 @@ class FanOutUnderFaults(RuleBasedStateMachine):
         super().__init__()
         self.dies_at: tuple[str, int] | None = None
         self.crashes = 0
-        self.told: dict[str, int] = {}
+        self.notified: dict[str, int] = {}
         self.wrong: list[str] = []
         self.joined = 0
 
-    @initialize(policy=st.sampled_from([EVERYONE, WavePolicy(letters_per_unit=3, next_after_min=1)]))
+    @initialize(policy=st.sampled_from([EVERYONE, WavePolicy(emails_per_unit=3, next_after_min=1)]))
     def open_shop(self, policy: WavePolicy) -> None:
         self.shop = MemoryShop(Clock(), reach=self.reach)
         self.shop.policy = policy
-        self.shop.postbox.on_letters = lambda _: None
-        self._watch_letters()
+        self.shop.sender.on_emails = lambda _: None
+        self._watch_emails()
 
-    def _watch_letters(self) -> None:
-        shop, send = self.shop, self.shop.postbox.send
+    def _watch_emails(self) -> None:
+        shop, send = self.shop, self.shop.sender.send
 
-        def watched(sender: str, envelopes: Any) -> Any:
-            before = len(shop.postbox.sent)
+        def watched(sender: str, emails: Any) -> Any:
+            before = len(shop.sender.sent)
             try:
-                return send(sender, envelopes)
+                return send(sender, emails)
             finally:
-                for envelope in shop.postbox.sent[before:]:
-                    self._letter_left(envelope.mailbox.partition("@")[0])
+                for outgoing in shop.sender.sent[before:]:
+                    self._email_left(outgoing.mailbox.partition("@")[0])
 
-        shop.postbox.send = watched  # type: ignore[method-assign]
+        shop.sender.send = watched  # type: ignore[method-assign]
 
-    def _letter_left(self, shopper: str) -> None:
+    def _email_left(self, shopper: str) -> None:
         shop = self.shop
         may = (
             shop.entries.rows[shopper].state is EntryState.CONFIRMED
@@ -67,7 +67,7 @@ class FanOutUnderFaults(RuleBasedStateMachine):
         )
         if not may:
             self.wrong.append(shopper)
-        self.told[shopper] = self.told.get(shopper, 0) + 1
+        self.notified[shopper] = self.notified.get(shopper, 0) + 1
 
     def reach(self, point: str) -> None:
         """A worker passes a point: here it may end."""
@@ -130,30 +130,30 @@ class FanOutUnderFaults(RuleBasedStateMachine):
 
     @rule(fault=st.sampled_from(["throttled", "stopped", "times out", "dies sending"]))
     def the_transport_misbehaves(self, fault: str) -> None:
-        postbox = self.shop.postbox
-        postbox.refusal = Refusal.STOPPED if fault == "stopped" else Refusal.BUSY
-        postbox.refuses = int(fault in {"throttled", "stopped"})
-        postbox.times_out = int(fault == "times out")
-        postbox.dies_after_sending = fault == "dies sending"
+        sender = self.shop.sender
+        sender.refusal = Refusal.PAUSED if fault == "stopped" else Refusal.RETRY
+        sender.refuses = int(fault in {"throttled", "stopped"})
+        sender.times_out = int(fault == "times out")
+        sender.dies_after_sending = fault == "dies sending"
         self.shop.work(self._failed)
-        postbox.refuses, postbox.times_out, postbox.dies_after_sending = 0, 0, False
-        if self.shop.pace_table.row and self.shop.pace_table.row.paused:
-            self.shop.pace_table.resume()
+        sender.refuses, sender.times_out, sender.dies_after_sending = 0, 0, False
+        if self.shop.rate_table.row and self.shop.rate_table.row.paused:
+            self.shop.rate_table.resume()
 
     @rule(delivery=st.sampled_from([Delivery.DEFERRED, Delivery.REJECTED]), data=st.data())
-    def one_letter_of_a_batch_is_not_taken(self, delivery: Delivery, data: st.DataObject) -> None:
+    def one_email_of_a_batch_is_not_taken(self, delivery: Delivery, data: st.DataObject) -> None:
         if self.joined:
             shopper = f"s{data.draw(st.integers(1, self.joined)):05}"
-            self.shop.postbox.deliveries[f"{shopper}@example.com"] = delivery
+            self.shop.sender.deliveries[f"{shopper}@example.com"] = delivery
             self.shop.work(self._failed)
 
-    @rule(letters_left=st.sampled_from([0, 7, UNLIMITED]), rate=st.sampled_from([1.0, 14.0, 1000.0]))
-    def the_account_changes(self, letters_left: int, rate: float) -> None:
-        self.shop.account.now = Limits(rate, letters_left)
+    @rule(emails_left=st.sampled_from([0, 7, UNLIMITED]), rate=st.sampled_from([1.0, 14.0, 1000.0]))
+    def the_account_changes(self, emails_left: int, rate: float) -> None:
+        self.shop.account.now = Limits(rate, emails_left)
         self.shop.clock.pass_s(400)
 
     def _failed(self, message: WaveMessage, error: BaseException) -> None:
-        if not isinstance(error, WorkerDied | OutcomeUnknown | PostboxRefused):
+        if not isinstance(error, WorkerDied | OutcomeUnknown | SendRefused):
             raise error
         self.crashes += 1
         # The queue shows a message again when its worker has not come back.
@@ -165,11 +165,11 @@ class FanOutUnderFaults(RuleBasedStateMachine):
 
     @invariant()
     def repeats_are_within_a_batch_for_each_crash(self) -> None:
-        repeats = sum(self.told.values()) - len(self.told)
+        repeats = sum(self.notified.values()) - len(self.notified)
         assert repeats <= BATCH_MAX * self.crashes
 
     def teardown(self) -> None:
-        """The world calms down, and everyone is told."""
+        """The world calms down, and everyone is notified."""
         if not hasattr(self, "shop"):
             return
         shop = self.shop
@@ -188,7 +188,7 @@ class FanOutUnderFaults(RuleBasedStateMachine):
         ]
         assert lost == []
         assert self.wrong == []
-        assert sum(self.told.values()) - len(self.told) <= BATCH_MAX * self.crashes
+        assert sum(self.notified.values()) - len(self.notified) <= BATCH_MAX * self.crashes
 
 
 TestFanOutUnderFaults = FanOutUnderFaults.TestCase

@@ -1,26 +1,26 @@
-"""ARCHITECTURE.md's table of faults, row by row: nobody lost, nobody told wrongly, repeats counted."""
+"""ARCHITECTURE.md's table of faults, row by row: nobody lost, nobody notified wrongly, repeats counted."""
 
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from chalicelib.domain.entry import EntryState, line_of, lines_of
+from chalicelib.domain.entry import EntryState, shard_of, shards_of
 from chalicelib.domain.stock import Availability, Restock
-from chalicelib.domain.wave import LimitedWave, TellOne, WaveMessage, WavePolicy, WaveStep
-from chalicelib.mail.postbox import Delivery, OutcomeUnknown
+from chalicelib.domain.wave import LimitedWave, NotifyOne, WaveMessage, WavePolicy, WaveStep
+from chalicelib.mail.sender import Delivery, OutcomeUnknown
 from chalicelib.tables.dynamodb import STATEMENTS_MAX
-from tests.clock import Clock
-from tests.fakes import WorkerDied
-from tests.memory import SKU
-from tests.memory_shop import MemoryShop
-from tests.shop import VISIBILITY_TIMEOUT_S
+from tests.support.clock import Clock
+from tests.support.fakes import WorkerDied
+from tests.support.memory import SKU
+from tests.support.memory_shop import MemoryShop
+from tests.support.shop import VISIBILITY_TIMEOUT_S
 from tests.unit.test_fan_out_faults import BATCH_MAX, POINTS
 
 IN_STOCK, SOLD_OUT = Availability.IN_STOCK, Availability.OUT_OF_STOCK
 WAITERS = 400
 NAMES = [f"s{number:05}" for number in range(WAITERS)]
-# Letters that are sent once more when a worker ends there; the marks of a shard are written by 25.
+# Emails that are sent once more when a worker ends there; the marks of a shard are written by 25.
 REPEATS = {"sent": BATCH_MAX, "mark": BATCH_MAX, "half marked": BATCH_MAX - STATEMENTS_MAX}
 
 
@@ -50,7 +50,7 @@ def crowded(clock: Clock, reach: Callable[[str], None] = lambda _: None) -> Memo
 
 
 def work_off(shop: MemoryShop, *expected: type[BaseException]) -> int:
-    """Let workers work until nothing is left; how many letters went to somebody who had theirs.
+    """Let workers work until nothing is left; how many emails went to somebody who had theirs.
 
     A message whose worker ends as `expected` comes again, as the queue shows it again.
     """
@@ -61,12 +61,12 @@ def work_off(shop: MemoryShop, *expected: type[BaseException]) -> int:
 
     while shop.work(failed):
         pass
-    told = shop.postbox.mailboxes()
-    return len(told) - len(set(told))
+    notified = shop.sender.mailboxes()
+    return len(notified) - len(set(notified))
 
 
-def told(shop: MemoryShop) -> set[str]:
-    return {mailbox.partition("@")[0] for mailbox in shop.postbox.mailboxes()}
+def notified(shop: MemoryShop) -> set[str]:
+    return {mailbox.partition("@")[0] for mailbox in shop.sender.mailboxes()}
 
 
 @pytest.mark.parametrize("point", [*POINTS, "sending", "sent"])
@@ -75,11 +75,11 @@ def test_a_worker_that_dies_anywhere_loses_nobody_and_repeats_a_batch_at_most(
 ) -> None:
     dies = Once(point, WorkerDied)
     shop = crowded(clock, dies)
-    shop.postbox.dies_after_sending = point == "sent"
-    shop.postbox.before_sending = lambda: dies("sending")
+    shop.sender.dies_after_sending = point == "sent"
+    shop.sender.before_sending = lambda: dies("sending")
     shop.observe(IN_STOCK)
     assert work_off(shop, WorkerDied) == REPEATS.get(point, 0)
-    assert told(shop) == set(NAMES)
+    assert notified(shop) == set(NAMES)
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -89,49 +89,49 @@ def test_a_call_that_dynamodb_throttles_loses_nobody_and_repeats_a_batch_at_most
     shop = crowded(clock, Once(point, Throttled))
     shop.observe(IN_STOCK)
     assert work_off(shop, Throttled) == REPEATS.get(point, 0)
-    assert told(shop) == set(NAMES)
+    assert notified(shop) == set(NAMES)
 
 
 def test_a_call_that_ses_throttles_is_made_later(clock: Clock) -> None:
     shop = crowded(clock)
-    shop.postbox.refuses = 3
+    shop.sender.refuses = 3
     shop.observe(IN_STOCK)
     assert work_off(shop) == 0
-    assert told(shop) == set(NAMES)
+    assert notified(shop) == set(NAMES)
 
 
 def test_a_call_that_times_out_after_it_was_taken_repeats_its_batch_once(clock: Clock) -> None:
     shop = crowded(clock)
-    shop.postbox.times_out = 1
+    shop.sender.times_out = 1
     shop.observe(IN_STOCK)
     assert 0 < work_off(shop, OutcomeUnknown) <= BATCH_MAX
-    assert told(shop) == set(NAMES)
+    assert notified(shop) == set(NAMES)
 
 
 def test_of_a_batch_only_who_was_not_taken_is_tried_again_and_who_is_refused_is_not(clock: Clock) -> None:
     shop = crowded(clock)
     refused, put_off = "s00007", "s00011"
-    shop.postbox.deliveries = {
+    shop.sender.deliveries = {
         f"{refused}@example.com": Delivery.REJECTED,
         f"{put_off}@example.com": Delivery.DEFERRED,
     }
     shop.observe(IN_STOCK)
     assert work_off(shop) == 0
-    assert told(shop) == set(NAMES) - {refused}
+    assert notified(shop) == set(NAMES) - {refused}
     assert shop.entries.rows[refused].state is EntryState.NOTIFIED
 
 
-def test_who_leaves_while_their_letter_is_under_way_stays_gone(clock: Clock) -> None:
+def test_who_leaves_while_their_email_is_under_way_stays_gone(clock: Clock) -> None:
     shop = crowded(clock)
 
     def leave() -> None:
         shop.entries.leave("s00000", SKU, at_ms=clock())
 
-    shop.postbox.before_sending = leave
+    shop.sender.before_sending = leave
     shop.observe(IN_STOCK)
     assert work_off(shop) == 0
-    assert shop.entries.rows["s00000"].state is EntryState.LEFT
-    assert told(shop) >= set(NAMES[1:])
+    assert shop.entries.rows["s00000"].state is EntryState.UNSUBSCRIBED
+    assert notified(shop) >= set(NAMES[1:])
 
 
 def test_a_stream_record_twice_late_or_out_of_order_tells_nobody_twice(clock: Clock) -> None:
@@ -144,7 +144,7 @@ def test_a_stream_record_twice_late_or_out_of_order_tells_nobody_twice(clock: Cl
     assert work_off(shop) == 0
     shop.restocking.open(first)
     assert work_off(shop) == 0
-    assert told(shop) == set(NAMES)
+    assert notified(shop) == set(NAMES)
 
 
 def test_a_sold_out_variant_stops_within_the_batch(clock: Clock) -> None:
@@ -154,9 +154,9 @@ def test_a_sold_out_variant_stops_within_the_batch(clock: Clock) -> None:
     def sell_out() -> None:
         shop.products.stock = replace(shop.products.stock, availability=SOLD_OUT)
 
-    shop.postbox.before_sending = sell_out
+    shop.sender.before_sending = sell_out
     work_off(shop)
-    assert shop.postbox.calls == 1
+    assert shop.sender.calls == 1
 
 
 def test_two_workers_never_hold_one_line(clock: Clock) -> None:
@@ -165,12 +165,12 @@ def test_two_workers_never_hold_one_line(clock: Clock) -> None:
     messages = shop.queue.messages
 
     def second_worker() -> None:
-        shop.postbox.before_sending = lambda: None
+        shop.sender.before_sending = lambda: None
         shop.fan_out.work(messages[0])
 
-    shop.postbox.before_sending = second_worker
+    shop.sender.before_sending = second_worker
     assert work_off(shop) == 0
-    assert told(shop) == set(NAMES)
+    assert notified(shop) == set(NAMES)
 
 
 @pytest.mark.parametrize("queued", [0, 1, 7, 8])
@@ -187,7 +187,7 @@ def test_a_restock_that_dies_among_its_steps_is_opened_again_and_tells_everybody
         put(message, delay_s=delay_s)
 
     shop.queue.put = dies  # type: ignore[method-assign]
-    if queued < len(lines_of(SKU)):
+    if queued < len(shards_of(SKU)):
         with pytest.raises(WorkerDied):
             shop.observe(IN_STOCK)
     else:
@@ -199,7 +199,7 @@ def test_a_restock_that_dies_among_its_steps_is_opened_again_and_tells_everybody
     # The stream hands the same record over again.
     shop.restocking.open(restock)
     assert work_off(shop) == 0
-    assert told(shop) == set(NAMES)
+    assert notified(shop) == set(NAMES)
     assert shop.restocks.opened == [restock]
 
 
@@ -217,9 +217,9 @@ def test_a_wave_whose_worker_dies_about_queueing_the_next_one_is_followed_by_tha
         put(message, delay_s=delay_s)
 
     shop.queue.put = queue  # type: ignore[method-assign]
-    shop.policy = WavePolicy(letters_per_unit=1, next_after_min=30)
+    shop.policy = WavePolicy(emails_per_unit=1, next_after_min=30)
     sent_at_ms: list[int] = []
-    shop.postbox.on_letters = lambda letters: sent_at_ms.extend([clock()] * letters)
+    shop.sender.on_emails = lambda emails: sent_at_ms.extend([clock()] * emails)
     shop.observe(IN_STOCK, 150)
     deaths: list[BaseException] = []
 
@@ -227,10 +227,10 @@ def test_a_wave_whose_worker_dies_about_queueing_the_next_one_is_followed_by_tha
         deaths.append(error)
         shop.queue.put(message, delay_s=VISIBILITY_TIMEOUT_S)
 
-    while len(shop.postbox.sent) < WAITERS:
+    while len(shop.sender.sent) < WAITERS:
         assert shop.work(failed)
     assert [type(error) for error in deaths] == [WorkerDied]
-    assert shop.postbox.mailboxes() == [f"{name}@example.com" for name in NAMES]
+    assert shop.sender.mailboxes() == [f"{name}@example.com" for name in NAMES]
     first, second, third = sent_at_ms[:150], sent_at_ms[150:300], sent_at_ms[300:]
     assert second[0] - first[-1] >= 30 * 60_000
     assert third[0] - second[-1] >= 30 * 60_000
@@ -240,11 +240,11 @@ def stale_messages(restock: Restock) -> list[WaveMessage]:
     """A message of every kind about a restock, as the dead letter queue kept it."""
     shopper = NAMES[0]
     return [
-        *(WaveStep(restock.id, SKU, line) for line in lines_of(SKU)),
-        WaveStep(restock.id, SKU, line_of(SKU, shopper), sweep=True),
+        *(WaveStep(restock.id, SKU, shard) for shard in shards_of(SKU)),
+        WaveStep(restock.id, SKU, shard_of(SKU, shopper), sweep=True),
         LimitedWave(restock.id, SKU),
-        TellOne(restock.id, SKU, shopper),
-        TellOne(restock.id, SKU, shopper, deferrals=2),
+        NotifyOne(restock.id, SKU, shopper),
+        NotifyOne(restock.id, SKU, shopper, deferrals=2),
     ]
 
 
@@ -266,7 +266,7 @@ def test_messages_of_a_restock_that_is_over_are_redriven_and_email_nobody(state:
     for message in stale_messages(over):
         shop.queue.put(message)
     assert work_off(shop) == 0
-    assert shop.postbox.calls == 0
+    assert shop.sender.calls == 0
     assert shop.queue.messages == []
     assert {entry.state for entry in shop.entries.rows.values()} == {EntryState.CONFIRMED}
 
@@ -282,11 +282,11 @@ def test_a_stream_record_that_is_redriven_late_opens_nothing_in_front_of_a_newer
     shop.observe(SOLD_OUT, 0)
     (newer,) = shop.observe(IN_STOCK)
     assert work_off(shop) == 0
-    calls = shop.postbox.calls
+    calls = shop.sender.calls
     late = "late comer"
     shop.entries.join(late, at_ms=clock())
     shop.restocking.open(older)
     assert shop.restocks.live(SKU) == replace(newer, policy=shop.policy)
     assert work_off(shop) == 0
-    assert shop.postbox.calls == calls
+    assert shop.sender.calls == calls
     assert shop.entries.rows[late].state is EntryState.CONFIRMED

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.aws import template
+from tests.support.aws import template
 
 OPTION_OFF = 0
 

@@ -8,14 +8,14 @@ import pytest
 
 import app as cloud
 from chalicelib import reactions, wiring
+from chalicelib.domain.email import RequestedEmail
 from chalicelib.domain.entry import EntryState
-from chalicelib.domain.letter import AskedLetter
 from chalicelib.domain.stock import Availability, Restock, Stock
-from chalicelib.domain.wave import TellOne, WaveStep, to_json
-from chalicelib.mail.postbox import PostboxRefused, Refusal
+from chalicelib.domain.wave import NotifyOne, WaveStep, to_json
+from chalicelib.mail.sender import Refusal, SendRefused
 from chalicelib.records import FirstRecordFailed, react_to_queue, react_to_stream
 from chalicelib.tables.entries import entry_from
-from chalicelib.wiring import events, letters, stores
+from chalicelib.wiring import emails, events, stores
 
 
 def entry_image(state: EntryState, asked_at_ms: int = 1) -> dict[str, Any]:
@@ -85,8 +85,8 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> Heard:
     """Every service, listening."""
     heard = Heard()
     for part, services in {
-        events: ("admissions", "fan_out", "page_turn", "restocking"),
-        letters: ("confirmations",),
+        events: ("single_opt_in", "fan_out", "page_refresh", "restocking"),
+        emails: ("confirmations",),
         stores: ("confirmations_queue", "entries", "progress"),
     }.items():
         for service in services:
@@ -124,21 +124,21 @@ def test_a_confirmation_that_lifts_a_suppression_lifts_it_before_anything_is_sen
     assert heard.calls == [("lift", True, "ada-id", 5), ("welcome", "ada-id", "A", 5)]
 
 
-def test_who_leaves_after_a_letter_is_counted_for_its_restock(
+def test_who_leaves_after_a_email_is_counted_for_its_restock(
     heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wiring, "clock_ms", lambda: 5)
     told = {**entry_image(EntryState.NOTIFIED), "restock_id": {"S": "r1"}}
-    cloud.on_entry_written(stream_event((told, entry_image(EntryState.LEFT))), None)
-    waiting = (entry_image(EntryState.CONFIRMED), entry_image(EntryState.LEFT))
+    cloud.on_entry_written(stream_event((told, entry_image(EntryState.UNSUBSCRIBED))), None)
+    waiting = (entry_image(EntryState.CONFIRMED), entry_image(EntryState.UNSUBSCRIBED))
     cloud.on_entry_written(stream_event(waiting), None)
-    assert heard.calls == [("count_left", "r1", 5)]
+    assert heard.calls == [("count_unsubscribed", "r1", 5)]
 
 
-def test_an_entry_confirmed_without_a_letter_is_admitted(heard: Heard) -> None:
+def test_an_entry_confirmed_without_a_email_is_admitted(heard: Heard) -> None:
     cloud.on_entry_written(stream_event((None, entry_image(EntryState.CONFIRMED))), None)
     ((name, entry),) = heard.calls
-    assert (name, entry.shopper, entry.sku) == ("admit", "ada-id", "A")
+    assert (name, entry.shopper, entry.sku) == ("accept", "ada-id", "A")
 
 
 def test_who_asks_again_after_being_gone_joins_anew_and_then_is_asked(heard: Heard) -> None:
@@ -148,7 +148,7 @@ def test_who_asks_again_after_being_gone_joins_anew_and_then_is_asked(heard: Hea
     assert [call[0] for call in heard.calls] == ["rejoin", "put"]
 
 
-def test_asking_again_for_a_confirmed_entry_sets_it_back_and_queues_a_letter(heard: Heard) -> None:
+def test_asking_again_for_a_confirmed_entry_sets_it_back_and_queues_a_email(heard: Heard) -> None:
     before = entry_image(EntryState.CONFIRMED)
     again = {**entry_image(EntryState.CONFIRMED, asked_at_ms=2000), "source": {"S": "net4-x"}}
     assert failures(cloud.on_entry_written(stream_event((before, again)), None)) == []
@@ -162,8 +162,8 @@ def test_asking_again_for_a_confirmed_entry_sets_it_back_and_queues_a_letter(hea
     assert heard.calls == []
 
 
-def test_the_letter_that_somebody_is_on_the_list_reaches_its_service(heard: Heard) -> None:
-    body = AskedLetter("ada-id", "A", already=True, source="net4-x").to_json()
+def test_the_email_that_somebody_is_on_the_list_reaches_its_service(heard: Heard) -> None:
+    body = RequestedEmail("ada-id", "A", already=True, source="net4-x").to_json()
     cloud.send_confirmations(queue_event(body), None)
     assert heard.calls == [("say_already", "ada-id", "A", "net4-x"), ("delete", "r0")]
 
@@ -178,18 +178,21 @@ def test_a_restock_turns_the_page_and_then_opens_waves(heard: Heard) -> None:
     sold_out = Stock(Availability.OUT_OF_STOCK, 0, 1, "e1")
     back = Stock(Availability.IN_STOCK, 5, 2, "e2")
     cloud.on_product_changed(stream_event((product_image(sold_out), product_image(back))), None)
-    assert heard.calls == [("turn", "jacket", "e0"), ("open", Restock("A:0:e2", "jacket", "A", 5, 2, 7999))]
+    assert heard.calls == [
+        ("refresh", "jacket", "e0"),
+        ("open", Restock("A:0:e2", "jacket", "A", 5, 2, 7999)),
+    ]
 
 
 def test_sold_out_turns_the_page_and_opens_nothing(heard: Heard) -> None:
     back = Stock(Availability.IN_STOCK, 5, 1, "e1")
     sold_out = Stock(Availability.OUT_OF_STOCK, 0, 2, "e2")
     cloud.on_product_changed(stream_event((product_image(back), product_image(sold_out))), None)
-    assert heard.calls == [("turn", "jacket", "e0")]
+    assert heard.calls == [("refresh", "jacket", "e0")]
 
 
 def test_what_the_streams_filter_keeps_back_sets_nothing_off(heard: Heard) -> None:
-    events = stream_event((None, entry_image(EntryState.LEFT)))
+    events = stream_event((None, entry_image(EntryState.UNSUBSCRIBED)))
     del events["Records"][0]["dynamodb"]["NewImage"]
     assert failures(cloud.on_entry_written(events, None)) == []
     inserted = stream_event((None, product_image(Stock(Availability.IN_STOCK, 5, 1, "e1"))))
@@ -206,7 +209,7 @@ def test_rows_of_other_kinds_in_a_redriven_range_set_nothing_off(heard: Heard) -
     sold_out, back = Stock(Availability.OUT_OF_STOCK, 0, 1, "e1"), Stock(Availability.IN_STOCK, 5, 2, "e2")
     change = (product_image(sold_out), product_image(back))
     assert failures(cloud.on_product_changed(stream_event((pointer, pointer), change), None)) == []
-    assert [call[0] for call in heard.calls] == ["put", "turn", "open"]
+    assert [call[0] for call in heard.calls] == ["put", "refresh", "open"]
 
 
 def test_a_record_without_its_time_is_written_now(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,7 +245,7 @@ def test_a_catalogue_edit_turns_no_page(heard: Heard) -> None:
 
 
 def test_queued_work_reaches_its_service(heard: Heard) -> None:
-    step, one = WaveStep("r1", "A", "A#1"), TellOne("r1", "A", "ada-id")
+    step, one = WaveStep("r1", "A", "A#1"), NotifyOne("r1", "A", "ada-id")
     cloud.walk_waves(queue_event(to_json(step), to_json(one)), None)
     cloud.send_confirmations(queue_event(json.dumps({"shopper": "ada-id", "sku": "A"})), None)
     assert heard.calls == [
@@ -254,7 +257,7 @@ def test_queued_work_reaches_its_service(heard: Heard) -> None:
 
 
 def test_a_poison_message_fails_alone(heard: Heard) -> None:
-    good = TellOne("r1", "A", "ada-id")
+    good = NotifyOne("r1", "A", "ada-id")
     assert failures(cloud.walk_waves(queue_event(to_json(good), "poison", to_json(good)), None)) == ["m1"]
     assert heard.calls == [("work", good), ("work", good)]
 
@@ -310,7 +313,7 @@ def test_lines_name_the_request_and_the_record_they_are_about(
     heard: Heard, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delattr(Heard, "__getattr__")  # now nothing that is asked of a service can be had
-    cloud.walk_waves(queue_event(to_json(TellOne("r", "A", "ada-id")), "no message"), LambdaContext("q1"))
+    cloud.walk_waves(queue_event(to_json(NotifyOne("r", "A", "ada-id")), "no message"), LambdaContext("q1"))
     cloud.on_entry_written(stream_event((None, entry_image(EntryState.PENDING))), LambdaContext("q2"))
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(line["event"], line["request"], line["record"]) for line in lines] == [
@@ -321,24 +324,24 @@ def test_lines_name_the_request_and_the_record_they_are_about(
 
 
 @pytest.mark.parametrize("body", [{"shopper": "ada-id", "sku": "A"}, {"shopper": "ada-id"}])
-def test_a_letter_that_may_not_leave_now_is_put_back(
+def test_a_email_that_may_not_leave_now_is_put_back(
     heard: Heard, monkeypatch: pytest.MonkeyPatch, body: dict[str, Any]
 ) -> None:
     class Refusing:
-        refusal = Refusal.BUSY
+        refusal = Refusal.RETRY
 
         def send(self, *_: str) -> None:
-            raise PostboxRefused("quota", self.refusal)
+            raise SendRefused("quota", self.refusal)
 
-    for service in ("confirmations", "yours_letters"):
-        monkeypatch.setattr(letters, service, Refusing)
+    for service in ("confirmations", "my_waitlists_email"):
+        monkeypatch.setattr(emails, service, Refusing)
     text = json.dumps(body)
     assert failures(cloud.send_confirmations(queue_event(text), None)) == []
-    ((call, letter, delay_s), deleted) = heard.calls
-    assert (call, letter) == ("put_back", AskedLetter(**body, hops=1, tries=1))
+    ((call, email, delay_s), deleted) = heard.calls
+    assert (call, email) == ("put_back", RequestedEmail(**body, hops=1, tries=1))
     assert 0 < delay_s <= 900
     assert deleted == ("delete", "r0")
-    Refusing.refusal = Refusal.WRONG
+    Refusing.refusal = Refusal.INVALID
     assert failures(cloud.send_confirmations(queue_event(text), None)) == ["m0"]
 
 
@@ -355,20 +358,20 @@ def test_a_first_ask_of_a_row_that_was_no_entry_before_is_asked_about(heard: Hea
     assert heard.calls == [("put", "ada-id", "A")]
 
 
-def test_a_letter_about_all_lists_reaches_its_service(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(letters, "yours_letters", lambda: heard)
-    cloud.send_confirmations(queue_event(AskedLetter("ada-id", source="net4-x").to_json()), None)
+def test_a_email_about_all_lists_reaches_its_service(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(emails, "my_waitlists_email", lambda: heard)
+    cloud.send_confirmations(queue_event(RequestedEmail("ada-id", source="net4-x").to_json()), None)
     assert heard.calls == [("send", "ada-id", "net4-x"), ("delete", "r0")]
 
 
 def test_feedback_reaches_its_desk(monkeypatch: pytest.MonkeyPatch) -> None:
     desk = Heard()
-    monkeypatch.setattr(letters, "feedback_desk", lambda: desk)
+    monkeypatch.setattr(emails, "ses_event_handler", lambda: desk)
     reactions.take_feedback("a body")
     assert desk.calls == [("take_in", "a body")]
 
 
-def test_letters_that_are_due_are_sent_by_what_the_function_is_given(
+def test_emails_that_are_due_are_sent_by_what_the_function_is_given(
     heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[Any] = []
@@ -383,9 +386,9 @@ def test_letters_that_are_due_are_sent_by_what_the_function_is_given(
     def remaining_ms() -> int:
         return 1
 
-    monkeypatch.setattr(reactions, "DueLetters", Due)
+    monkeypatch.setattr(reactions, "RequestedBatch", Due)
     assert failures(reactions.send_confirmations(queue_event("b")["Records"], remaining_ms)) == []
-    assert isinstance(given[0], reactions.AskedDesk)
+    assert isinstance(given[0], reactions.RequestedEmailHandler)
     assert given[1:] == [heard, wiring.clock_ms, random.random, remaining_ms, "b"]
     assert heard.calls == [("delete", "r0")]
 
@@ -396,7 +399,7 @@ def test_a_page_turns_where_one_of_its_variants_is_shown_otherwise(heard: Heard)
     # A variant that is new, beside one that is shown as it was.
     after["stock"]["M"]["B"] = after["stock"]["M"]["A"]
     cloud.on_product_changed(stream_event((before, after)), None)
-    assert heard.calls == [("turn", "jacket", "e0")]
+    assert heard.calls == [("refresh", "jacket", "e0")]
 
 
 def test_a_restock_is_opened_at_the_end_of_the_second_that_the_stream_names(heard: Heard) -> None:
@@ -435,9 +438,9 @@ def test_each_message_that_is_done_is_settled_by_its_receipt_at_once() -> None:
         heard.append(("react", body))
         fail_on("bad")(body)
 
-    def settled(receipt: str) -> None:
-        heard.append(("settled", receipt))
-        fail_on("r0")(receipt)
+    def settled(result: str) -> None:
+        heard.append(("settled", result))
+        fail_on("r0")(result)
 
     records = [*queue_event("a", "bad", "c")["Records"], {"messageId": "m3", "body": "d"}]
     # One that is done and cannot be taken off the queue is no failure.

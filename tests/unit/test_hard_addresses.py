@@ -12,7 +12,7 @@ deployed = playing_aws.deployed
 api = playing_aws.api
 
 LABEL = "d" * 61
-# What is typed, and the mailbox a letter goes to, or else a part of the reason for refusing it.
+# What is typed, and the mailbox an email goes to, or else a part of the reason for refusing it.
 ACCEPTED = {
     "x@example.com": "x@example.com",
     "FirstName.LastName@EasierReading.example": "FirstName.LastName@easierreading.example",

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from spillway.build.mistakes import CatalogueInvalid
-from spillway.build.release import Release
-from spillway.build.site import build
 from spillway.project import Project
-from tests.unit.small_shop import make_small_shop
+from spillway.sitegen.input_error import CatalogueInvalid
+from spillway.sitegen.release import Release
+from spillway.sitegen.site import build
+from tests.support.small_shop import make_small_shop
 
 CLOSING = "</script><script>alert(1)</script>"
 TEXTS = {

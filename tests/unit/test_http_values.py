@@ -19,12 +19,14 @@ from chalicelib.domain.entry import OptIn
 from chalicelib.domain.form_stamp import DAY_MS, PERIOD_DAYS, VALID_DAYS, FormStamps, Offer
 from chalicelib.domain.links import LinkRefused
 from chalicelib.domain.stock import Availability, Stock
-from chalicelib.http import answers, refusals
+from chalicelib.http import refusals, responses
 from chalicelib.http.availability_body import AHEAD_MS_MAX, availability_event, ignored_fields
+from chalicelib.http.did_you_mean import did_you_mean_page, once_more_page, signed_up_page
 from chalicelib.http.forms import BODY_BYTES_MAX, FIELDS_MAX, FORM_TYPE, JSON_TYPE, Body
 from chalicelib.http.language import link_address, root_asked
 from chalicelib.http.merchant_keys import SIGNATURES_MAX, MerchantKeys, NotTheMerchant, sign
 from chalicelib.http.merchant_requests import event_by_key, event_by_signature, outcome_answer
+from chalicelib.http.my_waitlists_form import asking_address, unsubscribe_choice
 from chalicelib.http.origins import refuse_foreign
 from chalicelib.http.problem import FieldError, Problem
 from chalicelib.http.signup_form import (
@@ -34,18 +36,16 @@ from chalicelib.http.signup_form import (
     undo_form,
     undo_refused,
 )
-from chalicelib.http.slips import did_you_mean_page, once_more_page, signed_up_page
 from chalicelib.http.token_form import (
     TOKEN_CHARS_MAX,
-    Leaving,
-    leave_by_any,
-    leaving_tokens,
+    UnsubscribeTokens,
     link_token,
     posted_token,
+    unsubscribe_by_any,
+    unsubscribe_tokens,
 )
 from chalicelib.http.viewer import viewer_address
-from chalicelib.http.yours_form import asking_address, leaving_choice
-from tests.log_lines import logged
+from tests.support.log_lines import logged
 
 HTML_HEADERS = {
     "Cache-Control": "no-store",
@@ -130,13 +130,13 @@ def as_json(document: Any) -> Body:
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (answers.accepted(), (202, JSON_HEADERS, {"status": "accepted"})),
+        (responses.accepted(), (202, JSON_HEADERS, {"status": "accepted"})),
         (
-            answers.accepted("ada@gmail.com", "token"),
+            responses.accepted("ada@gmail.com", "token"),
             (202, JSON_HEADERS, {"status": "accepted", "suggestion": "ada@gmail.com", "undo": "token"}),
         ),
         (
-            answers.see_other("/waitlist/thanks"),
+            responses.see_other("/waitlist/thanks"),
             (
                 303,
                 {
@@ -147,14 +147,14 @@ def as_json(document: Any) -> Body:
                 "",
             ),
         ),
-        (answers.html_page("<p>", language="de"), (200, HTML_HEADERS, "<p>")),
-        (answers.html_page("<p>", language="de", status=410), (410, HTML_HEADERS, "<p>")),
-        (answers.undone(), (200, JSON_HEADERS, {"status": "undone"})),
+        (responses.html_page("<p>", language="de"), (200, HTML_HEADERS, "<p>")),
+        (responses.html_page("<p>", language="de", status=410), (410, HTML_HEADERS, "<p>")),
+        (responses.undone(), (200, JSON_HEADERS, {"status": "undone"})),
         (
-            answers.json_file({"a": 1}, name="all.json"),
+            responses.json_file({"a": 1}, name="all.json"),
             (200, {**JSON_HEADERS, "Content-Disposition": 'attachment; filename="all.json"'}, {"a": 1}),
         ),
-        (answers.done(), (200, {"Cache-Control": "no-store", "Content-Type": "text/plain"}, "")),
+        (responses.done(), (200, {"Cache-Control": "no-store", "Content-Type": "text/plain"}, "")),
     ],
 )
 def test_an_answer_has_its_status_headers_and_body(answer: Response, expected: tuple[Any, ...]) -> None:
@@ -162,9 +162,9 @@ def test_an_answer_has_its_status_headers_and_body(answer: Response, expected: t
 
 
 def test_the_description_of_the_api_is_the_file_and_may_be_kept_for_five_minutes() -> None:
-    file = Path(answers.__file__).with_name("openapi.json")
+    file = Path(responses.__file__).with_name("openapi.json")
     headers = {"Cache-Control": "public, max-age=300", "Content-Type": "application/json"}
-    assert whole(answers.description()) == (200, headers, file.read_text(encoding="utf-8"))
+    assert whole(responses.description()) == (200, headers, file.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_the_description_of_the_api_is_the_file_and_may_be_kept_for_five_minutes
     ],
 )
 def test_a_person_is_told_by_what_the_browser_accepts(headers: dict[str, str], html: bool) -> None:
-    assert answers.wants_html(asked(headers)) is html
+    assert responses.wants_html(asked(headers)) is html
 
 
 # ---- bodies ----
@@ -738,13 +738,13 @@ WRONG = (
             ("form-problem.html", {"problems": [f"auf Deutsch: {LINK_GONE}"], "back_path": "/products/x"}),
         ),
         (
-            Problem(HTTPStatus.BAD_REQUEST, "Wrong.", WRONG, back_path="/waitlist/yours"),
+            Problem(HTTPStatus.BAD_REQUEST, "Wrong.", WRONG, back_path="/waitlist/my-waitlists"),
             "de",
             (
                 "form-problem.html",
                 {
                     "problems": ["auf Deutsch: At most 5.", "auf Deutsch: Is it right?"],
-                    "back_path": "/waitlist/yours",
+                    "back_path": "/waitlist/my-waitlists",
                 },
             ),
         ),
@@ -866,9 +866,9 @@ def test_a_signup_says_what_was_agreed_to_and_is_sent_again_for_another_address(
     single = read(Offer(OFFERED.sku_ids, OptIn.SINGLE), sku=["1", "2"], page="/p")
     assert (single.opt_in, single.consent) == (
         OptIn.SINGLE,
-        "one-letter-when-available-at-once-2026-11",
+        "one-email-when-available-at-once-2026-11",
     )
-    assert read().consent == "one-letter-when-available-2026-11"
+    assert read().consent == "one-email-when-available-2026-11"
     assert single.fields_for("eve@example.com") == (
         ("email", "eve@example.com"),
         ("sku", "1"),
@@ -1054,31 +1054,35 @@ def test_a_button_posts_one_token() -> None:
 @pytest.mark.parametrize(
     ("query", "raw", "expected"),
     [
-        ([("token", "a"), ("token", ""), ("token", "b")], b"", Leaving(("a", "b"), by_button=False)),
-        ([("token", f"{LONGEST}t")], b"token=c", Leaving(("", "c"), by_button=False)),
-        (None, b"List-Unsubscribe=One-Click", Leaving(("",), by_button=False)),
-        (None, b"List-Unsubscribe%3DOne-Click&token=c", Leaving(("c",), by_button=False)),
-        (None, b'name="List-Unsubscribe"', Leaving(("",), by_button=False)),
-        ([("lang", "de")], b"token=c", Leaving(("c",), by_button=True)),
-        (None, b'{"token": "c"}', Leaving(("c",), by_button=True)),
-        (None, b"\xfftoken=c", Leaving(("c",), by_button=True)),
-        (None, b"token=" + LONGEST.encode() + b"t", Leaving(("",), by_button=True)),
-        ([("token", "a")], b"&token=c" * BODY_BYTES_MAX, Leaving(("a",), by_button=False)),
+        (
+            [("token", "a"), ("token", ""), ("token", "b")],
+            b"",
+            UnsubscribeTokens(("a", "b"), by_button=False),
+        ),
+        ([("token", f"{LONGEST}t")], b"token=c", UnsubscribeTokens(("", "c"), by_button=False)),
+        (None, b"List-Unsubscribe=One-Click", UnsubscribeTokens(("",), by_button=False)),
+        (None, b"List-Unsubscribe%3DOne-Click&token=c", UnsubscribeTokens(("c",), by_button=False)),
+        (None, b'name="List-Unsubscribe"', UnsubscribeTokens(("",), by_button=False)),
+        ([("lang", "de")], b"token=c", UnsubscribeTokens(("c",), by_button=True)),
+        (None, b'{"token": "c"}', UnsubscribeTokens(("c",), by_button=True)),
+        (None, b"\xfftoken=c", UnsubscribeTokens(("c",), by_button=True)),
+        (None, b"token=" + LONGEST.encode() + b"t", UnsubscribeTokens(("",), by_button=True)),
+        ([("token", "a")], b"&token=c" * BODY_BYTES_MAX, UnsubscribeTokens(("a",), by_button=False)),
     ],
 )
 def test_every_token_of_a_request_to_leave_is_found(
-    query: list[tuple[str, str]] | None, raw: bytes, expected: Leaving
+    query: list[tuple[str, str]] | None, raw: bytes, expected: UnsubscribeTokens
 ) -> None:
-    assert leaving_tokens(asked(query=query), Body("", raw)) == expected
+    assert unsubscribe_tokens(asked(query=query), Body("", raw)) == expected
 
 
 def test_a_request_to_leave_needs_a_token_somewhere() -> None:
-    assert told(lambda: leaving_tokens(asked(), Body("", b""))) == bad(ONE_TOKEN)
-    assert told(lambda: leaving_tokens(asked(), Body("", b"x" * (BODY_BYTES_MAX + 1)))) == bad(
+    assert told(lambda: unsubscribe_tokens(asked(), Body("", b""))) == bad(ONE_TOKEN)
+    assert told(lambda: unsubscribe_tokens(asked(), Body("", b"x" * (BODY_BYTES_MAX + 1)))) == bad(
         "A request has at most 8192 bytes.", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     )
     exactly = b"token=c&" + b"x" * (BODY_BYTES_MAX - 8)
-    assert leaving_tokens(asked(query=[("token", "a")]), Body("", exactly)).tokens == ("a", "c")
+    assert unsubscribe_tokens(asked(query=[("token", "a")]), Body("", exactly)).tokens == ("a", "c")
 
 
 @pytest.mark.parametrize(("bad_ones", "refused"), [("", False), ("a", False), ("abc", True)])
@@ -1092,9 +1096,9 @@ def test_each_token_is_tried_and_one_of_ours_is_enough(bad_ones: str, refused: b
 
     if refused:
         with pytest.raises(LinkRefused):
-            leave_by_any("abc", leave)
+            unsubscribe_by_any("abc", leave)
     else:
-        leave_by_any("abc", leave)
+        unsubscribe_by_any("abc", leave)
     assert tried == ["a", "b", "c"]
 
 
@@ -1102,18 +1106,20 @@ def test_who_asks_for_the_link_to_all_of_theirs_gives_an_address() -> None:
     assert asking_address(form({"email": "ada@example.com"})) == (ADA, False)
     assert asking_address(form({"email": "ada@example.com", "website": "x", "knot": ""})) == (ADA, False)
     assert asking_address(form({"email": "ada@example.com", "knot": "x"})) == (ADA, True)
-    assert told(lambda: asking_address(form({}))) == bad(NOT_COMPLETE, NO_EMAIL, back_path="/waitlist/yours")
+    assert told(lambda: asking_address(form({}))) == bad(
+        NOT_COMPLETE, NO_EMAIL, back_path="/waitlist/my-waitlists"
+    )
 
 
 NO_CHOICE = "The form must have one token, and at most one SKU."
 
 
 def test_who_leaves_one_or_all_names_the_token_and_at_most_one_sku() -> None:
-    assert leaving_choice(form({"token": LONGEST, "sku": " A "})) == (LONGEST, "A")
-    assert leaving_choice(form({"token": f"{LONGEST}t"})) == ("", "")
+    assert unsubscribe_choice(form({"token": LONGEST, "sku": " A "})) == (LONGEST, "A")
+    assert unsubscribe_choice(form({"token": f"{LONGEST}t"})) == ("", "")
     for fields in ({"sku": "A"}, {"token": ["a", "b"]}, {"token": "a", "sku": ["A", "B"]}):
-        assert told(lambda: leaving_choice(form(fields))) == bad(NO_CHOICE)  # noqa: B023
-    assert told(lambda: leaving_choice(form({"token": "a", "sku": ""}))) == bad(
+        assert told(lambda: unsubscribe_choice(form(fields))) == bad(NO_CHOICE)  # noqa: B023
+    assert told(lambda: unsubscribe_choice(form({"token": "a", "sku": ""}))) == bad(
         NO_CHOICE,
         error(
             "sku",

@@ -11,16 +11,16 @@ from PIL import Image
 
 from chalicelib.domain.stock import Availability
 from spillway.__main__ import cli
-from spillway.build.catalogue import CatalogueProduct
-from spillway.build.loading import load_catalogue
 from spillway.errors import BadInput
 from spillway.importing.imported import Export, ImportedProduct, ImportedVariant
+from spillway.importing.normalize import PictureChoice, TakeOptions, take
 from spillway.importing.product_text import product_text
 from spillway.importing.skus import with_skus
-from spillway.importing.taking import PictureChoice, TakeOptions, take
 from spillway.project import Project
-from tests.shopify_export import as_csv, export
-from tests.unit.small_shop import make_small_shop
+from spillway.sitegen.catalogue import CatalogueProduct
+from spillway.sitegen.loading import load_catalogue
+from tests.support.shopify_export import as_csv, export
+from tests.support.small_shop import make_small_shop
 
 HEADER = "Handle,Title,Body (HTML),Published,Option1 Name,Option1 Value,Variant SKU,Variant Price"
 FEED = """\

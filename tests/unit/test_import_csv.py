@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from spillway.errors import BadInput
+from spillway.importing.generic_csv import read_plain
 from spillway.importing.imported import Export
 from spillway.importing.merchant_feed import read_merchant_feed
-from spillway.importing.plain import read_plain
 from spillway.importing.reading import ReadOptions
 from spillway.importing.shopify import read_shopify
 from spillway.importing.woocommerce import read_woocommerce
@@ -169,7 +169,7 @@ def test_an_export_of_another_platform_is_named_and_never_taken(
     assert (
         refused.value.message == f"{file}: this is an export of {platform}, which has no importer of its own"
     )
-    assert "spillway import google FEED" in refused.value.way_out
+    assert "spillway import google FEED" in refused.value.hint
 
 
 @pytest.mark.parametrize(
@@ -184,4 +184,4 @@ def test_an_export_of_another_platform_is_named_and_never_taken(
 def test_an_export_that_another_command_reads_names_it(tmp_path: Path, head: str, command: str) -> None:
     with pytest.raises(BadInput) as refused:
         read(tmp_path, head, ",".join("x" for _ in head.split(",")))
-    assert refused.value.way_out == f"spillway import {command} {tmp_path / 'products.csv'}"
+    assert refused.value.hint == f"spillway import {command} {tmp_path / 'products.csv'}"

@@ -12,13 +12,13 @@ from click.testing import CliRunner
 
 from chalicelib.domain.product import Product
 from spillway.__main__ import cli
-from spillway.build.loading import load_catalogue
-from spillway.build.site import build
 from spillway.project import Project
-from tests.hostile_exports import FORMATS, rows_of
-from tests.merchant_listing import checked, offers_of
-from tests.unit.importing import files_of
-from tests.unit.small_shop import make_small_shop
+from spillway.sitegen.loading import load_catalogue
+from spillway.sitegen.site import build
+from tests.support.hostile_exports import FORMATS, rows_of
+from tests.support.importing import files_of
+from tests.support.merchant_listing import checked, offers_of
+from tests.support.small_shop import make_small_shop
 from tests.unit.test_sample_shop import CHECKER, Page
 
 SMALL, LARGE = 20, 1667  # products; three variants each

@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from spillway.__main__ import cli
-from spillway.build.catalogue import CatalogueProduct
-from spillway.build.loading import load_catalogue
-from spillway.build.markdown import is_beyond_refusal, to_html
-from spillway.build.site import build
 from spillway.errors import BadInput
 from spillway.importing.imported import ImportedProduct
 from spillway.importing.importer import NothingImported
 from spillway.project import Project
-from tests.unit.importing import files_of, import_products, lines_of, product, variant
-from tests.unit.small_shop import make_small_shop
+from spillway.sitegen.catalogue import CatalogueProduct
+from spillway.sitegen.loading import load_catalogue
+from spillway.sitegen.markdown import is_beyond_refusal, to_html
+from spillway.sitegen.site import build
+from tests.support.importing import files_of, import_products, lines_of, product, variant
+from tests.support.small_shop import make_small_shop
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_a_field_of_a_variant_that_the_build_would_refuse_is_left_out_and_the_va
     assert [line for line in lines_of(report, kind) if line.startswith("line 8: mug: ")], report.text()
 
 
-def test_words_lose_no_letters(shop: Project) -> None:
+def test_words_lose_no_emails(shop: Project) -> None:
     import_products(
         shop, [product("a", variant("A"), title="Schön"), product("b", variant("B"), title="1. *C#*")]
     )
@@ -154,7 +154,7 @@ def test_two_hundred_and_five_categories_and_products_that_cost_nothing_are_take
     } == {0}
 
 
-def test_categories_that_look_alike_in_latin_letters_stay_apart(shop: Project) -> None:
+def test_categories_that_look_alike_in_latin_emails_stay_apart(shop: Project) -> None:
     titles = ["Обувь 2024", "Сумки 2024", "C#", "C++", "C", "Schön", "Schon", "все", "All"]
     import_products(
         shop, [product(f"p{n}", variant(f"P{n}"), category=title) for n, title in enumerate(titles)]

@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from spillway.__main__ import cli
-from spillway.build.loading import load_catalogue
 from spillway.project import Project
-from tests.unit.small_shop import make_small_shop
+from spillway.sitegen.loading import load_catalogue
+from tests.support.small_shop import make_small_shop
 
 MATRIXIFY = (
     "Handle,Title,Option1 Name,Option1 Value,Variant SKU,Variant Price,Variant Position",

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from spillway.build.loading import load_catalogue
 from spillway.importing.picture_finder import PictureFinder, PictureSource
 from spillway.importing.report import ImportReport
 from spillway.project import Project
-from tests.unit.importing import import_products, lines_of, product, variant
-from tests.unit.small_shop import make_small_shop
+from spillway.sitegen.loading import load_catalogue
+from tests.support.importing import import_products, lines_of, product, variant
+from tests.support.small_shop import make_small_shop
 
 CDN = "https://cdn.shopify.com/s/files/1/0533/2089/files"
 

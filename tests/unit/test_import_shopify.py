@@ -8,7 +8,7 @@ from spillway.errors import BadInput
 from spillway.importing.imported import Export, ImportedProduct
 from spillway.importing.reading import ReadOptions
 from spillway.importing.shopify import read_shopify
-from tests.shopify_export import as_csv, export
+from tests.support.shopify_export import as_csv, export
 
 OPTIONS = ReadOptions("GBP", "en-GB")
 
@@ -200,4 +200,4 @@ def test_links_of_a_description_lead_to_products_here_or_to_the_old_shop(tmp_pat
 def test_another_platforms_export_names_the_command_that_reads_it(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="this is an export of WooCommerce") as refused:
         read(tmp_path, "ID,Type,SKU,Name,Published,Regular price", "1,simple,a,A,1,5")
-    assert refused.value.way_out == f"spillway import woocommerce {tmp_path / 'export.csv'}"
+    assert refused.value.hint == f"spillway import woocommerce {tmp_path / 'export.csv'}"

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spillway.build.loading import load_catalogue
-from spillway.build.redirects import add_redirects
-from spillway.build.site import build
 from spillway.importing.imported import ImportedProduct
 from spillway.importing.shop_files import digest
 from spillway.project import Project
-from tests.unit.importing import files_of, import_products, lines_of, product, variant
-from tests.unit.small_shop import make_small_shop
+from spillway.sitegen.loading import load_catalogue
+from spillway.sitegen.redirects import add_redirects
+from spillway.sitegen.site import build
+from tests.support.importing import files_of, import_products, lines_of, product, variant
+from tests.support.small_shop import make_small_shop
 
 
 @pytest.fixture

@@ -147,13 +147,13 @@ def test_another_encoding_is_read_when_it_is_named_and_never_guessed(
     assert rows(tmp_path, content, encoding) == [(2, {"sku": "1", "title": text})]
     with pytest.raises(BadInput) as refused:
         rows(tmp_path, content)
-    assert "--encoding" in refused.value.way_out
+    assert "--encoding" in refused.value.hint
 
 
 def test_one_bad_byte_is_named_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r":3: byte 0xa0 is not UTF-8") as refused:
         rows(tmp_path, "sku,title\n1,Café\n2,".encode() + b"\xa0\n")
-    assert "--encoding cp1252" in refused.value.way_out
+    assert "--encoding cp1252" in refused.value.hint
 
 
 def test_an_encoding_that_there_is_not_is_named(tmp_path: Path) -> None:

@@ -198,4 +198,4 @@ def test_another_export_is_refused(tmp_path: Path) -> None:
         read(tmp_path, {"Handle": "a", "Title": "A", "Variant Price": "5"})
     with pytest.raises(BadInput, match="no column for type, name") as refused:
         read(tmp_path, {"Art": "simple", "Artikelnummer": "x"})
-    assert "English" in refused.value.way_out
+    assert "English" in refused.value.hint

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from spillway.cloud.inbox.app import inbox
-from spillway.cloud.inbox.mailbox import Mailbox
-from spillway.cloud.relay import Relay
+from spillway.local_cloud.inbox.app import inbox
+from spillway.local_cloud.inbox.mailbox import Mailbox
+from spillway.local_cloud.relay import Relay
 
 SENT_AT = datetime(2026, 5, 17, 9, 30, tzinfo=UTC)
 BULK = "/v2/email/outbound-bulk-emails"
@@ -107,15 +107,15 @@ async def test_what_ses_accepts_is_kept_with_its_headers(desk: Desk) -> None:
         desk.ses.answer,
         "42",
     )
-    letter = (await desk.ask("GET", "/letters/1.json")).json()
-    assert ["List-Unsubscribe", "<https://shop.example/u>"] in letter["headers"]
-    assert ["Message-ID", "<1@ses>"] in letter["headers"]
+    email = (await desk.ask("GET", "/emails/1.json")).json()
+    assert ["List-Unsubscribe", "<https://shop.example/u>"] in email["headers"]
+    assert ["Message-ID", "<1@ses>"] in email["headers"]
 
 
 async def test_an_entry_that_ses_rejects_is_not_kept_and_its_neighbours_are(desk: Desk) -> None:
     desk.ses.answer = accepted("1@ses", None, "3@ses")
     await desk.ask("POST", BULK, content=bulk("ada@example.com", "bad@example.com", "cleo@example.com"))
-    listed = (await desk.ask("GET", "/letters.json")).json()
+    listed = (await desk.ask("GET", "/emails.json")).json()
     assert [each["recipient"] for each in listed] == ["cleo@example.com", "ada@example.com"]
 
 
@@ -123,10 +123,10 @@ async def test_a_call_that_ses_refuses_keeps_nothing_and_the_refusal_comes_back(
     desk.ses.status, desk.ses.answer = 400, {"message": "Email address is not verified."}
     answer = await desk.ask("POST", BULK, content=bulk("ada@example.com"))
     assert (answer.status_code, answer.json()) == (400, desk.ses.answer)
-    assert desk.mailbox.envelopes() == ()
+    assert desk.mailbox.emails() == ()
 
 
-async def test_a_letter_that_could_not_travel_never_reaches_ses(desk: Desk) -> None:
+async def test_a_email_that_could_not_travel_never_reaches_ses(desk: Desk) -> None:
     answer = await desk.ask(
         "POST", BULK, content=bulk("ada@example.com", subject="Back\r\nBcc: eve@example.com")
     )
@@ -148,23 +148,23 @@ async def test_the_list_escapes_what_a_subject_says(desk: Desk) -> None:
     assert "<script>alert" not in page
 
 
-async def test_a_letter_is_shown_in_a_sandbox_that_lets_its_links_open(desk: Desk) -> None:
+async def test_a_email_is_shown_in_a_sandbox_that_lets_its_links_open(desk: Desk) -> None:
     desk.ses.answer = accepted("1@ses")
     await desk.ask("POST", BULK, content=bulk("ada@example.com"))
-    body = await desk.ask("GET", "/letters/1/body.html")
+    body = await desk.ask("GET", "/emails/1/body.html")
     assert "sandbox allow-popups allow-popups-to-escape-sandbox" in body.headers["content-security-policy"]
     assert '<base target="_blank">' in body.text
-    assert "allow-scripts" not in (await desk.ask("GET", "/letters/1")).text
+    assert "allow-scripts" not in (await desk.ask("GET", "/emails/1")).text
 
 
-async def test_a_letter_can_be_taken_away_as_a_file(desk: Desk) -> None:
+async def test_a_email_can_be_taken_away_as_a_file(desk: Desk) -> None:
     desk.ses.answer = accepted("1@ses")
     await desk.ask("POST", BULK, content=bulk("ada@example.com"))
-    answer = await desk.ask("GET", "/letters/1.eml")
+    answer = await desk.ask("GET", "/emails/1.eml")
     assert answer.headers["content-type"] == "message/rfc822"
     assert answer.content == desk.mailbox.file(1).read_bytes()
 
 
-@pytest.mark.parametrize("path", ["/letters/7", "/letters/7.json", "/letters/7.eml", "/letters/7/body.html"])
-async def test_a_letter_that_never_came_is_not_found(desk: Desk, path: str) -> None:
+@pytest.mark.parametrize("path", ["/emails/7", "/emails/7.json", "/emails/7.eml", "/emails/7/body.html"])
+async def test_a_email_that_never_came_is_not_found(desk: Desk, path: str) -> None:
     assert (await desk.ask("GET", path)).status_code == 404

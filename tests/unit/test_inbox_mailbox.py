@@ -1,10 +1,10 @@
-"""The mailbox keeps letters as numbered files."""
+"""The mailbox keeps emails as numbered files."""
 
 from datetime import UTC, datetime
 from pathlib import Path
 
-from spillway.cloud.inbox.letters import Letter
-from spillway.cloud.inbox.mailbox import Mailbox
+from spillway.local_cloud.inbox.emails import Email
+from spillway.local_cloud.inbox.mailbox import Mailbox
 
 SENT_AT = datetime(2026, 5, 17, 9, 30, tzinfo=UTC)
 LONG_LINK = "<https://shop.example/api/unsubscribe?token=" + "t" * 400 + ">"
@@ -12,14 +12,14 @@ LONG_LINK = "<https://shop.example/api/unsubscribe?token=" + "t" * 400 + ">"
 
 def keep(mailbox: Mailbox, subject: str, **changes: object) -> int:
     fields = {"text": "It is back", "html": "", "headers": ()} | changes
-    letter = Letter("post@shop.example", "ada@example.com", subject, **fields)  # type: ignore[arg-type]
-    return mailbox.keep(letter.to_bytes(message_id="1@ses", sent_at=SENT_AT))
+    email = Email("post@shop.example", "ada@example.com", subject, **fields)  # type: ignore[arg-type]
+    return mailbox.keep(email.to_bytes(message_id="1@ses", sent_at=SENT_AT))
 
 
-def test_letters_are_numbered_in_order_and_listed_newest_first(tmp_path: Path) -> None:
+def test_emails_are_numbered_in_order_and_listed_newest_first(tmp_path: Path) -> None:
     mailbox = Mailbox(tmp_path / "inbox")
     assert [keep(mailbox, subject) for subject in ("first", "second")] == [1, 2]
-    assert [(each.number, each.subject) for each in mailbox.envelopes()] == [(2, "second"), (1, "first")]
+    assert [(each.number, each.subject) for each in mailbox.emails()] == [(2, "second"), (1, "first")]
 
 
 def test_numbers_go_on_after_a_restart(tmp_path: Path) -> None:
@@ -27,27 +27,27 @@ def test_numbers_go_on_after_a_restart(tmp_path: Path) -> None:
     assert keep(Mailbox(tmp_path), "second") == 2
 
 
-def test_a_long_link_in_a_header_is_kept_letter_by_letter(tmp_path: Path) -> None:
+def test_a_long_link_in_a_header_is_kept_email_by_email(tmp_path: Path) -> None:
     mailbox = Mailbox(tmp_path)
     keep(mailbox, "first", headers=(("List-Unsubscribe", LONG_LINK),))
     assert f"List-Unsubscribe: {LONG_LINK}\r\n" in mailbox.file(1).read_bytes().decode()
-    letter = mailbox.letter(1)
-    assert letter is not None
-    assert dict(letter.headers)["List-Unsubscribe"] == LONG_LINK
+    email = mailbox.email(1)
+    assert email is not None
+    assert dict(email.headers)["List-Unsubscribe"] == LONG_LINK
 
 
-def test_a_letter_comes_out_as_it_went_in(tmp_path: Path) -> None:
+def test_a_email_comes_out_as_it_went_in(tmp_path: Path) -> None:
     mailbox = Mailbox(tmp_path)
     keep(mailbox, "Zurück", text="Grüezi,\nes ist da\n", html="<p>Grüezi</p>\n")
-    letter = mailbox.letter(1)
-    assert letter is not None
-    assert (letter.envelope.subject, letter.envelope.sent_at) == ("Zurück", SENT_AT)
-    assert letter.text.splitlines() == ["Grüezi,", "es ist da"]
-    assert letter.html.strip() == "<p>Grüezi</p>"
+    email = mailbox.email(1)
+    assert email is not None
+    assert (email.outgoing.subject, email.outgoing.sent_at) == ("Zurück", SENT_AT)
+    assert email.text.splitlines() == ["Grüezi,", "es ist da"]
+    assert email.html.strip() == "<p>Grüezi</p>"
 
 
-def test_an_unfinished_letter_is_not_listed(tmp_path: Path) -> None:
+def test_an_unfinished_email_is_not_listed(tmp_path: Path) -> None:
     mailbox = Mailbox(tmp_path)
     (tmp_path / "draft").write_bytes(b"From: post")
-    assert mailbox.envelopes() == ()
-    assert mailbox.letter(1) is None
+    assert mailbox.emails() == ()
+    assert mailbox.email(1) is None

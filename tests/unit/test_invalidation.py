@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib.domain.form_stamp import FormStamps
 from chalicelib.domain.stock import Availability, Stock
-from chalicelib.services.page_turn import PageTurn
+from chalicelib.services.page_refresh import PageRefresh
 from chalicelib.storage.pages import (
     HOME_KEY,
     INVALIDATED_PATHS_MAX,
@@ -22,17 +22,17 @@ from chalicelib.storage.pages import (
 )
 from chalicelib.storage.themes import ThemeStore
 from chalicelib.tables.products import ProductsTable
-from spillway.build.listings import CARDS_MAX, _pages_of_shelf
-from spillway.build.release import Release
 from spillway.errors import WorkFailed
 from spillway.preflight.prices import PRICES, Item
 from spillway.preflight.usage import REGIONAL_CACHES
-from tests.aws import ROOT, create_table
-from tests.desk import Desk, edit_privacy
-from tests.dynamodb import MemoryDynamoDb
-from tests.memory_cdn import MemoryCloudFront
-from tests.memory_s3 import MemoryS3
-from tests.stocking import observe
+from spillway.sitegen.listings import CARDS_MAX, _pages_of_shelf
+from spillway.sitegen.release import Release
+from tests.support.aws import ROOT, create_table
+from tests.support.dynamodb import MemoryDynamoDb
+from tests.support.memory_cdn import MemoryCloudFront
+from tests.support.memory_s3 import MemoryS3
+from tests.support.publish_env import Desk, edit_privacy
+from tests.support.stocking import observe
 
 STAMPS = FormStamps.of(b"identity", at_ms=0)
 # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/using-managed-cache-policies.html
@@ -84,7 +84,7 @@ class Shop:
             _Watched(client, lambda: self._step(dies_at), answered) for client in (self.s3, self.cloudfront)
         )
         cdn = Cdn(_any(cloudfront), "E1", sleep=lambda seconds: None)
-        PageTurn(self.products, self.themes, PagesBucket(_any(s3), "pages"), cdn, lambda: STAMPS).turn(
+        PageRefresh(self.products, self.themes, PagesBucket(_any(s3), "pages"), cdn, lambda: STAMPS).refresh(
             slug, reference=event
         )
 
@@ -367,7 +367,7 @@ def test_a_publish_that_cloudfront_does_not_take_says_so_and_the_next_one_ends_i
     desk.cdn.paths_left = desk.cdn.wildcards_left = 0
     with pytest.raises(WorkFailed, match="too many invalidations in progress") as failed:
         desk.publish()
-    assert "publish again in a few minutes" in failed.value.way_out
+    assert "publish again in a few minutes" in failed.value.hint
     desk.cdn.paths_left = 3_000
     desk.publish()
     assert desk.cdn.paths[-1] == ["/privacy", "/sitemap.xml"]

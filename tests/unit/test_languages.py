@@ -13,24 +13,24 @@ from chalicelib.domain.entry import Entry, EntryState
 from chalicelib.domain.links import Links
 from chalicelib.domain.locales import root_asked_for, root_of
 from chalicelib.domain.stock import Availability, Stock, StockedProduct
-from chalicelib.services.letters import LetterWriter
+from chalicelib.services.email_composer import EmailComposer
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.texts import Texts
 from chalicelib.storefront.theme import Theme
 from spillway.__main__ import cli
-from spillway.build.footprint import is_settled, signature_of
-from spillway.build.loading import load_catalogue
-from spillway.build.mistakes import CatalogueInvalid, Mistake
-from spillway.build.release import Release
-from spillway.build.site import build
-from spillway.build.standstill import Standstill
-from spillway.build.text_catalogue import updated
-from spillway.build.text_file import read_texts
 from spillway.demo.shopper import until
 from spillway.errors import BadInput
 from spillway.project import Project
-from tests.aws import ROOT
-from tests.unit.german_shop import make_german_shop
+from spillway.sitegen.file_stat import is_settled, signature_of
+from spillway.sitegen.input_error import CatalogueInvalid, InputError
+from spillway.sitegen.loading import load_catalogue
+from spillway.sitegen.release import Release
+from spillway.sitegen.site import build
+from spillway.sitegen.text_catalogue import updated
+from spillway.sitegen.text_file import read_texts
+from spillway.sitegen.up_to_date import UpToDate
+from tests.support.aws import ROOT
+from tests.support.german_shop import make_german_shop
 
 BASE = "https://www.heron.example"
 
@@ -134,10 +134,10 @@ def test_the_theme_carries_every_edition_to_the_cloud(release: Release) -> None:
         ("/fr/products/field-jacket", "Field Jacket (Moss, M) is back", "It is back.", f"{BASE}/products/"),
     ],
 )
-def test_letters_are_in_the_language_of_the_page_asked_on(
+def test_emails_are_in_the_language_of_the_page_asked_on(
     release: Release, asked_on: str, subject: str, says: str, looks_at: str
 ) -> None:
-    writer = LetterWriter(Renderer(release.theme), Links(["k"], lambda: 0))
+    writer = EmailComposer(Renderer(release.theme), Links(["k"], lambda: 0))
     product = release.products.named("field-jacket").product
     stocked = StockedProduct(product, {"FJ-MOSS-M": Stock(Availability.IN_STOCK, 1, 1, "e")})
     waiting = [
@@ -147,14 +147,14 @@ def test_letters_are_in_the_language_of_the_page_asked_on(
     told = writer.available(waiting, stocked)
     assert [each.mailbox for each in told] == ["ada@example.com", "ben@example.com", "cleo@example.com"]
     for each in (told[0], told[2]):
-        assert each.letter.subject == subject
-        assert says in each.letter.text
-        assert looks_at in each.letter.text
+        assert each.email.subject == subject
+        assert says in each.email.text
+        assert looks_at in each.email.text
         own = each.headers["List-Unsubscribe"].strip("<>")
-        assert own in each.letter.text
-        assert own.replace("&", "&amp;") in each.letter.html
+        assert own in each.email.text
+        assert own.replace("&", "&amp;") in each.email.html
         assert ("&lang=de" in own) is asked_on.startswith("/de")
-    assert told[1].letter.subject == "Wieder da: Feldjacke (Moos, M)"
+    assert told[1].email.subject == "Wieder da: Feldjacke (Moos, M)"
     assert len({each.headers["List-Unsubscribe"] for each in told}) == 3
 
 
@@ -201,7 +201,7 @@ def test_a_translation_that_a_page_cannot_hold_is_a_mistake_with_its_line(said: 
 
 @pytest.mark.parametrize("rule", ["n%0", "n", "some(n)"])
 def test_a_rule_for_plurals_that_cannot_be_gone_by_is_a_mistake(rule: str) -> None:
-    mistakes: list[Mistake] = []
+    mistakes: list[InputError] = []
     text = f'msgid ""\nmsgstr ""\n"Plural-Forms: nplurals=2; plural={rule};\\n"\n'
     read_texts(text, locale="de", file="site/locales/de.po", mistakes=mistakes)
     assert [mistake.field for mistake in mistakes] == ["Plural-Forms"]
@@ -210,7 +210,7 @@ def test_a_rule_for_plurals_that_cannot_be_gone_by_is_a_mistake(rule: str) -> No
 @pytest.mark.parametrize("forms", ["99999999", "7", "0", "INTEGER", ""])
 def test_more_plurals_than_any_language_has_are_refused_before_room_is_made_for_them(forms: str) -> None:
     text = f'# nplurals=9\nmsgid ""\nmsgstr ""\n"Plural-Forms: nplurals={forms}; plural=0;\\n"\n'
-    mistakes: list[Mistake] = []
+    mistakes: list[InputError] = []
     assert read_texts(text, locale="de", file="site/locales/de.po", mistakes=mistakes).messages == {}
     told = f"site/locales/de.po:4: nplurals = '{forms}': expected a whole number from 1 to 6"
     assert [str(mistake) for mistake in mistakes] == [told]
@@ -219,7 +219,7 @@ def test_more_plurals_than_any_language_has_are_refused_before_room_is_made_for_
 
 
 def test_a_head_that_cannot_be_read_is_a_mistake() -> None:
-    mistakes: list[Mistake] = []
+    mistakes: list[InputError] = []
     text = 'msgid ""\nmsgstr ""\n"PO-Revision-Date: some day\\n"\n'
     read_texts(text, locale="de", file="site/locales/de.po", mistakes=mistakes)
     assert [(mistake.field, mistake.expected) for mistake in mistakes] == [("head", "a gettext catalogue")]
@@ -242,7 +242,7 @@ def test_what_is_not_told_is_named_by_the_build_and_said_in_the_first_locale(sho
     catalogue = shop.site / "locales" / "de.po"
     catalogue.write_text(catalogue.read_text().replace('msgstr "Ausverkauft"', 'msgstr ""'))
     release = build(shop)
-    first, *others = release.untold
+    first, *others = release.missing_translations
     assert re.fullmatch(
         r'site/locales/de\.po: no text for "Sold out" \(site/templates/pieces\.html:\d+\)', first
     )
@@ -261,10 +261,10 @@ def test_what_is_not_told_is_named_again_where_nothing_changed_since(shop: Proje
         within_s=10,
     )
     first, second = (CliRunner().invoke(cli, ["build"], obj=shop).output for _ in range(2))
-    unchanged = Standstill(shop, shop.output / "site", base_url=None).report()
+    unchanged = UpToDate(shop, shop.output / "site", base_url=None).report()
     assert unchanged is not None
     missing = "site/pages/checkout.de.md: not there\nsite/products/scarf.toml: no title in a table [de]\n"
-    assert missing == "".join(f"{line}\n" for line in unchanged.untold)
+    assert missing == "".join(f"{line}\n" for line in unchanged.missing_translations)
     assert missing in first
     assert missing in second
 
@@ -302,12 +302,12 @@ def test_a_locale_that_is_left_out_for_now_leaves_its_words_in_peace(shop: Proje
     site.write_text(site.read_text().replace('["en-GB", "de"]', '["en-GB"]'))
     catalogue = load_catalogue(shop)
     assert [each.shop.locale for each in catalogue.storefronts] == ["en-GB"]
-    assert not any(row.told_in for row in catalogue.rows)
+    assert not any(row.translated_locales for row in catalogue.rows)
 
 
 def test_a_catalogue_is_brought_up_to_date_and_keeps_what_is_translated(shop: Project) -> None:
     def said() -> str:
-        result = CliRunner().invoke(cli, ["texts", "de"], obj=shop)
+        result = CliRunner().invoke(cli, ["messages", "de"], obj=shop)
         assert result.exit_code == 0, result.output
         return result.output
 
@@ -329,7 +329,7 @@ def test_a_catalogue_is_brought_up_to_date_and_keeps_what_is_translated(shop: Pr
 
 
 def msgids_found_by_babel() -> set[str]:
-    """What Babel's own extraction finds in the sample shop's templates, letters, and in the code."""
+    """What Babel's own extraction finds in the sample shop's templates, emails, and in the code."""
     templates = {"extensions": "jinja2.ext.i18n", "trimmed": "true", "newstyle_gettext": "true"}
     found: set[str] = set()
 
@@ -338,13 +338,13 @@ def msgids_found_by_babel() -> set[str]:
             found.add(message if isinstance(message, str) else message[0])
 
     keywords: dict[str, Any] = {"_": None, "gettext": None, "ngettext": (1, 2)}
-    for folder in ("templates", "letters"):
+    for folder in ("templates", "emails"):
         take(ROOT / "site" / folder, [("**", "jinja2")], keywords, {"**": templates})
-    http = ["forms", "origins", "refusals", "signup_form", "token_form", "yours_form"]
+    http = ["forms", "origins", "refusals", "signup_form", "token_form", "my_waitlists_form"]
     for call in ("FieldError", "Problem"):  # one at a time: they stand within each other
         take(ROOT / "chalicelib" / "http", [(f"{name}.py", "python") for name in http], {call: (2,)}, {})
     counted = {"one": None, "of_number": (1, 2)}
-    take(ROOT / "spillway" / "build", [("listings.py", "python")], counted, {})
+    take(ROOT / "spillway" / "sitegen", [("listings.py", "python")], counted, {})
     return {text for text in found if text}
 
 

@@ -6,8 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from spillway.__main__ import cli
-from tests.desk import Desk
-from tests.shopify_export import as_csv, export
+from tests.support.publish_env import Desk
+from tests.support.shopify_export import as_csv, export
 
 # Of the shop it comes into.
 OWN_PRODUCTS, OWN_VARIANTS = 2, 4

@@ -1,7 +1,7 @@
 import pytest
 
 from chalicelib.domain.links import VALID_FOR_S, LinkRefused, Links, LinkSubject, Purpose
-from tests.clock import Clock
+from tests.support.clock import Clock
 
 ADA = LinkSubject("ada-id", "FJ-MOSS-M")
 
@@ -14,7 +14,7 @@ def test_a_link_speaks_for_whom_it_was_signed() -> None:
 def test_a_confirm_link_never_unsubscribes() -> None:
     links = Links(["key"], Clock())
     with pytest.raises(LinkRefused):
-        links.read(Purpose.LEAVE, links.sign(Purpose.CONFIRM, ADA))
+        links.read(Purpose.UNSUBSCRIBE, links.sign(Purpose.CONFIRM, ADA))
 
 
 def test_a_link_ends_when_its_time_is_over() -> None:
@@ -30,16 +30,16 @@ def test_a_link_ends_when_its_time_is_over() -> None:
 
 def test_a_link_signed_before_the_keys_were_rotated_still_holds() -> None:
     clock = Clock()
-    token = Links(["old"], clock).sign(Purpose.LEAVE, ADA)
-    assert Links(["new", "old"], clock).read(Purpose.LEAVE, token) == ADA
+    token = Links(["old"], clock).sign(Purpose.UNSUBSCRIBE, ADA)
+    assert Links(["new", "old"], clock).read(Purpose.UNSUBSCRIBE, token) == ADA
     with pytest.raises(LinkRefused):
-        Links(["new"], clock).read(Purpose.LEAVE, token)
+        Links(["new"], clock).read(Purpose.UNSUBSCRIBE, token)
 
 
 def test_new_links_are_signed_with_the_newest_key() -> None:
     clock = Clock()
-    token = Links(["new", "old"], clock).sign(Purpose.LEAVE, ADA)
-    assert Links(["new"], clock).read(Purpose.LEAVE, token) == ADA
+    token = Links(["new", "old"], clock).sign(Purpose.UNSUBSCRIBE, ADA)
+    assert Links(["new"], clock).read(Purpose.UNSUBSCRIBE, token) == ADA
 
 
 @pytest.mark.parametrize("token", ["", "x", "a.b.c", "é", "\ud800", "WyJhIiwiYiJd.aQ.sig", "." * 500])

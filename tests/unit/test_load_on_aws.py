@@ -38,7 +38,7 @@ def test_whoever_said_yes_beforehand_is_not_asked() -> None:
 def test_where_nobody_can_be_asked_nothing_is_agreed_to() -> None:
     with pytest.raises(BadInput, match=r"about \$0.42") as refused:
         require_consent(COSTS, yes=False, terminal=False, ask=never_asked)
-    assert "--yes" in refused.value.way_out
+    assert "--yes" in refused.value.hint
 
 
 def test_at_a_terminal_the_cost_is_told_and_the_answer_heeded() -> None:
@@ -67,7 +67,7 @@ def test_a_page_that_is_not_published_has_no_estimate(site: Path) -> None:
         estimate(replace(flood(site, on_aws=True), landing="/products/scarf"), site)
 
 
-def test_letters_of_a_flood_on_aws_go_to_the_mailbox_simulator(tmp_path: Path) -> None:
+def test_emails_of_a_flood_on_aws_go_to_the_mailbox_simulator(tmp_path: Path) -> None:
     words = words_of(flood(tmp_path, on_aws=True))
     assert words[words.index("--mailbox-domain") + 1] == "simulator.amazonses.com"
     assert words[words.index("--mailbox-prefix") + 1] == "success+abcd"

@@ -7,7 +7,7 @@ import pytest
 
 from loadtests.ledger import Ledger, Line, Outcome, Wish, account
 from loadtests.pages import picked, read_page
-from loadtests.patience import PAUSE_S_MAX, TRIES_MAX, asked_for_s, pauses_s
+from loadtests.retry import PAUSE_S_MAX, TRIES_MAX, asked_for_s, pauses_s
 from loadtests.shapes import PHASES, Shape, duration_s, phase_at
 from loadtests.wording import said
 

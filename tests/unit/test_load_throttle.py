@@ -7,8 +7,8 @@ import pytest
 
 from loadtests.shapes import CALLS_PER_S_MAX, Shape
 from loadtests.throttle import throttled
-from spillway.deploy.stage import Stage
-from tests.aws import REGION
+from spillway.stage import Stage
+from tests.support.aws import REGION
 
 AS_DEPLOYED = {"throttlingRateLimit": 5000.0, "throttlingBurstLimit": 5000.0}
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from spillway.cloud.checkpoints import rewind, rewound
-from spillway.cloud.few_workers import bound_workers, bounded
-from spillway.cloud.own_apis import reachable
-from spillway.cloud.sender_policy import sender_of
-from spillway.cloud.statement_policy import statement_checks
 from spillway.errors import WorkFailed
+from spillway.local_cloud.api_hostnames import reachable
+from spillway.local_cloud.checkpoints import rewind, rewound
+from spillway.local_cloud.few_workers import bound_workers, bounded
+from spillway.local_cloud.sender_policy import sender_of
+from spillway.local_cloud.statement_policy import statement_checks
 
 BULK = "/v2/email/outbound-bulk-emails"
 
@@ -36,7 +36,7 @@ def test_state_of_an_unknown_kind_is_refused_with_the_way_out(tmp_path: Path, te
     (tmp_path / "lambda.json").write_text(text)
     with pytest.raises(WorkFailed) as refused:
         rewind(tmp_path)
-    assert "--fresh" in refused.value.way_out
+    assert "--fresh" in refused.value.hint
 
 
 def test_no_mark_is_none_to_rewind() -> None:
@@ -91,7 +91,7 @@ def test_a_batch_of_statements_is_judged_by_what_each_does_to_which_table() -> N
     statements = [
         'UPDATE "entries" SET "state" = ? WHERE shopper = ?',
         'SELECT * FROM "sending" WHERE id = ?',
-        'UPDATE "entries" REMOVE place WHERE shopper = ?',
+        'UPDATE "entries" REMOVE position WHERE shopper = ?',
         "gibberish",
     ]
     body = json.dumps({"Statements": [{"Statement": each} for each in statements]}).encode()

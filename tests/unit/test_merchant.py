@@ -1,4 +1,4 @@
-"""What a merchant asks: who waits, how far letters are, what is stuck, how letters look."""
+"""What a merchant asks: who waits, how far emails are, what is stuck, how emails look."""
 
 import csv
 from datetime import UTC, datetime
@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import WavePolicy
 from chalicelib.mail.mime import message_of
-from chalicelib.mail.postbox import Delivery
-from spillway.build.release import Release
+from chalicelib.mail.sender import Delivery
 from spillway.commands.waves import _document as waves_document
 from spillway.commands.waves import _line as waves_line
 from spillway.errors import BadInput
-from spillway.merchant.demand import demand, fan_outs
+from spillway.merchant.email_previews import samples
 from spillway.merchant.export import FORMULA_SIGNS, document, in_line, safe_cell, write_csv
-from spillway.merchant.samples import samples
-from tests.clock import Clock
-from tests.shop import TestShop
+from spillway.merchant.waitlist_report import demand, fan_outs
+from spillway.sitegen.release import Release
+from tests.support.clock import Clock
+from tests.support.shop import TestShop
 
 SENT_AT_MS = 1_790_000_000_000
 
@@ -33,20 +33,20 @@ def shop(clock: Clock, small_release: Release) -> TestShop:
 
 
 def states(shop: TestShop) -> list[Any]:
-    return list(fan_outs(shop.sku, shop.products, shop.restocks, shop.progress, shop.line, shop.pace_table))
+    return list(fan_outs(shop.sku, shop.products, shop.restocks, shop.progress, shop.shards, shop.rate_table))
 
 
-def test_waves_show_letters_put_off_and_given_up(shop: TestShop) -> None:
+def test_waves_show_emails_put_off_and_given_up(shop: TestShop) -> None:
     shop.join("ada", "bob", "cyd")
-    shop.postbox.deliveries["bob@example.com"] = Delivery.DEFERRED
+    shop.sender.deliveries["bob@example.com"] = Delivery.DEFERRED
     shop.observe(Availability.IN_STOCK)
-    shop.work_until(lambda: len(shop.postbox.sent) == 2 and states(shop)[0].progress.deferred_now == 1)
+    shop.work_until(lambda: len(shop.sender.sent) == 2 and states(shop)[0].progress.deferred_now == 1)
     (state,) = states(shop)
     assert (state.waiting, state.progress.given_up) == (1, 0)
     assert "1 deferred" in waves_line(state)
     assert waves_document(state)["deferred"] == 1
     while shop.queue.messages:
-        shop.postbox.deliveries["bob@example.com"] = Delivery.DEFERRED
+        shop.sender.deliveries["bob@example.com"] = Delivery.DEFERRED
         shop.work_once()
     (state,) = states(shop)
     assert (state.waiting, state.progress.deferred_now, state.progress.given_up) == (0, 0, 1)
@@ -62,7 +62,7 @@ def test_what_is_wanted_most_comes_first(shop: TestShop) -> None:
     shop.sku = "FJ-SLATE-M"
     shop.join("dan")
     heard: list[tuple[int, int]] = []
-    found = demand(shop.products, shop.line, at_ms=shop.clock(), progress=lambda *done: heard.append(done))
+    found = demand(shop.products, shop.shards, at_ms=shop.clock(), progress=lambda *done: heard.append(done))
     assert [(each.sku, each.waiting, each.last_day) for each in found] == [
         ("FJ-MOSS-M", 3, 1),
         ("FJ-SLATE-M", 1, 1),
@@ -74,24 +74,29 @@ def test_waves_say_how_far_they_are(shop: TestShop) -> None:
     assert states(shop) == []
     shop.join(*(f"s{number}" for number in range(12)))
     shop.observe(Availability.IN_STOCK)
-    shop.work_until(lambda: len(shop.postbox.sent) > 0)
+    shop.work_until(lambda: len(shop.sender.sent) > 0)
     (state,) = states(shop)
-    assert (state.live, state.progress.told + state.waiting) == (True, 12)
+    assert (state.live, state.progress.notified + state.waiting) == (True, 12)
     assert state.eta_s == state.waiting / 1000
     shop.work()
     shop.observe(Availability.OUT_OF_STOCK, units=0)
     shop.observe(Availability.IN_STOCK)
     newest, older = states(shop)
-    assert (newest.live, newest.progress.told, older.live, older.progress.told) == (True, 0, False, 12)
+    assert (newest.live, newest.progress.notified, older.live, older.progress.notified) == (
+        True,
+        0,
+        False,
+        12,
+    )
     shop.observe(Availability.OUT_OF_STOCK, units=0)
     assert [state.live for state in states(shop)] == [False, False]
 
 
 def test_limited_waves_say_how_many_more_there_will_be(shop: TestShop) -> None:
     shop.join(*(f"s{number}" for number in range(12)))
-    shop.policies.put("", WavePolicy(letters_per_unit=1, next_after_min=30))
+    shop.policies.put("", WavePolicy(emails_per_unit=1, next_after_min=30))
     shop.observe(Availability.IN_STOCK, units=5)
-    shop.work_until(lambda: len(shop.postbox.sent) == 5)
+    shop.work_until(lambda: len(shop.sender.sent) == 5)
     (state,) = states(shop)
     assert (state.waiting, state.further_waves) == (7, 2)
     assert state.eta_s == 7 / 1000 + 2 * 30 * 60
@@ -100,8 +105,8 @@ def test_limited_waves_say_how_many_more_there_will_be(shop: TestShop) -> None:
 def test_paused_waves_say_so(shop: TestShop) -> None:
     shop.join("ada")
     shop.observe(Availability.IN_STOCK)
-    shop.pace.batch_max(1)
-    shop.pace.stop("complaints")
+    shop.rate_limiter.batch_max(1)
+    shop.rate_limiter.stop("complaints")
     (state,) = states(shop)
     assert (state.paused, state.eta_s) == ("complaints", None)
 
@@ -110,11 +115,11 @@ def test_everybody_in_line_is_exported_in_order(shop: TestShop) -> None:
     names = [f"s{number:02}" for number in range(20)]
     shop.join(*names)
     file = StringIO(newline="")
-    assert write_csv(in_line(shop.line, shop.sku), file) == 20
+    assert write_csv(in_line(shop.shards, shop.sku), file) == 20
     rows = list(csv.DictReader(StringIO(file.getvalue())))
     assert [row["address"] for row in rows] == [f"{name}@example.com" for name in names]
-    assert rows[0]["place"] == "1"
-    first = document(next(in_line(shop.line, shop.sku)), 1)
+    assert rows[0]["position"] == "1"
+    first = document(next(in_line(shop.shards, shop.sku)), 1)
     assert first["address"] == "s00@example.com"
 
 
@@ -125,18 +130,18 @@ def test_no_cell_begins_a_formula(text: str) -> None:
     assert cell.removeprefix("'") == text.removeprefix("'") or cell == text
 
 
-def test_every_letter_travels_whole(small_release: Release) -> None:
+def test_every_email_travels_whole(small_release: Release) -> None:
     made = list(samples(small_release, sku="FJ-SLATE-M", mailbox="ada@example.com", at_ms=SENT_AT_MS))
     assert [sample.name for sample in made] == [
         "confirm",
         "already",
         "available",
-        "yours",
+        "my-waitlists",
         "available-preorder",
     ]
     for sample in made:
         raw = message_of(
-            sample.sender, sample.envelope, message_id="m1@heron.example", sent_at=datetime.now(UTC)
+            sample.sender, sample.outgoing, message_id="m1@heron.example", sent_at=datetime.now(UTC)
         )
         assert len(raw) < 100_000
         assert max(len(line) for line in raw.split(b"\r\n")) <= 998
@@ -147,7 +152,7 @@ def test_every_letter_travels_whole(small_release: Release) -> None:
         assert read["Precedence"] is None
         assert read["Message-ID"] == "<m1@heron.example>"
         text, html = (part.get_content() for part in read.iter_parts())
-        for words in ("3 Quay Street", "Heron" if sample.name == "yours" else "Field Jacket"):
+        for words in ("3 Quay Street", "Heron" if sample.name == "my-waitlists" else "Field Jacket"):
             assert words in text
             assert words in html
         assert "<img" not in html or 'alt="' in html

@@ -12,28 +12,28 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-import spillway.deploy.stage as stages
+import spillway.stage as stages
 from chalicelib.domain.entry import EntryState
 from chalicelib.domain.links import LinkSubject, Purpose
 from chalicelib.domain.stock import Availability
 from chalicelib.keys import Keys
 from chalicelib.wiring import clock_ms
 from spillway.__main__ import cli
-from spillway.build.release import Release
 from spillway.commands import available, unsubscribe, waiting
-from spillway.deploy.stage import Stage
 from spillway.errors import BadInput, WorkFailed
-from spillway.merchant.demand import Demand
+from spillway.merchant.waitlist_report import Demand
 from spillway.operate.queues import QUEUES
 from spillway.project import Project
+from spillway.sitegen.release import Release
+from spillway.stage import Stage
 from spillway.waitlist.access_log import read_access
-from tests.aws import REGION
-from tests.aws_models import check_request
-from tests.clock import Clock
 from tests.conftest import free_port
-from tests.fake_stage import QUEUE_OUTPUTS
-from tests.shop import TestShop
-from tests.unit.small_shop import make_small_shop
+from tests.support.aws import REGION
+from tests.support.aws_models import check_request
+from tests.support.clock import Clock
+from tests.support.shop import TestShop
+from tests.support.small_shop import make_small_shop
+from tests.support.stubbed_stage import QUEUE_OUTPUTS
 from tests.unit.test_dead_letters import Queues
 
 SKU = "FJ-MOSS-M"
@@ -58,7 +58,7 @@ class Nothing:
 
 
 class Ses:
-    """Takes every letter."""
+    """Takes every email."""
 
     def send_bulk_email(self, **asked: Any) -> Any:
         check_request("sesv2", "SendBulkEmail", asked)
@@ -99,7 +99,7 @@ def stage(shop: TestShop) -> SmallStage:
     shop.dynamodb.describe_table = lambda **_: {"Table": {"ItemCount": 1}}
     clients = {"dynamodb": shop.dynamodb, "sqs": Queues(), "sesv2": Ses()}
     object.__setattr__(stage, "clients", clients)
-    object.__setattr__(stage, "names", {**queues, **shop.table_names, "Letters": "letters"})
+    object.__setattr__(stage, "names", {**queues, **shop.table_names, "Emails": "emails"})
     return stage
 
 
@@ -117,20 +117,20 @@ def run(project: Project, *words: str) -> Any:
         (["sold-out", SKU], {"sku": SKU, "units": 0, "restock": False}),
         (["stock", "stock.csv", "--dry-run"], {"mailed": 1, "mistakes": []}),
         (["waiting"], [{"sku": SKU, "waiting": 1}]),
-        (["waves", SKU], [{"told": 0, "live": False, "bounced": 0, "left": 0}]),
-        (["export", SKU], {"place": 1, "address": "ada@example.com"}),
-        (["letters", "preview"], [{"letter": "confirm"}, {"letter": "already"}]),
-        (["send-test", "me@example.com"], [{"letter": "confirm"}, {"letter": "already"}]),
-        (["stuck"], {name: {"count": 0, "some": []} for name in QUEUES}),
+        (["waves", SKU], [{"notified": 0, "live": False, "bounced": 0, "unsubscribed": 0}]),
+        (["export", SKU], {"position": 1, "address": "ada@example.com"}),
+        (["emails", "preview"], [{"email": "confirm"}, {"email": "already"}]),
+        (["send-test", "me@example.com"], [{"email": "confirm"}, {"email": "already"}]),
+        (["failed"], {name: {"count": 0, "some": []} for name in QUEUES}),
         (["redrive", "all"], dict.fromkeys(QUEUES, DEAD)),
         (["redrive", "waves", "--dry-run"], {"waves": 0}),
         (["pause", "--because", "looking into it"], {"was_paused": None}),
         (["pause"], {"was_paused": "looking into it"}),
         (["status"], {"paused": "looking into it", "well": False}),
         (["resume"], {"was_paused": "looking into it"}),
-        (["policy"], {"letters_per_unit": None, "units_min": 1}),
-        (["policy", "--product", "scarf", "--letters-per-unit", "2"], {"letters_per_unit": 2}),
-        (["policy", "--product", "scarf", "--follow-shop"], {"letters_per_unit": None}),
+        (["wave-policy"], {"emails_per_unit": None, "units_min": 1}),
+        (["wave-policy", "--product", "scarf", "--emails-per-unit", "2"], {"emails_per_unit": 2}),
+        (["wave-policy", "--product", "scarf", "--follow-shop"], {"emails_per_unit": None}),
         (["status"], {"stage": "local", "alarms": []}),
     ],
     ids=lambda value: value[0] if isinstance(value, list) and isinstance(value[0], str) else "",
@@ -228,11 +228,11 @@ def test_a_stock_of_none_is_answered_with_the_command_to_type(
 ) -> None:
     with pytest.raises(BadInput) as refused:
         run(project, "available", "--stock", "0", "--", sku)
-    assert refused.value.way_out == f"spillway {command} says so"
+    assert refused.value.hint == f"spillway {command} says so"
 
 
 @pytest.mark.parametrize(
-    ("sku", "way_out"),
+    ("sku", "hint"),
     [
         (
             SKU.lower(),
@@ -253,13 +253,13 @@ def test_a_stock_of_none_is_answered_with_the_command_to_type(
 )
 @pytest.mark.parametrize("command", ["available", "sold-out", "waves", "export"])
 def test_an_sku_like_the_one_typed_is_named_as_another_and_never_taken(
-    project: Project, stage: SmallStage, monkeypatch: pytest.MonkeyPatch, command: str, sku: str, way_out: str
+    project: Project, stage: SmallStage, monkeypatch: pytest.MonkeyPatch, command: str, sku: str, hint: str
 ) -> None:
     monkeypatch.setattr(stages, "running_local_stage", lambda _: stage)
     with pytest.raises(BadInput) as refused:
         run(project, command, sku)
     assert refused.value.message == f"SKU {sku!r}: stage local sells nothing under that name"
-    assert refused.value.way_out == way_out
+    assert refused.value.hint == hint
 
 
 class WithdrawnMeanwhile:
@@ -294,7 +294,7 @@ def test_what_can_be_no_sku_is_told_before_the_stage_is_asked(project: Project, 
     with pytest.raises(BadInput) as refused:
         run(project, command, "field\u2028jacket")
     assert refused.value.message == "SKU 'field\\u2028jacket': not an SKU"
-    assert refused.value.way_out == "An SKU must not contain a line break: U+2028 LINE SEPARATOR."
+    assert refused.value.hint == "An SKU must not contain a line break: U+2028 LINE SEPARATOR."
 
 
 def test_a_shop_on_another_mail_server_sends_its_tests_by_that_one(
@@ -320,7 +320,8 @@ def test_a_mailbox_export_unsubscribes_by_the_tokens_in_its_subjects(
     monkeypatch.setattr(unsubscribe, "clock_ms", shop.clock)
     shop.join("mo", "ned", "odo")
     tokens = [
-        shop.links.sign(Purpose.LEAVE, LinkSubject(shop.shopper(name), SKU)) for name in ("mo", "ned", "odo")
+        shop.links.sign(Purpose.UNSUBSCRIBE, LinkSubject(shop.shopper(name), SKU))
+        for name in ("mo", "ned", "odo")
     ]
     subjects = [
         f"unsubscribe {tokens[0]}",
@@ -340,7 +341,7 @@ def test_a_mailbox_export_unsubscribes_by_the_tokens_in_its_subjects(
     for _ in range(2):
         assert run(project, "unsubscribe", str(export), "--json") == {"done": 3, "refused": 1, "others": 2}
         states = [entry.state for name in ("mo", "ned", "odo") if (entry := shop.entry(name))]
-        assert states == [EntryState.LEFT] * 3
+        assert states == [EntryState.UNSUBSCRIBED] * 3
     used = [use.command for use in read_access(shop.dynamodb, shop.sending_name)]
     assert used.count("unsubscribe") == 2
     one = tmp_path / "one.eml"

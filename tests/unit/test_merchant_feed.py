@@ -14,15 +14,15 @@ from chalicelib.domain.product import Condition, Picture, Product, Variant
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.storefront.theme import Edition, ShippingPolicy
 from spillway.__main__ import cli
-from spillway.build.loading import load_catalogue
-from spillway.build.merchant_feed import DESCRIPTION_CHARS_MAX, merchant_feed
-from spillway.build.release import Release
-from spillway.build.site import build
-from spillway.build.syndication import xml_text
 from spillway.importing.merchant_feed import read_merchant_feed
 from spillway.importing.reading import ReadOptions
 from spillway.project import Project
-from tests.unit.small_shop import make_small_shop
+from spillway.sitegen.loading import load_catalogue
+from spillway.sitegen.merchant_feed import DESCRIPTION_CHARS_MAX, merchant_feed
+from spillway.sitegen.release import Release
+from spillway.sitegen.site import build
+from spillway.sitegen.syndication import xml_text
+from tests.support.small_shop import make_small_shop
 
 G = "{http://base.google.com/ns/1.0}"
 TODAY = "2026-11-27"

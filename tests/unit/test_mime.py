@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.domain.letter import Letter
+from chalicelib.domain.email import Email
 from chalicelib.mail.headers import (
     HeaderRefused,
     Mailbox,
@@ -24,7 +24,7 @@ from chalicelib.mail.headers import (
     text_line,
 )
 from chalicelib.mail.mime import message_of
-from chalicelib.mail.postbox import Envelope
+from chalicelib.mail.sender import OutgoingEmail
 
 SENDER = "Heron & Daughters <hello@heron.example>"
 SENT_AT = datetime(2026, 11, 27, 9, 0, tzinfo=UTC)
@@ -42,13 +42,13 @@ LONG_NAME = "Bücherei und Café am Alten Fischmarkt – Müller, Großmann & S�
 def written(
     subject: str = "It is back", sender: str = SENDER, reply_to: str = "", **headers: str
 ) -> tuple[bytes, EmailMessage]:
-    envelope = Envelope(
+    outgoing = OutgoingEmail(
         "ada@example.com",
-        Letter(subject, "Text.\n", "<p>Text.</p>\n"),
+        Email(subject, "Text.\n", "<p>Text.</p>\n"),
         {name.replace("_", "-"): value for name, value in headers.items()},
         reply_to=reply_to,
     )
-    raw = message_of(sender, envelope, message_id="m1@heron.example", sent_at=SENT_AT)
+    raw = message_of(sender, outgoing, message_id="m1@heron.example", sent_at=SENT_AT)
     return raw, message_from_bytes(raw, policy=policy.default)
 
 
@@ -134,20 +134,20 @@ def test_a_subject_that_no_header_can_hold_is_refused(subject: str) -> None:
 
 
 def test_a_recipient_is_never_decoded() -> None:
-    envelope = Envelope("ada@example.com", Letter("s", "t\n", "h\n"))
-    message_of(SENDER, envelope, message_id="m", sent_at=SENT_AT)
+    outgoing = OutgoingEmail("ada@example.com", Email("s", "t\n", "h\n"))
+    message_of(SENDER, outgoing, message_id="m", sent_at=SENT_AT)
     for mailbox in (
         "=?utf-8?q?a=40b.example=3e?=@example.com",
         "=?utf-8?q?a=0ab?=@example.com",
         "é@x.example",
     ):
         with pytest.raises(HeaderRefused):
-            message_of(SENDER, replace(envelope, mailbox=mailbox), message_id="m", sent_at=SENT_AT)
+            message_of(SENDER, replace(outgoing, mailbox=mailbox), message_id="m", sent_at=SENT_AT)
 
 
 def test_a_body_travels_in_seven_bits() -> None:
-    envelope = Envelope("ada@example.com", Letter("s", "Écharpe ☔\n", "<p>Écharpe ☔</p>\n"))
-    raw = message_of(SENDER, envelope, message_id="m", sent_at=SENT_AT)
+    outgoing = OutgoingEmail("ada@example.com", Email("s", "Écharpe ☔\n", "<p>Écharpe ☔</p>\n"))
+    raw = message_of(SENDER, outgoing, message_id="m", sent_at=SENT_AT)
     assert raw.isascii()
     text, html = message_from_bytes(raw, policy=policy.default).iter_parts()
     assert isinstance(text, EmailMessage)
@@ -176,13 +176,13 @@ def test_what_is_not_one_mailbox_is_refused(text: str) -> None:
 
 
 def test_an_email_is_written_to_the_last_byte() -> None:
-    envelope = Envelope(
+    outgoing = OutgoingEmail(
         "ada@example.com",
-        Letter("It is back", "Text.\n", "<p>Text.</p>\n"),
+        Email("It is back", "Text.\n", "<p>Text.</p>\n"),
         {"Auto-Submitted": "auto-generated", "X-Two": "two"},
         reply_to="Help <help@heron.example>",
     )
-    raw = message_of(SENDER, envelope, message_id="m1@heron.example", sent_at=SENT_AT)
+    raw = message_of(SENDER, outgoing, message_id="m1@heron.example", sent_at=SENT_AT)
     assert head_lines(raw) == [
         "From: Heron & Daughters <hello@heron.example>",
         "To: ada@example.com",

@@ -10,9 +10,9 @@ import pytest
 
 from chalicelib.domain.form_stamp import FormStamps
 from chalicelib.storefront.renderer import Renderer
-from spillway.build.release import Release
-from tests.aws import ROOT
-from tests.uploaded import made_package
+from spillway.sitegen.release import Release
+from tests.support.aws import ROOT
+from tests.support.uploaded import made_package
 
 FILE_BYTES_MAX = 2_000_000
 SECRETS = {

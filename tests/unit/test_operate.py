@@ -1,4 +1,4 @@
-"""Running a stage: how it is, what is wrong, and its end. What reacts by itself is in test_tending."""
+"""Running a stage: how it is, what is wrong, and its end. What reacts by itself is in test_autopilot."""
 
 import json
 from typing import Any
@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.feedback import Feedback, FeedbackState
-from chalicelib.tables.health import HealthTable
-from spillway.build.release import Release
+from chalicelib.tables.deliverability import DeliverabilityTable
 from spillway.commands import status
 from spillway.errors import BadInput, WorkFailed
 from spillway.operate import state as operate_state
-from spillway.operate.destruction import DELETERS, destroy, plan_destruction, retained_ids
 from spillway.operate.state import state_of
-from tests.aws import template
-from tests.clock import Clock
-from tests.fake_stage import Client, FakeStage, account, error, stage, waiting, well
-from tests.shop import TestShop
+from spillway.operate.teardown import DELETERS, destroy, plan_destruction, retained_ids
+from spillway.sitegen.release import Release
+from tests.support.aws import template
+from tests.support.clock import Clock
+from tests.support.shop import TestShop
+from tests.support.stubbed_stage import Client, FakeStage, account, error, stage, waiting, well
 
 
 def test_a_stage_is_well_when_nothing_waits_for_a_person() -> None:
@@ -39,7 +39,7 @@ def test_dead_letters_paused_mail_and_alarms_need_somebody(sick: dict[str, Clien
 
 
 def test_a_shop_that_stopped_sending_itself_needs_somebody_and_says_why() -> None:
-    row = {"id": {"S": "pace"}, "paused": {"S": "bounces 6.0 %"}}
+    row = {"id": {"S": "sending-rate"}, "paused": {"S": "bounces 6.0 %"}}
     dynamodb = Client(describe_table={"Table": {"ItemCount": 42}}, get_item={"Item": row})
     state = state_of(well(dynamodb=dynamodb))
     assert (state.paused, state.well, state.mail and state.mail.paused) == ("bounces 6.0 %", False, False)
@@ -51,8 +51,8 @@ def test_how_emails_of_the_judged_days_were_received_is_shown(
 ) -> None:
     shop = TestShop(small_release, clock, slug="field-jacket", sku="FJ-MOSS-M")
     monkeypatch.setattr(operate_state, "clock_ms", clock)
-    shop.pace.await_turn(4_000)
-    health = HealthTable(shop.dynamodb, shop.entries_name, shop.sending_name)
+    shop.rate_limiter.acquire(4_000)
+    health = DeliverabilityTable(shop.dynamodb, shop.entries_name, shop.sending_name)
     for number in range(12):
         complaint = Feedback(FeedbackState.COMPLAINED, f"m{number}", clock(), "s", "A", counts=True)
         assert health.count(complaint, at_ms=clock())
@@ -75,14 +75,14 @@ def test_how_emails_of_the_judged_days_were_received_is_shown(
     )
 
 
-def test_letters_put_back_for_later_are_counted_among_those_that_wait() -> None:
+def test_emails_put_back_for_later_are_counted_among_those_that_wait() -> None:
     held = {"ApproximateNumberOfMessages": 1, "ApproximateNumberOfMessagesDelayed": 2}
     sqs = Client(
         get_queue_attributes=lambda **asked: {
             "Attributes": {name: str(held.get(name, 0)) for name in asked["AttributeNames"]}
         }
     )
-    assert state_of(well(sqs=sqs)).queues["confirmation letters"] == 3
+    assert state_of(well(sqs=sqs)).queues["confirmation emails"] == 3
 
 
 def test_what_cannot_be_asked_is_named_and_the_rest_is_shown() -> None:

@@ -19,8 +19,8 @@ from spillway.__main__ import COMMANDS, cli
 from spillway.deploy.operator_policy import MANAGED_POLICY_CHARS_MAX, SCOPES, Part, operator_policy
 from spillway.errors import BadInput
 from spillway.project import Project
-from tests.aws import REGION, ROOT
-from tests.uploaded import translated
+from tests.support.aws import REGION, ROOT
+from tests.support.uploaded import translated
 
 ACCOUNT = "123456789012"
 # Commands that speak to the local cloud alone, or to nothing.
@@ -214,8 +214,8 @@ OWN: list[tuple[str, str]] = [
     ("s3:PutObject", "arn:aws:s3:::{stack}-pagesbucket-1x/products/scarf"),
     ("lambda:UpdateFunctionCode", "arn:aws:lambda:us-east-1:123456789012:function:{stack}-APIHandler-1X"),
     ("iam:PutRolePolicy", "arn:aws:iam::123456789012:role/{stack}-WalkWavesRole-1X"),
-    ("logs:PutRetentionPolicy", "arn:aws:logs:us-east-1:123456789012:log-group:{stack}-TendLogs-1X:*"),
-    ("events:PutTargets", "arn:aws:events:us-east-1:123456789012:rule/{stack}-TendTendEvent-1X"),
+    ("logs:PutRetentionPolicy", "arn:aws:logs:us-east-1:123456789012:log-group:{stack}-AutopilotLogs-1X:*"),
+    ("events:PutTargets", "arn:aws:events:us-east-1:123456789012:rule/{stack}-AutopilotTendEvent-1X"),
     (
         "cloudwatch:PutMetricAlarm",
         "arn:aws:cloudwatch:us-east-1:123456789012:alarm:{stack}-ApiErrorsAlarm-1X",
@@ -265,7 +265,7 @@ def test_what_cannot_be_named_by_the_stage_is_granted_in_its_account(action: str
 
 
 def test_roles_are_passed_to_lambda_alone_and_mappings_feed_own_functions_alone() -> None:
-    role = "arn:aws:iam::123456789012:role/spillway-production-TendRole-1X"
+    role = "arn:aws:iam::123456789012:role/spillway-production-AutopilotRole-1X"
     assert allowed("iam:PassRole", role, context={"iam:passedtoservice": "lambda.amazonaws.com"})
     assert not allowed("iam:PassRole", role, context={"iam:passedtoservice": "ec2.amazonaws.com"})
     function = "arn:aws:lambda:us-east-1:123456789012:function:{}-WalkWaves-1X"
@@ -282,7 +282,7 @@ def test_who_only_runs_the_shop_can_neither_deploy_nor_destroy_it() -> None:
     for action, resource in (
         ("cloudformation:DeleteStack", stack),
         ("dynamodb:DeleteTable", table),
-        ("iam:CreateRole", "arn:aws:iam::123456789012:role/spillway-production-TendRole-1X"),
+        ("iam:CreateRole", "arn:aws:iam::123456789012:role/spillway-production-AutopilotRole-1X"),
     ):
         assert not allowed(action, resource, part=Part.OPERATE)
 

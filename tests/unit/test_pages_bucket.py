@@ -16,7 +16,7 @@ from chalicelib.storage.pages import (
     object_key,
     page_path,
 )
-from tests.recorded_calls import scripted
+from tests.support.recorded_calls import scripted
 
 PAGE = b"<p>Hat</p>"
 ETAG = f'"{hashlib.md5(PAGE, usedforsecurity=False).hexdigest()}"'
@@ -50,7 +50,7 @@ def put(**terms: str) -> tuple[str, dict[str, Any]]:
 
 
 def turn(s3: Any) -> PageChange | None:
-    return PagesBucket(s3, "pages").turn("/products/hat", PAGE.decode, language="de", event="e1")
+    return PagesBucket(s3, "pages").refresh("/products/hat", PAGE.decode, language="de", event="e1")
 
 
 @pytest.mark.parametrize("code", ["403", "404"])

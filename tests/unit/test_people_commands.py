@@ -11,20 +11,20 @@ import pytest
 from botocore.exceptions import ClientError
 from click.testing import CliRunner, Result
 
-import spillway.deploy.stage as stages
+import spillway.stage as stages
 from chalicelib.domain.stock import Availability
 from chalicelib.storage.themes import THEME_KEY
 from spillway.__main__ import cli
-from spillway.build.release import Release
 from spillway.commands.publish import warn_of_people_left
 from spillway.errors import BadInput, SpillwayError, WorkFailed
 from spillway.project import Project
-from tests.aws import REGION
-from tests.clock import Clock
-from tests.memory_s3 import MemoryS3
-from tests.people import stored
-from tests.shop import IDENTITY_KEY, TestShop
-from tests.unit.small_shop import make_small_shop
+from spillway.sitegen.release import Release
+from tests.support.aws import REGION
+from tests.support.clock import Clock
+from tests.support.memory_s3 import MemoryS3
+from tests.support.people import stored
+from tests.support.shop import IDENTITY_KEY, TestShop
+from tests.support.small_shop import make_small_shop
 from tests.unit.test_merchant_commands import SmallStage
 
 SKU, OTHER = "FJ-MOSS-M", "FJ-SLATE-M"
@@ -224,7 +224,7 @@ def test_an_import_into_stock_needs_a_choice_between_emailing_now_and_waiting(
     refused = run_import(project, tmp_path, PEOPLE)
     assert isinstance(refused.exception, BadInput)
     assert refused.exception.message == f"in stock now: {SKU} (1 person); nothing was changed"
-    assert "--notify-now" in refused.exception.way_out
+    assert "--notify-now" in refused.exception.hint
     assert stored(shop, "ada") == {}
     dry = run_import(project, tmp_path, PEOPLE, "--dry-run").stdout
     assert f"{SKU} is in stock: 1 person needs --notify-now or --next-restock" in dry

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image, ImageCms
 
-from spillway.build.picture_file import problem_with_picture, read_picture
-from tests.unit.profiles import grey_profile, ink_profile, wide_profile
+from spillway.sitegen.picture_file import problem_with_picture, read_picture
+from tests.support.profiles import grey_profile, ink_profile, wide_profile
 
 if TYPE_CHECKING:
     Pixel = tuple[int, int, int]

@@ -6,10 +6,10 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from spillway.deploy.stage import Stage
 from spillway.preflight.account import LOCAL_CANNOT_TELL, read_limits, sandbox
 from spillway.preflight.limits import Limits, Origin
-from tests.aws import REGION
+from spillway.stage import Stage
+from tests.support.aws import REGION
 
 TABLE = {
     "WarmThroughput": {"WriteUnitsPerSecond": 9_000},
@@ -72,8 +72,8 @@ def test_what_the_account_and_the_stack_say_takes_the_place_of_what_is_documente
         "api_burst_calls": 800,
         "table_write_units_per_s": 9_000,
         "index_write_units_per_s": 6_000,
-        "letters_per_s": 1,
-        "letters_per_day": 180,  # the day's quota, but for those sent already
+        "emails_per_s": 1,
+        "emails_per_day": 180,  # the day's quota, but for those sent already
     }
     assert {name: getattr(limits, name).value for name in read} == read
     assert {getattr(limits, name).origin for name in read} == {Origin.ACCOUNT}
@@ -93,7 +93,7 @@ def test_environments_set_aside_are_all_that_the_api_has() -> None:
 
 @pytest.mark.parametrize(
     ("operation", "question"),
-    [("get_account_settings", "lambda"), ("get_account", "letters"), ("describe_table", "tables")],
+    [("get_account_settings", "lambda"), ("get_account", "emails"), ("describe_table", "tables")],
 )
 def test_what_may_not_be_asked_stays_as_documented_and_is_said(operation: str, question: str) -> None:
     read = read_limits(stage(Account(frozenset({operation}))))

@@ -9,7 +9,6 @@ import pytest
 import app as application
 from chalicelib.storefront.renderer import Renderer
 from loadtests.throttle import API_STAGE
-from spillway.build.release import Release
 from spillway.errors import BadInput
 from spillway.preflight.arrivals import trace
 from spillway.preflight.bill import Bill, Part, bill, refresh_usd
@@ -29,8 +28,9 @@ from spillway.preflight.usage import (
     usage,
 )
 from spillway.preflight.weight import HEAD_BYTES, PageWeight, chosen, mean_product_weight, page_weight
-from tests.aws import ROOT
-from tests.shop_weight import SAMPLE_BYTES_MAX, SAMPLE_REQUESTS_MAX
+from spillway.sitegen.release import Release
+from tests.support.aws import ROOT
+from tests.support.shop_weight import SAMPLE_BYTES_MAX, SAMPLE_REQUESTS_MAX
 
 # No lighter than the sample shop's mean product: tests/unit/test_sample_shop.py holds it to that.
 PAGE = PageWeight("/products/one", requests=SAMPLE_REQUESTS_MAX, bytes_sent=SAMPLE_BYTES_MAX)
@@ -87,20 +87,20 @@ def test_the_story_reads_backwards_to_two_megabytes_a_visitor() -> None:
     assert then_bytes_per_visitor() == pytest.approx(2.22e6, rel=0.01)
 
 
-def test_the_founding_story_costs_less_than_20_dollars_today_its_letters_included(founding: Bill) -> None:
+def test_the_founding_story_costs_less_than_20_dollars_today_its_emails_included(founding: Bill) -> None:
     assert founding.part(Part.MAIL) == pytest.approx(10)
     assert founding.part(Part.BYTES) < 8
     assert founding.part(Part.BACKEND) < 1.1
     assert founding.part(Part.REFRESH) == pytest.approx(2 * 12 * 0.005, rel=0.01)
     assert founding.usd < 20
     rows = {row.what: row for row in story(founding)}
-    letters = founding.part(Part.MAIL) + founding.part(Part.FEEDBACK)
-    assert rows["without letters"].now_usd == pytest.approx(founding.usd - letters)
+    emails = founding.part(Part.MAIL) + founding.part(Part.FEEDBACK)
+    assert rows["without emails"].now_usd == pytest.approx(founding.usd - emails)
     assert rows["in all"].now_usd == pytest.approx(founding.usd)
     assert rows["in all"].then_usd == 200
 
 
-def test_hearing_what_became_of_letters_is_shown_by_itself(founding: Bill) -> None:
+def test_hearing_what_became_of_emails_is_shown_by_itself(founding: Bill) -> None:
     lines = [line for line in founding.lines if line.part is Part.FEEDBACK]
     assert {line.used.item for line in lines} >= {Item.NOTICES, Item.QUEUE_REQUESTS, Item.WRITE_UNITS}
     assert 0.1 < founding.part(Part.FEEDBACK) < 0.25
@@ -160,7 +160,7 @@ def test_without_a_build_nothing_is_refreshed(tmp_path: Path) -> None:
     assert page_refresh(tmp_path) == NO_REFRESH
 
 
-def test_the_pages_behind_a_letters_link_weigh_no_more_than_the_bill_says(site: Path) -> None:
+def test_the_pages_behind_a_emails_link_weigh_no_more_than_the_bill_says(site: Path) -> None:
     weight = page_weight(site, "/waitlist/confirmed")
     assert weight.requests == 1
     assert weight.fetched[0].body_bytes <= SMALL_PAGE_BYTES

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from spillway.build.release import Release
 from spillway.commands.preflight import preflight_command
 from spillway.errors import BadInput
 from spillway.preflight.forecast import Forecast
 from spillway.project import Project
+from spillway.sitegen.release import Release
 
 # The rate of a million visitors in an hour, for a quarter of it.
 FLOOD = ["--visitors", "250000", "--over", "15m", "--peak-factor", "5"]
@@ -49,7 +49,7 @@ def test_what_holds_ends_with_0_and_says_what_comes_nearest(project: Project) ->
 
 
 def test_what_breaks_ends_with_1_and_names_the_fix_which_mends_it(project: Project) -> None:
-    result = run(project, *SMALL, "--limit", "letters_per_s=0.1", "--limit", "letters_per_day=200")
+    result = run(project, *SMALL, "--limit", "emails_per_s=0.1", "--limit", "emails_per_day=200")
     assert result.exit_code == 1
     assert "It would not hold" in result.output
     assert "request-service-quota-increase --service-code ses" in result.output
@@ -59,10 +59,10 @@ def test_what_breaks_ends_with_1_and_names_the_fix_which_mends_it(project: Proje
 
 
 @pytest.mark.parametrize("seed", range(1, 5))
-def test_the_dice_do_not_decide_whether_the_days_letters_suffice(project: Project, seed: int) -> None:
+def test_the_dice_do_not_decide_whether_the_days_emails_suffice(project: Project, seed: int) -> None:
     enough, short = (
-        run(project, *SMALL, "--seed", str(seed), "--limit", f"letters_per_day={letters}").exit_code
-        for letters in (250, 249)
+        run(project, *SMALL, "--seed", str(seed), "--limit", f"emails_per_day={emails}").exit_code
+        for emails in (250, 249)
     )
     assert (enough, short) == (0, 1)
 
@@ -173,7 +173,7 @@ def test_a_wrong_option_is_refused(project: Project, words: list[str]) -> None:
     assert run(project, *words).exit_code == 2
 
 
-@pytest.mark.parametrize("limit", ["letters=5", "letters_per_s", "letters_per_s=many", "letters_per_s=-1"])
+@pytest.mark.parametrize("limit", ["emails=5", "emails_per_s", "emails_per_s=many", "emails_per_s=-1"])
 def test_a_limit_that_is_none_is_refused(project: Project, limit: str) -> None:
     with pytest.raises(BadInput, match="--limit"):
         run(project, *SMALL, "--limit", limit)
@@ -183,7 +183,7 @@ def test_a_million_an_hour_breaks_a_new_account_and_with_the_fixes_nothing_is_lo
     project: Project,
 ) -> None:
     # New accounts begin with few environments, and in SES's sandbox.
-    words = ["--limit", "concurrency=2", "--limit", "letters_per_s=1", "--limit", "letters_per_day=200"]
+    words = ["--limit", "concurrency=2", "--limit", "emails_per_s=1", "--limit", "emails_per_day=200"]
     # A process of its own, where nobody counts the lines: that takes ten times as long as to play them.
     ended = subprocess.run(
         [sys.executable, "-m", "spillway", "preflight", *FLOOD, *words, "--json"],
@@ -197,7 +197,7 @@ def test_a_million_an_hour_breaks_a_new_account_and_with_the_fixes_nothing_is_lo
     assert document["as_it_is"]["throttled"]["Lambda environments"] > 0
     assert not document["as_it_is"]["nothing_lost"]
     broken = {row["resource"] for row in document["resources"] if row["verdict"] == "breaks"}
-    assert broken == {"Lambda, at once", "letters, pace", "letters in 24 hours"}
+    assert broken == {"Lambda, at once", "emails, pace", "emails in 24 hours"}
     assert document["with_the_fixes"]["throttled"] == {}
     assert document["with_the_fixes"]["nothing_lost"]
     assert document["with_the_fixes"]["accepted"] == document["with_the_fixes"]["signups"]

@@ -9,16 +9,16 @@ import pytest
 from spillway.preflight.arrivals import Shape, rates_per_s
 from spillway.preflight.bucket import TokenBucket
 from spillway.preflight.campaign import Campaign
+from spillway.preflight.email_queue import DAY_S, EmailQueue
+from spillway.preflight.email_rate import emails_per_s_needed
 from spillway.preflight.environments import Environments, Start
-from spillway.preflight.letter_pace import letters_per_s_needed
-from spillway.preflight.letter_queue import DAY_S, LetterQueue
 from spillway.preflight.limits import Limits, Origin
 from spillway.preflight.measured import Measured, Step, StepFigures
 from spillway.preflight.played import Resource, Run
 from spillway.preflight.simulation import simulate
 from spillway.preflight.table_capacity import GROWTH_AFTER_S, TableCapacity
 from spillway.preflight.usage import REGIONAL_CACHES
-from tests.queueing import concurrency_max, erlang_b, erlang_c, littles_law, md1_wait_s
+from tests.support.queueing import concurrency_max, erlang_b, erlang_c, littles_law, md1_wait_s
 
 SMALL = Campaign(visitors=20_000, over_s=600, peak_factor=3, signup_rate=0.1)
 
@@ -67,10 +67,10 @@ def test_environments_at_work_follow_littles_law() -> None:
 
 
 @pytest.mark.parametrize("load", [0.3, 0.7])
-def test_letters_wait_as_long_as_before_one_server_of_constant_time(load: float) -> None:
+def test_emails_wait_as_long_as_before_one_server_of_constant_time(load: float) -> None:
     # A service is cut into so many ticks, so that whole ones do not blur it.
     dice, ticks_per_service, services = Random(11), 20, 8_000
-    queue = LetterQueue(per_s=1 / ticks_per_service, per_day=1e12)
+    queue = EmailQueue(per_s=1 / ticks_per_service, per_day=1e12)
     next_at = dice.expovariate(load / ticks_per_service)
     for tick in range(ticks_per_service * services):
         while next_at < tick + 1:
@@ -139,8 +139,8 @@ def test_a_table_grows_to_twice_its_peak_after_half_an_hour() -> None:
     assert table.capacity == 8_000
 
 
-def test_the_days_quota_parks_letters_until_tomorrow() -> None:
-    queue = LetterQueue(per_s=10, per_day=200)
+def test_the_days_quota_parks_emails_until_tomorrow() -> None:
+    queue = EmailQueue(per_s=10, per_day=200)
     queue.put(300, at_s=0)
     sent = {at_s: queue.send(at_s=at_s) for at_s in (*range(40), DAY_S + 20, DAY_S + 21)}
     assert sum(sent[at_s] for at_s in range(40)) == 200
@@ -149,7 +149,7 @@ def test_the_days_quota_parks_letters_until_tomorrow() -> None:
 
 def test_the_pace_needed_is_the_lowest_that_keeps_the_wait() -> None:
     arrivals = [100] * 60 + [0] * 600
-    pace = letters_per_s_needed(arrivals, wait_s_max=60)
+    pace = emails_per_s_needed(arrivals, wait_s_max=60)
     assert pace == pytest.approx(50, rel=0.05)
 
 
@@ -160,7 +160,7 @@ def test_the_same_seed_plays_the_same_campaign_and_another_seed_another(measured
 
 @pytest.mark.parametrize("seed", range(5))
 def test_as_many_sign_up_as_the_campaign_says(measured: Measured, seed: int) -> None:
-    run = play(SMALL, known(letters_per_s=100), measured, seed=seed)
+    run = play(SMALL, known(emails_per_s=100), measured, seed=seed)
     assert run.signups == run.accepted == SMALL.signups
     assert run.visitors == pytest.approx(SMALL.visitors, rel=0.05)
 
@@ -171,7 +171,7 @@ def test_other_limits_meet_the_same_visitors(measured: Measured) -> None:
 
 
 def test_every_signup_is_stored_or_has_given_up(measured: Measured) -> None:
-    run = play(SMALL, known(api_calls_per_s=2, api_burst_calls=2, letters_per_s=1e6), measured)
+    run = play(SMALL, known(api_calls_per_s=2, api_burst_calls=2, emails_per_s=1e6), measured)
     assert run.throttled[Resource.API] > 0
     assert run.gave_up > 0
     turned_away_later = run.accepted - run.confirmed  # confirmations meet the same throttle
@@ -197,14 +197,14 @@ def test_what_is_too_small_turns_calls_away(limits: Limits, by: Resource, measur
     assert run.first_throttle[0] is by
 
 
-def test_letters_later_than_three_days_count_as_lost(measured: Measured) -> None:
-    run = play(SMALL, known(letters_per_s=1, letters_per_day=200), measured)
-    assert run.letters_late + run.letters_unsent > 0
+def test_emails_later_than_three_days_count_as_lost(measured: Measured) -> None:
+    run = play(SMALL, known(emails_per_s=1, emails_per_day=200), measured)
+    assert run.emails_late + run.emails_unsent > 0
     assert not run.nothing_lost
 
 
 def test_with_room_for_all_nothing_is_throttled_and_nothing_lost(measured: Measured) -> None:
-    run = play(SMALL, known(letters_per_s=100), measured)
+    run = play(SMALL, known(emails_per_s=100), measured)
     assert run.nothing_lost
     assert not run.throttled
     assert run.signups == run.accepted == run.confirmed

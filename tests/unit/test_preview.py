@@ -6,9 +6,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from spillway.build.preview import SCRIPT_PATH, Preview
 from spillway.project import Project
-from tests.unit.small_shop import make_small_shop
+from spillway.sitegen.preview import SCRIPT_PATH, Preview
+from tests.support.small_shop import make_small_shop
 
 
 def ask(preview: Preview, path: str, method: str = "GET") -> httpx.Response:

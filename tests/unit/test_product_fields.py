@@ -20,17 +20,17 @@ from chalicelib.storefront.option_kinds import option_kinds
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.theme import ReturnBy, ReturnPolicy, ShippingPolicy, Theme
 from spillway.__main__ import cli
-from spillway.build.catalogue import CatalogueProduct, ProductRow
-from spillway.build.loading import load_catalogue
-from spillway.build.locale_words import country_name, day_format
-from spillway.build.mistakes import CatalogueInvalid
-from spillway.build.product_fields import has_check_digit
-from spillway.build.release import Release
-from spillway.build.sales import ended_sales
-from spillway.build.site import build
 from spillway.project import Project
-from tests.merchant_listing import checked, offers_of
-from tests.unit.small_shop import SCARF, SITE, make_small_shop
+from spillway.sitegen.catalogue import CatalogueProduct, ProductRow
+from spillway.sitegen.input_error import CatalogueInvalid
+from spillway.sitegen.loading import load_catalogue
+from spillway.sitegen.locale_words import country_name, day_format
+from spillway.sitegen.product_fields import has_check_digit
+from spillway.sitegen.release import Release
+from spillway.sitegen.sales import ended_sales
+from spillway.sitegen.site import build
+from tests.support.merchant_listing import checked, offers_of
+from tests.support.small_shop import SCARF, SITE, make_small_shop
 
 POLICIES = """\
 [shipping]
@@ -311,9 +311,9 @@ def test_a_free_product_is_free_and_an_uncounted_one_for_sale(shop: Project) -> 
     )
     scarf = release.products.named("scarf").product
     renderer = Renderer(release.theme)
-    letter = renderer.letter("available", product=scarf, variant=scarf.variants[0], action_url="/x")
-    assert "\n  Free\n" in letter.text
-    assert '<br><span dir="auto">Free</span></p>' in letter.html
+    email = renderer.email("available", product=scarf, variant=scarf.variants[0], action_url="/x")
+    assert "\n  Free\n" in email.text
+    assert '<br><span dir="auto">Free</span></p>' in email.html
 
 
 def test_words_for_search_engines_stay_out_of_the_page(shop: Project) -> None:

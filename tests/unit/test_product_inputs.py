@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from spillway.build.loading import load_catalogue
-from spillway.build.mistakes import CatalogueInvalid
-from spillway.build.site import build
 from spillway.project import Project
-from tests.unit.german_shop import make_german_shop
-from tests.unit.small_shop import JACKET, SCARF, make_small_shop
+from spillway.sitegen.input_error import CatalogueInvalid
+from spillway.sitegen.loading import load_catalogue
+from spillway.sitegen.site import build
+from tests.support.german_shop import make_german_shop
+from tests.support.small_shop import JACKET, SCARF, make_small_shop
 
 SHEET = """\
 slug,title,category,price,summary,description,tags,released_on,picture,picture_alt,option:Colour,option:Size,sku,stock
@@ -132,7 +132,7 @@ def test_a_product_of_a_sheet_that_is_not_told_in_a_language_needs_a_file_of_its
     german = make_german_shop(tmp_path)
     in_sheet(german)
     said = "site/products.csv:2: not in de: a sheet has one language, a product file of its own has each"
-    assert said in build(german).untold
+    assert said in build(german).missing_translations
 
 
 def test_a_sheet_that_is_none_is_one_mistake(shop: Project) -> None:

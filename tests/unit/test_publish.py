@@ -7,14 +7,14 @@ import pytest
 from chalicelib.domain.form_stamp import PERIOD_DAYS, FormStamps, Offer
 from chalicelib.domain.locales import root_of
 from chalicelib.tables.products import ProductsTable
-from spillway.build.release import Release
 from spillway.demo.forms import forms_of
 from spillway.errors import BadInput, WorkFailed
 from spillway.publish.archive import kept_key
 from spillway.publish.s3 import Request
-from tests.desk import Desk, drop_notes, drop_scarf, edit_privacy, sell_out, write_notes
-from tests.s3_sink import S3Sink
-from tests.unit.german_shop import make_german_shop
+from spillway.sitegen.release import Release
+from tests.support.fake_s3 import S3Sink
+from tests.support.german_shop import make_german_shop
+from tests.support.publish_env import Desk, drop_notes, drop_scarf, edit_privacy, sell_out, write_notes
 
 
 def test_a_publish_makes_the_shop_live_and_a_second_one_changes_nothing(desk: Desk) -> None:
@@ -50,9 +50,7 @@ def test_forms_are_stamped_and_put_anew_once_a_period(desk: Desk) -> None:
 
 def test_the_domains_a_shop_does_not_take_are_there_before_a_form_names_them(desk: Desk) -> None:
     desk.publish()
-    (desk.project.site / "thrown-away.txt").write_text(
-        "# one letter each\nmailinator.com\n\nBÜCHER.example\n"
-    )
+    (desk.project.site / "thrown-away.txt").write_text("# one email each\nmailinator.com\n\nBÜCHER.example\n")
     site = desk.project.site / "site.toml"
     site.write_text(
         site.read_text().replace("[waitlist]", '[waitlist]\ndisposable_domains = "thrown-away.txt"')
@@ -139,7 +137,7 @@ def test_a_broken_catalogue_publishes_nothing(desk: Desk) -> None:
     with pytest.raises(BadInput, match=r"scarf\.toml") as refused:
         desk.publish()
     assert desk.sink.objects == before
-    assert "the live shop is as it was" in refused.value.way_out
+    assert "the live shop is as it was" in refused.value.hint
 
 
 def test_a_wrong_folder_does_not_empty_a_shop(desk: Desk) -> None:
@@ -158,16 +156,18 @@ def test_what_a_shopper_does_on_a_page_of_a_dropped_locale_is_answered_in_the_fi
     desk: Desk, sink: S3Sink, products: ProductsTable, tmp_path: Path
 ) -> None:
     bilingual = Desk(sink, products, make_german_shop(tmp_path / "german"))
-    untold = bilingual.publish().untold
-    assert "site/pages/checkout.de.md: not there" in untold
-    assert bilingual.publish().untold == untold, "a merchant is told until it is there"
+    missing_translations = bilingual.publish().missing_translations
+    assert "site/pages/checkout.de.md: not there" in missing_translations
+    assert bilingual.publish().missing_translations == missing_translations, (
+        "a merchant is told until it is there"
+    )
     open_page = desk.page("de/products/field-jacket")
     assert 'name="page" value="/de/products/field-jacket"' in open_page
     thanks = f"{root_of('/de/products/field-jacket')}/waitlist/thanks".removeprefix("/")
     assert '<html lang="de">' in desk.page(thanks)
     desk.publish(delete_many=True)
     left = {key for key in sink.keys("pages") if key.startswith("de/")}
-    answers = ("confirmed", "erased", "left", "notified", "sent", "thanks", "undone", "yours")
+    answers = ("confirmed", "erased", "unsubscribed", "notified", "sent", "thanks", "undone", "my-waitlists")
     assert left == {f"de/waitlist/{name}" for name in answers}
     assert desk.page(thanks) == desk.page("waitlist/thanks")
     assert sink.headers[f"pages/{thanks}"]["content-language"] == "en-GB"
@@ -188,7 +188,7 @@ def test_an_event_during_a_publish_is_not_covered_by_an_older_page(desk: Desk) -
 def test_a_publish_that_dies_at_any_request_breaks_no_page_and_is_finished_by_the_next(
     desk: Desk, small_release: Release
 ) -> None:
-    # The claim, the makings, the theme, the manifest.
+    # The claim, the source, the theme, the manifest.
     steps = len(small_release.objects) + 4
     for dies_at in range(steps):
         desk.sink.asked.clear()

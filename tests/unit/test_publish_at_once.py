@@ -6,7 +6,7 @@ import pytest
 
 from spillway.errors import WorkFailed
 from spillway.publish.live import CLAIM_MS
-from tests.desk import Desk, drop_notes, drop_scarf, edit_privacy, write_notes
+from tests.support.publish_env import Desk, drop_notes, drop_scarf, edit_privacy, write_notes
 
 
 def test_what_another_machine_published_since_is_seen_before_anything_is_decided(

@@ -19,8 +19,8 @@ from spillway.publish.manifest import Claim, Manifest
 from spillway.publish.publisher import _send
 from spillway.publish.s3 import Request
 from spillway.publish.target import claimant_of
-from tests.aws import ROOT
-from tests.desk import Desk, drop_scarf, edit_privacy, write_notes
+from tests.support.aws import ROOT
+from tests.support.publish_env import Desk, drop_scarf, edit_privacy, write_notes
 
 CLAIM_S = CLAIM_MS // 1000
 
@@ -221,7 +221,14 @@ def test_a_publish_that_was_stopped_and_woken_leaves_the_other_release_whole(
     clock = tmp_path / "clock"
     clock.write_text(str(desk.clock()))
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.publish_process", desk.sink.url, str(other.project.root), str(clock)],
+        [
+            sys.executable,
+            "-m",
+            "tests.support.publish_process",
+            desk.sink.url,
+            str(other.project.root),
+            str(clock),
+        ],
         cwd=ROOT,
         stderr=subprocess.PIPE,
         text=True,

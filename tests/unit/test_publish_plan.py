@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from spillway.build.dates import Dated
-from spillway.build.release import Kind, Release
 from spillway.publish.manifest import Claim, Kept, Manifest, fingerprints
 from spillway.publish.plan import RETIRED_KEPT_MS, Reason, make_plan, theme_digest
+from spillway.sitegen.dates import Dated
+from spillway.sitegen.release import Kind, Release
 
 
 def live(release: Release) -> Manifest:

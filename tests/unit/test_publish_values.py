@@ -15,13 +15,11 @@ import pytest
 
 from chalicelib.aws.signing import Credentials
 from chalicelib.domain.form_stamp import FormStamps
-from spillway.build.mistakes import CatalogueInvalid
-from spillway.build.release import Kind, Release, SiteObject
 from spillway.errors import BadInput, SpillwayError, WorkFailed
 from spillway.publish import connection as connection_module
 from spillway.publish import s3 as s3_module
 from spillway.publish import sources, target
-from spillway.publish.answer import HEAD_BYTES_MAX, Answer, answer_in
+from spillway.publish.answer import HEAD_BYTES_MAX, Answer, parse_response
 from spillway.publish.archive import kept_key, packed, unpacked
 from spillway.publish.connection import Connection, _Line
 from spillway.publish.live import (
@@ -39,10 +37,12 @@ from spillway.publish.plan import RETIRED_KEPT_MS, Plan, Reason, Removal, Upload
 from spillway.publish.publisher import Published
 from spillway.publish.s3 import Changed, Request, S3Bucket
 from spillway.publish.sources import chosen, of_folder, of_kept
-from tests.aws import REGION
-from tests.clock import Clock
-from tests.desk import Desk, drop_scarf, edit_privacy
-from tests.s3_sink import S3Sink
+from spillway.sitegen.input_error import CatalogueInvalid
+from spillway.sitegen.release import Kind, Release, SiteObject
+from tests.support.aws import REGION
+from tests.support.clock import Clock
+from tests.support.fake_s3 import S3Sink
+from tests.support.publish_env import Desk, drop_scarf, edit_privacy
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\netag: x\r\n\r\n"
 
@@ -51,7 +51,7 @@ def told(fails: Callable[[], object], kind: type[SpillwayError] = WorkFailed) ->
     """Return what a person reads of an error: what went wrong, and the way out."""
     with pytest.raises(kind) as caught:
         fails()
-    return caught.value.message, caught.value.way_out
+    return caught.value.message, caught.value.hint
 
 
 # ---- answers of S3 ----
@@ -60,9 +60,9 @@ def told(fails: Callable[[], object], kind: type[SpillwayError] = WorkFailed) ->
 def test_a_head_may_be_as_long_as_the_limit_says() -> None:
     head = b"HTTP/1.1 200 OK\r\nx: "
     longest = head + b"a" * (HEAD_BYTES_MAX - len(head))
-    assert answer_in(longest) is None
+    assert parse_response(longest) is None
     with pytest.raises(ValueError, match=r"^an answer without an end to its head$"):
-        answer_in(longest + b"a")
+        parse_response(longest + b"a")
 
 
 @pytest.mark.parametrize(
@@ -75,16 +75,18 @@ def test_a_head_may_be_as_long_as_the_limit_says() -> None:
 )
 def test_what_is_no_answer_is_called_so(data: bytes, words: str) -> None:
     with pytest.raises(ValueError, match=f"^{words}$"):
-        answer_in(data)
+        parse_response(data)
 
 
 def test_an_answer_after_another_that_says_wait_ends_with_the_connection_too() -> None:
     data = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nX-A: b\r\n\r\nbody"
-    assert answer_in(data) is None
-    assert answer_in(data, ended=True) == Answer(200, {"x-a": "b"}, b"body", hangs_up=True)
-    assert answer_in(OK) == Answer(200, {"content-length": "0", "etag": "x"}, b"", hangs_up=False)
+    assert parse_response(data) is None
+    assert parse_response(data, ended=True) == Answer(200, {"x-a": "b"}, b"body", hangs_up=True)
+    assert parse_response(OK) == Answer(200, {"content-length": "0", "etag": "x"}, b"", hangs_up=False)
     kept = OK.replace(b"etag: x", b"Connection: keep-alive")
-    assert answer_in(kept) == Answer(200, {"content-length": "0", "connection": "keep-alive"}, b"", False)
+    assert parse_response(kept) == Answer(
+        200, {"content-length": "0", "connection": "keep-alive"}, b"", False
+    )
 
 
 # ---- connections ----
@@ -160,66 +162,66 @@ def test_one_timer_watches_over_all_requests_of_a_connection(line: Any) -> None:
     look()
     assert line.loop.timers[-1][0] == 120.0, "nobody asked"
     line.loop.now_s = 113.0
-    asked = line.line.ask(b"one")
+    asked = line.shards.ask(b"one")
     line.loop.now_s = 120.0
     line.loop.timers[-1][1]()
     assert line.loop.timers[-1][0] == 123.0, "since it was asked"
-    line.line.data_received(OK)
+    line.shards.data_received(OK)
     assert asked.result() == Answer(200, {"content-length": "0", "etag": "x"}, b"")
     line.loop.now_s = 123.0
     line.loop.timers[-1][1]()
     assert line.loop.timers[-1][0] == 133.0, "it was answered"
-    late = line.line.ask(b"two")
+    late = line.shards.ask(b"two")
     line.loop.now_s = 133.0
     line.loop.timers[-1][1]()
     assert str(late.exception()) == "no answer within 10 s"
     assert type(late.exception()) is TimeoutError
-    assert (len(line.loop.timers), line.transport.written, line.line.closed) == (4, [b"one", b"two"], True)
+    assert (len(line.loop.timers), line.transport.written, line.shards.closed) == (4, [b"one", b"two"], True)
 
 
 def test_an_answer_that_comes_in_pieces_is_put_together_and_the_next_begins_anew(line: Any) -> None:
     for _ in range(2):
-        asked = line.line.ask(b"x")
+        asked = line.shards.ask(b"x")
         for at in range(len(OK)):
             assert not asked.done()
-            line.line.data_received(OK[at : at + 1])
+            line.shards.data_received(OK[at : at + 1])
         assert asked.result().status == 200
-    assert not line.line.closed
+    assert not line.shards.closed
 
 
 def test_a_connection_is_left_after_an_answer_that_came_too_early_or_that_nobody_asked_for(line: Any) -> None:
     line.transport.waiting_bytes = 1
-    asked = line.line.ask(b"x")
-    line.line.data_received(OK)
-    assert (asked.result().status, line.line.closed) == (200, True)
+    asked = line.shards.ask(b"x")
+    line.shards.data_received(OK)
+    assert (asked.result().status, line.shards.closed) == (200, True)
     line.transport.aborted = False
-    line.line.data_received(OK)
-    assert line.line.closed
+    line.shards.data_received(OK)
+    assert line.shards.closed
 
 
 def test_what_cannot_be_read_or_does_not_come_is_told_and_the_connection_left(line: Any) -> None:
-    asked = line.line.ask(b"x")
-    line.line.data_received(b"SSH\r\n\r\n")
-    assert (str(asked.exception()), line.line.closed) == ("an answer that is not HTTP", True)
-    asked = line.line.ask(b"x")
-    line.line.connection_lost(None)
+    asked = line.shards.ask(b"x")
+    line.shards.data_received(b"SSH\r\n\r\n")
+    assert (str(asked.exception()), line.shards.closed) == ("an answer that is not HTTP", True)
+    asked = line.shards.ask(b"x")
+    line.shards.connection_lost(None)
     assert str(asked.exception()) == "the connection was closed before the answer"
     assert (type(asked.exception()), line.loop.cancelled) == (ConnectionResetError, 1)
-    asked, error = line.line.ask(b"x"), OSError("reset")
-    line.line.connection_lost(error)
+    asked, error = line.shards.ask(b"x"), OSError("reset")
+    line.shards.connection_lost(error)
     assert asked.exception() is error
-    line.line.connection_lost(None)
+    line.shards.connection_lost(None)
     assert asked.exception() is error, "the first is what counts"
-    line.line.close()
+    line.shards.close()
     assert line.loop.cancelled == 4
 
 
 def test_an_answer_may_end_with_its_connection(line: Any) -> None:
-    asked = line.line.ask(b"x")
-    line.line.data_received(b"HTTP/1.1 200 OK\r\n\r\nbody")
+    asked = line.shards.ask(b"x")
+    line.shards.data_received(b"HTTP/1.1 200 OK\r\n\r\nbody")
     assert not asked.done()
-    line.line.eof_received()
-    assert (asked.result(), line.line.closed) == (Answer(200, {}, b"body", True), True)
+    line.shards.eof_received()
+    assert (asked.result(), line.shards.closed) == (Answer(200, {}, b"body", True), True)
 
 
 def test_a_connection_is_opened_once_and_again_after_it_was_closed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -856,15 +858,15 @@ def test_a_plan_has_every_step_and_the_manifest_that_is_true_after_it(small_rele
 def test_an_answers_page_of_a_dropped_locale_is_put_in_the_words_of_the_first(
     small_release: Release,
 ) -> None:
-    first, about = made("waitlist/left"), made("about/waitlist/left")
-    live = Manifest("old", {"de/waitlist/left": "1", "de/products/x": "1", "fr/waitlist/none": "1"})
-    unsure = replace(live, unsure=("it/waitlist/left",))
+    first, about = made("waitlist/unsubscribed"), made("about/waitlist/unsubscribed")
+    live = Manifest("old", {"de/waitlist/unsubscribed": "1", "de/products/x": "1", "fr/waitlist/none": "1"})
+    unsure = replace(live, unsure=("it/waitlist/unsubscribed",))
     plan = make_plan(unsure, with_objects(small_release, first, about), at_ms=0)
     assert [(each.site_object, each.reason) for each in plan.uploads] == [
         (first, Reason.NEW),
         (about, Reason.NEW),
-        (replace(first, key="de/waitlist/left"), Reason.CHANGED),
-        (replace(first, key="it/waitlist/left"), Reason.UNSURE),
+        (replace(first, key="de/waitlist/unsubscribed"), Reason.CHANGED),
+        (replace(first, key="it/waitlist/unsubscribed"), Reason.UNSURE),
     ]
     assert [each.key for each in plan.removals] == ["de/products/x", "fr/waitlist/none"]
 
@@ -873,8 +875,8 @@ def test_an_answers_page_of_a_dropped_locale_is_put_in_the_words_of_the_first(
 
 
 def test_makings_are_packed_as_one_document_that_is_always_the_same(small_release: Release) -> None:
-    makings = small_release.makings
-    content = packed(makings)
+    source = small_release.source
+    content = packed(source)
     text = gzip.decompress(content)
     assert content == gzip.compress(text, 1, mtime=0)
     document = json.loads(text)
@@ -888,14 +890,14 @@ def test_makings_are_packed_as_one_document_that_is_always_the_same(small_releas
         "root_files",
         "assets",
     ]
-    assert list(document["pictures"]) == sorted(makings.products.renditions)
+    assert list(document["pictures"]) == sorted(source.products.renditions)
     back = unpacked(content, "r")
-    assert back.assets == tuple(replace(each, body=b"") for each in makings.assets)
-    assert (back.theme, back.contents) == (makings.theme, makings.contents)
-    assert (back.redirects, back.root_files) == (makings.redirects, makings.root_files)
+    assert back.assets == tuple(replace(each, body=b"") for each in source.assets)
+    assert (back.theme, back.contents) == (source.theme, source.contents)
+    assert (back.redirects, back.root_files) == (source.redirects, source.root_files)
     assert back.products.renditions == {
         name: tuple(replace(each, file=Path()) for each in each_size)
-        for name, each_size in makings.products.renditions.items()
+        for name, each_size in source.products.renditions.items()
     }
     assert kept_key("r") == "releases/r.json.gz"
 
@@ -922,7 +924,7 @@ def test_a_publish_says_all_that_it_did(desk: Desk) -> None:
     heard: list[tuple[int, int]] = []
     first = desk.publish(lambda done, total: heard.append((done, total)))
     count = len(desk.sink.keys("pages"))
-    assert first == Published(first.release, count, 0, 0, (), (), first.untold, (), ())
+    assert first == Published(first.release, count, 0, 0, (), (), first.missing_translations, (), ())
     assert heard == [(number, count) for number in range(1, count + 1)]
     theme = desk.sink.headers["release/theme.json"]
     assert (theme["content-type"], theme["cache-control"]) == ("application/json", "no-cache")

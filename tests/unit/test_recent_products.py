@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import StockedProduct
 from chalicelib.tables.recent_products import FRESH_FOR_MS, PRODUCTS_MAX, RecentProducts
-from tests.clock import Clock
+from tests.support.clock import Clock
 
 
 def product(title: str) -> StockedProduct:
@@ -13,7 +13,7 @@ def product(title: str) -> StockedProduct:
 
 
 @dataclass
-class Shelf:
+class OutputDir:
     """Products that can be asked for, and how often they were."""
 
     product: StockedProduct | None = None
@@ -29,7 +29,7 @@ class Shelf:
 
 
 def test_a_flood_asks_once_and_sees_the_change_ten_seconds_later(clock: Clock) -> None:
-    shelf = Shelf(product("Hat"))
+    shelf = OutputDir(product("Hat"))
     recent = RecentProducts(shelf, clock)
     for _ in range(100):
         assert recent.slug_of("HAT") == "hat"
@@ -44,14 +44,14 @@ def test_a_flood_asks_once_and_sees_the_change_ten_seconds_later(clock: Clock) -
 
 
 def test_what_is_not_sold_is_remembered_as_that(clock: Clock) -> None:
-    shelf = Shelf()
+    shelf = OutputDir()
     recent = RecentProducts(shelf, clock)
     assert [recent.slug_of("NONE"), recent.slug_of("NONE"), recent.get("x"), recent.get("x")] == [None] * 4
     assert shelf.asked == ["NONE", "x"]
 
 
 def test_a_clock_that_goes_back_makes_nothing_older(clock: Clock) -> None:
-    shelf = Shelf()
+    shelf = OutputDir()
     recent = RecentProducts(shelf, clock)
     recent.get("x")
     clock.now_ms -= 60_000
@@ -60,7 +60,7 @@ def test_a_clock_that_goes_back_makes_nothing_older(clock: Clock) -> None:
 
 
 def test_it_keeps_no_more_than_so_many(clock: Clock) -> None:
-    shelf = Shelf()
+    shelf = OutputDir()
     recent = RecentProducts(shelf, clock)
     for number in range(PRODUCTS_MAX + 1):
         recent.slug_of(f"SKU-{number}")

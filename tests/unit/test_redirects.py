@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spillway.build.redirects import (
+from spillway.errors import BadInput
+from spillway.project import Project
+from spillway.sitegen.redirects import (
     REDIRECTS_MAX,
     Redirect,
     add_redirects,
@@ -17,12 +19,10 @@ from spillway.build.redirects import (
     redirect_mistakes,
     source_problem,
 )
-from spillway.build.toml_lines import Lines
-from spillway.errors import BadInput
-from spillway.project import Project
+from spillway.sitegen.toml_lines import Lines
 
 if TYPE_CHECKING:
-    from spillway.build.mistakes import Mistake
+    from spillway.sitegen.input_error import InputError
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def shop(tmp_path: Path) -> Project:
 
 def parsed(*rows: str) -> tuple[dict[str, str], list[str]]:
     """Return where each source leads in the end, and the mistakes."""
-    mistakes: list[Mistake] = []
+    mistakes: list[InputError] = []
     found = parse_redirects("[redirects]\n" + "\n".join(rows), mistakes)
     return {each.source: each.target for each in found}, [str(each) for each in mistakes]
 
@@ -43,7 +43,7 @@ def text_of(shop: Project) -> str:
 
 
 def test_a_shop_without_the_file_has_no_redirects(shop: Project) -> None:
-    mistakes: list[Mistake] = []
+    mistakes: list[InputError] = []
 
     assert (read_redirects(shop, mistakes), mistakes) == ((), [])
 

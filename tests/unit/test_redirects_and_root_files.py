@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 
 from chalicelib.storage.pages import invalidation_paths
-from spillway.build.mistakes import CatalogueInvalid
-from spillway.build.preview import Preview
-from spillway.build.release import Release
-from spillway.build.root_files import ROOT_FILE_BYTES_MAX
-from spillway.build.site import build
 from spillway.project import Project
 from spillway.publish.archive import packed, unpacked
 from spillway.publish.manifest import Manifest
 from spillway.publish.plan import Reason, make_plan
-from tests.unit.german_shop import make_german_shop
-from tests.unit.small_shop import make_small_shop
+from spillway.sitegen.input_error import CatalogueInvalid
+from spillway.sitegen.preview import Preview
+from spillway.sitegen.release import Release
+from spillway.sitegen.root_files import ROOT_FILE_BYTES_MAX
+from spillway.sitegen.site import build
+from tests.support.german_shop import make_german_shop
+from tests.support.small_shop import make_small_shop
 from tests.unit.test_preview import ask
 
 
@@ -217,11 +217,11 @@ def test_lines_of_robots_txt_are_added_to_those_of_the_build(shop: Project) -> N
 def test_a_release_that_can_be_gone_back_to_keeps_redirects_and_root_files(shop: Project) -> None:
     redirect(shop, '"/old" = "/privacy"')
     put(shop, "blob", b"\xff\0")
-    makings = build(shop).makings
+    source = build(shop).source
 
-    kept = unpacked(packed(makings), makings.theme.release)
+    kept = unpacked(packed(source), source.theme.release)
 
-    assert kept.root_files == makings.root_files
+    assert kept.root_files == source.root_files
     assert [(each.source, each.target) for each in kept.redirects] == [("/old", "/privacy")]
     redirect(shop)
-    assert build(shop).id != makings.theme.release
+    assert build(shop).id != source.theme.release

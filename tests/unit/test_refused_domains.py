@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING
 
 from chalicelib.domain.refused_domains import is_listed, list_name
 from chalicelib.tables.domain_lists import PACKED_BYTES_MAX
-from spillway.build.domain_file import read_domains
+from spillway.sitegen.domain_file import read_domains
 
 if TYPE_CHECKING:
-    from spillway.build.mistakes import Mistake
+    from spillway.sitegen.input_error import InputError
 
 FILE = "site/thrown-away.txt"
 
 
 def read(text: str) -> tuple[tuple[str, ...], list[str]]:
-    mistakes: list[Mistake] = []
+    mistakes: list[InputError] = []
     return read_domains(text, file=FILE, mistakes=mistakes), [str(mistake) for mistake in mistakes]
 
 
@@ -35,8 +35,8 @@ def test_a_file_without_a_domain_is_a_mistake() -> None:
 
 
 def test_a_list_that_no_row_can_hold_is_a_mistake() -> None:
-    letters = random.Random(1)
-    names = ("".join(letters.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=24)) for _ in range(25_000))
+    emails = random.Random(1)
+    names = ("".join(emails.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=24)) for _ in range(25_000))
     _, (mistake,) = read("\n".join(f"{name}.example" for name in names))
     assert f"at most {PACKED_BYTES_MAX} bytes" in mistake
 

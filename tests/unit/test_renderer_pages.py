@@ -19,7 +19,7 @@ from chalicelib.domain.stock import Availability, Stock
 from chalicelib.storefront.money import MoneyFormat
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.theme import Edition, Link, Listing, Shop, Theme
-from tests.unit.small_shop import THEME
+from tests.support.small_shop import THEME
 
 SHOP = Shop(
     name="Heron & Daughters",
@@ -218,7 +218,7 @@ def test_the_waitlist_form_is_stamped_for_the_variants_it_offers() -> None:
     assert fields["stamp"].count(".") == 4
 
 
-def test_a_page_says_whether_a_letter_has_to_be_answered() -> None:
+def test_a_page_says_whether_a_email_has_to_be_answered() -> None:
     single = theme(replace(SHOP, opt_in=OptIn.SINGLE))
     stamps = FormStamps.of(b"identity", at_ms=0)
     asks, takes = (Renderer(each).product(ONE_SCARF, {}, stamps) for each in (theme(), single))
@@ -345,9 +345,9 @@ def test_a_listing_keeps_the_order_it_is_given() -> None:
 
 
 @pytest.mark.parametrize(
-    ("template", "action"), [("confirm.html", "/api/confirm"), ("leave.html", "/api/unsubscribe")]
+    ("template", "action"), [("confirm.html", "/api/confirm"), ("unsubscribe.html", "/api/unsubscribe")]
 )
-def test_a_page_behind_a_letter_acts_by_one_button_only(template: str, action: str) -> None:
+def test_a_page_behind_a_email_acts_by_one_button_only(template: str, action: str) -> None:
     page = Page(Renderer(theme()).page(template, product=JACKET, variant=JACKET.variants[1], token='t"1'))
 
     (form,) = page.all("form")
@@ -360,7 +360,7 @@ def test_a_page_behind_a_letter_acts_by_one_button_only(template: str, action: s
 
 
 def test_the_page_to_leave_by_stands_without_knowing_the_product() -> None:
-    assert "Leave the list" in Renderer(theme()).page("leave.html", token="t")
+    assert "Leave the list" in Renderer(theme()).page("unsubscribe.html", token="t")
 
 
 def test_a_refused_form_is_told_in_words_with_a_way_back() -> None:

@@ -7,10 +7,10 @@ import pytest
 
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.theme import Theme
-from spillway.build.locales import direction_of_locale
-from spillway.build.release import Release
-from spillway.build.site import build
-from tests.unit.small_shop import THEME, make_small_shop
+from spillway.sitegen.locales import direction_of_locale
+from spillway.sitegen.release import Release
+from spillway.sitegen.site import build
+from tests.support.small_shop import THEME, make_small_shop
 
 RIGHT_TO_LEFT = (
     "ar",
@@ -80,27 +80,27 @@ def test_emails_say_their_direction_where_mail_programs_keep_it(release: Release
         Renderer(theme).editions, ("en-GB", "ar-EG"), ("ltr", "rtl"), strict=True
     ):
         for name in ("confirm", "available"):
-            letter = renderer.letter(name, product=product, variant=variant, action_url="-", leave_url="-")
-            assert f'<html lang="{locale}" dir="{direction}">' in letter.html
-            # Web mail drops <html>: its first element says it again.
-            assert f'<div role="main" lang="{locale}" dir="{direction}">' in letter.html
-            assert (
-                '<strong dir="auto">Field Jacket</strong><br><span dir="auto">Moss, S</span>' in letter.html
+            email = renderer.email(
+                name, product=product, variant=variant, action_url="-", unsubscribe_url="-"
             )
-        assert f'dir="{direction}"' in renderer.note("yours", action_url="-").html
+            assert f'<html lang="{locale}" dir="{direction}">' in email.html
+            # Web mail drops <html>: its first element says it again.
+            assert f'<div role="main" lang="{locale}" dir="{direction}">' in email.html
+            assert '<strong dir="auto">Field Jacket</strong><br><span dir="auto">Moss, S</span>' in email.html
+        assert f'dir="{direction}"' in renderer.note("my-waitlists", action_url="-").html
 
 
 def test_styles_name_no_left_and_no_right() -> None:
     styles = (THEME / "static/shop.css").read_text()
-    letters = [file.read_text() for file in sorted(Path(THEME / "letters").rglob("*.html"))]
+    emails = [file.read_text() for file in sorted(Path(THEME / "emails").rglob("*.html"))]
 
     assert re.findall(r"(?<![\w-])(?:margin-|padding-|border-)?(?:left|right)\s*:", styles) == []
     assert re.findall(r"(?:text-align|float|clear)\s*:\s*(?:left|right)", styles) == []
     # Four values that differ between the sides turn nothing around.
     value = r"([^ ;}\"]+)"
     four = rf"(?:margin|padding):{value} {value} {value} {value}[;}}\"]"
-    sides = re.findall(four, "".join([styles, *letters]))
+    sides = re.findall(four, "".join([styles, *emails]))
     assert [each for each in sides if each[1] != each[3]] == []
     assert not any(
-        re.search(r"(?:align=\"(?:left|right)\"|text-align:(?:left|right))", each) for each in letters
+        re.search(r"(?:align=\"(?:left|right)\"|text-align:(?:left|right))", each) for each in emails
     )

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from chalicelib.domain.stock import Availability, Stock, StockedProduct
-from spillway.build.release import Kind, Makings, Release
 from spillway.commands.rollback import show_kept
 from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
@@ -14,17 +13,18 @@ from spillway.publish.archive import kept_key, packed, unpacked
 from spillway.publish.manifest import Claim, Kept, Manifest
 from spillway.publish.plan import RELEASES_KEPT_MAX, RETIRED_KEPT_MS, make_plan
 from spillway.publish.sources import chosen
-from tests.desk import Desk, drop_scarf, edit_privacy, sell_out
-from tests.unit.small_shop import make_small_shop
+from spillway.sitegen.release import Kind, Release, ReleaseSource
+from tests.support.publish_env import Desk, drop_scarf, edit_privacy, sell_out
+from tests.support.small_shop import make_small_shop
 
 
 def edit_everything(project: Project) -> None:
-    """A page, a product, the style and the letters change; the scarf goes."""
+    """A page, a product, the style and the emails change; the scarf goes."""
     edit_privacy(project)
     drop_scarf(project)
     jacket = project.site / "products" / "field-jacket.toml"
     jacket.write_text(jacket.read_text().replace("148.00", "151.00"))
-    for name in ("static/shop.css", "letters/confirm/body.txt"):
+    for name in ("static/shop.css", "emails/confirm/body.txt"):
         file = project.site / name
         file.write_text(file.read_text() + "\n")
 
@@ -187,12 +187,12 @@ def test_what_a_kept_release_needs_stays_and_goes_with_it(small_release: Release
 
 
 def test_kept_makings_come_back_as_they_were(small_release: Release) -> None:
-    makings = small_release.makings
-    back = unpacked(packed(makings), small_release.id)
-    assert packed(back) == packed(makings)
-    assert (back.theme, back.contents) == (makings.theme, makings.contents)
-    assert [each.product for each in back.products] == [each.product for each in makings.products]
-    assert Makings.of(back.theme, back.products, back.contents, back.assets).theme == makings.theme
+    source = small_release.source
+    back = unpacked(packed(source), small_release.id)
+    assert packed(back) == packed(source)
+    assert (back.theme, back.contents) == (source.theme, source.contents)
+    assert [each.product for each in back.products] == [each.product for each in source.products]
+    assert ReleaseSource.of(back.theme, back.products, back.contents, back.assets).theme == source.theme
 
 
 def test_makings_of_another_form_are_told(desk: Desk) -> None:
@@ -228,7 +228,7 @@ def test_before_a_second_publish_there_is_nothing_to_go_back_to(desk: Desk) -> N
 def named(release: Release, name: str) -> Release:
     """The same release under another name."""
     theme = replace(release.theme, release=name)
-    return replace(release, makings=replace(release.makings, theme=theme))
+    return replace(release, source=replace(release.source, theme=theme))
 
 
 def held(desk: Desk) -> dict[str, StockedProduct]:

@@ -12,8 +12,8 @@ from botocore import xform_name
 
 from loadtests.__main__ import load
 from spillway.__main__ import COMMANDS
-from tests.aws import ROOT, template
-from tests.documents import SHELL, commands, spillway_commands
+from tests.support.aws import ROOT, template
+from tests.support.documents import SHELL, commands, spillway_commands
 
 if TYPE_CHECKING:
     import click

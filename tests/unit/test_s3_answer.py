@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.publish.answer import HEAD_BYTES_MAX, Answer, answer_in
+from spillway.publish.answer import HEAD_BYTES_MAX, Answer, parse_response
 
 BODIES = st.binary(max_size=300)
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=8)
@@ -43,19 +43,19 @@ def answers(draw: st.DrawFn) -> tuple[bytes, Answer]:
 @given(answers())
 def test_an_answer_is_whole_with_its_last_byte_and_not_before(answer: tuple[bytes, Answer]) -> None:
     text, meant = answer
-    assert answer_in(text) == meant
-    assert [answer_in(text[:end]) for end in range(len(text))] == [None] * len(text)
+    assert parse_response(text) == meant
+    assert [parse_response(text[:end]) for end in range(len(text))] == [None] * len(text)
 
 
 def test_a_body_of_no_known_length_ends_with_the_connection() -> None:
     text = b"HTTP/1.1 500 Oh\r\n\r\n<Code>InternalError</Code>"
-    assert answer_in(text) is None
-    assert answer_in(text, ended=True) == Answer(500, {}, b"<Code>InternalError</Code>", hangs_up=True)
+    assert parse_response(text) is None
+    assert parse_response(text, ended=True) == Answer(500, {}, b"<Code>InternalError</Code>", hangs_up=True)
 
 
 @pytest.mark.parametrize("status", [204, 304])
 def test_what_has_no_body_is_not_waited_for(status: int) -> None:
-    answer = answer_in(b"HTTP/1.1 %d X\r\ncontent-length: 7\r\n\r\n" % status)
+    answer = parse_response(b"HTTP/1.1 %d X\r\ncontent-length: 7\r\n\r\n" % status)
     assert answer is not None
     assert (answer.status, answer.body) == (status, b"")
 
@@ -64,7 +64,7 @@ def test_what_has_no_body_is_not_waited_for(status: int) -> None:
     "head", [b"HTTP/1.1 200 OK\r\nConnection: Close\r\n", b"HTTP/1.0 200 OK\r\n"], ids=["said", "old"]
 )
 def test_who_hangs_up_after_an_answer_is_not_asked_again(head: bytes) -> None:
-    answer = answer_in(head + b"content-length: 0\r\n\r\n")
+    answer = parse_response(head + b"content-length: 0\r\n\r\n")
     assert answer is not None
     assert answer.hangs_up
 
@@ -85,4 +85,4 @@ def test_who_hangs_up_after_an_answer_is_not_asked_again(head: bytes) -> None:
 )
 def test_what_is_no_answer_or_more_than_one_is_refused(text: bytes) -> None:
     with pytest.raises(ValueError, match=r"answer|invalid literal"):
-        answer_in(text)
+        parse_response(text)

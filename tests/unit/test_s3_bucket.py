@@ -12,10 +12,10 @@ from chalicelib.aws.signing import Credentials, Signer
 from spillway.errors import WorkFailed
 from spillway.publish.body import loader
 from spillway.publish.s3 import ATTEMPTS_MAX, SLOWED_ATTEMPTS_MAX, Request, S3Bucket
-from spillway.publish.signed_heads import SignedHeads
-from tests.aws import REGION
-from tests.certificate import write_certificate
-from tests.s3_sink import S3Sink, running
+from spillway.publish.signed_heads import RequestHeaders
+from tests.support.aws import REGION
+from tests.support.certificate import write_certificate
+from tests.support.fake_s3 import S3Sink, running
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
 # As S3 answers a body that came too slowly, before it hangs up.
@@ -194,7 +194,7 @@ def test_a_head_bears_the_signers_own_signature(
     requests: list[tuple[str, dict[str, str], int]], token: str
 ) -> None:
     credentials, now_s = Credentials("AKID", "secret", token), 0
-    heads = SignedHeads(Signer("s3", REGION), "s3.example", lambda: credentials, lambda: now_s)
+    heads = RequestHeaders(Signer("s3", REGION), "s3.example", lambda: credentials, lambda: now_s)
     for number, (method, headers, at_s) in enumerate(requests):
         now_s, path, digest = at_s, f"/pages/{number}", f"{number:064x}"
         signed = Signer("s3", REGION).sign(

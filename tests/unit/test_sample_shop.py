@@ -12,8 +12,6 @@ from urllib.parse import urldefrag
 
 import pytest
 
-from spillway.build.release import Kind, Release
-from spillway.build.site import build
 from spillway.preflight.bill import bill, refresh_usd
 from spillway.preflight.campaign import FOUNDING_STORY
 from spillway.preflight.measured import Measured
@@ -22,8 +20,10 @@ from spillway.preflight.story import story
 from spillway.preflight.usage import usage
 from spillway.preflight.weight import mean_product_weight
 from spillway.project import Project
-from tests.merchant_listing import checked, offers_of
-from tests.shop_weight import SAMPLE_BYTES_MAX, SAMPLE_REQUESTS_MAX
+from spillway.sitegen.release import Kind, Release
+from spillway.sitegen.site import build
+from tests.support.merchant_listing import checked, offers_of
+from tests.support.shop_weight import SAMPLE_BYTES_MAX, SAMPLE_REQUESTS_MAX
 
 ROOT = Path(__file__).parents[2]
 CHECKER = ROOT / ".tools" / "npm" / "node_modules" / "vnu-jar" / "build" / "dist" / "vnu.jar"
@@ -84,7 +84,7 @@ def pages(release: Release) -> dict[str, str]:
 
 
 def test_nothing_is_left_untold_in_any_language(release: Release) -> None:
-    assert release.untold == ()
+    assert release.missing_translations == ()
 
 
 def test_every_link_and_anchor_leads_somewhere(release: Release, pages: dict[str, str]) -> None:

@@ -7,16 +7,16 @@ import pytest
 
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import EVERYONE, WaveMessage, WavePolicy
-from chalicelib.mail.postbox import Delivery
+from chalicelib.mail.sender import Delivery
 from chalicelib.services.fan_out import LEASE_MS
-from spillway.build.release import Release
-from tests.aws import ROOT
-from tests.clock import Clock
-from tests.fakes import FakeWavesQueue
-from tests.memory_shop import MemoryShop
-from tests.shop import TestShop
+from spillway.sitegen.release import Release
+from tests.support.aws import ROOT
+from tests.support.clock import Clock
+from tests.support.fakes import FakeWavesQueue
+from tests.support.memory_shop import MemoryShop
+from tests.support.shop import TestShop
 
-ONE_EACH = WavePolicy(letters_per_unit=1, next_after_min=30)
+ONE_EACH = WavePolicy(emails_per_unit=1, next_after_min=30)
 
 
 @pytest.fixture
@@ -28,21 +28,21 @@ def test_rejected_emails_use_up_no_units_of_a_limited_wave(shop: TestShop) -> No
     names = [f"s{number}" for number in range(6)]
     shop.join(*names)
     for name in names[:2]:
-        shop.postbox.deliveries[f"{name}@example.com"] = Delivery.REJECTED
+        shop.sender.deliveries[f"{name}@example.com"] = Delivery.REJECTED
     shop.policies.put("", ONE_EACH)
     shop.observe(Availability.IN_STOCK, units=3)
-    shop.work_until(lambda: len(shop.postbox.sent) >= 3)
-    assert shop.postbox.mailboxes() == ["s2@example.com", "s3@example.com", "s4@example.com"]
+    shop.work_until(lambda: len(shop.sender.sent) >= 3)
+    assert shop.sender.mailboxes() == ["s2@example.com", "s3@example.com", "s4@example.com"]
     assert shop.progress.wave(shop.sku).left == 0
 
 
 def test_each_email_of_a_restock_bears_its_tag_that_feedback_comes_back_with(shop: TestShop) -> None:
     shop.join("ada", "ben")
     shop.observe(Availability.IN_STOCK, units=3)
-    shop.work_until(lambda: len(shop.postbox.sent) >= 2)
+    shop.work_until(lambda: len(shop.sender.sent) >= 2)
     restock = shop.restocks.live(shop.sku)
     assert restock is not None
-    assert [envelope.tags["restock"] for envelope in shop.postbox.sent] == [restock.tag, restock.tag]
+    assert [outgoing.tags["restock"] for outgoing in shop.sender.sent] == [restock.tag, restock.tag]
 
 
 @pytest.mark.parametrize(("policy", "steps"), [(EVERYONE, 8), (ONE_EACH, 1)])

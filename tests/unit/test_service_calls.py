@@ -1,40 +1,47 @@
-"""The pace of sending, restocks, queues and a shopper's links, call by call."""
+"""The rate_limiter of sending, restocks, queues and a shopper's links, call by call."""
 
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from chalicelib.domain.entry import Entry, EntryState, lines_of
-from chalicelib.domain.letter import AskedLetter, Letter
+from chalicelib.domain.email import Email, RequestedEmail
+from chalicelib.domain.entry import Entry, EntryState, shards_of
 from chalicelib.domain.links import Links, LinkSubject, Purpose
-from chalicelib.domain.pace import Limits, PaceState
 from chalicelib.domain.product import Product, Variant
+from chalicelib.domain.rate_limits import Limits, SendingRate
 from chalicelib.domain.stock import Availability, Restock, Stock, StockedProduct
-from chalicelib.domain.wave import LimitedWave, TellOne, WaveBudget, WavePolicy, WaveStep, to_json
-from chalicelib.mail.postbox import Delivery, Envelope, PostboxRefused, Receipt, Refusal
+from chalicelib.domain.wave import LimitedWave, NotifyOne, WaveBudget, WavePolicy, WaveStep, to_json
+from chalicelib.mail.sender import Delivery, OutgoingEmail, Refusal, SendRefused, SendResult
 from chalicelib.queues import ConfirmationsQueue, WavesQueue
-from chalicelib.services.pace import ELECTED_MS, LIMITS_KEPT_MS, LIMITS_WAIT_S, NotNow, Pace, PacedPostbox
+from chalicelib.services.rate_limiter import (
+    ELECTED_MS,
+    LIMITS_KEPT_MS,
+    LIMITS_WAIT_S,
+    RateLimited,
+    RateLimitedSender,
+    RateLimiter,
+)
 from chalicelib.services.restocking import Restocking
 from chalicelib.services.waitlist import LinkedEntry, Waitlist
-from chalicelib.tables.pace import PaceTable
-from tests.clock import Clock
-from tests.log_lines import logged
-from tests.recorder import Recorder, one_after_another
+from chalicelib.tables.sending_rate import SendingRateTable
+from tests.support.clock import Clock
+from tests.support.log_lines import logged
+from tests.support.recorder import Recorder, one_after_another
 
 NOW_MS = 1_790_000_000_000
-FRESH = PaceState(14.9, 100, NOW_MS * 1000, NOW_MS)
-ENVELOPES = [Envelope("ada@example.com", Letter("s", "t", "h"))] * 2
+FRESH = SendingRate(14.9, 100, NOW_MS * 1000, NOW_MS)
+ENVELOPES = [OutgoingEmail("ada@example.com", Email("s", "t", "h"))] * 2
 PRODUCT = Product("jacket", "Jacket", "A jacket.", "", "outerwear", (), (Variant("A", 100),))
-ONE_EACH = WavePolicy(letters_per_unit=1, next_after_min=30)
+ONE_EACH = WavePolicy(emails_per_unit=1, next_after_min=30)
 
 
 class Sending:
-    """A pace whose every neighbour is a stand-in."""
+    """A rate_limiter whose every neighbour is a stand-in."""
 
     def __init__(self, clock: Clock, state: Any = FRESH, limits: Any = None, **table: Any) -> None:
         self.recorder = recorder = Recorder()
-        self.pace = Pace(
+        self.rate_limiter = RateLimiter(
             recorder.part("table", state=state, **table),
             recorder.part("account", limits=limits),
             clock,
@@ -42,10 +49,10 @@ class Sending:
             recorder.function("alarm"),
         )
 
-    def refused(self, letters: int = 2) -> tuple[str, int]:
+    def refused(self, emails: int = 2) -> tuple[str, int]:
         """Await a turn that does not come: why, and for how long."""
-        with pytest.raises(NotNow) as not_now:
-            self.pace.await_turn(letters)
+        with pytest.raises(RateLimited) as not_now:
+            self.rate_limiter.acquire(emails)
         assert str(not_now.value) == not_now.value.reason
         return not_now.value.reason, not_now.value.delay_s
 
@@ -55,15 +62,15 @@ class Sending:
     [(14.9, 100, 50, 14), (14.9, 100, 5, 5), (14.9, 3, 50, 3), (0.5, 100, 50, 1), (90.0, 90, 50, 50)],
 )
 def test_a_batch_is_a_seconds_worth(clock: Clock, rate: float, left: int, most: int, batch: int) -> None:
-    sending = Sending(clock, replace(FRESH, rate_per_s=rate, letters_left=left))
-    assert sending.pace.batch_max(most) == batch
+    sending = Sending(clock, replace(FRESH, rate_per_s=rate, emails_left=left))
+    assert sending.rate_limiter.batch_max(most) == batch
     assert sending.recorder.taken() == [("table.state",)]
 
 
 @pytest.mark.parametrize(("ahead_ms", "slept"), [(0, []), (1, [0.001]), (1500, [1.5])])
 def test_a_turn_is_reserved_and_slept_for(clock: Clock, ahead_ms: int, slept: list[float]) -> None:
     sending = Sending(clock, replace(FRESH, rate_per_s=8.0), take=NOW_MS + ahead_ms)
-    sending.pace.await_turn(2)
+    sending.rate_limiter.acquire(2)
     take = ("table.take", 2, {"cost_us": 250_000, "at_ms": NOW_MS, "wait_ms_max": 4_000})
     assert sending.recorder.taken() == [("table.state",), take, *(("sleep", each) for each in slept)]
 
@@ -74,28 +81,28 @@ def test_a_turn_is_reserved_and_slept_for(clock: Clock, ahead_ms: int, slept: li
         (replace(FRESH, paused="somebody asked"), ("somebody asked", 900)),
         (None, ("limits", 3)),
         (replace(FRESH, read_at_ms=0), ("limits", 3)),
-        (replace(FRESH, letters_left=1), ("quota", 900)),
-        (replace(FRESH, letters_left=2), ("rate", 1)),
+        (replace(FRESH, emails_left=1), ("quota", 900)),
+        (replace(FRESH, emails_left=2), ("rate", 1)),
         (replace(FRESH, ready_at_us=(NOW_MS + 7_000) * 1000), ("rate", 7)),
         (replace(FRESH, ready_at_us=(NOW_MS + 7_000_000) * 1000), ("rate", 900)),
     ],
 )
 def test_a_turn_that_is_not_given_says_what_it_waits_for(
-    clock: Clock, then: PaceState | None, refused: tuple[str, int]
+    clock: Clock, then: SendingRate | None, refused: tuple[str, int]
 ) -> None:
     sending = Sending(clock, one_after_another(FRESH, then, FRESH))
     assert sending.refused() == refused
     # What was known is forgotten: the next look reads the row again.
-    assert sending.pace.batch_max(1) == 1
+    assert sending.rate_limiter.batch_max(1) == 1
     assert sending.recorder.names().count("table.state") == 3
 
 
 @pytest.mark.parametrize(
     ("state", "refused"),
-    [(replace(FRESH, paused="why"), ("why", 900)), (replace(FRESH, letters_left=0), ("quota", 900))],
+    [(replace(FRESH, paused="why"), ("why", 900)), (replace(FRESH, emails_left=0), ("quota", 900))],
 )
 def test_a_row_that_lets_nothing_leave_is_looked_at_each_time(
-    clock: Clock, state: PaceState, refused: tuple[str, int]
+    clock: Clock, state: SendingRate, refused: tuple[str, int]
 ) -> None:
     sending = Sending(clock, state)
     assert [sending.refused(), sending.refused()] == [refused, refused]
@@ -107,7 +114,7 @@ def test_the_row_is_kept_until_its_limits_are_five_minutes_old(clock: Clock) -> 
     looks: list[int] = []
     for passed_ms in (0, LIMITS_KEPT_MS - 1, 1, LIMITS_WAIT_S * 1000 - 1, 1):
         clock.now_ms += passed_ms
-        sending.pace.batch_max(1)
+        sending.rate_limiter.batch_max(1)
         looks.append(sending.recorder.names().count("table.state"))
     # Who is not elected goes on with what is known, and looks again after three seconds.
     assert looks == [1, 0, 1, 0, 1]
@@ -119,16 +126,16 @@ def test_the_row_is_kept_until_its_limits_are_five_minutes_old(clock: Clock) -> 
         (Limits(14.0, 900), Limits(14.0, 900)),
         (Limits(0.0, 900), Limits(0.01, 900)),
         (Limits(14.0, 900, sending_enabled=False), Limits(14.0, 0)),
-        (Limits(14.0, 900, letters_per_day=50), Limits(14.0, 43)),
+        (Limits(14.0, 900, emails_per_day=50), Limits(14.0, 43)),
     ],
 )
 def test_who_is_elected_reads_the_limits_and_writes_them_down(
     clock: Clock, limits: Limits, put: Limits
 ) -> None:
     hour = NOW_MS // 3_600_000
-    old = replace(FRESH, read_at_ms=NOW_MS - LIMITS_KEPT_MS, letters_by_hour={hour - 24: 7, hour - 25: 90})
+    old = replace(FRESH, read_at_ms=NOW_MS - LIMITS_KEPT_MS, emails_by_hour={hour - 24: 7, hour - 25: 90})
     sending = Sending(clock, one_after_another(old, FRESH), limits, elect=True)
-    assert sending.pace.batch_max(50) == 14
+    assert sending.rate_limiter.batch_max(50) == 14
     assert sending.recorder.taken() == [
         ("table.state",),
         ("table.elect", {"at_ms": NOW_MS, "for_ms": ELECTED_MS, "known": old}),
@@ -139,7 +146,7 @@ def test_who_is_elected_reads_the_limits_and_writes_them_down(
 
 
 @pytest.mark.parametrize("state", [None, replace(FRESH, read_at_ms=0)])
-def test_limits_that_nobody_knows_are_waited_for(clock: Clock, state: PaceState | None) -> None:
+def test_limits_that_nobody_knows_are_waited_for(clock: Clock, state: SendingRate | None) -> None:
     sending = Sending(clock, state, elect=False)
     assert sending.refused() == ("limits", 3)
     elect = ("table.elect", {"at_ms": NOW_MS, "for_ms": ELECTED_MS, "known": state})
@@ -150,97 +157,97 @@ def test_limits_that_nobody_knows_are_waited_for(clock: Clock, state: PaceState 
 
 
 def test_limits_that_cannot_be_read_are_logged(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
-    line = {"event": "limits_not_read", "error": "KeyError"}
+    shard = {"event": "limits_not_read", "error": "KeyError"}
     old = replace(FRESH, read_at_ms=NOW_MS - LIMITS_KEPT_MS)
-    assert Sending(clock, old, KeyError("x"), elect=True).pace.batch_max(50) == 14
-    assert logged(capsys) == [line]
+    assert Sending(clock, old, KeyError("x"), elect=True).rate_limiter.batch_max(50) == 14
+    assert logged(capsys) == [shard]
     with pytest.raises(KeyError):
-        Sending(clock, None, KeyError("x"), elect=True).pace.batch_max(50)
-    assert logged(capsys) == [line]
-    busy = PostboxRefused("TooManyRequestsException")
+        Sending(clock, None, KeyError("x"), elect=True).rate_limiter.batch_max(50)
+    assert logged(capsys) == [shard]
+    busy = SendRefused("TooManyRequestsException")
     assert Sending(clock, None, busy, elect=True).refused() == ("limits", 3)
-    assert logged(capsys) == [{**line, "error": "PostboxRefused"}]
+    assert logged(capsys) == [{**shard, "error": "SendRefused"}]
 
 
 def test_sending_is_stopped_once_with_an_alarm(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     sending = Sending(clock, pause=one_after_another(True, False))
-    sending.pace.batch_max(1)
+    sending.rate_limiter.batch_max(1)
     sending.recorder.taken()
-    sending.pace.stop("Suspended")
+    sending.rate_limiter.stop("Suspended")
     text = "Suspended. Look into it, then run: spillway resume"
     assert sending.recorder.taken() == [
         ("table.pause", "Suspended"),
-        ("alarm", "Letters are paused", text),
+        ("alarm", "Emails are paused", text),
     ]
-    sending.pace.stop("Suspended")
+    sending.rate_limiter.stop("Suspended")
     assert sending.recorder.taken() == [("table.pause", "Suspended")]
     assert logged(capsys) == [{"event": "sending_paused", "reason": "Suspended"}]
-    sending.pace.batch_max(1)
+    sending.rate_limiter.batch_max(1)
     assert sending.recorder.names() == ["table.state"]
 
 
 def test_the_emails_of_each_day_are_given_by_date(clock: Clock) -> None:
-    days = Sending(clock, replace(FRESH, emails_by_day={0: 3, 20_717: 4})).pace.emails_by_day()
+    days = Sending(clock, replace(FRESH, emails_by_day={0: 3, 20_717: 4})).rate_limiter.emails_by_day()
     assert {day.isoformat(): count for day, count in days.items()} == {"1970-01-01": 3, "2026-09-21": 4}
-    assert Sending(clock, None).pace.emails_by_day() == {}
+    assert Sending(clock, None).rate_limiter.emails_by_day() == {}
 
 
-def paced(answer: Any, turn: Any = None) -> tuple[PacedPostbox, Recorder]:
+def paced(answer: Any, turn: Any = None) -> tuple[RateLimitedSender, Recorder]:
     recorder = Recorder()
-    pace = recorder.part("pace", await_turn=turn)
-    return PacedPostbox(recorder.part("postbox", send=answer), pace), recorder
+    rate_limiter = recorder.part("rate_limiter", acquire=turn)
+    return RateLimitedSender(recorder.part("sender", send=answer), rate_limiter), recorder
 
 
 @pytest.mark.parametrize(
     ("delivery", "refusal", "stops"),
     [
-        (Delivery.POSTPONED, Refusal.STOPPED, True),
-        (Delivery.POSTPONED, Refusal.BUSY, False),
-        (Delivery.DEFERRED, Refusal.STOPPED, False),
+        (Delivery.POSTPONED, Refusal.PAUSED, True),
+        (Delivery.POSTPONED, Refusal.RETRY, False),
+        (Delivery.DEFERRED, Refusal.PAUSED, False),
     ],
 )
 def test_a_receipt_that_says_the_account_is_stopped_stops_sending(
     delivery: Delivery, refusal: Refusal, stops: bool
 ) -> None:
-    receipts = (Receipt(Delivery.ACCEPTED, "m-1"), Receipt(delivery, reason="Paused", refusal=refusal))
-    postbox, recorder = paced(receipts)
-    assert postbox.send("shop@example.com", ENVELOPES) == receipts
+    results = (SendResult(Delivery.ACCEPTED, "m-1"), SendResult(delivery, reason="Paused", refusal=refusal))
+    sender, recorder = paced(results)
+    assert sender.send("shop@example.com", ENVELOPES) == results
     assert recorder.taken() == [
-        ("pace.await_turn", 2),
-        ("postbox.send", "shop@example.com", ENVELOPES),
-        *([("pace.stop", "Paused")] if stops else []),
+        ("rate_limiter.acquire", 2),
+        ("sender.send", "shop@example.com", ENVELOPES),
+        *([("rate_limiter.stop", "Paused")] if stops else []),
     ]
 
 
 @pytest.mark.parametrize("refusal", list(Refusal))
 def test_a_refused_call_stops_sending_if_the_account_is_stopped(refusal: Refusal) -> None:
-    postbox, recorder = paced(PostboxRefused("Suspended", refusal))
-    with pytest.raises(PostboxRefused, match=r"^Suspended$"):
-        postbox.send("shop@example.com", ENVELOPES)
-    stopped = [("pace.stop", "Suspended")] if refusal is Refusal.STOPPED else []
+    sender, recorder = paced(SendRefused("Suspended", refusal))
+    with pytest.raises(SendRefused, match=r"^Suspended$"):
+        sender.send("shop@example.com", ENVELOPES)
+    stopped = [("rate_limiter.stop", "Suspended")] if refusal is Refusal.PAUSED else []
     assert recorder.taken()[2:] == stopped
 
 
 def test_a_turn_that_does_not_come_refuses_the_emails_with_its_delay() -> None:
-    postbox, recorder = paced((), NotNow("quota", 77))
-    with pytest.raises(PostboxRefused) as refused:
-        postbox.send("shop@example.com", ENVELOPES)
+    sender, recorder = paced((), RateLimited("quota", 77))
+    with pytest.raises(SendRefused) as refused:
+        sender.send("shop@example.com", ENVELOPES)
     error = refused.value
-    assert (error.reason, error.refusal, error.delay_s) == ("quota", Refusal.BUSY, 77)
-    assert recorder.names() == ["pace.await_turn"]
+    assert (error.reason, error.refusal, error.delay_s) == ("quota", Refusal.RETRY, 77)
+    assert recorder.names() == ["rate_limiter.acquire"]
 
 
 @pytest.mark.parametrize(("known", "read_at_ms"), [(None, "0"), (FRESH, str(NOW_MS))])
-def test_an_election_is_one_conditional_write(known: PaceState | None, read_at_ms: str) -> None:
+def test_an_election_is_one_conditional_write(known: SendingRate | None, read_at_ms: str) -> None:
     recorder = Recorder()
     client = recorder.part("dynamodb")
     # The table in memory takes keywords in either case; the request itself is what counts.
-    assert PaceTable(client, "sending").elect(at_ms=5, for_ms=7, known=known) is True
+    assert SendingRateTable(client, "sending").elect(at_ms=5, for_ms=7, known=known) is True
     ((name, request),) = recorder.taken()
     assert name == "dynamodb.update_item"
     assert request == {
         "TableName": "sending",
-        "Key": {"id": {"S": "pace"}},
+        "Key": {"id": {"S": "sending-rate"}},
         "UpdateExpression": "SET asking_until_ms = :until",
         "ConditionExpression": "(attribute_not_exists(read_at_ms) OR read_at_ms = :known)"
         " AND (attribute_not_exists(asking_until_ms) OR asking_until_ms < :now)",
@@ -252,7 +259,7 @@ def test_an_election_is_one_conditional_write(known: PaceState | None, read_at_m
     }
 
 
-class Shelf:
+class OutputDir:
     """Restocking whose every neighbour is a stand-in."""
 
     def __init__(
@@ -283,12 +290,12 @@ FOUND = [("products.slug_of", "A"), ("products.get", "jacket"), ("policies.of", 
 def test_a_restock_is_opened_with_the_policy_of_now(
     policy: WavePolicy, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shelf = Shelf(None, policy)
+    shelf = OutputDir(None, policy)
     shelf.restocking.open(RESTOCK)
     opened = replace(RESTOCK, policy=policy)
     steps: list[Any] = [LimitedWave("A:2:e1", "A")]
     if policy is not ONE_EACH:
-        steps = [WaveStep("A:2:e1", "A", line) for line in lines_of("A")]
+        steps = [WaveStep("A:2:e1", "A", shard) for shard in shards_of("A")]
     assert shelf.recorder.taken() == [
         ("policies.of", "jacket"),
         ("restocks.open", opened),
@@ -298,7 +305,7 @@ def test_a_restock_is_opened_with_the_policy_of_now(
 
 
 def test_a_restock_of_too_few_units_is_logged_and_not_opened(capsys: pytest.CaptureFixture[str]) -> None:
-    shelf = Shelf(None, WavePolicy(units_min=6))
+    shelf = OutputDir(None, WavePolicy(units_min=6))
     shelf.restocking.open(RESTOCK)
     assert shelf.recorder.taken() == [("policies.of", "jacket")]
     assert logged(capsys) == [{"event": "restock_too_small", "restock": "A:2:e1", "sku": "A"}]
@@ -311,7 +318,7 @@ def test_a_restock_of_too_few_units_is_logged_and_not_opened(capsys: pytest.Capt
 def test_who_confirms_what_nobody_can_be_told_of_waits(
     stock: Stock | None, units_min: int, asks: int
 ) -> None:
-    shelf = Shelf(stock, WavePolicy(units_min=units_min))
+    shelf = OutputDir(stock, WavePolicy(units_min=units_min))
     shelf.restocking.welcome("ada", "A", at_ms=9)
     assert shelf.recorder.taken() == FOUND[:asks]
 
@@ -320,14 +327,14 @@ def test_who_confirms_what_nobody_can_be_told_of_waits(
 def test_who_confirms_while_it_is_available_is_told_by_the_live_restock_or_a_new_one(
     live: Restock | None,
 ) -> None:
-    shelf = Shelf(IN_STOCK, live=live)
+    shelf = OutputDir(IN_STOCK, live=live)
     shelf.restocking.welcome("ada", "A", at_ms=9)
     opens = [] if live else [("restocks.open", RESTOCK)]
     assert shelf.recorder.taken() == [
         *FOUND,
         ("restocks.live", "A"),
         *opens,
-        ("queue.put", TellOne(live.id if live else "A:2:e1", "A", "ada")),
+        ("queue.put", NotifyOne(live.id if live else "A:2:e1", "A", "ada")),
     ]
 
 
@@ -343,7 +350,7 @@ def test_who_confirms_while_it_is_available_is_told_by_the_live_restock_or_a_new
 def test_who_confirms_during_limited_waves_joins_the_one_that_has_emails_left(
     live: Restock | None, budget: WaveBudget, queued: bool
 ) -> None:
-    shelf = Shelf(IN_STOCK, ONE_EACH, live, budget)
+    shelf = OutputDir(IN_STOCK, ONE_EACH, live, budget)
     shelf.restocking.welcome("ada", "A", at_ms=9)
     assert shelf.recorder.taken() == [
         *FOUND,
@@ -371,10 +378,10 @@ def test_each_message_is_one_request_to_its_queue() -> None:
     visit.put("ada", "A")
     visit.put_already("ada", "A", "net4-x")
     visit.put_already("ada", "A")
-    visit.put_yours("ada", "net4-x")
-    visit.put_yours("ada")
-    visit.put_back(AskedLetter("ada", "A", hops=2), delay_s=60)
-    visit.delete("receipt-1")
+    visit.put_my_waitlists("ada", "net4-x")
+    visit.put_my_waitlists("ada")
+    visit.put_back(RequestedEmail("ada", "A", hops=2), delay_s=60)
+    visit.delete("result-1")
     ada = '{"shopper": "ada"'
     bodies: list[tuple[str, dict[str, int]]] = [
         (ada + ', "sku": "A"}', {}),
@@ -387,7 +394,7 @@ def test_each_message_is_one_request_to_its_queue() -> None:
     ]
     assert recorder.taken() == [
         *(("sqs.send_message", {"QueueUrl": "url", "MessageBody": text, **delay}) for text, delay in bodies),
-        ("sqs.delete_message", {"QueueUrl": "url", "ReceiptHandle": "receipt-1"}),
+        ("sqs.delete_message", {"QueueUrl": "url", "ReceiptHandle": "result-1"}),
     ]
 
 
@@ -436,23 +443,23 @@ def test_a_link_about_what_is_not_sold_any_more_shows_its_state_alone(
     clock: Clock, state: EntryState
 ) -> None:
     linked = Linked(clock, waiting(state, clock() // 1000 + 1))
-    looked = linked.waitlist.look(Purpose.LEAVE, linked.token(Purpose.LEAVE, "A"))
+    looked = linked.waitlist.look(Purpose.UNSUBSCRIBE, linked.token(Purpose.UNSUBSCRIBE, "A"))
     assert looked == LinkedEntry(None, None, state, False)
     shown = (looked.confirmed, looked.notified, looked.left, looked.confirmable)
-    states = (EntryState.CONFIRMED, EntryState.NOTIFIED, EntryState.LEFT)
+    states = (EntryState.CONFIRMED, EntryState.NOTIFIED, EntryState.UNSUBSCRIBED)
     assert shown == (*(state is each for each in states), False)
     assert replace(looked, product=PRODUCT).confirmable is (state is EntryState.PENDING)
     linked = Linked(clock)
-    assert linked.waitlist.look(Purpose.LEAVE, linked.token(Purpose.LEAVE, "A")) is None
+    assert linked.waitlist.look(Purpose.UNSUBSCRIBE, linked.token(Purpose.UNSUBSCRIBE, "A")) is None
 
 
 @pytest.mark.parametrize(
     ("confirms", "states", "confirmed"),
     [
         ((True, False), (EntryState.NOTIFIED,), EntryState.CONFIRMED),
-        ((False, False), (EntryState.NOTIFIED, EntryState.LEFT), EntryState.NOTIFIED),
-        ((False, False), (EntryState.LEFT, EntryState.CONFIRMED), EntryState.CONFIRMED),
-        ((False, False), (EntryState.LEFT, None), None),
+        ((False, False), (EntryState.NOTIFIED, EntryState.UNSUBSCRIBED), EntryState.NOTIFIED),
+        ((False, False), (EntryState.UNSUBSCRIBED, EntryState.CONFIRMED), EntryState.CONFIRMED),
+        ((False, False), (EntryState.UNSUBSCRIBED, None), None),
     ],
 )
 def test_a_confirmation_says_what_its_entries_have_become(
@@ -472,7 +479,7 @@ def test_a_confirmation_says_what_its_entries_have_become(
 
 def test_leaving_and_undoing_are_about_the_very_entry(clock: Clock) -> None:
     linked = Linked(clock)
-    linked.waitlist.leave(linked.token(Purpose.LEAVE, "A"))
+    linked.waitlist.leave(linked.token(Purpose.UNSUBSCRIBE, "A"))
     linked.waitlist.undo("ada", ["A", "B"], linked.links.undo_token("ada", clock() - 5))
     assert linked.recorder.taken() == [
         ("entries.leave", "ada", "A", {"at_ms": clock()}),

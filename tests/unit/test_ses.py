@@ -17,30 +17,32 @@ from botocore.exceptions import (
 )
 
 from chalicelib import wiring
-from chalicelib.domain.entry import EntryState, line_of, lines_of
-from chalicelib.domain.letter import Letter
-from chalicelib.domain.pace import UNLIMITED, Limits
+from chalicelib.domain.email import Email
+from chalicelib.domain.entry import EntryState, shard_of, shards_of
+from chalicelib.domain.rate_limits import UNLIMITED, Limits
 from chalicelib.domain.stock import Availability
 from chalicelib.mail.account import SesAccount
 from chalicelib.mail.alarm import Alarm
 from chalicelib.mail.headers import SES_DISALLOWED, HeaderRefused, check_headers
-from chalicelib.mail.postbox import Delivery, Envelope, OutcomeUnknown, PostboxRefused, Receipt, Refusal
-from chalicelib.mail.ses import BULK_ENVELOPES_MAX, CALLS_MAX, STATUSES, SesPostbox
-from chalicelib.wiring import letters as sending
-from tests.clock import Clock
-from tests.memory import SKU
-from tests.memory_shop import MemoryShop
-from tests.shop import VISIBILITY_TIMEOUT_S
+from chalicelib.mail.sender import Delivery, OutcomeUnknown, OutgoingEmail, Refusal, SendRefused, SendResult
+from chalicelib.mail.ses import BULK_EMAILS_MAX, CALLS_MAX, STATUSES, SesSender
+from chalicelib.wiring import emails as sending
+from tests.support.clock import Clock
+from tests.support.memory import SKU
+from tests.support.memory_shop import MemoryShop
+from tests.support.shop import VISIBILITY_TIMEOUT_S
 
 SENDER = "Heron & Daughters <hello@heron.example>"
 LINK = f"<https://www.heron.example/api/unsubscribe?token={'t' * 300}>"
 Answer = Callable[[list[dict[str, Any]]], list[str]]
 
 
-def letters(count: int, **facts: Any) -> list[Envelope]:
+def emails(count: int, **facts: Any) -> list[OutgoingEmail]:
     headers = {"Auto-Submitted": "auto-generated", "List-Unsubscribe": LINK}
     return [
-        Envelope(f"s{number}@example.com", Letter("It is back ☔", "Text.", "<p>Text.</p>"), headers, **facts)
+        OutgoingEmail(
+            f"s{number}@example.com", Email("It is back ☔", "Text.", "<p>Text.</p>"), headers, **facts
+        )
         for number in range(count)
     ]
 
@@ -105,8 +107,8 @@ def ses(only_service: Service) -> Iterator[Service]:
     only_service.answer = lambda entries: ["SUCCESS"] * len(entries)
 
 
-def postbox(ses: Service) -> SesPostbox:
-    return SesPostbox(ses.client, "letters")
+def sender(ses: Service) -> SesSender:
+    return SesSender(ses.client, "emails")
 
 
 def refuse(code: str, status: int = 400) -> Answer:
@@ -124,8 +126,8 @@ def address(entry: dict[str, Any]) -> str:
 
 
 def test_a_batch_is_one_valid_request(ses: Service) -> None:
-    receipts = postbox(ses).send(SENDER, letters(50, tags={"letter": "available", "sku": "FJ-M"}))
-    assert receipts == tuple(Receipt(Delivery.ACCEPTED, message_id=f"m{number}") for number in range(50))
+    results = sender(ses).send(SENDER, emails(50, tags={"email": "available", "sku": "FJ-M"}))
+    assert results == tuple(SendResult(Delivery.ACCEPTED, message_id=f"m{number}") for number in range(50))
     (request,) = ses.requests
     assert request["FromEmailAddress"] == "Heron & Daughters <hello@heron.example>"
     default = json.loads(request["DefaultContent"]["Template"]["TemplateData"])
@@ -136,18 +138,18 @@ def test_a_batch_is_one_valid_request(ses: Service) -> None:
     assert data == {"subject": "It is back ☔", "text": "Text.", "html": "<p>Text.</p>"}
     assert entry["ReplacementHeaders"][1] == {"Name": "List-Unsubscribe", "Value": LINK}
     assert entry["ReplacementTags"] == [
-        {"Name": "letter", "Value": "available"},
+        {"Name": "email", "Value": "available"},
         {"Name": "sku", "Value": "FJ-M"},
     ]
 
 
 def test_an_entry_without_a_status_is_deferred_as_failed(ses: Service) -> None:
     ses.answer = lambda entries: [""] * len(entries)
-    assert postbox(ses).send(SENDER, letters(1)) == (Receipt(Delivery.DEFERRED, reason="FAILED"),)
+    assert sender(ses).send(SENDER, emails(1)) == (SendResult(Delivery.DEFERRED, reason="FAILED"),)
 
 
 def test_reply_to_is_a_parameter_of_the_call_and_never_a_header(ses: Service) -> None:
-    postbox(ses).send(SENDER, letters(2, reply_to="Café Müller <help@café.example>"))
+    sender(ses).send(SENDER, emails(2, reply_to="Café Müller <help@café.example>"))
     (request,) = ses.requests
     assert request["ReplyToAddresses"] == ["=?utf-8?b?Q2Fmw6kgTcO8bGxlcg==?= <help@xn--caf-dma.example>"]
     names = {header["Name"].lower() for header in request["BulkEmailEntries"][0]["ReplacementHeaders"]}
@@ -155,31 +157,33 @@ def test_reply_to_is_a_parameter_of_the_call_and_never_a_header(ses: Service) ->
 
 
 def test_without_a_reply_to_the_call_has_none(ses: Service) -> None:
-    postbox(ses).send(SENDER, letters(1))
+    sender(ses).send(SENDER, emails(1))
     assert "ReplyToAddresses" not in ses.requests[0]
 
 
 def test_a_sender_is_encoded(ses: Service) -> None:
-    postbox(ses).send("Bücher & Café <hallo@bücher.example>", letters(1))
-    sender = ses.requests[0]["FromEmailAddress"]
-    assert sender == "=?utf-8?b?QsO8Y2hlciAmIENhZsOp?= <hallo@xn--bcher-kva.example>"
+    sender(ses).send("Bücher & Café <hallo@bücher.example>", emails(1))
+    assert (
+        ses.requests[0]["FromEmailAddress"]
+        == "=?utf-8?b?QsO8Y2hlciAmIENhZsOp?= <hallo@xn--bcher-kva.example>"
+    )
 
 
 MEANINGS = {
-    "SUCCESS": ("accepted", Refusal.BUSY),
-    "MESSAGE_REJECTED": ("rejected", Refusal.BUSY),
-    "INVALID_PARAMETER": ("rejected", Refusal.BUSY),
-    "TRANSIENT_FAILURE": ("deferred", Refusal.BUSY),
-    "FAILED": ("deferred", Refusal.BUSY),
-    "ACCOUNT_THROTTLED": ("postponed", Refusal.BUSY),
-    "ACCOUNT_DAILY_QUOTA_EXCEEDED": ("postponed", Refusal.BUSY),
-    "ACCOUNT_SUSPENDED": ("postponed", Refusal.STOPPED),
-    "ACCOUNT_SENDING_PAUSED": ("postponed", Refusal.STOPPED),
-    "CONFIGURATION_SET_SENDING_PAUSED": ("postponed", Refusal.STOPPED),
-    "MAIL_FROM_DOMAIN_NOT_VERIFIED": ("postponed", Refusal.WRONG),
-    "CONFIGURATION_SET_NOT_FOUND": ("postponed", Refusal.WRONG),
-    "TEMPLATE_NOT_FOUND": ("postponed", Refusal.WRONG),
-    "INVALID_SENDING_POOL_NAME": ("postponed", Refusal.WRONG),
+    "SUCCESS": ("accepted", Refusal.RETRY),
+    "MESSAGE_REJECTED": ("rejected", Refusal.RETRY),
+    "INVALID_PARAMETER": ("rejected", Refusal.RETRY),
+    "TRANSIENT_FAILURE": ("deferred", Refusal.RETRY),
+    "FAILED": ("deferred", Refusal.RETRY),
+    "ACCOUNT_THROTTLED": ("postponed", Refusal.RETRY),
+    "ACCOUNT_DAILY_QUOTA_EXCEEDED": ("postponed", Refusal.RETRY),
+    "ACCOUNT_SUSPENDED": ("postponed", Refusal.PAUSED),
+    "ACCOUNT_SENDING_PAUSED": ("postponed", Refusal.PAUSED),
+    "CONFIGURATION_SET_SENDING_PAUSED": ("postponed", Refusal.PAUSED),
+    "MAIL_FROM_DOMAIN_NOT_VERIFIED": ("postponed", Refusal.INVALID),
+    "CONFIGURATION_SET_NOT_FOUND": ("postponed", Refusal.INVALID),
+    "TEMPLATE_NOT_FOUND": ("postponed", Refusal.INVALID),
+    "INVALID_SENDING_POOL_NAME": ("postponed", Refusal.INVALID),
 }
 
 
@@ -189,9 +193,9 @@ def test_every_status_that_ses_knows_is_mapped(ses: Service) -> None:
 
 
 @pytest.mark.parametrize("status", sorted(MEANINGS))
-def test_a_status_means_what_it_says_for_its_own_letter(ses: Service, status: str) -> None:
+def test_a_status_means_what_it_says_for_its_own_email(ses: Service, status: str) -> None:
     ses.answer = lambda _: ["SUCCESS", status, "SUCCESS"]
-    first, second, third = postbox(ses).send(SENDER, letters(3))
+    first, second, third = sender(ses).send(SENDER, emails(3))
     assert first.delivery is third.delivery is Delivery.ACCEPTED
     assert (second.delivery, second.refusal) == MEANINGS[status]
     assert second.reason == ("" if status == "SUCCESS" else status)
@@ -200,34 +204,34 @@ def test_a_status_means_what_it_says_for_its_own_letter(ses: Service, status: st
 @pytest.mark.parametrize("status", ["INVALID_PARAMETER", "MESSAGE_REJECTED"])
 def test_a_whole_batch_refused_for_what_it_holds_is_our_mistake(ses: Service, status: str) -> None:
     ses.answer = lambda entries: [status] * len(entries)
-    with pytest.raises(PostboxRefused) as refused:
-        postbox(ses).send(SENDER, letters(3))
-    assert (refused.value.refusal, refused.value.about_letters) == (Refusal.WRONG, True)
+    with pytest.raises(SendRefused) as refused:
+        sender(ses).send(SENDER, emails(3))
+    assert (refused.value.refusal, refused.value.about_emails) == (Refusal.INVALID, True)
 
 
-def test_an_invalid_letter_by_itself_is_our_mistake_and_a_virus_is_not(ses: Service) -> None:
+def test_an_invalid_email_by_itself_is_our_mistake_and_a_virus_is_not(ses: Service) -> None:
     ses.answer = lambda _: ["INVALID_PARAMETER"]
-    with pytest.raises(PostboxRefused):
-        postbox(ses).send(SENDER, letters(1))
+    with pytest.raises(SendRefused):
+        sender(ses).send(SENDER, emails(1))
     ses.answer = lambda _: ["MESSAGE_REJECTED"]
-    assert postbox(ses).send(SENDER, letters(1))[0].delivery is Delivery.REJECTED
+    assert sender(ses).send(SENDER, emails(1))[0].delivery is Delivery.REJECTED
 
 
 def test_nobody_is_refused_for_good_by_a_call_that_took_nobody(ses: Service) -> None:
     ses.answer = lambda _: ["INVALID_PARAMETER", "ACCOUNT_THROTTLED"]
-    receipts = postbox(ses).send(SENDER, letters(2))
-    assert [receipt.delivery for receipt in receipts] == ["postponed", "postponed"]
+    results = sender(ses).send(SENDER, emails(2))
+    assert [result.delivery for result in results] == ["postponed", "postponed"]
 
 
 ERRORS = {
-    "TooManyRequestsException": Refusal.BUSY,
-    "LimitExceededException": Refusal.BUSY,
-    "AccountSuspendedException": Refusal.STOPPED,
-    "SendingPausedException": Refusal.STOPPED,
-    "MailFromDomainNotVerifiedException": Refusal.WRONG,
-    "NotFoundException": Refusal.WRONG,
-    "BadRequestException": Refusal.WRONG,
-    "MessageRejected": Refusal.WRONG,
+    "TooManyRequestsException": Refusal.RETRY,
+    "LimitExceededException": Refusal.RETRY,
+    "AccountSuspendedException": Refusal.PAUSED,
+    "SendingPausedException": Refusal.PAUSED,
+    "MailFromDomainNotVerifiedException": Refusal.INVALID,
+    "NotFoundException": Refusal.INVALID,
+    "BadRequestException": Refusal.INVALID,
+    "MessageRejected": Refusal.INVALID,
 }
 
 
@@ -236,8 +240,8 @@ def test_every_documented_error_of_the_call_is_mapped(ses: Service, code: str) -
     operation = ses.client.meta.service_model.operation_model("SendBulkEmail")
     assert {shape.name for shape in operation.error_shapes} == set(ERRORS)
     ses.answer = refuse(code)
-    with pytest.raises(PostboxRefused) as refused:
-        postbox(ses).send(SENDER, letters(2))
+    with pytest.raises(SendRefused) as refused:
+        sender(ses).send(SENDER, emails(2))
     assert refused.value.refusal is ERRORS[code]
     assert refused.value.reason == code
 
@@ -245,13 +249,13 @@ def test_every_documented_error_of_the_call_is_mapped(ses: Service, code: str) -
 def test_an_outage_leaves_the_outcome_unknown(ses: Service) -> None:
     ses.answer = refuse("InternalFailure", 500)
     with pytest.raises(OutcomeUnknown):
-        postbox(ses).send(SENDER, letters(2))
+        sender(ses).send(SENDER, emails(2))
 
 
 @pytest.mark.parametrize(
     ("error", "raised"),
     [
-        (ConnectTimeoutError(endpoint_url="https://ses"), PostboxRefused),
+        (ConnectTimeoutError(endpoint_url="https://ses"), SendRefused),
         (ReadTimeoutError(endpoint_url="https://ses"), OutcomeUnknown),
     ],
 )
@@ -263,7 +267,7 @@ def test_a_call_that_was_never_made_is_known_not_to_be_taken(
 
     ses.answer = fail
     with pytest.raises(raised):
-        postbox(ses).send(SENDER, letters(2))
+        sender(ses).send(SENDER, emails(2))
 
 
 def test_a_send_is_one_attempt_of_the_sdk_for_ses_knows_no_repeated_one(
@@ -278,8 +282,8 @@ def test_a_send_is_one_attempt_of_the_sdk_for_ses_knows_no_repeated_one(
 
     monkeypatch.setattr(sending, "client", client)
     monkeypatch.setattr(sending, "smtp_server", lambda: None)
-    monkeypatch.setattr(sending, "settings", lambda: SimpleNamespace(configuration_set="letters"))
-    sending.postbox.__wrapped__()
+    monkeypatch.setattr(sending, "settings", lambda: SimpleNamespace(configuration_set="emails"))
+    sending.sender.__wrapped__()
     (sesv2,) = made
     assert sesv2.meta.service_model.service_name == "sesv2"
     assert sesv2.meta.config.retries == {"mode": "standard", "total_max_attempts": 1}
@@ -288,8 +292,8 @@ def test_a_send_is_one_attempt_of_the_sdk_for_ses_knows_no_repeated_one(
 # ---- A whole fan-out through the adapter ----
 
 WAITERS = [
-    name for name in (f"s{number:04}" for number in range(1_000)) if line_of(SKU, name) == lines_of(SKU)[0]
-][:BULK_ENVELOPES_MAX]
+    name for name in (f"s{number:04}" for number in range(1_000)) if shard_of(SKU, name) == shards_of(SKU)[0]
+][:BULK_EMAILS_MAX]
 MAILBOXES = [f"{name}@example.com" for name in WAITERS]
 
 
@@ -300,7 +304,7 @@ def fifty(ses: Service, clock: Clock) -> MemoryShop:
     for name in WAITERS:
         shop.entries.join(name, at_ms=clock())
         clock.pass_s(1)
-    shop.postbox.send = postbox(ses).send  # type: ignore[method-assign]
+    shop.sender.send = sender(ses).send  # type: ignore[method-assign]
     return shop
 
 
@@ -313,7 +317,7 @@ def notify_all(shop: MemoryShop, *expected: type[Exception]) -> None:
 
     shop.observe(Availability.IN_STOCK)
     while shop.work(failed):
-        if shop.pace_table.row is not None and shop.pace_table.row.paused:
+        if shop.rate_table.row is not None and shop.rate_table.row.paused:
             return
 
 
@@ -322,10 +326,10 @@ def calls(ses: Service) -> list[list[str]]:
     return [list(map(address, request["BulkEmailEntries"])) for request in ses.requests]
 
 
-def counted(shop: MemoryShop) -> tuple[int, int, int]:
+def pluralize(shop: MemoryShop) -> tuple[int, int, int]:
     """How many of the restock were told, rejected and unclear."""
-    progress = shop.progress.of(shop.restocks.opened[0].id, lines_of(SKU))
-    return progress.told, progress.rejected, progress.unclear
+    progress = shop.progress.of(shop.restocks.opened[0].id, shards_of(SKU))
+    return progress.notified, progress.rejected, progress.unclear
 
 
 def states(shop: MemoryShop) -> set[EntryState]:
@@ -351,7 +355,7 @@ def test_of_fifty_only_the_one_that_ses_puts_off_is_sent_again(
     ses.answer = answers(one_of_fifty(status))
     notify_all(fifty)
     assert calls(ses) == [MAILBOXES, [MAILBOXES[7]]]
-    assert counted(fifty) == (50, 0, 0)
+    assert pluralize(fifty) == (50, 0, 0)
     assert states(fifty) == {EntryState.NOTIFIED}
 
 
@@ -362,11 +366,11 @@ def test_of_fifty_the_one_that_ses_rejects_is_settled_and_never_sent_again(
     ses.answer = answers(one_of_fifty(status))
     notify_all(fifty)
     assert calls(ses) == [MAILBOXES]
-    assert counted(fifty) == (50, 1, 0)
+    assert pluralize(fifty) == (50, 1, 0)
     assert states(fifty) == {EntryState.NOTIFIED}
 
 
-def test_a_call_that_is_rejected_for_one_letter_alone_is_not_made_again(
+def test_a_call_that_is_rejected_for_one_email_alone_is_not_made_again(
     ses: Service, fifty: MemoryShop
 ) -> None:
     for name in WAITERS[1:]:
@@ -374,7 +378,7 @@ def test_a_call_that_is_rejected_for_one_letter_alone_is_not_made_again(
     ses.answer = refuse("MessageRejected")
     notify_all(fifty)
     assert calls(ses) == [MAILBOXES[:1]]
-    assert counted(fifty) == (1, 1, 0)
+    assert pluralize(fifty) == (1, 1, 0)
     assert fifty.entries.rows[WAITERS[0]].state is EntryState.NOTIFIED
 
 
@@ -385,7 +389,7 @@ def test_a_day_quota_that_ends_in_mid_call_leaves_the_rest_waiting_in_their_orde
     ses.answer = answers(["SUCCESS"] * 20 + full * 30, full * 30, ["SUCCESS"] * 10 + full * 20)
     notify_all(fifty)
     assert calls(ses) == [MAILBOXES, MAILBOXES[20:], MAILBOXES[20:], MAILBOXES[30:]]
-    assert counted(fifty) == (50, 0, 0)
+    assert pluralize(fifty) == (50, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -396,12 +400,12 @@ def test_a_pause_of_ses_in_mid_call_pauses_the_shop_and_only_the_rest_is_sent_wh
 ) -> None:
     ses.answer = answers(["SUCCESS"] * 20 + [status] * 30)
     notify_all(fifty)
-    assert fifty.pace_table.row is not None
-    assert fifty.pace_table.row.paused == status
+    assert fifty.rate_table.row is not None
+    assert fifty.rate_table.row.paused == status
     for _ in range(20):
         assert fifty.work(lambda message, error: pytest.fail(f"{message}: {error!r}"))
     assert calls(ses) == [MAILBOXES]
-    assert fifty.pace_table.resume()
+    assert fifty.rate_table.resume()
     while fifty.work(lambda message, error: pytest.fail(f"{message}: {error!r}")):
         pass
     assert calls(ses) == [MAILBOXES, MAILBOXES[20:]]
@@ -417,12 +421,12 @@ def test_a_call_that_never_answers_is_made_twice_and_then_counted_as_unclear(
     ses.answer = never
     notify_all(fifty, OutcomeUnknown)
     assert calls(ses) == [MAILBOXES, MAILBOXES]
-    assert counted(fifty) == (50, 0, 50)
+    assert pluralize(fifty) == (50, 0, 50)
     assert states(fifty) == {EntryState.NOTIFIED}
 
 
 @pytest.mark.parametrize("bad", [{0}, {49}, {3, 30}, {0, 1, 2}, {10, 20, 30, 40}])
-def test_a_call_refused_for_some_letters_is_made_for_the_others(ses: Service, bad: set[int]) -> None:
+def test_a_call_refused_for_some_emails_is_made_for_the_others(ses: Service, bad: set[int]) -> None:
     addresses = {f"s{number}@example.com" for number in bad}
     accepted: list[str] = []
 
@@ -433,14 +437,14 @@ def test_a_call_refused_for_some_letters_is_made_for_the_others(ses: Service, ba
         return ["SUCCESS"] * len(entries)
 
     ses.answer = answer
-    receipts = postbox(ses).send(SENDER, letters(50))
+    results = sender(ses).send(SENDER, emails(50))
     assert len(ses.requests) <= CALLS_MAX
-    refused = {number for number, receipt in enumerate(receipts) if receipt.delivery is Delivery.REJECTED}
-    taken = [number for number, receipt in enumerate(receipts) if receipt.delivery is Delivery.ACCEPTED]
+    refused = {number for number, result in enumerate(results) if result.delivery is Delivery.REJECTED}
+    taken = [number for number, result in enumerate(results) if result.delivery is Delivery.ACCEPTED]
     assert sorted(accepted) == sorted(f"s{number}@example.com" for number in taken)
     assert refused <= bad
     # What the calls did not suffice for is not lost: it comes later.
-    assert len(taken) + len(refused) == 50 or receipts[-1].delivery is Delivery.POSTPONED
+    assert len(taken) + len(refused) == 50 or results[-1].delivery is Delivery.POSTPONED
     if len(bad) < 3:
         assert (refused, len(taken)) == (bad, 50 - len(bad))
 
@@ -454,8 +458,8 @@ def test_a_throttle_among_the_halves_keeps_the_receipts_of_those_sent(ses: Servi
         return ["SUCCESS"] * len(entries)
 
     ses.answer = answer
-    receipts = postbox(ses).send(SENDER, letters(4))
-    assert [receipt.delivery for receipt in receipts] == ["accepted", "accepted", "postponed", "postponed"]
+    results = sender(ses).send(SENDER, emails(4))
+    assert [result.delivery for result in results] == ["accepted", "accepted", "postponed", "postponed"]
 
 
 @pytest.mark.parametrize(
@@ -465,17 +469,17 @@ def test_a_throttle_among_the_halves_keeps_the_receipts_of_those_sent(ses: Servi
         {"mailbox": "ada@exämple.com"},
         {"headers": {"X-Long": "x" * 996}},
         {"headers": {"Reply-To": "a@b.example"}},
-        {"letter": Letter("half \ud83d", "t", "h")},
+        {"email": Email("half \ud83d", "t", "h")},
     ],
 )
-def test_a_letter_that_cannot_be_written_is_deferred_alone(ses: Service, spoiled: dict[str, Any]) -> None:
-    good, bad = letters(1)[0], {"mailbox": "bad@example.com", "letter": Letter("s", "t", "h"), **spoiled}
-    receipts = postbox(ses).send(SENDER, [good, Envelope(**bad), good])
-    assert [receipt.delivery for receipt in receipts] == ["accepted", "deferred", "accepted"]
+def test_a_email_that_cannot_be_written_is_deferred_alone(ses: Service, spoiled: dict[str, Any]) -> None:
+    good, bad = emails(1)[0], {"mailbox": "bad@example.com", "email": Email("s", "t", "h"), **spoiled}
+    results = sender(ses).send(SENDER, [good, OutgoingEmail(**bad), good])
+    assert [result.delivery for result in results] == ["accepted", "deferred", "accepted"]
     assert len(ses.requests[0]["BulkEmailEntries"]) == 2
-    with pytest.raises(PostboxRefused) as refused:
-        postbox(ses).send(SENDER, [Envelope(**bad)] * 2)
-    assert refused.value.refusal is Refusal.WRONG
+    with pytest.raises(SendRefused) as refused:
+        sender(ses).send(SENDER, [OutgoingEmail(**bad)] * 2)
+    assert refused.value.refusal is Refusal.INVALID
 
 
 @pytest.mark.parametrize("name", sorted(SES_DISALLOWED))
@@ -507,8 +511,8 @@ def test_a_header_over_the_limits_of_ses_is_refused(headers: dict[str, str]) -> 
 def test_headers_at_the_limits_of_ses_pass(ses: Service) -> None:
     headers = {f"X-{number}": "x" for number in range(14)} | {"Y": "x" * 995}
     check_headers(headers)
-    (letter,) = letters(1)
-    postbox(ses).send(SENDER, [Envelope(letter.mailbox, letter.letter, headers)])
+    (email,) = emails(1)
+    sender(ses).send(SENDER, [OutgoingEmail(email.mailbox, email.email, headers)])
 
 
 def test_a_throttled_account_says_later_and_any_other_error_is_raised(ses: Service) -> None:
@@ -520,14 +524,14 @@ def test_a_throttled_account_says_later_and_any_other_error_is_raised(ses: Servi
             raise ClientError({"Error": {"Code": self.code}}, "GetAccount")
 
     throttled: Any = Account("TooManyRequestsException")
-    with pytest.raises(PostboxRefused):
+    with pytest.raises(SendRefused):
         SesAccount(throttled).limits()
     forbidden: Any = Account("AccessDeniedException")
     with pytest.raises(ClientError):
         SesAccount(forbidden).limits()
 
 
-# ---- Whole requests and whole receipts ----
+# ---- Whole requests and whole results ----
 
 
 class Answering:
@@ -547,9 +551,9 @@ class Answering:
         return {"BulkEmailEntryResults": answer}
 
 
-def sent_by(client: Answering, count: int) -> tuple[Receipt, ...]:
+def sent_by(client: Answering, count: int) -> tuple[SendResult, ...]:
     anything: Any = client
-    return SesPostbox(anything, "letters").send(SENDER, letters(count))
+    return SesSender(anything, "emails").send(SENDER, emails(count))
 
 
 def error(code: str, status: int | None = 400) -> ClientError:
@@ -566,15 +570,15 @@ def taken(names: list[str]) -> list[dict[str, str]]:
 def test_a_request_is_as_it_is_documented_to_the_last_member() -> None:
     client: Any = Answering(taken)
     headers = {"Auto-Submitted": "auto-generated", "X-Two": "2"}
-    envelope = Envelope(
+    outgoing = OutgoingEmail(
         "ada@example.com",
-        Letter("S ☔", "T", "<p>H</p>"),
+        Email("S ☔", "T", "<p>H</p>"),
         headers,
-        {"letter": "yours", "shopper": "a"},
+        {"email": "my-waitlists", "shopper": "a"},
         "r@b.example",
     )
-    assert SesPostbox(client, "letters").send(SENDER, [envelope]) == (
-        Receipt(Delivery.ACCEPTED, message_id="m-ada"),
+    assert SesSender(client, "emails").send(SENDER, [outgoing]) == (
+        SendResult(Delivery.ACCEPTED, message_id="m-ada"),
     )
     content = {"Subject": "{{subject}}", "Text": "{{text}}", "Html": "{{html}}"}
     empty = '{"subject": "", "text": "", "html": ""}'
@@ -586,12 +590,12 @@ def test_a_request_is_as_it_is_documented_to_the_last_member() -> None:
             {"Name": "Auto-Submitted", "Value": "auto-generated"},
             {"Name": "X-Two", "Value": "2"},
         ],
-        "ReplacementTags": [{"Name": "letter", "Value": "yours"}, {"Name": "shopper", "Value": "a"}],
+        "ReplacementTags": [{"Name": "email", "Value": "my-waitlists"}, {"Name": "shopper", "Value": "a"}],
     }
     assert client.requests == [
         {
             "FromEmailAddress": SENDER,
-            "ConfigurationSetName": "letters",
+            "ConfigurationSetName": "emails",
             "DefaultContent": {"Template": {"TemplateContent": content, "TemplateData": empty}},
             "ReplyToAddresses": ["r@b.example"],
             "BulkEmailEntries": [entry],
@@ -605,61 +609,61 @@ def test_nothing_to_send_is_no_call() -> None:
 
 
 @pytest.mark.parametrize(
-    ("result", "receipt"),
+    ("entry", "result"),
     [
-        ({"Status": "SUCCESS", "MessageId": "m"}, Receipt(Delivery.ACCEPTED, message_id="m")),
-        ({"Status": "SUCCESS"}, Receipt(Delivery.ACCEPTED)),
-        ({}, Receipt(Delivery.DEFERRED, reason="FAILED")),
-        ({"Status": "ADDED_LATER", "MessageId": "m"}, Receipt(Delivery.DEFERRED, reason="ADDED_LATER")),
+        ({"Status": "SUCCESS", "MessageId": "m"}, SendResult(Delivery.ACCEPTED, message_id="m")),
+        ({"Status": "SUCCESS"}, SendResult(Delivery.ACCEPTED)),
+        ({}, SendResult(Delivery.DEFERRED, reason="FAILED")),
+        ({"Status": "ADDED_LATER", "MessageId": "m"}, SendResult(Delivery.DEFERRED, reason="ADDED_LATER")),
         (
             {"Status": "ACCOUNT_SENDING_PAUSED", "Error": "words"},
-            Receipt(Delivery.POSTPONED, reason="ACCOUNT_SENDING_PAUSED", refusal=Refusal.STOPPED),
+            SendResult(Delivery.POSTPONED, reason="ACCOUNT_SENDING_PAUSED", refusal=Refusal.PAUSED),
         ),
-        ({"Status": "MESSAGE_REJECTED"}, Receipt(Delivery.REJECTED, reason="MESSAGE_REJECTED")),
+        ({"Status": "MESSAGE_REJECTED"}, SendResult(Delivery.REJECTED, reason="MESSAGE_REJECTED")),
     ],
 )
-def test_each_result_is_one_whole_receipt(result: dict[str, str], receipt: Receipt) -> None:
-    client = Answering(lambda names: [*taken(names[:1]), result])
-    first = Receipt(Delivery.ACCEPTED, message_id="m-s0")
-    assert sent_by(client, 2) == (first, receipt)
-    missing = Receipt(Delivery.UNKNOWN, reason="no result")
-    assert sent_by(client, 4) == (first, receipt, missing, missing)
+def test_each_result_is_one_whole_receipt(entry: dict[str, str], result: SendResult) -> None:
+    client = Answering(lambda names: [*taken(names[:1]), entry])
+    first = SendResult(Delivery.ACCEPTED, message_id="m-s0")
+    assert sent_by(client, 2) == (first, result)
+    missing = SendResult(Delivery.UNKNOWN, reason="no result")
+    assert sent_by(client, 4) == (first, result, missing, missing)
 
 
 @pytest.mark.parametrize(
     ("failure", "expected"),
     [
-        (ConnectTimeoutError(endpoint_url="x"), ("ConnectTimeoutError", Refusal.BUSY, False)),
-        (EndpointConnectionError(endpoint_url="x"), ("EndpointConnectionError", Refusal.BUSY, False)),
+        (ConnectTimeoutError(endpoint_url="x"), ("ConnectTimeoutError", Refusal.RETRY, False)),
+        (EndpointConnectionError(endpoint_url="x"), ("EndpointConnectionError", Refusal.RETRY, False)),
         (ReadTimeoutError(endpoint_url="x"), ("ReadTimeoutError",)),
         (BotoCoreError(), ("BotoCoreError",)),
         (error("InternalFailure", 500), ("InternalFailure",)),
-        (error("NotFoundException", 499), ("NotFoundException", Refusal.WRONG, False)),
-        (error("AccessDeniedException", None), ("AccessDeniedException", Refusal.WRONG, False)),
-        (error("SendingPausedException"), ("SendingPausedException", Refusal.STOPPED, False)),
-        (error("ValidationException"), ("ValidationException", Refusal.WRONG, True)),
-        (error("AddedLater"), ("AddedLater", Refusal.BUSY, False)),
+        (error("NotFoundException", 499), ("NotFoundException", Refusal.INVALID, False)),
+        (error("AccessDeniedException", None), ("AccessDeniedException", Refusal.INVALID, False)),
+        (error("SendingPausedException"), ("SendingPausedException", Refusal.PAUSED, False)),
+        (error("ValidationException"), ("ValidationException", Refusal.INVALID, True)),
+        (error("AddedLater"), ("AddedLater", Refusal.RETRY, False)),
     ],
 )
 def test_each_failure_of_a_call_is_raised_with_its_name(
     failure: Exception, expected: tuple[Any, ...]
 ) -> None:
     client = Answering(lambda _: failure)
-    with pytest.raises((PostboxRefused, OutcomeUnknown)) as raised:
+    with pytest.raises((SendRefused, OutcomeUnknown)) as raised:
         sent_by(client, 1)
     refused: Any = raised.value
-    if isinstance(refused, PostboxRefused):
-        assert (refused.reason, refused.refusal, refused.about_letters) == expected
+    if isinstance(refused, SendRefused):
+        assert (refused.reason, refused.refusal, refused.about_emails) == expected
     else:
         assert (refused.reason,) == expected
     assert client.calls == [["s0"]]
 
 
-BAD = Receipt(Delivery.REJECTED, reason="BadRequestException")
+BAD = SendResult(Delivery.REJECTED, reason="BadRequestException")
 
 
-def good(number: int) -> Receipt:
-    return Receipt(Delivery.ACCEPTED, message_id=f"m-s{number}")
+def good(number: int) -> SendResult:
+    return SendResult(Delivery.ACCEPTED, message_id=f"m-s{number}")
 
 
 def test_a_refused_call_is_made_by_halves_from_the_front() -> None:
@@ -677,24 +681,27 @@ def test_a_refused_call_is_made_by_halves_from_the_front() -> None:
 
 
 @pytest.mark.parametrize(
-    ("failure", "receipt"),
+    ("failure", "result"),
     [
-        (error("TooManyRequestsException"), Receipt(Delivery.POSTPONED, reason="TooManyRequestsException")),
+        (
+            error("TooManyRequestsException"),
+            SendResult(Delivery.POSTPONED, reason="TooManyRequestsException"),
+        ),
         (
             error("SendingPausedException"),
-            Receipt(Delivery.POSTPONED, reason="SendingPausedException", refusal=Refusal.STOPPED),
+            SendResult(Delivery.POSTPONED, reason="SendingPausedException", refusal=Refusal.PAUSED),
         ),
-        (ReadTimeoutError(endpoint_url="x"), Receipt(Delivery.DEFERRED, reason="ReadTimeoutError")),
+        (ReadTimeoutError(endpoint_url="x"), SendResult(Delivery.DEFERRED, reason="ReadTimeoutError")),
     ],
 )
-def test_a_failure_among_the_halves_is_of_that_half_alone(failure: Exception, receipt: Receipt) -> None:
+def test_a_failure_among_the_halves_is_of_that_half_alone(failure: Exception, result: SendResult) -> None:
     def answer(names: list[str]) -> Any:
         if len(names) == 4:
             return error("BadRequestException")
         return failure if "s2" in names else taken(names)
 
     client = Answering(answer)
-    assert sent_by(client, 4) == (good(0), good(1), receipt, receipt)
+    assert sent_by(client, 4) == (good(0), good(1), result, result)
     assert client.calls == [["s0", "s1", "s2", "s3"], ["s0", "s1"], ["s2", "s3"]]
 
 
@@ -702,9 +709,9 @@ def test_a_throttle_before_anything_was_sent_is_raised_from_a_half() -> None:
     client = Answering(
         lambda names: error("BadRequestException" if len(names) == 2 else "TooManyRequestsException")
     )
-    with pytest.raises(PostboxRefused) as refused:
+    with pytest.raises(SendRefused) as refused:
         sent_by(client, 2)
-    assert (refused.value.reason, refused.value.refusal) == ("TooManyRequestsException", Refusal.BUSY)
+    assert (refused.value.reason, refused.value.refusal) == ("TooManyRequestsException", Refusal.RETRY)
     assert client.calls == [["s0", "s1"], ["s0"]]
 
 
@@ -714,16 +721,16 @@ def test_a_half_of_unknown_outcome_does_not_count_as_sent() -> None:
             return error("BadRequestException")
         return ReadTimeoutError(endpoint_url="x") if names == ["s0"] else error("BadRequestException")
 
-    assert sent_by(Answering(answer), 2) == (Receipt(Delivery.DEFERRED, reason="ReadTimeoutError"), BAD)
+    assert sent_by(Answering(answer), 2) == (SendResult(Delivery.DEFERRED, reason="ReadTimeoutError"), BAD)
 
 
 def test_a_batch_that_is_refused_to_the_end_takes_so_many_calls_and_is_our_mistake() -> None:
     client = Answering(lambda _: error("BadRequestException"))
-    with pytest.raises(PostboxRefused) as refused:
+    with pytest.raises(SendRefused) as refused:
         sent_by(client, 50)
-    assert (refused.value.reason, refused.value.refusal, refused.value.about_letters) == (
+    assert (refused.value.reason, refused.value.refusal, refused.value.about_emails) == (
         "BadRequestException",
-        Refusal.WRONG,
+        Refusal.INVALID,
         True,
     )
     assert len(client.calls) == CALLS_MAX == 24
@@ -732,12 +739,12 @@ def test_a_batch_that_is_refused_to_the_end_takes_so_many_calls_and_is_our_mista
 def test_where_the_calls_end_the_rest_comes_later_once_something_was_sent() -> None:
     bad = {f"s{number}" for number in range(1, 50, 2)}
     client = Answering(lambda names: error("BadRequestException") if bad & set(names) else taken(names))
-    receipts = sent_by(client, 50)
+    results = sent_by(client, 50)
     assert len(client.calls) == CALLS_MAX
-    later = Receipt(Delivery.POSTPONED, reason="BadRequestException")
-    reached = receipts.index(later)
-    assert receipts[:reached] == tuple(BAD if f"s{n}" in bad else good(n) for n in range(reached))
-    assert receipts[reached:] == (later,) * (50 - reached)
+    later = SendResult(Delivery.POSTPONED, reason="BadRequestException")
+    reached = results.index(later)
+    assert results[:reached] == tuple(BAD if f"s{n}" in bad else good(n) for n in range(reached))
+    assert results[reached:] == (later,) * (50 - reached)
     assert reached > 5
 
 
@@ -748,57 +755,57 @@ def statuses(*each: str) -> Answering:
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        (("MESSAGE_REJECTED",), (Receipt(Delivery.REJECTED, reason="MESSAGE_REJECTED"),)),
+        (("MESSAGE_REJECTED",), (SendResult(Delivery.REJECTED, reason="MESSAGE_REJECTED"),)),
         (
             ("FAILED", "INVALID_PARAMETER"),
             (
-                Receipt(Delivery.DEFERRED, reason="FAILED"),
-                Receipt(Delivery.REJECTED, reason="INVALID_PARAMETER"),
+                SendResult(Delivery.DEFERRED, reason="FAILED"),
+                SendResult(Delivery.REJECTED, reason="INVALID_PARAMETER"),
             ),
         ),
         (
             ("FAILED", "INVALID_PARAMETER", "ACCOUNT_SUSPENDED"),
             (
-                Receipt(Delivery.DEFERRED, reason="FAILED"),
-                *[Receipt(Delivery.POSTPONED, reason="ACCOUNT_SUSPENDED", refusal=Refusal.STOPPED)] * 2,
+                SendResult(Delivery.DEFERRED, reason="FAILED"),
+                *[SendResult(Delivery.POSTPONED, reason="ACCOUNT_SUSPENDED", refusal=Refusal.PAUSED)] * 2,
             ),
         ),
         (
             ("SUCCESS", "INVALID_PARAMETER", "ACCOUNT_THROTTLED"),
             (
-                Receipt(Delivery.ACCEPTED, message_id="m"),
-                Receipt(Delivery.REJECTED, reason="INVALID_PARAMETER"),
-                Receipt(Delivery.POSTPONED, reason="ACCOUNT_THROTTLED"),
+                SendResult(Delivery.ACCEPTED, message_id="m"),
+                SendResult(Delivery.REJECTED, reason="INVALID_PARAMETER"),
+                SendResult(Delivery.POSTPONED, reason="ACCOUNT_THROTTLED"),
             ),
         ),
     ],
 )
-def test_who_is_to_blame_for_a_batch(given: tuple[str, ...], expected: tuple[Receipt, ...]) -> None:
+def test_who_is_to_blame_for_a_batch(given: tuple[str, ...], expected: tuple[SendResult, ...]) -> None:
     assert sent_by(statuses(*given), len(given)) == expected
 
 
 @pytest.mark.parametrize("given", [("INVALID_PARAMETER",), ("MESSAGE_REJECTED", "INVALID_PARAMETER")])
 def test_a_batch_of_which_nothing_was_right_is_refused_for_what_it_holds(given: tuple[str, ...]) -> None:
-    with pytest.raises(PostboxRefused) as refused:
+    with pytest.raises(SendRefused) as refused:
         sent_by(statuses(*given), len(given))
-    assert (refused.value.reason, refused.value.refusal, refused.value.about_letters) == (
+    assert (refused.value.reason, refused.value.refusal, refused.value.about_emails) == (
         given[0],
-        Refusal.WRONG,
+        Refusal.INVALID,
         True,
     )
 
 
 def test_an_email_that_cannot_be_written_has_a_receipt_that_says_so_and_its_batch_goes() -> None:
     client: Any = Answering(taken)
-    good_one = letters(1)[0]
-    bad = Envelope("é@example.com", good_one.letter)
-    box = SesPostbox(client, "letters")
-    unwritten = Receipt(Delivery.DEFERRED, reason="not written: HeaderRefused")
+    good_one = emails(1)[0]
+    bad = OutgoingEmail("é@example.com", good_one.email)
+    box = SesSender(client, "emails")
+    unwritten = SendResult(Delivery.DEFERRED, reason="not written: HeaderRefused")
     assert box.send(SENDER, [bad, good_one, bad]) == (unwritten, good(0), unwritten)
     assert client.calls == [["s0"]]
-    with pytest.raises(PostboxRefused) as refused:
+    with pytest.raises(SendRefused) as refused:
         box.send(SENDER, [bad])
-    assert (refused.value.reason, refused.value.about_letters) == (unwritten.reason, True)
+    assert (refused.value.reason, refused.value.about_emails) == (unwritten.reason, True)
     assert client.calls == [["s0"]]
 
 

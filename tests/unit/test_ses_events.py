@@ -1,4 +1,4 @@
-"""What SES's events mean for a letter and its shopper, and which messages are no such event."""
+"""What SES's events mean for an email and its shopper, and which messages are no such event."""
 
 import json
 from typing import Any
@@ -14,13 +14,13 @@ from chalicelib.domain.feedback import (
     feedback_from,
     read_message,
 )
-from tests.unit.ses_events import SET, TOPIC, event, notification
+from tests.support.ses_events import SET, TOPIC, event, notification
 
 SENT_AT_MS = 1_795_453_200_000
 AT_MS = 1_795_453_202_669
-TAGS = {"letter": "available", "shopper": "s", "sku": "A", "restock": "r"}
+TAGS = {"email": "available", "shopper": "s", "sku": "A", "restock": "r"}
 
-# What SES says of one letter: what is kept, whether the address is suppressed, whether it counts.
+# What SES says of one email: what is kept, whether the address is suppressed, whether it counts.
 SAID: list[tuple[str, dict[str, Any], str | None, bool, bool]] = [
     ("Send", {}, None, False, False),
     ("Delivery", {}, "delivered", False, False),
@@ -99,7 +99,7 @@ def test_no_complaint_is_older_than_its_email_whatever_the_providers_clock_says(
     assert heard.at_ms == SENT_AT_MS
 
 
-def envelope(**changes: Any) -> str:
+def outgoing(**changes: Any) -> str:
     return json.dumps({**json.loads(notification("")), **changes})
 
 
@@ -120,23 +120,23 @@ CONSOLE = {"eventType": "Bounce", "mail": event("Bounce", {})["mail"]}
     ("body", "why", "kind"),
     [
         (
-            envelope(Message="Successfully validated SNS topic for Amazon SES event publishing."),
+            outgoing(Message="Successfully validated SNS topic for Amazon SES event publishing."),
             "no_event",
             "",
         ),
         (notification(LEGACY), "no_event", "AmazonSnsSubscriptionSucceeded"),
         (notification({"notificationType": "Bounce", "mail": {}, "bounce": {}}), "no_event", "Bounce"),
         (
-            envelope(Type="SubscriptionConfirmation", Token="t", Message="m"),
+            outgoing(Type="SubscriptionConfirmation", Token="t", Message="m"),
             "not_a_notification",
             "SubscriptionConfirmation",
         ),
-        (envelope(Type="UnsubscribeConfirmation"), "not_a_notification", "UnsubscribeConfirmation"),
-        (envelope(Message="hello"), "no_event", ""),
-        (envelope(Message=""), "no_event", ""),
-        (envelope(Message="[1]"), "no_event", ""),
-        (envelope(Message="[" * 100_000), "no_event", ""),
-        (envelope(Message=None), "no_event", ""),
+        (outgoing(Type="UnsubscribeConfirmation"), "not_a_notification", "UnsubscribeConfirmation"),
+        (outgoing(Message="hello"), "no_event", ""),
+        (outgoing(Message=""), "no_event", ""),
+        (outgoing(Message="[1]"), "no_event", ""),
+        (outgoing(Message="[" * 100_000), "no_event", ""),
+        (outgoing(Message=None), "no_event", ""),
         (notification({"default": "A message of the SNS console"}), "no_event", ""),
         (notification({"eventType": "ada@example.com"}), "no_event", ""),
         ("", "not_a_notification", ""),
@@ -151,7 +151,7 @@ CONSOLE = {"eventType": "Bounce", "mail": event("Bounce", {})["mail"]}
         (notification(event("Complaint", TAGS, complaintFeedbackType="not-spam")), "not_spam", "Complaint"),
     ],
 )  # fmt: skip
-def test_a_message_about_no_letter_of_ours_is_ignored(body: str, why: str, kind: str) -> None:
+def test_a_message_about_no_email_of_ours_is_ignored(body: str, why: str, kind: str) -> None:
     assert read_message(body, topic=TOPIC, configuration_set=SET) == Ignored(why, kind)
 
 
@@ -159,8 +159,8 @@ def test_a_message_about_no_letter_of_ours_is_ignored(body: str, why: str, kind:
     ("body", "reason"),
     [
         (notification(event("Bounce", TAGS), topic="arn:aws:sns:us-east-1:1:other"), "another topic"),
-        (envelope(Message=CUT), "no configuration set"),
-        (json.dumps(event("Bounce", TAGS)), "not in an envelope of SNS"),
+        (outgoing(Message=CUT), "no configuration set"),
+        (json.dumps(event("Bounce", TAGS)), "not in an outgoing of SNS"),
         (notification({"eventType": "Bounce", "mail": {}}), "no configuration set"),
         (notification(WITHOUT_EVENT_TYPE), "KeyError"),
         (notification(event("Bounce", {"sku": "A"})), "KeyError"),
@@ -171,6 +171,6 @@ def test_a_message_about_no_letter_of_ours_is_ignored(body: str, why: str, kind:
         (notification({**event("Delivery", TAGS), "eventType": None}), "no type of event"),
     ],
 )
-def test_an_event_about_our_letters_that_cannot_be_read_is_an_error(body: str, reason: str) -> None:
+def test_an_event_about_our_emails_that_cannot_be_read_is_an_error(body: str, reason: str) -> None:
     with pytest.raises(NoFeedback, match=reason):
         read_message(body, topic=TOPIC, configuration_set=SET)

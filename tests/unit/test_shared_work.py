@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from spillway.build.crew import Crew
 from spillway.commands.shared_work import SharedWork
 from spillway.importing.reading import ReadOptions
 from spillway.importing.shopify import read_shopify
-from tests.shopify_export import as_csv, export
+from spillway.sitegen.parallel import WorkerPool
+from tests.support.shopify_export import as_csv, export
 
 PER_PART_S = 0.4
 
@@ -30,7 +30,7 @@ class Bars:
 
 def test_a_bar_shows_from_one_second_on_and_goes_with_its_stage() -> None:
     seconds, bars = [100.0], Bars()
-    work = SharedWork(clock_s=lambda: seconds[0], bar=bars, crew=Crew(1))
+    work = SharedWork(clock_s=lambda: seconds[0], bar=bars, pool=WorkerPool(1))
 
     def slow(part: Sequence[int]) -> int:
         seconds[0] += PER_PART_S
@@ -45,7 +45,10 @@ def test_a_bar_shows_from_one_second_on_and_goes_with_its_stage() -> None:
 
 def test_a_short_command_shows_no_bar() -> None:
     bars = Bars()
-    assert SharedWork(clock_s=lambda: 5.0, bar=bars, crew=Crew(1))(len, range(100), "Reading") == [50, 50]
+    assert SharedWork(clock_s=lambda: 5.0, bar=bars, pool=WorkerPool(1))(len, range(100), "Reading") == [
+        50,
+        50,
+    ]
     assert bars.shown == []
 
 
@@ -55,7 +58,7 @@ def test_reading_an_export_is_shown_too_and_its_lines_keep_the_order_of_the_file
     bars = Bars()
     options = ReadOptions(currency="GBP")
     seconds = iter(range(100))
-    shared = SharedWork(clock_s=lambda: float(next(seconds)), bar=bars, crew=Crew(2, share_size_min=10))
+    shared = SharedWork(clock_s=lambda: float(next(seconds)), bar=bars, pool=WorkerPool(2, share_size_min=10))
 
     on_all = read_shopify(file, ReadOptions(currency="GBP", share=shared))
 

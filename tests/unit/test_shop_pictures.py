@@ -12,12 +12,12 @@ from click.testing import CliRunner
 from PIL import Image
 
 from spillway.__main__ import cli
-from spillway.build.mistakes import CatalogueInvalid
-from spillway.build.preview import Preview
-from spillway.build.release import Release
-from spillway.build.site import build
 from spillway.project import Project
-from tests.unit.small_shop import make_small_shop
+from spillway.sitegen.input_error import CatalogueInvalid
+from spillway.sitegen.preview import Preview
+from spillway.sitegen.release import Release
+from spillway.sitegen.site import build
+from tests.support.small_shop import make_small_shop
 from tests.unit.test_preview import ask
 
 NAMES = [
@@ -169,7 +169,7 @@ def test_the_command_goes_on_without_broken_pictures_and_lists_them(shop: Projec
     assert isinstance(CliRunner().invoke(cli, ["build"], obj=shop).exception, CatalogueInvalid)
 
 
-def test_a_product_without_a_picture_shows_its_first_letter_and_no_broken_picture(shop: Project) -> None:
+def test_a_product_without_a_picture_shows_its_first_email_and_no_broken_picture(shop: Project) -> None:
     file = shop.site / "products/scarf.toml"
     before, _, after = file.read_text().partition("[[pictures]]")
     file.write_text(before + "[[variants]]" + after.partition("[[variants]]")[2])

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.address import Address
-from chalicelib.domain.entry import OptIn, Signup, line_of
+from chalicelib.domain.entry import OptIn, Signup, shard_of
 from chalicelib.http.signup_form import PAGE_CHARS_MAX
 from chalicelib.services.signups import Signups
 from chalicelib.tables.entries import EntriesTable
-from tests.aws import create_table, template
-from tests.clock import Clock
-from tests.dynamodb import MemoryDynamoDb
+from tests.support.aws import create_table, template
+from tests.support.clock import Clock
+from tests.support.dynamodb import MemoryDynamoDb
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
 UNIT_BYTES = 1024
@@ -44,14 +44,14 @@ def test_a_signup_is_one_write_unit_and_one_more_for_the_line(clock: Clock, type
     (asked,) = client.scan(TableName=table)["Items"]
     assert bytes_of(asked) <= UNIT_BYTES
     # Not in the line before it is confirmed: the index has no part in a flood.
-    assert "line" not in asked
+    assert "shard" not in asked
     shopper = address.shopper_id(b"identity")
     assert entries.confirm(shopper, SKU, at_ms=clock())
     (confirmed,) = client.scan(TableName=table)["Items"]
-    assert confirmed["line"]["S"] == line_of(SKU, shopper)
+    assert confirmed["shard"]["S"] == shard_of(SKU, shopper)
     assert bytes_of(confirmed) <= UNIT_BYTES
     (index,) = template()["Resources"]["EntriesTable"]["Properties"]["GlobalSecondaryIndexes"]
-    projected = {"shopper", "sku", "line", "place", *index["Projection"]["NonKeyAttributes"]}
+    projected = {"shopper", "sku", "shard", "shard_position", *index["Projection"]["NonKeyAttributes"]}
     indexed = {name: value for name, value in confirmed.items() if name in projected}
     assert bytes_of(indexed) + INDEX_OVERHEAD_BYTES <= UNIT_BYTES
 

@@ -21,14 +21,14 @@ from chalicelib.domain.address import Address
 from chalicelib.http.refusals import problem_of
 from chalicelib.services.signups import Signups
 from chalicelib.tables.entries import EntriesTable
-from tests.aws import REGION, create_table
-from tests.aws_door import HANGS_UP_AFTER, HANGS_UP_BEFORE, AwsDoor, Fault, aws_door, refused
-from tests.clock import Clock
-from tests.dynamodb import ConditionFailed, MemoryDynamoDb
+from tests.support.aws import REGION, create_table
+from tests.support.clock import Clock
+from tests.support.dynamodb import ConditionFailed, MemoryDynamoDb
+from tests.support.moto_server import HANGS_UP_AFTER, HANGS_UP_BEFORE, AwsDoor, Fault, aws_door, refused
 
 # A status, and after how many seconds to come again.
-Told = tuple[HTTPStatus, int | None]
-ACCEPTED: Told = (HTTPStatus.ACCEPTED, None)
+Notified = tuple[HTTPStatus, int | None]
+ACCEPTED: Notified = (HTTPStatus.ACCEPTED, None)
 CLIENTS = 16
 TRIES_MAX = 30
 FAULTS: list[Fault] = [
@@ -118,9 +118,9 @@ def test_every_accepted_signup_is_stored_once_and_every_other_one_may_come_again
         dynamodb: Any = DynamoDb(api)
         service = Signups(EntriesTable(dynamodb, door.table), b"identity", clock)
 
-        def keep_asking(number: int) -> list[Told]:
+        def keep_asking(number: int) -> list[Notified]:
             """How it was answered, each time."""
-            told: list[Told] = []
+            told: list[Notified] = []
             address = Address.parse(f"shopper{number}@example.com")
             for _ in range(TRIES_MAX):
                 try:

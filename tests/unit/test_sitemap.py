@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.domain.stock import Availability, Stock
-from chalicelib.storefront.sitemap import dated_anew, part_key, parts_for, sitemaps
-from spillway.build.dates import Dated, Dates
+from chalicelib.storefront.sitemap import part_key, parts_for, sitemaps, with_lastmod
+from spillway.sitegen.dates import Dated, Dates
 from tests.unit.test_renderer_pages import theme
 
 SITEMAP = "{http://www.sitemaps.org/schemas/sitemap/0.9}"
@@ -48,7 +48,7 @@ def test_a_page_that_turned_is_dated_anew_and_never_back(known: str | None, chan
         dated = {"/a": "2026-01-01", "/a&b": date, "/c": None}
         return sitemaps(SHOP, [(EDITION, dated), (replace(EDITION, root="/de"), dated)], 1)["sitemap.xml"]
 
-    edited = dated_anew(sitemap(known), SHOP, ["/a&b", "/de/a&b", "/elsewhere"], changed)
+    edited = with_lastmod(sitemap(known), SHOP, ["/a&b", "/de/a&b", "/elsewhere"], changed)
     assert edited == sitemap(then)
     assert edited.count('hreflang="x-default"') == 6
 

@@ -18,7 +18,7 @@ from chalicelib.domain.sku import (
     sku_of_tag,
     sku_tag,
 )
-from tests.skus import HOSTILE, skus
+from tests.support.skus import HOSTILE, skus
 
 SAFE = re.compile(r"[A-Za-z0-9_-]+")
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chalicelib.domain.entry import Entry, EntryState, Reaction, line_of, lines_of, reaction_to
+from chalicelib.domain.entry import Entry, EntryState, Reaction, reaction_to, shard_of, shards_of
 from chalicelib.domain.feedback import NoFeedback, feedback_from
 from chalicelib.domain.form_stamp import STAMP_CHARS_MAX, FormStamps, Offer
 from chalicelib.domain.links import Links, LinkSubject, Purpose
@@ -27,20 +27,20 @@ from chalicelib.http.signup_form import SignupForm, signup_form
 from chalicelib.http.token_form import TOKEN_CHARS_MAX
 from chalicelib.queues import ConfirmationsQueue
 from chalicelib.services.availability import Availabilities
-from chalicelib.services.feedback import FeedbackDesk
-from chalicelib.services.letters import LetterWriter
+from chalicelib.services.email_composer import EmailComposer
+from chalicelib.services.ses_events import SesEventHandler
 from chalicelib.storefront.renderer import Renderer
+from chalicelib.tables.deliverability import DeliverabilityTable
 from chalicelib.tables.entries import entry_from
-from chalicelib.tables.health import HealthTable
 from chalicelib.tables.products import stock_from
 from chalicelib.tables.shoppers import ShoppersTable
-from spillway.build.release import Release
-from spillway.build.site import build
-from tests.clock import Clock
-from tests.shop import IDENTITY_KEY, TestShop
-from tests.skus import HOSTILE, skus
-from tests.unit.ses_events import SET, TOPIC, event, notification
-from tests.unit.small_shop import make_small_shop
+from spillway.sitegen.release import Release
+from spillway.sitegen.site import build
+from tests.support.clock import Clock
+from tests.support.ses_events import SET, TOPIC, event, notification
+from tests.support.shop import IDENTITY_KEY, TestShop
+from tests.support.skus import HOSTILE, skus
+from tests.support.small_shop import make_small_shop
 
 OWN = (
     "Cam/4567",
@@ -194,34 +194,34 @@ def test_each_sku_is_signed_up_for_restocked_and_emailed_as_itself(
     queue = ConfirmationsQueue(client, "confirmations")
     for image in images(shop):
         entry = entry_from(image)
-        assert reaction_to(None, entry) is Reaction.ASK
+        assert reaction_to(None, entry) is Reaction.SEND_CONFIRMATION
         queue.put(entry.shopper, entry.sku)
     for body in client.bodies:
         shop.confirmations.send(**json.loads(body))
-    confirmations = {letter.mailbox: letter for letter in shop.postbox.sent}
+    confirmations = {email.mailbox: email for email in shop.sender.sent}
     for sku, name in names.items():
-        letter = confirmations[f"{name}@example.com"].letter
-        assert f"No {OWN.index(sku)}" in letter.text
-        found = re.search(r"confirm\?token=([\w.~-]+)", letter.text)
+        email = confirmations[f"{name}@example.com"].email
+        assert f"No {OWN.index(sku)}" in email.text
+        found = re.search(r"confirm\?token=([\w.~-]+)", email.text)
         assert found
         assert len(found[1]) <= TOKEN_CHARS_MAX
         assert shop.waitlist.confirm(found[1])
         assert entry_state(shop, name, sku) is EntryState.CONFIRMED
 
-    desk = FeedbackDesk(
-        HealthTable(shop.dynamodb, shop.entries_name, shop.sending_name),
+    desk = SesEventHandler(
+        DeliverabilityTable(shop.dynamodb, shop.entries_name, shop.sending_name),
         shop.suppressions,
-        shop.pace,
+        shop.rate_limiter,
         shop.clock,
         topic=TOPIC,
         configuration_set=SET,
     )
     for sku, name in names.items():
-        shop.postbox.sent.clear()
+        shop.sender.sent.clear()
         restock(shop, sku)
-        (sent,) = shop.postbox.sent
+        (sent,) = shop.sender.sent
         assert sent.mailbox == f"{name}@example.com"
-        assert f"No {OWN.index(sku)}" in sent.letter.subject + sent.letter.text
+        assert f"No {OWN.index(sku)}" in sent.email.subject + sent.email.text
         assert entry_state(shop, name, sku) is EntryState.NOTIFIED
         desk.take_in(notification(event("Delivery", dict(sent.tags))))
         key = {"shopper": {"S": shop.shopper(name)}, "sku": {"S": sku}}
@@ -251,7 +251,7 @@ def restock(shop: TestShop, sku: str) -> None:
     shop.restocking.open(opened[0])
     messages: list[WaveMessage] = [from_json(to_json(message)) for message in shop.queue.messages]
     assert messages == shop.queue.messages
-    assert {message.line for message in messages if isinstance(message, WaveStep)} == set(lines_of(sku))
+    assert {message.shard for message in messages if isinstance(message, WaveStep)} == set(shards_of(sku))
     shop.work()
 
 
@@ -280,16 +280,16 @@ def test_feedback_about_an_email_finds_the_entry_it_was_about(
     (entry,) = (entry for entry in map(entry_from, images(shop)) if entry.sku == sku)
     shopper = entry.shopper
     assert shop.entries.confirm(shopper, sku, at_ms=shop.clock())
-    (waiting,) = shop.line.first_waiting(sku, upto="~", limit=10)
+    (waiting,) = shop.shards.first_waiting(sku, upto="~", limit=10)
     product = Product("odd", "Odd", "", "", "accessories", (), (Variant(sku, 900),))
     stocked = StockedProduct(product, {sku: Stock(Availability.IN_STOCK, 1, 0, "e")})
-    writer = LetterWriter(Renderer(odd_release.theme), shop.links)
+    writer = EmailComposer(Renderer(odd_release.theme), shop.links)
     (sent,) = writer.available([waiting], stocked)
     assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,256}", tag) for tag in sent.tags.values())
     feedback = feedback_from(event("Bounce", dict(sent.tags)), configuration_set=SET)
     assert feedback is not None
     assert (feedback.shopper, feedback.sku) == (shopper, sku)
-    assert HealthTable(shop.dynamodb, shop.entries_name, shop.sending_name).store(feedback)
+    assert DeliverabilityTable(shop.dynamodb, shop.entries_name, shop.sending_name).store(feedback)
     kept = ShoppersTable(shop.dynamodb, shop.entries_name).kept(shopper)
     assert {each.entry.sku: each.facts.get("feedback") for each in kept}[sku] == "bounced"
     ShoppersTable(shop.dynamodb, shop.entries_name).erase(shopper)
@@ -300,9 +300,9 @@ def test_feedback_about_an_email_finds_the_entry_it_was_about(
 def test_a_link_is_about_its_sku_and_short_enough(clock: Clock, sku: str) -> None:
     links = Links(["key"], clock)
     subject = LinkSubject("3dkmlgxmmoilvfwvtnbeh3uc7m", sku)
-    token = links.sign(Purpose.LEAVE, subject)
+    token = links.sign(Purpose.UNSUBSCRIBE, subject)
     assert len(token) <= TOKEN_CHARS_MAX
-    assert links.read(Purpose.LEAVE, token) == subject
+    assert links.read(Purpose.UNSUBSCRIBE, token) == subject
 
 
 @settings(max_examples=40)
@@ -389,16 +389,16 @@ def test_an_event_without_an_sku_says_why(sku: object, detail: str) -> None:
 
 
 def test_no_two_skus_share_a_line() -> None:
-    lines = [line for sku in HOSTILE for line in lines_of(sku)]
+    lines = [line for sku in HOSTILE for line in shards_of(sku)]
     assert len(set(lines)) == len(lines)
-    assert line_of("FJ-INK-L", "ada").startswith("FJ-INK-L#")
+    assert shard_of("FJ-INK-L", "ada").startswith("FJ-INK-L#")
 
 
 def test_an_sku_like_a_counter_is_an_entry_and_counters_are_none(shop: TestShop) -> None:
     shop.sku = "#confirmations#2026-11-23"
     shop.sign_up("ada")
     shopper = shop.shopper("ada")
-    assert shop.entries.count_asked_letter(shopper, at_ms=shop.clock())
+    assert shop.entries.count_requested_email(shopper, at_ms=shop.clock())
     assert shop.entries.count_admission(Entry(shopper, shop.sku, "m", EntryState.CONFIRMED, shop.clock()))
     kept = ShoppersTable(shop.dynamodb, shop.entries_name)
     assert [each.entry.sku for each in kept.kept(shopper)] == [shop.sku]
@@ -406,7 +406,7 @@ def test_an_sku_like_a_counter_is_an_entry_and_counters_are_none(shop: TestShop)
 
 
 def test_feedback_with_a_tag_of_no_sku_is_none_of_ours(shop: TestShop) -> None:
-    tags = {"letter": "available", "shopper": "ada"}
+    tags = {"email": "available", "shopper": "ada"}
     with pytest.raises(NoFeedback):
         feedback_from(event("Delivery", {**tags, "sku": "_!"}), configuration_set=SET)
     known = feedback_from(event("Delivery", {**tags, "sku": sku_tag("a b")}), configuration_set=SET)

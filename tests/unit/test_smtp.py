@@ -1,4 +1,4 @@
-"""Letters by SMTP, to a real server on this machine, with TLS and signing in."""
+"""Emails by SMTP, to a real server on this machine, with TLS and signing in."""
 
 import smtplib
 import ssl
@@ -14,15 +14,15 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
-from chalicelib.domain.letter import Letter
-from chalicelib.domain.pace import UNLIMITED, Limits
+from chalicelib.domain.email import Email
+from chalicelib.domain.rate_limits import UNLIMITED, Limits
 from chalicelib.domain.stock import Availability
-from chalicelib.mail.postbox import Delivery, Envelope, PostboxRefused, Receipt, Refusal
-from chalicelib.mail.smtp import SEND_MS_MAX, Security, SmtpPostbox, SmtpServer
-from tests.certificate import write_certificate
-from tests.clock import Clock
+from chalicelib.mail.sender import Delivery, OutgoingEmail, Refusal, SendRefused, SendResult
+from chalicelib.mail.smtp import SEND_MS_MAX, Security, SmtpSender, SmtpServer
 from tests.conftest import free_port
-from tests.memory_shop import MemoryShop
+from tests.support.certificate import write_certificate
+from tests.support.clock import Clock
+from tests.support.memory_shop import MemoryShop
 
 # The server thinks a connection that is TLS from its first byte is none.
 pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
@@ -30,10 +30,10 @@ SENDER = "Heron & Daughters <hello@heron.example>"
 
 
 class Mailroom:
-    """Takes letters in. `answers` says what to answer for a mailbox; `hangs_up_at` ends the connection."""
+    """Takes emails in. `answers` says what to answer for a mailbox; `hangs_up_at` ends the connection."""
 
     def __init__(self) -> None:
-        self.letters: list[bytes] = []
+        self.emails: list[bytes] = []
         self.recipients: list[str] = []
         self.answers: dict[str, str] = {}
         self.hangs_up_at: str | None = None
@@ -41,15 +41,15 @@ class Mailroom:
         self.takes: Callable[[], None] = lambda: None
 
     async def handle_MAIL(  # noqa: N802 - as aiosmtpd calls it
-        self, _server: SMTP, _session: Any, envelope: Any, address: str, _options: Any
+        self, _server: SMTP, _session: Any, outgoing: Any, address: str, _options: Any
     ) -> str:
         if self.answer_to_sender:
             return self.answer_to_sender
-        envelope.mail_from = address
+        outgoing.mail_from = address
         return "250 OK"
 
     async def handle_RCPT(  # noqa: N802 - as aiosmtpd calls it
-        self, server: SMTP, _session: Any, envelope: Any, address: str, _options: Any
+        self, server: SMTP, _session: Any, outgoing: Any, address: str, _options: Any
     ) -> str:
         if address == self.hangs_up_at:
             self.hangs_up_at = None
@@ -57,13 +57,13 @@ class Mailroom:
             server.transport.close()
         if address in self.answers:
             return self.answers.pop(address)
-        envelope.rcpt_tos.append(address)
+        outgoing.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, _server: SMTP, _session: Any, envelope: Any) -> str:  # noqa: N802
+    async def handle_DATA(self, _server: SMTP, _session: Any, outgoing: Any) -> str:  # noqa: N802
         self.takes()
-        self.letters.append(envelope.content)
-        self.recipients += envelope.rcpt_tos
+        self.emails.append(outgoing.content)
+        self.recipients += outgoing.rcpt_tos
         return "250 OK"
 
 
@@ -112,48 +112,48 @@ def smtp(request: pytest.FixtureRequest, certificate: Path) -> Iterator[tuple[Ma
         server.stop()
 
 
-def postbox(server: SmtpServer, certificate: Path) -> SmtpPostbox:
+def sender(server: SmtpServer, certificate: Path) -> SmtpSender:
     ids = count(1)
     tls = ssl.create_default_context(cafile=str(certificate))
-    return SmtpPostbox(server, Clock(), lambda: f"id-{next(ids)}", tls)
+    return SmtpSender(server, Clock(), lambda: f"id-{next(ids)}", tls)
 
 
-def envelope(name: str) -> Envelope:
-    letter = Letter(f"It is back, {name} ☔", f"Hello {name}.\n", f"<p>Hello {name}.</p>")
+def outgoing(name: str) -> OutgoingEmail:
+    email = Email(f"It is back, {name} ☔", f"Hello {name}.\n", f"<p>Hello {name}.</p>")
     link = f"<https://www.heron.example/api/unsubscribe?token={'t' * 200}>"
     headers = {"List-Unsubscribe": link, "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
-    return Envelope(f"{name}@example.com", letter, headers)
+    return OutgoingEmail(f"{name}@example.com", email, headers)
 
 
-def test_letters_arrive_whole(smtp: tuple[Mailroom, SmtpServer], certificate: Path) -> None:
+def test_emails_arrive_whole(smtp: tuple[Mailroom, SmtpServer], certificate: Path) -> None:
     mailroom, server = smtp
-    receipts = postbox(server, certificate).send(SENDER, [envelope("ada"), envelope("bob")])
-    assert [receipt.delivery for receipt in receipts] == [Delivery.ACCEPTED] * 2
-    assert receipts[0].message_id == "id-1@heron.example"
+    results = sender(server, certificate).send(SENDER, [outgoing("ada"), outgoing("bob")])
+    assert [result.delivery for result in results] == [Delivery.ACCEPTED] * 2
+    assert results[0].message_id == "id-1@heron.example"
     assert mailroom.recipients == ["ada@example.com", "bob@example.com"]
-    read = message_from_bytes(mailroom.letters[0], policy=policy.default)
+    read = message_from_bytes(mailroom.emails[0], policy=policy.default)
     assert read["Subject"] == "It is back, ada ☔"
     assert read["Message-ID"] == "<id-1@heron.example>"
-    assert b"token=" + b"t" * 200 + b">" in mailroom.letters[0]
+    assert b"token=" + b"t" * 200 + b">" in mailroom.emails[0]
     assert [part.get_content_type() for part in read.iter_parts()] == ["text/plain", "text/html"]
 
 
-def test_each_letter_has_its_own_answer(smtp: tuple[Mailroom, SmtpServer], certificate: Path) -> None:
+def test_each_email_has_its_own_answer(smtp: tuple[Mailroom, SmtpServer], certificate: Path) -> None:
     mailroom, server = smtp
     mailroom.answers = {"bob@example.com": "550 no such user", "cyd@example.com": "450 try later"}
     names = ("ada", "bob", "cyd", "dan")
-    receipts = postbox(server, certificate).send(SENDER, [envelope(name) for name in names])
-    assert [receipt.delivery for receipt in receipts] == ["accepted", "rejected", "deferred", "accepted"]
+    results = sender(server, certificate).send(SENDER, [outgoing(name) for name in names])
+    assert [result.delivery for result in results] == ["accepted", "rejected", "deferred", "accepted"]
     assert mailroom.recipients == ["ada@example.com", "dan@example.com"]
 
 
-def test_a_broken_connection_defers_the_letter_under_way_and_the_others_go_on(
+def test_a_broken_connection_defers_the_email_under_way_and_the_others_go_on(
     smtp: tuple[Mailroom, SmtpServer], certificate: Path
 ) -> None:
     mailroom, server = smtp
     mailroom.hangs_up_at = "bob@example.com"
-    receipts = postbox(server, certificate).send(SENDER, [envelope(name) for name in ("ada", "bob", "cyd")])
-    assert [receipt.delivery for receipt in receipts] == ["accepted", "deferred", "accepted"]
+    results = sender(server, certificate).send(SENDER, [outgoing(name) for name in ("ada", "bob", "cyd")])
+    assert [result.delivery for result in results] == ["accepted", "deferred", "accepted"]
     assert mailroom.recipients == ["ada@example.com", "cyd@example.com"]
 
 
@@ -162,26 +162,26 @@ def test_a_wrong_password_is_for_a_person_to_see(
 ) -> None:
     _, server = smtp
     wrong = SmtpServer(server.host, server.port, "shop", "guess", server.security)
-    with pytest.raises(PostboxRefused) as refused:
-        postbox(wrong, certificate).send(SENDER, [envelope("ada")])
-    assert refused.value.refusal is Refusal.WRONG
+    with pytest.raises(SendRefused) as refused:
+        sender(wrong, certificate).send(SENDER, [outgoing("ada")])
+    assert refused.value.refusal is Refusal.INVALID
 
 
 # smtplib leaves the socket of a failed handshake to the garbage collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_certificate_nobody_vouches_for_is_not_trusted(smtp: tuple[Mailroom, SmtpServer]) -> None:
     mailroom, server = smtp
-    with pytest.raises(PostboxRefused) as refused:
-        SmtpPostbox(server, Clock(), lambda: "id").send(SENDER, [envelope("ada")])
-    assert refused.value.refusal is Refusal.WRONG
-    assert mailroom.letters == []
+    with pytest.raises(SendRefused) as refused:
+        SmtpSender(server, Clock(), lambda: "id").send(SENDER, [outgoing("ada")])
+    assert refused.value.refusal is Refusal.INVALID
+    assert mailroom.emails == []
 
 
 def test_a_server_that_is_not_there_is_tried_later(certificate: Path) -> None:
     nowhere = SmtpServer("127.0.0.1", free_port(), "shop", "secret")
-    with pytest.raises(PostboxRefused) as refused:
-        postbox(nowhere, certificate).send(SENDER, [envelope("ada")])
-    assert refused.value.refusal is Refusal.BUSY
+    with pytest.raises(SendRefused) as refused:
+        sender(nowhere, certificate).send(SENDER, [outgoing("ada")])
+    assert refused.value.refusal is Refusal.RETRY
 
 
 def test_a_fan_out_by_smtp_tells_everyone_once(smtp: tuple[Mailroom, SmtpServer], certificate: Path) -> None:
@@ -192,7 +192,7 @@ def test_a_fan_out_by_smtp_tells_everyone_once(smtp: tuple[Mailroom, SmtpServer]
     for name in names:
         shop.entries.join(name, at_ms=clock())
         clock.pass_s(1)
-    shop.postbox.send = postbox(server, certificate).send  # type: ignore[method-assign]
+    shop.sender.send = sender(server, certificate).send  # type: ignore[method-assign]
     mailroom.hangs_up_at = "s017@example.com"
     mailroom.answers = {"s030@example.com": "451 greylisted"}
     shop.observe(Availability.IN_STOCK)
@@ -205,22 +205,22 @@ def test_a_secret_says_how_to_speak_to_the_server() -> None:
     text = '{"host": "h", "port": 587, "username": "u", "password": "p", "security": "starttls"}'
     assert SmtpServer.from_json(text) == SmtpServer("h", 587, "u", "p", Security.STARTTLS)
     assert SmtpServer.from_json(text).limits() == Limits(5.0, UNLIMITED)
-    limited = SmtpServer.from_json(text.replace("}", ', "rate_per_s": 2, "letters_per_day": 500}'))
-    assert limited.limits() == Limits(2, 500, letters_per_day=500)
+    limited = SmtpServer.from_json(text.replace("}", ', "rate_per_s": 2, "emails_per_day": 500}'))
+    assert limited.limits() == Limits(2, 500, emails_per_day=500)
 
 
 def test_a_days_quota_that_nobody_counts_for_us_is_kept_and_goes_on_the_next_day() -> None:
     clock = Clock()
     shop = MemoryShop(clock)
-    shop.account.now = SmtpServer("h", 465, "u", "p", rate_per_s=100.0, letters_per_day=120).limits()
+    shop.account.now = SmtpServer("h", 465, "u", "p", rate_per_s=100.0, emails_per_day=120).limits()
     for number in range(300):
         shop.entries.join(f"s{number:03}", at_ms=clock())
     sent_ms: list[int] = []
-    shop.postbox.on_letters = lambda letters: sent_ms.extend([clock()] * letters)
+    shop.sender.on_emails = lambda emails: sent_ms.extend([clock()] * emails)
     shop.observe(Availability.IN_STOCK)
     while shop.work(lambda message, error: pytest.fail(f"{message}: {error}")):
         pass
-    assert len(set(shop.postbox.mailboxes())) == len(sent_ms) == 300
+    assert len(set(shop.sender.mailboxes())) == len(sent_ms) == 300
     day_ms = 24 * 3600 * 1000
     for start_ms in sent_ms:
         assert sum(start_ms <= at_ms < start_ms + day_ms for at_ms in sent_ms) <= 120
@@ -232,20 +232,20 @@ def test_a_server_whose_quota_is_used_up_refuses_nobody_for_good(
 ) -> None:
     mailroom, server = smtp
     mailroom.answers = {"ada@example.com": "550 5.4.5 Daily user sending limit exceeded"}
-    receipts = postbox(server, certificate).send(SENDER, [envelope("ada"), envelope("bob")])
-    assert [receipt.delivery for receipt in receipts] == ["deferred", "accepted"]
+    results = sender(server, certificate).send(SENDER, [outgoing("ada"), outgoing("bob")])
+    assert [result.delivery for result in results] == ["deferred", "accepted"]
 
 
 @pytest.mark.parametrize(
-    ("answer", "refusal"), [("553 not yours", Refusal.WRONG), ("451 later", Refusal.BUSY)]
+    ("answer", "refusal"), [("553 not yours", Refusal.INVALID), ("451 later", Refusal.RETRY)]
 )
-def test_a_sender_that_is_refused_is_no_letters_fault(
+def test_a_sender_that_is_refused_is_no_emails_fault(
     smtp: tuple[Mailroom, SmtpServer], certificate: Path, answer: str, refusal: Refusal
 ) -> None:
     mailroom, server = smtp
     mailroom.answer_to_sender = answer
-    with pytest.raises(PostboxRefused) as refused:
-        postbox(server, certificate).send(SENDER, [envelope("ada"), envelope("bob")])
+    with pytest.raises(SendRefused) as refused:
+        sender(server, certificate).send(SENDER, [outgoing("ada"), outgoing("bob")])
     assert refused.value.refusal is refusal
 
 
@@ -254,10 +254,10 @@ def test_a_slow_server_gets_the_rest_of_a_batch_later(
 ) -> None:
     mailroom, server = smtp
     clock = Clock()
-    slow = SmtpPostbox(server, clock, lambda: "id", ssl.create_default_context(cafile=str(certificate)))
+    slow = SmtpSender(server, clock, lambda: "id", ssl.create_default_context(cafile=str(certificate)))
     mailroom.takes = lambda: clock.pass_s(SEND_MS_MAX / 2000)
-    receipts = slow.send(SENDER, [envelope(name) for name in ("ada", "bob", "cyd")])
-    assert [receipt.delivery for receipt in receipts] == ["accepted", "accepted", "postponed"]
+    results = slow.send(SENDER, [outgoing(name) for name in ("ada", "bob", "cyd")])
+    assert [result.delivery for result in results] == ["accepted", "accepted", "postponed"]
 
 
 # ---- Whole conversations, without a server ----
@@ -312,24 +312,24 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
 TRUST = ssl.create_default_context()
 
 
-def wired(clock: Clock, security: Security = Security.TLS) -> SmtpPostbox:
+def wired(clock: Clock, security: Security = Security.TLS) -> SmtpSender:
     ids = count(1)
     server = SmtpServer("mail.example", 465, "shop", "secret", security)
-    return SmtpPostbox(server, clock, lambda: f"id-{next(ids)}", TRUST)
+    return SmtpSender(server, clock, lambda: f"id-{next(ids)}", TRUST)
 
 
-def sent(clock: Clock, *names: str) -> tuple[Receipt, ...]:
-    return wired(clock).send(SENDER, [envelope(name) for name in names])
+def sent(clock: Clock, *names: str) -> tuple[SendResult, ...]:
+    return wired(clock).send(SENDER, [outgoing(name) for name in names])
 
 
-def accepted(number: int) -> Receipt:
-    return Receipt(Delivery.ACCEPTED, message_id=f"id-{number}@heron.example")
+def accepted(number: int) -> SendResult:
+    return SendResult(Delivery.ACCEPTED, message_id=f"id-{number}@heron.example")
 
 
 @pytest.mark.parametrize("security", list(Security))
 def test_a_conversation_is_over_tls_signed_in_and_ended(wire: Wire, clock: Clock, security: Security) -> None:
     clock.now_ms += 999
-    assert wired(clock, security).send(SENDER, [envelope("ada")]) == (accepted(1),)
+    assert wired(clock, security).send(SENDER, [outgoing("ada")]) == (accepted(1),)
     first: dict[Security, list[tuple[Any, ...]]] = {
         Security.TLS: [("tls", "mail.example", 465, {"timeout": 5, "context": TRUST})],
         Security.STARTTLS: [
@@ -350,67 +350,67 @@ def test_a_conversation_is_over_tls_signed_in_and_ended(wire: Wire, clock: Clock
 @pytest.mark.parametrize(
     ("error", "refusal"),
     [
-        (smtplib.SMTPAuthenticationError(535, b"no"), Refusal.WRONG),
-        (smtplib.SMTPNotSupportedError(), Refusal.WRONG),
-        (ssl.SSLError(), Refusal.WRONG),
-        (smtplib.SMTPConnectError(421, b"busy"), Refusal.BUSY),
-        (TimeoutError(), Refusal.BUSY),
+        (smtplib.SMTPAuthenticationError(535, b"no"), Refusal.INVALID),
+        (smtplib.SMTPNotSupportedError(), Refusal.INVALID),
+        (ssl.SSLError(), Refusal.INVALID),
+        (smtplib.SMTPConnectError(421, b"busy"), Refusal.RETRY),
+        (TimeoutError(), Refusal.RETRY),
     ],
 )
 def test_each_failure_to_connect_is_named(
     wire: Wire, clock: Clock, error: Exception, refusal: Refusal
 ) -> None:
     wire.at_login = {1: error}
-    with pytest.raises(PostboxRefused) as refused:
+    with pytest.raises(SendRefused) as refused:
         sent(clock, "ada")
     assert (refused.value.reason, refused.value.refusal) == (type(error).__name__, refusal)
     # Where a second connection fails, what is left waits for the same.
     wire.at_login = {3: error}
     wire.at_mailbox = {"bob@example.com": smtplib.SMTPServerDisconnected()}
-    broken = Receipt(Delivery.DEFERRED, reason="SMTPServerDisconnected")
-    later = Receipt(Delivery.POSTPONED, reason=type(error).__name__, refusal=refusal)
+    broken = SendResult(Delivery.DEFERRED, reason="SMTPServerDisconnected")
+    later = SendResult(Delivery.POSTPONED, reason=type(error).__name__, refusal=refusal)
     assert sent(clock, "ada", "bob", "cyd", "dan") == (accepted(1), broken, later, later)
 
 
 @pytest.mark.parametrize(
-    ("error", "receipt"),
+    ("error", "result"),
     [
-        (smtplib.SMTPDataError(500, b"no"), Receipt(Delivery.REJECTED, reason="500")),
-        (smtplib.SMTPDataError(499, b"no"), Receipt(Delivery.DEFERRED, reason="499")),
-        (smtplib.SMTPDataError(550, "5.4.5 quota"), Receipt(Delivery.DEFERRED, reason="550")),
-        (smtplib.SMTPDataError(550, b"not 5.4.5"), Receipt(Delivery.REJECTED, reason="550")),
+        (smtplib.SMTPDataError(500, b"no"), SendResult(Delivery.REJECTED, reason="500")),
+        (smtplib.SMTPDataError(499, b"no"), SendResult(Delivery.DEFERRED, reason="499")),
+        (smtplib.SMTPDataError(550, "5.4.5 quota"), SendResult(Delivery.DEFERRED, reason="550")),
+        (smtplib.SMTPDataError(550, b"not 5.4.5"), SendResult(Delivery.REJECTED, reason="550")),
         (
             smtplib.SMTPRecipientsRefused({"bob@example.com": (551, b"moved")}),
-            Receipt(Delivery.REJECTED, reason="551"),
+            SendResult(Delivery.REJECTED, reason="551"),
         ),
         (
             smtplib.SMTPRecipientsRefused({"bob@example.com": (450, b"later")}),
-            Receipt(Delivery.DEFERRED, reason="450"),
+            SendResult(Delivery.DEFERRED, reason="450"),
         ),
     ],
 )
 def test_each_answer_is_one_whole_receipt_and_the_connection_goes_on(
-    wire: Wire, clock: Clock, error: Exception, receipt: Receipt
+    wire: Wire, clock: Clock, error: Exception, result: SendResult
 ) -> None:
     wire.at_mailbox = {"bob@example.com": error}
-    assert sent(clock, "ada", "bob", "cyd") == (accepted(1), receipt, accepted(3))
+    assert sent(clock, "ada", "bob", "cyd") == (accepted(1), result, accepted(3))
     assert wire.verbs == ["tls", "login", "sendmail ada", "sendmail bob", "sendmail cyd", "close"]
 
 
 @pytest.mark.parametrize(
     ("code", "words", "refusal"),
-    [(553, b"no", Refusal.WRONG), (451, b"later", Refusal.BUSY), (550, b"5.4.5 quota", Refusal.BUSY)],
+    [(553, b"no", Refusal.INVALID), (451, b"later", Refusal.RETRY), (550, b"5.4.5 quota", Refusal.RETRY)],
 )
 def test_a_sender_refused_in_mid_batch_leaves_the_rest_for_later(
     wire: Wire, clock: Clock, code: int, words: bytes, refusal: Refusal
 ) -> None:
     error = smtplib.SMTPSenderRefused(code, words, "hello@heron.example")
     wire.at_mailbox = {"bob@example.com": error}
-    later = Receipt(Delivery.POSTPONED, reason=str(code), refusal=refusal)
+    later = SendResult(Delivery.POSTPONED, reason=str(code), refusal=refusal)
     assert sent(clock, "ada", "bob", "cyd") == (accepted(1), later, later)
     assert wire.verbs == ["tls", "login", "sendmail ada", "sendmail bob", "close"]
     wire.at_mailbox = {"ada@example.com": error}
-    with pytest.raises(PostboxRefused) as refused:
+    with pytest.raises(SendRefused) as refused:
         sent(clock, "ada", "bob")
     assert (refused.value.reason, refused.value.refusal) == (str(code), refusal)
     assert wire.verbs[-1] == "close"
@@ -420,8 +420,8 @@ def test_a_connection_that_breaks_each_time_is_made_three_times(wire: Wire, cloc
     names = ("ada", "bob", "cyd", "dan", "eve")
     wire.at_mailbox = {f"{name}@example.com": OSError() for name in names}
     broken, later = (
-        Receipt(Delivery.DEFERRED, reason="OSError"),
-        Receipt(Delivery.POSTPONED, reason="OSError"),
+        SendResult(Delivery.DEFERRED, reason="OSError"),
+        SendResult(Delivery.POSTPONED, reason="OSError"),
     )
     assert sent(clock, *names) == (broken, broken, broken, later, later)
     assert wire.verbs == [
@@ -439,24 +439,24 @@ def test_what_there_is_no_time_for_is_postponed_as_slow(
         clock.now_ms += each_ms
 
     wire.on_mailbox = passes
-    slow = Receipt(Delivery.POSTPONED, reason="slow")
-    receipts = sent(clock, "ada", "bob", "cyd")
-    assert receipts == (*map(accepted, range(1, count_sent + 1)), *[slow] * (3 - count_sent))
+    slow = SendResult(Delivery.POSTPONED, reason="slow")
+    results = sent(clock, "ada", "bob", "cyd")
+    assert results == (*map(accepted, range(1, count_sent + 1)), *[slow] * (3 - count_sent))
     assert SEND_MS_MAX == 8_000
 
 
 def test_what_cannot_be_written_is_deferred_alone_and_a_whole_batch_of_it_is_our_mistake(
     wire: Wire, clock: Clock
 ) -> None:
-    bad = Envelope("é@example.com", Letter("s", "t", "h"))
-    unwritten = Receipt(Delivery.DEFERRED, reason="not written: HeaderRefused")
+    bad = OutgoingEmail("é@example.com", Email("s", "t", "h"))
+    unwritten = SendResult(Delivery.DEFERRED, reason="not written: HeaderRefused")
     box = wired(clock)
-    assert box.send(SENDER, [bad, envelope("ada")]) == (unwritten, accepted(2))
-    with pytest.raises(PostboxRefused) as refused:
+    assert box.send(SENDER, [bad, outgoing("ada")]) == (unwritten, accepted(2))
+    with pytest.raises(SendRefused) as refused:
         box.send(SENDER, [bad, bad])
-    assert (refused.value.reason, refused.value.refusal, refused.value.about_letters) == (
+    assert (refused.value.reason, refused.value.refusal, refused.value.about_emails) == (
         unwritten.reason,
-        Refusal.WRONG,
+        Refusal.INVALID,
         True,
     )
     assert box.send(SENDER, []) == ()
@@ -466,5 +466,5 @@ def test_a_secret_needs_no_more_than_the_server_and_the_account() -> None:
     text = '{"host": "h", "port": 465, "username": "u", "password": "p"}'
     assert SmtpServer.from_json(text) == SmtpServer("h", 465, "u", "p", Security.TLS, 5.0, None)
     assert SmtpServer.from_json(text).security is Security.TLS
-    zero = SmtpServer.from_json(text.replace("}", ', "letters_per_day": 0}'))
-    assert zero.limits() == Limits(5.0, 0, letters_per_day=0)
+    zero = SmtpServer.from_json(text.replace("}", ', "emails_per_day": 0}'))
+    assert zero.limits() == Limits(5.0, 0, emails_per_day=0)

@@ -10,7 +10,7 @@ import pytest
 
 from spillway.deploy.archive import WHY, contents, finish
 from spillway.errors import WorkFailed
-from tests.uploaded import made_package
+from tests.support.uploaded import made_package
 
 PYTHON = Path(sys.executable)
 PACKAGE_BYTES_MAX = 1_500_000

@@ -70,7 +70,7 @@ def test_all_that_is_wrong_with_the_parameters_is_told_at_once() -> None:
         parameters_for(DECLARED, {"Colour": "red"}, frozenset())
     for name in ("Colour", "SenderAddress", "SenderIdentity"):
         assert f"--param {name}" in refused.value.message
-    assert "PriceClass" in refused.value.way_out
+    assert "PriceClass" in refused.value.hint
 
 
 @pytest.mark.parametrize(

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from spillway.cloud.record import CloudRecord
 from spillway.deploy.adoption import import_template, resources_to_import
 from spillway.deploy.change_set import Change, ChangeSet
 from spillway.deploy.package import Package
 from spillway.deploy.stack import Outcome, adopt, deploy
-from spillway.deploy.stage import Stage, local_stage
 from spillway.errors import BadInput, WorkFailed
-from spillway.operate.destruction import destroy, plan_destruction
-from tests.aws import REGION
-from tests.aws import template as template_of_the_stack
+from spillway.local_cloud.record import CloudRecord
+from spillway.operate.teardown import destroy, plan_destruction
+from spillway.stage import Stage, local_stage
 from tests.conftest import KEYS
+from tests.support.aws import REGION
+from tests.support.aws import template as template_of_the_stack
 
 pytestmark = pytest.mark.local_cloud
 
@@ -25,8 +25,8 @@ QUEUE = "AWS::SQS::Queue"
 TEMPLATE: dict[str, Any] = {
     "AWSTemplateFormatVersion": "2010-09-09",
     "Parameters": {"Seconds": {"Type": "Number"}},
-    "Resources": {"Letters": {"Type": QUEUE, "Properties": {"VisibilityTimeout": {"Ref": "Seconds"}}}},
-    "Outputs": {"Letters": {"Value": {"Fn::GetAtt": ["Letters", "QueueName"]}}},
+    "Resources": {"Emails": {"Type": QUEUE, "Properties": {"VisibilityTimeout": {"Ref": "Seconds"}}}},
+    "Outputs": {"Emails": {"Value": {"Fn::GetAtt": ["Emails", "QueueName"]}}},
 }
 KEPT = {"DeletionPolicy": "RetainExceptOnCreate", "UpdateReplacePolicy": "Retain"}
 SECONDS_TOO_MANY = "999999"
@@ -65,14 +65,14 @@ def test_a_stack_is_created_once_and_then_only_changed(stage: Stage, tmp_path: P
     operator = Operator(says_yes=True)
     package = package_of(TEMPLATE, tmp_path)
     assert deploy(stage, package, {"Seconds": "30"}, operator.approve) is Outcome.CHANGED
-    assert stage.outputs()["Letters"].startswith(stage.stack_name)
+    assert stage.outputs()["Emails"].startswith(stage.stack_name)
     assert deploy(stage, package, {}, operator.approve) is Outcome.UNCHANGED
     assert deploy(stage, package, {"Seconds": "60"}, operator.approve) is Outcome.CHANGED
     created, changed = operator.asked
-    assert (created.creates_stack, created.changes) == (True, (Change("Add", "Letters", "AWS::SQS::Queue"),))
+    assert (created.creates_stack, created.changes) == (True, (Change("Add", "Emails", "AWS::SQS::Queue"),))
     assert (changed.creates_stack, changed.changes) == (
         False,
-        (Change("Modify", "Letters", "AWS::SQS::Queue"),),
+        (Change("Modify", "Emails", "AWS::SQS::Queue"),),
     )
 
 
@@ -90,7 +90,7 @@ def test_a_failed_deployment_tells_which_resource_and_why(stage: Stage, tmp_path
     package, operator = package_of(TEMPLATE, tmp_path), Operator(says_yes=True)
     with pytest.raises(WorkFailed, match="VisibilityTimeout") as failed:
         deploy(stage, package, {"Seconds": SECONDS_TOO_MANY}, operator.approve)
-    assert "Letters (AWS::SQS::Queue)" in failed.value.message
+    assert "Emails (AWS::SQS::Queue)" in failed.value.message
 
 
 def with_a_kept_table(policy: dict[str, str]) -> dict[str, Any]:
@@ -105,8 +105,8 @@ def with_a_kept_table(policy: dict[str, str]) -> dict[str, Any]:
             "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
         },
     }
-    letters = {**TEMPLATE["Resources"]["Letters"], "DependsOn": "Entries"}
-    return {**TEMPLATE, "Resources": {"Entries": table, "Letters": letters}}
+    emails = {**TEMPLATE["Resources"]["Emails"], "DependsOn": "Entries"}
+    return {**TEMPLATE, "Resources": {"Entries": table, "Emails": emails}}
 
 
 def test_a_failed_first_deployment_leaves_nothing_that_stops_the_next(stage: Stage, tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_table_that_outlived_its_stack_is_taken_into_a_new_one(stage: Stage, t
     assert [(each.action, each.logical_id) for each in operator.asked[-1].changes] == [("Import", "Entries")]
     assert deploy(stage, package, {"Seconds": "60"}, operator.approve) is Outcome.CHANGED
     # The table is changed by nothing, and beside it stands a new queue.
-    assert {(each.action, each.logical_id) for each in operator.asked[-1].changes} == {("Add", "Letters")}
+    assert {(each.action, each.logical_id) for each in operator.asked[-1].changes} == {("Add", "Emails")}
     assert dynamodb.get_item(TableName=name, Key={"id": {"S": "ada"}})["Item"] == {"id": {"S": "ada"}}
     with pytest.raises(BadInput, match="only a new stack adopts resources"):
         adopt(stage, package, {"Entries": name}, operator.approve)
@@ -176,7 +176,7 @@ def test_what_a_failed_deployment_left_behind_is_named(stage: Stage, tmp_path: P
 
 
 def test_a_template_that_cloudformation_refuses_is_bad_input(stage: Stage, tmp_path: Path) -> None:
-    package = package_of({**TEMPLATE, "Resources": {"Letters": {"Type": "AWS::SQS::Nothing"}}}, tmp_path)
+    package = package_of({**TEMPLATE, "Resources": {"Emails": {"Type": "AWS::SQS::Nothing"}}}, tmp_path)
     with pytest.raises(BadInput, match="Nothing"):
         deploy(stage, package, {"Seconds": "30"}, Operator(says_yes=True).approve)
 

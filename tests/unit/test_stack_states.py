@@ -9,7 +9,7 @@ import pytest
 from spillway.deploy.package import Package
 from spillway.deploy.stack import deploy
 from spillway.errors import BadInput, SpillwayError, WorkFailed
-from tests.fake_stage import Client, error, stage
+from tests.support.stubbed_stage import Client, error, stage
 
 ALIASES = "Template format error: YAML aliases are not allowed in CloudFormation templates"
 
@@ -49,11 +49,11 @@ def test_a_template_that_cannot_be_read_is_bad_input_in_cloudformations_words(pa
     )
     assert isinstance(refused, BadInput)
     assert refused.message == f"CloudFormation refuses the template: {ALIASES}"
-    assert "build/package/sam.json" in refused.way_out
+    assert "build/package/sam.json" in refused.hint
 
 
 @pytest.mark.parametrize(
-    ("status", "way_out"),
+    ("status", "hint"),
     [
         ("UPDATE_IN_PROGRESS", "wait for its end, then deploy again"),
         ("ROLLBACK_IN_PROGRESS", "wait for its end, then deploy again"),
@@ -65,12 +65,12 @@ def test_a_template_that_cannot_be_read_is_bad_input_in_cloudformations_words(pa
     ],
 )
 def test_a_stack_that_takes_no_deployment_says_so_with_the_way_out(
-    package: Package, status: str, way_out: str
+    package: Package, status: str, hint: str
 ) -> None:
     refused = refusal(package, describe_stacks=stack(status))
     assert isinstance(refused, WorkFailed)
     assert f"stack spillway-production is {status}" in refused.message
-    assert refused.way_out == way_out
+    assert refused.hint == hint
 
 
 def test_a_region_without_a_service_is_refused_before_anything_is_uploaded(package: Package) -> None:
@@ -86,6 +86,6 @@ def test_a_bucket_that_somebody_else_took_first_gets_nothing(package: Package) -
     clients = {"s3": s3, "sts": Client(get_caller_identity={"Account": "123456789012"})}
     with pytest.raises(WorkFailed, match="is not account 123456789012's") as refused:
         deploy(stage("production", **clients), package, {}, lambda _: True)
-    assert "nothing was uploaded" in refused.value.way_out
+    assert "nothing was uploaded" in refused.value.hint
     name = "spillway-artefacts-123456789012-us-east-1"
     assert s3.calls == [("head_bucket", {"Bucket": name, "ExpectedBucketOwner": "123456789012"})]

@@ -11,13 +11,13 @@ from botocore.exceptions import (
 )
 
 from spillway.aws_errors import explained, missing_right
-from spillway.cloud.record import CloudRecord
 from spillway.deploy.change_set import parameters_for
-from spillway.deploy.stage import local_stage, region_in, stage_named
 from spillway.errors import BadInput
+from spillway.local_cloud.record import CloudRecord
 from spillway.project import Project
-from tests.aws import ROOT
-from tests.fake_stage import Client, FakeStage, error, stage
+from spillway.stage import local_stage, region_in, stage_named
+from tests.support.aws import ROOT
+from tests.support.stubbed_stage import Client, FakeStage, error, stage
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_profile_that_is_not_there_is_bad_input(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     with pytest.raises(BadInput, match=r"nobody.*could not be found") as refused:
         stage_named(Project(ROOT), "production")
-    assert "aws configure list-profiles" in refused.value.way_out
+    assert "aws configure list-profiles" in refused.value.hint
 
 
 class RealOutputs(FakeStage):
@@ -65,7 +65,7 @@ def test_a_stack_that_is_not_there_may_be_in_another_region() -> None:
     for ask in (place.outputs, place.parameters):
         with pytest.raises(BadInput, match="nothing is deployed in us-east-1") as refused:
             ask()
-        assert "set AWS_REGION to that one" in refused.value.way_out
+        assert "set AWS_REGION to that one" in refused.value.hint
 
 
 DENIED = (
@@ -76,7 +76,7 @@ DENIED = (
 
 
 @pytest.mark.parametrize(
-    ("wrong", "status", "said", "way_out"),
+    ("wrong", "status", "said", "hint"),
     [
         (
             error("AccessDenied", DENIED),
@@ -108,12 +108,12 @@ DENIED = (
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
 def test_an_error_of_aws_is_a_sentence_with_a_way_out(
-    wrong: Exception, status: int, said: str, way_out: str
+    wrong: Exception, status: int, said: str, hint: str
 ) -> None:
     told = explained(wrong)
     assert told.exit_code == status
     assert said in told.message
-    assert way_out in told.way_out
+    assert hint in told.hint
 
 
 def test_a_missing_right_is_named_as_a_policy_names_it() -> None:
@@ -133,7 +133,7 @@ def test_a_parameter_that_is_missing_is_named_with_its_meaning() -> None:
     assert refused.value.message == (
         "--param SenderAddress=VALUE: needed, since it has no default. The address emails come from."
     )
-    assert "docs/parameters.md" in refused.value.way_out
+    assert "docs/parameters.md" in refused.value.hint
 
 
 def test_emails_of_the_local_stage_pass_through_the_inbox_and_nothing_else_does() -> None:

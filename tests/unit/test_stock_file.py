@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from chalicelib.domain.product import WhenSoldOut
 from chalicelib.domain.stock import Availability
 from chalicelib.services.availability import Availabilities
-from spillway.build.release import Release
 from spillway.errors import BadInput
 from spillway.merchant.stock_file import StockFile, read_stock_file
-from spillway.merchant.stocktaking import Stocktaking, apply, apply_all_or_nothing, plan
-from tests.clock import Clock
-from tests.shop import TestShop
-from tests.skus import skus
+from spillway.merchant.stock_import import StockImport, apply, apply_all_or_nothing, plan
+from spillway.sitegen.release import Release
+from tests.support.clock import Clock
+from tests.support.shop import TestShop
+from tests.support.skus import skus
 
 
 @pytest.fixture
@@ -33,10 +33,10 @@ def read(folder: Path, text: str | bytes) -> StockFile:
     return read_stock_file(file)
 
 
-def planned(shop: TestShop, folder: Path, text: str) -> Stocktaking:
+def planned(shop: TestShop, folder: Path, text: str) -> StockImport:
     ids = count()
     return plan(
-        read(folder, text), shop.products, shop.line, at_ms=shop.clock(), new_id=lambda: f"csv-{next(ids)}"
+        read(folder, text), shop.products, shop.shards, at_ms=shop.clock(), new_id=lambda: f"csv-{next(ids)}"
     )
 
 

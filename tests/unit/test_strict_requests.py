@@ -9,16 +9,16 @@ from botocore.config import Config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spillway.cloud.strict.answers import Refusal, answer_of, refusal_of
-from spillway.cloud.strict.members import Malformed
-from spillway.cloud.strict.requests import (
+from spillway.local_cloud.strict.answers import Refusal, answer_of, refusal_of
+from spillway.local_cloud.strict.members import Malformed
+from spillway.local_cloud.strict.requests import (
     Call,
     HttpRequest,
     UnknownOperation,
     read_call,
     service_model,
 )
-from spillway.cloud.strict.validation import ANYTHING, compiled, first_violation
+from spillway.local_cloud.strict.validation import ANYTHING, compiled, first_violation
 
 # What the stack, its functions and the operator's commands call, as each is named in signatures.
 SERVICES = {

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from spillway.cloud.strict import checks, rules
-from spillway.cloud.strict.answers import Refusal
-from spillway.cloud.strict.requests import Call, HttpRequest
+from spillway.local_cloud.strict import checks, rules
+from spillway.local_cloud.strict.answers import Refusal
+from spillway.local_cloud.strict.requests import Call, HttpRequest
 
 Make = Callable[..., Refusal | None]
 ROOT = Path(__file__).parents[2]
@@ -293,7 +293,7 @@ def test_a_thousand_keys_are_deleted_at_once(aws: Surroundings) -> None:
 
 def test_the_architecture_shows_every_rule() -> None:
     shown = (ROOT / "ARCHITECTURE.md").read_text()
-    assert "\n".join(rules.as_table()) in shown, "print it with python -m spillway.cloud.strict.rules"
+    assert "\n".join(rules.as_table()) in shown, "print it with python -m spillway.local_cloud.strict.rules"
 
 
 def test_every_rule_has_a_source_and_says_where_it_is_enforced() -> None:

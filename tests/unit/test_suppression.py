@@ -21,15 +21,15 @@ from chalicelib.domain.suppression import (
     SuppressionReason,
 )
 from chalicelib.services.confirmations import lift_confirmed
-from chalicelib.services.feedback import FeedbackDesk
-from chalicelib.tables.health import HealthTable
+from chalicelib.services.ses_events import SesEventHandler
+from chalicelib.tables.deliverability import DeliverabilityTable
 from chalicelib.tables.suppressions import SuppressionBusy, SuppressionsTable
-from spillway.build.release import Release
-from tests.aws import create_table
-from tests.clock import Clock
-from tests.dynamodb import ConditionFailed, MemoryDynamoDb
-from tests.shop import TestShop
-from tests.unit.ses_events import SET, TOPIC, event, notification
+from spillway.sitegen.release import Release
+from tests.support.aws import create_table
+from tests.support.clock import Clock
+from tests.support.dynamodb import ConditionFailed, MemoryDynamoDb
+from tests.support.ses_events import SET, TOPIC, event, notification
+from tests.support.shop import TestShop
 
 DAY_MS = 24 * 3600 * 1000
 START_MS = Clock().now_ms
@@ -129,15 +129,15 @@ class Mailboxes:
 
     def __init__(self, release: Release, clock: Clock) -> None:
         self.shop = TestShop(release, clock, slug="field-jacket", sku="FJ-MOSS-M")
-        health = HealthTable(self.shop.dynamodb, self.shop.entries_name, self.shop.sending_name)
-        self.desk = FeedbackDesk(
-            health, self.shop.suppressions, self.shop.pace, clock, topic=TOPIC, configuration_set=SET
+        health = DeliverabilityTable(self.shop.dynamodb, self.shop.entries_name, self.shop.sending_name)
+        self.desk = SesEventHandler(
+            health, self.shop.suppressions, self.shop.rate_limiter, clock, topic=TOPIC, configuration_set=SET
         )
         self.id = self.shop.shopper("ada")
 
     def hears(self, kind: str, sent_ms: int, **details: Any) -> None:
         sent = datetime.fromtimestamp(sent_ms / 1000, UTC).isoformat(timespec="milliseconds")
-        tags = {"letter": "available", "shopper": self.id, "sku": self.shop.sku}
+        tags = {"email": "available", "shopper": self.id, "sku": self.shop.sku}
         tags = {name: value for name, value in tags.items() if value}
         details.setdefault("timestamp", sent)
         self.desk.take_in(notification(event(kind, tags, message_id=f"m{sent_ms}", sent=sent, **details)))
@@ -157,10 +157,10 @@ class Mailboxes:
 
     def asks(self) -> int:
         """The shopper signs up; how many confirmation emails leave by that."""
-        before = len(self.shop.postbox.sent)
+        before = len(self.shop.sender.sent)
         self.shop.sign_up("ada")
         self.shop.confirmations.send(self.id, self.shop.sku)
-        return len(self.shop.postbox.sent) - before
+        return len(self.shop.sender.sent) - before
 
     def confirms(self) -> None:
         """The shopper presses the button, and the stream's reaction comes a little later."""
@@ -225,7 +225,7 @@ def test_a_bounced_shopper_who_signs_up_after_the_wait_is_asked_once_and_lifts_i
     # Nothing but this email may go meanwhile; the same signup's may be repeated, another signup's not.
     assert shop.suppressions.among([ada.id]) == {ada.id}
     shop.confirmations.send(ada.id, shop.sku)
-    assert len(shop.postbox.sent) == 2
+    assert len(shop.sender.sent) == 2
     shop.clock.pass_s(20 * 60)
     assert ada.asks() == 0
     shop.clock.pass_s(3 * 86400)
@@ -236,7 +236,7 @@ def test_a_bounced_shopper_who_signs_up_after_the_wait_is_asked_once_and_lifts_i
     ada.is_reacted_to()
     shop.observe(Availability.IN_STOCK)
     shop.work()
-    assert shop.postbox.sent[-1].tags["letter"] == "available"
+    assert shop.sender.sent[-1].tags["email"] == "available"
 
 
 def test_a_wave_between_the_confirmation_and_its_reaction_leaves_the_shopper_in_line(ada: Mailboxes) -> None:
@@ -249,11 +249,11 @@ def test_a_wave_between_the_confirmation_and_its_reaction_leaves_the_shopper_in_
     shop.work()
     entry = shop.entry("ada")
     assert entry is not None
-    assert (entry.state, len(shop.postbox.sent)) == (EntryState.CONFIRMED, 1)
+    assert (entry.state, len(shop.sender.sent)) == (EntryState.CONFIRMED, 1)
     ada.is_reacted_to()
     shop.restocking.welcome(ada.id, shop.sku, at_ms=shop.clock())
     shop.work()
-    assert [sent.tags["letter"] for sent in shop.postbox.sent] == ["confirm", "available"]
+    assert [sent.tags["email"] for sent in shop.sender.sent] == ["confirm", "available"]
 
 
 def test_another_bounce_suppresses_again_for_twice_as_long(ada: Mailboxes) -> None:

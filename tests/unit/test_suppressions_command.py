@@ -9,18 +9,18 @@ import boto3
 import pytest
 from click.testing import CliRunner, Result
 
-import spillway.deploy.stage as stages
+import spillway.stage as stages
 from chalicelib.domain.address import Address
 from spillway.__main__ import cli
-from spillway.build.release import Release
 from spillway.commands import suppressions
 from spillway.errors import BadInput, SpillwayError, WorkFailed
 from spillway.project import Project
+from spillway.sitegen.release import Release
 from spillway.waitlist.access_log import read_access
-from tests.aws import REGION
-from tests.clock import Clock
-from tests.fake_stage import Client, error
-from tests.shop import IDENTITY_KEY, TestShop
+from tests.support.aws import REGION
+from tests.support.clock import Clock
+from tests.support.shop import IDENTITY_KEY, TestShop
+from tests.support.stubbed_stage import Client, error
 from tests.unit.test_merchant_commands import SmallStage
 
 DAY_MS = 24 * 3600 * 1000

@@ -3,9 +3,9 @@
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from spillway.build.release import Release
-from spillway.build.site import build
-from tests.unit.small_shop import make_small_shop
+from spillway.sitegen.release import Release
+from spillway.sitegen.site import build
+from tests.support.small_shop import make_small_shop
 
 ATOM = "{http://www.w3.org/2005/Atom}"
 SITEMAP = "{http://www.sitemaps.org/schemas/sitemap/0.9}"

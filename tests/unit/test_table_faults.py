@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib.domain.entry import ASKED_LETTERS_PER_DAY_MAX, Arrival, Entry, EntryState
+from chalicelib.domain.entry import ASKED_EMAILS_PER_DAY_MAX, Arrival, Entry, EntryState
 from chalicelib.domain.feedback import Feedback, FeedbackState
-from chalicelib.domain.pace import PaceState
 from chalicelib.domain.product import Product, Variant
+from chalicelib.domain.rate_limits import SendingRate
 from chalicelib.domain.stock import Availability, Stock, StockedProduct
 from chalicelib.domain.suppression import MailboxHistory, SuppressionReason
+from chalicelib.tables.deliverability import DeliverabilityTable, FeedbackTaken
 from chalicelib.tables.domain_lists import packed
 from chalicelib.tables.dynamodb import (
     batch_get,
@@ -23,20 +24,20 @@ from chalicelib.tables.dynamodb import (
     update_if,
 )
 from chalicelib.tables.entries import Claim, EntriesTable, entry_from, is_entry
-from chalicelib.tables.health import FeedbackTaken, HealthTable
 from chalicelib.tables.leases import LeasesTable
-from chalicelib.tables.line import MARKS_MAX, LineTable, MarksNotWritten, Told
-from chalicelib.tables.pace import PaceTable
 from chalicelib.tables.products import ProductsTable, stock_from
 from chalicelib.tables.recent_products import RecentProducts, stocked_with
 from chalicelib.tables.restocks import RestocksTable
+from chalicelib.tables.sending_rate import SendingRateTable
+from chalicelib.tables.shards import MARKS_MAX, MarksNotWritten, Notified, ShardsTable
 from chalicelib.tables.suppressions import SuppressionBusy, SuppressionsTable, history_of
-from tests.recorded_calls import Scripted, scripted
+from tests.support.recorded_calls import Scripted, scripted
 
 CONFIRMED = EntryState.CONFIRMED
 ADA = Entry("ada", "A", "ada@example.com", CONFIRMED, 1, "1#ada")
 TOLD = [
-    Told(replace(ADA, shopper=name, place=f"1#{name}"), "accepted", f"m-{name}") for name in ("ada", "bob")
+    Notified(replace(ADA, shopper=name, position=f"1#{name}"), "accepted", f"m-{name}")
+    for name in ("ada", "bob")
 ]
 
 
@@ -156,17 +157,17 @@ PAUSES = [(0, 0.02 * 2**attempt) for attempt in range(8)]
 
 def test_marks_in_a_transaction_are_tried_eight_times_with_growing_pauses(pauses: list[Any]) -> None:
     busy = scripted(cancelled("TransactionConflict", "None"))
-    line = LineTable(busy, "entries", "suppressions", sleep=pauses.append)
+    shards = ShardsTable(busy, "entries", "suppressions", sleep=pauses.append)
     with pytest.raises(MarksNotWritten, match=r"^2 marks$"):
-        line.mark_told(TOLD, restock_id="r", at_ms=1)
+        shards.mark_batch(TOLD, restock_id="r", at_ms=1)
     assert pauses == PAUSES
     assert len(busy.asked) == 8
 
 
 def test_marks_of_those_who_left_are_tried_without_a_pause(pauses: list[Any]) -> None:
     busy = scripted(cancelled("TransactionConflict", "ConditionalCheckFailed"), {})
-    line = LineTable(busy, "entries", "suppressions", sleep=pauses.append)
-    assert line.mark_told(TOLD, restock_id="r", at_ms=1) == 1
+    shards = ShardsTable(busy, "entries", "suppressions", sleep=pauses.append)
+    assert shards.mark_batch(TOLD, restock_id="r", at_ms=1) == 1
     assert pauses == []
     assert [len(request["TransactItems"]) for _, request in busy.asked] == [2, 1]
     assert busy.asked[1][1]["TransactItems"][0]["Update"]["Key"]["shopper"] == {"S": "ada"}
@@ -174,9 +175,9 @@ def test_marks_of_those_who_left_are_tried_without_a_pause(pauses: list[Any]) ->
 
 def test_marks_by_themselves_are_tried_eight_times_with_growing_pauses(pauses: list[Any]) -> None:
     busy = scripted({"Responses": [{"Error": {"Code": "ThrottlingError"}}]})
-    line = LineTable(busy, "entries", "suppressions", sleep=pauses.append)
+    shards = ShardsTable(busy, "entries", "suppressions", sleep=pauses.append)
     with pytest.raises(MarksNotWritten, match=r"^1 marks$"):
-        line.mark_each(TOLD[:1], restock_id="r", at_ms=1)
+        shards.mark_each(TOLD[:1], restock_id="r", at_ms=1)
     assert pauses == PAUSES
     assert len(busy.asked) == 8
 
@@ -184,22 +185,22 @@ def test_marks_by_themselves_are_tried_eight_times_with_growing_pauses(pauses: l
 def test_a_deferral_is_tried_eight_times_with_growing_pauses(pauses: list[Any]) -> None:
     # A condition of another write, which is not the entry's own, may hold the next time.
     busy = scripted(cancelled("None", "ConditionalCheckFailed"))
-    line = LineTable(busy, "entries", "suppressions", sleep=pauses.append)
+    shards = ShardsTable(busy, "entries", "suppressions", sleep=pauses.append)
     with pytest.raises(MarksNotWritten, match=r"^a deferral$"):
-        line.defer(ADA, restock_id="r", counting=[{"Update": {}}])
+        shards.defer(ADA, restock_id="r", counting=[{"Update": {}}])
     assert pauses == PAUSES
     assert len(busy.asked) == 8
     gone = scripted(cancelled("ConditionalCheckFailed", "None"))
-    assert not LineTable(gone, "entries", "suppressions").defer(ADA, restock_id="r", counting=[{}])
+    assert not ShardsTable(gone, "entries", "suppressions").defer(ADA, restock_id="r", counting=[{}])
     assert len(gone.asked) == 1
 
 
 def test_90_marks_and_counts_are_the_most_at_once() -> None:
     done = scripted({})
-    line = LineTable(done, "entries", "suppressions")
-    assert line.mark_told([TOLD[0]] * (MARKS_MAX - 1), restock_id="r", at_ms=1, counting=[{}]) == 89
+    shards = ShardsTable(done, "entries", "suppressions")
+    assert shards.mark_batch([TOLD[0]] * (MARKS_MAX - 1), restock_id="r", at_ms=1, counting=[{}]) == 89
     with pytest.raises(ValueError, match=r"^90 marks at once, 90 is the most$"):
-        line.mark_told([TOLD[0]] * MARKS_MAX, restock_id="r", at_ms=1, counting=[{}])
+        shards.mark_batch([TOLD[0]] * MARKS_MAX, restock_id="r", at_ms=1, counting=[{}])
 
 
 def test_emails_asked_for_are_counted_twenty_times_at_most() -> None:
@@ -209,20 +210,20 @@ def test_emails_asked_for_are_counted_twenty_times_at_most() -> None:
 
     busy: Any = Busy(error("ConditionalCheckFailedException"))
     with pytest.raises(RuntimeError, match=r"^counted at the same time by too many$"):
-        EntriesTable(busy, "entries").count_asked_letter("ada", at_ms=9)
+        EntriesTable(busy, "entries").count_requested_email("ada", at_ms=9)
     assert len(busy.asked) == 20
 
 
 def test_the_last_email_that_may_be_asked_for_is_counted_and_the_next_is_not() -> None:
-    times = [str(number) for number in range(1, ASKED_LETTERS_PER_DAY_MAX)]
+    times = [str(number) for number in range(1, ASKED_EMAILS_PER_DAY_MAX)]
 
-    def counted(*more: str) -> tuple[bool, list[str]]:
+    def pluralize(*more: str) -> tuple[bool, list[str]]:
         asking = scripted({"Item": {"times": {"S": " ".join([*times, *more])}}})
-        done = EntriesTable(asking, "entries").count_asked_letter("ada", at_ms=99)
+        done = EntriesTable(asking, "entries").count_requested_email("ada", at_ms=99)
         return done, [method for method, _ in asking.asked]
 
-    assert counted() == (True, ["get_item", "update_item"])
-    assert counted("98") == (False, ["get_item"])
+    assert pluralize() == (True, ["get_item", "update_item"])
+    assert pluralize("98") == (False, ["get_item"])
 
 
 def test_a_claim_covers_what_is_as_new_as_it_and_not_its_own_message() -> None:
@@ -246,13 +247,13 @@ def test_an_entry_of_few_attributes_and_one_of_all() -> None:
         "shopper": {"S": "ada"},
         "sku": {"S": "A"},
         "mailbox": {"S": "ada@example.com"},
-        "state": {"S": "left"},
+        "state": {"S": "unsubscribed"},
         "asked_at_ms": {"N": "5"},
     }
-    left = Entry("ada", "A", "ada@example.com", EntryState.LEFT, 5)
+    left = Entry("ada", "A", "ada@example.com", EntryState.UNSUBSCRIBED, 5)
     assert entry_from(few) == left
     more = {
-        "place": {"S": "5#ada"},
+        "shard_position": {"S": "5#ada"},
         "expires_at_s": {"N": "6"},
         "page": {"S": "/de"},
         "arrival": {"S": "next_restock"},
@@ -262,7 +263,7 @@ def test_an_entry_of_few_attributes_and_one_of_all() -> None:
     }
     assert entry_from({**few, **more}) == replace(
         left,
-        place="5#ada",
+        position="5#ada",
         expires_at_s=6,
         page="/de",
         arrival=Arrival.NEXT_RESTOCK,
@@ -329,9 +330,9 @@ def test_a_count_that_others_are_in_the_way_of_says_so() -> None:
     bounced = Feedback(FeedbackState.BOUNCED, "m1", 5, "ada", "A", "tag")
     busy = scripted({}, cancelled("None", "TransactionConflict", "ThrottlingError"))
     with pytest.raises(FeedbackTaken, match=r"^None, TransactionConflict, ThrottlingError$"):
-        HealthTable(busy, "entries", "sending").count(bounced, at_ms=9)
+        DeliverabilityTable(busy, "entries", "sending").count(bounced, at_ms=9)
     known = scripted({}, cancelled("ConditionalCheckFailed", "None", "None"))
-    assert not HealthTable(known, "entries", "sending").count(bounced, at_ms=9)
+    assert not DeliverabilityTable(known, "entries", "sending").count(bounced, at_ms=9)
 
 
 def test_a_lease_that_another_holds_is_not_taken() -> None:
@@ -342,17 +343,17 @@ def test_a_lease_that_another_holds_is_not_taken() -> None:
 
 
 def test_a_pace_of_one_attribute_has_nothing_of_the_others() -> None:
-    def state(**item: Any) -> PaceState | None:
-        return PaceTable(scripted({"Item": item}), "sending").state()
+    def state(**item: Any) -> SendingRate | None:
+        return SendingRateTable(scripted({"Item": item}), "sending").state()
 
-    nothing = PaceState(0.0, 0, 0, 0, None, {}, {}, {})
-    assert state(id={"S": "pace"}) == nothing
+    nothing = SendingRate(0.0, 0, 0, 0, None, {}, {}, {})
+    assert state(id={"S": "sending-rate"}) == nothing
     assert state(rate_per_s={"N": "1.5"}) == replace(nothing, rate_per_s=1.5)
-    assert state(letters_left={"N": "2"}) == replace(nothing, letters_left=2)
+    assert state(emails_left={"N": "2"}) == replace(nothing, emails_left=2)
     assert state(ready_at_us={"N": "3"}) == replace(nothing, ready_at_us=3)
     assert state(read_at_ms={"N": "4"}) == replace(nothing, read_at_ms=4)
     assert state(paused={"S": "bounces"}) == replace(nothing, paused="bounces")
-    assert state(hours={"M": {"5": {"N": "6"}}}) == replace(nothing, letters_by_hour={5: 6})
+    assert state(hours={"M": {"5": {"N": "6"}}}) == replace(nothing, emails_by_hour={5: 6})
     assert state(earlier={"M": {"5": {"N": "6"}}}) == replace(nothing, earlier_by_hour={5: 6})
     assert state(days={"M": {"5": {"N": "6"}}}) == replace(nothing, emails_by_day={5: 6})
 
@@ -388,7 +389,7 @@ def test_an_older_restock_tells_everyone_and_has_no_version() -> None:
         "opened_at_ms": {"N": "2"},
     }
     (restock,) = RestocksTable(scripted({"Items": [item]}), "restocks").newest("A", most=1)
-    assert (restock.policy.letters_per_unit, restock.version, restock.units) == (None, 0, None)
+    assert (restock.policy.emails_per_unit, restock.version, restock.units) == (None, 0, None)
     assert (restock.id, restock.slug, restock.sku) == ("r", "hat", "A")
     assert RestocksTable(scripted({"Items": []}), "restocks").live("A") is None
 
@@ -400,7 +401,7 @@ def test_a_packed_list_is_in_order_whatever_it_came_in() -> None:
 def test_a_variant_that_left_its_product_is_sold_no_more() -> None:
     hat = StockedProduct(Product("hat", "Hat", "", "", "", (), (Variant("HAT", 1),)), {})
 
-    class Shelf:
+    class OutputDir:
         def slug_of(self, sku: str) -> str | None:
             return {"HAT": "hat", "OLD": "hat", "CAP": "cap"}.get(sku)
 
@@ -408,7 +409,7 @@ def test_a_variant_that_left_its_product_is_sold_no_more() -> None:
             assert slug in {"hat", "cap"}
             return hat if slug == "hat" else None
 
-    found = [stocked_with(Shelf(), sku) for sku in ("HAT", "OLD", "CAP", "NONE")]
+    found = [stocked_with(OutputDir(), sku) for sku in ("HAT", "OLD", "CAP", "NONE")]
     assert found == [hat, None, None, None]
 
 
@@ -416,7 +417,7 @@ def test_a_variant_that_left_its_product_is_sold_no_more() -> None:
 def test_200_products_are_remembered_and_one_more_forgets_them(method: str) -> None:
     asked: list[str] = []
 
-    class Shelf:
+    class OutputDir:
         def slug_of(self, sku: str) -> str | None:
             asked.append(sku)
             return None
@@ -425,7 +426,7 @@ def test_200_products_are_remembered_and_one_more_forgets_them(method: str) -> N
             asked.append(slug)
             return None
 
-    recent = RecentProducts(Shelf(), lambda: 5)
+    recent = RecentProducts(OutputDir(), lambda: 5)
     look = getattr(recent, method)
     for name in [*map(str, range(200))]:
         look(name)

@@ -15,29 +15,29 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain.entry import Entry, EntryState, OptIn, Signup, line_of
+from chalicelib.domain.entry import Entry, EntryState, OptIn, Signup, shard_of
 from chalicelib.domain.feedback import Feedback, FeedbackState
-from chalicelib.domain.pace import Limits
 from chalicelib.domain.product import Product, Variant
+from chalicelib.domain.rate_limits import Limits
 from chalicelib.domain.stock import Availability, Restock, Stock, StockedProduct
 from chalicelib.domain.suppression import MailboxHistory
 from chalicelib.domain.wave import WaveBudget, WavePolicy
+from chalicelib.tables.alert_state import AlertStateTable
+from chalicelib.tables.deliverability import DeliverabilityTable
 from chalicelib.tables.domain_lists import DomainListsTable
 from chalicelib.tables.entries import Claim, EntriesTable
-from chalicelib.tables.health import HealthTable
 from chalicelib.tables.leases import LeasesTable
-from chalicelib.tables.line import LineTable, Told
-from chalicelib.tables.notices import NoticesTable
-from chalicelib.tables.pace import PaceTable
 from chalicelib.tables.policies import PoliciesTable
 from chalicelib.tables.products import ProductsTable
 from chalicelib.tables.progress import ProgressTable
 from chalicelib.tables.restocks import RestocksTable
+from chalicelib.tables.sending_rate import SendingRateTable
+from chalicelib.tables.shards import Notified, ShardsTable
 from chalicelib.tables.shoppers import ShoppersTable
 from chalicelib.tables.suppressions import SuppressionsTable
 from chalicelib.tables.webhooks import WebhooksTable
-from tests.aws import create_table
-from tests.recorded_calls import RANDOM, RecordedDynamoDb
+from tests.support.aws import create_table
+from tests.support.recorded_calls import RANDOM, RecordedDynamoDb
 
 REQUESTS = Path(__file__).with_name("table_requests.txt")
 # 2027-01-15, half past eight and some, UTC.
@@ -48,9 +48,9 @@ PENDING = Entry(
     "ada", "A", "Ada@example.com", EntryState.PENDING, NOW_MS - 5, "17#ada", page="/de", consent="c1"
 )
 # As the table has them once they joined.
-ADA = replace(PENDING, state=EntryState.CONFIRMED, place=f"{NOW_MS}#ada")
-BOB = replace(ADA, shopper="bob", place=f"{NOW_MS}#bob")
-ODD = replace(ADA, place=None)
+ADA = replace(PENDING, state=EntryState.CONFIRMED, position=f"{NOW_MS}#ada")
+BOB = replace(ADA, shopper="bob", position=f"{NOW_MS}#bob")
+ODD = replace(ADA, position=None)
 SOLD_OUT = Stock(Availability.OUT_OF_STOCK, 0, 0, "catalogue")
 BACK = Stock(Availability.IN_STOCK, 5, NOW_MS, "e1", 1, ("k1",))
 MORE = Stock(Availability.IN_STOCK, None, NOW_MS, "e2", 2, ("k1", "k2"))
@@ -74,13 +74,13 @@ class Tables:
         )
         self.entries_name = entries
         self.entries = EntriesTable(client, entries)
-        self.line = LineTable(client, entries, suppressions)
+        self.shards = ShardsTable(client, entries, suppressions)
         self.shoppers = ShoppersTable(client, entries)
         self.suppressions = SuppressionsTable(client, suppressions)
-        self.health = HealthTable(client, entries, sending)
+        self.health = DeliverabilityTable(client, entries, sending)
         self.leases = LeasesTable(client, sending)
-        self.notices = NoticesTable(client, sending)
-        self.pace = PaceTable(client, sending)
+        self.alert_state = AlertStateTable(client, sending)
+        self.rate_limiter = SendingRateTable(client, sending)
         self.policies = PoliciesTable(client, sending)
         self.progress = ProgressTable(client, sending)
         self.webhooks = WebhooksTable(client, sending)
@@ -96,15 +96,17 @@ class Tables:
 
     def counting(self) -> list[dict[str, Any]]:
         """Return a write that is done along with others."""
-        return [self.progress.count("r1", "A#1", at_ms=NOW_MS, told=2, rejected=0)]
+        return [self.progress.count("r1", "A#1", at_ms=NOW_MS, notified=2, rejected=0)]
 
     def limits(self, at_ms: int = NOW_MS) -> None:
         """Put limits of 100 emails, 10 a second."""
-        self.pace.put_limits(Limits(10.0, 100), at_ms=at_ms, known=None)
+        self.rate_limiter.put_limits(Limits(10.0, 100), at_ms=at_ms, known=None)
 
     def take(self, emails: int = 10, *, at_ms: int = NOW_MS, wait_ms_max: int = 2_000) -> int | None:
         """Reserve a turn that takes a tenth of a second for each email."""
-        return self.pace.take(emails, cost_us=emails * 100_000 - 1, at_ms=at_ms, wait_ms_max=wait_ms_max)
+        return self.rate_limiter.take(
+            emails, cost_us=emails * 100_000 - 1, at_ms=at_ms, wait_ms_max=wait_ms_max
+        )
 
     def catalogue(self, product: Product = HAT) -> int:
         """Publish a product."""
@@ -157,40 +159,40 @@ CASES: dict[str, tuple[Act, Act]] = {
     "an entry is read that is not there": (lambda t: t.entries.get("ada", "B"), lambda t: t.join("ada")),
     "all entries of a shopper": (
         lambda t: t.entries.of_shopper("ada"),
-        lambda t: (t.join("ada", "bob"), t.entries.count_asked_letter("ada", at_ms=NOW_MS)),
+        lambda t: (t.join("ada", "bob"), t.entries.count_requested_email("ada", at_ms=NOW_MS)),
     ),
-    "a first email asked for": (lambda t: t.entries.count_asked_letter("ada", at_ms=NOW_MS), NOTHING),
+    "a first email asked for": (lambda t: t.entries.count_requested_email("ada", at_ms=NOW_MS), NOTHING),
     "a second email asked for that covers others": (
-        lambda t: t.entries.count_asked_letter(
-            "ada", at_ms=NOW_MS, claim=Claim("ada", "Ä", {"Ä": 1, "B": 2}), budget="yours"
+        lambda t: t.entries.count_requested_email(
+            "ada", at_ms=NOW_MS, claim=Claim("ada", "Ä", {"Ä": 1, "B": 2}), budget="my-waitlists"
         ),
-        lambda t: t.entries.count_asked_letter("ada", at_ms=NOW_MS - 1, budget="yours"),
+        lambda t: t.entries.count_requested_email("ada", at_ms=NOW_MS - 1, budget="my-waitlists"),
     ),
     "an email asked for a day after another": (
-        lambda t: t.entries.count_asked_letter("ada", at_ms=NOW_MS),
-        lambda t: [t.entries.count_asked_letter("ada", at_ms=NOW_MS - DAY_MS + ago) for ago in (0, 1)],
+        lambda t: t.entries.count_requested_email("ada", at_ms=NOW_MS),
+        lambda t: [t.entries.count_requested_email("ada", at_ms=NOW_MS - DAY_MS + ago) for ago in (0, 1)],
     ),
     "an email given back that was not sent": (
-        lambda t: t.entries.count_asked_letter("ada", at_ms=NOW_MS - 1, letters=-1),
-        lambda t: [t.entries.count_asked_letter("ada", at_ms=NOW_MS - ago) for ago in (3, 1, 0)],
+        lambda t: t.entries.count_requested_email("ada", at_ms=NOW_MS - 1, emails=-1),
+        lambda t: [t.entries.count_requested_email("ada", at_ms=NOW_MS - ago) for ago in (3, 1, 0)],
     ),
     "an email given back of an unknown time": (
-        lambda t: t.entries.count_asked_letter("ada", at_ms=NOW_MS + 9, letters=-1),
-        lambda t: [t.entries.count_asked_letter("ada", at_ms=NOW_MS - ago) for ago in (3, 1, 0)],
+        lambda t: t.entries.count_requested_email("ada", at_ms=NOW_MS + 9, emails=-1),
+        lambda t: [t.entries.count_requested_email("ada", at_ms=NOW_MS - ago) for ago in (3, 1, 0)],
     ),
     "an email asked for by a network": (
         lambda t: t.entries.count_asked_by_network("net4-x", at_ms=NOW_MS, limit=1),
         NOTHING,
     ),
     "an email more than a network may ask for": (
-        lambda t: t.entries.count_asked_by_network("net4-x", at_ms=NOW_MS, limit=1, budget="yours"),
+        lambda t: t.entries.count_asked_by_network("net4-x", at_ms=NOW_MS, limit=1, budget="my-waitlists"),
         lambda t: t.entries.count_asked_by_network(
-            "net4-x", at_ms=NOW_MS - 23 * HOUR_MS, limit=1, budget="yours"
+            "net4-x", at_ms=NOW_MS - 23 * HOUR_MS, limit=1, budget="my-waitlists"
         ),
     ),
     "an email given back by a network over its limit": (
-        lambda t: t.entries.count_asked_by_network("net4-x", at_ms=NOW_MS, limit=0, letters=-1),
-        lambda t: t.entries.count_asked_by_network("net4-x", at_ms=NOW_MS, limit=9, letters=3),
+        lambda t: t.entries.count_asked_by_network("net4-x", at_ms=NOW_MS, limit=0, emails=-1),
+        lambda t: t.entries.count_asked_by_network("net4-x", at_ms=NOW_MS, limit=9, emails=3),
     ),
     "an admission": (lambda t: t.entries.count_admission(ADA), NOTHING),
     "an admission more than a day has": (
@@ -198,59 +200,59 @@ CASES: dict[str, tuple[Act, Act]] = {
         lambda t: [t.entries.count_admission(replace(ADA, sku=f"S{number}")) for number in range(10)],
     ),
     "the next of a shard where nobody waits": (
-        lambda t: t.line.waiting("A#1", after="", upto="~", limit=1),
+        lambda t: t.shards.waiting("A#1", after="", upto="~", limit=1),
         NOTHING,
     ),
     "the next of a shard where more may follow": (
-        lambda t: t.line.waiting(line_of("A", "ada"), after="1", upto="~", limit=1),
+        lambda t: t.shards.waiting(shard_of("A", "ada"), after="1", upto="~", limit=1),
         lambda t: t.join("ada"),
     ),
     "the first of all shards": (
-        lambda t: t.line.first_waiting("A", upto="2", limit=2, after="1"),
+        lambda t: t.shards.first_waiting("A", upto="2", limit=2, after="1"),
         lambda t: t.join("ada", "bob", "cyd"),
     ),
-    "a line is counted": (lambda t: t.line.count("A"), lambda t: t.join("ada", "bob")),
+    "a line is counted": (lambda t: t.shards.count("A"), lambda t: t.join("ada", "bob")),
     "a part of a line is counted": (
-        lambda t: t.line.count("A", after="1", upto="17"),
+        lambda t: t.shards.count("A", after="1", upto="17"),
         lambda t: t.join("ada", "bob"),
     ),
     "those who still wait": (
-        lambda t: t.line.still_waiting([ADA, BOB], not_deferred_for="r1"),
-        lambda t: (t.join("ada", "bob"), t.line.defer(BOB, restock_id="r1")),
+        lambda t: t.shards.still_waiting([ADA, BOB], not_deferred_for="r1"),
+        lambda t: (t.join("ada", "bob"), t.shards.defer(BOB, restock_id="r1")),
     ),
-    "nobody still waits": (lambda t: t.line.still_waiting([]), NOTHING),
-    "an email is deferred": (lambda t: t.line.defer(BOB, restock_id="r1"), lambda t: t.join("bob")),
+    "nobody still waits": (lambda t: t.shards.still_waiting([]), NOTHING),
+    "an email is deferred": (lambda t: t.shards.defer(BOB, restock_id="r1"), lambda t: t.join("bob")),
     "an email is deferred and counted": (
-        lambda t: t.line.defer(BOB, restock_id="r1", counting=t.counting()),
+        lambda t: t.shards.defer(BOB, restock_id="r1", counting=t.counting()),
         lambda t: t.join("bob"),
     ),
-    "an email is deferred for an entry without a place": (
-        lambda t: t.line.defer(ODD, restock_id="r1", counting=t.counting()),
+    "an email is deferred for an entry without a position": (
+        lambda t: t.shards.defer(ODD, restock_id="r1", counting=t.counting()),
         NOTHING,
     ),
     "entries are marked in one transaction": (
-        lambda t: t.line.mark_told(
-            [Told(ADA, "accepted", "m-1"), Told(BOB, "rejected", "")],
+        lambda t: t.shards.mark_batch(
+            [Notified(ADA, "accepted", "m-1"), Notified(BOB, "rejected", "")],
             restock_id="r1",
             at_ms=NOW_MS,
             counting=t.counting(),
         ),
         lambda t: t.join("bob"),
     ),
-    "an entry without a place is marked in a transaction": (
-        lambda t: t.line.mark_told(
-            [Told(ODD, "accepted", "m-1")], restock_id="r1", at_ms=NOW_MS, counting=t.counting()
+    "an entry without a position is marked in a transaction": (
+        lambda t: t.shards.mark_batch(
+            [Notified(ODD, "accepted", "m-1")], restock_id="r1", at_ms=NOW_MS, counting=t.counting()
         ),
         NOTHING,
     ),
     "entries are marked each for itself": (
-        lambda t: t.line.mark_each(
-            [Told(ADA, "accepted", "m-1"), Told(BOB, "rejected", "")], restock_id="r1", at_ms=NOW_MS
+        lambda t: t.shards.mark_each(
+            [Notified(ADA, "accepted", "m-1"), Notified(BOB, "rejected", "")], restock_id="r1", at_ms=NOW_MS
         ),
         lambda t: t.join("bob"),
     ),
-    "an entry without a place is marked for itself": (
-        lambda t: t.line.mark_each([Told(ODD, "accepted", "m-1")], restock_id="r1", at_ms=NOW_MS),
+    "an entry without a position is marked for itself": (
+        lambda t: t.shards.mark_each([Notified(ODD, "accepted", "m-1")], restock_id="r1", at_ms=NOW_MS),
         NOTHING,
     ),
     "all that is kept of a shopper": (
@@ -259,12 +261,12 @@ CASES: dict[str, tuple[Act, Act]] = {
             t.entries.ask(SIGNUP, at_ms=NOW_MS),
             t.health.store(DELIVERED),
             t.health.store(replace(DELIVERED, sent_at_ms=NOW_MS)),
-            t.entries.count_asked_letter("ada", at_ms=NOW_MS),
+            t.entries.count_requested_email("ada", at_ms=NOW_MS),
         ),
     ),
     "a shopper is erased": (
         lambda t: t.shoppers.erase("ada"),
-        lambda t: (t.join("ada"), t.entries.count_asked_letter("ada", at_ms=NOW_MS)),
+        lambda t: (t.join("ada"), t.entries.count_requested_email("ada", at_ms=NOW_MS)),
     ),
     "a complaint suppresses": (
         lambda t: t.suppressions.suppress("ada", reason="complaint", at_ms=NOW_MS),
@@ -356,33 +358,38 @@ CASES: dict[str, tuple[Act, Act]] = {
         NOTHING,
     ),
     "leases are released": (lambda t: t.leases.release(["A#1", "A#2"], holder="w1"), NOTHING),
-    "the last notice of dead letters": (lambda t: t.notices.dead_letters(), NOTHING),
-    "a notice of dead letters": (lambda t: t.notices.tell(3), NOTHING),
-    "the pace before the first email": (lambda t: t.pace.state(), NOTHING),
-    "the pace": (lambda t: t.pace.state(), lambda t: (t.limits(), t.take(), t.pace.pause("bounces"))),
+    "the last notice of dead letters": (lambda t: t.alert_state.dead_letters(), NOTHING),
+    "a notice of dead letters": (lambda t: t.alert_state.alerted(3), NOTHING),
+    "the pace before the first email": (lambda t: t.rate_limiter.state(), NOTHING),
+    "the pace": (
+        lambda t: t.rate_limiter.state(),
+        lambda t: (t.limits(), t.take(), t.rate_limiter.pause("bounces")),
+    ),
     "the pace after a pause": (
-        lambda t: t.pace.state(),
-        lambda t: (t.limits(), t.take(), t.pace.pause("bounces"), t.pace.resume()),
+        lambda t: t.rate_limiter.state(),
+        lambda t: (t.limits(), t.take(), t.rate_limiter.pause("bounces"), t.rate_limiter.resume()),
     ),
     "the pace of a row of which nothing is known yet": (
-        lambda t: t.pace.state(),
-        lambda t: t.pace.elect(at_ms=NOW_MS, for_ms=15_000, known=None),
+        lambda t: t.rate_limiter.state(),
+        lambda t: t.rate_limiter.elect(at_ms=NOW_MS, for_ms=15_000, known=None),
     ),
-    "a worker is elected": (lambda t: t.pace.elect(at_ms=NOW_MS, for_ms=15_000, known=None), NOTHING),
+    "a worker is elected": (lambda t: t.rate_limiter.elect(at_ms=NOW_MS, for_ms=15_000, known=None), NOTHING),
     "a worker is elected that knows limits": (
-        lambda t: t.pace.elect(at_ms=NOW_MS, for_ms=15_000, known=t.pace.state()),
+        lambda t: t.rate_limiter.elect(at_ms=NOW_MS, for_ms=15_000, known=t.rate_limiter.state()),
         lambda t: t.limits(),
     ),
     "the first limits": (
-        lambda t: t.pace.put_limits(Limits(14.5, 200), at_ms=NOW_MS, known=None),
+        lambda t: t.rate_limiter.put_limits(Limits(14.5, 200), at_ms=NOW_MS, known=None),
         NOTHING,
     ),
     "limits after some emails": (
-        lambda t: t.pace.put_limits(Limits(14.5, 200), at_ms=NOW_MS + 1, known=t.pace.state()),
+        lambda t: t.rate_limiter.put_limits(
+            Limits(14.5, 200), at_ms=NOW_MS + 1, known=t.rate_limiter.state()
+        ),
         lambda t: (t.limits(), t.take()),
     ),
     "limits a month after some emails": (
-        lambda t: t.pace.put_limits(Limits(14.5, 200), at_ms=NOW_MS, known=t.pace.state()),
+        lambda t: t.rate_limiter.put_limits(Limits(14.5, 200), at_ms=NOW_MS, known=t.rate_limiter.state()),
         lambda t: (
             t.limits(NOW_MS - 40 * DAY_MS),
             *[t.take(at_ms=NOW_MS - days * DAY_MS) for days in (40, 32, 31, 2)],
@@ -390,7 +397,7 @@ CASES: dict[str, tuple[Act, Act]] = {
         ),
     ),
     "limits hours after some emails": (
-        lambda t: t.pace.put_limits(Limits(14.5, 200), at_ms=NOW_MS, known=t.pace.state()),
+        lambda t: t.rate_limiter.put_limits(Limits(14.5, 200), at_ms=NOW_MS, known=t.rate_limiter.state()),
         lambda t: (t.limits(NOW_MS - 30 * HOUR_MS), t.take(at_ms=NOW_MS - 30 * HOUR_MS)),
     ),
     "a turn at once": (lambda t: t.take(), lambda t: t.limits()),
@@ -399,22 +406,25 @@ CASES: dict[str, tuple[Act, Act]] = {
         lambda t: t.take(wait_ms_max=998),
         lambda t: (t.limits(), t.take()),
     ),
-    "sending is paused": (lambda t: t.pace.pause("bounces"), NOTHING),
-    "sending is paused already": (lambda t: t.pace.pause("more"), lambda t: t.pace.pause("bounces")),
+    "sending is paused": (lambda t: t.rate_limiter.pause("bounces"), NOTHING),
+    "sending is paused already": (
+        lambda t: t.rate_limiter.pause("more"),
+        lambda t: t.rate_limiter.pause("bounces"),
+    ),
     "sending is resumed": (
-        lambda t: t.pace.resume(),
+        lambda t: t.rate_limiter.resume(),
         lambda t: (
             t.limits(),
             t.take(),
-            t.pace.pause("bounces"),
-            t.pace.resume(),
+            t.rate_limiter.pause("bounces"),
+            t.rate_limiter.resume(),
             t.limits(NOW_MS + 1),
             t.take(7, at_ms=NOW_MS + 2_000),
-            t.pace.pause("complaints"),
+            t.rate_limiter.pause("complaints"),
         ),
     ),
-    "sending is resumed that was not paused": (lambda t: t.pace.resume(), lambda t: t.limits()),
-    "sending is resumed that never began": (lambda t: t.pace.resume(), NOTHING),
+    "sending is resumed that was not paused": (lambda t: t.rate_limiter.resume(), lambda t: t.limits()),
+    "sending is resumed that never began": (lambda t: t.rate_limiter.resume(), NOTHING),
     "a product's policy": (
         lambda t: t.policies.of("hat"),
         lambda t: (t.policies.put("hat", WavePolicy(2, 7, 3)), t.policies.put("", WavePolicy(9))),
@@ -427,10 +437,10 @@ CASES: dict[str, tuple[Act, Act]] = {
     "a policy is put": (lambda t: t.policies.put("hat", WavePolicy(2, 7, 3)), NOTHING),
     "a policy is removed": (lambda t: t.policies.remove("hat"), NOTHING),
     "emails are counted": (
-        lambda t: t.progress.add("r1", "A#1", at_ms=NOW_MS, told=2, rejected=0, deferred_now=-1),
+        lambda t: t.progress.add("r1", "A#1", at_ms=NOW_MS, notified=2, rejected=0, deferred_now=-1),
         NOTHING,
     ),
-    "no emails are counted": (lambda t: t.progress.add("r1", "A#1", at_ms=NOW_MS, told=0), NOTHING),
+    "no emails are counted": (lambda t: t.progress.add("r1", "A#1", at_ms=NOW_MS, notified=0), NOTHING),
     "emails of a wave": (lambda t: t.progress.take_from_wave("A", 3, at_ms=NOW_MS), NOTHING),
     "emails are given back to a wave": (
         lambda t: t.progress.give_back("A", 3, number=2),
@@ -454,13 +464,13 @@ CASES: dict[str, tuple[Act, Act]] = {
     "a wave that there is not": (lambda t: t.progress.wave("A"), NOTHING),
     "a wave is announced": (lambda t: t.progress.announce("A", "r1", 2), NOTHING),
     "an unclear batch": (lambda t: t.progress.first_unclear("r1", "A#1", "17#ada"), NOTHING),
-    "one left after an email": (lambda t: t.progress.count_left("r1", at_ms=NOW_MS), NOTHING),
+    "one left after an email": (lambda t: t.progress.count_unsubscribed("r1", at_ms=NOW_MS), NOTHING),
     "the progress of a restock": (
         lambda t: t.progress.of("r1", ["A#1", "A#2"]),
         lambda t: (
-            t.progress.add("r1", "A#1", at_ms=NOW_MS, told=2),
-            t.progress.add("r1", "all", at_ms=NOW_MS + 1, told=3, rejected=1),
-            t.progress.count_left("r1", at_ms=NOW_MS),
+            t.progress.add("r1", "A#1", at_ms=NOW_MS, notified=2),
+            t.progress.add("r1", "all", at_ms=NOW_MS + 1, notified=3, rejected=1),
+            t.progress.count_unsubscribed("r1", at_ms=NOW_MS),
         ),
     ),
     "the progress of an unknown restock": (lambda t: t.progress.of("r1", []), NOTHING),

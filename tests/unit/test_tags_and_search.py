@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from chalicelib.domain.product import Product, Variant
-from spillway.build.catalogue import ProductRow
-from spillway.build.release import Release
-from spillway.build.search import Search
-from spillway.build.site import build
-from spillway.build.tags import Tag, tagged
 from spillway.project import Project
-from tests.unit.german_shop import make_german_shop
+from spillway.sitegen.catalogue import ProductRow
+from spillway.sitegen.release import Release
+from spillway.sitegen.search import Search
+from spillway.sitegen.site import build
+from spillway.sitegen.tags import Tag, tagged
+from tests.support.german_shop import make_german_shop
 
 
 def row(slug: str, *tags: str) -> ProductRow:

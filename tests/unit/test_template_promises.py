@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.entry import SHARDS
-from tests.uploaded import translated
+from tests.support.uploaded import translated
 
 Resources = Mapping[str, Mapping[str, Any]]
 Promise = Callable[[Resources], None]
@@ -21,7 +21,7 @@ PROMISES: list[Promise] = []
 FUNCTIONS = frozenset(
     {
         *("APIHandler", "OnEntryWritten", "OnProductChanged", "SendConfirmations", "WalkWaves", "OnFeedback"),
-        "Tend",
+        "Autopilot",
     }
 )
 SECURITY_POLICY = (
@@ -105,7 +105,7 @@ def entries_start_something_when_pending_confirmed_or_left_after_an_email(resour
     assert [json.loads(each["Pattern"])["dynamodb"] for each in filters] == [
         {"NewImage": {"state": {"S": ["pending"]}}},
         {"NewImage": {"state": {"S": ["confirmed"]}}},
-        {"NewImage": {"state": {"S": ["left"]}}, "OldImage": {"state": {"S": ["notified"]}}},
+        {"NewImage": {"state": {"S": ["unsubscribed"]}}, "OldImage": {"state": {"S": ["notified"]}}},
     ]
 
 
@@ -208,7 +208,7 @@ def suppressions_are_written_by_who_hears_asks_or_confirms_and_ses_holds_back_co
         "OnEntryWritten": ["dynamodb:GetItem", "dynamodb:PutItem"],
     }
     # SES would drop the one email that asks a bounced shopper again, in silence.
-    assert resources["Letters"]["Properties"]["SuppressionOptions"] == {"SuppressedReasons": ["COMPLAINT"]}
+    assert resources["Emails"]["Properties"]["SuppressionOptions"] == {"SuppressedReasons": ["COMPLAINT"]}
 
 
 @promise
@@ -529,7 +529,7 @@ BROKEN += [
     ),
     (
         suppressions_are_written_by_who_hears_asks_or_confirms_and_ses_holds_back_complaints,
-        at("Letters", "Properties", "SuppressionOptions", "SuppressedReasons"),
+        at("Emails", "Properties", "SuppressionOptions", "SuppressedReasons"),
         ["BOUNCE", "COMPLAINT"],
     ),
     (
@@ -606,7 +606,11 @@ BROKEN += [
         at("WavesDeadLettersAlarm", "Properties", "Threshold"),
         10,
     ),
-    (logs_are_kept_as_long_as_asked_and_no_longer, at("TendLogs", "Properties", "RetentionInDays"), GONE),
+    (
+        logs_are_kept_as_long_as_asked_and_no_longer,
+        at("AutopilotLogs", "Properties", "RetentionInDays"),
+        GONE,
+    ),
     (
         only_the_topic_may_say_what_became_of_an_email,
         at("FeedbackQueuePolicy", "Properties", "PolicyDocument", "Statement", 0, "Condition"),

@@ -16,7 +16,7 @@ from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from spillway.deploy.regions import COMPLETE, WITHOUT_BUDGETS, for_region, require_region
 from spillway.deploy.runtimes import RUNTIMES
 from spillway.errors import BadInput
-from tests.uploaded import GLOBAL_KINDS, resolved, translated, uploaded_text
+from tests.support.uploaded import GLOBAL_KINDS, resolved, translated, uploaded_text
 
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
 TEMPLATE_BYTES_MAX = 1_000_000
@@ -118,7 +118,7 @@ def test_without_budgets_nothing_of_one_is_uploaded() -> None:
 def test_a_region_without_a_service_is_refused_and_the_others_are_named() -> None:
     with pytest.raises(BadInput, match="region ap-east-1: not every service") as refused:
         require_region("ap-east-1")
-    assert "eu-north-1" in refused.value.way_out
+    assert "eu-north-1" in refused.value.hint
     require_region("eu-north-1")
 
 

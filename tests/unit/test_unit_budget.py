@@ -11,19 +11,19 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from chalicelib.domain.availability import AvailabilityEvent
 from chalicelib.domain.entry import EntryState
-from chalicelib.domain.pace import UNLIMITED, Limits
+from chalicelib.domain.rate_limits import UNLIMITED, Limits
 from chalicelib.domain.stock import Availability, Stock, restocks
 from chalicelib.domain.wave import NO_LIMIT, LimitedWave, WaveBudget, WaveMessage, WavePolicy
-from chalicelib.mail.postbox import Delivery, OutcomeUnknown, PostboxRefused
-from tests.clock import Clock
-from tests.fakes import WorkerDied
-from tests.memory import SKU, SLUG
-from tests.memory_shop import MemoryShop
-from tests.shop import VISIBILITY_TIMEOUT_S
+from chalicelib.mail.sender import Delivery, OutcomeUnknown, SendRefused
+from tests.support.clock import Clock
+from tests.support.fakes import WorkerDied
+from tests.support.memory import SKU, SLUG
+from tests.support.memory_shop import MemoryShop
+from tests.support.shop import VISIBILITY_TIMEOUT_S
 
 IN_STOCK, SOLD_OUT = Availability.IN_STOCK, Availability.OUT_OF_STOCK
 BACK_ORDER, PRE_ORDER = Availability.BACK_ORDER, Availability.PRE_ORDER
-ONE_EACH = WavePolicy(letters_per_unit=1, next_after_min=30)
+ONE_EACH = WavePolicy(emails_per_unit=1, next_after_min=30)
 PAUSE_MS = ONE_EACH.pause_ms
 
 
@@ -51,8 +51,8 @@ def work_until(shop: MemoryShop, at_ms: int) -> None:
     shop.clock.now_ms = max(shop.clock(), at_ms)
 
 
-def told(shop: MemoryShop) -> list[str]:
-    return [mailbox.partition("@")[0] for mailbox in shop.postbox.mailboxes()]
+def notified(shop: MemoryShop) -> list[str]:
+    return [mailbox.partition("@")[0] for mailbox in shop.sender.mailboxes()]
 
 
 # The table of docs/restocks.md: one email for each unit, counts a second apart.
@@ -81,8 +81,8 @@ def test_counts_that_go_up_and_down_send_one_email_for_each_unit(
         if works_between:
             work_until(shop, shop.clock() + 1000)
     work_until(shop, shop.clock() + PAUSE_MS - 10_000)
-    assert len(told(shop)) == (emails if works_between else counts[-1])
-    assert told(shop) == sorted(told(shop))
+    assert len(notified(shop)) == (emails if works_between else counts[-1])
+    assert notified(shop) == sorted(notified(shop))
 
 
 def test_the_pause_holds_across_restocks_and_then_all_units_left_are_offered() -> None:
@@ -93,11 +93,11 @@ def test_the_pause_holds_across_restocks_and_then_all_units_left_are_offered() -
     for units in (0, 3, 0, 4):
         count(shop, units)
         work_until(shop, shop.clock() + 60_000)
-    assert len(told(shop)) == 5
-    shop.postbox.on_letters = lambda _: times.append(shop.clock())
+    assert len(notified(shop)) == 5
+    shop.sender.on_emails = lambda _: times.append(shop.clock())
     times: list[int] = []
     work_until(shop, last_ms + PAUSE_MS + 60_000)
-    assert len(told(shop)) == 9
+    assert len(notified(shop)) == 9
     assert times[0] - last_ms >= PAUSE_MS - 2000
 
 
@@ -105,19 +105,19 @@ def test_units_sold_in_mid_wave_take_the_unsent_emails_back() -> None:
     shop = shop_with(200)
     shop.account.now = Limits(5.0, UNLIMITED)
     count(shop, 100)
-    while len(told(shop)) < 50:
+    while len(notified(shop)) < 50:
         shop.work(unexpected)
-    sent = len(told(shop))
+    sent = len(notified(shop))
     count(shop, 10)
     work_until(shop, shop.clock() + PAUSE_MS // 2)
-    assert len(told(shop)) == sent + 10
+    assert len(notified(shop)) == sent + 10
     # What is delivered on top of those has emails again.
     count(shop, 30)
     work_until(shop, shop.clock() + 60_000)
-    assert len(told(shop)) == sent + 10
+    assert len(notified(shop)) == sent + 10
     count(shop, sent + 15)
     work_until(shop, shop.clock() + 60_000)
-    assert len(told(shop)) == sent + 15
+    assert len(notified(shop)) == sent + 15
 
 
 def test_units_sold_while_a_batch_waits_for_its_turn_get_no_email() -> None:
@@ -127,7 +127,7 @@ def test_units_sold_while_a_batch_waits_for_its_turn_get_no_email() -> None:
         shop.entries.join(f"s{number}", at_ms=shop.clock())
     count(shop, 5)
     work_until(shop, shop.clock() + 60_000)
-    assert told(shop) == ["s0", "s1"]
+    assert notified(shop) == ["s0", "s1"]
 
 
 @pytest.mark.parametrize("availability", [BACK_ORDER, PRE_ORDER])
@@ -138,64 +138,64 @@ def test_orders_without_a_number_are_offered_to_everyone(
     shop = shop_with(60)
     shop.observe(availability, units)
     work_until(shop, shop.clock() + 60_000)
-    assert len(told(shop)) == 60
+    assert len(notified(shop)) == 60
 
 
 def test_a_pre_order_with_units_is_shared_out_by_them() -> None:
     shop = shop_with(60)
     shop.observe(PRE_ORDER, 7)
     work_until(shop, shop.clock() + 60_000)
-    assert len(told(shop)) == 7
+    assert len(notified(shop)) == 7
 
 
 def test_a_variant_that_turns_to_back_order_in_mid_pause_is_offered_to_everyone_at_once() -> None:
     shop = shop_with(60)
     count(shop, 3)
     work_until(shop, shop.clock() + 60_000)
-    assert len(told(shop)) == 3
+    assert len(notified(shop)) == 3
     (restock,) = shop.observe(BACK_ORDER, 0)
     assert restock.units is None
     work_until(shop, shop.clock() + 60_000)
-    assert len(told(shop)) == 60
+    assert len(notified(shop)) == 60
     work_until(shop, shop.clock() + 2 * PAUSE_MS)
-    assert len(told(shop)) == 60
+    assert len(notified(shop)) == 60
 
 
 def test_units_too_few_for_the_policy_that_turn_to_back_order_are_offered_to_everyone() -> None:
-    shop = shop_with(60, WavePolicy(letters_per_unit=1, next_after_min=30, units_min=3))
+    shop = shop_with(60, WavePolicy(emails_per_unit=1, next_after_min=30, units_min=3))
     count(shop, 2)
     work_until(shop, shop.clock() + 2 * PAUSE_MS)
-    assert told(shop) == []
+    assert notified(shop) == []
     shop.observe(BACK_ORDER, 0)
     work_until(shop, shop.clock() + 60_000)
-    assert len(told(shop)) == 60
+    assert len(notified(shop)) == 60
 
 
 def test_nobody_is_told_of_fewer_units_than_the_policy_wants_also_in_a_later_wave() -> None:
-    shop = shop_with(60, WavePolicy(letters_per_unit=1, next_after_min=1, units_min=3))
+    shop = shop_with(60, WavePolicy(emails_per_unit=1, next_after_min=1, units_min=3))
     count(shop, 4)
     work_until(shop, shop.clock() + 30_000)
     count(shop, 2)
     work_until(shop, shop.clock() + 600_000)
-    assert len(told(shop)) == 4
+    assert len(notified(shop)) == 4
     count(shop, 3)
     work_until(shop, shop.clock() + 30_000)
-    assert len(told(shop)) == 7
+    assert len(notified(shop)) == 7
 
 
 def test_who_confirms_too_late_for_the_index_is_found_by_one_more_look() -> None:
     shop = shop_with(0)
     count(shop, 2)
     work_until(shop, shop.clock() + 60_000)
-    hidden, shop.entries.places = shop.entries.places, defaultdict(list)
+    hidden, shop.entries.positions = shop.entries.positions, defaultdict(list)
     shop.entries.join("late", at_ms=shop.clock())
-    late, shop.entries.places = shop.entries.places, hidden
+    late, shop.entries.positions = shop.entries.positions, hidden
     shop.restocking.welcome("late", SKU, at_ms=shop.clock())
     shop.work(unexpected)
-    assert told(shop) == []
-    shop.entries.places = late
+    assert notified(shop) == []
+    shop.entries.positions = late
     work_until(shop, shop.clock() + 60_000)
-    assert told(shop) == ["late"]
+    assert notified(shop) == ["late"]
 
 
 BUDGETS = st.builds(
@@ -212,7 +212,7 @@ BUDGETS = st.builds(
 def test_a_wave_has_emails_for_the_most_units_it_saw_and_never_more_unsent_than_units_left(
     budget: WaveBudget, counts: list[int], each: int
 ) -> None:
-    policy = WavePolicy(letters_per_unit=each)
+    policy = WavePolicy(emails_per_unit=each)
     budget = budget.settled(counts[0] if counts else 3, policy, now_ms=10**12)
     sent, most = budget.granted - budget.left, max(budget.granted, 0)
     for units in counts:
@@ -247,7 +247,7 @@ class UnitsAsABudget(RuleBasedStateMachine):
     def open_shop(self, each: int) -> None:
         self.shop = MemoryShop(Clock(), reach=self.reach)
         self.each = each
-        self.shop.policy = WavePolicy(letters_per_unit=each, next_after_min=5)
+        self.shop.policy = WavePolicy(emails_per_unit=each, next_after_min=5)
         self.dies_at: str | None = None
         self.counted_meanwhile: int | None = None
         self.joined = self.events = 0
@@ -260,16 +260,16 @@ class UnitsAsABudget(RuleBasedStateMachine):
         self.times: dict[int, list[int]] = defaultdict(list)
         self.wrong: list[str] = []
         self.deferred: set[str] = set()
-        send = self.shop.postbox.send
+        send = self.shop.sender.send
 
-        def watched(sender: str, envelopes: Any) -> Any:
-            before = len(self.shop.postbox.sent)
+        def watched(sender: str, emails: Any) -> Any:
+            before = len(self.shop.sender.sent)
             try:
-                return send(sender, envelopes)
+                return send(sender, emails)
             finally:
-                self._left([each.mailbox.partition("@")[0] for each in self.shop.postbox.sent[before:]])
+                self._left([each.mailbox.partition("@")[0] for each in self.shop.sender.sent[before:]])
 
-        self.shop.postbox.send = watched  # type: ignore[method-assign]
+        self.shop.sender.send = watched  # type: ignore[method-assign]
 
     def _left(self, shoppers: list[str]) -> None:
         fresh = [shopper for shopper in shoppers if shopper not in self.deferred]
@@ -310,7 +310,7 @@ class UnitsAsABudget(RuleBasedStateMachine):
         return worked
 
     def _failed(self, message: WaveMessage, error: BaseException) -> None:
-        if not isinstance(error, WorkerDied | OutcomeUnknown | PostboxRefused):
+        if not isinstance(error, WorkerDied | OutcomeUnknown | SendRefused):
             raise error
         self.shop.queue.put(message, delay_s=VISIBILITY_TIMEOUT_S)
 
@@ -373,15 +373,15 @@ class UnitsAsABudget(RuleBasedStateMachine):
 
     @rule()
     def a_worker_dies_after_sending(self) -> None:
-        self.shop.postbox.dies_after_sending = True
+        self.shop.sender.dies_after_sending = True
         self.work()
-        self.shop.postbox.dies_after_sending = False
+        self.shop.sender.dies_after_sending = False
 
     @rule(delivery=st.sampled_from([Delivery.DEFERRED, Delivery.REJECTED]), data=st.data())
     def one_email_is_not_taken(self, delivery: Delivery, data: st.DataObject) -> None:
         if self.joined:
             shopper = f"s{data.draw(st.integers(1, self.joined)):05}"
-            self.shop.postbox.deliveries[f"{shopper}@example.com"] = delivery
+            self.shop.sender.deliveries[f"{shopper}@example.com"] = delivery
             # A deferred email belongs to the wave that kept it, whenever it is sent.
             self.deferred.add(shopper)
             self.work()

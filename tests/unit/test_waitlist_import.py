@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 from chalicelib.domain.entry import Arrival, Reaction
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import WavePolicy
-from spillway.build.release import Release
 from spillway.errors import BadInput
 from spillway.merchant.export import in_line
+from spillway.sitegen.release import Release
 from spillway.waitlist.export_rows import Asked, Column, ExportRow, Outcome, Tool, in_order
 from spillway.waitlist.intake import Decision, available, decide, write, write_details
 from spillway.waitlist.reasons import Verdict
 from spillway.waitlist.rows import EntryRows
-from tests.clock import Clock
-from tests.people import export, here, react, stored, why
-from tests.shop import TestShop
+from tests.support.clock import Clock
+from tests.support.people import export, here, react, stored, why
+from tests.support.shop import TestShop
 
 SKU = "FJ-MOSS-M"
 CSV = Asked(Tool.CSV)
@@ -72,7 +72,7 @@ def outcomes(decisions: list[Decision]) -> list[Outcome]:
 
 
 def waiting(shop: TestShop) -> list[str]:
-    return [entry.mailbox.partition("@")[0] for entry in in_line(shop.line, shop.sku)]
+    return [entry.mailbox.partition("@")[0] for entry in in_line(shop.shards, shop.sku)]
 
 
 def test_people_are_added_by_their_time_with_the_proof_of_their_consent(
@@ -88,7 +88,7 @@ def test_people_are_added_by_their_time_with_the_proof_of_their_consent(
     assert waiting(shop) == ["Ada", "bob", "cyd"]
     row = stored(shop, "ada")
     assert row["asked_at_ms"] == row["confirmed_at_ms"] == {"N": "1772352000000"}
-    assert row["place"]["S"].startswith("1772352000000#")
+    assert row["shard_position"]["S"].startswith("1772352000000#")
     assert (row["mailbox"]["S"], row["page"]["S"]) == ("Ada@example.com", "/products/field-jacket")
     assert row["consent"] == {"S": "imported:csv"}
     assert row["consent_file_sha256"] == {"S": sha256(text.encode()).hexdigest()}
@@ -204,7 +204,7 @@ def test_an_imported_person_who_signs_up_again_stays_confirmed_at_the_old_positi
     shop.clock.pass_s(60)
     shop.sign_up("ada")
     again = stored(shop, "ada")
-    assert (again["state"], again["place"]) == ({"S": "confirmed"}, before["place"])
+    assert (again["state"], again["shard_position"]) == ({"S": "confirmed"}, before["shard_position"])
     assert react(shop, before, again) is Reaction.SAY_ALREADY
     assert waiting(shop) == ["ada", "bob"]
 
@@ -251,7 +251,7 @@ def test_somebody_who_acts_while_an_import_runs_has_the_last_word(shop: TestShop
     came = imported(shop, tmp_path, text, TEXT, entries=entries)
     assert outcomes(came) == [Outcome.LEFT_HERE, Outcome.ADD]
     assert waiting(shop) == ["bob"]
-    assert stored(shop, "ada")["state"] == {"S": "left"}
+    assert stored(shop, "ada")["state"] == {"S": "unsubscribed"}
 
 
 @pytest.mark.parametrize(
@@ -317,7 +317,7 @@ def test_an_unknown_sku_is_named_with_those_that_look_like_it(shop: TestShop, tm
 
 
 @pytest.mark.parametrize(
-    ("header", "asked", "message", "way_out"),
+    ("header", "asked", "message", "hint"),
     [
         ("name,sku", CSV, ":1: no column of addresses", "--email-column NAME; its columns: name, sku"),
         ("email,name", CSV, ":1: no column of SKUs", "--sku-column NAME, or --sku SKU where all rows"),
@@ -331,12 +331,12 @@ def test_an_unknown_sku_is_named_with_those_that_look_like_it(shop: TestShop, tm
     ],
 )
 def test_a_file_without_a_column_that_is_needed_is_refused(
-    shop: TestShop, tmp_path: Path, header: str, asked: Asked, message: str, way_out: str
+    shop: TestShop, tmp_path: Path, header: str, asked: Asked, message: str, hint: str
 ) -> None:
     with pytest.raises(BadInput) as refused:
         export(tmp_path, f"{header}\na@example.com,x\n", asked, now_ms=shop.clock())
     assert message in refused.value.message
-    assert way_out in refused.value.way_out
+    assert hint in refused.value.hint
 
 
 def test_a_column_named_on_the_command_line_counts_before_those_known(shop: TestShop, tmp_path: Path) -> None:
@@ -355,7 +355,7 @@ def test_asking_writes_everybody_down_as_not_confirmed_at_their_old_position(
     assert outcomes(came) == [Outcome.ASK, Outcome.ASK, Outcome.LEFT_THERE]
     assert waiting(shop) == []
     row = stored(shop, "bob")
-    assert react(shop, {}, row) is Reaction.ASK
+    assert react(shop, {}, row) is Reaction.SEND_CONFIRMATION
     assert row["asked_at_ms"] == {"N": str(shop.clock())}
     assert row["expires_at_s"] == {"N": str(shop.clock() // 1000 + 72 * 3600)}
     for name in ("ada", "bob"):
@@ -376,9 +376,9 @@ def test_people_imported_into_stock_are_emailed_only_where_that_was_asked_for(
     assert react(shop, {}, stored(shop, "later")) is None
     now = "email,time\nnow@example.com,2026-01-01\n"
     imported(shop, tmp_path, now, TEXT, arrival=Arrival.NOW)
-    assert react(shop, {}, stored(shop, "now")) is Reaction.WELCOME
+    assert react(shop, {}, stored(shop, "now")) is Reaction.NOTIFY_IF_AVAILABLE
     shop.work()
-    assert shop.postbox.mailboxes() == ["early@example.com", "now@example.com"]
+    assert shop.sender.mailboxes() == ["early@example.com", "now@example.com"]
     explanation = why(shop, "later")
     assert explanation.verdict is Verdict.NEXT_RESTOCK
     assert explanation.sentence.startswith(
@@ -390,7 +390,7 @@ def test_people_imported_into_stock_are_emailed_only_where_that_was_asked_for(
     shop.observe(Availability.OUT_OF_STOCK, units=0)
     shop.observe(Availability.IN_STOCK)
     shop.work()
-    assert shop.postbox.mailboxes()[2:] == ["later@example.com"]
+    assert shop.sender.mailboxes()[2:] == ["later@example.com"]
 
 
 def test_more_entries_of_one_person_than_a_day_takes_signups_are_all_imported(
@@ -405,12 +405,12 @@ def test_more_entries_of_one_person_than_a_day_takes_signups_are_all_imported(
 
 
 def test_imported_people_are_notified_in_the_order_of_their_time(shop: TestShop, tmp_path: Path) -> None:
-    shop.policies.put("", WavePolicy(letters_per_unit=1, next_after_min=30))
+    shop.policies.put("", WavePolicy(emails_per_unit=1, next_after_min=30))
     shop.join("cyd")
     imported(shop, tmp_path, "email,time\nbob@example.com,2026-02-01\nada@example.com,2026-01-01\n", TEXT)
     shop.observe(Availability.IN_STOCK, units=2)
-    shop.work_until(lambda: len(shop.postbox.sent) == 2)
-    assert shop.postbox.mailboxes() == ["ada@example.com", "bob@example.com"]
+    shop.work_until(lambda: len(shop.sender.sent) == 2)
+    assert shop.sender.mailboxes() == ["ada@example.com", "bob@example.com"]
 
 
 def row(line: int, time_ms: int | None) -> ExportRow:

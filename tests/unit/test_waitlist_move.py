@@ -11,18 +11,18 @@ from hypothesis import strategies as st
 
 from chalicelib.domain.entry import Arrival, Reaction
 from chalicelib.domain.stock import Availability
-from spillway.build.release import Release
-from spillway.merchant.demand import demand
 from spillway.merchant.export import in_line
+from spillway.merchant.waitlist_report import demand
+from spillway.sitegen.release import Release
 from spillway.waitlist.moving import Move, Moved
 from spillway.waitlist.rows import EntryRows
-from tests.clock import Clock
-from tests.people import react, stored
-from tests.shop import TestShop
+from tests.support.clock import Clock
+from tests.support.people import react, stored
+from tests.support.shop import TestShop
 
 OLD, NEW = "FJ-MOSS-M", "FJ-SLATE-M"
 # What an entry brings along.
-KEPT = ("mailbox", "asked_at_ms", "confirmed_at_ms", "place", "page", "consent")
+KEPT = ("mailbox", "asked_at_ms", "confirmed_at_ms", "shard_position", "page", "consent")
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def move(shop: TestShop, arrival: Arrival = Arrival.NEXT_RESTOCK, client: Any = 
 
 
 def waiting(shop: TestShop, sku: str) -> list[str]:
-    return [entry.mailbox.partition("@")[0] for entry in in_line(shop.line, sku)]
+    return [entry.mailbox.partition("@")[0] for entry in in_line(shop.shards, sku)]
 
 
 def join(shop: TestShop, sku: str, *names: str) -> None:
@@ -68,7 +68,7 @@ def test_everybody_keeps_position_and_consent(shop: TestShop) -> None:
     after, old = stored(shop, "ada", NEW), stored(shop, "ada")
     assert {name: after[name] for name in KEPT} == {name: before[name] for name in KEPT}
     assert after["moved_from"] == {"S": OLD}
-    assert (old["state"], old["moved_to"]) == ({"S": "left"}, {"S": NEW})
+    assert (old["state"], old["moved_to"]) == ({"S": "unsubscribed"}, {"S": NEW})
     # An ask for the old SKU begins a new entry; one for the new SKU finds this one confirmed.
     assert not {"standing", "kept_until_s"} & set(old)
     assert after["standing"] == {"S": "confirmed"}
@@ -122,7 +122,7 @@ def test_somebody_who_unsubscribed_from_the_new_sku_since_stays_so(shop: TestSho
     join(shop, OLD, "bob")
     assert move(shop) == {Moved.LEFT_THERE: 1, Moved.MOVED: 1}
     assert (waiting(shop, OLD), waiting(shop, NEW)) == ([], ["bob"])
-    assert stored(shop, "ada", NEW)["state"] == {"S": "left"}
+    assert stored(shop, "ada", NEW)["state"] == {"S": "unsubscribed"}
 
 
 def test_people_who_unsubscribed_or_were_notified_stay_where_they_are(shop: TestShop) -> None:
@@ -146,7 +146,7 @@ def test_people_not_confirmed_are_asked_for_the_new_sku_and_expired_ones_are_not
         {"S": "pending"},
         {"N": str(shop.clock() // 1000 - 1 + 72 * 3600)},
     )
-    assert react(shop, {}, row) is Reaction.ASK
+    assert react(shop, {}, row) is Reaction.SEND_CONFIRMATION
     assert stored(shop, "old", NEW) == {}
     assert shop.entries.confirm(shop.shopper("ada"), NEW, at_ms=shop.clock())
     assert waiting(shop, NEW) == ["ada"]
@@ -172,9 +172,9 @@ def test_people_moved_into_stock_are_emailed_only_where_that_was_asked_for(shop:
     assert react(shop, {}, stored(shop, "ada", NEW)) is None
     join(shop, OLD, "bob")
     move(shop, Arrival.NOW)
-    assert react(shop, {}, stored(shop, "bob", NEW)) is Reaction.WELCOME
+    assert react(shop, {}, stored(shop, "bob", NEW)) is Reaction.NOTIFY_IF_AVAILABLE
     shop.work()
-    assert shop.postbox.mailboxes() == ["bob@example.com"]
+    assert shop.sender.mailboxes() == ["bob@example.com"]
 
 
 class Dies:
@@ -226,7 +226,7 @@ def test_whatever_happens_between_moves_nobody_is_lost_and_nobody_is_twice_on_a_
             settled = {
                 who
                 for who in waiting(shop, OLD)
-                if stored(shop, who, NEW).get("state") in ({"S": "notified"}, {"S": "left"})
+                if stored(shop, who, NEW).get("state") in ({"S": "notified"}, {"S": "unsubscribed"})
             }
             move(shop)
             wants -= settled - set(waiting(shop, NEW))
@@ -241,7 +241,7 @@ def test_what_is_no_longer_sold_is_listed_while_people_wait_for_it(shop: TestSho
     stocked = shop.products.get("field-jacket")
     assert stocked is not None
     shop.products.withdraw(stocked.product)
-    found = demand(shop.products, shop.line, at_ms=shop.clock(), progress=lambda *_: None)
+    found = demand(shop.products, shop.shards, at_ms=shop.clock(), progress=lambda *_: None)
     assert [(each.sku, each.title, each.waiting, each.withdrawn) for each in found] == [
         (OLD, "Field Jacket", 2, True)
     ]

@@ -9,16 +9,16 @@ from chalicelib.domain.entry import Arrival
 from chalicelib.domain.feedback import Feedback, FeedbackState
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import WavePolicy
-from chalicelib.mail.postbox import Delivery
-from chalicelib.tables.health import HealthTable
-from spillway.build.release import Release
+from chalicelib.mail.sender import Delivery
+from chalicelib.tables.deliverability import DeliverabilityTable
+from spillway.sitegen.release import Release
 from spillway.waitlist.moving import Move
 from spillway.waitlist.people import People
 from spillway.waitlist.reasons import Verdict
-from tests.clock import Clock
-from tests.dynamodb import MemoryDynamoDb
-from tests.people import people_tables, why
-from tests.shop import TestShop
+from tests.support.clock import Clock
+from tests.support.dynamodb import MemoryDynamoDb
+from tests.support.people import people_tables, why
+from tests.support.shop import TestShop
 
 SKU = "FJ-MOSS-M"
 IN_STOCK, SOLD_OUT = Availability.IN_STOCK, Availability.OUT_OF_STOCK
@@ -37,11 +37,11 @@ def notified(shop: TestShop, state: FeedbackState | None = None, delivery: Deliv
     """Ada is emailed, and it comes to `state`."""
     shop.join("ada")
     if delivery is not None:
-        shop.postbox.deliveries["ada@example.com"] = delivery
+        shop.sender.deliveries["ada@example.com"] = delivery
     shop.observe(IN_STOCK)
     shop.work()
     if state is not None:
-        health = HealthTable(shop.dynamodb, shop.entries_name, shop.sending_name)
+        health = DeliverabilityTable(shop.dynamodb, shop.entries_name, shop.sending_name)
         feedback = Feedback(state, "m-1", shop.clock(), shop.shopper("ada"), SKU)
         assert health.store(feedback)
 
@@ -74,17 +74,17 @@ def sold_out(shop: TestShop) -> None:
 
 def sold_out_before(shop: TestShop) -> None:
     shop.join("bob", "ada")
-    shop.policies.put("", WavePolicy(letters_per_unit=1, next_after_min=30))
+    shop.policies.put("", WavePolicy(emails_per_unit=1, next_after_min=30))
     shop.observe(IN_STOCK, units=1)
-    shop.work_until(lambda: len(shop.postbox.sent) == 1)
+    shop.work_until(lambda: len(shop.sender.sent) == 1)
     shop.observe(SOLD_OUT, units=0)
 
 
 def next_wave(shop: TestShop) -> None:
     shop.join("bob", "cyd", "ada")
-    shop.policies.put("", WavePolicy(letters_per_unit=1, next_after_min=30))
+    shop.policies.put("", WavePolicy(emails_per_unit=1, next_after_min=30))
     shop.observe(IN_STOCK, units=1)
-    shop.work_until(lambda: len(shop.postbox.sent) == 1)
+    shop.work_until(lambda: len(shop.sender.sent) == 1)
 
 
 def in_turn(shop: TestShop) -> None:
@@ -101,13 +101,13 @@ def too_small(shop: TestShop) -> None:
 def paused(shop: TestShop) -> None:
     shop.join("ada")
     shop.observe(IN_STOCK)
-    shop.pace.batch_max(1)
-    shop.pace.stop("2 complaints of 900 emails")
+    shop.rate_limiter.batch_max(1)
+    shop.rate_limiter.stop("2 complaints of 900 emails")
 
 
 def deferred(shop: TestShop) -> None:
     shop.join("ada")
-    shop.postbox.deliveries["ada@example.com"] = Delivery.DEFERRED
+    shop.sender.deliveries["ada@example.com"] = Delivery.DEFERRED
     shop.observe(IN_STOCK)
     # Each shard is walked twice; then only the email that is tried again is queued.
     shop.work_until(lambda: shop.queue.messages_waiting() == 1)
@@ -116,7 +116,7 @@ def deferred(shop: TestShop) -> None:
 def given_up(shop: TestShop) -> None:
     deferred(shop)
     while shop.queue.messages_waiting():
-        shop.postbox.deliveries["ada@example.com"] = Delivery.DEFERRED
+        shop.sender.deliveries["ada@example.com"] = Delivery.DEFERRED
         shop.work_once()
 
 
@@ -305,7 +305,7 @@ def test_each_line_has_its_time_and_its_row_and_none_has_the_address(shop: TestS
             f"restocks sku={SKU} opened={opened}",
         ),
         (1_790_000_004_000, "InStock, 1 unit", "products id=product#field-jacket"),
-        (None, "position 2 of 2 on the waitlist", f"{entry} (index line)"),
+        (None, "position 2 of 2 on the waitlist", f"{entry} (index shard)"),
         (
             None,
             "wave policy for the next restock: 1 email a unit, every 30 min",
@@ -331,7 +331,7 @@ def test_explaining_reads_and_writes_nothing(shop: TestShop) -> None:
             return getattr(shop.dynamodb, operation)
 
     tables = people_tables(shop)
-    for table in (tables.entries, tables.shoppers, tables.stage.line, tables.stage.products):
+    for table in (tables.entries, tables.shoppers, tables.stage.shards, tables.stage.products):
         object.__setattr__(table, "_client", ReadOnly())
     assert People(tables).facts(shop.shopper("ada"), SKU).position == 1
     assert isinstance(shop.dynamodb, MemoryDynamoDb)

@@ -1,12 +1,12 @@
 import pytest
 
-from chalicelib.domain.wave import TellOne, WaveMessage, WaveStep, from_json, to_json
+from chalicelib.domain.wave import NotifyOne, WaveMessage, WaveStep, from_json, to_json
 
 STEP = WaveStep("r1", "A", "A#3")
 
 
 @pytest.mark.parametrize(
-    "message", [STEP, WaveStep("r1", "A", "A#3", "0001#ada", True), TellOne("r", "A", "ada")]
+    "message", [STEP, WaveStep("r1", "A", "A#3", "0001#ada", True), NotifyOne("r", "A", "ada")]
 )
 def test_a_message_comes_back_as_it_was_sent(message: WaveMessage) -> None:
     assert from_json(to_json(message)) == message

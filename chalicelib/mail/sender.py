@@ -1,0 +1,114 @@
+"""What a transport promises: one result for each email, in order; and what it says when it will not."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from chalicelib.domain.email import Email
+
+NOT_WRITTEN = "not written: "
+
+
+class Delivery(StrEnum):
+    """What became of one attempt, as far as the transport can tell at once."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    """For good, for this shopper."""
+    DEFERRED = "deferred"
+    """Not now, for a reason of this email or its mailbox: others need not wait for it."""
+    POSTPONED = "postponed"
+    """Not taken, for a reason that is not this email's: the account, the connection, the time."""
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingEmail:
+    """An email with the mailbox it goes to, headers of its own, and tags that come back with feedback.
+
+    `reply_to` is a mailbox as a merchant writes it; empty for none.
+    """
+
+    mailbox: str
+    email: Email
+    headers: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    reply_to: str = ""
+
+
+class Refusal(StrEnum):
+    """What a transport's refusal means for the emails that wait."""
+
+    RETRY = "retry"
+    """Too fast, or not reachable: later."""
+    PAUSED = "paused"
+    """This account may not send just now: somebody has to see to it."""
+    INVALID = "invalid"
+    """The same call will be refused again: our mistake or the settings'."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendResult:
+    """Accepted: `message_id` is the transport's. Else `reason` is why not, in the transport's own word.
+
+    Postponed: `refusal` says what it waits for.
+    """
+
+    delivery: Delivery
+    message_id: str = ""
+    reason: str = ""
+    refusal: Refusal = Refusal.RETRY
+
+
+def not_written(error: Exception) -> SendResult:
+    """Return the result of an email that could not be put into its transport's form: its own fault."""
+    return SendResult(Delivery.DEFERRED, reason=NOT_WRITTEN + type(error).__name__)
+
+
+class EmailSender(Protocol):
+    """A transport."""
+
+    def send(self, sender: str, emails: Sequence[OutgoingEmail]) -> tuple[SendResult, ...]:
+        """Hand emails over, at most 50.
+
+        Raises:
+            SendRefused: none of them was taken, and all may be tried again.
+            OutcomeUnknown: some or all of them may have been taken.
+        """
+
+
+class SendRefused(Exception):
+    """Emails were not taken. `refusal` says what that means for them, `reason` is the transport's word.
+
+    `about_emails`: they were refused for what they hold or whom they go to, not for the account's sake.
+    `progressed`: others of the same batch were settled meanwhile. `delay_s`: when to try again, if known.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        refusal: Refusal = Refusal.RETRY,
+        *,
+        about_emails: bool = False,
+        progressed: bool = False,
+        delay_s: int | None = None,
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.refusal = refusal
+        self.about_emails = about_emails
+        self.progressed = progressed
+        self.delay_s = delay_s
+
+
+class EmailDeferred(SendRefused):
+    """One email was not taken, for a reason of its own: to be tried again, but not for ever."""
+
+
+class OutcomeUnknown(Exception):
+    """The transport did not answer. There is no token by which it would know the same emails again."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

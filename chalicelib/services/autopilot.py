@@ -1,0 +1,161 @@
+"""Reads the metrics, carries out the decisions, and keeps a action_log of what was done and why.
+
+The same from an operator's terminal and from the cloud's own schedule; only who is asked, and where the
+action_log is kept, differ.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from chalicelib.domain.autopilot import CONTROL_OF, Action, Bounds, Control, Decision, Observation, decide
+from chalicelib.log import log
+from chalicelib.mail.alarm import Alarm
+from chalicelib.tables.alert_state import AlertStateTable
+from chalicelib.tables.sending_rate import SendingRateTable
+
+LOOKS_BACK_S = 300
+PERIOD_S = 60
+# On-demand tables begin with this:
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/warm-throughput.html (2026-11)
+WARM_WRITE_UNITS = 4_000
+WARM_READ_UNITS = 12_000
+RUNBOOK = "docs/runbooks/dead-letters.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What is looked at, and what may be changed."""
+
+    entries_table: str
+    sending_table: str
+    api_function: str
+    alarms_topic: str
+    dead_letter_queue_urls: tuple[str, ...]
+
+
+class ActionLog(Protocol):
+    """What was done so far."""
+
+    def dead_letters_alerted(self) -> int:
+        """How many dead letters somebody was last told of."""
+
+    def write(self, decision: Decision, *, at_ms: int, done: bool) -> None:
+        """Note a decision; `done` is false for a dry run."""
+
+
+class CloudActionLog:
+    """Lines in the function's log, and a row that remembers what was told."""
+
+    def __init__(self, alert_state: AlertStateTable) -> None:
+        self._alert_state = alert_state
+
+    def dead_letters_alerted(self) -> int:
+        """How many dead letters somebody was last told of."""
+        return self._alert_state.dead_letters()
+
+    def write(self, decision: Decision, *, at_ms: int, done: bool) -> None:
+        """Note a decision."""
+        log("autopilot_acted", at_ms=at_ms, done=done, **decision.to_document())
+        if done and CONTROL_OF[decision.action] is Control.DEAD_LETTERS:
+            self._alert_state.alerted(decision.value)
+
+
+class Autopilot:
+    """Looks once, decides, acts. `client` gives a boto3 client by its name."""
+
+    def __init__(
+        self,
+        client: Callable[[str], Any],
+        resources: Resources,
+        bounds: Bounds,
+        action_log: ActionLog,
+        clock_ms: Callable[[], int],
+    ) -> None:
+        self._client = client
+        self._resources = resources
+        self._bounds = bounds
+        self._action_log = action_log
+        self._clock_ms = clock_ms
+
+    def run(self, *, dry_run: bool, controls: Collection[Control] = tuple(Control)) -> tuple[Decision, ...]:
+        """Do what there is to do for `controls`; a dry run does nothing but say."""
+        decisions = tuple(
+            each for each in decide(self.look(), self._bounds) if CONTROL_OF[each.action] in controls
+        )
+        for decision in decisions:
+            if not dry_run:
+                self._act(decision)
+            self._action_log.write(decision, at_ms=self._clock_ms(), done=not dry_run)
+        return decisions
+
+    def look(self) -> Observation:
+        """What the last minutes were like."""
+        metrics = self._metrics()
+        reserved = self._client("lambda").get_function_concurrency(FunctionName=self._resources.api_function)
+        table = self._client("dynamodb").describe_table(TableName=self._resources.entries_table)["Table"]
+        warm = table.get("WarmThroughput", {}).get("WriteUnitsPerSecond")
+        pace = self._rate_limiter().state()
+        return Observation(
+            writes_per_s=metrics["writes"] / PERIOD_S,
+            warm_write_units=warm or WARM_WRITE_UNITS,
+            concurrent=metrics["concurrent"],
+            concurrency_reserved=reserved.get("ReservedConcurrentExecutions", 0),
+            bounce_rate=metrics["bounces"],
+            complaint_rate=metrics["complaints"],
+            sending=pace is None or pace.paused is None,
+            dead_letters=sum(map(self._waiting, self._resources.dead_letter_queue_urls)),
+            dead_letters_before=self._action_log.dead_letters_alerted(),
+        )
+
+    def _act(self, decision: Decision) -> None:
+        resources = self._resources
+        match decision.action:
+            case Action.WARM_TABLE:
+                warm = {"WriteUnitsPerSecond": decision.value, "ReadUnitsPerSecond": WARM_READ_UNITS}
+                self._client("dynamodb").update_table(TableName=resources.entries_table, WarmThroughput=warm)
+            case Action.RAISE_CONCURRENCY:
+                self._client("lambda").put_function_concurrency(
+                    FunctionName=resources.api_function, ReservedConcurrentExecutions=decision.value
+                )
+            case Action.LOWER_CONCURRENCY:
+                self._client("lambda").delete_function_concurrency(FunctionName=resources.api_function)
+            case Action.PAUSE_SENDING:
+                self._rate_limiter().pause(decision.why)
+            case Action.NOTICE_DEAD_LETTERS:
+                text = f"{decision.why}. What to do: {RUNBOOK}"
+                Alarm(self._client("sns"), resources.alarms_topic).ring("dead letters", text)
+            case Action.COUNT_DEAD_LETTERS_AGAIN:
+                pass  # that it is noted is all there is to do
+
+    def _rate_limiter(self) -> SendingRateTable:
+        return SendingRateTable(self._client("dynamodb"), self._resources.sending_table)
+
+    def _waiting(self, queue_url: str) -> int:
+        name = "ApproximateNumberOfMessages"
+        answer = self._client("sqs").get_queue_attributes(QueueUrl=queue_url, AttributeNames=[name])
+        return int(answer["Attributes"][name])
+
+    def _metrics(self) -> dict[str, float]:
+        now, resources = datetime.fromtimestamp(self._clock_ms() / 1000, UTC), self._resources
+        table, function = {"TableName": resources.entries_table}, {"FunctionName": resources.api_function}
+        answer = self._client("cloudwatch").get_metric_data(
+            MetricDataQueries=[
+                _query("writes", "AWS/DynamoDB", "ConsumedWriteCapacityUnits", table, "Sum"),
+                _query("concurrent", "AWS/Lambda", "ConcurrentExecutions", function, "Maximum"),
+                _query("bounces", "AWS/SES", "Reputation.BounceRate", {}, "Maximum"),
+                _query("complaints", "AWS/SES", "Reputation.ComplaintRate", {}, "Maximum"),
+            ],
+            StartTime=now - timedelta(seconds=LOOKS_BACK_S),
+            EndTime=now,
+        )
+        return {result["Id"]: max(result["Values"], default=0.0) for result in answer["MetricDataResults"]}
+
+
+def _query(
+    key: str, namespace: str, name: str, dimensions: Mapping[str, str], statistic: str
+) -> dict[str, Any]:
+    named = [{"Name": each, "Value": value} for each, value in dimensions.items()]
+    metric = {"Namespace": namespace, "MetricName": name, "Dimensions": named}
+    return {"Id": key, "MetricStat": {"Metric": metric, "Period": PERIOD_S, "Stat": statistic}}

@@ -1,0 +1,111 @@
+"""Turns a product's pages when its availability changed, in every locale: the product's own, and those
+with its card."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from chalicelib.domain.form_stamp import FormStamps
+from chalicelib.domain.product import Product
+from chalicelib.domain.stock import StockedProduct
+from chalicelib.log import log
+from chalicelib.storage.pages import Cdn, PageChange, PagesBucket
+from chalicelib.storage.themes import ThemeStore
+from chalicelib.storefront.sitemap import part_key, with_lastmod, written_time
+from chalicelib.storefront.theme import Edition, Listing
+from chalicelib.tables.products import ProductsTable
+
+
+class PageRefresh:
+    """Renders with the live theme and the stock as it is now, never as it was when the event was made,
+    and only over the page that was there before it looked: of two turns, or a turn and a publish, at
+    once, the one that looked last writes last."""
+
+    def __init__(
+        self,
+        products: ProductsTable,
+        themes: ThemeStore,
+        pages: PagesBucket,
+        cdn: Cdn,
+        stamps: Callable[[], FormStamps],
+    ) -> None:
+        self._products = products
+        self._themes = themes
+        self._pages = pages
+        self._cdn = cdn
+        self._stamps = stamps
+
+    def refresh(self, slug: str, *, reference: str) -> None:
+        """Write the product's page and its listings again, date them in the sitemap, and invalidate them.
+
+        Pages whose bytes stay the same are neither written nor dated nor invalidated.
+
+        `reference` names the event. Each object it writes bears its mark: a repeat of an event that died
+        after a write finds its own mark and invalidates that path, though the bytes are the same by then.
+        """
+        stocked = self._products.get(slug)
+        if stocked is None or not stocked.product.variants:
+            log("page_not_refreshed", slug=slug, reason="product is not in the catalogue")
+            return
+        changes: list[PageChange] = []
+        for edition in self._themes.live().theme.editions:
+            changes += self._turn_in(edition, stocked.product, reference)
+        invalidated: tuple[str, ...] = ()
+        if changes:
+            changes += self._with_lastmod(stocked, [change.path for change in changes], reference)
+            invalidated = self._cdn.invalidate(
+                [change.path for change in changes], reference=f"{reference}-{_digest(changes)}"
+            )
+        log("pages_refreshed", slug=slug, paths=[change.path for change in changes], invalidated=invalidated)
+
+    def _turn_in(self, edition: Edition, product: Product, event: str) -> list[PageChange]:
+        """Turn the pages of one edition. Return those that the event changed."""
+        language = edition.shop.locale
+        pages = [(product.path, partial(self._product_page, edition.root, product.slug))]
+        pages += [
+            (listing.path, partial(self._listing_page, edition.root, listing))
+            for listing in edition.listings_of(product.slug)
+        ]
+        changes = [
+            self._pages.refresh(edition.at(path), render, language=language, event=event)
+            for path, render in pages
+        ]
+        return [change for change in changes if change]
+
+    def _with_lastmod(self, stocked: StockedProduct, paths: Sequence[str], event: str) -> list[PageChange]:
+        """Date the changed pages in the sitemap, for search engines. Return the sitemaps that changed."""
+        theme = self._themes.live().theme
+        changed_ms = max(stock.observed_at_ms for stock in stocked.stock.values())
+
+        def edited(text: str) -> str:
+            return with_lastmod(text, theme.shop.base_url, paths, written_time(changed_ms))
+
+        keys = sorted({part_key(path, theme.sitemap_parts) for path in paths}) if changed_ms else ()
+        changes = [self._pages.edit(f"/{key}", edited, event=event) for key in keys]
+        return [change for change in changes if change]
+
+    def _product_page(self, root: str, slug: str) -> str:
+        stocked = self._products.get_many([slug])[slug]
+        return self._themes.live().under(root).product(stocked.product, stocked.stock, self._stamps())
+
+    def _listing_page(self, root: str, listing: Listing) -> str:
+        renderer = self._themes.live().under(root)
+        # A publish in the meantime may have put other cards on it.
+        listings = renderer.edition.listings
+        listing = next((each for each in listings if each.path == listing.path), listing)
+        products = self._products.get_many(listing.slugs)
+        cards = [
+            partial(renderer.card, products[slug].product, products[slug].stock)
+            for slug in listing.slugs
+            if slug in products
+        ]
+        return renderer.listing(listing, cards)
+
+
+def _digest(changes: Sequence[PageChange]) -> str:
+    """Digest the writes themselves.
+
+    An event whose repeat writes a page again needs a new invalidation of the same paths.
+    """
+    versions = "\n".join(sorted(f"{change.path} {change.version}" for change in changes))
+    return hashlib.sha256(versions.encode()).hexdigest()[:16]

@@ -1,0 +1,114 @@
+"""`spillway emails preview` and `spillway send-test`: emails as shoppers get them."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from chalicelib.domain.address import Address, AddressRefused
+from chalicelib.mail.mime import message_of
+from chalicelib.mail.sender import Delivery, EmailSender, SendRefused
+from chalicelib.mail.ses import SesSender
+from chalicelib.mail.smtp import SmtpSender, SmtpServer
+from chalicelib.wiring import clock_ms, new_id
+from spillway.commands.options import json_option, stage_option
+from spillway.errors import BadInput, WorkFailed
+from spillway.merchant.email_previews import Sample, samples
+from spillway.project import Project
+from spillway.sitegen.site import build
+from spillway.stage import Stage, stage_named
+
+SAMPLE_MAILBOX = "shopper@example.com"
+# Gmail cuts an email off here, and hides the link to leave with what it cuts.
+EMAIL_BYTES_MAX = 100_000
+
+
+@click.group("emails")
+def emails_command() -> None:
+    """Emails as shoppers get them."""
+
+
+@emails_command.command("preview")
+@click.option("--sku", metavar="SKU", help="About this variant instead of the first there is.")
+@click.option("--open", "open_", is_flag=True, help="Open them in the browser.")
+@json_option
+@click.pass_obj
+def preview_command(project: Project, sku: str | None, *, open_: bool, as_json: bool) -> None:
+    """Write every email with real data under build/emails/, to read, and as .eml for a mail program."""
+    folder = project.output / "emails"
+    folder.mkdir(parents=True, exist_ok=True)
+    release = build(project)
+    written = [
+        _write(folder, sample)
+        for sample in samples(release, sku=sku, mailbox=SAMPLE_MAILBOX, at_ms=clock_ms())
+    ]
+    if as_json:
+        click.echo(json.dumps(written, indent=1))
+    for each in written if not as_json else ():
+        click.echo(f"{each['html']}  {each['bytes']:,} bytes  {each['subject']}")
+    if open_:
+        for each in written:
+            click.launch((project.root / str(each["html"])).as_uri())
+
+
+@click.command("send-test")
+@click.argument("address")
+@click.option("--sku", metavar="SKU", help="About this variant instead of the first there is.")
+@json_option
+@stage_option
+@click.pass_obj
+def send_test_command(
+    project: Project, address: str, sku: str | None, stage_name: str, *, as_json: bool
+) -> None:
+    """Send every email to one address, by the stage's own way of sending. Their links act on nobody."""
+    try:
+        mailbox = Address.parse(address).mailbox
+    except AddressRefused as refused:
+        raise BadInput(f"{address}: {refused.reason}") from None
+    stage = stage_named(project, stage_name)
+    sender = _sender(stage)
+    release = build(project, base_url=stage.shop_url)
+    sent = []
+    for sample in samples(release, sku=sku, mailbox=mailbox, at_ms=clock_ms()):
+        try:
+            (result,) = sender.send(sample.sender, [sample.outgoing])
+        except SendRefused as refused:
+            raise WorkFailed(f"{sample.name}: the email was refused: {refused.reason}") from refused
+        if result.delivery is not Delivery.ACCEPTED:
+            raise WorkFailed(f"{sample.name}: the email was {result.delivery}: {result.reason}")
+        sent.append({"email": sample.name, "message_id": result.message_id})
+    if as_json:
+        click.echo(json.dumps(sent, indent=1))
+        return
+    for each in sent:
+        click.echo(f"{each['email']} sent to {mailbox}")
+
+
+def _sender(stage: Stage) -> EmailSender:
+    """What the stage's own functions send by."""
+    outputs = stage.outputs()
+    if "SmtpSecret" not in outputs:
+        return SesSender(stage.client("sesv2"), outputs["Emails"])
+    secret = stage.client("secretsmanager").get_secret_value(SecretId=outputs["SmtpSecret"])
+    return SmtpSender(SmtpServer.from_json(secret["SecretString"]), clock_ms, new_id)
+
+
+def _write(folder: Path, sample: Sample) -> dict[str, object]:
+    email = sample.outgoing.email
+    message = message_of(
+        sample.sender, sample.outgoing, message_id=f"{sample.name}@sample.invalid", sent_at=datetime.now(UTC)
+    )
+    if len(message) > EMAIL_BYTES_MAX:
+        raise WorkFailed(f"email {sample.name}: {len(message):,} bytes, {EMAIL_BYTES_MAX:,} is the most")
+    (folder / f"{sample.name}.txt").write_text(email.text, encoding="utf-8")
+    (folder / f"{sample.name}.html").write_text(email.html, encoding="utf-8")
+    (folder / f"{sample.name}.eml").write_bytes(message)
+    shown = folder.parent.name + "/" + folder.name
+    return {
+        "email": sample.name,
+        "subject": email.subject,
+        "bytes": len(message),
+        "html": f"{shown}/{sample.name}.html",
+        "eml": f"{shown}/{sample.name}.eml",
+    }

@@ -1,0 +1,103 @@
+"""`spillway failed` and `spillway redrive`: what could not be done."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+
+import click
+
+from spillway.commands.options import json_option, stage_option
+from spillway.errors import WorkFailed
+from spillway.merchant.dead_letters import DeadLetter, DeadLetters, Redriven
+from spillway.operate.queues import QUEUES
+from spillway.pluralize import pluralize
+from spillway.project import Project
+from spillway.stage import Stage, stage_named
+
+SHOWN_MAX = 20
+WORDS = {
+    Redriven.PUT_BACK: "put back",
+    Redriven.FAILED: "failed again",
+    Redriven.GONE: "older than the 24 h that DynamoDB keeps what it streamed",
+}
+WHEN_GONE = (
+    "spillway publish turns every page; spillway available SKU once more tells who waits; then forget them: "
+    "spillway redrive streams --forget-gone"
+)
+
+
+@click.command("failed")
+@stage_option
+@json_option
+@click.pass_obj
+def failed_command(project: Project, stage_name: str, *, as_json: bool) -> None:
+    """What failed too often and waits for somebody to look: how much, and what it is about."""
+    dead = _dead_letters(stage_named(project, stage_name))
+    counts = {queue: dead.count(queue) for queue in QUEUES}
+    some = {queue: list(dead.look(queue, most=SHOWN_MAX)) for queue, number in counts.items() if number}
+    if as_json:
+        document = {
+            queue: {"count": number, "some": [dict(each.facts) for each in some.get(queue, ())]}
+            for queue, number in counts.items()
+        }
+        click.echo(json.dumps(document, indent=1))
+    else:
+        _show(counts, some)
+
+
+@click.command("redrive")
+@click.argument("queue", type=click.Choice([*QUEUES, "all"]))
+@click.option("--dry-run", is_flag=True, help="Say how many there are, and put nothing back.")
+@click.option("--forget-gone", is_flag=True, help="Drop those about records that nobody has any more.")
+@stage_option
+@json_option
+@click.pass_obj
+def redrive_command(
+    project: Project, queue: str, stage_name: str, *, dry_run: bool, forget_gone: bool, as_json: bool
+) -> None:
+    """Try once more what is stuck in a queue. What is out of date by now does nothing."""
+    dead = _dead_letters(stage_named(project, stage_name))
+    chosen = [name for name in QUEUES if queue in {name, "all"}]
+    if dry_run:
+        counts = {name: dead.count(name) for name in chosen}
+        words = [f"{name}: {number} would be put back" for name, number in counts.items()]
+        click.echo(json.dumps(counts) if as_json else "\n".join(words))
+        return
+    became = {name: dead.redrive(name, forget_gone=forget_gone) for name in chosen}
+    if as_json:
+        document = {name: {what: done[what] for what in Redriven} for name, done in became.items()}
+        click.echo(json.dumps(document))
+    else:
+        click.echo("\n".join(f"{name}: {_became(done)}" for name, done in became.items()))
+    failed = sum(done[Redriven.FAILED] for done in became.values())
+    gone = 0 if forget_gone else sum(done[Redriven.GONE] for done in became.values())
+    if failed or gone:
+        hint = WHEN_GONE if gone else "look at the function's log, mend it, and try again"
+        stay = pluralize(failed + gone, "stays where it is", "stay where they are")
+        raise WorkFailed(stay, hint=hint)
+
+
+def _dead_letters(stage: Stage) -> DeadLetters:
+    return DeadLetters(
+        stage.client("sqs"), stage.client("dynamodbstreams"), stage.client("lambda"), stage.outputs()
+    )
+
+
+def _became(done: Counter[Redriven]) -> str:
+    return ", ".join(f"{done[what]} {WORDS[what]}" for what in Redriven if done[what]) or "nothing"
+
+
+def _show(counts: Mapping[str, int], some: Mapping[str, list[DeadLetter]]) -> None:
+    for queue, number in counts.items():
+        click.echo(f"{queue}: {number or 'nothing'}")
+        for email in some.get(queue, ()):
+            facts = [
+                name if value is True else f"{name} {_words(value)}" for name, value in email.facts.items()
+            ]
+            click.echo(f"  {', '.join(facts) or 'cannot be read'}")
+    if any(counts.values()):
+        click.echo("When the cause is gone: spillway redrive QUEUE")
+
+
+def _words(value: object) -> str:
+    return "; ".join(value) if isinstance(value, list) else str(value)

@@ -1,0 +1,247 @@
+"""Read a plain table: sku, title, price, stock, and what else a product has; one row for each variant."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from chalicelib.domain.stock import Availability
+from spillway.errors import BadInput
+from spillway.importing.imported import Export, ImportedPicture, ImportedProduct, ImportedVariant
+from spillway.importing.platforms import refuse_other
+from spillway.importing.reading import (
+    Links,
+    Notes,
+    ReadOptions,
+    Sale,
+    condition_of,
+    day_of,
+    description_of,
+    first_of,
+    path_of,
+    position_of,
+    price_of,
+    split_list,
+    weight_g_of,
+)
+from spillway.importing.stock_words import availability_of, stated_units
+from spillway.importing.table import Row, Table, read_table
+
+_NEEDED = ("sku", "title", "price")
+_KNOWN = (
+    *_NEEDED,
+    *("stock", "availability", "sale_price", "compare_at_price", "sale_ends_on", "description", "summary"),
+    *(
+        "category",
+        "categories",
+        "tags",
+        "picture",
+        "picture_alt",
+        "brand",
+        "condition",
+        "gtin",
+        "mpn",
+        "weight_g",
+    ),
+    *("available_on", "position"),
+    *("weight", "seo_title", "seo_description", "released_on", "handle", "product", "url"),
+)
+# One file may name its pictures in one column, or in several: picture, picture 2, picture 3.
+_NUMBERED = re.compile(r"(picture|picture_alt)_?(\d+)")
+_PICTURE_FILE = re.compile(
+    r"https?://\S+|.+\.(?:jpe?g|png|webp|gif|avif|heic|tiff?|bmp)(?:\?\S*)?", re.IGNORECASE
+)
+
+
+def read_plain(file: Path, options: ReadOptions) -> Export:
+    """Return the products of a table.
+
+    Rows of one `handle`, of one `product`, or of one title where there are columns such as `option:Size`, are
+    the variants of one product.
+
+    Raises:
+        BadInput: the file is no such table, or is another platform's export.
+    """
+    table = read_table(file, encoding=options.encoding)
+    if not options.columns:
+        refuse_other(file, table.columns, command="csv")
+    names = _names(file, table, options.columns)
+    missing = [name for name in _NEEDED if name not in names.values()]
+    if missing:
+        raise BadInput(
+            f"{file}:{table.header_line}: no column named {', '.join(missing)}",
+            hint=f'name the columns sku,title,price,stock, or say which: --column {missing[0]}="..."',
+        )
+    return _Reading(table, names, options).export()
+
+
+def _names(file: Path, table: Table, columns: Mapping[str, str]) -> dict[str, str]:
+    """Return our name of each column that has one."""
+    headers = {_plain(column): column for column in table.columns}
+    names: dict[str, str] = {}
+    for name, header in columns.items():
+        if not _is_known(name):
+            raise BadInput(
+                f"--column {name}: there is no such column", hint=", ".join([*_KNOWN, "option:NAME"])
+            )
+        if _plain(header) not in headers:
+            raise BadInput(
+                f"--column {name}={header}: {file} has no such column",
+                hint=f"one of {', '.join(table.columns)}",
+            )
+        names[headers[_plain(header)]] = name
+    for column in table.columns:
+        option = re.fullmatch(r"option\s*[:_]?\s*(\S.*)", column, re.IGNORECASE)
+        name = f"option:{option[1].strip()}" if option and ":" in column else _plain(column)
+        if column not in names and name not in names.values() and _is_known(name):
+            names[column] = name
+    return names
+
+
+def _plain(column: str) -> str:
+    return re.sub(r"[\s_-]+", "_", column.strip().casefold())
+
+
+def _is_known(name: str) -> bool:
+    return name in _KNOWN or bool(_NUMBERED.fullmatch(name)) or (name.startswith("option:") and len(name) > 7)
+
+
+class _Reading:
+    def __init__(self, table: Table, names: Mapping[str, str], options: ReadOptions) -> None:
+        self._table = table
+        self._names = names
+        self._options = options
+        self._prices = options.prices()
+        self._notes = Notes()
+        self._option_names = [name for name in names.values() if name.startswith("option:")]
+
+    def export(self) -> Export:
+        groups: dict[str, list[Row]] = {}
+        for row in self._table.rows:
+            named = Row(
+                row.line,
+                {self._names[column]: text for column, text in row.cells.items() if column in self._names},
+            )
+            groups.setdefault(self._key(named), []).append(named)
+        links = Links((rows[0]["handle"].casefold() for rows in groups.values()), base=self._options.old_shop)
+        products = self._notes.read(
+            list(groups.values()), lambda rows: self._product(rows, links), self._options.share
+        )
+        self._notes.unknown_columns(self._table, lambda column: column in self._names)
+        return Export(products, tuple(self._notes.lines))
+
+    def _key(self, row: Row) -> str:
+        """Return what the rows of one product have in common."""
+        if row["handle"] or row["product"]:
+            return f"product {row['handle'].casefold() or row['product']}"
+        if row["title"] and any(row[name] for name in self._option_names):
+            return f"title {row['title']}"
+        return f"row {row.line}"
+
+    def _product(self, rows: list[Row], links: Links) -> ImportedProduct:
+        place, notes = f"line {rows[0].line}", self._notes
+        title = first_of(rows, "title") or first_of(rows, "product")
+        name = first_of(rows, "handle") or title
+        categories = split_list(first_of(rows, "categories"))
+        category = first_of(rows, "category") or next(iter(categories), "")
+        released = first_of(rows, "released_on")
+        return ImportedProduct(
+            place=place,
+            handle=first_of(rows, "handle").lower(),
+            title=title,
+            body_html="",
+            description=description_of(
+                first_of(rows, "description"), notes, links, place=place, product=name, newlines_count=True
+            ),
+            category=category,
+            categories=tuple(each for each in categories if each != category),
+            summary=first_of(rows, "summary"),
+            details=(),
+            tags=split_list(first_of(rows, "tags")),
+            variants=tuple(variant for row in rows if (variant := self._variant(row, rows, name))),
+            pictures=tuple(_pictures(rows)),
+            page_name=first_of(rows, "product"),
+            brand=first_of(rows, "brand"),
+            condition=condition_of(first_of(rows, "condition"), notes, place=place, product=name),
+            seo_title=first_of(rows, "seo_title"),
+            seo_description=first_of(rows, "seo_description"),
+            released_on=self._day(released, "released_on", place, name),
+            old_paths=tuple(filter(None, [path_of(first_of(rows, "url"))])),
+        )
+
+    def _variant(self, row: Row, rows: list[Row], name: str) -> ImportedVariant | None:
+        place, notes = f"line {row.line}", self._notes
+        if len(rows) > 1 and not (row["sku"] or row["price"]):
+            return None  # a row that only adds pictures
+        price = price_of(row["price"], self._prices, notes, place=place, product=name)
+        if not price:
+            return None
+        sale, former = (
+            price_of(row[each], self._prices, notes, place=place, product=name, label=label)
+            if row[each]
+            else ""
+            for each, label in (("sale_price", "sale price"), ("compare_at_price", "compare-at price"))
+        )
+        ends_on = self._day(row["sale_ends_on"], "sale_ends_on", place, name)
+        if sale:
+            price, former, ends_on = Sale(sale, ends_on=ends_on).applied_to(
+                price, notes, today=self._options.today, place=place, product=name
+            )
+        units = stated_units(row["stock"], notes, place=place, product=name)
+        availability = availability_of(row["availability"], notes, place=place, product=name)
+        if availability in {Availability.OUT_OF_STOCK, Availability.DISCONTINUED}:
+            units = 0
+        pictures = _cell_pictures(row["picture"])
+        weight, unit = (row["weight_g"], "g") if row["weight_g"] else (row["weight"], "")
+        return ImportedVariant(
+            place=place,
+            sku=row["sku"],
+            price=price,
+            options=tuple((each[7:], row[each]) for each in self._option_names if row[each]),
+            units=units,
+            sells_on=availability is Availability.BACK_ORDER,
+            picture=pictures[0] if pictures and len(rows) > 1 else "",
+            availability=availability.value if availability else "",
+            compare_at_price=former,
+            sale_ends_on=ends_on if former else "",
+            gtin=row["gtin"],
+            mpn=row["mpn"],
+            available_on=self._day(row["available_on"], "available_on", place, name),
+            position=position_of(row["position"]),
+            weight_g=weight_g_of(weight, unit, notes, place=place, product=name),
+        )
+
+    def _day(self, text: str, label: str, place: str, name: str) -> str:
+        day = day_of(text)
+        if text and not day:
+            self._notes.lost(place, f"{label} {text!r}", "left out", "dates that cannot be read", name)
+        return day
+
+
+def _pictures(rows: Iterable[Row]) -> list[ImportedPicture]:
+    """Return every picture once, with its text, in the order of columns and rows."""
+    alts: dict[str, str] = {}
+    for row in rows:
+        columns = ["picture", *sorted((each for each in row.cells if _numbered(each)), key=_numbered)]
+        for column in columns:
+            words = row[column.replace("picture", "picture_alt", 1)]
+            urls = _cell_pictures(row[column])
+            texts = [text.strip() for text in words.split("|")] if len(urls) > 1 else [words]
+            for number, url in enumerate(urls):
+                alt = texts[number] if number < len(texts) else ""
+                alts[url] = alts.get(url) or alt
+    return [ImportedPicture(url, alt, number) for number, (url, alt) in enumerate(alts.items(), 1)]
+
+
+def _numbered(column: str) -> int:
+    found = _NUMBERED.fullmatch(column)
+    return int(found[2]) if found and found[1] == "picture" else 0
+
+
+def _cell_pictures(text: str) -> list[str]:
+    """Return the pictures of a cell: parted by bars, semicolons, line ends, or by commas between pictures."""
+    parts = [part.strip() for part in re.split(r"[|;\n]", text) if part.strip()]
+    if len(parts) == 1 and "," in text:
+        commas = [part.strip() for part in re.split(r",\s*", text) if part.strip()]
+        if all(_PICTURE_FILE.fullmatch(part) for part in commas):
+            return commas
+    return parts

@@ -1,0 +1,152 @@
+"""The emails inside a call to SES, as the people they are for would receive them."""
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from email.utils import format_datetime
+from typing import Any
+
+Document = Mapping[str, Any]
+Headers = tuple[tuple[str, str], ...]
+
+# Headers go out on one line each: folding would turn a long link into an encoded word.
+WIRE = policy.SMTP.clone(max_line_length=None)
+PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
+# What a raw email says about itself in any case, so no header that a sender chose.
+STANDARD_HEADERS = frozenset({"from", "to", "cc", "bcc", "subject", "date", "message-id", "mime-version"})
+
+
+@dataclass(frozen=True, slots=True)
+class Email:
+    """One email to one person."""
+
+    sender: str
+    recipient: str
+    subject: str
+    text: str
+    html: str
+    headers: Headers = ()
+
+    def to_bytes(self, *, message_id: str, sent_at: datetime) -> bytes:
+        """The email as it travels.
+
+        Raises:
+            ValueError: a header holds a line break, or what a header cannot hold.
+        """
+        message = EmailMessage(policy=policy.SMTP)
+        message["From"] = self.sender
+        message["To"] = self.recipient
+        message["Subject"] = self.subject
+        message["Date"] = format_datetime(sent_at)
+        message["Message-ID"] = f"<{message_id}>"
+        for name, value in self.headers:
+            message[name] = value
+        message.set_content(self.text)
+        if self.html:
+            message.add_alternative(self.html, subtype="html")
+        return message.as_bytes(policy=WIRE)
+
+
+def emails_of_send(call: Document) -> tuple[Email, ...]:
+    """The emails of one SendEmail call: one for each person it names."""
+    content: Document = call.get("Content", {})
+    sender = str(call.get("FromEmailAddress", ""))
+    recipients = _recipients(call.get("Destination", {}))
+    if "Raw" in content:
+        return tuple(_raw_emails(content["Raw"], sender, recipients))
+    if "Template" in content:
+        template: Document = content["Template"]
+        return _filled(template, template.get("TemplateData"), sender, recipients, _headers(template))
+    simple: Document = content.get("Simple", {})
+    body: Document = simple.get("Body", {})
+    return tuple(
+        Email(
+            sender,
+            recipient,
+            _data(simple, "Subject"),
+            _data(body, "Text"),
+            _data(body, "Html"),
+            _headers(simple),
+        )
+        for recipient in recipients
+    )
+
+
+def emails_of_bulk(call: Document) -> tuple[tuple[Email, ...], ...]:
+    """The emails of one SendBulkEmail call, entry by entry: SES answers for each entry apart."""
+    template: Document = call.get("DefaultContent", {}).get("Template", {})
+    return tuple(_emails_of_entry(entry, template, call) for entry in call.get("BulkEmailEntries", ()))
+
+
+def _emails_of_entry(entry: Document, template: Document, call: Document) -> tuple[Email, ...]:
+    replacement: Document = entry.get("ReplacementEmailContent", {}).get("ReplacementTemplate", {})
+    own = _headers({"Headers": entry.get("ReplacementHeaders", ())})
+    replaced = {name.lower() for name, _ in own}
+    headers = tuple(pair for pair in _headers(template) if pair[0].lower() not in replaced) + own
+    data = replacement.get("ReplacementTemplateData", template.get("TemplateData"))
+    sender = str(call.get("FromEmailAddress", ""))
+    return _filled(template, data, sender, _recipients(entry.get("Destination", {})), headers)
+
+
+def _filled(
+    template: Document, data: str | None, sender: str, recipients: Iterable[str], headers: Headers
+) -> tuple[Email, ...]:
+    # SES escapes nothing when it fills a template: what the shop hands over must be safe already.
+    values: Document = json.loads(data or "{}")
+    content: Document = template.get("TemplateContent", {})
+
+    def fill(text: str) -> str:
+        return PLACEHOLDER.sub(lambda found: str(values.get(found[1], "")), text)
+
+    return tuple(
+        Email(
+            sender,
+            recipient,
+            fill(content.get("Subject", "")),
+            fill(content.get("Text", "")),
+            fill(content.get("Html", "")),
+            tuple((name, fill(value)) for name, value in headers),
+        )
+        for recipient in recipients
+    )
+
+
+def _raw_emails(raw: Document, sender: str, recipients: tuple[str, ...]) -> Iterator[Email]:
+    message = message_from_bytes(base64.b64decode(raw.get("Data", "")), policy=policy.default)
+    text, html = message.get_body(("plain",)), message.get_body(("html",))
+    headers = tuple(
+        (name, str(value))
+        for name, value in message.items()
+        if name.lower() not in STANDARD_HEADERS and not name.lower().startswith("content-")
+    )
+    named = tuple(address for name in ("To", "Cc", "Bcc") for address in message.get_all(name, ()))
+    for recipient in recipients or named:
+        yield Email(
+            sender or str(message["From"] or ""),
+            str(recipient),
+            str(message["Subject"] or ""),
+            text.get_content() if text else "",
+            html.get_content() if html else "",
+            headers,
+        )
+
+
+def _recipients(destination: Document) -> tuple[str, ...]:
+    return tuple(
+        str(address)
+        for kind in ("ToAddresses", "CcAddresses", "BccAddresses")
+        for address in destination.get(kind) or ()
+    )
+
+
+def _headers(content: Document) -> Headers:
+    return tuple((str(header["Name"]), str(header["Value"])) for header in content.get("Headers") or ())
+
+
+def _data(content: Document, part: str) -> str:
+    return str((content.get(part) or {}).get("Data", ""))

@@ -1,0 +1,117 @@
+"""How AWS says no: the same words in each protocol's own form."""
+
+import json
+import struct
+import uuid
+from dataclasses import dataclass
+from http import HTTPStatus
+from xml.sax.saxutils import escape
+
+from spillway.local_cloud.strict.validation import CONSTRAINT, MISSING, TYPE, UNKNOWN, Violation
+
+JSON_1_0 = frozenset({"dynamodb", "dynamodbstreams", "sqs", "stepfunctions"})
+# The part before "#" in the errors of services that name their models there.
+NAMESPACES = {
+    "dynamodb": "com.amazonaws.dynamodb.v20120810",
+    "dynamodbstreams": "com.amazonaws.dynamodb.v20120810",
+    "sqs": "com.amazonaws.sqs",
+}
+CORAL = {
+    "ValidationException": "com.amazon.coral.validate",
+    "SerializationException": "com.amazon.coral.service",
+}
+# The code of a violated constraint, where it is neither ValidationError nor ValidationException.
+CONSTRAINT_CODES = {
+    "apigateway": "BadRequestException",
+    "cloudfront": "InvalidArgument",
+    "logs": "InvalidParameterException",
+    "s3": "InvalidArgument",
+    "ses": "InvalidParameterValue",
+    "sesv2": "BadRequestException",
+    "sns": "InvalidParameter",
+    "sqs": "InvalidParameterValue",
+    "wafv2": "WAFInvalidParameterException",
+}
+MISSING_CODES = {"sqs": "MissingParameter", "cloudfront": "MissingBody"}
+REST_XML_MALFORMED = "MalformedXML"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What AWS answers instead of doing it."""
+
+    code: str
+    message: str
+    status: int = HTTPStatus.BAD_REQUEST
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP response."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def refusal_of(violation: Violation, service: str, protocol: str) -> Refusal:
+    """Return how `service` answers a call that is not what its model says."""
+    if violation.kind in {TYPE, UNKNOWN} and protocol != "query":
+        # AWS itself passes over members it does not know; nothing that we send may be lost that way.
+        code = REST_XML_MALFORMED if protocol == "rest-xml" else "SerializationException"
+        return Refusal(code, violation.message)
+    default = "ValidationError" if protocol == "query" else "ValidationException"
+    code = CONSTRAINT_CODES.get(service, default)
+    if violation.kind == MISSING:
+        code = MISSING_CODES.get(service, code)
+    assert violation.kind in {MISSING, CONSTRAINT, TYPE, UNKNOWN}  # noqa: S101 - there is no other
+    return Refusal(code, violation.message)
+
+
+def answer_of(refusal: Refusal, service: str, protocol: str) -> Answer:
+    """Return a refusal as the service's protocol sends it."""
+    request_id = str(uuid.uuid4())
+    headers = {"x-amzn-requestid": request_id}
+    if protocol in {"query", "rest-xml"}:
+        headers["content-type"] = "application/xml" if protocol == "rest-xml" else "text/xml"
+        return Answer(refusal.status, headers, _xml(refusal, service, request_id))
+    if protocol == "cbor":
+        headers |= {"content-type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}
+        return Answer(refusal.status, headers, _cbor({"__type": refusal.code, "message": refusal.message}))
+    message = {"message": refusal.message}
+    if protocol == "rest-json":
+        headers |= {"content-type": "application/json", "x-amzn-errortype": refusal.code}
+        return Answer(refusal.status, headers, json.dumps(message).encode())
+    version = "1.0" if service in JSON_1_0 else "1.1"
+    headers["content-type"] = f"application/x-amz-json-{version}"
+    if service == "sqs":
+        headers["x-amzn-query-error"] = f"{refusal.code};Sender"
+    namespace = CORAL.get(refusal.code) if service in NAMESPACES else None
+    namespace = namespace or NAMESPACES.get(service)
+    named = f"{namespace}#{refusal.code}" if namespace else refusal.code
+    return Answer(refusal.status, headers, json.dumps({"__type": named} | message).encode())
+
+
+def _xml(refusal: Refusal, service: str, request_id: str) -> bytes:
+    code, message = escape(refusal.code), escape(refusal.message)
+    if service == "s3":
+        said = f"<Code>{code}</Code><Message>{message}</Message><RequestId>{request_id}</RequestId>"
+        inner = f"<Error>{said}</Error>"
+    else:
+        inner = (
+            f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
+            f"<RequestId>{request_id}</RequestId></ErrorResponse>"
+        )
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{inner}'.encode()
+
+
+def _cbor(texts: dict[str, str]) -> bytes:
+    # A map of short texts is all that an error is (RFC 8949, 3.1: types 5 and 3).
+    return bytes([0xA0 | len(texts)]) + b"".join(
+        map(_cbor_text, (text for pair in texts.items() for text in pair))
+    )
+
+
+def _cbor_text(text: str) -> bytes:
+    held = text.encode()
+    return b"\x7a" + struct.pack(">I", len(held)) + held

@@ -1,0 +1,315 @@
+"""The checks behind the rules: what each of them asks of a call, and how AWS refuses it."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+import yaml
+
+from spillway.local_cloud.strict.answers import Refusal
+from spillway.local_cloud.strict.requests import Call
+from spillway.local_cloud.strict.settings import LAMBDA_CONCURRENCY
+
+MIB = 1024 * 1024
+
+SES_HEADERS_SET_BY_SES = frozenset(
+    [
+        "bcc",
+        "cc",
+        "content-disposition",
+        "content-type",
+        "date",
+        "from",
+        "message-id",
+        "mime-version",
+        "reply-to",
+        "return-path",
+        "subject",
+        "to",
+    ]
+)
+SES_HEADERS_MAX = 15
+SES_HEADER_LENGTH_MAX = 996
+SES_BULK_ENTRIES_MAX = 50
+SES_RECIPIENTS_MAX = 50
+SES_GET_ACCOUNT_EVERY_S = 1.0
+CLOUDFRONT_FILES_IN_PROGRESS_MAX = 3_000
+CLOUDFRONT_WILDCARDS_IN_PROGRESS_MAX = 15
+CLOUDFRONT_IN_PROGRESS_S = 10.0
+"""How long an invalidation counts as in progress here; AWS documents no figure."""
+CLOUDFRONT_PATH_LENGTH_MAX = 4_000
+TEMPLATE_INLINE_BYTES_MAX = 51_200
+TEMPLATE_BYTES_MAX = 1_000_000
+LAMBDA_UNRESERVED_MIN = 100
+LAMBDA_PAYLOAD_BYTES_MAX = 6 * MIB
+LAMBDA_ASYNC_PAYLOAD_BYTES_MAX = MIB
+API_BODY_BYTES_MAX = 10 * MIB
+SQS_DELAY_S_MAX = 900
+S3_DELETED_KEYS_MAX = 1_000
+# RFC 3986 allows these in a path as they are; whatever else there is has to be encoded.
+PATH = re.compile(r"/(?:[A-Za-z0-9._~:@!$&'()*+,;=/?-]|%[0-9A-Fa-f]{2})*")
+INDICATOR = re.compile(r"(?m)[&*][A-Za-z0-9_-]")
+
+
+@dataclass(slots=True)
+class Account:
+    """The state of the account just now, as far as rules ask for it.
+
+    Args:
+        clock_s: a clock that never goes back.
+        stored_object: the bytes in S3 under a bucket and key, or None.
+        reserved: the reserved concurrency of each function that has some.
+        concurrency: the account's quota of concurrent executions.
+    """
+
+    clock_s: Callable[[], float]
+    stored_object: Callable[[str, str], bytes | None]
+    reserved: Callable[[], Mapping[str, int]]
+    concurrency: int = LAMBDA_CONCURRENCY
+    account_asked_s: float = float("-inf")
+    invalidating: list[tuple[float, int, int]] = field(default_factory=list)
+    """Invalidations in progress, each with its end, its number of files and of wildcards."""
+    writing: set[tuple[str, str]] = field(default_factory=set)
+    """Objects of S3 that a conditional write is under way to."""
+
+
+Check = Callable[[Call, Account], Refusal | None]
+
+
+# ---------------------------------------------------------------------------------------------------
+# SES
+
+
+def _header_lists(call: Call) -> Iterable[list[dict[str, str]]]:
+    content = call.members.get("Content", {})
+    for part in (content.get("Simple", {}), content.get("Template", {})):
+        yield part.get("Headers", [])
+    default = call.members.get("DefaultContent", {}).get("Template", {}).get("Headers", [])
+    yield default
+    for entry in call.members.get("BulkEmailEntries", []):
+        own = entry.get("ReplacementHeaders", [])
+        named = {header["Name"].lower() for header in own}
+        yield [*own, *(header for header in default if header["Name"].lower() not in named)]
+
+
+def custom_headers(call: Call, _: Account) -> Refusal | None:
+    for headers in _header_lists(call):
+        names = [header["Name"].lower() for header in headers]
+        reserved = [header["Name"] for header in headers if header["Name"].lower() in SES_HEADERS_SET_BY_SES]
+        if reserved:
+            return _bad_request(f"Header name {reserved[0]} is not allowed: SES sets it itself.")
+        if len(set(names)) < len(names):
+            return _bad_request("A header may not appear more than once.")
+        if len(names) > SES_HEADERS_MAX:
+            return _bad_request(f"A message may have {SES_HEADERS_MAX} headers.")
+        if any(len(header["Name"]) + len(header["Value"]) > SES_HEADER_LENGTH_MAX for header in headers):
+            return _bad_request(
+                f"Name and value of a header may have {SES_HEADER_LENGTH_MAX} characters together."
+            )
+    return None
+
+
+def encoded_addresses(call: Call, _: Account) -> Refusal | None:
+    members = call.members
+    destinations = [
+        members.get("Destination", {}),
+        *(e["Destination"] for e in members.get("BulkEmailEntries", [])),
+    ]
+    addresses = [members.get("FromEmailAddress", ""), *members.get("ReplyToAddresses", [])]
+    addresses += [
+        address for destination in destinations for held in destination.values() for address in held
+    ]
+    wrong = next(
+        (address for address in addresses if not address.isascii() or "\n" in address or "\r" in address),
+        None,
+    )
+    return (
+        _bad_request(f"Local address contains control or non-ASCII characters: {wrong!a}") if wrong else None
+    )
+
+
+def recipients(call: Call, _: Account) -> Refusal | None:
+    entries = call.members.get("BulkEmailEntries", [])
+    if len(entries) > SES_BULK_ENTRIES_MAX:
+        return _bad_request(f"A call may have {SES_BULK_ENTRIES_MAX} entries.")
+    destinations = [call.members.get("Destination", {}), *(entry["Destination"] for entry in entries)]
+    if any(sum(map(len, destination.values())) > SES_RECIPIENTS_MAX for destination in destinations):
+        return _bad_request(f"Recipient count exceeds {SES_RECIPIENTS_MAX}.")
+    return None
+
+
+def get_account_rate(_: Call, account: Account) -> Refusal | None:
+    now = account.clock_s()
+    if now - account.account_asked_s < SES_GET_ACCOUNT_EVERY_S:
+        return Refusal("TooManyRequestsException", "Rate exceeded", HTTPStatus.TOO_MANY_REQUESTS)
+    account.account_asked_s = now
+    return None
+
+
+def _bad_request(message: str) -> Refusal:
+    return Refusal("BadRequestException", message)
+
+
+# ---------------------------------------------------------------------------------------------------
+# CloudFront
+
+
+def invalidated_paths(call: Call) -> list[str]:
+    """Return the paths that a CreateInvalidation names."""
+    paths: list[str] = call.members["InvalidationBatch"]["Paths"].get("Items", [])
+    return paths
+
+
+def path_quantity(call: Call, _: Account) -> Refusal | None:
+    said = call.members["InvalidationBatch"]["Paths"]["Quantity"]
+    if said != len(invalidated_paths(call)):
+        return Refusal("InconsistentQuantities", "The value of Quantity and the size of Items do not match.")
+    return None
+
+
+def path_syntax(call: Call, _: Account) -> Refusal | None:
+    for path in invalidated_paths(call):
+        if not PATH.fullmatch(path) or len(path) > CLOUDFRONT_PATH_LENGTH_MAX:
+            return Refusal("InvalidArgument", "Your request contains one or more invalid invalidation paths.")
+    return None
+
+
+def invalidations_in_progress(call: Call, account: Account) -> Refusal | None:
+    now, paths = account.clock_s(), invalidated_paths(call)
+    account.invalidating = [running for running in account.invalidating if running[0] > now]
+    wildcards = sum(path.endswith("*") for path in paths)
+    asked = (now + CLOUDFRONT_IN_PROGRESS_S, len(paths) - wildcards, wildcards)
+    files = sum(running[1] for running in [*account.invalidating, asked])
+    wild = sum(running[2] for running in [*account.invalidating, asked])
+    if files > CLOUDFRONT_FILES_IN_PROGRESS_MAX or wild > CLOUDFRONT_WILDCARDS_IN_PROGRESS_MAX:
+        kind = "wildcard invalidations" if wild > CLOUDFRONT_WILDCARDS_IN_PROGRESS_MAX else "invalidations"
+        return Refusal(
+            "TooManyInvalidationsInProgress",
+            f"Processing your request will cause you to exceed the maximum number of in-progress {kind}.",
+        )
+    account.invalidating.append(asked)
+    return None
+
+
+# ---------------------------------------------------------------------------------------------------
+# CloudFormation
+
+
+def template_text(call: Call, account: Account) -> Refusal | None:
+    inline = call.members.get("TemplateBody")
+    if inline is not None:
+        if len(inline.encode()) > TEMPLATE_INLINE_BYTES_MAX:
+            return _validation_error(
+                f"1 validation error detected: Value '{inline[:40]}...' at 'templateBody' failed to satisfy "
+                f"constraint: Member must have length less than or equal to {TEMPLATE_INLINE_BYTES_MAX}"
+            )
+        return _template_format(inline)
+    if "TemplateURL" not in call.members:
+        return None
+    bucket, _, key = urlsplit(call.members["TemplateURL"]).path.lstrip("/").partition("/")
+    stored = account.stored_object(bucket, key)
+    if stored is None:
+        return _validation_error("S3 error: Access Denied")
+    if len(stored) > TEMPLATE_BYTES_MAX:
+        return _validation_error(f"Template may not exceed {TEMPLATE_BYTES_MAX} bytes in size.")
+    return _template_format(stored.decode("utf-8", "replace"))
+
+
+def _template_format(text: str) -> Refusal | None:
+    if text.lstrip().startswith("{") or not INDICATOR.search(text):
+        return None
+    try:
+        events = list(yaml.parse(text, Loader=yaml.SafeLoader))
+    except yaml.YAMLError as error:
+        return _validation_error(
+            f"Template format error: YAML not well-formed. ({str(error).splitlines()[0]})"
+        )
+    if any(isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) for event in events):
+        return _validation_error(
+            "Template format error: YAML aliases are not allowed in CloudFormation templates"
+        )
+    return None
+
+
+def _validation_error(message: str) -> Refusal:
+    return Refusal("ValidationError", message)
+
+
+# ---------------------------------------------------------------------------------------------------
+# Lambda
+
+
+def reserved_concurrency_refusal(function: str, wanted: int, account: Account) -> Refusal | None:
+    """Return how AWS answers a reservation that leaves too little of the account's concurrency, or None."""
+    others = sum(count for name, count in account.reserved().items() if name != function)
+    if account.concurrency - others - wanted >= LAMBDA_UNRESERVED_MIN:
+        return None
+    return Refusal(
+        "InvalidParameterValueException",
+        "Specified ReservedConcurrentExecutions for function decreases account's "
+        f"UnreservedConcurrentExecution below its minimum value of [{LAMBDA_UNRESERVED_MIN}].",
+    )
+
+
+def reserved_concurrency(call: Call, account: Account) -> Refusal | None:
+    name = call.members["FunctionName"].rpartition(":")[2]
+    return reserved_concurrency_refusal(name, call.members["ReservedConcurrentExecutions"], account)
+
+
+def payload(call: Call, _: Account) -> Refusal | None:
+    asynchronous = call.members.get("InvocationType") == "Event"
+    most = LAMBDA_ASYNC_PAYLOAD_BYTES_MAX if asynchronous else LAMBDA_PAYLOAD_BYTES_MAX
+    if len(call.request.body) <= most:
+        return None
+    message = f"Request must be smaller than {most} bytes for the InvokeFunction operation"
+    return Refusal("RequestEntityTooLargeException", message, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+
+
+# ---------------------------------------------------------------------------------------------------
+# SQS
+
+
+def delay(call: Call, _: Account) -> Refusal | None:
+    """A message waits for 15 minutes at most. AWS refuses that message of a batch; here, the call."""
+    asked = [call.members, *call.members.get("Entries", [])]
+    wrong = [
+        held["DelaySeconds"] for held in asked if not 0 <= held.get("DelaySeconds", 0) <= SQS_DELAY_S_MAX
+    ]
+    if not wrong:
+        return None
+    reason = f"DelaySeconds must be >= 0 and <= {SQS_DELAY_S_MAX}."
+    message = f"Value {wrong[0]} for parameter DelaySeconds is invalid. Reason: {reason}"
+    return Refusal("InvalidParameterValue", message)
+
+
+# ---------------------------------------------------------------------------------------------------
+# S3
+
+
+def conditional_write(call: Call) -> tuple[str, str] | None:
+    """Return the bucket and key of a write with a condition, or None for any other call."""
+    conditions = {"IfMatch", "IfNoneMatch"} & call.members.keys()
+    writes = call.service == "s3" and call.operation in {
+        "PutObject",
+        "CompleteMultipartUpload",
+        "DeleteObject",
+    }
+    return (call.members["Bucket"], call.members["Key"]) if writes and conditions else None
+
+
+def conditional_conflict(call: Call, account: Account) -> Refusal | None:
+    if conditional_write(call) not in account.writing:
+        return None
+    message = "The conditional request cannot succeed due to a conflicting operation against this resource."
+    return Refusal("ConditionalRequestConflict", message, HTTPStatus.CONFLICT)
+
+
+def deleted_keys(call: Call, _: Account) -> Refusal | None:
+    if len(call.members["Delete"]["Objects"]) <= S3_DELETED_KEYS_MAX:
+        return None
+    return Refusal(
+        "MalformedXML",
+        "The XML you provided was not well-formed or did not validate against our published schema",
+    )

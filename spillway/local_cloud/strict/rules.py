@@ -1,0 +1,252 @@
+"""What AWS documents and its models do not hold: one row for each rule, with the page that says it.
+
+ARCHITECTURE.md shows this table; a test holds the two together.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from spillway.local_cloud.strict import checks
+from spillway.local_cloud.strict.answers import Refusal
+from spillway.local_cloud.strict.checks import Account
+from spillway.local_cloud.strict.requests import Call
+
+LAYER, EMULATOR, MODEL = "strict layer", "emulator", "service model"
+TEMPLATE_OPERATIONS = (
+    "CreateChangeSet",
+    "CreateStack",
+    "EstimateTemplateCost",
+    "GetTemplateSummary",
+    "UpdateStack",
+    "ValidateTemplate",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One documented rule. Where `enforced` is not the strict layer, a test shows that it is."""
+
+    service: str
+    says: str
+    source: str
+    enforced: str = LAYER
+    operations: tuple[str, ...] = ()
+    check: checks.Check | None = None
+
+
+def first_refusal(call: Call, account: Account) -> Refusal | None:
+    """Return what the first rule that a call breaks answers, or None."""
+    for check in _CHECKS.get((call.service, call.operation), ()):
+        refusal = check(call, account)
+        if refusal is not None:
+            return refusal
+    return None
+
+
+# ---------------------------------------------------------------------------------------------------
+# The table
+
+_DOCS = "https://docs.aws.amazon.com"
+_IAM = f"{_DOCS}/IAM/latest/UserGuide"
+_SES_QUOTAS = f"{_DOCS}/ses/latest/dg/quotas.html"
+_LAMBDA_QUOTAS = f"{_DOCS}/lambda/latest/dg/gettingstarted-limits.html"
+_DYNAMODB = f"{_DOCS}/amazondynamodb/latest/developerguide"
+_SQS_QUOTAS = f"{_DOCS}/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html"
+_CLOUDFRONT = f"{_DOCS}/AmazonCloudFront/latest/DeveloperGuide"
+_S3_CONDITIONS = f"{_DOCS}/AmazonS3/latest/userguide/conditional-writes.html"
+_API_QUOTAS = f"{_DOCS}/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html"
+_SENDING = ("SendEmail", "SendBulkEmail")
+_INVALIDATION = ("CreateInvalidation",)
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "every service",
+        "required members, types, patterns, enumerations, lengths, ranges",
+        "https://github.com/boto/botocore/tree/develop/botocore/data",
+        MODEL,
+    ),
+    Rule(
+        "every service",
+        "a signature that is right and of now, whoever calls, with IAM and without",
+        f"{_IAM}/reference_sigv.html",
+    ),
+    Rule(
+        "every service",
+        "the policies of the caller's role allow it",
+        f"{_IAM}/reference_policies_evaluation-logic.html",
+        EMULATOR,
+    ),
+    Rule(
+        "sesv2",
+        "headers that SES sets itself, Reply-To among them, are no custom headers; none twice; "
+        "15 at most; name and value 996 characters together",
+        f"{_DOCS}/ses/latest/dg/header-fields.html",
+        LAYER,
+        _SENDING,
+        checks.custom_headers,
+    ),
+    Rule(
+        "sesv2",
+        "addresses are ASCII, names in them encoded (RFC 2047)",
+        f"{_DOCS}/ses/latest/APIReference-V2/API_SendEmail.html",
+        LAYER,
+        _SENDING,
+        checks.encoded_addresses,
+    ),
+    Rule(
+        "sesv2",
+        "50 entries in a bulk call, 50 recipients of an email",
+        _SES_QUOTAS,
+        LAYER,
+        _SENDING,
+        checks.recipients,
+    ),
+    Rule("sesv2", "GetAccount once a second", _SES_QUOTAS, LAYER, ("GetAccount",), checks.get_account_rate),
+    Rule(
+        "cloudfront",
+        "a caller reference used before with other paths: InvalidationBatchAlreadyExists",
+        f"{_DOCS}/cloudfront/latest/APIReference/API_InvalidationBatch.html",
+        EMULATOR,
+        _INVALIDATION,
+    ),
+    Rule(
+        "cloudfront",
+        "as many paths as Quantity says",
+        f"{_DOCS}/cloudfront/latest/APIReference/API_Paths.html",
+        LAYER,
+        _INVALIDATION,
+        checks.path_quantity,
+    ),
+    Rule(
+        "cloudfront",
+        "paths begin with a slash and are encoded",
+        f"{_CLOUDFRONT}/invalidation-specifying-objects.html",
+        LAYER,
+        _INVALIDATION,
+        checks.path_syntax,
+    ),
+    Rule(
+        "cloudfront",
+        "3,000 files and 15 wildcards in progress",
+        f"{_CLOUDFRONT}/InvalidationLimits.html",
+        LAYER,
+        _INVALIDATION,
+        checks.invalidations_in_progress,
+    ),
+    Rule(
+        "cloudfront",
+        "pages are kept for as long as s-maxage says, errors for ErrorCachingMinTTL, "
+        "until an invalidation names their path",
+        f"{_CLOUDFRONT}/Expiration.html",
+    ),
+    Rule(
+        "cloudfront",
+        "the root is kept as the default root object: `/` alone does not invalidate it",
+        f"{_CLOUDFRONT}/DefaultRootObject.html",
+    ),
+    Rule(
+        "cloudformation",
+        "no YAML alias or anchor in a template, 51,200 bytes inline, 1 MB from S3; "
+        "GetTemplateSummary looks first",
+        f"{_DOCS}/AWSCloudFormation/latest/UserGuide/template-formats.html",
+        LAYER,
+        TEMPLATE_OPERATIONS,
+        checks.template_text,
+    ),
+    Rule(
+        "lambda",
+        "a function is stopped after 16 invocations in one chain through SQS, SNS, S3 or Lambda, "
+        "unless RecursiveLoop is Allow",
+        f"{_DOCS}/lambda/latest/dg/invocation-recursion.html",
+    ),
+    Rule(
+        "lambda",
+        "reserved concurrency leaves 100 of the account's unreserved: an account with 10 reserves none",
+        f"{_DOCS}/lambda/latest/api/API_PutFunctionConcurrency.html",
+        LAYER,
+        ("PutFunctionConcurrency",),
+        checks.reserved_concurrency,
+    ),
+    Rule(
+        "lambda",
+        "MaximumConcurrency of an event source is 2 to 1,000",
+        f"{_DOCS}/lambda/latest/api/API_ScalingConfig.html",
+        MODEL,
+    ),
+    Rule(
+        "lambda",
+        "payloads of 6 MB, of 1 MB where nobody waits for the answer",
+        _LAMBDA_QUOTAS,
+        LAYER,
+        ("Invoke",),
+        checks.payload,
+    ),
+    Rule("dynamodb", "reserved words only behind a placeholder", f"{_DYNAMODB}/ReservedWords.html", EMULATOR),
+    Rule(
+        "dynamodb",
+        "items of 400 KB, transactions of 100 items and 4 MB, each item once",
+        f"{_DYNAMODB}/Constraints.html",
+        EMULATOR,
+    ),
+    Rule(
+        "dynamodb",
+        "25 statements in a batch, 25 writes, 100 items in a transaction",
+        f"{_DYNAMODB}/Constraints.html",
+        MODEL,
+    ),
+    Rule("sqs", "messages and batches of 1 MiB, 10 messages in a batch", _SQS_QUOTAS, EMULATOR),
+    Rule(
+        "sqs",
+        "a delay of 900 s at most",
+        _SQS_QUOTAS,
+        LAYER,
+        ("SendMessage", "SendMessageBatch"),
+        checks.delay,
+    ),
+    Rule("apigateway", "bodies of 10 MB", _API_QUOTAS),
+    Rule("s3", "a failed condition: 412 PreconditionFailed", _S3_CONDITIONS, EMULATOR),
+    Rule(
+        "s3",
+        "a conditional write beside another one to the same key: 409 ConditionalRequestConflict",
+        _S3_CONDITIONS,
+        LAYER,
+        ("PutObject", "CompleteMultipartUpload", "DeleteObject"),
+        checks.conditional_conflict,
+    ),
+    Rule(
+        "s3",
+        "1,000 keys in one DeleteObjects",
+        f"{_DOCS}/AmazonS3/latest/API/API_DeleteObjects.html",
+        LAYER,
+        ("DeleteObjects",),
+        checks.deleted_keys,
+    ),
+    Rule(
+        "s3",
+        "without ListBucket, a key that is not there is answered 403",
+        f"{_DOCS}/AmazonS3/latest/API/API_HeadObject.html",
+    ),
+)
+
+
+def _checks() -> Mapping[tuple[str, str], tuple[checks.Check, ...]]:
+    found: dict[tuple[str, str], tuple[checks.Check, ...]] = {}
+    for rule in RULES:
+        if rule.check is not None:
+            for operation in rule.operations:
+                key = (rule.service, operation)
+                found[key] = (*found.get(key, ()), rule.check)
+    return found
+
+
+_CHECKS = _checks()
+
+
+def as_table(rules: Iterable[Rule] = RULES) -> list[str]:
+    """Return the rules as lines of a Markdown table."""
+    rows = [f"| {rule.service} | {rule.says} | <{rule.source}> | {rule.enforced} |" for rule in rules]
+    return ["| service | rule | source | enforced by |", "|---|---|---|---|", *rows]
+
+
+if __name__ == "__main__":
+    print("\n".join(as_table()))  # noqa: T201 - for whoever brings the documents up to date

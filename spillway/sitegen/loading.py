@@ -1,0 +1,249 @@
+"""Reading the whole catalogue: all its mistakes at once, or a value without any."""
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
+
+from chalicelib.domain.refused_domains import list_name
+from chalicelib.storefront.texts import Texts
+from spillway.project import Project
+from spillway.sitegen.build_cache import BuildCache, code_digest
+from spillway.sitegen.catalogue import Catalogue, ContentPage, ProductRow, Storefront
+from spillway.sitegen.consistency import catalogue_mistakes, picture_mistakes
+from spillway.sitegen.domain_file import read_domains
+from spillway.sitegen.gallery import Gallery
+from spillway.sitegen.input_error import CatalogueInvalid, InputError
+from spillway.sitegen.locales import direction_of_locale, root_of_locale
+from spillway.sitegen.page_file import read_page
+from spillway.sitegen.parallel import WorkerPool
+from spillway.sitegen.product_file import ProductFile
+from spillway.sitegen.product_loading import ProductLoading, repeated_slugs
+from spillway.sitegen.product_sheet import SHEET_FILE, ProductSheet
+from spillway.sitegen.redirects import read_redirects
+from spillway.sitegen.root_files import read_root_files
+from spillway.sitegen.shop_file import read_storefront
+from spillway.sitegen.slugs import slug_problem
+from spillway.sitegen.text_file import read_texts, text_files_of
+
+_FILE_SIZE_BYTES_MAX = 1_000_000
+# A page in another locale, about.de.md, is read with the one it stands beside.
+_TOLD_AGAIN = re.compile(r"[^.]+\.[A-Za-z-]+\.md")
+_SHEET_SIZE_BYTES_MAX = 20_000_000
+
+T = TypeVar("T")
+
+
+def catalogue_memory(project: Project) -> BuildCache:
+    """What earlier builds read of this shop."""
+    return BuildCache(project.cache / "catalogue.pickle", context=code_digest())
+
+
+def load_catalogue(
+    project: Project,
+    *,
+    memory: BuildCache | None = None,
+    pool: WorkerPool | None = None,
+    left_out: list[InputError] | None = None,
+) -> Catalogue:
+    """The shop under `project.site`. Files that `memory` knows are not read again.
+
+    Places that name a picture which cannot be shown are added to `left_out` where that is given.
+
+    Raises:
+        CatalogueInvalid: with every mistake found.
+    """
+    loading = _Loading(project, memory or catalogue_memory(project), pool or WorkerPool())
+    return loading.catalogue(left_out)
+
+
+class _Loading:
+    def __init__(self, project: Project, memory: BuildCache, pool: WorkerPool) -> None:
+        self._project = project
+        self._root = project.root
+        self._site = project.site
+        self._cache = project.cache
+        self._memory = memory
+        self._pool = pool
+        self._mistakes: list[InputError] = []
+
+    def catalogue(self, left_out: list[InputError] | None) -> Catalogue:
+        page_files = self._page_files()
+        self._judge_slugs(page_files)
+        storefronts = self._storefronts(frozenset(slug for slug, _ in page_files))
+        storefront = storefronts[0] if storefronts else None
+        locales = tuple(each.shop.locale for each in storefronts)
+        rows, product_slugs = self._products(storefront, locales[1:])
+        pages = tuple(self._pages(page_files, locales))
+        gallery = Gallery(self._site / "pictures", self._cache, self._memory)
+        self._mistakes += catalogue_mistakes(storefront, rows, product_slugs, self._text)
+        broken = picture_mistakes(storefront, rows, gallery.problem, self._text)
+        (self._mistakes if left_out is None else left_out).extend(broken)
+        redirects = read_redirects(self._project, self._mistakes)
+        root_files = read_root_files(self._project, self._mistakes)
+        if self._mistakes or storefront is None:
+            raise CatalogueInvalid(self._mistakes)
+        return Catalogue(storefronts, rows, pages, self._site / "pictures", redirects, root_files)
+
+    def _page_files(self) -> list[tuple[str, str]]:
+        """Pages of words in the first locale; in another, each stands beside one."""
+        files = self._files("pages", ".md")
+        first = [(slug, file) for slug, file in files if not _TOLD_AGAIN.fullmatch(file)]
+        slugs = {slug for slug, _ in first}
+        for slug, file in files:
+            named = slug.partition(".")[0]
+            if named not in slugs:
+                expected = f"a page to say again: site/pages/{named}.md is not there"
+                self._mistakes.append(InputError(file, None, "file name", slug, expected))
+        return first
+
+    def _storefronts(self, page_slugs: frozenset[str]) -> tuple[Storefront, ...]:
+        text = self._text("site/site.toml", self._mistakes)
+
+        def read(mistakes: list[InputError]) -> tuple[Storefront, ...]:
+            return read_storefront(text, site=self._site, page_slugs=page_slugs, mistakes=mistakes)
+
+        found = self._recall(f"storefront {_sha256(text)} {sorted(page_slugs)}", read)
+        domains = self._domains(found[0].domains_file) if found else ()
+        return tuple(
+            replace(
+                each,
+                texts=self._texts(each.shop.locale),
+                shop=replace(
+                    each.shop,
+                    refused_domains=list_name(domains),
+                    direction=direction_of_locale(each.shop.locale),
+                ),
+                refused_domains=domains,
+            )
+            for each in found
+        )
+
+    def _domains(self, name: str) -> tuple[str, ...]:
+        file = f"site/{name}"
+        text = self._text(file, self._mistakes) if name else None
+        if text is None:
+            return ()
+        read = partial(read_domains, text, file=file)
+        return self._recall(f"domains {file} {_sha256(text)}", lambda found: read(mistakes=found))
+
+    def _texts(self, locale: str) -> Texts:
+        file = next((each for each in text_files_of(locale) if (self._root / each).is_file()), None)
+        if file is None:
+            return Texts()
+        text = self._text(file, self._mistakes) or ""
+        read = partial(read_texts, text, locale=locale, file=file)
+        return self._recall(f"texts {file} {_sha256(text)}", lambda found: read(mistakes=found))
+
+    def _pages(self, files: Sequence[tuple[str, str]], locales: Sequence[str]) -> Iterator[ContentPage]:
+        for slug, file in files:
+            for locale in locales:
+                page = self._page(slug, file, locale, locales[0])
+                if page:
+                    yield page
+
+    def _page(self, slug: str, file: str, locale: str, first: str) -> ContentPage | None:
+        """The page in `locale`, or what it says in the first where it is not told in that."""
+        root, language = ("", first) if locale == first else (root_of_locale(locale), locale)
+        told = file.replace(".md", f".{locale}.md")
+        if locale == first or not (self._root / told).is_file():
+            told, language = file, first
+        text = self._text(told, self._mistakes)
+        read = partial(read_page, text, slug=slug, locale=locale, language=language, root=root, file=told)
+        key = f"page {told} {locale} {root} {_sha256(text)}"
+        noted = len(self._mistakes)
+        page = self._recall(key, lambda found: read(mistakes=found))
+        if locale != language:  # what is wrong with it was told with the first
+            del self._mistakes[noted:]
+        return page
+
+    def _recall(self, key: str, read: Callable[[list[InputError]], T]) -> T:
+        """What was read, now or before; its mistakes are noted."""
+
+        def read_now() -> tuple[T, tuple[InputError, ...]]:
+            mistakes: list[InputError] = []
+            return read(mistakes), tuple(mistakes)
+
+        found, mistakes = self._memory.recall(key, read_now)
+        self._mistakes += mistakes
+        return found
+
+    def _products(
+        self, storefront: Storefront | None, locales: Sequence[str]
+    ) -> tuple[tuple[ProductRow, ...], frozenset[str]]:
+        """Every product that can be read, in the order of slugs; and the slugs of all there are."""
+        files = sorted((*self._files("products", ".toml"), *self._files("products", ".md")))
+        self._judge_slugs(files)
+        fraction_digits = storefront.money.fraction_digits if storefront else 2
+        reader = ProductFile(
+            pictures=self._site / "pictures", fraction_digits=fraction_digits, locales=locales
+        )
+        key = f"products {fraction_digits} {locales}"
+        loading = ProductLoading(self._root, self._memory, self._pool, self._text)
+        found, mistakes = loading.rows(reader, files, key=key)
+        self._mistakes += mistakes
+        of_sheet = self._sheet_rows(reader, key)
+        self._mistakes += repeated_slugs((*files, *((row.slug, row.file) for row in of_sheet)))
+        if not files and not of_sheet:
+            expected = f"at least one product, there or in {SHEET_FILE}"
+            self._mistakes.append(InputError("site/products", None, "*.toml, *.md", None, expected))
+        slugs = frozenset((*(slug for slug, _ in files), *(row.slug for row in of_sheet)))
+        return tuple(sorted((*found, *of_sheet), key=lambda row: row.slug)), slugs
+
+    def _sheet_rows(self, reader: ProductFile, key: str) -> tuple[ProductRow, ...]:
+        if not (self._root / SHEET_FILE).exists():
+            return ()
+        text = self._text(SHEET_FILE, self._mistakes, size_bytes_max=_SHEET_SIZE_BYTES_MAX)
+        if text is None:
+            return ()
+        sheet = ProductSheet(reader)
+        return self._recall(
+            f"sheet {key} {_sha256(text)}", lambda mistakes: sheet.read(text, mistakes=mistakes)
+        )
+
+    def _files(self, folder: str, suffix: str) -> list[tuple[str, str]]:
+        """(slug, name from the project's root) of each file, by slug."""
+        try:
+            with os.scandir(self._site / folder) as entries:
+                names = sorted(entry.name for entry in entries if entry.name.endswith(suffix))
+        except FileNotFoundError:
+            return []
+        return [(name.removesuffix(suffix), f"site/{folder}/{name}") for name in names]
+
+    def _judge_slugs(self, files: Sequence[tuple[str, str]]) -> None:
+        for slug, file in files:
+            if problem := slug_problem(slug):
+                self._mistakes.append(InputError(file, None, "file name", slug, problem))
+
+    def _text(
+        self,
+        file: str,
+        mistakes: list[InputError] | None = None,
+        *,
+        size_bytes_max: int = _FILE_SIZE_BYTES_MAX,
+    ) -> str | None:
+        """The text of a file; none at all, and a mistake noted, when it cannot be read."""
+        try:
+            with open(f"{self._root}/{file}", "rb", buffering=0) as opened:  # noqa: PTH123 - ten thousand times
+                size_bytes = os.fstat(opened.fileno()).st_size
+                if size_bytes <= size_bytes_max:
+                    return _lines(opened.readall().decode("utf-8-sig"))
+            reason = f"{size_bytes} bytes"
+        except (OSError, UnicodeDecodeError) as error:
+            reason = str(error)
+        if mistakes is not None:
+            expected = f"a text in UTF-8 of at most {size_bytes_max} bytes"
+            mistakes.append(InputError(file, None, "file", reason, expected))
+        return None
+
+
+def _lines(text: str) -> str:
+    """The text with one kind of line break."""
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def _sha256(text: str | None) -> str:
+    return hashlib.sha256((text or "").encode()).hexdigest()

@@ -1,0 +1,193 @@
+"""A product feed for Google Merchant Center: RSS 2.0, an item for each variant.
+
+https://support.google.com/merchants/answer/7052112 (product data specification)
+https://support.google.com/merchants/answer/160589 (RSS 2.0)
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from chalicelib.domain.product import Product, Variant
+from chalicelib.domain.stock import Availability, Stock
+from chalicelib.storefront.choices import Choice, choices_of
+from chalicelib.storefront.option_kinds import option_kinds
+from chalicelib.storefront.theme import Edition, ShippingPolicy
+from spillway.pluralize import pluralize
+from spillway.sitegen.syndication import xml_text
+
+# Google's bounds. What is longer is refused or cut there, so it is named here.
+ID_CHARS_MAX = 50
+TITLE_CHARS_MAX = 150
+DESCRIPTION_CHARS_MAX = 5_000
+FURTHER_PICTURES_MAX = 10
+
+# Discontinued has no word of Google's: such a variant leaves the feed.
+_AVAILABILITY = {
+    Availability.IN_STOCK: "in_stock",
+    Availability.OUT_OF_STOCK: "out_of_stock",
+    Availability.PRE_ORDER: "preorder",
+    Availability.BACK_ORDER: "backorder",
+}
+
+Fields = Iterator[tuple[str, str]]
+
+
+class MerchantFeed(NamedTuple):
+    """The text of a feed, and a line for each kind of item that Google may refuse."""
+
+    text: str
+    warnings: tuple[str, ...]
+    items: int
+
+
+def merchant_feed(
+    edition: Edition, products: Iterable[tuple[Product, Mapping[str, Stock]]], *, today: str
+) -> MerchantFeed:
+    """Return the feed of `products`, each with its stock, in the words of `edition`.
+
+    A sale that has not ended by `today` (ISO 8601) has its effective dates; one that has ended keeps its
+    price, as the product's page does.
+    """
+    feed = _Feed(edition, today)
+    items = "".join(item for product, stock in products for item in feed.items(product, stock))
+    shop = edition.shop
+    text = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        '<rss version="2.0" xmlns:g="http://base.google.com/ns/1.0">\n<channel>\n'
+        f"<title>{xml_text(shop.name)}</title>\n"
+        f"<link>{xml_text(shop.base_url + edition.at('/'))}</link>\n"
+        f"<description>{xml_text(shop.tagline)}</description>\n{items}</channel>\n</rss>\n"
+    )
+    return MerchantFeed(text, tuple(feed.warnings()), feed.count)
+
+
+class _Feed:
+    def __init__(self, edition: Edition, today: str) -> None:
+        self._edition = edition
+        self._shop = edition.shop
+        self._today = today
+        self._titles = {each.path: each.title for each in edition.listings if each.number == 1}
+        self._odd: Counter[str] = Counter()
+        self.count = 0
+
+    def items(self, original: Product, stock: Mapping[str, Stock]) -> Iterator[str]:
+        """An item for each variant of a product that is still made."""
+        kinds = option_kinds(original)
+        product = original
+        if self._edition.root:
+            product = original.in_locale(self._shop.locale, self._edition.words)
+        # Google joins variants only by what it knows them to differ in; others are products of their own.
+        grouped = len(product.variants) > 1 and all(kinds)
+        about = tuple(self._of_product(product))
+        for choice in choices_of(product, stock):
+            if choice.availability not in _AVAILABILITY:
+                self._odd["{} left out: no longer made"] += 1
+                continue
+            self.count += 1
+            fields = [*self._of_variant(product, choice, grouped=grouped), *about]
+            kind_fields = zip(kinds, choice.variant.options, strict=False)
+            fields += [(kind, value) for kind, (_, value) in kind_fields if kind]
+            lines = "".join(f"<g:{name}>{xml_text(value)}</g:{name}>\n" for name, value in fields)
+            yield f"<item>\n{lines}{self._shipping(choice.variant)}</item>\n"
+
+    def warnings(self) -> Iterator[str]:
+        """A line for each kind of thing that Google may refuse, with how many items there are of it."""
+        for what, number in self._odd.items():
+            yield what.format(pluralize(number, "item"))
+
+    def _of_product(self, product: Product) -> Fields:
+        if product.brand:
+            yield "brand", product.brand
+        yield "condition", product.condition
+        for category in (product.category, *product.categories):
+            yield "product_type", self._titles.get(f"/shop/{category}", category)
+
+    def _of_variant(self, product: Product, choice: Choice, *, grouped: bool) -> Fields:
+        variant = choice.variant
+        if len(variant.sku) > ID_CHARS_MAX:
+            self._odd[f"{{}} with an SKU above {ID_CHARS_MAX} characters, which Google refuses"] += 1
+        yield "id", variant.sku
+        title = product.title
+        if grouped:
+            yield "item_group_id", product.slug
+        elif variant.label and len(product.variants) > 1:
+            title = f"{title}, {variant.label}"
+        if len(title) > TITLE_CHARS_MAX:
+            self._odd[f"{{}} with a title above {TITLE_CHARS_MAX} characters, which Google cuts"] += 1
+        yield "title", title
+        yield "description", self._description(product)
+        yield "link", f"{self._shop.base_url}{self._edition.at(product.path)}"
+        yield from self._pictures(product, variant)
+        yield from self._availability(choice)
+        yield from self._prices(variant)
+        yield from self._identifiers(product, variant)
+
+    def _description(self, product: Product) -> str:
+        text = Markup(product.description_html).striptags() or product.summary  # noqa: S704 - read, not shown
+        if len(text) <= DESCRIPTION_CHARS_MAX:
+            return text
+        self._odd[f"{{}} with a description cut to Google's {DESCRIPTION_CHARS_MAX:,} characters"] += 1
+        return f"{text[: DESCRIPTION_CHARS_MAX - 1].rpartition(' ')[0] or text[: DESCRIPTION_CHARS_MAX - 1]}…"
+
+    def _pictures(self, product: Product, variant: Variant) -> Fields:
+        shown = product.picture_of(variant)
+        if shown is None:
+            self._odd["{} without a picture, which Google refuses"] += 1
+            return
+        yield "image_link", f"{self._shop.base_url}{shown.url}"
+        others = [each.url for each in product.pictures if each.url != shown.url]
+        for url in others[:FURTHER_PICTURES_MAX]:
+            yield "additional_image_link", f"{self._shop.base_url}{url}"
+
+    def _availability(self, choice: Choice) -> Fields:
+        yield "availability", _AVAILABILITY[choice.availability]
+        if choice.ships_on:
+            yield "availability_date", f"{choice.ships_on}T00:00Z"
+        elif choice.availability in {Availability.PRE_ORDER, Availability.BACK_ORDER}:
+            self._odd["{} for later without available_on, the date that Google asks for"] += 1
+
+    def _prices(self, variant: Variant) -> Fields:
+        if variant.price_minor == 0:
+            self._odd["{} for nothing: Google lists no free products"] += 1
+        if variant.compare_at_minor is None:
+            yield "price", self._money(variant.price_minor)
+            return
+        yield "price", self._money(variant.compare_at_minor)
+        yield "sale_price", self._money(variant.price_minor)
+        ends_on = variant.sale_ends_on
+        if ends_on and ends_on >= self._today:
+            yield "sale_price_effective_date", f"{self._today}T00:00Z/{ends_on}T23:59Z"
+
+    def _identifiers(self, product: Product, variant: Variant) -> Fields:
+        if variant.gtin:
+            yield "gtin", variant.gtin
+        if variant.mpn:
+            yield "mpn", variant.mpn
+        if not variant.gtin and not (variant.mpn and product.brand):
+            yield "identifier_exists", "no"
+        if variant.weight_g is not None:
+            yield "shipping_weight", f"{variant.weight_g} g"
+
+    def _shipping(self, variant: Variant) -> str:
+        policy = self._shop.shipping
+        return "" if policy is None else _shipping(policy, self._money(policy.cost_of(variant.price_minor)))
+
+    def _money(self, amount_minor: int) -> str:
+        return f"{self._edition.money.plain(amount_minor)} {self._shop.currency}"
+
+
+def _shipping(policy: ShippingPolicy, price: str) -> str:
+    (handling_min, handling_max), (transit_min, transit_max) = policy.handling_days, policy.transit_days
+    fields: dict[str, object] = {
+        "country": policy.country,
+        "price": price,
+        "min_handling_time": handling_min,
+        "max_handling_time": handling_max,
+        "min_transit_time": transit_min,
+        "max_transit_time": transit_max,
+    }
+    lines = "".join(f"<g:{name}>{value}</g:{name}>\n" for name, value in fields.items())
+    return f"<g:shipping>\n{lines}</g:shipping>\n"

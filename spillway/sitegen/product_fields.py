@@ -1,0 +1,167 @@
+"""The fields that most products leave out: former price, brand, identifiers, words for search engines."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from enum import StrEnum
+from typing import Any, NamedTuple, TypeVar
+
+from chalicelib.domain.product import Condition, Product, Variant, WhenSoldOut
+from chalicelib.domain.stock import Availability
+from spillway.sitegen.product_text import (
+    BRAND_LENGTH_MAX,
+    CATEGORIES_MAX,
+    CATEGORY_LENGTH_MAX,
+    MPN_LENGTH_MAX,
+    SEO_DESCRIPTION_LENGTH_MAX,
+    SEO_TITLE_LENGTH_MAX,
+    VARIANT_ID_LENGTH_MAX,
+    WEIGHT_G_MAX,
+)
+from spillway.sitegen.toml_table import TomlTable
+
+OF_PRODUCT = frozenset(
+    {"categories", "brand", "condition", "seo_title", "seo_description"}
+    | {"compare_at_price", "sale_ends_on", "available_on", "weight_g"}
+)
+OF_VARIANT = frozenset(
+    {"compare_at_price", "sale_ends_on", "available_on", "weight_g"}
+    | {"when_sold_out", "gtin", "mpn", "variant_id"}
+)
+_GTIN_LENGTHS = frozenset({8, 12, 13, 14})
+
+# Reads the price in a field of a table, in minor units.
+ReadPrice = Callable[[TomlTable, str], int]
+T = TypeVar("T")
+W = TypeVar("W", bound=StrEnum)
+
+
+class VariantDefaults(NamedTuple):
+    """The fields of a product that count for each variant without its own. `compare_at_minor` is the former
+    price of the variants that have the product's price."""
+
+    compare_at_minor: int | None = None
+    sale_ends_on: str | None = None
+    available_on: str | None = None
+    weight_g: int | None = None
+
+
+NO_DEFAULTS = VariantDefaults()
+
+
+def read_defaults(table: TomlTable, price_minor: int, price: ReadPrice) -> VariantDefaults:
+    """Return the defaults that the table of a product has for its variants; mistakes are noted."""
+    if not table.has_any(OF_PRODUCT):
+        return NO_DEFAULTS
+    return VariantDefaults(
+        _former(table, price_minor, price),
+        table.day("sale_ends_on"),
+        table.day("available_on"),
+        _weight(table),
+    )
+
+
+def with_product_fields(product: Product, table: TomlTable) -> Product:
+    """Return the product with those fields that its table has; mistakes are noted."""
+    if not table.has_any(OF_PRODUCT):
+        return product
+    further = table.texts(
+        "categories", length_max=CATEGORY_LENGTH_MAX, count_max=CATEGORIES_MAX, optional=True
+    )
+    return replace(
+        product,
+        # An export lists the main category once more: it is one listing all the same.
+        categories=tuple(name for name in dict.fromkeys(further) if name != product.category),
+        brand=table.text("brand", length_max=BRAND_LENGTH_MAX, optional=True) or None,
+        condition=_one_of(table, "condition", Condition, Condition.NEW),
+        seo_title=table.text("seo_title", length_max=SEO_TITLE_LENGTH_MAX, optional=True) or None,
+        seo_description=table.text("seo_description", length_max=SEO_DESCRIPTION_LENGTH_MAX, optional=True)
+        or None,
+    )
+
+
+def with_variant_fields(
+    variant: Variant, row: TomlTable, defaults: VariantDefaults, price: ReadPrice
+) -> Variant:
+    """Return the variant with the fields that its own table or the product has; mistakes are noted."""
+    stated = row.has_any(OF_VARIANT)
+    if not stated and defaults is NO_DEFAULTS:
+        return variant
+    former = defaults.compare_at_minor
+    if row.has("compare_at_price"):
+        former = _former(row, variant.price_minor, price)
+    elif row.has("price") and former is not None and former <= variant.price_minor:
+        former = None
+    if not stated:
+        return replace(
+            variant,
+            compare_at_minor=former,
+            sale_ends_on=defaults.sale_ends_on if former is not None else None,
+            available_on=defaults.available_on,
+            weight_g=defaults.weight_g,
+        )
+    ends_on = row.day("sale_ends_on") or defaults.sale_ends_on
+    if row.has("sale_ends_on") and former is None and not row.has("compare_at_price"):
+        row.wrong("sale_ends_on", ends_on, "a compare_at_price beside it, the price when there is no sale")
+    return replace(
+        variant,
+        compare_at_minor=former,
+        sale_ends_on=ends_on if former is not None else None,
+        available_on=row.day("available_on") or defaults.available_on,
+        when_sold_out=_when_sold_out(row),
+        gtin=_gtin(row),
+        mpn=row.text("mpn", length_max=MPN_LENGTH_MAX, optional=True) or None,
+        weight_g=_weight(row) if row.has("weight_g") else defaults.weight_g,
+        variant_id=row.text("variant_id", length_max=VARIANT_ID_LENGTH_MAX, optional=True) or None,
+    )
+
+
+def has_check_digit(digits: str) -> bool:
+    """Return whether the last of `digits` is the check digit of the others.
+
+    https://www.gs1.org/services/how-calculate-check-digit-manually
+    """
+    weighted = [int(digit) * (3 if place % 2 else 1) for place, digit in enumerate(reversed(digits))]
+    return sum(weighted) % 10 == 0
+
+
+def _former(table: TomlTable, price_minor: int, price: ReadPrice) -> int | None:
+    """The price before the sale; None where it is the price itself, as many exports have it."""
+    if not table.has("compare_at_price"):
+        return None
+    former = price(table, "compare_at_price")
+    if former < price_minor:
+        stated = table.value("compare_at_price")
+        table.wrong("compare_at_price", stated, "the former price, which is above the price")
+    return former if former > price_minor else None
+
+
+def _weight(table: TomlTable) -> int | None:
+    return table.whole_number("weight_g", at_most=WEIGHT_G_MAX) if table.has("weight_g") else None
+
+
+def _when_sold_out(row: TomlTable) -> WhenSoldOut | None:
+    if row.value("when_sold_out") == Availability.OUT_OF_STOCK:
+        return None
+    return _one_of(row, "when_sold_out", WhenSoldOut, None)
+
+
+def _gtin(row: TomlTable) -> str | None:
+    gtin: Any = row.value("gtin")
+    if gtin is None:
+        return None
+    digits = isinstance(gtin, str) and gtin.isascii() and gtin.isdecimal() and len(gtin) in _GTIN_LENGTHS
+    if not digits or not has_check_digit(gtin):
+        row.wrong("gtin", gtin, "8, 12, 13 or 14 digits in quotes, the last one their check digit")
+        return None
+    return str(gtin)
+
+
+def _one_of(table: TomlTable, name: str, words: type[W], default: T) -> W | T:
+    value = table.value(name)
+    if value is None:
+        return default
+    try:
+        return words(value)
+    except ValueError:
+        table.wrong(name, value, f"one of {', '.join(words)}")
+        return default

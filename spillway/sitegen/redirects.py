@@ -1,0 +1,379 @@
+"""site/redirects.toml: old addresses of the shop, and where each leads now.
+
+    [redirects]
+    "/collections/coats" = "/shop/outerwear"
+
+A source is compared as the key S3 finds it under: percent-decoded, without a slash at its end. Chains are
+flattened, so that a shopper is sent on once.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+from spillway.errors import BadInput
+from spillway.project import Project
+from spillway.sitegen.input_error import InputError
+from spillway.sitegen.toml_lines import Lines
+from spillway.sitegen.toml_table import TomlTable
+
+REDIRECTS_FILE = "site/redirects.toml"
+REDIRECTS_MAX = 20_000
+REDIRECTS_SIZE_BYTES_MAX = 8_000_000
+# An S3 key has at most 1,024 bytes of UTF-8; a source may get a slash at its end.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+SOURCE_BYTES_MAX = 1_023
+TARGET_LENGTH_MAX = 2_000
+
+REDIRECTS_FOLDER = "_redirects"
+
+_TABLE = "redirects"
+_HEADER = f"[{_TABLE}]\n"
+_RESERVED = ("/api/", "/assets/", "/pictures/")
+# Paths of the pages that every edition has.
+_OWN_KINDS = ("/products/", "/shop/")
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,6}$")
+# Signs that stand in a path as they are; RFC 3986, section 3.3.
+_PATH_SAFE = "/:@!$&'()*+,;=-._~"
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """One old address. `source` is a decoded path without a slash at its end; `written` is how the file has
+    it; `target` is an encoded path of this shop, or an https:// address."""
+
+    source: str
+    target: str
+    written: str = ""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys it is served under: with and without a slash at the end, unless it looks like a file.
+
+        S3 may decode a plus sign of a path as a space, so both spellings are served.
+        """
+        key = self.source.removeprefix("/")
+        last = key.rpartition("/")[2]
+        keys = (key,) if _SUFFIX.search(last) else (key, f"{key}/")
+        return (*keys, *(each.replace("+", " ") for each in keys if "+" in each))
+
+
+@dataclass(frozen=True, slots=True)
+class AddedRedirects:
+    """What `add_redirects` did, by source as it was given. `refused` says why; `removed` are sources whose
+    lines it took out, as there is a page at that address again."""
+
+    added: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+    removed: tuple[str, ...] = ()
+
+
+def redirect_file(key: str) -> str:
+    """Return the file in a build's folder for the page of an old address. A key may lie under a page, or be
+    longer than names of files may be, so it is not the file's name."""
+    return f"{REDIRECTS_FOLDER}/{hashlib.sha256(key.encode()).hexdigest()[:32]}.html"
+
+
+def redirects_of_editions(
+    redirects: tuple[Redirect, ...], roots: tuple[str, ...], keys: Set[str]
+) -> Iterator[tuple[str, Redirect]]:
+    """Yield every redirect with the root of the edition it is said in.
+
+    An old address of a page of this shop's own kind redirects in every edition. `keys` are those of pages.
+    """
+    given = {redirect.source for redirect in redirects}
+    for redirect in redirects:
+        yield _root_of(redirect.target, roots), redirect
+        if redirect.source.startswith(_OWN_KINDS) and redirect.target.startswith("/"):
+            for root in roots:
+                source, target = f"{root}{redirect.source}", f"{root}{redirect.target}"
+                there = _page_of(target)[1:] in keys
+                if root and there and source not in given and source[1:] not in keys:
+                    yield root, Redirect(source, target)
+
+
+def _root_of(target: str, roots: tuple[str, ...]) -> str:
+    return next((root for root in roots if root and f"{target}/".startswith(f"{root}/")), "")
+
+
+def read_redirects(project: Project, mistakes: list[InputError]) -> tuple[Redirect, ...]:
+    """Return the redirects of the shop in the order of their sources, none where it has no such file.
+
+    Chains are flattened. Mistakes in a line, a source given twice and loops are added to `mistakes`;
+    what needs to know the shop's pages is judged by `redirect_mistakes`.
+    """
+    text = _text_of(project, mistakes)
+    return parse_redirects(text, mistakes) if text is not None else ()
+
+
+def written_redirects(project: Project) -> tuple[Redirect, ...]:
+    """Return the lines of the file that can be read, chains as they are; none where there is no such file."""
+    mistakes: list[InputError] = []
+    return tuple(_unflattened(_text_of(project, mistakes) or "", mistakes))
+
+
+def parse_redirects(text: str, mistakes: list[InputError]) -> tuple[Redirect, ...]:
+    """Return the redirects of the file's text, as `read_redirects` does."""
+    table = TomlTable.parse(text, file=REDIRECTS_FILE, mistakes=mistakes)
+    if table is None:
+        return ()
+    values = table.value(_TABLE) if table.has(_TABLE) else {}
+    table.done()
+    if not isinstance(values, dict):
+        table.wrong(_TABLE, values, f"a table [{_TABLE}]")
+        return ()
+    if len(values) > REDIRECTS_MAX:
+        table.wrong(_TABLE, len(values), f"at most {REDIRECTS_MAX} redirects")
+        return ()
+    lines = Lines(text)
+
+    def wrong(written: str, value: object, expected: str) -> None:
+        line = _line(lines, written)
+        mistakes.append(
+            InputError(REDIRECTS_FILE, line, json.dumps(written, ensure_ascii=False), value, expected)
+        )
+
+    found: dict[str, Redirect] = {}
+    for written, target in values.items():
+        if problem := source_problem(written):
+            wrong(written, written, problem)
+        elif problem := target_problem(target):
+            wrong(written, target, problem)
+        elif (known := found.get(_decoded(written))) is not None:
+            wrong(written, written, f"each address once; it is given as {known.written} too")
+        else:
+            found[_decoded(written)] = Redirect(_decoded(written), _encoded(target), written)
+    return _flattened(found, wrong)
+
+
+def redirect_mistakes(redirects: tuple[Redirect, ...], pages: Set[str], lines: Lines) -> list[InputError]:
+    """Return what is wrong with redirects of a shop that has `pages`, given as decoded paths."""
+    mistakes = []
+    for redirect in redirects:
+        line = _line(lines, redirect.written)
+        name = json.dumps(redirect.written, ensure_ascii=False)
+        if redirect.source in pages:
+            expected = "an old address: there is a page at this one"
+            mistakes.append(InputError(REDIRECTS_FILE, line, name, redirect.written, expected))
+        elif redirect.target.startswith("/") and _page_of(redirect.target) not in pages:
+            expected = "the path of a page of this shop, or an https:// address"
+            mistakes.append(InputError(REDIRECTS_FILE, line, name, redirect.target, expected))
+    return mistakes
+
+
+def source_problem(source: object) -> str | None:  # noqa: PLR0911 - a sentence for each rule
+    """Return what was expected instead of `source`; None when a redirect can lead from it."""
+    if not isinstance(source, str) or not source.startswith("/") or source.startswith("//"):
+        return "an absolute path of this shop: /old/path"
+    if "?" in source or "#" in source:
+        return "a path without ? and #: the shop's files are found by their path alone"
+    try:
+        path = unquote(source, errors="strict").rstrip("/")
+        size_bytes = len(path.encode())
+    except UnicodeError:
+        return "a path in UTF-8, percent-encoded or not"
+    if not path or path == "/index.html":
+        return "another path than the home page's"
+    if size_bytes - 1 > SOURCE_BYTES_MAX:
+        return f"at most {SOURCE_BYTES_MAX} bytes, not {size_bytes - 1}"
+    if not path.isprintable() or "\\" in path:
+        return "a path without control characters and backslashes"
+    if any(segment in {"", ".", ".."} for segment in path[1:].split("/")):
+        return "a path without empty, . and .. parts: browsers do not send those"
+    if path.lower().startswith(_RESERVED) or f"{path}/" in _RESERVED:
+        return f"a path outside {', '.join(_RESERVED)}"
+    return None
+
+
+def target_problem(target: object) -> str | None:
+    """Return what was expected instead of `target`; None when a redirect can lead there."""
+    expected = "an absolute path of this shop, or an https:// address"
+    if not isinstance(target, str) or not target or len(target) > TARGET_LENGTH_MAX:
+        return f"{expected}, of at most {TARGET_LENGTH_MAX} characters"
+    if not target.isprintable() or set(target) & set(' \\"<>'):
+        return f"{expected}, without spaces, quotes and backslashes"
+    if target.startswith("/"):
+        return expected if target.startswith("//") else None
+    try:
+        address = urlsplit(target)
+        named = address.scheme == "https" and bool(address.hostname) and not address.username
+    except ValueError:
+        return expected
+    return None if named else expected
+
+
+def add_redirects(project: Project, mapping: Mapping[str, str]) -> AddedRedirects:
+    """Append redirects to the file, which is made where there is none; every line that is there stays.
+
+    A source that is there already keeps its target. The one exception: where a new redirect leads to an
+    address that redirects itself, there is a page at that address again, so the old line is removed.
+
+    Raises:
+        BadInput: the file as it is cannot be read, or would hold too many; it is as it was.
+    """
+    mistakes: list[InputError] = []
+    text = _text_of(project, mistakes) or ""
+    there = {each.source: each for each in _unflattened(text, mistakes)}
+    if mistakes:
+        raise BadInput(str(mistakes[0]), hint=f"correct {REDIRECTS_FILE} first")
+    added: dict[str, str] = {}
+    refused: dict[str, str] = {}
+    new: dict[str, str] = {}
+    for source, target in mapping.items():
+        problem = source_problem(source) or target_problem(target)
+        if problem:
+            refused[source] = f"expected {problem}"
+            continue
+        decoded, known = _decoded(source), there.get(_decoded(source))
+        if decoded == _page_of(target):
+            refused[source] = "it leads to itself"
+        elif known and known.target != _encoded(target):
+            refused[source] = f"it leads to {known.target} already"
+        elif not known and new.setdefault(decoded, target) == target:
+            added.setdefault(source, target)
+        elif not known:
+            refused[source] = f"it leads to {new[decoded]} already"
+    ends = {_page_of(target) for target in added.values()} - new.keys()
+    removed = tuple(there[end].written for end in sorted(ends & there.keys()))
+    if len(there) + len(added) - len(removed) > REDIRECTS_MAX:
+        raise BadInput(
+            f"{REDIRECTS_FILE}: {len(added)} more redirects are more than {REDIRECTS_MAX}",
+            hint="remove lines nobody follows any more",
+        )
+    if added or removed:
+        _write(project.root / REDIRECTS_FILE, _with(_without(text, removed), added))
+    return AddedRedirects(added, refused, removed)
+
+
+def remove_redirects(project: Project, sources: Set[str]) -> tuple[str, ...]:
+    """Remove the lines of `sources`, decoded paths that have a page again; every other line stays.
+
+    Returns:
+        The sources whose lines were removed, as the file had them.
+
+    Raises:
+        BadInput: the file as it is cannot be read; it is as it was.
+    """
+    mistakes: list[InputError] = []
+    text = _text_of(project, mistakes) or ""
+    there = _unflattened(text, mistakes)
+    if mistakes:
+        raise BadInput(str(mistakes[0]), hint=f"correct {REDIRECTS_FILE} first")
+    removed = tuple(each.written for each in there if each.source in sources)
+    if removed:
+        _write(project.root / REDIRECTS_FILE, _without(text, removed))
+    return removed
+
+
+def _text_of(project: Project, mistakes: list[InputError]) -> str | None:
+    file = project.root / REDIRECTS_FILE
+    if not file.exists():
+        return None
+    try:
+        if (size_bytes := file.stat().st_size) <= REDIRECTS_SIZE_BYTES_MAX:
+            return file.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+        reason = f"{size_bytes} bytes"
+    except (OSError, UnicodeDecodeError) as error:
+        reason = str(error)
+    expected = f"a text in UTF-8 of at most {REDIRECTS_SIZE_BYTES_MAX} bytes"
+    mistakes.append(InputError(REDIRECTS_FILE, None, "file", reason, expected))
+    return None
+
+
+def _unflattened(text: str, mistakes: list[InputError]) -> list[Redirect]:
+    """Return the lines as they are, chains and loops among them."""
+    table = TomlTable.parse(text, file=REDIRECTS_FILE, mistakes=mistakes)
+    values = table.value(_TABLE) if table else {}
+    rows = values.items() if isinstance(values, dict) else ()
+    return [
+        Redirect(_decoded(written), _encoded(target), written)
+        for written, target in rows
+        if not source_problem(written) and not target_problem(target)
+    ]
+
+
+def _flattened(
+    found: Mapping[str, Redirect], wrong: Callable[[str, object, str], None]
+) -> tuple[Redirect, ...]:
+    ends: dict[str, str | None] = {}
+    for start in found:
+        way = [start]
+        while True:
+            here = way[-1]
+            if here in ends:
+                end = ends[here]
+                break
+            following = _page_of(found[here].target)
+            if following in way:  # also of one that leads to itself
+                end = None
+                loop = " -> ".join([*way[way.index(following) :], following])
+                wrong(found[here].written, found[here].target, f"an end of the chain: {loop} is a loop")
+                break
+            if following not in found:
+                end = found[here].target
+                break
+            way.append(following)
+        ends.update(dict.fromkeys(way, end))
+    return tuple(
+        Redirect(source, end, found[source].written) for source in sorted(found) if (end := ends[source])
+    )
+
+
+def _line(lines: Lines, written: str) -> int | None:
+    """Return the line of a source, which the file has in quotes and so with escapes."""
+    return lines.of(f"{_TABLE}.{_quoted(written)[1:-1]}") or lines.of(f"{_TABLE}.{written}")
+
+
+def _decoded(source: str) -> str:
+    return unquote(source).rstrip("/")
+
+
+def _encoded(target: str) -> str:
+    """Return a target as an attribute of a page can have it. Encoded signs stay encoded."""
+    if not target.startswith("/"):
+        return quote(target, safe=_PATH_SAFE + "?#[]%")
+    path, mark, rest = _split(target)
+    return quote(unquote(path), safe=_PATH_SAFE) + mark + quote(rest, safe=_PATH_SAFE + "?#%")
+
+
+def _split(target: str) -> tuple[str, str, str]:
+    found = re.search(r"[?#]", target)
+    cut = found.start() if found else len(target)
+    return target[:cut], target[cut : cut + 1], target[cut + 1 :]
+
+
+def _page_of(target: str) -> str:
+    """Return the decoded path a target leads to; empty for another site's."""
+    if not target.startswith("/"):
+        return ""
+    return unquote(_split(target)[0]).rstrip("/") or "/"
+
+
+def _with(text: str, added: Mapping[str, str]) -> str:
+    if text and not text.endswith("\n"):
+        text += "\n"
+    has_table = re.search(r"^\s*\[\s*redirects\s*\]", text, re.MULTILINE)
+    rows = "".join(f"{_quoted(source)} = {_quoted(target)}\n" for source, target in added.items())
+    return f"{text}{'' if has_table else _HEADER}{rows}"
+
+
+def _without(text: str, written: tuple[str, ...]) -> str:
+    lines = Lines(text)
+    gone = {_line(lines, each) for each in written}
+    kept = [line for number, line in enumerate(text.splitlines(keepends=True), 1) if number not in gone]
+    return "".join(kept)
+
+
+def _quoted(text: str) -> str:
+    """Return a TOML basic string. Neither side holds control characters, which JSON and TOML differ in."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _write(file: Path, text: str) -> None:
+    beside = file.with_name(f".{file.name}.unfinished")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(file)

@@ -1,0 +1,164 @@
+"""A stage: one deployed shop, on AWS or on the local cloud, and how to talk to it."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError, ProfileNotFound
+
+from spillway.errors import BadInput
+from spillway.local_cloud import ports
+from spillway.local_cloud.record import CloudRecord
+from spillway.project import Project
+
+LOCAL = "local"
+NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where a shop is deployed. Only the session and the endpoint tell a laptop from AWS."""
+
+    name: str
+    region: str
+    session: boto3.Session = field(repr=False, compare=False)
+    endpoint_url: str | None = None
+    shop_url: str | None = None
+    """Where the shop is served, when that is not the base_url of site.toml."""
+    email_url: str | None = None
+    """Where calls to SES go, when that is not `endpoint_url`: the demo's inbox keeps what SES accepts."""
+
+    @property
+    def stack_name(self) -> str:
+        """The CloudFormation stack of this stage."""
+        return stack_name_of(self.name)
+
+    @property
+    def poll_s(self) -> float:
+        """How long to wait between two questions about work in progress."""
+        return 0.2 if self.endpoint_url else 3.0
+
+    def client(self, service: str) -> Any:
+        """A boto3 client; annotate the variable with its type from types-boto3."""
+        url = self.email_url if service == "sesv2" and self.email_url else self.endpoint_url
+        # The stubs know each service by a literal name of its own.
+        return self.session.client(service, endpoint_url=url)  # type: ignore[call-overload]
+
+    def outputs(self) -> dict[str, str]:
+        """What the stack says about itself: names of tables, buckets, the distribution.
+
+        Raises:
+            BadInput: nothing is deployed as this stage.
+        """
+        return {each["OutputKey"]: each["OutputValue"] for each in self.stack()["Outputs"]}
+
+    def parameters(self) -> dict[str, str]:
+        """Return the values of the deployed stack's parameters.
+
+        Raises:
+            BadInput: nothing is deployed as this stage.
+        """
+        parameters = self.stack().get("Parameters", ())
+        return {each["ParameterKey"]: each["ParameterValue"] for each in parameters}
+
+    def stack(self) -> Mapping[str, Any]:
+        """Return the deployed stack as CloudFormation describes it.
+
+        Raises:
+            BadInput: nothing is deployed as this stage.
+        """
+        try:
+            stacks = self.client("cloudformation").describe_stacks(StackName=self.stack_name)["Stacks"]
+        except ClientError as error:
+            if "does not exist" not in str(error):
+                raise
+            stacks = []
+        if not stacks or "Outputs" not in stacks[0]:
+            raise BadInput(
+                f"stage {self.name}: nothing is deployed in {self.region}",
+                hint=f"deploy it with spillway deploy --stage {self.name};"
+                " if it is deployed in another region, set AWS_REGION to that one",
+            )
+        found: Mapping[str, Any] = stacks[0]
+        return found
+
+
+def stack_name_of(stage_name: str) -> str:
+    """Return the name of the stack of the stage `stage_name`."""
+    return f"spillway-{stage_name}"
+
+
+def local_stage(cloud: CloudRecord) -> Stage:
+    """The stage on a local cloud, for the root of its account."""
+    session = boto3.Session(
+        aws_access_key_id=cloud.access_key, aws_secret_access_key=cloud.secret_key, region_name=cloud.region
+    )
+    return Stage(LOCAL, cloud.region, session, cloud.endpoint_url, cloud.shop_url, cloud.inbox_url)
+
+
+def stage_named(project: Project, name: str) -> Stage:
+    """The stage of that name: `local` is what the running demo serves, any other one is on AWS.
+
+    Raises:
+        BadInput: the name cannot be one, no demo runs, or AWS knows neither who we are nor where.
+    """
+    require_stage_name(name)
+    if name != LOCAL:
+        return _aws_stage(name)
+    stage = running_local_stage(project)
+    if stage is None:
+        raise BadInput("the local cloud is not running", hint="start it with make demo")
+    return stage
+
+
+def require_stage_name(name: str) -> None:
+    """Check that a stage can be called `name`.
+
+    Raises:
+        BadInput: it cannot.
+    """
+    if not NAME.fullmatch(name):
+        raise BadInput(
+            f"--stage {name!r}: not a name for a stage",
+            hint="use up to 31 lower-case letters, digits and hyphens, a letter first",
+        )
+
+
+def running_local_stage(project: Project) -> Stage | None:
+    """The stage that the running demo serves; None when none runs."""
+    record = CloudRecord.read(project.state / LOCAL)
+    if record is None or not ports.answers(record.port):
+        return None
+    return local_stage(record)
+
+
+def region_in(environment: Mapping[str, str]) -> str | None:
+    """Return the region that environment variables set; None leaves it to the profile.
+
+    AWS_REGION counts before AWS_DEFAULT_REGION, as in the AWS CLI and the other SDKs; boto3 knows the second
+    one alone. An empty variable is as good as none.
+    https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-envvars.html
+    """
+    return environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or None
+
+
+def _aws_stage(name: str) -> Stage:
+    try:
+        session = boto3.Session(region_name=region_in(os.environ))
+    except ProfileNotFound as error:
+        raise BadInput(
+            f"stage {name}: {error}", hint="set AWS_PROFILE to one that aws configure list-profiles names"
+        ) from error
+    if session.get_credentials() is None:
+        raise BadInput(
+            f"stage {name}: no AWS credentials",
+            hint="sign in with the AWS CLI (aws login, aws sso login or aws configure),"
+            " or set AWS_PROFILE; --stage local needs none",
+        )
+    if session.region_name is None:
+        raise BadInput(f"stage {name}: no AWS region", hint="set AWS_REGION, or the region of the profile")
+    # The variable that every AWS tool heeds, for the calls that we make without one of them, too.
+    return Stage(name, session.region_name, session, os.environ.get("AWS_ENDPOINT_URL") or None)

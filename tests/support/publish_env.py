@@ -1,0 +1,139 @@
+"""A desk to publish a small shop from, to an S3 of this machine's own."""
+
+import re
+from typing import Any
+
+from chalicelib.aws.signing import Credentials
+from chalicelib.domain.form_stamp import FormStamps
+from chalicelib.domain.stock import Availability, Stock
+from chalicelib.storage.pages import Cdn
+from chalicelib.tables.domain_lists import DomainListsTable
+from chalicelib.tables.products import ProductsTable
+from spillway.project import Project
+from spillway.publish.live import Claimant, LiveRelease
+from spillway.publish.plan import Plan
+from spillway.publish.publisher import Progress, Published, Publisher, Target
+from spillway.publish.s3 import S3Bucket
+from spillway.publish.sources import chosen, of_folder, of_kept
+from spillway.sitegen.release import Release
+from spillway.sitegen.site import build
+from tests.support.aws import REGION
+from tests.support.clock import Clock
+from tests.support.fake_s3 import S3Sink
+from tests.support.memory_cdn import MemoryCloudFront
+from tests.support.stocking import observe
+
+
+class Desk:
+    """Where somebody publishes from: a folder, a name in claims, a clock."""
+
+    def __init__(
+        self,
+        sink: S3Sink,
+        products: ProductsTable,
+        project: Project,
+        owner: str = "me",
+        clock: Clock | None = None,
+    ) -> None:
+        self.sink, self.project, self.products = sink, project, products
+        self.clock, self.cdn = clock or Clock(), MemoryCloudFront()
+        self.live = LiveRelease(
+            self.bucket("release"), Claimant(owner), self.clock, project.cache / "publish" / f"{owner}.json"
+        )
+
+    @property
+    def domain_lists(self) -> DomainListsTable:
+        """Beside the products."""
+        return DomainListsTable(self.products._client, self.products._name)
+
+    def bucket(self, name: str) -> S3Bucket:
+        return S3Bucket(
+            name, REGION, lambda: Credentials("key", "secret"), endpoint=self.sink.url, backoff_s=0.0
+        )
+
+    @property
+    def target(self) -> Target:
+        cloudfront: Any = self.cdn
+        return Target(
+            pages=self.bucket("pages"),
+            releases=self.bucket("release"),
+            live=self.live,
+            products=self.products,
+            domain_lists=self.domain_lists,
+            cdn=Cdn(cloudfront, "E1", sleep=lambda seconds: None),
+            stamps=FormStamps.of(b"identity", at_ms=self.clock()),
+        )
+
+    def publisher(self, progress: Progress | None = None, *, delete_many: bool = False) -> Publisher:
+        return Publisher(self.target, self.clock, progress or _unheard, delete_many=delete_many)
+
+    def plan(self) -> Plan:
+        return self.publisher().plan(of_folder(self.project, self.target))
+
+    def publish(self, progress: Progress | None = None, *, delete_many: bool = False) -> Published:
+        """Publish what the folder holds."""
+        publisher = self.publisher(progress, delete_many=delete_many)
+        return publisher.publish(of_folder(self.project, self.target))
+
+    def bring(self, release: Release) -> Published:
+        """Publish what was built before, whatever is in stock."""
+        return self.publisher().publish(lambda stock, dates: release)
+
+    def roll_back(self, release: str | None = None, progress: Progress | None = None) -> Published:
+        """Go back to a release."""
+        kept = chosen(self.live.read().manifest, release)
+        return self.publisher(progress).publish(of_kept(kept, self.project, self.target))
+
+    def page(self, key: str) -> str:
+        return self.sink.objects[f"pages/{key}"].decode()
+
+    def content(self) -> dict[str, bytes]:
+        """Everything a shopper can ask for."""
+        return {name: body for name, body in self.sink.objects.items() if name.startswith("pages/")}
+
+    def built(self) -> dict[str, bytes]:
+        """What the folder would be published as."""
+        release = build(self.project, stamps=self.target.stamps)
+        return {f"pages/{each.key}": each.read() for each in release.objects}
+
+    def missing_assets(self) -> set[str]:
+        """What visible pages ask for, and is not there."""
+        pages = [body.decode() for body in self.content().values() if b"<!doctype html>" in body[:20]]
+        wanted = {asset for html in pages for asset in re.findall(r"/((?:assets|pictures)/[\w.-]+)", html)}
+        return wanted - self.sink.keys("pages")
+
+
+def sell_out(products: ProductsTable) -> None:
+    """Somebody bought the last scarf."""
+    observe(products, "scarf", "SCARF", Stock(Availability.OUT_OF_STOCK, 0, 5, "e1"))
+
+
+def edit_privacy(project: Project) -> None:
+    """One page says more than it did."""
+    page = project.site / "pages" / "privacy.md"
+    page.write_text(page.read_text() + "\nMore.\n")
+
+
+def drop_scarf(project: Project) -> None:
+    """The shop sells no scarf any more."""
+    (project.site / "products" / "scarf.toml").unlink()
+    site = (project.site / "site.toml").read_text().replace('"field-jacket", "scarf"', '"field-jacket"')
+    (project.site / "site.toml").write_text(site)
+
+
+def _unheard(done: int, total: int) -> None:
+    pass
+
+
+def write_notes(project: Project, count: int) -> None:
+    """So many pages more."""
+    for number in range(count):
+        (project.site / "pages" / f"note-{number}.md").write_text(
+            '+++\ntitle = "N"\ndescription = "N"\n+++\nWords.\n'
+        )
+
+
+def drop_notes(project: Project) -> None:
+    """None of them any more."""
+    for page in (project.site / "pages").glob("note-*.md"):
+        page.unlink()

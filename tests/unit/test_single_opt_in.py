@@ -1,0 +1,52 @@
+"""Single opt-in: a signup counts at once, and nobody can have somebody mailed without end."""
+
+import pytest
+
+from chalicelib.domain.entry import Entry, EntryState
+from chalicelib.services.restocking import Restocking
+from chalicelib.services.single_opt_in import SingleOptIn
+from chalicelib.tables.entries import EntriesTable
+from tests.support.clock import Clock
+from tests.support.log_lines import logged
+
+ENTRY = Entry("ada", "A", "ada@example.com", EntryState.CONFIRMED, 1, "0000000000001#ada")
+
+
+class CountingEntries(EntriesTable):
+    """Says what it is told to say of the day's count, and keeps who left."""
+
+    def __init__(self, *, used_up: bool) -> None:
+        self._used_up = used_up
+        self.counted: list[Entry] = []
+        self.left: list[tuple[str, str, int]] = []
+
+    def count_admission(self, entry: Entry) -> bool:
+        self.counted.append(entry)
+        return not self._used_up
+
+    def leave(self, shopper: str, sku: str, *, at_ms: int) -> bool:
+        self.left.append((shopper, sku, at_ms))
+        return True
+
+
+class Welcomes(Restocking):
+    """Keeps who was welcomed."""
+
+    def __init__(self) -> None:
+        self.welcomed: list[tuple[str, str, int]] = []
+
+    def welcome(self, shopper: str, sku: str, *, at_ms: int) -> None:
+        self.welcomed.append((shopper, sku, at_ms))
+
+
+@pytest.mark.parametrize("used_up", [False, True])
+def test_who_was_signed_up_too_often_today_does_not_wait(
+    clock: Clock, used_up: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entries, restocking = CountingEntries(used_up=used_up), Welcomes()
+    SingleOptIn(entries, restocking, clock).accept(ENTRY)
+    ada = [("ada", "A", clock())]
+    assert entries.counted == [ENTRY]
+    assert (entries.left, restocking.welcomed) == ((ada, []) if used_up else ([], ada))
+    said = {"event": "admissions_of_the_day_used_up", "shopper": "ada", "sku": "A"}
+    assert logged(capsys) == ([said] if used_up else [])
