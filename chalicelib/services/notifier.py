@@ -30,6 +30,7 @@ from chalicelib.services.email_composer import EmailComposer
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.progress import ALL_SHARDS, ProgressTable
 from chalicelib.tables.shards import Notified, ShardsTable
+from chalicelib.tables.wave_records import WaveRecords
 
 WRITER_KEPT_MS = 10_000
 
@@ -51,6 +52,7 @@ class Notifier:
         self._entries = entries
         self._shards = shard
         self._progress = progress
+        self._records = WaveRecords(shard, progress)
         self._writer = writer
         self._sender = sender
         self._queue = queue
@@ -190,10 +192,7 @@ class Notifier:
         # Queued first: a crash in between queues it once too often, never not at all.
         self._queue.put(again, delay_s=early_s(due_ms, now_ms))
         log("email_deferred", restock=restock.id, shopper=entry.shopper, reason=reason, deferrals=deferrals)
-        # Its email is kept for it, in one write with the note: sent later, it does not make the wave grow.
-        taking = self._progress.take_from_wave(restock.sku, 1, at_ms=now_ms)
-        kept = [taking] if batch.shard == ALL_SHARDS else []
-        if self._shards.defer(entry, restock_id=restock.id, counting=kept):
+        if self._records.defer(restock, batch.shard, entry, at_ms=now_ms):
             self._progress.add(restock.id, batch.shard, at_ms=now_ms, deferred_now=1)
 
     def drop(self, restock: Restock, shard: str, *, wave: int) -> None:
@@ -213,17 +212,10 @@ class Notifier:
         if batch.deferrals:
             emails["deferred_now"] = -len(notified)
         if shard != ALL_SHARDS or batch.deferrals:
-            self._shards.mark_each(notified, restock_id=restock.id, at_ms=now_ms)
-            self._progress.add(restock.id, shard, at_ms=now_ms, **emails)
+            self._records.mark_each(restock, shard, notified, emails=emails, at_ms=now_ms)
             self._give_back(batch, rejected)
             return
-        counting = [self._progress.count(restock.id, shard, at_ms=now_ms, **emails)]
-        # A rejected email does not count against a limited wave.
-        if len(notified) > rejected:
-            counting.append(
-                self._progress.take_from_wave(restock.sku, len(notified) - rejected, at_ms=now_ms)
-            )
-        self._shards.mark_batch(notified, restock_id=restock.id, at_ms=now_ms, counting=counting)
+        self._records.mark_batch(restock, notified, emails=emails, at_ms=now_ms)
 
 
 @dataclass(frozen=True, slots=True)

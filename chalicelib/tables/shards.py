@@ -195,6 +195,8 @@ class ShardsTable:
             raise ValueError(f"{len(notified)} marks at once, {MARKS_MAX} is the most")
         remaining = list(notified)
         for attempt in range(MARK_TRIES_MAX):
+            if not remaining and not counting:
+                return 0
             writes = [self._mark(each, restock_id, at_ms) for each in remaining]
             reasons = transact(self._client, [*writes, *counting])
             if not reasons:

@@ -195,6 +195,15 @@ def test_a_deferral_is_tried_eight_times_with_growing_pauses(pauses: list[Any]) 
     assert len(gone.asked) == 1
 
 
+def test_no_marks_and_no_counts_are_no_transaction() -> None:
+    unused = scripted({})
+    assert ShardsTable(unused, "entries", "suppressions").mark_batch([], restock_id="r", at_ms=1) == 0
+    assert unused.asked == []
+    gone = scripted(cancelled("ConditionalCheckFailed", "ConditionalCheckFailed"))
+    assert ShardsTable(gone, "entries", "suppressions").mark_batch(TOLD, restock_id="r", at_ms=1) == 0
+    assert len(gone.asked) == 1
+
+
 def test_90_marks_and_counts_are_the_most_at_once() -> None:
     done = scripted({})
     shards = ShardsTable(done, "entries", "suppressions")
