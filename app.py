@@ -5,12 +5,12 @@ The events and their reactions are listed in ARCHITECTURE.md; what each does is 
 
 import os
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import partial, wraps
 from typing import TYPE_CHECKING
 
 from chalice.app import BaseLambdaEvent, Chalice, CloudWatchEvent, DynamoDBEvent, Request, Response, SQSEvent
 
-from chalicelib import wiring
+from chalicelib.container import Container
 from chalicelib.domain.entry import EntryState
 from chalicelib.domain.links import LinkRefused, Purpose
 from chalicelib.domain.locales import root_of
@@ -36,7 +36,6 @@ from chalicelib.http.token_form import link_token, posted_token, unsubscribe_by_
 from chalicelib.http.viewer import viewer_address
 from chalicelib.log import NAMESPACE, begin_request, log, measure
 from chalicelib.records import BatchFailures, react_to_queue, react_to_stream
-from chalicelib.wiring import api, stores
 
 if TYPE_CHECKING:
     from chalicelib.services.waitlist import LinkedEntry
@@ -53,6 +52,7 @@ DRY_RUN = "dry-run"
 UNHURRIED_MS = 900_000
 
 app = Chalice(app_name="spillway")
+container = Container.of_lambda()
 
 
 def answering(view: Callable[[Request], Response]) -> Callable[[], Response]:
@@ -65,7 +65,7 @@ def answering(view: Callable[[Request], Response]) -> Callable[[], Response]:
         try:
             return view(request)
         except Exception as error:  # noqa: BLE001 - every error is an answer to somebody
-            return refusal(request, problem_of(error), lambda: stores.recent_themes().live())
+            return refusal(request, problem_of(error), _live_theme)
 
     return answer
 
@@ -93,7 +93,7 @@ def pluralize(request: Request, get_response: Callable[[Request], Response]) -> 
     route = f"{request.method} {request.context.get('resourcePath', '')}"
     by = {"route": route, "status": str(response.status_code)}
     namespace = os.environ.get("METRICS_NAMESPACE", NAMESPACE)
-    measure("answered", {"answers": 1}, at_ms=wiring.clock_ms(), by=by, namespace=namespace)
+    measure("answered", {"answers": 1}, at_ms=container.clock_ms(), by=by, namespace=namespace)
     return response
 
 
@@ -109,7 +109,9 @@ def traced(event: BaseLambdaEvent, get_response: Callable[[BaseLambdaEvent], Bat
 @answering
 def sign_up(request: Request) -> Response:
     """A shopper signs up: one conditional write per variant; the same answer whoever they are."""
-    form = signup_form(_own_form(request), wiring.form_stamps(), api.refused_domains, api.offered_now)
+    form = signup_form(
+        _own_form(request), container.form_stamps(), container.refused_domains, container.offered_now
+    )
     by_script = not wants_html(request)
     if form.trapped:
         log("trapped")
@@ -117,7 +119,7 @@ def sign_up(request: Request) -> Response:
             from chalicelib.http.did_you_mean import once_more_page
 
             return once_more_page("/api/waitlist", form.fields_for(form.address.mailbox), _live(form.page))
-        at_ms = wiring.clock_ms()
+        at_ms = container.clock_ms()
     else:
         at_ms = _take_in(form, _source(request))
     meant = suggestion(form.address)
@@ -128,7 +130,7 @@ def sign_up(request: Request) -> Response:
 
 def _take_in(form: SignupForm, source: str) -> int:
     try:
-        return api.signups().sign_up(
+        return container.signups.sign_up(
             form.address,
             form.skus,
             page=form.page,
@@ -144,11 +146,11 @@ def _take_in(form: SignupForm, source: str) -> int:
 
 def _source(request: Request) -> str:
     """Return the id of the network that a request came from; empty where none is known."""
-    return source_id(viewer_address(request), wiring.keys().identity)
+    return source_id(viewer_address(request), container.keys.identity)
 
 
 def _undo_token(form: SignupForm, at_ms: int) -> str:
-    return wiring.links().undo_token(form.address.shopper_id(wiring.keys().identity), at_ms)
+    return container.links.undo_token(form.address.shopper_id(container.keys.identity), at_ms)
 
 
 def _signed_up(form: SignupForm, meant: str | None, at_ms: int) -> Response:
@@ -160,7 +162,7 @@ def _signed_up(form: SignupForm, meant: str | None, at_ms: int) -> Response:
         if meant:
             thanks_path = f"{renderer.edition.root}/waitlist/thanks"
             return did_you_mean_page(form, meant, renderer, thanks_path=thanks_path)
-        products = api.waitlist().products_of(form.skus)
+        products = container.waitlist.products_of(form.skus)
         return signed_up_page(form, _undo_token(form, at_ms), renderer, products)
     except Exception as error:  # noqa: BLE001 - whatever it is, there is a page for it that is always there
         log("thanks_not_rendered", error=type(error).__name__)
@@ -173,7 +175,7 @@ def undo_signup(request: Request) -> Response:
     """A shopper takes back what they just asked for. The answer is the same whether anything was stored."""
     address, skus, token = undo_form(_own_form(request))
     try:
-        api.waitlist().undo(address.shopper_id(wiring.keys().identity), skus, token)
+        container.waitlist.undo(address.shopper_id(container.keys.identity), skus, token)
     except LinkRefused:
         raise undo_refused() from None
     return _onward(request, "/waitlist/undone") if wants_html(request) else undone()
@@ -184,7 +186,7 @@ def undo_signup(request: Request) -> Response:
 def show_confirmation(request: Request) -> Response:
     """The link of a confirmation email shows what it is about. It changes nothing: scanners follow links."""
     token = link_token(request)
-    linked = api.waitlist().look_at_all(Purpose.CONFIRM, token)
+    linked = container.waitlist.look_at_all(Purpose.CONFIRM, token)
     if any(one.confirmable for one in linked):
         return _confirmation_page(request, linked, token)
     if any(one.confirmed for one in linked):
@@ -198,7 +200,7 @@ def show_confirmation(request: Request) -> Response:
 @answering
 def confirm(request: Request) -> Response:
     """The button of that page puts the shopper into the line."""
-    state = api.waitlist().confirmed(posted_token(_own_form(request)))
+    state = container.waitlist.confirmed(posted_token(_own_form(request)))
     if state is None:
         raise LinkRefused
     notified = state is EntryState.NOTIFIED
@@ -226,7 +228,7 @@ def leave(request: Request) -> Response:
     The token alone counts: mail programs and scanners post other bodies than the RFC asks for, or none.
     """
     leaving = unsubscribe_tokens(request, _body(request))
-    unsubscribe_by_any(leaving.tokens, api.waitlist().leave)
+    unsubscribe_by_any(leaving.tokens, container.waitlist.leave)
     return _onward(request, "/waitlist/unsubscribed") if leaving.by_button else done()
 
 
@@ -237,8 +239,8 @@ def post_availability(request: Request) -> Response:
     from chalicelib.http.merchant_requests import event_by_key, ignored_fields, outcome_answer
 
     body = _body(request)
-    event = event_by_key(request, body, api.merchant_keys(), wiring.clock_ms, wiring.new_id)
-    return outcome_answer(event, api.availabilities().take_in(event), ignored_fields(body))
+    event = event_by_key(request, body, container.merchant_keys, container.clock_ms, container.new_id)
+    return outcome_answer(event, container.availabilities.take_in(event), ignored_fields(body))
 
 
 @app.route("/availability/webhook", methods=["POST"], content_types=[JSON_TYPE])
@@ -248,8 +250,8 @@ def availability_webhook(request: Request) -> Response:
     from chalicelib.http.merchant_requests import event_by_signature, ignored_fields, outcome_answer
 
     body = _body(request)
-    event, digest = event_by_signature(request, body, api.merchant_keys(), wiring.clock_ms)
-    return outcome_answer(event, api.webhooks().take_in(event, digest), ignored_fields(body))
+    event, digest = event_by_signature(request, body, container.merchant_keys, container.clock_ms)
+    return outcome_answer(event, container.webhooks.take_in(event, digest), ignored_fields(body))
 
 
 @app.route("/waitlists", methods=["POST"], content_types=FORMS)
@@ -264,8 +266,8 @@ def request_my_waitlists(request: Request) -> Response:
 
             return once_more_page("/api/waitlists", (("email", address.mailbox),), _speaking(request))
     else:
-        stores.confirmations_queue().put_my_waitlists(
-            address.shopper_id(wiring.keys().identity), _source(request)
+        container.confirmations_queue.put_my_waitlists(
+            address.shopper_id(container.keys.identity), _source(request)
         )
     return _onward(request, "/waitlist/sent") if wants_html(request) else accepted()
 
@@ -276,7 +278,7 @@ def show_my_waitlists(request: Request) -> Response:
     """The link of that email shows all they wait for. It changes nothing."""
     token = link_token(request)
     renderer = _speaking(request)
-    awaited = api.my_waitlists().look(token, renderer.told)
+    awaited = container.my_waitlists.look(token, renderer.told)
     page = renderer.page("my-waitlists.html", at=link_address(request, token), awaited=awaited, token=token)
     return html_page(page, language=renderer.language)
 
@@ -285,7 +287,7 @@ def show_my_waitlists(request: Request) -> Response:
 @answering
 def export_my_waitlists(request: Request) -> Response:
     """Everything that is stored about the shopper, as JSON."""
-    return json_file(api.my_waitlists().export(link_token(request)), name="waitlists.json")
+    return json_file(container.my_waitlists.export(link_token(request)), name="waitlists.json")
 
 
 @app.route("/waitlists/leave", methods=["POST"], content_types=FORMS)
@@ -293,7 +295,7 @@ def export_my_waitlists(request: Request) -> Response:
 def unsubscribe_my_waitlists(request: Request) -> Response:
     """The shopper leaves one list, or all of them."""
     token, sku = unsubscribe_choice(_own_form(request))
-    api.my_waitlists().leave(token, sku)
+    container.my_waitlists.leave(token, sku)
     return _onward(request, "/waitlist/unsubscribed")
 
 
@@ -301,7 +303,7 @@ def unsubscribe_my_waitlists(request: Request) -> Response:
 @answering
 def erase_my_waitlists(request: Request) -> Response:
     """Everything about the shopper is erased."""
-    api.my_waitlists().erase(posted_token(_own_form(request)))
+    container.my_waitlists.erase(posted_token(_own_form(request)))
     return _onward(request, "/waitlist/erased")
 
 
@@ -317,7 +319,7 @@ def on_entry_written(event: DynamoDBEvent) -> BatchFailures:
     """An entry was written: a pending one is asked to confirm, a confirmed one may be notified at once."""
     from chalicelib.reactions import react_to_entry
 
-    return react_to_stream(event.to_dict()["Records"], react_to_entry)
+    return react_to_stream(event.to_dict()["Records"], partial(react_to_entry, container))
 
 
 @app.on_dynamodb_record(stream_arn=TEMPLATE_NAMES_IT, batch_size=10, starting_position="TRIM_HORIZON")
@@ -325,7 +327,7 @@ def on_product_changed(event: DynamoDBEvent) -> BatchFailures:
     """A product's availability changed: its pages turn, and a restock opens waves."""
     from chalicelib.reactions import react_to_product
 
-    return react_to_stream(event.to_dict()["Records"], react_to_product)
+    return react_to_stream(event.to_dict()["Records"], partial(react_to_product, container))
 
 
 @app.on_sqs_message(queue_arn=TEMPLATE_NAMES_IT, batch_size=10)
@@ -333,7 +335,7 @@ def send_confirmations(event: SQSEvent) -> BatchFailures:
     """Confirmation emails that are due."""
     from chalicelib import reactions
 
-    return reactions.send_confirmations(event.to_dict()["Records"], _remaining_ms(event))
+    return reactions.send_confirmations(container, event.to_dict()["Records"], _remaining_ms(event))
 
 
 @app.on_sqs_message(queue_arn=TEMPLATE_NAMES_IT, batch_size=1)
@@ -341,7 +343,7 @@ def walk_waves(event: SQSEvent) -> BatchFailures:
     """A step of a fan-out: the next shoppers of a shard are claimed, told and marked."""
     from chalicelib.reactions import walk
 
-    return react_to_queue(event.to_dict()["Records"], walk)
+    return react_to_queue(event.to_dict()["Records"], partial(walk, container))
 
 
 @app.on_sqs_message(queue_arn=TEMPLATE_NAMES_IT, batch_size=10)
@@ -349,15 +351,13 @@ def on_feedback(event: SQSEvent) -> BatchFailures:
     """What became of emails: delivered, bounced, complained about."""
     from chalicelib.reactions import take_feedback
 
-    return react_to_queue(event.to_dict()["Records"], take_feedback)
+    return react_to_queue(event.to_dict()["Records"], partial(take_feedback, container))
 
 
 @app.schedule("rate(1 minute)")
 def autopilot(_: CloudWatchEvent) -> None:
     """The shop is looked at, and reacts within the bounds its operator set; off unless the stack says so."""
-    from chalicelib.wiring import events
-
-    events.autopilot().run(dry_run=wiring.settings().autopilot_mode == DRY_RUN)
+    container.autopilot.run(dry_run=container.settings.autopilot_mode == DRY_RUN)
 
 
 def _remaining_ms(event: BaseLambdaEvent) -> Callable[[], int]:
@@ -372,14 +372,12 @@ def _body(request: Request) -> Body:
 
 
 def _own_form(request: Request) -> Body:
-    refuse_foreign(
-        request, wiring.settings().shop_origin, lambda: stores.recent_themes().live().theme.shop.base_url
-    )
+    refuse_foreign(request, container.settings.shop_origin, lambda: _live_theme().theme.shop.base_url)
     return _body(request)
 
 
 def _linked(purpose: Purpose, token: str) -> "LinkedEntry":
-    linked = api.waitlist().look(purpose, token)
+    linked = container.waitlist.look(purpose, token)
     if linked is None:
         raise LinkRefused
     return linked
@@ -406,13 +404,17 @@ def _confirmation_page(request: Request, linked: "Sequence[LinkedEntry]", token:
     return html_page(page, language=renderer.language)
 
 
+def _live_theme() -> "Renderer":
+    return container.recent_themes.live()
+
+
 def _speaking(request: Request) -> "Renderer":
-    return stores.recent_themes().live().under(root_asked(request))
+    return _live_theme().under(root_asked(request))
 
 
 def _live(page: str) -> "Renderer":
     """Return the renderer of the language that a page is in; that of the shop's first for any other."""
-    return stores.recent_themes().live().under(root_of(page))
+    return _live_theme().under(root_of(page))
 
 
 def _onward(request: Request, path: str) -> Response:
@@ -428,4 +430,4 @@ def _onward(request: Request, path: str) -> Response:
 
 # Lambda starts each of its functions with this file; only the API's has a shopper waiting.
 if os.environ.get("_HANDLER") == "app.app":
-    api.warm_up()
+    container.warm_up()

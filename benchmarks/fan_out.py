@@ -122,10 +122,9 @@ def _peak_kb() -> int:
 
 def _worker() -> Callable[[int], None]:
     """Notify a shard of so many waiters, message after message, as the queue delivers them."""
-    from chalicelib import wiring
+    from chalicelib.container import Container
     from chalicelib.domain.wave import WaveMessage, WaveStep
     from chalicelib.queues import WavesQueue
-    from chalicelib.wiring import events
 
     class Queue(WavesQueue):
         """Sends its messages, and remembers the last: nobody is there to hand it back."""
@@ -136,8 +135,9 @@ def _worker() -> Callable[[int], None]:
             super().put(message, delay_s=delay_s)
             self.last = message
 
-    queue = Queue(wiring.client("sqs"), wiring.settings().waves_queue_url)
-    fan_out = events.fan_out()
+    container = Container.of_lambda()
+    queue = Queue(container.client("sqs"), container.settings.waves_queue_url)
+    fan_out = container.fan_out
     fan_out._queue = queue
 
     def notify(emails: int) -> None:
@@ -154,15 +154,15 @@ def _peer() -> Callable[[int], None]:
     """The least a correct sender must do, with emails that were written before."""
     import boto3
 
-    from chalicelib import wiring
+    from chalicelib.container import Container
     from chalicelib.domain.entry import Entry, EntryState
     from chalicelib.mail.ses import TEMPLATE, _bulk_entry
     from chalicelib.services.email_composer import EmailComposer
-    from chalicelib.wiring import stores
 
-    stocked = stores.products().get(SLUG)
+    container = Container.of_lambda()
+    stocked = container.products.get(SLUG)
     assert stocked is not None
-    writer = EmailComposer(stores.themes().live(), wiring.links())
+    writer = EmailComposer(container.themes.live(), container.links)
     waiting = [
         Entry(f"shopper{n}", SKU, f"shopper{n}@example.com", EntryState.CONFIRMED, 1) for n in range(BATCH)
     ]

@@ -34,7 +34,7 @@ HOT_TIMES = 300
 SKU = "FJ-MOSS-M"
 BARE = "pass"
 BOTO3_CLIENT = "import boto3; boto3.client('dynamodb')"
-READY = "import app; from chalicelib.wiring import api; api.signups()"
+READY = "import app; app.container.signups"
 COMMAND = "python -m benchmarks sign_up"
 
 
@@ -105,11 +105,10 @@ def _measure_hot(url: str) -> None:
     import boto3
 
     import app as application
-    from chalicelib import wiring
     from chalicelib.domain.entry import CONFIRM_WITHIN_S, position_of
     from chalicelib.domain.form_stamp import Offer
 
-    stamp = wiring.form_stamps().stamp(Offer.of([SKU]))
+    stamp = application.container.form_stamps().stamp(Offer.of([SKU]))
 
     client = boto3.client("dynamodb")
     numbers = iter(range(10**9))

@@ -78,13 +78,12 @@ def _steps() -> list[Step]:
     import boto3
 
     import app as application
-    from chalicelib import wiring
     from chalicelib.domain.form_stamp import Offer
     from chalicelib.domain.links import LinkSubject, Purpose
 
     client = boto3.client("dynamodb")
     numbers = iter(range(10**9))
-    page, stamp = "%2Fproducts%2Ffield-jacket", wiring.form_stamps().stamp(Offer.of([SKU]))
+    page, stamp = "%2Fproducts%2Ffield-jacket", application.container.form_stamps().stamp(Offer.of([SKU]))
 
     def peer() -> None:
         client.put_item(TableName="entries", Item={"shopper": {"S": f"s{next(numbers)}"}, "sku": {"S": SKU}})
@@ -93,7 +92,7 @@ def _steps() -> list[Step]:
         form = f"email=shopper{next(numbers)}%40example.com&sku={SKU}&page={page}&stamp={stamp}&knot="
         _expect(application.app(_api_event("POST", "/waitlist", form), _Context()), 202)
 
-    token = wiring.links().sign(Purpose.CONFIRM, LinkSubject("shopper", SKU))
+    token = application.container.links.sign(Purpose.CONFIRM, LinkSubject("shopper", SKU))
 
     def show() -> None:
         event = _api_event("GET", "/confirm", "", query={"token": token})

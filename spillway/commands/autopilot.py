@@ -4,8 +4,8 @@ import time
 
 import click
 
+from chalicelib.clock import clock_ms
 from chalicelib.domain.autopilot import Bounds, Control
-from chalicelib.wiring import clock_ms
 from spillway.operate.autopilot import Log, run
 from spillway.project import Project
 from spillway.stage import stage_named

@@ -6,7 +6,7 @@ from itertools import chain
 
 import click
 
-from chalicelib.wiring import clock_ms
+from chalicelib.clock import clock_ms
 from spillway.commands.options import stage_option
 from spillway.commands.people import access_log
 from spillway.merchant.export import document, in_line, write_csv

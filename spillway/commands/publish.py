@@ -3,7 +3,7 @@
 import click
 from rich.progress import Progress, TaskID
 
-from chalicelib.wiring import clock_ms
+from chalicelib.clock import clock_ms
 from spillway.commands.options import stage_option
 from spillway.commands.pictures import show_left_out, skip_broken_pictures_option
 from spillway.commands.progress import progress_bar

@@ -4,7 +4,7 @@ import json
 
 import click
 
-from chalicelib.wiring import clock_ms
+from chalicelib.clock import clock_ms
 from spillway.commands.options import json_option, stage_option
 from spillway.project import Project
 from spillway.stage import stage_named

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import click
 
-from chalicelib.wiring import clock_ms
+from chalicelib.clock import clock_ms
 from spillway.commands.options import stage_option
 from spillway.commands.progress import progress_bar
 from spillway.commands.publish import bring, warn_of_people_left

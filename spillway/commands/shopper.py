@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from chalicelib.clock import clock_ms
 from chalicelib.domain.entry import EntryState
-from chalicelib.wiring import clock_ms
 from spillway.commands.options import json_option, stage_option
 from spillway.commands.people import access_log, read_address, show_lines, show_sentence
 from spillway.errors import BadInput, WorkFailed

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 from babel import Locale, UnknownLocaleError
 
+from chalicelib.clock import clock_ms
 from chalicelib.services.availability import Availabilities
-from chalicelib.wiring import clock_ms
 from spillway.commands.options import json_option, stage_option
 from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.stock_file import LineMistake, read_stock_file

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib.clock import clock_ms
 from chalicelib.domain.address import Address
 from chalicelib.domain.suppression import Suppression, SuppressionReason
 from chalicelib.keys import read_keys
 from chalicelib.tables.shoppers import ShoppersTable
 from chalicelib.tables.suppressions import SuppressionsTable
-from chalicelib.wiring import clock_ms
 from spillway.commands.options import json_option, stage_option
 from spillway.commands.people import access_log, digest_of, read_address
 from spillway.errors import BadInput, WorkFailed

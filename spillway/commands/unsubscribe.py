@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
+from chalicelib.clock import clock_ms
 from chalicelib.domain.links import Links
 from chalicelib.keys import read_keys
 from chalicelib.services.waitlist import Waitlist
 from chalicelib.tables.entries import EntriesTable
-from chalicelib.wiring import clock_ms
 from spillway.commands.options import stage_option
 from spillway.commands.people import access_log, digest_of
 from spillway.merchant.unsubscribing import unsubscribe_by

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from chalicelib.wiring import clock_ms
+from chalicelib.clock import clock_ms
 from spillway.commands.options import json_option, stage_option
 from spillway.commands.progress import progress_bar
 from spillway.merchant.skus import typed_move

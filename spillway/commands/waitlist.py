@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
+from chalicelib.clock import clock_ms
 from chalicelib.domain.entry import Arrival
 from chalicelib.storage.themes import ThemeStore
 from chalicelib.tables.domain_lists import DomainListsTable
 from chalicelib.tables.suppressions import SuppressionsTable
-from chalicelib.wiring import clock_ms
 from spillway.commands.options import json_option, stage_option
 from spillway.commands.people import access_log, digest_of
 from spillway.commands.progress import progress_bar

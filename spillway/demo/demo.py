@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from chalicelib.clock import clock_ms
 from chalicelib.mail.headers import parse_mailbox
-from chalicelib.wiring import clock_ms
 from spillway.demo.steps import Steps
 from spillway.deploy.package import packaged
 from spillway.deploy.stack import deploy

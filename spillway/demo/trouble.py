@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from chalicelib.clock import clock_ms, new_id
 from chalicelib.domain.availability import AvailabilityEvent
 from chalicelib.domain.entry import OptIn, Signup, shard_of, shards_of
 from chalicelib.domain.sku import sku_tag
@@ -11,7 +12,6 @@ from chalicelib.domain.stock import Availability
 from chalicelib.services.availability import Availabilities
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.suppressions import SuppressionsTable
-from chalicelib.wiring import clock_ms, new_id
 from spillway.demo.shopper import until
 from spillway.errors import WorkFailed
 from spillway.stage import Stage

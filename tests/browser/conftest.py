@@ -11,9 +11,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
+from chalicelib.clock import clock_ms
 from chalicelib.domain.form_stamp import DAY_MS, FormStamps, Offer
 from chalicelib.keys import read_keys
-from chalicelib.wiring import clock_ms
 from spillway.demo.shopper import Email, Shopper
 from spillway.stage import stage_named
 from tests.browser.watch import Watch

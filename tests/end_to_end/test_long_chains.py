@@ -7,11 +7,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from chalicelib.clock import clock_ms
 from chalicelib.domain.availability import AvailabilityEvent
 from chalicelib.domain.stock import Availability
 from chalicelib.services.availability import Availabilities
 from chalicelib.tables.products import ProductsTable
-from chalicelib.wiring import clock_ms
 from spillway.demo.shopper import until
 from spillway.stage import Stage, stage_named
 from tests.end_to_end.demo import checkout, free_ports, open_demo

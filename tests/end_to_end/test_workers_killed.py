@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from chalicelib.clock import clock_ms
 from chalicelib.domain.availability import AvailabilityEvent
 from chalicelib.domain.entry import Signup
 from chalicelib.domain.stock import Availability
@@ -17,7 +18,6 @@ from chalicelib.domain.wave import WAVE_STEP_ENTRIES_MAX
 from chalicelib.services.availability import Availabilities
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.products import ProductsTable
-from chalicelib.wiring import clock_ms
 from spillway.demo.shopper import until
 from spillway.stage import Stage, stage_named
 from tests.end_to_end.demo import MARK, DemoProcess, checkout, free_ports, open_demo

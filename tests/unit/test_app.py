@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,9 +15,9 @@ import pytest
 from chalice.test import Client, HTTPResponse
 from moto import mock_aws
 
-from app import app
-from chalicelib import wiring
+import app as cloud
 from chalicelib.aws.errors import AwsRefused
+from chalicelib.container import Container
 from chalicelib.domain.address import Address
 from chalicelib.domain.entry import CONFIRM_WITHIN_S, EntryState, OptIn, Signup
 from chalicelib.domain.form_stamp import DAY_MS, PERIOD_DAYS, VALID_DAYS, FormStamps, Offer
@@ -24,8 +25,6 @@ from chalicelib.domain.links import LinkSubject, Purpose
 from chalicelib.http.refusals import problem_of
 from chalicelib.tables.domain_lists import DomainListsTable
 from chalicelib.tables.shards import Notified, ShardsTable
-from chalicelib.wiring import api as serving
-from chalicelib.wiring import stores
 from spillway.demo.forms import forms_of
 from spillway.sitegen.release import Release
 from tests.support.aws import create_table
@@ -67,16 +66,16 @@ def deployed(german_release: Release) -> Iterator[AwsDoor]:
         }
         for name, value in environment.items():
             patch.setenv(name, value)
-        forget()
+        patch.setattr(cloud, "container", Container.of_lambda())
         for entry in german_release.products:
-            stores.products().put_catalogue(entry.product, entry.stock, known=None)
+            cloud.container.products.put_catalogue(entry.product, entry.stock, known=None)
         with aws_door(AwsDoor) as door:
             # boto3's clients are made already, and stay with moto.
             patch.setenv("AWS_ENDPOINT_URL_DYNAMODB", door.url)
             patch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", door.url)
             yield door
-            wiring.aws().close()
-    forget()
+            assert cloud.container.aws is not None
+            cloud.container.aws.close()
 
 
 @pytest.fixture
@@ -84,23 +83,14 @@ def api(deployed: AwsDoor) -> Iterator[Client]:
     """The API, with no entry and no message yet."""
     while queued():
         pass
-    table, name = wiring.client("dynamodb"), wiring.settings().entries_table
+    table, name = cloud.container.client("dynamodb"), cloud.container.settings.entries_table
     for item in table.scan(TableName=name)["Items"]:
         table.delete_item(TableName=name, Key={key: item[key] for key in ("shopper", "sku")})
     # The first request reads the keys: where AWS is to fail, they are there, whatever test ran before.
-    wiring.keys()
-    with Client(app) as client:
+    _ = cloud.container.keys
+    with Client(cloud.app) as client:
         yield client
     deployed.faults = lambda: None
-
-
-def forget() -> None:
-    """Make the next request one to a cold environment."""
-    for module in (wiring, serving, stores):
-        for part in vars(module).values():
-            clear = getattr(part, "cache_clear", None)
-            if clear:
-                clear()
 
 
 def post(
@@ -111,8 +101,10 @@ def post(
 
 def stamp(*skus: str, days_ago: int = 0, opt_in: OptIn = OptIn.DOUBLE, refused: str = "") -> str:
     """As the page has it that offers these."""
-    at_ms = wiring.clock_ms() - days_ago * DAY_MS
-    return FormStamps.of(wiring.keys().identity, at_ms=at_ms).stamp(Offer.of(skus or (SKU,), opt_in, refused))
+    at_ms = cloud.container.clock_ms() - days_ago * DAY_MS
+    return FormStamps.of(cloud.container.keys.identity, at_ms=at_ms).stamp(
+        Offer.of(skus or (SKU,), opt_in, refused)
+    )
 
 
 def waitlist_form(**fields: Any) -> dict[str, Any]:
@@ -126,20 +118,22 @@ def sign_up(api: Client, email: str = "ada@example.com", **fields: Any) -> HTTPR
 
 
 def shopper(email: str = "ada@example.com") -> str:
-    return Address.parse(email).shopper_id(wiring.keys().identity)
+    return Address.parse(email).shopper_id(cloud.container.keys.identity)
 
 
 def token(purpose: Purpose, email: str = "ada@example.com") -> str:
-    return wiring.links().sign(purpose, LinkSubject(shopper(email), SKU))
+    return cloud.container.links.sign(purpose, LinkSubject(shopper(email), SKU))
 
 
 def state(email: str = "ada@example.com") -> EntryState | None:
-    entry = stores.entries().get(shopper(email), SKU)
+    entry = cloud.container.entries.get(shopper(email), SKU)
     return entry.state if entry else None
 
 
 def rows() -> int:
-    return int(wiring.client("dynamodb").scan(TableName=wiring.settings().entries_table)["Count"])
+    return int(
+        cloud.container.client("dynamodb").scan(TableName=cloud.container.settings.entries_table)["Count"]
+    )
 
 
 def location(answer: HTTPResponse) -> str:
@@ -173,11 +167,11 @@ def test_a_signup_may_be_json(api: Client) -> None:
 def test_the_answer_is_the_same_whoever_asks(api: Client) -> None:
     new = sign_up(api)
     again = sign_up(api)
-    serving.waitlist().confirm(token(Purpose.CONFIRM))
+    cloud.container.waitlist.confirm(token(Purpose.CONFIRM))
     confirmed = sign_up(api)
-    serving.waitlist().leave(token(Purpose.UNSUBSCRIBE))
+    cloud.container.waitlist.leave(token(Purpose.UNSUBSCRIBE))
     left = sign_up(api)
-    stores.suppressions().suppress(shopper("eve@example.com"), reason="complaint", at_ms=1)
+    cloud.container.suppressions.suppress(shopper("eve@example.com"), reason="complaint", at_ms=1)
     suppressed = sign_up(api, "eve@example.com")
     answers = [
         (answer.status_code, answer.body, dict(answer.headers))
@@ -192,9 +186,9 @@ def test_a_signup_is_one_write_and_no_read_whoever_asks(api: Client, deployed: A
     sign_up(api)
     assert deployed.calls == ["UpdateItem"]
     sign_up(api)
-    serving.waitlist().confirm(token(Purpose.CONFIRM))
+    cloud.container.waitlist.confirm(token(Purpose.CONFIRM))
     sign_up(api)
-    serving.waitlist().leave(token(Purpose.UNSUBSCRIBE))
+    cloud.container.waitlist.leave(token(Purpose.UNSUBSCRIBE))
     sign_up(api)
     assert deployed.calls == ["UpdateItem"] * 4
 
@@ -206,7 +200,7 @@ def test_with_single_opt_in_a_signup_is_confirmed_by_its_one_write(api: Client, 
     assert deployed.calls == ["UpdateItem"]
     assert (answer.status_code, answer.body) == (double.status_code, double.body)
     assert state() is EntryState.CONFIRMED
-    kept = serving.my_waitlists().export(yours_link())["entries"]
+    kept = cloud.container.my_waitlists.export(yours_link())["entries"]
     assert kept[0]["consent"] == "one-email-when-available-at-once-2026-11"
     assert kept[0]["confirmed_at_ms"] == kept[0]["asked_at_ms"]
 
@@ -214,7 +208,7 @@ def test_with_single_opt_in_a_signup_is_confirmed_by_its_one_write(api: Client, 
 def test_an_address_that_is_thrown_away_is_refused_and_the_list_is_read_once(
     api: Client, deployed: AwsDoor, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    DomainListsTable(wiring.client("dynamodb"), wiring.settings().products_table).put(
+    DomainListsTable(cloud.container.client("dynamodb"), cloud.container.settings.products_table).put(
         "l1", ["mailinator.com"]
     )
     deployed.calls.clear()
@@ -302,8 +296,8 @@ def test_a_script_is_given_a_token_to_undo_by_where_it_asks_for_one(api: Client)
 
 def test_undoing_never_changes_what_was_there_before(api: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody who types another's address can take back no more than they have put down."""
-    at_ms = wiring.clock_ms()
-    entries, ada = stores.entries(), shopper()
+    at_ms = cloud.container.clock_ms()
+    entries, ada = cloud.container.entries, shopper()
     signup = Signup(ada, "ada@example.com", SKU, "/", "c")
     undo = {"email": "ada@example.com", "sku": SKU}
     answers = []
@@ -320,7 +314,7 @@ def test_undoing_never_changes_what_was_there_before(api: Client, monkeypatch: p
     assert state() is EntryState.PENDING
     asks_and_undoes()  # too soon to count
     assert state() is EntryState.PENDING
-    serving.waitlist().confirm(token(Purpose.CONFIRM))
+    cloud.container.waitlist.confirm(token(Purpose.CONFIRM))
     asks_and_undoes()
     assert state() is EntryState.CONFIRMED
     assert len(answers) == 4
@@ -329,7 +323,7 @@ def test_undoing_never_changes_what_was_there_before(api: Client, monkeypatch: p
 
 def test_what_was_confirmed_since_is_not_undone(api: Client) -> None:
     undo = sign_up(api, undo="1").json_body["undo"]
-    serving.waitlist().confirm(token(Purpose.CONFIRM))
+    cloud.container.waitlist.confirm(token(Purpose.CONFIRM))
     post(api, "/waitlist/undo", {"email": "ada@example.com", "sku": SKU, "undo": undo})
     assert state() is EntryState.CONFIRMED
 
@@ -344,7 +338,7 @@ def test_a_signup_that_counts_at_once_is_undone_too(api: Client) -> None:
 def test_no_other_token_undoes(api: Client) -> None:
     undo = sign_up(api, undo="1").json_body["undo"]
     at_ms = int(undo.partition(".")[0])
-    old = wiring.links().undo_token(shopper(), at_ms - 31 * 60_000)
+    old = cloud.container.links.undo_token(shopper(), at_ms - 31 * 60_000)
     for bad in (
         "",
         "x",
@@ -500,15 +494,17 @@ def test_a_used_link_says_what_is_and_offers_no_button_that_fails(api: Client) -
     post(api, "/confirm", {"token": link})
     again = api.http.get(f"/confirm?token={link}", headers={"accept": "text/html"})
     assert (again.status_code, location(again)) == (303, "/waitlist/confirmed")
-    serving.waitlist().leave(token(Purpose.UNSUBSCRIBE))
+    cloud.container.waitlist.leave(token(Purpose.UNSUBSCRIBE))
     left = api.http.get(f"/confirm?token={link}", headers={"accept": "text/html"})
     assert left.status_code == 410
     assert state() is EntryState.UNSUBSCRIBED
 
 
 def test_a_shopper_can_leave_the_line_of_what_is_sold_no_more(api: Client) -> None:
-    stores.entries().ask(Signup(shopper(), "ada@example.com", "OLD", "/", "c"), at_ms=wiring.clock_ms())
-    link = wiring.links().sign(Purpose.UNSUBSCRIBE, LinkSubject(shopper(), "OLD"))
+    cloud.container.entries.ask(
+        Signup(shopper(), "ada@example.com", "OLD", "/", "c"), at_ms=cloud.container.clock_ms()
+    )
+    link = cloud.container.links.sign(Purpose.UNSUBSCRIBE, LinkSubject(shopper(), "OLD"))
     assert api.http.get(f"/unsubscribe?token={link}", headers={"accept": "text/html"}).status_code == 200
     assert post(api, "/unsubscribe", {"token": link}, PERSON).status_code == 303
 
@@ -639,12 +635,12 @@ def test_head_is_answered_as_get_and_neither_changes_anything(api: Client) -> No
         assert (bool(got.body), head.body) == (True, b"")
         assert state() is EntryState.PENDING
     routes = {path.partition("?")[0] for path in paths}
-    assert routes == {path for path, methods in app.routes.items() if "GET" in methods}
+    assert routes == {path for path, methods in cloud.app.routes.items() if "GET" in methods}
 
 
 def everything_stored() -> dict[str, list[str]]:
     """Every row of every table, and what is in the queues."""
-    tables = wiring.client("dynamodb")
+    tables = cloud.container.client("dynamodb")
     stored = {
         name: sorted(json.dumps(item, sort_keys=True) for item in tables.scan(TableName=name)["Items"])
         for name in tables.list_tables()["TableNames"]
@@ -659,7 +655,7 @@ def test_a_scanner_that_follows_every_link_of_every_email_changes_not_one_row(
     scanner = {"accept": "text/html", "purpose": "prefetch", "sec-purpose": "prefetch"}
     sign_up(api)
     sign_up(api, "bob@example.com")
-    assert serving.waitlist().confirm(token(Purpose.CONFIRM, "bob@example.com"))
+    assert cloud.container.waitlist.confirm(token(Purpose.CONFIRM, "bob@example.com"))
     queued()
     before = everything_stored()
     links = [
@@ -749,7 +745,7 @@ def test_a_browser_gets_a_page_where_the_theme_cannot_be_had(
     def missing() -> None:
         raise RuntimeError("no theme")
 
-    monkeypatch.setattr(stores, "recent_themes", missing)
+    monkeypatch.setitem(vars(cloud.container), "recent_themes", SimpleNamespace(live=missing))
     stored = post(api, "/waitlist", waitlist_form(), PERSON)
     assert (stored.status_code, location(stored)) == (303, "/waitlist/thanks")
     assert state() is EntryState.PENDING
@@ -765,10 +761,10 @@ def test_a_browser_gets_a_page_where_the_theme_cannot_be_had(
 def test_what_is_our_fault_is_not_shown(
     api: Client, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def broken() -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("secret: ada@example.com")
 
-    monkeypatch.setattr(serving, "signups", broken)
+    monkeypatch.setitem(vars(cloud.container), "signups", SimpleNamespace(sign_up=broken))
     answer = sign_up(api)
     assert answer.status_code == 500
     assert b"secret" not in answer.body
@@ -797,7 +793,7 @@ def test_a_flood_of_hostile_requests_leaves_no_address_and_no_token_in_any_line(
     mailbox = f"{name}@example.com"
     link, undo = (
         token(Purpose.UNSUBSCRIBE, mailbox),
-        wiring.links().undo_token(shopper(mailbox), wiring.clock_ms()),
+        cloud.container.links.undo_token(shopper(mailbox), cloud.container.clock_ms()),
     )
     hostile = (
         {"knot": mailbox},
@@ -831,12 +827,12 @@ def test_a_flood_of_hostile_requests_leaves_no_address_and_no_token_in_any_line(
 
 
 def yours_link(email: str = "ada@example.com") -> str:
-    return wiring.links().sign(Purpose.MY_WAITLISTS, LinkSubject(shopper(email)))
+    return cloud.container.links.sign(Purpose.MY_WAITLISTS, LinkSubject(shopper(email)))
 
 
 def queued() -> list[dict[str, str]]:
     """The emails asked for since the last look."""
-    sqs, url = wiring.client("sqs"), wiring.settings().confirmations_queue_url
+    sqs, url = cloud.container.client("sqs"), cloud.container.settings.confirmations_queue_url
     messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
     for message in messages:
         sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
@@ -940,8 +936,8 @@ def test_every_answer_is_a_line_with_its_request_and_counted(
 def test_a_form_of_another_site_is_refused(
     api: Client, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], status: int
 ) -> None:
-    own = replace(wiring.settings(), shop_origin="https://shop.example")
-    monkeypatch.setattr(wiring, "settings", lambda: own)
+    own = replace(cloud.container.settings, shop_origin="https://shop.example")
+    monkeypatch.setattr(cloud.container, "settings", own)
     assert post(api, "/waitlist", waitlist_form(), SCRIPT | headers).status_code == status
     assert rows() == (status == 202)
     assert post(api, "/confirm", {"token": "x"}, SCRIPT | headers).status_code == (
@@ -965,7 +961,7 @@ def test_a_form_of_another_site_is_refused(
 def test_without_a_domain_the_origin_of_the_release_and_of_a_distribution_are_the_shops_own(
     api: Client, origin: str, status: int
 ) -> None:
-    assert wiring.settings().shop_origin == ""
+    assert cloud.container.settings.shop_origin == ""
     assert post(api, "/waitlist", waitlist_form(), SCRIPT | {"origin": origin}).status_code == status
     assert rows() == (status == 202)
 
@@ -976,10 +972,10 @@ def test_no_answer_of_any_route_lets_a_page_of_another_origin_read_it(api: Clien
     asked = {"origin": origin, "access-control-request-method": "POST", "cookie": "session=1", **SCRIPT}
     answers = [
         api.http.request(method, path.replace("{sku}", SKU), headers=asked)
-        for path, methods in app.routes.items()
+        for path, methods in cloud.app.routes.items()
         for method in methods
     ]
-    assert len(answers) == sum(len(methods) for methods in app.routes.values()) > 15
+    assert len(answers) == sum(len(methods) for methods in cloud.app.routes.values()) > 15
     names = {name.lower() for answer in answers for name in answer.headers}
     assert not [name for name in names if name.startswith("access-control-")]
     assert "set-cookie" not in names
@@ -1086,7 +1082,7 @@ def test_the_pages_behind_links_are_in_the_language_they_ask_for(api: Client) ->
         (f"/confirm?token={token(Purpose.CONFIRM)}", "Noch nicht bestätigt"),
         (f"/unsubscribe?token={token(Purpose.UNSUBSCRIBE)}", "Die Liste verlassen?"),
         (
-            f"/waitlists?token={wiring.links().sign(Purpose.MY_WAITLISTS, LinkSubject(shopper()))}",
+            f"/waitlists?token={cloud.container.links.sign(Purpose.MY_WAITLISTS, LinkSubject(shopper()))}",
             "Deine Listen",
         ),
     ):
@@ -1188,26 +1184,28 @@ SOLD_NO_MORE = "OLD"
 
 def is_in_state(name: str, sku: str) -> None:
     """Ada's one entry, for `sku`, is in that state."""
-    ada, now = shopper(), wiring.clock_ms()
-    stores.shoppers().erase(ada)
+    ada, now = shopper(), cloud.container.clock_ms()
+    cloud.container.shoppers.erase(ada)
     signup = Signup(ada, "ada@example.com", sku, "/products/field-jacket", "c")
     if name == "unknown":
         return
     asked_at_ms = now - (CONFIRM_WITHIN_S + 60) * 1000 if name == "expired" else now - 60_000
-    assert stores.entries().ask(signup, at_ms=asked_at_ms)
+    assert cloud.container.entries.ask(signup, at_ms=asked_at_ms)
     if name in {"pending", "expired"}:
         return
-    assert stores.entries().confirm(ada, sku, at_ms=asked_at_ms + 1)
-    entry = stores.entries().get(ada, sku)
+    assert cloud.container.entries.confirm(ada, sku, at_ms=asked_at_ms + 1)
+    entry = cloud.container.entries.get(ada, sku)
     assert entry is not None
     if name == "notified":
-        names = wiring.settings()
-        shards = ShardsTable(wiring.client("dynamodb"), names.entries_table, names.suppressions_table)
+        names = cloud.container.settings
+        shards = ShardsTable(
+            cloud.container.client("dynamodb"), names.entries_table, names.suppressions_table
+        )
         assert shards.mark_batch([Notified(entry, "accepted", "m")], restock_id="r", at_ms=now) == 1
     elif name == "unsubscribed":
-        stores.entries().leave(ada, sku, at_ms=now)
+        cloud.container.entries.leave(ada, sku, at_ms=now)
     elif name in {"bounced", "complained"}:
-        stores.suppressions().suppress(ada, reason=name, at_ms=now)
+        cloud.container.suppressions.suppress(ada, reason=name, at_ms=now)
 
 
 # The state, the SKU, and what is said: by a confirm link opened, by its button, by a leave link opened, by
@@ -1266,7 +1264,7 @@ def test_every_page_says_what_is_true_in_every_state(
         is_in_state(name, sku)
         subject = LinkSubject(shopper(), sku)
         confirm, leave = (
-            wiring.links().sign(each, subject) for each in (Purpose.CONFIRM, Purpose.UNSUBSCRIBE)
+            cloud.container.links.sign(each, subject) for each in (Purpose.CONFIRM, Purpose.UNSUBSCRIBE)
         )
         assert opened[place] in got("/confirm", confirm)
         assert leaving[place] in got("/unsubscribe", leave)
@@ -1284,8 +1282,8 @@ def test_every_page_says_what_is_true_in_every_state(
             assert sentence.format(address="ada@example.com") in thanks
         assert post(api, "/waitlist", form).json_body == {"status": "accepted"}
     if name in {"bounced", "complained"}:
-        wiring.client("dynamodb").delete_item(
-            TableName=wiring.settings().suppressions_table, Key={"shopper": {"S": shopper()}}
+        cloud.container.client("dynamodb").delete_item(
+            TableName=cloud.container.settings.suppressions_table, Key={"shopper": {"S": shopper()}}
         )
 
 
@@ -1305,15 +1303,15 @@ def test_the_page_with_script_says_the_same_as_the_page_without(german_release: 
 def test_one_confirm_link_shows_and_confirms_all_it_names_that_can_be(api: Client) -> None:
     skus = [SKU, "FJ-SLATE-M", IN_STOCK, SOLD_NO_MORE]
     sign_up(api, sku=skus, stamp=stamp(*skus))
-    stores.entries().leave(shopper(), "FJ-SLATE-M", at_ms=wiring.clock_ms())
-    link = wiring.links().sign(Purpose.CONFIRM, LinkSubject.of(shopper(), skus))
+    cloud.container.entries.leave(shopper(), "FJ-SLATE-M", at_ms=cloud.container.clock_ms())
+    link = cloud.container.links.sign(Purpose.CONFIRM, LinkSubject.of(shopper(), skus))
     shown = words_of(api.http.get(f"/confirm?token={link}", headers={"accept": "text/html"}).body.decode())
     assert "Moss, M" in shown
     assert "Moss, S Can be ordered at this moment" in shown
     assert "Slate" not in shown
     assert "You are not on these lists before that." in shown
     assert location(post(api, "/confirm", {"token": link}, PERSON)) == "/waitlist/confirmed"
-    states = {sku: stores.entries().get(shopper(), sku) for sku in skus}
+    states = {sku: cloud.container.entries.get(shopper(), sku) for sku in skus}
     assert {sku: entry.state for sku, entry in states.items() if entry} == {
         SKU: EntryState.CONFIRMED,
         "FJ-SLATE-M": EntryState.UNSUBSCRIBED,
@@ -1324,7 +1322,7 @@ def test_one_confirm_link_shows_and_confirms_all_it_names_that_can_be(api: Clien
 
 def test_asking_again_when_confirmed_is_the_same_one_write(api: Client, deployed: AwsDoor) -> None:
     sign_up(api)
-    stores.entries().confirm(shopper(), SKU, at_ms=wiring.clock_ms())
+    cloud.container.entries.confirm(shopper(), SKU, at_ms=cloud.container.clock_ms())
     deployed.calls.clear()
     answer = sign_up(api)
     assert (answer.status_code, answer.json_body) == (202, {"status": "accepted"})
@@ -1336,7 +1334,7 @@ def test_a_signup_keeps_which_network_asked_and_no_address(api: Client) -> None:
     headers = {**SCRIPT, "x-forwarded-for": "10.0.0.1, 81.2.69.142, 130.176.1.1"}
     for address in ("ada@example.com", "ben@example.com"):
         post(api, "/waitlist", waitlist_form(email=address), headers)
-    table = wiring.client("dynamodb").scan(TableName=wiring.settings().entries_table)
+    table = cloud.container.client("dynamodb").scan(TableName=cloud.container.settings.entries_table)
     (source,) = {item["source"]["S"] for item in table["Items"]}
     assert source.startswith("net4-")
     assert "81.2.69" not in json.dumps(table["Items"])

@@ -16,11 +16,12 @@ from tests.support.aws import ROOT, template
 ARCHITECTURE = ROOT / "ARCHITECTURE.md"
 README = ROOT / "README.md"
 
-# Which parts of chalicelib a part may import, itself aside. `app`, `reactions` and `wiring` put
+# Which parts of chalicelib a part may import, itself aside. `app`, `reactions` and the container put
 # everything together.
 MAY_IMPORT = {
     "aws": set[str](),
     "domain": set[str](),
+    "clock": set[str](),
     "log": set[str](),
     "settings": set[str](),
     "keys": set[str](),
@@ -37,7 +38,7 @@ MAY_IMPORT = {
 WITHOUT_A_RESOURCE = {"cloudwatch:GetMetricData", "ses:GetAccount"}
 # Functions that no shopper calls: streams, queues and the clock do.
 BY_THEMSELVES = ("app.on_", "app.schedule(")
-PUTS_TOGETHER = {"reactions", "wiring"}
+PUTS_TOGETHER = {"reactions", "container", "stores"}
 
 
 def imported(file: Path) -> Iterator[str]:

@@ -12,8 +12,7 @@ from chalice.test import Client, HTTPResponse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app import app
-from chalicelib import wiring
+import app as cloud
 from chalicelib.domain.availability import AvailabilityEvent, Outcome, TakenIn
 from chalicelib.domain.product import Product, Variant, WhenSoldOut
 from chalicelib.domain.stock import Availability, Restock, Stock, StockedProduct, restocks
@@ -22,10 +21,10 @@ from chalicelib.services.availability import Availabilities
 from chalicelib.services.webhooks import Webhooks
 from chalicelib.tables.products import TRANSACTION_PRODUCTS_MAX, ProductsTable
 from chalicelib.tables.webhooks import WebhooksTable
-from chalicelib.wiring import api as serving
 from spillway.sitegen.release import Release
 from tests.support.aws import create_table
 from tests.support.clock import Clock
+from tests.support.containers import container_with
 from tests.support.dynamodb import MemoryDynamoDb
 from tests.support.recorder import Recorder
 
@@ -67,14 +66,14 @@ def noted() -> MemoryWebhooks:
 def api(
     products: ProductsTable, noted: MemoryWebhooks, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> Iterator[Client]:
-    for name, value in {
-        "merchant_keys": MerchantKeys((KEY, "older")),
-        "availabilities": Availabilities(products),
-        "webhooks": Webhooks(Availabilities(products), noted, clock),
-    }.items():
-        monkeypatch.setattr(serving, name, lambda value=value: value)
-    monkeypatch.setattr(wiring, "clock_ms", clock)
-    with Client(app) as client:
+    container = container_with(
+        clock_ms=clock,
+        merchant_keys=MerchantKeys((KEY, "older")),
+        availabilities=Availabilities(products),
+        webhooks=Webhooks(Availabilities(products), noted, clock),
+    )
+    monkeypatch.setattr(cloud, "container", container)
+    with Client(cloud.app) as client:
         yield client
 
 

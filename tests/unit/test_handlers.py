@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 import app as cloud
-from chalicelib import reactions, wiring
+from chalicelib import reactions
+from chalicelib.clock import clock_ms
+from chalicelib.container import Container
 from chalicelib.domain.email import RequestedEmail
 from chalicelib.domain.entry import EntryState
 from chalicelib.domain.stock import Availability, Restock, Stock
@@ -15,7 +17,7 @@ from chalicelib.domain.wave import NotifyOne, WaveStep, to_json
 from chalicelib.mail.sender import Refusal, SendRefused
 from chalicelib.records import FirstRecordFailed, react_to_queue, react_to_stream
 from chalicelib.tables.entries import entry_from
-from chalicelib.wiring import emails, events, stores
+from tests.support.containers import container_with
 
 
 def entry_image(state: EntryState, asked_at_ms: int = 1) -> dict[str, Any]:
@@ -81,17 +83,20 @@ class Heard:
 
 
 @pytest.fixture
-def heard(monkeypatch: pytest.MonkeyPatch) -> Heard:
+def heard() -> Heard:
     """Every service, listening."""
-    heard = Heard()
-    for part, services in {
-        events: ("single_opt_in", "fan_out", "page_refresh", "restocking"),
-        emails: ("confirmations",),
-        stores: ("confirmations_queue", "entries", "progress"),
-    }.items():
-        for service in services:
-            monkeypatch.setattr(part, service, lambda: heard)
-    return heard
+    return Heard()
+
+
+@pytest.fixture(autouse=True)
+def container(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> Container:
+    """A container of the services that `heard` stands for."""
+    container = container_with()
+    services = ("single_opt_in", "fan_out", "page_refresh", "restocking", "confirmations")
+    stores = ("confirmations_queue", "entries", "progress")
+    vars(container).update(dict.fromkeys(services + stores, heard))
+    monkeypatch.setattr(cloud, "container", container)
+    return container
 
 
 def failures(answer: Any) -> list[str]:
@@ -104,18 +109,18 @@ def test_a_pending_entry_is_queued_to_be_asked(heard: Heard) -> None:
     assert heard.calls == [("put", "ada-id", "A")]
 
 
-def test_a_confirmed_entry_is_welcomed(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wiring, "clock_ms", lambda: 5)
+def test_a_confirmed_entry_is_welcomed(heard: Heard, container: Container) -> None:
+    container.clock_ms = lambda: 5
     change = (entry_image(EntryState.PENDING), entry_image(EntryState.CONFIRMED))
     cloud.on_entry_written(stream_event(change), None)
     assert heard.calls == [("welcome", "ada-id", "A", 5)]
 
 
 def test_a_confirmation_that_lifts_a_suppression_lifts_it_before_anything_is_sent(
-    heard: Heard, monkeypatch: pytest.MonkeyPatch
+    heard: Heard, monkeypatch: pytest.MonkeyPatch, container: Container
 ) -> None:
-    monkeypatch.setattr(wiring, "clock_ms", lambda: 5)
-    monkeypatch.setattr(stores, "suppressions", lambda: heard)
+    container.clock_ms = lambda: 5
+    vars(container)["suppressions"] = heard
     monkeypatch.setattr(
         reactions, "lift_confirmed", lambda table, shopper, at_ms: heard.lift(table is heard, shopper, at_ms)
     )
@@ -124,10 +129,8 @@ def test_a_confirmation_that_lifts_a_suppression_lifts_it_before_anything_is_sen
     assert heard.calls == [("lift", True, "ada-id", 5), ("welcome", "ada-id", "A", 5)]
 
 
-def test_who_leaves_after_a_email_is_counted_for_its_restock(
-    heard: Heard, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(wiring, "clock_ms", lambda: 5)
+def test_who_leaves_after_a_email_is_counted_for_its_restock(heard: Heard, container: Container) -> None:
+    container.clock_ms = lambda: 5
     told = {**entry_image(EntryState.NOTIFIED), "restock_id": {"S": "r1"}}
     cloud.on_entry_written(stream_event((told, entry_image(EntryState.UNSUBSCRIBED))), None)
     waiting = (entry_image(EntryState.CONFIRMED), entry_image(EntryState.UNSUBSCRIBED))
@@ -212,8 +215,8 @@ def test_rows_of_other_kinds_in_a_redriven_range_set_nothing_off(heard: Heard) -
     assert [call[0] for call in heard.calls] == ["put", "refresh", "open"]
 
 
-def test_a_record_without_its_time_is_written_now(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wiring, "clock_ms", lambda: 5000)
+def test_a_record_without_its_time_is_written_now(heard: Heard, container: Container) -> None:
+    container.clock_ms = lambda: 5000
     sold_out, back = Stock(Availability.OUT_OF_STOCK, 0, 1, "e1"), Stock(Availability.IN_STOCK, 5, 2, "e2")
     event = stream_event((product_image(sold_out), product_image(back)))
     del event["Records"][0]["dynamodb"]["ApproximateCreationDateTime"]
@@ -325,7 +328,7 @@ def test_lines_name_the_request_and_the_record_they_are_about(
 
 @pytest.mark.parametrize("body", [{"shopper": "ada-id", "sku": "A"}, {"shopper": "ada-id"}])
 def test_a_email_that_may_not_leave_now_is_put_back(
-    heard: Heard, monkeypatch: pytest.MonkeyPatch, body: dict[str, Any]
+    heard: Heard, body: dict[str, Any], container: Container
 ) -> None:
     class Refusing:
         refusal = Refusal.RETRY
@@ -334,7 +337,7 @@ def test_a_email_that_may_not_leave_now_is_put_back(
             raise SendRefused("quota", self.refusal)
 
     for service in ("confirmations", "my_waitlists_email"):
-        monkeypatch.setattr(emails, service, Refusing)
+        vars(container)[service] = Refusing()
     text = json.dumps(body)
     assert failures(cloud.send_confirmations(queue_event(text), None)) == []
     ((call, email, delay_s), deleted) = heard.calls
@@ -358,21 +361,21 @@ def test_a_first_ask_of_a_row_that_was_no_entry_before_is_asked_about(heard: Hea
     assert heard.calls == [("put", "ada-id", "A")]
 
 
-def test_a_email_about_all_lists_reaches_its_service(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(emails, "my_waitlists_email", lambda: heard)
+def test_a_email_about_all_lists_reaches_its_service(heard: Heard, container: Container) -> None:
+    vars(container)["my_waitlists_email"] = heard
     cloud.send_confirmations(queue_event(RequestedEmail("ada-id", source="net4-x").to_json()), None)
     assert heard.calls == [("send", "ada-id", "net4-x"), ("delete", "r0")]
 
 
-def test_feedback_reaches_its_desk(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_feedback_reaches_its_desk(container: Container) -> None:
     desk = Heard()
-    monkeypatch.setattr(emails, "ses_event_handler", lambda: desk)
-    reactions.take_feedback("a body")
+    vars(container)["ses_event_handler"] = desk
+    reactions.take_feedback(container, "a body")
     assert desk.calls == [("take_in", "a body")]
 
 
 def test_emails_that_are_due_are_sent_by_what_the_function_is_given(
-    heard: Heard, monkeypatch: pytest.MonkeyPatch
+    heard: Heard, monkeypatch: pytest.MonkeyPatch, container: Container
 ) -> None:
     given: list[Any] = []
 
@@ -387,9 +390,9 @@ def test_emails_that_are_due_are_sent_by_what_the_function_is_given(
         return 1
 
     monkeypatch.setattr(reactions, "RequestedBatch", Due)
-    assert failures(reactions.send_confirmations(queue_event("b")["Records"], remaining_ms)) == []
+    assert failures(reactions.send_confirmations(container, queue_event("b")["Records"], remaining_ms)) == []
     assert isinstance(given[0], reactions.RequestedEmailHandler)
-    assert given[1:] == [heard, wiring.clock_ms, random.random, remaining_ms, "b"]
+    assert given[1:] == [heard, clock_ms, random.random, remaining_ms, "b"]
     assert heard.calls == [("delete", "r0")]
 
 

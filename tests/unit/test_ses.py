@@ -16,7 +16,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from chalicelib import wiring
+from chalicelib.container import Container
 from chalicelib.domain.email import Email
 from chalicelib.domain.entry import EntryState, shard_of, shards_of
 from chalicelib.domain.rate_limits import UNLIMITED, Limits
@@ -26,7 +26,7 @@ from chalicelib.mail.alarm import Alarm
 from chalicelib.mail.headers import SES_DISALLOWED, HeaderRefused, check_headers
 from chalicelib.mail.sender import Delivery, OutcomeUnknown, OutgoingEmail, Refusal, SendRefused, SendResult
 from chalicelib.mail.ses import BULK_EMAILS_MAX, CALLS_MAX, STATUSES, SesSender
-from chalicelib.wiring import emails as sending
+from chalicelib.stores import boto3_client
 from tests.support.clock import Clock
 from tests.support.memory import SKU
 from tests.support.memory_shop import MemoryShop
@@ -270,20 +270,15 @@ def test_a_call_that_was_never_made_is_known_not_to_be_taken(
         sender(ses).send(SENDER, emails(2))
 
 
-def test_a_send_is_one_attempt_of_the_sdk_for_ses_knows_no_repeated_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # Without the caches, which other tests have filled.
+def test_a_send_is_one_attempt_of_the_sdk_for_ses_knows_no_repeated_one() -> None:
     made: list[Any] = []
 
-    def client(service: str, **how: Any) -> Any:
-        made.append(wiring.client.__wrapped__(service, **how))
+    def client(service: str, *, attempts_max: int = 4) -> Any:
+        made.append(boto3_client(service, attempts_max=attempts_max))
         return made[-1]
 
-    monkeypatch.setattr(sending, "client", client)
-    monkeypatch.setattr(sending, "smtp_server", lambda: None)
-    monkeypatch.setattr(sending, "settings", lambda: SimpleNamespace(configuration_set="emails"))
-    sending.sender.__wrapped__()
+    settings: Any = SimpleNamespace(configuration_set="emails", smtp_secret="")
+    _ = Container(lambda: settings, client).sender
     (sesv2,) = made
     assert sesv2.meta.service_model.service_name == "sesv2"
     assert sesv2.meta.config.retries == {"mode": "standard", "total_max_attempts": 1}

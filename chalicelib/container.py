@@ -1,0 +1,275 @@
+"""The container: builds every object of the shop, once and lazily, from settings, clients, clock and ids.
+
+A property imports what it builds, so that a cold start pays for what its first request uses and no more.
+The Lambda functions, the operator's commands and the tests use this class with different clients.
+"""
+
+import random
+import time
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from chalicelib.aws.errors import AwsError, code_of
+from chalicelib.log import log
+from chalicelib.stores import Stores
+from chalicelib.tables.entries import EntriesTable
+
+if TYPE_CHECKING:
+    from chalicelib.domain.form_stamp import Offer
+    from chalicelib.http.merchant_keys import MerchantKeys
+    from chalicelib.mail.sender import EmailSender
+    from chalicelib.mail.smtp import SmtpServer
+    from chalicelib.services.autopilot import Autopilot
+    from chalicelib.services.availability import Availabilities
+    from chalicelib.services.confirmations import Confirmations
+    from chalicelib.services.fan_out import FanOut
+    from chalicelib.services.my_waitlists import MyWaitlists
+    from chalicelib.services.my_waitlists_email import MyWaitlistsEmail
+    from chalicelib.services.page_refresh import PageRefresh
+    from chalicelib.services.rate_limiter import RateLimiter
+    from chalicelib.services.requested_emails import RequestedEmails
+    from chalicelib.services.restocking import Restocking
+    from chalicelib.services.ses_events import SesEventHandler
+    from chalicelib.services.signups import Signups
+    from chalicelib.services.single_opt_in import SingleOptIn
+    from chalicelib.services.waitlist import Waitlist
+    from chalicelib.services.webhooks import Webhooks
+
+
+class Container(Stores):
+    """Everything that a shop is made of: `Stores`, and the services over them."""
+
+    # ---- Requests of shoppers and merchants ----
+
+    @cached_property
+    def signups(self) -> "Signups":
+        """Stores signups."""
+        from chalicelib.services.signups import Signups
+
+        entries = EntriesTable(self._signup_dynamodb, self.settings.entries_table)
+        return Signups(entries, self.keys.identity, self.clock_ms)
+
+    def warm_up(self) -> None:
+        """Build what the first signup needs before it comes: Lambda lends a whole processor until then.
+
+        After an error, the first request builds it, or is refused.
+        """
+        try:
+            _ = self.signups
+        except AwsError as error:
+            log("not_warmed_up", error=type(error).__name__, code=code_of(error))
+
+    def refused_domains(self, name: str) -> frozenset[str]:
+        """Return the domains of a list; none where it cannot be read: a signup is worth more than a check."""
+        try:
+            return self.domain_lists.named(name)
+        except AwsError as error:
+            log("domains_not_read", list=name, error=type(error).__name__, code=code_of(error))
+            return frozenset()
+
+    def offered_now(self, skus: tuple[str, ...]) -> "Offer":
+        """Return what a page made now would offer: `skus` on the terms of the live shop."""
+        from chalicelib.domain.form_stamp import Offer
+
+        shop = self.recent_themes.live().theme.shop
+        return Offer(skus, shop.opt_in, shop.refused_domains)
+
+    @cached_property
+    def waitlist(self) -> "Waitlist":
+        """Confirms and ends entries, by the links in emails."""
+        from chalicelib.services.waitlist import Waitlist
+
+        return Waitlist(self.entries, self.recent_products, self.links, self.clock_ms)
+
+    @cached_property
+    def my_waitlists(self) -> "MyWaitlists":
+        """Shows, exports and erases everything that is stored about a shopper."""
+        from chalicelib.services.my_waitlists import MyWaitlists
+
+        return MyWaitlists(self.entries, self.shoppers, self.products, self.links, self.clock_ms)
+
+    @cached_property
+    def merchant_keys(self) -> "MerchantKeys":
+        """The keys that the merchant's own systems show, or sign with."""
+        from chalicelib.http.merchant_keys import MerchantKeys
+
+        secret = self.client("secretsmanager").get_secret_value(SecretId=self.settings.merchant_keys_secret)
+        return MerchantKeys.from_json(secret["SecretString"])
+
+    @cached_property
+    def availabilities(self) -> "Availabilities":
+        """Applies availability events."""
+        from chalicelib.services.availability import Availabilities
+
+        return Availabilities(self.products)
+
+    @cached_property
+    def webhooks(self) -> "Webhooks":
+        """Applies availability events of signed webhooks, each once."""
+        from chalicelib.services.webhooks import Webhooks
+        from chalicelib.tables.webhooks import WebhooksTable
+
+        table = WebhooksTable(self.client("dynamodb"), self.settings.sending_table)
+        return Webhooks(self.availabilities, table, self.clock_ms)
+
+    # ---- Emails ----
+
+    @cached_property
+    def smtp_server(self) -> "SmtpServer | None":
+        """The mail server of a shop that does not send through SES."""
+        from chalicelib.mail.smtp import SmtpServer
+
+        if not self.settings.smtp_secret:
+            return None
+        secret = self.client("secretsmanager").get_secret_value(SecretId=self.settings.smtp_secret)
+        return SmtpServer.from_json(secret["SecretString"])
+
+    @cached_property
+    def sender(self) -> "EmailSender":
+        """SES, or the shop's own mail server. The client never retries: SES would send twice."""
+        from chalicelib.mail.ses import SesSender
+        from chalicelib.mail.smtp import SmtpSender
+
+        if self.smtp_server:
+            return SmtpSender(self.smtp_server, self.clock_ms, self.new_id)
+        return SesSender(self.client("sesv2", attempts_max=1), self.settings.configuration_set)
+
+    @cached_property
+    def rate_limiter(self) -> "RateLimiter":
+        """Holds all workers together to what SES allows."""
+        from chalicelib.mail.account import SesAccount
+        from chalicelib.mail.alarm import Alarm
+        from chalicelib.services.rate_limiter import RateLimiter
+
+        alarm = Alarm(self.client("sns"), self.settings.alarms_topic)
+        account = self.smtp_server or SesAccount(self.client("sesv2"))
+        return RateLimiter(self.sending_rate, account, self.clock_ms, time.sleep, alarm.ring)
+
+    @cached_property
+    def requested_emails(self) -> "RequestedEmails":
+        """Sends an email that a shopper requested, within the day's limits."""
+        from chalicelib.services.rate_limiter import RateLimitedSender
+        from chalicelib.services.requested_emails import RequestedEmails
+
+        sender = RateLimitedSender(self.sender, self.rate_limiter)
+        return RequestedEmails(
+            self.entries, self.recent_themes, self.links, sender, self.clock_ms, self.keys.identity
+        )
+
+    @cached_property
+    def confirmations(self) -> "Confirmations":
+        """Sends confirmation emails."""
+        from chalicelib.services.confirmations import Confirmations
+
+        return Confirmations(
+            self.entries,
+            self.recent_products,
+            self.suppressions,
+            self.requested_emails,
+            self.clock_ms,
+            visit_s=self.settings.confirmation_delay_s,
+        )
+
+    @cached_property
+    def my_waitlists_email(self) -> "MyWaitlistsEmail":
+        """Sends the email with the link to a shopper's waitlists."""
+        from chalicelib.services.my_waitlists_email import MyWaitlistsEmail
+
+        return MyWaitlistsEmail(self.shoppers, self.suppressions, self.requested_emails)
+
+    @cached_property
+    def ses_event_handler(self) -> "SesEventHandler":
+        """Applies SES's events about emails."""
+        from chalicelib.services.ses_events import SesEventHandler
+
+        return SesEventHandler(
+            self.deliverability,
+            self.suppressions,
+            self.rate_limiter,
+            self.clock_ms,
+            topic=self.settings.feedback_topic,
+            configuration_set=self.settings.configuration_set,
+        )
+
+    # ---- Reactions to stock and to the clock ----
+
+    @cached_property
+    def page_refresh(self) -> "PageRefresh":
+        """Refreshes the pages that show a product."""
+        from chalicelib.services.page_refresh import PageRefresh
+        from chalicelib.storage.pages import PagesBucket
+
+        bucket = PagesBucket(self.client("s3"), self.settings.pages_bucket)
+        return PageRefresh(self.products, self.themes, bucket, self.cdn, self.form_stamps)
+
+    @cached_property
+    def restocking(self) -> "Restocking":
+        """Opens fan-outs."""
+        from chalicelib.services.restocking import Restocking
+
+        return Restocking(self.products, self.restocks, self.progress, self.policies, self.waves_queue)
+
+    @cached_property
+    def single_opt_in(self) -> "SingleOptIn":
+        """Accepts entries that need no confirmation."""
+        from chalicelib.services.single_opt_in import SingleOptIn
+
+        return SingleOptIn(self.entries, self.restocking, self.clock_ms)
+
+    @cached_property
+    def fan_out(self) -> "FanOut":
+        """Works on the steps of fan-outs."""
+        from chalicelib.services.batches import Batches
+        from chalicelib.services.email_composer import EmailComposer
+        from chalicelib.services.fan_out import FanOut
+        from chalicelib.services.notifier import Notifier
+        from chalicelib.tables.leases import LeasesTable
+
+        notifier = Notifier(
+            self.entries,
+            self.shards,
+            self.progress,
+            lambda: EmailComposer(self.themes.live(), self.links),
+            self.sender,
+            self.waves_queue,
+            self.clock_ms,
+        )
+        batches = Batches(
+            self.entries,
+            self.shards,
+            self.products,
+            self.restocks,
+            self.progress,
+            self.rate_limiter,
+            notifier,
+            self.clock_ms,
+        )
+        leases = LeasesTable(self.client("dynamodb"), self.settings.sending_table)
+        return FanOut(
+            batches,
+            leases,
+            self.rate_limiter,
+            self.waves_queue,
+            self.clock_ms,
+            self.new_id,
+            random.random,
+        )
+
+    @cached_property
+    def autopilot(self) -> "Autopilot":
+        """Watches the shop and acts within bounds."""
+        from chalicelib.domain.autopilot import Bounds
+        from chalicelib.services.autopilot import Autopilot, CloudActionLog, Resources
+        from chalicelib.tables.alert_state import AlertStateTable
+
+        names = self.settings
+        resources = Resources(
+            names.entries_table,
+            names.sending_table,
+            names.api_function,
+            names.alarms_topic,
+            names.dead_letter_queue_urls,
+        )
+        bounds = Bounds(names.entries_write_units_max, names.api_concurrency_max)
+        action_log = CloudActionLog(AlertStateTable(self.client("dynamodb"), names.sending_table))
+        return Autopilot(self.client, resources, bounds, action_log, self.clock_ms)

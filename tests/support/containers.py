@@ -1,0 +1,22 @@
+"""Containers for tests: the real class, with other clients or with stand-ins for some of its parts."""
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from chalicelib.clock import clock_ms
+from chalicelib.container import Container
+
+
+def container_with(*, clock_ms: Callable[[], int] = clock_ms, **parts: Any) -> Container:
+    """Return a container that has these parts; a part that would have to be built is an error."""
+    container = Container(_no_settings, _no_client, clock_ms=clock_ms)
+    vars(container).update(parts)
+    return container
+
+
+def _no_settings() -> NoReturn:
+    raise AssertionError("this container has no settings")
+
+
+def _no_client(service: str, *, attempts_max: int = 1) -> NoReturn:
+    raise AssertionError(f"this container has no client of {service}, at {attempts_max} attempts or any")
