@@ -73,9 +73,9 @@ def _profiled(folder: Path, shares: Shares) -> list[tuple[str, ...]]:
     from spillway.project import Project
     from spillway.sitegen import cloud_rendering, site
     from spillway.sitegen.build_cache import BuildCache
-    from spillway.sitegen.loading import load_catalogue
     from spillway.sitegen.output_dir import OutputDir
     from spillway.sitegen.parallel import WorkerPool
+    from spillway.sitegen.reading.loading import load_catalogue
     from spillway.sitegen.rendering import Rendering
 
     class TimedRendering(Rendering):

@@ -9,7 +9,7 @@ from rich.console import Console
 from spillway.commands.options import json_option, stage_option
 from spillway.operate.doctor import Examined, Finding, Result, examine
 from spillway.project import Project
-from spillway.sitegen.loading import load_catalogue
+from spillway.sitegen.reading.loading import load_catalogue
 from spillway.stage import stage_named
 
 MARKS = {Result.GOOD: "[green]✓[/green]", Result.BAD: "[red]✗[/red]", Result.UNKNOWN: "[yellow]?[/yellow]"}

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from chalicelib.domain.product import Product
     from chalicelib.domain.stock import Stock
     from chalicelib.storefront.theme import Edition
-    from spillway.sitegen.catalogue import CatalogueProduct
     from spillway.sitegen.edition_rendering import StockBySlug
+    from spillway.sitegen.reading.catalogue import CatalogueProduct
 
 
 @click.group("feed")

@@ -25,7 +25,7 @@ from spillway.project import Project
 from spillway.publish.publisher import Publisher
 from spillway.publish.sources import of_folder
 from spillway.publish.target import target_of
-from spillway.sitegen.loading import load_catalogue
+from spillway.sitegen.reading.loading import load_catalogue
 from spillway.stage import LOCAL, Stage, local_stage
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from urllib.parse import urljoin, urlsplit
 from spillway.importing.body_html import INLINE, TOKEN, bounded, sanitised, visible_words
 from spillway.importing.body_markdown import rendered, written
 from spillway.importing.body_tree import Tree
-from spillway.sitegen.markdown import safe_link
+from spillway.sitegen.reading.markdown import safe_link
 
 _OF_A_TABLE = frozenset({"table", "thead", "tbody", "tfoot", "tr", "td", "th", "caption"})
 _BLOCKS_OF_A_LAYOUT = frozenset(

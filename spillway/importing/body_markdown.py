@@ -15,7 +15,7 @@ from html_to_markdown import convert
 
 from spillway.importing.body_runs import BR, Run
 from spillway.importing.body_tree import Node, Tree
-from spillway.sitegen.markdown import to_html
+from spillway.sitegen.reading.markdown import to_html
 
 _SPECIAL = re.compile(r"[\\`*_\[\]<>|#]|~(?=~|\Z)|(?<=~)~|\A~|&(?=#?\w+;)|!(?=\Z)")
 _LINE_START = re.compile(r"([-+=:~])|(\d{1,9})([.)])")

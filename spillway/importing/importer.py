@@ -17,9 +17,9 @@ from spillway.importing.sharing import Share, alone
 from spillway.importing.shop_files import Record, read_shop_files
 from spillway.importing.writing import carry_out
 from spillway.project import Project
-from spillway.sitegen.money_format import money_format
-from spillway.sitegen.product_file import ProductFile
-from spillway.sitegen.redirects import written_redirects
+from spillway.sitegen.reading.locales import money_format
+from spillway.sitegen.reading.product_file import ProductFile
+from spillway.sitegen.reading.redirects import written_redirects
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +191,6 @@ def _pictures(project: Project, request: ImportRequest, export: Export, record: 
 
 def _picture_problem(file: Path) -> str | None:
     # A large library, needed only where there are pictures.
-    from spillway.sitegen.picture_file import problem_with_picture
+    from spillway.sitegen.reading.picture_file import problem_with_picture
 
     return problem_with_picture(file)

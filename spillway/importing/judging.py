@@ -14,8 +14,8 @@ from spillway.importing.imported import NotTaken
 from spillway.importing.normalize import TakenPicture, TakenProduct, TakenVariant
 from spillway.importing.product_text import product_text
 from spillway.importing.wording import cut
-from spillway.sitegen.input_error import InputError
-from spillway.sitegen.product_file import ProductFile
+from spillway.sitegen.reading.product_file import ProductFile
+from spillway.sitegen.reading.toml_input import InputError
 
 T = TypeVar("T", TakenProduct, TakenVariant)
 # Each round finds what the one before could not see; what is wrong then is wrong for good.

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from chalicelib.domain.sku import SKU_CHARS_MAX, normal_sku, parse_sku
 from spillway.importing.imported import ImportedProduct
-from spillway.sitegen.slugs import base_slug, distinct_slugs, latin, slug_problem, with_digest
+from spillway.sitegen.reading.slugs import base_slug, distinct_slugs, latin, slug_problem, with_digest
 
 # A file system's names have at most 255 bytes: a product's file is its slug and ".toml".
 SLUG_LENGTH_MAX = 250

@@ -14,8 +14,8 @@ from spillway.importing.imported import Export, ImportedPicture, ImportedProduct
 from spillway.importing.naming import own_sku, page_slugs, slug_of
 from spillway.importing.sharing import Share, alone
 from spillway.importing.wording import clean, cut, one_line, summary_of
-from spillway.sitegen.money_format import minor_units
-from spillway.sitegen.product_text import DESCRIPTION_LENGTH_MAX, OPTION_LENGTH_MAX
+from spillway.sitegen.reading.locales import minor_units
+from spillway.sitegen.reading.product_fields import DESCRIPTION_LENGTH_MAX, OPTION_LENGTH_MAX
 
 # The longest category title that site.toml takes, in characters.
 CATEGORY_LENGTH_MAX = 80

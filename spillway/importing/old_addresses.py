@@ -6,8 +6,8 @@ from urllib.parse import unquote
 
 from spillway.importing.judging import Judged
 from spillway.importing.shop_files import Moved, Record, ShopFile
-from spillway.sitegen.redirects import Redirect
-from spillway.sitegen.tags import tag_paths
+from spillway.sitegen.reading.redirects import Redirect
+from spillway.sitegen.reading.slugs import tag_paths
 
 
 def gone_pages(

@@ -22,9 +22,9 @@ from spillway.importing.sharing import Share, alone
 from spillway.importing.shop_files import Moved, Record, ShopFile, digest
 from spillway.importing.skus import heirs, with_skus
 from spillway.pluralize import pluralize
-from spillway.sitegen.product_file import ProductFile
-from spillway.sitegen.redirects import Redirect, source_problem
-from spillway.sitegen.slugs import CATEGORIES_MAX
+from spillway.sitegen.reading.product_file import ProductFile
+from spillway.sitegen.reading.redirects import Redirect, source_problem
+from spillway.sitegen.reading.slugs import CATEGORIES_MAX
 
 
 @dataclass(frozen=True, slots=True)

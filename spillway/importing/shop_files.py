@@ -12,9 +12,9 @@ import rtoml
 
 from spillway.importing.picture_finder import PictureRecord
 from spillway.project import Project
-from spillway.sitegen.front_matter import FrontMatter
-from spillway.sitegen.product_file import ProductFile
-from spillway.sitegen.product_sheet import SHEET_FILE, ProductSheet
+from spillway.sitegen.reading.markdown import FrontMatter
+from spillway.sitegen.reading.product_file import ProductFile
+from spillway.sitegen.reading.product_sheet import SHEET_FILE, ProductSheet
 
 # Beside the products, to be kept with them.
 RECORD = "imported.json"

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from spillway.sitegen.product_text import SUMMARY_LENGTH_MAX
+from spillway.sitegen.reading.product_fields import SUMMARY_LENGTH_MAX
 
 
 def summary_of(summary: str, description: str, title: str) -> str:

@@ -17,7 +17,7 @@ from spillway.importing.picture_finder import PictureRecord
 from spillway.importing.planning import Plan
 from spillway.importing.shop_files import RECORD, Record
 from spillway.project import Project
-from spillway.sitegen.redirects import add_redirects, remove_redirects
+from spillway.sitegen.reading.redirects import add_redirects, remove_redirects
 
 
 def carry_out(

@@ -14,10 +14,9 @@ from typing import Any
 
 from chalicelib.storefront.theme import Theme
 from spillway.errors import WorkFailed
-from spillway.sitegen.catalogue import ContentPage, ProductRow
-from spillway.sitegen.gallery import ImageVariant
-from spillway.sitegen.products import Products, Renditions
-from spillway.sitegen.redirects import Redirect
+from spillway.sitegen.products import ImageVariant, Products, Renditions
+from spillway.sitegen.reading.catalogue import ContentPage, ProductRow
+from spillway.sitegen.reading.redirects import Redirect
 from spillway.sitegen.release import Kind, ReleaseSource, SiteObject
 from spillway.sitegen.root_files import RootFile
 

@@ -11,9 +11,9 @@ from spillway.sitegen.build_cache import BuildCache
 from spillway.sitegen.cloud_rendering import rendered
 from spillway.sitegen.dates import Dates
 from spillway.sitegen.edition_rendering import StockBySlug
-from spillway.sitegen.input_error import CatalogueInvalid
 from spillway.sitegen.output_dir import OutputDir
 from spillway.sitegen.parallel import WorkerPool
+from spillway.sitegen.reading.toml_input import CatalogueInvalid
 from spillway.sitegen.release import Release, SiteObject
 from spillway.sitegen.site import build
 

@@ -25,7 +25,7 @@ def digest_of(*parts: object) -> str:
 def code_digest() -> str:
     """Changes with the code that builds and with the libraries it builds with."""
     versions = [sys.version, *(version(name) for name in _LIBRARIES)]
-    files = sorted(file for folder in (*_CODE, _DOMAIN) for file in folder.glob("*.py"))
+    files = sorted(file for folder in (*_CODE, _DOMAIN) for file in folder.rglob("*.py"))
     return digest_of(versions, [(file.name, file.read_bytes()) for file in files])
 
 

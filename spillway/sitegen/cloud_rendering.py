@@ -9,9 +9,9 @@ from chalicelib.domain.form_stamp import FormStamps
 from spillway.errors import BadInput
 from spillway.sitegen.dates import Dates
 from spillway.sitegen.edition_rendering import StockBySlug
-from spillway.sitegen.input_error import CatalogueInvalid, InputError
 from spillway.sitegen.output_dir import OutputDir
 from spillway.sitegen.parallel import WorkerPool
+from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError
 from spillway.sitegen.release import Release, ReleaseSource, SiteObject
 from spillway.sitegen.rendering import Rendering
 

@@ -7,8 +7,8 @@ from chalicelib.domain.stock import Stock
 from chalicelib.storefront.sitemap import written_time
 from chalicelib.storefront.theme import Edition
 from spillway.sitegen.build_cache import digest_of
-from spillway.sitegen.catalogue import ContentPage
 from spillway.sitegen.products import Products
+from spillway.sitegen.reading.catalogue import ContentPage
 
 _DIGEST_LENGTH = 12
 

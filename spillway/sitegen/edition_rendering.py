@@ -13,11 +13,11 @@ from chalicelib.storefront.checkout import CheckoutForm
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.theme import HOME, Edition, Listing, covers_of
 from spillway.sitegen.build_cache import code_digest, digest_of
-from spillway.sitegen.catalogue import ContentPage, ProductRow
 from spillway.sitegen.dates import Dates
 from spillway.sitegen.page_jobs import PageJob, TemplateFingerprints
 from spillway.sitegen.products import Products
-from spillway.sitegen.redirects import redirect_file
+from spillway.sitegen.reading.catalogue import ContentPage, ProductRow
+from spillway.sitegen.reading.redirects import redirect_file
 from spillway.sitegen.release import Kind
 from spillway.sitegen.search import INDEX_PATH, SEARCH_PATH, Search
 from spillway.sitegen.syndication import FEED_ENTRIES_MAX, feed

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from chalicelib.domain.product import Picture
 from chalicelib.storefront.theme import EVERYTHING, HOME, Listing
-from spillway.sitegen.catalogue import ProductRow, Storefront
 from spillway.sitegen.products import Products
-from spillway.sitegen.tags import tagged
+from spillway.sitegen.reading.catalogue import ProductRow, Storefront
+from spillway.sitegen.reading.slugs import tagged
 
 # A page of cards that a phone on a slow network still gets at once; divides by 2, 3 and 4 columns.
 CARDS_MAX = 48

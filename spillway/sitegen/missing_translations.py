@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from chalicelib.storefront.theme import Edition, Theme
-from spillway.sitegen.catalogue import Catalogue
 from spillway.sitegen.message_extraction import messages_of
-from spillway.sitegen.product_sheet import SHEET_FILE
+from spillway.sitegen.reading.catalogue import Catalogue
+from spillway.sitegen.reading.product_sheet import SHEET_FILE
 from spillway.sitegen.text_file import text_files_of
 
 # More of one kind are a number: who has begun a language knows that it is not done.

@@ -15,9 +15,9 @@ from pathlib import Path
 import PIL
 from PIL import Image
 
-from spillway.sitegen.gallery import Developed, ImageVariant
-from spillway.sitegen.picture_file import PictureDamaged, read_picture
-from spillway.sitegen.slugs import safe_stem
+from spillway.sitegen.products import Developed, ImageVariant
+from spillway.sitegen.reading.picture_file import PictureDamaged, read_picture
+from spillway.sitegen.reading.slugs import safe_stem
 
 # Raised when what is noted beside the renditions changes.
 _RECORD_VERSION = 3

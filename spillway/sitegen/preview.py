@@ -16,7 +16,7 @@ from chalicelib.storage.pages import HOME_KEY, object_key
 from spillway.errors import SpillwayError
 from spillway.project import Project
 from spillway.sitegen.file_stat import Signature, files_under, signature_of
-from spillway.sitegen.redirects import REDIRECTS_FOLDER, redirect_file
+from spillway.sitegen.reading.redirects import REDIRECTS_FOLDER, redirect_file
 from spillway.sitegen.site import build
 
 CHANGES_PATH = "/_preview/changes"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from chalicelib.storefront.theme import Theme
 from spillway.sitegen.build_cache import digest_of
-from spillway.sitegen.catalogue import ContentPage
 from spillway.sitegen.dates import Dated
 from spillway.sitegen.products import Products
-from spillway.sitegen.redirects import Redirect
+from spillway.sitegen.reading.catalogue import ContentPage
+from spillway.sitegen.reading.redirects import Redirect
 from spillway.sitegen.root_files import RootFile
 
 

@@ -10,12 +10,12 @@ from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.sitemap import sitemaps
 from chalicelib.storefront.theme import HOME, Theme
 from spillway.sitegen.build_cache import digest_of
-from spillway.sitegen.catalogue import ContentPage
 from spillway.sitegen.dates import Dates
 from spillway.sitegen.edition_rendering import Cards, EditionRendering, StockBySlug, text_job
 from spillway.sitegen.page_jobs import PageJob
 from spillway.sitegen.products import Products
-from spillway.sitegen.redirects import Redirect, redirects_of_editions
+from spillway.sitegen.reading.catalogue import ContentPage
+from spillway.sitegen.reading.redirects import Redirect, redirects_of_editions
 from spillway.sitegen.release import Kind
 from spillway.sitegen.root_files import ROBOTS_KEY, RootFile, robots_text
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spillway.project import Project
-from spillway.sitegen.input_error import InputError
+from spillway.sitegen.reading.toml_input import InputError
 
 ROOT_FOLDER = "site/root"
 ROBOTS_KEY = "robots.txt"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     # A build that finds nothing changed asks about sales, and waits for no module it does not need.
-    from spillway.sitegen.catalogue import ProductRow
+    from spillway.sitegen.reading.catalogue import ProductRow
 
 # More are a number: the merchant looks at the whole sale then.
 _NAMED_MAX = 10

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 
 from chalicelib.storefront.theme import Edition, Link, Listing, covers_of
 from spillway.sitegen.build_cache import digest_of
-from spillway.sitegen.catalogue import ProductRow
 from spillway.sitegen.products import Products
+from spillway.sitegen.reading.catalogue import ProductRow
 
 SEARCH_PATH = "/search"
 INDEX_PATH = "/search.json"

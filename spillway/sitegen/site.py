@@ -12,26 +12,23 @@ from chalicelib.storefront.theme import HOME
 from spillway.errors import BadInput
 from spillway.project import Project
 from spillway.sitegen.build_cache import BuildCache, digest_of
-from spillway.sitegen.catalogue import Catalogue
 from spillway.sitegen.cloud_rendering import rendered
-from spillway.sitegen.consistency import picture_mistakes
 from spillway.sitegen.dates import Dates
 from spillway.sitegen.edition_rendering import StockBySlug
-from spillway.sitegen.gallery import Developed, Gallery, ImageVariant
-from spillway.sitegen.input_error import CatalogueInvalid, InputError
-from spillway.sitegen.loading import catalogue_memory, load_catalogue
 from spillway.sitegen.missing_translations import missing_translations
 from spillway.sitegen.output_dir import OutputDir
 from spillway.sitegen.parallel import WorkerPool
-from spillway.sitegen.products import Products, placed
-from spillway.sitegen.redirects import REDIRECTS_FILE, redirect_mistakes
+from spillway.sitegen.products import Developed, Gallery, ImageVariant, Products, placed
+from spillway.sitegen.reading.catalogue import Catalogue
+from spillway.sitegen.reading.loading import catalogue_memory, load_catalogue, picture_mistakes
+from spillway.sitegen.reading.redirects import REDIRECTS_FILE, redirect_mistakes
+from spillway.sitegen.reading.shop_file import base_url_problem
+from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError, Lines
 from spillway.sitegen.release import Kind, Release, ReleaseSource, SiteObject
 from spillway.sitegen.root_files import root_mistakes
 from spillway.sitegen.sales import sales_of
-from spillway.sitegen.shop_file import base_url_problem
 from spillway.sitegen.template_cache import TemplateCache
 from spillway.sitegen.theming import asset_keys, theme_of
-from spillway.sitegen.toml_lines import Lines
 
 # Names of assets and pictures change with their content: they may be kept for ever.
 ASSET_CACHE_CONTROL = "public, max-age=31536000, immutable"

@@ -6,8 +6,8 @@ from io import BytesIO, StringIO
 from typing import TYPE_CHECKING
 
 from spillway.errors import BadInput
-from spillway.sitegen.locales import usual_spelling
 from spillway.sitegen.message_extraction import messages_of
+from spillway.sitegen.reading.locales import usual_spelling
 from spillway.sitegen.text_file import forms_mistake
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 from chalicelib.storefront.texts import Texts
-from spillway.sitegen.input_error import InputError
+from spillway.sitegen.reading.toml_input import InputError
 
 if TYPE_CHECKING:
     from babel.messages.catalog import Catalog

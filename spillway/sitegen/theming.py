@@ -11,10 +11,10 @@ from chalicelib.storefront.sitemap import parts_for
 from chalicelib.storefront.theme import Edition, Theme
 from spillway.errors import BadInput
 from spillway.project import Project
-from spillway.sitegen.catalogue import Catalogue
 from spillway.sitegen.listings import listings_of
 from spillway.sitegen.products import Products
-from spillway.sitegen.slugs import safe_stem
+from spillway.sitegen.reading.catalogue import Catalogue
+from spillway.sitegen.reading.slugs import safe_stem
 
 # A picture of fewer bytes than the head of an answer costs less in the page than as a file of its own.
 INLINE_BYTES_MAX = 1_000

@@ -15,10 +15,10 @@ from chalicelib.domain.stock import Availability, Stock
 from spillway.__main__ import cli
 from spillway.errors import SpillwayError
 from spillway.project import Project
-from spillway.sitegen.input_error import CatalogueInvalid
-from spillway.sitegen.markdown import _parsed_to_html, to_html
 from spillway.sitegen.parallel import WorkerPool
-from spillway.sitegen.redirects import redirect_file
+from spillway.sitegen.reading.markdown import _parsed_to_html, to_html
+from spillway.sitegen.reading.redirects import redirect_file
+from spillway.sitegen.reading.toml_input import CatalogueInvalid
 from spillway.sitegen.release import Release
 from spillway.sitegen.site import build
 from tests.support.german_shop import make_german_shop

@@ -18,7 +18,7 @@ from chalicelib.storefront.theme import Theme
 from spillway.__main__ import cli
 from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
-from spillway.sitegen.input_error import CatalogueInvalid
+from spillway.sitegen.reading.toml_input import CatalogueInvalid
 from spillway.sitegen.release import Kind, Release
 from spillway.sitegen.site import build
 from tests.support.small_shop import make_small_shop

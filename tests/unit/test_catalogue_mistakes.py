@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from spillway.project import Project
-from spillway.sitegen.input_error import CatalogueInvalid, InputError
-from spillway.sitegen.loading import load_catalogue
+from spillway.sitegen.reading.loading import load_catalogue
+from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError
 from tests.support.small_shop import make_small_shop
 
 SITE = "site/site.toml"

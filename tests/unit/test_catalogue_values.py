@@ -7,9 +7,9 @@ from babel.numbers import format_currency, format_decimal
 
 from chalicelib.domain.product import Variant
 from chalicelib.domain.stock import Availability, Stock
-from spillway.sitegen.loading import load_catalogue
-from spillway.sitegen.markdown import to_html
-from spillway.sitegen.money_format import minor_units, money_format
+from spillway.sitegen.reading.loading import load_catalogue
+from spillway.sitegen.reading.locales import minor_units, money_format
+from spillway.sitegen.reading.markdown import to_html
 from tests.support.small_shop import make_small_shop
 
 

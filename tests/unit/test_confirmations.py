@@ -34,8 +34,8 @@ from chalicelib.services.email_composer import EmailComposer
 from chalicelib.services.requested_emails import RequestedEmails
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.tables.entries import AlreadyClaimed, Claim, EntriesTable
+from spillway.sitegen.reading.shop_file import _URL_LENGTH_MAX
 from spillway.sitegen.release import Release
-from spillway.sitegen.shop_file import _URL_LENGTH_MAX
 from tests.support.clock import Clock
 from tests.support.fakes import FixedTheme
 from tests.support.log_lines import logged

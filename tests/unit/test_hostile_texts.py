@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from spillway.project import Project
-from spillway.sitegen.input_error import CatalogueInvalid
+from spillway.sitegen.reading.toml_input import CatalogueInvalid
 from spillway.sitegen.release import Release
 from spillway.sitegen.site import build
 from tests.support.small_shop import make_small_shop

@@ -17,8 +17,8 @@ from spillway.importing.normalize import PictureChoice, TakeOptions, take
 from spillway.importing.product_text import product_text
 from spillway.importing.skus import with_skus
 from spillway.project import Project
-from spillway.sitegen.catalogue import CatalogueProduct
-from spillway.sitegen.loading import load_catalogue
+from spillway.sitegen.reading.catalogue import CatalogueProduct
+from spillway.sitegen.reading.loading import load_catalogue
 from tests.support.shopify_export import as_csv, export
 from tests.support.small_shop import make_small_shop
 

@@ -11,7 +11,7 @@ from spillway.importing.body_html import bounded, sanitised, visible_words
 from spillway.importing.body_markdown import escaped
 from spillway.importing.plain_text import html_of, line_of
 from spillway.importing.reading import Links
-from spillway.sitegen.markdown import to_html
+from spillway.sitegen.reading.markdown import to_html
 
 
 def page(body_html: str, *, link_base: str = "") -> str:

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from chalicelib.domain.product import Product
 from spillway.__main__ import cli
 from spillway.project import Project
-from spillway.sitegen.loading import load_catalogue
+from spillway.sitegen.reading.loading import load_catalogue
 from spillway.sitegen.site import build
 from tests.support.hostile_exports import FORMATS, rows_of
 from tests.support.importing import files_of

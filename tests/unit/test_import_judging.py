@@ -13,9 +13,9 @@ from spillway.errors import BadInput
 from spillway.importing.imported import ImportedProduct
 from spillway.importing.importer import NothingImported
 from spillway.project import Project
-from spillway.sitegen.catalogue import CatalogueProduct
-from spillway.sitegen.loading import load_catalogue
-from spillway.sitegen.markdown import is_beyond_refusal, to_html
+from spillway.sitegen.reading.catalogue import CatalogueProduct
+from spillway.sitegen.reading.loading import load_catalogue
+from spillway.sitegen.reading.markdown import is_beyond_refusal, to_html
 from spillway.sitegen.site import build
 from tests.support.importing import files_of, import_products, lines_of, product, variant
 from tests.support.small_shop import make_small_shop

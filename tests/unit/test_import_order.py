@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from spillway.__main__ import cli
 from spillway.project import Project
-from spillway.sitegen.loading import load_catalogue
+from spillway.sitegen.reading.loading import load_catalogue
 from tests.support.small_shop import make_small_shop
 
 MATRIXIFY = (

@@ -9,7 +9,7 @@ from PIL import Image
 from spillway.importing.picture_finder import PictureFinder, PictureSource
 from spillway.importing.report import ImportReport
 from spillway.project import Project
-from spillway.sitegen.loading import load_catalogue
+from spillway.sitegen.reading.loading import load_catalogue
 from tests.support.importing import import_products, lines_of, product, variant
 from tests.support.small_shop import make_small_shop
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from spillway.importing.imported import ImportedProduct
 from spillway.importing.shop_files import digest
 from spillway.project import Project
-from spillway.sitegen.loading import load_catalogue
-from spillway.sitegen.redirects import add_redirects
+from spillway.sitegen.reading.loading import load_catalogue
+from spillway.sitegen.reading.redirects import add_redirects
 from spillway.sitegen.site import build
 from tests.support.importing import files_of, import_products, lines_of, product, variant
 from tests.support.small_shop import make_small_shop

@@ -22,8 +22,8 @@ from spillway.demo.shopper import until
 from spillway.errors import BadInput
 from spillway.project import Project
 from spillway.sitegen.file_stat import is_settled, signature_of
-from spillway.sitegen.input_error import CatalogueInvalid, InputError
-from spillway.sitegen.loading import load_catalogue
+from spillway.sitegen.reading.loading import load_catalogue
+from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError
 from spillway.sitegen.release import Release
 from spillway.sitegen.site import build
 from spillway.sitegen.text_catalogue import updated

@@ -17,8 +17,8 @@ from spillway.__main__ import cli
 from spillway.importing.merchant_feed import read_merchant_feed
 from spillway.importing.reading import ReadOptions
 from spillway.project import Project
-from spillway.sitegen.loading import load_catalogue
 from spillway.sitegen.merchant_feed import DESCRIPTION_CHARS_MAX, merchant_feed
+from spillway.sitegen.reading.loading import load_catalogue
 from spillway.sitegen.release import Release
 from spillway.sitegen.site import build
 from spillway.sitegen.syndication import xml_text

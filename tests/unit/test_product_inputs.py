@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from spillway.project import Project
-from spillway.sitegen.input_error import CatalogueInvalid
-from spillway.sitegen.loading import load_catalogue
+from spillway.sitegen.reading.loading import load_catalogue
+from spillway.sitegen.reading.toml_input import CatalogueInvalid
 from spillway.sitegen.site import build
 from tests.support.german_shop import make_german_shop
 from tests.support.small_shop import JACKET, SCARF, make_small_shop

@@ -37,7 +37,7 @@ from spillway.publish.plan import RETIRED_KEPT_MS, Plan, Reason, Removal, Upload
 from spillway.publish.publisher import Published
 from spillway.publish.s3 import Changed, Request, S3Bucket
 from spillway.publish.sources import chosen, of_folder, of_kept
-from spillway.sitegen.input_error import CatalogueInvalid
+from spillway.sitegen.reading.toml_input import CatalogueInvalid
 from spillway.sitegen.release import Kind, Release, SiteObject
 from tests.support.aws import REGION
 from tests.support.clock import Clock

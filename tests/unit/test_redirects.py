@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from spillway.errors import BadInput
 from spillway.project import Project
-from spillway.sitegen.redirects import (
+from spillway.sitegen.reading.redirects import (
     REDIRECTS_MAX,
     Redirect,
     add_redirects,
@@ -19,10 +19,10 @@ from spillway.sitegen.redirects import (
     redirect_mistakes,
     source_problem,
 )
-from spillway.sitegen.toml_lines import Lines
+from spillway.sitegen.reading.toml_input import Lines
 
 if TYPE_CHECKING:
-    from spillway.sitegen.input_error import InputError
+    from spillway.sitegen.reading.toml_input import InputError
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from spillway.project import Project
 from spillway.publish.archive import packed, unpacked
 from spillway.publish.manifest import Manifest
 from spillway.publish.plan import Reason, make_plan
-from spillway.sitegen.input_error import CatalogueInvalid
 from spillway.sitegen.preview import Preview
+from spillway.sitegen.reading.toml_input import CatalogueInvalid
 from spillway.sitegen.release import Release
 from spillway.sitegen.root_files import ROOT_FILE_BYTES_MAX
 from spillway.sitegen.site import build

@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.theme import Theme
-from spillway.sitegen.locales import direction_of_locale
+from spillway.sitegen.reading.locales import direction_of_locale
 from spillway.sitegen.release import Release
 from spillway.sitegen.site import build
 from tests.support.small_shop import THEME, make_small_shop

@@ -13,8 +13,8 @@ from PIL import Image
 
 from spillway.__main__ import cli
 from spillway.project import Project
-from spillway.sitegen.input_error import CatalogueInvalid
 from spillway.sitegen.preview import Preview
+from spillway.sitegen.reading.toml_input import CatalogueInvalid
 from spillway.sitegen.release import Release
 from spillway.sitegen.site import build
 from tests.support.small_shop import make_small_shop

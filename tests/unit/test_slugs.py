@@ -5,9 +5,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.domain.product import Product, Variant
-from spillway.sitegen.catalogue import ProductRow
-from spillway.sitegen.slugs import SLUG_LENGTH_MAX, base_slug, distinct_slugs, folded, latin, slug_problem
-from spillway.sitegen.tags import tagged
+from spillway.sitegen.reading.catalogue import ProductRow
+from spillway.sitegen.reading.slugs import (
+    SLUG_LENGTH_MAX,
+    base_slug,
+    distinct_slugs,
+    folded,
+    latin,
+    slug_problem,
+    tagged,
+)
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
 

@@ -7,11 +7,11 @@ import pytest
 
 from chalicelib.domain.product import Product, Variant
 from spillway.project import Project
-from spillway.sitegen.catalogue import ProductRow
+from spillway.sitegen.reading.catalogue import ProductRow
+from spillway.sitegen.reading.slugs import Tag, tagged
 from spillway.sitegen.release import Release
 from spillway.sitegen.search import Search
 from spillway.sitegen.site import build
-from spillway.sitegen.tags import Tag, tagged
 from tests.support.german_shop import make_german_shop
 
 

@@ -11,12 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from spillway.sitegen.catalogue import ProductRow
-from spillway.sitegen.input_error import InputError
-from spillway.sitegen.product_file import ProductFile
-from spillway.sitegen.slugs import slug_problem
-from spillway.sitegen.toml_lines import Lines
-from spillway.sitegen.toml_table import TomlTable
+from spillway.sitegen.reading.catalogue import ProductRow
+from spillway.sitegen.reading.product_file import ProductFile
+from spillway.sitegen.reading.slugs import slug_problem
+from spillway.sitegen.reading.toml_input import InputError, Lines, TomlTable
 
 SHEET_FILE = "site/products.csv"
 _OF_PRODUCT = (

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -12,21 +12,18 @@ from chalicelib.domain.refused_domains import list_name
 from chalicelib.storefront.texts import Texts
 from spillway.project import Project
 from spillway.sitegen.build_cache import BuildCache, code_digest
-from spillway.sitegen.catalogue import Catalogue, ContentPage, ProductRow, Storefront
-from spillway.sitegen.consistency import catalogue_mistakes, picture_mistakes
-from spillway.sitegen.domain_file import read_domains
-from spillway.sitegen.gallery import Gallery
-from spillway.sitegen.input_error import CatalogueInvalid, InputError
-from spillway.sitegen.locales import direction_of_locale, root_of_locale
-from spillway.sitegen.page_file import read_page
 from spillway.sitegen.parallel import WorkerPool
-from spillway.sitegen.product_file import ProductFile
-from spillway.sitegen.product_loading import ProductLoading, repeated_slugs
-from spillway.sitegen.product_sheet import SHEET_FILE, ProductSheet
-from spillway.sitegen.redirects import read_redirects
+from spillway.sitegen.products import Gallery
+from spillway.sitegen.reading.catalogue import Catalogue, ContentPage, ProductRow, Storefront
+from spillway.sitegen.reading.locales import direction_of_locale, root_of_locale
+from spillway.sitegen.reading.markdown import read_page
+from spillway.sitegen.reading.product_file import ProductFile, ProductLoading, repeated_slugs
+from spillway.sitegen.reading.product_sheet import SHEET_FILE, ProductSheet, column, variant_line
+from spillway.sitegen.reading.redirects import read_redirects
+from spillway.sitegen.reading.shop_file import read_domains, read_storefront
+from spillway.sitegen.reading.slugs import slug_problem
+from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError, Lines
 from spillway.sitegen.root_files import read_root_files
-from spillway.sitegen.shop_file import read_storefront
-from spillway.sitegen.slugs import slug_problem
 from spillway.sitegen.text_file import read_texts, text_files_of
 
 _FILE_SIZE_BYTES_MAX = 1_000_000
@@ -247,3 +244,96 @@ def _lines(text: str) -> str:
 
 def _sha256(text: str | None) -> str:
     return hashlib.sha256((text or "").encode()).hexdigest()
+
+
+SITE_FILE = "site/site.toml"
+
+ReadText = Callable[[str], str | None]
+
+
+def catalogue_mistakes(
+    storefront: Storefront | None,
+    rows: Sequence[ProductRow],
+    slugs: Set[str],
+    text_of: ReadText,
+) -> Iterator[InputError]:
+    """Every disagreement but those about pictures.
+
+    `slugs` are those of all product files, readable or not; `text_of` gives a
+    file's text, to find the line of what is wrong."""
+    for file, field, value, expected in (
+        *_repeated_skus(rows, text_of),
+        *(_shelfless(storefront, rows) if storefront else ()),
+        *(_unknown_featured(storefront, slugs) if storefront else ()),
+    ):
+        yield _mistake(file, field, value, expected, text_of)
+
+
+def picture_mistakes(
+    storefront: Storefront | None,
+    rows: Sequence[ProductRow],
+    problem_of: Callable[[str], str | None],
+    text_of: ReadText,
+) -> Iterator[InputError]:
+    """Every place that names a picture which cannot be shown; its value is the name. `problem_of` says what
+    was expected instead of a picture."""
+    for file, field, name, problem in _pictureless(storefront, rows, problem_of):
+        yield _mistake(file, field, name, problem, text_of)
+
+
+def _mistake(file: str, field: str, value: object, expected: str, text_of: ReadText) -> InputError:
+    named = column(field) if file.startswith(SHEET_FILE) else field
+    return InputError(file, Lines(text_of(file) or "").of(field), named, value, expected)
+
+
+def _repeated_skus(rows: Sequence[ProductRow], text_of: ReadText) -> Iterator[tuple[str, str, str, str]]:
+    place_of_sku: dict[str, tuple[str, int]] = {}
+    for row in rows:
+        for number, sku in enumerate(row.skus):
+            first_file, first_number = place_of_sku.setdefault(sku, (row.file, number))
+            if sku and (first_file, first_number) != (row.file, number):
+                place = _place(first_file, first_number, text_of)
+                expected = f"an SKU of its own; this one is in {place} already"
+                in_sheet = row.file.startswith(SHEET_FILE)
+                file = _place(row.file, number, text_of) if in_sheet else row.file
+                yield file, f"variants[{number}].sku", sku, expected
+
+
+def _place(file: str, number: int, text_of: ReadText) -> str:
+    """Return the file and the line where the SKU of variant `number` stands."""
+    field = f"variants[{number}].sku"
+    if file.startswith(SHEET_FILE):
+        line: int | None = variant_line(text_of(SHEET_FILE) or "", int(file.rpartition(":")[2]), number)
+        return f"{SHEET_FILE}:{line}"
+    line = Lines(text_of(file) or "").of(field)
+    return f"{file}:{line}" if line else file
+
+
+def _shelfless(storefront: Storefront, rows: Sequence[ProductRow]) -> Iterator[tuple[str, str, str, str]]:
+    known = {category.slug: None for category in storefront.categories}
+    for row in rows:
+        main, *further = row.categories
+        if main and main not in known:
+            yield row.file, "category", main, f"one of {', '.join(known)}"
+        for category in further:
+            if category not in known:
+                yield row.file, "categories", category, f"one of {', '.join(known)}"
+
+
+def _pictureless(
+    storefront: Storefront | None, rows: Sequence[ProductRow], problem_of: Callable[[str], str | None]
+) -> Iterator[tuple[str, str, str, str]]:
+    for row in rows:
+        for number, name in enumerate(row.shots):
+            if name and (problem := problem_of(name)):
+                yield row.file, f"pictures[{number}].file", name, problem
+    if storefront:
+        name = storefront.home.shot.file.name
+        if problem := problem_of(name):
+            yield SITE_FILE, "home.picture", name, problem
+
+
+def _unknown_featured(storefront: Storefront, slugs: Set[str]) -> Iterator[tuple[str, str, str, str]]:
+    for slug in storefront.home.featured:
+        if slug not in slugs:
+            yield SITE_FILE, "home.featured", slug, "the slug of a product"

@@ -17,9 +17,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from spillway.errors import BadInput
 from spillway.project import Project
-from spillway.sitegen.input_error import InputError
-from spillway.sitegen.toml_lines import Lines
-from spillway.sitegen.toml_table import TomlTable
+from spillway.sitegen.reading.toml_input import InputError, Lines, TomlTable
 
 REDIRECTS_FILE = "site/redirects.toml"
 REDIRECTS_MAX = 20_000

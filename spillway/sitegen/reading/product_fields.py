@@ -1,23 +1,54 @@
-"""The fields that most products leave out: former price, brand, identifiers, words for search engines."""
+"""Read the fields of a product: how long each may be, the optional ones and the translated ones."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeVar
 
-from chalicelib.domain.product import Condition, Product, Variant, WhenSoldOut
+from chalicelib.domain.product import Condition, Product, Translation, Variant, WhenSoldOut
 from chalicelib.domain.stock import Availability
-from spillway.sitegen.product_text import (
-    BRAND_LENGTH_MAX,
-    CATEGORIES_MAX,
-    CATEGORY_LENGTH_MAX,
-    MPN_LENGTH_MAX,
-    SEO_DESCRIPTION_LENGTH_MAX,
-    SEO_TITLE_LENGTH_MAX,
-    VARIANT_ID_LENGTH_MAX,
-    WEIGHT_G_MAX,
-)
-from spillway.sitegen.toml_table import TomlTable
+from spillway.sitegen.reading.catalogue import SourceImage
+from spillway.sitegen.reading.locales import root_of_locale
+from spillway.sitegen.reading.markdown import is_beyond_refusal, to_html
+from spillway.sitegen.reading.toml_input import TomlTable
+
+# As Shopify's: what another shop could hold, this one can.
+# https://shopify.dev/docs/api/admin-graphql/latest/input-objects/ProductInput
+TITLE_LENGTH_MAX = 255
+SUMMARY_LENGTH_MAX = 160
+SEO_TITLE_LENGTH_MAX = 255
+SEO_DESCRIPTION_LENGTH_MAX = 1_000
+DESCRIPTION_LENGTH_MAX = 20_000
+ALT_LENGTH_MAX = 512
+OPTION_LENGTH_MAX = 255
+TAG_LENGTH_MAX = 255
+TAGS_MAX = 250
+CATEGORIES_MAX = 250
+CATEGORY_LENGTH_MAX = 255
+BRAND_LENGTH_MAX = 255
+# https://support.google.com/merchants/answer/6324482
+MPN_LENGTH_MAX = 70
+VARIANT_ID_LENGTH_MAX = 255
+WEIGHT_G_MAX = 100_000_000
+DETAIL_LENGTH_MAX = 300
+DETAILS_MAX = 20
+
+
+def description(table: TomlTable, *, root: str = "", judged_only: bool = False) -> str:
+    """The field `description`, from Markdown; links to pages lead to those under `root`.
+
+    With `judged_only`, the mistakes count and not the markup: it is empty where there can be none.
+    """
+    text = table.text("description", length_max=DESCRIPTION_LENGTH_MAX, lines=True)
+    if judged_only and is_beyond_refusal(text):
+        return ""
+    return to_html(
+        text,
+        heading_level_min=3,
+        root=root,
+        refuse=lambda line, value, expected: table.wrong("description", value, expected),
+    )
+
 
 OF_PRODUCT = frozenset(
     {"categories", "brand", "condition", "seo_title", "seo_description"}
@@ -165,3 +196,24 @@ def _one_of(table: TomlTable, name: str, words: type[W], default: T) -> W | T:
     except ValueError:
         table.wrong(name, value, f"one of {', '.join(words)}")
         return default
+
+
+def read_translation(told: TomlTable, locale: str, shots: Sequence[SourceImage]) -> Translation:
+    """The translation of one table, for a product with the pictures `shots`; mistakes are noted."""
+    alts = told.table("alt", optional=True)
+    names = dict.fromkeys(shot.file.name for shot in shots)
+    by_file = {name: alts.text(name, length_max=ALT_LENGTH_MAX, optional=True) for name in names}
+    alts.done()
+    translation = Translation(
+        locale,
+        title=told.text("title", length_max=TITLE_LENGTH_MAX, optional=True),
+        summary=told.text("summary", length_max=SUMMARY_LENGTH_MAX, optional=True),
+        description_html=description(told, root=root_of_locale(locale)) if told.has("description") else "",
+        details=told.pairs("details", length_max=DETAIL_LENGTH_MAX, count_max=DETAILS_MAX),
+        alts=tuple(by_file[shot.file.name] for shot in shots),
+        words=told.options("options", length_max=OPTION_LENGTH_MAX),
+        seo_title=told.text("seo_title", length_max=SEO_TITLE_LENGTH_MAX, optional=True),
+        seo_description=told.text("seo_description", length_max=SEO_DESCRIPTION_LENGTH_MAX, optional=True),
+    )
+    told.done()
+    return translation

@@ -12,7 +12,7 @@ from typing import cast
 
 from PIL import Image, ImageChops, ImageCms, ImageOps, UnidentifiedImageError
 
-from spillway.sitegen.gallery import PICTURE_EXPECTED
+from spillway.sitegen.reading.catalogue import PICTURE_EXPECTED
 
 # Pillow opens more, some of them by running other programs.
 FORMATS = ("WEBP", "JPEG", "PNG", "AVIF", "GIF", "BMP", "TIFF", "JPEG2000")

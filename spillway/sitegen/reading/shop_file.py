@@ -1,8 +1,10 @@
 """site/site.toml: who the shop is, its shelves, its home page and its footer, in each of its locales."""
 
-from collections.abc import Sequence, Set
+import re
+from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from chalicelib.domain.entry import OptIn
@@ -10,16 +12,27 @@ from chalicelib.mail.headers import HeaderRefused, parse_mailbox
 from chalicelib.storefront.checkout import CheckoutForm
 from chalicelib.storefront.day_format import DayFormat
 from chalicelib.storefront.money import MoneyFormat
-from chalicelib.storefront.theme import Link, Shop
-from spillway.sitegen.catalogue import Category, Home, SourceImage, Storefront
-from spillway.sitegen.gallery import FILE_NAME_LENGTH_MAX, PICTURE_EXPECTED
-from spillway.sitegen.input_error import InputError
-from spillway.sitegen.locale_words import day_format
-from spillway.sitegen.locales import name_of_locale, read_locales, skip_other_locales
-from spillway.sitegen.policies import with_place_named, with_policies
-from spillway.sitegen.shop_translation import translated
-from spillway.sitegen.slugs import CATEGORIES_MAX, slug_problem
-from spillway.sitegen.toml_table import TomlTable
+from chalicelib.storefront.theme import Link, ReturnBy, ReturnPolicy, ShippingPolicy, Shop
+from chalicelib.tables.domain_lists import PACKED_BYTES_MAX, packed
+from spillway.sitegen.reading.catalogue import (
+    FILE_NAME_LENGTH_MAX,
+    PICTURE_EXPECTED,
+    Category,
+    Home,
+    SourceImage,
+    Storefront,
+)
+from spillway.sitegen.reading.locales import (
+    country_name,
+    day_format,
+    minor_units,
+    name_of_locale,
+    read_locales,
+    root_of_locale,
+    skip_other_locales,
+)
+from spillway.sitegen.reading.slugs import CATEGORIES_MAX, slug_problem
+from spillway.sitegen.reading.toml_input import InputError, TomlTable
 
 _FILE = "site/site.toml"
 _NAME_LENGTH_MAX = 80
@@ -129,7 +142,7 @@ def _domains_file(waitlist: TomlTable) -> str:
 
 def _money(table: TomlTable, currency: str, locales: Sequence[str]) -> dict[str, MoneyFormat]:
     if currency:
-        from spillway.sitegen.money_format import money_format
+        from spillway.sitegen.reading.locales import money_format
 
         try:
             return {locale: money_format(currency, locale) for locale in locales}
@@ -239,3 +252,180 @@ def _navigation(table: TomlTable, paths: Set[str]) -> list[Link]:
         row.done()
         links.append(Link(title, path))
     return links
+
+
+# A year: longer promises are mistakes.
+_DAYS_MAX = 366
+_COUNTRY_EXPECTED = "a country's ISO 3166-1 code: GB, DE"
+_PAID_BY = {"shop": True, "shopper": False}
+
+T = TypeVar("T")
+
+
+def with_policies(shop: Shop, table: TomlTable, *, fraction_digits: int) -> Shop:
+    """Return the shop with the policies that the table of its file has; mistakes are noted."""
+    shipping = _shipping(table.table("shipping"), fraction_digits) if table.has("shipping") else None
+    returns = _returns(table.table("returns")) if table.has("returns") else None
+    return replace(shop, shipping=shipping, returns=returns)
+
+
+def with_place_named(shop: Shop) -> Shop:
+    """Return the shop with the country it ships to named in its locale."""
+    if shop.shipping is None or not shop.locale:
+        return shop
+    place = country_name(shop.shipping.country, shop.locale) or shop.shipping.country
+    return replace(shop, shipping=replace(shop.shipping, place=place))
+
+
+def _shipping(table: TomlTable, fraction_digits: int) -> ShippingPolicy:
+    def cost(name: str) -> int:
+        try:
+            return minor_units(table.value(name), fraction_digits=fraction_digits)
+        except ValueError:
+            table.wrong(
+                name, table.value(name), 'a decimal number in quotes: "3.95", or "0" where it is free'
+            )
+            return 0
+
+    policy = ShippingPolicy(
+        country=_country(table),
+        place="",
+        cost_minor=cost("cost"),
+        free_from_minor=cost("free_from") if table.has("free_from") else None,
+        handling_days=_days(table, "handling_days"),
+        transit_days=_days(table, "transit_days"),
+    )
+    table.done(also=frozenset({"free_from"}))
+    return policy
+
+
+def _returns(table: TomlTable) -> ReturnPolicy:
+    policy = ReturnPolicy(
+        country=_country(table),
+        days=table.whole_number("days", at_most=_DAYS_MAX),
+        is_free=bool(_one_of(table, "paid_by", _PAID_BY.get, "shop or shopper: who pays the way back")),
+        by=_one_of(table, "by", _return_by, f"one of {', '.join(ReturnBy)}") or ReturnBy.MAIL,
+    )
+    table.done()
+    return policy
+
+
+def _country(table: TomlTable) -> str:
+    country = table.text("country", length_max=2)
+    if country and country_name(country, "en") is None:
+        table.wrong("country", country, _COUNTRY_EXPECTED)
+    return country
+
+
+def _days(table: TomlTable, name: str) -> tuple[int, int]:
+    value = table.value(name)
+    match value:
+        case [int(fewest), int(most)] if 0 <= fewest <= most <= _DAYS_MAX:
+            return fewest, most
+    table.wrong(name, value, "the fewest and the most business days: [1, 3]")
+    return 0, 0
+
+
+def _return_by(value: str) -> ReturnBy | None:
+    return ReturnBy(value) if value in list(ReturnBy) else None
+
+
+def _one_of(table: TomlTable, name: str, read: Callable[[str], T | None], expected: str) -> T | None:
+    value = table.value(name)
+    found = read(value) if isinstance(value, str) else None
+    if found is None:
+        table.wrong(name, value, expected)
+    return found
+
+
+_WORD_LENGTH_MAX = 40
+
+
+def translated(
+    first: Storefront, table: TomlTable, *, locale: str, money: MoneyFormat, name: str
+) -> Storefront:
+    """The storefront in `locale`, from the table of that name if there is one."""
+    told = table.table(locale, optional=True)
+    tagline = told.text("tagline", length_max=_SENTENCE_LENGTH_MAX, optional=True)
+    storefront = replace(
+        first,
+        shop=replace(first.shop, locale=locale, tagline=tagline or first.shop.tagline),
+        money=money,
+        home=_translated_home(first.home, told.table("home", optional=True)),
+        categories=_translated_categories(first.categories, told.table("categories", optional=True)),
+        navigation=_translated_navigation(first.navigation, told.table("navigation", optional=True)),
+        name=name,
+        root=root_of_locale(locale),
+        words=dict(told.options("options", length_max=_WORD_LENGTH_MAX)),
+    )
+    told.done()
+    return storefront
+
+
+def _translated_home(first: Home, told: TomlTable) -> Home:
+    alt = told.text("picture_alt", length_max=_SENTENCE_LENGTH_MAX, optional=True)
+    home = replace(
+        first,
+        headline=told.text("headline", length_max=_NAME_LENGTH_MAX, optional=True) or first.headline,
+        lede=told.text("lede", length_max=_SENTENCE_LENGTH_MAX, optional=True) or first.lede,
+        shot=replace(first.shot, alt=alt or first.shot.alt),
+    )
+    told.done()
+    return home
+
+
+def _translated_categories(first: tuple[Category, ...], told: TomlTable) -> tuple[Category, ...]:
+    categories = tuple(_translated_category(each, told.table(each.slug, optional=True)) for each in first)
+    told.done()
+    return categories
+
+
+def _translated_category(first: Category, told: TomlTable) -> Category:
+    title = told.text("title", length_max=_NAME_LENGTH_MAX, optional=True)
+    description = told.text("description", length_max=_SENTENCE_LENGTH_MAX, optional=True)
+    told.done()
+    return replace(first, title=title or first.title, description=description or first.description)
+
+
+def _translated_navigation(first: tuple[Link, ...], told: TomlTable) -> tuple[Link, ...]:
+    links = tuple(
+        Link(told.text(each.path, length_max=_NAME_LENGTH_MAX, optional=True) or each.title, each.path)
+        for each in first
+    )
+    told.done()
+    return links
+
+
+_PLAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", re.ASCII)
+
+
+def read_domains(text: str, *, file: str, mistakes: list[InputError]) -> tuple[str, ...]:
+    """The domains of a file's text as A-labels, sorted, each once. Mistakes are added to `mistakes`."""
+    domains: set[str] = set()
+    for number, line in enumerate(text.splitlines(), 1):
+        domain = line.partition("#")[0].strip()
+        if not domain:
+            continue
+        encoded = _a_label(domain)
+        if encoded is None:
+            mistakes.append(InputError(file, number, "domain", domain, "one domain in a line: example.com"))
+        else:
+            domains.add(encoded)
+    if not domains:
+        mistakes.append(InputError(file, None, "domains", None, "at least one domain"))
+    elif (size_bytes := len(packed(domains))) > PACKED_BYTES_MAX:
+        expected = f"at most {PACKED_BYTES_MAX} bytes once it is packed, some 25,000 domains"
+        mistakes.append(InputError(file, None, "domains", f"{len(domains)} in {size_bytes} bytes", expected))
+    return tuple(sorted(domains))
+
+
+def _a_label(domain: str) -> str | None:
+    if _PLAIN.fullmatch(domain.lower()):
+        return domain.lower()
+    # A large library, needed only for a domain that is not written in plain letters.
+    from email_validator import EmailNotValidError, validate_email
+
+    try:
+        return validate_email(f"anybody@{domain}", check_deliverability=False).ascii_domain.lower()
+    except EmailNotValidError:
+        return None

@@ -3,40 +3,42 @@
 SLUG.md is the same with the description as Markdown below the TOML.
 """
 
-from collections.abc import Sequence
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
+from zlib import crc32
 
 from chalicelib.domain.availability import UNITS_MAX
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.sku import SkuRefused, parse_sku
 from chalicelib.domain.stock import Availability, Stock
-from spillway.sitegen.catalogue import ProductRow, SourceImage
-from spillway.sitegen.front_matter import FrontMatter
-from spillway.sitegen.gallery import FILE_NAME_LENGTH_MAX, PICTURE_EXPECTED
-from spillway.sitegen.input_error import InputError
-from spillway.sitegen.locales import skip_other_locales
-from spillway.sitegen.money_format import minor_units
-from spillway.sitegen.product_fields import (
-    OF_PRODUCT,
-    OF_VARIANT,
-    VariantDefaults,
-    read_defaults,
-    with_product_fields,
-    with_variant_fields,
-)
-from spillway.sitegen.product_text import (
+from spillway.sitegen.build_cache import BuildCache
+from spillway.sitegen.file_stat import Signature, is_settled, signature_of
+from spillway.sitegen.parallel import WorkerPool, bundled
+from spillway.sitegen.reading.catalogue import FILE_NAME_LENGTH_MAX, PICTURE_EXPECTED, ProductRow, SourceImage
+from spillway.sitegen.reading.locales import minor_units, skip_other_locales
+from spillway.sitegen.reading.markdown import FrontMatter
+from spillway.sitegen.reading.product_fields import (
     ALT_LENGTH_MAX,
     DETAIL_LENGTH_MAX,
     DETAILS_MAX,
+    OF_PRODUCT,
+    OF_VARIANT,
     OPTION_LENGTH_MAX,
     SUMMARY_LENGTH_MAX,
     TAG_LENGTH_MAX,
     TAGS_MAX,
     TITLE_LENGTH_MAX,
+    VariantDefaults,
     description,
+    read_defaults,
+    read_translation,
+    with_product_fields,
+    with_variant_fields,
 )
-from spillway.sitegen.product_translation import read_translation
-from spillway.sitegen.toml_table import TomlTable
+from spillway.sitegen.reading.toml_input import InputError, TomlTable
 
 # Stock that a catalogue states was never observed: any event is newer.
 INITIAL_EVENT_ID = "catalogue"
@@ -183,3 +185,94 @@ def _initial_stock(row: TomlTable, variant: Variant) -> Stock:
         if availability is Availability.IN_STOCK and units == 0:
             row.wrong("availability", stated, "OutOfStock, or a stock above 0")
     return Stock(availability, units, INITIAL_OBSERVED_AT_MS, INITIAL_EVENT_ID)
+
+
+# What is remembered of the files is written in so many parts: of one that changed, only its own.
+_BUNDLES = 32
+
+
+class _Read(NamedTuple):
+    """What a file said, remembered with what it looked like then. (A NamedTuple: there are many.)"""
+
+    signature: Signature
+    sha256: str
+    row: ProductRow | None
+    mistakes: tuple[InputError, ...]
+
+
+class ProductLoading:
+    """The product files of a shop. `text_of` reads one, and notes a mistake where it cannot be read."""
+
+    def __init__(
+        self,
+        root: Path,
+        memory: BuildCache,
+        pool: WorkerPool,
+        text_of: Callable[[str, list[InputError] | None], str | None],
+    ) -> None:
+        self._root = root
+        self._memory = memory
+        self._pool = pool
+        self._text_of = text_of
+
+    def rows(
+        self, reader: ProductFile, files: Sequence[tuple[str, str]], *, key: str
+    ) -> tuple[tuple[ProductRow, ...], list[InputError]]:
+        """The products of `files`, given as (slug, name), and all that is wrong with them. `key` changes with
+        anything that makes `reader` read the same file differently."""
+        before: dict[str, _Read] = {}
+        for number in range(_BUNDLES):
+            before |= self._memory.get(f"{key} {number}") or {}
+        now: dict[str, _Read] = {}
+        anew: list[tuple[str, str]] = []
+        signatures = self._signatures()
+        for slug, file in files:
+            known = before.get(file)
+            if known and known.signature == signatures[file]:
+                now[file] = known
+            else:
+                anew.append((slug, file))
+
+        def read(bundle: Sequence[tuple[str, str]]) -> list[tuple[str, _Read]]:
+            return [(file, self._read(reader, slug, file, before.get(file))) for slug, file in bundle]
+
+        for reads in self._pool.share(read, bundled(anew)):
+            now.update(reads)
+        self._remember(now, key)
+        mistakes = [mistake for _, file in files for mistake in now[file].mistakes]
+        return tuple(row for _, file in files if (row := now[file].row)), mistakes
+
+    def _remember(self, now: Mapping[str, _Read], key: str) -> None:
+        bundles: list[dict[str, _Read]] = [{} for _ in range(_BUNDLES)]
+        for file, each in now.items():
+            if is_settled(each.signature) and not each.mistakes:
+                bundles[crc32(file.encode()) % _BUNDLES][file] = each
+        for number, bundle in enumerate(bundles):
+            self._memory.note(f"{key} {number}", bundle)
+
+    def _read(self, reader: ProductFile, slug: str, file: str, known: _Read | None) -> _Read:
+        mistakes: list[InputError] = []
+        signature = signature_of(f"{self._root}/{file}")
+        text = self._text_of(file, mistakes)
+        sha256 = hashlib.sha256((text or "").encode()).hexdigest()
+        if known and known.sha256 == sha256:
+            return known._replace(signature=signature)
+        row = reader.read(text, slug=slug, file=file, mistakes=mistakes) if text is not None else None
+        return _Read(signature, sha256, row, tuple(mistakes))
+
+    def _signatures(self) -> dict[str, Signature]:
+        folder = self._root / "site" / "products"
+        if not folder.is_dir():
+            return {}
+        with os.scandir(folder) as entries:
+            return {f"site/products/{entry.name}": signature_of(entry) for entry in entries}
+
+
+def repeated_slugs(places: Iterable[tuple[str, str]]) -> Iterator[InputError]:
+    """Products that are in two places, given as (slug, name of its file)."""
+    seen: dict[str, str] = {}
+    for slug, file in places:
+        if slug in seen:
+            expected = f"one product in one place; it is in {seen[slug]} already"
+            yield InputError(file, None, "slug", slug, expected)
+        seen.setdefault(slug, file)

@@ -1,10 +1,14 @@
-"""A merchant's Markdown as markup that a page may hold: no raw HTML, no scripts, no outside pictures."""
+"""Read a merchant's Markdown: front matter, markup that a page may hold, and pages of text."""
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from spillway.sitegen.reading.catalogue import ContentPage
+from spillway.sitegen.reading.toml_input import InputError, TomlTable
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -131,3 +135,69 @@ def safe_link(url: str) -> bool:
     if address.scheme:
         return address.scheme in _SCHEMES
     return not address.netloc and url.startswith(("/", "#")) and not url.startswith("//") and "\\" not in url
+
+
+_FRONT_MATTER = re.compile(r"\A\+\+\+[ \t]*\n(.*?\n)\+\+\+[ \t]*(?:\n|\Z)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class FrontMatter:
+    """The TOML at the top, the Markdown below, and how many lines are above that."""
+
+    front: str
+    body: str
+    lines_before: int
+
+    @classmethod
+    def of(cls, text: str, *, file: str, mistakes: list[InputError]) -> "FrontMatter | None":
+        """The two parts; None (and a mistake noted) where they are not set apart."""
+        text = text.replace("\r\n", "\n")
+        front = _FRONT_MATTER.match(text)
+        if not front:
+            first_line = text.partition("\n")[0]
+            mistakes.append(InputError(file, 1, "front matter", first_line, "TOML between two lines of +++"))
+            return None
+        return cls(front[1], text[front.end() :], text[: front.end()].count("\n"))
+
+    def table(self, *, file: str, mistakes: list[InputError], **also: str) -> TomlTable | None:
+        """The table of the top, with fields that are said below it; None when it is no TOML."""
+        return TomlTable.parse(self.front, file=file, mistakes=mistakes, first_line=2, also=also)
+
+
+_TITLE_LENGTH_MAX = 120
+_DESCRIPTION_LENGTH_MAX = 300
+
+
+def read_page(
+    text: str | None,
+    *,
+    slug: str,
+    locale: str,
+    language: str,
+    root: str,
+    file: str,
+    mistakes: list[InputError],
+) -> ContentPage | None:
+    """The page that `locale`, whose pages lie under `root`, makes of a file's text in `language`; None when
+    there is no reading it. Mistakes are added to `mistakes`."""
+    if text is None:
+        return None
+    parted = FrontMatter.of(text, file=file, mistakes=mistakes)
+    table = parted.table(file=file, mistakes=mistakes) if parted else None
+    if parted is None or table is None:
+        return None
+    lines_before = parted.lines_before
+
+    def refuse(line: int, value: str, expected: str) -> None:
+        mistakes.append(InputError(file, lines_before + line, "text", value, expected))
+
+    page = ContentPage(
+        slug=slug,
+        locale=locale,
+        language=language,
+        title=table.text("title", length_max=_TITLE_LENGTH_MAX),
+        description=table.text("description", length_max=_DESCRIPTION_LENGTH_MAX),
+        body_html=to_html(parted.body, heading_level_min=2, refuse=refuse, root=root),
+    )
+    table.done()
+    return page

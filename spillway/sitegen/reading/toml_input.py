@@ -1,18 +1,113 @@
-"""Reading a merchant's TOML: every field asked for by name and kind, every mistake noted with its line."""
+"""Read a merchant's TOML field by field; every error keeps its file, line, field and value."""
 
 import datetime
 import difflib
 import re
 import tomllib
 import unicodedata
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
 import rtoml
 
-from spillway.sitegen.input_error import InputError
-from spillway.sitegen.toml_lines import Lines
+from spillway.errors import BadInput
+from spillway.pluralize import pluralize
+
+_VALUE_LENGTH_MAX = 60
+
+
+@dataclass(frozen=True, slots=True)
+class InputError:
+    """One value that cannot be taken. `file` is named from the project's root; `line` counts from 1."""
+
+    file: str
+    line: int | None
+    field: str
+    value: object
+    expected: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self.field} = {_shortened(self.value)}: expected {self.expected}"
+
+
+class CatalogueInvalid(BadInput):
+    """The catalogue cannot be built from. Carries every mistake, in the order of files and lines."""
+
+    def __init__(self, mistakes: Sequence[InputError]) -> None:
+        self.mistakes = tuple(sorted(mistakes, key=lambda mistake: (mistake.file, mistake.line or 0)))
+        listed = "\n".join(f"  {mistake}" for mistake in self.mistakes)
+        super().__init__(
+            f"{pluralize(len(self.mistakes), 'mistake')} in the catalogue, nothing was built\n{listed}",
+            hint="correct them and build again; what was built before is still there",
+        )
+
+
+def _shortened(value: object) -> str:
+    if value is None:
+        return "(missing)"
+    text = repr(value)
+    return text if len(text) <= _VALUE_LENGTH_MAX else f"{text[: _VALUE_LENGTH_MAX - 1]}…"
+
+
+_HEADER = re.compile(r"^\s*(\[\[?)\s*([\w.-]+)\s*\]")
+_KEY = re.compile(r"""^\s*(?:"((?:[^"\\]|\\.)+)"|'([^']+)'|([\w-]+))\s*=""")
+
+
+class Lines:
+    """Where each key of a text stands. Looked up only when something is wrong."""
+
+    def __init__(self, text: str, first_line: int = 1) -> None:
+        self._text = text
+        self._first_line = first_line
+
+    def of(self, field: str) -> int | None:
+        """The line of a field named as a table names it, "variants[2].sku", or else that of its table."""
+        return self._known.get(field) or self._known.get(field.rpartition(".")[0])
+
+    @cached_property
+    def _known(self) -> dict[str, int]:
+        return _lines_of(self._text, self._first_line)
+
+
+def _lines_of(text: str, first_line: int) -> dict[str, int]:
+    """The line of every key, named as the table names it: "title", "variants[2].sku"."""
+    lines: dict[str, int] = {}
+    counts: dict[str, int] = {}
+    place, within = "", ""
+    for number, line in enumerate(text.splitlines(), first_line):
+        inside, within = within, _open_quotes(line, within)
+        if inside:
+            continue
+        if header := _HEADER.match(line):
+            name = header[2]
+            if header[1] == "[[":
+                counts[name] = counts.get(name, -1) + 1
+                name = f"{name}[{counts[name]}]"
+            lines[name] = number
+            place = f"{name}."
+        elif key := _KEY.match(line):
+            lines.setdefault(f"{place}{key[1] or key[2] or key[3]}", number)
+    return lines
+
+
+def _open_quotes(line: str, within: str) -> str:
+    """The triple quotes that are open after `line`, when `within` were open before it."""
+    while True:
+        if within:
+            end = line.find(within)
+            if end < 0:
+                return within
+            line, within = line[end + 3 :], ""
+        starts = [(line.find(quotes), quotes) for quotes in ('"""', "'''") if quotes in line]
+        if not starts:
+            return ""
+        start, within = min(starts)
+        line = line[start + 3 :]
+
 
 _ERROR_LINE = re.compile(r"\s*\(at line (\d+), column \d+\)|\s*\(at end of document\)")
 # Marks that turn the reading direction around: on a page they make one text look like another.

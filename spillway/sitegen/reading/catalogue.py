@@ -1,4 +1,4 @@
-"""The catalogue: what a merchant wrote under site/, as values. `spillway.sitegen.loading` reads it."""
+"""The catalogue: the values of a merchant's files under site/, as `load_catalogue` returns them."""
 
 import hashlib
 import json
@@ -13,8 +13,12 @@ from chalicelib.storefront.day_format import DayFormat
 from chalicelib.storefront.money import MoneyFormat
 from chalicelib.storefront.texts import Texts
 from chalicelib.storefront.theme import Link, Shop
-from spillway.sitegen.redirects import Redirect
+from spillway.sitegen.reading.redirects import Redirect
 from spillway.sitegen.root_files import RootFile
+
+PICTURE_EXPECTED = "the name of a file in site/pictures"
+# File systems take names of 255 bytes.
+FILE_NAME_LENGTH_MAX = 255
 
 
 @dataclass(frozen=True, slots=True)
