@@ -19,7 +19,7 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: lock mutants test-slow tests coverage help setup demo check load package test bench audit lint types template format clean python
+.PHONY: lock lock-check mutants test-slow tests coverage help setup demo check load package test bench audit lint types template format clean python
 
 help: ## List what can be asked of make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -77,6 +77,9 @@ lock: | python $(UV) ## Write uv.lock from pyproject.toml, and requirements.txt 
 	{ grep '^#' requirements.txt; $(UV) export --quiet --frozen --only-group cloud --no-header; } > requirements.new
 	mv requirements.new requirements.txt
 
+lock-check: | $(UV)
+	$(UV) lock --check
+
 audit: template ## Look for weaknesses in the template and in what ships; needs a package index
 	$(UV) tool run --from checkov==3.3.30 checkov --config-file .checkov.yaml -f build/package/sam.json \
 	    -o cli -o json --output-file-path console,build/checkov.json
@@ -97,12 +100,12 @@ clean: ## Remove what was made, but for the tools and the demo's state
 # What the demo needs; the tools for development stay if they are there.
 .venv/ready-to-run: pyproject.toml uv.lock | python $(UV)
 	@echo "Installing what Spillway needs into .venv/ ..."
-	@$(SYNC) --no-default-groups --inexact --quiet || { echo "$(NO_INDEX)" >&2; exit 1; }
+	@$(SYNC) --no-default-groups --extra demo --inexact --quiet || { echo "$(NO_INDEX)" >&2; exit 1; }
 	@touch $@
 
 .venv/ready-to-work: pyproject.toml uv.lock | python $(UV)
 	@echo "Installing everything into .venv/ ..."
-	@$(SYNC) --quiet || { echo "$(NO_INDEX)" >&2; exit 1; }
+	@$(SYNC) --all-extras --quiet || { echo "$(NO_INDEX)" >&2; exit 1; }
 	@touch $@ .venv/ready-to-run
 
 .tools/bin/uv: | python

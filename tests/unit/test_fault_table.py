@@ -1,4 +1,4 @@
-"""ARCHITECTURE.md's table of faults, row by row: nobody lost, nobody notified wrongly, repeats counted."""
+"""The table of faults of docs/failures.md, row by row: nobody lost, nobody notified wrongly, repeats counted."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -40,7 +40,7 @@ def test_every_alarm_has_one_runbook_and_no_runbook_explains_an_alarm_that_is_no
 
 @pytest.mark.parametrize("name", RUNBOOKS)
 def test_a_runbook_says_what_it_means_what_to_look_at_and_what_to_type(name: str) -> None:
-    for heading in ("## What it means", "## What to look at", "## What to type", "## When it is over"):
+    for heading in ("## Meaning", "## Look at", "## Commands", "## When it is over"):
         assert heading in RUNBOOKS[name]
     assert SHELL.search(RUNBOOKS[name])
 

@@ -292,7 +292,7 @@ def test_a_thousand_keys_are_deleted_at_once(aws: Surroundings) -> None:
 
 
 def test_the_architecture_shows_every_rule() -> None:
-    shown = (ROOT / "ARCHITECTURE.md").read_text()
+    shown = (ROOT / "docs" / "aws-rules.md").read_text()
     assert "\n".join(rules.as_table()) in shown, "print it with python -m spillway.local_cloud.strict.rules"
 
 

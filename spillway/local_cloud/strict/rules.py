@@ -1,6 +1,6 @@
 """What AWS documents and its models do not hold: one row for each rule, with the page that says it.
 
-ARCHITECTURE.md shows this table; a test holds the two together.
+docs/aws-rules.md shows this table; a test holds the two together.
 """
 
 from collections.abc import Iterable, Mapping
