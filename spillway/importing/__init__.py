@@ -1,1 +1,1 @@
-"""From other shops' exports to product files that a merchant can edit. What is not taken over is told."""
+"""Turn exports of other shops into product files that a merchant can edit, and report what is left out."""

@@ -7,12 +7,12 @@ from pathlib import Path
 from chalicelib.domain.stock import Availability
 from spillway.errors import BadInput
 from spillway.importing.imported import Export, ImportedPicture, ImportedProduct, ImportedVariant
-from spillway.importing.platforms import refuse_other
 from spillway.importing.reading import (
     Links,
     Notes,
     ReadOptions,
     Sale,
+    availability_of,
     condition_of,
     day_of,
     description_of,
@@ -21,10 +21,10 @@ from spillway.importing.reading import (
     position_of,
     price_of,
     split_list,
+    stated_units,
     weight_g_of,
 )
-from spillway.importing.stock_words import availability_of, stated_units
-from spillway.importing.table import Row, Table, read_table
+from spillway.importing.table import Row, Table, read_table, refuse_other
 
 _NEEDED = ("sku", "title", "price")
 _KNOWN = (

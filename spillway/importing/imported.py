@@ -1,6 +1,8 @@
-"""What an export says, in one shape, whatever wrote it."""
+"""The values of an export, in one shape for every program that writes one, and the work on many of them."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,24 @@ class NotTaken:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """All that was read of one export."""
+    """Everything that was read of one export."""
 
     products: tuple[ImportedProduct, ...]
     not_taken: tuple[NotTaken, ...]
+
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Share(Protocol):
+    """Does `work` for parts of `things`, in their order, and returns the result for each part."""
+
+    def __call__(self, work: Callable[[Sequence[T]], R], things: Sequence[T], what: str) -> list[R]:
+        """Args: `work` gives the same result twice; `what` names it on a progress bar."""
+        ...
+
+
+def alone(work: Callable[[Sequence[T]], R], things: Sequence[T], what: str) -> list[R]:
+    """Do all of it here and now."""
+    return [work(things)]

@@ -1,20 +1,25 @@
-"""Judging a product by the build's own reader, before its file is written.
+"""Judge a product by the build's own reader, before its file is written.
 
-The reader says what it would refuse. A text that is too long is cut, a part that can be missing is left out,
-and so is a product that cannot be without the part; each with the reader's own reason.
+The reader reports what it refuses. A text that is too long is cut, an optional part is left out, and so is a
+product without a required part; each with the reader's own reason. Redirects of the shop whose page an import
+takes away are left out too: the build refuses them.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
-from spillway.importing.body_markdown import escaped
+from spillway.importing.description import escaped
 from spillway.importing.imported import NotTaken
+from spillway.importing.names import cut
 from spillway.importing.normalize import TakenPicture, TakenProduct, TakenVariant
 from spillway.importing.product_text import product_text
-from spillway.importing.wording import cut
+from spillway.importing.shop_files import Moved, Record, ShopFile
 from spillway.sitegen.reading.product_file import ProductFile
+from spillway.sitegen.reading.redirects import Redirect
+from spillway.sitegen.reading.slugs import tag_paths
 from spillway.sitegen.reading.toml_input import InputError
 
 T = TypeVar("T", TakenProduct, TakenVariant)
@@ -244,3 +249,59 @@ def _kind(what: str, mistake: InputError) -> str:
     """The same words for every value of one field that is refused for one reason."""
     expected = re.sub(r", not .*|: .*", "", mistake.expected)
     return f"{what} that a shop cannot show, {_named(mistake.field)}: expected {expected}"
+
+
+def gone_pages(
+    files: Sequence[ShopFile], record: Record, moved: Sequence[Moved], judged: Sequence[Judged]
+) -> frozenset[str]:
+    """Return the paths of product and tag pages that the shop no longer has after an import.
+
+    Args:
+        files: The products before it.
+        record: Files of earlier imports; a file of theirs may have been deleted since.
+        moved: The files that other pages take over.
+        judged: Products that the import writes.
+    """
+    tags = {file.name: _tags(file.values) for file in files}
+    pages = {f"/products/{file.slug}" for file in files}
+    noted = {f"/products/{name.removesuffix('.toml')}" for name in record.files}
+    before = pages | noted | tag_paths([*tags.values()])
+    for each in moved:
+        pages.discard(f"/products/{each.file.slug}")
+        if not each.kept:
+            tags.pop(each.file.name, None)
+    for product in (each.product for each in judged):
+        pages.add(f"/products/{product.slug}")
+        tags[f"{product.slug}.toml"] = product.tags
+    pages |= {f"/products/{each.slug}" for each in moved}
+    return frozenset(before - pages - tag_paths([*tags.values()]))
+
+
+def stale_redirects(redirects: Sequence[Redirect], new: Mapping[str, str], gone: Set[str]) -> dict[str, str]:
+    """Return the redirects that lead to a page that is gone, by source, with that page.
+
+    Args:
+        redirects: The shop's lines.
+        new: Redirects that the import adds. A chain that ends at a page leads there.
+        gone: The paths of the pages.
+    """
+    targets = {redirect.source: redirect.target for redirect in redirects} | dict(new)
+    stale = {}
+    for redirect in redirects:
+        here, seen = _page(redirect.target), {redirect.source}
+        while here in targets and here not in seen:
+            seen.add(here)
+            here = _page(targets[here])
+        # Each further language has its pages under a root of its own.
+        if here in gone or here[here.find("/", 1) :] in gone:
+            stale[redirect.source] = here
+    return stale
+
+
+def _page(target: str) -> str:
+    return unquote(target.partition("?")[0].partition("#")[0]).rstrip("/")
+
+
+def _tags(values: Mapping[str, Any]) -> tuple[str, ...]:
+    tags = values.get("tags")
+    return tuple(str(tag) for tag in tags) if isinstance(tags, list) else ()

@@ -14,24 +14,24 @@ from xml.etree.ElementTree import Element
 
 from chalicelib.domain.stock import Availability
 from spillway.errors import BadInput
+from spillway.importing.html_text import line_of
 from spillway.importing.imported import Export, ImportedPicture, ImportedProduct, ImportedVariant
-from spillway.importing.plain_text import line_of
-from spillway.importing.platforms import refuse_other
 from spillway.importing.reading import (
     Links,
     Notes,
     ReadOptions,
     Sale,
+    availability_of,
     condition_of,
     day_of,
     description_of,
     origin_of,
     path_of,
     price_of,
+    stated_units,
     weight_g_of,
 )
-from spillway.importing.stock_words import availability_of, stated_units
-from spillway.importing.table import decoded, read_bytes, read_table
+from spillway.importing.table import decoded, read_bytes, read_table, refuse_other
 from spillway.pluralize import pluralize
 
 _GOOGLE = "{http://base.google.com/ns/1.0}"
@@ -264,7 +264,7 @@ class _Reading:
             for item in group
         ]
         if len(set(options)) < len(options):
-            # Nothing else tells these apart: the rest of their titles does, or their ids.
+            # The rest of their titles distinguishes them, or else their ids.
             rests = [line_of(item["title"]).removeprefix(title).strip(_TITLE_END + ")") for item in group]
             alike = len(set(rests)) < len(rests) or not all(rests)
             rests = [item["id"] for item in group] if alike else rests

@@ -8,12 +8,27 @@ from decimal import Decimal
 
 from chalicelib.domain.availability import UNITS_MAX
 from chalicelib.domain.sku import SkuRefused
-from spillway.importing.body_markdown import escaped
-from spillway.importing.choices import Choices, shown_options
-from spillway.importing.imported import Export, ImportedPicture, ImportedProduct, ImportedVariant, NotTaken
-from spillway.importing.naming import own_sku, page_slugs, slug_of
-from spillway.importing.sharing import Share, alone
-from spillway.importing.wording import clean, cut, one_line, summary_of
+from spillway.importing.description import escaped
+from spillway.importing.imported import (
+    Export,
+    ImportedPicture,
+    ImportedProduct,
+    ImportedVariant,
+    NotTaken,
+    Share,
+    alone,
+)
+from spillway.importing.names import (
+    Choices,
+    clean,
+    cut,
+    one_line,
+    own_sku,
+    page_slugs,
+    shown_options,
+    slug_of,
+    summary_of,
+)
 from spillway.sitegen.reading.locales import minor_units
 from spillway.sitegen.reading.product_fields import DESCRIPTION_LENGTH_MAX, OPTION_LENGTH_MAX
 
@@ -102,7 +117,7 @@ class TakenProduct:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What becomes of an export. `left_out` are whole products, `not_taken` parts of the others."""
+    """The outcome of an export. `left_out` are whole products, `not_taken` parts of the others."""
 
     products: tuple[TakenProduct, ...]
     left_out: tuple[NotTaken, ...]

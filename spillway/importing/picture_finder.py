@@ -15,8 +15,8 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from spillway.importing.imported import NotTaken
+from spillway.importing.names import clean
 from spillway.importing.normalize import PictureChoice
-from spillway.importing.wording import clean
 
 _NAME_LENGTH_MAX = 100
 _DIGEST_LENGTH = 8

@@ -13,14 +13,11 @@ from typing import Any
 from urllib.parse import unquote
 
 from spillway.errors import BadInput
-from spillway.importing.imported import NotTaken
-from spillway.importing.judging import Judged, Judgement, judge
-from spillway.importing.naming import category_slugs
+from spillway.importing.imported import NotTaken, Share, alone
+from spillway.importing.judging import Judged, Judgement, gone_pages, judge, stale_redirects
+from spillway.importing.names import category_slugs
 from spillway.importing.normalize import Taken, TakenProduct
-from spillway.importing.old_addresses import gone_pages, stale_redirects
-from spillway.importing.sharing import Share, alone
-from spillway.importing.shop_files import Moved, Record, ShopFile, digest
-from spillway.importing.skus import heirs, with_skus
+from spillway.importing.shop_files import Moved, Record, ShopFile, digest, heirs, with_skus
 from spillway.pluralize import pluralize
 from spillway.sitegen.reading.product_file import ProductFile
 from spillway.sitegen.reading.redirects import Redirect, source_problem

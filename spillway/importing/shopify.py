@@ -12,7 +12,6 @@ from pathlib import Path
 
 from spillway.errors import BadInput
 from spillway.importing.imported import Export, ImportedPicture, ImportedProduct, ImportedVariant
-from spillway.importing.platforms import refuse_other
 from spillway.importing.reading import (
     Links,
     Notes,
@@ -26,10 +25,10 @@ from spillway.importing.reading import (
     position_of,
     price_of,
     split_list,
+    stated_units,
     weight_g_of,
 )
-from spillway.importing.stock_words import stated_units
-from spillway.importing.table import Row, Table, read_table
+from spillway.importing.table import Row, Table, read_table, refuse_other
 
 # The file's name of a column, in lower case -> the field it fills.
 _COLUMNS = {

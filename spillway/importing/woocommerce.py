@@ -12,10 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from spillway.errors import BadInput
+from spillway.importing.html_text import html_of, line_of
 from spillway.importing.imported import Export, ImportedPicture, ImportedProduct, ImportedVariant
-from spillway.importing.naming import slug_of
-from spillway.importing.plain_text import html_of, line_of
-from spillway.importing.platforms import refuse_other
+from spillway.importing.names import slug_of
 from spillway.importing.reading import (
     Links,
     Notes,
@@ -28,10 +27,10 @@ from spillway.importing.reading import (
     position_of,
     price_of,
     split_list,
+    stated_units,
     weight_g_of,
 )
-from spillway.importing.stock_words import stated_units
-from spillway.importing.table import Row, Table, read_table
+from spillway.importing.table import Row, Table, read_table, refuse_other
 
 _COLUMNS = {
     "id": "id",

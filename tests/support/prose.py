@@ -7,7 +7,9 @@ import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
-OPENERS = re.compile(r"(?:^|(?<=[.!?:] )|(?<=\n\n))(Who|Whom|Whose|What|Whoever|Whatever|Whether|Those|Of|All)\b(?! of (?:the|this|these)\b)")
+OPENERS = re.compile(
+    r"(?:^|(?<=[.!?:] )|(?<=\n\n))(Who|Whom|Whose|What|Whoever|Whatever|Whether|Those|Of|All)\b(?! of (?:the|this|these)\b)"
+)
 WORDS = re.compile(
     r"\b(told|tells|teller|anew|whoever|whosoever|henceforth|nought|can be had|could be had|in the way of|is to (?=[a-z])|are to (?=[a-z])|brings?|brought)\b",
     re.IGNORECASE,

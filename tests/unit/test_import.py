@@ -15,7 +15,7 @@ from spillway.errors import BadInput
 from spillway.importing.imported import Export, ImportedProduct, ImportedVariant
 from spillway.importing.normalize import PictureChoice, TakeOptions, take
 from spillway.importing.product_text import product_text
-from spillway.importing.skus import with_skus
+from spillway.importing.shop_files import with_skus
 from spillway.project import Project
 from spillway.sitegen.reading.catalogue import CatalogueProduct
 from spillway.sitegen.reading.loading import load_catalogue

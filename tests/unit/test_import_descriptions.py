@@ -6,10 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from spillway.importing.body import markdown_of
-from spillway.importing.body_html import bounded, sanitised, visible_words
-from spillway.importing.body_markdown import escaped
-from spillway.importing.plain_text import html_of, line_of
+from spillway.importing.description import escaped, markdown_of
+from spillway.importing.html_text import bounded, html_of, line_of, sanitised, visible_words
 from spillway.importing.reading import Links
 from spillway.sitegen.reading.markdown import to_html
 
