@@ -22,16 +22,15 @@ if TYPE_CHECKING:
     from chalicelib.services.autopilot import Autopilot
     from chalicelib.services.availability import Availabilities
     from chalicelib.services.confirmations import Confirmations
-    from chalicelib.services.fan_out import FanOut
+    from chalicelib.services.fan_out.rate_limiter import RateLimiter
+    from chalicelib.services.fan_out.restocking import Restocking, SingleOptIn
+    from chalicelib.services.fan_out.worker import FanOutWorker
     from chalicelib.services.my_waitlists import MyWaitlists
     from chalicelib.services.my_waitlists_email import MyWaitlistsEmail
     from chalicelib.services.page_refresh import PageRefresh
-    from chalicelib.services.rate_limiter import RateLimiter
     from chalicelib.services.requested_emails import RequestedEmails
-    from chalicelib.services.restocking import Restocking
     from chalicelib.services.ses_events import SesEventHandler
     from chalicelib.services.signups import Signups
-    from chalicelib.services.single_opt_in import SingleOptIn
     from chalicelib.services.waitlist import Waitlist
     from chalicelib.services.webhooks import Webhooks
 
@@ -139,7 +138,7 @@ class Container(Stores):
         """Holds all workers together to what SES allows."""
         from chalicelib.mail.account import SesAccount
         from chalicelib.mail.alarm import Alarm
-        from chalicelib.services.rate_limiter import RateLimiter
+        from chalicelib.services.fan_out.rate_limiter import RateLimiter
 
         alarm = Alarm(self.client("sns"), self.settings.alarms_topic)
         account = self.smtp_server or SesAccount(self.client("sesv2"))
@@ -148,7 +147,7 @@ class Container(Stores):
     @cached_property
     def requested_emails(self) -> "RequestedEmails":
         """Sends an email that a shopper requested, within the day's limits."""
-        from chalicelib.services.rate_limiter import RateLimitedSender
+        from chalicelib.services.fan_out.rate_limiter import RateLimitedSender
         from chalicelib.services.requested_emails import RequestedEmails
 
         sender = RateLimitedSender(self.sender, self.rate_limiter)
@@ -205,55 +204,39 @@ class Container(Stores):
     @cached_property
     def restocking(self) -> "Restocking":
         """Opens fan-outs."""
-        from chalicelib.services.restocking import Restocking
+        from chalicelib.services.fan_out.restocking import Restocking
 
         return Restocking(self.products, self.restocks, self.progress, self.policies, self.waves_queue)
 
     @cached_property
     def single_opt_in(self) -> "SingleOptIn":
         """Accepts entries that need no confirmation."""
-        from chalicelib.services.single_opt_in import SingleOptIn
+        from chalicelib.services.fan_out.restocking import SingleOptIn
 
         return SingleOptIn(self.entries, self.restocking, self.clock_ms)
 
     @cached_property
-    def fan_out(self) -> "FanOut":
-        """Works on the steps of fan-outs."""
-        from chalicelib.services.batches import Batches
+    def fan_out(self) -> "FanOutWorker":
+        """Does what the messages of the waves queue say."""
         from chalicelib.services.email_composer import EmailComposer
-        from chalicelib.services.fan_out import FanOut
-        from chalicelib.services.notifier import Notifier
+        from chalicelib.services.fan_out.notifier import Notifier
+        from chalicelib.services.fan_out.store import FanOutStore
+        from chalicelib.services.fan_out.walks import walks_by_message
+        from chalicelib.services.fan_out.worker import FanOutWorker
         from chalicelib.tables.leases import LeasesTable
 
+        leases = LeasesTable(self.client("dynamodb"), self.settings.sending_table)
+        store = FanOutStore(self.entries, self.shards, self.products, self.restocks, self.progress, leases)
         notifier = Notifier(
-            self.entries,
-            self.shards,
-            self.progress,
+            store,
             lambda: EmailComposer(self.themes.live(), self.links),
             self.sender,
-            self.waves_queue,
-            self.clock_ms,
-        )
-        batches = Batches(
-            self.entries,
-            self.shards,
-            self.products,
-            self.restocks,
-            self.progress,
-            self.rate_limiter,
-            notifier,
-            self.clock_ms,
-        )
-        leases = LeasesTable(self.client("dynamodb"), self.settings.sending_table)
-        return FanOut(
-            batches,
-            leases,
             self.rate_limiter,
             self.waves_queue,
             self.clock_ms,
-            self.new_id,
-            random.random,
         )
+        walks = walks_by_message(store, self.rate_limiter, notifier, self.clock_ms)
+        return FanOutWorker(walks, store, self.waves_queue, self.clock_ms, self.new_id, random.random)
 
     @cached_property
     def autopilot(self) -> "Autopilot":

@@ -64,7 +64,7 @@ def react_to_entry(container: Container, record: dict[str, Any]) -> None:
             if "retried_at_ms" in change["NewImage"]:
                 # First: a suppressed shopper is passed over, whatever may be sent to them.
                 lift_confirmed(container.suppressions, after.shopper, at_ms=container.clock_ms())
-            container.restocking.welcome(after.shopper, after.sku, at_ms=container.clock_ms())
+            container.restocking.notify_if_available(after.shopper, after.sku, at_ms=container.clock_ms())
         case Reaction.COUNT_UNSUBSCRIBE:
             # Who left after an email: a figure for the merchant, which a repeated record may count twice.
             if "restock_id" in change["OldImage"]:
@@ -95,7 +95,7 @@ def react_to_product(container: Container, record: dict[str, Any]) -> None:
     written_at_s = change.get("ApproximateCreationDateTime")
     written_at_ms = container.clock_ms() if written_at_s is None else int(written_at_s * 1000) + 999
     for restock in restocks(slug, before, after, at_ms=written_at_ms):
-        container.restocking.open(restock)
+        container.restocking.open_restock(restock)
 
 
 def take_feedback(container: Container, body: str) -> None:

@@ -5,7 +5,7 @@ Messages hold ids only, so that an erased shopper leaves nothing behind in the q
 
 import json
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 WAVE_STEP_ENTRIES_MAX = 50
 WAVE_PAUSE_MIN_MAX = 24 * 60
@@ -102,6 +102,8 @@ class WaveStep:
     sweep: bool = False
     tries: int = 0
     hops: int = 0
+    # A step is due as soon as it is seen.
+    not_before_ms: ClassVar[int] = 0
 
     def next(self, last_position: str | None) -> "WaveStep | None":
         """The step that follows one which ended at `last_position` (None: the shard's end was reached)."""

@@ -10,7 +10,7 @@ from chalicelib.domain.deliverability import cohorts, days_judged, reason_to_pau
 from chalicelib.domain.feedback import Feedback, FeedbackState, Ignored, read_message
 from chalicelib.domain.suppression import MailboxHistory
 from chalicelib.log import log
-from chalicelib.services.rate_limiter import RateLimiter
+from chalicelib.services.fan_out.rate_limiter import RateLimiter
 from chalicelib.tables.deliverability import DeliverabilityTable
 from chalicelib.tables.suppressions import SuppressionsTable
 
@@ -88,4 +88,4 @@ class SesEventHandler:
         found = cohorts(days, self._rate_limiter.emails_by_day(), self._health.bounced_and_complained(days))
         reason = reason_to_pause(found)
         if reason:
-            self._rate_limiter.stop(reason)
+            self._rate_limiter.pause(reason)

@@ -9,12 +9,13 @@ from chalicelib.domain.entry import Entry
 from chalicelib.domain.stock import Availability, Restock, Stock, StockedProduct, restocks
 from chalicelib.domain.wave import EVERYONE, WaveMessage, WavePolicy
 from chalicelib.mail.sender import OutgoingEmail
-from chalicelib.services.batches import Batches
 from chalicelib.services.email_composer import EmailComposer
-from chalicelib.services.fan_out import FanOut
-from chalicelib.services.notifier import Notifier
-from chalicelib.services.rate_limiter import RateLimiter
-from chalicelib.services.restocking import Restocking
+from chalicelib.services.fan_out.notifier import Notifier
+from chalicelib.services.fan_out.rate_limiter import RateLimiter
+from chalicelib.services.fan_out.restocking import Restocking
+from chalicelib.services.fan_out.store import FanOutStore
+from chalicelib.services.fan_out.walks import walks_by_message
+from chalicelib.services.fan_out.worker import FanOutWorker
 from chalicelib.tables.policies import PoliciesTable
 from tests.support.clock import Clock
 from tests.support.fakes import FakeAccount, FakeSender, FakeWavesQueue
@@ -71,19 +72,16 @@ class MemoryShop:
         self.policy: WavePolicy = EVERYONE
         rate_limiter = RateLimiter(self.rate_table, self.account, clock, clock.pass_s)
         shards, writer = MemoryShards(self.entries, reach), PlainComposer()
+        store = FanOutStore(self.entries, shards, self.products, self.restocks, self.progress, self.leases)
         self.notifier = notifier = Notifier(
-            self.entries, shards, self.progress, lambda: writer, self.sender, self.queue, clock
-        )
-        batches = Batches(
-            self.entries, shards, self.products, self.restocks, self.progress, rate_limiter, notifier, clock
+            store, lambda: writer, self.sender, rate_limiter, self.queue, clock
         )
         ids = count(1)
         self.restocking = Restocking(
             self.products, self.restocks, self.progress, MemoryPolicies(self), self.queue
         )
-        self.fan_out = FanOut(
-            batches, self.leases, rate_limiter, self.queue, clock, lambda: f"w{next(ids)}", lambda: 0.5
-        )
+        walks = walks_by_message(store, rate_limiter, notifier, clock)
+        self.fan_out = FanOutWorker(walks, store, self.queue, clock, lambda: f"w{next(ids)}", lambda: 0.5)
         self._events = count(1)
 
     def observe(self, availability: Availability, units: int | None = 5) -> tuple[Restock, ...]:
@@ -95,7 +93,7 @@ class MemoryShop:
         self.products.stock = after
         opened = restocks(SLUG, {SKU: before}, {SKU: after}, at_ms=after.observed_at_ms)
         for restock in opened:
-            self.restocking.open(restock)
+            self.restocking.open_restock(restock)
         return opened
 
     def work(self, failing: Callable[[WaveMessage, BaseException], None]) -> bool:

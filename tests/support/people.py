@@ -67,5 +67,5 @@ def react(shop: TestShop, before: dict[str, Any], after: dict[str, Any]) -> Reac
     entry = entry_from(after)
     reaction = reaction_to(entry_from(before) if before else None, entry)
     if reaction is Reaction.NOTIFY_IF_AVAILABLE:
-        shop.restocking.welcome(entry.shopper, entry.sku, at_ms=shop.clock())
+        shop.restocking.notify_if_available(entry.shopper, entry.sku, at_ms=shop.clock())
     return reaction

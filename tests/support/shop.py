@@ -11,14 +11,15 @@ from chalicelib.domain.links import Links, LinkSubject, Purpose
 from chalicelib.domain.stock import Availability, Restock, restocks
 from chalicelib.mail.sender import OutcomeUnknown, SendRefused
 from chalicelib.services.availability import Availabilities
-from chalicelib.services.batches import Batches
 from chalicelib.services.confirmations import Confirmations
 from chalicelib.services.email_composer import EmailComposer
-from chalicelib.services.fan_out import FanOut
-from chalicelib.services.notifier import Notifier
-from chalicelib.services.rate_limiter import RateLimiter
+from chalicelib.services.fan_out.notifier import Notifier
+from chalicelib.services.fan_out.rate_limiter import RateLimiter
+from chalicelib.services.fan_out.restocking import Restocking
+from chalicelib.services.fan_out.store import FanOutStore
+from chalicelib.services.fan_out.walks import walks_by_message
+from chalicelib.services.fan_out.worker import FanOutWorker
 from chalicelib.services.requested_emails import RequestedEmails
-from chalicelib.services.restocking import Restocking
 from chalicelib.services.signups import Signups
 from chalicelib.services.waitlist import Waitlist
 from chalicelib.storefront.renderer import Renderer
@@ -97,30 +98,26 @@ class TestShop:
             self._ring,
         )
         self.restocking = Restocking(self.products, self.restocks, self.progress, self.policies, self.queue)
-        notifier = Notifier(
-            self.entries,
-            self.shards,
-            self.progress,
-            lambda: EmailComposer(themes.live(), self.links),
-            self.sender,
-            self.queue,
-            clock,
-        )
-        batches = Batches(
+        store = FanOutStore(
             self.entries,
             self.shards,
             self.products,
             self.restocks,
             self.progress,
+            LeasesTable(client, sending),
+        )
+        notifier = Notifier(
+            store,
+            lambda: EmailComposer(themes.live(), self.links),
+            self.sender,
             self.rate_limiter,
-            notifier,
+            self.queue,
             clock,
         )
         ids = count(1)
-        self.fan_out = FanOut(
-            batches,
-            LeasesTable(client, sending),
-            self.rate_limiter,
+        self.fan_out = FanOutWorker(
+            walks_by_message(store, self.rate_limiter, notifier, clock),
+            store,
             self.queue,
             clock,
             lambda: f"worker-{next(ids)}",
@@ -159,7 +156,7 @@ class TestShop:
     def observe(self, availability: Availability, units: int | None = 5) -> None:
         """An event about the variant comes in, and what the stream says of it is reacted to."""
         for restock in self.observe_untold(availability, units):
-            self.restocking.open(restock)
+            self.restocking.open_restock(restock)
 
     def observe_untold(self, availability: Availability, units: int | None = 5) -> tuple[Restock, ...]:
         """The same before the stream says so: the restocks that are to be opened."""

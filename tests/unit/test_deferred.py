@@ -198,7 +198,7 @@ class Spoiling(PlainComposer):
 
 def test_a_email_that_cannot_be_written_is_its_own_misfortune(clock: Clock) -> None:
     shop = shop_of(clock, 300, lambda _: Delivery.ACCEPTED)
-    shop.notifier._writer = lambda: Spoiling({"s00007", "s00100"})
+    shop.notifier._composer = lambda: Spoiling({"s00007", "s00100"})
     shop.observe(IN_STOCK)
     # A batch of one that cannot be written is a fault for a person: it fails, and ends in the dead letters.
     dead: list[WaveMessage] = []

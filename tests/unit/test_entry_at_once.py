@@ -12,7 +12,7 @@ from chalicelib.domain.entry import CONFIRM_WITHIN_S, EntryState, OptIn, rejoins
 from chalicelib.domain.links import LinkSubject, Purpose
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import WaveStep
-from chalicelib.services.single_opt_in import SingleOptIn
+from chalicelib.services.fan_out.restocking import SingleOptIn
 from chalicelib.tables.shoppers import ShoppersTable
 from spillway.sitegen.release import Release
 from tests.support.clock import Clock

@@ -26,7 +26,7 @@ from chalicelib.domain.entry import (
 )
 from chalicelib.domain.links import LinkSubject, Purpose
 from chalicelib.domain.stock import Availability
-from chalicelib.services.single_opt_in import SingleOptIn
+from chalicelib.services.fan_out.restocking import SingleOptIn
 from chalicelib.tables.shoppers import ShoppersTable
 from spillway.sitegen.release import Release
 from tests.support.clock import Clock

@@ -88,7 +88,7 @@ def test_the_same_restock_twice_tells_nobody_twice(shop: TestShop) -> None:
     shop.observe(IN_STOCK)
     restock = shop.restocks.live(shop.sku)
     assert restock is not None
-    shop.restocking.open(restock)
+    shop.restocking.open_restock(restock)
     shop.work()
     assert notified(shop) == ["ada"]
 
@@ -145,7 +145,7 @@ def test_who_confirms_while_it_can_be_had_is_told_at_once(shop: TestShop) -> Non
     shop.observe(IN_STOCK)
     shop.work()
     shop.join("late")
-    shop.restocking.welcome(shop.shopper("late"), shop.sku, at_ms=shop.clock())
+    shop.restocking.notify_if_available(shop.shopper("late"), shop.sku, at_ms=shop.clock())
     shop.work()
     assert notified(shop) == ["late"]
 
@@ -153,15 +153,15 @@ def test_who_confirms_while_it_can_be_had_is_told_at_once(shop: TestShop) -> Non
 def test_who_confirms_what_was_never_sold_out_is_told_too(clock: Clock, small_release: Release) -> None:
     shop = TestShop(small_release, clock, slug="field-jacket", sku="FJ-MOSS-S")
     shop.join("ada")
-    shop.restocking.welcome(shop.shopper("ada"), shop.sku, at_ms=shop.clock())
-    shop.restocking.welcome(shop.shopper("ada"), shop.sku, at_ms=shop.clock())
+    shop.restocking.notify_if_available(shop.shopper("ada"), shop.sku, at_ms=shop.clock())
+    shop.restocking.notify_if_available(shop.shopper("ada"), shop.sku, at_ms=shop.clock())
     shop.work()
     assert notified(shop) == ["ada"]
 
 
 def test_who_confirms_while_it_is_sold_out_waits(shop: TestShop) -> None:
     shop.join("ada")
-    shop.restocking.welcome(shop.shopper("ada"), shop.sku, at_ms=shop.clock())
+    shop.restocking.notify_if_available(shop.shopper("ada"), shop.sku, at_ms=shop.clock())
     assert shop.queue.messages == []
 
 

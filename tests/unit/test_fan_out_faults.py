@@ -86,7 +86,7 @@ class FanOutUnderFaults(RuleBasedStateMachine):
             self.shop.entries.join(shopper, at_ms=self.shop.clock())
             self.shop.clock.pass_s(0.002)
             if self.shop.products.stock.availability.can_buy:
-                self.shop.restocking.welcome(shopper, SKU, at_ms=self.shop.clock())
+                self.shop.restocking.notify_if_available(shopper, SKU, at_ms=self.shop.clock())
 
     @rule(data=st.data())
     def one_leaves(self, data: st.DataObject) -> None:
@@ -110,7 +110,7 @@ class FanOutUnderFaults(RuleBasedStateMachine):
     @rule()
     def the_stream_repeats_an_old_record(self) -> None:
         if self.shop.restocks.opened:
-            self.shop.restocking.open(self.shop.restocks.opened[0])
+            self.shop.restocking.open_restock(self.shop.restocks.opened[0])
 
     @rule()
     def the_queue_delivers_twice(self) -> None:

@@ -140,9 +140,9 @@ def test_a_stream_record_twice_late_or_out_of_order_tells_nobody_twice(clock: Cl
     shop.observe(SOLD_OUT, 0)
     (second,) = shop.observe(IN_STOCK)
     for restock in (second, first, second, first):
-        shop.restocking.open(restock)
+        shop.restocking.open_restock(restock)
     assert work_off(shop) == 0
-    shop.restocking.open(first)
+    shop.restocking.open_restock(first)
     assert work_off(shop) == 0
     assert notified(shop) == set(NAMES)
 
@@ -197,7 +197,7 @@ def test_a_restock_that_dies_among_its_steps_is_opened_again_and_tells_everybody
     assert len(shop.queue.messages) == queued
     (restock,) = shop.restocks.opened
     # The stream hands the same record over again.
-    shop.restocking.open(restock)
+    shop.restocking.open_restock(restock)
     assert work_off(shop) == 0
     assert notified(shop) == set(NAMES)
     assert shop.restocks.opened == [restock]
@@ -285,7 +285,7 @@ def test_a_stream_record_that_is_redriven_late_opens_nothing_in_front_of_a_newer
     calls = shop.sender.calls
     late = "late comer"
     shop.entries.join(late, at_ms=clock())
-    shop.restocking.open(older)
+    shop.restocking.open_restock(older)
     assert shop.restocks.live(SKU) == replace(newer, policy=shop.policy)
     assert work_off(shop) == 0
     assert shop.sender.calls == calls

@@ -113,7 +113,7 @@ def test_a_confirmed_entry_is_welcomed(heard: Heard, container: Container) -> No
     container.clock_ms = lambda: 5
     change = (entry_image(EntryState.PENDING), entry_image(EntryState.CONFIRMED))
     cloud.on_entry_written(stream_event(change), None)
-    assert heard.calls == [("welcome", "ada-id", "A", 5)]
+    assert heard.calls == [("notify_if_available", "ada-id", "A", 5)]
 
 
 def test_a_confirmation_that_lifts_a_suppression_lifts_it_before_anything_is_sent(
@@ -126,7 +126,7 @@ def test_a_confirmation_that_lifts_a_suppression_lifts_it_before_anything_is_sen
     )
     confirmed = {**entry_image(EntryState.CONFIRMED), "retried_at_ms": {"N": "4"}}
     cloud.on_entry_written(stream_event((entry_image(EntryState.PENDING), confirmed)), None)
-    assert heard.calls == [("lift", True, "ada-id", 5), ("welcome", "ada-id", "A", 5)]
+    assert heard.calls == [("lift", True, "ada-id", 5), ("notify_if_available", "ada-id", "A", 5)]
 
 
 def test_who_leaves_after_a_email_is_counted_for_its_restock(heard: Heard, container: Container) -> None:
@@ -183,7 +183,7 @@ def test_a_restock_turns_the_page_and_then_opens_waves(heard: Heard) -> None:
     cloud.on_product_changed(stream_event((product_image(sold_out), product_image(back))), None)
     assert heard.calls == [
         ("refresh", "jacket", "e0"),
-        ("open", Restock("A:0:e2", "jacket", "A", 5, 2, 7999)),
+        ("open_restock", Restock("A:0:e2", "jacket", "A", 5, 2, 7999)),
     ]
 
 
@@ -212,7 +212,7 @@ def test_rows_of_other_kinds_in_a_redriven_range_set_nothing_off(heard: Heard) -
     sold_out, back = Stock(Availability.OUT_OF_STOCK, 0, 1, "e1"), Stock(Availability.IN_STOCK, 5, 2, "e2")
     change = (product_image(sold_out), product_image(back))
     assert failures(cloud.on_product_changed(stream_event((pointer, pointer), change), None)) == []
-    assert [call[0] for call in heard.calls] == ["put", "refresh", "open"]
+    assert [call[0] for call in heard.calls] == ["put", "refresh", "open_restock"]
 
 
 def test_a_record_without_its_time_is_written_now(heard: Heard, container: Container) -> None:
@@ -221,7 +221,7 @@ def test_a_record_without_its_time_is_written_now(heard: Heard, container: Conta
     event = stream_event((product_image(sold_out), product_image(back)))
     del event["Records"][0]["dynamodb"]["ApproximateCreationDateTime"]
     assert failures(cloud.on_product_changed(event, None)) == []
-    assert heard.calls[-1] == ("open", Restock("A:0:e2", "jacket", "A", 5, 2, 5000))
+    assert heard.calls[-1] == ("open_restock", Restock("A:0:e2", "jacket", "A", 5, 2, 5000))
 
 
 def test_a_count_sent_again_turns_no_page(heard: Heard) -> None:
@@ -410,7 +410,7 @@ def test_a_restock_is_opened_at_the_end_of_the_second_that_the_stream_names(hear
     event = stream_event((product_image(sold_out), product_image(back)))
     event["Records"][0]["dynamodb"]["ApproximateCreationDateTime"] = 0.0
     cloud.on_product_changed(event, None)
-    assert heard.calls[-1] == ("open", Restock("A:0:e2", "jacket", "A", 5, 2, 999))
+    assert heard.calls[-1] == ("open_restock", Restock("A:0:e2", "jacket", "A", 5, 2, 999))
 
 
 def test_a_record_in_the_middle_that_fails_is_logged_whole(capsys: pytest.CaptureFixture[str]) -> None:

@@ -106,7 +106,7 @@ def test_paused_waves_say_so(shop: TestShop) -> None:
     shop.join("ada")
     shop.observe(Availability.IN_STOCK)
     shop.rate_limiter.batch_max(1)
-    shop.rate_limiter.stop("complaints")
+    shop.rate_limiter.pause("complaints")
     (state,) = states(shop)
     assert (state.paused, state.eta_s) == ("complaints", None)
 

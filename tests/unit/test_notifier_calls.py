@@ -12,7 +12,8 @@ from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Availability, Restock, Stock, StockedProduct
 from chalicelib.domain.wave import NotifyOne
 from chalicelib.mail.sender import Delivery, OutcomeUnknown, OutgoingEmail, Refusal, SendRefused, SendResult
-from chalicelib.services.notifier import WRITER_KEPT_MS, Notifier
+from chalicelib.services.fan_out.notifier import COMPOSER_KEPT_MS, Batch, Notifier
+from chalicelib.services.fan_out.store import FanOutStore
 from chalicelib.tables.progress import ALL_SHARDS
 from chalicelib.tables.shards import Notified, StillWaiting
 from tests.support.clock import Clock
@@ -39,7 +40,7 @@ def outgoing(of: Entry, **tags: str) -> OutgoingEmail:
     return OutgoingEmail(of.mailbox, WORDS, {}, {"kind": "available", **tags})
 
 
-class Writer:
+class Composer:
     """Writes the same words to everybody but those named in `spoilt`."""
 
     sender = "shop@example.com"
@@ -48,14 +49,14 @@ class Writer:
         self.recorder, self.spoilt = recorder, spoilt
 
     def available(self, waiting: Sequence[Entry], stocked: StockedProduct) -> list[OutgoingEmail]:
-        self.recorder.calls.append(("writer.available", list(waiting), stocked))
+        self.recorder.calls.append(("composer.available", list(waiting), stocked))
         for each in waiting:
             if each.shopper in self.spoilt:
                 raise KeyError(each.shopper)
         return [outgoing(each) for each in waiting]
 
 
-class Desk:
+class Batches:
     """A notifier whose every neighbour is a stand-in."""
 
     def __init__(
@@ -81,11 +82,17 @@ class Desk:
             first_unclear=first_unclear,
         )
         self.notifier = Notifier(
-            recorder.part("entries"),
-            shard,
-            progress,
-            recorder.function("live writer", Writer(recorder, spoilt)),
+            FanOutStore(
+                recorder.part("entries"),
+                shard,
+                recorder.part("products"),
+                recorder.part("restocks"),
+                progress,
+                recorder.part("leases"),
+            ),
+            recorder.function("live composer", Composer(recorder, spoilt)),
             recorder.part("sender", send=sent),
+            recorder.part("rate_limiter"),
             recorder.part("queue"),
             clock,
         )
@@ -93,12 +100,12 @@ class Desk:
     def notify(
         self, *entries: Entry, shard: str = "A#1", one: NotifyOne | None = None, wave: int = 0
     ) -> list[tuple[Any, ...]]:
-        """Tell these; return the calls, without those that find out whom and send."""
-        self.notifier.notify(RESTOCK, STOCKED, shard, entries, one, wave)
+        """Notify these; return the calls, without the ones that look up, compose and send."""
+        self.notifier.notify(Batch(RESTOCK, shard, entries, one.wave if one else wave, one), STOCKED)
         return self.after_sending()
 
     def after_sending(self) -> list[tuple[Any, ...]]:
-        known = {"shards.still_waiting", "live writer", "writer.available", "sender.send"}
+        known = {"shards.still_waiting", "live composer", "composer.available", "sender.send"}
         return [call for call in self.recorder.taken() if call[0] not in known]
 
 
@@ -121,19 +128,19 @@ def test_a_batch_of_a_shard_is_looked_at_written_sent_marked_and_counted(
         SendResult(Delivery.REJECTED, reason="MessageRejected"),
         SendResult(Delivery.UNKNOWN),
     )
-    desk = Desk(clock, waiting=(ADA, BOB, CYD), suppressed=(DAN,), sent=results)
-    desk.notifier.notify(RESTOCK, STOCKED, "A#1", (ADA, BOB, CYD, DAN))
+    batches = Batches(clock, waiting=(ADA, BOB, CYD), suppressed=(DAN,), sent=results)
+    batches.notifier.notify(Batch(RESTOCK, "A#1", (ADA, BOB, CYD, DAN)), STOCKED)
     tag = {"restock": RESTOCK.tag}
     notified = [
         Notified(ADA, Delivery.ACCEPTED, "m-1"),
         Notified(BOB, Delivery.REJECTED, ""),
         Notified(CYD, Delivery.UNKNOWN, ""),
     ]
-    assert desk.recorder.taken() == [
+    assert batches.recorder.taken() == [
         ("shards.still_waiting", (ADA, BOB, CYD, DAN), {"not_deferred_for": "A:1:e1"}),
         ("entries.leave", "dan", "A", {"at_ms": clock()}),
-        ("live writer",),
-        ("writer.available", [ADA, BOB, CYD], STOCKED),
+        ("live composer",),
+        ("composer.available", [ADA, BOB, CYD], STOCKED),
         ("sender.send", "shop@example.com", [outgoing(each, **tag) for each in (ADA, BOB, CYD)]),
         ("shards.mark_each", notified, {"restock_id": "A:1:e1", "at_ms": clock()}),
         ("progress.add", "A:1:e1", "A#1", {"at_ms": clock(), "notified": 3, "rejected": 1, "unclear": 1}),
@@ -144,9 +151,9 @@ def test_a_batch_of_a_shard_is_looked_at_written_sent_marked_and_counted(
 def test_where_nobody_may_be_mailed_nothing_is_written_sent_or_logged(
     clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    desk = Desk(clock, suppressed=(DAN,))
-    desk.notifier.notify(RESTOCK, STOCKED, "A#1", (ADA, DAN))
-    assert desk.recorder.names() == ["shards.still_waiting", "entries.leave"]
+    batches = Batches(clock, suppressed=(DAN,))
+    batches.notifier.notify(Batch(RESTOCK, "A#1", (ADA, DAN)), STOCKED)
+    assert batches.recorder.names() == ["shards.still_waiting", "entries.leave"]
     assert logged(capsys) == []
 
 
@@ -162,7 +169,7 @@ def test_a_batch_of_a_limited_wave_is_marked_together_with_what_it_takes_off_the
     clock: Clock, deliveries: tuple[Delivery, ...], taken: int
 ) -> None:
     results = tuple(SendResult(delivery, "m") for delivery in deliveries)
-    desk = Desk(clock, waiting=(ADA, BOB, CYD), sent=results)
+    batches = Batches(clock, waiting=(ADA, BOB, CYD), sent=results)
     now = {"at_ms": clock()}
     emails = {
         "notified": 3,
@@ -174,7 +181,7 @@ def test_a_batch_of_a_limited_wave_is_marked_together_with_what_it_takes_off_the
     ]
     takes: list[tuple[Any, ...]] = [("progress.take_from_wave", "A", taken, now)] if taken else []
     counting = [{"write": "count"}] + [{"write": "take"}] * bool(taken)
-    assert desk.notify(ADA, BOB, CYD, shard=ALL_SHARDS, wave=3) == [
+    assert batches.notify(ADA, BOB, CYD, shard=ALL_SHARDS, wave=3) == [
         ("progress.count", "A:1:e1", ALL_SHARDS, {**now, **emails}),
         *takes,
         ("shards.mark_batch", notified, {"restock_id": "A:1:e1", **now, "counting": counting}),
@@ -185,11 +192,10 @@ def test_a_batch_of_a_limited_wave_is_marked_together_with_what_it_takes_off_the
 def test_an_email_that_was_deferred_is_counted_out_of_those_deferred_once_it_is_sent(
     clock: Clock, delivery: Delivery, back: int
 ) -> None:
-    desk = Desk(clock, waiting=(ADA,), sent=(SendResult(delivery, "m-1"),))
+    batches = Batches(clock, waiting=(ADA,), sent=(SendResult(delivery, "m-1"),))
     one = NotifyOne("A:1:e1", "A", "ada", deferrals=2, wave=4)
-    # The wave of the message counts, not that of the call.
-    desk.notifier.notify(RESTOCK, STOCKED, ALL_SHARDS, [ADA], one, 9)
-    calls = desk.recorder.taken()
+    batches.notifier.notify(Batch(RESTOCK, ALL_SHARDS, [ADA], 4, one), STOCKED)
+    calls = batches.recorder.taken()
     assert calls[0] == ("shards.still_waiting", [ADA], {"not_deferred_for": ""})
     counted = {"notified": 1, "rejected": back, "unclear": 0, "deferred_now": -1}
     gives: list[tuple[Any, ...]] = [("progress.give_back", "A", 1, {"number": 4})] if back else []
@@ -201,8 +207,8 @@ def test_an_email_that_was_deferred_is_counted_out_of_those_deferred_once_it_is_
 
 
 def test_a_rejected_email_of_a_shard_gives_nothing_back(clock: Clock) -> None:
-    desk = Desk(clock, waiting=(ADA,), sent=(SendResult(Delivery.REJECTED),))
-    calls = desk.notify(ADA, one=NotifyOne("A:1:e1", "A", "ada", deferrals=1))
+    batches = Batches(clock, waiting=(ADA,), sent=(SendResult(Delivery.REJECTED),))
+    calls = batches.notify(ADA, one=NotifyOne("A:1:e1", "A", "ada", deferrals=1))
     assert [call[0] for call in calls] == ["shards.mark_each", "progress.add"]
 
 
@@ -210,10 +216,10 @@ def test_a_rejected_email_of_a_shard_gives_nothing_back(clock: Clock) -> None:
 def test_a_deferred_email_whose_shopper_is_suppressed_by_now_is_counted_out(
     clock: Clock, shard: str, gives: bool
 ) -> None:
-    desk = Desk(clock, suppressed=(DAN,))
+    batches = Batches(clock, suppressed=(DAN,))
     one = NotifyOne("A:1:e1", "A", "dan", deferrals=1, wave=4)
     given: list[tuple[Any, ...]] = [("progress.give_back", "A", 1, {"number": 4})] if gives else []
-    assert desk.notify(DAN, shard=shard, one=one) == [
+    assert batches.notify(DAN, shard=shard, one=one) == [
         ("entries.leave", "dan", "A", {"at_ms": clock()}),
         ("progress.add", "A:1:e1", shard, {"at_ms": clock(), "deferred_now": -1}),
         *given,
@@ -226,8 +232,8 @@ def test_a_deferred_email_is_queued_noted_and_counted_once(
     clock: Clock, shard: str, noted: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = (SendResult(Delivery.DEFERRED, reason="MailboxFull"), SendResult(Delivery.ACCEPTED, "m-1"))
-    desk = Desk(clock, waiting=(ADA, BOB), sent=results, deferred=noted)
-    calls = desk.notify(ADA, BOB, shard=shard, wave=3)
+    batches = Batches(clock, waiting=(ADA, BOB), sent=results, deferred=noted)
+    calls = batches.notify(ADA, BOB, shard=shard, wave=3)
     again = NotifyOne("A:1:e1", "A", "ada", deferrals=1, not_before_ms=clock() + 60_000, hops=0, wave=3)
     kept = [{"write": "take"}] if shard == ALL_SHARDS else []
     counted = {"at_ms": clock(), "deferred_now": 1}
@@ -254,8 +260,8 @@ def test_a_deferred_email_is_queued_noted_and_counted_once(
 def test_each_deferral_of_a_message_waits_longer_and_carries_its_hops_on(
     clock: Clock, before: int, waits_s: int
 ) -> None:
-    desk = Desk(clock, waiting=(ADA,), sent=(SendResult(Delivery.DEFERRED, reason="later"),))
-    calls = desk.notify(ADA, one=NotifyOne("A:1:e1", "A", "ada", deferrals=before, hops=7, wave=2))
+    batches = Batches(clock, waiting=(ADA,), sent=(SendResult(Delivery.DEFERRED, reason="later"),))
+    calls = batches.notify(ADA, one=NotifyOne("A:1:e1", "A", "ada", deferrals=before, hops=7, wave=2))
     due_ms = clock() + waits_s * 1000
     again = NotifyOne("A:1:e1", "A", "ada", deferrals=before + 1, not_before_ms=due_ms, hops=8, wave=2)
     assert calls[0] == ("queue.put", again, {"delay_s": min(900, waits_s)})
@@ -265,10 +271,10 @@ def test_each_deferral_of_a_message_waits_longer_and_carries_its_hops_on(
 def test_after_the_last_deferral_an_email_is_given_up(
     clock: Clock, shard: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    desk = Desk(clock, waiting=(ADA,), sent=(SendResult(Delivery.DEFERRED, reason="later"),))
+    batches = Batches(clock, waiting=(ADA,), sent=(SendResult(Delivery.DEFERRED, reason="later"),))
     one = NotifyOne("A:1:e1", "A", "ada", deferrals=len(DEFERRED_S), wave=4)
     given: list[tuple[Any, ...]] = [("progress.give_back", "A", 1, {"number": 4})]
-    assert desk.notify(ADA, shard=shard, one=one) == [
+    assert batches.notify(ADA, shard=shard, one=one) == [
         ("progress.add", "A:1:e1", shard, {"at_ms": clock(), "deferred_now": -1, "given_up": 1}),
         *(given if shard == ALL_SHARDS else []),
     ]
@@ -289,24 +295,41 @@ def test_postponed_emails_are_refused_for_the_worst_of_their_reasons(
         if progressed
         else SendResult(Delivery.POSTPONED, reason="slower", refusal=Refusal.RETRY),
     )
-    desk = Desk(clock, waiting=(ADA, BOB, CYD), sent=results)
+    batches = Batches(clock, waiting=(ADA, BOB, CYD), sent=results)
     with pytest.raises(SendRefused) as refused:
-        desk.notify(ADA, BOB, CYD)
+        batches.notify(ADA, BOB, CYD)
     error = refused.value
     assert (error.reason, error.refusal, error.progressed) == ("paused", Refusal.PAUSED, progressed)
     assert logged(capsys) == [told_line(int(progressed), 0, 3 - progressed)]
     marks = ["shards.mark_each", "progress.add"] if progressed else []
-    assert [call[0] for call in desk.after_sending()] == marks
+    assert [call[0] for call in batches.after_sending()] == [*marks, "rate_limiter.pause"]
+
+
+@pytest.mark.parametrize("refusal", list(Refusal))
+def test_a_refused_call_pauses_sending_if_the_account_is_paused(clock: Clock, refusal: Refusal) -> None:
+    batches = Batches(clock, waiting=(ADA, BOB), sent=SendRefused("Suspended", refusal))
+    with pytest.raises(SendRefused, match=r"^Suspended$"):
+        batches.notify(ADA, BOB)
+    paused = [("rate_limiter.pause", "Suspended")] if refusal is Refusal.PAUSED else []
+    assert batches.after_sending() == paused
+
+
+def test_postponed_emails_that_are_sent_later_do_not_pause_sending(clock: Clock) -> None:
+    slow = SendResult(Delivery.POSTPONED, reason="slow", refusal=Refusal.RETRY)
+    batches = Batches(clock, waiting=(ADA,), sent=(slow,))
+    with pytest.raises(SendRefused, match=r"^slow$"):
+        batches.notify(ADA)
+    assert batches.after_sending() == []
 
 
 def test_an_email_that_cannot_be_written_is_deferred_and_the_others_are_sent(
     clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sent = (SendResult(Delivery.ACCEPTED, "m-1"), SendResult(Delivery.ACCEPTED, "m-2"))
-    desk = Desk(clock, waiting=(BOB, ADA, CYD), sent=sent, spoilt=["bob"])
-    desk.notifier.notify(RESTOCK, STOCKED, "A#1", (BOB, ADA, CYD))
-    calls = desk.recorder.taken()
-    written = [("writer.available", each, STOCKED) for each in ([BOB, ADA, CYD], [BOB], [ADA], [CYD])]
+    batches = Batches(clock, waiting=(BOB, ADA, CYD), sent=sent, spoilt=["bob"])
+    batches.notifier.notify(Batch(RESTOCK, "A#1", (BOB, ADA, CYD)), STOCKED)
+    calls = batches.recorder.taken()
+    written = [("composer.available", each, STOCKED) for each in ([BOB, ADA, CYD], [BOB], [ADA], [CYD])]
     assert calls[2:6] == written
     tag = {"restock": RESTOCK.tag}
     assert calls[6] == ("sender.send", "shop@example.com", [outgoing(each, **tag) for each in (ADA, CYD)])
@@ -319,10 +342,10 @@ def test_an_email_that_cannot_be_written_is_deferred_and_the_others_are_sent(
 
 
 def test_where_no_email_of_a_batch_can_be_written_its_error_is_raised(clock: Clock) -> None:
-    desk = Desk(clock, waiting=(ADA, BOB), spoilt=["ada", "bob"])
+    batches = Batches(clock, waiting=(ADA, BOB), spoilt=["ada", "bob"])
     with pytest.raises(KeyError, match="ada"):
-        desk.notify(ADA, BOB)
-    assert desk.after_sending() == []
+        batches.notify(ADA, BOB)
+    assert batches.after_sending() == []
 
 
 @pytest.mark.parametrize(("position", "noted"), [("", ADA.position), (None, "")])
@@ -330,16 +353,18 @@ def test_an_outcome_unknown_comes_again_once(
     clock: Clock, position: str | None, noted: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = entry("ada", position)
-    desk = Desk(clock, waiting=(first, BOB), sent=OutcomeUnknown("ReadTimeoutError"))
+    batches = Batches(clock, waiting=(first, BOB), sent=OutcomeUnknown("ReadTimeoutError"))
     with pytest.raises(OutcomeUnknown):
-        desk.notify(first, BOB)
+        batches.notify(first, BOB)
     unclear = ("progress.first_unclear", "A:1:e1", "A#1", noted)
-    assert desk.after_sending() == [unclear]
+    assert batches.after_sending() == [unclear]
     shard = {"event": "outcome_unknown", "restock": "A:1:e1", "reason": "ReadTimeoutError", "again": True}
     assert logged(capsys) == [shard]
-    desk = Desk(clock, waiting=(first, BOB), sent=OutcomeUnknown("ReadTimeoutError"), first_unclear=False)
+    batches = Batches(
+        clock, waiting=(first, BOB), sent=OutcomeUnknown("ReadTimeoutError"), first_unclear=False
+    )
     notified = [Notified(each, Delivery.UNKNOWN, "") for each in (first, BOB)]
-    assert desk.notify(first, BOB) == [
+    assert batches.notify(first, BOB) == [
         unclear,
         ("shards.mark_each", notified, {"restock_id": "A:1:e1", "at_ms": clock()}),
         ("progress.add", "A:1:e1", "A#1", {"at_ms": clock(), "notified": 2, "rejected": 0, "unclear": 2}),
@@ -351,8 +376,8 @@ def test_one_email_that_is_refused_for_its_own_sake_is_deferred(
     clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     refused = SendRefused("BadRequest", Refusal.INVALID, about_emails=True)
-    desk = Desk(clock, waiting=(ADA,), sent=refused)
-    assert desk.notify(ADA)[0][0] == "queue.put"
+    batches = Batches(clock, waiting=(ADA,), sent=refused)
+    assert batches.notify(ADA)[0][0] == "queue.put"
     assert logged(capsys, "email_deferred")[0]["reason"] == "BadRequest"
 
 
@@ -368,24 +393,24 @@ def test_any_other_refusal_is_raised_and_marks_nobody(
     clock: Clock, waiting: Sequence[Entry], one: NotifyOne | None, about_emails: bool
 ) -> None:
     refused = SendRefused("BadRequest", Refusal.INVALID, about_emails=about_emails)
-    desk = Desk(clock, waiting=waiting, sent=refused)
+    batches = Batches(clock, waiting=waiting, sent=refused)
     with pytest.raises(SendRefused):
-        desk.notify(*waiting, one=one)
-    assert desk.after_sending() == []
+        batches.notify(*waiting, one=one)
+    assert batches.after_sending() == []
 
 
 def test_the_live_theme_is_asked_for_again_after_ten_seconds(clock: Clock) -> None:
     accepted = one_after_another(*[(SendResult(Delivery.ACCEPTED),)] * 5)
-    desk = Desk(clock, waiting=(ADA,), sent=accepted)
+    batches = Batches(clock, waiting=(ADA,), sent=accepted)
     asked: list[int] = []
-    for passed_ms in (0, WRITER_KEPT_MS, 1, WRITER_KEPT_MS, 1):
+    for passed_ms in (0, COMPOSER_KEPT_MS, 1, COMPOSER_KEPT_MS, 1):
         clock.now_ms += passed_ms
-        desk.notifier.notify(RESTOCK, STOCKED, "A#1", [ADA])
-        asked.append(desk.recorder.names().count("live writer"))
+        batches.notifier.notify(Batch(RESTOCK, "A#1", [ADA]), STOCKED)
+        asked.append(batches.recorder.names().count("live composer"))
     assert asked == [1, 0, 1, 0, 1]
 
 
 def test_a_clock_at_its_beginning_asks_for_the_theme_too() -> None:
-    desk = Desk(Clock(0), waiting=(ADA,), sent=(SendResult(Delivery.ACCEPTED),))
-    desk.notifier.notify(RESTOCK, STOCKED, "A#1", [ADA])
-    assert "live writer" in desk.recorder.names()
+    batches = Batches(Clock(0), waiting=(ADA,), sent=(SendResult(Delivery.ACCEPTED),))
+    batches.notifier.notify(Batch(RESTOCK, "A#1", [ADA]), STOCKED)
+    assert "live composer" in batches.recorder.names()

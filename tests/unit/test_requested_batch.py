@@ -27,7 +27,7 @@ from chalicelib.mail.sender import (
 )
 from chalicelib.queues import ConfirmationsQueue
 from chalicelib.records import react_to_queue
-from chalicelib.services.rate_limiter import RateLimitedSender, RateLimiter
+from chalicelib.services.fan_out.rate_limiter import RateLimitedSender, RateLimiter
 from chalicelib.services.requested_batch import EMAIL_MS_MAX, UNCLEAR_WAIT_S, RequestedBatch
 from tests.support.clock import Clock
 from tests.support.fakes import FakeAccount, FakeSender, WorkerDied

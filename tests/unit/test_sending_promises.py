@@ -8,7 +8,7 @@ import pytest
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import EVERYONE, WaveMessage, WavePolicy
 from chalicelib.mail.sender import Delivery
-from chalicelib.services.fan_out import LEASE_MS
+from chalicelib.services.fan_out.worker import LEASE_MS
 from spillway.sitegen.release import Release
 from tests.support.aws import ROOT
 from tests.support.clock import Clock

@@ -14,7 +14,7 @@ from chalicelib.domain.stock import Availability, Restock, Stock, StockedProduct
 from chalicelib.domain.wave import LimitedWave, NotifyOne, WaveBudget, WavePolicy, WaveStep, to_json
 from chalicelib.mail.sender import Delivery, OutgoingEmail, Refusal, SendRefused, SendResult
 from chalicelib.queues import ConfirmationsQueue, WavesQueue
-from chalicelib.services.rate_limiter import (
+from chalicelib.services.fan_out.rate_limiter import (
     ELECTED_MS,
     LIMITS_KEPT_MS,
     LIMITS_WAIT_S,
@@ -22,7 +22,7 @@ from chalicelib.services.rate_limiter import (
     RateLimitedSender,
     RateLimiter,
 )
-from chalicelib.services.restocking import Restocking
+from chalicelib.services.fan_out.restocking import Restocking
 from chalicelib.services.waitlist import LinkedEntry, Waitlist
 from chalicelib.tables.sending_rate import SendingRateTable
 from tests.support.clock import Clock
@@ -173,13 +173,13 @@ def test_sending_is_stopped_once_with_an_alarm(clock: Clock, capsys: pytest.Capt
     sending = Sending(clock, pause=one_after_another(True, False))
     sending.rate_limiter.batch_max(1)
     sending.recorder.taken()
-    sending.rate_limiter.stop("Suspended")
+    sending.rate_limiter.pause("Suspended")
     text = "Suspended. Look into it, then run: spillway resume"
     assert sending.recorder.taken() == [
         ("table.pause", "Suspended"),
         ("alarm", "Emails are paused", text),
     ]
-    sending.rate_limiter.stop("Suspended")
+    sending.rate_limiter.pause("Suspended")
     assert sending.recorder.taken() == [("table.pause", "Suspended")]
     assert logged(capsys) == [{"event": "sending_paused", "reason": "Suspended"}]
     sending.rate_limiter.batch_max(1)
@@ -215,7 +215,7 @@ def test_a_receipt_that_says_the_account_is_stopped_stops_sending(
     assert recorder.taken() == [
         ("rate_limiter.acquire", 2),
         ("sender.send", "shop@example.com", ENVELOPES),
-        *([("rate_limiter.stop", "Paused")] if stops else []),
+        *([("rate_limiter.pause", "Paused")] if stops else []),
     ]
 
 
@@ -224,7 +224,7 @@ def test_a_refused_call_stops_sending_if_the_account_is_stopped(refusal: Refusal
     sender, recorder = paced(SendRefused("Suspended", refusal))
     with pytest.raises(SendRefused, match=r"^Suspended$"):
         sender.send("shop@example.com", ENVELOPES)
-    stopped = [("rate_limiter.stop", "Suspended")] if refusal is Refusal.PAUSED else []
+    stopped = [("rate_limiter.pause", "Suspended")] if refusal is Refusal.PAUSED else []
     assert recorder.taken()[2:] == stopped
 
 
@@ -291,7 +291,7 @@ def test_a_restock_is_opened_with_the_policy_of_now(
     policy: WavePolicy, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shelf = OutputDir(None, policy)
-    shelf.restocking.open(RESTOCK)
+    shelf.restocking.open_restock(RESTOCK)
     opened = replace(RESTOCK, policy=policy)
     steps: list[Any] = [LimitedWave("A:2:e1", "A")]
     if policy is not ONE_EACH:
@@ -306,7 +306,7 @@ def test_a_restock_is_opened_with_the_policy_of_now(
 
 def test_a_restock_of_too_few_units_is_logged_and_not_opened(capsys: pytest.CaptureFixture[str]) -> None:
     shelf = OutputDir(None, WavePolicy(units_min=6))
-    shelf.restocking.open(RESTOCK)
+    shelf.restocking.open_restock(RESTOCK)
     assert shelf.recorder.taken() == [("policies.of", "jacket")]
     assert logged(capsys) == [{"event": "restock_too_small", "restock": "A:2:e1", "sku": "A"}]
 
@@ -319,7 +319,7 @@ def test_who_confirms_what_nobody_can_be_told_of_waits(
     stock: Stock | None, units_min: int, asks: int
 ) -> None:
     shelf = OutputDir(stock, WavePolicy(units_min=units_min))
-    shelf.restocking.welcome("ada", "A", at_ms=9)
+    shelf.restocking.notify_if_available("ada", "A", at_ms=9)
     assert shelf.recorder.taken() == FOUND[:asks]
 
 
@@ -328,7 +328,7 @@ def test_who_confirms_while_it_is_available_is_told_by_the_live_restock_or_a_new
     live: Restock | None,
 ) -> None:
     shelf = OutputDir(IN_STOCK, live=live)
-    shelf.restocking.welcome("ada", "A", at_ms=9)
+    shelf.restocking.notify_if_available("ada", "A", at_ms=9)
     opens = [] if live else [("restocks.open", RESTOCK)]
     assert shelf.recorder.taken() == [
         *FOUND,
@@ -351,7 +351,7 @@ def test_who_confirms_during_limited_waves_joins_the_one_that_has_emails_left(
     live: Restock | None, budget: WaveBudget, queued: bool
 ) -> None:
     shelf = OutputDir(IN_STOCK, ONE_EACH, live, budget)
-    shelf.restocking.welcome("ada", "A", at_ms=9)
+    shelf.restocking.notify_if_available("ada", "A", at_ms=9)
     assert shelf.recorder.taken() == [
         *FOUND,
         ("restocks.live", "A"),

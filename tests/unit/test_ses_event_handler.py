@@ -11,7 +11,7 @@ from chalicelib.domain.deliverability import WINDOW_DAYS, day_of
 from chalicelib.domain.feedback import Feedback, NoFeedback
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.suppression import MailboxHistory
-from chalicelib.services.rate_limiter import RateLimited
+from chalicelib.services.fan_out.rate_limiter import RateLimited
 from chalicelib.services.ses_events import SesEventHandler
 from chalicelib.tables.deliverability import DeliverabilityTable
 from spillway.sitegen.release import Release
@@ -252,7 +252,7 @@ def test_emails_are_counted_by_day_for_as_long_as_they_are_judged(shop: TestShop
 
 def test_no_turn_is_given_while_paused(shop: TestShop) -> None:
     shop.rate_limiter.acquire(1)
-    shop.rate_limiter.stop("because")
+    shop.rate_limiter.pause("because")
     with pytest.raises(RateLimited, match="because"):
         shop.rate_limiter.batch_max(1)
 
@@ -355,13 +355,13 @@ def test_each_new_complaint_has_the_days_judged_by_their_emails(clock: Clock, co
     )
     desk = SesEventHandler(calls, calls, calls, clock, topic=TOPIC, configuration_set=SET)
     desk.take_in(notification(event("Complaint", {"email": "already", "shopper": "ada", "sku": "A"})))
-    asked = [each for each in calls.made if each[0] in {"emails_by_day", "bounced_and_complained", "stop"}]
+    asked = [each for each in calls.made if each[0] in {"emails_by_day", "bounced_and_complained", "pause"}]
     days = asked[1][1]
     assert (days[0], days[-1], len(days)) in {
         (today - timedelta(days=WINDOW_DAYS - 1), today, WINDOW_DAYS),
         (today, today - timedelta(days=WINDOW_DAYS - 1), WINDOW_DAYS),
     }
-    stop = [("stop", f"{today}: 9 complaints of 1,000 emails")] if complaints == 9 else []
+    stop = [("pause", f"{today}: 9 complaints of 1,000 emails")] if complaints == 9 else []
     assert asked == [("emails_by_day",), ("bounced_and_complained", days), *stop]
 
 

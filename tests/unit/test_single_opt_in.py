@@ -3,8 +3,7 @@
 import pytest
 
 from chalicelib.domain.entry import Entry, EntryState
-from chalicelib.services.restocking import Restocking
-from chalicelib.services.single_opt_in import SingleOptIn
+from chalicelib.services.fan_out.restocking import Restocking, SingleOptIn
 from chalicelib.tables.entries import EntriesTable
 from tests.support.clock import Clock
 from tests.support.log_lines import logged
@@ -35,7 +34,7 @@ class Welcomes(Restocking):
     def __init__(self) -> None:
         self.welcomed: list[tuple[str, str, int]] = []
 
-    def welcome(self, shopper: str, sku: str, *, at_ms: int) -> None:
+    def notify_if_available(self, shopper: str, sku: str, *, at_ms: int) -> None:
         self.welcomed.append((shopper, sku, at_ms))
 
 

@@ -248,7 +248,7 @@ def restock(shop: TestShop, sku: str) -> None:
     assert Availabilities(shop.products).take_in(known).outcome == "changed"
     opened = restocks(shop.slug, stock_from(before), stock_from(row(shop)), at_ms=shop.clock())
     assert [each.sku for each in opened] == [sku]
-    shop.restocking.open(opened[0])
+    shop.restocking.open_restock(opened[0])
     messages: list[WaveMessage] = [from_json(to_json(message)) for message in shop.queue.messages]
     assert messages == shop.queue.messages
     assert {message.shard for message in messages if isinstance(message, WaveStep)} == set(shards_of(sku))

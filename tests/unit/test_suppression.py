@@ -251,7 +251,7 @@ def test_a_wave_between_the_confirmation_and_its_reaction_leaves_the_shopper_in_
     assert entry is not None
     assert (entry.state, len(shop.sender.sent)) == (EntryState.CONFIRMED, 1)
     ada.is_reacted_to()
-    shop.restocking.welcome(ada.id, shop.sku, at_ms=shop.clock())
+    shop.restocking.notify_if_available(ada.id, shop.sku, at_ms=shop.clock())
     shop.work()
     assert [sent.tags["email"] for sent in shop.sender.sent] == ["confirm", "available"]
 

@@ -190,7 +190,7 @@ def test_who_confirms_too_late_for_the_index_is_found_by_one_more_look() -> None
     hidden, shop.entries.positions = shop.entries.positions, defaultdict(list)
     shop.entries.join("late", at_ms=shop.clock())
     late, shop.entries.positions = shop.entries.positions, hidden
-    shop.restocking.welcome("late", SKU, at_ms=shop.clock())
+    shop.restocking.notify_if_available("late", SKU, at_ms=shop.clock())
     shop.work(unexpected)
     assert notified(shop) == []
     shop.entries.positions = late
@@ -322,7 +322,7 @@ class UnitsAsABudget(RuleBasedStateMachine):
             self.shop.entries.join(shopper, at_ms=self.shop.clock())
             self.shop.clock.pass_s(0.002)
             if self.units:
-                self.shop.restocking.welcome(shopper, SKU, at_ms=self.shop.clock())
+                self.shop.restocking.notify_if_available(shopper, SKU, at_ms=self.shop.clock())
 
     @rule(data=st.data())
     def one_leaves(self, data: st.DataObject) -> None:
@@ -350,7 +350,7 @@ class UnitsAsABudget(RuleBasedStateMachine):
     def the_stream_delivers(self, records: int, again: bool) -> None:
         for before, after in self.stream[:records]:
             for restock in restocks(SLUG, {SKU: before}, {SKU: after}, at_ms=self.shop.clock()):
-                self.shop.restocking.open(restock)
+                self.shop.restocking.open_restock(restock)
         if not again:
             del self.stream[:records]
 

@@ -102,7 +102,7 @@ def paused(shop: TestShop) -> None:
     shop.join("ada")
     shop.observe(IN_STOCK)
     shop.rate_limiter.batch_max(1)
-    shop.rate_limiter.stop("2 complaints of 900 emails")
+    shop.rate_limiter.pause("2 complaints of 900 emails")
 
 
 def deferred(shop: TestShop) -> None:

@@ -8,7 +8,7 @@ from chalicelib.domain.rate_limits import HOUR_MS, UNLIMITED, Limits
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import EVERYONE, WavePolicy
 from chalicelib.mail.sender import Delivery, OutgoingEmail, Refusal, SendRefused
-from chalicelib.services.rate_limiter import (
+from chalicelib.services.fan_out.rate_limiter import (
     ELECTED_MS,
     LIMITS_KEPT_MS,
     LIMITS_WAIT_S,
@@ -88,7 +88,7 @@ def test_a_wave_ends_with_the_line_and_goes_on_for_who_confirms_later(shop: Test
     shop.work()
     shop.join("late1", "late2", "late3")
     for name in ("late1", "late2", "late3"):
-        shop.restocking.welcome(shop.shopper(name), shop.sku, at_ms=shop.clock())
+        shop.restocking.notify_if_available(shop.shopper(name), shop.sku, at_ms=shop.clock())
     shop.work_until(lambda: len(notified(shop)) >= 5)
     assert notified(shop)[3:] == ["late1", "late2"]
 
@@ -98,10 +98,10 @@ def test_who_confirms_before_the_stream_tells_of_a_restock_stands_in_its_waves_t
     shop.policies.put("", ONE_EACH)
     restocked = shop.observe_untold(IN_STOCK, units=5)
     for name in names:
-        shop.restocking.welcome(shop.shopper(name), shop.sku, at_ms=shop.clock())
+        shop.restocking.notify_if_available(shop.shopper(name), shop.sku, at_ms=shop.clock())
     shop.work_until(lambda: len(notified(shop)) >= 5)
     for restock in restocked:
-        shop.restocking.open(restock)
+        shop.restocking.open_restock(restock)
     for _ in range(40):
         if shop.queue.messages and shop.queue.due_ms() <= shop.clock() + 60_000:
             shop.work_once()
@@ -133,7 +133,7 @@ def test_who_confirms_while_there_are_too_few_units_waits(shop: TestShop) -> Non
     shop.policies.put("", WavePolicy(units_min=3))
     shop.observe(IN_STOCK, units=2)
     shop.join("late")
-    shop.restocking.welcome(shop.shopper("late"), shop.sku, at_ms=shop.clock())
+    shop.restocking.notify_if_available(shop.shopper("late"), shop.sku, at_ms=shop.clock())
     assert shop.queue.messages == []
 
 

@@ -1,9 +1,9 @@
 """Emails leave no faster than the transport allows, however many workers send them.
 
-The limits are read from the transport and kept for a few minutes: one worker is elected to read them anew,
-the others go on with what they know. Each batch then reserves its turn with one conditional write to a row
-that all workers share. A used-up quota needs no alarm clock:
-work that must wait goes back to its queue, and the limits are read again until there is room.
+The limits are read from the transport and kept for a few minutes. One worker is elected to read them again;
+the others go on with the limits they know. Each batch reserves its turn by one conditional write to a row
+that all workers share. A message that must wait goes back to its queue, and the limits are read again until
+there is room.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,11 +18,11 @@ from chalicelib.mail.sender import Delivery, EmailSender, OutgoingEmail, Refusal
 from chalicelib.tables.sending_rate import SendingRateTable
 
 LIMITS_KEPT_MS = 5 * 60 * 1000
-# Who was elected to read the limits has so long; SES answers GetAccount about once a second per account.
+# Time for the elected worker to read the limits; SES answers GetAccount about once a second per account.
 ELECTED_MS = 15_000
-# Where none are known at all, everybody waits for who was elected.
+# Where no limits are known, the other workers wait so long for the elected one.
 LIMITS_WAIT_S = 3
-# A turn that comes sooner is waited for on the spot: shorter than a worker's life by far.
+# A turn that comes sooner is waited for in the function: far shorter than its life.
 WAIT_MS_MAX = 4_000
 QUOTA_WAIT_S = 900
 PAUSED_WAIT_S = 900
@@ -39,7 +39,15 @@ class RateLimited(Exception):
 
 
 class RateLimiter:
-    """Gives out turns. `alarm` takes a subject and a text."""
+    """Reserves turns in the shared row.
+
+    Args:
+        table: the row that all workers share.
+        account: reads the transport's limits.
+        clock_ms: the time in milliseconds since the epoch.
+        sleep: waits for so many seconds.
+        alarm: notifies the operator, by a subject and a text.
+    """
 
     def __init__(
         self,
@@ -58,19 +66,19 @@ class RateLimiter:
         self._stale_until_ms = 0
 
     def batch_max(self, most: int) -> int:
-        """How many emails one turn may have, `most` at the utmost: no more than a second's worth.
+        """Return how many emails one turn may have: a second's worth, and `most` at the most.
 
         Raises:
-            RateLimited: none at all.
+            RateLimited: no email may leave now.
         """
         state = self._current()
         return max(1, min(most, int(state.rate_per_s), state.emails_left))
 
     def acquire(self, emails: int) -> None:
-        """Come back when so many emails may leave.
+        """Wait until so many emails may leave.
 
         Raises:
-            RateLimited: that is too long to wait for here.
+            RateLimited: the turn comes too late to wait for it here.
         """
         state = self._current()
         now_ms = self._clock_ms()
@@ -82,15 +90,15 @@ class RateLimiter:
         if begins_ms > now_ms:
             self._sleep((begins_ms - now_ms) / 1000)
 
-    def stop(self, reason: str) -> None:
-        """Pause all sending until somebody resumes it, and have somebody told."""
+    def pause(self, reason: str) -> None:
+        """Pause all sending until an operator resumes it, and raise the alarm, once."""
         self._state = None
         if self._table.pause(reason):
             log("sending_paused", reason=reason)
             self._alarm("Emails are paused", f"{reason}. Look into it, then run: spillway resume")
 
     def emails_by_day(self) -> dict[date, int]:
-        """How many emails were given a turn, by day (UTC), since sending was last resumed."""
+        """Return how many emails got a turn on each day (UTC) since sending was last resumed."""
         state = self._table.state()
         return {day_of(day * DAY_MS): count for day, count in state.emails_by_day.items()} if state else {}
 
@@ -129,7 +137,7 @@ class RateLimiter:
         return self._stale(fresh if fresh is not None and fresh.read_at_ms else None, now_ms)
 
     def _stale(self, known: SendingRate | None, now_ms: int) -> SendingRate:
-        """Go on with what is known, and do not ask again at once."""
+        """Go on with the limits that are known, and look again after some seconds."""
         if known is None:
             raise RateLimited("limits", LIMITS_WAIT_S)
         self._stale_until_ms = now_ms + LIMITS_WAIT_S * 1000
@@ -148,7 +156,7 @@ class RateLimiter:
 
 
 class RateLimitedSender:
-    """A sender whose emails await their turn, for emails that leave one by one."""
+    """A sender that waits for a turn first, for emails that leave one by one."""
 
     def __init__(self, sender: EmailSender, rate_limiter: RateLimiter) -> None:
         self._sender = sender
@@ -158,20 +166,20 @@ class RateLimitedSender:
         """See `EmailSender.send`."""
         try:
             self._rate_limiter.acquire(len(emails))
-        except RateLimited as not_now:
-            raise SendRefused(not_now.reason, delay_s=not_now.delay_s) from not_now
+        except RateLimited as limited:
+            raise SendRefused(limited.reason, delay_s=limited.delay_s) from limited
         try:
             results = self._sender.send(sender, emails)
         except SendRefused as refused:
             if refused.refusal is Refusal.PAUSED:
-                self._rate_limiter.stop(refused.reason)
+                self._rate_limiter.pause(refused.reason)
             raise
         for result in results:
             if result.delivery is Delivery.POSTPONED and result.refusal is Refusal.PAUSED:
-                self._rate_limiter.stop(result.reason)
+                self._rate_limiter.pause(result.reason)
         return results
 
 
 def _usable(limits: Limits) -> Limits:
-    """An account that may not send has no emails left, whatever its quota."""
+    """Return limits without emails for an account that may not send, whatever its quota."""
     return Limits(max(limits.rate_per_s, 0.01), limits.emails_left if limits.sending_enabled else 0)

@@ -1,12 +1,14 @@
-"""A variant can be had again: whoever waits is going to hear of it."""
+"""A variant is available again: open its fan-out. A shopper joins while it is: notify them at once."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
-from chalicelib.domain.entry import shards_of
+from chalicelib.domain.entry import Entry, shards_of
 from chalicelib.domain.stock import Restock
 from chalicelib.domain.wave import LimitedWave, NotifyOne, WaveStep
 from chalicelib.log import log
 from chalicelib.queues import WavesQueue
+from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.policies import PoliciesTable
 from chalicelib.tables.progress import ProgressTable
 from chalicelib.tables.recent_products import ProductReader, stocked_with
@@ -14,7 +16,7 @@ from chalicelib.tables.restocks import RestocksTable
 
 
 class Restocking:
-    """Opens fan-outs. What they then do is in `fan_out`."""
+    """Queues the first messages of fan-outs. A worker does the rest."""
 
     def __init__(
         self,
@@ -30,11 +32,11 @@ class Restocking:
         self._policies = policies
         self._queue = queue
 
-    def open(self, restock: Restock) -> None:
-        """Begin to notify who waits for a restocked variant, as its product's policy says now.
+    def open_restock(self, restock: Restock) -> None:
+        """Open the fan-out of a restock, as its product's wave policy says now.
 
-        Everyone: one walk along each shard of the shard. So many for each unit: one wave over all
-        shards. Opening twice notifies nobody twice.
+        A policy that notifies everyone queues a step for each shard; one that limits its waves queues one
+        wave over all shards. Opening a restock twice notifies nobody twice.
         """
         restock = replace(restock, policy=self._policies.of(restock.slug))
         if not restock.policy.enough(restock.units):
@@ -48,11 +50,12 @@ class Restocking:
                 self._queue.put(WaveStep(restock.id, restock.sku, shard))
         log("waves_opened", restock=restock.id, sku=restock.sku)
 
-    def welcome(self, shopper: str, sku: str, *, at_ms: int) -> None:
-        """A shopper confirmed: if the variant can be had right now, they are notified at once.
+    def notify_if_available(self, shopper: str, sku: str, *, at_ms: int) -> None:
+        """Queue the email of a shopper who confirmed at `at_ms`, if the variant is available right now.
 
-        A fan-out's upper bound is frozen when it opens; who confirms later is notified here. Where waves
-        are limited, they stand at the end of the shard like everybody: a wave with emails left goes on.
+        The upper bound of a fan-out is frozen when it opens; shoppers who confirm later are notified here.
+        Where waves are limited, these shoppers wait at the end of the waitlist: a wave with emails left goes
+        on.
         """
         stocked = stocked_with(self._products, sku)
         if stocked is None or not stocked.can_buy(sku):
@@ -73,3 +76,25 @@ class Restocking:
         budget = self._progress.wave(sku)
         if budget.left > 0 or not budget.is_announced(restock.id):
             self._queue.put(LimitedWave(restock.id, sku, budget.number, at_ms))
+
+
+class SingleOptIn:
+    """Accepts entries that were confirmed without an email, where a shop asks for none."""
+
+    def __init__(self, entries: EntriesTable, restocking: Restocking, clock_ms: Callable[[], int]) -> None:
+        self._entries = entries
+        self._restocking = restocking
+        self._clock_ms = clock_ms
+
+    def accept(self, entry: Entry) -> None:
+        """Notify an entry that just began to wait, if its variant is available right now.
+
+        An address that was signed up too often today is unsubscribed again: its owner may never have asked,
+        and each entry is an email to them. Accepting an entry twice is accepting it once.
+        """
+        now_ms = self._clock_ms()
+        if not self._entries.count_admission(entry):
+            self._entries.leave(entry.shopper, entry.sku, at_ms=now_ms)
+            log("admissions_of_the_day_used_up", shopper=entry.shopper, sku=entry.sku)
+            return
+        self._restocking.notify_if_available(entry.shopper, entry.sku, at_ms=now_ms)
