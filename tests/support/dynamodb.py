@@ -5,10 +5,11 @@ table's schema: a wrong one fails as it does with boto3. The contract tests hold
 moto and the emulator.
 """
 
-import json
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
 from itertools import count, islice
 from threading import RLock
 from types import SimpleNamespace
@@ -20,15 +21,19 @@ from tests.support.aws_models import check_request
 from tests.support.expressions import (
     InvalidExpression,
     Item,
+    Place,
     Scope,
     check_words,
-    comparable,
     condition_of,
+    key_condition_of,
+    projection_of,
+    sort_value,
     updated,
 )
+from tests.support.stored_table import Key, KeyMismatch, StoredTable
 
-Key = tuple[str, ...]
 PAGE_BYTES_MAX = 1024 * 1024
+TRANSACTION_WRITES_MAX = 100
 STATEMENT = re.compile(r'UPDATE "(?P<table>[^"]+)" (?P<update>.+) WHERE (?P<condition>.+)')
 EXPRESSIONS = (
     "UpdateExpression",
@@ -37,6 +42,7 @@ EXPRESSIONS = (
     "FilterExpression",
     "ProjectionExpression",
 )
+NOTHING: Mapping[str, Any] = {}
 
 
 class ConditionFailed(ClientError):
@@ -46,49 +52,23 @@ class ConditionFailed(ClientError):
         super().__init__({"Error": {"Code": "ConditionalCheckFailedException", "Message": "no"}}, "Write")
 
 
-@dataclass(slots=True)
-class Table:
-    """Items by key; `indexes` has the key attributes of each index, `types` the type of each of them."""
-
-    keys: tuple[str, ...]
-    indexes: dict[str, tuple[str, ...]]
-    types: dict[str, str]
-    items: dict[Key, Item] = field(default_factory=dict)
-
-    def key_of(self, item: Mapping[str, Any]) -> Key:
-        """Where an item is kept."""
-        return tuple(str(next(iter(item[name].values()))) for name in self.keys)
-
-    def check_key(self, key: Mapping[str, Any]) -> None:
-        """Raise DynamoDB's error for a key of other attributes than the table's, or of other types."""
-        if key.keys() != set(self.keys):
-            raise _invalid("The provided key element does not match the schema")
-        self.check_types(key)
-
-    def check_types(self, item: Mapping[str, Any]) -> None:
-        """Raise DynamoDB's error for a key attribute, of the table or an index, that is of another type."""
-        for name, kind in self.types.items():
-            if name in item and item[name].keys() != {kind}:
-                raise _invalid(f"Type mismatch for key {name} expected: {kind} actual: {[*item[name]]}")
-        missing = [name for name in self.keys if name not in item]
-        if missing:
-            raise _invalid(f"Missing the key {missing[0]} in the item")
-
-    def sorted_by(self, attributes: Sequence[str]) -> list[Item]:
-        """Every item that has these attributes, by their values; those of the key settle what is equal."""
-        having = [item for item in self.items.values() if all(name in item for name in attributes)]
-        order = (*attributes, *self.keys)
-        return sorted(having, key=lambda item: [comparable(item[name]) for name in order])
-
-
 class MemoryDynamoDb:
-    """As many tables as one makes. One request at a time, as seen from outside."""
+    """As many tables as are created. One request at a time takes effect, as seen from outside.
+
+    `checked=False` leaves out botocore's model and the megabyte of a page: for millions of requests of a form
+    that other tests hold to both.
+    """
 
     exceptions = SimpleNamespace(ConditionalCheckFailedException=ConditionFailed)
 
-    def __init__(self) -> None:
-        self._tables: dict[str, Table] = {}
+    def __init__(self, *, checked: bool = True) -> None:
+        self._tables: dict[str, StoredTable] = {}
         self._alone = RLock()
+        self._checked = checked
+
+    def clear(self, table: str) -> None:
+        """Delete every item of a table."""
+        self._tables[table].clear()
 
     def create_table(
         self,
@@ -100,44 +80,50 @@ class MemoryDynamoDb:
         **_: Any,
     ) -> None:
         """DynamoDB's CreateTable."""
-        self._tables[TableName] = Table(
+        self._tables[TableName] = StoredTable(
             _attributes(KeySchema),
             {index["IndexName"]: _attributes(index["KeySchema"]) for index in GlobalSecondaryIndexes},
-            {each["AttributeName"]: each["AttributeType"] for each in AttributeDefinitions},
+            {attribute["AttributeName"]: attribute["AttributeType"] for attribute in AttributeDefinitions},
         )
 
     def get_item(self, **request: Any) -> dict[str, Any]:
         """DynamoDB's GetItem."""
-        check_request("dynamodb", "GetItem", request)
-        return self._get(request)
+        self._check("GetItem", request)
+        _check_words(request)
+        item = self._item(request["TableName"], request["Key"])
+        return {"Item": _projected(item, request)} if item else {}
 
     def put_item(self, **request: Any) -> dict[str, Any]:
         """DynamoDB's PutItem."""
-        check_request("dynamodb", "PutItem", request)
+        self._check("PutItem", request)
         return self._write("Put", request)
 
     def update_item(self, **request: Any) -> dict[str, Any]:
         """DynamoDB's UpdateItem. `UPDATED_NEW` answers with the whole item: more than was asked for."""
-        check_request("dynamodb", "UpdateItem", request)
-        self._write("Update", request)
-        if "ReturnValues" not in request:
-            return {}
-        return {"Attributes": self._get({"TableName": request["TableName"], "Key": request["Key"]})["Item"]}
+        self._check("UpdateItem", request)
+        with self._alone:
+            self._write("Update", request)
+            if "ReturnValues" not in request:
+                return {}
+            return {"Attributes": dict(self._item(request["TableName"], request["Key"]) or {})}
 
     def delete_item(self, **request: Any) -> dict[str, Any]:
         """DynamoDB's DeleteItem."""
-        check_request("dynamodb", "DeleteItem", request)
+        self._check("DeleteItem", request)
         return self._write("Delete", request)
 
     def transact_write_items(self, **request: Any) -> dict[str, Any]:
         """DynamoDB's TransactWriteItems."""
-        check_request("dynamodb", "TransactWriteItems", request)
+        self._check("TransactWriteItems", request)
         with self._alone:
-            writes = [(kind, write) for each in request["TransactItems"] for kind, write in each.items()]
+            writes = [(kind, write) for item in request["TransactItems"] for kind, write in item.items()]
             places = [(write["TableName"], self._place(kind, write)) for kind, write in writes]
-            if len(writes) > 100 or len(set(places)) < len(places):
+            if len(writes) > TRANSACTION_WRITES_MAX or len(set(places)) < len(places):
                 raise _invalid("one write of an item, and a hundred in all, is the most")
-            held = [self._condition_holds(kind, write) for kind, write in writes]
+            held = [
+                self._condition_holds(write, place)
+                for (_, write), (_, place) in zip(writes, places, strict=True)
+            ]
             if not all(held):
                 reasons = [{"Code": "None" if holds else "ConditionalCheckFailed"} for holds in held]
                 canceled: Any = {
@@ -145,13 +131,13 @@ class MemoryDynamoDb:
                     "CancellationReasons": reasons,
                 }
                 raise ClientError(canceled, "TransactWriteItems")
-            for kind, write in writes:
-                self._carry_out(kind, write)
+            for (kind, write), (_, place) in zip(writes, places, strict=True):
+                self._carry_out(kind, write, place)
         return {}
 
     def batch_execute_statement(self, **request: Any) -> dict[str, Any]:
         """DynamoDB's BatchExecuteStatement, of conditional updates."""
-        check_request("dynamodb", "BatchExecuteStatement", request)
+        self._check("BatchExecuteStatement", request)
         responses: list[dict[str, Any]] = []
         for statement in request["Statements"]:
             try:
@@ -164,119 +150,163 @@ class MemoryDynamoDb:
 
     def batch_get_item(self, **request: Any) -> dict[str, Any]:
         """DynamoDB's BatchGetItem."""
-        check_request("dynamodb", "BatchGetItem", request)
+        self._check("BatchGetItem", request)
         found: dict[str, list[Item]] = {}
         for name, wanted in request["RequestItems"].items():
-            one = {word: value for word, value in wanted.items() if word != "Keys"}
-            answers = [self._get({"TableName": name, "Key": key, **one}) for key in wanted["Keys"]]
-            found[name] = [answer["Item"] for answer in answers if answer]
+            _check_words(wanted)
+            items = [self._item(name, key) for key in wanted["Keys"]]
+            found[name] = [_projected(item, wanted) for item in items if item]
         return {"Responses": found, "UnprocessedKeys": {}}
 
     def query(self, **request: Any) -> dict[str, Any]:
         """DynamoDB's Query."""
-        check_request("dynamodb", "Query", request)
-        _check(request)
+        self._check("Query", request)
+        _check_words(request)
         table = self._tables[request["TableName"]]
         index = request.get("IndexName")
-        return self._page(table, table.indexes[index] if index else table.keys, request)
+        attributes = table.indexes[index] if index else table.keys
+        with self._alone:
+            items = _in_order(table, attributes, request)
+            return self._page(table, attributes, items, request)
 
     def scan(self, **request: Any) -> dict[str, Any]:
         """DynamoDB's Scan."""
-        check_request("dynamodb", "Scan", request)
-        _check(request)
+        self._check("Scan", request)
+        _check_words(request)
         table = self._tables[request["TableName"]]
-        return self._page(table, table.keys, request)
+        with self._alone:
+            keys = sorted(table.items)
+            if "ExclusiveStartKey" in request:
+                keys = keys[bisect_right(keys, table.key_of(request["ExclusiveStartKey"])) :]
+            return self._page(table, table.keys, (table.items[key] for key in keys), request)
 
     def get_paginator(self, operation: str) -> "Paginator":
         """Pages of a query or a scan."""
         return Paginator(getattr(self, operation))
 
-    def _get(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        _check(request)
-        table = self._tables[request["TableName"]]
-        table.check_key(request["Key"])
-        item = table.items.get(table.key_of(request["Key"]))
-        return {"Item": _projected(item, request)} if item else {}
+    def _check(self, operation: str, request: Mapping[str, Any]) -> None:
+        if self._checked:
+            check_request("dynamodb", operation, request)
 
-    def _page(self, table: Table, order: tuple[str, ...], request: Mapping[str, Any]) -> dict[str, Any]:
-        with self._alone:
-            items = table.sorted_by(order)
-        if request.get("ScanIndexForward") is False:
-            items.reverse()
-        if "KeyConditionExpression" in request:
-            items = [item for item in items if _holds(request["KeyConditionExpression"], item, request)]
-        start = request.get("ExclusiveStartKey")
-        if start:
-            places = [table.key_of(item) for item in items]
-            items = items[places.index(table.key_of(start)) + 1 :]
-        page = list(_first_page(items, request.get("Limit", len(items))))
-        chosen = [item for item in page if _holds(request.get("FilterExpression"), item, request)]
+    def _item(self, name: str, key: Item) -> Item | None:
+        table = self._tables[name]
+        try:
+            return table.items.get(table.check_key(key))
+        except KeyMismatch as error:
+            raise _invalid(str(error)) from error
+
+    def _page(
+        self,
+        table: StoredTable,
+        attributes: tuple[str, ...],
+        items: Iterator[Item],
+        request: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        limit = request.get("Limit")
+        page: list[Item] = []
+        page_bytes = 0
+        for item in islice(items, limit):
+            page.append(item)
+            page_bytes += _bytes_of(item) if self._checked else 0
+            if page_bytes > PAGE_BYTES_MAX:
+                break
+        chosen = page
+        if "FilterExpression" in request:
+            chosen = [item for item in page if _holds(request["FilterExpression"], item, request)]
         answer: dict[str, Any] = {"Count": len(chosen), "ScannedCount": len(page)}
         if request.get("Select") != "COUNT":
             answer["Items"] = [_projected(item, request) for item in chosen]
         # As DynamoDB does: a page that is full says that more may follow, whether or not it does.
-        if page and (len(page) < len(items) or len(page) == request.get("Limit")):
-            answer["LastEvaluatedKey"] = {name: page[-1][name] for name in {*table.keys, *order}}
+        if page and (len(page) == limit or next(items, None) is not None):
+            answer["LastEvaluatedKey"] = {name: page[-1][name] for name in {*table.keys, *attributes}}
         return answer
 
     def _write(self, kind: str, request: Mapping[str, Any]) -> dict[str, Any]:
         with self._alone:
-            if not self._condition_holds(kind, request):
+            place = self._place(kind, request)
+            if not self._condition_holds(request, place):
                 raise ConditionFailed
-            self._carry_out(kind, request)
+            self._carry_out(kind, request, place)
         return {}
 
     def _place(self, kind: str, write: Mapping[str, Any]) -> Key:
         table = self._tables[write["TableName"]]
-        if kind == "Put":
+        try:
+            if kind != "Put":
+                return table.check_key(write["Key"])
             table.check_types(write["Item"])
             return table.key_of(write["Item"])
-        table.check_key(write["Key"])
-        return table.key_of(write["Key"])
+        except KeyMismatch as error:
+            raise _invalid(str(error)) from error
 
-    def _condition_holds(self, kind: str, write: Mapping[str, Any]) -> bool:
-        _check(write)
-        item = self._tables[write["TableName"]].items.get(self._place(kind, write), {})
-        return _holds(write.get("ConditionExpression"), item, write)
+    def _condition_holds(self, write: Mapping[str, Any], place: Key) -> bool:
+        _check_words(write)
+        if "ConditionExpression" not in write:
+            return True
+        item = self._tables[write["TableName"]].items.get(place, {})
+        return _holds(write["ConditionExpression"], item, write)
 
-    def _carry_out(self, kind: str, write: Mapping[str, Any]) -> None:
-        items, place = self._tables[write["TableName"]].items, self._place(kind, write)
+    def _carry_out(self, kind: str, write: Mapping[str, Any], place: Key) -> None:
+        table = self._tables[write["TableName"]]
         if kind == "Put":
-            items[place] = dict(write["Item"])
+            table.put(place, dict(write["Item"]))
         elif kind == "Update":
-            before = items.get(place, dict(write["Key"]))
+            before = table.items.get(place)
             try:
-                after = updated(write["UpdateExpression"], _scope(before, write))
-            except InvalidExpression as error:
+                scope = _scope(dict(write["Key"]) if before is None else before, write)
+                after = updated(write["UpdateExpression"], scope)
+                table.check_types(after)
+            except (InvalidExpression, KeyMismatch) as error:
                 raise _invalid(str(error)) from error
-            self._tables[write["TableName"]].check_types(after)
-            items[place] = after
+            table.put(place, after)
         elif kind == "Delete":
-            items.pop(place, None)
+            table.drop(place)
 
-    def _execute(self, statement: str, parameters: Sequence[Mapping[str, Any]]) -> None:
-        """One conditional UPDATE; the attributes of the key are among those its condition compares."""
-        match = STATEMENT.fullmatch(statement)
-        if match is None or statement.count("?") != len(parameters):
-            raise _invalid(statement)
-        numbers = count()
-        update, condition = (
-            re.sub(r"\?", lambda _: f":p{next(numbers)}", match[part]).replace('"', "")
-            for part in ("update", "condition")
-        )
+    def _execute(self, text: str, parameters: Sequence[Mapping[str, Any]]) -> None:
+        """Carry out one conditional UPDATE; its condition compares the attributes of the key."""
+        statement = _statement(text)
+        if len(statement.compared) > len(parameters) or statement.parameters != len(parameters):
+            raise _invalid(text)
         values = {f":p{number}": value for number, value in enumerate(parameters)}
-        compared = dict(each.split(" = ") for each in condition.split(" AND "))
-        key = {name: values[compared[name]] for name in self._tables[match["table"]].keys}
+        key = {name: values[statement.compared[name]] for name in self._tables[statement.table].keys}
         self._write(
             "Update",
             {
-                "TableName": match["table"],
+                "TableName": statement.table,
                 "Key": key,
-                "UpdateExpression": update,
-                "ConditionExpression": condition,
+                "UpdateExpression": statement.update,
+                "ConditionExpression": statement.condition,
                 "ExpressionAttributeValues": values,
             },
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """An UPDATE of PartiQL as the expressions of an UpdateItem.
+
+    `compared` has the placeholder of each attribute that the condition compares.
+    """
+
+    table: str
+    update: str
+    condition: str
+    compared: Mapping[str, str]
+    parameters: int
+
+
+@cache
+def _statement(text: str) -> Statement:
+    match = STATEMENT.fullmatch(text)
+    if match is None:
+        raise _invalid(text)
+    numbers = count()
+    update, condition = (
+        re.sub(r"\?", lambda _: f":p{next(numbers)}", match[part]).replace('"', "")
+        for part in ("update", "condition")
+    )
+    compared = dict(comparison.split(" = ") for comparison in condition.split(" AND "))
+    return Statement(match["table"], update, condition, compared, text.count("?"))
 
 
 class Paginator:
@@ -296,42 +326,67 @@ class Paginator:
 
 
 def _attributes(schema: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
-    return tuple(each["AttributeName"] for each in schema)
+    return tuple(attribute["AttributeName"] for attribute in schema)
 
 
-def _check(request: Mapping[str, Any]) -> None:
-    expressions = [request[name] for name in EXPRESSIONS if name in request]
-    names, values = (request.get(f"ExpressionAttribute{kind}", {}) for kind in ("Names", "Values"))
+def _check_words(request: Mapping[str, Any]) -> None:
+    expressions = tuple([request[name] for name in EXPRESSIONS if name in request])
+    scope = _scope({}, request)
     try:
-        check_words(expressions, names, values)
+        check_words(expressions, scope.names, scope.values)
     except InvalidExpression as error:
         raise _invalid(str(error)) from error
 
 
 def _scope(item: Item, request: Mapping[str, Any]) -> Scope:
-    names, values = (request.get(f"ExpressionAttribute{kind}", {}) for kind in ("Names", "Values"))
-    return Scope(item, names, values)
+    names = request.get("ExpressionAttributeNames", NOTHING)
+    return Scope(item, names, request.get("ExpressionAttributeValues", NOTHING))
 
 
-def _holds(condition: str | None, item: Item, request: Mapping[str, Any]) -> bool:
-    return condition is None or condition_of(condition)(_scope(item, request))
+def _holds(condition: str, item: Item, request: Mapping[str, Any]) -> bool:
+    return condition_of(condition)(_scope(item, request))
+
+
+def _in_order(table: StoredTable, attributes: tuple[str, ...], request: Mapping[str, Any]) -> Iterator[Item]:
+    """Iterate over the items that a query's key condition names, from where it starts."""
+    scope = _scope({}, request)
+    partition: str | None = None
+    first: Place | None = None
+    end: Place | None = None
+    for part in key_condition_of(request["KeyConditionExpression"]):
+        name = scope.name(part.word)
+        if name == attributes[0] and part.operator == "=":
+            (operand,) = part.operands
+            partition = sort_value(operand(scope))
+        elif name in attributes[1:]:
+            first, end = part.bounds(scope)
+        else:
+            raise _invalid("Query key condition not supported")
+    if partition is None:
+        raise _invalid(f"Query condition missed key schema element: {attributes[0]}")
+    backwards = request.get("ScanIndexForward") is False
+    start = request.get("ExclusiveStartKey")
+    if start:
+        at = table.place_of(attributes, start)
+        # A place right after this one: keys are compared last.
+        first, end = (first, at) if backwards else ((at[0], (*at[1], "")), end)
+    places = table.partition(attributes, partition).between(first, end)
+    return (table.items[key] for _, key in (reversed([*places]) if backwards else places))
 
 
 def _projected(item: Item, request: Mapping[str, Any]) -> Item:
     if "ProjectionExpression" not in request:
         return dict(item)
-    names = request.get("ExpressionAttributeNames", {})
-    wanted = [names.get(word.strip(), word.strip()) for word in request["ProjectionExpression"].split(",")]
+    names = request.get("ExpressionAttributeNames", NOTHING)
+    wanted = [names.get(word, word) for word in projection_of(request["ProjectionExpression"])]
     return {name: item[name] for name in wanted if name in item}
 
 
-def _first_page(items: Sequence[Item], limit: int) -> Iterator[Item]:
-    page_bytes = 0
-    for item in islice(items, limit):
-        yield item
-        page_bytes += len(json.dumps(item))
-        if page_bytes > PAGE_BYTES_MAX:
-            return
+def _bytes_of(value: Any) -> int:
+    """Return about what DynamoDB counts for an item: its names and values."""
+    if isinstance(value, Mapping):
+        return sum([len(name) + _bytes_of(inner) for name, inner in value.items()])
+    return len(value) if isinstance(value, str) else sum([_bytes_of(inner) for inner in value])
 
 
 def _invalid(why: str) -> ClientError:

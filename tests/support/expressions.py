@@ -1,6 +1,6 @@
-"""DynamoDB's expressions, read once and then asked of an item: conditions, updates, keys.
+"""DynamoDB's expressions, compiled once for each text: conditions, updates, key conditions, projections.
 
-As much of the language as the tables speak.
+Only the part of the language that the tables use.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.html
 """
 
@@ -16,69 +16,123 @@ Value = Mapping[str, Any]
 Item = dict[str, Any]
 Condition = Callable[["Scope"], bool]
 Operand = Callable[["Scope"], Value | None]
-Action = tuple[str, str, Operand]
+# The words of a path: the attribute, then the keys of the maps below it.
+Path = tuple[str, ...]
+Action = tuple[str, Path, Operand]
+# Where an item stands in an order: the value of its sort key, then its key in the table.
+Place = tuple[Any, tuple[str, ...]]
 
 TOKEN = re.compile(r"\s*(<>|<=|>=|[()=<>,+-]|[:#\w][\w#.]*)")
 SECTIONS = ("SET", "REMOVE", "ADD")
 COMPARISONS = {"=": eq, "<>": ne, "<": lt, "<=": le, ">": gt, ">=": ge}
+# Above and below every string that a key may be.
+LAST = chr(0x10FFFF)
 
 
 class InvalidExpression(ValueError):
     """DynamoDB would answer with a ValidationException."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Scope:
-    """What an expression is asked of: an item (empty when there is none), and what its words stand for."""
+    """The item an expression is evaluated against (empty when absent), and the values of its placeholders."""
 
     item: Item
     names: Mapping[str, str]
     values: Mapping[str, Value]
 
-    def path(self, text: str) -> list[str]:
-        """The attribute's name, and the keys of maps below it."""
-        return [self.names[part] if part.startswith("#") else part for part in text.split(".")]
+    def name(self, word: str) -> str:
+        """Return the name that a word of a path stands for."""
+        return self.names[word] if word[0] == "#" else word
 
-    def find(self, text: str) -> Value | None:
-        """What stands at a path."""
-        first, *below = self.path(text)
-        found: Value | None = self.item.get(first)
-        for key in below:
-            found = found.get("M", {}).get(key) if found else None
+    def find(self, path: Path) -> Value | None:
+        """Return the value at a path, None when there is none."""
+        found: Value | None = self.item.get(self.name(path[0]))
+        for word in path[1:]:
+            found = found.get("M", {}).get(self.name(word)) if found else None
         return found
 
 
-def check_words(expressions: Sequence[str], names: Mapping[str, str], values: Mapping[str, Value]) -> None:
-    """Every word that stands for something is explained, and none is explained in vain."""
-    parts = [part for text in expressions for token in _tokens(text) for part in token.split(".")]
-    used = {part for part in parts if part[0] in "#:"}
-    known = names.keys() | values.keys()
-    if used != known:
+@dataclass(frozen=True, slots=True)
+class KeyPart:
+    """One comparison of a key condition: an attribute, an operator and its operands."""
+
+    word: str
+    operator: str
+    operands: tuple[Operand, ...]
+
+    def bounds(self, scope: Scope) -> tuple[Place, Place]:
+        """Return the first place that the comparison allows, and the first one after those.
+
+        Raises:
+            InvalidExpression: The operator is not one of a sort key.
+        """
+        first, *rest = [sort_value(operand(scope)) for operand in self.operands]
+        match self.operator:
+            case "=":
+                return (first, ()), (first, (LAST,))
+            case "BETWEEN":
+                return (first, ()), (rest[0], (LAST,))
+            case "BEGINS_WITH":
+                return (first, ()), (f"{first}{LAST}", ())
+        raise InvalidExpression(f"{self.operator} of a sort key is not played")
+
+
+def check_words(expressions: tuple[str, ...], names: Mapping[str, str], values: Mapping[str, Value]) -> None:
+    """Hold expressions to their placeholders: each is defined, and each definition is used.
+
+    Raises:
+        InvalidExpression: A placeholder is undefined, or one is never used.
+    """
+    used = _placeholders(expressions)
+    if len(used) != len(names) + len(values) or not (used >= names.keys() and used >= values.keys()):
+        known = names.keys() | values.keys()
         raise InvalidExpression(f"not explained: {sorted(used - known)}, not used: {sorted(known - used)}")
 
 
 @cache
 def condition_of(text: str) -> Condition:
-    """Whether an item is as `text` says. Also for filters and keys: their language is part of this one."""
+    """Compile a condition or a filter: a function that evaluates it."""
     words = _Words(_tokens(text))
     condition = words.condition()
     words.expect_end()
     return condition
 
 
+@cache
+def key_condition_of(text: str) -> tuple[KeyPart, ...]:
+    """Compile a key condition into its comparisons."""
+    words = _Words(_tokens(text))
+    parts = [words.key_part()]
+    while words.took("AND"):
+        parts.append(words.key_part())
+    words.expect_end()
+    return tuple(parts)
+
+
+@cache
+def projection_of(text: str) -> tuple[str, ...]:
+    """Return the words of a projection."""
+    return tuple(word.strip() for word in text.split(","))
+
+
 def updated(text: str, scope: Scope) -> Item:
-    """The item that an update makes; the one it is made of stays as it was."""
+    """Return the item that an update makes; the item in the scope stays as it was.
+
+    Raises:
+        InvalidExpression: A value is missing, or a path leads through what is not a map.
+    """
     after = dict(scope.item)
     for section, path, operand in _actions_of(text):
-        value = operand(scope)
-        keys = scope.path(path)
+        holder = after if len(path) == 1 else _innermost(after, [scope.name(word) for word in path])
+        last = scope.name(path[-1])
         if section == "REMOVE":
-            _innermost(after, keys).pop(keys[-1], None)
-        elif value is None:
-            raise InvalidExpression(f"nothing to {section} for {path}")
-        else:
-            before = scope.find(path)
-            _innermost(after, keys)[keys[-1]] = _added(before, value) if section == "ADD" else value
+            holder.pop(last, None)
+            continue
+        value = operand(scope)
+        if value is None:
+            raise InvalidExpression(f"nothing to {section} for {'.'.join(path)}")
+        holder[last] = _added(scope.find(path), value) if section == "ADD" else value
     return after
 
 
@@ -97,6 +151,12 @@ def _actions_of(text: str) -> tuple[Action, ...]:
 
 
 @cache
+def _placeholders(expressions: tuple[str, ...]) -> frozenset[str]:
+    parts = [part for text in expressions for token in _tokens(text) for part in token.split(".")]
+    return frozenset(part for part in parts if part[0] in "#:")
+
+
+@cache
 def _tokens(text: str) -> tuple[str, ...]:
     tokens: list[str] = []
     end = 0
@@ -110,7 +170,7 @@ def _tokens(text: str) -> tuple[str, ...]:
 
 
 class _Words:
-    """Reads an expression from left to right."""
+    """Parses an expression from left to right."""
 
     def __init__(self, tokens: Sequence[str]) -> None:
         self._tokens = tokens
@@ -143,10 +203,25 @@ class _Words:
         either = [self._all_of()]
         while self.took("OR"):
             either.append(self._all_of())
-        return either[0] if len(either) == 1 else lambda scope: any(each(scope) for each in either)
+        return either[0] if len(either) == 1 else lambda scope: any(one(scope) for one in either)
+
+    def key_part(self) -> KeyPart:
+        if self.took("BEGINS_WITH"):
+            self.expect("(")
+            word = self.take()
+            self.expect(",")
+            prefix = self._operand()
+            self.expect(")")
+            return KeyPart(word, "BEGINS_WITH", (prefix,))
+        word, operator = self.take(), self.take().upper()
+        operands = [self._operand()]
+        if operator == "BETWEEN":
+            self.expect("AND")
+            operands.append(self._operand())
+        return KeyPart(word, operator, tuple(operands))
 
     def action(self, section: str) -> Action:
-        path = self.take()
+        path = self._path()
         if section == "REMOVE":
             return section, path, lambda _: None
         if section == "SET":
@@ -157,7 +232,7 @@ class _Words:
         every = [self._one()]
         while self.took("AND"):
             every.append(self._one())
-        return every[0] if len(every) == 1 else lambda scope: all(each(scope) for each in every)
+        return every[0] if len(every) == 1 else lambda scope: all(one(scope) for one in every)
 
     def _one(self) -> Condition:
         if self.took("NOT"):
@@ -174,7 +249,7 @@ class _Words:
 
     def _function(self, name: str) -> Condition:
         self.expect("(")
-        path = self.take()
+        path = self._path()
         if name in {"begins_with", "contains"}:
             self.expect(",")
             part = self._operand()
@@ -219,33 +294,45 @@ class _Words:
         word = self.take()
         if word == "if_not_exists":
             self.expect("(")
-            path = self.take()
+            path = self._path()
             self.expect(",")
             other = self._operand()
             self.expect(")")
             return lambda scope: scope.find(path) or other(scope)
         if word == "size":
             self.expect("(")
-            path = self.take()
+            path = self._path()
             self.expect(")")
             return lambda scope: _size(scope.find(path))
         if word.startswith(":"):
             return lambda scope: scope.values[word]
-        return lambda scope: scope.find(word)
+        path = tuple(word.split("."))
+        return lambda scope: scope.find(path)
+
+    def _path(self) -> Path:
+        return tuple(self.take().split("."))
 
 
-def comparable(value: Value) -> tuple[str, Any]:
-    """A scalar with its type: values of one type have an order."""
+def sort_value(value: Value | None) -> Any:
+    """Return a scalar as what it is ordered by: text as text, a number by its size.
+
+    Raises:
+        InvalidExpression: There is no value.
+    """
+    if value is None:
+        raise InvalidExpression("a key is compared with nothing")
     ((kind, plain),) = value.items()
-    return kind, Decimal(plain) if kind == "N" else plain
+    return Decimal(plain) if kind == "N" else plain
 
 
 def _compare(comparison: Callable[[Any, Any], bool], left: Value | None, right: Value | None) -> bool:
     if left is None or right is None:
         return False
-    (left_kind, left_plain), (right_kind, right_plain) = comparable(left), comparable(right)
+    ((left_kind, left_plain),), ((right_kind, right_plain),) = left.items(), right.items()
     if left_kind != right_kind:
         return comparison is ne
+    if left_kind == "N":
+        return comparison(Decimal(left_plain), Decimal(right_plain))
     return comparison(left_plain, right_plain)
 
 
@@ -274,8 +361,7 @@ def _sum(left: Value | None, right: Value | None, sign: int) -> Value:
 
 
 def _innermost(item: Item, keys: Sequence[str]) -> Item:
-    """The map that the last of `keys` stands in. Maps on the way are made anew, so that who holds the item
-    as it was keeps it so."""
+    """Return the map that holds the last of `keys`, after copying the maps on the way to it."""
     for key in keys[:-1]:
         if "M" not in item.get(key, {}):
             raise InvalidExpression(f"the path {'.'.join(keys)} leads nowhere")

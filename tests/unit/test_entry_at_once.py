@@ -59,7 +59,7 @@ class Scene:
     def enter(self) -> None:
         """The next shopper comes, to a shop that knows nobody."""
         for table in ("EntriesTable", "RestocksTable", "SendingTable"):
-            self.dynamodb._tables[self.shop.table_names[table]].items.clear()
+            self.dynamodb.clear(self.shop.table_names[table])
         self.shop.observe(Availability.OUT_OF_STOCK)
         self.shop.queue.clear()
         self.address = Address.parse(f"shopper{next(self.numbers)}@example.com")
