@@ -16,7 +16,7 @@ from starlette.routing import Route
 from chalicelib.storage.pages import object_key
 from spillway.local_cloud import ports
 from spillway.local_cloud.servers import served
-from spillway.preflight.weight import BROTLI_QUALITY
+from spillway.preflight.built_pages import BROTLI_QUALITY
 from spillway.project import Project
 from spillway.sitegen.release import SiteObject
 from spillway.sitegen.site import build

@@ -21,8 +21,7 @@ from loadtests.shapes import CALLS_PER_S_MAX, Shape, duration_s
 from loadtests.shop import landing_of, open_shop, stored
 from loadtests.throttle import burst_of, throttled
 from loadtests.wording import said
-from spillway.demo.interruption import Interrupted, interruptible
-from spillway.demo.steps import Steps
+from spillway.demo.terminal import Steps, StopRequested, interruptible
 from spillway.errors import BadInput, SpillwayError, WorkFailed
 from spillway.project import Project
 from spillway.stage import LOCAL, Stage
@@ -167,8 +166,8 @@ def main() -> None:
         if error.hint:
             click.echo(f"  {error.hint}", err=True)
         sys.exit(error.exit_code)
-    except Interrupted as interrupted:
-        sys.exit(interrupted.exit_code)
+    except StopRequested as stop:
+        sys.exit(stop.exit_code)
 
 
 if __name__ == "__main__":

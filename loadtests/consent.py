@@ -8,10 +8,10 @@ from loadtests.flood import Flood
 from loadtests.shapes import duration_s, shopper_seconds
 from spillway.errors import BadInput, WorkFailed
 from spillway.preflight.bill import bill
+from spillway.preflight.built_pages import page_weight
 from spillway.preflight.campaign import Campaign
 from spillway.preflight.measured import Measured
 from spillway.preflight.usage import usage
-from spillway.preflight.weight import page_weight
 
 # One shopper after another, as they were counted on the local cloud: a visit takes so long, pauses
 # included, and about every second one sends a form.

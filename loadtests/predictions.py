@@ -12,7 +12,7 @@ from statistics import mean
 
 from loadtests.ledger import Line
 from loadtests.retry import pauses_s
-from spillway.preflight.bucket import TokenBucket
+from spillway.preflight.cloud_model import TokenBucket
 
 SEEDS = 40
 

@@ -10,8 +10,7 @@ from loadtests.ledger import Account
 from loadtests.predictions import Foretold
 from loadtests.processes import Group, Held
 from loadtests.wording import said
-from spillway.preflight.charts import Chart
-from spillway.preflight.sheet import sheet, table
+from spillway.preflight.html_report import Chart, sheet, table
 
 MB = 1_000_000
 # What a shop may fail at before it owes somebody an explanation. An accepted signup is never lost.

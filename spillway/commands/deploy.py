@@ -1,4 +1,4 @@
-"""`spillway deploy`: a stage's stack brought up to date, and the rights that takes."""
+"""A stage's stack: `spillway deploy`, `package` and `destroy`."""
 
 import json
 import os
@@ -7,13 +7,16 @@ import click
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
+from spillway.deploy.archive import contents
 from spillway.deploy.change_set import ChangeSet
 from spillway.deploy.dns_records import SesIdentity
 from spillway.deploy.operator_policy import Part, operator_policy
-from spillway.deploy.package import packaged
+from spillway.deploy.package import package, packaged
 from spillway.deploy.runtimes import described
 from spillway.deploy.stack import Outcome, adopt, deploy
 from spillway.errors import BadInput
+from spillway.operate.teardown import Teardown, destroy, plan_destruction
+from spillway.pluralize import pluralize
 from spillway.project import Project
 from spillway.stage import LOCAL, Stage, region_in, require_stage_name, stage_named
 
@@ -133,3 +136,55 @@ def _pair(option: str, text: str) -> tuple[str, str]:
     if not name or not separator:
         raise BadInput(f"{option} {text}: not NAME=VALUE", hint=f"for example {EXAMPLES[option]}")
     return name, value
+
+
+@click.command("package")
+@click.option("--stage", "stage_name", default="production", show_default=True, help="Whose settings go in.")
+@click.pass_obj
+def package_command(project: Project, stage_name: str) -> None:
+    """Make the package that Lambda runs, and the template of all that is around it."""
+    require_stage_name(stage_name)
+    made = package(project, stage_name, region=region_in(os.environ) or "us-east-1")
+    size_kb = made.archive.stat().st_size // 1000
+    click.echo(f"{made.archive.relative_to(project.root)}  {size_kb} kB")
+    for part in contents(made.archive):
+        click.echo(f"  {part.packed_bytes // 1000:>4} kB  {part.name:<16} {part.why}")
+    click.echo(f"{made.template.relative_to(project.root)}")
+    click.echo(described(made.runtime))
+
+
+@click.command("destroy")
+@click.option("--stage", "stage_name", required=True, metavar="NAME")
+@click.option("--with-data", is_flag=True, help="Delete the tables, the buckets and the keys as well.")
+@click.option("--dry-run", is_flag=True, help="Show what would go; do nothing.")
+@click.option("--yes-destroy", metavar="NAME", help="Say the stage's name once more instead of being asked.")
+@click.pass_obj
+def destroy_command(
+    project: Project, stage_name: str, yes_destroy: str | None, *, with_data: bool, dry_run: bool
+) -> None:
+    """Take a stage down. Entries, products and pages stay unless --with-data says otherwise."""
+    if stage_name == LOCAL:
+        raise BadInput(
+            "--stage local: the local cloud goes when its demo ends",
+            hint="spillway demo --fresh forgets what it kept",
+        )
+    stage = stage_named(project, stage_name)
+    console = Console(highlight=False, soft_wrap=True)
+    plan = plan_destruction(stage, with_data=with_data)
+    _show_teardown(console, plan)
+    if dry_run:
+        return
+    if (yes_destroy or click.prompt(f"Type {stage_name} to destroy it")) != stage_name:
+        raise BadInput(f"{yes_destroy or 'that'} is not the stage's name", hint="nothing was done")
+    destroy(stage, plan, console.print)
+    if plan.kept and not with_data:
+        console.print("A new stack begins with what stays, where it is deployed so:")
+        words = " ".join(f"--adopt {kept.logical_id}={kept.name}" for kept in plan.kept)
+        console.print(f"  spillway deploy --stage {stage_name} {words}", markup=False)
+
+
+def _show_teardown(console: Console, plan: Teardown) -> None:
+    console.print(f"{plan.stack_name}: {pluralize(plan.goes, 'resource goes', 'resources go')}")
+    verb = "[bold red]is deleted with all that is in it[/bold red]" if plan.with_data else "stays"
+    for kept in plan.kept:
+        console.print(f"  {kept.logical_id} ({kept.resource_type}, {kept.name}) {verb}")

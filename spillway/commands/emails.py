@@ -1,4 +1,4 @@
-"""`spillway emails preview` and `spillway send-test`: emails as shoppers get them."""
+"""The shop's emails with sample data: `spillway emails preview` and `spillway send-test`."""
 
 import json
 from datetime import UTC, datetime

@@ -1,21 +1,35 @@
-"""Shared by the commands about people: read an address, log the access, print lines with their sources."""
+"""Look up one person by address: `spillway shopper`, `why` and `access-log`.
 
+Each use is written to the access log; other commands that read or change people's data share these helpers.
+"""
+
+import json
 import secrets
 import shutil
 import sys
 import textwrap
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
 import click
 
+from chalicelib.clock import clock_ms
 from chalicelib.domain.address import Address, AddressRefused
-from spillway.errors import BadInput
+from chalicelib.domain.entry import EntryState
+from spillway.commands.options import json_option, stage_option
+from spillway.errors import BadInput, WorkFailed
 from spillway.importing.table import read_bytes
-from spillway.stage import Stage
-from spillway.waitlist.access_log import AccessLog
-from spillway.waitlist.reasons import Line, when
+from spillway.merchant.skus import require_sku
+from spillway.pluralize import pluralize
+from spillway.private_file import private_file
+from spillway.project import Project
+from spillway.stage import Stage, stage_named
+from spillway.waitlist.access_log import AccessLog, read_access
+from spillway.waitlist.people import People, Person
+from spillway.waitlist.reasons import Facts, Line, entry_lines, explain, when
+from spillway.waitlist.rows import PeopleTables
 
 WIDTH_MAX = 120
 TIME_WIDTH = len("2026-05-17 09:30:00Z") + 2
@@ -70,3 +84,190 @@ def show_lines(lines: Iterable[Line], *, indent: str = "") -> None:
 def show_sentence(sentence: str) -> None:
     """Print a verdict for the width of the terminal."""
     click.echo(textwrap.fill(sentence, min(WIDTH_MAX, shutil.get_terminal_size().columns)))
+
+
+@click.command("shopper")
+@click.argument("address")
+@click.option(
+    "--export", "export", type=click.Path(dir_okay=False, path_type=Path), help="Write it to a file."
+)
+@click.option("--erase", is_flag=True, help="Delete everything that is stored; a suppression stays.")
+@click.option("--yes", is_flag=True, help="Erase without a question.")
+@json_option
+@stage_option
+@click.pass_obj
+def shopper_command(
+    project: Project,
+    address: str,
+    stage_name: str,
+    *,
+    export: Path | None,
+    erase: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Show everything that is stored about one person: entries, emails, a suppression.
+
+    ADDRESS may be - to read the address from standard input, which keeps it out of the shell's history.
+
+    \b
+    Examples:
+      spillway shopper ada@example.com --stage production
+      spillway shopper - --export ada.json < address.txt
+      spillway shopper ada@example.com --erase
+
+    Each use is logged with the operator, the time and the shopper's id (spillway access-log).
+    """
+    who = read_address(address)
+    if export is not None and export.exists():
+        raise BadInput(f"--export {export}: it exists already", hint="name a new file")
+    stage = stage_named(project, stage_name)
+    tables = PeopleTables.of(stage)
+    shopper = who.shopper_id(tables.identity_key)
+    use = "erase" if erase else "export" if export is not None else "show"
+    access_log(stage).note(f"shopper {use}", shopper, at_ms=clock_ms())
+    people = People(tables)
+    person = people.person(who)
+    if export is not None:
+        with private_file(export) as written:
+            written.write(json.dumps(person.document(), indent=1, ensure_ascii=False) + "\n")
+    if as_json and not erase:
+        click.echo(json.dumps(person.document(), indent=1, ensure_ascii=False))
+    elif not as_json:
+        _show(person)
+    if export is not None and not as_json:
+        click.echo(f"written to {export}, for you alone to read")
+    if erase:
+        _erase(people, person, yes=yes, as_json=as_json)
+
+
+@click.command("why")
+@click.argument("address")
+@click.argument("sku")
+@json_option
+@stage_option
+@click.pass_obj
+def why_command(project: Project, address: str, sku: str, stage_name: str, *, as_json: bool) -> None:
+    """Say why one person did or did not get an email about SKU.
+
+    Each line has its time (UTC) and the row it was read from; the last sentence is the verdict. ADDRESS
+    may be - to read the address from standard input.
+
+    \b
+    Example:
+      spillway why ada@example.com FJ-INK-L --stage production
+    """
+    who, sku = read_address(address), require_sku(sku)
+    stage = stage_named(project, stage_name)
+    tables = PeopleTables.of(stage)
+    shopper = who.shopper_id(tables.identity_key)
+    access_log(stage).note("why", shopper, at_ms=clock_ms())
+    explanation = explain(People(tables).facts(shopper, sku), at_ms=clock_ms())
+    if as_json:
+        lines = [
+            {"at": None if each.at_ms is None else when(each.at_ms), "text": each.text, "source": each.source}
+            for each in explanation.lines
+        ]
+        document = {
+            "shopper": shopper,
+            "sku": sku,
+            "verdict": explanation.verdict,
+            "sentence": explanation.sentence,
+            "lines": lines,
+        }
+        click.echo(json.dumps(document, indent=1, ensure_ascii=False))
+        return
+    show_lines(explanation.lines)
+    if explanation.lines:
+        click.echo()
+    show_sentence(explanation.sentence)
+
+
+@click.command("access-log")
+@json_option
+@stage_option
+@click.pass_obj
+def access_log_command(project: Project, stage_name: str, *, as_json: bool) -> None:
+    """List who used a command about people: when, which command, and the shopper's id. Kept for 400 days."""
+    stage = stage_named(project, stage_name)
+    names = stage.outputs()
+    found = read_access(stage.client("dynamodb"), names["SendingTable"])
+    if as_json:
+        rows = [
+            {
+                "at": when(each.at_ms),
+                "operator": each.operator,
+                "command": each.command,
+                "subject": each.subject,
+            }
+            for each in found
+        ]
+        click.echo(json.dumps(rows, indent=1))
+        return
+    for each in found:
+        click.echo(f"{when(each.at_ms)}  {each.command}  {each.subject}  {each.operator}")
+    if not found:
+        click.echo("nobody used a command about people")
+
+
+def _show(person: Person) -> None:
+    click.echo(f"shopper {person.shopper}")
+    if person.is_suppressed:
+        since = person.mailbox.get("since_ms")
+        at = f" since {when(since)}" if isinstance(since, int) else ""
+        click.echo(f"suppressed{at}: {str(person.mailbox.get('reason', '')).replace('_', ' ')}")
+    else:
+        click.echo("not suppressed")
+    for kind, times in person.requested.items():
+        click.echo(
+            f"{pluralize(len(times), 'email')} of the kind {kind} asked for, the last at {when(times[-1])}"
+        )
+    if not person.facts:
+        click.echo("on no waitlist: nothing else is stored")
+    for facts in person.facts:
+        click.echo(f"\n{facts.sku}{_title(facts)}: {_state(facts)}")
+        show_lines(
+            sorted(entry_lines(facts), key=lambda line: (line.at_ms is None, line.at_ms or 0)), indent="  "
+        )
+
+
+def _title(facts: Facts) -> str:
+    if facts.stocked is None:
+        return ""
+    product = facts.stocked.product
+    label = product.variant(facts.sku).label if facts.sold else ""
+    return f"  {product.title}, {label}" if label else f"  {product.title}"
+
+
+def _state(facts: Facts) -> str:
+    if facts.known is None:
+        return "gone"
+    entry = facts.known.entry
+    if entry.state is EntryState.CONFIRMED and facts.position is not None:
+        return f"waits, position {facts.position:,} of {facts.waiting:,}"
+    if entry.expired(at_ms=clock_ms()):
+        return "not confirmed in time"
+    words = {
+        EntryState.PENDING: "not confirmed",
+        EntryState.NOTIFIED: "notified",
+        EntryState.UNSUBSCRIBED: "moved" if facts.known.text("moved_to") else "unsubscribed",
+    }
+    return words.get(entry.state, entry.state)
+
+
+def _erase(people: People, person: Person, *, yes: bool, as_json: bool) -> None:
+    rows = len(person.facts)
+    question = (
+        f"Delete {pluralize(rows, 'entry', 'entries')} and all else of this person? It cannot be undone."
+    )
+    if not yes and not click.confirm(question, err=True):
+        raise WorkFailed("nothing was erased")
+    erased = people.erase(person.shopper)
+    if as_json:
+        click.echo(
+            json.dumps({"shopper": person.shopper, "rows": erased, "suppressed": person.is_suppressed})
+        )
+        return
+    kept = "; the suppression stays, as an id" if person.is_suppressed else ""
+    at = datetime.now(UTC)
+    click.echo(f"erased {pluralize(erased, 'row')} at {at:%Y-%m-%d %H:%M:%SZ}{kept}")

@@ -1,19 +1,21 @@
-"""`spillway publish`: the shop as it is in this folder, live."""
+"""Put the shop's pages online: `spillway publish` and `spillway rollback`."""
+
+from datetime import UTC, datetime
 
 import click
 from rich.progress import Progress, TaskID
 
 from chalicelib.clock import clock_ms
-from spillway.commands.options import stage_option
-from spillway.commands.pictures import show_left_out, skip_broken_pictures_option
+from spillway.commands.options import show_left_out, skip_broken_pictures_option, stage_option
 from spillway.commands.progress import progress_bar
 from spillway.deploy.agreement import agreeing
 from spillway.merchant.skus import typed_move
 from spillway.pluralize import pluralize
 from spillway.project import Project
+from spillway.publish.manifest import Kept, Manifest
 from spillway.publish.plan import Plan
 from spillway.publish.publisher import Make, Published, Publisher, Target
-from spillway.publish.sources import of_folder
+from spillway.publish.sources import chosen, of_folder, of_kept
 from spillway.publish.target import target_of
 from spillway.stage import Stage, stage_named
 from spillway.stage_tables import StageTables
@@ -106,3 +108,56 @@ def show_plan(plan: Plan) -> None:
     if plan.theme_changed:
         click.echo("put     theme.json  (what the cloud makes pages and emails with)")
     click.echo(f"{len(plan.uploads)} to put, {len(plan.removals)} to delete, {plan.skipped} unchanged")
+
+
+@click.command("rollback")
+@click.argument("release", required=False)
+@stage_option
+@click.option("--list", "only_list", is_flag=True, help="Name the releases that can be gone back to.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and why; do nothing.")
+@click.option("--delete-many", is_flag=True, help="Go on where a large part of the shop would be deleted.")
+@click.pass_obj
+def rollback_command(
+    project: Project,
+    release: str | None,
+    stage_name: str,
+    *,
+    only_list: bool,
+    dry_run: bool,
+    delete_many: bool,
+) -> None:
+    """Go back to RELEASE, or to the one that was live before.
+
+    Pages, sitemap, feed, theme, emails and the catalogue become what they were; stock, shoppers and the
+    files of this folder stay as they are. RELEASE may be the beginning of a name.
+    """
+    stage = stage_named(project, stage_name)
+    with progress_bar() as bar:
+        task = bar.add_task("going back", total=None)
+        with target_of(stage, project, clock_ms) as target:
+            live = target.live.read().manifest
+            if only_list:
+                show_kept(live)
+                return
+            kept = chosen(live, release)
+            make = agreeing(stage, of_kept(kept, project, target))
+            withdrawn = bring(target, make, bar, task, dry_run=dry_run, delete_many=delete_many)
+            warn_of_people_left(stage, withdrawn)
+    if not dry_run:
+        click.echo(f"  as it was live from {_day(kept)}; spillway publish brings back what this folder holds")
+
+
+def show_kept(live: Manifest) -> None:
+    """The releases that can be gone back to, the live one first, and what was begun and not ended."""
+    for each in live.kept:
+        is_live = "live" if each.release == live.release else "    "
+        size = f"{pluralize(each.products, 'product')}, {pluralize(each.pages, 'page')}"
+        click.echo(f"{each.release}  {is_live}  {_day(each)}  {size}")
+    if not live.kept:
+        click.echo("nothing was published yet")
+    if live.claim:
+        click.echo(f"  {live.claim.release} was begun and not ended: publish or roll back to end it")
+
+
+def _day(kept: Kept) -> str:
+    return datetime.fromtimestamp(kept.live_at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,8 +1,9 @@
-"""`spillway suppressions`: addresses that must not be emailed, and why."""
+"""Addresses that must not be emailed: `spillway suppressions` and `spillway unsubscribe`."""
 
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,17 +13,27 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.clock import clock_ms
 from chalicelib.domain.address import Address
+from chalicelib.domain.links import Links
 from chalicelib.domain.suppression import Suppression, SuppressionReason
 from chalicelib.keys import read_keys
+from chalicelib.services.waitlist import Waitlist
+from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.shoppers import ShoppersTable
 from chalicelib.tables.suppressions import SuppressionsTable
 from spillway.commands.options import json_option, stage_option
 from spillway.commands.people import access_log, digest_of, read_address
 from spillway.errors import BadInput, WorkFailed
-from spillway.merchant.suppressions import iso_time, read_suppressions, with_line, write_suppressions
+from spillway.merchant.suppressions import (
+    iso_time,
+    read_suppressions,
+    unsubscribe_by,
+    with_line,
+    write_suppressions,
+)
 from spillway.pluralize import pluralize
 from spillway.project import Project
 from spillway.stage import Stage, stage_named
+from spillway.stage_tables import StageTables
 
 if TYPE_CHECKING:
     from types_boto3_sesv2 import SESV2Client
@@ -233,3 +244,35 @@ def _words(suppression: Suppression) -> str:
     retry_at_ms = suppression.retry_at_ms
     until = "for good" if retry_at_ms is None else f"a new signup is asked from {iso_time(retry_at_ms)[:10]}"
     return f"{suppression.reason.value:<12}  since {iso_time(suppression.since_ms)[:10]}, {until}"
+
+
+@click.command("unsubscribe")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@stage_option
+@click.pass_obj
+def unsubscribe_command(project: Project, file: Path, stage_name: str, *, as_json: bool) -> None:
+    """Unsubscribe by the emails in FILE, an mbox export or one .eml file.
+
+    They are what mail programs send to `unsubscribe_mailbox` of site.toml. Emails without a token in the
+    subject are counted and left to a person.
+    """
+    stage = stage_named(project, stage_name)
+    names = stage.outputs()
+    keys = read_keys(stage.client("secretsmanager"), names["SigningKeysSecret"])
+    waitlist = Waitlist(
+        EntriesTable(stage.client("dynamodb"), names["EntriesTable"]),
+        StageTables.of(stage).products,
+        Links(keys.signing, clock_ms),
+        clock_ms,
+    )
+    access_log(stage).note("unsubscribe", f"file {digest_of(file)[:16]}", at_ms=clock_ms())
+    outcome = unsubscribe_by(file, waitlist)
+    if as_json:
+        click.echo(json.dumps(asdict(outcome)))
+        return
+    click.echo(f"unsubscribed by {pluralize(outcome.done, 'email')}")
+    if outcome.refused:
+        click.echo(f"{pluralize(outcome.refused, 'token')} not of this stage, or too old")
+    if outcome.others:
+        click.echo(f"{pluralize(outcome.others, 'email')} without a token: look at them yourself")

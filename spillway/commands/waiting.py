@@ -1,21 +1,42 @@
-"""`spillway waiting`: who waits for what."""
+"""Waitlists and their restock emails: `spillway waiting`, `waves`, `wave-policy` and `export`."""
 
 import json
-from dataclasses import asdict
+import sys
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from chalicelib.clock import clock_ms
+from chalicelib.domain.entry import shards_of
+from chalicelib.domain.wave import EVERYONE, WAVE_PAUSE_MIN_MAX, WavePolicy
 from spillway.commands.options import json_option, stage_option
 from spillway.commands.progress import progress_bar
-from spillway.merchant.skus import typed_move
-from spillway.merchant.waitlist_report import Demand, demand
+from spillway.errors import BadInput
+from spillway.merchant.skus import require_sku, require_sold, typed_move
+from spillway.merchant.waitlist_report import (
+    Demand,
+    FanOutState,
+    demand,
+    document,
+    fan_outs,
+    in_line,
+    write_csv,
+)
+from spillway.pluralize import pluralize
 from spillway.project import Project
 from spillway.stage import stage_named
 from spillway.stage_tables import StageTables
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+# A span of time is notified in the unit in which it has one or two digits.
+SECONDS_UPTO, MINUTES_UPTO = 90, 90
+EMAILS_PER_UNIT_MAX = 100
+UNITS_MIN_MAX = 10_000
 
 
 @click.command("waiting")
@@ -36,7 +57,9 @@ def waiting_command(project: Project, stage_name: str, *, as_json: bool) -> None
     if as_json:
         click.echo(json.dumps([asdict(each) for each in found], indent=1))
     elif found:
-        Console(highlight=False).print(_table(found))
+        from rich.console import Console
+
+        Console(highlight=False).print(_waiting_table(found))
         for each in found:
             if each.withdrawn:
                 move = typed_move(each.sku, stage_name)
@@ -45,7 +68,10 @@ def waiting_command(project: Project, stage_name: str, *, as_json: bool) -> None
         click.echo("nobody waits for anything; who signs up waits from when the address is confirmed")
 
 
-def _table(found: list[Demand]) -> Table:
+def _waiting_table(found: list[Demand]) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table("SKU", "product", "", box=None, pad_edge=False)
     table.add_column("waiting", justify="right")
     table.add_column("last 24 h", justify="right")
@@ -56,3 +82,183 @@ def _table(found: list[Demand]) -> Table:
         table.add_row(Text(each.sku), Text(title), now, f"{each.waiting:,}", f"+{each.last_day:,}")
     table.add_row("", "", "", f"{sum(each.waiting for each in found):,}", "")
     return table
+
+
+@click.command("waves")
+@click.argument("sku")
+@stage_option
+@json_option
+@click.pass_obj
+def waves_command(project: Project, sku: str, stage_name: str, *, as_json: bool) -> None:
+    """How far the emails about a variant's restocks are, the newest first."""
+    sku = require_sku(sku)
+    stage = stage_named(project, stage_name)
+    tables = StageTables.of(stage)
+    states = list(
+        fan_outs(sku, tables.products, tables.restocks, tables.progress, tables.shards, tables.pace)
+    )
+    if not states:
+        require_sold(tables.products, sku, stage.name)
+    if as_json:
+        click.echo(json.dumps([_document(state) for state in states], indent=1))
+        return
+    if not states:
+        click.echo(f"{sku} has not come back so far")
+    for state in states:
+        click.echo(_line(state))
+
+
+def _line(state: FanOutState) -> str:
+    opened = datetime.fromtimestamp(state.restock.opened_at_ms / 1000, UTC)
+    words = [f"{opened:%Y-%m-%d %H:%M:%S}Z", f"{state.progress.notified:,} notified"]
+    if state.rate_per_s:
+        words.append(f"{state.rate_per_s:,.1f} a second")
+    words += [f"{count:,} {word}" for word, count in _received(state).items() if count]
+    if state.live and state.waiting:
+        words.append(f"{state.waiting:,} still wait for their email")
+        words.append(f"paused: {state.paused}" if state.paused else _eta(state))
+    words.append("live" if state.live else "over")
+    return ", ".join(words)
+
+
+def _received(state: FanOutState) -> dict[str, int]:
+    done = state.progress
+    return {
+        "rejected": done.rejected,
+        "unclear": done.unclear,
+        "deferred": max(0, done.deferred_now),
+        "given up": max(0, done.given_up),
+        "bounced": done.bounced,
+        "complained": done.complained,
+        "unsubscribed": done.unsubscribed_after,
+    }
+
+
+def _eta(state: FanOutState) -> str:
+    if state.eta_s is None:
+        return "not begun"
+    if state.further_waves:
+        waves = pluralize(state.further_waves, "more wave")
+        return f"{_span(state.eta_s)} and {waves} to go if units are left"
+    return f"{_span(state.eta_s)} to go at the rate the mail may leave"
+
+
+def _span(seconds: float) -> str:
+    if seconds < SECONDS_UPTO:
+        return f"about {max(1, round(seconds))} s"
+    if seconds < MINUTES_UPTO * 60:
+        return f"about {round(seconds / 60)} min"
+    return f"about {seconds / 3600:,.1f} h"
+
+
+def _document(state: FanOutState) -> dict[str, object]:
+    return {
+        "restock": state.restock.id,
+        "opened_at_ms": state.restock.opened_at_ms,
+        "units": state.restock.units,
+        "shards": len(shards_of(state.restock.sku)),
+        "live": state.live,
+        "notified": state.progress.notified,
+        **{word.replace(" ", "_"): count for word, count in _received(state).items()},
+        "waiting": state.waiting,
+        "further_waves": state.further_waves,
+        "rate_per_s": state.rate_per_s,
+        "eta_s": state.eta_s,
+        "paused": state.paused,
+    }
+
+
+@click.command("wave-policy")
+@click.option(
+    "--product", "slug", metavar="SLUG", default="", help="Of this product; else of the whole shop."
+)
+@click.option("--follow-shop", is_flag=True, help="Let the product follow the shop's policy again.")
+@click.option("--everyone", is_flag=True, help="Notify everyone at once.")
+@click.option(
+    "--emails-per-unit", type=click.IntRange(1, EMAILS_PER_UNIT_MAX), help="Notify so many for each unit."
+)
+@click.option(
+    "--next-after",
+    "next_after_min",
+    type=click.IntRange(1, WAVE_PAUSE_MIN_MAX),
+    metavar="MINUTES",
+    help="Then wait so long, and notify the next if there are units left.",
+)
+@click.option("--units-min", type=click.IntRange(1, UNITS_MIN_MAX), help="Notify nobody of fewer units.")
+@json_option
+@stage_option
+@click.pass_obj
+def wave_policy_command(
+    project: Project,
+    /,
+    slug: str,
+    stage_name: str,
+    *,
+    follow_shop: bool,
+    everyone: bool,
+    as_json: bool,
+    **given: int | None,
+) -> None:
+    """How many hear of a restock at once. Without any choice, show what holds; else set it."""
+    if everyone and given["emails_per_unit"] is not None:
+        raise BadInput("--everyone and --emails-per-unit: one or the other")
+    if follow_shop and (not slug or everyone or any(given.values())):
+        raise BadInput("--follow-shop: goes with --product and nothing else")
+    stage = stage_named(project, stage_name)
+    tables = StageTables.of(stage)
+    if slug and tables.products.get(slug) is None:
+        raise BadInput(f"--product {slug}: stage {stage.name} has no such product")
+    policies = tables.policies
+    if follow_shop:
+        policies.remove(slug)
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if everyone:
+        chosen["emails_per_unit"] = None
+    if chosen:
+        policies.put(slug, replace(policies.of(slug), **chosen))
+    policy = policies.of(slug)
+    click.echo(json.dumps(asdict(policy)) if as_json else f"{slug or 'the shop'}: {_policy_words(policy)}")
+
+
+def _policy_words(policy: WavePolicy) -> str:
+    if policy.emails_per_unit is None:
+        words = "everyone is notified"
+    else:
+        words = (
+            f"{policy.emails_per_unit} for each unit are notified, "
+            f"the next after {pluralize(policy.next_after_min, 'minute')} if units are left"
+        )
+    if policy.units_min > EVERYONE.units_min:
+        words += f"; nobody of fewer than {pluralize(policy.units_min, 'unit')}"
+    return words
+
+
+@click.command("export")
+@click.argument("sku")
+@click.option("--csv", "_as_csv", is_flag=True, help="As CSV, which is the default.")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object a line.")
+@stage_option
+@click.pass_obj
+def export_command(project: Project, sku: str, stage_name: str, *, _as_csv: bool, as_json: bool) -> None:
+    """Everybody who waits for a variant, first come first, on standard output. These are addresses.
+
+    Each use is logged with the operator and the time (spillway access-log).
+    """
+    from spillway.commands.people import access_log
+
+    sku = require_sku(sku)
+    stage = stage_named(project, stage_name)
+    tables = StageTables.of(stage)
+    waiting = in_line(tables.shards, sku)
+    first = next(waiting, None)
+    if first is None:
+        # Who waits for what the shop no longer sells is kept, and can be exported.
+        require_sold(tables.products, sku, stage.name)
+    access_log(stage).note("export", f"SKU {sku}", at_ms=clock_ms())
+    waiting = chain([first] if first else [], waiting)
+    if as_json:
+        for place, entry in enumerate(waiting, start=1):
+            click.echo(json.dumps(document(entry, place)))
+        return
+    count = write_csv(waiting, sys.stdout)
+    click.echo(f"{pluralize(count, 'waits', 'wait')} for {sku}", err=True)

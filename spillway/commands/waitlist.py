@@ -1,4 +1,4 @@
-"""`spillway waitlist import` and `spillway waitlist move`: people taken over, and moved to another SKU."""
+"""Change a waitlist: `spillway waitlist import` and `spillway waitlist move`."""
 
 import csv
 import json
@@ -31,7 +31,6 @@ from spillway.waitlist.moving import Move, Moved, waiting
 from spillway.waitlist.rows import PeopleTables
 
 MISTAKES_SHOWN_MAX = 20
-
 now_option = click.option("--notify-now", is_flag=True, help="Email people at once if the SKU is in stock.")
 later_option = click.option("--next-restock", is_flag=True, help="Have people wait for the next restock.")
 

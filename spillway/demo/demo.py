@@ -1,4 +1,4 @@
-"""The demo: the real artefact on a local cloud, the sample shop published to it, an inbox beside it."""
+"""The demo: the deployed package on a local cloud, the sample shop published to it, and an inbox."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.clock import clock_ms
 from chalicelib.mail.headers import parse_mailbox
-from spillway.demo.steps import Steps
+from spillway.demo.terminal import Steps
 from spillway.deploy.package import packaged
 from spillway.deploy.stack import deploy
 from spillway.local_cloud import ports

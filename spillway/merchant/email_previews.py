@@ -1,4 +1,4 @@
-"""Every email of the shop with real words in it, to be looked at before a shopper does."""
+"""Sample emails: each email of the shop, rendered with a real product."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

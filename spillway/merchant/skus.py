@@ -1,7 +1,7 @@
-"""SKUs that a merchant types: read as they are, and what to say of one that the stage does not sell.
+"""SKUs that a merchant types: parse them, and explain one that the stage does not sell.
 
-SKUs are compared exactly. A message may name SKUs that look like it, always both and always with the
-product they belong to: no command acts on an SKU that was not typed.
+SKUs are compared exactly. A message may name similar SKUs, always in full and with the product they belong
+to: no command acts on an SKU that was not typed.
 """
 
 import difflib

@@ -1,11 +1,38 @@
-"""Limits: what AWS documents, what the template sets, and what was read from the account instead."""
+"""Limits: documented by AWS, set by the template, or read from the stage's account."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import date
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from spillway.errors import SpillwayError
+from spillway.stage import LOCAL, Stage
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_lambda import LambdaClient
+    from types_boto3_sesv2 import SESV2Client
 
 AS_OF = date(2026, 11, 23)
+_DOCS = "https://docs.aws.amazon.com"
+_CLOUDFRONT = f"{_DOCS}/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html"
+_S3 = f"{_DOCS}/AmazonS3/latest/userguide/optimizing-performance.html"
+_API = f"{_DOCS}/apigateway/latest/developerguide/limits.html"
+_LAMBDA = f"{_DOCS}/lambda/latest/dg/gettingstarted-limits.html"
+_SCALING = f"{_DOCS}/lambda/latest/dg/scaling-behavior.html"
+_WARM = f"{_DOCS}/amazondynamodb/latest/developerguide/warm-throughput.html"
+_PARTITION = f"{_DOCS}/amazondynamodb/latest/developerguide/bp-partition-key-design.html"
+_SES = f"{_DOCS}/ses/latest/dg/quotas.html"
+_SECRETS = f"{_DOCS}/secretsmanager/latest/userguide/reference_limits.html"
+_TEMPLATE = ".chalice/resources.yaml"
+# SES's sandbox: every account begins in it.
+SANDBOX_EMAILS_PER_DAY = 200
+LOCAL_CANNOT_TELL = "the local cloud has no quotas of its own: what it answers is not what AWS allows"
+Answer = tuple[Mapping[str, float], list[str]]
+Question = Callable[[Stage], Answer]
 
 
 class Origin(StrEnum):
@@ -29,19 +56,6 @@ class Limit:
     def now(self, value: float, origin: Origin) -> "Limit":
         """This limit, with a value that is better known."""
         return replace(self, value=value, origin=origin)
-
-
-_DOCS = "https://docs.aws.amazon.com"
-_CLOUDFRONT = f"{_DOCS}/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html"
-_S3 = f"{_DOCS}/AmazonS3/latest/userguide/optimizing-performance.html"
-_API = f"{_DOCS}/apigateway/latest/developerguide/limits.html"
-_LAMBDA = f"{_DOCS}/lambda/latest/dg/gettingstarted-limits.html"
-_SCALING = f"{_DOCS}/lambda/latest/dg/scaling-behavior.html"
-_WARM = f"{_DOCS}/amazondynamodb/latest/developerguide/warm-throughput.html"
-_PARTITION = f"{_DOCS}/amazondynamodb/latest/developerguide/bp-partition-key-design.html"
-_SES = f"{_DOCS}/ses/latest/dg/quotas.html"
-_SECRETS = f"{_DOCS}/secretsmanager/latest/userguide/reference_limits.html"
-_TEMPLATE = ".chalice/resources.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,5 +112,78 @@ class Limits:
         }
 
 
-# SES's sandbox: every account begins in it.
-SANDBOX_EMAILS_PER_DAY = 200
+@dataclass(frozen=True, slots=True)
+class AccountLimits:
+    """Limits, and what could not be read or is worth a word."""
+
+    limits: Limits
+    remarks: tuple[str, ...] = ()
+
+
+def read_limits(stage: Stage) -> AccountLimits:
+    """The limits of a stage's account and stack. A question that fails becomes a remark."""
+    if stage.name == LOCAL:
+        return AccountLimits(Limits(), (LOCAL_CANNOT_TELL,))
+    limits, remarks = Limits(), []
+    for question in (_lambda, _api, _emails, _parameters, _tables):
+        try:
+            values, said = question(stage)
+        except (BotoCoreError, ClientError, SpillwayError, KeyError) as error:
+            remarks.append(f"{question.__name__.strip('_')} could not be read ({type(error).__name__})")
+            continue
+        limits = limits.known(Origin.ACCOUNT, **{name: value for name, value in values.items() if value > 0})
+        remarks += said
+    remarks.append("CloudFront does not tell its plan: see what a flat plan would cost below the bill")
+    return AccountLimits(limits, tuple(remarks))
+
+
+def _lambda(stage: Stage) -> Answer:
+    client: LambdaClient = stage.client("lambda")
+    limit = client.get_account_settings()["AccountLimit"]
+    return {"concurrency": limit["UnreservedConcurrentExecutions"]}, []
+
+
+def _api(stage: Stage) -> Answer:
+    throttle = stage.client("apigateway").get_account()["throttleSettings"]
+    return {"account_api_calls_per_s": throttle["rateLimit"]}, []
+
+
+def _emails(stage: Stage) -> Answer:
+    client: SESV2Client = stage.client("sesv2")
+    account: Any = client.get_account()
+    quota = account["SendQuota"]
+    left = quota["Max24HourSend"] - quota["SentLast24Hours"]
+    said = []
+    if not account.get("ProductionAccessEnabled", True):
+        said.append("SES is in its sandbox: emails go to verified addresses only; ask for production access")
+    if not account.get("SendingEnabled", True):
+        said.append("SES has paused sending for this account")
+    if quota["SentLast24Hours"]:
+        said.append(
+            f"{quota['SentLast24Hours']:,.0f} emails of the last 24 hours count against the day's quota"
+        )
+    return {"emails_per_s": quota["MaxSendRate"], "emails_per_day": max(left, 1)}, said
+
+
+def _parameters(stage: Stage) -> Answer:
+    stack = stage.client("cloudformation").describe_stacks(StackName=stage.stack_name)["Stacks"][0]
+    given = {each["ParameterKey"]: each["ParameterValue"] for each in stack.get("Parameters", ())}
+    names = {"api_calls_per_s": "ApiRequestsPerSecondMax", "api_burst_calls": "ApiBurstRequestsMax"}
+    values = {name: float(given[key]) for name, key in names.items() if key in given}
+    reserved = float(given.get("ApiConcurrencyReserved", 0))
+    return ({**values, "concurrency": reserved} if reserved else values), []
+
+
+def _tables(stage: Stage) -> Answer:
+    client: DynamoDBClient = stage.client("dynamodb")
+    table: Any = client.describe_table(TableName=stage.outputs()["EntriesTable"])["Table"]
+    (index,) = table["GlobalSecondaryIndexes"]
+    return {
+        "table_write_units_per_s": table["WarmThroughput"]["WriteUnitsPerSecond"],
+        "index_write_units_per_s": index["WarmThroughput"]["WriteUnitsPerSecond"],
+    }, []
+
+
+def sandbox(limits: Limits) -> bool:
+    """Whether the day's emails are those of SES's sandbox."""
+    return limits.emails_per_day.value <= SANDBOX_EMAILS_PER_DAY

@@ -1,4 +1,4 @@
-"""What this very build was measured to need, step by step: `make bench` writes figures.json."""
+"""What each step of a shopper costs this build in CPU and AWS calls; `make bench` writes figures.json."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 FIGURES = Path(__file__).with_name("figures.json")
-
 # At 1,769 MB a function has the equivalent of one virtual CPU; below, a share of it.
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html (2026-11)
 ONE_CPU_MB = 1_769

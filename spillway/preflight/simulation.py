@@ -1,29 +1,34 @@
-"""A campaign played second by second, with a clock and dice of its own: the same seed, the same run.
+"""Simulate a campaign second by second with its own clock and random numbers: one seed, one result.
 
-Visitors arrive by the curve and find caches cold or warm. Some sign up after a while, each call passing
-the API's throttle, an environment of the function and the table's partitions; who is turned away tries
-again, a few times. Accepted signups are mailed at SES's pace; who gets the email comes back to confirm.
-Nothing here is asked of AWS: every limit comes from `limits`, every duration from `measured`.
+Visitors arrive by the curve and find caches cold or warm. Some sign up after a while. Each call passes the
+API's throttle, a Lambda instance and the table's partitions; a rejected shopper tries again, a few times.
+Emails for accepted signups leave at SES's rate; shoppers who receive one return to confirm. Nothing here
+calls AWS: every limit comes from `limits`, every duration from `measured`.
 """
 
 import heapq
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from random import Random
 from zlib import crc32
 
 from chalicelib.domain.entry import CONFIRM_WITHIN_S, SHARDS
-from spillway.preflight.bucket import TokenBucket
 from spillway.preflight.campaign import Campaign
-from spillway.preflight.cdn_cache import CdnCache
-from spillway.preflight.email_queue import EmailQueue
-from spillway.preflight.email_rate import TAIL_S_MAX, TAIL_STEP_S, fan_out_s
-from spillway.preflight.environments import Environments, Start
+from spillway.preflight.cloud_model import (
+    TAIL_S_MAX,
+    TAIL_STEP_S,
+    CdnCache,
+    EmailQueue,
+    Environments,
+    Start,
+    TableCapacity,
+    TokenBucket,
+    fan_out_s,
+)
 from spillway.preflight.limits import Limits
 from spillway.preflight.measured import Measured, Step
-from spillway.preflight.played import Resource, Run, Second
-from spillway.preflight.table_capacity import TableCapacity
 from spillway.preflight.usage import MEMORY_MB
 
 # What people do. Assumptions, not measurements: change them and see.
@@ -36,6 +41,78 @@ TRY_AGAIN_AFTER_S = (30.0, 90.0)
 # Time that a new environment takes before it is of use: the start of Python and of this application.
 INIT_S = 0.6
 FINE_TAIL_S = 2 * 3600
+
+
+class Resource(StrEnum):
+    """What can turn a call away."""
+
+    API = "API throttle"
+    LAMBDA = "Lambda environments"
+    TABLE = "entries table"
+    INDEX = "line index"
+
+
+@dataclass(slots=True)
+class Second:
+    """What one second saw, or `step_s` of them in a long tail. `emails_waiting` is as of its end."""
+
+    at_s: int
+    step_s: int = 1
+    visitors: int = 0
+    calls: int = 0
+    accepted: int = 0
+    throttled: int = 0
+    busy: int = 0
+    cold_starts: int = 0
+    table_units: int = 0
+    index_units: int = 0
+    emails_waiting: int = 0
+    emails_sent: int = 0
+    edge_misses: int = 0
+    origin_reads: int = 0
+
+
+@dataclass(slots=True)
+class Run:
+    """What came of it. `signups` were meant, `accepted` were stored, `gave_up` were turned away for good."""
+
+    seconds: list[Second] = field(default_factory=list)
+    throttled: Counter[Resource] = field(default_factory=Counter)
+    first_throttle: tuple[Resource, int] | None = None
+    visitors: int = 0
+    signups: int = 0
+    accepted: int = 0
+    confirmed: int = 0
+    gave_up: int = 0
+    cold_starts: int = 0
+    email_wait_s_max: int = 0
+    emails_unsent: int = 0
+    emails_late: int = 0
+    """Confirmation emails that went when the shopper's time to confirm was over, or have not gone at all."""
+    fan_out_s: int = 0
+
+    @property
+    def origin_reads(self) -> int:
+        """How often the bucket was read, because no cache had what was asked for."""
+        return sum(second.origin_reads for second in self.seconds)
+
+    @property
+    def nothing_lost(self) -> bool:
+        """Every shopper who meant to sign up is stored, and was asked to confirm in time."""
+        return self.gave_up == 0 and self.emails_late == 0 and self.emails_unsent == 0
+
+    def most(self, what: str) -> int:
+        """The highest value of a field of `Second`, over all seconds."""
+        return max((getattr(second, what) for second in self.seconds), default=0)
+
+    def most_in_a_row(self, what: str, seconds: int) -> int:
+        """The highest sum of a field over so many seconds on end."""
+        values = [getattr(second, what) for second in self.seconds]
+        best = window = 0
+        for place, value in enumerate(values):
+            window += value - (values[place - seconds] if place >= seconds else 0)
+            best = max(best, window)
+        return best
 
 
 class Call(StrEnum):

@@ -1,15 +1,14 @@
-"""What a campaign uses, item by item. Every amount says how it was come by."""
+"""What a campaign uses, item by item. Each amount names the sum it comes from."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from chalicelib.domain.wave import WAVE_STEP_ENTRIES_MAX
 from spillway.pluralize import pluralize
+from spillway.preflight.built_pages import HEAD_BYTES, NO_REFRESH, PageRefresh, PageWeight
 from spillway.preflight.campaign import Campaign
 from spillway.preflight.measured import Measured, Step
 from spillway.preflight.prices import Item
-from spillway.preflight.refresh import NO_REFRESH, PageRefresh
-from spillway.preflight.weight import HEAD_BYTES, PageWeight
 
 MEMORY_MB = 512  # .chalice/config.json; a test holds this and the batches to what is deployed
 # Putting an entry into the line's index writes there too, and so does taking it out.

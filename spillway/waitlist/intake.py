@@ -18,8 +18,8 @@ from chalicelib.domain.refused_domains import is_listed
 from chalicelib.domain.stock import StockedProduct
 from chalicelib.domain.typos import suggestion
 from chalicelib.tables.suppressions import SuppressionsTable
-from spillway.merchant.export import safe_cell
 from spillway.merchant.skus import SkuIndex
+from spillway.merchant.waitlist_report import safe_cell
 from spillway.private_file import private_file
 from spillway.waitlist.export_rows import ExportRow, Outcome, in_order
 from spillway.waitlist.rows import EntryRows, KnownEntry, Newcomer, Proof, chunks

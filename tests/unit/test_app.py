@@ -25,7 +25,7 @@ from chalicelib.domain.links import LinkSubject, Purpose
 from chalicelib.http.refusals import problem_of
 from chalicelib.tables.domain_lists import DomainListsTable
 from chalicelib.tables.shards import Notified, ShardsTable
-from spillway.demo.forms import forms_of
+from spillway.demo.shopper import forms_of
 from spillway.sitegen.release import Release
 from tests.support.aws import create_table
 from tests.support.moto_server import AwsDoor, aws_door

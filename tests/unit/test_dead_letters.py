@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from spillway.merchant.dead_letters import DeadLetters, Redriven
-from spillway.merchant.stream_emails import RECORDS_PER_CALL_MAX
+from spillway.merchant.dead_letters import RECORDS_PER_CALL_MAX, DeadLetters, Redriven
 from tests.support.aws_models import check_request
 from tests.support.stubbed_stage import QUEUE_OUTPUTS
 

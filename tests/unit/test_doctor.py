@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from spillway.commands.doctor import doctor_command
+from spillway.commands.health import doctor_command
 from spillway.deploy.dns_records import SesIdentity
 from spillway.operate.doctor import CHECKS, TABLES, Examined, Finding, Result, examine
 from spillway.operate.finding import Resolve

@@ -14,12 +14,19 @@ from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import WavePolicy
 from chalicelib.mail.mime import message_of
 from chalicelib.mail.sender import Delivery
-from spillway.commands.waves import _document as waves_document
-from spillway.commands.waves import _line as waves_line
+from spillway.commands.waiting import _document as waves_document
+from spillway.commands.waiting import _line as waves_line
 from spillway.errors import BadInput
 from spillway.merchant.email_previews import samples
-from spillway.merchant.export import FORMULA_SIGNS, document, in_line, safe_cell, write_csv
-from spillway.merchant.waitlist_report import demand, fan_outs
+from spillway.merchant.waitlist_report import (
+    FORMULA_SIGNS,
+    demand,
+    document,
+    fan_outs,
+    in_line,
+    safe_cell,
+    write_csv,
+)
 from spillway.sitegen.release import Release
 from tests.support.clock import Clock
 from tests.support.shop import TestShop

@@ -19,7 +19,7 @@ from chalicelib.domain.links import LinkSubject, Purpose
 from chalicelib.domain.stock import Availability
 from chalicelib.keys import Keys
 from spillway.__main__ import cli
-from spillway.commands import available, unsubscribe, waiting
+from spillway.commands import stock, suppressions, waiting
 from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.waitlist_report import Demand
 from spillway.operate.queues import QUEUES
@@ -158,7 +158,7 @@ def test_every_command_of_a_merchant_speaks_json(
 
 def test_an_sku_in_square_brackets_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     found = [Demand("[red]x[/red]", "A [b]bold[/b] one", "", "OutOfStock", 3, 1)]
-    Console(highlight=False, width=100).print(waiting._table(found))
+    Console(highlight=False, width=100).print(waiting._waiting_table(found))
     assert "[red]x[/red]  A [b]bold[/b] one" in capsys.readouterr().out
 
 
@@ -201,7 +201,7 @@ def test_what_is_said_of_a_stock_is_what_changed(
 ) -> None:
     monkeypatch.setattr(stages, "running_local_stage", lambda _: stage)
     # Commands that are typed have a millisecond each; these might share one, and have no order then.
-    monkeypatch.setattr(available, "clock_ms", count(clock_ms() + 1).__next__)
+    monkeypatch.setattr(stock, "clock_ms", count(clock_ms() + 1).__next__)
     said = [
         CliRunner().invoke(cli, words.split(), obj=project, catch_exceptions=False).stdout.splitlines()[0]
         for words in (
@@ -315,9 +315,9 @@ def test_a_shop_on_another_mail_server_sends_its_tests_by_that_one(
 def test_a_mailbox_export_unsubscribes_by_the_tokens_in_its_subjects(
     shop: TestShop, stage: SmallStage, project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(unsubscribe, "stage_named", lambda *_: stage)
-    monkeypatch.setattr(unsubscribe, "read_keys", lambda *_: Keys(b"identity", ("key",)))
-    monkeypatch.setattr(unsubscribe, "clock_ms", shop.clock)
+    monkeypatch.setattr(suppressions, "stage_named", lambda *_: stage)
+    monkeypatch.setattr(suppressions, "read_keys", lambda *_: Keys(b"identity", ("key",)))
+    monkeypatch.setattr(suppressions, "clock_ms", shop.clock)
     shop.join("mo", "ned", "odo")
     tokens = [
         shop.links.sign(Purpose.UNSUBSCRIBE, LinkSubject(shop.shopper(name), SKU))

@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib.domain.feedback import Feedback, FeedbackState
 from chalicelib.tables.deliverability import DeliverabilityTable
-from spillway.commands import status
+from spillway.commands.health import _received_words
 from spillway.errors import BadInput, WorkFailed
 from spillway.operate import state as operate_state
 from spillway.operate.state import state_of
@@ -70,7 +70,7 @@ def test_how_emails_of_the_judged_days_were_received_is_shown(
         "complained": 12,
     }
     assert state.received is not None
-    assert status._received(state.received) == (
+    assert _received_words(state.received) == (
         "2026-09-21: 4,000 emails, 0 bounced (0.0 %), 12 complained (0.30 %)"
     )
 

@@ -6,8 +6,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from spillway.preflight.account import LOCAL_CANNOT_TELL, read_limits, sandbox
-from spillway.preflight.limits import Limits, Origin
+from spillway.preflight.limits import LOCAL_CANNOT_TELL, Limits, Origin, read_limits, sandbox
 from spillway.stage import Stage
 from tests.support.aws import REGION
 

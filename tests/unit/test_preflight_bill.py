@@ -10,13 +10,29 @@ import app as application
 from chalicelib.storefront.renderer import Renderer
 from loadtests.throttle import API_STAGE
 from spillway.errors import BadInput
-from spillway.preflight.arrivals import trace
-from spillway.preflight.bill import Bill, Part, bill, refresh_usd
-from spillway.preflight.campaign import FOUNDING_STORY, Campaign
+from spillway.preflight.bill import (
+    Bill,
+    Part,
+    bill,
+    refresh_usd,
+    story,
+    then_bytes_per_visitor,
+    usd_per_10_kb,
+    usd_per_request,
+)
+from spillway.preflight.built_pages import (
+    HEAD_BYTES,
+    NO_REFRESH,
+    PageRefresh,
+    PageWeight,
+    chosen,
+    mean_product_weight,
+    page_refresh,
+    page_weight,
+)
+from spillway.preflight.campaign import FOUNDING_STORY, Campaign, trace
 from spillway.preflight.measured import Measured, Step, StepFigures
 from spillway.preflight.prices import AS_OF, FLAT_PLANS, GIB, PRICES, Item
-from spillway.preflight.refresh import NO_REFRESH, PageRefresh, page_refresh
-from spillway.preflight.story import story, then_bytes_per_visitor, usd_per_10_kb, usd_per_request
 from spillway.preflight.usage import (
     API_PAGE_BYTES,
     FORM_ANSWER_BYTES,
@@ -27,7 +43,6 @@ from spillway.preflight.usage import (
     Used,
     usage,
 )
-from spillway.preflight.weight import HEAD_BYTES, PageWeight, chosen, mean_product_weight, page_weight
 from spillway.sitegen.release import Release
 from tests.support.aws import ROOT
 from tests.support.shop_weight import SAMPLE_BYTES_MAX, SAMPLE_REQUESTS_MAX

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from spillway.preflight.cdn_cache import EDGES, PAGE_TTL_S, CdnCache, Fetched
+from spillway.preflight.cloud_model import EDGES, PAGE_TTL_S, CacheMisses, CdnCache
 from spillway.preflight.usage import REGIONAL_CACHES
 
 MANY = 10**7
@@ -12,19 +12,19 @@ MANY = 10**7
 
 def test_every_edge_and_every_region_asks_once_however_many_come() -> None:
     cache = CdnCache(assets=4, dice=Random(1))
-    assert cache.view(MANY, at_s=0) == Fetched(EDGES * 5, REGIONAL_CACHES * 5)
-    assert cache.view(MANY, at_s=1) == Fetched(0, 0)
+    assert cache.view(MANY, at_s=0) == CacheMisses(EDGES * 5, REGIONAL_CACHES * 5)
+    assert cache.view(MANY, at_s=1) == CacheMisses(0, 0)
 
 
 def test_a_page_is_asked_for_again_when_it_is_old_and_what_it_shows_is_not() -> None:
     cache = CdnCache(assets=4, dice=Random(1))
     cache.view(MANY, at_s=0)
-    assert cache.view(MANY, at_s=PAGE_TTL_S - 1) == Fetched(0, 0)
-    assert cache.view(MANY, at_s=PAGE_TTL_S) == Fetched(EDGES, REGIONAL_CACHES)
+    assert cache.view(MANY, at_s=PAGE_TTL_S - 1) == CacheMisses(0, 0)
+    assert cache.view(MANY, at_s=PAGE_TTL_S) == CacheMisses(EDGES, REGIONAL_CACHES)
 
 
 def test_nobody_asks_for_nothing() -> None:
-    assert CdnCache(assets=1, dice=Random(1)).view(0, at_s=0) == Fetched(0, 0)
+    assert CdnCache(assets=1, dice=Random(1)).view(0, at_s=0) == CacheMisses(0, 0)
 
 
 def test_as_many_edges_are_warm_as_chance_would_have_it() -> None:
@@ -41,4 +41,4 @@ def test_as_many_edges_are_warm_as_chance_would_have_it() -> None:
 
 def test_a_region_is_asked_by_all_of_its_edges_and_asks_once() -> None:
     cache = CdnCache(assets=0, dice=Random(1), edges=2 * REGIONAL_CACHES)
-    assert cache.view(MANY, at_s=0) == Fetched(2 * REGIONAL_CACHES, REGIONAL_CACHES)
+    assert cache.view(MANY, at_s=0) == CacheMisses(2 * REGIONAL_CACHES, REGIONAL_CACHES)

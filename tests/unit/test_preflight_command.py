@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from spillway.commands.preflight import preflight_command
+from spillway.commands.campaign import preflight_command
 from spillway.errors import BadInput
 from spillway.preflight.forecast import Forecast
 from spillway.project import Project

@@ -6,17 +6,20 @@ from random import Random
 
 import pytest
 
-from spillway.preflight.arrivals import Shape, rates_per_s
-from spillway.preflight.bucket import TokenBucket
-from spillway.preflight.campaign import Campaign
-from spillway.preflight.email_queue import DAY_S, EmailQueue
-from spillway.preflight.email_rate import emails_per_s_needed
-from spillway.preflight.environments import Environments, Start
+from spillway.preflight.campaign import Campaign, Shape, rates_per_s
+from spillway.preflight.cloud_model import (
+    DAY_S,
+    GROWTH_AFTER_S,
+    EmailQueue,
+    Environments,
+    Start,
+    TableCapacity,
+    TokenBucket,
+    emails_per_s_needed,
+)
 from spillway.preflight.limits import Limits, Origin
 from spillway.preflight.measured import Measured, Step, StepFigures
-from spillway.preflight.played import Resource, Run
-from spillway.preflight.simulation import simulate
-from spillway.preflight.table_capacity import GROWTH_AFTER_S, TableCapacity
+from spillway.preflight.simulation import Resource, Run, simulate
 from spillway.preflight.usage import REGIONAL_CACHES
 from tests.support.queueing import concurrency_max, erlang_b, erlang_c, littles_law, md1_wait_s
 

@@ -7,7 +7,7 @@ import pytest
 from chalicelib.domain.form_stamp import PERIOD_DAYS, FormStamps, Offer
 from chalicelib.domain.locales import root_of
 from chalicelib.tables.products import ProductsTable
-from spillway.demo.forms import forms_of
+from spillway.demo.shopper import forms_of
 from spillway.errors import BadInput, WorkFailed
 from spillway.publish.archive import kept_key
 from spillway.publish.s3 import Request

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.domain.stock import Availability, Stock, StockedProduct
-from spillway.commands.rollback import show_kept
+from spillway.commands.publish import show_kept
 from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
 from spillway.publish.archive import kept_key, packed, unpacked

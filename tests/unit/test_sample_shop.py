@@ -12,13 +12,11 @@ from urllib.parse import urldefrag
 
 import pytest
 
-from spillway.preflight.bill import bill, refresh_usd
+from spillway.preflight.bill import bill, refresh_usd, story
+from spillway.preflight.built_pages import mean_product_weight, page_refresh
 from spillway.preflight.campaign import FOUNDING_STORY
 from spillway.preflight.measured import Measured
-from spillway.preflight.refresh import page_refresh
-from spillway.preflight.story import story
 from spillway.preflight.usage import usage
-from spillway.preflight.weight import mean_product_weight
 from spillway.project import Project
 from spillway.sitegen.release import Kind, Release
 from spillway.sitegen.site import build

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from spillway.commands.shared_work import SharedWork
+from spillway.commands.progress import SharedWork
 from spillway.importing.reading import ReadOptions
 from spillway.importing.shopify import read_shopify
 from spillway.sitegen.parallel import WorkerPool
@@ -73,6 +73,6 @@ def test_reading_an_export_is_shown_too_and_its_lines_keep_the_order_of_the_file
 
 
 def test_an_import_does_not_wait_for_libraries_it_may_not_need() -> None:
-    code = "import spillway.commands.import_, sys; print({'rich', 'markdown_it', 'PIL'} & set(sys.modules))"
+    code = "import spillway.commands.catalogue, sys; print({'rich', 'markdown_it', 'PIL'} & set(sys.modules))"
     ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert ran.stdout == "set()\n"

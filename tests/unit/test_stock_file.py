@@ -14,8 +14,14 @@ from chalicelib.domain.product import WhenSoldOut
 from chalicelib.domain.stock import Availability
 from chalicelib.services.availability import Availabilities
 from spillway.errors import BadInput
-from spillway.merchant.stock_file import StockFile, read_stock_file
-from spillway.merchant.stock_import import StockImport, apply, apply_all_or_nothing, plan
+from spillway.merchant.stock_import import (
+    StockFile,
+    StockImport,
+    apply,
+    apply_all_or_nothing,
+    plan,
+    read_stock_file,
+)
 from spillway.sitegen.release import Release
 from tests.support.clock import Clock
 from tests.support.shop import TestShop

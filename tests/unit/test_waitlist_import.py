@@ -16,7 +16,7 @@ from chalicelib.domain.entry import Arrival, Reaction
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import WavePolicy
 from spillway.errors import BadInput
-from spillway.merchant.export import in_line
+from spillway.merchant.waitlist_report import in_line
 from spillway.sitegen.release import Release
 from spillway.waitlist.export_rows import Asked, Column, ExportRow, Outcome, Tool, in_order
 from spillway.waitlist.intake import Decision, available, decide, write, write_details

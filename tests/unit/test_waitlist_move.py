@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from chalicelib.domain.entry import Arrival, Reaction
 from chalicelib.domain.stock import Availability
-from spillway.merchant.export import in_line
-from spillway.merchant.waitlist_report import demand
+from spillway.merchant.waitlist_report import demand, in_line
 from spillway.sitegen.release import Release
 from spillway.waitlist.moving import Move, Moved
 from spillway.waitlist.rows import EntryRows

@@ -1,10 +1,12 @@
-"""What one view of a page weighs, taken from the build: the bytes and the requests a browser makes.
+"""Read from the built site what one page view downloads, and what one availability change refreshes.
 
-A view is a first one, with nothing in the browser's cache: that is what a flood consists of. Every
-picture of a product's page counts: browsers fetch lazy pictures up to some 2,500 px ahead, and a
-gallery lies within that. On listings, pictures below the first screens are left to who scrolls.
+A view is a first one, with an empty browser cache: a flood consists of first views. Every picture of a
+product page counts, because browsers fetch lazy pictures up to about 2,500 px ahead. On listings, pictures
+below the first screens do not count.
 """
 
+import re
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
@@ -13,6 +15,8 @@ from statistics import mean
 
 import brotli
 
+from chalicelib.storage.pages import HOME_KEY, invalidation_paths
+from chalicelib.storefront.sitemap import part_key
 from spillway.errors import BadInput
 
 # CloudFront compresses objects of 1,000 to 10,000,000 bytes when a browser takes it.
@@ -54,6 +58,10 @@ referrer-policy: strict-origin-when-cross-origin
 """
 HEAD_BYTES = len(RESPONSE_HEAD)
 TEXT_SUFFIXES = frozenset({"", ".html", ".css", ".js", ".svg", ".xml", ".txt", ".json"})
+_PRODUCTS = "products"
+# The folders of the pages that have cards; home pages have some as well.
+_LISTINGS = ("shop", "tags")
+_PRODUCT_LINK = re.compile(rf'href="(?:/[a-zA-Z-]+)?/{_PRODUCTS}/([a-z0-9-]+)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,3 +199,69 @@ def _css_px(length: str) -> float:
     if length.endswith("rem"):
         return float(length[:-3]) * 16
     return float(length.removesuffix("px"))
+
+
+@dataclass(frozen=True, slots=True)
+class PageRefresh:
+    """One change of availability: `objects` that are written, the sitemap among them, and `paths` that are
+    invalidated. Both are the most it can be: a card that says the same as before changes no listing."""
+
+    objects: float = 0.0
+    paths: float = 0.0
+
+
+NO_REFRESH = PageRefresh()
+
+
+def page_refresh(site: Path, path: str | None = None) -> PageRefresh:
+    """Return what a change of the product at `path` refreshes; the mean of all products without a path, or
+    with that of another page.
+
+    Reads the listings and home pages of every language, not the products' own pages.
+    """
+    pages = _pages_by_slug(site)
+    parts = len(list(site.glob("sitemap-*.xml"))) or 1
+    refreshes = {slug: _refresh(paths, parts) for slug, paths in pages.items()}
+    slug = path.rpartition(f"/{_PRODUCTS}/")[2] if path else ""
+    if slug in refreshes:
+        return refreshes[slug]
+    if not refreshes:
+        return NO_REFRESH
+    return PageRefresh(
+        mean(refresh.objects for refresh in refreshes.values()),
+        mean(refresh.paths for refresh in refreshes.values()),
+    )
+
+
+def _refresh(paths: set[str], parts: int) -> PageRefresh:
+    changed = paths | {f"/{part_key(path, parts)}" for path in paths}
+    return PageRefresh(len(changed), len(invalidation_paths(changed)))
+
+
+def _pages_by_slug(site: Path) -> dict[str, set[str]]:
+    """The paths of the pages that show a product: its own in each language, and those with its card."""
+    pages: dict[str, set[str]] = defaultdict(set)
+    for root, folder in _roots(site):
+        for file in sorted((folder / _PRODUCTS).iterdir()):
+            pages[file.name].add(f"{root}/{_PRODUCTS}/{file.name}")
+    for path, file in _listings(site):
+        for slug in set(_PRODUCT_LINK.findall(file.read_text(encoding="utf-8"))):
+            if slug in pages:
+                pages[slug].add(path)
+    return pages
+
+
+def _listings(site: Path) -> Iterator[tuple[str, Path]]:
+    for root, folder in _roots(site):
+        yield root or "/", folder / HOME_KEY
+        for name in _LISTINGS:
+            if (folder / name).is_dir():
+                for file in sorted((folder / name).iterdir()):
+                    yield f"{root}/{name}/{file.name}", file
+
+
+def _roots(site: Path) -> Iterator[tuple[str, Path]]:
+    """The root of each language's pages, "" for the first, and its folder."""
+    for folder in (site, *sorted(each for each in site.iterdir() if each.is_dir())):
+        if (folder / _PRODUCTS).is_dir() and (folder / HOME_KEY).is_file():
+            yield ("" if folder == site else f"/{folder.name}"), folder

@@ -1,4 +1,4 @@
-"""`spillway failed` and `spillway redrive`: what could not be done."""
+"""Stop, continue and repair sending: `spillway pause`, `resume`, `failed` and `redrive`."""
 
 import json
 from collections import Counter
@@ -6,14 +6,17 @@ from collections.abc import Mapping
 
 import click
 
+from chalicelib.clock import clock_ms
 from spillway.commands.options import json_option, stage_option
-from spillway.errors import WorkFailed
+from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.dead_letters import DeadLetter, DeadLetters, Redriven
 from spillway.operate.queues import QUEUES
 from spillway.pluralize import pluralize
 from spillway.project import Project
 from spillway.stage import Stage, stage_named
+from spillway.stage_tables import StageTables
 
+REASON_CHARS_MAX = 200
 SHOWN_MAX = 20
 WORDS = {
     Redriven.PUT_BACK: "put back",
@@ -24,6 +27,45 @@ WHEN_GONE = (
     "spillway publish turns every page; spillway available SKU once more tells who waits; then forget them: "
     "spillway redrive streams --forget-gone"
 )
+
+
+@click.command("pause")
+@click.option("--because", "reason", metavar="TEXT", default="by hand", show_default=True)
+@stage_option
+@json_option
+@click.pass_obj
+def pause_command(project: Project, reason: str, stage_name: str, *, as_json: bool) -> None:
+    """Stop all sending until `spillway resume`. Signups are still taken; emails wait in their queues."""
+    if not 0 < len(reason.strip()) <= REASON_CHARS_MAX:
+        raise BadInput(f"--because: expected 1 to {REASON_CHARS_MAX} characters")
+    stage = stage_named(project, stage_name)
+    pace = StageTables.of(stage).pace
+    state = pace.state()
+    earlier = state.paused if state else None
+    pace.pause(reason)
+    if as_json:
+        click.echo(json.dumps({"was_paused": earlier}))
+        return
+    click.echo(f"sending was paused already: {earlier}" if earlier else f"sending is paused: {reason}")
+    click.echo(f"  emails wait until: spillway resume --stage {stage.name}")
+
+
+@click.command("resume")
+@stage_option
+@json_option
+@click.pass_obj
+def resume_command(project: Project, stage_name: str, *, as_json: bool) -> None:
+    """Start sending again after it was paused; bounces and complaints are counted anew."""
+    tables = StageTables.of(stage_named(project, stage_name))
+    state = tables.pace.state()
+    reason = state.paused if state else None
+    if reason:
+        tables.health.forget(at_ms=clock_ms())
+        tables.pace.resume()
+    if as_json:
+        click.echo(json.dumps({"was_paused": reason}))
+    else:
+        click.echo(f"sending goes on; it was paused: {reason}" if reason else "sending was not paused")
 
 
 @click.command("failed")
@@ -42,7 +84,7 @@ def failed_command(project: Project, stage_name: str, *, as_json: bool) -> None:
         }
         click.echo(json.dumps(document, indent=1))
     else:
-        _show(counts, some)
+        _show_dead_letters(counts, some)
 
 
 @click.command("redrive")
@@ -87,17 +129,18 @@ def _became(done: Counter[Redriven]) -> str:
     return ", ".join(f"{done[what]} {WORDS[what]}" for what in Redriven if done[what]) or "nothing"
 
 
-def _show(counts: Mapping[str, int], some: Mapping[str, list[DeadLetter]]) -> None:
+def _show_dead_letters(counts: Mapping[str, int], some: Mapping[str, list[DeadLetter]]) -> None:
     for queue, number in counts.items():
         click.echo(f"{queue}: {number or 'nothing'}")
         for email in some.get(queue, ()):
             facts = [
-                name if value is True else f"{name} {_words(value)}" for name, value in email.facts.items()
+                name if value is True else f"{name} {_value_words(value)}"
+                for name, value in email.facts.items()
             ]
             click.echo(f"  {', '.join(facts) or 'cannot be read'}")
     if any(counts.values()):
         click.echo("When the cause is gone: spillway redrive QUEUE")
 
 
-def _words(value: object) -> str:
+def _value_words(value: object) -> str:
     return "; ".join(value) if isinstance(value, list) else str(value)

@@ -1,14 +1,14 @@
-"""Telling a person what is being done, and how long it took."""
+"""The terminal of a long-running command: steps with their duration, and requests to stop."""
 
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.markup import escape
-
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.status import Status
 
 TICK, CROSS = "[green]✓[/]", "[red]✗[/]"
@@ -17,7 +17,7 @@ TICK, CROSS = "[green]✓[/]", "[red]✗[/]"
 class Steps:
     """One line for each finished step; on a terminal, also a sign of life during it."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: "Console") -> None:
         self.console = console
         self._title = ""
         self._status: Status | None = None
@@ -25,6 +25,8 @@ class Steps:
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
         """The block is one step. It is ticked off at its end, or crossed out when it fails."""
+        from rich.markup import escape
+
         began = time.monotonic()
         mark = CROSS
         try:
@@ -39,5 +41,34 @@ class Steps:
 
     def progress(self, done: int, total: int) -> None:
         """Say how far the step under way has come."""
+        from rich.markup import escape
+
         if self._status is not None:
             self._status.update(f"{escape(self._title)}  {done} of {total}")
+
+
+class StopRequested(BaseException):
+    """A person or the system asked the command to end. No Exception: nothing but the edge may catch it."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal_number)
+        self.exit_code = 128 + signal_number
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Within the block, the first SIGINT or SIGTERM raises `StopRequested`; more of them change nothing."""
+    asked = False
+
+    def ask(signal_number: int, _: FrameType | None) -> None:
+        nonlocal asked
+        if not asked:
+            asked = True
+            raise StopRequested(signal_number)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

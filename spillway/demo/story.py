@@ -1,36 +1,85 @@
-"""The story the demo tells, played from beginning to end by shoppers without JavaScript.
+"""The demo's story, from beginning to end, by shoppers without JavaScript.
 
-Ada, Ben and Dora wait for one variant, Cleo for another, and between Ada and Ben addresses that no email
-reaches. Everybody who waits for a restocked variant is emailed once, and nobody else. Pages are read
-through the front door before and after they change: it serves what it has, as the CDN does, until an
+Ada, Ben and Dora wait for one variant, Cleo for another; between Ada and Ben stand addresses that no email
+reaches. Each shopper who waits for a restocked variant is emailed once, and nobody else. Pages are read
+through the front door before and after they change: like the CDN, it serves its cached copy until an
 invalidation names the page.
 """
 
+import json
 import secrets
 import subprocess
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import httpx
 
-from chalicelib.domain.entry import EntryState
+from chalicelib.clock import clock_ms, new_id
+from chalicelib.domain.availability import AvailabilityEvent
+from chalicelib.domain.entry import EntryState, OptIn, Signup, shard_of, shards_of
+from chalicelib.domain.sku import sku_tag
+from chalicelib.domain.stock import Availability, StockedProduct
+from chalicelib.services.availability import Availabilities
+from chalicelib.tables.entries import EntriesTable
+from chalicelib.tables.suppressions import SuppressionsTable
 from spillway.demo.demo import RunningDemo
 from spillway.demo.shopper import Shopper, until, waitlist_form
-from spillway.demo.steps import Steps
-from spillway.demo.stock import SoldOut, sold_out, still_available
-from spillway.demo.trouble import complain_late, flap, put_bad_addresses, shopper_of
+from spillway.demo.terminal import Steps
 from spillway.errors import WorkFailed
 from spillway.project import Project
 from spillway.stage import Stage
+from spillway.stage_tables import StageTables
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
+SHOWN_FIRST = "/products/field-jacket"
 ANSWER_WITHIN_S = 30.0
 FRONT_PAGE = "/"
 PAGE_TURNS_WITHIN_S = 60.0
+# No form takes such an address: it stands for one that the transport refuses.
+BAD_MAILBOX = "nobody at example.com"
+LATE = timedelta(hours=25)
+HEARD_WITHIN_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class SoldOut:
+    """A variant that shoppers can only wait for, and the page they do it on."""
+
+    sku: str
+    path: str
+
+
+def sold_out(stage: Stage) -> list[SoldOut]:
+    """Every variant that is sold out, in the order of their SKUs, the best product to show first."""
+    products = StageTables.of(stage).products
+    found = [variant for product in products.scan() for variant in sold_out_of(product)]
+    return sorted(found, key=lambda variant: (variant.path != SHOWN_FIRST, variant.sku))
+
+
+def still_available(stage: Stage) -> list[tuple[str, list[str]]]:
+    """Return the path of each product with what is left of it, by SKU; those with the fewest left first."""
+    found = []
+    for product in StageTables.of(stage).products.scan():
+        gone = {variant.sku for variant in sold_out_of(product)}
+        left = [variant.sku for variant in product.product.variants if variant.sku not in gone]
+        if left:
+            found.append((product.product.path, left))
+    return sorted(found, key=lambda each: (len(each[1]), each))
+
+
+def sold_out_of(stocked: StockedProduct) -> list[SoldOut]:
+    """The variants of one product that are sold out."""
+    return [
+        SoldOut(variant.sku, stocked.product.path)
+        for variant in stocked.product.variants
+        if variant.sku in stocked.stock
+        and stocked.stock[variant.sku].availability is Availability.OUT_OF_STOCK
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,3 +235,83 @@ def _entry_states(stage: Stage) -> dict[tuple[str, str], str]:
     )
     items = (item for page in pages for item in page["Items"])
     return {(item["shopper"]["S"], item["sku"]["S"]): item["state"]["S"] for item in items}
+
+
+def put_bad_addresses(stage: Stage, sku: str, run: str) -> None:
+    """Put a shopper whom no email reaches on each shard of a variant's list, where it ends now."""
+    entries = EntriesTable(stage.client("dynamodb"), stage.outputs()["EntriesTable"])
+    shards = set(shards_of(sku))
+    number = 0
+    while shards:
+        shopper = f"bad-{run}-{number}"
+        number += 1
+        if (line := shard_of(sku, shopper)) in shards:
+            shards.remove(line)
+            signup = Signup(shopper, BAD_MAILBOX, sku, "/", "demo", OptIn.SINGLE)
+            entries.ask(signup, at_ms=clock_ms())
+
+
+def flap(stage: Stage, sku: str, units: tuple[int, ...]) -> None:
+    """Report one count after the other, as fast as they are stored."""
+    availabilities = Availabilities(StageTables.of(stage).products)
+    for count in units:
+        state = Availability.IN_STOCK if count else Availability.OUT_OF_STOCK
+        event = AvailabilityEvent(new_id(), sku, state, count, clock_ms(), by_arrival=True)
+        availabilities.take_in(event)
+
+
+def complain_late(stage: Stage, shopper: str, sku: str) -> None:
+    """Publish that a shopper calls an email of the day before yesterday spam, as SES does.
+
+    Raises:
+        WorkFailed: it does not suppress the shopper, or it pauses all sending.
+    """
+    stack = stage.client("cloudformation").describe_stack_resource(
+        StackName=stage.stack_name, LogicalResourceId="Feedback"
+    )
+    names = stage.outputs()
+    sent_at = datetime.now(UTC) - LATE
+    tags = {"email": ["available"], "shopper": [shopper], "sku": [sku_tag(sku)]}
+    event = {
+        "eventType": "Complaint",
+        "mail": {
+            "timestamp": sent_at.isoformat(),
+            "messageId": new_id(),
+            "tags": {**tags, "ses:configuration-set": [names["Emails"]]},
+        },
+        "complaint": {
+            "timestamp": datetime.now(UTC).isoformat(),
+            "complaintFeedbackType": "abuse",
+            "complaintSubType": None,
+        },
+    }
+    topic = stack["StackResourceDetail"]["PhysicalResourceId"]
+    stage.client("sns").publish(TopicArn=topic, Message=json.dumps(event))
+    suppressions = SuppressionsTable(stage.client("dynamodb"), names["SuppressionsTable"])
+    until(
+        lambda: suppressions.among([shopper]) or None,
+        "a complaint suppresses its shopper",
+        within_s=HEARD_WITHIN_S,
+    )
+    state = StageTables.of(stage).pace.state()
+    if state is not None and state.paused:
+        raise WorkFailed(f"one late complaint paused all sending: {state.paused}")
+
+
+def shopper_of(stage: Stage, mailbox: str) -> str:
+    """Return the id of the shopper with an address.
+
+    Raises:
+        WorkFailed: nobody has it.
+    """
+    dynamodb: DynamoDBClient = stage.client("dynamodb")
+    pages = dynamodb.get_paginator("scan").paginate(
+        TableName=stage.outputs()["EntriesTable"],
+        FilterExpression="mailbox = :mailbox",
+        ExpressionAttributeValues={":mailbox": {"S": mailbox}},
+        ConsistentRead=True,
+    )
+    for page in pages:
+        for item in page["Items"]:
+            return str(item["shopper"]["S"])
+    raise WorkFailed(f"{mailbox}: no entry")

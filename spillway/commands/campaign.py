@@ -1,27 +1,25 @@
-"""`spillway preflight`: before the campaign."""
+"""Test a campaign before it starts: `spillway preflight` and `spillway load`."""
 
 import json
+import subprocess
 import sys
 from dataclasses import dataclass, fields, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
 
-from spillway.commands.amounts import Share, Span
+from spillway.commands.options import Share, Span
 from spillway.errors import BadInput
-from spillway.preflight.account import AccountLimits, read_limits
-from spillway.preflight.arrivals import Shape, rates_per_s, trace
 from spillway.preflight.bill import bill
-from spillway.preflight.campaign import FOUNDING_STORY, Campaign
+from spillway.preflight.built_pages import mean_product_weight, page_refresh, page_weight
+from spillway.preflight.campaign import FOUNDING_STORY, Campaign, Shape, rates_per_s, trace
 from spillway.preflight.forecast import Asked, forecast
-from spillway.preflight.limits import Limits, Origin
+from spillway.preflight.limits import AccountLimits, Limits, Origin, read_limits
 from spillway.preflight.measured import Measured
-from spillway.preflight.refresh import page_refresh
-from spillway.preflight.report import report
-from spillway.preflight.screen import show, tell_story
+from spillway.preflight.text_report import show, tell_story
 from spillway.preflight.usage import usage
-from spillway.preflight.weight import mean_product_weight, page_weight
 from spillway.project import Project
 from spillway.stage import stage_named
 
@@ -32,6 +30,7 @@ CHANGES_MAX = 1_000_000
 LIMIT_NAMES = tuple(field.name for field in fields(Limits))
 LIMIT_MAX = 1e12
 NO_STAGE = "no stage asked: documented defaults, of an account that is out of SES's sandbox"
+ANYTHING = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 
 @click.command("preflight")
@@ -88,6 +87,8 @@ def preflight_command(project: Project, /, **given: Any) -> None:
         refresh=refresh,
     )
     if options.report_file:
+        from spillway.preflight.html_report import report
+
         _write(options.report_file, report(made))
     if options.as_json:
         click.echo(json.dumps(made.to_document(), indent=1))
@@ -193,3 +194,21 @@ def _write(file: Path, text: str) -> None:
         raise BadInput(
             f"--report {file}: {error.strerror}", hint="name a file in a folder of yours"
         ) from error
+
+
+@click.command("load", context_settings=ANYTHING, add_help_option=False)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+@click.pass_obj
+def load_command(project: Project, words: tuple[str, ...]) -> None:
+    """Send a flood of shoppers, and check that every accepted signup is stored once; --help tells more."""
+    # Locust patches the process it is loaded into: it gets one of its own.
+    if not (project.root / "loadtests").is_dir() or find_spec("locust") is None:
+        raise BadInput("the load tests are not here", hint="they come with a checkout: make setup")
+    command = [sys.executable, "-m", "loadtests", *words]
+    process = subprocess.Popen(command, cwd=project.root)  # noqa: S603 - no shell
+    while True:
+        try:
+            sys.exit(process.wait())
+        except KeyboardInterrupt:
+            # It has heard Ctrl-C, too, and puts back what it changed of the shop: it is waited for.
+            continue

@@ -1,0 +1,164 @@
+"""Watch a stage: `spillway status`, `doctor` and `autopilot`."""
+
+import json
+import sys
+import time
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from chalicelib.clock import clock_ms
+from chalicelib.domain.autopilot import Bounds, Control
+from chalicelib.domain.deliverability import Cohort
+from spillway.commands.options import json_option, stage_option
+from spillway.operate.autopilot import Log, run
+from spillway.operate.doctor import Examined, Finding, Result, examine
+from spillway.operate.queues import QUEUES
+from spillway.operate.state import StageState, state_of
+from spillway.project import Project
+from spillway.stage import stage_named
+
+MARKS = {Result.GOOD: "[green]✓[/green]", Result.BAD: "[red]✗[/red]", Result.UNKNOWN: "[yellow]?[/yellow]"}
+UNITS_MAX = 200_000
+ENVIRONMENTS_MAX = 50_000
+EVERY_S = 30
+
+
+@click.command("status")
+@stage_option
+@json_option
+@click.pass_obj
+def status_command(project: Project, stage_name: str, *, as_json: bool) -> None:
+    """How a stage is: what waits, what SES allows, which alarms are on. Exit status 1 if it needs you."""
+    state = state_of(stage_named(project, stage_name))
+    if as_json:
+        click.echo(json.dumps(state.to_document(), indent=1))
+    else:
+        _show_state(state)
+    sys.exit(0 if state.well else 1)
+
+
+def _received_words(received: Cohort) -> str:
+    emails = max(received.emails, 1)
+    bounced, complained = (
+        f"{count:,} {word} ({100 * count / emails:.{digits}f} %)"
+        for count, word, digits in ((received.bounced, "bounced", 1), (received.complained, "complained", 2))
+    )
+    return f"{received.days}: {received.emails:,} emails, {bounced}, {complained}"
+
+
+def _show_state(state: StageState) -> None:
+    console = Console(highlight=False)
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_row("stage", f"{state.stage} in {state.region}, {state.stack}")
+    if state.entries_rows_about is not None:
+        warm = f", {state.entries_write_units:,} writes/s at once" if state.entries_write_units else ""
+        # Beside the entries stand counts of emails, one for each shopper.
+        table.add_row("entries table", f"about {state.entries_rows_about:,} rows{warm}")
+    dead = {queue.dead for queue in QUEUES.values()}
+    for name, count in state.queues.items():
+        table.add_row(name, f"{count:,}", style="bold red" if count and name in dead else "")
+    if state.mail:
+        mail = state.mail
+        notes = [note for note, on in (("sandbox", mail.sandbox), ("PAUSED", mail.paused)) if on]
+        table.add_row(
+            "mail",
+            f"{mail.sent_in_24_h:,.0f} of {mail.per_day:,.0f} in 24 h, {mail.per_s:g}/s {' '.join(notes)}",
+        )
+    if state.received:
+        table.add_row("received", _received_words(state.received))
+    if state.paused is not None:
+        hint = f"spillway resume --stage {state.stage}"
+        table.add_row("sending", Text(f"PAUSED: {state.paused}; {hint}", style="bold red"))
+    table.add_row("alarms", ", ".join(state.alarms) or "none")
+    for what in state.unknown:
+        table.add_row("cannot tell", what)
+    console.print(table)
+
+
+@click.command("doctor")
+@stage_option
+@click.option(
+    "--emails",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Emails of a day's campaign, to compare with SES's quota; left out: the rows of the entries table.",
+)
+@json_option
+@click.pass_obj
+def doctor_command(project: Project, stage_name: str, emails: int | None, *, as_json: bool) -> None:
+    """Check a stage from its stack to its sender's records. Exit status 1 if something is wrong."""
+    # Imported here: only the doctor reads the catalogue.
+    from spillway.sitegen.reading.loading import load_catalogue
+
+    stage = stage_named(project, stage_name)
+    shop = load_catalogue(project).storefront.shop
+    findings = examine(Examined(stage, shop, emails))
+    if as_json:
+        found = list(findings)
+        well = not any(each.result is Result.BAD for each in found)
+        document = {
+            "stage": stage.name,
+            "region": stage.region,
+            "well": well,
+            "checks": [each.to_document() for each in found],
+        }
+        click.echo(json.dumps(document, indent=1))
+    else:
+        # Each is shown when it is found: some ask a slow service.
+        bad = 0
+        for each in findings:
+            bad += _show_finding(each) is Result.BAD
+        well = not bad
+    sys.exit(0 if well else 1)
+
+
+def _show_finding(finding: Finding) -> Result:
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"{MARKS[finding.result]} {finding.check}: ", end="")
+    console.print(finding.what, markup=False)
+    for line in finding.hint.splitlines():
+        console.print(f"    {line}", markup=False)
+    return finding.result
+
+
+@click.command("autopilot")
+@click.option("--stage", "stage_name", required=True, metavar="NAME")
+@click.option("--entries-write-units-max", type=click.IntRange(0, UNITS_MAX), default=0, show_default=True,
+              help="How warm the entries table may be made; 0 leaves it alone.")  # fmt: skip
+@click.option("--api-concurrency-max", type=click.IntRange(0, ENVIRONMENTS_MAX), default=0, show_default=True,
+              help="How many environments may be set aside for the API; 0 leaves them shared.")  # fmt: skip
+@click.option("--minutes", type=click.IntRange(0, 24 * 60), default=0, show_default=True,
+              help="Go on for so long, looking every half minute; 0 looks once.")  # fmt: skip
+@click.option("--control", "controls", multiple=True,
+              type=click.Choice([control.value for control in Control]),
+              help="Only this one; may be given several times. Left out: all.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and why; do nothing.")
+@click.pass_obj
+def autopilot_command(
+    project: Project,
+    stage_name: str,
+    entries_write_units_max: int,
+    api_concurrency_max: int,
+    minutes: int,
+    controls: tuple[str, ...],
+    *,
+    dry_run: bool,
+) -> None:
+    """React to a flood, to complaints and to dead letters; what was done stands in .spillway/autopilot/."""
+    stage = stage_named(project, stage_name)
+    bounds = Bounds(entries_write_units_max, api_concurrency_max)
+    wanted = frozenset(map(Control, controls)) or frozenset(Control)
+    log = Log(project.state / "tend" / f"{stage_name}.jsonl")
+    ends_at = time.monotonic() + minutes * 60
+    while True:
+        decisions = run(stage, bounds, log, clock_ms, dry_run=dry_run, controls=wanted)
+        for decision in decisions:
+            click.echo(f"{'would ' if dry_run else ''}{decision.action}: {decision.value:,} ({decision.why})")
+        if not decisions and not minutes:
+            click.echo("nothing to do")
+        if time.monotonic() + EVERY_S > ends_at:
+            return
+        time.sleep(EVERY_S)

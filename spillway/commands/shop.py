@@ -1,0 +1,204 @@
+"""Make the shop: `spillway build`, `serve`, `demo` and `messages`."""
+
+import re
+import shutil
+import sys
+import threading
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from spillway.commands.options import show_left_out, skip_broken_pictures_option
+from spillway.demo.terminal import StopRequested, interruptible
+from spillway.errors import BadInput
+from spillway.local_cloud.strict.settings import LAMBDA_INVOCATIONS_MAX
+from spillway.pluralize import pluralize
+from spillway.project import Project
+from spillway.sitegen.sales import ended_sales
+from spillway.sitegen.up_to_date import Report, UpToDate
+
+if TYPE_CHECKING:
+    from spillway.demo.demo import DemoSettings, RunningDemo
+    from spillway.sitegen.release import Release
+
+PORT_MAX = 65_535 - 2
+# How a locale looks; whether there is such a language is known when its texts are read.
+LOCALE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8})*", re.ASCII | re.IGNORECASE)
+
+
+@click.command("build")
+@click.option("--base-url", metavar="URL", help="Build for this address instead of the one in site.toml.")
+@skip_broken_pictures_option
+@click.pass_obj
+def build_command(project: Project, base_url: str | None, *, skip_broken_pictures: bool) -> None:
+    """Make every page, picture and asset of the shop.
+
+    What did not change since the last build is not made again. Mistakes in the catalogue are listed all
+    at once, and the last good output stays.
+
+    Exit status: 0 when the shop was built, also where --skip-broken-pictures left pictures out; 2 when
+    something in the catalogue has to be corrected first.
+    """
+    started = time.perf_counter()
+    folder = project.output / "site"
+    up_to_date = UpToDate(project, folder, base_url=base_url, skip_broken_pictures=skip_broken_pictures)
+    report = up_to_date.report()
+    if report is None:
+        # Loaded only now: most of what it brings is not needed to see that nothing changed.
+        from spillway.sitegen.site import build
+
+        release = build(project, base_url=base_url, folder=folder, skip_broken_pictures=skip_broken_pictures)
+        report = Report(
+            _summary(release),
+            (*release.missing_translations, *release.notes),
+            release.sales,
+            release.left_out,
+        )
+        up_to_date.note(report)
+    today = datetime.now(UTC).date().isoformat()
+    for line in (*report.missing_translations, *ended_sales(report.sales, today=today)):
+        click.echo(line, err=True)
+    click.echo(f"{report.summary} in {time.perf_counter() - started:.1f} s")
+    click.echo(f"  {folder.relative_to(project.root)}/")
+    show_left_out(report.left_out)
+
+
+def _summary(release: "Release") -> str:
+    from spillway.sitegen.release import Kind
+
+    counts = Counter(each.kind for each in release.objects)
+    pages = counts[Kind.PAGE] + counts[Kind.INDEX]
+    return (
+        f"release {release.id} for {release.theme.shop.base_url}: "
+        f"{pluralize(len(release.products), 'product')}, {pluralize(pages, 'page')}, "
+        f"{counts[Kind.ASSET]:,} pictures and assets"
+    )
+
+
+@click.command("serve")
+@click.option(
+    "--port", type=click.IntRange(1024, 65_535), default=8080, show_default=True, help="Where to serve it."
+)
+@click.pass_obj
+def serve_command(project: Project, port: int) -> None:
+    """Serve the shop's pages on this machine, and reload them in the browser when a file changes.
+
+    Mistakes are shown in place of the page. There is no waitlist behind it: make demo has one.
+    """
+    # Loaded only now: the other commands do not wait for a web server.
+    from spillway.local_cloud import ports
+    from spillway.local_cloud.browser_guard import BrowserGuard, hosts_of
+    from spillway.local_cloud.servers import served
+    from spillway.sitegen.preview import Preview
+
+    url = f"http://{ports.HOST}:{port}"
+    preview = Preview(project, base_url=url)
+    with ports.claim(port, "the pages") as claimed:
+        preview.look()
+        click.echo(preview.mistakes or f"{url}/  (Ctrl-C ends it)")
+        with served(BrowserGuard(hosts_of(port)).around(preview.app()), claimed):
+            try:
+                preview.watch(threading.Event())
+            except KeyboardInterrupt:
+                click.echo()
+
+
+@click.command("demo")
+@click.option(
+    "--port",
+    type=click.IntRange(1024, PORT_MAX),
+    default=8000,
+    show_default=True,
+    help="The shop's port; the next two are the inbox's and the cloud's.",
+)
+@click.option("--fresh", is_flag=True, help="Forget what earlier demos left.")
+@click.option("--check", is_flag=True, help="Play the whole story once, by itself, and end.")
+@click.option(
+    "--invocations-max",
+    type=click.IntRange(min=1),
+    default=LAMBDA_INVOCATIONS_MAX,
+    show_default=True,
+    help="How often a function may run in one chain of requests before Lambda stops it.",
+)
+@click.option("--lenient", is_flag=True, help="Take what AWS would refuse: to measure, or to find out why.")
+@click.pass_obj
+def demo_command(
+    project: Project, port: int, invocations_max: int, *, fresh: bool, check: bool, lenient: bool
+) -> None:
+    """Run the whole shop on this machine: no AWS account, no Docker, no mail leaves it."""
+    try:
+        with interruptible():
+            # Imported here: Ctrl-C works while it loads, which takes a moment.
+            from spillway.demo.demo import DemoSettings
+
+            _run_demo(project, DemoSettings(port, fresh, not lenient, invocations_max), check=check)
+    except StopRequested as stop:
+        click.echo("\nStopped. The state is kept for the next start.")
+        sys.exit(stop.exit_code)
+
+
+def _run_demo(project: Project, settings: "DemoSettings", *, check: bool) -> None:
+    """Open the shop; then play the story and close, or stay open until somebody stops it.
+
+    Raises:
+        BadInput: A port is taken, a demo is already running, or the catalogue has errors.
+        WorkFailed: Something did not start, or the story failed.
+    """
+    from rich.console import Console
+
+    from spillway.demo.demo import running_demo
+    from spillway.demo.story import check_story
+    from spillway.demo.terminal import Steps
+
+    console = Console(highlight=False, soft_wrap=True)
+    steps = Steps(console)
+    with running_demo(project, settings, steps) as shop:
+        if check:
+            check_story(shop, project, steps)
+            return
+        console.print(_welcome(shop))
+        shop.cloud.wait()
+
+
+def _welcome(shop: "RunningDemo") -> str:
+    from rich.markup import escape
+
+    from spillway.demo.story import sold_out
+    from spillway.merchant.skus import typed
+
+    addresses = f"\n  The shop   {shop.settings.shop_url}/\n  The inbox  {shop.settings.inbox_url}/\n"
+    awaited = next(iter(sold_out(shop.stage)), None)
+    spillway = "spillway" if shutil.which("spillway") else ".venv/bin/spillway"
+    next_steps = (
+        f"\n  Sign up at {shop.settings.shop_url}{awaited.path}, confirm in the inbox, then type:\n"
+        f"\n      {spillway} {escape(typed('available', awaited.sku, '--stock', '5'))}\n"
+        if awaited
+        else ""
+    )
+    return f"{addresses}{next_steps}\n  Ctrl-C stops everything and keeps the state."
+
+
+@click.command("messages")
+@click.argument("locale")
+@click.pass_obj
+def messages_command(project: Project, locale: str) -> None:
+    """Write site/locales/LOCALE.po, or bring it up to date.
+
+    It has every text that templates, emails and the API say to shoppers. What is translated already stays;
+    what nothing says any more goes.
+    """
+    if not LOCALE.fullmatch(locale):
+        raise BadInput(f"{locale!r}: not a locale", hint="name a language, as in site.toml: de, de-AT")
+    from spillway.sitegen.text_catalogue import updated
+    from spillway.sitegen.theming import theme_texts
+
+    file = project.site / "locales" / f"{locale}.po"
+    before = file.read_text(encoding="utf-8") if file.is_file() else ""
+    made = updated(before, locale=locale, templates=theme_texts(project))
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(made.text, encoding="utf-8")
+    texts = pluralize(made.count, "text")
+    click.echo(f"{file.relative_to(project.root)}: {texts}, {made.missing:,} of them to translate")
