@@ -1,4 +1,4 @@
-"""Import a file: read, take, plan, carry out, and report a few lines on the screen and every case in a file."""
+"""Import a file: read, take, plan, carry out, and report: some lines on the screen, every case in a file."""
 
 import tomllib
 from collections.abc import Callable, Iterable, Sequence

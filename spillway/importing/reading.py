@@ -1,4 +1,4 @@
-"""Read an export's cells: the shop's settings, the options of the command line, stock words, and the findings."""
+"""Read the cells of an export: the settings of the shop and the command line, stock words, and findings."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -354,7 +354,7 @@ def test_a_look_knows_a_stage_where_some_of_it_is_not_set(
                 },
             ),
         ),
-        (Watched(notified=8), Bounds(), Control.DEAD_LETTERS, Action.COUNT_DEAD_LETTERS_AGAIN, None),
+        (Watched(told=8), Bounds(), Control.DEAD_LETTERS, Action.COUNT_DEAD_LETTERS_AGAIN, None),
     ],
 )
 def test_each_action_is_one_request_and_one_line_of_the_journal(
@@ -381,7 +381,7 @@ def test_the_clouds_journal_logs_a_decision_and_remembers_what_was_told(
     action_log.write(noticed, at_ms=5, done=False)
     assert rows.calls == []
     action_log.write(noticed, at_ms=6, done=True)
-    row = {"id": {"S": "told"}, "dead_letters": {"N": "3"}}
+    row = {"id": {"S": "alert-state"}, "dead_letters": {"N": "3"}}
     assert rows.calls == [("put_item", {"TableName": "sending", "Item": row})]
     line = {"event": "autopilot_acted", "value": 3, "why": "because", "action": "tell of dead letters"}
     assert logged(capsys) == [

@@ -209,7 +209,7 @@ def test_a_mistake_in_a_template_is_told_with_its_line(
 def test_a_theme_without_a_template_it_needs_is_refused(shop: Project) -> None:
     (shop.site / "templates/unsubscribe.html").unlink()
 
-    with pytest.raises(BadInput, match=r"leave\.html"):
+    with pytest.raises(BadInput, match=r"unsubscribe\.html"):
         build(shop)
 
 

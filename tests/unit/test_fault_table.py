@@ -1,4 +1,4 @@
-"""The table of faults of docs/failures.md, row by row: nobody lost, nobody notified wrongly, repeats counted."""
+"""The faults of docs/failures.md, row by row: nobody lost, nobody notified wrongly, repeats counted."""
 
 from collections.abc import Callable
 from dataclasses import replace

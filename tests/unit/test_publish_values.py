@@ -162,66 +162,66 @@ def test_one_timer_watches_over_all_requests_of_a_connection(line: Any) -> None:
     look()
     assert line.loop.timers[-1][0] == 120.0, "nobody asked"
     line.loop.now_s = 113.0
-    asked = line.shards.ask(b"one")
+    asked = line.line.ask(b"one")
     line.loop.now_s = 120.0
     line.loop.timers[-1][1]()
     assert line.loop.timers[-1][0] == 123.0, "since it was asked"
-    line.shards.data_received(OK)
+    line.line.data_received(OK)
     assert asked.result() == Answer(200, {"content-length": "0", "etag": "x"}, b"")
     line.loop.now_s = 123.0
     line.loop.timers[-1][1]()
     assert line.loop.timers[-1][0] == 133.0, "it was answered"
-    late = line.shards.ask(b"two")
+    late = line.line.ask(b"two")
     line.loop.now_s = 133.0
     line.loop.timers[-1][1]()
     assert str(late.exception()) == "no answer within 10 s"
     assert type(late.exception()) is TimeoutError
-    assert (len(line.loop.timers), line.transport.written, line.shards.closed) == (4, [b"one", b"two"], True)
+    assert (len(line.loop.timers), line.transport.written, line.line.closed) == (4, [b"one", b"two"], True)
 
 
 def test_an_answer_that_comes_in_pieces_is_put_together_and_the_next_begins_anew(line: Any) -> None:
     for _ in range(2):
-        asked = line.shards.ask(b"x")
+        asked = line.line.ask(b"x")
         for at in range(len(OK)):
             assert not asked.done()
-            line.shards.data_received(OK[at : at + 1])
+            line.line.data_received(OK[at : at + 1])
         assert asked.result().status == 200
-    assert not line.shards.closed
+    assert not line.line.closed
 
 
 def test_a_connection_is_left_after_an_answer_that_came_too_early_or_that_nobody_asked_for(line: Any) -> None:
     line.transport.waiting_bytes = 1
-    asked = line.shards.ask(b"x")
-    line.shards.data_received(OK)
-    assert (asked.result().status, line.shards.closed) == (200, True)
+    asked = line.line.ask(b"x")
+    line.line.data_received(OK)
+    assert (asked.result().status, line.line.closed) == (200, True)
     line.transport.aborted = False
-    line.shards.data_received(OK)
-    assert line.shards.closed
+    line.line.data_received(OK)
+    assert line.line.closed
 
 
 def test_what_cannot_be_read_or_does_not_come_is_told_and_the_connection_left(line: Any) -> None:
-    asked = line.shards.ask(b"x")
-    line.shards.data_received(b"SSH\r\n\r\n")
-    assert (str(asked.exception()), line.shards.closed) == ("an answer that is not HTTP", True)
-    asked = line.shards.ask(b"x")
-    line.shards.connection_lost(None)
+    asked = line.line.ask(b"x")
+    line.line.data_received(b"SSH\r\n\r\n")
+    assert (str(asked.exception()), line.line.closed) == ("an answer that is not HTTP", True)
+    asked = line.line.ask(b"x")
+    line.line.connection_lost(None)
     assert str(asked.exception()) == "the connection was closed before the answer"
     assert (type(asked.exception()), line.loop.cancelled) == (ConnectionResetError, 1)
-    asked, error = line.shards.ask(b"x"), OSError("reset")
-    line.shards.connection_lost(error)
+    asked, error = line.line.ask(b"x"), OSError("reset")
+    line.line.connection_lost(error)
     assert asked.exception() is error
-    line.shards.connection_lost(None)
+    line.line.connection_lost(None)
     assert asked.exception() is error, "the first is what counts"
-    line.shards.close()
+    line.line.close()
     assert line.loop.cancelled == 4
 
 
 def test_an_answer_may_end_with_its_connection(line: Any) -> None:
-    asked = line.shards.ask(b"x")
-    line.shards.data_received(b"HTTP/1.1 200 OK\r\n\r\nbody")
+    asked = line.line.ask(b"x")
+    line.line.data_received(b"HTTP/1.1 200 OK\r\n\r\nbody")
     assert not asked.done()
-    line.shards.eof_received()
-    assert (asked.result(), line.shards.closed) == (Answer(200, {}, b"body", True), True)
+    line.line.eof_received()
+    assert (asked.result(), line.line.closed) == (Answer(200, {}, b"body", True), True)
 
 
 def test_a_connection_is_opened_once_and_again_after_it_was_closed(monkeypatch: pytest.MonkeyPatch) -> None:
