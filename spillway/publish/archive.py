@@ -60,7 +60,7 @@ def unpacked(content: bytes, release: str) -> ReleaseSource:
         return ReleaseSource(
             theme=Theme.from_json(document["theme"]),
             products=Products(
-                [ProductRow.unpacked(each.encode()) for each in document["products"]],
+                [ProductRow.from_packed(each.encode()) for each in document["products"]],
                 Path(),
                 _renditions(document["pictures"]),
             ),

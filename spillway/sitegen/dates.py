@@ -1,4 +1,4 @@
-"""Since when each page says what it says: what sitemaps tell search engines."""
+"""Date the last change of each page, for the sitemap's `lastmod`."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
@@ -14,17 +14,18 @@ _DIGEST_LENGTH = 12
 
 
 class Dated(NamedTuple):
-    """What a page says, as a digest, and since when. (A NamedTuple: there are many.)"""
+    """A digest of a page's content, and since when it has that content (ms). A NamedTuple: there are many."""
 
     digest: str
     since_ms: int
 
 
 class Dates:
-    """The dates of the pages of one release, those kept of the release before where nothing changed.
+    """The dates of the pages of one release.
 
-    What is new or says something else does so since `now_ms`. Without that, in a build that is put before
-    nobody, only the merchant's own dates are known.
+    A page with the content it has in `before`, the dates of the previous release, keeps its date; a new or
+    changed page gets `now_ms`. Without `now_ms`, in a build that is not published, a page has no date but
+    the one its file states.
     """
 
     def __init__(self, before: Mapping[str, Dated] | None = None, now_ms: int | None = None) -> None:
@@ -33,9 +34,11 @@ class Dates:
         self.pages: dict[str, Dated] = {}
 
     def of(self, path: str, content: object, stated: str | None, stock: Iterable[Stock] = ()) -> str | None:
-        """The time of a page's last change: of its `content`, or of the `stock` on it. `stated` is the
-        merchant's own date for it."""
-        observed_ms = max((each.observed_at_ms for each in stock), default=0)
+        """Return the time of a page's last change (ISO 8601): of its `content`, or of the `stock` it shows.
+
+        `stated` is the date in the merchant's file, used where no other is known.
+        """
+        observed_ms = max((known.observed_at_ms for known in stock), default=0)
         if self._now_ms is not None:
             digest = digest_of(content)[:_DIGEST_LENGTH]
             known = self._before.get(path)
@@ -51,10 +54,10 @@ class Dates:
         contents: Iterable[ContentPage],
         observed: Callable[[str], Iterable[Stock]],
     ) -> dict[str, str | None]:
-        """The time of every page of an edition, by its path in the first: listings, products, contents.
+        """Return the time of the last change of every page of an edition, by its path in the first edition.
 
-        A listing changes by itself, and with the products on it; `observed` is what is known of the stock of
-        a product, by its slug.
+        A listing changes by itself and with its products. `observed` returns the observed stock of a
+        product, given its slug.
         """
         of_products = {
             row.slug: self.of(
@@ -69,9 +72,9 @@ class Dates:
         for listing in edition.listings:
             own = self.of(edition.at(listing.path), listing, None)
             times = (own, *(of_products.get(slug) for slug in listing.slugs))
-            of_listings[listing.path] = max((each for each in times if each), default=None)
+            of_listings[listing.path] = max((time for time in times if time), default=None)
         return {
             **of_listings,
             **{f"/products/{slug}": time for slug, time in of_products.items()},
-            **{each.path: self.of(edition.at(each.path), each, None) for each in contents},
+            **{page.path: self.of(edition.at(page.path), page, None) for page in contents},
         }

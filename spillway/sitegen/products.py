@@ -1,4 +1,4 @@
-"""The products of a release with their pictures in place, each unpacked only when it is asked for."""
+"""Combine the products of a release with the image variants made of their pictures."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,8 +15,11 @@ from spillway.sitegen.reading.catalogue import PICTURE_EXPECTED, CatalogueProduc
 
 @dataclass(frozen=True, slots=True)
 class ImageVariant:
-    """One file made from a master. `name` changes whenever its bytes do. `blur` is a few pixels of it, as an
-    address to show until the file has come; only one rendition of a master needs it."""
+    """One image file made from a merchant's picture.
+
+    `name` changes whenever the bytes do. `blur` is a data URL of a few pixels, shown until the file has
+    loaded; only the variant that a page falls back to has one.
+    """
 
     name: str
     media_type: str
@@ -29,10 +32,11 @@ class ImageVariant:
 
 @dataclass(frozen=True, slots=True)
 class Developed:
-    """The outcome of developing a master.
+    """The image variants made of one picture.
 
-    `notes` are sentences about what a merchant would not expect of it; `problem`
-    says what was expected of one that cannot be decoded and has no renditions."""
+    `notes` are sentences about what a merchant would not expect of the result; `problem` is what was
+    expected instead of a file that cannot be decoded, which has no variants.
+    """
 
     renditions: tuple[ImageVariant, ...] = ()
     notes: tuple[str, ...] = ()
@@ -43,7 +47,10 @@ Renditions = Mapping[str, Sequence[ImageVariant]]
 
 
 class Products(Sequence[CatalogueProduct]):
-    """In the order of their slugs. `renditions` are those of every picture that can be shown, by its name."""
+    """The products in the order of their slugs, each unpacked when it is first needed.
+
+    `renditions` are the image variants of each picture that can be shown, by its file name.
+    """
 
     def __init__(self, rows: Sequence[ProductRow], pictures: Path, renditions: Renditions) -> None:
         self._rows = {row.slug: row for row in rows}
@@ -65,26 +72,26 @@ class Products(Sequence[CatalogueProduct]):
 
     @property
     def slugs(self) -> tuple[str, ...]:
-        """Every slug, in order."""
+        """The slug of each product, in order."""
         return self._slugs
 
     @property
     def rows(self) -> tuple[ProductRow, ...]:
-        """Every product, packed."""
+        """The row of each product, in the order of slugs."""
         return tuple(self._rows.values())
 
     @property
     def renditions(self) -> Renditions:
-        """Those of every picture, by its name."""
+        """The image variants of each picture, by its file name."""
         return self._renditions
 
     def named(self, slug: str) -> CatalogueProduct:
-        """The product of that slug.
+        """Return the product with this slug, its pictures in place.
 
         Raises:
-            KeyError: there is none.
+            KeyError: there is no such product.
         """
-        entry = self._rows[slug].open(self._pictures)
+        entry = self._rows[slug].unpack(self._pictures)
         pictures = tuple(
             placed(shot, self._renditions[shot.file.name])
             for shot in entry.shots
@@ -93,20 +100,20 @@ class Products(Sequence[CatalogueProduct]):
         return replace(entry, product=replace(entry.product, pictures=pictures))
 
     def digest(self, slug: str) -> str:
-        """Changes with anything known of the product, its pictures included."""
+        """Return a digest that changes with the product and the image variants of its pictures."""
         row = self._rows[slug]
         if not row.shots:
             return row.digest
-        made = [each.name for name in row.shots for each in self._renditions.get(name, ())]
+        made = [variant.name for name in row.shots for variant in self._renditions.get(name, ())]
         return digest_of(row.digest, made)
 
     def has_pictures(self, row: ProductRow) -> bool:
-        """Say whether there is a picture of the product to show."""
+        """Return whether a page can show a picture of the product."""
         return any(name in self._renditions for name in row.shots)
 
 
 def placed(shot: SourceImage, renditions: Sequence[ImageVariant]) -> Picture:
-    """The picture of a page: the last encoding is for those who know none of the others."""
+    """Return the picture that a page shows; browsers that know no better encoding use the last one."""
     by_type: dict[str, list[ImageVariant]] = {}
     for rendition in renditions:
         by_type.setdefault(rendition.media_type, []).append(rendition)
@@ -118,7 +125,7 @@ def placed(shot: SourceImage, renditions: Sequence[ImageVariant]) -> Picture:
         height=largest.height,
         alt=shot.alt,
         sources=tuple(
-            PictureSource(media_type, tuple((f"/pictures/{each.name}", each.width) for each in same_type))
+            PictureSource(media_type, tuple((f"/pictures/{file.name}", file.width) for file in same_type))
             for media_type, same_type in better
         ),
         options=shot.options,
@@ -127,7 +134,11 @@ def placed(shot: SourceImage, renditions: Sequence[ImageVariant]) -> Picture:
 
 
 class Gallery:
-    """The pictures of one shop. `cache` keeps what was made of them."""
+    """The pictures of one shop.
+
+    A picture that an earlier build judged and processed is recognised by its file's signature, so that a
+    build in which no picture changed loads no picture library. `cache` is the folder of image variants.
+    """
 
     def __init__(self, folder: Path, cache: Path, memory: BuildCache) -> None:
         self._folder = folder
@@ -135,7 +146,7 @@ class Gallery:
         self._memory = memory
 
     def problem(self, name: str) -> str | None:
-        """What was expected instead of the picture `name`; None when it can be shown."""
+        """Return what was expected instead of the picture `name`, None when it can be shown."""
         signature = self._signature(name) if Path(name).name == name else None
         if signature is None:
             return PICTURE_EXPECTED
@@ -151,12 +162,12 @@ class Gallery:
         return problem
 
     def develop(self, names: Iterable[str]) -> Mapping[str, Developed]:
-        """Return the outcome for each picture, best encoding first and narrowest first within it."""
+        """Return the image variants of each picture, best encoding first and narrowest first within it."""
         developed: dict[str, Developed] = {}
         signatures = {name: signature_of(self._file(name)) for name in sorted(names)}
         for name, signature in signatures.items():
             known = self._memory.get(f"picture {name}")
-            if known and known[0] == signature and all(each.file.is_file() for each in known[1].renditions):
+            if known and known[0] == signature and all(made.file.is_file() for made in known[1].renditions):
                 developed[name] = known[1]
         new = {name: self._file(name) for name in signatures if name not in developed}
         if new:
@@ -176,18 +187,18 @@ class Gallery:
             return None
 
     def _file(self, name: str) -> Path:
-        """Return the file of a name. Systems write the same accents in two ways (Unicode's NFC and NFD)."""
+        """Return the file of a name in either Unicode form: systems write accents as NFC or as NFD."""
         file = self._folder / name
         if name.isascii() or file.exists():
             return file
-        return self._folder / self._by_emails.get(unicodedata.normalize("NFC", name), name)
+        return self._folder / self._by_nfc_name.get(unicodedata.normalize("NFC", name), name)
 
     @cached_property
-    def _by_emails(self) -> Mapping[str, str]:
+    def _by_nfc_name(self) -> Mapping[str, str]:
         try:
             return {
-                unicodedata.normalize("NFC", each): each
-                for each in sorted(file.name for file in self._folder.iterdir())
+                unicodedata.normalize("NFC", name): name
+                for name in sorted(file.name for file in self._folder.iterdir())
             }
         except OSError:
             return {}

@@ -1,13 +1,13 @@
-"""Sales that have ended. A page cannot change its price by the clock, and no build does it in silence."""
+"""Report sales that have ended: a page does not change its price by the clock."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    # A build that finds nothing changed asks about sales, and waits for no module it does not need.
+    # A build that finds nothing changed reports sales too, and loads no module it does not need.
     from spillway.sitegen.reading.catalogue import ProductRow
 
-# More are a number: the merchant looks at the whole sale then.
+# Further ones are only counted.
 _NAMED_MAX = 10
 
 
@@ -17,8 +17,10 @@ def sales_of(rows: Iterable["ProductRow"]) -> tuple[tuple[str, str], ...]:
 
 
 def ended_sales(sales: Iterable[Sequence[str]], *, today: str) -> Iterator[str]:
-    """Yield a line for each of `sales` whose last day is before `today` (ISO 8601): the shop still sells at
-    the sale price, as its file says."""
+    """Yield a line for each of `sales` whose last day is before `today` (ISO 8601).
+
+    The shop still charges the sale price then, as the product's file states.
+    """
     ended = [(file, ends_on) for file, ends_on in sales if ends_on < today]
     for file, ends_on in ended[:_NAMED_MAX]:
         yield (

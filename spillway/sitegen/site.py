@@ -22,7 +22,7 @@ from spillway.sitegen.products import Developed, Gallery, ImageVariant, Products
 from spillway.sitegen.reading.catalogue import Catalogue
 from spillway.sitegen.reading.loading import catalogue_memory, load_catalogue, picture_mistakes
 from spillway.sitegen.reading.redirects import REDIRECTS_FILE, redirect_mistakes
-from spillway.sitegen.reading.shop_file import base_url_problem
+from spillway.sitegen.reading.shop_settings import base_url_problem
 from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError, Lines
 from spillway.sitegen.release import Kind, Release, ReleaseSource, SiteObject
 from spillway.sitegen.root_files import root_mistakes

@@ -34,7 +34,7 @@ from chalicelib.services.email_composer import EmailComposer
 from chalicelib.services.requested_emails import RequestedEmails
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.tables.entries import AlreadyClaimed, Claim, EntriesTable
-from spillway.sitegen.reading.shop_file import _URL_LENGTH_MAX
+from spillway.sitegen.reading.shop_settings import URL_LENGTH_MAX
 from spillway.sitegen.release import Release
 from tests.support.clock import Clock
 from tests.support.fakes import FixedTheme
@@ -474,7 +474,7 @@ def test_a_mailto_link_that_makes_the_header_too_long_is_left_out(small_release:
 def test_the_longest_link_to_leave_that_a_shop_can_have_fits_in_a_header(small_release: Release) -> None:
     longest_sku = "".join(chr(0x1F300 + 11 * number) for number in range(64))
     host = ".".join(["d" * 60] * 4)
-    base_url = f"https://{host}.example:8443".ljust(_URL_LENGTH_MAX, "0")
+    base_url = f"https://{host}.example:8443".ljust(URL_LENGTH_MAX, "0")
     headers = leaving_headers(small_release, "", longest_sku, base_url)
     assert headers.startswith(f"<{base_url}/")
     assert headers.isascii()

@@ -15,7 +15,7 @@ from spillway.importing.importer import NothingImported
 from spillway.project import Project
 from spillway.sitegen.reading.catalogue import CatalogueProduct
 from spillway.sitegen.reading.loading import load_catalogue
-from spillway.sitegen.reading.markdown import is_beyond_refusal, to_html
+from spillway.sitegen.reading.markdown import is_clearly_valid, to_html
 from spillway.sitegen.site import build
 from tests.support.importing import files_of, import_products, lines_of, product, variant
 from tests.support.small_shop import make_small_shop
@@ -326,7 +326,7 @@ MARKDOWN = st.sampled_from(
 def test_nothing_is_refused_of_a_description_that_seems_beyond_refusal(text: str) -> None:
     refused: list[str] = []
     to_html(text, heading_level_min=3, refuse=lambda line, value, expected: refused.append(value))
-    assert not (refused and is_beyond_refusal(text))
+    assert not (refused and is_clearly_valid(text))
 
 
 @pytest.mark.parametrize(
@@ -341,8 +341,8 @@ def test_nothing_is_refused_of_a_description_that_seems_beyond_refusal(text: str
         ("<https://a.example>", False),
     ],
 )
-def test_what_is_beyond_refusal_is_seen_without_parsing(text: str, seen: bool) -> None:
-    assert is_beyond_refusal(text) is seen
+def test_what_is_clearly_valid_is_seen_without_parsing(text: str, seen: bool) -> None:
+    assert is_clearly_valid(text) is seen
 
 
 def test_a_shop_of_broken_data_is_built_to_its_last_page(shop: Project, images: Path) -> None:

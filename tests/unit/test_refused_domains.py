@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.domain.refused_domains import is_listed, list_name
 from chalicelib.tables.domain_lists import PACKED_BYTES_MAX
-from spillway.sitegen.reading.shop_file import read_domains
+from spillway.sitegen.reading.shop_settings import read_domains
 
 if TYPE_CHECKING:
     from spillway.sitegen.reading.toml_input import InputError

@@ -23,7 +23,7 @@ FILE_NAME_LENGTH_MAX = 255
 
 @dataclass(frozen=True, slots=True)
 class SourceImage:
-    """A picture as the merchant keeps it: the master file, and what it shows."""
+    """A merchant's picture file, its alternative text, and the options of the variants it shows."""
 
     file: Path
     alt: str
@@ -32,7 +32,7 @@ class SourceImage:
 
 @dataclass(frozen=True, slots=True)
 class CatalogueProduct:
-    """A product with its masters and the stock it starts with; `product.pictures` is still empty."""
+    """A product, its picture files and the stock that its file states; `product.pictures` is still empty."""
 
     product: Product
     shots: tuple[SourceImage, ...]
@@ -40,10 +40,11 @@ class CatalogueProduct:
 
 
 class ProductRow(NamedTuple):
-    """What shelves, the sitemap and the search index need of a product, which stays packed until a page
-    of it is made. `categories` are all that list it, the main one first; `sale_ends_on` is the first day on
-    which a sale of its variants ends. `digest` changes with anything the product's file says. (A NamedTuple:
-    there are many.)
+    """The fields of a product that listings, the sitemap and search need; the rest stays packed.
+
+    `categories` are those that list the product, the main one first; `sale_ends_on` is the first day (ISO
+    8601) on which a sale of its variants ends; `digest` changes with anything that the product's file
+    states. A NamedTuple, because a big shop has ten thousand.
     """
 
     file: str
@@ -64,12 +65,12 @@ class ProductRow(NamedTuple):
     def of(
         cls, file: str, product: Product, shots: Sequence[SourceImage], stock: Sequence[tuple[str, Stock]]
     ) -> "ProductRow":
-        """The row of a product as its file states it, pictures still in the merchant's folder."""
+        """Pack a product as `file` states it."""
         return cls._of_packed(file, _packed(product, shots, stock), product, shots)
 
     @classmethod
-    def unpacked(cls, packed: bytes) -> "ProductRow":
-        """The row that `packed` was taken from, without the name of its file."""
+    def from_packed(cls, packed: bytes) -> "ProductRow":
+        """Return the row that `packed` was taken from, without the name of its file."""
         entry = _unpacked(packed, Path())
         return cls._of_packed("", packed, entry.product, entry.shots)
 
@@ -86,23 +87,25 @@ class ProductRow(NamedTuple):
             tags=product.tags,
             released_on=product.released_on,
             sale_ends_on=min(
-                (each.sale_ends_on for each in product.variants if each.sale_ends_on), default=None
+                (variant.sale_ends_on for variant in product.variants if variant.sale_ends_on), default=None
             ),
-            translated_locales=tuple(each.locale for each in product.translations if each.title),
+            translated_locales=tuple(
+                translation.locale for translation in product.translations if translation.title
+            ),
             skus=tuple(variant.sku for variant in product.variants),
             shots=tuple(shot.file.name for shot in shots),
             digest=hashlib.sha256(packed).hexdigest(),
             packed=packed,
         )
 
-    def open(self, pictures: Path) -> CatalogueProduct:
-        """The whole product; `pictures` is the merchant's folder."""
+    def unpack(self, pictures: Path) -> CatalogueProduct:
+        """Return the whole product; `pictures` is the folder of the merchant's pictures."""
         return _unpacked(self.packed, pictures)
 
 
-# Plain tuples, for speed: a big shop packs and unpacks ten thousand products in one build. JSON, for
-# its bytes are the same whenever the content is, which makes them a digest's food as well. What most products
-# leave out comes last, and only where it is stated.
+# Plain tuples, for speed: a big shop packs and unpacks ten thousand products in one build. JSON, because
+# equal content has equal bytes, which a digest can be taken of. Fields that most products omit come last, and
+# only where they are stated.
 def _packed(product: Product, shots: Sequence[SourceImage], stock: Sequence[tuple[str, Stock]]) -> bytes:
     content = (
         (
@@ -117,8 +120,11 @@ def _packed(product: Product, shots: Sequence[SourceImage], stock: Sequence[tupl
         ),
         [_packed_variant(variant) for variant in product.variants],
         [(shot.file.name, shot.alt, shot.options) for shot in shots],
-        [(sku, each.availability, each.units, each.observed_at_ms, each.event_id) for sku, each in stock],
-        [asdict(each) for each in product.translations],
+        [
+            (sku, known.availability, known.units, known.observed_at_ms, known.event_id)
+            for sku, known in stock
+        ],
+        [asdict(translation) for translation in product.translations],
         product.stated(),
     )
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
@@ -154,7 +160,7 @@ def _unpacked(packed: bytes, pictures: Path) -> CatalogueProduct:
             details=_pairs(details),
             tags=tuple(tags),
             released_on=released_on,
-            translations=tuple(Translation.from_document(each) for each in translations),
+            translations=tuple(Translation.from_document(document) for document in translations),
             **Product.read_stated(stated),
         ),
         tuple(SourceImage(pictures / name, alt, _pairs(options)) for name, alt, options in shots),
@@ -171,7 +177,7 @@ def _pairs(rows: list[list[str]]) -> tuple[tuple[str, str], ...]:
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """One shelf of the shop."""
+    """A category of products, with a listing of its own."""
 
     slug: str
     title: str
@@ -180,7 +186,7 @@ class Category:
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """How the home page opens, and which products it shows."""
+    """The text and picture of the home page, and the slugs of the products it features."""
 
     headline: str
     lede: str
@@ -190,7 +196,7 @@ class Home:
 
 @dataclass(frozen=True, slots=True)
 class ContentPage:
-    """A page of words: about, shipping, privacy; `language` is what `locale` reads it in."""
+    """A page under site/pages as `locale` shows it; its text is written in the locale `language`."""
 
     slug: str
     locale: str
@@ -201,15 +207,16 @@ class ContentPage:
 
     @property
     def path(self) -> str:
+        """The page's path in the first edition."""
         return f"/{self.slug}"
 
 
 @dataclass(frozen=True, slots=True)
 class Storefront:
-    """All that site.toml says, in one locale: who the shop is, its shelves, its home page and its footer;
-    and the domains of the file it names, whose addresses are not taken.
+    """Everything that site.toml states, in one locale.
 
-    `name`, `root`, `texts`, `words` and `days` are those of the edition it becomes.
+    `name`, `root`, `texts`, `words` and `days` are those of the edition made from it. `domains_file` lists
+    the `refused_domains`, whose addresses the waitlist does not accept.
     """
 
     shop: Shop
@@ -222,14 +229,13 @@ class Storefront:
     texts: Texts = field(default_factory=Texts)
     words: Mapping[str, str] = field(default_factory=dict)
     days: DayFormat = field(default_factory=DayFormat)
-    domains_file: str = ""
+    domains_file: str | None = None
     refused_domains: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """A whole shop without a mistake. Storefronts are in the order of its locales, products and pages in
-    that of their slugs."""
+    """A whole shop without an error: storefronts in the order of its locales, the rest in that of slugs."""
 
     storefronts: tuple[Storefront, ...]
     rows: tuple[ProductRow, ...]
@@ -240,21 +246,21 @@ class Catalogue:
 
     @property
     def storefront(self) -> Storefront:
-        """The shop in its first locale."""
+        """The storefront in the first locale."""
         return self.storefronts[0]
 
     def pages_in(self, locale: str) -> tuple[ContentPage, ...]:
-        """Every page of words as `locale` reads it."""
+        """Return the pages under site/pages as `locale` shows them."""
         return tuple(page for page in self.pages if page.locale == locale)
 
     @property
     def products(self) -> tuple[CatalogueProduct, ...]:
-        """Every product, opened."""
-        return tuple(row.open(self.pictures) for row in self.rows)
+        """Every product, unpacked."""
+        return tuple(row.unpack(self.pictures) for row in self.rows)
 
     @property
     def picture_names(self) -> frozenset[str]:
-        """Every picture the shop shows."""
+        """The file name of every picture that the shop shows."""
         return frozenset(
             (self.storefront.home.shot.file.name, *(name for row in self.rows for name in row.shots))
         )

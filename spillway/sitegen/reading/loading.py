@@ -1,4 +1,4 @@
-"""Reading the whole catalogue: all its mistakes at once, or a value without any."""
+"""Load the catalogue from a shop's folder: a value without an error, or every error at once."""
 
 import hashlib
 import os
@@ -20,22 +20,27 @@ from spillway.sitegen.reading.markdown import read_page
 from spillway.sitegen.reading.product_file import ProductFile, ProductLoading, repeated_slugs
 from spillway.sitegen.reading.product_sheet import SHEET_FILE, ProductSheet, column, variant_line
 from spillway.sitegen.reading.redirects import read_redirects
-from spillway.sitegen.reading.shop_file import read_domains, read_storefront
+from spillway.sitegen.reading.shop_file import SITE_FILE, read_storefronts
+from spillway.sitegen.reading.shop_settings import read_domains
 from spillway.sitegen.reading.slugs import slug_problem
 from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError, Lines
 from spillway.sitegen.root_files import read_root_files
 from spillway.sitegen.text_file import read_texts, text_files_of
 
 _FILE_SIZE_BYTES_MAX = 1_000_000
-# A page in another locale, about.de.md, is read with the one it stands beside.
-_TOLD_AGAIN = re.compile(r"[^.]+\.[A-Za-z-]+\.md")
+# The translation of a page, about.de.md, is read with the page that it is of.
+_PAGE_TRANSLATION = re.compile(r"[^.]+\.[A-Za-z-]+\.md")
 _SHEET_SIZE_BYTES_MAX = 20_000_000
 
 T = TypeVar("T")
+# Returns the text of a file, None when it cannot be read.
+ReadText = Callable[[str], str | None]
+# (file, field, value, expected) of an error whose line is not known yet.
+Finding = tuple[str, str, str, str]
 
 
 def catalogue_memory(project: Project) -> BuildCache:
-    """What earlier builds read of this shop."""
+    """Return the cache of what earlier builds read of this shop."""
     return BuildCache(project.cache / "catalogue.pickle", context=code_digest())
 
 
@@ -46,18 +51,23 @@ def load_catalogue(
     pool: WorkerPool | None = None,
     left_out: list[InputError] | None = None,
 ) -> Catalogue:
-    """The shop under `project.site`. Files that `memory` knows are not read again.
+    """Load the shop under `project.site`.
 
-    Places that name a picture which cannot be shown are added to `left_out` where that is given.
+    Args:
+        project: the shop's folders.
+        memory: the cache of earlier builds; a file that did not change since is not read again.
+        pool: the workers that read product files.
+        left_out: a list that takes the errors about pictures that cannot be shown. Without it, they are
+            errors of the catalogue.
 
     Raises:
-        CatalogueInvalid: with every mistake found.
+        CatalogueInvalid: the files have errors; it carries all of them.
     """
-    loading = _Loading(project, memory or catalogue_memory(project), pool or WorkerPool())
-    return loading.catalogue(left_out)
+    loader = _Loader(project, memory or catalogue_memory(project), pool or WorkerPool())
+    return loader.catalogue(left_out)
 
 
-class _Loading:
+class _Loader:
     def __init__(self, project: Project, memory: BuildCache, pool: WorkerPool) -> None:
         self._project = project
         self._root = project.root
@@ -72,7 +82,7 @@ class _Loading:
         self._judge_slugs(page_files)
         storefronts = self._storefronts(frozenset(slug for slug, _ in page_files))
         storefront = storefronts[0] if storefronts else None
-        locales = tuple(each.shop.locale for each in storefronts)
+        locales = tuple(storefront.shop.locale for storefront in storefronts)
         rows, product_slugs = self._products(storefront, locales[1:])
         pages = tuple(self._pages(page_files, locales))
         gallery = Gallery(self._site / "pictures", self._cache, self._memory)
@@ -86,54 +96,54 @@ class _Loading:
         return Catalogue(storefronts, rows, pages, self._site / "pictures", redirects, root_files)
 
     def _page_files(self) -> list[tuple[str, str]]:
-        """Pages of words in the first locale; in another, each stands beside one."""
+        """List the pages in the first locale, and note each translation without its page."""
         files = self._files("pages", ".md")
-        first = [(slug, file) for slug, file in files if not _TOLD_AGAIN.fullmatch(file)]
+        first = [(slug, file) for slug, file in files if not _PAGE_TRANSLATION.fullmatch(file)]
         slugs = {slug for slug, _ in first}
         for slug, file in files:
-            named = slug.partition(".")[0]
-            if named not in slugs:
-                expected = f"a page to say again: site/pages/{named}.md is not there"
+            translated = slug.partition(".")[0]
+            if translated not in slugs:
+                expected = f"the translation of a page: site/pages/{translated}.md is not there"
                 self._mistakes.append(InputError(file, None, "file name", slug, expected))
         return first
 
     def _storefronts(self, page_slugs: frozenset[str]) -> tuple[Storefront, ...]:
-        text = self._text("site/site.toml", self._mistakes)
+        text = self._text(SITE_FILE, self._mistakes)
 
         def read(mistakes: list[InputError]) -> tuple[Storefront, ...]:
-            return read_storefront(text, site=self._site, page_slugs=page_slugs, mistakes=mistakes)
+            return read_storefronts(text, site=self._site, page_slugs=page_slugs, mistakes=mistakes)
 
-        found = self._recall(f"storefront {_sha256(text)} {sorted(page_slugs)}", read)
+        found = self._cached(f"storefront {_sha256(text)} {sorted(page_slugs)}", read)
         domains = self._domains(found[0].domains_file) if found else ()
         return tuple(
             replace(
-                each,
-                texts=self._texts(each.shop.locale),
+                storefront,
+                texts=self._texts(storefront.shop.locale),
                 shop=replace(
-                    each.shop,
+                    storefront.shop,
                     refused_domains=list_name(domains),
-                    direction=direction_of_locale(each.shop.locale),
+                    direction=direction_of_locale(storefront.shop.locale),
                 ),
                 refused_domains=domains,
             )
-            for each in found
+            for storefront in found
         )
 
-    def _domains(self, name: str) -> tuple[str, ...]:
+    def _domains(self, name: str | None) -> tuple[str, ...]:
         file = f"site/{name}"
         text = self._text(file, self._mistakes) if name else None
         if text is None:
             return ()
         read = partial(read_domains, text, file=file)
-        return self._recall(f"domains {file} {_sha256(text)}", lambda found: read(mistakes=found))
+        return self._cached(f"domains {file} {_sha256(text)}", lambda found: read(mistakes=found))
 
     def _texts(self, locale: str) -> Texts:
-        file = next((each for each in text_files_of(locale) if (self._root / each).is_file()), None)
+        file = next((name for name in text_files_of(locale) if (self._root / name).is_file()), None)
         if file is None:
             return Texts()
         text = self._text(file, self._mistakes) or ""
         read = partial(read_texts, text, locale=locale, file=file)
-        return self._recall(f"texts {file} {_sha256(text)}", lambda found: read(mistakes=found))
+        return self._cached(f"texts {file} {_sha256(text)}", lambda found: read(mistakes=found))
 
     def _pages(self, files: Sequence[tuple[str, str]], locales: Sequence[str]) -> Iterator[ContentPage]:
         for slug, file in files:
@@ -143,22 +153,25 @@ class _Loading:
                     yield page
 
     def _page(self, slug: str, file: str, locale: str, first: str) -> ContentPage | None:
-        """The page in `locale`, or what it says in the first where it is not told in that."""
-        root, language = ("", first) if locale == first else (root_of_locale(locale), locale)
-        told = file.replace(".md", f".{locale}.md")
-        if locale == first or not (self._root / told).is_file():
-            told, language = file, first
-        text = self._text(told, self._mistakes)
-        read = partial(read_page, text, slug=slug, locale=locale, language=language, root=root, file=told)
-        key = f"page {told} {locale} {root} {_sha256(text)}"
+        """Read the page's translation into `locale`, or the page itself where it has none."""
+        root = "" if locale == first else root_of_locale(locale)
+        translation = file.replace(".md", f".{locale}.md")
+        language = locale
+        if locale != first and (self._root / translation).is_file():
+            file = translation
+        else:
+            language = first
+        text = self._text(file, self._mistakes)
+        read = partial(read_page, text, slug=slug, locale=locale, language=language, root=root, file=file)
+        key = f"page {file} {locale} {root} {_sha256(text)}"
         noted = len(self._mistakes)
-        page = self._recall(key, lambda found: read(mistakes=found))
-        if locale != language:  # what is wrong with it was told with the first
+        page = self._cached(key, lambda found: read(mistakes=found))
+        if locale != language:  # its errors were noted with the first locale
             del self._mistakes[noted:]
         return page
 
-    def _recall(self, key: str, read: Callable[[list[InputError]], T]) -> T:
-        """What was read, now or before; its mistakes are noted."""
+    def _cached(self, key: str, read: Callable[[list[InputError]], T]) -> T:
+        """Return the cached result of `read`, or call it; its errors are noted in both cases."""
 
         def read_now() -> tuple[T, tuple[InputError, ...]]:
             mistakes: list[InputError] = []
@@ -171,7 +184,7 @@ class _Loading:
     def _products(
         self, storefront: Storefront | None, locales: Sequence[str]
     ) -> tuple[tuple[ProductRow, ...], frozenset[str]]:
-        """Every product that can be read, in the order of slugs; and the slugs of all there are."""
+        """Return the products that can be read, in the order of slugs, and the slugs of all products."""
         files = sorted((*self._files("products", ".toml"), *self._files("products", ".md")))
         self._judge_slugs(files)
         fraction_digits = storefront.money.fraction_digits if storefront else 2
@@ -197,12 +210,12 @@ class _Loading:
         if text is None:
             return ()
         sheet = ProductSheet(reader)
-        return self._recall(
+        return self._cached(
             f"sheet {key} {_sha256(text)}", lambda mistakes: sheet.read(text, mistakes=mistakes)
         )
 
     def _files(self, folder: str, suffix: str) -> list[tuple[str, str]]:
-        """(slug, name from the project's root) of each file, by slug."""
+        """Return (slug, name from the project's root) of each file, in the order of names."""
         try:
             with os.scandir(self._site / folder) as entries:
                 names = sorted(entry.name for entry in entries if entry.name.endswith(suffix))
@@ -222,7 +235,7 @@ class _Loading:
         *,
         size_bytes_max: int = _FILE_SIZE_BYTES_MAX,
     ) -> str | None:
-        """The text of a file; none at all, and a mistake noted, when it cannot be read."""
+        """Return the text of a file; when it cannot be read, note an error and return None."""
         try:
             with open(f"{self._root}/{file}", "rb", buffering=0) as opened:  # noqa: PTH123 - ten thousand times
                 size_bytes = os.fstat(opened.fileno()).st_size
@@ -238,17 +251,12 @@ class _Loading:
 
 
 def _lines(text: str) -> str:
-    """The text with one kind of line break."""
+    """Return the text with line feeds as its only line breaks."""
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 def _sha256(text: str | None) -> str:
     return hashlib.sha256((text or "").encode()).hexdigest()
-
-
-SITE_FILE = "site/site.toml"
-
-ReadText = Callable[[str], str | None]
 
 
 def catalogue_mistakes(
@@ -257,13 +265,17 @@ def catalogue_mistakes(
     slugs: Set[str],
     text_of: ReadText,
 ) -> Iterator[InputError]:
-    """Every disagreement but those about pictures.
+    """Yield the errors between files: repeated SKUs, unknown categories, featured products that do not exist.
 
-    `slugs` are those of all product files, readable or not; `text_of` gives a
-    file's text, to find the line of what is wrong."""
+    Args:
+        storefront: the shop in its first locale, None when site.toml cannot be read.
+        rows: the products that can be read.
+        slugs: the slugs of all products, readable or not.
+        text_of: returns the text of a file, which the line of an error is looked up in.
+    """
     for file, field, value, expected in (
         *_repeated_skus(rows, text_of),
-        *(_shelfless(storefront, rows) if storefront else ()),
+        *(_unknown_categories(storefront, rows) if storefront else ()),
         *(_unknown_featured(storefront, slugs) if storefront else ()),
     ):
         yield _mistake(file, field, value, expected, text_of)
@@ -275,9 +287,11 @@ def picture_mistakes(
     problem_of: Callable[[str], str | None],
     text_of: ReadText,
 ) -> Iterator[InputError]:
-    """Every place that names a picture which cannot be shown; its value is the name. `problem_of` says what
-    was expected instead of a picture."""
-    for file, field, name, problem in _pictureless(storefront, rows, problem_of):
+    """Yield an error for each place that names a picture which cannot be shown; its value is the name.
+
+    `problem_of` returns what was expected instead of a picture, None when it can be shown.
+    """
+    for file, field, name, problem in _broken_pictures(storefront, rows, problem_of):
         yield _mistake(file, field, name, problem, text_of)
 
 
@@ -286,7 +300,7 @@ def _mistake(file: str, field: str, value: object, expected: str, text_of: ReadT
     return InputError(file, Lines(text_of(file) or "").of(field), named, value, expected)
 
 
-def _repeated_skus(rows: Sequence[ProductRow], text_of: ReadText) -> Iterator[tuple[str, str, str, str]]:
+def _repeated_skus(rows: Sequence[ProductRow], text_of: ReadText) -> Iterator[Finding]:
     place_of_sku: dict[str, tuple[str, int]] = {}
     for row in rows:
         for number, sku in enumerate(row.skus):
@@ -309,7 +323,7 @@ def _place(file: str, number: int, text_of: ReadText) -> str:
     return f"{file}:{line}" if line else file
 
 
-def _shelfless(storefront: Storefront, rows: Sequence[ProductRow]) -> Iterator[tuple[str, str, str, str]]:
+def _unknown_categories(storefront: Storefront, rows: Sequence[ProductRow]) -> Iterator[Finding]:
     known = {category.slug: None for category in storefront.categories}
     for row in rows:
         main, *further = row.categories
@@ -320,9 +334,9 @@ def _shelfless(storefront: Storefront, rows: Sequence[ProductRow]) -> Iterator[t
                 yield row.file, "categories", category, f"one of {', '.join(known)}"
 
 
-def _pictureless(
+def _broken_pictures(
     storefront: Storefront | None, rows: Sequence[ProductRow], problem_of: Callable[[str], str | None]
-) -> Iterator[tuple[str, str, str, str]]:
+) -> Iterator[Finding]:
     for row in rows:
         for number, name in enumerate(row.shots):
             if name and (problem := problem_of(name)):
@@ -333,7 +347,7 @@ def _pictureless(
             yield SITE_FILE, "home.picture", name, problem
 
 
-def _unknown_featured(storefront: Storefront, slugs: Set[str]) -> Iterator[tuple[str, str, str, str]]:
+def _unknown_featured(storefront: Storefront, slugs: Set[str]) -> Iterator[Finding]:
     for slug in storefront.home.featured:
         if slug not in slugs:
             yield SITE_FILE, "home.featured", slug, "the slug of a product"

@@ -1,4 +1,4 @@
-"""Read a shop's locales, and look up what CLDR knows of one: direction, days, countries and money."""
+"""Read a shop's locales, and look up what CLDR says of one: direction, name, days, countries and money."""
 
 import re
 from collections.abc import Sequence, Set
@@ -8,15 +8,27 @@ from chalicelib.storefront.day_format import DayFormat
 from chalicelib.storefront.money import MoneyFormat
 from spillway.sitegen.reading.toml_input import TomlTable
 
+# Babel is a large library, needed only when a shop's settings are read again: functions import it themselves.
+
 LOCALE_LENGTH_MAX = 20
 _LOCALES_MAX = 20
 # https://www.unicode.org/cldr/charts/latest/supplemental/scripts_languages_and_territories.html
 _RIGHT_TO_LEFT_SCRIPTS = frozenset({"Adlm", "Arab", "Hebr", "Mand", "Nkoo", "Rohg", "Samr", "Syrc", "Thaa"})
 _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", re.ASCII)
+# The fields of a date in CLDR's patterns; quoted text stands for itself, and an era (G) is left out.
+# https://unicode.org/reports/tr35/tr35-dates.html#Date_Field_Symbol_Table
+_DATE_FIELD = re.compile(r"'([^']*)'|d{1,2}|[ML]{1,4}|y{1,4}|G{1,5} ?|[{}]")
+_PLACEHOLDERS = {"G": "", "d": "{day}", "M": "{month}", "L": "{month}", "y": "{year}"}
+_PRICE = re.compile(r"[0-9]{1,8}(\.[0-9]{1,4})?", re.ASCII)
 
 
 def read_locales(table: TomlTable, page_slugs: Set[str]) -> tuple[str, ...]:
-    """The locales a shop names, those that are none left out; the first is the one its files are in."""
+    """Read the locales of site.toml and leave out the invalid ones; the files are in the first one.
+
+    Args:
+        table: the top table of the file.
+        page_slugs: the slugs of pages, which the root of a locale may not have as its name.
+    """
     from babel import Locale, UnknownLocaleError
 
     known: list[str] = []
@@ -24,36 +36,43 @@ def read_locales(table: TomlTable, page_slugs: Set[str]) -> tuple[str, ...]:
         try:
             Locale.parse(locale, sep="-")
         except (UnknownLocaleError, ValueError):
-            table.wrong("locales", locale, "a language, perhaps with a country: en-GB, de, de-AT")
+            table.error("locales", locale, "a language, perhaps with a country: en-GB, de, de-AT")
             continue
         slug = slug_of_locale(locale)
         if slug in map(slug_of_locale, known):
-            table.wrong("locales", locale, "each locale once")
+            table.error("locales", locale, "each locale once")
         elif locale != (usual := usual_spelling(locale)):
-            table.wrong("locales", locale, f"{usual}: files and tables go by that")
+            table.error("locales", locale, f"{usual}: files and tables go by that")
         elif known and slug in page_slugs:
-            table.wrong("locales", locale, f"no page of the name: site/pages/{slug}.md lies where it is to")
+            table.error("locales", locale, f"no page of the name: site/pages/{slug}.md has the same path")
         else:
             known.append(locale)
     return tuple(known)
 
 
 def usual_spelling(locale: str) -> str:
-    """The one that files and tables of a locale go by: de-AT for "DE-at", zh-Hant for "zh-hant"."""
-    language, *others = locale.split("-")
-    spelt = (each.title() if len(each) == 4 and each.isalpha() else each.upper() for each in others)
+    """Return the spelling that files and tables have: de-AT for "DE-at", zh-Hant for "zh-hant"."""
+    language, *subtags = locale.split("-")
+    spelt = (tag.title() if len(tag) == 4 and tag.isalpha() else tag.upper() for tag in subtags)
     return "-".join((language.lower(), *spelt))
 
 
 def root_of_locale(locale: str) -> str:
-    """Where the pages of a locale lie that is not the first."""
+    """Return the path that the pages of a locale other than the first are under."""
     return root_asked_for(slug_of_locale(locale))
+
+
+def skip_other_locales(table: TomlTable) -> None:
+    """Accept the tables of locales that the shop does not have at present."""
+    for name in table.names:
+        if _LOCALE.fullmatch(name) and table.is_table(name):
+            table.value(name)
 
 
 def direction_of_locale(locale: str) -> str:
     """Return "rtl" for a locale whose characters run from right to left, by CLDR; else "ltr".
 
-    A script that the locale names decides: az-Arab, ar-Latn.
+    A script in the name of the locale decides: az-Arab, ar-Latn.
     """
     script = next((part for part in locale.split("-")[1:] if len(part) == 4 and part.isalpha()), "")
     if script:
@@ -66,31 +85,20 @@ def direction_of_locale(locale: str) -> str:
 
 
 def name_of_locale(locale: str, locales: Sequence[str]) -> str:
-    """What speakers call it: "Deutsch"; with the country where the shop has the language twice."""
+    """Return the locale's name in its own language: "Deutsch".
+
+    The name includes the country where `locales`, those of the shop, have the language twice.
+    """
     from babel import Locale
 
     if not locale:
         return ""
     known = Locale.parse(locale, sep="-")
-    languages = [each.partition("-")[0] for each in locales]
+    languages = [other.partition("-")[0] for other in locales]
     alone = languages.count(locale.partition("-")[0]) == 1
     name = known.languages.get(known.language) if alone else known.get_display_name()
     name = name or locale
     return name[0].upper() + name[1:]
-
-
-def skip_other_locales(table: TomlTable) -> None:
-    """Pass over what a file says in locales that the shop does not have just now."""
-    for name in table.names:
-        if _LOCALE.fullmatch(name) and table.is_table(name):
-            table.value(name)
-
-
-# The fields of a date in CLDR's patterns that a day in words is made of; anything quoted is text.
-# https://unicode.org/reports/tr35/tr35-dates.html#Date_Field_Symbol_Table
-# The era (G) of a Gregorian day goes without saying.
-_FIELD = re.compile(r"'([^']*)'|d{1,2}|[ML]{1,4}|y{1,4}|G{1,5} ?|[{}]")
-_PLACES = {"G": "", "d": "{day}", "M": "{month}", "L": "{month}", "y": "{year}"}
 
 
 def day_format(locale: str) -> DayFormat:
@@ -111,11 +119,18 @@ def day_format(locale: str) -> DayFormat:
     months = tuple(str(names[number]) for number in range(1, 13))
     if not re.search("[ML]{3,4}", pattern):
         months = tuple(str(number) for number in range(1, 13))
-    return DayFormat(_FIELD.sub(_place, pattern), months)
+    return DayFormat(_DATE_FIELD.sub(_placeholder, pattern), months)
+
+
+def _placeholder(found: re.Match[str]) -> str:
+    sign = found[0]
+    if sign in "{}":
+        return sign * 2
+    return (found[1] or "'") if sign.startswith("'") else _PLACEHOLDERS[sign[0]]
 
 
 def country_name(country: str, locale: str) -> str | None:
-    """Return the name of an ISO 3166-1 country in `locale`; None when there is no such country."""
+    """Return the name of an ISO 3166-1 country in `locale`, None when there is no such country."""
     from babel import Locale
 
     if not re.fullmatch("[A-Z]{2}", country):
@@ -124,23 +139,12 @@ def country_name(country: str, locale: str) -> str | None:
     return str(name) if name else None
 
 
-def _place(found: re.Match[str]) -> str:
-    sign = found[0]
-    if sign in "{}":
-        return sign * 2
-    return (found[1] or "'") if sign.startswith("'") else _PLACES[sign[0]]
-
-
-_PRICE = re.compile(r"[0-9]{1,8}(\.[0-9]{1,4})?", re.ASCII)
-
-
 def money_format(currency: str, locale: str) -> MoneyFormat:
-    """The format that a theme carries.
+    """Return how `locale` writes amounts of an ISO 4217 currency.
 
     Raises:
         ValueError: the locale or the currency is unknown.
     """
-    # A large library, needed only where a shop's settings are read anew.
     from babel import Locale, UnknownLocaleError
     from babel.numbers import (
         get_currency_precision,
@@ -172,7 +176,7 @@ def minor_units(price: object, *, fraction_digits: int) -> int:
     """Return the price "148.00" as 14800; "0.00", a free product, as 0.
 
     Raises:
-        ValueError: no text of a plain decimal number, or finer than the smallest coin.
+        ValueError: `price` is not the text of a decimal number, or is finer than the smallest coin.
     """
     if not isinstance(price, str) or not _PRICE.fullmatch(price):
         raise ValueError(price)

@@ -1,4 +1,7 @@
-"""Read a merchant's Markdown: front matter, markup that a page may hold, and pages of text."""
+"""Read a merchant's Markdown: front matter, sanitised HTML, and the pages under site/pages.
+
+HTML of a merchant has no raw tags, no scripts and no pictures from elsewhere.
+"""
 
 import re
 from collections.abc import Callable, Iterator
@@ -14,15 +17,19 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
+_FRONT_MATTER = re.compile(r"\A\+\+\+[ \t]*\n(.*?\n)\+\+\+[ \t]*(?:\n|\Z)", re.DOTALL)
+_TITLE_LENGTH_MAX = 120
+_DESCRIPTION_LENGTH_MAX = 300
+
 _TAGS = {
     *("p", "br", "hr", "ul", "ol", "li", "strong", "em", "s", "a", "blockquote", "code", "pre"),
     *("h2", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"),
 }
-# Any sign that may mean something to Markdown or to HTML.
-_STRANGE = re.compile("[^\\w\n ,.;:'\"()?!%/\u2013\u2014\u2018\u2019\u201c\u201d\u2026£€-]")
+# Any sign that may be syntax of Markdown or of HTML.
+_SYNTAX = re.compile("[^\\w\n ,.;:'\"()?!%/\u2013\u2014\u2018\u2019\u201c\u201d\u2026£€-]")
 _ESCAPED = re.compile(r"\\.", re.DOTALL)
 _PLAIN_LINK = re.compile(r"\]\(((?:https?://|mailto:|tel:|/|#)[A-Za-z0-9_.~/?#@!$'*+,;:=%-]*)\)")
-# What is the same in every language.
+# Paths that are the same in every locale.
 _FILES_AND_API = ("/api/", "/assets/", "/pictures/")
 _SCHEMES = {"https", "http", "mailto", "tel"}
 _LINK_EXPECTED = "a link to https://, mailto:, tel: or a path of this shop"
@@ -31,23 +38,28 @@ _LINK_EXPECTED = "a link to https://, mailto:, tel: or a path of this shop"
 def to_html(
     text: str, *, heading_level_min: int, refuse: Callable[[int, str, str], None], root: str = ""
 ) -> str:
-    """The sanitised markup of `text`, its headings no higher than `heading_level_min`.
+    """Render Markdown as sanitised HTML.
 
-    Links to pages of the shop lead to those under `root`: a translator need not touch them. What cannot be
-    taken is told to `refuse` as (line within the text, value, expected).
+    Args:
+        text: the Markdown.
+        heading_level_min: the level that higher headings are lowered to.
+        refuse: called for each link or picture that a page may not have, with its line in `text`, its
+            value and what was expected instead.
+        root: the path that pages of the locale are under; it is put before links to pages of the shop, so
+            that a translator need not change them.
     """
     if _is_plain(text):
-        # Most descriptions are plain paragraphs, which need no parser: this is what it would say.
-        paragraphs = (each.strip("\n") for each in text.split("\n\n"))
-        return "".join([f"<p>{each}</p>\n" for each in paragraphs if each])
+        # Most descriptions are plain paragraphs. The parser would return the same.
+        paragraphs = (paragraph.strip("\n") for paragraph in text.split("\n\n"))
+        return "".join([f"<p>{paragraph}</p>\n" for paragraph in paragraphs if paragraph])
     return _parsed_to_html(text, heading_level_min, refuse, root)
 
 
-def is_beyond_refusal(text: str) -> bool:
-    """Return whether `to_html` refuses nothing of `text`, as can be seen without parsing it.
+def is_clearly_valid(text: str) -> bool:
+    """Return whether `to_html` refuses nothing in `text`, by a check that does not parse it.
 
-    True means that each link is inline and leads where a page may link to, and that there are no pictures.
-    False means that only `to_html` knows.
+    True means that every link is inline and safe, and that there are no pictures. False means that only
+    `to_html` can decide.
     """
     if "[" not in text and "<" not in text:
         return True
@@ -59,10 +71,10 @@ def is_beyond_refusal(text: str) -> bool:
 
 
 def _is_plain(text: str) -> bool:
-    """Whether these are lines that begin with a letter and hold no sign that means anything."""
+    """Return whether each line begins with a letter and has no syntax of Markdown or HTML."""
     lines = [line for line in text.split("\n") if line]
     plain = all(line[0].isalpha() and line[-1] != " " for line in lines)
-    return bool(lines) and plain and "_" not in text and not _STRANGE.search(text)
+    return bool(lines) and plain and "_" not in text and not _SYNTAX.search(text)
 
 
 def _parsed_to_html(
@@ -96,8 +108,8 @@ def _markdown() -> "MarkdownIt":
     from markdown_it import MarkdownIt
 
     markdown = MarkdownIt("js-default")
-    # Every link is let through here and judged by its token, so that a bad one is a mistake with a line
-    # and not a text that quietly lost its link.
+    # The parser accepts every link; its token is judged later, so that an unsafe link becomes an error with
+    # a line and not a text that has silently lost its link.
     markdown.validateLink = lambda url: True  # type: ignore[method-assign]
     return markdown
 
@@ -109,13 +121,13 @@ def _inline(tokens: "list[Token]") -> "Iterator[tuple[int, Token]]":
 
 
 def _without_empty_headers(tokens: "list[Token]") -> "list[Token]":
-    """Return the tokens without empty table headers: Markdown has no table without a header."""
+    """Drop empty table headers: Markdown requires a header, so a table without one has it empty."""
     kept: list[Token] = []
     for token in tokens:
         kept.append(token)
         if token.type == "thead_close":
             start = next(at for at in range(len(kept) - 1, -1, -1) if kept[at].type == "thead_open")
-            if not any(each.type == "inline" and each.content for each in kept[start:]):
+            if not any(inner.type == "inline" and inner.content for inner in kept[start:]):
                 del kept[start:]
     return kept
 
@@ -127,7 +139,7 @@ def _under(root: str, url: str) -> str:
 
 
 def safe_link(url: str) -> bool:
-    """Return whether a page may link to `url`: an address of the web, email or telephone, or a path."""
+    """Return whether a page may link to `url`: a web, email or telephone address, or a path of the shop."""
     try:
         address = urlsplit(url)
     except ValueError:
@@ -137,12 +149,12 @@ def safe_link(url: str) -> bool:
     return not address.netloc and url.startswith(("/", "#")) and not url.startswith("//") and "\\" not in url
 
 
-_FRONT_MATTER = re.compile(r"\A\+\+\+[ \t]*\n(.*?\n)\+\+\+[ \t]*(?:\n|\Z)", re.DOTALL)
-
-
 @dataclass(frozen=True, slots=True)
 class FrontMatter:
-    """The TOML at the top, the Markdown below, and how many lines are above that."""
+    """A Markdown file with TOML at its top between two lines of +++.
+
+    `front` is the TOML, `body` the Markdown below, and `lines_before` the number of lines above `body`.
+    """
 
     front: str
     body: str
@@ -150,7 +162,7 @@ class FrontMatter:
 
     @classmethod
     def of(cls, text: str, *, file: str, mistakes: list[InputError]) -> "FrontMatter | None":
-        """The two parts; None (and a mistake noted) where they are not set apart."""
+        """Split the text of a file; return None and note an error when it has no front matter."""
         text = text.replace("\r\n", "\n")
         front = _FRONT_MATTER.match(text)
         if not front:
@@ -160,12 +172,8 @@ class FrontMatter:
         return cls(front[1], text[front.end() :], text[: front.end()].count("\n"))
 
     def table(self, *, file: str, mistakes: list[InputError], **also: str) -> TomlTable | None:
-        """The table of the top, with fields that are said below it; None when it is no TOML."""
+        """Parse the TOML, with the fields `also` that the body states; return None when it is not TOML."""
         return TomlTable.parse(self.front, file=file, mistakes=mistakes, first_line=2, also=also)
-
-
-_TITLE_LENGTH_MAX = 120
-_DESCRIPTION_LENGTH_MAX = 300
 
 
 def read_page(
@@ -178,15 +186,27 @@ def read_page(
     file: str,
     mistakes: list[InputError],
 ) -> ContentPage | None:
-    """The page that `locale`, whose pages lie under `root`, makes of a file's text in `language`; None when
-    there is no reading it. Mistakes are added to `mistakes`."""
+    """Read site/pages/SLUG.md, or its translation SLUG.LOCALE.md.
+
+    Args:
+        text: the text of the file, None when it cannot be read.
+        slug: the page's slug.
+        locale: the locale that gets the page.
+        language: the locale the text is written in: the first one where there is no translation.
+        root: the path that pages of `locale` are under.
+        file: the name that errors give.
+        mistakes: the list that errors are appended to.
+
+    Returns:
+        The page, None when the text has no front matter.
+    """
     if text is None:
         return None
-    parted = FrontMatter.of(text, file=file, mistakes=mistakes)
-    table = parted.table(file=file, mistakes=mistakes) if parted else None
-    if parted is None or table is None:
+    parts = FrontMatter.of(text, file=file, mistakes=mistakes)
+    table = parts.table(file=file, mistakes=mistakes) if parts else None
+    if parts is None or table is None:
         return None
-    lines_before = parted.lines_before
+    lines_before = parts.lines_before
 
     def refuse(line: int, value: str, expected: str) -> None:
         mistakes.append(InputError(file, lines_before + line, "text", value, expected))
@@ -197,7 +217,7 @@ def read_page(
         language=language,
         title=table.text("title", length_max=_TITLE_LENGTH_MAX),
         description=table.text("description", length_max=_DESCRIPTION_LENGTH_MAX),
-        body_html=to_html(parted.body, heading_level_min=2, refuse=refuse, root=root),
+        body_html=to_html(parts.body, heading_level_min=2, refuse=refuse, root=root),
     )
     table.done()
     return page

@@ -9,10 +9,10 @@ from chalicelib.domain.product import Condition, Product, Translation, Variant, 
 from chalicelib.domain.stock import Availability
 from spillway.sitegen.reading.catalogue import SourceImage
 from spillway.sitegen.reading.locales import root_of_locale
-from spillway.sitegen.reading.markdown import is_beyond_refusal, to_html
+from spillway.sitegen.reading.markdown import is_clearly_valid, to_html
 from spillway.sitegen.reading.toml_input import TomlTable
 
-# As Shopify's: what another shop could hold, this one can.
+# The limits of Shopify, so that an import fits.
 # https://shopify.dev/docs/api/admin-graphql/latest/input-objects/ProductInput
 TITLE_LENGTH_MAX = 255
 SUMMARY_LENGTH_MAX = 160
@@ -35,18 +35,21 @@ DETAILS_MAX = 20
 
 
 def description(table: TomlTable, *, root: str = "", judged_only: bool = False) -> str:
-    """The field `description`, from Markdown; links to pages lead to those under `root`.
+    """Return the field `description` as HTML.
 
-    With `judged_only`, the mistakes count and not the markup: it is empty where there can be none.
+    Args:
+        table: the table of a product or of its translation.
+        root: the path of the locale's pages, put before links to pages of the shop.
+        judged_only: whether only errors matter; then the HTML of a clearly valid text is empty.
     """
     text = table.text("description", length_max=DESCRIPTION_LENGTH_MAX, lines=True)
-    if judged_only and is_beyond_refusal(text):
+    if judged_only and is_clearly_valid(text):
         return ""
     return to_html(
         text,
         heading_level_min=3,
         root=root,
-        refuse=lambda line, value, expected: table.wrong("description", value, expected),
+        refuse=lambda line, value, expected: table.error("description", value, expected),
     )
 
 
@@ -60,15 +63,17 @@ OF_VARIANT = frozenset(
 )
 _GTIN_LENGTHS = frozenset({8, 12, 13, 14})
 
-# Reads the price in a field of a table, in minor units.
+# Reads the price in a field of a table, in minor units of the currency.
 ReadPrice = Callable[[TomlTable, str], int]
 T = TypeVar("T")
 W = TypeVar("W", bound=StrEnum)
 
 
 class VariantDefaults(NamedTuple):
-    """The fields of a product that count for each variant without its own. `compare_at_minor` is the former
-    price of the variants that have the product's price."""
+    """The fields of a product that apply to each variant without its own.
+
+    `compare_at_minor` is the former price of the variants that have the product's price.
+    """
 
     compare_at_minor: int | None = None
     sale_ends_on: str | None = None
@@ -80,7 +85,7 @@ NO_DEFAULTS = VariantDefaults()
 
 
 def read_defaults(table: TomlTable, price_minor: int, price: ReadPrice) -> VariantDefaults:
-    """Return the defaults that the table of a product has for its variants; mistakes are noted."""
+    """Read the defaults that a product states for its variants."""
     if not table.has_any(OF_PRODUCT):
         return NO_DEFAULTS
     return VariantDefaults(
@@ -92,7 +97,7 @@ def read_defaults(table: TomlTable, price_minor: int, price: ReadPrice) -> Varia
 
 
 def with_product_fields(product: Product, table: TomlTable) -> Product:
-    """Return the product with those fields that its table has; mistakes are noted."""
+    """Return the product with the optional fields that its table has."""
     if not table.has_any(OF_PRODUCT):
         return product
     further = table.texts(
@@ -100,7 +105,7 @@ def with_product_fields(product: Product, table: TomlTable) -> Product:
     )
     return replace(
         product,
-        # An export lists the main category once more: it is one listing all the same.
+        # An export repeats the main category here.
         categories=tuple(name for name in dict.fromkeys(further) if name != product.category),
         brand=table.text("brand", length_max=BRAND_LENGTH_MAX, optional=True) or None,
         condition=_one_of(table, "condition", Condition, Condition.NEW),
@@ -113,7 +118,7 @@ def with_product_fields(product: Product, table: TomlTable) -> Product:
 def with_variant_fields(
     variant: Variant, row: TomlTable, defaults: VariantDefaults, price: ReadPrice
 ) -> Variant:
-    """Return the variant with the fields that its own table or the product has; mistakes are noted."""
+    """Return the variant with the optional fields of its own table, or else with the product's defaults."""
     stated = row.has_any(OF_VARIANT)
     if not stated and defaults is NO_DEFAULTS:
         return variant
@@ -132,7 +137,7 @@ def with_variant_fields(
         )
     ends_on = row.day("sale_ends_on") or defaults.sale_ends_on
     if row.has("sale_ends_on") and former is None and not row.has("compare_at_price"):
-        row.wrong("sale_ends_on", ends_on, "a compare_at_price beside it, the price when there is no sale")
+        row.error("sale_ends_on", ends_on, "a compare_at_price beside it, the price when there is no sale")
     return replace(
         variant,
         compare_at_minor=former,
@@ -156,13 +161,13 @@ def has_check_digit(digits: str) -> bool:
 
 
 def _former(table: TomlTable, price_minor: int, price: ReadPrice) -> int | None:
-    """The price before the sale; None where it is the price itself, as many exports have it."""
+    """Return the price before the sale, None where it equals the price, as in many exports."""
     if not table.has("compare_at_price"):
         return None
     former = price(table, "compare_at_price")
     if former < price_minor:
         stated = table.value("compare_at_price")
-        table.wrong("compare_at_price", stated, "the former price, which is above the price")
+        table.error("compare_at_price", stated, "the former price, which is above the price")
     return former if former > price_minor else None
 
 
@@ -182,7 +187,7 @@ def _gtin(row: TomlTable) -> str | None:
         return None
     digits = isinstance(gtin, str) and gtin.isascii() and gtin.isdecimal() and len(gtin) in _GTIN_LENGTHS
     if not digits or not has_check_digit(gtin):
-        row.wrong("gtin", gtin, "8, 12, 13 or 14 digits in quotes, the last one their check digit")
+        row.error("gtin", gtin, "8, 12, 13 or 14 digits in quotes, the last one their check digit")
         return None
     return str(gtin)
 
@@ -194,26 +199,26 @@ def _one_of(table: TomlTable, name: str, words: type[W], default: T) -> W | T:
     try:
         return words(value)
     except ValueError:
-        table.wrong(name, value, f"one of {', '.join(words)}")
+        table.error(name, value, f"one of {', '.join(words)}")
         return default
 
 
-def read_translation(told: TomlTable, locale: str, shots: Sequence[SourceImage]) -> Translation:
-    """The translation of one table, for a product with the pictures `shots`; mistakes are noted."""
-    alts = told.table("alt", optional=True)
+def read_translation(table: TomlTable, locale: str, shots: Sequence[SourceImage]) -> Translation:
+    """Read a table such as [de], which translates a product with the pictures `shots` into `locale`."""
+    alts = table.table("alt", optional=True)
     names = dict.fromkeys(shot.file.name for shot in shots)
     by_file = {name: alts.text(name, length_max=ALT_LENGTH_MAX, optional=True) for name in names}
     alts.done()
     translation = Translation(
         locale,
-        title=told.text("title", length_max=TITLE_LENGTH_MAX, optional=True),
-        summary=told.text("summary", length_max=SUMMARY_LENGTH_MAX, optional=True),
-        description_html=description(told, root=root_of_locale(locale)) if told.has("description") else "",
-        details=told.pairs("details", length_max=DETAIL_LENGTH_MAX, count_max=DETAILS_MAX),
+        title=table.text("title", length_max=TITLE_LENGTH_MAX, optional=True),
+        summary=table.text("summary", length_max=SUMMARY_LENGTH_MAX, optional=True),
+        description_html=description(table, root=root_of_locale(locale)) if table.has("description") else "",
+        details=table.pairs("details", length_max=DETAIL_LENGTH_MAX, count_max=DETAILS_MAX),
         alts=tuple(by_file[shot.file.name] for shot in shots),
-        words=told.options("options", length_max=OPTION_LENGTH_MAX),
-        seo_title=told.text("seo_title", length_max=SEO_TITLE_LENGTH_MAX, optional=True),
-        seo_description=told.text("seo_description", length_max=SEO_DESCRIPTION_LENGTH_MAX, optional=True),
+        words=table.options("options", length_max=OPTION_LENGTH_MAX),
+        seo_title=table.text("seo_title", length_max=SEO_TITLE_LENGTH_MAX, optional=True),
+        seo_description=table.text("seo_description", length_max=SEO_DESCRIPTION_LENGTH_MAX, optional=True),
     )
-    told.done()
+    table.done()
     return translation

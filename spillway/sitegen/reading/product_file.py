@@ -107,7 +107,7 @@ class ProductFile:
             price_minor = minor_units(price, fraction_digits=self._fraction_digits)
         except ValueError:
             example = "148" + (f".{'0' * self._fraction_digits}" if self._fraction_digits else "")
-            table.wrong(name, price, f'a decimal number in quotes: "{example}"')
+            table.error(name, price, f'a decimal number in quotes: "{example}"')
             return 1
         return price_minor
 
@@ -120,7 +120,7 @@ class ProductFile:
             if file and Path(file).name == file:
                 shots.append(SourceImage(self._pictures / file, alt, options))
             elif file:
-                row.wrong("file", file, PICTURE_EXPECTED)
+                row.error("file", file, PICTURE_EXPECTED)
             row.done()
         return shots
 
@@ -134,9 +134,9 @@ class ProductFile:
             sku = _sku(row)
             options = row.options("options", length_max=OPTION_LENGTH_MAX)
             if variants and [name for name, _ in options] != [name for name, _ in variants[0].options]:
-                row.wrong("options", dict(options), "the same options, in the same order, for every variant")
+                row.error("options", dict(options), "the same options, in the same order, for every variant")
             elif options in seen or (variants and not options):
-                row.wrong("options", dict(options), "each choice once")
+                row.error("options", dict(options), "each choice once")
             seen.add(options)
             own_price = self._price(row, "price") if row.has("price") else price_minor
             variant = with_variant_fields(Variant(sku, own_price, options), row, defaults, self._price)
@@ -158,12 +158,12 @@ def _sku(row: TomlTable) -> str:
     value = row.value("sku")
     if not isinstance(value, str):
         # A number has lost its leading zeros: nobody can say what the SKU was.
-        row.wrong("sku", value, "an SKU" if value is None else 'an SKU in quotes: "0042"')
+        row.error("sku", value, "an SKU" if value is None else 'an SKU in quotes: "0042"')
         return ""
     try:
         return parse_sku(value)
     except SkuRefused as refused:
-        row.wrong("sku", value, f"another SKU. {refused.reason}")
+        row.error("sku", value, f"another SKU. {refused.reason}")
         return ""
 
 
@@ -172,7 +172,7 @@ def _initial_stock(row: TomlTable, variant: Variant) -> Stock:
     if row.flag("counted", default=True):
         units = row.whole_number("stock", at_most=UNITS_MAX)
     elif row.has("stock"):
-        row.wrong("stock", row.value("stock"), "no stock where counted = false")
+        row.error("stock", row.value("stock"), "no stock where counted = false")
     stated = row.value("availability")
     availability = Availability.IN_STOCK
     if units == 0:
@@ -181,9 +181,9 @@ def _initial_stock(row: TomlTable, variant: Variant) -> Stock:
         try:
             availability = Availability(stated)
         except ValueError:
-            row.wrong("availability", stated, f"one of {', '.join(Availability)}")
+            row.error("availability", stated, f"one of {', '.join(Availability)}")
         if availability is Availability.IN_STOCK and units == 0:
-            row.wrong("availability", stated, "OutOfStock, or a stock above 0")
+            row.error("availability", stated, "OutOfStock, or a stock above 0")
     return Stock(availability, units, INITIAL_OBSERVED_AT_MS, INITIAL_EVENT_ID)
 
 

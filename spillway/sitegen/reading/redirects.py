@@ -122,10 +122,10 @@ def parse_redirects(text: str, mistakes: list[InputError]) -> tuple[Redirect, ..
     values = table.value(_TABLE) if table.has(_TABLE) else {}
     table.done()
     if not isinstance(values, dict):
-        table.wrong(_TABLE, values, f"a table [{_TABLE}]")
+        table.error(_TABLE, values, f"a table [{_TABLE}]")
         return ()
     if len(values) > REDIRECTS_MAX:
-        table.wrong(_TABLE, len(values), f"at most {REDIRECTS_MAX} redirects")
+        table.error(_TABLE, len(values), f"at most {REDIRECTS_MAX} redirects")
         return ()
     lines = Lines(text)
 
