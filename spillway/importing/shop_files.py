@@ -22,7 +22,7 @@ from spillway.importing.picture_finder import PictureRecord
 from spillway.project import Project
 from spillway.sitegen.reading.markdown import FrontMatter
 from spillway.sitegen.reading.product_file import ProductFile
-from spillway.sitegen.reading.product_sheet import SHEET_FILE, ProductSheet
+from spillway.sitegen.reading.product_sheet import SHEET_FILE, read_sheet
 
 # Beside the products, to be kept with them.
 RECORD = "imported.json"
@@ -155,7 +155,7 @@ def _sheet(project: Project, reader: ProductFile) -> Iterator[ShopFile]:
     file = project.root / SHEET_FILE
     if not file.is_file():
         return
-    for row in ProductSheet(reader).read(_text_of(file), mistakes=[]):
+    for row in read_sheet(_text_of(file), reader, mistakes=[]):
         skus: dict[str, Options] = dict.fromkeys(row.skus, ())
         yield ShopFile(
             "products.csv", row.slug, "", skus, {}, row.released_on or "", imported=False, replaceable=False

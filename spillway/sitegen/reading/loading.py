@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -17,8 +17,8 @@ from spillway.sitegen.products import Gallery
 from spillway.sitegen.reading.catalogue import Catalogue, ContentPage, ProductRow, Storefront
 from spillway.sitegen.reading.locales import direction_of_locale, root_of_locale
 from spillway.sitegen.reading.markdown import read_page
-from spillway.sitegen.reading.product_file import ProductFile, ProductLoading, repeated_slugs
-from spillway.sitegen.reading.product_sheet import SHEET_FILE, ProductSheet, column, variant_line
+from spillway.sitegen.reading.product_file import ProductFile, read_product_files
+from spillway.sitegen.reading.product_sheet import SHEET_FILE, column, read_sheet, variant_line
 from spillway.sitegen.reading.redirects import read_redirects
 from spillway.sitegen.reading.shop_file import SITE_FILE, read_storefronts
 from spillway.sitegen.reading.shop_settings import read_domains
@@ -192,11 +192,18 @@ class _Loader:
             pictures=self._site / "pictures", fraction_digits=fraction_digits, locales=locales
         )
         key = f"products {fraction_digits} {locales}"
-        loading = ProductLoading(self._root, self._memory, self._pool, self._text)
-        found, mistakes = loading.rows(reader, files, key=key)
+        found, mistakes = read_product_files(
+            files,
+            reader,
+            root=self._root,
+            text_of=self._text,
+            memory=self._memory,
+            pool=self._pool,
+            key=key,
+        )
         self._mistakes += mistakes
         of_sheet = self._sheet_rows(reader, key)
-        self._mistakes += repeated_slugs((*files, *((row.slug, row.file) for row in of_sheet)))
+        self._mistakes += _repeated_slugs((*files, *((row.slug, row.file) for row in of_sheet)))
         if not files and not of_sheet:
             expected = f"at least one product, there or in {SHEET_FILE}"
             self._mistakes.append(InputError("site/products", None, "*.toml, *.md", None, expected))
@@ -209,9 +216,8 @@ class _Loader:
         text = self._text(SHEET_FILE, self._mistakes, size_bytes_max=_SHEET_SIZE_BYTES_MAX)
         if text is None:
             return ()
-        sheet = ProductSheet(reader)
         return self._cached(
-            f"sheet {key} {_sha256(text)}", lambda mistakes: sheet.read(text, mistakes=mistakes)
+            f"sheet {key} {_sha256(text)}", lambda mistakes: read_sheet(text, reader, mistakes=mistakes)
         )
 
     def _files(self, folder: str, suffix: str) -> list[tuple[str, str]]:
@@ -298,6 +304,16 @@ def picture_mistakes(
 def _mistake(file: str, field: str, value: object, expected: str, text_of: ReadText) -> InputError:
     named = column(field) if file.startswith(SHEET_FILE) else field
     return InputError(file, Lines(text_of(file) or "").of(field), named, value, expected)
+
+
+def _repeated_slugs(places: Iterable[tuple[str, str]]) -> Iterator[InputError]:
+    """Yield an error for each product that is in two places, given as (slug, name of its file)."""
+    seen: dict[str, str] = {}
+    for slug, file in places:
+        if slug in seen:
+            expected = f"one product in one place; it is in {seen[slug]} already"
+            yield InputError(file, None, "slug", slug, expected)
+        seen.setdefault(slug, file)
 
 
 def _repeated_skus(rows: Sequence[ProductRow], text_of: ReadText) -> Iterator[Finding]:

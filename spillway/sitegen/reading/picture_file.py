@@ -1,6 +1,6 @@
-"""A merchant's picture file: whether it can be shown, and its pixels as sRGB on white.
+"""Decode a merchant's picture file into sRGB pixels on white, or say why the shop cannot show it.
 
-Every kind of pixel that Pillow decodes is taken: grey and colour of any depth, palettes, CMYK, Lab,
+Every kind of pixel that Pillow decodes is accepted: grey and colour of any depth, palettes, CMYK, Lab,
 transparency of any kind, with the colour profile applied in the picture's own mode.
 """
 
@@ -14,7 +14,7 @@ from PIL import Image, ImageChops, ImageCms, ImageOps, UnidentifiedImageError
 
 from spillway.sitegen.reading.catalogue import PICTURE_EXPECTED
 
-# Pillow opens more, some of them by running other programs.
+# Pillow opens further formats, some of them by running other programs.
 FORMATS = ("WEBP", "JPEG", "PNG", "AVIF", "GIF", "BMP", "TIFF", "JPEG2000")
 MASTER_PIXELS_MAX = 40_000_000
 MASTER_SIZE_BYTES_MAX = 40_000_000
@@ -25,24 +25,24 @@ _MODE_OF_SPACE = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}
 _MAX_16_BIT = 65_535
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1"})
 
-# Decoders warn of odd metadata; a picture is judged by whether it can be decoded.
+# Decoders warn of odd metadata. A picture is valid when it can be decoded.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL(\..*)?")
 
 
 class PictureDamaged(Exception):
-    """A file that begins as a picture and cannot be decoded."""
+    """A file that begins like a picture and cannot be decoded; the message is what was expected instead."""
 
 
 def problem_with_picture(file: Path) -> str | None:
-    """Return what was expected instead of the file; None when the shop can show it.
+    """Return what was expected instead of the file, None when the shop can show it.
 
-    Decodes the whole file: what this takes, a build takes.
+    Decodes the whole file, so a build accepts every file that this accepts.
     """
     return picture_problem(file.parent, file.name) or decoding_problem(file)
 
 
 def picture_problem(folder: Path, name: str) -> str | None:
-    """Return what was expected instead of the file `name`, judged by its beginning; None when it may do."""
+    """Return what was expected instead of the file `name`, None when its header is valid."""
     file = folder / name
     if name.startswith(".") or not file.is_file():
         return PICTURE_EXPECTED
@@ -64,7 +64,7 @@ def picture_problem(folder: Path, name: str) -> str | None:
 
 
 def decoding_problem(file: Path) -> str | None:
-    """Return what was expected instead of a file `picture_problem` takes; None when it can be decoded."""
+    """Return what was expected instead of a file that `picture_problem` accepts, None when it decodes."""
     try:
         read_picture(file)
     except PictureDamaged as damaged:
@@ -83,7 +83,7 @@ def read_picture(file: Path) -> tuple[Image.Image, tuple[str, ...]]:
     """
     try:
         with Image.open(file, formats=FORMATS) as opened:
-            _judge_size(*opened.size)
+            _check_size(*opened.size)
             notes: list[str] = []
             if opened.format != "MPO" and getattr(opened, "n_frames", 1) > 1:
                 opened.seek(0)
@@ -116,7 +116,7 @@ def _size_problem(width: int, height: int) -> str | None:
     return None
 
 
-def _judge_size(width: int, height: int) -> None:
+def _check_size(width: int, height: int) -> None:
     if problem := _size_problem(width, height):
         raise PictureDamaged(problem)
 
@@ -138,12 +138,12 @@ def _flat(opened: Image.Image, note: Callable[[str], None]) -> Image.Image:
 def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
-    except Exception:  # noqa: BLE001 - metadata that cannot be read turns nothing
+    except Exception:  # noqa: BLE001 - metadata that cannot be read rotates nothing
         return image.copy()
 
 
 def _alpha_of(image: Image.Image) -> Image.Image | None:
-    """Return how opaque each pixel is; None when all of them are."""
+    """Return the opacity of each pixel, None when the whole picture is opaque."""
     key = image.info.get("transparency")
     match image.mode:
         case "RGBA" | "LA" | "PA":
@@ -160,7 +160,7 @@ def _alpha_of(image: Image.Image) -> Image.Image | None:
 
 
 def _unlike(image: Image.Image, key: int) -> Image.Image:
-    """Return 0 where a grey picture of 16 bits has the value `key`, and 255 elsewhere."""
+    """Return 0 where a 16-bit grey picture has the value `key`, and 255 elsewhere."""
     values = image.convert("I").convert("F")
     above = values.point(lambda value: value * 255 + -255 * key).convert("L")
     below = values.point(lambda value: value * -255 + 255 * key).convert("L")
@@ -168,7 +168,7 @@ def _unlike(image: Image.Image, key: int) -> Image.Image:
 
 
 def _without_alpha(image: Image.Image) -> Image.Image:  # noqa: PLR0911 - a line for each kind
-    """Return the colours in a mode of 8 bits that a profile can be applied in."""
+    """Return the colours in an 8-bit mode that a profile can be applied in."""
     match image.mode:
         case "RGB" | "L" | "CMYK" | "LAB":
             return image
@@ -186,25 +186,25 @@ def _without_alpha(image: Image.Image) -> Image.Image:  # noqa: PLR0911 - a line
 
 
 def _in_8_bits(image: Image.Image) -> Image.Image:
-    """Return a deep grey picture in L: 16 bits scaled down, other numbers by the greatest of them."""
+    """Return a deep grey picture in mode L: 16 bits scaled down, other numbers by the greatest of them."""
     values = image.convert("I").convert("F") if image.mode != "F" else image
     greatest = cast("float", values.getextrema()[1])
     if image.mode.startswith("I;16"):
         white = float(_MAX_16_BIT)
     else:
-        white = next((each for each in (1.0, 255.0, float(_MAX_16_BIT)) if greatest <= each), float(greatest))
+        white = next((top for top in (1.0, 255.0, float(_MAX_16_BIT)) if greatest <= top), float(greatest))
         white = max(white, 255.0) if image.mode == "I" else white
     scale = 255 / white
     return values.point(lambda value: value * scale + 0.5).convert("L")
 
 
 def _in_srgb(image: Image.Image, profile: bytes | None, note: Callable[[str], None]) -> Image.Image:
-    """Return the picture in RGB, its colours read by `profile` where that is one of its kind."""
+    """Return the picture in sRGB, its colours read by `profile` where that fits its mode."""
     if profile:
         try:
             source = ImageCms.ImageCmsProfile(BytesIO(profile))
             mode = _MODE_OF_SPACE.get(source.profile.xcolor_space.strip())
-            # A grey picture may have the profile of the colour pictures it was made with.
+            # A grey picture may carry the profile of a colour picture.
             fitting = image.convert("RGB") if (image.mode, mode) == ("L", "RGB") else image
             if fitting.mode == mode:
                 return _transformed(fitting, source)
@@ -218,4 +218,4 @@ def _in_srgb(image: Image.Image, profile: bytes | None, note: Callable[[str], No
 
 def _transformed(image: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:
     made = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    return cast("Image.Image", made)  # None is given back only by a change in place
+    return cast("Image.Image", made)  # it returns None only when it converts in place

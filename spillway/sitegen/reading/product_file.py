@@ -1,11 +1,11 @@
-"""site/products/SLUG.toml: one product, its pictures, and its variants with the stock they start with.
+"""Read site/products/SLUG.toml: one product, its pictures, and its variants with their initial stock.
 
-SLUG.md is the same with the description as Markdown below the TOML.
+SLUG.md has the description as Markdown below the same TOML.
 """
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
@@ -40,19 +40,25 @@ from spillway.sitegen.reading.product_fields import (
 )
 from spillway.sitegen.reading.toml_input import InputError, TomlTable
 
-# Stock that a catalogue states was never observed: any event is newer.
+# Stock in a file was never observed, so any event is newer.
 INITIAL_EVENT_ID = "catalogue"
 INITIAL_OBSERVED_AT_MS = 0
+
+# A change to one file rewrites only its part of the cache.
+_CACHE_PARTS = 32
 
 _PICTURES_MAX = 12
 _VARIANTS_MAX = 100
 
 
 class ProductFile:
-    """The reader of product files. What needs more than one file to be judged is `loading`'s business.
+    """Reads product files one by one; `loading` checks what several files have to agree on.
 
-    `locales` are those of the shop but the first, which the file is in. With `judged_only`, mistakes are
-    noted as ever, and descriptions are not made into markup where they can have none.
+    Args:
+        pictures: the folder of the merchant's pictures.
+        fraction_digits: the decimal places of the currency.
+        locales: the shop's locales other than the first, which the file is in.
+        judged_only: whether only errors matter; then descriptions are not rendered if they are clearly valid.
     """
 
     def __init__(
@@ -69,12 +75,12 @@ class ProductFile:
         self._judged_only = judged_only
 
     def read(self, text: str, *, slug: str, file: str, mistakes: list[InputError]) -> ProductRow | None:
-        """The product of a file's text; None when there is no reading it. Mistakes are noted."""
+        """Read the text of a file; return None and note an error when it is not TOML."""
         table = _table_of(text, file, mistakes)
         return self.product_of(table, slug=slug, file=file) if table else None
 
     def product_of(self, table: TomlTable, *, slug: str, file: str) -> ProductRow:
-        """The product of a table, wherever that is from."""
+        """Read a product from a table, which a file or the rows of a sheet are made into."""
         price_minor = self._price(table, "price")
         shots = tuple(self._shots(table))
         defaults = read_defaults(table, price_minor, self._price)
@@ -149,15 +155,15 @@ class ProductFile:
 def _table_of(text: str, file: str, mistakes: list[InputError]) -> TomlTable | None:
     if not file.endswith(".md"):
         return TomlTable.parse(text, file=file, mistakes=mistakes)
-    parted = FrontMatter.of(text, file=file, mistakes=mistakes)
-    return parted.table(file=file, mistakes=mistakes, description=parted.body) if parted else None
+    parts = FrontMatter.of(text, file=file, mistakes=mistakes)
+    return parts.table(file=file, mistakes=mistakes, description=parts.body) if parts else None
 
 
 def _sku(row: TomlTable) -> str:
-    """Return the SKU of a variant, or an empty one after noting what is wrong with it."""
+    """Return the SKU of a variant; note an error and return an empty one when it is invalid."""
     value = row.value("sku")
     if not isinstance(value, str):
-        # A number has lost its leading zeros: nobody can say what the SKU was.
+        # A number has lost its leading zeros, so the SKU is unknown.
         row.error("sku", value, "an SKU" if value is None else 'an SKU in quotes: "0042"')
         return ""
     try:
@@ -187,12 +193,8 @@ def _initial_stock(row: TomlTable, variant: Variant) -> Stock:
     return Stock(availability, units, INITIAL_OBSERVED_AT_MS, INITIAL_EVENT_ID)
 
 
-# What is remembered of the files is written in so many parts: of one that changed, only its own.
-_BUNDLES = 32
-
-
-class _Read(NamedTuple):
-    """What a file said, remembered with what it looked like then. (A NamedTuple: there are many.)"""
+class _ReadFile(NamedTuple):
+    """The result of reading a file that had this signature and content. A NamedTuple: there are many."""
 
     signature: Signature
     sha256: str
@@ -200,79 +202,75 @@ class _Read(NamedTuple):
     mistakes: tuple[InputError, ...]
 
 
-class ProductLoading:
-    """The product files of a shop. `text_of` reads one, and notes a mistake where it cannot be read."""
+def read_product_files(
+    files: Sequence[tuple[str, str]],
+    reader: ProductFile,
+    *,
+    root: Path,
+    text_of: Callable[[str, list[InputError] | None], str | None],
+    memory: BuildCache,
+    pool: WorkerPool,
+    key: str,
+) -> tuple[tuple[ProductRow, ...], list[InputError]]:
+    """Read the products of `files`, except those that did not change since an earlier build.
 
-    def __init__(
-        self,
-        root: Path,
-        memory: BuildCache,
-        pool: WorkerPool,
-        text_of: Callable[[str, list[InputError] | None], str | None],
-    ) -> None:
-        self._root = root
-        self._memory = memory
-        self._pool = pool
-        self._text_of = text_of
+    Args:
+        files: (slug, name from the project's root) of each file.
+        reader: reads the text of one file.
+        root: the project's root.
+        text_of: returns the text of a file, or notes an error and returns None.
+        memory: the cache of earlier builds.
+        pool: the workers among which files are divided.
+        key: the key of `memory`; it changes with every setting that changes what `reader` returns.
 
-    def rows(
-        self, reader: ProductFile, files: Sequence[tuple[str, str]], *, key: str
-    ) -> tuple[tuple[ProductRow, ...], list[InputError]]:
-        """The products of `files`, given as (slug, name), and all that is wrong with them. `key` changes with
-        anything that makes `reader` read the same file differently."""
-        before: dict[str, _Read] = {}
-        for number in range(_BUNDLES):
-            before |= self._memory.get(f"{key} {number}") or {}
-        now: dict[str, _Read] = {}
-        anew: list[tuple[str, str]] = []
-        signatures = self._signatures()
-        for slug, file in files:
-            known = before.get(file)
-            if known and known.signature == signatures[file]:
-                now[file] = known
-            else:
-                anew.append((slug, file))
+    Returns:
+        The products that can be read, and the errors of all files.
+    """
+    before: dict[str, _ReadFile] = {}
+    for number in range(_CACHE_PARTS):
+        before |= memory.get(f"{key} {number}") or {}
+    now: dict[str, _ReadFile] = {}
+    changed: list[tuple[str, str]] = []
+    signatures = _signatures(root)
+    for slug, file in files:
+        known = before.get(file)
+        if known and known.signature == signatures[file]:
+            now[file] = known
+        else:
+            changed.append((slug, file))
 
-        def read(bundle: Sequence[tuple[str, str]]) -> list[tuple[str, _Read]]:
-            return [(file, self._read(reader, slug, file, before.get(file))) for slug, file in bundle]
+    def read(chunk: Sequence[tuple[str, str]]) -> list[tuple[str, _ReadFile]]:
+        return [(file, read_one(slug, file, before.get(file))) for slug, file in chunk]
 
-        for reads in self._pool.share(read, bundled(anew)):
-            now.update(reads)
-        self._remember(now, key)
-        mistakes = [mistake for _, file in files for mistake in now[file].mistakes]
-        return tuple(row for _, file in files if (row := now[file].row)), mistakes
-
-    def _remember(self, now: Mapping[str, _Read], key: str) -> None:
-        bundles: list[dict[str, _Read]] = [{} for _ in range(_BUNDLES)]
-        for file, each in now.items():
-            if is_settled(each.signature) and not each.mistakes:
-                bundles[crc32(file.encode()) % _BUNDLES][file] = each
-        for number, bundle in enumerate(bundles):
-            self._memory.note(f"{key} {number}", bundle)
-
-    def _read(self, reader: ProductFile, slug: str, file: str, known: _Read | None) -> _Read:
+    def read_one(slug: str, file: str, known: _ReadFile | None) -> _ReadFile:
         mistakes: list[InputError] = []
-        signature = signature_of(f"{self._root}/{file}")
-        text = self._text_of(file, mistakes)
+        signature = signature_of(f"{root}/{file}")
+        text = text_of(file, mistakes)
         sha256 = hashlib.sha256((text or "").encode()).hexdigest()
         if known and known.sha256 == sha256:
             return known._replace(signature=signature)
         row = reader.read(text, slug=slug, file=file, mistakes=mistakes) if text is not None else None
-        return _Read(signature, sha256, row, tuple(mistakes))
+        return _ReadFile(signature, sha256, row, tuple(mistakes))
 
-    def _signatures(self) -> dict[str, Signature]:
-        folder = self._root / "site" / "products"
-        if not folder.is_dir():
-            return {}
-        with os.scandir(folder) as entries:
-            return {f"site/products/{entry.name}": signature_of(entry) for entry in entries}
+    for reads in pool.share(read, bundled(changed)):
+        now.update(reads)
+    _remember(now, memory, key)
+    mistakes = [mistake for _, file in files for mistake in now[file].mistakes]
+    return tuple(row for _, file in files if (row := now[file].row)), mistakes
 
 
-def repeated_slugs(places: Iterable[tuple[str, str]]) -> Iterator[InputError]:
-    """Products that are in two places, given as (slug, name of its file)."""
-    seen: dict[str, str] = {}
-    for slug, file in places:
-        if slug in seen:
-            expected = f"one product in one place; it is in {seen[slug]} already"
-            yield InputError(file, None, "slug", slug, expected)
-        seen.setdefault(slug, file)
+def _remember(now: Mapping[str, _ReadFile], memory: BuildCache, key: str) -> None:
+    parts: list[dict[str, _ReadFile]] = [{} for _ in range(_CACHE_PARTS)]
+    for file, read in now.items():
+        if is_settled(read.signature) and not read.mistakes:
+            parts[crc32(file.encode()) % _CACHE_PARTS][file] = read
+    for number, part in enumerate(parts):
+        memory.note(f"{key} {number}", part)
+
+
+def _signatures(root: Path) -> dict[str, Signature]:
+    folder = root / "site" / "products"
+    if not folder.is_dir():
+        return {}
+    with os.scandir(folder) as entries:
+        return {f"site/products/{entry.name}": signature_of(entry) for entry in entries}

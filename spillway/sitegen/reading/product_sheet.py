@@ -1,7 +1,7 @@
-"""site/products.csv: products in one sheet, a row for each variant.
+"""Read site/products.csv: many products in one sheet, a row for each variant.
 
-The first row of a product says what is true of all of it; the rows below it, its slug again and what is its
-next variant's or picture's. Columns `option:NAME` are what a shopper chooses by.
+The first row of a product states the fields of the product and of its first variant. Each further row
+repeats the slug and states the next variant or picture. A column `option:NAME` is an option of the variants.
 """
 
 import csv
@@ -21,7 +21,7 @@ _OF_PRODUCT = (
     *("title", "category", "categories", "brand", "condition", "summary", "description"),
     *("seo_title", "seo_description", "tags", "released_on"),
 )
-# In a product's first row these are the product's; in a row below, those of its variant.
+# In the first row of a product these belong to the product, in a further row to its variant.
 _OF_SALE = ("price", "compare_at_price", "sale_ends_on")
 _OF_BOTH = (*_OF_SALE, "available_on", "weight_g")
 _OF_VARIANT = (
@@ -32,9 +32,9 @@ _OF_PICTURE = ("picture", "picture_alt")
 _COLUMNS = ("slug", *_OF_PRODUCT, *_OF_BOTH, *_OF_VARIANT, *_OF_PICTURE)
 _NEEDED = ("slug", "title", "category", "summary", "description", "sku", "price", "stock")
 _OPTION = "option:"
-# More digits than this are no number of anything, and Python refuses to read many more.
+# Longer numbers make no sense, and Python refuses to parse very long ones.
 _DIGITS_MAX = 18
-# What spreadsheets write where a comma is part of a number.
+# Written by spreadsheets in countries where a comma is part of a number.
 _OTHER_SEPARATOR = re.compile(r"[;\t]")
 
 Cells = Mapping[str, str]
@@ -48,24 +48,44 @@ class _Block:
     rows: list[tuple[int, Cells]] = field(default_factory=list)
 
 
-class ProductSheet:
-    """The reader of the sheet. `reader` judges each product as it does that of a file."""
+def read_sheet(text: str, reader: ProductFile, *, mistakes: list[InputError]) -> tuple[ProductRow, ...]:
+    """Read the products of the sheet's text, each by `reader` as if it had a file of its own.
 
-    def __init__(self, reader: ProductFile) -> None:
-        self._reader = reader
+    Rows that cannot be read are left out, and their errors appended to `mistakes`.
+    """
+    rows = list(_rows(text, mistakes))
+    return tuple(_product(block, reader, mistakes) for block in _blocks(rows, mistakes))
 
-    def read(self, text: str, *, mistakes: list[InputError]) -> tuple[ProductRow, ...]:
-        """The products of the sheet's text; those that cannot be read are noted."""
-        rows = list(_rows(text, mistakes))
-        return tuple(self._product(block, mistakes) for block in _blocks(rows, mistakes))
 
-    def _product(self, block: _Block, mistakes: list[InputError]) -> ProductRow:
-        found: list[InputError] = []
-        table = TomlTable(_values(block), file=SHEET_FILE, lines=_SheetLines(block), mistakes=found)
-        # Notified by its row, for whatever is found wrong with it together with other products.
-        row = self._reader.product_of(table, slug=block.slug, file=f"{SHEET_FILE}:{block.rows[0][0]}")
-        mistakes += [_said_of_cells(each) for each in found]
-        return row
+def variant_line(text: str, first_line: int, number: int) -> int:
+    """Return the line of variant `number`, from 0, of the product that begins at `first_line` of a sheet."""
+    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    lines: list[int] = []
+    line = 1
+    for row in reader:
+        if line >= first_line and any(cell.strip() for cell in row):
+            lines.append(line)
+        if len(lines) > number:
+            break
+        line = reader.line_num + 1
+    return lines[-1] if lines else first_line
+
+
+def column(field: str) -> str:
+    """Return the column that a field of a product's table comes from."""
+    table, _, name = field.rpartition(".")
+    if table.startswith("pictures"):
+        return {"file": "picture", "alt": "picture_alt"}.get(name, name)
+    return {"options": "option:…", "variants": "rows", "pictures": "rows with a picture"}.get(name, name)
+
+
+def _product(block: _Block, reader: ProductFile, mistakes: list[InputError]) -> ProductRow:
+    found: list[InputError] = []
+    table = TomlTable(_values(block), file=SHEET_FILE, lines=_SheetLines(block), mistakes=found)
+    # Named after its first row: errors between products give this name.
+    row = reader.product_of(table, slug=block.slug, file=f"{SHEET_FILE}:{block.rows[0][0]}")
+    mistakes += [_in_terms_of_cells(mistake) for mistake in found]
+    return row
 
 
 class _SheetLines(Lines):
@@ -77,16 +97,16 @@ class _SheetLines(Lines):
         self._shown = [line for line, cells in block.rows if cells.get("picture")]
 
     def of(self, field: str) -> int:
-        """The line of the row that says it."""
+        """Return the line of the row that states the field."""
         table, _, number = field.partition(".")[0].partition("[")
         rows = self._shown if table == "pictures" else [line for line, _ in self._rows]
         return rows[int(number[:-1])] if number and rows else self._rows[0][0]
 
 
 def _rows(text: str, mistakes: list[InputError]) -> Iterator[tuple[int, Cells]]:
-    """(line, cells that say something) of each row that has a slug."""
+    """Yield the line and the cells that are not empty of each row with a slug."""
 
-    def wrong(line: int, column: str, value: object, expected: str) -> None:
+    def note_error(line: int, column: str, value: object, expected: str) -> None:
         mistakes.append(InputError(SHEET_FILE, line, column, value, expected))
 
     reader = csv.reader(text.splitlines(keepends=True), strict=True)
@@ -101,16 +121,16 @@ def _rows(text: str, mistakes: list[InputError]) -> Iterator[tuple[int, Cells]]:
                 expected = (
                     f"at most {len(columns)} cells, as in the first row; one with a comma stands in quotes"
                 )
-                wrong(line, "row", row[len(columns)], expected)
+                note_error(line, "row", row[len(columns)], expected)
             cells = {name: cell.strip() for name, cell in zip(columns, row, strict=False) if cell.strip()}
             slug = cells.get("slug", "")
             if any(cells.values()) and (problem := slug_problem(slug)):
-                wrong(line, "slug", slug or None, problem)
+                note_error(line, "slug", slug or None, problem)
             elif cells:
                 yield line, cells
             line = reader.line_num + 1
     except csv.Error as error:
-        wrong(line, "CSV", str(error), "rows of cells, those with commas or quotes in quotes")
+        note_error(line, "CSV", str(error), "rows of cells, those with commas or quotes in quotes")
 
 
 def _columns_are_fine(columns: Sequence[str], mistakes: list[InputError]) -> bool:
@@ -119,7 +139,7 @@ def _columns_are_fine(columns: Sequence[str], mistakes: list[InputError]) -> boo
         return False
     unknown = [name for name in columns if name not in _COLUMNS and not name.startswith(_OPTION)]
     twice = sorted({name for name in columns if columns.count(name) > 1})
-    # A shop that counts nothing has no stock to write down.
+    # A shop that counts no stock needs no such column.
     missing = [
         name for name in _NEEDED if name not in columns and not (name == "stock" and "counted" in columns)
     ]
@@ -133,7 +153,7 @@ def _columns_are_fine(columns: Sequence[str], mistakes: list[InputError]) -> boo
 
 
 def _blocks(rows: Sequence[tuple[int, Cells]], mistakes: list[InputError]) -> list[_Block]:
-    """The rows by product. What a row says differently than its product's first is noted."""
+    """Group the rows by product; note an error where a row contradicts the first row of its product."""
     blocks: dict[str, _Block] = {}
     last = ""
     for line, cells in rows:
@@ -155,7 +175,7 @@ def _blocks(rows: Sequence[tuple[int, Cells]], mistakes: list[InputError]) -> li
 
 
 def _values(block: _Block) -> dict[str, Any]:
-    """What a product's own file would say."""
+    """Return the values that a file of this product would have."""
     first = block.rows[0][1]
     values: dict[str, Any] = {name: _value(name, first[name]) for name in _OF_PRODUCT if name in first}
     values |= {name: _value(name, first[name]) for name in _OF_BOTH if name in first}
@@ -175,7 +195,7 @@ def _variant(cells: Cells, first: Cells) -> dict[str, Any]:
         for name in _OF_BOTH
         if name in cells and cells[name] != first.get(name)
     }
-    if "price" in variant:  # the product's former price is not that of another price
+    if "price" in variant:  # the former price belongs to the product's price only
         variant |= {name: _value(name, cells[name]) for name in _OF_SALE if name in cells}
     options = {
         name.removeprefix(_OPTION).strip(): cell for name, cell in cells.items() if name.startswith(_OPTION)
@@ -184,7 +204,7 @@ def _variant(cells: Cells, first: Cells) -> dict[str, Any]:
 
 
 def _value(name: str, cell: str) -> Any:
-    """What a file would say where the sheet says `cell`; the cell itself where it is nothing of the kind."""
+    """Return the value that a file would have for `cell`; the cell itself when it is not of that type."""
     if name in {"tags", "categories"}:
         return [part.strip() for part in cell.split(",") if part.strip()]
     if name in {"stock", "weight_g"}:
@@ -199,30 +219,8 @@ def _value(name: str, cell: str) -> Any:
     return cell
 
 
-def variant_line(text: str, first_line: int, number: int) -> int:
-    """Return the line of variant `number`, from 0, of the product that begins at `first_line` of a sheet."""
-    reader = csv.reader(text.splitlines(keepends=True), strict=True)
-    lines: list[int] = []
-    line = 1
-    for row in reader:
-        if line >= first_line and any(cell.strip() for cell in row):
-            lines.append(line)
-        if len(lines) > number:
-            break
-        line = reader.line_num + 1
-    return lines[-1] if lines else first_line
-
-
-def column(field: str) -> str:
-    """The column that a field of a product's table is from."""
-    table, _, name = field.rpartition(".")
-    if table.startswith("pictures"):
-        return {"file": "picture", "alt": "picture_alt"}.get(name, name)
-    return {"options": "option:…", "variants": "rows", "pictures": "rows with a picture"}.get(name, name)
-
-
-def _said_of_cells(mistake: InputError) -> InputError:
-    """A mistake of the table that was made of cells, for somebody who sees the cells."""
+def _in_terms_of_cells(mistake: InputError) -> InputError:
+    """Rewrite an error of the table, which was made of cells, for a merchant who sees the cells."""
     value, expected = mistake.value, mistake.expected
     for quoting in (" in quotes", " without quotes", '"'):
         expected = expected.replace(quoting, "")

@@ -1,10 +1,10 @@
-"""site/redirects.toml: old addresses of the shop, and where each leads now.
+"""Read and extend site/redirects.toml, which maps old addresses of the shop to current ones.
 
     [redirects]
     "/collections/coats" = "/shop/outerwear"
 
-A source is compared as the key S3 finds it under: percent-decoded, without a slash at its end. Chains are
-flattened, so that a shopper is sent on once.
+Sources are compared as S3 keys: percent-decoded, without a slash at the end. Chains are flattened, so that
+a shopper is redirected once.
 """
 
 import hashlib
@@ -41,8 +41,11 @@ _PATH_SAFE = "/:@!$&'()*+,;=-._~"
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """One old address. `source` is a decoded path without a slash at its end; `written` is how the file has
-    it; `target` is an encoded path of this shop, or an https:// address."""
+    """One old address.
+
+    `source` is a decoded path without a slash at the end, `written` its spelling in the file, and `target`
+    an encoded path of this shop or an https:// address.
+    """
 
     source: str
     target: str
@@ -50,20 +53,23 @@ class Redirect:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The keys it is served under: with and without a slash at the end, unless it looks like a file.
+        """The S3 keys of the source: with and without a slash at the end, unless it looks like a file.
 
-        S3 may decode a plus sign of a path as a space, so both spellings are served.
+        S3 may decode a plus sign in a path as a space, so both spellings get a key.
         """
         key = self.source.removeprefix("/")
         last = key.rpartition("/")[2]
         keys = (key,) if _SUFFIX.search(last) else (key, f"{key}/")
-        return (*keys, *(each.replace("+", " ") for each in keys if "+" in each))
+        return (*keys, *(key.replace("+", " ") for key in keys if "+" in key))
 
 
 @dataclass(frozen=True, slots=True)
 class AddedRedirects:
-    """What `add_redirects` did, by source as it was given. `refused` says why; `removed` are sources whose
-    lines it took out, as there is a page at that address again."""
+    """The result of `add_redirects`, by source as it was passed in.
+
+    `added` has the targets and `refused` the reasons; `removed` are the sources whose lines were removed
+    because their address has a page again.
+    """
 
     added: Mapping[str, str] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
@@ -71,17 +77,24 @@ class AddedRedirects:
 
 
 def redirect_file(key: str) -> str:
-    """Return the file in a build's folder for the page of an old address. A key may lie under a page, or be
-    longer than names of files may be, so it is not the file's name."""
+    """Return the file in the build's folder for the page that redirects from `key`.
+
+    The name is a digest: a key may be below that of a page, or longer than the name of a file may be.
+    """
     return f"{REDIRECTS_FOLDER}/{hashlib.sha256(key.encode()).hexdigest()[:32]}.html"
 
 
 def redirects_of_editions(
     redirects: tuple[Redirect, ...], roots: tuple[str, ...], keys: Set[str]
 ) -> Iterator[tuple[str, Redirect]]:
-    """Yield every redirect with the root of the edition it is said in.
+    """Yield every redirect with the root of the edition whose language its page is in.
 
-    An old address of a page of this shop's own kind redirects in every edition. `keys` are those of pages.
+    An old address under /products/ or /shop/ redirects in every edition.
+
+    Args:
+        redirects: the redirects of the file.
+        roots: the root of each edition.
+        keys: the S3 keys of the pages.
     """
     given = {redirect.source for redirect in redirects}
     for redirect in redirects:
@@ -99,17 +112,17 @@ def _root_of(target: str, roots: tuple[str, ...]) -> str:
 
 
 def read_redirects(project: Project, mistakes: list[InputError]) -> tuple[Redirect, ...]:
-    """Return the redirects of the shop in the order of their sources, none where it has no such file.
+    """Return the redirects of the shop in the order of their sources, none when it has no such file.
 
-    Chains are flattened. Mistakes in a line, a source given twice and loops are added to `mistakes`;
-    what needs to know the shop's pages is judged by `redirect_mistakes`.
+    Chains are flattened. Invalid lines, repeated sources and loops are appended to `mistakes`;
+    `redirect_mistakes` checks the redirects against the shop's pages.
     """
     text = _text_of(project, mistakes)
     return parse_redirects(text, mistakes) if text is not None else ()
 
 
 def written_redirects(project: Project) -> tuple[Redirect, ...]:
-    """Return the lines of the file that can be read, chains as they are; none where there is no such file."""
+    """Return the valid lines of the file with their chains, none when there is no such file."""
     mistakes: list[InputError] = []
     return tuple(_unflattened(_text_of(project, mistakes) or "", mistakes))
 
@@ -129,7 +142,7 @@ def parse_redirects(text: str, mistakes: list[InputError]) -> tuple[Redirect, ..
         return ()
     lines = Lines(text)
 
-    def wrong(written: str, value: object, expected: str) -> None:
+    def note_error(written: str, value: object, expected: str) -> None:
         line = _line(lines, written)
         mistakes.append(
             InputError(REDIRECTS_FILE, line, json.dumps(written, ensure_ascii=False), value, expected)
@@ -138,18 +151,18 @@ def parse_redirects(text: str, mistakes: list[InputError]) -> tuple[Redirect, ..
     found: dict[str, Redirect] = {}
     for written, target in values.items():
         if problem := source_problem(written):
-            wrong(written, written, problem)
+            note_error(written, written, problem)
         elif problem := target_problem(target):
-            wrong(written, target, problem)
+            note_error(written, target, problem)
         elif (known := found.get(_decoded(written))) is not None:
-            wrong(written, written, f"each address once; it is given as {known.written} too")
+            note_error(written, written, f"each address once; it is given as {known.written} too")
         else:
             found[_decoded(written)] = Redirect(_decoded(written), _encoded(target), written)
-    return _flattened(found, wrong)
+    return _flattened(found, note_error)
 
 
 def redirect_mistakes(redirects: tuple[Redirect, ...], pages: Set[str], lines: Lines) -> list[InputError]:
-    """Return what is wrong with redirects of a shop that has `pages`, given as decoded paths."""
+    """Return the errors in redirects of a shop with these `pages`, given as decoded paths."""
     mistakes = []
     for redirect in redirects:
         line = _line(lines, redirect.written)
@@ -164,7 +177,7 @@ def redirect_mistakes(redirects: tuple[Redirect, ...], pages: Set[str], lines: L
 
 
 def source_problem(source: object) -> str | None:  # noqa: PLR0911 - a sentence for each rule
-    """Return what was expected instead of `source`; None when a redirect can lead from it."""
+    """Return what was expected instead of `source`, None when it is valid."""
     if not isinstance(source, str) or not source.startswith("/") or source.startswith("//"):
         return "an absolute path of this shop: /old/path"
     if "?" in source or "#" in source:
@@ -188,7 +201,7 @@ def source_problem(source: object) -> str | None:  # noqa: PLR0911 - a sentence 
 
 
 def target_problem(target: object) -> str | None:
-    """Return what was expected instead of `target`; None when a redirect can lead there."""
+    """Return what was expected instead of `target`, None when it is valid."""
     expected = "an absolute path of this shop, or an https:// address"
     if not isinstance(target, str) or not target or len(target) > TARGET_LENGTH_MAX:
         return f"{expected}, of at most {TARGET_LENGTH_MAX} characters"
@@ -205,19 +218,20 @@ def target_problem(target: object) -> str | None:
 
 
 def add_redirects(project: Project, mapping: Mapping[str, str]) -> AddedRedirects:
-    """Append redirects to the file, which is made where there is none; every line that is there stays.
+    """Append redirects to the file, or create it. Existing lines and their targets stay.
 
-    A source that is there already keeps its target. The one exception: where a new redirect leads to an
-    address that redirects itself, there is a page at that address again, so the old line is removed.
+    The one exception: when a new redirect leads to an address that redirects itself, that address has a page
+    again, so the old line is removed.
+
+    Args:
+        project: the shop's folders.
+        mapping: the target of each source.
 
     Raises:
-        BadInput: the file as it is cannot be read, or would hold too many; it is as it was.
+        BadInput: the file has errors, or would have too many redirects; it is unchanged.
     """
-    mistakes: list[InputError] = []
-    text = _text_of(project, mistakes) or ""
-    there = {each.source: each for each in _unflattened(text, mistakes)}
-    if mistakes:
-        raise BadInput(str(mistakes[0]), hint=f"correct {REDIRECTS_FILE} first")
+    text, redirects = _editable(project)
+    there = {redirect.source: redirect for redirect in redirects}
     added: dict[str, str] = {}
     refused: dict[str, str] = {}
     new: dict[str, str] = {}
@@ -248,23 +262,28 @@ def add_redirects(project: Project, mapping: Mapping[str, str]) -> AddedRedirect
 
 
 def remove_redirects(project: Project, sources: Set[str]) -> tuple[str, ...]:
-    """Remove the lines of `sources`, decoded paths that have a page again; every other line stays.
+    """Remove the lines of `sources`, decoded paths that have a page again. Other lines stay.
 
     Returns:
-        The sources whose lines were removed, as the file had them.
+        The sources whose lines were removed, as the file spelt them.
 
     Raises:
-        BadInput: the file as it is cannot be read; it is as it was.
+        BadInput: the file has errors; it is unchanged.
     """
-    mistakes: list[InputError] = []
-    text = _text_of(project, mistakes) or ""
-    there = _unflattened(text, mistakes)
-    if mistakes:
-        raise BadInput(str(mistakes[0]), hint=f"correct {REDIRECTS_FILE} first")
-    removed = tuple(each.written for each in there if each.source in sources)
+    text, redirects = _editable(project)
+    removed = tuple(redirect.written for redirect in redirects if redirect.source in sources)
     if removed:
         _write(project.root / REDIRECTS_FILE, _without(text, removed))
     return removed
+
+
+def _editable(project: Project) -> tuple[str, list[Redirect]]:
+    mistakes: list[InputError] = []
+    text = _text_of(project, mistakes) or ""
+    redirects = _unflattened(text, mistakes)
+    if mistakes:
+        raise BadInput(str(mistakes[0]), hint=f"correct {REDIRECTS_FILE} first")
+    return text, redirects
 
 
 def _text_of(project: Project, mistakes: list[InputError]) -> str | None:
@@ -283,7 +302,7 @@ def _text_of(project: Project, mistakes: list[InputError]) -> str | None:
 
 
 def _unflattened(text: str, mistakes: list[InputError]) -> list[Redirect]:
-    """Return the lines as they are, chains and loops among them."""
+    """Return the valid lines with their chains and loops."""
     table = TomlTable.parse(text, file=REDIRECTS_FILE, mistakes=mistakes)
     values = table.value(_TABLE) if table else {}
     rows = values.items() if isinstance(values, dict) else ()
@@ -295,34 +314,35 @@ def _unflattened(text: str, mistakes: list[InputError]) -> list[Redirect]:
 
 
 def _flattened(
-    found: Mapping[str, Redirect], wrong: Callable[[str, object, str], None]
+    found: Mapping[str, Redirect], note_error: Callable[[str, object, str], None]
 ) -> tuple[Redirect, ...]:
+    """Replace each target that redirects itself by the end of its chain; leave out loops and note them."""
     ends: dict[str, str | None] = {}
     for start in found:
-        way = [start]
+        chain = [start]
         while True:
-            here = way[-1]
-            if here in ends:
-                end = ends[here]
+            last = chain[-1]
+            if last in ends:
+                end = ends[last]
                 break
-            following = _page_of(found[here].target)
-            if following in way:  # also of one that leads to itself
+            following = _page_of(found[last].target)
+            if following in chain:  # also a redirect to itself
                 end = None
-                loop = " -> ".join([*way[way.index(following) :], following])
-                wrong(found[here].written, found[here].target, f"an end of the chain: {loop} is a loop")
+                loop = " -> ".join([*chain[chain.index(following) :], following])
+                note_error(found[last].written, found[last].target, f"an end of the chain: {loop} is a loop")
                 break
             if following not in found:
-                end = found[here].target
+                end = found[last].target
                 break
-            way.append(following)
-        ends.update(dict.fromkeys(way, end))
+            chain.append(following)
+        ends.update(dict.fromkeys(chain, end))
     return tuple(
         Redirect(source, end, found[source].written) for source in sorted(found) if (end := ends[source])
     )
 
 
 def _line(lines: Lines, written: str) -> int | None:
-    """Return the line of a source, which the file has in quotes and so with escapes."""
+    """Return the line of a source, which the file has in quotes and with escapes."""
     return lines.of(f"{_TABLE}.{_quoted(written)[1:-1]}") or lines.of(f"{_TABLE}.{written}")
 
 
@@ -331,7 +351,7 @@ def _decoded(source: str) -> str:
 
 
 def _encoded(target: str) -> str:
-    """Return a target as an attribute of a page can have it. Encoded signs stay encoded."""
+    """Return a target encoded for an attribute of a page. Encoded signs stay encoded."""
     if not target.startswith("/"):
         return quote(target, safe=_PATH_SAFE + "?#[]%")
     path, mark, rest = _split(target)
@@ -345,7 +365,7 @@ def _split(target: str) -> tuple[str, str, str]:
 
 
 def _page_of(target: str) -> str:
-    """Return the decoded path a target leads to; empty for another site's."""
+    """Return the decoded path that a target leads to, empty when it is on another site."""
     if not target.startswith("/"):
         return ""
     return unquote(_split(target)[0]).rstrip("/") or "/"
@@ -361,17 +381,17 @@ def _with(text: str, added: Mapping[str, str]) -> str:
 
 def _without(text: str, written: tuple[str, ...]) -> str:
     lines = Lines(text)
-    gone = {_line(lines, each) for each in written}
-    kept = [line for number, line in enumerate(text.splitlines(keepends=True), 1) if number not in gone]
+    removed = {_line(lines, source) for source in written}
+    kept = [line for number, line in enumerate(text.splitlines(keepends=True), 1) if number not in removed]
     return "".join(kept)
 
 
 def _quoted(text: str) -> str:
-    """Return a TOML basic string. Neither side holds control characters, which JSON and TOML differ in."""
+    """Return a TOML basic string, as JSON: they differ in control characters only, which the text has not."""
     return json.dumps(text, ensure_ascii=False)
 
 
 def _write(file: Path, text: str) -> None:
-    beside = file.with_name(f".{file.name}.unfinished")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(file)
+    unfinished = file.with_name(f".{file.name}.unfinished")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(file)
