@@ -71,24 +71,24 @@ def main() -> None:
 
 def _profiled(folder: Path, shares: Shares) -> list[tuple[str, ...]]:
     from spillway.project import Project
-    from spillway.sitegen import cloud_rendering, site
-    from spillway.sitegen.build_cache import BuildCache
+    from spillway.sitegen import site
+    from spillway.sitegen.cache import BuildCache
     from spillway.sitegen.output_dir import OutputDir
+    from spillway.sitegen.pages import SitePages
     from spillway.sitegen.parallel import WorkerPool
     from spillway.sitegen.reading.loading import load_catalogue
-    from spillway.sitegen.rendering import Rendering
 
-    class TimedRendering(Rendering):
+    class TimedPages(SitePages):
         def jobs(self) -> Any:
             made = shares.timed("planning: what each page is made from", super().jobs)()
             return [replace(each, make=shares.timed("rendering", each.make)) for each in made]
 
-    parts: Any = site, cloud_rendering, OutputDir, BuildCache
-    _site, _making, _shelf, _memory = parts
-    _making.Rendering = TimedRendering
+    parts: Any = site, OutputDir, BuildCache
+    _site, _output_dir, _cache = parts
+    _site.SitePages = TimedPages
     _site.load_catalogue = shares.timed("reading: files into products", load_catalogue)
-    _shelf.fill = shares.timed("writing: files, and their digests", OutputDir.fill)
-    _memory.save = shares.timed("remembering: for the next build", BuildCache.save)
+    _output_dir.sync = shares.timed("writing: files, and their digests", OutputDir.sync)
+    _cache.save = shares.timed("remembering: for the next build", BuildCache.save)
     shares.end()
     shares.cpu_s["start: the interpreter, and what it imports"] = time.process_time()
     shares.part("the rest: the theme, pictures looked up, the release's name")

@@ -34,7 +34,7 @@ class Spillway(Generator):
 
     def forget(self) -> None:
         shutil.rmtree(self.folder / "build", ignore_errors=True)
-        shutil.rmtree(self.folder / ".cache" / "shelves", ignore_errors=True)
+        shutil.rmtree(self.folder / ".cache" / "output-dirs", ignore_errors=True)
         (self.folder / ".cache" / "catalogue.pickle").unlink(missing_ok=True)
 
     def edit(self, item: Item, number: int) -> None:

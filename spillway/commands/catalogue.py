@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.product import Product
     from chalicelib.domain.stock import Stock
     from chalicelib.storefront.theme import Edition
-    from spillway.sitegen.edition_rendering import StockBySlug
+    from spillway.sitegen.pages import StockBySlug
     from spillway.sitegen.reading.catalogue import CatalogueProduct
 
 FORMATS: Mapping[str, Callable[[Path, ReadOptions], Export]] = {
@@ -154,14 +154,14 @@ def google_command(
     spillway feed google --stage prod -o products.xml
     """
     # Loaded only now: the other commands do not wait for the picture library.
-    from spillway.sitegen.merchant_feed import merchant_feed
-    from spillway.sitegen.site import release_source_of
+    from spillway.sitegen.feeds import merchant_feed
+    from spillway.sitegen.site import read_site
 
     stock: StockBySlug = {}
     if stage_name is not None:
         url, stock = _live(project, stage_name)
         base_url = base_url or url
-    source = release_source_of(project, base_url=base_url).source
+    source = read_site(project, base_url=base_url).source
     edition = _edition_of(source.theme.editions, locale)
     today = datetime.now(UTC).date().isoformat()
     feed = merchant_feed(edition, _stocked(source.products, stock), today=today)

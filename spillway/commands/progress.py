@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from spillway.sitegen.parallel import WorkerPool, bundled
+from spillway.sitegen.parallel import WorkerPool, chunks_of
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -56,7 +56,7 @@ class SharedWork:
 
     def __call__(self, work: Callable[[Sequence[T]], R], things: Sequence[T], what: str) -> list[R]:
         """Return the result of `work` for each part of `things`, in their order; `what` names the stage."""
-        bundles = bundled(things)
+        bundles = chunks_of(things)
         with ExitStack() as stack:
             show: Show | None = None
 
@@ -67,7 +67,7 @@ class SharedWork:
                 if show is not None:
                     show(begun / len(bundles))
 
-            return self._pool.share(work, bundles, progress=progress)
+            return self._pool.map_batches(work, bundles, progress=progress)
 
 
 @contextmanager

@@ -17,8 +17,8 @@ from spillway.errors import BadInput
 from spillway.local_cloud.strict.settings import LAMBDA_INVOCATIONS_MAX
 from spillway.pluralize import pluralize
 from spillway.project import Project
+from spillway.sitegen.cache import Report, UpToDate
 from spillway.sitegen.sales import ended_sales
-from spillway.sitegen.up_to_date import Report, UpToDate
 
 if TYPE_CHECKING:
     from spillway.demo.demo import DemoSettings, RunningDemo
@@ -192,8 +192,8 @@ def messages_command(project: Project, locale: str) -> None:
     """
     if not LOCALE.fullmatch(locale):
         raise BadInput(f"{locale!r}: not a locale", hint="name a language, as in site.toml: de, de-AT")
-    from spillway.sitegen.text_catalogue import updated
     from spillway.sitegen.theming import theme_texts
+    from spillway.sitegen.translations import updated
 
     file = project.site / "locales" / f"{locale}.po"
     before = file.read_text(encoding="utf-8") if file.is_file() else ""

@@ -12,7 +12,7 @@ from chalicelib.mail.headers import parse_mailbox
 from chalicelib.storefront.theme import Shop
 from spillway.errors import BadInput
 from spillway.sitegen.dates import Dates
-from spillway.sitegen.edition_rendering import StockBySlug
+from spillway.sitegen.pages import StockBySlug
 from spillway.sitegen.release import Release
 from spillway.stage import LOCAL, Stage
 

@@ -29,7 +29,7 @@ from spillway.publish.manifest import Manifest
 from spillway.publish.plan import Plan, make_plan
 from spillway.publish.s3 import Request
 from spillway.sitegen.dates import Dates
-from spillway.sitegen.edition_rendering import StockBySlug
+from spillway.sitegen.pages import StockBySlug
 from spillway.sitegen.release import Kind, Release, ReleaseSource, SiteObject
 from spillway.sitegen.sales import ended_sales
 

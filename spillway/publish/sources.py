@@ -7,15 +7,14 @@ from spillway.project import Project
 from spillway.publish.archive import kept_key, unpacked
 from spillway.publish.manifest import Kept, Manifest
 from spillway.publish.publisher import Bucket, Make, Target
-from spillway.sitegen.build_cache import BuildCache
-from spillway.sitegen.cloud_rendering import rendered
+from spillway.sitegen.cache import BuildCache
 from spillway.sitegen.dates import Dates
-from spillway.sitegen.edition_rendering import StockBySlug
 from spillway.sitegen.output_dir import OutputDir
+from spillway.sitegen.pages import StockBySlug
 from spillway.sitegen.parallel import WorkerPool
 from spillway.sitegen.reading.toml_input import CatalogueInvalid
 from spillway.sitegen.release import Release, SiteObject
-from spillway.sitegen.site import build
+from spillway.sitegen.site import build, render_release
 
 
 def of_folder(
@@ -60,7 +59,7 @@ def of_kept(kept: Kept, project: Project, target: Target) -> Make:
 
     def make(stock: StockBySlug, dates: Dates) -> Release:
         memory = BuildCache(project.cache / "shelves" / "rollback.pickle", context="")
-        release = rendered(
+        release = render_release(
             source,
             OutputDir(shelf, memory),
             (),

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from chalicelib.domain.stock import Stock
 from chalicelib.storefront.sitemap import written_time
 from chalicelib.storefront.theme import Edition
-from spillway.sitegen.build_cache import digest_of
+from spillway.sitegen.cache import digest_of
 from spillway.sitegen.products import Products
 from spillway.sitegen.reading.catalogue import ContentPage
 

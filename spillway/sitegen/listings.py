@@ -1,57 +1,65 @@
-"""The listings of an edition: which products stand on which page, in which order."""
+"""Listings and search: which products stand on which page, and in which order."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 
 from chalicelib.domain.product import Picture
-from chalicelib.storefront.theme import EVERYTHING, HOME, Listing
+from chalicelib.storefront.theme import EVERYTHING, HOME, Edition, Link, Listing, covers_of
+from spillway.sitegen.cache import digest_of
 from spillway.sitegen.products import Products
 from spillway.sitegen.reading.catalogue import ProductRow, Storefront
 from spillway.sitegen.reading.slugs import tagged
 
-# A page of cards that a phone on a slow network still gets at once; divides by 2, 3 and 4 columns.
+SEARCH_PATH = "/search"
+INDEX_PATH = "/search.json"
+# A page of cards that a phone on a slow network shows at once; divides by 2, 3 and 4 columns.
 CARDS_MAX = 48
+# A search page that lists more products is heavier than a visit to the categories.
+_SEARCH_PAGE_PRODUCTS_MAX = 500
+
+
+def newest_first(rows: Sequence[ProductRow]) -> list[ProductRow]:
+    """Return products in the order of every listing: by date, then by title."""
+    by_title = sorted(rows, key=lambda row: row.title)
+    return sorted(by_title, key=lambda row: row.released_on or "", reverse=True)
 
 
 def listings_of(
-    storefront: Storefront, shelf: Sequence[ProductRow], products: Products, hero: Picture | None
+    storefront: Storefront, rows: Sequence[ProductRow], products: Products, hero: Picture | None
 ) -> tuple[Listing, ...]:
-    """Every listing of one edition: home, categories, everything, tags. `shelf` has the products in the order
-    in which they are shown."""
+    """Return every listing of one edition: the home page, categories, the page of everything, tags.
+
+    Args:
+        storefront: The shop in the locale of the edition.
+        rows: Its products, the newest first.
+        products: The same, for the pictures that stand for categories.
+        hero: The picture of the home page.
+    """
     home, texts = storefront.home, storefront.texts
-    held: dict[str, list[ProductRow]] = {}
-    for row in shelf:
+    by_category: dict[str, list[ProductRow]] = {}
+    for row in rows:
         for slug in row.categories:
-            held.setdefault(slug, []).append(row)
+            by_category.setdefault(slug, []).append(row)
     listings = [Listing(HOME, "home.html", home.headline, home.lede, home.featured, hero)]
     for category in storefront.categories:
-        rows = held.get(category.slug, [])
-        first = next((row.slug for row in rows if products.has_pictures(row)), None)
-        cover = _cover(products, first, storefront) if first else None
-        listings += _pages_of_shelf(
-            f"/shop/{category.slug}", category.title, category.description, rows, cover
-        )
-    words = _of_all(storefront, len(shelf))
-    listings += _pages_of_shelf(EVERYTHING, texts.one("Everything"), words, shelf, None)
-    for tag, tagged_rows in tagged(shelf).items():
+        listed = by_category.get(category.slug, [])
+        path, cover = f"/shop/{category.slug}", _cover(listed, products, storefront)
+        listings += pages_of_listing(path, category.title, category.description, listed, cover)
+    title = texts.one("Everything")
+    description = texts.of_number(
+        "The one thing we make.", "All %(count)s things we make, the newest first.", len(rows)
+    )
+    description %= {"count": storefront.money.number(len(rows))}
+    listings += pages_of_listing(EVERYTHING, title, description, rows, None)
+    for tag, tagged_rows in tagged(rows).items():
         title = storefront.words.get(tag.name, tag.name)
-        words = texts.one("All with the tag “%(tag)s”, the newest first.") % {"tag": title}
+        description = texts.one("All with the tag “%(tag)s”, the newest first.") % {"tag": title}
         title = title[:1].upper() + title[1:]
-        listings += _pages_of_shelf(tag.path, title, words, tagged_rows, None, tags=tag.spellings)
+        listings += pages_of_listing(tag.path, title, description, tagged_rows, None, tags=tag.spellings)
     return tuple(listings)
 
 
-def _cover(products: Products, slug: str, storefront: Storefront) -> Picture:
-    return products.named(slug).product.in_locale(storefront.shop.locale, storefront.words).pictures[0]
-
-
-def _of_all(storefront: Storefront, count: int) -> str:
-    words = storefront.texts.of_number(
-        "The one thing we make.", "All %(count)s things we make, the newest first.", count
-    )
-    return words % {"count": storefront.money.number(count)}
-
-
-def _pages_of_shelf(
+def pages_of_listing(
     path: str,
     title: str,
     description: str,
@@ -59,8 +67,9 @@ def _pages_of_shelf(
     cover: Picture | None,
     tags: tuple[str, ...] = (),
 ) -> list[Listing]:
+    """Return a listing of `rows` as pages of at most `CARDS_MAX` cards; one page without any for no rows."""
     count = max(1, -(-len(rows) // CARDS_MAX))
-    # A sign that no slug has: whatever a merchant names a category, it is never taken for a page of another.
+    # No slug has an underscore: the second page of a category is never the path of another category.
     paths = [path, *(f"{path}_{number}" for number in range(2, count + 1))]
     return [
         Listing(
@@ -78,3 +87,84 @@ def _pages_of_shelf(
         )
         for index in range(count)
     ]
+
+
+class Search:
+    """The content of an edition's search page, and of the index that its script looks through."""
+
+    def __init__(
+        self,
+        edition: Edition,
+        products: Products,
+        *,
+        translated: bool,
+        listed_max: int = _SEARCH_PAGE_PRODUCTS_MAX,
+    ) -> None:
+        """Prepare the search of `edition`.
+
+        Args:
+            edition: The edition.
+            products: The products of the shop.
+            translated: Says that titles come from translations, and not from `ProductRow.title`.
+            listed_max: The most products that the search page lists.
+        """
+        self._edition = edition
+        self._products = products
+        self._translated = translated
+        self._listed_max = listed_max
+        self._categories = {cover.path: cover.title for cover in covers_of(edition.listings)}
+        self._tags = {tag: listing.title for listing in edition.listings for tag in listing.tags}
+
+    @property
+    def digest(self) -> str:
+        """Return a digest that changes with anything the page shows or the script looks through."""
+        rows = self._products.rows
+        if self._translated:
+            return digest_of([self._products.digest(row.slug) for row in rows], self._categories, self._tags)
+        return digest_of(
+            [(row.slug, row.title, row.categories, row.tags) for row in rows], self._categories, self._tags
+        )
+
+    def index(self) -> str:
+        """Return the JSON that the script fetches: slug, title, and the titles of categories and tags."""
+        products = [(row.slug, title, " ".join(self._listing_titles(row))) for row, title in self._titled()]
+        document = {"root": self._edition.root, "products": products}
+        return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+    def shelves(self) -> list[tuple[Link, Sequence[Link]]]:
+        """Return every category with its products by title; without products where there are too many."""
+        by_category: dict[str, list[Link]] = {}
+        if len(self._products) <= self._listed_max:
+            for row, title in self._titled():
+                for category in row.categories:
+                    link = Link(title, f"/products/{row.slug}")
+                    by_category.setdefault(f"/shop/{category}", []).append(link)
+        return [
+            (Link(title, path), sorted(by_category.get(path, ()), key=lambda link: link.title))
+            for path, title in self._categories.items()
+        ]
+
+    def tags(self) -> list[Listing]:
+        """Return the first page of every tag."""
+        return [listing for listing in self._edition.listings if listing.tags and listing.number == 1]
+
+    def _listing_titles(self, row: ProductRow) -> Iterator[str]:
+        yield from (self._categories.get(f"/shop/{category}", "") for category in row.categories)
+        yield from (self._tags.get(tag, tag) for tag in row.tags)
+
+    def _titled(self) -> Iterator[tuple[ProductRow, str]]:
+        locale = self._edition.shop.locale
+        for row in self._products.rows:
+            if self._translated:
+                yield row, self._products.named(row.slug).product.in_locale(locale, {}).title
+            else:
+                yield row, row.title
+
+
+def _cover(rows: Sequence[ProductRow], products: Products, storefront: Storefront) -> Picture | None:
+    """Return the picture of a category: the first of its newest product that has one."""
+    first = next((row for row in rows if products.has_pictures(row)), None)
+    if first is None:
+        return None
+    product = products.named(first.slug).product
+    return product.in_locale(storefront.shop.locale, storefront.words).pictures[0]

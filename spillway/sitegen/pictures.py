@@ -1,4 +1,4 @@
-"""Pictures: from a merchant's master files to the few encodings and widths that pages ask for."""
+"""Pictures: a merchant's source files in the few encodings and widths that pages ask for."""
 
 import hashlib
 import json
@@ -9,6 +9,7 @@ from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -19,29 +20,31 @@ from spillway.sitegen.products import Developed, ImageVariant
 from spillway.sitegen.reading.picture_file import PictureDamaged, read_picture
 from spillway.sitegen.reading.slugs import safe_stem
 
-# Raised when what is noted beside the renditions changes.
+# Increases when the format of made.json changes.
 _RECORD_VERSION = 3
-# Some 90 bytes, which keep the colours.
+# The blurred picture has some 90 bytes, enough for its colours.
 _BLUR_WIDTH_PIXELS = 8
 _BLUR_QUALITY = 70
 
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """One way to write a picture, and the widths worth having: none is made wider than its master."""
+    """An encoding, and the widths that pages ask for; no variant is wider than its source."""
 
     suffix: str
     media_type: str
     widths_pixels: tuple[int, ...]
     options: tuple[tuple[str, int | bool | str], ...]
 
-    def widths_up_to(self, master_width_pixels: int) -> list[int]:
-        return [each for each in self.widths_pixels if each <= master_width_pixels] or [master_width_pixels]
+    def widths_up_to(self, source_width_pixels: int) -> list[int]:
+        """Return the widths of the variants of a source, in pixels."""
+        widths = [width for width in self.widths_pixels if width <= source_width_pixels]
+        return widths or [source_width_pixels]
 
 
-# Best first, as a browser chooses. Nearly every browser takes AVIF; the JPEG is for the rest, for
-# emails and for previews in other people's apps. AVIF at speed 8 takes more than twice the time of 9 for
-# files a tenth smaller. One thread each: the pictures themselves run in parallel.
+# Best first, as a browser chooses. Nearly every browser takes AVIF; the JPEG is for the rest, for emails and
+# for previews in other apps. AVIF at speed 8 takes more than twice the time of 9 for files a tenth smaller.
+# One thread each: pictures are encoded in parallel.
 ENCODINGS = (
     Encoding(
         "avif", "image/avif", (320, 640, 960, 1600), (("quality", 55), ("speed", 9), ("max_threads", 1))
@@ -51,57 +54,57 @@ ENCODINGS = (
 )
 
 
-class Darkroom:
-    """Develops masters, and keeps what it made by content: the same master is developed once."""
+def make_variants(sources: Iterable[Path], cache: Path) -> Mapping[Path, Developed]:
+    """Return the outcome for every source: a problem, or its variants.
 
-    def __init__(self, cache: Path) -> None:
-        job = json.dumps([_RECORD_VERSION, PIL.__version__, [asdict(encoding) for encoding in ENCODINGS]])
-        self._shelf = cache / "pictures" / hashlib.sha256(job.encode()).hexdigest()[:16]
-
-    def develop(self, masters: Iterable[Path]) -> Mapping[Path, Developed]:
-        """Return the outcome for every master: a problem, or renditions, best encoding first and narrowest
-        first within it."""
-        distinct = sorted(set(masters))
-        # Pillow lets go of the interpreter while it decodes, scales and encodes: threads do.
-        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-            return dict(zip(distinct, pool.map(self._developed, distinct), strict=True))
-
-    def _developed(self, master: Path) -> Developed:
-        folder = self._shelf / hashlib.sha256(master.read_bytes()).hexdigest()[:32]
-        if not folder.is_dir():
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            # Made beside and renamed: a folder that is there is complete.
-            unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix="unfinished-"))
-            try:
-                _develop(master, unfinished)
-            except PictureDamaged as damaged:
-                shutil.rmtree(unfinished, ignore_errors=True)
-                return Developed(problem=str(damaged))
-            try:
-                unfinished.rename(folder)
-            except OSError:
-                if not folder.is_dir():  # if it is, another build was faster, and made the same
-                    raise
-            finally:
-                shutil.rmtree(unfinished, ignore_errors=True)
-        record = json.loads((folder / "made.json").read_text())
-        *better, fallback = (_rendition(master, folder, row) for row in record["made"])
-        renditions = (*better, replace(fallback, blur=_blurred(fallback.file)))
-        return Developed(renditions, tuple(record["notes"]))
+    Variants come with the best encoding first, and within an encoding with the narrowest first. They are kept
+    in the folder `cache` by content: the same picture is encoded once, whatever its name.
+    """
+    settings = json.dumps([_RECORD_VERSION, PIL.__version__, [asdict(encoding) for encoding in ENCODINGS]])
+    folder = cache / "pictures" / hashlib.sha256(settings.encode()).hexdigest()[:16]
+    distinct = sorted(set(sources))
+    # Pillow releases the interpreter's lock while it decodes, scales and encodes: threads suffice.
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        made = pool.map(partial(_kept_variants, folder), distinct)
+        return dict(zip(distinct, made, strict=True))
 
 
-def _rendition(master: Path, folder: Path, row: Mapping[str, str | int]) -> ImageVariant:
+def _kept_variants(cache: Path, source: Path) -> Developed:
+    """Return the outcome for one source, and make its variants unless `cache` has them."""
+    folder = cache / hashlib.sha256(source.read_bytes()).hexdigest()[:32]
+    if not folder.is_dir():
+        cache.mkdir(parents=True, exist_ok=True)
+        # Written beside it and renamed: a folder that exists is complete.
+        unfinished = Path(tempfile.mkdtemp(dir=cache, prefix="unfinished-"))
+        try:
+            _write_variants(source, unfinished)
+        except PictureDamaged as damaged:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            return Developed(problem=str(damaged))
+        try:
+            unfinished.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # if it exists, a build beside this one made the same
+                raise
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+    record = json.loads((folder / "made.json").read_text())
+    *better, fallback = (_variant(source, folder, row) for row in record["made"])
+    return Developed((*better, replace(fallback, blur=_blurred(fallback.file))), tuple(record["notes"]))
+
+
+def _variant(source: Path, folder: Path, row: Mapping[str, str | int]) -> ImageVariant:
     file = folder / str(row["file"])
     sha256 = str(row["sha256"])
-    name = f"{safe_stem(master.name)}-{row['width']}-{sha256[:10]}{file.suffix}"
+    name = f"{safe_stem(source.name)}-{row['width']}-{sha256[:10]}{file.suffix}"
     return ImageVariant(name, str(row["media_type"]), int(row["width"]), int(row["height"]), sha256, file)
 
 
 def _blurred(file: Path) -> str:
-    """A picture so small that its address is the picture: all that a page shows until the real one comes."""
+    """Return a data URL of a few pixels, which a page shows until the picture has loaded."""
     with Image.open(file) as image:
         height = max(1, round(image.height * _BLUR_WIDTH_PIXELS / image.width))
-        # JPEG's decoder gives an eighth of the size for an eighth of the time.
+        # JPEG's decoder makes an eighth of the size in an eighth of the time.
         image.draft("RGB", (_BLUR_WIDTH_PIXELS * 8, height * 8))
         few = image.convert("RGB").resize((_BLUR_WIDTH_PIXELS, height), Image.Resampling.BOX)
     written = BytesIO()
@@ -109,8 +112,8 @@ def _blurred(file: Path) -> str:
     return f"data:image/webp;base64,{b64encode(written.getvalue()).decode()}"
 
 
-def _develop(master: Path, folder: Path) -> None:
-    image, notes = read_picture(master)
+def _write_variants(source: Path, folder: Path) -> None:
+    image, notes = read_picture(source)
     scaled = _scaled(image)
     made = []
     for encoding in ENCODINGS:
@@ -132,11 +135,11 @@ def _develop(master: Path, folder: Path) -> None:
 
 
 def _scaled(image: Image.Image) -> dict[int, Image.Image]:
-    """The picture in every width that some encoding wants, each made from the next wider one."""
+    """Return the picture in every width that some encoding has, each made from the next wider one."""
     scaled: dict[int, Image.Image] = {}
-    source = image
-    wanted = {width for encoding in ENCODINGS for width in encoding.widths_up_to(image.width)}
-    for width in sorted(wanted, reverse=True):
+    wider = image
+    widths = {width for encoding in ENCODINGS for width in encoding.widths_up_to(image.width)}
+    for width in sorted(widths, reverse=True):
         height = round(image.height * width / image.width)
-        scaled[width] = source = source.resize((width, height), Image.Resampling.LANCZOS)
+        scaled[width] = wider = wider.resize((width, height), Image.Resampling.LANCZOS)
     return scaled

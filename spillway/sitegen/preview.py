@@ -1,4 +1,4 @@
-"""The shop as it is being edited: rebuilt when a file changes, and the browser told to look again."""
+"""Serve a shop while it is edited: rebuild it when a file changes, and reload the browser."""
 
 import asyncio
 import html
@@ -15,13 +15,13 @@ from starlette.routing import Route
 from chalicelib.storage.pages import HOME_KEY, object_key
 from spillway.errors import SpillwayError
 from spillway.project import Project
-from spillway.sitegen.file_stat import Signature, files_under, signature_of
+from spillway.sitegen.cache import Signature, files_under, signature_of
 from spillway.sitegen.reading.redirects import REDIRECTS_FOLDER, redirect_file
 from spillway.sitegen.site import build
 
 CHANGES_PATH = "/_preview/changes"
 SCRIPT_PATH = "/_preview/reload.js"
-_LOOKED_AT_EVERY_S = 0.3
+_POLL_INTERVAL_S = 0.3
 _SCRIPT = f"""let seen;
 new EventSource("{CHANGES_PATH}").onmessage = ({{ data }}) => {{
   if (seen !== undefined && seen !== data) location.reload();
@@ -33,27 +33,28 @@ _PAGE_TYPE = "text/html"
 
 
 class Preview:
-    """One shop and its latest build. `number` counts the builds; `mistakes` says why the last one failed."""
+    """A shop and its latest build. `number` counts builds; `mistakes` is why the last one failed."""
 
     def __init__(self, project: Project, *, base_url: str) -> None:
+        """Take the shop under `project`, whose pages are built for `base_url`; nothing is built yet."""
         self._project = project
         self._base_url = base_url
         self._folder = project.cache / "preview"
-        self._seen: dict[str, Signature] | None = None
+        self._signatures: dict[str, Signature] | None = None
         self._ended = False
         self._types: dict[str, str] = {}
         self.number = 0
         self.mistakes = ""
 
     def look(self) -> bool:
-        """Build if a file of the shop is another than at the last look; whether one was."""
+        """Build if a file of the shop has changed since the last call. Return whether one had."""
         now = {name: signature_of(entry) for name, entry in files_under(str(self._project.site))}
-        if now == self._seen:
+        if now == self._signatures:
             return False
-        self._seen = now
+        self._signatures = now
         try:
             release = build(self._project, base_url=self._base_url, folder=self._folder)
-            self._types = {each.key: each.content_type for each in release.source.root_files}
+            self._types = {file.key: file.content_type for file in release.source.root_files}
             self.mistakes = ""
         except SpillwayError as error:
             self.mistakes = error.message
@@ -61,18 +62,18 @@ class Preview:
         return True
 
     def watch(self, stop: threading.Event) -> None:
-        """Look again and again until told to stop; then browsers are let go."""
+        """Call `look` in a loop until `stop` is set, then end the streams that browsers listen to."""
         try:
-            while not stop.wait(_LOOKED_AT_EVERY_S):
+            while not stop.wait(_POLL_INTERVAL_S):
                 try:
                     self.look()
                 except FileNotFoundError:  # an editor replaces files by renaming: look again
-                    self._seen = None
+                    self._signatures = None
         finally:
             self._ended = True
 
     def app(self) -> Starlette:
-        """The shop's pages, each with a line that reloads it."""
+        """Return the server of the shop's pages, each with a script that reloads it."""
         return Starlette(
             routes=[
                 Route(CHANGES_PATH, self._changes),
@@ -83,12 +84,12 @@ class Preview:
 
     async def _changes(self, request: Request) -> Response:
         async def numbers() -> AsyncIterator[str]:
-            told = -1
+            sent = -1
             while not (self._ended or await request.is_disconnected()):
-                if told != self.number:
-                    told = self.number
-                    yield f"data: {told}\n\n"
-                await asyncio.sleep(_LOOKED_AT_EVERY_S)
+                if sent != self.number:
+                    sent = self.number
+                    yield f"data: {sent}\n\n"
+                await asyncio.sleep(_POLL_INTERVAL_S)
 
         return StreamingResponse(numbers(), media_type="text/event-stream")
 

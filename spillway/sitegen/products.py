@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import overload
 
 from chalicelib.domain.product import Picture, PictureSource
-from spillway.sitegen.build_cache import BuildCache, digest_of
-from spillway.sitegen.file_stat import Signature, is_settled, signature_of
+from spillway.sitegen.cache import BuildCache, Signature, digest_of, is_settled, signature_of
 from spillway.sitegen.reading.catalogue import PICTURE_EXPECTED, CatalogueProduct, ProductRow, SourceImage
 
 
@@ -157,7 +156,7 @@ class Gallery:
 
             known = (signature, picture_problem(self._folder, self._file(name).name))
         if is_settled(signature):
-            self._memory.note(key, known)
+            self._memory.set(key, known)
         problem: str | None = known[1]
         return problem
 
@@ -171,13 +170,13 @@ class Gallery:
                 developed[name] = known[1]
         new = {name: self._file(name) for name in signatures if name not in developed}
         if new:
-            from spillway.sitegen.pictures import Darkroom
+            from spillway.sitegen.pictures import make_variants
 
-            made = Darkroom(self._cache).develop(new.values())
+            made = make_variants(new.values(), self._cache)
             developed |= {name: made[file] for name, file in new.items()}
         for name, signature in signatures.items():
             if is_settled(signature) and not developed[name].problem:
-                self._memory.note(f"picture {name}", (signature, developed[name]))
+                self._memory.set(f"picture {name}", (signature, developed[name]))
         return developed
 
     def _signature(self, name: str) -> Signature | None:

@@ -1,13 +1,13 @@
-"""A release: everything a build made, as one value. Publishing it comes after."""
+"""A release: what a build makes, as one value, and what it is made from. Publishing it comes after."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
 from chalicelib.storefront.theme import Theme
-from spillway.sitegen.build_cache import digest_of
+from spillway.sitegen.cache import digest_of
 from spillway.sitegen.dates import Dated
 from spillway.sitegen.products import Products
 from spillway.sitegen.reading.catalogue import ContentPage
@@ -16,7 +16,7 @@ from spillway.sitegen.root_files import RootFile
 
 
 class Kind(StrEnum):
-    """When an object may appear: what a page asks for comes before it, what leads to it comes after."""
+    """When an upload writes an object: assets before the pages that need them, indexes after the pages."""
 
     ASSET = "asset"
     PAGE = "page"
@@ -24,9 +24,29 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class PageJob:
+    """A file that can be made: its content as a function, and a digest of all that the content depends on.
+
+    Equal digests make equal bytes. `key` is the object's key; `file` is the path in an output directory,
+    which differs where other files lie under that key. `language` is the locale of a page's text, empty for
+    none.
+    """
+
+    key: str
+    file: str
+    kind: Kind
+    content_type: str
+    language: str
+    digest: str
+    make: Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class SiteObject:
-    """One object of the site, kept under the path a shopper types. `body` is a file when it is large;
-    `language` is that of a page's words."""
+    """One object of the site, under the key of its URL path.
+
+    `body` is a file when it is large; `language` is the locale of a page's text, empty for none.
+    """
 
     key: str
     body: bytes | Path
@@ -40,17 +60,21 @@ class SiteObject:
     def of(
         cls, key: str, body: bytes | Path, *, content_type: str, cache_control: str, kind: Kind
     ) -> "SiteObject":
+        """Return the object with the digest of its body."""
         content = body if isinstance(body, bytes) else body.read_bytes()
         return cls(key, body, hashlib.sha256(content).hexdigest(), content_type, cache_control, kind)
 
     def read(self) -> bytes:
+        """Return the body."""
         return self.body if isinstance(self.body, bytes) else self.body.read_bytes()
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseSource:
-    """All that the objects of a release are made from, whatever is in stock. `theme` bears the release's
-    name, which is made from all of it."""
+    """The values that a release is rendered from, apart from stock.
+
+    `theme.release` is the release's name, a digest of all of it.
+    """
 
     theme: Theme
     products: Products
@@ -69,45 +93,48 @@ class ReleaseSource:
         redirects: tuple[Redirect, ...] = (),
         root_files: tuple[RootFile, ...] = (),
     ) -> "ReleaseSource":
-        """The source with their name."""
-        content = digest_of(
-            [(each.key, each.sha256, each.content_type, each.cache_control) for each in assets],
+        """Return the source, named."""
+        digest = digest_of(
+            [(asset.key, asset.sha256, asset.content_type, asset.cache_control) for asset in assets],
             replace(theme, release="").to_json(),
             [(slug, products.digest(slug)) for slug in products.slugs],
             contents,
-            [(each.source, each.target) for each in redirects],
+            [(redirect.source, redirect.target) for redirect in redirects],
             root_files,
         )
-        named = replace(theme, release=content[:16])
+        named = replace(theme, release=digest[:16])
         return cls(named, products, tuple(contents), tuple(assets), redirects, root_files)
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What a build made. Equal ids make equal bytes, for equal stock, stamps and dates. The theme names the
-    list of `refused_domains` by its content."""
+    """The objects that a build made, by key. Equal ids, stock, tokens and dates make equal bytes."""
 
     objects: tuple[SiteObject, ...]
     source: ReleaseSource
     missing_translations: tuple[str, ...] = ()
-    """What the shop does not say in a language it has, a line each: it is said in the first instead."""
+    """A line for each thing that a language of the shop lacks: pages have it in the first language."""
     refused_domains: tuple[str, ...] = ()
+    """Email domains that signups are refused for; the theme names the list by a digest."""
     notes: tuple[str, ...] = ()
-    """Things a merchant would not expect of a picture, a line each."""
+    """A line for each picture that is shown otherwise than its file is."""
     left_out: tuple[str, ...] = ()
-    """Places that name a picture which cannot be shown, where the build goes on as asked, a line each."""
+    """A line for each place that names a broken picture, where broken pictures are skipped."""
     dates: Mapping[str, Dated] = field(default_factory=dict)
     sales: tuple[tuple[str, str], ...] = ()
     """See `spillway.sitegen.sales.sales_of`."""
 
     @property
     def id(self) -> str:
+        """Return the release's name."""
         return self.source.theme.release
 
     @property
     def theme(self) -> Theme:
+        """Return the theme that its pages are rendered with."""
         return self.source.theme
 
     @property
     def products(self) -> Products:
+        """Return the products it shows."""
         return self.source.products

@@ -1,6 +1,6 @@
-"""site/root/: files served at the root as they are, such as ads.txt and /.well-known/security.txt.
+"""site/root/: files served at the root unchanged, such as ads.txt and /.well-known/security.txt.
 
-robots.txt is the one that is not: its lines are added to those the build writes.
+The one exception is robots.txt: its lines follow those that the build writes.
 """
 
 import json
@@ -14,7 +14,7 @@ from spillway.sitegen.reading.toml_input import InputError
 ROOT_FOLDER = "site/root"
 ROBOTS_KEY = "robots.txt"
 ROOT_FILES_MAX = 200
-# They are kept with every release that can be gone back to.
+# Each release that a rollback can restore keeps them.
 ROOT_FILE_BYTES_MAX = 1_000_000
 ROOT_BYTES_MAX = 5_000_000
 
@@ -44,7 +44,7 @@ _TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class RootFile:
-    """One file: the key it is served under, and its bytes."""
+    """A file: the key it is served under, its type and its bytes."""
 
     key: str
     content_type: str
@@ -52,10 +52,10 @@ class RootFile:
 
 
 def read_root_files(project: Project, mistakes: list[InputError]) -> tuple[RootFile, ...]:
-    """Return the files of the folder in the order of their keys; none where there is no such folder.
+    """Return the files of the folder by key, and add what is wrong with them to `mistakes`.
 
-    Names that begin with a dot are skipped, /.well-known/ aside. Links are refused: what they lead to may
-    not be meant for everybody.
+    Names that begin with a dot are skipped, /.well-known/ aside. Links are refused: they can lead to files
+    that are not meant to be public. No folder is no mistake.
     """
     folder = project.root / ROOT_FOLDER
     files = []
@@ -78,7 +78,7 @@ def read_root_files(project: Project, mistakes: list[InputError]) -> tuple[RootF
 
 
 def root_mistakes(files: tuple[RootFile, ...], keys: Set[str]) -> list[InputError]:
-    """Return every file whose name one of the shop's own `keys` has, or lies under."""
+    """Return a mistake for each file whose key collides with one of the shop's own `keys`."""
     folders = {parent for key in keys for parent in _parents(key)}
     return [
         InputError(
@@ -121,7 +121,7 @@ def _file_problem(file: Path) -> str | None:
 
 
 def _content_type(suffix: str, body: bytes) -> str:
-    """Return the type of a file; where its name has no suffix that says it, by what is in it."""
+    """Return the type of a file by its suffix; by its content where the suffix is none or unknown."""
     known = _TYPES.get(suffix.lower().removeprefix("."))
     if known:
         return known

@@ -1,22 +1,36 @@
-"""The build: from the catalogue and the theme's files to a release. It writes nothing but its cache."""
+"""Build a shop: read its files, plan its pages, render them in parallel, and fill an output directory.
 
-from collections.abc import Mapping, Set
+A file becomes an upload in six shapes:
+
+    site/products/hat.toml    a merchant's file
+    ProductRow                what listings need of it, the rest packed      reading/, load_catalogue
+    Product                   unpacked, with its pictures and its stock      products.py
+    PageJob                   how to render a page, and what it depends on   pages.py
+    SiteObject                the rendered page, a file of the output        output_dir.py
+    Request                   one PUT of the S3 API                          spillway/publish
+
+`read_site` reads a shop once, `render_site` renders it for a stock as often as that changes, and `build` does
+both. `render_release` renders without the shop's files, from the source of any release.
+"""
+
+import traceback
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
+
+from jinja2 import TemplateError, TemplateSyntaxError
 
 from chalicelib.domain.form_stamp import FormStamps
 from chalicelib.storage.pages import HOME_KEY
 from chalicelib.storefront.theme import HOME
 from spillway.errors import BadInput
 from spillway.project import Project
-from spillway.sitegen.build_cache import BuildCache, digest_of
-from spillway.sitegen.cloud_rendering import rendered
+from spillway.sitegen.cache import BuildCache, record_of
 from spillway.sitegen.dates import Dates
-from spillway.sitegen.edition_rendering import StockBySlug
-from spillway.sitegen.missing_translations import missing_translations
 from spillway.sitegen.output_dir import OutputDir
+from spillway.sitegen.pages import SitePages, StockBySlug
 from spillway.sitegen.parallel import WorkerPool
 from spillway.sitegen.products import Developed, Gallery, ImageVariant, Products, placed
 from spillway.sitegen.reading.catalogue import Catalogue
@@ -27,19 +41,32 @@ from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError, Li
 from spillway.sitegen.release import Kind, Release, ReleaseSource, SiteObject
 from spillway.sitegen.root_files import root_mistakes
 from spillway.sitegen.sales import sales_of
-from spillway.sitegen.template_cache import TemplateCache
-from spillway.sitegen.theming import asset_keys, theme_of
+from spillway.sitegen.theming import (
+    ASSET_CACHE_CONTROL,
+    load_templates,
+    read_assets,
+    save_templates,
+    theme_of,
+)
+from spillway.sitegen.translations import missing_translations
 
-# Names of assets and pictures change with their content: they may be kept for ever.
-ASSET_CACHE_CONTROL = "public, max-age=31536000, immutable"
-_ASSET_TYPES = {
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-    ".png": "image/png",
-    ".ico": "image/x-icon",
-    ".woff2": "font/woff2",
-}
+# Returns what is wrong with the merchant's redirects and root files, given the keys of the shop's own pages.
+Check = Callable[[Set[str]], Sequence[InputError]]
+
+
+class Site(NamedTuple):
+    """A shop's files, read.
+
+    `redirects_text` is the file of redirects, for the lines of mistakes in it. `notes` has a line for each
+    picture that is shown otherwise than its file is; `left_out` one for each place that names a broken
+    picture.
+    """
+
+    catalogue: Catalogue
+    source: ReleaseSource
+    redirects_text: str | None
+    notes: tuple[str, ...]
+    left_out: tuple[str, ...]
 
 
 def build(
@@ -53,124 +80,175 @@ def build(
     dates: Dates | None = None,
     skip_broken_pictures: bool = False,
 ) -> Release:
-    """The release of the shop under `project`, with its pages as they are for `stock`.
+    """Return the release of the shop under `project`, and make `folder` hold exactly its files.
 
-    Its bodies are the files of `folder`, which afterwards holds exactly this release; what it held before
-    and is still good is not made again. `base_url` takes the place of the one in site.toml. A product or
-    variant that `stock` says nothing of has the stock its file states; forms bear `stamps` of the shop they
-    are for, if there are any. Pictures that cannot be shown are mistakes, unless `skip_broken_pictures`: then
-    pages go without them, and the release names them. The same input always makes the same release, whatever
-    was built before and on however many cores.
+    The same input always makes the same release, whatever was built before and on however many cores; files
+    that are still good are not made again. Nothing but `folder` and the shop's cache is written.
+
+    Args:
+        project: The shop.
+        base_url: The address to build for; that of site.toml without it.
+        stock: The stock of variants; a variant it does not have shows the stock in its product's file.
+        folder: The output directory; one in the shop's cache without it.
+        pool: The processes.
+        stamps: Makes the tokens of signup forms; forms have none without it.
+        dates: The last changes of pages in the release before.
+        skip_broken_pictures: Leaves pictures out that cannot be shown, where they are mistakes otherwise.
 
     Raises:
         BadInput: the catalogue or a template is wrong; `folder` is as it was.
     """
-    pool, folder = pool or WorkerPool(), folder or project.cache / "shelf"
-    prepared = release_source_of(
-        project, base_url=base_url, pool=pool, skip_broken_pictures=skip_broken_pictures
-    )
-    catalogue, source = prepared.catalogue, prepared.source
-    templates = TemplateCache(project)
-    made_from = BuildCache(project.cache / "shelves" / f"{digest_of(str(folder))[:16]}.pickle", context="")
-    release = rendered(
-        source,
-        OutputDir(folder, made_from),
-        source.assets,
-        stock=stock or {},
-        stamps=stamps,
-        dates=dates or Dates(),
-        pool=pool,
-        judge=partial(_extra_mistakes, project, source),
-    )
-    made_from.save()
-    templates.save(source.theme)
-    return replace(
-        release,
-        missing_translations=tuple(missing_translations(catalogue, source.theme)),
-        refused_domains=catalogue.storefront.refused_domains,
-        sales=sales_of(catalogue.rows),
-        notes=prepared.notes,
-        left_out=prepared.left_out,
-    )
+    pool = pool or WorkerPool()
+    site = read_site(project, base_url=base_url, pool=pool, skip_broken_pictures=skip_broken_pictures)
+    return render_site(project, site, stock=stock, folder=folder, pool=pool, stamps=stamps, dates=dates)
 
 
-class Prepared(NamedTuple):
-    """The catalogue, all that a release is made from, and a line for each picture that is not as it was:
-    shown otherwise (`notes`) or not at all (`left_out`)."""
-
-    catalogue: Catalogue
-    source: ReleaseSource
-    notes: tuple[str, ...]
-    left_out: tuple[str, ...]
-
-
-def release_source_of(
+def read_site(
     project: Project,
     *,
     base_url: str | None = None,
     pool: WorkerPool | None = None,
     skip_broken_pictures: bool = False,
-) -> Prepared:
-    """Return the catalogue of the shop under `project` and all that its release is made from, no page made.
+) -> Site:
+    """Read the shop under `project`, and make its pictures; no page is rendered. See `build`.
 
     Raises:
         BadInput: the catalogue is wrong, or a picture, unless `skip_broken_pictures`.
     """
     if base_url is not None and (expected := base_url_problem(base_url)):
         raise BadInput(f"--base-url {base_url}: expected {expected}")
-    pool = pool or WorkerPool()
-    memory = catalogue_memory(project)
+    cache = catalogue_memory(project)
     left_out: list[InputError] | None = [] if skip_broken_pictures else None
-    catalogue = load_catalogue(project, memory=memory, pool=pool, left_out=left_out)
+    catalogue = load_catalogue(project, memory=cache, pool=pool or WorkerPool(), left_out=left_out)
     # Before the pictures, which take the longest: a folder that is missing is named at once.
-    keys = asset_keys(project.site / "static")
-    developed = _developed(catalogue, project, memory, left_out)
-    memory.save()
-    renditions = {name: made.renditions for name, made in developed.items() if made.renditions}
-    products = Products(catalogue.rows, catalogue.pictures, renditions)
+    assets = read_assets(project.site / "static")
+    developed = _develop(catalogue, project, cache, left_out)
+    cache.save()
+    variants = {name: made.renditions for name, made in developed.items() if made.renditions}
+    products = Products(catalogue.rows, catalogue.pictures, variants)
     hero = catalogue.storefront.home.shot
     theme = theme_of(
         catalogue,
         products,
         project=project,
         base_url=base_url or catalogue.storefront.shop.base_url,
-        assets={file.name: f"/{key}" for file, key in keys.items()},
-        hero=placed(hero, renditions[hero.file.name]) if hero.file.name in renditions else None,
+        asset_urls={name: f"/{asset.key}" for name, asset in assets.items()},
+        hero=placed(hero, variants[hero.file.name]) if hero.file.name in variants else None,
     )
-    assets = [_asset(file, key) for file, key in keys.items()]
-    pictures = {each.name: _picture(each) for made in renditions.values() for each in made}
+    # Two pictures with the same bytes are one object.
+    pictures = {variant.name: _picture(variant) for made in variants.values() for variant in made}
     source = ReleaseSource.of(
         theme,
         products,
         catalogue.pages,
-        [*assets, *pictures.values()],
+        [*assets.values(), *pictures.values()],
         catalogue.redirects,
         catalogue.root_files,
     )
-    notes = tuple(f"site/pictures/{name}: {note}" for name in developed for note in developed[name].notes)
-    return Prepared(catalogue, source, notes, tuple(str(mistake) for mistake in left_out or ()))
+    return Site(
+        catalogue,
+        source,
+        _redirects_text(project) if catalogue.redirects else None,
+        notes=tuple(
+            f"site/pictures/{name}: {note}" for name, made in developed.items() for note in made.notes
+        ),
+        left_out=tuple(str(mistake) for mistake in left_out or ()),
+    )
 
 
-def _extra_mistakes(project: Project, source: ReleaseSource, keys: Set[str]) -> list[InputError]:
-    """Return the mistakes in redirects and root files of a shop whose own objects have `keys`."""
-    mistakes = root_mistakes(source.root_files, keys)
-    if source.redirects:
-        there = keys | {file.key for file in source.root_files}
-        paths = {HOME if key == HOME_KEY else f"/{key}" for key in there}
-        lines = Lines((project.root / REDIRECTS_FILE).read_text(encoding="utf-8-sig"))
-        mistakes += redirect_mistakes(source.redirects, paths, lines)
-    return mistakes
-
-
-def _developed(
-    catalogue: Catalogue, project: Project, memory: BuildCache, left_out: list[InputError] | None
-) -> Mapping[str, Developed]:
-    """Return the outcome for every picture. One that cannot be decoded is a mistake wherever it is named.
+def render_site(
+    project: Project,
+    site: Site,
+    *,
+    stock: StockBySlug | None = None,
+    folder: Path | None = None,
+    pool: WorkerPool | None = None,
+    stamps: FormStamps | None = None,
+    dates: Dates | None = None,
+) -> Release:
+    """Render a site that was read. The shop's files are not read again. See `build`.
 
     Raises:
-        CatalogueInvalid: there is such a one, and nothing may be left out.
+        BadInput: a template, a redirect or a root file is wrong; `folder` is as it was.
     """
-    gallery = Gallery(catalogue.pictures, project.cache, memory)
+    folder = folder or project.cache / "site"
+    templates = load_templates(project)
+    files = BuildCache(record_of(project, folder, ".pickle"), context="")
+    release = render_release(
+        site.source,
+        OutputDir(folder, files),
+        site.source.assets,
+        stock=stock or {},
+        stamps=stamps,
+        dates=dates or Dates(),
+        pool=pool or WorkerPool(),
+        check=partial(_redirect_and_root_mistakes, site),
+    )
+    files.save()
+    save_templates(templates, site.source.theme)
+    return replace(
+        release,
+        missing_translations=tuple(missing_translations(site.catalogue, site.source.theme)),
+        refused_domains=site.catalogue.storefront.refused_domains,
+        sales=sales_of(site.catalogue.rows),
+        notes=site.notes,
+        left_out=site.left_out,
+    )
+
+
+def render_release(
+    source: ReleaseSource,
+    output_dir: OutputDir,
+    copied_assets: Sequence[SiteObject],
+    *,
+    stock: StockBySlug,
+    stamps: FormStamps | None,
+    dates: Dates,
+    pool: WorkerPool,
+    check: Check | None = None,
+) -> Release:
+    """Render the pages of `source` into `output_dir`, and return the release.
+
+    Args:
+        source: What the release is made from.
+        output_dir: Receives the pages, and `copied_assets` beside them.
+        copied_assets: Those assets of `source` whose bodies are at hand.
+        stock: See `build`.
+        stamps: See `build`.
+        dates: See `build`.
+        pool: The processes.
+        check: Returns further mistakes.
+
+    Raises:
+        BadInput: a template is wrong, or `check` finds mistakes; the output directory is as it was.
+    """
+    try:
+        pages = SitePages(source, stock, stamps, dates)
+        pages.try_cloud_templates()
+        jobs = pages.jobs()
+        keys = frozenset(job.key for job in jobs)
+        _refuse(check(keys) if check else ())
+        jobs += [*pages.root_files(), *pages.redirects(source.redirects, keys)]
+        written = output_dir.sync(jobs, copied_assets, pool)
+    except Exception as error:
+        if mistake := _template_mistake(error, source.theme.templates):
+            raise mistake from error
+        raise
+    present = {written_object.key for written_object in written}
+    elsewhere = [asset for asset in source.assets if asset.key not in present]
+    objects = sorted((*written, *elsewhere), key=lambda site_object: site_object.key)
+    return Release(tuple(objects), source, dates=dates.pages)
+
+
+def _develop(
+    catalogue: Catalogue, project: Project, cache: BuildCache, left_out: list[InputError] | None
+) -> Mapping[str, Developed]:
+    """Make the variants of every picture. One that cannot be decoded is a mistake wherever it is named.
+
+    Raises:
+        CatalogueInvalid: there is such a picture, and `left_out` is None.
+    """
+    gallery = Gallery(catalogue.pictures, project.cache, cache)
     known = {str(mistake.value) for mistake in left_out or ()}
     developed = gallery.develop(catalogue.picture_names - known)
     problems = {name: made.problem for name, made in developed.items() if made.problem}
@@ -186,28 +264,51 @@ def _developed(
     return developed
 
 
-def _asset(file: Path, key: str) -> SiteObject:
-    content_type = _ASSET_TYPES.get(file.suffix)
-    if content_type is None:
-        raise BadInput(
-            f"{file}: a kind of file that is not served",
-            hint=f"site/static holds {', '.join(_ASSET_TYPES)}",
-        )
-    return SiteObject.of(
-        key,
-        file.read_bytes(),
-        content_type=content_type,
-        cache_control=ASSET_CACHE_CONTROL,
-        kind=Kind.ASSET,
-    )
+def _redirects_text(project: Project) -> str:
+    return (project.root / REDIRECTS_FILE).read_text(encoding="utf-8-sig")
 
 
-def _picture(rendition: ImageVariant) -> SiteObject:
+def _redirect_and_root_mistakes(site: Site, keys: Set[str]) -> list[InputError]:
+    """Return the mistakes in redirects and root files of a shop whose own pages have `keys`."""
+    root_files = site.source.root_files
+    mistakes = root_mistakes(root_files, keys)
+    if site.redirects_text is not None:
+        present = keys | {file.key for file in root_files}
+        paths = {HOME if key == HOME_KEY else f"/{key}" for key in present}
+        mistakes += redirect_mistakes(site.source.redirects, paths, Lines(site.redirects_text))
+    return mistakes
+
+
+def _refuse(mistakes: Sequence[InputError]) -> None:
+    if mistakes:
+        raise CatalogueInvalid(mistakes)
+
+
+def _template_mistake(error: Exception, names: Collection[str]) -> BadInput | None:
+    """Return the error of a template with its name and line; None when no template failed.
+
+    A syntax error knows its place; any other error has it in its traceback.
+    """
+    if isinstance(error, TemplateSyntaxError):
+        places = [(error.name or "", error.lineno)]
+    else:
+        trace = traceback.extract_tb(error.__traceback__)
+        places = [(frame.filename, frame.lineno or 0) for frame in trace if frame.filename in names]
+    if not places and not isinstance(error, TemplateError):
+        return None
+    name, line = places[-1] if places else ("", 0)
+    folder = "site" if name.startswith("emails/") else "site/templates"
+    place = f"{folder}/{name}:{line}" if name else folder
+    reason = "templates include each other without end" if isinstance(error, RecursionError) else str(error)
+    return BadInput(f"{place}: {reason}", hint="correct the template and build again")
+
+
+def _picture(variant: ImageVariant) -> SiteObject:
     return SiteObject(
-        f"pictures/{rendition.name}",
-        rendition.file,
-        rendition.sha256,
-        content_type=rendition.media_type,
+        f"pictures/{variant.name}",
+        variant.file,
+        variant.sha256,
+        content_type=variant.media_type,
         cache_control=ASSET_CACHE_CONTROL,
         kind=Kind.ASSET,
     )

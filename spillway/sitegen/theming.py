@@ -1,23 +1,46 @@
-"""The theme of a build: templates and emails as they stand, assets under hashed names, every listing."""
+"""The theme of a release: the merchant's templates and assets, and the editions that they render.
+
+`theme_of` puts it together. `TemplateFingerprints` finds out what each template depends on, so that a page is
+rendered again only when something on it changed; `load_templates` and `save_templates` take compiled
+templates from one build to the next.
+"""
 
 import hashlib
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
+from jinja2 import Environment, TemplateSyntaxError, meta, nodes
+
 from chalicelib.domain.product import Picture
+from chalicelib.storefront.environment import Common, CompiledTemplates
 from chalicelib.storefront.sitemap import parts_for
-from chalicelib.storefront.theme import Edition, Theme
+from chalicelib.storefront.theme import Edition, Theme, menu_of
 from spillway.errors import BadInput
 from spillway.project import Project
-from spillway.sitegen.listings import listings_of
+from spillway.sitegen.cache import BuildCache, code_digest, digest_of
+from spillway.sitegen.listings import listings_of, newest_first
 from spillway.sitegen.products import Products
 from spillway.sitegen.reading.catalogue import Catalogue
 from spillway.sitegen.reading.slugs import safe_stem
+from spillway.sitegen.release import Kind, SiteObject
 
-# A picture of fewer bytes than the head of an answer costs less in the page than as a file of its own.
+# Names of assets and pictures contain a digest of their bytes: browsers can keep them for ever.
+ASSET_CACHE_CONTROL = "public, max-age=31536000, immutable"
+# An SVG file of fewer bytes than the headers of a response costs less inside the page than as a file.
 INLINE_BYTES_MAX = 1_000
+_ASSET_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".ico": "image/x-icon",
+    ".woff2": "font/woff2",
+}
+_ANY_ASSET = "*"
+_SYNTAX = Environment(autoescape=True, extensions=["jinja2.ext.i18n"])
 
 
 def theme_of(
@@ -26,20 +49,27 @@ def theme_of(
     *,
     project: Project,
     base_url: str,
-    assets: Mapping[str, str],
+    asset_urls: Mapping[str, str],
     hero: Picture | None,
 ) -> Theme:
-    """The theme, not yet named: its `release` is made from everything, and so comes last."""
-    # The newest first; what came on the same day, by name.
-    shelf = sorted(products.rows, key=lambda row: row.title)
-    shelf.sort(key=lambda row: row.released_on or "", reverse=True)
+    """Return the theme of a release, which is named later: `release` is a digest of everything.
+
+    Args:
+        catalogue: The shop.
+        products: Its products.
+        project: Where the templates lie.
+        base_url: The address the shop is built for.
+        asset_urls: The URL of each file in site/static, by file name.
+        hero: The picture of the home page.
+    """
+    rows = newest_first(products.rows)
     editions = tuple(
         Edition(
             shop=replace(storefront.shop, base_url=base_url),
             money=storefront.money,
             listings=listings_of(
                 storefront,
-                shelf,
+                rows,
                 products,
                 replace(hero, alt=storefront.home.shot.alt) if hero else None,
             ),
@@ -49,7 +79,7 @@ def theme_of(
             texts=storefront.texts,
             words=storefront.words,
             days=storefront.days,
-            has_feed=any(row.released_on for row in shelf),
+            has_feed=any(row.released_on for row in rows),
         )
         for storefront in catalogue.storefronts
     )
@@ -57,14 +87,14 @@ def theme_of(
     return Theme(
         release="",
         templates=theme_texts(project),
-        assets={**assets, **_inlined(project.site / "static")},
+        assets={**asset_urls, **_inlined(project.site / "static")},
         editions=editions,
         sitemap_parts=parts_for(pages),
     )
 
 
 def theme_texts(project: Project) -> dict[str, str]:
-    """Every template, email and style sheet, by its name in the theme."""
+    """Return every template, email and style sheet of the shop, by its name in the theme."""
     return (
         _texts(project.site / "templates", "")
         | _texts(project.site / "emails", "emails/")
@@ -72,27 +102,158 @@ def theme_texts(project: Project) -> dict[str, str]:
     )
 
 
-def asset_keys(folder: Path) -> dict[Path, str]:
-    """The key of every file in `folder`, with a hash of its content in it: "assets/shop-3fa9c1d2e0.css"."""
+def read_assets(folder: Path) -> dict[str, SiteObject]:
+    """Return the objects of the files in site/static by file name, keyed as "assets/shop-3fa9c1d2e0.css".
+
+    Raises:
+        BadInput: there is no such folder, or a file of a type that is not served.
+    """
     if not folder.is_dir():
         raise BadInput(
             f"{folder}: there is no such folder",
             hint="it holds the styles and scripts of the templates, shop.css among them: take it from the"
             " sample shop or from a backup",
         )
-    return {
-        file: f"assets/{safe_stem(file.name)}-{_digest(file)}{file.suffix}"
-        for file in sorted(folder.iterdir())
-        if file.is_file() and not file.name.startswith(".")
-    }
+    files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+    return {file.name: _asset(file) for file in files}
 
 
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:10]
+class TemplateFingerprints:
+    """Digests of what pages of one edition depend on, by template.
+
+    A digest changes only when a template, or a setting or an asset that it names, does. Translations count as
+    one: a changed text changes every page in its language.
+    """
+
+    def __init__(self, theme: Theme, edition: Edition) -> None:
+        """Digest the translations, which every page depends on."""
+        self._theme = theme
+        self._edition = edition
+        self._texts = digest_of(sorted(edition.texts.messages.items()), edition.texts.plurals)
+        self.digest = cache(self._digest)
+
+    def _digest(self, *templates: str) -> str:
+        """Return the digest of what pages rendered with `templates` have in common."""
+        found: dict[str, TemplateDependencies] = {}
+        waiting = [*templates]
+        while waiting:
+            name = waiting.pop()
+            if name not in found:
+                found[name] = self._dependencies(name)
+                waiting += [template for template in found[name].templates if template is not None]
+        names = frozenset[str]().union(*(dependencies.names for dependencies in found.values()))
+        assets = frozenset[str]().union(*(dependencies.assets for dependencies in found.values()))
+        return digest_of(
+            sorted((name, self._theme.templates.get(name)) for name in found),
+            self._settings(names),
+            sorted(
+                (name, url)
+                for name, url in self._theme.assets.items()
+                if name in assets or _ANY_ASSET in assets
+            ),
+        )
+
+    def _settings(self, names: frozenset[str]) -> list[object]:
+        edition = self._edition
+        always: list[object] = [
+            edition.money,
+            edition.days,
+            edition.root,
+            sorted(edition.words.items()),
+            self._texts,
+            # Each page links to itself in the other editions.
+            *((other.shop.locale, other.root, other.name) for other in self._theme.editions),
+            edition.has_feed,
+        ]
+        where_named = {"shop": edition.shop, "navigation": edition.navigation}
+        named = [where_named[name] for name in sorted(where_named.keys() & names)]
+        return always + named + ([menu_of(edition.listings)] if "menu" in names else [])
+
+    def _dependencies(self, name: str) -> "TemplateDependencies":
+        dependencies = _dependencies_of(self._theme.templates.get(name, ""))
+        if None in dependencies.templates:  # chosen while rendering: any template
+            return replace(dependencies, templates=frozenset(self._theme.templates))
+        return dependencies
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateDependencies:
+    """The names in a template; None among its templates is one that is chosen while rendering."""
+
+    templates: frozenset[str | None]
+    names: frozenset[str]
+    assets: frozenset[str]
+
+
+# By the template's text, for each that was parsed in this process or in an earlier build.
+_dependencies_by_text: dict[str, TemplateDependencies] = {}
+
+
+def load_templates(project: Project) -> BuildCache:
+    """Load the compiled templates and the dependencies of earlier builds into this process."""
+    saved = BuildCache(project.cache / "templates.pickle", context=code_digest())
+    CompiledTemplates.code.update(saved.get("code") or {})
+    _dependencies_by_text.update(saved.get("dependencies") or {})
+    return saved
+
+
+def save_templates(saved: BuildCache, theme: Theme) -> None:
+    """Save the compiled templates and the dependencies of `theme`, which has been rendered."""
+    digests = [Common(theme, edition).digest for edition in theme.editions]
+    saved.set("code", {digest: CompiledTemplates.code[digest] for digest in digests})
+    texts = [text for text in theme.templates.values() if text in _dependencies_by_text]
+    saved.set("dependencies", {text: _dependencies_by_text[text] for text in texts})
+    saved.save()
+
+
+def _dependencies_of(source: str) -> TemplateDependencies:
+    if source not in _dependencies_by_text:
+        _dependencies_by_text[source] = _parsed(source)
+    return _dependencies_by_text[source]
+
+
+def _parsed(source: str) -> TemplateDependencies:
+    try:
+        tree = _SYNTAX.parse(source)
+    except TemplateSyntaxError:  # rendering names the error with its line
+        return TemplateDependencies(frozenset(), frozenset(), frozenset())
+    return TemplateDependencies(
+        templates=frozenset(meta.find_referenced_templates(tree)),
+        names=frozenset(node.name for node in tree.find_all(nodes.Name)),
+        assets=frozenset(_assets_of(tree)),
+    )
+
+
+def _assets_of(tree: nodes.Template) -> set[str]:
+    """Return the assets a template names; `_ANY_ASSET` when a name is not there as a plain text."""
+    named: set[str] = set()
+    plain = 0
+    for call in tree.find_all(nodes.Call):
+        if isinstance(call.node, nodes.Name) and call.node.name == "asset":
+            argument = call.args[0] if len(call.args) == 1 else None
+            if isinstance(argument, nodes.Const) and isinstance(argument.value, str):
+                named.add(argument.value)
+                plain += 1
+    mentions = sum(1 for node in tree.find_all(nodes.Name) if node.name == "asset")
+    return named if mentions == plain else {_ANY_ASSET}
+
+
+def _asset(file: Path) -> SiteObject:
+    content_type = _ASSET_TYPES.get(file.suffix)
+    if content_type is None:
+        raise BadInput(
+            f"{file}: a kind of file that is not served",
+            hint=f"site/static holds {', '.join(_ASSET_TYPES)}",
+        )
+    body = file.read_bytes()
+    key = f"assets/{safe_stem(file.name)}-{hashlib.sha256(body).hexdigest()[:10]}{file.suffix}"
+    return SiteObject.of(
+        key, body, content_type=content_type, cache_control=ASSET_CACHE_CONTROL, kind=Kind.ASSET
+    )
 
 
 def _inlined(folder: Path) -> dict[str, str]:
-    """The addresses of drawings so small that they are part of whatever shows them."""
+    """Return SVG files that are small enough to be part of a page, as data URLs by file name."""
     return {
         file.name: f"data:image/svg+xml;base64,{b64encode(file.read_bytes()).decode()}"
         for file in sorted(folder.glob("*.svg"))

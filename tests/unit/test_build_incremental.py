@@ -61,7 +61,7 @@ def change(file: Path, old: str, new: str) -> None:
 
 def made_again(shop: Project, edit: Callable[[], None]) -> set[str]:
     """The pages that a build after `edit` makes anew."""
-    folder = shop.cache / "shelf"
+    folder = shop.cache / "site"
     build(shop)
     before = {key: (folder / key).stat().st_mtime_ns for key in files(folder)}
     edit()
@@ -121,7 +121,7 @@ def test_a_script_that_only_product_pages_name_leaves_the_others_alone(shop: Pro
 
 
 def test_a_file_somebody_changed_or_lost_in_the_output_is_made_again(shop: Project) -> None:
-    folder = shop.cache / "shelf"
+    folder = shop.cache / "site"
     right = content(build(shop))
     (folder / "products/scarf").write_text("hacked")
     (folder / "shop/all").unlink()
@@ -143,7 +143,7 @@ def test_a_memory_that_is_broken_or_of_other_code_costs_only_time(shop: Project)
 def test_any_number_of_cores_makes_the_same_release(shop: Project, tmp_path: Path, hands: int) -> None:
     alone = build(shop, folder=tmp_path / "alone", pool=WorkerPool(1))
 
-    together = build(shop, folder=tmp_path / "together", pool=WorkerPool(hands, share_size_min=1))
+    together = build(shop, folder=tmp_path / "together", pool=WorkerPool(hands, items_per_worker_min=1))
 
     assert (together.id, content(together)) == (alone.id, content(alone))
 
@@ -155,7 +155,7 @@ def test_a_mistake_found_by_another_process_is_told_as_if_it_were_one(shop: Proj
     told = []
     for hands in (1, 2):
         with pytest.raises(CatalogueInvalid) as caught:
-            build(shop, pool=WorkerPool(hands, share_size_min=1))
+            build(shop, pool=WorkerPool(hands, items_per_worker_min=1))
         told.append(caught.value.message)
 
     assert told[0] == told[1]
@@ -245,7 +245,7 @@ def swap_pictures(shop: Project, chance: random.Random) -> None:
 
 
 def meddle(shop: Project, chance: random.Random) -> None:
-    there = sorted(file for file in (shop.cache / "shelf").rglob("*") if file.is_file())
+    there = sorted(file for file in (shop.cache / "site").rglob("*") if file.is_file())
     if there:
         chance.choice(there).unlink()
 
@@ -311,11 +311,11 @@ def test_after_any_edits_it_is_the_build_from_nothing(
         kept = outcome(partial(build, shop, stock=stock))
         if isinstance(fresh, str) or isinstance(kept, str):
             assert kept == fresh
-            assert files(shop.cache / "shelf").keys() <= {file_of(each.key) for each in good.objects}
+            assert files(shop.cache / "site").keys() <= {file_of(each.key) for each in good.objects}
             continue
         good = kept
         assert (good.id, content(good)) == (fresh.id, content(fresh))
-        assert files(shop.cache / "shelf") == {file_of(key): body for key, body in content(fresh).items()}
+        assert files(shop.cache / "site") == {file_of(key): body for key, body in content(fresh).items()}
 
 
 def outcome(make: Callable[[], Release]) -> Release | str:

@@ -25,7 +25,7 @@ from chalicelib.tables.products import ProductsTable
 from spillway.errors import WorkFailed
 from spillway.preflight.prices import PRICES, Item
 from spillway.preflight.usage import REGIONAL_CACHES
-from spillway.sitegen.listings import CARDS_MAX, _pages_of_shelf
+from spillway.sitegen.listings import CARDS_MAX, pages_of_listing
 from spillway.sitegen.release import Release
 from tests.support.aws import ROOT, create_table
 from tests.support.dynamodb import MemoryDynamoDb
@@ -306,7 +306,7 @@ def test_the_home_page_has_two_paths_and_many_paths_become_one(
 
 def test_the_second_page_of_a_listing_has_a_path_that_cloudfront_takes() -> None:
     rows = [SimpleNamespace(slug=f"p{number}") for number in range(CARDS_MAX + 1)]
-    paths = [each.path for each in _pages_of_shelf("/shop/all", "All", "All", _any(rows), None)]
+    paths = [each.path for each in pages_of_listing("/shop/all", "All", "All", _any(rows), None)]
     assert paths == ["/shop/all", "/shop/all_2"]
     assert invalidation_paths(paths) == ("/shop/all", "/shop/all_2")
 

@@ -21,14 +21,12 @@ from spillway.__main__ import cli
 from spillway.demo.shopper import until
 from spillway.errors import BadInput
 from spillway.project import Project
-from spillway.sitegen.file_stat import is_settled, signature_of
+from spillway.sitegen.cache import UpToDate, is_settled, signature_of
 from spillway.sitegen.reading.loading import load_catalogue
 from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError
 from spillway.sitegen.release import Release
 from spillway.sitegen.site import build
-from spillway.sitegen.text_catalogue import updated
-from spillway.sitegen.text_file import read_texts
-from spillway.sitegen.up_to_date import UpToDate
+from spillway.sitegen.translations import read_texts, updated
 from tests.support.aws import ROOT
 from tests.support.german_shop import make_german_shop
 

@@ -17,11 +17,10 @@ from spillway.__main__ import cli
 from spillway.importing.merchant_feed import read_merchant_feed
 from spillway.importing.reading import ReadOptions
 from spillway.project import Project
-from spillway.sitegen.merchant_feed import DESCRIPTION_CHARS_MAX, merchant_feed
+from spillway.sitegen.feeds import DESCRIPTION_CHARS_MAX, merchant_feed, xml_text
 from spillway.sitegen.reading.loading import load_catalogue
 from spillway.sitegen.release import Release
 from spillway.sitegen.site import build
-from spillway.sitegen.syndication import xml_text
 from tests.support.small_shop import make_small_shop
 
 G = "{http://base.google.com/ns/1.0}"

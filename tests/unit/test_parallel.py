@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from spillway.sitegen.parallel import WorkerPool, bundled
+from spillway.sitegen.parallel import WorkerPool, chunks_of
 
 NUMBERS = list(range(1000))
 
@@ -18,9 +18,9 @@ def squares(bundle: Sequence[int]) -> list[int]:
 
 @pytest.mark.parametrize("hands", [1, 2, 3, 7])
 def test_results_come_in_the_order_of_the_bundles(hands: int) -> None:
-    bundles = [NUMBERS[:300], *bundled(NUMBERS[300:])]
+    bundles = [NUMBERS[:300], *chunks_of(NUMBERS[300:])]
 
-    results = WorkerPool(hands).share(squares, bundles)
+    results = WorkerPool(hands).map_batches(squares, bundles)
 
     assert [number for each in results for number in each] == squares(NUMBERS)
     assert len(results) == len(bundles)
@@ -28,11 +28,11 @@ def test_results_come_in_the_order_of_the_bundles(hands: int) -> None:
 
 
 def test_nothing_is_shared_where_there_is_nothing() -> None:
-    assert WorkerPool(2).share(squares, []) == []
+    assert WorkerPool(2).map_batches(squares, []) == []
 
 
 def test_so_many_bundles_as_a_pipe_has_numbers_for() -> None:
-    bundles = bundled(range(10_000_000))
+    bundles = chunks_of(range(10_000_000))
 
     assert len(bundles) == 1000
     assert sum(map(len, bundles)) == 10_000_000
@@ -45,7 +45,7 @@ def test_an_error_of_another_process_is_seen_whole() -> None:
         return squares(bundle)
 
     with pytest.raises(ValueError, match="777"):
-        WorkerPool(3).share(work, bundled(NUMBERS))
+        WorkerPool(3).map_batches(work, chunks_of(NUMBERS))
     assert not multiprocessing.active_children()
 
 
@@ -57,7 +57,7 @@ def test_what_only_others_fail_at_is_done_here() -> None:
             raise ValueError(bundle)
         return squares(bundle)
 
-    results = WorkerPool(3).share(work, bundled(NUMBERS))
+    results = WorkerPool(3).map_batches(work, chunks_of(NUMBERS))
 
     assert [number for each in results for number in each] == squares(NUMBERS)
 
@@ -70,6 +70,6 @@ def test_what_a_killed_process_took_is_done_here() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return squares(bundle)
 
-    results = WorkerPool(3).share(work, bundled(NUMBERS))
+    results = WorkerPool(3).map_batches(work, chunks_of(NUMBERS))
 
     assert [number for each in results for number in each] == squares(NUMBERS)

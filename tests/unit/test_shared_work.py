@@ -58,7 +58,9 @@ def test_reading_an_export_is_shown_too_and_its_lines_keep_the_order_of_the_file
     bars = Bars()
     options = ReadOptions(currency="GBP")
     seconds = iter(range(100))
-    shared = SharedWork(clock_s=lambda: float(next(seconds)), bar=bars, pool=WorkerPool(2, share_size_min=10))
+    shared = SharedWork(
+        clock_s=lambda: float(next(seconds)), bar=bars, pool=WorkerPool(2, items_per_worker_min=10)
+    )
 
     on_all = read_shopify(file, ReadOptions(currency="GBP", share=shared))
 

@@ -7,10 +7,10 @@ import pytest
 
 from chalicelib.domain.product import Product, Variant
 from spillway.project import Project
+from spillway.sitegen.listings import Search
 from spillway.sitegen.reading.catalogue import ProductRow
 from spillway.sitegen.reading.slugs import Tag, tagged
 from spillway.sitegen.release import Release
-from spillway.sitegen.search import Search
 from spillway.sitegen.site import build
 from tests.support.german_shop import make_german_shop
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from spillway.project import Project
-from spillway.sitegen.up_to_date import Report, UpToDate
+from spillway.sitegen.cache import Report, UpToDate
 
 LONG_AGO_NS = 10**18
 REPORT = Report("1 product", ["hat: no title in a table [de]"], [["site/products/hat.toml", "2026-12-31"]])
@@ -15,7 +15,7 @@ REPORT = Report("1 product", ["hat: no title in a table [de]"], [["site/products
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A shop whose files were left alone for long."""
-    monkeypatch.setattr("spillway.sitegen.file_stat._UNSETTLED_NS", -LONG_AGO_NS)
+    monkeypatch.setattr("spillway.sitegen.cache._UNSETTLED_NS", -LONG_AGO_NS)
     for name in ("site/products/hat.toml", "build/site/products/hat"):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text("a hat")
@@ -61,7 +61,7 @@ def test_what_is_edited_while_a_build_runs_is_built_next(project: Project) -> No
 def test_nothing_is_known_of_a_file_that_is_still_being_written(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spillway.sitegen.file_stat._UNSETTLED_NS", LONG_AGO_NS * 10)
+    monkeypatch.setattr("spillway.sitegen.cache._UNSETTLED_NS", LONG_AGO_NS * 10)
     up_to_date(project).note(REPORT)
 
     assert up_to_date(project).report() is None

@@ -11,7 +11,7 @@ from typing import TypeVar
 from chalicelib.domain.refused_domains import list_name
 from chalicelib.storefront.texts import Texts
 from spillway.project import Project
-from spillway.sitegen.build_cache import BuildCache, code_digest
+from spillway.sitegen.cache import BuildCache, code_digest
 from spillway.sitegen.parallel import WorkerPool
 from spillway.sitegen.products import Gallery
 from spillway.sitegen.reading.catalogue import Catalogue, ContentPage, ProductRow, Storefront
@@ -25,7 +25,7 @@ from spillway.sitegen.reading.shop_settings import read_domains
 from spillway.sitegen.reading.slugs import slug_problem
 from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError, Lines
 from spillway.sitegen.root_files import read_root_files
-from spillway.sitegen.text_file import read_texts, text_files_of
+from spillway.sitegen.translations import read_texts, text_files_of
 
 _FILE_SIZE_BYTES_MAX = 1_000_000
 # The translation of a page, about.de.md, is read with the page that it is of.
@@ -177,7 +177,7 @@ class _Loader:
             mistakes: list[InputError] = []
             return read(mistakes), tuple(mistakes)
 
-        found, mistakes = self._memory.recall(key, read_now)
+        found, mistakes = self._memory.get_or_compute(key, read_now)
         self._mistakes += mistakes
         return found
 

@@ -14,9 +14,8 @@ from chalicelib.domain.availability import UNITS_MAX
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.sku import SkuRefused, parse_sku
 from chalicelib.domain.stock import Availability, Stock
-from spillway.sitegen.build_cache import BuildCache
-from spillway.sitegen.file_stat import Signature, is_settled, signature_of
-from spillway.sitegen.parallel import WorkerPool, bundled
+from spillway.sitegen.cache import BuildCache, Signature, is_settled, signature_of
+from spillway.sitegen.parallel import WorkerPool, chunks_of
 from spillway.sitegen.reading.catalogue import FILE_NAME_LENGTH_MAX, PICTURE_EXPECTED, ProductRow, SourceImage
 from spillway.sitegen.reading.locales import minor_units, skip_other_locales
 from spillway.sitegen.reading.markdown import FrontMatter
@@ -252,7 +251,7 @@ def read_product_files(
         row = reader.read(text, slug=slug, file=file, mistakes=mistakes) if text is not None else None
         return _ReadFile(signature, sha256, row, tuple(mistakes))
 
-    for reads in pool.share(read, bundled(changed)):
+    for reads in pool.map_batches(read, chunks_of(changed)):
         now.update(reads)
     _remember(now, memory, key)
     mistakes = [mistake for _, file in files for mistake in now[file].mistakes]
@@ -265,7 +264,7 @@ def _remember(now: Mapping[str, _ReadFile], memory: BuildCache, key: str) -> Non
         if is_settled(read.signature) and not read.mistakes:
             parts[crc32(file.encode()) % _CACHE_PARTS][file] = read
     for number, part in enumerate(parts):
-        memory.note(f"{key} {number}", part)
+        memory.set(f"{key} {number}", part)
 
 
 def _signatures(root: Path) -> dict[str, Signature]:

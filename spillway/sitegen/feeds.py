@@ -1,11 +1,14 @@
-"""A product feed for Google Merchant Center: RSS 2.0, an item for each variant.
+"""Feeds: the Atom feed for feed readers, and the product feed for Google Merchant Center.
 
+https://www.rfc-editor.org/rfc/rfc4287 (Atom)
 https://support.google.com/merchants/answer/7052112 (product data specification)
-https://support.google.com/merchants/answer/160589 (RSS 2.0)
+https://support.google.com/merchants/answer/160589 (RSS 2.0, an item for each variant)
 """
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from html import escape
 from typing import NamedTuple
 
 from markupsafe import Markup
@@ -16,15 +19,16 @@ from chalicelib.storefront.choices import Choice, choices_of
 from chalicelib.storefront.option_kinds import option_kinds
 from chalicelib.storefront.theme import Edition, ShippingPolicy
 from spillway.pluralize import pluralize
-from spillway.sitegen.syndication import xml_text
 
-# Google's bounds. What is longer is refused or cut there, so it is named here.
+ATOM_ENTRIES_MAX = 20
+
+# Google refuses or cuts what is longer; `MerchantFeed.warnings` counts such items.
 ID_CHARS_MAX = 50
 TITLE_CHARS_MAX = 150
 DESCRIPTION_CHARS_MAX = 5_000
 FURTHER_PICTURES_MAX = 10
 
-# Discontinued has no word of Google's: such a variant leaves the feed.
+# Google has no word for a discontinued variant, so the feed leaves it out.
 _AVAILABILITY = {
     Availability.IN_STOCK: "in_stock",
     Availability.OUT_OF_STOCK: "out_of_stock",
@@ -32,11 +36,40 @@ _AVAILABILITY = {
     Availability.BACK_ORDER: "backorder",
 }
 
-Fields = Iterator[tuple[str, str]]
+_NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_XML_DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
+
+# Names and values of Google's attributes.
+_Fields = Iterator[tuple[str, str]]
+
+
+def atom_feed(edition: Edition, newest: Sequence[Product]) -> str:
+    """Return the Atom feed of products with a release date, the newest first, in the words of `edition`.
+
+    There is at least one product: a feed states when it changed, and a build has no clock.
+    """
+    shop = edition.shop
+    home, own = (f"{shop.base_url}{edition.at(path)}" for path in ("/", "/feed.xml"))
+    addresses = [xml_text(f"{shop.base_url}{edition.at(product.path)}") for product in newest]
+    entries = "".join(
+        f"<entry>\n<title>{xml_text(product.title)}</title>\n"
+        f'<link href="{address}"/>\n'
+        f"<id>{address}</id>\n<updated>{_time(product)}</updated>\n"
+        f"<summary>{xml_text(product.summary)}</summary>\n</entry>\n"
+        for product, address in zip(newest, addresses, strict=True)
+    )
+    return (
+        f'{_XML_DECLARATION}<feed xmlns="http://www.w3.org/2005/Atom" xml:lang="{xml_text(shop.locale)}">\n'
+        f"<title>{xml_text(shop.name)}</title>\n<subtitle>{xml_text(shop.tagline)}</subtitle>\n"
+        f'<link href="{xml_text(home)}"/>\n'
+        f'<link rel="self" href="{xml_text(own)}"/>\n'
+        f"<id>{xml_text(home)}</id>\n<updated>{_time(newest[0])}</updated>\n"
+        f"<author><name>{xml_text(shop.name)}</name></author>\n{entries}</feed>\n"
+    )
 
 
 class MerchantFeed(NamedTuple):
-    """The text of a feed, and a line for each kind of item that Google may refuse."""
+    """The text of a feed, a line for each kind of item that Google may refuse, and the number of items."""
 
     text: str
     warnings: tuple[str, ...]
@@ -55,8 +88,7 @@ def merchant_feed(
     items = "".join(item for product, stock in products for item in feed.items(product, stock))
     shop = edition.shop
     text = (
-        '<?xml version="1.0" encoding="UTF-8"?>\n'
-        '<rss version="2.0" xmlns:g="http://base.google.com/ns/1.0">\n<channel>\n'
+        f'{_XML_DECLARATION}<rss version="2.0" xmlns:g="http://base.google.com/ns/1.0">\n<channel>\n'
         f"<title>{xml_text(shop.name)}</title>\n"
         f"<link>{xml_text(shop.base_url + edition.at('/'))}</link>\n"
         f"<description>{xml_text(shop.tagline)}</description>\n{items}</channel>\n</rss>\n"
@@ -64,27 +96,37 @@ def merchant_feed(
     return MerchantFeed(text, tuple(feed.warnings()), feed.count)
 
 
+def xml_text(text: str) -> str:
+    """Return `text` escaped for XML 1.0, without the characters that no XML document can hold.
+
+    https://www.w3.org/TR/xml/#charsets
+    """
+    return escape(_NO_XML.sub("", text))
+
+
 class _Feed:
+    """The items of a feed, and what Google may refuse of them, counted by kind."""
+
     def __init__(self, edition: Edition, today: str) -> None:
         self._edition = edition
         self._shop = edition.shop
         self._today = today
-        self._titles = {each.path: each.title for each in edition.listings if each.number == 1}
-        self._odd: Counter[str] = Counter()
+        self._titles = {listing.path: listing.title for listing in edition.listings if listing.number == 1}
+        self._doubtful_counts: Counter[str] = Counter()
         self.count = 0
 
     def items(self, original: Product, stock: Mapping[str, Stock]) -> Iterator[str]:
-        """An item for each variant of a product that is still made."""
+        """Yield an item for each variant of a product, discontinued ones aside."""
         kinds = option_kinds(original)
         product = original
         if self._edition.root:
             product = original.in_locale(self._shop.locale, self._edition.words)
-        # Google joins variants only by what it knows them to differ in; others are products of their own.
+        # Google groups variants only by options it knows; other variants are products of their own.
         grouped = len(product.variants) > 1 and all(kinds)
         about = tuple(self._of_product(product))
         for choice in choices_of(product, stock):
             if choice.availability not in _AVAILABILITY:
-                self._odd["{} left out: no longer made"] += 1
+                self._doubtful_counts["{} left out: no longer made"] += 1
                 continue
             self.count += 1
             fields = [*self._of_variant(product, choice, grouped=grouped), *about]
@@ -94,21 +136,23 @@ class _Feed:
             yield f"<item>\n{lines}{self._shipping(choice.variant)}</item>\n"
 
     def warnings(self) -> Iterator[str]:
-        """A line for each kind of thing that Google may refuse, with how many items there are of it."""
-        for what, number in self._odd.items():
-            yield what.format(pluralize(number, "item"))
+        """Yield a line for each kind of thing that Google may refuse, with the number of items."""
+        for what, count in self._doubtful_counts.items():
+            yield what.format(pluralize(count, "item"))
 
-    def _of_product(self, product: Product) -> Fields:
+    def _of_product(self, product: Product) -> _Fields:
         if product.brand:
             yield "brand", product.brand
         yield "condition", product.condition
         for category in (product.category, *product.categories):
             yield "product_type", self._titles.get(f"/shop/{category}", category)
 
-    def _of_variant(self, product: Product, choice: Choice, *, grouped: bool) -> Fields:
+    def _of_variant(self, product: Product, choice: Choice, *, grouped: bool) -> _Fields:
         variant = choice.variant
         if len(variant.sku) > ID_CHARS_MAX:
-            self._odd[f"{{}} with an SKU above {ID_CHARS_MAX} characters, which Google refuses"] += 1
+            self._doubtful_counts[
+                f"{{}} with an SKU above {ID_CHARS_MAX} characters, which Google refuses"
+            ] += 1
         yield "id", variant.sku
         title = product.title
         if grouped:
@@ -116,7 +160,9 @@ class _Feed:
         elif variant.label and len(product.variants) > 1:
             title = f"{title}, {variant.label}"
         if len(title) > TITLE_CHARS_MAX:
-            self._odd[f"{{}} with a title above {TITLE_CHARS_MAX} characters, which Google cuts"] += 1
+            self._doubtful_counts[
+                f"{{}} with a title above {TITLE_CHARS_MAX} characters, which Google cuts"
+            ] += 1
         yield "title", title
         yield "description", self._description(product)
         yield "link", f"{self._shop.base_url}{self._edition.at(product.path)}"
@@ -129,29 +175,31 @@ class _Feed:
         text = Markup(product.description_html).striptags() or product.summary  # noqa: S704 - read, not shown
         if len(text) <= DESCRIPTION_CHARS_MAX:
             return text
-        self._odd[f"{{}} with a description cut to Google's {DESCRIPTION_CHARS_MAX:,} characters"] += 1
+        self._doubtful_counts[
+            f"{{}} with a description cut to Google's {DESCRIPTION_CHARS_MAX:,} characters"
+        ] += 1
         return f"{text[: DESCRIPTION_CHARS_MAX - 1].rpartition(' ')[0] or text[: DESCRIPTION_CHARS_MAX - 1]}…"
 
-    def _pictures(self, product: Product, variant: Variant) -> Fields:
+    def _pictures(self, product: Product, variant: Variant) -> _Fields:
         shown = product.picture_of(variant)
         if shown is None:
-            self._odd["{} without a picture, which Google refuses"] += 1
+            self._doubtful_counts["{} without a picture, which Google refuses"] += 1
             return
         yield "image_link", f"{self._shop.base_url}{shown.url}"
-        others = [each.url for each in product.pictures if each.url != shown.url]
+        others = [picture.url for picture in product.pictures if picture.url != shown.url]
         for url in others[:FURTHER_PICTURES_MAX]:
             yield "additional_image_link", f"{self._shop.base_url}{url}"
 
-    def _availability(self, choice: Choice) -> Fields:
+    def _availability(self, choice: Choice) -> _Fields:
         yield "availability", _AVAILABILITY[choice.availability]
         if choice.ships_on:
             yield "availability_date", f"{choice.ships_on}T00:00Z"
         elif choice.availability in {Availability.PRE_ORDER, Availability.BACK_ORDER}:
-            self._odd["{} for later without available_on, the date that Google asks for"] += 1
+            self._doubtful_counts["{} for later without available_on, the date that Google asks for"] += 1
 
-    def _prices(self, variant: Variant) -> Fields:
+    def _prices(self, variant: Variant) -> _Fields:
         if variant.price_minor == 0:
-            self._odd["{} for nothing: Google lists no free products"] += 1
+            self._doubtful_counts["{} for nothing: Google lists no free products"] += 1
         if variant.compare_at_minor is None:
             yield "price", self._money(variant.price_minor)
             return
@@ -161,7 +209,7 @@ class _Feed:
         if ends_on and ends_on >= self._today:
             yield "sale_price_effective_date", f"{self._today}T00:00Z/{ends_on}T23:59Z"
 
-    def _identifiers(self, product: Product, variant: Variant) -> Fields:
+    def _identifiers(self, product: Product, variant: Variant) -> _Fields:
         if variant.gtin:
             yield "gtin", variant.gtin
         if variant.mpn:
@@ -191,3 +239,7 @@ def _shipping(policy: ShippingPolicy, price: str) -> str:
     }
     lines = "".join(f"<g:{name}>{value}</g:{name}>\n" for name, value in fields.items())
     return f"<g:shipping>\n{lines}</g:shipping>\n"
+
+
+def _time(product: Product) -> str:
+    return f"{product.released_on}T00:00:00Z"

@@ -1,0 +1,208 @@
+"""The build cache, and the fingerprints that say what of it still holds.
+
+A fingerprint is a digest of values (`digest_of`), of the code that builds (`code_digest`) or of a file as the
+file system describes it (`Signature`). `BuildCache` keeps results under them from one build to the next;
+`UpToDate` detects from signatures alone, in milliseconds, that a build would change nothing.
+"""
+
+import hashlib
+import json
+import os
+import pickle
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from spillway.project import Project
+
+T = TypeVar("T")
+
+# A file's size in bytes, its last changes of content and of metadata (ns), and its inode. Equal settled
+# signatures of one path mean equal bytes. (A plain tuple: there are many, and they are pickled.)
+Signature = tuple[int, int, int, int]
+
+_LIBRARIES = ("anyascii", "babel", "jinja2", "markdown-it-py", "markupsafe", "nh3", "pillow", "rtoml")
+_CODE_FOLDERS = (
+    Path(__file__).parent,
+    Path(__file__).parents[2] / "chalicelib" / "storefront",
+    Path(__file__).parents[2] / "chalicelib" / "domain",
+)
+# A file written this recently can be written again within one tick of the file system's clock, and keep
+# its signature.
+_UNSETTLED_NS = 100_000_000
+
+
+class BuildCache:
+    """Results of earlier builds by key, in one file. Deleting the file costs time and nothing else.
+
+    Each value is unpickled when it is first read, and pickled only when it changed. `save` drops the keys
+    that this build did not use. The file lies in the shop's own cache folder: a user who can write there can
+    edit the code as well.
+    """
+
+    def __init__(self, file: Path, *, context: str) -> None:
+        """Read `file`, and ignore what it holds unless it was saved with the same `context`."""
+        self._file = file
+        self._context = context
+        self._pickled = self._read()
+        self._before: dict[str, Any] = {}
+        self._now: dict[str, Any] = {}
+
+    def get(self, key: str) -> Any:
+        """Return what an earlier build set for `key`; None when there is nothing."""
+        if key not in self._before:
+            self._before[key] = self._unpickled(key)
+        return self._before[key]
+
+    def set(self, key: str, value: Any) -> None:
+        """Keep `value`, which is not None, for the next build."""
+        self._now[key] = value
+
+    def get_or_compute(self, key: str, compute: Callable[[], T]) -> T:
+        """Return the value of `key`, and keep it for the next build."""
+        if key not in self._now:
+            known = self.get(key)
+            self._now[key] = compute() if known is None else known
+        return self._now[key]  # type: ignore[no-any-return]
+
+    def save(self) -> None:
+        """Write the values that this build used, unless the file holds exactly these."""
+        pickled = {
+            key: self._pickled[key]
+            if value == self.get(key)
+            else pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+            for key, value in self._now.items()
+        }
+        if pickled == self._pickled:
+            return
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = self._file.with_name(f"{self._file.name}.unfinished")
+        unfinished.write_bytes(pickle.dumps((self._context, pickled), pickle.HIGHEST_PROTOCOL))
+        unfinished.replace(self._file)
+
+    def _read(self) -> dict[str, bytes]:
+        try:
+            context, pickled = pickle.loads(self._file.read_bytes())  # noqa: S301 - see the class
+        except FileNotFoundError:
+            return {}
+        except Exception:  # noqa: BLE001 - a damaged pickle can raise anything, and is worth nothing
+            return {}
+        return pickled if context == self._context else {}
+
+    def _unpickled(self, key: str) -> Any:
+        try:
+            return pickle.loads(self._pickled[key])  # noqa: S301 - see the class
+        except KeyError:
+            return None
+        except Exception:  # noqa: BLE001 - written by another version of the code
+            return None
+
+
+def digest_of(*parts: object) -> str:
+    """Return the SHA-256 digest, in hexadecimal, of values whose `repr` is their whole content."""
+    return hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@cache
+def code_digest() -> str:
+    """Return a digest that changes with the code that builds and with the libraries it uses."""
+    versions = [sys.version, *(version(name) for name in _LIBRARIES)]
+    files = sorted(file for folder in _CODE_FOLDERS for file in folder.rglob("*.py"))
+    return digest_of(versions, [(file.name, file.read_bytes()) for file in files])
+
+
+def signature_of(file: str | Path | os.DirEntry[str]) -> Signature:
+    """Return the signature of a file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    found = file.stat() if isinstance(file, os.DirEntry) else os.stat(file)  # noqa: PTH116 - thousands of times
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+
+
+def is_settled(signature: Signature) -> bool:
+    """Return whether the file has been left alone for long enough to be known by its signature."""
+    _, _, changed_ns, _ = signature
+    return time.time_ns() - changed_ns > _UNSETTLED_NS
+
+
+def files_under(folder: str, prefix: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Yield every file under `folder` with its path inside it, in no order; none where there is no folder."""
+    try:
+        entries = os.scandir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    with entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from files_under(entry.path, f"{prefix}{entry.name}/")
+            else:
+                yield f"{prefix}{entry.name}", entry
+
+
+def record_of(project: Project, output_dir: Path, suffix: str) -> Path:
+    """Return the cache file with that suffix about the build into `output_dir`."""
+    return project.cache / "output-dirs" / f"{digest_of(str(output_dir))[:16]}{suffix}"
+
+
+class Report(NamedTuple):
+    """The lines that `spillway build` prints at its end.
+
+    `summary` is the last line; `missing_translations` and `left_out` (broken pictures) are further lines.
+    `sales` are the sales with an end, as (file, last day): whether one has ended changes with the day.
+    """
+
+    summary: str
+    missing_translations: Sequence[str]
+    sales: Sequence[Sequence[str]] = ()
+    left_out: Sequence[str] = ()
+
+
+class UpToDate:
+    """Compares a shop and the output of its last build with what they were when that build ended."""
+
+    def __init__(
+        self, project: Project, output_dir: Path, *, base_url: str | None, skip_broken_pictures: bool = False
+    ) -> None:
+        """Take the signatures of the shop's files as they are now."""
+        self._output_dir = output_dir
+        self._record = record_of(project, output_dir, ".json")
+        self._inputs = _digest_of_inputs(project, base_url, skip_broken_pictures)
+
+    def report(self) -> Report | None:
+        """Return the report of the last build if building again would change nothing; else None."""
+        try:
+            inputs, output, *report = json.loads(self._record.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        unchanged = inputs and inputs == self._inputs and output == self._digest_of_output()
+        if not unchanged or len(report) != len(Report._fields):
+            return None
+        summary, missing_translations, sales, left_out = report
+        return Report(summary, missing_translations, sales, tuple(left_out))
+
+    def note(self, report: Report) -> None:
+        """Record a build that just succeeded. Files edited while it ran count as changed."""
+        self._record.parent.mkdir(parents=True, exist_ok=True)
+        content = json.dumps([self._inputs, self._digest_of_output(), *report])
+        self._record.write_text(content, encoding="utf-8")
+
+    def _digest_of_output(self) -> str:
+        return digest_of(_signatures(self._output_dir))
+
+
+def _digest_of_inputs(project: Project, base_url: str | None, *options: bool) -> str | None:
+    """Return None while a file is still being written: then the build must run."""
+    inputs = _signatures(project.site)
+    if not all(is_settled(signature) for _, signature in inputs):
+        return None
+    return digest_of(code_digest(), base_url, options, inputs)
+
+
+def _signatures(folder: Path) -> list[tuple[str, Signature]]:
+    return sorted((name, signature_of(entry)) for name, entry in files_under(str(folder)))

@@ -1,0 +1,325 @@
+"""The pages of a release as jobs: what each page depends on, and how to render it; nothing is rendered yet.
+
+`SitePages` has the jobs of a whole release, `EditionPages` those of one language.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from functools import cache, lru_cache, partial
+
+from markupsafe import Markup
+
+from chalicelib.domain.entry import EntryState
+from chalicelib.domain.form_stamp import FormStamps
+from chalicelib.domain.product import Product
+from chalicelib.domain.stock import Stock
+from chalicelib.services.my_waitlists import Awaited
+from chalicelib.storage.pages import HOME_KEY, PAGE_CONTENT_TYPE, object_key
+from chalicelib.storefront.checkout import CheckoutForm
+from chalicelib.storefront.renderer import Renderer
+from chalicelib.storefront.sitemap import sitemaps
+from chalicelib.storefront.theme import HOME, Edition, Listing, covers_of
+from spillway.sitegen.cache import code_digest, digest_of
+from spillway.sitegen.dates import Dates
+from spillway.sitegen.feeds import ATOM_ENTRIES_MAX, atom_feed
+from spillway.sitegen.listings import INDEX_PATH, SEARCH_PATH, Search
+from spillway.sitegen.products import Products
+from spillway.sitegen.reading.catalogue import ContentPage, ProductRow
+from spillway.sitegen.reading.redirects import Redirect, redirect_file, redirects_of_editions
+from spillway.sitegen.release import Kind, PageJob, ReleaseSource
+from spillway.sitegen.root_files import ROBOTS_KEY, robots_text
+from spillway.sitegen.theming import TemplateFingerprints
+
+# The stock of each variant, by the product's slug and the variant's SKU.
+StockBySlug = Mapping[str, Mapping[str, Stock]]
+
+# Pages that show nothing of the catalogue, by path.
+_FIXED_PAGES = {
+    "/waitlist/thanks": "waitlist-thanks.html",
+    "/waitlist/confirmed": "waitlist-confirmed.html",
+    "/waitlist/unsubscribed": "waitlist-unsubscribed.html",
+    "/waitlist/notified": "waitlist-notified.html",
+    "/waitlist/undone": "waitlist-undone.html",
+    "/waitlist/my-waitlists": "waitlist-my-waitlists.html",
+    "/waitlist/sent": "waitlist-sent.html",
+    "/waitlist/erased": "waitlist-erased.html",
+}
+# The one page without a URL of its own, and so in the first language only.
+_NOT_FOUND = "/404"
+# Some 30 MB of unpacked products.
+_PRODUCTS_KEPT_MAX = 4096
+_SAMPLE = "-"
+_SAMPLE_AWAITED = Awaited(sku="-", title="-", label="-", path="-", state=EntryState.PENDING)
+
+
+class SitePages:
+    """Every page of one release.
+
+    Pages show the given stock, and where it says nothing of a variant the stock in the product's file. Forms
+    carry `stamps` of the shop they are made for; without it they work for none.
+    """
+
+    def __init__(
+        self, source: ReleaseSource, stock: StockBySlug, stamps: FormStamps | None, dates: Dates
+    ) -> None:
+        """Prepare the pages of `source`; `dates` knows the last changes of the release before."""
+        self._source = source
+        self._dates = dates
+        self._renderer = Renderer(source.theme)
+        products = StockedProducts(source.products, stock)
+        self._editions = [
+            EditionPages(
+                renderer,
+                products,
+                [page for page in source.contents if page.locale == renderer.language],
+                stamps,
+            )
+            for renderer in self._renderer.editions
+        ]
+
+    def jobs(self) -> list[PageJob]:
+        """Return the jobs of all pages, the sitemap and robots.txt."""
+        shop, root_files = self._source.theme.shop, self._source.root_files
+        dated = [(pages.edition, pages.last_changes(self._dates)) for pages in self._editions]
+        maps = sitemaps(shop.base_url, dated, self._source.theme.sitemap_parts)
+        robots = robots_text(_robots(shop.base_url), root_files)
+        return [
+            self._editions[0].fixed(_NOT_FOUND, "not-found.html", at=HOME),
+            *(job for pages in self._editions for job in pages.jobs()),
+            *(_text_job(key, text, "application/xml") for key, text in maps.items()),
+            _text_job(ROBOTS_KEY, robots, "text/plain; charset=utf-8"),
+        ]
+
+    def root_files(self) -> list[PageJob]:
+        """Return the jobs of the merchant's own files at the root, which are copied."""
+        return [
+            PageJob(
+                file.key,
+                file.key,
+                Kind.INDEX,
+                file.content_type,
+                "",
+                digest_of(file.body),
+                file.body.__bytes__,
+            )
+            for file in self._source.root_files
+            if file.key != ROBOTS_KEY
+        ]
+
+    def redirects(self, redirects: tuple[Redirect, ...], keys: Set[str]) -> Iterator[PageJob]:
+        """Yield the jobs of redirect pages. `keys` are those of the shop's own pages."""
+        by_root = {pages.edition.root: pages for pages in self._editions}
+        for root, redirect in redirects_of_editions(redirects, tuple(by_root), keys):
+            for key in redirect.keys:
+                yield by_root[root].moved(key, redirect.target)
+
+    def try_cloud_templates(self) -> None:
+        """Render what only the cloud renders, and drop it: an error shows now, and not to a shopper.
+
+        Raises:
+            jinja2.TemplateError: one of these templates is wrong.
+        """
+        for renderer in self._renderer.editions:
+            try_cloud_templates(renderer, self._source.products[0].product)
+
+
+def try_cloud_templates(renderer: Renderer, product: Product) -> None:
+    """Render every page and email that only the cloud renders, with sample values, and drop it.
+
+    Raises:
+        jinja2.TemplateError: a template is wrong.
+    """
+    variant = product.variants[0]
+    renderer.about_all("confirm.html", [(product, variant, True)], at="/", token=_SAMPLE)
+    renderer.page("unsubscribe.html", token=_SAMPLE, notified=False)
+    renderer.page("my-waitlists.html", awaited=[_SAMPLE_AWAITED], token=_SAMPLE)
+    renderer.page("link-problem.html")
+    renderer.page("form-problem.html", problems=["-"], back_path="/")
+    renderer.page("form-again.html", problems=["-"], fields=[("-", "-")], action="-")
+    renderer.page("signed-up.html", items=["-"], mailbox="-", fields=[("-", "-")])
+    renderer.page("did-you-mean.html", typed="-", meant="-", fields=[("-", "-")], thanks_path="-")
+    for email in ("confirm", "already", "available"):
+        renderer.email(email, product=product, variant=variant, action_url="-", unsubscribe_url="-")
+    renderer.note("my-waitlists", action_url="-")
+
+
+class StockedProducts:
+    """The products of a release with their stock, unpacked once for pages that are near each other."""
+
+    def __init__(self, products: Products, stock: StockBySlug) -> None:
+        """Overlay the stock in the products' files with `stock`."""
+        self.all = products
+        self._stock = stock
+        # Each page that shows a product asks for its digest.
+        self.digest = cache(self._digest)
+        # A page and two listings show a product, mostly not far apart.
+        self.unpacked = lru_cache(maxsize=_PRODUCTS_KEPT_MAX)(self._unpacked)
+
+    def observed(self, slug: str) -> Iterable[Stock]:
+        """Return the stock of a product's variants that does not come from its file."""
+        return self._stock.get(slug, {}).values()
+
+    def _digest(self, slug: str) -> str:
+        """Return a digest that changes with the product and its stock."""
+        stock = self._stock.get(slug)
+        digest = self.all.digest(slug)
+        return f"{digest} {sorted(stock.items())}" if stock else digest
+
+    def _unpacked(self, slug: str) -> tuple[Product, Mapping[str, Stock]]:
+        entry = self.all.named(slug)
+        return entry.product, {**entry.stock, **self._stock.get(slug, {})}
+
+
+class EditionPages:
+    """The pages of one edition."""
+
+    def __init__(
+        self,
+        renderer: Renderer,
+        products: StockedProducts,
+        contents: Sequence[ContentPage],
+        stamps: FormStamps | None,
+    ) -> None:
+        """Prepare the pages that `renderer` renders; `contents` are those in its language."""
+        self._renderer = renderer
+        self.edition = renderer.edition
+        self._products = products
+        self._rows = products.all.rows
+        self._contents = contents
+        self._stamps = stamps
+        self._templates = TemplateFingerprints(renderer.theme, renderer.edition)
+        self._shop = digest_of(self.edition.shop, code_digest())
+        # Half a dozen listings show the card of a product.
+        self._card = cache(self._rendered_card)
+
+    def jobs(self) -> Iterator[PageJob]:
+        """Yield the jobs of all its pages, and of its feed where a product states a release date."""
+        series = self._stamps.series if self._stamps else ""
+        common = self._digest("product.html", series)
+        crumbs = _Breadcrumbs(self.edition)
+        for row in self._rows:
+            yield self._product(row, f"{common} {crumbs.digest(row)}")
+        for content in self._contents:
+            digest = self._digest("content.html", content)
+            yield self._page(content.path, Kind.PAGE, digest, partial(self._content, content))
+        for path, template in _FIXED_PAGES.items():
+            yield self.fixed(path, template, at=path)
+        for listing in self.edition.listings:
+            yield self._listing(listing)
+        yield from self._search()
+        if newest := self._newest():
+            key = object_key(self.edition.at("/feed.xml"))
+            yield _text_job(key, atom_feed(self.edition, newest), "application/atom+xml")
+
+    def fixed(self, path: str, template: str, *, at: str) -> PageJob:
+        """Return the job of a page that shows nothing of the catalogue; other editions have it under `at`."""
+        digest = self._digest(template, at)
+        return self._page(path, Kind.PAGE, digest, partial(self._renderer.page, template, at=at))
+
+    def moved(self, key: str, target: str) -> PageJob:
+        """Return the job of the page under `key` that redirects to `target`, a path or a URL."""
+        url = f"{self.edition.shop.base_url}{target}" if target.startswith("/") else target
+        return PageJob(
+            key,
+            redirect_file(key),
+            Kind.PAGE,
+            PAGE_CONTENT_TYPE,
+            self.edition.shop.locale,
+            self._digest("moved.html", target),
+            lambda: self._renderer.page("moved.html", target=target, target_url=url).encode(),
+        )
+
+    def last_changes(self, dates: Dates) -> dict[str, str | None]:
+        """Return the pages that search engines may list, with the times of their last changes.
+
+        They are named by their paths in the first edition.
+        """
+        checkout = CheckoutForm.of(self.edition.shop.checkout_url).action
+        contents = [content for content in self._contents if content.path != checkout]
+        return dates.of_all(self.edition, self._products.all, contents, self._products.observed)
+
+    def _product(self, row: ProductRow, common: str) -> PageJob:
+        return self._page(
+            f"/products/{row.slug}",
+            Kind.PAGE,
+            f"{common} {self._products.digest(row.slug)}",
+            lambda: self._renderer.product(*self._products.unpacked(row.slug), self._stamps),
+        )
+
+    def _listing(self, listing: Listing) -> PageJob:
+        covers = covers_of(self.edition.listings) if listing.path == HOME else ()
+        digest = digest_of(
+            self._shop,
+            self._templates.digest(listing.template, "card.html"),
+            listing,
+            [(cover.path, cover.title, cover.description, cover.picture) for cover in covers],
+            [self._products.digest(slug) for slug in listing.slugs],
+        )
+        cards = [partial(self._card, slug) for slug in listing.slugs]
+        return self._page(listing.path, Kind.INDEX, digest, lambda: self._renderer.listing(listing, cards))
+
+    def _rendered_card(self, slug: str, *, eager: bool = False) -> Markup:
+        return self._renderer.card(*self._products.unpacked(slug), eager=eager)
+
+    def _search(self) -> Iterator[PageJob]:
+        """Yield the jobs of the search page and of the index that its script fetches."""
+        translated = self.edition is not self._renderer.theme.editions[0]
+        search = Search(self.edition, self._products.all, translated=translated)
+
+        def make() -> str:
+            context = {"shelves": search.shelves(), "tags": search.tags()}
+            return self._renderer.page("search.html", at=SEARCH_PATH, **context)
+
+        yield self._page(SEARCH_PATH, Kind.INDEX, self._digest("search.html", search.digest), make)
+        key = object_key(self.edition.at(INDEX_PATH))
+        yield PageJob(
+            key, key, Kind.INDEX, "application/json", "", search.digest, lambda: search.index().encode()
+        )
+
+    def _content(self, content: ContentPage) -> str:
+        return self._renderer.page(
+            "content.html",
+            path=content.path,
+            title=content.title,
+            description=content.description,
+            body_html=content.body_html,
+            language=content.language,
+        )
+
+    def _newest(self) -> list[Product]:
+        rows = [row for row in self._rows if row.released_on]
+        rows.sort(key=lambda row: (row.released_on or "", row.slug), reverse=True)
+        newest = [self._products.all.named(row.slug).product for row in rows[:ATOM_ENTRIES_MAX]]
+        return [self._renderer.told(product) for product in newest]
+
+    def _page(self, path: str, kind: Kind, digest: str, make: Callable[[], str]) -> PageJob:
+        key = object_key(self.edition.at(path))
+        # The home page of a further language has all of its other pages under its key.
+        file = f"{key}/{HOME_KEY}" if path == HOME and self.edition.root else key
+        language = self.edition.shop.locale
+        return PageJob(key, file, kind, PAGE_CONTENT_TYPE, language, digest, lambda: make().encode())
+
+    def _digest(self, template: str, *parts: object) -> str:
+        return digest_of(self._shop, self._templates.digest(template), *parts)
+
+
+class _Breadcrumbs:
+    """Digests of what the page of a product shows of the listings that it links to."""
+
+    def __init__(self, edition: Edition) -> None:
+        first = [listing for listing in edition.listings if listing.number == 1]
+        self._by_path = {listing.path: repr((listing.path, listing.title)) for listing in first}
+        self._by_tag = {tag: self._by_path[listing.path] for listing in first for tag in listing.tags}
+
+    def digest(self, row: ProductRow) -> str:
+        category = self._by_path.get(f"/shop/{row.category}", "")
+        return " ".join([category, *(self._by_tag.get(tag, "") for tag in row.tags)])
+
+
+def _text_job(key: str, text: str, content_type: str) -> PageJob:
+    """Return the job of a file whose text is known already."""
+    body = text.encode()
+    return PageJob(key, key, Kind.INDEX, content_type, "", digest_of(body), lambda: body)
+
+
+def _robots(base_url: str) -> str:
+    return f"User-agent: *\nDisallow: /api/\n\nSitemap: {base_url}/sitemap.xml\n"
