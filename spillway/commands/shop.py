@@ -57,7 +57,7 @@ def build_command(project: Project, base_url: str | None, *, skip_broken_picture
             release.sales,
             release.left_out,
         )
-        up_to_date.note(report)
+        up_to_date.record(report)
     today = datetime.now(UTC).date().isoformat()
     for line in (*report.missing_translations, *ended_sales(report.sales, today=today)):
         click.echo(line, err=True)
@@ -97,7 +97,7 @@ def serve_command(project: Project, port: int) -> None:
     url = f"http://{ports.HOST}:{port}"
     preview = Preview(project, base_url=url)
     with ports.claim(port, "the pages") as claimed:
-        preview.look()
+        preview.rebuild_if_changed()
         click.echo(preview.mistakes or f"{url}/  (Ctrl-C ends it)")
         with served(BrowserGuard(hosts_of(port)).around(preview.app()), claimed):
             try:
@@ -193,11 +193,11 @@ def messages_command(project: Project, locale: str) -> None:
     if not LOCALE.fullmatch(locale):
         raise BadInput(f"{locale!r}: not a locale", hint="name a language, as in site.toml: de, de-AT")
     from spillway.sitegen.theming import theme_texts
-    from spillway.sitegen.translations import updated
+    from spillway.sitegen.translations import update_catalogue
 
     file = project.site / "locales" / f"{locale}.po"
     before = file.read_text(encoding="utf-8") if file.is_file() else ""
-    made = updated(before, locale=locale, templates=theme_texts(project))
+    made = update_catalogue(before, locale=locale, templates=theme_texts(project))
     file.parent.mkdir(exist_ok=True)
     file.write_text(made.text, encoding="utf-8")
     texts = pluralize(made.count, "text")

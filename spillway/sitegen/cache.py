@@ -171,13 +171,13 @@ class UpToDate:
     ) -> None:
         """Take the signatures of the shop's files as they are now."""
         self._output_dir = output_dir
-        self._record = record_of(project, output_dir, ".json")
+        self._record_file = record_of(project, output_dir, ".json")
         self._inputs = _digest_of_inputs(project, base_url, skip_broken_pictures)
 
     def report(self) -> Report | None:
         """Return the report of the last build if building again would change nothing; else None."""
         try:
-            inputs, output, *report = json.loads(self._record.read_text(encoding="utf-8"))
+            inputs, output, *report = json.loads(self._record_file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
         unchanged = inputs and inputs == self._inputs and output == self._digest_of_output()
@@ -186,11 +186,11 @@ class UpToDate:
         summary, missing_translations, sales, left_out = report
         return Report(summary, missing_translations, sales, tuple(left_out))
 
-    def note(self, report: Report) -> None:
+    def record(self, report: Report) -> None:
         """Record a build that just succeeded. Files edited while it ran count as changed."""
-        self._record.parent.mkdir(parents=True, exist_ok=True)
+        self._record_file.parent.mkdir(parents=True, exist_ok=True)
         content = json.dumps([self._inputs, self._digest_of_output(), *report])
-        self._record.write_text(content, encoding="utf-8")
+        self._record_file.write_text(content, encoding="utf-8")
 
     def _digest_of_output(self) -> str:
         return digest_of(_signatures(self._output_dir))

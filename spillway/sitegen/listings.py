@@ -131,7 +131,7 @@ class Search:
         document = {"root": self._edition.root, "products": products}
         return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
-    def shelves(self) -> list[tuple[Link, Sequence[Link]]]:
+    def categories(self) -> list[tuple[Link, Sequence[Link]]]:
         """Return every category with its products by title; without products where there are too many."""
         by_category: dict[str, list[Link]] = {}
         if len(self._products) <= self._listed_max:

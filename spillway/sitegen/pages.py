@@ -266,7 +266,7 @@ class EditionPages:
         search = Search(self.edition, self._products.all, translated=translated)
 
         def make() -> str:
-            context = {"shelves": search.shelves(), "tags": search.tags()}
+            context = {"categories": search.categories(), "tags": search.tags()}
             return self._renderer.page("search.html", at=SEARCH_PATH, **context)
 
         yield self._page(SEARCH_PATH, Kind.INDEX, self._digest("search.html", search.digest), make)

@@ -46,7 +46,7 @@ class Preview:
         self.number = 0
         self.mistakes = ""
 
-    def look(self) -> bool:
+    def rebuild_if_changed(self) -> bool:
         """Build if a file of the shop has changed since the last call. Return whether one had."""
         now = {name: signature_of(entry) for name, entry in files_under(str(self._project.site))}
         if now == self._signatures:
@@ -62,11 +62,11 @@ class Preview:
         return True
 
     def watch(self, stop: threading.Event) -> None:
-        """Call `look` in a loop until `stop` is set, then end the streams that browsers listen to."""
+        """Rebuild in a loop until `stop` is set, then end the streams that browsers listen to."""
         try:
             while not stop.wait(_POLL_INTERVAL_S):
                 try:
-                    self.look()
+                    self.rebuild_if_changed()
                 except FileNotFoundError:  # an editor replaces files by renaming: look again
                     self._signatures = None
         finally:

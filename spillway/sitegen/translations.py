@@ -1,7 +1,7 @@
 """Translations: the texts that a shop says, the .po file of each locale, and what has no translation yet.
 
 Templates, emails and the API's answers have their texts in English. `messages_of` extracts them,
-site/locales/*.po translates them: `read_texts` reads such a file, `updated` adds new texts to it, and
+site/locales/*.po translates them: `read_texts` reads such a file, `update_catalogue` adds new texts to it.
 `missing_translations` lists what shoppers see in the shop's first language instead.
 """
 
@@ -91,7 +91,7 @@ class UpdatedCatalogue:
     missing: int
 
 
-def updated(before: str, *, locale: str, templates: Mapping[str, str]) -> UpdatedCatalogue:
+def update_catalogue(before: str, *, locale: str, templates: Mapping[str, str]) -> UpdatedCatalogue:
     """Return the catalogue `before` with every text of `templates` and of the API, and no other.
 
     Translations and translators' comments stay. A translation of a text that has since gained or lost its

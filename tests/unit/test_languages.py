@@ -26,7 +26,7 @@ from spillway.sitegen.reading.loading import load_catalogue
 from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError
 from spillway.sitegen.release import Release
 from spillway.sitegen.site import build
-from spillway.sitegen.translations import read_texts, updated
+from spillway.sitegen.translations import read_texts, update_catalogue
 from tests.support.aws import ROOT
 from tests.support.german_shop import make_german_shop
 
@@ -213,7 +213,7 @@ def test_more_plurals_than_any_language_has_are_refused_before_room_is_made_for_
     told = f"site/locales/de.po:4: nplurals = '{forms}': expected a whole number from 1 to 6"
     assert [str(mistake) for mistake in mistakes] == [told]
     with pytest.raises(BadInput, match=re.escape(told)):
-        updated(text, locale="de", templates={})
+        update_catalogue(text, locale="de", templates={})
 
 
 def test_a_head_that_cannot_be_read_is_a_mistake() -> None:
@@ -348,7 +348,7 @@ def msgids_found_by_babel() -> set[str]:
 
 def test_a_catalogue_is_named_as_the_build_looks_for_it() -> None:
     with pytest.raises(BadInput, match="usually spelt zh-Hant"):
-        updated("", locale="zh-hant", templates={})
+        update_catalogue("", locale="zh-hant", templates={})
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "site" / "locales").glob("*.po")), ids=lambda file: file.stem)

@@ -28,7 +28,7 @@ def project(tmp_path: Path) -> Project:
 @pytest.fixture
 def preview(project: Project) -> Preview:
     preview = Preview(project, base_url="http://127.0.0.1:8080")
-    preview.look()
+    preview.rebuild_if_changed()
     return preview
 
 
@@ -44,10 +44,10 @@ def test_every_page_is_served_where_it_will_be_and_reloads_itself(preview: Previ
 
 
 def test_an_edit_is_seen_at_the_next_look_and_only_then(preview: Preview, project: Project) -> None:
-    assert not preview.look()
+    assert not preview.rebuild_if_changed()
     scarf = project.site / "products/scarf.toml"
     scarf.write_text(scarf.read_text().replace("A long scarf.", "A longer scarf."))
-    assert preview.look()
+    assert preview.rebuild_if_changed()
     assert preview.number == 2
     assert "A longer scarf." in ask(preview, "/products/scarf").text
 
@@ -56,13 +56,13 @@ def test_a_mistake_is_shown_until_it_is_corrected(preview: Preview, project: Pro
     scarf = project.site / "products/scarf.toml"
     right = scarf.read_text()
     scarf.write_text(right.replace('"45.00"', '"<b>45</b>"'))
-    preview.look()
+    preview.rebuild_if_changed()
     answer = ask(preview, "/products/scarf")
     assert answer.status_code == 500
     assert "site/products/scarf.toml:3: price" in answer.text
     assert "<b>" not in answer.text
     scarf.write_text(right)
-    preview.look()
+    preview.rebuild_if_changed()
     assert ask(preview, "/products/scarf").status_code == 200
 
 

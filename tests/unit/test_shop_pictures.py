@@ -90,7 +90,7 @@ def test_pictures_of_any_name_have_one_plain_address_everywhere(shop: Project) -
 def test_the_preview_serves_pictures_of_odd_names(shop: Project) -> None:
     name_picture(shop, "a, b#1?100%25.webp")
     preview = Preview(shop, base_url="https://www.heron.example")
-    preview.look()
+    preview.rebuild_if_changed()
 
     for address in addresses_of(ask(preview, "/products/scarf").text):
         answer = ask(preview, address)

@@ -79,7 +79,7 @@ def test_the_field_is_a_search_and_its_button_does_it(shop: Project) -> None:
 def test_a_shop_too_large_for_one_page_lists_its_categories(small_release: Release) -> None:
     edition, products = small_release.theme.editions[0], small_release.products
     search = Search(edition, products, translated=False, listed_max=1)
-    assert [(shelf.title, links) for shelf, links in search.shelves()] == [
+    assert [(category.title, links) for category, links in search.categories()] == [
         ("Outerwear", []),
         ("Accessories", []),
     ]

@@ -35,7 +35,7 @@ def edit(file: Path) -> None:
 def test_a_build_that_changed_nothing_is_known_by_its_looks(project: Project) -> None:
     assert up_to_date(project).report() is None
 
-    up_to_date(project).note(REPORT)
+    up_to_date(project).record(REPORT)
 
     assert up_to_date(project).report() == REPORT
     assert up_to_date(project, "https://other.example").report() is None
@@ -43,7 +43,7 @@ def test_a_build_that_changed_nothing_is_known_by_its_looks(project: Project) ->
 
 @pytest.mark.parametrize("name", ["site/products/hat.toml", "build/site/products/hat"])
 def test_what_was_touched_is_built_again(project: Project, name: str) -> None:
-    up_to_date(project).note(REPORT)
+    up_to_date(project).record(REPORT)
 
     edit(project.root / name)
 
@@ -53,7 +53,7 @@ def test_what_was_touched_is_built_again(project: Project, name: str) -> None:
 def test_what_is_edited_while_a_build_runs_is_built_next(project: Project) -> None:
     running = up_to_date(project)
     edit(project.root / "site/products/hat.toml")
-    running.note(REPORT)
+    running.record(REPORT)
 
     assert up_to_date(project).report() is None
 
@@ -62,6 +62,6 @@ def test_nothing_is_known_of_a_file_that_is_still_being_written(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("spillway.sitegen.cache._UNSETTLED_NS", LONG_AGO_NS * 10)
-    up_to_date(project).note(REPORT)
+    up_to_date(project).record(REPORT)
 
     assert up_to_date(project).report() is None
