@@ -5,7 +5,7 @@ The events and their reactions are listed in ARCHITECTURE.md; what each does is 
 
 import os
 from collections.abc import Callable, Sequence
-from functools import partial, wraps
+from functools import wraps
 from typing import TYPE_CHECKING
 
 from chalice.app import BaseLambdaEvent, Chalice, CloudWatchEvent, DynamoDBEvent, Request, Response, SQSEvent
@@ -35,9 +35,9 @@ from chalicelib.http.signup_form import SignupForm, signup_form, undo_form, undo
 from chalicelib.http.token_form import link_token, posted_token, unsubscribe_by_any, unsubscribe_tokens
 from chalicelib.http.viewer import viewer_address
 from chalicelib.log import NAMESPACE, begin_request, log, measure
-from chalicelib.records import BatchFailures, react_to_queue, react_to_stream
 
 if TYPE_CHECKING:
+    from chalicelib.events.batches import BatchFailures
     from chalicelib.services.waitlist import LinkedEntry
     from chalicelib.storefront.renderer import Renderer
 
@@ -99,7 +99,9 @@ def pluralize(request: Request, get_response: Callable[[Request], Response]) -> 
 
 @app.middleware("dynamodb")
 @app.middleware("sqs")
-def traced(event: BaseLambdaEvent, get_response: Callable[[BaseLambdaEvent], BatchFailures]) -> BatchFailures:
+def traced(
+    event: BaseLambdaEvent, get_response: "Callable[[BaseLambdaEvent], BatchFailures]"
+) -> "BatchFailures":
     """What is logged about a batch of records names the request that brought it."""
     begin_request(getattr(event.context, "aws_request_id", ""))
     return get_response(event)
@@ -186,7 +188,7 @@ def undo_signup(request: Request) -> Response:
 def show_confirmation(request: Request) -> Response:
     """The link of a confirmation email shows what it is about. It changes nothing: scanners follow links."""
     token = link_token(request)
-    linked = container.waitlist.look_at_all(Purpose.CONFIRM, token)
+    linked = container.waitlist.linked_entries(Purpose.CONFIRM, token)
     if any(one.confirmable for one in linked):
         return _confirmation_page(request, linked, token)
     if any(one.confirmed for one in linked):
@@ -200,7 +202,7 @@ def show_confirmation(request: Request) -> Response:
 @answering
 def confirm(request: Request) -> Response:
     """The button of that page puts the shopper into the line."""
-    state = container.waitlist.confirmed(posted_token(_own_form(request)))
+    state = container.waitlist.confirm(posted_token(_own_form(request)))
     if state is None:
         raise LinkRefused
     notified = state is EntryState.NOTIFIED
@@ -215,7 +217,7 @@ def show_unsubscribe(request: Request) -> Response:
     linked = _linked(Purpose.UNSUBSCRIBE, token)
     return (
         _onward(request, "/waitlist/unsubscribed")
-        if linked.left
+        if linked.unsubscribed
         else _linked_page(request, "unsubscribe.html", linked, token)
     )
 
@@ -228,7 +230,7 @@ def leave(request: Request) -> Response:
     The token alone counts: mail programs and scanners post other bodies than the RFC asks for, or none.
     """
     leaving = unsubscribe_tokens(request, _body(request))
-    unsubscribe_by_any(leaving.tokens, container.waitlist.leave)
+    unsubscribe_by_any(leaving.tokens, container.waitlist.unsubscribe)
     return _onward(request, "/waitlist/unsubscribed") if leaving.by_button else done()
 
 
@@ -278,7 +280,7 @@ def show_my_waitlists(request: Request) -> Response:
     """The link of that email shows all they wait for. It changes nothing."""
     token = link_token(request)
     renderer = _speaking(request)
-    awaited = container.my_waitlists.look(token, renderer.told)
+    awaited = container.my_waitlists.awaited(token, renderer.told)
     page = renderer.page("my-waitlists.html", at=link_address(request, token), awaited=awaited, token=token)
     return html_page(page, language=renderer.language)
 
@@ -295,7 +297,7 @@ def export_my_waitlists(request: Request) -> Response:
 def unsubscribe_my_waitlists(request: Request) -> Response:
     """The shopper leaves one list, or all of them."""
     token, sku = unsubscribe_choice(_own_form(request))
-    container.my_waitlists.leave(token, sku)
+    container.my_waitlists.unsubscribe(token, sku)
     return _onward(request, "/waitlist/unsubscribed")
 
 
@@ -315,43 +317,43 @@ def describe(_: Request) -> Response:
 
 
 @app.on_dynamodb_record(stream_arn=TEMPLATE_NAMES_IT, batch_size=25, starting_position="TRIM_HORIZON")
-def on_entry_written(event: DynamoDBEvent) -> BatchFailures:
+def on_entry_written(event: DynamoDBEvent) -> "BatchFailures":
     """An entry was written: a pending one is asked to confirm, a confirmed one may be notified at once."""
-    from chalicelib.reactions import react_to_entry
+    from chalicelib.events.streams import on_entries_written
 
-    return react_to_stream(event.to_dict()["Records"], partial(react_to_entry, container))
+    return on_entries_written(container, event.to_dict()["Records"])
 
 
 @app.on_dynamodb_record(stream_arn=TEMPLATE_NAMES_IT, batch_size=10, starting_position="TRIM_HORIZON")
-def on_product_changed(event: DynamoDBEvent) -> BatchFailures:
+def on_product_changed(event: DynamoDBEvent) -> "BatchFailures":
     """A product's availability changed: its pages turn, and a restock opens waves."""
-    from chalicelib.reactions import react_to_product
+    from chalicelib.events.streams import on_products_changed
 
-    return react_to_stream(event.to_dict()["Records"], partial(react_to_product, container))
+    return on_products_changed(container, event.to_dict()["Records"])
 
 
 @app.on_sqs_message(queue_arn=TEMPLATE_NAMES_IT, batch_size=10)
-def send_confirmations(event: SQSEvent) -> BatchFailures:
+def send_confirmations(event: SQSEvent) -> "BatchFailures":
     """Confirmation emails that are due."""
-    from chalicelib import reactions
+    from chalicelib.events.queues import on_requested_emails
 
-    return reactions.send_confirmations(container, event.to_dict()["Records"], _remaining_ms(event))
+    return on_requested_emails(container, event.to_dict()["Records"], _remaining_ms(event))
 
 
 @app.on_sqs_message(queue_arn=TEMPLATE_NAMES_IT, batch_size=1)
-def walk_waves(event: SQSEvent) -> BatchFailures:
+def walk_waves(event: SQSEvent) -> "BatchFailures":
     """A step of a fan-out: the next shoppers of a shard are claimed, told and marked."""
-    from chalicelib.reactions import walk
+    from chalicelib.events.queues import on_wave_messages
 
-    return react_to_queue(event.to_dict()["Records"], partial(walk, container))
+    return on_wave_messages(container, event.to_dict()["Records"])
 
 
 @app.on_sqs_message(queue_arn=TEMPLATE_NAMES_IT, batch_size=10)
-def on_feedback(event: SQSEvent) -> BatchFailures:
+def on_feedback(event: SQSEvent) -> "BatchFailures":
     """What became of emails: delivered, bounced, complained about."""
-    from chalicelib.reactions import take_feedback
+    from chalicelib.events.queues import on_ses_events
 
-    return react_to_queue(event.to_dict()["Records"], partial(take_feedback, container))
+    return on_ses_events(container, event.to_dict()["Records"])
 
 
 @app.schedule("rate(1 minute)")
@@ -377,7 +379,7 @@ def _own_form(request: Request) -> Body:
 
 
 def _linked(purpose: Purpose, token: str) -> "LinkedEntry":
-    linked = container.waitlist.look(purpose, token)
+    linked = container.waitlist.linked_entry(purpose, token)
     if linked is None:
         raise LinkRefused
     return linked

@@ -25,13 +25,11 @@ if TYPE_CHECKING:
     from chalicelib.services.fan_out.rate_limiter import RateLimiter
     from chalicelib.services.fan_out.restocking import Restocking, SingleOptIn
     from chalicelib.services.fan_out.worker import FanOutWorker
-    from chalicelib.services.my_waitlists import MyWaitlists
-    from chalicelib.services.my_waitlists_email import MyWaitlistsEmail
     from chalicelib.services.page_refresh import PageRefresh
-    from chalicelib.services.requested_emails import RequestedEmails
+    from chalicelib.services.requested_emails import MyWaitlistsEmail, RequestedEmails
     from chalicelib.services.ses_events import SesEventHandler
     from chalicelib.services.signups import Signups
-    from chalicelib.services.waitlist import Waitlist
+    from chalicelib.services.waitlist import MyWaitlists, Waitlist
     from chalicelib.services.webhooks import Webhooks
 
 
@@ -83,7 +81,7 @@ class Container(Stores):
     @cached_property
     def my_waitlists(self) -> "MyWaitlists":
         """Shows, exports and erases everything that is stored about a shopper."""
-        from chalicelib.services.my_waitlists import MyWaitlists
+        from chalicelib.services.waitlist import MyWaitlists
 
         return MyWaitlists(self.entries, self.shoppers, self.products, self.links, self.clock_ms)
 
@@ -172,7 +170,7 @@ class Container(Stores):
     @cached_property
     def my_waitlists_email(self) -> "MyWaitlistsEmail":
         """Sends the email with the link to a shopper's waitlists."""
-        from chalicelib.services.my_waitlists_email import MyWaitlistsEmail
+        from chalicelib.services.requested_emails import MyWaitlistsEmail
 
         return MyWaitlistsEmail(self.shoppers, self.suppressions, self.requested_emails)
 

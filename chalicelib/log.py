@@ -13,17 +13,17 @@ from types import MappingProxyType
 
 NAMESPACE = "Spillway"
 
-# What is being answered or reacted to, by the names its ids have in a line; empty ones are left out.
+# The ids of the request and the record under way, by their names in a line; empty ones are left out.
 _origin: ContextVar[Mapping[str, str]] = ContextVar("origin", default=MappingProxyType({}))
 
 
 def begin_request(request_id: str) -> None:
-    """From here on, lines belong to this request: one of a shopper's, or Lambda's with a batch of records."""
+    """Name this request in the lines that follow: a shopper's, or Lambda's with a batch of records."""
     _origin.set({"request": request_id} if request_id else {})
 
 
 def begin_record(record_id: str) -> None:
-    """From here on, lines belong to this record of the request: a queue's message, a stream's event."""
+    """Name this record in the lines that follow: a queue's message, a stream's event."""
     _origin.set({**_origin.get(), "record": record_id})
 
 
@@ -33,7 +33,7 @@ def log(event: str, **facts: object) -> None:
 
 
 def where(error: Exception) -> list[str]:
-    """Where an error was raised, the last three frames: its message may hold data, and is not for the log."""
+    """Return the last three frames of an error: its message may hold data, which the log must not."""
     frames = traceback.extract_tb(error.__traceback__)
     return [f"{frame.name}:{frame.lineno}" for frame in frames[-3:]]
 
@@ -41,9 +41,14 @@ def where(error: Exception) -> list[str]:
 def measure(
     event: str, counts: Mapping[str, int], *, at_ms: int, by: Mapping[str, str], namespace: str = NAMESPACE
 ) -> None:
-    """Write one line that counts: `counts` by the dimensions `by`, of which there must be few values.
+    """Write one line that carries metrics.
 
-    Give each stage a `namespace` of its own: metrics of one name in one region are one metric.
+    Args:
+        event: the line's name.
+        counts: the metrics by name.
+        at_ms: their time in milliseconds since the epoch.
+        by: their dimensions, which must have few values.
+        namespace: one for each stage: metrics of one name in one region are one metric.
     """
     directive = {
         "Namespace": namespace,

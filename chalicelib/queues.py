@@ -1,4 +1,4 @@
-"""The queues of work for later."""
+"""The queues: steps of fan-outs, and emails that shoppers requested."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class WavesQueue:
-    """Steps of fan-outs."""
+    """Queues steps of fan-outs."""
 
     def __init__(self, client: "SQSClient", url: str) -> None:
         self._client = client
@@ -22,10 +22,9 @@ class WavesQueue:
 
 
 class ConfirmationsQueue:
-    """Emails that shoppers asked for: to confirm an entry, to hear that they did, or to see all of theirs.
+    """Queues emails that shoppers requested: to confirm, to learn that they did, to see their waitlists.
 
-    Confirmations are seen `visit_s` seconds after they are queued: one email confirms all that a visit asks
-    for.
+    Confirmations are seen `visit_s` seconds after they are queued: one email confirms all signups of a visit.
     """
 
     def __init__(self, client: "SQSClient", url: str, *, visit_s: int = 0) -> None:
@@ -41,7 +40,7 @@ class ConfirmationsQueue:
             self._put(RequestedEmail(shopper, sku))
 
     def put_already(self, shopper: str, sku: str, source: str = "") -> None:
-        """Queue the email that says an entry is confirmed already, asked for from the network `source`."""
+        """Queue the email that says an entry is confirmed already, requested from the network `source`."""
         self._put(RequestedEmail(shopper, sku, already=True, source=source))
 
     def put_back(self, email: RequestedEmail, *, delay_s: int) -> None:
@@ -49,11 +48,11 @@ class ConfirmationsQueue:
         self._client.send_message(QueueUrl=self._url, MessageBody=email.to_json(), DelaySeconds=delay_s)
 
     def put_my_waitlists(self, shopper: str, source: str = "") -> None:
-        """Queue the email that leads a shopper to all they wait for, asked for from the network `source`."""
+        """Queue the email with the link to a shopper's waitlists, requested from the network `source`."""
         self._put(RequestedEmail(shopper, source=source))
 
     def delete(self, receipt_handle: str) -> None:
-        """Take a message that is done off the queue now, and not with the rest of its batch."""
+        """Delete a message that is done now, not with the rest of its batch."""
         self._client.delete_message(QueueUrl=self._url, ReceiptHandle=receipt_handle)
 
     def _put(self, email: RequestedEmail) -> None:

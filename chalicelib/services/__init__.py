@@ -1,1 +1,1 @@
-"""What the system does, one module per promise: from a parsed event to its effects."""
+"""From a parsed request or event to its effects: one module for each promise of the shop."""

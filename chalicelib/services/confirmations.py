@@ -1,11 +1,11 @@
-"""Asks a shopper to confirm: one email for all that a visit asked for, if it is still wanted.
+"""Confirmation emails: one for all signups of a visit, while they are still pending.
 
-Each entry that was asked for has a message, and its email names all that the shopper has still to confirm.
-A message that comes while a visit goes on leaves it to the one about the newest entry, and of several at once
-the first one claims the email (`chalicelib.tables.entries.Claim`).
+Each signup queues a message, and the email of a message lists every entry that the shopper has still to
+confirm. A message that comes during a visit leaves the email to the message of the newest entry; of several
+at once, the first one claims the email (`chalicelib.tables.entries.Claim`).
 
-An address whose emails bounced is suppressed. When its owner signs up again after a time, this email is the
-one that may leave all the same, and its confirmation lifts the suppression (`suppression` has the rules).
+An address whose emails bounced is suppressed. When its owner signs up again after some time, this email is
+the only one that may leave, and its confirmation lifts the suppression (`suppression` has the rules).
 """
 
 from collections.abc import Callable, Sequence
@@ -21,12 +21,12 @@ from chalicelib.tables.suppressions import SuppressionsTable
 
 # Entries, each with the product that its variant is of.
 Due = Sequence[tuple[Entry, StockedProduct]]
-# While shoppers go on asking, their first email waits for so many times the length of a visit, no longer.
+# While a shopper goes on signing up, the first email waits at most so many times the length of a visit.
 VISITS_MAX = 3
 
 
 class Confirmations:
-    """Sends confirmation emails. A visit ends `visit_s` seconds after its last ask."""
+    """Sends confirmation emails. A visit ends `visit_s` seconds after its last signup."""
 
     def __init__(
         self,
@@ -46,12 +46,12 @@ class Confirmations:
         self._visit_ms = visit_s * 1000
 
     def send(self, shopper: str, sku: str) -> None:
-        """Send the email that confirms all that a shopper has still to confirm, for the message about `sku`.
+        """Send the confirmation email of a shopper's pending entries, for the message about `sku`.
 
-        Nothing is sent where nothing is left to confirm, or where another message sends it or has sent it.
+        Nothing is sent if no entry is pending, or if the email of another message lists them.
 
         Raises:
-            SendRefused: the email was not taken; this is to be tried again.
+            SendRefused: the email was not taken and has to be tried again.
         """
         due = self._due(shopper)
         if not due:
@@ -67,17 +67,21 @@ class Confirmations:
             return
         self._emails.send(
             shopper,
-            lambda writer: writer.confirm(due),
+            lambda composer: composer.confirm(due),
             claim=Claim(shopper, sku, {entry.sku: entry.asked_at_ms for entry, _ in due}),
             source=due[-1][0].source,
         )
 
     def say_already(self, shopper: str, sku: str, source: str = "") -> None:
-        """Write to a shopper who asked again that they are on the list, while they are. `source` is the id of
-        the network that asked.
+        """Send the email "you are on the list already" to a shopper who signed up again.
+
+        Args:
+            shopper: the shopper's id.
+            sku: the variant.
+            source: the id of the network that signed up, empty where none is known.
 
         Raises:
-            SendRefused: the email was not taken; this is to be tried again.
+            SendRefused: the email was not taken and has to be tried again.
         """
         entry = self._entries.get(shopper, sku)
         stocked = stocked_with(self._products, sku)
@@ -85,10 +89,10 @@ class Confirmations:
         if entry is None or stocked is None or not stands or self._suppressions.among([shopper]):
             log("already_not_due", shopper=shopper, sku=sku)
         else:
-            self._emails.send(shopper, lambda writer: writer.already(entry, stocked), source=source)
+            self._emails.send(shopper, lambda composer: composer.already(entry, stocked), source=source)
 
     def _due(self, shopper: str) -> Due:
-        """Return what can be confirmed, by time of asking and then by SKU."""
+        """Return the entries that can be confirmed, by time of signup and then by SKU."""
         now_ms = self._clock_ms()
         pending = [
             entry
@@ -112,11 +116,11 @@ class Confirmations:
         history = self._suppressions.change(
             newest.shopper, lambda known: known.retried(at_ms=now_ms, asked_at_ms=asked_at_ms), at_ms=now_ms
         )
-        # True as well for the other messages about that signup, and for one that comes again.
+        # The other messages about that signup may send it too, and so may a repeated one.
         if not history.is_retrying or history.retried_for_ms != asked_at_ms:
             return False
         log("suppressed_shopper_asked", shopper=newest.shopper, sku=newest.sku)
-        # Whichever of them the email confirms lifts the suppression.
+        # The confirmation of any of them lifts the suppression.
         marked = [self._entries.mark_retry(entry, at_ms=now_ms) for entry in entries]
         return marked[-1]
 
@@ -132,9 +136,9 @@ def _fit(due: Due) -> bool:
 
 
 def _fitting(due: Due, sku: str) -> Due:
-    """Return the part of too many that one email can name and the entry of `sku` is in; else the last part.
+    """Split entries that are too many for one email; return the part with the entry of `sku`, else the last.
 
-    The parts follow each other from the oldest on: each message about one of a part finds the same.
+    The parts begin with the oldest entry, so that each message about an entry of a part finds the same part.
     """
     parts: list[list[tuple[Entry, StockedProduct]]] = [[]]
     for item in due:
@@ -147,10 +151,10 @@ def _fitting(due: Due, sku: str) -> Due:
 def lift_confirmed(suppressions: SuppressionsTable, shopper: str, *, at_ms: int) -> None:
     """Lift the suppression of a shopper who confirmed the email that left despite it.
 
-    A complaint is never lifted by it, nor a bounce of a later email. Repeats change nothing.
+    Neither a complaint is lifted, nor a bounce of a later email. Repeats change nothing.
 
     Raises:
-        SuppressionBusy: it was not lifted, for others wrote the same row.
+        SuppressionBusy: others wrote the same row; the suppression stands.
     """
     history = suppressions.change(shopper, lambda known: known.confirmed(at_ms=at_ms), at_ms=at_ms)
     log("suppression_lifted", shopper=shopper, lifted=history.suppression is None)

@@ -1,4 +1,4 @@
-"""Writes emails: the shop's words, the shopper's links, the headers mail clients act on."""
+"""Composes emails: the shop's words, the shopper's links, the headers that mail clients act on."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from chalicelib.mail.sender import OutgoingEmail
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.theme import Edition
 
-# RFC 3834: no vacation notice is to answer an email that a machine sent. Precedence, which it calls no
-# standard, would say nothing more, and some servers keep bounces of what is marked bulk.
+# RFC 3834: no vacation notice may answer an email that a machine sent. Precedence is no standard by that RFC
+# and adds nothing; some servers keep the bounces of emails that it marks as bulk.
 HEADERS: Mapping[str, str] = {"Auto-Submitted": "auto-generated"}
 
 
 @dataclass(frozen=True, slots=True)
 class _Pattern:
-    """An email, cut where everybody's own link stands."""
+    """An email, split where each shopper's own link belongs."""
 
     subject: str
     text: list[str]
@@ -31,8 +31,10 @@ class _Pattern:
 
 
 class EmailComposer:
-    """Writes the emails of the shop that `renderer` renders, each in the language of the page that its
-    shopper asked on."""
+    """Composes the emails of the shop that `renderer` renders.
+
+    Each email is in the language of the page that its shopper signed up on.
+    """
 
     def __init__(self, renderer: Renderer, links: Links) -> None:
         self._renderer = renderer
@@ -41,17 +43,18 @@ class EmailComposer:
 
     @property
     def sender(self) -> str:
-        """Who emails come from: an RFC 5322 mailbox."""
+        """Return the mailbox (RFC 5322) that emails come from."""
         return self._shop.sender
 
     def confirm(self, asked: Sequence[tuple[Entry, StockedProduct]]) -> OutgoingEmail:
-        """Write the email that asks whether it was really this shopper who signed up.
+        """Compose the email that asks a shopper to confirm their signup.
 
-        `asked` are entries of one shopper with their products, at least one, the newest last: it decides over
-        language and address. The link names all of them.
+        Args:
+            asked: entries of one shopper with their products, at least one, the newest last. The newest
+                decides on language and address; the link confirms all of them.
         """
         newest, stocked = asked[-1]
-        renderer = self._speaking(newest.page)
+        renderer = self._renderer_for(newest.page)
         token = self._links.sign(
             Purpose.CONFIRM, LinkSubject.of(newest.shopper, [entry.sku for entry, _ in asked])
         )
@@ -67,9 +70,9 @@ class EmailComposer:
         return OutgoingEmail(newest.mailbox, email, HEADERS, tags, reply_to=self._shop.reply_to)
 
     def already(self, entry: Entry, stocked: StockedProduct) -> OutgoingEmail:
-        """Write the email that says to a shopper who asked again that they are on the list."""
-        renderer = self._speaking(entry.page)
-        token = self._leave_token(entry)
+        """Compose the email that says to a shopper who signed up again that they are on the list."""
+        renderer = self._renderer_for(entry.page)
+        token = self._unsubscribe_token(entry)
         link = self._url(renderer.edition, "unsubscribe", token)
         email = renderer.email(
             "already",
@@ -79,26 +82,26 @@ class EmailComposer:
             action_url=f"{self._shop.base_url}{renderer.edition.at(stocked.product.path)}",
             unsubscribe_url=link,
         )
-        headers = self._leaving_headers(link, token)
+        headers = self._unsubscribe_headers(link, token)
         tags = _tags("already", entry)
         return OutgoingEmail(entry.mailbox, email, headers, tags, reply_to=self._shop.reply_to)
 
     def available(self, waiting: Sequence[Entry], stocked: StockedProduct) -> list[OutgoingEmail]:
-        """The emails that say one variant can be had now, with one-click leaving (RFC 8058).
+        """Compose the emails that say a variant is available, with one-click unsubscribe (RFC 8058).
 
-        All of `waiting` wait for the same variant, so emails in one language differ in the link to leave
-        by alone: each is written once, and everybody's own link is put in its place.
+        Every entry of `waiting` is about the same variant, so emails in one language differ only in the
+        unsubscribe link: each language is rendered once, and each shopper's own link is filled in.
         """
         patterns: dict[str, _Pattern] = {}
         emails = []
         for entry in waiting:
-            renderer = self._speaking(entry.page)
-            token = self._leave_token(entry)
+            renderer = self._renderer_for(entry.page)
+            token = self._unsubscribe_token(entry)
             link = self._url(renderer.edition, "unsubscribe", token)
             root = renderer.edition.root
             if root not in patterns:
                 patterns[root] = self._pattern(renderer, entry.sku, stocked, link)
-            emails.append(self._told(entry, patterns[root], link, token))
+            emails.append(self._available(entry, patterns[root], link, token))
         return emails
 
     def _pattern(self, renderer: Renderer, sku: str, stocked: StockedProduct, link: str) -> _Pattern:
@@ -113,20 +116,20 @@ class EmailComposer:
         # A signed link is its own marker: no text of a catalogue can hold it. In HTML, its & is escaped.
         return _Pattern(email.subject, email.text.split(link), email.html.split(escape(link)))
 
-    def _told(self, entry: Entry, pattern: _Pattern, link: str, token: str) -> OutgoingEmail:
+    def _available(self, entry: Entry, pattern: _Pattern, link: str, token: str) -> OutgoingEmail:
         return OutgoingEmail(
             entry.mailbox,
             Email(pattern.subject, link.join(pattern.text), escape(link).join(pattern.html)),
-            self._leaving_headers(link, token),
+            self._unsubscribe_headers(link, token),
             _tags("available", entry),
             reply_to=self._shop.reply_to,
         )
 
-    def _leaving_headers(self, link: str, token: str) -> Mapping[str, str]:
-        """Return the headers of an email about one entry that can be left.
+    def _unsubscribe_headers(self, link: str, token: str) -> Mapping[str, str]:
+        """Return the headers of an email whose entry can be unsubscribed.
 
-        RFC 2369, 3.2: one header, the way that is liked best first. RFC 8058 asks for one https link in it.
-        The subject of the other way carries the token, for `spillway unsubscribe`.
+        RFC 2369, 3.2: one header, the preferred way first. RFC 8058 asks for one https link in it. The
+        subject of the mailto link carries the token, for `spillway unsubscribe`.
         """
         ways = f"<{link}>"
         if self._shop.unsubscribe_mailbox:
@@ -140,18 +143,17 @@ class EmailComposer:
         }
 
     def my_waitlists(self, mailbox: str, shopper: str, *, page: str) -> OutgoingEmail:
-        """The email that leads a shopper to all they wait for, who asked for it. `page` is one that they
-        asked for something on."""
+        """Compose the email with the link to a shopper's waitlists, in the language of `page`."""
         token = self._links.sign(Purpose.MY_WAITLISTS, LinkSubject(shopper))
-        renderer = self._speaking(page)
+        renderer = self._renderer_for(page)
         email = renderer.note("my-waitlists", action_url=self._url(renderer.edition, "waitlists", token))
         tags = {"email": "my-waitlists", "shopper": shopper}
         return OutgoingEmail(mailbox, email, HEADERS, tags, reply_to=self._shop.reply_to)
 
-    def _speaking(self, page: str) -> Renderer:
+    def _renderer_for(self, page: str) -> Renderer:
         return self._renderer.under(root_of(page))
 
-    def _leave_token(self, entry: Entry) -> str:
+    def _unsubscribe_token(self, entry: Entry) -> str:
         return self._links.sign(Purpose.UNSUBSCRIBE, LinkSubject(entry.shopper, entry.sku))
 
     def _url(self, edition: Edition, route: str, token: str) -> str:

@@ -1,5 +1,4 @@
-"""Turns a product's pages when its availability changed, in every locale: the product's own, and those
-with its card."""
+"""Refreshes the pages of a product whose stock changed, in every language: its own page and its listings."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -17,9 +16,11 @@ from chalicelib.tables.products import ProductsTable
 
 
 class PageRefresh:
-    """Renders with the live theme and the stock as it is now, never as it was when the event was made,
-    and only over the page that was there before it looked: of two turns, or a turn and a publish, at
-    once, the one that looked last writes last."""
+    """Renders pages with the live theme and the stock of now, not of the event.
+
+    A page is written only over the version that was there before the stock was read. So of two refreshes at
+    once, or a refresh and a publish, the one that read last writes last.
+    """
 
     def __init__(
         self,
@@ -36,12 +37,15 @@ class PageRefresh:
         self._stamps = stamps
 
     def refresh(self, slug: str, *, reference: str) -> None:
-        """Write the product's page and its listings again, date them in the sitemap, and invalidate them.
+        """Render the pages of a product, write the changed ones, and invalidate them.
 
-        Pages whose bytes stay the same are neither written nor dated nor invalidated.
+        Changed pages are dated in the sitemap. Pages whose bytes stay the same are left alone.
 
-        `reference` names the event. Each object it writes bears its mark: a repeat of an event that died
-        after a write finds its own mark and invalidates that path, though the bytes are the same by then.
+        Args:
+            slug: the product.
+            reference: names the event. Each object that it writes is marked with it: the repeat of an event
+                that died after a write finds its mark and invalidates that path, though its bytes are the
+                same by then.
         """
         stocked = self._products.get(slug)
         if stocked is None or not stocked.product.variants:
@@ -49,7 +53,7 @@ class PageRefresh:
             return
         changes: list[PageChange] = []
         for edition in self._themes.live().theme.editions:
-            changes += self._turn_in(edition, stocked.product, reference)
+            changes += self._refresh_edition(edition, stocked.product, reference)
         invalidated: tuple[str, ...] = ()
         if changes:
             changes += self._with_lastmod(stocked, [change.path for change in changes], reference)
@@ -58,8 +62,8 @@ class PageRefresh:
             )
         log("pages_refreshed", slug=slug, paths=[change.path for change in changes], invalidated=invalidated)
 
-    def _turn_in(self, edition: Edition, product: Product, event: str) -> list[PageChange]:
-        """Turn the pages of one edition. Return those that the event changed."""
+    def _refresh_edition(self, edition: Edition, product: Product, event: str) -> list[PageChange]:
+        """Refresh the pages of one edition; return the changes that this event made."""
         language = edition.shop.locale
         pages = [(product.path, partial(self._product_page, edition.root, product.slug))]
         pages += [
@@ -73,7 +77,7 @@ class PageRefresh:
         return [change for change in changes if change]
 
     def _with_lastmod(self, stocked: StockedProduct, paths: Sequence[str], event: str) -> list[PageChange]:
-        """Date the changed pages in the sitemap, for search engines. Return the sitemaps that changed."""
+        """Date the changed pages in the sitemap, for search engines; return the changed sitemaps."""
         theme = self._themes.live().theme
         changed_ms = max(stock.observed_at_ms for stock in stocked.stock.values())
 
@@ -92,7 +96,7 @@ class PageRefresh:
         renderer = self._themes.live().under(root)
         # A publish in the meantime may have put other cards on it.
         listings = renderer.edition.listings
-        listing = next((each for each in listings if each.path == listing.path), listing)
+        listing = next((live for live in listings if live.path == listing.path), listing)
         products = self._products.get_many(listing.slugs)
         cards = [
             partial(renderer.card, products[slug].product, products[slug].stock)
@@ -103,9 +107,6 @@ class PageRefresh:
 
 
 def _digest(changes: Sequence[PageChange]) -> str:
-    """Digest the writes themselves.
-
-    An event whose repeat writes a page again needs a new invalidation of the same paths.
-    """
+    """Digest the versions that were written: a repeat that writes a page again needs a new invalidation."""
     versions = "\n".join(sorted(f"{change.path} {change.version}" for change in changes))
     return hashlib.sha256(versions.encode()).hexdigest()[:16]

@@ -1,7 +1,7 @@
-"""What came of emails: kept on the entry, suppressed where it must be, and watched as a whole.
+"""Events of SES about our emails: stored on the entry, suppressions recorded, sending paused in time.
 
-SES pauses an account whose emails bounce or are complained about. We stop first: paused emails wait
-in their queues, and leave when somebody has looked into it and resumes.
+SES pauses an account whose emails bounce or cause complaints. Spillway pauses first: the emails wait in their
+queues until an operator looks into it and resumes.
 """
 
 from collections.abc import Callable
@@ -16,11 +16,20 @@ from chalicelib.tables.suppressions import SuppressionsTable
 
 
 class SesEventHandler:
-    """Takes in what SES says. Every step may be repeated; a repeat changes nothing."""
+    """Applies SES's events. Every step can be repeated; a repeat changes nothing.
+
+    Args:
+        deliverability: bounces and complaints, by entry and by day.
+        suppressions: the shoppers that get no email.
+        rate_limiter: pauses sending.
+        clock_ms: the time in milliseconds since the epoch.
+        topic: the SNS topic that events must come from.
+        configuration_set: the SES configuration set that events must be of.
+    """
 
     def __init__(
         self,
-        health: DeliverabilityTable,
+        deliverability: DeliverabilityTable,
         suppressions: SuppressionsTable,
         rate_limiter: RateLimiter,
         clock_ms: Callable[[], int],
@@ -28,22 +37,22 @@ class SesEventHandler:
         topic: str,
         configuration_set: str,
     ) -> None:
-        self._health = health
+        self._deliverability = deliverability
         self._suppressions = suppressions
         self._rate_limiter = rate_limiter
         self._clock_ms = clock_ms
         self._topic = topic
         self._configuration_set = configuration_set
 
-    def take_in(self, body: str) -> None:
-        """Take in one message of the feedback queue: SNS's outgoing around an event of SES's.
+    def handle(self, body: str) -> None:
+        """Apply one message of the feedback queue: SNS's envelope around an event of SES.
 
-        Only the topic may write to the queue, which is what a signature would prove; its name is checked
-        once more, and the configuration set that the event is of. A message about no email of ours is
+        Only the topic may write to the queue, so a signature would prove nothing more. The topic's name is
+        checked once more, and the configuration set of the event. A message about no email of ours is
         ignored and logged, without its content.
 
         Raises:
-            NoFeedback: the message is about our emails, and cannot be read; a person should see it.
+            NoFeedback: the message is about our emails but cannot be read; a person has to look.
         """
         feedback = read_message(body, topic=self._topic, configuration_set=self._configuration_set)
         if isinstance(feedback, Ignored):
@@ -51,19 +60,19 @@ class SesEventHandler:
             return
         now_ms = self._clock_ms()
         if feedback.state.suppresses:
-            self._remember(feedback, now_ms)
-        news = bool(feedback.sku) and self._health.store(feedback)
+            self._record(feedback, now_ms)
+        news = bool(feedback.sku) and self._deliverability.store(feedback)
         if not feedback.state.suppresses:
-            self._remember(feedback, now_ms)
+            self._record(feedback, now_ms)
         log("email_feedback", state=feedback.state, shopper=feedback.shopper, sku=feedback.sku, news=news)
-        if feedback.counts and self._health.count(feedback, at_ms=now_ms):
-            self._judge(now_ms)
+        if feedback.counts and self._deliverability.count(feedback, at_ms=now_ms):
+            self._pause_if_needed(now_ms)
 
-    def _remember(self, feedback: Feedback, now_ms: int) -> None:
-        """Add to what is known of the mailbox.
+    def _record(self, feedback: Feedback, now_ms: int) -> None:
+        """Record the event in the history of its mailbox.
 
-        A delivery is noted only where something else is known already, which takes one read: deliveries stand
-        on the entries, and a soft bounce looks for them there.
+        A delivery is recorded only in a history that exists already, which takes one read: deliveries are
+        stored on the entries, where a soft bounce looks for them.
         """
         shopper, sent = feedback.shopper, frozenset({feedback.sent_at_ms})
         match feedback.state:
@@ -72,20 +81,22 @@ class SesEventHandler:
             case FeedbackState.BOUNCED:
                 news = MailboxHistory(bounced=sent)
             case FeedbackState.BOUNCED_SOFT if feedback.mailbox_fault:
-                news = MailboxHistory(bounced_soft=sent, delivered=self._health.delivered(shopper))
+                news = MailboxHistory(bounced_soft=sent, delivered=self._deliverability.delivered(shopper))
             case FeedbackState.DELIVERED if self._suppressions.history(shopper):
                 news = MailboxHistory(delivered=sent)
             case _:
                 return
         self._suppressions.record(shopper, news, at_ms=now_ms)
         if news.bounced_soft:
-            # A delivery that was stored meanwhile has found no row to note itself in.
-            delivered = MailboxHistory(delivered=self._health.delivered(shopper))
+            # A delivery that was stored meanwhile found no history to be recorded in.
+            delivered = MailboxHistory(delivered=self._deliverability.delivered(shopper))
             self._suppressions.record(shopper, delivered, at_ms=now_ms)
 
-    def _judge(self, now_ms: int) -> None:
+    def _pause_if_needed(self, now_ms: int) -> None:
         days = days_judged(now_ms)
-        found = cohorts(days, self._rate_limiter.emails_by_day(), self._health.bounced_and_complained(days))
+        found = cohorts(
+            days, self._rate_limiter.emails_by_day(), self._deliverability.bounced_and_complained(days)
+        )
         reason = reason_to_pause(found)
         if reason:
             self._rate_limiter.pause(reason)

@@ -1,49 +1,58 @@
-"""The shopper's side once an email has come: look, confirm, leave. Asking is in `signups`."""
+"""A shopper's side of the waitlist, by the links in their emails: look, confirm, unsubscribe, export, erase.
+
+`Waitlist` serves the links about single entries, `MyWaitlists` the link to everything of one shopper. Signing
+up is in `signups`.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from chalicelib.domain.entry import EntryState
+from chalicelib.domain.entry import Entry, EntryState
 from chalicelib.domain.links import Links, Purpose
 from chalicelib.domain.product import Product, Variant
+from chalicelib.log import log
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.recent_products import ProductReader, stocked_with
+from chalicelib.tables.shoppers import ShoppersTable
 
 
 @dataclass(frozen=True, slots=True)
 class LinkedEntry:
-    """What a signed link is about, for the page it opens. `product` and `variant` are None when the
-    shop sells it no more."""
+    """The entry of a signed link, for the page that the link opens.
+
+    `product` and `variant` are None when the shop sells them no more. `orderable` says whether the shop had
+    units a few seconds ago.
+    """
 
     product: Product | None
     variant: Variant | None
     state: EntryState
-    # True where the shop sells it, as of a few seconds ago.
     orderable: bool = False
 
     @property
     def confirmed(self) -> bool:
-        """Return whether the shopper is on the list."""
+        """Return whether the shopper waits."""
         return self.state is EntryState.CONFIRMED
 
     @property
     def notified(self) -> bool:
-        """Return whether the one email was sent: the shopper is not on the list any more."""
+        """Return whether the email was sent: the shopper no longer waits."""
         return self.state is EntryState.NOTIFIED
 
     @property
-    def left(self) -> bool:
-        """Return whether the shopper has left the list."""
+    def unsubscribed(self) -> bool:
+        """Return whether the shopper has unsubscribed."""
         return self.state is EntryState.UNSUBSCRIBED
 
     @property
     def confirmable(self) -> bool:
-        """Whether a confirmation puts the shopper into a shard."""
+        """Return whether the entry can still be confirmed."""
         return self.state is EntryState.PENDING and self.product is not None
 
 
 class Waitlist:
-    """Who waits for what."""
+    """Shows, confirms and ends the entries that a link is about."""
 
     def __init__(
         self,
@@ -57,25 +66,65 @@ class Waitlist:
         self._links = links
         self._clock_ms = clock_ms
 
-    def look(self, purpose: Purpose, token: str) -> LinkedEntry | None:
-        """What a link is about; None when its entry is gone. Changes nothing.
+    def linked_entry(self, purpose: Purpose, token: str) -> LinkedEntry | None:
+        """Return the first entry that a link is about; None when it is gone. Changes nothing.
 
         Raises:
             LinkRefused: no link of ours for `purpose`.
         """
-        return next(iter(self.look_at_all(purpose, token)), None)
+        return next(iter(self.linked_entries(purpose, token)), None)
 
-    def look_at_all(self, purpose: Purpose, token: str) -> tuple[LinkedEntry, ...]:
-        """Return what a link is about, in its order, without entries that are gone. Changes nothing.
+    def linked_entries(self, purpose: Purpose, token: str) -> tuple[LinkedEntry, ...]:
+        """Return the entries that a link is about, in its order, without the ones that are gone.
 
         Raises:
             LinkRefused: no link of ours for `purpose`.
         """
         subject = self._links.read(purpose, token)
-        found = (self._look(subject.shopper, sku) for sku in subject.skus)
+        found = (self._linked_entry(subject.shopper, sku) for sku in subject.skus)
         return tuple(linked for linked in found if linked is not None)
 
-    def _look(self, shopper: str, sku: str) -> LinkedEntry | None:
+    def confirm(self, token: str) -> EntryState | None:
+        """Confirm the pending entries of a link. Confirming twice is confirming once.
+
+        Returns:
+            CONFIRMED if any of the entries waits now, else NOTIFIED if any was notified before, else None:
+            nothing is left to confirm.
+
+        Raises:
+            LinkRefused: no confirmation link of ours.
+        """
+        subject = self._links.read(Purpose.CONFIRM, token)
+        states = {self._confirm(subject.shopper, sku) for sku in subject.skus}
+        return next((state for state in (EntryState.CONFIRMED, EntryState.NOTIFIED) if state in states), None)
+
+    def unsubscribe(self, token: str) -> None:
+        """Unsubscribe the entry of a link. Unsubscribing twice is unsubscribing once.
+
+        Raises:
+            LinkRefused: no unsubscribe link of ours.
+        """
+        subject = self._links.read(Purpose.UNSUBSCRIBE, token)
+        self._entries.leave(subject.shopper, subject.sku, at_ms=self._clock_ms())
+
+    def undo(self, shopper: str, skus: Sequence[str], token: str) -> None:
+        """Delete the entries that one signup stored for `shopper`, and nothing else.
+
+        The caller does not learn whether there were any. Undoing twice is undoing once.
+
+        Raises:
+            LinkRefused: no token of ours for this shopper, or one that is too old.
+        """
+        asked_at_ms = self._links.read_undo(token, shopper)
+        for sku in skus:
+            self._entries.undo(shopper, sku, asked_at_ms=asked_at_ms)
+
+    def products_of(self, skus: Sequence[str]) -> dict[str, Product]:
+        """Return the products of variants by SKU, without the ones that the shop sells no more."""
+        found = {sku: stocked_with(self._products, sku) for sku in skus}
+        return {sku: stocked.product for sku, stocked in found.items() if stocked}
+
+    def _linked_entry(self, shopper: str, sku: str) -> LinkedEntry | None:
         entry = self._entries.get(shopper, sku)
         if entry is None or entry.expired(at_ms=self._clock_ms()):
             return None
@@ -85,56 +134,83 @@ class Waitlist:
         variant = stocked.product.variant(sku)
         return LinkedEntry(stocked.product, variant, entry.state, stocked.can_buy(sku))
 
-    def confirm(self, token: str) -> bool:
-        """Put the entries of a confirm link into their shards; false when there is nothing left to confirm.
-
-        Confirming twice is confirming once.
-
-        Raises:
-            LinkRefused: no confirm link of ours.
-        """
-        return self.confirmed(token) is not None
-
-    def confirmed(self, token: str) -> EntryState | None:
-        """Confirm as `confirm` does, and return the state that the entries are in by then.
-
-        Says whether the shopper is on a list, or has been notified since; None when neither is so of any.
-
-        Raises:
-            LinkRefused: no confirm link of ours.
-        """
-        subject = self._links.read(Purpose.CONFIRM, token)
-        states = {self._confirmed(subject.shopper, sku) for sku in subject.skus}
-        return next((state for state in (EntryState.CONFIRMED, EntryState.NOTIFIED) if state in states), None)
-
-    def leave(self, token: str) -> None:
-        """Take the entry of a leave link out of the shard. Leaving twice is leaving once.
-
-        Raises:
-            LinkRefused: no leave link of ours.
-        """
-        subject = self._links.read(Purpose.UNSUBSCRIBE, token)
-        self._entries.leave(subject.shopper, subject.sku, at_ms=self._clock_ms())
-
-    def products_of(self, skus: Sequence[str]) -> dict[str, Product]:
-        """Return the products that variants belong to, by SKU; without those that the shop sells no more."""
-        found = {sku: stocked_with(self._products, sku) for sku in skus}
-        return {sku: stocked.product for sku, stocked in found.items() if stocked}
-
-    def undo(self, shopper: str, skus: Sequence[str], token: str) -> None:
-        """Delete what the signup that `token` was made for has put down for `shopper`, and nothing else.
-
-        It does not say whether there was anything. Undoing twice is undoing once.
-
-        Raises:
-            LinkRefused: no token of ours for this shopper, or one that is too old.
-        """
-        asked_at_ms = self._links.read_undo(token, shopper)
-        for sku in skus:
-            self._entries.undo(shopper, sku, asked_at_ms=asked_at_ms)
-
-    def _confirmed(self, shopper: str, sku: str) -> EntryState | None:
+    def _confirm(self, shopper: str, sku: str) -> EntryState | None:
         if self._entries.confirm(shopper, sku, at_ms=self._clock_ms()):
             return EntryState.CONFIRMED
         entry = self._entries.get(shopper, sku)
         return entry.state if entry else None
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """One entry as its shopper reads it. `path` is empty when the shop no longer sells the product."""
+
+    sku: str
+    title: str
+    label: str
+    path: str
+    state: str
+
+    @property
+    def can_unsubscribe(self) -> bool:
+        """Return whether the shopper can still unsubscribe."""
+        return self.state != EntryState.UNSUBSCRIBED
+
+
+class MyWaitlists:
+    """Lists, exports and ends everything that one shopper waits for.
+
+    Every method takes the link's token, and raises LinkRefused when it is none of ours for this.
+    """
+
+    def __init__(
+        self,
+        entries: EntriesTable,
+        shoppers: ShoppersTable,
+        products: ProductReader,
+        links: Links,
+        clock_ms: Callable[[], int],
+    ) -> None:
+        self._entries = entries
+        self._shoppers = shoppers
+        self._products = products
+        self._links = links
+        self._clock_ms = clock_ms
+
+    def awaited(self, token: str, localize: Callable[[Product], Product]) -> tuple[Awaited, ...]:
+        """Return every entry that is stored about the shopper, by SKU. Changes nothing.
+
+        Args:
+            token: the link's token.
+            localize: translates a product.
+        """
+        kept = self._shoppers.kept(self._shopper(token))
+        return tuple(self._awaited(row.entry, localize) for row in kept)
+
+    def export(self, token: str) -> dict[str, Any]:
+        """Return every fact that is stored about the shopper, ready for JSON. Changes nothing."""
+        shopper = self._shopper(token)
+        return {"shopper": shopper, "entries": [dict(row.facts) for row in self._shoppers.kept(shopper)]}
+
+    def unsubscribe(self, token: str, sku: str = "") -> None:
+        """Unsubscribe one entry, or all of them without a `sku`. Twice is once."""
+        shopper = self._shopper(token)
+        skus = [sku] if sku else [row.entry.sku for row in self._shoppers.kept(shopper)]
+        for ended in skus:
+            self._entries.leave(shopper, ended, at_ms=self._clock_ms())
+
+    def erase(self, token: str) -> None:
+        """Erase the shopper; a suppression stays, so that they are not emailed again. Twice is once."""
+        shopper = self._shopper(token)
+        log("shopper_erased", shopper=shopper, rows=self._shoppers.erase(shopper))
+
+    def _shopper(self, token: str) -> str:
+        return self._links.read(Purpose.MY_WAITLISTS, token).shopper
+
+    def _awaited(self, entry: Entry, localize: Callable[[Product], Product]) -> Awaited:
+        state = "expired" if entry.expired(at_ms=self._clock_ms()) else entry.state.value
+        stocked = stocked_with(self._products, entry.sku)
+        if stocked is None:
+            return Awaited(entry.sku, entry.sku, "", "", state)
+        product = localize(stocked.product)
+        return Awaited(entry.sku, product.title, product.variant(entry.sku).label, product.path, state)

@@ -225,7 +225,7 @@ def unsubscribe_by(file: Path, waitlist: Waitlist) -> Unsubscribed:
             counts["others"] += 1
             continue
         try:
-            waitlist.leave(found[1])
+            waitlist.unsubscribe(found[1])
             counts["done"] += 1
         except LinkRefused:
             counts["refused"] += 1

@@ -12,7 +12,7 @@ from chalicelib.domain.entry import EntryState
 from chalicelib.domain.form_stamp import FormStamps
 from chalicelib.domain.product import Product
 from chalicelib.domain.stock import Stock
-from chalicelib.services.my_waitlists import Awaited
+from chalicelib.services.waitlist import Awaited
 from chalicelib.storage.pages import HOME_KEY, PAGE_CONTENT_TYPE, object_key
 from chalicelib.storefront.checkout import CheckoutForm
 from chalicelib.storefront.renderer import Renderer

@@ -169,7 +169,7 @@ def test_the_answer_is_the_same_whoever_asks(api: Client) -> None:
     again = sign_up(api)
     cloud.container.waitlist.confirm(token(Purpose.CONFIRM))
     confirmed = sign_up(api)
-    cloud.container.waitlist.leave(token(Purpose.UNSUBSCRIBE))
+    cloud.container.waitlist.unsubscribe(token(Purpose.UNSUBSCRIBE))
     left = sign_up(api)
     cloud.container.suppressions.suppress(shopper("eve@example.com"), reason="complaint", at_ms=1)
     suppressed = sign_up(api, "eve@example.com")
@@ -188,7 +188,7 @@ def test_a_signup_is_one_write_and_no_read_whoever_asks(api: Client, deployed: A
     sign_up(api)
     cloud.container.waitlist.confirm(token(Purpose.CONFIRM))
     sign_up(api)
-    cloud.container.waitlist.leave(token(Purpose.UNSUBSCRIBE))
+    cloud.container.waitlist.unsubscribe(token(Purpose.UNSUBSCRIBE))
     sign_up(api)
     assert deployed.calls == ["UpdateItem"] * 4
 
@@ -494,7 +494,7 @@ def test_a_used_link_says_what_is_and_offers_no_button_that_fails(api: Client) -
     post(api, "/confirm", {"token": link})
     again = api.http.get(f"/confirm?token={link}", headers={"accept": "text/html"})
     assert (again.status_code, location(again)) == (303, "/waitlist/confirmed")
-    cloud.container.waitlist.leave(token(Purpose.UNSUBSCRIBE))
+    cloud.container.waitlist.unsubscribe(token(Purpose.UNSUBSCRIBE))
     left = api.http.get(f"/confirm?token={link}", headers={"accept": "text/html"})
     assert left.status_code == 410
     assert state() is EntryState.UNSUBSCRIBED

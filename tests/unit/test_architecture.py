@@ -15,7 +15,7 @@ from tests.support.aws import ROOT, template
 
 ARCHITECTURE = ROOT / "ARCHITECTURE.md"
 
-# Which parts of chalicelib a part may import, itself aside. `app`, `reactions` and the container put
+# Which parts of chalicelib a part may import, itself aside. `app`, the events and the container put
 # everything together.
 MAY_IMPORT = {
     "aws": set[str](),
@@ -25,7 +25,6 @@ MAY_IMPORT = {
     "settings": set[str](),
     "keys": set[str](),
     "queues": {"domain"},
-    "records": {"log"},
     "storefront": {"domain"},
     "tables": {"aws", "domain"},
     "mail": {"domain"},
@@ -37,7 +36,7 @@ MAY_IMPORT = {
 WITHOUT_A_RESOURCE = {"cloudwatch:GetMetricData", "ses:GetAccount"}
 # Functions that no shopper calls: streams, queues and the clock do.
 BY_THEMSELVES = ("app.on_", "app.schedule(")
-PUTS_TOGETHER = {"reactions", "container", "stores"}
+PUTS_TOGETHER = {"events", "container", "stores"}
 
 
 def imported(file: Path) -> Iterator[str]:

@@ -248,7 +248,7 @@ def test_one_email_confirms_all_that_one_form_asked_for(shop: TestShop) -> None:
     ]
     assert email.html.count("Field Jacket") == 2
     assert shop.links.read(Purpose.CONFIRM, link(shop)).skus == (shop.sku, OTHER)
-    seen = shop.waitlist.look_at_all(Purpose.CONFIRM, link(shop))
+    seen = shop.waitlist.linked_entries(Purpose.CONFIRM, link(shop))
     assert [one.variant.sku for one in seen if one.variant] == [shop.sku, OTHER]
     assert shop.waitlist.confirm(link(shop))
     assert {state(shop, shop.sku), state(shop, OTHER)} == {EntryState.CONFIRMED}
@@ -350,7 +350,7 @@ def test_who_asks_again_is_written_to_that_they_are_on_the_list(shop: TestShop) 
     assert outgoing.email.subject == "You are already on the list for Field Jacket (Moss, M)"
     assert "keep your place" in outgoing.email.text
     assert outgoing.headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
-    shop.waitlist.leave(outgoing.headers["List-Unsubscribe"].partition("token=")[2].rstrip(">"))
+    shop.waitlist.unsubscribe(outgoing.headers["List-Unsubscribe"].partition("token=")[2].rstrip(">"))
     assert state(shop, shop.sku) is EntryState.UNSUBSCRIBED
 
 
@@ -614,8 +614,8 @@ class KeptEmails(RequestedEmails):
         self.writer = writer
         self.sent: list[tuple[str, Any, dict[str, Any]]] = []
 
-    def send(self, shopper: str, write: Any, **facts: Any) -> None:
-        self.sent.append((shopper, write(self.writer), facts))
+    def send(self, shopper: str, compose: Any, **facts: Any) -> None:
+        self.sent.append((shopper, compose(self.writer), facts))
 
 
 class NamingWriter:

@@ -87,7 +87,7 @@ class Scene:
         self.shop.waitlist.confirm(self._link(Purpose.CONFIRM))
 
     def leave(self) -> None:
-        self.shop.waitlist.leave(self._link(Purpose.UNSUBSCRIBE))
+        self.shop.waitlist.unsubscribe(self._link(Purpose.UNSUBSCRIBE))
 
     def erase(self) -> None:
         self.shoppers.erase(self.shopper)

@@ -152,7 +152,7 @@ class EntryStory(RuleBasedStateMachine):
         link = self.link(Purpose.CONFIRM, name, sku)
         could = self.state(name, sku) in {EntryState.PENDING, EntryState.CONFIRMED, EntryState.NOTIFIED}
         for _ in range(times):
-            assert self.shop.waitlist.confirm(link) == could
+            assert (self.shop.waitlist.confirm(link) is not None) == could
         if self.state(name, sku) is EntryState.PENDING:
             self.known[name, sku].state = EntryState.CONFIRMED
             self.known[name, sku].again_at_s = None
@@ -160,7 +160,7 @@ class EntryStory(RuleBasedStateMachine):
     @rule(name=names, sku=skus, times=times)
     def leave(self, name: str, sku: str, times: int) -> None:
         for _ in range(times):
-            self.shop.waitlist.leave(self.link(Purpose.UNSUBSCRIBE, name, sku))
+            self.shop.waitlist.unsubscribe(self.link(Purpose.UNSUBSCRIBE, name, sku))
         if (name, sku) in self.known:
             self.known[name, sku].state = EntryState.UNSUBSCRIBED
 

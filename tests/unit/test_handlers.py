@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 import app as cloud
-from chalicelib import reactions
 from chalicelib.clock import clock_ms
 from chalicelib.container import Container
 from chalicelib.domain.email import RequestedEmail
 from chalicelib.domain.entry import EntryState
 from chalicelib.domain.stock import Availability, Restock, Stock
 from chalicelib.domain.wave import NotifyOne, WaveStep, to_json
+from chalicelib.events import queues, streams
+from chalicelib.events.batches import FirstRecordFailed, react_to_queue, react_to_stream
 from chalicelib.mail.sender import Refusal, SendRefused
-from chalicelib.records import FirstRecordFailed, react_to_queue, react_to_stream
 from chalicelib.tables.entries import entry_from
 from tests.support.containers import container_with
 
@@ -122,7 +122,7 @@ def test_a_confirmation_that_lifts_a_suppression_lifts_it_before_anything_is_sen
     container.clock_ms = lambda: 5
     vars(container)["suppressions"] = heard
     monkeypatch.setattr(
-        reactions, "lift_confirmed", lambda table, shopper, at_ms: heard.lift(table is heard, shopper, at_ms)
+        streams, "lift_confirmed", lambda table, shopper, at_ms: heard.lift(table is heard, shopper, at_ms)
     )
     confirmed = {**entry_image(EntryState.CONFIRMED), "retried_at_ms": {"N": "4"}}
     cloud.on_entry_written(stream_event((entry_image(EntryState.PENDING), confirmed)), None)
@@ -370,8 +370,8 @@ def test_a_email_about_all_lists_reaches_its_service(heard: Heard, container: Co
 def test_feedback_reaches_its_desk(container: Container) -> None:
     desk = Heard()
     vars(container)["ses_event_handler"] = desk
-    reactions.take_feedback(container, "a body")
-    assert desk.calls == [("take_in", "a body")]
+    assert failures(cloud.on_feedback(queue_event("a body"), None)) == []
+    assert desk.calls == [("handle", "a body")]
 
 
 def test_emails_that_are_due_are_sent_by_what_the_function_is_given(
@@ -389,9 +389,9 @@ def test_emails_that_are_due_are_sent_by_what_the_function_is_given(
     def remaining_ms() -> int:
         return 1
 
-    monkeypatch.setattr(reactions, "RequestedBatch", Due)
-    assert failures(reactions.send_confirmations(container, queue_event("b")["Records"], remaining_ms)) == []
-    assert isinstance(given[0], reactions.RequestedEmailHandler)
+    monkeypatch.setattr(queues, "RequestedBatch", Due)
+    assert failures(queues.on_requested_emails(container, queue_event("b")["Records"], remaining_ms)) == []
+    assert (given[0].func, given[0].args) == (queues.send_requested, (container,))
     assert given[1:] == [heard, clock_ms, random.random, remaining_ms, "b"]
     assert heard.calls == [("delete", "r0")]
 

@@ -9,8 +9,8 @@ from chalicelib.domain.address import Address
 from chalicelib.domain.entry import ASKED_EMAILS_PER_DAY_MAX, CONFIRM_WITHIN_S, EntryState
 from chalicelib.domain.links import LinkRefused, LinkSubject, Purpose
 from chalicelib.mail.sender import Delivery, SendRefused
-from chalicelib.services.my_waitlists import Awaited, MyWaitlists
-from chalicelib.services.my_waitlists_email import MyWaitlistsEmail
+from chalicelib.services.requested_emails import MyWaitlistsEmail
+from chalicelib.services.waitlist import Awaited, MyWaitlists
 from chalicelib.tables.shoppers import ShoppersTable
 from spillway.sitegen.release import Release
 from tests.support.clock import Clock
@@ -43,7 +43,7 @@ def token(shop: TestShop, name: str = "ada") -> str:
 
 
 def looked(shop: TestShop, yours: MyWaitlists) -> tuple[Awaited, ...]:
-    return yours.look(token(shop), lambda product: product)
+    return yours.awaited(token(shop), lambda product: product)
 
 
 def test_a_shopper_sees_all_of_theirs_and_nobody_elses(shop: TestShop, yours: MyWaitlists) -> None:
@@ -67,9 +67,9 @@ def test_leaving_one_leaves_one_and_leaving_all_leaves_all(shop: TestShop, yours
     shop.sku = "FJ-SLATE-M"
     shop.join("ada")
     for _ in range(2):
-        yours.leave(token(shop), "FJ-SLATE-M")
+        yours.unsubscribe(token(shop), "FJ-SLATE-M")
         assert [each.state for each in looked(shop, yours)] == ["confirmed", "unsubscribed"]
-    yours.leave(token(shop))
+    yours.unsubscribe(token(shop))
     assert [each.can_unsubscribe for each in looked(shop, yours)] == [False, False]
     shop.sku = "FJ-MOSS-M"
     ben = shop.entry("ben")
@@ -163,7 +163,7 @@ def test_each_of_theirs_is_shown_whole_and_as_it_is_told(shop: TestShop, yours: 
     shop.join("ada")
     shop.sku = "NOT-SOLD"
     shop.sign_up("ada")
-    seen = yours.look(token(shop), lambda product: replace(product, title=f"told {product.title}"))
+    seen = yours.awaited(token(shop), lambda product: replace(product, title=f"told {product.title}"))
     assert seen == (
         Awaited("FJ-MOSS-M", "told Field Jacket", "Moss, M", "/products/field-jacket", "confirmed"),
         Awaited("NOT-SOLD", "NOT-SOLD", "", "", "pending"),
@@ -183,7 +183,7 @@ def test_what_is_taken_along_is_each_fact_as_it_is_stored(shop: TestShop, yours:
 def test_leaving_is_dated_by_its_time(shop: TestShop, yours: MyWaitlists, sku: str) -> None:
     shop.join("ada")
     shop.clock.pass_s(7)
-    yours.leave(token(shop), sku)
+    yours.unsubscribe(token(shop), sku)
     (entry,) = yours.export(token(shop))["entries"]
     assert (entry["state"], entry["unsubscribed_at_ms"]) == ("unsubscribed", shop.clock())
 
@@ -216,8 +216,8 @@ def test_that_email_is_of_the_newest_signup_and_counts_for_the_network_that_aske
 
     sent: list[object] = []
 
-    def send(shopper: str, write: object, **facts: object) -> None:
-        write(Writer())  # type: ignore[operator]
+    def send(shopper: str, compose: object, **facts: object) -> None:
+        compose(Writer())  # type: ignore[operator]
         sent.append((shopper, facts))
 
     shop.requested_emails.send = send  # type: ignore[method-assign]

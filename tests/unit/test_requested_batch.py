@@ -16,6 +16,7 @@ from chalicelib.domain.email import Email, RequestedEmail
 from chalicelib.domain.entry import CONFIRM_WITHIN_S
 from chalicelib.domain.hops import DEFERRED_S, EMAIL_HOPS_MAX, ChainTooLong
 from chalicelib.domain.rate_limits import UNLIMITED, Limits, back_off_s
+from chalicelib.events.batches import react_to_queue
 from chalicelib.mail.sender import (
     Delivery,
     EmailDeferred,
@@ -26,9 +27,8 @@ from chalicelib.mail.sender import (
     SendRefused,
 )
 from chalicelib.queues import ConfirmationsQueue
-from chalicelib.records import react_to_queue
 from chalicelib.services.fan_out.rate_limiter import RateLimitedSender, RateLimiter
-from chalicelib.services.requested_batch import EMAIL_MS_MAX, UNCLEAR_WAIT_S, RequestedBatch
+from chalicelib.services.requested_emails import EMAIL_MS_MAX, UNCLEAR_WAIT_S, RequestedBatch
 from tests.support.clock import Clock
 from tests.support.fakes import FakeAccount, FakeSender, WorkerDied
 from tests.support.log_lines import logged
@@ -164,7 +164,7 @@ class Backlog:
         self.busy_max = max(self.busy_max, self.busy)
         until_ms = self.clock() + TIMEOUT_MS
         due = RequestedBatch(
-            PlainDesk(sender, self.clock),
+            PlainDesk(sender, self.clock).send,
             self.queue,
             self.clock,
             self._random.random,
@@ -228,7 +228,7 @@ def due_emails(
     desk: Any, clock: Clock, remaining_ms: Callable[[], int] = lambda: TIMEOUT_MS
 ) -> tuple[RequestedBatch, MemoryQueue]:
     queue = MemoryQueue(clock)
-    return RequestedBatch(desk, queue, clock, lambda: 0.5, remaining_ms), queue
+    return RequestedBatch(desk.send, queue, clock, lambda: 0.5, remaining_ms), queue
 
 
 def body(name: str = "ada", **facts: Any) -> str:
@@ -390,7 +390,7 @@ def test_no_answers_make_a_chain_outlast_its_hops_before_nobody_asks_for_the_ema
         heapify(queue.due)
         clock.now_ms = max(clock.now_ms, at_ms)
         hops = RequestedEmail.from_json(text).hops
-        RequestedBatch(Refusing(), queue, clock, lambda: chance, lambda: TIMEOUT_MS).send(text)
+        RequestedBatch(Refusing().send, queue, clock, lambda: chance, lambda: TIMEOUT_MS).send(text)
     assert hops <= EMAIL_HOPS_MAX
 
 

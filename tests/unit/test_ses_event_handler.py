@@ -42,7 +42,7 @@ class Desk:
         """An event about an email to `name` comes in."""
         tags = {"email": "available", "shopper": self.shop.shopper(name), "sku": self.shop.sku}
         tags |= {"restock": facts.pop("restock")} if "restock" in facts else {}
-        self.desk.take_in(notification(event(kind, tags, **facts)))
+        self.desk.handle(notification(event(kind, tags, **facts)))
 
     def suppressed(self, name: str = "ada") -> bool:
         """Whether nobody may mail them any more."""
@@ -77,7 +77,7 @@ def test_a_soft_bounce_suppresses_nobody(desk: Desk) -> None:
 
 def test_a_bounce_of_a_email_about_no_variant_suppresses_too(desk: Desk) -> None:
     shopper = desk.shop.shopper("ada")
-    desk.desk.take_in(notification(event("Bounce", {"email": "my-waitlists", "shopper": shopper})))
+    desk.desk.handle(notification(event("Bounce", {"email": "my-waitlists", "shopper": shopper})))
     assert desk.suppressed()
     assert desk.state() is None
     assert desk.health.bounced_and_complained([SENT_ON]) == {SENT_ON: (1, 0)}
@@ -155,7 +155,7 @@ def test_a_message_about_no_email_is_logged_without_its_content(
 ) -> None:
     body = json.loads(notification({}))
     body["Message"] = "Successfully validated SNS topic for Amazon SES event publishing. ada@example.com"
-    desk.desk.take_in(json.dumps(body))
+    desk.desk.handle(json.dumps(body))
     said = json.loads(capsys.readouterr().out)
     assert (said["event"], said["why"], said["kind"]) == ("feedback_ignored", "no_event", "")
     assert "ada" not in str(said)
@@ -163,7 +163,7 @@ def test_a_message_about_no_email_is_logged_without_its_content(
 
 def test_a_malformed_event_about_our_emails_is_refused(desk: Desk) -> None:
     with pytest.raises(NoFeedback):
-        desk.desk.take_in(notification(event("Bounce", {"email": "available"})))
+        desk.desk.handle(notification(event("Bounce", {"email": "available"})))
 
 
 def sent_at(shop: TestShop, *, days_ago: float = 0) -> str:
@@ -315,7 +315,7 @@ def test_each_event_is_kept_in_its_order_and_logged(
     )
     desk = SesEventHandler(calls, calls, calls, clock, topic=TOPIC, configuration_set=SET)
     tags = {"email": "available", "shopper": "ada", **({"sku": sku} if sku else {})}
-    desk.take_in(notification(event(kind, tags, **details)))
+    desk.handle(notification(event(kind, tags, **details)))
     sent, now_ms = frozenset({SENT_MS}), clock()
     soft = [
         ("delivered", "ada"),
@@ -354,7 +354,7 @@ def test_each_new_complaint_has_the_days_judged_by_their_emails(clock: Clock, co
         bounced_and_complained={today: (0, complaints)},
     )
     desk = SesEventHandler(calls, calls, calls, clock, topic=TOPIC, configuration_set=SET)
-    desk.take_in(notification(event("Complaint", {"email": "already", "shopper": "ada", "sku": "A"})))
+    desk.handle(notification(event("Complaint", {"email": "already", "shopper": "ada", "sku": "A"})))
     asked = [each for each in calls.made if each[0] in {"emails_by_day", "bounced_and_complained", "pause"}]
     days = asked[1][1]
     assert (days[0], days[-1], len(days)) in {
@@ -370,6 +370,6 @@ def test_an_ignored_message_is_logged_with_its_kind_and_nothing_is_kept(
 ) -> None:
     calls: Any = Calls()
     desk = SesEventHandler(calls, calls, calls, clock, topic=TOPIC, configuration_set=SET)
-    desk.take_in(notification(event("Open", {"email": "available", "shopper": "ada", "sku": "A"})))
+    desk.handle(notification(event("Open", {"email": "available", "shopper": "ada", "sku": "A"})))
     assert calls.made == []
     assert logged(capsys) == [{"event": "feedback_ignored", "why": "tells_nothing", "kind": "Open"}]

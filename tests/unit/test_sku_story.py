@@ -223,7 +223,7 @@ def test_each_sku_is_signed_up_for_restocked_and_emailed_as_itself(
         assert sent.mailbox == f"{name}@example.com"
         assert f"No {OWN.index(sku)}" in sent.email.subject + sent.email.text
         assert entry_state(shop, name, sku) is EntryState.NOTIFIED
-        desk.take_in(notification(event("Delivery", dict(sent.tags))))
+        desk.handle(notification(event("Delivery", dict(sent.tags))))
         key = {"shopper": {"S": shop.shopper(name)}, "sku": {"S": sku}}
         item = shop.dynamodb.get_item(TableName=shop.entries_name, Key=key)["Item"]
         assert item["feedback"] == {"S": "delivered"}

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 import app as cloud
-from chalicelib import reactions
 from chalicelib.domain.entry import EntryState
+from chalicelib.events import streams
 from tests.unit.test_handlers import entry_image, stream_event
 
 ROOT = Path(__file__).parents[2]
@@ -109,13 +109,13 @@ def test_a_poison_record_is_given_up_alone_and_its_neighbours_are_done_once(
 ) -> None:
     done: list[str] = []
 
-    def react(record: Any) -> None:
+    def react(_: Any, record: Any) -> None:
         number = record["dynamodb"]["SequenceNumber"]
         if number in {f"s{each}" for each in poison}:
             raise KeyError(number)
         done.append(number)
 
-    monkeypatch.setattr(reactions, "react_to_entry", react)
+    monkeypatch.setattr(streams, "react_to_entry", react)
     batch = stream_event(*[(None, entry_image(EntryState.PENDING))] * 10)["Records"]
     given_up = hand_over(batch, mapping_of("OnEntryWritten"), cloud.on_entry_written)
     assert [numbers for numbers, _ in given_up] == [[f"s{each}"] for each in poison]

@@ -140,7 +140,7 @@ class Mailboxes:
         tags = {"email": "available", "shopper": self.id, "sku": self.shop.sku}
         tags = {name: value for name, value in tags.items() if value}
         details.setdefault("timestamp", sent)
-        self.desk.take_in(notification(event(kind, tags, message_id=f"m{sent_ms}", sent=sent, **details)))
+        self.desk.handle(notification(event(kind, tags, message_id=f"m{sent_ms}", sent=sent, **details)))
 
     def soft_bounces(self, sent_ms: int) -> None:
         self.hears("Bounce", sent_ms, bounceType="Transient", bounceSubType="MailboxFull")

@@ -55,12 +55,12 @@ class Batch:
 
     @property
     def deferrals(self) -> int:
-        """How often the one email of this batch was deferred before."""
+        """Return how often the one email of this batch was deferred before."""
         return self.single.deferrals if self.single else 0
 
     @property
     def is_of_wave(self) -> bool:
-        """Whether the emails are taken off the budget of a limited wave."""
+        """Return whether the emails are taken off the budget of a limited wave."""
         return self.shard == ALL_SHARDS
 
 
@@ -103,7 +103,7 @@ class Notifier:
 
         Raises:
             SendRefused: some emails were not taken; their entries wait as before.
-            OutcomeUnknown: the emails may have left; the same batch is to come once more.
+            OutcomeUnknown: the emails may have left; the same batch has to come once more.
         """
         # A deferred email's own message is the only one that may send it.
         left_out = "" if batch.single else batch.restock.id

@@ -22,7 +22,7 @@ class BudgetBusy(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class FanOutStore:
-    """What a fan-out reads and writes."""
+    """The tables that a fan-out reads and writes."""
 
     entries: EntriesTable
     shards: ShardsTable

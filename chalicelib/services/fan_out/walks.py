@@ -67,8 +67,8 @@ class Walk(ABC, Generic[Message]):
         Raises:
             RateLimited: no email may leave for some time; the message is still to do.
             SendRefused: the transport did not take the batch; the message is still to do.
-            OutcomeUnknown: the batch may have left; the message is to come again.
-            BudgetBusy: others changed the budget of the waves all the time; the message is to come again.
+            OutcomeUnknown: the batch may have left; the message has to come again.
+            BudgetBusy: others changed the budget of the waves all the time; the message has to come again.
         """
 
     def queued(self, message: Message) -> None:

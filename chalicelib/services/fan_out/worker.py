@@ -65,7 +65,7 @@ class FanOutWorker:
 
         Raises:
             SendRefused: the transport calls our emails invalid; a person has to look.
-            OutcomeUnknown: a batch may have left; the message is to come again.
+            OutcomeUnknown: a batch may have left; the message has to come again.
             ChainTooLong: the message has queued itself too often; a person has to look.
         """
         live = self._store.live(message.restock_id, message.sku)

@@ -1,6 +1,6 @@
-"""Batches of records: each is reacted to, and what failed is reported, so that it comes again.
+"""Batches of records: react to each, and report the failed ones, so that they come again.
 
-A batch failure is never swallowed and never takes its neighbours along (ReportBatchItemFailures):
+A failed record is never swallowed and never takes its neighbours along (ReportBatchItemFailures):
 https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html
 """
 
@@ -19,21 +19,21 @@ class FirstRecordFailed(Exception):
 def react_to_stream(
     records: Iterable[dict[str, Any]], react: Callable[[dict[str, Any]], None]
 ) -> BatchFailures:
-    """React to stream records in order; stop at the first that fails, which Lambda then begins again at.
+    """React to stream records in order; stop at the first failure, where Lambda then starts again.
 
-    A record without a number is answered by an empty one: Lambda then takes the whole batch as failed, and
+    A record without a number is reported by an empty one: Lambda then takes the whole batch as failed, and
     nothing is dropped.
 
     Raises:
-        FirstRecordFailed: nothing of the batch is done. Lambda splits a batch at the number it is given. A
-            batch that begins with the bad record would stay whole, and be given up with its neighbours. It
-            halves the batch of an invocation that fails.
+        FirstRecordFailed: no record of the batch is done. Lambda splits a batch at the number that is
+            reported; a batch that begins with the bad record would stay whole, and be given up with its
+            neighbours. After an error Lambda halves the batch.
     """
     batch = list(records)
-    for place, record in enumerate(batch):
+    for position, record in enumerate(batch):
         begin_record(record.get("eventID", ""))
         if not _succeeds(react, record):
-            if place == 0 and len(batch) > 1:
+            if position == 0 and len(batch) > 1:
                 raise FirstRecordFailed(f"the first of {len(batch)} records")
             number = record.get("dynamodb", {}).get("SequenceNumber", "")
             return {"batchItemFailures": [{"itemIdentifier": number}]}
@@ -45,10 +45,13 @@ def react_to_queue(
     react: Callable[[str], None],
     settled: Callable[[str], None] = lambda _: None,
 ) -> BatchFailures:
-    """React to the body of each queue message; those that fail come again, the others are done.
+    """React to the body of each queue message, and report the ones that fail.
 
-    `settled` hears the result handle of each that is done, at once: Lambda deletes the messages of a batch
-    only when the function has come back, and a function that dies has the whole batch come again.
+    Args:
+        records: the messages.
+        react: is called with a message's body.
+        settled: is called with the receipt handle of each message that is done, at once: Lambda deletes the
+            messages of a batch only when the function returns, and after a crash all of them come again.
     """
     failed = []
     for record in records:
@@ -63,7 +66,7 @@ def react_to_queue(
 def _succeeds(react: Callable[[dict[str, Any]], None], record: dict[str, Any]) -> bool:
     try:
         react(record)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the record is reported and comes again
+    except Exception as error:  # noqa: BLE001 - after any error the record is reported and comes again
         log("record_failed", error=type(error).__name__, at=where(error))
         return False
     return True
