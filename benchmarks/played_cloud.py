@@ -42,13 +42,14 @@ def counts(url: str) -> dict[str, float]:
 
 
 def _shop_file(folder: Path) -> Path:
-    from chalicelib.tables.products import PRODUCT_PREFIX, _stock_to
+    from chalicelib.tables.expressions import encode
+    from chalicelib.tables.products import PRODUCT_PREFIX, stock_values
     from spillway.project import Project
     from spillway.sitegen.site import build
 
     release = build(Project.find(Path.cwd()))
     entry = next(entry for entry in release.products if entry.product.slug == SLUG)
-    stock: dict[str, Any] = {sku: _stock_to(stock) for sku, stock in entry.stock.items()}
+    stock: dict[str, Any] = {sku: encode(stock_values(stock)) for sku, stock in entry.stock.items()}
     for sku, word in ((SKU, "InStock"), (SOLD_OUT_SKU, "OutOfStock")):
         stock[sku]["M"]["availability"] = {"S": word}
     # Nobody is emailed about a variant in stock of which there are none.

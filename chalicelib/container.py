@@ -104,7 +104,7 @@ class Container(Stores):
     def webhooks(self) -> "Webhooks":
         """Applies availability events of signed webhooks, each once."""
         from chalicelib.services.webhooks import Webhooks
-        from chalicelib.tables.webhooks import WebhooksTable
+        from chalicelib.tables.sending.once import WebhooksTable
 
         table = WebhooksTable(self.client("dynamodb"), self.settings.sending_table)
         return Webhooks(self.availabilities, table, self.clock_ms)
@@ -221,7 +221,7 @@ class Container(Stores):
         from chalicelib.services.fan_out.store import FanOutStore
         from chalicelib.services.fan_out.walks import walks_by_message
         from chalicelib.services.fan_out.worker import FanOutWorker
-        from chalicelib.tables.leases import LeasesTable
+        from chalicelib.tables.sending.once import LeasesTable
 
         leases = LeasesTable(self.client("dynamodb"), self.settings.sending_table)
         store = FanOutStore(self.entries, self.shards, self.products, self.restocks, self.progress, leases)
@@ -241,7 +241,7 @@ class Container(Stores):
         """Watches the shop and acts within bounds."""
         from chalicelib.domain.autopilot import Bounds
         from chalicelib.services.autopilot import Autopilot, CloudActionLog, Resources
-        from chalicelib.tables.alert_state import AlertStateTable
+        from chalicelib.tables.sending.once import AlertStateTable
 
         names = self.settings
         resources = Resources(

@@ -17,14 +17,12 @@ if TYPE_CHECKING:
     from chalicelib.queues import ConfirmationsQueue, WavesQueue
     from chalicelib.storage.pages import Cdn
     from chalicelib.storage.themes import ThemeStore
-    from chalicelib.tables.deliverability import DeliverabilityTable
     from chalicelib.tables.domain_lists import DomainListsTable
-    from chalicelib.tables.policies import PoliciesTable
-    from chalicelib.tables.products import ProductsTable
-    from chalicelib.tables.progress import ProgressTable
-    from chalicelib.tables.recent_products import RecentProducts
+    from chalicelib.tables.products import ProductsTable, RecentProducts
     from chalicelib.tables.restocks import RestocksTable
-    from chalicelib.tables.sending_rate import SendingRateTable
+    from chalicelib.tables.sending.deliverability import DeliverabilityTable
+    from chalicelib.tables.sending.rate import SendingRateTable
+    from chalicelib.tables.sending.waves import PoliciesTable, ProgressTable
     from chalicelib.tables.shards import ShardsTable
     from chalicelib.tables.shoppers import ShoppersTable
     from chalicelib.tables.suppressions import SuppressionsTable
@@ -161,7 +159,7 @@ class Stores:
     @cached_property
     def recent_products(self) -> "RecentProducts":
         """Products as of a few seconds ago, for emails and pages that only name them."""
-        from chalicelib.tables.recent_products import RecentProducts
+        from chalicelib.tables.products import RecentProducts
 
         return RecentProducts(self.products, self.clock_ms)
 
@@ -182,28 +180,28 @@ class Stores:
     @cached_property
     def progress(self) -> "ProgressTable":
         """The figures of each restock's fan-out."""
-        from chalicelib.tables.progress import ProgressTable
+        from chalicelib.tables.sending.waves import ProgressTable
 
         return ProgressTable(self.client("dynamodb"), self.settings.sending_table)
 
     @cached_property
     def policies(self) -> "PoliciesTable":
         """The wave policies."""
-        from chalicelib.tables.policies import PoliciesTable
+        from chalicelib.tables.sending.waves import PoliciesTable
 
         return PoliciesTable(self.client("dynamodb"), self.settings.sending_table)
 
     @cached_property
     def sending_rate(self) -> "SendingRateTable":
         """The row that holds all workers together to what SES allows."""
-        from chalicelib.tables.sending_rate import SendingRateTable
+        from chalicelib.tables.sending.rate import SendingRateTable
 
         return SendingRateTable(self.client("dynamodb"), self.settings.sending_table)
 
     @cached_property
     def deliverability(self) -> "DeliverabilityTable":
         """The outcomes of emails, by entry and by day."""
-        from chalicelib.tables.deliverability import DeliverabilityTable
+        from chalicelib.tables.sending.deliverability import DeliverabilityTable
 
         names = self.settings
         return DeliverabilityTable(self.client("dynamodb"), names.entries_table, names.sending_table)

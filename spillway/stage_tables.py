@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-from chalicelib.tables.deliverability import DeliverabilityTable
-from chalicelib.tables.policies import PoliciesTable
 from chalicelib.tables.products import ProductsTable
-from chalicelib.tables.progress import ProgressTable
 from chalicelib.tables.restocks import RestocksTable
-from chalicelib.tables.sending_rate import SendingRateTable
+from chalicelib.tables.sending.deliverability import DeliverabilityTable
+from chalicelib.tables.sending.rate import SendingRateTable
+from chalicelib.tables.sending.waves import PoliciesTable, ProgressTable
 from chalicelib.tables.shards import ShardsTable
 from spillway.stage import Stage
 

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 from chalicelib.domain.autopilot import CONTROL_OF, Action, Bounds, Control, Decision, Observation, decide
 from chalicelib.log import log
 from chalicelib.mail.alarm import Alarm
-from chalicelib.tables.alert_state import AlertStateTable
-from chalicelib.tables.sending_rate import SendingRateTable
+from chalicelib.tables.sending.once import AlertStateTable
+from chalicelib.tables.sending.rate import SendingRateTable
 
 LOOKS_BACK_S = 300
 PERIOD_S = 60

@@ -16,7 +16,7 @@ from chalicelib.domain.stock import StockedProduct
 from chalicelib.log import log
 from chalicelib.services.requested_emails import RequestedEmails
 from chalicelib.tables.entries import Claim, EntriesTable
-from chalicelib.tables.recent_products import ProductReader, stocked_with
+from chalicelib.tables.products import ProductReader, stocked_with
 from chalicelib.tables.suppressions import SuppressionsTable
 
 # Entries, each with the product that its variant is of.

@@ -11,7 +11,7 @@ from chalicelib.domain.feedback import Feedback, FeedbackState, Ignored, read_me
 from chalicelib.domain.suppression import MailboxHistory
 from chalicelib.log import log
 from chalicelib.services.fan_out.rate_limiter import RateLimiter
-from chalicelib.tables.deliverability import DeliverabilityTable
+from chalicelib.tables.sending.deliverability import DeliverabilityTable
 from chalicelib.tables.suppressions import SuppressionsTable
 
 

@@ -13,7 +13,7 @@ from chalicelib.domain.links import Links, Purpose
 from chalicelib.domain.product import Product, Variant
 from chalicelib.log import log
 from chalicelib.tables.entries import EntriesTable
-from chalicelib.tables.recent_products import ProductReader, stocked_with
+from chalicelib.tables.products import ProductReader, stocked_with
 from chalicelib.tables.shoppers import ShoppersTable
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from chalicelib.domain.availability import AvailabilityEvent, Outcome, TakenIn
 from chalicelib.services.availability import Availabilities
-from chalicelib.tables.webhooks import WebhooksTable
+from chalicelib.tables.sending.once import WebhooksTable
 
 
 class Webhooks:

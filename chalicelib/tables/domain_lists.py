@@ -1,12 +1,14 @@
-"""Lists of domains, each one row beside the products: rows `domains#NAME`, written by a publish.
+"""Lists of email domains: rows `domains#NAME` of the products table, written by a publish.
 
-A list is named by its content and never changes: whoever has read it once need not look again.
+A list is named by its content and never changes, so it is read once.
 """
 
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Collection
 from typing import TYPE_CHECKING
+
+from chalicelib.tables.table import Table
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -17,31 +19,28 @@ PACKED_BYTES_MAX = 380_000
 
 
 def packed(domains: Collection[str]) -> str:
-    """A list as it is stored; at most PACKED_BYTES_MAX can be."""
+    """Return a list as it is stored, of at most PACKED_BYTES_MAX."""
     text = "\n".join(sorted(domains))
     return b64encode(zlib.compress(text.encode("ascii"), 9)).decode("ascii")
 
 
 class DomainListsTable:
-    """Keeps in memory what it has read: signed forms alone name lists, and name a handful."""
+    """Reads lists, and keeps them in memory: signed forms alone name lists, and name few."""
 
     def __init__(self, client: "DynamoDBClient", name: str) -> None:
-        self._client = client
-        self._name = name
+        self.table = Table(client, name)
         self._read: dict[str, frozenset[str]] = {}
 
     def named(self, name: str) -> frozenset[str]:
-        """The list of that name; an empty one when there is none."""
+        """Return the list of that name; an empty one when there is none."""
         if name not in self._read:
-            answer = self._client.get_item(TableName=self._name, Key={"id": {"S": DOMAINS_PREFIX + name}})
-            item = answer.get("Item")
-            self._read[name] = _unpacked(item["domains"]["S"]) if item else frozenset()
+            item = self.table.get({"id": DOMAINS_PREFIX + name}, consistent=False)
+            self._read[name] = _unpacked(item["domains"]) if item else frozenset()
         return self._read[name]
 
     def put(self, name: str, domains: Collection[str]) -> None:
-        """Store a list. Pages that name older ones stay good for months: those are kept."""
-        item = {"id": {"S": DOMAINS_PREFIX + name}, "domains": {"S": packed(domains)}}
-        self._client.put_item(TableName=self._name, Item=item)
+        """Store a list. Older lists stay, since pages name them for months."""
+        self.table.put({"id": DOMAINS_PREFIX + name, "domains": packed(domains)})
 
 
 def _unpacked(text: str) -> frozenset[str]:

@@ -1,8 +1,8 @@
-"""The entries table: one row per (shopper, variant). What a fan-out reads and writes of it is in `shard`.
+"""The entries table: one row per (shopper, SKU). Reads and writes of a fan-out are in `shards`.
 
-Partition key `shopper`, sort key `sku`: a million signups for one variant spread over a million
-partitions. The index `shard` is sparse: only confirmed entries carry its key, so it holds exactly
-who still waits, sharded by a hash of the shopper and sorted by position.
+Partition key `shopper`, sort key `sku`: a million signups for one SKU spread over a million partitions. The
+index `shard` is sparse: only confirmed entries have its key, so it holds exactly the entries that wait,
+sharded by a hash of the shopper and sorted by position.
 """
 
 import json
@@ -25,39 +25,57 @@ from chalicelib.domain.entry import (
     position_of,
     shard_of,
 )
-from chalicelib.tables.dynamodb import delete_if, update_if
+from chalicelib.tables.expressions import Attr, Condition, Item, decode_item, if_not_exists
+from chalicelib.tables.table import Table, Update
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
-# Names that DynamoDB keeps for itself.
-ALIASES = {"#state": "state", "#shard": "shard", "#times": "times", "#source": "source"}
 COUNTER_KEPT_S = 2 * 24 * 3600
 COUNT_TRIES_MAX = 20
 DAY_MS = 24 * 3600 * 1000
 HOUR_MS = 3600 * 1000
 HOURS_PER_DAY = 24
-# A shopper's counters stand beside their entries: no SKU begins with a space, so none is like a counter.
+# A shopper's counters are rows beside their entries: no SKU begins with a space.
 COUNTER_PREFIX = " "
-ASKED = "SET mailbox = :mailbox, asked_at_ms = :now, page = :page, consent = :consent"
-FROM_SOURCE = ", #source = :source"
-GONE_OR_OVER = "attribute_not_exists(shopper) OR #state IN (:left, :notified)"
-# Attributes of confirmed entries alone: a repeated ask takes its state and its time to live
-# from here. `kept_until_s` is the year 9999, which DynamoDB's TTL takes for never.
-STANDING = {"standing": {"S": EntryState.CONFIRMED.value}, "kept_until_s": {"N": "253402300799"}}
-SET_STANDING = "standing = :confirmed, kept_until_s = :for_good"
-FOR_GOOD = STANDING["kept_until_s"]
+# Attributes of confirmed entries alone: a repeated signup takes its state and its time to live from them.
+# `kept_until_s` is the year 9999, which DynamoDB's TTL takes for never.
+STANDING = {"standing": EntryState.CONFIRMED, "kept_until_s": 253402300799}
+# Attributes that an unsubscribed entry does not have.
+OF_WAITING = ("shard", "shard_position", "expires_at_s", *STANDING, "again_at_ms", "source")
+
+IS_NEW = Attr("shopper").not_exists()
+EXISTS = Attr("shopper").exists()
+IS_OVER = Attr("state").is_in(EntryState.UNSUBSCRIBED, EntryState.NOTIFIED)
+IS_PENDING = Attr("state").eq(EntryState.PENDING)
+IS_CONFIRMED = Attr("state").eq(EntryState.CONFIRMED)
+STAYS_CONFIRMED = Attr("standing").eq(EntryState.CONFIRMED)
+
+
+def signed_up_at(at_ms: int) -> Condition:
+    """Require that the last signup is the one of this time."""
+    return Attr("asked_at_ms").eq(at_ms)
+
+
+def signed_up_before(at_ms: int) -> Condition:
+    """Require that the last signup is older."""
+    return Attr("asked_at_ms").lt(at_ms)
+
+
+def was_not_repeated_since(at_ms: int) -> Condition:
+    """Require that no repeated signup was stored since then."""
+    return Attr("again_at_ms").not_exists() | Attr("again_at_ms").lt(at_ms)
 
 
 class AlreadyClaimed(Exception):
-    """Another message has sent, or is about to send, the email that covers the same asks."""
+    """Another message has sent, or is about to send, the email that covers the same signups."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The asks that one email covers: entries of `shopper` by SKU, with the time of asking in milliseconds.
+    """The signups that one email covers: entries of `shopper` by SKU, with the time of signup (ms).
 
-    The message about `sku` sends it.
+    The message about `sku` sends the email.
     """
 
     shopper: str
@@ -69,198 +87,148 @@ class Claim:
         return json.dumps([self.shopper, self.sku, self.covers], ensure_ascii=False, separators=(",", ":"))
 
     def is_held(self, by: str) -> bool:
-        """Return whether a stored claim of another message covers what this message is about: its own entry,
-        or, where that is gone, all the others."""
+        """Return whether a stored claim of another message covers the entry this message is about.
+
+        Where that entry is gone, the stored claim has to cover all the others.
+        """
         shopper, sku, covered = json.loads(by)
         if shopper != self.shopper or sku == self.sku:
             return False
         own = [self.sku] if self.sku in self.covers else list(self.covers)
-        return all(covered.get(one, -1) >= self.covers[one] for one in own)
+        return all(covered.get(name, -1) >= self.covers[name] for name in own)
 
 
 class EntriesTable:
-    """What one shopper does to one entry. Every method is one request."""
+    """Changes of one shopper's entry. Every method is one request, unless it says otherwise."""
 
     def __init__(self, client: "DynamoDBClient", name: str) -> None:
-        self._client = client
-        self._name = name
+        self.table = Table(client, name)
 
     def ask(self, signup: Signup, *, at_ms: int) -> bool:
-        """Store a signup; true when it counts, false when it changes nothing.
+        """Store a signup by one conditional write, with no read before it.
 
-        One conditional write, no read before it. An entry that was asked for within the cool-down stays as it
-        is. An unsubscribed or notified one starts again at the end of the shard. A confirmed one stays
-        confirmed and keeps its position; once a day this stores that it was asked for again, which
-        the stream sees (see `keep`). With single opt-in this write confirms the entry and puts it into the
-        shard.
+        A pending entry that was signed up within the cool-down stays as it is. An unsubscribed or notified
+        one starts again at the end of the shard. A confirmed one stays confirmed and keeps its position;
+        once a day this stores that it was signed up again, which the stream sees (see `keep`). With single
+        opt-in this write confirms the entry and puts it into the shard.
+
+        Returns:
+            False when the signup changes nothing.
         """
-        values = {
-            ":mailbox": {"S": signup.mailbox},
-            ":now": {"N": str(at_ms)},
-            ":page": {"S": signup.page},
-            ":consent": {"S": signup.consent},
-            ":position": {"S": position_of(at_ms, signup.shopper)},
-            ":pending": {"S": EntryState.PENDING},
-            ":left": {"S": EntryState.UNSUBSCRIBED},
-            ":notified": {"S": EntryState.NOTIFIED},
+        key = _key(signup.shopper, signup.sku)
+        position = position_of(at_ms, signup.shopper)
+        signed_up = {
+            "mailbox": signup.mailbox,
+            "asked_at_ms": at_ms,
+            "page": signup.page,
+            "consent": signup.consent,
+            **({"source": signup.source} if signup.source else {}),
         }
-        asked = ASKED
-        if signup.source:
-            asked, values[":source"] = ASKED + FROM_SOURCE, {"S": signup.source}
         if signup.opt_in is OptIn.SINGLE:
-            return self._update(
-                signup.shopper,
-                signup.sku,
-                f"{asked}, #state = :confirmed, confirmed_at_ms = :now, #shard = :shard,"
-                f" shard_position = :position, {SET_STANDING}"
-                " REMOVE expires_at_s, unsubscribed_at_ms, again_at_ms",
-                f"{GONE_OR_OVER} OR #state = :pending",
-                {
-                    **values,
-                    ":confirmed": {"S": EntryState.CONFIRMED},
-                    ":for_good": FOR_GOOD,
-                    ":shard": {"S": shard_of(signup.sku, signup.shopper)},
-                },
+            return self.table.update_if(
+                key,
+                IS_NEW | IS_OVER | IS_PENDING,
+                {**signed_up, **_confirmed(signup.sku, signup.shopper, at_ms), "shard_position": position},
+                remove=("expires_at_s", "unsubscribed_at_ms", "again_at_ms"),
             )
-        return self._update(
-            signup.shopper,
-            signup.sku,
-            f"{asked}, again_at_ms = :now, #state = if_not_exists(standing, :pending),"
-            " expires_at_s = if_not_exists(kept_until_s, :expires),"
-            " shard_position = if_not_exists(shard_position, :position) REMOVE unsubscribed_at_ms",
-            f"{GONE_OR_OVER} OR (#state = :pending AND asked_at_ms < :cooled_down)"
-            " OR (standing = :confirmed AND (attribute_not_exists(again_at_ms) OR again_at_ms < :a_day_ago))",
+        return self.table.update_if(
+            key,
+            IS_NEW
+            | IS_OVER
+            | IS_PENDING & signed_up_before(at_ms - ASK_AGAIN_AFTER_S * 1000)
+            | STAYS_CONFIRMED & was_not_repeated_since(at_ms - ALREADY_AGAIN_AFTER_S * 1000),
             {
-                **values,
-                ":confirmed": {"S": EntryState.CONFIRMED},
-                ":a_day_ago": {"N": str(at_ms - ALREADY_AGAIN_AFTER_S * 1000)},
-                ":expires": {"N": str(at_ms // 1000 + CONFIRM_WITHIN_S)},
-                ":cooled_down": {"N": str(at_ms - ASK_AGAIN_AFTER_S * 1000)},
+                **signed_up,
+                "again_at_ms": at_ms,
+                "state": if_not_exists("standing", EntryState.PENDING),
+                "expires_at_s": if_not_exists("kept_until_s", at_ms // 1000 + CONFIRM_WITHIN_S),
+                "shard_position": if_not_exists("shard_position", position),
             },
+            remove=("unsubscribed_at_ms",),
         )
 
     def rejoin(self, entry: Entry) -> bool:
-        """Put a pending entry at the end of the shard as of its asking: it had been gone before.
+        """Move a pending entry that was over before to the end of the shard, as of its signup.
 
-        Nobody can be told in between: it stands in the shard once it is confirmed, and its email comes
-        after this. False when it is not the same asking any more.
+        Nobody is notified in between: an entry is in the shard once it is confirmed, and the email that
+        asks for that is sent after this. False when there was another signup since.
         """
-        return self._update(
-            entry.shopper,
-            entry.sku,
-            "SET shard_position = :position",
-            "#state = :pending AND asked_at_ms = :asked",
-            {
-                ":position": {"S": position_of(entry.asked_at_ms, entry.shopper)},
-                ":pending": {"S": EntryState.PENDING},
-                ":asked": {"N": str(entry.asked_at_ms)},
-            },
+        return self.table.update_if(
+            _key(entry.shopper, entry.sku),
+            IS_PENDING & signed_up_at(entry.asked_at_ms),
+            {"shard_position": position_of(entry.asked_at_ms, entry.shopper)},
         )
 
     def keep(self, before: Entry, again: Entry) -> bool:
-        """Set a confirmed entry back to what it was `before` it was asked for `again`.
+        """Set a confirmed entry back to what it was `before` it was signed up `again`.
 
-        A repeated ask writes over the time, the page and the consent of the one that was confirmed: anybody
-        can ask. False when it is not the same asking any more. Keeping twice is keeping once.
+        A repeated signup, which anybody can send, overwrites the time, the page and the consent of the one
+        that was confirmed. False when there was another signup since. A repeat changes nothing.
         """
-        return self._update(
-            before.shopper,
-            before.sku,
-            f"{ASKED} REMOVE expires_at_s, #source",
-            "#state = :confirmed AND asked_at_ms = :again",
+        return self.table.update_if(
+            _key(before.shopper, before.sku),
+            IS_CONFIRMED & signed_up_at(again.asked_at_ms),
             {
-                ":mailbox": {"S": before.mailbox},
-                ":now": {"N": str(before.asked_at_ms)},
-                ":page": {"S": before.page},
-                ":consent": {"S": before.consent},
-                ":confirmed": {"S": EntryState.CONFIRMED},
-                ":again": {"N": str(again.asked_at_ms)},
+                "mailbox": before.mailbox,
+                "asked_at_ms": before.asked_at_ms,
+                "page": before.page,
+                "consent": before.consent,
             },
+            remove=("expires_at_s", "source"),
         )
 
     def confirm(self, shopper: str, sku: str, *, at_ms: int) -> bool:
         """Put a pending entry into the shard; false when there is none, or it has expired."""
-        return self._update(
-            shopper,
-            sku,
-            f"SET #state = :confirmed, confirmed_at_ms = :now, #shard = :shard, {SET_STANDING}"
-            " REMOVE expires_at_s, again_at_ms, #source",
-            "#state = :pending AND expires_at_s > :now_s",
-            {
-                ":confirmed": {"S": EntryState.CONFIRMED},
-                ":pending": {"S": EntryState.PENDING},
-                ":now": {"N": str(at_ms)},
-                ":now_s": {"N": str(at_ms // 1000)},
-                ":shard": {"S": shard_of(sku, shopper)},
-                ":for_good": FOR_GOOD,
-            },
+        return self.table.update_if(
+            _key(shopper, sku),
+            IS_PENDING & Attr("expires_at_s").gt(at_ms // 1000),
+            _confirmed(sku, shopper, at_ms),
+            remove=("expires_at_s", "again_at_ms", "source"),
         )
 
     def leave(self, shopper: str, sku: str, *, at_ms: int) -> bool:
         """Unsubscribe an entry for good; false when there is none. A repeat changes nothing."""
-        return self._update(
-            shopper,
-            sku,
-            "SET #state = :left, unsubscribed_at_ms = if_not_exists(unsubscribed_at_ms, :now)"
-            " REMOVE #shard, shard_position, expires_at_s, standing, kept_until_s, again_at_ms, #source",
-            "attribute_exists(shopper)",
-            {":left": {"S": EntryState.UNSUBSCRIBED}, ":now": {"N": str(at_ms)}},
+        return self.table.update_if(
+            _key(shopper, sku),
+            EXISTS,
+            {
+                "state": EntryState.UNSUBSCRIBED,
+                "unsubscribed_at_ms": if_not_exists("unsubscribed_at_ms", at_ms),
+            },
+            remove=OF_WAITING,
         )
 
     def undo(self, shopper: str, sku: str, *, asked_at_ms: int) -> bool:
         """Delete an entry that the signup of `asked_at_ms` made; false when it made none.
 
-        An entry that was pending before keeps its position when it is asked for again, so a position of
+        An entry that was pending before keeps its position when it is signed up again, so a position of
         that very time means that there was none before. An entry confirmed since then stays.
         """
-        return delete_if(
-            self._client,
-            TableName=self._name,
-            Key={"shopper": {"S": shopper}, "sku": {"S": sku}},
-            ConditionExpression=(
-                "asked_at_ms = :asked AND shard_position = :position"
-                " AND (#state = :pending OR (#state = :confirmed AND confirmed_at_ms = :asked))"
-            ),
-            ExpressionAttributeNames={"#state": "state"},
-            ExpressionAttributeValues={
-                ":asked": {"N": str(asked_at_ms)},
-                ":position": {"S": position_of(asked_at_ms, shopper)},
-                ":pending": {"S": EntryState.PENDING},
-                ":confirmed": {"S": EntryState.CONFIRMED},
-            },
+        is_confirmed_at_once = IS_CONFIRMED & Attr("confirmed_at_ms").eq(asked_at_ms)
+        return self.table.delete_if(
+            _key(shopper, sku),
+            signed_up_at(asked_at_ms)
+            & Attr("shard_position").eq(position_of(asked_at_ms, shopper))
+            & (IS_PENDING | is_confirmed_at_once),
         )
 
     def mark_retry(self, entry: Entry, *, at_ms: int) -> bool:
-        """Note on a pending entry that its confirmation lifts a suppression; false when it has changed."""
-        return self._update(
-            entry.shopper,
-            entry.sku,
-            "SET retried_at_ms = :now",
-            "#state = :pending AND asked_at_ms = :asked",
-            {
-                ":now": {"N": str(at_ms)},
-                ":pending": {"S": EntryState.PENDING},
-                ":asked": {"N": str(entry.asked_at_ms)},
-            },
+        """Mark a pending entry whose confirmation lifts a suppression; false when it has changed."""
+        return self.table.update_if(
+            _key(entry.shopper, entry.sku),
+            IS_PENDING & signed_up_at(entry.asked_at_ms),
+            {"retried_at_ms": at_ms},
         )
 
     def get(self, shopper: str, sku: str) -> Entry | None:
-        """The entry as it is now (a strongly consistent read)."""
-        answer = self._client.get_item(
-            TableName=self._name, Key={"shopper": {"S": shopper}, "sku": {"S": sku}}, ConsistentRead=True
-        )
-        item = answer.get("Item")
-        return entry_from(item) if item else None
+        """Return the entry as it is now (a strongly consistent read)."""
+        item = self.table.get(_key(shopper, sku))
+        return entry_of(item) if item else None
 
     def of_shopper(self, shopper: str) -> tuple[Entry, ...]:
         """Return every entry of a shopper, expired ones too, in the order of SKUs (strongly consistent)."""
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._name,
-            KeyConditionExpression="shopper = :shopper",
-            ExpressionAttributeValues={":shopper": {"S": shopper}},
-            ConsistentRead=True,
-        )
-        return tuple(entry_from(item) for page in pages for item in page["Items"] if is_entry(item))
+        items = self.table.query_all(Attr("shopper").eq(shopper))
+        return tuple(entry_of(item) for item in items if is_entry(item))
 
     def count_requested_email(
         self,
@@ -271,24 +239,22 @@ class EntriesTable:
         budget: str = "confirm",
         claim: Claim | None = None,
     ) -> bool:
-        """Count one email that somebody asked for; false when those of the last 24 hours are used up.
+        """Count one requested email; false when the limit of the last 24 hours is reached.
 
-        The cap is per inbox over all variants, so that nobody can be mail-bombed through the shop, and each
-        kind of email has a `budget` of its own, so that nobody can use up another kind. An email that could
-        not be sent is given back with `emails=-1`. The same write holds the `claim`, so that of the messages
-        about one visit just one sends; that message again may send again. One read, one conditional write.
+        The limit is per inbox over all SKUs, which prevents mail bombs, and each kind of email has its own
+        `budget`. `emails=-1` gives back an email that could not be sent. The same write stores the `claim`,
+        so that one of the messages about one visit sends; a repeat of that message may send again. One
+        read, one conditional write.
 
         Raises:
-            AlreadyClaimed: another message's email covers what `claim` says.
-            RuntimeError: others counted for the same inbox all the while; try again.
+            AlreadyClaimed: another message's email covers the signups of `claim`.
+            RuntimeError: others counted for the same inbox on every attempt; try again.
         """
-        sku = f"{COUNTER_PREFIX}asked#{budget}"
+        key = _key(inbox, f"{COUNTER_PREFIX}asked#{budget}")
         for _ in range(COUNT_TRIES_MAX):
-            known = self._client.get_item(
-                TableName=self._name, Key={"shopper": {"S": inbox}, "sku": {"S": sku}}, ConsistentRead=True
-            ).get("Item")
-            before = known["times"]["S"] if known else ""
-            if claim and known and "claim" in known and claim.is_held(known["claim"]["S"]):
+            known = self.table.get(key)
+            before = known["times"] if known else ""
+            if claim and known and "claim" in known and claim.is_held(known["claim"]):
                 raise AlreadyClaimed
             times = [time for time in map(int, before.split()) if time > at_ms - DAY_MS]
             if emails < 0:
@@ -297,84 +263,68 @@ class EntriesTable:
                 return False
             else:
                 times.append(at_ms)
-            if self._update(
-                inbox,
-                sku,
-                f"SET expires_at_s = :expires, #times = :times{', claim = :claim' if claim else ''}",
-                "#times = :before" if known else "attribute_not_exists(shopper)",
-                {
-                    ":times": {"S": " ".join(map(str, sorted(times)))},
-                    ":expires": {"N": str(at_ms // 1000 + COUNTER_KEPT_S)},
-                    **({":claim": {"S": claim.to_json()}} if claim else {}),
-                    **({":before": {"S": before}} if known else {}),
-                },
-            ):
+            counted = {
+                "expires_at_s": at_ms // 1000 + COUNTER_KEPT_S,
+                "times": " ".join(map(str, sorted(times))),
+                **({"claim": claim.to_json()} if claim else {}),
+            }
+            if self.table.update_if(key, Attr("times").eq(before) if known else IS_NEW, counted):
                 return True
         raise RuntimeError("counted at the same time by too many")
 
     def count_asked_by_network(
         self, source: str, *, at_ms: int, limit: int, emails: int = 1, budget: str = "confirm"
     ) -> bool:
-        """Count one email that a network asked for; false when the `limit` of 24 hours is used up.
+        """Count one email that a network requested; false when the `limit` of 24 hours is reached.
 
-        By the hour, in one row for each network and budget: one write, and one more to take back what is over
-        the limit. An email that could not be sent is given back with `emails=-1`.
+        Counts by the hour, in one row for each network and budget: one write, and one more to take back an
+        email over the limit. `emails=-1` gives back an email that could not be sent.
         """
         hour = at_ms // HOUR_MS
-        names = {f"#h{age}": f"h{hour - age}" for age in (0, *range(HOURS_PER_DAY, 2 * HOURS_PER_DAY))}
-        old = ", ".join(name for name in names if name != "#h0")
-        row = {"shopper": {"S": source}, "sku": {"S": f"{COUNTER_PREFIX}network#{budget}"}}
-        counted = self._client.update_item(
-            TableName=self._name,
-            Key=row,
-            UpdateExpression=f"ADD #h0 :emails SET expires_at_s = :expires REMOVE {old}",
-            ExpressionAttributeNames=names,
-            ExpressionAttributeValues={
-                ":emails": {"N": str(emails)},
-                ":expires": {"N": str(at_ms // 1000 + COUNTER_KEPT_S)},
-            },
-            ReturnValues="ALL_NEW",
-        )["Attributes"]
-        hours = (counted.get(f"h{hour - age}", {"N": "0"})["N"] for age in range(HOURS_PER_DAY))
-        if emails < 0 or sum(map(int, hours)) <= limit:
+        row = self.table.update_and_get(
+            Update(
+                self.table,
+                _key(source, f"{COUNTER_PREFIX}network#{budget}"),
+                {"expires_at_s": at_ms // 1000 + COUNTER_KEPT_S},
+                remove=[f"h{hour - age}" for age in range(HOURS_PER_DAY, 2 * HOURS_PER_DAY)],
+                add={f"h{hour}": emails},
+            )
+        )
+        counts = [row.get(f"h{hour - age}", 0) for age in range(HOURS_PER_DAY)] if row else []
+        if emails < 0 or sum(counts) <= limit:
             return True
         self.count_asked_by_network(source, at_ms=at_ms, limit=limit, emails=-emails, budget=budget)
         return False
 
     def count_admission(self, entry: Entry) -> bool:
-        """Count an entry that needed no confirmation; false when the day's are used up.
+        """Count an entry of single opt-in; false when the day's limit is reached.
 
-        By the entry and the time of its asking: counting it twice is counting it once.
+        The entry and the time of its signup identify it, so that a repeat counts nothing.
         """
-        return self._update(
-            entry.shopper,
-            f"{COUNTER_PREFIX}admissions#{_day(entry.asked_at_ms)}",
-            "SET expires_at_s = :expires ADD admitted :asking",
-            "attribute_not_exists(admitted) OR contains(admitted, :one) OR size(admitted) < :limit",
-            {
-                ":asking": {"SS": [f"{entry.sku}#{entry.asked_at_ms}"]},
-                ":one": {"S": f"{entry.sku}#{entry.asked_at_ms}"},
-                ":limit": {"N": str(ADMISSIONS_PER_DAY_MAX)},
-                ":expires": {"N": str(entry.asked_at_ms // 1000 + COUNTER_KEPT_S)},
-            },
-        )
-
-    def _update(self, shopper: str, sku: str, update: str, condition: str, values: Mapping[str, Any]) -> bool:
-        names = {alias: name for alias, name in ALIASES.items() if alias in update + condition}
-        aliases = {"ExpressionAttributeNames": names} if names else {}
-        return update_if(
-            self._client,
-            TableName=self._name,
-            Key={"shopper": {"S": shopper}, "sku": {"S": sku}},
-            UpdateExpression=update,
-            ConditionExpression=condition,
-            ExpressionAttributeValues=values,
-            **aliases,
+        day = datetime.fromtimestamp(entry.asked_at_ms / 1000, UTC).date().isoformat()
+        signup = f"{entry.sku}#{entry.asked_at_ms}"
+        admitted = Attr("admitted")
+        return self.table.update_if(
+            _key(entry.shopper, f"{COUNTER_PREFIX}admissions#{day}"),
+            admitted.not_exists()
+            | admitted.contains(signup)
+            | admitted.is_smaller_than(ADMISSIONS_PER_DAY_MAX),
+            {"expires_at_s": entry.asked_at_ms // 1000 + COUNTER_KEPT_S},
+            add={"admitted": {signup}},
         )
 
 
-def _day(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).date().isoformat()
+def _key(shopper: str, sku: str) -> dict[str, str]:
+    return {"shopper": shopper, "sku": sku}
+
+
+def _confirmed(sku: str, shopper: str, at_ms: int) -> dict[str, Any]:
+    return {
+        "state": EntryState.CONFIRMED,
+        "confirmed_at_ms": at_ms,
+        "shard": shard_of(sku, shopper),
+        **STANDING,
+    }
 
 
 ENTRY_ATTRIBUTES = frozenset({"shopper", "sku", "mailbox", "state", "asked_at_ms"})
@@ -385,19 +335,24 @@ def is_entry(item: Mapping[str, Any] | None) -> bool:
     return item is not None and item.keys() >= ENTRY_ATTRIBUTES
 
 
-def entry_from(item: Mapping[str, Any]) -> Entry:
-    """The entry of a stored item, or of a stream record's image."""
+def entry_from(image: Mapping[str, Any]) -> Entry:
+    """Return the entry of a stream record's image, which has AttributeValues."""
+    return entry_of(decode_item(image))
+
+
+def entry_of(item: Item) -> Entry:
+    """Return the entry of an item."""
     return Entry(
-        shopper=item["shopper"]["S"],
-        sku=item["sku"]["S"],
-        mailbox=item["mailbox"]["S"],
-        state=EntryState(item["state"]["S"]),
-        asked_at_ms=int(item["asked_at_ms"]["N"]),
-        position=item.get("shard_position", {}).get("S"),
-        expires_at_s=int(item["expires_at_s"]["N"]) if "expires_at_s" in item else None,
-        page=item.get("page", {}).get("S", "/"),
-        arrival=Arrival(item["arrival"]["S"]) if "arrival" in item else None,
-        arrived_at_ms=int(item["arrived_at_ms"]["N"]) if "arrived_at_ms" in item else None,
-        consent=item.get("consent", {}).get("S", ""),
-        source=item.get("source", {}).get("S", ""),
+        shopper=item["shopper"],
+        sku=item["sku"],
+        mailbox=item["mailbox"],
+        state=EntryState(item["state"]),
+        asked_at_ms=item["asked_at_ms"],
+        position=item.get("shard_position"),
+        expires_at_s=item.get("expires_at_s"),
+        page=item.get("page", "/"),
+        arrival=Arrival(item["arrival"]) if "arrival" in item else None,
+        arrived_at_ms=item.get("arrived_at_ms"),
+        consent=item.get("consent", ""),
+        source=item.get("source", ""),
     )

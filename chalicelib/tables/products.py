@@ -1,17 +1,20 @@
-"""The products table: one row per product, and one small row per SKU that says whose it is.
+"""The products table: one row per product, and one small row per SKU with the slug of its product.
 
-A product's row holds two things with two owners: `document`, the catalogue's, written by publish;
-and `stock`, a map by SKU, written by availability events. Neither ever touches the other.
+A product's row has two attributes with two owners: `document`, the catalogue's, written by publish; and
+`stock`, a map by SKU, written by availability events. Neither writes the other's.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import reduce
+from operator import and_
+from typing import TYPE_CHECKING, Any, Protocol
 
 from chalicelib.domain.product import Product
 from chalicelib.domain.stock import Availability, Stock, StockedProduct
-from chalicelib.tables.dynamodb import batch_get, transact, update_if
+from chalicelib.tables.expressions import Attr, Condition, Item, decode, if_not_exists
+from chalicelib.tables.table import Table, Update
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -19,58 +22,49 @@ if TYPE_CHECKING:
 PRODUCT_PREFIX = "product#"
 SKU_PREFIX = "sku#"
 TRANSACTION_PRODUCTS_MAX = 100
+FRESH_FOR_MS = 10_000
+RECENT_PRODUCTS_MAX = 200
 
 
 class ProductsTable:
-    """The only module that knows how a product is stored."""
+    """Reads and writes products and their stock."""
 
     def __init__(self, client: "DynamoDBClient", name: str) -> None:
-        self._client = client
-        self._name = name
+        self.table = Table(client, name)
 
     def slug_of(self, sku: str) -> str | None:
-        """The product a SKU belongs to; None when the shop does not sell it."""
-        answer = self._client.get_item(TableName=self._name, Key={"id": {"S": SKU_PREFIX + sku}})
-        item = answer.get("Item")
-        return item["slug"]["S"] if item else None
+        """Return the slug of the product that a SKU belongs to; None when the shop does not sell it."""
+        item = self.table.get(_sku_key(sku), consistent=False)
+        return str(item["slug"]) if item else None
 
     def get(self, slug: str) -> StockedProduct | None:
-        """A product as it is now (a strongly consistent read)."""
-        answer = self._client.get_item(
-            TableName=self._name, Key={"id": {"S": PRODUCT_PREFIX + slug}}, ConsistentRead=True
-        )
-        item = answer.get("Item")
-        return stocked_product_from(item) if item else None
+        """Return a product as it is now (a strongly consistent read)."""
+        item = self.table.get(_product_key(slug))
+        return _stocked_product_of(item) if item else None
 
     def get_many(self, slugs: Iterable[str]) -> dict[str, StockedProduct]:
-        """The products of `slugs` that exist, by slug (strongly consistent reads)."""
-        keys = [{"id": {"S": PRODUCT_PREFIX + slug}} for slug in dict.fromkeys(slugs)]
-        items = batch_get(self._client, self._name, keys, attributes=["document", "stock"])
-        products = (stocked_product_from(item) for item in items)
-        return {stocked.product.slug: stocked for stocked in products}
+        """Return the products that exist, by slug (strongly consistent reads)."""
+        keys = [_product_key(slug) for slug in dict.fromkeys(slugs)]
+        items = self.table.batch_get(keys, ["document", "stock"])
+        return {stocked.product.slug: stocked for stocked in map(_stocked_product_of, items)}
 
     def scan(self) -> Iterator[StockedProduct]:
-        """Every product of the table, in no order: for publishing, not for anything a shopper waits on."""
-        pages = self._client.get_paginator("scan").paginate(
-            TableName=self._name,
-            ConsistentRead=True,
-            FilterExpression="begins_with(id, :prefix)",
-            ExpressionAttributeValues={":prefix": {"S": PRODUCT_PREFIX}},
-        )
-        for page in pages:
-            yield from (stocked_product_from(item) for item in page["Items"])
+        """Yield every product, in no order: for publish, and for nothing that a shopper waits for."""
+        items = self.table.scan(Attr("id").begins_with(PRODUCT_PREFIX), consistent=True)
+        yield from map(_stocked_product_of, items)
 
     def observe(self, slug: str, sku: str, stock: Stock, *, known: Stock) -> bool:
-        """Store what an availability event makes of a variant; false when it is not as `known` any more.
+        """Store the stock that results from an availability event; false when `known` is outdated.
 
-        One conditional write: of two events at once, the later one is made to look again.
+        One conditional write: the later one of two concurrent events has to read again.
         """
-        return update_if(self._client, **self._observing(slug, {sku: (stock, known)}))
+        values = {("stock", sku): stock_values(stock)}
+        return self.table.update_if(_product_key(slug), _is_as_known(sku, known), values)
 
     def observe_all(self, observed: Sequence[tuple[str, str, Stock, Stock]]) -> bool:
-        """Store what events make of many variants, as (slug, SKU, stock, known), or none of it.
+        """Store the stock of many SKUs, as (slug, SKU, stock, known), or nothing of it.
 
-        False when one of them is not as known any more, and nothing has changed.
+        False when one `known` is outdated.
 
         Raises:
             ValueError: they are about more products than one transaction takes.
@@ -80,142 +74,173 @@ class ProductsTable:
             by_slug.setdefault(slug, {})[sku] = (stock, known)
         if len(by_slug) > TRANSACTION_PRODUCTS_MAX:
             raise ValueError(f"{len(by_slug)} products, {TRANSACTION_PRODUCTS_MAX} is the most")
-        writes = [{"Update": self._observing(slug, stock)} for slug, stock in by_slug.items()]
-        return not writes or not transact(self._client, writes)
+        writes = [self._observation(slug, stock) for slug, stock in by_slug.items()]
+        return not writes or not self.table.transact(writes)
 
     def put_catalogue(
         self, product: Product, initial_stock: Mapping[str, Stock], *, known: StockedProduct | None
     ) -> int:
-        """Write what the catalogue says of a product; stock that events own is left as it is.
+        """Write a product of the catalogue; its stock, which events own, stays as it is.
 
-        `initial_stock` counts for the variants that have none yet. `known` is the product as just
-        read: what is known already is not written again. Returns the number of writes.
+        Args:
+            product: the product.
+            initial_stock: stock for the SKUs that have none yet.
+            known: the product as just read; nothing that it has already is written again.
+
+        Returns:
+            The number of writes.
         """
         known_skus = known.product.skus if known else frozenset()
         for sku in product.skus - known_skus:
-            self._client.put_item(
-                TableName=self._name, Item={"id": {"S": SKU_PREFIX + sku}, "slug": {"S": product.slug}}
-            )
-        if known is None or known.product != product:
+            self.table.put({**_sku_key(sku), "slug": product.slug})
+        changed = known is None or known.product != product
+        if changed:
             self._put_document(product, initial_stock)
         unstocked = product.skus - known.stock.keys() if known else frozenset()
         for sku in unstocked:
-            self._update(
-                product.slug,
-                "SET stock.#sku = :stock",
-                "attribute_not_exists(stock.#sku)",
-                {":stock": _stock_to(initial_stock[sku])},
-                {"#sku": sku},
+            self.table.update_if(
+                _product_key(product.slug),
+                Attr("stock", sku).not_exists(),
+                {("stock", sku): stock_values(initial_stock[sku])},
             )
         dropped = known_skus - product.skus
         for sku in dropped:
             self._disown(sku, product.slug)
-        changed = known is None or known.product != product
         return len(product.skus - known_skus) + changed + len(unstocked) + len(dropped)
 
     def withdraw(self, product: Product) -> None:
-        """The shop sells this product no more: it has no variants, and events about its SKUs find
-        nothing. Its row stays, with its stock, for the shoppers who wait for it."""
+        """Remove the variants of a product that the shop sells no more.
+
+        Events about its SKUs find nothing. Its row and its stock stay for the shoppers who wait for it.
+        """
         for sku in product.skus:
             self._disown(sku, product.slug)
         self._put_document(replace(product, variants=()), {})
 
     def _disown(self, sku: str, slug: str) -> None:
-        try:
-            self._client.delete_item(
-                TableName=self._name,
-                Key={"id": {"S": SKU_PREFIX + sku}},
-                # A SKU may have moved to another product, which keeps it.
-                ConditionExpression="slug = :slug",
-                ExpressionAttributeValues={":slug": {"S": slug}},
-            )
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return
+        # A SKU that has moved to another product belongs to that.
+        self.table.delete_if(_sku_key(sku), Attr("slug").eq(slug))
 
-    def _observing(self, slug: str, stock: Mapping[str, tuple[Stock, Stock]]) -> dict[str, Any]:
-        as_known: list[str] = []
-        values: dict[str, Any] = {}
-        for n, (observed, known) in enumerate(stock.values()):
-            values[f":stock{n}"] = _stock_to(observed)
-            if known.version:
-                as_known.append(f"stock.#s{n}.version = :known{n}")
-                values[f":known{n}"] = {"N": str(known.version)}
-            else:
-                # As the catalogue began it.
-                as_known += [f"attribute_exists(stock.#s{n})", f"attribute_not_exists(stock.#s{n}.version)"]
-        return {
-            "TableName": self._name,
-            "Key": {"id": {"S": PRODUCT_PREFIX + slug}},
-            "UpdateExpression": "SET " + ", ".join(f"stock.#s{n} = :stock{n}" for n in range(len(stock))),
-            "ConditionExpression": " AND ".join(as_known),
-            "ExpressionAttributeNames": {f"#s{n}": sku for n, sku in enumerate(stock)},
-            "ExpressionAttributeValues": values,
-        }
+    def _observation(self, slug: str, stock: Mapping[str, tuple[Stock, Stock]]) -> Update:
+        requirements = [_is_as_known(sku, known) for sku, (_, known) in stock.items()]
+        return Update(
+            self.table,
+            _product_key(slug),
+            {("stock", sku): stock_values(observed) for sku, (observed, _) in stock.items()},
+            condition=reduce(and_, requirements),
+        )
 
     def _put_document(self, product: Product, initial_stock: Mapping[str, Stock]) -> None:
+        stock = {sku: stock_values(stock) for sku, stock in initial_stock.items()}
         document = json.dumps(product.to_document(), sort_keys=True, ensure_ascii=False)
-        self._client.update_item(
-            TableName=self._name,
-            Key={"id": {"S": PRODUCT_PREFIX + product.slug}},
-            UpdateExpression="SET document = :document, stock = if_not_exists(stock, :stock)",
-            ExpressionAttributeValues={
-                ":document": {"S": document},
-                ":stock": {"M": {sku: _stock_to(stock) for sku, stock in initial_stock.items()}},
-            },
-        )
-
-    def _update(
-        self,
-        slug: str,
-        update: str,
-        condition: str,
-        values: Mapping[str, Any],
-        names: Mapping[str, str] | None = None,
-    ) -> bool:
-        aliases: dict[str, Any] = {"ExpressionAttributeNames": names} if names else {}
-        return update_if(
-            self._client,
-            TableName=self._name,
-            Key={"id": {"S": PRODUCT_PREFIX + slug}},
-            UpdateExpression=update,
-            ConditionExpression=condition,
-            ExpressionAttributeValues=values,
-            **aliases,
-        )
+        values = {"document": document, "stock": if_not_exists("stock", stock)}
+        self.table.make(Update(self.table, _product_key(product.slug), values))
 
 
-def stocked_product_from(item: Mapping[str, Any]) -> StockedProduct:
-    """The product of a stored item, or of a stream record's image."""
+class ProductReader(Protocol):
+    """Looks up products, as the table or as `RecentProducts` does."""
+
+    def slug_of(self, sku: str) -> str | None:
+        """Return the slug of the product that a SKU belongs to; None when the shop does not sell it."""
+
+    def get(self, slug: str) -> StockedProduct | None:
+        """Return a product; None when there is none of that slug."""
+
+
+def stocked_with(products: ProductReader, sku: str) -> StockedProduct | None:
+    """Return the product that has this SKU; None when the shop does not sell it."""
+    slug = products.slug_of(sku)
+    stocked = products.get(slug) if slug else None
+    # A variant may have left a catalogue whose product stays.
+    return stocked if stocked is not None and sku in stocked.product.skus else None
+
+
+class RecentProducts:
+    """Reads each product once in ten seconds, for emails and pages that show a title.
+
+    In a flood everybody asks for the same product. Nothing is decided by its stock, which may be that old.
+    """
+
+    def __init__(self, products: ProductReader, clock_ms: Callable[[], int]) -> None:
+        self._products = products
+        self._clock_ms = clock_ms
+        self._cleared_at_ms = 0
+        self._slugs: dict[str, str | None] = {}
+        self._found: dict[str, StockedProduct | None] = {}
+
+    def slug_of(self, sku: str) -> str | None:
+        """Return the slug of the product that a SKU belonged to."""
+        self._clear_old()
+        if sku not in self._slugs:
+            self._slugs[sku] = self._products.slug_of(sku)
+        return self._slugs[sku]
+
+    def get(self, slug: str) -> StockedProduct | None:
+        """Return a product as it was."""
+        self._clear_old()
+        if slug not in self._found:
+            self._found[slug] = self._products.get(slug)
+        return self._found[slug]
+
+    def _clear_old(self) -> None:
+        # Everything at once: simpler than a time for each product, and never older.
+        now_ms = self._clock_ms()
+        is_full = max(len(self._slugs), len(self._found)) >= RECENT_PRODUCTS_MAX
+        if is_full or not 0 <= now_ms - self._cleared_at_ms < FRESH_FOR_MS:
+            self._slugs.clear()
+            self._found.clear()
+            self._cleared_at_ms = now_ms
+
+
+def stock_from(image: Mapping[str, Any]) -> dict[str, Stock]:
+    """Return the stock by SKU of a stream record's image, which has AttributeValues."""
+    return _stock_of(decode(image["stock"])) if "stock" in image else {}
+
+
+def stock_values(stock: Stock) -> dict[str, Any]:
+    """Return the values that are stored for the stock of one SKU."""
+    values: dict[str, Any] = {
+        "availability": stock.availability,
+        "observed_at_ms": stock.observed_at_ms,
+        "event_id": stock.event_id,
+    }
+    if stock.units is not None:
+        values["units"] = stock.units
+    if stock.version:
+        values |= {"version": stock.version, "seen": stock.seen}
+    return values
+
+
+def _product_key(slug: str) -> dict[str, str]:
+    return {"id": PRODUCT_PREFIX + slug}
+
+
+def _sku_key(sku: str) -> dict[str, str]:
+    return {"id": SKU_PREFIX + sku}
+
+
+def _is_as_known(sku: str, known: Stock) -> Condition:
+    if known.version:
+        return Attr("stock", sku, "version").eq(known.version)
+    # As the catalogue began it.
+    return Attr("stock", sku).exists() & Attr("stock", sku, "version").not_exists()
+
+
+def _stocked_product_of(item: Item) -> StockedProduct:
     return StockedProduct(
-        product=Product.from_document(json.loads(item["document"]["S"])),
-        stock=stock_from(item),
+        product=Product.from_document(json.loads(item["document"])), stock=_stock_of(item.get("stock", {}))
     )
 
 
-def stock_from(item: Mapping[str, Any]) -> dict[str, Stock]:
-    """The stock map of a stored item, or of a stream record's image; empty when it has none."""
+def _stock_of(values: Mapping[str, Any]) -> dict[str, Stock]:
     return {
         sku: Stock(
-            availability=Availability(value["M"]["availability"]["S"]),
-            units=int(value["M"]["units"]["N"]) if "units" in value["M"] else None,
-            observed_at_ms=int(value["M"]["observed_at_ms"]["N"]),
-            event_id=value["M"]["event_id"]["S"],
-            version=int(value["M"].get("version", {"N": "0"})["N"]),
-            seen=tuple(key["S"] for key in value["M"].get("seen", {"L": ()})["L"]),
+            availability=Availability(value["availability"]),
+            units=value.get("units"),
+            observed_at_ms=value["observed_at_ms"],
+            event_id=value["event_id"],
+            version=value.get("version", 0),
+            seen=tuple(value.get("seen", ())),
         )
-        for sku, value in item.get("stock", {}).get("M", {}).items()
+        for sku, value in values.items()
     }
-
-
-def _stock_to(stock: Stock) -> dict[str, Any]:
-    attributes: dict[str, Any] = {
-        "availability": {"S": stock.availability},
-        "observed_at_ms": {"N": str(stock.observed_at_ms)},
-        "event_id": {"S": stock.event_id},
-    }
-    if stock.units is not None:
-        attributes["units"] = {"N": str(stock.units)}
-    if stock.version:
-        attributes["version"] = {"N": str(stock.version)}
-        attributes["seen"] = {"L": [{"S": key} for key in stock.seen]}
-    return {"M": attributes}

@@ -1,7 +1,7 @@
-"""The entries table as a fan-out sees it: the shard of a variant, who still stands in it, who was notified.
+"""The entries table for a fan-out: which entries wait in a shard, and marks on those that were notified.
 
-The index `shard` (see `entries`) is eventually consistent: who is about to be notified is looked up in the
-table itself.
+The index `shard` (see `entries`) is eventually consistent, so entries are read from the table itself right
+before they are notified.
 """
 
 import random
@@ -10,17 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from heapq import merge
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from chalicelib.domain.entry import Entry, EntryState, shards_of
-from chalicelib.tables.dynamodb import (
-    CONDITION_NOT_MET,
-    batch_get_both,
-    execute_each,
-    transact,
-    update_if,
-)
-from chalicelib.tables.entries import entry_from
+from chalicelib.tables.entries import IS_CONFIRMED, STANDING, entry_of
+from chalicelib.tables.expressions import Attr, Condition
+from chalicelib.tables.table import CONDITION_NOT_MET, Read, Table, Update, batch_get
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -28,37 +23,34 @@ if TYPE_CHECKING:
 SHARD_INDEX = "shard"
 MARKS_MAX = 90
 MARK_TRIES_MAX = 8
-MAY_BE_MAILED = ("shopper", "reason", "retrying")
-STANDING = ("shopper", "state", "shard_position", "page", "deferred_for")
-MARK = (
-    "SET #state = :notified, restock_id = :restock, delivery = :delivery, message_id = :message,"
-    " notified_at_ms = :now REMOVE #shard, shard_position, standing, kept_until_s"
-)
-MARK_NAMES = {"#state": "state", "#shard": "shard"}
-MARK_STATEMENT = (
-    'UPDATE "{table}" SET "state" = ? SET restock_id = ? SET delivery = ? SET message_id = ?'
-    ' SET notified_at_ms = ? REMOVE "shard" REMOVE shard_position REMOVE standing REMOVE kept_until_s'
-    ' WHERE shopper = ? AND sku = ? AND "state" = ? AND shard_position = ?'
-)
-CONFIRMED = {"S": EntryState.CONFIRMED.value}
-NOTIFIED = {"S": EntryState.NOTIFIED.value}
+FIRST_PAUSE_S = 0.02
+
+
+def stands_at(position: str | None) -> Condition:
+    """Require the position in the shard: an entry that joined again since has another one."""
+    return Attr("shard_position").eq(position or "")
+
+
+def is_not_deferred(marker: str) -> Condition:
+    """Require that the email of this marker was not deferred."""
+    return Attr("deferred_for").not_exists() | Attr("deferred_for").ne(marker)
 
 
 @dataclass(frozen=True, slots=True)
 class WaitingPage:
-    """Entries of one shard in order, and whether more may follow."""
+    """Entries of one shard in order; `more` may follow."""
 
     entries: tuple[Entry, ...]
     more: bool
 
 
 class MarksNotWritten(RuntimeError):
-    """Emails were sent, and it could not be written down: they come again."""
+    """Emails were sent and their marks could not be written: the emails are sent again."""
 
 
 @dataclass(frozen=True, slots=True)
 class StillWaiting:
-    """Who waits at this moment, in order: those who may be mailed, and those who must not."""
+    """Entries that wait at this moment, in order, by whether their shopper may be emailed."""
 
     may_be_mailed: tuple[Entry, ...]
     suppressed: tuple[Entry, ...]
@@ -66,7 +58,7 @@ class StillWaiting:
 
 @dataclass(frozen=True, slots=True)
 class Notified:
-    """One entry whose email was handed over, and what the transport said."""
+    """One entry whose email was handed over, and what the transport answered."""
 
     entry: Entry
     delivery: str
@@ -74,7 +66,7 @@ class Notified:
 
 
 class ShardsTable:
-    """Reads shards and marks who was notified. `suppressions` is the table of who must not be mailed."""
+    """Reads shards, and marks entries that were notified or deferred."""
 
     def __init__(
         self,
@@ -84,95 +76,97 @@ class ShardsTable:
         *,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._client = client
-        self._name = name
-        self._suppressions = suppressions
+        self.table = Table(client, name)
+        self._mailboxes = Table(client, suppressions)
         self._sleep = sleep
 
     def waiting(self, shard: str, *, after: str, upto: str, limit: int) -> WaitingPage:
-        """The next entries of a shard, in order: positions in (`after`, `upto`], at most `limit`."""
-        answer = self._client.query(**self._query(shard, after, upto), Limit=limit)
-        return WaitingPage(tuple(entry_from(item) for item in answer["Items"]), "LastEvaluatedKey" in answer)
+        """Return the next entries of a shard, in order: positions in (`after`, `upto`], at most `limit`."""
+        items, more = self.table.query(_in_shard(shard, after, upto), index=SHARD_INDEX, limit=limit)
+        return WaitingPage(tuple(map(entry_of, items)), more)
 
     def first_waiting(self, sku: str, *, upto: str, limit: int, after: str = "") -> tuple[Entry, ...]:
-        """The first `limit` after a position of all shards of a variant's shard together, by position."""
+        """Return the first `limit` entries of all shards of a SKU together, by position."""
         shards = [
             self.waiting(shard, after=after, upto=upto, limit=limit).entries for shard in shards_of(sku)
         ]
         return tuple(islice(merge(*shards, key=lambda entry: entry.position or ""), limit))
 
     def count(self, sku: str, *, after: str = "", upto: str = "~") -> int:
-        """How many stand in a variant's shard, in positions after `after` and up to `upto`."""
-        pages = self._client.get_paginator("query")
-        return sum(
-            page["Count"]
-            for shard in shards_of(sku)
-            for page in pages.paginate(**self._query(shard, after, upto), Select="COUNT")
-        )
+        """Return the number of entries in all shards of a SKU, at positions in (`after`, `upto`]."""
+        shards = (_in_shard(shard, after, upto) for shard in shards_of(sku))
+        return sum(self.table.count(condition, index=SHARD_INDEX) for condition in shards)
 
     def still_waiting(self, entries: Sequence[Entry], *, not_deferred_for: str = "") -> StillWaiting:
-        """Who of `entries` (at most 50, of one variant) waits at this very moment, and who of those must
-        not be mailed: both in one call of strongly consistent reads. It brings their pages, too, which the
-        index does not have. Those whose email about the restock `not_deferred_for` was deferred are left
-        out: they are tried again by themselves. So are shoppers whose own confirmation is about to lift their
-        suppression."""
-        shoppers = [{"S": entry.shopper} for entry in entries]
-        positions = {entry.shopper: entry for entry in entries}
-        found = batch_get_both(
-            self._client,
-            {
-                self._name: (
-                    [{"shopper": shopper, "sku": {"S": entries[0].sku}} for shopper in shoppers],
-                    STANDING,
-                ),
-                self._suppressions: ([{"shopper": shopper} for shopper in shoppers], MAY_BE_MAILED),
-            }
-            if entries
-            else {},
+        """Read which entries wait at this moment, and which of their shoppers are suppressed.
+
+        One call of strongly consistent reads, which also returns the pages that the index does not have.
+        Left out are entries whose email about the restock `not_deferred_for` was deferred, since each of
+        them is tried again separately, and shoppers whose own confirmation is about to lift their
+        suppression.
+
+        Args:
+            entries: at most 50 entries of one SKU.
+            not_deferred_for: the id of a restock.
+        """
+        if not entries:
+            return StillWaiting((), ())
+        rows, mailboxes = batch_get(
+            Read(
+                self.table,
+                [{"shopper": entry.shopper, "sku": entry.sku} for entry in entries],
+                ("shopper", "state", "shard_position", "page", "deferred_for"),
+            ),
+            Read(
+                self._mailboxes,
+                [{"shopper": entry.shopper} for entry in entries],
+                ("shopper", "reason", "retrying"),
+            ),
         )
-        known = {item["shopper"]["S"]: item for item in found.get(self._suppressions, ())}
-        suppressed = {shopper for shopper, item in known.items() if "reason" in item}
-        # Such a shopper has confirmed, or soon does, what lifts the suppression; that reaction notifies them.
-        retrying = {shopper for shopper in suppressed if "retrying" in known[shopper]}
-        pages = {
-            item["shopper"]["S"]: item.get("page", {}).get("S", "/")
-            for item in found.get(self._name, ())
-            if item["state"] == CONFIRMED
-            and item["shard_position"]["S"] == positions[item["shopper"]["S"]].position
-            and item.get("deferred_for") != _deferred_for(not_deferred_for, positions[item["shopper"]["S"]])
-        }
-        waiting = [replace(entry, page=pages[entry.shopper]) for entry in entries if entry.shopper in pages]
+        suppressed = {mailbox["shopper"] for mailbox in mailboxes if "reason" in mailbox}
+        # Such a shopper confirms now what lifts the suppression; the reaction to that notifies them.
+        retrying = {mailbox["shopper"] for mailbox in mailboxes if "retrying" in mailbox}
+        pages = {row["shopper"]: row.get("page", "/") for row in rows if row["state"] == EntryState.CONFIRMED}
+        found = {row["shopper"]: row for row in rows}
+        waiting = [
+            replace(entry, page=pages[entry.shopper])
+            for entry in entries
+            if entry.shopper in pages
+            and found[entry.shopper]["shard_position"] == entry.position
+            and found[entry.shopper].get("deferred_for") != _deferred_for(not_deferred_for, entry)
+        ]
         return StillWaiting(
             tuple(entry for entry in waiting if entry.shopper not in suppressed),
             tuple(entry for entry in waiting if entry.shopper in suppressed - retrying),
         )
 
-    def defer(self, entry: Entry, *, restock_id: str, counting: Sequence[dict[str, Any]] = ()) -> bool:
-        """Note that the email about a restock is tried again by itself, so that no walk does; true for the
-        first time, false as well when the shopper does not wait any more. `counting` are writes that are
-        done together with this one or not at all."""
-        update: dict[str, Any] = {
-            "TableName": self._name,
-            "Key": {"shopper": {"S": entry.shopper}, "sku": {"S": entry.sku}},
-            "UpdateExpression": "SET deferred_for = :restock",
-            "ConditionExpression": "#state = :confirmed AND shard_position = :position"
-            " AND (attribute_not_exists(deferred_for) OR deferred_for <> :restock)",
-            "ExpressionAttributeNames": {"#state": "state"},
-            "ExpressionAttributeValues": {
-                ":restock": _deferred_for(restock_id, entry),
-                ":confirmed": CONFIRMED,
-                ":position": {"S": entry.position or ""},
-            },
-        }
+    def defer(self, entry: Entry, *, restock_id: str, counting: Sequence[Update] = ()) -> bool:
+        """Mark an entry whose email about a restock is tried again separately, so that no walk sends it.
+
+        Args:
+            entry: the entry.
+            restock_id: the restock.
+            counting: writes that are made together with the mark or not at all.
+
+        Returns:
+            False when it was marked before, or does not wait any more.
+
+        Raises:
+            MarksNotWritten: others wrote to the entry on every attempt.
+        """
+        marker = _deferred_for(restock_id, entry)
+        key = {"shopper": entry.shopper, "sku": entry.sku}
+        condition = IS_CONFIRMED & stands_at(entry.position) & is_not_deferred(marker)
         if not counting:
-            return update_if(self._client, **update)
+            return self.table.update_if(key, condition, {"deferred_for": marker})
+        mark = Update(self.table, key, {"deferred_for": marker}, condition=condition)
         for attempt in range(MARK_TRIES_MAX):
-            reasons = transact(self._client, [{"Update": update}, *counting])
+            reasons = self.table.transact([mark, *counting])
             if not reasons:
                 return True
             if reasons[0] == CONDITION_NOT_MET:
                 return False
-            self._sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 - jitter, not a secret
+            self._pause(attempt)
         raise MarksNotWritten("a deferral")
 
     def mark_batch(
@@ -181,15 +175,16 @@ class ShardsTable:
         *,
         restock_id: str,
         at_ms: int,
-        counting: Sequence[dict[str, Any]] = (),
+        counting: Sequence[Update] = (),
     ) -> int:
-        """Take who was notified out of the shard, all in one transaction; give how many that were.
+        """Take notified entries out of the shard by one transaction, and return their number.
 
-        Who left in the meantime stays gone, and is not counted in the result. `counting` are writes
-        that are done together with the marks or not at all.
+        An entry that was unsubscribed meanwhile stays so, and is not in that number. `counting` are writes
+        that are made together with the marks or not at all.
 
         Raises:
-            MarksNotWritten: others wrote to these entries all the time.
+            MarksNotWritten: others wrote to these entries on every attempt.
+            ValueError: they are more writes than one transaction takes.
         """
         if len(notified) + len(counting) > MARKS_MAX:
             raise ValueError(f"{len(notified)} marks at once, {MARKS_MAX} is the most")
@@ -197,87 +192,60 @@ class ShardsTable:
         for attempt in range(MARK_TRIES_MAX):
             if not remaining and not counting:
                 return 0
-            writes = [self._mark(each, restock_id, at_ms) for each in remaining]
-            reasons = transact(self._client, [*writes, *counting])
+            marks = [self._mark(entry, restock_id, at_ms) for entry in remaining]
+            reasons = self.table.transact([*marks, *counting])
             if not reasons:
                 return len(remaining)
-            gone = {position for position, reason in enumerate(reasons) if reason == CONDITION_NOT_MET}
+            gone = {number for number, reason in enumerate(reasons) if reason == CONDITION_NOT_MET}
             if not gone:
-                self._sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 - jitter, not a secret
-            remaining = [each for position, each in enumerate(remaining) if position not in gone]
+                self._pause(attempt)
+            remaining = [entry for number, entry in enumerate(remaining) if number not in gone]
         raise MarksNotWritten(f"{len(remaining)} marks")
 
     def mark_each(self, notified: Sequence[Notified], *, restock_id: str, at_ms: int) -> None:
-        """Take who was notified out of the shard, each for themselves: a write unit for each instead of two.
+        """Take notified entries out of the shard by separate writes: one write unit for each instead of two.
 
-        Who left in the meantime stays gone.
+        An entry that was unsubscribed meanwhile stays so.
 
         Raises:
-            MarksNotWritten: not all could be written down; those that were stay so.
+            MarksNotWritten: some marks are missing; those that were written stay.
         """
         remaining = list(notified)
         for attempt in range(MARK_TRIES_MAX):
-            reasons = execute_each(
-                self._client, [self._mark_statement(each, restock_id, at_ms) for each in remaining]
-            )
+            reasons = self.table.execute_each([self._mark(entry, restock_id, at_ms) for entry in remaining])
             done = {"", CONDITION_NOT_MET}
-            remaining = [each for each, reason in zip(remaining, reasons, strict=True) if reason not in done]
+            remaining = [
+                entry for entry, reason in zip(remaining, reasons, strict=True) if reason not in done
+            ]
             if not remaining:
                 return
-            self._sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 - jitter, not a secret
+            self._pause(attempt)
         raise MarksNotWritten(f"{len(remaining)} marks")
 
-    def _mark_statement(self, notified: Notified, restock_id: str, at_ms: int) -> dict[str, Any]:
-        return {
-            "Statement": MARK_STATEMENT.format(table=self._name),
-            "Parameters": [
-                NOTIFIED,
-                {"S": restock_id},
-                {"S": notified.delivery},
-                {"S": notified.message_id},
-                {"N": str(at_ms)},
-                {"S": notified.entry.shopper},
-                {"S": notified.entry.sku},
-                CONFIRMED,
-                {"S": notified.entry.position or ""},
-            ],
-        }
-
-    def _mark(self, notified: Notified, restock_id: str, at_ms: int) -> dict[str, Any]:
-        return {
-            "Update": {
-                "TableName": self._name,
-                "Key": {"shopper": {"S": notified.entry.shopper}, "sku": {"S": notified.entry.sku}},
-                "UpdateExpression": MARK,
-                "ConditionExpression": "#state = :confirmed AND shard_position = :position",
-                "ExpressionAttributeNames": MARK_NAMES,
-                "ExpressionAttributeValues": {
-                    ":notified": NOTIFIED,
-                    ":confirmed": CONFIRMED,
-                    ":position": {"S": notified.entry.position or ""},
-                    ":restock": {"S": restock_id},
-                    ":delivery": {"S": notified.delivery},
-                    ":message": {"S": notified.message_id},
-                    ":now": {"N": str(at_ms)},
-                },
-            }
-        }
-
-    def _query(self, shard: str, after: str, upto: str) -> dict[str, Any]:
-        return {
-            "TableName": self._name,
-            "IndexName": SHARD_INDEX,
-            "KeyConditionExpression": "#shard = :shard AND shard_position BETWEEN :after AND :upto",
-            "ExpressionAttributeNames": {"#shard": "shard"},
-            "ExpressionAttributeValues": {
-                ":shard": {"S": shard},
-                # BETWEEN is inclusive; "!" sorts below every character of a longer position.
-                ":after": {"S": after + "!"},
-                ":upto": {"S": upto},
+    def _mark(self, notified: Notified, restock_id: str, at_ms: int) -> Update:
+        return Update(
+            self.table,
+            {"shopper": notified.entry.shopper, "sku": notified.entry.sku},
+            {
+                "state": EntryState.NOTIFIED,
+                "restock_id": restock_id,
+                "delivery": notified.delivery,
+                "message_id": notified.message_id,
+                "notified_at_ms": at_ms,
             },
-        }
+            remove=("shard", "shard_position", *STANDING),
+            condition=IS_CONFIRMED & stands_at(notified.entry.position),
+        )
+
+    def _pause(self, attempt: int) -> None:
+        self._sleep(random.uniform(0, FIRST_PAUSE_S * 2**attempt))  # noqa: S311 - jitter, not a secret
 
 
-def _deferred_for(restock_id: str, entry: Entry) -> dict[str, str]:
-    """What an entry bears whose email was deferred: one that joined again since then has another position."""
-    return {"S": f"{restock_id}@{entry.position}"}
+def _in_shard(shard: str, after: str, upto: str) -> Condition:
+    # BETWEEN is inclusive; "!" sorts below every character of a longer position.
+    return Attr("shard").eq(shard) & Attr("shard_position").between(after + "!", upto)
+
+
+def _deferred_for(restock_id: str, entry: Entry) -> str:
+    """Return the marker of a deferred email; an entry that joined again since has another position."""
+    return f"{restock_id}@{entry.position}"

@@ -1,11 +1,13 @@
-"""All that is kept of one shopper: their partition of the entries table."""
+"""Everything that is stored of one shopper: their partition of the entries table."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from chalicelib.domain.entry import Entry
-from chalicelib.tables.entries import COUNTER_PREFIX, entry_from
+from chalicelib.tables.entries import COUNTER_PREFIX, entry_of
+from chalicelib.tables.expressions import Attr, Item
+from chalicelib.tables.table import Table
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -13,51 +15,40 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One entry, and all that stands in its row, by name."""
+    """One entry, and every attribute of its row by name."""
 
     entry: Entry
     facts: Mapping[str, str | int]
 
 
 class ShoppersTable:
-    """Sees and forgets a shopper."""
+    """Reads and erases a shopper."""
 
     def __init__(self, client: "DynamoDBClient", name: str) -> None:
-        self._client = client
-        self._name = name
+        self.table = Table(client, name)
 
     def kept(self, shopper: str) -> tuple[Kept, ...]:
-        """The shopper's entries, expired ones too until they are gone (strongly consistent reads)."""
-        items = (item for item in self._rows(shopper) if not item["sku"]["S"].startswith(COUNTER_PREFIX))
-        return tuple(Kept(entry_from(item), _facts(item)) for item in items)
+        """Return the shopper's entries, expired ones too until they are gone (strongly consistent reads)."""
+        entries = (row for row in self._rows(shopper) if not row["sku"].startswith(COUNTER_PREFIX))
+        return tuple(Kept(entry_of(row), plain(row)) for row in entries)
 
     def erase(self, shopper: str) -> int:
-        """Forget the shopper; gives the number of rows there were. Erasing twice is erasing once.
+        """Delete every row of the shopper, and return their number. A repeat deletes nothing.
 
-        Whether the shopper is suppressed stays known, by an id that only we can make of an address.
+        A suppression of the shopper stays, by an id that only this shop can make from an address.
         """
         rows = list(self._rows(shopper))
-        for item in rows:
-            self._client.delete_item(
-                TableName=self._name, Key={"shopper": item["shopper"], "sku": item["sku"]}
-            )
+        for row in rows:
+            self.table.delete({"shopper": row["shopper"], "sku": row["sku"]})
         return len(rows)
 
-    def _rows(self, shopper: str) -> Iterator[dict[str, Any]]:
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._name,
-            KeyConditionExpression="shopper = :shopper",
-            ExpressionAttributeValues={":shopper": {"S": shopper}},
-            ConsistentRead=True,
-        )
-        for page in pages:
-            yield from page["Items"]
+    def _rows(self, shopper: str) -> Iterator[Item]:
+        return self.table.query_all(Attr("shopper").eq(shopper))
 
 
-def _facts(item: Mapping[str, Any]) -> dict[str, str | int]:
-    facts: dict[str, str | int] = {}
-    for name, value in sorted(item.items()):
-        kind, content = next(iter(value.items()))
-        text = " ".join(sorted(content)) if kind == "SS" else str(content)
-        facts[name] = int(content) if kind == "N" else text
-    return facts
+def plain(item: Item) -> dict[str, str | int]:
+    """Return an item's numbers and texts by name; a set is a text of its members."""
+    return {
+        name: " ".join(sorted(map(str, value))) if isinstance(value, frozenset) else value
+        for name, value in sorted(item.items())
+    }

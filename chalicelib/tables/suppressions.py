@@ -1,30 +1,33 @@
-"""The suppressions table: what is known of a shopper's mailbox, by shopper id (a keyed hash), and whether it
-must not be emailed, whatever entries say."""
+"""The suppressions table: the history of each shopper's mailbox, by shopper id (a keyed hash).
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+A history with a reason suppresses the shopper: no email is sent, whatever their entries say.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.suppression import MailboxHistory, Suppression, SuppressionReason
-from chalicelib.tables.dynamodb import batch_get, put_if
+from chalicelib.tables.expressions import Attr, Item
+from chalicelib.tables.table import Table
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 UPDATE_TRIES_MAX = 20
-# A row that suppresses nobody: some soft bounces, or a bounce that was lifted.
+# For a row that suppresses nobody: some soft bounces, or a bounce that was lifted.
 HISTORY_KEPT_MS = 400 * 24 * 3600 * 1000
-# Words for reasons, as callers and older rows say them.
+# Names of reasons that callers and older rows use.
 REASONS = {"bounce": SuppressionReason.BOUNCED, "complaint": SuppressionReason.COMPLAINED}
 
 
 class SuppressionBusy(RuntimeError):
-    """Others wrote the same row all the time; the event is to come again."""
+    """Others wrote the same row on every attempt; the event has to be repeated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Suppressed:
-    """A shopper who must not be emailed, and why."""
+    """A shopper who must not be emailed, and the reason."""
 
     shopper: str
     suppression: Suppression
@@ -34,11 +37,10 @@ class SuppressionsTable:
     """Partition key `shopper`; a row with a `reason` is a suppression, one without is history."""
 
     def __init__(self, client: "DynamoDBClient", name: str) -> None:
-        self._client = client
-        self._name = name
+        self.table = Table(client, name)
 
     def suppress(self, shopper: str, *, reason: str, at_ms: int) -> None:
-        """Stop all emails to this shopper since `at_ms`. Suppressing twice is suppressing once.
+        """Stop all emails to this shopper since `at_ms`. A repeat changes nothing.
 
         Raises:
             ValueError: `reason` is none of `SuppressionReason`.
@@ -47,12 +49,15 @@ class SuppressionsTable:
         self.record(shopper, history_of(REASONS.get(reason) or SuppressionReason(reason), at_ms))
 
     def record(self, shopper: str, news: MailboxHistory, *, at_ms: int = 0) -> MailboxHistory:
-        """Add what became known of a mailbox, and return all that is known of it by then.
+        """Add `news` to the history of a mailbox, and return the history after that.
 
-        `at_ms` is the time of now, for how long a row is kept that suppresses nobody.
+        Args:
+            shopper: the shopper.
+            news: what became known of their mailbox.
+            at_ms: the time of now; a row that suppresses nobody expires some time after it.
 
         Raises:
-            SuppressionBusy: others wrote the same row all the time.
+            SuppressionBusy: others wrote the same row on every attempt.
         """
         return self.change(shopper, lambda known: known.joined(news), at_ms=at_ms)
 
@@ -64,60 +69,45 @@ class SuppressionsTable:
         at_ms: int = 0,
         because: str = "",
     ) -> MailboxHistory:
-        """Change what is known of a mailbox by one write, made only while it is as it was read.
+        """Change the history of a mailbox by one write, made only while the row is as it was read.
 
-        `because` is kept with the row: why an operator lifted it.
+        `because` is stored with the row: the reason of an operator to lift a suppression.
 
         Raises:
-            SuppressionBusy: others wrote the same row all the time.
+            SuppressionBusy: others wrote the same row on every attempt.
         """
         for _ in range(UPDATE_TRIES_MAX):
-            item = self._item(shopper)
-            known = _history_from(item) if item else MailboxHistory()
+            item = self.table.get({"shopper": shopper}) or {}
+            known = _history_of(item) if item else MailboxHistory()
             changed = change(known)
             if changed == known:
                 return known
-            version = item.get("row_version") if item else None
-            unchanged: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(row_version)"}
-            if version:
-                unchanged = {
-                    "ConditionExpression": "row_version = :known",
-                    "ExpressionAttributeValues": {":known": version},
-                }
-            row = _row(shopper, changed, int(version["N"]) + 1 if version else 1, at_ms)
-            if because:
-                row["lifted_because"] = {"S": because}
-            elif item and "lifted_because" in item:
-                row["lifted_because"] = item["lifted_because"]
-            if put_if(self._client, TableName=self._name, Item=row, **unchanged):
+            version = item.get("row_version", 0)
+            unchanged = Attr("row_version").eq(version) if version else Attr("row_version").not_exists()
+            row = _row(shopper, changed, version + 1, at_ms)
+            if because or "lifted_because" in item:
+                row["lifted_because"] = because or item["lifted_because"]
+            if self.table.put_if(row, unchanged):
                 return changed
         raise SuppressionBusy("changed at the same time by too many")
 
     def history(self, shopper: str) -> MailboxHistory | None:
-        """Return what is known of a mailbox (a strongly consistent read); None where nothing is."""
-        item = self._item(shopper)
-        return _history_from(item) if item else None
+        """Return the history of a mailbox (a strongly consistent read); None where there is none."""
+        item = self.table.get({"shopper": shopper})
+        return _history_of(item) if item else None
 
     def among(self, shoppers: Iterable[str]) -> frozenset[str]:
-        """Those of `shoppers` who are suppressed (strongly consistent reads)."""
-        keys = [{"shopper": {"S": shopper}} for shopper in dict.fromkeys(shoppers)]
-        items = batch_get(self._client, self._name, keys, attributes=["shopper", "reason"])
-        return frozenset(item["shopper"]["S"] for item in items if "reason" in item)
+        """Return the suppressed ones of `shoppers` (strongly consistent reads)."""
+        keys = [{"shopper": shopper} for shopper in dict.fromkeys(shoppers)]
+        items = self.table.batch_get(keys, ["shopper", "reason"])
+        return frozenset(item["shopper"] for item in items if "reason" in item)
 
     def all(self) -> Iterator[Suppressed]:
-        """Return every suppression there is, in no order. Reads the whole table."""
-        pages = self._client.get_paginator("scan").paginate(TableName=self._name)
-        for page in pages:
-            for item in page["Items"]:
-                found = _history_from(item).suppression
-                if found:
-                    yield Suppressed(item["shopper"]["S"], found)
-
-    def _item(self, shopper: str) -> dict[str, Any] | None:
-        answer: dict[str, Any] = self._client.get_item(  # type: ignore[assignment]
-            TableName=self._name, Key={"shopper": {"S": shopper}}, ConsistentRead=True
-        )
-        return answer.get("Item")
+        """Yield every suppression, in no order. Reads the whole table."""
+        for item in self.table.scan():
+            found = _history_of(item).suppression
+            if found:
+                yield Suppressed(item["shopper"], found)
 
 
 def history_of(reason: SuppressionReason, at_ms: int) -> MailboxHistory:
@@ -135,31 +125,27 @@ def history_of(reason: SuppressionReason, at_ms: int) -> MailboxHistory:
 
 
 def _row(shopper: str, history: MailboxHistory, version: int, at_ms: int) -> dict[str, Any]:
-    row: dict[str, Any] = {"shopper": {"S": shopper}, "row_version": {"N": str(version)}}
-    for field in fields(history):
-        value = getattr(history, field.name)
-        if isinstance(value, int) and value:
-            row[field.name] = {"N": str(value)}
-        elif value:
-            row[field.name] = {"NS": [str(sent) for sent in sorted(value)]}
+    known = {field.name: getattr(history, field.name) for field in fields(history)}
+    row = {
+        "shopper": shopper,
+        "row_version": version,
+        **{name: value for name, value in known.items() if value},
+    }
     found = history.suppression
     if found:
-        row |= {"reason": {"S": found.reason.value}, "since_ms": {"N": str(found.since_ms)}}
+        row |= {"reason": found.reason.value, "since_ms": found.since_ms}
         if history.is_retrying:
-            row["retrying"] = {"N": "1"}
+            row["retrying"] = 1
     elif at_ms:
-        row["expires_at_s"] = {"N": str((at_ms + HISTORY_KEPT_MS) // 1000)}
+        row["expires_at_s"] = (at_ms + HISTORY_KEPT_MS) // 1000
     return row
 
 
-def _history_from(item: Mapping[str, Any]) -> MailboxHistory:
+def _history_of(item: Item) -> MailboxHistory:
     if "row_version" not in item:
-        # As rows were before: a reason, and since when.
-        reason = item["reason"]["S"]
-        return history_of(REASONS.get(reason) or SuppressionReason(reason), int(item["since_ms"]["N"]))
-    known: dict[str, Any] = {}
-    for field in fields(MailboxHistory):
-        if field.name in item:
-            ((kind, value),) = item[field.name].items()
-            known[field.name] = frozenset(map(int, value)) if kind == "NS" else int(value)
-    return MailboxHistory(**known)
+        # An older row: a reason and a time.
+        reason = item["reason"]
+        return history_of(REASONS.get(reason) or SuppressionReason(reason), item["since_ms"])
+    return MailboxHistory(
+        **{field.name: item[field.name] for field in fields(MailboxHistory) if field.name in item}
+    )

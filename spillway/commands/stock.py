@@ -13,7 +13,7 @@ from chalicelib.clock import clock_ms
 from chalicelib.domain.availability import UNITS_MAX, AvailabilityEvent, Outcome
 from chalicelib.domain.stock import Availability, Stock, is_restock
 from chalicelib.services.availability import Availabilities
-from chalicelib.tables.recent_products import stocked_with
+from chalicelib.tables.products import stocked_with
 from spillway.commands.options import json_option, stage_option
 from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.skus import SkuIndex, not_sold, require_sku, typed

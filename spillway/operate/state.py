@@ -7,8 +7,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.clock import clock_ms
 from chalicelib.domain.deliverability import DAY_MS, Cohort, cohorts, day_of, days_judged, total_of
-from chalicelib.tables.deliverability import DeliverabilityTable
-from chalicelib.tables.sending_rate import SendingRateTable
+from chalicelib.tables.sending.deliverability import DeliverabilityTable
+from chalicelib.tables.sending.rate import SendingRateTable
 from spillway.operate.queues import QUEUES, depth
 from spillway.stage import Stage
 

@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-ACCESS_PREFIX = "access#"
+from chalicelib.tables.expressions import Attr
+from chalicelib.tables.sending import Row
+from chalicelib.tables.table import Table
+
 KEPT_S = 400 * 24 * 3600
 
 
@@ -26,23 +29,21 @@ class AccessLog:
     """Rows `access#TIME#ID` of the sending table."""
 
     def __init__(self, client: Any, name: str, operator: str, new_id: Callable[[], str]) -> None:
-        self._client = client
-        self._name = name
+        self.table = Table(client, name)
         self._operator = operator
         self._new_id = new_id
 
     def note(self, command: str, subject: str, *, at_ms: int) -> None:
         """Write down that `command` is used about `subject` now."""
-        self._client.put_item(
-            TableName=self._name,
-            Item={
-                "id": {"S": f"{ACCESS_PREFIX}{at_ms:013d}#{self._new_id()}"},
-                "at_ms": {"N": str(at_ms)},
-                "operator": {"S": self._operator},
-                "command": {"S": command},
-                "subject": {"S": subject},
-                "expires_at_s": {"N": str(at_ms // 1000 + KEPT_S)},
-            },
+        self.table.put(
+            {
+                **Row.ACCESS.key(f"{at_ms:013d}#{self._new_id()}"),
+                "at_ms": at_ms,
+                "operator": self._operator,
+                "command": command,
+                "subject": subject,
+                "expires_at_s": at_ms // 1000 + KEPT_S,
+            }
         )
 
 
@@ -52,12 +53,5 @@ def read_access(client: Any, name: str) -> list[Access]:
 
 
 def _rows(client: Any, name: str) -> Iterator[Access]:
-    pages = client.get_paginator("scan").paginate(
-        TableName=name,
-        FilterExpression="begins_with(id, :prefix)",
-        ExpressionAttributeValues={":prefix": {"S": ACCESS_PREFIX}},
-    )
-    for page in pages:
-        for item in page["Items"]:
-            texts = (item[name]["S"] for name in ("operator", "command", "subject"))
-            yield Access(int(item["at_ms"]["N"]), *texts)
+    for item in Table(client, name).scan(Attr("id").begins_with(Row.ACCESS)):
+        yield Access(item["at_ms"], item["operator"], item["command"], item["subject"])

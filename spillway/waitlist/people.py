@@ -8,11 +8,12 @@ from chalicelib.domain.address import Address
 from chalicelib.domain.entry import EntryState, shards_of
 from chalicelib.domain.stock import Restock, StockedProduct
 from chalicelib.domain.wave import EVERYONE
-from chalicelib.tables.dynamodb import batch_get
 from chalicelib.tables.entries import COUNTER_PREFIX
+from chalicelib.tables.shoppers import plain
+from chalicelib.tables.table import Table
 from spillway.merchant.waitlist_report import RESTOCKS_SHOWN_MAX
 from spillway.waitlist.reasons import Facts
-from spillway.waitlist.rows import PeopleTables, plain
+from spillway.waitlist.rows import PeopleTables
 
 # Kinds of email that leave at anybody's asking, each with a cap of its own.
 BUDGETS = ("confirm", "my-waitlists")
@@ -117,11 +118,7 @@ class People:
 
     def _requested(self, address: Address) -> dict[str, tuple[int, ...]]:
         inbox = address.inbox_id(self._tables.identity_key)
-        keys = [
-            {"shopper": {"S": inbox}, "sku": {"S": f"{COUNTER_PREFIX}asked#{budget}"}} for budget in BUDGETS
-        ]
-        items = batch_get(self._tables.client, self._tables.entries_name, keys, attributes=["sku", "times"])
-        found = {
-            item["sku"]["S"].rpartition("#")[2]: tuple(map(int, item["times"]["S"].split())) for item in items
-        }
+        keys = [{"shopper": inbox, "sku": f"{COUNTER_PREFIX}asked#{budget}"} for budget in BUDGETS]
+        items = Table(self._tables.client, self._tables.entries_name).batch_get(keys, ["sku", "times"])
+        found = {item["sku"].rpartition("#")[2]: tuple(map(int, item["times"].split())) for item in items}
         return {kind: times for kind, times in found.items() if times}

@@ -14,7 +14,7 @@ from chalicelib.domain.feedback import FeedbackState
 from chalicelib.domain.stock import Restock, Stock, StockedProduct
 from chalicelib.domain.wave import WaveBudget, WavePolicy
 from chalicelib.mail.sender import Delivery
-from chalicelib.tables.progress import Progress
+from chalicelib.tables.sending.waves import Progress
 from spillway.pluralize import pluralize
 from spillway.waitlist.rows import KnownEntry
 

@@ -8,9 +8,9 @@ from moto import mock_aws
 
 from chalicelib.domain.entry import Entry, EntryState, Signup
 from chalicelib.tables.entries import EntriesTable
-from chalicelib.tables.leases import LeasesTable
-from chalicelib.tables.progress import ProgressTable
-from chalicelib.tables.sending_rate import SendingRateTable
+from chalicelib.tables.sending.once import LeasesTable
+from chalicelib.tables.sending.rate import SendingRateTable
+from chalicelib.tables.sending.waves import ProgressTable
 from chalicelib.tables.shards import Notified, ShardsTable
 from chalicelib.tables.suppressions import SuppressionsTable
 from tests.support.aws import create_table

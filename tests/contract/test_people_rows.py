@@ -22,7 +22,7 @@ NEW = Newcomer(
 
 @pytest.fixture
 def rows(dynamodb: "DynamoDBClient", tables: Tables) -> EntryRows:
-    name: str = tables.entries._name
+    name = tables.entries_name
     return EntryRows(dynamodb, name, sleep=tables.clock.pass_s)
 
 

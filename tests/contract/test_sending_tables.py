@@ -10,11 +10,10 @@ from chalicelib.domain.feedback import Feedback, FeedbackState
 from chalicelib.domain.rate_limits import HOUR_MS, UNLIMITED, Limits
 from chalicelib.domain.stock import tag_of
 from chalicelib.domain.wave import WaveBudget
-from chalicelib.tables.alert_state import AlertStateTable
-from chalicelib.tables.deliverability import DeliverabilityTable
-from chalicelib.tables.progress import ALL_SHARDS, Progress, ProgressTable
+from chalicelib.tables.sending.deliverability import DeliverabilityTable
+from chalicelib.tables.sending.once import AlertStateTable, WebhooksTable
+from chalicelib.tables.sending.waves import ALL_SHARDS, Progress, ProgressTable
 from chalicelib.tables.shards import Notified
-from chalicelib.tables.webhooks import WebhooksTable
 from tests.contract.conftest import Tables
 from tests.support.aws import create_table
 

@@ -16,14 +16,14 @@ from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.rate_limits import HOUR_MS, Limits, SendingRate
 from chalicelib.domain.stock import Restock, Stock, StockedProduct
 from chalicelib.domain.wave import WaveBudget
-from chalicelib.tables.dynamodb import STATEMENTS_MAX
 from chalicelib.tables.entries import EntriesTable
-from chalicelib.tables.leases import LeasesTable
 from chalicelib.tables.products import ProductsTable
-from chalicelib.tables.progress import Progress, ProgressTable
 from chalicelib.tables.restocks import RestocksTable
-from chalicelib.tables.sending_rate import US_PER_MS, SendingRateTable
+from chalicelib.tables.sending.once import LeasesTable
+from chalicelib.tables.sending.rate import US_PER_MS, SendingRateTable
+from chalicelib.tables.sending.waves import Progress, ProgressTable
 from chalicelib.tables.shards import Notified, ShardsTable, StillWaiting, WaitingPage
+from chalicelib.tables.table import STATEMENTS_MAX
 
 SKU = "A"
 SLUG = "jacket"
@@ -90,7 +90,7 @@ class MemoryShards(ShardsTable):
         ]
         return tuple(islice(merge(*shards, key=lambda entry: entry.position or ""), limit))
 
-    def defer(self, entry: Entry, *, restock_id: str, counting: Sequence[dict[str, Any]] = ()) -> bool:
+    def defer(self, entry: Entry, *, restock_id: str, counting: Sequence[Any] = ()) -> bool:
         self._reach("defer")
         first = self.deferred_for.get(entry.shopper) != (restock_id, entry.position)
         if not first or not self._entries.waits(entry.position or ""):
@@ -119,7 +119,7 @@ class MemoryShards(ShardsTable):
         *,
         restock_id: str,
         at_ms: int,
-        counting: Sequence[dict[str, Any]] = (),
+        counting: Sequence[Any] = (),
     ) -> int:
         self._reach("mark")
         marked = [each for each in notified if self._entries.waits(each.entry.position or "")]
@@ -173,7 +173,7 @@ class MemoryProgress(ProgressTable):
         self.waves: dict[str, WaveBudget] = {}
         self.unclear_places: set[tuple[str, str, str]] = set()
 
-    def count(self, restock_id: str, shard: str, *, at_ms: int, **emails: int) -> dict[str, Any]:
+    def count(self, restock_id: str, shard: str, *, at_ms: int, **emails: int) -> Any:
         def apply() -> None:
             before = self.counters.get((restock_id, shard), {})
             self.counters[restock_id, shard] = {
@@ -185,7 +185,7 @@ class MemoryProgress(ProgressTable):
     def add(self, restock_id: str, shard: str, *, at_ms: int, **emails: int) -> None:
         self.count(restock_id, shard, at_ms=at_ms, **emails)["apply"]()
 
-    def take_from_wave(self, sku: str, emails: int, *, at_ms: int) -> dict[str, Any]:
+    def take_from_wave(self, sku: str, emails: int, *, at_ms: int) -> Any:
         def apply() -> None:
             wave = self.waves[sku]
             self.waves[sku] = replace(wave, left=wave.left - emails, last_email_at_ms=at_ms)

@@ -16,7 +16,7 @@ from chalicelib.services.fan_out.restocking import Restocking
 from chalicelib.services.fan_out.store import FanOutStore
 from chalicelib.services.fan_out.walks import walks_by_message
 from chalicelib.services.fan_out.worker import FanOutWorker
-from chalicelib.tables.policies import PoliciesTable
+from chalicelib.tables.sending.waves import PoliciesTable
 from tests.support.clock import Clock
 from tests.support.fakes import FakeAccount, FakeSender, FakeWavesQueue
 from tests.support.memory import (

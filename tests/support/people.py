@@ -5,8 +5,8 @@ from typing import Any
 
 from chalicelib.domain.address import Address
 from chalicelib.domain.entry import Reaction, reaction_to
-from chalicelib.tables.deliverability import DeliverabilityTable
 from chalicelib.tables.entries import entry_from
+from chalicelib.tables.sending.deliverability import DeliverabilityTable
 from chalicelib.tables.shoppers import ShoppersTable
 from spillway.importing.table import read_table
 from spillway.stage_tables import StageTables

@@ -44,7 +44,7 @@ class Desk:
     @property
     def domain_lists(self) -> DomainListsTable:
         """Beside the products."""
-        return DomainListsTable(self.products._client, self.products._name)
+        return DomainListsTable(self.products.table.client, self.products.table.name)
 
     def bucket(self, name: str) -> S3Bucket:
         return S3Bucket(

@@ -24,12 +24,11 @@ from chalicelib.services.signups import Signups
 from chalicelib.services.waitlist import Waitlist
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.tables.entries import EntriesTable
-from chalicelib.tables.leases import LeasesTable
-from chalicelib.tables.policies import PoliciesTable
 from chalicelib.tables.products import ProductsTable
-from chalicelib.tables.progress import Progress, ProgressTable
 from chalicelib.tables.restocks import RestocksTable
-from chalicelib.tables.sending_rate import SendingRateTable
+from chalicelib.tables.sending.once import LeasesTable
+from chalicelib.tables.sending.rate import SendingRateTable
+from chalicelib.tables.sending.waves import PoliciesTable, Progress, ProgressTable
 from chalicelib.tables.shards import ShardsTable
 from chalicelib.tables.suppressions import SuppressionsTable
 from spillway.sitegen.release import Release

@@ -20,7 +20,7 @@ from chalicelib.http.merchant_keys import SIGNATURE_TOLERANCE_S, MerchantKeys, N
 from chalicelib.services.availability import Availabilities
 from chalicelib.services.webhooks import Webhooks
 from chalicelib.tables.products import TRANSACTION_PRODUCTS_MAX, ProductsTable
-from chalicelib.tables.webhooks import WebhooksTable
+from chalicelib.tables.sending.once import WebhooksTable
 from spillway.sitegen.release import Release
 from tests.support.aws import create_table
 from tests.support.clock import Clock

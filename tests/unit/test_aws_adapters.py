@@ -33,16 +33,16 @@ from chalicelib.queues import ConfirmationsQueue, WavesQueue
 from chalicelib.services.signups import Signups
 from chalicelib.storage.pages import Cdn, CdnBusy, PageContested, PagesBucket
 from chalicelib.storage.themes import ThemeStore
-from chalicelib.tables.alert_state import AlertStateTable
-from chalicelib.tables.deliverability import DeliverabilityTable
-from chalicelib.tables.dynamodb import batch_get_both, delete_if, execute_each, transact, update_if
 from chalicelib.tables.entries import EntriesTable
+from chalicelib.tables.expressions import Attr
 from chalicelib.tables.products import ProductsTable
-from chalicelib.tables.progress import ProgressTable
 from chalicelib.tables.restocks import RestocksTable
-from chalicelib.tables.sending_rate import SendingRateTable
+from chalicelib.tables.sending.deliverability import DeliverabilityTable
+from chalicelib.tables.sending.once import AlertStateTable, WebhooksTable
+from chalicelib.tables.sending.rate import SendingRateTable
+from chalicelib.tables.sending.waves import ProgressTable
 from chalicelib.tables.suppressions import SuppressionsTable
-from chalicelib.tables.webhooks import WebhooksTable
+from chalicelib.tables.table import Put, Read, Table, Update, batch_get
 from tests.support.aws import create_table
 from tests.support.clock import Clock
 from tests.support.dynamodb import MemoryDynamoDb, Paginator
@@ -269,12 +269,15 @@ CANCELLED = {
     "ItemCollectionSizeLimitExceeded": False,
     "ValidationError": False,
 }
-UPDATE = {
-    "TableName": "t",
-    "Key": KEY,
-    "UpdateExpression": "SET a = :a",
-    "ExpressionAttributeValues": {":a": {"S": "1"}},
-}
+IS_NEW = Attr("id").not_exists()
+
+
+def update(wire: Wire) -> Update:
+    return Update(Table(wire.client, "t"), {"id": "a"}, {"a": "1"})
+
+
+def transact(wire: Wire) -> tuple[str, ...]:
+    return Table(wire.client, "t").transact([update(wire)])
 
 
 @pytest.mark.parametrize("reason", sorted(CANCELLED))
@@ -282,13 +285,11 @@ def test_each_reason_to_cancel_a_dynamodb_transaction_is_given_or_raised(wire: W
     reasons = [{"Code": "None"}, {"Code": reason, "Message": "m"}]
     wire.replies = [json_error("TransactionCanceledException", CancellationReasons=reasons)]
     if CANCELLED[reason]:
-        assert transact(wire.client, [{"Update": UPDATE}, {"Delete": {"TableName": "t", "Key": KEY}}]) == (
-            "None",
-            reason,
-        )
+        table = Table(wire.client, "t")
+        assert table.transact([update(wire), Put(table, {"id": "b"}, IS_NEW)]) == ("None", reason)
     else:
         with pytest.raises(ClientError, match="TransactionCanceledException"):
-            transact(wire.client, [{"Update": UPDATE}])
+            transact(wire)
 
 
 def test_every_other_error_of_a_dynamodb_transaction_is_raised(wire: Wire) -> None:
@@ -297,19 +298,19 @@ def test_every_other_error_of_a_dynamodb_transaction_is_raised(wire: Wire) -> No
     for code in codes | set(COMMON):
         wire.replies = [json_error(code)]
         with pytest.raises(ClientError) as raised:
-            transact(wire.client, [{"Update": UPDATE}])
+            transact(wire)
         assert code_of(raised.value) == code
     wire.replies = [json_error("TransactionCanceledException")]
     with pytest.raises(ClientError):
-        transact(wire.client, [{"Update": UPDATE}])
+        transact(wire)
     wire.replies = [json_reply(200, {})]
-    assert transact(wire.client, [{"Update": UPDATE}]) == ()
+    assert transact(wire) == ()
 
 
 def test_only_a_failed_condition_is_no_error_of_a_dynamodb_write(wire: Wire) -> None:
     calls: list[tuple[str, Callable[[], bool]]] = [
-        ("UpdateItem", lambda: update_if(wire.client, **UPDATE)),
-        ("DeleteItem", lambda: delete_if(wire.client, TableName="t", Key=KEY)),
+        ("UpdateItem", lambda: Table(wire.client, "t").update_if({"id": "a"}, IS_NEW, {"a": "1"})),
+        ("DeleteItem", lambda: Table(wire.client, "t").delete_if({"id": "a"}, IS_NEW)),
     ]
     for operation, write in calls:
         wire.replies = [json_reply(200, {})]
@@ -332,21 +333,20 @@ def test_each_statement_of_a_dynamodb_batch_has_its_own_reason(wire: Wire) -> No
         json_reply(200, {"Responses": replies + [{}] * (25 - len(replies))}),
         json_reply(200, {"Responses": [{"Error": {"Code": "ThrottlingError"}}]}),
     ]
-    statements = [{"Statement": 'UPDATE "t" SET a=? WHERE id=?', "Parameters": [{"S": "a"}, {"S": "b"}]}] * 26
-    reasons = execute_each(wire.client, statements)
+    reasons = Table(wire.client, "t").execute_each([update(wire)] * 26)
     assert reasons == ("", *codes, *[""] * (24 - len(codes)), "ThrottlingError")
     assert [len(params["Statements"]) for params in wire.params] == [25, 1]
 
 
 def test_keys_that_dynamodb_leaves_over_are_asked_for_again(wire: Wire) -> None:
-    reading = {"Keys": [KEY], "ConsistentRead": True, "ProjectionExpression": "#0"}
-    left = {"t": {**reading, "ExpressionAttributeNames": {"#0": "id"}}}
+    reading = {"Keys": [KEY], "ConsistentRead": True, "ProjectionExpression": "#id"}
+    left = {"t": {**reading, "ExpressionAttributeNames": {"#id": "id"}}}
     wire.replies = [
         json_reply(200, {"Responses": {"t": [{"id": {"S": "b"}}]}, "UnprocessedKeys": left}),
         json_reply(200, {"Responses": {"t": [KEY]}, "UnprocessedKeys": {}}),
     ]
-    found = batch_get_both(wire.client, {"t": ([KEY, {"id": {"S": "b"}}], ["id"])})
-    assert found == {"t": [{"id": {"S": "b"}}, KEY]}
+    found = batch_get(Read(Table(wire.client, "t"), [{"id": "a"}, {"id": "b"}], ["id"]))
+    assert found == ([{"id": "b"}, {"id": "a"}],)
     assert wire.params[1]["RequestItems"] == left
 
 

@@ -28,7 +28,8 @@ from chalicelib.aws.errors import AwsError, AwsRefused, AwsUnreachable, NoCreden
 from chalicelib.aws.json_api import ATTEMPTS_MAX, BACKOFF_MAX_S, DYNAMODB, SECRETS_MANAGER, JsonApi
 from chalicelib.aws.services import Aws, DynamoDb, SecretsManager
 from chalicelib.aws.signing import Credentials, Signer
-from chalicelib.tables.dynamodb import update_if
+from chalicelib.tables.expressions import Attr
+from chalicelib.tables.table import Table, Update
 from tests.support.aws import create_table
 from tests.support.moto_server import HANGS_UP_BEFORE, AwsDoor, aws_door
 
@@ -164,15 +165,13 @@ def dynamodb(door: AwsDoor) -> Iterator[DynamoDb]:
     aws.close()
 
 
-def count(dynamodb: DynamoDb, table: str, **condition: Any) -> bool:
-    return update_if(
-        dynamodb,
-        TableName=table,
-        Key={"shopper": {"S": "ada"}},
-        UpdateExpression="ADD visits :one",
-        ExpressionAttributeValues={":one": {"N": "1"}},
-        **condition,
-    )
+def count(dynamodb: Any, name: str, *, first: bool = False) -> bool:
+    """Count a visit; with `first` only where none was counted before."""
+    table, key, one = Table(dynamodb, name), {"shopper": "ada"}, {"visits": 1}
+    if first:
+        return table.update_if(key, Attr("shopper").not_exists(), add=one)
+    table.make(Update(table, key, add=one))
+    return True
 
 
 def visits(dynamodb: DynamoDb, table: str) -> str | None:
@@ -184,7 +183,7 @@ def test_an_item_is_written_and_read_as_boto3_does_it(dynamodb: DynamoDb) -> Non
     table = create_table(boto3.client("dynamodb"), "SuppressionsTable")
     assert visits(dynamodb, table) is None
     assert count(dynamodb, table)
-    assert not count(dynamodb, table, ConditionExpression="attribute_not_exists(shopper)")
+    assert not count(dynamodb, table, first=True)
     assert visits(dynamodb, table) == "1"
 
 

@@ -17,7 +17,7 @@ from chalicelib.services.fan_out.rate_limiter import RateLimited
 from chalicelib.services.fan_out.store import BUDGET_TRIES_MAX, BudgetBusy, FanOutStore
 from chalicelib.services.fan_out.walks import Following, walks_by_message
 from chalicelib.services.fan_out.worker import LEASE_MS, WALK_MS_MAX, FanOutWorker
-from chalicelib.tables.progress import ALL_SHARDS
+from chalicelib.tables.sending.waves import ALL_SHARDS
 from chalicelib.tables.shards import WaitingPage
 from tests.support.clock import Clock
 from tests.support.log_lines import logged

@@ -51,7 +51,7 @@ class Scene:
         self.clock = Clock()
         self.shop = TestShop(release, self.clock, slug="field-jacket", sku=SKU, dynamodb=Interrupted())
         self.dynamodb: Interrupted = self.shop.dynamodb
-        self.shoppers = ShoppersTable(self.shop.entries._client, self.shop.entries._name)
+        self.shoppers = ShoppersTable(self.shop.entries.table.client, self.shop.entries.table.name)
         self.admissions = SingleOptIn(self.shop.entries, self.shop.restocking, self.clock)
         self.numbers = count(1)
         self.enter()

@@ -68,7 +68,7 @@ class EntryStory(RuleBasedStateMachine):
         self.covered: dict[str, tuple[str, dict[str, int]]] = {}
         self.admitted_today: Counter[tuple[str, int]] = Counter()
         self.admissions = SingleOptIn(self.shop.entries, self.shop.restocking, self.shop.clock)
-        self.shoppers = ShoppersTable(self.shop.entries._client, self.shop.entries._name)
+        self.shoppers = ShoppersTable(self.shop.entries.table.client, self.shop.entries.table.name)
 
     @rule(name=names, sku=skus, times=times)
     def sign_up(self, name: str, sku: str, times: int) -> None:
@@ -185,8 +185,8 @@ class EntryStory(RuleBasedStateMachine):
         self.shop.clock.pass_s(hours * 3600)
         if swept:  # DynamoDB deletes what has expired, days late or never
             for name, sku in [key for key in self.known if self.expired(*key)]:
-                self.shop.entries._client.delete_item(
-                    TableName=self.shop.entries._name,
+                self.shop.entries.table.client.delete_item(
+                    TableName=self.shop.entries.table.name,
                     Key={"shopper": {"S": self.id_of(name)}, "sku": {"S": sku}},
                 )
                 del self.known[name, sku]

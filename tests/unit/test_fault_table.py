@@ -9,7 +9,7 @@ from chalicelib.domain.entry import EntryState, shard_of, shards_of
 from chalicelib.domain.stock import Availability, Restock
 from chalicelib.domain.wave import LimitedWave, NotifyOne, WaveMessage, WavePolicy, WaveStep
 from chalicelib.mail.sender import Delivery, OutcomeUnknown
-from chalicelib.tables.dynamodb import STATEMENTS_MAX
+from chalicelib.tables.table import STATEMENTS_MAX
 from tests.support.clock import Clock
 from tests.support.fakes import WorkerDied
 from tests.support.memory import SKU

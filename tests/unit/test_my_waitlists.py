@@ -25,7 +25,7 @@ def shop(clock: Clock, small_release: Release) -> TestShop:
 
 @pytest.fixture
 def shoppers(shop: TestShop) -> ShoppersTable:
-    return ShoppersTable(shop.entries._client, shop.entries._name)
+    return ShoppersTable(shop.entries.table.client, shop.entries.table.name)
 
 
 @pytest.fixture

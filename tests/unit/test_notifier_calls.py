@@ -14,7 +14,7 @@ from chalicelib.domain.wave import NotifyOne
 from chalicelib.mail.sender import Delivery, OutcomeUnknown, OutgoingEmail, Refusal, SendRefused, SendResult
 from chalicelib.services.fan_out.notifier import COMPOSER_KEPT_MS, Batch, Notifier
 from chalicelib.services.fan_out.store import FanOutStore
-from chalicelib.tables.progress import ALL_SHARDS
+from chalicelib.tables.sending.waves import ALL_SHARDS
 from chalicelib.tables.shards import Notified, StillWaiting
 from tests.support.clock import Clock
 from tests.support.log_lines import logged

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.feedback import Feedback, FeedbackState
-from chalicelib.tables.deliverability import DeliverabilityTable
+from chalicelib.tables.sending.deliverability import DeliverabilityTable
 from spillway.commands.health import _received_words
 from spillway.errors import BadInput, WorkFailed
 from spillway.operate import state as operate_state

@@ -29,7 +29,7 @@ class Meanwhile(ProductsTable):
     """The table of products; before the first is put, and so before any page is, `act` happens elsewhere."""
 
     def __init__(self, products: ProductsTable, act: Callable[[], None]) -> None:
-        super().__init__(products._client, products._name)
+        super().__init__(products.table.client, products.table.name)
         self._acts = [act]
 
     def put_catalogue(

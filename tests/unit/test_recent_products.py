@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import StockedProduct
-from chalicelib.tables.recent_products import FRESH_FOR_MS, PRODUCTS_MAX, RecentProducts
+from chalicelib.tables.products import FRESH_FOR_MS, RECENT_PRODUCTS_MAX, RecentProducts
 from tests.support.clock import Clock
 
 
@@ -62,7 +62,7 @@ def test_a_clock_that_goes_back_makes_nothing_older(clock: Clock) -> None:
 def test_it_keeps_no_more_than_so_many(clock: Clock) -> None:
     shelf = OutputDir()
     recent = RecentProducts(shelf, clock)
-    for number in range(PRODUCTS_MAX + 1):
+    for number in range(RECENT_PRODUCTS_MAX + 1):
         recent.slug_of(f"SKU-{number}")
     recent.slug_of("SKU-0")
     assert shelf.asked[-1] == "SKU-0"

@@ -24,7 +24,7 @@ from chalicelib.services.fan_out.rate_limiter import (
 )
 from chalicelib.services.fan_out.restocking import Restocking
 from chalicelib.services.waitlist import LinkedEntry, Waitlist
-from chalicelib.tables.sending_rate import SendingRateTable
+from chalicelib.tables.sending.rate import SendingRateTable
 from tests.support.clock import Clock
 from tests.support.log_lines import logged
 from tests.support.recorder import Recorder, one_after_another

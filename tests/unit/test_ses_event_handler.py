@@ -13,7 +13,7 @@ from chalicelib.domain.stock import Availability
 from chalicelib.domain.suppression import MailboxHistory
 from chalicelib.services.fan_out.rate_limiter import RateLimited
 from chalicelib.services.ses_events import SesEventHandler
-from chalicelib.tables.deliverability import DeliverabilityTable
+from chalicelib.tables.sending.deliverability import DeliverabilityTable
 from spillway.sitegen.release import Release
 from tests.support.clock import Clock
 from tests.support.log_lines import logged

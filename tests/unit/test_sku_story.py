@@ -30,9 +30,9 @@ from chalicelib.services.availability import Availabilities
 from chalicelib.services.email_composer import EmailComposer
 from chalicelib.services.ses_events import SesEventHandler
 from chalicelib.storefront.renderer import Renderer
-from chalicelib.tables.deliverability import DeliverabilityTable
 from chalicelib.tables.entries import entry_from
 from chalicelib.tables.products import stock_from
+from chalicelib.tables.sending.deliverability import DeliverabilityTable
 from chalicelib.tables.shoppers import ShoppersTable
 from spillway.sitegen.release import Release
 from spillway.sitegen.site import build

@@ -22,7 +22,7 @@ from chalicelib.domain.suppression import (
 )
 from chalicelib.services.confirmations import lift_confirmed
 from chalicelib.services.ses_events import SesEventHandler
-from chalicelib.tables.deliverability import DeliverabilityTable
+from chalicelib.tables.sending.deliverability import DeliverabilityTable
 from chalicelib.tables.suppressions import SuppressionBusy, SuppressionsTable
 from spillway.sitegen.release import Release
 from tests.support.aws import create_table

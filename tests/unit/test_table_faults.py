@@ -12,25 +12,17 @@ from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.rate_limits import SendingRate
 from chalicelib.domain.stock import Availability, Stock, StockedProduct
 from chalicelib.domain.suppression import MailboxHistory, SuppressionReason
-from chalicelib.tables.deliverability import DeliverabilityTable, FeedbackTaken
 from chalicelib.tables.domain_lists import packed
-from chalicelib.tables.dynamodb import (
-    batch_get,
-    batch_get_both,
-    delete_if,
-    execute_each,
-    put_if,
-    transact,
-    update_if,
-)
 from chalicelib.tables.entries import Claim, EntriesTable, entry_from, is_entry
-from chalicelib.tables.leases import LeasesTable
-from chalicelib.tables.products import ProductsTable, stock_from
-from chalicelib.tables.recent_products import RecentProducts, stocked_with
+from chalicelib.tables.expressions import Attr
+from chalicelib.tables.products import ProductsTable, RecentProducts, stock_from, stocked_with
 from chalicelib.tables.restocks import RestocksTable
-from chalicelib.tables.sending_rate import SendingRateTable
+from chalicelib.tables.sending.deliverability import DeliverabilityTable, FeedbackTaken
+from chalicelib.tables.sending.once import LeasesTable
+from chalicelib.tables.sending.rate import SendingRateTable
 from chalicelib.tables.shards import MARKS_MAX, MarksNotWritten, Notified, ShardsTable
 from chalicelib.tables.suppressions import SuppressionBusy, SuppressionsTable, history_of
+from chalicelib.tables.table import Put, Read, Table, Update, batch_get
 from tests.support.recorded_calls import Scripted, scripted
 
 CONFIRMED = EntryState.CONFIRMED
@@ -52,17 +44,34 @@ def cancelled(*reasons: str | None) -> ClientError:
     return error("TransactionCanceledException", *reasons)
 
 
-WRITES: dict[str, Any] = {"update_item": update_if, "delete_item": delete_if, "put_item": put_if}
+KEY = {"id": "1"}
+IS_NEW = Attr("id").not_exists()
+WRITES: dict[str, Any] = {
+    "update_item": lambda client: Table(client, "t").update_if(KEY, IS_NEW, remove=["n"]),
+    "delete_item": lambda client: Table(client, "t").delete_if(KEY, IS_NEW),
+    "put_item": lambda client: Table(client, "t").put_if(KEY, IS_NEW),
+}
+
+
+def update(client: Any, number: int = 0) -> Update:
+    return Update(Table(client, "t"), {"id": str(number)}, {"n": number})
+
+
+def transact(client: Any, count: int = 1) -> tuple[str, ...]:
+    return Table(client, "t").transact([update(client, number) for number in range(count)])
 
 
 @pytest.mark.parametrize("method", WRITES)
 def test_a_condition_that_does_not_hold_is_no_error_and_any_other_refusal_is(method: str) -> None:
     taken, refused = scripted({}), scripted(error("ConditionalCheckFailedException"))
-    assert WRITES[method](taken, TableName="t", Key={"id": 1}) is True
-    assert taken.asked == [(method, {"TableName": "t", "Key": {"id": 1}})]
-    assert WRITES[method](refused, TableName="t") is False
+    assert WRITES[method](taken) is True
+    ((asked, request),) = taken.asked
+    assert (asked, request["TableName"]) == (method, "t")
+    assert request["Item" if method == "put_item" else "Key"] == {"id": {"S": "1"}}
+    assert request["ConditionExpression"] == "attribute_not_exists(#id)"
+    assert WRITES[method](refused) is False
     with pytest.raises(ClientError, match="AccessDenied"):
-        WRITES[method](scripted(error("AccessDenied")), TableName="t")
+        WRITES[method](scripted(error("AccessDenied")))
 
 
 @pytest.mark.parametrize(
@@ -74,11 +83,11 @@ def test_a_condition_that_does_not_hold_is_no_error_and_any_other_refusal_is(met
     ],
 )
 def test_a_transaction_that_others_are_in_the_way_of_says_why(reasons: tuple[str, ...]) -> None:
-    assert transact(scripted(cancelled(*reasons)), [{}]) == reasons
+    assert transact(scripted(cancelled(*reasons))) == reasons
 
 
 def test_a_write_of_a_cancelled_transaction_without_a_reason_has_none_against_it() -> None:
-    assert transact(scripted(cancelled("TransactionConflict", None)), [{}, {}]) == (
+    assert transact(scripted(cancelled("TransactionConflict", None)), 2) == (
         "TransactionConflict",
         "None",
     )
@@ -97,39 +106,43 @@ def test_a_write_of_a_cancelled_transaction_without_a_reason_has_none_against_it
 )
 def test_a_transaction_refused_for_a_reason_that_no_repeat_changes_raises(refusal: ClientError) -> None:
     with pytest.raises(ClientError) as raised:
-        transact(scripted(refusal), [{}])
+        transact(scripted(refusal))
     assert raised.value is refusal
 
 
 def test_a_transaction_that_is_done_has_no_reasons() -> None:
     done = scripted({})
-    assert transact(done, ({"a": {}}, {"b": {}})) == ()
-    assert done.asked == [("transact_write_items", {"TransactItems": [{"a": {}}, {"b": {}}]})]
+    put = Put(Table(done, "u"), KEY)
+    assert Table(done, "t").transact((update(done), put)) == ()
+    items = [{"Update": update(done).request()}, {"Put": put.request()}]
+    assert done.asked == [("transact_write_items", {"TransactItems": items})]
 
 
 def test_statements_are_carried_out_25_at_a_time() -> None:
-    statements = [{"Statement": str(number)} for number in range(51)]
     first: dict[str, Any] = {"Responses": [{}] * 24 + [{"Error": {"Code": "ThrottlingError"}}]}
     done = scripted(first, {"Responses": [{}] * 25}, {"Responses": [{"Error": {}}]})
-    assert execute_each(done, statements) == ("",) * 24 + ("ThrottlingError",) + ("",) * 26
+    updates = [update(done, number) for number in range(51)]
+    statements = [write.statement() for write in updates]
+    assert Table(done, "t").execute_each(updates) == ("",) * 24 + ("ThrottlingError",) + ("",) * 26
     parts = [statements[:25], statements[25:50], statements[50:]]
     assert done.asked == [("batch_execute_statement", {"Statements": part}) for part in parts]
-    assert execute_each(done, []) == ()
+    assert Table(done, "t").execute_each([]) == ()
 
 
 def test_keys_that_were_left_over_are_read_again_and_no_others() -> None:
     keys = [{"id": {"S": "a"}}, {"id": {"S": "b"}}]
     reading = {
         "ConsistentRead": True,
-        "ProjectionExpression": "#0, #1",
-        "ExpressionAttributeNames": {"#0": "id", "#1": "n"},
+        "ProjectionExpression": "#id, #n",
+        "ExpressionAttributeNames": {"#id": "id", "#n": "n"},
     }
     rest = {"t": {"Keys": keys[1:], **reading}}
     reader = scripted(
-        {"Responses": {"t": [{"n": 1}]}, "UnprocessedKeys": rest},
-        {"Responses": {"t": [{"n": 2}]}, "UnprocessedKeys": {}},
+        {"Responses": {"t": [{"n": {"N": "1"}}]}, "UnprocessedKeys": rest},
+        {"Responses": {"t": [{"n": {"N": "2"}}]}, "UnprocessedKeys": {}},
     )
-    assert batch_get_both(reader, {"t": (keys, ["id", "n"])}) == {"t": [{"n": 1}, {"n": 2}]}
+    read = Read(Table(reader, "t"), [{"id": "a"}, {"id": "b"}], ["id", "n"])
+    assert batch_get(read) == ([{"n": 1}, {"n": 2}],)
     assert reader.asked == [
         ("batch_get_item", {"RequestItems": {"t": {"Keys": keys, **reading}}}),
         ("batch_get_item", {"RequestItems": rest}),
@@ -138,11 +151,12 @@ def test_keys_that_were_left_over_are_read_again_and_no_others() -> None:
 
 def test_keys_are_read_100_at_a_time() -> None:
     keys = [{"id": {"S": str(number)}} for number in range(201)]
-    reader = scripted({"Responses": {"t": [{"n": 1}]}, "UnprocessedKeys": {}})
-    assert list(batch_get(reader, "t", keys, attributes=iter(["n"]))) == [{"n": 1}] * 3
+    reader = scripted({"Responses": {"t": [{"n": {"N": "1"}}]}, "UnprocessedKeys": {}})
+    found = Table(reader, "t").batch_get([{"id": str(number)} for number in range(201)], iter(["n"]))
+    assert list(found) == [{"n": 1}] * 3
     asked = [request["RequestItems"]["t"] for _, request in reader.asked]
     assert [part["Keys"] for part in asked] == [keys[:100], keys[100:200], keys[200:]]
-    assert {part["ProjectionExpression"] for part in asked} == {"#0"}
+    assert {part["ProjectionExpression"] for part in asked} == {"#n"}
 
 
 @pytest.fixture
@@ -187,11 +201,13 @@ def test_a_deferral_is_tried_eight_times_with_growing_pauses(pauses: list[Any]) 
     busy = scripted(cancelled("None", "ConditionalCheckFailed"))
     shards = ShardsTable(busy, "entries", "suppressions", sleep=pauses.append)
     with pytest.raises(MarksNotWritten, match=r"^a deferral$"):
-        shards.defer(ADA, restock_id="r", counting=[{"Update": {}}])
+        shards.defer(ADA, restock_id="r", counting=[update(busy)])
     assert pauses == PAUSES
     assert len(busy.asked) == 8
     gone = scripted(cancelled("ConditionalCheckFailed", "None"))
-    assert not ShardsTable(gone, "entries", "suppressions").defer(ADA, restock_id="r", counting=[{}])
+    assert not ShardsTable(gone, "entries", "suppressions").defer(
+        ADA, restock_id="r", counting=[update(gone)]
+    )
     assert len(gone.asked) == 1
 
 
@@ -207,9 +223,11 @@ def test_no_marks_and_no_counts_are_no_transaction() -> None:
 def test_90_marks_and_counts_are_the_most_at_once() -> None:
     done = scripted({})
     shards = ShardsTable(done, "entries", "suppressions")
-    assert shards.mark_batch([TOLD[0]] * (MARKS_MAX - 1), restock_id="r", at_ms=1, counting=[{}]) == 89
+    assert (
+        shards.mark_batch([TOLD[0]] * (MARKS_MAX - 1), restock_id="r", at_ms=1, counting=[update(done)]) == 89
+    )
     with pytest.raises(ValueError, match=r"^90 marks at once, 90 is the most$"):
-        shards.mark_batch([TOLD[0]] * MARKS_MAX, restock_id="r", at_ms=1, counting=[{}])
+        shards.mark_batch([TOLD[0]] * MARKS_MAX, restock_id="r", at_ms=1, counting=[update(done)])
 
 
 def test_emails_asked_for_are_counted_twenty_times_at_most() -> None:
@@ -317,7 +335,7 @@ def test_an_older_row_has_a_reason_and_a_time(reason: str, history: MailboxHisto
     older.answers = [{"Item": {**item, "lifted_because": {"S": "x"}}}, {}]
     assert table.change("ada", lambda known: replace(known, retried_at_ms=9)).retried_at_ms == 9
     _, put = older.asked[-1]
-    assert put["ConditionExpression"] == "attribute_not_exists(row_version)"
+    assert put["ConditionExpression"] == "attribute_not_exists(#row_version)"
     assert "ExpressionAttributeValues" not in put
     assert (put["Item"]["row_version"], put["Item"]["lifted_because"]) == ({"N": "1"}, {"S": "x"})
 

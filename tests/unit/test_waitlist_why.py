@@ -10,7 +10,7 @@ from chalicelib.domain.feedback import Feedback, FeedbackState
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import WavePolicy
 from chalicelib.mail.sender import Delivery
-from chalicelib.tables.deliverability import DeliverabilityTable
+from chalicelib.tables.sending.deliverability import DeliverabilityTable
 from spillway.sitegen.release import Release
 from spillway.waitlist.moving import Move
 from spillway.waitlist.people import People

@@ -19,7 +19,8 @@ from chalicelib.services.fan_out.rate_limiter import (
     RateLimitedSender,
     RateLimiter,
 )
-from chalicelib.tables.sending_rate import KEY
+from chalicelib.tables.expressions import encode_item
+from chalicelib.tables.sending.rate import KEY
 from spillway.sitegen.release import Release
 from tests.support.clock import Clock
 from tests.support.log_lines import logged
@@ -214,7 +215,7 @@ def test_a_days_quota_counts_an_hour_until_the_whole_of_it_is_a_day_old(shop: Te
 
 def test_limits_that_are_gone_from_the_table_are_waited_for(shop: TestShop) -> None:
     shop.rate_limiter.acquire(1)
-    shop.dynamodb.delete_item(TableName=shop.sending_name, Key=KEY)
+    shop.dynamodb.delete_item(TableName=shop.sending_name, Key=encode_item(KEY))
     with pytest.raises(RateLimited) as not_now:
         shop.rate_limiter.acquire(1)
     assert (not_now.value.reason, not_now.value.delay_s) == ("limits", LIMITS_WAIT_S)

@@ -29,9 +29,8 @@ from chalicelib.queues import WavesQueue
 from chalicelib.services.email_composer import EmailComposer
 from chalicelib.services.fan_out.rate_limiter import RateLimiter
 from chalicelib.services.fan_out.store import FanOutStore
-from chalicelib.tables.progress import ALL_SHARDS
+from chalicelib.tables.sending.waves import ALL_SHARDS, WaveRecords
 from chalicelib.tables.shards import Notified
-from chalicelib.tables.wave_records import WaveRecords
 
 COMPOSER_KEPT_MS = 10_000
 

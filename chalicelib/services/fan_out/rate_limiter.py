@@ -15,7 +15,7 @@ from chalicelib.domain.rate_limits import HOUR_MS, Limits, SendingRate
 from chalicelib.log import log
 from chalicelib.mail.account import SendingAccount
 from chalicelib.mail.sender import Delivery, EmailSender, OutgoingEmail, Refusal, SendRefused, SendResult
-from chalicelib.tables.sending_rate import SendingRateTable
+from chalicelib.tables.sending.rate import SendingRateTable
 
 LIMITS_KEPT_MS = 5 * 60 * 1000
 # Time for the elected worker to read the limits; SES answers GetAccount about once a second per account.

@@ -9,10 +9,9 @@ from chalicelib.domain.wave import LimitedWave, NotifyOne, WaveStep
 from chalicelib.log import log
 from chalicelib.queues import WavesQueue
 from chalicelib.tables.entries import EntriesTable
-from chalicelib.tables.policies import PoliciesTable
-from chalicelib.tables.progress import ProgressTable
-from chalicelib.tables.recent_products import ProductReader, stocked_with
+from chalicelib.tables.products import ProductReader, stocked_with
 from chalicelib.tables.restocks import RestocksTable
+from chalicelib.tables.sending.waves import PoliciesTable, ProgressTable
 
 
 class Restocking:

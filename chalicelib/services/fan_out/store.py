@@ -6,10 +6,10 @@ from chalicelib.domain.stock import Restock, StockedProduct
 from chalicelib.domain.wave import WaveBudget
 from chalicelib.log import log
 from chalicelib.tables.entries import EntriesTable
-from chalicelib.tables.leases import LeasesTable
 from chalicelib.tables.products import ProductsTable
-from chalicelib.tables.progress import ProgressTable
 from chalicelib.tables.restocks import RestocksTable
+from chalicelib.tables.sending.once import LeasesTable
+from chalicelib.tables.sending.waves import ProgressTable
 from chalicelib.tables.shards import ShardsTable
 
 # A budget changes under the leases of its shards; only an email that is given back to it can interfere.

@@ -1,0 +1,240 @@
+"""DynamoDB's expressions and AttributeValues, made from attribute names and Python values.
+
+Every attribute name is sent as a placeholder, so that reserved words need no care.
+"""
+
+from collections.abc import Callable, Mapping
+from itertools import count
+from typing import Any
+
+Item = Mapping[str, Any]
+# An attribute, or an attribute and the keys of the maps below it.
+Path = str | tuple[str, ...]
+# Values by path. A mapping is invariant in its keys: `Mapping[Path, Any]` would not take `dict[str, Any]`.
+Values = Mapping[Any, Any]
+
+
+class Operand:
+    """A value that DynamoDB computes from the item."""
+
+    def __init__(self, write: "Callable[[Words], str]", path: Path) -> None:
+        self.write = write
+        self.path = path
+
+    def __add__(self, number: int) -> "Operand":
+        """Add a number."""
+        return Operand(lambda words: f"{self.write(words)} + {words.value(number, self.path)}", self.path)
+
+    def __sub__(self, number: int) -> "Operand":
+        """Subtract a number."""
+        return Operand(lambda words: f"{self.write(words)} - {words.value(number, self.path)}", self.path)
+
+
+def if_not_exists(path: Path, default: Any) -> Operand:
+    """Return what stands at `path`, or `default` where nothing does."""
+    return Operand(lambda words: f"if_not_exists({words.name(path)}, {words.value(default, path)})", path)
+
+
+class Attr(Operand):
+    """An attribute, or a value in a map: `Attr("stock", sku, "version")`. Its methods make conditions."""
+
+    def __init__(self, *path: str) -> None:
+        super().__init__(lambda words: words.name(path), path)
+
+    def eq(self, value: Any) -> "Condition":
+        """Require the value."""
+        return self._test("{} = {}", value)
+
+    def ne(self, value: Any) -> "Condition":
+        """Require another value."""
+        return self._test("{} <> {}", value)
+
+    def lt(self, value: Any) -> "Condition":
+        """Require less than the value."""
+        return self._test("{} < {}", value)
+
+    def lte(self, value: Any) -> "Condition":
+        """Require at most the value."""
+        return self._test("{} <= {}", value)
+
+    def gt(self, value: Any) -> "Condition":
+        """Require more than the value."""
+        return self._test("{} > {}", value)
+
+    def gte(self, value: Any) -> "Condition":
+        """Require at least the value."""
+        return self._test("{} >= {}", value)
+
+    def between(self, low: Any, high: Any) -> "Condition":
+        """Require a value in a range, both ends included."""
+        return self._test("{} BETWEEN {} AND {}", low, high)
+
+    def is_in(self, *values: Any) -> "Condition":
+        """Require one of the values."""
+        return self._test(f"{{}} IN ({', '.join(['{}'] * len(values))})", *values)
+
+    def exists(self) -> "Condition":
+        """Require the attribute."""
+        return self._test("attribute_exists({})")
+
+    def not_exists(self) -> "Condition":
+        """Require the absence of the attribute; for a key attribute, the absence of the item."""
+        return self._test("attribute_not_exists({})")
+
+    def contains(self, member: Any) -> "Condition":
+        """Require a member of a set."""
+        return self._test("contains({}, {})", member)
+
+    def begins_with(self, prefix: str) -> "Condition":
+        """Require a text with a prefix."""
+        return self._test("begins_with({}, {})", prefix)
+
+    def is_smaller_than(self, size: int) -> "Condition":
+        """Require fewer members of a set, or fewer characters of a text."""
+        return self._test("size({}) < {}", size)
+
+    def _test(self, template: str, *values: Any) -> "Condition":
+        path = self.path
+        return Condition(
+            lambda words: template.format(words.name(path), *(words.value(value, path) for value in values))
+        )
+
+
+class Condition:
+    """A requirement on an item; `&` and `|` join two."""
+
+    def __init__(self, write: "Callable[[Words], str]", *, is_choice: bool = False) -> None:
+        self.write = write
+        self._is_choice = is_choice
+
+    def __and__(self, other: "Condition") -> "Condition":
+        """Require both."""
+        return Condition(lambda words: f"{self._grouped(words)} AND {other._grouped(words)}")
+
+    def __or__(self, other: "Condition") -> "Condition":
+        """Require one of both."""
+        return Condition(lambda words: f"{self.write(words)} OR {other.write(words)}", is_choice=True)
+
+    def _grouped(self, words: "Words") -> str:
+        return f"({self.write(words)})" if self._is_choice else self.write(words)
+
+
+class Placeholders:
+    """Names and values of one request, each behind a placeholder."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+        self._values: dict[str, Any] = {}
+
+    def name(self, path: Path) -> str:
+        """Return the placeholders of a path."""
+        return ".".join(self._alias(part) for part in _parts(path))
+
+    def value(self, value: Any, path: Path) -> str:
+        """Return the placeholder of a value, named after the attribute at `path`."""
+        words = [part for part in _parts(path) if _is_word(part) and not part[0].isdigit()]
+        alias = f":{words[-1]}"
+        numbered = (f":{words[-1]}{number}" for number in count(2))
+        while alias in self._values:
+            alias = next(numbered)
+        self._values[alias] = encode(value)
+        return alias
+
+    def as_arguments(self) -> dict[str, Any]:
+        """Return the arguments of the request that explain the placeholders."""
+        names = {"ExpressionAttributeNames": {alias: name for name, alias in self._names.items()}}
+        values = {"ExpressionAttributeValues": self._values}
+        return {**(names if self._names else {}), **(values if self._values else {})}
+
+    def _alias(self, name: str) -> str:
+        if name not in self._names:
+            self._names[name] = f"#{name}" if _is_word(name) else f"#_{len(self._names)}"
+        return self._names[name]
+
+
+class Parameters:
+    """Names and values of one PartiQL statement."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+
+    def name(self, path: Path) -> str:
+        """Return the quoted path."""
+        return ".".join(f'"{part}"' for part in _parts(path))
+
+    def value(self, value: Any, _: Path) -> str:
+        """Add a parameter."""
+        self.values.append(encode(value))
+        return "?"
+
+
+Words = Placeholders | Parameters
+
+
+def _parts(path: Path) -> tuple[str, ...]:
+    return (path,) if isinstance(path, str) else path
+
+
+def _is_word(name: str) -> bool:
+    return name.isascii() and name.replace("_", "").isalnum() and not name.startswith("_")
+
+
+# ---- AttributeValues ----
+
+
+def encode_item(item: Item) -> dict[str, Any]:
+    """Return an item as DynamoDB takes it."""
+    return {name: encode(value) for name, value in item.items()}
+
+
+def encode(value: Any) -> dict[str, Any]:
+    """Return a value as an AttributeValue.
+
+    Raises:
+        TypeError: DynamoDB has no type for it.
+    """
+    kind, content = "S", value
+    match value:
+        case str():
+            content = str(value)
+        case None:
+            kind, content = "NULL", True
+        case bool():
+            kind = "BOOL"
+        case int() | float():
+            kind, content = "N", str(value)
+        case Mapping():
+            kind, content = "M", encode_item(value)
+        case list() | tuple():
+            kind, content = "L", [encode(member) for member in value]
+        case set() | frozenset():
+            kind = "SS" if all(isinstance(member, str) for member in value) else "NS"
+            content = [str(member) for member in sorted(value)]
+        case _:
+            raise TypeError(f"no AttributeValue for {type(value).__name__}")
+    return {kind: content}
+
+
+def decode_item(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the Python values of an item, or of a stream record's image."""
+    return {name: decode(value) for name, value in item.items()}
+
+
+def decode(value: Mapping[str, Any]) -> Any:
+    """Return the Python value of an AttributeValue; a set becomes a frozenset."""
+    ((kind, content),) = value.items()
+    return _DECODERS[kind](content) if kind in _DECODERS else content
+
+
+def _number(text: str) -> int | float:
+    return int(text) if text.lstrip("-").isdecimal() else float(text)
+
+
+_DECODERS: Mapping[str, Callable[[Any], Any]] = {
+    "N": _number,
+    "M": decode_item,
+    "L": lambda members: [decode(member) for member in members],
+    "SS": frozenset,
+    "NS": lambda numbers: frozenset(map(_number, numbers)),
+    "NULL": lambda _: None,
+}
