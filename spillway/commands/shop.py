@@ -17,8 +17,7 @@ from spillway.errors import BadInput
 from spillway.local_cloud.strict.settings import LAMBDA_INVOCATIONS_MAX
 from spillway.pluralize import pluralize
 from spillway.project import Project
-from spillway.sitegen.cache import Report, UpToDate
-from spillway.sitegen.sales import ended_sales
+from spillway.sitegen.cache import Report, UpToDate, ended_sales
 
 if TYPE_CHECKING:
     from spillway.demo.demo import DemoSettings, RunningDemo

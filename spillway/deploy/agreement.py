@@ -11,9 +11,8 @@ from urllib.parse import urlsplit
 from chalicelib.mail.headers import parse_mailbox
 from chalicelib.storefront.theme import Shop
 from spillway.errors import BadInput
-from spillway.sitegen.dates import Dates
 from spillway.sitegen.pages import StockBySlug
-from spillway.sitegen.release import Release
+from spillway.sitegen.release import Dates, Release
 from spillway.stage import LOCAL, Stage
 
 Make = Callable[[StockBySlug, Dates], Release]

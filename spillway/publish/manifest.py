@@ -5,8 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from spillway.sitegen.dates import Dated
-from spillway.sitegen.release import SiteObject
+from spillway.sitegen.release import Dated, SiteObject
 
 MANIFEST_KEY = "manifest.json"
 

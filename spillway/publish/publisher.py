@@ -28,10 +28,9 @@ from spillway.publish.live import Hold, LiveRelease, Outdated, Seen
 from spillway.publish.manifest import Manifest
 from spillway.publish.plan import Plan, make_plan
 from spillway.publish.s3 import Request
-from spillway.sitegen.dates import Dates
+from spillway.sitegen.cache import ended_sales
 from spillway.sitegen.pages import StockBySlug
-from spillway.sitegen.release import Kind, Release, ReleaseSource, SiteObject
-from spillway.sitegen.sales import ended_sales
+from spillway.sitegen.release import Dates, Kind, Release, ReleaseSource, SiteObject
 
 PASSES_MAX = 3
 # More pages gone at once than this, and more than this share of all, look like the wrong folder.
@@ -80,7 +79,7 @@ class Published:
     missing_translations: tuple[str, ...] = ()
     """See `Release.missing_translations`, and `Release.notes`."""
     ended_sales: tuple[str, ...] = ()
-    """A line for each sale that has ended, see `spillway.sitegen.sales`."""
+    """A line for each sale that has ended, see `ended_sales`."""
     left_out: tuple[str, ...] = ()
     """See `Release.left_out`."""
 

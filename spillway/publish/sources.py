@@ -8,12 +8,11 @@ from spillway.publish.archive import kept_key, unpacked
 from spillway.publish.manifest import Kept, Manifest
 from spillway.publish.publisher import Bucket, Make, Target
 from spillway.sitegen.cache import BuildCache
-from spillway.sitegen.dates import Dates
 from spillway.sitegen.output_dir import OutputDir
 from spillway.sitegen.pages import StockBySlug
 from spillway.sitegen.parallel import WorkerPool
 from spillway.sitegen.reading.toml_input import CatalogueInvalid
-from spillway.sitegen.release import Release, SiteObject
+from spillway.sitegen.release import Dates, Release, SiteObject
 from spillway.sitegen.site import build, render_release
 
 

@@ -11,7 +11,7 @@ import os
 import pickle
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -34,6 +34,8 @@ _CODE_FOLDERS = (
 # A file written this recently can be written again within one tick of the file system's clock, and keep
 # its signature.
 _UNSETTLED_NS = 100_000_000
+# Further sales that have ended are only counted.
+_SALES_NAMED_MAX = 10
 
 
 class BuildCache:
@@ -161,6 +163,21 @@ class Report(NamedTuple):
     missing_translations: Sequence[str]
     sales: Sequence[Sequence[str]] = ()
     left_out: Sequence[str] = ()
+
+
+def ended_sales(sales: Iterable[Sequence[str]], *, today: str) -> Iterator[str]:
+    """Yield a line for each of `sales` whose last day is before `today` (ISO 8601).
+
+    The shop still charges the sale price then, as the product's file states.
+    """
+    ended = [(file, ends_on) for file, ends_on in sales if ends_on < today]
+    for file, ends_on in ended[:_SALES_NAMED_MAX]:
+        yield (
+            f"{file}: the sale ended on {ends_on}, and the sale price is still charged and shown: "
+            "set price, and remove compare_at_price and sale_ends_on"
+        )
+    if len(ended) > _SALES_NAMED_MAX:
+        yield f"and {len(ended) - _SALES_NAMED_MAX} more sales that have ended"
 
 
 class UpToDate:

@@ -28,7 +28,6 @@ from chalicelib.storefront.theme import HOME
 from spillway.errors import BadInput
 from spillway.project import Project
 from spillway.sitegen.cache import BuildCache, record_of
-from spillway.sitegen.dates import Dates
 from spillway.sitegen.output_dir import OutputDir
 from spillway.sitegen.pages import SitePages, StockBySlug
 from spillway.sitegen.parallel import WorkerPool
@@ -38,9 +37,8 @@ from spillway.sitegen.reading.loading import catalogue_memory, load_catalogue, p
 from spillway.sitegen.reading.redirects import REDIRECTS_FILE, redirect_mistakes
 from spillway.sitegen.reading.shop_settings import base_url_problem
 from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError, Lines
-from spillway.sitegen.release import Kind, Release, ReleaseSource, SiteObject
+from spillway.sitegen.release import Dates, Kind, Release, ReleaseSource, SiteObject
 from spillway.sitegen.root_files import root_mistakes
-from spillway.sitegen.sales import sales_of
 from spillway.sitegen.theming import (
     ASSET_CACHE_CONTROL,
     load_templates,
@@ -190,7 +188,7 @@ def render_site(
         release,
         missing_translations=tuple(missing_translations(site.catalogue, site.source.theme)),
         refused_domains=site.catalogue.storefront.refused_domains,
-        sales=sales_of(site.catalogue.rows),
+        sales=site.catalogue.sales,
         notes=site.notes,
         left_out=site.left_out,
     )

@@ -21,13 +21,13 @@ from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.theme import ReturnBy, ReturnPolicy, ShippingPolicy, Theme
 from spillway.__main__ import cli
 from spillway.project import Project
+from spillway.sitegen.cache import ended_sales
 from spillway.sitegen.reading.catalogue import CatalogueProduct, ProductRow
 from spillway.sitegen.reading.loading import load_catalogue
 from spillway.sitegen.reading.locales import country_name, day_format
 from spillway.sitegen.reading.product_fields import has_check_digit
 from spillway.sitegen.reading.toml_input import CatalogueInvalid
 from spillway.sitegen.release import Release
-from spillway.sitegen.sales import ended_sales
 from spillway.sitegen.site import build
 from tests.support.merchant_listing import checked, offers_of
 from tests.support.small_shop import SCARF, SITE, make_small_shop

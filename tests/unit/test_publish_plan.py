@@ -4,8 +4,7 @@ from dataclasses import replace
 
 from spillway.publish.manifest import Claim, Kept, Manifest, fingerprints
 from spillway.publish.plan import RETIRED_KEPT_MS, Reason, make_plan, theme_digest
-from spillway.sitegen.dates import Dated
-from spillway.sitegen.release import Kind, Release
+from spillway.sitegen.release import Dated, Kind, Release
 
 
 def live(release: Release) -> Manifest:

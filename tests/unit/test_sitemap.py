@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.storefront.sitemap import part_key, parts_for, sitemaps, with_lastmod
-from spillway.sitegen.dates import Dated, Dates
+from spillway.sitegen.release import Dated, Dates
 from tests.unit.test_renderer_pages import theme
 
 SITEMAP = "{http://www.sitemaps.org/schemas/sitemap/0.9}"

@@ -259,6 +259,11 @@ class Catalogue:
         return tuple(row.unpack(self.pictures) for row in self.rows)
 
     @property
+    def sales(self) -> tuple[tuple[str, str], ...]:
+        """The file and the last day (ISO 8601) of each product with a sale that has an end."""
+        return tuple((row.file, row.sale_ends_on) for row in self.rows if row.sale_ends_on)
+
+    @property
     def picture_names(self) -> frozenset[str]:
         """The file name of every picture that the shop shows."""
         return frozenset(
