@@ -1,4 +1,4 @@
-"""Find sentences that are not plain technical English: banned openers and words in docstrings, comments, docs."""
+"""Find sentences that are not plain technical English: openers and words in docstrings, comments and docs."""
 
 import ast
 import io

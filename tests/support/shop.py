@@ -150,7 +150,8 @@ class TestShop:
 
     def leave(self, name: str) -> None:
         """A shopper leaves by the link of an email."""
-        self.waitlist.unsubscribe(self.links.sign(Purpose.UNSUBSCRIBE, LinkSubject(self.shopper(name), self.sku)))
+        link = LinkSubject(self.shopper(name), self.sku)
+        self.waitlist.unsubscribe(self.links.sign(Purpose.UNSUBSCRIBE, link))
 
     def observe(self, availability: Availability, units: int | None = 5) -> None:
         """An event about the variant comes in, and what the stream says of it is reacted to."""
