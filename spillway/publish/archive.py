@@ -14,7 +14,7 @@ from typing import Any
 
 from chalicelib.storefront.theme import Theme
 from spillway.errors import WorkFailed
-from spillway.sitegen.products import ImageVariant, Products, Renditions
+from spillway.sitegen.products import ImageVariant, ImageVariants, Products
 from spillway.sitegen.reading.catalogue import ContentPage, ProductRow
 from spillway.sitegen.reading.redirects import Redirect
 from spillway.sitegen.release import Kind, ReleaseSource, SiteObject
@@ -38,7 +38,9 @@ def packed(source: ReleaseSource) -> bytes:
         "theme": source.theme.to_json(),
         "contents": [asdict(content) for content in source.contents],
         "products": [row.packed.decode() for row in products.rows],
-        "pictures": {name: _without_files(products.renditions[name]) for name in sorted(products.renditions)},
+        "pictures": {
+            name: _without_files(products.image_variants[name]) for name in sorted(products.image_variants)
+        },
         "redirects": [(each.source, each.target) for each in source.redirects],
         "root_files": [
             (each.key, each.content_type, b64encode(each.body).decode()) for each in source.root_files
@@ -62,7 +64,7 @@ def unpacked(content: bytes, release: str) -> ReleaseSource:
             products=Products(
                 [ProductRow.from_packed(each.encode()) for each in document["products"]],
                 Path(),
-                _renditions(document["pictures"]),
+                _image_variants(document["pictures"]),
             ),
             contents=tuple(ContentPage(**each) for each in document["contents"]),
             assets=tuple(
@@ -82,11 +84,11 @@ def unpacked(content: bytes, release: str) -> ReleaseSource:
         ) from error
 
 
-def _without_files(renditions: Iterable[ImageVariant]) -> list[dict[str, Any]]:
-    return [{name: value for name, value in asdict(each).items() if name != "file"} for each in renditions]
+def _without_files(variants: Iterable[ImageVariant]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in asdict(each).items() if name != "file"} for each in variants]
 
 
-def _renditions(pictures: Mapping[str, Iterable[Mapping[str, Any]]]) -> Renditions:
+def _image_variants(pictures: Mapping[str, Iterable[Mapping[str, Any]]]) -> ImageVariants:
     return {
         name: tuple(ImageVariant(**each, file=Path()) for each in made) for name, made in pictures.items()
     }

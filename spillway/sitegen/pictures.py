@@ -16,7 +16,7 @@ from pathlib import Path
 import PIL
 from PIL import Image
 
-from spillway.sitegen.products import Developed, ImageVariant
+from spillway.sitegen.products import ImageVariant, ProcessedPicture
 from spillway.sitegen.reading.picture_file import PictureDamaged, read_picture
 from spillway.sitegen.reading.slugs import safe_stem
 
@@ -54,7 +54,7 @@ ENCODINGS = (
 )
 
 
-def make_variants(sources: Iterable[Path], cache: Path) -> Mapping[Path, Developed]:
+def make_variants(sources: Iterable[Path], cache: Path) -> Mapping[Path, ProcessedPicture]:
     """Return the outcome for every source: a problem, or its variants.
 
     Variants come with the best encoding first, and within an encoding with the narrowest first. They are kept
@@ -69,7 +69,7 @@ def make_variants(sources: Iterable[Path], cache: Path) -> Mapping[Path, Develop
         return dict(zip(distinct, made, strict=True))
 
 
-def _kept_variants(cache: Path, source: Path) -> Developed:
+def _kept_variants(cache: Path, source: Path) -> ProcessedPicture:
     """Return the outcome for one source, and make its variants unless `cache` has them."""
     folder = cache / hashlib.sha256(source.read_bytes()).hexdigest()[:32]
     if not folder.is_dir():
@@ -80,7 +80,7 @@ def _kept_variants(cache: Path, source: Path) -> Developed:
             _write_variants(source, unfinished)
         except PictureDamaged as damaged:
             shutil.rmtree(unfinished, ignore_errors=True)
-            return Developed(problem=str(damaged))
+            return ProcessedPicture(problem=str(damaged))
         try:
             unfinished.rename(folder)
         except OSError:
@@ -90,7 +90,9 @@ def _kept_variants(cache: Path, source: Path) -> Developed:
             shutil.rmtree(unfinished, ignore_errors=True)
     record = json.loads((folder / "made.json").read_text())
     *better, fallback = (_variant(source, folder, row) for row in record["made"])
-    return Developed((*better, replace(fallback, blur=_blurred(fallback.file))), tuple(record["notes"]))
+    return ProcessedPicture(
+        (*better, replace(fallback, blur=_blurred(fallback.file))), tuple(record["notes"])
+    )
 
 
 def _variant(source: Path, folder: Path, row: Mapping[str, str | int]) -> ImageVariant:

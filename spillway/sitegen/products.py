@@ -30,32 +30,32 @@ class ImageVariant:
 
 
 @dataclass(frozen=True, slots=True)
-class Developed:
+class ProcessedPicture:
     """The image variants made of one picture.
 
     `notes` are sentences about what a merchant would not expect of the result; `problem` is what was
     expected instead of a file that cannot be decoded, which has no variants.
     """
 
-    renditions: tuple[ImageVariant, ...] = ()
+    variants: tuple[ImageVariant, ...] = ()
     notes: tuple[str, ...] = ()
     problem: str | None = None
 
 
-Renditions = Mapping[str, Sequence[ImageVariant]]
+ImageVariants = Mapping[str, Sequence[ImageVariant]]
 
 
 class Products(Sequence[CatalogueProduct]):
     """The products in the order of their slugs, each unpacked when it is first needed.
 
-    `renditions` are the image variants of each picture that can be shown, by its file name.
+    `image_variants` are the image variants of each picture that can be shown, by its file name.
     """
 
-    def __init__(self, rows: Sequence[ProductRow], pictures: Path, renditions: Renditions) -> None:
+    def __init__(self, rows: Sequence[ProductRow], pictures: Path, image_variants: ImageVariants) -> None:
         self._rows = {row.slug: row for row in rows}
         self._slugs = tuple(self._rows)
         self._pictures = pictures
-        self._renditions = renditions
+        self._image_variants = image_variants
 
     def __len__(self) -> int:
         return len(self._slugs)
@@ -80,9 +80,9 @@ class Products(Sequence[CatalogueProduct]):
         return tuple(self._rows.values())
 
     @property
-    def renditions(self) -> Renditions:
+    def image_variants(self) -> ImageVariants:
         """The image variants of each picture, by its file name."""
-        return self._renditions
+        return self._image_variants
 
     def named(self, slug: str) -> CatalogueProduct:
         """Return the product with this slug, its pictures in place.
@@ -92,47 +92,47 @@ class Products(Sequence[CatalogueProduct]):
         """
         entry = self._rows[slug].unpack(self._pictures)
         pictures = tuple(
-            placed(shot, self._renditions[shot.file.name])
-            for shot in entry.shots
-            if shot.file.name in self._renditions
+            picture_of(image, self._image_variants[image.file.name])
+            for image in entry.images
+            if image.file.name in self._image_variants
         )
         return replace(entry, product=replace(entry.product, pictures=pictures))
 
     def digest(self, slug: str) -> str:
         """Return a digest that changes with the product and the image variants of its pictures."""
         row = self._rows[slug]
-        if not row.shots:
+        if not row.image_names:
             return row.digest
-        made = [variant.name for name in row.shots for variant in self._renditions.get(name, ())]
+        made = [variant.name for name in row.image_names for variant in self._image_variants.get(name, ())]
         return digest_of(row.digest, made)
 
     def has_pictures(self, row: ProductRow) -> bool:
         """Return whether a page can show a picture of the product."""
-        return any(name in self._renditions for name in row.shots)
+        return any(name in self._image_variants for name in row.image_names)
 
 
-def placed(shot: SourceImage, renditions: Sequence[ImageVariant]) -> Picture:
+def picture_of(image: SourceImage, variants: Sequence[ImageVariant]) -> Picture:
     """Return the picture that a page shows; browsers that know no better encoding use the last one."""
     by_type: dict[str, list[ImageVariant]] = {}
-    for rendition in renditions:
-        by_type.setdefault(rendition.media_type, []).append(rendition)
+    for variant in variants:
+        by_type.setdefault(variant.media_type, []).append(variant)
     *better, fallback = by_type.items()
     largest = fallback[1][-1]
     return Picture(
         url=f"/pictures/{largest.name}",
         width=largest.width,
         height=largest.height,
-        alt=shot.alt,
+        alt=image.alt,
         sources=tuple(
             PictureSource(media_type, tuple((f"/pictures/{file.name}", file.width) for file in same_type))
             for media_type, same_type in better
         ),
-        options=shot.options,
+        options=image.options,
         blur=largest.blur,
     )
 
 
-class Gallery:
+class MerchantPictures:
     """The pictures of one shop.
 
     A picture that an earlier build judged and processed is recognised by its file's signature, so that a
@@ -160,24 +160,24 @@ class Gallery:
         problem: str | None = known[1]
         return problem
 
-    def develop(self, names: Iterable[str]) -> Mapping[str, Developed]:
+    def process(self, names: Iterable[str]) -> Mapping[str, ProcessedPicture]:
         """Return the image variants of each picture, best encoding first and narrowest first within it."""
-        developed: dict[str, Developed] = {}
+        processed: dict[str, ProcessedPicture] = {}
         signatures = {name: signature_of(self._file(name)) for name in sorted(names)}
         for name, signature in signatures.items():
             known = self._memory.get(f"picture {name}")
-            if known and known[0] == signature and all(made.file.is_file() for made in known[1].renditions):
-                developed[name] = known[1]
-        new = {name: self._file(name) for name in signatures if name not in developed}
+            if known and known[0] == signature and all(made.file.is_file() for made in known[1].variants):
+                processed[name] = known[1]
+        new = {name: self._file(name) for name in signatures if name not in processed}
         if new:
             from spillway.sitegen.pictures import make_variants
 
             made = make_variants(new.values(), self._cache)
-            developed |= {name: made[file] for name, file in new.items()}
+            processed |= {name: made[file] for name, file in new.items()}
         for name, signature in signatures.items():
-            if is_settled(signature) and not developed[name].problem:
-                self._memory.set(f"picture {name}", (signature, developed[name]))
-        return developed
+            if is_settled(signature) and not processed[name].problem:
+                self._memory.set(f"picture {name}", (signature, processed[name]))
+        return processed
 
     def _signature(self, name: str) -> Signature | None:
         try:

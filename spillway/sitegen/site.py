@@ -31,7 +31,7 @@ from spillway.sitegen.cache import BuildCache, record_of
 from spillway.sitegen.output_dir import OutputDir
 from spillway.sitegen.pages import SitePages, StockBySlug
 from spillway.sitegen.parallel import WorkerPool
-from spillway.sitegen.products import Developed, Gallery, ImageVariant, Products, placed
+from spillway.sitegen.products import ImageVariant, MerchantPictures, ProcessedPicture, Products, picture_of
 from spillway.sitegen.reading.catalogue import Catalogue
 from spillway.sitegen.reading.loading import catalogue_memory, load_catalogue, picture_mistakes
 from spillway.sitegen.reading.redirects import REDIRECTS_FILE, redirect_mistakes
@@ -120,18 +120,18 @@ def read_site(
     catalogue = load_catalogue(project, memory=cache, pool=pool or WorkerPool(), left_out=left_out)
     # Before the pictures, which take the longest: a folder that is missing is named at once.
     assets = read_assets(project.site / "static")
-    developed = _develop(catalogue, project, cache, left_out)
+    processed = _process(catalogue, project, cache, left_out)
     cache.save()
-    variants = {name: made.renditions for name, made in developed.items() if made.renditions}
+    variants = {name: made.variants for name, made in processed.items() if made.variants}
     products = Products(catalogue.rows, catalogue.pictures, variants)
-    hero = catalogue.storefront.home.shot
+    hero = catalogue.storefront.home.image
     theme = theme_of(
         catalogue,
         products,
         project=project,
         base_url=base_url or catalogue.storefront.shop.base_url,
         asset_urls={name: f"/{asset.key}" for name, asset in assets.items()},
-        hero=placed(hero, variants[hero.file.name]) if hero.file.name in variants else None,
+        hero=picture_of(hero, variants[hero.file.name]) if hero.file.name in variants else None,
     )
     # Two pictures with the same bytes are one object.
     pictures = {variant.name: _picture(variant) for made in variants.values() for variant in made}
@@ -148,7 +148,7 @@ def read_site(
         source,
         _redirects_text(project) if catalogue.redirects else None,
         notes=tuple(
-            f"site/pictures/{name}: {note}" for name, made in developed.items() for note in made.notes
+            f"site/pictures/{name}: {note}" for name, made in processed.items() for note in made.notes
         ),
         left_out=tuple(str(mistake) for mistake in left_out or ()),
     )
@@ -238,18 +238,18 @@ def render_release(
     return Release(tuple(objects), source, dates=dates.pages)
 
 
-def _develop(
+def _process(
     catalogue: Catalogue, project: Project, cache: BuildCache, left_out: list[InputError] | None
-) -> Mapping[str, Developed]:
+) -> Mapping[str, ProcessedPicture]:
     """Make the variants of every picture. One that cannot be decoded is a mistake wherever it is named.
 
     Raises:
         CatalogueInvalid: there is such a picture, and `left_out` is None.
     """
-    gallery = Gallery(catalogue.pictures, project.cache, cache)
+    merchant_pictures = MerchantPictures(catalogue.pictures, project.cache, cache)
     known = {str(mistake.value) for mistake in left_out or ()}
-    developed = gallery.develop(catalogue.picture_names - known)
-    problems = {name: made.problem for name, made in developed.items() if made.problem}
+    processed = merchant_pictures.process(catalogue.picture_names - known)
+    problems = {name: made.problem for name, made in processed.items() if made.problem}
     if problems:
 
         def text_of(file: str) -> str | None:
@@ -259,7 +259,7 @@ def _develop(
         if left_out is None:
             raise CatalogueInvalid(found)
         left_out += found
-    return developed
+    return processed
 
 
 def _redirects_text(project: Project) -> str:

@@ -195,8 +195,8 @@ def test_pictures_are_taken_from_a_folder_and_belong_to_their_variants(shop: Pro
         "a,,,,,,https://cdn.example/lost.jpg,",
     ]
     imported(shop, "\n".join([head, *rows]), "--images", str(images))
-    shots = products(shop)["a"].shots
-    assert [(shot.file.name, shot.alt, shot.options) for shot in shots] == [
+    jacket_images = products(shop)["a"].images
+    assert [(image.file.name, image.alt, image.options) for image in jacket_images] == [
         ("blue.jpg", "A, Blue", (("Colour", "Blue"),)),
         ("red.jpg", "A red thing", (("Colour", "Red"),)),
     ]

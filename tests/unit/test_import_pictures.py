@@ -37,9 +37,9 @@ def paint(file: Path, colour: str, *, size: tuple[int, int] = (400, 500), mode: 
 def colour_of(shop: Project, slug: str) -> str | None:
     """The colour of a product's first picture, by what its pixels are."""
     row = next(row for row in load_catalogue(shop).rows if row.slug == slug)
-    if not row.shots:
+    if not row.image_names:
         return None
-    with Image.open(shop.site / "pictures" / row.shots[0]) as image:
+    with Image.open(shop.site / "pictures" / row.image_names[0]) as image:
         red, green, blue = image.convert("RGB").getpixel((0, 0))  # type: ignore[misc]
     named = {"red": red > 200 and blue < 99, "blue": blue > 200 and red < 99, "green": 99 < green < 200}
     return next((name for name, fits in named.items() if fits), "another")
@@ -169,7 +169,7 @@ def test_each_picture_is_judged_by_the_build_and_the_others_are_taken(shop: Proj
     (images / "empty.png").write_bytes(b"")
     names = ["good.jpg", "cmyk.jpg", "small.png", "cut.jpg", "page.jpg", "empty.png"]
     report = importing(shop, images, *((name.partition(".")[0], f"{CDN}/{name}") for name in names))
-    taken = {row.slug for row in load_catalogue(shop).rows if row.shots} - {"field-jacket", "scarf"}
+    taken = {row.slug for row in load_catalogue(shop).rows if row.image_names} - {"field-jacket", "scarf"}
     assert taken == {"good", "cmyk"}
     lines = lines_of(report, "pictures that a page cannot show")
     assert [line.partition(": ")[2].partition(":")[0] for line in sorted(lines)] == [

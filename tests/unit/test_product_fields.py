@@ -478,6 +478,6 @@ def test_a_theme_of_before_is_read_without_them(shop: Project) -> None:
 
 def test_packing_keeps_every_field(shop: Project) -> None:
     entry = scarf_of(shop, ALL)
-    row = ProductRow.of("x", entry.product, entry.shots, tuple(entry.stock.items()))
+    row = ProductRow.of("x", entry.product, entry.images, tuple(entry.stock.items()))
     assert row.unpack(shop.site / "pictures") == entry
     assert (row.categories, row.sale_ends_on) == (("accessories", "outerwear"), "2026-11-30")

@@ -67,7 +67,7 @@ def test_a_sheet_makes_products_variants_prices_pictures_and_stock(shop: Project
     assert jacket.product.variants == by_file.product.variants
     assert jacket.stock == by_file.stock
     assert (jacket.product.tags, jacket.product.released_on) == (("waxed",), "2026-09-01")
-    assert [(shot.file.name, shot.alt) for shot in jacket.shots] == [("jacket.webp", "A green jacket")]
+    assert [(image.file.name, image.alt) for image in jacket.images] == [("jacket.webp", "A green jacket")]
     assert "<strong>cotton</strong>" in jacket.product.description_html
     assert "<li>four pockets</li>" in jacket.product.description_html
 

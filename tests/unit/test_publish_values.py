@@ -890,14 +890,14 @@ def test_makings_are_packed_as_one_document_that_is_always_the_same(small_releas
         "root_files",
         "assets",
     ]
-    assert list(document["pictures"]) == sorted(source.products.renditions)
+    assert list(document["pictures"]) == sorted(source.products.image_variants)
     back = unpacked(content, "r")
     assert back.assets == tuple(replace(each, body=b"") for each in source.assets)
     assert (back.theme, back.contents) == (source.theme, source.contents)
     assert (back.redirects, back.root_files) == (source.redirects, source.root_files)
-    assert back.products.renditions == {
+    assert back.products.image_variants == {
         name: tuple(replace(each, file=Path()) for each in each_size)
-        for name, each_size in source.products.renditions.items()
+        for name, each_size in source.products.image_variants.items()
     }
     assert kept_key("r") == "releases/r.json.gz"
 

@@ -35,7 +35,7 @@ class CatalogueProduct:
     """A product, its picture files and the stock that its file states; `product.pictures` is still empty."""
 
     product: Product
-    shots: tuple[SourceImage, ...]
+    images: tuple[SourceImage, ...]
     stock: Mapping[str, Stock]
 
 
@@ -57,26 +57,26 @@ class ProductRow(NamedTuple):
     sale_ends_on: str | None
     translated_locales: tuple[str, ...]
     skus: tuple[str, ...]
-    shots: tuple[str, ...]
+    image_names: tuple[str, ...]
     digest: str
     packed: bytes
 
     @classmethod
     def of(
-        cls, file: str, product: Product, shots: Sequence[SourceImage], stock: Sequence[tuple[str, Stock]]
+        cls, file: str, product: Product, images: Sequence[SourceImage], stock: Sequence[tuple[str, Stock]]
     ) -> "ProductRow":
         """Pack a product as `file` states it."""
-        return cls._of_packed(file, _packed(product, shots, stock), product, shots)
+        return cls._of_packed(file, _packed(product, images, stock), product, images)
 
     @classmethod
     def from_packed(cls, packed: bytes) -> "ProductRow":
         """Return the row that `packed` was taken from, without the name of its file."""
         entry = _unpacked(packed, Path())
-        return cls._of_packed("", packed, entry.product, entry.shots)
+        return cls._of_packed("", packed, entry.product, entry.images)
 
     @classmethod
     def _of_packed(
-        cls, file: str, packed: bytes, product: Product, shots: Sequence[SourceImage]
+        cls, file: str, packed: bytes, product: Product, images: Sequence[SourceImage]
     ) -> "ProductRow":
         return cls(
             file=file,
@@ -93,7 +93,7 @@ class ProductRow(NamedTuple):
                 translation.locale for translation in product.translations if translation.title
             ),
             skus=tuple(variant.sku for variant in product.variants),
-            shots=tuple(shot.file.name for shot in shots),
+            image_names=tuple(image.file.name for image in images),
             digest=hashlib.sha256(packed).hexdigest(),
             packed=packed,
         )
@@ -106,7 +106,7 @@ class ProductRow(NamedTuple):
 # Plain tuples, for speed: a big shop packs and unpacks ten thousand products in one build. JSON, because
 # equal content has equal bytes, which a digest can be taken of. Fields that most products omit come last, and
 # only where they are stated.
-def _packed(product: Product, shots: Sequence[SourceImage], stock: Sequence[tuple[str, Stock]]) -> bytes:
+def _packed(product: Product, images: Sequence[SourceImage], stock: Sequence[tuple[str, Stock]]) -> bytes:
     content = (
         (
             product.slug,
@@ -119,7 +119,7 @@ def _packed(product: Product, shots: Sequence[SourceImage], stock: Sequence[tupl
             product.released_on,
         ),
         [_packed_variant(variant) for variant in product.variants],
-        [(shot.file.name, shot.alt, shot.options) for shot in shots],
+        [(image.file.name, image.alt, image.options) for image in images],
         [
             (sku, known.availability, known.units, known.observed_at_ms, known.event_id)
             for sku, known in stock
@@ -141,7 +141,7 @@ def _unpacked_variant(sku: str, price_minor: int, options: list[list[str]], stat
 
 
 def _unpacked(packed: bytes, pictures: Path) -> CatalogueProduct:
-    about, variants, shots, stock, translations, stated = json.loads(packed)
+    about, variants, images, stock, translations, stated = json.loads(packed)
     slug, title, summary, description_html, category, details, tags, released_on = about
     return CatalogueProduct(
         Product(
@@ -163,7 +163,7 @@ def _unpacked(packed: bytes, pictures: Path) -> CatalogueProduct:
             translations=tuple(Translation.from_document(document) for document in translations),
             **Product.read_stated(stated),
         ),
-        tuple(SourceImage(pictures / name, alt, _pairs(options)) for name, alt, options in shots),
+        tuple(SourceImage(pictures / name, alt, _pairs(options)) for name, alt, options in images),
         {
             sku: Stock(Availability(availability), units, observed_at_ms, event_id)
             for sku, availability, units, observed_at_ms, event_id in stock
@@ -190,7 +190,7 @@ class Home:
 
     headline: str
     lede: str
-    shot: SourceImage
+    image: SourceImage
     featured: tuple[str, ...]
 
 
@@ -267,5 +267,5 @@ class Catalogue:
     def picture_names(self) -> frozenset[str]:
         """The file name of every picture that the shop shows."""
         return frozenset(
-            (self.storefront.home.shot.file.name, *(name for row in self.rows for name in row.shots))
+            (self.storefront.home.image.file.name, *(name for row in self.rows for name in row.image_names))
         )

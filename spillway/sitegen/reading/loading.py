@@ -13,7 +13,7 @@ from chalicelib.storefront.texts import Texts
 from spillway.project import Project
 from spillway.sitegen.cache import BuildCache, code_digest
 from spillway.sitegen.parallel import WorkerPool
-from spillway.sitegen.products import Gallery
+from spillway.sitegen.products import MerchantPictures
 from spillway.sitegen.reading.catalogue import Catalogue, ContentPage, ProductRow, Storefront
 from spillway.sitegen.reading.locales import direction_of_locale, root_of_locale
 from spillway.sitegen.reading.markdown import read_page
@@ -85,9 +85,9 @@ class _Loader:
         locales = tuple(storefront.shop.locale for storefront in storefronts)
         rows, product_slugs = self._products(storefront, locales[1:])
         pages = tuple(self._pages(page_files, locales))
-        gallery = Gallery(self._site / "pictures", self._cache, self._memory)
+        pictures = MerchantPictures(self._site / "pictures", self._cache, self._memory)
         self._mistakes += catalogue_mistakes(storefront, rows, product_slugs, self._text)
-        broken = picture_mistakes(storefront, rows, gallery.problem, self._text)
+        broken = picture_mistakes(storefront, rows, pictures.problem, self._text)
         (self._mistakes if left_out is None else left_out).extend(broken)
         redirects = read_redirects(self._project, self._mistakes)
         root_files = read_root_files(self._project, self._mistakes)
@@ -354,11 +354,11 @@ def _broken_pictures(
     storefront: Storefront | None, rows: Sequence[ProductRow], problem_of: Callable[[str], str | None]
 ) -> Iterator[Finding]:
     for row in rows:
-        for number, name in enumerate(row.shots):
+        for number, name in enumerate(row.image_names):
             if name and (problem := problem_of(name)):
                 yield row.file, f"pictures[{number}].file", name, problem
     if storefront:
-        name = storefront.home.shot.file.name
+        name = storefront.home.image.file.name
         if problem := problem_of(name):
             yield SITE_FILE, "home.picture", name, problem
 

@@ -203,10 +203,10 @@ def _one_of(table: TomlTable, name: str, words: type[W], default: T) -> W | T:
         return default
 
 
-def read_translation(table: TomlTable, locale: str, shots: Sequence[SourceImage]) -> Translation:
-    """Read a table such as [de], which translates a product with the pictures `shots` into `locale`."""
+def read_translation(table: TomlTable, locale: str, images: Sequence[SourceImage]) -> Translation:
+    """Read a table such as [de], which translates a product with the pictures `images` into `locale`."""
     alts = table.table("alt", optional=True)
-    names = dict.fromkeys(shot.file.name for shot in shots)
+    names = dict.fromkeys(image.file.name for image in images)
     by_file = {name: alts.text(name, length_max=ALT_LENGTH_MAX, optional=True) for name in names}
     alts.done()
     translation = Translation(
@@ -215,7 +215,7 @@ def read_translation(table: TomlTable, locale: str, shots: Sequence[SourceImage]
         summary=table.text("summary", length_max=SUMMARY_LENGTH_MAX, optional=True),
         description_html=description(table, root=root_of_locale(locale)) if table.has("description") else "",
         details=table.pairs("details", length_max=DETAIL_LENGTH_MAX, count_max=DETAILS_MAX),
-        alts=tuple(by_file[shot.file.name] for shot in shots),
+        alts=tuple(by_file[image.file.name] for image in images),
         words=table.options("options", length_max=OPTION_LENGTH_MAX),
         seo_title=table.text("seo_title", length_max=SEO_TITLE_LENGTH_MAX, optional=True),
         seo_description=table.text("seo_description", length_max=SEO_DESCRIPTION_LENGTH_MAX, optional=True),

@@ -81,7 +81,7 @@ class ProductFile:
     def product_of(self, table: TomlTable, *, slug: str, file: str) -> ProductRow:
         """Read a product from a table, which a file or the rows of a sheet are made into."""
         price_minor = self._price(table, "price")
-        shots = tuple(self._shots(table))
+        images = tuple(self._images(table))
         defaults = read_defaults(table, price_minor, self._price)
         variants, stock = self._variants(table, price_minor, defaults)
         product = Product(
@@ -96,7 +96,7 @@ class ProductFile:
             tags=table.texts("tags", length_max=TAG_LENGTH_MAX, count_max=TAGS_MAX, optional=True),
             released_on=table.day("released_on"),
             translations=tuple(
-                read_translation(table.table(locale), locale, shots)
+                read_translation(table.table(locale), locale, images)
                 for locale in self._locales
                 if table.has(locale)
             ),
@@ -104,7 +104,7 @@ class ProductFile:
         product = with_product_fields(product, table)
         skip_other_locales(table)
         table.done(also=OF_PRODUCT)
-        return ProductRow.of(file, product, shots, tuple(stock.items()))
+        return ProductRow.of(file, product, images, tuple(stock.items()))
 
     def _price(self, table: TomlTable, name: str) -> int:
         price = table.value(name)
@@ -116,18 +116,18 @@ class ProductFile:
             return 1
         return price_minor
 
-    def _shots(self, table: TomlTable) -> list[SourceImage]:
-        shots = []
+    def _images(self, table: TomlTable) -> list[SourceImage]:
+        images = []
         for row in table.tables("pictures", count_max=_PICTURES_MAX, optional=True):
             file = row.text("file", length_max=FILE_NAME_LENGTH_MAX)
             alt = row.text("alt", length_max=ALT_LENGTH_MAX)
             options = row.options("options", length_max=OPTION_LENGTH_MAX)
             if file and Path(file).name == file:
-                shots.append(SourceImage(self._pictures / file, alt, options))
+                images.append(SourceImage(self._pictures / file, alt, options))
             elif file:
                 row.error("file", file, PICTURE_EXPECTED)
             row.done()
-        return shots
+        return images
 
     def _variants(
         self, table: TomlTable, price_minor: int, defaults: VariantDefaults

@@ -118,7 +118,7 @@ def _home(table: TomlTable, pictures: Path) -> Home:
     home = Home(
         headline=table.text("headline", length_max=NAME_LENGTH_MAX),
         lede=table.text("lede", length_max=SENTENCE_LENGTH_MAX),
-        shot=SourceImage(pictures / file, table.text("picture_alt", length_max=SENTENCE_LENGTH_MAX)),
+        image=SourceImage(pictures / file, table.text("picture_alt", length_max=SENTENCE_LENGTH_MAX)),
         featured=featured,
     )
     table.done()
@@ -167,7 +167,7 @@ def _translated_home(first: Home, translation: TomlTable) -> Home:
         first,
         headline=headline or first.headline,
         lede=lede or first.lede,
-        shot=replace(first.shot, alt=alt or first.shot.alt),
+        image=replace(first.image, alt=alt or first.image.alt),
     )
 
 
