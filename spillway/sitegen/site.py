@@ -182,11 +182,12 @@ def render_site(
         pool=pool or WorkerPool(),
         check=partial(_redirect_and_root_mistakes, site),
     )
+    missing = tuple(missing_translations(site.catalogue, site.source.theme, cache=templates))
     files.save()
     save_templates(templates, site.source.theme)
     return replace(
         release,
-        missing_translations=tuple(missing_translations(site.catalogue, site.source.theme)),
+        missing_translations=missing,
         refused_domains=site.catalogue.storefront.refused_domains,
         sales=site.catalogue.sales,
         notes=site.notes,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from chalicelib.storefront.texts import Texts
 from chalicelib.storefront.theme import Edition, Theme
 from spillway.errors import BadInput
+from spillway.sitegen.cache import BuildCache, digest_of
 from spillway.sitegen.reading.catalogue import Catalogue
 from spillway.sitegen.reading.locales import usual_spelling
 from spillway.sitegen.reading.product_sheet import SHEET_FILE
@@ -162,10 +163,19 @@ def text_files_of(locale: str) -> tuple[str, ...]:
     return tuple(f"site/locales/{name}.po" for name in names)
 
 
-def missing_translations(catalogue: Catalogue, theme: Theme) -> Iterator[str]:
-    """Yield a line for each text, page and product that is not in each of the shop's locales."""
-    for edition in theme.editions:
-        yield from _missing_texts(edition, theme)
+def missing_translations(catalogue: Catalogue, theme: Theme, *, cache: BuildCache) -> Iterator[str]:
+    """Yield a line for each text, page and product that is not in each of the shop's locales.
+
+    `cache` keeps the texts of templates and code that did not change.
+    """
+    # English needs no translation: templates are written in it.
+    translated = [edition for edition in theme.editions if edition.shop.locale.partition("-")[0] != "en"]
+    if translated:
+        code = [(_ROOT / name).read_bytes() for name in _CODE_FILES]
+        key = f"messages {digest_of(sorted(theme.templates.items()), code)}"
+        messages = cache.get_or_compute(key, lambda: messages_of(theme.templates))
+        for edition in translated:
+            yield from _missing_texts(edition, messages)
     for edition in theme.editions[1:]:
         locale = edition.shop.locale
         pages = [page.slug for page in catalogue.pages_in(locale) if page.language != locale]
@@ -260,13 +270,10 @@ def _translation_problem(translation: str, originals: tuple[str, ...]) -> str | 
     return "%% for a per cent sign" if "%" in _ESCAPED.sub("", translation) else None
 
 
-def _missing_texts(edition: Edition, theme: Theme) -> Iterator[str]:
-    """Yield the texts without a translation. English needs none: templates are written in it."""
+def _missing_texts(edition: Edition, messages: Sequence[Message]) -> Iterator[str]:
     locale = edition.shop.locale
-    if locale.partition("-")[0] == "en":
-        return
     file = text_files_of(locale)[-1]
-    missing = [found for found in messages_of(theme.templates) if found.text not in edition.texts.messages]
+    missing = [message for message in messages if message.text not in edition.texts.messages]
     lines = [f'{file}: no text for "{message.text}" ({message.place})' for message in missing]
     yield from _first_lines(lines, locale)
 

@@ -81,7 +81,7 @@ def test_touching_every_file_makes_nothing_again(shop: Project) -> None:
     assert made_again(shop, touch_all) == set()
 
 
-def test_a_changed_product_makes_its_page_and_the_shelves_it_stands_on(shop: Project) -> None:
+def test_a_changed_product_makes_its_page_and_the_listings_it_stands_on(shop: Project) -> None:
     scarf = shop.site / "products/scarf.toml"
 
     made = made_again(shop, lambda: change(scarf, "A long scarf.", "A longer scarf."))
@@ -139,11 +139,11 @@ def test_a_memory_that_is_broken_or_of_other_code_costs_only_time(shop: Project)
     assert content(build(shop)) == right
 
 
-@pytest.mark.parametrize("hands", [1, 2, 3, 7])
-def test_any_number_of_cores_makes_the_same_release(shop: Project, tmp_path: Path, hands: int) -> None:
+@pytest.mark.parametrize("workers", [1, 2, 3, 7])
+def test_any_number_of_cores_makes_the_same_release(shop: Project, tmp_path: Path, workers: int) -> None:
     alone = build(shop, folder=tmp_path / "alone", pool=WorkerPool(1))
 
-    together = build(shop, folder=tmp_path / "together", pool=WorkerPool(hands, items_per_worker_min=1))
+    together = build(shop, folder=tmp_path / "together", pool=WorkerPool(workers, items_per_worker_min=1))
 
     assert (together.id, content(together)) == (alone.id, content(alone))
 
@@ -153,9 +153,9 @@ def test_a_mistake_found_by_another_process_is_told_as_if_it_were_one(shop: Proj
     change(shop.site / "products/field-jacket.toml", '"148.00"', "148")
 
     told = []
-    for hands in (1, 2):
+    for workers in (1, 2):
         with pytest.raises(CatalogueInvalid) as caught:
-            build(shop, pool=WorkerPool(hands, items_per_worker_min=1))
+            build(shop, pool=WorkerPool(workers, items_per_worker_min=1))
         told.append(caught.value.message)
 
     assert told[0] == told[1]

@@ -326,6 +326,47 @@ def test_a_catalogue_is_brought_up_to_date_and_keeps_what_is_translated(shop: Pr
     assert "Diese Saison" in catalogue.read_text()
 
 
+def test_a_text_that_gains_a_plural_keeps_its_translation_as_a_guess() -> None:
+    rule = "nplurals=3; plural=(n==1 ? 0 : n==2 ? 1 : 2);"
+    before = f"""msgid ""
+msgstr ""
+"Plural-Forms: {rule}\\n"
+
+# of a shop
+msgid "one hat"
+msgstr "ein Hut"
+
+msgid "gone"
+msgstr "weg"
+"""
+    template = "{% trans count=n %}one hat{% pluralize %}{{ count }} hats{% endtrans %}{{ _('Buy') }}"
+
+    made = update_catalogue(before, locale="de", templates={"hats.html": template})
+
+    own = made.text.partition("#: chalicelib/")[0]
+    assert (
+        own.partition('Content-Transfer-Encoding: 8bit\\n"\n')[2]
+        == """
+# of a shop
+#: site/templates/hats.html
+#, fuzzy, python-format
+msgid "one hat"
+msgid_plural "%(count)s hats"
+msgstr[0] "ein Hut"
+msgstr[1] ""
+msgstr[2] ""
+
+#: site/templates/hats.html
+msgid "Buy"
+msgstr ""
+
+"""
+    )
+    assert rule in own
+    assert "gone" not in made.text
+    assert made.missing == made.count
+
+
 def msgids_found_by_babel() -> set[str]:
     """What Babel's own extraction finds in the sample shop's templates, emails, and in the code."""
     templates = {"extensions": "jinja2.ext.i18n", "trimmed": "true", "newstyle_gettext": "true"}

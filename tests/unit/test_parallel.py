@@ -12,18 +12,18 @@ from spillway.sitegen.parallel import WorkerPool, chunks_of
 NUMBERS = list(range(1000))
 
 
-def squares(bundle: Sequence[int]) -> list[int]:
-    return [number**2 for number in bundle]
+def squares(chunk: Sequence[int]) -> list[int]:
+    return [number**2 for number in chunk]
 
 
-@pytest.mark.parametrize("hands", [1, 2, 3, 7])
-def test_results_come_in_the_order_of_the_bundles(hands: int) -> None:
-    bundles = [NUMBERS[:300], *chunks_of(NUMBERS[300:])]
+@pytest.mark.parametrize("workers", [1, 2, 3, 7])
+def test_results_come_in_the_order_of_the_chunks(workers: int) -> None:
+    chunks = [NUMBERS[:300], *chunks_of(NUMBERS[300:])]
 
-    results = WorkerPool(hands).map_batches(squares, bundles)
+    results = WorkerPool(workers).map_batches(squares, chunks)
 
     assert [number for each in results for number in each] == squares(NUMBERS)
-    assert len(results) == len(bundles)
+    assert len(results) == len(chunks)
     assert not multiprocessing.active_children()
 
 
@@ -31,18 +31,18 @@ def test_nothing_is_shared_where_there_is_nothing() -> None:
     assert WorkerPool(2).map_batches(squares, []) == []
 
 
-def test_so_many_bundles_as_a_pipe_has_numbers_for() -> None:
-    bundles = chunks_of(range(10_000_000))
+def test_so_many_chunks_as_a_pipe_has_numbers_for() -> None:
+    chunks = chunks_of(range(10_000_000))
 
-    assert len(bundles) == 1000
-    assert sum(map(len, bundles)) == 10_000_000
+    assert len(chunks) == 1000
+    assert sum(map(len, chunks)) == 10_000_000
 
 
 def test_an_error_of_another_process_is_seen_whole() -> None:
-    def work(bundle: Sequence[int]) -> list[int]:
-        if 777 in bundle:
+    def work(chunk: Sequence[int]) -> list[int]:
+        if 777 in chunk:
             raise ValueError("777")
-        return squares(bundle)
+        return squares(chunk)
 
     with pytest.raises(ValueError, match="777"):
         WorkerPool(3).map_batches(work, chunks_of(NUMBERS))
@@ -52,10 +52,10 @@ def test_an_error_of_another_process_is_seen_whole() -> None:
 def test_what_only_others_fail_at_is_done_here() -> None:
     here = os.getpid()
 
-    def work(bundle: Sequence[int]) -> list[int]:
+    def work(chunk: Sequence[int]) -> list[int]:
         if os.getpid() != here:
-            raise ValueError(bundle)
-        return squares(bundle)
+            raise ValueError(chunk)
+        return squares(chunk)
 
     results = WorkerPool(3).map_batches(work, chunks_of(NUMBERS))
 
@@ -65,10 +65,10 @@ def test_what_only_others_fail_at_is_done_here() -> None:
 def test_what_a_killed_process_took_is_done_here() -> None:
     here = os.getpid()
 
-    def work(bundle: Sequence[int]) -> list[int]:
+    def work(chunk: Sequence[int]) -> list[int]:
         if os.getpid() != here:
             os.kill(os.getpid(), signal.SIGKILL)
-        return squares(bundle)
+        return squares(chunk)
 
     results = WorkerPool(3).map_batches(work, chunks_of(NUMBERS))
 
