@@ -5,8 +5,7 @@ import sys
 from functools import partial
 
 from chalicelib.aws.signing import Credentials
-from spillway.publish.body import content
-from spillway.publish.s3 import Request, S3Bucket
+from spillway.publish.s3 import Request, S3Bucket, read_file
 
 KEY, SECRET, REGION = "key", "secret", "us-east-1"
 _HEADERS = {"content-type": "text/html; charset=utf-8", "cache-control": "public, max-age=0"}
@@ -17,7 +16,7 @@ def main() -> None:
     folder, url = sys.argv[1:]
     bucket = S3Bucket("pages", REGION, lambda: Credentials(KEY, SECRET), endpoint=url)
     bucket.send(
-        Request("PUT", f"products/{file.name}", _HEADERS, load=partial(content, file.path))
+        Request("PUT", f"products/{file.name}", _HEADERS, load=partial(read_file, file.path))
         for file in os.scandir(folder)
     )
 

@@ -1,6 +1,8 @@
 """Put the shop's pages online: `spillway publish` and `spillway rollback`."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 import click
 from rich.progress import Progress, TaskID
@@ -8,17 +10,24 @@ from rich.progress import Progress, TaskID
 from chalicelib.clock import clock_ms
 from spillway.commands.options import show_left_out, skip_broken_pictures_option, stage_option
 from spillway.commands.progress import progress_bar
-from spillway.deploy.agreement import agreeing
 from spillway.merchant.skus import typed_move
 from spillway.pluralize import pluralize
 from spillway.project import Project
 from spillway.publish.manifest import Kept, Manifest
-from spillway.publish.plan import Plan
-from spillway.publish.publisher import Make, Published, Publisher, Target
-from spillway.publish.sources import chosen, of_folder, of_kept
-from spillway.publish.target import target_of
+from spillway.publish.plan import Plan, Reason
+from spillway.publish.run import Published, plan_publish, run_publish
+from spillway.publish.sources import LoadedSite, choose_kept, load_folder, load_kept
+from spillway.publish.target import PublishTarget, publish_target
 from spillway.stage import Stage, stage_named
 from spillway.stage_tables import StageTables
+
+REASONS = {
+    Reason.NEW: "new",
+    Reason.CHANGED: "changed",
+    Reason.GONE: "gone from the shop",
+    Reason.UNUSED: "unused for a week",
+    Reason.IN_DOUBT: "a publish that did not end may have changed it",
+}
 
 
 @click.command("publish")
@@ -42,31 +51,31 @@ def publish_command(
     base_url = base_url or stage.shop_url
     with progress_bar() as bar:
         task = bar.add_task("publishing", total=None)
-        with target_of(stage, project, clock_ms) as target:
-            source = of_folder(project, target, base_url=base_url, skip_broken_pictures=skip_broken_pictures)
-            make = agreeing(stage, source)
-            withdrawn = bring(target, make, bar, task, dry_run=dry_run, delete_many=delete_many)
+        with publish_target(stage, project, clock_ms) as target:
+            load = partial(load_folder, project, base_url=base_url, skip_broken_pictures=skip_broken_pictures)
+            withdrawn = publish_or_plan(load, target, bar, task, dry_run=dry_run, delete_many=delete_many)
             warn_of_people_left(stage, withdrawn)
 
 
-def bring(
-    target: Target, make: Make, bar: Progress, task: TaskID, *, dry_run: bool, delete_many: bool
+def publish_or_plan(
+    load: Callable[[], LoadedSite],
+    target: PublishTarget,
+    bar: Progress,
+    task: TaskID,
+    *,
+    dry_run: bool,
+    delete_many: bool,
 ) -> tuple[str, ...]:
-    """Bring before the shoppers what `make` makes, and say what was done; a dry run only says how.
-
-    Returns the SKUs that the shop no longer sells then.
-    """
-    publisher = Publisher(
-        target,
-        clock_ms,
-        lambda done, total: bar.update(task, completed=done, total=total),
-        delete_many=delete_many,
-    )
+    """Publish and print the result, or print the plan in a dry run; return the SKUs no longer sold."""
     if dry_run:
-        plan = publisher.plan(make)
+        plan = plan_publish(load, target)
         show_plan(plan)
         return plan.withdrawn
-    published = publisher.publish(make)
+
+    def progress(done: int, total: int) -> None:
+        bar.update(task, completed=done, total=total)
+
+    published = run_publish(load, target, progress=progress, delete_many=delete_many)
     show_published(published)
     return published.withdrawn
 
@@ -102,9 +111,9 @@ def show_published(published: Published) -> None:
 def show_plan(plan: Plan) -> None:
     """Every step, with its reason."""
     for upload in plan.uploads:
-        click.echo(f"put     {upload.site_object.key}  ({upload.reason})")
+        click.echo(f"put     {upload.site_object.key}  ({REASONS[upload.reason]})")
     for removal in plan.removals:
-        click.echo(f"delete  {removal.key}  ({removal.reason})")
+        click.echo(f"delete  {removal.key}  ({REASONS[removal.reason]})")
     if plan.theme_changed:
         click.echo("put     theme.json  (what the cloud makes pages and emails with)")
     click.echo(f"{len(plan.uploads)} to put, {len(plan.removals)} to delete, {plan.skipped} unchanged")
@@ -134,14 +143,14 @@ def rollback_command(
     stage = stage_named(project, stage_name)
     with progress_bar() as bar:
         task = bar.add_task("going back", total=None)
-        with target_of(stage, project, clock_ms) as target:
-            live = target.live.read().manifest
+        with publish_target(stage, project, clock_ms) as target:
+            live = target.manifest.read().manifest
             if only_list:
                 show_kept(live)
                 return
-            kept = chosen(live, release)
-            make = agreeing(stage, of_kept(kept, project, target))
-            withdrawn = bring(target, make, bar, task, dry_run=dry_run, delete_many=delete_many)
+            kept = choose_kept(live, release)
+            load = partial(load_kept, kept, project, target)
+            withdrawn = publish_or_plan(load, target, bar, task, dry_run=dry_run, delete_many=delete_many)
             warn_of_people_left(stage, withdrawn)
     if not dry_run:
         click.echo(f"  as it was live from {_day(kept)}; spillway publish brings back what this folder holds")

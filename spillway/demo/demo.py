@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from chalicelib.clock import clock_ms
@@ -22,9 +23,9 @@ from spillway.local_cloud.relay import Relay
 from spillway.local_cloud.servers import served
 from spillway.local_cloud.strict.settings import LAMBDA_INVOCATIONS_MAX
 from spillway.project import Project
-from spillway.publish.publisher import Publisher
-from spillway.publish.sources import of_folder
-from spillway.publish.target import target_of
+from spillway.publish.run import run_publish
+from spillway.publish.sources import load_folder
+from spillway.publish.target import publish_target
 from spillway.sitegen.reading.loading import load_catalogue
 from spillway.stage import LOCAL, Stage, local_stage
 
@@ -119,9 +120,9 @@ def running_demo(project: Project, settings: DemoSettings, steps: Steps) -> Iter
                 "ConfirmationDelaySeconds": str(CONFIRMATION_DELAY_S),
             }
             deploy(stage, package, parameters, lambda _: True)
-        with steps.step("Build and publish the shop"), target_of(stage, project, clock_ms) as target:
-            source = of_folder(project, target, base_url=settings.shop_url)
-            Publisher(target, clock_ms, steps.progress).publish(source)
+        with steps.step("Build and publish the shop"), publish_target(stage, project, clock_ms) as target:
+            load = partial(load_folder, project, base_url=settings.shop_url)
+            run_publish(load, target, progress=steps.progress)
         domain = stage.outputs()["DistributionDomain"]
         door = front(
             settings.shop_url, Relay(cloud_settings.endpoint_url), domain, cloud_settings.keys.door_secret

@@ -4,18 +4,14 @@ Links in pages and emails start with `base_url`: with another host than the stac
 The functions may send from `SenderAddress` alone, so with another sender no email leaves.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from chalicelib.mail.headers import parse_mailbox
 from chalicelib.storefront.theme import Shop
 from spillway.errors import BadInput
-from spillway.sitegen.pages import StockBySlug
-from spillway.sitegen.release import Dates, Release
 from spillway.stage import LOCAL, Stage
-
-Make = Callable[[StockBySlug, Dates], Release]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,27 +111,20 @@ def covers(identity: str, address: str) -> bool:
     return identity in {address.lower(), domain} or domain.endswith(f".{identity}")
 
 
-def agreeing(stage: Stage, make: Make) -> Make:
-    """Return a `make` that refuses a release which the stage's stack contradicts. The local stage has no say.
+def require_agreement(stage: Stage, shop: Shop) -> None:
+    """Verify that the stage's stack contradicts no setting of `shop`. The local stage has no such settings.
 
     Raises:
-        BadInput: nothing is deployed as this stage.
+        BadInput: it does, or nothing is deployed as this stage.
     """
     if stage.name == LOCAL:
-        return make
-    settings = StackSettings.of(stage)
-
-    def checked(stock: StockBySlug, dates: Dates) -> Release:
-        release = make(stock, dates)
-        found = list(settings.disagreements(release.theme.shop))
-        if found:
-            raise BadInput(
-                "\n  ".join(each.what for each in found),
-                hint="\n  ".join([*(each.hint for each in found), "nothing was published"]),
-            )
-        return release
-
-    return checked
+        return
+    found = list(StackSettings.of(stage).disagreements(shop))
+    if found:
+        raise BadInput(
+            "\n  ".join(disagreement.what for disagreement in found),
+            hint="\n  ".join([*(disagreement.hint for disagreement in found), "nothing was published"]),
+        )
 
 
 def _is_plain_https(base_url: str) -> bool:

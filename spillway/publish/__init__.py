@@ -1,1 +1,1 @@
-"""From a release to a live shop: a plan first, then its execution in an order that never breaks a page."""
+"""Publish a release: read the site, diff it with the live manifest, apply the plan."""

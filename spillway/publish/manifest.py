@@ -1,4 +1,4 @@
-"""What is live: written by each publish beside the theme, read by the next to know what to leave alone."""
+"""The manifest of the live release: each publish writes it, the next one reads what it can leave alone."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -12,21 +12,25 @@ MANIFEST_KEY = "manifest.json"
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """That a publish of `release` is under way: who carries it out, and since when.
+    """A publish under way.
 
-    `doubted`: keys that overtaken publishes may still write while this one runs, or after it. None where
-    this publish overtook nobody; empty where the theme is all that may change.
+    Attributes:
+        owner: the token of the publish.
+        since_ms: when it claimed the manifest, or last renewed the claim.
+        release: the release it publishes.
+        in_doubt: keys that overtaken publishes may still write, during this publish or after it. None: this
+            publish overtook no other one. Empty: only the theme is in doubt.
     """
 
     owner: str
     since_ms: int
     release: str = ""
-    doubted: tuple[str, ...] | None = None
+    in_doubt: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A release that can be gone back to, and when it went live."""
+    """A release that `spillway rollback` can restore, and when it went live."""
 
     release: str
     live_at_ms: int
@@ -36,14 +40,17 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """`objects`: a fingerprint for each key of the live release. `retired`: keys that no page of the
-    live release asks for any more, with the time (ms) they went out of use. `theme`: a digest of the live
-    theme. `kept`: the last releases, the live one first. `dates`: since when each page
-    says what it says.
+    """The live release.
 
-    While a publish is under way, `claim` says whose and since when, and `unsure` names the keys it may
-    have touched: if it never ends, they are not taken to be what `objects` says. Without a claim, `unsure`
-    names the keys that an overtaken publish may have touched since, and `theme` is empty.
+    Attributes:
+        objects: a fingerprint for each key.
+        retired: keys that no live page uses any more, with the time (ms) of their last use.
+        theme: a digest of the live theme; empty while the theme is in doubt.
+        kept: the last releases, the live one first.
+        dates: since when each page has its content.
+        in_doubt: keys whose objects may differ from `objects`. With a claim: the keys its publish may have
+            written. Without: the keys an overtaken publish may have written since.
+        claim: the publish under way, if any.
     """
 
     release: str = ""
@@ -52,47 +59,47 @@ class Manifest:
     theme: str = ""
     kept: tuple[Kept, ...] = ()
     dates: Mapping[str, Dated] = field(default_factory=dict)
-    unsure: tuple[str, ...] = ()
+    in_doubt: tuple[str, ...] = ()
     claim: Claim | None = None
 
     def with_doubts(self, keys: Iterable[str]) -> "Manifest":
-        """Return this manifest, with `keys` and the theme to be put again by the next publish."""
+        """Return this manifest with `keys` and the theme in doubt: the next publish puts them again."""
         if self.claim is None:
-            return replace(self, unsure=tuple(sorted({*self.unsure, *keys})), theme="")
-        doubted = tuple(sorted({*(self.claim.doubted or ()), *keys}))
-        return replace(self, claim=replace(self.claim, doubted=doubted))
+            return replace(self, in_doubt=tuple(sorted({*self.in_doubt, *keys})), theme="")
+        in_doubt = tuple(sorted({*(self.claim.in_doubt or ()), *keys}))
+        return replace(self, claim=replace(self.claim, in_doubt=in_doubt))
 
     def to_json(self) -> str:
-        """One JSON object."""
+        """Return the manifest as a JSON object."""
         return json.dumps(asdict(self), sort_keys=True, indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> "Manifest":
-        """The manifest of a text made by `to_json`."""
+        """Return the manifest that `to_json` serialized."""
         document = json.loads(text)
         claim = document.get("claim")
         return cls(
             **{
                 **document,
-                "kept": tuple(Kept(**each) for each in document.get("kept", ())),
-                "dates": {path: Dated(*each) for path, each in document.get("dates", {}).items()},
-                "unsure": tuple(document.get("unsure", ())),
+                "kept": tuple(Kept(**kept) for kept in document.get("kept", ())),
+                "dates": {path: Dated(*dated) for path, dated in document.get("dates", {}).items()},
+                "in_doubt": tuple(document.get("in_doubt", ())),
                 "claim": _claim(claim) if claim else None,
             }
         )
 
 
 def _claim(document: Mapping[str, Any]) -> Claim:
-    doubted = document.get("doubted")
-    return Claim(**{**document, "doubted": None if doubted is None else tuple(doubted)})
+    in_doubt = document.get("in_doubt")
+    return Claim(**{**document, "in_doubt": None if in_doubt is None else tuple(in_doubt)})
 
 
 def fingerprint(site_object: SiteObject) -> str:
-    """Changes when the object's bytes or its headers change."""
-    told = (site_object.sha256, site_object.content_type, site_object.cache_control, site_object.language)
-    return "|".join(each for each in told if each)
+    """Return a text that changes with the object's bytes and headers."""
+    parts = (site_object.sha256, site_object.content_type, site_object.cache_control, site_object.language)
+    return "|".join(part for part in parts if part)
 
 
 def fingerprints(objects: Iterable[SiteObject]) -> dict[str, str]:
-    """The fingerprint of each object, by key."""
+    """Return the fingerprint of each object, by key."""
     return {site_object.key: fingerprint(site_object) for site_object in objects}

@@ -1,4 +1,4 @@
-"""What a publish is going to do, decided before anything is done. Every step carries its reason."""
+"""Diff the live manifest and a release into a plan, before anything is done. Each step has a reason."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,28 +6,29 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from chalicelib.domain.locales import root_of
+from chalicelib.domain.stock import StockedProduct
 from chalicelib.storage.pages import page_path
 from chalicelib.storefront.theme import Theme
 from spillway.publish.manifest import Kept, Manifest, fingerprint, fingerprints
 from spillway.sitegen.release import Kind, Release, SiteObject
 
-# Browsers and caches may still hold pages that ask for yesterday's assets.
+# Browsers and caches may hold pages of the last week, which load assets of then.
 RETIRED_KEPT_MS = 7 * 24 * 3600 * 1000
-# Those before can be gone back to: their source and their assets stay.
+# A rollback can restore this many releases: their sources and assets stay.
 RELEASES_KEPT_MAX = 10
 UPLOAD_ORDER = (Kind.ASSET, Kind.PAGE, Kind.INDEX)
-# Where the API's answers lead. A signup knows the language of its page, not whether the shop still has it.
+# The API redirects here. It knows the language of a signup, but not if the shop still has it.
 _ANSWER_PAGES = "waitlist/"
 
 
 class Reason(StrEnum):
-    """Why an object is touched."""
+    """Why a plan changes an object."""
 
     NEW = "new"
     CHANGED = "changed"
-    GONE = "gone from the shop"
-    UNUSED = "unused for a week"
-    UNSURE = "a publish that did not end may have changed it"
+    GONE = "gone"
+    UNUSED = "unused"
+    IN_DOUBT = "in_doubt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,18 @@ class Removal:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Uploads in order (what a page asks for comes before it), removals after all of them, and the
-    manifest that is true once everything is done. `keeps` says that the release's source are to be kept,
-    `forgets` which releases' are not any longer, `withdrawn` which SKUs the shop no longer sells."""
+    """The steps of a publish.
+
+    Attributes:
+        uploads: in order: the assets of a page come before it.
+        removals: done after every upload.
+        skipped: how many objects are live already.
+        manifest: the manifest after the plan is done.
+        saves_source: the release's source is to be saved for rollbacks.
+        dropped_releases: releases whose saved sources are to be deleted.
+        abandoned: slugs of stored products that the release does not have; people may still wait for them.
+        withdrawn: stored SKUs that no product of the release has.
+    """
 
     uploads: tuple[Upload, ...]
     removals: tuple[Removal, ...]
@@ -58,117 +68,138 @@ class Plan:
     manifest: Manifest
     theme_changed: bool
     release_changed: bool
-    keeps: bool
-    forgets: tuple[str, ...]
+    saves_source: bool
+    dropped_releases: tuple[str, ...]
+    abandoned: tuple[str, ...] = ()
     withdrawn: tuple[str, ...] = ()
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to do."""
+        """True if the live release is this one."""
         return not (self.uploads or self.removals or self.theme_changed or self.release_changed)
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Every key this plan may change."""
-        touched = [upload.site_object.key for upload in self.uploads]
-        return tuple(sorted([*touched, *(removal.key for removal in self.removals)]))
+        """Every key this plan changes."""
+        uploaded = [upload.site_object.key for upload in self.uploads]
+        return tuple(sorted([*uploaded, *(removal.key for removal in self.removals)]))
 
     @property
     def pages_touched(self) -> tuple[str, ...]:
-        """Paths whose old copies in the CDN are wrong after this publish."""
-        turned = [upload.site_object.key for upload in self.uploads if upload.site_object.kind != Kind.ASSET]
-        return tuple(page_path(key) for key in sorted((*turned, *self.pages_removed)))
+        """Paths to invalidate in the CDN."""
+        written = [upload.site_object.key for upload in self.uploads if upload.site_object.kind != Kind.ASSET]
+        return tuple(page_path(key) for key in sorted((*written, *self.pages_removed)))
 
     @property
     def pages_removed(self) -> tuple[str, ...]:
-        """Keys that the shop loses."""
+        """Keys of pages that the shop loses."""
         return tuple(removal.key for removal in self.removals if removal.reason is Reason.GONE)
 
 
-def make_plan(live: Manifest, release: Release, *, at_ms: int) -> Plan:
-    """How to get from the live release to `release`.
+def diff(
+    live: Manifest, release: Release, stored: Mapping[str, StockedProduct] | None = None, *, at_ms: int
+) -> Plan:
+    """Return the steps from the live release to `release`.
 
-    A page that vanished goes at once. Anything else that vanished is kept for a week, for caches
-    may still hold pages that ask for it, and for as long as a kept release needs it. Of a locale that was
-    dropped, the pages that answers lead to stay, in the words of the first.
+    A page that vanished is deleted at once. An asset that vanished stays for a week, since caches may hold
+    pages that load it, and for as long as a kept release has it. When a locale is dropped, the pages that the
+    API redirects to stay, in the first locale's language.
+
+    Args:
+        live: the manifest of the live release.
+        release: the release to publish.
+        stored: the products in the table, by slug.
+        at_ms: the time of the publish.
     """
-    unsure = frozenset(live.unsure)
-    # A publish that did not end, or was overtaken, may have written the theme and deleted source.
-    in_doubt = live.claim is not None or not live.theme
-    objects = (*release.objects, *_stand_ins(live, release))
+    keys_in_doubt = frozenset(live.in_doubt)
+    # A publish that did not end, or was overtaken, may have written the theme and deleted saved sources.
+    theme_in_doubt = live.claim is not None or not live.theme
+    objects = (*release.objects, *_answer_pages_of_dropped_locales(live, release))
     uploads = [
-        Upload(each, _reason(live, each.key, unsure))
-        for each in objects
-        if each.key in unsure or not (_is_live(live, each) or each.key in live.retired)
+        Upload(site_object, _reason(live, site_object.key, keys_in_doubt))
+        for site_object in objects
+        if site_object.key in keys_in_doubt
+        or not (_is_live(live, site_object) or site_object.key in live.retired)
     ]
     theme = theme_digest(release.theme)
     wanted = fingerprints(objects)
-    kept, forgets = _kept(live, release, at_ms)
+    kept, dropped_releases = _kept(live, release, at_ms)
     gone, retired = _vanished(live, wanted, at_ms)
     unused = [key for key, since_ms in retired.items() if _is_unused(since_ms, kept, at_ms)]
     removals = [Removal(key, Reason.GONE) for key in gone] + [Removal(key, Reason.UNUSED) for key in unused]
-    still_retired = {key: since for key, since in retired.items() if key not in unused}
+    still_retired = {key: since_ms for key, since_ms in retired.items() if key not in unused}
     return Plan(
         uploads=tuple(sorted(uploads, key=lambda upload: UPLOAD_ORDER.index(upload.site_object.kind))),
         removals=tuple(removals),
         skipped=len(objects) - len(uploads),
         manifest=Manifest(release.id, wanted, still_retired, theme, kept, release.dates),
-        theme_changed=theme != live.theme or in_doubt,
+        theme_changed=theme != live.theme or theme_in_doubt,
         release_changed=release.id != live.release,
-        keeps=in_doubt or release.id not in {each.release for each in live.kept},
-        forgets=forgets,
+        saves_source=theme_in_doubt or release.id not in {past.release for past in live.kept},
+        dropped_releases=dropped_releases,
+        abandoned=_abandoned(stored or {}, release),
+        withdrawn=_withdrawn(stored or {}, release),
     )
 
 
 def theme_digest(theme: Theme) -> str:
-    """Changes with anything in a theme but its name."""
+    """Return a digest of everything in a theme but the release's name."""
     return hashlib.sha256(replace(theme, release="").to_json().encode()).hexdigest()
 
 
-def _stand_ins(live: Manifest, release: Release) -> Iterator[SiteObject]:
-    """For those who have a page or an email of a dropped locale open: what they do there is answered."""
-    objects = {each.key: each for each in release.objects}
-    for key in sorted((live.objects.keys() | set(live.unsure)) - objects.keys()):
+def _answer_pages_of_dropped_locales(live: Manifest, release: Release) -> Iterator[SiteObject]:
+    """Yield pages for shoppers who have a page or an email of a dropped locale open."""
+    objects = {site_object.key: site_object for site_object in release.objects}
+    for key in sorted((live.objects.keys() | set(live.in_doubt)) - objects.keys()):
         root = root_of(f"/{key}")
         first = objects.get(key.removeprefix(f"{root[1:]}/"))
         if root and first and first.key.startswith(_ANSWER_PAGES):
             yield replace(first, key=key)
 
 
-def _is_live(live: Manifest, each: SiteObject) -> bool:
-    return live.objects.get(each.key) == fingerprint(each)
+def _is_live(live: Manifest, site_object: SiteObject) -> bool:
+    return live.objects.get(site_object.key) == fingerprint(site_object)
 
 
-def _reason(live: Manifest, key: str, unsure: frozenset[str]) -> Reason:
-    if key in unsure:
-        return Reason.UNSURE
+def _reason(live: Manifest, key: str, keys_in_doubt: frozenset[str]) -> Reason:
+    if key in keys_in_doubt:
+        return Reason.IN_DOUBT
     return Reason.CHANGED if key in live.objects else Reason.NEW
 
 
 def _vanished(live: Manifest, wanted: Mapping[str, str], at_ms: int) -> tuple[list[str], dict[str, int]]:
-    vanished = sorted((live.objects.keys() | set(live.unsure)) - wanted.keys())
+    """Return the pages that are gone, and the retired assets with the time of their last use."""
+    vanished = sorted((live.objects.keys() | set(live.in_doubt)) - wanted.keys())
     gone = [key for key in vanished if not _is_asset(key)]
     retired = {key: at_ms for key in vanished if _is_asset(key)}
-    still_retired = {key: since for key, since in live.retired.items() if key not in wanted}
+    still_retired = {key: since_ms for key, since_ms in live.retired.items() if key not in wanted}
     return gone, {**retired, **still_retired}
 
 
 def _kept(live: Manifest, release: Release, at_ms: int) -> tuple[tuple[Kept, ...], tuple[str, ...]]:
-    """The last releases, `release` first; and those whose source are dropped, that of a publish which never
-    ended among them."""
+    """Return the releases to keep, `release` first, and those to drop, one that never ended included."""
     newest = live.kept[0] if live.kept else None
     if newest is None or newest.release != release.id:
-        pages = sum(each.kind is not Kind.ASSET for each in release.objects)
+        pages = sum(site_object.kind is not Kind.ASSET for site_object in release.objects)
         newest = Kept(release.id, at_ms, len(release.products), pages)
-    kept = (newest, *(each for each in live.kept if each.release != release.id))[:RELEASES_KEPT_MAX]
-    known = {each.release for each in live.kept} | ({live.claim.release} if live.claim else set())
-    return kept, tuple(sorted(known - {each.release for each in kept} - {""}))
+    kept = (newest, *(past for past in live.kept if past.release != release.id))[:RELEASES_KEPT_MAX]
+    known = {past.release for past in live.kept} | ({live.claim.release} if live.claim else set())
+    return kept, tuple(sorted(known - {past.release for past in kept} - {""}))
 
 
 def _is_unused(since_ms: int, kept: Sequence[Kept], at_ms: int) -> bool:
-    """Whether what went out of use at `since_ms` is asked for by no cached page and no kept release."""
-    return at_ms - since_ms >= RETIRED_KEPT_MS and not any(each.live_at_ms < since_ms for each in kept)
+    """Return True if no cached page and no kept release loads an asset retired at `since_ms`."""
+    return at_ms - since_ms >= RETIRED_KEPT_MS and not any(past.live_at_ms < since_ms for past in kept)
 
 
 def _is_asset(key: str) -> bool:
     return key.startswith(("assets/", "pictures/"))
+
+
+def _abandoned(stored: Mapping[str, StockedProduct], release: Release) -> tuple[str, ...]:
+    return tuple(sorted(stored.keys() - set(release.products.slugs)))
+
+
+def _withdrawn(stored: Mapping[str, StockedProduct], release: Release) -> tuple[str, ...]:
+    before = {sku for stocked in stored.values() for sku in stocked.product.skus}
+    return tuple(sorted(before - {sku for entry in release.products for sku in entry.product.skus}))

@@ -1,34 +1,75 @@
-"""A stage as a publish sees it."""
+"""The parts of a stage that a publish writes to, under a lock of the folder it publishes from."""
 
 import fcntl
 import json
 import os
 import platform
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from chalicelib.aws.signing import Credentials
 from chalicelib.domain.form_stamp import FormStamps
+from chalicelib.domain.stock import StockedProduct
 from chalicelib.keys import read_keys
 from chalicelib.storage.pages import Cdn
+from chalicelib.storefront.theme import Shop
 from chalicelib.tables.domain_lists import DomainListsTable
 from chalicelib.tables.products import ProductsTable
+from spillway.deploy.agreement import require_agreement
 from spillway.errors import WorkFailed
 from spillway.project import Project
-from spillway.publish.live import Claimant, LiveRelease
-from spillway.publish.publisher import Target
-from spillway.publish.s3 import S3Bucket
+from spillway.publish.connection import Response
+from spillway.publish.live_manifest import Claimant, ManifestStore
+from spillway.publish.s3 import Request, S3Bucket
 from spillway.stage import Stage
 
-# More publishes than any folder begins within the half hour that a claim lasts.
+# More publishes than a folder starts within the half hour of a claim.
 _TOKENS_MAX = 100
 
 
+class Bucket(Protocol):
+    """The calls to a bucket that a publish needs."""
+
+    def send(self, requests: Iterable[Request], on_done: Callable[[], None] = ...) -> None: ...
+    def get(self, key: str) -> Response: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PublishTarget:
+    """One stage, as a publish sees it.
+
+    Attributes:
+        pages: the bucket of pages and assets.
+        releases: the bucket of the theme, the manifest and saved sources.
+        manifest: the manifest in `releases`.
+        stamps: signs the form tokens of pages.
+        clock_ms: the time, in milliseconds since 1970.
+        check_shop: raises BadInput if the stage's stack contradicts the shop's settings.
+    """
+
+    pages: Bucket
+    releases: Bucket
+    manifest: ManifestStore
+    products: ProductsTable
+    domain_lists: DomainListsTable
+    cdn: Cdn
+    stamps: FormStamps
+    clock_ms: Callable[[], int]
+    check_shop: Callable[[Shop], None] = lambda shop: None
+
+    def stored_products(self) -> dict[str, StockedProduct]:
+        """Return every product in the table with its stock, by slug."""
+        return {stocked.product.slug: stocked for stocked in self.products.scan()}
+
+
 @contextmanager
-def target_of(stage: Stage, project: Project, clock_ms: Callable[[], int]) -> Iterator[Target]:
-    """Everything of `stage` that a publish writes to, for as long as the block lasts.
+def publish_target(stage: Stage, project: Project, clock_ms: Callable[[], int]) -> Iterator[PublishTarget]:
+    """Open the parts of `stage` that a publish writes to, for the length of the block.
 
     Raises:
         WorkFailed: another publish from this folder to this stage is under way.
@@ -38,36 +79,47 @@ def target_of(stage: Stage, project: Project, clock_ms: Callable[[], int]) -> It
     folder.mkdir(parents=True, exist_ok=True)
     releases = _bucket(stage, names["ReleaseBucket"])
     keys = read_keys(stage.client("secretsmanager"), names["SigningKeysSecret"])
-    with _alone(folder / "lock") as lock:
-        yield Target(
+    with _locked(folder / "lock") as lock_id:
+        claimant = claimant_of(folder / "claims.json", lock_id)
+        yield PublishTarget(
             pages=_bucket(stage, names["PagesBucket"]),
             releases=releases,
-            live=LiveRelease(
-                releases, claimant_of(folder / "claims.json", lock), clock_ms, folder / "manifest.json"
-            ),
+            manifest=ManifestStore(releases, claimant, clock_ms, folder / "manifest.json"),
             products=ProductsTable(stage.client("dynamodb"), names["ProductsTable"]),
             domain_lists=DomainListsTable(stage.client("dynamodb"), names["ProductsTable"]),
             cdn=Cdn(stage.client("cloudfront"), names["DistributionId"]),
             stamps=FormStamps.of(keys.identity, at_ms=clock_ms()),
+            clock_ms=clock_ms,
+            check_shop=partial(require_agreement, stage),
         )
 
 
-def _bucket(stage: Stage, name: str) -> S3Bucket:
-    found = stage.session.get_credentials()
-    if found is None:
-        raise WorkFailed("no AWS credentials", hint="sign in with the AWS CLI, or set AWS_PROFILE")
+def claimant_of(file: Path, lock_id: str) -> Claimant:
+    """Return a new claimant, which may take over the claims of earlier publishes under the same lock.
 
-    def credentials() -> Credentials:
-        # Asked for anew each time: boto3 renews what ends.
-        frozen = found.get_frozen_credentials()
-        return Credentials(frozen.access_key or "", frozen.secret_key or "", frozen.token or "")
+    They have ended, since their process held the lock. `file` stores their tokens with the lock's id: a copy
+    of the folder has another lock, and its tokens do not prove that a publish has ended.
+    """
+    token = secrets.token_hex(8)
+    ended = _stored_tokens(file, lock_id)
+    tokens = [*ended, token][-_TOKENS_MAX:]
+    unfinished = file.with_name(f"{file.name}.unfinished")
+    unfinished.write_text(json.dumps({"lock": lock_id, "tokens": tokens}), encoding="ascii")
+    unfinished.replace(file)
+    return Claimant(token, frozenset(ended))
 
-    return S3Bucket(name, stage.region, credentials, endpoint=stage.endpoint_url)
+
+def _stored_tokens(file: Path, lock_id: str) -> list[str]:
+    try:
+        document = json.loads(file.read_text(encoding="ascii"))
+        return [str(token) for token in document["tokens"]] if document["lock"] == lock_id else []
+    except (OSError, ValueError, LookupError, TypeError):
+        return []
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[str]:
-    """Hold the lock of this folder for as long as the block lasts, and give a name of it."""
+def _locked(lock: Path) -> Iterator[str]:
+    """Hold a lock file for the length of the block, and yield its id."""
     with lock.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -79,24 +131,14 @@ def _alone(lock: Path) -> Iterator[str]:
         yield f"{platform.node()} {status.st_dev} {status.st_ino}"
 
 
-def claimant_of(file: Path, lock: str) -> Claimant:
-    """A publish under a token of its own, which may take up what earlier ones under the same lock left.
+def _bucket(stage: Stage, name: str) -> S3Bucket:
+    session_credentials = stage.session.get_credentials()
+    if session_credentials is None:
+        raise WorkFailed("no AWS credentials", hint="sign in with the AWS CLI, or set AWS_PROFILE")
 
-    They have ended, since their process held the lock. `file` remembers their tokens beside a name of the
-    lock: a copy of the folder has a lock of its own, and tokens that say nothing of who else runs.
-    """
-    token = secrets.token_hex(8)
-    ended = _tokens(file, lock)
-    known = [*ended, token][-_TOKENS_MAX:]
-    beside = file.with_name(f"{file.name}.unfinished")
-    beside.write_text(json.dumps({"lock": lock, "tokens": known}), encoding="ascii")
-    beside.replace(file)
-    return Claimant(token, frozenset(ended))
+    def credentials() -> Credentials:
+        # boto3 renews credentials before they expire, so ask it each time.
+        frozen = session_credentials.get_frozen_credentials()
+        return Credentials(frozen.access_key or "", frozen.secret_key or "", frozen.token or "")
 
-
-def _tokens(file: Path, lock: str) -> list[str]:
-    try:
-        document = json.loads(file.read_text(encoding="ascii"))
-        return [str(each) for each in document["tokens"]] if document["lock"] == lock else []
-    except (OSError, ValueError, LookupError, TypeError):
-        return []
+    return S3Bucket(name, stage.region, credentials, endpoint=stage.endpoint_url)

@@ -1,6 +1,7 @@
-"""A desk to publish a small shop from, to an S3 of this machine's own."""
+"""An environment to publish a small shop from: a folder, a fake S3, a clock, an owner of claims."""
 
 import re
+from functools import partial
 from typing import Any
 
 from chalicelib.aws.signing import Credentials
@@ -10,11 +11,12 @@ from chalicelib.storage.pages import Cdn
 from chalicelib.tables.domain_lists import DomainListsTable
 from chalicelib.tables.products import ProductsTable
 from spillway.project import Project
-from spillway.publish.live import Claimant, LiveRelease
+from spillway.publish.live_manifest import Claimant, ManifestStore
 from spillway.publish.plan import Plan
-from spillway.publish.publisher import Progress, Published, Publisher, Target
+from spillway.publish.run import Progress, Published, plan_publish, run_publish
 from spillway.publish.s3 import S3Bucket
-from spillway.publish.sources import chosen, of_folder, of_kept
+from spillway.publish.sources import LoadedSite, choose_kept, load_folder, load_kept
+from spillway.publish.target import PublishTarget
 from spillway.sitegen.release import Release
 from spillway.sitegen.site import build
 from tests.support.aws import REGION
@@ -24,8 +26,8 @@ from tests.support.memory_cdn import MemoryCloudFront
 from tests.support.stocking import observe
 
 
-class Desk:
-    """Where somebody publishes from: a folder, a name in claims, a clock."""
+class PublishEnv:
+    """A folder to publish from, an owner of claims, a clock."""
 
     def __init__(
         self,
@@ -37,7 +39,7 @@ class Desk:
     ) -> None:
         self.sink, self.project, self.products = sink, project, products
         self.clock, self.cdn = clock or Clock(), MemoryCloudFront()
-        self.live = LiveRelease(
+        self.manifest = ManifestStore(
             self.bucket("release"), Claimant(owner), self.clock, project.cache / "publish" / f"{owner}.json"
         )
 
@@ -52,37 +54,42 @@ class Desk:
         )
 
     @property
-    def target(self) -> Target:
+    def target(self) -> PublishTarget:
         cloudfront: Any = self.cdn
-        return Target(
+        return PublishTarget(
             pages=self.bucket("pages"),
             releases=self.bucket("release"),
-            live=self.live,
+            manifest=self.manifest,
             products=self.products,
             domain_lists=self.domain_lists,
             cdn=Cdn(cloudfront, "E1", sleep=lambda seconds: None),
             stamps=FormStamps.of(b"identity", at_ms=self.clock()),
+            clock_ms=self.clock,
         )
 
-    def publisher(self, progress: Progress | None = None, *, delete_many: bool = False) -> Publisher:
-        return Publisher(self.target, self.clock, progress or _unheard, delete_many=delete_many)
-
     def plan(self) -> Plan:
-        return self.publisher().plan(of_folder(self.project, self.target))
+        return plan_publish(partial(load_folder, self.project), self.target)
 
     def publish(self, progress: Progress | None = None, *, delete_many: bool = False) -> Published:
-        """Publish what the folder holds."""
-        publisher = self.publisher(progress, delete_many=delete_many)
-        return publisher.publish(of_folder(self.project, self.target))
+        """Publish the folder."""
+        return run_publish(
+            partial(load_folder, self.project),
+            self.target,
+            progress=progress or _ignore,
+            delete_many=delete_many,
+        )
 
-    def bring(self, release: Release) -> Published:
-        """Publish what was built before, whatever is in stock."""
-        return self.publisher().publish(lambda stock, dates: release)
+    def publish_release(self, release: Release) -> Published:
+        """Publish a release that was built before, for any stock."""
+        return run_publish(
+            lambda: LoadedSite(release.theme.shop, lambda stock, stamps, dates: release), self.target
+        )
 
     def roll_back(self, release: str | None = None, progress: Progress | None = None) -> Published:
         """Go back to a release."""
-        kept = chosen(self.live.read().manifest, release)
-        return self.publisher(progress).publish(of_kept(kept, self.project, self.target))
+        kept = choose_kept(self.manifest.read().manifest, release)
+        load = partial(load_kept, kept, self.project, self.target)
+        return run_publish(load, self.target, progress=progress or _ignore)
 
     def page(self, key: str) -> str:
         return self.sink.objects[f"pages/{key}"].decode()
@@ -108,6 +115,11 @@ def sell_out(products: ProductsTable) -> None:
     observe(products, "scarf", "SCARF", Stock(Availability.OUT_OF_STOCK, 0, 5, "e1"))
 
 
+def set_scarf_stock(products: ProductsTable, count: int) -> None:
+    """Set the number of scarves in stock."""
+    observe(products, "scarf", "SCARF", Stock(Availability.IN_STOCK, count, 5 + count, f"count{count}"))
+
+
 def edit_privacy(project: Project) -> None:
     """One page says more than it did."""
     page = project.site / "pages" / "privacy.md"
@@ -121,7 +133,7 @@ def drop_scarf(project: Project) -> None:
     (project.site / "site.toml").write_text(site)
 
 
-def _unheard(done: int, total: int) -> None:
+def _ignore(done: int, total: int) -> None:
     pass
 
 

@@ -14,7 +14,7 @@ from tests.support.aws import create_table
 from tests.support.clock import Clock
 from tests.support.dynamodb import MemoryDynamoDb
 from tests.support.fake_s3 import S3Sink
-from tests.support.publish_env import Desk
+from tests.support.publish_env import PublishEnv
 
 
 class _FileClock(Clock):
@@ -31,11 +31,11 @@ def main(url: str, folder: str, clock: str) -> int:
     """Publish the shop of `folder` as `asleep`; 1 when that failed, with the reason on standard error."""
     client: Any = MemoryDynamoDb()
     products = ProductsTable(client, create_table(client, "ProductsTable"))
-    desk = Desk(
+    env = PublishEnv(
         S3Sink(url=url), products, Project(Path(folder)), owner="asleep", clock=_FileClock(Path(clock))
     )
     try:
-        desk.publish()
+        env.publish()
     except WorkFailed as failed:
         print(failed.message, file=sys.stderr)
         return 1

@@ -11,7 +11,7 @@ from spillway.project import Project
 from tests.support.aws import create_table
 from tests.support.dynamodb import MemoryDynamoDb
 from tests.support.fake_s3 import S3Sink, running
-from tests.support.publish_env import Desk
+from tests.support.publish_env import PublishEnv
 from tests.support.small_shop import make_small_shop
 
 
@@ -36,12 +36,12 @@ def project(tmp_path: Path) -> Project:
 
 
 @pytest.fixture
-def desk(sink: S3Sink, products: ProductsTable, project: Project) -> Desk:
+def env(sink: S3Sink, products: ProductsTable, project: Project) -> PublishEnv:
     """Where the small shop is published from."""
-    return Desk(sink, products, project)
+    return PublishEnv(sink, products, project)
 
 
 @pytest.fixture
-def other(sink: S3Sink, products: ProductsTable, tmp_path: Path) -> Desk:
+def other(sink: S3Sink, products: ProductsTable, tmp_path: Path) -> PublishEnv:
     """Somebody else's machine, who publishes the same shop."""
-    return Desk(sink, products, make_small_shop(tmp_path / "other"), owner="other")
+    return PublishEnv(sink, products, make_small_shop(tmp_path / "other"), owner="other")

@@ -1,17 +1,19 @@
 """A shop is compared with the parameters of its stack before anything is published."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
 from chalicelib.domain.entry import OptIn
 from chalicelib.storefront.theme import Shop
-from spillway.deploy.agreement import Disagreement, StackSettings, agreeing, covers
+from spillway.deploy.agreement import Disagreement, StackSettings, covers, require_agreement
 from spillway.errors import BadInput
-from spillway.publish.sources import chosen, of_folder, of_kept
+from spillway.publish.run import Published, plan_publish, run_publish
+from spillway.publish.sources import choose_kept, load_folder, load_kept
 from spillway.stage import LOCAL
-from tests.support.publish_env import Desk, edit_privacy
+from tests.support.publish_env import PublishEnv, edit_privacy
 from tests.support.stubbed_stage import Client, FakeStage, stage
 
 STACK = StackSettings(
@@ -127,30 +129,39 @@ def deployed(name: str = "production", **parameters: str) -> FakeStage:
     return ParametersStage(made.name, made.region, made.session, clients=made.clients)
 
 
-def test_nothing_is_published_that_the_stack_contradicts(desk: Desk) -> None:
+def publish_to(place: FakeStage, env: PublishEnv, **options: Any) -> Published:
+    """Publish the folder to a target that is checked against the stack of `place`."""
+    target = replace(env.target, check_shop=partial(require_agreement, place))
+    return run_publish(partial(load_folder, env.project, **options), target)
+
+
+def test_nothing_is_published_that_the_stack_contradicts(env: PublishEnv) -> None:
     place = deployed(DomainName="", SenderAddress="hello@egret.example")
-    make = agreeing(place, of_folder(desk.project, desk.target))
     with pytest.raises(BadInput, match=r"base_url is https://www\.heron\.example") as refused:
-        desk.publisher().publish(make)
+        publish_to(place, env)
     assert "sender is hello@heron.example" in refused.value.message
     assert refused.value.hint.endswith("nothing was published")
-    assert desk.sink.objects == {}
-    own_name = of_folder(desk.project, desk.target, base_url="https://d111.cloudfront.net")
-    assert desk.publisher().publish(agreeing(deployed(DomainName=""), own_name)).uploaded > 0
-    assert "https://d111.cloudfront.net/" in desk.page("sitemap.xml")
+    assert env.sink.objects == {}
+    with pytest.raises(BadInput, match=r"base_url is https://www\.heron\.example"):
+        plan_publish(
+            partial(load_folder, env.project),
+            replace(env.target, check_shop=partial(require_agreement, place)),
+        )
+    published = publish_to(deployed(DomainName=""), env, base_url="https://d111.cloudfront.net")
+    assert published.uploaded > 0
+    assert "https://d111.cloudfront.net/" in env.page("sitemap.xml")
 
 
-def test_no_release_of_another_domain_is_gone_back_to(desk: Desk) -> None:
-    own_name = of_folder(desk.project, desk.target, base_url="https://d111.cloudfront.net")
-    desk.publisher().publish(agreeing(deployed(DomainName=""), own_name))
-    edit_privacy(desk.project)
-    desk.publisher().publish(agreeing(deployed(), of_folder(desk.project, desk.target)))
-    kept = chosen(desk.live.read().manifest, None)
+def test_no_release_of_another_domain_is_gone_back_to(env: PublishEnv) -> None:
+    publish_to(deployed(DomainName=""), env, base_url="https://d111.cloudfront.net")
+    edit_privacy(env.project)
+    publish_to(deployed(), env)
+    kept = choose_kept(env.manifest.read().manifest, None)
+    target = replace(env.target, check_shop=partial(require_agreement, deployed()))
     with pytest.raises(BadInput, match=r"base_url is https://d111\.cloudfront\.net"):
-        desk.publisher().publish(agreeing(deployed(), of_kept(kept, desk.project, desk.target)))
-    assert "https://www.heron.example/" in desk.page("sitemap.xml")
+        run_publish(partial(load_kept, kept, env.project, target), target)
+    assert "https://www.heron.example/" in env.page("sitemap.xml")
 
 
-def test_the_local_stage_is_published_for_wherever_it_is_served(desk: Desk) -> None:
-    make = of_folder(desk.project, desk.target, base_url="http://127.0.0.1:9110")
-    assert agreeing(stage(LOCAL), make) is make
+def test_the_local_stage_is_published_for_wherever_it_is_served() -> None:
+    require_agreement(stage(LOCAL), replace(SHOP, base_url="http://127.0.0.1:9110"))

@@ -31,7 +31,7 @@ from tests.support.aws import ROOT, create_table
 from tests.support.dynamodb import MemoryDynamoDb
 from tests.support.memory_cdn import MemoryCloudFront
 from tests.support.memory_s3 import MemoryS3
-from tests.support.publish_env import Desk, edit_privacy
+from tests.support.publish_env import PublishEnv, edit_privacy
 from tests.support.stocking import observe
 
 STAMPS = FormStamps.of(b"identity", at_ms=0)
@@ -315,7 +315,7 @@ def test_the_distribution_is_the_one_that_paths_and_bytes_are_counted_for() -> N
     class Loader(yaml.SafeLoader):
         """Reads the tags of CloudFormation as what they stand before."""
 
-    Loader.add_multi_constructor("!", lambda loader, tag, node: str(node.value))
+    Loader.add_multi_constructor("!", lambda body_loader, tag, node: str(node.value))
     template = yaml.load((ROOT / ".chalice" / "resources.yaml").read_text(), Loader)
     distribution = template["Resources"]["Distribution"]["Properties"]["DistributionConfig"]
     assert distribution["DefaultRootObject"] == HOME_KEY
@@ -331,47 +331,47 @@ def test_as_many_paths_are_named_as_cost_no_more_than_a_wildcard_in_a_shop_of_18
     assert objects == pytest.approx(18_000, rel=0.02)
 
 
-def test_a_publish_invalidates_both_paths_of_the_home_page(desk: Desk) -> None:
-    desk.publish()
-    site = desk.project.site / "site.toml"
+def test_a_publish_invalidates_both_paths_of_the_home_page(env: PublishEnv) -> None:
+    env.publish()
+    site = env.project.site / "site.toml"
     site.write_text(site.read_text().replace("Made for bad weather", "Made for rain"))
-    desk.clock.pass_s(60)
-    desk.publish()
-    assert desk.cdn.paths[-1] == ["/", "/index.html", "/sitemap.xml"]
+    env.clock.pass_s(60)
+    env.publish()
+    assert env.cdn.paths[-1] == ["/", "/index.html", "/sitemap.xml"]
 
 
-def test_a_publish_that_dies_at_any_request_leaves_no_old_page_once_it_is_repeated(desk: Desk) -> None:
-    desk.publish()
+def test_a_publish_that_dies_at_any_request_leaves_no_old_page_once_it_is_repeated(env: PublishEnv) -> None:
+    env.publish()
     for dies_at in range(5):
-        edit_privacy(desk.project)
-        desk.clock.pass_s(60)
-        desk.cdn.paths.clear()
-        desk.sink.asked.clear()
-        desk.sink.deaf_from = dies_at
+        edit_privacy(env.project)
+        env.clock.pass_s(60)
+        env.cdn.paths.clear()
+        env.sink.asked.clear()
+        env.sink.deaf_from = dies_at
         with pytest.raises(WorkFailed):
-            desk.publish()
+            env.publish()
         # It may have written both, and invalidated them; visitors may have asked for them before it did.
-        desk.sink.deaf_from = None
-        desk.clock.pass_s(1)
-        before = len(desk.cdn.paths)
-        desk.publish()
-        assert desk.cdn.paths[before:] == [["/privacy", "/sitemap.xml"]], f"died at request {dies_at}"
-        desk.publish()
-        assert len(desk.cdn.paths) == before + 1
+        env.sink.deaf_from = None
+        env.clock.pass_s(1)
+        before = len(env.cdn.paths)
+        env.publish()
+        assert env.cdn.paths[before:] == [["/privacy", "/sitemap.xml"]], f"died at request {dies_at}"
+        env.publish()
+        assert len(env.cdn.paths) == before + 1
 
 
-def test_a_publish_that_cloudfront_does_not_take_says_so_and_the_next_one_ends_it(desk: Desk) -> None:
-    desk.publish()
-    edit_privacy(desk.project)
-    desk.clock.pass_s(60)
-    desk.cdn.paths_left = desk.cdn.wildcards_left = 0
+def test_a_publish_that_cloudfront_does_not_take_says_so_and_the_next_one_ends_it(env: PublishEnv) -> None:
+    env.publish()
+    edit_privacy(env.project)
+    env.clock.pass_s(60)
+    env.cdn.paths_left = env.cdn.wildcards_left = 0
     with pytest.raises(WorkFailed, match="too many invalidations in progress") as failed:
-        desk.publish()
+        env.publish()
     assert "publish again in a few minutes" in failed.value.hint
-    desk.cdn.paths_left = 3_000
-    desk.publish()
-    assert desk.cdn.paths[-1] == ["/privacy", "/sitemap.xml"]
-    assert desk.publish().uploaded == 0
+    env.cdn.paths_left = 3_000
+    env.publish()
+    assert env.cdn.paths[-1] == ["/privacy", "/sitemap.xml"]
+    assert env.publish().uploaded == 0
 
 
 def _headers(there: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from spillway.__main__ import cli
-from tests.support.publish_env import Desk
+from tests.support.publish_env import PublishEnv
 from tests.support.shopify_export import as_csv, export
 
 # Of the shop it comes into.
@@ -14,22 +14,24 @@ OWN_PRODUCTS, OWN_VARIANTS = 2, 4
 
 
 @pytest.mark.parametrize("count", [120, pytest.param(1000, marks=pytest.mark.slow)])
-def test_every_product_of_a_large_export_reaches_the_shoppers(desk: Desk, tmp_path: Path, count: int) -> None:
+def test_every_product_of_a_large_export_reaches_the_shoppers(
+    env: PublishEnv, tmp_path: Path, count: int
+) -> None:
     rows = export(count)
     file = tmp_path / "export.csv"
     file.write_bytes(as_csv(rows, new_names=True))
-    result = CliRunner().invoke(cli, ["import", "shopify", str(file), "--no-images"], obj=desk.project)
+    result = CliRunner().invoke(cli, ["import", "shopify", str(file), "--no-images"], obj=env.project)
     assert result.exit_code == 0, result.output
 
-    published = desk.publish()
+    published = env.publish()
 
     handles = {row["Handle"] for row in rows}
-    pages = {key for key in desk.sink.keys("pages") if key.startswith("products/")}
+    pages = {key for key in env.sink.keys("pages") if key.startswith("products/")}
     assert (len(handles), len(pages)) == (count, count + OWN_PRODUCTS)
-    assert published.uploaded == len(desk.sink.keys("pages"))
+    assert published.uploaded == len(env.sink.keys("pages"))
     variants = [row for row in rows if row.get("Variant Price")]
-    held = list(desk.products.scan())
+    held = list(env.products.scan())
     assert sum(len(each.product.variants) for each in held) == len(variants) + OWN_VARIANTS
-    listed = desk.page("sitemap.xml")
+    listed = env.page("sitemap.xml")
     assert all(f"/{page}<" in listed for page in pages)
-    assert desk.missing_assets() == set()
+    assert env.missing_assets() == set()

@@ -5,51 +5,51 @@ from threading import Thread
 import pytest
 
 from spillway.errors import WorkFailed
-from spillway.publish.live import CLAIM_MS
-from tests.support.publish_env import Desk, drop_notes, drop_scarf, edit_privacy, write_notes
+from spillway.publish.live_manifest import CLAIM_MS
+from tests.support.publish_env import PublishEnv, drop_notes, drop_scarf, edit_privacy, write_notes
 
 
 def test_what_another_machine_published_since_is_seen_before_anything_is_decided(
-    desk: Desk, other: Desk
+    env: PublishEnv, other: PublishEnv
 ) -> None:
-    desk.publish()
+    env.publish()
     edit_privacy(other.project)
     other.publish()
-    theirs = desk.content()
+    theirs = env.content()
     # Nothing to do, by what this machine saw last; then something, by that; then nothing again.
-    assert desk.publish().uploaded > 0
-    assert desk.content() != theirs
+    assert env.publish().uploaded > 0
+    assert env.content() != theirs
     other.publish()
-    assert desk.content() == theirs
-    edit_privacy(desk.project)
-    assert desk.publish().uploaded == 0
-    assert desk.content() == theirs
+    assert env.content() == theirs
+    edit_privacy(env.project)
+    assert env.publish().uploaded == 0
+    assert env.content() == theirs
 
 
-def test_a_claim_that_ended_since_it_was_seen_stops_nobody(desk: Desk, other: Desk) -> None:
-    desk.publish()
+def test_a_claim_that_ended_since_it_was_seen_stops_nobody(env: PublishEnv, other: PublishEnv) -> None:
+    env.publish()
     edit_privacy(other.project)
     plan = other.plan()
-    claimed = other.live.claim(other.live.read(), plan)
-    assert desk.live.read().manifest.claim == claimed.manifest.claim
+    claimed = other.manifest.claim(other.manifest.read(), plan)
+    assert env.manifest.read().manifest.claim == claimed.manifest.claim
     with pytest.raises(WorkFailed, match="another publish is under way"):
-        desk.publish()
+        env.publish()
     claimed.finish()
-    edit_privacy(desk.project)
-    assert desk.publish().release == plan.manifest.release
+    edit_privacy(env.project)
+    assert env.publish().release == plan.manifest.release
 
 
-def test_many_pages_gone_are_counted_by_what_is_live(desk: Desk, other: Desk) -> None:
-    write_notes(desk.project, 30)
-    desk.publish()
+def test_many_pages_gone_are_counted_by_what_is_live(env: PublishEnv, other: PublishEnv) -> None:
+    write_notes(env.project, 30)
+    env.publish()
     other.publish(delete_many=True)
-    drop_notes(desk.project)
-    assert desk.publish().removed == 0
+    drop_notes(env.project)
+    assert env.publish().removed == 0
 
 
-def test_of_two_publishers_one_wins_and_the_other_is_told(desk: Desk, other: Desk) -> None:
-    desk.publish()
-    edit_privacy(desk.project)
+def test_of_two_publishers_one_wins_and_the_other_is_told(env: PublishEnv, other: PublishEnv) -> None:
+    env.publish()
+    edit_privacy(env.project)
     drop_scarf(other.project)
     told: list[str] = []
 
@@ -63,29 +63,31 @@ def test_of_two_publishers_one_wins_and_the_other_is_told(desk: Desk, other: Des
         elsewhere.start()
         elsewhere.join()
 
-    desk.publish(meanwhile)
+    env.publish(meanwhile)
     assert len(told) == 1
-    assert "More." in desk.page("privacy")
-    assert "products/scarf" in desk.sink.keys("pages")
+    assert "More." in env.page("privacy")
+    assert "products/scarf" in env.sink.keys("pages")
 
 
-def test_two_who_read_the_same_manifest_cannot_both_claim_it(desk: Desk, other: Desk) -> None:
-    desk.publish()
-    edit_privacy(desk.project)
-    plan = desk.plan()
-    mine, theirs = desk.live.read(), other.live.read()
-    desk.live.claim(mine, plan)
+def test_two_who_read_the_same_manifest_cannot_both_claim_it(env: PublishEnv, other: PublishEnv) -> None:
+    env.publish()
+    edit_privacy(env.project)
+    plan = env.plan()
+    mine, theirs = env.manifest.read(), other.manifest.read()
+    env.manifest.claim(mine, plan)
     with pytest.raises(WorkFailed, match="another publish is under way"):
-        other.live.claim(theirs, plan)
+        other.manifest.claim(theirs, plan)
 
 
-def test_a_claim_that_somebody_died_with_is_given_up_and_its_owner_is_told(desk: Desk, other: Desk) -> None:
-    desk.publish()
-    edit_privacy(desk.project)
-    plan = desk.plan()
-    claimed = desk.live.claim(desk.live.read(), plan)
+def test_a_claim_that_somebody_died_with_is_given_up_and_its_owner_is_told(
+    env: PublishEnv, other: PublishEnv
+) -> None:
+    env.publish()
+    edit_privacy(env.project)
+    plan = env.plan()
+    claimed = env.manifest.claim(env.manifest.read(), plan)
     other.clock.pass_s(CLAIM_MS // 1000)
     other.publish()
     with pytest.raises(WorkFailed, match="another publish took over"):
         claimed.finish()
-    assert "More." not in desk.page("privacy")
+    assert "More." not in env.page("privacy")

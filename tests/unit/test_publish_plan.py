@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from spillway.publish.manifest import Claim, Kept, Manifest, fingerprints
-from spillway.publish.plan import RETIRED_KEPT_MS, Reason, make_plan, theme_digest
+from spillway.publish.plan import RETIRED_KEPT_MS, Reason, diff, theme_digest
 from spillway.sitegen.release import Dated, Kind, Release
 
 
@@ -12,7 +12,7 @@ def live(release: Release) -> Manifest:
 
 
 def test_a_first_publish_puts_everything_assets_first(small_release: Release) -> None:
-    plan = make_plan(Manifest(), small_release, at_ms=0)
+    plan = diff(Manifest(), small_release, at_ms=0)
     kinds = [upload.site_object.kind for upload in plan.uploads]
     assert len(kinds) == len(small_release.objects)
     assert kinds == sorted(kinds, key=[Kind.ASSET, Kind.PAGE, Kind.INDEX].index)
@@ -20,7 +20,7 @@ def test_a_first_publish_puts_everything_assets_first(small_release: Release) ->
 
 
 def test_the_same_release_again_puts_nothing(small_release: Release) -> None:
-    plan = make_plan(live(small_release), small_release, at_ms=0)
+    plan = diff(live(small_release), small_release, at_ms=0)
     assert (plan.uploads, plan.removals, plan.pages_touched) == ((), (), ())
     assert plan.skipped == len(small_release.objects)
     assert plan.empty
@@ -31,7 +31,7 @@ def test_a_changed_header_is_a_change(small_release: Release) -> None:
     changed = replace(
         small_release, objects=(replace(first, cache_control="no-store"), *small_release.objects[1:])
     )
-    (upload,) = make_plan(live(small_release), changed, at_ms=0).uploads
+    (upload,) = diff(live(small_release), changed, at_ms=0).uploads
     assert (upload.site_object.key, upload.reason) == (first.key, Reason.CHANGED)
 
 
@@ -43,13 +43,13 @@ def test_a_vanished_page_goes_at_once_and_a_vanished_asset_a_week_later(small_re
     )
     smaller = replace(small_release, objects=rest)
     pictures = {each.key for each in small_release.objects if each.key.startswith("pictures/scarf")}
-    first = make_plan(live(small_release), smaller, at_ms=1000)
+    first = diff(live(small_release), smaller, at_ms=1000)
     assert [(removal.key, removal.reason) for removal in first.removals] == [("products/scarf", Reason.GONE)]
     assert first.pages_touched == ("/products/scarf",)
     assert first.manifest.retired.keys() == pictures
-    soon = make_plan(first.manifest, smaller, at_ms=1000 + RETIRED_KEPT_MS - 1)
+    soon = diff(first.manifest, smaller, at_ms=1000 + RETIRED_KEPT_MS - 1)
     assert soon.removals == ()
-    later = make_plan(soon.manifest, smaller, at_ms=1000 + RETIRED_KEPT_MS)
+    later = diff(soon.manifest, smaller, at_ms=1000 + RETIRED_KEPT_MS)
     assert {removal.key for removal in later.removals} == pictures
     assert later.manifest.retired == {}
 
@@ -58,8 +58,8 @@ def test_an_asset_that_comes_back_is_neither_deleted_nor_put(small_release: Rele
     asset = next(each for each in small_release.objects if each.kind is Kind.ASSET)
     others = tuple(each for each in small_release.objects if each != asset)
     smaller = replace(small_release, objects=others)
-    gone = make_plan(live(small_release), smaller, at_ms=0)
-    back = make_plan(gone.manifest, small_release, at_ms=RETIRED_KEPT_MS)
+    gone = diff(live(small_release), smaller, at_ms=0)
+    back = diff(gone.manifest, small_release, at_ms=RETIRED_KEPT_MS)
     assert gone.manifest.retired.keys() == {asset.key}
     assert (back.removals, back.uploads) == ((), ())
     assert back.manifest.retired == {}
@@ -69,9 +69,9 @@ def test_makings_are_kept_again_where_an_overtaken_publish_may_have_deleted_them
     small_release: Release,
 ) -> None:
     there = replace(live(small_release), kept=(Kept(small_release.id, 4, 5, 6),))
-    assert not make_plan(there, small_release, at_ms=0).keeps
-    doubtful = make_plan(there.with_doubts(()), small_release, at_ms=0)
-    assert (doubtful.keeps, doubtful.theme_changed, doubtful.uploads) == (True, True, ())
+    assert not diff(there, small_release, at_ms=0).saves_source
+    doubtful = diff(there.with_doubts(()), small_release, at_ms=0)
+    assert (doubtful.saves_source, doubtful.theme_changed, doubtful.uploads) == (True, True, ())
 
 
 def test_a_manifest_comes_back_as_it_was_written(small_release: Release) -> None:
@@ -82,11 +82,11 @@ def test_a_manifest_comes_back_as_it_was_written(small_release: Release) -> None
 
 def test_what_a_publish_that_never_ended_may_have_touched_is_put_again(small_release: Release) -> None:
     died = replace(
-        live(small_release), unsure=("products/scarf", "products/never-ended"), claim=Claim("o", 1)
+        live(small_release), in_doubt=("products/scarf", "products/never-ended"), claim=Claim("o", 1)
     )
-    plan = make_plan(died, small_release, at_ms=0)
+    plan = diff(died, small_release, at_ms=0)
     assert [(each.site_object.key, each.reason) for each in plan.uploads] == [
-        ("products/scarf", Reason.UNSURE)
+        ("products/scarf", Reason.IN_DOUBT)
     ]
     assert [removal.key for removal in plan.removals] == ["products/never-ended"]
     assert plan.theme_changed

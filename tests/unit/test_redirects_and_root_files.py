@@ -7,9 +7,9 @@ import pytest
 
 from chalicelib.storage.pages import invalidation_paths
 from spillway.project import Project
-from spillway.publish.archive import packed, unpacked
 from spillway.publish.manifest import Manifest
-from spillway.publish.plan import Reason, make_plan
+from spillway.publish.plan import Reason, diff
+from spillway.publish.sources import pack, unpack
 from spillway.sitegen.preview import Preview
 from spillway.sitegen.reading.toml_input import CatalogueInvalid
 from spillway.sitegen.release import Release
@@ -114,11 +114,11 @@ def test_redirects_under_a_page_or_to_nowhere_are_mistakes(shop: Project) -> Non
 
 def test_a_redirect_whose_line_goes_is_removed_from_the_live_shop(shop: Project) -> None:
     redirect(shop, '"/old" = "/privacy"')
-    first = make_plan(Manifest(), build(shop), at_ms=1)
+    first = diff(Manifest(), build(shop), at_ms=1)
     assert {"old", "old/"} <= set(first.keys)
     redirect(shop)
 
-    plan = make_plan(first.manifest, build(shop), at_ms=2)
+    plan = diff(first.manifest, build(shop), at_ms=2)
 
     assert [(each.key, each.reason) for each in plan.removals] == [
         ("old", Reason.GONE),
@@ -130,7 +130,7 @@ def test_a_redirect_whose_line_goes_is_removed_from_the_live_shop(shop: Project)
 def test_an_old_address_of_odd_signs_is_invalidated_by_a_wildcard(shop: Project) -> None:
     redirect(shop, '"/é *" = "/privacy"')
 
-    plan = make_plan(Manifest(), build(shop), at_ms=1)
+    plan = diff(Manifest(), build(shop), at_ms=1)
 
     assert {"/é *", "/é */"} <= set(plan.pages_touched)
     assert invalidation_paths(plan.pages_touched) == ("/*",)
@@ -140,7 +140,7 @@ def test_the_preview_leads_on_and_serves_root_files(shop: Project) -> None:
     redirect(shop, '"/shop/accessories/ä b" = "/products/scarf"')
     put(shop, ".well-known/apple-app-site-association", '{"applinks": {}}')
     preview = Preview(shop, base_url="https://www.heron.example")
-    preview.rebuild_if_changed()
+    preview.look()
 
     for path in ("/shop/accessories/%C3%A4%20b", "/shop/accessories/%C3%A4%20b/?utm=1"):
         answer = ask(preview, path)
@@ -219,7 +219,7 @@ def test_a_release_that_can_be_gone_back_to_keeps_redirects_and_root_files(shop:
     put(shop, "blob", b"\xff\0")
     source = build(shop).source
 
-    kept = unpacked(packed(source), source.theme.release)
+    kept = unpack(pack(source), source.theme.release)
 
     assert kept.root_files == source.root_files
     assert [(each.source, each.target) for each in kept.redirects] == [("/old", "/privacy")]

@@ -9,12 +9,11 @@ from chalicelib.domain.stock import Availability, Stock, StockedProduct
 from spillway.commands.publish import show_kept
 from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
-from spillway.publish.archive import kept_key, packed, unpacked
 from spillway.publish.manifest import Claim, Kept, Manifest
-from spillway.publish.plan import RELEASES_KEPT_MAX, RETIRED_KEPT_MS, make_plan
-from spillway.publish.sources import chosen
+from spillway.publish.plan import RELEASES_KEPT_MAX, RETIRED_KEPT_MS, diff
+from spillway.publish.sources import choose_kept, pack, source_key, unpack
 from spillway.sitegen.release import Kind, Release, ReleaseSource
-from tests.support.publish_env import Desk, drop_scarf, edit_privacy, sell_out
+from tests.support.publish_env import PublishEnv, drop_scarf, edit_privacy, sell_out
 from tests.support.small_shop import make_small_shop
 
 
@@ -29,112 +28,114 @@ def edit_everything(project: Project) -> None:
         file.write_text(file.read_text() + "\n")
 
 
-def test_going_back_brings_all_of_the_release_before(desk: Desk) -> None:
-    first = desk.publish()
+def test_going_back_brings_all_of_the_release_before(env: PublishEnv) -> None:
+    first = env.publish()
     before, theme, catalogue = (
-        desk.content(),
-        desk.sink.objects["release/theme.json"],
-        held(desk),
+        env.content(),
+        env.sink.objects["release/theme.json"],
+        held(env),
     )
-    edit_everything(desk.project)
-    desk.clock.pass_s(60)
-    second = desk.publish()
+    edit_everything(env.project)
+    env.clock.pass_s(60)
+    second = env.publish()
 
-    back = desk.roll_back()
+    back = env.roll_back()
 
     assert back.release == first.release != second.release
     live_keys = set(before)
     sitemap = before.pop("pages/sitemap.xml").decode()
     assert sitemap.count("<lastmod>2026-09-21T14:13:20Z") == sitemap.count("<lastmod>")
-    assert desk.page("sitemap.xml").count("<lastmod>2026-09-21T14:14:20Z") == 7, "all that changed, twice"
-    assert {key: desk.content()[key] for key in before} == before
-    assert desk.content().keys() - live_keys == {
-        f"pages/{key}" for key in desk.live.read().manifest.retired
+    assert env.page("sitemap.xml").count("<lastmod>2026-09-21T14:14:20Z") == 7, "all that changed, twice"
+    assert {key: env.content()[key] for key in before} == before
+    assert env.content().keys() - live_keys == {
+        f"pages/{key}" for key in env.manifest.read().manifest.retired
     }, "of the release that was left only assets are still there"
-    assert desk.sink.objects["release/theme.json"] == theme
-    assert held(desk) == catalogue
+    assert env.sink.objects["release/theme.json"] == theme
+    assert held(env) == catalogue
 
 
-def test_going_back_twice_is_where_one_was(desk: Desk) -> None:
-    desk.publish()
-    edit_privacy(desk.project)
-    second = desk.publish()
-    desk.roll_back()
+def test_going_back_twice_is_where_one_was(env: PublishEnv) -> None:
+    env.publish()
+    edit_privacy(env.project)
+    second = env.publish()
+    env.roll_back()
 
-    assert desk.roll_back().release == second.release
-    assert "More." in desk.page("privacy")
-
-
-def test_stock_is_of_now_and_stays(desk: Desk) -> None:
-    desk.publish()
-    edit_everything(desk.project)
-    desk.publish()
-    sell_out(desk.products)
-
-    desk.roll_back()
-
-    assert 'id="waitlist"' in desk.page("products/scarf")
-    assert held(desk)["scarf"].stock["SCARF"] == Stock(Availability.OUT_OF_STOCK, 0, 5, "e1")
+    assert env.roll_back().release == second.release
+    assert "More." in env.page("privacy")
 
 
-def test_an_event_while_going_back_is_not_covered_by_an_older_page(desk: Desk) -> None:
-    desk.publish()
-    edit_privacy(desk.project)
-    desk.publish()
+def test_stock_is_of_now_and_stays(env: PublishEnv) -> None:
+    env.publish()
+    edit_everything(env.project)
+    env.publish()
+    sell_out(env.products)
 
-    desk.roll_back(progress=lambda done, total: sell_out(desk.products))
+    env.roll_back()
 
-    assert 'id="waitlist"' in desk.page("products/scarf")
-
-
-def test_nothing_of_the_folder_is_read(desk: Desk) -> None:
-    first = desk.publish()
-    edit_privacy(desk.project)
-    desk.publish()
-    (desk.project.site / "site.toml").write_text("broken")
-
-    assert desk.roll_back().release == first.release
+    assert 'id="waitlist"' in env.page("products/scarf")
+    assert held(env)["scarf"].stock["SCARF"] == Stock(Availability.OUT_OF_STOCK, 0, 5, "e1")
 
 
-def test_going_back_that_dies_at_any_request_breaks_no_page_and_is_finished_by_the_next(desk: Desk) -> None:
-    first = desk.publish()
-    before = desk.content()
-    edit_everything(desk.project)
-    desk.publish()
-    after = dict(desk.sink.objects)
-    desk.sink.asked.clear()
-    desk.roll_back()
-    steps = len(desk.sink.asked)
+def test_an_event_while_going_back_is_not_covered_by_an_older_page(env: PublishEnv) -> None:
+    env.publish()
+    edit_privacy(env.project)
+    env.publish()
+
+    env.roll_back(progress=lambda done, total: sell_out(env.products))
+
+    assert 'id="waitlist"' in env.page("products/scarf")
+
+
+def test_nothing_of_the_folder_is_read(env: PublishEnv) -> None:
+    first = env.publish()
+    edit_privacy(env.project)
+    env.publish()
+    (env.project.site / "site.toml").write_text("broken")
+
+    assert env.roll_back().release == first.release
+
+
+def test_going_back_that_dies_at_any_request_breaks_no_page_and_is_finished_by_the_next(
+    env: PublishEnv,
+) -> None:
+    first = env.publish()
+    before = env.content()
+    edit_everything(env.project)
+    env.publish()
+    after = dict(env.sink.objects)
+    env.sink.asked.clear()
+    env.roll_back()
+    steps = len(env.sink.asked)
     assert steps > 8
 
     for dies_at in range(steps):
-        desk.sink.objects = dict(after)
-        desk.sink.asked.clear()
-        desk.sink.deaf_from = dies_at
+        env.sink.objects = dict(after)
+        env.sink.asked.clear()
+        env.sink.deaf_from = dies_at
         with pytest.raises(WorkFailed):
-            desk.roll_back(first.release)
-        assert desk.missing_assets() == set()
-        desk.sink.deaf_from = None
-        desk.roll_back(first.release)
-        assert {key: desk.content()[key] for key in before} == before
-        assert desk.missing_assets() == set()
+            env.roll_back(first.release)
+        assert env.missing_assets() == set()
+        env.sink.deaf_from = None
+        env.roll_back(first.release)
+        assert {key: env.content()[key] for key in before} == before
+        assert env.missing_assets() == set()
 
 
-def test_a_half_done_publish_can_be_left_by_going_back(desk: Desk) -> None:
-    first = desk.publish()
-    before = desk.content()
-    edit_everything(desk.project)
-    desk.sink.asked.clear()
-    desk.sink.deaf_from = 8
+def test_a_half_done_publish_can_be_left_by_going_back(env: PublishEnv) -> None:
+    first = env.publish()
+    before = env.content()
+    edit_everything(env.project)
+    env.sink.asked.clear()
+    env.sink.deaf_from = 8
     with pytest.raises(WorkFailed):
-        desk.publish()
-    desk.sink.deaf_from = None
+        env.publish()
+    env.sink.deaf_from = None
 
-    desk.roll_back(first.release)
+    env.roll_back(first.release)
 
-    assert {key: desk.content()[key] for key in before} == before
-    kept = {key for key in desk.sink.keys("release") if key.startswith("releases/")}
-    assert kept == {kept_key(first.release)}, "what the dead publish kept is dropped"
+    assert {key: env.content()[key] for key in before} == before
+    kept = {key for key in env.sink.keys("release") if key.startswith("releases/")}
+    assert kept == {source_key(first.release)}, "what the dead publish kept is dropped"
 
 
 def test_a_release_that_was_begun_and_not_ended_is_named(capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,41 +147,41 @@ def test_a_release_that_was_begun_and_not_ended_is_named(capsys: pytest.CaptureF
     assert "not ended" not in capsys.readouterr().out
 
 
-def test_another_publish_under_way_is_not_disturbed(desk: Desk, tmp_path: Path) -> None:
-    desk.publish()
-    edit_privacy(desk.project)
-    desk.publish()
-    other = Desk(desk.sink, desk.products, make_small_shop(tmp_path / "other"), owner="other")
-    seen = other.live.read()
-    other.live.claim(seen, other.plan())
+def test_another_publish_under_way_is_not_disturbed(env: PublishEnv, tmp_path: Path) -> None:
+    env.publish()
+    edit_privacy(env.project)
+    env.publish()
+    other = PublishEnv(env.sink, env.products, make_small_shop(tmp_path / "other"), owner="other")
+    seen = other.manifest.read()
+    other.manifest.claim(seen, other.plan())
 
     with pytest.raises(WorkFailed, match="another publish is under way"):
-        desk.roll_back()
+        env.roll_back()
 
-    assert "More." in desk.page("privacy")
+    assert "More." in env.page("privacy")
 
 
 def test_only_the_last_releases_are_kept(small_release: Release) -> None:
     live = Manifest()
     for number in range(RELEASES_KEPT_MAX + 2):
-        plan = make_plan(live, named(small_release, f"r{number}"), at_ms=number)
+        plan = diff(live, named(small_release, f"r{number}"), at_ms=number)
         live = plan.manifest
     assert [each.release for each in live.kept] == [f"r{number}" for number in range(11, 1, -1)]
-    assert plan.forgets == ("r1",)
-    again = make_plan(live, named(small_release, "r5"), at_ms=99)
+    assert plan.dropped_releases == ("r1",)
+    again = diff(live, named(small_release, "r5"), at_ms=99)
     newest = again.manifest.kept[0]
     assert (newest.release, newest.live_at_ms, newest.products) == ("r5", 99, 2)
-    assert (again.keeps, again.forgets) == (False, ())
+    assert (again.saves_source, again.dropped_releases) == (False, ())
 
 
 def test_what_a_kept_release_needs_stays_and_goes_with_it(small_release: Release) -> None:
     asset = next(each for each in small_release.objects if each.kind is Kind.ASSET)
     others = tuple(each for each in small_release.objects if each is not asset)
-    live = make_plan(Manifest(), small_release, at_ms=0).manifest
+    live = diff(Manifest(), small_release, at_ms=0).manifest
     removed_by: list[str] = []
     for number in range(RELEASES_KEPT_MAX):
         later = replace(named(small_release, f"r{number}"), objects=others)
-        plan = make_plan(live, later, at_ms=(number + 1) * RETIRED_KEPT_MS)
+        plan = diff(live, later, at_ms=(number + 1) * RETIRED_KEPT_MS)
         removed_by += [later.id for removal in plan.removals if removal.key == asset.key]
         live = plan.manifest
     assert removed_by == [f"r{RELEASES_KEPT_MAX - 1}"]
@@ -188,23 +189,23 @@ def test_what_a_kept_release_needs_stays_and_goes_with_it(small_release: Release
 
 def test_kept_makings_come_back_as_they_were(small_release: Release) -> None:
     source = small_release.source
-    back = unpacked(packed(source), small_release.id)
-    assert packed(back) == packed(source)
+    back = unpack(pack(source), small_release.id)
+    assert pack(back) == pack(source)
     assert (back.theme, back.contents) == (source.theme, source.contents)
     assert [each.product for each in back.products] == [each.product for each in source.products]
     assert ReleaseSource.of(back.theme, back.products, back.contents, back.assets).theme == source.theme
 
 
-def test_makings_of_another_form_are_told(desk: Desk) -> None:
-    first = desk.publish()
-    edit_privacy(desk.project)
-    desk.publish()
-    desk.sink.objects[f"release/{kept_key(first.release)}"] = b"something else"
+def test_makings_of_another_form_are_told(env: PublishEnv) -> None:
+    first = env.publish()
+    edit_privacy(env.project)
+    env.publish()
+    env.sink.objects[f"release/{source_key(first.release)}"] = b"something else"
     with pytest.raises(WorkFailed, match="another version of Spillway"):
-        desk.roll_back()
-    del desk.sink.objects[f"release/{kept_key(first.release)}"]
+        env.roll_back()
+    del env.sink.objects[f"release/{source_key(first.release)}"]
     with pytest.raises(WorkFailed, match="is gone"):
-        desk.roll_back()
+        env.roll_back()
 
 
 @pytest.mark.parametrize(
@@ -213,16 +214,16 @@ def test_makings_of_another_form_are_told(desk: Desk) -> None:
 )
 def test_a_release_is_named_by_how_it_begins(asked: str, told: str) -> None:
     manifest = Manifest("ab1", kept=tuple(Kept(name, 0, 1, 1) for name in ("ab1", "ac2", "bd3")))
-    assert chosen(manifest, "b").release == "bd3"
-    assert chosen(manifest, None).release == "ac2"
+    assert choose_kept(manifest, "b").release == "bd3"
+    assert choose_kept(manifest, None).release == "ac2"
     with pytest.raises(BadInput, match=told):
-        chosen(manifest, asked)
+        choose_kept(manifest, asked)
 
 
-def test_before_a_second_publish_there_is_nothing_to_go_back_to(desk: Desk) -> None:
-    desk.publish()
+def test_before_a_second_publish_there_is_nothing_to_go_back_to(env: PublishEnv) -> None:
+    env.publish()
     with pytest.raises(BadInput, match="no release was live before this one"):
-        desk.roll_back()
+        env.roll_back()
 
 
 def named(release: Release, name: str) -> Release:
@@ -231,6 +232,6 @@ def named(release: Release, name: str) -> Release:
     return replace(release, source=replace(release.source, theme=theme))
 
 
-def held(desk: Desk) -> dict[str, StockedProduct]:
+def held(env: PublishEnv) -> dict[str, StockedProduct]:
     """The products table."""
-    return {row.product.slug: row for row in desk.products.scan()}
+    return {row.product.slug: row for row in env.products.scan()}

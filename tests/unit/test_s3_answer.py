@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.publish.answer import HEAD_BYTES_MAX, Answer, parse_response
+from spillway.publish.connection import HEAD_BYTES_MAX, Response, parse_response
 
 BODIES = st.binary(max_size=300)
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=8)
@@ -20,7 +20,7 @@ def in_chunks(body: bytes, sizes: list[int]) -> bytes:
 
 
 @st.composite
-def answers(draw: st.DrawFn) -> tuple[bytes, Answer]:
+def answers(draw: st.DrawFn) -> tuple[bytes, Response]:
     """One as it comes, and as it is meant."""
     body, status = draw(BODIES), draw(st.sampled_from([200, 403, 500]))
     framing, framed = draw(
@@ -37,11 +37,11 @@ def answers(draw: st.DrawFn) -> tuple[bytes, Answer]:
         header = {"transfer-encoding": "chunked"}
     before = draw(st.sampled_from([b"", b"HTTP/1.1 100 Continue\r\n\r\n"]))
     text = before + b'HTTP/1.1 %d Any word\r\nETag:  "a:b" \r\n' % status + framed[0] % framed[1]
-    return text, Answer(status, {"etag": '"a:b"', **header}, body)
+    return text, Response(status, {"etag": '"a:b"', **header}, body)
 
 
 @given(answers())
-def test_an_answer_is_whole_with_its_last_byte_and_not_before(answer: tuple[bytes, Answer]) -> None:
+def test_an_answer_is_whole_with_its_last_byte_and_not_before(answer: tuple[bytes, Response]) -> None:
     text, meant = answer
     assert parse_response(text) == meant
     assert [parse_response(text[:end]) for end in range(len(text))] == [None] * len(text)
@@ -50,7 +50,7 @@ def test_an_answer_is_whole_with_its_last_byte_and_not_before(answer: tuple[byte
 def test_a_body_of_no_known_length_ends_with_the_connection() -> None:
     text = b"HTTP/1.1 500 Oh\r\n\r\n<Code>InternalError</Code>"
     assert parse_response(text) is None
-    assert parse_response(text, ended=True) == Answer(500, {}, b"<Code>InternalError</Code>", hangs_up=True)
+    assert parse_response(text, ended=True) == Response(500, {}, b"<Code>InternalError</Code>", closes=True)
 
 
 @pytest.mark.parametrize("status", [204, 304])
@@ -66,7 +66,7 @@ def test_what_has_no_body_is_not_waited_for(status: int) -> None:
 def test_who_hangs_up_after_an_answer_is_not_asked_again(head: bytes) -> None:
     answer = parse_response(head + b"content-length: 0\r\n\r\n")
     assert answer is not None
-    assert answer.hangs_up
+    assert answer.closes
 
 
 @pytest.mark.parametrize(
@@ -84,5 +84,5 @@ def test_who_hangs_up_after_an_answer_is_not_asked_again(head: bytes) -> None:
     ],
 )
 def test_what_is_no_answer_or_more_than_one_is_refused(text: bytes) -> None:
-    with pytest.raises(ValueError, match=r"answer|invalid literal"):
+    with pytest.raises(ValueError, match=r"response|invalid literal"):
         parse_response(text)

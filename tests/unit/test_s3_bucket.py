@@ -10,9 +10,14 @@ from hypothesis import strategies as st
 
 from chalicelib.aws.signing import Credentials, Signer
 from spillway.errors import WorkFailed
-from spillway.publish.body import loader
-from spillway.publish.s3 import ATTEMPTS_MAX, SLOWED_ATTEMPTS_MAX, Request, S3Bucket
-from spillway.publish.signed_heads import RequestHeaders
+from spillway.publish.s3 import (
+    ATTEMPTS_MAX,
+    SLOW_DOWN_ATTEMPTS_MAX,
+    Request,
+    RequestHeaders,
+    S3Bucket,
+    body_loader,
+)
 from tests.support.aws import REGION
 from tests.support.certificate import write_certificate
 from tests.support.fake_s3 import S3Sink, running
@@ -103,10 +108,10 @@ def test_what_goes_wrong_each_time_is_told(sink: S3Sink) -> None:
 
 
 def test_s3_asking_to_slow_down_is_waited_for_longer(sink: S3Sink) -> None:
-    sink.moods.extend([SLOW_DOWN] * SLOWED_ATTEMPTS_MAX)
+    sink.moods.extend([SLOW_DOWN] * SLOW_DOWN_ATTEMPTS_MAX)
     with pytest.raises(WorkFailed, match="SlowDown"):
         bucket(sink).send(puts(1))
-    assert len(sink.asked) == SLOWED_ATTEMPTS_MAX
+    assert len(sink.asked) == SLOW_DOWN_ATTEMPTS_MAX
 
 
 def test_a_refusal_is_not_tried_again(sink: S3Sink) -> None:
@@ -121,7 +126,7 @@ def test_a_server_that_never_answers_is_given_up_and_asked_again(sink: S3Sink) -
     bucket(sink, timeout_s=0.05).send(puts(1))
     assert len(sink.asked) == sink.connections == 2
     sink.moods.extend([SILENCE] * ATTEMPTS_MAX)
-    with pytest.raises(WorkFailed, match=r"TimeoutError no answer within 0\.05 s"):
+    with pytest.raises(WorkFailed, match=r"TimeoutError no response within 0\.05 s"):
         bucket(sink, timeout_s=0.05).send(puts(1))
 
 
@@ -173,7 +178,10 @@ def test_a_file_is_sent_as_it_is(sink: S3Sink, tmp_path: Path) -> None:
     file.write_bytes(bytes(range(256)) * 4000)
     (tmp_path / "empty").touch()
     bucket(sink).send(
-        [Request("PUT", "a", load=loader(file)), Request("PUT", "b", load=loader(tmp_path / "empty"))]
+        [
+            Request("PUT", "a", load=body_loader(file)),
+            Request("PUT", "b", load=body_loader(tmp_path / "empty")),
+        ]
     )
     assert sink.objects == {"pages/a": file.read_bytes(), "pages/b": b""}
 

@@ -1,0 +1,277 @@
+"""Publish a site: read it, render it with the stock of now, diff it with what is live, apply the plan.
+
+The order of a plan is: claim, source, assets, catalogue, theme, pages, index, removals, invalidation,
+manifest. At no moment does a visible page lack an asset, and the next publish finishes one that died: the
+first manifest names the keys that may change, the last one says that they did and that the CDN was
+invalidated. Between batches the claim is checked: a publish that was overtaken stops.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+
+from chalicelib.domain.stock import StockedProduct
+from chalicelib.storage.pages import CdnBusy
+from chalicelib.storage.themes import THEME_KEY
+from chalicelib.storefront.sitemap import written_time
+from chalicelib.storefront.theme import Theme
+from spillway.errors import BadInput, WorkFailed
+from spillway.publish.live_manifest import Hold, LiveManifest, StaleManifest
+from spillway.publish.plan import Plan, diff
+from spillway.publish.s3 import Request, body_loader
+from spillway.publish.sources import SOURCE_CONTENT_TYPE, LoadedSite, pack, source_key
+from spillway.publish.target import Bucket, PublishTarget
+from spillway.sitegen.cache import ended_sales
+from spillway.sitegen.release import Dates, Kind, Release, ReleaseSource, SiteObject
+
+PASSES_MAX = 3
+# More pages gone at once than this number, and than this share of the objects, look like the wrong folder.
+DELETIONS_MIN = 10
+DELETIONS_SHARE_MAX = 0.2
+
+StoredProducts = Mapping[str, StockedProduct]
+Progress = Callable[[int, int], None]
+"""Called with the number of objects put so far and of all objects to put."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The result of a publish.
+
+    Attributes:
+        abandoned: slugs that are in the table but no longer in the catalogue; people may still wait for them.
+        withdrawn: SKUs that were for sale before, and are not now.
+        missing_translations: see `Release.missing_translations` and `Release.notes`.
+        ended_sales: a line for each sale that has ended; see `ended_sales`.
+        left_out: see `Release.left_out`.
+    """
+
+    release: str
+    uploaded: int
+    skipped: int
+    removed: int
+    abandoned: tuple[str, ...]
+    withdrawn: tuple[str, ...] = ()
+    missing_translations: tuple[str, ...] = ()
+    ended_sales: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+def run_publish(
+    load: Callable[[], LoadedSite],
+    target: PublishTarget,
+    *,
+    progress: Progress = lambda done, total: None,
+    delete_many: bool = False,
+) -> Published:
+    """Publish a site, and return what the first pass did.
+
+    The site is read once. Stock may move during a publish: then the pages are rendered with the new stock and
+    published in another pass, so that no outdated page covers a refreshed one.
+
+    Args:
+        load: reads the site.
+        target: the stage to publish to.
+        progress: called after each object.
+        delete_many: permit the deletion of a large part of the shop.
+
+    Raises:
+        BadInput: the site has mistakes or contradicts the stack, or too many pages would go; nothing changed.
+        WorkFailed: another publish is under way, or S3 or CloudFront failed.
+    """
+    site = load()
+    target.check_shop(site.shop)
+    passes: list[Published] = []
+    stored, live = target.stored_products(), target.manifest.presumed()
+    while True:
+        at_ms = target.clock_ms()
+        release = render(site, stored, live, target, at_ms)
+        plan = diff(live.manifest, release, stored, at_ms=at_ms)
+        try:
+            if not delete_many:
+                refuse_mass_deletion(plan, live, target)
+            apply(plan, release, stored, live, target, progress)
+        except StaleManifest as stale:
+            live = stale.live  # another machine has published meanwhile: diff with that
+            continue
+        passes.append(_result(plan, release, at_ms))
+        if len(passes) == PASSES_MAX:
+            break
+        before, stored, live = stored, target.stored_products(), target.manifest.presumed()
+        if not _stock_moved(before, stored):
+            break
+    return passes[0]
+
+
+def plan_publish(load: Callable[[], LoadedSite], target: PublishTarget) -> Plan:
+    """Return what `run_publish` would do now.
+
+    Raises:
+        BadInput: the site has mistakes or contradicts the stack.
+    """
+    site = load()
+    target.check_shop(site.shop)
+    live, at_ms, stored = target.manifest.read(), target.clock_ms(), target.stored_products()
+    return diff(live.manifest, render(site, stored, live, target, at_ms), stored, at_ms=at_ms)
+
+
+def render(
+    site: LoadedSite, stored: StoredProducts, live: LiveManifest, target: PublishTarget, at_ms: int
+) -> Release:
+    """Render the site with the stored stock; unchanged pages keep the dates of the live release."""
+    stock = {slug: stocked.stock for slug, stocked in stored.items()}
+    return site.render(stock, target.stamps, Dates(live.manifest.dates, at_ms))
+
+
+def refuse_mass_deletion(plan: Plan, live: LiveManifest, target: PublishTarget) -> None:
+    """Verify that the plan deletes no large part of the shop.
+
+    Raises:
+        BadInput: it does.
+        StaleManifest: it does, but the presumed manifest is not live.
+    """
+    gone, live_count = len(plan.pages_removed), len(live.manifest.objects)
+    if gone > max(DELETIONS_MIN, live_count * DELETIONS_SHARE_MAX):
+        target.manifest.confirm(live)
+        raise BadInput(
+            f"this would delete {gone} pages of a shop of {live_count} objects; nothing was changed",
+            hint="if that is meant, publish with --delete-many; --dry-run lists them",
+        )
+
+
+def apply(
+    plan: Plan,
+    release: Release,
+    stored: StoredProducts,
+    live: LiveManifest,
+    target: PublishTarget,
+    progress: Progress,
+) -> None:
+    """Carry out a plan. An empty plan updates the catalogue only.
+
+    Raises:
+        StaleManifest: the presumed manifest is not live; nothing was changed.
+        WorkFailed: another publish is under way, or S3 or CloudFront failed.
+    """
+    if plan.empty and not live.manifest.claim:
+        target.manifest.confirm(live)
+        _put_catalogue(plan, release, stored, target)
+        return
+    hold = target.manifest.claim(live, plan)
+    on_done = _counter(len(plan.uploads), progress)
+    if plan.saves_source:
+        _send(target.releases, [_put(_source_object(release.source))], hold)
+    _send(target.pages, _puts(plan, Kind.ASSET), hold, on_done)
+    hold.check()
+    _put_catalogue(plan, release, stored, target)
+    if plan.theme_changed:
+        if release.refused_domains:
+            target.domain_lists.put(release.theme.shop.refused_domains, release.refused_domains)
+        _send(target.releases, [_put(_theme_object(release.theme))], hold)
+    _send(target.pages, _puts(plan, Kind.PAGE), hold, on_done)
+    _send(target.pages, _puts(plan, Kind.INDEX), hold, on_done)
+    _send(target.pages, [Request("DELETE", removal.key) for removal in plan.removals], hold)
+    _send(target.releases, [Request("DELETE", source_key(name)) for name in plan.dropped_releases], hold)
+    hold.check()
+    # Before the last manifest: if this publish dies here, the next one invalidates again.
+    _invalidate(plan, target)
+    hold.finish()
+
+
+def _put_catalogue(plan: Plan, release: Release, stored: StoredProducts, target: PublishTarget) -> None:
+    for entry in release.products:
+        target.products.put_catalogue(entry.product, entry.stock, known=stored.get(entry.product.slug))
+    for slug in plan.abandoned:
+        if stored[slug].product.variants:
+            target.products.withdraw(stored[slug].product)
+
+
+def _invalidate(plan: Plan, target: PublishTarget) -> None:
+    paths = plan.pages_touched
+    if not paths:
+        return
+    try:
+        target.cdn.invalidate(paths, reference=f"{plan.manifest.release}-{target.clock_ms()}")
+    except CdnBusy as busy:
+        raise WorkFailed(
+            "all pages are written, but CloudFront has too many invalidations in progress:"
+            " visitors may see older pages for up to a day",
+            hint="publish again in a few minutes; only what may be old in its caches is sent again",
+        ) from busy
+
+
+def _send(
+    bucket: Bucket, requests: Iterable[Request], hold: Hold, on_done: Callable[[], None] = lambda: None
+) -> None:
+    """Send the requests in batches; a batch ends when the claim has to be checked again."""
+    pending = iter(requests)
+    for first in pending:
+        hold.check()
+        bucket.send(chain([first], _while_trusted(pending, hold)), on_done)
+
+
+def _while_trusted(pending: Iterator[Request], hold: Hold) -> Iterator[Request]:
+    while hold.trusted:
+        try:
+            yield next(pending)
+        except StopIteration:
+            return
+
+
+def _counter(total: int, progress: Progress) -> Callable[[], None]:
+    count = 0
+
+    def on_done() -> None:
+        nonlocal count
+        count += 1
+        progress(count, total)
+
+    return on_done
+
+
+def _puts(plan: Plan, kind: Kind) -> Iterator[Request]:
+    return (_put(upload.site_object) for upload in plan.uploads if upload.site_object.kind is kind)
+
+
+def _put(site_object: SiteObject) -> Request:
+    headers = {"content-type": site_object.content_type, "cache-control": site_object.cache_control}
+    headers |= {"content-language": site_object.language} if site_object.language else {}
+    return Request("PUT", site_object.key, headers, site_object.sha256, body_loader(site_object.body))
+
+
+def _theme_object(theme: Theme) -> SiteObject:
+    return SiteObject.of(
+        THEME_KEY,
+        theme.to_json().encode(),
+        content_type="application/json",
+        cache_control="no-cache",
+        kind=Kind.INDEX,
+    )
+
+
+def _source_object(source: ReleaseSource) -> SiteObject:
+    return SiteObject.of(
+        source_key(source.theme.release),
+        pack(source),
+        content_type=SOURCE_CONTENT_TYPE,
+        cache_control="no-cache",
+        kind=Kind.ASSET,
+    )
+
+
+def _stock_moved(before: StoredProducts, now: StoredProducts) -> bool:
+    return any(slug not in now or now[slug].stock != stocked.stock for slug, stocked in before.items())
+
+
+def _result(plan: Plan, release: Release, at_ms: int) -> Published:
+    return Published(
+        release.id,
+        len(plan.uploads),
+        plan.skipped,
+        len(plan.removals),
+        plan.abandoned,
+        plan.withdrawn,
+        (*release.missing_translations, *release.notes),
+        tuple(ended_sales(release.sales, today=written_time(at_ms)[:10])),
+        release.left_out,
+    )
