@@ -6,68 +6,56 @@ from pathlib import Path
 from typing import NoReturn
 
 import click
+from click.exceptions import NoSuchCommand
 
+from spillway.commands import COMMANDS, GROUPS
 from spillway.errors import SpillwayError
 from spillway.interrupt import Interrupted
 from spillway.project import Project
 
-# Loaded when called for: marking a variant available does not wait for the picture library.
-COMMANDS = {
-    "access-log": "spillway.commands.people:access_log_command",
-    "available": "spillway.commands.stock:available_command",
-    "build": "spillway.commands.shop:build_command",
-    "demo": "spillway.commands.shop:demo_command",
-    "deploy": "spillway.commands.deploy:deploy_command",
-    "destroy": "spillway.commands.deploy:destroy_command",
-    "doctor": "spillway.commands.health:doctor_command",
-    "export": "spillway.commands.waiting:export_command",
-    "feed": "spillway.commands.catalogue:feed_command",
-    "import": "spillway.commands.catalogue:import_command",
-    "emails": "spillway.commands.emails:emails_command",
-    "load": "spillway.commands.campaign:load_command",
-    "package": "spillway.commands.deploy:package_command",
-    "pause": "spillway.commands.sending:pause_command",
-    "wave-policy": "spillway.commands.waiting:wave_policy_command",
-    "preflight": "spillway.commands.campaign:preflight_command",
-    "publish": "spillway.commands.publish:publish_command",
-    "redrive": "spillway.commands.sending:redrive_command",
-    "resume": "spillway.commands.sending:resume_command",
-    "rollback": "spillway.commands.publish:rollback_command",
-    "send-test": "spillway.commands.emails:send_test_command",
-    "serve": "spillway.commands.shop:serve_command",
-    "shopper": "spillway.commands.people:shopper_command",
-    "sold-out": "spillway.commands.stock:sold_out_command",
-    "status": "spillway.commands.health:status_command",
-    "stock": "spillway.commands.stock:stock_command",
-    "failed": "spillway.commands.sending:failed_command",
-    "suppressions": "spillway.commands.suppressions:suppressions_command",
-    "autopilot": "spillway.commands.health:autopilot_command",
-    "messages": "spillway.commands.shop:messages_command",
-    "unsubscribe": "spillway.commands.suppressions:unsubscribe_command",
-    "waiting": "spillway.commands.waiting:waiting_command",
-    "waitlist": "spillway.commands.waitlist:waitlist_command",
-    "waves": "spillway.commands.waiting:waves_command",
-    "why": "spillway.commands.people:why_command",
-}
-
 
 class Commands(click.Group):
-    """The commands, by name."""
+    """The commands by name; each is imported when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Every command there is."""
+        """Return the names of all commands, group by group."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name; None when there is none."""
+        """Return the command with a name; None when there is none."""
         if cmd_name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[cmd_name].partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the first argument names.
+
+        Raises:
+            NoSuchCommand: There is none; its message suggests similar names.
+        """
+        try:
+            return super().resolve_command(ctx, args)
+        except NoSuchCommand as unknown:
+            # Click suggests from `self.commands`, which is empty here: ours are imported when used.
+            raise NoSuchCommand(unknown.command_name, possibilities=COMMANDS, ctx=ctx) from None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands into the help text, in groups."""
+        width = max(map(len, COMMANDS))
+        for title, entries in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), entry.summary) for name, entry in entries.items()])
+
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command; Ctrl-C ends it as an error of ours."""
+        """Run the command.
+
+        Raises:
+            Interrupted: Ctrl-C was pressed.
+        """
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -78,7 +66,10 @@ class Commands(click.Group):
 @click.version_option(package_name="spillway", message="%(version)s")
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """A static storefront and a waitlist that survive a flood of visitors."""
+    """Run a static storefront with a waitlist that survives a flood of visitors.
+
+    `spillway COMMAND --help` shows the options of a command and an example.
+    """
     if context.obj is None:
         context.obj = Project.find(Path.cwd())
 
@@ -90,7 +81,7 @@ def main() -> None:
     except SpillwayError as error:
         _end(error)
     except Exception as error:
-        # Nobody's fault here, and no traceback's worth: AWS said no, or was not to be reached.
+        # AWS refused, or could not be reached: a sentence says so better than a traceback.
         if not type(error).__module__.startswith("botocore"):
             raise
         from spillway.aws_errors import explained

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from spillway.commands.options import Share, Span
+from spillway.commands.options import Choice, Share, Span
 from spillway.errors import BadInput
 from spillway.preflight.bill import bill
 from spillway.preflight.built_pages import mean_product_weight, page_refresh, page_weight
@@ -24,7 +24,7 @@ from spillway.project import Project
 from spillway.stage import stage_named
 
 VISITORS_MAX = 50_000_000
-# Each is played call by call, three times over.
+# Each signup is simulated call by call, three times.
 SIGNUPS_MAX = 1_000_000
 CHANGES_MAX = 1_000_000
 LIMIT_NAMES = tuple(field.name for field in fields(Limits))
@@ -34,42 +34,57 @@ ANYTHING = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 
 @click.command("preflight")
-@click.option("--visitors", type=click.IntRange(1, VISITORS_MAX), default=1_000_000, show_default=True)
-@click.option("--over", "over_s", type=Span(), default="1h", show_default=True, help="The time they come in.")
+@click.option("--visitors", type=click.IntRange(1, VISITORS_MAX), default=1_000_000, show_default=True,
+              help="Visitors of the campaign.")  # fmt: skip
+@click.option(
+    "--over", "over_s", type=Span(), default="1h", show_default=True, help="The time in which they arrive."
+)
 @click.option("--peak-factor", type=click.FloatRange(1, 100), default=5.0, show_default=True,
-              help="The busiest second over the mean one.")  # fmt: skip
-@click.option(
-    "--shape", type=click.Choice([shape.value for shape in Shape]), default="spike", show_default=True
-)
+              help="Visitors in the busiest second, as a multiple of the mean.")  # fmt: skip
+@click.option("--shape", type=Choice([shape.value for shape in Shape]), default="spike", show_default=True,
+              help="The curve of arrivals.")  # fmt: skip
 @click.option("--trace", "trace_file", type=click.Path(path_type=Path), metavar="CSV",
-              help="Visitors by the second instead of a shape: columns second,visitors.")  # fmt: skip
-@click.option("--signup-rate", type=Share(), default="5%", show_default=True, help="Visitors who sign up.")
+              help="Visitors of each second instead of a shape: columns second,visitors.")  # fmt: skip
 @click.option(
-    "--confirm-rate", type=Share(), default="100%", show_default=True, help="Of those, who confirm."
+    "--signup-rate", type=Share(), default="5%", show_default=True, help="Share of visitors who sign up."
 )
-@click.option("--pages-per-visitor", type=click.FloatRange(0.1, 100), default=1.0, show_default=True)
+@click.option(
+    "--confirm-rate",
+    type=Share(),
+    default="100%",
+    show_default=True,
+    help="Share of signups that are confirmed.",
+)
+@click.option("--pages-per-visitor", type=click.FloatRange(0.1, 100), default=1.0, show_default=True,
+              help="Mean number of pages that a visitor opens.")  # fmt: skip
 @click.option("--availability-changes", type=click.IntRange(0, CHANGES_MAX), default=2, show_default=True,
               help="Times the product comes into stock or sells out; each refreshes its pages.")  # fmt: skip
-@click.option(
-    "--page", metavar="PATH", help="The page they land on; left out: the mean of all products' pages."
-)
+@click.option("--page", metavar="PATH", help="The landing page; by default the mean of all product pages.")
 @click.option("--email-wait", "email_wait_s_max", type=Span(), default="10m", show_default=True,
-              help="The longest that a confirmation email may wait for its turn.")  # fmt: skip
-@click.option("--stage", "stage_name", metavar="NAME", help="Read the limits of this stage's account.")
+              help="Longest wait of a confirmation email.")  # fmt: skip
+@click.option("--stage", "stage_name", metavar="NAME", help="Read the limits from this stage's account.")
 @click.option("--limit", "limits", multiple=True, metavar="NAME=VALUE",
-              help="A limit that is known better, as --json names it: emails_per_s=50.")  # fmt: skip
+              help="A known limit, by its name in --json: emails_per_s=50.")  # fmt: skip
 @click.option("--provisioned", type=click.IntRange(0, 10_000), metavar="N",
-              help="Environments of the API kept ready: fewer cold starts, a line in the bill.")  # fmt: skip
-@click.option("--seed", type=int, default=1, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Everything as one JSON object.")
+              help="Lambda instances kept ready for the API: fewer cold starts, more cost.")  # fmt: skip
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the random numbers.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--report", "report_file", type=click.Path(path_type=Path), metavar="HTML",
-              help="Write a report with plots, one file that needs nothing else.")  # fmt: skip
+              help="Write a report with charts, as one self-contained file.")  # fmt: skip
 @click.option(
-    "--story", "tell_story", is_flag=True, help="The founding story's bill, then and now; nothing else."
+    "--story", "tell_story", is_flag=True, help="Print only the founding story's bill, then and now."
 )
 @click.pass_obj
 def preflight_command(project: Project, /, **given: Any) -> None:
-    """Will it hold, what breaks first, what will it cost? Exit status 1 if it would not hold."""
+    """Predict whether a campaign holds, what breaks first, and its bill.
+
+    \b
+    Examples:
+      spillway preflight --visitors 1000000 --over 1h --stage production
+      spillway preflight --visitors 200000 --report preflight.html
+
+    Exit status: 0 when the campaign holds, 1 when it does not.
+    """
     options = Options(**given)
     site = _built(project)
     weight = page_weight(site, options.page) if options.page else mean_product_weight(site)
@@ -99,7 +114,7 @@ def preflight_command(project: Project, /, **given: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options, by the names that click gives them."""
+    """The options, by their names in click."""
 
     visitors: int
     over_s: int
@@ -124,7 +139,7 @@ class Options:
 def _built(project: Project) -> Path:
     site = project.output / "site"
     if not (site / "products").is_dir():
-        # Only here, and loaded only then: with a build at hand, nobody waits for the picture library.
+        # Imported here: after a build, preflight does not need the renderer.
         from spillway.sitegen.site import build
 
         build(project, folder=site)
@@ -200,8 +215,15 @@ def _write(file: Path, text: str) -> None:
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
 def load_command(project: Project, words: tuple[str, ...]) -> None:
-    """Send a flood of shoppers, and check that every accepted signup is stored once; --help tells more."""
-    # Locust patches the process it is loaded into: it gets one of its own.
+    """Send a flood of shoppers and check that no accepted signup is lost.
+
+    The load tests are part of a checkout; their own --help lists the options.
+
+    \b
+    Example:
+      spillway load --shape spike
+    """
+    # Locust patches the process that imports it, so it runs in a process of its own.
     if not (project.root / "loadtests").is_dir() or find_spec("locust") is None:
         raise BadInput("the load tests are not here", hint="they come with a checkout: make setup")
     command = [sys.executable, "-m", "loadtests", *words]
@@ -210,5 +232,5 @@ def load_command(project: Project, words: tuple[str, ...]) -> None:
         try:
             sys.exit(process.wait())
         except KeyboardInterrupt:
-            # It has heard Ctrl-C, too, and puts back what it changed of the shop: it is waited for.
+            # The load test received Ctrl-C too, and restores the shop's throttle: wait for it.
             continue

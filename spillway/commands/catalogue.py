@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from spillway.commands.options import Choice
 from spillway.commands.progress import SharedWork
 from spillway.errors import BadInput
 from spillway.importing.generic_csv import read_plain
@@ -38,33 +39,44 @@ REPORT = "import-report.txt"
 
 
 @click.command("import")
-@click.argument("format_name", metavar="FORMAT", type=click.Choice(list(FORMATS)))
+@click.argument("format_name", metavar="FORMAT", type=Choice(list(FORMATS)))
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
-    "--images", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Where the pictures are."
+    "--images",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="The folder with the pictures.",
 )
-@click.option("--no-images", is_flag=True, help="Take no pictures.")
+@click.option("--no-images", is_flag=True, help="Import no pictures.")
 @click.option("--category", default="Everything else", show_default=True, help="For products without one.")
 @click.option("--dry-run", is_flag=True, help="Show what would change, and write nothing.")
 @click.option("--overwrite", is_flag=True, help="Also replace files and pictures that were edited by hand.")
-@click.option("--encoding", default="", metavar="NAME", help="The file's encoding: cp1250, shift_jis.")
+@click.option(
+    "--encoding", default="", metavar="NAME", help="The file's encoding, for example cp1250 or shift_jis."
+)
 @click.option(
     "--column", "columns", multiple=True, metavar="NAME=HEADER", help='For a CSV: price="Regular price".'
 )
-@click.option("--currency-as-is", is_flag=True, help="Take prices in another currency by their number.")
-@click.option("--old-shop", default="", metavar="URL", help="The other shop, for links within it.")
+@click.option("--currency-as-is", is_flag=True, help="Keep the number of a price in another currency.")
+@click.option(
+    "--old-shop", default="", metavar="URL", help="The other shop's address, to rewrite links to its pages."
+)
 @click.pass_obj
 def import_command(project: Project, /, format_name: str, file: Path, **options: Any) -> None:
-    """Make product files of FILE: a Shopify or WooCommerce export, a Google feed, or a plain CSV
-    (sku,title,price,stock).
+    """Write product files from another shop's export.
 
-    Files that were edited since the last import are kept. Cells that are not taken as they were are counted
-    on the screen, and listed with their places in build/import-report.txt, which is written in every case.
+    FORMAT is shopify, woocommerce, google (a Merchant Center feed) or csv (sku,title,price,stock). Files that
+    were edited since the last import are kept. Cells that could not be imported unchanged are counted on the
+    screen, and listed with their places in build/import-report.txt.
 
-    The exit status is 0 when products were taken, also when some were left out, and 2 when none could be.
+    \b
+    Examples:
+      spillway import shopify products_export.csv --images pictures
+      spillway import csv stock.csv --column price="Regular price" --dry-run
+
+    Exit status: 0 when products were imported, also when some were left out; 2 when none could be.
     """
     if options["images"] and options["no_images"]:
-        raise BadInput("--images and --no-images: which of the two?")
+        raise BadInput("--images and --no-images: choose one")
     today = datetime.now(UTC).date().isoformat()
     request = ImportRequest(
         file=file,
@@ -99,7 +111,7 @@ def import_command(project: Project, /, format_name: str, file: Path, **options:
 
 @contextmanager
 def _no_collector() -> Iterator[None]:
-    """Keep the collector of cycles from looking at values that have none, again and again."""
+    """Pause the garbage collector: an import makes many values and no cycles."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -126,7 +138,7 @@ def _columns(stated: Iterable[str]) -> dict[str, str]:
 
 @click.group("feed")
 def feed_command() -> None:
-    """Write the catalogue as other services read it."""
+    """Write a product feed for another service."""
 
 
 @feed_command.command("google")
@@ -136,13 +148,11 @@ def feed_command() -> None:
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
     default="-",
     metavar="FILE",
-    help="Write to this file; standard output without it.",
+    help="Write to this file; - is standard output.",
 )
-@click.option(
-    "--stage", "stage_name", metavar="NAME", help="With the stock of this stage, not that of the files."
-)
-@click.option("--base-url", metavar="URL", help="For this address instead of the one in site.toml.")
-@click.option("--locale", metavar="LOCALE", help="In this locale of the shop; its first one without it.")
+@click.option("--stage", "stage_name", metavar="NAME", help="Use the stock of this stage, not of the files.")
+@click.option("--base-url", metavar="URL", help="Use this address instead of base_url in site.toml.")
+@click.option("--locale", metavar="LOCALE", help="One of the shop's locales; without it, the first.")
 @click.pass_obj
 def google_command(
     project: Project, output: Path, stage_name: str | None, base_url: str | None, locale: str | None
@@ -150,10 +160,11 @@ def google_command(
     """Write a product feed for Google Merchant Center: an item for each variant.
 
     \b
-    spillway feed google -o products.xml
-    spillway feed google --stage prod -o products.xml
+    Examples:
+      spillway feed google -o products.xml
+      spillway feed google --stage production -o products.xml
     """
-    # Loaded only now: the other commands do not wait for the picture library.
+    # Imported here: `spillway import` does not wait for the site's renderer.
     from spillway.sitegen.feeds import merchant_feed
     from spillway.sitegen.site import read_site
 
@@ -175,7 +186,7 @@ def google_command(
 
 
 def _live(project: Project, stage_name: str) -> tuple[str | None, "StockBySlug"]:
-    """Where the shop of a stage is served, if not at its base_url; and its stock as it is now."""
+    """Return the address of a stage's shop, if it is not its base_url, and its current stock."""
     from spillway.stage import stage_named
     from spillway.stage_tables import StageTables
 
@@ -201,12 +212,12 @@ def _stocked(
 
 
 def _write_feed(file: Path, text: str) -> None:
-    """Write all of the file or nothing of it."""
+    """Write the whole file or nothing."""
     beside = file.with_name(f".{file.name}.unfinished")
     try:
         beside.write_text(text, encoding="utf-8")
         beside.replace(file)
     except OSError as error:
         raise BadInput(
-            f"--output {file}: {error.strerror}", hint="name a file in a folder that is there"
+            f"--output {file}: {error.strerror}", hint="name a file in an existing folder"
         ) from error

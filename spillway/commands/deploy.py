@@ -7,6 +7,7 @@ import click
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
+from spillway.commands.options import Choice
 from spillway.deploy.archive import contents
 from spillway.deploy.change_set import ChangeSet
 from spillway.deploy.dns_records import SesIdentity
@@ -33,25 +34,31 @@ SAID = {
 
 
 @click.command("deploy")
-@click.option("--stage", "stage_name", metavar="NAME", help="Where to: local, or a name of yours on AWS.")
+@click.option("--stage", "stage_name", metavar="NAME", help="The stage: local, or its name on AWS.")
 @click.option("--yes", is_flag=True, help="Execute the changes without asking.")
-@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the template.")
+@click.option(
+    "--param",
+    "params",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A parameter of the template; may be repeated.",
+)
 @click.option(
     "--adopt",
     "adopted",
     multiple=True,
     metavar="RESOURCE=NAME",
-    help="Begin a new stack with a table, bucket or secret that an earlier one left.",
+    help="Start a new stack with a table, bucket or secret that an earlier one left.",
 )
 @click.option(
     "--print-policy", is_flag=True, help="Print the IAM policy that an operator needs; deploy nothing."
 )
 @click.option(
     "--policy-part",
-    type=click.Choice([part.value for part in Part]),
+    type=Choice([part.value for part in Part]),
     default=Part.ALL.value,
     show_default=True,
-    help="Print what running the shop takes, what deploying it takes, in two parts, or all.",
+    help="The part of the policy: for running the shop, for deploying it, or all.",
 )
 @click.option("--policy-account", metavar="ID", default="*", help="Scope the policy to this AWS account.")
 @click.pass_obj
@@ -66,10 +73,15 @@ def deploy_command(
     policy_part: str,
     policy_account: str,
 ) -> None:
-    """Bring a stage's stack up to date. Shows what would change, and asks before it does anything.
+    """Create or update a stage's stack.
 
-    --print-policy needs no account: it prints a policy for the stage (production, if none is given) and for
-    the region of AWS_REGION, or for all regions.
+    It shows the changes, and asks before it executes them. --print-policy needs no account: it prints a
+    policy for the stage (by default production) and the region of AWS_REGION (by default all regions).
+
+    \b
+    Examples:
+      spillway deploy --stage production --param SenderAddress=hello@shop.example
+      spillway deploy --print-policy --stage production
     """
     if print_policy:
         require_stage_name(stage_name or DEFAULT_STAGE)
@@ -108,12 +120,12 @@ def deploy_command(
 
 
 def _show_records(stage: Stage, console: Console) -> None:
-    """Say which DNS records the sender's domain needs, while SES has not found those of DKIM."""
+    """Print the DNS records that the sender's domain needs, until SES has verified them."""
     identity = stage.parameters().get("SenderIdentity", "")
     try:
         found = SesIdentity.asked(stage, identity)
     except (BotoCoreError, ClientError):
-        console.print(f"  {identity}: SES has no such identity yet. spillway doctor says how to go on.")
+        console.print(f"  {identity}: SES has no such identity yet. spillway doctor shows what to do.")
         return
     if found.dkim_status != "SUCCESS" or found.mail_from_status not in {"", "SUCCESS"}:
         console.print(f"DNS records for {found.domain}:")
@@ -139,10 +151,23 @@ def _pair(option: str, text: str) -> tuple[str, str]:
 
 
 @click.command("package")
-@click.option("--stage", "stage_name", default="production", show_default=True, help="Whose settings go in.")
+@click.option(
+    "--stage",
+    "stage_name",
+    default="production",
+    show_default=True,
+    help="The stage whose settings are packaged.",
+)
 @click.pass_obj
 def package_command(project: Project, stage_name: str) -> None:
-    """Make the package that Lambda runs, and the template of all that is around it."""
+    """Write the Lambda package and the stack's template.
+
+    They go to build/package/.
+
+    \b
+    Example:
+      spillway package --stage production
+    """
     require_stage_name(stage_name)
     made = package(project, stage_name, region=region_in(os.environ) or "us-east-1")
     size_kb = made.archive.stat().st_size // 1000
@@ -154,19 +179,27 @@ def package_command(project: Project, stage_name: str) -> None:
 
 
 @click.command("destroy")
-@click.option("--stage", "stage_name", required=True, metavar="NAME")
-@click.option("--with-data", is_flag=True, help="Delete the tables, the buckets and the keys as well.")
-@click.option("--dry-run", is_flag=True, help="Show what would go; do nothing.")
-@click.option("--yes-destroy", metavar="NAME", help="Say the stage's name once more instead of being asked.")
+@click.option("--stage", "stage_name", required=True, metavar="NAME", help="The stage's name on AWS.")
+@click.option("--with-data", is_flag=True, help="Also delete the tables, the buckets and the keys.")
+@click.option("--dry-run", is_flag=True, help="Show what would be deleted; do nothing.")
+@click.option("--yes-destroy", metavar="NAME", help="Confirm with the stage's name instead of at the prompt.")
 @click.pass_obj
 def destroy_command(
     project: Project, stage_name: str, yes_destroy: str | None, *, with_data: bool, dry_run: bool
 ) -> None:
-    """Take a stage down. Entries, products and pages stay unless --with-data says otherwise."""
+    """Delete a stage's stack.
+
+    Entries, products and pages stay, unless --with-data is given.
+
+    \b
+    Examples:
+      spillway destroy --stage staging --dry-run
+      spillway destroy --stage staging --with-data
+    """
     if stage_name == LOCAL:
         raise BadInput(
-            "--stage local: the local cloud goes when its demo ends",
-            hint="spillway demo --fresh forgets what it kept",
+            "--stage local: the local cloud ends with its demo",
+            hint="spillway demo --fresh deletes its state",
         )
     stage = stage_named(project, stage_name)
     console = Console(highlight=False, soft_wrap=True)
@@ -178,7 +211,7 @@ def destroy_command(
         raise BadInput(f"{yes_destroy or 'that'} is not the stage's name", hint="nothing was done")
     destroy(stage, plan, console.print)
     if plan.kept and not with_data:
-        console.print("A new stack begins with what stays, where it is deployed so:")
+        console.print("To start a new stack with the resources that stay:")
         words = " ".join(f"--adopt {kept.logical_id}={kept.name}" for kept in plan.kept)
         console.print(f"  spillway deploy --stage {stage_name} {words}", markup=False)
 

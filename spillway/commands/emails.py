@@ -20,22 +20,29 @@ from spillway.sitegen.site import build
 from spillway.stage import Stage, stage_named
 
 SAMPLE_MAILBOX = "shopper@example.com"
-# Gmail cuts an email off here, and hides the link to leave with what it cuts.
+# Gmail clips longer emails, and the unsubscribe link with them.
 EMAIL_BYTES_MAX = 100_000
 
 
 @click.group("emails")
 def emails_command() -> None:
-    """Emails as shoppers get them."""
+    """Preview the shop's emails."""
 
 
 @emails_command.command("preview")
-@click.option("--sku", metavar="SKU", help="About this variant instead of the first there is.")
-@click.option("--open", "open_", is_flag=True, help="Open them in the browser.")
+@click.option("--sku", metavar="SKU", help="The variant to use; without it, the first of the catalogue.")
+@click.option("--open", "open_", is_flag=True, help="Open the emails in the browser.")
 @json_option
 @click.pass_obj
 def preview_command(project: Project, sku: str | None, *, open_: bool, as_json: bool) -> None:
-    """Write every email with real data under build/emails/, to read, and as .eml for a mail program."""
+    """Write a sample of every email to build/emails/.
+
+    Each is written as HTML, as text, and as .eml for a mail program.
+
+    \b
+    Example:
+      spillway emails preview --sku FJ-INK-L --open
+    """
     folder = project.output / "emails"
     folder.mkdir(parents=True, exist_ok=True)
     release = build(project)
@@ -45,23 +52,30 @@ def preview_command(project: Project, sku: str | None, *, open_: bool, as_json: 
     ]
     if as_json:
         click.echo(json.dumps(written, indent=1))
-    for each in written if not as_json else ():
-        click.echo(f"{each['html']}  {each['bytes']:,} bytes  {each['subject']}")
+    for email in written if not as_json else ():
+        click.echo(f"{email['html']}  {email['bytes']:,} bytes  {email['subject']}")
     if open_:
-        for each in written:
-            click.launch((project.root / str(each["html"])).as_uri())
+        for email in written:
+            click.launch((project.root / str(email["html"])).as_uri())
 
 
 @click.command("send-test")
 @click.argument("address")
-@click.option("--sku", metavar="SKU", help="About this variant instead of the first there is.")
+@click.option("--sku", metavar="SKU", help="The variant to use; without it, the first of the catalogue.")
 @json_option
 @stage_option
 @click.pass_obj
 def send_test_command(
     project: Project, address: str, sku: str | None, stage_name: str, *, as_json: bool
 ) -> None:
-    """Send every email to one address, by the stage's own way of sending. Their links act on nobody."""
+    """Send a sample of every email to one address.
+
+    The emails leave as the stage's own emails do. Their links have no effect.
+
+    \b
+    Example:
+      spillway send-test you@shop.example --stage production
+    """
     try:
         mailbox = Address.parse(address).mailbox
     except AddressRefused as refused:
@@ -81,12 +95,12 @@ def send_test_command(
     if as_json:
         click.echo(json.dumps(sent, indent=1))
         return
-    for each in sent:
-        click.echo(f"{each['email']} sent to {mailbox}")
+    for email in sent:
+        click.echo(f"{email['email']} sent to {mailbox}")
 
 
 def _sender(stage: Stage) -> EmailSender:
-    """What the stage's own functions send by."""
+    """Return the sender that the stage's functions use."""
     outputs = stage.outputs()
     if "SmtpSecret" not in outputs:
         return SesSender(stage.client("sesv2"), outputs["Emails"])

@@ -12,7 +12,7 @@ from rich.text import Text
 from chalicelib.clock import clock_ms
 from chalicelib.domain.autopilot import Bounds, Control
 from chalicelib.domain.deliverability import Cohort
-from spillway.commands.options import json_option, stage_option
+from spillway.commands.options import Choice, json_option, stage_option
 from spillway.operate.autopilot import Log, run
 from spillway.operate.doctor import Examined, Finding, Result, examine
 from spillway.operate.queues import QUEUES
@@ -31,7 +31,14 @@ EVERY_S = 30
 @json_option
 @click.pass_obj
 def status_command(project: Project, stage_name: str, *, as_json: bool) -> None:
-    """How a stage is: what waits, what SES allows, which alarms are on. Exit status 1 if it needs you."""
+    """Show queues, sending limits and alarms of a stage.
+
+    \b
+    Example:
+      spillway status --stage production
+
+    Exit status: 0 when all is well, 1 when something needs a person.
+    """
     state = state_of(stage_named(project, stage_name))
     if as_json:
         click.echo(json.dumps(state.to_document(), indent=1))
@@ -55,7 +62,7 @@ def _show_state(state: StageState) -> None:
     table.add_row("stage", f"{state.stage} in {state.region}, {state.stack}")
     if state.entries_rows_about is not None:
         warm = f", {state.entries_write_units:,} writes/s at once" if state.entries_write_units else ""
-        # Beside the entries stand counts of emails, one for each shopper.
+        # Beside the entries, the table has a row of email counts for each shopper.
         table.add_row("entries table", f"about {state.entries_rows_about:,} rows{warm}")
     dead = {queue.dead for queue in QUEUES.values()}
     for name, count in state.queues.items():
@@ -74,7 +81,7 @@ def _show_state(state: StageState) -> None:
         table.add_row("sending", Text(f"PAUSED: {state.paused}; {hint}", style="bold red"))
     table.add_row("alarms", ", ".join(state.alarms) or "none")
     for what in state.unknown:
-        table.add_row("cannot tell", what)
+        table.add_row("unknown", what)
     console.print(table)
 
 
@@ -84,12 +91,21 @@ def _show_state(state: StageState) -> None:
     "--emails",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Emails of a day's campaign, to compare with SES's quota; left out: the rows of the entries table.",
+    help="Emails of a campaign's day, compared with SES's quota; by default the rows of the entries table.",
 )
 @json_option
 @click.pass_obj
 def doctor_command(project: Project, stage_name: str, emails: int | None, *, as_json: bool) -> None:
-    """Check a stage from its stack to its sender's records. Exit status 1 if something is wrong."""
+    """Check a stage from its stack to its sender's DNS records.
+
+    Each problem is shown with its fix.
+
+    \b
+    Example:
+      spillway doctor --stage production
+
+    Exit status: 0 when all is well, 1 when a check fails.
+    """
     # Imported here: only the doctor reads the catalogue.
     from spillway.sitegen.reading.loading import load_catalogue
 
@@ -98,19 +114,19 @@ def doctor_command(project: Project, stage_name: str, emails: int | None, *, as_
     findings = examine(Examined(stage, shop, emails))
     if as_json:
         found = list(findings)
-        well = not any(each.result is Result.BAD for each in found)
+        well = not any(finding.result is Result.BAD for finding in found)
         document = {
             "stage": stage.name,
             "region": stage.region,
             "well": well,
-            "checks": [each.to_document() for each in found],
+            "checks": [finding.to_document() for finding in found],
         }
         click.echo(json.dumps(document, indent=1))
     else:
-        # Each is shown when it is found: some ask a slow service.
+        # Print each finding at once: some checks call a slow service.
         bad = 0
-        for each in findings:
-            bad += _show_finding(each) is Result.BAD
+        for finding in findings:
+            bad += _show_finding(finding) is Result.BAD
         well = not bad
     sys.exit(0 if well else 1)
 
@@ -125,17 +141,17 @@ def _show_finding(finding: Finding) -> Result:
 
 
 @click.command("autopilot")
-@click.option("--stage", "stage_name", required=True, metavar="NAME")
+@click.option("--stage", "stage_name", required=True, metavar="NAME", help="The stage's name on AWS.")
 @click.option("--entries-write-units-max", type=click.IntRange(0, UNITS_MAX), default=0, show_default=True,
-              help="How warm the entries table may be made; 0 leaves it alone.")  # fmt: skip
+              help="Most write units a second to warm the entries table for; 0 leaves it alone.")  # fmt: skip
 @click.option("--api-concurrency-max", type=click.IntRange(0, ENVIRONMENTS_MAX), default=0, show_default=True,
-              help="How many environments may be set aside for the API; 0 leaves them shared.")  # fmt: skip
+              help="Most Lambda instances to reserve for the API; 0 reserves none.")  # fmt: skip
 @click.option("--minutes", type=click.IntRange(0, 24 * 60), default=0, show_default=True,
-              help="Go on for so long, looking every half minute; 0 looks once.")  # fmt: skip
+              help="Minutes to run, with a check each half minute; 0 checks once.")  # fmt: skip
 @click.option("--control", "controls", multiple=True,
-              type=click.Choice([control.value for control in Control]),
-              help="Only this one; may be given several times. Left out: all.")  # fmt: skip
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and why; do nothing.")
+              type=Choice([control.value for control in Control]),
+              help="A control to run, instead of all; may be repeated.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Show the actions with their reasons; do nothing.")
 @click.pass_obj
 def autopilot_command(
     project: Project,
@@ -147,11 +163,19 @@ def autopilot_command(
     *,
     dry_run: bool,
 ) -> None:
-    """React to a flood, to complaints and to dead letters; what was done stands in .spillway/autopilot/."""
+    """React to floods, complaints and failed jobs, within bounds.
+
+    Its actions are logged in .spillway/autopilot/.
+
+    \b
+    Examples:
+      spillway autopilot --stage production --dry-run
+      spillway autopilot --stage production --entries-write-units-max 20000 --minutes 120
+    """
     stage = stage_named(project, stage_name)
     bounds = Bounds(entries_write_units_max, api_concurrency_max)
     wanted = frozenset(map(Control, controls)) or frozenset(Control)
-    log = Log(project.state / "tend" / f"{stage_name}.jsonl")
+    log = Log(project.state / "autopilot" / f"{stage_name}.jsonl")
     ends_at = time.monotonic() + minutes * 60
     while True:
         decisions = run(stage, bounds, log, clock_ms, dry_run=dry_run, controls=wanted)

@@ -2,21 +2,39 @@
 
 import re
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 import click
 
 from spillway.pluralize import pluralize
 from spillway.stage import LOCAL
 
-stage_option = click.option("--stage", "stage_name", metavar="NAME", default=LOCAL, show_default=True)
-json_option = click.option("--json", "as_json", is_flag=True, help="Say it in JSON.")
+stage_option = click.option(
+    "--stage",
+    "stage_name",
+    metavar="NAME",
+    default=LOCAL,
+    show_default=True,
+    help="The stage: local, or its name on AWS.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 UNITS_S = {"s": 1, "m": 60, "h": 3600}
 OVER_S_MAX = 24 * 3600
 skip_broken_pictures_option = click.option(
     "--skip-broken-pictures",
     is_flag=True,
-    help="Go on without pictures that cannot be shown, and list them at the end.",
+    help="Leave out pictures that cannot be shown, and list them at the end.",
 )
+
+
+class Choice(click.Choice[str]):
+    """One of several values; an error suggests the nearest one."""
+
+    def get_invalid_choice_message(self, value: object, ctx: click.Context | None) -> str:
+        """Return the error about a value that is none of the choices."""
+        message = super().get_invalid_choice_message(value, ctx)
+        near = get_close_matches(str(value), self.choices, n=1)
+        return f"{message} Did you mean {near[0]!r}?" if near else message
 
 
 class Span(click.ParamType[int]):
@@ -25,34 +43,34 @@ class Span(click.ParamType[int]):
     name = "span"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Seconds."""
+        """Return the seconds."""
         if isinstance(value, int):
             return value
         match = re.fullmatch(r"(\d{1,6})([smh])", str(value))
         if not match or not 0 < (seconds := int(match[1]) * UNITS_S[match[2]]) <= OVER_S_MAX:
-            self.fail(f"{value!r} is no time up to 24 h; say 90s, 20m or 1h", param, ctx)
+            self.fail(f"{value!r} is no time up to 24 h; for example 90s, 20m or 1h", param, ctx)
         return seconds
 
 
 class Share(click.ParamType[float]):
-    """A share: 5% or 0.05."""
+    """A share of a whole: 5% or 0.05."""
 
     name = "share"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """From 0 to 1."""
+        """Return a number from 0 to 1."""
         text = str(value)
         try:
             share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
         except ValueError:
             share = -1.0
         if not 0 <= share <= 1:
-            self.fail(f"{value!r} is no share; say 5% or 0.05", param, ctx)
+            self.fail(f"{value!r} is no share; for example 5% or 0.05", param, ctx)
         return share
 
 
 def show_left_out(left_out: Sequence[str]) -> None:
-    """Print every place that names a picture which was left out."""
+    """Print each place that names a picture which was left out."""
     if left_out:
         click.echo(f"{pluralize(len(left_out), 'picture')} left out:", err=True)
     for line in left_out:

@@ -36,10 +36,10 @@ TIME_WIDTH = len("2026-05-17 09:30:00Z") + 2
 
 
 def read_address(text: str) -> Address:
-    """Return the address that was typed; `-` reads it from standard input, so that no shell remembers it.
+    """Return the typed address; `-` reads it from standard input, which keeps it out of the shell's history.
 
     Raises:
-        BadInput: it is no address.
+        BadInput: It is no address.
     """
     if text == "-":
         text = sys.stdin.readline()
@@ -50,7 +50,7 @@ def read_address(text: str) -> Address:
 
 
 def access_log(stage: Stage) -> AccessLog:
-    """Return the log of access of a stage, for the caller that AWS knows.
+    """Return the access log of a stage, for the caller that AWS knows.
 
     https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html takes no permission.
     """
@@ -60,16 +60,16 @@ def access_log(stage: Stage) -> AccessLog:
 
 
 def digest_of(file: Path) -> str:
-    """Return a file's digest, which stands for it in the log and in proofs of consent.
+    """Return a file's digest, which identifies it in the log and in proofs of consent.
 
     Raises:
-        BadInput: it cannot be read.
+        BadInput: It cannot be read.
     """
     return sha256(read_bytes(file)).hexdigest()
 
 
 def show_lines(lines: Iterable[Line], *, indent: str = "") -> None:
-    """Print facts by time, each with the row it stands in, for the width of the terminal."""
+    """Print facts with their times and the rows they were read from, wrapped to the terminal."""
     width = min(WIDTH_MAX, shutil.get_terminal_size().columns) - len(indent) - TIME_WIDTH
     for line in lines:
         time = "now" if line.at_ms is None else when(line.at_ms)
@@ -82,14 +82,17 @@ def show_lines(lines: Iterable[Line], *, indent: str = "") -> None:
 
 
 def show_sentence(sentence: str) -> None:
-    """Print a verdict for the width of the terminal."""
+    """Print a sentence, wrapped to the terminal."""
     click.echo(textwrap.fill(sentence, min(WIDTH_MAX, shutil.get_terminal_size().columns)))
 
 
 @click.command("shopper")
 @click.argument("address")
 @click.option(
-    "--export", "export", type=click.Path(dir_okay=False, path_type=Path), help="Write it to a file."
+    "--export",
+    "export",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write it to a new file as JSON.",
 )
 @click.option("--erase", is_flag=True, help="Delete everything that is stored; a suppression stays.")
 @click.option("--yes", is_flag=True, help="Erase without a question.")
@@ -106,9 +109,10 @@ def shopper_command(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Show everything that is stored about one person: entries, emails, a suppression.
+    """Show, export or erase everything that is stored about one person.
 
-    ADDRESS may be - to read the address from standard input, which keeps it out of the shell's history.
+    It has the entries, the emails and a suppression. ADDRESS may be - to read the address from standard
+    input, which keeps it out of the shell's history.
 
     \b
     Examples:
@@ -118,16 +122,16 @@ def shopper_command(
 
     Each use is logged with the operator, the time and the shopper's id (spillway access-log).
     """
-    who = read_address(address)
+    person_address = read_address(address)
     if export is not None and export.exists():
         raise BadInput(f"--export {export}: it exists already", hint="name a new file")
     stage = stage_named(project, stage_name)
     tables = PeopleTables.of(stage)
-    shopper = who.shopper_id(tables.identity_key)
+    shopper = person_address.shopper_id(tables.identity_key)
     use = "erase" if erase else "export" if export is not None else "show"
     access_log(stage).note(f"shopper {use}", shopper, at_ms=clock_ms())
     people = People(tables)
-    person = people.person(who)
+    person = people.person(person_address)
     if export is not None:
         with private_file(export) as written:
             written.write(json.dumps(person.document(), indent=1, ensure_ascii=False) + "\n")
@@ -148,7 +152,7 @@ def shopper_command(
 @stage_option
 @click.pass_obj
 def why_command(project: Project, address: str, sku: str, stage_name: str, *, as_json: bool) -> None:
-    """Say why one person did or did not get an email about SKU.
+    """Explain why a person did or did not get an email about SKU.
 
     Each line has its time (UTC) and the row it was read from; the last sentence is the verdict. ADDRESS
     may be - to read the address from standard input.
@@ -157,16 +161,16 @@ def why_command(project: Project, address: str, sku: str, stage_name: str, *, as
     Example:
       spillway why ada@example.com FJ-INK-L --stage production
     """
-    who, sku = read_address(address), require_sku(sku)
+    person_address, sku = read_address(address), require_sku(sku)
     stage = stage_named(project, stage_name)
     tables = PeopleTables.of(stage)
-    shopper = who.shopper_id(tables.identity_key)
+    shopper = person_address.shopper_id(tables.identity_key)
     access_log(stage).note("why", shopper, at_ms=clock_ms())
     explanation = explain(People(tables).facts(shopper, sku), at_ms=clock_ms())
     if as_json:
         lines = [
-            {"at": None if each.at_ms is None else when(each.at_ms), "text": each.text, "source": each.source}
-            for each in explanation.lines
+            {"at": None if line.at_ms is None else when(line.at_ms), "text": line.text, "source": line.source}
+            for line in explanation.lines
         ]
         document = {
             "shopper": shopper,
@@ -188,24 +192,31 @@ def why_command(project: Project, address: str, sku: str, stage_name: str, *, as
 @stage_option
 @click.pass_obj
 def access_log_command(project: Project, stage_name: str, *, as_json: bool) -> None:
-    """List who used a command about people: when, which command, and the shopper's id. Kept for 400 days."""
+    """List each use of the commands that show or change people.
+
+    An entry has the time, the command, the operator and the shopper's id, and is kept for 400 days.
+
+    \b
+    Example:
+      spillway access-log --stage production
+    """
     stage = stage_named(project, stage_name)
     names = stage.outputs()
     found = read_access(stage.client("dynamodb"), names["SendingTable"])
     if as_json:
         rows = [
             {
-                "at": when(each.at_ms),
-                "operator": each.operator,
-                "command": each.command,
-                "subject": each.subject,
+                "at": when(use.at_ms),
+                "operator": use.operator,
+                "command": use.command,
+                "subject": use.subject,
             }
-            for each in found
+            for use in found
         ]
         click.echo(json.dumps(rows, indent=1))
         return
-    for each in found:
-        click.echo(f"{when(each.at_ms)}  {each.command}  {each.subject}  {each.operator}")
+    for use in found:
+        click.echo(f"{when(use.at_ms)}  {use.command}  {use.subject}  {use.operator}")
     if not found:
         click.echo("nobody used a command about people")
 

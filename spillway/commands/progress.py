@@ -11,17 +11,20 @@ from spillway.sitegen.parallel import WorkerPool, chunks_of
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-# A bar that is gone before anybody reads it is only flicker.
+# A bar that disappears sooner only flickers.
 PROGRESS_AFTER_S = 1.0
 T = TypeVar("T")
 R = TypeVar("R")
-# Shows how much of a stage is done, as a fraction from 0 to 1.
+# Shows how much of a phase is done, as a fraction from 0 to 1.
 Show = Callable[[float], None]
 
 
 def progress_bar(*, auto_refresh: bool = True) -> "Progress":
-    """A bar on standard error that goes when the work is done; nothing at all where no terminal is. Without
-    `auto_refresh` it has no thread of its own, and is drawn when it is asked to."""
+    """Return a bar on standard error that disappears at the end; without a terminal it shows nothing.
+
+    Args:
+        auto_refresh: Draw from a thread. Without it, the bar is drawn when an update asks for it.
+    """
     # Imported here: a short import does not wait for rich.
     from rich.console import Console
     from rich.progress import Progress
@@ -33,7 +36,7 @@ def progress_bar(*, auto_refresh: bool = True) -> "Progress":
 
 
 class SharedWork:
-    """Does work on all cores. From one second after the start of the command on, each stage shows a bar."""
+    """Do work on all cores; each phase shows a bar from one second after the command's start."""
 
     def __init__(
         self,
@@ -55,8 +58,8 @@ class SharedWork:
         self._started_s = clock_s()
 
     def __call__(self, work: Callable[[Sequence[T]], R], things: Sequence[T], what: str) -> list[R]:
-        """Return the result of `work` for each part of `things`, in their order; `what` names the stage."""
-        bundles = chunks_of(things)
+        """Return the result of `work` for each part of `things`, in their order; `what` names the phase."""
+        chunks = chunks_of(things)
         with ExitStack() as stack:
             show: Show | None = None
 
@@ -65,14 +68,14 @@ class SharedWork:
                 if show is None and self._clock_s() - self._started_s >= PROGRESS_AFTER_S:
                     show = stack.enter_context(self._bar(what))
                 if show is not None:
-                    show(begun / len(bundles))
+                    show(begun / len(chunks))
 
-            return self._pool.map_batches(work, bundles, progress=progress)
+            return self._pool.map_batches(work, chunks, progress=progress)
 
 
 @contextmanager
 def terminal_bar(what: str) -> Iterator[Show]:
-    """Show a bar on standard error; nothing where no terminal is."""
+    """Show a bar on standard error; without a terminal, nothing."""
     if not sys.stderr.isatty():
         yield lambda fraction: None
         return

@@ -32,9 +32,11 @@ REASONS = {
 
 @click.command("publish")
 @stage_option
-@click.option("--base-url", metavar="URL", help="Publish for this address instead of the one in site.toml.")
-@click.option("--dry-run", is_flag=True, help="Show what would be done, and why; do nothing.")
-@click.option("--delete-many", is_flag=True, help="Go on where a large part of the shop would be deleted.")
+@click.option("--base-url", metavar="URL", help="Publish for this address instead of base_url in site.toml.")
+@click.option("--dry-run", is_flag=True, help="Show the plan with its reasons; change nothing.")
+@click.option(
+    "--delete-many", is_flag=True, help="Continue even if a large part of the shop would be deleted."
+)
 @skip_broken_pictures_option
 @click.pass_obj
 def publish_command(
@@ -46,7 +48,15 @@ def publish_command(
     delete_many: bool,
     skip_broken_pictures: bool,
 ) -> None:
-    """Build the shop with today's stock and put what changed before the shoppers."""
+    """Build the shop with today's stock and upload what changed.
+
+    Only changed files are uploaded; --dry-run shows the plan.
+
+    \b
+    Examples:
+      spillway publish --dry-run --stage production
+      spillway publish --stage production
+    """
     stage = stage_named(project, stage_name)
     base_url = base_url or stage.shop_url
     with progress_bar() as bar:
@@ -81,7 +91,7 @@ def publish_or_plan(
 
 
 def warn_of_people_left(stage: Stage, withdrawn: tuple[str, ...]) -> None:
-    """Name each SKU that is no longer sold and has a waitlist, with the command that moves its people."""
+    """Print each SKU that is no longer sold and has a waitlist, with the command that moves its people."""
     if not withdrawn:
         return
     shards = StageTables.of(stage).shards
@@ -96,7 +106,7 @@ def warn_of_people_left(stage: Stage, withdrawn: tuple[str, ...]) -> None:
 
 
 def show_published(published: Published) -> None:
-    """What was done, in one line, and what it leaves open."""
+    """Print the result in one line, then warnings."""
     for line in (*published.missing_translations, *published.ended_sales):
         click.echo(line, err=True)
     click.echo(
@@ -109,22 +119,24 @@ def show_published(published: Published) -> None:
 
 
 def show_plan(plan: Plan) -> None:
-    """Every step, with its reason."""
+    """Print each step of a plan with its reason."""
     for upload in plan.uploads:
         click.echo(f"put     {upload.site_object.key}  ({REASONS[upload.reason]})")
     for removal in plan.removals:
         click.echo(f"delete  {removal.key}  ({REASONS[removal.reason]})")
     if plan.theme_changed:
-        click.echo("put     theme.json  (what the cloud makes pages and emails with)")
+        click.echo("put     theme.json  (templates of the pages and emails that the cloud renders)")
     click.echo(f"{len(plan.uploads)} to put, {len(plan.removals)} to delete, {plan.skipped} unchanged")
 
 
 @click.command("rollback")
 @click.argument("release", required=False)
 @stage_option
-@click.option("--list", "only_list", is_flag=True, help="Name the releases that can be gone back to.")
-@click.option("--dry-run", is_flag=True, help="Show what would be done, and why; do nothing.")
-@click.option("--delete-many", is_flag=True, help="Go on where a large part of the shop would be deleted.")
+@click.option("--list", "only_list", is_flag=True, help="List the releases to go back to.")
+@click.option("--dry-run", is_flag=True, help="Show the plan with its reasons; change nothing.")
+@click.option(
+    "--delete-many", is_flag=True, help="Continue even if a large part of the shop would be deleted."
+)
 @click.pass_obj
 def rollback_command(
     project: Project,
@@ -135,10 +147,16 @@ def rollback_command(
     dry_run: bool,
     delete_many: bool,
 ) -> None:
-    """Go back to RELEASE, or to the one that was live before.
+    """Make an earlier release live again.
 
-    Pages, sitemap, feed, theme, emails and the catalogue become what they were; stock, shoppers and the
-    files of this folder stay as they are. RELEASE may be the beginning of a name.
+    RELEASE is the beginning of a release's name; without it, the previous release. Pages, sitemap, feed,
+    theme, emails and catalogue become those of the release; stock, shoppers and the files of this folder
+    stay.
+
+    \b
+    Examples:
+      spillway rollback --list --stage production
+      spillway rollback --stage production
     """
     stage = stage_named(project, stage_name)
     with progress_bar() as bar:
@@ -153,19 +171,21 @@ def rollback_command(
             withdrawn = publish_or_plan(load, target, bar, task, dry_run=dry_run, delete_many=delete_many)
             warn_of_people_left(stage, withdrawn)
     if not dry_run:
-        click.echo(f"  as it was live from {_day(kept)}; spillway publish brings back what this folder holds")
+        click.echo(
+            f"  as it was live from {_day(kept)}; spillway publish makes the files of this folder live again"
+        )
 
 
 def show_kept(live: Manifest) -> None:
-    """The releases that can be gone back to, the live one first, and what was begun and not ended."""
-    for each in live.kept:
-        is_live = "live" if each.release == live.release else "    "
-        size = f"{pluralize(each.products, 'product')}, {pluralize(each.pages, 'page')}"
-        click.echo(f"{each.release}  {is_live}  {_day(each)}  {size}")
+    """Print the releases to go back to, the live one first, and an unfinished publish."""
+    for kept in live.kept:
+        is_live = "live" if kept.release == live.release else "    "
+        size = f"{pluralize(kept.products, 'product')}, {pluralize(kept.pages, 'page')}"
+        click.echo(f"{kept.release}  {is_live}  {_day(kept)}  {size}")
     if not live.kept:
         click.echo("nothing was published yet")
     if live.claim:
-        click.echo(f"  {live.claim.release} was begun and not ended: publish or roll back to end it")
+        click.echo(f"  {live.claim.release} was not finished: publish or roll back to finish it")
 
 
 def _day(kept: Kept) -> str:

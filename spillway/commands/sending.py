@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import click
 
 from chalicelib.clock import clock_ms
-from spillway.commands.options import json_option, stage_option
+from spillway.commands.options import Choice, json_option, stage_option
 from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.dead_letters import DeadLetter, DeadLetters, Redriven
 from spillway.operate.queues import QUEUES
@@ -21,21 +21,28 @@ SHOWN_MAX = 20
 WORDS = {
     Redriven.PUT_BACK: "put back",
     Redriven.FAILED: "failed again",
-    Redriven.GONE: "older than the 24 h that DynamoDB keeps what it streamed",
+    Redriven.GONE: "older than the 24 h that DynamoDB keeps stream records",
 }
 WHEN_GONE = (
-    "spillway publish turns every page; spillway available SKU once more tells who waits; then forget them: "
+    "spillway publish refreshes each page, spillway available SKU notifies its waitlist; then delete them: "
     "spillway redrive streams --forget-gone"
 )
 
 
 @click.command("pause")
-@click.option("--because", "reason", metavar="TEXT", default="by hand", show_default=True)
+@click.option("--because", "reason", metavar="TEXT", default="by hand", show_default=True, help="The reason.")
 @stage_option
 @json_option
 @click.pass_obj
 def pause_command(project: Project, reason: str, stage_name: str, *, as_json: bool) -> None:
-    """Stop all sending until `spillway resume`. Signups are still taken; emails wait in their queues."""
+    """Stop all sending until `spillway resume`.
+
+    Signups are still accepted; emails wait in their queues.
+
+    \b
+    Example:
+      spillway pause --because "bounces of a bad import" --stage production
+    """
     if not 0 < len(reason.strip()) <= REASON_CHARS_MAX:
         raise BadInput(f"--because: expected 1 to {REASON_CHARS_MAX} characters")
     stage = stage_named(project, stage_name)
@@ -55,7 +62,14 @@ def pause_command(project: Project, reason: str, stage_name: str, *, as_json: bo
 @json_option
 @click.pass_obj
 def resume_command(project: Project, stage_name: str, *, as_json: bool) -> None:
-    """Start sending again after it was paused; bounces and complaints are counted anew."""
+    """Start sending again after a pause.
+
+    The counts of bounces and complaints start at zero again.
+
+    \b
+    Example:
+      spillway resume --stage production
+    """
     tables = StageTables.of(stage_named(project, stage_name))
     state = tables.pace.state()
     reason = state.paused if state else None
@@ -65,7 +79,7 @@ def resume_command(project: Project, stage_name: str, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"was_paused": reason}))
     else:
-        click.echo(f"sending goes on; it was paused: {reason}" if reason else "sending was not paused")
+        click.echo(f"sending is on again; it was paused: {reason}" if reason else "sending was not paused")
 
 
 @click.command("failed")
@@ -73,13 +87,20 @@ def resume_command(project: Project, stage_name: str, *, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def failed_command(project: Project, stage_name: str, *, as_json: bool) -> None:
-    """What failed too often and waits for somebody to look: how much, and what it is about."""
+    """List failed jobs: the messages in the dead letter queues.
+
+    For each queue it shows their number and, without addresses, what they are about.
+
+    \b
+    Example:
+      spillway failed --stage production
+    """
     dead = _dead_letters(stage_named(project, stage_name))
     counts = {queue: dead.count(queue) for queue in QUEUES}
     some = {queue: list(dead.look(queue, most=SHOWN_MAX)) for queue, number in counts.items() if number}
     if as_json:
         document = {
-            queue: {"count": number, "some": [dict(each.facts) for each in some.get(queue, ())]}
+            queue: {"count": number, "some": [dict(letter.facts) for letter in some.get(queue, ())]}
             for queue, number in counts.items()
         }
         click.echo(json.dumps(document, indent=1))
@@ -88,16 +109,26 @@ def failed_command(project: Project, stage_name: str, *, as_json: bool) -> None:
 
 
 @click.command("redrive")
-@click.argument("queue", type=click.Choice([*QUEUES, "all"]))
-@click.option("--dry-run", is_flag=True, help="Say how many there are, and put nothing back.")
-@click.option("--forget-gone", is_flag=True, help="Drop those about records that nobody has any more.")
+@click.argument("queue", type=Choice([*QUEUES, "all"]))
+@click.option("--dry-run", is_flag=True, help="Show how many there are; put nothing back.")
+@click.option(
+    "--forget-gone", is_flag=True, help="Delete dead letters of stream records that are no longer kept."
+)
 @stage_option
 @json_option
 @click.pass_obj
 def redrive_command(
     project: Project, queue: str, stage_name: str, *, dry_run: bool, forget_gone: bool, as_json: bool
 ) -> None:
-    """Try once more what is stuck in a queue. What is out of date by now does nothing."""
+    """Process the failed jobs of a queue again.
+
+    A job that is out of date has no effect.
+
+    \b
+    Examples:
+      spillway redrive all --dry-run --stage production
+      spillway redrive waves --stage production
+    """
     dead = _dead_letters(stage_named(project, stage_name))
     chosen = [name for name in QUEUES if queue in {name, "all"}]
     if dry_run:
@@ -114,7 +145,7 @@ def redrive_command(
     failed = sum(done[Redriven.FAILED] for done in became.values())
     gone = 0 if forget_gone else sum(done[Redriven.GONE] for done in became.values())
     if failed or gone:
-        hint = WHEN_GONE if gone else "look at the function's log, mend it, and try again"
+        hint = WHEN_GONE if gone else "read the function's log, fix the cause, and try again"
         stay = pluralize(failed + gone, "stays where it is", "stay where they are")
         raise WorkFailed(stay, hint=hint)
 
@@ -132,14 +163,14 @@ def _became(done: Counter[Redriven]) -> str:
 def _show_dead_letters(counts: Mapping[str, int], some: Mapping[str, list[DeadLetter]]) -> None:
     for queue, number in counts.items():
         click.echo(f"{queue}: {number or 'nothing'}")
-        for email in some.get(queue, ()):
+        for letter in some.get(queue, ()):
             facts = [
                 name if value is True else f"{name} {_value_words(value)}"
-                for name, value in email.facts.items()
+                for name, value in letter.facts.items()
             ]
             click.echo(f"  {', '.join(facts) or 'cannot be read'}")
     if any(counts.values()):
-        click.echo("When the cause is gone: spillway redrive QUEUE")
+        click.echo("When the cause is fixed: spillway redrive QUEUE")
 
 
 def _value_words(value: object) -> str:

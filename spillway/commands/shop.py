@@ -24,29 +24,33 @@ if TYPE_CHECKING:
     from spillway.sitegen.release import Release
 
 PORT_MAX = 65_535 - 2
-# How a locale looks; whether there is such a language is known when its texts are read.
+# The form of a locale; reading its texts finds out whether the language exists.
 LOCALE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8})*", re.ASCII | re.IGNORECASE)
 
 
 @click.command("build")
-@click.option("--base-url", metavar="URL", help="Build for this address instead of the one in site.toml.")
+@click.option("--base-url", metavar="URL", help="Build for this address instead of base_url in site.toml.")
 @skip_broken_pictures_option
 @click.pass_obj
 def build_command(project: Project, base_url: str | None, *, skip_broken_pictures: bool) -> None:
-    """Make every page, picture and asset of the shop.
+    """Build every page, picture and asset of the shop.
 
-    What did not change since the last build is not made again. Mistakes in the catalogue are listed all
-    at once, and the last good output stays.
+    Unchanged files are not built again. Errors in the catalogue are listed all at once, and the last good
+    output stays.
 
-    Exit status: 0 when the shop was built, also where --skip-broken-pictures left pictures out; 2 when
-    something in the catalogue has to be corrected first.
+    \b
+    Example:
+      spillway build --base-url https://www.shop.example
+
+    Exit status: 0 when the shop was built, also when --skip-broken-pictures left pictures out; 2 when the
+    catalogue has errors.
     """
     started = time.perf_counter()
     folder = project.output / "site"
     up_to_date = UpToDate(project, folder, base_url=base_url, skip_broken_pictures=skip_broken_pictures)
     report = up_to_date.report()
     if report is None:
-        # Loaded only now: most of what it brings is not needed to see that nothing changed.
+        # Imported here: an unchanged shop does not need it.
         from spillway.sitegen.site import build
 
         release = build(project, base_url=base_url, folder=folder, skip_broken_pictures=skip_broken_pictures)
@@ -68,7 +72,7 @@ def build_command(project: Project, base_url: str | None, *, skip_broken_picture
 def _summary(release: "Release") -> str:
     from spillway.sitegen.release import Kind
 
-    counts = Counter(each.kind for each in release.objects)
+    counts = Counter(site_object.kind for site_object in release.objects)
     pages = counts[Kind.PAGE] + counts[Kind.INDEX]
     return (
         f"release {release.id} for {release.theme.shop.base_url}: "
@@ -79,15 +83,19 @@ def _summary(release: "Release") -> str:
 
 @click.command("serve")
 @click.option(
-    "--port", type=click.IntRange(1024, 65_535), default=8080, show_default=True, help="Where to serve it."
+    "--port", type=click.IntRange(1024, 65_535), default=8080, show_default=True, help="The port to serve at."
 )
 @click.pass_obj
 def serve_command(project: Project, port: int) -> None:
-    """Serve the shop's pages on this machine, and reload them in the browser when a file changes.
+    """Serve the pages on this machine and reload them on change.
 
-    Mistakes are shown in place of the page. There is no waitlist behind it: make demo has one.
+    Errors are shown in place of the page. Forms do nothing: `spillway demo` has a waitlist.
+
+    \b
+    Example:
+      spillway serve --port 8080
     """
-    # Loaded only now: the other commands do not wait for a web server.
+    # Imported here: the other commands do not wait for a web server.
     from spillway.local_cloud import ports
     from spillway.local_cloud.browser_guard import BrowserGuard, hosts_of
     from spillway.local_cloud.servers import served
@@ -111,23 +119,33 @@ def serve_command(project: Project, port: int) -> None:
     type=click.IntRange(1024, PORT_MAX),
     default=8000,
     show_default=True,
-    help="The shop's port; the next two are the inbox's and the cloud's.",
+    help="The shop's port; the inbox and the local cloud use the next two.",
 )
-@click.option("--fresh", is_flag=True, help="Forget what earlier demos left.")
-@click.option("--check", is_flag=True, help="Play the whole story once, by itself, and end.")
+@click.option("--fresh", is_flag=True, help="Delete the state of earlier demos.")
+@click.option("--check", is_flag=True, help="Play the whole story once, and end.")
 @click.option(
     "--invocations-max",
     type=click.IntRange(min=1),
     default=LAMBDA_INVOCATIONS_MAX,
     show_default=True,
-    help="How often a function may run in one chain of requests before Lambda stops it.",
+    help="Runs of a function in one chain of requests before Lambda stops it.",
 )
-@click.option("--lenient", is_flag=True, help="Take what AWS would refuse: to measure, or to find out why.")
+@click.option(
+    "--lenient", is_flag=True, help="Accept requests that AWS would refuse: to measure, or to find out why."
+)
 @click.pass_obj
 def demo_command(
     project: Project, port: int, invocations_max: int, *, fresh: bool, check: bool, lenient: bool
 ) -> None:
-    """Run the whole shop on this machine: no AWS account, no Docker, no mail leaves it."""
+    """Run the whole shop on this machine.
+
+    It needs no AWS account and no Docker; emails go to an inbox on this machine.
+
+    \b
+    Examples:
+      spillway demo
+      spillway demo --check --fresh
+    """
     try:
         with interruptible():
             # Imported here: Ctrl-C works while it loads, which takes a moment.
@@ -184,10 +202,14 @@ def _welcome(shop: "RunningDemo") -> str:
 @click.argument("locale")
 @click.pass_obj
 def messages_command(project: Project, locale: str) -> None:
-    """Write site/locales/LOCALE.po, or bring it up to date.
+    """Write the shop's texts to a file for translators.
 
-    It has every text that templates, emails and the API say to shoppers. What is translated already stays;
-    what nothing says any more goes.
+    The file is site/locales/LOCALE.po, with each text that templates, emails and the API show to shoppers.
+    Existing translations stay; texts that are no longer used are removed.
+
+    \b
+    Example:
+      spillway messages de
     """
     if not LOCALE.fullmatch(locale):
         raise BadInput(f"{locale!r}: not a locale", hint="name a language, as in site.toml: de, de-AT")

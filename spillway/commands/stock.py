@@ -27,19 +27,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class TakenIn:
-    """An event that was taken in, and the stock `before` it."""
+class Applied:
+    """An availability event that was stored, and the stock before it."""
 
     event: AvailabilityEvent
     before: Stock
 
     @property
     def restock(self) -> bool:
-        """Whether who waits will hear of it."""
+        """Return whether the event notifies the waitlist."""
         return is_restock(self.before, self.event.applied_to(self.before).stock)
 
     def to_document(self) -> dict[str, object]:
-        """Ready for JSON."""
+        """Return the event as JSON values."""
         return {
             "sku": self.event.sku,
             "availability": self.event.availability,
@@ -56,7 +56,7 @@ class TakenIn:
     "units",
     type=click.IntRange(0, UNITS_MAX),
     metavar="N",
-    help="How many units there are; left out where the shop does not count.",
+    help="The number in stock; leave it out if the shop does not count.",
 )
 @json_option
 @stage_option
@@ -64,26 +64,31 @@ class TakenIn:
 def available_command(
     project: Project, sku: str, units: int | None, stage_name: str, *, as_json: bool
 ) -> None:
-    """Mark a variant as available: its page says "buy", and who waits for it is told.
+    """Mark a variant as available and notify its waitlist.
 
-    An SKU is taken exactly as the shop spells it. Put it in quotes if it has spaces or signs; one that begins
-    with a hyphen comes last, after two hyphens: spillway available --stock 5 -- -1042.
+    Its pages change to "buy", and the people waiting are emailed in order. SKUs are compared exactly. Quote
+    one with spaces or signs; put one that begins with a hyphen last, after two hyphens.
+
+    \b
+    Examples:
+      spillway available FJ-INK-L --stock 5 --stage production
+      spillway available --stock 5 -- -1042
     """
     sku = require_sku(sku)
     if units == 0:
-        raise BadInput("--stock 0: none can be had", hint=f"spillway {typed('sold-out', sku)} says so")
-    taken = _observe(stage_named(project, stage_name), sku, Availability.IN_STOCK, units)
+        raise BadInput("--stock 0: nothing is in stock", hint=f"spillway {typed('sold-out', sku)}")
+    applied = _observe(stage_named(project, stage_name), sku, Availability.IN_STOCK, units)
     if as_json:
-        click.echo(json.dumps(taken.to_document()))
-    elif taken.restock:
-        click.echo(f"{sku} is available; its page turns and who waits for it is told, in the order they came")
-        click.echo(f"  how far the emails are: spillway {typed('waves', sku)}")
+        click.echo(json.dumps(applied.to_document()))
+    elif applied.restock:
+        click.echo(f"{sku} is available: its pages are refreshed, its waitlist is notified in order")
+        click.echo(f"  progress of the emails: spillway {typed('waves', sku)}")
     else:
-        click.echo(f"{sku} was available already{_units_suffix(taken)}; nobody new is told")
+        click.echo(f"{sku} was available already{_units_suffix(applied)}; nobody is notified")
 
 
-def _units_suffix(taken: TakenIn) -> str:
-    now, before = taken.event.units, taken.before.units
+def _units_suffix(applied: Applied) -> str:
+    now, before = applied.event.units, applied.before.units
     if now is None:
         return ""
     return f": {now:,} now" + (f", {before:,} before" if before is not None else "")
@@ -95,46 +100,61 @@ def _units_suffix(taken: TakenIn) -> str:
 @stage_option
 @click.pass_obj
 def sold_out_command(project: Project, sku: str, stage_name: str, *, as_json: bool) -> None:
-    """Mark a variant as sold out: its page takes waitlist signups, and emails under way stop."""
+    """Mark a variant as sold out.
+
+    Its pages take signups for the waitlist, and emails about it that are not sent yet stop.
+
+    \b
+    Example:
+      spillway sold-out FJ-INK-L --stage production
+    """
     sku = require_sku(sku)
-    taken = _observe(stage_named(project, stage_name), sku, Availability.OUT_OF_STOCK, 0)
+    applied = _observe(stage_named(project, stage_name), sku, Availability.OUT_OF_STOCK, 0)
     if as_json:
-        click.echo(json.dumps(taken.to_document()))
-    elif taken.before.availability is Availability.OUT_OF_STOCK:
+        click.echo(json.dumps(applied.to_document()))
+    elif applied.before.availability is Availability.OUT_OF_STOCK:
         click.echo(f"{sku} was sold out already")
     else:
-        click.echo(f"{sku} is sold out; its page turns, and emails about it stop")
+        click.echo(f"{sku} is sold out: its pages are refreshed, emails about it stop")
 
 
-def _observe(stage: Stage, sku: str, availability: Availability, units: int | None) -> TakenIn:
-    """Take the event in."""
+def _observe(stage: Stage, sku: str, availability: Availability, units: int | None) -> Applied:
+    """Store an availability event."""
     products = StageTables.of(stage).products
     stocked = stocked_with(products, sku)
     if stocked is None or sku not in stocked.stock:
         raise not_sold(sku, stage.name, SkuIndex.of(products))
-    # A command comes after every event before it, whatever this machine's clock says.
+    # A command counts as the newest event, even if this machine's clock is late.
     event = AvailabilityEvent(uuid.uuid4().hex, sku, availability, units, clock_ms(), by_arrival=True)
     match Availabilities(products).take_in(event).outcome:
         case Outcome.UNKNOWN_SKU:  # withdrawn since it was looked at
             raise not_sold(sku, stage.name, SkuIndex.of(products))
         case Outcome.BUSY:
-            raise WorkFailed(f"{sku}: too many events about it come at once", hint="try again")
-    return TakenIn(event, stocked.stock[sku])
+            raise WorkFailed(f"{sku}: too many events about it at once", hint="try again")
+    return Applied(event, stocked.stock[sku])
 
 
 @click.command("stock")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--atomic", is_flag=True, help="All of the file or nothing of it.")
-@click.option("--dry-run", is_flag=True, help="Show what would change and how many would be mailed.")
+@click.option("--atomic", is_flag=True, help="Change all lines or nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Show the changes and how many people would be emailed; change nothing."
+)
 @json_option
 @stage_option
 @click.pass_obj
 def stock_command(
     project: Project, file: Path, stage_name: str, *, atomic: bool, dry_run: bool, as_json: bool
 ) -> None:
-    """Take in a CSV file of sku,stock: 0 or less is sold out. Good lines count, the others are listed.
+    """Import the stock of many variants from a CSV file.
 
-    Columns are set apart by commas, semicolons or tabs; 1,000 is read as the shop's first locale writes it.
+    The columns are sku,stock, separated by commas, semicolons or tabs; 0 or less means sold out. Valid lines
+    are imported, the others are listed. Numbers such as 1,000 are read as in the shop's first locale.
+
+    \b
+    Examples:
+      spillway stock stock.csv --dry-run --stage production
+      spillway stock stock.csv --atomic --stage production
     """
     # Only here: `spillway available` does not wait for the locales' number formats.
     from spillway.merchant.stock_import import apply, apply_all_or_nothing, plan, read_stock_file
@@ -142,24 +162,24 @@ def stock_command(
     stage = stage_named(project, stage_name)
     read = read_stock_file(file, locale=first_locale(project))
     tables = StageTables.of(stage)
-    taking = plan(read, tables.products, tables.shards, at_ms=clock_ms(), new_id=lambda: uuid.uuid4().hex)
+    planned = plan(read, tables.products, tables.shards, at_ms=clock_ms(), new_id=lambda: uuid.uuid4().hex)
     if dry_run:
-        _show_import(taking, as_json=as_json, verb="would change")
-        _require_none(file, taking.mistakes, written=False)
+        _show_import(planned, as_json=as_json, verb="would change")
+        _require_none(file, planned.mistakes, written=False)
         return
     if atomic:
-        _require_none(file, taking.mistakes, written=False)
-        if not apply_all_or_nothing(taking.changes, Availabilities(tables.products)):
-            raise WorkFailed(f"{file}: newer events came in between; nothing was changed", hint="try again")
-        _show_import(taking, as_json=as_json, verb="changed")
+        _require_none(file, planned.mistakes, written=False)
+        if not apply_all_or_nothing(planned.changes, Availabilities(tables.products)):
+            raise WorkFailed(f"{file}: newer events came meanwhile; nothing was changed", hint="try again")
+        _show_import(planned, as_json=as_json, verb="changed")
         return
-    overtaken = apply(taking.changes, Availabilities(tables.products))
-    _show_import(taking, as_json=as_json, verb="changed")
-    _require_none(file, (*taking.mistakes, *overtaken), written=True)
+    overtaken = apply(planned.changes, Availabilities(tables.products))
+    _show_import(planned, as_json=as_json, verb="changed")
+    _require_none(file, (*planned.mistakes, *overtaken), written=True)
 
 
 def first_locale(project: Project) -> str:
-    """The first of the shop's locales, in which its spreadsheets write numbers; else English."""
+    """Return the shop's first locale, which its spreadsheets write numbers in; without one, English."""
     from babel import Locale, UnknownLocaleError
 
     try:
@@ -171,17 +191,17 @@ def first_locale(project: Project) -> str:
     return locale
 
 
-def _show_import(taking: "StockImport", *, as_json: bool, verb: str) -> None:
+def _show_import(planned: "StockImport", *, as_json: bool, verb: str) -> None:
     if as_json:
         document = {
-            "changes": [_document(change) for change in taking.changes],
-            "unchanged": taking.unchanged,
-            "mailed": taking.mailed,
-            "mistakes": [{"line": each.line, "what": each.what} for each in taking.mistakes],
+            "changes": [_document(change) for change in planned.changes],
+            "unchanged": planned.unchanged,
+            "mailed": planned.mailed,
+            "mistakes": [{"line": mistake.line, "what": mistake.what} for mistake in planned.mistakes],
         }
         click.echo(json.dumps(document, indent=1))
         return
-    for change in taking.changes:
+    for change in planned.changes:
         before, event = change.before, change.event
         mailed = f", {pluralize(change.mailed, 'waits', 'wait')} for it" if change.mailed else ""
         click.echo(
@@ -189,8 +209,9 @@ def _show_import(taking: "StockImport", *, as_json: bool, verb: str) -> None:
             f"{event.availability} {_units(event.units)}{mailed}"
         )
     click.echo(
-        f"{len(taking.changes):,} {verb}, {pluralize(taking.unchanged, 'is as it was', 'are as they were')}, "
-        f"{pluralize(taking.mailed, 'email')} to send"
+        f"{len(planned.changes):,} {verb}, "
+        f"{pluralize(planned.unchanged, 'is as it was', 'are as they were')}, "
+        f"{pluralize(planned.mailed, 'email')} to send"
     )
 
 
@@ -212,7 +233,7 @@ def _require_none(file: Path, mistakes: "tuple[LineMistake, ...]", *, written: b
         return
     listed = "\n".join(f"  {file}: {mistake}" for mistake in mistakes)
     if written:
-        raise WorkFailed(f"{pluralize(len(mistakes), 'line was', 'lines were')} not taken in:\n{listed}")
+        raise WorkFailed(f"{pluralize(len(mistakes), 'line was', 'lines were')} not imported:\n{listed}")
     raise BadInput(
         f"{pluralize(len(mistakes), 'line is', 'lines are')} wrong, nothing was changed:\n{listed}"
     )

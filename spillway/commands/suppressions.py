@@ -20,7 +20,7 @@ from chalicelib.services.waitlist import Waitlist
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.shoppers import ShoppersTable
 from chalicelib.tables.suppressions import SuppressionsTable
-from spillway.commands.options import json_option, stage_option
+from spillway.commands.options import Choice, json_option, stage_option
 from spillway.commands.people import access_log, digest_of, read_address
 from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.suppressions import (
@@ -43,38 +43,44 @@ BECAUSE_CHARS_MAX = 200
 
 @click.group("suppressions")
 def suppressions_command() -> None:
-    """Addresses that must not be emailed: after a bounce or a complaint, or as another tool had it."""
+    """List, lift, import or export suppressed addresses.
+
+    A suppressed address is not emailed: it bounced, complained, or was suppressed by another tool.
+    """
 
 
 @suppressions_command.command("list")
-@click.option("--reason", type=click.Choice([reason.value for reason in SuppressionReason]))
+@click.option("--reason", type=Choice([reason.value for reason in SuppressionReason]),
+              help="List this reason only.")  # fmt: skip
 @json_option
 @stage_option
 @click.pass_obj
 def list_command(project: Project, reason: str | None, stage_name: str, *, as_json: bool) -> None:
-    """List suppressions, the newest first. Shoppers are named by their ids, never by address.
+    """List suppressions, the newest first.
+
+    Shoppers are named by their ids, never by address.
 
     \b
     Example:
       spillway suppressions list --reason bounced --stage production
     """
     table = _table(stage_named(project, stage_name))
-    found = [each for each in table.all() if reason in {None, each.suppression.reason.value}]
-    found.sort(key=lambda each: (-each.suppression.since_ms, each.shopper))
+    found = [row for row in table.all() if reason in {None, row.suppression.reason.value}]
+    found.sort(key=lambda row: (-row.suppression.since_ms, row.shopper))
     if as_json:
-        click.echo(json.dumps([{"shopper": each.shopper, **_document(each.suppression)} for each in found]))
+        click.echo(json.dumps([{"shopper": row.shopper, **_document(row.suppression)} for row in found]))
         return
-    for each in found:
-        click.echo(f"{each.shopper}  {_words(each.suppression)}")
+    for row in found:
+        click.echo(f"{row.shopper}  {_words(row.suppression)}")
     click.echo(pluralize(len(found), "suppression"), err=True)
 
 
 @suppressions_command.command("lift")
 @click.argument("address")
-@click.option("--because", metavar="TEXT", required=True, help="Why; kept with the row.")
-@click.option("--complaint", is_flag=True, help="Lift a complaint too.")
+@click.option("--because", metavar="TEXT", required=True, help="The reason; it is stored with the row.")
+@click.option("--complaint", is_flag=True, help="Also lift a complaint.")
 @click.option(
-    "--shopper-asked", is_flag=True, help="With --complaint: its owner asked for emails, in writing."
+    "--shopper-asked", is_flag=True, help="With --complaint: the shopper asked for emails in writing."
 )
 @json_option
 @stage_option
@@ -89,8 +95,9 @@ def lift_command(
     shopper_asked: bool,
     as_json: bool,
 ) -> None:
-    """Let emails go to ADDRESS again, and take it off SES's own list.
+    """Allow emails to ADDRESS again.
 
+    It is also removed from SES's own suppression list.
     A complaint is lifted only with --complaint and --shopper-asked.
 
     \b
@@ -133,10 +140,10 @@ def lift_command(
 @stage_option
 @click.pass_obj
 def import_command(project: Project, file: Path, stage_name: str, *, dry_run: bool, as_json: bool) -> None:
-    """Suppress what another tool had suppressed: a CSV file of address,reason,date.
+    """Import suppressions from another tool: a CSV file of address,reason,date.
 
     A reason is complaint, bounce, soft bounce, unsubscribed or blocked, in the words of common tools. Nothing
-    is written where a line is wrong. Known suppressions stay: importing twice is importing once.
+    is written if a line has an error. Known suppressions stay; importing a file twice changes nothing.
 
     \b
     Example:
@@ -165,9 +172,9 @@ def import_command(project: Project, file: Path, stage_name: str, *, dry_run: bo
 @stage_option
 @click.pass_obj
 def export_command(project: Project, file: Path, stage_name: str, *, as_json: bool) -> None:
-    """Write all suppressions into a new CSV FILE: shopper, reason, since, address.
+    """Write all suppressions to a new CSV FILE: shopper, reason, since, address.
 
-    The address is there only where the shopper still has an entry; only you may read the file.
+    A row has an address only if the shopper still has an entry. The file is readable by you alone.
 
     \b
     Example:
@@ -178,7 +185,7 @@ def export_command(project: Project, file: Path, stage_name: str, *, as_json: bo
 
     def address_of(shopper: str) -> str:
         kept = shoppers.kept(shopper)
-        return max(kept, key=lambda each: each.entry.asked_at_ms).entry.mailbox if kept else ""
+        return max(kept, key=lambda row: row.entry.asked_at_ms).entry.mailbox if kept else ""
 
     access_log(stage).note("suppressions export", "all suppressions", at_ms=clock_ms())
     count = write_suppressions(file, _table(stage).all(), address_of)
@@ -207,9 +214,9 @@ def _because(text: str, address: Address) -> str:
 
 
 def _take_off_ses_list(stage: Stage, address: Address) -> str:
-    """Remove an address from SES's account-level list, and say what came of it.
+    """Remove an address from SES's account-level list, and return a sentence with the result.
 
-    SES keeps addresses there as they were written in the email, and compares them exactly:
+    SES stores addresses there as they were written in the email, and compares them exactly:
     https://docs.aws.amazon.com/ses/latest/dg/sending-email-suppression-list-tenant-level-manage.html
     """
     if stage.endpoint_url:
@@ -248,14 +255,18 @@ def _words(suppression: Suppression) -> str:
 
 @click.command("unsubscribe")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @stage_option
 @click.pass_obj
 def unsubscribe_command(project: Project, file: Path, stage_name: str, *, as_json: bool) -> None:
-    """Unsubscribe by the emails in FILE, an mbox export or one .eml file.
+    """Unsubscribe people by the emails in a mailbox file.
 
-    They are what mail programs send to `unsubscribe_mailbox` of site.toml. Emails without a token in the
-    subject are counted and left to a person.
+    FILE is an mbox export or one .eml file of the emails that mail programs send to `unsubscribe_mailbox` of
+    site.toml. Emails without a token in the subject are counted and left to a person.
+
+    \b
+    Example:
+      spillway unsubscribe unsubscribe.mbox --stage production
     """
     stage = stage_named(project, stage_name)
     names = stage.outputs()
@@ -275,4 +286,4 @@ def unsubscribe_command(project: Project, file: Path, stage_name: str, *, as_jso
     if outcome.refused:
         click.echo(f"{pluralize(outcome.refused, 'token')} not of this stage, or too old")
     if outcome.others:
-        click.echo(f"{pluralize(outcome.others, 'email')} without a token: look at them yourself")
+        click.echo(f"{pluralize(outcome.others, 'email')} without a token: read them yourself")

@@ -33,7 +33,7 @@ from spillway.stage_tables import StageTables
 if TYPE_CHECKING:
     from rich.table import Table
 
-# A span of time is notified in the unit in which it has one or two digits.
+# A duration is shown in the unit in which it has one or two digits.
 SECONDS_UPTO, MINUTES_UPTO = 90, 90
 EMAILS_PER_UNIT_MAX = 100
 UNITS_MIN_MAX = 10_000
@@ -44,7 +44,14 @@ UNITS_MIN_MAX = 10_000
 @json_option
 @click.pass_obj
 def waiting_command(project: Project, stage_name: str, *, as_json: bool) -> None:
-    """How many wait for each variant, the most wanted first."""
+    """Show how many people wait for each variant.
+
+    The variant with the most people comes first.
+
+    \b
+    Example:
+      spillway waiting --stage production
+    """
     tables = StageTables.of(stage_named(project, stage_name))
     with progress_bar() as bar:
         task = bar.add_task("counting", total=None)
@@ -55,17 +62,17 @@ def waiting_command(project: Project, stage_name: str, *, as_json: bool) -> None
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     if as_json:
-        click.echo(json.dumps([asdict(each) for each in found], indent=1))
+        click.echo(json.dumps([asdict(variant) for variant in found], indent=1))
     elif found:
         from rich.console import Console
 
         Console(highlight=False).print(_waiting_table(found))
-        for each in found:
-            if each.withdrawn:
-                move = typed_move(each.sku, stage_name)
-                click.echo(f"{each.sku}: no longer sold; move people to another SKU: {move}", err=True)
+        for variant in found:
+            if variant.withdrawn:
+                move = typed_move(variant.sku, stage_name)
+                click.echo(f"{variant.sku}: no longer sold; move people to another SKU: {move}", err=True)
     else:
-        click.echo("nobody waits for anything; who signs up waits from when the address is confirmed")
+        click.echo("nobody is waiting; a signup counts once its address is confirmed")
 
 
 def _waiting_table(found: list[Demand]) -> "Table":
@@ -75,12 +82,12 @@ def _waiting_table(found: list[Demand]) -> "Table":
     table = Table("SKU", "product", "", box=None, pad_edge=False)
     table.add_column("waiting", justify="right")
     table.add_column("last 24 h", justify="right")
-    for each in found:
-        now = "" if each.availability == "OutOfStock" else each.availability
-        now = "no longer sold" if each.withdrawn else now
-        title = f"{each.title}, {each.label}" if each.label else each.title
-        table.add_row(Text(each.sku), Text(title), now, f"{each.waiting:,}", f"+{each.last_day:,}")
-    table.add_row("", "", "", f"{sum(each.waiting for each in found):,}", "")
+    for variant in found:
+        now = "" if variant.availability == "OutOfStock" else variant.availability
+        now = "no longer sold" if variant.withdrawn else now
+        title = f"{variant.title}, {variant.label}" if variant.label else variant.title
+        table.add_row(Text(variant.sku), Text(title), now, f"{variant.waiting:,}", f"+{variant.last_day:,}")
+    table.add_row("", "", "", f"{sum(variant.waiting for variant in found):,}", "")
     return table
 
 
@@ -90,7 +97,14 @@ def _waiting_table(found: list[Demand]) -> "Table":
 @json_option
 @click.pass_obj
 def waves_command(project: Project, sku: str, stage_name: str, *, as_json: bool) -> None:
-    """How far the emails about a variant's restocks are, the newest first."""
+    """Show the progress of a variant's restock emails.
+
+    The newest restock comes first.
+
+    \b
+    Example:
+      spillway waves FJ-INK-L --stage production
+    """
     sku = require_sku(sku)
     stage = stage_named(project, stage_name)
     tables = StageTables.of(stage)
@@ -103,7 +117,7 @@ def waves_command(project: Project, sku: str, stage_name: str, *, as_json: bool)
         click.echo(json.dumps([_document(state) for state in states], indent=1))
         return
     if not states:
-        click.echo(f"{sku} has not come back so far")
+        click.echo(f"{sku} has had no restock yet")
     for state in states:
         click.echo(_line(state))
 
@@ -170,21 +184,25 @@ def _document(state: FanOutState) -> dict[str, object]:
 
 @click.command("wave-policy")
 @click.option(
-    "--product", "slug", metavar="SLUG", default="", help="Of this product; else of the whole shop."
+    "--product", "slug", metavar="SLUG", default="", help="The product; without it, the whole shop."
 )
-@click.option("--follow-shop", is_flag=True, help="Let the product follow the shop's policy again.")
+@click.option("--follow-shop", is_flag=True, help="Remove the product's own policy.")
 @click.option("--everyone", is_flag=True, help="Notify everyone at once.")
 @click.option(
-    "--emails-per-unit", type=click.IntRange(1, EMAILS_PER_UNIT_MAX), help="Notify so many for each unit."
+    "--emails-per-unit",
+    type=click.IntRange(1, EMAILS_PER_UNIT_MAX),
+    help="People to notify for each unit in stock.",
 )
 @click.option(
     "--next-after",
     "next_after_min",
     type=click.IntRange(1, WAVE_PAUSE_MIN_MAX),
     metavar="MINUTES",
-    help="Then wait so long, and notify the next if there are units left.",
+    help="Pause before the next people are notified, if stock is left.",
 )
-@click.option("--units-min", type=click.IntRange(1, UNITS_MIN_MAX), help="Notify nobody of fewer units.")
+@click.option(
+    "--units-min", type=click.IntRange(1, UNITS_MIN_MAX), help="Stock below which nobody is notified."
+)
 @json_option
 @stage_option
 @click.pass_obj
@@ -199,7 +217,15 @@ def wave_policy_command(
     as_json: bool,
     **given: int | None,
 ) -> None:
-    """How many hear of a restock at once. Without any choice, show what holds; else set it."""
+    """Show or set how many people a restock notifies at once.
+
+    Without an option of its own it shows the policy.
+
+    \b
+    Examples:
+      spillway wave-policy --stage production
+      spillway wave-policy --emails-per-unit 3 --next-after 60 --stage production
+    """
     if everyone and given["emails_per_unit"] is not None:
         raise BadInput("--everyone and --emails-per-unit: one or the other")
     if follow_shop and (not slug or everyone or any(given.values())):
@@ -235,14 +261,19 @@ def _policy_words(policy: WavePolicy) -> str:
 
 @click.command("export")
 @click.argument("sku")
-@click.option("--csv", "_as_csv", is_flag=True, help="As CSV, which is the default.")
-@click.option("--json", "as_json", is_flag=True, help="As one JSON object a line.")
+@click.option("--csv", "_as_csv", is_flag=True, help="Print CSV, the default.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @stage_option
 @click.pass_obj
 def export_command(project: Project, sku: str, stage_name: str, *, _as_csv: bool, as_json: bool) -> None:
-    """Everybody who waits for a variant, first come first, on standard output. These are addresses.
+    """Export a variant's waitlist, in order.
 
-    Each use is logged with the operator and the time (spillway access-log).
+    It has addresses, and goes to standard output. Each use is logged with the operator and the time
+    (spillway access-log).
+
+    \b
+    Example:
+      spillway export FJ-INK-L --stage production > waitlist.csv
     """
     from spillway.commands.people import access_log
 
@@ -252,7 +283,7 @@ def export_command(project: Project, sku: str, stage_name: str, *, _as_csv: bool
     waiting = in_line(tables.shards, sku)
     first = next(waiting, None)
     if first is None:
-        # Who waits for what the shop no longer sells is kept, and can be exported.
+        # People who wait for an SKU that is no longer sold stay, and can be exported.
         require_sold(tables.products, sku, stage.name)
     access_log(stage).note("export", f"SKU {sku}", at_ms=clock_ms())
     waiting = chain([first] if first else [], waiting)

@@ -15,7 +15,7 @@ from chalicelib.domain.entry import Arrival
 from chalicelib.storage.themes import ThemeStore
 from chalicelib.tables.domain_lists import DomainListsTable
 from chalicelib.tables.suppressions import SuppressionsTable
-from spillway.commands.options import json_option, stage_option
+from spillway.commands.options import Choice, json_option, stage_option
 from spillway.commands.people import access_log, digest_of
 from spillway.commands.progress import progress_bar
 from spillway.errors import BadInput, WorkFailed
@@ -32,42 +32,54 @@ from spillway.waitlist.rows import PeopleTables
 
 MISTAKES_SHOWN_MAX = 20
 now_option = click.option("--notify-now", is_flag=True, help="Email people at once if the SKU is in stock.")
-later_option = click.option("--next-restock", is_flag=True, help="Have people wait for the next restock.")
+later_option = click.option("--next-restock", is_flag=True, help="Make people wait for the next restock.")
 
 
 @click.group("waitlist")
 def waitlist_command() -> None:
-    """Import people from another tool, or move people to another SKU."""
+    """Import people, or move people to another SKU."""
 
 
 @waitlist_command.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
-    "--from", "tool", type=click.Choice([tool.value for tool in Tool]), default="csv", show_default=True
+    "--from",
+    "tool",
+    type=Choice([tool.value for tool in Tool]),
+    default="csv",
+    show_default=True,
+    help="The tool that wrote the file.",
 )
-@click.option("--sku", metavar="SKU", help="Every row is about this SKU.")
-@click.option("--email-column", metavar="NAME")
-@click.option("--sku-column", metavar="NAME")
-@click.option("--time-column", metavar="NAME", help="When the person asked; it orders the waitlist.")
-@click.option("--status-column", metavar="NAME")
-@click.option("--consent-column", metavar="NAME")
+@click.option("--sku", metavar="SKU", help="The SKU of all rows.")
+@click.option("--email-column", metavar="NAME", help="The column of the address.")
+@click.option("--sku-column", metavar="NAME", help="The column of the SKU.")
+@click.option("--time-column", metavar="NAME", help="The time of the signup; it orders the waitlist.")
+@click.option("--status-column", metavar="NAME", help="The column that says who unsubscribed.")
+@click.option("--consent-column", metavar="NAME", help="The column of the consent.")
 @click.option(
-    "--consent-text", metavar="TEXT", default="", help="The text that everybody in the file agreed to."
+    "--consent-text",
+    metavar="TEXT",
+    default="",
+    help="The consent text that everybody in the file agreed to.",
 )
 @click.option(
     "--sku-map",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A CSV file of two columns: what the file says, and the SKU it means here.",
+    help="A CSV file of two columns: the value in the file, and its SKU here.",
 )
-@click.option("--timezone", metavar="ZONE", default="UTC", show_default=True, help="Of times without one.")
-@click.option("--date-format", metavar="FORMAT", default="", help="For example %d/%m/%Y %H:%M.")
-@click.option("--encoding", metavar="NAME", default="", help="Of the file, when it is not UTF-8.")
-@click.option("--locale", metavar="LOCALE", help="The language to email people in, as site.toml names it.")
-@click.option("--ask", is_flag=True, help="Email everybody a confirmation first, also without consent.")
+@click.option(
+    "--timezone", metavar="ZONE", default="UTC", show_default=True, help="The time zone of times without one."
+)
+@click.option(
+    "--date-format", metavar="FORMAT", default="", help="The format of times, for example %d/%m/%Y %H:%M."
+)
+@click.option("--encoding", metavar="NAME", default="", help="The file's encoding, if it is not UTF-8.")
+@click.option("--locale", metavar="LOCALE", help="The language of the emails, as in site.toml.")
+@click.option("--ask", is_flag=True, help="Email each person a confirmation first, even without consent.")
 @now_option
 @later_option
-@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Where the details go.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
+@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="The file for the details.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done; change nothing.")
 @json_option
 @stage_option
 @click.pass_obj
@@ -93,12 +105,12 @@ def import_command(  # noqa: PLR0913 - one argument for each option
     as_json: bool,
     **columns: str | None,
 ) -> None:
-    """Put the people of another tool's export on the waitlist, in the order of their time.
+    """Import people from another tool's export.
 
-    FILE is an export of Klaviyo, Swym or a WooCommerce plugin, or a plain CSV file of email, sku, time and
-    consent. Consent is taken over with its proof: the tool, the file's digest, the row and the time. No
-    confirmation is emailed without --ask. People who unsubscribed, there or here, who are suppressed, or who
-    never agreed are left out and counted. The same file twice changes nothing.
+    FILE is an export of Klaviyo, Swym or a WooCommerce plugin, or a CSV file of email, sku, time and consent.
+    People join in the order of their signup times. Consent is imported with its proof: the tool, the file's
+    digest, the row and the time. No confirmation is emailed without --ask. People are left out and counted if
+    they unsubscribed, there or here, are suppressed, or never agreed. Importing a file twice changes nothing.
 
     \b
     Examples:
@@ -106,8 +118,8 @@ def import_command(  # noqa: PLR0913 - one argument for each option
       spillway waitlist import swym.csv --from swym --sku-map variants.csv --next-restock
       spillway waitlist import people.csv --consent-text "Email me when it is back"
 
-    Exit status: 0 when every row was read, 1 when some are wrong and the others were imported, 2 when nothing
-    was.
+    Exit status: 0 when each row was read, 1 when some have errors and the others were imported, 2 when
+    nothing was imported.
     """
     asked = Asked(
         Tool(tool),
@@ -136,11 +148,13 @@ def import_command(  # noqa: PLR0913 - one argument for each option
         raise _choose(in_stock)
     details = report or _details_file(project, digest)
     use = "waitlist import --dry-run" if dry_run else "waitlist import"
-    # A dry run says of every address in the file whether it is known here.
+    # A dry run reveals which addresses of the file are known here.
     access_log(stage).note(use, f"file {digest[:16]}", at_ms=at_ms)
     if not dry_run:
         with progress_bar() as bar:
-            task = bar.add_task("importing", total=sum(each.newcomer is not None for each in decisions))
+            task = bar.add_task(
+                "importing", total=sum(decision.newcomer is not None for decision in decisions)
+            )
             decisions = intake.write(
                 decisions,
                 tables.entries,
@@ -175,12 +189,12 @@ def move_command(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Move everybody who waits for OLD_SKU to NEW_SKU, each with position and consent.
+    """Move people from OLD_SKU to NEW_SKU.
 
-    For an SKU that was renamed or replaced. People on both waitlists get the earlier position; those notified
-    about NEW_SKU, or unsubscribed from it, since they asked for OLD_SKU stay so. People who have not
-    confirmed yet are emailed a confirmation for NEW_SKU. Repeat it when it was interrupted, or when more
-    people came.
+    They keep their positions and their consent. Use it when an SKU was renamed or replaced. A person on both
+    waitlists gets the earlier position. A person who was notified about NEW_SKU, or unsubscribed from it,
+    after signing up for OLD_SKU stays so. A person who has not confirmed yet is emailed a confirmation for
+    NEW_SKU. Repeat the command if it was interrupted, or if more people signed up meanwhile.
 
     \b
     Example:
@@ -234,8 +248,8 @@ class _Import:
 
     @property
     def outcomes(self) -> dict[Outcome, int]:
-        """How many rows came to what."""
-        counts = Counter(each.outcome for each in self.decisions)
+        """Return the number of rows of each outcome."""
+        counts = Counter(decision.outcome for decision in self.decisions)
         return {outcome: counts[outcome] for outcome in Outcome if counts[outcome]}
 
 
@@ -284,10 +298,10 @@ def _choose(in_stock: Mapping[str, int]) -> BadInput:
 
 
 def _require_no_mistakes(file: Path, decisions: Sequence[intake.Decision], *, dry_run: bool) -> None:
-    wrong = [each for each in decisions if each.outcome is Outcome.WRONG]
+    wrong = [decision for decision in decisions if decision.outcome is Outcome.WRONG]
     if not wrong:
         return
-    listed = [f"  {file}:{each.row.line}: {each.note}" for each in wrong[:MISTAKES_SHOWN_MAX]]
+    listed = [f"  {file}:{decision.row.line}: {decision.note}" for decision in wrong[:MISTAKES_SHOWN_MAX]]
     if len(wrong) > MISTAKES_SHOWN_MAX:
         listed.append(f"  and {len(wrong) - MISTAKES_SHOWN_MAX:,} more, in the details")
     rows = "\n".join(listed)

@@ -1,15 +1,19 @@
 """How commands end: the right exit status, a sentence and a way out, never a traceback."""
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from inspect import cleandoc
 from pathlib import Path
 
 import click
+import click.shell_completion
 import pytest
 
-from spillway.__main__ import COMMANDS, Commands, main
+from spillway.__main__ import COMMANDS, Commands, cli, main
+from spillway.commands import GROUPS
 from spillway.interrupt import LEFT_BY, Interrupted
 from tests.support.aws import ROOT
 
@@ -119,3 +123,90 @@ def test_a_command_ends_its_process_as_it_should() -> None:
     assert ended.returncode == 2
     assert ended.stderr.startswith("spillway: SKU 'fj\\u200bink': not an SKU")
     assert "Traceback" not in ended.stderr
+
+
+def every_command() -> list[tuple[str, click.Command]]:
+    """Each command with its words: ("waitlist import", the command)."""
+    found: list[tuple[str, click.Command]] = []
+    todo: list[tuple[str, click.Command]] = [("", cli)]
+    while todo:
+        words, command = todo.pop()
+        if not isinstance(command, click.Group):
+            found.append((words, command))
+            continue
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            assert inner is not None
+            todo.append((f"{words} {name}".strip(), inner))
+    return sorted(found)
+
+
+COMMANDS_TO_TYPE = every_command()
+
+
+def test_the_list_of_commands_has_the_first_sentence_of_each_help() -> None:
+    for entries in GROUPS.values():
+        for name, entry in entries.items():
+            command = cli.get_command(click.Context(cli), name)
+            assert command is not None
+            assert (command.help or "").split("\n\n")[0] == entry.summary, name
+
+
+@pytest.mark.parametrize(("words", "command"), COMMANDS_TO_TYPE, ids=[words for words, _ in COMMANDS_TO_TYPE])
+def test_the_help_of_every_command_has_an_example_that_can_be_typed(
+    words: str, command: click.Command
+) -> None:
+    _, _, examples = cleandoc(command.help or "").partition("\b\nExample")
+    lines = [line.strip() for line in examples.split("\n\n")[0].splitlines()[1:]]
+    assert lines
+    for line in lines:
+        typed = shlex.split(line.partition(" > ")[0].partition(" < ")[0])
+        assert typed[: len(words.split()) + 1] == ["spillway", *words.split()]
+        parser = command.make_parser(click.Context(command, **command.context_settings))
+        parser.parse_args(typed[len(words.split()) + 1 :])
+
+
+@pytest.mark.parametrize(("words", "command"), COMMANDS_TO_TYPE, ids=[words for words, _ in COMMANDS_TO_TYPE])
+def test_every_option_has_a_help_text(words: str, command: click.Command) -> None:
+    assert not [
+        option.name for option in command.params if isinstance(option, click.Option) and not option.help
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "suggested"),
+    [
+        (["avalable", "A"], "Did you mean 'available'?"),
+        (["waitlist", "imprt"], "Did you mean 'import'?"),
+        (["build", "--base-ulr", "https://x.example"], "Did you mean '--base-url'?"),
+        (["redrive", "wavs"], "Did you mean 'waves'?"),
+    ],
+)
+def test_a_mistyped_word_is_answered_with_the_nearest_one(
+    spillway: Typist, words: Sequence[str], suggested: str
+) -> None:
+    ended = spillway(*words)
+    assert ended.status == 2
+    assert suggested in ended.said
+
+
+def test_the_help_shows_every_command_in_a_group_and_imports_none() -> None:
+    code = (
+        "import sys; from click.testing import CliRunner; from spillway.__main__ import cli;"
+        "print(CliRunner().invoke(cli, ['--help']).output);"
+        "print({'boto3', 'botocore', 'jinja2', 'babel', 'rich', 'PIL'} & set(sys.modules))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT)
+    assert ran.stdout.endswith("\nset()\n")
+    for title, entries in GROUPS.items():
+        section = ran.stdout.partition(f"\n{title}:\n")[2].partition("\n\n")[0]
+        named = [line.split()[0] for line in section.splitlines() if not line.startswith("   ")]
+        assert named == list(entries)
+
+
+def test_a_shell_completes_the_names_of_commands() -> None:
+    found = click.shell_completion.BashComplete(cli, {}, "spillway", "_SPILLWAY_COMPLETE").get_completions(
+        [], "waitl"
+    )
+    assert [item.value for item in found] == ["waitlist"]

@@ -214,8 +214,8 @@ def test_what_is_said_of_a_stock_is_what_changed(
     ]
     assert said[1:2] + said[3:] == [
         f"{SKU} was sold out already",
-        f"{SKU} was available already: 3 now, 5 before; nobody new is told",
-        f"{SKU} was available already; nobody new is told",
+        f"{SKU} was available already: 3 now, 5 before; nobody is notified",
+        f"{SKU} was available already; nobody is notified",
     ]
 
 
@@ -228,7 +228,7 @@ def test_a_stock_of_none_is_answered_with_the_command_to_type(
 ) -> None:
     with pytest.raises(BadInput) as refused:
         run(project, "available", "--stock", "0", "--", sku)
-    assert refused.value.hint == f"spillway {command} says so"
+    assert refused.value.hint == f"spillway {command}"
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from tests.support.uploaded import translated
 
 ACCOUNT = "123456789012"
 # Commands that speak to the local cloud alone, or to nothing.
-LOCAL_ONLY = frozenset({"build", "demo", "import", "load", "package", "serve", "texts"})
+LOCAL_ONLY = frozenset({"build", "demo", "import", "load", "package", "serve", "messages"})
 DEPLOYING = frozenset({"deploy", "destroy"})
 SERVICES = (
     *(

@@ -138,10 +138,10 @@ def test_a_half_done_publish_can_be_left_by_going_back(env: PublishEnv) -> None:
     assert kept == {source_key(first.release)}, "what the dead publish kept is dropped"
 
 
-def test_a_release_that_was_begun_and_not_ended_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_release_that_was_not_finished_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     kept = (Kept("b" * 16, 0, products=2, pages=9),)
     show_kept(Manifest(release="b" * 16, kept=kept, claim=Claim("here", 0, "a" * 16)))
-    assert f"{'a' * 16} was begun and not ended" in capsys.readouterr().out
+    assert f"{'a' * 16} was not finished" in capsys.readouterr().out
 
     show_kept(Manifest(release="b" * 16, kept=kept))
     assert "not ended" not in capsys.readouterr().out
