@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chalicelib.settings import Settings
-from spillway.__main__ import COMMANDS
+from spillway.commands import COMMANDS
 from tests.support.aws import ROOT, template
 
 ARCHITECTURE = ROOT / "ARCHITECTURE.md"

@@ -12,8 +12,8 @@ import click
 import click.shell_completion
 import pytest
 
-from spillway.__main__ import COMMANDS, Commands, cli, main
-from spillway.commands import GROUPS
+from spillway.__main__ import Commands, cli, main
+from spillway.commands import COMMANDS, GROUPS
 from spillway.interrupt import LEFT_BY, Interrupted
 from tests.support.aws import ROOT
 

@@ -15,7 +15,8 @@ from cfnlint.helpers import load_resource
 from click.testing import CliRunner
 from ministack.core.iam_evaluator import EvalContext, evaluate, fnmatch_iam, parse_policy_document
 
-from spillway.__main__ import COMMANDS, cli
+from spillway.__main__ import cli
+from spillway.commands import COMMANDS
 from spillway.deploy.operator_policy import MANAGED_POLICY_CHARS_MAX, SCOPES, Part, operator_policy
 from spillway.errors import BadInput
 from spillway.project import Project

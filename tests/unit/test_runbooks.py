@@ -11,7 +11,7 @@ import pytest
 from botocore import xform_name
 
 from loadtests.__main__ import load
-from spillway.__main__ import COMMANDS
+from spillway.commands import COMMANDS
 from tests.support.aws import ROOT, template
 from tests.support.documents import SHELL, commands, spillway_commands
 
