@@ -136,13 +136,14 @@ class MerchantPictures:
     """The pictures of one shop.
 
     A picture that an earlier build judged and processed is recognised by its file's signature, so that a
-    build in which no picture changed loads no picture library. `cache` is the folder of image variants.
+    build in which no picture changed loads no picture library. `variants_cache` is the folder that keeps
+    image variants, and `cache` has the results of earlier builds.
     """
 
-    def __init__(self, folder: Path, cache: Path, memory: BuildCache) -> None:
+    def __init__(self, folder: Path, variants_cache: Path, cache: BuildCache) -> None:
         self._folder = folder
+        self._variants_cache = variants_cache
         self._cache = cache
-        self._memory = memory
 
     def problem(self, name: str) -> str | None:
         """Return what was expected instead of the picture `name`, None when it can be shown."""
@@ -150,13 +151,13 @@ class MerchantPictures:
         if signature is None:
             return PICTURE_EXPECTED
         key = f"picture problem {name}"
-        known = self._memory.get(key)
+        known = self._cache.get(key)
         if known is None or known[0] != signature:
             from spillway.sitegen.reading.picture_file import picture_problem
 
             known = (signature, picture_problem(self._folder, self._file(name).name))
         if is_settled(signature):
-            self._memory.set(key, known)
+            self._cache.set(key, known)
         problem: str | None = known[1]
         return problem
 
@@ -165,18 +166,18 @@ class MerchantPictures:
         processed: dict[str, ProcessedPicture] = {}
         signatures = {name: signature_of(self._file(name)) for name in sorted(names)}
         for name, signature in signatures.items():
-            known = self._memory.get(f"picture {name}")
+            known = self._cache.get(f"picture {name}")
             if known and known[0] == signature and all(made.file.is_file() for made in known[1].variants):
                 processed[name] = known[1]
         new = {name: self._file(name) for name in signatures if name not in processed}
         if new:
             from spillway.sitegen.pictures import make_variants
 
-            made = make_variants(new.values(), self._cache)
+            made = make_variants(new.values(), self._variants_cache)
             processed |= {name: made[file] for name, file in new.items()}
         for name, signature in signatures.items():
             if is_settled(signature) and not processed[name].problem:
-                self._memory.set(f"picture {name}", (signature, processed[name]))
+                self._cache.set(f"picture {name}", (signature, processed[name]))
         return processed
 
     def _signature(self, name: str) -> Signature | None:

@@ -33,7 +33,7 @@ from spillway.sitegen.pages import SitePages, StockBySlug
 from spillway.sitegen.parallel import WorkerPool
 from spillway.sitegen.products import ImageVariant, MerchantPictures, ProcessedPicture, Products, picture_of
 from spillway.sitegen.reading.catalogue import Catalogue
-from spillway.sitegen.reading.loading import catalogue_memory, load_catalogue, picture_mistakes
+from spillway.sitegen.reading.loading import catalogue_cache, load_catalogue, picture_mistakes
 from spillway.sitegen.reading.redirects import REDIRECTS_FILE, redirect_mistakes
 from spillway.sitegen.reading.shop_settings import base_url_problem
 from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError, Lines
@@ -115,9 +115,9 @@ def read_site(
     """
     if base_url is not None and (expected := base_url_problem(base_url)):
         raise BadInput(f"--base-url {base_url}: expected {expected}")
-    cache = catalogue_memory(project)
+    cache = catalogue_cache(project)
     left_out: list[InputError] | None = [] if skip_broken_pictures else None
-    catalogue = load_catalogue(project, memory=cache, pool=pool or WorkerPool(), left_out=left_out)
+    catalogue = load_catalogue(project, cache=cache, pool=pool or WorkerPool(), left_out=left_out)
     # Before the pictures, which take the longest: a folder that is missing is named at once.
     assets = read_assets(project.site / "static")
     processed = _process(catalogue, project, cache, left_out)

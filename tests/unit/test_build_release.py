@@ -33,13 +33,13 @@ def shop(tmp_path: Path) -> Project:
 
 
 def page(release: Release, key: str) -> str:
-    return next(each for each in release.objects if each.key == key).read().decode()
+    return next(item for item in release.objects if item.key == key).read().decode()
 
 
 def test_a_release_holds_every_page_under_the_path_a_shopper_types(shop: Project) -> None:
     release = build(shop)
 
-    pages = {each.key for each in release.objects if each.kind is not Kind.ASSET}
+    pages = {item.key for item in release.objects if item.kind is not Kind.ASSET}
     assert pages == {
         *("index.html", "404", "privacy", "checkout", "products/field-jacket", "products/scarf"),
         *("shop/all", "shop/outerwear", "shop/accessories", "sitemap.xml", "robots.txt", "feed.xml"),
@@ -51,15 +51,15 @@ def test_a_release_holds_every_page_under_the_path_a_shopper_types(shop: Project
 
 
 def test_pages_are_asked_for_again_and_assets_are_kept_for_ever(shop: Project) -> None:
-    for each in build(shop).objects:
-        kept_for_ever = each.cache_control == "public, max-age=31536000, immutable"
-        assert kept_for_ever == (each.kind is Kind.ASSET)
-        assert kept_for_ever == each.key.startswith(("assets/", "pictures/"))
+    for item in build(shop).objects:
+        kept_for_ever = item.cache_control == "public, max-age=31536000, immutable"
+        assert kept_for_ever == (item.kind is Kind.ASSET)
+        assert kept_for_ever == item.key.startswith(("assets/", "pictures/"))
 
 
 def test_everything_a_page_asks_for_is_in_the_release(shop: Project) -> None:
     release = build(shop)
-    keys = {f"/{each.key}" for each in release.objects}
+    keys = {f"/{item.key}" for item in release.objects}
 
     for product in (entry.product for entry in release.products):
         for picture in product.pictures:
@@ -86,11 +86,11 @@ def test_two_builds_of_one_input_are_the_same_to_the_byte(tmp_path: Path) -> Non
     second = build(make_small_shop(tmp_path / "two"))
 
     assert first.id == second.id
-    assert [(each.key, each.sha256) for each in first.objects] == [
-        (each.key, each.sha256) for each in second.objects
+    assert [(item.key, item.sha256) for item in first.objects] == [
+        (item.key, item.sha256) for item in second.objects
     ]
     assert first.theme == second.theme
-    assert [each.product for each in first.products] == [each.product for each in second.products]
+    assert [entry.product for entry in first.products] == [entry.product for entry in second.products]
 
 
 def test_any_change_makes_another_release(shop: Project) -> None:
@@ -126,7 +126,7 @@ def test_an_address_that_no_page_can_have_is_refused(shop: Project, url: str) ->
 def test_the_sitemap_lists_what_a_search_engine_may_show(shop: Project) -> None:
     root = ET.fromstring(page(build(shop), "sitemap.xml"))
 
-    paths = {(each.text or "").removeprefix("https://www.heron.example") for each in root.iter() if each.text}
+    paths = {(node.text or "").removeprefix("https://www.heron.example") for node in root.iter() if node.text}
     assert {"/", "/shop/all", "/products/scarf", "/privacy"} <= paths
     assert not {"/404", "/waitlist/thanks", "/checkout"} & paths
 
@@ -138,8 +138,8 @@ def test_the_folder_of_a_build_holds_its_release_and_nothing_else(shop: Project,
     there = {
         file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()
     }
-    assert there == {each.key: each.read() for each in release.objects}
-    assert all(hashlib.sha256(each.read()).hexdigest() == each.sha256 for each in release.objects)
+    assert there == {item.key: item.read() for item in release.objects}
+    assert all(hashlib.sha256(item.read()).hexdigest() == item.sha256 for item in release.objects)
     assert Theme.from_json(release.theme.to_json()) == release.theme
 
 
@@ -180,7 +180,7 @@ def test_a_template_that_breaks_on_one_page_leaves_the_last_good_output(shop: Pr
 
 
 @pytest.mark.parametrize(
-    ("file", "text", "told"),
+    ("file", "text", "expected"),
     [
         (
             "templates/content.html",
@@ -195,15 +195,15 @@ def test_a_template_that_breaks_on_one_page_leaves_the_last_good_output(shop: Pr
         ("emails/available/body.txt", "\n{{ produkt }}", "site/emails/available/body.txt:2"),
     ],
 )
-def test_a_mistake_in_a_template_is_told_with_its_line(
-    shop: Project, file: str, text: str, told: str
+def test_a_mistake_in_a_template_is_reported_with_its_line(
+    shop: Project, file: str, text: str, expected: str
 ) -> None:
     (shop.site / file).write_text(text)
 
     with pytest.raises(BadInput) as caught:
         build(shop)
 
-    assert told in caught.value.message
+    assert expected in caught.value.message
 
 
 def test_a_theme_without_a_template_it_needs_is_refused(shop: Project) -> None:
@@ -243,7 +243,7 @@ def test_a_product_page_shows_a_few_pixels_of_each_picture_until_it_comes(shop: 
     assert "blur" not in page(release, "shop/all").partition("<main")[2], "a page of many cards stays light"
 
 
-def test_a_picture_that_breaks_off_is_told_and_not_half_shown(shop: Project) -> None:
+def test_a_truncated_picture_is_reported_and_not_half_shown(shop: Project) -> None:
     picture = shop.site / "pictures/jacket.webp"
     Image.effect_noise((600, 700), 80).convert("RGB").save(picture)
     picture.write_bytes(picture.read_bytes()[:2000])
@@ -262,16 +262,16 @@ def test_pictures_are_upright_and_carry_nothing_about_who_took_them(shop: Projec
 
     scarf = next(entry.product for entry in release.products if entry.product.slug == "scarf")
     assert (scarf.pictures[0].width, scarf.pictures[0].height) == (400, 500)
-    for each in release.objects:
-        if each.key.startswith("pictures/scarf"):
-            assert b"Jane" not in each.read()
+    for item in release.objects:
+        if item.key.startswith("pictures/scarf"):
+            assert b"Jane" not in item.read()
 
 
 def test_the_command_says_what_it_made(shop: Project) -> None:
     result = CliRunner().invoke(cli, ["build"], obj=shop)
 
     assert result.exit_code == 0
-    pages = sum(each.kind is not Kind.ASSET for each in build(shop).objects)
+    pages = sum(item.kind is not Kind.ASSET for item in build(shop).objects)
     assert f"2 products, {pages} pages" in result.output
     assert (shop.output / "site/products/scarf").is_file()
 

@@ -1,4 +1,4 @@
-"""Whatever a merchant can get wrong is told with its place, and all of it in one run."""
+"""One run reports every error in a merchant's files, each with its place."""
 
 from pathlib import Path
 
@@ -173,19 +173,19 @@ def mistakes_of(shop: Project) -> tuple[InputError, ...]:
         (PRIVACY, "[a link](/privacy)", "[a link](ftp://x.example)", 6, "text", "a link to https://"),
     ],
 )
-def test_a_mistake_is_told_with_its_place(
+def test_a_mistake_is_reported_with_its_place(
     shop: Project, file: str, old: str, new: str, line: int | None, field: str, expected: str
 ) -> None:
     change(shop, file, old, new)
 
-    told = [each for each in mistakes_of(shop) if each.file == file and each.field == field]
+    found = [mistake for mistake in mistakes_of(shop) if mistake.file == file and mistake.field == field]
 
-    assert told, mistakes_of(shop)
-    assert expected in told[0].expected
-    assert told[0].line == line
+    assert found, mistakes_of(shop)
+    assert expected in found[0].expected
+    assert found[0].line == line
 
 
-def test_all_mistakes_are_told_in_one_run_in_the_order_of_files_and_lines(shop: Project) -> None:
+def test_one_run_reports_all_mistakes_in_the_order_of_files_and_lines(shop: Project) -> None:
     change(shop, SCARF, '"45.00"', "45")
     change(shop, SCARF, '"SCARF"', '" "')
     change(shop, SITE, '"GBP"', '"GBX"')
@@ -209,26 +209,26 @@ def test_all_mistakes_are_told_in_one_run_in_the_order_of_files_and_lines(shop: 
 def test_a_file_name_that_is_no_slug_is_refused(shop: Project, name: str) -> None:
     (shop.site / "products" / "scarf.toml").rename(shop.site / "products" / name)
 
-    assert any(each.field == "file name" and each.file.endswith(name) for each in mistakes_of(shop))
+    assert any(mistake.field == "file name" and mistake.file.endswith(name) for mistake in mistakes_of(shop))
 
 
 def test_a_file_that_is_not_utf_8_is_refused(shop: Project) -> None:
     (shop.root / SCARF).write_bytes("title = 'Écharpe'".encode("latin-1"))
 
-    assert [(each.file, each.field) for each in mistakes_of(shop)] == [(SCARF, "file")]
+    assert [(mistake.file, mistake.field) for mistake in mistakes_of(shop)] == [(SCARF, "file")]
 
 
 def test_a_file_that_is_far_too_long_is_not_even_read(shop: Project) -> None:
     (shop.root / SCARF).write_text("#" * 1_000_001)
 
-    assert [(each.file, each.field) for each in mistakes_of(shop)] == [(SCARF, "file")]
+    assert [(mistake.file, mistake.field) for mistake in mistakes_of(shop)] == [(SCARF, "file")]
 
 
 def test_a_shop_without_products_is_refused(shop: Project) -> None:
     for file in (shop.site / "products").iterdir():
         file.unlink()
 
-    assert any(each.file == "site/products" for each in mistakes_of(shop))
+    assert any(mistake.file == "site/products" for mistake in mistakes_of(shop))
 
 
 @pytest.mark.parametrize("side", [8_000, 12_000, 20_000])

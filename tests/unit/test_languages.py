@@ -39,14 +39,14 @@ def release(german_release: Release) -> Release:
 
 
 def page(release: Release, key: str) -> str:
-    return next(each for each in release.objects if each.key == key).read().decode()
+    return next(item for item in release.objects if item.key == key).read().decode()
 
 
 def test_every_page_of_the_first_locale_is_there_in_the_other(release: Release) -> None:
-    keys = {each.key for each in release.objects if each.language == "en-GB"} - {"404"}
-    german = {each.key for each in release.objects if each.language == "de"}
+    keys = {item.key for item in release.objects if item.language == "en-GB"} - {"404"}
+    german = {item.key for item in release.objects if item.language == "de"}
     assert german == {"de" if key == "index.html" else f"de/{key}" for key in keys}
-    assert "de/feed.xml" in {each.key for each in release.objects}
+    assert "de/feed.xml" in {item.key for item in release.objects}
 
 
 def test_a_page_names_its_editions_and_links_to_the_other(release: Release) -> None:
@@ -95,29 +95,29 @@ def test_a_page_speaks_its_language_and_the_first_where_it_has_no_words(release:
 
 def test_links_of_a_page_stay_in_its_language(release: Release) -> None:
     others = {"/", "/products/field-jacket", "/privacy", "/checkout", "/shop/all", "/404"}
-    for each in release.objects:
-        if each.language == "de":
-            html = each.read().decode()
+    for item in release.objects:
+        if item.language == "de":
+            html = item.read().decode()
             found = set(re.findall(r'<a [^>]*href="(/[^"#?]*)"(?! lang)', html))
-            assert not found & others, each.key
-            assert all(link == "/de" or link.startswith("/de/") for link in found), each.key
+            assert not found & others, item.key
+            assert all(link == "/de" or link.startswith("/de/") for link in found), item.key
     assert '<a href="/de/checkout">siehe Kasse</a>' in page(release, "de/privacy")
     assert '<form id="buy" action="/de/checkout"' in page(release, "de/products/field-jacket")
 
 
 def test_a_shop_of_one_locale_knows_nothing_of_others(small_release: Release) -> None:
-    for each in small_release.objects:
-        if each.content_type.startswith(("text/html", "application/xml")):
-            assert b"hreflang" not in each.read(), each.key
-            assert b'class="languages"' not in each.read(), each.key
-    assert not any(each.key.startswith(("en", "de")) for each in small_release.objects)
-    assert {each.language for each in small_release.objects} == {"en-GB", ""}
+    for item in small_release.objects:
+        if item.content_type.startswith(("text/html", "application/xml")):
+            assert b"hreflang" not in item.read(), item.key
+            assert b'class="languages"' not in item.read(), item.key
+    assert not any(item.key.startswith(("en", "de")) for item in small_release.objects)
+    assert {item.language for item in small_release.objects} == {"en-GB", ""}
 
 
 def test_the_theme_carries_every_edition_to_the_cloud(release: Release) -> None:
     theme = Theme.from_json(release.theme.to_json())
     assert theme == release.theme
-    assert [(each.root, each.name, each.shop.tagline) for each in theme.editions] == [
+    assert [(edition.root, edition.name, edition.shop.tagline) for edition in theme.editions] == [
         ("", "English", "Clothes for weather"),
         ("/de", "Deutsch", "Kleidung für Wetter"),
     ]
@@ -142,18 +142,18 @@ def test_emails_are_in_the_language_of_the_page_asked_on(
         Entry(name, "FJ-MOSS-M", f"{name}@example.com", EntryState.CONFIRMED, 1, page=page)
         for name, page in (("ada", asked_on), ("ben", "/de/products/scarf"), ("cleo", asked_on))
     ]
-    told = writer.available(waiting, stocked)
-    assert [each.mailbox for each in told] == ["ada@example.com", "ben@example.com", "cleo@example.com"]
-    for each in (told[0], told[2]):
-        assert each.email.subject == subject
-        assert says in each.email.text
-        assert looks_at in each.email.text
-        own = each.headers["List-Unsubscribe"].strip("<>")
-        assert own in each.email.text
-        assert own.replace("&", "&amp;") in each.email.html
+    emails = writer.available(waiting, stocked)
+    assert [email.mailbox for email in emails] == ["ada@example.com", "ben@example.com", "cleo@example.com"]
+    for email in (emails[0], emails[2]):
+        assert email.email.subject == subject
+        assert says in email.email.text
+        assert looks_at in email.email.text
+        own = email.headers["List-Unsubscribe"].strip("<>")
+        assert own in email.email.text
+        assert own.replace("&", "&amp;") in email.email.html
         assert ("&lang=de" in own) is asked_on.startswith("/de")
-    assert told[1].email.subject == "Wieder da: Feldjacke (Moos, M)"
-    assert len({each.headers["List-Unsubscribe"] for each in told}) == 3
+    assert emails[1].email.subject == "Wieder da: Feldjacke (Moos, M)"
+    assert len({email.headers["List-Unsubscribe"] for email in emails}) == 3
 
 
 def test_a_path_says_which_language_it_is_of() -> None:
@@ -177,7 +177,7 @@ def test_a_number_takes_the_plural_of_its_language() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("said", "expected"),
     [
         ("Neu bei %(nme)s", r"no %\(nme\)s"),
         ("Neu <b>bei</b> %(name)s", "without <b>"),
@@ -188,13 +188,13 @@ def test_a_number_takes_the_plural_of_its_language() -> None:
         ("Neu < %(name)s", "&lt; for a sign"),
     ],
 )
-def test_a_translation_that_a_page_cannot_hold_is_a_mistake_with_its_line(said: str, told: str) -> None:
+def test_a_translation_that_a_page_cannot_hold_is_a_mistake_with_its_line(said: str, expected: str) -> None:
     mistakes: list[Any] = []
     escaped = said.replace('"', '\\"')
     text = f'msgid "New at %(name)s"\nmsgstr "{escaped}"\n'
     assert read_texts(text, locale="de", file="site/locales/de.po", mistakes=mistakes).messages == {}
     assert (mistakes[0].file, mistakes[0].line) == ("site/locales/de.po", 1)
-    assert re.search(told, mistakes[0].expected)
+    assert re.search(expected, mistakes[0].expected)
 
 
 @pytest.mark.parametrize("rule", ["n%0", "n", "some(n)"])
@@ -210,9 +210,9 @@ def test_more_plurals_than_any_language_has_are_refused_before_room_is_made_for_
     text = f'# nplurals=9\nmsgid ""\nmsgstr ""\n"Plural-Forms: nplurals={forms}; plural=0;\\n"\n'
     mistakes: list[InputError] = []
     assert read_texts(text, locale="de", file="site/locales/de.po", mistakes=mistakes).messages == {}
-    told = f"site/locales/de.po:4: nplurals = '{forms}': expected a whole number from 1 to 6"
-    assert [str(mistake) for mistake in mistakes] == [told]
-    with pytest.raises(BadInput, match=re.escape(told)):
+    line = f"site/locales/de.po:4: nplurals = '{forms}': expected a whole number from 1 to 6"
+    assert [str(mistake) for mistake in mistakes] == [line]
+    with pytest.raises(BadInput, match=re.escape(line)):
         update_catalogue(text, locale="de", templates={})
 
 
@@ -236,7 +236,7 @@ def shop(tmp_path: Path) -> Project:
     return make_german_shop(tmp_path)
 
 
-def test_what_is_not_told_is_named_by_the_build_and_said_in_the_first_locale(shop: Project) -> None:
+def test_the_build_names_missing_translations_and_shows_the_first_locale(shop: Project) -> None:
     catalogue = shop.site / "locales" / "de.po"
     catalogue.write_text(catalogue.read_text().replace('msgstr "Ausverkauft"', 'msgstr ""'))
     release = build(shop)
@@ -251,7 +251,7 @@ def test_what_is_not_told_is_named_by_the_build_and_said_in_the_first_locale(sho
     assert "Sold out" in page(release, "de/products/field-jacket")
 
 
-def test_what_is_not_told_is_named_again_where_nothing_changed_since(shop: Project) -> None:
+def test_an_unchanged_build_names_missing_translations_again(shop: Project) -> None:
     files = [file for file in shop.site.rglob("*") if file.is_file()]
     until(
         lambda: all(is_settled(signature_of(file)) for file in files) or None,
@@ -268,7 +268,7 @@ def test_what_is_not_told_is_named_again_where_nothing_changed_since(shop: Proje
 
 
 @pytest.mark.parametrize(
-    ("file", "old", "new", "told"),
+    ("file", "old", "new", "expected"),
     [
         ("site.toml", '"de"]', '"de", "xx"]', "locales = 'xx': expected a language"),
         ("site.toml", '"de"]', '"de", "DE"]', "locales = 'DE': expected each locale once"),
@@ -281,8 +281,8 @@ def test_what_is_not_told_is_named_again_where_nothing_changed_since(shop: Proje
         ("locales/de.po", 'msgid "Sold out"', 'xmsgid "Sold out"', "expected a gettext catalogue"),
     ],
 )
-def test_mistakes_in_another_language_are_told_like_any_other(
-    shop: Project, file: str, old: str, new: str, told: str
+def test_mistakes_in_a_translation_are_reported_like_any_other(
+    shop: Project, file: str, old: str, new: str, expected: str
 ) -> None:
     path = shop.site / file
     if not old:  # a page that its own language does not have
@@ -292,14 +292,14 @@ def test_mistakes_in_another_language_are_told_like_any_other(
     path.write_text(path.read_text().replace(old, new, 1))
     with pytest.raises(CatalogueInvalid) as caught:
         load_catalogue(shop)
-    assert told in caught.value.message
+    assert expected in caught.value.message
 
 
 def test_a_locale_that_is_left_out_for_now_leaves_its_words_in_peace(shop: Project) -> None:
     site = shop.site / "site.toml"
     site.write_text(site.read_text().replace('["en-GB", "de"]', '["en-GB"]'))
     catalogue = load_catalogue(shop)
-    assert [each.shop.locale for each in catalogue.storefronts] == ["en-GB"]
+    assert [storefront.shop.locale for storefront in catalogue.storefronts] == ["en-GB"]
     assert not any(row.translated_locales for row in catalogue.rows)
 
 
@@ -368,7 +368,7 @@ msgstr ""
 
 
 def msgids_found_by_babel() -> set[str]:
-    """What Babel's own extraction finds in the sample shop's templates, emails, and in the code."""
+    """Return the message ids that Babel extracts from the sample shop's templates, emails and code."""
     templates = {"extensions": "jinja2.ext.i18n", "trimmed": "true", "newstyle_gettext": "true"}
     found: set[str] = set()
 
@@ -396,7 +396,11 @@ def test_a_catalogue_is_named_as_the_build_looks_for_it() -> None:
 def test_a_shipped_catalogue_has_every_text_and_none_that_is_stale(file: Path) -> None:
     with file.open("rb") as opened:
         catalogue = read_po(opened, abort_invalid=True)
-    said = {each.id if isinstance(each.id, str) else each.id[0]: each for each in catalogue if each.id}
+    said = {
+        message.id if isinstance(message.id, str) else message.id[0]: message
+        for message in catalogue
+        if message.id
+    }
     assert said.keys() == msgids_found_by_babel()
-    assert not [text for text, each in said.items() if each.fuzzy or not all(each.string or [""])]
+    assert not [text for text, message in said.items() if message.fuzzy or not all(message.string or [""])]
     assert not catalogue.obsolete

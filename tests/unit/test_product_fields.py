@@ -110,7 +110,7 @@ def mistakes_of(shop: Project, text: str = SCARF, site: str = SITE) -> list[str]
 
 
 def html(release: Release, key: str) -> str:
-    return next(each for each in release.objects if each.key == key).read().decode()
+    return next(item for item in release.objects if item.key == key).read().decode()
 
 
 def test_every_field_is_read_from_a_file_and_comes_back_from_storage(shop: Project) -> None:
@@ -207,7 +207,7 @@ def test_a_mistake_in_a_field_names_its_place_and_what_was_expected(
 ) -> None:
     assert old in ALL
     found = mistakes_of(shop, ALL.replace(old, new, 1))
-    assert [each for each in found if expected in each], found
+    assert [line for line in found if expected in line], found
 
 
 def test_a_sale_that_ends_has_a_price_it_ends_at(shop: Project) -> None:
@@ -237,7 +237,7 @@ def test_a_sale_that_ends_has_a_price_it_ends_at(shop: Project) -> None:
 def test_a_mistake_in_a_policy_names_its_field(shop: Project, old: str, new: str, expected: str) -> None:
     assert old in POLICIES
     site = SITE.replace("[waitlist]", POLICIES.replace(old, new, 1) + "[waitlist]")
-    assert [each for each in mistakes_of(shop, site=site) if expected in each]
+    assert [mistake for mistake in mistakes_of(shop, site=site) if expected in mistake]
 
 
 @given(st.sampled_from([7, 11, 12, 13]).flatmap(lambda n: st.text("0123456789", min_size=n, max_size=n)))
@@ -436,11 +436,11 @@ def test_any_product_is_what_google_reads(
         )
         edition = replace(edition, shop=shop)
     product = Product("s", text, text, "", "a", (), tuple(variants), brand=brand, condition=condition)
-    stock = {each.sku: Stock(now, None, 0, "e") for each, now in zip(variants, held, strict=False)}
+    stock = {variant.sku: Stock(now, None, 0, "e") for variant, now in zip(variants, held, strict=False)}
     markup = product_json_ld(product, choices_of(product, stock), edition, option_kinds(product))
     assert not set(markup) & set("<>&\u2028\u2029")
     nodes = checked(json.loads(markup))
-    prices = {each.sku: edition.money.plain(each.price_minor) for each in variants}
+    prices = {variant.sku: edition.money.plain(variant.price_minor) for variant in variants}
     assert {sku: offer["price"] for sku, offer in offers_of(nodes)} == prices
     assert nodes[0].get("brand", {}).get("name") == brand
 
@@ -452,7 +452,7 @@ def test_shipping_is_free_for_what_alone_costs_enough(small_release: Release) ->
     variants = (Variant("A", 4999, (("Size", "S"),)), Variant("B", 5000, (("Size", "M"),)))
     product = Product("s", "S", "s", "", "a", (), variants)
     product_node, *nodes = checked(json.loads(product_json_ld(product, choices_of(product, {}), edition)))
-    rates = {each["@id"]: each["shippingRate"]["value"] for each in nodes}
+    rates = {node["@id"]: node["shippingRate"]["value"] for node in nodes}
     costs = {sku: rates[offer["shippingDetails"]["@id"]] for sku, offer in offers_of([product_node])}
     assert costs == {"A": "3.95", "B": "0.00"}
 

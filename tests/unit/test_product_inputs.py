@@ -36,7 +36,7 @@ def as_markdown(toml: str, description: str) -> str:
 ONE_SKU_TWICE = "5: sku = 'FJ-MOSS-S': expected an SKU of its own; this one is in site/products.csv:2 already"
 
 
-def told(shop: Project) -> list[str]:
+def lines_of_mistakes(shop: Project) -> list[str]:
     with pytest.raises(CatalogueInvalid) as caught:
         load_catalogue(shop)
     return [str(mistake) for mistake in caught.value.mistakes]
@@ -77,14 +77,14 @@ def test_a_shop_may_be_one_sheet_as_spreadsheets_write_it(shop: Project) -> None
     scarf = "scarf,Wool Scarf,accessories,45,A long scarf.,Lambswool.,,,,,,,SCARF,2\n"
     in_sheet(shop, "\ufeff" + SHEET.replace("\n", "\r\n") + scarf + ",,,,,,,,,,,,,\n")
     release = build(shop)
-    assert {each.key for each in release.objects} >= {"products/field-jacket", "products/scarf"}
+    assert {item.key for item in release.objects} >= {"products/field-jacket", "products/scarf"}
 
 
 def test_a_changed_row_makes_its_pages_anew(shop: Project) -> None:
     in_sheet(shop)
-    first = {each.key: each.sha256 for each in build(shop).objects}
+    first = {item.key: item.sha256 for item in build(shop).objects}
     in_sheet(shop, SHEET.replace("148.00", "149.00"))
-    second = {each.key: each.sha256 for each in build(shop).objects}
+    second = {item.key: item.sha256 for item in build(shop).objects}
     changed = {key for key in first if first[key] != second[key]}
     assert "products/field-jacket" in changed
     assert "products/scarf" not in changed
@@ -118,17 +118,17 @@ def test_a_changed_row_makes_its_pages_anew(shop: Project) -> None:
         ("field-jacket,,,158", "scarf,,,158", "6: slug = 'scarf': expected one product in one place"),
     ],
 )  # fmt: skip
-def test_a_mistake_in_a_sheet_is_told_by_its_line_and_column(
+def test_a_mistake_in_a_sheet_names_its_line_and_column(
     shop: Project, old: str, new: str, expected: str
 ) -> None:
     assert old in SHEET
     in_sheet(shop, SHEET.replace(old, new, 1))
-    found = told(shop)
-    assert [each for each in found if each.startswith(f"site/products.csv:{expected}")], found
-    assert not any(sign in each for each in found for sign in '"[{'), "a merchant sees cells, no TOML"
+    found = lines_of_mistakes(shop)
+    assert [line for line in found if line.startswith(f"site/products.csv:{expected}")], found
+    assert not any(sign in line for line in found for sign in '"[{'), "a merchant sees cells, no TOML"
 
 
-def test_a_product_of_a_sheet_that_is_not_told_in_a_language_needs_a_file_of_its_own(tmp_path: Path) -> None:
+def test_a_product_of_a_sheet_needs_a_file_of_its_own_to_be_translated(tmp_path: Path) -> None:
     german = make_german_shop(tmp_path)
     in_sheet(german)
     said = "site/products.csv:2: not in de: a sheet has one language, a product file of its own has each"
@@ -137,12 +137,12 @@ def test_a_product_of_a_sheet_that_is_not_told_in_a_language_needs_a_file_of_its
 
 def test_a_sheet_that_is_none_is_one_mistake(shop: Project) -> None:
     in_sheet(shop, SHEET.replace(",", ";"))
-    assert [each for each in told(shop) if "products.csv" in each] == [
+    assert [line for line in lines_of_mistakes(shop) if "products.csv" in line] == [
         "site/products.csv:1: row = 'slug;title;category;price;summary;description;tags;release…: "
         "expected commas between the cells"
     ]
     (shop.site / "products.csv").write_bytes("slug,title".encode("utf-16"))
-    (mistake,) = (each for each in told(shop) if "products.csv" in each)
+    (mistake,) = (line for line in lines_of_mistakes(shop) if "products.csv" in line)
     assert "expected a text in UTF-8" in mistake
 
 
@@ -151,14 +151,14 @@ def test_rows_of_a_product_stand_together(shop: Project) -> None:
     scarf = "scarf,Wool Scarf,accessories,45,A long scarf.,Lambswool.,,,,,,,SCARF,2\n"
     lines = SHEET.splitlines(keepends=True)
     in_sheet(shop, "".join([*lines[:5], scarf, *lines[5:]]))
-    (mistake,) = told(shop)
+    (mistake,) = lines_of_mistakes(shop)
     assert "7: slug = 'field-jacket': expected the rows of a product one below the other" in mistake
 
 
-def test_a_product_in_two_files_is_told(shop: Project) -> None:
+def test_a_product_in_two_files_is_a_mistake(shop: Project) -> None:
     (shop.site / "products" / "scarf.md").write_text(as_markdown(SCARF, "Lambswool.\n"))
     expected = "site/products/scarf.toml: slug = 'scarf': expected one product in one place"
-    assert [each for each in told(shop) if each.startswith(expected)]
+    assert [line for line in lines_of_mistakes(shop) if line.startswith(expected)]
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_a_product_in_two_files_is_told(shop: Project) -> None:
         (f"+++\n{SCARF}+++\nLambswool.\n", "scarf.md:6: description = 'Lambswool.': expected this only once"),
     ],
 )
-def test_a_mistake_in_markdown_is_told(shop: Project, text: str, expected: str) -> None:
+def test_a_mistake_in_markdown_is_reported(shop: Project, text: str, expected: str) -> None:
     (shop.site / "products" / "scarf.toml").unlink()
     (shop.site / "products" / "scarf.md").write_text(text)
-    assert [each for each in told(shop) if expected in each], told(shop)
+    assert [line for line in lines_of_mistakes(shop) if expected in line], lines_of_mistakes(shop)

@@ -35,7 +35,7 @@ def parsed(*rows: str) -> tuple[dict[str, str], list[str]]:
     """Return where each source leads in the end, and the mistakes."""
     mistakes: list[InputError] = []
     found = parse_redirects("[redirects]\n" + "\n".join(rows), mistakes)
-    return {each.source: each.target for each in found}, [str(each) for each in mistakes]
+    return {redirect.source: redirect.target for redirect in found}, [str(mistake) for mistake in mistakes]
 
 
 def text_of(shop: Project) -> str:

@@ -59,11 +59,11 @@ def test_names_with_one_slug_stay_apart_whatever_their_order() -> None:
 
 def test_tags_in_cyrillic_and_tags_of_signs_have_a_page_each() -> None:
     names = ("Красный XL", "Синий XL", "C", "C#", "C++", "$5", "5")
-    shelf = [
+    rows = [
         ProductRow.of("", Product(slug, slug, "-", "", "c", (), (Variant("A", 1),), tags=names), (), ())
         for slug in ("a", "b")
     ]
-    found = {tag.spellings: tag.path for tag in tagged(shelf)}
+    found = {tag.spellings: tag.path for tag in tagged(rows)}
     assert found[("Красный XL",)] == "/tags/krasnyy-xl"
     assert found[("Синий XL",)] == "/tags/siniy-xl"
     assert found[("C",)] == "/tags/c"

@@ -20,19 +20,19 @@ def row(slug: str, *tags: str) -> ProductRow:
 
 
 def page(release: Release, key: str) -> str:
-    return next(each for each in release.objects if each.key == key).read().decode()
+    return next(item for item in release.objects if item.key == key).read().decode()
 
 
 def test_a_tag_that_products_share_has_a_page_in_the_order_of_the_shelf() -> None:
-    shelf = [row("a", "wool", "rare"), row("b"), row("c", "wool")]
-    assert tagged(shelf) == {Tag("wool", "/tags/wool", ("wool",)): [shelf[0], shelf[2]]}
+    rows = [row("a", "wool", "rare"), row("b"), row("c", "wool")]
+    assert tagged(rows) == {Tag("wool", "/tags/wool", ("wool",)): [rows[0], rows[2]]}
 
 
 def test_spellings_of_one_address_are_one_tag_and_a_product_stands_there_once() -> None:
-    shelf = [row("a", "Été", "ete"), row("b", "ÉTÉ"), row("c", "羊毛"), row("d", "羊毛")]
-    summer, wool = tagged(shelf).items()
+    rows = [row("a", "Été", "ete"), row("b", "ÉTÉ"), row("c", "羊毛"), row("d", "羊毛")]
+    summer, wool = tagged(rows).items()
     by_path = {tag.path: rows for tag, rows in (summer, wool)}
-    assert by_path["/tags/ete"] == shelf[:2]
+    assert by_path["/tags/ete"] == rows[:2]
     assert {tag.spellings for tag in (summer[0], wool[0])} == {("ete", "ÉTÉ", "Été"), ("羊毛",)}
     assert all(path.isascii() for path in by_path)
 
@@ -64,7 +64,7 @@ def test_what_is_searched_is_what_products_are_called_in_each_language(shop: Pro
     german = json.loads(page(release, "de/search.json"))
     assert (index["root"], german["root"]) == ("", "/de")
     assert ["field-jacket", "Field Jacket", "Outerwear Waxed"] in index["products"]
-    (jacket,) = [each for each in german["products"] if each[0] == "field-jacket"]
+    (jacket,) = [product for product in german["products"] if product[0] == "field-jacket"]
     assert jacket[1] != "Field Jacket"
     assert '<a href="/products/scarf">Wool Scarf</a>' in page(release, "search")
     assert 'data-index="/de/search.json"' in page(release, "de/search")

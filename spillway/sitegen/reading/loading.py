@@ -39,7 +39,7 @@ ReadText = Callable[[str], str | None]
 Finding = tuple[str, str, str, str]
 
 
-def catalogue_memory(project: Project) -> BuildCache:
+def catalogue_cache(project: Project) -> BuildCache:
     """Return the cache of what earlier builds read of this shop."""
     return BuildCache(project.cache / "catalogue.pickle", context=code_digest())
 
@@ -47,7 +47,7 @@ def catalogue_memory(project: Project) -> BuildCache:
 def load_catalogue(
     project: Project,
     *,
-    memory: BuildCache | None = None,
+    cache: BuildCache | None = None,
     pool: WorkerPool | None = None,
     left_out: list[InputError] | None = None,
 ) -> Catalogue:
@@ -55,7 +55,7 @@ def load_catalogue(
 
     Args:
         project: the shop's folders.
-        memory: the cache of earlier builds; a file that did not change since is not read again.
+        cache: the results of earlier builds; a file that did not change since is not read again.
         pool: the workers that read product files.
         left_out: a list that takes the errors about pictures that cannot be shown. Without it, they are
             errors of the catalogue.
@@ -63,29 +63,28 @@ def load_catalogue(
     Raises:
         CatalogueInvalid: the files have errors; it carries all of them.
     """
-    loader = _Loader(project, memory or catalogue_memory(project), pool or WorkerPool())
+    loader = _Loader(project, cache or catalogue_cache(project), pool or WorkerPool())
     return loader.catalogue(left_out)
 
 
 class _Loader:
-    def __init__(self, project: Project, memory: BuildCache, pool: WorkerPool) -> None:
+    def __init__(self, project: Project, cache: BuildCache, pool: WorkerPool) -> None:
         self._project = project
         self._root = project.root
         self._site = project.site
-        self._cache = project.cache
-        self._memory = memory
+        self._cache = cache
         self._pool = pool
         self._mistakes: list[InputError] = []
 
     def catalogue(self, left_out: list[InputError] | None) -> Catalogue:
         page_files = self._page_files()
-        self._judge_slugs(page_files)
+        self._check_slugs(page_files)
         storefronts = self._storefronts(frozenset(slug for slug, _ in page_files))
         storefront = storefronts[0] if storefronts else None
         locales = tuple(storefront.shop.locale for storefront in storefronts)
         rows, product_slugs = self._products(storefront, locales[1:])
         pages = tuple(self._pages(page_files, locales))
-        pictures = MerchantPictures(self._site / "pictures", self._cache, self._memory)
+        pictures = MerchantPictures(self._site / "pictures", self._project.cache, self._cache)
         self._mistakes += catalogue_mistakes(storefront, rows, product_slugs, self._text)
         broken = picture_mistakes(storefront, rows, pictures.problem, self._text)
         (self._mistakes if left_out is None else left_out).extend(broken)
@@ -156,11 +155,8 @@ class _Loader:
         """Read the page's translation into `locale`, or the page itself where it has none."""
         root = "" if locale == first else root_of_locale(locale)
         translation = file.replace(".md", f".{locale}.md")
-        language = locale
-        if locale != first and (self._root / translation).is_file():
-            file = translation
-        else:
-            language = first
+        is_translated = locale != first and (self._root / translation).is_file()
+        file, language = (translation, locale) if is_translated else (file, first)
         text = self._text(file, self._mistakes)
         read = partial(read_page, text, slug=slug, locale=locale, language=language, root=root, file=file)
         key = f"page {file} {locale} {root} {_sha256(text)}"
@@ -177,7 +173,7 @@ class _Loader:
             mistakes: list[InputError] = []
             return read(mistakes), tuple(mistakes)
 
-        found, mistakes = self._memory.get_or_compute(key, read_now)
+        found, mistakes = self._cache.get_or_compute(key, read_now)
         self._mistakes += mistakes
         return found
 
@@ -186,7 +182,7 @@ class _Loader:
     ) -> tuple[tuple[ProductRow, ...], frozenset[str]]:
         """Return the products that can be read, in the order of slugs, and the slugs of all products."""
         files = sorted((*self._files("products", ".toml"), *self._files("products", ".md")))
-        self._judge_slugs(files)
+        self._check_slugs(files)
         fraction_digits = storefront.money.fraction_digits if storefront else 2
         reader = ProductFile(
             pictures=self._site / "pictures", fraction_digits=fraction_digits, locales=locales
@@ -197,7 +193,7 @@ class _Loader:
             reader,
             root=self._root,
             text_of=self._text,
-            memory=self._memory,
+            cache=self._cache,
             pool=self._pool,
             key=key,
         )
@@ -229,7 +225,7 @@ class _Loader:
             return []
         return [(name.removesuffix(suffix), f"site/{folder}/{name}") for name in names]
 
-    def _judge_slugs(self, files: Sequence[tuple[str, str]]) -> None:
+    def _check_slugs(self, files: Sequence[tuple[str, str]]) -> None:
         for slug, file in files:
             if problem := slug_problem(slug):
                 self._mistakes.append(InputError(file, None, "file name", slug, problem))

@@ -207,7 +207,7 @@ def read_product_files(
     *,
     root: Path,
     text_of: Callable[[str, list[InputError] | None], str | None],
-    memory: BuildCache,
+    cache: BuildCache,
     pool: WorkerPool,
     key: str,
 ) -> tuple[tuple[ProductRow, ...], list[InputError]]:
@@ -218,16 +218,16 @@ def read_product_files(
         reader: reads the text of one file.
         root: the project's root.
         text_of: returns the text of a file, or notes an error and returns None.
-        memory: the cache of earlier builds.
+        cache: the results of earlier builds.
         pool: the workers among which files are divided.
-        key: the key of `memory`; it changes with every setting that changes what `reader` returns.
+        key: the key of `cache`; it changes with every setting that changes what `reader` returns.
 
     Returns:
         The products that can be read, and the errors of all files.
     """
     before: dict[str, _ReadFile] = {}
     for number in range(_CACHE_PARTS):
-        before |= memory.get(f"{key} {number}") or {}
+        before |= cache.get(f"{key} {number}") or {}
     now: dict[str, _ReadFile] = {}
     changed: list[tuple[str, str]] = []
     signatures = _signatures(root)
@@ -253,18 +253,18 @@ def read_product_files(
 
     for reads in pool.map_batches(read, chunks_of(changed)):
         now.update(reads)
-    _remember(now, memory, key)
+    _remember(now, cache, key)
     mistakes = [mistake for _, file in files for mistake in now[file].mistakes]
     return tuple(row for _, file in files if (row := now[file].row)), mistakes
 
 
-def _remember(now: Mapping[str, _ReadFile], memory: BuildCache, key: str) -> None:
+def _remember(now: Mapping[str, _ReadFile], cache: BuildCache, key: str) -> None:
     parts: list[dict[str, _ReadFile]] = [{} for _ in range(_CACHE_PARTS)]
     for file, read in now.items():
         if is_settled(read.signature) and not read.mistakes:
             parts[crc32(file.encode()) % _CACHE_PARTS][file] = read
     for number, part in enumerate(parts):
-        memory.set(f"{key} {number}", part)
+        cache.set(f"{key} {number}", part)
 
 
 def _signatures(root: Path) -> dict[str, Signature]:
