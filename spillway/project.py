@@ -6,6 +6,8 @@ from pathlib import Path
 from spillway.errors import BadInput
 
 MARKER = Path("site/site.toml")
+# The name of the stage on this machine; here, where commands that build need no library for AWS.
+LOCAL_STAGE = "local"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from botocore.exceptions import ClientError, ProfileNotFound
 from spillway.errors import BadInput
 from spillway.local_cloud import ports
 from spillway.local_cloud.record import CloudRecord
-from spillway.project import Project
+from spillway.project import LOCAL_STAGE, Project
 
-LOCAL = "local"
+LOCAL = LOCAL_STAGE
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
 

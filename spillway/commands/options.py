@@ -7,13 +7,13 @@ from difflib import get_close_matches
 import click
 
 from spillway.pluralize import pluralize
-from spillway.stage import LOCAL
+from spillway.project import LOCAL_STAGE
 
 stage_option = click.option(
     "--stage",
     "stage_name",
     metavar="NAME",
-    default=LOCAL,
+    default=LOCAL_STAGE,
     show_default=True,
     help="The stage: local, or its name on AWS.",
 )

@@ -1,6 +1,8 @@
 """Whether building again would change nothing: told from the looks of files alone."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,3 +67,10 @@ def test_nothing_is_known_of_a_file_that_is_still_being_written(
     up_to_date(project).record(REPORT)
 
     assert up_to_date(project).report() is None
+
+
+def test_nothing_is_loaded_that_is_not_needed_to_see_that_nothing_changed() -> None:
+    slow = "{'boto3', 'jinja2', 'babel', 'PIL', 'rtoml', 'rich'}"
+    code = f"import spillway.commands.shop, sys; print({slow} & set(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert ran.stdout == "set()\n"
