@@ -44,7 +44,7 @@ class Preview:
         self._ended = False
         self._types: dict[str, str] = {}
         self.number = 0
-        self.mistakes = ""
+        self.mistakes: str | None = None
 
     def rebuild_if_changed(self) -> bool:
         """Build if a file of the shop has changed since the last call. Return whether one had."""
@@ -55,7 +55,7 @@ class Preview:
         try:
             release = build(self._project, base_url=self._base_url, folder=self._folder)
             self._types = {file.key: file.content_type for file in release.source.root_files}
-            self.mistakes = ""
+            self.mistakes = None
         except SpillwayError as error:
             self.mistakes = error.message
         self.number += 1

@@ -1,4 +1,4 @@
-"""A build that keeps what is still good is never told from a build from nothing."""
+"""A build that keeps files of an earlier build makes the same bytes as a build from nothing."""
 
 import random
 import re
@@ -60,7 +60,7 @@ def change(file: Path, old: str, new: str) -> None:
 
 
 def made_again(shop: Project, edit: Callable[[], None]) -> set[str]:
-    """The pages that a build after `edit` makes anew."""
+    """Return the pages that a build after `edit` writes again."""
     folder = shop.cache / "site"
     build(shop)
     before = {key: (folder / key).stat().st_mtime_ns for key in files(folder)}

@@ -1,4 +1,4 @@
-"""What somebody sees who edits the shop with a browser beside it."""
+"""The preview shows each edit of the shop in the browser."""
 
 import asyncio
 from pathlib import Path

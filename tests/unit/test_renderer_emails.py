@@ -38,7 +38,7 @@ def available() -> Email:
 
 
 class Addresses(HTMLParser):
-    """What an email links to and what it loads."""
+    """The links of an email, and the files it loads."""
 
     def __init__(self, html: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What a shopper and a search engine get to read, for every state of the stock."""
+"""Pages as shoppers and search engines read them, for every state of the stock."""
 
 import base64
 import hashlib
@@ -199,7 +199,7 @@ def test_the_waitlist_form_needs_no_script_and_has_what_the_api_reads() -> None:
     assert fields["page"]["value"] == "/products/scarf"
     honeypot = fields["knot"]
     assert (honeypot["autocomplete"], honeypot["tabindex"]) == ("off", "-1")
-    # What 1Password, LastPass, Bitwarden and Dashlane look for in fields to be left alone.
+    # The attributes by which 1Password, LastPass, Bitwarden and Dashlane leave a field alone.
     assert {"data-1p-ignore", "data-lpignore", "data-bwignore", "data-form-type"} <= honeypot.keys()
     (trap,) = [each for each in page.all("p") if each.get("class") == "trap"]
     assert trap["aria-hidden"] == "true"

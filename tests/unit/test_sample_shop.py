@@ -28,7 +28,7 @@ CHECKER = ROOT / ".tools" / "npm" / "node_modules" / "vnu-jar" / "build" / "dist
 
 
 class Page(HTMLParser):
-    """What a page links to, what can be linked to in it, and its structured data."""
+    """The links of a page, the anchors in it, and its structured data."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class Page(HTMLParser):
         self.ids += [values["id"]] if "id" in values else []
         if tag in {"a", "form"}:
             self.links += [values[name] for name in ("href", "action") if name in values]
-        # What is in the page already is no file, and waits for nothing.
+        # A data URL is part of the page: no file is loaded for it.
         if values.get("src", "").startswith("data:"):
             return
         self.files += [values[name] for name in ("src",) if name in values]

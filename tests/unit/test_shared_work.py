@@ -16,7 +16,7 @@ PER_PART_S = 0.4
 
 
 class Bars:
-    """What the bars showed: (words, the fractions in their order)."""
+    """Records what bars show: (words, the fractions in their order)."""
 
     def __init__(self) -> None:
         self.shown: list[tuple[str, list[float]]] = []

@@ -1,4 +1,4 @@
-"""What search engines are told: every page, and since when it is as it is."""
+"""The sitemap: every page, and the time of its last change."""
 
 import xml.etree.ElementTree as ET
 from dataclasses import replace

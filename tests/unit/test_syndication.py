@@ -1,4 +1,4 @@
-"""What search engines and feed readers are told."""
+"""The sitemap for search engines and the Atom feed for feed readers."""
 
 import xml.etree.ElementTree as ET
 from pathlib import Path

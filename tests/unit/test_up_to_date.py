@@ -1,4 +1,4 @@
-"""Whether building again would change nothing: told from the looks of files alone."""
+"""An unchanged shop is recognised by the signatures of its files."""
 
 import os
 import subprocess
