@@ -318,7 +318,7 @@ def describe(_: Request) -> Response:
 
 @app.on_dynamodb_record(stream_arn=TEMPLATE_NAMES_IT, batch_size=25, starting_position="TRIM_HORIZON")
 def on_entry_written(event: DynamoDBEvent) -> "BatchFailures":
-    """An entry was written: a pending one is asked to confirm, a confirmed one may be notified at once."""
+    """React to written entries: ask pending ones to confirm, notify confirmed ones if available."""
     from chalicelib.events.streams import on_entries_written
 
     return on_entries_written(container, event.to_dict()["Records"])
@@ -326,7 +326,7 @@ def on_entry_written(event: DynamoDBEvent) -> "BatchFailures":
 
 @app.on_dynamodb_record(stream_arn=TEMPLATE_NAMES_IT, batch_size=10, starting_position="TRIM_HORIZON")
 def on_product_changed(event: DynamoDBEvent) -> "BatchFailures":
-    """A product's availability changed: its pages turn, and a restock opens waves."""
+    """React to changed stock: refresh the product's pages, open a fan-out for a restock."""
     from chalicelib.events.streams import on_products_changed
 
     return on_products_changed(container, event.to_dict()["Records"])
@@ -334,15 +334,15 @@ def on_product_changed(event: DynamoDBEvent) -> "BatchFailures":
 
 @app.on_sqs_message(queue_arn=TEMPLATE_NAMES_IT, batch_size=10)
 def send_confirmations(event: SQSEvent) -> "BatchFailures":
-    """Confirmation emails that are due."""
+    """Send the emails that shoppers requested and that are due."""
     from chalicelib.events.queues import on_requested_emails
 
     return on_requested_emails(container, event.to_dict()["Records"], _remaining_ms(event))
 
 
 @app.on_sqs_message(queue_arn=TEMPLATE_NAMES_IT, batch_size=1)
-def walk_waves(event: SQSEvent) -> "BatchFailures":
-    """A step of a fan-out: the next shoppers of a shard are claimed, told and marked."""
+def send_wave(event: SQSEvent) -> "BatchFailures":
+    """Work on a step of a fan-out: send and mark the next batches of a shard or a limited wave."""
     from chalicelib.events.queues import on_wave_messages
 
     return on_wave_messages(container, event.to_dict()["Records"])
@@ -350,7 +350,7 @@ def walk_waves(event: SQSEvent) -> "BatchFailures":
 
 @app.on_sqs_message(queue_arn=TEMPLATE_NAMES_IT, batch_size=10)
 def on_feedback(event: SQSEvent) -> "BatchFailures":
-    """What became of emails: delivered, bounced, complained about."""
+    """Apply SES's events about emails: delivered, bounced, complained about."""
     from chalicelib.events.queues import on_ses_events
 
     return on_ses_events(container, event.to_dict()["Records"])

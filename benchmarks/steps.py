@@ -123,7 +123,7 @@ def _steps() -> list[Step]:
         Step("react to a signup", reacting(pending, application.on_entry_written), BATCH),
         Step("react to a confirmation", reacting(confirmed, application.on_entry_written), BATCH),
         Step("send a confirmation email", reacting(emails, application.send_confirmations), 10),
-        Step("tell a shopper", reacting([_message(0, wave)], application.walk_waves), 50),
+        Step("tell a shopper", reacting([_message(0, wave)], application.send_wave), 50),
         Step("hear of a delivered email", reacting(heard, application.on_feedback), 10),
     ]
 

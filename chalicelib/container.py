@@ -227,7 +227,7 @@ class Container(Stores):
         store = FanOutStore(self.entries, self.shards, self.products, self.restocks, self.progress, leases)
         notifier = Notifier(
             store,
-            lambda: EmailComposer(self.themes.live(), self.links),
+            lambda: EmailComposer(self.recent_themes.live(), self.links),
             self.sender,
             self.rate_limiter,
             self.waves_queue,

@@ -93,7 +93,7 @@ def event(
         "ses:configuration-set": SET,
         "ses:source-ip": "192.0.2.0",
         "ses:from-domain": "heron.example",
-        "ses:caller-identity": "walk-waves",
+        "ses:caller-identity": "send-wave",
     }
     headers = {"From": "hello@heron.example", "To": MAILBOX, "Subject": "It is back"}
     return {

@@ -249,7 +249,7 @@ def test_a_catalogue_edit_turns_no_page(heard: Heard) -> None:
 
 def test_queued_work_reaches_its_service(heard: Heard) -> None:
     step, one = WaveStep("r1", "A", "A#1"), NotifyOne("r1", "A", "ada-id")
-    cloud.walk_waves(queue_event(to_json(step), to_json(one)), None)
+    cloud.send_wave(queue_event(to_json(step), to_json(one)), None)
     cloud.send_confirmations(queue_event(json.dumps({"shopper": "ada-id", "sku": "A"})), None)
     assert heard.calls == [
         ("work", step),
@@ -261,7 +261,7 @@ def test_queued_work_reaches_its_service(heard: Heard) -> None:
 
 def test_a_poison_message_fails_alone(heard: Heard) -> None:
     good = NotifyOne("r1", "A", "ada-id")
-    assert failures(cloud.walk_waves(queue_event(to_json(good), "poison", to_json(good)), None)) == ["m1"]
+    assert failures(cloud.send_wave(queue_event(to_json(good), "poison", to_json(good)), None)) == ["m1"]
     assert heard.calls == [("work", good), ("work", good)]
 
 
@@ -316,7 +316,7 @@ def test_lines_name_the_request_and_the_record_they_are_about(
     heard: Heard, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delattr(Heard, "__getattr__")  # now nothing that is asked of a service can be had
-    cloud.walk_waves(queue_event(to_json(NotifyOne("r", "A", "ada-id")), "no message"), LambdaContext("q1"))
+    cloud.send_wave(queue_event(to_json(NotifyOne("r", "A", "ada-id")), "no message"), LambdaContext("q1"))
     cloud.on_entry_written(stream_event((None, entry_image(EntryState.PENDING))), LambdaContext("q2"))
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(line["event"], line["request"], line["record"]) for line in lines] == [

@@ -12,13 +12,13 @@ from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Availability, Restock, Stock, StockedProduct
 from chalicelib.domain.wave import NotifyOne
 from chalicelib.mail.sender import Delivery, OutcomeUnknown, OutgoingEmail, Refusal, SendRefused, SendResult
-from chalicelib.services.fan_out.notifier import COMPOSER_KEPT_MS, Batch, Notifier
+from chalicelib.services.fan_out.notifier import Batch, Notifier
 from chalicelib.services.fan_out.store import FanOutStore
 from chalicelib.tables.sending.waves import ALL_SHARDS
 from chalicelib.tables.shards import Notified, StillWaiting
 from tests.support.clock import Clock
 from tests.support.log_lines import logged
-from tests.support.recorder import Recorder, one_after_another
+from tests.support.recorder import Recorder
 
 RESTOCK = Restock("A:1:e1", "jacket", "A", 5, 1, 2)
 STOCKED = StockedProduct(
@@ -399,18 +399,8 @@ def test_any_other_refusal_is_raised_and_marks_nobody(
     assert batches.after_sending() == []
 
 
-def test_the_live_theme_is_asked_for_again_after_ten_seconds(clock: Clock) -> None:
-    accepted = one_after_another(*[(SendResult(Delivery.ACCEPTED),)] * 5)
-    batches = Batches(clock, waiting=(ADA,), sent=accepted)
-    asked: list[int] = []
-    for passed_ms in (0, COMPOSER_KEPT_MS, 1, COMPOSER_KEPT_MS, 1):
-        clock.now_ms += passed_ms
+def test_each_batch_is_composed_with_the_theme_that_is_live_then(clock: Clock) -> None:
+    batches = Batches(clock, waiting=(ADA,), sent=(SendResult(Delivery.ACCEPTED),))
+    for _ in range(2):
         batches.notifier.notify(Batch(RESTOCK, "A#1", [ADA]), STOCKED)
-        asked.append(batches.recorder.names().count("live composer"))
-    assert asked == [1, 0, 1, 0, 1]
-
-
-def test_a_clock_at_its_beginning_asks_for_the_theme_too() -> None:
-    batches = Batches(Clock(0), waiting=(ADA,), sent=(SendResult(Delivery.ACCEPTED),))
-    batches.notifier.notify(Batch(RESTOCK, "A#1", [ADA]), STOCKED)
-    assert "live composer" in batches.recorder.names()
+        assert batches.recorder.names().count("live composer") == 1

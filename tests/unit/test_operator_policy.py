@@ -214,7 +214,7 @@ OWN: list[tuple[str, str]] = [
     ("s3:PutBucketPolicy", "arn:aws:s3:::{stack}-pagesbucket-1x"),
     ("s3:PutObject", "arn:aws:s3:::{stack}-pagesbucket-1x/products/scarf"),
     ("lambda:UpdateFunctionCode", "arn:aws:lambda:us-east-1:123456789012:function:{stack}-APIHandler-1X"),
-    ("iam:PutRolePolicy", "arn:aws:iam::123456789012:role/{stack}-WalkWavesRole-1X"),
+    ("iam:PutRolePolicy", "arn:aws:iam::123456789012:role/{stack}-SendWaveRole-1X"),
     ("logs:PutRetentionPolicy", "arn:aws:logs:us-east-1:123456789012:log-group:{stack}-AutopilotLogs-1X:*"),
     ("events:PutTargets", "arn:aws:events:us-east-1:123456789012:rule/{stack}-AutopilotTendEvent-1X"),
     (
@@ -269,7 +269,7 @@ def test_roles_are_passed_to_lambda_alone_and_mappings_feed_own_functions_alone(
     role = "arn:aws:iam::123456789012:role/spillway-production-AutopilotRole-1X"
     assert allowed("iam:PassRole", role, context={"iam:passedtoservice": "lambda.amazonaws.com"})
     assert not allowed("iam:PassRole", role, context={"iam:passedtoservice": "ec2.amazonaws.com"})
-    function = "arn:aws:lambda:us-east-1:123456789012:function:{}-WalkWaves-1X"
+    function = "arn:aws:lambda:us-east-1:123456789012:function:{}-SendWave-1X"
     for stack, yes in (("spillway-production", True), ("payroll", False)):
         context = {"lambda:functionarn": function.format(stack)}
         assert allowed("lambda:CreateEventSourceMapping", "*", context=context) is yes

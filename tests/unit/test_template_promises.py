@@ -20,7 +20,7 @@ PROMISES: list[Promise] = []
 
 FUNCTIONS = frozenset(
     {
-        *("APIHandler", "OnEntryWritten", "OnProductChanged", "SendConfirmations", "WalkWaves", "OnFeedback"),
+        *("APIHandler", "OnEntryWritten", "OnProductChanged", "SendConfirmations", "SendWave", "OnFeedback"),
         "Autopilot",
     }
 )
@@ -150,9 +150,9 @@ def a_message_is_tried_five_times_then_kept_two_weeks_for_a_person(resources: Re
 def a_backlog_starts_no_more_workers_than_can_send(resources: Resources) -> None:
     most = {
         function: mapping_of(resources, function)["ScalingConfig"]["MaximumConcurrency"]
-        for function in ("SendConfirmations", "WalkWaves", "OnFeedback")
+        for function in ("SendConfirmations", "SendWave", "OnFeedback")
     }
-    assert most == {"SendConfirmations": 5, "WalkWaves": 2 * SHARDS, "OnFeedback": 8}
+    assert most == {"SendConfirmations": 5, "SendWave": 2 * SHARDS, "OnFeedback": 8}
 
 
 @promise
@@ -160,7 +160,7 @@ def the_two_functions_that_queue_to_themselves_may_and_no_other(resources: Resou
     functions = of_type(resources, "AWS::Lambda::Function")
     assert set(functions) == FUNCTIONS
     allowed = {name for name, each in functions.items() if each.get("RecursiveLoop") == "Allow"}
-    assert allowed == {"SendConfirmations", "WalkWaves"}
+    assert allowed == {"SendConfirmations", "SendWave"}
 
 
 @promise
@@ -177,7 +177,7 @@ def only_the_two_senders_may_send_and_only_from_the_shops_address(resources: Res
                     "identity/${SenderIdentity}" in str(each) or "configuration-set/" in str(each)
                     for each in statement["Resource"]
                 )
-    assert senders == {"SendConfirmations", "WalkWaves"}
+    assert senders == {"SendConfirmations", "SendWave"}
 
 
 @promise
@@ -189,7 +189,7 @@ def who_sends_or_judges_sending_may_read_how_it_is_sent(resources: Resources) ->
         if statement["Resource"] == {"Ref": "SmtpSecretArn"}
         and statement["Action"] == "secretsmanager:GetSecretValue"
     }
-    assert readers == {"SendConfirmations", "WalkWaves", "OnFeedback"}
+    assert readers == {"SendConfirmations", "SendWave", "OnFeedback"}
 
 
 @promise
@@ -413,12 +413,12 @@ def at(*path: Any) -> tuple[Any, ...]:
 
 STREAM = "OnEntryWrittenOnEntryWrittenDynamodbEventSource"
 PRODUCTS = "OnProductChangedOnProductChangedDynamodbEventSource"
-WAVES = "WalkWavesWalkWavesSqsEventSource"
+WAVES = "SendWaveSendWaveSqsEventSource"
 HEADERS = at("SecurityHeaders", "Properties", "ResponseHeadersPolicyConfig", "SecurityHeadersConfig")
 RULES = at("PagesBucketPolicy", "Properties", "PolicyDocument", "Statement", 0)
 CONFIG = at("Distribution", "Properties", "DistributionConfig")
 FIRST_METHOD = at("RestAPI", "Properties", "Body", "paths", "/waitlist", "post")
-ROLE = at("WalkWavesRole", "Properties", "Policies", 0, "PolicyDocument", "Statement")
+ROLE = at("SendWaveRole", "Properties", "Policies", 0, "PolicyDocument", "Statement")
 GATEWAY = at("RestAPI", "Properties", "Body", "x-amazon-apigateway-gateway-responses")
 GONE = object()
 
@@ -467,7 +467,7 @@ BROKEN += [
     (a_backlog_starts_no_more_workers_than_can_send, at(WAVES, "Properties", "ScalingConfig"), GONE),
     (
         the_two_functions_that_queue_to_themselves_may_and_no_other,
-        at("WalkWaves", "Properties", "RecursiveLoop"),
+        at("SendWave", "Properties", "RecursiveLoop"),
         GONE,
     ),
     (
@@ -484,7 +484,7 @@ BROKEN += [
     ),
     (
         nothing_may_be_done_to_everything_but_what_has_no_resource,
-        at("WalkWavesRole", "Properties", "ManagedPolicyArns"),
+        at("SendWaveRole", "Properties", "ManagedPolicyArns"),
         ["arn:aws:iam::aws:policy/AdministratorAccess"],
     ),
     (
@@ -572,12 +572,12 @@ BROKEN += [
     ),
     (
         no_secret_reaches_an_environment,
-        at("WalkWaves", "Properties", "Environment", "Variables", "SMTP_PASSWORD"),
+        at("SendWave", "Properties", "Environment", "Variables", "SMTP_PASSWORD"),
         "hunter2",
     ),
     (
         no_secret_reaches_an_environment,
-        at("WalkWaves", "Properties", "Environment", "Variables", "HOW"),
+        at("SendWave", "Properties", "Environment", "Variables", "HOW"),
         {"Fn::GetAtt": ["SigningKeysSecret", "SecretString"]},
     ),
     (
@@ -651,7 +651,7 @@ def statement_with(resources: dict[str, Any], function: str, word: str) -> Any:
 
 def test_sending_from_any_address_is_seen() -> None:
     resources = translated()["Resources"]
-    del statement_with(resources, "WalkWaves", "ses:SendBulkEmail")["Condition"]
+    del statement_with(resources, "SendWave", "ses:SendBulkEmail")["Condition"]
     with pytest.raises(KeyError):
         only_the_two_senders_may_send_and_only_from_the_shops_address(resources)
 
@@ -659,7 +659,7 @@ def test_sending_from_any_address_is_seen() -> None:
 def test_another_function_that_may_send_is_seen() -> None:
     resources = translated()["Resources"]
     policy = resources["OnFeedbackRole"]["Properties"]["Policies"][0]["PolicyDocument"]
-    policy["Statement"].append(statement_with(resources, "WalkWaves", "ses:SendBulkEmail"))
+    policy["Statement"].append(statement_with(resources, "SendWave", "ses:SendBulkEmail"))
     with pytest.raises(AssertionError):
         only_the_two_senders_may_send_and_only_from_the_shops_address(resources)
 

@@ -32,8 +32,6 @@ from chalicelib.services.fan_out.store import FanOutStore
 from chalicelib.tables.sending.waves import ALL_SHARDS, WaveRecords
 from chalicelib.tables.shards import Notified
 
-COMPOSER_KEPT_MS = 10_000
-
 # Entries with what became of their emails.
 Results = Sequence[tuple[Entry, SendResult]]
 
@@ -68,7 +66,7 @@ class Notifier:
 
     Args:
         store: the tables.
-        composer: returns the composer of the theme that is live.
+        composer: returns a composer of the live theme, asked for each batch.
         sender: hands the emails over.
         rate_limiter: is paused when the account may not send.
         queue: takes the emails that are tried again by themselves.
@@ -91,8 +89,6 @@ class Notifier:
         self._rate_limiter = rate_limiter
         self._queue = queue
         self._clock_ms = clock_ms
-        self._kept: EmailComposer | None = None
-        self._kept_since_ms = 0
 
     def notify(self, batch: Batch, stocked: StockedProduct) -> None:
         """Notify the shoppers of a batch who still wait and may be mailed.
@@ -126,18 +122,11 @@ class Notifier:
         self._give_back(batch, 1)
 
     def _send(self, batch: Batch, waiting: Sequence[Entry], stocked: StockedProduct) -> Results:
-        composer = self._live_composer()
+        composer = self._composer()
         failed, emails = _compose(composer, waiting, stocked, {"restock": batch.restock.tag})
         written = [entry for entry in waiting if entry.shopper not in failed]
         results = self._hand_over(batch, composer.sender, written, emails)
         return [*failed.values(), *zip(written, results, strict=True)]
-
-    def _live_composer(self) -> EmailComposer:
-        # A new release is seen within seconds; to look for each batch would be a call in eight.
-        now_ms = self._clock_ms()
-        if self._kept is None or now_ms - self._kept_since_ms > COMPOSER_KEPT_MS:
-            self._kept, self._kept_since_ms = self._composer(), now_ms
-        return self._kept
 
     def _hand_over(
         self, batch: Batch, sender: str, entries: Sequence[Entry], emails: Sequence[OutgoingEmail]
