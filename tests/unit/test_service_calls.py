@@ -1,4 +1,4 @@
-"""The rate_limiter of sending, restocks, queues and a shopper's links, call by call."""
+"""The rate limiter, restocks, queues and a shopper's links, call by call."""
 
 from dataclasses import replace
 from typing import Any
@@ -31,13 +31,13 @@ from tests.support.recorder import Recorder, one_after_another
 
 NOW_MS = 1_790_000_000_000
 FRESH = SendingRate(14.9, 100, NOW_MS * 1000, NOW_MS)
-ENVELOPES = [OutgoingEmail("ada@example.com", Email("s", "t", "h"))] * 2
+EMAILS = [OutgoingEmail("ada@example.com", Email("s", "t", "h"))] * 2
 PRODUCT = Product("jacket", "Jacket", "A jacket.", "", "outerwear", (), (Variant("A", 100),))
 ONE_EACH = WavePolicy(emails_per_unit=1, next_after_min=30)
 
 
 class Sending:
-    """A rate_limiter whose every neighbour is a stand-in."""
+    """A rate limiter whose every neighbour is a stand-in."""
 
     def __init__(self, clock: Clock, state: Any = FRESH, limits: Any = None, **table: Any) -> None:
         self.recorder = recorder = Recorder()
@@ -50,7 +50,7 @@ class Sending:
         )
 
     def refused(self, emails: int = 2) -> tuple[str, int]:
-        """Await a turn that does not come: why, and for how long."""
+        """Await a turn that does not come; return the reason and for how long."""
         with pytest.raises(RateLimited) as not_now:
             self.rate_limiter.acquire(emails)
         assert str(not_now.value) == not_now.value.reason
@@ -72,7 +72,7 @@ def test_a_turn_is_reserved_and_slept_for(clock: Clock, ahead_ms: int, slept: li
     sending = Sending(clock, replace(FRESH, rate_per_s=8.0), take=NOW_MS + ahead_ms)
     sending.rate_limiter.acquire(2)
     take = ("table.take", 2, {"cost_us": 250_000, "at_ms": NOW_MS, "wait_ms_max": 4_000})
-    assert sending.recorder.taken() == [("table.state",), take, *(("sleep", each) for each in slept)]
+    assert sending.recorder.taken() == [("table.state",), take, *(("sleep", seconds) for seconds in slept)]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_a_turn_that_is_not_given_says_what_it_waits_for(
 ) -> None:
     sending = Sending(clock, one_after_another(FRESH, then, FRESH))
     assert sending.refused() == refused
-    # What was known is forgotten: the next look reads the row again.
+    # The limits are forgotten: the next look reads the row again.
     assert sending.rate_limiter.batch_max(1) == 1
     assert sending.recorder.names().count("table.state") == 3
 
@@ -116,7 +116,7 @@ def test_the_row_is_kept_until_its_limits_are_five_minutes_old(clock: Clock) -> 
         clock.now_ms += passed_ms
         sending.rate_limiter.batch_max(1)
         looks.append(sending.recorder.names().count("table.state"))
-    # Who is not elected goes on with what is known, and looks again after three seconds.
+    # A worker that is not elected goes on with what is known, and looks again after three seconds.
     assert looks == [1, 0, 1, 0, 1]
 
 
@@ -129,7 +129,7 @@ def test_the_row_is_kept_until_its_limits_are_five_minutes_old(clock: Clock) -> 
         (Limits(14.0, 900, emails_per_day=50), Limits(14.0, 43)),
     ],
 )
-def test_who_is_elected_reads_the_limits_and_writes_them_down(
+def test_the_elected_worker_reads_the_limits_and_writes_them_down(
     clock: Clock, limits: Limits, put: Limits
 ) -> None:
     hour = NOW_MS // 3_600_000
@@ -157,19 +157,19 @@ def test_limits_that_nobody_knows_are_waited_for(clock: Clock, state: SendingRat
 
 
 def test_limits_that_cannot_be_read_are_logged(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
-    shard = {"event": "limits_not_read", "error": "KeyError"}
+    line = {"event": "limits_not_read", "error": "KeyError"}
     old = replace(FRESH, read_at_ms=NOW_MS - LIMITS_KEPT_MS)
     assert Sending(clock, old, KeyError("x"), elect=True).rate_limiter.batch_max(50) == 14
-    assert logged(capsys) == [shard]
+    assert logged(capsys) == [line]
     with pytest.raises(KeyError):
         Sending(clock, None, KeyError("x"), elect=True).rate_limiter.batch_max(50)
-    assert logged(capsys) == [shard]
+    assert logged(capsys) == [line]
     busy = SendRefused("TooManyRequestsException")
     assert Sending(clock, None, busy, elect=True).refused() == ("limits", 3)
-    assert logged(capsys) == [{**shard, "error": "SendRefused"}]
+    assert logged(capsys) == [{**line, "error": "SendRefused"}]
 
 
-def test_sending_is_stopped_once_with_an_alarm(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sending_is_paused_once_with_an_alarm(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     sending = Sending(clock, pause=one_after_another(True, False))
     sending.rate_limiter.batch_max(1)
     sending.recorder.taken()
@@ -192,7 +192,7 @@ def test_the_emails_of_each_day_are_given_by_date(clock: Clock) -> None:
     assert Sending(clock, None).rate_limiter.emails_by_day() == {}
 
 
-def paced(answer: Any, turn: Any = None) -> tuple[RateLimitedSender, Recorder]:
+def rate_limited(answer: Any, turn: Any = None) -> tuple[RateLimitedSender, Recorder]:
     recorder = Recorder()
     rate_limiter = recorder.part("rate_limiter", acquire=turn)
     return RateLimitedSender(recorder.part("sender", send=answer), rate_limiter), recorder
@@ -206,32 +206,32 @@ def paced(answer: Any, turn: Any = None) -> tuple[RateLimitedSender, Recorder]:
         (Delivery.DEFERRED, Refusal.PAUSED, False),
     ],
 )
-def test_a_receipt_that_says_the_account_is_stopped_stops_sending(
+def test_a_result_that_says_the_account_is_paused_pauses_sending(
     delivery: Delivery, refusal: Refusal, stops: bool
 ) -> None:
     results = (SendResult(Delivery.ACCEPTED, "m-1"), SendResult(delivery, reason="Paused", refusal=refusal))
-    sender, recorder = paced(results)
-    assert sender.send("shop@example.com", ENVELOPES) == results
+    sender, recorder = rate_limited(results)
+    assert sender.send("shop@example.com", EMAILS) == results
     assert recorder.taken() == [
         ("rate_limiter.acquire", 2),
-        ("sender.send", "shop@example.com", ENVELOPES),
+        ("sender.send", "shop@example.com", EMAILS),
         *([("rate_limiter.pause", "Paused")] if stops else []),
     ]
 
 
 @pytest.mark.parametrize("refusal", list(Refusal))
-def test_a_refused_call_stops_sending_if_the_account_is_stopped(refusal: Refusal) -> None:
-    sender, recorder = paced(SendRefused("Suspended", refusal))
+def test_a_refused_call_pauses_sending_if_the_account_is_paused(refusal: Refusal) -> None:
+    sender, recorder = rate_limited(SendRefused("Suspended", refusal))
     with pytest.raises(SendRefused, match=r"^Suspended$"):
-        sender.send("shop@example.com", ENVELOPES)
+        sender.send("shop@example.com", EMAILS)
     stopped = [("rate_limiter.pause", "Suspended")] if refusal is Refusal.PAUSED else []
     assert recorder.taken()[2:] == stopped
 
 
 def test_a_turn_that_does_not_come_refuses_the_emails_with_its_delay() -> None:
-    sender, recorder = paced((), RateLimited("quota", 77))
+    sender, recorder = rate_limited((), RateLimited("quota", 77))
     with pytest.raises(SendRefused) as refused:
-        sender.send("shop@example.com", ENVELOPES)
+        sender.send("shop@example.com", EMAILS)
     error = refused.value
     assert (error.reason, error.refusal, error.delay_s) == ("quota", Refusal.RETRY, 77)
     assert recorder.names() == ["rate_limiter.acquire"]
@@ -259,7 +259,7 @@ def test_an_election_is_one_conditional_write(known: SendingRate | None, read_at
     }
 
 
-class OutputDir:
+class Restocks:
     """Restocking whose every neighbour is a stand-in."""
 
     def __init__(
@@ -290,13 +290,13 @@ FOUND = [("products.slug_of", "A"), ("products.get", "jacket"), ("policies.of", 
 def test_a_restock_is_opened_with_the_policy_of_now(
     policy: WavePolicy, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shelf = OutputDir(None, policy)
-    shelf.restocking.open_restock(RESTOCK)
+    restocks = Restocks(None, policy)
+    restocks.restocking.open_restock(RESTOCK)
     opened = replace(RESTOCK, policy=policy)
     steps: list[Any] = [LimitedWave("A:2:e1", "A")]
     if policy is not ONE_EACH:
         steps = [WaveStep("A:2:e1", "A", shard) for shard in shards_of("A")]
-    assert shelf.recorder.taken() == [
+    assert restocks.recorder.taken() == [
         ("policies.of", "jacket"),
         ("restocks.open", opened),
         *(("queue.put", step) for step in steps),
@@ -305,9 +305,9 @@ def test_a_restock_is_opened_with_the_policy_of_now(
 
 
 def test_a_restock_of_too_few_units_is_logged_and_not_opened(capsys: pytest.CaptureFixture[str]) -> None:
-    shelf = OutputDir(None, WavePolicy(units_min=6))
-    shelf.restocking.open_restock(RESTOCK)
-    assert shelf.recorder.taken() == [("policies.of", "jacket")]
+    restocks = Restocks(None, WavePolicy(units_min=6))
+    restocks.restocking.open_restock(RESTOCK)
+    assert restocks.recorder.taken() == [("policies.of", "jacket")]
     assert logged(capsys) == [{"event": "restock_too_small", "restock": "A:2:e1", "sku": "A"}]
 
 
@@ -315,22 +315,22 @@ def test_a_restock_of_too_few_units_is_logged_and_not_opened(capsys: pytest.Capt
     ("stock", "units_min", "asks"),
     [(None, 1, 2), (replace(IN_STOCK, availability=Availability.OUT_OF_STOCK), 1, 2), (IN_STOCK, 6, 3)],
 )
-def test_who_confirms_what_nobody_can_be_told_of_waits(
+def test_a_shopper_who_confirms_what_is_not_available_waits(
     stock: Stock | None, units_min: int, asks: int
 ) -> None:
-    shelf = OutputDir(stock, WavePolicy(units_min=units_min))
-    shelf.restocking.notify_if_available("ada", "A", at_ms=9)
-    assert shelf.recorder.taken() == FOUND[:asks]
+    restocks = Restocks(stock, WavePolicy(units_min=units_min))
+    restocks.restocking.notify_if_available("ada", "A", at_ms=9)
+    assert restocks.recorder.taken() == FOUND[:asks]
 
 
 @pytest.mark.parametrize("live", [None, replace(RESTOCK, id="A:1:e0")])
-def test_who_confirms_while_it_is_available_is_told_by_the_live_restock_or_a_new_one(
+def test_a_shopper_who_confirms_while_it_is_available_is_notified_by_the_live_restock_or_a_new_one(
     live: Restock | None,
 ) -> None:
-    shelf = OutputDir(IN_STOCK, live=live)
-    shelf.restocking.notify_if_available("ada", "A", at_ms=9)
+    restocks = Restocks(IN_STOCK, live=live)
+    restocks.restocking.notify_if_available("ada", "A", at_ms=9)
     opens = [] if live else [("restocks.open", RESTOCK)]
-    assert shelf.recorder.taken() == [
+    assert restocks.recorder.taken() == [
         *FOUND,
         ("restocks.live", "A"),
         *opens,
@@ -347,12 +347,12 @@ def test_who_confirms_while_it_is_available_is_told_by_the_live_restock_or_a_new
     ],
 )
 @pytest.mark.parametrize("live", [None, LIMITED])
-def test_who_confirms_during_limited_waves_joins_the_one_that_has_emails_left(
+def test_a_shopper_who_confirms_during_limited_waves_joins_the_one_that_has_emails_left(
     live: Restock | None, budget: WaveBudget, queued: bool
 ) -> None:
-    shelf = OutputDir(IN_STOCK, ONE_EACH, live, budget)
-    shelf.restocking.notify_if_available("ada", "A", at_ms=9)
-    assert shelf.recorder.taken() == [
+    restocks = Restocks(IN_STOCK, ONE_EACH, live, budget)
+    restocks.restocking.notify_if_available("ada", "A", at_ms=9)
+    assert restocks.recorder.taken() == [
         *FOUND,
         ("restocks.live", "A"),
         *([] if live else [("restocks.open", LIMITED)]),
@@ -447,7 +447,7 @@ def test_a_link_about_what_is_not_sold_any_more_shows_its_state_alone(
     assert looked == LinkedEntry(None, None, state, False)
     shown = (looked.confirmed, looked.notified, looked.unsubscribed, looked.confirmable)
     states = (EntryState.CONFIRMED, EntryState.NOTIFIED, EntryState.UNSUBSCRIBED)
-    assert shown == (*(state is each for each in states), False)
+    assert shown == (*(state is expected for expected in states), False)
     assert replace(looked, product=PRODUCT).confirmable is (state is EntryState.PENDING)
     linked = Linked(clock)
     assert linked.waitlist.linked_entry(Purpose.UNSUBSCRIBE, linked.token(Purpose.UNSUBSCRIBE, "A")) is None

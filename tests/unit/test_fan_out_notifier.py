@@ -1,4 +1,4 @@
-"""A batch of emails, call by call: each request, each shard of the log, each row that is counted in."""
+"""The notifier, call by call: each request, each line of the log, each row that is counted in."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -50,10 +50,10 @@ class Composer:
 
     def available(self, waiting: Sequence[Entry], stocked: StockedProduct) -> list[OutgoingEmail]:
         self.recorder.calls.append(("composer.available", list(waiting), stocked))
-        for each in waiting:
-            if each.shopper in self.spoilt:
-                raise KeyError(each.shopper)
-        return [outgoing(each) for each in waiting]
+        for entry in waiting:
+            if entry.shopper in self.spoilt:
+                raise KeyError(entry.shopper)
+        return [outgoing(entry) for entry in waiting]
 
 
 class Batches:
@@ -109,7 +109,7 @@ class Batches:
         return [call for call in self.recorder.taken() if call[0] not in known]
 
 
-def told_line(notified: int, deferred: int = 0, postponed: int = 0) -> dict[str, Any]:
+def notified_line(notified: int, deferred: int = 0, postponed: int = 0) -> dict[str, Any]:
     return {
         "event": "shoppers_notified",
         "restock": "A:1:e1",
@@ -120,7 +120,7 @@ def told_line(notified: int, deferred: int = 0, postponed: int = 0) -> dict[str,
     }
 
 
-def test_a_batch_of_a_shard_is_looked_at_written_sent_marked_and_counted(
+def test_a_batch_of_a_shard_is_looked_up_composed_sent_marked_and_counted(
     clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = (
@@ -141,11 +141,11 @@ def test_a_batch_of_a_shard_is_looked_at_written_sent_marked_and_counted(
         ("entries.leave", "dan", "A", {"at_ms": clock()}),
         ("live composer",),
         ("composer.available", [ADA, BOB, CYD], STOCKED),
-        ("sender.send", "shop@example.com", [outgoing(each, **tag) for each in (ADA, BOB, CYD)]),
+        ("sender.send", "shop@example.com", [outgoing(entry, **tag) for entry in (ADA, BOB, CYD)]),
         ("shards.mark_each", notified, {"restock_id": "A:1:e1", "at_ms": clock()}),
         ("progress.add", "A:1:e1", "A#1", {"at_ms": clock(), "notified": 3, "rejected": 1, "unclear": 1}),
     ]
-    assert logged(capsys) == [told_line(3)]
+    assert logged(capsys) == [notified_line(3)]
 
 
 def test_where_nobody_may_be_mailed_nothing_is_written_sent_or_logged(
@@ -177,7 +177,7 @@ def test_a_batch_of_a_limited_wave_is_marked_together_with_what_it_takes_off_the
         "unclear": deliveries.count(Delivery.UNKNOWN),
     }
     notified = [
-        Notified(each, delivery, "m") for each, delivery in zip((ADA, BOB, CYD), deliveries, strict=True)
+        Notified(entry, delivery, "m") for entry, delivery in zip((ADA, BOB, CYD), deliveries, strict=True)
     ]
     takes: list[tuple[Any, ...]] = [("progress.take_from_wave", "A", taken, now)] if taken else []
     counting = [{"write": "count"}] + [{"write": "take"}] * bool(taken)
@@ -252,7 +252,7 @@ def test_a_deferred_email_is_queued_noted_and_counted_once(
             "reason": "MailboxFull",
             "deferrals": 1,
         },
-        told_line(1, 1),
+        notified_line(1, 1),
     ]
 
 
@@ -280,7 +280,7 @@ def test_after_the_last_deferral_an_email_is_given_up(
     ]
     assert logged(capsys) == [
         {"event": "email_given_up", "restock": "A:1:e1", "shopper": "ada", "reason": "later"},
-        told_line(0, 1),
+        notified_line(0, 1),
     ]
 
 
@@ -300,7 +300,7 @@ def test_postponed_emails_are_refused_for_the_worst_of_their_reasons(
         batches.notify(ADA, BOB, CYD)
     error = refused.value
     assert (error.reason, error.refusal, error.progressed) == ("paused", Refusal.PAUSED, progressed)
-    assert logged(capsys) == [told_line(int(progressed), 0, 3 - progressed)]
+    assert logged(capsys) == [notified_line(int(progressed), 0, 3 - progressed)]
     marks = ["shards.mark_each", "progress.add"] if progressed else []
     assert [call[0] for call in batches.after_sending()] == [*marks, "rate_limiter.pause"]
 
@@ -329,16 +329,16 @@ def test_an_email_that_cannot_be_written_is_deferred_and_the_others_are_sent(
     batches = Batches(clock, waiting=(BOB, ADA, CYD), sent=sent, spoilt=["bob"])
     batches.notifier.notify(Batch(RESTOCK, "A#1", (BOB, ADA, CYD)), STOCKED)
     calls = batches.recorder.taken()
-    written = [("composer.available", each, STOCKED) for each in ([BOB, ADA, CYD], [BOB], [ADA], [CYD])]
+    written = [("composer.available", entries, STOCKED) for entries in ([BOB, ADA, CYD], [BOB], [ADA], [CYD])]
     assert calls[2:6] == written
     tag = {"restock": RESTOCK.tag}
-    assert calls[6] == ("sender.send", "shop@example.com", [outgoing(each, **tag) for each in (ADA, CYD)])
+    assert calls[6] == ("sender.send", "shop@example.com", [outgoing(entry, **tag) for entry in (ADA, CYD)])
     assert calls[7][1] == [Notified(ADA, Delivery.ACCEPTED, "m-1"), Notified(CYD, Delivery.ACCEPTED, "m-2")]
     not_written, deferred, notified = logged(capsys)
     assert not_written.pop("at")[-1].startswith("available:")
     assert not_written == {"event": "email_not_written", "error": "KeyError"}
     assert (deferred["shopper"], deferred["reason"]) == ("bob", "not written: KeyError")
-    assert notified == told_line(2, 1)
+    assert notified == notified_line(2, 1)
 
 
 def test_where_no_email_of_a_batch_can_be_written_its_error_is_raised(clock: Clock) -> None:
@@ -358,18 +358,18 @@ def test_an_outcome_unknown_comes_again_once(
         batches.notify(first, BOB)
     unclear = ("progress.first_unclear", "A:1:e1", "A#1", noted)
     assert batches.after_sending() == [unclear]
-    shard = {"event": "outcome_unknown", "restock": "A:1:e1", "reason": "ReadTimeoutError", "again": True}
-    assert logged(capsys) == [shard]
+    line = {"event": "outcome_unknown", "restock": "A:1:e1", "reason": "ReadTimeoutError", "again": True}
+    assert logged(capsys) == [line]
     batches = Batches(
         clock, waiting=(first, BOB), sent=OutcomeUnknown("ReadTimeoutError"), first_unclear=False
     )
-    notified = [Notified(each, Delivery.UNKNOWN, "") for each in (first, BOB)]
+    notified = [Notified(entry, Delivery.UNKNOWN, "") for entry in (first, BOB)]
     assert batches.notify(first, BOB) == [
         unclear,
         ("shards.mark_each", notified, {"restock_id": "A:1:e1", "at_ms": clock()}),
         ("progress.add", "A:1:e1", "A#1", {"at_ms": clock(), "notified": 2, "rejected": 0, "unclear": 2}),
     ]
-    assert logged(capsys) == [{**shard, "again": False}, told_line(2)]
+    assert logged(capsys) == [{**line, "again": False}, notified_line(2)]
 
 
 def test_one_email_that_is_refused_for_its_own_sake_is_deferred(

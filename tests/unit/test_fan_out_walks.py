@@ -82,7 +82,7 @@ LOOK = [("restocks.live", "A"), ("products.get", "jacket")]
         (replace(EVERYBODY, policy=WavePolicy(units_min=6)), {}, 2),
     ],
 )
-def test_what_is_over_is_dropped_with_a_line_that_says_so(
+def test_what_is_over_is_dropped_with_a_log_line(
     clock: Clock,
     restock: Restock | None,
     answers: dict[str, Any],
@@ -104,7 +104,7 @@ def test_what_goes_on_is_the_restock_with_its_product(
 
 
 @pytest.mark.parametrize("more", [True, False])
-def test_a_batch_of_a_shard_is_read_awaited_looked_at_again_and_told(clock: Clock, more: bool) -> None:
+def test_a_batch_of_a_shard_is_read_awaited_checked_again_and_notified(clock: Clock, more: bool) -> None:
     walks = Walks(clock, waiting=WaitingPage((ADA, BOB), more), batch_max=14)
     following = walks.next_batch(STEP)
     assert following == (Following(replace(STEP, after="p2", tries=0)) if more else Following(SWEEP, 30))
@@ -131,7 +131,7 @@ def test_a_shard_sold_out_while_it_waits_for_its_turn_is_left(clock: Clock) -> N
     assert "notifier.notify" not in walks.recorder.names()
 
 
-def test_a_limited_wave_tells_as_many_as_its_budget_has_and_keeps_its_place(clock: Clock) -> None:
+def test_a_limited_wave_notifies_as_many_as_its_budget_has_and_keeps_its_position(clock: Clock) -> None:
     budget = WaveBudget(number=2, granted=5, left=2)
     walks = Walks(clock, LIMITED, first_waiting=(ADA, BOB), wave=budget, stocked=stocked(2), batch_max=2)
     assert walks.next_batch(WAVE) == Following(replace(WAVE, number=2, after="p2", tries=0))
@@ -181,7 +181,7 @@ def test_a_budget_that_changes_each_time_makes_the_message_come_again(clock: Clo
     assert walks.next_batch(WAVE) is not None
 
 
-def test_a_wave_that_is_over_before_it_is_read_or_before_its_turn_tells_nobody(clock: Clock) -> None:
+def test_a_wave_that_is_over_before_it_is_read_or_before_its_turn_notifies_nobody(clock: Clock) -> None:
     walks = Walks(clock, None)
     assert walks.next_batch(WAVE) is None
     assert walks.recorder.names() == ["restocks.live"]
@@ -206,8 +206,8 @@ def test_units_sold_while_a_wave_waits_for_its_turn_get_no_email(
     walks = Walks(clock, restock, first_waiting=(ADA, BOB), wave=budgets, stocked=looks)
     after = {"after": "p1", "tries": 0} if notified else {}
     assert walks.next_batch(WAVE) == Following(replace(WAVE, number=2, **after))  # type: ignore[arg-type]
-    tells = [call for call in walks.recorder.taken() if call[0] == "notifier.notify"]
-    assert tells == (
+    calls = [call for call in walks.recorder.taken() if call[0] == "notifier.notify"]
+    assert calls == (
         [("notifier.notify", Batch(restock, ALL_SHARDS, notified, 2), stocked(left))] if notified else []
     )
 
@@ -235,7 +235,7 @@ def test_no_wave_follows_where_there_is_nothing_to_offer(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("restock", [EVERYBODY, LIMITED])
-def test_one_shopper_is_told_at_their_turn(clock: Clock, restock: Restock) -> None:
+def test_one_shopper_is_notified_at_their_turn(clock: Clock, restock: Restock) -> None:
     walks = Walks(clock, restock, entry=ADA)
     one = NotifyOne("A:1:e1", "A", "ada", wave=2)
     walks.next_batch(one, restock)
@@ -249,7 +249,7 @@ def test_one_shopper_is_told_at_their_turn(clock: Clock, restock: Restock) -> No
     ]
 
 
-def test_one_shopper_is_not_told_of_what_is_over_by_their_turn(clock: Clock) -> None:
+def test_one_shopper_is_not_notified_of_what_is_over_by_their_turn(clock: Clock) -> None:
     walks = Walks(clock, EVERYBODY, entry=ADA, stocked=None)
     walks.next_batch(NotifyOne("A:1:e1", "A", "ada"), EVERYBODY)
     assert "notifier.notify" not in walks.recorder.names()
