@@ -248,13 +248,17 @@ def test_an_election_is_one_conditional_write(known: SendingRate | None, read_at
     assert request == {
         "TableName": "sending",
         "Key": {"id": {"S": "sending-rate"}},
-        "UpdateExpression": "SET asking_until_ms = :until",
-        "ConditionExpression": "(attribute_not_exists(read_at_ms) OR read_at_ms = :known)"
-        " AND (attribute_not_exists(asking_until_ms) OR asking_until_ms < :now)",
+        "UpdateExpression": "SET #asking_until_ms = :asking_until_ms",
+        "ConditionExpression": "(attribute_not_exists(#read_at_ms) OR #read_at_ms = :read_at_ms)"
+        " AND (attribute_not_exists(#asking_until_ms) OR #asking_until_ms < :asking_until_ms2)",
+        "ExpressionAttributeNames": {
+            "#asking_until_ms": "asking_until_ms",
+            "#read_at_ms": "read_at_ms",
+        },
         "ExpressionAttributeValues": {
-            ":until": {"N": "12"},
-            ":now": {"N": "5"},
-            ":known": {"N": read_at_ms},
+            ":asking_until_ms": {"N": "12"},
+            ":asking_until_ms2": {"N": "5"},
+            ":read_at_ms": {"N": read_at_ms},
         },
     }
 
