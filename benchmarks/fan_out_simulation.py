@@ -22,9 +22,9 @@ from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import WaveMessage
 from chalicelib.mail.sender import Delivery, OutgoingEmail, SendResult
 from tests.support.clock import Clock
+from tests.support.dynamodb import MemoryDynamoDb
 from tests.support.fakes import FakeSender
-from tests.support.memory import SKU
-from tests.support.memory_shop import MemoryShop
+from tests.support.memory_shop import SKU, MemoryShop
 
 WAITERS = 1_000_000
 RATES_PER_S = (14, 200, 1_000)
@@ -93,12 +93,13 @@ def main() -> None:
 def simulate(rate_per_s: int, waiters: int) -> Outcome:
     """Let `waiters` sign up at random times, restock, and notify them at so many emails a second."""
     clock, random = Clock(), Random(SEED)
-    shop = MemoryShop(clock)
-    shop.sender = shop.notifier._sender = sender = SenderWithBadAddresses()
+    shop = MemoryShop(clock, dynamodb=MemoryDynamoDb(checked=False))
+    sender = SenderWithBadAddresses()
+    shop.use_sender(sender)
     shop.account.now = Limits(float(rate_per_s), UNLIMITED)
     for number in range(waiters):
         clock.pass_s(random.expovariate(1.0) * 0.05)
-        shop.entries.join(f"s{number:07}", at_ms=clock())
+        shop.join(f"s{number:07}")
     shop.observe(Availability.IN_STOCK, 5)
     opened_ms = clock()
     sent_at: list[tuple[float, int]] = []

@@ -37,13 +37,16 @@ def check_request(service: str, operation: str, members: Mapping[str, Any]) -> N
 
 def _form(value: Any) -> Hashable:
     """Return all that the validator looks at: names and types, which strings are empty, and other values."""
-    if isinstance(value, str):
-        return str if value else ""
+    kind = type(value)
+    if kind is str:
+        return bool(value)
+    if kind is dict:
+        return (*value, *[_form(inner) for inner in value.values()])
+    if kind is list or kind is tuple:
+        return (list, *[_form(inner) for inner in value])
     if isinstance(value, Mapping):
-        return (dict, *((name, _form(inner)) for name, inner in value.items()))
-    if isinstance(value, list | tuple):
-        return (list, *map(_form, value))
-    return type(value), value if isinstance(value, int | float) else None
+        return _form(dict(value))
+    return kind, value if isinstance(value, int | float) else None
 
 
 @cache

@@ -207,7 +207,7 @@ class MemoryDynamoDb:
         page_bytes = 0
         for item in islice(items, limit):
             page.append(item)
-            page_bytes += _bytes_of(item) if self._checked else 0
+            page_bytes += len(repr(item)) if self._checked else 0
             if page_bytes > PAGE_BYTES_MAX:
                 break
         chosen = page
@@ -380,13 +380,6 @@ def _projected(item: Item, request: Mapping[str, Any]) -> Item:
     names = request.get("ExpressionAttributeNames", NOTHING)
     wanted = [names.get(word, word) for word in projection_of(request["ProjectionExpression"])]
     return {name: item[name] for name in wanted if name in item}
-
-
-def _bytes_of(value: Any) -> int:
-    """Return about what DynamoDB counts for an item: its names and values."""
-    if isinstance(value, Mapping):
-        return sum([len(name) + _bytes_of(inner) for name, inner in value.items()])
-    return len(value) if isinstance(value, str) else sum([_bytes_of(inner) for inner in value])
 
 
 def _invalid(why: str) -> ClientError:

@@ -1,38 +1,28 @@
-"""A fan-out over tables in memory, with a sender and a queue that misbehave on demand."""
+"""A fan-out for one variant: the real tables over DynamoDB in memory, whose client fails on demand."""
 
 from collections.abc import Callable, Sequence
 from itertools import count
+from typing import Any
 
 from chalicelib.domain.availability import AvailabilityEvent
 from chalicelib.domain.email import Email
-from chalicelib.domain.entry import Entry
+from chalicelib.domain.entry import Entry, EntryState, OptIn, Signup
+from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Availability, Restock, Stock, StockedProduct, restocks
-from chalicelib.domain.wave import EVERYONE, WaveMessage, WavePolicy
+from chalicelib.domain.wave import WaveMessage, WavePolicy
 from chalicelib.mail.sender import OutgoingEmail
 from chalicelib.services.email_composer import EmailComposer
-from chalicelib.services.fan_out.notifier import Notifier
-from chalicelib.services.fan_out.rate_limiter import RateLimiter
-from chalicelib.services.fan_out.restocking import Restocking
-from chalicelib.services.fan_out.store import FanOutStore
-from chalicelib.services.fan_out.walks import walks_by_message
-from chalicelib.services.fan_out.worker import FanOutWorker
-from chalicelib.tables.sending.waves import PoliciesTable
+from chalicelib.tables.entries import entry_from
 from tests.support.clock import Clock
-from tests.support.fakes import FakeAccount, FakeSender, FakeWavesQueue
-from tests.support.memory import (
-    SKU,
-    SLUG,
-    MemoryEntries,
-    MemoryLeases,
-    MemoryProducts,
-    MemoryProgress,
-    MemoryRestocks,
-    MemorySendingRate,
-    MemoryShards,
-    Reach,
-)
+from tests.support.dynamodb import MemoryDynamoDb
+from tests.support.failing_dynamodb import FailingDynamoDb
+from tests.support.shop_base import ShopBase
 
+SKU = "A"
+SLUG = "jacket"
+PRODUCT = Product(SLUG, "Jacket", "A jacket.", "", "outerwear", (), (Variant(SKU, 100),))
 PLAIN = Email("It is back", "It is back.", "<p>It is back.</p>")
+RESTOCKS_MAX = 1_000
 
 
 class PlainComposer(EmailComposer):
@@ -49,55 +39,105 @@ class PlainComposer(EmailComposer):
         return [OutgoingEmail(entry.mailbox, PLAIN) for entry in waiting]
 
 
-class MemoryPolicies(PoliciesTable):
-    """The policy of a shop in memory."""
+class MemoryShop(ShopBase):
+    """One variant, the shoppers who wait for it, and the workers that notify them.
 
-    def __init__(self, shop: "MemoryShop") -> None:
-        self._shop = shop
+    `faults` is the client of the workers. The test's own reads and writes go past it.
+    """
 
-    def of(self, slug: str) -> WavePolicy:
-        return self._shop.policy
-
-
-class MemoryShop:
-    """One variant, who waits for it, and the workers that notify them. `reach` hears every point passed."""
-
-    def __init__(self, clock: Clock, *, reach: Reach = lambda _: None) -> None:
-        self.clock = clock
-        self.entries = MemoryEntries()
-        self.products = MemoryProducts(Stock(Availability.OUT_OF_STOCK, 0, clock(), "catalogue"))
-        self.restocks, self.progress = MemoryRestocks(), MemoryProgress(reach)
-        self.leases, self.rate_table = MemoryLeases(reach), MemorySendingRate(reach)
-        self.sender, self.queue, self.account = FakeSender(), FakeWavesQueue(clock), FakeAccount()
-        self.policy: WavePolicy = EVERYONE
-        rate_limiter = RateLimiter(self.rate_table, self.account, clock, clock.pass_s)
-        shards, writer = MemoryShards(self.entries, reach), PlainComposer()
-        store = FanOutStore(self.entries, shards, self.products, self.restocks, self.progress, self.leases)
-        self.notifier = notifier = Notifier(
-            store, lambda: writer, self.sender, rate_limiter, self.queue, clock
-        )
-        ids = count(1)
-        self.restocking = Restocking(
-            self.products, self.restocks, self.progress, MemoryPolicies(self), self.queue
-        )
-        walks = walks_by_message(store, rate_limiter, notifier, clock)
-        self.fan_out = FanOutWorker(walks, store, self.queue, clock, lambda: f"w{next(ids)}", lambda: 0.5)
+    def __init__(self, clock: Clock, *, dynamodb: MemoryDynamoDb | None = None) -> None:
+        memory = dynamodb or MemoryDynamoDb()
+        self.faults = FailingDynamoDb(memory)
+        writer = PlainComposer()
+        super().__init__(clock, lambda: writer, client=memory, worker_client=self.faults)
+        sold_out = Stock(Availability.OUT_OF_STOCK, 0, clock(), "catalogue")
+        self.products.put_catalogue(PRODUCT, {SKU: sold_out}, known=None)
         self._events = count(1)
 
+    def join(self, shopper: str, *, at_ms: int | None = None) -> None:
+        """Let a shopper sign up; no confirmation is asked for."""
+        signup = Signup(shopper, f"{shopper}@example.com", SKU, "/", "c", opt_in=OptIn.SINGLE)
+        self.entries.ask(signup, at_ms=self.clock() if at_ms is None else at_ms)
+
+    def leave(self, shopper: str) -> None:
+        """Let a shopper unsubscribe."""
+        self.entries.leave(shopper, SKU, at_ms=self.clock())
+
+    def suppress(self, shopper: str) -> None:
+        """Stop all emails to a shopper."""
+        self.suppressions.suppress(shopper, reason="bounce", at_ms=self.clock())
+
+    def is_suppressed(self, shopper: str) -> bool:
+        """Return whether a shopper must not be emailed."""
+        key = {"shopper": {"S": shopper}}
+        return "Item" in self.dynamodb.get_item(TableName=self.table_names["SuppressionsTable"], Key=key)
+
+    def state(self, shopper: str) -> EntryState:
+        """Return the state of a shopper's entry."""
+        entry = self.entries.get(shopper, SKU)
+        assert entry is not None
+        return entry.state
+
+    def all_entries(self) -> list[Entry]:
+        """Return everybody's entry, as stored."""
+        pages = self.dynamodb.get_paginator("scan").paginate(TableName=self.entries_name)
+        return [entry_from(item) for page in pages for item in page["Items"]]
+
+    def opened(self) -> list[Restock]:
+        """Return the restocks that were opened, oldest first."""
+        return [*reversed(self.restocks.newest(SKU, most=RESTOCKS_MAX))]
+
+    def forget_restocks(self) -> None:
+        """Delete every restock, as a table does that is restored to before they were opened."""
+        self.dynamodb.clear(self.table_names["RestocksTable"])
+
+    @property
+    def policy(self) -> WavePolicy:
+        """The wave policy of the shop."""
+        return self.policies.of(SLUG)
+
+    @policy.setter
+    def policy(self, policy: WavePolicy) -> None:
+        self.policies.put("", policy)
+
+    @property
+    def stock(self) -> Stock:
+        """The stock of the variant."""
+        stocked = self.products.get(SLUG)
+        assert stocked is not None
+        return stocked.stock[SKU]
+
+    @stock.setter
+    def stock(self, stock: Stock) -> None:
+        assert self.products.observe(SLUG, SKU, stock, known=self.stock)
+
+    @property
+    def paused(self) -> str | None:
+        """The reason why sending is paused; None when it is not."""
+        state = self.rate_table.state()
+        return state.paused if state else None
+
     def observe(self, availability: Availability, units: int | None = 5) -> tuple[Restock, ...]:
-        """An event comes in, and the restocks it means open."""
+        """Apply an event, and open the restocks that it means."""
         self.clock.pass_s(0.001)
-        before = self.products.stock
+        before = self.stock
         event = AvailabilityEvent(f"event-{next(self._events)}", SKU, availability, units, self.clock())
         after = event.applied_to(before).stock
-        self.products.stock = after
+        self.stock = after
         opened = restocks(SLUG, {SKU: before}, {SKU: after}, at_ms=after.observed_at_ms)
         for restock in opened:
             self.restocking.open_restock(restock)
         return opened
 
     def work(self, failing: Callable[[WaveMessage, BaseException], None]) -> bool:
-        """Let one worker take the message due first; false when there is none. `failing` hears of its end."""
+        """Let one worker take the message due first.
+
+        Args:
+            failing: Called with the message and the error that ends the worker.
+
+        Returns:
+            False when there is no message.
+        """
         if not self.queue.messages_waiting():
             return False
         self.clock.now_ms = max(self.clock(), self.queue.due_ms())
@@ -107,3 +147,8 @@ class MemoryShop:
         except BaseException as error:  # noqa: BLE001 - a worker's death is one, too
             failing(message, error)
         return True
+
+
+def is_row(request: Any, row: str) -> bool:
+    """Return whether a call is about one row of the sending table."""
+    return bool(request.get("Key") == {"id": {"S": row}})

@@ -25,13 +25,13 @@ from chalicelib.domain.wave import (
 from chalicelib.mail.sender import Delivery, OutcomeUnknown, OutgoingEmail, Refusal, SendRefused, SendResult
 from tests.support.clock import Clock
 from tests.support.fakes import FakeSender, WorkerDied
-from tests.support.memory import SKU
-from tests.support.memory_shop import MemoryShop, PlainComposer
-from tests.support.shop import VISIBILITY_TIMEOUT_S
+from tests.support.memory_shop import SKU, MemoryShop, PlainComposer
+from tests.support.shop_base import VISIBILITY_TIMEOUT_S
 from tests.unit.test_fault_table import work_off
 
 IN_STOCK, SOLD_OUT = Availability.IN_STOCK, Availability.OUT_OF_STOCK
 LINES = shards_of(SKU)
+WAITERS = 200
 Meets = Callable[[OutgoingEmail], Delivery]
 
 
@@ -56,18 +56,13 @@ def shop_of(clock: Clock, waiters: int, meets: Meets, rate_per_s: float = 1000.0
     shop = MemoryShop(clock)
     names = [f"s{number:05}" for number in range(waiters)]
     for name in names:
-        shop.entries.join(name, at_ms=clock())
+        shop.join(name)
         clock.pass_s(0.01)
     sender = Answering(meets)
     sender.clock = clock
-    use(shop, sender)
+    shop.use_sender(sender)
     shop.account.now = Limits(rate_per_s, UNLIMITED)
     return shop
-
-
-def use(shop: MemoryShop, sender: FakeSender) -> None:
-    shop.sender = sender
-    shop.notifier._sender = sender
 
 
 def answering(shop: MemoryShop) -> Answering:
@@ -77,37 +72,34 @@ def answering(shop: MemoryShop) -> Answering:
 
 def at_the_head(shop: MemoryShop, each: int) -> set[str]:
     """The mailboxes of the first `each` of every shard."""
-    return {
-        f"{position.partition('#')[2]}@example.com"
-        for shard in LINES
-        for position in shop.entries.positions[shard][:each]
-    }
+    heads = [shop.shards.waiting(shard, after="", upto="~", limit=each) for shard in LINES]
+    return {entry.mailbox for page in heads for entry in page.entries}
 
 
 def pluralize(shop: MemoryShop) -> dict[str, int]:
-    restock = shop.restocks.opened[-1]
+    restock = shop.opened()[-1]
     done = shop.progress.of(restock.id, LINES)
     return {
         name: getattr(done, name) for name in ("notified", "rejected", "unclear", "deferred_now", "given_up")
     }
 
 
-@pytest.mark.parametrize("each", [1, 60])
+@pytest.mark.parametrize("each", [1, 12])
 def test_emails_put_off_for_ever_slow_nobody_down_and_are_given_up(each: int, clock: Clock) -> None:
     bad: set[str] = set()
     shop = shop_of(
-        clock, 1_000, lambda email: Delivery.DEFERRED if email.mailbox in bad else Delivery.ACCEPTED
+        clock, WAITERS, lambda email: Delivery.DEFERRED if email.mailbox in bad else Delivery.ACCEPTED
     )
     shop.account.now = Limits(14.0, UNLIMITED)
     bad |= at_the_head(shop, each)
     shop.observe(IN_STOCK)
     opened_ms = clock()
     assert work_off(shop) == 0
-    good = {f"s{number:05}@example.com" for number in range(1_000)} - bad
+    good = {f"s{number:05}@example.com" for number in range(WAITERS)} - bad
     assert Counter(shop.sender.mailboxes()) == Counter(good)
     last_ms = max(at_ms for mailbox, at_ms in answering(shop).sent_ms.items() if mailbox in good)
     # Each is tried once at its position, at the rate; a few come again before the last of the others.
-    assert (last_ms - opened_ms) / 1000 <= (1_000 + 3 * len(bad)) / 14 + 20
+    assert (last_ms - opened_ms) / 1000 <= (WAITERS + 3 * len(bad)) / 14 + 20
     assert {answering(shop).tries[mailbox] for mailbox in bad} == {1 + len(DEFERRED_S)}
     assert pluralize(shop) == {
         "notified": len(good),
@@ -117,14 +109,13 @@ def test_emails_put_off_for_ever_slow_nobody_down_and_are_given_up(each: int, cl
         "given_up": len(bad),
     }
     # They keep their position for the next restock.
-    assert {
-        entry.mailbox for entry in shop.entries.rows.values() if entry.state is EntryState.CONFIRMED
-    } == bad
+    assert {entry.mailbox for entry in shop.all_entries() if entry.state is EntryState.CONFIRMED} == bad
     bad.clear()
     shop.observe(SOLD_OUT, 0)
     shop.observe(IN_STOCK)
     work_off(shop)
-    assert Counter(shop.sender.mailboxes()) == Counter(f"s{number:05}@example.com" for number in range(1_000))
+    everybody = [f"s{number:05}@example.com" for number in range(WAITERS)]
+    assert Counter(shop.sender.mailboxes()) == Counter(everybody)
 
 
 def test_a_deferred_email_is_shown_as_such_until_it_is_taken(clock: Clock) -> None:
@@ -145,7 +136,7 @@ def test_who_leaves_while_their_email_is_put_off_is_counted_out(clock: Clock) ->
     shop.work(lambda message, error: pytest.fail(f"{message}: {error}"))
     while not pluralize(shop)["deferred_now"]:
         shop.work(lambda message, error: pytest.fail(f"{message}: {error}"))
-    shop.entries.leave("s00000", SKU, at_ms=clock())
+    shop.leave("s00000")
     work_off(shop)
     assert pluralize(shop)["deferred_now"] == 0
     assert answering(shop).tries["s00000@example.com"] == 1
@@ -244,7 +235,7 @@ def test_a_fault_of_the_settings_is_for_a_person_and_those_before_it_are_marked(
         return (SendResult(Delivery.ACCEPTED), *[wrong] * len(emails))[: len(emails)]
 
     shop.sender.send = half  # type: ignore[method-assign, assignment]
-    shop.entries.join("t", at_ms=clock())
+    shop.join("t")
     step = next(
         message for message in shop.queue.messages if isinstance(message, WaveStep) and message.shard == shard
     )
@@ -254,7 +245,7 @@ def test_a_fault_of_the_settings_is_for_a_person_and_those_before_it_are_marked(
             shop.fan_out.work(step)
     else:
         shop.fan_out.work(step)
-    assert shop.entries.rows["s00000"].state is EntryState.NOTIFIED
+    assert shop.state("s00000") is EntryState.NOTIFIED
 
 
 def test_an_account_stopped_in_mid_batch_pauses_and_those_before_are_told_once(clock: Clock) -> None:
@@ -272,23 +263,17 @@ def test_an_account_stopped_in_mid_batch_pauses_and_those_before_are_told_once(c
     shop.observe(IN_STOCK)
     shop.work(lambda message, error: pytest.fail(f"{message}: {error}"))
     assert len(shop.sender.mailboxes()) == 5
-    assert shop.rate_table.row is not None
-    assert shop.rate_table.row.paused == "ACCOUNT_SENDING_PAUSED"
+    assert shop.paused == "ACCOUNT_SENDING_PAUSED"
     shop.rate_table.resume()
     assert work_off(shop) == 0
     assert len(shop.sender.mailboxes()) == 200
 
 
 def test_a_worker_that_dies_between_queueing_and_noting_a_deferral_tells_nobody_twice(clock: Clock) -> None:
-    dies = iter([True])
-
-    def reach(point: str) -> None:
-        if point == "defer" and next(dies, False):
-            raise WorkerDied
-
-    shop = MemoryShop(clock, reach=reach)
+    shop = MemoryShop(clock)
+    shop.faults.fail_at_update("deferred_for")
     for number in range(20):
-        shop.entries.join(f"s{number}", at_ms=clock())
+        shop.join(f"s{number}")
     shop.sender.deliveries["s7@example.com"] = Delivery.DEFERRED
     shop.observe(IN_STOCK)
     assert work_off(shop, WorkerDied) == 0
@@ -297,7 +282,7 @@ def test_a_worker_that_dies_between_queueing_and_noting_a_deferral_tells_nobody_
 
 def test_a_transport_that_takes_one_at_a_time_is_not_waited_for_longer_and_longer(clock: Clock) -> None:
     shop = shop_of(clock, 80, lambda _: Delivery.ACCEPTED)
-    use(shop, Adversary(shop, ["some taken"] * 80))
+    shop.use_sender(Adversary(shop, ["some taken"] * 80))
     shop.observe(IN_STOCK)
     opened_ms = clock()
     work_off(shop)
@@ -349,7 +334,7 @@ def test_past_its_maximum_a_message_is_refused_and_does_nothing(
 ) -> None:
     shop = shop_of(clock, 8, lambda _: Delivery.ACCEPTED)
     shop.observe(IN_STOCK)
-    (restock,) = shop.restocks.opened
+    (restock,) = shop.opened()
     at_most = {"hops": WAVE_HOPS_MAX, "tries": TRIES_MAX}[counter]
     shard = shard_of(SKU, "s00000")
     for count, mailed in ((at_most + 1, False), (at_most, True)):
@@ -448,7 +433,7 @@ def test_no_answers_of_a_transport_make_a_chain_end_early_or_go_on_for_ever(
     shop = shop_of(clock, waiters, lambda _: Delivery.ACCEPTED, rate_per_s=rate)
     shop.policy = WavePolicy(emails_per_unit=5, next_after_min=20) if limited else shop.policy
     faults, unknown, rejected = len(answers), answers.count("unknown"), answers.count("one rejected")
-    use(shop, Adversary(shop, answers))
+    shop.use_sender(Adversary(shop, answers))
     shop.observe(IN_STOCK)
     # What this chain may have to do, by the derivation of the real maximum: every shopper settled once, two
     # walks, every answer an idle run, and the waits for a turn, a quota and the pauses between waves.
@@ -465,7 +450,7 @@ def test_no_answers_of_a_transport_make_a_chain_end_early_or_go_on_for_ever(
             dead.append(message)
 
     for _ in range(20_000):
-        if shop.rate_table.row and shop.rate_table.row.paused:
+        if shop.paused:
             shop.rate_table.resume()
         if clock() % 7 == 0:
             shop.account.now = Limits(rate, UNLIMITED)
@@ -477,7 +462,7 @@ def test_no_answers_of_a_transport_make_a_chain_end_early_or_go_on_for_ever(
     assert dead == []
     assert hops <= shop.fan_out.hops_max
     notified = set(shop.sender.mailboxes())
-    settled = [entry for entry in shop.entries.rows.values() if entry.state is EntryState.NOTIFIED]
+    settled = [entry for entry in shop.all_entries() if entry.state is EntryState.NOTIFIED]
     assert len(settled) == waiters
     assert waiters - rejected <= len(notified) <= waiters
     assert len(shop.sender.mailboxes()) - len(notified) <= 50 * unknown

@@ -1,50 +1,34 @@
 """The faults of docs/failures.md, row by row: nobody lost, nobody notified wrongly, repeats counted."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from chalicelib.domain.entry import EntryState, shard_of, shards_of
 from chalicelib.domain.stock import Availability, Restock
-from chalicelib.domain.wave import LimitedWave, NotifyOne, WaveMessage, WavePolicy, WaveStep
+from chalicelib.domain.wave import EVERYONE, LimitedWave, NotifyOne, WaveMessage, WavePolicy, WaveStep
 from chalicelib.mail.sender import Delivery, OutcomeUnknown
 from chalicelib.tables.table import STATEMENTS_MAX
 from tests.support.clock import Clock
+from tests.support.failing_dynamodb import Throttled
 from tests.support.fakes import WorkerDied
-from tests.support.memory import SKU
-from tests.support.memory_shop import MemoryShop
-from tests.support.shop import VISIBILITY_TIMEOUT_S
-from tests.unit.test_fan_out_faults import BATCH_MAX, POINTS
+from tests.support.memory_shop import SKU, MemoryShop
+from tests.support.shop_base import VISIBILITY_TIMEOUT_S
+from tests.unit.test_fan_out_faults import BATCH_MAX
 
 IN_STOCK, SOLD_OUT = Availability.IN_STOCK, Availability.OUT_OF_STOCK
 WAITERS = 400
 NAMES = [f"s{number:05}" for number in range(WAITERS)]
-# Emails that are sent once more when a worker ends there; the marks of a shard are written by 25.
-REPEATS = {"sent": BATCH_MAX, "mark": BATCH_MAX, "half marked": BATCH_MAX - STATEMENTS_MAX}
+LIMITED = WavePolicy(emails_per_unit=1, next_after_min=30)
+# The call that marks a batch.
+MARKS = {EVERYONE: "batch_execute_statement", LIMITED: "transact_write_items"}
 
 
-class Throttled(Exception):
-    """DynamoDB turns a call away, for longer than the SDK tries."""
-
-
-class Once:
-    """Raises `error` the first time that `point` is passed."""
-
-    def __init__(self, point: str, error: type[BaseException]) -> None:
-        self.point, self.error = point, error
-
-    def __call__(self, passed: str) -> None:
-        if passed == self.point:
-            self.point = ""
-            raise self.error
-
-
-def crowded(clock: Clock, reach: Callable[[str], None] = lambda _: None) -> MemoryShop:
+def crowded(clock: Clock, waiters: int = WAITERS) -> MemoryShop:
     """A shop where 400 wait for what is sold out."""
-    shop = MemoryShop(clock, reach=reach)
-    for name in NAMES:
-        shop.entries.join(name, at_ms=clock())
+    shop = MemoryShop(clock)
+    for name in NAMES[:waiters]:
+        shop.join(name)
         clock.pass_s(0.01)
     return shop
 
@@ -69,26 +53,87 @@ def notified(shop: MemoryShop) -> set[str]:
     return {mailbox.partition("@")[0] for mailbox in shop.sender.mailboxes()}
 
 
-@pytest.mark.parametrize("point", [*POINTS, "sending", "sent"])
-def test_a_worker_that_dies_anywhere_loses_nobody_and_repeats_a_batch_at_most(
-    point: str, clock: Clock
-) -> None:
-    dies = Once(point, WorkerDied)
-    shop = crowded(clock, dies)
-    shop.sender.dies_after_sending = point == "sent"
-    shop.sender.before_sending = lambda: dies("sending")
-    shop.observe(IN_STOCK)
-    assert work_off(shop, WorkerDied) == REPEATS.get(point, 0)
-    assert notified(shop) == set(NAMES)
+def work_off_failing(shop: MemoryShop, number: int, error: type[BaseException], *, took_effect: bool) -> int:
+    """Let workers work and one call fail; return the number of emails sent by then and not marked."""
+    failures: list[int] = []
+
+    def failed(message: WaveMessage, raised: BaseException) -> None:
+        assert type(raised) is error, f"{message}: {raised!r}"
+        unmarked = [name for name in notified(shop) if shop.state(name) is EntryState.CONFIRMED]
+        failures.append(len(unmarked))
+        shop.queue.put(message, delay_s=VISIBILITY_TIMEOUT_S)
+
+    shop.faults.fail_at(number, error, took_effect=took_effect)
+    while shop.work(failed):
+        pass
+    (unmarked,) = failures
+    return unmarked
 
 
-@pytest.mark.parametrize("point", POINTS)
-def test_a_call_that_dynamodb_throttles_loses_nobody_and_repeats_a_batch_at_most(
-    point: str, clock: Clock
+@pytest.mark.parametrize("policy", [EVERYONE, LIMITED], ids=["everyone", "limited"])
+@pytest.mark.parametrize("took_effect", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("error", [WorkerDied, Throttled])
+def test_a_worker_that_dies_at_any_call_loses_nobody_and_repeats_what_was_not_marked(
+    error: type[BaseException], took_effect: bool, policy: WavePolicy
 ) -> None:
-    shop = crowded(clock, Once(point, Throttled))
+    waiters = 24
+
+    def restocked() -> MemoryShop:
+        shop = crowded(Clock(), waiters)
+        shop.policy = policy
+        shop.observe(IN_STOCK, 15)
+        return shop
+
+    shop = restocked()
+    before = len(shop.faults.calls)
+    assert work_off(shop) == 0
+    calls = len(shop.faults.calls) - before
+    repeating: set[str | None] = set()
+    # Shards are walked alike: the first three, and the last look at the last ones.
+    for number in (*range(40), *range(calls - 12, calls)):
+        shop = restocked()
+        unmarked = work_off_failing(shop, number, error, took_effect=took_effect)
+        assert notified(shop) == set(NAMES[:waiters])
+        assert len(shop.sender.sent) - waiters == unmarked, f"{shop.faults.failed}, the call {number}"
+        repeating |= {shop.faults.failed} if unmarked else set()
+    assert repeating == ({MARKS[policy]} if not took_effect else set())
+
+
+@pytest.mark.parametrize("error", [WorkerDied, Throttled])
+def test_the_marks_of_a_shard_are_written_by_25_and_those_written_are_not_repeated(
+    error: type[BaseException], clock: Clock
+) -> None:
+    shop = crowded(clock)
     shop.observe(IN_STOCK)
-    assert work_off(shop, Throttled) == REPEATS.get(point, 0)
+    before = len(shop.faults.calls)
+    work_off(shop)
+    first = shop.faults.calls[before:].index(MARKS[EVERYONE])
+    repeats = []
+    for number in range(first, first + 3):
+        shop = crowded(clock)
+        shop.observe(IN_STOCK)
+        repeats.append(work_off_failing(shop, number, error, took_effect=False))
+        assert len(shop.sender.sent) - WAITERS == repeats[-1]
+        assert notified(shop) == set(NAMES)
+    assert repeats == [BATCH_MAX, BATCH_MAX - STATEMENTS_MAX, 0]
+
+
+@pytest.mark.parametrize(("sent", "repeats"), [(False, 0), (True, BATCH_MAX)])
+def test_a_worker_that_dies_about_sending_repeats_its_batch_if_it_was_sent(
+    sent: bool, repeats: int, clock: Clock
+) -> None:
+    shop = crowded(clock)
+    deaths = iter([WorkerDied])
+
+    def die() -> None:
+        for death in deaths:
+            raise death
+
+    shop.sender.dies_after_sending = sent
+    if not sent:
+        shop.sender.before_sending = die
+    shop.observe(IN_STOCK)
+    assert work_off(shop, WorkerDied) == repeats
     assert notified(shop) == set(NAMES)
 
 
@@ -118,19 +163,19 @@ def test_of_a_batch_only_who_was_not_taken_is_tried_again_and_who_is_refused_is_
     shop.observe(IN_STOCK)
     assert work_off(shop) == 0
     assert notified(shop) == set(NAMES) - {refused}
-    assert shop.entries.rows[refused].state is EntryState.NOTIFIED
+    assert shop.state(refused) is EntryState.NOTIFIED
 
 
 def test_who_leaves_while_their_email_is_under_way_stays_gone(clock: Clock) -> None:
     shop = crowded(clock)
 
     def leave() -> None:
-        shop.entries.leave("s00000", SKU, at_ms=clock())
+        shop.leave("s00000")
 
     shop.sender.before_sending = leave
     shop.observe(IN_STOCK)
     assert work_off(shop) == 0
-    assert shop.entries.rows["s00000"].state is EntryState.UNSUBSCRIBED
+    assert shop.state("s00000") is EntryState.UNSUBSCRIBED
     assert notified(shop) >= set(NAMES[1:])
 
 
@@ -152,7 +197,7 @@ def test_a_sold_out_variant_stops_within_the_batch(clock: Clock) -> None:
     shop.observe(IN_STOCK)
 
     def sell_out() -> None:
-        shop.products.stock = replace(shop.products.stock, availability=SOLD_OUT)
+        shop.stock = replace(shop.stock, availability=SOLD_OUT)
 
     shop.sender.before_sending = sell_out
     work_off(shop)
@@ -195,29 +240,33 @@ def test_a_restock_that_dies_among_its_steps_is_opened_again_and_tells_everybody
         shop.observe(IN_STOCK)
     shop.queue.put = put  # type: ignore[method-assign]
     assert len(shop.queue.messages) == queued
-    (restock,) = shop.restocks.opened
+    (restock,) = shop.opened()
     # The stream hands the same record over again.
     shop.restocking.open_restock(restock)
     assert work_off(shop) == 0
     assert notified(shop) == set(NAMES)
-    assert shop.restocks.opened == [restock]
+    assert shop.opened() == [restock]
 
 
 @pytest.mark.parametrize("point", ["queueing", "announce"])
 def test_a_wave_whose_worker_dies_about_queueing_the_next_one_is_followed_by_that_one_alone(
     clock: Clock, point: str
 ) -> None:
-    dies = Once(point, WorkerDied)
-    shop = crowded(clock, dies)
+    shop = crowded(clock)
     put = shop.queue.put
+    dying = iter([WorkerDied] if point == "queueing" else [])
 
     def queue(message: WaveMessage, *, delay_s: int = 0) -> None:
         if isinstance(message, LimitedWave) and message.number == 2:
-            dies("queueing")
+            for death in dying:
+                raise death
         put(message, delay_s=delay_s)
 
+    if point == "announce":
+        shop.faults.fail_at_update("announced")
+
     shop.queue.put = queue  # type: ignore[method-assign]
-    shop.policy = WavePolicy(emails_per_unit=1, next_after_min=30)
+    shop.policy = LIMITED
     sent_at_ms: list[int] = []
     shop.sender.on_emails = lambda emails: sent_at_ms.extend([clock()] * emails)
     shop.observe(IN_STOCK, 150)
@@ -255,7 +304,7 @@ def test_messages_of_a_restock_that_is_over_are_redriven_and_email_nobody(state:
     shop.queue.clear()
     if state == "restored to before it was opened":
         # The tables know nothing of what happened after the moment they were restored to.
-        shop.restocks.opened.clear()
+        shop.forget_restocks()
     else:
         shop.observe(SOLD_OUT, None)
     if state == "superseded":
@@ -268,7 +317,7 @@ def test_messages_of_a_restock_that_is_over_are_redriven_and_email_nobody(state:
     assert work_off(shop) == 0
     assert shop.sender.calls == 0
     assert shop.queue.messages == []
-    assert {entry.state for entry in shop.entries.rows.values()} == {EntryState.CONFIRMED}
+    assert {entry.state for entry in shop.all_entries()} == {EntryState.CONFIRMED}
 
 
 def test_a_stream_record_that_is_redriven_late_opens_nothing_in_front_of_a_newer_restock(
@@ -278,15 +327,15 @@ def test_a_stream_record_that_is_redriven_late_opens_nothing_in_front_of_a_newer
     (older,) = shop.observe(IN_STOCK)
     shop.queue.clear()
     # As if it had never been opened: its record waited among the dead letters.
-    shop.restocks.opened.clear()
+    shop.forget_restocks()
     shop.observe(SOLD_OUT, 0)
     (newer,) = shop.observe(IN_STOCK)
     assert work_off(shop) == 0
     calls = shop.sender.calls
     late = "late comer"
-    shop.entries.join(late, at_ms=clock())
+    shop.join(late)
     shop.restocking.open_restock(older)
     assert shop.restocks.live(SKU) == replace(newer, policy=shop.policy)
     assert work_off(shop) == 0
     assert shop.sender.calls == calls
-    assert shop.entries.rows[late].state is EntryState.CONFIRMED
+    assert shop.state(late) is EntryState.CONFIRMED

@@ -29,10 +29,12 @@ from chalicelib.mail.sender import (
 from chalicelib.queues import ConfirmationsQueue
 from chalicelib.services.fan_out.rate_limiter import RateLimitedSender, RateLimiter
 from chalicelib.services.requested_emails import EMAIL_MS_MAX, UNCLEAR_WAIT_S, RequestedBatch
+from chalicelib.tables.sending.rate import SendingRateTable
+from tests.support.aws import create_table
 from tests.support.clock import Clock
+from tests.support.dynamodb import MemoryDynamoDb
 from tests.support.fakes import FakeAccount, FakeSender, WorkerDied
 from tests.support.log_lines import logged
-from tests.support.memory import MemorySendingRate
 from tests.support.virtual_time import VirtualTime
 
 # As the stack sets them.
@@ -90,26 +92,17 @@ class MemoryQueue(ConfirmationsQueue):
         return self.due[0][0] if self.due else None
 
 
-class CountingPace(MemorySendingRate):
-    """Counts what the row is asked, by second: writes cost units also when their condition fails."""
+class CountingDynamoDb(MemoryDynamoDb):
+    """Counts updates by second: they cost write units also when their condition fails."""
 
     def __init__(self, clock: Callable[[], int]) -> None:
-        super().__init__(lambda _: None)
+        super().__init__()
         self._clock = clock
         self.writes: Counter[int] = Counter()
 
-    def take(self, emails: int, *, cost_us: int, at_ms: int, wait_ms_max: int) -> int | None:
-        at_once = self.row is not None and self.row.ready_at_us <= at_ms * 1000
-        self.writes[self._clock() // 1000] += 1 if at_once else 2
-        return super().take(emails, cost_us=cost_us, at_ms=at_ms, wait_ms_max=wait_ms_max)
-
-    def elect(self, **facts: Any) -> bool:
+    def update_item(self, **request: Any) -> dict[str, Any]:
         self.writes[self._clock() // 1000] += 1
-        return super().elect(**facts)
-
-    def put_limits(self, *args: Any, **facts: Any) -> None:
-        self.writes[self._clock() // 1000] += 1
-        super().put_limits(*args, **facts)
+        return super().update_item(**request)
 
 
 class PlainDesk:
@@ -134,7 +127,9 @@ class Backlog:
         self.queue = MemoryQueue(self.clock)
         for number in range(emails):
             self.queue.add(json.dumps({"shopper": f"s{number:05}", "sku": "A"}))
-        self.rate_table = CountingPace(self.clock)
+        self.dynamodb = CountingDynamoDb(self.clock)
+        client: Any = self.dynamodb
+        self.rate_table = SendingRateTable(client, create_table(client, "SendingTable"))
         self.account = FakeAccount(Limits(rate_per_s, UNLIMITED))
         self.sent_ms: dict[str, list[int]] = defaultdict(list)
         self.busy, self.busy_max, self.timed_out = 0, 0, 0
@@ -196,7 +191,7 @@ def test_a_backlog_of_5000_is_sent_once_each_at_the_rate_and_asks_no_row_too_muc
     assert backlog.busy_max <= workers
     seconds = Counter(at_ms // 1000 for (at_ms,) in backlog.sent_ms.values())
     assert max(seconds.values()) <= 15
-    assert max(backlog.rate_table.writes.values()) < PARTITION_WRITE_UNITS_PER_S / 4
+    assert max(backlog.dynamodb.writes.values()) < PARTITION_WRITE_UNITS_PER_S / 4
     assert backlog.account.reads <= 1 + 5_000 / 14 * within / 300
     times = [at_ms for (at_ms,) in backlog.sent_ms.values()]
     assert (max(times) - min(times)) / 1000 <= 5_000 / 14 * within

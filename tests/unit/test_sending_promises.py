@@ -55,7 +55,7 @@ def test_a_restock_is_written_down_before_its_first_step_is_queued(
 
     class Queue(FakeWavesQueue):
         def put(self, message: WaveMessage, *, delay_s: int = 0) -> None:
-            known.append([restock.id for restock in shop.restocks.opened])
+            known.append([restock.id for restock in shop.opened()])
 
     shop.restocking._queue = Queue(clock)
     (restock,) = shop.observe(Availability.IN_STOCK)

@@ -28,9 +28,8 @@ from chalicelib.mail.sender import Delivery, OutcomeUnknown, OutgoingEmail, Refu
 from chalicelib.mail.ses import BULK_EMAILS_MAX, CALLS_MAX, STATUSES, SesSender
 from chalicelib.stores import boto3_client
 from tests.support.clock import Clock
-from tests.support.memory import SKU
-from tests.support.memory_shop import MemoryShop
-from tests.support.shop import VISIBILITY_TIMEOUT_S
+from tests.support.memory_shop import SKU, MemoryShop
+from tests.support.shop_base import VISIBILITY_TIMEOUT_S
 
 SENDER = "Heron & Daughters <hello@heron.example>"
 LINK = f"<https://www.heron.example/api/unsubscribe?token={'t' * 300}>"
@@ -297,7 +296,7 @@ def fifty(ses: Service, clock: Clock) -> MemoryShop:
     """A shop whose line of fifty makes one call."""
     shop = MemoryShop(clock)
     for name in WAITERS:
-        shop.entries.join(name, at_ms=clock())
+        shop.join(name)
         clock.pass_s(1)
     shop.sender.send = sender(ses).send  # type: ignore[method-assign]
     return shop
@@ -312,7 +311,7 @@ def notify_all(shop: MemoryShop, *expected: type[Exception]) -> None:
 
     shop.observe(Availability.IN_STOCK)
     while shop.work(failed):
-        if shop.rate_table.row is not None and shop.rate_table.row.paused:
+        if shop.paused:
             return
 
 
@@ -323,12 +322,12 @@ def calls(ses: Service) -> list[list[str]]:
 
 def pluralize(shop: MemoryShop) -> tuple[int, int, int]:
     """How many of the restock were told, rejected and unclear."""
-    progress = shop.progress.of(shop.restocks.opened[0].id, shards_of(SKU))
+    progress = shop.progress.of(shop.opened()[0].id, shards_of(SKU))
     return progress.notified, progress.rejected, progress.unclear
 
 
 def states(shop: MemoryShop) -> set[EntryState]:
-    return {entry.state for entry in shop.entries.rows.values()}
+    return {entry.state for entry in shop.all_entries()}
 
 
 def answers(*each: list[str]) -> Answer:
@@ -369,12 +368,12 @@ def test_a_call_that_is_rejected_for_one_email_alone_is_not_made_again(
     ses: Service, fifty: MemoryShop
 ) -> None:
     for name in WAITERS[1:]:
-        fifty.entries.leave(name, SKU, at_ms=1)
+        fifty.leave(name)
     ses.answer = refuse("MessageRejected")
     notify_all(fifty)
     assert calls(ses) == [MAILBOXES[:1]]
     assert pluralize(fifty) == (1, 1, 0)
-    assert fifty.entries.rows[WAITERS[0]].state is EntryState.NOTIFIED
+    assert fifty.state(WAITERS[0]) is EntryState.NOTIFIED
 
 
 def test_a_day_quota_that_ends_in_mid_call_leaves_the_rest_waiting_in_their_order(
@@ -395,8 +394,7 @@ def test_a_pause_of_ses_in_mid_call_pauses_the_shop_and_only_the_rest_is_sent_wh
 ) -> None:
     ses.answer = answers(["SUCCESS"] * 20 + [status] * 30)
     notify_all(fifty)
-    assert fifty.rate_table.row is not None
-    assert fifty.rate_table.row.paused == status
+    assert fifty.paused == status
     for _ in range(20):
         assert fifty.work(lambda message, error: pytest.fail(f"{message}: {error!r}"))
     assert calls(ses) == [MAILBOXES]

@@ -190,7 +190,7 @@ def test_a_fan_out_by_smtp_tells_everyone_once(smtp: tuple[Mailroom, SmtpServer]
     shop = MemoryShop(clock)
     names = [f"s{number:03}" for number in range(60)]
     for name in names:
-        shop.entries.join(name, at_ms=clock())
+        shop.join(name)
         clock.pass_s(1)
     shop.sender.send = sender(server, certificate).send  # type: ignore[method-assign]
     mailroom.hangs_up_at = "s017@example.com"
@@ -214,7 +214,7 @@ def test_a_days_quota_that_nobody_counts_for_us_is_kept_and_goes_on_the_next_day
     shop = MemoryShop(clock)
     shop.account.now = SmtpServer("h", 465, "u", "p", rate_per_s=100.0, emails_per_day=120).limits()
     for number in range(300):
-        shop.entries.join(f"s{number:03}", at_ms=clock())
+        shop.join(f"s{number:03}")
     sent_ms: list[int] = []
     shop.sender.on_emails = lambda emails: sent_ms.extend([clock()] * emails)
     shop.observe(Availability.IN_STOCK)

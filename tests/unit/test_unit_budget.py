@@ -1,6 +1,7 @@
 """Units are a budget: a limited wave sends no more emails than its units allow, whatever comes in between."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -16,15 +17,18 @@ from chalicelib.domain.stock import Availability, Stock, restocks
 from chalicelib.domain.wave import NO_LIMIT, LimitedWave, WaveBudget, WaveMessage, WavePolicy
 from chalicelib.mail.sender import Delivery, OutcomeUnknown, SendRefused
 from tests.support.clock import Clock
+from tests.support.dynamodb import MemoryDynamoDb
+from tests.support.failing_dynamodb import Throttled
 from tests.support.fakes import WorkerDied
-from tests.support.memory import SKU, SLUG
-from tests.support.memory_shop import MemoryShop
-from tests.support.shop import VISIBILITY_TIMEOUT_S
+from tests.support.memory_shop import SKU, SLUG, MemoryShop, is_row
+from tests.support.shop_base import VISIBILITY_TIMEOUT_S
 
 IN_STOCK, SOLD_OUT = Availability.IN_STOCK, Availability.OUT_OF_STOCK
 BACK_ORDER, PRE_ORDER = Availability.BACK_ORDER, Availability.PRE_ORDER
 ONE_EACH = WavePolicy(emails_per_unit=1, next_after_min=30)
 PAUSE_MS = ONE_EACH.pause_ms
+# A worker makes about twenty calls for a batch of a limited wave.
+CALLS_MAX = 40
 
 
 def unexpected(message: WaveMessage, error: BaseException) -> None:
@@ -35,7 +39,7 @@ def shop_with(waiting: int, policy: WavePolicy = ONE_EACH) -> MemoryShop:
     shop = MemoryShop(Clock())
     shop.policy = policy
     for number in range(waiting):
-        shop.entries.join(f"s{number:04}", at_ms=shop.clock())
+        shop.join(f"s{number:04}")
         shop.clock.pass_s(0.01)
     return shop
 
@@ -49,6 +53,10 @@ def work_until(shop: MemoryShop, at_ms: int) -> None:
     while shop.queue.messages_waiting() and shop.queue.due_ms() <= at_ms:
         shop.work(unexpected)
     shop.clock.now_ms = max(shop.clock(), at_ms)
+
+
+def reserves_a_turn(request: Mapping[str, Any]) -> bool:
+    return is_row(request, "sending-rate") and "ReturnValues" in request
 
 
 def notified(shop: MemoryShop) -> list[str]:
@@ -121,10 +129,11 @@ def test_units_sold_in_mid_wave_take_the_unsent_emails_back() -> None:
 
 
 def test_units_sold_while_a_batch_waits_for_its_turn_get_no_email() -> None:
-    shop = MemoryShop(Clock(), reach=lambda point: count(shop, 2) if point == "turn" else None)
+    shop = MemoryShop(Clock())
+    shop.faults.before = lambda _, request: count(shop, 2) if reserves_a_turn(request) else None
     shop.policy = ONE_EACH
     for number in range(9):
-        shop.entries.join(f"s{number}", at_ms=shop.clock())
+        shop.join(f"s{number}")
     count(shop, 5)
     work_until(shop, shop.clock() + 60_000)
     assert notified(shop) == ["s0", "s1"]
@@ -183,17 +192,32 @@ def test_nobody_is_told_of_fewer_units_than_the_policy_wants_also_in_a_later_wav
     assert len(notified(shop)) == 7
 
 
+class LateIndex(MemoryDynamoDb):
+    """Answers queries of an index without those it does not show yet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden: set[str] = set()
+
+    def query(self, **request: Any) -> dict[str, Any]:
+        answer = super().query(**request)
+        if "IndexName" in request:
+            answer["Items"] = [item for item in answer["Items"] if item["shopper"]["S"] not in self.hidden]
+        return answer
+
+
 def test_who_confirms_too_late_for_the_index_is_found_by_one_more_look() -> None:
-    shop = shop_with(0)
+    dynamodb = LateIndex()
+    shop = MemoryShop(Clock(), dynamodb=dynamodb)
+    shop.policy = ONE_EACH
     count(shop, 2)
     work_until(shop, shop.clock() + 60_000)
-    hidden, shop.entries.positions = shop.entries.positions, defaultdict(list)
-    shop.entries.join("late", at_ms=shop.clock())
-    late, shop.entries.positions = shop.entries.positions, hidden
+    dynamodb.hidden = {"late"}
+    shop.join("late")
     shop.restocking.notify_if_available("late", SKU, at_ms=shop.clock())
     shop.work(unexpected)
     assert notified(shop) == []
-    shop.entries.positions = late
+    dynamodb.hidden = set()
     work_until(shop, shop.clock() + 60_000)
     assert notified(shop) == ["late"]
 
@@ -225,30 +249,15 @@ def test_a_wave_has_emails_for_the_most_units_it_saw_and_never_more_unsent_than_
     assert budget.settled(None, policy, now_ms=1_000_000).granted == NO_LIMIT
 
 
-POINTS = [
-    "lease",
-    "leased",
-    "page",
-    "turn",
-    "look",
-    "mark",
-    "marked",
-    "budget",
-    "budgeted",
-    "announce",
-    "defer",
-]
-
-
 class UnitsAsABudget(RuleBasedStateMachine):
-    """Stock events, their stream, signups, workers that die anywhere, and the emails of each wave."""
+    """Stock events, their stream, signups, workers that die at any call, and the emails of each wave."""
 
     @initialize(each=st.integers(1, 2))
     def open_shop(self, each: int) -> None:
-        self.shop = MemoryShop(Clock(), reach=self.reach)
+        self.shop = MemoryShop(Clock())
+        self.shop.faults.before, self.shop.faults.after = self._before_call, self._after_call
         self.each = each
         self.shop.policy = WavePolicy(emails_per_unit=each, next_after_min=5)
-        self.dies_at: str | None = None
         self.counted_meanwhile: int | None = None
         self.joined = self.events = 0
         self.stream: list[tuple[Stock, Stock]] = []
@@ -284,25 +293,20 @@ class UnitsAsABudget(RuleBasedStateMachine):
         """The number of the wave under way."""
         return self.shop.progress.wave(SKU).number
 
-    def reach(self, point: str) -> None:
-        if point == "budgeted":
-            self.most[self.wave] = max(self.most[self.wave], self.units)
-        if point == "turn" and self.counted_meanwhile is not None:
+    def _before_call(self, _: str, request: Mapping[str, Any]) -> None:
+        if reserves_a_turn(request) and self.counted_meanwhile is not None:
             units, self.counted_meanwhile = self.counted_meanwhile, None
             self.it_is_counted(units, reused=False)
-        if self.dies_at == point:
-            self.dies_at = None
-            raise WorkerDied
+
+    def _after_call(self, method: str, request: Mapping[str, Any]) -> None:
+        if method == "update_item" and is_row(request, f"wave#{SKU}"):
+            self.most[self.wave] = max(self.most[self.wave], self.units)
 
     def work(self) -> bool:
         self.in_hand: list[str] = []
         worked = self.shop.work(self._failed)
         number = self.wave
-        marked = [
-            shopper
-            for shopper in self.in_hand
-            if self.shop.entries.rows[shopper].state is EntryState.NOTIFIED
-        ]
+        marked = [shopper for shopper in self.in_hand if self.shop.state(shopper) is EntryState.NOTIFIED]
         # Sent by a worker that died before it was written down: they come again, beside the budget.
         self.excused[number] += len(self.in_hand) - len(marked)
         if marked:
@@ -310,7 +314,7 @@ class UnitsAsABudget(RuleBasedStateMachine):
         return worked
 
     def _failed(self, message: WaveMessage, error: BaseException) -> None:
-        if not isinstance(error, WorkerDied | OutcomeUnknown | SendRefused):
+        if not isinstance(error, WorkerDied | Throttled | OutcomeUnknown | SendRefused):
             raise error
         self.shop.queue.put(message, delay_s=VISIBILITY_TIMEOUT_S)
 
@@ -319,7 +323,7 @@ class UnitsAsABudget(RuleBasedStateMachine):
         for _ in range(number):
             self.joined += 1
             shopper = f"s{self.joined:05}"
-            self.shop.entries.join(shopper, at_ms=self.shop.clock())
+            self.shop.join(shopper)
             self.shop.clock.pass_s(0.002)
             if self.units:
                 self.shop.restocking.notify_if_available(shopper, SKU, at_ms=self.shop.clock())
@@ -328,19 +332,19 @@ class UnitsAsABudget(RuleBasedStateMachine):
     def one_leaves(self, data: st.DataObject) -> None:
         if self.joined:
             shopper = f"s{data.draw(st.integers(1, self.joined)):05}"
-            self.shop.entries.leave(shopper, SKU, at_ms=self.shop.clock())
+            self.shop.leave(shopper)
 
     @rule(units=st.integers(0, 6), reused=st.booleans())
     def it_is_counted(self, units: int, reused: bool) -> None:
         self.shop.clock.pass_s(0.3)
         self.events += not reused
-        before = self.shop.products.stock
+        before = self.shop.stock
         # Clocks of whole seconds, and ids that a merchant uses again.
         at_ms = self.shop.clock() // 1000 * 1000
         event = AvailabilityEvent(f"e{self.events}", SKU, IN_STOCK if units else SOLD_OUT, units, at_ms)
         applied = event.applied_to(before)
         if applied.write:
-            self.shop.products.stock = applied.stock
+            self.shop.stock = applied.stock
             self.units = units
             self.stream.append((before, applied.stock))
         # While a wave works, it may see this many.
@@ -365,11 +369,15 @@ class UnitsAsABudget(RuleBasedStateMachine):
         self.work()
         self.counted_meanwhile = None
 
-    @rule(point=st.sampled_from(POINTS))
-    def a_worker_dies(self, point: str) -> None:
-        self.dies_at = point
+    @rule(
+        number=st.integers(0, CALLS_MAX),
+        error=st.sampled_from([WorkerDied, Throttled]),
+        took_effect=st.booleans(),
+    )
+    def a_call_fails(self, number: int, error: type[BaseException], took_effect: bool) -> None:
+        self.shop.faults.fail_at(number, error, took_effect=took_effect)
         self.work()
-        self.dies_at = None
+        self.shop.faults.never_fail()
 
     @rule()
     def a_worker_dies_after_sending(self) -> None:
@@ -426,7 +434,7 @@ class UnitsAsABudget(RuleBasedStateMachine):
             if not self.work():
                 break
         assert self.shop.queue.messages == []
-        waiting = [each for each in self.shop.entries.rows.values() if each.state is EntryState.CONFIRMED]
+        waiting = [each for each in self.shop.all_entries() if each.state is EntryState.CONFIRMED]
         assert waiting == []
         self.no_wave_sends_more_emails_than_units_were_on_offer()
         self.the_pause_holds()
@@ -442,7 +450,7 @@ def test_a_message_of_a_wave_says_which_one_it_was_queued_for() -> None:
     count(shop, 2)
     work_until(shop, shop.clock() + 60_000)
     (message,) = shop.queue.messages
-    (restock,) = shop.restocks.opened
+    (restock,) = shop.opened()
     budget = shop.progress.wave(SKU)
     assert message == LimitedWave(
         restock.id,
