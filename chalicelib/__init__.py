@@ -1,1 +1,1 @@
-"""All that runs in the cloud. Never imports `spillway`, the operator's side."""
+"""The code that Lambda runs; it never imports spillway."""

@@ -6,6 +6,7 @@ The Lambda functions, the operator's commands and the tests use this class with 
 
 import random
 import time
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from chalicelib.tables.entries import EntriesTable
 
 if TYPE_CHECKING:
     from chalicelib.domain.form_stamp import Offer
-    from chalicelib.http.merchant_keys import MerchantKeys
+    from chalicelib.http.merchant_requests import MerchantKeys
     from chalicelib.mail.sender import EmailSender
     from chalicelib.mail.smtp import SmtpServer
     from chalicelib.services.autopilot import Autopilot
@@ -40,11 +41,16 @@ class Container(Stores):
 
     @cached_property
     def signups(self) -> "Signups":
-        """Stores signups."""
+        """Decides and stores signups."""
         from chalicelib.services.signups import Signups
 
-        entries = EntriesTable(self._signup_dynamodb, self.settings.entries_table)
-        return Signups(entries, self.keys.identity, self.clock_ms)
+        return Signups(
+            EntriesTable(self._signup_dynamodb, self.settings.entries_table),
+            self.keys.identity,
+            self.clock_ms,
+            refused_domains=self._refused_domains,
+            renew_stamp=self._renew_stamp,
+        )
 
     def warm_up(self) -> None:
         """Build what the first signup needs before it comes: Lambda lends a whole processor until then.
@@ -56,7 +62,7 @@ class Container(Stores):
         except AwsError as error:
             log("not_warmed_up", error=type(error).__name__, code=code_of(error))
 
-    def refused_domains(self, name: str) -> frozenset[str]:
+    def _refused_domains(self, name: str) -> frozenset[str]:
         """Return the domains of a list; none where it cannot be read: a signup is worth more than a check."""
         try:
             return self.domain_lists.named(name)
@@ -64,12 +70,11 @@ class Container(Stores):
             log("domains_not_read", list=name, error=type(error).__name__, code=code_of(error))
             return frozenset()
 
-    def offered_now(self, skus: tuple[str, ...]) -> "Offer":
-        """Return what a page made now would offer: `skus` on the terms of the live shop."""
-        from chalicelib.domain.form_stamp import Offer
-
+    def _renew_stamp(self, offer: "Offer") -> str:
+        """Return the stamp of a page made now that offers the same, on the terms of the live shop."""
         shop = self.recent_themes.live().theme.shop
-        return Offer(skus, shop.opt_in, shop.refused_domains)
+        now = replace(offer, opt_in=shop.opt_in, refused_domains=shop.refused_domains)
+        return self.form_stamps().stamp(now)
 
     @cached_property
     def waitlist(self) -> "Waitlist":
@@ -88,7 +93,7 @@ class Container(Stores):
     @cached_property
     def merchant_keys(self) -> "MerchantKeys":
         """The keys that the merchant's own systems show, or sign with."""
-        from chalicelib.http.merchant_keys import MerchantKeys
+        from chalicelib.http.merchant_requests import MerchantKeys
 
         secret = self.client("secretsmanager").get_secret_value(SecretId=self.settings.merchant_keys_secret)
         return MerchantKeys.from_json(secret["SecretString"])
@@ -134,8 +139,8 @@ class Container(Stores):
     @cached_property
     def rate_limiter(self) -> "RateLimiter":
         """Holds all workers together to what SES allows."""
-        from chalicelib.mail.account import SesAccount
         from chalicelib.mail.alarm import Alarm
+        from chalicelib.mail.ses import SesAccount
         from chalicelib.services.fan_out.rate_limiter import RateLimiter
 
         alarm = Alarm(self.client("sns"), self.settings.alarms_topic)

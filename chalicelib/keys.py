@@ -1,7 +1,7 @@
 """The shop's secrets, from AWS Secrets Manager.
 
-Secrets Manager and not Parameter Store, whose 40 reads a second would throttle the very flood this
-is made for: 1,000 new environments in ten seconds read the secret once each.
+Secrets Manager and not Parameter Store, whose 40 reads a second would throttle a flood of signups: 1,000 new
+Lambda instances in ten seconds read the secret once each.
 https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
 """
 
@@ -13,22 +13,22 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """`identity` makes shoppers' ids and never changes; `signing` sign links, newest first."""
+    """`identity` makes shoppers' ids and never changes; the `signing` keys sign links, newest first."""
 
     identity: bytes
     signing: tuple[str, ...]
 
     @classmethod
     def from_json(cls, text: str) -> "Keys":
-        """Keys of a secret: {"root": TEXT} as the stack generates it, with "signing": [TEXT, ...],
-        newest first, once the signing keys have been rotated."""
+        """Return the keys of a secret: {"root": TEXT}, and "signing": [TEXT, ...], newest first, after a
+        rotation."""
         document = json.loads(text)
         root = document["root"]
         return cls(identity=root.encode(), signing=tuple(document.get("signing") or [root]))
 
 
 class Secrets(Protocol):
-    """Anything that reads a secret: boto3's client, or ours for a shopper's calls."""
+    """A client that reads secrets: boto3's, or ours for a signup's calls."""
 
     @property
     def get_secret_value(self) -> Callable[..., Any]:
@@ -36,5 +36,5 @@ class Secrets(Protocol):
 
 
 def read_keys(client: Secrets, secret_id: str) -> Keys:
-    """The keys stored under `secret_id`."""
+    """Return the keys stored under `secret_id`."""
     return Keys.from_json(client.get_secret_value(SecretId=secret_id)["SecretString"])

@@ -1,11 +1,11 @@
-"""What the functions are told by their environment, read once."""
+"""Settings: the names of the stack's resources, from the environment of a function or a stack's outputs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-# Only the function that turns pages knows the distribution; only a shop with a domain knows its origin;
-# only the function that tends the shop knows what it may do.
+# Only the function that refreshes pages knows the distribution; only a shop with a domain knows its origin;
+# only the autopilot's function knows its bounds.
 OF_THE_AUTOPILOT = frozenset(
     {
         "api_concurrency_max",
@@ -21,14 +21,16 @@ OPTIONAL = OF_THE_AUTOPILOT | frozenset(
 
 
 class SettingsMissing(RuntimeError):
-    """The environment lacks names; all of them are listed."""
+    """The environment lacks names; the message lists them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Names of what the stack made. The template sets every one of them for every function, but for
-    the distribution, which only the function that turns pages knows: the distribution itself is made
-    from the API's function, and a name cannot be known before its owner."""
+    """Names of the stack's resources.
+
+    The template sets each of them for every function, except the distribution, which is made from the API's
+    function and so cannot be known to it.
+    """
 
     entries_table: str
     products_table: str
@@ -56,10 +58,10 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
-        """The settings of `environment`: each field under its name in capitals.
+        """Return the settings of `environment`: each field under its name in capitals.
 
         Raises:
-            SettingsMissing: a required name is not there.
+            SettingsMissing: a required name is absent.
         """
         values: dict[str, Any] = {
             field.name: environment.get(field.name.upper(), "") for field in fields(cls)

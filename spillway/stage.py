@@ -9,12 +9,30 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError, ProfileNotFound
 
+from chalicelib.container import Container
+from chalicelib.settings import Settings
 from spillway.errors import BadInput
 from spillway.local_cloud import ports
 from spillway.local_cloud.record import CloudRecord
 from spillway.project import LOCAL_STAGE, Project
 
 LOCAL = LOCAL_STAGE
+OUTPUT_OF_SETTING = {
+    "entries_table": "EntriesTable",
+    "products_table": "ProductsTable",
+    "restocks_table": "RestocksTable",
+    "suppressions_table": "SuppressionsTable",
+    "sending_table": "SendingTable",
+    "pages_bucket": "PagesBucket",
+    "release_bucket": "ReleaseBucket",
+    "signing_keys_secret": "SigningKeysSecret",
+    "merchant_keys_secret": "MerchantKeysSecret",
+    "confirmations_queue_url": "ConfirmationsQueue",
+    "waves_queue_url": "WavesQueue",
+    "configuration_set": "Emails",
+    "distribution_id": "DistributionId",
+    "smtp_secret": "SmtpSecret",
+}
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
 
@@ -54,6 +72,15 @@ class Stage:
             BadInput: nothing is deployed as this stage.
         """
         return {each["OutputKey"]: each["OutputValue"] for each in self.stack()["Outputs"]}
+
+    def container(self) -> Container:
+        """Return the objects of this stage, built over its clients and its stack's outputs.
+
+        Raises:
+            BadInput: nothing is deployed as this stage.
+        """
+        settings = _settings_of(self.outputs())
+        return Container(lambda: settings, lambda service, attempts_max=0: self.client(service))
 
     def parameters(self) -> dict[str, str]:
         """Return the values of the deployed stack's parameters.
@@ -162,3 +189,9 @@ def _aws_stage(name: str) -> Stage:
         raise BadInput(f"stage {name}: no AWS region", hint="set AWS_REGION, or the region of the profile")
     # The variable that every AWS tool heeds, for the calls that we make without one of them, too.
     return Stage(name, session.region_name, session, os.environ.get("AWS_ENDPOINT_URL") or None)
+
+
+def _settings_of(outputs: Mapping[str, str]) -> Settings:
+    """Return the settings that a stack's outputs say. It has none for topics, which no command needs."""
+    named: dict[str, Any] = {name: outputs.get(output, "") for name, output in OUTPUT_OF_SETTING.items()}
+    return Settings(**named, feedback_topic="", alarms_topic="")

@@ -1,15 +1,105 @@
-"""The calls on a shopper's way to the list, named and shaped as boto3 has them.
+"""DynamoDB and Secrets Manager for a signup's calls, with methods named and shaped as boto3's.
 
-A table or a reader is handed one of these or boto3's own client, and cannot tell.
+A table takes one of these clients or boto3's own. Both services speak JSON over POST.
 """
 
+import json
+import random
 import time
+import zlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from http import HTTPStatus
 from typing import Any
 
-from chalicelib.aws.connections import Connections
-from chalicelib.aws.credentials import CredentialSource
-from chalicelib.aws.json_api import DYNAMODB, SECRETS_MANAGER, JsonApi, Service
+from chalicelib.aws.connections import Answer, Connections
+from chalicelib.aws.errors import AwsError, AwsRefused, AwsUnreachable, passes
+from chalicelib.aws.signing import Credentials, CredentialSource, Signer
+
+ATTEMPTS_MAX = 4
+BACKOFF_S = 0.05
+BACKOFF_MAX_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """How a service is called: its name in endpoints and signatures, in the names of variables that
+    say where it is, and in front of its operations."""
+
+    name: str
+    variable: str
+    target_prefix: str
+    json_version: str
+
+
+DYNAMODB = Service("dynamodb", "DYNAMODB", "DynamoDB_20120810", "1.0")
+SECRETS_MANAGER = Service("secretsmanager", "SECRETS_MANAGER", "secretsmanager", "1.1")
+
+
+class JsonApi:
+    """Calls one service. Every error that may pass is tried again, after a pause of random length.
+
+    `sleep` and `random_share` (between 0 and 1) are what a test replaces to wait for nothing.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        region: str,
+        connections: Connections,
+        credentials: Callable[[], Credentials],
+        *,
+        clock_s: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+        random_share: Callable[[], float] = random.random,
+    ) -> None:
+        self._service = service
+        self._signer = Signer(service.name, region)
+        self._connections = connections
+        self._credentials = credentials
+        self._clock_s = clock_s
+        self._sleep = sleep
+        self._random_share = random_share
+        self._content_type = f"application/x-amz-json-{service.json_version}"
+
+    def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        """The answer to one operation.
+
+        Raises:
+            AwsRefused: AWS said no; `code` says why.
+            AwsUnreachable: no answer, however often it was tried.
+            NoCredentials: there is nobody to call as.
+        """
+        body = json.dumps(request, separators=(",", ":")).encode()
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            try:
+                return self._attempt(operation, body)
+            except AwsError as error:
+                if attempt == ATTEMPTS_MAX or not passes(error):
+                    raise
+            # Full jitter: clients that failed together do not come back together.
+            self._sleep(self._random_share() * min(BACKOFF_MAX_S, BACKOFF_S * 2**attempt))
+        raise AssertionError("the last attempt answers or raises")
+
+    def _attempt(self, operation: str, body: bytes) -> dict[str, Any]:
+        headers = {
+            "content-type": self._content_type,
+            "host": self._connections.host,
+            "x-amz-target": f"{self._service.target_prefix}.{operation}",
+        }
+        signed = self._signer.sign(
+            self._credentials(),
+            "POST",
+            "/",
+            headers,
+            payload_sha256=sha256(body).hexdigest(),
+            at_s=self._clock_s(),
+        )
+        answer = self._connections.send("POST", "/", signed, body)
+        if answer.status != HTTPStatus.OK:
+            raise AwsRefused(_code(answer), answer.status)
+        return _document(answer)
 
 
 class DynamoDb:
@@ -80,3 +170,23 @@ def aws_origin(name: str, region: str) -> str:
     """Where AWS answers in a region: for a service by its name, for a bucket by "BUCKET.s3"."""
     suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
     return f"https://{name}.{region}.{suffix}"
+
+
+def _document(answer: Answer) -> dict[str, Any]:
+    checksum = answer.headers.get("x-amz-crc32")
+    if checksum is not None and checksum != str(zlib.crc32(answer.body)):
+        raise AwsUnreachable("the answer was damaged on its way")
+    try:
+        document: dict[str, Any] = json.loads(answer.body or b"{}")
+    except ValueError:
+        raise AwsUnreachable("the answer is not JSON") from None
+    return document
+
+
+def _code(answer: Answer) -> str:
+    """AWS's word for an error: "com.amazonaws.dynamodb.v20120810#ThrottlingException" is the last part."""
+    try:
+        named = json.loads(answer.body)["__type"]
+    except (ValueError, KeyError, TypeError):
+        named = answer.headers.get("x-amzn-errortype", "")
+    return str(named).rpartition("#")[2].partition(":")[0] or f"Status{answer.status}"

@@ -6,12 +6,16 @@ shopper; dots and +tags are somebody's own business and stay part of the identit
 looks through them.
 """
 
+import hashlib
 import hmac
 import re
 from base64 import b32encode
+from collections.abc import Collection, Set
 from dataclasses import dataclass
 
 from email_validator import EmailNotValidError, validate_email
+
+from chalicelib.domain.ids import ShopperId
 
 ADDRESS_OCTETS_MAX = 254
 SHOPPER_ID_BYTES = 16
@@ -37,7 +41,7 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> "Address":
-        """The address a person typed.
+        """Return the address that a person typed.
 
         Raises:
             AddressRefused: no address, one over the limits of RFC 5321, one with a non-ASCII
@@ -83,11 +87,54 @@ class Address:
         """The domain, as its A-label in lower case."""
         return self.mailbox.rpartition("@")[2]
 
-    def shopper_id(self, identity_key: bytes) -> str:
-        """The shopper's id: a keyed hash, so that links, queues and logs never carry an address."""
-        return _keyed_hash(self.key, identity_key)
+    def shopper_id(self, identity_key: bytes) -> ShopperId:
+        """Return the shopper's id: a keyed hash, so that links, queues and logs never carry an address."""
+        return ShopperId(_keyed_hash(self.key, identity_key))
 
 
 def _keyed_hash(text: str, identity_key: bytes) -> str:
     digest = hmac.digest(identity_key, text.encode("ascii"), "sha256")
     return b32encode(digest[:SHOPPER_ID_BYTES]).decode("ascii").rstrip("=").lower()
+
+
+# A table and not a distance: comparing with every known domain would cost more than the signup.
+DOMAINS_BY_TYPO = {
+    typo: domain
+    for domain, typos in {
+        "gmail.com": "gmial.com gmai.com gmal.com gmil.com gamil.com gnail.com gmaill.com gmail.co gmail.con"
+        " gmail.cm gmail.om gmail.cmo gmaul.com gmeil.com gemail.com gmailcom.com",
+        "googlemail.com": "googlemial.com googelmail.com goglemail.com googlemail.con",
+        "hotmail.com": "hotmial.com hotmal.com hotmai.com hotmil.com hotamil.com hotnail.com homail.com"
+        " hotmaill.com hotmail.co hotmail.con hotmail.cm",
+        "outlook.com": "outlok.com outloo.com outlool.com outllok.com oultook.com outlook.co outlook.con",
+        "yahoo.com": "yaho.com yahooo.com yhaoo.com yaoo.com yahho.com yahoo.co yahoo.con yahoo.cm",
+        "icloud.com": "iclod.com icoud.com iclould.com icloud.co icloud.con icluod.com",
+    }.items()
+    for typo in typos.split()
+}
+
+
+def suggest_domain(address: Address) -> str | None:
+    """Return the address that a shopper may have meant; None when the domain is no known typing error."""
+    local, _, domain = address.mailbox.rpartition("@")
+    meant = DOMAINS_BY_TYPO.get(domain)
+    return f"{local}@{meant}" if meant else None
+
+
+NAME_CHARS = 12
+
+
+def list_name(domains: Collection[str]) -> str:
+    """Return the name of a list, which depends on its domains; empty for none."""
+    if not domains:
+        return ""
+    return hashlib.sha256("\n".join(sorted(domains)).encode("ascii")).hexdigest()[:NAME_CHARS]
+
+
+def is_listed(domain: str, listed: Set[str]) -> bool:
+    """Return whether `listed` has a domain or one that it is a part of (A-labels, lower case)."""
+    while domain:
+        if domain in listed:
+            return True
+        domain = domain.partition(".")[2]
+    return False

@@ -1,7 +1,7 @@
-"""Closed controls that need no person: observe, decide within the operator's bounds, act, and log why.
+"""The autopilot's decisions: from an observation, within the operator's bounds, each with its reason.
 
-Raising a table's warm throughput is charged once and cannot be taken back; it costs nothing while it
-stands. Reserved concurrency is free both ways, and is lowered again once the flood is over.
+AWS charges a raise of a table's warm throughput once, and has no way back; it costs nothing while it lasts.
+Reserved concurrency is free both ways, and is lowered again after the flood.
 """
 
 from dataclasses import asdict, dataclass
@@ -11,14 +11,19 @@ from typing import Any
 
 
 class Action(StrEnum):
-    """What a control can do."""
+    """An action of a control, by the name it has in the action log."""
 
-    WARM_TABLE = "warm the entries table"
-    RAISE_CONCURRENCY = "set environments aside for the API"
-    LOWER_CONCURRENCY = "share the API's environments again"
-    PAUSE_SENDING = "pause sending"
-    NOTICE_DEAD_LETTERS = "tell of dead letters"
-    COUNT_DEAD_LETTERS_AGAIN = "count dead letters anew"
+    WARM_TABLE = "warm_table"
+    RAISE_CONCURRENCY = "raise_concurrency"
+    LOWER_CONCURRENCY = "lower_concurrency"
+    PAUSE_SENDING = "pause_sending"
+    ALERT_DEAD_LETTERS = "alert_dead_letters"
+    RESET_DEAD_LETTER_COUNT = "reset_dead_letter_count"
+
+    @property
+    def text(self) -> str:
+        """The action in words, for a person."""
+        return _TEXTS[self]
 
 
 class Control(StrEnum):
@@ -30,32 +35,40 @@ class Control(StrEnum):
     DEAD_LETTERS = "dead-letters"
 
 
+_TEXTS = {
+    Action.WARM_TABLE: "warm the entries table",
+    Action.RAISE_CONCURRENCY: "reserve concurrency for the API",
+    Action.LOWER_CONCURRENCY: "release the API's reserved concurrency",
+    Action.PAUSE_SENDING: "pause sending",
+    Action.ALERT_DEAD_LETTERS: "alert about dead letters",
+    Action.RESET_DEAD_LETTER_COUNT: "reset the count of reported dead letters",
+}
 CONTROL_OF = {
     Action.WARM_TABLE: Control.TABLE,
     Action.RAISE_CONCURRENCY: Control.CONCURRENCY,
     Action.LOWER_CONCURRENCY: Control.CONCURRENCY,
     Action.PAUSE_SENDING: Control.SENDING,
-    Action.NOTICE_DEAD_LETTERS: Control.DEAD_LETTERS,
-    Action.COUNT_DEAD_LETTERS_AGAIN: Control.DEAD_LETTERS,
+    Action.ALERT_DEAD_LETTERS: Control.DEAD_LETTERS,
+    Action.RESET_DEAD_LETTER_COUNT: Control.DEAD_LETTERS,
 }
 
 
-# A spike is met before it fills what there is: at this share of it.
+# The autopilot acts on a spike before it fills the capacity: at this share of it.
 ACT_AT_SHARE = 0.5
-# Room that is made, over what was just observation.
+# The capacity that it makes, as a multiple of the observed use.
 ROOM_FACTOR = 3
 CALM_SHARE = 0.1
-# Fewer environments at work than this are an ordinary day.
-SPIKE_ENVIRONMENTS = 50
-# SES pauses an account at 10 % bounces and 0.5 % complaints. These are the rates that SES itself reckons,
-# over all that the account sends; a shop's own emails of a day are watched more strictly (`feedback`).
+# Fewer Lambda instances at work than this are an ordinary day.
+SPIKE_INSTANCES = 50
+# SES pauses an account at 10 % bounces and 0.5 % complaints. These are SES's own rates, over all
+# that the account sends; the limits for a shop's own emails are stricter (`deliverability`).
 ACCOUNT_BOUNCE_RATE_MAX = 0.08
 ACCOUNT_COMPLAINT_RATE_MAX = 0.004
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How far the controls may go. 0 leaves that alone."""
+    """The operator's upper bounds. 0 turns a control off."""
 
     entries_write_units_max: int = 0
     api_concurrency_max: int = 0
@@ -63,7 +76,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What the metrics of the last minutes say. `dead_letters_before` is what was told of already."""
+    """The metrics of the last minutes. `dead_letters_before` is the count of the last alert."""
 
     writes_per_s: float
     warm_write_units: int
@@ -78,19 +91,19 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do, to which value, and why, in a sentence for the log."""
+    """An action, its new value, and the reason in words for a person."""
 
     action: Action
     value: int
     why: str
 
     def to_document(self) -> dict[str, Any]:
-        """A line of the log."""
+        """Return the fields of a line of the action log."""
         return asdict(self)
 
 
 def decide(observation: Observation, bounds: Bounds) -> tuple[Decision, ...]:
-    """What is to be done about what was observation. Changes nothing; the same sight, the same decision."""
+    """Return the decisions about an observation; equal observations lead to equal decisions."""
     return tuple(
         decision
         for decision in (
@@ -112,7 +125,7 @@ def _table(observation: Observation, bounds: Bounds) -> Decision | None:
         return None
     why = (
         f"{observation.writes_per_s:,.0f} writes/s, "
-        f"of {observation.warm_write_units:,} that the table takes in at once"
+        f"of {observation.warm_write_units:,} that the table takes at once"
     )
     return Decision(Action.WARM_TABLE, wanted, why)
 
@@ -121,15 +134,15 @@ def _concurrency(observation: Observation, bounds: Bounds) -> Decision | None:
     if not bounds.api_concurrency_max:
         return None
     wanted = min(ceil(observation.concurrent * ROOM_FACTOR), bounds.api_concurrency_max)
-    spike = observation.concurrent >= max(SPIKE_ENVIRONMENTS, observation.concurrency_reserved * ACT_AT_SHARE)
+    spike = observation.concurrent >= max(SPIKE_INSTANCES, observation.concurrency_reserved * ACT_AT_SHARE)
     if spike and wanted > observation.concurrency_reserved:
         held = (
-            f"{observation.concurrency_reserved:,} are set aside"
+            f"{observation.concurrency_reserved:,} are reserved"
             if observation.concurrency_reserved
-            else "none are set aside"
+            else "none are reserved"
         )
         return Decision(
-            Action.RAISE_CONCURRENCY, wanted, f"{observation.concurrent:,.0f} environments at work, {held}"
+            Action.RAISE_CONCURRENCY, wanted, f"{observation.concurrent:,.0f} instances at work, {held}"
         )
     if (
         observation.concurrency_reserved
@@ -137,7 +150,7 @@ def _concurrency(observation: Observation, bounds: Bounds) -> Decision | None:
     ):
         why = (
             f"{observation.concurrent:,.0f} at work, "
-            f"of {observation.concurrency_reserved:,} set aside: the flood is over"
+            f"of {observation.concurrency_reserved:,} reserved: the flood is over"
         )
         return Decision(Action.LOWER_CONCURRENCY, 0, why)
     return None
@@ -157,10 +170,10 @@ def _dead_letters(observation: Observation) -> Decision | None:
     if observation.dead_letters == observation.dead_letters_before:
         return None
     if observation.dead_letters < observation.dead_letters_before:
-        why = f"{observation.dead_letters_before:,} were told of, {observation.dead_letters:,} are left"
-        return Decision(Action.COUNT_DEAD_LETTERS_AGAIN, observation.dead_letters, why)
+        why = f"{observation.dead_letters_before:,} were reported, {observation.dead_letters:,} are left"
+        return Decision(Action.RESET_DEAD_LETTER_COUNT, observation.dead_letters, why)
     why = (
         f"{observation.dead_letters:,} wait for a person, "
-        f"{observation.dead_letters_before:,} of them told of before"
+        f"{observation.dead_letters_before:,} of them reported before"
     )
-    return Decision(Action.NOTICE_DEAD_LETTERS, observation.dead_letters, why)
+    return Decision(Action.ALERT_DEAD_LETTERS, observation.dead_letters, why)

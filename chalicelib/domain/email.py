@@ -1,4 +1,4 @@
-"""An email to one shopper, written but not yet sent; and what the confirmations queue carries of one."""
+"""An email to one shopper, composed but not yet sent; and the message of the confirmations queue."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Email:
-    """What a shopper reads: the same words as text and as HTML. `subject` is always a single line."""
+    """The same words as text and as HTML. `subject` is always a single line."""
 
     subject: str
     text: str
@@ -16,13 +16,15 @@ class Email:
 
 @dataclass(frozen=True, slots=True)
 class RequestedEmail:
-    """An email that a shopper asked for: to confirm the entry for `sku`, or, without one, to see all of
-    theirs. Ids only, so that an erased shopper leaves nothing behind in the queue. `already`: to say that the
-    entry is confirmed. `source` is the id of the network that asked for a link to their lists.
+    """An email that a shopper requested.
+
+    It confirms the entry for `sku`, or says that the entry is confirmed (`already`); without `sku` it links
+    to the shopper's waitlists. Ids only, so that an erased shopper leaves nothing in the queue. `source` is
+    the id of the network that requested it.
 
     `hops` counts how often the message was queued again, `tries` how often in a row because nothing could
-    be sent, `deferrals` how often its own mailbox said "later". Not before `not_before_ms`. `unclear`:
-    nobody knows whether it was sent before.
+    be sent, `deferrals` how often its own mailbox said "later". Not before `not_before_ms`. `unclear`: it may
+    have been sent before.
     """
 
     shopper: str
@@ -36,14 +38,14 @@ class RequestedEmail:
     unclear: bool = False
 
     def to_json(self) -> str:
-        """Write the queue message's body: what is not as usual."""
+        """Return the queue message's body: the fields that have no default value."""
         usual = asdict(RequestedEmail(self.shopper))
         facts = {name: value for name, value in asdict(self).items() if value != usual[name]}
         return json.dumps({**facts, "shopper": self.shopper}, sort_keys=True)
 
     @classmethod
     def from_json(cls, body: str) -> "RequestedEmail":
-        """Read a body made by `to_json`, or one without counters.
+        """Return the message of a body made by `to_json`, or of one without counters.
 
         Raises:
             ValueError: the body is none of ours.

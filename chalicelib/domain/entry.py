@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from zlib import crc32
 
-from chalicelib.domain.sku import sku_id
+from chalicelib.domain.ids import sku_id
 
 CONFIRM_WITHIN_S = 72 * 3600
 ASK_AGAIN_AFTER_S = 15 * 60
@@ -21,13 +21,13 @@ ASK_AGAIN_AFTER_S = 15 * 60
 ALREADY_AGAIN_AFTER_S = 24 * 3600
 # One confirmation email names this many variants at most, and as many as a link has room for.
 CONFIRMED_AT_ONCE_MAX = 20
-# Emails that leave at anybody's asking: to confirm an entry, to see one's own.
+# Emails on request: to confirm an entry, to see one's own waitlists.
 ASKED_EMAILS_PER_DAY_MAX = 10
-# The same by the network that asked. Thousands of a mobile carrier's subscribers share one of IPv4: this is a
-# twenty-fifth of the signups of a campaign with a million visitors. A home or a phone has its own of IPv6.
+# The same by the network of the request. Thousands of a carrier's subscribers share one of IPv4: this is
+# a twenty-fifth of the signups of a campaign with a million visitors. A home or a phone has its own of IPv6.
 ASKED_BY_NETWORK_PER_DAY_MAX = 2_000
 ASKED_BY_IPV6_NETWORK_PER_DAY_MAX = 200
-# Whoever is signed up by others, without being asked, is so often a day at most.
+# Single opt-in: others may sign a shopper up so often a day at most.
 ADMISSIONS_PER_DAY_MAX = 10
 SHARDS = 8
 
@@ -42,14 +42,14 @@ class EntryState(StrEnum):
 
 
 class Arrival(StrEnum):
-    """When an entry that came from another tool or another SKU is notified of stock there is already."""
+    """When an entry of another tool or another SKU is notified of stock that is there already."""
 
     NOW = "now"
     NEXT_RESTOCK = "next_restock"
 
 
 class OptIn(StrEnum):
-    """Whether a signup has to be confirmed by an email's link, or counts at once."""
+    """The terms of a signup: confirmed by an email's link, or at once."""
 
     DOUBLE = "double"
     SINGLE = "single"
@@ -57,8 +57,10 @@ class OptIn(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Signup:
-    """A request to be notified: the SKU, the page it came from, its terms, and the consent text shown there.
-    `source` is the id of the network they asked from, empty where none is known."""
+    """A request for an email: the SKU, the page it came from, its terms, and the consent text shown there.
+
+    `source` is the id of the network it came from, empty where it is not known.
+    """
 
     shopper: str
     mailbox: str
@@ -71,9 +73,11 @@ class Signup:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The stored row. `position` orders the shard: signup time, then the shopper's id. `page` is the page of
-    the signup, and so the language of the emails; an entry outside the shard's index comes without. An entry
-    that was imported, or moved from another SKU, has an `arrival` and its time.
+    """The stored row.
+
+    `position` orders the shard: signup time, then the shopper's id; an entry outside the shard's index has
+    none. `page` is the page of the signup, and so the language of the emails. An entry that was imported, or
+    moved from another SKU, has an `arrival` and its time.
     """
 
     shopper: str
@@ -90,32 +94,32 @@ class Entry:
     source: str = ""
 
     def expired(self, *, at_ms: int) -> bool:
-        """Whether it counts as gone: DynamoDB may delete the row days later (TTL)."""
+        """Return whether the entry has expired; DynamoDB may delete its row days later (TTL)."""
         return self.state is EntryState.PENDING and (self.expires_at_s or 0) * 1000 <= at_ms
 
 
 def position_of(joined_at_ms: int, shopper: str) -> str:
-    """The position in the shard: sorts by time of joining, equal times by the shopper's id."""
+    """Return the position in the shard: it sorts by the time of joining, then by the shopper's id."""
     return f"{joined_at_ms:013d}#{shopper}"
 
 
 def position_after_all(at_ms: int) -> str:
-    """A bound above every position taken up to and including `at_ms`."""
+    """Return a bound above every position of up to and including `at_ms`."""
     return f"{at_ms:013d}#~"
 
 
 def shard_of(sku: str, shopper: str) -> str:
-    """The shard of a variant's shard that a shopper stands in."""
+    """Return the shard of a variant's waitlist that has a shopper's entry."""
     return f"{sku_id(sku)}#{crc32(shopper.encode()) % SHARDS}"
 
 
 def shards_of(sku: str) -> tuple[str, ...]:
-    """Every shard of a variant's shard."""
+    """Return every shard of a variant's waitlist."""
     return tuple(f"{sku_id(sku)}#{number}" for number in range(SHARDS))
 
 
 class Reaction(StrEnum):
-    """What the writing of an entry calls for."""
+    """The effect that follows from the write of an entry."""
 
     SEND_CONFIRMATION = "send_confirmation"
     NOTIFY_IF_AVAILABLE = "notify_if_available"
@@ -125,20 +129,20 @@ class Reaction(StrEnum):
 
 
 def reaction_to(before: Entry | None, after: Entry) -> Reaction | None:  # noqa: PLR0911 - one for each change
-    """What to do about an entry that was `before` and is `after`; None when there is nothing to do."""
-    asked_anew = before is None or before.asked_at_ms != after.asked_at_ms
+    """Return the reaction to an entry that was `before` and is `after`; None when there is nothing to do."""
+    asked_again = before is None or before.asked_at_ms != after.asked_at_ms
     match before.state if before else None, after.state:
         case was, EntryState.PENDING:
-            return Reaction.SEND_CONFIRMATION if asked_anew or was is not EntryState.PENDING else None
-        # Nobody signed up just now: no cap on signups counts those.
+            return Reaction.SEND_CONFIRMATION if asked_again or was is not EntryState.PENDING else None
+        # No signup happened just now: no cap on signups counts it.
         case _, EntryState.CONFIRMED if arrives(before, after):
             return Reaction.NOTIFY_IF_AVAILABLE if after.arrival is Arrival.NOW else None
-        # Taking back what a repeated ask wrote over sets the time back.
+        # Restoring what a repeated signup wrote over sets the time back.
         case EntryState.CONFIRMED, EntryState.CONFIRMED:
-            asked_again = before is not None and before.asked_at_ms < after.asked_at_ms
-            return Reaction.SAY_ALREADY if asked_again else None
-        # Confirming is no asking: the time of asking stays.
-        case _, EntryState.CONFIRMED if asked_anew:
+            later = before is not None and before.asked_at_ms < after.asked_at_ms
+            return Reaction.SAY_ALREADY if later else None
+        # Confirming is no signup: its time stays.
+        case _, EntryState.CONFIRMED if asked_again:
             return Reaction.ACCEPT_SINGLE_OPT_IN
         case EntryState.PENDING, EntryState.CONFIRMED:
             return Reaction.NOTIFY_IF_AVAILABLE
@@ -153,7 +157,7 @@ def arrives(before: Entry | None, after: Entry) -> bool:
 
 
 def rejoins(before: Entry | None, after: Entry) -> bool:
-    """Whether an entry was asked for again when it already counted as gone: its old position is nobody's."""
+    """Return whether a signup repeats an expired one, whose position is lost."""
     return (
         before is not None
         and after.state is EntryState.PENDING

@@ -21,7 +21,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from chalicelib.domain.sku import sku_of_tag
+from chalicelib.domain.ids import sku_of_tag
 
 
 class FeedbackState(StrEnum):

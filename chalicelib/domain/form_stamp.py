@@ -1,9 +1,8 @@
-"""A form's stamp proves that a page of ours carried it: about when, for which variants, on what terms.
+"""A form's stamp proves that one of our pages had the form: about when, for which variants, on which terms.
 
-Pages are static and the same for everybody, so a stamp says nothing about who posts it: it makes a
-robot fetch the page first, and lets a signup know without a read that the shop sells such a thing.
-Stamps of one period are dated its first day. What is published or turned again within it stays, byte
-by byte, what it was.
+Pages are static and the same for every visitor, so a stamp says nothing about the sender: it makes a robot
+fetch the page first, and lets a signup know without a read that the shop sells the variant. Stamps of one
+period have the date of its first day, so a page that is rendered again within it has the same bytes.
 """
 
 import hmac
@@ -13,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from chalicelib.domain.entry import OptIn
-from chalicelib.domain.sku import sku_id
+from chalicelib.domain.ids import sku_id
 
 DAY_MS = 24 * 3600 * 1000
 PERIOD_DAYS = 30
@@ -31,10 +30,10 @@ class StampRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What the form of a page offers: the variants that can be waited for there, and on what terms.
+    """The variants that a page has a waitlist for, and its terms.
 
     `sku_ids` name the variants as `sku_id` does: a stamp must be short, and needs no SKU read back.
-    `refused_domains` names the list of those whose addresses are not taken; empty for none.
+    `refused_domains` names the list of domains that the shop refuses; empty for none.
     """
 
     sku_ids: tuple[str, ...]
@@ -57,7 +56,7 @@ class Offer:
 
 
 class StampOld(Exception):
-    """A stamp of ours, of a page from long ago. What it offered is `offer`."""
+    """A stamp of ours on a page from long ago, with its `offer`."""
 
     def __init__(self, offer: Offer) -> None:
         super().__init__()
@@ -66,31 +65,31 @@ class StampOld(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FormStamps:
-    """Makes stamps on one `day` (since the epoch), and reads those of others."""
+    """Makes stamps on one `day` (since the epoch), and reads stamps of any day."""
 
     key: bytes = field(repr=False)
     day: int
 
     @classmethod
     def of(cls, identity_key: bytes, *, at_ms: int) -> "FormStamps":
-        """The stamps of a shop at one moment.
+        """Return the stamps of a shop at one moment.
 
-        The identity key is the one that never changes: pages outlast a rotation of the others.
+        The identity key never changes: pages outlast a rotation of the signing keys.
         """
         return cls(_key_of(identity_key), at_ms // DAY_MS)
 
     @property
     def series(self) -> str:
-        """As long as this is the same, so is every stamp that is made."""
+        """A text that changes exactly when new stamps do."""
         return self._mac(f"series {self._period}")
 
     def stamp(self, offer: Offer) -> str:
-        """The stamp of a form on a page that is made now: "DAY.TERMS.ID.ID.MAC"."""
+        """Return the stamp of a form on a page that is made now: "DAY.TERMS.ID.ID.MAC"."""
         text = ".".join((str(self._period), offer.terms, *offer.sku_ids))
         return f"{text}.{self._mac(text)}"
 
     def read(self, stamp: str) -> Offer:
-        """What the page with that stamp offered.
+        """Return the offer of the page with that stamp.
 
         Raises:
             StampRefused: not ours.

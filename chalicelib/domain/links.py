@@ -1,4 +1,4 @@
-"""Signed links: what an email carries so that a shopper can act without an account.
+"""Signed links in emails, by which a shopper acts without an account.
 
 A token names a shopper by id and variants by the tags of their SKUs, never an address. Each purpose has a
 salt of its own: a confirm token never unsubscribes. Keys are a rotating list, newest first; all of them
@@ -10,23 +10,24 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-from chalicelib.domain.sku import sku_of_tag, sku_tag
+from chalicelib.domain.ids import sku_of_tag, sku_tag
 
 if TYPE_CHECKING:
-    from itsdangerous import URLSafeTimedSerializer
+    from itsdangerous import TimestampSigner, URLSafeTimedSerializer
 
 
 class Purpose(StrEnum):
-    """What a link is good for."""
+    """The action that a link allows."""
 
     CONFIRM = "confirm"
     UNSUBSCRIBE = "leave"
     MY_WAITLISTS = "my-waitlists"
 
 
-# Two machines' clocks may be this far apart; itsdangerous refuses what seems to be signed in the future.
+# Two machines' clocks may be this far apart; itsdangerous refuses a signature from the future.
 CLOCK_SKEW_S = 300
 VALID_FOR_S = {
     Purpose.CONFIRM: 72 * 3600,
@@ -49,12 +50,12 @@ def fits_a_link(skus: Sequence[str]) -> bool:
 
 
 class LinkRefused(Exception):
-    """Forged, cut short, made for something else, or too old. One answer for all of them."""
+    """Forged, cut short, made for another purpose, or too old; the answer is the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinkSubject:
-    """The shopper and the variants that a link refers to, `sku` and `more`: all of theirs if `sku` is ""."""
+    """The shopper and the variants that a link refers to, `sku` and `more`; each of theirs if `sku` is ""."""
 
     shopper: str
     sku: str = ""
@@ -68,7 +69,7 @@ class LinkSubject:
 
     @property
     def skus(self) -> tuple[str, ...]:
-        """Return every SKU that the link names."""
+        """The SKUs that the link names."""
         return (self.sku, *self.more) if self.sku else ()
 
 
@@ -83,13 +84,13 @@ class Links:
         self._clock_ms = clock_ms
 
     def sign(self, purpose: Purpose, subject: LinkSubject) -> str:
-        """A URL-safe token for `subject`, dated now."""
+        """Return a URL-safe token for `subject`, dated now."""
         return str(
             self._serializer(purpose).dumps([subject.shopper, *map(sku_tag, (subject.sku, *subject.more))])
         )
 
     def read(self, purpose: Purpose, token: str) -> LinkSubject:
-        """The subject of a token made for `purpose`.
+        """Return the subject of a token made for `purpose`.
 
         Raises:
             LinkRefused: the token is not ours, not for this, or no longer valid.
@@ -104,7 +105,7 @@ class Links:
             raise LinkRefused from None
 
     def undo_token(self, shopper: str, at_ms: int) -> str:
-        """Return a token that undoes what `shopper` was signed up for at `at_ms`, and nothing else: "AT.MAC".
+        """Return a token that undoes the signup of `shopper` at `at_ms`, and nothing else: "AT.MAC".
 
         Made by hand, with one HMAC: a signup is too frequent to import a serializer for it.
         """
@@ -132,12 +133,10 @@ class Links:
         # Not at the top: a signup has no link yet, and should not pay for reading them.
         from itsdangerous import URLSafeTimedSerializer
 
-        from chalicelib.domain.clocked_signer import ClockedSigner
-
         return URLSafeTimedSerializer(
             self._signing_keys,
             salt=f"spillway.link.{purpose}",
-            signer=ClockedSigner,
+            signer=_clocked_signer(),
             signer_kwargs={"now_s": self._clock_ms() // 1000 + ahead_s},
         )
 
@@ -146,3 +145,22 @@ def _undo_mac(key: str, shopper: str, at_ms: int) -> str:
     # itsdangerous signs with keys it derives, never with this text under the key itself.
     digest = hmac.digest(key.encode(), f"spillway.undo.{shopper}.{at_ms}".encode(), "sha256")
     return urlsafe_b64encode(digest[:UNDO_MAC_BYTES]).decode("ascii")
+
+
+@cache
+def _clocked_signer() -> "type[TimestampSigner]":
+    """Return itsdangerous's signer of dated tokens, with the clock passed in."""
+    from itsdangerous import TimestampSigner
+
+    class ClockedSigner(TimestampSigner):
+        """Dates its tokens `now_s`, in seconds since the epoch."""
+
+        def __init__(self, *args: Any, now_s: int, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self._now_s = now_s
+
+        def get_timestamp(self) -> int:
+            """Return the time that a token is dated, and compared with."""
+            return self._now_s
+
+    return ClockedSigner

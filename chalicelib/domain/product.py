@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from chalicelib.domain.sku import sku_id
+from chalicelib.domain.ids import sku_id
 
 
 class Condition(StrEnum):

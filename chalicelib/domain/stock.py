@@ -1,12 +1,12 @@
-"""What can be had right now: availability by variant, and how an event about it is taken in."""
+"""Stock: the availability of variants, events about it, and the restocks they open."""
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from chalicelib.domain.ids import sku_id
 from chalicelib.domain.product import Product
-from chalicelib.domain.sku import sku_id
 from chalicelib.domain.wave import EVERYONE, WavePolicy
 
 
@@ -21,7 +21,7 @@ class Availability(StrEnum):
 
     @property
     def can_buy(self) -> bool:
-        """Whether the page says "buy"; everything else but Discontinued says "notify me"."""
+        """True when the page says "buy"; any other state but Discontinued says "notify me"."""
         return self in {Availability.IN_STOCK, Availability.PRE_ORDER, Availability.BACK_ORDER}
 
 
@@ -30,7 +30,7 @@ class Stock:
     """The availability of one variant as last observed.
 
     `units` is None where the shop does not count. `observed_at_ms` orders events: an older one
-    never changes a newer; `event_id` names the event that brought this state. `version` counts the events
+    never changes a newer; `event_id` names the event of this state. `version` counts the events
     stored for the variant, and `seen` are keys of the latest of them, by which a repeat is known.
     """
 
@@ -43,9 +43,9 @@ class Stock:
 
     @property
     def units_on_offer(self) -> int | None:
-        """Units that emails can be shared out by; None where orders are not limited by a number.
+        """The units that limit a wave's emails; None where orders have no limit.
 
-        A pre-order or a back order without units can be placed however many others do the same.
+        A pre-order or a back order without units has none.
         """
         takes_orders = self.availability in {Availability.PRE_ORDER, Availability.BACK_ORDER}
         return None if takes_orders and not self.units else self.units
@@ -73,13 +73,13 @@ class Stock:
 
 @dataclass(frozen=True, slots=True)
 class StockedProduct:
-    """A product and what can be had of it; the stock may know variants the catalogue dropped."""
+    """A product and its stock, which may have variants that the catalogue dropped."""
 
     product: Product
     stock: Mapping[str, Stock]
 
     def can_buy(self, sku: str) -> bool:
-        """Whether the shop sells `sku` and has it to sell."""
+        """Return whether the shop sells `sku` and has it in stock."""
         return sku in self.product.skus & self.stock.keys() and self.stock[sku].availability.can_buy
 
 
@@ -87,9 +87,9 @@ class StockedProduct:
 class Restock:
     """An observed change to available, with an id of its own.
 
-    `observed_at_ms` is the observer's clock and orders restocks; `opened_at_ms` is the cloud's own, and
-    everybody who waits then is notified, in waves as `policy` was: a slow clock cuts nobody off. Of two
-    observed at one time, the one of the later `version` of the stock is newer.
+    `observed_at_ms` is the observer's clock and orders restocks; `opened_at_ms` is the cloud's own: shoppers
+    that wait then are notified, in waves by the `policy` of that time, so a slow clock excludes none. If two
+    have one time, the one with the later `version` of the stock is newer.
     """
 
     id: str
@@ -103,17 +103,17 @@ class Restock:
 
     @property
     def tag(self) -> str:
-        """What its emails are tagged with, to be known by in feedback."""
+        """The tag of its emails, by which SES's events name it."""
         return tag_of(self.id)
 
     @property
     def is_limited(self) -> bool:
-        """Whether its waves have a number of emails, and so one order over all shards."""
+        """True when its waves have a number of emails, and so one order over all shards."""
         return self.policy.emails_for(self.units) is not None
 
 
 def tag_of(restock_id: str) -> str:
-    """The tag of a restock's emails: its id may have signs that a tag of SES's may not."""
+    """Return the tag of a restock's emails: its id may have characters that a tag of SES must not."""
     return hashlib.sha256(restock_id.encode()).hexdigest()[:32]
 
 
@@ -124,12 +124,10 @@ def restocks(
     *,
     at_ms: int,
 ) -> tuple[Restock, ...]:
-    """The variants of product `slug` that became available between two states of its stock, the later
-    of which the cloud wrote down at `at_ms`.
+    """Return the restocks of product `slug` between two states of its stock, the later stored at `at_ms`.
 
-    Units added to a variant that was still available are a restock too: whoever waited through
-    an earlier, smaller delivery is to hear of this one. A variant never seen before is not: nobody
-    can have waited for it.
+    Units added to a variant that was still available are a restock too, for shoppers that an earlier, smaller
+    delivery did not reach. A new variant is none: no shopper can wait for it.
     """
     return tuple(
         stock.restock(slug, sku, at_ms=at_ms)
@@ -154,3 +152,108 @@ def is_restock(before: Stock, after: Stock) -> bool:
     if was is None:
         return False
     return now > was if now is not None else after.availability is not before.availability
+
+
+UNITS_MAX = 1_000_000
+EVENT_ID_CHARS_MAX = 100
+# A clock of whole seconds cannot say more; events of one second have the order in which they arrive.
+CLOCK_STEP_MS = 1000
+# Events of one moment that are known when they come again.
+SEEN_MAX = 16
+_KEY_CHARS = 12
+
+
+class Outcome(StrEnum):
+    """The outcome of an event."""
+
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    OLDER = "older"
+    BUSY = "busy"
+    REPLAYED = "replayed"
+    UNKNOWN_SKU = "unknown_sku"
+
+
+@dataclass(frozen=True, slots=True)
+class AvailabilityEvent:
+    """An observation of a variant's stock. `id` identifies a repeat, `observed_at_ms` orders events.
+
+    `by_arrival`: the event has no time of its own and counts as of its arrival, after every earlier one.
+    `by_units`: the event names no availability, so with no unit left the catalogue decides.
+    """
+
+    id: str
+    sku: str
+    availability: Availability
+    units: int | None
+    observed_at_ms: int
+    by_arrival: bool = False
+    by_units: bool = False
+
+    @property
+    def is_counted_out(self) -> bool:
+        """True when the event counts no unit and names no availability: the catalogue then decides."""
+        return self.by_units and self.units == 0
+
+    def applied_to(self, known: Stock, when_sold_out: Availability | None = None) -> "Applied":
+        """Return what this event makes of the stock that is known of its variant.
+
+        Decided by arrival, never by ids as text: of two events of one time the later to arrive counts. An
+        exact repeat (id, availability, units, and the time where one was named) changes nothing.
+        """
+        if self._repeats(known):
+            return Applied(Outcome.UNCHANGED, known, write=False)
+        at_ms = max(self.observed_at_ms, known.observed_at_ms + self.by_arrival)
+        if not self.by_arrival and self._latest_ms < known.observed_at_ms:
+            return Applied(Outcome.OLDER, known, write=False)
+        seen = known.seen if at_ms < known.observed_at_ms + CLOCK_STEP_MS else ()
+        stock = Stock(
+            when_sold_out if when_sold_out and self.is_counted_out else self.availability,
+            self.units,
+            at_ms,
+            self.id,
+            known.version + 1,
+            (*seen, self._key)[-SEEN_MAX:],
+        )
+        outcome = Outcome.UNCHANGED if stock.is_shown_like(known) else Outcome.CHANGED
+        # Stored even if nothing changes: earlier observations are older from now on.
+        return Applied(outcome, stock, write=True)
+
+    @property
+    def _latest_ms(self) -> int:
+        whole_seconds = self.observed_at_ms % CLOCK_STEP_MS == 0
+        return self.observed_at_ms + (CLOCK_STEP_MS - 1 if whole_seconds else 0)
+
+    @property
+    def _key(self) -> str:
+        time = "" if self.by_arrival else str(self.observed_at_ms)
+        text = "\0".join((self.id, self.availability, str(self.units), time))
+        return hashlib.sha256(text.encode()).hexdigest()[:_KEY_CHARS]
+
+    def _repeats(self, known: Stock) -> bool:
+        if self.by_arrival:
+            # Only the last one: without a time, the same id and units may be news again after others.
+            return known.seen[-1:] == (self._key,)
+        return self._key in known.seen
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The stock of a variant after an event. `write` says that `stock` is not stored yet."""
+
+    outcome: Outcome
+    stock: Stock
+    write: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EventResult:
+    """The outcome of an event, and the stock stored for its variant; None where it is not read."""
+
+    outcome: Outcome
+    stock: Stock | None = None
+
+
+def availability_of_units(units: int | None) -> Availability:
+    """Return the availability of a number of units: none is sold out, any other is in stock."""
+    return Availability.OUT_OF_STOCK if units == 0 else Availability.IN_STOCK

@@ -11,16 +11,16 @@ from http import HTTPStatus
 from itertools import islice
 from typing import Any
 
-from chalicelib.domain.availability import (
+from chalicelib.domain.ids import SkuRefused, parse_sku
+from chalicelib.domain.stock import (
     EVENT_ID_CHARS_MAX,
     UNITS_MAX,
+    Availability,
     AvailabilityEvent,
     availability_of_units,
 )
-from chalicelib.domain.sku import SkuRefused, parse_sku
-from chalicelib.domain.stock import Availability
-from chalicelib.http.forms import Body
 from chalicelib.http.problem import FieldError, Problem
+from chalicelib.http.request import Body
 
 FIELDS = frozenset({"event_id", "sku", "availability", "units", "observed_at"})
 IGNORED_SHOWN_MAX = 20

@@ -1,4 +1,4 @@
-"""Problem documents (RFC 9457): what every 4xx and 5xx answer is made of."""
+"""Problem documents (RFC 9457), the content of every 4xx and 5xx answer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,10 +10,10 @@ PROBLEM_TYPE = "application/problem+json"
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """What is wrong with one field of a form, in words for the person who filled it in.
+    """The error of one field of a form, in words for the person that filled it in.
 
-    `text` is ours: catalogues have it in other languages, with places for `values`. What a library knows
-    more exactly it says in English only, as `particulars`.
+    `text` is ours, translated by catalogues, with places for `values`. A library's more exact words, which
+    are English only, are `particulars`.
     """
 
     name: str
@@ -23,15 +23,15 @@ class FieldError:
 
     @property
     def detail(self) -> str:
-        """What is wrong, in English."""
+        """The error in English."""
         return self.particulars or self.text % self.values
 
 
 class Problem(Exception):
-    """A request that cannot be served as it stands, and what to do about it.
+    """A request that cannot be served, and what to do about it.
 
     `back_path` is the page a refused form came from; `retry_after_s` says when to try again. `again` are
-    the fields of a form that is good as it was filled in, and needs no more than to be sent once more.
+    the fields of a form that is complete, and only has to be sent once more.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Problem(Exception):
         self.again = again
 
     def document(self) -> dict[str, Any]:
-        """The members of RFC 9457; `errors` by field where a form was wrong; `again`, the fields to send."""
+        """Return the members of RFC 9457, the `errors` by field, and the fields to send `again`."""
         document: dict[str, Any] = {
             "type": "about:blank",
             "title": self.status.phrase,

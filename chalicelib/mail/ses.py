@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -19,6 +19,7 @@ from botocore.exceptions import (
     HTTPClientError,
 )
 
+from chalicelib.domain.rate_limits import UNLIMITED, Limits
 from chalicelib.mail.headers import check_headers, check_recipient, parse_mailbox
 from chalicelib.mail.sender import (
     NOT_WRITTEN,
@@ -34,6 +35,7 @@ from chalicelib.mail.sender import (
 if TYPE_CHECKING:
     from types_boto3_sesv2 import SESV2Client
     from types_boto3_sesv2.type_defs import EmailTemplateContentTypeDef
+
 
 BULK_EMAILS_MAX = 50
 # One refused call says nothing of which email is to blame: halves are tried, with so many calls at most.
@@ -249,3 +251,38 @@ def _result(result: Any) -> SendResult:
     if meaning.delivery is Delivery.ACCEPTED:
         return SendResult(Delivery.ACCEPTED, message_id=result.get("MessageId", ""))
     return SendResult(meaning.delivery, reason=status, refusal=meaning.refusal)
+
+
+THROTTLED_CODES = frozenset({"TooManyRequestsException", "ThrottlingException", "Throttling"})
+
+
+class SendingAccount(Protocol):
+    """Where the sending limits are asked for."""
+
+    def limits(self) -> Limits:
+        """The limits as they are now.
+
+        Raises:
+            SendRefused: the transport does not say just now.
+        """
+
+
+class SesAccount:
+    """Asks SES. Quotas count recipients of the last 24 hours, so what was used comes back bit by bit."""
+
+    def __init__(self, client: "SESV2Client") -> None:
+        self._client = client
+
+    def limits(self) -> Limits:
+        """See `SendingAccount.limits`."""
+        try:
+            account = self._client.get_account()
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code in THROTTLED_CODES:
+                raise SendRefused(code) from error
+            raise
+        quota = account["SendQuota"]
+        unlimited = quota["Max24HourSend"] < 0
+        left = UNLIMITED if unlimited else int(quota["Max24HourSend"] - quota["SentLast24Hours"])
+        return Limits(float(quota["MaxSendRate"]), max(left, 0), account.get("SendingEnabled", True))

@@ -13,11 +13,21 @@ import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email import policy
+from email.message import EmailMessage
+from email.utils import format_datetime
 from enum import StrEnum
 
 from chalicelib.domain.rate_limits import UNLIMITED, Limits
-from chalicelib.mail.headers import parse_mailbox
-from chalicelib.mail.mime import message_of
+from chalicelib.mail.headers import (
+    Mailbox,
+    check_headers,
+    check_recipient,
+    machine_line,
+    mailbox_line,
+    parse_mailbox,
+    text_line,
+)
 from chalicelib.mail.sender import (
     NOT_WRITTEN,
     Delivery,
@@ -181,3 +191,31 @@ def _refusal_of_us(refused: smtplib.SMTPResponseException) -> SendRefused:
 def _for_good(code: int, words: bytes | str) -> bool:
     said = words if isinstance(words, bytes) else words.encode()
     return code >= PERMANENT and not said.startswith(QUOTA_STATUS)
+
+
+# Seven bits: no server needs to offer 8BITMIME.
+BODY = policy.SMTP.clone(cte_type="7bit")
+
+
+def message_of(sender: str, outgoing: OutgoingEmail, *, message_id: str, sent_at: datetime) -> bytes:
+    """Write an outgoing email as a message (RFC 5322).
+
+    Raises:
+        ValueError: a header that cannot be sent (`HeaderRefused`), or text that UTF-8 cannot encode.
+    """
+    check_headers(outgoing.headers)
+    check_recipient(outgoing.mailbox)
+    lines = [
+        mailbox_line("From", parse_mailbox(sender)),
+        mailbox_line("To", Mailbox("", outgoing.mailbox)),
+        text_line("Subject", outgoing.email.subject),
+        machine_line("Date", format_datetime(sent_at)),
+        machine_line("Message-ID", f"<{message_id}>"),
+    ]
+    if outgoing.reply_to:
+        lines.append(mailbox_line("Reply-To", parse_mailbox(outgoing.reply_to)))
+    lines += [machine_line(name, value) for name, value in outgoing.headers.items()]
+    body = EmailMessage(policy=BODY)
+    body.set_content(outgoing.email.text)
+    body.add_alternative(outgoing.email.html, subtype="html")
+    return "".join(lines).encode("ascii") + body.as_bytes()

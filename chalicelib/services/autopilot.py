@@ -1,7 +1,6 @@
-"""Reads the metrics, carries out the decisions, and keeps a action_log of what was done and why.
+"""The autopilot: read the metrics, carry out the decisions, and log each action with its reason.
 
-The same from an operator's terminal and from the cloud's own schedule; only who is asked, and where the
-action_log is kept, differ.
+An operator's terminal and the cloud's schedule run the same one, with other clients and another action log.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -26,7 +25,7 @@ RUNBOOK = "docs/runbooks/dead-letters.md"
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What is looked at, and what may be changed."""
+    """The resources that the autopilot watches and may change."""
 
     entries_table: str
     sending_table: str
@@ -36,34 +35,34 @@ class Resources:
 
 
 class ActionLog(Protocol):
-    """What was done so far."""
+    """The actions so far."""
 
     def dead_letters_alerted(self) -> int:
-        """How many dead letters somebody was last told of."""
+        """Return how many dead letters the last alert reported."""
 
     def write(self, decision: Decision, *, at_ms: int, done: bool) -> None:
-        """Note a decision; `done` is false for a dry run."""
+        """Add a decision; `done` is false for a dry run."""
 
 
 class CloudActionLog:
-    """Lines in the function's log, and a row that remembers what was told."""
+    """Lines in the function's log, and a row with the count of the last alert."""
 
     def __init__(self, alert_state: AlertStateTable) -> None:
         self._alert_state = alert_state
 
     def dead_letters_alerted(self) -> int:
-        """How many dead letters somebody was last told of."""
+        """Return how many dead letters the last alert reported."""
         return self._alert_state.dead_letters()
 
     def write(self, decision: Decision, *, at_ms: int, done: bool) -> None:
-        """Note a decision."""
+        """See `ActionLog.write`."""
         log("autopilot_acted", at_ms=at_ms, done=done, **decision.to_document())
         if done and CONTROL_OF[decision.action] is Control.DEAD_LETTERS:
             self._alert_state.alerted(decision.value)
 
 
 class Autopilot:
-    """Looks once, decides, acts. `client` gives a boto3 client by its name."""
+    """Observes once, decides, acts. `client` returns a boto3 client by its name."""
 
     def __init__(
         self,
@@ -80,9 +79,11 @@ class Autopilot:
         self._clock_ms = clock_ms
 
     def run(self, *, dry_run: bool, controls: Collection[Control] = tuple(Control)) -> tuple[Decision, ...]:
-        """Do what there is to do for `controls`; a dry run does nothing but say."""
+        """Carry out the decisions of `controls` and return them; a dry run only logs them."""
         decisions = tuple(
-            each for each in decide(self.look(), self._bounds) if CONTROL_OF[each.action] in controls
+            decision
+            for decision in decide(self.look(), self._bounds)
+            if CONTROL_OF[decision.action] in controls
         )
         for decision in decisions:
             if not dry_run:
@@ -91,7 +92,7 @@ class Autopilot:
         return decisions
 
     def look(self) -> Observation:
-        """What the last minutes were like."""
+        """Return an observation of the last minutes."""
         metrics = self._metrics()
         reserved = self._client("lambda").get_function_concurrency(FunctionName=self._resources.api_function)
         table = self._client("dynamodb").describe_table(TableName=self._resources.entries_table)["Table"]
@@ -123,11 +124,11 @@ class Autopilot:
                 self._client("lambda").delete_function_concurrency(FunctionName=resources.api_function)
             case Action.PAUSE_SENDING:
                 self._rate_limiter().pause(decision.why)
-            case Action.NOTICE_DEAD_LETTERS:
+            case Action.ALERT_DEAD_LETTERS:
                 text = f"{decision.why}. What to do: {RUNBOOK}"
                 Alarm(self._client("sns"), resources.alarms_topic).ring("dead letters", text)
-            case Action.COUNT_DEAD_LETTERS_AGAIN:
-                pass  # that it is noted is all there is to do
+            case Action.RESET_DEAD_LETTER_COUNT:
+                pass  # the action log has the new count
 
     def _rate_limiter(self) -> SendingRateTable:
         return SendingRateTable(self._client("dynamodb"), self._resources.sending_table)
@@ -156,6 +157,6 @@ class Autopilot:
 def _query(
     key: str, namespace: str, name: str, dimensions: Mapping[str, str], statistic: str
 ) -> dict[str, Any]:
-    named = [{"Name": each, "Value": value} for each, value in dimensions.items()]
+    named = [{"Name": dimension, "Value": value} for dimension, value in dimensions.items()]
     metric = {"Namespace": namespace, "MetricName": name, "Dimensions": named}
     return {"Id": key, "MetricStat": {"Metric": metric, "Period": PERIOD_S, "Stat": statistic}}

@@ -1,15 +1,14 @@
-"""Events about availability, wherever they come from, lead to one update here.
+"""Apply events about availability, from a command, a program with a key, or a signed webhook.
 
-It is versioned (an older event than the one known changes nothing), idempotent (a repeat changes
-nothing) and ordered: by the observers' clocks, and by arrival where those say the same or nothing. Pages,
-waves and emails follow from the product's row, by its stream.
+An update is versioned (an older event than the known one changes nothing), idempotent (a repeat changes
+nothing) and ordered: by the observers' clocks, and by arrival where those are equal or absent. Pages, waves
+and emails follow from the product's row, by its stream.
 """
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.availability import AvailabilityEvent, Outcome, TakenIn
-from chalicelib.domain.stock import Availability
+from chalicelib.domain.stock import Availability, AvailabilityEvent, EventResult, Outcome
 from chalicelib.tables.products import TRANSACTION_PRODUCTS_MAX, ProductsTable
 
 if TYPE_CHECKING:
@@ -28,30 +27,32 @@ def when_sold_out(stocked: "StockedProduct | None", sku: str) -> Availability | 
 
 
 class Availabilities:
-    """Takes in events about availability."""
+    """Applies events about availability."""
 
     def __init__(self, products: ProductsTable) -> None:
         self._products = products
 
-    def take_in(self, event: AvailabilityEvent) -> TakenIn:
-        """Take in one event: one conditional write when it is news.
+    def apply(self, event: AvailabilityEvent) -> EventResult:
+        """Apply one event: one conditional write when it changes something.
 
-        BUSY says that others about the same variant were first each time: nothing is stored of this one.
+        BUSY: other events about the variant came first each time, and nothing of this one is stored.
         """
         slug = self._products.slug_of(event.sku)
         for _ in range(TRIES_MAX):
             stocked = self._products.get(slug) if slug else None
             known = stocked.stock.get(event.sku) if stocked else None
             if slug is None or known is None:
-                return TakenIn(Outcome.UNKNOWN_SKU)
+                return EventResult(Outcome.UNKNOWN_SKU)
             applied = event.applied_to(known, when_sold_out(stocked, event.sku))
             if not applied.write or self._products.observe(slug, event.sku, applied.stock, known=known):
-                return TakenIn(applied.outcome, applied.stock)
-        return TakenIn(Outcome.BUSY)
+                return EventResult(applied.outcome, applied.stock)
+        return EventResult(Outcome.BUSY)
 
-    def take_in_all(self, events: Sequence[tuple[str, AvailabilityEvent]]) -> bool:
-        """Take in all of these events, each with its product's slug, or none; false when one is older than
-        what is known, or is overtaken.
+    def apply_all(self, events: Sequence[tuple[str, AvailabilityEvent]]) -> bool:
+        """Apply every event, each with its product's slug, or none of them.
+
+        Returns:
+            False when one is older than the known stock, or another event came first.
 
         Raises:
             ValueError: they are about more products than one transaction takes.

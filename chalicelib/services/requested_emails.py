@@ -15,10 +15,16 @@ from dataclasses import replace
 from chalicelib.domain.address import Address
 from chalicelib.domain.email import RequestedEmail
 from chalicelib.domain.entry import ASKED_BY_IPV6_NETWORK_PER_DAY_MAX, ASKED_BY_NETWORK_PER_DAY_MAX
-from chalicelib.domain.hops import DEFERRED_S, EMAIL_HOPS_MAX, ChainTooLong, early_s
+from chalicelib.domain.ids import is_ipv6
 from chalicelib.domain.links import Links
-from chalicelib.domain.rate_limits import BACK_OFF_S_MAX, back_off_s
-from chalicelib.domain.source import is_ipv6
+from chalicelib.domain.rate_limits import (
+    BACK_OFF_S_MAX,
+    DEFERRED_S,
+    EMAIL_HOPS_MAX,
+    ChainTooLong,
+    back_off_s,
+    early_s,
+)
 from chalicelib.log import log
 from chalicelib.mail.sender import (
     Delivery,
@@ -47,9 +53,9 @@ class RequestedBatch:
     """Sends each email of a batch of messages, or puts it back, before the function ends.
 
     An email that cannot be sent now is queued again as a new message. That does not count as a failure for
-    the queue; the message's own counts limit it (`chalicelib.domain.hops`). Once the account or the rate
-    limit refuses an email, the rest of the batch is put back without another look at the row that all workers
-    share.
+    the queue; the message's own counts limit it (`chalicelib.domain.rate_limits`). Once the account or the
+    rate limit refuses an email, the rest of the batch is put back without another look at the row
+    that all workers share.
 
     Args:
         send: sends one email, if it is still due; raises SendRefused or OutcomeUnknown.

@@ -1,19 +1,68 @@
-"""Asking to be told: the one thing a flood does, and so the one that costs next to nothing."""
+"""Signups: the one thing that a flood does, and so the one that costs next to nothing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 
-from chalicelib.domain.address import Address
+from chalicelib.domain.address import Address, is_listed
 from chalicelib.domain.entry import OptIn, Signup
+from chalicelib.domain.form_stamp import Offer
+from chalicelib.domain.signup import Accepted, Honeypot, Rejected, SignupDecision, SignupForm, Stale
 from chalicelib.tables.entries import EntriesTable
 
 
-class Signups:
-    """Takes signups. `identity_key` turns addresses into shoppers' ids."""
+def _no_domains(_: str) -> frozenset[str]:
+    return frozenset()
 
-    def __init__(self, entries: EntriesTable, identity_key: bytes, clock_ms: Callable[[], int]) -> None:
+
+def _no_renewal(_: Offer) -> str:
+    raise ValueError("these signups renew no stamps")
+
+
+class Signups:
+    """Decides and stores signups.
+
+    `identity_key` makes a shopper's id of an address. `refused_domains` returns the domains of a list by its
+    name; `renew_stamp` returns a new stamp for an offer on an old page, on the terms of now.
+    """
+
+    def __init__(
+        self,
+        entries: EntriesTable,
+        identity_key: bytes,
+        clock_ms: Callable[[], int],
+        *,
+        refused_domains: Callable[[str], Set[str]] = _no_domains,
+        renew_stamp: Callable[[Offer], str] = _no_renewal,
+    ) -> None:
         self._entries = entries
         self._identity_key = identity_key
         self._clock_ms = clock_ms
+        self._refused_domains = refused_domains
+        self._renew_stamp = renew_stamp
+
+    def decide(self, form: SignupForm, source: str = "") -> SignupDecision:
+        """Decide a form, and store it if it is accepted.
+
+        Args:
+            form: the parsed form.
+            source: the id of the network that it came from; empty where it is not known.
+        """
+        domains = form.offer.refused_domains
+        if domains and is_listed(form.address.domain, self._refused_domains(domains)):
+            return Rejected(form.address.domain)
+        if form.is_stale:
+            return Stale(self._renew_stamp(form.offer))
+        if form.honeypot:
+            return Honeypot(self._clock_ms())
+        return Accepted(
+            self.sign_up(
+                form.address,
+                form.skus,
+                page=form.page,
+                consent=form.consent,
+                opt_in=form.opt_in,
+                source=source,
+            )
+        )
 
     def sign_up(
         self,
@@ -25,13 +74,14 @@ class Signups:
         opt_in: OptIn = OptIn.DOUBLE,
         source: str = "",
     ) -> int:
-        """Write down that `address` wants `skus`: one conditional write for each, and nothing else.
+        """Store one entry for each of `skus`, by one conditional write each and without a read.
 
-        Nothing is read first, not even whether the shop sells such a thing: the form's stamp said so.
-        The email that asks for confirmation follows from the written row, not from here. Nothing
-        tells whether the address was known before. Returns the time of asking in milliseconds, one for all
-        of `skus`, which are written in their order: the newest entry of a visit is one that all agree on.
-        `source` is the id of the network that asked, empty where none is known.
+        The form's stamp proves that the shop sells them. The email that requests confirmation follows from
+        the written row. Nothing shows whether the address was known before.
+
+        Returns:
+            The time of the signup in milliseconds, the same for each of `skus`. They are written in order, so
+            that workers agree on the newest entry of a visit.
         """
         at_ms = self._clock_ms()
         shopper = address.shopper_id(self._identity_key)

@@ -192,7 +192,7 @@ class MyWaitlists:
         shopper = self._shopper(token)
         return {"shopper": shopper, "entries": [dict(row.facts) for row in self._shoppers.kept(shopper)]}
 
-    def unsubscribe(self, token: str, sku: str = "") -> None:
+    def unsubscribe(self, token: str, sku: str | None = None) -> None:
         """Unsubscribe one entry, or all of them without a `sku`. Twice is once."""
         shopper = self._shopper(token)
         skus = [sku] if sku else [row.entry.sku for row in self._shoppers.kept(shopper)]

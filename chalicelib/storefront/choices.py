@@ -1,7 +1,8 @@
 """What a shopper can choose on a product page: what may be bought now, and what may be waited for."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Availability, Stock
@@ -105,3 +106,61 @@ def _place_of(product: Product, variant: Variant) -> tuple[str, str]:
         case ((_, first), *others):
             return first, ", ".join(value for _, value in others)
     raise AssertionError(variant.options)
+
+
+# The properties that variants may differ by, by what merchants call them.
+# https://developers.google.com/search/docs/appearance/structured-data/product-variants
+_NAMES = {
+    "color": "color colour farbe couleur colore cor kleur färg farve kolor väri",
+    "size": "size größe grösse groesse taille talla taglia tamanho maat storlek størrelse rozmiar koko",
+    "material": "material matériau matière materiale materiaal materiał",
+    "pattern": "pattern muster motif patrón motivo padrão patroon mönster mønster wzór",
+}
+_KINDS = {name: kind for kind, names in _NAMES.items() for name in names.split()}
+
+
+def option_kind(name: str) -> str | None:
+    """Return the schema.org property that the option `name` is: color, size, material or pattern."""
+    return _KINDS.get(name.strip().casefold())
+
+
+def option_kinds(product: Product) -> tuple[str | None, ...]:
+    """Return the property of each option of a product, in their order; a property only once."""
+    kinds: list[str | None] = []
+    for name in _names(product):
+        kind = option_kind(name)
+        kinds.append(None if kind in kinds else kind)
+    return tuple(kinds)
+
+
+def _names(product: Product) -> Iterable[str]:
+    return [name for name, _ in product.variants[0].options] if product.variants else ()
+
+
+SKU_PLACE = "{sku}"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckoutForm:
+    """A GET form that asks the checkout for one SKU: `field` carries it, `fixed` goes along unchanged."""
+
+    action: str
+    field: str
+    fixed: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, checkout_url: str, *, at: Callable[[str], str] = str) -> "CheckoutForm":
+        """The form that leads to `checkout_url`, in which one query parameter's whole value is `{sku}`.
+        `at` says where a page of the shop's own is.
+
+        Raises:
+            ValueError: no parameter is `{sku}`, or it stands elsewhere too.
+        """
+        address = urlsplit(checkout_url)
+        parameters = parse_qsl(address.query, keep_blank_values=True)
+        fields = [name for name, value in parameters if value == SKU_PLACE]
+        if len(fields) != 1 or checkout_url.count(SKU_PLACE) != 1:
+            raise ValueError(checkout_url)
+        action = urlunsplit((address.scheme, address.netloc, address.path, "", ""))
+        action = at(action) if action.startswith("/") and not action.startswith("//") else action
+        return cls(action, fields[0], tuple(pair for pair in parameters if pair[1] != SKU_PLACE))

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import nodes
 from jinja2.visitor import NodeTransformer
 
-from chalicelib.storefront.texts import Texts
+from chalicelib.storefront.localization import Texts
 
 _TEXT = {"_", "gettext"}
 _MISSING = object()

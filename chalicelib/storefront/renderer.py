@@ -12,11 +12,16 @@ from chalicelib.domain.email import Email
 from chalicelib.domain.form_stamp import FormStamps, Offer
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Stock
-from chalicelib.storefront.checkout import CheckoutForm
-from chalicelib.storefront.choices import Choices, availability_of, badge_of, choices_of
+from chalicelib.storefront.choices import (
+    CheckoutForm,
+    Choices,
+    availability_of,
+    badge_of,
+    choices_of,
+    option_kinds,
+)
 from chalicelib.storefront.environment import Common, LocalizedEnvironment
 from chalicelib.storefront.json_ld import product_json_ld
-from chalicelib.storefront.option_kinds import option_kinds
 from chalicelib.storefront.theme import HOME, Edition, Listing, Theme, covers_of
 
 # Gives the card of one product, told whether it is seen without scrolling.

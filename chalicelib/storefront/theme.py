@@ -15,9 +15,7 @@ from typing import Any
 
 from chalicelib.domain.entry import OptIn
 from chalicelib.domain.product import Picture
-from chalicelib.storefront.day_format import DayFormat
-from chalicelib.storefront.money import MoneyFormat
-from chalicelib.storefront.texts import Texts
+from chalicelib.storefront.localization import DayFormat, MoneyFormat, Texts
 
 HOME = "/"
 EVERYTHING = "/shop/all"

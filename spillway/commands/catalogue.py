@@ -188,10 +188,9 @@ def google_command(
 def _live(project: Project, stage_name: str) -> tuple[str | None, "StockBySlug"]:
     """Return the address of a stage's shop, if it is not its base_url, and its current stock."""
     from spillway.stage import stage_named
-    from spillway.stage_tables import StageTables
 
     stage = stage_named(project, stage_name)
-    products = StageTables.of(stage).products
+    products = stage.container().products
     return stage.shop_url, {stocked.product.slug: stocked.stock for stocked in products.scan()}
 
 

@@ -8,10 +8,9 @@ import click
 
 from chalicelib.clock import clock_ms, new_id
 from chalicelib.domain.address import Address, AddressRefused
-from chalicelib.mail.mime import message_of
 from chalicelib.mail.sender import Delivery, EmailSender, SendRefused
 from chalicelib.mail.ses import SesSender
-from chalicelib.mail.smtp import SmtpSender, SmtpServer
+from chalicelib.mail.smtp import SmtpSender, SmtpServer, message_of
 from spillway.commands.options import json_option, stage_option
 from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.email_previews import Sample, samples

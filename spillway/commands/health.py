@@ -180,7 +180,9 @@ def autopilot_command(
     while True:
         decisions = run(stage, bounds, log, clock_ms, dry_run=dry_run, controls=wanted)
         for decision in decisions:
-            click.echo(f"{'would ' if dry_run else ''}{decision.action}: {decision.value:,} ({decision.why})")
+            click.echo(
+                f"{'would ' if dry_run else ''}{decision.action.text}: {decision.value:,} ({decision.why})"
+            )
         if not decisions and not minutes:
             click.echo("nothing to do")
         if time.monotonic() + EVERY_S > ends_at:

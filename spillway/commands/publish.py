@@ -19,7 +19,6 @@ from spillway.publish.run import Published, plan_publish, run_publish
 from spillway.publish.sources import LoadedSite, choose_kept, load_folder, load_kept
 from spillway.publish.target import PublishTarget, publish_target
 from spillway.stage import Stage, stage_named
-from spillway.stage_tables import StageTables
 
 REASONS = {
     Reason.NEW: "new",
@@ -94,7 +93,7 @@ def warn_of_people_left(stage: Stage, withdrawn: tuple[str, ...]) -> None:
     """Print each SKU that is no longer sold and has a waitlist, with the command that moves its people."""
     if not withdrawn:
         return
-    shards = StageTables.of(stage).shards
+    shards = stage.container().shards
     for sku in withdrawn:
         count = shards.count(sku)
         if count:

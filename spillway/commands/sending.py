@@ -14,7 +14,6 @@ from spillway.operate.queues import QUEUES
 from spillway.pluralize import pluralize
 from spillway.project import Project
 from spillway.stage import Stage, stage_named
-from spillway.stage_tables import StageTables
 
 REASON_CHARS_MAX = 200
 SHOWN_MAX = 20
@@ -46,7 +45,7 @@ def pause_command(project: Project, reason: str, stage_name: str, *, as_json: bo
     if not 0 < len(reason.strip()) <= REASON_CHARS_MAX:
         raise BadInput(f"--because: expected 1 to {REASON_CHARS_MAX} characters")
     stage = stage_named(project, stage_name)
-    pace = StageTables.of(stage).pace
+    pace = stage.container().sending_rate
     state = pace.state()
     earlier = state.paused if state else None
     pace.pause(reason)
@@ -70,12 +69,12 @@ def resume_command(project: Project, stage_name: str, *, as_json: bool) -> None:
     Example:
       spillway resume --stage production
     """
-    tables = StageTables.of(stage_named(project, stage_name))
-    state = tables.pace.state()
+    tables = stage_named(project, stage_name).container()
+    state = tables.sending_rate.state()
     reason = state.paused if state else None
     if reason:
-        tables.health.forget(at_ms=clock_ms())
-        tables.pace.resume()
+        tables.deliverability.forget(at_ms=clock_ms())
+        tables.sending_rate.resume()
     if as_json:
         click.echo(json.dumps({"was_paused": reason}))
     else:

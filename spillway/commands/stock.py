@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from chalicelib.clock import clock_ms
-from chalicelib.domain.availability import UNITS_MAX, AvailabilityEvent, Outcome
-from chalicelib.domain.stock import Availability, Stock, is_restock
+from chalicelib.domain.stock import UNITS_MAX, Availability, AvailabilityEvent, Outcome, Stock, is_restock
 from chalicelib.services.availability import Availabilities
 from chalicelib.tables.products import stocked_with
 from spillway.commands.options import json_option, stage_option
@@ -20,7 +19,6 @@ from spillway.merchant.skus import SkuIndex, not_sold, require_sku, typed
 from spillway.pluralize import pluralize
 from spillway.project import Project
 from spillway.stage import Stage, stage_named
-from spillway.stage_tables import StageTables
 
 if TYPE_CHECKING:
     from spillway.merchant.stock_import import Change, LineMistake, StockImport
@@ -120,13 +118,13 @@ def sold_out_command(project: Project, sku: str, stage_name: str, *, as_json: bo
 
 def _observe(stage: Stage, sku: str, availability: Availability, units: int | None) -> Applied:
     """Store an availability event."""
-    products = StageTables.of(stage).products
+    products = stage.container().products
     stocked = stocked_with(products, sku)
     if stocked is None or sku not in stocked.stock:
         raise not_sold(sku, stage.name, SkuIndex.of(products))
     # A command counts as the newest event, even if this machine's clock is late.
     event = AvailabilityEvent(uuid.uuid4().hex, sku, availability, units, clock_ms(), by_arrival=True)
-    match Availabilities(products).take_in(event).outcome:
+    match Availabilities(products).apply(event).outcome:
         case Outcome.UNKNOWN_SKU:  # withdrawn since it was looked at
             raise not_sold(sku, stage.name, SkuIndex.of(products))
         case Outcome.BUSY:
@@ -161,7 +159,7 @@ def stock_command(
 
     stage = stage_named(project, stage_name)
     read = read_stock_file(file, locale=first_locale(project))
-    tables = StageTables.of(stage)
+    tables = stage.container()
     planned = plan(read, tables.products, tables.shards, at_ms=clock_ms(), new_id=lambda: uuid.uuid4().hex)
     if dry_run:
         _show_import(planned, as_json=as_json, verb="would change")

@@ -33,7 +33,6 @@ from spillway.merchant.suppressions import (
 from spillway.pluralize import pluralize
 from spillway.project import Project
 from spillway.stage import Stage, stage_named
-from spillway.stage_tables import StageTables
 
 if TYPE_CHECKING:
     from types_boto3_sesv2 import SESV2Client
@@ -273,7 +272,7 @@ def unsubscribe_command(project: Project, file: Path, stage_name: str, *, as_jso
     keys = read_keys(stage.client("secretsmanager"), names["SigningKeysSecret"])
     waitlist = Waitlist(
         EntriesTable(stage.client("dynamodb"), names["EntriesTable"]),
-        StageTables.of(stage).products,
+        stage.container().products,
         Links(keys.signing, clock_ms),
         clock_ms,
     )

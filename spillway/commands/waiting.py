@@ -28,7 +28,6 @@ from spillway.merchant.waitlist_report import (
 from spillway.pluralize import pluralize
 from spillway.project import Project
 from spillway.stage import stage_named
-from spillway.stage_tables import StageTables
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -52,7 +51,7 @@ def waiting_command(project: Project, stage_name: str, *, as_json: bool) -> None
     Example:
       spillway waiting --stage production
     """
-    tables = StageTables.of(stage_named(project, stage_name))
+    tables = stage_named(project, stage_name).container()
     with progress_bar() as bar:
         task = bar.add_task("counting", total=None)
         found = demand(
@@ -107,9 +106,9 @@ def waves_command(project: Project, sku: str, stage_name: str, *, as_json: bool)
     """
     sku = require_sku(sku)
     stage = stage_named(project, stage_name)
-    tables = StageTables.of(stage)
+    tables = stage.container()
     states = list(
-        fan_outs(sku, tables.products, tables.restocks, tables.progress, tables.shards, tables.pace)
+        fan_outs(sku, tables.products, tables.restocks, tables.progress, tables.shards, tables.sending_rate)
     )
     if not states:
         require_sold(tables.products, sku, stage.name)
@@ -231,7 +230,7 @@ def wave_policy_command(
     if follow_shop and (not slug or everyone or any(given.values())):
         raise BadInput("--follow-shop: goes with --product and nothing else")
     stage = stage_named(project, stage_name)
-    tables = StageTables.of(stage)
+    tables = stage.container()
     if slug and tables.products.get(slug) is None:
         raise BadInput(f"--product {slug}: stage {stage.name} has no such product")
     policies = tables.policies
@@ -279,7 +278,7 @@ def export_command(project: Project, sku: str, stage_name: str, *, _as_csv: bool
 
     sku = require_sku(sku)
     stage = stage_named(project, stage_name)
-    tables = StageTables.of(stage)
+    tables = stage.container()
     waiting = in_line(tables.shards, sku)
     first = next(waiting, None)
     if first is None:

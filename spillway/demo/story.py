@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING
 import httpx
 
 from chalicelib.clock import clock_ms, new_id
-from chalicelib.domain.availability import AvailabilityEvent
 from chalicelib.domain.entry import EntryState, OptIn, Signup, shard_of, shards_of
-from chalicelib.domain.sku import sku_tag
-from chalicelib.domain.stock import Availability, StockedProduct
+from chalicelib.domain.ids import sku_tag
+from chalicelib.domain.stock import Availability, AvailabilityEvent, StockedProduct
 from chalicelib.services.availability import Availabilities
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.suppressions import SuppressionsTable
@@ -31,7 +30,6 @@ from spillway.demo.terminal import Steps
 from spillway.errors import WorkFailed
 from spillway.project import Project
 from spillway.stage import Stage
-from spillway.stage_tables import StageTables
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -56,7 +54,7 @@ class SoldOut:
 
 def sold_out(stage: Stage) -> list[SoldOut]:
     """Every variant that is sold out, in the order of their SKUs, the best product to show first."""
-    products = StageTables.of(stage).products
+    products = stage.container().products
     found = [variant for product in products.scan() for variant in sold_out_of(product)]
     return sorted(found, key=lambda variant: (variant.path != SHOWN_FIRST, variant.sku))
 
@@ -64,7 +62,7 @@ def sold_out(stage: Stage) -> list[SoldOut]:
 def still_available(stage: Stage) -> list[tuple[str, list[str]]]:
     """Return the path of each product with what is left of it, by SKU; those with the fewest left first."""
     found = []
-    for product in StageTables.of(stage).products.scan():
+    for product in stage.container().products.scan():
         gone = {variant.sku for variant in sold_out_of(product)}
         left = [variant.sku for variant in product.product.variants if variant.sku not in gone]
         if left:
@@ -253,11 +251,11 @@ def put_bad_addresses(stage: Stage, sku: str, run: str) -> None:
 
 def flap(stage: Stage, sku: str, units: tuple[int, ...]) -> None:
     """Report one count after the other, as fast as they are stored."""
-    availabilities = Availabilities(StageTables.of(stage).products)
+    availabilities = Availabilities(stage.container().products)
     for count in units:
         state = Availability.IN_STOCK if count else Availability.OUT_OF_STOCK
         event = AvailabilityEvent(new_id(), sku, state, count, clock_ms(), by_arrival=True)
-        availabilities.take_in(event)
+        availabilities.apply(event)
 
 
 def complain_late(stage: Stage, shopper: str, sku: str) -> None:
@@ -293,7 +291,7 @@ def complain_late(stage: Stage, shopper: str, sku: str) -> None:
         "a complaint suppresses its shopper",
         within_s=HEARD_WITHIN_S,
     )
-    state = StageTables.of(stage).pace.state()
+    state = stage.container().sending_rate.state()
     if state is not None and state.paused:
         raise WorkFailed(f"one late complaint paused all sending: {state.paused}")
 

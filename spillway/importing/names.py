@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 
-from chalicelib.domain.sku import SKU_CHARS_MAX, normal_sku, parse_sku
+from chalicelib.domain.ids import SKU_CHARS_MAX, normal_sku, parse_sku
 from spillway.importing.imported import ImportedProduct, ImportedVariant
 from spillway.sitegen.reading.product_fields import SUMMARY_LENGTH_MAX
 from spillway.sitegen.reading.slugs import base_slug, distinct_slugs, latin, slug_problem, with_digest

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from chalicelib.domain.availability import UNITS_MAX
-from chalicelib.domain.sku import SkuRefused
+from chalicelib.domain.ids import SkuRefused
+from chalicelib.domain.stock import UNITS_MAX
 from spillway.importing.description import escaped
 from spillway.importing.imported import (
     Export,

@@ -25,7 +25,7 @@ BATCH_MAX = 10
 LOOK_S = 5
 # Long enough to be put back, short enough for another try soon after one that was broken off.
 MOVE_S = 60
-# What a message counts of itself, and is refused for (`chalicelib.domain.hops`).
+# What a message counts of itself, and is refused for (`chalicelib.domain.rate_limits`).
 COUNTS = ("hops", "tries")
 # A call's payload has 6 MB at most, a record up to twice the 400 KB of an item.
 RECORDS_PER_CALL_MAX = 5

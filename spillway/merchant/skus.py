@@ -9,7 +9,7 @@ import shlex
 import unicodedata
 from collections.abc import Iterable
 
-from chalicelib.domain.sku import SkuRefused, parse_sku
+from chalicelib.domain.ids import SkuRefused, parse_sku
 from chalicelib.tables.products import ProductsTable
 from spillway.errors import BadInput
 from spillway.stage import LOCAL

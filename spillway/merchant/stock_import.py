@@ -17,9 +17,17 @@ from pathlib import Path
 
 from babel.numbers import NumberFormatError, parse_decimal
 
-from chalicelib.domain.availability import UNITS_MAX, AvailabilityEvent, Outcome, availability_of_units
-from chalicelib.domain.sku import SkuRefused, parse_sku
-from chalicelib.domain.stock import Availability, Stock, StockedProduct, restocks
+from chalicelib.domain.ids import SkuRefused, parse_sku
+from chalicelib.domain.stock import (
+    UNITS_MAX,
+    Availability,
+    AvailabilityEvent,
+    Outcome,
+    Stock,
+    StockedProduct,
+    availability_of_units,
+    restocks,
+)
 from chalicelib.services.availability import Availabilities, when_sold_out
 from chalicelib.tables.products import TRANSACTION_PRODUCTS_MAX, ProductsTable
 from chalicelib.tables.shards import ShardsTable
@@ -211,7 +219,7 @@ def apply(changes: Sequence[Change], availabilities: Availabilities) -> list[Lin
     return [
         LineMistake(change.line, f"{change.event.sku}: a newer event is known")
         for change in changes
-        if availabilities.take_in(change.event).outcome not in {Outcome.CHANGED, Outcome.UNCHANGED}
+        if availabilities.apply(change.event).outcome not in {Outcome.CHANGED, Outcome.UNCHANGED}
     ]
 
 
@@ -229,7 +237,7 @@ def apply_all_or_nothing(changes: Sequence[Change], availabilities: Availabiliti
             f"--atomic: {count} products would change, {TRANSACTION_PRODUCTS_MAX} can at once",
             hint="split the file, or leave --atomic out",
         )
-    return availabilities.take_in_all([(change.slug, change.event) for change in changes])
+    return availabilities.apply_all([(change.slug, change.event) for change in changes])
 
 
 def _unknown(line: StockLine, index: SkuIndex) -> LineMistake:

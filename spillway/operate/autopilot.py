@@ -1,11 +1,11 @@
-"""The closed controls from an operator's terminal: a stage's resources, and a action_log in a file."""
+"""The closed controls from an operator's terminal: a stage's resources, and an action log in a file."""
 
 import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from chalicelib.domain.autopilot import CONTROL_OF, Bounds, Control, Decision
+from chalicelib.domain.autopilot import CONTROL_OF, Action, Bounds, Control, Decision
 from chalicelib.services.autopilot import Autopilot, Resources
 from spillway.errors import BadInput
 from spillway.operate.queues import QUEUES
@@ -30,7 +30,7 @@ class Log:
         told = 0
         for line in self.file.read_text(encoding="utf-8").splitlines() if self.file.exists() else ():
             entry = json.loads(line)
-            if entry["done"] and CONTROL_OF[entry["action"]] is Control.DEAD_LETTERS:
+            if entry["done"] and CONTROL_OF[Action(entry["action"])] is Control.DEAD_LETTERS:
                 told = entry["value"]
         return told
 

@@ -15,8 +15,7 @@ from markupsafe import Markup
 
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Availability, Stock
-from chalicelib.storefront.choices import Choice, choices_of
-from chalicelib.storefront.option_kinds import option_kinds
+from chalicelib.storefront.choices import Choice, choices_of, option_kinds
 from chalicelib.storefront.theme import Edition, ShippingPolicy
 from spillway.pluralize import pluralize
 

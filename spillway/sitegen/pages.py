@@ -14,7 +14,7 @@ from chalicelib.domain.product import Product
 from chalicelib.domain.stock import Stock
 from chalicelib.services.waitlist import Awaited
 from chalicelib.storage.pages import HOME_KEY, PAGE_CONTENT_TYPE, object_key
-from chalicelib.storefront.checkout import CheckoutForm
+from chalicelib.storefront.choices import CheckoutForm
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.sitemap import sitemaps
 from chalicelib.storefront.theme import HOME, Edition, Listing, covers_of

@@ -14,7 +14,7 @@ from io import BytesIO, StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from chalicelib.storefront.texts import Texts
+from chalicelib.storefront.localization import Texts
 from chalicelib.storefront.theme import Edition, Theme
 from spillway.errors import BadInput
 from spillway.sitegen.cache import BuildCache, digest_of
@@ -30,12 +30,10 @@ _ROOT = Path(__file__).parents[2]
 # Code with texts for shoppers. Calls can stand within each other, so each pass looks for one set of calls;
 # the numbers are those of the arguments that are texts, as gettext's tools count them.
 _CODE_FILES = (
-    "chalicelib/http/forms.py",
-    "chalicelib/http/origins.py",
-    "chalicelib/http/refusals.py",
+    "chalicelib/http/request.py",
+    "chalicelib/http/responses.py",
     "chalicelib/http/signup_form.py",
-    "chalicelib/http/token_form.py",
-    "chalicelib/http/my_waitlists_form.py",
+    "chalicelib/http/link_forms.py",
     "spillway/sitegen/listings.py",
 )
 _CODE_PASSES: tuple[dict[str, tuple[int, ...]], ...] = (

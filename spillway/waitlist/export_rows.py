@@ -18,7 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from chalicelib.domain.address import Address, AddressRefused
-from chalicelib.domain.sku import SkuRefused, parse_sku
+from chalicelib.domain.ids import SkuRefused, parse_sku
 from spillway.errors import BadInput
 from spillway.importing.table import Row, Table
 

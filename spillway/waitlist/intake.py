@@ -13,10 +13,9 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
+from chalicelib.domain.address import is_listed, suggest_domain
 from chalicelib.domain.entry import Arrival, EntryState, position_of
-from chalicelib.domain.refused_domains import is_listed
 from chalicelib.domain.stock import StockedProduct
-from chalicelib.domain.typos import suggestion
 from chalicelib.tables.suppressions import SuppressionsTable
 from spillway.merchant.skus import SkuIndex
 from spillway.merchant.waitlist_report import safe_cell
@@ -193,7 +192,7 @@ def _of_person(rows: Sequence[tuple[ExportRow, int]], here: Here, *, ask: bool) 
             yield _Judged(row, Outcome.WRONG, 0, "addresses there are thrown away: site.toml refuses them")
         else:
             first = False
-            meant = suggestion(row.address) if row.address else None
+            meant = suggest_domain(row.address) if row.address else None
             yield _Judged(row, waits, at_ms, f"looks like a slip of {meant}" if meant else "")
 
 

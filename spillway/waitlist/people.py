@@ -82,7 +82,7 @@ class People:
         restocks = stage.restocks.newest(sku, most=RESTOCKS_SHOWN_MAX)
         stocked, sold = self._product(sku, restocks)
         waits = known is not None and known.entry.state is EntryState.CONFIRMED
-        state, mailbox = stage.pace.state(), tables.mailbox(shopper)
+        state, mailbox = stage.sending_rate.state(), tables.mailbox(shopper)
         return Facts(
             shopper=shopper,
             sku=sku,

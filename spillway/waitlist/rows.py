@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, TypeVar
 
+from chalicelib.container import Container
 from chalicelib.domain.entry import CONFIRM_WITHIN_S, Arrival, Entry, EntryState, shard_of
 from chalicelib.keys import read_keys
 from chalicelib.tables.entries import (
@@ -26,7 +27,6 @@ from chalicelib.tables.expressions import Attr, Condition
 from chalicelib.tables.shoppers import ShoppersTable, plain
 from chalicelib.tables.table import CONDITION_NOT_MET, Put, Table, Update
 from spillway.stage import Stage
-from spillway.stage_tables import StageTables
 
 TRANSACTION_TRIES_MAX = 8
 # Doubled with each try: less than 3 s in all.
@@ -283,7 +283,7 @@ def _is_as_read(known: KnownEntry) -> Condition:
 class PeopleTables:
     """The tables of a stage that the tools for people use, and the key that makes ids of addresses."""
 
-    stage: StageTables
+    stage: Container
     entries: EntryRows
     shoppers: ShoppersTable
     client: Any
@@ -303,7 +303,7 @@ class PeopleTables:
         keys = read_keys(stage.client("secretsmanager"), names["SigningKeysSecret"])
         entries = names["EntriesTable"]
         return cls(
-            StageTables.of(stage),
+            stage.container(),
             EntryRows(client, entries),
             ShoppersTable(client, entries),
             client,

@@ -8,8 +8,7 @@ import httpx
 import pytest
 
 from chalicelib.clock import clock_ms
-from chalicelib.domain.availability import AvailabilityEvent
-from chalicelib.domain.stock import Availability
+from chalicelib.domain.stock import Availability, AvailabilityEvent
 from chalicelib.services.availability import Availabilities
 from chalicelib.tables.products import ProductsTable
 from spillway.demo.shopper import until
@@ -47,7 +46,7 @@ def test_a_fan_out_longer_than_a_chain_may_be_tells_everybody_once(tmp_path: Pat
         stage = stage_named(project, "local")
         waiting = join(stage, WAITERS)
         products = ProductsTable(stage.client("dynamodb"), stage.outputs()["ProductsTable"])
-        Availabilities(products).take_in(AvailabilityEvent("e2e", SKU, Availability.IN_STOCK, 5, clock_ms()))
+        Availabilities(products).apply(AvailabilityEvent("e2e", SKU, Availability.IN_STOCK, 5, clock_ms()))
         with httpx.Client(base_url=demo.inbox_url, trust_env=False, timeout=30) as inbox:
 
             def told() -> Counter[str]:

@@ -11,9 +11,8 @@ import httpx
 import pytest
 
 from chalicelib.clock import clock_ms
-from chalicelib.domain.availability import AvailabilityEvent
 from chalicelib.domain.entry import Signup
-from chalicelib.domain.stock import Availability
+from chalicelib.domain.stock import Availability, AvailabilityEvent
 from chalicelib.domain.wave import WAVE_STEP_ENTRIES_MAX
 from chalicelib.services.availability import Availabilities
 from chalicelib.tables.entries import EntriesTable
@@ -85,7 +84,7 @@ def test_functions_killed_while_they_tell_lose_nobody(tmp_path: Path) -> None:
         waiting = join(stage, WAITERS)
         products = ProductsTable(stage.client("dynamodb"), stage.outputs()["ProductsTable"])
         event = AvailabilityEvent("e2e", SKU, Availability.IN_STOCK, 5, clock_ms())
-        Availabilities(products).take_in(event)
+        Availabilities(products).apply(event)
         told: Counter[str] = Counter()
         killed = 0
         with httpx.Client(base_url=demo.inbox_url, trust_env=False, timeout=30) as inbox:

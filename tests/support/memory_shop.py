@@ -4,11 +4,10 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
-from chalicelib.domain.availability import AvailabilityEvent
 from chalicelib.domain.email import Email
 from chalicelib.domain.entry import Entry, EntryState, OptIn, Signup
 from chalicelib.domain.product import Product, Variant
-from chalicelib.domain.stock import Availability, Restock, Stock, StockedProduct, restocks
+from chalicelib.domain.stock import Availability, AvailabilityEvent, Restock, Stock, StockedProduct, restocks
 from chalicelib.domain.wave import WaveMessage, WavePolicy
 from chalicelib.mail.sender import OutgoingEmail
 from chalicelib.services.email_composer import EmailComposer

@@ -9,12 +9,12 @@ from chalicelib.tables.entries import entry_from
 from chalicelib.tables.sending.deliverability import DeliverabilityTable
 from chalicelib.tables.shoppers import ShoppersTable
 from spillway.importing.table import read_table
-from spillway.stage_tables import StageTables
 from spillway.waitlist.export_rows import Asked, ExportRow, read_rows
 from spillway.waitlist.intake import Here
 from spillway.waitlist.people import People
 from spillway.waitlist.reasons import Explanation, explain
 from spillway.waitlist.rows import EntryRows, PeopleTables
+from tests.support.containers import container_with
 from tests.support.shop import IDENTITY_KEY, TestShop
 
 
@@ -22,8 +22,14 @@ def people_tables(shop: TestShop) -> PeopleTables:
     """The tables of a shop, as a stage would name them."""
     health = DeliverabilityTable(shop.dynamodb, shop.entries_name, shop.sending_name)
     return PeopleTables(
-        StageTables(
-            shop.products, shop.shards, shop.restocks, shop.progress, shop.policies, shop.rate_table, health
+        container_with(
+            products=shop.products,
+            shards=shop.shards,
+            restocks=shop.restocks,
+            progress=shop.progress,
+            policies=shop.policies,
+            sending_rate=shop.rate_table,
+            deliverability=health,
         ),
         EntryRows(shop.dynamodb, shop.entries_name),
         ShoppersTable(shop.dynamodb, shop.entries_name),

@@ -5,10 +5,9 @@ from itertools import count
 from typing import Any
 
 from chalicelib.domain.address import Address
-from chalicelib.domain.availability import AvailabilityEvent
 from chalicelib.domain.entry import Entry
 from chalicelib.domain.links import Links, LinkSubject, Purpose
-from chalicelib.domain.stock import Availability, Restock, restocks
+from chalicelib.domain.stock import Availability, AvailabilityEvent, Restock, restocks
 from chalicelib.mail.sender import OutcomeUnknown, SendRefused
 from chalicelib.services.availability import Availabilities
 from chalicelib.services.confirmations import Confirmations
@@ -96,7 +95,7 @@ class TestShop(ShopBase):
         event = AvailabilityEvent(
             f"event-{next(self._events)}", self.sku, availability, units, self.clock(), by_arrival=True
         )
-        Availabilities(self.products).take_in(event)
+        Availabilities(self.products).apply(event)
         after = self.products.get(self.slug)
         assert before is not None
         assert after is not None

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from chalicelib.domain.sku import SkuRefused, parse_sku
+from chalicelib.domain.ids import SkuRefused, parse_sku
 
 HOSTILE = (
     "Cam/4567",

@@ -22,7 +22,7 @@ from chalicelib.domain.address import Address
 from chalicelib.domain.entry import CONFIRM_WITHIN_S, EntryState, OptIn, Signup
 from chalicelib.domain.form_stamp import DAY_MS, PERIOD_DAYS, VALID_DAYS, FormStamps, Offer
 from chalicelib.domain.links import LinkSubject, Purpose
-from chalicelib.http.refusals import problem_of
+from chalicelib.http.responses import problem_of
 from chalicelib.tables.domain_lists import DomainListsTable
 from chalicelib.tables.shards import Notified, ShardsTable
 from spillway.demo.shopper import forms_of
@@ -240,7 +240,7 @@ def test_a_filled_honeypot_gets_a_script_the_same_answer_and_nothing_is_stored(
     assert sign_up(api, "zoltan@example.com", knot="x", undo="1").json_body.keys() == {"status", "undo"}
     assert rows() == 1
     logged = capsys.readouterr().out
-    assert "trapped" in logged
+    assert "honeypot" in logged
     assert "zoltan" not in logged
 
 
@@ -764,7 +764,7 @@ def test_what_is_our_fault_is_not_shown(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("secret: ada@example.com")
 
-    monkeypatch.setitem(vars(cloud.container), "signups", SimpleNamespace(sign_up=broken))
+    monkeypatch.setitem(vars(cloud.container), "signups", SimpleNamespace(decide=broken))
     answer = sign_up(api)
     assert answer.status_code == 500
     assert b"secret" not in answer.body

@@ -56,9 +56,9 @@ def test_dead_letters_raise_one_notice() -> None:
 
 def test_dead_letters_that_come_after_others_were_brought_home_are_told_of_again() -> None:
     (fewer,) = decide(replace(CALM, dead_letters=1, dead_letters_before=3), Bounds())
-    assert (fewer.action, fewer.value) == (Action.COUNT_DEAD_LETTERS_AGAIN, 1)
+    assert (fewer.action, fewer.value) == (Action.RESET_DEAD_LETTER_COUNT, 1)
     (more,) = decide(replace(CALM, dead_letters=2, dead_letters_before=fewer.value), Bounds())
-    assert more.action is Action.NOTICE_DEAD_LETTERS
+    assert more.action is Action.ALERT_DEAD_LETTERS
 
 
 def flooded(**metrics: list[float]) -> FakeStage:
@@ -110,7 +110,7 @@ def autopilot_acted(
     return [decision.action for decision in decisions], log
 
 
-IN_A_FLOOD = [Action.WARM_TABLE, Action.RAISE_CONCURRENCY, Action.NOTICE_DEAD_LETTERS]
+IN_A_FLOOD = [Action.WARM_TABLE, Action.RAISE_CONCURRENCY, Action.ALERT_DEAD_LETTERS]
 
 
 def test_tending_does_what_was_decided_and_writes_down_why(tmp_path: Path) -> None:
@@ -343,18 +343,18 @@ def test_a_look_knows_a_stage_where_some_of_it_is_not_set(
             Watched(),
             Bounds(),
             Control.DEAD_LETTERS,
-            Action.NOTICE_DEAD_LETTERS,
+            Action.ALERT_DEAD_LETTERS,
             (
                 "publish",
                 {
                     "TopicArn": "topic",
                     "Subject": "dead letters",
-                    "Message": "7 wait for a person, 1 of them told of before."
+                    "Message": "7 wait for a person, 1 of them reported before."
                     " What to do: docs/runbooks/dead-letters.md",
                 },
             ),
         ),
-        (Watched(told=8), Bounds(), Control.DEAD_LETTERS, Action.COUNT_DEAD_LETTERS_AGAIN, None),
+        (Watched(told=8), Bounds(), Control.DEAD_LETTERS, Action.RESET_DEAD_LETTER_COUNT, None),
     ],
 )
 def test_each_action_is_one_request_and_one_line_of_the_journal(
@@ -376,16 +376,16 @@ def test_the_clouds_journal_logs_a_decision_and_remembers_what_was_told(
     action_log = CloudActionLog(AlertStateTable(rows, "sending"))  # type: ignore[arg-type]
     assert action_log.dead_letters_alerted() == 5
     rows.calls.clear()
-    noticed = Decision(Action.NOTICE_DEAD_LETTERS, 3, "because")
+    noticed = Decision(Action.ALERT_DEAD_LETTERS, 3, "because")
     action_log.write(Decision(Action.WARM_TABLE, 9, "because"), at_ms=4, done=True)
     action_log.write(noticed, at_ms=5, done=False)
     assert rows.calls == []
     action_log.write(noticed, at_ms=6, done=True)
     row = {"id": {"S": "alert-state"}, "dead_letters": {"N": "3"}}
     assert rows.calls == [("put_item", {"TableName": "sending", "Item": row})]
-    line = {"event": "autopilot_acted", "value": 3, "why": "because", "action": "tell of dead letters"}
+    line = {"event": "autopilot_acted", "value": 3, "why": "because", "action": "alert_dead_letters"}
     assert logged(capsys) == [
-        {**line, "action": "warm the entries table", "value": 9, "at_ms": 4, "done": True},
+        {**line, "action": "warm_table", "value": 9, "at_ms": 4, "done": True},
         {**line, "at_ms": 5, "done": False},
         {**line, "at_ms": 6, "done": True},
     ]

@@ -13,10 +13,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import app as cloud
-from chalicelib.domain.availability import AvailabilityEvent, Outcome, TakenIn
 from chalicelib.domain.product import Product, Variant, WhenSoldOut
-from chalicelib.domain.stock import Availability, Restock, Stock, StockedProduct, restocks
-from chalicelib.http.merchant_keys import SIGNATURE_TOLERANCE_S, MerchantKeys, NotTheMerchant, sign
+from chalicelib.domain.stock import (
+    Availability,
+    AvailabilityEvent,
+    EventResult,
+    Outcome,
+    Restock,
+    Stock,
+    StockedProduct,
+    restocks,
+)
+from chalicelib.http.merchant_requests import SIGNATURE_TOLERANCE_S, MerchantKeys, NotTheMerchant, sign
 from chalicelib.services.availability import Availabilities
 from chalicelib.services.webhooks import Webhooks
 from chalicelib.tables.products import TRANSACTION_PRODUCTS_MAX, ProductsTable
@@ -301,7 +309,7 @@ def test_events_in_any_order_and_any_number_lead_to_the_newest(
     ]
     availabilities = Availabilities(products)
     for event in data.draw(st.permutations(shifted * 2)):
-        availabilities.take_in(event)
+        availabilities.apply(event)
     newest_ms = max(event.observed_at_ms for event in shifted)
     last = stock(products)
     assert last.observed_at_ms == newest_ms
@@ -313,13 +321,13 @@ def test_events_in_any_order_and_any_number_lead_to_the_newest(
 
 def test_what_the_shop_does_not_sell_is_unknown(products: ProductsTable) -> None:
     event = AvailabilityEvent("e", "NOWHERE", IN_STOCK, 1, 10**13)
-    assert Availabilities(products).take_in(event).outcome is Outcome.UNKNOWN_SKU
+    assert Availabilities(products).apply(event).outcome is Outcome.UNKNOWN_SKU
 
 
 def test_of_many_events_one_about_a_product_that_is_gone_is_none_at_all(products: ProductsTable) -> None:
     events = [(slug, AvailabilityEvent("e", SKU, IN_STOCK, 9, 10**13)) for slug in ("field-jacket", "gone")]
     before = stock(products)
-    assert not Availabilities(products).take_in_all(events)
+    assert not Availabilities(products).apply_all(events)
     assert stock(products) == before
 
 
@@ -330,14 +338,14 @@ def test_all_of_many_events_or_none(products: ProductsTable) -> None:
     availabilities = Availabilities(products)
     before = stock(products)
     pairs = [("field-jacket", event(SKU, 100)), ("scarf", event("SCARF", -1))]
-    assert not availabilities.take_in_all(pairs)
+    assert not availabilities.apply_all(pairs)
     assert stock(products) == before
     pairs = [
         ("field-jacket", event(SKU, 100)),
         ("field-jacket", event("FJ-MOSS-S", 100)),
         ("scarf", event("SCARF", 100)),
     ]
-    assert availabilities.take_in_all(pairs)
+    assert availabilities.apply_all(pairs)
     assert (stock(products).units, stock(products, "FJ-MOSS-S").units) == (9, 9)
 
 
@@ -354,10 +362,10 @@ def test_as_many_products_are_taken_in_at_once_as_one_transaction_takes(over: in
     if over:
         says = f"^{count} products, {TRANSACTION_PRODUCTS_MAX} is the most$"
         with pytest.raises(ValueError, match=says):
-            availabilities.take_in_all(events)
+            availabilities.apply_all(events)
         assert recorder.taken() == []
         return
-    assert availabilities.take_in_all(events) is True
+    assert availabilities.apply_all(events) is True
     stored = event.applied_to(known).stock
     assert recorder.taken() == [
         ("products.get_many", set(found)),
@@ -375,7 +383,7 @@ def test_of_many_events_those_that_are_no_news_write_nothing_and_an_older_one_st
     availabilities = Availabilities(recorder.part("products", get_many=found, observe_all=False))
     news = AvailabilityEvent("e3", "B", SOLD_OUT, 0, 200)
     # A repeat is no news, and what comes after it counts.
-    assert availabilities.take_in_all([("p", event), ("p", news)]) is False
+    assert availabilities.apply_all([("p", event), ("p", news)]) is False
     assert recorder.taken()[1:] == [
         ("products.observe_all", [("p", "B", news.applied_to(known).stock, known)])
     ]
@@ -384,7 +392,7 @@ def test_of_many_events_those_that_are_no_news_write_nothing_and_an_older_one_st
         ("p", AvailabilityEvent("e4", "C", IN_STOCK, 1, 500)),
         ("gone", news),
     ):
-        assert availabilities.take_in_all([("p", news), bad]) is False
+        assert availabilities.apply_all([("p", news), bad]) is False
         assert [call[0] for call in recorder.taken()] == ["products.get_many"]
 
 
@@ -396,19 +404,19 @@ def test_one_event_is_looked_up_written_as_known_and_tried_twenty_times() -> Non
     event = AvailabilityEvent("e1", "A", IN_STOCK, 9, 100)
     stored = event.applied_to(known).stock
     products = recorder.part("products", slug_of="p", get=stocked, observe=False)
-    assert Availabilities(products).take_in(event) == TakenIn(Outcome.BUSY)
+    assert Availabilities(products).apply(event) == EventResult(Outcome.BUSY)
     tried = [("products.get", "p"), ("products.observe", "p", "A", stored, {"known": known})]
     assert recorder.taken() == [("products.slug_of", "A"), *tried * 20]
     products.answers["observe"] = True
-    assert Availabilities(products).take_in(event) == TakenIn(event.applied_to(known).outcome, stored)
+    assert Availabilities(products).apply(event) == EventResult(event.applied_to(known).outcome, stored)
     products.answers |= {"get": StockedProduct(product, {"A": stored})}
     recorder.taken()
     repeated = event.applied_to(stored)
-    assert Availabilities(products).take_in(event) == TakenIn(repeated.outcome, repeated.stock)
+    assert Availabilities(products).apply(event) == EventResult(repeated.outcome, repeated.stock)
     assert "products.observe" not in recorder.names()
     for answers in ({"slug_of": None}, {"get": None}, {"get": StockedProduct(product, {})}):
         unknown = recorder.part("products", **{"slug_of": "p", "get": stocked, **answers})
-        assert Availabilities(unknown).take_in(event) == TakenIn(Outcome.UNKNOWN_SKU)
+        assert Availabilities(unknown).apply(event) == EventResult(Outcome.UNKNOWN_SKU)
 
 
 def let_back_order(products: ProductsTable, *skus: str) -> None:
@@ -472,7 +480,7 @@ def test_many_counted_events_are_one_write_and_each_has_its_own_end(
         partial(AvailabilityEvent, f"count-{units}", units=units, observed_at_ms=10**12, by_units=True)
         for units in (0, 9)
     )
-    assert Availabilities(products).take_in_all(
+    assert Availabilities(products).apply_all(
         [
             ("field-jacket", none(sku=SKU, availability=SOLD_OUT)),
             ("field-jacket", nine(sku="FJ-MOSS-S", availability=IN_STOCK)),
@@ -494,14 +502,14 @@ def test_many_counted_events_are_one_write_and_each_has_its_own_end(
 
 def test_units_count_a_variant_that_nobody_counted(products: ProductsTable) -> None:
     availabilities = Availabilities(products)
-    availabilities.take_in(AvailabilityEvent("on", SKU, IN_STOCK, None, 10**12))
+    availabilities.apply(AvailabilityEvent("on", SKU, IN_STOCK, None, 10**12))
     uncounted = stock(products)
     assert (uncounted.availability, uncounted.units) == (IN_STOCK, None)
-    availabilities.take_in(AvailabilityEvent("n", SKU, IN_STOCK, 5, 10**12 + 1, by_units=True))
+    availabilities.apply(AvailabilityEvent("n", SKU, IN_STOCK, 5, 10**12 + 1, by_units=True))
     counted = stock(products)
     assert (counted.availability, counted.units) == (IN_STOCK, 5)
     assert restocks("field-jacket", {SKU: uncounted}, {SKU: counted}, at_ms=1) == ()
-    availabilities.take_in(AvailabilityEvent("none", SKU, SOLD_OUT, 0, 10**12 + 2, by_units=True))
+    availabilities.apply(AvailabilityEvent("none", SKU, SOLD_OUT, 0, 10**12 + 2, by_units=True))
     assert (stock(products).availability, stock(products).units) == (SOLD_OUT, 0)
 
 
@@ -587,7 +595,7 @@ def test_two_skus_and_two_times_of_one_event_id_are_restocks_of_their_own(produc
         before = products.get("field-jacket")
         availability = IN_STOCK if units else SOLD_OUT
         event = AvailabilityEvent("delivery-77", sku, availability, units, 10**12 + at_ms)
-        Availabilities(products).take_in(event)
+        Availabilities(products).apply(event)
         after = products.get("field-jacket")
         assert before is not None
         assert after is not None
@@ -725,15 +733,15 @@ def test_events_at_once_are_each_stored_or_told_to_come_again(
     def beaten(*args: Any, **known: Any) -> bool:
         if rivals:
             monkeypatch.setattr(products, "observe", observe)
-            availabilities.take_in(rivals.pop())
+            availabilities.apply(rivals.pop())
             monkeypatch.setattr(products, "observe", beaten)
         return observe(*args, **known)
 
     monkeypatch.setattr(products, "observe", beaten)
-    taken = availabilities.take_in(AvailabilityEvent("last", SKU, IN_STOCK, 3, 0, by_arrival=True))
+    taken = availabilities.apply(AvailabilityEvent("last", SKU, IN_STOCK, 3, 0, by_arrival=True))
     assert (taken.outcome, stock(products).units, stock(products).version) == (Outcome.CHANGED, 3, 3)
     monkeypatch.setattr(products, "observe", lambda *_, **__: False)
-    assert availabilities.take_in(AvailabilityEvent("x", SKU, IN_STOCK, 4, 0, True)).outcome is Outcome.BUSY
+    assert availabilities.apply(AvailabilityEvent("x", SKU, IN_STOCK, 4, 0, True)).outcome is Outcome.BUSY
 
 
 def test_a_variant_too_busy_is_answered_503_and_nothing_is_stored(
@@ -749,11 +757,11 @@ def test_a_variant_too_busy_is_answered_503_and_nothing_is_stored(
 class OneAnswer(Availabilities):
     """Gives its answer, and keeps what it took in."""
 
-    def __init__(self, answer: TakenIn) -> None:
+    def __init__(self, answer: EventResult) -> None:
         self.answer = answer
         self.taken: list[AvailabilityEvent] = []
 
-    def take_in(self, event: AvailabilityEvent) -> TakenIn:
+    def take_in(self, event: AvailabilityEvent) -> EventResult:
         self.taken.append(event)
         return self.answer
 
@@ -762,14 +770,14 @@ class OneAnswer(Availabilities):
 def test_a_webhook_is_noted_at_its_time_unless_its_event_is_to_come_again(
     noted: MemoryWebhooks, clock: Clock, outcome: Outcome
 ) -> None:
-    answer, event = TakenIn(outcome), AvailabilityEvent("e", SKU, IN_STOCK, 1, 5)
+    answer, event = EventResult(outcome), AvailabilityEvent("e", SKU, IN_STOCK, 1, 5)
     availabilities = OneAnswer(answer)
     webhooks = Webhooks(availabilities, noted, clock)
-    assert webhooks.take_in(event, "d1") is answer
+    assert webhooks.apply(event, "d1") is answer
     comes_again = outcome in {Outcome.UNKNOWN_SKU, Outcome.BUSY}
     assert noted.digests == ({} if comes_again else {"d1": clock()})
-    again = webhooks.take_in(event, "d1")
-    assert again == (answer if comes_again else TakenIn(Outcome.REPLAYED))
+    again = webhooks.apply(event, "d1")
+    assert again == (answer if comes_again else EventResult(Outcome.REPLAYED))
     assert availabilities.taken == [event] * (2 if comes_again else 1)
 
 
@@ -778,10 +786,10 @@ def test_of_a_webhook_that_came_twice_at_once_one_is_a_replay(clock: Clock) -> N
         def is_known(self, digest: str) -> bool:
             return False
 
-    late, answer = Late(), TakenIn(Outcome.CHANGED)
+    late, answer = Late(), EventResult(Outcome.CHANGED)
     webhooks = Webhooks(OneAnswer(answer), late, clock)
     event = AvailabilityEvent("e", SKU, IN_STOCK, 1, 5)
-    assert [webhooks.take_in(event, "d1"), webhooks.take_in(event, "d1")] == [
+    assert [webhooks.apply(event, "d1"), webhooks.apply(event, "d1")] == [
         answer,
-        TakenIn(Outcome.REPLAYED),
+        EventResult(Outcome.REPLAYED),
     ]

@@ -21,14 +21,21 @@ from botocore.validate import ParamValidator
 
 from chalicelib.aws.connections import Answer, Connections
 from chalicelib.aws.errors import AwsError, AwsRefused, code_of, passes
-from chalicelib.aws.json_api import ATTEMPTS_MAX, BACKOFF_S, DYNAMODB, SECRETS_MANAGER, JsonApi, Service
-from chalicelib.aws.services import DynamoDb
+from chalicelib.aws.services import (
+    ATTEMPTS_MAX,
+    BACKOFF_S,
+    DYNAMODB,
+    SECRETS_MANAGER,
+    DynamoDb,
+    JsonApi,
+    Service,
+)
 from chalicelib.aws.signing import Credentials
 from chalicelib.domain.address import Address
 from chalicelib.domain.email import RequestedEmail
 from chalicelib.domain.wave import WaveStep, from_json
-from chalicelib.mail.account import SesAccount
 from chalicelib.mail.sender import Refusal, SendRefused
+from chalicelib.mail.ses import SesAccount
 from chalicelib.queues import ConfirmationsQueue, WavesQueue
 from chalicelib.services.signups import Signups
 from chalicelib.storage.pages import Cdn, CdnBusy, PageContested, PagesBucket

@@ -23,11 +23,18 @@ from hypothesis import strategies as st
 from chalicelib.aws import connections as connections_module
 from chalicelib.aws import services as services_module
 from chalicelib.aws.connections import Answer, Connections
-from chalicelib.aws.credentials import CredentialSource
 from chalicelib.aws.errors import AwsError, AwsRefused, AwsUnreachable, NoCredentials, code_of, passes
-from chalicelib.aws.json_api import ATTEMPTS_MAX, BACKOFF_MAX_S, DYNAMODB, SECRETS_MANAGER, JsonApi
-from chalicelib.aws.services import Aws, DynamoDb, SecretsManager
-from chalicelib.aws.signing import Credentials, Signer
+from chalicelib.aws.services import (
+    ATTEMPTS_MAX,
+    BACKOFF_MAX_S,
+    DYNAMODB,
+    SECRETS_MANAGER,
+    Aws,
+    DynamoDb,
+    JsonApi,
+    SecretsManager,
+)
+from chalicelib.aws.signing import Credentials, CredentialSource, Signer
 from chalicelib.tables.expressions import Attr
 from chalicelib.tables.table import Table, Update
 from tests.support.aws import create_table

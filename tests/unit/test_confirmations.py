@@ -22,13 +22,13 @@ from chalicelib.domain.entry import (
     Entry,
     EntryState,
 )
+from chalicelib.domain.ids import sku_tag
 from chalicelib.domain.links import Links, LinkSubject, Purpose
-from chalicelib.domain.sku import sku_tag
 from chalicelib.domain.stock import Availability, Stock, StockedProduct
-from chalicelib.http.token_form import TOKEN_CHARS_MAX
+from chalicelib.http.link_forms import TOKEN_CHARS_MAX
 from chalicelib.mail.headers import check_headers
-from chalicelib.mail.mime import message_of
 from chalicelib.mail.sender import Delivery, EmailDeferred, OutgoingEmail, Refusal, SendRefused, SendResult
+from chalicelib.mail.smtp import message_of
 from chalicelib.services.confirmations import Confirmations, lift_confirmed
 from chalicelib.services.email_composer import EmailComposer
 from chalicelib.services.requested_emails import RequestedEmails

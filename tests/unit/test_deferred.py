@@ -10,8 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.domain.entry import Entry, EntryState, shard_of, shards_of
-from chalicelib.domain.hops import DAY_S, DEFERRED_S, TRIES_MAX, WAVE_HOPS_MAX, ChainTooLong, wait_s
-from chalicelib.domain.rate_limits import UNLIMITED, Limits
+from chalicelib.domain.rate_limits import (
+    DAY_S,
+    DEFERRED_S,
+    TRIES_MAX,
+    UNLIMITED,
+    WAVE_HOPS_MAX,
+    ChainTooLong,
+    Limits,
+    wait_s,
+)
 from chalicelib.domain.stock import Availability, StockedProduct
 from chalicelib.domain.wave import (
     LimitedWave,

@@ -14,37 +14,55 @@ from chalice.app import MultiDict, Response
 
 from chalicelib.aws.errors import AwsRefused
 from chalicelib.domain.address import Address
-from chalicelib.domain.availability import UNITS_MAX, AvailabilityEvent, Outcome, TakenIn
-from chalicelib.domain.entry import OptIn
+from chalicelib.domain.entry import OptIn, Signup
 from chalicelib.domain.form_stamp import DAY_MS, PERIOD_DAYS, VALID_DAYS, FormStamps, Offer
+from chalicelib.domain.ids import Sku
 from chalicelib.domain.links import LinkRefused
-from chalicelib.domain.stock import Availability, Stock
-from chalicelib.http import refusals, responses
+from chalicelib.domain.signup import Accepted, Honeypot, Rejected, SignupForm, Stale
+from chalicelib.domain.stock import UNITS_MAX, Availability, AvailabilityEvent, EventResult, Outcome, Stock
+from chalicelib.http import responses
 from chalicelib.http.availability_body import AHEAD_MS_MAX, availability_event, ignored_fields
-from chalicelib.http.did_you_mean import did_you_mean_page, once_more_page, signed_up_page
-from chalicelib.http.forms import BODY_BYTES_MAX, FIELDS_MAX, FORM_TYPE, JSON_TYPE, Body
-from chalicelib.http.language import link_address, root_asked
-from chalicelib.http.merchant_keys import SIGNATURES_MAX, MerchantKeys, NotTheMerchant, sign
-from chalicelib.http.merchant_requests import event_by_key, event_by_signature, outcome_answer
-from chalicelib.http.my_waitlists_form import asking_address, unsubscribe_choice
-from chalicelib.http.origins import refuse_foreign
-from chalicelib.http.problem import FieldError, Problem
-from chalicelib.http.signup_form import (
-    PAGE_CHARS_MAX,
-    SignupForm,
-    signup_form,
-    undo_form,
-    undo_refused,
-)
-from chalicelib.http.token_form import (
+from chalicelib.http.link_forms import (
     TOKEN_CHARS_MAX,
     UnsubscribeTokens,
+    asking_address,
     link_token,
     posted_token,
     unsubscribe_by_any,
+    unsubscribe_choice,
     unsubscribe_tokens,
 )
-from chalicelib.http.viewer import viewer_address
+from chalicelib.http.merchant_requests import (
+    SIGNATURES_MAX,
+    MerchantKeys,
+    NotTheMerchant,
+    event_by_key,
+    event_by_signature,
+    outcome_answer,
+    sign,
+)
+from chalicelib.http.problem import FieldError, Problem
+from chalicelib.http.request import (
+    BODY_BYTES_MAX,
+    FIELDS_MAX,
+    FORM_TYPE,
+    JSON_TYPE,
+    Body,
+    link_address,
+    refuse_foreign,
+    root_asked,
+    viewer_address,
+)
+from chalicelib.http.signup_answer import did_you_mean_page, once_more_page, signed_up_page
+from chalicelib.http.signup_form import (
+    PAGE_CHARS_MAX,
+    parse_signup,
+    signup_problem,
+    undo_form,
+    undo_refused,
+)
+from chalicelib.services.signups import Signups
+from chalicelib.tables.entries import EntriesTable
 from tests.support.log_lines import logged
 
 HTML_HEADERS = {
@@ -569,12 +587,12 @@ def test_the_answer_to_an_event_is_the_outcome_and_what_is_stored(
             "event_id": "e0",
         },
     }
-    assert whole(outcome_answer(TAKEN, TakenIn(Outcome.OLDER, STOCK))) == (
+    assert whole(outcome_answer(TAKEN, EventResult(Outcome.OLDER, STOCK))) == (
         200,
         {"Cache-Control": "no-store"},
         document,
     )
-    assert outcome_answer(TAKEN, TakenIn(Outcome.OLDER, STOCK), ("a", "b")).body == {
+    assert outcome_answer(TAKEN, EventResult(Outcome.OLDER, STOCK), ("a", "b")).body == {
         **document,
         "ignored": ["a", "b"],
     }
@@ -586,12 +604,12 @@ def test_the_answer_to_an_event_is_the_outcome_and_what_is_stored(
     ("taken", "expected"),
     [
         (
-            TakenIn(Outcome.UNKNOWN_SKU),
+            EventResult(Outcome.UNKNOWN_SKU),
             bad(WORDS, error("sku", "This shop sells nothing under that name.")),
         ),
         (
-            TakenIn(Outcome.REPLAYED, STOCK),
-            bad("This very request was taken in before. It changes nothing now.", status=HTTPStatus.CONFLICT),
+            EventResult(Outcome.REPLAYED, STOCK),
+            bad("This very request was applied before. It changes nothing now.", status=HTTPStatus.CONFLICT),
         ),
         *(
             (
@@ -602,11 +620,11 @@ def test_the_answer_to_an_event_is_the_outcome_and_what_is_stored(
                     retry_after_s=1,
                 ),
             )
-            for taken in (TakenIn(Outcome.BUSY, STOCK), TakenIn(Outcome.CHANGED))
+            for taken in (EventResult(Outcome.BUSY, STOCK), EventResult(Outcome.CHANGED))
         ),
     ],
 )
-def test_an_event_that_was_not_taken_in_is_a_problem(taken: TakenIn, expected: dict[str, Any]) -> None:
+def test_an_event_that_was_not_taken_in_is_a_problem(taken: EventResult, expected: dict[str, Any]) -> None:
     assert told(lambda: outcome_answer(TAKEN, taken)) == expected
 
 
@@ -670,7 +688,7 @@ def test_an_error_is_a_problem_to_its_sender_and_a_line_in_the_log(
     line: dict[str, Any] | None,
 ) -> None:
     def refused() -> None:
-        raise refusals.problem_of(failure, lambda: 0.5)
+        raise responses.problem_of(failure, lambda: 0.5)
 
     assert told(refused) == expected
     assert logged(capsys) == ([line] if line else [])
@@ -680,10 +698,10 @@ def test_the_place_of_an_error_is_logged_and_a_problem_stays_as_it_is(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     kept = Problem(HTTPStatus.GONE, "x")
-    assert refusals.problem_of(kept) is kept
+    assert responses.problem_of(kept) is kept
     with pytest.raises(RuntimeError) as caught:
         never()
-    refusals.problem_of(caught.value)
+    responses.problem_of(caught.value)
     (line,) = logged(capsys)
     assert [place.partition(":")[0] for place in line["at"]] == [
         "test_the_place_of_an_error_is_logged_and_a_problem_stays_as_it_is",
@@ -691,9 +709,9 @@ def test_the_place_of_an_error_is_logged_and_a_problem_stays_as_it_is(
     ]
     busy = AwsRefused("ThrottlingException", 400)
     chances = iter((0.0, 0.124, 0.125, 0.999))
-    waits = [refusals.problem_of(busy, lambda: next(chances)).retry_after_s for _ in range(4)]
+    waits = [responses.problem_of(busy, lambda: next(chances)).retry_after_s for _ in range(4)]
     assert waits == [2, 2, 3, 9]
-    waits = [refusals.problem_of(busy).retry_after_s for _ in range(20)]
+    waits = [responses.problem_of(busy).retry_after_s for _ in range(20)]
     assert set(waits) <= set(range(2, 10))
 
 
@@ -703,13 +721,13 @@ def never() -> Any:
 
 def test_a_script_is_answered_by_a_document() -> None:
     busy = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "Later.", retry_after_s=0)
-    assert whole(refusals.refusal(asked(), busy, never)) == (
+    assert whole(responses.refusal(asked(), busy, never)) == (
         503,
         {**PROBLEM_HEADERS, "Retry-After": "0"},
         busy.document(),
     )
     stranger = Problem(HTTPStatus.UNAUTHORIZED, "Who is it?")
-    assert whole(refusals.problem_document(stranger)) == (
+    assert whole(responses.problem_document(stranger)) == (
         401,
         {**PROBLEM_HEADERS, "WWW-Authenticate": "Bearer"},
         stranger.document(),
@@ -769,7 +787,7 @@ WRONG = (
 )
 def test_a_person_is_told_on_a_page(problem: Problem, language: str, rendered: Any) -> None:
     renderer: Any = Renderer(language)
-    answer = refusals.refusal(asked(PERSON), problem, lambda: renderer)
+    answer = responses.refusal(asked(PERSON), problem, lambda: renderer)
     assert whole(answer) == (problem.status.value, {**HTML_HEADERS, "Content-Language": language}, "<page>")
     root = "/de" if problem.back_path.startswith("/de/") else ""
     assert renderer.asked == [root, rendered]
@@ -778,16 +796,16 @@ def test_a_person_is_told_on_a_page(problem: Problem, language: str, rendered: A
 def test_the_language_of_a_refusal_is_that_of_the_address_before_that_of_the_page() -> None:
     renderer: Any = Renderer()
     wrong = Problem(HTTPStatus.BAD_REQUEST, "Wrong.", back_path="/fr/products/x", retry_after_s=3)
-    answer = refusals.refusal(asked(PERSON, query=[("lang", "de")]), wrong, lambda: renderer)
+    answer = responses.refusal(asked(PERSON, query=[("lang", "de")]), wrong, lambda: renderer)
     assert whole(answer) == (400, {**HTML_HEADERS, "Retry-After": "3"}, "<page>")
     assert renderer.asked[0] == "/de"
 
 
 def test_a_person_gets_a_bare_page_where_none_can_be_rendered(capsys: pytest.CaptureFixture[str]) -> None:
     wrong = Problem(HTTPStatus.BAD_REQUEST, 'No "<b>".', retry_after_s=3)
-    status, headers, body = whole(refusals.refusal(asked(PERSON), wrong, never))
+    status, headers, body = whole(responses.refusal(asked(PERSON), wrong, never))
     assert (status, headers) == (400, {**HTML_HEADERS, "Content-Language": "en", "Retry-After": "3"})
-    assert body == refusals.BARE_PAGE.replace("{text}", "No &quot;&lt;b&gt;&quot;.")
+    assert body == responses.BARE_PAGE.replace("{text}", "No &quot;&lt;b&gt;&quot;.")
     assert logged(capsys) == [{"event": "problem_not_rendered", "error": "RuntimeError"}]
 
 
@@ -799,13 +817,13 @@ def test_answers_of_the_framework_are_problems_and_others_stay_as_they_are() -> 
         "status": 405,
         "detail": "Specified method is invalid for this resource",
     }
-    assert whole(refusals.in_problem_terms(theirs)) == (
+    assert whole(responses.in_problem_terms(theirs)) == (
         405,
         {**PROBLEM_HEADERS, "Allow": "GET"},
         document,
     )
     unnamed = Response({"Code": "x"}, headers={}, status_code=422)
-    assert whole(refusals.in_problem_terms(unnamed)) == (
+    assert whole(responses.in_problem_terms(unnamed)) == (
         422,
         PROBLEM_HEADERS,
         {
@@ -817,7 +835,7 @@ def test_answers_of_the_framework_are_problems_and_others_stay_as_they_are() -> 
     )
     for body in ("Code", {"code": 1}):
         ours = Response(body, status_code=400)
-        assert refusals.in_problem_terms(ours) is ours
+        assert responses.in_problem_terms(ours) is ours
 
 
 # ---- the waitlist's form ----
@@ -828,33 +846,58 @@ STAMP = STAMPS.stamp(OFFERED)
 ADA = Address.parse("ada@example.com")
 
 
+def skus(numbers: str) -> tuple[Sku, ...]:
+    return tuple(map(Sku, numbers))
+
+
+class NoEntries(EntriesTable):
+    """Stores nothing."""
+
+    def __init__(self) -> None:
+        pass
+
+    def ask(self, signup: Signup, *, at_ms: int) -> bool:
+        return True
+
+
 def read(terms: Offer = OFFERED, **fields: Any) -> SignupForm:
     stamped = {"email": "ada@example.com", "sku": ["1"], "stamp": STAMPS.stamp(terms), **fields}
     given = {name: value for name, value in stamped.items() if value is not None}
-    return signup_form(
-        form(given), STAMPS, {"l1": frozenset({"bad.example"})}.__getitem__, lambda ids: OFFERED
+    parsed = parse_signup(form(given), STAMPS)
+    lists = {"l1": frozenset({"bad.example"})}
+    signups = Signups(
+        NoEntries(),
+        b"identity",
+        lambda: 5,
+        refused_domains=lists.__getitem__,
+        renew_stamp=lambda offer: STAMPS.stamp(OFFERED),
     )
+    decision = signups.decide(parsed)
+    if isinstance(decision, Stale | Rejected):
+        raise signup_problem(parsed, decision)
+    assert decision == (Honeypot(5) if parsed.honeypot else Accepted(5))
+    return parsed
 
 
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({}, SignupForm(ADA, ("1",), "/", STAMP, OptIn.DOUBLE, False, False)),
+        ({}, SignupForm(ADA, skus("1"), "/", STAMP, OFFERED)),
         (
             {"sku": list("11234"), "page": "/" + "a" * (PAGE_CHARS_MAX - 1), "undo": "1", "knot": "x"},
             SignupForm(
                 ADA,
-                ("1", "2", "3", "4"),
+                skus("1234"),
                 "/" + "a" * (PAGE_CHARS_MAX - 1),
                 STAMP,
-                OptIn.DOUBLE,
-                True,
-                True,
+                OFFERED,
+                honeypot=True,
+                wants_undo=True,
             ),
         ),
         (
             {"email": "  ada@example.com ", "page": "/", "undo": "", "knot": "", "website": "x"},
-            SignupForm(ADA, ("1",), "/", STAMP, OptIn.DOUBLE, False, False),
+            SignupForm(ADA, skus("1"), "/", STAMP, OFFERED),
         ),
     ],
 )
@@ -978,7 +1021,7 @@ def test_the_form_that_undoes_a_signup_is_read_whole_or_says_what_is_missing() -
 
 
 def test_each_page_that_answers_a_signup_is_given_what_it_says() -> None:
-    signup = SignupForm(ADA, ("1", "2", "3"), "/p", "stamp", OptIn.DOUBLE, False)
+    signup = SignupForm(ADA, skus("123"), "/p", "stamp", OFFERED)
     labels = SimpleNamespace(title="Jacke", variant={"1": SimpleNamespace(label="M")}.__getitem__)
     plain = SimpleNamespace(title="Schal", variant=lambda sku: SimpleNamespace(label=""))
     products: Any = {"1": labels, "2": plain}
@@ -1116,7 +1159,7 @@ NO_CHOICE = "The form must have one token, and at most one SKU."
 
 def test_who_leaves_one_or_all_names_the_token_and_at_most_one_sku() -> None:
     assert unsubscribe_choice(form({"token": LONGEST, "sku": " A "})) == (LONGEST, "A")
-    assert unsubscribe_choice(form({"token": f"{LONGEST}t"})) == ("", "")
+    assert unsubscribe_choice(form({"token": f"{LONGEST}t"})) == ("", None)
     for fields in ({"sku": "A"}, {"token": ["a", "b"]}, {"token": "a", "sku": ["A", "B"]}):
         assert told(lambda: unsubscribe_choice(form(fields))) == bad(NO_CHOICE)  # noqa: B023
     assert told(lambda: unsubscribe_choice(form({"token": "a", "sku": ""}))) == bad(

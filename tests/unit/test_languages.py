@@ -14,8 +14,8 @@ from chalicelib.domain.links import Links
 from chalicelib.domain.locales import root_asked_for, root_of
 from chalicelib.domain.stock import Availability, Stock, StockedProduct
 from chalicelib.services.email_composer import EmailComposer
+from chalicelib.storefront.localization import Texts
 from chalicelib.storefront.renderer import Renderer
-from chalicelib.storefront.texts import Texts
 from chalicelib.storefront.theme import Theme
 from spillway.__main__ import cli
 from spillway.demo.shopper import until
@@ -379,7 +379,7 @@ def msgids_found_by_babel() -> set[str]:
     keywords: dict[str, Any] = {"_": None, "gettext": None, "ngettext": (1, 2)}
     for folder in ("templates", "emails"):
         take(ROOT / "site" / folder, [("**", "jinja2")], keywords, {"**": templates})
-    http = ["forms", "origins", "refusals", "signup_form", "token_form", "my_waitlists_form"]
+    http = ["request", "responses", "signup_answer", "signup_form", "link_forms"]
     for call in ("FieldError", "Problem"):  # one at a time: they stand within each other
         take(ROOT / "chalicelib" / "http", [(f"{name}.py", "python") for name in http], {call: (2,)}, {})
     counted = {"one": None, "of_number": (1, 2)}

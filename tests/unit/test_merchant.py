@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import WavePolicy
-from chalicelib.mail.mime import message_of
 from chalicelib.mail.sender import Delivery
+from chalicelib.mail.smtp import message_of
 from spillway.commands.waiting import _document as waves_document
 from spillway.commands.waiting import _line as waves_line
 from spillway.errors import BadInput

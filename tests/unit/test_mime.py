@@ -23,8 +23,8 @@ from chalicelib.mail.headers import (
     parse_mailbox,
     text_line,
 )
-from chalicelib.mail.mime import message_of
 from chalicelib.mail.sender import OutgoingEmail
+from chalicelib.mail.smtp import message_of
 
 SENDER = "Heron & Daughters <hello@heron.example>"
 SENT_AT = datetime(2026, 11, 27, 9, 0, tzinfo=UTC)

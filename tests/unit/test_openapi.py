@@ -12,7 +12,7 @@ from schemathesis.specs.openapi.checks import unsupported_method
 
 import app as application
 from chalicelib.domain.form_stamp import STAMP_CHARS_MAX
-from chalicelib.domain.sku import normal_sku
+from chalicelib.domain.ids import normal_sku
 from tests.support.aws import ROOT
 from tests.unit import test_app as playing_aws
 

@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 
 from chalicelib.domain.product import Condition, Product, Translation, Variant, WhenSoldOut
 from chalicelib.domain.stock import Availability, Stock
-from chalicelib.storefront.choices import choices_of
+from chalicelib.storefront.choices import choices_of, option_kinds
 from chalicelib.storefront.json_ld import product_json_ld
-from chalicelib.storefront.option_kinds import option_kinds
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.theme import ReturnBy, ReturnPolicy, ShippingPolicy, Theme
 from spillway.__main__ import cli

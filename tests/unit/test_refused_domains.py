@@ -3,7 +3,7 @@
 import random
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.refused_domains import is_listed, list_name
+from chalicelib.domain.address import is_listed, list_name
 from chalicelib.tables.domain_lists import PACKED_BYTES_MAX
 from spillway.sitegen.reading.shop_settings import read_domains
 

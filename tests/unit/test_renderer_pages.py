@@ -16,7 +16,7 @@ from chalicelib.domain.entry import OptIn
 from chalicelib.domain.form_stamp import FormStamps, Offer
 from chalicelib.domain.product import Picture, PictureSource, Product, Variant
 from chalicelib.domain.stock import Availability, Stock
-from chalicelib.storefront.money import MoneyFormat
+from chalicelib.storefront.localization import MoneyFormat
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.theme import Edition, Link, Listing, Shop, Theme
 from tests.support.small_shop import THEME

@@ -14,8 +14,14 @@ from hypothesis import strategies as st
 
 from chalicelib.domain.email import Email, RequestedEmail
 from chalicelib.domain.entry import CONFIRM_WITHIN_S
-from chalicelib.domain.hops import DEFERRED_S, EMAIL_HOPS_MAX, ChainTooLong
-from chalicelib.domain.rate_limits import UNLIMITED, Limits, back_off_s
+from chalicelib.domain.rate_limits import (
+    DEFERRED_S,
+    EMAIL_HOPS_MAX,
+    UNLIMITED,
+    ChainTooLong,
+    Limits,
+    back_off_s,
+)
 from chalicelib.events.batches import react_to_queue
 from chalicelib.mail.sender import (
     Delivery,

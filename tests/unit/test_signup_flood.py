@@ -14,11 +14,10 @@ import pytest
 
 from chalicelib.aws.connections import Answer, Connections
 from chalicelib.aws.errors import AwsUnreachable
-from chalicelib.aws.json_api import DYNAMODB, JsonApi
-from chalicelib.aws.services import DynamoDb
+from chalicelib.aws.services import DYNAMODB, DynamoDb, JsonApi
 from chalicelib.aws.signing import Credentials
 from chalicelib.domain.address import Address
-from chalicelib.http.refusals import problem_of
+from chalicelib.http.responses import problem_of
 from chalicelib.services.signups import Signups
 from chalicelib.tables.entries import EntriesTable
 from tests.support.aws import REGION, create_table

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.domain.sku import (
+from chalicelib.domain.ids import (
     SKU_ID_CHARS_MAX,
     SKU_TAG_CHARS_MAX,
     SKU_TEXT_CHARS_MAX,

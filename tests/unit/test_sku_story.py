@@ -15,16 +15,17 @@ from hypothesis import strategies as st
 from chalicelib.domain.entry import Entry, EntryState, Reaction, reaction_to, shard_of, shards_of
 from chalicelib.domain.feedback import NoFeedback, feedback_from
 from chalicelib.domain.form_stamp import STAMP_CHARS_MAX, FormStamps, Offer
+from chalicelib.domain.ids import sku_tag
 from chalicelib.domain.links import Links, LinkSubject, Purpose
 from chalicelib.domain.product import Product, Variant
-from chalicelib.domain.sku import sku_tag
+from chalicelib.domain.signup import SignupForm
 from chalicelib.domain.stock import Availability, Stock, StockedProduct, restocks
 from chalicelib.domain.wave import WaveMessage, WaveStep, from_json, to_json
 from chalicelib.http.availability_body import availability_event
-from chalicelib.http.forms import BODY_BYTES_MAX, FORM_TYPE, JSON_TYPE, Body
+from chalicelib.http.link_forms import TOKEN_CHARS_MAX
 from chalicelib.http.problem import Problem
-from chalicelib.http.signup_form import SignupForm, signup_form
-from chalicelib.http.token_form import TOKEN_CHARS_MAX
+from chalicelib.http.request import BODY_BYTES_MAX, FORM_TYPE, JSON_TYPE, Body
+from chalicelib.http.signup_form import parse_signup
 from chalicelib.queues import ConfirmationsQueue
 from chalicelib.services.availability import Availabilities
 from chalicelib.services.email_composer import EmailComposer
@@ -129,7 +130,7 @@ def posted(email: str, sku: str, stamp: str, at_ms: int, *, json_body: bool = Fa
         else Body(FORM_TYPE, urlencode(fields).encode())
     )
     stamps = FormStamps.of(IDENTITY_KEY, at_ms=at_ms)
-    return signup_form(body, stamps, lambda _: frozenset(), Offer)
+    return parse_signup(body, stamps)
 
 
 class KeptMessages:
@@ -245,7 +246,7 @@ def restock(shop: TestShop, sku: str) -> None:
     )
     assert known.sku == sku
     before = row(shop)
-    assert Availabilities(shop.products).take_in(known).outcome == "changed"
+    assert Availabilities(shop.products).apply(known).outcome == "changed"
     opened = restocks(shop.slug, stock_from(before), stock_from(row(shop)), at_ms=shop.clock())
     assert [each.sku for each in opened] == [sku]
     shop.restocking.open_restock(opened[0])
@@ -330,7 +331,7 @@ def test_a_page_of_a_hundred_long_skus_has_a_stamp_that_a_form_can_carry(clock: 
     body = urlencode(fields).encode()
     assert len(body) <= BODY_BYTES_MAX
     stamps = FormStamps.of(IDENTITY_KEY, at_ms=clock())
-    form = signup_form(Body(FORM_TYPE, body), stamps, lambda _: frozenset(), Offer)
+    form = parse_signup(Body(FORM_TYPE, body), stamps)
     assert form.skus == tuple(many[:5])
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain.source import is_ipv6, source_id
-from chalicelib.http.viewer import viewer_address
+from chalicelib.domain.ids import is_ipv6, source_id
+from chalicelib.http.request import viewer_address
 
 KEY = b"identity"
 EDGE = "130.176.1.2"

@@ -2,8 +2,7 @@
 
 import pytest
 
-from chalicelib.domain.address import Address
-from chalicelib.domain.typos import DOMAINS_BY_TYPO, suggestion
+from chalicelib.domain.address import DOMAINS_BY_TYPO, Address, suggest_domain
 
 
 @pytest.mark.parametrize(
@@ -16,7 +15,7 @@ from chalicelib.domain.typos import DOMAINS_BY_TYPO, suggestion
     ],
 )
 def test_a_slip_is_asked_about_and_nothing_else(typed: str, meant: str | None) -> None:
-    assert suggestion(Address.parse(typed)) == meant
+    assert suggest_domain(Address.parse(typed)) == meant
 
 
 def test_no_suggestion_is_itself_a_slip() -> None:

@@ -13,8 +13,8 @@ from datetime import date
 from chalicelib.domain.deliverability import DAY_MS, day_of
 from chalicelib.domain.rate_limits import HOUR_MS, Limits, SendingRate
 from chalicelib.log import log
-from chalicelib.mail.account import SendingAccount
 from chalicelib.mail.sender import Delivery, EmailSender, OutgoingEmail, Refusal, SendRefused, SendResult
+from chalicelib.mail.ses import SendingAccount
 from chalicelib.tables.sending.rate import SendingRateTable
 
 LIMITS_KEPT_MS = 5 * 60 * 1000

@@ -9,9 +9,7 @@ from typing import Any, NamedTuple
 
 from chalicelib.domain.product import Product, Translation, Variant
 from chalicelib.domain.stock import Availability, Stock
-from chalicelib.storefront.day_format import DayFormat
-from chalicelib.storefront.money import MoneyFormat
-from chalicelib.storefront.texts import Texts
+from chalicelib.storefront.localization import DayFormat, MoneyFormat, Texts
 from chalicelib.storefront.theme import Link, Shop
 from spillway.sitegen.reading.redirects import Redirect
 from spillway.sitegen.root_files import RootFile

@@ -8,8 +8,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from chalicelib.domain.refused_domains import list_name
-from chalicelib.storefront.texts import Texts
+from chalicelib.domain.address import list_name
+from chalicelib.storefront.localization import Texts
 from spillway.project import Project
 from spillway.sitegen.cache import BuildCache, code_digest
 from spillway.sitegen.parallel import WorkerPool

@@ -4,8 +4,7 @@ import re
 from collections.abc import Sequence, Set
 
 from chalicelib.domain.locales import root_asked_for, slug_of_locale
-from chalicelib.storefront.day_format import DayFormat
-from chalicelib.storefront.money import MoneyFormat
+from chalicelib.storefront.localization import DayFormat, MoneyFormat
 from spillway.sitegen.reading.toml_input import TomlTable
 
 # Babel is a large library, needed only when a shop's settings are read again: functions import it themselves.

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
 
-from chalicelib.domain.availability import UNITS_MAX
+from chalicelib.domain.ids import SkuRefused, parse_sku
 from chalicelib.domain.product import Product, Variant
-from chalicelib.domain.sku import SkuRefused, parse_sku
-from chalicelib.domain.stock import Availability, Stock
+from chalicelib.domain.stock import UNITS_MAX, Availability, Stock
 from spillway.sitegen.cache import BuildCache, Signature, is_settled, signature_of
 from spillway.sitegen.parallel import WorkerPool, chunks_of
 from spillway.sitegen.reading.catalogue import FILE_NAME_LENGTH_MAX, PICTURE_EXPECTED, ProductRow, SourceImage

@@ -7,8 +7,7 @@ from collections.abc import Set
 from dataclasses import replace
 from pathlib import Path
 
-from chalicelib.storefront.day_format import DayFormat
-from chalicelib.storefront.money import MoneyFormat
+from chalicelib.storefront.localization import DayFormat, MoneyFormat
 from chalicelib.storefront.theme import Link, Shop
 from spillway.sitegen.reading.catalogue import (
     FILE_NAME_LENGTH_MAX,

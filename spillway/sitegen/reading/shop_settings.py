@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from chalicelib.domain.entry import OptIn
 from chalicelib.mail.headers import HeaderRefused, parse_mailbox
-from chalicelib.storefront.checkout import CheckoutForm
-from chalicelib.storefront.money import MoneyFormat
+from chalicelib.storefront.choices import CheckoutForm
+from chalicelib.storefront.localization import MoneyFormat
 from chalicelib.storefront.theme import ReturnBy, ReturnPolicy, ShippingPolicy, Shop
 from chalicelib.tables.domain_lists import PACKED_BYTES_MAX, packed
 from spillway.sitegen.reading.locales import country_name, minor_units, money_format, read_locales

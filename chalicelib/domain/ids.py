@@ -1,17 +1,28 @@
-"""An SKU: the merchant's own name of a variant, compared exactly, and the safe forms derived from it.
+"""Identifiers of shoppers, networks, products and SKUs, and the safe forms derived from an SKU.
 
 An SKU is any printable text of 1 to 64 characters, in Unicode's normal form NFC and without white space
 around it. Upper and lower case, inner spaces, signs and leading zeros are part of it: `a b`, `A B`, `0042`
 and `42` are four SKUs. Two derived forms stand where such a text cannot: both are one to one, both leave
-SKUs of plain letters, digits and hyphens as they are, and neither is ever shown.
+SKUs of plain letters, digits and hyphens as they are, and no page shows them.
 
-- `sku_id`: short, for HTML ids, form stamps and the keys of a variant's line; it cannot be read back.
+- `sku_id`: short, for HTML ids, form stamps and the keys of a waitlist's shards; it cannot be read back.
 - `sku_tag`: at most 256 characters, for tags of SES and signed links; `sku_of_tag` reads it back.
 """
 
+import hmac
 import unicodedata
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b32encode, urlsafe_b64decode, urlsafe_b64encode
 from hashlib import sha256
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import NewType
+
+ShopperId = NewType("ShopperId", str)
+"""A keyed hash of an address: links, queues and logs never carry the address itself."""
+Sku = NewType("Sku", str)
+"""The merchant's own name of a variant, compared exactly; `parse_sku` makes one of a text."""
+Slug = NewType("Slug", str)
+"""A product's name in addresses of pages."""
+
 
 SKU_CHARS_MAX = 64
 # Bounds the work on a text that may have spaces around it, and letters and their accents apart.
@@ -41,7 +52,7 @@ _CATEGORIES = {
 
 
 class SkuRefused(ValueError):
-    """The text is no SKU; `reason` is a sentence that says why, with the character that is in the way."""
+    """The text is no SKU; `reason` is a sentence that says why, with the character that is wrong."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -53,7 +64,7 @@ def normal_sku(text: str) -> str:
     return (text if text.isascii() else unicodedata.normalize("NFC", text)).strip()
 
 
-def parse_sku(text: str) -> str:
+def parse_sku(text: str) -> Sku:
     """Return the SKU that `text` is.
 
     Raises:
@@ -71,7 +82,7 @@ def parse_sku(text: str) -> str:
         _refuse_invisible(next(sign for sign in sku if sign in _INVISIBLE))
     if len(sku) > SKU_CHARS_MAX:
         raise _too_long(len(sku))
-    return sku
+    return Sku(sku)
 
 
 def sku_id(sku: str) -> str:
@@ -161,3 +172,35 @@ def _too_long(length: int) -> SkuRefused:
 
 def _base64(content: bytes) -> str:
     return urlsafe_b64encode(content).decode("ascii").rstrip("=")
+
+
+IPV4_PREFIX_BITS = 24
+IPV6_PREFIX_BITS = 64
+SOURCE_ID_BYTES = 10
+# A shopper's id has no dash, so no id of a network is one.
+MARK_IPV4, MARK_IPV6 = "net4-", "net6-"
+
+
+def source_id(address: str, identity_key: bytes) -> str:
+    """Return the id of the network that an IP address is of: "net4-" or "net6-" and a keyed hash.
+
+    Empty for any other text and for addresses outside the public internet, which many viewers share.
+    """
+    try:
+        parsed = ip_address(address.strip())
+    except ValueError:
+        return ""
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped:
+        parsed = parsed.ipv4_mapped
+    if not parsed.is_global:
+        return ""
+    is_v6 = isinstance(parsed, IPv6Address)
+    prefix = IPV6_PREFIX_BITS if is_v6 else IPV4_PREFIX_BITS
+    network = ip_network((parsed, prefix), strict=False)
+    digest = hmac.digest(identity_key, f"network {network}".encode("ascii"), "sha256")[:SOURCE_ID_BYTES]
+    return (MARK_IPV6 if is_v6 else MARK_IPV4) + b32encode(digest).decode("ascii").lower()
+
+
+def is_ipv6(source: str) -> bool:
+    """Return whether an id is that of an IPv6 network."""
+    return source.startswith(MARK_IPV6)
