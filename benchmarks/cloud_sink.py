@@ -135,7 +135,7 @@ def _batch_get_item(body: Any, _: Any) -> Any:
         table: [
             _projected(
                 _entry(key["shopper"]["S"], key["sku"]["S"], "confirmed", int(key["shopper"]["S"][7:])),
-                request["ExpressionAttributeNames"].values(),
+                _names_of(request),
             )
             for key in request["Keys"]
             if "sku" in key
@@ -203,6 +203,11 @@ class _Server(ThreadingHTTPServer):
     def server_bind(self) -> None:
         socketserver.TCPServer.server_bind(self)  # without asking who 127.0.0.1 is
         self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
+
+
+def _names_of(request: dict[str, Any]) -> Iterable[str]:
+    names = request["ExpressionAttributeNames"]
+    return [names.get(word, word) for word in request["ProjectionExpression"].split(", ")]
 
 
 def _name(number: int) -> str:

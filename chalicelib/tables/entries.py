@@ -47,9 +47,11 @@ OF_WAITING = ("shard", "shard_position", "expires_at_s", *STANDING, "again_at_ms
 IS_NEW = Attr("shopper").not_exists()
 EXISTS = Attr("shopper").exists()
 IS_OVER = Attr("state").is_in(EntryState.UNSUBSCRIBED, EntryState.NOTIFIED)
+IS_FREE = IS_NEW | IS_OVER
 IS_PENDING = Attr("state").eq(EntryState.PENDING)
 IS_CONFIRMED = Attr("state").eq(EntryState.CONFIRMED)
 STAYS_CONFIRMED = Attr("standing").eq(EntryState.CONFIRMED)
+IS_NOT_REPEATED = Attr("again_at_ms").not_exists()
 
 
 def signed_up_at(at_ms: int) -> Condition:
@@ -64,7 +66,7 @@ def signed_up_before(at_ms: int) -> Condition:
 
 def was_not_repeated_since(at_ms: int) -> Condition:
     """Require that no repeated signup was stored since then."""
-    return Attr("again_at_ms").not_exists() | Attr("again_at_ms").lt(at_ms)
+    return IS_NOT_REPEATED | Attr("again_at_ms").lt(at_ms)
 
 
 class AlreadyClaimed(Exception):
@@ -127,14 +129,13 @@ class EntriesTable:
         if signup.opt_in is OptIn.SINGLE:
             return self.table.update_if(
                 key,
-                IS_NEW | IS_OVER | IS_PENDING,
+                IS_FREE | IS_PENDING,
                 {**signed_up, **_confirmed(signup.sku, signup.shopper, at_ms), "shard_position": position},
                 remove=("expires_at_s", "unsubscribed_at_ms", "again_at_ms"),
             )
         return self.table.update_if(
             key,
-            IS_NEW
-            | IS_OVER
+            IS_FREE
             | IS_PENDING & signed_up_before(at_ms - ASK_AGAIN_AFTER_S * 1000)
             | STAYS_CONFIRMED & was_not_repeated_since(at_ms - ALREADY_AGAIN_AFTER_S * 1000),
             {
@@ -153,11 +154,8 @@ class EntriesTable:
         Nobody is notified in between: an entry is in the shard once it is confirmed, and the email that
         asks for that is sent after this. False when there was another signup since.
         """
-        return self.table.update_if(
-            _key(entry.shopper, entry.sku),
-            IS_PENDING & signed_up_at(entry.asked_at_ms),
-            {"shard_position": position_of(entry.asked_at_ms, entry.shopper)},
-        )
+        position = position_of(entry.asked_at_ms, entry.shopper)
+        return self._change_pending(entry, {"shard_position": position})
 
     def keep(self, before: Entry, again: Entry) -> bool:
         """Set a confirmed entry back to what it was `before` it was signed up `again`.
@@ -188,15 +186,9 @@ class EntriesTable:
 
     def leave(self, shopper: str, sku: str, *, at_ms: int) -> bool:
         """Unsubscribe an entry for good; false when there is none. A repeat changes nothing."""
-        return self.table.update_if(
-            _key(shopper, sku),
-            EXISTS,
-            {
-                "state": EntryState.UNSUBSCRIBED,
-                "unsubscribed_at_ms": if_not_exists("unsubscribed_at_ms", at_ms),
-            },
-            remove=OF_WAITING,
-        )
+        since_ms = if_not_exists("unsubscribed_at_ms", at_ms)
+        values = {"state": EntryState.UNSUBSCRIBED, "unsubscribed_at_ms": since_ms}
+        return self.table.update_if(_key(shopper, sku), EXISTS, values, remove=OF_WAITING)
 
     def undo(self, shopper: str, sku: str, *, asked_at_ms: int) -> bool:
         """Delete an entry that the signup of `asked_at_ms` made; false when it made none.
@@ -214,11 +206,7 @@ class EntriesTable:
 
     def mark_retry(self, entry: Entry, *, at_ms: int) -> bool:
         """Mark a pending entry whose confirmation lifts a suppression; false when it has changed."""
-        return self.table.update_if(
-            _key(entry.shopper, entry.sku),
-            IS_PENDING & signed_up_at(entry.asked_at_ms),
-            {"retried_at_ms": at_ms},
-        )
+        return self._change_pending(entry, {"retried_at_ms": at_ms})
 
     def get(self, shopper: str, sku: str) -> Entry | None:
         """Return the entry as it is now (a strongly consistent read)."""
@@ -312,6 +300,10 @@ class EntriesTable:
             {"expires_at_s": entry.asked_at_ms // 1000 + COUNTER_KEPT_S},
             add={"admitted": {signup}},
         )
+
+    def _change_pending(self, entry: Entry, values: dict[str, Any]) -> bool:
+        is_same_signup = IS_PENDING & signed_up_at(entry.asked_at_ms)
+        return self.table.update_if(_key(entry.shopper, entry.sku), is_same_signup, values)
 
 
 def _key(shopper: str, sku: str) -> dict[str, str]:

@@ -1,10 +1,13 @@
 """DynamoDB's expressions and AttributeValues, made from attribute names and Python values.
 
-Every attribute name is sent as a placeholder, so that reserved words need no care.
+An attribute name is sent as a placeholder, so that reserved words need no care. A name with an underscore is
+sent as it is, which makes a signup's request shorter: no reserved word has one.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ReservedWords.html
 """
 
-from collections.abc import Callable, Mapping
-from itertools import count
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from types import NoneType
 from typing import Any
 
 Item = Mapping[str, Any]
@@ -16,6 +19,8 @@ Values = Mapping[Any, Any]
 
 class Operand:
     """A value that DynamoDB computes from the item."""
+
+    __slots__ = ("path", "write")
 
     def __init__(self, write: "Callable[[Words], str]", path: Path) -> None:
         self.write = write
@@ -38,8 +43,10 @@ def if_not_exists(path: Path, default: Any) -> Operand:
 class Attr(Operand):
     """An attribute, or a value in a map: `Attr("stock", sku, "version")`. Its methods make conditions."""
 
+    __slots__ = ()
+
     def __init__(self, *path: str) -> None:
-        super().__init__(lambda words: words.name(path), path)
+        super().__init__(lambda words: words.name(self.path), path[0] if len(path) == 1 else path)
 
     def eq(self, value: Any) -> "Condition":
         """Require the value."""
@@ -95,13 +102,17 @@ class Attr(Operand):
 
     def _test(self, template: str, *values: Any) -> "Condition":
         path = self.path
-        return Condition(
-            lambda words: template.format(words.name(path), *(words.value(value, path) for value in values))
-        )
+
+        def write(words: Words) -> str:
+            return template.format(words.name(path), *[words.value(value, path) for value in values])
+
+        return Condition(write)
 
 
 class Condition:
     """A requirement on an item; `&` and `|` join two."""
+
+    __slots__ = ("_is_choice", "write")
 
     def __init__(self, write: "Callable[[Words], str]", *, is_choice: bool = False) -> None:
         self.write = write
@@ -120,36 +131,46 @@ class Condition:
 
 
 class Placeholders:
-    """Names and values of one request, each behind a placeholder."""
+    """Names and values of one request, behind placeholders."""
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
         self._values: dict[str, Any] = {}
 
     def name(self, path: Path) -> str:
-        """Return the placeholders of a path."""
-        return ".".join(self._alias(part) for part in _parts(path))
+        """Return the words for a path: placeholders, except for a name with an underscore."""
+        if isinstance(path, str):
+            return path if "_" in path else self._alias(path)
+        return ".".join([self._alias(part) for part in path])
 
     def value(self, value: Any, path: Path) -> str:
         """Return the placeholder of a value, named after the attribute at `path`."""
-        words = [part for part in _parts(path) if _is_word(part) and not part[0].isdigit()]
-        alias = f":{words[-1]}"
-        numbered = (f":{words[-1]}{number}" for number in count(2))
+        name = path if isinstance(path, str) else path[0]
+        alias, number = f":{name}", 2
         while alias in self._values:
-            alias = next(numbered)
+            alias, number = f":{name}{number}", number + 1
         self._values[alias] = encode(value)
         return alias
 
     def as_arguments(self) -> dict[str, Any]:
         """Return the arguments of the request that explain the placeholders."""
-        names = {"ExpressionAttributeNames": {alias: name for name, alias in self._names.items()}}
-        values = {"ExpressionAttributeValues": self._values}
-        return {**(names if self._names else {}), **(values if self._values else {})}
+        arguments: dict[str, Any] = {}
+        if self._names:
+            arguments["ExpressionAttributeNames"] = {alias: name for name, alias in self._names.items()}
+        if self._values:
+            arguments["ExpressionAttributeValues"] = self._values
+        return arguments
 
     def _alias(self, name: str) -> str:
         if name not in self._names:
             self._names[name] = f"#{name}" if _is_word(name) else f"#_{len(self._names)}"
         return self._names[name]
+
+
+@lru_cache(1000)
+def _is_word(name: str) -> bool:
+    """Return whether a placeholder may have the name: an SKU may have other characters."""
+    return name.isascii() and name.replace("_", "").isalnum() and name[0] != "_"
 
 
 class Parameters:
@@ -160,7 +181,8 @@ class Parameters:
 
     def name(self, path: Path) -> str:
         """Return the quoted path."""
-        return ".".join(f'"{part}"' for part in _parts(path))
+        parts = (path,) if isinstance(path, str) else path
+        return ".".join(f'"{part}"' for part in parts)
 
     def value(self, value: Any, _: Path) -> str:
         """Add a parameter."""
@@ -169,14 +191,6 @@ class Parameters:
 
 
 Words = Placeholders | Parameters
-
-
-def _parts(path: Path) -> tuple[str, ...]:
-    return (path,) if isinstance(path, str) else path
-
-
-def _is_word(name: str) -> bool:
-    return name.isascii() and name.replace("_", "").isalnum() and not name.startswith("_")
 
 
 # ---- AttributeValues ----
@@ -193,26 +207,15 @@ def encode(value: Any) -> dict[str, Any]:
     Raises:
         TypeError: DynamoDB has no type for it.
     """
-    kind, content = "S", value
-    match value:
-        case str():
-            content = str(value)
-        case None:
-            kind, content = "NULL", True
-        case bool():
-            kind = "BOOL"
-        case int() | float():
-            kind, content = "N", str(value)
-        case Mapping():
-            kind, content = "M", encode_item(value)
-        case list() | tuple():
-            kind, content = "L", [encode(member) for member in value]
-        case set() | frozenset():
-            kind = "SS" if all(isinstance(member, str) for member in value) else "NS"
-            content = [str(member) for member in sorted(value)]
-        case _:
-            raise TypeError(f"no AttributeValue for {type(value).__name__}")
-    return {kind: content}
+    # Most values are one of these two.
+    if type(value) is str:
+        return {"S": value}
+    if type(value) is int:
+        return {"N": str(value)}
+    for types, encoded in _ENCODERS:
+        if isinstance(value, types):
+            return encoded(value)
+    raise TypeError(f"no AttributeValue for {type(value).__name__}")
 
 
 def decode_item(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -230,6 +233,21 @@ def _number(text: str) -> int | float:
     return int(text) if text.lstrip("-").isdecimal() else float(text)
 
 
+def _encode_set(members: frozenset[Any]) -> dict[str, Any]:
+    kind = "SS" if all(isinstance(member, str) for member in members) else "NS"
+    return {kind: [str(member) for member in sorted(members)]}
+
+
+# In this order: an enumeration's member is a str, and a bool is an int.
+_ENCODERS: Sequence[tuple[type | tuple[type, ...], Callable[[Any], dict[str, Any]]]] = (
+    (str, lambda text: {"S": str(text)}),
+    (bool, lambda flag: {"BOOL": flag}),
+    ((int, float), lambda number: {"N": str(number)}),
+    (NoneType, lambda _: {"NULL": True}),
+    ((set, frozenset), _encode_set),
+    ((list, tuple), lambda members: {"L": [encode(member) for member in members]}),
+    (Mapping, lambda values: {"M": encode_item(values)}),
+)
 _DECODERS: Mapping[str, Callable[[Any], Any]] = {
     "N": _number,
     "M": decode_item,

@@ -248,13 +248,9 @@ def test_an_election_is_one_conditional_write(known: SendingRate | None, read_at
     assert request == {
         "TableName": "sending",
         "Key": {"id": {"S": "sending-rate"}},
-        "UpdateExpression": "SET #asking_until_ms = :asking_until_ms",
-        "ConditionExpression": "(attribute_not_exists(#read_at_ms) OR #read_at_ms = :read_at_ms)"
-        " AND (attribute_not_exists(#asking_until_ms) OR #asking_until_ms < :asking_until_ms2)",
-        "ExpressionAttributeNames": {
-            "#asking_until_ms": "asking_until_ms",
-            "#read_at_ms": "read_at_ms",
-        },
+        "UpdateExpression": "SET asking_until_ms = :asking_until_ms",
+        "ConditionExpression": "(attribute_not_exists(read_at_ms) OR read_at_ms = :read_at_ms)"
+        " AND (attribute_not_exists(asking_until_ms) OR asking_until_ms < :asking_until_ms2)",
         "ExpressionAttributeValues": {
             ":asking_until_ms": {"N": "12"},
             ":asking_until_ms2": {"N": "5"},

@@ -335,7 +335,7 @@ def test_an_older_row_has_a_reason_and_a_time(reason: str, history: MailboxHisto
     older.answers = [{"Item": {**item, "lifted_because": {"S": "x"}}}, {}]
     assert table.change("ada", lambda known: replace(known, retried_at_ms=9)).retried_at_ms == 9
     _, put = older.asked[-1]
-    assert put["ConditionExpression"] == "attribute_not_exists(#row_version)"
+    assert put["ConditionExpression"] == "attribute_not_exists(row_version)"
     assert "ExpressionAttributeValues" not in put
     assert (put["Item"]["row_version"], put["Item"]["lifted_because"]) == ({"N": "1"}, {"S": "x"})
 
