@@ -123,7 +123,7 @@ def _peak_kb() -> int:
 def _worker() -> Callable[[int], None]:
     """Notify a shard of so many waiters, message after message, as the queue delivers them."""
     from chalicelib.container import Container
-    from chalicelib.domain.wave import WaveMessage, WaveStep
+    from chalicelib.domain.wave import ShardStep, WaveMessage
     from chalicelib.queues import WavesQueue
 
     class Queue(WavesQueue):
@@ -141,9 +141,9 @@ def _worker() -> Callable[[int], None]:
     fan_out._queue = queue
 
     def notify(emails: int) -> None:
-        queue.last = WaveStep("r", SKU, f"{SKU}#0:{emails}")
+        queue.last = ShardStep("r", SKU, f"{SKU}#0:{emails}")
         with redirect_stdout(StringIO()):
-            while queue.last is not None and not (isinstance(queue.last, WaveStep) and queue.last.sweep):
+            while queue.last is not None and not (isinstance(queue.last, ShardStep) and queue.last.sweep):
                 message, queue.last = queue.last, None
                 fan_out.work(message)
 

@@ -114,7 +114,7 @@ def _steps() -> list[Step]:
     confirmed = [_stream_record(number, "pending", "confirmed") for number in range(BATCH)]
     emails = [_message(number, {"shopper": f"s{number}", "sku": SKU}) for number in range(10)]
     heard = [_message(number, _delivery(number)) for number in range(10)]
-    wave = {"kind": "step", "restock_id": "r", "sku": SKU, "line": f"{SKU}#0", "after": "", "sweep": False}
+    wave = {"kind": "step", "restock_id": "r", "sku": SKU, "shard": f"{SKU}#0", "after": "", "sweep": False}
     return [
         Step(PEER, peer),
         Step("sign up", sign_up),

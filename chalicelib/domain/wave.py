@@ -1,4 +1,4 @@
-"""Waves: who is notified when, and what the waves queue carries.
+"""Waves: how many shoppers are notified at a time, and the messages of the waves queue.
 
 Messages hold ids only, so that an erased shopper leaves nothing behind in the queue.
 """
@@ -7,16 +7,16 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
-WAVE_STEP_ENTRIES_MAX = 50
+BATCH_ENTRIES_MAX = 50
 WAVE_PAUSE_MIN_MAX = 24 * 60
 MS_PER_MIN = 60_000
-# A wave without a limit of its own: more emails than anybody waits for.
+# A wave without a limit of its own: more emails than shoppers wait.
 NO_LIMIT = 10**9
 
 
 @dataclass(frozen=True, slots=True)
 class WavePolicy:
-    """How many of those who wait hear of a restock at once.
+    """How many shoppers are notified of a restock at a time.
 
     `emails_per_unit` None notifies everyone. Else a wave notifies that many for each unit there is, and
     the next one follows `next_after_min` minutes later, if there are units then. Nobody is notified of
@@ -28,18 +28,18 @@ class WavePolicy:
     units_min: int = 1
 
     def enough(self, units: int | None) -> bool:
-        """Whether so many units are worth an email; None is a shop that does not count."""
+        """Return whether so many units are worth an email; None is a shop that does not count."""
         return units is None or units >= self.units_min
 
     def emails_for(self, units: int | None) -> int | None:
-        """How many emails one wave may send for so many units on offer; None is no limit."""
+        """Return how many emails one wave may send for so many units on offer; None is no limit."""
         if self.emails_per_unit is None or units is None:
             return None
         return self.emails_per_unit * units if self.enough(units) else 0
 
     @property
     def pause_ms(self) -> int:
-        """How long after the last email of a wave the next may begin."""
+        """Return the pause after the last email of a wave before the next, in milliseconds."""
         return self.next_after_min * MS_PER_MIN
 
 
@@ -63,7 +63,7 @@ class WaveBudget:
     announced_for: str = ""
 
     def next_wave_at_ms(self, policy: WavePolicy) -> int:
-        """When the next wave may begin: a pause after the last email of this one."""
+        """Return when the next wave may begin: a pause after the last email of this one."""
         return self.last_email_at_ms + policy.pause_ms if self.last_email_at_ms else 0
 
     def settled(self, units: int | None, policy: WavePolicy, *, now_ms: int) -> "WaveBudget":
@@ -88,8 +88,8 @@ class WaveBudget:
 
 
 @dataclass(frozen=True, slots=True)
-class WaveStep:
-    """Notify the next shoppers of one shard of a shard, those in positions after `after`.
+class ShardStep:
+    """Notify the next shoppers of one shard, in positions after `after`.
 
     A `sweep` walks the shard once more at the end, for entries the index showed late. `tries` counts
     how often this step was put back in a row, `hops` how often since the restock was opened.
@@ -105,8 +105,8 @@ class WaveStep:
     # A step is due as soon as it is seen.
     not_before_ms: ClassVar[int] = 0
 
-    def next(self, last_position: str | None) -> "WaveStep | None":
-        """The step that follows one which ended at `last_position` (None: the shard's end was reached)."""
+    def next(self, last_position: str | None) -> "ShardStep | None":
+        """Return the step after one that ended at `last_position`; None for a position is the shard's end."""
         if last_position is not None:
             return replace(self, after=last_position, tries=0)
         return None if self.sweep else replace(self, after="", sweep=True, tries=0)
@@ -117,7 +117,7 @@ class LimitedWave:
     """Notify the first of all shards, in positions after `after`, as many as the wave has emails for.
 
     `number` is the wave it was queued for; 0 is the one under way. Not before `not_before_ms`: a queue keeps
-    a message back for a quarter of an hour at most. `sweep`, `tries` and `hops` as in `WaveStep`.
+    a message back for a quarter of an hour at most. `sweep`, `tries` and `hops` as in `ShardStep`.
     """
 
     restock_id: str
@@ -148,22 +148,22 @@ class NotifyOne:
     wave: int = 0
 
 
-WaveMessage = WaveStep | LimitedWave | NotifyOne
-KINDS: dict[str, type[WaveStep] | type[LimitedWave] | type[NotifyOne]] = {
-    "step": WaveStep,
+WaveMessage = ShardStep | LimitedWave | NotifyOne
+KINDS: dict[str, type[ShardStep] | type[LimitedWave] | type[NotifyOne]] = {
+    "step": ShardStep,
     "wave": LimitedWave,
     "one": NotifyOne,
 }
 
 
 def to_json(message: WaveMessage) -> str:
-    """The queue message's body."""
+    """Return the body of a queue message."""
     kind = next(name for name, message_type in KINDS.items() if isinstance(message, message_type))
     return json.dumps({"kind": kind, **asdict(message)}, sort_keys=True)
 
 
 def from_json(body: str) -> WaveMessage:
-    """The message of a body made by `to_json`.
+    """Return the message of a body made by `to_json`.
 
     Raises:
         ValueError: the body is none of ours.

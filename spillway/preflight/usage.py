@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from chalicelib.domain.wave import WAVE_STEP_ENTRIES_MAX
+from chalicelib.domain.wave import BATCH_ENTRIES_MAX
 from spillway.pluralize import pluralize
 from spillway.preflight.built_pages import HEAD_BYTES, NO_REFRESH, PageRefresh, PageWeight
 from spillway.preflight.campaign import Campaign
@@ -124,7 +124,7 @@ def _work(campaign: Campaign, measured: Measured) -> Iterator[Used]:
         Step.REACT_TO_SIGNUP: STREAM_BATCH,
         Step.REACT_TO_CONFIRMATION: STREAM_BATCH,
         Step.SEND_CONFIRMATION: QUEUE_BATCH,
-        Step.TELL: WAVE_STEP_ENTRIES_MAX,
+        Step.TELL: BATCH_ENTRIES_MAX,
     }
     calls = sum(count / batch.get(step, 1) for step, count in steps.items())
     busy_s = sum(count * measured.duration_ms(step, MEMORY_MB) / 1000 for step, count in steps.items())

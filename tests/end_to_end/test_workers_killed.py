@@ -13,7 +13,7 @@ import pytest
 from chalicelib.clock import clock_ms
 from chalicelib.domain.entry import Signup
 from chalicelib.domain.stock import Availability, AvailabilityEvent
-from chalicelib.domain.wave import WAVE_STEP_ENTRIES_MAX
+from chalicelib.domain.wave import BATCH_ENTRIES_MAX
 from chalicelib.services.availability import Availabilities
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.products import ProductsTable
@@ -106,4 +106,4 @@ def test_functions_killed_while_they_tell_lose_nobody(tmp_path: Path) -> None:
                 lambda: True if set(look()) == waiting else None, "all are notified", within_s=TOLD_WITHIN_S
             )
             repeats = sum(look().values()) - WAITERS
-        assert repeats <= WAVE_STEP_ENTRIES_MAX * killed
+        assert repeats <= BATCH_ENTRIES_MAX * killed

@@ -33,7 +33,7 @@ from chalicelib.aws.services import (
 from chalicelib.aws.signing import Credentials
 from chalicelib.domain.address import Address
 from chalicelib.domain.email import RequestedEmail
-from chalicelib.domain.wave import WaveStep, from_json
+from chalicelib.domain.wave import ShardStep, from_json
 from chalicelib.mail.sender import Refusal, SendRefused
 from chalicelib.mail.ses import SesAccount
 from chalicelib.queues import ConfirmationsQueue, WavesQueue
@@ -362,7 +362,7 @@ def test_keys_that_dynamodb_leaves_over_are_asked_for_again(wire: Wire) -> None:
 
 def test_messages_to_sqs_are_valid_and_read_back_as_they_were(wire: Wire) -> None:
     wire.replies = [json_reply(200, {"MessageId": "m", "MD5OfMessageBody": ""})]
-    step = WaveStep("r", "FJ-M", "FJ-M#3")
+    step = ShardStep("r", "FJ-M", "FJ-M#3")
     WavesQueue(wire.client, "https://q").put(step, delay_s=900)
     confirmations = ConfirmationsQueue(wire.client, "https://q")
     confirmations.put("s" * 64, "FJ-M")
@@ -391,7 +391,7 @@ def test_no_error_of_sqs_is_taken_for_a_message_that_was_queued(wire: Wire) -> N
             ConfirmationsQueue(wire.client, "https://q").put("s", "FJ-M")
         assert code_of(raised.value) == code
         with pytest.raises(ClientError):
-            WavesQueue(wire.client, "https://q").put(WaveStep("r", "FJ-M", "FJ-M#3"))
+            WavesQueue(wire.client, "https://q").put(ShardStep("r", "FJ-M", "FJ-M#3"))
 
 
 # ---- S3 ----

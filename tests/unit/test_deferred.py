@@ -24,9 +24,9 @@ from chalicelib.domain.stock import Availability, StockedProduct
 from chalicelib.domain.wave import (
     LimitedWave,
     NotifyOne,
+    ShardStep,
     WaveMessage,
     WavePolicy,
-    WaveStep,
     from_json,
     to_json,
 )
@@ -245,7 +245,9 @@ def test_a_fault_of_the_settings_is_for_a_person_and_those_before_it_are_marked(
     shop.sender.send = half  # type: ignore[method-assign, assignment]
     shop.join("t")
     step = next(
-        message for message in shop.queue.messages if isinstance(message, WaveStep) and message.shard == shard
+        message
+        for message in shop.queue.messages
+        if isinstance(message, ShardStep) and message.shard == shard
     )
     others = [name for name in ("s00001", "s00002") if shard_of(SKU, name) == shard]
     if others:
@@ -317,7 +319,7 @@ def test_messages_without_counters_are_read_with_none() -> None:
         "sweep": False,
         "tries": 2,
     }
-    assert from_json(json.dumps(old)) == WaveStep("r", "A", "A#1", tries=2, hops=0)
+    assert from_json(json.dumps(old)) == ShardStep("r", "A", "A#1", tries=2, hops=0)
     wave = {"kind": "wave", "restock_id": "r", "sku": "A", "number": 2, "not_before_ms": 5, "tries": 0}
     assert from_json(json.dumps(wave)) == LimitedWave("r", "A", 2, 5)
     one = {"kind": "one", "restock_id": "r", "sku": "A", "shopper": "ada", "tries": 0}
@@ -327,7 +329,7 @@ def test_messages_without_counters_are_read_with_none() -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        WaveStep("r", "A", "A#1", "p", sweep=True, tries=3, hops=4),
+        ShardStep("r", "A", "A#1", "p", sweep=True, tries=3, hops=4),
         LimitedWave("r", "A", 2, 5, 6, "p", sweep=True, hops=7),
         NotifyOne("r", "A", "ada", 1, 2, 3, 4),
     ],
@@ -349,12 +351,12 @@ def test_past_its_maximum_a_message_is_refused_and_does_nothing(
         facts: dict[str, Any] = {counter: count}
         if not mailed:
             with pytest.raises(ChainTooLong):
-                shop.fan_out.work(WaveStep(restock.id, SKU, shard, **facts))
+                shop.fan_out.work(ShardStep(restock.id, SKU, shard, **facts))
             logged = json.loads(capsys.readouterr().out.splitlines()[-1])
             assert (logged["event"], logged["restock"]) == ("chain_too_long", restock.id)
             assert (logged["hops"], logged["tries"]) == (facts.get("hops", 0), facts.get("tries", 0))
         else:
-            shop.fan_out.work(WaveStep(restock.id, SKU, shard, **facts))
+            shop.fan_out.work(ShardStep(restock.id, SKU, shard, **facts))
         assert ("s00000@example.com" in shop.sender.mailboxes()) is mailed
 
 

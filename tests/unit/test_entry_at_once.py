@@ -11,7 +11,7 @@ from chalicelib.domain.address import Address
 from chalicelib.domain.entry import CONFIRM_WITHIN_S, EntryState, OptIn, rejoins, shard_of
 from chalicelib.domain.links import LinkSubject, Purpose
 from chalicelib.domain.stock import Availability
-from chalicelib.domain.wave import WaveStep
+from chalicelib.domain.wave import ShardStep
 from chalicelib.services.fan_out.restocking import SingleOptIn
 from chalicelib.tables.shoppers import ShoppersTable
 from spillway.sitegen.release import Release
@@ -103,7 +103,7 @@ class Scene:
         self.shop.observe(Availability.IN_STOCK)
         line = shard_of(SKU, self.shopper)
         steps = [
-            step for step in self.shop.queue.messages if isinstance(step, WaveStep) and step.shard == line
+            step for step in self.shop.queue.messages if isinstance(step, ShardStep) and step.shard == line
         ]
         self.shop.queue.clear()
         for step in steps:

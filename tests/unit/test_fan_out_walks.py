@@ -10,7 +10,7 @@ from chalicelib.domain.entry import Entry, EntryState, position_after_all, shard
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.rate_limits import SHORT_WAITS_MAX, ChainTooLong
 from chalicelib.domain.stock import Availability, Restock, Stock, StockedProduct
-from chalicelib.domain.wave import LimitedWave, NotifyOne, WaveBudget, WaveMessage, WavePolicy, WaveStep
+from chalicelib.domain.wave import LimitedWave, NotifyOne, ShardStep, WaveBudget, WaveMessage, WavePolicy
 from chalicelib.mail.sender import Refusal, SendRefused
 from chalicelib.services.fan_out.notifier import Batch
 from chalicelib.services.fan_out.rate_limiter import RateLimited
@@ -27,7 +27,7 @@ PRODUCT = Product("jacket", "Jacket", "A jacket.", "", "outerwear", (), (Variant
 ONE_EACH = WavePolicy(emails_per_unit=1, next_after_min=30)
 EVERYBODY = Restock("A:1:e1", "jacket", "A", 5, 1, 2)
 LIMITED = replace(EVERYBODY, policy=ONE_EACH)
-STEP = WaveStep("A:1:e1", "A", "A#1", after="p0", tries=3, hops=9)
+STEP = ShardStep("A:1:e1", "A", "A#1", after="p0", tries=3, hops=9)
 SWEEP = replace(STEP, after="", sweep=True, tries=0)
 WAVE = LimitedWave("A:1:e1", "A", number=1, after="p0", tries=3, hops=9)
 DROPPED = {"event": "wave_dropped", "restock": "A:1:e1", "sku": "A"}
@@ -281,7 +281,7 @@ def test_a_queued_wave_is_noted_by_its_number(clock: Clock) -> None:
     walks = Walks(clock)
     walks.walks[LimitedWave].queued(replace(WAVE, number=7))
     assert walks.recorder.taken() == [("progress.announce", "A", "A:1:e1", 7)]
-    walks.walks[WaveStep].queued(STEP)
+    walks.walks[ShardStep].queued(STEP)
     walks.walks[NotifyOne].queued(NotifyOne("A:1:e1", "A", "ada"))
     assert walks.recorder.taken() == []
 
@@ -315,7 +315,7 @@ class Works:
         self.recorder = recorder = Recorder()
         walk = recorder.part("walk", shards=["A#1", "A#2"], next_batch=next_batch)
         self.worker = FanOutWorker(
-            dict.fromkeys((WaveStep, LimitedWave, NotifyOne), walk),
+            dict.fromkeys((ShardStep, LimitedWave, NotifyOne), walk),
             FanOutStore(
                 recorder.part("entries"),
                 recorder.part("shards"),

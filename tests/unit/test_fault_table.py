@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib.domain.entry import EntryState, shard_of, shards_of
 from chalicelib.domain.stock import Availability, Restock
-from chalicelib.domain.wave import EVERYONE, LimitedWave, NotifyOne, WaveMessage, WavePolicy, WaveStep
+from chalicelib.domain.wave import EVERYONE, LimitedWave, NotifyOne, ShardStep, WaveMessage, WavePolicy
 from chalicelib.mail.sender import Delivery, OutcomeUnknown
 from chalicelib.tables.table import STATEMENTS_MAX
 from tests.support.clock import Clock
@@ -289,8 +289,8 @@ def stale_messages(restock: Restock) -> list[WaveMessage]:
     """A message of every kind about a restock, as the dead letter queue kept it."""
     shopper = NAMES[0]
     return [
-        *(WaveStep(restock.id, SKU, shard) for shard in shards_of(SKU)),
-        WaveStep(restock.id, SKU, shard_of(SKU, shopper), sweep=True),
+        *(ShardStep(restock.id, SKU, shard) for shard in shards_of(SKU)),
+        ShardStep(restock.id, SKU, shard_of(SKU, shopper), sweep=True),
         LimitedWave(restock.id, SKU),
         NotifyOne(restock.id, SKU, shopper),
         NotifyOne(restock.id, SKU, shopper, deferrals=2),

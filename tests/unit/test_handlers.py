@@ -12,7 +12,7 @@ from chalicelib.container import Container
 from chalicelib.domain.email import RequestedEmail
 from chalicelib.domain.entry import EntryState
 from chalicelib.domain.stock import Availability, Restock, Stock
-from chalicelib.domain.wave import NotifyOne, WaveStep, to_json
+from chalicelib.domain.wave import NotifyOne, ShardStep, to_json
 from chalicelib.events import queues, streams
 from chalicelib.events.batches import FirstRecordFailed, react_to_queue, react_to_stream
 from chalicelib.mail.sender import Refusal, SendRefused
@@ -248,7 +248,7 @@ def test_a_catalogue_edit_turns_no_page(heard: Heard) -> None:
 
 
 def test_queued_work_reaches_its_service(heard: Heard) -> None:
-    step, one = WaveStep("r1", "A", "A#1"), NotifyOne("r1", "A", "ada-id")
+    step, one = ShardStep("r1", "A", "A#1"), NotifyOne("r1", "A", "ada-id")
     cloud.send_wave(queue_event(to_json(step), to_json(one)), None)
     cloud.send_confirmations(queue_event(json.dumps({"shopper": "ada-id", "sku": "A"})), None)
     assert heard.calls == [

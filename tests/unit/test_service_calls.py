@@ -11,7 +11,7 @@ from chalicelib.domain.links import Links, LinkSubject, Purpose
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.rate_limits import Limits, SendingRate
 from chalicelib.domain.stock import Availability, Restock, Stock, StockedProduct
-from chalicelib.domain.wave import LimitedWave, NotifyOne, WaveBudget, WavePolicy, WaveStep, to_json
+from chalicelib.domain.wave import LimitedWave, NotifyOne, ShardStep, WaveBudget, WavePolicy, to_json
 from chalicelib.mail.sender import Delivery, OutgoingEmail, Refusal, SendRefused, SendResult
 from chalicelib.queues import ConfirmationsQueue, WavesQueue
 from chalicelib.services.fan_out.rate_limiter import (
@@ -295,7 +295,7 @@ def test_a_restock_is_opened_with_the_policy_of_now(
     opened = replace(RESTOCK, policy=policy)
     steps: list[Any] = [LimitedWave("A:2:e1", "A")]
     if policy is not ONE_EACH:
-        steps = [WaveStep("A:2:e1", "A", shard) for shard in shards_of("A")]
+        steps = [ShardStep("A:2:e1", "A", shard) for shard in shards_of("A")]
     assert restocks.recorder.taken() == [
         ("policies.of", "jacket"),
         ("restocks.open", opened),
@@ -364,7 +364,7 @@ def test_a_shopper_who_confirms_during_limited_waves_joins_the_one_that_has_emai
 def test_each_message_is_one_request_to_its_queue() -> None:
     recorder = Recorder()
     sqs = recorder.part("sqs")
-    step = WaveStep("r", "A", "A#1")
+    step = ShardStep("r", "A", "A#1")
     waves = WavesQueue(sqs, "waves-url")
     waves.put(step)
     waves.put(step, delay_s=7)

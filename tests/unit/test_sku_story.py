@@ -20,7 +20,7 @@ from chalicelib.domain.links import Links, LinkSubject, Purpose
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.signup import SignupForm
 from chalicelib.domain.stock import Availability, Stock, StockedProduct, restocks
-from chalicelib.domain.wave import WaveMessage, WaveStep, from_json, to_json
+from chalicelib.domain.wave import ShardStep, WaveMessage, from_json, to_json
 from chalicelib.http.availability_body import availability_event
 from chalicelib.http.link_forms import TOKEN_CHARS_MAX
 from chalicelib.http.problem import Problem
@@ -252,7 +252,7 @@ def restock(shop: TestShop, sku: str) -> None:
     shop.restocking.open_restock(opened[0])
     messages: list[WaveMessage] = [from_json(to_json(message)) for message in shop.queue.messages]
     assert messages == shop.queue.messages
-    assert {message.shard for message in messages if isinstance(message, WaveStep)} == set(shards_of(sku))
+    assert {message.shard for message in messages if isinstance(message, ShardStep)} == set(shards_of(sku))
     shop.work()
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from chalicelib.domain.entry import Entry, shards_of
 from chalicelib.domain.stock import Restock
-from chalicelib.domain.wave import LimitedWave, NotifyOne, WaveStep
+from chalicelib.domain.wave import LimitedWave, NotifyOne, ShardStep
 from chalicelib.log import log
 from chalicelib.queues import WavesQueue
 from chalicelib.tables.entries import EntriesTable
@@ -46,7 +46,7 @@ class Restocking:
             self._queue.put(LimitedWave(restock.id, restock.sku))
         else:
             for shard in shards_of(restock.sku):
-                self._queue.put(WaveStep(restock.id, restock.sku, shard))
+                self._queue.put(ShardStep(restock.id, restock.sku, shard))
         log("waves_opened", restock=restock.id, sku=restock.sku)
 
     def notify_if_available(self, shopper: str, sku: str, *, at_ms: int) -> None:

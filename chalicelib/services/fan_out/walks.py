@@ -14,12 +14,12 @@ from chalicelib.domain.entry import EntryState, position_after_all, shard_of, sh
 from chalicelib.domain.rate_limits import early_s
 from chalicelib.domain.stock import Restock, StockedProduct
 from chalicelib.domain.wave import (
-    WAVE_STEP_ENTRIES_MAX,
+    BATCH_ENTRIES_MAX,
     LimitedWave,
     NotifyOne,
+    ShardStep,
     WaveBudget,
     WaveMessage,
-    WaveStep,
 )
 from chalicelib.services.fan_out.notifier import Batch, Notifier
 from chalicelib.services.fan_out.rate_limiter import RateLimiter
@@ -31,7 +31,7 @@ SWEEP_DELAY_S = 30
 # Deferred emails of a variant that may be sent at the same time.
 DEFERRED_SHARDS = 64
 
-Message = TypeVar("Message", WaveStep, LimitedWave, NotifyOne)
+Message = TypeVar("Message", ShardStep, LimitedWave, NotifyOne)
 
 
 class Following(NamedTuple):
@@ -80,20 +80,20 @@ class Walk(ABC, Generic[Message]):
         return self._store.live(message.restock_id, message.sku)
 
 
-class ShardWalk(Walk[WaveStep]):
+class ShardWalk(Walk[ShardStep]):
     """Walks one shard of a variant's waitlist in order, up to the bound frozen when the restock opened."""
 
-    def shards(self, message: WaveStep) -> Sequence[str]:
+    def shards(self, message: ShardStep) -> Sequence[str]:
         """Return the one shard of the step."""
         return [message.shard]
 
-    def next_batch(self, message: WaveStep, restock: Restock) -> Following | None:
+    def next_batch(self, message: ShardStep, restock: Restock) -> Following | None:
         """See `Walk.next_batch`."""
         page = self._store.shards.waiting(
             message.shard,
             after=message.after,
             upto=position_after_all(restock.opened_at_ms),
-            limit=self._rate_limiter.batch_max(WAVE_STEP_ENTRIES_MAX),
+            limit=self._rate_limiter.batch_max(BATCH_ENTRIES_MAX),
         )
         if page.entries:
             live = self._live_at_turn(message, len(page.entries))
@@ -128,7 +128,7 @@ class WaveWalk(Walk[LimitedWave]):
             message.sku,
             after=message.after,
             upto=position_after_all(max(restock.opened_at_ms, self._clock_ms())),
-            limit=self._rate_limiter.batch_max(min(WAVE_STEP_ENTRIES_MAX, budget.left)),
+            limit=self._rate_limiter.batch_max(min(BATCH_ENTRIES_MAX, budget.left)),
         )
         if not entries:
             sweep = replace(message, number=budget.number, after="", sweep=True, tries=0)
@@ -203,7 +203,7 @@ def walks_by_message(
 ) -> Mapping[type[WaveMessage], Walk[Any]]:
     """Return the walk of each type of message."""
     kinds: dict[type[WaveMessage], type[Walk[Any]]] = {
-        WaveStep: ShardWalk,
+        ShardStep: ShardWalk,
         LimitedWave: WaveWalk,
         NotifyOne: SingleSend,
     }
