@@ -55,8 +55,8 @@ class ConditionFailed(ClientError):
 class MemoryDynamoDb:
     """As many tables as are created. One request at a time takes effect, as seen from outside.
 
-    `checked=False` leaves out botocore's model and the megabyte of a page: for millions of requests of a form
-    that other tests hold to both.
+    `checked=False` leaves out botocore's model, the use of placeholders, the types of index keys and the
+    megabyte of a page: for millions of requests whose form other tests hold to them.
     """
 
     exceptions = SimpleNamespace(ConditionalCheckFailedException=ConditionFailed)
@@ -89,7 +89,7 @@ class MemoryDynamoDb:
     def get_item(self, **request: Any) -> dict[str, Any]:
         """DynamoDB's GetItem."""
         self._check("GetItem", request)
-        _check_words(request)
+        self._check_words(request)
         item = self._item(request["TableName"], request["Key"])
         return {"Item": _projected(item, request)} if item else {}
 
@@ -153,7 +153,7 @@ class MemoryDynamoDb:
         self._check("BatchGetItem", request)
         found: dict[str, list[Item]] = {}
         for name, wanted in request["RequestItems"].items():
-            _check_words(wanted)
+            self._check_words(wanted)
             items = [self._item(name, key) for key in wanted["Keys"]]
             found[name] = [_projected(item, wanted) for item in items if item]
         return {"Responses": found, "UnprocessedKeys": {}}
@@ -161,7 +161,7 @@ class MemoryDynamoDb:
     def query(self, **request: Any) -> dict[str, Any]:
         """DynamoDB's Query."""
         self._check("Query", request)
-        _check_words(request)
+        self._check_words(request)
         table = self._tables[request["TableName"]]
         index = request.get("IndexName")
         attributes = table.indexes[index] if index else table.keys
@@ -172,7 +172,7 @@ class MemoryDynamoDb:
     def scan(self, **request: Any) -> dict[str, Any]:
         """DynamoDB's Scan."""
         self._check("Scan", request)
-        _check_words(request)
+        self._check_words(request)
         table = self._tables[request["TableName"]]
         with self._alone:
             keys = sorted(table.items)
@@ -187,6 +187,16 @@ class MemoryDynamoDb:
     def _check(self, operation: str, request: Mapping[str, Any]) -> None:
         if self._checked:
             check_request("dynamodb", operation, request)
+
+    def _check_words(self, request: Mapping[str, Any]) -> None:
+        if not self._checked:
+            return
+        expressions = tuple([request[name] for name in EXPRESSIONS if name in request])
+        scope = _scope({}, request)
+        try:
+            check_words(expressions, scope.names, scope.values)
+        except InvalidExpression as error:
+            raise _invalid(str(error)) from error
 
     def _item(self, name: str, key: Item) -> Item | None:
         table = self._tables[name]
@@ -240,7 +250,7 @@ class MemoryDynamoDb:
             raise _invalid(str(error)) from error
 
     def _condition_holds(self, write: Mapping[str, Any], place: Key) -> bool:
-        _check_words(write)
+        self._check_words(write)
         if "ConditionExpression" not in write:
             return True
         item = self._tables[write["TableName"]].items.get(place, {})
@@ -255,7 +265,8 @@ class MemoryDynamoDb:
             try:
                 scope = _scope(dict(write["Key"]) if before is None else before, write)
                 after = updated(write["UpdateExpression"], scope)
-                table.check_types(after)
+                if self._checked:
+                    table.check_types(after)
             except (InvalidExpression, KeyMismatch) as error:
                 raise _invalid(str(error)) from error
             table.put(place, after)
@@ -327,15 +338,6 @@ class Paginator:
 
 def _attributes(schema: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
     return tuple(attribute["AttributeName"] for attribute in schema)
-
-
-def _check_words(request: Mapping[str, Any]) -> None:
-    expressions = tuple([request[name] for name in EXPRESSIONS if name in request])
-    scope = _scope({}, request)
-    try:
-        check_words(expressions, scope.names, scope.values)
-    except InvalidExpression as error:
-        raise _invalid(str(error)) from error
 
 
 def _scope(item: Item, request: Mapping[str, Any]) -> Scope:

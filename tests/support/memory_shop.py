@@ -1,11 +1,11 @@
 """A fan-out for one variant: the real tables over DynamoDB in memory, whose client fails on demand."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from typing import Any
 
 from chalicelib.domain.email import Email
-from chalicelib.domain.entry import Entry, EntryState, OptIn, Signup
+from chalicelib.domain.entry import Entry, EntryState, OptIn, Signup, position_of, shard_of
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Availability, AvailabilityEvent, Restock, Stock, StockedProduct, restocks
 from chalicelib.domain.wave import WaveMessage, WavePolicy
@@ -52,11 +52,31 @@ class MemoryShop(ShopBase):
         sold_out = Stock(Availability.OUT_OF_STOCK, 0, clock(), "catalogue")
         self.products.put_catalogue(PRODUCT, {SKU: sold_out}, known=None)
         self._events = count(1)
+        self._row: dict[str, Any] | None = None
 
     def join(self, shopper: str, *, at_ms: int | None = None) -> None:
         """Let a shopper sign up; no confirmation is asked for."""
         signup = Signup(shopper, f"{shopper}@example.com", SKU, "/", "c", opt_in=OptIn.SINGLE)
         self.entries.ask(signup, at_ms=self.clock() if at_ms is None else at_ms)
+
+    def join_many(self, arrivals: Iterable[tuple[str, int]]) -> None:
+        """Let many shoppers sign up, as (shopper, time in ms): rows like the one that `join` writes."""
+        for shopper, at_ms in arrivals:
+            if self._row is None:
+                self.join(shopper, at_ms=at_ms)
+                key = {"shopper": {"S": shopper}, "sku": {"S": SKU}}
+                self._row = self.dynamodb.get_item(TableName=self.entries_name, Key=key)["Item"]
+            now = {"N": str(at_ms)}
+            own = {
+                "shopper": {"S": shopper},
+                "mailbox": {"S": f"{shopper}@example.com"},
+                "shard": {"S": shard_of(SKU, shopper)},
+                "shard_position": {"S": position_of(at_ms, shopper)},
+                "asked_at_ms": now,
+                "confirmed_at_ms": now,
+            }
+            assert own.keys() <= self._row.keys()
+            self.dynamodb.put_item(TableName=self.entries_name, Item={**self._row, **own})
 
     def leave(self, shopper: str) -> None:
         """Let a shopper unsubscribe."""

@@ -39,10 +39,13 @@ class StoredTable:
         Raises:
             KeyMismatch: It has other attributes than the table's key, or one of another type.
         """
-        if len(key) != len(self.keys) or any(name not in key for name in self.keys):
-            raise KeyMismatch("The provided key element does not match the schema")
-        self.check_types(key)
-        return self.key_of(key)
+        try:
+            found = tuple([key[name][self.types[name]] for name in self.keys])
+        except KeyError:
+            found = ()
+        if len(found) != len(key):
+            raise KeyMismatch("The provided key element does not match the schema, or its types")
+        return found
 
     def check_types(self, item: Item) -> None:
         """Hold an item to the types of the keys of the table and its indexes.
