@@ -1,4 +1,4 @@
-"""Read the fields of a product: how long each may be, the optional ones and the translated ones."""
+"""Read the fields of a product that are optional or translated; state how long every field may be."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -33,8 +33,24 @@ WEIGHT_G_MAX = 100_000_000
 DETAIL_LENGTH_MAX = 300
 DETAILS_MAX = 20
 
+# Fields that most products leave out, and that are read only where one of them is there.
+OPTIONAL_PRODUCT_FIELDS = frozenset(
+    {"categories", "brand", "condition", "seo_title", "seo_description"}
+    | {"compare_at_price", "sale_ends_on", "available_on", "weight_g"}
+)
+OPTIONAL_VARIANT_FIELDS = frozenset(
+    {"compare_at_price", "sale_ends_on", "available_on", "weight_g"}
+    | {"when_sold_out", "gtin", "mpn", "variant_id"}
+)
+_GTIN_LENGTHS = frozenset({8, 12, 13, 14})
 
-def description(table: TomlTable, *, root: str = "", judged_only: bool = False) -> str:
+# Reads the price in a field of a table, in minor units of the currency.
+ReadPrice = Callable[[TomlTable, str], int]
+T = TypeVar("T")
+W = TypeVar("W", bound=StrEnum)
+
+
+def read_description(table: TomlTable, *, root: str = "", judged_only: bool = False) -> str:
     """Return the field `description` as HTML.
 
     Args:
@@ -51,22 +67,6 @@ def description(table: TomlTable, *, root: str = "", judged_only: bool = False) 
         root=root,
         refuse=lambda line, value, expected: table.error("description", value, expected),
     )
-
-
-OF_PRODUCT = frozenset(
-    {"categories", "brand", "condition", "seo_title", "seo_description"}
-    | {"compare_at_price", "sale_ends_on", "available_on", "weight_g"}
-)
-OF_VARIANT = frozenset(
-    {"compare_at_price", "sale_ends_on", "available_on", "weight_g"}
-    | {"when_sold_out", "gtin", "mpn", "variant_id"}
-)
-_GTIN_LENGTHS = frozenset({8, 12, 13, 14})
-
-# Reads the price in a field of a table, in minor units of the currency.
-ReadPrice = Callable[[TomlTable, str], int]
-T = TypeVar("T")
-W = TypeVar("W", bound=StrEnum)
 
 
 class VariantDefaults(NamedTuple):
@@ -86,10 +86,10 @@ NO_DEFAULTS = VariantDefaults()
 
 def read_defaults(table: TomlTable, price_minor: int, price: ReadPrice) -> VariantDefaults:
     """Read the defaults that a product states for its variants."""
-    if not table.has_any(OF_PRODUCT):
+    if not table.has_any(OPTIONAL_PRODUCT_FIELDS):
         return NO_DEFAULTS
     return VariantDefaults(
-        _former(table, price_minor, price),
+        _compare_at_minor(table, price_minor, price),
         table.day("sale_ends_on"),
         table.day("available_on"),
         _weight(table),
@@ -98,7 +98,7 @@ def read_defaults(table: TomlTable, price_minor: int, price: ReadPrice) -> Varia
 
 def with_product_fields(product: Product, table: TomlTable) -> Product:
     """Return the product with the optional fields that its table has."""
-    if not table.has_any(OF_PRODUCT):
+    if not table.has_any(OPTIONAL_PRODUCT_FIELDS):
         return product
     further = table.texts(
         "categories", length_max=CATEGORY_LENGTH_MAX, count_max=CATEGORIES_MAX, optional=True
@@ -119,12 +119,12 @@ def with_variant_fields(
     variant: Variant, row: TomlTable, defaults: VariantDefaults, price: ReadPrice
 ) -> Variant:
     """Return the variant with the optional fields of its own table, or else with the product's defaults."""
-    stated = row.has_any(OF_VARIANT)
+    stated = row.has_any(OPTIONAL_VARIANT_FIELDS)
     if not stated and defaults is NO_DEFAULTS:
         return variant
     former = defaults.compare_at_minor
     if row.has("compare_at_price"):
-        former = _former(row, variant.price_minor, price)
+        former = _compare_at_minor(row, variant.price_minor, price)
     elif row.has("price") and former is not None and former <= variant.price_minor:
         former = None
     if not stated:
@@ -160,7 +160,7 @@ def has_check_digit(digits: str) -> bool:
     return sum(weighted) % 10 == 0
 
 
-def _former(table: TomlTable, price_minor: int, price: ReadPrice) -> int | None:
+def _compare_at_minor(table: TomlTable, price_minor: int, price: ReadPrice) -> int | None:
     """Return the price before the sale, None where it equals the price, as in many exports."""
     if not table.has("compare_at_price"):
         return None
@@ -213,7 +213,9 @@ def read_translation(table: TomlTable, locale: str, images: Sequence[SourceImage
         locale,
         title=table.text("title", length_max=TITLE_LENGTH_MAX, optional=True),
         summary=table.text("summary", length_max=SUMMARY_LENGTH_MAX, optional=True),
-        description_html=description(table, root=root_of_locale(locale)) if table.has("description") else "",
+        description_html=read_description(table, root=root_of_locale(locale))
+        if table.has("description")
+        else "",
         details=table.pairs("details", length_max=DETAIL_LENGTH_MAX, count_max=DETAILS_MAX),
         alts=tuple(by_file[image.file.name] for image in images),
         words=table.options("options", length_max=OPTION_LENGTH_MAX),

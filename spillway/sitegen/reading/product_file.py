@@ -22,16 +22,16 @@ from spillway.sitegen.reading.product_fields import (
     ALT_LENGTH_MAX,
     DETAIL_LENGTH_MAX,
     DETAILS_MAX,
-    OF_PRODUCT,
-    OF_VARIANT,
     OPTION_LENGTH_MAX,
+    OPTIONAL_PRODUCT_FIELDS,
+    OPTIONAL_VARIANT_FIELDS,
     SUMMARY_LENGTH_MAX,
     TAG_LENGTH_MAX,
     TAGS_MAX,
     TITLE_LENGTH_MAX,
     VariantDefaults,
-    description,
     read_defaults,
+    read_description,
     read_translation,
     with_product_fields,
     with_variant_fields,
@@ -87,7 +87,7 @@ class ProductFile:
             slug=slug,
             title=table.text("title", length_max=TITLE_LENGTH_MAX),
             summary=table.text("summary", length_max=SUMMARY_LENGTH_MAX),
-            description_html=description(table, judged_only=self._judged_only),
+            description_html=read_description(table, judged_only=self._judged_only),
             category=table.text("category", length_max=TITLE_LENGTH_MAX),
             pictures=(),
             variants=variants,
@@ -102,7 +102,7 @@ class ProductFile:
         )
         product = with_product_fields(product, table)
         skip_other_locales(table)
-        table.done(also=OF_PRODUCT)
+        table.done(also=OPTIONAL_PRODUCT_FIELDS)
         return ProductRow.of(file, product, images, tuple(stock.items()))
 
     def _price(self, table: TomlTable, name: str) -> int:
@@ -146,7 +146,7 @@ class ProductFile:
             variant = with_variant_fields(Variant(sku, own_price, options), row, defaults, self._price)
             variants.append(variant)
             stock[sku] = _initial_stock(row, variant)
-            row.done(also=OF_VARIANT)
+            row.done(also=OPTIONAL_VARIANT_FIELDS)
         return tuple(variants), stock
 
 

@@ -17,20 +17,20 @@ from spillway.sitegen.reading.slugs import slug_problem
 from spillway.sitegen.reading.toml_input import InputError, Lines, TomlTable
 
 SHEET_FILE = "site/products.csv"
-_OF_PRODUCT = (
+_PRODUCT_COLUMNS = (
     *("title", "category", "categories", "brand", "condition", "summary", "description"),
     *("seo_title", "seo_description", "tags", "released_on"),
 )
 # In the first row of a product these belong to the product, in a further row to its variant.
-_OF_SALE = ("price", "compare_at_price", "sale_ends_on")
-_OF_BOTH = (*_OF_SALE, "available_on", "weight_g")
-_OF_VARIANT = (
+_SALE_COLUMNS = ("price", "compare_at_price", "sale_ends_on")
+_SHARED_COLUMNS = (*_SALE_COLUMNS, "available_on", "weight_g")
+_VARIANT_COLUMNS = (
     *("sku", "stock", "counted", "availability", "when_sold_out"),
     *("gtin", "mpn", "variant_id"),
 )
-_OF_PICTURE = ("picture", "picture_alt")
-_COLUMNS = ("slug", *_OF_PRODUCT, *_OF_BOTH, *_OF_VARIANT, *_OF_PICTURE)
-_NEEDED = ("slug", "title", "category", "summary", "description", "sku", "price", "stock")
+_PICTURE_COLUMNS = ("picture", "picture_alt")
+_COLUMNS = ("slug", *_PRODUCT_COLUMNS, *_SHARED_COLUMNS, *_VARIANT_COLUMNS, *_PICTURE_COLUMNS)
+_REQUIRED_COLUMNS = ("slug", "title", "category", "summary", "description", "sku", "price", "stock")
 _OPTION = "option:"
 # Longer numbers make no sense, and Python refuses to parse very long ones.
 _DIGITS_MAX = 18
@@ -41,7 +41,7 @@ Cells = Mapping[str, str]
 
 
 @dataclass(slots=True)
-class _Block:
+class _ProductRows:
     """The rows of one product, each with its line."""
 
     slug: str
@@ -54,7 +54,7 @@ def read_sheet(text: str, reader: ProductFile, *, mistakes: list[InputError]) ->
     Rows that cannot be read are left out, and their errors appended to `mistakes`.
     """
     rows = list(_rows(text, mistakes))
-    return tuple(_product(block, reader, mistakes) for block in _blocks(rows, mistakes))
+    return tuple(_product(product, reader, mistakes) for product in _rows_by_product(rows, mistakes))
 
 
 def variant_line(text: str, first_line: int, number: int) -> int:
@@ -79,11 +79,11 @@ def column(field: str) -> str:
     return {"options": "option:…", "variants": "rows", "pictures": "rows with a picture"}.get(name, name)
 
 
-def _product(block: _Block, reader: ProductFile, mistakes: list[InputError]) -> ProductRow:
+def _product(product: _ProductRows, reader: ProductFile, mistakes: list[InputError]) -> ProductRow:
     found: list[InputError] = []
-    table = TomlTable(_values(block), file=SHEET_FILE, lines=_SheetLines(block), mistakes=found)
+    table = TomlTable(_values(product), file=SHEET_FILE, lines=_SheetLines(product), mistakes=found)
     # Named after its first row: errors between products give this name.
-    row = reader.product_of(table, slug=block.slug, file=f"{SHEET_FILE}:{block.rows[0][0]}")
+    row = reader.product_of(table, slug=product.slug, file=f"{SHEET_FILE}:{product.rows[0][0]}")
     mistakes += [_in_terms_of_cells(mistake) for mistake in found]
     return row
 
@@ -91,10 +91,10 @@ def _product(block: _Block, reader: ProductFile, mistakes: list[InputError]) -> 
 class _SheetLines(Lines):
     """The line of each field of a product in the sheet."""
 
-    def __init__(self, block: _Block) -> None:
+    def __init__(self, product: _ProductRows) -> None:
         super().__init__("")
-        self._rows = block.rows
-        self._shown = [line for line, cells in block.rows if cells.get("picture")]
+        self._rows = product.rows
+        self._shown = [line for line, cells in product.rows if cells.get("picture")]
 
     def of(self, field: str) -> int:
         """Return the line of the row that states the field."""
@@ -141,7 +141,9 @@ def _columns_are_fine(columns: Sequence[str], mistakes: list[InputError]) -> boo
     twice = sorted({name for name in columns if columns.count(name) > 1})
     # A shop that counts no stock needs no such column.
     missing = [
-        name for name in _NEEDED if name not in columns and not (name == "stock" and "counted" in columns)
+        name
+        for name in _REQUIRED_COLUMNS
+        if name not in columns and not (name == "stock" and "counted" in columns)
     ]
     known = f"one of {', '.join(_COLUMNS)}, option:NAME"
     mistakes += [
@@ -152,51 +154,53 @@ def _columns_are_fine(columns: Sequence[str], mistakes: list[InputError]) -> boo
     return not (unknown or twice or missing)
 
 
-def _blocks(rows: Sequence[tuple[int, Cells]], mistakes: list[InputError]) -> list[_Block]:
+def _rows_by_product(rows: Sequence[tuple[int, Cells]], mistakes: list[InputError]) -> list[_ProductRows]:
     """Group the rows by product; note an error where a row contradicts the first row of its product."""
-    blocks: dict[str, _Block] = {}
+    products: dict[str, _ProductRows] = {}
     last = ""
     for line, cells in rows:
         slug = cells["slug"]
-        block = blocks.setdefault(slug, _Block(slug))
-        if block.rows and slug != last:
+        product = products.setdefault(slug, _ProductRows(slug))
+        if product.rows and slug != last:
             mistakes.append(
                 InputError(SHEET_FILE, line, "slug", slug, "the rows of a product one below the other")
             )
-        first = block.rows[0][1] if block.rows else cells
+        first = product.rows[0][1] if product.rows else cells
         mistakes += [
-            InputError(SHEET_FILE, line, name, cells[name], f"nothing, or what line {block.rows[0][0]} says")
-            for name in _OF_PRODUCT
+            InputError(
+                SHEET_FILE, line, name, cells[name], f"nothing, or what line {product.rows[0][0]} says"
+            )
+            for name in _PRODUCT_COLUMNS
             if name in cells and cells[name] != first.get(name)
         ]
-        block.rows.append((line, cells))
+        product.rows.append((line, cells))
         last = slug
-    return list(blocks.values())
+    return list(products.values())
 
 
-def _values(block: _Block) -> dict[str, Any]:
+def _values(product: _ProductRows) -> dict[str, Any]:
     """Return the values that a file of this product would have."""
-    first = block.rows[0][1]
-    values: dict[str, Any] = {name: _value(name, first[name]) for name in _OF_PRODUCT if name in first}
-    values |= {name: _value(name, first[name]) for name in _OF_BOTH if name in first}
-    values["variants"] = [_variant(cells, first) for _, cells in block.rows]
+    first = product.rows[0][1]
+    values: dict[str, Any] = {name: _value(name, first[name]) for name in _PRODUCT_COLUMNS if name in first}
+    values |= {name: _value(name, first[name]) for name in _SHARED_COLUMNS if name in first}
+    values["variants"] = [_variant(cells, first) for _, cells in product.rows]
     values["pictures"] = [
         {"file": cells["picture"], **({"alt": cells["picture_alt"]} if "picture_alt" in cells else {})}
-        for _, cells in block.rows
+        for _, cells in product.rows
         if "picture" in cells
     ]
     return values
 
 
 def _variant(cells: Cells, first: Cells) -> dict[str, Any]:
-    variant = {name: _value(name, cells[name]) for name in _OF_VARIANT if name in cells}
+    variant = {name: _value(name, cells[name]) for name in _VARIANT_COLUMNS if name in cells}
     variant |= {
         name: _value(name, cells[name])
-        for name in _OF_BOTH
+        for name in _SHARED_COLUMNS
         if name in cells and cells[name] != first.get(name)
     }
     if "price" in variant:  # the former price belongs to the product's price only
-        variant |= {name: _value(name, cells[name]) for name in _OF_SALE if name in cells}
+        variant |= {name: _value(name, cells[name]) for name in _SALE_COLUMNS if name in cells}
     options = {
         name.removeprefix(_OPTION).strip(): cell for name, cell in cells.items() if name.startswith(_OPTION)
     }
