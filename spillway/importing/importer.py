@@ -325,6 +325,6 @@ def _pictures(project: Project, request: ImportRequest, export: Export, record: 
 
 def _picture_problem(file: Path) -> str | None:
     # A large library, needed only where there are pictures.
-    from spillway.sitegen.reading.picture_file import problem_with_picture
+    from spillway.sitegen.pictures import problem_with_picture
 
     return problem_with_picture(file)

@@ -153,9 +153,9 @@ class MerchantPictures:
         key = f"picture problem {name}"
         known = self._cache.get(key)
         if known is None or known[0] != signature:
-            from spillway.sitegen.reading.picture_file import picture_problem
+            from spillway.sitegen.pictures import header_problem
 
-            known = (signature, picture_problem(self._folder, self._file(name).name))
+            known = (signature, header_problem(self._folder, self._file(name).name))
         if is_settled(signature):
             self._cache.set(key, known)
         problem: str | None = known[1]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image, ImageCms
 
-from spillway.sitegen.reading.picture_file import problem_with_picture, read_picture
+from spillway.sitegen.pictures import problem_with_picture, read_picture
 from tests.support.profiles import grey_profile, ink_profile, wide_profile
 
 if TYPE_CHECKING:
