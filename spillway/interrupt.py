@@ -1,23 +1,23 @@
-"""Ctrl-C: a command ends, and says what state it leaves things in."""
+"""Ctrl-C: a command ends, and its error describes the state that it leaves."""
 
 from spillway.errors import SpillwayError
 
-# Of commands that change something step by step. All others have done nothing, or all of it.
+# The state that a command leaves, for commands that work step by step. Others did all or nothing.
 LEFT_BY = {
-    "build": "pages are put in place when all are made: each is whole; build again to go on",
-    "deploy": "CloudFormation ends what it has begun, spillway doctor says when; deploy again for the rest",
-    "destroy": "CloudFormation ends what it has begun; of its data, only what is told above is deleted",
-    "import": "product files are whole, and none is half-written; import again for the rest",
-    "publish": "nothing visible is half-done, some pages may be new already; publish again to go on",
-    "redrive": "what was put back is being tried, the rest is still stuck; redrive again to go on",
-    "rollback": "nothing visible is half-done, some pages may be back already; roll back again to go on",
-    "waitlist": "entries that were written count, none is half-written; the same command does the rest",
-    "stock": "lines that were taken in count; the same file again does the rest",
+    "build": "pages are moved into place when all are built: each is complete; build again to go on",
+    "deploy": "CloudFormation finishes its current update, see spillway doctor; deploy again for the rest",
+    "destroy": "CloudFormation finishes its current step; only the data named above is deleted",
+    "import": "each product file is complete; import again for the rest",
+    "publish": "each page is complete, some may be new already; publish again to go on",
+    "redrive": "jobs that were put back are processed, the others stay; redrive again to go on",
+    "rollback": "each page is complete, some may be back already; roll back again to go on",
+    "waitlist": "each written entry is complete; the same command does the rest",
+    "stock": "lines that were imported count; the same file again does the rest",
 }
 
 
 class Interrupted(SpillwayError):
-    """Somebody pressed Ctrl-C."""
+    """Ctrl-C was pressed."""
 
     exit_code = 130
 

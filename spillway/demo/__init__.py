@@ -1,1 +1,1 @@
-"""The whole shop on a laptop, and a story that is played in it."""
+"""The whole shop on one machine, and a story that is played in it."""

@@ -32,19 +32,19 @@ from spillway.stage import LOCAL, Stage, local_stage
 if TYPE_CHECKING:
     from types_boto3_sesv2 import SESV2Client
 
-# A person in front of the demo waits for each email.
+# A person waits for each email of the demo.
 CONFIRMATION_DELAY_S = 2
 
 
 @dataclass(frozen=True, slots=True)
 class DemoSettings:
-    """How to run the demo. It takes three ports in a row: the shop's, the inbox's, the cloud's.
+    """The settings of a demo, which uses three consecutive ports: for the shop, the inbox and the cloud.
 
-    Args:
-        port: the first of the three.
-        fresh: whether to forget what earlier demos left.
-        strict: whether the cloud refuses what AWS refuses, by its models, its rules and IAM.
-        invocations_max: how often a function may run in one chain of requests.
+    Attributes:
+        port: The first of the three ports.
+        fresh: Delete the state of earlier demos.
+        strict: Refuse requests that AWS would refuse by its models, its rules or IAM.
+        invocations_max: Runs of a function in one chain of requests.
     """
 
     port: int
@@ -54,16 +54,16 @@ class DemoSettings:
 
     @property
     def shop_url(self) -> str:
-        """The shop's origin."""
+        """Return the shop's origin."""
         return f"http://{ports.HOST}:{self.port}"
 
     @property
     def inbox_url(self) -> str:
-        """The inbox's origin."""
+        """Return the inbox's origin."""
         return f"http://{ports.HOST}:{self.port + 1}"
 
     def cloud(self, project: Project) -> CloudSettings:
-        """The local cloud of this demo."""
+        """Return the settings of this demo's local cloud."""
         return CloudSettings(
             project.state / LOCAL,
             self.port + 2,
@@ -76,7 +76,7 @@ class DemoSettings:
 
 @dataclass(frozen=True, slots=True)
 class RunningDemo:
-    """A demo that is open for shoppers."""
+    """A running demo."""
 
     settings: DemoSettings
     stage: Stage
@@ -85,11 +85,11 @@ class RunningDemo:
 
 @contextmanager
 def running_demo(project: Project, settings: DemoSettings, steps: Steps) -> Iterator[RunningDemo]:
-    """Set the shop up, and keep it open for as long as the block lasts. Its state is kept.
+    """Start the shop, and keep it running for the duration of the block. Its state stays on disk.
 
     Raises:
-        BadInput: a port is taken, a demo runs already, or the catalogue is wrong.
-        WorkFailed: the cloud, the package or the deployment failed.
+        BadInput: A port is taken, a demo is already running, or the catalogue has errors.
+        WorkFailed: The cloud, the package or the deployment failed.
     """
     cloud_settings = settings.cloud(project)
     make_private(project.state)

@@ -19,7 +19,7 @@ UNSENT_TYPES = frozenset({"submit", "button", "reset", "image", "file"})
 Found = TypeVar("Found")
 LINK = re.compile(r"https?://[^\s<>\"]+")
 ONE_CLICK = "List-Unsubscribe=One-Click"
-# What browsers ask for when a person follows a link or sends a form.
+# A browser's Accept header when a person follows a link or sends a form.
 ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 FORM_TYPE = "application/x-www-form-urlencoded"
 EMAIL_WITHIN_S = 60.0
@@ -27,7 +27,7 @@ EMAIL_WITHIN_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One control with a name. `sent`: whether it goes along when nobody touches it."""
+    """One named control; `sent` is whether an untouched form sends it."""
 
     name: str
     value: str
@@ -44,14 +44,14 @@ class Form:
     fields: tuple[Field, ...]
 
     def choices(self, name: str) -> tuple[str, ...]:
-        """The values the form offers for `name`."""
+        """Return the values that the form offers for `name`."""
         return tuple(field.value for field in self.fields if field.name == name)
 
     def filled(self, answers: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
-        """What is sent when a person fills in `answers` and leaves the rest as it is.
+        """Return the fields to send when a person fills in `answers` and leaves the others unchanged.
 
         Raises:
-            KeyError: the form has no such field, or does not offer that choice.
+            KeyError: The form has no such field, or does not offer that choice.
         """
         for name, values in answers.items():
             self._check(name, values)
@@ -73,7 +73,7 @@ class Form:
 
 
 def forms_of(html: str) -> tuple[Form, ...]:
-    """Every form of a page, in its order."""
+    """Return the forms of a page, in order."""
     reader = _FormReader()
     reader.feed(html)
     reader.close()
@@ -109,7 +109,7 @@ class _FormReader(HTMLParser):
 
 @dataclass(frozen=True, slots=True)
 class Email:
-    """An email a shopper got."""
+    """An email that a shopper received."""
 
     number: int
     subject: str
@@ -117,7 +117,7 @@ class Email:
     headers: dict[str, str]
 
     def link(self, path: str) -> str:
-        """The link of this email that leads to `path`."""
+        """Return the link of this email to `path`."""
         for found in LINK.findall(self.text):
             if httpx.URL(found).path == path:
                 return str(found)
@@ -126,7 +126,7 @@ class Email:
 
 @dataclass(frozen=True, slots=True)
 class Shopper:
-    """One person with one address, in front of one shop and one inbox."""
+    """A person with an address, a shop and an inbox."""
 
     name: str
     mailbox: str
@@ -134,14 +134,18 @@ class Shopper:
     inbox: httpx.Client
 
     def reads(self, page: str) -> str:
-        """Return a page of the shop, as the front door has it."""
+        """Return a page of the shop, as the front door serves it."""
         return self._get(page)
 
     def signs_up(self, page: str, *skus: str, filled_in: str = "") -> None:
-        """Send the waitlist form of a product page, as it is on that page.
+        """Send the waitlist form of a product page.
 
-        `filled_in` is what a program puts into the field that nobody sees: the shop then asks for the form
-        once more, and gets it.
+        Args:
+            page: The path of the product page.
+            skus: The variants to wait for.
+            filled_in: A program's value for the hidden honeypot field. The shop then shows the form again,
+            and
+                the shopper sends it again.
         """
         form = waitlist_form(self._get(page))
         if form is None:
@@ -158,13 +162,13 @@ class Shopper:
             self._submit(again, again.filled({}))
 
     def emails(self) -> list[Email]:
-        """Every email to this shopper, oldest first."""
+        """Return the emails to this shopper, oldest first."""
         listed = self.inbox.get("/emails.json").raise_for_status().json()
-        mine = [each["number"] for each in listed if each["recipient"] == self.mailbox]
+        mine = [email["number"] for email in listed if email["recipient"] == self.mailbox]
         return [self._email(number) for number in sorted(mine)]
 
     def awaits_emails(self, count: int) -> list[Email]:
-        """Wait until there are `count` emails; no more than that may have come."""
+        """Wait until there are `count` emails and return them; more are an error."""
         emails = until(
             lambda: got if len(got := self.emails()) >= count else None,
             f"{self.name} gets email {count}",
@@ -178,18 +182,18 @@ class Shopper:
         return emails
 
     def opens(self, link: str) -> Form:
-        """Follow an email's link; the page it opens asks for one press of a button."""
+        """Follow an email's link; return the one form of its page."""
         forms = [form for form in forms_of(self._get(link)) if form.method == "post"]
         if len(forms) != 1:
             raise WorkFailed(f"{link}: {len(forms)} forms instead of one button")
         return forms[0]
 
     def presses(self, form: Form) -> None:
-        """Press the one button of a page."""
+        """Press the button of a form."""
         self._submit(form, form.filled({}))
 
     def unsubscribes_with_one_click(self, email: Email, *, content_type: str = FORM_TYPE) -> None:
-        """Post as a mail program does for its "unsubscribe" button (RFC 8058), in any media type."""
+        """Post as a mail program does for its "unsubscribe" button (RFC 8058), with any media type."""
         if email.headers.get("List-Unsubscribe-Post") != ONE_CLICK:
             raise WorkFailed(f"email {email.number}: cannot be unsubscribed from with one click")
         link = email.headers.get("List-Unsubscribe", "").strip("<>")
@@ -208,11 +212,11 @@ class Shopper:
         return answer.text
 
     def _submit(self, form: Form, sent: list[tuple[str, str]]) -> str:
-        """Return the page that a form leads to."""
+        """Send a form; return the page that it leads to."""
         headers = {"Accept": ACCEPT, "Content-Type": FORM_TYPE, "Origin": _origin(self.shop)}
         answer = self.shop.post(form.action, content=urlencode(sent), headers=headers)
         if answer.status_code == httpx.codes.OK and form.action.startswith("/api/waitlist"):
-            # Says what was asked for, with a button to undo it.
+            # The page confirms the signup, with a button to undo it.
             return answer.text
         if answer.status_code != httpx.codes.SEE_OTHER:
             said = f"{answer.status_code}: {answer.text[:300]}"
@@ -221,15 +225,15 @@ class Shopper:
 
 
 def waitlist_form(page: str) -> Form | None:
-    """The form of a page that signs up for the waitlist, if it has one."""
+    """Return the waitlist form of a page, if it has one."""
     return next((form for form in forms_of(page) if form.action == "/api/waitlist"), None)
 
 
 def until(look: Callable[[], Found | None], what: str, *, within_s: float) -> Found:
-    """What `look` finds, as soon as it finds something.
+    """Call `look` until it returns something, and return that.
 
     Raises:
-        WorkFailed: it did not happen in time.
+        WorkFailed: It did not happen within `within_s` seconds.
     """
     deadline = time.monotonic() + within_s
     while (found := look()) is None:

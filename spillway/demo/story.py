@@ -37,41 +37,41 @@ if TYPE_CHECKING:
 SHOWN_FIRST = "/products/field-jacket"
 ANSWER_WITHIN_S = 30.0
 FRONT_PAGE = "/"
-PAGE_TURNS_WITHIN_S = 60.0
-# No form takes such an address: it stands for one that the transport refuses.
+REFRESHED_WITHIN_S = 60.0
+# No form accepts this address; it stands for one that SES refuses.
 BAD_MAILBOX = "nobody at example.com"
 LATE = timedelta(hours=25)
-HEARD_WITHIN_S = 30.0
+SUPPRESSED_WITHIN_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class SoldOut:
-    """A variant that shoppers can only wait for, and the page they do it on."""
+    """A variant that is sold out, and the path of its page."""
 
     sku: str
     path: str
 
 
 def sold_out(stage: Stage) -> list[SoldOut]:
-    """Every variant that is sold out, in the order of their SKUs, the best product to show first."""
+    """Return the variants that are sold out, by SKU, with those of the product to show first."""
     products = stage.container().products
     found = [variant for product in products.scan() for variant in sold_out_of(product)]
     return sorted(found, key=lambda variant: (variant.path != SHOWN_FIRST, variant.sku))
 
 
 def still_available(stage: Stage) -> list[tuple[str, list[str]]]:
-    """Return the path of each product with what is left of it, by SKU; those with the fewest left first."""
+    """Return the path of each product with the SKUs still in stock, the fewest first."""
     found = []
     for product in stage.container().products.scan():
         gone = {variant.sku for variant in sold_out_of(product)}
         left = [variant.sku for variant in product.product.variants if variant.sku not in gone]
         if left:
             found.append((product.product.path, left))
-    return sorted(found, key=lambda each: (len(each[1]), each))
+    return sorted(found, key=lambda product: (len(product[1]), product))
 
 
 def sold_out_of(stocked: StockedProduct) -> list[SoldOut]:
-    """The variants of one product that are sold out."""
+    """Return the variants of one product that are sold out."""
     return [
         SoldOut(variant.sku, stocked.product.path)
         for variant in stocked.product.variants
@@ -82,7 +82,7 @@ def sold_out_of(stocked: StockedProduct) -> list[SoldOut]:
 
 @dataclass(frozen=True, slots=True)
 class _Scene:
-    """Who and what the story is about: `wanted` comes back first, `other` at its end."""
+    """The people and variants of the story: `wanted` is restocked first, `other` at its end."""
 
     ada: Shopper
     ben: Shopper
@@ -99,7 +99,7 @@ def check_story(shop: RunningDemo, project: Project, steps: Steps) -> None:
     """Play the story in a running demo.
 
     Raises:
-        WorkFailed: it did not go as it must.
+        WorkFailed: A step had another result than expected.
     """
     wanted, other = _cast(sold_out(shop.stage))
     with ExitStack() as open_:
@@ -169,7 +169,7 @@ def _play(scene: _Scene, steps: Steps) -> None:
 
 
 def _cast(candidates: list[SoldOut]) -> tuple[SoldOut, SoldOut]:
-    # Often of one product: that nobody hears of the wrong variant is the sharper test.
+    # Both are often of one product: an email about the wrong variant is then most likely.
     if len(candidates) < 2:
         raise WorkFailed(
             f"the story needs two variants that are sold out, the shop has {len(candidates)}",
@@ -211,24 +211,24 @@ def _await_page(shopper: Shopper, variant: SoldOut, *, awaited: bool) -> None:
         offered = form is not None and variant.sku in form.choices("sku")
         return True if offered is awaited else None
 
-    until(refreshed, f"{variant.path} turns for {variant.sku}", within_s=PAGE_TURNS_WITHIN_S)
+    until(refreshed, f"{variant.path} is refreshed for {variant.sku}", within_s=REFRESHED_WITHIN_S)
 
 
 def _await_change(shopper: Shopper, path: str, before: str) -> None:
     until(
         lambda: True if shopper.reads(path) != before else None,
         f"{path} is another page than before",
-        within_s=PAGE_TURNS_WITHIN_S,
+        within_s=REFRESHED_WITHIN_S,
     )
 
 
 def _entry_states(stage: Stage) -> dict[tuple[str, str], str]:
-    """The state of every entry by (shopper, SKU)."""
+    """Return the state of each entry by (shopper, SKU)."""
     dynamodb: DynamoDBClient = stage.client("dynamodb")
     pages = dynamodb.get_paginator("scan").paginate(
         TableName=stage.outputs()["EntriesTable"],
         ConsistentRead=True,
-        # The table also counts emails, in rows without a mailbox.
+        # The table also has rows that count emails, without a mailbox.
         FilterExpression="attribute_exists(mailbox)",
     )
     items = (item for page in pages for item in page["Items"])
@@ -236,21 +236,21 @@ def _entry_states(stage: Stage) -> dict[tuple[str, str], str]:
 
 
 def put_bad_addresses(stage: Stage, sku: str, run: str) -> None:
-    """Put a shopper whom no email reaches on each shard of a variant's list, where it ends now."""
+    """Add a shopper with an unreachable address to the end of each shard of a variant's waitlist."""
     entries = EntriesTable(stage.client("dynamodb"), stage.outputs()["EntriesTable"])
     shards = set(shards_of(sku))
     number = 0
     while shards:
         shopper = f"bad-{run}-{number}"
         number += 1
-        if (line := shard_of(sku, shopper)) in shards:
-            shards.remove(line)
+        if (shard := shard_of(sku, shopper)) in shards:
+            shards.remove(shard)
             signup = Signup(shopper, BAD_MAILBOX, sku, "/", "demo", OptIn.SINGLE)
             entries.ask(signup, at_ms=clock_ms())
 
 
 def flap(stage: Stage, sku: str, units: tuple[int, ...]) -> None:
-    """Report one count after the other, as fast as they are stored."""
+    """Report each count in turn, as fast as it is stored."""
     availabilities = Availabilities(stage.container().products)
     for count in units:
         state = Availability.IN_STOCK if count else Availability.OUT_OF_STOCK
@@ -259,10 +259,10 @@ def flap(stage: Stage, sku: str, units: tuple[int, ...]) -> None:
 
 
 def complain_late(stage: Stage, shopper: str, sku: str) -> None:
-    """Publish that a shopper calls an email of the day before yesterday spam, as SES does.
+    """Publish a complaint about an old email, as SES does.
 
     Raises:
-        WorkFailed: it does not suppress the shopper, or it pauses all sending.
+        WorkFailed: It does not suppress the shopper, or it pauses all sending.
     """
     stack = stage.client("cloudformation").describe_stack_resource(
         StackName=stage.stack_name, LogicalResourceId="Feedback"
@@ -289,7 +289,7 @@ def complain_late(stage: Stage, shopper: str, sku: str) -> None:
     until(
         lambda: suppressions.among([shopper]) or None,
         "a complaint suppresses its shopper",
-        within_s=HEARD_WITHIN_S,
+        within_s=SUPPRESSED_WITHIN_S,
     )
     state = stage.container().sending_rate.state()
     if state is not None and state.paused:
@@ -300,7 +300,7 @@ def shopper_of(stage: Stage, mailbox: str) -> str:
     """Return the id of the shopper with an address.
 
     Raises:
-        WorkFailed: nobody has it.
+        WorkFailed: No entry has it.
     """
     dynamodb: DynamoDBClient = stage.client("dynamodb")
     pages = dynamodb.get_paginator("scan").paginate(

@@ -15,7 +15,7 @@ TICK, CROSS = "[green]✓[/]", "[red]✗[/]"
 
 
 class Steps:
-    """One line for each finished step; on a terminal, also a sign of life during it."""
+    """Prints a line for each finished step; a terminal also shows a spinner during it."""
 
     def __init__(self, console: "Console") -> None:
         self.console = console
@@ -24,7 +24,7 @@ class Steps:
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
-        """The block is one step. It is ticked off at its end, or crossed out when it fails."""
+        """Run the block as one step: ticked off at its end, or crossed out if it fails."""
         from rich.markup import escape
 
         began = time.monotonic()
@@ -40,7 +40,7 @@ class Steps:
             self.console.print(f"{mark} {escape(title)}  {took}")
 
     def progress(self, done: int, total: int) -> None:
-        """Say how far the step under way has come."""
+        """Show the progress of the current step."""
         from rich.markup import escape
 
         if self._status is not None:
@@ -48,7 +48,7 @@ class Steps:
 
 
 class StopRequested(BaseException):
-    """A person or the system asked the command to end. No Exception: nothing but the edge may catch it."""
+    """SIGINT or SIGTERM arrived. It is no Exception, so that only the command itself catches it."""
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(signal_number)
@@ -57,7 +57,7 @@ class StopRequested(BaseException):
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Within the block, the first SIGINT or SIGTERM raises `StopRequested`; more of them change nothing."""
+    """Raise `StopRequested` at the first SIGINT or SIGTERM within the block; ignore further ones."""
     asked = False
 
     def ask(signal_number: int, _: FrameType | None) -> None:

@@ -1,1 +1,1 @@
-"""What a merchant asks and says: stock in bulk, who waits, how far emails are, what is stuck."""
+"""Services of the commands for merchants: stock files, waitlist reports, dead letters, suppressions."""

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 BATCH_MAX = 10
 LOOK_S = 5
-# Long enough to be put back, short enough for another try soon after one that was broken off.
+# Long enough to put a message back, short enough to try again soon after an interruption.
 MOVE_S = 60
-# What a message counts of itself, and is refused for (`chalicelib.domain.rate_limits`).
+# The counts in a message that end its retries (`chalicelib.domain.rate_limits`).
 COUNTS = ("hops", "tries")
-# A call's payload has 6 MB at most, a record up to twice the 400 KB of an item.
+# A call's payload is limited to 6 MB; a record has up to twice the 400 KB of an item.
 RECORDS_PER_CALL_MAX = 5
 PAGES_MAX = 1_000
 GONE_CODES = frozenset(
@@ -37,7 +37,7 @@ GONE_CODES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message that failed too often. `facts` are what it says, without anybody's address."""
+    """A message that failed too often; `facts` are its contents without addresses."""
 
     queue: str
     message_id: str
@@ -45,20 +45,17 @@ class DeadLetter:
 
 
 class Redriven(StrEnum):
-    """What became of a dead letter that was tried once more."""
+    """The outcome of redriving a dead letter."""
 
     PUT_BACK = "put_back"
     FAILED = "failed"
     """It failed again, and stays."""
     GONE = "gone"
-    """What it names is no longer kept; it stays, or is forgotten if that was asked for."""
+    """DynamoDB no longer keeps its records; it stays, or is deleted with `forget_gone`."""
 
 
 class DeadLetters:
-    """The dead letters of one stage.
-
-    `streams` is boto3's client of DynamoDB's streams, `functions` of Lambda; `outputs` are the stack's.
-    """
+    """The dead letters of one stage."""
 
     def __init__(
         self,
@@ -73,20 +70,24 @@ class DeadLetters:
         self._outputs = outputs
 
     def count(self, queue: str) -> int:
-        """About how many wait in a queue."""
+        """Return the approximate number of dead letters in a queue."""
         return depth(self._sqs, self._dead(queue))
 
     def look(self, queue: str, *, most: int) -> Iterator[DeadLetter]:
-        """Some of them, to see what they are about. They stay where they are."""
+        """Yield up to `most` dead letters of a queue; they stay in it."""
         read = self._facts_of_records if QUEUES[queue].output is None else _facts
         for message in islice(self._received(queue, hidden_s=LOOK_S), most):
             yield DeadLetter(queue, message["MessageId"], read(message["Body"]))
 
     def redrive(self, queue: str, *, forget_gone: bool = False) -> Counter[Redriven]:
-        """Put them back to where they failed, one by one; how many became what.
+        """Put all dead letters of a queue back to where they failed; return the number of each outcome.
 
-        Put back first and deleted then: one that is broken off in between is there twice, which every
-        reaction takes, and never lost. What is out of date by now does nothing when it comes.
+        A message is put back first, then deleted: an interruption leaves it twice, which every reaction
+        tolerates, and never loses it. A message that is out of date has no effect.
+
+        Args:
+            queue: The queue, by its name in `QUEUES`.
+            forget_gone: Delete dead letters whose records are no longer kept.
         """
         became: Counter[Redriven] = Counter()
         for message in self._received(queue, hidden_s=MOVE_S):
@@ -99,7 +100,7 @@ class DeadLetters:
     def _put_back(self, queue: str, body: str) -> Redriven:
         source = QUEUES[queue].output
         if source is not None:
-            self._sqs.send_message(QueueUrl=self._outputs[source], MessageBody=_counted_anew(body))
+            self._sqs.send_message(QueueUrl=self._outputs[source], MessageBody=_with_counts_reset(body))
             return Redriven.PUT_BACK
         try:
             left = RecordsLeft.from_body(body)
@@ -147,8 +148,8 @@ def _facts(body: str) -> Mapping[str, Any]:
     return {name: facts[name] for name in known if name in facts} if isinstance(facts, dict) else {}
 
 
-def _counted_anew(body: str) -> str:
-    """The body with a new budget of hops: a person has looked, and means it to go on."""
+def _with_counts_reset(body: str) -> str:
+    """Return the body with its counts at zero: a person decided to try again."""
     try:
         facts = json.loads(body)
     except ValueError:
@@ -158,12 +159,12 @@ def _counted_anew(body: str) -> str:
 
 
 class RecordsGone(Exception):
-    """The stream keeps these records no longer."""
+    """The stream no longer keeps these records."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordsLeft:
-    """The records of a shard, from `first` to `last`, that `function` gave up on; `why` is Lambda's word."""
+    """Records `first` to `last` of a shard that `function` failed to process; `why` is Lambda's reason."""
 
     function: str
     stream: str
@@ -176,14 +177,14 @@ class RecordsLeft:
 
     @classmethod
     def from_body(cls, body: str) -> "RecordsLeft":
-        """What a dead letter names.
+        """Parse the body of a dead letter.
 
         Raises:
-            ValueError: it is none of Lambda's.
+            ValueError: Lambda did not write it.
         """
         try:
-            email = json.loads(body)
-            context, batch = email["requestContext"], email["DDBStreamBatchInfo"]
+            letter = json.loads(body)
+            context, batch = letter["requestContext"], letter["DDBStreamBatchInfo"]
             return cls(
                 function=context["functionArn"],
                 stream=batch["streamArn"],
@@ -195,10 +196,10 @@ class RecordsLeft:
                 since=batch["approximateArrivalOfFirstRecord"],
             )
         except (KeyError, TypeError) as error:
-            raise ValueError(f"no email about a stream: {error}") from None
+            raise ValueError(f"no dead letter of a stream: {error}") from None
 
     def facts(self) -> Mapping[str, Any]:
-        """What is shown of it: names, no content."""
+        """Return the names in it, without any content."""
         return {
             "function": self.function.partition(":function:")[2].partition(":")[0],
             "table": self.stream.partition(":table/")[2].partition("/")[0],
@@ -209,10 +210,10 @@ class RecordsLeft:
 
 
 def read_back(streams: Any, left: RecordsLeft) -> list[dict[str, Any]]:
-    """The records, as Lambda hands them to a function. `streams` is boto3's client of that name.
+    """Read the records from the stream, in the form in which Lambda passes them to a function.
 
     Raises:
-        RecordsGone: not all of them are there any more.
+        RecordsGone: The stream no longer keeps all of them.
     """
     try:
         iterator: str | None = streams.get_shard_iterator(
@@ -241,7 +242,7 @@ def read_back(streams: Any, left: RecordsLeft) -> list[dict[str, Any]]:
 
 
 def hand_over(functions: "LambdaClient", left: RecordsLeft, records: list[dict[str, Any]]) -> bool:
-    """Have the function react to them, in order; false when it fails again."""
+    """Invoke the function with the records, in order; return False if it fails again."""
     for start in range(0, len(records), RECORDS_PER_CALL_MAX):
         part = {"Records": records[start : start + RECORDS_PER_CALL_MAX]}
         answer = functions.invoke(FunctionName=left.function, Payload=json.dumps(part).encode())
@@ -251,7 +252,7 @@ def hand_over(functions: "LambdaClient", left: RecordsLeft, records: list[dict[s
 
 
 def about(records: list[dict[str, Any]]) -> list[str]:
-    """What they are about: the keys of their rows, which are ids and names, each once."""
+    """Return the keys of the records' rows, each once; they are ids and names."""
     keys = (record["dynamodb"]["Keys"] for record in records)
     return list(dict.fromkeys(" ".join(value["S"] for _, value in sorted(key.items())) for key in keys))
 
@@ -259,6 +260,6 @@ def about(records: list[dict[str, Any]]) -> list[str]:
 def _as_handed_over(record: Any, stream: str) -> dict[str, Any]:
     change = dict(record["dynamodb"])
     if "ApproximateCreationDateTime" in change:
-        # Boto3 makes a date of what Lambda gives as seconds.
+        # Boto3 converts to a date; Lambda passes seconds.
         change["ApproximateCreationDateTime"] = change["ApproximateCreationDateTime"].timestamp()
     return {**record, "dynamodb": change, "eventSourceARN": stream}

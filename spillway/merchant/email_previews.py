@@ -14,13 +14,13 @@ from spillway.errors import BadInput
 from spillway.merchant.skus import SkuIndex, require_sku
 from spillway.sitegen.release import Release
 
-# Its links lead nowhere: nobody is to leave a list by looking at a sample.
+# Signs the links of samples: no stage accepts them, so a sample unsubscribes nobody.
 SAMPLE_KEY = "sample"
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One email, by name ("available-preorder", "confirm-de")."""
+    """A sample email with its name ("available-preorder", "confirm-de")."""
 
     name: str
     sender: str
@@ -28,10 +28,10 @@ class Sample:
 
 
 def samples(release: Release, *, sku: str | None, mailbox: str, at_ms: int) -> Iterator[Sample]:
-    """Each email about one variant, in every locale: that of `sku`, or the first of the catalogue.
+    """Yield each email in each locale, about the variant `sku`; without one, the first of the catalogue.
 
     Raises:
-        BadInput: the catalogue has no such SKU.
+        BadInput: The catalogue has no such SKU.
     """
     product, variant = _choose(release, sku)
     renderer = Renderer(release.theme)
@@ -58,7 +58,7 @@ def _choose(release: Release, sku: str | None) -> tuple[Product, str]:
             if wanted in {None, variant.sku}:
                 return entry.product, variant.sku
     index = SkuIndex(
-        (variant.sku, each.product.slug) for each in release.products for variant in each.product.variants
+        (variant.sku, entry.product.slug) for entry in release.products for variant in entry.product.variants
     )
     hint = index.near_miss(wanted or "") or "SKUs are in site/products/*.toml"
     raise BadInput(f"--sku {wanted!r}: no product has it", hint=hint)

@@ -19,7 +19,7 @@ SIMILAR_SHARE_MIN = 0.75
 
 
 class SkuIndex:
-    """The SKUs of a shop, each with the slug of its product, to find those that look like another text."""
+    """The SKUs of a shop with the slugs of their products, to find similar ones."""
 
     def __init__(self, sold: Iterable[tuple[str, str]]) -> None:
         self._slugs = dict(sold)
@@ -59,7 +59,7 @@ def require_sku(text: str) -> str:
     """Return the SKU that a merchant typed.
 
     Raises:
-        BadInput: the text is no SKU.
+        BadInput: The text is no SKU.
     """
     try:
         return parse_sku(text)
@@ -71,14 +71,14 @@ def require_sold(products: ProductsTable, sku: str, stage: str) -> None:
     """Check that the stage sells `sku`.
 
     Raises:
-        BadInput: it does not.
+        BadInput: The stage does not sell it.
     """
     if products.slug_of(sku) is None:
         raise not_sold(sku, stage, SkuIndex.of(products))
 
 
 def not_sold(sku: str, stage: str, index: SkuIndex) -> BadInput:
-    """Return the error about an SKU that the stage does not sell, with those of `index` that look like it."""
+    """Return the error about an SKU that the stage does not sell, with similar ones of `index`."""
     hint = index.near_miss(sku) or "; ".join(
         words
         for words in (index.similar(sku), "SKUs are in site/products/*.toml; publish first if it is new")
@@ -88,21 +88,21 @@ def not_sold(sku: str, stage: str, index: SkuIndex) -> BadInput:
 
 
 def typed(command: str, sku: str, *options: str) -> str:
-    """Return a command about an SKU as a shell takes it: "available 'a b' --stock 5"."""
+    """Return a command about an SKU, quoted for a shell: "available 'a b' --stock 5"."""
     if sku.startswith("-"):
         return shlex.join([command, *options, "--", sku])
     return shlex.join([command, sku, *options])
 
 
 def typed_move(sku: str, stage: str) -> str:
-    """Return the command that moves people of a stage off an SKU, as a shell takes it."""
+    """Return the command that moves people from an SKU to another, quoted for a shell."""
     options = () if stage == LOCAL else ("--stage", stage)
     words = ["--", sku, "NEW-SKU"] if sku.startswith("-") else [sku, "NEW-SKU"]
     return shlex.join(["spillway", "waitlist", "move", *options, *words])
 
 
 def _rough(text: str) -> str:
-    """Return a text without case, spaces, leading zeros and forms of compatibility."""
+    """Return a text without case, spaces, leading zeros and compatibility forms."""
     return "".join(unicodedata.normalize("NFKC", text).casefold().split()).lstrip("0")
 
 

@@ -40,15 +40,15 @@ BYTES_MAX = 10_000_000
 COLUMNS = ["sku", "stock"]
 SEPARATORS = (",", ";", "\t")
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-# Digits with any marks between them that a locale may group them by.
+# Digits, with the separators that locales use for groups.
 NUMBER = re.compile(r"[+-]?[0-9][0-9.,'\u2019\u00a0\u202f ]{0,20}", re.ASCII)
-# As programs write a whole number.
+# A whole number as programs write it.
 PLAIN = re.compile(r"[+-]?[0-9]+(\.0*)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class StockLine:
-    """So many units of a variant, as one line of a file says."""
+    """One valid line: the stock of a variant."""
 
     line: int
     sku: str
@@ -57,7 +57,7 @@ class StockLine:
 
 @dataclass(frozen=True, slots=True)
 class LineMistake:
-    """What is wrong with one line."""
+    """One line with an error."""
 
     line: int
     what: str
@@ -68,7 +68,7 @@ class LineMistake:
 
 @dataclass(frozen=True, slots=True)
 class StockFile:
-    """A file as it was read: its good lines and its mistakes."""
+    """A parsed file: its valid lines and its errors."""
 
     name: str
     lines: tuple[StockLine, ...]
@@ -76,10 +76,10 @@ class StockFile:
 
 
 def read_stock_file(file: Path, *, locale: str = "en") -> StockFile:
-    """The lines of a file, with numbers as `locale` ("de", "en-GB") writes them.
+    """Read a stock file, with numbers in the format of `locale` ("de", "en-GB").
 
     Raises:
-        BadInput: it is no such file at all.
+        BadInput: It is no stock file.
     """
     raw = file.read_bytes()
     if len(raw) > BYTES_MAX:
@@ -91,13 +91,13 @@ def read_stock_file(file: Path, *, locale: str = "en") -> StockFile:
     found = list(_lines(file, _rows(file, text), locale.replace("-", "_")))
     return StockFile(
         file.name,
-        tuple(each for each in found if isinstance(each, StockLine)),
-        tuple(each for each in found if isinstance(each, LineMistake)),
+        tuple(line for line in found if isinstance(line, StockLine)),
+        tuple(line for line in found if isinstance(line, LineMistake)),
     )
 
 
 def _rows(file: Path, text: str) -> Iterator[list[str]]:
-    """The rows below the header, which says what sets columns apart."""
+    """Return the rows below the header, which shows the separator."""
     for separator in SEPARATORS:
         rows = csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True)
         try:
@@ -145,12 +145,12 @@ def _line(number: int, cells: list[str], locale: str) -> StockLine | LineMistake
     units = _units(written, locale)
     if units is None or units > UNITS_MAX:
         return LineMistake(number, f"stock {written!r}: expected a whole number from 0 to {UNITS_MAX}")
-    # More were sold than there were: none are left.
+    # A negative number: more were sold than were in stock.
     return StockLine(number, sku, max(0, units))
 
 
 def _units(written: str, locale: str) -> int | None:
-    """A whole number as `locale` groups its digits, else as programs write it; None for any other text."""
+    """Return a whole number in the format of `locale`, else in that of programs; None for any other text."""
     if not NUMBER.fullmatch(written):
         return None
     try:
@@ -164,7 +164,7 @@ def _units(written: str, locale: str) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One variant whose stock is not what it was. `mailed` wait for it, and would hear of it."""
+    """A changed stock of a variant; `mailed` people on its waitlist would be emailed."""
 
     line: int
     slug: str
@@ -175,7 +175,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class StockImport:
-    """What a file of stock comes to."""
+    """The plan of an import: its changes, the number of unchanged lines, and the errors."""
 
     changes: tuple[Change, ...]
     unchanged: int
@@ -183,14 +183,14 @@ class StockImport:
 
     @property
     def mailed(self) -> int:
-        """How many emails it would set off."""
+        """Return the number of emails that the import would cause."""
         return sum(change.mailed for change in self.changes)
 
 
 def plan(
     file: StockFile, products: ProductsTable, shards: ShardsTable, *, at_ms: int, new_id: Callable[[], str]
 ) -> StockImport:
-    """What would change, and how many would be mailed. Changes nothing."""
+    """Compare a stock file with the stage; return the changes and the emails. Nothing is written."""
     sold = {
         variant.sku: stocked
         for stocked in products.scan()
@@ -198,24 +198,24 @@ def plan(
         if variant.sku in stocked.stock
     }
     index = SkuIndex((sku, stocked.product.slug) for sku, stocked in sold.items())
-    unknown = [_unknown(each, index) for each in file.lines if each.sku not in sold]
-    known = [each for each in file.lines if each.sku in sold]
-    changed = [each for each in known if _differs(each, sold[each.sku])]
+    unknown = [_unknown(line, index) for line in file.lines if line.sku not in sold]
+    known = [line for line in file.lines if line.sku in sold]
+    changed = [line for line in known if _differs(line, sold[line.sku])]
     events = [
         AvailabilityEvent(
-            new_id(), each.sku, _availability(each, sold[each.sku]), each.units, at_ms, by_units=True
+            new_id(), line.sku, _availability(line, sold[line.sku]), line.units, at_ms, by_units=True
         )
-        for each in changed
+        for line in changed
     ]
     changes = tuple(
-        _change(each, event, sold[each.sku], shards) for each, event in zip(changed, events, strict=True)
+        _change(line, event, sold[line.sku], shards) for line, event in zip(changed, events, strict=True)
     )
     mistakes = sorted((*file.mistakes, *unknown), key=lambda mistake: mistake.line)
     return StockImport(changes, len(known) - len(changed), tuple(mistakes))
 
 
 def apply(changes: Sequence[Change], availabilities: Availabilities) -> list[LineMistake]:
-    """Take in every change; those that were overtaken by newer events are named."""
+    """Apply the changes; return an error for each one that a newer event overtook."""
     return [
         LineMistake(change.line, f"{change.event.sku}: a newer event is known")
         for change in changes
@@ -224,10 +224,10 @@ def apply(changes: Sequence[Change], availabilities: Availabilities) -> list[Lin
 
 
 def apply_all_or_nothing(changes: Sequence[Change], availabilities: Availabilities) -> bool:
-    """Take in every change in one transaction; false when newer events came in between.
+    """Apply the changes in one transaction; return False if a newer event overtook one.
 
     Raises:
-        BadInput: more products than one transaction takes.
+        BadInput: There are more products than a transaction can change.
     """
     if not changes:
         return True
@@ -252,7 +252,7 @@ def _differs(line: StockLine, stocked: StockedProduct) -> bool:
 
 
 def _availability(line: StockLine, stocked: StockedProduct) -> Availability:
-    """Return what the line makes of the variant: at none, what the catalogue wants."""
+    """Return the availability for a line; at zero units, the one that the catalogue states for sold out."""
     wanted = when_sold_out(stocked, line.sku) if line.units == 0 else None
     return wanted or availability_of_units(line.units)
 

@@ -35,14 +35,14 @@ LINES_MAX = 100_000
 SHOWN_MISTAKES_MAX = 20
 SHOPPER_ID = re.compile(r"[a-z2-7]{26}")
 HEADER = ["shopper", "reason", "since", "address"]
-# The names of a column, in lower case, without spaces, hyphens and underscores.
+# The names of each column, in lower case, without spaces, hyphens and underscores.
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "address": ("address", "email", "emailaddress", "recipient"),
     "reason": ("reason", "type", "status", "suppressionreason", "suppressiontype"),
     "date": ("date", "since", "created", "createdat", "timestamp", "suppressedat", "lastupdatetime"),
     "shopper": ("shopper",),
 }
-# The words for a reason, in lower case, without spaces, hyphens and underscores.
+# The words for each reason, in lower case, without spaces, hyphens and underscores.
 REASONS: Mapping[str, SuppressionReason] = {
     **dict.fromkeys(
         ("complained", "complaint", "spam", "spamcomplaint", "spamreport", "abuse"),
@@ -75,7 +75,7 @@ SUBJECT = re.compile(r"unsubscribe\s+([\w.~-]{20,2000})", re.ASCII | re.IGNORECA
 
 @dataclass(frozen=True, slots=True)
 class SuppressedLine:
-    """One line of a file: a shopper who must not be emailed since `since_ms`; None where no date is given."""
+    """One line of a file: a shopper who must not be emailed since `since_ms`, None if it has no date."""
 
     line: int
     shopper: str
@@ -86,10 +86,10 @@ class SuppressedLine:
 def read_suppressions(
     file: Path, *, shopper_id: Callable[[Address], str], now_ms: int
 ) -> list[SuppressedLine]:
-    """Read a file of suppressions; `shopper_id` makes a shopper's id of an address.
+    """Read a file of suppressions; `shopper_id` returns the id for an address.
 
     Raises:
-        BadInput: the file or some of its lines cannot be read; each is named with its line, column and value.
+        BadInput: The file or some lines cannot be read; the error names the line, column and value of each.
     """
     rows = _rows(file)
     found: list[SuppressedLine] = []
@@ -109,7 +109,7 @@ def read_suppressions(
 
 
 def with_line(line: SuppressedLine, known: MailboxHistory, *, now_ms: int) -> MailboxHistory:
-    """Return what is known of a mailbox, with a line added to it; without a date, only where it is news."""
+    """Return the history of a mailbox with a line added; a line without a date counts only if it is new."""
     if line.since_ms is not None:
         return known.joined(history_of(line.reason, line.since_ms))
     reasons = list(SuppressionReason)
@@ -119,22 +119,22 @@ def with_line(line: SuppressedLine, known: MailboxHistory, *, now_ms: int) -> Ma
 
 
 def write_suppressions(file: Path, found: Iterable[Suppressed], address_of: Callable[[str], str]) -> int:
-    """Write suppressions into a new file that its owner alone may read, and return how many there are.
+    """Write suppressions to a new file that only its owner may read; return their number.
 
-    `address_of` gives a shopper's address, empty where it is not known. The file appears when it is whole.
+    `address_of` returns a shopper's address, empty if unknown. The file appears when it is complete.
 
     Raises:
-        BadInput: there is such a file already, or it cannot be written.
+        BadInput: The file exists, or it cannot be written.
     """
     count = 0
     with private_file(file) as written:
         rows = csv.writer(written)
         rows.writerow(HEADER)
-        for each in found:
+        for row in found:
             count += 1
-            since = iso_time(each.suppression.since_ms)
-            address = safe_cell(address_of(each.shopper))
-            rows.writerow([each.shopper, each.suppression.reason.value, since, address])
+            since = iso_time(row.suppression.since_ms)
+            address = safe_cell(address_of(row.shopper))
+            rows.writerow([row.shopper, row.suppression.reason.value, since, address])
     return count
 
 
@@ -145,7 +145,7 @@ def iso_time(at_ms: int) -> str:
 
 def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
     table = read_table(file)
-    # The first of several columns with one name counts.
+    # If several columns share a name, the first counts.
     by_plain = {_plain(name): name for name in reversed(table.columns)}
     named = {
         column: next((by_plain[name] for name in names if name in by_plain), "")
@@ -179,7 +179,7 @@ def _line(
     if not row["address"] and SHOPPER_ID.fullmatch(row["shopper"]):
         return SuppressedLine(line, row["shopper"], reason, since_ms)
     try:
-        # As `export` writes it: the apostrophe keeps a spreadsheet from calculating.
+        # `export` writes an apostrophe, so that a spreadsheet does not calculate.
         address = Address.parse(row["address"].removeprefix("'"))
     except AddressRefused as refused:
         raise ValueError(f"address {row['address']!r}: {refused.reason}") from None
@@ -203,7 +203,7 @@ def _time_ms(text: str) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Unsubscribed:
-    """Counts of emails: `done` had a token of ours in the subject, `refused` another one, `others` none."""
+    """Counts of emails: `done` had a valid token in the subject, `refused` an invalid one, `others` none."""
 
     done: int
     refused: int
@@ -211,12 +211,12 @@ class Unsubscribed:
 
 
 def unsubscribe_by(file: Path, waitlist: Waitlist) -> Unsubscribed:
-    """Unsubscribe by every email of `file`. Doing so twice is doing so once.
+    """Unsubscribe people by the emails of `file`. Repeating it changes nothing.
 
-    A token names a shopper and a variant, so the address an email comes from is not asked for.
+    A token names a shopper and a variant, so the sender's address does not matter.
 
     Raises:
-        BadInput: the file is too large, cannot be read, or holds no email.
+        BadInput: The file is too large, cannot be read, or has no email.
     """
     counts = {"done": 0, "refused": 0, "others": 0}
     for subject in _subjects(file):
@@ -235,7 +235,7 @@ def unsubscribe_by(file: Path, waitlist: Waitlist) -> Unsubscribed:
 
 
 def _subjects(file: Path) -> Iterator[str]:
-    """Give the subject of each email, decoded and unfolded; empty where it has none."""
+    """Yield the subject of each email, decoded and unfolded; empty if it has none."""
     with ExitStack() as stack:
         yield from _read(file, stack)
 
@@ -261,5 +261,5 @@ def _read(file: Path, stack: ExitStack) -> Iterator[str]:
             text = str(make_header(decode_header(raw)))
         except (LookupError, ValueError):
             text = raw
-        # A folded token has lost nothing but a line break.
+        # Folding a token adds a line break only.
         yield re.sub(r"\r?\n[ \t]", " ", text)

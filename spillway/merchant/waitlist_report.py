@@ -19,15 +19,18 @@ DAY_MS = 24 * 3600 * 1000
 RESTOCKS_SHOWN_MAX = 10
 PAGE_ENTRIES = 500
 HEADER = ["position", "asked_at", "address", "state"]
-# What spreadsheets take for the beginning of a formula.
+# The signs that start a formula in a spreadsheet.
 # https://owasp.org/www-community/attacks/CSV_Injection
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """So many wait for a variant; `last_day` of them asked within 24 hours. One that the shop no longer sells
-    is `withdrawn`: its people hear of nothing until they are moved to another SKU."""
+    """The people waiting for a variant; `last_day` of them signed up within 24 hours.
+
+    A variant that the shop no longer sells is `withdrawn`: its people are not notified until they are moved
+    to another SKU.
+    """
 
     sku: str
     title: str
@@ -41,7 +44,7 @@ class Demand:
 def demand(
     products: ProductsTable, shards: ShardsTable, *, at_ms: int, progress: Callable[[int, int], None]
 ) -> list[Demand]:
-    """Every variant that somebody waits for, the most wanted first. `progress` hears (done, of how many)."""
+    """Return the variants with people waiting, the largest number first; `progress` gets (done, total)."""
     every = list(products.scan())
     variants = [
         (stocked, variant.sku, variant.label)
@@ -67,22 +70,31 @@ def demand(
                 )
             )
         progress(number, len(variants))
-    return sorted(found, key=lambda each: (-each.waiting, -each.last_day, each.sku))
+    return sorted(found, key=lambda variant: (-variant.waiting, -variant.last_day, variant.sku))
 
 
 def withdrawn_skus(every: Iterable[StockedProduct]) -> dict[str, StockedProduct]:
-    """Return the SKUs that were sold once and no product has any more, each with the product it was of."""
+    """Return the SKUs that are no longer sold, each with its former product."""
     every = tuple(every)
     sold = {sku for stocked in every for sku in stocked.product.skus}
-    # A product's stock keeps SKUs that the catalogue has dropped.
+    # A product's stock keeps SKUs that left the catalogue.
     return {sku: stocked for stocked in every for sku in sorted(stocked.stock.keys() - sold)}
 
 
 @dataclass(frozen=True, slots=True)
 class FanOutState:
-    """How far the emails about one restock are. `waiting` are still to get theirs, of limited waves in so
-    many `further_waves`; `eta_s` is a guess by the rate that is allowed and the pauses between waves, None
-    while sending is paused. The newest restock is `live`, unless its variant cannot be had any more."""
+    """The progress of the emails about one restock.
+
+    Attributes:
+        restock: The restock.
+        live: Whether it is the newest, and its variant is still in stock.
+        progress: The counts of emails.
+        waiting: People who are not emailed yet.
+        further_waves: Waves that a limited policy still needs.
+        rate_per_s: Emails a second so far.
+        eta_s: Estimated seconds to the end, by the allowed rate and the pauses; None while sending is paused.
+        paused: The reason of a pause.
+    """
 
     restock: Restock
     live: bool
@@ -102,7 +114,7 @@ def fan_outs(
     shards: ShardsTable,
     pace: SendingRateTable,
 ) -> Iterator[FanOutState]:
-    """The newest restocks of a variant, newest first."""
+    """Yield the newest restocks of a variant, newest first."""
     state = pace.state()
     paused = state.paused if state else None
     for place, restock in enumerate(restocks.newest(sku, most=RESTOCKS_SHOWN_MAX)):
@@ -110,7 +122,7 @@ def fan_outs(
         stocked = products.get(restock.slug) if place == 0 else None
         live = stocked is not None and stocked.can_buy(sku)
         standing = shards.count(sku, upto=position_after_all(restock.opened_at_ms)) if live else 0
-        # Given up for this restock, they keep their place for the next.
+        # People given up for this restock keep their position for the next.
         waiting = max(0, standing - done.given_up)
         allowed = state.rate_per_s if state and not paused else 0
         further = _further_waves(restock, progress, waiting)
@@ -127,25 +139,24 @@ def _further_waves(restock: Restock, progress: ProgressTable, waiting: int) -> i
 
 
 def _rate(done: Progress) -> float | None:
-    """Emails a second between the first batch and the last."""
+    """Return the emails a second between the first batch and the last."""
     if done.first_at_ms is None or done.last_at_ms is None or done.last_at_ms == done.first_at_ms:
         return None
     return done.notified * 1000 / (done.last_at_ms - done.first_at_ms)
 
 
 def safe_cell(text: str) -> str:
-    """The text as a cell that is only read, never calculated."""
+    """Return a text as a cell that a spreadsheet does not calculate."""
     return f"'{text}" if text.startswith(FORMULA_SIGNS) else text
 
 
 def in_line(shards: ShardsTable, sku: str) -> Iterator[Entry]:
-    """Everybody who waits for a variant, first come first; no more than a page of each shard in memory."""
-
+    """Yield the people waiting for a variant, in order; memory holds one page of each shard."""
     return merge(*(_shard(shards, shard) for shard in shards_of(sku)), key=lambda entry: entry.position or "")
 
 
 def write_csv(entries: Iterator[Entry], file: TextIO) -> int:
-    """Write them, and count them."""
+    """Write entries as CSV; return their number."""
     rows = csv.writer(file)
     rows.writerow(HEADER)
     count = 0
@@ -155,7 +166,7 @@ def write_csv(entries: Iterator[Entry], file: TextIO) -> int:
 
 
 def document(entry: Entry, place: int) -> dict[str, object]:
-    """One of them, ready for JSON."""
+    """Return an entry as JSON values."""
     return {
         "position": place,
         "asked_at": _time(entry.asked_at_ms),

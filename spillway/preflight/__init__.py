@@ -1,1 +1,1 @@
-"""Before the campaign: will it hold, what breaks first, what will it cost. Pure but for `account`."""
+"""A campaign, simulated before it starts: its needs, the limits, the fixes and the bill."""

@@ -12,20 +12,20 @@ from spillway.preflight.campaign import FOUNDING_STORY
 from spillway.preflight.prices import FLAT_PLANS, PRICES, FlatPlan, Item, Price
 from spillway.preflight.usage import Used
 
-# What the shop told of its flood: about $200 in all, of which $0.07 for Lambda and DynamoDB.
+# The founding shop reported about $200 for its flood, $0.07 of it for Lambda and DynamoDB.
 THEN_TOTAL_USD = 200.0
 THEN_COMPUTE_USD = 0.07
-# CloudFront had no such plans, and S3 and CloudFront both charged about this for what left them.
+# CloudFront had no flat plans then; S3 and CloudFront both charged about this for outgoing bytes.
 THEN_USD_PER_GB = 0.09
 
 
 class Part(StrEnum):
-    """What the lines of a bill are added up under."""
+    """A part of the bill: its lines are added up by part."""
 
     BYTES = "bytes"
     REQUESTS = "page requests"
     MAIL = "emails"
-    FEEDBACK = "what became of emails"
+    FEEDBACK = "delivery events"
     REFRESH = "page refreshes"
     BACKEND = "everything else"
 
@@ -35,7 +35,7 @@ PART_OF = {Item.CDN_BYTES: Part.BYTES, Item.CDN_REQUESTS: Part.REQUESTS, Item.EM
 
 @dataclass(frozen=True, slots=True)
 class BillLine:
-    """One amount and what it costs: at the list price, and after the free allowance."""
+    """One amount and its cost, at the list price and after the free allowance."""
 
     used: Used
     price: Price
@@ -44,7 +44,7 @@ class BillLine:
 
     @property
     def part(self) -> Part:
-        """What it is added up under."""
+        """Return the part that this line belongs to."""
         if self.used.of_feedback:
             return Part.FEEDBACK
         if self.used.of_refresh:
@@ -53,13 +53,13 @@ class BillLine:
 
     @property
     def charged_units(self) -> float:
-        """The amount in the unit that the price is for."""
+        """Return the amount in the unit of the price."""
         return self.used.amount / self.price.per
 
 
 @dataclass(frozen=True, slots=True)
 class PlanFit:
-    """A flat plan and how much of its monthly allowance a campaign takes (1.0 is all of it)."""
+    """A flat plan, and the shares of its monthly allowances that a campaign uses (1.0 is all)."""
 
     plan: FlatPlan
     of_requests: float
@@ -67,32 +67,32 @@ class PlanFit:
 
     @property
     def fits(self) -> bool:
-        """Whether the campaign stays within the plan."""
+        """Return whether the campaign stays within the plan."""
         return max(self.of_requests, self.of_bytes) <= 1
 
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """The lines, in the order in which a shopper causes them."""
+    """The lines of a bill, in the order in which a shopper causes them."""
 
     lines: tuple[BillLine, ...]
 
     @property
     def usd(self) -> float:
-        """The sum at list prices."""
+        """Return the sum at list prices, in dollars."""
         return sum(line.usd for line in self.lines)
 
     @property
     def usd_after_free(self) -> float:
-        """The sum for an account that has used nothing else of this month's always-free allowances."""
+        """Return the sum for an account with all of this month's free allowances left, in dollars."""
         return sum(line.usd_after_free for line in self.lines)
 
     def part(self, part: Part) -> float:
-        """The sum of one part at list prices."""
+        """Return the sum of one part at list prices, in dollars."""
         return sum(line.usd for line in self.lines if line.part is part)
 
     def plans(self) -> tuple[PlanFit, ...]:
-        """How the campaign fits CloudFront's flat plans, cheapest first."""
+        """Return how the campaign fits each flat plan of CloudFront, cheapest first."""
         amounts = {line.used.item: line.used.amount for line in self.lines}
         requests, sent = amounts[Item.CDN_REQUESTS], amounts[Item.CDN_BYTES]
         return tuple(
@@ -101,21 +101,21 @@ class Bill:
         )
 
     def usd_with(self, plan: FlatPlan) -> float:
-        """The sum at list prices, but for a plan in the place of CloudFront's lines."""
+        """Return the sum at list prices, with a flat plan in place of CloudFront's lines, in dollars."""
         cdn = {Item.CDN_BYTES, Item.CDN_REQUESTS}
         return plan.usd_per_month + sum(line.usd for line in self.lines if line.used.item not in cdn)
 
 
 def bill(used: Iterable[Used]) -> Bill:
-    """What all of it costs."""
+    """Return the bill for all amounts; free allowances apply in their order."""
     lines: list[BillLine] = []
     left_free = {item: price.free for item, price in PRICES.items()}
-    for each in used:
-        price = PRICES[each.item]
-        charged = max(0.0, each.amount - left_free[each.item])
-        left_free[each.item] = max(0.0, left_free[each.item] - each.amount)
+    for amount in used:
+        price = PRICES[amount.item]
+        charged = max(0.0, amount.amount - left_free[amount.item])
+        left_free[amount.item] = max(0.0, left_free[amount.item] - amount.amount)
         lines.append(
-            BillLine(each, price, each.amount / price.per * price.usd, charged / price.per * price.usd)
+            BillLine(amount, price, amount.amount / price.per * price.usd, charged / price.per * price.usd)
         )
     return Bill(tuple(lines))
 
@@ -128,7 +128,7 @@ def refresh_usd(refresh: PageRefresh) -> float:
 
 @dataclass(frozen=True, slots=True)
 class StoryRow:
-    """One line of the comparison. `then_usd` is None where the story says nothing."""
+    """One line of the comparison; `then_usd` is None if the story has no figure."""
 
     what: str
     then_usd: float | None
@@ -136,12 +136,12 @@ class StoryRow:
 
 
 def then_bytes_per_visitor() -> float:
-    """The story read backwards: what a visitor must have downloaded for the bill to come to that."""
+    """Return the bytes a visitor downloaded then, computed from the bill of the time."""
     return (THEN_TOTAL_USD - THEN_COMPUTE_USD) / THEN_USD_PER_GB * 1e9 / FOUNDING_STORY.visitors
 
 
 def story(now: Bill) -> tuple[StoryRow, ...]:
-    """Then and now. `now` is the bill of a million visitors at today's list prices."""
+    """Compare the founding story's bill with `now`, the bill of a million visitors at today's list prices."""
     pages = now.part(Part.BYTES) + now.part(Part.REQUESTS) + now.part(Part.REFRESH)
     return (
         StoryRow("bytes to visitors", THEN_TOTAL_USD - THEN_COMPUTE_USD, now.part(Part.BYTES)),
@@ -150,18 +150,18 @@ def story(now: Bill) -> tuple[StoryRow, ...]:
         StoryRow("refreshing pages: back in stock, sold out again", None, now.part(Part.REFRESH)),
         StoryRow("without emails", THEN_TOTAL_USD, pages + now.part(Part.BACKEND)),
         StoryRow("two emails to each shopper who signed up", None, now.part(Part.MAIL)),
-        StoryRow("hearing of each whether it was delivered", None, now.part(Part.FEEDBACK)),
+        StoryRow("delivery events of those emails", None, now.part(Part.FEEDBACK)),
         StoryRow("in all", THEN_TOTAL_USD, now.usd),
     )
 
 
 def usd_per_request() -> float:
-    """What one request more in each view adds to the story: its price, and the bytes of its head."""
+    """Return the dollars that one more request in each view adds to the story."""
     price, sent = PRICES[Item.CDN_REQUESTS], PRICES[Item.CDN_BYTES]
     return FOUNDING_STORY.visitors * (price.usd / price.per + HEAD_BYTES * sent.usd / sent.per)
 
 
 def usd_per_10_kb() -> float:
-    """What 10 kB more in each view add."""
+    """Return the dollars that 10 kB more in each view add to the story."""
     sent = PRICES[Item.CDN_BYTES]
     return FOUNDING_STORY.visitors * 10_000 * sent.usd / sent.per

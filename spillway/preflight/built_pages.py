@@ -22,14 +22,14 @@ from spillway.errors import BadInput
 # CloudFront compresses objects of 1,000 to 10,000,000 bytes when a browser takes it.
 # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/ServingCompressedFiles.html (2026-11)
 COMPRESSED_BYTES_MIN = 1_000
-# CloudFront packs on the fly; its brotli level is not documented: a middle one, so as not to flatter.
+# CloudFront compresses on the fly at an undocumented brotli level; a medium one is not optimistic.
 BROTLI_QUALITY = 5
-# A telephone: 390 CSS pixels at three device pixels each. Of the candidates of `srcset`, a browser
-# takes the narrowest that is wide enough, or else the widest there is.
+# A phone with 390 CSS pixels at three device pixels each. From `srcset`, a browser takes the narrowest
+# candidate that is wide enough, else the widest.
 VIEWPORT_CSS_PX = 390
 DEVICE_PIXELS_PER_CSS_PX = 3
 LISTING_PICTURES_MAX = 9
-# The lines of a response's head as CloudFront sends them for an object of ours.
+# The header lines that CloudFront sends with an object of the shop.
 RESPONSE_HEAD = """HTTP/2 200
 content-type: text/html; charset=utf-8
 content-length: 13056
@@ -59,14 +59,14 @@ referrer-policy: strict-origin-when-cross-origin
 HEAD_BYTES = len(RESPONSE_HEAD)
 TEXT_SUFFIXES = frozenset({"", ".html", ".css", ".js", ".svg", ".xml", ".txt", ".json"})
 _PRODUCTS = "products"
-# The folders of the pages that have cards; home pages have some as well.
+# The folders of pages with product cards; home pages have cards as well.
 _LISTINGS = ("shop", "tags")
 _PRODUCT_LINK = re.compile(rf'href="(?:/[a-zA-Z-]+)?/{_PRODUCTS}/([a-z0-9-]+)"')
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """One response of a view: its path, and its body as sent."""
+    """One response of a page view: its path, and the size of its body as sent."""
 
     path: str
     body_bytes: int
@@ -74,7 +74,7 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class PageWeight:
-    """One view. `bytes_sent` has the bodies and the heads of all responses."""
+    """One page view; `bytes_sent` counts the bodies and the headers of all responses."""
 
     path: str
     requests: float
@@ -83,10 +83,10 @@ class PageWeight:
 
 
 def page_weight(site: Path, path: str) -> PageWeight:
-    """What a first view of the page at `path` fetches.
+    """Return what a first view of the page at `path` downloads.
 
     Raises:
-        BadInput: the build has no such page.
+        BadInput: The build has no such page.
     """
     page = site / path.removeprefix("/")
     page = page / "index.html" if page.is_dir() else page
@@ -98,17 +98,17 @@ def page_weight(site: Path, path: str) -> PageWeight:
     paths = [*dict.fromkeys([*wanted.assets, *pictures])]
     fetched = (
         Fetched(path, sent_bytes(page)),
-        *(Fetched(each, sent_bytes(site / each.removeprefix("/"))) for each in paths),
+        *(Fetched(asset, sent_bytes(site / asset.removeprefix("/"))) for asset in paths),
     )
-    total = sum(each.body_bytes + HEAD_BYTES for each in fetched)
+    total = sum(response.body_bytes + HEAD_BYTES for response in fetched)
     return PageWeight(path, len(fetched), total, fetched)
 
 
 def mean_product_weight(site: Path) -> PageWeight:
-    """The mean over every product's page: nobody knows yet which one the flood will ask for.
+    """Return the mean over all product pages, for a flood whose landing page is not known.
 
     Raises:
-        BadInput: nothing has been built.
+        BadInput: Nothing has been built.
     """
     products = site / "products"
     names = sorted(file.name for file in products.iterdir()) if products.is_dir() else []
@@ -123,7 +123,7 @@ def mean_product_weight(site: Path) -> PageWeight:
 
 
 def sent_bytes(file: Path) -> int:
-    """The size of a file's content as CloudFront sends it to a browser of today."""
+    """Return the size of a file as CloudFront sends it to a current browser, in bytes."""
     content = file.read_bytes()
     if file.suffix not in TEXT_SUFFIXES or len(content) < COMPRESSED_BYTES_MIN:
         return len(content)
@@ -131,7 +131,7 @@ def sent_bytes(file: Path) -> int:
 
 
 class _Wanted(HTMLParser):
-    """Collects what a browser fetches for a page."""
+    """Collects the files that a browser downloads for a page."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -161,7 +161,7 @@ class _Wanted(HTMLParser):
 
 
 def chosen(srcset: str, sizes: str) -> str | None:
-    """The candidate that the telephone takes."""
+    """Return the candidate of `srcset` that the phone downloads."""
     needed_px = _shown_css_px(sizes) * DEVICE_PIXELS_PER_CSS_PX
     candidates = sorted(_candidates(srcset))
     wide_enough = [url for width, url in candidates if width >= needed_px]
@@ -181,7 +181,7 @@ def _shown_css_px(sizes: str) -> float:
     # The first entry whose condition holds; the last one has none.
     for entry in sizes.split(","):
         *condition, length = entry.split()
-        if all(_holds(each) for each in condition):
+        if all(_holds(part) for part in condition):
             return _css_px(length)
     return VIEWPORT_CSS_PX
 
@@ -203,8 +203,11 @@ def _css_px(length: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class PageRefresh:
-    """One change of availability: `objects` that are written, the sitemap among them, and `paths` that are
-    invalidated. Both are the most it can be: a card that says the same as before changes no listing."""
+    """The work of one availability change: `objects` written, with the sitemap, and `paths` invalidated.
+
+    Both are upper limits: a card with unchanged text changes no listing. Only a change that pages show costs
+    anything; a new number of units that changes no byte of a page writes and invalidates nothing.
+    """
 
     objects: float = 0.0
     paths: float = 0.0
@@ -214,10 +217,10 @@ NO_REFRESH = PageRefresh()
 
 
 def page_refresh(site: Path, path: str | None = None) -> PageRefresh:
-    """Return what a change of the product at `path` refreshes; the mean of all products without a path, or
-    with that of another page.
+    """Return the work of refreshing the pages of the product at `path`.
 
-    Reads the listings and home pages of every language, not the products' own pages.
+    Without a path, or with the path of another page, it is the mean of all products. It reads the listings
+    and home pages of each language, not the products' own pages.
     """
     pages = _pages_by_slug(site)
     parts = len(list(site.glob("sitemap-*.xml"))) or 1
@@ -239,7 +242,7 @@ def _refresh(paths: set[str], parts: int) -> PageRefresh:
 
 
 def _pages_by_slug(site: Path) -> dict[str, set[str]]:
-    """The paths of the pages that show a product: its own in each language, and those with its card."""
+    """Return the paths of the pages that show each product: its own pages, and pages with its card."""
     pages: dict[str, set[str]] = defaultdict(set)
     for root, folder in _roots(site):
         for file in sorted((folder / _PRODUCTS).iterdir()):
@@ -261,7 +264,7 @@ def _listings(site: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _roots(site: Path) -> Iterator[tuple[str, Path]]:
-    """The root of each language's pages, "" for the first, and its folder."""
-    for folder in (site, *sorted(each for each in site.iterdir() if each.is_dir())):
+    """Yield the root of each language's pages, "" for the first, and its folder."""
+    for folder in (site, *sorted(child for child in site.iterdir() if child.is_dir())):
         if (folder / _PRODUCTS).is_dir() and (folder / HOME_KEY).is_file():
             yield ("" if folder == site else f"/{folder.name}"), folder

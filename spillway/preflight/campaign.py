@@ -9,7 +9,7 @@ from pathlib import Path
 
 from spillway.errors import BadInput
 
-# A link that spreads is at its height after a twentieth of the time.
+# The peak of a spike comes after a twentieth of the time.
 RISE_SHARE = 0.05
 SECOND_SPIKE_AT = 0.5
 TRACE_SECONDS_MAX = 7 * 24 * 3600
@@ -17,11 +17,17 @@ TRACE_SECONDS_MAX = 7 * 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """`peak_factor` is the rate of the busiest second over the mean rate.
+    """A campaign: its visitors, their rate, and what they do.
 
-    `signup_rate` is the share of visitors who sign up, `confirm_rate` of those who then confirm,
-    `pages_per_visitor` how many pages one visitor opens. `again_rate`: who signs up twice.
-    `availability_changes`: how often the product comes into stock or sells out: with the restock, and again.
+    Attributes:
+        visitors: Number of visitors.
+        over_s: The campaign's length, in seconds.
+        peak_factor: Rate of the busiest second, as a multiple of the mean rate.
+        signup_rate: Share of visitors who sign up.
+        confirm_rate: Share of signups that are confirmed.
+        again_rate: Share of signups that are sent twice.
+        pages_per_visitor: Mean number of pages that a visitor opens.
+        availability_changes: Times the product comes into stock or sells out.
     """
 
     visitors: int
@@ -35,36 +41,36 @@ class Campaign:
 
     @property
     def visitors_per_s_mean(self) -> float:
-        """Visitors in a second, were they spread evenly."""
+        """Return the mean number of visitors in a second."""
         return self.visitors / self.over_s
 
     @property
     def signups(self) -> int:
-        """Shoppers who sign up."""
+        """Return the number of shoppers who sign up."""
         return round(self.visitors * self.signup_rate)
 
     @property
     def confirmed(self) -> int:
-        """Shoppers who confirm, and will wait for their email."""
+        """Return the number of shoppers who confirm, and wait for the restock email."""
         return round(self.signups * self.confirm_rate)
 
     @property
     def page_views(self) -> int:
-        """Pages opened by all of them."""
+        """Return the number of pages that all visitors open."""
         return round(self.visitors * self.pages_per_visitor)
 
     @property
     def signup_posts(self) -> int:
-        """Signup forms sent, those sent twice included."""
+        """Return the number of signup forms sent, with repeated ones."""
         return round(self.signups * (1 + self.again_rate))
 
 
-# The flood that made the founding shop fall over, as it would come today: everybody lands on one page.
+# The flood that overloaded the founding shop: each visitor lands on one page.
 FOUNDING_STORY = Campaign(visitors=1_000_000, over_s=3600)
 
 
 class Shape(StrEnum):
-    """How a campaign's visitors are spread over its time."""
+    """The distribution of visitors over the campaign's time."""
 
     FLAT = "flat"
     SPIKE = "spike"
@@ -72,7 +78,7 @@ class Shape(StrEnum):
 
 
 def rates_per_s(campaign: Campaign, shape: Shape) -> list[float]:
-    """Visitors in each second. They add up to the campaign's; a spike's top is the campaign's peak."""
+    """Return the visitors of each second; their sum and their peak are the campaign's."""
     if shape is Shape.FLAT or campaign.peak_factor <= 1:
         return [campaign.visitors_per_s_mean] * campaign.over_s
     starts = (0.0,) if shape is Shape.SPIKE else (0.0, SECOND_SPIKE_AT)
@@ -82,8 +88,8 @@ def rates_per_s(campaign: Campaign, shape: Shape) -> list[float]:
 
 
 def _sharpest_fit(campaign: Campaign, starts: Sequence[float]) -> list[float]:
-    # A spike rises in a straight line and then falls off by half each so often: how often is searched
-    # for, until its top stands at the wanted multiple of the mean.
+    # A spike rises linearly, then halves every half-life. Search for the half-life whose peak is the wanted
+    # multiple of the mean.
     def curve(half_life: float) -> list[float]:
         seconds = campaign.over_s
         return [
@@ -115,10 +121,10 @@ def _spike(since: float, half_life: float) -> float:
 
 
 def trace(file: Path) -> list[float]:
-    """Visitors in each second from a CSV with the columns `second` and `visitors`; gaps are zero.
+    """Read the visitors of each second from a CSV with the columns `second` and `visitors`; gaps are zero.
 
     Raises:
-        BadInput: naming the line that cannot be used.
+        BadInput: The file or a line cannot be used; the error names it.
     """
     if not file.is_file():
         raise BadInput(f"--trace {file}: no such file", hint="a CSV with the columns second,visitors")
@@ -131,7 +137,7 @@ def trace(file: Path) -> list[float]:
             second, visitors = _row(file, reader.line_num, row)
             found[second] = found.get(second, 0.0) + visitors
     if not any(found.values()):
-        raise BadInput(f"{file}: nobody comes", hint="give each second with its visitors")
+        raise BadInput(f"{file}: no visitors", hint="give each second with its visitors")
     return [found.get(second, 0.0) for second in range(max(found) + 1)]
 
 

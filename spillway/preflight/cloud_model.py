@@ -19,20 +19,20 @@ from spillway.preflight.usage import REGIONAL_CACHES
 GROWTH_FACTOR = 2
 GROWTH_AFTER_S = 30 * 60
 DAY_S = 24 * 3600
-# Emails are waited for until all are sent, but not for ever.
+# The simulation ends here even if emails are left.
 TAIL_S_MAX = 14 * 24 * 3600
 TAIL_STEP_S = 60
-# Points of presence that the visitors of one campaign come in by, of several hundred. Assumed; the
-# largest sees a hundred times as many as the smallest.
+# Points of presence that serve the visitors of one campaign, of several hundred. An assumption; the
+# largest serves a hundred times as many as the smallest.
 EDGES = 100
-# `s-maxage` of a page. Assets and pictures are kept for a year: they never get old here.
+# `s-maxage` of a page. Assets and pictures are cached for a year: they never expire here.
 PAGE_TTL_S = 86_400
-# Fresh until before the first second: nothing was ever fetched.
+# Never cached: fresh until before the first second.
 NEVER = -1
 
 
 class TokenBucket:
-    """Holds at most `burst` tokens, and gains `per_s` each second. Time is given, never looked up."""
+    """A token bucket, as in API Gateway and Lambda: `per_s` tokens a second, at most `burst`."""
 
     def __init__(self, per_s: float, burst: float, *, at_s: float = 0.0) -> None:
         self._per_s = per_s
@@ -41,7 +41,7 @@ class TokenBucket:
         self._at_s = at_s
 
     def take(self, *, at_s: float) -> bool:
-        """Take one token; false when there is none."""
+        """Take one token; return False if there is none."""
         held = min(self._burst, self._held + (at_s - self._at_s) * self._per_s)
         self._at_s = at_s
         taken = held >= 1
@@ -50,35 +50,44 @@ class TokenBucket:
 
 
 class Start(StrEnum):
-    """How Lambda took a call."""
+    """How Lambda started a call."""
 
     WARM = "warm"
     COLD = "cold"
     THROTTLED = "throttled"
 
 
-class Environments:
-    """`most` at once, `new_per_10_s` new ones, each good for `calls_per_s` calls.
+class LambdaInstances:
+    """The instances of one function: reused while warm, started when none is idle.
 
-    `ready` are kept warm (provisioned concurrency). Scaling is refilled continuously and does not
-    add up: https://docs.aws.amazon.com/lambda/latest/dg/scaling-behavior.html (2026-11). Idle
-    environments are kept: a flood leaves none idle for the minutes after which Lambda may take them.
+    Scaling refills continuously and does not accumulate:
+    https://docs.aws.amazon.com/lambda/latest/dg/scaling-behavior.html (2026-11). Idle instances are kept: a
+    flood leaves none idle for the minutes after which Lambda may stop them.
     """
 
     def __init__(
         self, *, most: int, new_per_10_s: float, calls_per_s: float, init_s: float, ready: int = 0
     ) -> None:
+        """Start with `ready` warm instances (provisioned concurrency).
+
+        Args:
+            most: Instances at once.
+            new_per_10_s: Instances started in 10 seconds.
+            calls_per_s: Calls a second of one instance.
+            init_s: Time a new instance needs before its first call, in seconds.
+            ready: Instances that are warm from the start.
+        """
         self._most = most
         self._init_s = init_s
         self._busy_until: list[float] = []
         self._idle = ready
         self._scaling = TokenBucket(new_per_10_s / 10, new_per_10_s)
-        # The rate at which all of them together may be called: it binds where calls are short.
+        # The call rate of all instances together; it is the limit for short calls.
         self._calls = TokenBucket(most * calls_per_s, most * calls_per_s)
         self.made = 0
 
     def call(self, *, at_s: float, duration_s: float) -> tuple[Start, float]:
-        """Call the function; gives how it started, and when it ends. Calls come in order of time."""
+        """Call the function; return how it started and when it ends. Calls come in order of time."""
         self._free(at_s)
         if self._idle:
             start, ends_s = Start.WARM, at_s + duration_s
@@ -97,7 +106,7 @@ class Environments:
 
     @property
     def busy(self) -> int:
-        """How many are at work, as of the last call."""
+        """Return the number of busy instances, as of the last call."""
         return len(self._busy_until)
 
     def _free(self, at_s: float) -> None:
@@ -107,10 +116,10 @@ class Environments:
 
 
 class TableCapacity:
-    """Write units a second: `warm` for all of the table, `per_partition` for each of its partitions.
+    """The write capacity of an on-demand table: `warm` units a second, `per_partition` for each partition.
 
-    What a partition leaves unused is not saved up here, though DynamoDB saves up to 300 s of it: the
-    model throttles rather too early.
+    DynamoDB saves up to 300 s of a partition's unused capacity; the model saves none, and throttles too early
+    rather than too late.
     """
 
     def __init__(self, *, warm: float, per_partition: float) -> None:
@@ -122,11 +131,11 @@ class TableCapacity:
         self._peaks: deque[tuple[int, float]] = deque()
         self._peak_before = 0.0
         self.capacity = warm
-        """Units that this second can take in."""
+        """Write units of the current second."""
         self._partitions = self._partitions_needed()
 
     def write(self, key_hash: int, *, at_s: float) -> bool:
-        """One unit to the partition of a key; false when it, or the table, takes no more in this second."""
+        """Write one unit to a key's partition; return False if the partition or the table is throttled."""
         self._advance(int(at_s))
         partition = key_hash % self._partitions
         taken = self._taken.get(partition, 0.0) + 1
@@ -153,7 +162,10 @@ class TableCapacity:
 
 
 class EmailQueue:
-    """Counts of waiting emails by the second they joined. Steps are seconds, or longer as it drains."""
+    """Emails that wait for SES, first come first served: `per_s` a second, `per_day` in 24 hours.
+
+    Emails are counted by the second in which they joined.
+    """
 
     def __init__(self, *, per_s: float, per_day: float) -> None:
         self._per_s = per_s
@@ -168,13 +180,13 @@ class EmailQueue:
         self.wait_s_sum = 0.0
 
     def put(self, emails: int, *, at_s: int) -> None:
-        """Emails join the queue."""
+        """Add emails to the queue."""
         if emails:
             self._waiting.append((at_s, emails))
             self.depth += emails
 
     def send(self, *, at_s: int, for_s: int = 1) -> int:
-        """Send what `for_s` seconds allow; gives how many emails that were."""
+        """Send the emails that `for_s` seconds allow; return their number."""
         while self._sent and at_s - self._sent[0][0] >= DAY_S:
             self._sent_in_window -= self._sent.popleft()[1]
         self._credit = min(self._credit + self._per_s * for_s, self._per_s * for_s + 1)
@@ -198,7 +210,7 @@ class EmailQueue:
 
 
 def fan_out_s(emails: int, limits: Limits) -> int:
-    """How long it takes until the last of `emails` has been told of a restock, at SES's pace."""
+    """Return the seconds until the last of `emails` is sent at SES's rate."""
     queue = EmailQueue(per_s=limits.emails_per_s.value, per_day=limits.emails_per_day.value)
     queue.put(emails, at_s=0)
     at_s = 0
@@ -209,7 +221,7 @@ def fan_out_s(emails: int, limits: Limits) -> int:
 
 
 def emails_per_s_needed(accepted_per_s: Sequence[int], *, wait_s_max: int) -> float:
-    """The lowest pace of SES at which no confirmation email waits longer than `wait_s_max`."""
+    """Return the lowest rate of SES at which no confirmation email waits longer than `wait_s_max`."""
     low, high = 0.0, float(max(max(accepted_per_s, default=0), 1))
     for _ in range(24):
         middle = (low + high) / 2
@@ -221,7 +233,7 @@ def emails_per_s_needed(accepted_per_s: Sequence[int], *, wait_s_max: int) -> fl
 
 
 def _wait_s_max(accepted_per_s: Sequence[int], pace: float) -> float:
-    # First come, first served: who joins now waits for as long as those before take.
+    # First come, first served: an email waits until all before it are sent.
     worst = depth = 0.0
     for accepted in accepted_per_s:
         depth = max(0.0, depth + accepted - pace)
@@ -230,14 +242,19 @@ def _wait_s_max(accepted_per_s: Sequence[int], pace: float) -> float:
 
 
 class CacheMisses(NamedTuple):
-    """What a second of views had the edges ask for, and how much of it the bucket was asked."""
+    """Requests that a second of views caused: from the edges, and from the bucket."""
 
     edge_misses: int = 0
     origin_reads: int = 0
 
 
 class CdnCache:
-    """Caches of one page and the `assets` that it shows. Time is given, never looked up."""
+    """The CDN's caches of one page and its `assets`, empty when a campaign starts.
+
+    An edge asks its regional cache, which asks the bucket; concurrent requests for one object wait for the
+    first. https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/HowCloudFrontWorks.html
+    (2026-11)
+    """
 
     def __init__(self, *, assets: int, dice: Random, edges: int = EDGES) -> None:
         self._assets = assets
@@ -248,13 +265,13 @@ class CdnCache:
         self._all_fresh_until_s = NEVER
 
     def view(self, views: int, *, at_s: int) -> CacheMisses:
-        """So many views of the page in this second, spread over the edges."""
+        """Spread the views of this second over the edges; return the requests that they cause."""
         if not views or at_s < self._all_fresh_until_s:
             return CacheMisses()
         edge_misses = origin_reads = 0
         for edge, share in enumerate(self._shares):
             fresh = at_s < self._edges[edge]
-            if fresh or self._dice.random() < (1 - share) ** views:  # nobody came by this one
+            if fresh or self._dice.random() < (1 - share) ** views:  # no visitor at this edge
                 continue
             edge_misses += self._fetched(self._edges, edge, at_s)
             region = edge % REGIONAL_CACHES

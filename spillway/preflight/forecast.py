@@ -16,14 +16,14 @@ from spillway.preflight.prices import AS_OF
 from spillway.preflight.simulation import Run, simulate
 from spillway.preflight.usage import MEMORY_MB, usage
 
-# Less room than this is called tight: the curve of a real flood is nobody's.
+# A lower ratio of limit to need is called tight: a real flood follows no model exactly.
 HEADROOM_MIN = 1.5
-# What a fix asks for, over the need.
+# The multiple of the need that a fix asks for.
 FIX_MARGIN = 2.0
 
 
 class Verdict(StrEnum):
-    """What becomes of a resource at the peak."""
+    """The state of a resource at the peak."""
 
     HOLDS = "holds"
     TIGHT = "tight"
@@ -32,7 +32,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One resource. `name` is its field of `Limits`; `fix` is a command, empty where none is needed."""
+    """One resource. `name` is its field of `Limits`; `fix` is a command, empty if none is needed."""
 
     name: str
     resource: str
@@ -42,21 +42,21 @@ class Row:
 
     @property
     def headroom(self) -> float:
-        """The limit over the need; endless where nothing is needed."""
+        """Return the limit divided by the need; infinity if nothing is needed."""
         return self.limit.value / self.need if self.need else float("inf")
 
     @property
     def verdict(self) -> Verdict:
-        """Whether there is enough of it, and to spare."""
+        """Return whether the limit covers the need, with some margin."""
         if self.headroom < 1:
             return Verdict.BREAKS
         return Verdict.TIGHT if self.headroom < HEADROOM_MIN else Verdict.HOLDS
 
 
 def unlimited() -> Limits:
-    """A cloud without limits: what is used of it is what is needed."""
-    names = [name for name in Limits.__slots__ if name not in {"provisioned", "calls_per_environment_s"}]
-    return Limits().known(Origin.GIVEN, **dict.fromkeys(names, 1e9), calls_per_environment_s=1e9)
+    """Return limits that are never reached: a run with them measures the needs."""
+    names = [name for name in Limits.__slots__ if name not in {"provisioned", "calls_per_instance_s"}]
+    return Limits().known(Origin.GIVEN, **dict.fromkeys(names, 1e9), calls_per_instance_s=1e9)
 
 
 def rows(
@@ -69,7 +69,7 @@ def rows(
     *,
     email_wait_s_max: int,
 ) -> tuple[Row, ...]:
-    """All resources, in the order in which a shopper meets them. `free` is a run without limits."""
+    """Return all resources in the order in which a shopper uses them; `free` is a run without limits."""
     return tuple(_rows(campaign, weight, measured, free, limits, stage, email_wait_s_max))
 
 
@@ -85,8 +85,8 @@ def _rows(
     views_per_s = free.most("visitors") * campaign.pages_per_visitor
     calls_per_s = free.most("calls")
     pace = emails_per_s_needed([second.accepted for second in free.seconds], wait_s_max=email_wait_s_max)
-    # What follows from a signup runs beside the API, and out of the same account's environments. At work are
-    # as many as begin in a second times the seconds that each takes (Little's law).
+    # Reactions to signups run beside the API, on instances of the same account. Busy instances are the calls
+    # started in a second times the seconds of a call (Little's law).
     behind = free.most("accepted") * measured.duration_ms(Step.REACT_TO_SIGNUP, MEMORY_MB) / 1000
     behind += pace * measured.duration_ms(Step.SEND_CONFIRMATION, MEMORY_MB) / 1000
     concurrency = free.most("busy") + ceil(behind)
@@ -121,7 +121,7 @@ def _rows(
     )
     yield row("concurrency", "Lambda, at once", concurrency, quota("lambda", "L-B99A9384", concurrency))
     yield row(
-        "new_environments_per_10_s", "Lambda, new ones", free.most_in_a_row("cold_starts", 10),
+        "new_instances_per_10_s", "Lambda, new ones", free.most_in_a_row("cold_starts", 10),
         "the rate is fixed: let the link spread over more seconds",
     )  # fmt: skip
     yield row(
@@ -130,15 +130,15 @@ def _rows(
     )  # fmt: skip
     table, index = free.most("table_units"), free.most("index_units")
     yield row("table_write_units_per_s", "entries table", table, deploy("EntriesWarmWriteUnits", table))
-    yield row("index_write_units_per_s", "line index", index, deploy("LineWarmWriteUnits", index))
+    yield row("index_write_units_per_s", "waitlist index", index, deploy("LineWarmWriteUnits", index))
     yield row("emails_per_s", "emails, pace", pace, quota("ses", "L-CDEF9B6B", pace))
-    # One to each who signs up; what tells them that it is back goes on a later day.
+    # One confirmation email for each signup; restock emails are sent on a later day.
     day = campaign.signups
     yield row("emails_per_day", "emails in 24 hours", day, quota("ses", "L-804C8AE8", day))
 
 
 def quota(service: str, code: str, need: float) -> str:
-    """The command that asks for a higher quota of the account."""
+    """Return the command that requests a higher quota."""
     return (
         f"aws service-quotas request-service-quota-increase --service-code {service}"
         f" --quota-code {code} --desired-value {ceil(need * FIX_MARGIN)}"
@@ -146,7 +146,7 @@ def quota(service: str, code: str, need: float) -> str:
 
 
 def fixed(limits: Limits, found: tuple[Row, ...]) -> Limits:
-    """The limits after every fix has been made: twice what is needed, where there was too little."""
+    """Return the limits after all fixes: twice the need, where a limit was too low."""
     short = {
         row.name: float(ceil(row.need * FIX_MARGIN)) for row in found if row.verdict is not Verdict.HOLDS
     }
@@ -156,7 +156,7 @@ def fixed(limits: Limits, found: tuple[Row, ...]) -> Limits:
 
 
 def breaks_first(found: tuple[Row, ...], run: Run) -> str:
-    """What gives way first, in a sentence."""
+    """Return a sentence that names the first resource to break."""
     if run.first_throttle:
         resource, at_s = run.first_throttle
         return f"{resource}, {at_s // 60} min {at_s % 60} s into the campaign"
@@ -170,7 +170,7 @@ def breaks_first(found: tuple[Row, ...], run: Run) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the operator asked for."""
+    """The campaign and options that the operator gave."""
 
     campaign: Campaign
     rates_per_s: Sequence[float]
@@ -182,7 +182,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """`run` is the campaign with the limits as they are, `after` the same dice with every fix made."""
+    """The answer: `run` has the current limits, `after` the same random numbers with all fixes applied."""
 
     asked: Asked
     weight: PageWeight
@@ -196,16 +196,16 @@ class Forecast:
 
     @property
     def holds(self) -> bool:
-        """Whether everybody is served, in time, as things are."""
+        """Return whether each shopper is served in time with the current limits."""
         return self.run.nothing_lost and all(row.verdict is not Verdict.BREAKS for row in self.rows)
 
     @property
     def breaks_first(self) -> str:
-        """What gives way first, in a sentence."""
+        """Return a sentence that names the first resource to break."""
         return breaks_first(self.rows, self.run)
 
     def to_document(self) -> dict[str, Any]:
-        """All of it, ready for JSON."""
+        """Return the forecast as JSON values."""
         return {
             "holds": self.holds,
             "breaks_first": self.breaks_first,
@@ -284,8 +284,15 @@ def forecast(
     site_bytes: float,
     refresh: PageRefresh = NO_REFRESH,
 ) -> Forecast:
-    """Work it out by three runs: one without limits says what is needed, one what happens as it is, and
-    one what the fixes do.
+    """Forecast a campaign by three runs: without limits, with the current limits, and with the fixes.
+
+    Args:
+        asked: The campaign and its options.
+        weight: The landing page.
+        measured: The cost of each step.
+        account: The limits of the account.
+        site_bytes: Size of the built site, in bytes.
+        refresh: The work of one availability change.
     """
     campaign = asked.campaign
 

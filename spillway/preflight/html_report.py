@@ -39,7 +39,7 @@ POINTS_MAX = 360
 
 
 def sheet(title: str, parts: Iterable[str]) -> str:
-    """The whole file. The parts are HTML already."""
+    """Return an HTML file. The parts are HTML already."""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
@@ -50,7 +50,7 @@ def sheet(title: str, parts: Iterable[str]) -> str:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: set[int]) -> str:
-    """A table. `numbers` are the columns, from 0, that are set to the right; commands are set as such."""
+    """Return a table; the columns in `numbers`, from 0, are aligned right, and commands are set as code."""
 
     def cell(tag: str, place: int, text: str) -> str:
         style = ' class="number"' if place in numbers else ' class="breaks"' if text == "breaks" else ""
@@ -66,7 +66,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: set[int]
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One curve over time. `at_s` and `values` go together; a chart shows the highest of each stretch."""
+    """One curve over time. Long curves are thinned to the highest value of each interval."""
 
     title: str
     unit: str
@@ -74,7 +74,7 @@ class Chart:
     values: Sequence[float]
 
     def svg(self) -> str:
-        """The chart, with its numbers in words for who cannot see it."""
+        """Return the chart as SVG, with its figures in an aria-label."""
         points = _thinned(self.at_s, self.values)
         top = max((value for _, value in points), default=0) or 1
         end = max((at for at, _ in points), default=0) or 1
@@ -129,7 +129,7 @@ def _axis_span(seconds: float) -> str:
 
 
 def report(forecast: Forecast) -> str:
-    """The page."""
+    """Return the forecast as an HTML file."""
     verdict = headline(forecast)
     parts = [
         f"<h1>{escape(verdict)}</h1>",
@@ -169,9 +169,9 @@ def _charts(run: Run) -> list[str]:
             "Reads of the bucket", "a second", at_s, [second.origin_reads / second.step_s for second in of]
         ),
         Chart("API calls", "a second", at_s, [second.calls / second.step_s for second in of]),
-        Chart("Environments at work", "at once", at_s, [second.busy for second in of]),
+        Chart("Busy Lambda instances", "at once", at_s, [second.busy for second in of]),
         Chart("Cold starts", "a second", at_s, [second.cold_starts / second.step_s for second in of]),
-        Chart("Turned away", "a second", at_s, [second.throttled / second.step_s for second in of]),
+        Chart("Rejected", "a second", at_s, [second.throttled / second.step_s for second in of]),
         Chart("Confirmation emails waiting", "emails", at_s, [second.emails_waiting for second in of]),
         Chart("Emails sent", "emails", at_s, list(accumulate(second.emails_sent for second in of))),
     )

@@ -28,15 +28,15 @@ _PARTITION = f"{_DOCS}/amazondynamodb/latest/developerguide/bp-partition-key-des
 _SES = f"{_DOCS}/ses/latest/dg/quotas.html"
 _SECRETS = f"{_DOCS}/secretsmanager/latest/userguide/reference_limits.html"
 _TEMPLATE = ".chalice/resources.yaml"
-# SES's sandbox: every account begins in it.
+# SES's sandbox, in which each account starts.
 SANDBOX_EMAILS_PER_DAY = 200
-LOCAL_CANNOT_TELL = "the local cloud has no quotas of its own: what it answers is not what AWS allows"
+LOCAL_CANNOT_TELL = "the local cloud has no quotas of its own: its answers are not AWS's limits"
 Answer = tuple[Mapping[str, float], list[str]]
 Question = Callable[[Stage], Answer]
 
 
 class Origin(StrEnum):
-    """How a limit is known."""
+    """The origin of a limit's value."""
 
     DOCUMENTED = "documented default"
     TEMPLATE = "template"
@@ -46,7 +46,7 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A limit, with where it stands written."""
+    """A limit, with its source."""
 
     value: float
     unit: str
@@ -54,16 +54,16 @@ class Limit:
     origin: Origin = Origin.DOCUMENTED
 
     def now(self, value: float, origin: Origin) -> "Limit":
-        """This limit, with a value that is better known."""
+        """Return this limit with another value."""
         return replace(self, value=value, origin=origin)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Every limit that a flood can run into. Documented ones are those of a grown account in production.
+    """Each limit that a flood can reach. The defaults are documented values of a production account.
 
-    New accounts begin with a lower concurrency, and every account with SES's sandbox: only reading
-    the account tells.
+    New accounts start with a lower concurrency, and each account starts in SES's sandbox: read the account to
+    know.
     """
 
     cdn_requests_per_s: Limit = Limit(250_000, "requests/s", _CLOUDFRONT)
@@ -72,10 +72,10 @@ class Limits:
     api_calls_per_s: Limit = Limit(5_000, "calls/s", _TEMPLATE, Origin.TEMPLATE)
     api_burst_calls: Limit = Limit(5_000, "calls", _TEMPLATE, Origin.TEMPLATE)
     account_api_calls_per_s: Limit = Limit(10_000, "calls/s", _API)
-    concurrency: Limit = Limit(1_000, "environments", _LAMBDA)
-    provisioned: Limit = Limit(0, "environments", _TEMPLATE, Origin.TEMPLATE)
-    new_environments_per_10_s: Limit = Limit(1_000, "environments/10 s", _SCALING)
-    calls_per_environment_s: Limit = Limit(10, "calls/s", _SCALING)
+    concurrency: Limit = Limit(1_000, "instances", _LAMBDA)
+    provisioned: Limit = Limit(0, "instances", _TEMPLATE, Origin.TEMPLATE)
+    new_instances_per_10_s: Limit = Limit(1_000, "instances/10 s", _SCALING)
+    calls_per_instance_s: Limit = Limit(10, "calls/s", _SCALING)
     table_write_units_per_s: Limit = Limit(4_000, "write units/s", _WARM)
     index_write_units_per_s: Limit = Limit(4_000, "write units/s", _WARM)
     partition_write_units_per_s: Limit = Limit(1_000, "write units/s", _PARTITION)
@@ -84,22 +84,22 @@ class Limits:
     secret_reads_per_s: Limit = Limit(10_000, "calls/s", _SECRETS)
 
     def known(self, origin: Origin, **values: float) -> "Limits":
-        """These limits, with some of them better known.
+        """Return these limits with some other values.
 
         Raises:
-            TypeError: a name is none of a limit.
+            TypeError: A name is no limit.
         """
         return replace(
             self, **{name: getattr(self, name).now(value, origin) for name, value in values.items()}
         )
 
     def raised(self, **values: float) -> "Limits":
-        """These limits, with some of them at least as high as given: the account after its fixes."""
+        """Return these limits with some raised to at least the given values."""
         higher = {name: max(value, getattr(self, name).value) for name, value in values.items()}
         return self.known(Origin.GIVEN, **higher)
 
     def to_document(self) -> dict[str, Any]:
-        """Every limit with its source, ready for JSON."""
+        """Return each limit with its source as JSON values."""
         return {
             field.name: {
                 "value": getattr(self, field.name).value,
@@ -114,14 +114,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class AccountLimits:
-    """Limits, and what could not be read or is worth a word."""
+    """Limits, and remarks about limits that could not be read or need attention."""
 
     limits: Limits
     remarks: tuple[str, ...] = ()
 
 
 def read_limits(stage: Stage) -> AccountLimits:
-    """The limits of a stage's account and stack. A question that fails becomes a remark."""
+    """Return the limits of a stage's account and stack; a request that fails becomes a remark."""
     if stage.name == LOCAL:
         return AccountLimits(Limits(), (LOCAL_CANNOT_TELL,))
     limits, remarks = Limits(), []
@@ -133,7 +133,7 @@ def read_limits(stage: Stage) -> AccountLimits:
             continue
         limits = limits.known(Origin.ACCOUNT, **{name: value for name, value in values.items() if value > 0})
         remarks += said
-    remarks.append("CloudFront does not tell its plan: see what a flat plan would cost below the bill")
+    remarks.append("CloudFront does not report its plan: the cost with a flat plan is below the bill")
     return AccountLimits(limits, tuple(remarks))
 
 
@@ -167,7 +167,7 @@ def _emails(stage: Stage) -> Answer:
 
 def _parameters(stage: Stage) -> Answer:
     stack = stage.client("cloudformation").describe_stacks(StackName=stage.stack_name)["Stacks"][0]
-    given = {each["ParameterKey"]: each["ParameterValue"] for each in stack.get("Parameters", ())}
+    given = {entry["ParameterKey"]: entry["ParameterValue"] for entry in stack.get("Parameters", ())}
     names = {"api_calls_per_s": "ApiRequestsPerSecondMax", "api_burst_calls": "ApiBurstRequestsMax"}
     values = {name: float(given[key]) for name, key in names.items() if key in given}
     reserved = float(given.get("ApiConcurrencyReserved", 0))
@@ -185,5 +185,5 @@ def _tables(stage: Stage) -> Answer:
 
 
 def sandbox(limits: Limits) -> bool:
-    """Whether the day's emails are those of SES's sandbox."""
+    """Return whether the daily email limit is that of SES's sandbox."""
     return limits.emails_per_day.value <= SANDBOX_EMAILS_PER_DAY

@@ -1,4 +1,4 @@
-"""What each step of a shopper costs this build in CPU and AWS calls; `make bench` writes figures.json."""
+"""The measured cost of each step of a shopper, in CPU and AWS calls; `make bench` writes figures.json."""
 
 import json
 from collections.abc import Mapping
@@ -11,15 +11,15 @@ FIGURES = Path(__file__).with_name("figures.json")
 # At 1,769 MB a function has the equivalent of one virtual CPU; below, a share of it.
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html (2026-11)
 ONE_CPU_MB = 1_769
-# Time a step waits for an answer. Not ours to measure on a laptop: typical values within a region,
-# on the slow side. DynamoDB promises single-digit milliseconds.
+# Time a step waits for an answer. It cannot be measured on a laptop: these are typical values within a
+# region, on the slow side. DynamoDB promises single-digit milliseconds.
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Introduction.html (2026-11)
 ROUND_TRIP_MS = {"dynamodb": 6.0, "sqs": 10.0, "s3": 20.0, "ses": 60.0, "secretsmanager": 20.0}
 OTHER_ROUND_TRIP_MS = 20.0
 
 
 class Step(StrEnum):
-    """The steps of a shopper's way, as the harness names them."""
+    """The steps of a shopper, by their names in the benchmarks."""
 
     SIGN_UP = "sign up"
     SHOW = "show the confirmation page"
@@ -33,7 +33,7 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StepFigures:
-    """One step for one shopper: CPU on the machine it was measured on, and calls by "service.Operation"."""
+    """One step for one shopper: CPU on the measuring machine, and calls by "service.Operation"."""
 
     cpu_ms: float
     calls: Mapping[str, float]
@@ -42,7 +42,7 @@ class StepFigures:
     log_bytes: float = 0.0
 
     def duration_ms(self, memory_mb: int) -> float:
-        """How long the step takes in a function of that memory."""
+        """Return the step's duration in a function of `memory_mb`, in milliseconds."""
         waiting_ms = sum(
             count * ROUND_TRIP_MS.get(name.partition(".")[0], OTHER_ROUND_TRIP_MS)
             for name, count in self.calls.items()
@@ -50,7 +50,7 @@ class StepFigures:
         return self.cpu_ms * max(1.0, ONE_CPU_MB / memory_mb) + waiting_ms
 
     def called(self, service: str, *operations: str) -> float:
-        """How many calls of a service it makes; of these operations only, if any are named."""
+        """Return the number of calls to a service, limited to `operations` if any are given."""
         return sum(
             count
             for name, count in self.calls.items()
@@ -60,7 +60,7 @@ class StepFigures:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """All steps, and where and when they were measured."""
+    """The figures of all steps, with the place and the date of the measurement."""
 
     measured_on: str
     machine: str
@@ -68,12 +68,12 @@ class Measured:
     steps: Mapping[Step, StepFigures]
 
     def duration_ms(self, step: Step, memory_mb: int) -> float:
-        """How long a step takes in a function of that memory."""
+        """Return a step's duration in a function of `memory_mb`, in milliseconds."""
         return self.steps[step].duration_ms(memory_mb)
 
     @classmethod
     def read(cls, file: Path = FIGURES) -> "Measured":
-        """The figures that ship with this build."""
+        """Read the figures that ship with this build."""
         document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         steps = {Step(name): StepFigures(**figures) for name, figures in document["steps"].items()}
         return cls(document["measured_on"], document["machine"], document["command"], steps)

@@ -1,5 +1,7 @@
-"""The price list: what AWS charges in us-east-1, as known on `AS_OF`. Each price has the page to check it
-against; change the date with the figures. AWS's bill is the one that counts.
+"""The price list: AWS's prices in us-east-1 on `AS_OF`.
+
+Each price has the page to check it against; change the date with the figures. AWS's own bill is
+authoritative.
 """
 
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ GIB = 2**30
 
 
 class Item(StrEnum):
-    """What is charged for. The words are those of the bill."""
+    """An item that AWS charges for; its value is its name on the bill."""
 
     CDN_BYTES = "CloudFront bytes"
     CDN_REQUESTS = "CloudFront requests"
@@ -28,7 +30,7 @@ class Item(StrEnum):
     READ_UNITS = "DynamoDB reads"
     TABLE_STORAGE = "DynamoDB storage"
     QUEUE_REQUESTS = "SQS requests"
-    NOTICES = "SNS alert_state"
+    NOTICES = "SNS notices"
     EMAILS = "emails"
     SECRET_READS = "secret reads"  # noqa: S105 - the name of an item
     LOG_BYTES = "logs"
@@ -36,7 +38,7 @@ class Item(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """`usd` for each `per` units. `free` units a month are always free, also after the first year."""
+    """A price of `usd` for each `per` units; `free` units a month are free, also after the first year."""
 
     item: Item
     usd: float
@@ -46,7 +48,7 @@ class Price:
     free: float = 0.0
 
     def of(self, amount: float, *, free_tier: bool) -> float:
-        """What `amount` units cost."""
+        """Return the cost of `amount` units, in dollars."""
         charged = max(0.0, amount - self.free) if free_tier else amount
         return charged / self.per * self.usd
 
@@ -86,7 +88,7 @@ PRICES = {
 
 @dataclass(frozen=True, slots=True)
 class FlatPlan:
-    """A CloudFront plan at one price a month, without overage: past its allowance it may be slowed down."""
+    """A CloudFront plan at one price a month; past its allowance, CloudFront may slow the shop down."""
 
     name: str
     usd_per_month: float

@@ -21,7 +21,7 @@ from spillway.preflight.cloud_model import (
     TAIL_STEP_S,
     CdnCache,
     EmailQueue,
-    Environments,
+    LambdaInstances,
     Start,
     TableCapacity,
     TokenBucket,
@@ -31,30 +31,30 @@ from spillway.preflight.limits import Limits
 from spillway.preflight.measured import Measured, Step
 from spillway.preflight.usage import MEMORY_MB
 
-# What people do. Assumptions, not measurements: change them and see.
-SIGNUP_AFTER_S_MEAN = 40.0  # a page is read before its form is sent
-CONFIRM_AFTER_S_MEAN = 300.0  # the email is found and opened
-BUTTON_AFTER_S = 5.0  # the page of its link is read
+# People's behaviour: assumptions, not measurements.
+SIGNUP_AFTER_S_MEAN = 40.0  # a shopper reads the page before sending its form
+CONFIRM_AFTER_S_MEAN = 300.0  # a shopper finds and opens the email
+BUTTON_AFTER_S = 5.0  # a shopper reads the page of the link
 TRIES_MAX = 4
-# The shop's script asks who is turned away to try again in a minute; people are not punctual.
+# The shop's script asks rejected shoppers to try again in a minute; people are not punctual.
 TRY_AGAIN_AFTER_S = (30.0, 90.0)
-# Time that a new environment takes before it is of use: the start of Python and of this application.
+# Time that a new Lambda instance needs to start Python and this application.
 INIT_S = 0.6
 FINE_TAIL_S = 2 * 3600
 
 
 class Resource(StrEnum):
-    """What can turn a call away."""
+    """A resource that can reject a call."""
 
     API = "API throttle"
-    LAMBDA = "Lambda environments"
+    LAMBDA = "Lambda instances"
     TABLE = "entries table"
-    INDEX = "line index"
+    INDEX = "waitlist index"
 
 
 @dataclass(slots=True)
 class Second:
-    """What one second saw, or `step_s` of them in a long tail. `emails_waiting` is as of its end."""
+    """One second of a run, or `step_s` seconds in its long tail; `emails_waiting` is the value at its end."""
 
     at_s: int
     step_s: int = 1
@@ -74,7 +74,7 @@ class Second:
 
 @dataclass(slots=True)
 class Run:
-    """What came of it. `signups` were meant, `accepted` were stored, `gave_up` were turned away for good."""
+    """The result of a run. `signups` were tried, `accepted` were stored, `gave_up` were rejected for good."""
 
     seconds: list[Second] = field(default_factory=list)
     throttled: Counter[Resource] = field(default_factory=Counter)
@@ -88,25 +88,25 @@ class Run:
     email_wait_s_max: int = 0
     emails_unsent: int = 0
     emails_late: int = 0
-    """Confirmation emails that went when the shopper's time to confirm was over, or have not gone at all."""
+    """Confirmation emails sent after the time to confirm, or not at all."""
     fan_out_s: int = 0
 
     @property
     def origin_reads(self) -> int:
-        """How often the bucket was read, because no cache had what was asked for."""
+        """Return the number of reads of the bucket, after misses in all caches."""
         return sum(second.origin_reads for second in self.seconds)
 
     @property
     def nothing_lost(self) -> bool:
-        """Every shopper who meant to sign up is stored, and was asked to confirm in time."""
+        """Return whether each signup is stored, and its confirmation email was sent in time."""
         return self.gave_up == 0 and self.emails_late == 0 and self.emails_unsent == 0
 
     def most(self, what: str) -> int:
-        """The highest value of a field of `Second`, over all seconds."""
+        """Return the highest value of a field of `Second`, over all seconds."""
         return max((getattr(second, what) for second in self.seconds), default=0)
 
     def most_in_a_row(self, what: str, seconds: int) -> int:
-        """The highest sum of a field over so many seconds on end."""
+        """Return the highest sum of a field over `seconds` consecutive seconds."""
         values = [getattr(second, what) for second in self.seconds]
         best = window = 0
         for place, value in enumerate(values):
@@ -116,7 +116,7 @@ class Run:
 
 
 class Call(StrEnum):
-    """What a shopper sends to the API."""
+    """A call of a shopper to the API."""
 
     SIGN_UP = "sign up"
     SHOW = "show"
@@ -135,7 +135,16 @@ def simulate(
     seed: int,
     requests_per_view: float = 1.0,
 ) -> Run:
-    """Play a campaign whose visitors come as `rates_per_s` says; a view of a page is so many requests."""
+    """Simulate a campaign; return what happened.
+
+    Args:
+        campaign: The campaign.
+        rates_per_s: Visitors of each second.
+        limits: The limits of the account.
+        measured: The duration of each step.
+        seed: Seed of the random numbers.
+        requests_per_view: Requests of one page view.
+    """
     play = _Play(campaign, limits, measured, seed, assets=round(requests_per_view) - 1)
     signups = play.signups_by_second(rates_per_s)
     for second, rate in enumerate(rates_per_s):
@@ -150,17 +159,17 @@ class _Play:
     ) -> None:
         self.run = Run()
         self._campaign = campaign
-        # Who comes is thrown with dice of its own: other limits meet the very same visitors.
-        self._arrivals = Random(seed)  # noqa: S311 - dice, not secrets
+        # Arrivals have their own random numbers: runs with other limits see the same visitors.
+        self._arrivals = Random(seed)  # noqa: S311 - no secrets
         self._dice = Random(seed + 1)  # noqa: S311
         self._limits = limits
         self._cdn = CdnCache(assets=assets, dice=Random(seed + 2))  # noqa: S311
         calls_per_s = min(limits.api_calls_per_s.value, limits.account_api_calls_per_s.value)
         self._api = TokenBucket(calls_per_s, limits.api_burst_calls.value)
-        self._environments = Environments(
+        self._instances = LambdaInstances(
             most=int(limits.concurrency.value),
-            new_per_10_s=limits.new_environments_per_10_s.value,
-            calls_per_s=limits.calls_per_environment_s.value,
+            new_per_10_s=limits.new_instances_per_10_s.value,
+            calls_per_s=limits.calls_per_instance_s.value,
             init_s=INIT_S,
             ready=int(limits.provisioned.value),
         )
@@ -171,21 +180,21 @@ class _Play:
         self._duration_s = {
             call: measured.duration_ms(step, MEMORY_MB) / 1000 for call, step in STEP_OF.items()
         }
-        # What is to happen: (when, a number that keeps equal times in order, which call, which try).
+        # Future calls: (time, a number that orders equal times, the call, the attempt).
         self._ahead: list[tuple[float, int, Call, int]] = []
         self._count = 0
 
     def signups_by_second(self, rates_per_s: Sequence[float]) -> Counter[int]:
-        """When those come who will sign up: the dice say when, the campaign how many.
+        """Return the number of arriving shoppers who will sign up, by second.
 
-        Arrivals of a Poisson process whose number is known are drawn one by one from its curve.
+        A Poisson process with a known number of arrivals draws each from its curve.
         """
         self.run.signups = self._campaign.signups
         seconds = range(len(rates_per_s))
         return Counter(self._arrivals.choices(seconds, rates_per_s, k=self.run.signups))
 
     def second(self, at_s: int, rate: float, signups: int) -> None:
-        """One second of the campaign, in which so many come who will sign up."""
+        """Play one second of the campaign, in which `signups` shoppers arrive who will sign up."""
         others = _poisson(self._arrivals, rate * (1 - self._campaign.signup_rate))
         row = Second(at_s, visitors=signups + others)
         self.run.visitors += row.visitors
@@ -199,7 +208,7 @@ class _Play:
         self._play_until(at_s + 1, row)
 
     def tail(self, at_s: int) -> None:
-        """From the last arrival until all emails are sent and all who want to have confirmed."""
+        """Play from the last arrival until all emails are sent and all confirmations arrived."""
         fine_until_s = at_s + FINE_TAIL_S
         while (self._ahead or self._emails.depth) and at_s < TAIL_S_MAX:
             step_s = 1 if self._ahead and at_s < fine_until_s else TAIL_STEP_S
@@ -207,7 +216,7 @@ class _Play:
             at_s += step_s
         self.run.emails_unsent = self._emails.depth
         self.run.email_wait_s_max = self._emails.wait_s_max
-        self.run.cold_starts = self._environments.made
+        self.run.cold_starts = self._instances.made
         self.run.fan_out_s = fan_out_s(self.run.confirmed, self._limits)
 
     def _play_until(self, until_s: int, row: Second) -> None:
@@ -217,7 +226,7 @@ class _Play:
         row.emails_sent = self._emails.send(at_s=row.at_s, for_s=row.step_s)
         self._answered(row, until_s)
         row.emails_waiting = self._emails.depth
-        row.busy = max(row.busy, self._environments.busy)
+        row.busy = max(row.busy, self._instances.busy)
         self.run.seconds.append(row)
 
     def _answered(self, row: Second, from_s: int) -> None:
@@ -234,7 +243,7 @@ class _Play:
     def _call(self, at_s: float, call: Call, attempt: int, row: Second) -> None:
         row.calls += 1
         refused_by = self._refused_by(at_s, call, row)
-        row.busy = max(row.busy, self._environments.busy)
+        row.busy = max(row.busy, self._instances.busy)
         if refused_by is not None:
             self._turned_away(at_s, call, attempt, refused_by, row)
         elif call is Call.SIGN_UP:
@@ -247,7 +256,7 @@ class _Play:
     def _refused_by(self, at_s: float, call: Call, row: Second) -> Resource | None:
         if not self._api.take(at_s=at_s):
             return Resource.API
-        start, _ = self._environments.call(at_s=at_s, duration_s=self._duration_s[call])
+        start, _ = self._instances.call(at_s=at_s, duration_s=self._duration_s[call])
         if start is Start.THROTTLED:
             return Resource.LAMBDA
         row.cold_starts += start is Start.COLD
@@ -258,7 +267,7 @@ class _Play:
             return Resource.TABLE
         row.table_units += 1
         if call is Call.CONFIRM:
-            # Everybody waits for the one variant that is sold out: its line has so many shards.
+            # Each shopper waits for the same variant, whose waitlist has `SHARDS` shards.
             if not self._index.write(crc32(b"line%d" % (shopper % SHARDS)), at_s=at_s):
                 return Resource.INDEX
             row.index_units += 1
@@ -280,7 +289,7 @@ class _Play:
 
 
 def _poisson(dice: Random, mean: float) -> int:
-    if mean > 60:  # where a bell is as good
+    if mean > 60:  # the normal distribution is close enough
         return max(0, round(dice.gauss(mean, mean**0.5)))
     return sum(1 for _ in _gaps(dice, mean))
 

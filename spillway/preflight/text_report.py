@@ -24,7 +24,7 @@ PIPE_COLUMNS = 160
 
 
 def headline(forecast: Forecast) -> str:
-    """The answer in a sentence."""
+    """Return the answer in a sentence."""
     campaign = forecast.asked.campaign
     verdict = "It holds" if forecast.holds else "It would not hold"
     return (
@@ -34,7 +34,7 @@ def headline(forecast: Forecast) -> str:
 
 
 def resource_rows(rows: Iterable[Row]) -> Iterator[Sequence[str]]:
-    """A row of cells for each resource."""
+    """Yield a row of cells for each resource."""
     for row in rows:
         headroom = f"{row.headroom:,.1f} x" if row.headroom < 1e6 else "-"
         limit = f"{short(row.limit.value)} {row.limit.unit}"
@@ -42,7 +42,7 @@ def resource_rows(rows: Iterable[Row]) -> Iterator[Sequence[str]]:
 
 
 def outcome(run: Run) -> str:
-    """What came of a run."""
+    """Return the result of a run in sentences."""
     if run.throttled:
         turned = ", ".join(f"{count:,} by {resource}" for resource, count in run.throttled.most_common())
         away = f"Turned away {turned}; {run.gave_up:,} gave up."
@@ -53,7 +53,7 @@ def outcome(run: Run) -> str:
         f"{away} {run.accepted:,} of {run.signups:,} signups stored, {run.confirmed:,} confirmed. {lost} "
         f"The bucket is read {run.origin_reads:,} times, all else comes from the CDN's caches. "
         f"A confirmation email waits {span(run.email_wait_s_max)} at most; "
-        f"telling all of them takes {span(run.fan_out_s)}."
+        f"notifying all of them takes {span(run.fan_out_s)}."
     )
 
 
@@ -67,7 +67,7 @@ def _lost(run: Run) -> str:
 
 
 def refresh_sentence(refresh: PageRefresh) -> str:
-    """The price of a stock event."""
+    """Return the price of an availability change in sentences."""
     free, usd = PRICES[Item.INVALIDATIONS].free, refresh_usd(refresh)
     return (
         f"A change of availability writes up to {_mean(refresh.objects)} pages and invalidates up to "
@@ -81,7 +81,7 @@ def _mean(number: float) -> str:
 
 
 def bill_rows(bill: Bill) -> Iterator[Sequence[str]]:
-    """A row of cells for each line, and the sums."""
+    """Yield a row of cells for each line of the bill, and the sums."""
     for line in bill.lines:
         amount = f"{line.charged_units:,.2f} {line.price.unit}"
         yield str(line.used.item), amount, f"{line.usd:,.3f}", f"{line.usd_after_free:,.3f}", line.used.why
@@ -89,7 +89,7 @@ def bill_rows(bill: Bill) -> Iterator[Sequence[str]]:
 
 
 def plan_rows(bill: Bill) -> Iterator[Sequence[str]]:
-    """A row of cells for each flat plan."""
+    """Yield a row of cells for each flat plan."""
     for fit in bill.plans():
         verdict = "fits" if fit.fits else "too small: past it, CloudFront may slow the shop down"
         of_requests, of_bytes = f"{fit.of_requests:.0%}", f"{fit.of_bytes:.0%}"
@@ -97,15 +97,15 @@ def plan_rows(bill: Bill) -> Iterator[Sequence[str]]:
 
 
 def short(number: float) -> str:
-    """A number as short as it can be said."""
-    for limit, email in ((1e9, "G"), (1e6, "M")):
+    """Return a number in short form: 1.2 M."""
+    for limit, suffix in ((1e9, "G"), (1e6, "M")):
         if number >= limit:
-            return f"{number / limit:,.1f} {email}"
+            return f"{number / limit:,.1f} {suffix}"
     return f"{number:,.0f}" if number >= 10 or number == int(number) else f"{number:,.1f}"
 
 
 def span(seconds: float) -> str:
-    """A length of time, in the unit that suits it."""
+    """Return a duration in the unit that suits it."""
     for unit_s, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
         if seconds >= 2 * unit_s:
             return f"{seconds / unit_s:.1f} {unit}".replace(".0 ", " ")
@@ -113,12 +113,12 @@ def span(seconds: float) -> str:
 
 
 def _console() -> Console:
-    # A table that goes to a file is not folded to the width of a terminal that is not there.
+    # Without a terminal, tables are not folded.
     return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
 
 
 def show(made: Forecast) -> None:
-    """The whole answer."""
+    """Print the whole forecast."""
     console = _console()
     console.print(f"\n[bold]{headline(made)}[/bold]")
     console.print(f"Breaks first: {made.breaks_first}\n")
@@ -155,7 +155,7 @@ def _bill_table(rows: Iterable[Sequence[str]]) -> Table:
 
 
 def tell_story(weight: PageWeight, now: Bill, refresh: PageRefresh) -> None:
-    """The founding story's bill, then and now."""
+    """Print the founding story's bill, then and now."""
     console = _console()
     console.print(
         f"\n[bold]A million visitors, then and now.[/bold] Then a visit weighed about "
@@ -173,8 +173,8 @@ def tell_story(weight: PageWeight, now: Bill, refresh: PageRefresh) -> None:
         f"\nA request less in each view saves ${usd_per_request():.2f}, 10 kB less ${usd_per_10_kb():.2f}."
     )
     console.print(refresh_sentence(refresh))
-    for each in sorted(weight.fetched, key=lambda each: -each.body_bytes):
-        console.print(f"  {each.body_bytes:>9,} bytes  {each.path}")
+    for response in sorted(weight.fetched, key=lambda response: -response.body_bytes):
+        console.print(f"  {response.body_bytes:>9,} bytes  {response.path}")
     console.print(
         f"\nNow, line by line, at list prices ({now.usd_after_free:,.2f} with what is always free):\n"
     )

@@ -1,4 +1,4 @@
-"""What a campaign uses, item by item. Each amount names the sum it comes from."""
+"""The amounts that a campaign uses, item by item; each amount shows its calculation."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from spillway.preflight.measured import Measured, Step
 from spillway.preflight.prices import Item
 
 MEMORY_MB = 512  # .chalice/config.json; a test holds this and the batches to what is deployed
-# Putting an entry into the line's index writes there too, and so does taking it out.
+# Adding an entry to the waitlist's index writes there too, and so does removing it.
 INDEX_WRITES = {Step.CONFIRM: 1, Step.TELL: 1}
 # Lambda's own lines for each call, START, END and REPORT, with the 26 bytes that CloudWatch adds to each.
 # https://docs.aws.amazon.com/lambda/latest/dg/python-logging.html (2026-11)
@@ -19,24 +19,31 @@ LAMBDA_LOG_BYTES = 400
 QUEUE_BATCH = 10  # app.py
 STREAM_BATCH = 25  # app.py
 ENTRY_BYTES = 600
-# A message is put, received and deleted; the two latter in batches, by Lambda, on our account.
+# A message is sent, received and deleted; Lambda receives and deletes in batches, on the shop's bill.
 QUEUE_REQUESTS_PER_MESSAGE = 1 + 2 / QUEUE_BATCH
-# CloudFront asks each of its regional caches' origins once for an object: 13 of them, all asked.
+# Each of CloudFront's 13 regional caches asks the bucket once for an object.
 # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/HowCloudFrontWorks.html (2026-11)
 REGIONAL_CACHES = 13
-# The page that says thanks, packed, its style included. A test weighs the one of a build.
+# The thanks page, compressed, with its style. A test measures the one of a build.
 SMALL_PAGE_BYTES = 4_500
-# What the API answers is sent as it is: CloudFront packs nothing where caching is disabled.
+# API responses are sent uncompressed: CloudFront compresses nothing where caching is disabled.
 # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/ServingCompressedFiles.html
-# The page with the button, its style included, and the answer to a form. Tests weigh both.
+# The page with the button, with its style, and the answer to a form. Tests measure both.
 API_PAGE_BYTES = 13_000
 FORM_ANSWER_BYTES = 21
 
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """An amount of one item. `why` is the sum it came from; `of_feedback` is what SES tells of emails,
-    `of_refresh` what keeping pages up to date takes."""
+    """An amount of one item.
+
+    Attributes:
+        item: The item.
+        amount: The amount, in the item's smallest unit.
+        why: The calculation, in words.
+        of_feedback: Whether SES's delivery events cause it.
+        of_refresh: Whether page refreshes cause it.
+    """
 
     item: Item
     amount: float
@@ -54,8 +61,15 @@ def usage(
     provisioned: int = 0,
     refresh: PageRefresh = NO_REFRESH,
 ) -> tuple[Used, ...]:
-    """Everything a campaign uses, from the first page to the last email, `provisioned` environments of
-    the API being kept ready for all of it. Each change of availability causes a `refresh`.
+    """Return all amounts of a campaign, from the first page to the last email.
+
+    Args:
+        campaign: The campaign.
+        weight: The landing page.
+        measured: The cost of each step.
+        site_bytes: Size of the built site, in bytes.
+        provisioned: Lambda instances kept ready for the API.
+        refresh: The work of one availability change.
     """
     return (
         *_pages(campaign, weight, site_bytes),
@@ -69,7 +83,7 @@ def usage(
 
 def _pages(campaign: Campaign, weight: PageWeight, site_bytes: float) -> Iterator[Used]:
     views, calls, confirmed = campaign.page_views, api_calls(campaign), campaign.confirmed
-    # To confirm takes a page with a button, which the API makes, and one of the shop that says thanks.
+    # A confirmation loads a page with a button from the API, and the thanks page of the shop.
     answers = calls * HEAD_BYTES + campaign.signup_posts * FORM_ANSWER_BYTES + confirmed * API_PAGE_BYTES
     answers += confirmed * (SMALL_PAGE_BYTES + HEAD_BYTES)
     yield Used(
@@ -80,7 +94,7 @@ def _pages(campaign: Campaign, weight: PageWeight, site_bytes: float) -> Iterato
     yield Used(
         Item.CDN_REQUESTS,
         views * weight.requests + calls + confirmed,
-        f"{views:,} views x {weight.requests:.2f}, {calls:,} API calls, {confirmed:,} thanked",
+        f"{views:,} views x {weight.requests:.2f}, {calls:,} API calls, {confirmed:,} thanks pages",
     )
     fetched = weight.requests * REGIONAL_CACHES
     yield Used(Item.S3_READS, fetched, f"{weight.requests:.2f} objects x {REGIONAL_CACHES} regional caches")
@@ -101,12 +115,12 @@ def _refreshes(campaign: Campaign, refresh: PageRefresh) -> Iterator[Used]:
 
 
 def api_calls(campaign: Campaign) -> int:
-    """Calls that reach the API: forms, and for who confirms a page and a button."""
+    """Return the number of API calls: one for each form, and two for each confirmation."""
     return campaign.signup_posts + 2 * campaign.confirmed
 
 
 def steps_of(campaign: Campaign) -> dict[Step, int]:
-    """How many shoppers take each step."""
+    """Return the number of shoppers who take each step."""
     return {
         Step.SIGN_UP: campaign.signup_posts,
         Step.REACT_TO_SIGNUP: campaign.signups,
@@ -151,10 +165,14 @@ def _work(campaign: Campaign, measured: Measured) -> Iterator[Used]:
         f"{busy_s:,.0f} s at {MEMORY_MB} MB, from CPU and calls measured {measured.measured_on}",
     )
     yield Used(
-        Item.WRITE_UNITS, writes, f"{writes / max(1, campaign.signups):.1f} for each signup, told at the end"
+        Item.WRITE_UNITS,
+        writes,
+        f"{writes / max(1, campaign.signups):.1f} for each signup, with its restock email",
     )
     yield Used(
-        Item.READ_UNITS, reads, f"{reads / max(1, campaign.signups):.1f} for each signup, told at the end"
+        Item.READ_UNITS,
+        reads,
+        f"{reads / max(1, campaign.signups):.1f} for each signup, with its restock email",
     )
     yield Used(
         Item.TABLE_STORAGE, campaign.signups * ENTRY_BYTES, f"{campaign.signups:,} entries, for a month"
@@ -164,8 +182,10 @@ def _work(campaign: Campaign, measured: Measured) -> Iterator[Used]:
         messages * QUEUE_REQUESTS_PER_MESSAGE,
         f"{messages:,.0f} messages x {QUEUE_REQUESTS_PER_MESSAGE:g} requests",
     )
-    yield Used(Item.S3_READS, gets, "the theme, looked at by each step that writes a page or an email")
-    logged = calls * LAMBDA_LOG_BYTES + sum(count * each.log_bytes for count, each in figures.values())
+    yield Used(Item.S3_READS, gets, "the theme, read by each step that renders a page or an email")
+    logged = calls * LAMBDA_LOG_BYTES + sum(
+        count * step_figures.log_bytes for count, step_figures in figures.values()
+    )
     yield Used(Item.LOG_BYTES, logged, f"{calls:,.0f} calls x {LAMBDA_LOG_BYTES} bytes of Lambda's, and ours")
 
 
@@ -174,7 +194,7 @@ def _kept_ready(campaign: Campaign, provisioned: int) -> Iterator[Used]:
         yield Used(
             Item.LAMBDA_READY,
             provisioned * MEMORY_MB / 1024 * campaign.over_s,
-            f"{provisioned:,} environments at {MEMORY_MB} MB for {campaign.over_s:,} s",
+            f"{provisioned:,} instances at {MEMORY_MB} MB for {campaign.over_s:,} s",
         )
 
 
@@ -182,12 +202,12 @@ def _mail(campaign: Campaign) -> Iterator[Used]:
     yield Used(
         Item.EMAILS,
         campaign.signups + campaign.confirmed,
-        f"{campaign.signups:,} to confirm, {campaign.confirmed:,} that it can be had",
+        f"{campaign.signups:,} confirmations, {campaign.confirmed:,} restock emails",
     )
 
 
 def _feedback(campaign: Campaign, measured: Measured) -> Iterator[Used]:
-    """SES publishes that an email was delivered; a queue brings it to the entry it belongs to."""
+    """Yield the amounts of delivery events: SES publishes one for each email; a queue passes it on."""
     emails, heard = campaign.signups + campaign.confirmed, measured.steps[Step.HEAR]
     calls = emails / QUEUE_BATCH
     busy_s = emails * heard.duration_ms(MEMORY_MB) / 1000

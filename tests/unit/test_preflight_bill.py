@@ -266,7 +266,7 @@ def test_bytes_are_charged_by_the_gibibyte() -> None:
         ("second,people\n0,1\n", ":1"),
         ("second,visitors\n0,many\n", ":2"),
         ("second,visitors\n0,1\n-1,5\n", ":3"),
-        ("second,visitors\n0,0\n", "nobody"),
+        ("second,visitors\n0,0\n", "no visitors"),
     ],
 )
 def test_a_trace_that_cannot_be_used_names_its_line(text: str, place: str, tmp_path: Path) -> None:

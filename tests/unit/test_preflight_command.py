@@ -194,7 +194,7 @@ def test_a_million_an_hour_breaks_a_new_account_and_with_the_fixes_nothing_is_lo
     )
     assert ended.returncode == 1, ended.stderr
     document = json.loads(ended.stdout)
-    assert document["as_it_is"]["throttled"]["Lambda environments"] > 0
+    assert document["as_it_is"]["throttled"]["Lambda instances"] > 0
     assert not document["as_it_is"]["nothing_lost"]
     broken = {row["resource"] for row in document["resources"] if row["verdict"] == "breaks"}
     assert broken == {"Lambda, at once", "emails, pace", "emails in 24 hours"}

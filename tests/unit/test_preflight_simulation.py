@@ -11,7 +11,7 @@ from spillway.preflight.cloud_model import (
     DAY_S,
     GROWTH_AFTER_S,
     EmailQueue,
-    Environments,
+    LambdaInstances,
     Start,
     TableCapacity,
     TokenBucket,
@@ -40,9 +40,9 @@ def known(**values: float) -> Limits:
     return Limits().known(Origin.GIVEN, **values)
 
 
-def environments(most: int, **facts: float) -> Environments:
+def environments(most: int, **facts: float) -> LambdaInstances:
     settings = {"new_per_10_s": 1e9, "calls_per_s": 1e9, "init_s": 0.0, **facts}
-    return Environments(most=most, **settings)  # type: ignore[arg-type]
+    return LambdaInstances(most=most, **settings)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("servers", "offered"), [(5, 3.0), (10, 9.0), (20, 12.0)])
@@ -110,7 +110,7 @@ def test_new_environments_come_a_thousand_in_ten_seconds_and_are_reused() -> Non
         200,
         100,
     )
-    ready = Environments(most=10, new_per_10_s=0, calls_per_s=1e9, init_s=1, ready=2)
+    ready = LambdaInstances(most=10, new_per_10_s=0, calls_per_s=1e9, init_s=1, ready=2)
     assert [ready.call(at_s=0, duration_s=1)[0] for _ in range(3)] == [
         Start.WARM,
         Start.WARM,
