@@ -233,7 +233,7 @@ def request_my_waitlists(request: Request) -> Response:
     if honeypot:
         log("honeypot")
         if wants_html(request):
-            return once_more_page("/api/waitlists", (("email", address.mailbox),), _localized(request))
+            return once_more_page("/api/waitlists", (("email", address.mailbox),), _renderer_for(request))
     else:
         container.confirmations_queue.put_my_waitlists(_shopper(address), _source(request))
     return _onward(request, "/waitlist/sent") if wants_html(request) else accepted()
@@ -244,8 +244,8 @@ def request_my_waitlists(request: Request) -> Response:
 def show_my_waitlists(request: Request) -> Response:
     """Show each waitlist of a shopper. Change nothing."""
     token = link_token(request)
-    renderer = _localized(request)
-    awaited = container.my_waitlists.awaited(token, renderer.told)
+    renderer = _renderer_for(request)
+    awaited = container.my_waitlists.awaited(token, renderer.localize)
     page = renderer.page("my-waitlists.html", at=link_address(request, token), awaited=awaited, token=token)
     return html_page(page, language=renderer.language)
 
@@ -359,22 +359,22 @@ def _linked(purpose: Purpose, token: str) -> "LinkedEntry":
 
 
 def _linked_page(request: Request, template: str, linked: "LinkedEntry", token: str) -> Response:
-    renderer = _localized(request)
+    renderer = _renderer_for(request)
     at = link_address(request, token)
-    page = renderer.about(
+    page = renderer.linked_page(
         template, linked.product, linked.variant, at=at, token=token, notified=linked.notified
     )
     return html_page(page, language=renderer.language)
 
 
 def _confirmation_page(request: Request, linked: "Sequence[LinkedEntry]", token: str) -> Response:
-    renderer = _localized(request)
+    renderer = _renderer_for(request)
     items = [
         (entry.product, entry.variant, entry.orderable)
         for entry in linked
         if entry.product and entry.confirmable
     ]
-    page = renderer.about_all(
+    page = renderer.linked_items_page(
         "confirm.html",
         [(product, variant, orderable) for product, variant, orderable in items if variant],
         at=link_address(request, token),
@@ -387,8 +387,8 @@ def _live_theme() -> "Renderer":
     return container.recent_themes.live()
 
 
-def _localized(request: Request) -> "Renderer":
-    return _live_theme().under(root_asked(request))
+def _renderer_for(request: Request) -> "Renderer":
+    return _live_theme().for_root(root_asked(request))
 
 
 def _onward(request: Request, path: str) -> Response:

@@ -1,5 +1,5 @@
 """AWS without its SDK, for the calls a flood is made of: signed, kept alive, tried again.
 
-boto3 costs a cold start a fifth of a second and every call a millisecond of CPU. What is not on a
-shopper's way to the list keeps boto3, imported when first needed.
+boto3 costs a cold start a fifth of a second and every call a millisecond of CPU. Calls outside
+of a signup use boto3, imported when first needed.
 """

@@ -18,7 +18,7 @@ ONE_PACKET_BYTES_MAX = 32 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back."""
+    """The answer to a request."""
 
     status: int
     headers: Mapping[str, str]
@@ -37,7 +37,7 @@ class Connections:
             _tls()
 
     def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """One request and its answer; redirects are answers.
+        """Send one request and return its answer; redirects are answers.
 
         Raises:
             AwsUnreachable: no answer came back in time.
@@ -56,7 +56,7 @@ class Connections:
             return self._on(self._open(), method, head, body)
 
     def close(self) -> None:
-        """Hang up; the next request opens a connection anew."""
+        """Close the connections; the next request opens one."""
         while self._idle:
             self._idle.pop().close()
 

@@ -1,4 +1,4 @@
-"""What can go wrong with a call to AWS, whoever made the call: this package or boto3."""
+"""Errors of calls to AWS, by this package or by boto3."""
 
 from http import HTTPStatus
 from typing import Any
@@ -23,11 +23,11 @@ PASSING = THROTTLES | {
 
 
 class AwsError(Exception):
-    """A call that did not do what it was asked. Never holds the request: that may name a shopper."""
+    """A call that failed. It never has the request in it, which may name a shopper."""
 
 
 class AwsRefused(AwsError):
-    """AWS answered, and the answer was no: `code` is its word for why, `status` the HTTP status."""
+    """AWS refused a call: `code` is its reason, `status` the HTTP status."""
 
     def __init__(self, code: str, status: int) -> None:
         super().__init__(f"{code} ({status})")
@@ -36,7 +36,7 @@ class AwsRefused(AwsError):
 
 
 class AwsUnreachable(AwsError):
-    """There was no answer, or none that can be read; whether the call was carried out is not known."""
+    """No answer that can be read; the call may have succeeded."""
 
 
 class NoCredentials(AwsError):
@@ -44,14 +44,14 @@ class NoCredentials(AwsError):
 
 
 def code_of(error: BaseException) -> str:
-    """AWS's word for an error, of ours or of boto3's (not imported for this); empty when it has none."""
+    """Return AWS's code of an error, ours or boto3's (not imported for this); empty when it has none."""
     if isinstance(error, AwsRefused):
         return error.code
     return str(_answer(error).get("Error", {}).get("Code", ""))
 
 
 def passes(error: BaseException) -> bool:
-    """Whether the same call may well succeed a moment later."""
+    """Return whether the same call may succeed a moment later."""
     if isinstance(error, AwsUnreachable) or code_of(error) in PASSING:
         return True
     status = error.status if isinstance(error, AwsRefused) else _status(error)

@@ -64,7 +64,7 @@ class JsonApi:
         self._content_type = f"application/x-amz-json-{service.json_version}"
 
     def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
-        """The answer to one operation.
+        """Return the answer to one operation.
 
         Raises:
             AwsRefused: AWS said no; `code` says why.
@@ -137,22 +137,22 @@ class Aws:
         self._connections: list[Connections] = []
 
     def dynamodb(self) -> DynamoDb:
-        """DynamoDB of the environment's region."""
+        """Return DynamoDB of the environment's region."""
         return DynamoDb(self._api(DYNAMODB))
 
     def secrets_manager(self) -> SecretsManager:
-        """Secrets Manager of the environment's region."""
+        """Return Secrets Manager of the environment's region."""
         return SecretsManager(self._api(SECRETS_MANAGER))
 
     def endpoint(self, service: Service) -> str:
-        """The origin a service answers at; the variables that the SDKs know replace AWS's own."""
+        """Return the origin of a service; the SDKs' variables replace AWS's own."""
         for name in (f"AWS_ENDPOINT_URL_{service.variable}", "AWS_ENDPOINT_URL"):
             if self._environment.get(name):
                 return self._environment[name].rstrip("/")
         return aws_origin(service.name, self._region())
 
     def close(self) -> None:
-        """Hang up everywhere; a later call opens what it needs."""
+        """Close each connection; a later call opens what it needs."""
         for connections in self._connections:
             connections.close()
 
@@ -167,7 +167,7 @@ class Aws:
 
 
 def aws_origin(name: str, region: str) -> str:
-    """Where AWS answers in a region: for a service by its name, for a bucket by "BUCKET.s3"."""
+    """Return AWS's origin in a region: for a service by its name, for a bucket by "BUCKET.s3"."""
     suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
     return f"https://{name}.{region}.{suffix}"
 
@@ -184,7 +184,7 @@ def _document(answer: Answer) -> dict[str, Any]:
 
 
 def _code(answer: Answer) -> str:
-    """AWS's word for an error: "com.amazonaws.dynamodb.v20120810#ThrottlingException" is the last part."""
+    """Return the code: "com.amazonaws.dynamodb.v20120810#ThrottlingException" is the last part."""
     try:
         named = json.loads(answer.body)["__type"]
     except (ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""Signature Version 4: proves to AWS who sent a request, and that nobody changed it on its way.
+"""Signature Version 4 and the credentials for it: proves the sender and the content of a request to AWS.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """
@@ -21,7 +21,7 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Who signs. `session_token` goes with credentials that end; `expires_at_s` is when they do."""
+    """The keys of an AWS identity. Temporary ones have a `session_token` and end at `expires_at_s`."""
 
     access_key: str
     secret_key: str = field(repr=False)
@@ -30,7 +30,7 @@ class Credentials:
 
 
 class Signer:
-    """Signs requests to one service in one region. The day's key is made once a day."""
+    """Signs requests to one service in one region, with a key that it derives once a day."""
 
     def __init__(self, service: str, region: str) -> None:
         self._service = service
@@ -49,7 +49,7 @@ class Signer:
         at_s: float,
         query: str = "",
     ) -> dict[str, str]:
-        """The headers to send: those given, and what proves them.
+        """Return the headers to send: the given ones and their signature.
 
         `path` and `query` are as they go over the wire, `path` without "." and ".." and doubled
         slashes. Names of `headers` are in lower case and `host` is among them; all are signed.
@@ -68,7 +68,7 @@ class Signer:
         return signed
 
     def authorization(self, credentials: Credentials, stamp: str, names: str, canonical_request: str) -> str:
-        """The header that proves a request which is in its canonical form already.
+        """Return the authorization header of a request in its canonical form.
 
         `stamp` is what x-amz-date says, `names` those of the headers that are signed.
         """
@@ -118,7 +118,7 @@ class CredentialSource:
         self._fetched: Credentials | None = None
 
     def __call__(self) -> Credentials:
-        """Credentials that are good now.
+        """Return credentials that are valid now.
 
         Raises:
             NoCredentials: the environment names none.

@@ -1,4 +1,4 @@
-"""What SES tells about an email after it was accepted, and what that means for the shopper.
+"""SES's events about an email after SES accepted it, and their meaning for the shopper.
 
 https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html
 
@@ -25,7 +25,7 @@ from chalicelib.domain.ids import sku_of_tag
 
 
 class FeedbackState(StrEnum):
-    """What became of an email, as far as it is known by now."""
+    """The state of an email, as far as it is known."""
 
     DELAYED = "delayed"
     DELIVERED = "delivered"
@@ -37,7 +37,7 @@ class FeedbackState(StrEnum):
 
     @property
     def rank(self) -> int:
-        """Of states of one email, the one of the highest rank stays."""
+        """The rank: a state of a lower rank never replaces this one."""
         return list(FeedbackState).index(self)
 
     @property
@@ -75,9 +75,9 @@ WORD = re.compile(r"[A-Za-z][A-Za-z ]{0,39}")
 class Feedback:
     """One event about one email, found again by the tags it was sent with.
 
-    `sku` and `restock`, the tag of the restock it told of, are empty for an email about none. What SES did
-    not even try, since it had the address suppressed, `counts` for nobody's health. `at_ms` is when that
-    happened, `mailbox_fault` says of a soft bounce that it is about the mailbox, not about the email.
+    `sku` and `restock`, the tag of its restock, are empty for an email about none. An email that SES did not
+    try, since it suppresses the address itself, does not count (`counts`). `at_ms` is the time of the event;
+    `mailbox_fault` marks a soft bounce that is about the mailbox, not about the email.
     """
 
     state: FeedbackState
@@ -92,12 +92,12 @@ class Feedback:
 
 
 class NoFeedback(ValueError):
-    """The message is an event about our emails that cannot be read; a person should see it."""
+    """The message is an event about our emails that cannot be read; a person must see it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """A message that says nothing about an email of ours. `kind` is a type that SES or SNS gives it."""
+    """A message about no email of ours. `kind` is its type, by SES or SNS."""
 
     why: str
     kind: str = ""
@@ -108,7 +108,7 @@ def read_message(body: str, *, topic: str, configuration_set: str) -> Feedback |
 
     Ignores what is no event about an email of ours: the sentence SES publishes when an event destination is
     made, notifications of SNS about subscriptions, tests from a console, events of other configuration sets,
-    types of events that tell nothing new, and types there may be one day.
+    types of events without news, and types that SES may add.
     https://docs.aws.amazon.com/sns/latest/dg/sns-message-and-json-formats.html
 
     Raises:
@@ -141,7 +141,7 @@ def read_message(body: str, *, topic: str, configuration_set: str) -> Feedback |
 
 
 def feedback_from(event: Mapping[str, Any], *, configuration_set: str) -> Feedback | None:
-    """The feedback of an event; None for one that tells nothing new (sent, opened, clicked, not spam).
+    """Return the feedback of an event; None for one without news (sent, opened, clicked, not spam).
 
     Raises:
         NoFeedback: the event is not of our configuration set, or not in SES's form.
@@ -177,7 +177,7 @@ def feedback_from(event: Mapping[str, Any], *, configuration_set: str) -> Feedba
 
 
 def _object(text: object) -> Mapping[str, Any]:
-    """A JSON object; an empty one where the text is anything else."""
+    """Return the JSON object of a text; an empty one for any other text."""
     try:
         value = json.loads(text) if isinstance(text, str) else None
     except (ValueError, RecursionError):
@@ -186,7 +186,7 @@ def _object(text: object) -> Mapping[str, Any]:
 
 
 def _sets(event: Mapping[str, Any]) -> list[Any] | None:
-    """The configuration sets of an event; None where it names none."""
+    """Return the configuration sets of an event; None where it names none."""
     found: Any = event
     for name in ("mail", "tags", SET_TAG):
         found = found.get(name) if isinstance(found, dict) else None
@@ -199,7 +199,7 @@ def _is_about(text: object, configuration_set: str) -> bool:
 
 
 def _word(kind: object) -> str:
-    """A type as it goes into the log; empty where it might be anything."""
+    """Return a type for the log; empty for a text that is no plain word."""
     return kind if isinstance(kind, str) and WORD.fullmatch(kind) else ""
 
 

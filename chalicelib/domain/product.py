@@ -1,4 +1,4 @@
-"""A product as the catalogue knows it: what the shop says about it, never how many are left."""
+"""A product of the catalogue, without its stock."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -9,7 +9,7 @@ from chalicelib.domain.ids import sku_id
 
 
 class Condition(StrEnum):
-    """The state a product is sold in, in the words of Google's product data specification."""
+    """The condition of a product, in the words of Google's product data specification."""
 
     NEW = "new"
     USED = "used"
@@ -38,8 +38,10 @@ class PictureSource:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture ready for a page: best encodings first, `url` for those who know none of them. `blur` is a
-    few pixels of it, as an address: what is shown until it comes."""
+    """A picture for a page: best encodings first, `url` for browsers that know none of them.
+
+    `blur` is a few pixels of it in a data address, which a browser shows first.
+    """
 
     url: str
     width: int
@@ -51,7 +53,7 @@ class Picture:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Picture":
-        """The picture of a document made by `dataclasses.asdict`, after a round through JSON."""
+        """Return the picture of a document made by `dataclasses.asdict`, after a round through JSON."""
         sources = tuple(
             PictureSource(source["media_type"], tuple((url, width) for url, width in source["candidates"]))
             for source in document["sources"]
@@ -99,18 +101,18 @@ class Variant:
 
     @property
     def sku_id(self) -> str:
-        """A name for the SKU that an HTML id and the fragment of an address can hold."""
+        """The SKU in a form for HTML ids and fragments of addresses."""
         return sku_id(self.sku)
 
     @property
     def label(self) -> str:
-        """What a person calls it: "Moss, M"; empty when there is nothing to choose."""
+        """The label for a person: "Moss, M"; empty when there is no choice."""
         return ", ".join(value for _, value in self.options)
 
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """What a product says in another locale than the shop's first. What is empty is said as there.
+    """A product's texts in another locale than the shop's first; an empty text stays as there.
 
     `alts` are those of its pictures, in their order; `words` are names and values of options.
     """
@@ -127,7 +129,7 @@ class Translation:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Translation":
-        """The translation of a document made by `dataclasses.asdict`, after a round through JSON."""
+        """Return the translation of a document made by `dataclasses.asdict`, after a round through JSON."""
         pairs = {name: _pairs(document[name]) for name in ("details", "words")}
         return cls(**{**document, **pairs, "alts": tuple(document["alts"])})
 
@@ -178,7 +180,8 @@ class Product:
         first = self.variants[0]
         former = first.compare_at_minor
         if former is None or any(
-            (each.price_minor, each.compare_at_minor) != (first.price_minor, former) for each in self.variants
+            (variant.price_minor, variant.compare_at_minor) != (first.price_minor, former)
+            for variant in self.variants
         ):
             return None
         return former
@@ -187,15 +190,15 @@ class Product:
     def sale_ends_on(self) -> str | None:
         """The last day of a sale of all its variants; None without one, or where they have different days."""
         ends_on = self.variants[0].sale_ends_on
-        return ends_on if all(each.sale_ends_on == ends_on for each in self.variants) else None
+        return ends_on if all(variant.sale_ends_on == ends_on for variant in self.variants) else None
 
     @property
     def skus(self) -> frozenset[str]:
-        """What its variants are sold as."""
+        """The SKUs of its variants."""
         return frozenset(variant.sku for variant in self.variants)
 
     def variant(self, sku: str) -> Variant:
-        """The variant sold as `sku`.
+        """Return the variant sold as `sku`.
 
         Raises:
             KeyError: no variant of this product has that SKU.
@@ -206,36 +209,39 @@ class Product:
         raise KeyError(sku)
 
     def picture_of(self, variant: Variant) -> Picture | None:
-        """The first picture that shows what sets `variant` apart, or else the first there is."""
+        """Return the first picture that shows the options of `variant`, or else the first."""
         for picture in self.pictures:
             if picture.options and set(picture.options) <= set(variant.options):
                 return picture
         return self.pictures[0] if self.pictures else None
 
     def in_locale(self, locale: str, words: Mapping[str, str]) -> "Product":
-        """The product as it is told in `locale`; `words` are the shop's own for names and values of
-        options, where the product has none."""
-        told = next((each for each in self.translations if each.locale == locale), Translation(locale))
-        words = {**words, **dict(told.words)}
-        alts = (*told.alts, *("" for _ in self.pictures))
+        """Return the product in `locale`; `words` are the shop's own for names and values of options, where
+        the product has none."""
+        found = [translation for translation in self.translations if translation.locale == locale]
+        local = found[0] if found else Translation(locale)
+        words = {**words, **dict(local.words)}
+        alts = (*local.alts, *("" for _ in self.pictures))
         return replace(
             self,
-            title=told.title or self.title,
-            summary=told.summary or self.summary,
-            description_html=told.description_html or self.description_html,
-            details=told.details or self.details,
+            title=local.title or self.title,
+            summary=local.summary or self.summary,
+            description_html=local.description_html or self.description_html,
+            details=local.details or self.details,
             pictures=tuple(
-                replace(each, alt=alt or each.alt, options=_said(each.options, words))
-                for each, alt in zip(self.pictures, alts, strict=False)
+                replace(picture, alt=alt or picture.alt, options=_translated(picture.options, words))
+                for picture, alt in zip(self.pictures, alts, strict=False)
             ),
-            variants=tuple(replace(each, options=_said(each.options, words)) for each in self.variants),
-            # A title in this language is nearer to the page than a search title in another one.
-            seo_title=told.seo_title or (None if told.title else self.seo_title),
-            seo_description=told.seo_description or (None if told.summary else self.seo_description),
+            variants=tuple(
+                replace(variant, options=_translated(variant.options, words)) for variant in self.variants
+            ),
+            # A title in this language fits the page better than a search title in another one.
+            seo_title=local.seo_title or (None if local.title else self.seo_title),
+            seo_description=local.seo_description or (None if local.summary else self.seo_description),
         )
 
     def to_document(self) -> dict[str, Any]:
-        """A JSON-ready document; `from_document` gives the same product back."""
+        """Return a JSON-ready document; `from_document` returns an equal product."""
         return {
             "slug": self.slug,
             "title": self.title,
@@ -269,7 +275,7 @@ class Product:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Product":
-        """The product of a document made by `to_document`, after a round through JSON."""
+        """Return the product of a document made by `to_document`, after a round through JSON."""
         return cls(
             **{
                 **cls.read_stated(document),
@@ -279,13 +285,15 @@ class Product:
                 "tags": tuple(document["tags"]),
                 # A product that was published before shops had several languages has none.
                 "translations": tuple(
-                    Translation.from_document(each) for each in document.get("translations", ())
+                    Translation.from_document(translation) for translation in document.get("translations", ())
                 ),
             }
         )
 
 
-def _said(options: tuple[tuple[str, str], ...], words: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+def _translated(
+    options: tuple[tuple[str, str], ...], words: Mapping[str, str]
+) -> tuple[tuple[str, str], ...]:
     return tuple((words.get(name, name), words.get(value, value)) for name, value in options)
 
 

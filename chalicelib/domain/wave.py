@@ -28,7 +28,7 @@ class WavePolicy:
     units_min: int = 1
 
     def enough(self, units: int | None) -> bool:
-        """Return whether so many units are worth an email; None is a shop that does not count."""
+        """Return whether so many units are worth an email; None for a shop that does not count."""
         return units is None or units >= self.units_min
 
     def emails_for(self, units: int | None) -> int | None:

@@ -24,7 +24,7 @@ JSON_TYPE = "application/json"
 # Control characters and halves of a surrogate pair: no keyboard makes them.
 UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
-# What a browser says of a form of the page's own origin, and of an address that a person typed.
+# The values for a form of the page's own origin, and for an address that a person typed.
 OWN_SITES = frozenset({"same-origin", "none"})
 # A shop without a domain is served under its distribution's name, which the API's function cannot know: the
 # distribution is made from it. https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/LinkFormat.html

@@ -61,7 +61,7 @@ def see_page(request: Request, path: str, theme: "Callable[[], Renderer]") -> Re
     root = ""
     if root_asked(request):
         try:
-            root = theme().under(root_asked(request)).edition.root
+            root = theme().for_root(root_asked(request)).edition.root
         except Exception as error:  # noqa: BLE001 - the request is done: the shop's first language will do
             log("language_not_known", error=type(error).__name__)
     return see_other(f"{root}{path}")
@@ -152,7 +152,7 @@ def refusal(request: Request, problem: Problem, renderer: "Callable[[], Renderer
     if not wants_html(request):
         return problem_document(problem)
     try:
-        localized = renderer().under(root_asked(request) or root_of(problem.back_path))
+        localized = renderer().for_root(root_asked(request) or root_of(problem.back_path))
         page, language = _page(problem, localized), localized.language
     except Exception as error:  # noqa: BLE001 - a person gets a page also where the theme cannot be read
         from html import escape  # its table of entities would be a part of every cold start
@@ -193,7 +193,7 @@ def _retry(problem: Problem) -> dict[str, str]:
 def _page(problem: Problem, renderer: "Renderer") -> str:
     if problem.status is HTTPStatus.GONE and problem.detail == LINK_GONE:
         return renderer.page("link-problem.html")
-    problems = [_localized(error, renderer) for error in problem.errors] or [renderer.say(problem.detail)]
+    problems = [_localized(error, renderer) for error in problem.errors] or [renderer.gettext(problem.detail)]
     if problem.again:
         return renderer.page(
             "form-again.html", problems=problems, fields=problem.again, action="/api/waitlist"
@@ -206,4 +206,4 @@ def _page(problem: Problem, renderer: "Renderer") -> str:
 
 
 def _localized(error: FieldError, renderer: "Renderer") -> str:
-    return error.detail if renderer.in_english else renderer.say(error.text) % error.values
+    return error.detail if renderer.in_english else renderer.gettext(error.text) % error.values

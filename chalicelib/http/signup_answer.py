@@ -50,12 +50,12 @@ def answer_signup(
         log("honeypot")
         if not by_script:
             fields = form.fields_for(form.address.mailbox)
-            return once_more_page("/api/waitlist", fields, theme().under(root_of(form.page)))
+            return once_more_page("/api/waitlist", fields, theme().for_root(root_of(form.page)))
     suggestion = suggest_domain(form.address)
     if by_script:
         return accepted(suggestion, undo_token(decision.at_ms) if form.wants_undo else None)
     try:
-        renderer = theme().under(root_of(form.page))
+        renderer = theme().for_root(root_of(form.page))
         if suggestion:
             thanks_path = f"{renderer.edition.root}/waitlist/thanks"
             return did_you_mean_page(form, suggestion, renderer, thanks_path=thanks_path)
@@ -96,7 +96,7 @@ def signed_up_page(
 def once_more_page(action: str, fields: Sequence[tuple[str, str]], renderer: "Renderer") -> Response:
     """Ask a person to send a form once more after a program filled in its honeypot. Robots stop there."""
     page = renderer.page(
-        "form-again.html", action=action, problems=[renderer.say(FILLED_IN)], fields=tuple(fields)
+        "form-again.html", action=action, problems=[renderer.gettext(FILLED_IN)], fields=tuple(fields)
     )
     return html_page(page, language=renderer.language)
 
@@ -104,6 +104,6 @@ def once_more_page(action: str, fields: Sequence[tuple[str, str]], renderer: "Re
 def _item(sku: str, renderer: "Renderer", product: "Product | None") -> str:
     if product is None:
         return sku
-    localized = renderer.told(product)
+    localized = renderer.localize(product)
     label = localized.variant(sku).label
     return f"{localized.title}, {label}" if label else localized.title

@@ -1,4 +1,4 @@
-"""Alarms: a notice to whoever subscribed to the topic of the shop's alarms."""
+"""Alarms: notices to the subscribers of the shop's alarm topic."""
 
 from typing import Any
 
@@ -13,5 +13,5 @@ class Alarm:
         self._topic = topic
 
     def ring(self, subject: str, text: str) -> None:
-        """Tell whoever listens."""
+        """Publish a notice."""
         self._client.publish(TopicArn=self._topic, Subject=subject[:SUBJECT_CHARS_MAX], Message=text)

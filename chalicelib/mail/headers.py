@@ -137,7 +137,7 @@ def machine_line(name: str, value: str) -> str:
 
 
 def _phrase(name: str, header_name: str) -> list[str]:
-    """The words of a display name: quoted where that will do, else encoded (RFC 2047, 5)."""
+    """Return the words of a display name: quoted where that suffices, else encoded (RFC 2047, 5)."""
     if _is_plain(name) and len(name) < LINE_CHARS_WANTED - 2:
         return [formataddr((name, "a@b.example")).removesuffix(" <a@b.example>")]
     words = Header(name, "utf-8", maxlinelen=ENCODED_LINE_CHARS_MAX, header_name=header_name or None)
@@ -145,7 +145,7 @@ def _phrase(name: str, header_name: str) -> list[str]:
 
 
 def _is_plain(text: str) -> bool:
-    """Whether text needs no encoding: ASCII, nothing a mail program would decode, spaces that survive."""
+    """Return whether text needs no encoding: ASCII, nothing to decode, spaces that survive."""
     spaced = text != text.strip() or "  " in text
     return bool(_VALUE.fullmatch(text)) and "=?" not in text and not spaced
 

@@ -1,4 +1,4 @@
-"""What a transport promises: one result for each email, in order; and what it says when it will not."""
+"""The contract of a transport: one result for each email, in order, or an error about each of them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ NOT_WRITTEN = "not written: "
 
 
 class Delivery(StrEnum):
-    """What became of one attempt, as far as the transport can tell at once."""
+    """The outcome of one attempt, as far as the transport knows it at once."""
 
     ACCEPTED = "accepted"
     REJECTED = "rejected"
@@ -38,19 +38,19 @@ class OutgoingEmail:
 
 
 class Refusal(StrEnum):
-    """What a transport's refusal means for the emails that wait."""
+    """The meaning of a transport's refusal for the emails that wait."""
 
     RETRY = "retry"
     """Too fast, or not reachable: later."""
     PAUSED = "paused"
-    """This account may not send just now: somebody has to see to it."""
+    """This account may not send now: a person must act."""
     INVALID = "invalid"
     """The same call will be refused again: our mistake or the settings'."""
 
 
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """Accepted: `message_id` is the transport's. Else `reason` is why not, in the transport's own word.
+    """The result of one email: `message_id` if accepted, else the `reason` in the transport's own word.
 
     Postponed: `refusal` says what it waits for.
     """

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 BULK_EMAILS_MAX = 50
-# One refused call says nothing of which email is to blame: halves are tried, with so many calls at most.
+# A refused call does not name its bad email: halves are tried, with so many calls at most.
 # Enough for four bad emails of fifty, and for a dozen at the head before the fault counts as ours.
 CALLS_MAX = 24
 # Each status of SES's BulkEmailStatus and what it means for its email:
@@ -71,15 +71,15 @@ PAUSED_CODES = frozenset({"AccountSuspendedException", "SendingPausedException"}
 INVALID_CODES = frozenset(
     {"AccessDeniedException", "MailFromDomainNotVerifiedException", "NotFoundException"},
 )
-# One email of a call is enough to have all of it refused.
+# One email of a call suffices for a refusal of the whole call.
 EMAIL_CODES = frozenset({"BadRequestException", "MessageRejected", "ValidationException"})
-# What SES calls the content of one email, where it could be checked: a virus.
+# SES's reasons for the content of one email, for example a virus.
 REJECTED_REASONS = frozenset({"MESSAGE_REJECTED", "MessageRejected"})
 TEMPLATE: "EmailTemplateContentTypeDef" = {"Subject": "{{subject}}", "Text": "{{text}}", "Html": "{{html}}"}
 
 
 class SesSender:
-    """Keeps the promise of `EmailSender` with SES."""
+    """Sends through SES; see `EmailSender`."""
 
     def __init__(self, client: "SESV2Client", configuration_set: str) -> None:
         self._client = client
@@ -143,10 +143,9 @@ class _Call:
 
 
 class _Halving:
-    """Sends what a call refuses as a whole by halves, until only the bad emails are left out.
+    """Sends a refused call again by halves, until only the bad emails are left.
 
-    What is refused as a whole was not taken, so nothing is sent twice. What was taken before something
-    else went wrong keeps its result.
+    SES takes no email of a refused call, so nothing is sent twice. Results from before another error stay.
     """
 
     def __init__(self, call: _Call) -> None:
@@ -169,7 +168,7 @@ class _Halving:
         except OutcomeUnknown as unknown:
             if self._calls_left == CALLS_MAX - 1:
                 raise
-            # Of these alone nobody knows: each comes again by itself.
+            # The outcome of these alone is unknown: each comes again by itself.
             return [SendResult(Delivery.DEFERRED, reason=unknown.reason)] * len(entries)
         self._sent = True
         return results
@@ -186,16 +185,16 @@ class _Halving:
         return [SendResult(Delivery.REJECTED, reason=refused.reason)]
 
     def _given_up(self, entries: Sequence[Any], refused: SendRefused) -> list[SendResult]:
-        """No calls are left: where none of many was taken, they are refused alike; else these come later."""
+        """Return the results without calls left: rejected if SES took no email at all, else for later."""
         delivery = Delivery.POSTPONED if self._sent else Delivery.REJECTED
         return [SendResult(delivery, reason=refused.reason)] * len(entries)
 
 
 def _blamed(results: list[SendResult]) -> tuple[SendResult, ...]:
-    """The results, unless not one email of a batch was found right: then the fault is ours.
+    """Return the results, unless each email of a batch is at fault: then the fault is ours.
 
     Raises:
-        SendRefused: all were refused for what they hold, or could not be written.
+        SendRefused: each was refused for its content, or could not be written.
     """
     deliveries = {result.delivery for result in results}
     if Delivery.ACCEPTED in deliveries or not results:
@@ -206,7 +205,7 @@ def _blamed(results: list[SendResult]) -> tuple[SendResult, ...]:
     if len(at_fault) == len(results):
         raise SendRefused(results[0].reason, Refusal.INVALID, about_emails=True)
     if Delivery.POSTPONED in deliveries:
-        # The call ended before anything could be told from anything: none of it was for good.
+        # The call ended before the bad emails were found: no result is final.
         later = next(result for result in results if result.delivery is Delivery.POSTPONED)
         return tuple(later if result in at_fault else result for result in results)
     return tuple(results)
@@ -257,10 +256,10 @@ THROTTLED_CODES = frozenset({"TooManyRequestsException", "ThrottlingException", 
 
 
 class SendingAccount(Protocol):
-    """Where the sending limits are asked for."""
+    """The source of the sending limits."""
 
     def limits(self) -> Limits:
-        """The limits as they are now.
+        """Return the limits of now.
 
         Raises:
             SendRefused: the transport does not say just now.
@@ -268,7 +267,7 @@ class SendingAccount(Protocol):
 
 
 class SesAccount:
-    """Asks SES. Quotas count recipients of the last 24 hours, so what was used comes back bit by bit."""
+    """Reads the limits of SES. Quotas count recipients of the last 24 hours, so they recover gradually."""
 
     def __init__(self, client: "SESV2Client") -> None:
         self._client = client

@@ -50,7 +50,7 @@ QUOTA_STATUS = b"5.4.5"
 
 
 class Security(StrEnum):
-    """How the connection is made secret: from its first byte, or before anything is said."""
+    """The start of encryption: with the first byte, or with STARTTLS before the login."""
 
     TLS = "tls"
     STARTTLS = "starttls"
@@ -58,7 +58,7 @@ class Security(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SmtpServer:
-    """A mail server and how it wants to be spoken to."""
+    """A mail server, its credentials and its limits."""
 
     host: str
     port: int
@@ -70,20 +70,22 @@ class SmtpServer:
 
     @classmethod
     def from_json(cls, text: str) -> "SmtpServer":
-        """The server of a secret: {"host", "port", "username", "password"}, and if it is otherwise than
+        """Return the server of a secret: {"host", "port", "username", "password"}, and if other than
         usual "security" ("tls" or "starttls"), "rate_per_s" and "emails_per_day"."""
         facts = json.loads(text)
         return cls(**{**facts, "security": Security(facts.get("security", Security.TLS))})
 
     def limits(self) -> Limits:
-        """See `SendingAccount.limits`. SMTP has no way to ask: they are what the secret says."""
+        """See `SendingAccount.limits`. The secret has them."""
         per_day = self.emails_per_day
         return Limits(self.rate_per_s, UNLIMITED if per_day is None else per_day, emails_per_day=per_day)
 
 
 class SmtpSender:
-    """Keeps the promise of `EmailSender` with a mail server. `new_id` makes Message-IDs; `tls` says
-    which certificates are trusted."""
+    """Sends through a mail server; see `EmailSender`.
+
+    `new_id` makes Message-IDs; `tls` has the trusted certificates.
+    """
 
     def __init__(
         self,
@@ -138,7 +140,7 @@ class SmtpSender:
         results: list[SendResult],
         until_ms: int,
     ) -> None:
-        """Send those that have no result yet, and add theirs one by one: what breaks off leaves them."""
+        """Send the emails without a result, and add theirs one by one, so that an error keeps them."""
         for outgoing in emails[len(results) :]:
             if self._clock_ms() >= until_ms:
                 return

@@ -58,7 +58,7 @@ class EmailComposer:
         token = self._links.sign(
             Purpose.CONFIRM, LinkSubject.of(newest.shopper, [entry.sku for entry, _ in asked])
         )
-        email = renderer.email(
+        email = renderer.product_email(
             "confirm",
             product=stocked.product,
             variant=stocked.product.variant(newest.sku),
@@ -74,12 +74,12 @@ class EmailComposer:
         renderer = self._renderer_for(entry.page)
         token = self._unsubscribe_token(entry)
         link = self._url(renderer.edition, "unsubscribe", token)
-        email = renderer.email(
+        email = renderer.product_email(
             "already",
             product=stocked.product,
             variant=stocked.product.variant(entry.sku),
             stock=stocked.stock,
-            action_url=f"{self._shop.base_url}{renderer.edition.at(stocked.product.path)}",
+            action_url=f"{self._shop.base_url}{renderer.edition.localized_path(stocked.product.path)}",
             unsubscribe_url=link,
         )
         headers = self._unsubscribe_headers(link, token)
@@ -105,12 +105,12 @@ class EmailComposer:
         return emails
 
     def _pattern(self, renderer: Renderer, sku: str, stocked: StockedProduct, link: str) -> _Pattern:
-        email = renderer.email(
+        email = renderer.product_email(
             "available",
             product=stocked.product,
             variant=stocked.product.variant(sku),
             stock=stocked.stock,
-            action_url=f"{self._shop.base_url}{renderer.edition.at(stocked.product.path)}",
+            action_url=f"{self._shop.base_url}{renderer.edition.localized_path(stocked.product.path)}",
             unsubscribe_url=link,
         )
         # A signed link is its own marker: no text of a catalogue can hold it. In HTML, its & is escaped.
@@ -146,19 +146,19 @@ class EmailComposer:
         """Compose the email with the link to a shopper's waitlists, in the language of `page`."""
         token = self._links.sign(Purpose.MY_WAITLISTS, LinkSubject(shopper))
         renderer = self._renderer_for(page)
-        email = renderer.note("my-waitlists", action_url=self._url(renderer.edition, "waitlists", token))
+        email = renderer.email("my-waitlists", action_url=self._url(renderer.edition, "waitlists", token))
         tags = {"email": "my-waitlists", "shopper": shopper}
         return OutgoingEmail(mailbox, email, HEADERS, tags, reply_to=self._shop.reply_to)
 
     def _renderer_for(self, page: str) -> Renderer:
-        return self._renderer.under(root_of(page))
+        return self._renderer.for_root(root_of(page))
 
     def _unsubscribe_token(self, entry: Entry) -> str:
         return self._links.sign(Purpose.UNSUBSCRIBE, LinkSubject(entry.shopper, entry.sku))
 
     def _url(self, edition: Edition, route: str, token: str) -> str:
         path = f"/api/{route}?token={quote(token, safe='')}"
-        return f"{self._shop.base_url}{edition.at(path)}"
+        return f"{self._shop.base_url}{edition.localized_path(path)}"
 
 
 def _tags(email: str, entry: Entry) -> Mapping[str, str]:

@@ -71,7 +71,7 @@ class PageRefresh:
             for listing in edition.listings_of(product.slug)
         ]
         changes = [
-            self._pages.refresh(edition.at(path), render, language=language, event=event)
+            self._pages.refresh(edition.localized_path(path), render, language=language, event=event)
             for path, render in pages
         ]
         return [change for change in changes if change]
@@ -90,10 +90,10 @@ class PageRefresh:
 
     def _product_page(self, root: str, slug: str) -> str:
         stocked = self._products.get_many([slug])[slug]
-        return self._themes.live().under(root).product(stocked.product, stocked.stock, self._stamps())
+        return self._themes.live().for_root(root).product(stocked.product, stocked.stock, self._stamps())
 
     def _listing_page(self, root: str, listing: Listing) -> str:
-        renderer = self._themes.live().under(root)
+        renderer = self._themes.live().for_root(root)
         # A publish in the meantime may have put other cards on it.
         listings = renderer.edition.listings
         listing = next((live for live in listings if live.path == listing.path), listing)

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from types_boto3_cloudfront import CloudFrontClient
     from types_boto3_s3 import S3Client
 
-# Browsers ask each time and are mostly answered 304: who follows the email "it is back" must not be
-# shown yesterday's page. The CDN keeps a page for a day, for a turned page is invalidated there.
+# Browsers revalidate each time, mostly with a 304: the email "it is back" must not lead to yesterday's page.
+# The CDN keeps a page for a day; a refreshed page is invalidated there.
 PAGE_CACHE_CONTROL = "public, max-age=0, s-maxage=86400, must-revalidate"
 PAGE_CONTENT_TYPE = "text/html; charset=utf-8"
 # The default root object of the distribution in .chalice/resources.yaml; a test compares the two.
 HOME_KEY = "index.html"
-TURN_TRIES_MAX = 6
+REFRESH_TRIES_MAX = 6
 # The user metadata of an object: a short digest of the event that wrote it. S3 sends it as a header.
 WRITTEN_BY = "by"
 WRITTEN_BY_LENGTH = 12
@@ -42,7 +42,7 @@ OVERTAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "NoSu
 
 
 class PageContested(RuntimeError):
-    """A page was written by others each time it was made; trying again later is the way out."""
+    """Others wrote a page each time it was rendered; a later try succeeds."""
 
 
 class CdnBusy(RuntimeError):
@@ -58,7 +58,7 @@ class PageChange:
 
 
 def object_key(path: str) -> str:
-    """The key a page is stored under: its very path, but for "/", which CloudFront's default root serves."""
+    """Return the key of a page: its path, except for "/", for which CloudFront serves its default root."""
     return path.removeprefix("/") or HOME_KEY
 
 
@@ -108,7 +108,7 @@ class PagesBucket:
             "ContentLanguage": language,
             "CacheControl": PAGE_CACHE_CONTROL,
         }
-        for _ in range(TURN_TRIES_MAX):
+        for _ in range(REFRESH_TRIES_MAX):
             stored = self._stored(path)
             body = render().encode()
             if stored and _is_page(stored, body, headers):
@@ -119,7 +119,7 @@ class PagesBucket:
         raise PageContested(path)
 
     def edit(self, path: str, change: Callable[[str], str], *, event: str) -> PageChange | None:
-        """Change what is published at `path`, whoever else is about to.
+        """Change the object at `path`, also while others change it.
 
         Returns the object if `event` changed it, now or in an earlier attempt that died; None when there is
         nothing to change, or no such object.
@@ -127,7 +127,7 @@ class PagesBucket:
         Raises:
             PageContested: others wrote it all the time.
         """
-        for _ in range(TURN_TRIES_MAX):
+        for _ in range(REFRESH_TRIES_MAX):
             try:
                 there = self._client.get_object(Bucket=self._name, Key=object_key(path))
             except ClientError as error:
@@ -151,7 +151,7 @@ class PagesBucket:
         try:
             return self._client.head_object(Bucket=self._name, Key=object_key(path))
         except ClientError as error:
-            # Without leave to list a bucket, what is not there is forbidden.
+            # Without ListBucket, S3 answers 403 for a missing key.
             if error.response["Error"]["Code"] in {"403", "404"}:
                 return None
             raise

@@ -16,11 +16,10 @@ NOT_MODIFIED = "304"
 
 
 class ThemeStore:
-    """Holds one theme in memory, ready to render, and asks S3 each time whether it is still the live one.
+    """Holds the renderer of one theme, and reads the theme again when S3 says that it has changed.
 
-    A conditional read that answers "not modified" costs a fraction of a millisecond of ours and
-    makes sure that a page is never turned with the templates of an older release. Where a moment does
-    not matter, `fresh_for_ms` saves the question.
+    A conditional read costs a fraction of a millisecond, and no page is refreshed with the templates of an
+    older release. `fresh_for_ms` skips the read where an older theme does no harm.
     """
 
     def __init__(
@@ -40,7 +39,7 @@ class ThemeStore:
         self._renderer: Renderer | None = None
 
     def live(self) -> Renderer:
-        """The renderer of the theme that was published last; its compiled templates are kept."""
+        """Return the renderer of the theme that was published last, with its compiled templates."""
         now_ms = self._clock_ms()
         if self._renderer is not None and 0 <= now_ms - self._asked_at_ms < self._fresh_for_ms:
             return self._renderer

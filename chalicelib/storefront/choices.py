@@ -1,4 +1,4 @@
-"""What a shopper can choose on a product page: what may be bought now, and what may be waited for."""
+"""The choices on a product page: variants to buy, variants to wait for, and the form of the checkout."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Choice:
 
     @property
     def can_wait(self) -> bool:
-        """A discontinued variant never comes back: nobody is asked to wait for it."""
+        """False for a discontinued variant too, which never comes back."""
         return not self.can_buy and self.availability is not Availability.DISCONTINUED
 
     @property
@@ -35,7 +35,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class ChoiceGroup:
-    """The chips under one heading: the sizes of one colour, or all there is."""
+    """The chips under one heading: the sizes of one colour, or every variant."""
 
     name: str
     choices: tuple[Choice, ...]
@@ -60,29 +60,29 @@ class Choices:
 
     @property
     def ships_on(self) -> str | None:
-        """The one day on which everything that can be bought ships; None if that differs or is now."""
+        """The day on which everything in stock ships; None if days differ or it ships now."""
         days = {choice.ships_on for choice in self if choice.can_buy}
         return days.pop() if len(days) == 1 else None
 
     @property
     def badge(self) -> Availability | None:
-        """The one word about the whole product; None when it can simply be bought."""
+        """The one word about the whole product; None when it is simply in stock."""
         return _badge({choice.availability for choice in self})
 
 
 def availability_of(variant: Variant, stock: Mapping[str, Stock]) -> Availability:
-    """What is known of a variant. One that nobody has counted is not promised to anybody."""
+    """Return the availability of a variant; one without a count is out of stock."""
     known = stock.get(variant.sku)
     return known.availability if known else Availability.OUT_OF_STOCK
 
 
 def badge_of(product: Product, stock: Mapping[str, Stock]) -> Availability | None:
-    """The badge of the product's choices, for a card that shows none of them."""
+    """Return the badge of the product's choices, for a card without them."""
     return _badge({availability_of(variant, stock) for variant in product.variants})
 
 
 def choices_of(product: Product, stock: Mapping[str, Stock]) -> Choices:
-    """The product's variants, grouped by their first option when they have more than one."""
+    """Return the product's variants, grouped by their first option when they have more than one."""
     groups: dict[str, list[Choice]] = {}
     for variant in product.variants:
         name, label = _place_of(product, variant)
@@ -142,19 +142,20 @@ SKU_PLACE = "{sku}"
 
 @dataclass(frozen=True, slots=True)
 class CheckoutForm:
-    """A GET form that asks the checkout for one SKU: `field` carries it, `fixed` goes along unchanged."""
+    """A GET form that leads to the checkout of one SKU: `field` has it, `fixed` stays unchanged."""
 
     action: str
     field: str
     fixed: tuple[tuple[str, str], ...]
 
     @classmethod
-    def of(cls, checkout_url: str, *, at: Callable[[str], str] = str) -> "CheckoutForm":
-        """The form that leads to `checkout_url`, in which one query parameter's whole value is `{sku}`.
-        `at` says where a page of the shop's own is.
+    def of(cls, checkout_url: str, *, path_for: Callable[[str], str] = str) -> "CheckoutForm":
+        """Return the form of `checkout_url`, in which one query parameter's whole value is `{sku}`.
+
+        `path_for` localizes the path of a page of the shop's own.
 
         Raises:
-            ValueError: no parameter is `{sku}`, or it stands elsewhere too.
+            ValueError: no parameter is `{sku}`, or the address has it elsewhere too.
         """
         address = urlsplit(checkout_url)
         parameters = parse_qsl(address.query, keep_blank_values=True)
@@ -162,5 +163,5 @@ class CheckoutForm:
         if len(fields) != 1 or checkout_url.count(SKU_PLACE) != 1:
             raise ValueError(checkout_url)
         action = urlunsplit((address.scheme, address.netloc, address.path, "", ""))
-        action = at(action) if action.startswith("/") and not action.startswith("//") else action
+        action = path_for(action) if action.startswith("/") and not action.startswith("//") else action
         return cls(action, fields[0], tuple(pair for pair in parameters if pair[1] != SKU_PLACE))

@@ -1,5 +1,8 @@
-"""What is the same on every page of an edition, put into its templates when they are compiled: texts, the
-shop's name, the addresses of assets. Filling them in then meets only what differs from page to page."""
+"""Constant folding: put the constants of an edition into its templates when they are compiled.
+
+Texts, the shop's name and the addresses of assets are the same on each page. Rendering then computes only the
+differences from page to page.
+"""
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
@@ -15,11 +18,10 @@ _MISSING = object()
 
 
 class ConstantFolder(NodeTransformer):
-    """Makes of one template the same template with fewer questions in it.
+    """Folds edition-wide constants into the syntax tree of one template.
 
-    `known` are globals of the templates: values whose attributes are asked for, functions that always
-    answer the same, and sequences. `files` are those without anything to fill in, by name. A name that the
-    template gives a meaning of its own is left alone.
+    `known` are globals of the templates: values with attributes, pure functions, and sequences. `files` are
+    templates without placeholders, by name. A name that the template defines itself stays.
     """
 
     def __init__(
@@ -28,7 +30,7 @@ class ConstantFolder(NodeTransformer):
         own = {name.name for name in tree.find_all(nodes.Name) if name.ctx != "load"}
         self._texts = texts
         self._known = {name: value for name, value in known.items() if name not in own}
-        self._told = _TEXT - own
+        self._gettext = _TEXT - own
         self._files = files
 
     def visit_Getattr(self, node: nodes.Getattr) -> nodes.Node:  # noqa: N802 - Jinja's name
@@ -40,17 +42,17 @@ class ConstantFolder(NodeTransformer):
         self.generic_visit(node)
         if node.kwargs or node.dyn_args or node.dyn_kwargs or not isinstance(node.node, nodes.Name):
             return node
-        arguments = [each.value for each in node.args if isinstance(each, nodes.Const)]
+        arguments = [argument.value for argument in node.args if isinstance(argument, nodes.Const)]
         if len(arguments) != len(node.args):
             return node
-        if node.node.name in self._told and len(arguments) == 1:
+        if node.node.name in self._gettext and len(arguments) == 1:
             # A percent sign of a text is written twice, as for texts with variables.
             text = self._texts.one(arguments[0]) % {}
             return nodes.MarkSafeIfAutoescape(nodes.Const(text), lineno=node.lineno)
         known = self._value(node.node)
         try:
             return _constant(node, known(*arguments)) if callable(known) else node
-        except Exception:  # noqa: BLE001 - told with its place when the page is made
+        except Exception:  # noqa: BLE001 - rendering the page reports it, with its place
             return node
 
     def visit_Include(self, node: nodes.Include) -> nodes.Node:  # noqa: N802 - Jinja's name
@@ -58,7 +60,7 @@ class ConstantFolder(NodeTransformer):
         return node if text is None else nodes.Output([nodes.TemplateData(text)], lineno=node.lineno)
 
     def visit_FilterBlock(self, node: nodes.FilterBlock) -> nodes.Node:  # noqa: N802 - Jinja's name
-        """What is filtered and always the same is filtered once."""
+        """Filter a constant block once."""
         self.generic_visit(node)
         match node.body:
             case [nodes.Output(nodes=[nodes.TemplateData() as data])]:
@@ -67,44 +69,46 @@ class ConstantFolder(NodeTransformer):
         return node
 
     def visit_For(self, node: nodes.For) -> nodes.Node | list[nodes.Node]:  # noqa: N802 - Jinja's name
-        """A loop over known things is written out, where its body asks only for their attributes."""
+        """Unroll a loop over known values whose body uses only their attributes."""
         known = self._value(node.iter)
         plain = not (node.else_ or node.test or node.recursive)
-        # What is set in a loop ends with its turn: written out, it would not.
-        only_says = all(isinstance(each, nodes.Output | nodes.If) for each in node.find_all(nodes.Stmt))
-        if isinstance(known, tuple) and isinstance(node.target, nodes.Name) and plain and only_says:
-            turns = [_Turn(node.target.name, each).of(node.body) for each in known]
-            if all(turn is not None for turn in turns):
-                return [self.visit(each) for turn in turns for each in turn or ()]
+        # A name that a loop's body sets ends with the iteration; unrolled, it would not.
+        is_pure = all(
+            isinstance(statement, nodes.Output | nodes.If) for statement in node.find_all(nodes.Stmt)
+        )
+        if isinstance(known, tuple) and isinstance(node.target, nodes.Name) and plain and is_pure:
+            iterations = [_Iteration(node.target.name, value).of(node.body) for value in known]
+            if all(iteration is not None for iteration in iterations):
+                return [self.visit(part) for iteration in iterations for part in iteration or ()]
         return self.generic_visit(node)
 
     def _value(self, node: nodes.Node) -> Any:
         return self._known.get(node.name) if isinstance(node, nodes.Name) else None
 
 
-class _Turn(NodeTransformer):
-    """One turn of a loop: its body with the attributes of `thing` in the place of `name`."""
+class _Iteration(NodeTransformer):
+    """One iteration of a loop: its body with the attributes of `value` in the place of `name`."""
 
-    def __init__(self, name: str, thing: object) -> None:
+    def __init__(self, name: str, value: object) -> None:
         self._name = name
-        self._thing = thing
+        self._value = value
 
     def of(self, body: list[nodes.Node]) -> list[nodes.Node] | None:
-        """The body of this turn; None when it asks for more than attributes that can be written out."""
-        turn = [self.visit(_copy(each)) for each in body]
-        left = {name.name for each in turn for name in _names(each)}
-        return None if left & {self._name, "loop"} else turn
+        """Return the body of this iteration; None when it uses more than attributes that are constants."""
+        folded = [self.visit(_copy(part)) for part in body]
+        left = {name.name for part in folded for name in _names(part)}
+        return None if left & {self._name, "loop"} else folded
 
     def visit_Getattr(self, node: nodes.Getattr) -> nodes.Node:  # noqa: N802 - Jinja's name
         self.generic_visit(node)
         if isinstance(node.node, nodes.Name) and node.node.name == self._name:
-            return _constant(node, getattr(self._thing, node.attr, _MISSING))
+            return _constant(node, getattr(self._value, node.attr, _MISSING))
         return node
 
 
 def _constant(node: nodes.Expr, value: object) -> nodes.Expr:
-    """The value where the node was, if it is one that code can state."""
-    if isinstance(value, str):  # a word of an enumeration
+    """Return the value in the node's place, if a constant can hold it."""
+    if isinstance(value, str):  # a member of an enumeration
         value = str(value)
     return nodes.Const(value, lineno=node.lineno) if type(value) in {str, int, bool} else node
 

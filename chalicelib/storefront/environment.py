@@ -1,4 +1,4 @@
-"""Templates in one language, as Python's own code: compiled once in a process, whoever renders them."""
+"""Jinja's environment for one edition: its language, its constants, and templates compiled once a process."""
 
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ from chalicelib.storefront.theme import Edition, ReturnBy, Theme, menu_of
 
 
 @dataclass(frozen=True)
-class Common:
-    """What is the same on every page of one edition of a theme."""
+class EditionContext:
+    """The constants of each page of one edition of a theme."""
 
     theme: Theme
     edition: Edition
 
     @cached_property
     def globals(self) -> Mapping[str, Any]:
-        """By the names that templates have for it."""
+        """The constants, by their names in templates."""
         return {
             "shop": self.edition.shop,
-            "here": self.edition.at,
+            "path_for": self.edition.localized_path,
             "asset": self._asset,
             "menu": menu_of(self.edition.listings),
             "navigation": self.edition.navigation,
@@ -41,13 +41,13 @@ class Common:
 
     @cached_property
     def files(self) -> Mapping[str, str]:
-        """Those of the theme with nothing to be filled in, by name, as an include has them."""
+        """The theme's files without placeholders, by name, as an include has them."""
         of_theme = self.theme.templates.items()
         return {name: text.removesuffix("\n") for name, text in of_theme if name.startswith("static/")}
 
     @cached_property
     def digest(self) -> str:
-        """Changes with any of it, and with the texts."""
+        """A digest of the constants and the texts."""
         edition, of = self.edition, self.globals
         parts = (
             (edition.shop, edition.root, of["menu"], of["navigation"]),
@@ -63,10 +63,9 @@ class Common:
 
 
 class CompiledTemplates(BytecodeCache):
-    """Keeps the code of each template as it was last. What is common to all pages is part of the code, so
-    there is one for each `digest` of that.
+    """Keeps the compiled code of templates, for each `digest` of an edition's constants, which the code has.
 
-    To compile a theme takes longer than to fill it in.
+    Compiling a theme takes longer than rendering it.
     """
 
     code: ClassVar[dict[str, dict[str, tuple[str, bytes]]]] = {}
@@ -86,17 +85,15 @@ class CompiledTemplates(BytecodeCache):
 
 
 class LocalizedEnvironment(Environment):
-    """Makes templates say `{% trans %}` and `_()` in the language of an edition, and know what is `common` to
-    its pages.
+    """Translates `{% trans %}` and `_()` into the language of an edition, and knows its constants.
 
-    What is common is put in its place when a template is compiled: it is then as cheap as the markup
-    around it.
+    Compiling a template folds the constants into it: they are then as cheap as the markup around them.
     """
 
-    def __init__(self, common: Common, **options: Any) -> None:
+    def __init__(self, common: EditionContext, **options: Any) -> None:
         compiled = CompiledTemplates(common.digest)
         super().__init__(extensions=["jinja2.ext.i18n"], bytecode_cache=compiled, **options)
-        # Lines of a text are the template's business.
+        # The lines of a text belong to the template.
         self.policies["ext.i18n.trimmed"] = True
         self._common = common
         self.globals.update(common.globals)
@@ -105,8 +102,7 @@ class LocalizedEnvironment(Environment):
         installed.install_gettext_callables(texts.one, texts.of_number, newstyle=True)
 
     def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
-        """See `jinja2.Environment`. A chain of mappings, as that makes, is slow to ask, and every page and
-        every import asks it."""
+        """See `jinja2.Environment`, whose chain of mappings is slow, and each page and import reads it."""
         return super().make_globals(d) if d else self.globals
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:

@@ -1,4 +1,4 @@
-"""A product in schema.org's words, for search engines; safe inside a page whatever the product says.
+"""A product in schema.org's words, for search engines; safe inside a page.
 
 Google's "merchant listing" and "product variant" pages say which properties it reads:
 https://developers.google.com/search/docs/appearance/structured-data/merchant-listing
@@ -41,15 +41,15 @@ Node = dict[str, Any]
 def product_json_ld(
     product: Product, choices: Choices, edition: Edition, kinds: Sequence[str | None] = ()
 ) -> Markup:
-    """Return the product and an offer for each variant, ready to stand inside a script element.
+    """Return the product and an offer for each variant, safe inside a script element.
 
     A product with several variants is a ProductGroup, each variant a Product with its offer; `kinds` are the
-    schema.org properties that its options are, in their order. The shop's policies are said once and
-    referred to by each offer.
+    schema.org properties that its options are, in their order. The shop's policies come once, and
+    each offer refers to them.
     """
     shop = edition.shop
     offers = [(choice.variant, _offer(product, choice, edition)) for choice in choices]
-    url = f"{shop.base_url}{edition.at(product.path)}"
+    url = f"{shop.base_url}{edition.localized_path(product.path)}"
     about: Node = {
         "@context": _SCHEMA,
         "@type": "Product",
@@ -84,7 +84,7 @@ def product_json_ld(
 
 
 def escaped_json(document: Any) -> Markup:
-    """JSON that no HTML parser can mistake for markup, and that parses to the same document."""
+    """Return JSON that no HTML parser can mistake for markup, and that parses to the same document."""
     text = _ENCODER.encode(document)
     safe = text.translate(_ESCAPES) if _TO_ESCAPE.search(text) else text
     return Markup(safe)  # noqa: S704 - escaped for its place in the line above
@@ -98,7 +98,7 @@ def _offer(product: Product, choice: Choice, edition: Edition) -> Node:
         "priceCurrency": shop.currency,
         "availability": f"{_SCHEMA}/{choice.availability.value}",
         "itemCondition": _CONDITIONS[product.condition],
-        "url": f"{shop.base_url}{edition.at(product.path)}",
+        "url": f"{shop.base_url}{edition.localized_path(product.path)}",
     }
     if variant.compare_at_minor is not None:
         offer["priceSpecification"] = {
@@ -140,7 +140,7 @@ def _picture(product: Product, variant: Variant, base_url: str) -> Node:
 
 
 def _policies(offers: Sequence[Node], edition: Edition) -> list[Node]:
-    """The policies that the offers refer to."""
+    """Return the policies that the offers refer to."""
     shipping, returns = edition.shop.shipping, edition.shop.returns
     asked = {offer["shippingDetails"]["@id"] for offer in offers} if shipping else set()
     nodes = [_shipping(name, shipping, edition) for name in sorted(asked) if shipping]

@@ -18,30 +18,32 @@ ENGLISH_PLURALS = "n != 1"
 
 @dataclass(frozen=True)
 class Texts:
-    """Translations by the text of the template, one for each plural form. What is missing is said as the
-    template has it, which is in English. `plurals` is gettext's expression: "n != 1"."""
+    """Translations by the template's English text, one for each plural form.
+
+    A text without a translation stays English. `plurals` is gettext's expression: "n != 1".
+    """
 
     messages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     plurals: str = ENGLISH_PLURALS
 
     @cached_property
     def digest(self) -> str:
-        """The same for the same texts."""
+        """Equal for equal texts."""
         return sha256(repr((sorted(self.messages.items()), self.plurals)).encode()).hexdigest()
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Texts":
-        """The texts of a document made by `dataclasses.asdict`, after a round through JSON."""
+        """Return the texts of a document made by `dataclasses.asdict`, after a round through JSON."""
         messages = {text: tuple(forms) for text, forms in document["messages"].items()}
         return cls(messages, document["plurals"])
 
     def one(self, text: str) -> str:
-        """The text in this language."""
+        """Return the text in this language."""
         forms = self.messages.get(text)
         return forms[0] if forms else text
 
     def of_number(self, singular: str, plural: str, number: int) -> str:
-        """The form of the text that goes with a number of things."""
+        """Return the text's plural form for a number."""
         forms = self.messages.get(singular)
         if not forms:
             return singular if number == 1 else plural
@@ -50,7 +52,7 @@ class Texts:
 
 @dataclass(frozen=True, slots=True)
 class MoneyFormat:
-    """How one currency is written in one locale: "£1,480.00", "1.480,00 €", "¥1,480".
+    """The format of one currency in one locale: "£1,480.00", "1.480,00 €", "¥1,480".
 
     `group_sizes` are the digits of the group next to the decimal sign, and of every group left of it.
     """
@@ -64,22 +66,22 @@ class MoneyFormat:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "MoneyFormat":
-        """The format of a document made by `dataclasses.asdict`, after a round through JSON."""
+        """Return the format of a document made by `dataclasses.asdict`, after a round through JSON."""
         first, others = document["group_sizes"]
         return cls(**{**document, "group_sizes": (first, others)})
 
     def write(self, amount_minor: int) -> str:
-        """The amount as a shopper of this locale reads it."""
+        """Return the amount as a shopper of this locale reads it."""
         whole, fraction = self._split(amount_minor)
         tail = f"{self.decimal_sign}{fraction}" if fraction else ""
         return f"{self.prefix}{self._grouped(whole)}{tail}{self.suffix}"
 
     def number(self, count: int) -> str:
-        """A whole number of things, its digits grouped as those of an amount."""
+        """Return a whole number with its digits grouped as in an amount."""
         return self._grouped(str(count))
 
     def plain(self, amount_minor: int) -> str:
-        """The amount as a machine reads it, and as the catalogue has it: "1480.00"."""
+        """Return the amount as a machine reads it, and as the catalogue has it: "1480.00"."""
         whole, fraction = self._split(amount_minor)
         return f"{whole}.{fraction}" if fraction else whole
 
@@ -99,7 +101,7 @@ class MoneyFormat:
 
 @dataclass(frozen=True, slots=True)
 class DayFormat:
-    """How a day is written in one locale: "31 December 2026", "31. Dezember 2026".
+    """The format of a day in one locale: "31 December 2026", "31. Dezember 2026".
 
     `pattern` has the places {day}, {month} and {year}; `months` are the names in it, January first. Without
     them a day is written as in ISO 8601.

@@ -1,4 +1,4 @@
-"""The one renderer: whoever makes a page or an email, the operator's build or the cloud, makes it here."""
+"""The one renderer: the operator's build and the cloud render each page and email with it."""
 
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
@@ -20,20 +20,20 @@ from chalicelib.storefront.choices import (
     choices_of,
     option_kinds,
 )
-from chalicelib.storefront.environment import Common, LocalizedEnvironment
+from chalicelib.storefront.environment import EditionContext, LocalizedEnvironment
 from chalicelib.storefront.json_ld import product_json_ld
 from chalicelib.storefront.theme import HOME, Edition, Listing, Theme, covers_of
 
-# Gives the card of one product, told whether it is seen without scrolling.
+# Returns the card of one product; its argument says if a reader sees it without scrolling.
 Card = Callable[..., Markup]
 
 
 class Renderer:
-    """Pages and emails of one theme in one of its editions. The same input always gives the same text.
+    """Renders pages and emails of one theme in one of its editions; equal input gives equal text.
 
-    Catalogue text is data: it is escaped where it stands and never read as a template. Only
-    `Product.description_html` and `body_html` of a content page are taken as markup, because the
-    build has sanitised them; so are the texts of catalogues, which stand for words of templates.
+    Catalogue text is data: it is escaped and never read as a template. Only `Product.description_html` and
+    `body_html` of a content page are markup, because the build has sanitised them; so are translations,
+    which replace words of templates.
     """
 
     def __init__(self, theme: Theme, edition: Edition | None = None) -> None:
@@ -41,7 +41,7 @@ class Renderer:
         self._edition = edition or theme.editions[0]
         self._siblings = {self._edition.root: self}
         self._environment = LocalizedEnvironment(
-            Common(theme, self._edition),
+            EditionContext(theme, self._edition),
             loader=FunctionLoader(self._source),
             autoescape=select_autoescape(disabled_extensions=("txt",), default=True),
             undefined=StrictUndefined,
@@ -49,9 +49,11 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._shelves = {listing.path: listing for listing in self._edition.listings}
-        self._tags = {tag: each for each in self._edition.listings if each.number == 1 for tag in each.tags}
-        self._checkout = CheckoutForm.of(theme.shop.checkout_url, at=self._edition.at)
+        self._categories = {listing.path: listing for listing in self._edition.listings}
+        self._tags = {
+            tag: listing for listing in self._edition.listings if listing.number == 1 for tag in listing.tags
+        }
+        self._checkout = CheckoutForm.of(theme.shop.checkout_url, path_for=self._edition.localized_path)
         self._environment.filters.update(
             money=self._edition.money.write, day=self._edition.days.write, csp_hash=csp_hash
         )
@@ -59,22 +61,22 @@ class Renderer:
 
     @property
     def theme(self) -> Theme:
-        """The theme everything is rendered in."""
+        """The theme."""
         return self._theme
 
     @property
     def edition(self) -> Edition:
-        """The edition everything is rendered in."""
+        """The edition."""
         return self._edition
 
     @property
     def language(self) -> str:
-        """The locale of all texts."""
+        """The locale of the texts."""
         return self._edition.shop.locale
 
     @property
     def in_english(self) -> bool:
-        """Whether that is the language of templates, and of whatever has no translation."""
+        """True for English, the language of templates and of texts without a translation."""
         return self.language.partition("-")[0] == "en"
 
     @property
@@ -82,18 +84,18 @@ class Renderer:
         """A renderer for each edition of the theme, the first first."""
         return tuple(self._sibling(edition) for edition in self._theme.editions)
 
-    def under(self, root: str) -> "Renderer":
-        """The renderer of the edition under `root`; that of the first for a root the shop has not."""
+    def for_root(self, root: str) -> "Renderer":
+        """Return the renderer of the edition under `root`; that of the first for an unknown root."""
         editions = self._theme.editions
-        return self._sibling(next((each for each in editions if each.root == root), editions[0]))
+        return self._sibling(next((edition for edition in editions if edition.root == root), editions[0]))
 
     def product(self, product: Product, stock: Mapping[str, Stock], stamps: FormStamps | None = None) -> str:
-        """The product's page: what can be bought now, and a waitlist for what cannot.
+        """Return a product's page, with a button for variants in stock and a waitlist for the others.
 
-        Without `stamps` its form is for looking at: a shop takes signups of stamped forms only.
+        Without `stamps`, the form is for previews only: a shop refuses forms without a stamp.
         """
         kinds = option_kinds(product)
-        product = self.told(product)
+        product = self.localize(product)
         choices = choices_of(product, stock)
         return self.page(
             "product.html",
@@ -101,7 +103,7 @@ class Renderer:
             description=product.seo_description or product.summary,
             product=product,
             choices=choices,
-            category=self._shelves.get(f"/shop/{product.category}"),
+            category=self._categories.get(f"/shop/{product.category}"),
             tags=dict.fromkeys(self._tags[tag] for tag in product.tags if tag in self._tags),
             checkout=self._checkout,
             stamp=stamps.stamp(self._offer(choices)) if stamps else "",
@@ -114,12 +116,14 @@ class Renderer:
         return Offer.of(skus, shop.opt_in, shop.refused_domains)
 
     def card(self, product: Product, stock: Mapping[str, Stock], *, eager: bool = False) -> Markup:
-        """What listings show of a product; `eager` where it is seen without scrolling."""
-        text = self.page("card.html", product=self.told(product), badge=badge_of(product, stock), eager=eager)
+        """Return a product's card in a listing; `eager` where a reader sees it without scrolling."""
+        text = self.page(
+            "card.html", product=self.localize(product), badge=badge_of(product, stock), eager=eager
+        )
         return Markup(text)  # noqa: S704 - a template's own work
 
     def listing(self, listing: Listing, cards: Sequence[Card]) -> str:
-        """A page of cards, in the order given: the home page or a category."""
+        """Return a page of cards, in their order: the home page, a category or a tag."""
         return self.page(
             listing.template,
             path=listing.path,
@@ -130,16 +134,18 @@ class Renderer:
         )
 
     def page(self, template: str, *, at: str = HOME, **context: Any) -> str:
-        """Any other page. A template says at its top what it needs; what is missing raises UndefinedError.
+        """Return any other page. A template names its needs at its top; a missing one raises UndefinedError.
 
-        A page with a `path` and a `description` is one that a search engine may list under that path;
-        any other says by `at` where it is, for the links to its other editions.
+        A page with a `path` and a `description` is one that a search engine may list under that path; any
+        other has its address in `at`, for the links to its other editions.
         """
         at = context.get("path", at)
-        others = [(each, each.at(at)) for each in self._theme.editions if each is not self._edition]
+        others = [
+            (each, each.localized_path(at)) for each in self._theme.editions if each is not self._edition
+        ]
         return self._environment.get_template(template).render(context, others=others)
 
-    def about(
+    def linked_page(
         self,
         template: str,
         product: Product | None,
@@ -149,34 +155,34 @@ class Renderer:
         token: str,
         **context: Any,
     ) -> str:
-        """The page at `at` about one variant, behind a link's `token`; None for what is sold no more."""
-        product = self.told(product) if product else None
+        """Return the page at `at` about one variant, behind a link's `token`; None if no longer sold."""
+        product = self.localize(product) if product else None
         variant = product.variant(variant.sku) if product and variant else None
         return self.page(template, at=at, product=product, variant=variant, token=token, **context)
 
-    def about_all(
+    def linked_items_page(
         self, template: str, items: Sequence[tuple[Product, Variant, bool]], *, at: str, token: str
     ) -> str:
-        """Render the page at `at` about several variants, behind a link's `token`.
+        """Return the page at `at` about several variants, behind a link's `token`.
 
-        Each comes with its product and whether it can be ordered at this moment; `product` and `variant` are
-        the first for a template that knows of one alone.
+        `items` are variants with their products, and true if the shop has them in stock. `product` and
+        `variant` are the first, for a template about one alone.
         """
         localized = [(*self._item(product, variant), orderable) for product, variant, orderable in items]
         product, variant, _ = localized[0]
         return self.page(template, at=at, product=product, variant=variant, items=localized, token=token)
 
-    def say(self, text: str) -> str:
-        """A text of the API's in the language of this edition, or as it is where there is none."""
+    def gettext(self, text: str) -> str:
+        """Return a text of the API in the language of this edition, or unchanged without a translation."""
         return self._edition.texts.one(text)
 
-    def told(self, product: Product) -> Product:
-        """The product in the words of this edition."""
+    def localize(self, product: Product) -> Product:
+        """Return the product in the words of this edition."""
         if self._edition is self._theme.editions[0]:
             return product
         return product.in_locale(self._edition.shop.locale, self._edition.words)
 
-    def email(
+    def product_email(
         self,
         name: str,
         *,
@@ -187,12 +193,12 @@ class Renderer:
         stock: Mapping[str, Stock] | None = None,
         items: Sequence[tuple[Product, Variant]] = (),
     ) -> Email:
-        """The email `name` about one variant, or about several: `items`, with that one among them.
+        """Return the email `name` about one variant, or about several: `items`, with that one among them.
 
-        `action_url` is what the email asks for: confirming, or looking at the product. `unsubscribe_url`
-        is None where there is nothing to leave yet.
+        `action_url` leads to the confirmation or the product. `unsubscribe_url` is None before there is a
+        subscription.
         """
-        product = self.told(product)
+        product = self.localize(product)
         context: dict[str, Any] = {
             "product": product,
             "variant": product.variant(variant.sku),
@@ -201,10 +207,10 @@ class Renderer:
             "availability": availability_of(variant, stock or {}),
             "items": [self._item(*item) for item in items or [(product, variant)]],
         }
-        return self.note(name, **context)
+        return self.email(name, **context)
 
-    def note(self, name: str, **context: Any) -> Email:
-        """The email `name` about anything else."""
+    def email(self, name: str, **context: Any) -> Email:
+        """Return the email `name` about anything but a variant."""
         folder = f"emails/{name}"
         return Email(
             # A title with a line break in it must not start a second header.
@@ -214,7 +220,7 @@ class Renderer:
         )
 
     def _item(self, product: Product, variant: Variant) -> tuple[Product, Variant]:
-        product = self.told(product)
+        product = self.localize(product)
         return product, product.variant(variant.sku)
 
     def _sibling(self, edition: Edition) -> "Renderer":
@@ -225,11 +231,11 @@ class Renderer:
         return self._siblings[edition.root]
 
     def _source(self, name: str) -> tuple[str, str, None] | None:
-        """A template with its own name as its file's: traces then say where, which a plain dict's do not."""
+        """Return a template with its name as its file's, which traces show."""
         text = self._theme.templates.get(name)
         return None if text is None else (text, name, None)
 
 
 def csp_hash(text: str) -> str:
-    """What a content security policy calls a style that is part of the page."""
+    """Return the name of an inline style in a content security policy."""
     return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"

@@ -1,6 +1,6 @@
-"""Sitemaps: which file names a page, and since when the page is as it is.
+"""Sitemaps: the file that names a page, with the time of the page's last change.
 
-The build writes them whole; the cloud dates a page anew when it turns.
+The build writes them whole; the cloud changes the time of a page that it refreshes.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,33 +19,33 @@ INDEX_KEY = "sitemap.xml"
 
 
 def parts_for(pages: int) -> int:
-    """Into how many files so many pages go."""
+    """Return the number of files for `pages`."""
     return max(1, -(-pages // PAGES_IN_PART))
 
 
 def part_key(path: str, parts: int) -> str:
-    """The file that names `path`: the same one whatever else comes or goes, as long as there are so many."""
+    """Return the key of the file that names `path`; it depends on the path and the number of files alone."""
     return INDEX_KEY if parts == 1 else _key(crc32(path.encode()) % parts)
 
 
 def sitemaps(
     base_url: str, editions: Sequence[tuple[Edition, Mapping[str, str | None]]], parts: int
 ) -> dict[str, str]:
-    """The files, by key, that name every page of every edition.
+    """Return the files, by key, that name each page of each edition.
 
-    Of each edition, the paths its pages have in the first, with the time of their last change where that is
-    known. A page of several editions names them all, itself included, as search engines want it.
+    An edition has the paths of its pages in the first edition, with the time of their last change where it is
+    known. A page of several editions names each of them, itself included, as search engines want it.
     """
     all_editions = [edition for edition, _ in editions]
     keys = [INDEX_KEY] if parts == 1 else [_key(number) for number in range(parts)]
     rows: dict[str, list[str]] = {key: [] for key in keys}
     for edition, dated in editions:
         for path, changed in dated.items():
-            here = edition.at(path)
+            localized = edition.localized_path(path)
             date = f"<lastmod>{changed}</lastmod>" if changed else ""
             others = _alternates(base_url, path, all_editions)
-            rows[part_key(here, parts)].append(f"<url>{_loc(base_url, here)}{date}{others}</url>\n")
-    files = {key: _document("urlset", each) for key, each in rows.items()}
+            rows[part_key(localized, parts)].append(f"<url>{_loc(base_url, localized)}{date}{others}</url>\n")
+    files = {key: _document("urlset", urls) for key, urls in rows.items()}
     if parts > 1:
         listed = [f"<sitemap>{_loc(base_url, f'/{key}')}</sitemap>\n" for key in keys]
         files[INDEX_KEY] = _document("sitemapindex", listed)
@@ -53,8 +53,7 @@ def sitemaps(
 
 
 def with_lastmod(sitemap: str, base_url: str, paths: Iterable[str], changed: str) -> str:
-    """The file with `changed` as the time of these pages, those aside that it does not name or that it says
-    have changed later."""
+    """Return the file with `changed` as the time of these pages, except pages with a later time."""
     for path in paths:
         loc = _loc(base_url, path)
         before, found, after = sitemap.partition(loc)
@@ -70,7 +69,7 @@ def with_lastmod(sitemap: str, base_url: str, paths: Iterable[str], changed: str
 
 
 def written_time(at_ms: int) -> str:
-    """A time as sitemaps have it: of two, the later one sorts last."""
+    """Return a time as sitemaps have it; times sort as texts."""
     return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -85,7 +84,7 @@ def _loc(base_url: str, path: str) -> str:
 def _alternates(base_url: str, path: str, editions: Sequence[Edition]) -> str:
     if len(editions) == 1:
         return ""
-    named = [(each.shop.locale, f"{base_url}{each.at(path)}") for each in editions]
+    named = [(edition.shop.locale, f"{base_url}{edition.localized_path(path)}") for edition in editions]
     return "".join(
         f'<xhtml:link rel="alternate" hreflang="{locale}" href="{escape(address)}"/>'
         for locale, address in (*named, ("x-default", f"{base_url}{path}"))

@@ -1,10 +1,10 @@
-"""The theme of a release: everything but the products that a page or an email is made from.
+"""The theme of a release: everything that pages and emails are rendered from, except the products.
 
-A shop has an edition for each of its locales. All have the same pages at the same paths; an edition
-other than the first has them under a root of its own.
+A shop has an edition for each of its locales. Editions have the same pages at the same paths; each but the
+first has them under a root of its own.
 
-`spillway publish` writes it as one JSON object to the release bucket, so that the function which
-turns a page uses the very templates of the release that is live, and an edit needs no deployment.
+`spillway publish` writes the theme as one JSON object to the release bucket, so that the function that
+refreshes a page uses the templates of the live release, and an edit needs no deployment.
 """
 
 import json
@@ -19,12 +19,12 @@ from chalicelib.storefront.localization import DayFormat, MoneyFormat, Texts
 
 HOME = "/"
 EVERYTHING = "/shop/all"
-_MENU_SHELVES_MAX = 8
+_MENU_CATEGORIES_MAX = 8
 
 
 @dataclass(frozen=True, slots=True)
 class ShippingPolicy:
-    """What a parcel to the shop's own country costs, and how long it takes.
+    """The cost of a parcel to the shop's own country, and its days.
 
     `country` is an ISO 3166-1 code and `place` its name in the shop's locale. Costs are in minor units; an
     order from `free_from_minor` on ships free. Days are business days, (fewest, most).
@@ -44,7 +44,7 @@ class ShippingPolicy:
 
     @property
     def days(self) -> tuple[int, int]:
-        """From the order to the door, (fewest, most)."""
+        """The days from the order to the door, (fewest, most)."""
         return tuple(sum(pair) for pair in zip(self.handling_days, self.transit_days, strict=True))  # type: ignore[return-value]
 
     @classmethod
@@ -55,7 +55,7 @@ class ShippingPolicy:
 
 
 class ReturnBy(StrEnum):
-    """How a shopper returns something."""
+    """The way of a return."""
 
     MAIL = "mail"
     STORE = "store"
@@ -64,8 +64,7 @@ class ReturnBy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReturnPolicy:
-    """How long a shopper in `country` (ISO 3166-1) may return something, how, and whether that is free.
-    Where `days` is 0, nothing can be returned."""
+    """The terms of returns for a shopper in `country` (ISO 3166-1). Where `days` is 0, there are none."""
 
     country: str
     days: int
@@ -80,11 +79,11 @@ class ReturnPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """Who the shop is.
+    """The shop's identity and terms.
 
     `base_url` has no trailing slash; `sender` is an RFC 5322 mailbox; `checkout_url` is where "buy"
-    leads, with `{sku}` in it. `refused_domains` names the list of those whose addresses are not taken.
-    `unsubscribe_mailbox` is an address that takes emails to unsubscribe by; empty for none.
+    leads, with `{sku}` in it. `refused_domains` names the list of refused email domains; empty for none.
+    `unsubscribe_mailbox` is an address that receives emails to unsubscribe; empty for none.
     `direction` is that of the locale's script: "ltr" or "rtl", as HTML has it.
     """
 
@@ -123,9 +122,9 @@ class Shop:
 class Listing:
     """A page that shows cards of products: the home page (path "/"), a category or a tag.
 
-    `picture` stands for the whole page: the home page's opening picture, a category's cover. A shelf too
-    long for one page goes on at `next_path`; `number` says which page of it this is. The page of a tag has
-    every spelling of it in `tags`.
+    `picture` stands for the whole page: the home page's opening picture, a category's cover. A listing too
+    long for one page continues at `next_path`; `number` is the number of this page. The page of a tag has
+    each of its spellings in `tags`.
     """
 
     path: str
@@ -142,7 +141,7 @@ class Listing:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Listing":
-        """The listing of a document of its fields, after a round through JSON."""
+        """Return the listing of a document of its fields, after a round through JSON."""
         picture = document["picture"]
         return cls(
             **{
@@ -156,7 +155,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One line of the footer."""
+    """A link in the footer or the menu."""
 
     title: str
     path: str
@@ -164,10 +163,11 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Edition:
-    """The shop in one locale: `root` is where its pages lie ("/de", and nothing for the first), `name` is
-    what its language calls itself. Paths of listings and links are those of the first edition.
+    """The shop in one locale.
 
-    `words` are names and values of options, by those of the catalogue. `has_feed` where products have dates.
+    `root` is the path of its pages ("/de", empty for the first), `name` its language's own name. Paths of
+    listings and links are those of the first edition. `words` are names and values of options, by those of
+    the catalogue. `has_feed` where products have dates.
     """
 
     shop: Shop
@@ -183,7 +183,7 @@ class Edition:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Edition":
-        """The edition of a document of its fields, after a round through JSON."""
+        """Return the edition of a document of its fields, after a round through JSON."""
         return cls(
             shop=Shop.from_document(document["shop"]),
             money=MoneyFormat.from_document(document["money"]),
@@ -193,27 +193,29 @@ class Edition:
             name=document["name"],
             texts=Texts.from_document(document["texts"]),
             words=document["words"],
-            # A theme that was published before products had dates on their pages has no format for one.
+            # A theme from before pages had dates has no format for one.
             days=DayFormat.from_document(document["days"]) if "days" in document else DayFormat(),
             has_feed=document["has_feed"],
         )
 
-    def at(self, path: str) -> str:
-        """Where a path is in this edition. The API has one address for all, and is told the language."""
+    def localized_path(self, path: str) -> str:
+        """Return a path in this edition; a path of the API gets a parameter for the language."""
         if path.startswith("/api/"):
             return f"{path}{'&' if '?' in path else '?'}lang={self.root[1:]}" if self.root else path
         return self.root or HOME if path == HOME else f"{self.root}{path}"
 
     def listings_of(self, slug: str) -> tuple[Listing, ...]:
-        """The listings on which the product `slug` has a card."""
+        """Return the listings on which the product `slug` has a card."""
         return tuple(listing for listing in self.listings if slug in listing.slugs)
 
 
 @dataclass(frozen=True, slots=True)
 class Theme:
-    """Templates by name ("product.html", "emails/confirm/body.txt"), assets by logical name
-    ("shop.css" -> "/assets/shop-3fa9.css"), the shop in each of its locales, its own first, and into how many
-    files the sitemap goes."""
+    """Templates, assets and editions.
+
+    `templates` by name ("product.html", "emails/confirm/body.txt"), `assets` by logical name ("shop.css" ->
+    "/assets/shop-3fa9.css"), the first locale first in `editions`. The sitemap has `sitemap_parts` files.
+    """
 
     release: str
     templates: Mapping[str, str]
@@ -223,17 +225,17 @@ class Theme:
 
     @property
     def shop(self) -> Shop:
-        """Who the shop is, in its first locale."""
+        """The shop in its first locale."""
         return self.editions[0].shop
 
     def to_json(self) -> str:
-        """One JSON object; the same theme always gives the same text."""
+        """Return one JSON object; equal themes give equal texts."""
         # A listing of a big shop names ten thousand products: `asdict` would copy every name.
         return json.dumps(self, default=_fields, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> "Theme":
-        """The theme of a text made by `to_json`."""
+        """Return the theme of a text made by `to_json`."""
         document = json.loads(text)
         return cls(
             release=document["release"],
@@ -245,22 +247,22 @@ class Theme:
 
 
 def _fields(value: Any) -> dict[str, Any]:
-    return {each.name: getattr(value, each.name) for each in fields(value)}
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 def covers_of(listings: Sequence[Listing]) -> tuple[Listing, ...]:
-    """The first page of every category, as the home page shows them."""
+    """Return the first page of each category, as the home page shows them."""
     return tuple(
-        each
-        for each in listings
-        if each.path.startswith("/shop/") and each.number == 1 and each.path != EVERYTHING
+        listing
+        for listing in listings
+        if listing.path.startswith("/shop/") and listing.number == 1 and listing.path != EVERYTHING
     )
 
 
 def menu_of(listings: Sequence[Listing]) -> tuple[Link, ...]:
-    """What stands at the top of every page: the first few categories, and everything."""
-    shelves = covers_of(listings)[:_MENU_SHELVES_MAX]
+    """Return the menu at the top of each page: the first few categories, and everything."""
+    categories = covers_of(listings)[:_MENU_CATEGORIES_MAX]
     return tuple(
-        Link(each.title, each.path)
-        for each in (*shelves, *(each for each in listings if each.path == EVERYTHING))
+        Link(listing.title, listing.path)
+        for listing in (*categories, *(listing for listing in listings if listing.path == EVERYTHING))
     )

@@ -358,7 +358,7 @@ def _here(stage: Stage, tables: PeopleTables, locale: str | None) -> intake.Here
         sold,
         tables.identity_key,
         lists.named(listed) if listed else frozenset(),
-        lambda stocked: edition.at(stocked.product.path),
+        lambda stocked: edition.localized_path(stocked.product.path),
     )
 
 

@@ -42,7 +42,7 @@ def samples(release: Release, *, sku: str | None, mailbox: str, at_ms: int) -> I
 
     back, pre_order = stocked(Availability.IN_STOCK), stocked(Availability.PRE_ORDER)
     for edition in release.theme.editions:
-        page, tail = edition.at(product.path), edition.root.replace("/", "-")
+        page, tail = edition.localized_path(product.path), edition.root.replace("/", "-")
         entry = Entry("sample", variant, mailbox, EntryState.CONFIRMED, at_ms, page=page)
         yield Sample(f"confirm{tail}", writer.sender, writer.confirm([(entry, back)]))
         yield Sample(f"already{tail}", writer.sender, writer.already(entry, back))

@@ -48,8 +48,8 @@ def atom_feed(edition: Edition, newest: Sequence[Product]) -> str:
     There is at least one product: a feed states when it changed, and a build has no clock.
     """
     shop = edition.shop
-    home, own = (f"{shop.base_url}{edition.at(path)}" for path in ("/", "/feed.xml"))
-    addresses = [xml_text(f"{shop.base_url}{edition.at(product.path)}") for product in newest]
+    home, own = (f"{shop.base_url}{edition.localized_path(path)}" for path in ("/", "/feed.xml"))
+    addresses = [xml_text(f"{shop.base_url}{edition.localized_path(product.path)}") for product in newest]
     entries = "".join(
         f"<entry>\n<title>{xml_text(product.title)}</title>\n"
         f'<link href="{address}"/>\n'
@@ -89,7 +89,7 @@ def merchant_feed(
     text = (
         f'{_XML_DECLARATION}<rss version="2.0" xmlns:g="http://base.google.com/ns/1.0">\n<channel>\n'
         f"<title>{xml_text(shop.name)}</title>\n"
-        f"<link>{xml_text(shop.base_url + edition.at('/'))}</link>\n"
+        f"<link>{xml_text(shop.base_url + edition.localized_path('/'))}</link>\n"
         f"<description>{xml_text(shop.tagline)}</description>\n{items}</channel>\n</rss>\n"
     )
     return MerchantFeed(text, tuple(feed.warnings()), feed.count)
@@ -164,7 +164,7 @@ class _Feed:
             ] += 1
         yield "title", title
         yield "description", self._description(product)
-        yield "link", f"{self._shop.base_url}{self._edition.at(product.path)}"
+        yield "link", f"{self._shop.base_url}{self._edition.localized_path(product.path)}"
         yield from self._pictures(product, variant)
         yield from self._availability(choice)
         yield from self._prices(variant)

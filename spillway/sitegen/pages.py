@@ -128,7 +128,7 @@ def try_cloud_templates(renderer: Renderer, product: Product) -> None:
         jinja2.TemplateError: a template is wrong.
     """
     variant = product.variants[0]
-    renderer.about_all("confirm.html", [(product, variant, True)], at="/", token=_SAMPLE)
+    renderer.linked_items_page("confirm.html", [(product, variant, True)], at="/", token=_SAMPLE)
     renderer.page("unsubscribe.html", token=_SAMPLE, notified=False)
     renderer.page("my-waitlists.html", awaited=[_SAMPLE_AWAITED], token=_SAMPLE)
     renderer.page("link-problem.html")
@@ -137,8 +137,8 @@ def try_cloud_templates(renderer: Renderer, product: Product) -> None:
     renderer.page("signed-up.html", items=["-"], mailbox="-", fields=[("-", "-")])
     renderer.page("did-you-mean.html", typed="-", meant="-", fields=[("-", "-")], thanks_path="-")
     for email in ("confirm", "already", "available"):
-        renderer.email(email, product=product, variant=variant, action_url="-", unsubscribe_url="-")
-    renderer.note("my-waitlists", action_url="-")
+        renderer.product_email(email, product=product, variant=variant, action_url="-", unsubscribe_url="-")
+    renderer.email("my-waitlists", action_url="-")
 
 
 class StockedProducts:
@@ -206,7 +206,7 @@ class EditionPages:
             yield self._listing(listing)
         yield from self._search()
         if newest := self._newest():
-            key = object_key(self.edition.at("/feed.xml"))
+            key = object_key(self.edition.localized_path("/feed.xml"))
             yield _text_job(key, atom_feed(self.edition, newest), "application/atom+xml")
 
     def fixed(self, path: str, template: str, *, at: str) -> PageJob:
@@ -269,7 +269,7 @@ class EditionPages:
             return self._renderer.page("search.html", at=SEARCH_PATH, **context)
 
         yield self._page(SEARCH_PATH, Kind.INDEX, self._digest("search.html", search.digest), make)
-        key = object_key(self.edition.at(INDEX_PATH))
+        key = object_key(self.edition.localized_path(INDEX_PATH))
         yield PageJob(
             key, key, Kind.INDEX, "application/json", "", search.digest, lambda: search.index().encode()
         )
@@ -288,10 +288,10 @@ class EditionPages:
         rows = [row for row in self._rows if row.released_on]
         rows.sort(key=lambda row: (row.released_on or "", row.slug), reverse=True)
         newest = [self._products.all.named(row.slug).product for row in rows[:ATOM_ENTRIES_MAX]]
-        return [self._renderer.told(product) for product in newest]
+        return [self._renderer.localize(product) for product in newest]
 
     def _page(self, path: str, kind: Kind, digest: str, make: Callable[[], str]) -> PageJob:
-        key = object_key(self.edition.at(path))
+        key = object_key(self.edition.localized_path(path))
         # The home page of a further language has all of its other pages under its key.
         file = f"{key}/{HOME_KEY}" if path == HOME and self.edition.root else key
         language = self.edition.shop.locale

@@ -192,7 +192,7 @@ class Dates:
         """
         of_products = {
             row.slug: self.of(
-                edition.at(f"/products/{row.slug}"),
+                edition.localized_path(f"/products/{row.slug}"),
                 products.digest(row.slug),
                 row.released_on,
                 observed(row.slug),
@@ -201,11 +201,11 @@ class Dates:
         }
         of_listings = {}
         for listing in edition.listings:
-            own = self.of(edition.at(listing.path), listing, None)
+            own = self.of(edition.localized_path(listing.path), listing, None)
             times = (own, *(of_products.get(slug) for slug in listing.slugs))
             of_listings[listing.path] = max((time for time in times if time), default=None)
         return {
             **of_listings,
             **{f"/products/{slug}": time for slug, time in of_products.items()},
-            **{page.path: self.of(edition.at(page.path), page, None) for page in contents},
+            **{page.path: self.of(edition.localized_path(page.path), page, None) for page in contents},
         }

@@ -15,7 +15,7 @@ from pathlib import Path
 from jinja2 import Environment, TemplateSyntaxError, meta, nodes
 
 from chalicelib.domain.product import Picture
-from chalicelib.storefront.environment import Common, CompiledTemplates
+from chalicelib.storefront.environment import CompiledTemplates, EditionContext
 from chalicelib.storefront.sitemap import parts_for
 from chalicelib.storefront.theme import Edition, Theme, menu_of
 from spillway.errors import BadInput
@@ -199,7 +199,7 @@ def load_templates(project: Project) -> BuildCache:
 
 def save_templates(saved: BuildCache, theme: Theme) -> None:
     """Save the compiled templates and the dependencies of `theme`, which has been rendered."""
-    digests = [Common(theme, edition).digest for edition in theme.editions]
+    digests = [EditionContext(theme, edition).digest for edition in theme.editions]
     saved.set("code", {digest: CompiledTemplates.code[digest] for digest in digests})
     texts = [text for text in theme.templates.values() if text in _dependencies_by_text]
     saved.set("dependencies", {text: _dependencies_by_text[text] for text in texts})

@@ -135,7 +135,7 @@ def test_complaints_pause_the_shops_sending_and_not_the_accounts(tmp_path: Path)
     assert actions == [Action.PAUSE_SENDING]
     ((_, paused),) = [call for call in place.client("dynamodb").calls if call[0] == "update_item"]
     assert paused["TableName"] == "sendingtable"
-    assert paused["ExpressionAttributeValues"] == {":reason": {"S": "complaints at 0.41%"}}
+    assert paused["ExpressionAttributeValues"] == {":paused": {"S": "complaints at 0.41%"}}
 
 
 @pytest.mark.parametrize("control", list(Control))
@@ -333,9 +333,10 @@ def test_a_look_knows_a_stage_where_some_of_it_is_not_set(
                 {
                     "TableName": "sending",
                     "Key": {"id": {"S": "sending-rate"}},
-                    "UpdateExpression": "SET paused = :reason",
-                    "ConditionExpression": "attribute_not_exists(paused)",
-                    "ExpressionAttributeValues": {":reason": {"S": "complaints at 10.00%"}},
+                    "UpdateExpression": "SET #paused = :paused",
+                    "ConditionExpression": "attribute_not_exists(#paused)",
+                    "ExpressionAttributeNames": {"#paused": "paused"},
+                    "ExpressionAttributeValues": {":paused": {"S": "complaints at 10.00%"}},
                 },
             ),
         ),

@@ -761,7 +761,7 @@ class OneAnswer(Availabilities):
         self.answer = answer
         self.taken: list[AvailabilityEvent] = []
 
-    def take_in(self, event: AvailabilityEvent) -> EventResult:
+    def apply(self, event: AvailabilityEvent) -> EventResult:
         self.taken.append(event)
         return self.answer
 

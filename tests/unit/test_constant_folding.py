@@ -7,7 +7,7 @@ from jinja2 import DictLoader, StrictUndefined, TemplateRuntimeError, nodes
 
 from chalicelib.domain.stock import Availability
 from chalicelib.storefront.constant_folding import ConstantFolder
-from chalicelib.storefront.environment import Common, CompiledTemplates, LocalizedEnvironment
+from chalicelib.storefront.environment import CompiledTemplates, EditionContext, LocalizedEnvironment
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.theme import Link, Theme
 from tests.unit.test_renderer_pages import JACKET, ONE_SCARF, shelf_of, stock, theme
@@ -15,9 +15,9 @@ from tests.unit.test_renderer_pages import JACKET, ONE_SCARF, shelf_of, stock, t
 LINKS = (Link("About", "/about"), Link("Privacy", "/privacy"))
 
 
-def common() -> Common:
+def common() -> EditionContext:
     edition = replace(theme().editions[0], navigation=LINKS)
-    return Common(replace(theme(), editions=(edition,)), edition)
+    return EditionContext(replace(theme(), editions=(edition,)), edition)
 
 
 def templates(source: str) -> LocalizedEnvironment:
@@ -44,11 +44,11 @@ def said_by(source: str) -> str:
     ("source", "said"),
     [
         ("{{ shop.name }}", "Heron &amp; Daughters"),
-        ('{{ here("/") }} {{ here("/privacy") }}', "/ /privacy"),
+        ('{{ path_for("/") }} {{ path_for("/privacy") }}', "/ /privacy"),
         ('{{ asset("shop.js") }}', "/assets/shop.js"),
         ('{{ _("Home") }}', "Home"),
         ("{% if shop.opt_in == OptIn.DOUBLE %}twice{% endif %}", "twice"),
-        ("{% for item in navigation %}{{ here(item.path) }} {{ item.title }} {% endfor %}", None),
+        ("{% for item in navigation %}{{ path_for(item.path) }} {{ item.title }} {% endfor %}", None),
         ('{% include "static/shop.css" %}', "p::after{content:'<' \"&\"}"),
         ('{% filter upper %}{% include "static/shop.css" %}{% endfilter %}', "P::AFTER{CONTENT:'<' \"&\"}"),
     ],
@@ -65,7 +65,7 @@ def test_what_is_the_same_on_every_page_is_not_asked_for_again(source: str, said
     [
         ('{% set shop = {"name": "mine"} %}{{ shop.name }}', "mine"),
         ('{% for _ in "ab" %}{{ _ }}{% endfor %}', "ab"),
-        ("{% macro of(here) %}{{ here(1)|list }}{% endmacro %}{{ of(range) }}", "[0]"),
+        ("{% macro of(path_for) %}{{ path_for(1)|list }}{% endmacro %}{{ of(range) }}", "[0]"),
         ("{% for item in navigation %}{{ loop.index }}{{ item.title }} {% endfor %}", "1About 2Privacy "),
         ("{% for item in navigation %}{{ item|attr('title') }} {% endfor %}", "About Privacy "),
         ("{% for item in navigation if item.path == '/about' %}{{ item.title }}{% endfor %}", "About"),

@@ -121,7 +121,7 @@ def test_the_theme_carries_every_edition_to_the_cloud(release: Release) -> None:
         ("", "English", "Clothes for weather"),
         ("/de", "Deutsch", "Kleidung für Wetter"),
     ]
-    assert Renderer(theme).under("/de").under("/fr").language == "en-GB"
+    assert Renderer(theme).for_root("/de").for_root("/fr").language == "en-GB"
 
 
 @pytest.mark.parametrize(

@@ -310,7 +310,7 @@ def test_a_free_product_is_free_and_an_uncounted_one_for_sale(shop: Project) -> 
     )
     scarf = release.products.named("scarf").product
     renderer = Renderer(release.theme)
-    email = renderer.email("available", product=scarf, variant=scarf.variants[0], action_url="/x")
+    email = renderer.product_email("available", product=scarf, variant=scarf.variants[0], action_url="/x")
     assert "\n  Free\n" in email.text
     assert '<br><span dir="auto">Free</span></p>' in email.html
 

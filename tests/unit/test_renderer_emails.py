@@ -28,11 +28,11 @@ def renderer() -> Renderer:
 
 
 def confirm() -> Email:
-    return renderer().email("confirm", product=JACKET, variant=JACKET.variants[1], action_url=ACTION)
+    return renderer().product_email("confirm", product=JACKET, variant=JACKET.variants[1], action_url=ACTION)
 
 
 def available() -> Email:
-    return renderer().email(
+    return renderer().product_email(
         "available", product=JACKET, variant=JACKET.variants[1], action_url=ACTION, unsubscribe_url=LEAVE
     )
 
@@ -94,13 +94,15 @@ def test_a_email_shows_the_colour_that_was_waited_for() -> None:
     slate = Picture("/pictures/slate.jpg", 10, 10, "Slate", options=(("Size", "L"),))
     product = replace(JACKET, pictures=(*JACKET.pictures, slate))
 
-    email = renderer().email("available", product=product, variant=product.variants[2], action_url=ACTION)
+    email = renderer().product_email(
+        "available", product=product, variant=product.variants[2], action_url=ACTION
+    )
 
     assert Addresses(email.html).alts == ["Slate"]
 
 
 def test_a_pre_order_is_not_called_back() -> None:
-    email = renderer().email(
+    email = renderer().product_email(
         "available",
         product=JACKET,
         variant=JACKET.variants[1],
@@ -116,7 +118,7 @@ def test_a_pre_order_is_not_called_back() -> None:
 def test_catalogue_text_is_data_in_a_email_too(name: str) -> None:
     product = replace(JACKET, title=f"A\r\nBcc: x@evil.example\n{EVIL}")
 
-    email = renderer().email(
+    email = renderer().product_email(
         name, product=product, variant=product.variants[0], action_url=ACTION, unsubscribe_url=LEAVE
     )
 
@@ -153,7 +155,7 @@ def test_a_email_fits_where_mail_programs_cut(email: Email) -> None:
 def test_each_availability_has_words_of_its_own(
     availability: Availability, subject: str, heading: str, button: str
 ) -> None:
-    email = renderer().email(
+    email = renderer().product_email(
         "available",
         product=JACKET,
         variant=JACKET.variants[1],

@@ -80,14 +80,14 @@ def test_emails_say_their_direction_where_mail_programs_keep_it(release: Release
         Renderer(theme).editions, ("en-GB", "ar-EG"), ("ltr", "rtl"), strict=True
     ):
         for name in ("confirm", "available"):
-            email = renderer.email(
+            email = renderer.product_email(
                 name, product=product, variant=variant, action_url="-", unsubscribe_url="-"
             )
             assert f'<html lang="{locale}" dir="{direction}">' in email.html
             # Web mail drops <html>: its first element says it again.
             assert f'<div role="main" lang="{locale}" dir="{direction}">' in email.html
             assert '<strong dir="auto">Field Jacket</strong><br><span dir="auto">Moss, S</span>' in email.html
-        assert f'dir="{direction}"' in renderer.note("my-waitlists", action_url="-").html
+        assert f'dir="{direction}"' in renderer.email("my-waitlists", action_url="-").html
 
 
 def test_styles_name_no_left_and_no_right() -> None:

@@ -122,7 +122,7 @@ def test_structured_data_is_what_search_engines_require(release: Release, pages:
     base_url = release.theme.shop.base_url
     for edition in release.theme.editions:
         for entry in release.products:
-            path = edition.at(entry.product.path)
+            path = edition.localized_path(entry.product.path)
             (document,) = Page(pages[path]).data
             offers = offers_of(checked(document))
             assert [sku for sku, _ in offers] == [variant.sku for variant in entry.product.variants]
