@@ -6,17 +6,16 @@ from pathlib import Path
 
 import click
 
-from chalicelib.clock import clock_ms, new_id
+from chalicelib.clock import clock_ms
 from chalicelib.domain.address import Address, AddressRefused
-from chalicelib.mail.sender import Delivery, EmailSender, SendRefused
-from chalicelib.mail.ses import SesSender
-from chalicelib.mail.smtp import SmtpSender, SmtpServer, message_of
+from chalicelib.mail.sender import Delivery, SendRefused
+from chalicelib.mail.smtp import message_of
 from spillway.commands.options import json_option, stage_option
 from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.email_previews import Sample, samples
 from spillway.project import Project
 from spillway.sitegen.site import build
-from spillway.stage import Stage, stage_named
+from spillway.stage import stage_named
 
 SAMPLE_MAILBOX = "shopper@example.com"
 # Gmail clips longer emails, and the unsubscribe link with them.
@@ -80,7 +79,7 @@ def send_test_command(
     except AddressRefused as refused:
         raise BadInput(f"{address}: {refused.reason}") from None
     stage = stage_named(project, stage_name)
-    sender = _sender(stage)
+    sender = stage.container().sender
     release = build(project, base_url=stage.shop_url)
     sent = []
     for sample in samples(release, sku=sku, mailbox=mailbox, at_ms=clock_ms()):
@@ -96,15 +95,6 @@ def send_test_command(
         return
     for email in sent:
         click.echo(f"{email['email']} sent to {mailbox}")
-
-
-def _sender(stage: Stage) -> EmailSender:
-    """Return the sender that the stage's functions use."""
-    outputs = stage.outputs()
-    if "SmtpSecret" not in outputs:
-        return SesSender(stage.client("sesv2"), outputs["Emails"])
-    secret = stage.client("secretsmanager").get_secret_value(SecretId=outputs["SmtpSecret"])
-    return SmtpSender(SmtpServer.from_json(secret["SecretString"]), clock_ms, new_id)
 
 
 def _write(folder: Path, sample: Sample) -> dict[str, object]:

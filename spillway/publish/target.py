@@ -15,7 +15,6 @@ from typing import Protocol
 from chalicelib.aws.signing import Credentials
 from chalicelib.domain.form_stamp import FormStamps
 from chalicelib.domain.stock import StockedProduct
-from chalicelib.keys import read_keys
 from chalicelib.storage.pages import Cdn
 from chalicelib.storefront.theme import Shop
 from chalicelib.tables.domain_lists import DomainListsTable
@@ -74,21 +73,20 @@ def publish_target(stage: Stage, project: Project, clock_ms: Callable[[], int]) 
     Raises:
         WorkFailed: another publish from this folder to this stage is under way.
     """
-    names = stage.outputs()
+    container = stage.container()
     folder = project.cache / "publish" / stage.name
     folder.mkdir(parents=True, exist_ok=True)
-    releases = _bucket(stage, names["ReleaseBucket"])
-    keys = read_keys(stage.client("secretsmanager"), names["SigningKeysSecret"])
+    releases = _bucket(stage, container.settings.release_bucket)
     with _locked(folder / "lock") as lock_id:
         claimant = claimant_of(folder / "claims.json", lock_id)
         yield PublishTarget(
-            pages=_bucket(stage, names["PagesBucket"]),
+            pages=_bucket(stage, container.settings.pages_bucket),
             releases=releases,
             manifest=ManifestStore(releases, claimant, clock_ms, folder / "manifest.json"),
-            products=ProductsTable(stage.client("dynamodb"), names["ProductsTable"]),
-            domain_lists=DomainListsTable(stage.client("dynamodb"), names["ProductsTable"]),
-            cdn=Cdn(stage.client("cloudfront"), names["DistributionId"]),
-            stamps=FormStamps.of(keys.identity, at_ms=clock_ms()),
+            products=container.products,
+            domain_lists=container.domain_lists,
+            cdn=container.cdn,
+            stamps=FormStamps.of(container.keys.identity, at_ms=clock_ms()),
             clock_ms=clock_ms,
             check_shop=partial(require_agreement, stage),
         )
