@@ -62,7 +62,7 @@ FORMS = [FORM_TYPE, JSON_TYPE]
 ANY_TYPE = ["*/*"]
 # RFC 9110, section 9.3.2: HEAD is answered as GET is, without the body.
 READ = ["GET", "HEAD"]
-# The stack makes streams and queues: .chalice/resources.yaml says which one each handler gets.
+# The stack makes streams and queues: .chalice/resources/functions.yaml says which one each handler gets.
 TEMPLATE_NAMES_IT = "arn:aws:sqs:us-east-1:000000000000:see-resources-yaml"
 DRY_RUN = "dry-run"
 NO_LIMIT_MS = 900_000

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # The CDN keeps a page for a day; a refreshed page is invalidated there.
 PAGE_CACHE_CONTROL = "public, max-age=0, s-maxage=86400, must-revalidate"
 PAGE_CONTENT_TYPE = "text/html; charset=utf-8"
-# The default root object of the distribution in .chalice/resources.yaml; a test compares the two.
+# The default root object of the distribution in .chalice/resources/site.yaml; a test compares the two.
 HOME_KEY = "index.html"
 REFRESH_TRIES_MAX = 6
 # The user metadata of an object: a short digest of the event that wrote it. S3 sends it as a header.

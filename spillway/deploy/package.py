@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -18,15 +19,14 @@ from pathlib import Path
 import yaml
 
 from spillway.deploy.archive import LEFT_OUT, finish
-from spillway.deploy.regions import for_region
 from spillway.deploy.runtimes import Interpreter, best_interpreter, packaging_python
+from spillway.deploy.template import RESOURCES, for_region, merged_resources
 from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
 from spillway.stage import LOCAL
 
-MERGE_TEMPLATE = Path(".chalice/resources.yaml")
 # All that can change the package, but for the tools that make it.
-INPUTS = ("app.py", "chalicelib", "vendor", "requirements.txt", ".chalice/config.json", str(MERGE_TEMPLATE))
+INPUTS = ("app.py", "chalicelib", "vendor", "requirements.txt", ".chalice/config.json", str(RESOURCES))
 MERGED_TEMPLATE = "sam.yaml"
 UPLOADED_TEMPLATE = "sam.json"
 RECORD = "made-from.json"
@@ -69,7 +69,11 @@ def package(project: Project, stage_name: str, *, region: str = "us-east-1") -> 
     folder = project.output / "package"
     shutil.rmtree(folder, ignore_errors=True)
     python = packaging_python(interpreter_for(stage_name), project)
-    _run_chalice(python, project, folder, stage_name, region)
+    resources = merged_resources(project.root)
+    with tempfile.TemporaryDirectory() as temporary:
+        merge_template = Path(temporary) / "resources.yaml"
+        merge_template.write_text(resources, encoding="utf-8")
+        _run_chalice(python, project, folder, merge_template, stage_name, region)
     _without_aliases(folder)
     made = _made(folder)
     if made is None:
@@ -132,7 +136,7 @@ def _without_aliases(folder: Path) -> None:
 
 
 def _require_application(project: Project) -> None:
-    needed = ("app.py", ".chalice/config.json", str(MERGE_TEMPLATE))
+    needed = ("app.py", ".chalice/config.json")
     missing = [name for name in needed if not (project.root / name).is_file()]
     if missing:
         raise BadInput(
@@ -141,9 +145,11 @@ def _require_application(project: Project) -> None:
         )
 
 
-def _run_chalice(python: Path, project: Project, folder: Path, stage_name: str, region: str) -> None:
+def _run_chalice(
+    python: Path, project: Project, folder: Path, merge_template: Path, stage_name: str, region: str
+) -> None:
     words = [str(python), "-c", CHALICE, "package", "--stage", stage_name]
-    words += ["--merge-template", str(MERGE_TEMPLATE), "--pkg-format", "cloudformation", str(folder)]
+    words += ["--merge-template", str(merge_template), "--pkg-format", "cloudformation", str(folder)]
     process = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
         words,
         cwd=project.root,

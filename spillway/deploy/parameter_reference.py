@@ -10,13 +10,13 @@ from typing import Any
 
 import yaml
 
-from spillway.deploy.regions import OF_BUDGETS
+from spillway.deploy.template import OF_BUDGETS, PARAMETERS
 
-TEMPLATE = Path(__file__).parents[2] / ".chalice" / "resources.yaml"
+TEMPLATE = Path(__file__).parents[2] / PARAMETERS
 HEAD = """\
 # Parameters of the stack
 
-Made from .chalice/resources.yaml; a test compares them.
+Made from .chalice/resources/parameters.yaml; a test compares them.
 
 `spillway deploy --stage production --param NAME=VALUE` sets a parameter, as often as there are any to set. A
 parameter that is not given keeps the value of the last deployment; in the first one, its default. Without a

@@ -14,7 +14,7 @@ from spillway.deploy.adoption import import_template, resources_to_import
 from spillway.deploy.artefacts import upload
 from spillway.deploy.change_set import Change, ChangeSet, is_empty, parameters_for
 from spillway.deploy.package import Package
-from spillway.deploy.regions import require_region
+from spillway.deploy.template import require_region
 from spillway.errors import BadInput, WorkFailed
 from spillway.stage import Stage
 
@@ -160,7 +160,7 @@ class _Deployment:
                 raise
             raise BadInput(
                 f"CloudFormation refuses the template: {error.response['Error']['Message']}",
-                hint="it is build/package/sam.json, made from app.py and .chalice/resources.yaml",
+                hint="it is build/package/sam.json, made from app.py and .chalice/resources/",
             ) from error
 
     def _remove_what_never_worked(self) -> None:
@@ -195,7 +195,7 @@ class _Deployment:
                 raise
             raise BadInput(
                 f"stack {self.stage.stack_name}: {error.response['Error']['Message']}",
-                hint="--param NAME=VALUE sets a parameter; the rest is .chalice/resources.yaml",
+                hint="--param NAME=VALUE sets a parameter; the rest is .chalice/resources/",
             ) from error
 
     def execute(self, change_set: ChangeSet) -> None:

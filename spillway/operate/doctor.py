@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from spillway.aws_errors import POLICY, missing_right
 from spillway.deploy.agreement import StackSettings
 from spillway.deploy.dns_records import Record
-from spillway.deploy.regions import require_region
+from spillway.deploy.template import require_region
 from spillway.errors import BadInput, SpillwayError
 from spillway.operate import email_checks
 from spillway.operate.finding import (

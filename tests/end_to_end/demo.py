@@ -27,7 +27,7 @@ COPIED = (
     "requirements.txt",
     "site",
     ".chalice/config.json",
-    ".chalice/resources.yaml",
+    ".chalice/resources",
 )
 MARK = "SPILLWAY_TEST_RUN"
 OPEN_WITHIN_S = 120.0

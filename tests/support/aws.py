@@ -8,9 +8,10 @@ from uuid import uuid4
 
 import yaml
 
+from spillway.deploy.template import merged_resources
+
 ROOT = Path(__file__).parents[2]
 REGION = "us-east-1"
-TEMPLATE = ROOT / ".chalice" / "resources.yaml"
 CREATE_TABLE_PROPERTIES = (
     "AttributeDefinitions",
     "KeySchema",
@@ -39,7 +40,7 @@ _CloudFormationLoader.add_multi_constructor("!", _tagged)
 def template() -> Mapping[str, Any]:
     """The stack's own template, as data."""
     # The loader is a SafeLoader that knows CloudFormation's tags.
-    document: Mapping[str, Any] = yaml.load(TEMPLATE.read_text(), Loader=_CloudFormationLoader)
+    document: Mapping[str, Any] = yaml.load(merged_resources(ROOT), Loader=_CloudFormationLoader)
     return document
 
 

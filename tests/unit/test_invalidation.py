@@ -316,7 +316,7 @@ def test_the_distribution_is_the_one_that_paths_and_bytes_are_counted_for() -> N
         """Reads the tags of CloudFormation as what they stand before."""
 
     Loader.add_multi_constructor("!", lambda body_loader, tag, node: str(node.value))
-    template = yaml.load((ROOT / ".chalice" / "resources.yaml").read_text(), Loader)
+    template = yaml.load((ROOT / ".chalice" / "resources" / "site.yaml").read_text(), Loader)
     distribution = template["Resources"]["Distribution"]["Properties"]["DistributionConfig"]
     assert distribution["DefaultRootObject"] == HOME_KEY
     (api,) = distribution["CacheBehaviors"]

@@ -2,12 +2,15 @@
 
 import json
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 import pytest
+import yaml
 
 from spillway.deploy.package import RECORD, Package, fingerprint, interpreter_for, package, packaged
 from spillway.deploy.runtimes import Interpreter
+from spillway.deploy.template import merged_resources
 from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
 
@@ -28,7 +31,8 @@ def project(tmp_path: Path) -> Project:
     """An application of one route."""
     (tmp_path / ".chalice").mkdir()
     (tmp_path / ".chalice" / "config.json").write_text(json.dumps({"version": "2.0", "app_name": "tiny"}))
-    (tmp_path / ".chalice" / "resources.yaml").write_text("Resources: {}\n")
+    (tmp_path / ".chalice" / "resources").mkdir()
+    (tmp_path / ".chalice" / "resources" / "tiny.yaml").write_text("Resources: {}\n")
     (tmp_path / "app.py").write_text(APP)
     (tmp_path / "requirements.txt").write_text("")
     (tmp_path / "chalicelib").mkdir()
@@ -111,3 +115,35 @@ def test_what_chalice_could_not_do_is_told_in_its_own_words(project: Project) ->
 def test_a_folder_without_an_application_is_bad_input(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"no app\.py, no \.chalice/config\.json"):
         package(Project(tmp_path), "local")
+
+
+def test_resources_of_several_files_are_merged_with_their_tags_and_anchors(project: Project) -> None:
+    folder = project.root / ".chalice" / "resources"
+    (folder / "a.yaml").write_text('Resources:\n  One: &one {Type: A, Flag: "no"}\n  Two: *one\n')
+    (folder / "b.yaml").write_text(
+        "Resources:\n  Three: !GetAtt One.Arn\nOutputs:\n  One: {Value: !Ref One}\n"
+    )
+    merged = merged_resources(project.root)
+    assert "!GetAtt" in merged
+    document: Any = yaml.compose(merged)
+    assert [key.value for key, _ in document.value] == ["Resources", "Outputs"]
+    assert [key.value for key, _ in document.value[0][1].value] == ["One", "Two", "Three"]
+    assert '"no"' in merged, "a text stays a text"
+
+
+@pytest.mark.parametrize(
+    ("second", "named"),
+    [
+        ("Resources: {One: {Type: B}}\n", "b.yaml: Resources One is defined twice"),
+        ("Resources: {Two: {Type: B}, Two: {Type: C}}\n", "b.yaml: Resources Two is defined twice"),
+        ("Resources\n", "b.yaml: expected a mapping"),
+        ("", "b.yaml: expected a mapping"),
+    ],
+)
+def test_a_logical_id_defined_twice_is_an_error(project: Project, second: str, named: str) -> None:
+    folder = project.root / ".chalice" / "resources"
+    (folder / "a.yaml").write_text("Resources: {One: {Type: A}}\n")
+    (folder / "b.yaml").write_text(second)
+    with pytest.raises(BadInput) as refused:
+        merged_resources(project.root)
+    assert named in refused.value.message

@@ -13,7 +13,7 @@ from chalicelib.events import streams
 from tests.unit.test_handlers import entry_image, stream_event
 
 ROOT = Path(__file__).parents[2]
-TEMPLATE = ROOT / ".chalice" / "resources.yaml"
+TEMPLATE = ROOT / ".chalice" / "resources" / "functions.yaml"
 STREAM_KEPT_S = 24 * 3600
 
 

@@ -13,8 +13,8 @@ from cfnlint.config import ManualArgs
 from cfnlint.helpers import REGIONS, load_resource
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
-from spillway.deploy.regions import COMPLETE, WITHOUT_BUDGETS, for_region, require_region
 from spillway.deploy.runtimes import RUNTIMES
+from spillway.deploy.template import COMPLETE, WITHOUT_BUDGETS, for_region, require_region
 from spillway.errors import BadInput
 from tests.support.uploaded import GLOBAL_KINDS, resolved, translated, uploaded_text
 

@@ -1,0 +1,107 @@
+"""The stack's template: one file a subject under .chalice/resources/, merged into one for Chalice.
+
+Chalice merges the result into the template of its functions and API: mappings merge, lists and values replace
+what Chalice wrote.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from spillway.errors import BadInput
+
+RESOURCES = Path(".chalice/resources")
+PARAMETERS = RESOURCES / "parameters.yaml"
+
+# Regions of AWS with every service of the stack. CloudFormation refuses a template with a type that its
+# region does not have, whatever the conditions say. A test compares the lists with cfn-lint's schemas.
+COMPLETE = frozenset(
+    {
+        *("ap-northeast-1", "ap-northeast-2", "ap-south-1", "ap-southeast-1", "ap-southeast-2"),
+        *("ca-central-1", "eu-central-1", "eu-west-1", "eu-west-2", "eu-west-3", "me-south-1"),
+        *("sa-east-1", "us-east-1", "us-east-2", "us-west-1", "us-west-2"),
+    }
+)
+WITHOUT_BUDGETS = frozenset(
+    {
+        *("af-south-1", "ap-northeast-3", "ap-south-2", "ap-southeast-3", "ap-southeast-5", "ca-west-1"),
+        *("eu-central-2", "eu-north-1", "eu-south-1", "il-central-1", "me-central-1"),
+    }
+)
+# The parts of the template that only the budget needs, by section.
+OF_BUDGETS = {"Resources": "MonthlyBudget", "Conditions": "HasBudget", "Parameters": "MonthlyBudgetUsd"}
+
+
+def merged_resources(root: Path) -> str:
+    """Return the files under .chalice/resources/ of the project at `root`, merged into one YAML document.
+
+    Tags, anchors and the order of files (by name) stay.
+
+    Raises:
+        BadInput: there is no file, a file is no mapping of sections, or two definitions have the same name.
+    """
+    files = sorted((root / RESOURCES).glob("*.yaml"))
+    if not files:
+        raise BadInput(
+            f"{root}: no {RESOURCES}/*.yaml: there is no application to package",
+            hint="run spillway in a checkout of the whole project",
+        )
+    sections: dict[str, yaml.MappingNode] = {}
+    defined_in: dict[tuple[str, str], str] = {}
+    for file in files:
+        document = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        for section, body in _pairs(document, file):
+            for name, _ in _pairs(body, file):
+                other = defined_in.setdefault((section.value, name.value), file.name)
+                if other != file.name or _count(body, name.value) > 1:
+                    raise BadInput(
+                        f"{RESOURCES / file.name}: {section.value} {name.value} is defined twice",
+                        hint=f"the other definition is in {other}",
+                    )
+            if section.value in sections:
+                sections[section.value].value.extend(body.value)
+            else:
+                sections[section.value] = body
+    merged = yaml.MappingNode(
+        "tag:yaml.org,2002:map",
+        [(yaml.ScalarNode("tag:yaml.org,2002:str", section), body) for section, body in sections.items()],
+    )
+    return str(yaml.serialize(merged, Dumper=yaml.SafeDumper, allow_unicode=True, width=1000))
+
+
+def require_region(region: str) -> None:
+    """Verify that the stack can be deployed in `region`.
+
+    Raises:
+        BadInput: a service is missing there.
+    """
+    if region not in COMPLETE | WITHOUT_BUDGETS:
+        raise BadInput(
+            f"region {region}: not every service of the stack is known to be there",
+            hint=f"set AWS_REGION to one of {', '.join(sorted(COMPLETE | WITHOUT_BUDGETS))}",
+        )
+
+
+def for_region(template: Mapping[str, Any], region: str) -> dict[str, Any]:
+    """Return the template without the resource types that `region` does not have."""
+    if region not in WITHOUT_BUDGETS:
+        return dict(template)
+    return {
+        section: {name: part for name, part in parts.items() if name != OF_BUDGETS[section]}
+        if section in OF_BUDGETS
+        else parts
+        for section, parts in template.items()
+    }
+
+
+def _pairs(node: yaml.Node | None, file: Path) -> list[tuple[yaml.ScalarNode, yaml.MappingNode]]:
+    if not isinstance(node, yaml.MappingNode):
+        raise BadInput(f"{RESOURCES / file.name}: expected a mapping", hint="sections such as Resources: {}")
+    pairs: list[tuple[yaml.ScalarNode, yaml.MappingNode]] = node.value
+    return pairs
+
+
+def _count(body: yaml.MappingNode, name: str) -> int:
+    return sum(key.value == name for key, _ in body.value)
