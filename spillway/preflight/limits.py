@@ -27,13 +27,8 @@ _WARM = f"{_DOCS}/amazondynamodb/latest/developerguide/warm-throughput.html"
 _PARTITION = f"{_DOCS}/amazondynamodb/latest/developerguide/bp-partition-key-design.html"
 _SES = f"{_DOCS}/ses/latest/dg/quotas.html"
 _SECRETS = f"{_DOCS}/secretsmanager/latest/userguide/reference_limits.html"
-<<<<<<< HEAD
-_TEMPLATE = ".chalice/resources.yaml"
-# SES's sandbox, in which each account starts.
-=======
 _TEMPLATE = ".chalice/resources/"
-# SES's sandbox: every account begins in it.
->>>>>>> 49b3bfe (Describe the stack's resources in one file a subject, merged by a small loader)
+# SES's sandbox, in which each account starts.
 SANDBOX_EMAILS_PER_DAY = 200
 LOCAL_CANNOT_TELL = "the local cloud has no quotas of its own: its answers are not AWS's limits"
 Answer = tuple[Mapping[str, float], list[str]]
