@@ -1,4 +1,4 @@
-"""`make load`: sends the flood to the running demo, or to one of its own, and holds the shop to account."""
+"""`make load`: send a flood to the running demo, or a new one, and compare accepted with stored signups."""
 
 import secrets
 import sys
@@ -63,7 +63,7 @@ def load(**given: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The options, by the names that click gives them."""
+    """The options, by their names in click."""
 
     port: int
     shape: str
@@ -76,10 +76,10 @@ class Asked:
 
     @property
     def throttle(self) -> float:
-        """Calls a second that each method of the API is to take; 0 to leave the stage alone.
+        """Return the calls a second that each API method accepts; 0 leaves the stage's throttle as it is.
 
         Raises:
-            BadInput: the stage is on AWS, and its throttle is nobody's to turn down for a test.
+            BadInput: The stage is on AWS, where a test must not lower the throttle.
         """
         if self.stage_name == LOCAL:
             as_shaped = CALLS_PER_S_MAX[Shape(self.shape)]
@@ -92,7 +92,7 @@ class Asked:
         return 0.0
 
     def flood(self, project: Project, stage: Stage) -> Flood:
-        """The flood that was asked for, with a name of its own."""
+        """Return the flood, with a new run id."""
         run = secrets.token_hex(4)
         return Flood(
             shop_url=stage.shop_url or "",
@@ -142,10 +142,10 @@ def _announced(flood: Flood, limit: float) -> str:
 
 
 def _require_shown(found: Findings, flood: Flood, *, throttles: bool) -> None:
-    """Raises WorkFailed when the account is wrong, or has not seen what it was to be tried by."""
+    """Raise WorkFailed if signups are lost, if nothing was throttled, or if processes grew."""
     if not found.account.right:
         raise WorkFailed(
-            "the account is not right", hint=f"what shoppers were notified is in {flood.ledger.file}"
+            "the account is not right", hint=f"the answers to shoppers are in {flood.ledger.file}"
         )
     if throttles and not found.account.turned_away:
         raise WorkFailed(
@@ -157,7 +157,7 @@ def _require_shown(found: Findings, flood: Flood, *, throttles: bool) -> None:
 
 
 def main() -> None:
-    """Run it. Exit status: 0 all is right, 1 it is not, 2 it could not be begun."""
+    """Run the load test. Exit status: 0 passed, 1 failed, 2 it could not start."""
     try:
         with interruptible():
             load(prog_name="spillway load")

@@ -1,4 +1,4 @@
-"""Before a flood costs money: what it will, and whether somebody agrees to that."""
+"""The cost of a flood on AWS, and the consent to it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,8 +13,7 @@ from spillway.preflight.campaign import Campaign
 from spillway.preflight.measured import Measured
 from spillway.preflight.usage import usage
 
-# One shopper after another, as they were counted on the local cloud: a visit takes so long, pauses
-# included, and about every second one sends a form.
+# Measured on the local cloud: the length of a visit with its pauses, and the share that sends a form.
 VISIT_S = 5.0
 FORMS_PER_VISIT = 0.5
 PAGES_PER_VISIT = 1.5
@@ -22,7 +21,7 @@ PAGES_PER_VISIT = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a flood will be, and cost at list prices; an email for each form at most."""
+    """The size of a flood and its cost at list prices; each form causes at most one email."""
 
     origin: str
     visits: int
@@ -31,16 +30,16 @@ class Estimate:
 
     def __str__(self) -> str:
         return (
-            f"About {self.visits:,} visits and {self.forms:,} forms go to {self.origin}, each form with a"
+            f"About {self.visits:,} visits and {self.forms:,} forms go to {self.origin}, each form with an"
             f" email to SES's mailbox simulator. At list prices that is about ${self.usd:,.2f}."
         )
 
 
 def estimate(flood: Flood, site: Path) -> Estimate:
-    """What a flood comes to. `site` is the build that is published there.
+    """Estimate a flood; `site` is the published build.
 
     Raises:
-        BadInput: the build has no such page.
+        BadInput: The build has no such page.
     """
     weight = page_weight(site, flood.landing)
     campaign = Campaign(
@@ -55,11 +54,11 @@ def estimate(flood: Flood, site: Path) -> Estimate:
 
 
 def require_consent(costs: Estimate, *, yes: bool, terminal: bool, ask: Callable[[str], bool]) -> None:
-    """Have somebody agree to the cost: at the terminal, or by having said so with --yes.
+    """Require consent to the cost, at the terminal or by --yes.
 
     Raises:
-        BadInput: nobody can be asked, and nobody said so.
-        WorkFailed: somebody was asked, and does not want it.
+        BadInput: There is no terminal and no --yes.
+        WorkFailed: The person at the terminal declined.
     """
     if yes:
         return

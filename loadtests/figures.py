@@ -1,4 +1,4 @@
-"""What was measured, step by step, as Locust left it."""
+"""Locust's figures of a run, by step and by second."""
 
 import csv
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What one second of a run was like, over all steps."""
+    """One second of a run, over all steps."""
 
     at_s: float
     shoppers: int
@@ -35,7 +35,7 @@ class Moment:
 
 
 def read_moments(file: Path) -> list[Moment]:
-    """A finished run, second by second."""
+    """Read a finished run, second by second."""
     with file.open(newline="") as rows:
         found = [row for row in csv.DictReader(rows) if row["Name"] == TOTAL]
     began_s = int(found[0]["Timestamp"]) if found else 0
@@ -43,21 +43,21 @@ def read_moments(file: Path) -> list[Moment]:
 
 
 def read_figures(file: Path) -> list[Figures]:
-    """The steps of a finished run, the busiest first; last, all of them together."""
+    """Read the steps of a finished run, the busiest first; the last entry is their total."""
     with file.open(newline="") as rows:
         figures = [_figures(row) for row in csv.DictReader(rows) if row["Request Count"] != "0"]
-    return sorted(figures, key=lambda each: (each.step == TOTAL, -each.requests))
+    return sorted(figures, key=lambda step: (step.step == TOTAL, -step.requests))
 
 
 def table(figures: Iterable[Figures]) -> Table:
-    """The figures for a person to read."""
+    """Return the figures as a table."""
     shown = Table(box=None, pad_edge=False, header_style="dim")
     shown.add_column("step")
     for column in ("requests", "failures", "p50 ms", "p95 ms", "p99 ms", "slowest ms"):
         shown.add_column(column, justify="right")
-    for each in figures:
-        numbers = (each.requests, each.failures, each.p50_ms, each.p95_ms, each.p99_ms, each.slowest_ms)
-        name = "all together" if each.step == TOTAL else each.step
+    for step in figures:
+        numbers = (step.requests, step.failures, step.p50_ms, step.p95_ms, step.p99_ms, step.slowest_ms)
+        name = "all together" if step.step == TOTAL else step.step
         shown.add_row(name, *(f"{number:,}" for number in numbers))
     return shown
 

@@ -1,4 +1,4 @@
-"""A flood as a value, and Locust as the process that sends it."""
+"""A flood, and the Locust process that sends it."""
 
 import subprocess
 import sys
@@ -10,14 +10,14 @@ from loadtests.shapes import Shape, duration_s
 from spillway.errors import WorkFailed
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
-# Who is in the shop at the end may finish what they began: their answers count. The most patient
-# try for 15 s, and twice that when they are asked to wait (patience.py).
+# Shoppers who are in the shop at the end finish their visit: their answers count. They retry for up to
+# 15 s, and twice that if they are asked to wait (retry.py).
 LAST_VISITS_S = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Flood:
-    """Where shoppers are sent, as what, and how they come. `folder` is where figures and ledger go.
+    """The target of a flood, its shoppers and its shape. `folder` gets the figures and the ledger.
 
     On AWS, emails go to SES's mailbox simulator: an address that bounces costs the sender its name.
     https://docs.aws.amazon.com/ses/latest/dg/send-an-email-from-console.html (2026-11)
@@ -35,45 +35,45 @@ class Flood:
 
     @property
     def mailbox_prefix(self) -> str:
-        """What every address of this run begins with."""
+        """Return the first part of each address of this run."""
         return f"success+{self.run}" if self.on_aws else self.run
 
     @property
     def mailbox_domain(self) -> str:
-        """What every address of this run ends with."""
+        """Return the domain of each address of this run."""
         return "simulator.amazonses.com" if self.on_aws else "example.com"
 
     @property
     def ledger(self) -> Ledger:
-        """What became of each form."""
+        """Return the ledger of the forms."""
         return Ledger(self.folder / "ledger.jsonl")
 
     @property
     def charts(self) -> Path:
-        """Locust's own report."""
+        """Return the path of Locust's report."""
         return self.folder / "locust.html"
 
     @property
     def report(self) -> Path:
-        """Ours."""
+        """Return the path of the load test's report."""
         return self.folder / "report.html"
 
     @property
     def figures(self) -> Path:
-        """Locust's figures, by step."""
+        """Return the path of Locust's figures by step."""
         return self.folder / "figures_stats.csv"
 
     @property
     def history(self) -> Path:
-        """The same, by second."""
+        """Return the path of Locust's figures by second."""
         return self.folder / "figures_stats_history.csv"
 
 
 def send(flood: Flood) -> None:
-    """Send all of it, and wait for its last shopper.
+    """Send the flood, and wait for its last shopper.
 
     Raises:
-        WorkFailed: Locust failed, or did not come to an end.
+        WorkFailed: Locust failed, or did not end in time.
     """
     with (flood.folder / "locust.log").open("wb") as log:
         process = subprocess.Popen(
@@ -92,7 +92,7 @@ def send(flood: Flood) -> None:
 
 
 def words_of(flood: Flood) -> list[str]:
-    """The command that sends it. Workers are processes of this machine, led by a first one."""
+    """Return the command that sends a flood; workers are processes on this machine."""
     words = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--only-summary"]
     words += ["--host", flood.shop_url, "--landing", flood.landing]
     words += ["--ledger", str(flood.ledger.file), "--scale", str(flood.scale)]
@@ -101,5 +101,5 @@ def words_of(flood: Flood) -> list[str]:
     words += ["--csv", str(flood.folder / "figures"), "--stop-timeout", str(LAST_VISITS_S)]
     if flood.workers > 1:
         words += ["--processes", str(flood.workers)]
-    # Failed requests are figures here, no reason to fail: the account is.
+    # Failed requests are figures; only the comparison with the stored signups can fail.
     return [*words, "--exit-code-on-error", "0"]

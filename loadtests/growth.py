@@ -1,4 +1,4 @@
-"""Whether what processes hold stays as it is: each is compared with itself, when warm and at the end."""
+"""The growth of processes in memory and open files: each compared with itself, when warm and at the end."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from statistics import median
 
 from loadtests.processes import Group, Held
 
-# What fills caches and starts workers belongs to the start.
+# The first part of a run fills caches and starts workers.
 WARM_FROM, WARM_UNTIL = 0.3, 0.5
 LATE_FROM = 0.8
-# Less than this is allocators keeping what they will hand out again, and connections kept alive.
+# Allocators and connections that are kept alive explain less growth than this.
 MEMORY_GROWTH_MAX = 0.05
 FILES_GROWTH_MAX = 5
 # The emulator keeps every row, object and email in memory: it is shown, not judged.
@@ -19,7 +19,7 @@ SHORTEST_S = 300
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """What the processes of a group held when warm and at the end; those that lived through both.
+    """The memory and files of a group when warm and at the end, over processes that lived through both.
 
     The figures are those of the process that grew most, in the middle of each stretch.
     """
@@ -33,7 +33,7 @@ class Growth:
 
     @property
     def flat(self) -> bool:
-        """Whether neither grew."""
+        """Return whether neither memory nor files grew."""
         return (
             self.memory_bytes_late <= self.memory_bytes_warm * (1 + MEMORY_GROWTH_MAX)
             and self.files_late <= self.files_warm + FILES_GROWTH_MAX
@@ -41,7 +41,7 @@ class Growth:
 
 
 def growths(samples: Sequence[Held]) -> list[Growth]:
-    """How each group grew, over what was seen of it. Too short a look tells nothing."""
+    """Return the growth of each group; none for a run that is too short to judge."""
     end_s = max((each.at_s for each in samples), default=0.0)
     if end_s < SHORTEST_S:
         return []
@@ -50,12 +50,12 @@ def growths(samples: Sequence[Held]) -> list[Growth]:
 
 
 def all_flat(found: Iterable[Growth]) -> bool:
-    """Whether nothing of ours grew."""
+    """Return whether none of the judged groups grew."""
     return all(growth.flat for growth in found if growth.group in JUDGED)
 
 
 def over_time(samples: Sequence[Held], group: Group, what: Callable[[Held], int]) -> dict[float, int]:
-    """All that a group held together, by the moment of the look."""
+    """Return the sum over a group's processes, by the time of the sample."""
     sums: dict[float, int] = {}
     for each in samples:
         if each.group is group:

@@ -1,4 +1,4 @@
-"""Load goes to this machine, or to the shop's own domain: sent to anybody else's it is an attack."""
+"""Allow load to this machine and to the shop's own domain only: elsewhere it would be an attack."""
 
 from ipaddress import ip_address
 from pathlib import Path
@@ -10,13 +10,13 @@ from spillway.errors import BadInput
 
 
 def require_own(host: str | None, base_url: str) -> str:
-    """The origin to send load to, if it is this very machine or the shop at `base_url`.
+    """Return the origin to send load to, if it is this machine or the shop at `base_url`.
 
-    Names are not looked up: `localhost`, loopback addresses and the shop's own origin, to the email, are
-    taken; every other name is not, wherever it leads today.
+    Names are not resolved: `localhost`, loopback addresses and exactly the shop's origin are accepted, and no
+    other name, whatever it resolves to.
 
     Raises:
-        BadInput: it is another machine, or no origin at all.
+        BadInput: It is another machine, or no origin.
     """
     if host and host == base_url and host.startswith("https://"):
         return host
@@ -34,7 +34,7 @@ def require_own(host: str | None, base_url: str) -> str:
 
 
 def own_base_url(site: Path) -> str:
-    """Where the shop under `site` says that it is."""
+    """Return the base_url of the shop under `site`."""
     return str(rtoml.load(site / "site.toml")["base_url"])
 
 

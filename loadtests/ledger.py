@@ -1,4 +1,4 @@
-"""Accounting: what shoppers were notified was accepted, held against what the shop wrote down."""
+"""Accounting: compare the signups that were answered as accepted with the stored entries."""
 
 import json
 from collections import Counter
@@ -27,7 +27,7 @@ class Outcome(StrEnum):
 
     @classmethod
     def of(cls, status: int) -> "Outcome":
-        """What the last answer's status means to the shopper."""
+        """Return the outcome for the status of the last answer."""
         return {202: cls.ACCEPTED, 400: cls.REFUSED}.get(status, cls.GAVE_UP)
 
 
@@ -45,17 +45,17 @@ class Line:
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "Line":
-        """The line of a document made by `dataclasses.asdict`, after a round through JSON."""
+        """Return the line of a document made by `dataclasses.asdict` and JSON."""
         return cls(**{**document, "statuses": tuple(document["statuses"])})
 
     @property
     def wish(self) -> Wish:
-        """What the form asked for."""
+        """Return the address and the variant of the form."""
         return Wish(self.mailbox, self.sku)
 
     @property
     def outcome(self) -> Outcome:
-        """How it ended. Who was called away before any answer has given up."""
+        """Return the outcome; a form without any answer counts as given up."""
         return Outcome.of(self.statuses[-1] if self.statuses else 0)
 
 
@@ -71,7 +71,7 @@ class Ledger:
             book.write(json.dumps(asdict(line)) + "\n")
 
     def lines(self) -> Iterator[Line]:
-        """Every line, oldest first; none when nothing was ever written."""
+        """Yield the lines, oldest first; none if nothing was written."""
         if not self.file.exists():
             return
         for text in self.file.read_text().splitlines():
@@ -80,9 +80,9 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What the comparison says. An entry whose acceptance never reached its shopper is no mistake.
+    """The result of the comparison. An entry whose acceptance did not reach its shopper is no error.
 
-    Of the `forms`, some were `refused` for what was in them and some `gave_up`; the others were accepted.
+    Some `forms` were `refused` for their contents and some `gave_up`; the others were accepted.
     `turned_away` counts answers that ask for another try, by status (0: no answer came); `retried` forms
     were sent more than once, `retried_in_vain` of them until their shopper gave up.
     """
@@ -100,17 +100,17 @@ class Account:
 
     @property
     def accepted_forms(self) -> int:
-        """Forms that ended well. Those sent twice by the same shopper make one entry."""
+        """Return the number of accepted forms; two of the same shopper make one entry."""
         return self.forms - self.refused - self.gave_up
 
     @property
     def right(self) -> bool:
-        """Whether every accepted signup is there exactly once. Nothing accepted proves nothing."""
+        """Return whether each accepted signup is stored exactly once, and at least one was accepted."""
         return self.accepted > 0 and not self.missing and not self.repeated
 
 
 def account(lines: Iterable[Line], stored: Iterable[Wish]) -> Account:
-    """Hold the ledger against the stored entries."""
+    """Compare the ledger with the stored entries."""
     book = list(lines)
     accepted = {line.wish for line in book if line.outcome is Outcome.ACCEPTED}
     entries = Counter(stored)

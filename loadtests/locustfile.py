@@ -42,7 +42,7 @@ OWN = own_base_url(Path(__file__).parents[1] / "site")
 
 @events.init_command_line_parser.add_listener
 def add_options(parser: ArgumentParser) -> None:
-    """What Locust is told beside its own options."""
+    """Add the flood's options to Locust's own."""
     parser.add_argument("--landing", default="/products/field-jacket", help="The page everybody was sent to.")
     parser.add_argument("--ledger", default="", help="A file for what was accepted; none when not given.")
     parser.add_argument("--shape", default=Shape.SPIKE, choices=list(Shape), help="How the shoppers come.")
@@ -75,10 +75,10 @@ def gather_forms(environment: Environment, **_: Any) -> None:
 
 
 class Flood(LoadTestShape):
-    """As many shoppers as the shape that was asked for says."""
+    """The number of shoppers over time, by the chosen shape."""
 
     def tick(self) -> tuple[int, float] | None:
-        """How many there are to be now, and how many may come in a second."""
+        """Return the number of shoppers at this time, and the number that may start in a second."""
         assert self.runner is not None, "Locust sets it before it asks"
         options = _options(self.runner.environment)
         phase = phase_at(Shape(options.shape), self.get_run_time(), scale=options.scale)
@@ -99,7 +99,7 @@ class Shopper(FastHttpUser):
         self._landing: str = options.landing
         self._ledger = Ledger(Path(options.ledger)) if options.ledger else None
         self._mailbox = (options.mailbox_prefix, options.mailbox_domain)
-        # Each shopper has dice of their own: the same seed, the same choices, whoever comes first.
+        # Each shopper has its own random numbers: one seed, the same choices, in any order of arrival.
         worker = getattr(environment.runner, "worker_index", 0)
         self._random = Random(f"{options.seed}.{worker}.{next(NUMBERS)}")
         self._seen: set[str] = set()

@@ -1,4 +1,4 @@
-"""What a browser takes from a page: the files it needs, where its links lead, what can be waited for."""
+"""Read a page as a browser does: the files to download, its links, and the variants to wait for."""
 
 from dataclasses import dataclass
 from html.parser import HTMLParser

@@ -1,4 +1,4 @@
-"""What preflight's throttle foretells for the very forms of a run: the simulator held to something measured.
+"""The prediction of preflight's throttle for the forms of a run: a check of the simulator by measurement.
 
 The forms are those of the ledger, sent when they were sent; the token bucket is the simulator's, with the
 limit that the stage was given; who is turned away tries again as patiently as the run's shoppers.
@@ -19,7 +19,7 @@ SEEDS = 40
 
 @dataclass(frozen=True, slots=True)
 class Foretold:
-    """A figure of a run beside what was foretold: the mean of many draws, and the lowest and the highest."""
+    """A measured figure and its prediction: the mean, the lowest and the highest of many draws."""
 
     what: str
     measured: int
@@ -29,14 +29,14 @@ class Foretold:
 
     @property
     def within(self) -> bool:
-        """Whether the run lies among the draws."""
+        """Return whether the run lies within the range of the draws."""
         return self.least <= self.measured <= self.most
 
 
 def foretold(
     lines: Iterable[Line], *, calls_per_s: float, burst: int, answer_s: float = 0.0
 ) -> list[Foretold]:
-    """Answers that turned away, and forms given up: measured, and foretold. An answer takes `answer_s`."""
+    """Return rejections and given-up forms, measured and predicted; an answer takes `answer_s` seconds."""
     book = [line for line in lines if line.statuses]
     sent_at_s = [line.at_s for line in book]
     draws = [_play(sent_at_s, calls_per_s, burst, answer_s, Random(seed)) for seed in range(SEEDS)]

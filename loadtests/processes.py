@@ -1,4 +1,4 @@
-"""What our processes hold while a flood lasts, memory and open files, as Linux's /proc tells it."""
+"""Memory and open files of the demo's processes during a flood, read from Linux's /proc."""
 
 import os
 import threading
@@ -17,7 +17,7 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class Group(StrEnum):
-    """Whose processes they are. The first two run our code."""
+    """A group of processes; the first two run the shop's code."""
 
     FRONT = "front door and inbox"
     FUNCTIONS = "functions"
@@ -26,7 +26,7 @@ class Group(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What one process held at one moment."""
+    """The memory and files of one process at one moment."""
 
     at_s: float
     group: Group
@@ -55,7 +55,7 @@ class Family:
         return cls(int(status.partition("PPid:")[2].split()[0]), emulator, proc)
 
     def look(self, *, at_s: float) -> Iterator[Held]:
-        """What each of them holds now."""
+        """Return the current memory and files of each process."""
         groups = {self.demo: Group.FRONT, self.emulator: Group.EMULATOR}
         groups |= dict.fromkeys(self._children(self.emulator), Group.FUNCTIONS)
         for pid, group in groups.items():

@@ -1,4 +1,4 @@
-"""What came of a flood as one HTML file that needs nothing else: the account, the steps, the plots."""
+"""The result of a flood as one self-contained HTML file: the account, the steps and the charts."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from loadtests.wording import said
 from spillway.preflight.html_report import Chart, sheet, table
 
 MB = 1_000_000
-# What a shop may fail at before it owes somebody an explanation. An accepted signup is never lost.
+# Limits of failures that a report accepts. An accepted signup is never lost.
 PAGES_FAILED_SHARE_MAX = 0.001
 FORMS_GIVEN_UP_SHARE_MAX = 0.01
 STEP_HEADS = ("step", "requests", "failures", "p50 ms", "p95 ms", "p99 ms", "slowest ms")
@@ -23,7 +23,7 @@ FORM_STEPS = frozenset({"sign up", "sign up again", "mistyped address"})
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """All that a run found out."""
+    """The findings of a run."""
 
     title: str
     account: Account
@@ -34,12 +34,12 @@ class Findings:
 
     @property
     def growths(self) -> list[Growth]:
-        """How far processes grew; empty for a run too short to tell."""
+        """Return the growth of processes; empty for a run that is too short."""
         return growths(self.held)
 
 
 def report(found: Findings) -> str:
-    """The page."""
+    """Return the HTML file."""
     return sheet(found.title, _parts(found))
 
 
@@ -71,7 +71,7 @@ def _parts(found: Findings) -> Iterator[str]:
 
 
 def budget_rows(found: Findings) -> Iterator[Sequence[str]]:
-    """What was allowed to go wrong, and what did."""
+    """Return the allowed failures and the failures that occurred."""
     pages = [each for each in found.figures if each.step not in FORM_STEPS | {TOTAL}]
     asked, failed = sum(each.requests for each in pages), sum(each.failures for each in pages)
     result = found.account
@@ -96,7 +96,7 @@ def growth_rows(found: Sequence[Growth]) -> Iterator[tuple[str, str, str, str, s
 
 
 def foretold_row(each: Foretold) -> tuple[str, str, str, str]:
-    """What was measured, the mean of what was foretold, and its range."""
+    """Return the measured figure, the mean of its predictions, and their range."""
     return each.what, f"{each.measured:,}", f"{each.mean:,.0f}", f"{each.least:,} to {each.most:,}"
 
 

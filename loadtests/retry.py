@@ -6,7 +6,7 @@ from random import Random
 TRIES_MAX = 5
 FIRST_PAUSE_S_MAX = 1.0
 PAUSE_S_MAX = 8.0
-# What may be different in a moment (0: no answer at all). Anything else is an answer.
+# Statuses that may change soon (0: no answer). Each other status is final.
 TRANSIENT = frozenset({0, 429, 500, 502, 503, 504})
 
 
@@ -18,6 +18,6 @@ def pauses_s(random: Random) -> Iterator[float]:
 
 
 def asked_for_s(headers: Mapping[str, str] | None) -> float:
-    """How long the shop asks to wait. The drawn pause comes on top: who was told the same must not meet."""
+    """Return the seconds that the shop asks to wait. A random pause is added, so that retries spread."""
     seconds = (headers or {}).get("Retry-After", "")
     return min(float(seconds), PAUSE_S_MAX) if seconds.isdigit() else 0.0

@@ -51,7 +51,9 @@ def landing_of(stage: Stage) -> str:
     """
     paths = [variant.path for variant in sold_out(stage)]
     if not paths:
-        raise BadInput("nothing in the shop is sold out", hint="say so of a variant: spillway sold-out SKU")
+        raise BadInput(
+            "nothing in the shop is sold out", hint="mark a variant as sold out: spillway sold-out SKU"
+        )
     return max(sorted(set(paths)), key=paths.count)
 
 

@@ -1,7 +1,7 @@
-"""The stage's own throttle, turned down for a while: API Gateway's, by the call an operator would use.
+"""Lower the stage's API Gateway throttle during a flood, by the call that an operator would use.
 
-What is refused is refused where AWS would refuse it, in front of Lambda, with the answer the template
-has for it: 429 and Retry-After. The local cloud enforces it as the deployed stage says.
+Calls are rejected where AWS rejects them, in front of Lambda, with the template's answer: 429 and
+Retry-After. The local cloud enforces the settings of the deployed stage.
 """
 
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def throttled(stage: Stage, calls_per_s_max: float) -> Iterator[None]:
 
 
 def burst_of(calls_per_s_max: float) -> int:
-    """How many calls may come at once: a second's."""
+    """Return the burst limit: the calls of one second."""
     return max(1, round(calls_per_s_max))
 
 

@@ -1,4 +1,4 @@
-"""What a flood came to, in sentences."""
+"""The result of a flood in sentences."""
 
 from loadtests.ledger import Account
 
