@@ -119,7 +119,7 @@ def _waiting(body: Any, shop: Any) -> Any:
     """Those who wait in a shard: as many as the shard's name says after a colon, or one step's."""
     values = body["ExpressionAttributeValues"]
     count = int(values[":shard"]["S"].partition(":")[2] or SHOPPERS_PER_STEP)
-    after = values[":after"]["S"].partition("#")[0]
+    after = values[":shard_position"]["S"].partition("#")[0]
     first = int(after) + 1 if after.isdigit() else 0
     last = min(first + body["Limit"], count)
     items = [
