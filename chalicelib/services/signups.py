@@ -87,5 +87,5 @@ class Signups:
         shopper = address.shopper_id(self._identity_key)
         for sku in sorted(skus):
             signup = Signup(shopper, address.mailbox, sku, page, consent, opt_in, source)
-            self._entries.ask(signup, at_ms=at_ms)
+            self._entries.sign_up(signup, at_ms=at_ms)
         return at_ms

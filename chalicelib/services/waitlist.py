@@ -105,7 +105,7 @@ class Waitlist:
             LinkRefused: no unsubscribe link of ours.
         """
         subject = self._links.read(Purpose.UNSUBSCRIBE, token)
-        self._entries.leave(subject.shopper, subject.sku, at_ms=self._clock_ms())
+        self._entries.unsubscribe(subject.shopper, subject.sku, at_ms=self._clock_ms())
 
     def undo(self, shopper: str, skus: Sequence[str], token: str) -> None:
         """Delete the entries that one signup stored for `shopper`, and nothing else.
@@ -197,7 +197,7 @@ class MyWaitlists:
         shopper = self._shopper(token)
         skus = [sku] if sku else [row.entry.sku for row in self._shoppers.kept(shopper)]
         for ended in skus:
-            self._entries.leave(shopper, ended, at_ms=self._clock_ms())
+            self._entries.unsubscribe(shopper, ended, at_ms=self._clock_ms())
 
     def erase(self, token: str) -> None:
         """Erase the shopper; a suppression stays, so that they are not emailed again. Twice is once."""

@@ -106,7 +106,7 @@ class EntriesTable:
     def __init__(self, client: "DynamoDBClient", name: str) -> None:
         self.table = Table(client, name)
 
-    def ask(self, signup: Signup, *, at_ms: int) -> bool:
+    def sign_up(self, signup: Signup, *, at_ms: int) -> bool:
         """Store a signup by one conditional write, with no read before it.
 
         A pending entry that was signed up within the cool-down stays as it is. An unsubscribed or notified
@@ -184,7 +184,7 @@ class EntriesTable:
             remove=("expires_at_s", "again_at_ms", "source"),
         )
 
-    def leave(self, shopper: str, sku: str, *, at_ms: int) -> bool:
+    def unsubscribe(self, shopper: str, sku: str, *, at_ms: int) -> bool:
         """Unsubscribe an entry for good; false when there is none. A repeat changes nothing."""
         since_ms = if_not_exists("unsubscribed_at_ms", at_ms)
         values = {"state": EntryState.UNSUBSCRIBED, "unsubscribed_at_ms": since_ms}

@@ -246,7 +246,7 @@ def put_bad_addresses(stage: Stage, sku: str, run: str) -> None:
         if (shard := shard_of(sku, shopper)) in shards:
             shards.remove(shard)
             signup = Signup(shopper, BAD_MAILBOX, sku, "/", "demo", OptIn.SINGLE)
-            entries.ask(signup, at_ms=clock_ms())
+            entries.sign_up(signup, at_ms=clock_ms())
 
 
 def flap(stage: Stage, sku: str, units: tuple[int, ...]) -> None:

@@ -42,7 +42,7 @@ class Tables:
         """Shoppers sign up and confirm, in this order."""
         joined = []
         for shopper in shoppers:
-            self.entries.ask(Signup(shopper, f"{shopper}@example.com", "A", "/", "c"), at_ms=self.clock())
+            self.entries.sign_up(Signup(shopper, f"{shopper}@example.com", "A", "/", "c"), at_ms=self.clock())
             self.entries.confirm(shopper, "A", at_ms=self.clock())
             self.clock.pass_s(1)
             entry = self.entries.get(shopper, "A")

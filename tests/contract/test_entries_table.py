@@ -55,7 +55,7 @@ def get(entries: ShardedEntries, signup: Signup = ADA) -> Entry:
 
 def confirmed(entries: ShardedEntries, clock: Clock, shopper: str = "ada") -> Entry:
     signup = Signup(shopper, f"{shopper}@example.com", "A", "/", "c")
-    assert entries.ask(signup, at_ms=clock())
+    assert entries.sign_up(signup, at_ms=clock())
     assert entries.confirm(shopper, "A", at_ms=clock())
     return get(entries, signup)
 
@@ -68,7 +68,7 @@ def waiting(entries: ShardedEntries, clock: Clock, shopper: str = "ada") -> list
 
 
 def test_a_new_signup_is_pending_and_does_not_wait_yet(entries: ShardedEntries, clock: Clock) -> None:
-    assert entries.ask(ADA, at_ms=clock())
+    assert entries.sign_up(ADA, at_ms=clock())
     entry = get(entries)
     assert (entry.state, entry.mailbox) == (EntryState.PENDING, "Ada@example.com")
     assert entry.expires_at_s == clock() // 1000 + CONFIRM_WITHIN_S
@@ -79,7 +79,7 @@ def test_every_sku_is_an_entry_of_its_own_whatever_it_is_made_of(
     entries: ShardedEntries, clock: Clock
 ) -> None:
     for sku in IN_EXPRESSIONS:
-        assert entries.ask(replace(ADA, sku=sku), at_ms=clock())
+        assert entries.sign_up(replace(ADA, sku=sku), at_ms=clock())
         assert entries.confirm("ada", sku, at_ms=clock())
     assert entries.count_requested_email("ada", at_ms=clock())
     for sku in IN_EXPRESSIONS:
@@ -91,33 +91,33 @@ def test_every_sku_is_an_entry_of_its_own_whatever_it_is_made_of(
 
 
 def test_a_second_signup_for_the_same_variant_changes_nothing(entries: ShardedEntries, clock: Clock) -> None:
-    entries.ask(ADA, at_ms=clock())
+    entries.sign_up(ADA, at_ms=clock())
     before = get(entries)
     clock.pass_s(ASK_AGAIN_AFTER_S)
-    assert not entries.ask(ADA, at_ms=clock())
+    assert not entries.sign_up(ADA, at_ms=clock())
     assert get(entries) == before
 
 
 def test_with_single_opt_in_a_signup_waits_at_once(entries: ShardedEntries, clock: Clock) -> None:
     single = replace(ADA, opt_in=OptIn.SINGLE)
-    assert entries.ask(single, at_ms=clock())
+    assert entries.sign_up(single, at_ms=clock())
     entry = get(entries)
     assert (entry.state, entry.expires_at_s) == (EntryState.CONFIRMED, None)
     assert waiting(entries, clock) == ["ada"]
     clock.pass_s(ASK_AGAIN_AFTER_S + 1)
-    assert not entries.ask(single, at_ms=clock())
+    assert not entries.sign_up(single, at_ms=clock())
     assert get(entries) == entry
-    entries.leave("ada", "A", at_ms=clock())
+    entries.unsubscribe("ada", "A", at_ms=clock())
     assert waiting(entries, clock) == []
-    assert entries.ask(single, at_ms=clock())
+    assert entries.sign_up(single, at_ms=clock())
     assert waiting(entries, clock) == ["ada"]
 
 
 def test_single_opt_in_takes_in_who_was_asked_to_confirm_before(
     entries: ShardedEntries, clock: Clock
 ) -> None:
-    assert entries.ask(ADA, at_ms=clock())
-    assert entries.ask(replace(ADA, opt_in=OptIn.SINGLE), at_ms=clock())
+    assert entries.sign_up(ADA, at_ms=clock())
+    assert entries.sign_up(replace(ADA, opt_in=OptIn.SINGLE), at_ms=clock())
     assert waiting(entries, clock) == ["ada"]
 
 
@@ -126,11 +126,11 @@ def test_entries_without_a_email_are_counted_once_each_and_by_day(
 ) -> None:
     single = replace(ADA, opt_in=OptIn.SINGLE)
     for number in range(ADMISSIONS_PER_DAY_MAX):
-        entries.ask(replace(single, sku=f"A{number}"), at_ms=clock())
+        entries.sign_up(replace(single, sku=f"A{number}"), at_ms=clock())
         entry = get(entries, replace(single, sku=f"A{number}"))
         assert entries.count_admission(entry)
         assert entries.count_admission(entry)
-    entries.ask(single, at_ms=clock())
+    entries.sign_up(single, at_ms=clock())
     assert not entries.count_admission(get(entries))
     assert entries.count_admission(entry)
     clock.pass_s(24 * 3600)
@@ -138,10 +138,10 @@ def test_entries_without_a_email_are_counted_once_each_and_by_day(
 
 
 def test_who_asks_again_after_being_gone_stands_at_the_end(entries: ShardedEntries, clock: Clock) -> None:
-    entries.ask(ADA, at_ms=clock())
+    entries.sign_up(ADA, at_ms=clock())
     before = get(entries)
     clock.pass_s(CONFIRM_WITHIN_S)
-    assert entries.ask(ADA, at_ms=clock())
+    assert entries.sign_up(ADA, at_ms=clock())
     again = get(entries)
     assert rejoins(before, again)
     assert entries.rejoin(again)
@@ -152,10 +152,10 @@ def test_who_asks_again_after_being_gone_stands_at_the_end(entries: ShardedEntri
 
 
 def test_asking_again_after_the_cool_down_keeps_the_place(entries: ShardedEntries, clock: Clock) -> None:
-    entries.ask(ADA, at_ms=clock())
+    entries.sign_up(ADA, at_ms=clock())
     position = get(entries).position
     clock.pass_s(ASK_AGAIN_AFTER_S + 1)
-    assert entries.ask(ADA, at_ms=clock())
+    assert entries.sign_up(ADA, at_ms=clock())
     assert get(entries).position == position
     assert get(entries).asked_at_ms == clock()
 
@@ -176,11 +176,11 @@ AGAIN = replace(
 def test_asking_again_for_a_confirmed_entry_is_one_write_that_leaves_it_in_its_place(
     entries: ShardedEntries, clock: Clock, opt_in: OptIn
 ) -> None:
-    entries.ask(replace(ADA, opt_in=opt_in), at_ms=clock())
+    entries.sign_up(replace(ADA, opt_in=opt_in), at_ms=clock())
     entries.confirm("ada", "A", at_ms=clock())
     before = get(entries)
     clock.pass_s(60)
-    assert entries.ask(AGAIN, at_ms=clock())
+    assert entries.sign_up(AGAIN, at_ms=clock())
     again = get(entries)
     assert reaction_to(before, again) is Reaction.SAY_ALREADY
     assert (again.state, again.position, again.asked_at_ms) == (
@@ -196,9 +196,9 @@ def test_asking_again_for_a_confirmed_entry_is_one_write_that_leaves_it_in_its_p
         assert get(entries) == before
         assert reaction_to(again, before) is None
     clock.pass_s(ALREADY_AGAIN_AFTER_S - 60)
-    assert not entries.ask(AGAIN, at_ms=clock())
+    assert not entries.sign_up(AGAIN, at_ms=clock())
     clock.pass_s(120)
-    assert entries.ask(AGAIN, at_ms=clock())
+    assert entries.sign_up(AGAIN, at_ms=clock())
 
 
 def test_a_repeated_ask_changes_nothing_about_how_an_entry_is_notified_or_left(
@@ -208,22 +208,22 @@ def test_a_repeated_ask_changes_nothing_about_how_an_entry_is_notified_or_left(
         signup = replace(AGAIN, shopper=shopper)
         before = confirmed(entries, clock, shopper)
         clock.pass_s(60)
-        assert entries.ask(signup, at_ms=clock())
+        assert entries.sign_up(signup, at_ms=clock())
         notified = [Notified(before, "accepted", "m")]
         if shopper == "ada":
             entries.shards.mark_batch(notified, restock_id="r", at_ms=clock())
         else:
-            entries.leave(shopper, "A", at_ms=clock())
+            entries.unsubscribe(shopper, "A", at_ms=clock())
         assert waiting(entries, clock, shopper) == []
         assert not entries.keep(before, get(entries, signup))
-        assert entries.ask(signup, at_ms=clock())
+        assert entries.sign_up(signup, at_ms=clock())
         after = get(entries, signup)
         assert (after.state, after.position) == (EntryState.PENDING, position_of(clock(), shopper))
         assert after.expires_at_s == clock() // 1000 + CONFIRM_WITHIN_S
 
 
 def test_the_network_is_kept_until_an_entry_is_confirmed(entries: ShardedEntries, clock: Clock) -> None:
-    entries.ask(AGAIN, at_ms=clock())
+    entries.sign_up(AGAIN, at_ms=clock())
     assert get(entries).source == "net4-x"
     entries.confirm("ada", "A", at_ms=clock())
     assert get(entries).source == ""
@@ -267,33 +267,33 @@ def test_one_message_claims_the_email_that_covers_others(entries: ShardedEntries
 
 def test_confirming_is_possible_once_and_only_in_time(entries: ShardedEntries, clock: Clock) -> None:
     assert not entries.confirm("ada", "A", at_ms=clock())
-    entries.ask(ADA, at_ms=clock())
+    entries.sign_up(ADA, at_ms=clock())
     clock.pass_s(CONFIRM_WITHIN_S)
     assert not entries.confirm("ada", "A", at_ms=clock())
-    entries.ask(ADA, at_ms=clock())
+    entries.sign_up(ADA, at_ms=clock())
     assert entries.confirm("ada", "A", at_ms=clock())
     assert not entries.confirm("ada", "A", at_ms=clock())
 
 
 def test_leaving_takes_out_of_the_line_for_good(entries: ShardedEntries, clock: Clock) -> None:
     confirmed(entries, clock)
-    assert entries.leave("ada", "A", at_ms=clock())
-    assert entries.leave("ada", "A", at_ms=clock())
+    assert entries.unsubscribe("ada", "A", at_ms=clock())
+    assert entries.unsubscribe("ada", "A", at_ms=clock())
     assert get(entries).state is EntryState.UNSUBSCRIBED
     assert waiting(entries, clock) == []
     assert not entries.confirm("ada", "A", at_ms=clock())
 
 
 def test_leaving_what_is_not_there_writes_nothing(entries: ShardedEntries, clock: Clock) -> None:
-    assert not entries.leave("ada", "A", at_ms=clock())
+    assert not entries.unsubscribe("ada", "A", at_ms=clock())
     assert entries.get("ada", "A") is None
 
 
 def test_who_comes_back_stands_at_the_end_of_the_line(entries: ShardedEntries, clock: Clock) -> None:
     first = confirmed(entries, clock).position
-    entries.leave("ada", "A", at_ms=clock())
+    entries.unsubscribe("ada", "A", at_ms=clock())
     clock.pass_s(60)
-    assert entries.ask(ADA, at_ms=clock())
+    assert entries.sign_up(ADA, at_ms=clock())
     assert (get(entries).position or "") > (first or "")
 
 

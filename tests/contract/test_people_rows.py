@@ -32,7 +32,7 @@ def line(tables: Tables, sku: str) -> list[str]:
 
 def test_an_import_adds_new_people_and_leaves_the_others(tables: Tables, rows: EntryRows) -> None:
     tables.join("ada", "bob")
-    tables.entries.leave("bob", "A", at_ms=tables.clock())
+    tables.entries.unsubscribe("bob", "A", at_ms=tables.clock())
     newcomers = [replace(NEW, shopper=name, position=position_of(5, name)) for name in ("ada", "bob", "cyd")]
     written = rows.put_all(newcomers, Arrival.NEXT_RESTOCK, ask=False, at_ms=tables.clock())
     assert written == {2}
@@ -52,7 +52,7 @@ def test_a_move_is_done_while_both_entries_are_as_they_were_read(tables: Tables,
     ada, bob = sorted(rows.of_sku("A"), key=lambda known: known.entry.shopper)
     assert rows.move(ada, "B", None, Arrival.NEXT_RESTOCK, at_ms=tables.clock())
     assert not rows.move(ada, "B", None, Arrival.NEXT_RESTOCK, at_ms=tables.clock())
-    tables.entries.leave("bob", "A", at_ms=tables.clock())
+    tables.entries.unsubscribe("bob", "A", at_ms=tables.clock())
     assert not rows.move(bob, "B", None, Arrival.NEXT_RESTOCK, at_ms=tables.clock())
     assert (line(tables, "A"), line(tables, "B")) == ([], ["ada"])
 

@@ -34,7 +34,7 @@ def test_the_first_of_all_shards_are_the_first(tables: Tables) -> None:
 
 def test_only_who_still_waits_and_may_be_mailed_is_found(tables: Tables) -> None:
     ada, bob, cyd, dan = tables.join("ada", "bob", "cyd", "dan")
-    tables.entries.leave("bob", "A", at_ms=tables.clock())
+    tables.entries.unsubscribe("bob", "A", at_ms=tables.clock())
     tables.suppressions.suppress("dan", reason="complaint", at_ms=tables.clock())
     now = tables.shards.still_waiting([cyd, bob, ada, dan])
     assert now.may_be_mailed == (cyd, ada)
@@ -51,7 +51,7 @@ def test_only_who_still_waits_and_may_be_mailed_is_found(tables: Tables) -> None
 
 def test_who_still_waits_is_found_with_the_page_they_asked_on(tables: Tables) -> None:
     ada = Signup("ada", "ada@example.com", "A", "/de/products/jacket", "c")
-    tables.entries.ask(ada, at_ms=tables.clock())
+    tables.entries.sign_up(ada, at_ms=tables.clock())
     tables.entries.confirm("ada", "A", at_ms=tables.clock())
     (waiting,) = tables.shards.first_waiting("A", upto=position_after_all(tables.clock()), limit=1)
     (found,) = tables.shards.still_waiting([waiting]).may_be_mailed
@@ -60,7 +60,7 @@ def test_who_still_waits_is_found_with_the_page_they_asked_on(tables: Tables) ->
 
 def test_who_left_and_came_back_is_not_taken_for_the_one_who_stood_there(tables: Tables) -> None:
     (ada,) = tables.join("ada")
-    tables.entries.leave("ada", "A", at_ms=tables.clock())
+    tables.entries.unsubscribe("ada", "A", at_ms=tables.clock())
     tables.clock.pass_s(3600)
     tables.join("ada")
     assert tables.shards.still_waiting([ada]).may_be_mailed == ()
@@ -75,7 +75,7 @@ def test_told_entries_wait_no_more_and_are_counted(tables: Tables) -> None:
 
 def test_who_left_during_the_sending_stays_gone_and_the_others_are_marked(tables: Tables) -> None:
     ada, bob, cyd = tables.join("ada", "bob", "cyd")
-    tables.entries.leave("bob", "A", at_ms=tables.clock())
+    tables.entries.unsubscribe("bob", "A", at_ms=tables.clock())
     assert tables.mark(ada, bob, cyd) == 2
     assert [tables.state(name) for name in ("ada", "bob", "cyd")] == ["notified", "unsubscribed", "notified"]
 
@@ -88,7 +88,7 @@ def test_marking_twice_is_marking_once(tables: Tables) -> None:
 
 def test_a_mark_does_not_touch_who_came_back_meanwhile(tables: Tables) -> None:
     (ada,) = tables.join("ada")
-    tables.entries.leave("ada", "A", at_ms=tables.clock())
+    tables.entries.unsubscribe("ada", "A", at_ms=tables.clock())
     tables.clock.pass_s(3600)
     tables.join("ada")
     assert tables.mark(ada) == 0
@@ -100,7 +100,7 @@ def test_a_mark_does_not_touch_who_came_back_meanwhile(tables: Tables) -> None:
 def test_marks_each_for_itself_are_of_who_still_waits(tables: Tables) -> None:
     names = [f"s{number:02}" for number in range(28)]
     entries = tables.join(*names)
-    tables.entries.leave("s01", "A", at_ms=tables.clock())
+    tables.entries.unsubscribe("s01", "A", at_ms=tables.clock())
     for _ in range(2):
         told = [Notified(entry, "accepted", f"m-{entry.shopper}") for entry in entries]
         tables.shards.mark_each(told, restock_id="r1", at_ms=tables.clock())
@@ -163,7 +163,7 @@ def test_who_is_deferred_for_a_restock_is_left_out_of_its_walks_and_no_others(ta
 def test_who_joins_again_is_deferred_no_more(tables: Tables) -> None:
     (ada,) = tables.join("ada")
     tables.shards.defer(ada, restock_id="r1")
-    tables.entries.leave("ada", "A", at_ms=tables.clock())
+    tables.entries.unsubscribe("ada", "A", at_ms=tables.clock())
     assert not tables.shards.defer(ada, restock_id="r2")
     tables.clock.pass_s(3600)
     (again,) = tables.join("ada")

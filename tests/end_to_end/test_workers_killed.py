@@ -39,7 +39,7 @@ def join(stage: Stage, count: int) -> set[str]:
     entries = EntriesTable(stage.client("dynamodb"), stage.outputs()["EntriesTable"])
     for number in range(count):
         shopper = f"killed{number:03}"
-        entries.ask(Signup(shopper, f"{shopper}@example.com", SKU, "/", "c"), at_ms=clock_ms())
+        entries.sign_up(Signup(shopper, f"{shopper}@example.com", SKU, "/", "c"), at_ms=clock_ms())
         assert entries.confirm(shopper, SKU, at_ms=clock_ms())
     return {f"killed{number:03}@example.com" for number in range(count)}
 

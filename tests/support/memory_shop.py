@@ -57,7 +57,7 @@ class MemoryShop(ShopBase):
     def join(self, shopper: str, *, at_ms: int | None = None) -> None:
         """Let a shopper sign up; no confirmation is asked for."""
         signup = Signup(shopper, f"{shopper}@example.com", SKU, "/", "c", opt_in=OptIn.SINGLE)
-        self.entries.ask(signup, at_ms=self.clock() if at_ms is None else at_ms)
+        self.entries.sign_up(signup, at_ms=self.clock() if at_ms is None else at_ms)
 
     def join_many(self, arrivals: Iterable[tuple[str, int]]) -> None:
         """Let many shoppers sign up, as (shopper, time in ms): rows like the one that `join` writes."""
@@ -80,7 +80,7 @@ class MemoryShop(ShopBase):
 
     def leave(self, shopper: str) -> None:
         """Let a shopper unsubscribe."""
-        self.entries.leave(shopper, SKU, at_ms=self.clock())
+        self.entries.unsubscribe(shopper, SKU, at_ms=self.clock())
 
     def suppress(self, shopper: str) -> None:
         """Stop all emails to a shopper."""

@@ -309,7 +309,9 @@ def test_undoing_never_changes_what_was_there_before(api: Client, monkeypatch: p
 
     asks_and_undoes()
     assert state() is None
-    entries.ask(signup, at_ms=at_ms - 20 * 60_000)  # pending, and asked for long enough ago to count again
+    entries.sign_up(
+        signup, at_ms=at_ms - 20 * 60_000
+    )  # pending, and asked for long enough ago to count again
     asks_and_undoes()
     assert state() is EntryState.PENDING
     asks_and_undoes()  # too soon to count
@@ -501,7 +503,7 @@ def test_a_used_link_says_what_is_and_offers_no_button_that_fails(api: Client) -
 
 
 def test_a_shopper_can_leave_the_line_of_what_is_sold_no_more(api: Client) -> None:
-    cloud.container.entries.ask(
+    cloud.container.entries.sign_up(
         Signup(shopper(), "ada@example.com", "OLD", "/", "c"), at_ms=cloud.container.clock_ms()
     )
     link = cloud.container.links.sign(Purpose.UNSUBSCRIBE, LinkSubject(shopper(), "OLD"))
@@ -1190,7 +1192,7 @@ def is_in_state(name: str, sku: str) -> None:
     if name == "unknown":
         return
     asked_at_ms = now - (CONFIRM_WITHIN_S + 60) * 1000 if name == "expired" else now - 60_000
-    assert cloud.container.entries.ask(signup, at_ms=asked_at_ms)
+    assert cloud.container.entries.sign_up(signup, at_ms=asked_at_ms)
     if name in {"pending", "expired"}:
         return
     assert cloud.container.entries.confirm(ada, sku, at_ms=asked_at_ms + 1)
@@ -1203,7 +1205,7 @@ def is_in_state(name: str, sku: str) -> None:
         )
         assert shards.mark_batch([Notified(entry, "accepted", "m")], restock_id="r", at_ms=now) == 1
     elif name == "unsubscribed":
-        cloud.container.entries.leave(ada, sku, at_ms=now)
+        cloud.container.entries.unsubscribe(ada, sku, at_ms=now)
     elif name in {"bounced", "complained"}:
         cloud.container.suppressions.suppress(ada, reason=name, at_ms=now)
 
@@ -1303,7 +1305,7 @@ def test_the_page_with_script_says_the_same_as_the_page_without(german_release: 
 def test_one_confirm_link_shows_and_confirms_all_it_names_that_can_be(api: Client) -> None:
     skus = [SKU, "FJ-SLATE-M", IN_STOCK, SOLD_NO_MORE]
     sign_up(api, sku=skus, stamp=stamp(*skus))
-    cloud.container.entries.leave(shopper(), "FJ-SLATE-M", at_ms=cloud.container.clock_ms())
+    cloud.container.entries.unsubscribe(shopper(), "FJ-SLATE-M", at_ms=cloud.container.clock_ms())
     link = cloud.container.links.sign(Purpose.CONFIRM, LinkSubject.of(shopper(), skus))
     shown = words_of(api.http.get(f"/confirm?token={link}", headers={"accept": "text/html"}).body.decode())
     assert "Moss, M" in shown

@@ -138,7 +138,7 @@ def test_a_batch_of_a_shard_is_looked_up_composed_sent_marked_and_counted(
     ]
     assert batches.recorder.taken() == [
         ("shards.still_waiting", (ADA, BOB, CYD, DAN), {"not_deferred_for": "A:1:e1"}),
-        ("entries.leave", "dan", "A", {"at_ms": clock()}),
+        ("entries.unsubscribe", "dan", "A", {"at_ms": clock()}),
         ("live composer",),
         ("composer.available", [ADA, BOB, CYD], STOCKED),
         ("sender.send", "shop@example.com", [outgoing(entry, **tag) for entry in (ADA, BOB, CYD)]),
@@ -153,7 +153,7 @@ def test_where_nobody_may_be_mailed_nothing_is_written_sent_or_logged(
 ) -> None:
     batches = Batches(clock, suppressed=(DAN,))
     batches.notifier.notify(Batch(RESTOCK, "A#1", (ADA, DAN)), STOCKED)
-    assert batches.recorder.names() == ["shards.still_waiting", "entries.leave"]
+    assert batches.recorder.names() == ["shards.still_waiting", "entries.unsubscribe"]
     assert logged(capsys) == []
 
 
@@ -220,7 +220,7 @@ def test_a_deferred_email_whose_shopper_is_suppressed_by_now_is_counted_out(
     one = NotifyOne("A:1:e1", "A", "dan", deferrals=1, wave=4)
     given: list[tuple[Any, ...]] = [("progress.give_back", "A", 1, {"number": 4})] if gives else []
     assert batches.notify(DAN, shard=shard, one=one) == [
-        ("entries.leave", "dan", "A", {"at_ms": clock()}),
+        ("entries.unsubscribe", "dan", "A", {"at_ms": clock()}),
         ("progress.add", "A:1:e1", shard, {"at_ms": clock(), "deferred_now": -1}),
         *given,
     ]

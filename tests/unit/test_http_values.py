@@ -856,7 +856,7 @@ class NoEntries(EntriesTable):
     def __init__(self) -> None:
         pass
 
-    def ask(self, signup: Signup, *, at_ms: int) -> bool:
+    def sign_up(self, signup: Signup, *, at_ms: int) -> bool:
         return True
 
 

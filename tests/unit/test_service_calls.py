@@ -480,7 +480,7 @@ def test_leaving_and_undoing_are_about_the_very_entry(clock: Clock) -> None:
     linked.waitlist.unsubscribe(linked.token(Purpose.UNSUBSCRIBE, "A"))
     linked.waitlist.undo("ada", ["A", "B"], linked.links.undo_token("ada", clock() - 5))
     assert linked.recorder.taken() == [
-        ("entries.leave", "ada", "A", {"at_ms": clock()}),
+        ("entries.unsubscribe", "ada", "A", {"at_ms": clock()}),
         ("entries.undo", "ada", "A", {"asked_at_ms": clock() - 5}),
         ("entries.undo", "ada", "B", {"asked_at_ms": clock() - 5}),
     ]

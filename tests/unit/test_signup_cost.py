@@ -62,7 +62,7 @@ class KeptSignups(EntriesTable):
     def __init__(self) -> None:
         self.asked: list[tuple[Signup, int]] = []
 
-    def ask(self, signup: Signup, *, at_ms: int) -> bool:
+    def sign_up(self, signup: Signup, *, at_ms: int) -> bool:
         self.asked.append((signup, at_ms))
         return True
 

@@ -23,7 +23,7 @@ class CountingEntries(EntriesTable):
         self.counted.append(entry)
         return not self._used_up
 
-    def leave(self, shopper: str, sku: str, *, at_ms: int) -> bool:
+    def unsubscribe(self, shopper: str, sku: str, *, at_ms: int) -> bool:
         self.left.append((shopper, sku, at_ms))
         return True
 

@@ -90,7 +90,7 @@ class Tables:
         """Put shoppers into the line."""
         for shopper in shoppers:
             signup = replace(SIGNUP, shopper=shopper, opt_in=OptIn.SINGLE)
-            assert self.entries.ask(signup, at_ms=NOW_MS)
+            assert self.entries.sign_up(signup, at_ms=NOW_MS)
 
     def counting(self) -> list[Update]:
         """Return a write that is done along with others."""
@@ -122,17 +122,17 @@ Act = Callable[[Tables], Any]
 NOTHING: Act = lambda t: None  # noqa: E731 - as the others are
 # What is done, and what is done before it, whose requests are not looked at.
 CASES: dict[str, tuple[Act, Act]] = {
-    "a signup": (lambda t: t.entries.ask(SIGNUP, at_ms=NOW_MS), NOTHING),
+    "a signup": (lambda t: t.entries.sign_up(SIGNUP, at_ms=NOW_MS), NOTHING),
     "a signup from a network": (
-        lambda t: t.entries.ask(replace(SIGNUP, source="net4-x"), at_ms=NOW_MS),
+        lambda t: t.entries.sign_up(replace(SIGNUP, source="net4-x"), at_ms=NOW_MS),
         NOTHING,
     ),
     "a signup that counts at once": (
-        lambda t: t.entries.ask(replace(SIGNUP, opt_in=OptIn.SINGLE), at_ms=NOW_MS),
+        lambda t: t.entries.sign_up(replace(SIGNUP, opt_in=OptIn.SINGLE), at_ms=NOW_MS),
         NOTHING,
     ),
     "a signup from a network that counts at once": (
-        lambda t: t.entries.ask(replace(SIGNUP, opt_in=OptIn.SINGLE, source="net4-x"), at_ms=NOW_MS),
+        lambda t: t.entries.sign_up(replace(SIGNUP, opt_in=OptIn.SINGLE, source="net4-x"), at_ms=NOW_MS),
         NOTHING,
     ),
     "an entry rejoins": (lambda t: t.entries.rejoin(PENDING), NOTHING),
@@ -142,16 +142,16 @@ CASES: dict[str, tuple[Act, Act]] = {
     ),
     "an entry is confirmed": (
         lambda t: t.entries.confirm("ada", "A", at_ms=NOW_MS),
-        lambda t: t.entries.ask(SIGNUP, at_ms=NOW_MS),
+        lambda t: t.entries.sign_up(SIGNUP, at_ms=NOW_MS),
     ),
-    "an entry is left": (lambda t: t.entries.leave("ada", "A", at_ms=NOW_MS), lambda t: t.join("ada")),
+    "an entry is left": (lambda t: t.entries.unsubscribe("ada", "A", at_ms=NOW_MS), lambda t: t.join("ada")),
     "a signup is undone": (
         lambda t: t.entries.undo("ada", "A", asked_at_ms=NOW_MS),
         lambda t: t.join("ada"),
     ),
     "a confirmation lifts a suppression": (
         lambda t: t.entries.mark_retry(PENDING, at_ms=NOW_MS),
-        lambda t: t.entries.ask(SIGNUP, at_ms=PENDING.asked_at_ms),
+        lambda t: t.entries.sign_up(SIGNUP, at_ms=PENDING.asked_at_ms),
     ),
     "an entry is read": (lambda t: t.entries.get("ada", "A"), lambda t: t.join("ada")),
     "an entry is read that is not there": (lambda t: t.entries.get("ada", "B"), lambda t: t.join("ada")),
@@ -256,7 +256,7 @@ CASES: dict[str, tuple[Act, Act]] = {
     "all that is kept of a shopper": (
         lambda t: t.shoppers.kept("ada"),
         lambda t: (
-            t.entries.ask(SIGNUP, at_ms=NOW_MS),
+            t.entries.sign_up(SIGNUP, at_ms=NOW_MS),
             t.health.store(DELIVERED),
             t.health.store(replace(DELIVERED, sent_at_ms=NOW_MS)),
             t.entries.count_requested_email("ada", at_ms=NOW_MS),

@@ -104,7 +104,7 @@ class Notifier:
         left_out = "" if batch.single else batch.restock.id
         now = self._store.shards.still_waiting(batch.entries, not_deferred_for=left_out)
         for entry in now.suppressed:
-            self._store.entries.leave(entry.shopper, entry.sku, at_ms=self._clock_ms())
+            self._store.entries.unsubscribe(entry.shopper, entry.sku, at_ms=self._clock_ms())
             if batch.deferrals:
                 self.drop(batch)
         if not now.may_be_mailed:

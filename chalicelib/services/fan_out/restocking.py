@@ -93,7 +93,7 @@ class SingleOptIn:
         """
         now_ms = self._clock_ms()
         if not self._entries.count_admission(entry):
-            self._entries.leave(entry.shopper, entry.sku, at_ms=now_ms)
+            self._entries.unsubscribe(entry.shopper, entry.sku, at_ms=now_ms)
             log("admissions_of_the_day_used_up", shopper=entry.shopper, sku=entry.sku)
             return
         self._restocking.notify_if_available(entry.shopper, entry.sku, at_ms=now_ms)
