@@ -1,1 +1,1 @@
-"""DynamoDB, one module per table. What must hold is held by conditions, not by reading first."""
+"""DynamoDB tables, one module for each. Writes are conditional: no rule depends on an earlier read."""

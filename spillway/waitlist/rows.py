@@ -1,7 +1,7 @@
-"""Rows of people that an operator reads and writes, beyond the cloud's own tables.
+"""Rows of people that an operator imports, moves and reads. This module does not ship to Lambda.
 
-Nothing of it ships to Lambda. Every write of an entry is conditional: an entry that somebody has is never
-overwritten, and one that was unsubscribed stays so.
+Every write of an entry is conditional: an existing entry is never overwritten, and an unsubscribed one stays
+unsubscribed.
 """
 
 import time
@@ -38,7 +38,7 @@ Member = TypeVar("Member")
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Where a person's consent was given: the tool, its file by digest, the row, and what the row says."""
+    """The proof of a person's consent: the tool, its file by digest, the row, and the row's text."""
 
     source: str
     file_sha256: str
@@ -48,7 +48,7 @@ class Proof:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """The proof as attributes of an entry."""
+        """Return the proof as attributes of an entry."""
         texts = {
             "consent": f"imported:{self.source}",
             "consent_file_sha256": self.file_sha256,
@@ -60,7 +60,7 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Newcomer:
-    """A person to import: `position` is their position, of the time they asked the other tool."""
+    """A person to import; `position` is made from the time of their signup with the other tool."""
 
     shopper: str
     mailbox: str
@@ -118,14 +118,22 @@ class EntryRows:
     def put_all(
         self, newcomers: Sequence[Newcomer], arrival: Arrival, *, ask: bool, at_ms: int
     ) -> frozenset[int]:
-        """Put people on their waitlists, and return the positions in `newcomers` of those that are.
+        """Put people on their waitlists by one transaction.
 
-        One transaction for all of them, at most 100. Somebody who has an entry already keeps it. With `ask`
-        they are written down as not confirmed, which has the confirmation emailed; the position is that of
-        the time they asked the other tool.
+        An existing entry stays as it is. With `ask` the new entries are pending, and the stream's reaction to
+        them sends the confirmation emails; each position is that of the signup with the other tool.
+
+        Args:
+            newcomers: at most 100 people.
+            arrival: when they are notified of stock that there is already.
+            ask: whether they have to confirm.
+            at_ms: the time of the import.
+
+        Returns:
+            The indexes in `newcomers` of the people who were put on a waitlist.
 
         Raises:
-            RuntimeError: others wrote to these entries all the while; nothing of this call is written.
+            RuntimeError: others wrote to these entries on every attempt; nothing of this call is written.
         """
         remaining = {
             number: _pending(newcomer, arrival, at_ms) if ask else _confirmed(newcomer, arrival, at_ms)

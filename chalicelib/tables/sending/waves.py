@@ -1,8 +1,8 @@
 """Waves of emails about a restock: wave policies, budgets of limited waves, counters, and a batch's marks.
 
-The counters of a limited wave are written by the transaction of the marks they count. Those of a shard only
-report progress: they are written right after its marks, at half the price, and a worker that dies in between
-leaves them a batch short.
+The counters of a limited wave are written by the transaction of the marks they count. The counters of a shard
+only report progress: they are written right after its marks, at half the price, and a worker that dies in
+between leaves them a batch short.
 """
 
 import json
@@ -37,7 +37,7 @@ ALL_SHARDS = "all"
 
 
 class WaveRecords:
-    """What a batch of emails leaves: marks on its entries, counters of its restock, and its wave's budget."""
+    """Writes the marks of a batch together with its restock's counters and its wave's budget."""
 
     def __init__(self, shards: ShardsTable, progress: "ProgressTable") -> None:
         self._shards = shards
