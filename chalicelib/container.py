@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from chalicelib.mail.sender import EmailSender
     from chalicelib.mail.smtp import SmtpServer
     from chalicelib.services.autopilot import Autopilot
-    from chalicelib.services.availability import Availabilities
+    from chalicelib.services.availability import Availabilities, Webhooks
     from chalicelib.services.confirmations import Confirmations
     from chalicelib.services.fan_out.rate_limiter import RateLimiter
     from chalicelib.services.fan_out.restocking import Restocking, SingleOptIn
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from chalicelib.services.ses_events import SesEventHandler
     from chalicelib.services.signups import Signups
     from chalicelib.services.waitlist import MyWaitlists, Waitlist
-    from chalicelib.services.webhooks import Webhooks
 
 
 class Container(Stores):
@@ -108,7 +107,7 @@ class Container(Stores):
     @cached_property
     def webhooks(self) -> "Webhooks":
         """Applies availability events of signed webhooks, each once."""
-        from chalicelib.services.webhooks import Webhooks
+        from chalicelib.services.availability import Webhooks
         from chalicelib.tables.sending.once import WebhooksTable
 
         table = WebhooksTable(self.client("dynamodb"), self.settings.sending_table)
@@ -223,7 +222,7 @@ class Container(Stores):
         """Does what the messages of the waves queue say."""
         from chalicelib.services.email_composer import EmailComposer
         from chalicelib.services.fan_out.notifier import Notifier
-        from chalicelib.services.fan_out.store import FanOutStore
+        from chalicelib.services.fan_out.restocking import FanOutStore
         from chalicelib.services.fan_out.walks import walks_by_message
         from chalicelib.services.fan_out.worker import FanOutWorker
         from chalicelib.tables.sending.once import LeasesTable

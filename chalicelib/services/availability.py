@@ -3,13 +3,17 @@
 An update is versioned (an older event than the known one changes nothing), idempotent (a repeat changes
 nothing) and ordered: by the observers' clocks, and by arrival where those are equal or absent. Pages, waves
 and emails follow from the product's row, by its stream.
+
+A signed request is applied once. A replay is refused, and so is an honest sender that missed the answer: the
+refusal says that the event was applied.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.stock import Availability, AvailabilityEvent, EventResult, Outcome
 from chalicelib.tables.products import TRANSACTION_PRODUCTS_MAX, ProductsTable
+from chalicelib.tables.sending.once import WebhooksTable
 
 if TYPE_CHECKING:
     from chalicelib.domain.stock import Stock, StockedProduct
@@ -70,3 +74,26 @@ class Availabilities:
             if applied.write:
                 changes.append((slug, event.sku, applied.stock, known))
         return self._products.observe_all(changes)
+
+
+class Webhooks:
+    """Applies the events of signed requests."""
+
+    def __init__(
+        self, availabilities: Availabilities, seen: WebhooksTable, clock_ms: Callable[[], int]
+    ) -> None:
+        self._availabilities = availabilities
+        self._seen = seen
+        self._clock_ms = clock_ms
+
+    def apply(self, event: AvailabilityEvent, digest: str) -> EventResult:
+        """Apply the event of a request; only the same request has the same `digest`."""
+        # Checked first: an event without a time counts as of its arrival, and a replay arrives later.
+        if self._seen.is_known(digest):
+            return EventResult(Outcome.REPLAYED)
+        result = self._availabilities.apply(event)
+        if result.outcome in {Outcome.UNKNOWN_SKU, Outcome.BUSY}:
+            return result
+        # Stored after the event is applied, which a repeat leaves unchanged: a crash between loses no event.
+        first = self._seen.first_time(digest, at_ms=self._clock_ms())
+        return result if first else EventResult(Outcome.REPLAYED)

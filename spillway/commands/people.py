@@ -26,10 +26,10 @@ from spillway.pluralize import pluralize
 from spillway.private_file import private_file
 from spillway.project import Project
 from spillway.stage import Stage, stage_named
-from spillway.waitlist.access_log import AccessLog, read_access
-from spillway.waitlist.people import People, Person
-from spillway.waitlist.reasons import Facts, Line, entry_lines, explain, when
+from spillway.waitlist.people import AccessLog, People, Person, read_access
+from spillway.waitlist.reasons import explain
 from spillway.waitlist.rows import PeopleTables
+from spillway.waitlist.timeline import Facts, Line, entry_lines, when
 
 WIDTH_MAX = 120
 TIME_WIDTH = len("2026-05-17 09:30:00Z") + 2

@@ -27,7 +27,7 @@ from spillway.project import Project
 from spillway.stage import Stage, stage_named
 from spillway.waitlist import intake
 from spillway.waitlist.export_rows import Asked, Column, Outcome, Tool, read_rows
-from spillway.waitlist.moving import Move, Moved, waiting
+from spillway.waitlist.intake import Move, Moved, waiting
 from spillway.waitlist.rows import PeopleTables
 
 MISTAKES_SHOWN_MAX = 20

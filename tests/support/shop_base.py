@@ -9,8 +9,7 @@ from chalicelib.domain.stock import Restock
 from chalicelib.services.email_composer import EmailComposer
 from chalicelib.services.fan_out.notifier import Notifier
 from chalicelib.services.fan_out.rate_limiter import RateLimiter
-from chalicelib.services.fan_out.restocking import Restocking
-from chalicelib.services.fan_out.store import FanOutStore
+from chalicelib.services.fan_out.restocking import FanOutStore, Restocking
 from chalicelib.services.fan_out.walks import walks_by_message
 from chalicelib.services.fan_out.worker import FanOutWorker
 from chalicelib.tables.entries import EntriesTable

@@ -25,8 +25,7 @@ from chalicelib.domain.stock import (
     restocks,
 )
 from chalicelib.http.merchant_requests import SIGNATURE_TOLERANCE_S, MerchantKeys, NotTheMerchant, sign
-from chalicelib.services.availability import Availabilities
-from chalicelib.services.webhooks import Webhooks
+from chalicelib.services.availability import Availabilities, Webhooks
 from chalicelib.tables.products import TRANSACTION_PRODUCTS_MAX, ProductsTable
 from chalicelib.tables.sending.once import WebhooksTable
 from spillway.sitegen.release import Release

@@ -13,7 +13,7 @@ from chalicelib.domain.stock import Availability, Restock, Stock, StockedProduct
 from chalicelib.domain.wave import NotifyOne
 from chalicelib.mail.sender import Delivery, OutcomeUnknown, OutgoingEmail, Refusal, SendRefused, SendResult
 from chalicelib.services.fan_out.notifier import Batch, Notifier
-from chalicelib.services.fan_out.store import FanOutStore
+from chalicelib.services.fan_out.restocking import FanOutStore
 from chalicelib.tables.sending.waves import ALL_SHARDS
 from chalicelib.tables.shards import Notified, StillWaiting
 from tests.support.clock import Clock

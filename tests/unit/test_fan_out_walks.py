@@ -14,7 +14,7 @@ from chalicelib.domain.wave import LimitedWave, NotifyOne, ShardStep, WaveBudget
 from chalicelib.mail.sender import Refusal, SendRefused
 from chalicelib.services.fan_out.notifier import Batch
 from chalicelib.services.fan_out.rate_limiter import RateLimited
-from chalicelib.services.fan_out.store import BUDGET_TRIES_MAX, BudgetBusy, FanOutStore
+from chalicelib.services.fan_out.restocking import BUDGET_TRIES_MAX, BudgetBusy, FanOutStore
 from chalicelib.services.fan_out.walks import Following, walks_by_message
 from chalicelib.services.fan_out.worker import LEASE_MS, WALK_MS_MAX, FanOutWorker
 from chalicelib.tables.sending.waves import ALL_SHARDS

@@ -7,7 +7,7 @@ from babel.numbers import format_decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spillway.importing.prices import PriceReader, PriceRefused
+from spillway.importing.imported import PriceReader, PriceRefused
 
 READ = [
     ("GBP", "en-GB", "12.5", "12.50"),

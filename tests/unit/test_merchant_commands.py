@@ -26,7 +26,7 @@ from spillway.operate.queues import QUEUES
 from spillway.project import Project
 from spillway.sitegen.release import Release
 from spillway.stage import Stage
-from spillway.waitlist.access_log import read_access
+from spillway.waitlist.people import read_access
 from tests.conftest import free_port
 from tests.support.aws import REGION
 from tests.support.aws_models import check_request

@@ -16,7 +16,7 @@ from spillway.commands import suppressions
 from spillway.errors import BadInput, SpillwayError, WorkFailed
 from spillway.project import Project
 from spillway.sitegen.release import Release
-from spillway.waitlist.access_log import read_access
+from spillway.waitlist.people import read_access
 from tests.support.aws import REGION
 from tests.support.clock import Clock
 from tests.support.shop import IDENTITY_KEY, TestShop

@@ -13,7 +13,7 @@ from chalicelib.domain.entry import Arrival, Reaction
 from chalicelib.domain.stock import Availability
 from spillway.merchant.waitlist_report import demand, in_line
 from spillway.sitegen.release import Release
-from spillway.waitlist.moving import Move, Moved
+from spillway.waitlist.intake import Move, Moved
 from spillway.waitlist.rows import EntryRows
 from tests.support.clock import Clock
 from tests.support.people import react, stored

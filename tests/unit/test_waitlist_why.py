@@ -12,7 +12,7 @@ from chalicelib.domain.wave import WavePolicy
 from chalicelib.mail.sender import Delivery
 from chalicelib.tables.sending.deliverability import DeliverabilityTable
 from spillway.sitegen.release import Release
-from spillway.waitlist.moving import Move
+from spillway.waitlist.intake import Move
 from spillway.waitlist.people import People
 from spillway.waitlist.reasons import Verdict
 from tests.support.clock import Clock

@@ -28,7 +28,7 @@ from chalicelib.mail.sender import (
 from chalicelib.queues import WavesQueue
 from chalicelib.services.email_composer import EmailComposer
 from chalicelib.services.fan_out.rate_limiter import RateLimiter
-from chalicelib.services.fan_out.store import FanOutStore
+from chalicelib.services.fan_out.restocking import FanOutStore
 from chalicelib.tables.sending.waves import ALL_SHARDS, WaveRecords
 from chalicelib.tables.shards import Notified
 

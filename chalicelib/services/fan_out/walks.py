@@ -23,7 +23,7 @@ from chalicelib.domain.wave import (
 )
 from chalicelib.services.fan_out.notifier import Batch, Notifier
 from chalicelib.services.fan_out.rate_limiter import RateLimiter
-from chalicelib.services.fan_out.store import FanOutStore
+from chalicelib.services.fan_out.restocking import FanOutStore
 from chalicelib.tables.sending.waves import ALL_SHARDS
 
 # The index is eventually consistent: the last walk waits for entries that the index shows late.

@@ -15,7 +15,7 @@ from chalicelib.log import log
 from chalicelib.mail.sender import Refusal, SendRefused
 from chalicelib.queues import WavesQueue
 from chalicelib.services.fan_out.rate_limiter import PAUSED_WAIT_S, RateLimited
-from chalicelib.services.fan_out.store import FanOutStore
+from chalicelib.services.fan_out.restocking import FanOutStore
 from chalicelib.services.fan_out.walks import Walk
 
 # Longer than a function lives (20 s): the worker of a lease that has ended is dead.
