@@ -119,7 +119,7 @@ def _sent(flood: Flood, stage: Stage, limit: float, family: Family | None, steps
 
 
 def _foretold(flood: Flood, figures: list[Figures], limit: float) -> list[Foretold]:
-    answer_s = next((each.p50_ms / 1000 for each in figures if each.step in FORM_STEPS), 0.0)
+    answer_s = next((step.p50_ms / 1000 for step in figures if step.step in FORM_STEPS), 0.0)
     return foretold(flood.ledger.lines(), calls_per_s=limit, burst=burst_of(limit), answer_s=answer_s)
 
 

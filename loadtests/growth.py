@@ -42,10 +42,10 @@ class Growth:
 
 def growths(samples: Sequence[Held]) -> list[Growth]:
     """Return the growth of each group; none for a run that is too short to judge."""
-    end_s = max((each.at_s for each in samples), default=0.0)
+    end_s = max((sample.at_s for sample in samples), default=0.0)
     if end_s < SHORTEST_S:
         return []
-    made = [_growth(group, [each for each in samples if each.group is group], end_s) for group in Group]
+    made = [_growth(group, [sample for sample in samples if sample.group is group], end_s) for group in Group]
     return [growth for growth in made if growth is not None]
 
 
@@ -57,25 +57,25 @@ def all_flat(found: Iterable[Growth]) -> bool:
 def over_time(samples: Sequence[Held], group: Group, what: Callable[[Held], int]) -> dict[float, int]:
     """Return the sum over a group's processes, by the time of the sample."""
     sums: dict[float, int] = {}
-    for each in samples:
-        if each.group is group:
-            sums[each.at_s] = sums.get(each.at_s, 0) + what(each)
+    for sample in samples:
+        if sample.group is group:
+            sums[sample.at_s] = sums.get(sample.at_s, 0) + what(sample)
     return sums
 
 
 def _growth(group: Group, samples: Sequence[Held], end_s: float) -> Growth | None:
-    warm = [each for each in samples if end_s * WARM_FROM <= each.at_s < end_s * WARM_UNTIL]
-    late = [each for each in samples if each.at_s >= end_s * LATE_FROM]
-    lived = {each.pid for each in warm} & {each.pid for each in late}
+    warm = [sample for sample in samples if end_s * WARM_FROM <= sample.at_s < end_s * WARM_UNTIL]
+    late = [sample for sample in samples if sample.at_s >= end_s * LATE_FROM]
+    lived = {sample.pid for sample in warm} & {sample.pid for sample in late}
     if not lived:
         return None
 
     def middle(looks: Sequence[Held], pid: int, what: Callable[[Held], int]) -> float:
-        return median(what(each) for each in looks if each.pid == pid)
+        return median(what(sample) for sample in looks if sample.pid == pid)
 
     def most_grown(what: Callable[[Held], int]) -> tuple[float, float]:
         pairs = [(middle(warm, pid, what), middle(late, pid, what)) for pid in lived]
         return max(pairs, key=lambda pair: pair[1] - pair[0])
 
-    memory, files = most_grown(lambda each: each.memory_bytes), most_grown(lambda each: each.files)
+    memory, files = most_grown(lambda sample: sample.memory_bytes), most_grown(lambda sample: sample.files)
     return Growth(group, len(lived), *memory, *files)

@@ -72,8 +72,8 @@ def _parts(found: Findings) -> Iterator[str]:
 
 def budget_rows(found: Findings) -> Iterator[Sequence[str]]:
     """Return the allowed failures and the failures that occurred."""
-    pages = [each for each in found.figures if each.step not in FORM_STEPS | {TOTAL}]
-    asked, failed = sum(each.requests for each in pages), sum(each.failures for each in pages)
+    pages = [step for step in found.figures if step.step not in FORM_STEPS | {TOTAL}]
+    asked, failed = sum(step.requests for step in pages), sum(step.failures for step in pages)
     result = found.account
     lost = len(result.missing) + len(result.repeated)
     yield "pages and files not answered", f"{PAGES_FAILED_SHARE_MAX:.1%}", f"{failed:,}", f"{asked:,}"
@@ -95,9 +95,9 @@ def growth_rows(found: Sequence[Growth]) -> Iterator[tuple[str, str, str, str, s
         )
 
 
-def foretold_row(each: Foretold) -> tuple[str, str, str, str]:
+def foretold_row(row: Foretold) -> tuple[str, str, str, str]:
     """Return the measured figure, the mean of its predictions, and their range."""
-    return each.what, f"{each.measured:,}", f"{each.mean:,.0f}", f"{each.least:,} to {each.most:,}"
+    return row.what, f"{row.measured:,}", f"{row.mean:,.0f}", f"{row.least:,} to {row.most:,}"
 
 
 def _step(figures: Figures) -> Sequence[str]:
@@ -116,8 +116,8 @@ def _charts(found: Findings) -> Iterator[Chart]:
 
 def _holdings(held: Sequence[Held]) -> Iterator[Chart]:
     for group in Group:
-        memory = over_time(held, group, lambda each: each.memory_bytes)
-        files = over_time(held, group, lambda each: each.files)
+        memory = over_time(held, group, lambda sample: sample.memory_bytes)
+        files = over_time(held, group, lambda sample: sample.files)
         megabytes = [value / MB for value in memory.values()]
         yield Chart(f"Memory of the {group}", "MB", list(memory), megabytes)
         yield Chart(f"Open files of the {group}", "files", list(files), list(files.values()))
