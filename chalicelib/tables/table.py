@@ -4,7 +4,6 @@ The modules of the tables name attributes, values and conditions; requests are m
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from chalicelib.aws.errors import CONDITION_FAILED, code_of
@@ -101,7 +100,7 @@ class Table:
 
     def update_if(self, key: Key, condition: Condition, values: Values | None = None, **changes: Any) -> bool:
         """Change an item, see `Update`; false when it does not fulfil the condition."""
-        update = Update(self, key, values or {}, condition=condition, **changes)
+        update = Update(self, key, values, condition=condition, **changes)
         return _holds(lambda: self.client.update_item(**update.request()))
 
     def update_and_get(
@@ -172,13 +171,14 @@ class Table:
         }
 
 
-@dataclass(frozen=True, slots=True)
+# Plain classes: a dataclass costs a cold start most of a millisecond.
 class Read:
     """Items to read by key, and the attributes to return of them."""
 
-    table: Table
-    keys: Sequence[Key]
-    attributes: Iterable[str]
+    def __init__(self, table: Table, keys: Sequence[Key], attributes: Iterable[str]) -> None:
+        self.table = table
+        self.keys = keys
+        self.attributes = attributes
 
     def request(self) -> dict[str, Any]:
         """Return the request for one table of a BatchGetItem."""
@@ -203,13 +203,13 @@ def batch_get(*reads: Read) -> tuple[list[Item], ...]:
     return tuple(found.values())
 
 
-@dataclass(frozen=True, slots=True)
 class Put:
     """One item to write, alone or in a transaction."""
 
-    table: Table
-    item: Item
-    condition: Condition | None = None
+    def __init__(self, table: Table, item: Item, condition: Condition | None = None) -> None:
+        self.table = table
+        self.item = item
+        self.condition = condition
 
     def request(self) -> dict[str, Any]:
         """Return the request of a PutItem."""
@@ -222,19 +222,28 @@ class Put:
         }
 
 
-@dataclass(frozen=True, slots=True)
 class Update:
     """Changes of one item, made alone, in a transaction, or as a statement.
 
     `values` are set, `remove` are deleted, `add` adds numbers to numbers and members to sets.
     """
 
-    table: Table
-    key: Key
-    values: Values = field(default_factory=dict)
-    remove: Sequence[Path] = ()
-    add: Values = field(default_factory=dict)
-    condition: Condition | None = None
+    def __init__(
+        self,
+        table: Table,
+        key: Key,
+        values: Values | None = None,
+        *,
+        remove: Sequence[Path] = (),
+        add: Values | None = None,
+        condition: Condition | None = None,
+    ) -> None:
+        self.table = table
+        self.key = key
+        self.values = values or {}
+        self.remove = remove
+        self.add = add or {}
+        self.condition = condition
 
     def request(self) -> dict[str, Any]:
         """Return the request of an UpdateItem."""
