@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from chalicelib.tables.shoppers import ShoppersTable
     from chalicelib.tables.suppressions import SuppressionsTable
 
+    class ClientFactory(Protocol):
+        """Makes a client of an AWS service by its boto3 name. `attempts_max` counts the first try."""
+
+        def __call__(self, service: str, *, attempts_max: int = ...) -> Any: ...
+
+
 CONNECT_TIMEOUT_S = 2
 READ_TIMEOUT_S = 10
 ATTEMPTS_MAX = 4
 THEME_MAX_AGE_MS = 10_000
-
-
-class ClientFactory(Protocol):
-    """Makes a client of an AWS service by its boto3 name. `attempts_max` counts the first try."""
-
-    def __call__(self, service: str, *, attempts_max: int = ATTEMPTS_MAX) -> Any: ...
 
 
 def boto3_client(service: str, *, attempts_max: int = ATTEMPTS_MAX) -> Any:
@@ -65,7 +65,7 @@ class Stores:
     def __init__(
         self,
         read_settings: Callable[[], Settings],
-        clients: ClientFactory = boto3_client,
+        clients: "ClientFactory" = boto3_client,
         *,
         aws: Aws | None = None,
         clock_ms: Callable[[], int] = clock_ms,

@@ -812,15 +812,15 @@ class KeepingRenderer:
         self.edition = next(each for each in theme.editions if each.root == root)
         self.calls: list[Any] = [] if calls is None else calls
 
-    def under(self, root: str) -> "KeepingRenderer":
+    def for_root(self, root: str) -> "KeepingRenderer":
         return KeepingRenderer(self.theme, root, self.calls)
 
-    def email(self, name: str, **facts: Any) -> Email:
+    def product_email(self, name: str, **facts: Any) -> Email:
         self.calls.append((name, self.edition.root, facts))
         return plain_email(name, facts.get("unsubscribe_url") or facts["action_url"])
 
-    def note(self, name: str, **facts: Any) -> Email:
-        return self.email(name, **facts)
+    def email(self, name: str, **facts: Any) -> Email:
+        return self.product_email(name, **facts)
 
 
 SHOP_URL = "https://www.heron.example"

@@ -640,18 +640,18 @@ class Renderer:
         self.edition = SimpleNamespace(root="/de")
         self.asked: list[Any] = []
 
-    def under(self, root: str) -> "Renderer":
+    def for_root(self, root: str) -> "Renderer":
         self.asked.append(root)
         return self
 
-    def say(self, text: str) -> str:
+    def gettext(self, text: str) -> str:
         return f"auf Deutsch: {text}"
 
     def page(self, name: str, **values: Any) -> str:
         self.asked.append((name, values))
         return "<page>"
 
-    def told(self, product: Any) -> Any:
+    def localize(self, product: Any) -> Any:
         return product
 
 
