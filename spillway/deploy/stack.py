@@ -1,18 +1,25 @@
 """Deploying: a change set is made, shown, executed and waited for. The same on a laptop and on AWS."""
 
+import hashlib
 import json
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from spillway.deploy.adoption import import_template, resources_to_import
-from spillway.deploy.artefacts import upload
-from spillway.deploy.change_set import Change, ChangeSet, is_empty, parameters_for
+from spillway.deploy.change_set import (
+    Change,
+    ChangeSet,
+    import_template,
+    is_empty,
+    parameters_for,
+    resources_to_import,
+)
 from spillway.deploy.package import Package
 from spillway.deploy.template import require_region
 from spillway.errors import BadInput, WorkFailed
@@ -20,6 +27,8 @@ from spillway.stage import Stage
 
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
 
 # A first distribution takes CloudFront some minutes.
 DEPLOY_WITHIN_S = 45 * 60
@@ -286,3 +295,61 @@ def failures(events: Iterable[Mapping[str, Any]], *, after: str) -> list[str]:
         if "cancelled" not in reason
     ]
     return reasons or [NO_REASON]
+
+
+def upload(stage: Stage, package: Package) -> str:
+    """Put the package where CloudFormation finds it. Returns the template's address.
+
+    Raises:
+        WorkFailed: the bucket of this account's name is another account's, or may not be used.
+    """
+    s3: S3Client = stage.client("s3")
+    account = stage.client("sts").get_caller_identity()["Account"]
+    bucket = _Bucket(s3, f"spillway-artefacts-{account}-{stage.region}", account)
+    bucket.ensure(stage.region)
+    bucket.put_once(package.key, package.archive.read_bytes())
+    template = package.template_for(bucket.name, stage.region).encode()
+    key = f"{hashlib.sha256(template).hexdigest()}.template"
+    bucket.put_once(key, template)
+    return f"{s3.meta.endpoint_url}/{bucket.name}/{key}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Bucket:
+    """A bucket whose name anybody can guess, and take first: each call names the owner it must have."""
+
+    s3: "S3Client"
+    name: str
+    owner: str
+
+    def ensure(self, region: str) -> None:
+        if self._exists(lambda: self.s3.head_bucket(Bucket=self.name, ExpectedBucketOwner=self.owner)):
+            return
+        if region == "us-east-1":  # the one region that may not be named
+            self.s3.create_bucket(Bucket=self.name)
+        else:
+            self.s3.create_bucket(
+                Bucket=self.name,
+                CreateBucketConfiguration={"LocationConstraint": region},  # type: ignore[typeddict-item]
+            )
+
+    def put_once(self, key: str, content: bytes) -> None:
+        # The key is the content's digest: what is there already is the same.
+        asked: Any = {"Bucket": self.name, "Key": key, "ExpectedBucketOwner": self.owner}
+        if not self._exists(lambda: self.s3.head_object(**asked)):
+            self.s3.put_object(**asked, Body=content)
+
+    def _exists(self, look: Callable[[], Any]) -> bool:
+        try:
+            look()
+        except ClientError as error:
+            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+            if status == 404:
+                return False
+            if status == 403:
+                raise WorkFailed(
+                    f"bucket {self.name} is not account {self.owner}'s, or may not be read",
+                    hint="nothing was uploaded; it takes s3:ListBucket, GetObject and PutObject on it",
+                ) from error
+            raise
+        return True

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from spillway.deploy.parameter_reference import TEMPLATE, read_parameters, reference
+from spillway.deploy.template import TEMPLATE, read_parameters, reference
 from spillway.operate.doctor import CHECKS
 from tests.support.aws import ROOT, template
 from tests.support.documents import DOCS, README
@@ -18,7 +18,7 @@ HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 def test_the_reference_of_parameters_is_that_of_the_template() -> None:
     made = reference(read_parameters(TEMPLATE.read_text()))
     assert PARAMETERS.read_text() == made, (
-        "make it again: python -m spillway.deploy.parameter_reference > docs/parameters.md"
+        "make it again: python -m spillway.deploy.template > docs/parameters.md"
     )
     assert (
         "| `SenderAddress` | The address emails come from; SES lets nothing else be sent. | text | needed |"

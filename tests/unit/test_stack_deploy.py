@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from spillway.deploy.adoption import import_template, resources_to_import
-from spillway.deploy.change_set import Change, ChangeSet
+from spillway.deploy.change_set import Change, ChangeSet, import_template, resources_to_import
 from spillway.deploy.package import Package
 from spillway.deploy.stack import Outcome, adopt, deploy
 from spillway.errors import BadInput, WorkFailed
