@@ -10,10 +10,10 @@ import yaml
 import app as cloud
 from chalicelib.domain.entry import EntryState
 from chalicelib.events import streams
+from spillway.deploy.template import merged_resources
 from tests.unit.test_handlers import entry_image, stream_event
 
 ROOT = Path(__file__).parents[2]
-TEMPLATE = ROOT / ".chalice" / "resources" / "functions.yaml"
 STREAM_KEPT_S = 24 * 3600
 
 
@@ -31,7 +31,7 @@ def _plain(loader: yaml.SafeLoader, _: str, node: yaml.Node) -> Any:
 
 
 Loader.add_multi_constructor("!", _plain)
-RESOURCES: dict[str, Any] = yaml.load(TEMPLATE.read_text(), Loader)["Resources"]
+RESOURCES: dict[str, Any] = yaml.load(merged_resources(ROOT), Loader)["Resources"]
 
 
 def mapping_of(function: str) -> Any:
