@@ -73,10 +73,10 @@ def _profiled(folder: Path, shares: Shares) -> list[tuple[str, ...]]:
     from spillway.project import Project
     from spillway.sitegen import site
     from spillway.sitegen.cache import BuildCache
-    from spillway.sitegen.output_dir import OutputDir
     from spillway.sitegen.pages import SitePages
     from spillway.sitegen.parallel import WorkerPool
     from spillway.sitegen.reading.loading import load_catalogue
+    from spillway.sitegen.release import OutputDir
 
     class TimedPages(SitePages):
         def jobs(self) -> Any:

@@ -10,7 +10,7 @@ from loadtests.ledger import Account
 from loadtests.predictions import Foretold
 from loadtests.processes import Group, Held
 from loadtests.wording import said
-from spillway.preflight.html_report import Chart, sheet, table
+from spillway.preflight.reports import Chart, sheet, table
 
 MB = 1_000_000
 # Limits of failures that a report accepts. An accepted signup is never lost.

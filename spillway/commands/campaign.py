@@ -17,8 +17,8 @@ from spillway.preflight.built_pages import mean_product_weight, page_refresh, pa
 from spillway.preflight.campaign import FOUNDING_STORY, Campaign, Shape, rates_per_s, trace
 from spillway.preflight.forecast import Asked, forecast
 from spillway.preflight.limits import AccountLimits, Limits, Origin, read_limits
-from spillway.preflight.measured import Measured
-from spillway.preflight.text_report import show, tell_story
+from spillway.preflight.prices import Measured
+from spillway.preflight.reports import show, tell_story
 from spillway.preflight.usage import usage
 from spillway.project import Project
 from spillway.stage import stage_named
@@ -102,7 +102,7 @@ def preflight_command(project: Project, /, **given: Any) -> None:
         refresh=refresh,
     )
     if options.report_file:
-        from spillway.preflight.html_report import report
+        from spillway.preflight.reports import report
 
         _write(options.report_file, report(made))
     if options.as_json:

@@ -21,7 +21,7 @@ from chalicelib.domain.entry import EntryState
 from spillway.commands.options import json_option, stage_option
 from spillway.errors import BadInput, WorkFailed
 from spillway.importing.table import read_bytes
-from spillway.merchant.skus import require_sku
+from spillway.merchant.stock_import import require_sku
 from spillway.pluralize import pluralize
 from spillway.private_file import private_file
 from spillway.project import Project

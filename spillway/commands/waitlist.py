@@ -15,13 +15,12 @@ from chalicelib.domain.entry import Arrival
 from chalicelib.storage.themes import ThemeStore
 from chalicelib.tables.domain_lists import DomainListsTable
 from chalicelib.tables.suppressions import SuppressionsTable
-from spillway.commands.options import Choice, json_option, stage_option
+from spillway.commands.options import Choice, json_option, progress_bar, stage_option
 from spillway.commands.people import access_log, digest_of
-from spillway.commands.progress import progress_bar
 from spillway.errors import BadInput, WorkFailed
 from spillway.importing.table import read_table
 from spillway.local_cloud.local_cloud import make_private
-from spillway.merchant.skus import require_sku, require_sold
+from spillway.merchant.stock_import import require_sku, require_sold
 from spillway.pluralize import pluralize
 from spillway.project import Project
 from spillway.stage import Stage, stage_named

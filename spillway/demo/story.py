@@ -24,9 +24,8 @@ from chalicelib.domain.stock import Availability, AvailabilityEvent, StockedProd
 from chalicelib.services.availability import Availabilities
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.suppressions import SuppressionsTable
-from spillway.demo.demo import RunningDemo
+from spillway.demo.demo import RunningDemo, Steps
 from spillway.demo.shopper import Shopper, until, waitlist_form
-from spillway.demo.terminal import Steps
 from spillway.errors import WorkFailed
 from spillway.project import Project
 from spillway.stage import Stage

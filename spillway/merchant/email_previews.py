@@ -11,7 +11,7 @@ from chalicelib.mail.sender import OutgoingEmail
 from chalicelib.services.email_composer import EmailComposer
 from chalicelib.storefront.renderer import Renderer
 from spillway.errors import BadInput
-from spillway.merchant.skus import SkuIndex, require_sku
+from spillway.merchant.stock_import import SkuIndex, require_sku
 from spillway.sitegen.release import Release
 
 # Signs the links of samples: no stage accepts them, so a sample unsubscribes nobody.

@@ -11,8 +11,7 @@ from spillway.preflight.built_pages import NO_REFRESH, PageRefresh, PageWeight
 from spillway.preflight.campaign import Campaign
 from spillway.preflight.cloud_model import emails_per_s_needed
 from spillway.preflight.limits import AccountLimits, Limit, Limits, Origin
-from spillway.preflight.measured import Measured, Step
-from spillway.preflight.prices import AS_OF
+from spillway.preflight.prices import AS_OF, Measured, Step
 from spillway.preflight.simulation import Run, simulate
 from spillway.preflight.usage import MEMORY_MB, usage
 

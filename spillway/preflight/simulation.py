@@ -28,7 +28,7 @@ from spillway.preflight.cloud_model import (
     fan_out_s,
 )
 from spillway.preflight.limits import Limits
-from spillway.preflight.measured import Measured, Step
+from spillway.preflight.prices import Measured, Step
 from spillway.preflight.usage import MEMORY_MB
 
 # People's behaviour: assumptions, not measurements.

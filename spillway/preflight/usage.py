@@ -7,8 +7,7 @@ from chalicelib.domain.wave import BATCH_ENTRIES_MAX
 from spillway.pluralize import pluralize
 from spillway.preflight.built_pages import HEAD_BYTES, NO_REFRESH, PageRefresh, PageWeight
 from spillway.preflight.campaign import Campaign
-from spillway.preflight.measured import Measured, Step
-from spillway.preflight.prices import Item
+from spillway.preflight.prices import Item, Measured, Step
 
 MEMORY_MB = 512  # .chalice/config.json; a test holds this and the batches to what is deployed
 # Adding an entry to the waitlist's index writes there too, and so does removing it.

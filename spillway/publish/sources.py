@@ -21,15 +21,14 @@ from spillway.project import Project
 from spillway.publish.manifest import Kept, Manifest
 from spillway.publish.target import Bucket, PublishTarget
 from spillway.sitegen.cache import BuildCache, record_of
-from spillway.sitegen.output_dir import OutputDir
+from spillway.sitegen.feeds import RootFile
 from spillway.sitegen.pages import StockBySlug
 from spillway.sitegen.parallel import WorkerPool
 from spillway.sitegen.products import ImageVariant, ImageVariants, Products
 from spillway.sitegen.reading.catalogue import ContentPage, ProductRow
 from spillway.sitegen.reading.redirects import Redirect
 from spillway.sitegen.reading.toml_input import CatalogueInvalid
-from spillway.sitegen.release import Dates, Kind, Release, ReleaseSource, SiteObject
-from spillway.sitegen.root_files import RootFile
+from spillway.sitegen.release import Dates, Kind, OutputDir, Release, ReleaseSource, SiteObject
 from spillway.sitegen.site import read_site, render_release, render_site
 
 SOURCE_CONTENT_TYPE = "application/gzip"

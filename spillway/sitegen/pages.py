@@ -19,13 +19,12 @@ from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.sitemap import sitemaps
 from chalicelib.storefront.theme import HOME, Edition, Listing, covers_of
 from spillway.sitegen.cache import code_digest, digest_of
-from spillway.sitegen.feeds import ATOM_ENTRIES_MAX, atom_feed
+from spillway.sitegen.feeds import ATOM_ENTRIES_MAX, ROBOTS_KEY, atom_feed, robots_text
 from spillway.sitegen.listings import INDEX_PATH, SEARCH_PATH, Search
 from spillway.sitegen.products import Products
 from spillway.sitegen.reading.catalogue import ContentPage, ProductRow
 from spillway.sitegen.reading.redirects import Redirect, redirect_file, redirects_of_editions
 from spillway.sitegen.release import Dates, Kind, PageJob, ReleaseSource
-from spillway.sitegen.root_files import ROBOTS_KEY, robots_text
 from spillway.sitegen.theming import TemplateFingerprints
 
 # The stock of each variant, by the product's slug and the variant's SKU.

@@ -28,7 +28,7 @@ from chalicelib.storefront.theme import HOME
 from spillway.errors import BadInput
 from spillway.project import Project
 from spillway.sitegen.cache import BuildCache, record_of
-from spillway.sitegen.output_dir import OutputDir
+from spillway.sitegen.feeds import root_mistakes
 from spillway.sitegen.pages import SitePages, StockBySlug
 from spillway.sitegen.parallel import WorkerPool
 from spillway.sitegen.products import ImageVariant, MerchantPictures, ProcessedPicture, Products, picture_of
@@ -37,8 +37,7 @@ from spillway.sitegen.reading.loading import catalogue_cache, load_catalogue, pi
 from spillway.sitegen.reading.redirects import REDIRECTS_FILE, redirect_mistakes
 from spillway.sitegen.reading.shop_settings import base_url_problem
 from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError, Lines
-from spillway.sitegen.release import Dates, Kind, Release, ReleaseSource, SiteObject
-from spillway.sitegen.root_files import root_mistakes
+from spillway.sitegen.release import Dates, Kind, OutputDir, Release, ReleaseSource, SiteObject
 from spillway.sitegen.theming import (
     ASSET_CACHE_CONTROL,
     load_templates,

@@ -19,7 +19,7 @@ from chalicelib.domain.address import is_listed, suggest_domain
 from chalicelib.domain.entry import Arrival, EntryState, position_of
 from chalicelib.domain.stock import StockedProduct
 from chalicelib.tables.suppressions import SuppressionsTable
-from spillway.merchant.skus import SkuIndex
+from spillway.merchant.stock_import import SkuIndex
 from spillway.merchant.waitlist_report import safe_cell
 from spillway.private_file import private_file
 from spillway.waitlist.export_rows import ExportRow, Outcome, in_order

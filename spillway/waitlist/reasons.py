@@ -193,8 +193,8 @@ def _of_available(facts: Facts, known: KnownEntry, stock: Stock) -> tuple[Verdic
     if not policy.enough(units) or not facts.policy.enough(units):
         units_min = max(policy.units_min, facts.policy.units_min)
         return Verdict.TOO_SMALL, (
-            f"No email yet: {counted_units(units)} in stock, and the wave policy notifies nobody of fewer than"
-            f" {units_min}."
+            f"No email yet: {counted_units(units)} in stock, and the wave policy notifies nobody of"
+            f" fewer than {units_min}."
         )
     if facts.paused is not None:
         return Verdict.PAUSED, (

@@ -31,8 +31,7 @@ from spillway.preflight.built_pages import (
     page_weight,
 )
 from spillway.preflight.campaign import FOUNDING_STORY, Campaign, trace
-from spillway.preflight.measured import Measured, Step, StepFigures
-from spillway.preflight.prices import AS_OF, FLAT_PLANS, GIB, PRICES, Item
+from spillway.preflight.prices import AS_OF, FLAT_PLANS, GIB, PRICES, Item, Measured, Step, StepFigures
 from spillway.preflight.usage import (
     API_PAGE_BYTES,
     FORM_ANSWER_BYTES,

@@ -18,7 +18,7 @@ from spillway.preflight.cloud_model import (
     emails_per_s_needed,
 )
 from spillway.preflight.limits import Limits, Origin
-from spillway.preflight.measured import Measured, Step, StepFigures
+from spillway.preflight.prices import Measured, Step, StepFigures
 from spillway.preflight.simulation import Resource, Run, simulate
 from spillway.preflight.usage import REGIONAL_CACHES
 from tests.support.queueing import concurrency_max, erlang_b, erlang_c, littles_law, md1_wait_s

@@ -10,10 +10,10 @@ from spillway.project import Project
 from spillway.publish.manifest import Manifest
 from spillway.publish.plan import Reason, diff
 from spillway.publish.sources import pack, unpack
+from spillway.sitegen.feeds import ROOT_FILE_BYTES_MAX
 from spillway.sitegen.preview import Preview
 from spillway.sitegen.reading.toml_input import CatalogueInvalid
 from spillway.sitegen.release import Release
-from spillway.sitegen.root_files import ROOT_FILE_BYTES_MAX
 from spillway.sitegen.site import build
 from tests.support.german_shop import make_german_shop
 from tests.support.small_shop import make_small_shop

@@ -11,8 +11,8 @@ from chalicelib.domain.product import Product, Translation, Variant
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.storefront.localization import DayFormat, MoneyFormat, Texts
 from chalicelib.storefront.theme import Link, Shop
+from spillway.sitegen.feeds import RootFile
 from spillway.sitegen.reading.redirects import Redirect
-from spillway.sitegen.root_files import RootFile
 
 PICTURE_EXPECTED = "the name of a file in site/pictures"
 # File systems take names of 255 bytes.

@@ -12,6 +12,7 @@ from chalicelib.domain.address import list_name
 from chalicelib.storefront.localization import Texts
 from spillway.project import Project
 from spillway.sitegen.cache import BuildCache, code_digest
+from spillway.sitegen.feeds import read_root_files
 from spillway.sitegen.parallel import WorkerPool
 from spillway.sitegen.products import MerchantPictures
 from spillway.sitegen.reading.catalogue import Catalogue, ContentPage, ProductRow, Storefront
@@ -24,7 +25,6 @@ from spillway.sitegen.reading.shop_file import SITE_FILE, read_storefronts
 from spillway.sitegen.reading.shop_settings import read_domains
 from spillway.sitegen.reading.slugs import slug_problem
 from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError, Lines
-from spillway.sitegen.root_files import read_root_files
 from spillway.sitegen.translations import read_texts, text_files_of
 
 _FILE_SIZE_BYTES_MAX = 1_000_000
