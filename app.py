@@ -14,7 +14,7 @@ from chalicelib.container import Container
 from chalicelib.domain.address import Address
 from chalicelib.domain.entry import EntryState
 from chalicelib.domain.ids import ShopperId, source_id
-from chalicelib.domain.links import LinkRefused, Purpose
+from chalicelib.domain.tokens import LinkRefused, Purpose
 from chalicelib.http.link_forms import (
     asking_address,
     link_token,
@@ -47,8 +47,7 @@ from chalicelib.http.responses import (
     undone,
     wants_html,
 )
-from chalicelib.http.signup_answer import answer_signup, once_more_page
-from chalicelib.http.signup_form import parse_signup, undo_form, undo_refused
+from chalicelib.http.signup import answer_signup, once_more_page, parse_signup, undo_form, undo_refused
 from chalicelib.log import NAMESPACE, begin_request, log, measure
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from pathlib import Path
 from random import Random
 
 from chalicelib.domain.entry import shard_of
-from chalicelib.domain.rate_limits import UNLIMITED, Limits
+from chalicelib.domain.sending_limits import UNLIMITED, Limits
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import WaveMessage
 from chalicelib.mail.sender import Delivery, OutgoingEmail, SendResult

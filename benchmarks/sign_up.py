@@ -106,7 +106,7 @@ def _measure_hot(url: str) -> None:
 
     import app as application
     from chalicelib.domain.entry import CONFIRM_WITHIN_S, position_of
-    from chalicelib.domain.form_stamp import Offer
+    from chalicelib.domain.tokens import Offer
 
     stamp = application.container.form_stamps().stamp(Offer.of([SKU]))
 

@@ -78,8 +78,7 @@ def _steps() -> list[Step]:
     import boto3
 
     import app as application
-    from chalicelib.domain.form_stamp import Offer
-    from chalicelib.domain.links import LinkSubject, Purpose
+    from chalicelib.domain.tokens import LinkSubject, Offer, Purpose
 
     client = boto3.client("dynamodb")
     numbers = iter(range(10**9))

@@ -10,13 +10,13 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from chalicelib.aws.errors import AwsError, code_of
+from chalicelib.aws.connections import AwsError, code_of
 from chalicelib.log import log
 from chalicelib.stores import Stores
 from chalicelib.tables.entries import EntriesTable
 
 if TYPE_CHECKING:
-    from chalicelib.domain.form_stamp import Offer
+    from chalicelib.domain.tokens import Offer
     from chalicelib.http.merchant_requests import MerchantKeys
     from chalicelib.mail.sender import EmailSender
     from chalicelib.mail.smtp import SmtpServer
@@ -138,7 +138,7 @@ class Container(Stores):
     @cached_property
     def rate_limiter(self) -> "RateLimiter":
         """Holds all workers together to what SES allows."""
-        from chalicelib.mail.alarm import Alarm
+        from chalicelib.mail.sender import Alarm
         from chalicelib.mail.ses import SesAccount
         from chalicelib.services.fan_out.rate_limiter import RateLimiter
 

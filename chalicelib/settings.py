@@ -1,8 +1,16 @@
-"""Settings: the names of the stack's resources, from the environment of a function or a stack's outputs."""
+"""The arguments that everything is built from: settings, secrets, the clock and new ids.
 
-from collections.abc import Mapping
+Settings are the names of the stack's resources, from the environment of a function or a stack's outputs.
+Secrets come from Secrets Manager and not from Parameter Store, whose 40 reads a second would throttle a flood
+of signups: 1,000 new Lambda instances in ten seconds read the secret once each.
+https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Protocol
 
 # Only the function that refreshes pages knows the distribution; only a shop with a domain knows its origin;
 # only the autopilot's function knows its bounds.
@@ -73,3 +81,44 @@ class Settings:
         for bound in ("entries_write_units_max", "api_concurrency_max", "confirmation_delay_s"):
             values[bound] = int(values[bound] or 0)
         return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """`identity` makes shoppers' ids and never changes; the `signing` keys sign links, newest first."""
+
+    identity: bytes
+    signing: tuple[str, ...]
+
+    @classmethod
+    def from_json(cls, text: str) -> "Keys":
+        """Return the keys of a secret: {"root": TEXT}, and "signing": [TEXT, ...], newest first, after a
+        rotation."""
+        document = json.loads(text)
+        root = document["root"]
+        return cls(identity=root.encode(), signing=tuple(document.get("signing") or [root]))
+
+
+class Secrets(Protocol):
+    """A client that reads secrets: boto3's, or ours for a signup's calls."""
+
+    @property
+    def get_secret_value(self) -> Callable[..., Any]:
+        """Secrets Manager's GetSecretValue."""
+
+
+def read_keys(client: Secrets, secret_id: str) -> Keys:
+    """Return the keys stored under `secret_id`."""
+    return Keys.from_json(client.get_secret_value(SecretId=secret_id)["SecretString"])
+
+
+def clock_ms() -> int:
+    """Return the time in milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def new_id() -> str:
+    """Return an id that was never returned before."""
+    import uuid
+
+    return uuid.uuid4().hex

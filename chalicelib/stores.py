@@ -6,26 +6,20 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from chalicelib.aws.services import Aws
-from chalicelib.clock import clock_ms, new_id
-from chalicelib.keys import Keys, read_keys
-from chalicelib.settings import Settings
+from chalicelib.settings import Keys, Settings, clock_ms, new_id, read_keys
 from chalicelib.tables.entries import EntriesTable
 
 if TYPE_CHECKING:
-    from chalicelib.domain.form_stamp import FormStamps
-    from chalicelib.domain.links import Links
+    from chalicelib.domain.tokens import FormStamps, Links
     from chalicelib.queues import ConfirmationsQueue, WavesQueue
-    from chalicelib.storage.pages import Cdn
-    from chalicelib.storage.themes import ThemeStore
+    from chalicelib.storage.pages import Cdn, ThemeStore
     from chalicelib.tables.domain_lists import DomainListsTable
     from chalicelib.tables.products import ProductsTable, RecentProducts
-    from chalicelib.tables.restocks import RestocksTable
     from chalicelib.tables.sending.deliverability import DeliverabilityTable
     from chalicelib.tables.sending.rate import SendingRateTable
     from chalicelib.tables.sending.waves import PoliciesTable, ProgressTable
-    from chalicelib.tables.shards import ShardsTable
-    from chalicelib.tables.shoppers import ShoppersTable
-    from chalicelib.tables.suppressions import SuppressionsTable
+    from chalicelib.tables.shards import RestocksTable, ShardsTable
+    from chalicelib.tables.suppressions import ShoppersTable, SuppressionsTable
 
     class ClientFactory(Protocol):
         """Makes a client of an AWS service by its boto3 name. `attempts_max` counts the first try."""
@@ -110,13 +104,13 @@ class Stores:
     @cached_property
     def links(self) -> "Links":
         """Signs and reads the links in emails."""
-        from chalicelib.domain.links import Links
+        from chalicelib.domain.tokens import Links
 
         return Links(self.keys.signing, self.clock_ms)
 
     def form_stamps(self) -> "FormStamps":
         """Return the stamps of forms, as of now."""
-        from chalicelib.domain.form_stamp import FormStamps
+        from chalicelib.domain.tokens import FormStamps
 
         return FormStamps.of(self.keys.identity, at_ms=self.clock_ms())
 
@@ -130,7 +124,7 @@ class Stores:
     @cached_property
     def shoppers(self) -> "ShoppersTable":
         """Every row about one shopper."""
-        from chalicelib.tables.shoppers import ShoppersTable
+        from chalicelib.tables.suppressions import ShoppersTable
 
         return ShoppersTable(self.client("dynamodb"), self.settings.entries_table)
 
@@ -173,7 +167,7 @@ class Stores:
     @cached_property
     def restocks(self) -> "RestocksTable":
         """The restocks that were opened."""
-        from chalicelib.tables.restocks import RestocksTable
+        from chalicelib.tables.shards import RestocksTable
 
         return RestocksTable(self.client("dynamodb"), self.settings.restocks_table)
 
@@ -209,14 +203,14 @@ class Stores:
     @cached_property
     def themes(self) -> "ThemeStore":
         """The live theme."""
-        from chalicelib.storage.themes import ThemeStore
+        from chalicelib.storage.pages import ThemeStore
 
         return ThemeStore(self.client("s3"), self.settings.release_bucket)
 
     @cached_property
     def recent_themes(self) -> "ThemeStore":
         """The live theme as of a few seconds ago: for emails and answers, never to refresh pages with."""
-        from chalicelib.storage.themes import ThemeStore
+        from chalicelib.storage.pages import ThemeStore
 
         bucket = self.settings.release_bucket
         return ThemeStore(self.client("s3"), bucket, fresh_for_ms=THEME_MAX_AGE_MS, clock_ms=self.clock_ms)

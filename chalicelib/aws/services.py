@@ -13,8 +13,7 @@ from hashlib import sha256
 from http import HTTPStatus
 from typing import Any
 
-from chalicelib.aws.connections import Answer, Connections
-from chalicelib.aws.errors import AwsError, AwsRefused, AwsUnreachable, passes
+from chalicelib.aws.connections import Answer, AwsError, AwsRefused, AwsUnreachable, Connections, passes
 from chalicelib.aws.signing import Credentials, CredentialSource, Signer
 
 ATTEMPTS_MAX = 4

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from chalicelib.aws.errors import AwsUnreachable, NoCredentials
+from chalicelib.aws.connections import AwsUnreachable, NoCredentials
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from chalicelib.domain.address import Address
 from chalicelib.domain.entry import OptIn
-from chalicelib.domain.form_stamp import Offer
 from chalicelib.domain.ids import Sku
+from chalicelib.domain.tokens import Offer
 
 # The name of the consent text on the page; a new text gets a new name.
 CONSENTS = {

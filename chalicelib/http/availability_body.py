@@ -19,8 +19,7 @@ from chalicelib.domain.stock import (
     AvailabilityEvent,
     availability_of_units,
 )
-from chalicelib.http.problem import FieldError, Problem
-from chalicelib.http.request import Body
+from chalicelib.http.request import Body, FieldError, Problem
 
 FIELDS = frozenset({"event_id", "sku", "availability", "units", "observed_at"})
 IGNORED_SHOWN_MAX = 20

@@ -14,10 +14,9 @@ from chalice.app import Request
 
 from chalicelib.domain.address import Address
 from chalicelib.domain.ids import Sku, SkuRefused, parse_sku
-from chalicelib.domain.links import LinkRefused
-from chalicelib.http.problem import FieldError, Problem
-from chalicelib.http.request import BODY_BYTES_MAX, Body
-from chalicelib.http.signup_form import HONEYPOT, HONEYPOT_BEFORE, parse_address
+from chalicelib.domain.tokens import LinkRefused
+from chalicelib.http.request import BODY_BYTES_MAX, Body, FieldError, Problem
+from chalicelib.http.signup import HONEYPOT, HONEYPOT_BEFORE, parse_address
 
 # The longest link names as many variants as it has room for, in base64, and has a signature.
 TOKEN_CHARS_MAX = 2_000

@@ -17,8 +17,7 @@ from chalice.app import Request, Response
 
 from chalicelib.domain.stock import AvailabilityEvent, EventResult, Outcome, Stock
 from chalicelib.http.availability_body import availability_event, ignored_fields
-from chalicelib.http.problem import FieldError, Problem
-from chalicelib.http.request import Body
+from chalicelib.http.request import Body, FieldError, Problem
 from chalicelib.http.responses import NO_STORE
 from chalicelib.log import log
 

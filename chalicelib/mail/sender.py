@@ -1,9 +1,9 @@
-"""The contract of a transport: one result for each email, in order, or an error about each of them."""
+"""The contract of a transport, one result for each email in order, and notices to the shop's alarm topic."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from chalicelib.domain.email import Email
 
@@ -112,3 +112,18 @@ class OutcomeUnknown(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+SUBJECT_CHARS_MAX = 100
+
+
+class Alarm:
+    """Publishes to the topic of the shop's alarms, by boto3's SNS client."""
+
+    def __init__(self, client: Any, topic: str) -> None:
+        self._client = client
+        self._topic = topic
+
+    def ring(self, subject: str, text: str) -> None:
+        """Publish a notice."""
+        self._client.publish(TopicArn=self._topic, Subject=subject[:SUBJECT_CHARS_MAX], Message=text)

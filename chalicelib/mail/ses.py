@@ -19,7 +19,7 @@ from botocore.exceptions import (
     HTTPClientError,
 )
 
-from chalicelib.domain.rate_limits import UNLIMITED, Limits
+from chalicelib.domain.sending_limits import UNLIMITED, Limits
 from chalicelib.mail.headers import check_headers, check_recipient, parse_mailbox
 from chalicelib.mail.sender import (
     NOT_WRITTEN,

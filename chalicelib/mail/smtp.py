@@ -18,7 +18,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from enum import StrEnum
 
-from chalicelib.domain.rate_limits import UNLIMITED, Limits
+from chalicelib.domain.sending_limits import UNLIMITED, Limits
 from chalicelib.mail.headers import (
     Mailbox,
     check_headers,

@@ -11,8 +11,8 @@ the only one that may leave, and its confirmation lifts the suppression (`suppre
 from collections.abc import Callable, Sequence
 
 from chalicelib.domain.entry import CONFIRMED_AT_ONCE_MAX, Entry, EntryState
-from chalicelib.domain.links import fits_a_link
 from chalicelib.domain.stock import StockedProduct
+from chalicelib.domain.tokens import fits_a_link
 from chalicelib.log import log
 from chalicelib.services.requested_emails import RequestedEmails
 from chalicelib.tables.entries import Claim, EntriesTable

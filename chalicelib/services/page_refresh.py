@@ -4,13 +4,12 @@ import hashlib
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from chalicelib.domain.form_stamp import FormStamps
 from chalicelib.domain.product import Product
 from chalicelib.domain.stock import StockedProduct
+from chalicelib.domain.tokens import FormStamps
 from chalicelib.log import log
-from chalicelib.storage.pages import Cdn, PageChange, PagesBucket
-from chalicelib.storage.themes import ThemeStore
-from chalicelib.storefront.sitemap import part_key, with_lastmod, written_time
+from chalicelib.storage.pages import Cdn, PageChange, PagesBucket, ThemeStore
+from chalicelib.storefront.json_ld import part_key, with_lastmod, written_time
 from chalicelib.storefront.theme import Edition, Listing
 from chalicelib.tables.products import ProductsTable
 

@@ -16,8 +16,7 @@ from chalicelib.domain.address import Address
 from chalicelib.domain.email import RequestedEmail
 from chalicelib.domain.entry import ASKED_BY_IPV6_NETWORK_PER_DAY_MAX, ASKED_BY_NETWORK_PER_DAY_MAX
 from chalicelib.domain.ids import is_ipv6
-from chalicelib.domain.links import Links
-from chalicelib.domain.rate_limits import (
+from chalicelib.domain.sending_limits import (
     BACK_OFF_S_MAX,
     DEFERRED_S,
     EMAIL_HOPS_MAX,
@@ -25,6 +24,7 @@ from chalicelib.domain.rate_limits import (
     back_off_s,
     early_s,
 )
+from chalicelib.domain.tokens import Links
 from chalicelib.log import log
 from chalicelib.mail.sender import (
     Delivery,
@@ -37,10 +37,9 @@ from chalicelib.mail.sender import (
 )
 from chalicelib.queues import ConfirmationsQueue
 from chalicelib.services.email_composer import EmailComposer
-from chalicelib.storage.themes import ThemeStore
+from chalicelib.storage.pages import ThemeStore
 from chalicelib.tables.entries import AlreadyClaimed, Claim, EntriesTable
-from chalicelib.tables.shoppers import ShoppersTable
-from chalicelib.tables.suppressions import SuppressionsTable
+from chalicelib.tables.suppressions import ShoppersTable, SuppressionsTable
 
 # Longer than one email takes: its turn (4 s at most), and then its calls (8 s by SMTP).
 EMAIL_MS_MAX = 12_000
@@ -53,7 +52,7 @@ class RequestedBatch:
     """Sends each email of a batch of messages, or puts it back, before the function ends.
 
     An email that cannot be sent now is queued again as a new message. That does not count as a failure for
-    the queue; the message's own counts limit it (`chalicelib.domain.rate_limits`). Once the account or the
+    the queue; the message's own counts limit it (`chalicelib.domain.sending_limits`). Once the account or the
     rate limit refuses an email, the rest of the batch is put back without another look at the row
     that all workers share.
 

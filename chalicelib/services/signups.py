@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence, Set
 
 from chalicelib.domain.address import Address, is_listed
 from chalicelib.domain.entry import OptIn, Signup
-from chalicelib.domain.form_stamp import Offer
 from chalicelib.domain.signup import Accepted, Honeypot, Rejected, SignupDecision, SignupForm, Stale
+from chalicelib.domain.tokens import Offer
 from chalicelib.tables.entries import EntriesTable
 
 

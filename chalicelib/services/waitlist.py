@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.domain.entry import Entry, EntryState
-from chalicelib.domain.links import Links, Purpose
 from chalicelib.domain.product import Product, Variant
+from chalicelib.domain.tokens import Links, Purpose
 from chalicelib.log import log
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.products import ProductReader, stocked_with
-from chalicelib.tables.shoppers import ShoppersTable
+from chalicelib.tables.suppressions import ShoppersTable
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from jinja2 import FunctionLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
 from chalicelib.domain.email import Email
-from chalicelib.domain.form_stamp import FormStamps, Offer
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Stock
+from chalicelib.domain.tokens import FormStamps, Offer
 from chalicelib.storefront.choices import (
     CheckoutForm,
     Choices,

@@ -1,24 +1,74 @@
-"""The entries table for a fan-out: which entries wait in a shard, and marks on those that were notified.
+"""The tables of a fan-out: restocks, entries that wait in a shard, and marks on notified ones.
 
-The index `shard` (see `entries`) is eventually consistent, so entries are read from the table itself right
-before they are notified.
+The newest restock of a SKU is the live one. The index `shard` (see `entries`) is eventually consistent, so
+entries are read from the table itself right before they are notified.
 """
 
+import json
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from heapq import merge
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.entry import Entry, EntryState, shards_of
+from chalicelib.domain.stock import Restock
+from chalicelib.domain.wave import EVERYONE, WavePolicy
 from chalicelib.tables.entries import IS_CONFIRMED, STANDING, entry_of
-from chalicelib.tables.expressions import Attr, Condition
+from chalicelib.tables.expressions import Attr, Condition, Item
 from chalicelib.tables.table import CONDITION_NOT_MET, Read, Table, Update, batch_get
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
+
+
+class RestocksTable:
+    """Partition key `sku`, sort key `opened` (time of observation, then the stock's version)."""
+
+    def __init__(self, client: "DynamoDBClient", name: str) -> None:
+        self.table = Table(client, name)
+
+    def open(self, restock: Restock) -> None:
+        """Write a restock. A repeat changes nothing."""
+        self.table.put(
+            {
+                "sku": restock.sku,
+                "opened": f"{restock.observed_at_ms:013d}#{restock.version:012d}#{restock.id}",
+                "id": restock.id,
+                "slug": restock.slug,
+                "observed_at_ms": restock.observed_at_ms,
+                "opened_at_ms": restock.opened_at_ms,
+                "version": restock.version,
+                **({} if restock.units is None else {"units": restock.units}),
+                "policy": json.dumps(asdict(restock.policy), sort_keys=True),
+            }
+        )
+
+    def live(self, sku: str) -> Restock | None:
+        """Return the newest restock of a SKU (a strongly consistent read); None when there is none."""
+        newest = self.newest(sku, most=1)
+        return newest[0] if newest else None
+
+    def newest(self, sku: str, *, most: int) -> tuple[Restock, ...]:
+        """Return at most `most` restocks of a SKU, newest first (a strongly consistent read)."""
+        items, _ = self.table.query(Attr("sku").eq(sku), limit=most, newest_first=True)
+        return tuple(map(_restock_of, items))
+
+
+def _restock_of(item: Item) -> Restock:
+    return Restock(
+        id=item["id"],
+        slug=item["slug"],
+        sku=item["sku"],
+        units=item.get("units"),
+        observed_at_ms=item["observed_at_ms"],
+        opened_at_ms=item["opened_at_ms"],
+        policy=WavePolicy(**json.loads(item["policy"])) if "policy" in item else EVERYONE,
+        version=item.get("version", 0),
+    )
+
 
 SHARD_INDEX = "shard"
 MARKS_MAX = 90

@@ -6,7 +6,7 @@ The modules of the tables name attributes, values and conditions; requests are m
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from chalicelib.aws.errors import CONDITION_FAILED, code_of
+from chalicelib.aws.connections import CONDITION_FAILED, code_of
 from chalicelib.tables.expressions import (
     Attr,
     Condition,

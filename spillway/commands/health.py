@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from chalicelib.clock import clock_ms
 from chalicelib.domain.autopilot import Bounds, Control
-from chalicelib.domain.deliverability import Cohort
+from chalicelib.domain.sending_limits import Cohort
+from chalicelib.settings import clock_ms
 from spillway.commands.options import Choice, json_option, stage_option
 from spillway.operate.autopilot import Log, run
 from spillway.operate.doctor import Examined, Finding, Result, examine

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import click
 
-from chalicelib.clock import clock_ms
 from chalicelib.domain.address import Address, AddressRefused
 from chalicelib.domain.entry import EntryState
+from chalicelib.settings import clock_ms
 from spillway.commands.options import json_option, stage_option
 from spillway.errors import BadInput, WorkFailed
 from spillway.importing.table import read_bytes

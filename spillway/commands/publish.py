@@ -7,7 +7,7 @@ from functools import partial
 import click
 from rich.progress import Progress, TaskID
 
-from chalicelib.clock import clock_ms
+from chalicelib.settings import clock_ms
 from spillway.commands.options import progress_bar, show_left_out, skip_broken_pictures_option, stage_option
 from spillway.merchant.stock_import import typed_move
 from spillway.pluralize import pluralize

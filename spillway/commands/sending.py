@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
-from chalicelib.clock import clock_ms
 from chalicelib.domain.address import Address, AddressRefused
 from chalicelib.mail.sender import Delivery, SendRefused
 from chalicelib.mail.smtp import message_of
+from chalicelib.settings import clock_ms
 from spillway.commands.options import Choice, json_option, stage_option
 from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.dead_letters import DeadLetter, DeadLetters, Redriven

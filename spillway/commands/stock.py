@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from chalicelib.clock import clock_ms
 from chalicelib.domain.stock import UNITS_MAX, Availability, AvailabilityEvent, Outcome, Stock, is_restock
 from chalicelib.services.availability import Availabilities
+from chalicelib.settings import clock_ms
 from chalicelib.tables.products import stocked_with
 from spillway.commands.options import json_option, stage_option
 from spillway.errors import BadInput, WorkFailed

@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.clock import clock_ms
 from chalicelib.domain.address import Address
-from chalicelib.domain.links import Links
-from chalicelib.domain.suppression import Suppression, SuppressionReason
-from chalicelib.keys import read_keys
+from chalicelib.domain.feedback import Suppression, SuppressionReason
+from chalicelib.domain.tokens import Links
 from chalicelib.services.waitlist import Waitlist
+from chalicelib.settings import clock_ms, read_keys
 from chalicelib.tables.entries import EntriesTable
-from chalicelib.tables.shoppers import ShoppersTable
-from chalicelib.tables.suppressions import SuppressionsTable
+from chalicelib.tables.suppressions import ShoppersTable, SuppressionsTable
 from spillway.commands.options import Choice, json_option, stage_option
 from spillway.commands.people import access_log, digest_of, read_address
 from spillway.errors import BadInput, WorkFailed

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chalicelib.clock import clock_ms
 from chalicelib.domain.entry import shards_of
 from chalicelib.domain.wave import EVERYONE, WAVE_PAUSE_MIN_MAX, WavePolicy
+from chalicelib.settings import clock_ms
 from spillway.commands.options import json_option, progress_bar, stage_option
 from spillway.errors import BadInput
 from spillway.merchant.stock_import import require_sku, require_sold, typed_move

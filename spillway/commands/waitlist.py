@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
-from chalicelib.clock import clock_ms
 from chalicelib.domain.entry import Arrival
-from chalicelib.storage.themes import ThemeStore
+from chalicelib.settings import clock_ms
+from chalicelib.storage.pages import ThemeStore
 from chalicelib.tables.domain_lists import DomainListsTable
 from chalicelib.tables.suppressions import SuppressionsTable
 from spillway.commands.options import Choice, json_option, progress_bar, stage_option

@@ -13,8 +13,8 @@ from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from chalicelib.clock import clock_ms
 from chalicelib.mail.headers import parse_mailbox
+from chalicelib.settings import clock_ms
 from spillway.deploy.package import packaged
 from spillway.deploy.stack import deploy
 from spillway.local_cloud import ports

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import httpx
 
-from chalicelib.http.signup_form import HONEYPOT
+from chalicelib.http.signup import HONEYPOT
 from spillway.errors import WorkFailed
 from spillway.pluralize import pluralize
 

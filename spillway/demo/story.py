@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from chalicelib.clock import clock_ms, new_id
 from chalicelib.domain.entry import EntryState, OptIn, Signup, shard_of, shards_of
 from chalicelib.domain.ids import sku_tag
 from chalicelib.domain.stock import Availability, AvailabilityEvent, StockedProduct
 from chalicelib.services.availability import Availabilities
+from chalicelib.settings import clock_ms, new_id
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.suppressions import SuppressionsTable
 from spillway.demo.demo import RunningDemo, Steps

@@ -25,7 +25,7 @@ BATCH_MAX = 10
 LOOK_S = 5
 # Long enough to put a message back, short enough to try again soon after an interruption.
 MOVE_S = 60
-# The counts in a message that end its retries (`chalicelib.domain.rate_limits`).
+# The counts in a message that end its retries (`chalicelib.domain.sending_limits`).
 COUNTS = ("hops", "tries")
 # A call's payload is limited to 6 MB; a record has up to twice the 400 KB of an item.
 RECORDS_PER_CALL_MAX = 5

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from chalicelib.domain.entry import Entry, EntryState
-from chalicelib.domain.links import Links
 from chalicelib.domain.product import Product
 from chalicelib.domain.stock import Availability, Stock, StockedProduct
+from chalicelib.domain.tokens import Links
 from chalicelib.mail.sender import OutgoingEmail
 from chalicelib.services.email_composer import EmailComposer
 from chalicelib.storefront.renderer import Renderer

@@ -2,9 +2,9 @@
 
 SKUs are compared exactly. A message may name similar SKUs, always in full and with the product they belong
 to: no command acts on an SKU that was not typed. Mistakes are listed all at once, with their lines. Columns
-are separated by commas, semicolons or tabs, as a spreadsheet of the shop's country writes them. SKUs are text:
-leading zeros, case and inner spaces are kept. Numbers are read as the shop's locale writes them, or as a
-program does (`5.0`); a negative number means sold out.
+are separated by commas, semicolons or tabs, as a spreadsheet of the shop's country writes them. SKUs are
+text: leading zeros, case and inner spaces are kept. Numbers are read as the shop's locale writes them, or as
+a program does (`5.0`); a negative number means sold out.
 """
 
 import codecs

@@ -10,10 +10,9 @@ from typing import TextIO
 from chalicelib.domain.entry import Entry, position_after_all, position_of, shards_of
 from chalicelib.domain.stock import Restock, StockedProduct
 from chalicelib.tables.products import ProductsTable
-from chalicelib.tables.restocks import RestocksTable
 from chalicelib.tables.sending.rate import SendingRateTable
 from chalicelib.tables.sending.waves import Progress, ProgressTable
-from chalicelib.tables.shards import ShardsTable
+from chalicelib.tables.shards import RestocksTable, ShardsTable
 
 DAY_MS = 24 * 3600 * 1000
 RESTOCKS_SHOWN_MAX = 10

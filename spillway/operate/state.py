@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.clock import clock_ms
-from chalicelib.domain.deliverability import DAY_MS, Cohort, cohorts, day_of, days_judged, total_of
+from chalicelib.domain.sending_limits import DAY_MS, Cohort, cohorts, day_of, days_judged, total_of
+from chalicelib.settings import clock_ms
 from chalicelib.tables.sending.deliverability import DeliverabilityTable
 from chalicelib.tables.sending.rate import SendingRateTable
 from spillway.operate.queues import QUEUES, depth

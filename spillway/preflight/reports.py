@@ -1,4 +1,4 @@
-"""The forecast as text at the terminal, and as one self-contained HTML file with line charts as inline SVG."""
+"""The forecast as text at the terminal, and as one self-contained HTML file with charts as inline SVG."""
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from chalicelib.domain.locales import root_of
+from chalicelib.domain.product import root_of
 from chalicelib.domain.stock import StockedProduct
 from chalicelib.storage.pages import page_path
 from chalicelib.storefront.theme import Theme

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from itertools import chain
 
 from chalicelib.domain.stock import StockedProduct
-from chalicelib.storage.pages import CdnBusy
-from chalicelib.storage.themes import THEME_KEY
-from chalicelib.storefront.sitemap import written_time
+from chalicelib.storage.pages import THEME_KEY, CdnBusy
+from chalicelib.storefront.json_ld import written_time
 from chalicelib.storefront.theme import Theme
 from spillway.errors import BadInput, WorkFailed
 from spillway.publish.live_manifest import Hold, LiveManifest, StaleManifest

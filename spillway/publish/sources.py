@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from chalicelib.domain.form_stamp import FormStamps
+from chalicelib.domain.tokens import FormStamps
 from chalicelib.storefront.theme import Shop, Theme
 from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project

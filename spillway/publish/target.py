@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Protocol
 
 from chalicelib.aws.signing import Credentials
-from chalicelib.domain.form_stamp import FormStamps
 from chalicelib.domain.stock import StockedProduct
+from chalicelib.domain.tokens import FormStamps
 from chalicelib.storage.pages import Cdn
 from chalicelib.storefront.theme import Shop
 from chalicelib.tables.domain_lists import DomainListsTable

@@ -9,14 +9,14 @@ from functools import cache, lru_cache, partial
 from markupsafe import Markup
 
 from chalicelib.domain.entry import EntryState
-from chalicelib.domain.form_stamp import FormStamps
 from chalicelib.domain.product import Product
 from chalicelib.domain.stock import Stock
+from chalicelib.domain.tokens import FormStamps
 from chalicelib.services.waitlist import Awaited
 from chalicelib.storage.pages import HOME_KEY, PAGE_CONTENT_TYPE, object_key
 from chalicelib.storefront.choices import CheckoutForm
+from chalicelib.storefront.json_ld import sitemaps
 from chalicelib.storefront.renderer import Renderer
-from chalicelib.storefront.sitemap import sitemaps
 from chalicelib.storefront.theme import HOME, Edition, Listing, covers_of
 from spillway.sitegen.cache import code_digest, digest_of
 from spillway.sitegen.feeds import ATOM_ENTRIES_MAX, ROBOTS_KEY, atom_feed, robots_text

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from jinja2 import TemplateError, TemplateSyntaxError
 
-from chalicelib.domain.form_stamp import FormStamps
+from chalicelib.domain.tokens import FormStamps
 from chalicelib.storage.pages import HOME_KEY
 from chalicelib.storefront.theme import HOME
 from spillway.errors import BadInput

@@ -16,7 +16,7 @@ from jinja2 import Environment, TemplateSyntaxError, meta, nodes
 
 from chalicelib.domain.product import Picture
 from chalicelib.storefront.environment import CompiledTemplates, EditionContext
-from chalicelib.storefront.sitemap import parts_for
+from chalicelib.storefront.json_ld import parts_for
 from chalicelib.storefront.theme import Edition, Theme, menu_of
 from spillway.errors import BadInput
 from spillway.project import Project

@@ -32,7 +32,7 @@ _ROOT = Path(__file__).parents[2]
 _CODE_FILES = (
     "chalicelib/http/request.py",
     "chalicelib/http/responses.py",
-    "chalicelib/http/signup_form.py",
+    "chalicelib/http/signup.py",
     "chalicelib/http/link_forms.py",
     "spillway/sitegen/listings.py",
 )

@@ -15,7 +15,7 @@ from chalicelib.domain.wave import EVERYONE
 from chalicelib.tables.entries import COUNTER_PREFIX
 from chalicelib.tables.expressions import Attr
 from chalicelib.tables.sending import Row
-from chalicelib.tables.shoppers import plain
+from chalicelib.tables.suppressions import plain
 from chalicelib.tables.table import Table
 from spillway.merchant.waitlist_report import RESTOCKS_SHOWN_MAX
 from spillway.waitlist.rows import PeopleTables

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from chalicelib.container import Container
 from chalicelib.domain.entry import CONFIRM_WITHIN_S, Arrival, Entry, EntryState, shard_of
-from chalicelib.keys import read_keys
+from chalicelib.settings import read_keys
 from chalicelib.tables.entries import (
     ENTRY_ATTRIBUTES,
     IS_NEW,
@@ -24,7 +24,7 @@ from chalicelib.tables.entries import (
     signed_up_at,
 )
 from chalicelib.tables.expressions import Attr, Condition
-from chalicelib.tables.shoppers import ShoppersTable, plain
+from chalicelib.tables.suppressions import ShoppersTable, plain
 from chalicelib.tables.table import CONDITION_NOT_MET, Put, Table, Update
 from spillway.stage import Stage
 

@@ -11,9 +11,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
-from chalicelib.clock import clock_ms
-from chalicelib.domain.form_stamp import DAY_MS, FormStamps, Offer
-from chalicelib.keys import read_keys
+from chalicelib.domain.tokens import DAY_MS, FormStamps, Offer
+from chalicelib.settings import clock_ms, read_keys
 from spillway.demo.shopper import Email, Shopper
 from spillway.stage import stage_named
 from tests.browser.watch import Watch

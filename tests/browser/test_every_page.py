@@ -4,7 +4,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-from chalicelib.domain.form_stamp import PERIOD_DAYS, VALID_DAYS
+from chalicelib.domain.tokens import PERIOD_DAYS, VALID_DAYS
 from tests.browser.conftest import NewWindow, Post, stamped
 from tests.browser.kinds import KINDS, SOLD_OUT_SKU, Place
 from tests.browser.watch import Watch

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import Page, expect
 
-from chalicelib.domain.form_stamp import PERIOD_DAYS, VALID_DAYS
+from chalicelib.domain.tokens import PERIOD_DAYS, VALID_DAYS
 from spillway.demo.shopper import Shopper
 from tests.browser.conftest import PHONE, NewPerson, NewWindow, stamped
 from tests.browser.kinds import BAD_ADDRESS

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.entry import shards_of
 from chalicelib.domain.feedback import Feedback, FeedbackState
-from chalicelib.domain.rate_limits import HOUR_MS, UNLIMITED, Limits
+from chalicelib.domain.sending_limits import HOUR_MS, UNLIMITED, Limits
 from chalicelib.domain.stock import tag_of
 from chalicelib.domain.wave import WaveBudget
 from chalicelib.tables.sending.deliverability import DeliverabilityTable

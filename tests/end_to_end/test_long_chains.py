@@ -7,9 +7,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from chalicelib.clock import clock_ms
 from chalicelib.domain.stock import Availability, AvailabilityEvent
 from chalicelib.services.availability import Availabilities
+from chalicelib.settings import clock_ms
 from chalicelib.tables.products import ProductsTable
 from spillway.demo.shopper import until
 from spillway.stage import Stage, stage_named

@@ -10,11 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from chalicelib.clock import clock_ms
 from chalicelib.domain.entry import Signup
 from chalicelib.domain.stock import Availability, AvailabilityEvent
 from chalicelib.domain.wave import BATCH_ENTRIES_MAX
 from chalicelib.services.availability import Availabilities
+from chalicelib.settings import clock_ms
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.products import ProductsTable
 from spillway.demo.shopper import until

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from chalicelib.clock import clock_ms
 from chalicelib.container import Container
+from chalicelib.settings import clock_ms
 
 
 def container_with(*, clock_ms: Callable[[], int] = clock_ms, **parts: Any) -> Container:

@@ -7,7 +7,7 @@ from chalicelib.domain.address import Address
 from chalicelib.domain.entry import Reaction, reaction_to
 from chalicelib.tables.entries import entry_from
 from chalicelib.tables.sending.deliverability import DeliverabilityTable
-from chalicelib.tables.shoppers import ShoppersTable
+from chalicelib.tables.suppressions import ShoppersTable
 from spillway.importing.table import read_table
 from spillway.waitlist.export_rows import Asked, ExportRow, read_rows
 from spillway.waitlist.intake import Here

@@ -5,8 +5,8 @@ from functools import partial
 from typing import Any
 
 from chalicelib.aws.signing import Credentials
-from chalicelib.domain.form_stamp import FormStamps
 from chalicelib.domain.stock import Availability, Stock
+from chalicelib.domain.tokens import FormStamps
 from chalicelib.storage.pages import Cdn
 from chalicelib.tables.domain_lists import DomainListsTable
 from chalicelib.tables.products import ProductsTable

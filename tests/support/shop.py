@@ -6,8 +6,8 @@ from typing import Any
 
 from chalicelib.domain.address import Address
 from chalicelib.domain.entry import Entry
-from chalicelib.domain.links import Links, LinkSubject, Purpose
 from chalicelib.domain.stock import Availability, AvailabilityEvent, Restock, restocks
+from chalicelib.domain.tokens import Links, LinkSubject, Purpose
 from chalicelib.mail.sender import OutcomeUnknown, SendRefused
 from chalicelib.services.availability import Availabilities
 from chalicelib.services.confirmations import Confirmations

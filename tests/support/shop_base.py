@@ -14,11 +14,10 @@ from chalicelib.services.fan_out.walks import walks_by_message
 from chalicelib.services.fan_out.worker import FanOutWorker
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.products import ProductsTable
-from chalicelib.tables.restocks import RestocksTable
 from chalicelib.tables.sending.once import LeasesTable
 from chalicelib.tables.sending.rate import SendingRateTable
 from chalicelib.tables.sending.waves import PoliciesTable, Progress, ProgressTable
-from chalicelib.tables.shards import ShardsTable
+from chalicelib.tables.shards import RestocksTable, ShardsTable
 from chalicelib.tables.suppressions import SuppressionsTable
 from tests.support.aws import create_table
 from tests.support.clock import Clock

@@ -16,12 +16,11 @@ from chalice.test import Client, HTTPResponse
 from moto import mock_aws
 
 import app as cloud
-from chalicelib.aws.errors import AwsRefused
+from chalicelib.aws.connections import AwsRefused
 from chalicelib.container import Container
 from chalicelib.domain.address import Address
 from chalicelib.domain.entry import CONFIRM_WITHIN_S, EntryState, OptIn, Signup
-from chalicelib.domain.form_stamp import DAY_MS, PERIOD_DAYS, VALID_DAYS, FormStamps, Offer
-from chalicelib.domain.links import LinkSubject, Purpose
+from chalicelib.domain.tokens import DAY_MS, PERIOD_DAYS, VALID_DAYS, FormStamps, LinkSubject, Offer, Purpose
 from chalicelib.http.responses import problem_of
 from chalicelib.tables.domain_lists import DomainListsTable
 from chalicelib.tables.shards import Notified, ShardsTable

@@ -19,8 +19,7 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
-from chalicelib.aws.connections import Answer, Connections
-from chalicelib.aws.errors import AwsError, AwsRefused, code_of, passes
+from chalicelib.aws.connections import Answer, AwsError, AwsRefused, Connections, code_of, passes
 from chalicelib.aws.services import (
     ATTEMPTS_MAX,
     BACKOFF_S,
@@ -38,16 +37,15 @@ from chalicelib.mail.sender import Refusal, SendRefused
 from chalicelib.mail.ses import SesAccount
 from chalicelib.queues import ConfirmationsQueue, WavesQueue
 from chalicelib.services.signups import Signups
-from chalicelib.storage.pages import Cdn, CdnBusy, PageContested, PagesBucket
-from chalicelib.storage.themes import ThemeStore
+from chalicelib.storage.pages import Cdn, CdnBusy, PageContested, PagesBucket, ThemeStore
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.expressions import Attr
 from chalicelib.tables.products import ProductsTable
-from chalicelib.tables.restocks import RestocksTable
 from chalicelib.tables.sending.deliverability import DeliverabilityTable
 from chalicelib.tables.sending.once import AlertStateTable, WebhooksTable
 from chalicelib.tables.sending.rate import SendingRateTable
 from chalicelib.tables.sending.waves import ProgressTable
+from chalicelib.tables.shards import RestocksTable
 from chalicelib.tables.suppressions import SuppressionsTable
 from chalicelib.tables.table import Put, Read, Table, Update, batch_get
 from tests.support.aws import create_table

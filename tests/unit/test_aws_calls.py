@@ -22,8 +22,16 @@ from hypothesis import strategies as st
 
 from chalicelib.aws import connections as connections_module
 from chalicelib.aws import services as services_module
-from chalicelib.aws.connections import Answer, Connections
-from chalicelib.aws.errors import AwsError, AwsRefused, AwsUnreachable, NoCredentials, code_of, passes
+from chalicelib.aws.connections import (
+    Answer,
+    AwsError,
+    AwsRefused,
+    AwsUnreachable,
+    Connections,
+    NoCredentials,
+    code_of,
+    passes,
+)
 from chalicelib.aws.services import (
     ATTEMPTS_MAX,
     BACKOFF_MAX_S,

@@ -23,8 +23,8 @@ from chalicelib.domain.entry import (
     EntryState,
 )
 from chalicelib.domain.ids import sku_tag
-from chalicelib.domain.links import Links, LinkSubject, Purpose
 from chalicelib.domain.stock import Availability, Stock, StockedProduct
+from chalicelib.domain.tokens import Links, LinkSubject, Purpose
 from chalicelib.http.link_forms import TOKEN_CHARS_MAX
 from chalicelib.mail.headers import check_headers
 from chalicelib.mail.sender import Delivery, EmailDeferred, OutgoingEmail, Refusal, SendRefused, SendResult

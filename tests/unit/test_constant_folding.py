@@ -6,8 +6,12 @@ import pytest
 from jinja2 import DictLoader, StrictUndefined, TemplateRuntimeError, nodes
 
 from chalicelib.domain.stock import Availability
-from chalicelib.storefront.constant_folding import ConstantFolder
-from chalicelib.storefront.environment import CompiledTemplates, EditionContext, LocalizedEnvironment
+from chalicelib.storefront.environment import (
+    CompiledTemplates,
+    ConstantFolder,
+    EditionContext,
+    LocalizedEnvironment,
+)
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.theme import Link, Theme
 from tests.unit.test_renderer_pages import JACKET, ONE_SCARF, shelf_of, stock, theme

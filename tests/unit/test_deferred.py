@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.domain.entry import Entry, EntryState, shard_of, shards_of
-from chalicelib.domain.rate_limits import (
+from chalicelib.domain.sending_limits import (
     DAY_S,
     DEFERRED_S,
     TRIES_MAX,

@@ -5,7 +5,7 @@ from math import comb
 
 import pytest
 
-from chalicelib.domain.deliverability import (
+from chalicelib.domain.sending_limits import (
     COHORT_EMAILS_MIN,
     WINDOW_DAYS,
     Cohort,

@@ -9,11 +9,11 @@ import pytest
 
 from chalicelib.domain.address import Address
 from chalicelib.domain.entry import CONFIRM_WITHIN_S, EntryState, OptIn, rejoins, shard_of
-from chalicelib.domain.links import LinkSubject, Purpose
 from chalicelib.domain.stock import Availability
+from chalicelib.domain.tokens import LinkSubject, Purpose
 from chalicelib.domain.wave import ShardStep
 from chalicelib.services.fan_out.restocking import SingleOptIn
-from chalicelib.tables.shoppers import ShoppersTable
+from chalicelib.tables.suppressions import ShoppersTable
 from spillway.sitegen.release import Release
 from tests.support.clock import Clock
 from tests.support.dynamodb import MemoryDynamoDb

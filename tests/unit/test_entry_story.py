@@ -24,10 +24,10 @@ from chalicelib.domain.entry import (
     reaction_to,
     rejoins,
 )
-from chalicelib.domain.links import LinkSubject, Purpose
 from chalicelib.domain.stock import Availability
+from chalicelib.domain.tokens import LinkSubject, Purpose
 from chalicelib.services.fan_out.restocking import SingleOptIn
-from chalicelib.tables.shoppers import ShoppersTable
+from chalicelib.tables.suppressions import ShoppersTable
 from spillway.sitegen.release import Release
 from tests.support.clock import Clock
 from tests.support.shop import IDENTITY_KEY, TestShop

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from chalicelib.domain.entry import EntryState
-from chalicelib.domain.rate_limits import UNLIMITED, Limits
+from chalicelib.domain.sending_limits import UNLIMITED, Limits
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import EVERYONE, WaveMessage, WavePolicy
 from chalicelib.mail.sender import Delivery, OutcomeUnknown, Refusal, SendRefused

@@ -8,7 +8,7 @@ import pytest
 from chalicelib.domain.email import Email
 from chalicelib.domain.entry import Entry, EntryState
 from chalicelib.domain.product import Product, Variant
-from chalicelib.domain.rate_limits import DEFERRED_S
+from chalicelib.domain.sending_limits import DEFERRED_S
 from chalicelib.domain.stock import Availability, Restock, Stock, StockedProduct
 from chalicelib.domain.wave import NotifyOne
 from chalicelib.mail.sender import Delivery, OutcomeUnknown, OutgoingEmail, Refusal, SendRefused, SendResult

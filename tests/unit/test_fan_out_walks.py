@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.domain.entry import Entry, EntryState, position_after_all, shard_of, shards_of
 from chalicelib.domain.product import Product, Variant
-from chalicelib.domain.rate_limits import SHORT_WAITS_MAX, ChainTooLong
+from chalicelib.domain.sending_limits import SHORT_WAITS_MAX, ChainTooLong
 from chalicelib.domain.stock import Availability, Restock, Stock, StockedProduct
 from chalicelib.domain.wave import LimitedWave, NotifyOne, ShardStep, WaveBudget, WaveMessage, WavePolicy
 from chalicelib.mail.sender import Refusal, SendRefused

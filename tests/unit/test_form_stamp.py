@@ -3,7 +3,7 @@
 import pytest
 
 from chalicelib.domain.entry import OptIn
-from chalicelib.domain.form_stamp import (
+from chalicelib.domain.tokens import (
     DAY_MS,
     PERIOD_DAYS,
     STAMP_CHARS_MAX,

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 import app as cloud
-from chalicelib.clock import clock_ms
 from chalicelib.container import Container
 from chalicelib.domain.email import RequestedEmail
 from chalicelib.domain.entry import EntryState
@@ -16,6 +15,7 @@ from chalicelib.domain.wave import NotifyOne, ShardStep, to_json
 from chalicelib.events import queues, streams
 from chalicelib.events.batches import FirstRecordFailed, react_to_queue, react_to_stream
 from chalicelib.mail.sender import Refusal, SendRefused
+from chalicelib.settings import clock_ms
 from chalicelib.tables.entries import entry_from
 from tests.support.containers import container_with
 

@@ -12,14 +12,13 @@ from urllib.parse import urlencode
 import pytest
 from chalice.app import MultiDict, Response
 
-from chalicelib.aws.errors import AwsRefused
+from chalicelib.aws.connections import AwsRefused
 from chalicelib.domain.address import Address
 from chalicelib.domain.entry import OptIn, Signup
-from chalicelib.domain.form_stamp import DAY_MS, PERIOD_DAYS, VALID_DAYS, FormStamps, Offer
 from chalicelib.domain.ids import Sku
-from chalicelib.domain.links import LinkRefused
 from chalicelib.domain.signup import Accepted, Honeypot, Rejected, SignupForm, Stale
 from chalicelib.domain.stock import UNITS_MAX, Availability, AvailabilityEvent, EventResult, Outcome, Stock
+from chalicelib.domain.tokens import DAY_MS, PERIOD_DAYS, VALID_DAYS, FormStamps, LinkRefused, Offer
 from chalicelib.http import responses
 from chalicelib.http.availability_body import AHEAD_MS_MAX, availability_event, ignored_fields
 from chalicelib.http.link_forms import (
@@ -41,22 +40,25 @@ from chalicelib.http.merchant_requests import (
     outcome_answer,
     sign,
 )
-from chalicelib.http.problem import FieldError, Problem
 from chalicelib.http.request import (
     BODY_BYTES_MAX,
     FIELDS_MAX,
     FORM_TYPE,
     JSON_TYPE,
     Body,
+    FieldError,
+    Problem,
     link_address,
     refuse_foreign,
     root_asked,
     viewer_address,
 )
-from chalicelib.http.signup_answer import did_you_mean_page, once_more_page, signed_up_page
-from chalicelib.http.signup_form import (
+from chalicelib.http.signup import (
     PAGE_CHARS_MAX,
+    did_you_mean_page,
+    once_more_page,
     parse_signup,
+    signed_up_page,
     signup_problem,
     undo_form,
     undo_refused,

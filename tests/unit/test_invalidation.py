@@ -8,8 +8,8 @@ import pytest
 import yaml
 from botocore.exceptions import ClientError
 
-from chalicelib.domain.form_stamp import FormStamps
 from chalicelib.domain.stock import Availability, Stock
+from chalicelib.domain.tokens import FormStamps
 from chalicelib.services.page_refresh import PageRefresh
 from chalicelib.storage.pages import (
     HOME_KEY,
@@ -17,10 +17,10 @@ from chalicelib.storage.pages import (
     Cdn,
     CdnBusy,
     PagesBucket,
+    ThemeStore,
     invalidation_paths,
     object_key,
 )
-from chalicelib.storage.themes import ThemeStore
 from chalicelib.tables.products import ProductsTable
 from spillway.errors import WorkFailed
 from spillway.preflight.prices import PRICES, Item

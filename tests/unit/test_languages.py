@@ -10,9 +10,9 @@ from babel.messages.pofile import read_po
 from click.testing import CliRunner
 
 from chalicelib.domain.entry import Entry, EntryState
-from chalicelib.domain.links import Links
-from chalicelib.domain.locales import root_asked_for, root_of
+from chalicelib.domain.product import root_asked_for, root_of
 from chalicelib.domain.stock import Availability, Stock, StockedProduct
+from chalicelib.domain.tokens import Links
 from chalicelib.services.email_composer import EmailComposer
 from chalicelib.storefront.localization import Texts
 from chalicelib.storefront.renderer import Renderer
@@ -379,7 +379,7 @@ def msgids_found_by_babel() -> set[str]:
     keywords: dict[str, Any] = {"_": None, "gettext": None, "ngettext": (1, 2)}
     for folder in ("templates", "emails"):
         take(ROOT / "site" / folder, [("**", "jinja2")], keywords, {"**": templates})
-    http = ["request", "responses", "signup_answer", "signup_form", "link_forms"]
+    http = ["request", "responses", "signup", "link_forms"]
     for call in ("FieldError", "Problem"):  # one at a time: they stand within each other
         take(ROOT / "chalicelib" / "http", [(f"{name}.py", "python") for name in http], {call: (2,)}, {})
     counted = {"one": None, "of_number": (1, 2)}

@@ -1,6 +1,6 @@
 import pytest
 
-from chalicelib.domain.links import VALID_FOR_S, LinkRefused, Links, LinkSubject, Purpose
+from chalicelib.domain.tokens import VALID_FOR_S, LinkRefused, Links, LinkSubject, Purpose
 from tests.support.clock import Clock
 
 ADA = LinkSubject("ada-id", "FJ-MOSS-M")

@@ -13,11 +13,10 @@ from click.testing import CliRunner
 from rich.console import Console
 
 import spillway.stage as stages
-from chalicelib.clock import clock_ms
 from chalicelib.domain.entry import EntryState
-from chalicelib.domain.links import LinkSubject, Purpose
 from chalicelib.domain.stock import Availability
-from chalicelib.keys import Keys
+from chalicelib.domain.tokens import LinkSubject, Purpose
+from chalicelib.settings import Keys, clock_ms
 from spillway.__main__ import cli
 from spillway.commands import stock, suppressions, waiting
 from spillway.errors import BadInput, WorkFailed

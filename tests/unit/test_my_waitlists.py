@@ -7,11 +7,11 @@ import pytest
 
 from chalicelib.domain.address import Address
 from chalicelib.domain.entry import ASKED_EMAILS_PER_DAY_MAX, CONFIRM_WITHIN_S, EntryState
-from chalicelib.domain.links import LinkRefused, LinkSubject, Purpose
+from chalicelib.domain.tokens import LinkRefused, LinkSubject, Purpose
 from chalicelib.mail.sender import Delivery, SendRefused
 from chalicelib.services.requested_emails import MyWaitlistsEmail
 from chalicelib.services.waitlist import Awaited, MyWaitlists
-from chalicelib.tables.shoppers import ShoppersTable
+from chalicelib.tables.suppressions import ShoppersTable
 from spillway.sitegen.release import Release
 from tests.support.clock import Clock
 from tests.support.log_lines import logged

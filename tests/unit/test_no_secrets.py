@@ -8,7 +8,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from chalicelib.domain.form_stamp import FormStamps
+from chalicelib.domain.tokens import FormStamps
 from chalicelib.storefront.renderer import Renderer
 from spillway.sitegen.release import Release
 from tests.support.aws import ROOT

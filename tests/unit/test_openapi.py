@@ -11,8 +11,8 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi.checks import unsupported_method
 
 import app as application
-from chalicelib.domain.form_stamp import STAMP_CHARS_MAX
 from chalicelib.domain.ids import normal_sku
+from chalicelib.domain.tokens import STAMP_CHARS_MAX
 from tests.support.aws import ROOT
 from tests.unit import test_app as playing_aws
 

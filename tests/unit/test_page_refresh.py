@@ -11,11 +11,10 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib.domain.form_stamp import FormStamps
 from chalicelib.domain.stock import Availability, Stock
+from chalicelib.domain.tokens import FormStamps
 from chalicelib.services.page_refresh import PageRefresh
-from chalicelib.storage.pages import Cdn, PageContested, PagesBucket
-from chalicelib.storage.themes import ThemeStore
+from chalicelib.storage.pages import Cdn, PageContested, PagesBucket, ThemeStore
 from chalicelib.tables.products import ProductsTable
 from spillway.sitegen.release import Release
 from spillway.sitegen.site import build

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.domain.form_stamp import PERIOD_DAYS, FormStamps, Offer
-from chalicelib.domain.locales import root_of
+from chalicelib.domain.product import root_of
+from chalicelib.domain.tokens import PERIOD_DAYS, FormStamps, Offer
 from chalicelib.tables.products import ProductsTable
 from spillway.demo.shopper import forms_of
 from spillway.errors import BadInput, WorkFailed

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from chalicelib.aws.signing import Credentials
-from chalicelib.domain.form_stamp import FormStamps
+from chalicelib.domain.tokens import FormStamps
 from spillway.errors import BadInput, SpillwayError, WorkFailed
 from spillway.publish import connection as connection_module
 from spillway.publish import sources, target

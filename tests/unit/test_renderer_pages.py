@@ -13,9 +13,9 @@ import pytest
 from jinja2 import UndefinedError
 
 from chalicelib.domain.entry import OptIn
-from chalicelib.domain.form_stamp import FormStamps, Offer
 from chalicelib.domain.product import Picture, PictureSource, Product, Variant
 from chalicelib.domain.stock import Availability, Stock
+from chalicelib.domain.tokens import FormStamps, Offer
 from chalicelib.storefront.localization import MoneyFormat
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.theme import Edition, Link, Listing, Shop, Theme

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from chalicelib.domain.email import Email, RequestedEmail
 from chalicelib.domain.entry import CONFIRM_WITHIN_S
-from chalicelib.domain.rate_limits import (
+from chalicelib.domain.sending_limits import (
     DEFERRED_S,
     EMAIL_HOPS_MAX,
     UNLIMITED,

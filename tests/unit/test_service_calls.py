@@ -7,10 +7,10 @@ import pytest
 
 from chalicelib.domain.email import Email, RequestedEmail
 from chalicelib.domain.entry import Entry, EntryState, shards_of
-from chalicelib.domain.links import Links, LinkSubject, Purpose
 from chalicelib.domain.product import Product, Variant
-from chalicelib.domain.rate_limits import Limits, SendingRate
+from chalicelib.domain.sending_limits import Limits, SendingRate
 from chalicelib.domain.stock import Availability, Restock, Stock, StockedProduct
+from chalicelib.domain.tokens import Links, LinkSubject, Purpose
 from chalicelib.domain.wave import LimitedWave, NotifyOne, ShardStep, WaveBudget, WavePolicy, to_json
 from chalicelib.mail.sender import Delivery, OutgoingEmail, Refusal, SendRefused, SendResult
 from chalicelib.queues import ConfirmationsQueue, WavesQueue

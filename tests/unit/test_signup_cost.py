@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib.domain.address import Address
 from chalicelib.domain.entry import OptIn, Signup, shard_of
-from chalicelib.http.signup_form import PAGE_CHARS_MAX
+from chalicelib.http.signup import PAGE_CHARS_MAX
 from chalicelib.services.signups import Signups
 from chalicelib.tables.entries import EntriesTable
 from tests.support.aws import create_table, template

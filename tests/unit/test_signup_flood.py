@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.aws.connections import Answer, Connections
-from chalicelib.aws.errors import AwsUnreachable
+from chalicelib.aws.connections import Answer, AwsUnreachable, Connections
 from chalicelib.aws.services import DYNAMODB, DynamoDb, JsonApi
 from chalicelib.aws.signing import Credentials
 from chalicelib.domain.address import Address

@@ -14,18 +14,16 @@ from hypothesis import strategies as st
 
 from chalicelib.domain.entry import Entry, EntryState, Reaction, reaction_to, shard_of, shards_of
 from chalicelib.domain.feedback import NoFeedback, feedback_from
-from chalicelib.domain.form_stamp import STAMP_CHARS_MAX, FormStamps, Offer
 from chalicelib.domain.ids import sku_tag
-from chalicelib.domain.links import Links, LinkSubject, Purpose
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.signup import SignupForm
 from chalicelib.domain.stock import Availability, Stock, StockedProduct, restocks
+from chalicelib.domain.tokens import STAMP_CHARS_MAX, FormStamps, Links, LinkSubject, Offer, Purpose
 from chalicelib.domain.wave import ShardStep, WaveMessage, from_json, to_json
 from chalicelib.http.availability_body import availability_event
 from chalicelib.http.link_forms import TOKEN_CHARS_MAX
-from chalicelib.http.problem import Problem
-from chalicelib.http.request import BODY_BYTES_MAX, FORM_TYPE, JSON_TYPE, Body
-from chalicelib.http.signup_form import parse_signup
+from chalicelib.http.request import BODY_BYTES_MAX, FORM_TYPE, JSON_TYPE, Body, Problem
+from chalicelib.http.signup import parse_signup
 from chalicelib.queues import ConfirmationsQueue
 from chalicelib.services.availability import Availabilities
 from chalicelib.services.email_composer import EmailComposer
@@ -34,7 +32,7 @@ from chalicelib.storefront.renderer import Renderer
 from chalicelib.tables.entries import entry_from
 from chalicelib.tables.products import stock_from
 from chalicelib.tables.sending.deliverability import DeliverabilityTable
-from chalicelib.tables.shoppers import ShoppersTable
+from chalicelib.tables.suppressions import ShoppersTable
 from spillway.sitegen.release import Release
 from spillway.sitegen.site import build
 from tests.support.clock import Clock

@@ -15,7 +15,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
 from chalicelib.domain.email import Email
-from chalicelib.domain.rate_limits import UNLIMITED, Limits
+from chalicelib.domain.sending_limits import UNLIMITED, Limits
 from chalicelib.domain.stock import Availability
 from chalicelib.mail.sender import Delivery, OutgoingEmail, Refusal, SendRefused, SendResult
 from chalicelib.mail.smtp import SEND_MS_MAX, Security, SmtpSender, SmtpServer

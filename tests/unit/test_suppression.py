@@ -10,9 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chalicelib.domain.entry import EntryState
-from chalicelib.domain.links import LinkSubject, Purpose
-from chalicelib.domain.stock import Availability
-from chalicelib.domain.suppression import (
+from chalicelib.domain.feedback import (
     EMAILS_KEPT_MAX,
     RETRY_AFTER_MS,
     RETRY_AFTER_MS_MAX,
@@ -20,6 +18,8 @@ from chalicelib.domain.suppression import (
     Suppression,
     SuppressionReason,
 )
+from chalicelib.domain.stock import Availability
+from chalicelib.domain.tokens import LinkSubject, Purpose
 from chalicelib.services.confirmations import lift_confirmed
 from chalicelib.services.ses_events import SesEventHandler
 from chalicelib.tables.sending.deliverability import DeliverabilityTable

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from chalicelib.domain.entry import EntryState
-from chalicelib.domain.rate_limits import UNLIMITED, Limits
+from chalicelib.domain.sending_limits import UNLIMITED, Limits
 from chalicelib.domain.stock import Availability, AvailabilityEvent, Stock, restocks
 from chalicelib.domain.wave import NO_LIMIT, LimitedWave, WaveBudget, WaveMessage, WavePolicy
 from chalicelib.mail.sender import Delivery, OutcomeUnknown, SendRefused

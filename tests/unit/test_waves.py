@@ -4,7 +4,7 @@ import pytest
 
 from chalicelib.domain.email import Email
 from chalicelib.domain.entry import EntryState, shard_of
-from chalicelib.domain.rate_limits import HOUR_MS, UNLIMITED, Limits
+from chalicelib.domain.sending_limits import HOUR_MS, UNLIMITED, Limits
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import EVERYONE, WavePolicy
 from chalicelib.mail.sender import Delivery, OutgoingEmail, Refusal, SendRefused

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from chalicelib.domain.entry import Entry
-from chalicelib.domain.rate_limits import DEFERRED_S, early_s
+from chalicelib.domain.sending_limits import DEFERRED_S, early_s
 from chalicelib.domain.stock import Restock, StockedProduct
 from chalicelib.domain.wave import NotifyOne
 from chalicelib.log import log, where

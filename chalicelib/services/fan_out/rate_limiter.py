@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
 
-from chalicelib.domain.deliverability import DAY_MS, day_of
-from chalicelib.domain.rate_limits import HOUR_MS, Limits, SendingRate
+from chalicelib.domain.sending_limits import DAY_MS, HOUR_MS, Limits, SendingRate, day_of
 from chalicelib.log import log
 from chalicelib.mail.sender import Delivery, EmailSender, OutgoingEmail, Refusal, SendRefused, SendResult
 from chalicelib.mail.ses import SendingAccount

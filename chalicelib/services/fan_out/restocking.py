@@ -13,10 +13,9 @@ from chalicelib.log import log
 from chalicelib.queues import WavesQueue
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.products import ProductReader, ProductsTable, stocked_with
-from chalicelib.tables.restocks import RestocksTable
 from chalicelib.tables.sending.once import LeasesTable
 from chalicelib.tables.sending.waves import PoliciesTable, ProgressTable
-from chalicelib.tables.shards import ShardsTable
+from chalicelib.tables.shards import RestocksTable, ShardsTable
 
 # A budget changes under the leases of its shards; only an email that is given back to it can interfere.
 BUDGET_TRIES_MAX = 8

@@ -11,7 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from zlib import crc32
 
 from chalicelib.domain.entry import EntryState, position_after_all, shard_of, shards_of
-from chalicelib.domain.rate_limits import early_s
+from chalicelib.domain.sending_limits import early_s
 from chalicelib.domain.stock import Restock, StockedProduct
 from chalicelib.domain.wave import (
     BATCH_ENTRIES_MAX,

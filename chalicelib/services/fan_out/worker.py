@@ -1,14 +1,21 @@
 """A worker takes one message of the waves queue: lease its shards, send batch after batch, queue the rest.
 
 A message that cannot be sent now is put back with a delay. That does not count as a failure for the queue;
-the message's own count of hops limits it (`chalicelib.domain.rate_limits`).
+the message's own count of hops limits it (`chalicelib.domain.sending_limits`).
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.domain.rate_limits import TRIES_MAX, WAVE_HOPS_MAX, ChainTooLong, back_off_s, early_s, wait_s
+from chalicelib.domain.sending_limits import (
+    TRIES_MAX,
+    WAVE_HOPS_MAX,
+    ChainTooLong,
+    back_off_s,
+    early_s,
+    wait_s,
+)
 from chalicelib.domain.stock import Restock
 from chalicelib.domain.wave import WaveMessage
 from chalicelib.log import log

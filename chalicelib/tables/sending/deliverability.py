@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.deliverability import day_of, days_judged
 from chalicelib.domain.feedback import Feedback, FeedbackState
+from chalicelib.domain.sending_limits import day_of, days_judged
 from chalicelib.tables.entries import EXISTS
 from chalicelib.tables.expressions import Attr
 from chalicelib.tables.sending import Row

@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.domain.deliverability import DAY_MS, WINDOW_DAYS
-from chalicelib.domain.rate_limits import HOUR_MS, Limits, SendingRate
+from chalicelib.domain.sending_limits import DAY_MS, HOUR_MS, WINDOW_DAYS, Limits, SendingRate
 from chalicelib.tables.expressions import Attr, Condition, Operand, Path, if_not_exists
 from chalicelib.tables.sending import Row
 from chalicelib.tables.table import Table, Update
