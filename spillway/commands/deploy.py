@@ -8,11 +8,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from spillway.commands.options import Choice
-from spillway.deploy.archive import contents
 from spillway.deploy.change_set import ChangeSet
 from spillway.deploy.dns_records import SesIdentity
 from spillway.deploy.operator_policy import Part, operator_policy
-from spillway.deploy.package import package, packaged
+from spillway.deploy.package import contents, package, packaged
 from spillway.deploy.runtimes import described
 from spillway.deploy.stack import Outcome, adopt, deploy
 from spillway.errors import BadInput

@@ -1,13 +1,10 @@
-"""Where the emulator has read its table streams to, put right between two starts.
+"""Checkpoints of the emulator: save its state regularly, and rewind the positions of streams at a start."""
 
-The emulator saves how far each stream was read, but not the streams, which are empty after a start:
-it would skip as many records as it had read before, without a word. So the marks go back to nought.
-Deleting and recreating the mappings instead would leave the stack pointing at mappings that are gone,
-and the next deployment would add a second set of them.
-"""
-
+import asyncio
 import json
+import logging
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -45,3 +42,21 @@ def rewound(saved: dict[str, Any]) -> int:
     marks = positions["data"]
     positions["data"] = dict.fromkeys(marks, 0)
     return len(marks)
+
+
+# Saving holds up every answer for as long as it takes: it may take a fiftieth of the time.
+PAUSE_PER_SAVING = 50
+
+
+async def save_regularly(every_s: float) -> None:
+    """Save all there is, again and again, with at least `every_s` seconds in between."""
+    from ministack import app
+
+    logging.getLogger("persistence").setLevel(logging.WARNING)
+    took_s = 0.0
+    while True:
+        await asyncio.sleep(max(every_s, PAUSE_PER_SAVING * took_s))
+        began = time.monotonic()
+        # On the loop that answers requests, so that none of them changes what is being written.
+        app.save_all(app._build_persistence_save_dict())
+        took_s = time.monotonic() - began

@@ -12,9 +12,7 @@ import threading
 import time
 
 from spillway.local_cloud.api_hostnames import make_own_apis_reachable
-from spillway.local_cloud.few_workers import bound_workers
-from spillway.local_cloud.sender_policy import judge_by_sender
-from spillway.local_cloud.statement_policy import judge_by_statement
+from spillway.local_cloud.emulator_patches import bound_workers, judge_by_sender, judge_by_statement
 from spillway.local_cloud.strict.settings import LayerSettings
 
 STOP_WITHIN_S = 10.0

@@ -9,9 +9,7 @@ import pytest
 from spillway.errors import WorkFailed
 from spillway.local_cloud.api_hostnames import reachable
 from spillway.local_cloud.checkpoints import rewind, rewound
-from spillway.local_cloud.few_workers import bound_workers, bounded
-from spillway.local_cloud.sender_policy import sender_of
-from spillway.local_cloud.statement_policy import statement_checks
+from spillway.local_cloud.emulator_patches import bound_workers, bounded, sender_of, statement_checks
 
 BULK = "/v2/email/outbound-bulk-emails"
 

@@ -8,7 +8,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from spillway.deploy.archive import WHY, contents, finish
+from spillway.deploy.package import WHY, contents, finish
 from spillway.errors import WorkFailed
 from tests.support.uploaded import made_package
 

@@ -1,0 +1,97 @@
+"""Patch the emulator: bounded workers, and the IAM checks it lacks for senders and PartiQL statements."""
+
+import json
+import os
+import re
+from collections.abc import Callable
+from contextvars import ContextVar
+from email.utils import parseaddr
+from typing import Any
+
+WORKERS_MIN = 2  # with one alone, nothing would ever happen at the same time
+
+
+def bounded(wanted: int, processors: int | None) -> int:
+    """Return how many of the `wanted` workers run at once on a machine with so many processors."""
+    return min(wanted, max(WORKERS_MIN, processors or 1))
+
+
+def bound_workers() -> None:
+    """Have the emulator in this process start no more workers for a queue than `bounded` says."""
+    from ministack.services import lambda_svc
+
+    allowed = lambda_svc._sqs_esm_concurrency
+
+    def allowed_here(*args: Any) -> int:
+        return bounded(allowed(*args), os.cpu_count())
+
+    lambda_svc._sqs_esm_concurrency = allowed_here
+
+
+SENDING_PATHS = ("/v2/email/outbound-emails", "/v2/email/outbound-bulk-emails")
+
+
+def sender_of(path: str, body: bytes) -> str | None:
+    """The address that a SES v2 call sends from; None when it does not send."""
+    if path.rstrip("/") not in SENDING_PATHS:
+        return None
+    try:
+        return parseaddr(str(json.loads(body)["FromEmailAddress"]))[1]
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def judge_by_sender() -> None:
+    """Have every policy check of a sending call in this process see the sender's identity and address."""
+    from ministack import app
+    from ministack.core.responses import get_account_id, get_region
+
+    check_call, check = app._enforce_ses_v2, app._enforce_data_plane
+    sender: ContextVar[str | None] = ContextVar("sender", default=None)
+
+    def check_call_of_sender(method: str, path: str, headers: Any, body: bytes, *rest: Any) -> Any:
+        token = sender.set(sender_of(path, body))
+        try:
+            return check_call(method, path, headers, body, *rest)
+        finally:
+            sender.reset(token)
+
+    def check_sender(service: str, *rest: Any, **named: Any) -> Any:
+        if service == "sesv2" and (address := sender.get()):
+            named["resource_arn"] = f"arn:aws:ses:{get_region()}:{get_account_id()}:identity/{address}"
+            named["service_context"] = {"ses:FromAddress": address}
+        return check(service, *rest, **named)
+
+    app._enforce_ses_v2, app._enforce_data_plane = check_call_of_sender, check_sender
+
+
+Checks = list[tuple[str, str]]
+
+# The first word of a statement and the table it names.
+STATEMENT = re.compile(
+    r'\s*(SELECT|INSERT|UPDATE|DELETE)\b(?:.*?\b(?:FROM|INTO))?\s*"([A-Za-z0-9_.-]+)"', re.DOTALL
+)
+
+
+def statement_checks(body: bytes, table_arn: Callable[[str], str]) -> Checks:
+    """What the caller of a batch must be allowed, as (action, ARN of the table) of each statement."""
+    statements = [each["Statement"] for each in json.loads(body)["Statements"]]
+    found = [match.groups() for match in map(STATEMENT.match, statements) if match]
+    return list(dict.fromkeys((f"dynamodb:PartiQL{verb.title()}", table_arn(table)) for verb, table in found))
+
+
+def judge_by_statement() -> None:
+    """Have every policy check of such a batch in this process see its statements."""
+    from ministack.core import iam_actions
+
+    checks_of_transaction = iam_actions.dynamodb_transaction_checks
+
+    def checks(iam_action: str, body: bytes, region: str, account_id: str) -> Checks:
+        if iam_action == "dynamodb:BatchExecuteStatement":
+            return statement_checks(
+                body, lambda table: f"arn:aws:dynamodb:{region}:{account_id}:table/{table}"
+            )
+        found: Checks = checks_of_transaction(iam_action, body, region, account_id)
+        return found
+
+    iam_actions.dynamodb_transaction_checks = checks
