@@ -9,8 +9,7 @@ import click
 from click.exceptions import NoSuchCommand
 
 from spillway.commands import COMMANDS, GROUPS
-from spillway.errors import SpillwayError
-from spillway.interrupt import Interrupted
+from spillway.errors import Interrupted, SpillwayError
 from spillway.project import Project
 
 

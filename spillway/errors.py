@@ -1,7 +1,4 @@
-"""The two ways a command ends badly: the input was wrong (exit 2), or the work failed (exit 1).
-
-A third is a person's will: spillway/interrupt.py.
-"""
+"""The errors of a command: bad input (exit 2), work that failed (exit 1), and Ctrl-C (exit 130)."""
 
 
 class SpillwayError(Exception):
@@ -23,3 +20,26 @@ class BadInput(SpillwayError):
 
 class WorkFailed(SpillwayError):
     """The input was right, the work did not succeed."""
+
+
+# The state that a command leaves, for commands that work step by step. Others did all or nothing.
+LEFT_BY = {
+    "build": "pages are moved into place when all are built: each is complete; build again to go on",
+    "deploy": "CloudFormation finishes its current update, see spillway doctor; deploy again for the rest",
+    "destroy": "CloudFormation finishes its current step; only the data named above is deleted",
+    "import": "each product file is complete; import again for the rest",
+    "publish": "each page is complete, some may be new already; publish again to go on",
+    "redrive": "jobs that were put back are processed, the others stay; redrive again to go on",
+    "rollback": "each page is complete, some may be back already; roll back again to go on",
+    "waitlist": "each written entry is complete; the same command does the rest",
+    "stock": "lines that were imported count; the same file again does the rest",
+}
+
+
+class Interrupted(SpillwayError):
+    """Ctrl-C was pressed."""
+
+    exit_code = 130
+
+    def __init__(self, command: str) -> None:
+        super().__init__("stopped", hint=LEFT_BY.get(command, ""))

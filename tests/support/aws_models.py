@@ -7,8 +7,8 @@ from typing import Any
 from botocore.exceptions import ParamValidationError
 from botocore.validate import ParamValidator
 
-from spillway.local_cloud.strict.members import AnyShape
 from spillway.local_cloud.strict.requests import service_model
+from spillway.local_cloud.strict.validation import AnyShape
 
 _VALIDATOR = ParamValidator()
 # Tests send the same forms by the thousand, and the validator takes ten times as long as a look into this.

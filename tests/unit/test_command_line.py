@@ -14,7 +14,7 @@ import pytest
 
 from spillway.__main__ import Commands, cli, main
 from spillway.commands import COMMANDS, GROUPS
-from spillway.interrupt import LEFT_BY, Interrupted
+from spillway.errors import LEFT_BY, Interrupted
 from tests.support.aws import ROOT
 
 

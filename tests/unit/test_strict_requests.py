@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spillway.local_cloud.strict.answers import Refusal, answer_of, refusal_of
-from spillway.local_cloud.strict.members import Malformed
 from spillway.local_cloud.strict.requests import (
     Call,
     HttpRequest,
@@ -18,7 +17,7 @@ from spillway.local_cloud.strict.requests import (
     read_call,
     service_model,
 )
-from spillway.local_cloud.strict.validation import ANYTHING, compiled, first_violation
+from spillway.local_cloud.strict.validation import ANYTHING, Malformed, compiled, first_violation
 
 # What the stack, its functions and the operator's commands call, as each is named in signatures.
 SERVICES = {

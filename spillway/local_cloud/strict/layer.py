@@ -15,9 +15,8 @@ from spillway.local_cloud.strict.answers import Answer, Refusal, answer_of, refu
 from spillway.local_cloud.strict.callers import caller_of
 from spillway.local_cloud.strict.cdn import EdgeCache, emulated_distribution
 from spillway.local_cloud.strict.loops import TRACE_HEADER, request_trace
-from spillway.local_cloud.strict.members import Malformed
 from spillway.local_cloud.strict.requests import Call, HttpRequest, UnknownOperation, read_call
-from spillway.local_cloud.strict.validation import first_violation
+from spillway.local_cloud.strict.validation import Malformed, first_violation
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

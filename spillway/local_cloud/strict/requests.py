@@ -20,7 +20,7 @@ from botocore.exceptions import UnknownServiceError
 from botocore.model import OperationModel, ServiceModel
 from botocore.parsers import RpcV2CBORParser
 
-from spillway.local_cloud.strict.members import (
+from spillway.local_cloud.strict.validation import (
     AnyShape,
     Malformed,
     as_object,
