@@ -9,9 +9,8 @@ import pytest
 from moto import mock_aws
 from xdist.scheduler import LoadScopeScheduling
 
-from spillway.local_cloud.keys import CloudKeys
 from spillway.local_cloud.local_cloud import CloudSettings, local_cloud
-from spillway.local_cloud.record import CloudRecord
+from spillway.local_cloud.record import CloudKeys, CloudRecord
 from spillway.sitegen.release import Release
 from spillway.sitegen.site import build
 from tests.support.aws import REGION

@@ -15,8 +15,7 @@ from chalicelib.settings import clock_ms
 from spillway.commands.options import Choice, json_option, stage_option
 from spillway.operate.autopilot import Log, run
 from spillway.operate.doctor import Examined, Finding, Result, examine
-from spillway.operate.queues import QUEUES
-from spillway.operate.state import StageState, state_of
+from spillway.operate.state import QUEUES, StageState, state_of
 from spillway.project import Project
 from spillway.stage import stage_named
 

@@ -16,7 +16,7 @@ from spillway.commands.options import Choice, json_option, stage_option
 from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.dead_letters import DeadLetter, DeadLetters, Redriven
 from spillway.merchant.email_previews import Sample, samples
-from spillway.operate.queues import QUEUES
+from spillway.operate.state import QUEUES
 from spillway.pluralize import pluralize
 from spillway.project import Project
 from spillway.sitegen.site import build

@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from spillway.local_cloud.keys import DOOR_HEADER
 from spillway.local_cloud.ports import HOST
+from spillway.local_cloud.record import DOOR_HEADER
 
 API_DOMAIN = re.compile(r"(?P<id>[a-z0-9]+)\.execute-api\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?")
 

@@ -18,7 +18,7 @@ import httpx
 from spillway.errors import BadInput, WorkFailed
 from spillway.local_cloud import checkpoints, orphan_process, ports
 from spillway.local_cloud.child import STOP_WITHIN_S
-from spillway.local_cloud.keys import DOOR_HEADER, CloudKeys
+from spillway.local_cloud.record import DOOR_HEADER, CloudKeys
 from spillway.local_cloud.strict.settings import (
     LAMBDA_CONCURRENCY,
     LAMBDA_INVOCATIONS_MAX,

@@ -1,11 +1,34 @@
-"""The record of a running demo for other commands: addresses and credentials of its local cloud."""
+"""The keys of a running local cloud, and the file that records where it is reached."""
 
 import json
+import secrets
+import string
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
 
 from spillway.private_file import private_file
+
+ACCESS_KEY_ALPHABET = string.ascii_uppercase + "234567"
+ACCESS_KEY_LENGTH = 16
+# Sent with requests that are no calls to AWS: of the front door, of the CDN to its origins, of health checks.
+DOOR_HEADER = "x-spillway-door"
+
+
+@dataclass(frozen=True, slots=True)
+class CloudKeys:
+    """The root's credentials, and the secret that stands in for them where nothing is signed."""
+
+    access_key: str
+    secret_key: str = field(repr=False)
+    door_secret: str = field(repr=False)
+
+    @classmethod
+    def random(cls) -> Self:
+        """Return new keys, each of at least 80 random bits."""
+        name = "".join(secrets.choice(ACCESS_KEY_ALPHABET) for _ in range(ACCESS_KEY_LENGTH))
+        return cls(f"AKIA{name}", secrets.token_urlsafe(30), secrets.token_urlsafe(30))
+
 
 FILE_NAME = "cloud.json"
 

@@ -1,11 +1,15 @@
-"""Passing one HTTP request on, and its answer back, byte for byte."""
+"""Relay requests to the emulator; the front door relays those of shoppers to the CDN."""
 
 from collections.abc import AsyncIterator, Iterable
 
 import httpx
+from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from spillway.local_cloud.record import DOOR_HEADER
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
@@ -118,3 +122,30 @@ async def _chunks(answer: httpx.Response) -> AsyncIterator[bytes]:
     assert isinstance(answer.stream, httpx.AsyncByteStream)  # noqa: S101 - what the async transport gives
     async for chunk in answer.stream:
         yield chunk
+
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+
+def front(shop_url: str, relay: Relay, distribution_domain: str, door_secret: str) -> Starlette:
+    """An application that answers as the distribution does, under `shop_url`.
+
+    It stands for the TLS that a laptop does without: the distribution is told that the viewer came by
+    https, and a viewer who typed `localhost` is sent to the origin that forms and links know. The emulator
+    lets it in for `door_secret`.
+    """
+    shop_host = shop_url.partition("://")[2]
+
+    async def answer(request: Request) -> Response:
+        if request.headers.get("host", shop_host) != shop_host and request.method in {"GET", "HEAD"}:
+            query = f"?{request.url.query}" if request.url.query else ""
+            return RedirectResponse(f"{shop_url}{request.url.path}{query}", 307)
+        headers = with_headers(
+            request.headers.raw,
+            host=distribution_domain,
+            x_forwarded_proto="https",
+            **{DOOR_HEADER: door_secret},
+        )
+        return await relay.pass_on(request, headers)
+
+    return Starlette(routes=[Route("/{path:path}", answer, methods=METHODS)])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from spillway.operate.queues import QUEUES, depth
+from spillway.operate.state import QUEUES, depth
 
 if TYPE_CHECKING:
     from types_boto3_lambda import LambdaClient

@@ -8,7 +8,7 @@ from pathlib import Path
 from chalicelib.domain.autopilot import CONTROL_OF, Action, Bounds, Control, Decision
 from chalicelib.services.autopilot import Autopilot, Resources
 from spillway.errors import BadInput
-from spillway.operate.queues import QUEUES
+from spillway.operate.state import QUEUES
 from spillway.stage import LOCAL, Stage
 
 

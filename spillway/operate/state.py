@@ -1,5 +1,6 @@
-"""What a stage says of itself: asked once, kept as a value, shown in one screen."""
+"""The state of a stage: queues, sending and deliverability, asked once and shown in one screen."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,15 +10,56 @@ from chalicelib.domain.sending_limits import DAY_MS, Cohort, cohorts, day_of, da
 from chalicelib.settings import clock_ms
 from chalicelib.tables.sending.deliverability import DeliverabilityTable
 from chalicelib.tables.sending.rate import SendingRateTable
-from spillway.operate.queues import QUEUES, depth
 from spillway.stage import Stage
 
+if TYPE_CHECKING:
+    from types_boto3_sqs import SQSClient
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from types_boto3_dynamodb import DynamoDBClient
     from types_boto3_sesv2 import SESV2Client
     from types_boto3_sqs import SQSClient
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """`what` waits in a queue, and in another one when it failed too often: both are outputs of the stack.
+
+    `output` is None for the streams: their dead letters name records, which go back to their function.
+    """
+
+    what: str
+    output: str | None
+    dead_output: str
+
+    @property
+    def dead(self) -> str:
+        """What its dead letters are called."""
+        return f"dead: {self.what}"
+
+
+# By the name that an operator picks them with.
+QUEUES: Mapping[str, Queue] = {
+    "confirmations": Queue("confirmation emails", "ConfirmationsQueue", "ConfirmationsDeadLetters"),
+    "waves": Queue("steps of fan-outs", "WavesQueue", "WavesDeadLetters"),
+    "feedback": Queue("what became of emails", "FeedbackQueue", "FeedbackDeadLetters"),
+    "streams": Queue("reactions to changes", None, "StreamDeadLetters"),
+}
+
+
+def depth(sqs: "SQSClient", queue_url: str) -> int:
+    """About how many messages a queue holds, with those that are worked on or put back for later."""
+    answer = sqs.get_queue_attributes(
+        QueueUrl=queue_url,
+        AttributeNames=[
+            "ApproximateNumberOfMessages",
+            "ApproximateNumberOfMessagesNotVisible",
+            "ApproximateNumberOfMessagesDelayed",
+        ],
+    )
+    return sum(int(count) for count in answer["Attributes"].values())
+
 
 UNKNOWN = "cannot be told here"
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
-from spillway.local_cloud.keys import DOOR_HEADER
+from spillway.local_cloud.record import DOOR_HEADER
 from spillway.local_cloud.strict import rules
 from tests.conftest import KEYS
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from spillway.deploy.stack import Outcome, deploy
-from spillway.local_cloud.keys import DOOR_HEADER
+from spillway.local_cloud.record import DOOR_HEADER
 from spillway.stage import Stage
 from tests.conftest import KEYS
 from tests.support.uploaded import GLOBAL_KINDS, made_package

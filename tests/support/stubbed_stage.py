@@ -7,7 +7,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-from spillway.operate.queues import QUEUES
+from spillway.operate.state import QUEUES
 from spillway.stage import Stage
 from tests.support.aws import REGION
 

@@ -6,8 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from spillway.local_cloud.front import front
-from spillway.local_cloud.relay import Relay
+from spillway.local_cloud.relay import Relay, front
 
 SHOP = "http://127.0.0.1:8000"
 DOMAIN = "d123.cloudfront.net"

@@ -21,7 +21,7 @@ from spillway.__main__ import cli
 from spillway.commands import stock, suppressions, waiting
 from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.waitlist_report import Demand
-from spillway.operate.queues import QUEUES
+from spillway.operate.state import QUEUES
 from spillway.project import Project
 from spillway.sitegen.release import Release
 from spillway.stage import Stage

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 from spillway.local_cloud.browser_guard import BrowserGuard
-from spillway.local_cloud.keys import DOOR_HEADER
+from spillway.local_cloud.record import DOOR_HEADER
 from spillway.local_cloud.strict import checks, rules
 from spillway.local_cloud.strict.answers import Answer, Refusal, answer_of, refusal_of
 from spillway.local_cloud.strict.callers import caller_of
