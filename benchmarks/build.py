@@ -98,50 +98,51 @@ class _Contest:
         """Cold, with nothing changed, with one product changed."""
         return [
             self.cold("cold"),
-            self._row("unchanged", lambda each, number: None, self._rivals),
-            self._row("one changed", lambda each, number: each.edit(self._edited, number), self._rivals),
+            self._row("unchanged", lambda item, number: None, self._rivals),
+            self._row("one changed", lambda item, number: item.edit(self._edited, number), self._rivals),
         ]
 
     def cold(self, what: str) -> Row:
         """From nothing, the others too."""
-        return self._row(what, lambda each, number: each.forget(), [*self._rivals, *self._others])
+        return self._row(what, lambda item, number: item.forget(), [*self._rivals, *self._others])
 
     def weights(self) -> list[Row]:
         """What cold builds took of the machine's memory, at their peak."""
         wanted = MEMORY_WANTED.get(self._count, "-")
-        largest = [max(each.largest_mb for each in self._cold[peer.name]) for peer in self._rivals]
+        largest = [max(item.largest_mb for item in self._cold[peer.name]) for peer in self._rivals]
         rows = [_weight("cold: memory of the largest process", largest, wanted)]
         if self._count <= WEIGHED_SIZE_MAX:
             for peer in self._rivals:
                 peer.forget()
             weighed = [run(peer.command, peer.folder, weighed=True) for peer in self._rivals]
-            together = [each.together_mb for each in weighed]
+            together = [item.together_mb for item in weighed]
             rows.append(_weight("cold: memory of all processes", together, wanted))
         return rows
 
     def _row(
         self, what: str, prepare: Callable[[Generator, int], None], generators: Sequence[Generator]
     ) -> Row:
-        runs: dict[str, list[Run]] = {each.name: [] for each in generators}
+        runs: dict[str, list[Run]] = {generator.name: [] for generator in generators}
         if what == "cold":
             self._cold = runs
         for number in range(self._rounds):
-            for each in generators:
-                prepare(each, number)
-                runs[each.name].append(run(each.command, each.folder))
-        ours, hugo = (runs[each.name] for each in self._rivals)
+            for generator in generators:
+                prepare(generator, number)
+                runs[generator.name].append(run(generator.command, generator.folder))
+        ours, hugo = (runs[rival.name] for rival in self._rivals)
         pairs = list(zip(ours, hugo, strict=True))
         elapsed = median(theirs.elapsed_s / mine.elapsed_s for mine, theirs in pairs)
         cpu = median(theirs.cpu_s / mine.cpu_s for mine, theirs in pairs)
         return (
             *(what, str(self._rounds), _cell(ours), _cell(hugo)),
             *(f"{elapsed:.2f} ({cpu:.2f})", WANTED.get(what, "-")),
-            ", ".join(f"{each.name} {_cell(runs[each.name])}" for each in generators[2:]) or "-",
+            ", ".join(f"{generator.name} {_cell(runs[generator.name])}" for generator in generators[2:])
+            or "-",
         )
 
 
 def _cell(runs: Sequence[Run]) -> str:
-    return f"{median(each.elapsed_s for each in runs):.2f} s ({median(each.cpu_s for each in runs):.2f})"
+    return f"{median(item.elapsed_s for item in runs):.2f} s ({median(item.cpu_s for item in runs):.2f})"
 
 
 def _weight(what: str, peaks_mb: Sequence[float], wanted: str) -> Row:

@@ -81,7 +81,7 @@ def _profiled(folder: Path, shares: Shares) -> list[tuple[str, ...]]:
     class TimedPages(SitePages):
         def jobs(self) -> Any:
             made = shares.timed("planning: what each page is made from", super().jobs)()
-            return [replace(each, make=shares.timed("rendering", each.make)) for each in made]
+            return [replace(item, make=shares.timed("rendering", item.make)) for item in made]
 
     parts: Any = site, OutputDir, BuildCache
     _site, _output_dir, _cache = parts

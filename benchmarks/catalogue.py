@@ -79,14 +79,14 @@ def write_shop(folder: Path, things: list[Item]) -> None:
     navigation = rest[rest.index("[[navigation]]") :].partition("\n[de]")[0]
     head = head.replace('locales = ["en-GB", "de"]', 'locales = ["en-GB"]')
     featured = head[head.index("featured = [") : head.index("]\n", head.index("featured = [")) + 2]
-    head = head.replace(featured, f"featured = {[each.slug for each in things[:8]]!r}\n".replace("'", '"'))
+    head = head.replace(featured, f"featured = {[thing.slug for thing in things[:8]]!r}\n".replace("'", '"'))
     shelves = "".join(
         f'[[categories]]\nslug = "shelf-{number:03}"\ntitle = "Shelf {number}"\ndescription = "A shelf."\n\n'
         for number in range(CATEGORIES)
     )
     (site / "site.toml").write_text(head + shelves + navigation)
-    for each in things:
-        (site / "products" / f"{each.slug}.toml").write_text(product_file(each))
+    for thing in things:
+        (site / "products" / f"{thing.slug}.toml").write_text(product_file(thing))
 
 
 def copy_theme(theme: Path, folder: Path) -> None:

@@ -37,7 +37,7 @@ def shop_behind_cdn(root: Path) -> Iterator[str]:
 
 
 def _cdn(objects: Iterable[SiteObject]) -> Starlette:
-    by_key = {each.key: each for each in objects}
+    by_key = {object_.key: object_ for object_ in objects}
     security = _security_headers()
 
     @cache
@@ -63,8 +63,8 @@ def _cdn(objects: Iterable[SiteObject]) -> Starlette:
 def _coding(accepted: str, content_type: str) -> str:
     if not content_type.startswith(_PACKED):
         return ""
-    codings = {each.partition(";")[0].strip() for each in accepted.split(",")}
-    return next((each for each in ("br", "gzip") if each in codings), "")
+    codings = {part.partition(";")[0].strip() for part in accepted.split(",")}
+    return next((item for item in ("br", "gzip") if item in codings), "")
 
 
 def _security_headers() -> Mapping[str, str]:

@@ -14,9 +14,9 @@ def write_eleventy_shop(folder: Path, things: list[Item]) -> None:
     content = folder / "content"
     content.mkdir()
     (folder / "lists.njk").rename(content / "lists.njk")
-    for each in things:
-        (content / each.category).mkdir(exist_ok=True)
-        (content / each.category / f"{each.slug}.md").write_text(_content(each))
+    for thing in things:
+        (content / thing.category).mkdir(exist_ok=True)
+        (content / thing.category / f"{thing.slug}.md").write_text(_content(thing))
 
 
 def _content(item: Item) -> str:

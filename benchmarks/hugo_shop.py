@@ -15,8 +15,8 @@ def write_hugo_shop(folder: Path, things: list[Item]) -> None:
         section = folder / "content" / f"shelf-{number:03}"
         section.mkdir(parents=True)
         (section / "_index.md").write_text(f'+++\ntitle = "OutputDir {number}"\nsummary = "A shelf."\n+++\n')
-    for each in things:
-        (folder / "content" / each.category / f"{each.slug}.md").write_text(_content(each))
+    for thing in things:
+        (folder / "content" / thing.category / f"{thing.slug}.md").write_text(_content(thing))
 
 
 def _content(item: Item) -> str:

@@ -53,7 +53,7 @@ def main() -> None:
                     environment={"PATH": "", "PYTHONPATH": str(ROOT)},
                 )
             )
-    peer_s = median(each.elapsed_s for each in peers)
+    peer_s = median(peer.elapsed_s for peer in peers)
     write_table(
         f"Importing {PRODUCTS:,} products of {len(rows):,} rows",
         "python -m benchmarks import_",
@@ -61,10 +61,10 @@ def main() -> None:
         [
             [
                 name,
-                f"{median(each.elapsed_s for each in found):.2f}",
-                f"{median(each.elapsed_s for each in found) / peer_s:.2f}",
-                f"{median(each.cpu_s for each in found):.2f}",
-                f"{median(each.largest_mb for each in found):.0f}",
+                f"{median(item.elapsed_s for item in found):.2f}",
+                f"{median(item.elapsed_s for item in found) / peer_s:.2f}",
+                f"{median(item.cpu_s for item in found):.2f}",
+                f"{median(item.largest_mb for item in found):.0f}",
             ]
             for name, found in (("csv and markdownify alone", peers), ("spillway import shopify", ours))
         ],

@@ -84,17 +84,17 @@ def _judged(program: Path, browser: str, url: str) -> Verdict:
 def _costing(category: Mapping[str, Any], audits: Mapping[str, Any]) -> Iterator[str]:
     """Audits that count and were not passed in full, the dearest first."""
     lost = {
-        each["id"]: each["weight"] * (1 - audits[each["id"]]["score"])
-        for each in category["auditRefs"]
-        if each["weight"] and audits[each["id"]]["score"] is not None
+        ref["id"]: ref["weight"] * (1 - audits[ref["id"]]["score"])
+        for ref in category["auditRefs"]
+        if ref["weight"] and audits[ref["id"]]["score"] is not None
     }
-    for name, points in sorted(lost.items(), key=lambda each: -each[1]):
+    for name, points in sorted(lost.items(), key=lambda item: -item[1]):
         if points:
             yield f"{name} ({audits[name].get('displayValue') or 'no'})"
 
 
 def _row(category: str, verdicts: Sequence[Verdict]) -> tuple[str, ...]:
-    scores = [each.scores[category] for each in verdicts]
-    worst = min(verdicts, key=lambda each: each.scores[category])
+    scores = [verdict.scores[category] for verdict in verdicts]
+    worst = min(verdicts, key=lambda verdict: verdict.scores[category])
     costing = ", ".join(worst.costing[category]) or "-"
     return (category, f"{median(scores):.0f}", f"{min(scores):.0f}", str(WANTED), costing)

@@ -72,7 +72,7 @@ def _row(peers: tuple[Publisher, ...], latency_s: float, s3: Bucket) -> tuple[st
     cpu = median(theirs.run.cpu_s / ours.run.cpu_s for ours, theirs in pairs)
     cells = [_cell(peer.count, done[peer.name]) for peer in peers]
     taking = [
-        f"{median(each.s3_cpu_s for each in done[peer.name]) / peer.count * 1e6:.0f}" for peer in peers[:2]
+        f"{median(item.s3_cpu_s for item in done[peer.name]) / peer.count * 1e6:.0f}" for peer in peers[:2]
     ]
     return (
         f"{latency_s * 1000:.0f} ms",
@@ -94,8 +94,8 @@ def _published(peer: Publisher, s3: Bucket) -> Publish:
 def _cell(count: int, done: Sequence[Publish]) -> str:
     if not done:
         return "not installed"
-    rate = count / median(each.run.elapsed_s for each in done)
-    cpu_rate = count / median(each.run.cpu_s for each in done)
+    rate = count / median(item.run.elapsed_s for item in done)
+    cpu_rate = count / median(item.run.cpu_s for item in done)
     return f"{rate:,.0f} ({cpu_rate:,.0f})"
 
 

@@ -71,7 +71,7 @@ class Stage:
         Raises:
             BadInput: nothing is deployed as this stage.
         """
-        return {each["OutputKey"]: each["OutputValue"] for each in self.stack()["Outputs"]}
+        return {output["OutputKey"]: output["OutputValue"] for output in self.stack()["Outputs"]}
 
     def container(self) -> Container:
         """Return the objects of this stage, built over its clients and its stack's outputs.
@@ -89,7 +89,7 @@ class Stage:
             BadInput: nothing is deployed as this stage.
         """
         parameters = self.stack().get("Parameters", ())
-        return {each["ParameterKey"]: each["ParameterValue"] for each in parameters}
+        return {parameter["ParameterKey"]: parameter["ParameterValue"] for parameter in parameters}
 
     def stack(self) -> Mapping[str, Any]:
         """Return the deployed stack as CloudFormation describes it.

@@ -141,7 +141,9 @@ class Renderer:
         """
         at = context.get("path", at)
         others = [
-            (each, each.localized_path(at)) for each in self._theme.editions if each is not self._edition
+            (edition, edition.localized_path(at))
+            for edition in self._theme.editions
+            if edition is not self._edition
         ]
         return self._environment.get_template(template).render(context, others=others)
 

@@ -270,4 +270,4 @@ def _prune(node: Node) -> None:
     for child in node.children:
         if child.tag in _CONTAINERS:
             _prune(child)
-    node.children = [each for each in node.children if each.tag not in _CONTAINERS or each.children]
+    node.children = [item for item in node.children if item.tag not in _CONTAINERS or item.children]

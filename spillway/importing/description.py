@@ -109,7 +109,7 @@ def _block(node: Node, headings: _Headings) -> str:
         level = headings.level(int(node.tag[1]))
         return f"<h{level}>{_inline(node.runs)}</h{level}>"
     if node.tag == "li" and _is_tight(node):
-        lists = "".join(_block(each, headings) for each in node.children[1:])
+        lists = "".join(_block(child, headings) for child in node.children[1:])
         return f"<li>{_inline(node.children[0].runs)}{lists}</li>"
     if node.tag == "blockquote":  # inside a list, where it would be hard to tell from its item
         return _blocks(node, headings)
@@ -118,7 +118,7 @@ def _block(node: Node, headings: _Headings) -> str:
 
 
 def _is_tight(item: Node) -> bool:
-    return item.children[0].tag == "p" and all(each.tag in {"ul", "ol"} for each in item.children[1:])
+    return item.children[0].tag == "p" and all(child.tag in {"ul", "ol"} for child in item.children[1:])
 
 
 def _table(table: Node) -> str:

@@ -153,7 +153,7 @@ class _Reading:
                 first_of(rows, "description"), notes, links, place=place, product=name, newlines_count=True
             ),
             category=category,
-            categories=tuple(each for each in categories if each != category),
+            categories=tuple(item for item in categories if item != category),
             summary=first_of(rows, "summary"),
             details=(),
             tags=split_list(first_of(rows, "tags")),
@@ -176,10 +176,10 @@ class _Reading:
         if not price:
             return None
         sale, former = (
-            price_of(row[each], self._prices, notes, place=place, product=name, label=label)
-            if row[each]
+            price_of(row[item], self._prices, notes, place=place, product=name, label=label)
+            if row[item]
             else ""
-            for each, label in (("sale_price", "sale price"), ("compare_at_price", "compare-at price"))
+            for item, label in (("sale_price", "sale price"), ("compare_at_price", "compare-at price"))
         )
         ends_on = self._day(row["sale_ends_on"], "sale_ends_on", place, name)
         if sale:
@@ -196,7 +196,7 @@ class _Reading:
             place=place,
             sku=row["sku"],
             price=price,
-            options=tuple((each[7:], row[each]) for each in self._option_names if row[each]),
+            options=tuple((item[7:], row[item]) for item in self._option_names if row[item]),
             units=units,
             sells_on=availability is Availability.BACK_ORDER,
             picture=pictures[0] if pictures and len(rows) > 1 else "",
@@ -221,7 +221,7 @@ def _pictures(rows: Iterable[Row]) -> list[ImportedPicture]:
     """Return every picture once, with its text, in the order of columns and rows."""
     alts: dict[str, str] = {}
     for row in rows:
-        columns = ["picture", *sorted((each for each in row.cells if _numbered(each)), key=_numbered)]
+        columns = ["picture", *sorted((cell for cell in row.cells if _numbered(cell)), key=_numbered)]
         for column in columns:
             words = row[column.replace("picture", "picture_alt", 1)]
             urls = _cell_pictures(row[column])

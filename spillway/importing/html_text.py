@@ -212,7 +212,7 @@ def _paragraphs(lines: list[str]) -> Iterator[list[str]]:
 
 def _paragraph(lines: list[str]) -> str:
     parts = []
-    for kind, group in groupby(_kinds(lines), key=lambda each: each[0]):
+    for kind, group in groupby(_kinds(lines), key=lambda kind: kind[0]):
         texts = [html.escape(text, quote=False) for _, text in group]
         if kind:
             parts.append(f"<{kind}>{''.join(f'<li>{text}</li>' for text in texts)}</{kind}>")

@@ -97,9 +97,9 @@ def report_of(
     new = Group("new", plan.new)
     names = [
         *([new] if dry_run else []),
-        Group("changed", tuple(_changed(each) for each in plan.changed)),
-        Group("renamed, with a redirect from the old address", tuple(_moved(each) for each in plan.moved)),
-        Group("edited by hand and kept", tuple(f"{each.place}: {each.outcome}" for each in plan.kept)),
+        Group("changed", tuple(_changed(item) for item in plan.changed)),
+        Group("renamed, with a redirect from the old address", tuple(_moved(item) for item in plan.moved)),
+        Group("edited by hand and kept", tuple(f"{item.place}: {item.outcome}" for item in plan.kept)),
         Group("no longer in the export, kept", plan.gone),
         Group("new categories in site/site.toml", plan.new_categories),
         Group(
@@ -131,7 +131,7 @@ def _grouped(findings: Iterable[NotTaken], prefix: str = "") -> list[Group]:
         kinds.setdefault(finding.kind or finding.outcome, []).append(finding)
     ordered = sorted(kinds.items(), key=lambda item: (-len(item[1]), item[0]))
     return [
-        Group(f"{prefix}{kind}", tuple(_line(each) for each in sorted(found, key=_place)))
+        Group(f"{prefix}{kind}", tuple(_line(element) for element in sorted(found, key=_place)))
         for kind, found in ordered
     ]
 
@@ -273,7 +273,7 @@ def _done(
     copies = {name: file for name, file in finder.copies.items() if name in used}
     if not request.dry_run:
         noted = {
-            name: each for name, each in finder.record.items() if name in record.pictures or name in used
+            name: item for name, item in finder.record.items() if name in record.pictures or name in used
         }
         carry_out(project, plan, record, copies=copies, pictures=noted)
     replaced = [name for name in finder.replaced if name in used]

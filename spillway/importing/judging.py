@@ -113,10 +113,10 @@ class _Judge:
                 return None
             better = shorter
         variants = [
-            each for number, each in enumerate(better.variants) if ("variants", number) not in dropped
+            variant for number, variant in enumerate(better.variants) if ("variants", number) not in dropped
         ]
         pictures = [
-            each for number, each in enumerate(better.pictures) if ("pictures", number) not in dropped
+            picture for number, picture in enumerate(better.pictures) if ("pictures", number) not in dropped
         ]
         return replace(better, variants=tuple(variants), pictures=tuple(pictures)) if variants else None
 
@@ -159,7 +159,7 @@ class _Judge:
     def _without_field(self, product: TakenProduct, field: str, mistake: InputError) -> TakenProduct | None:
         if field in _SHARED_PARTS:
             self._lost(product, product.place, mistake, "left out")
-            variants = (_with(each, field, _VARIANT_PARTS[field]) for each in product.variants)
+            variants = (_with(variant, field, _VARIANT_PARTS[field]) for variant in product.variants)
             return replace(product, variants=tuple(variants))
         if field in _PRODUCT_PARTS:
             self._lost(product, product.place, mistake, "left out")
@@ -170,7 +170,7 @@ class _Judge:
         return None
 
     def _in_plain_words(self, product: TakenProduct, mistake: InputError) -> TakenProduct | None:
-        plain = "\n\n".join(escaped(each) for each in product.description.split("\n\n"))
+        plain = "\n\n".join(escaped(part) for part in product.description.split("\n\n"))
         self._lost(product, product.place, mistake, "the description is taken as plain words")
         return None if plain == product.description else replace(product, description=plain)
 
@@ -195,7 +195,7 @@ class _Judge:
             return replace(product, details=tuple(kept))
         if mistake.value in held:
             self._lost(product, product.place, mistake, "left out")
-            return _with(product, field, tuple(each for each in held if each != mistake.value))
+            return _with(product, field, tuple(item for item in held if item != mistake.value))
         return None
 
     def _lost(self, product: TakenProduct, place: str, mistake: InputError, outcome: str) -> None:
@@ -266,14 +266,14 @@ def gone_pages(
     pages = {f"/products/{file.slug}" for file in files}
     noted = {f"/products/{name.removesuffix('.toml')}" for name in record.files}
     before = pages | noted | tag_paths([*tags.values()])
-    for each in moved:
-        pages.discard(f"/products/{each.file.slug}")
-        if not each.kept:
-            tags.pop(each.file.name, None)
-    for product in (each.product for each in judged):
+    for item in moved:
+        pages.discard(f"/products/{item.file.slug}")
+        if not item.kept:
+            tags.pop(item.file.name, None)
+    for product in (item.product for item in judged):
         pages.add(f"/products/{product.slug}")
         tags[f"{product.slug}.toml"] = product.tags
-    pages |= {f"/products/{each.slug}" for each in moved}
+    pages |= {f"/products/{item.slug}" for item in moved}
     return frozenset(before - pages - tag_paths([*tags.values()]))
 
 

@@ -114,7 +114,7 @@ def _xml_items(file: Path, content: bytes, encoding: str) -> Iterator[_Item]:
 def _values(item: Element) -> dict[str, list[str]]:
     """Return the values of an item's attributes: Google's before those of RSS or Atom of the same name."""
     values: dict[str, list[str]] = {}
-    for child in sorted(item, key=lambda each: not each.tag.startswith(_GOOGLE)):
+    for child in sorted(item, key=lambda item: not item.tag.startswith(_GOOGLE)):
         name = _name(child)
         if name == "product_detail":
             parts = {_name(part): (part.text or "").strip() for part in child}
@@ -223,7 +223,7 @@ class _Reading:
             if description
             else "",
             category=category,
-            categories=tuple(each for each in categories if each and each != category),
+            categories=tuple(element for element in categories if element and element != category),
             summary="",
             details=details,
             tags=(),
@@ -260,7 +260,11 @@ class _Reading:
     def _variants(self, group: list[_Item], name: str, title: str) -> Iterator[ImportedVariant]:
         varying = self._varying(group)
         options = [
-            tuple((each.replace("_", " ").capitalize(), item[each]) for each in varying if item[each])
+            tuple(
+                (element.replace("_", " ").capitalize(), item[element])
+                for element in varying
+                if item[element]
+            )
             for item in group
         ]
         if len(set(options)) < len(options):
@@ -287,7 +291,7 @@ class _Reading:
         price, former, ends_on = Sale(sale, day_of(starts), day_of(ends)).applied_to(
             price, notes, today=self._today, place=place, product=name
         )
-        quantity = next((item[each] for each in _QUANTITIES if item[each]), "")
+        quantity = next((item[element] for element in _QUANTITIES if item[element]), "")
         units = stated_units(quantity, notes, place=place, product=name)
         availability = availability_of(item["availability"], notes, place=place, product=name)
         if availability in {Availability.OUT_OF_STOCK, Availability.DISCONTINUED}:

@@ -154,7 +154,7 @@ def take(export: Export, options: TakeOptions, *, picture: FindPicture, share: S
         return _Taking(options, picture, priceless).all(part)
 
     parts = share(work, list(zip(export.products, slugs, strict=True)), "Taking products")
-    products = sorted((product for part in parts for product in part.products), key=lambda each: each.slug)
+    products = sorted((product for part in parts for product in part.products), key=lambda part: part.slug)
     left_out = tuple(finding for part in parts for finding in part.left_out)
     not_taken = tuple(finding for part in parts for finding in part.not_taken)
     return Taken(tuple(products), left_out, (*export.not_taken, *not_taken))
@@ -198,7 +198,7 @@ class _Taking:
             category=self._category(product.category, product) or self._options.fallback_category,
             categories=tuple(
                 dict.fromkeys(
-                    category for each in product.categories if (category := self._category(each, product))
+                    category for item in product.categories if (category := self._category(item, product))
                 )
             ),
             brand=one_line(product.brand),
@@ -206,7 +206,7 @@ class _Taking:
             seo_title=one_line(product.seo_title),
             seo_description=one_line(product.seo_description),
             released_on=self._day(product.released_on, "released_on", product.place, name),
-            tags=tuple(dict.fromkeys(tag for each in product.tags if (tag := one_line(each)))),
+            tags=tuple(dict.fromkeys(tag for item in product.tags if (tag := one_line(item)))),
             details=tuple(
                 (one_line(name), one_line(value)) for name, value in product.details if one_line(value)
             ),
@@ -352,7 +352,7 @@ class _Taking:
         name = product.handle or title
         order = {variant.place: number for number, variant in enumerate(variants)}
         found: set[str] = set()
-        for picture in sorted(product.pictures, key=lambda each: _position(each, product, order)):
+        for picture in sorted(product.pictures, key=lambda picture: _position(picture, product, order)):
             choice = self._picture(picture.url)
             if not choice.file:
                 self._lost(product.place, f"picture {picture.url}", choice.outcome, choice.kind, name)
@@ -378,7 +378,7 @@ def _position(
 ) -> tuple[int, int, str]:
     """Where a picture stands, whatever the order of rows: as the export numbers it, then by its variants."""
     numbers = [
-        order[each.place] for each in product.variants if each.picture == picture.url and each.place in order
+        order[item.place] for item in product.variants if item.picture == picture.url and item.place in order
     ]
     alone = len({variant.place for variant in product.variants}) == 1
     number = picture.position

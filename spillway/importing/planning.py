@@ -113,20 +113,20 @@ class _Planning:
 
     def plan(self, share: Share) -> Plan:
         judged = self._judged(self._dated(self._without_kept()), share)
-        writes = {f"{each.product.slug}.toml": each.text for each in judged}
+        writes = {f"{item.product.slug}.toml": item.text for item in judged}
         there = {file.name: file for file in self._before.files}
         changed = {
             name: text for name, text in writes.items() if name not in there or there[name].text != text
         }
         self._move_away(judged)
         gone = self._gone(writes)
-        arrived = {f"{each.slug}.toml" for each in self._moved}
+        arrived = {f"{item.slug}.toml" for item in self._moved}
         titles = self._titles(judged)
         new = {slug: title for slug, title in titles.items() if slug not in self._before.categories.values()}
         redirects = self._redirects(judged)
         return Plan(
             products=len(judged) + len(self._kept),
-            variants=sum(len(each.product.variants) for each in judged),
+            variants=sum(len(item.product.variants) for item in judged),
             writes=changed,
             digests={name: digest(text) for name, text in writes.items()},
             new=tuple(f"site/products/{name}" for name in sorted(changed.keys() - there.keys() - arrived)),
@@ -145,8 +145,8 @@ class _Planning:
                 redirects,
                 gone_pages(self._before.files, self._before.record, self._moved, judged),
             ),
-            pages=frozenset(f"/products/{each.product.slug}" for each in judged),
-            pictures=frozenset(picture.file for each in judged for picture in each.product.pictures),
+            pages=frozenset(f"/products/{item.product.slug}" for item in judged),
+            pictures=frozenset(picture.file for item in judged for picture in item.product.pictures),
             new_categories=tuple(new.values()),
             categories={title: slug for title, slug in self._categories.items() if slug in titles},
             site_text=_with_categories(self._before.site_text, new),
@@ -238,11 +238,11 @@ class _Planning:
 
     def _move_away(self, judged: Sequence[Judged]) -> None:
         """Files whose SKUs now have another page: they go, and redirect there."""
-        written = {each.product.slug for each in judged}
-        sold = {variant.sku: each.product.slug for each in judged for variant in each.product.variants}
+        written = {item.product.slug for item in judged}
+        sold = {variant.sku: item.product.slug for item in judged for variant in item.product.variants}
         heir_of = heirs(
             [file for file in self._before.files if file.slug not in written],
-            [each.product for each in judged],
+            [item.product for item in judged],
         )
         for file in self._before.files:
             if not file.replaceable or file.slug in written:
@@ -261,8 +261,8 @@ class _Planning:
                 self._lost(file.path, f"SKU {sku!r}", "no longer in the shop", kind, file.slug)
 
     def _gone(self, writes: Mapping[str, str]) -> list[str]:
-        moved = {each.file.name for each in self._moved}
-        kept = {each.place for each in self._kept}
+        moved = {item.file.name for item in self._moved}
+        kept = {item.place for item in self._kept}
         return [
             file.path
             for file in self._before.files
@@ -272,8 +272,8 @@ class _Planning:
     def _titles(self, judged: Sequence[Judged]) -> dict[str, str]:
         """The title of each category with products, by slug; of several spellings the first by alphabet."""
         titles: dict[str, str] = {}
-        for each in judged:
-            for title in (each.product.category, *each.product.categories):
+        for element in judged:
+            for title in (element.product.category, *element.product.categories):
                 slug = self._categories[title.lower()]
                 spelled = title if slug != self._categories[self._fallback.lower()] else self._fallback
                 titles[slug] = min(titles.get(slug, spelled), spelled)
@@ -281,16 +281,16 @@ class _Planning:
 
     def _redirects(self, judged: Sequence[Judged]) -> dict[str, str]:
         """Old addresses: of files that moved, and those that products had in the other shop."""
-        live = {f"/products/{each.product.slug}" for each in judged}
-        away = {each.file.name for each in self._moved}
+        live = {f"/products/{item.product.slug}" for item in judged}
+        away = {item.file.name for item in self._moved}
         live |= {f"/products/{file.slug}" for file in self._fixed if file.name not in away}
-        live |= {f"/products/{each.slug}" for each in self._moved} | self._before.pages
+        live |= {f"/products/{item.slug}" for item in self._moved} | self._before.pages
         live |= {f"/shop/{slug}" for slug in self._categories.values()}
-        found = {f"/products/{each.file.slug}": f"/products/{each.slug}" for each in self._moved}
+        found = {f"/products/{item.file.slug}": f"/products/{item.slug}" for item in self._moved}
         claimed: dict[str, set[str]] = {}
-        for each in judged:
-            for path in each.product.old_paths:
-                claimed.setdefault(path, set()).add(f"/products/{each.product.slug}")
+        for item in judged:
+            for path in item.product.old_paths:
+                claimed.setdefault(path, set()).add(f"/products/{item.product.slug}")
         for path, targets in sorted(claimed.items()):
             if unquote(path).rstrip("/") in live or unquote(path).startswith("/tags/"):
                 continue

@@ -54,7 +54,9 @@ class Record:
             return cls(
                 files=dict(content.get("files", {})),
                 pending=dict(content.get("pending", {})),
-                pictures={name: PictureRecord(**each) for name, each in content.get("pictures", {}).items()},
+                pictures={
+                    name: PictureRecord(**picture) for name, picture in content.get("pictures", {}).items()
+                },
                 categories=dict(content.get("categories", {})),
             )
         except (OSError, ValueError, TypeError, AttributeError):
@@ -66,7 +68,8 @@ class Record:
             "files": self.files,
             **({"pending": self.pending} if self.pending else {}),
             "pictures": {
-                name: {"sha256": each.sha256, "url": each.url} for name, each in self.pictures.items()
+                name: {"sha256": picture.sha256, "url": picture.url}
+                for name, picture in self.pictures.items()
             },
             "categories": self.categories,
         }

@@ -227,7 +227,7 @@ def _names(cells: list[str]) -> list[str]:
     for cell in cells:
         name = base = " ".join(cell.split()) or f"(column {len(names) + 1})"
         number = 2
-        while name.casefold() in {each.casefold() for each in names}:
+        while name.casefold() in {item.casefold() for item in names}:
             name, number = f"{base} {number}", number + 1
         names.append(name)
     return names
@@ -358,7 +358,8 @@ def platform_of(columns: Iterable[str]) -> Platform | None:
     """Return the platform whose export has these columns; None where no platform is known to write them."""
     names = frozenset(" ".join(column.split()).casefold() for column in columns)
     return next(
-        (each for each in _PLATFORMS if any(signature <= names for signature in each.signatures)), None
+        (platform for platform in _PLATFORMS if any(signature <= names for signature in platform.signatures)),
+        None,
     )
 
 

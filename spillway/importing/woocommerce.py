@@ -159,9 +159,9 @@ class _Reading:
         variable = "variable" in types or bool(variations)
         categories = _categories(row["categories"])
         attributes = _attributes(row)
-        chosen = {name for each in variations for name in _attributes(each)}
+        chosen = {name for variation in variations for name in _attributes(variation)}
         summary, description = self._texts(row)
-        pictures = [url for each in (row, *variations) for url in split_list(each["images"])]
+        pictures = [url for variation in (row, *variations) for url in split_list(variation["images"])]
         return ImportedProduct(
             place=place,
             handle=row["slug"],

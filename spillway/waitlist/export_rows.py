@@ -339,7 +339,7 @@ def _formatted(date_format: str) -> Callable[[str], datetime]:
 _WAYS: tuple[Callable[[str], datetime], ...] = (
     _epoch,
     datetime.fromisoformat,
-    *(_formatted(each) for each in DATE_FORMATS),
+    *(_formatted(format_) for format_ in DATE_FORMATS),
 )
 
 

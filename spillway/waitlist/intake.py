@@ -85,11 +85,11 @@ def decide(
     `ask` asks everybody to confirm, those without consent as well.
     """
     judged = _judged(rows, here, ask=ask, at_ms=at_ms)
-    wanted = [_newcomer(each, here, source, file_sha256) for each in judged]
-    known = entries.many([(each.newcomer.shopper, each.newcomer.sku) for each in wanted if each.newcomer])
-    suppressed = suppressions.among(each.newcomer.shopper for each in wanted if each.newcomer)
+    wanted = [_newcomer(item, here, source, file_sha256) for item in judged]
+    known = entries.many([(item.newcomer.shopper, item.newcomer.sku) for item in wanted if item.newcomer])
+    suppressed = suppressions.among(item.newcomer.shopper for item in wanted if item.newcomer)
     return sorted(
-        (_against(each, known, suppressed, at_ms=at_ms) for each in wanted), key=lambda each: each.row.line
+        (_against(item, known, suppressed, at_ms=at_ms) for item in wanted), key=lambda item: item.row.line
     )
 
 
@@ -97,11 +97,11 @@ def available(decisions: Sequence[Decision], sold: Mapping[str, StockedProduct])
     """Return how many would be added to the waitlist of each SKU that is in stock now."""
     return dict(
         Counter(
-            each.newcomer.sku
-            for each in decisions
-            if each.newcomer
-            and each.outcome is Outcome.ADD
-            and sold[each.newcomer.sku].can_buy(each.newcomer.sku)
+            decision.newcomer.sku
+            for decision in decisions
+            if decision.newcomer
+            and decision.outcome is Outcome.ADD
+            and sold[decision.newcomer.sku].can_buy(decision.newcomer.sku)
         )
     )
 
@@ -118,15 +118,15 @@ def write(
 
     `progress` hears how many are written. Somebody who signed up in between keeps that entry.
     """
-    done: list[Decision] = [each for each in decisions if each.newcomer is None]
-    todo = [each for each in decisions if each.newcomer is not None]
+    done: list[Decision] = [decision for decision in decisions if decision.newcomer is None]
+    todo = [decision for decision in decisions if decision.newcomer is not None]
     with ThreadPoolExecutor(WORKERS) as workers:
         # A few at a time: Ctrl-C ends an import within seconds.
         for some in chunks(chunks(todo, TRANSACTION_ROWS), WORKERS):
             for written in workers.map(lambda rows: _written(rows, entries, arrival, at_ms), some):
                 done += written
                 progress(len(written))
-    return sorted(done, key=lambda each: each.row.line)
+    return sorted(done, key=lambda item: item.row.line)
 
 
 def write_details(file: Path, decisions: Sequence[Decision]) -> None:
@@ -134,9 +134,9 @@ def write_details(file: Path, decisions: Sequence[Decision]) -> None:
     with private_file(file, replaces=True) as out:
         table = csv.writer(out)
         table.writerow(["line", "outcome", "sku", "address", "note"])
-        for each in decisions:
-            texts = (each.outcome, each.row.sku, each.row.email, each.note)
-            table.writerow([each.row.line, *(safe_cell(text) for text in texts)])
+        for decision in decisions:
+            texts = (decision.outcome, decision.row.sku, decision.row.email, decision.note)
+            table.writerow([decision.row.line, *(safe_cell(text) for text in texts)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,8 +245,8 @@ def _left_out(decision: Decision, there: KnownEntry) -> Decision:
 def _written(
     decisions: Sequence[Decision], entries: EntryRows, arrival: Arrival, at_ms: int
 ) -> list[Decision]:
-    newcomers = [each.newcomer for each in decisions if each.newcomer is not None]
-    ask = any(each.outcome is Outcome.ASK for each in decisions)
+    newcomers = [item.newcomer for item in decisions if item.newcomer is not None]
+    ask = any(item.outcome is Outcome.ASK for item in decisions)
     written = entries.put_all(newcomers, arrival, ask=ask, at_ms=at_ms)
     return [
         decision if place in written else _in_the_way(decision, entries)

@@ -59,7 +59,7 @@ class Person:
             "mailbox": dict(self.mailbox),
             "requested_emails": {kind: list(times) for kind, times in self.requested.items()},
             "entries": [
-                {**plain(each.known.item), "position": each.position} for each in self.facts if each.known
+                {**plain(fact.known.item), "position": fact.position} for fact in self.facts if fact.known
             ],
         }
 
@@ -76,7 +76,7 @@ class People:
         kept = self._tables.shoppers.kept(shopper)
         return Person(
             shopper,
-            tuple(self.facts(shopper, each.entry.sku) for each in kept),
+            tuple(self.facts(shopper, item.entry.sku) for item in kept),
             self._tables.mailbox(shopper),
             self._requested(address),
         )
@@ -98,7 +98,7 @@ class People:
             stocked=stocked,
             sold=sold,
             restocks=restocks,
-            progress={each.id: stage.progress.of(each.id, shards_of(sku)) for each in restocks},
+            progress={restock.id: stage.progress.of(restock.id, shards_of(sku)) for restock in restocks},
             wave=stage.progress.wave(sku),
             policy=stage.policies.of(stocked.product.slug) if stocked else EVERYONE,
             paused=state.paused if state else None,
@@ -120,7 +120,7 @@ class People:
         if restocks:
             return products.get(restocks[0].slug), False
         # A product's stock keeps SKUs that the catalogue has dropped.
-        return next((each for each in products.scan() if sku in each.stock), None), False
+        return next((item for item in products.scan() if sku in item.stock), None), False
 
     def _requested(self, address: Address) -> dict[str, tuple[int, ...]]:
         inbox = address.inbox_id(self._tables.identity_key)

@@ -176,7 +176,7 @@ def _of_waiting(facts: Facts, known: KnownEntry) -> tuple[Verdict, str]:
 
 
 def _of_sold_out(facts: Facts, known: KnownEntry) -> tuple[Verdict, str]:
-    missed = [each for each in facts.restocks if each.opened_at_ms >= waits_since_ms(known)]
+    missed = [restock for restock in facts.restocks if restock.opened_at_ms >= waits_since_ms(known)]
     place = _place(facts)
     if not missed:
         return Verdict.SOLD_OUT, f"No email yet: {facts.sku} has not come back since the signup; {place}."

@@ -189,7 +189,7 @@ def test_a_mailboxs_history_comes_back_as_it_was_recorded(dynamodb: "DynamoDBCli
     assert suppressions.history("s") == both
     suppressions.suppress("t", reason="bounced", at_ms=4)
     suppressions.record("u", soft)
-    found = {each.shopper: each.suppression.reason.value for each in suppressions.all()}
+    found = {item.shopper: item.suppression.reason.value for item in suppressions.all()}
     assert found == {"s": "complained", "t": "bounced"}
     lifted = suppressions.change("s", lambda known: known.pardoned(at_ms=11), at_ms=11, because="b")
     assert lifted.suppression is None
@@ -234,7 +234,7 @@ def test_of_restocks_observed_at_one_time_the_one_of_the_later_version_is_live(
     tenth, ninth = (replace(BACK, version=version, event_id=f"wms-{version}") for version in (10, 9))
     for stock in (tenth, ninth):
         restocks.open(stock.restock("field-jacket", "A", at_ms=1))
-    assert [each.id for each in restocks.newest("A", most=5)] == ["A:10:wms-10", "A:9:wms-9"]
+    assert [item.id for item in restocks.newest("A", most=5)] == ["A:10:wms-10", "A:9:wms-9"]
     live = restocks.live("A")
     assert live is not None
     assert (live.id, live.version) == ("A:10:wms-10", 10)

@@ -237,7 +237,7 @@ def test_the_state_of_an_email_is_that_of_the_last_one_sent_and_never_goes_back(
     delivered = replace(bounced, state=FeedbackState.DELIVERED)
     later = replace(delivered, message_id="m2", sent_at_ms=2_000)
     gone = replace(delivered, shopper="bob")
-    assert [health.store(each) for each in (bounced, delivered, bounced, later, gone)] == [
+    assert [health.store(element) for element in (bounced, delivered, bounced, later, gone)] == [
         True,
         False,
         False,

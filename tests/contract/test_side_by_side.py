@@ -44,10 +44,12 @@ def deployed(url: str, name: str, region: str, **given: str) -> Deployed:
     assert deploy(stage, made_package(), SENDER | given, lambda _: True) is Outcome.CHANGED
     cloudformation: Any = stage.client("cloudformation")
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stage.stack_name)
-    summaries = [each for page in pages for each in page["StackResourceSummaries"]]
-    assert {each["ResourceStatus"] for each in summaries} == {"CREATE_COMPLETE"}
-    names = {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in summaries}
-    return Deployed(stage, names, {each["LogicalResourceId"]: each["ResourceType"] for each in summaries})
+    summaries = [summary for page in pages for summary in page["StackResourceSummaries"]]
+    assert {summary["ResourceStatus"] for summary in summaries} == {"CREATE_COMPLETE"}
+    names = {summary["LogicalResourceId"]: summary["PhysicalResourceId"] for summary in summaries}
+    return Deployed(
+        stage, names, {summary["LogicalResourceId"]: summary["ResourceType"] for summary in summaries}
+    )
 
 
 @pytest.fixture(scope="module")

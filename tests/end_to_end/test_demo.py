@@ -42,9 +42,9 @@ def ada(port: int) -> Iterator[Shopper]:
     with ExitStack() as open_:
         shop, inbox = (
             open_.enter_context(
-                httpx.Client(base_url=f"http://127.0.0.1:{each}", trust_env=False, timeout=30)
+                httpx.Client(base_url=f"http://127.0.0.1:{item}", trust_env=False, timeout=30)
             )
-            for each in (port, port + 1)
+            for item in (port, port + 1)
         )
         yield Shopper("Ada", "ada@example.com", shop, inbox)
 

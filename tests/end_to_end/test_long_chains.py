@@ -51,7 +51,7 @@ def test_a_fan_out_longer_than_a_chain_may_be_tells_everybody_once(tmp_path: Pat
 
             def told() -> Counter[str]:
                 listed = inbox.get("/emails.json").raise_for_status().json()
-                return Counter(each["recipient"] for each in listed if "is back" in each["subject"])
+                return Counter(item["recipient"] for item in listed if "is back" in item["subject"])
 
             until(
                 lambda: True if waiting <= set(told()) else None, "all are notified", within_s=TOLD_WITHIN_S

@@ -92,7 +92,7 @@ def test_functions_killed_while_they_tell_lose_nobody(tmp_path: Path) -> None:
             def look() -> Counter[str]:
                 listed = inbox.get("/emails.json").raise_for_status().json()
                 told.clear()
-                told.update(each["recipient"] for each in listed if each["recipient"] in waiting)
+                told.update(item["recipient"] for item in listed if item["recipient"] in waiting)
                 return told
 
             def at_least(number: int) -> Callable[[], bool | None]:

@@ -103,26 +103,33 @@ def shopify(products: Sequence[Sequence[Mapping[str, str]]], order: Callable[[li
     ]
     rows: list[list[str]] = []
     for variants in products:
-        for index, each in enumerate(variants):
-            about = [each["title"], each["body"], each["brand"], each["category"], each["tags"], "TRUE"]
+        for index, variant in enumerate(variants):
+            about = [
+                variant["title"],
+                variant["body"],
+                variant["brand"],
+                variant["category"],
+                variant["tags"],
+                "TRUE",
+            ]
             rows.append(
                 [
-                    each["handle"],
+                    variant["handle"],
                     *(about if index == 0 else [""] * 6),
                     "Size",
-                    each["size"],
+                    variant["size"],
                     "Colour",
-                    each["colour"],
-                    each["sku"],
-                    each["price"],
+                    variant["colour"],
+                    variant["sku"],
+                    variant["price"],
                     "shopify",
-                    each["stock"],
+                    variant["stock"],
                     "deny",
-                    each["picture"],
+                    variant["picture"],
                     str(index + 1),
-                    *(each[name] for name in ("alt", "compare_at", "gtin", "weight_g", "position", "mpn")),
+                    *(variant[name] for name in ("alt", "compare_at", "gtin", "weight_g", "position", "mpn")),
                     *(
-                        (each[name] for name in ("condition", "seo_title", "seo_description", "further"))
+                        (variant[name] for name in ("condition", "seo_title", "seo_description", "further"))
                         if index == 0
                         else [""] * 4
                     ),
@@ -164,7 +171,8 @@ def woocommerce(
         first, parent = variants[0], f"P{number}"
         tags = first["tags"]
         sizes, colours = (
-            ", ".join(dict.fromkeys(_comma(each[name]) for each in variants)) for name in ("size", "colour")
+            ", ".join(dict.fromkeys(_comma(variant[name]) for variant in variants))
+            for name in ("size", "colour")
         )
         rows.append(
             [
@@ -192,31 +200,31 @@ def woocommerce(
                 *("", "", "", "0", first["brand"], first["seo_title"], first["seo_description"]),
             ]
         )
-        for index, each in enumerate(variants, 1):
+        for index, variant in enumerate(variants, 1):
             rows.append(
                 [
                     str(number * 10 + index),
                     "variation",
-                    each["sku"],
-                    each["title"],
+                    variant["sku"],
+                    variant["title"],
                     "1",
                     "",
                     "1",
-                    each["stock"],
-                    each["compare_at"],
+                    variant["stock"],
+                    variant["compare_at"],
                     "",
                     "",
                     "",
                     parent,
                     "Size",
-                    each["size"],
+                    variant["size"],
                     "",
                     "0",
                     "Colour",
-                    each["colour"],
+                    variant["colour"],
                     "",
                     "0",
-                    *(each[name] for name in ("price", "gtin", "weight_g", "position")),
+                    *(variant[name] for name in ("price", "gtin", "weight_g", "position")),
                     *("", "", ""),
                 ]
             )
@@ -246,27 +254,30 @@ def plain(products: Sequence[Sequence[Mapping[str, str]]], order: Callable[[list
         *("alt", "compare_at", "gtin", "mpn", "weight_g", "position"),
         *("condition", "seo_title", "seo_description", "further"),
     )
-    return _csv(head, [[each[name] for name in names] for variants in products for each in variants], order)
+    return _csv(
+        head, [[variant[name] for name in names] for variants in products for variant in variants], order
+    )
 
 
 def google(products: Sequence[Sequence[Mapping[str, str]]], order: Callable[[list[list[str]]], None]) -> str:
     """A Google Merchant feed in RSS."""
     items = [
         [
-            f"<g:id>{escape(each['sku'])}</g:id><g:title>{escape(each['title'])}</g:title>"
-            f"<g:description>{escape(each['body'])}</g:description>"
-            f"<g:price>{each['compare_at']} GBP</g:price>"
-            f"<g:sale_price>{each['price']} GBP</g:sale_price><g:gtin>{each['gtin']}</g:gtin>"
-            f"<g:mpn>{escape(each['mpn'])}</g:mpn><g:shipping_weight>{each['weight_g']} g</g:shipping_weight>"
-            f"<g:condition>{each['condition']}</g:condition>"
-            f"<g:availability>{'in_stock' if each['stock'] != '0' else 'out_of_stock'}</g:availability>"
-            f"<g:brand>{escape(each['brand'])}</g:brand><g:product_type>{escape(each['category'])}</g:product_type>"
-            f"<g:product_type>{escape(each['further'])}</g:product_type>"
-            f"<g:item_group_id>{each['handle']}</g:item_group_id><g:size>{escape(each['size'])}</g:size>"
-            f"<g:color>{each['colour']}</g:color><g:image_link>{escape(each['picture'])}</g:image_link>"
+            f"<g:id>{escape(variant['sku'])}</g:id><g:title>{escape(variant['title'])}</g:title>"
+            f"<g:description>{escape(variant['body'])}</g:description>"
+            f"<g:price>{variant['compare_at']} GBP</g:price>"
+            f"<g:sale_price>{variant['price']} GBP</g:sale_price><g:gtin>{variant['gtin']}</g:gtin>"
+            f"<g:mpn>{escape(variant['mpn'])}</g:mpn>"
+            f"<g:shipping_weight>{variant['weight_g']} g</g:shipping_weight>"
+            f"<g:condition>{variant['condition']}</g:condition>"
+            f"<g:availability>{'in_stock' if variant['stock'] != '0' else 'out_of_stock'}</g:availability>"
+            f"<g:brand>{escape(variant['brand'])}</g:brand><g:product_type>{escape(variant['category'])}</g:product_type>"
+            f"<g:product_type>{escape(variant['further'])}</g:product_type>"
+            f"<g:item_group_id>{variant['handle']}</g:item_group_id><g:size>{escape(variant['size'])}</g:size>"
+            f"<g:color>{variant['colour']}</g:color><g:image_link>{escape(variant['picture'])}</g:image_link>"
         ]
         for variants in products
-        for each in variants
+        for variant in variants
     ]
     order(items)
     body = "".join(f"<item>{item}</item>\n" for (item,) in items)

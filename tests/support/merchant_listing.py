@@ -141,4 +141,4 @@ def offers_of(nodes: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
     """Each offer of a page with its SKU, in their order."""
     product = nodes[0]
     variants = product.get("hasVariant", [product])
-    return [(each["sku"], each["offers"]) for each in variants]
+    return [(variant["sku"], variant["offers"]) for variant in variants]

@@ -39,7 +39,7 @@ def ink_profile() -> bytes:
 
 
 def _xyz(value: tuple[float, float, float]) -> bytes:
-    return b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(each * 65_536) for each in value))
+    return b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(item * 65_536) for item in value))
 
 
 def _curve(gamma: float) -> bytes:
@@ -53,7 +53,7 @@ def _profile(space: bytes, connection: bytes, tags: dict[bytes, bytes], kind: by
     for name, value in tags.items():
         table += name + struct.pack(">II", offset + len(body), len(value))
         body += value + bytes(-len(value) % 4)
-    illuminant = struct.pack(">3i", *(round(each * 65_536) for each in _D50))
+    illuminant = struct.pack(">3i", *(round(item * 65_536) for item in _D50))
     head = struct.pack(">I4sI4s4s4s", offset + len(body), b"none", 0x02400000, kind, space, connection)
     head += struct.pack(">6H4s", 2026, 1, 1, 0, 0, 0, b"acsp") + bytes(28) + illuminant
     return head.ljust(128, b"\0") + table + body

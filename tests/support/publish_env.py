@@ -101,7 +101,7 @@ class PublishEnv:
     def built(self) -> dict[str, bytes]:
         """What the folder would be published as."""
         release = build(self.project, stamps=self.target.stamps)
-        return {f"pages/{each.key}": each.read() for each in release.objects}
+        return {f"pages/{object_.key}": object_.read() for object_ in release.objects}
 
     def missing_assets(self) -> set[str]:
         """What visible pages ask for, and is not there."""

@@ -73,6 +73,6 @@ def _sorted(value: Any) -> Any:
     if isinstance(value, Mapping):
         # Sets are sent in no order.
         return {
-            str(name): sorted(each) if name in {"SS", "NS"} else _sorted(each) for name, each in value.items()
+            str(name): sorted(item) if name in {"SS", "NS"} else _sorted(item) for name, item in value.items()
         }
-    return [_sorted(each) for each in value] if isinstance(value, list | tuple) else value
+    return [_sorted(item) for item in value] if isinstance(value, list | tuple) else value

@@ -51,7 +51,9 @@ class NoManagedPolicies:
 @cache
 def _translated() -> Mapping[str, Any]:
     document = json.loads(uploaded_text())
-    defaults = {name: str(each.get("Default", "x")) for name, each in document["Parameters"].items()}
+    defaults = {
+        name: str(parameter.get("Default", "x")) for name, parameter in document["Parameters"].items()
+    }
     made: Mapping[str, Any] = transform(document, defaults, NoManagedPolicies())
     return made
 

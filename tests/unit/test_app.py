@@ -429,7 +429,7 @@ def test_a_form_of_an_old_page_is_good_once_it_is_sent_again(api: Client) -> Non
     answer = sign_up(api, stamp=old)
     assert (answer.status_code, answer.json_body["errors"][0]["field"]) == (400, "stamp")
     assert rows() == 0
-    again = {each["field"]: each["value"] for each in answer.json_body["again"]}
+    again = {item["field"]: item["value"] for item in answer.json_body["again"]}
     assert (again["email"], again["sku"], again["stamp"]) == ("ada@example.com", SKU, stamp())
     (form,) = forms_of(post(api, "/waitlist", waitlist_form(stamp=old), PERSON).body.decode())
     sent = api.http.post("/waitlist", headers=PERSON, body=urlencode(form.filled({})).encode())
@@ -439,13 +439,13 @@ def test_a_form_of_an_old_page_is_good_once_it_is_sent_again(api: Client) -> Non
 
 def test_an_old_page_is_stamped_anew_on_the_terms_of_now(api: Client) -> None:
     old = stamp(days_ago=VALID_DAYS + PERIOD_DAYS + 1, opt_in=OptIn.SINGLE, refused="3fa9c1d2e07b")
-    again = {each["field"]: each["value"] for each in sign_up(api, stamp=old).json_body["again"]}
+    again = {item["field"]: item["value"] for item in sign_up(api, stamp=old).json_body["again"]}
     assert again["stamp"] == stamp(opt_in=OptIn.DOUBLE)
 
 
 def test_a_form_of_an_old_page_with_a_mistake_is_told_the_mistake(api: Client) -> None:
     answer = sign_up(api, "ada", stamp=stamp(days_ago=VALID_DAYS + PERIOD_DAYS + 1))
-    assert [each["field"] for each in answer.json_body["errors"]] == ["email"]
+    assert [error["field"] for error in answer.json_body["errors"]] == ["email"]
     assert "again" not in answer.json_body
 
 
@@ -646,7 +646,7 @@ def everything_stored() -> dict[str, list[str]]:
         name: sorted(json.dumps(item, sort_keys=True) for item in tables.scan(TableName=name)["Items"])
         for name in tables.list_tables()["TableNames"]
     }
-    return stored | {"queued": [json.dumps(each) for each in queued()]}
+    return stored | {"queued": [json.dumps(element) for element in queued()]}
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -1072,7 +1072,7 @@ def test_a_refused_form_is_told_in_the_language_of_its_page(api: Client) -> None
     assert "An diese Adresse können wir nicht schreiben. Stimmt sie so?" in html
     assert "Wähl höchstens 5 aus." in html
     assert f'<a class="button" href="{GERMAN_PAGE}">' in html
-    told = {each["field"]: each["detail"] for each in post(api, "/waitlist", wrong).json_body["errors"]}
+    told = {error["field"]: error["detail"] for error in post(api, "/waitlist", wrong).json_body["errors"]}
     assert "period" in told["email"]
     assert told["sku"] == "Choose at most 5."
 
@@ -1244,7 +1244,9 @@ def test_every_page_says_what_is_true_in_every_state(
     leaving: tuple[str, str],
     listed: tuple[str, str],
 ) -> None:
-    static = {f"/{each.key}": each.body for each in german_release.objects if "waitlist/" in each.key}
+    static = {
+        f"/{object_.key}": object_.body for object_ in german_release.objects if "waitlist/" in object_.key
+    }
 
     def said(answer: HTTPResponse) -> str:
         if answer.status_code == 303:
@@ -1265,7 +1267,7 @@ def test_every_page_says_what_is_true_in_every_state(
         is_in_state(name, sku)
         subject = LinkSubject(shopper(), sku)
         confirm, leave = (
-            cloud.container.links.sign(each, subject) for each in (Purpose.CONFIRM, Purpose.UNSUBSCRIBE)
+            cloud.container.links.sign(item, subject) for item in (Purpose.CONFIRM, Purpose.UNSUBSCRIBE)
         )
         assert opened[place] in got("/confirm", confirm)
         assert leaving[place] in got("/unsubscribe", leave)
@@ -1290,7 +1292,7 @@ def test_every_page_says_what_is_true_in_every_state(
 
 def test_the_page_with_script_says_the_same_as_the_page_without(german_release: Release) -> None:
     for key, sentences in (("products/field-jacket", THANKS), ("de/products/field-jacket", DANKE)):
-        (body,) = (each.body for each in german_release.objects if each.key == key)
+        (body,) = (object_.body for object_ in german_release.objects if object_.key == key)
         html = body.read_text() if isinstance(body, Path) else body.decode()
         sent, terms = (
             unescape(html.partition(f'data-{name}="')[2].partition('"')[0]) for name in ("sent", "terms")

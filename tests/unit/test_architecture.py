@@ -174,9 +174,9 @@ def test_every_function_has_a_role_and_a_log_of_its_own() -> None:
 def test_no_role_may_do_anything_to_everything() -> None:
     for name, resource in template()["Resources"].items():
         for policy in resource.get("Properties", {}).get("Policies", []):
-            for each in policy["PolicyDocument"]["Statement"]:
+            for item in policy["PolicyDocument"]["Statement"]:
                 # One that only some shops need is in force under a condition.
-                statement = each["Fn::If"][1] if "Fn::If" in each else each
+                statement = item["Fn::If"][1] if "Fn::If" in item else item
                 anything = "*" in listed(statement["Resource"])
                 assert not anything or set(listed(statement["Action"])) <= WITHOUT_A_RESOURCE, name
                 assert "*" not in str(statement["Action"]), name

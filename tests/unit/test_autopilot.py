@@ -234,7 +234,7 @@ class Watched:
 
 
 def metric(key: str, namespace: str, name: str, statistic: str, **dimensions: str) -> dict[str, Any]:
-    named = [{"Name": each, "Value": value} for each, value in dimensions.items()]
+    named = [{"Name": dimension, "Value": value} for dimension, value in dimensions.items()]
     about = {"Namespace": namespace, "MetricName": name, "Dimensions": named}
     return {"Id": key, "MetricStat": {"Metric": about, "Period": 60, "Stat": statistic}}
 

@@ -423,8 +423,8 @@ def let_back_order(products: ProductsTable, *skus: str) -> None:
     stocked = products.get("field-jacket")
     assert stocked is not None
     variants = tuple(
-        replace(each, when_sold_out=WhenSoldOut.BACK_ORDER if each.sku in skus else None)
-        for each in stocked.product.variants
+        replace(variant, when_sold_out=WhenSoldOut.BACK_ORDER if variant.sku in skus else None)
+        for variant in stocked.product.variants
     )
     products.put_catalogue(replace(stocked.product, variants=variants), {}, known=stocked)
 

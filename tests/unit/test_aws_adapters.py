@@ -150,7 +150,7 @@ WIRES: dict[str, Wire] = {}
 def wire(request: pytest.FixtureRequest) -> Wire:
     """The wire of the service in the test's name; making a client takes a quarter of a second."""
     name = next(
-        each for each in ("dynamodb", "sqs", "s3", "cloudfront", "sesv2") if each in request.node.name
+        item for item in ("dynamodb", "sqs", "s3", "cloudfront", "sesv2") if item in request.node.name
     )
     kept = WIRES.get(name) or WIRES.setdefault(name, Wire(name))
     kept.requests.clear()
@@ -544,7 +544,7 @@ class Reads:
 
         def read(**request: Any) -> Any:
             reads = request["RequestItems"].values() if "RequestItems" in request else [request]
-            self.strong += [each.get("ConsistentRead", False) for each in reads]
+            self.strong += [read.get("ConsistentRead", False) for read in reads]
             return getattr(self.client, method)(**request)
 
         return read
@@ -602,7 +602,7 @@ def test_each_call_that_tending_makes_is_valid_by_its_model(tmp_path: Path) -> N
     assert {name for name, *_ in calls} >= {"cloudwatch", "dynamodb", "lambda", "sns", "sqs"}
     for service, method, asked in calls:
         model = model_of(service)
-        (operation,) = (each for each in model.operation_names if xform_name(each) == method)
+        (operation,) = (item for item in model.operation_names if xform_name(item) == method)
         shape = model.operation_model(operation).input_shape
         assert shape is not None
         assert ParamValidator().validate(asked, shape).generate_report() == ""
@@ -613,10 +613,10 @@ def test_tending_asks_for_the_metrics_that_it_decides_by(tmp_path: Path) -> None
     place = flooded()
     autopilot_acted(place, tmp_path)
     (asked,) = (asked for name, asked in place.clients["cloudwatch"].calls if name == "get_metric_data")
-    queries = {each["Id"]: each["MetricStat"] for each in asked["MetricDataQueries"]}
+    queries = {query["Id"]: query["MetricStat"] for query in asked["MetricDataQueries"]}
     metrics = {
-        key: (each["Metric"]["Namespace"], each["Metric"]["MetricName"], each["Stat"], each["Period"])
-        for key, each in queries.items()
+        key: (query["Metric"]["Namespace"], query["Metric"]["MetricName"], query["Stat"], query["Period"])
+        for key, query in queries.items()
     }
     assert metrics == {
         "writes": ("AWS/DynamoDB", "ConsumedWriteCapacityUnits", "Sum", 60),
@@ -624,5 +624,7 @@ def test_tending_asks_for_the_metrics_that_it_decides_by(tmp_path: Path) -> None
         "bounces": ("AWS/SES", "Reputation.BounceRate", "Maximum", 60),
         "complaints": ("AWS/SES", "Reputation.ComplaintRate", "Maximum", 60),
     }
-    named = {key: [each["Name"] for each in queries[key]["Metric"]["Dimensions"]] for key in queries}
+    named = {
+        key: [dimension["Name"] for dimension in queries[key]["Metric"]["Dimensions"]] for key in queries
+    }
     assert named == {"writes": ["TableName"], "concurrent": ["FunctionName"], "bounces": [], "complaints": []}

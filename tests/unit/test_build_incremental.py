@@ -34,7 +34,7 @@ def shop(tmp_path: Path) -> Project:
 
 
 def content(release: Release) -> dict[str, bytes]:
-    return {each.key: each.read() for each in release.objects}
+    return {object_.key: object_.read() for object_ in release.objects}
 
 
 OLD_ADDRESS = re.compile(r"(de/)?(old|products/shawl|shop/outerwear/coat|privacy/old\.html)/?")
@@ -311,7 +311,7 @@ def test_after_any_edits_it_is_the_build_from_nothing(
         kept = outcome(partial(build, shop, stock=stock))
         if isinstance(fresh, str) or isinstance(kept, str):
             assert kept == fresh
-            assert files(shop.cache / "site").keys() <= {file_of(each.key) for each in good.objects}
+            assert files(shop.cache / "site").keys() <= {file_of(object_.key) for object_ in good.objects}
             continue
         good = kept
         assert (good.id, content(good)) == (fresh.id, content(fresh))

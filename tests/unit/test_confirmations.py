@@ -421,7 +421,7 @@ def leaving_headers(
             replace(edition, shop=replace(edition.shop, unsubscribe_mailbox=mailbox, base_url=base_url)),
         ),
     )
-    (product,) = (each.product for each in release.products if each.product.slug == "field-jacket")
+    (product,) = (item.product for item in release.products if item.product.slug == "field-jacket")
     variant = replace(product.variant("FJ-MOSS-M"), sku=sku)
     stocked = StockedProduct(replace(product, variants=(variant,)), {})
     entry = Entry("ada-id", sku, "ada@example.com", EntryState.CONFIRMED, 1)
@@ -809,7 +809,7 @@ class KeepingRenderer:
 
     def __init__(self, theme: Any, root: str = "", calls: list[Any] | None = None) -> None:
         self.theme = theme
-        self.edition = next(each for each in theme.editions if each.root == root)
+        self.edition = next(edition for edition in theme.editions if edition.root == root)
         self.calls: list[Any] = [] if calls is None else calls
 
     def for_root(self, root: str) -> "KeepingRenderer":
@@ -833,7 +833,7 @@ def desk(german_release: Release, clock: Clock) -> tuple[KeepingRenderer, EmailC
 
 
 def stocked_jacket(release: Release) -> StockedProduct:
-    (entry,) = (each for each in release.products if each.product.slug == "field-jacket")
+    (entry,) = (product for product in release.products if product.product.slug == "field-jacket")
     return StockedProduct(entry.product, entry.stock)
 
 
@@ -860,7 +860,7 @@ def test_a_confirmation_is_made_of_the_newest_entry_and_links_to_all(
 ) -> None:
     renderer, writer, links = desk
     stocked = stocked_jacket(german_release)
-    (scarf,) = (each for each in german_release.products if each.product.slug == "scarf")
+    (scarf,) = (product for product in german_release.products if product.product.slug == "scarf")
     first, newest = waiting("ada", "/", "SCARF"), waiting("ada", "/de/products/field-jacket")
     newest = replace(newest, mailbox="Ada@example.com")
     outgoing = writer.confirm([(first, StockedProduct(scarf.product, scarf.stock)), (newest, stocked)])

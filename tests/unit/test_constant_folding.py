@@ -95,7 +95,7 @@ def test_an_asset_that_is_not_there_is_told_with_its_line() -> None:
     with pytest.raises(TemplateRuntimeError, match=r"no asset is named shpo\.js") as caught:
         said_by("\n\n{{ asset('shpo.js') }}")
 
-    assert ("<template>", 3) in [(str(each.path), each.lineno + 1) for each in caught.traceback]
+    assert ("<template>", 3) in [(str(item.path), item.lineno + 1) for item in caught.traceback]
 
 
 def test_a_style_sheet_is_no_template() -> None:

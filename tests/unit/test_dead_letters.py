@@ -40,7 +40,7 @@ class Queues:
     def receive_message(self, **asked: Any) -> Any:
         check_request("sqs", "ReceiveMessage", asked)
         waiting = self.messages.get(asked["QueueUrl"], {})
-        shown = [each for each in waiting if each not in self.hidden][: asked["MaxNumberOfMessages"]]
+        shown = [item for item in waiting if item not in self.hidden][: asked["MaxNumberOfMessages"]]
         self.hidden.update(shown)
         return {"Messages": [{"MessageId": i, "ReceiptHandle": i, "Body": waiting[i]} for i in shown]}
 

@@ -64,7 +64,7 @@ def test_every_parameter_that_deploying_names_is_one() -> None:
         "DistributionDomain",  # an output
         "ReservedConcurrentExecutions",  # what CloudFormation calls it
         "DeletionPolicy",
-        *(name for name, each in template()["Resources"].items() if "DeletionPolicy" in each),
+        *(name for name, resource in template()["Resources"].items() if "DeletionPolicy" in resource),
     }
     assert named - others <= set(template()["Parameters"])
 
@@ -75,7 +75,7 @@ def test_links_between_documents_lead_to_a_heading() -> None:
             target = file.parent / path
             assert target.is_file(), f"{file.name}: {path}"
             headings = {
-                re.sub(r"[^\w -]", "", each).lower().replace(" ", "-")
-                for each in HEADING.findall(target.read_text())
+                re.sub(r"[^\w -]", "", found).lower().replace(" ", "-")
+                for found in HEADING.findall(target.read_text())
             }
             assert not anchor or anchor in headings, f"{file.name}: {path}#{anchor}"

@@ -100,7 +100,7 @@ def findings(examined: Examined) -> dict[str, Finding]:
 def test_nothing_is_wrong_with_a_stage_that_is_well() -> None:
     found = findings(visited())
     assert list(found) == list(CHECKS)
-    assert {each.result for each in found.values()} == {Result.GOOD}, found
+    assert {value.result for value in found.values()} == {Result.GOOD}, found
     assert found["quota"].what == (
         "SES lets 50,000 emails leave in 24 h, 14 a second:"
         " 4,000 that the entries table may ask for take 5 min"
@@ -110,7 +110,7 @@ def test_nothing_is_wrong_with_a_stage_that_is_well() -> None:
 def test_every_check_answers_even_where_nothing_can_be_asked() -> None:
     found = findings(Examined(stage(), SHOP, resolve=lambda *_: None))
     assert list(found) == list(CHECKS)
-    assert {each.result for each in found.values()} == {Result.UNKNOWN, Result.GOOD}
+    assert {value.result for value in found.values()} == {Result.UNKNOWN, Result.GOOD}
 
 
 NEW_ACCOUNT: Any = {"lambda": Client(get_account_settings={"AccountLimit": {"ConcurrentExecutions": 10}})}
@@ -278,7 +278,7 @@ def test_a_domain_at_a_zones_top_leads_there_by_its_addresses() -> None:
 
 def test_a_dns_server_that_does_not_answer_proves_nothing() -> None:
     found = findings(visited(records=None))
-    assert {check for check, each in found.items() if each.result is Result.UNKNOWN} == {"domain", "DMARC"}
+    assert {check for check, item in found.items() if item.result is Result.UNKNOWN} == {"domain", "DMARC"}
 
 
 def test_an_identity_above_the_senders_domain_counts_and_so_does_its_dmarc_record() -> None:
@@ -319,5 +319,5 @@ def test_the_command_speaks_json() -> None:
     assert any(option.name == "as_json" for option in doctor_command.params)
     ended = CliRunner().invoke(doctor_command, ["--help"])
     assert "--json" in ended.output
-    document = [each.to_document() for each in examine(visited(records={}))]
+    document = [item.to_document() for item in examine(visited(records={}))]
     assert json.loads(json.dumps(document))[-3]["result"] == "bad"

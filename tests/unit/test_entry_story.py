@@ -213,7 +213,7 @@ class EntryStory(RuleBasedStateMachine):
     @invariant()
     def every_entry_is_what_the_rules_say(self) -> None:
         for name in ("ada", "ben"):
-            entries = [each.entry for each in self.shoppers.kept(self.id_of(name))]
+            entries = [item.entry for item in self.shoppers.kept(self.id_of(name))]
             kept = {entry.sku: (entry.state, entry.position) for entry in entries}
             assert kept == {sku: self.standing(name, sku) for one, sku in self.known if one == name}
 

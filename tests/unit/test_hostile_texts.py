@@ -67,9 +67,9 @@ class Elements(HTMLParser):
 
 def elements(release: Release) -> dict[str, list[tuple[str, tuple[str, ...]]]]:
     return {
-        each.key: Elements(each.read().decode()).found
-        for each in release.objects
-        if each.content_type.startswith("text/html")
+        object_.key: Elements(object_.read().decode()).found
+        for object_ in release.objects
+        if object_.content_type.startswith("text/html")
     }
 
 

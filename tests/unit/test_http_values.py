@@ -107,7 +107,7 @@ def told(refused: Callable[[], object]) -> dict[str, Any]:
     return {
         "status": caught.status,
         "detail": caught.detail,
-        "errors": [(each.name, each.text, dict(each.values), each.particulars) for each in caught.errors],
+        "errors": [(item.name, item.text, dict(item.values), item.particulars) for item in caught.errors],
         "back_path": caught.back_path,
         "retry_after_s": caught.retry_after_s,
         "again": caught.again,

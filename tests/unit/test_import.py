@@ -56,7 +56,7 @@ def imported(shop: Project, content: bytes | str, *options: str, format_name: st
 
 
 def products(shop: Project) -> dict[str, CatalogueProduct]:
-    return {each.product.slug: each for each in load_catalogue(shop).products}
+    return {product.product.slug: product for product in load_catalogue(shop).products}
 
 
 def report(shop: Project) -> str:
@@ -72,11 +72,11 @@ def test_every_product_and_variant_of_a_large_export_is_accounted_for(shop: Proj
     result = imported(shop, as_csv(rows), "--no-images")
     assert result.exit_code == 0, result.output
     wanted = [row for row in rows if row.get("Variant Price")]
-    taken = {slug: each for slug, each in products(shop).items() if slug.startswith("thing-")}
+    taken = {slug: product for slug, product in products(shop).items() if slug.startswith("thing-")}
     assert len(rows) > 1000
     assert len(taken) == 250
-    assert sum(len(each.product.variants) for each in taken.values()) == len(wanted)
-    assert len({variant.sku for each in taken.values() for variant in each.product.variants}) == len(wanted)
+    assert sum(len(value.product.variants) for value in taken.values()) == len(wanted)
+    assert len({variant.sku for value in taken.values() for variant in value.product.variants}) == len(wanted)
     first = taken["thing-1"].product
     assert first.title == 'Thing "1", Größe 1'
     assert "alert" not in first.description_html
@@ -121,11 +121,11 @@ def test_sold_out_is_waited_for_and_continue_is_still_for_sale(shop: Project) ->
     head = "Handle,Title,Variant SKU,Variant Inventory Qty,Variant Inventory Policy,Variant Price"
     rows = ["a,A,A1,0,deny,5", "b,B,B1,0,continue,5", "c,C,C1,7,deny,5", "d,D,D1,-3,deny,5", "e,E,E1,,,5"]
     imported(shop, "\n".join([head, *rows]), "--no-images")
-    stock = {sku: each.availability for entry in products(shop).values() for sku, each in entry.stock.items()}
+    stock = {sku: item.availability for entry in products(shop).values() for sku, item in entry.stock.items()}
     assert stock["A1"] is stock["D1"] is Availability.OUT_OF_STOCK
     assert stock["B1"] is Availability.BACK_ORDER
     assert stock["C1"] is stock["E1"] is Availability.IN_STOCK
-    units = {sku: each.units for entry in products(shop).values() for sku, each in entry.stock.items()}
+    units = {sku: item.units for entry in products(shop).values() for sku, item in entry.stock.items()}
     assert (units["C1"], units["E1"]) == (7, None)
 
 
@@ -229,7 +229,7 @@ def test_a_product_that_is_left_out_is_counted_and_named_first(shop: Project) ->
 def test_a_merchant_feed_is_taken(shop: Project) -> None:
     imported(shop, FEED, format_name="google")
     mug = products(shop)["mug-mug"]
-    assert [(each.sku, each.price_minor, each.options) for each in mug.product.variants] == [
+    assert [(variant.sku, variant.price_minor, variant.options) for variant in mug.product.variants] == [
         ("A2", 1300, (("Color", "Blue"),)),
         ("A1", 1250, (("Color", "Red"),)),
     ]
@@ -278,9 +278,9 @@ def test_whatever_an_export_says_its_files_can_be_read(
     )
     taken = take(Export((product,), ()), TakeOptions(2, "Other"), picture=lambda url: PictureChoice(""))
     complete, _ = with_skus(taken.products, ())
-    for each in complete:
-        text = product_text(each, category="outerwear")
-        (shop.site / "products" / f"{each.slug}.toml").write_text(text, encoding="utf-8")
+    for item in complete:
+        text = product_text(item, category="outerwear")
+        (shop.site / "products" / f"{item.slug}.toml").write_text(text, encoding="utf-8")
     load_catalogue(shop)
 
 

@@ -39,7 +39,7 @@ def test_every_column_is_taken(tmp_path: Path) -> None:
 def test_columns_are_mapped_by_their_header(tmp_path: Path) -> None:
     lines = ["Item no,Name,Regular price,Size", "1,Tee,5,S", "2,Tee,6,M"]
     found = read(tmp_path, *lines, sku="item no", title="Name", price="Regular price", option__Size="Size")
-    assert [(each.sku, each.price, each.options) for each in found.products[0].variants] == [
+    assert [(variant.sku, variant.price, variant.options) for variant in found.products[0].variants] == [
         ("1", "5.00", (("Size", "S"),)),
         ("2", "6.00", (("Size", "M"),)),
     ]
@@ -74,14 +74,14 @@ def test_rows_of_one_product_are_its_variants_with_all_their_pictures(tmp_path: 
     ]
     found = read(tmp_path, head, *rows)
     tee, cup = found.products
-    assert [(each.sku, each.options, each.picture) for each in tee.variants] == [
+    assert [(variant.sku, variant.options, variant.picture) for variant in tee.variants] == [
         ("1", (("Size", "S"), ("Colour", "Red")), "a.jpg"),
         ("2", (("Size", "M"),), "d.jpg"),
     ]
-    assert [(each.url, each.alt) for each in tee.pictures] == [
+    assert [(picture.url, picture.alt) for picture in tee.pictures] == [
         *(("a.jpg", "Front"), ("b.jpg", "Back"), ("c.jpg", ""), ("d.jpg", ""), ("e.webp", "")),
     ]
-    assert [(each.url, each.alt) for each in cup.pictures] == [("a, b.webp", "A cup")]
+    assert [(picture.url, picture.alt) for picture in cup.pictures] == [("a, b.webp", "A cup")]
 
 
 @pytest.mark.parametrize(
@@ -101,12 +101,12 @@ def test_stock_is_a_number_or_it_is_reported(
 ) -> None:
     found = read(tmp_path, "sku,title,price,stock", f'1,Tee,5,"{stock}"')
     assert found.products[0].variants[0].units == units
-    assert [str(each) for each in found.not_taken] == ([line] if line else [])
+    assert [str(item) for item in found.not_taken] == ([line] if line else [])
 
 
 def test_availability_is_read_as_in_a_feed(tmp_path: Path) -> None:
     found = read(tmp_path, "sku,title,price,availability", "1,Tee,5,pre-order", "2,Cup,5,sold out")
-    assert [(each.variants[0].units, each.variants[0].availability) for each in found.products] == [
+    assert [(product.variants[0].units, product.variants[0].availability) for product in found.products] == [
         (None, "PreOrder"),
         (0, "OutOfStock"),
     ]
@@ -134,7 +134,7 @@ def test_a_price_is_read_by_the_shops_locale_or_left_out_with_its_line(
 def test_a_description_may_be_html_or_lines(tmp_path: Path) -> None:
     rows = ['1,A,5,"<p style=""x"">Red</p>"', '2,B,5,"One\ntwo\n\n- a\n- b"']
     found = read(tmp_path, "sku,title,price,description", *rows)
-    assert [each.description for each in found.products] == ["Red", "One\\\ntwo\n\n- a\n- b"]
+    assert [product.description for product in found.products] == ["Red", "One\\\ntwo\n\n- a\n- b"]
 
 
 EXPORTS = {

@@ -63,8 +63,8 @@ def test_availability_is_read_in_every_spelling(
 def test_an_unknown_availability_is_reported_and_in_stock_unless_counted(tmp_path: Path) -> None:
     unknown = f"{MUG}<g:availability>Auf Lager</g:availability>"
     found = items(tmp_path, unknown, f"{unknown}<g:quantity>3</g:quantity>")
-    assert [each.variants[0].units for each in found.products] == [None, 3]
-    assert [each.variants[0].availability for each in found.products] == ["", ""]
+    assert [item.variants[0].units for item in found.products] == [None, 3]
+    assert [item.variants[0].availability for item in found.products] == ["", ""]
     assert str(found.not_taken[0]) == "item 1: availability 'Auf Lager': taken as in stock unless counted"
 
 
@@ -163,7 +163,7 @@ def test_items_of_a_group_are_variants_whatever_their_order(tmp_path: Path) -> N
         for sku, colour in (("a1", "Red"), ("A1", "Blue"))
     )
     one, other = product(tmp_path, red, blue), product(tmp_path, blue, red)
-    assert {each.sku: each.options for each in one.variants} == {
+    assert {item.sku: item.options for item in one.variants} == {
         "a1": (("Color", "Red"),),
         "A1": (("Color", "Blue"),),
     }
@@ -177,9 +177,9 @@ def test_items_of_a_group_are_variants_whatever_their_order(tmp_path: Path) -> N
 def test_items_of_a_group_that_nothing_else_tells_apart_are_told_apart_by_title_or_id(tmp_path: Path) -> None:
     group = "<g:price>5 GBP</g:price><g:item_group_id>G</g:item_group_id>"
     titled = product(tmp_path, *(f"<g:id>{n}</g:id><title>Mug {n}0 cl</title>{group}" for n in (2, 3)))
-    assert [each.options for each in titled.variants] == [(("Variant", "20 cl"),), (("Variant", "30 cl"),)]
+    assert [item.options for item in titled.variants] == [(("Variant", "20 cl"),), (("Variant", "30 cl"),)]
     alike = product(tmp_path, *(f"<g:id>{n}</g:id><title>Mug</title>{group}" for n in (2, 3)))
-    assert [each.options for each in alike.variants] == [(("Variant", "2"),), (("Variant", "3"),)]
+    assert [item.options for item in alike.variants] == [(("Variant", "2"),), (("Variant", "3"),)]
 
 
 def test_a_link_is_an_old_path_only_where_it_is_the_products_own_page(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_a_link_is_an_old_path_only_where_it_is_the_products_own_page(tmp_path: 
     links = ["https://s.example/p/1.html?x=1", "https://www.s.example/p/2", "https://s.example/index.php?p=3"]
     links += ["https://s.example/index.php?p=4", "https://track.example/p/5", "https://s.example/"]
     found = items(tmp_path, *(item(number, link) for number, link in enumerate(links)))
-    assert [each.old_paths for each in found.products] == [("/p/1.html",), ("/p/2",), (), (), (), ()]
+    assert [element.old_paths for element in found.products] == [("/p/1.html",), ("/p/2",), (), (), (), ()]
 
 
 def test_atom_is_read_like_rss(tmp_path: Path) -> None:
@@ -208,11 +208,15 @@ def test_a_feed_with_tabs_is_read_like_xml(tmp_path: Path, encoding: str) -> Non
         "A-2\tMug\t6.00 GBP\tpreorder\thttps://x/a.jpg\t\tG\tM\tFor tea",
     ]
     (found,) = read(tmp_path, "\n".join([head, *rows]).encode(encoding)).products
-    assert [(each.sku, each.price, each.options, each.availability) for each in found.variants] == [
+    assert [(item.sku, item.price, item.options, item.availability) for item in found.variants] == [
         ("A-1", "5.00", (("Size", "S"),), "InStock"),
         ("A-2", "6.00", (("Size", "M"),), "PreOrder"),
     ]
-    assert [each.url for each in found.pictures] == ["https://x/a.jpg", "https://x/b.jpg", "https://x/c.jpg"]
+    assert [picture.url for picture in found.pictures] == [
+        "https://x/a.jpg",
+        "https://x/b.jpg",
+        "https://x/c.jpg",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -59,9 +59,9 @@ def test_a_shop_of_hostile_values_is_the_same_from_rows_in_any_order(
 ) -> None:
     shop = in_two_orders(tmp_path, format_name, SMALL)
     found = {
-        variant.sku: (each.product, variant)
-        for each in load_catalogue(shop).products
-        for variant in each.product.variants
+        variant.sku: (item.product, variant)
+        for item in load_catalogue(shop).products
+        for variant in item.product.variants
     }
     for row in (row for rows in rows_of(SMALL) for row in rows):
         product, variant = found[row["sku"]]
@@ -82,7 +82,7 @@ def test_a_shop_of_hostile_values_is_the_same_from_rows_in_any_order(
 def _siblings(row: dict[str, str], count: int, product: Product) -> list[dict[str, str]]:
     """The rows of the row's product, as the shop orders their variants."""
     rows = {
-        each["sku"]: each for group in rows_of(count) for each in group if each["handle"] == row["handle"]
+        item["sku"]: item for group in rows_of(count) for item in group if item["handle"] == row["handle"]
     }
     return [rows[variant.sku] for variant in product.variants]
 
@@ -95,7 +95,7 @@ def _messages_of_nu(pages: dict[str, str], folder: Path) -> list[str]:
     command = ["java", "-jar", str(CHECKER), "--format", "json", "--errors-only", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     messages = json.loads(done.stderr)["messages"]
-    return [f"{names.get(Path(each.get('url', '')).name)}: {each['message']}" for each in messages]
+    return [f"{names.get(Path(message.get('url', '')).name)}: {message['message']}" for message in messages]
 
 
 @pytest.mark.slow
@@ -106,12 +106,12 @@ def test_a_large_shop_of_hostile_values_is_imported_built_and_imported_again(
     shop = in_two_orders(tmp_path, format_name, LARGE)
     release = build(shop)
     pages = {
-        each.key: each.read().decode()
-        for each in release.objects
-        if each.content_type.startswith("text/html")
+        object_.key: object_.read().decode()
+        for object_ in release.objects
+        if object_.content_type.startswith("text/html")
     }
     assert sum(key.startswith("products/") for key in pages) == LARGE + 2
-    known = {f"/{each.key}" for each in release.objects} | {"/", ""}
+    known = {f"/{object_.key}" for object_ in release.objects} | {"/", ""}
     skus = set()
     for key, page in pages.items():
         if key.startswith("products/"):

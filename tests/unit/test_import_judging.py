@@ -27,7 +27,7 @@ def shop(tmp_path: Path) -> Project:
 
 
 def taken(shop: Project, slug: str) -> CatalogueProduct:
-    return next(each for each in load_catalogue(shop).products if each.product.slug == slug)
+    return next(item for item in load_catalogue(shop).products if item.product.slug == slug)
 
 
 def command(shop: Project, content: str, *options: str, format_name: str = "csv") -> Result:
@@ -92,7 +92,7 @@ def test_a_field_of_a_variant_that_the_build_would_refuse_is_left_out_and_the_va
     report = import_products(
         shop, [product("mug", variant("M1", ("Size", "S"), line=8, **fields), variant("M2", ("Size", "M")))]
     )
-    assert [each.sku for each in taken(shop, "mug").product.variants] == ["M1", "M2"]
+    assert [item.sku for item in taken(shop, "mug").product.variants] == ["M1", "M2"]
     assert [line for line in lines_of(report, kind) if line.startswith("line 8: mug: ")], report.text()
 
 
@@ -119,7 +119,7 @@ def test_options_that_begin_alike_are_two_and_an_option_of_a_later_row_counts(sh
         ],
     )
     assert len(taken(shop, "a").product.variants) == 2
-    assert [each.options for each in taken(shop, "b").product.variants] == [
+    assert [item.options for item in taken(shop, "b").product.variants] == [
         (("Size", "S"), ("Colour", "-")),
         (("Size", "M"), ("Colour", "Blue")),
         (("Size", "M"), ("Colour", "Red")),
@@ -129,7 +129,7 @@ def test_options_that_begin_alike_are_two_and_an_option_of_a_later_row_counts(sh
 def test_variants_stand_from_small_to_large(shop: Project) -> None:
     sizes = ["XL", "10 cm", "M", "9.5 cm", "2XL", "S", "Red", "blue"]
     import_products(shop, [product("a", *(variant(f"A-{size}", ("Size", size)) for size in sizes))])
-    order = [each.options[0][1] for each in taken(shop, "a").product.variants]
+    order = [item.options[0][1] for item in taken(shop, "a").product.variants]
     assert order == ["S", "M", "XL", "2XL", "9.5 cm", "10 cm", "blue", "Red"]
 
 
@@ -150,7 +150,7 @@ def test_two_hundred_and_five_categories_and_products_that_cost_nothing_are_take
     catalogue = load_catalogue(shop)
     assert len(catalogue.storefront.categories) == 205 + 2
     assert {
-        each.product.variants[0].price_minor for each in catalogue.products if each.product.slug[0] == "p"
+        item.product.variants[0].price_minor for item in catalogue.products if item.product.slug[0] == "p"
     } == {0}
 
 
@@ -356,6 +356,6 @@ def test_a_shop_of_broken_data_is_built_to_its_last_page(shop: Project, images: 
         category="все",
     )
     import_products(shop, [broken], images=images)
-    keys = {each.key for each in build(shop).objects}
+    keys = {object_.key for object_ in build(shop).objects}
     assert "products/unicode-handle" in keys
     assert "shop/vse" in keys

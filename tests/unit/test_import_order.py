@@ -53,7 +53,9 @@ def skus_of(shop: Project, format_name: str, lines: list[str]) -> list[str]:
     file.write_text("\n".join(lines) + "\n")
     ran = CliRunner().invoke(cli, ["import", format_name, str(file), "--no-images"], obj=shop)
     assert ran.exit_code == 0, ran.output
-    found = next(each.product for each in load_catalogue(shop).products if each.product.slug == "mug")
+    found = next(
+        product.product for product in load_catalogue(shop).products if product.product.slug == "mug"
+    )
     return [variant.sku for variant in found.variants]
 
 

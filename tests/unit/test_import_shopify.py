@@ -118,7 +118,7 @@ def test_every_field_of_a_product_is_taken(tmp_path: Path) -> None:
     assert (product.seo_title, product.seo_description, product.summary) == ("Buy tees", "The best tees", "")
     assert (product.condition, product.tags) == ("refurbished", ("a", "b"))
     assert product.details == (("Gender", "unisex"),)
-    assert [(each.url[-5:], each.alt, each.position) for each in product.pictures] == [
+    assert [(picture.url[-5:], picture.alt, picture.position) for picture in product.pictures] == [
         ("1.jpg", "Front", 1),
         ("2.jpg", "Back", 2),
     ]
@@ -164,7 +164,8 @@ def test_matrixifys_columns_are_read(tmp_path: Path) -> None:
     )
     assert (product.released_on, product.seo_title) == ("2021-05-04", "Mug title")
     assert [
-        (each.variant_id, each.sku, each.weight_g, each.units, each.options) for each in product.variants
+        (variant.variant_id, variant.sku, variant.weight_g, variant.units, variant.options)
+        for variant in product.variants
     ] == [("900", "M-1", 250, 0, (("Size", "S"),)), ("901", "M-2", 227, 4, (("Size", "L"),))]
     assert lines_of(found)[:2] == [
         "line 4: cup, command DELETE: left out: it is not for sale",

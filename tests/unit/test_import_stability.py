@@ -50,7 +50,7 @@ def catalogues(draw: st.DrawFn) -> list[ImportedProduct]:
     handles = draw(st.lists(HANDLES, min_size=1, max_size=5))
     made: list[ImportedProduct] = []
     for handle in handles:
-        if handle and handle in [each.handle for each in made]:
+        if handle and handle in [item.handle for item in made]:
             continue
         values = draw(st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=3, unique=True))
         variants = [
@@ -78,8 +78,8 @@ def test_the_order_of_rows_changes_no_byte(
     tmp_path_factory: pytest.TempPathFactory, catalogue: list[ImportedProduct], data: st.DataObject
 ) -> None:
     shuffled = [
-        replace(each, variants=tuple(data.draw(st.permutations(each.variants))))
-        for each in data.draw(st.permutations(catalogue))
+        replace(item, variants=tuple(data.draw(st.permutations(item.variants))))
+        for item in data.draw(st.permutations(catalogue))
     ]
     first, second = (make_small_shop(tmp_path_factory.mktemp("shop")) for _ in range(2))
     import_products(first, catalogue)

@@ -65,7 +65,7 @@ def test_variations_find_their_product_by_sku_or_id_wherever_it_stands(tmp_path:
         variation(9, "Red", Parent="x"),
     ]
     found = read(tmp_path, *rows)
-    assert [(each.sku, each.options, each.variant_id) for each in one(found).variants] == [
+    assert [(variant.sku, variant.options, variant.variant_id) for variant in one(found).variants] == [
         ("hoodie-3", (("Colour", "Red"),), "3"),
         ("hoodie-4", (("Colour", "Sky, light"),), "4"),
     ]

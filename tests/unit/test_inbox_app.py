@@ -84,8 +84,8 @@ def bulk(*mailboxes: str, subject: str = "Back") -> str:
 def accepted(*message_ids: str | None) -> dict[str, Any]:
     return {
         "BulkEmailEntryResults": [
-            {"Status": "SUCCESS", "MessageId": each} if each else {"Status": "MESSAGE_REJECTED"}
-            for each in message_ids
+            {"Status": "SUCCESS", "MessageId": id_} if id_ else {"Status": "MESSAGE_REJECTED"}
+            for id_ in message_ids
         ]
     }
 
@@ -116,7 +116,7 @@ async def test_an_entry_that_ses_rejects_is_not_kept_and_its_neighbours_are(desk
     desk.ses.answer = accepted("1@ses", None, "3@ses")
     await desk.ask("POST", BULK, content=bulk("ada@example.com", "bad@example.com", "cleo@example.com"))
     listed = (await desk.ask("GET", "/emails.json")).json()
-    assert [each["recipient"] for each in listed] == ["cleo@example.com", "ada@example.com"]
+    assert [item["recipient"] for item in listed] == ["cleo@example.com", "ada@example.com"]
 
 
 async def test_a_call_that_ses_refuses_keeps_nothing_and_the_refusal_comes_back(desk: Desk) -> None:

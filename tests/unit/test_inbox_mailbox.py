@@ -19,7 +19,7 @@ def keep(mailbox: Mailbox, subject: str, **changes: object) -> int:
 def test_emails_are_numbered_in_order_and_listed_newest_first(tmp_path: Path) -> None:
     mailbox = Mailbox(tmp_path / "inbox")
     assert [keep(mailbox, subject) for subject in ("first", "second")] == [1, 2]
-    assert [(each.number, each.subject) for each in mailbox.emails()] == [(2, "second"), (1, "first")]
+    assert [(email.number, email.subject) for email in mailbox.emails()] == [(2, "second"), (1, "first")]
 
 
 def test_numbers_go_on_after_a_restart(tmp_path: Path) -> None:

@@ -61,10 +61,10 @@ class Shop:
         self.s3, self.theme, self.cloudfront = MemoryS3(), MemoryS3(), MemoryCloudFront()
         self.theme.put_object(Bucket="shop", Key="theme.json", Body=release.theme.to_json().encode())
         self.themes = ThemeStore(_any(self.theme), "release")
-        for each in release.objects:
-            headers = {"ContentType": each.content_type, "CacheControl": each.cache_control}
-            headers |= {"ContentLanguage": each.language} if each.language else {}
-            self.s3.put_object(Bucket="shop", Key=each.key, Body=each.read(), **headers)
+        for object_ in release.objects:
+            headers = {"ContentType": object_.content_type, "CacheControl": object_.cache_control}
+            headers |= {"ContentLanguage": object_.language} if object_.language else {}
+            self.s3.put_object(Bucket="shop", Key=object_.key, Body=object_.read(), **headers)
         self.cached: dict[str, bytes] = {}
         self.cloudfront.forget = self._forget
         self.steps = 0
@@ -160,9 +160,9 @@ def test_an_event_writes_and_invalidates_what_it_changes_and_no_more(shop: Shop)
     assert sorted(shop.s3.puts) == ["products/field-jacket", "sitemap.xml"]
     assert shop.cloudfront.paths == [["/products/field-jacket", "/sitemap.xml"]]
     dated = shop.s3.objects["sitemap.xml"]["Body"].decode().split("<url>")
-    (scarf,) = (each for each in dated if "/products/scarf" in each)
-    (jacket,) = (each for each in dated if "/products/field-jacket" in each)
-    (everything,) = (each for each in dated if "/shop/all" in each)
+    (scarf,) = (item for item in dated if "/products/scarf" in item)
+    (jacket,) = (item for item in dated if "/products/field-jacket" in item)
+    (everything,) = (item for item in dated if "/shop/all" in item)
     assert "<lastmod>2026-09-21T14:13:20Z</lastmod>" in jacket
     assert "<lastmod>2026-09-21T14:13:20Z</lastmod>" in scarf
     assert "<lastmod>2026-09-21T14:13:20Z</lastmod>" in everything
@@ -306,7 +306,7 @@ def test_the_home_page_has_two_paths_and_many_paths_become_one(
 
 def test_the_second_page_of_a_listing_has_a_path_that_cloudfront_takes() -> None:
     rows = [SimpleNamespace(slug=f"p{number}") for number in range(CARDS_MAX + 1)]
-    paths = [each.path for each in pages_of_listing("/shop/all", "All", "All", _any(rows), None)]
+    paths = [item.path for item in pages_of_listing("/shop/all", "All", "All", _any(rows), None)]
     assert paths == ["/shop/all", "/shop/all_2"]
     assert invalidation_paths(paths) == ("/shop/all", "/shop/all_2")
 

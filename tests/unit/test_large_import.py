@@ -31,7 +31,7 @@ def test_every_product_of_a_large_export_reaches_the_shoppers(
     assert published.uploaded == len(env.sink.keys("pages"))
     variants = [row for row in rows if row.get("Variant Price")]
     held = list(env.products.scan())
-    assert sum(len(each.product.variants) for each in held) == len(variants) + OWN_VARIANTS
+    assert sum(len(item.product.variants) for item in held) == len(variants) + OWN_VARIANTS
     listed = env.page("sitemap.xml")
     assert all(f"/{page}<" in listed for page in pages)
     assert env.missing_assets() == set()

@@ -81,8 +81,8 @@ def test_a_ledger_gives_back_what_was_written(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.jsonl")
     assert list(ledger.lines()) == []
     written = [line(ADA, 429, 202), line(BEN, 503), Line(BEN.mailbox, BEN.sku, ())]
-    for each in written:
-        ledger.write(each)
+    for item in written:
+        ledger.write(item)
     assert list(ledger.lines()) == written
 
 

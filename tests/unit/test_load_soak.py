@@ -64,17 +64,17 @@ def test_the_emulator_may_grow_it_keeps_everything_in_memory() -> None:
 
 
 def test_what_only_grows_at_the_start_or_did_not_live_long_says_nothing() -> None:
-    early = [Held(each.at_s, each.group, 1, each.memory_bytes, 20) for each in looks(Group.FRONT, 1)]
+    early = [Held(look.at_s, look.group, 1, look.memory_bytes, 20) for look in looks(Group.FRONT, 1)]
     early[0] = Held(0, Group.FRONT, 1, 5 * MB, 2)
     assert all_flat(growths(early))
-    short_lived = [each for each in looks(Group.FUNCTIONS, 2, memory_grows=3) if each.at_s < 200]
+    short_lived = [look for look in looks(Group.FUNCTIONS, 2, memory_grows=3) if look.at_s < 200]
     assert [growth.group for growth in growths(early + short_lived)] == [Group.FRONT]
-    assert growths([each for each in early if each.at_s < 100]) == []
+    assert growths([item for item in early if item.at_s < 100]) == []
 
 
 def test_a_group_is_added_up_over_time() -> None:
     samples = looks(Group.FUNCTIONS, 1) + looks(Group.FUNCTIONS, 2) + looks(Group.EMULATOR, 3)
-    assert set(over_time(samples, Group.FUNCTIONS, lambda each: each.files).values()) == {40}
+    assert set(over_time(samples, Group.FUNCTIONS, lambda item: item.files).values()) == {40}
 
 
 def test_the_front_the_emulator_and_the_functions_it_started_are_looked_at(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_the_front_the_emulator_and_the_functions_it_started_are_looked_at(tmp_p
     process(tmp_path, 11, pages=200, files=9, children="12 13 ")
     process(tmp_path, 12, pages=50, files=3)
     seen = list(Family(10, 11, tmp_path).look(at_s=1.0))  # 13 has ended
-    assert [(each.group, each.pid, each.files) for each in seen] == [
+    assert [(item.group, item.pid, item.files) for item in seen] == [
         (Group.FRONT, 10, 7),
         (Group.EMULATOR, 11, 9),
         (Group.FUNCTIONS, 12, 3),
@@ -101,7 +101,7 @@ def test_watching_looks_at_least_once_and_ends_with_the_block(tmp_path: Path) ->
     process(tmp_path, 10, pages=100, files=7)
     with watched(Family(10, 11, tmp_path), every_s=60, clock=lambda: 3.0) as held:
         pass
-    assert [(each.pid, each.at_s) for each in held] == [(10, 0.0)]
+    assert [(item.pid, item.at_s) for item in held] == [(10, 0.0)]
 
 
 def test_the_report_has_the_account_the_budget_the_steps_and_the_curves() -> None:
@@ -129,7 +129,7 @@ def test_figures_are_read_as_locust_leaves_them(tmp_path: Path) -> None:
     heads = "Name,Request Count,Failure Count,50%,95%,99%,100%\n"
     file = tmp_path / "stats.csv"
     file.write_text(heads + "home,5,0,10,20,30,40\nnever,0,0,0,0,0,0\nAggregated,5,0,10,20,30,40\n")
-    assert [each.step for each in read_figures(file)] == ["home", "Aggregated"]
+    assert [figure.step for figure in read_figures(file)] == ["home", "Aggregated"]
     history = tmp_path / "history.csv"
     history.write_text(
         "Timestamp,User Count,Name,Requests/s,Failures/s,95%\n"

@@ -27,9 +27,9 @@ class Gateway:
         return {"methodSettings": {"*/*": dict(self.limits)}}
 
     def update_stage(self, **asked: Any) -> None:
-        for each in asked["patchOperations"]:
-            name = each["path"].removeprefix("/*/*/throttling/")
-            self.limits[f"throttling{name[0].upper()}{name[1:]}"] = float(each["value"])
+        for operation in asked["patchOperations"]:
+            name = operation["path"].removeprefix("/*/*/throttling/")
+            self.limits[f"throttling{name[0].upper()}{name[1:]}"] = float(operation["value"])
 
 
 class GatewayStage(Stage):

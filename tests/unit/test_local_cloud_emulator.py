@@ -92,7 +92,7 @@ def test_a_batch_of_statements_is_judged_by_what_each_does_to_which_table() -> N
         'UPDATE "entries" REMOVE position WHERE shopper = ?',
         "gibberish",
     ]
-    body = json.dumps({"Statements": [{"Statement": each} for each in statements]}).encode()
+    body = json.dumps({"Statements": [{"Statement": statement} for statement in statements]}).encode()
     assert statement_checks(body, lambda table: f"arn:{table}") == [
         ("dynamodb:PartiQLUpdate", "arn:entries"),
         ("dynamodb:PartiQLSelect", "arn:sending"),

@@ -70,7 +70,7 @@ def test_what_is_wanted_most_comes_first(shop: TestShop) -> None:
     shop.join("dan")
     heard: list[tuple[int, int]] = []
     found = demand(shop.products, shop.shards, at_ms=shop.clock(), progress=lambda *done: heard.append(done))
-    assert [(each.sku, each.waiting, each.last_day) for each in found] == [
+    assert [(item.sku, item.waiting, item.last_day) for item in found] == [
         ("FJ-MOSS-M", 3, 1),
         ("FJ-SLATE-M", 1, 1),
     ]

@@ -151,8 +151,8 @@ def test_every_command_of_a_merchant_speaks_json(
         shop.observe(Availability.OUT_OF_STOCK, units=0)
     spoken = run(project, *words, "--json")
     expected = said if isinstance(said, list) else [said]
-    for each, part in zip(spoken if isinstance(spoken, list) else [spoken], expected, strict=False):
-        assert {name: each[name] for name in part} == part
+    for item, part in zip(spoken if isinstance(spoken, list) else [spoken], expected, strict=False):
+        assert {name: item[name] for name in part} == part
 
 
 def test_an_sku_in_square_brackets_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -169,7 +169,7 @@ def test_the_feed_of_a_stage_has_the_stock_of_now(
     def availability(*words: str) -> str:
         ran = CliRunner().invoke(cli, ["feed", "google", *words], obj=project, catch_exceptions=False)
         items = {
-            each.findtext(f"{GOOGLE}id"): each for each in ElementTree.fromstring(ran.stdout).iter("item")
+            item.findtext(f"{GOOGLE}id"): item for item in ElementTree.fromstring(ran.stdout).iter("item")
         }
         return items[SKU].findtext(f"{GOOGLE}availability") or ""
 

@@ -62,7 +62,7 @@ def items_of(text: str) -> list[dict[str, list[str]]]:
         for child in item:
             if len(child):
                 fields[child.tag.removeprefix(G)] = [
-                    f"{each.tag.removeprefix(G)} {each.text}" for each in child
+                    f"{element.tag.removeprefix(G)} {element.text}" for element in child
                 ]
             else:
                 fields.setdefault(child.tag.removeprefix(G), []).append(child.text or "")
@@ -119,18 +119,18 @@ def test_a_sale_has_both_prices_and_its_days_while_it_lasts(edition: Edition) ->
 
 
 def test_what_ships_later_says_when(edition: Edition) -> None:
-    later = tuple(replace(each, available_on="2027-01-05") for each in COAT.variants)
+    later = tuple(replace(variant, available_on="2027-01-05") for variant in COAT.variants)
     stock = {
         "C-RED": replace(STOCK["C-RED"], availability=Availability.PRE_ORDER),
         "C-BLUE": replace(STOCK["C-BLUE"], availability=Availability.BACK_ORDER),
     }
     items = feed_of(edition, replace(COAT, variants=later), stock)
-    assert [(each["availability"], each["availability_date"]) for each in items] == [
+    assert [(item["availability"], item["availability_date"]) for item in items] == [
         (["preorder"], ["2027-01-05T00:00Z"]),
         (["backorder"], ["2027-01-05T00:00Z"]),
     ]
     assert all(
-        "availability_date" not in each for each in feed_of(edition, replace(COAT, variants=later), STOCK)
+        "availability_date" not in item for item in feed_of(edition, replace(COAT, variants=later), STOCK)
     )
 
 
@@ -139,8 +139,8 @@ def test_variants_that_google_cannot_join_are_items_of_their_own(edition: Editio
         COAT, variants=(Variant("P1", 1, (("Memory", "1 GB"),)), Variant("P2", 1, (("Memory", "2 GB"),)))
     )
     items = feed_of(edition, phone, {})
-    assert [each["title"] for each in items] == [["Coat, 1 GB"], ["Coat, 2 GB"]]
-    assert all("item_group_id" not in each for each in items)
+    assert [item["title"] for item in items] == [["Coat, 1 GB"], ["Coat, 2 GB"]]
+    assert all("item_group_id" not in item for item in items)
 
 
 def test_what_google_may_refuse_is_said_with_how_many(edition: Edition) -> None:
@@ -181,7 +181,7 @@ def test_what_google_may_refuse_is_said_with_how_many(edition: Edition) -> None:
 @settings(max_examples=60)
 def test_any_text_is_xml(text: str) -> None:
     allowed = "".join(
-        each for each in text if each in "\t\n" or "\x20" <= each <= "\ud7ff" or each >= "\ue000"
+        item for item in text if item in "\t\n" or "\x20" <= item <= "\ud7ff" or item >= "\ue000"
     )
     allowed = allowed.replace("\ufffe", "").replace("\uffff", "")
     kept = ET.fromstring(f"<a>{xml_text(text)}</a>").text or ""
@@ -216,18 +216,18 @@ def test_our_own_import_reads_the_feed_back(
         sold = tuple(
             Variant(f"SKU-{number}-{n}", price, (("Size", str(n)),)) for n, (price, _) in enumerate(variants)
         )
-        stock = {each.sku: Stock(now, None, 0, "e") for each, (_, now) in zip(sold, variants, strict=True)}
+        stock = {item.sku: Stock(now, None, 0, "e") for item, (_, now) in zip(sold, variants, strict=True)}
         stocked.append((Product(f"p{number}", title, "s", "<p>d</p>", "outerwear", (), sold), stock))
     file = tmp_path_factory.getbasetemp() / "feed.xml"
     file.write_text(merchant_feed(edition, stocked, today=TODAY).text, encoding="utf-8")
     read = read_merchant_feed(file, ReadOptions("GBP", "en-GB"))
     assert len(read.products) == len(stocked)
     for product, (original, stock) in zip(read.products, stocked, strict=True):
-        assert [each.sku for each in product.variants] == [each.sku for each in original.variants]
-        prices = [edition.money.plain(each.price_minor) for each in original.variants]
-        assert [each.price.removesuffix(" GBP") for each in product.variants] == prices
-        for_sale = [each.units != 0 for each in product.variants]
-        assert for_sale == [stock[each.sku].availability.can_buy for each in original.variants]
+        assert [variant.sku for variant in product.variants] == [variant.sku for variant in original.variants]
+        prices = [edition.money.plain(variant.price_minor) for variant in original.variants]
+        assert [variant.price.removesuffix(" GBP") for variant in product.variants] == prices
+        for_sale = [variant.units != 0 for variant in product.variants]
+        assert for_sale == [stock[variant.sku].availability.can_buy for variant in original.variants]
 
 
 def test_the_command_writes_a_file_that_import_takes(tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_the_command_writes_a_file_that_import_takes(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["feed", "google", "-o", str(file)], obj=shop)
     assert result.exit_code == 0, result.output
     assert "4 items for https://www.heron.example" in result.stderr
-    assert [each["id"] for each in items_of(file.read_text())] == [
+    assert [item["id"] for item in items_of(file.read_text())] == [
         ["FJ-MOSS-S"],
         ["FJ-MOSS-M"],
         ["FJ-SLATE-M"],
@@ -251,17 +251,17 @@ def test_the_command_writes_a_file_that_import_takes(tmp_path: Path) -> None:
     taken = CliRunner().invoke(cli, ["import", "google", str(file), "--no-images"], obj=other)
     assert taken.exit_code == 0, taken.output
     before = {
-        each.sku: each.price_minor
+        variant.sku: variant.price_minor
         for entry in load_catalogue(shop).products
-        for each in entry.product.variants
+        for variant in entry.product.variants
     }
     (other.site / "site.toml").write_text(
         (other.site / "site.toml").read_text().replace("featured = []", f'featured = ["{first_slug(other)}"]')
     )
     after = {
-        each.sku: each.price_minor
+        variant.sku: variant.price_minor
         for entry in load_catalogue(other).products
-        for each in entry.product.variants
+        for variant in entry.product.variants
     }
     assert after == before
 
@@ -284,11 +284,11 @@ def test_a_sale_with_days_and_a_preorder_survive_import_build_and_feed(tmp_path:
     assert "no place" not in taken.output
     written = CliRunner().invoke(cli, ["feed", "google", "-o", str(file)], obj=shop)
     assert written.exit_code == 0, written.output
-    (lamp,) = [each for each in items_of(file.read_text()) if each["id"] == ["LAMP"]]
+    (lamp,) = [item for item in items_of(file.read_text()) if item["id"] == ["LAMP"]]
     assert (lamp["price"], lamp["sale_price"]) == (["60.00 GBP"], ["45.00 GBP"])
     assert lamp["sale_price_effective_date"][0].endswith("T00:00Z/9998-12-24T23:59Z")
     assert (lamp["availability"], lamp["availability_date"]) == (["preorder"], ["9998-12-31T00:00Z"])
-    page = next(each for each in build(shop).objects if each.key == "products/lamp").read().decode()
+    page = next(object_ for object_ in build(shop).objects if object_.key == "products/lamp").read().decode()
     assert "https://schema.org/PreOrder" in page
     # The feed reads back the same again.
     before = (shop.site / "products/lamp.toml").read_text()
@@ -309,7 +309,7 @@ def test_a_sale_of_another_day_is_none_and_is_reported(tmp_path: Path, days: str
     export = read_merchant_feed(file, ReadOptions("GBP", "en-GB", today=TODAY))
     (found,) = export.products[0].variants
     assert (found.price, found.compare_at_price) == ("60.00", "")
-    assert [str(each) for each in export.not_taken] == [f"item 1: {line}"]
+    assert [str(item) for item in export.not_taken] == [f"item 1: {line}"]
 
 
 def first_slug(shop: Project) -> str:

@@ -324,7 +324,7 @@ def test_a_header_that_cannot_be_written_says_why(write: Callable[[], str], word
 def test_words_of_78_characters_are_encoded() -> None:
     line = text_line("Subject", "a" * 78)
     assert line.startswith("Subject: =?utf-8?q?aaa")
-    assert all(len(each) <= 76 for each in line.split("\r\n"))
+    assert all(len(part) <= 76 for part in line.split("\r\n"))
     # Room for the header's name is left on the first line of a name, too.
     first = mailbox_line("Reply-To", Mailbox("é" * 80, "a@b.example")).split("\r\n")[0]
     assert first.startswith("Reply-To: =?utf-8?b?")

@@ -52,14 +52,14 @@ def test_a_shopper_sees_all_of_theirs_and_nobody_elses(shop: TestShop, yours: My
     shop.sign_up("ada")
     shop.sku = "NOT-SOLD"
     shop.sign_up("ada")
-    seen = [(each.sku, each.title, each.state, each.can_unsubscribe) for each in looked(shop, yours)]
+    seen = [(item.sku, item.title, item.state, item.can_unsubscribe) for item in looked(shop, yours)]
     assert seen == [
         ("FJ-MOSS-M", "Field Jacket", "confirmed", True),
         ("FJ-SLATE-M", "Field Jacket", "pending", True),
         ("NOT-SOLD", "NOT-SOLD", "pending", True),
     ]
     shop.clock.pass_s(CONFIRM_WITHIN_S)
-    assert [each.state for each in looked(shop, yours)] == ["confirmed", "expired", "expired"]
+    assert [item.state for item in looked(shop, yours)] == ["confirmed", "expired", "expired"]
 
 
 def test_leaving_one_leaves_one_and_leaving_all_leaves_all(shop: TestShop, yours: MyWaitlists) -> None:
@@ -68,9 +68,9 @@ def test_leaving_one_leaves_one_and_leaving_all_leaves_all(shop: TestShop, yours
     shop.join("ada")
     for _ in range(2):
         yours.unsubscribe(token(shop), "FJ-SLATE-M")
-        assert [each.state for each in looked(shop, yours)] == ["confirmed", "unsubscribed"]
+        assert [item.state for item in looked(shop, yours)] == ["confirmed", "unsubscribed"]
     yours.unsubscribe(token(shop))
-    assert [each.can_unsubscribe for each in looked(shop, yours)] == [False, False]
+    assert [item.can_unsubscribe for item in looked(shop, yours)] == [False, False]
     shop.sku = "FJ-MOSS-M"
     ben = shop.entry("ben")
     assert ben is not None

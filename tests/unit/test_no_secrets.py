@@ -84,9 +84,9 @@ def test_no_page_holds_a_secret_or_the_key_that_signs_its_form(small_release: Re
     identity = b"identity-key-of-this-shop"
     stamps = FormStamps.of(identity, at_ms=1_790_000_000_000)
     renderer = Renderer(small_release.theme)
-    signed = [renderer.product(each.product, each.stock, stamps) for each in small_release.products]
-    assert signed != [renderer.product(each.product, each.stock) for each in small_release.products]
-    objects = [each.read().decode("utf-8", "replace") for each in small_release.objects]
+    signed = [renderer.product(product.product, product.stock, stamps) for product in small_release.products]
+    assert signed != [renderer.product(product.product, product.stock) for product in small_release.products]
+    objects = [object_.read().decode("utf-8", "replace") for object_ in small_release.objects]
     assert len(objects) > 10
     for text in (small_release.theme.to_json(), *signed, *objects):
         assert secrets_in(text) == []

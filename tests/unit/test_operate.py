@@ -168,6 +168,6 @@ def test_whatever_outlives_the_stack_can_be_deleted_with_it() -> None:
 def test_every_table_bucket_and_secret_outlives_the_stack() -> None:
     holds_data = {"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SecretsManager::Secret"}
     resources = template()["Resources"]
-    held = {name for name, each in resources.items() if each.get("Type") in holds_data}
+    held = {name for name, resource in resources.items() if resource.get("Type") in holds_data}
     # The key of the distribution is no data: the next deployment makes another.
     assert retained_ids(template()) == held - {"OriginKeySecret"}

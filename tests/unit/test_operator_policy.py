@@ -95,7 +95,7 @@ def imported(file: Path) -> Iterator[Path]:
             continue
         for name in names:
             path = ROOT / name.replace(".", "/")
-            yield from (each for each in (path.with_suffix(".py"), path / "__init__.py") if each.is_file())
+            yield from (item for item in (path.with_suffix(".py"), path / "__init__.py") if item.is_file())
 
 
 def reached(commands: frozenset[str]) -> set[Path]:
@@ -106,7 +106,7 @@ def reached(commands: frozenset[str]) -> set[Path]:
         file = todo.pop()
         if file not in seen:
             seen.add(file)
-            todo += [each for each in imported(file) if ROOT in each.parents]
+            todo += [item for item in imported(file) if ROOT in item.parents]
     return seen
 
 
@@ -132,11 +132,11 @@ OF_OTHERS = {"cloudformation:GetTemplate", "sns:Unsubscribe"}
 
 def granted(part: Part) -> set[str]:
     """The actions that a part of the policy lists."""
-    return {action for each in operator_policy("production", part)["Statement"] for action in each["Action"]}
+    return {action for item in operator_policy("production", part)["Statement"] for action in item["Action"]}
 
 
 def missing(needed: set[str], part: Part) -> set[str]:
-    return {action for action in needed if not any(fnmatch_iam(action, each) for each in granted(part))}
+    return {action for action in needed if not any(fnmatch_iam(action, item) for item in granted(part))}
 
 
 def test_the_policy_grants_what_commands_call() -> None:
@@ -170,7 +170,7 @@ def test_every_type_of_the_template_has_the_actions_that_cloudformation_needs() 
     for scope in SCOPES:
         for kind, names in scope.types.items():
             needed = {f"{scope.service}:{name}" for name in names.split()}
-            assert missing({each for each in needed if "*" not in each}, Part.ALL) == set(), kind
+            assert missing({item for item in needed if "*" not in item}, Part.ALL) == set(), kind
 
 
 def test_every_action_is_one_that_iam_knows() -> None:
@@ -178,10 +178,10 @@ def test_every_action_is_one_that_iam_knows() -> None:
     for statement in operator_policy("production")["Statement"]:
         for action in statement["Action"]:
             service, _, name = action.partition(":")
-            names = [each for each in known[service]["Actions"] if fnmatch_iam(each, name)]
+            names = [item for item in known[service]["Actions"] if fnmatch_iam(item, name)]
             assert names, action
             if statement["Resource"] == "*" and action not in FOR_EVERYTHING:
-                assert not any(known[service]["Actions"][each].get("Resources") for each in names), action
+                assert not any(known[service]["Actions"][item].get("Resources") for item in names), action
 
 
 def allowed(
@@ -298,7 +298,10 @@ def test_the_parts_are_the_whole() -> None:
     def pairs(part: Part) -> set[tuple[str, str]]:
         statements = operator_policy("production", part)["Statement"]
         return {
-            (each["Sid"], action) for each in statements for action in each["Action"] if "*" not in action
+            (statement["Sid"], action)
+            for statement in statements
+            for action in statement["Action"]
+            if "*" not in action
         }
 
     parts = set().union(*(pairs(part) for part in Part if part is not Part.ALL))

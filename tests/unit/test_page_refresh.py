@@ -95,7 +95,7 @@ def test_a_turned_page_is_the_page_a_build_would_make(
 ) -> None:
     put_theme(s3, small_release.theme.to_json())
     page_refresh(s3, products, MemoryCloudFront()).refresh("field-jacket", reference="e1")
-    built = {each.key: each for each in build(make_small_shop(tmp_path), stamps=STAMPS).objects}
+    built = {object_.key: object_ for object_ in build(make_small_shop(tmp_path), stamps=STAMPS).objects}
     for key in ("products/field-jacket", "shop/outerwear", "shop/all", "index.html"):
         head = s3.head_object(Bucket="pages", Key=key)
         assert page(s3, key).encode() == built[key].read()
@@ -107,14 +107,14 @@ def test_the_sitemap_dates_the_pages_that_turned_as_a_build_would(
     s3: Any, products: ProductsTable, small_release: Release, tmp_path: Path
 ) -> None:
     put_theme(s3, small_release.theme.to_json())
-    sitemap = next(each for each in small_release.objects if each.key == "sitemap.xml")
+    sitemap = next(object_ for object_ in small_release.objects if object_.key == "sitemap.xml")
     s3.put_object(Bucket="pages", Key=sitemap.key, Body=sitemap.read(), ContentType=sitemap.content_type)
     stock = Stock(Availability.OUT_OF_STOCK, 0, 1_790_000_000_000, "e1")
     observe(products, "scarf", "SCARF", stock)
     cdn = MemoryCloudFront()
     page_refresh(s3, products, cdn).refresh("scarf", reference="e1")
     built = build(make_small_shop(tmp_path), stock={"scarf": {"SCARF": stock}})
-    wanted = next(each for each in built.objects if each.key == "sitemap.xml").read().decode()
+    wanted = next(object_ for object_ in built.objects if object_.key == "sitemap.xml").read().decode()
     assert page(s3, "sitemap.xml") == wanted != sitemap.read().decode()
     head = s3.head_object(Bucket="pages", Key="sitemap.xml")
     assert (head["ContentType"], head["CacheControl"]) == (sitemap.content_type, sitemap.cache_control)
@@ -147,7 +147,7 @@ def test_the_pages_of_every_language_turn(s3: Any, german_release: Release) -> N
     put_theme(s3, german_release.theme.to_json())
     cdn = MemoryCloudFront()
     page_refresh(s3, products, cdn).refresh("scarf", reference="e1")
-    built = {each.key: each for each in german_release.objects}
+    built = {object_.key: object_ for object_ in german_release.objects}
     keys = ["index.html", "products/scarf", "shop/accessories", "shop/all"]
     german = ["de", *(f"de/{key}" for key in keys[1:])]
     for key in (*keys, *german):
@@ -185,7 +185,7 @@ def test_a_turn_is_logged_whole_and_names_its_very_writes_to_the_cdn(
     s3: Any, products: ProductsTable, small_release: Release, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put_theme(s3, small_release.theme.to_json())
-    sitemap = next(each for each in small_release.objects if each.key == "sitemap.xml")
+    sitemap = next(object_ for object_ in small_release.objects if object_.key == "sitemap.xml")
     s3.put_object(Bucket="pages", Key="sitemap.xml", Body=sitemap.read(), ContentType=sitemap.content_type)
     # A variant that nothing was observed of comes first.
     jacket = products.get("field-jacket")
@@ -216,7 +216,7 @@ def test_a_listing_shows_the_cards_it_has_by_now_without_products_that_are_gone(
     put_theme(s3, small_release.theme.to_json())
     turn = page_refresh(s3, products, MemoryCloudFront())
     edition = turn._themes.live().theme.editions[0]
-    listing = next(each for each in edition.listings if each.path == "/shop/outerwear")
+    listing = next(item for item in edition.listings if item.path == "/shop/outerwear")
     assert listing.slugs == ("field-jacket",)
     shown = turn._listing_page(edition.root, listing)
     # What was handed over is as old as the event; the theme says what is on the page.

@@ -144,7 +144,7 @@ def test_an_edit_of_what_is_not_there_does_nothing(code: str) -> None:
 
 
 def test_an_edit_that_others_are_in_the_way_of_is_tried_six_times() -> None:
-    s3 = scripted(*[each for _ in range(6) for each in (there(), error("412"))])
+    s3 = scripted(*[item for _ in range(6) for item in (there(), error("412"))])
     with pytest.raises(PageContested, match=r"^/products/hat$"):
         edit(s3)
     assert [method for method, _ in s3.asked] == ["get_object", "put_object"] * 6

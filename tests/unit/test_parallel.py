@@ -22,7 +22,7 @@ def test_results_come_in_the_order_of_the_chunks(workers: int) -> None:
 
     results = WorkerPool(workers).map_batches(squares, chunks)
 
-    assert [number for each in results for number in each] == squares(NUMBERS)
+    assert [number for result in results for number in result] == squares(NUMBERS)
     assert len(results) == len(chunks)
     assert not multiprocessing.active_children()
 
@@ -59,7 +59,7 @@ def test_what_only_others_fail_at_is_done_here() -> None:
 
     results = WorkerPool(3).map_batches(work, chunks_of(NUMBERS))
 
-    assert [number for each in results for number in each] == squares(NUMBERS)
+    assert [number for result in results for number in result] == squares(NUMBERS)
 
 
 def test_what_a_killed_process_took_is_done_here() -> None:
@@ -72,4 +72,4 @@ def test_what_a_killed_process_took_is_done_here() -> None:
 
     results = WorkerPool(3).map_batches(work, chunks_of(NUMBERS))
 
-    assert [number for each in results for number in each] == squares(NUMBERS)
+    assert [number for result in results for number in result] == squares(NUMBERS)

@@ -81,7 +81,7 @@ def typed(project: Project, *words: str, stdin: str | None = None) -> Result:
 
 def accesses(project: Project) -> list[tuple[str, str, str]]:
     said = json.loads(typed(project, "access-log", "--json").stdout)
-    return [(each["command"], each["subject"], each["operator"]) for each in said]
+    return [(item["command"], item["subject"], item["operator"]) for item in said]
 
 
 @pytest.mark.usefixtures("stage")

@@ -19,7 +19,7 @@ def test_a_noun_follows_its_number(count: int, said: str) -> None:
 
 
 def test_a_verb_does_too() -> None:
-    assert [pluralize(each, "line is", "lines are") for each in (1, 2)] == ["1 line is", "2 lines are"]
+    assert [pluralize(item, "line is", "lines are") for item in (1, 2)] == ["1 line is", "2 lines are"]
 
 
 @pytest.fixture

@@ -66,13 +66,13 @@ def site(small_release: Release, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def _write(release: Release, folder: Path) -> None:
-    for each in release.objects:
-        file = folder / each.key
+    for object_ in release.objects:
+        file = folder / object_.key
         # A key may be a folder's name as well: the home page of a language.
-        if any(other.key.startswith(f"{each.key}/") for other in release.objects):
+        if any(other.key.startswith(f"{object_.key}/") for other in release.objects):
             file /= "index.html"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(each.read())
+        file.write_bytes(object_.read())
 
 
 def test_every_item_has_a_price_and_every_price_its_page() -> None:
@@ -148,7 +148,7 @@ def test_each_change_of_availability_is_charged_and_an_event_without_one_is_not(
     def used(changes: int) -> dict[Item, float]:
         campaign = Campaign(1_000, 3600, availability_changes=changes)
         all_used = usage(campaign, PAGE, Measured.read(), site_bytes=0, refresh=REFRESH)
-        return {each.item: each.amount for each in all_used if each.of_refresh}
+        return {item.item: item.amount for item in all_used if item.of_refresh}
 
     assert used(0) == {}
     assert used(1_000) == {Item.INVALIDATIONS: 12_000, Item.S3_WRITES: 11_000}
@@ -202,13 +202,13 @@ def test_more_visitors_never_cost_less() -> None:
 
 def test_a_view_weighs_its_page_its_assets_and_its_pictures_as_sent(site: Path) -> None:
     weight = page_weight(site, "/products/field-jacket")
-    paths = [each.path for each in weight.fetched]
+    paths = [item.path for item in weight.fetched]
     assert paths[0] == "/products/field-jacket"
     assert not any(path.endswith((".css", ".svg")) for path in paths)  # they are in the page
     assert any(path.endswith(".avif") for path in paths)
     assert not any(path.endswith((".jpg", ".webp")) for path in paths)
     assert weight.requests == len(paths)
-    assert weight.bytes_sent == sum(each.body_bytes + HEAD_BYTES for each in weight.fetched)
+    assert weight.bytes_sent == sum(item.body_bytes + HEAD_BYTES for item in weight.fetched)
     page = weight.fetched[0]
     assert page.body_bytes < (site / "products/field-jacket").stat().st_size / 2
 

@@ -26,10 +26,10 @@ def project(small_release: Release, tmp_path_factory: pytest.TempPathFactory) ->
     project = Project(tmp_path_factory.mktemp("shop"))
     project.site.mkdir()
     (project.site / "site.toml").touch()
-    for each in small_release.objects:
-        file = project.output / "site" / each.key
+    for object_ in small_release.objects:
+        file = project.output / "site" / object_.key
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(each.read())
+        file.write_bytes(object_.read())
     return project
 
 

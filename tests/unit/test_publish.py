@@ -232,7 +232,7 @@ def test_a_publish_that_dies_at_any_request_breaks_no_page_and_is_finished_by_th
             env.sink.objects.clear()
     env.sink.deaf_from = None
     env.publish_release(small_release)
-    assert env.content() == {f"pages/{each.key}": each.read() for each in small_release.objects}
+    assert env.content() == {f"pages/{object_.key}": object_.read() for object_ in small_release.objects}
     assert env.publish_release(small_release).uploaded == 0
 
 

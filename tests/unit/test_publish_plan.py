@@ -37,12 +37,12 @@ def test_a_changed_header_is_a_change(small_release: Release) -> None:
 
 def test_a_vanished_page_goes_at_once_and_a_vanished_asset_a_week_later(small_release: Release) -> None:
     rest = tuple(
-        each
-        for each in small_release.objects
-        if each.key != "products/scarf" and not each.key.startswith("pictures/scarf")
+        object_
+        for object_ in small_release.objects
+        if object_.key != "products/scarf" and not object_.key.startswith("pictures/scarf")
     )
     smaller = replace(small_release, objects=rest)
-    pictures = {each.key for each in small_release.objects if each.key.startswith("pictures/scarf")}
+    pictures = {object_.key for object_ in small_release.objects if object_.key.startswith("pictures/scarf")}
     first = diff(live(small_release), smaller, at_ms=1000)
     assert [(removal.key, removal.reason) for removal in first.removals] == [("products/scarf", Reason.GONE)]
     assert first.pages_touched == ("/products/scarf",)
@@ -55,8 +55,8 @@ def test_a_vanished_page_goes_at_once_and_a_vanished_asset_a_week_later(small_re
 
 
 def test_an_asset_that_comes_back_is_neither_deleted_nor_put(small_release: Release) -> None:
-    asset = next(each for each in small_release.objects if each.kind is Kind.ASSET)
-    others = tuple(each for each in small_release.objects if each != asset)
+    asset = next(object_ for object_ in small_release.objects if object_.kind is Kind.ASSET)
+    others = tuple(object_ for object_ in small_release.objects if object_ != asset)
     smaller = replace(small_release, objects=others)
     gone = diff(live(small_release), smaller, at_ms=0)
     back = diff(gone.manifest, small_release, at_ms=RETIRED_KEPT_MS)
@@ -85,7 +85,7 @@ def test_what_a_publish_that_never_ended_may_have_touched_is_put_again(small_rel
         live(small_release), in_doubt=("products/scarf", "products/never-ended"), claim=Claim("o", 1)
     )
     plan = diff(died, small_release, at_ms=0)
-    assert [(each.site_object.key, each.reason) for each in plan.uploads] == [
+    assert [(upload.site_object.key, upload.reason) for upload in plan.uploads] == [
         ("products/scarf", Reason.IN_DOUBT)
     ]
     assert [removal.key for removal in plan.removals] == ["products/never-ended"]

@@ -824,7 +824,7 @@ def test_a_plan_has_every_step_and_the_manifest_that_is_true_after_it(small_rele
         2,
         Manifest(
             release.id,
-            {each.key: fingerprint(each) for each in release.objects},
+            {object_.key: fingerprint(object_) for object_ in release.objects},
             {"assets/gone": at_ms, "pictures/gone": at_ms, "assets/waits": week_ago + 1},
             theme_digest(release.theme),
             (Kept(release.id, at_ms, len(release.products), 4), Kept("old", week_ago, 1, 2)),
@@ -866,13 +866,13 @@ def test_an_answers_page_of_a_dropped_locale_is_put_in_the_words_of_the_first(
     live = Manifest("old", {"de/waitlist/unsubscribed": "1", "de/products/x": "1", "fr/waitlist/none": "1"})
     in_doubt = replace(live, in_doubt=("it/waitlist/unsubscribed",))
     plan = diff(in_doubt, with_objects(small_release, first, about), at_ms=0)
-    assert [(each.site_object, each.reason) for each in plan.uploads] == [
+    assert [(upload.site_object, upload.reason) for upload in plan.uploads] == [
         (first, Reason.NEW),
         (about, Reason.NEW),
         (replace(first, key="de/waitlist/unsubscribed"), Reason.CHANGED),
         (replace(first, key="it/waitlist/unsubscribed"), Reason.IN_DOUBT),
     ]
-    assert [each.key for each in plan.removals] == ["de/products/x", "fr/waitlist/none"]
+    assert [removal.key for removal in plan.removals] == ["de/products/x", "fr/waitlist/none"]
 
 
 # ---- what is kept ----
@@ -896,11 +896,11 @@ def test_makings_are_packed_as_one_document_that_is_always_the_same(small_releas
     ]
     assert list(document["pictures"]) == sorted(source.products.image_variants)
     back = unpack(content, "r")
-    assert back.assets == tuple(replace(each, body=b"") for each in source.assets)
+    assert back.assets == tuple(replace(asset, body=b"") for asset in source.assets)
     assert (back.theme, back.contents) == (source.theme, source.contents)
     assert (back.redirects, back.root_files) == (source.redirects, source.root_files)
     assert back.products.image_variants == {
-        name: tuple(replace(each, file=Path()) for each in each_size)
+        name: tuple(replace(item, file=Path()) for item in each_size)
         for name, each_size in source.products.image_variants.items()
     }
     assert source_key("r") == "releases/r.json.gz"
@@ -1161,7 +1161,7 @@ def test_a_claims_file_remembers_a_hundred_tokens_of_its_lock(tmp_path: Path) ->
     assert len(set(tokens)) == 101
     assert {len(token) for token in tokens} == {16}
     assert json.loads(file.read_text()) == {"lock": "lock", "tokens": tokens[1:]}
-    assert [each.name for each in tmp_path.iterdir()] == ["claims.json"]
+    assert [file_.name for file_ in tmp_path.iterdir()] == ["claims.json"]
     assert target.claimant_of(file, "lock").ended == frozenset(tokens[1:])
     for broken in ("{", "[]", "{}", '{"lock": "lock"}', '{"lock": "lock", "tokens": 3}'):
         file.write_text(broken)

@@ -36,7 +36,7 @@ def put(shop: Project, key: str, body: bytes | str) -> None:
 
 
 def bodies(release: Release) -> dict[str, bytes]:
-    return {each.key: each.read() for each in release.objects}
+    return {object_.key: object_.read() for object_ in release.objects}
 
 
 def leads_to(body: bytes) -> tuple[str, str, str]:
@@ -56,7 +56,7 @@ def leads_to(body: bytes) -> tuple[str, str, str]:
 def mistakes_of(shop: Project) -> list[str]:
     with pytest.raises(CatalogueInvalid) as caught:
         build(shop)
-    return [str(each) for each in caught.value.mistakes]
+    return [str(mistake) for mistake in caught.value.mistakes]
 
 
 def test_an_old_address_leads_on_with_and_without_a_script(shop: Project) -> None:
@@ -106,7 +106,7 @@ def test_redirects_under_a_page_or_to_nowhere_are_mistakes(shop: Project) -> Non
     redirect(shop, '"/products/scarf" = "/privacy"', '"/x" = "/products/nothing"', '"/y" = "/ads.txt"')
     put(shop, "ads.txt", "google.com, pub-1, DIRECT")
 
-    assert [each.partition(": expected")[0] for each in mistakes_of(shop)] == [
+    assert [item.partition(": expected")[0] for item in mistakes_of(shop)] == [
         "site/redirects.toml:2: \"/products/scarf\" = '/products/scarf'",
         "site/redirects.toml:3: \"/x\" = '/products/nothing'",
     ]
@@ -120,7 +120,7 @@ def test_a_redirect_whose_line_goes_is_removed_from_the_live_shop(shop: Project)
 
     plan = diff(first.manifest, build(shop), at_ms=2)
 
-    assert [(each.key, each.reason) for each in plan.removals] == [
+    assert [(removal.key, removal.reason) for removal in plan.removals] == [
         ("old", Reason.GONE),
         ("old/", Reason.GONE),
     ]
@@ -171,7 +171,7 @@ def test_files_at_the_root_are_served_byte_for_byte_and_hidden_ones_are_not(shop
     for key in hidden:
         put(shop, key, "secret")
 
-    made = {each.key: each for each in build(shop).objects}
+    made = {object_.key: object_ for object_ in build(shop).objects}
 
     assert {key: (made[key].read(), made[key].content_type) for key in ROOT_FILES} == ROOT_FILES
     assert all(made[key].cache_control.startswith("public, max-age=0") for key in ROOT_FILES)
@@ -199,7 +199,7 @@ def test_links_and_large_files_are_mistakes(shop: Project) -> None:
     put(shop, "large.txt", bytes(ROOT_FILE_BYTES_MAX + 1))
     (shop.site / "root/link.txt").symlink_to("/etc/hostname")
 
-    assert [each.partition(": expected ")[2] for each in mistakes_of(shop)] == [
+    assert [item.partition(": expected ")[2] for item in mistakes_of(shop)] == [
         f"at most {ROOT_FILE_BYTES_MAX} bytes",
         "a file or a folder, not a link",
     ]
@@ -222,6 +222,6 @@ def test_a_release_that_can_be_gone_back_to_keeps_redirects_and_root_files(shop:
     kept = unpack(pack(source), source.theme.release)
 
     assert kept.root_files == source.root_files
-    assert [(each.source, each.target) for each in kept.redirects] == [("/old", "/privacy")]
+    assert [(item.source, item.target) for item in kept.redirects] == [("/old", "/privacy")]
     redirect(shop)
     assert build(shop).id != source.theme.release

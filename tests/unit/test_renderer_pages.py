@@ -59,7 +59,7 @@ EVIL = "</script><script>alert(1)</script>{{ shop.sender }}{% raw %}\"'&\u2028"
 
 
 def shelf_of(renderer: Renderer, *stocked: tuple[Product, Mapping[str, Stock]]) -> str:
-    return renderer.listing(SHELF, [partial(renderer.card, *each) for each in stocked])
+    return renderer.listing(SHELF, [partial(renderer.card, *item) for item in stocked])
 
 
 def theme(shop: Shop = SHOP) -> Theme:
@@ -84,7 +84,7 @@ def theme(shop: Shop = SHOP) -> Theme:
 
 
 def stock(**availability: Availability) -> dict[str, Stock]:
-    return {sku.replace("_", "-"): Stock(each, None, 1, "e1") for sku, each in availability.items()}
+    return {sku.replace("_", "-"): Stock(item, None, 1, "e1") for sku, item in availability.items()}
 
 
 class Page(HTMLParser):
@@ -116,7 +116,7 @@ class Page(HTMLParser):
             self.scripts.append(data)
 
     def all(self, tag: str) -> list[dict[str, str]]:
-        return [values for _, each, values in self.elements if each == tag]
+        return [values for _, element, values in self.elements if element == tag]
 
     def skus(self, form: str) -> list[tuple[str, str]]:
         return [
@@ -176,15 +176,15 @@ def test_a_discontinued_variant_can_neither_be_bought_nor_waited_for() -> None:
 def test_several_variants_are_ticked_and_a_single_one_goes_along() -> None:
     several, single = product_page(JACKET, {}), product_page(ONE_SCARF, {})
 
-    assert {each["type"] for each in several.all("input") if "data-sku" in each} == {"checkbox"}
-    assert {each["type"] for each in single.all("input") if "data-sku" in each} == {"hidden"}
+    assert {item["type"] for item in several.all("input") if "data-sku" in item} == {"checkbox"}
+    assert {item["type"] for item in single.all("input") if "data-sku" in item} == {"hidden"}
 
 
 def test_buying_leads_to_the_checkout_with_the_sku() -> None:
     page = product_page(ONE_SCARF, stock(SCARF=Availability.IN_STOCK))
 
     (form,) = page.all("form")
-    fields = {each["name"]: each["value"] for each in page.all("input")}
+    fields = {item["name"]: item["value"] for item in page.all("input")}
     assert (form["action"], form["method"]) == ("https://pay.heron.example/cart", "get")
     assert fields == {"shop": "7", "item": "SCARF"}
 
@@ -192,8 +192,8 @@ def test_buying_leads_to_the_checkout_with_the_sku() -> None:
 def test_the_waitlist_form_needs_no_script_and_has_what_the_api_reads() -> None:
     page = product_page(ONE_SCARF, {})
 
-    form = next(each for each in page.all("form") if each.get("id") == "waitlist")
-    fields = {each["name"]: each for each in page.all("input")}
+    form = next(item for item in page.all("form") if item.get("id") == "waitlist")
+    fields = {item["name"]: item for item in page.all("input")}
     assert (form["action"], form["method"]) == ("/api/waitlist", "post")
     assert set(fields) == {"sku", "page", "stamp", "knot", "email"}
     assert fields["page"]["value"] == "/products/scarf"
@@ -201,19 +201,19 @@ def test_the_waitlist_form_needs_no_script_and_has_what_the_api_reads() -> None:
     assert (honeypot["autocomplete"], honeypot["tabindex"]) == ("off", "-1")
     # The attributes by which 1Password, LastPass, Bitwarden and Dashlane leave a field alone.
     assert {"data-1p-ignore", "data-lpignore", "data-bwignore", "data-form-type"} <= honeypot.keys()
-    (trap,) = [each for each in page.all("p") if each.get("class") == "trap"]
+    (trap,) = [item for item in page.all("p") if item.get("class") == "trap"]
     assert trap["aria-hidden"] == "true"
     assert "inert" in trap
     assert fields["email"]["type"] == "email"
     assert "waitlist-email-error" in fields["email"]["aria-describedby"]
-    assert [each["role"] for each in page.all("p") if "role" in each] == ["status"]
+    assert [item["role"] for item in page.all("p") if "role" in item] == ["status"]
 
 
 def test_the_waitlist_form_is_stamped_for_the_variants_it_offers() -> None:
     stamps = FormStamps.of(b"identity", at_ms=0)
     held = stock(FJ_S=Availability.IN_STOCK, FJ_M=Availability.OUT_OF_STOCK)
     page = Page(Renderer(theme()).product(JACKET, held, stamps))
-    fields = {each["name"]: each.get("value", "") for each in page.all("input")}
+    fields = {item["name"]: item.get("value", "") for item in page.all("input")}
     assert stamps.read(fields["stamp"]) == Offer(("FJ-M", "FJ-L"))
     assert fields["stamp"].count(".") == 4
 
@@ -221,11 +221,11 @@ def test_the_waitlist_form_is_stamped_for_the_variants_it_offers() -> None:
 def test_a_page_says_whether_a_email_has_to_be_answered() -> None:
     single = theme(replace(SHOP, opt_in=OptIn.SINGLE))
     stamps = FormStamps.of(b"identity", at_ms=0)
-    asks, takes = (Renderer(each).product(ONE_SCARF, {}, stamps) for each in (theme(), single))
+    asks, takes = (Renderer(item).product(ONE_SCARF, {}, stamps) for item in (theme(), single))
     assert "You get a link first" in asks
     assert "on the list at once" in takes
     assert "link first" not in takes
-    (stamp,) = (each["value"] for each in Page(takes).all("input") if each["name"] == "stamp")
+    (stamp,) = (item["value"] for item in Page(takes).all("input") if item["name"] == "stamp")
     assert stamps.read(stamp).opt_in is OptIn.SINGLE
     assert "Now check your inbox" in Renderer(theme()).page("waitlist-thanks.html")
     assert "Nothing more to do" in Renderer(Theme.from_json(single.to_json())).page("waitlist-thanks.html")
@@ -236,7 +236,7 @@ def test_a_form_to_be_sent_once_more_has_every_field_escaped() -> None:
     html = Renderer(theme()).page(
         "form-again.html", problems=["<b>Old</b>"], fields=fields, action="/api/waitlist"
     )
-    sent = [(each["name"], each["value"]) for each in Page(html).all("input")]
+    sent = [(item["name"], item["value"]) for item in Page(html).all("input")]
     assert sent == fields
     assert "<b>" not in html
     assert "<script>@" not in html
@@ -252,12 +252,12 @@ def test_the_json_ld_says_each_variant_in_schema_org_words() -> None:
     assert document["image"] == ["https://www.heron.example/pictures/jacket-960-aa.jpg"]
     assert "brand" not in document, "a product without a brand is not the shop's own"
     variants = document["hasVariant"]
-    assert [(each["sku"], each["name"], each["size"]) for each in variants] == [
+    assert [(variant["sku"], variant["name"], variant["size"]) for variant in variants] == [
         ("FJ-S", "Field Jacket, S", "S"),
         ("FJ-M", "Field Jacket, M", "M"),
         ("FJ-L", "Field Jacket, L", "L"),
     ]
-    assert [(each["offers"]["price"], each["offers"]["availability"]) for each in variants] == [
+    assert [(variant["offers"]["price"], variant["offers"]["availability"]) for variant in variants] == [
         ("148.00", "https://schema.org/InStock"),
         ("148.00", "https://schema.org/OutOfStock"),
         ("148.00", "https://schema.org/OutOfStock"),
@@ -321,8 +321,8 @@ def test_the_only_style_is_the_themes_own_and_the_only_one_the_page_allows() -> 
 def test_a_page_of_the_catalogue_names_its_own_address() -> None:
     page = product_page(JACKET, {})
 
-    links = {each["rel"]: each["href"] for each in page.all("link")}
-    meta = {each.get("property") or each.get("name"): each.get("content") for each in page.all("meta")}
+    links = {item["rel"]: item["href"] for item in page.all("link")}
+    meta = {item.get("property") or item.get("name"): item.get("content") for item in page.all("meta")}
     assert links["canonical"] == meta["og:url"] == "https://www.heron.example/products/field-jacket"
     assert meta["og:title"] == "Field Jacket – Heron & Daughters"
     assert meta["description"] == meta["og:description"] == "A waxed jacket."
@@ -340,7 +340,7 @@ def test_a_card_says_in_words_what_cannot_be_bought() -> None:
 def test_a_listing_keeps_the_order_it_is_given() -> None:
     page = Page(shelf_of(Renderer(theme()), (ONE_SCARF, {}), (JACKET, {})))
 
-    links = [each["href"] for each in page.all("a") if each["href"].startswith("/products/")]
+    links = [item["href"] for item in page.all("a") if item["href"].startswith("/products/")]
     assert links == ["/products/scarf", "/products/field-jacket"]
 
 

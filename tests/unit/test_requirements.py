@@ -35,14 +35,14 @@ def closure(names: list[str], packages: dict[str, Any]) -> set[str]:
         name = names.pop()
         if name not in reached:
             reached.add(name)
-            names += [each["name"] for each in packages[name].get("dependencies", ())]
+            names += [dependency["name"] for dependency in packages[name].get("dependencies", ())]
     return reached
 
 
 def test_it_names_what_the_cloud_group_needs_and_nothing_else() -> None:
     packages = locked()
     group = packages["spillway"]["dev-dependencies"]["cloud"]
-    assert required().keys() == closure([each["name"] for each in group], packages)
+    assert required().keys() == closure([item["name"] for item in group], packages)
 
 
 def test_every_version_and_digest_is_the_locks() -> None:

@@ -53,9 +53,9 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
 @pytest.fixture(scope="module")
 def pages(release: Release) -> dict[str, str]:
     return {
-        each.key: each.read().decode()
-        for each in release.objects
-        if each.content_type.startswith("text/html")
+        object_.key: object_.read().decode()
+        for object_ in release.objects
+        if object_.content_type.startswith("text/html")
     }
 
 
@@ -100,7 +100,7 @@ def test_styles_name_no_left_and_no_right() -> None:
     value = r"([^ ;}\"]+)"
     four = rf"(?:margin|padding):{value} {value} {value} {value}[;}}\"]"
     sides = re.findall(four, "".join([styles, *emails]))
-    assert [each for each in sides if each[1] != each[3]] == []
+    assert [side for side in sides if side[1] != side[3]] == []
     assert not any(
-        re.search(r"(?:align=\"(?:left|right)\"|text-align:(?:left|right))", each) for each in emails
+        re.search(r"(?:align=\"(?:left|right)\"|text-align:(?:left|right))", email) for email in emails
     )

@@ -166,7 +166,7 @@ def test_only_the_last_releases_are_kept(small_release: Release) -> None:
     for number in range(RELEASES_KEPT_MAX + 2):
         plan = diff(live, named(small_release, f"r{number}"), at_ms=number)
         live = plan.manifest
-    assert [each.release for each in live.kept] == [f"r{number}" for number in range(11, 1, -1)]
+    assert [item.release for item in live.kept] == [f"r{number}" for number in range(11, 1, -1)]
     assert plan.dropped_releases == ("r1",)
     again = diff(live, named(small_release, "r5"), at_ms=99)
     newest = again.manifest.kept[0]
@@ -175,8 +175,8 @@ def test_only_the_last_releases_are_kept(small_release: Release) -> None:
 
 
 def test_what_a_kept_release_needs_stays_and_goes_with_it(small_release: Release) -> None:
-    asset = next(each for each in small_release.objects if each.kind is Kind.ASSET)
-    others = tuple(each for each in small_release.objects if each is not asset)
+    asset = next(object_ for object_ in small_release.objects if object_.kind is Kind.ASSET)
+    others = tuple(object_ for object_ in small_release.objects if object_ is not asset)
     live = diff(Manifest(), small_release, at_ms=0).manifest
     removed_by: list[str] = []
     for number in range(RELEASES_KEPT_MAX):
@@ -192,7 +192,7 @@ def test_kept_makings_come_back_as_they_were(small_release: Release) -> None:
     back = unpack(pack(source), small_release.id)
     assert pack(back) == pack(source)
     assert (back.theme, back.contents) == (source.theme, source.contents)
-    assert [each.product for each in back.products] == [each.product for each in source.products]
+    assert [product.product for product in back.products] == [product.product for product in source.products]
     assert ReleaseSource.of(back.theme, back.products, back.contents, back.assets).theme == source.theme
 
 

@@ -25,7 +25,7 @@ RUNBOOKS = {file.name: file.read_text() for file in sorted((ROOT / "docs" / "run
 
 def alarms() -> set[str]:
     resources = template()["Resources"]
-    return {name for name, each in resources.items() if each.get("Type") == "AWS::CloudWatch::Alarm"}
+    return {name for name, resource in resources.items() if resource.get("Type") == "AWS::CloudWatch::Alarm"}
 
 
 def test_every_alarm_has_one_runbook_and_no_runbook_explains_an_alarm_that_is_not_there() -> None:

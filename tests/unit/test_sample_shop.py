@@ -50,7 +50,7 @@ class Page(HTMLParser):
         if values.get("src", "").startswith("data:"):
             return
         self.files += [values[name] for name in ("src",) if name in values]
-        self.files += [each.split()[0] for each in values.get("srcset", "").split(",") if each.strip()]
+        self.files += [part.split()[0] for part in values.get("srcset", "").split(",") if part.strip()]
         if tag == "link" and values.get("rel") == "icon" and not values["href"].startswith("data:"):
             self.files.append(values["href"])
         if tag == "img":
@@ -75,9 +75,9 @@ def release(site: Path) -> Release:
 @pytest.fixture(scope="module")
 def pages(release: Release) -> dict[str, str]:
     return {
-        "/" if each.key == "index.html" else f"/{each.key}": each.read().decode()
-        for each in release.objects
-        if each.kind is not Kind.ASSET and each.content_type.startswith("text/html")
+        "/" if object_.key == "index.html" else f"/{object_.key}": object_.read().decode()
+        for object_ in release.objects
+        if object_.kind is not Kind.ASSET and object_.content_type.startswith("text/html")
     }
 
 
@@ -87,7 +87,7 @@ def test_nothing_is_left_untold_in_any_language(release: Release) -> None:
 
 def test_every_link_and_anchor_leads_somewhere(release: Release, pages: dict[str, str]) -> None:
     read = {path: Page(html) for path, html in pages.items()}
-    keys = {f"/{each.key}" for each in release.objects}
+    keys = {f"/{object_.key}" for object_ in release.objects}
     broken = []
     for path, page in read.items():
         for link in page.links:
@@ -113,9 +113,9 @@ def test_no_page_names_a_place_twice_or_asks_anybody_else_for_anything(pages: di
 def test_every_picture_has_its_size_and_its_words_and_waits_below_the_fold(pages: dict[str, str]) -> None:
     for path, html in pages.items():
         shown = Page(html).pictures
-        assert all(each["width"].isdigit() and each["height"].isdigit() for each in shown), path
-        assert all("alt" in each for each in shown), path
-        assert all(each.get("loading") == "lazy" for each in shown[2:]), path
+        assert all(item["width"].isdigit() and item["height"].isdigit() for item in shown), path
+        assert all("alt" in item for item in shown), path
+        assert all(item.get("loading") == "lazy" for item in shown[2:]), path
 
 
 def test_structured_data_is_what_search_engines_require(release: Release, pages: dict[str, str]) -> None:
@@ -132,8 +132,8 @@ def test_structured_data_is_what_search_engines_require(release: Release, pages:
 
 
 def test_every_page_that_may_be_listed_says_where_it_lives(release: Release, pages: dict[str, str]) -> None:
-    root = ET.fromstring(next(each for each in release.objects if each.key == "sitemap.xml").read())
-    listed = [each.text or "" for each in root.iter("{http://www.sitemaps.org/schemas/sitemap/0.9}loc")]
+    root = ET.fromstring(next(object_ for object_ in release.objects if object_.key == "sitemap.xml").read())
+    listed = [item.text or "" for item in root.iter("{http://www.sitemaps.org/schemas/sitemap/0.9}loc")]
     for path in (url.removeprefix(release.theme.shop.base_url) for url in listed):
         canonical = f'<link rel="canonical" href="{release.theme.shop.base_url}{path}">'
         assert canonical in pages[path], path
@@ -169,8 +169,8 @@ def test_the_nu_html_checker_finds_no_error(pages: dict[str, str], tmp_path: Pat
         check=False,
     )
     told = [
-        f"{names.get(Path(each.get('url', '')).name)}: {each['message']}"
-        for each in json.loads(done.stderr)["messages"]
+        f"{names.get(Path(message.get('url', '')).name)}: {message['message']}"
+        for message in json.loads(done.stderr)["messages"]
     ]
     assert told == []
 

@@ -65,10 +65,10 @@ def test_a_restock_is_written_down_before_its_first_step_is_queued(
 def test_a_lease_outlasts_every_function_that_could_hold_it() -> None:
     config: dict[str, Any] = json.loads((ROOT / ".chalice" / "config.json").read_text())
     timeouts_s = {config["lambda_timeout"]} | {
-        each["lambda_timeout"]
+        function["lambda_timeout"]
         for stage in config.get("stages", {}).values()
-        for each in (stage, *stage.get("lambda_functions", {}).values())
-        if "lambda_timeout" in each
+        for function in (stage, *stage.get("lambda_functions", {}).values())
+        if "lambda_timeout" in function
     }
     assert max(timeouts_s) == 20
     assert max(timeouts_s) * 1000 + 10_000 <= LEASE_MS

@@ -59,8 +59,8 @@ def held_to(shape: Any, value: Any) -> None:
             held_to(shape.members[name], member)
     elif shape.type_name == "list":
         assert len(value) <= shape.metadata.get("max", len(value)), shape.name
-        for each in value:
-            held_to(shape.member, each)
+        for item in value:
+            held_to(shape.member, item)
     elif shape.type_name == "string":
         assert not shape.enum or value in shape.enum, shape.name
         assert shape.metadata.get("min", 0) <= len(value) <= shape.metadata.get("max", len(value)), shape.name

@@ -328,15 +328,15 @@ def test_each_event_is_kept_in_its_order_and_logged(
         "bounced_soft": soft if details == SOFT else [],
         "delivered": [("history", "ada"), *([record(now_ms, delivered=sent)] if known else [])],
     }
-    made = [(each[0], *each[2:]) if isinstance(each[1], Feedback) else each for each in calls.made]
+    made = [(item[0], *item[2:]) if isinstance(item[1], Feedback) else item for item in calls.made]
     stored = [STORE] if sku else []
     hard = state in {"bounced", "complained"}
     of_mailbox = remembered.get(state, [])
     assert made == ([*of_mailbox, *stored, (*COUNT, {"at_ms": now_ms})] if hard else [*stored, *of_mailbox])
-    heard = [each[1] for each in calls.made if isinstance(each[1], Feedback)]
+    heard = [item[1] for item in calls.made if isinstance(item[1], Feedback)]
     assert all(
-        (each.state, each.shopper, each.sku, each.sent_at_ms) == (state, "ada", sku, SENT_MS)
-        for each in heard
+        (item.state, item.shopper, item.sku, item.sent_at_ms) == (state, "ada", sku, SENT_MS)
+        for item in heard
     )
     assert logged(capsys) == [
         {"event": "email_feedback", "state": state, "shopper": "ada", "sku": sku, "news": bool(sku)}
@@ -354,7 +354,7 @@ def test_each_new_complaint_has_the_days_judged_by_their_emails(clock: Clock, co
     )
     desk = SesEventHandler(calls, calls, calls, clock, topic=TOPIC, configuration_set=SET)
     desk.handle(notification(event("Complaint", {"email": "already", "shopper": "ada", "sku": "A"})))
-    asked = [each for each in calls.made if each[0] in {"emails_by_day", "bounced_and_complained", "pause"}]
+    asked = [item for item in calls.made if item[0] in {"emails_by_day", "bounced_and_complained", "pause"}]
     days = asked[1][1]
     assert (days[0], days[-1], len(days)) in {
         (today - timedelta(days=WINDOW_DAYS - 1), today, WINDOW_DAYS),

@@ -51,19 +51,19 @@ def name_picture(shop: Project, name: str, colour: str = "red") -> None:
 
 
 def page(release: Release, key: str) -> str:
-    return next(each for each in release.objects if each.key == key).read().decode()
+    return next(object_ for object_ in release.objects if object_.key == key).read().decode()
 
 
 def addresses_of(text: str) -> set[str]:
     """Every address of a picture on a product's page, however it is said."""
     base_url = "https://www.heron.example"
     document = json.loads(re.findall(r'<script type="application/ld\+json">(.*?)</script>', text)[0])
-    srcsets = [unescape(each) for each in re.findall(r'srcset="([^"]*)"', text)]
+    srcsets = [unescape(found) for found in re.findall(r'srcset="([^"]*)"', text)]
     return {
-        *(each.split(" ")[0] for srcset in srcsets for each in srcset.split(", ")),
+        *(part.split(" ")[0] for srcset in srcsets for part in srcset.split(", ")),
         *re.findall(r'<img src="(/[^"]*)"', text),
-        *(each.removeprefix(base_url) for each in re.findall(r'"og:image" content="([^"]*)"', text)),
-        *(each.removeprefix(base_url) for each in document["image"]),
+        *(found.removeprefix(base_url) for found in re.findall(r'"og:image" content="([^"]*)"', text)),
+        *(item.removeprefix(base_url) for item in document["image"]),
     }
 
 
@@ -78,13 +78,13 @@ def test_pictures_of_any_name_have_one_plain_address_everywhere(shop: Project) -
 
     release = build(shop)
 
-    keys = {each.key for each in release.objects}
+    keys = {object_.key for object_ in release.objects}
     plain = re.compile(r"/pictures/[A-Za-z0-9-]{1,60}-(320|400)-[0-9a-f]{10}\.[a-z]+")
     for slug in ("scarf", "field-jacket"):
         addresses = addresses_of(page(release, f"products/{slug}"))
         assert len(addresses) == 21  # of each picture, AVIF, WebP and JPEG in the one width there is
-        assert {each.removeprefix("/") for each in addresses} <= keys
-        assert all(plain.fullmatch(each) for each in addresses)
+        assert {address.removeprefix("/") for address in addresses} <= keys
+        assert all(plain.fullmatch(address) for address in addresses)
 
 
 def test_the_preview_serves_pictures_of_odd_names(shop: Project) -> None:
@@ -106,8 +106,10 @@ def test_files_alike_but_for_odd_signs_stay_apart(shop: Project) -> None:
 
     release = build(shop)
 
-    jpegs = {each.key: each for each in release.objects if re.match(r"pictures/a-b-.*jpg", each.key)}
-    colours = {Image.open(BytesIO(each.read())).getpixel((0, 0)) for each in jpegs.values()}
+    jpegs = {
+        object_.key: object_ for object_ in release.objects if re.match(r"pictures/a-b-.*jpg", object_.key)
+    }
+    colours = {Image.open(BytesIO(jpeg.read())).getpixel((0, 0)) for jpeg in jpegs.values()}
     assert colours == {(0, 0, 254), (254, 0, 0)}
 
 
@@ -139,7 +141,9 @@ def test_a_picture_that_breaks_off_is_named_with_every_place_that_shows_it(shop:
     with pytest.raises(CatalogueInvalid) as caught:
         build(shop)
 
-    assert [(each.file, each.line, each.field, each.value) for each in caught.value.mistakes] == [
+    assert [
+        (mistake.file, mistake.line, mistake.field, mistake.value) for mistake in caught.value.mistakes
+    ] == [
         ("site/products/field-jacket.toml", 16, "pictures[0].file", "jacket.webp"),
         ("site/products/scarf.toml", 8, "pictures[0].file", "jacket.webp"),
     ]
@@ -158,7 +162,7 @@ def test_the_command_goes_on_without_broken_pictures_and_lists_them(shop: Projec
         result = CliRunner().invoke(cli, ["build", "--skip-broken-pictures"], obj=shop)
         assert result.exit_code == 0, result.output
         listed = result.output.partition("2 pictures left out:\n")[2].splitlines()
-        assert [each.split(": ")[0].strip() for each in listed] == [
+        assert [item.split(": ")[0].strip() for item in listed] == [
             "site/site.toml:24",
             "site/products/field-jacket.toml:16",
         ]

@@ -24,8 +24,8 @@ def test_a_long_sitemap_goes_into_files_that_name_every_page_once() -> None:
     files = sitemaps(SHOP, [(EDITION, dict.fromkeys(paths))], 3)
     index = ET.fromstring(files.pop("sitemap.xml"))
     assert index.tag == f"{SITEMAP}sitemapindex"
-    assert [each.text for each in index.iter(f"{SITEMAP}loc")] == [f"{SHOP}/{key}" for key in files]
-    listed = [each.text for file in files.values() for each in ET.fromstring(file).iter(f"{SITEMAP}loc")]
+    assert [item.text for item in index.iter(f"{SITEMAP}loc")] == [f"{SHOP}/{key}" for key in files]
+    listed = [item.text for file in files.values() for item in ET.fromstring(file).iter(f"{SITEMAP}loc")]
     assert sorted(map(str, listed)) == sorted(f"{SHOP}{path}" for path in paths)
     assert all(f"<loc>{SHOP}{path.replace('&', '&amp;')}<" in files[part_key(path, 3)] for path in paths)
 

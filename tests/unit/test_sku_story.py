@@ -157,11 +157,11 @@ def test_the_page_offers_every_sku_as_it_is_and_links_to_it_by_safe_ids(
     page = page_of(shop, odd_release)
     assert page.values("checkbox") == list(OWN[:-1])
     assert page.values("radio") == [OWN[-1]]
-    wanted = [each for each in page.ids if each.startswith("wait-")]
+    wanted = [id_ for id_ in page.ids if id_.startswith("wait-")]
     assert len(set(wanted)) == len(OWN) - 1
-    assert [each for each in page.fragments if each.startswith("wait-")] == wanted
+    assert [fragment for fragment in page.fragments if fragment.startswith("wait-")] == wanted
     assert "wait-cam-4567" in wanted
-    assert all(re.fullmatch(r"[A-Za-z0-9_-]+", each) for each in wanted)
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]+", item) for item in wanted)
 
 
 def test_a_page_is_data_whatever_its_skus_are(odd_release: Release) -> None:
@@ -246,7 +246,7 @@ def restock(shop: TestShop, sku: str) -> None:
     before = row(shop)
     assert Availabilities(shop.products).apply(known).outcome == "changed"
     opened = restocks(shop.slug, stock_from(before), stock_from(row(shop)), at_ms=shop.clock())
-    assert [each.sku for each in opened] == [sku]
+    assert [item.sku for item in opened] == [sku]
     shop.restocking.open_restock(opened[0])
     messages: list[WaveMessage] = [from_json(to_json(message)) for message in shop.queue.messages]
     assert messages == shop.queue.messages
@@ -290,7 +290,7 @@ def test_feedback_about_an_email_finds_the_entry_it_was_about(
     assert (feedback.shopper, feedback.sku) == (shopper, sku)
     assert DeliverabilityTable(shop.dynamodb, shop.entries_name, shop.sending_name).store(feedback)
     kept = ShoppersTable(shop.dynamodb, shop.entries_name).kept(shopper)
-    assert {each.entry.sku: each.facts.get("feedback") for each in kept}[sku] == "bounced"
+    assert {item.entry.sku: item.facts.get("feedback") for item in kept}[sku] == "bounced"
     ShoppersTable(shop.dynamodb, shop.entries_name).erase(shopper)
 
 
@@ -347,7 +347,7 @@ def test_a_form_for_what_the_page_does_not_offer_is_refused(clock: Clock) -> Non
     ):
         with pytest.raises(Problem) as refused:
             posted("ada@example.com", sku, stamp, clock())
-        assert [(each.name, each.detail) for each in refused.value.errors] == [("sku", detail)]
+        assert [(error.name, error.detail) for error in refused.value.errors] == [("sku", detail)]
 
 
 @pytest.mark.parametrize(
@@ -384,7 +384,7 @@ def test_an_event_without_an_sku_says_why(sku: object, detail: str) -> None:
     body = Body(JSON_TYPE, json.dumps({"sku": sku, "units": 1}).encode())
     with pytest.raises(Problem) as refused:
         availability_event(body, default_id="e", default_at_ms=0, now_ms=0)
-    assert [(each.name, each.detail) for each in refused.value.errors] == [("sku", detail)]
+    assert [(error.name, error.detail) for error in refused.value.errors] == [("sku", detail)]
 
 
 def test_no_two_skus_share_a_line() -> None:
@@ -400,7 +400,7 @@ def test_an_sku_like_a_counter_is_an_entry_and_counters_are_none(shop: TestShop)
     assert shop.entries.count_requested_email(shopper, at_ms=shop.clock())
     assert shop.entries.count_admission(Entry(shopper, shop.sku, "m", EntryState.CONFIRMED, shop.clock()))
     kept = ShoppersTable(shop.dynamodb, shop.entries_name)
-    assert [each.entry.sku for each in kept.kept(shopper)] == [shop.sku]
+    assert [item.entry.sku for item in kept.kept(shopper)] == [shop.sku]
     assert kept.erase(shopper) == 3
 
 
@@ -417,5 +417,5 @@ def test_a_product_file_keeps_the_sku_in_nfc_and_trimmed(tmp_path: Path) -> None
     project = make_small_shop(tmp_path)
     file = project.site / "products" / "scarf.toml"
     file.write_text(file.read_text().replace('"SCARF"', '" A\u0308rmel "'), encoding="utf-8")
-    (scarf,) = (each for each in build(project).products if each.product.slug == "scarf")
+    (scarf,) = (product for product in build(project).products if product.product.slug == "scarf")
     assert [variant.sku for variant in scarf.product.variants] == ["Ärmel"]

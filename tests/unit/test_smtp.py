@@ -301,7 +301,7 @@ class Wire:
 
     @property
     def verbs(self) -> list[str]:
-        return [f"{each[0]} {each[2][0][:3]}" if each[0] == "sendmail" else each[0] for each in self.said]
+        return [f"{item[0]} {item[2][0][:3]}" if item[0] == "sendmail" else item[0] for item in self.said]
 
 
 @pytest.fixture

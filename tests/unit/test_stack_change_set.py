@@ -62,7 +62,7 @@ def test_parameters_not_given_stay_as_they_are_deployed() -> None:
 
 def test_parameters_with_a_default_need_not_be_given() -> None:
     sent = parameters_for(DECLARED, BOTH, frozenset())
-    assert {each["ParameterKey"] for each in sent} == set(BOTH)
+    assert {item["ParameterKey"] for item in sent} == set(BOTH)
 
 
 def test_all_that_is_wrong_with_the_parameters_is_told_at_once() -> None:

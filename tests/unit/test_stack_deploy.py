@@ -131,10 +131,14 @@ def test_a_table_that_outlived_its_stack_is_taken_into_a_new_one(stage: Stage, t
     said: list[str] = []
     destroy(stage, plan_destruction(stage, with_data=False), said.append)
     assert adopt(stage, package, {"Entries": name}, operator.approve) is Outcome.CHANGED
-    assert [(each.action, each.logical_id) for each in operator.asked[-1].changes] == [("Import", "Entries")]
+    assert [(change.action, change.logical_id) for change in operator.asked[-1].changes] == [
+        ("Import", "Entries")
+    ]
     assert deploy(stage, package, {"Seconds": "60"}, operator.approve) is Outcome.CHANGED
     # The table is changed by nothing, and beside it stands a new queue.
-    assert {(each.action, each.logical_id) for each in operator.asked[-1].changes} == {("Add", "Emails")}
+    assert {(change.action, change.logical_id) for change in operator.asked[-1].changes} == {
+        ("Add", "Emails")
+    }
     assert dynamodb.get_item(TableName=name, Key={"id": {"S": "ada"}})["Item"] == {"id": {"S": "ada"}}
     with pytest.raises(BadInput, match="only a new stack adopts resources"):
         adopt(stage, package, {"Entries": name}, operator.approve)
@@ -149,8 +153,8 @@ def test_only_what_outlives_its_stack_is_adopted_and_no_parameter_decides_of_it(
     template = import_template(template_of_the_stack(), names)
     assert "Fn::If" not in json.dumps(template)
     assert set(template) == {"AWSTemplateFormatVersion", "Resources"}
-    assert all("DeletionPolicy" in each for each in template["Resources"].values())
-    assert [each["ResourceIdentifier"] for each in resources_to_import(template, names)] == [
+    assert all("DeletionPolicy" in resource for resource in template["Resources"].values())
+    assert [item["ResourceIdentifier"] for item in resources_to_import(template, names)] == [
         {"TableName": "t"},
         {"BucketName": "p"},
         {"Id": names["SigningKeysSecret"]},

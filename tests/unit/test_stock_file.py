@@ -54,13 +54,13 @@ def units(shop: TestShop, sku: str) -> int | None:
 
 def test_good_lines_are_read(tmp_path: Path) -> None:
     read_lines = read(tmp_path, b"\xef\xbb\xbfSKU,Stock\r\nA-1,5\r\n\r\n B ,0\r\n").lines
-    assert [(each.line, each.sku, each.units) for each in read_lines] == [(2, "A-1", 5), (4, "B", 0)]
+    assert [(line.line, line.sku, line.units) for line in read_lines] == [(2, "A-1", 5), (4, "B", 0)]
 
 
 def test_every_mistake_is_named_with_its_line(tmp_path: Path) -> None:
     text = "sku,stock\na\u200bb,1\nB,1.5\nC,x\nD,99999999\nE\nF,1\nF,2\n,1\nH,1,2\n"
     file = read(tmp_path, text)
-    assert [each.sku for each in file.lines] == ["F"]
+    assert [line.sku for line in file.lines] == ["F"]
     assert [mistake.line for mistake in file.mistakes] == [2, 3, 4, 5, 6, 8, 9, 10]
     assert str(file.mistakes[0]) == (
         "line 2: sku 'a\\u200bb': An SKU must not contain an invisible mark: U+200B ZERO WIDTH SPACE."
@@ -74,13 +74,13 @@ def test_the_merchants_own_skus_are_read_as_they_are(tmp_path: Path, chosen: lis
     file = StringIO(newline="")
     csv.writer(file).writerows([["sku", "stock"], *([sku, 3] for sku in chosen)])
     found = read(tmp_path, file.getvalue())
-    assert [each.sku for each in found.lines] == chosen
+    assert [line.sku for line in found.lines] == chosen
     assert found.mistakes == ()
 
 
 def test_one_sku_in_two_spellings_of_unicode_stands_twice(tmp_path: Path) -> None:
     file = read(tmp_path, "sku,stock\n\u00c4rmel,1\nA\u0308rmel,2\n\u00e4rmel,3\n")
-    assert [each.sku for each in file.lines] == ["Ärmel", "ärmel"]
+    assert [line.sku for line in file.lines] == ["Ärmel", "ärmel"]
     assert [str(mistake) for mistake in file.mistakes] == ["line 3: sku 'Ärmel' stands in line 2 too"]
 
 
@@ -130,14 +130,14 @@ def test_none_in_a_file_is_a_back_order_where_the_catalogue_wants_that(
     stocked = shop.products.get("field-jacket")
     assert stocked is not None
     variants = tuple(
-        replace(each, when_sold_out=WhenSoldOut.BACK_ORDER if each.sku == "FJ-MOSS-M" else None)
-        for each in stocked.product.variants
+        replace(variant, when_sold_out=WhenSoldOut.BACK_ORDER if variant.sku == "FJ-MOSS-M" else None)
+        for variant in stocked.product.variants
     )
     shop.products.put_catalogue(replace(stocked.product, variants=variants), {}, known=stocked)
     shop.join("ada")
     text = "sku,stock\nFJ-MOSS-M,0\nFJ-MOSS-S,0\n"
     taking = planned(shop, tmp_path, text)
-    assert [(each.event.sku, each.event.availability, each.mailed) for each in taking.changes] == [
+    assert [(change.event.sku, change.event.availability, change.mailed) for change in taking.changes] == [
         ("FJ-MOSS-M", Availability.BACK_ORDER, 1),
         ("FJ-MOSS-S", Availability.OUT_OF_STOCK, 0),
     ]
@@ -208,7 +208,7 @@ def test_a_number_is_read_as_the_shops_locale_writes_it(
 def test_a_number_that_is_not_plain_is_named_with_its_line(tmp_path: Path, written: str) -> None:
     found = read(tmp_path, f"sku,stock\nA,{written}\nB,1\n")
     shown = written.strip('"')
-    assert [str(each) for each in found.mistakes] == [
+    assert [str(mistake) for mistake in found.mistakes] == [
         f"line 2: stock {shown!r}: expected a whole number from 0 to 1000000"
     ]
     assert [line.sku for line in found.lines] == ["B"]

@@ -85,7 +85,7 @@ def hand_over(
         numbers = [record["dynamodb"]["SequenceNumber"] for record in batch]
         try:
             failed = [
-                each["itemIdentifier"] for each in invoke({"Records": batch}, None)["batchItemFailures"]
+                failure["itemIdentifier"] for failure in invoke({"Records": batch}, None)["batchItemFailures"]
             ]
         except Exception:  # noqa: BLE001 - as for Lambda, whatever it is
             if mapping["BisectBatchOnFunctionError"] and len(batch) > 1:
@@ -111,13 +111,13 @@ def test_a_poison_record_is_given_up_alone_and_its_neighbours_are_done_once(
 
     def react(_: Any, record: Any) -> None:
         number = record["dynamodb"]["SequenceNumber"]
-        if number in {f"s{each}" for each in poison}:
+        if number in {f"s{item}" for item in poison}:
             raise KeyError(number)
         done.append(number)
 
     monkeypatch.setattr(streams, "react_to_entry", react)
     batch = stream_event(*[(None, entry_image(EntryState.PENDING))] * 10)["Records"]
     given_up = hand_over(batch, mapping_of("OnEntryWritten"), cloud.on_entry_written)
-    assert [numbers for numbers, _ in given_up] == [[f"s{each}"] for each in poison]
-    assert done == [f"s{each}" for each in range(10) if each not in poison]
+    assert [numbers for numbers, _ in given_up] == [[f"s{item}"] for item in poison]
+    assert done == [f"s{item}" for item in range(10) if item not in poison]
     assert all(attempts == 9 for _, attempts in given_up)

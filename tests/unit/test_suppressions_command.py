@@ -177,7 +177,7 @@ def test_a_file_of_another_tool_is_imported_once_however_often(operator: Operato
         assert said == "4 suppressions imported: 1 blocked, 1 bounced, 1 complained, 1 unsubscribed\n"
         operator.shop.clock.pass_s(86_400 * 3)
     found = {
-        each["shopper"]: (each["reason"], each["since"], each["retry_from"]) for each in operator.lists()
+        list_["shopper"]: (list_["reason"], list_["since"], list_["retry_from"]) for list_ in operator.lists()
     }
     shopper = operator.shop.shopper
     assert found == {
@@ -194,7 +194,7 @@ def test_an_import_never_weakens_a_complaint(operator: Operator, tmp_path: Path)
     suppress(operator, "ada", "complained", days_ago=9)
     (tmp_path / "f.csv").write_text("address,reason\nada@example.com,bounce\n")
     operator.types("import", str(tmp_path / "f.csv"))
-    assert [each["reason"] for each in operator.lists()] == ["complained"]
+    assert [list_["reason"] for list_ in operator.lists()] == ["complained"]
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_an_export_has_ids_reasons_and_known_addresses_and_is_its_owners_alone(
     # What was exported can be imported again, ids included.
     before = operator.lists()
     operator.types("import", str(file))
-    assert {each["shopper"] for each in operator.lists()} == {each["shopper"] for each in before}
+    assert {list_["shopper"] for list_ in operator.lists()} == {item["shopper"] for item in before}
 
 
 def test_an_export_that_fails_leaves_no_file(

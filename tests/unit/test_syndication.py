@@ -12,7 +12,7 @@ SITEMAP = "{http://www.sitemaps.org/schemas/sitemap/0.9}"
 
 
 def text(release: Release, key: str) -> bytes:
-    return next(each for each in release.objects if each.key == key).read()
+    return next(object_ for object_ in release.objects if object_.key == key).read()
 
 
 def test_the_feed_tells_of_what_is_new(small_release: Release) -> None:
@@ -32,6 +32,6 @@ def test_a_shop_whose_products_have_no_dates_has_no_feed_and_no_link_to_one(tmp_
 
     release = build(shop)
 
-    assert "feed.xml" not in {each.key for each in release.objects}
+    assert "feed.xml" not in {object_.key for object_ in release.objects}
     assert b"feed.xml" not in text(release, "index.html")
-    assert not [each.key for each in release.objects if b"1970" in each.read()]
+    assert not [object_.key for object_ in release.objects if b"1970" in object_.read()]

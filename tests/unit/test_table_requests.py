@@ -475,10 +475,10 @@ CASES: dict[str, tuple[Act, Act]] = {
     "a product": (lambda t: seen(t.products.get("hat")), lambda t: t.catalogue(SMALL_HAT)),
     "a product that there is not": (lambda t: t.products.get("cap"), NOTHING),
     "several products": (
-        lambda t: [seen(each) for each in t.products.get_many(["hat", "cap", "hat"]).values()],
+        lambda t: [seen(value) for value in t.products.get_many(["hat", "cap", "hat"]).values()],
         lambda t: t.catalogue(SMALL_HAT),
     ),
-    "every product": (lambda t: [seen(each) for each in t.products.scan()], lambda t: t.catalogue(SMALL_HAT)),
+    "every product": (lambda t: [seen(item) for item in t.products.scan()], lambda t: t.catalogue(SMALL_HAT)),
     "a first product": (
         lambda t: t.products.put_catalogue(SMALL_HAT, {"A": SOLD_OUT}, known=None),
         NOTHING,

@@ -59,20 +59,24 @@ def promise(check: Promise) -> Promise:
 
 def of_type(resources: Resources, kind: str) -> dict[str, Any]:
     """The properties of every resource of a kind, by logical id."""
-    return {name: each.get("Properties", {}) for name, each in resources.items() if each["Type"] == kind}
+    return {
+        name: resource.get("Properties", {})
+        for name, resource in resources.items()
+        if resource["Type"] == kind
+    }
 
 
 def mapping_of(resources: Resources, function: str) -> Any:
     """What feeds a function."""
     mappings = of_type(resources, "AWS::Lambda::EventSourceMapping").values()
-    (found,) = [each for each in mappings if each["FunctionName"] == {"Ref": function}]
+    (found,) = [mapping for mapping in mappings if mapping["FunctionName"] == {"Ref": function}]
     return found
 
 
 def statements(resources: Resources, function: str) -> list[Any]:
     """What a function may do; what only some shops need is in force under a condition."""
     (policy,) = resources[f"{function}Role"]["Properties"]["Policies"]
-    return [each["Fn::If"][1] if "Fn::If" in each else each for each in policy["PolicyDocument"]["Statement"]]
+    return [item["Fn::If"][1] if "Fn::If" in item else item for item in policy["PolicyDocument"]["Statement"]]
 
 
 def listed(value: Any) -> list[Any]:
@@ -102,7 +106,7 @@ def what_failed_of_a_batch_is_reported_alone(resources: Resources) -> None:
 @promise
 def entries_start_something_when_pending_confirmed_or_left_after_an_email(resources: Resources) -> None:
     filters = mapping_of(resources, "OnEntryWritten")["FilterCriteria"]["Filters"]
-    assert [json.loads(each["Pattern"])["dynamodb"] for each in filters] == [
+    assert [json.loads(filter_["Pattern"])["dynamodb"] for filter_ in filters] == [
         {"NewImage": {"state": {"S": ["pending"]}}},
         {"NewImage": {"state": {"S": ["confirmed"]}}},
         {"NewImage": {"state": {"S": ["unsubscribed"]}}, "OldImage": {"state": {"S": ["notified"]}}},
@@ -132,7 +136,7 @@ def a_message_is_hidden_six_times_as_long_as_its_function_may_take(resources: Re
 @promise
 def a_message_is_tried_five_times_then_kept_two_weeks_for_a_person(resources: Resources) -> None:
     queues = of_type(resources, "AWS::SQS::Queue")
-    redrives = {name: each["RedrivePolicy"] for name, each in queues.items() if "RedrivePolicy" in each}
+    redrives = {name: item["RedrivePolicy"] for name, item in queues.items() if "RedrivePolicy" in item}
     assert redrives == {
         f"{name}Queue": {
             "deadLetterTargetArn": {"Fn::GetAtt": [f"{name}DeadLetters", "Arn"]},
@@ -159,7 +163,7 @@ def a_backlog_starts_no_more_workers_than_can_send(resources: Resources) -> None
 def the_two_functions_that_queue_to_themselves_may_and_no_other(resources: Resources) -> None:
     functions = of_type(resources, "AWS::Lambda::Function")
     assert set(functions) == FUNCTIONS
-    allowed = {name for name, each in functions.items() if each.get("RecursiveLoop") == "Allow"}
+    allowed = {name for name, function in functions.items() if function.get("RecursiveLoop") == "Allow"}
     assert allowed == {"SendConfirmations", "SendWave"}
 
 
@@ -174,8 +178,8 @@ def only_the_two_senders_may_send_and_only_from_the_shops_address(resources: Res
                     "StringEquals": {"ses:FromAddress": {"Ref": "SenderAddress"}}
                 }
                 assert all(
-                    "identity/${SenderIdentity}" in str(each) or "configuration-set/" in str(each)
-                    for each in statement["Resource"]
+                    "identity/${SenderIdentity}" in str(item) or "configuration-set/" in str(item)
+                    for item in statement["Resource"]
                 )
     assert senders == {"SendConfirmations", "SendWave"}
 
@@ -225,7 +229,7 @@ def nothing_may_be_done_to_everything_but_what_has_no_resource(resources: Resour
     assert set(of_type(resources, "AWS::IAM::Role")) == {f"{function}Role" for function in FUNCTIONS}
     for role in of_type(resources, "AWS::IAM::Role").values():
         assert role.keys() == {"AssumeRolePolicyDocument", "Policies"}
-    kinds = {each["Type"] for each in resources.values() if each["Type"].startswith("AWS::IAM::")}
+    kinds = {resource["Type"] for resource in resources.values() if resource["Type"].startswith("AWS::IAM::")}
     assert kinds == {"AWS::IAM::Role"}
 
 
@@ -238,7 +242,7 @@ def pages_are_read_by_this_distribution_alone(resources: Resources) -> None:
     assert statement["Condition"] == {"StringEquals": {"AWS:SourceArn": {"Fn::Sub": distribution}}}
     access = resources["PagesAccess"]["Properties"]["OriginAccessControlConfig"]
     assert (access["SigningBehavior"], access["SigningProtocol"]) == ("always", "sigv4")
-    (pages,) = [each for each in origins(resources) if each["Id"] == "pages"]
+    (pages,) = [origin for origin in origins(resources) if origin["Id"] == "pages"]
     assert pages["OriginAccessControlId"] == {"Ref": "PagesAccess"}
     for bucket in of_type(resources, "AWS::S3::Bucket").values():
         assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
@@ -282,8 +286,8 @@ def subdomains_are_bound_to_https_only_when_asked(resources: Resources) -> None:
 def data_outlives_the_stack_but_not_a_failed_first_deployment(resources: Resources) -> None:
     kept = {"AWS::DynamoDB::Table", "AWS::S3::Bucket"}
     secrets = {"SigningKeysSecret", "MerchantKeysSecret"}
-    data = {name for name, each in resources.items() if each["Type"] in kept} | secrets
-    assert {name for name, each in resources.items() if "DeletionPolicy" in each} == data
+    data = {name for name, resource in resources.items() if resource["Type"] in kept} | secrets
+    assert {name for name, resource in resources.items() if "DeletionPolicy" in resource} == data
     for name in data:
         assert resources[name]["DeletionPolicy"] == "RetainExceptOnCreate", name
         assert resources[name]["UpdateReplacePolicy"] == "Retain", name
@@ -296,7 +300,7 @@ def tables_are_restorable_on_demand_and_encrypted_for_nothing(resources: Resourc
         assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
         assert table["BillingMode"] == "PAY_PER_REQUEST"
         assert "SSESpecification" not in table
-    expiring = {name for name, each in tables.items() if "TimeToLiveSpecification" in each}
+    expiring = {name for name, item in tables.items() if "TimeToLiveSpecification" in item}
     assert expiring == {"EntriesTable", "SendingTable", "SuppressionsTable"}
     for name in expiring:
         ttl = {"AttributeName": "expires_at_s", "Enabled": True}
@@ -330,7 +334,7 @@ def the_api_is_open_to_the_distribution_alone(resources: Resources) -> None:
     generated = resources["OriginKeySecret"]["Properties"]["GenerateSecretString"]
     assert generated["GenerateStringKey"] == {"Fn::Sub": "key-${OriginKeyNumber}"}
     assert generated["PasswordLength"] == 64
-    (api,) = [each for each in origins(resources) if each["Id"] == "api"]
+    (api,) = [origin for origin in origins(resources) if origin["Id"] == "api"]
     assert api["OriginCustomHeaders"] == [{"HeaderName": "x-api-key", "HeaderValue": secret}]
     assert resources["OriginKey"]["Properties"] == {"Enabled": True, "Value": secret}
     assert resources["OriginKeyOfPlan"]["Properties"] == {
@@ -391,7 +395,7 @@ def each_dead_letter_queue_alarms_at_its_first_message(resources: Resources) -> 
 def logs_are_kept_as_long_as_asked_and_no_longer(resources: Resources) -> None:
     logs = of_type(resources, "AWS::Logs::LogGroup")
     assert set(logs) == {f"{function}Logs" for function in FUNCTIONS}
-    assert all(each == {"RetentionInDays": {"Ref": "LogRetentionDays"}} for each in logs.values())
+    assert all(log == {"RetentionInDays": {"Ref": "LogRetentionDays"}} for log in logs.values())
 
 
 @promise
@@ -645,7 +649,7 @@ def test_a_broken_promise_is_seen(check: Promise, path: tuple[Any, ...], value: 
 
 def statement_with(resources: dict[str, Any], function: str, word: str) -> Any:
     """The one statement of a function's role that speaks of `word`."""
-    (found,) = [each for each in statements(resources, function) if word in json.dumps(each)]
+    (found,) = [statement for statement in statements(resources, function) if word in json.dumps(statement)]
     return found
 
 
@@ -667,7 +671,7 @@ def test_another_function_that_may_send_is_seen() -> None:
 def test_feedback_without_the_right_to_read_the_smtp_secret_is_seen() -> None:
     resources = translated()["Resources"]
     policy = resources["OnFeedbackRole"]["Properties"]["Policies"][0]["PolicyDocument"]
-    policy["Statement"] = [each for each in policy["Statement"] if "SmtpSecretArn" not in json.dumps(each)]
+    policy["Statement"] = [item for item in policy["Statement"] if "SmtpSecretArn" not in json.dumps(item)]
     with pytest.raises(AssertionError):
         who_sends_or_judges_sending_may_read_how_it_is_sent(resources)
 

@@ -164,7 +164,9 @@ def names(document: dict[str, Any], stack: str, region: str) -> set[tuple[str, s
         for resource in document["Resources"].values()
         if resource["Type"] == "AWS::Lambda::Function"
     }
-    found |= {(region, "metrics", resolved({"Fn::Sub": each}, stack, region)) for each in namespaces}
+    found |= {
+        (region, "metrics", resolved({"Fn::Sub": namespace}, stack, region)) for namespace in namespaces
+    }
     return found
 
 
@@ -218,7 +220,8 @@ def test_the_alarm_and_the_dashboard_watch_the_api_of_their_own_stage() -> None:
     name = resources["RestAPI"]["Properties"]["Name"]
     assert resources["RestAPI"]["Properties"]["Body"]["info"]["title"] == name == "spillway-live"
     dimensions = {
-        each["Name"]: each["Value"] for each in resources["ApiErrorsAlarm"]["Properties"]["Dimensions"]
+        dimension["Name"]: dimension["Value"]
+        for dimension in resources["ApiErrorsAlarm"]["Properties"]["Dimensions"]
     }
     assert dimensions == {"ApiName": name, "Stage": "api"}
     assert (

@@ -233,15 +233,15 @@ BUDGETS = st.builds(
 @given(budget=BUDGETS, counts=st.lists(st.integers(0, 12), max_size=8), each=st.integers(1, 3))
 @settings(max_examples=60)
 def test_a_wave_has_emails_for_the_most_units_it_saw_and_never_more_unsent_than_units_left(
-    budget: WaveBudget, counts: list[int], each: int
+    budget: WaveBudget, counts: list[int], item: int
 ) -> None:
-    policy = WavePolicy(emails_per_unit=each)
+    policy = WavePolicy(emails_per_unit=item)
     budget = budget.settled(counts[0] if counts else 3, policy, now_ms=10**12)
     sent, most = budget.granted - budget.left, max(budget.granted, 0)
     for units in counts:
         budget = budget.settled(units, policy, now_ms=1_000_000)
-        most = max(most, each * units)
-        assert 0 <= budget.left <= each * units
+        most = max(most, item * units)
+        assert 0 <= budget.left <= item * units
         assert budget.granted - budget.left == sent
         assert budget.granted <= most
         assert budget == budget.settled(units, policy, now_ms=1_000_000)
@@ -252,11 +252,11 @@ class UnitsAsABudget(RuleBasedStateMachine):
     """Stock events, their stream, signups, workers that die at any call, and the emails of each wave."""
 
     @initialize(each=st.integers(1, 2))
-    def open_shop(self, each: int) -> None:
+    def open_shop(self, item: int) -> None:
         self.shop = MemoryShop(Clock())
         self.shop.faults.before, self.shop.faults.after = self._before_call, self._after_call
-        self.each = each
-        self.shop.policy = WavePolicy(emails_per_unit=each, next_after_min=5)
+        self.each = item
+        self.shop.policy = WavePolicy(emails_per_unit=item, next_after_min=5)
         self.counted_meanwhile: int | None = None
         self.joined = self.events = 0
         self.stream: list[tuple[Stock, Stock]] = []
@@ -275,7 +275,7 @@ class UnitsAsABudget(RuleBasedStateMachine):
             try:
                 return send(sender, emails)
             finally:
-                self._left([each.mailbox.partition("@")[0] for each in self.shop.sender.sent[before:]])
+                self._left([item.mailbox.partition("@")[0] for item in self.shop.sender.sent[before:]])
 
         self.shop.sender.send = watched  # type: ignore[method-assign]
 
@@ -433,7 +433,7 @@ class UnitsAsABudget(RuleBasedStateMachine):
             if not self.work():
                 break
         assert self.shop.queue.messages == []
-        waiting = [each for each in self.shop.all_entries() if each.state is EntryState.CONFIRMED]
+        waiting = [entry for entry in self.shop.all_entries() if entry.state is EntryState.CONFIRMED]
         assert waiting == []
         self.no_wave_sends_more_emails_than_units_were_on_offer()
         self.the_pause_holds()

@@ -68,7 +68,7 @@ def imported(
 
 
 def outcomes(decisions: list[Decision]) -> list[Outcome]:
-    return [each.outcome for each in decisions]
+    return [decision.outcome for decision in decisions]
 
 
 def waiting(shop: TestShop) -> list[str]:
@@ -277,7 +277,7 @@ def test_of_several_rows_of_one_person_the_last_word_counts(
 ) -> None:
     text = "email,consent,time\n" + "".join(f"ada@example.com,{row}\n" for row in rows)
     asked = Asked(Tool.CSV, sku=SKU)
-    assert [each.outcome.name for each in decided(shop, tmp_path, text, asked)] == came
+    assert [item.outcome.name for item in decided(shop, tmp_path, text, asked)] == came
 
 
 WRONG = [
@@ -430,7 +430,7 @@ def test_equal_times_keep_the_order_of_the_file_and_newest_first_is_read_backwar
     times: list[int | None], order: list[int]
 ) -> None:
     rows = [row(number, time) for number, time in enumerate(times)]
-    assert [each.line for each, _ in in_order(rows, now_ms=1000)] == order
+    assert [item.line for item, _ in in_order(rows, now_ms=1000)] == order
 
 
 @settings(max_examples=40)
@@ -438,7 +438,7 @@ def test_equal_times_keep_the_order_of_the_file_and_newest_first_is_read_backwar
 def test_positions_are_in_order_and_none_is_in_the_future(times: list[int | None]) -> None:
     rows = [row(number, time) for number, time in enumerate(times)]
     placed = list(in_order(rows, now_ms=3000))
-    assert sorted(each.line for each, _ in placed) == list(range(len(times)))
+    assert sorted(item.line for item, _ in placed) == list(range(len(times)))
     at = [time for _, time in placed]
     assert at == sorted(set(at))
     assert all(time <= 3000 for time in at)
@@ -456,5 +456,5 @@ def test_the_details_are_for_their_owner_alone_and_no_cell_is_calculated(
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     with file.open(newline="") as lines:
         rows = list(csv.DictReader(lines))
-    assert [each["address"] for each in rows] == ["'=1+1@example.com", "ada@gmial.com"]
+    assert [item["address"] for item in rows] == ["'=1+1@example.com", "ada@gmial.com"]
     assert (rows[1]["outcome"], rows[1]["note"]) == ("added", "looks like a slip of ada@gmail.com")

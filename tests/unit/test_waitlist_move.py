@@ -241,6 +241,6 @@ def test_what_is_no_longer_sold_is_listed_while_people_wait_for_it(shop: TestSho
     assert stocked is not None
     shop.products.withdraw(stocked.product)
     found = demand(shop.products, shop.shards, at_ms=shop.clock(), progress=lambda *_: None)
-    assert [(each.sku, each.title, each.waiting, each.withdrawn) for each in found] == [
+    assert [(item.sku, item.title, item.waiting, item.withdrawn) for item in found] == [
         (OLD, "Field Jacket", 2, True)
     ]
