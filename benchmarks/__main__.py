@@ -1,6 +1,6 @@
 """`python -m benchmarks [NAME ...] [--option ...]`: run the benchmarks of those names, or all of them.
 
-What follows the names goes to each of them.
+Options after the names go to each of them.
 """
 
 import subprocess

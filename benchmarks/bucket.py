@@ -1,7 +1,6 @@
-"""An S3 for publishers to be measured by: a process that takes what is put, answers as S3 does, and looks at
-it only when it is asked to, after the measuring.
+"""An S3 to measure publishers by: a process that accepts objects, answers as S3 does, and reads them afterwards.
 
-To those who ask first, it looks like a bucket that nothing was ever put in. Who does not sign is refused.
+A publisher that asks first finds an empty bucket. A request without a signature is refused.
 """
 
 import asyncio
@@ -34,7 +33,7 @@ _LISTED = _HEAD % (b"200 OK", len(_NO_LIST)) + _NO_LIST
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What came since the last time: the SHA-256 of each file by its name, and the CPU it cost to take."""
+    """The files since the last time: the SHA-256 of each file by its name, and the CPU it cost to take."""
 
     digests: Mapping[str, str]
     cpu_s: float
@@ -48,7 +47,7 @@ class Bucket:
         self._line = line
 
     def taken(self) -> Taken:
-        """What came since this was asked last; it is forgotten."""
+        """Return the files since the last call, and forget them."""
         self._line.send(None)
         taken: Taken = self._line.recv()
         return taken

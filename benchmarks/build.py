@@ -107,7 +107,7 @@ class _Contest:
         return self._row(what, lambda item, number: item.forget(), [*self._rivals, *self._others])
 
     def weights(self) -> list[Row]:
-        """What cold builds took of the machine's memory, at their peak."""
+        """Return the peak memory of cold builds."""
         wanted = MEMORY_WANTED.get(self._count, "-")
         largest = [max(item.largest_mb for item in self._cold[peer.name]) for peer in self._rivals]
         rows = [_weight("cold: memory of the largest process", largest, wanted)]

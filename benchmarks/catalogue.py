@@ -17,7 +17,7 @@ CATEGORIES = 100
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A product in plain words, for whichever generator is to make a page of it."""
+    """A product in plain words, for each generator that makes a page of it."""
 
     slug: str
     title: str

@@ -22,7 +22,7 @@ from spillway.sitegen.release import SiteObject
 from spillway.sitegen.site import build
 from tests.support.aws import template
 
-# What CloudFront packs, by the kinds of a shop's files.
+# Content types that CloudFront compresses.
 _PACKED = ("text/", "application/json", "application/xml", "application/atom+xml", "image/svg+xml")
 
 
@@ -68,7 +68,7 @@ def _coding(accepted: str, content_type: str) -> str:
 
 
 def _security_headers() -> Mapping[str, str]:
-    """What the distribution adds to every answer, but for HTTPS, which a port of this machine has not."""
+    """Return the headers of every answer of the distribution, except for HTTPS, which this machine lacks."""
     policy = template()["Resources"]["SecurityHeaders"]["Properties"]["ResponseHeadersPolicyConfig"]
     config = policy["SecurityHeadersConfig"]
     return {

@@ -20,7 +20,7 @@ from chalicelib.tables.entries import COUNTER_PREFIX
 FAR_AHEAD_S = 4_000_000_000
 SHOPPERS_PER_STEP = 50
 READ_UNIT_BYTES = 4096
-# What the index of who waits holds of an entry.
+# Attributes of an entry in the index of a shard.
 INDEXED = ("shopper", "sku", "shard", "shard_position", "mailbox", "state", "asked_at_ms")
 # No limit that is ever felt, read in the far future: the account is not asked.
 PACE = {
@@ -116,7 +116,7 @@ def _query(body: Any, shop: Any) -> Any:
 
 
 def _waiting(body: Any, shop: Any) -> Any:
-    """Those who wait in a shard: as many as the shard's name says after a colon, or one step's."""
+    """Return the entries of a shard: as many as its name has after a colon, or those of one step."""
     values = body["ExpressionAttributeValues"]
     count = int(values[":shard"]["S"].partition(":")[2] or SHOPPERS_PER_STEP)
     after = values[":shard_position"]["S"].partition("#")[0]

@@ -1,4 +1,4 @@
-"""What it costs to notify who waits: CPU of a worker, calls, capacity and memory.
+"""Measure the cost of notifying a waitlist: CPU of a worker, calls, capacity and memory.
 
     python -m benchmarks fan_out
 

@@ -1,4 +1,4 @@
-"""What Jinja2 alone takes for the product pages: read the files, render, write. Run in a shop's folder."""
+"""Measure Jinja2 alone for the product pages: read the files, render, write. Run in a shop's folder."""
 
 import tomllib
 from pathlib import Path

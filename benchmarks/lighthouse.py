@@ -40,7 +40,7 @@ class Verdict:
 
     @classmethod
     def of(cls, report: Mapping[str, Any]) -> "Verdict":
-        """What a report of Lighthouse says."""
+        """Return the figures of a report of Lighthouse."""
         audits, categories = report["audits"], report["categories"]
         return cls(
             {name: categories[name]["score"] * 100 for name in CATEGORIES},

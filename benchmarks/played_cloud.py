@@ -66,7 +66,7 @@ def _shop_file(folder: Path) -> Path:
 
 
 def _set_environment(url: str) -> None:
-    # Whatever the functions must be notified: a name is its own value, an address leads to the sink.
+    # Settings of the functions: a name is its own value, an address leads to the sink.
     for setting in fields(Settings):
         if setting.default is not MISSING:
             continue

@@ -23,7 +23,7 @@ from benchmarks.publishers import Publisher, publishers
 from benchmarks.tables import write_table
 
 ROUNDS = 5
-# Of those that take ten times as long.
+# Rounds of programs that take ten times as long.
 ROUNDS_OF_THE_SLOW = 2
 COUNT = 10_000
 LATENCIES_S = (0.0, 0.03)

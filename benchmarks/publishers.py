@@ -1,6 +1,6 @@
-"""Who puts a folder's files into a bucket: ours, three programs that shops use, and the SDK.
+"""Programs that put a folder's files into a bucket: ours, three that shops use, and the SDK.
 
-Each program is a process of its own: its start counts. Of the many settings of the others, those are taken
+Each program is a process of its own: its start counts. From the many settings of the others, those are taken
 that make them fast: as many workers as they can use, and nothing looked up that a first publish need not.
 """
 
@@ -59,7 +59,7 @@ class Publisher:
 
 
 def publishers(folder: Path) -> tuple[Publisher, ...]:
-    """All of them, ours first; a program that cannot be installed is not there."""
+    """Return each of them, ours first; a program that cannot be installed is missing."""
     return Spillway(folder), S5cmd(folder), Rclone(folder), AwsSync(folder), Boto(folder)
 
 
@@ -121,7 +121,7 @@ class Rclone(Publisher):
 
 
 class AwsSync(Publisher):
-    """What every guide tells, over the first thousand files."""
+    """The command of every guide, over the first thousand files."""
 
     name = "aws s3 sync"
     is_slow = True

@@ -1,4 +1,4 @@
-"""What one signup costs: to be ready for the first, and to take one more.
+"""Measure the cost of a signup: the start before the first, and each further one.
 
     python -m benchmarks sign_up
 
@@ -53,7 +53,7 @@ def _measure_cold(folder: Path, url: str) -> None:
     for compiled in uncompiled.rglob("*.pyc"):
         compiled.unlink()
     libraries = Path(sysconfig.get_paths()["purelib"])
-    # The runtime that brings boto3 brings it compiled: so does this, whatever the installer did.
+    # Lambda's runtime has boto3 compiled: so has this, even if the installer did not compile it.
     compiled_boto3 = {"PYTHONPYCACHEPREFIX": str(folder / "compiled")}
     _fresh(BOTO3_CLIENT, libraries, compiled_boto3 | {"PYTHONDONTWRITEBYTECODE": ""})
     # DynamoDB itself stays where it is, so that TLS is made ready; nothing is sent there.
@@ -89,7 +89,7 @@ def _measure_cold(folder: Path, url: str) -> None:
 
 
 def _fresh(code: str, path: Path, variables: dict[str, str]) -> tuple[float, float]:
-    """Milliseconds of a fresh process, by the clock and of CPU; it writes no compiled module unless told."""
+    """Milliseconds of a fresh process, by the clock and of CPU; it writes no compiled module by default."""
     environment = _environment() | {"PYTHONPATH": str(path), "PYTHONDONTWRITEBYTECODE": "1"} | variables
     before = os.times()
     started = time.perf_counter()

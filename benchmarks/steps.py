@@ -1,4 +1,4 @@
-"""What each step of a shopper's way costs us: CPU and calls, by the real handlers and their real events.
+"""Measure each step of a shopper: CPU and calls, by the real handlers and their real events.
 
     python -m benchmarks steps
 
@@ -178,7 +178,7 @@ def _image(number: int, state: str) -> dict[str, Any]:
 
 
 def _delivery(number: int) -> dict[str, Any]:
-    """What SNS hands over of SES's event."""
+    """Return SES's event as SNS delivers it."""
     tags = {"ses:configuration-set": ["configuration-set"], "shopper": [f"s{number}"], "sku": [SKU]}
     mail = {"messageId": f"m{number}", "timestamp": "2026-11-23T12:00:00.000Z", "tags": tags}
     event = json.dumps({"eventType": "Delivery", "mail": mail})

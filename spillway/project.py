@@ -33,20 +33,20 @@ class Project:
 
     @property
     def site(self) -> Path:
-        """What a merchant edits."""
+        """The folder that a merchant edits."""
         return self.root / "site"
 
     @property
     def output(self) -> Path:
-        """What the commands make; may be deleted at any time."""
+        """The output of the commands; may be deleted at any time."""
         return self.root / "build"
 
     @property
     def cache(self) -> Path:
-        """What earlier builds worked out; may be deleted at any time."""
+        """The caches of earlier builds; may be deleted at any time."""
         return self.root / ".cache"
 
     @property
     def state(self) -> Path:
-        """What the local cloud keeps between two starts."""
+        """The state of the local cloud between two starts."""
         return self.root / ".spillway"

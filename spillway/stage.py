@@ -66,7 +66,7 @@ class Stage:
         return self.session.client(service, endpoint_url=url)  # type: ignore[call-overload]
 
     def outputs(self) -> dict[str, str]:
-        """What the stack says about itself: names of tables, buckets, the distribution.
+        """Return the outputs of the stack: names of tables, buckets, the distribution.
 
         Raises:
             BadInput: nothing is deployed as this stage.

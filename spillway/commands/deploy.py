@@ -9,7 +9,7 @@ from rich.console import Console
 
 from spillway.commands.options import Choice
 from spillway.deploy.change_set import ChangeSet
-from spillway.deploy.dns_records import SesIdentity
+from spillway.deploy.checks import SesIdentity
 from spillway.deploy.operator_policy import Part, operator_policy
 from spillway.deploy.package import contents, package, packaged
 from spillway.deploy.runtimes import described

@@ -12,8 +12,7 @@ from spillway.commands.options import progress_bar, show_left_out, skip_broken_p
 from spillway.merchant.stock_import import typed_move
 from spillway.pluralize import pluralize
 from spillway.project import Project
-from spillway.publish.manifest import Kept, Manifest
-from spillway.publish.plan import Plan, Reason
+from spillway.publish.plan import Kept, Manifest, Plan, Reason
 from spillway.publish.run import Published, plan_publish, run_publish
 from spillway.publish.sources import LoadedSite, choose_kept, load_folder, load_kept
 from spillway.publish.target import PublishTarget, publish_target

@@ -97,8 +97,7 @@ def serve_command(project: Project, port: int) -> None:
     """
     # Imported here: the other commands do not wait for a web server.
     from spillway.local_cloud import ports
-    from spillway.local_cloud.browser_guard import BrowserGuard, hosts_of
-    from spillway.local_cloud.servers import served
+    from spillway.local_cloud.servers import BrowserGuard, hosts_of, served
     from spillway.sitegen.preview import Preview
 
     url = f"http://{ports.HOST}:{port}"

@@ -27,7 +27,7 @@ class Change:
 
     @classmethod
     def from_answer(cls, answer: Mapping[str, Any]) -> "Change":
-        """A change as DescribeChangeSet tells it."""
+        """Return a change as DescribeChangeSet reports it."""
         change = answer["ResourceChange"]
         replacement = change.get("Replacement", "False")
         return cls(
@@ -40,7 +40,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class ChangeSet:
-    """All that one deployment would do to a stack."""
+    """The changes of one deployment to a stack."""
 
     id: str
     stack_name: str
@@ -62,7 +62,7 @@ def _drastic_first(change: Change) -> tuple[int, int, str]:
 
 
 def is_empty(status_reason: str) -> bool:
-    """Whether CloudFormation refused a change set only because there is nothing to change."""
+    """Return whether CloudFormation refused a change set only because nothing changes."""
     return any(words in status_reason for words in NO_CHANGES)
 
 
@@ -145,7 +145,7 @@ def resources_to_import(template: Mapping[str, Any], names: Mapping[str, str]) -
 
 
 def _undecided(value: Any) -> Any:
-    """Return `value` without the members that an Fn::If chooses: the next deployment brings them."""
+    """Return `value` without the members that an Fn::If chooses: the next deployment sets them."""
     if isinstance(value, dict):
         return {
             key: _undecided(part)

@@ -30,7 +30,7 @@ from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
 from spillway.stage import LOCAL
 
-# All that can change the package, but for the tools that make it.
+# Everything that can change the package, except the tools that make it.
 INPUTS = ("app.py", "chalicelib", "vendor", "requirements.txt", ".chalice/config.json", str(RESOURCES))
 MERGED_TEMPLATE = "sam.yaml"
 UPLOADED_TEMPLATE = "sam.json"
@@ -111,7 +111,7 @@ def fingerprint(project: Project, stage_name: str) -> str:
     digest = hashlib.sha256()
     interpreter = interpreter_for(stage_name)
     made_by = (str(interpreter.path), interpreter.runtime, version("chalice"), version("spillway"))
-    # What is left out stands for how the zip is finished.
+    # The list of files that are left out stands for how the zip is finished.
     for word in (stage_name, *made_by, UPLOADED_TEMPLATE, *LEFT_OUT):
         digest.update(f"{word}\0".encode())
     for file in _input_files(project):
@@ -187,7 +187,7 @@ def _indented(text: str) -> str:
 LAMBDA_ROOT = "/var/task"
 EARLIEST = (1980, 1, 1, 0, 0, 0)
 READABLE = 0o100644 << 16
-# What a dependency brings along and nothing of ours ever imports.
+# Parts of dependencies that nothing of ours imports.
 LEFT_OUT = {
     "dns": "email-validator looks domains up with it, and is never asked to",
     "dnspython": "the same",
@@ -239,7 +239,7 @@ def finish(archive: Path, python: Path) -> None:
 
 
 def contents(archive: Path) -> tuple[Part, ...]:
-    """What is in the zip, largest first."""
+    """Return the contents of the zip by size, largest first."""
     files: Counter[str] = Counter()
     packed: Counter[str] = Counter()
     with ZipFile(archive) as made:

@@ -47,7 +47,7 @@ NO_REASON = "CloudFormation gave no reason"
 
 
 class Outcome(StrEnum):
-    """What became of a deployment that did not fail."""
+    """The outcome of a deployment that did not fail."""
 
     UNCHANGED = "unchanged"
     CHANGED = "changed"
@@ -65,7 +65,7 @@ def deploy(
     approve: Callable[[ChangeSet], bool],
     report: Callable[[str], None] = _say_nothing,
 ) -> Outcome:
-    """Bring the stage's stack to `package`. Nothing is executed unless `approve` says so of the changes.
+    """Create or update the stage's stack from `package`. `approve` sees the changes before they are executed.
 
     A stack whose first deployment failed is deleted first, which `report` says.
 
@@ -93,7 +93,7 @@ def adopt(
     names: Mapping[str, str],
     approve: Callable[[ChangeSet], bool],
 ) -> Outcome:
-    """Make the stage's stack of resources that outlived one, given by logical id. `deploy` brings the rest.
+    """Make the stage's stack of resources that outlived one, given by logical id. `deploy` adds the rest.
 
     Raises:
         BadInput: the stage has a stack, or a name is of no such resource.
@@ -117,7 +117,7 @@ class _Deployment:
         self.cloudformation: CloudFormationClient = stage.client("cloudformation")
 
     def describe(self, template_url: str, given: Mapping[str, str]) -> ChangeSet | None:
-        """The changes that executing would bring; None when there are none."""
+        """Return the changes that the deployment makes; None when there are none."""
         stack = self._stack()
         status = stack.get("StackStatus", "")
         self._require_deployable(status)
@@ -175,7 +175,7 @@ class _Deployment:
     def _remove_what_never_worked(self) -> None:
         name = self.stage.stack_name
         self.report(f"Stack {name}: its first deployment failed. It is deleted before the next one.")
-        # What went after all, at a second try, has a later event.
+        # A resource that was deleted at a second try has a later event.
         newest = {event["LogicalResourceId"]: event for event in reversed(list(self._events()))}
         for logical_id, event in sorted(newest.items()):
             if event["ResourceStatus"] in {"DELETE_SKIPPED", "DELETE_FAILED"}:
@@ -269,7 +269,7 @@ class _Deployment:
             return ""
 
     def _events(self) -> Iterator[Mapping[str, Any]]:
-        """What happened to the stack, newest first."""
+        """Yield the events of the stack, newest first."""
         pages = self.cloudformation.get_paginator("describe_stack_events")
         for page in pages.paginate(StackName=self.stage.stack_name):
             yield from page["StackEvents"]
@@ -288,7 +288,7 @@ def failures(events: Iterable[Mapping[str, Any]], *, after: str) -> list[str]:
         for event in fresh
         if event["ResourceStatus"].endswith("_FAILED")
     ]
-    # What was only stopped because something else failed explains nothing.
+    # A resource that was stopped because another one failed explains nothing.
     reasons = [
         f"{event['LogicalResourceId']} ({event['ResourceType']}): {reason}"
         for event, reason in reversed(failed)

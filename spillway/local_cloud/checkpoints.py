@@ -37,7 +37,7 @@ def rewind(state: Path) -> int:
 
 
 def rewound(saved: dict[str, Any]) -> int:
-    """Set the marks inside the emulator's saved state to nought. Returns how many there are."""
+    """Set the marks inside the emulator's saved state to 0; return how many there are."""
     positions = saved["payload"]["dynamodb_stream_positions"]
     marks = positions["data"]
     positions["data"] = dict.fromkeys(marks, 0)

@@ -1,7 +1,7 @@
 """The emulator's own process, bound to the life of the command that started it.
 
-Started as `python -m spillway.local_cloud.child HOME` in a process group of its own. HOME is there for
-whoever reads the process list. Standard input is a pipe held by the parent: when the parent is gone,
+Started as `python -m spillway.local_cloud.child HOME` in a process group of its own. HOME shows in
+the process list. Standard input is a pipe held by the parent: when the parent is gone,
 however it went, the pipe ends, and so do the emulator and the functions it runs.
 """
 
@@ -11,15 +11,19 @@ import sys
 import threading
 import time
 
-from spillway.local_cloud.api_hostnames import make_own_apis_reachable
-from spillway.local_cloud.emulator_patches import bound_workers, judge_by_sender, judge_by_statement
+from spillway.local_cloud.emulator_patches import (
+    bound_workers,
+    judge_by_sender,
+    judge_by_statement,
+    make_own_apis_reachable,
+)
 from spillway.local_cloud.strict.settings import LayerSettings
 
 STOP_WITHIN_S = 10.0
 
 
 def main() -> None:
-    """Run the emulator until it is told to stop or its parent is gone."""
+    """Run the emulator until a signal stops it or its parent is gone."""
     orphaned = threading.Event()
     threading.Thread(target=_end_with_parent, args=(orphaned,), daemon=True).start()
     os.umask(0o077)

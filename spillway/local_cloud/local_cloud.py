@@ -66,12 +66,12 @@ class CloudSettings:
 
     @property
     def log(self) -> Path:
-        """What the emulator and the functions say."""
+        """The log of the emulator and the functions."""
         return self.home / "cloud.log"
 
     @property
     def state(self) -> Path:
-        """What the emulator keeps between two starts, but for objects in S3."""
+        """The emulator's state between two starts, except objects in S3."""
         return self.home / "state"
 
     def environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
@@ -122,7 +122,7 @@ class LocalCloud:
     process: subprocess.Popen[bytes]
 
     def wait(self) -> NoReturn:
-        """Wait for as long as it runs, which is until this command is told to stop.
+        """Wait while it runs, until a signal stops this command.
 
         Raises:
             WorkFailed: it stopped by itself.

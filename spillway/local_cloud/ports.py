@@ -26,12 +26,12 @@ def claim(port: int, purpose: str) -> socket.socket:
 
 
 def require_free(port: int, purpose: str) -> None:
-    """Check that `port` could be claimed now, and leave it to whoever comes next."""
+    """Check that `port` can be claimed now, and release it."""
     claim(port, purpose).close()
 
 
 def answers(port: int) -> bool:
-    """Whether somebody listens on `port` of this machine."""
+    """Return whether a server listens on `port` of this machine."""
     try:
         socket.create_connection((HOST, port), timeout=ANSWER_WITHIN_S).close()
     except OSError:

@@ -42,7 +42,7 @@ def end_to_end(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
 
 
 def with_headers(headers: RawHeaders, **replaced: str) -> list[tuple[bytes, bytes]]:
-    """`headers` with some set anew; `x_forwarded_proto` names X-Forwarded-Proto."""
+    """Return `headers` with some replaced; `x_forwarded_proto` names X-Forwarded-Proto."""
     fresh = {name.replace("_", "-").encode(): value.encode() for name, value in replaced.items()}
     return [(name, value) for name, value in headers if name.lower() not in fresh] + list(fresh.items())
 
@@ -104,7 +104,7 @@ def whole(answer: httpx.Response) -> Response:
 
 
 def no_answer(error: httpx.TransportError) -> Response:
-    """What a gateway says when nobody is behind it."""
+    """Return the answer of a gateway whose server does not answer."""
     return Response(f"The local cloud does not answer: {error}\n", 502, media_type="text/plain")
 
 
@@ -128,10 +128,10 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
 def front(shop_url: str, relay: Relay, distribution_domain: str, door_secret: str) -> Starlette:
-    """An application that answers as the distribution does, under `shop_url`.
+    """Return an application that answers as the distribution does, under `shop_url`.
 
-    It stands for the TLS that a laptop does without: the distribution is told that the viewer came by
-    https, and a viewer who typed `localhost` is sent to the origin that forms and links know. The emulator
+    It stands for the TLS that a laptop does without: the distribution gets the viewer's request as one
+    by https, and a viewer who typed `localhost` is sent to the origin that forms and links know. The emulator
     lets it in for `door_secret`.
     """
     shop_host = shop_url.partition("://")[2]

@@ -14,7 +14,7 @@ from spillway.stage import LOCAL, Stage
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """What was done so far: one JSON object a line."""
+    """The actions so far: one JSON object a line."""
 
     file: Path
 
@@ -26,7 +26,7 @@ class Log:
             log.write(json.dumps(line, sort_keys=True) + "\n")
 
     def dead_letters_alerted(self) -> int:
-        """How many dead letters the last notice told of, or were left when there were fewer."""
+        """Return how many dead letters the last alert named, or were left when there were fewer."""
         told = 0
         for line in self.file.read_text(encoding="utf-8").splitlines() if self.file.exists() else ():
             entry = json.loads(line)
@@ -56,7 +56,7 @@ def run(
 
 
 def resources_of(stage: Stage) -> Resources:
-    """What there is to tend on a stage."""
+    """Return the resources of a stage that the autopilot observes."""
     outputs = stage.outputs()
     return Resources(
         entries_table=outputs["EntriesTable"],

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from spillway.aws_errors import POLICY, missing_right
-from spillway.deploy.agreement import StackSettings
-from spillway.deploy.dns_records import Record
+from spillway.deploy.checks import Record, StackSettings
 from spillway.deploy.template import require_region
-from spillway.errors import BadInput, SpillwayError
-from spillway.operate import email_checks
-from spillway.operate.finding import (
+from spillway.errors import POLICY, BadInput, SpillwayError, missing_right
+from spillway.operate import findings
+from spillway.operate.findings import (
     CERTIFICATES_LIVE_IN,
     Check,
     Examined,
@@ -211,10 +209,10 @@ CHECKS: dict[str, Check] = {
     "backups": _backups,
     "release": _published,
     "concurrency": _concurrency,
-    "sender": email_checks.sender,
-    "DKIM": email_checks.dkim,
-    "SPF": email_checks.mail_from,
-    "DMARC": email_checks.dmarc,
-    "sandbox": email_checks.sandbox,
-    "quota": email_checks.quota,
+    "sender": findings.sender,
+    "DKIM": findings.dkim,
+    "SPF": findings.mail_from,
+    "DMARC": findings.dmarc,
+    "sandbox": findings.sandbox,
+    "quota": findings.quota,
 }

@@ -35,7 +35,7 @@ class Queue:
 
     @property
     def dead(self) -> str:
-        """What its dead letters are called."""
+        """The name of its dead letters."""
         return f"dead: {self.what}"
 
 
@@ -66,7 +66,7 @@ UNKNOWN = "cannot be told here"
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """What SES allows and did. `sandbox` and `paused` are as the account says."""
+    """The limits and totals of SES. `sandbox` and `paused` are as the account says."""
 
     per_s: float
     per_day: float
@@ -77,7 +77,7 @@ class Mail:
 
 @dataclass(frozen=True, slots=True)
 class StageState:
-    """One look at a stage. What could not be asked is missing, and named in `unknown`.
+    """The state of a stage. A value that could not be read is missing, and named in `unknown`.
 
     `paused` is why the shop itself has stopped sending; `mail.paused` that SES has stopped the account.
     `received` is how the emails of the days that are judged were received, all together.
@@ -97,7 +97,7 @@ class StageState:
 
     @property
     def dead_letters(self) -> int:
-        """What waits for a person."""
+        """The number of messages that wait for a person."""
         return sum(self.queues.get(queue.dead, 0) for queue in QUEUES.values())
 
     @property

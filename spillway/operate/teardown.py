@@ -1,4 +1,4 @@
-"""The end of a stage: the stack goes, the data stays unless it is told to go too."""
+"""Delete a stage: its stack, and its data only when asked to."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -30,7 +30,7 @@ class RetainedResource:
 
 @dataclass(frozen=True, slots=True)
 class Teardown:
-    """What is going to happen: so many resources go; `kept` stay, or go too if `with_data`."""
+    """The plan of a teardown: so many resources go; `kept` stay, or go too if `with_data`."""
 
     stack_name: str
     goes: int
@@ -39,7 +39,7 @@ class Teardown:
 
 
 def plan_destruction(stage: Stage, *, with_data: bool) -> Teardown:
-    """What destroying the stage would do. Changes nothing.
+    """Return what destroying the stage does, without a change.
 
     Raises:
         BadInput: nothing is deployed as this stage, or there is data of a kind that cannot be deleted here.

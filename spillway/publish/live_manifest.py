@@ -16,8 +16,7 @@ from typing import Protocol
 
 from spillway.errors import WorkFailed
 from spillway.publish.connection import Response
-from spillway.publish.manifest import MANIFEST_KEY, Claim, Manifest
-from spillway.publish.plan import Plan
+from spillway.publish.plan import MANIFEST_KEY, Claim, Manifest, Plan
 from spillway.publish.s3 import PreconditionFailed
 
 # After this time without renewal, the publish that claimed is presumed dead.

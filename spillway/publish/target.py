@@ -19,7 +19,7 @@ from chalicelib.storage.pages import Cdn
 from chalicelib.storefront.theme import Shop
 from chalicelib.tables.domain_lists import DomainListsTable
 from chalicelib.tables.products import ProductsTable
-from spillway.deploy.agreement import require_agreement
+from spillway.deploy.checks import require_agreement
 from spillway.errors import WorkFailed
 from spillway.project import Project
 from spillway.publish.connection import Response

@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.domain.entry import OptIn
 from chalicelib.storefront.theme import Shop
-from spillway.deploy.agreement import Disagreement, StackSettings, covers, require_agreement
+from spillway.deploy.checks import Disagreement, StackSettings, covers, require_agreement
 from spillway.errors import BadInput
 from spillway.publish.run import Published, plan_publish, run_publish
 from spillway.publish.sources import choose_kept, load_folder, load_kept

@@ -4,7 +4,7 @@ import httpx
 import pytest
 from starlette.responses import PlainTextResponse
 
-from spillway.local_cloud.browser_guard import BrowserGuard, hosts_of
+from spillway.local_cloud.servers import BrowserGuard, hosts_of
 
 OWN = {"host": "127.0.0.1:8000"}
 

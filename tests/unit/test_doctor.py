@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from spillway.commands.health import doctor_command
-from spillway.deploy.dns_records import SesIdentity
+from spillway.deploy.checks import SesIdentity
 from spillway.operate.doctor import CHECKS, TABLES, Examined, Finding, Result, examine
-from spillway.operate.finding import Resolve
+from spillway.operate.findings import Resolve
 from tests.support.stubbed_stage import OUTPUTS, Client, FakeStage, account, error, stage
 from tests.unit.test_agreement import SHOP
 

@@ -7,9 +7,14 @@ from typing import Any
 import pytest
 
 from spillway.errors import WorkFailed
-from spillway.local_cloud.api_hostnames import reachable
 from spillway.local_cloud.checkpoints import rewind, rewound
-from spillway.local_cloud.emulator_patches import bound_workers, bounded, sender_of, statement_checks
+from spillway.local_cloud.emulator_patches import (
+    bound_workers,
+    bounded,
+    reachable,
+    sender_of,
+    statement_checks,
+)
 
 BULK = "/v2/email/outbound-bulk-emails"
 

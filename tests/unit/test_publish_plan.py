@@ -2,8 +2,16 @@
 
 from dataclasses import replace
 
-from spillway.publish.manifest import Claim, Kept, Manifest, fingerprints
-from spillway.publish.plan import RETIRED_KEPT_MS, Reason, diff, theme_digest
+from spillway.publish.plan import (
+    RETIRED_KEPT_MS,
+    Claim,
+    Kept,
+    Manifest,
+    Reason,
+    diff,
+    fingerprints,
+    theme_digest,
+)
 from spillway.sitegen.release import Dated, Kind, Release
 
 

@@ -29,8 +29,19 @@ from spillway.publish.live_manifest import (
     ManifestStore,
     StaleManifest,
 )
-from spillway.publish.manifest import Claim, Kept, Manifest, fingerprint
-from spillway.publish.plan import RETIRED_KEPT_MS, Plan, Reason, Removal, Upload, diff, theme_digest
+from spillway.publish.plan import (
+    RETIRED_KEPT_MS,
+    Claim,
+    Kept,
+    Manifest,
+    Plan,
+    Reason,
+    Removal,
+    Upload,
+    diff,
+    fingerprint,
+    theme_digest,
+)
 from spillway.publish.run import PASSES_MAX, Published, refuse_mass_deletion, run_publish
 from spillway.publish.s3 import InFlightLimit, PreconditionFailed, Request, S3Bucket
 from spillway.publish.sources import LoadedSite, choose_kept, load_folder, load_kept, pack, source_key, unpack

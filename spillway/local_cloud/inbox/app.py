@@ -13,8 +13,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from spillway.local_cloud.inbox.emails import Email, emails_of_bulk, emails_of_send
-from spillway.local_cloud.inbox.mailbox import Mailbox
+from spillway.local_cloud.inbox.emails import Email, Mailbox, emails_of_bulk, emails_of_send
 from spillway.local_cloud.relay import Relay, no_answer, whole
 
 Clock = Callable[[], datetime]

@@ -38,7 +38,7 @@ REST_XML_MALFORMED = "MalformedXML"
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What AWS answers instead of doing it."""
+    """The error that AWS answers with."""
 
     code: str
     message: str

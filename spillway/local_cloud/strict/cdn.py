@@ -1,4 +1,4 @@
-"""What CloudFront keeps: answers by their path, for as long as they say, until an invalidation names them.
+"""The cache of CloudFront: answers by their path, for as long as they say, until an invalidation names them.
 
 https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/Expiration.html
 """

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from spillway.local_cloud.browser_guard import BrowserGuard, hosts_of
 from spillway.local_cloud.checkpoints import save_regularly
+from spillway.local_cloud.servers import BrowserGuard, hosts_of
 from spillway.local_cloud.strict import checks, loops
 from spillway.local_cloud.strict.cdn import EdgeCache
 from spillway.local_cloud.strict.layer import StrictLayer

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from spillway.local_cloud.browser_guard import BrowserGuard
 from spillway.local_cloud.record import DOOR_HEADER
+from spillway.local_cloud.servers import BrowserGuard
 from spillway.local_cloud.strict import checks, rules
 from spillway.local_cloud.strict.answers import Answer, Refusal, answer_of, refusal_of
 from spillway.local_cloud.strict.callers import caller_of

@@ -1,4 +1,4 @@
-"""What AWS documents and its models do not hold: one row for each rule, with the page that says it.
+"""Rules that AWS documents and its models do not have: one row for each, with its page.
 
 docs/aws-rules.md shows this table; a test holds the two together.
 """
@@ -249,4 +249,4 @@ def as_table(rules: Iterable[Rule] = RULES) -> list[str]:
 
 
 if __name__ == "__main__":
-    print("\n".join(as_table()))  # noqa: T201 - for whoever brings the documents up to date
+    print("\n".join(as_table()))  # noqa: T201 - the output updates docs/aws-rules.md
