@@ -1,4 +1,4 @@
-"""An S3 to measure publishers by: a process that accepts objects, answers as S3 does, and reads them afterwards.
+"""An S3 to measure publishers by: a process that accepts objects, answers as S3 does, and reads them later.
 
 A publisher that asks first finds an empty bucket. A request without a signature is refused.
 """

@@ -20,7 +20,7 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "build": Entry("shop:build_command", "Build every page, picture and asset of the shop."),
         "serve": Entry("shop:serve_command", "Serve the pages on this machine and reload them on change."),
         "messages": Entry("shop:messages_command", "Write the shop's texts to a file for translators."),
-        "emails": Entry("emails:emails_command", "Preview the shop's emails."),
+        "emails": Entry("sending:emails_command", "Preview the shop's emails."),
         "feed": Entry("catalogue:feed_command", "Write a product feed for another service."),
         "demo": Entry("shop:demo_command", "Run the whole shop on this machine."),
     },
@@ -59,7 +59,7 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "rollback": Entry("publish:rollback_command", "Make an earlier release live again."),
         "status": Entry("health:status_command", "Show queues, sending limits and alarms of a stage."),
         "doctor": Entry("health:doctor_command", "Check a stage from its stack to its sender's DNS records."),
-        "send-test": Entry("emails:send_test_command", "Send a sample of every email to one address."),
+        "send-test": Entry("sending:send_test_command", "Send a sample of every email to one address."),
         "pause": Entry("sending:pause_command", "Stop all sending until `spillway resume`."),
         "resume": Entry("sending:resume_command", "Start sending again after a pause."),
         "failed": Entry(

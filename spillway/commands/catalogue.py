@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spillway.commands.options import Choice, SharedWork
+from spillway.commands.options import Choice
+from spillway.commands.progress import SharedWork
 from spillway.errors import BadInput
 from spillway.importing.generic_csv import read_plain
 from spillway.importing.imported import Export

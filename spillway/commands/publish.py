@@ -8,7 +8,8 @@ import click
 from rich.progress import Progress, TaskID
 
 from chalicelib.settings import clock_ms
-from spillway.commands.options import progress_bar, show_left_out, skip_broken_pictures_option, stage_option
+from spillway.commands.options import show_left_out, skip_broken_pictures_option, stage_option
+from spillway.commands.progress import progress_bar
 from spillway.merchant.stock_import import typed_move
 from spillway.pluralize import pluralize
 from spillway.project import Project

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from spillway.commands.options import show_left_out, skip_broken_pictures_option
-from spillway.demo.demo import StopRequested, interruptible
+from spillway.demo.terminal import StopRequested, interruptible
 from spillway.errors import BadInput
 from spillway.local_cloud.strict.settings import LAMBDA_INVOCATIONS_MAX
 from spillway.pluralize import pluralize
@@ -165,8 +165,9 @@ def _run_demo(project: Project, settings: "DemoSettings", *, check: bool) -> Non
     """
     from rich.console import Console
 
-    from spillway.demo.demo import Steps, running_demo
+    from spillway.demo.demo import running_demo
     from spillway.demo.story import check_story
+    from spillway.demo.terminal import Steps
 
     console = Console(highlight=False, soft_wrap=True)
     steps = Steps(console)

@@ -12,7 +12,8 @@ import click
 from chalicelib.domain.entry import shards_of
 from chalicelib.domain.wave import EVERYONE, WAVE_PAUSE_MIN_MAX, WavePolicy
 from chalicelib.settings import clock_ms
-from spillway.commands.options import json_option, progress_bar, stage_option
+from spillway.commands.options import json_option, stage_option
+from spillway.commands.progress import progress_bar
 from spillway.errors import BadInput
 from spillway.merchant.stock_import import require_sku, require_sold, typed_move
 from spillway.merchant.waitlist_report import (

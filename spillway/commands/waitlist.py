@@ -15,8 +15,9 @@ from chalicelib.settings import clock_ms
 from chalicelib.storage.pages import ThemeStore
 from chalicelib.tables.domain_lists import DomainListsTable
 from chalicelib.tables.suppressions import SuppressionsTable
-from spillway.commands.options import Choice, json_option, progress_bar, stage_option
+from spillway.commands.options import Choice, json_option, stage_option
 from spillway.commands.people import access_log, digest_of
+from spillway.commands.progress import progress_bar
 from spillway.errors import BadInput, WorkFailed
 from spillway.importing.table import read_table
 from spillway.local_cloud.local_cloud import make_private

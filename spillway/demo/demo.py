@@ -1,29 +1,27 @@
-"""The demo: the deployed package on a local cloud, the sample shop published to it, and an inbox.
+"""The demo: the deployed package on a local cloud, the sample shop published to it, and an inbox."""
 
-Its terminal shows steps with their duration, and takes requests to stop.
-"""
-
-import signal
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from types import FrameType
 from typing import TYPE_CHECKING
 
+from chalicelib.clock import clock_ms
+
 from chalicelib.mail.headers import parse_mailbox
-from chalicelib.settings import clock_ms
+from spillway.demo.terminal import Steps
 from spillway.deploy.package import packaged
 from spillway.deploy.stack import deploy
 from spillway.local_cloud import ports
+from spillway.local_cloud.browser_guard import BrowserGuard, hosts_of
+from spillway.local_cloud.front import front
 from spillway.local_cloud.inbox.app import inbox
-from spillway.local_cloud.inbox.emails import Mailbox
+from spillway.local_cloud.inbox.mailbox import Mailbox
 from spillway.local_cloud.local_cloud import CloudSettings, LocalCloud, erase, local_cloud, make_private
 from spillway.local_cloud.record import CloudRecord
-from spillway.local_cloud.relay import Relay, front
-from spillway.local_cloud.servers import BrowserGuard, hosts_of, served
+from spillway.local_cloud.relay import Relay
+from spillway.local_cloud.servers import served
 from spillway.local_cloud.strict.settings import LAMBDA_INVOCATIONS_MAX
 from spillway.project import Project
 from spillway.publish.run import run_publish
@@ -33,72 +31,7 @@ from spillway.sitegen.reading.loading import load_catalogue
 from spillway.stage import LOCAL, Stage, local_stage
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.status import Status
     from types_boto3_sesv2 import SESV2Client
-
-TICK, CROSS = "[green]✓[/]", "[red]✗[/]"
-
-
-class Steps:
-    """Prints a line for each finished step; a terminal also shows a spinner during it."""
-
-    def __init__(self, console: "Console") -> None:
-        self.console = console
-        self._title = ""
-        self._status: Status | None = None
-
-    @contextmanager
-    def step(self, title: str) -> Iterator[None]:
-        """Run the block as one step: ticked off at its end, or crossed out if it fails."""
-        from rich.markup import escape
-
-        began = time.monotonic()
-        mark = CROSS
-        try:
-            with self.console.status(escape(title)) as status:
-                self._title, self._status = title, status
-                yield
-            mark = TICK
-        finally:
-            self._status = None
-            took = f"[dim]{time.monotonic() - began:.1f} s[/]"
-            self.console.print(f"{mark} {escape(title)}  {took}")
-
-    def progress(self, done: int, total: int) -> None:
-        """Show the progress of the current step."""
-        from rich.markup import escape
-
-        if self._status is not None:
-            self._status.update(f"{escape(self._title)}  {done} of {total}")
-
-
-class StopRequested(BaseException):
-    """SIGINT or SIGTERM arrived. It is no Exception, so that only the command itself catches it."""
-
-    def __init__(self, signal_number: int) -> None:
-        super().__init__(signal_number)
-        self.exit_code = 128 + signal_number
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Raise `StopRequested` at the first SIGINT or SIGTERM within the block; ignore further ones."""
-    asked = False
-
-    def ask(signal_number: int, _: FrameType | None) -> None:
-        nonlocal asked
-        if not asked:
-            asked = True
-            raise StopRequested(signal_number)
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
 
 # A person waits for each email of the demo.
 CONFIRMATION_DELAY_S = 2

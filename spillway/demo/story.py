@@ -24,8 +24,9 @@ from chalicelib.services.availability import Availabilities
 from chalicelib.settings import clock_ms, new_id
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.suppressions import SuppressionsTable
-from spillway.demo.demo import RunningDemo, Steps
+from spillway.demo.demo import RunningDemo
 from spillway.demo.shopper import Shopper, until, waitlist_form
+from spillway.demo.terminal import Steps
 from spillway.errors import WorkFailed
 from spillway.project import Project
 from spillway.stage import Stage

@@ -1,10 +1,8 @@
-"""Patch the emulator: bounded workers, and the IAM checks it lacks for senders and PartiQL statements.
+"""Patch the emulator: bounded workers, IAM checks for senders and PartiQL, and the APIs' names on AWS.
 
-Lets the emulated CloudFront reach the emulated APIs under the names they have on AWS.
-
-The emulator's CloudFront dials no host of Amazon's, so an origin like ID.execute-api.REGION.amazonaws.com
-would answer 502, though that very API runs beside it. The deployed template is the same everywhere; what
-is different about a laptop is put right here, in the emulator's process.
+The emulator's CloudFront calls no host of Amazon's, so an origin like ID.execute-api.REGION.amazonaws.com is
+resolved to the API that runs beside it. The deployed template is the same everywhere; differences of a laptop
+stand here, in the emulator's process.
 """
 
 import json

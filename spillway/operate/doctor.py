@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from spillway.aws_errors import POLICY, missing_right
 from spillway.deploy.checks import Record, StackSettings
 from spillway.deploy.template import require_region
-from spillway.errors import POLICY, BadInput, SpillwayError, missing_right
+from spillway.errors import BadInput, SpillwayError
 from spillway.operate import findings
 from spillway.operate.findings import (
     CERTIFICATES_LIVE_IN,

@@ -78,9 +78,9 @@ def answering(shop: MemoryShop) -> Answering:
     return shop.sender
 
 
-def at_the_head(shop: MemoryShop, item: int) -> set[str]:
-    """The mailboxes of the first `each` of every shard."""
-    heads = [shop.shards.waiting(shard, after="", upto="~", limit=item) for shard in LINES]
+def at_the_head(shop: MemoryShop, count: int) -> set[str]:
+    """Return the mailboxes of the first `count` of every shard."""
+    heads = [shop.shards.waiting(shard, after="", upto="~", limit=count) for shard in LINES]
     return {entry.mailbox for page in heads for entry in page.entries}
 
 
@@ -92,14 +92,14 @@ def pluralize(shop: MemoryShop) -> dict[str, int]:
     }
 
 
-@pytest.mark.parametrize("each", [1, 12])
-def test_emails_put_off_for_ever_slow_nobody_down_and_are_given_up(item: int, clock: Clock) -> None:
+@pytest.mark.parametrize("count", [1, 12])
+def test_emails_put_off_for_ever_slow_nobody_down_and_are_given_up(count: int, clock: Clock) -> None:
     bad: set[str] = set()
     shop = shop_of(
         clock, WAITERS, lambda email: Delivery.DEFERRED if email.mailbox in bad else Delivery.ACCEPTED
     )
     shop.account.now = Limits(14.0, UNLIMITED)
-    bad |= at_the_head(shop, item)
+    bad |= at_the_head(shop, count)
     shop.observe(IN_STOCK)
     opened_ms = clock()
     assert work_off(shop) == 0

@@ -246,7 +246,7 @@ def test_a_file_that_is_no_feed_is_refused(shop: Project, content: str) -> None:
 
 
 def test_images_or_none_of_them(shop: Project, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="which of the two"):
+    with pytest.raises(BadInput, match="choose one"):
         imported(shop, table(), "--no-images", "--images", str(tmp_path))
 
 

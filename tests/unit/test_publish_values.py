@@ -1111,45 +1111,36 @@ class FakeStage:
         found = SimpleNamespace(get_frozen_credentials=lambda: frozen) if frozen else None
         self.session = SimpleNamespace(get_credentials=lambda: found)
 
-    def outputs(self) -> dict[str, str]:
-        names = ("ReleaseBucket", "PagesBucket", "ProductsTable", "DistributionId", "SigningKeysSecret")
-        return {name: f"the {name}" for name in names}
+    def container(self) -> Any:
+        """Return stand-ins for the objects of the stage's container."""
+        return SimpleNamespace(
+            settings=SimpleNamespace(release_bucket="the releases", pages_bucket="the pages"),
+            keys=SimpleNamespace(identity=b"identity"),
+            products="products",
+            domain_lists="domain lists",
+            cdn="cdn",
+        )
 
-    def client(self, name: str) -> Any:
-        return f"{name} client"
 
-
-def test_a_stage_is_published_to_by_the_names_of_its_outputs(
-    env: PublishEnv, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read: list[Any] = []
-
-    def read_keys(*asked: Any) -> Any:
-        read.append(asked)
-        return SimpleNamespace(identity=b"identity")
-
-    monkeypatch.setattr(target, "read_keys", read_keys)
-    for part in ("ProductsTable", "DomainListsTable", "Cdn", "ManifestStore"):
-        monkeypatch.setattr(target, part, lambda *parts: parts)
+def test_a_stage_is_published_to_by_the_names_of_its_outputs(env: PublishEnv) -> None:
     stage: Any = FakeStage(SimpleNamespace(access_key="a", secret_key="s", token=None))
     folder = env.project.cache / "publish" / "stage"
     with target.publish_target(stage, env.project, env.clock) as place:
         given: Any = place
-        assert read == [("secretsmanager client", "the SigningKeysSecret")]
-        assert given.products == given.domain_lists == ("dynamodb client", "the ProductsTable")
-        assert given.cdn == ("cloudfront client", "the DistributionId")
+        assert (given.products, given.domain_lists, given.cdn) == ("products", "domain lists", "cdn")
         assert given.stamps == FormStamps.of(b"identity", at_ms=env.clock())
-        assert (given.pages._prefix, given.releases._prefix) == ("/the PagesBucket/", "/the ReleaseBucket/")
+        assert (given.pages._prefix, given.releases._prefix) == ("/the pages/", "/the releases/")
         assert given.pages._address == ("127.0.0.1", 9)
         head = given.pages._request_headers.head("GET", "/", {}, "0", 0).decode()
         assert f"Credential=a/{head.partition('Credential=a/')[2][:8]}/{REGION}/s3/" in head
         assert "x-amz-security-token" not in head
-        assert given.manifest[0] is given.releases
-        assert (given.manifest[2], given.manifest[3]) == (env.clock, folder / "manifest.json")
+        store = given.manifest
+        assert store._bucket is given.releases
+        assert (store._clock_ms, store._copy) == (env.clock, folder / "manifest.json")
         noted = json.loads((folder / "claims.json").read_text())
-        assert (noted["tokens"], given.manifest[1]) == (
-            [given.manifest[1].token],
-            Claimant(given.manifest[1].token, frozenset()),
+        assert (noted["tokens"], store._claimant) == (
+            [store._claimant.token],
+            Claimant(store._claimant.token, frozenset()),
         )
         again = target.publish_target(stage, env.project, env.clock)
         assert told(again.__enter__) == (
@@ -1158,7 +1149,7 @@ def test_a_stage_is_published_to_by_the_names_of_its_outputs(
         )
     with target.publish_target(stage, env.project, env.clock) as place:
         following: Any = place
-        assert following.manifest[1].ended == {given.manifest[1].token}
+        assert following.manifest._claimant.ended == {given.manifest._claimant.token}
     nobody: Any = FakeStage(None)
     assert told(target.publish_target(nobody, env.project, env.clock).__enter__) == (
         "no AWS credentials",

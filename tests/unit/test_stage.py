@@ -10,8 +10,9 @@ from botocore.exceptions import (
     UnauthorizedSSOTokenError,
 )
 
+from spillway.aws_errors import explained, missing_right
 from spillway.deploy.change_set import parameters_for
-from spillway.errors import BadInput, explained, missing_right
+from spillway.errors import BadInput
 from spillway.local_cloud.record import CloudRecord
 from spillway.project import Project
 from spillway.stage import local_stage, region_in, stage_named

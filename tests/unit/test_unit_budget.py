@@ -230,18 +230,18 @@ BUDGETS = st.builds(
 )
 
 
-@given(budget=BUDGETS, counts=st.lists(st.integers(0, 12), max_size=8), each=st.integers(1, 3))
+@given(budget=BUDGETS, counts=st.lists(st.integers(0, 12), max_size=8), per_unit=st.integers(1, 3))
 @settings(max_examples=60)
 def test_a_wave_has_emails_for_the_most_units_it_saw_and_never_more_unsent_than_units_left(
-    budget: WaveBudget, counts: list[int], item: int
+    budget: WaveBudget, counts: list[int], per_unit: int
 ) -> None:
-    policy = WavePolicy(emails_per_unit=item)
+    policy = WavePolicy(emails_per_unit=per_unit)
     budget = budget.settled(counts[0] if counts else 3, policy, now_ms=10**12)
     sent, most = budget.granted - budget.left, max(budget.granted, 0)
     for units in counts:
         budget = budget.settled(units, policy, now_ms=1_000_000)
-        most = max(most, item * units)
-        assert 0 <= budget.left <= item * units
+        most = max(most, per_unit * units)
+        assert 0 <= budget.left <= per_unit * units
         assert budget.granted - budget.left == sent
         assert budget.granted <= most
         assert budget == budget.settled(units, policy, now_ms=1_000_000)
@@ -251,12 +251,12 @@ def test_a_wave_has_emails_for_the_most_units_it_saw_and_never_more_unsent_than_
 class UnitsAsABudget(RuleBasedStateMachine):
     """Stock events, their stream, signups, workers that die at any call, and the emails of each wave."""
 
-    @initialize(each=st.integers(1, 2))
-    def open_shop(self, item: int) -> None:
+    @initialize(per_unit=st.integers(1, 2))
+    def open_shop(self, per_unit: int) -> None:
         self.shop = MemoryShop(Clock())
         self.shop.faults.before, self.shop.faults.after = self._before_call, self._after_call
-        self.each = item
-        self.shop.policy = WavePolicy(emails_per_unit=item, next_after_min=5)
+        self.per_unit = per_unit
+        self.shop.policy = WavePolicy(emails_per_unit=per_unit, next_after_min=5)
         self.counted_meanwhile: int | None = None
         self.joined = self.events = 0
         self.stream: list[tuple[Stock, Stock]] = []
@@ -281,7 +281,7 @@ class UnitsAsABudget(RuleBasedStateMachine):
 
     def _left(self, shoppers: list[str]) -> None:
         fresh = [shopper for shopper in shoppers if shopper not in self.deferred]
-        if len(fresh) > self.each * self.units or (shoppers and not self.units):
+        if len(fresh) > self.per_unit * self.units or (shoppers and not self.units):
             self.wrong.append(f"{len(shoppers)} emails for {self.units} units")
         number = self.wave
         self.emailed[number].update(fresh)
@@ -410,7 +410,7 @@ class UnitsAsABudget(RuleBasedStateMachine):
     def no_wave_sends_more_emails_than_units_were_on_offer(self) -> None:
         if hasattr(self, "shop"):
             for number, shoppers in self.emailed.items():
-                assert len(shoppers) <= self.each * self.most[number] + self.excused[number]
+                assert len(shoppers) <= self.per_unit * self.most[number] + self.excused[number]
 
     @invariant()
     def the_pause_holds(self) -> None:
