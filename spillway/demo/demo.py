@@ -7,21 +7,18 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from chalicelib.clock import clock_ms
-
 from chalicelib.mail.headers import parse_mailbox
+from chalicelib.settings import clock_ms
 from spillway.demo.terminal import Steps
 from spillway.deploy.package import packaged
 from spillway.deploy.stack import deploy
 from spillway.local_cloud import ports
-from spillway.local_cloud.browser_guard import BrowserGuard, hosts_of
-from spillway.local_cloud.front import front
 from spillway.local_cloud.inbox.app import inbox
-from spillway.local_cloud.inbox.mailbox import Mailbox
+from spillway.local_cloud.inbox.emails import Mailbox
 from spillway.local_cloud.local_cloud import CloudSettings, LocalCloud, erase, local_cloud, make_private
 from spillway.local_cloud.record import CloudRecord
-from spillway.local_cloud.relay import Relay
-from spillway.local_cloud.servers import served
+from spillway.local_cloud.relay import Relay, front
+from spillway.local_cloud.servers import BrowserGuard, hosts_of, served
 from spillway.local_cloud.strict.settings import LAMBDA_INVOCATIONS_MAX
 from spillway.project import Project
 from spillway.publish.run import run_publish
