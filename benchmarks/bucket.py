@@ -55,7 +55,7 @@ class Bucket:
 
 @contextmanager
 def bucket(latency_s: float) -> Iterator[Bucket]:
-    """One that answers `latency_s` after it has a request whole, for as long as the block lasts."""
+    """Yield one that answers `latency_s` after it has a request whole, for as long as the block lasts."""
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=_serve, args=(latency_s, theirs))
     process.start()
@@ -141,7 +141,7 @@ def _digest(head: bytes, body: bytes) -> str:
 
 
 def _pieces(body: bytes) -> Iterator[bytes]:
-    """The body in it: the SDKs wrap one in pieces, with a checksum at their end."""
+    """Yield the body in it: the SDKs wrap one in pieces, with a checksum at their end."""
     while body:
         size, _, body = body.partition(b"\r\n")
         size_bytes = int(size.partition(b";")[0], 16)

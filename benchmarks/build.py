@@ -63,7 +63,7 @@ def main() -> None:
 
 @contextmanager
 def _shops(count: int, parent: Path | None) -> Iterator[Path]:
-    """A folder with the same shop for every generator."""
+    """Yield a folder with the same shop for every generator."""
     if parent:
         parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=parent) as folder:

@@ -34,7 +34,7 @@ class Shares:
         self._stack.append(name)
 
     def end(self) -> None:
-        """The part that was entered last is left."""
+        """Leave the part that was entered last."""
         now_s = time.process_time()
         name = self._stack.pop()
         self.cpu_s[name] = self.cpu_s.get(name, 0.0) + now_s - self._since_s

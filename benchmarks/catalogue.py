@@ -61,7 +61,7 @@ def items(count: int) -> list[Item]:
 
 
 def write_shop(folder: Path, things: list[Item]) -> None:
-    """The shop as Spillway wants it: the sample shop's own theme, one TOML file a product."""
+    """Write the shop as Spillway reads it: the sample shop's own theme, one TOML file a product."""
     shutil.rmtree(folder, ignore_errors=True)
     site = folder / "site"
     for part in ("templates", "emails", "static", "pages"):
@@ -90,7 +90,7 @@ def write_shop(folder: Path, things: list[Item]) -> None:
 
 
 def copy_theme(theme: Path, folder: Path) -> None:
-    """The theme of another generator, with the sample shop's own style and script."""
+    """Write the theme of another generator, with the sample shop's own style and script."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(theme, folder)
     (folder / "assets").mkdir()
@@ -99,7 +99,7 @@ def copy_theme(theme: Path, folder: Path) -> None:
 
 
 def product_file(item: Item) -> str:
-    """The text of one product's file."""
+    """Return the text of one product's file."""
     description = "\n\n".join(item.paragraphs)
     variants = "".join(
         f'\n[[variants]]\nsku = "{sku}"\noptions = {{ Colour = "{colour}", Size = "{size}" }}\n'

@@ -28,7 +28,7 @@ _PACKED = ("text/", "application/json", "application/xml", "application/atom+xml
 
 @contextmanager
 def shop_behind_cdn(root: Path) -> Iterator[str]:
-    """The sample shop, built for the address it is served under."""
+    """Yield the sample shop, built for the address it is served under."""
     with TemporaryDirectory() as folder, ports.claim(0, "the shop") as claimed:
         url = f"http://{ports.HOST}:{claimed.getsockname()[1]}"
         release = build(Project(root), base_url=url, folder=Path(folder) / "site")

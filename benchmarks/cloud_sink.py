@@ -43,7 +43,7 @@ class Sink(BaseHTTPRequestHandler):
     shop: ClassVar[dict[str, Any]] = {}
 
     def do_GET(self) -> None:
-        """Counts, or the theme."""
+        """Answer with the counts, or with the theme."""
         if self.path == "/counts":
             self._answer(json.dumps(self.counts).encode())
             self.counts.clear()
@@ -55,7 +55,7 @@ class Sink(BaseHTTPRequestHandler):
             self._answer(self.shop["theme"].encode())
 
     def do_POST(self) -> None:
-        """A call of one of AWS's JSON protocols."""
+        """Answer a call of one of AWS's JSON protocols."""
         body = json.loads(self.rfile.read(int(self.headers["content-length"])) or b"{}")
         target = self.headers.get("x-amz-target", "ses.SendBulkEmail")
         service, _, operation = target.rpartition(".")
@@ -130,7 +130,7 @@ def _waiting(body: Any, shop: Any) -> Any:
 
 
 def _batch_get_item(body: Any, _: Any) -> Any:
-    """Every entry waits, nobody is suppressed."""
+    """Answer that every entry waits, and that nobody is suppressed."""
     found = {
         table: [
             _projected(
@@ -178,7 +178,7 @@ ANSWERS: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def units_of(operation: str, body: Any, answer: Any) -> tuple[str, float] | None:
-    """The capacity that DynamoDB would charge a call: items are rounded up, to 1 KB written, 4 KB read.
+    """Return the capacity that DynamoDB charges a call: items are rounded up, to 1 KB written, 4 KB read.
 
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html
     """

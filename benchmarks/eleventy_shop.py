@@ -9,7 +9,7 @@ _THEME = Path(__file__).with_name("eleventy")
 
 
 def write_eleventy_shop(folder: Path, things: list[Item]) -> None:
-    """The shop as Eleventy wants it: one content file a product."""
+    """Write the shop as Eleventy reads it: one content file a product."""
     copy_theme(_THEME, folder)
     content = folder / "content"
     content.mkdir()

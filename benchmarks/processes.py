@@ -15,8 +15,11 @@ _MB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """`cpu_s` is of all its processes. `largest_mb` is the peak of the largest of them; `together_mb` of
-    all at once, with what they share counted once: looked at now and then, and 0 where it was not."""
+    """The cost of a command.
+
+    `cpu_s` is of all its processes. `largest_mb` is the peak of the largest of them; `together_mb` of all at
+    once, with what they share counted once: looked at now and then, and 0 where it was not.
+    """
 
     elapsed_s: float
     cpu_s: float
@@ -70,7 +73,7 @@ def _family(pid: int) -> Iterator[int]:
 
 
 def _proportional_bytes(pid: int) -> int:
-    """Its memory, of which a page shared by two counts half."""
+    """Return its memory, of which a page shared by two counts half."""
     with suppress(OSError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):

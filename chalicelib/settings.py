@@ -92,8 +92,10 @@ class Keys:
 
     @classmethod
     def from_json(cls, text: str) -> "Keys":
-        """Return the keys of a secret: {"root": TEXT}, and "signing": [TEXT, ...], newest first, after a
-        rotation."""
+        """Return the keys of a secret: {"root": TEXT, "signing": [TEXT, ...]}.
+
+        "signing" is there after a rotation, newest first.
+        """
         document = json.loads(text)
         root = document["root"]
         return cls(identity=root.encode(), signing=tuple(document.get("signing") or [root]))

@@ -67,7 +67,7 @@ def refuse_other_machines(environment: Environment, **_: Any) -> None:
 
 @events.init.add_listener
 def gather_forms(environment: Environment, **_: Any) -> None:
-    """The master process records what became of the workers' forms."""
+    """Record the outcome of the workers' forms in the master process."""
     ledger = _options(environment).ledger
     if ledger and isinstance(environment.runner, MasterRunner):
         book = Ledger(Path(ledger))
@@ -156,7 +156,7 @@ class Shopper(FastHttpUser):
             self._asks(mailbox, sku, "sign up")
 
     def _arrives(self) -> PageRead | None:
-        """A new person with an empty cache; None when the page did not come."""
+        """Return a new person with an empty cache; None when the page did not come."""
         self._seen.clear()
         return self._opens(self._landing, "product page")
 

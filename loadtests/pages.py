@@ -11,8 +11,11 @@ PICTURE_PX = 824
 
 @dataclass(frozen=True, slots=True)
 class PageRead:
-    """`pictures` are those a modern browser picks, in the page's order; the first is seen at once.
-    `stamp` is what its form for the waitlist has to be sent with."""
+    """A page as a shopper's browser loads it.
+
+    `pictures` are those a modern browser picks, in the page's order; the first is seen at once.
+    `stamp` is what its form for the waitlist has to be sent with.
+    """
 
     stylesheets: tuple[str, ...]
     scripts: tuple[str, ...]
@@ -39,7 +42,7 @@ def read_page(html: str) -> PageRead:
 
 
 def picked(srcset: str, *, width_px: int = PICTURE_PX) -> str:
-    """The candidate that is wide enough and no wider than it must be; else the widest."""
+    """Return the candidate that is wide enough and no wider than it must be; else the widest."""
     candidates = [candidate.split() for candidate in srcset.split(",")]
     by_width = sorted((int(width.removesuffix("w")), url) for url, width in candidates)
     return next((url for width, url in by_width if width >= width_px), by_width[-1][1])

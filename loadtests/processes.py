@@ -37,8 +37,9 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A demo's processes: the front door and the inbox live in its own, the functions in the emulator's
-    children, which come and go.
+    """A demo's processes.
+
+    The front door and the inbox are in its own, the functions in the emulator's children, which come and go.
     """
 
     demo: int
@@ -47,7 +48,7 @@ class Family:
 
     @classmethod
     def of(cls, home: Path, *, proc: Path = PROC) -> "Family | None":
-        """The processes of the demo that runs in `home`; None where there is no /proc to look into."""
+        """Return the processes of the demo that runs in `home`; None where there is no /proc to look into."""
         emulator = leftover(home)
         if emulator is None or not (proc / str(emulator) / "statm").exists():
             return None

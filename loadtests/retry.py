@@ -11,7 +11,7 @@ TRANSIENT = frozenset({0, 429, 500, 502, 503, 504})
 
 
 def pauses_s(random: Random) -> Iterator[float]:
-    """The pause before each try: none before the first, then anywhere up to a bound that doubles."""
+    """Yield the pause before each try: none before the first, then anywhere up to a bound that doubles."""
     yield 0.0
     for again in range(TRIES_MAX - 1):
         yield random.uniform(0, min(PAUSE_S_MAX, FIRST_PAUSE_S_MAX * 2**again))

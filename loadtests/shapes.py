@@ -42,13 +42,13 @@ CALLS_PER_S_MAX = {Shape.STEADY: 0.0, Shape.SPIKE: 3.0, Shape.DOUBLE_SPIKE: 3.0,
 
 
 def phase_at(shape: Shape, passed_s: float, *, scale: int = 1) -> Phase | None:
-    """The phase at that time, with so many times the shoppers; None when the flood is over."""
+    """Return the phase at that time, with so many times the shoppers; None when the flood is over."""
     phase = next((phase for phase in PHASES[shape] if passed_s < phase.until_s), None)
     return phase and Phase(phase.until_s, phase.shoppers * scale, phase.arrivals_per_s * scale)
 
 
 def shopper_seconds(shape: Shape) -> float:
-    """The time that all shoppers spend in the shop together."""
+    """Return the time that all shoppers spend in the shop together."""
     began_s = (0.0, *(phase.until_s for phase in PHASES[shape]))
     return sum(
         phase.shoppers * (phase.until_s - since) for phase, since in zip(PHASES[shape], began_s, strict=False)
@@ -56,5 +56,5 @@ def shopper_seconds(shape: Shape) -> float:
 
 
 def duration_s(shape: Shape) -> float:
-    """How long all of it takes."""
+    """Return how long all of it takes."""
     return PHASES[shape][-1].until_s

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_shop(project: Project, stage_name: str, port: int, steps: Steps) -> Iterator[Stage]:
-    """A shop that is open, at an origin that may be sent load.
+    """Yield a shop that is open, at an origin that may be sent load.
 
     Raises:
         BadInput: its origin is another machine's, and not the shop's own.
@@ -44,7 +44,7 @@ def _stage(project: Project, name: str, port: int, steps: Steps) -> Iterator[Sta
 
 
 def landing_of(stage: Stage) -> str:
-    """The page with the most to wait for.
+    """Return the page with the most to wait for.
 
     Raises:
         BadInput: there is nothing to wait for.
@@ -58,7 +58,7 @@ def landing_of(stage: Stage) -> str:
 
 
 def stored(stage: Stage, mailbox_prefix: str) -> Iterator[Wish]:
-    """Every entry of a run's shoppers."""
+    """Yield every entry of a run's shoppers."""
     dynamodb: DynamoDBClient = stage.client("dynamodb")
     pages = dynamodb.get_paginator("scan").paginate(
         TableName=stage.outputs()["EntriesTable"],

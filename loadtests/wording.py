@@ -7,7 +7,7 @@ NO_ANSWER = 0
 
 
 def said(result: Account) -> str:
-    """The account for a person to read: every form in it, and every answer that was no answer."""
+    """Return the account for a person to read: every form in it, and every answer that was no answer."""
     if not result.accepted:
         return "No signup was accepted: nothing is proven."
     there = result.accepted - len(result.missing)

@@ -18,7 +18,7 @@ class Project:
 
     @classmethod
     def find(cls, start: Path) -> "Project":
-        """The project that holds `start`.
+        """Return the project that holds `start`.
 
         Raises:
             BadInput: neither `start` nor a folder above it has a site/site.toml.

@@ -60,7 +60,7 @@ class Stage:
         return 0.2 if self.endpoint_url else 3.0
 
     def client(self, service: str) -> Any:
-        """A boto3 client; annotate the variable with its type from types-boto3."""
+        """Return a boto3 client; annotate the variable with its type from types-boto3."""
         url = self.email_url if service == "sesv2" and self.email_url else self.endpoint_url
         # The stubs know each service by a literal name of its own.
         return self.session.client(service, endpoint_url=url)  # type: ignore[call-overload]
@@ -119,7 +119,7 @@ def stack_name_of(stage_name: str) -> str:
 
 
 def local_stage(cloud: CloudRecord) -> Stage:
-    """The stage on a local cloud, for the root of its account."""
+    """Return the stage on a local cloud, for the root of its account."""
     session = boto3.Session(
         aws_access_key_id=cloud.access_key, aws_secret_access_key=cloud.secret_key, region_name=cloud.region
     )
@@ -127,7 +127,7 @@ def local_stage(cloud: CloudRecord) -> Stage:
 
 
 def stage_named(project: Project, name: str) -> Stage:
-    """The stage of that name: `local` is what the running demo serves, any other one is on AWS.
+    """Return the stage of that name: `local` is what the running demo serves, any other one is on AWS.
 
     Raises:
         BadInput: the name cannot be one, no demo runs, or AWS knows neither who we are nor where.
@@ -155,7 +155,7 @@ def require_stage_name(name: str) -> None:
 
 
 def running_local_stage(project: Project) -> Stage | None:
-    """The stage that the running demo serves; None when none runs."""
+    """Return the stage that the running demo serves; None when none runs."""
     record = CloudRecord.read(project.state / LOCAL)
     if record is None or not ports.answers(record.port):
         return None

@@ -23,8 +23,10 @@ BACKOFF_MAX_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """How a service is called: its name in endpoints and signatures, in the names of variables that
-    say where it is, and in front of its operations."""
+    """The names of a service.
+
+    One stands in endpoints and signatures, one in the variables with its address, one before its operations.
+    """
 
     name: str
     variable: str

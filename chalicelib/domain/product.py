@@ -21,8 +21,11 @@ class Condition(StrEnum):
 
 
 class WhenSoldOut(StrEnum):
-    """The availability of a variant from the moment a stock event counts none of it. They are schema.org's
-    words, as in `chalicelib.domain.stock.Availability`; without one of them it is OutOfStock."""
+    """The availability of a variant from the moment a stock event counts none of it.
+
+    They are schema.org's words, as in `chalicelib.domain.stock.Availability`; without one of them it is
+    OutOfStock.
+    """
 
     BACK_ORDER = "BackOrder"
     PRE_ORDER = "PreOrder"
@@ -94,8 +97,10 @@ class Variant:
         return replace(variant, when_sold_out=WhenSoldOut(stated)) if stated else variant
 
     def to_document(self) -> dict[str, Any]:
-        """Return a JSON-ready document without the fields that say nothing: each stock event pays for a
-        product's bytes."""
+        """Return a JSON-ready document without empty fields.
+
+        Each stock event pays for a product's bytes.
+        """
         plain = {"sku": self.sku, "price_minor": self.price_minor, "options": self.options}
         return {**plain, **self.stated()}
 
@@ -220,8 +225,10 @@ class Product:
         return self.pictures[0] if self.pictures else None
 
     def in_locale(self, locale: str, words: Mapping[str, str]) -> "Product":
-        """Return the product in `locale`; `words` are the shop's own for names and values of options, where
-        the product has none."""
+        """Return the product in `locale`.
+
+        `words` are the shop's own for names and values of options, where the product has none.
+        """
         found = [translation for translation in self.translations if translation.locale == locale]
         local = found[0] if found else Translation(locale)
         words = {**words, **dict(local.words)}

@@ -70,8 +70,10 @@ class SmtpServer:
 
     @classmethod
     def from_json(cls, text: str) -> "SmtpServer":
-        """Return the server of a secret: {"host", "port", "username", "password"}, and if other than
-        usual "security" ("tls" or "starttls"), "rate_per_s" and "emails_per_day"."""
+        """Return the server of a secret: {"host", "port", "username", "password"}.
+
+        Optional are "security" ("tls" or "starttls"), "rate_per_s" and "emails_per_day".
+        """
         facts = json.loads(text)
         return cls(**{**facts, "security": Security(facts.get("security", Security.TLS))})
 

@@ -94,8 +94,10 @@ class PagesBucket:
     def refresh(
         self, path: str, render: Callable[[], str], *, language: str, event: str
     ) -> PageChange | None:
-        """Replace one page by what `render` makes, which is in `language`; readers see the old one or the
-        new one, never a half. Write nothing when the stored page has these bytes and headers already.
+        """Replace one page by what `render` makes, which is in `language`.
+
+        Readers see the old page or the new one, never a part. Write nothing when the stored page has these
+        bytes and headers already.
 
         A page that somebody else wrote while this one was made (another event, a publish) is not
         covered by it: the page is made once more, from what is true by then.

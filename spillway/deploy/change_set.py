@@ -48,7 +48,7 @@ class ChangeSet:
     changes: tuple[Change, ...]
 
     def table(self) -> Table:
-        """The changes for a person, most drastic first."""
+        """Return the changes for a person, most drastic first."""
         table = Table("Action", "Resource", "Type", "Replaced", box=None, pad_edge=False)
         for change in sorted(self.changes, key=_drastic_first):
             table.add_row(change.action, change.logical_id, change.resource_type, change.replaced)
@@ -69,7 +69,7 @@ def is_empty(status_reason: str) -> bool:
 def parameters_for(
     declared: Sequence[Mapping[str, Any]], given: Mapping[str, str], deployed: frozenset[str]
 ) -> list[dict[str, Any]]:
-    """The parameters to send: those given, and for those the stack has already, what they are.
+    """Return the parameters to send: those given, and for those the stack has already, what they are.
 
     Raises:
         BadInput: a given one is unknown, or one without a default is neither given nor deployed.

@@ -58,7 +58,7 @@ class Package:
         return str(resources["APIHandler"]["Properties"]["Runtime"])
 
     def template_for(self, bucket: str, region: str = "us-east-1") -> str:
-        """The very text that is uploaded: the template, with the code where CloudFormation looks for it."""
+        """Return the text that is uploaded: the template, with the address of the code in S3."""
         text = self.template.read_text().replace(CODE_PLACEHOLDER, f"s3://{bucket}/{self.key}")
         return json.dumps(for_region(json.loads(text), region), indent=1, sort_keys=True) + "\n"
 
@@ -89,7 +89,10 @@ def package(project: Project, stage_name: str, *, region: str = "us-east-1") -> 
 
 
 def packaged(project: Project, stage_name: str, *, region: str = "us-east-1") -> Package:
-    """The package as it is, if it was made from just these files by just these tools; else a fresh one."""
+    """Return the package as it is, if it was made from just these files by just these tools.
+
+    Else a fresh one.
+    """
     folder = project.output / "package"
     made = _made(folder)
     try:
@@ -102,12 +105,15 @@ def packaged(project: Project, stage_name: str, *, region: str = "us-east-1") ->
 
 
 def interpreter_for(stage_name: str) -> Interpreter:
-    """The interpreter to package with. The local cloud runs functions in its own, so it gets that one's."""
+    """Return the interpreter to package with.
+
+    The local cloud runs functions in its own, so it gets that one's.
+    """
     return Interpreter.running() if stage_name == LOCAL else best_interpreter()
 
 
 def fingerprint(project: Project, stage_name: str) -> str:
-    """A digest of everything a package is made from."""
+    """Return a digest of everything a package is made from."""
     digest = hashlib.sha256()
     interpreter = interpreter_for(stage_name)
     made_by = (str(interpreter.path), interpreter.runtime, version("chalice"), version("spillway"))

@@ -113,7 +113,10 @@ def packaging_python(interpreter: Interpreter, project: Project) -> Path:
 
 
 def _candidates(name: str) -> Iterator[Path]:
-    """The places where an interpreter called `name` may be; also in a pyenv that is switched elsewhere."""
+    """Yield the places where an interpreter called `name` may be.
+
+    Also in a pyenv that is switched elsewhere.
+    """
     found = shutil.which(name)
     if found:
         yield Path(found)

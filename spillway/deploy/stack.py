@@ -131,7 +131,7 @@ class _Deployment:
         return self._described(change_set_id, creates=creates)
 
     def describe_import(self, template: Mapping[str, Any], names: Mapping[str, str]) -> ChangeSet:
-        """The resources that a new stack would begin with."""
+        """Return the resources that a new stack would begin with."""
         status = self._stack().get("StackStatus", "")
         if status not in NOT_YET:
             raise BadInput(
@@ -161,7 +161,7 @@ class _Deployment:
             raise WorkFailed(f"stack {name} is {status}", hint="wait for its end, then deploy again")
 
     def _declared(self, template_url: str) -> Any:
-        """The parameters that the template declares."""
+        """Return the parameters that the template declares."""
         try:
             return self.cloudformation.get_template_summary(TemplateURL=template_url)["Parameters"]
         except ClientError as error:

@@ -14,12 +14,15 @@ from typing import Protocol, TypeVar
 
 @dataclass(frozen=True, slots=True)
 class ImportedVariant:
-    """One row that can be bought. `units` is None where the shop does not count; `sells_on` says that it
+    """One row that can be bought.
+
+    `units` is None where the shop does not count; `sells_on` says that it
     is for sale even when there are none; `availability` is schema.org's word, empty where the export says
     nothing. `price` and `compare_at_price` (the former price) are plain decimal numbers. `position` is
     its place among the variants of its product where the export says one. `available_on` is the day on which
     it ships when it is sold ahead. Other texts are as the export has
-    them, unchecked."""
+    them, unchecked.
+    """
 
     place: str
     sku: str
@@ -41,8 +44,11 @@ class ImportedVariant:
 
 @dataclass(frozen=True, slots=True)
 class ImportedPicture:
-    """A picture by the address the export gives, and what it shows. `position` is its place among those of
-    its product where the export numbers them, or its place within a cell; None where only rows order them."""
+    """A picture by the address the export gives, and what it shows.
+
+    `position` is its place among those of
+    its product where the export numbers them, or its place within a cell; None where only rows order them.
+    """
 
     url: str
     alt: str
@@ -51,10 +57,13 @@ class ImportedPicture:
 
 @dataclass(frozen=True, slots=True)
 class ImportedProduct:
-    """One product. `place` is where it stands in the export: "line 12"; `handle` its address in the other
+    """One product.
+
+    `place` is where it stands in the export: "line 12"; `handle` its address in the other
     shop, empty where the export names none: its page is then called by its title, or by `page_name`.
     `categories` are further ones beside `category`; `old_paths` are the paths the product had in the other
-    shop; `description` is Markdown when `body_html` is empty."""
+    shop; `description` is Markdown when `body_html` is empty.
+    """
 
     place: str
     handle: str

@@ -46,7 +46,7 @@ class ImportReport:
     files: tuple[Group, ...] = ()
 
     def screen(self, *, report_path: str) -> list[str]:
-        """The lines for a terminal: one for each kind, however many cases it has."""
+        """Return the lines for a terminal: one for each kind, however many cases it has."""
         lines = [self.summary]
         for group in self.names:
             shown = "; ".join(group.lines[:_NAMES_SHOWN_MAX])
@@ -61,7 +61,7 @@ class ImportReport:
         return lines
 
     def text(self) -> str:
-        """The whole report, a section for each kind."""
+        """Return the whole report, a section for each kind."""
         sections = [self.summary]
         for group in (*self.names, *self.findings, *self.files):
             body = "".join(f"  {line}\n" for line in group.lines)
@@ -125,7 +125,7 @@ def failed_report(reason: str, findings: Iterable[NotTaken] = ()) -> ImportRepor
 
 
 def _grouped(findings: Iterable[NotTaken], prefix: str = "") -> list[Group]:
-    """The findings by kind, those with most cases first."""
+    """Return the findings by kind, those with most cases first."""
     kinds: dict[str, list[NotTaken]] = {}
     for finding in findings:
         kinds.setdefault(finding.kind or finding.outcome, []).append(finding)
@@ -143,7 +143,7 @@ def _line(finding: NotTaken) -> str:
 
 
 def _place(finding: NotTaken) -> tuple[str, int, str]:
-    """Places in the order of the file: "line 9" before "line 10"."""
+    """Return places in the order of the file: "line 9" before "line 10"."""
     word, _, number = finding.place.rpartition(" ")
     return (word, int(number), finding.what) if number.isdecimal() else (finding.place, 0, finding.what)
 

@@ -76,7 +76,7 @@ class _Judge:
         self.not_taken: list[NotTaken] = []
 
     def judged(self, product: TakenProduct) -> Judged | None:
-        """The product as the build takes it; None, and a finding noted, when it takes none of it."""
+        """Return the product as the build takes it; None, and a finding noted, when it takes none of it."""
         mistakes: list[InputError] = []
         for _ in range(_ROUNDS_MAX):
             text = product_text(
@@ -99,8 +99,10 @@ class _Judge:
         return None
 
     def _without(self, product: TakenProduct, mistakes: list[InputError]) -> TakenProduct | None:
-        """The product without what is wrong; None when it cannot be without it. Lists are shortened last, for
-        their places are counted."""
+        """Return the product without its wrong parts; None when a part is required.
+
+        Lists are shortened last, because errors count their places.
+        """
         dropped: set[tuple[str, int]] = set()
         better = product
         for mistake in mistakes:
@@ -175,7 +177,7 @@ class _Judge:
         return None if plain == product.description else replace(product, description=plain)
 
     def _shortened(self, product: TakenProduct, field: str, mistake: InputError) -> TakenProduct | None:
-        """The list without the one value that is wrong, or with no more of them than there may be."""
+        """Return the list without the one value that is wrong, or with no more of them than there may be."""
         held: tuple[Any, ...] = getattr(product, field)
         if too_many := _TOO_MANY.fullmatch(mistake.expected):
             for extra in held[int(too_many[1]) :]:
@@ -214,7 +216,7 @@ def _cut_to(text: str, mistake: InputError) -> str:
 
 
 def _with(thing: T, field: str, value: object) -> T:
-    """A copy of a product or a variant with another value in the field of that name."""
+    """Return a copy of a product or a variant with another value in the field of that name."""
     changed: Mapping[str, Any] = {field: value}
     return replace(thing, **changed)
 
@@ -230,7 +232,7 @@ def _with_variant(product: TakenProduct, number: int, variant: TakenVariant) -> 
 
 
 def _named(field: str) -> str:
-    """A field as a merchant reads it: "compare at price", not "variants[3].compare_at_price"."""
+    """Return a field as a merchant reads it: "compare at price", not "variants[3].compare_at_price"."""
     return field.rpartition(".")[2].replace("_", " ")
 
 
@@ -246,7 +248,7 @@ def _name_of(value: Any) -> str:
 
 
 def _kind(what: str, mistake: InputError) -> str:
-    """The same words for every value of one field that is refused for one reason."""
+    """Return the same words for every value of one field that is refused for one reason."""
     expected = re.sub(r", not .*|: .*", "", mistake.expected)
     return f"{what} that a shop cannot show, {_named(mistake.field)}: expected {expected}"
 

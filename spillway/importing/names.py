@@ -17,7 +17,7 @@ from spillway.sitegen.reading.slugs import base_slug, distinct_slugs, latin, slu
 
 
 def summary_of(summary: str, description: str, title: str) -> str:
-    """The export's own, or else the first sentence of the description."""
+    """Return the export's own, or else the first sentence of the description."""
     if not summary:
         plain = re.sub(r"[#*\\]|\[([^\]]*)\]\([^)]*\)", r"\1", description.partition("\n\n")[0])
         summary = one_line(plain.lstrip("- "))
@@ -28,7 +28,7 @@ def summary_of(summary: str, description: str, title: str) -> str:
 
 
 def cut(text: str, length_max: int) -> str:
-    """No more of the text than may be, cut between two words where there are some."""
+    """Return no more of the text than may be, cut between two words where there are some."""
     if len(text) <= length_max:
         return text
     short = text[: length_max - 1]
@@ -36,7 +36,7 @@ def cut(text: str, length_max: int) -> str:
 
 
 def one_line(text: str) -> str:
-    """The text on a single line, with single spaces."""
+    """Return the text on a single line, with single spaces."""
     return " ".join(clean(text, lines=False).split())
 
 
@@ -204,13 +204,16 @@ class Choices:
         return tuple(sorted(self._short.items()))
 
     def of(self, variant: ImportedVariant) -> Options:
-        """The options of a variant: the same names, in the same order, for every one."""
+        """Return the options of a variant: the same names, in the same order, for every one."""
         stated = dict(variant.options)
         return tuple((self._text(name), self._text(stated.get(name, "")) or NO_VALUE) for name in self._names)
 
     def sorted(self, variants: Iterable[ImportedVariant]) -> list[ImportedVariant]:
-        """The variants as the export numbers them, or else by their options: sizes from small to large,
-        numbers as numbers, words by alphabet. Rows do not count: a spreadsheet sorts them by anything."""
+        """Return the variants as the export numbers them, or else by their options.
+
+        Sizes go from small to large, numbers as numbers, words by alphabet. Rows do not count: a spreadsheet
+        sorts them by anything.
+        """
         return sorted(
             variants,
             key=lambda variant: (
@@ -229,7 +232,7 @@ class Choices:
 
 
 def value_order(value: str) -> tuple[int, float, list[tuple[int, float, str]], str]:
-    """Where a value stands among others: sizes, then numbers, then words."""
+    """Return where a value stands among others: sizes, then numbers, then words."""
     word = _SPACES.sub(" ", value.casefold()).strip()
     first = re.split(r"[^\w ]", word)[0].strip()
     rank = _SIZES.get(word, _SIZES.get(first))
@@ -255,7 +258,7 @@ def shown_options(product: ImportedProduct, choices: Choices, url: str) -> Optio
 
 
 def _names(variants: Sequence[ImportedVariant]) -> tuple[str, ...]:
-    """The names of all options: those of the variant that has most, then the others."""
+    """Return the names of all options: those of the variant that has most, then the others."""
     stated = {tuple(name for name, _ in variant.options) for variant in variants}
     most = min(stated, key=lambda names: (-len(names), names), default=())
     others = {name for names in stated for name in names} - set(most)
@@ -263,7 +266,10 @@ def _names(variants: Sequence[ImportedVariant]) -> tuple[str, ...]:
 
 
 def _short(text: str, texts: Iterable[str], length_max: int) -> str:
-    """The beginning of a text that is too long; a digest sets it apart from another that begins alike."""
+    """Return the beginning of a text that is too long.
+
+    A digest sets it apart from another that begins alike.
+    """
     short = cut(text, length_max)
     if all(cut(other, length_max) != short for other in texts if other != text):
         return short

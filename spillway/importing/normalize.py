@@ -44,8 +44,10 @@ Options = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class PictureChoice:
-    """The file in site/pictures that stands for a picture of the export; `file` is empty where there is none,
-    and `kind` and `outcome` then say why."""
+    """The file in site/pictures that stands for a picture of the export.
+
+    `file` is empty where there is none, and `kind` and `outcome` then say why.
+    """
 
     file: str
     kind: str = ""
@@ -57,8 +59,11 @@ FindPicture = Callable[[str], PictureChoice]
 
 @dataclass(frozen=True, slots=True)
 class TakenVariant:
-    """A variant as a product file has it. `price` has the currency's own digits; `units` is None where the
-    shop does not count; `sku` is empty until one is derived."""
+    """A variant as a product file has it.
+
+    `price` has the currency's own digits; `units` is None where the
+    shop does not count; `sku` is empty until one is derived.
+    """
 
     place: str
     sku: str
@@ -87,8 +92,11 @@ class TakenPicture:
 
 @dataclass(frozen=True, slots=True)
 class TakenProduct:
-    """A product as its file will have it. `place` and `handle` are the export's; `category` and `categories`
-    are titles, whose slugs are made from them."""
+    """A product as its file will have it.
+
+    `place` and `handle` are the export's; `category` and `categories`
+    are titles, whose slugs are made from them.
+    """
 
     place: str
     handle: str
@@ -300,7 +308,7 @@ class _Taking:
             return ""
 
     def _plain(self, text: str) -> str | None:
-        """A price with the currency's own digits; None when the build would refuse it."""
+        """Return a price with the currency's own digits; None when the build would refuse it."""
         digits = self._options.fraction_digits
         plain = text.strip()
         if not _NUMBER.fullmatch(plain):
@@ -376,7 +384,7 @@ class _Taking:
 def _position(
     picture: ImportedPicture, product: ImportedProduct, order: Mapping[str, int]
 ) -> tuple[int, int, str]:
-    """Where a picture stands, whatever the order of rows: as the export numbers it, then by its variants."""
+    """Return the position of a picture: as the export numbers it, then by its variants."""
     numbers = [
         order[item.place] for item in product.variants if item.picture == picture.url and item.place in order
     ]

@@ -67,7 +67,7 @@ class _Index:
         return index
 
     def best(self, key: Key) -> list[_Fit]:
-        """The files that fit an address best: one, or several that fit alike."""
+        """Return the files that fit an address best: one, or several that fit alike."""
         if not key:
             return []
         plain, folded, bare, stem = _names(key[-1])
@@ -122,7 +122,7 @@ class PictureFinder:
             self._choose(sorted({url for url in urls if url}))
 
     def find(self, url: str) -> PictureChoice:
-        """The file for `url`, or why there is none."""
+        """Return the file for `url`, or why there is none."""
         if self._source.none_wanted:
             return PictureChoice("", "pictures left out, as --no-images says", "left out")
         return self._choices.get(url) or self._missing()
@@ -153,7 +153,7 @@ class PictureFinder:
         self._name(good, keys)
 
     def _known(self, keys: Mapping[str, Key]) -> dict[str, Path]:
-        """The pictures that an earlier import put into the shop, by the addresses it noted."""
+        """Return the pictures that an earlier import put into the shop, by the addresses it noted."""
         names = {record.url: name for name, record in self._source.record.items()}
         found = {
             url: self._source.shop / names[noted] for url in keys if (noted := _noted(keys[url])) in names
@@ -211,7 +211,7 @@ class PictureFinder:
             self._choices[url] = PictureChoice(self._placed(name, file, digest, noted, there))
 
     def _placed(self, name: str, file: Path, digest: str, noted: str, there: Mapping[str, Path]) -> str:
-        """The name that `file` gets; noted as a copy where it is not there yet."""
+        """Return the name that `file` gets; noted as a copy where it is not there yet."""
         own = there.get(name.casefold())
         if own is not None and (own.name != name or _sha256(own) != digest):
             record = self._source.record.get(own.name)
@@ -259,7 +259,7 @@ def _losers(urls: list[str], fits: Mapping[str, _Fit], keys: Mapping[str, Key]) 
 
 
 def _key(url: str, *, decoded: bool = True) -> Key:
-    """The path of an address, `decoded` or as it is; the whole text where it is the name of a file."""
+    """Return the path of an address, `decoded` or as it is; the whole text where it is the name of a file."""
     text = unicodedata.normalize("NFC", url.strip())
     if re.match(r"(https?:)?//", text, re.IGNORECASE):
         try:
@@ -281,7 +281,7 @@ def _noted(key: Key) -> str:
 
 
 def _names(name: str) -> tuple[str, str, str, str]:
-    """A name as it is; without case; without a size; and without its ending."""
+    """Return a name as it is; without case; without a size; and without its ending."""
     plain = unicodedata.normalize("NFC", name)
     folded = _fold(plain)
     stem, dot, ending = folded.rpartition(".")
@@ -299,7 +299,7 @@ def _fold(name: str) -> str:
 
 
 def _safe_name(name: str) -> str:
-    """A name that a file of the shop can have: no invisible signs, not hidden, not too long."""
+    """Return a name that a file of the shop can have: no invisible signs, not hidden, not too long."""
     line = (
         " ".join(clean(unicodedata.normalize("NFC", name), lines=False).split())
         .replace("\\", "-")

@@ -34,8 +34,11 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class ShopBefore:
-    """The shop before an import. `categories` are the slugs of its categories, by title in lower case;
-    `pages` the paths of its pages of words; `redirects` the lines of site/redirects.toml."""
+    """The shop before an import.
+
+    `categories` are the slugs of its categories, by title in lower case;
+    `pages` the paths of its pages of words; `redirects` the lines of site/redirects.toml.
+    """
 
     files: tuple[ShopFile, ...]
     record: Record
@@ -49,7 +52,8 @@ class ShopBefore:
 class Plan:
     """Every change of an import. Paths are from the project's root; `writes` are texts by names of files.
 
-    `stale_redirects` are old addresses whose page is gone after the import, and what that was."""
+    `stale_redirects` are old addresses whose page is gone after the import, and what that was.
+    """
 
     products: int
     variants: int
@@ -172,7 +176,10 @@ class _Planning:
         return {title: fallback if slug in refused else slug for title, slug in slugs.items()}
 
     def _without_kept(self) -> list[TakenProduct]:
-        """The products that no file edited by hand stands for. Such a file is kept, and moves with it."""
+        """Return the products that no file edited by hand stands for.
+
+        Such a file is kept, and moves with it.
+        """
         heir_of = heirs(self._fixed, self._products)
         files = {heir_of[file.slug]: file for file in self._fixed if file.slug in heir_of}
         taken = {file.slug for file in self._before.files}
@@ -204,7 +211,7 @@ class _Planning:
         return [judged for part in parts for judged in part.taken]
 
     def _dated(self, products: Sequence[TakenProduct]) -> list[TakenProduct]:
-        """The products with a date, without the variants that a file edited by hand stands for."""
+        """Return the products with a date, without the variants that a file edited by hand stands for."""
         held = {sku: file.path for file in self._fixed for sku in file.skus}
         dates = self._dates()
         dated = []
@@ -228,7 +235,7 @@ class _Planning:
         return dated
 
     def _dates(self) -> dict[tuple[str, str], str]:
-        """The first date of each product that an import dated, by its slug and by its SKUs."""
+        """Return the first date of each product that an import dated, by its slug and by its SKUs."""
         dates: dict[tuple[str, str], str] = {}
         for file in self._before.files:
             if file.released_on:
@@ -270,7 +277,10 @@ class _Planning:
         ]
 
     def _titles(self, judged: Sequence[Judged]) -> dict[str, str]:
-        """The title of each category with products, by slug; of several spellings the first by alphabet."""
+        """Return the title of each category with products, by slug.
+
+        The first of several spellings counts, by alphabet.
+        """
         titles: dict[str, str] = {}
         for element in judged:
             for title in (element.product.category, *element.product.categories):
@@ -309,7 +319,7 @@ class _Planning:
 
 
 def _with_categories(text: str, new: Mapping[str, str]) -> str:
-    """The text of site.toml with the categories that the shop did not have."""
+    """Return the text of site.toml with the categories that the shop did not have."""
     if not new:
         return text
     text = text.rstrip("\n") + "\n"

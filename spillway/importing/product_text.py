@@ -8,7 +8,7 @@ from spillway.importing.normalize import Options, TakenProduct, TakenVariant
 
 
 def product_text(product: TakenProduct, *, category: str, categories: Sequence[str] = ()) -> str:
-    """The file of `product`; `category` and `categories` are the slugs of its categories."""
+    """Return the file of `product`; `category` and `categories` are the slugs of its categories."""
     price = base_price(product)
     shared = _shared(product.variants)
     lines = [f"title = {_text(product.title)}", f"category = {_text(category)}"]
@@ -38,7 +38,7 @@ def product_text(product: TakenProduct, *, category: str, categories: Sequence[s
 
 
 def base_price(product: TakenProduct) -> str:
-    """The price that most variants have; of several such, the last in order."""
+    """Return the price that most variants have; of several such, the last in order."""
     prices = [variant.price for variant in product.variants]
     return max(set(prices), key=lambda price: (prices.count(price), price))
 

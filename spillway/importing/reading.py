@@ -84,8 +84,10 @@ class Notes:
     def read(
         self, groups: Sequence[T], product: Callable[[T], ImportedProduct | None], share: Share
     ) -> tuple[ImportedProduct, ...]:
-        """Return what `product` reads of each group of rows. The lines it adds here keep the groups' order,
-        whatever process it runs in."""
+        """Return what `product` reads of each group of rows.
+
+        The lines it adds here keep the groups' order in any number of processes.
+        """
 
         def work(part: Sequence[T]) -> tuple[list[ImportedProduct], list[NotTaken]]:
             before, self.lines = self.lines, []

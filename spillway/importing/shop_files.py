@@ -48,7 +48,7 @@ class Record:
 
     @classmethod
     def read(cls, folder: Path) -> "Record":
-        """The record in `folder`; an empty one where there is none that can be read."""
+        """Return the record in `folder`; an empty one where there is none that can be read."""
         try:
             content = json.loads((folder / RECORD).read_text(encoding="utf-8"))
             return cls(
@@ -63,7 +63,7 @@ class Record:
             return cls()
 
     def text(self) -> str:
-        """The record as a file."""
+        """Return the record as a file."""
         content = {
             "files": self.files,
             **({"pending": self.pending} if self.pending else {}),
@@ -107,8 +107,10 @@ class ShopFile:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A product of the shop that another page has now. `kept` says that its file was edited by hand, and
-    moves as it is."""
+    """A product of the shop that another page has now.
+
+    `kept` says that its file was edited by hand, and moves as it is.
+    """
 
     file: ShopFile
     slug: str
@@ -118,7 +120,7 @@ class Moved:
 def read_shop_files(
     project: Project, record: Record, reader: ProductFile, *, overwrite: bool
 ) -> tuple[ShopFile, ...]:
-    """Every product that the shop holds, in files and in its sheet, by the names of files.
+    """Return every product that the shop holds, in files and in its sheet, by the names of files.
 
     Args:
         project: the shop's.
@@ -130,7 +132,7 @@ def read_shop_files(
 
 
 def digest(text: str) -> str:
-    """The digest of a file's text, as the record has it."""
+    """Return the digest of a file's text, as the record has it."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -200,7 +202,7 @@ _DERIVED = "variants without an SKU of their own"
 
 
 def heirs(files: Iterable[ShopFile], products: Sequence[TakenProduct]) -> dict[str, str]:
-    """Which product of the export each file of the shop is now: by its slug, or else by most of its SKUs.
+    """Return which product of the export each file of the shop is: by its slug, or by most of its SKUs.
 
     Returns:
         The slug of the product by that of the file; nothing for a file that no product continues, or several

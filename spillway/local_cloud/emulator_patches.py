@@ -40,7 +40,7 @@ SENDING_PATHS = ("/v2/email/outbound-emails", "/v2/email/outbound-bulk-emails")
 
 
 def sender_of(path: str, body: bytes) -> str | None:
-    """The address that a SES v2 call sends from; None when it does not send."""
+    """Return the address that a SES v2 call sends from; None when it does not send."""
     if path.rstrip("/") not in SENDING_PATHS:
         return None
     try:
@@ -109,7 +109,7 @@ API_DOMAIN = re.compile(r"(?P<id>[a-z0-9]+)\.execute-api\.[a-z0-9-]+\.amazonaws\
 
 
 def reachable(origin: Mapping[str, Any], *, port: int, door_secret: str) -> dict[str, Any]:
-    """The emulator's view of an origin, with an API's AWS name replaced by where it answers locally.
+    """Return the emulator's view of an origin, with an API's AWS name replaced by where it answers locally.
 
     The emulator's own door opens to `door_secret`.
     """

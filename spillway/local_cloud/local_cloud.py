@@ -75,7 +75,7 @@ class CloudSettings:
         return self.home / "state"
 
     def environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
-        """The emulator's environment. Nothing of the operator's own AWS account may reach it."""
+        """Return the emulator's environment. Nothing of the operator's own AWS account may reach it."""
         kept = {name: value for name, value in inherited.items() if not name.startswith("AWS_")}
         layer = LayerSettings(
             self.keys.door_secret,

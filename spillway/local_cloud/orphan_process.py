@@ -18,12 +18,12 @@ def remember(home: Path, pid: int) -> None:
 
 
 def forget(home: Path) -> None:
-    """The cloud of `home` was stopped."""
+    """Remove the record of the cloud of `home`, which was stopped."""
     (home / FILE_NAME).unlink(missing_ok=True)
 
 
 def leftover(home: Path) -> int | None:
-    """The process id of a cloud of `home` that still runs, or None.
+    """Return the process id of a cloud of `home` that still runs, or None.
 
     A recorded id may long belong to another program: it counts only when the process says that it is
     the cloud of this very folder.
@@ -63,7 +63,7 @@ def end_group(pid: int, signal_number: signal.Signals, *, leader_only: bool = Fa
 
 
 def command_line(pid: int) -> tuple[str, ...]:
-    """The words process `pid` was started with; none when it is gone or not to be seen."""
+    """Return the words process `pid` was started with; none when it is gone or not to be seen."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
         return tuple(word for word in words if word)  # none: it has ended, and nobody has asked how

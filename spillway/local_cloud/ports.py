@@ -10,7 +10,7 @@ ANSWER_WITHIN_S = 0.5
 
 
 def claim(port: int, purpose: str) -> socket.socket:
-    """A socket bound to `port` on this machine alone, not listening yet.
+    """Return a socket bound to `port` on this machine alone, not listening yet.
 
     Raises:
         BadInput: another program has the port, or it may not be used.

@@ -56,7 +56,7 @@ class CloudRecord:
 
     @classmethod
     def read(cls, home: Path) -> Self | None:
-        """The record of the demo that runs, or None."""
+        """Return the record of the demo that runs, or None."""
         try:
             return cls(**json.loads((home / FILE_NAME).read_text()))
         except (FileNotFoundError, ValueError, TypeError):

@@ -31,7 +31,7 @@ TIMEOUT_S = {"connect": 5.0, "read": 60.0, "write": 60.0, "pool": 60.0}
 
 
 def end_to_end(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
-    """The headers that are meant for the far end, in their order, repeats included."""
+    """Return the headers that are meant for the far end, in their order, repeats included."""
     named = {
         name.strip().lower()
         for header, value in headers
@@ -58,7 +58,7 @@ class Relay:
         self.transport = transport or httpx.AsyncHTTPTransport(trust_env=False)
 
     async def pass_on(self, request: Request, headers: RawHeaders) -> Response:
-        """The upstream's answer to `request` with these headers; 502 when there is none."""
+        """Return the upstream's answer to `request` with these headers; 502 when there is none."""
         try:
             answer = await self._send(request, headers, request.stream() if _has_body(request) else None)
         except httpx.TransportError as error:
@@ -69,7 +69,7 @@ class Relay:
         return response
 
     async def pass_on_whole(self, request: Request, headers: RawHeaders) -> httpx.Response:
-        """The same, read to its end, for who wants to look inside.
+        """Return the same, read to its end, for who wants to look inside.
 
         Raises:
             httpx.TransportError: the upstream does not answer.
@@ -93,7 +93,7 @@ class Relay:
 
 
 def whole(answer: httpx.Response) -> Response:
-    """An answer that was read to its end, as it came."""
+    """Return an answer that was read to its end, as it came."""
     response = Response(answer.content, answer.status_code)
     # The content is decoded by now, so its length and its encoding are those of this response.
     own = {b"content-encoding", b"content-length"}

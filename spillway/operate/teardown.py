@@ -74,7 +74,7 @@ def _require_deletable(kept: Iterable[RetainedResource]) -> None:
 
 
 def retained_ids(template: Any) -> frozenset[str]:
-    """The resources of a template that outlive their stack."""
+    """Return the resources of a template that outlive their stack."""
     if isinstance(template, str):
         import yaml
 

@@ -11,7 +11,7 @@ from tests.end_to_end.demo import DemoProcess
 pytestmark = [pytest.mark.browser, pytest.mark.local_cloud]
 
 
-def test_a_email_is_listed_shown_whole_and_its_link_opens_the_shop(
+def test_an_email_is_listed_shown_whole_and_its_link_opens_the_shop(
     demo: DemoProcess, new_window: NewWindow, new_person: NewPerson
 ) -> None:
     gil = new_person("Gil")
@@ -40,7 +40,7 @@ def test_a_email_is_listed_shown_whole_and_its_link_opens_the_shop(
     expect(opened.value.get_by_role("heading", level=1)).to_contain_text("Not yet confirmed")
 
 
-def test_a_email_cannot_run_a_script_or_reach_the_page_around_it(
+def test_an_email_cannot_run_a_script_or_reach_the_page_around_it(
     demo: DemoProcess, new_window: NewWindow, new_person: NewPerson
 ) -> None:
     hal = new_person("Hal")
@@ -53,7 +53,7 @@ def test_a_email_cannot_run_a_script_or_reach_the_page_around_it(
     assert "allow-same-origin" not in sandbox
 
 
-def test_the_list_shows_a_email_that_comes_while_it_is_open(
+def test_the_list_shows_an_email_that_comes_while_it_is_open(
     demo: DemoProcess, new_window: NewWindow, new_person: NewPerson
 ) -> None:
     page, ida = new_window().new_page(), new_person("Ida")

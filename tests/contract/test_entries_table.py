@@ -121,7 +121,7 @@ def test_single_opt_in_takes_in_who_was_asked_to_confirm_before(
     assert waiting(entries, clock) == ["ada"]
 
 
-def test_entries_without_a_email_are_counted_once_each_and_by_day(
+def test_entries_without_an_email_are_counted_once_each_and_by_day(
     entries: ShardedEntries, clock: Clock
 ) -> None:
     single = replace(ADA, opt_in=OptIn.SINGLE)

@@ -147,7 +147,7 @@ def test_nobody_can_be_mail_bombed(shop: TestShop, capsys: pytest.CaptureFixture
     assert (lines[0]["delivery"], lines[0]["reason"]) == ("accepted", "")
 
 
-def test_a_email_that_could_not_be_sent_does_not_count(shop: TestShop) -> None:
+def test_an_email_that_could_not_be_sent_does_not_count(shop: TestShop) -> None:
     shop.sign_up("ada")
     shop.sender.refuses = ASKED_EMAILS_PER_DAY_MAX + 1
     for _ in range(ASKED_EMAILS_PER_DAY_MAX + 1):
@@ -290,7 +290,7 @@ def test_what_is_undone_at_the_end_of_a_visit_takes_no_other_email_with_it(visit
     assert len(visited.sender.sent) == 2
 
 
-def test_nobody_keeps_a_email_back_by_asking_on_and_on(visited: TestShop) -> None:
+def test_nobody_keeps_an_email_back_by_asking_on_and_on(visited: TestShop) -> None:
     """Others could, who know the address and a shop with many variants."""
     more = [f"M-{number}" for number in range(9)]
     sell(visited, more)
@@ -322,7 +322,7 @@ def test_a_later_email_names_what_an_earlier_one_asked_for_in_vain(shop: TestSho
 
 
 @pytest.mark.parametrize("name", ["M-{}", "\N{PARTY POPPER}" * 62 + "{}"], ids=["short", "longest"])
-def test_each_of_very_many_is_in_a_email_and_no_link_is_too_long(
+def test_each_of_very_many_is_in_an_email_and_no_link_is_too_long(
     shop: TestShop, name: str, request: pytest.FixtureRequest
 ) -> None:
     skus = [name.format(number) for number in range(10, 10 + CONFIRMED_AT_ONCE_MAX + 5)]
@@ -396,7 +396,7 @@ def test_one_network_causes_only_so_many_emails_and_uses_up_nobodys_own(
     assert shop.sender.mailboxes()[-1] == "late@example.com"
 
 
-def test_a_email_that_could_not_be_sent_does_not_count_for_its_network(
+def test_an_email_that_could_not_be_sent_does_not_count_for_its_network(
     shop: TestShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chalicelib.services.requested_emails.ASKED_BY_IPV6_NETWORK_PER_DAY_MAX", 1)

@@ -171,7 +171,7 @@ def test_a_limited_wave_passes_over_who_is_put_off_and_never_grows(clock: Clock)
     assert Counter(shop.sender.mailboxes()) == Counter(f"s{number:05}@example.com" for number in range(200))
 
 
-def test_of_a_wave_a_email_that_is_given_up_goes_back(clock: Clock) -> None:
+def test_of_a_wave_an_email_that_is_given_up_goes_back(clock: Clock) -> None:
     shop = shop_of(
         clock, 3, lambda email: Delivery.DEFERRED if "s00000" in email.mailbox else Delivery.ACCEPTED
     )
@@ -195,7 +195,7 @@ class Spoiling(PlainComposer):
         return super().available(waiting, stocked)
 
 
-def test_a_email_that_cannot_be_written_is_its_own_misfortune(clock: Clock) -> None:
+def test_an_email_that_cannot_be_written_is_its_own_misfortune(clock: Clock) -> None:
     shop = shop_of(clock, 300, lambda _: Delivery.ACCEPTED)
     shop.notifier._composer = lambda: Spoiling({"s00007", "s00100"})
     shop.observe(IN_STOCK)

@@ -49,7 +49,7 @@ def test_who_confirmed_is_told_once_and_nobody_else(shop: TestShop) -> None:
     assert notified(shop) == ["ada", "bob"]
 
 
-def test_a_email_says_how_to_leave_in_one_click(shop: TestShop) -> None:
+def test_an_email_says_how_to_leave_in_one_click(shop: TestShop) -> None:
     shop.join("ada")
     shop.observe(IN_STOCK)
     shop.work()

@@ -129,7 +129,7 @@ def test_a_confirmation_that_lifts_a_suppression_lifts_it_before_anything_is_sen
     assert heard.calls == [("lift", True, "ada-id", 5), ("notify_if_available", "ada-id", "A", 5)]
 
 
-def test_who_leaves_after_a_email_is_counted_for_its_restock(heard: Heard, container: Container) -> None:
+def test_who_leaves_after_an_email_is_counted_for_its_restock(heard: Heard, container: Container) -> None:
     container.clock_ms = lambda: 5
     told = {**entry_image(EntryState.NOTIFIED), "restock_id": {"S": "r1"}}
     cloud.on_entry_written(stream_event((told, entry_image(EntryState.UNSUBSCRIBED))), None)
@@ -138,7 +138,7 @@ def test_who_leaves_after_a_email_is_counted_for_its_restock(heard: Heard, conta
     assert heard.calls == [("count_unsubscribed", "r1", 5)]
 
 
-def test_an_entry_confirmed_without_a_email_is_admitted(heard: Heard) -> None:
+def test_an_entry_confirmed_without_an_email_is_admitted(heard: Heard) -> None:
     cloud.on_entry_written(stream_event((None, entry_image(EntryState.CONFIRMED))), None)
     ((name, entry),) = heard.calls
     assert (name, entry.shopper, entry.sku) == ("accept", "ada-id", "A")
@@ -151,7 +151,7 @@ def test_who_asks_again_after_being_gone_joins_anew_and_then_is_asked(heard: Hea
     assert [call[0] for call in heard.calls] == ["rejoin", "put"]
 
 
-def test_asking_again_for_a_confirmed_entry_sets_it_back_and_queues_a_email(heard: Heard) -> None:
+def test_asking_again_for_a_confirmed_entry_sets_it_back_and_queues_an_email(heard: Heard) -> None:
     before = entry_image(EntryState.CONFIRMED)
     again = {**entry_image(EntryState.CONFIRMED, asked_at_ms=2000), "source": {"S": "net4-x"}}
     assert failures(cloud.on_entry_written(stream_event((before, again)), None)) == []
@@ -327,7 +327,7 @@ def test_lines_name_the_request_and_the_record_they_are_about(
 
 
 @pytest.mark.parametrize("body", [{"shopper": "ada-id", "sku": "A"}, {"shopper": "ada-id"}])
-def test_a_email_that_may_not_leave_now_is_put_back(
+def test_an_email_that_may_not_leave_now_is_put_back(
     heard: Heard, body: dict[str, Any], container: Container
 ) -> None:
     class Refusing:
@@ -361,7 +361,7 @@ def test_a_first_ask_of_a_row_that_was_no_entry_before_is_asked_about(heard: Hea
     assert heard.calls == [("put", "ada-id", "A")]
 
 
-def test_a_email_about_all_lists_reaches_its_service(heard: Heard, container: Container) -> None:
+def test_an_email_about_all_lists_reaches_its_service(heard: Heard, container: Container) -> None:
     vars(container)["my_waitlists_email"] = heard
     cloud.send_confirmations(queue_event(RequestedEmail("ada-id", source="net4-x").to_json()), None)
     assert heard.calls == [("send", "ada-id", "net4-x"), ("delete", "r0")]

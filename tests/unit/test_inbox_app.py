@@ -126,7 +126,7 @@ async def test_a_call_that_ses_refuses_keeps_nothing_and_the_refusal_comes_back(
     assert desk.mailbox.emails() == ()
 
 
-async def test_a_email_that_could_not_travel_never_reaches_ses(desk: Desk) -> None:
+async def test_an_email_that_could_not_travel_never_reaches_ses(desk: Desk) -> None:
     answer = await desk.ask(
         "POST", BULK, content=bulk("ada@example.com", subject="Back\r\nBcc: eve@example.com")
     )
@@ -148,7 +148,7 @@ async def test_the_list_escapes_what_a_subject_says(desk: Desk) -> None:
     assert "<script>alert" not in page
 
 
-async def test_a_email_is_shown_in_a_sandbox_that_lets_its_links_open(desk: Desk) -> None:
+async def test_an_email_is_shown_in_a_sandbox_that_lets_its_links_open(desk: Desk) -> None:
     desk.ses.answer = accepted("1@ses")
     await desk.ask("POST", BULK, content=bulk("ada@example.com"))
     body = await desk.ask("GET", "/emails/1/body.html")
@@ -157,7 +157,7 @@ async def test_a_email_is_shown_in_a_sandbox_that_lets_its_links_open(desk: Desk
     assert "allow-scripts" not in (await desk.ask("GET", "/emails/1")).text
 
 
-async def test_a_email_can_be_taken_away_as_a_file(desk: Desk) -> None:
+async def test_an_email_can_be_taken_away_as_a_file(desk: Desk) -> None:
     desk.ses.answer = accepted("1@ses")
     await desk.ask("POST", BULK, content=bulk("ada@example.com"))
     answer = await desk.ask("GET", "/emails/1.eml")
@@ -166,5 +166,5 @@ async def test_a_email_can_be_taken_away_as_a_file(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("path", ["/emails/7", "/emails/7.json", "/emails/7.eml", "/emails/7/body.html"])
-async def test_a_email_that_never_came_is_not_found(desk: Desk, path: str) -> None:
+async def test_an_email_that_never_came_is_not_found(desk: Desk, path: str) -> None:
     assert (await desk.ask("GET", path)).status_code == 404

@@ -109,7 +109,7 @@ def test_a_line_break_in_a_header_is_refused() -> None:
         email.to_bytes(message_id="1@ses", sent_at=SENT_AT)
 
 
-def test_a_email_travels_with_both_parts_and_all_its_headers() -> None:
+def test_an_email_travels_with_both_parts_and_all_its_headers() -> None:
     email = Email("post@shop.example", "ada@example.com", "Zurück: Jäckli", "Grüezi", "<p>Grüezi</p>")
     content = email.to_bytes(message_id="1@ses", sent_at=SENT_AT)
     message = message_from_bytes(content, policy=policy.default)

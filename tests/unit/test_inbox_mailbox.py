@@ -35,7 +35,7 @@ def test_a_long_link_in_a_header_is_kept_email_by_email(tmp_path: Path) -> None:
     assert dict(email.headers)["List-Unsubscribe"] == LONG_LINK
 
 
-def test_a_email_comes_out_as_it_went_in(tmp_path: Path) -> None:
+def test_an_email_comes_out_as_it_went_in(tmp_path: Path) -> None:
     mailbox = Mailbox(tmp_path)
     keep(mailbox, "Zurück", text="Grüezi,\nes ist da\n", html="<p>Grüezi</p>\n")
     email = mailbox.email(1)

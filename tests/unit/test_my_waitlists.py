@@ -144,7 +144,7 @@ def test_these_emails_have_a_cap_of_their_own(shop: TestShop, emails: MyWaitlist
     assert len(shop.sender.sent) == ASKED_EMAILS_PER_DAY_MAX
 
 
-def test_a_email_that_was_not_taken_is_tried_again_and_not_counted(
+def test_an_email_that_was_not_taken_is_tried_again_and_not_counted(
     shop: TestShop, emails: MyWaitlistsEmail
 ) -> None:
     shop.sign_up("ada")

@@ -174,7 +174,7 @@ def test_without_a_build_nothing_is_refreshed(tmp_path: Path) -> None:
     assert page_refresh(tmp_path) == NO_REFRESH
 
 
-def test_the_pages_behind_a_emails_link_weigh_no_more_than_the_bill_says(site: Path) -> None:
+def test_the_pages_behind_an_emails_link_weigh_no_more_than_the_bill_says(site: Path) -> None:
     weight = page_weight(site, "/waitlist/confirmed")
     assert weight.requests == 1
     assert weight.fetched[0].body_bytes <= SMALL_PAGE_BYTES

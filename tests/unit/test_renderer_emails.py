@@ -70,7 +70,7 @@ def test_a_confirmation_asks_for_one_thing_in_both_forms() -> None:
     assert Addresses(email.html).loads == []
 
 
-def test_a_email_that_it_is_back_says_what_for_how_much_and_how_to_leave() -> None:
+def test_an_email_that_it_is_back_says_what_for_how_much_and_how_to_leave() -> None:
     email = available()
 
     assert email.subject == "Field Jacket (M) is back"
@@ -83,14 +83,14 @@ def test_a_email_that_it_is_back_says_what_for_how_much_and_how_to_leave() -> No
     assert Addresses(email.html).links[-2:] == [ACTION, LEAVE]
 
 
-def test_a_email_loads_nothing_but_the_shops_own_picture_and_says_what_it_shows() -> None:
+def test_an_email_loads_nothing_but_the_shops_own_picture_and_says_what_it_shows() -> None:
     addresses = Addresses(available().html)
 
     assert addresses.loads == ["https://www.heron.example/pictures/jacket-960-aa.jpg"]
     assert addresses.alts == ["A green jacket"]
 
 
-def test_a_email_shows_the_colour_that_was_waited_for() -> None:
+def test_an_email_shows_the_colour_that_was_waited_for() -> None:
     slate = Picture("/pictures/slate.jpg", 10, 10, "Slate", options=(("Size", "L"),))
     product = replace(JACKET, pictures=(*JACKET.pictures, slate))
 
@@ -115,7 +115,7 @@ def test_a_pre_order_is_not_called_back() -> None:
 
 
 @pytest.mark.parametrize("name", ["confirm", "available"])
-def test_catalogue_text_is_data_in_a_email_too(name: str) -> None:
+def test_catalogue_text_is_data_in_an_email_too(name: str) -> None:
     product = replace(JACKET, title=f"A\r\nBcc: x@evil.example\n{EVIL}")
 
     email = renderer().product_email(
@@ -129,7 +129,7 @@ def test_catalogue_text_is_data_in_a_email_too(name: str) -> None:
 
 
 @pytest.mark.parametrize("email", [confirm(), available()])
-def test_a_email_fits_where_mail_programs_cut(email: Email) -> None:
+def test_an_email_fits_where_mail_programs_cut(email: Email) -> None:
     assert len(email.html.encode()) < EMAIL_SIZE_BYTES_MAX
     assert max(len(line) for line in email.text.splitlines()) <= 78
 

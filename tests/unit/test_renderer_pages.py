@@ -218,7 +218,7 @@ def test_the_waitlist_form_is_stamped_for_the_variants_it_offers() -> None:
     assert fields["stamp"].count(".") == 4
 
 
-def test_a_page_says_whether_a_email_has_to_be_answered() -> None:
+def test_a_page_says_whether_an_email_has_to_be_answered() -> None:
     single = theme(replace(SHOP, opt_in=OptIn.SINGLE))
     stamps = FormStamps.of(b"identity", at_ms=0)
     asks, takes = (Renderer(item).product(ONE_SCARF, {}, stamps) for item in (theme(), single))
@@ -347,7 +347,7 @@ def test_a_listing_keeps_the_order_it_is_given() -> None:
 @pytest.mark.parametrize(
     ("template", "action"), [("confirm.html", "/api/confirm"), ("unsubscribe.html", "/api/unsubscribe")]
 )
-def test_a_page_behind_a_email_acts_by_one_button_only(template: str, action: str) -> None:
+def test_a_page_behind_an_email_acts_by_one_button_only(template: str, action: str) -> None:
     page = Page(Renderer(theme()).page(template, product=JACKET, variant=JACKET.variants[1], token='t"1'))
 
     (form,) = page.all("form")

@@ -291,7 +291,7 @@ def test_a_deferred_email_is_tried_again_by_itself_and_then_given_up(
     assert {line["reason"] for line in deferred} == {"451"}
 
 
-def test_a_email_of_unknown_outcome_is_sent_once_more_and_no_more(clock: Clock) -> None:
+def test_an_email_of_unknown_outcome_is_sent_once_more_and_no_more(clock: Clock) -> None:
     desk = OneDesk(OutcomeUnknown("ReadTimeoutError"), OutcomeUnknown("ReadTimeoutError"))
     due, queue = due_emails(desk, clock)
     due.send(body())

@@ -471,7 +471,7 @@ def test_a_throttle_among_the_halves_keeps_the_receipts_of_those_sent(ses: Servi
         {"email": Email("half \ud83d", "t", "h")},
     ],
 )
-def test_a_email_that_cannot_be_written_is_deferred_alone(ses: Service, spoiled: dict[str, Any]) -> None:
+def test_an_email_that_cannot_be_written_is_deferred_alone(ses: Service, spoiled: dict[str, Any]) -> None:
     good, bad = emails(1)[0], {"mailbox": "bad@example.com", "email": Email("s", "t", "h"), **spoiled}
     results = sender(ses).send(SENDER, [good, OutgoingEmail(**bad), good])
     assert [result.delivery for result in results] == ["accepted", "deferred", "accepted"]

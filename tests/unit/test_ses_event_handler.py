@@ -74,7 +74,7 @@ def test_a_soft_bounce_suppresses_nobody(desk: Desk) -> None:
     assert not desk.suppressed()
 
 
-def test_a_bounce_of_a_email_about_no_variant_suppresses_too(desk: Desk) -> None:
+def test_a_bounce_of_an_email_about_no_variant_suppresses_too(desk: Desk) -> None:
     shopper = desk.shop.shopper("ada")
     desk.desk.handle(notification(event("Bounce", {"email": "my-waitlists", "shopper": shopper})))
     assert desk.suppressed()

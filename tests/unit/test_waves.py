@@ -341,7 +341,7 @@ def test_the_log_says_what_a_wave_waits_for_and_that_it_was_dropped(
     assert {"event": "wave_dropped", "restock": restock.id, "sku": shop.sku} in logged(capsys)
 
 
-def test_a_email_the_transport_calls_wrong_is_for_a_person_to_see(shop: TestShop) -> None:
+def test_an_email_the_transport_calls_wrong_is_for_a_person_to_see(shop: TestShop) -> None:
     shop.join("ada")
     shop.observe(IN_STOCK)
     shop.sender.refusal = Refusal.INVALID

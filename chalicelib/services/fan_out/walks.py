@@ -115,8 +115,11 @@ class WaveWalk(Walk[LimitedWave]):
         return shards_of(message.sku)
 
     def next_batch(self, message: LimitedWave, restock: Restock) -> Following | None:
-        """See `Walk.next_batch`. Neither `restock` nor its stock of the batch before is relied on: units sold
-        since then would get emails once more."""
+        """See `Walk.next_batch`.
+
+        Neither `restock` nor its stock of the batch before is relied on: units sold since then would get
+        emails once more.
+        """
         live = self._store.live(message.restock_id, message.sku)
         if live is None:
             return None

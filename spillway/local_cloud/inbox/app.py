@@ -31,7 +31,7 @@ EMAIL_POLICY = (
 
 
 def inbox(mailbox: Mailbox, ses: Relay, shop_url: str, now: Clock) -> Starlette:
-    """The application. Every SES call is passed on unchanged; emails that SES accepts are kept."""
+    """Return the application. Every SES call is passed on unchanged; emails that SES accepts are kept."""
     pages = _Pages(mailbox, shop_url)
     desk = _Desk(mailbox, ses, now)
     return Starlette(

@@ -37,7 +37,7 @@ class Email:
     headers: Headers = ()
 
     def to_bytes(self, *, message_id: str, sent_at: datetime) -> bytes:
-        """The email as it travels.
+        """Return the email as it travels.
 
         Raises:
             ValueError: a header holds a line break, or what a header cannot hold.
@@ -57,7 +57,7 @@ class Email:
 
 
 def emails_of_send(call: Document) -> tuple[Email, ...]:
-    """The emails of one SendEmail call: one for each person it names."""
+    """Return the emails of one SendEmail call: one for each person it names."""
     content: Document = call.get("Content", {})
     sender = str(call.get("FromEmailAddress", ""))
     recipients = _recipients(call.get("Destination", {}))
@@ -82,7 +82,7 @@ def emails_of_send(call: Document) -> tuple[Email, ...]:
 
 
 def emails_of_bulk(call: Document) -> tuple[tuple[Email, ...], ...]:
-    """The emails of one SendBulkEmail call, entry by entry: SES answers for each entry apart."""
+    """Return the emails of one SendBulkEmail call, entry by entry: SES answers for each entry apart."""
     template: Document = call.get("DefaultContent", {}).get("Template", {})
     return tuple(_emails_of_entry(entry, template, call) for entry in call.get("BulkEmailEntries", ()))
 
@@ -167,7 +167,7 @@ class EmailSummary:
     sent_at: datetime
 
     def to_document(self) -> dict[str, Any]:
-        """A JSON-ready document."""
+        """Return a JSON-ready document."""
         return asdict(self) | {"sent_at": self.sent_at.isoformat()}
 
 
@@ -181,7 +181,7 @@ class KeptEmail:
     html: str
 
     def to_document(self) -> dict[str, Any]:
-        """A JSON-ready document."""
+        """Return a JSON-ready document."""
         return self.outgoing.to_document() | {"headers": self.headers, "text": self.text, "html": self.html}
 
 
@@ -204,11 +204,11 @@ class Mailbox:
         return number
 
     def emails(self) -> tuple[EmailSummary, ...]:
-        """Every email, newest first."""
+        """Return every email, newest first."""
         return tuple(self._envelope(number) for number in sorted(self._numbers(), reverse=True))
 
     def email(self, number: int) -> KeptEmail | None:
-        """The email of that number, or None."""
+        """Return the email of that number, or None."""
         try:
             content = self.file(number).read_bytes()
         except FileNotFoundError:
@@ -223,7 +223,7 @@ class Mailbox:
         )
 
     def file(self, number: int) -> Path:
-        """Where the email of that number is kept."""
+        """Return where the email of that number is kept."""
         return self.folder / f"{number:06}.eml"
 
     def _numbers(self) -> list[int]:

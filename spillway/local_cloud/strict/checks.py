@@ -272,7 +272,7 @@ def payload(call: Call, _: Account) -> Refusal | None:
 
 
 def delay(call: Call, _: Account) -> Refusal | None:
-    """A message waits for 15 minutes at most. AWS refuses that message of a batch; here, the call."""
+    """Refuse a delay of more than 15 minutes. AWS refuses that message of a batch; here, the call."""
     asked = [call.members, *call.members.get("Entries", [])]
     wrong = [
         held["DelaySeconds"] for held in asked if not 0 <= held.get("DelaySeconds", 0) <= SQS_DELAY_S_MAX

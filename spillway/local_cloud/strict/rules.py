@@ -67,7 +67,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "every service",
-        "a signature that is right and of now, whoever calls, with IAM and without",
+        "a signature that is right and of now, for every caller, with IAM and without",
         f"{_IAM}/reference_sigv.html",
     ),
     Rule(
