@@ -25,8 +25,8 @@ from chalicelib.domain.entry import (
     position_of,
     shard_of,
 )
-from chalicelib.tables.expressions import Attr, Condition, Item, decode_item, if_not_exists
-from chalicelib.tables.table import Table, Update
+from chalicelib.tables.expressions import Attr, Condition, Given, Item, decode_item, if_not_exists
+from chalicelib.tables.table import PreparedUpdate, Table, Update
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -59,12 +59,12 @@ def signed_up_at(at_ms: int) -> Condition:
     return Attr("asked_at_ms").eq(at_ms)
 
 
-def signed_up_before(at_ms: int) -> Condition:
+def signed_up_before(at_ms: int | Given) -> Condition:
     """Require that the last signup is older."""
     return Attr("asked_at_ms").lt(at_ms)
 
 
-def was_not_repeated_since(at_ms: int) -> Condition:
+def was_not_repeated_since(at_ms: int | Given) -> Condition:
     """Require that no repeated signup was stored since then."""
     return IS_NOT_REPEATED | Attr("again_at_ms").lt(at_ms)
 
@@ -105,6 +105,8 @@ class EntriesTable:
 
     def __init__(self, client: "DynamoDBClient", name: str) -> None:
         self.table = Table(client, name)
+        # By single opt-in, and by a known source: written once, for a flood makes this request only.
+        self._signups: dict[tuple[bool, bool], PreparedUpdate] = {}
 
     def sign_up(self, signup: Signup, *, at_ms: int) -> bool:
         """Store a signup by one conditional write, with no read before it.
@@ -117,35 +119,66 @@ class EntriesTable:
         Returns:
             False when the signup changes nothing.
         """
-        key = _key(signup.shopper, signup.sku)
-        position = position_of(at_ms, signup.shopper)
+        single, source = signup.opt_in is OptIn.SINGLE, bool(signup.source)
+        write = self._signups.get((single, source))
+        if write is None:
+            write = self._signups[single, source] = self._prepare_signup(single=single, source=source)
+        return write.make(
+            _key(signup.shopper, signup.sku),
+            mailbox=signup.mailbox,
+            now_ms=at_ms,
+            page=signup.page,
+            consent=signup.consent,
+            source=signup.source,
+            position=position_of(at_ms, signup.shopper),
+            shard=shard_of(signup.sku, signup.shopper) if single else None,
+            expires_at_s=at_ms // 1000 + CONFIRM_WITHIN_S,
+            cooled_down_ms=at_ms - ASK_AGAIN_AFTER_S * 1000,
+            day_ago_ms=at_ms - ALREADY_AGAIN_AFTER_S * 1000,
+        )
+
+    def _prepare_signup(self, *, single: bool, source: bool) -> PreparedUpdate:
+        now_ms = Given("now_ms")
         signed_up = {
-            "mailbox": signup.mailbox,
-            "asked_at_ms": at_ms,
-            "page": signup.page,
-            "consent": signup.consent,
-            **({"source": signup.source} if signup.source else {}),
+            "mailbox": Given("mailbox"),
+            "asked_at_ms": now_ms,
+            "page": Given("page"),
+            "consent": Given("consent"),
+            **({"source": Given("source")} if source else {}),
         }
-        if signup.opt_in is OptIn.SINGLE:
-            return self.table.update_if(
-                key,
-                IS_FREE | IS_PENDING,
-                {**signed_up, **_confirmed(signup.sku, signup.shopper, at_ms), "shard_position": position},
-                remove=("expires_at_s", "unsubscribed_at_ms", "again_at_ms"),
+        key = _key("", "")
+        if single:
+            confirmed = {
+                "state": EntryState.CONFIRMED,
+                "confirmed_at_ms": now_ms,
+                "shard": Given("shard"),
+                **STANDING,
+            }
+            return PreparedUpdate(
+                Update(
+                    self.table,
+                    key,
+                    {**signed_up, **confirmed, "shard_position": Given("position")},
+                    remove=("expires_at_s", "unsubscribed_at_ms", "again_at_ms"),
+                    condition=IS_FREE | IS_PENDING,
+                )
             )
-        return self.table.update_if(
-            key,
-            IS_FREE
-            | IS_PENDING & signed_up_before(at_ms - ASK_AGAIN_AFTER_S * 1000)
-            | STAYS_CONFIRMED & was_not_repeated_since(at_ms - ALREADY_AGAIN_AFTER_S * 1000),
-            {
-                **signed_up,
-                "again_at_ms": at_ms,
-                "state": if_not_exists("standing", EntryState.PENDING),
-                "expires_at_s": if_not_exists("kept_until_s", at_ms // 1000 + CONFIRM_WITHIN_S),
-                "shard_position": if_not_exists("shard_position", position),
-            },
-            remove=("unsubscribed_at_ms",),
+        return PreparedUpdate(
+            Update(
+                self.table,
+                key,
+                {
+                    **signed_up,
+                    "again_at_ms": now_ms,
+                    "state": if_not_exists("standing", EntryState.PENDING),
+                    "expires_at_s": if_not_exists("kept_until_s", Given("expires_at_s")),
+                    "shard_position": if_not_exists("shard_position", Given("position")),
+                },
+                remove=("unsubscribed_at_ms",),
+                condition=IS_FREE
+                | IS_PENDING & signed_up_before(Given("cooled_down_ms"))
+                | STAYS_CONFIRMED & was_not_repeated_since(Given("day_ago_ms")),
+            )
         )
 
     def rejoin(self, entry: Entry) -> bool:

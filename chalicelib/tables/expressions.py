@@ -130,6 +130,15 @@ class Condition:
         return f"({self.write(words)})" if self._is_choice else self.write(words)
 
 
+class Given:
+    """A value that is given each time a prepared request is made, under a name."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
 class Placeholders:
     """Names and values of one request, behind placeholders."""
 
@@ -149,7 +158,7 @@ class Placeholders:
         alias, number = f":{name}", 2
         while alias in self._values:
             alias, number = f":{name}{number}", number + 1
-        self._values[alias] = encode(value)
+        self._values[alias] = value if type(value) is Given else encode(value)
         return alias
 
     def as_arguments(self) -> dict[str, Any]:
