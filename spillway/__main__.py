@@ -9,8 +9,11 @@ import click
 from click.exceptions import NoSuchCommand
 
 from spillway.commands import COMMANDS, GROUPS
-from spillway.errors import Interrupted, SpillwayError
+from spillway.errors import BadInput, Interrupted, SpillwayError
 from spillway.project import Project
+
+# Libraries of the extra `demo`, by the names they are imported by.
+LIBRARIES_OF_DEMO = frozenset({"httpx", "ministack", "samtranslator"})
 
 
 class Commands(click.Group):
@@ -79,6 +82,10 @@ def main() -> None:
         cli(standalone_mode=True)
     except SpillwayError as error:
         _end(error)
+    except ModuleNotFoundError as error:
+        if error.name not in LIBRARIES_OF_DEMO:
+            raise
+        _end(BadInput("the local cloud is not installed", hint="install it: pip install 'spillway[demo]'"))
     except Exception as error:
         # AWS refused, or could not be reached: a sentence says so better than a traceback.
         if not type(error).__module__.startswith("botocore"):

@@ -210,3 +210,15 @@ def test_a_shell_completes_the_names_of_commands() -> None:
         [], "waitl"
     )
     assert [item.value for item in found] == ["waitlist"]
+
+
+def test_a_demo_without_its_extra_names_what_to_install() -> None:
+    code = (
+        "import sys; sys.modules['httpx'] = None; from spillway.__main__ import main;"
+        "sys.argv = ['spillway', 'demo', '--check']; main()"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd=ROOT)
+    assert (ran.returncode, ran.stderr) == (
+        2,
+        "spillway: the local cloud is not installed\n  install it: pip install 'spillway[demo]'\n",
+    )

@@ -13,7 +13,7 @@ def product(title: str) -> StockedProduct:
 
 
 @dataclass
-class OutputDir:
+class CountedProducts:
     """Products that can be asked for, and how often they were."""
 
     product: StockedProduct | None = None
@@ -29,14 +29,14 @@ class OutputDir:
 
 
 def test_a_flood_asks_once_and_sees_the_change_ten_seconds_later(clock: Clock) -> None:
-    shelf = OutputDir(product("Hat"))
-    recent = RecentProducts(shelf, clock)
+    counted = CountedProducts(product("Hat"))
+    recent = RecentProducts(counted, clock)
     for _ in range(100):
         assert recent.slug_of("HAT") == "hat"
         assert recent.get("hat") == product("Hat")
-    assert shelf.asked == ["HAT", "hat"]
+    assert counted.asked == ["HAT", "hat"]
 
-    shelf.product = product("Woollen hat")
+    counted.product = product("Woollen hat")
     clock.now_ms += FRESH_FOR_MS - 1
     assert recent.get("hat") == product("Hat")
     clock.now_ms += 1
@@ -44,25 +44,25 @@ def test_a_flood_asks_once_and_sees_the_change_ten_seconds_later(clock: Clock) -
 
 
 def test_what_is_not_sold_is_remembered_as_that(clock: Clock) -> None:
-    shelf = OutputDir()
-    recent = RecentProducts(shelf, clock)
+    counted = CountedProducts()
+    recent = RecentProducts(counted, clock)
     assert [recent.slug_of("NONE"), recent.slug_of("NONE"), recent.get("x"), recent.get("x")] == [None] * 4
-    assert shelf.asked == ["NONE", "x"]
+    assert counted.asked == ["NONE", "x"]
 
 
 def test_a_clock_that_goes_back_makes_nothing_older(clock: Clock) -> None:
-    shelf = OutputDir()
-    recent = RecentProducts(shelf, clock)
+    counted = CountedProducts()
+    recent = RecentProducts(counted, clock)
     recent.get("x")
     clock.now_ms -= 60_000
     recent.get("x")
-    assert shelf.asked == ["x", "x"]
+    assert counted.asked == ["x", "x"]
 
 
 def test_it_keeps_no_more_than_so_many(clock: Clock) -> None:
-    shelf = OutputDir()
-    recent = RecentProducts(shelf, clock)
+    counted = CountedProducts()
+    recent = RecentProducts(counted, clock)
     for number in range(RECENT_PRODUCTS_MAX + 1):
         recent.slug_of(f"SKU-{number}")
     recent.slug_of("SKU-0")
-    assert shelf.asked[-1] == "SKU-0"
+    assert counted.asked[-1] == "SKU-0"

@@ -426,7 +426,7 @@ def test_a_packed_list_is_in_order_whatever_it_came_in() -> None:
 def test_a_variant_that_left_its_product_is_sold_no_more() -> None:
     hat = StockedProduct(Product("hat", "Hat", "", "", "", (), (Variant("HAT", 1),)), {})
 
-    class OutputDir:
+    class Products:
         def slug_of(self, sku: str) -> str | None:
             return {"HAT": "hat", "OLD": "hat", "CAP": "cap"}.get(sku)
 
@@ -434,7 +434,7 @@ def test_a_variant_that_left_its_product_is_sold_no_more() -> None:
             assert slug in {"hat", "cap"}
             return hat if slug == "hat" else None
 
-    found = [stocked_with(OutputDir(), sku) for sku in ("HAT", "OLD", "CAP", "NONE")]
+    found = [stocked_with(Products(), sku) for sku in ("HAT", "OLD", "CAP", "NONE")]
     assert found == [hat, None, None, None]
 
 
@@ -442,7 +442,7 @@ def test_a_variant_that_left_its_product_is_sold_no_more() -> None:
 def test_200_products_are_remembered_and_one_more_forgets_them(method: str) -> None:
     asked: list[str] = []
 
-    class OutputDir:
+    class Products:
         def slug_of(self, sku: str) -> str | None:
             asked.append(sku)
             return None
@@ -451,7 +451,7 @@ def test_200_products_are_remembered_and_one_more_forgets_them(method: str) -> N
             asked.append(slug)
             return None
 
-    recent = RecentProducts(OutputDir(), lambda: 5)
+    recent = RecentProducts(Products(), lambda: 5)
     look = getattr(recent, method)
     for name in [*map(str, range(200))]:
         look(name)
