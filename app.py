@@ -5,7 +5,7 @@ ARCHITECTURE.md lists the events and their reactions; chalicelib.services has wh
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial, wraps
+from functools import wraps
 from typing import TYPE_CHECKING
 
 from chalice.app import BaseLambdaEvent, Chalice, CloudWatchEvent, DynamoDBEvent, Request, Response, SQSEvent
@@ -133,7 +133,7 @@ def sign_up(request: Request) -> Response:
         request,
         form,
         decision,
-        undo_token=partial(container.links.undo_token, _shopper(form.address)),
+        undo_token=lambda at_ms: container.links.undo_token(_shopper(form.address), at_ms),
         theme=_live_theme,
         products_of=_products_of,
     )

@@ -89,7 +89,7 @@ def _measure_cold(folder: Path, url: str) -> None:
 
 
 def _fresh(code: str, path: Path, variables: dict[str, str]) -> tuple[float, float]:
-    """Milliseconds of a fresh process, by the clock and of CPU; it writes no compiled module by default."""
+    """Return milliseconds of a fresh process, by the clock and of CPU; it writes no compiled module."""
     environment = _environment() | {"PYTHONPATH": str(path), "PYTHONDONTWRITEBYTECODE": "1"} | variables
     before = os.times()
     started = time.perf_counter()
@@ -127,7 +127,7 @@ def _measure_hot(url: str) -> None:
                 "page": {"S": "/products/field-jacket"},
                 "consent": {"S": "one-email-when-available-2026-11"},
                 "expires_at_s": {"N": str(now_ms // 1000 + CONFIRM_WITHIN_S)},
-                "place": {"S": position_of(now_ms, shopper)},
+                "shard_position": {"S": position_of(now_ms, shopper)},
             },
         )
 

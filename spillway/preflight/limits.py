@@ -1,6 +1,6 @@
 """Limits: documented by AWS, set by the template, or read from the stage's account."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import date
 from enum import StrEnum
@@ -32,7 +32,6 @@ _TEMPLATE = ".chalice/resources/"
 SANDBOX_EMAILS_PER_DAY = 200
 LOCAL_CANNOT_TELL = "the local cloud has no quotas of its own: its answers are not AWS's limits"
 Answer = tuple[Mapping[str, float], list[str]]
-Question = Callable[[Stage], Answer]
 
 
 class Origin(StrEnum):
