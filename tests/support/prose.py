@@ -15,6 +15,7 @@ WORDS = re.compile(
     re.IGNORECASE,
 )
 CODE = re.compile(r"```.*?```|`[^`\n]*`|^ {4,}.*$|<[^>]+>|^\|?[-| :]+\|?$", re.MULTILINE | re.DOTALL)
+TEMPLATE_COMMENT = re.compile(r"\{#-?(.*?)-?#\}", re.DOTALL)
 FENCED = re.compile(r"```.*?```", re.DOTALL)
 
 Fault = tuple[int, str]
@@ -46,6 +47,14 @@ def of_markdown(file: Path) -> Iterator[Fault]:
     for number, line in enumerate(text.splitlines(), start=1):
         for cell in line.split("|"):
             yield from ((number, fault) for fault in faults(cell.strip(" -#*")))
+
+
+def of_template(file: Path) -> Iterator[Fault]:
+    """Yield line and fault of the comments of a Jinja template."""
+    source = file.read_text()
+    for found in TEMPLATE_COMMENT.finditer(source):
+        line = source.count("\n", 0, found.start()) + 1
+        yield from ((line, fault) for fault in faults(" ".join(found[1].split())))
 
 
 def _comments(source: str) -> Iterator[Fault]:

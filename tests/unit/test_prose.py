@@ -16,6 +16,7 @@ CODE = [
         for file in (ROOT / top).rglob("*.py")
     ),
 ]
+TEMPLATES = [file for folder in ("templates", "emails") for file in (ROOT / "site" / folder).rglob("*.*")]
 DOCS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 
 
@@ -40,6 +41,11 @@ def test_docs_have_no_banned_opener_or_word() -> None:
     ]
     assert DOCS
     assert found == []
+
+
+def test_comments_of_templates_have_no_banned_opener_or_word() -> None:
+    assert TEMPLATES
+    assert faults_in(TEMPLATES, prose.of_template) == []
 
 
 @pytest.mark.parametrize(
