@@ -26,6 +26,7 @@ from spillway.sitegen.reading.loading import load_catalogue
 from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError
 from spillway.sitegen.release import Release
 from spillway.sitegen.site import build
+from spillway.sitegen.theming import theme_texts
 from spillway.sitegen.translations import read_texts, update_catalogue
 from tests.support.aws import ROOT
 from tests.support.german_shop import make_german_shop
@@ -404,3 +405,10 @@ def test_a_shipped_catalogue_has_every_text_and_none_that_is_stale(file: Path) -
     assert said.keys() == msgids_found_by_babel()
     assert not [text for text, message in said.items() if message.fuzzy or not all(message.string or [""])]
     assert not catalogue.obsolete
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "site" / "locales").glob("*.po")), ids=lambda file: file.stem)
+def test_a_shipped_catalogue_is_the_one_that_the_command_writes(file: Path) -> None:
+    shipped = file.read_text(encoding="utf-8")
+    made = update_catalogue(shipped, locale=file.stem, templates=theme_texts(Project(ROOT)))
+    assert made.text == shipped
