@@ -144,6 +144,12 @@ def test_every_file_named_in_the_architecture_exists() -> None:
     assert not [name for name in named if not (ROOT / name).exists()]
 
 
+@pytest.mark.parametrize("file", sorted((ROOT / "docs").rglob("*.md")), ids=lambda file: file.name)
+def test_every_module_named_in_the_docs_exists(file: Path) -> None:
+    named = re.findall(r"\b(?:chalicelib|spillway|tests|benchmarks|loadtests)/[\w/]+\.py\b", file.read_text())
+    assert not [name for name in named if not (ROOT / name).exists()]
+
+
 def test_every_command_is_in_the_docs() -> None:
     text = (ROOT / "docs" / "commands.md").read_text()
     assert not [name for name in COMMANDS if f"spillway {name}" not in text]
