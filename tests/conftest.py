@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from moto import mock_aws
 from xdist.scheduler import LoadScopeScheduling
 
@@ -31,6 +32,10 @@ os.environ.update(
     AWS_SHARED_CREDENTIALS_FILE=os.devnull,
     AWS_EC2_METADATA_DISABLED="true",
 )
+
+# No test asserts wall-clock time: Hypothesis's deadline of 200 ms fails on a busy machine.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 # A build server ends a run with SIGTERM: as after Ctrl-C, what tests have started is to be stopped.
 signal.signal(signal.SIGTERM, signal.default_int_handler)
