@@ -23,7 +23,7 @@ ELSEWHERE = {
     "spillway load --stage production": "tests/unit/test_load_on_aws.py",  # nothing may be sent to AWS here
     "spillway demo": "tests/end_to_end/test_demo.py",
     "MonthlyBudgetUsd=50": "tests/unit/test_runbooks.py",  # the emulator knows no budgets
-    "--base-url": "tests/unit/test_agreement.py",  # the distribution here has another name
+    "--base-url": "tests/integration/test_agreement.py",  # the distribution here has another name
 }
 # These go on for a long time as they stand.
 SHORTENED = {"--minutes 120": "--minutes 0"}

@@ -46,9 +46,9 @@ from spillway.sitegen.release import Release
 from tests.support.aws import ROOT
 from tests.support.shop_weight import SAMPLE_BYTES_MAX, SAMPLE_REQUESTS_MAX
 
-# No lighter than the sample shop's mean product: tests/unit/test_sample_shop.py holds it to that.
+# No lighter than the sample shop's mean product: tests/integration/test_sample_shop.py holds it to that.
 PAGE = PageWeight("/products/one", requests=SAMPLE_REQUESTS_MAX, bytes_sent=SAMPLE_BYTES_MAX)
-# Of the sample shop's mean product, rounded up: tests/unit/test_sample_shop.py has the very figures.
+# Of the sample shop's mean product, rounded up: tests/integration/test_sample_shop.py has the very figures.
 REFRESH = PageRefresh(objects=11, paths=12)
 SRCSET = "/p-320.avif 320w, /p-640.avif 640w, /p-960.avif 960w"
 
@@ -156,7 +156,7 @@ def test_each_change_of_availability_is_charged_and_an_event_without_one_is_not(
 
 
 def test_what_a_change_refreshes_is_what_an_event_writes_and_invalidates(site: Path) -> None:
-    # tests/unit/test_invalidation.py has what the event of the scarf really does.
+    # tests/integration/test_invalidation.py has what the event of the scarf really does.
     assert page_refresh(site, "/products/scarf") == PageRefresh(objects=5, paths=6)
     jacket = page_refresh(site, "/products/field-jacket")
     assert page_refresh(site) == PageRefresh((5 + jacket.objects) / 2, (6 + jacket.paths) / 2)

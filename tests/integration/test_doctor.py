@@ -13,8 +13,8 @@ from spillway.commands.health import doctor_command
 from spillway.deploy.checks import SesIdentity
 from spillway.operate.doctor import CHECKS, TABLES, Examined, Finding, Result, examine
 from spillway.operate.findings import Resolve
+from tests.integration.test_agreement import SHOP
 from tests.support.stubbed_stage import OUTPUTS, Client, FakeStage, account, error, stage
-from tests.unit.test_agreement import SHOP
 
 DISTRIBUTION = "d111.cloudfront.net"
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/1"

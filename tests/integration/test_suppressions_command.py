@@ -17,11 +17,11 @@ from spillway.errors import BadInput, SpillwayError, WorkFailed
 from spillway.project import Project
 from spillway.sitegen.release import Release
 from spillway.waitlist.people import read_access
+from tests.integration.test_merchant_commands import SmallStage
 from tests.support.aws import REGION
 from tests.support.clock import Clock
 from tests.support.shop import IDENTITY_KEY, TestShop
 from tests.support.stubbed_stage import Client, error
-from tests.unit.test_merchant_commands import SmallStage
 
 DAY_MS = 24 * 3600 * 1000
 OPERATOR = "arn:aws:iam::123456789012:user/ann"

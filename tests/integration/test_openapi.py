@@ -13,8 +13,8 @@ from schemathesis.specs.openapi.checks import unsupported_method
 import app as application
 from chalicelib.domain.ids import normal_sku
 from chalicelib.domain.tokens import STAMP_CHARS_MAX
+from tests.integration import test_app as playing_aws
 from tests.support.aws import ROOT
-from tests.unit import test_app as playing_aws
 
 DESCRIPTION = json.loads((ROOT / "chalicelib" / "http" / "openapi.json").read_text())
 METHODS = {"get", "post", "put", "patch", "delete"}

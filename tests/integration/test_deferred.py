@@ -31,11 +31,11 @@ from chalicelib.domain.wave import (
     to_json,
 )
 from chalicelib.mail.sender import Delivery, OutcomeUnknown, OutgoingEmail, Refusal, SendRefused, SendResult
+from tests.integration.test_fault_table import work_off
 from tests.support.clock import Clock
 from tests.support.fakes import FakeSender, WorkerDied
 from tests.support.memory_shop import SKU, MemoryShop, PlainComposer
 from tests.support.shop_base import VISIBILITY_TIMEOUT_S
-from tests.unit.test_fault_table import work_off
 
 IN_STOCK, SOLD_OUT = Availability.IN_STOCK, Availability.OUT_OF_STOCK
 LINES = shards_of(SKU)

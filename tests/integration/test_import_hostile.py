@@ -15,11 +15,11 @@ from spillway.__main__ import cli
 from spillway.project import Project
 from spillway.sitegen.reading.loading import load_catalogue
 from spillway.sitegen.site import build
+from tests.integration.test_sample_shop import CHECKER, Page
 from tests.support.hostile_exports import FORMATS, rows_of
 from tests.support.importing import files_of
 from tests.support.merchant_listing import checked, offers_of
 from tests.support.small_shop import make_small_shop
-from tests.unit.test_sample_shop import CHECKER, Page
 
 SMALL, LARGE = 20, 1667  # products; three variants each
 # Nu takes a tenth of a second for a page.

@@ -9,12 +9,12 @@ from chalicelib.domain.stock import Availability, Restock
 from chalicelib.domain.wave import EVERYONE, LimitedWave, NotifyOne, ShardStep, WaveMessage, WavePolicy
 from chalicelib.mail.sender import Delivery, OutcomeUnknown
 from chalicelib.tables.table import STATEMENTS_MAX
+from tests.integration.test_fan_out_faults import BATCH_MAX
 from tests.support.clock import Clock
 from tests.support.failing_dynamodb import Throttled
 from tests.support.fakes import WorkerDied
 from tests.support.memory_shop import SKU, MemoryShop
 from tests.support.shop_base import VISIBILITY_TIMEOUT_S
-from tests.unit.test_fan_out_faults import BATCH_MAX
 
 IN_STOCK, SOLD_OUT = Availability.IN_STOCK, Availability.OUT_OF_STOCK
 WAITERS = 400

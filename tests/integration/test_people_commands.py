@@ -19,13 +19,13 @@ from spillway.commands.publish import warn_of_people_left
 from spillway.errors import BadInput, SpillwayError, WorkFailed
 from spillway.project import Project
 from spillway.sitegen.release import Release
+from tests.integration.test_merchant_commands import SmallStage
 from tests.support.aws import REGION
 from tests.support.clock import Clock
 from tests.support.memory_s3 import MemoryS3
 from tests.support.people import stored
 from tests.support.shop import IDENTITY_KEY, TestShop
 from tests.support.small_shop import make_small_shop
-from tests.unit.test_merchant_commands import SmallStage
 
 SKU, OTHER = "FJ-MOSS-M", "FJ-SLATE-M"
 ADDRESS = re.compile(r"[\w.+-]+@[\w.-]+")

@@ -6,7 +6,7 @@ import pytest
 from chalice.test import Client
 
 from chalicelib.domain.address import Address, AddressRefused
-from tests.unit import test_app as playing_aws
+from tests.integration import test_app as playing_aws
 
 deployed = playing_aws.deployed
 api = playing_aws.api
