@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from chalicelib.storage.pages import object_key
-from spillway.local_cloud import ports
+from spillway.local_cloud import processes
 from spillway.local_cloud.servers import served
 from spillway.preflight.built_pages import BROTLI_QUALITY
 from spillway.project import Project
@@ -29,8 +29,8 @@ _PACKED = ("text/", "application/json", "application/xml", "application/atom+xml
 @contextmanager
 def shop_behind_cdn(root: Path) -> Iterator[str]:
     """Yield the sample shop, built for the address it is served under."""
-    with TemporaryDirectory() as folder, ports.claim(0, "the shop") as claimed:
-        url = f"http://{ports.HOST}:{claimed.getsockname()[1]}"
+    with TemporaryDirectory() as folder, processes.claim_port(0, "the shop") as claimed:
+        url = f"http://{processes.HOST}:{claimed.getsockname()[1]}"
         release = build(Project(root), base_url=url, folder=Path(folder) / "site")
         with served(_cdn(release.objects), claimed):
             yield url

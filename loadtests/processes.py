@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from spillway.local_cloud.orphan_process import leftover
+from spillway.local_cloud.processes import orphan_of
 
 PROC = Path("/proc")
 EVERY_S = 5.0
@@ -49,7 +49,7 @@ class Family:
     @classmethod
     def of(cls, home: Path, *, proc: Path = PROC) -> "Family | None":
         """Return the processes of the demo that runs in `home`; None where there is no /proc to look into."""
-        emulator = leftover(home)
+        emulator = orphan_of(home)
         if emulator is None or not (proc / str(emulator) / "statm").exists():
             return None
         status = (proc / str(emulator) / "status").read_text()

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError, ProfileNotFound
 from chalicelib.container import Container
 from chalicelib.settings import Settings
 from spillway.errors import BadInput
-from spillway.local_cloud import ports
+from spillway.local_cloud import processes
 from spillway.local_cloud.record import CloudRecord
 from spillway.project import LOCAL_STAGE, Project
 
@@ -157,7 +157,7 @@ def require_stage_name(name: str) -> None:
 def running_local_stage(project: Project) -> Stage | None:
     """Return the stage that the running demo serves; None when none runs."""
     record = CloudRecord.read(project.state / LOCAL)
-    if record is None or not ports.answers(record.port):
+    if record is None or not processes.port_answers(record.port):
         return None
     return local_stage(record)
 

@@ -14,7 +14,7 @@ import click
 from spillway.commands.options import show_left_out, skip_broken_pictures_option
 from spillway.demo.terminal import StopRequested, interruptible
 from spillway.errors import BadInput
-from spillway.local_cloud.strict.settings import LAMBDA_INVOCATIONS_MAX
+from spillway.local_cloud.record import LAMBDA_INVOCATIONS_MAX
 from spillway.pluralize import pluralize
 from spillway.project import Project
 from spillway.sitegen.cache import Report, UpToDate, ended_sales
@@ -96,13 +96,13 @@ def serve_command(project: Project, port: int) -> None:
       spillway serve --port 8080
     """
     # Imported here: the other commands do not wait for a web server.
-    from spillway.local_cloud import ports
+    from spillway.local_cloud import processes
     from spillway.local_cloud.servers import BrowserGuard, hosts_of, served
     from spillway.sitegen.preview import Preview
 
-    url = f"http://{ports.HOST}:{port}"
+    url = f"http://{processes.HOST}:{port}"
     preview = Preview(project, base_url=url)
-    with ports.claim(port, "the pages") as claimed:
+    with processes.claim_port(port, "the pages") as claimed:
         preview.rebuild_if_changed()
         click.echo(preview.mistakes or f"{url}/  (Ctrl-C ends it)")
         with served(BrowserGuard(hosts_of(port)).around(preview.app()), claimed):

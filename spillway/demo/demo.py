@@ -12,14 +12,13 @@ from chalicelib.settings import clock_ms
 from spillway.demo.terminal import Steps
 from spillway.deploy.package import packaged
 from spillway.deploy.stack import deploy
-from spillway.local_cloud import ports
-from spillway.local_cloud.inbox.app import inbox
-from spillway.local_cloud.inbox.emails import Mailbox
+from spillway.local_cloud import processes
+from spillway.local_cloud.inbox_app import inbox
+from spillway.local_cloud.inbox_emails import Mailbox
 from spillway.local_cloud.local_cloud import CloudSettings, LocalCloud, erase, local_cloud, make_private
-from spillway.local_cloud.record import CloudRecord
+from spillway.local_cloud.record import LAMBDA_INVOCATIONS_MAX, CloudRecord
 from spillway.local_cloud.relay import Relay, front
 from spillway.local_cloud.servers import BrowserGuard, hosts_of, served
-from spillway.local_cloud.strict.settings import LAMBDA_INVOCATIONS_MAX
 from spillway.project import Project
 from spillway.publish.run import run_publish
 from spillway.publish.sources import load_folder
@@ -53,12 +52,12 @@ class DemoSettings:
     @property
     def shop_url(self) -> str:
         """Return the shop's origin."""
-        return f"http://{ports.HOST}:{self.port}"
+        return f"http://{processes.HOST}:{self.port}"
 
     @property
     def inbox_url(self) -> str:
         """Return the inbox's origin."""
-        return f"http://{ports.HOST}:{self.port + 1}"
+        return f"http://{processes.HOST}:{self.port + 1}"
 
     def cloud(self, project: Project) -> CloudSettings:
         """Return the settings of this demo's local cloud."""
@@ -92,8 +91,8 @@ def running_demo(project: Project, settings: DemoSettings, steps: Steps) -> Iter
     cloud_settings = settings.cloud(project)
     make_private(project.state)
     with ExitStack() as open_:
-        shop_socket = open_.enter_context(ports.claim(settings.port, "the shop"))
-        inbox_socket = open_.enter_context(ports.claim(settings.port + 1, "the inbox"))
+        shop_socket = open_.enter_context(processes.claim_port(settings.port, "the shop"))
+        inbox_socket = open_.enter_context(processes.claim_port(settings.port + 1, "the inbox"))
         if settings.fresh:
             erase(cloud_settings.home)
         with steps.step("Read the catalogue"):

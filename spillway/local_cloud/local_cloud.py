@@ -16,14 +16,16 @@ from typing import NoReturn
 import httpx
 
 from spillway.errors import BadInput, WorkFailed
-from spillway.local_cloud import checkpoints, orphan_process, ports
+from spillway.local_cloud import processes
 from spillway.local_cloud.child import STOP_WITHIN_S
-from spillway.local_cloud.record import DOOR_HEADER, CloudKeys
-from spillway.local_cloud.strict.settings import (
+from spillway.local_cloud.record import (
+    DOOR_HEADER,
     LAMBDA_CONCURRENCY,
     LAMBDA_INVOCATIONS_MAX,
     SAVE_EVERY_S,
+    CloudKeys,
     LayerSettings,
+    rewind,
 )
 
 START_WITHIN_S = 60.0
@@ -62,7 +64,7 @@ class CloudSettings:
     @property
     def endpoint_url(self) -> str:
         """Where every AWS call goes."""
-        return f"http://{ports.HOST}:{self.port}"
+        return f"http://{processes.HOST}:{self.port}"
 
     @property
     def log(self) -> Path:
@@ -97,12 +99,12 @@ class CloudSettings:
                 "AWS_DEFAULT_REGION": self.region,
                 "AWS_EC2_METADATA_DISABLED": "true",
                 # Emails pass through the inbox, which keeps what the emulator drops: their headers.
-                "AWS_ENDPOINT_URL_SESV2": f"http://{ports.HOST}:{self.inbox_port}",
-                "BIND_HOST": ports.HOST,
+                "AWS_ENDPOINT_URL_SESV2": f"http://{processes.HOST}:{self.inbox_port}",
+                "BIND_HOST": processes.HOST,
                 "GATEWAY_PORT": str(self.port),
                 "IOT_MTLS_ENABLED": "0",
                 "MINISTACK_REGION": self.region,
-                "NO_PROXY": f"{ports.HOST},localhost",
+                "NO_PROXY": f"{processes.HOST},localhost",
                 "PERSIST_STATE": "1",
                 "PYTHONUNBUFFERED": "1",
                 "S3_DATA_DIR": str(self.home / "objects"),
@@ -141,18 +143,18 @@ def local_cloud(settings: CloudSettings) -> Iterator[LocalCloud]:
     """
     make_private(settings.home)
     with _only_one(settings.home):
-        orphan_process.stop_leftover(settings.home, within_s=STOP_WITHIN_S)
-        ports.require_free(settings.port, "the local cloud")
-        checkpoints.rewind(settings.state)
+        processes.stop_orphan(settings.home, within_s=STOP_WITHIN_S)
+        processes.require_free(settings.port, "the local cloud")
+        rewind(settings.state)
         _empty(settings.home / "tmp")
         process = _start(settings)
         try:
-            orphan_process.remember(settings.home, process.pid)
+            processes.write_pid(settings.home, process.pid)
             _await_health(settings, process)
             yield LocalCloud(settings, process)
         finally:
             _stop(process)
-            orphan_process.forget(settings.home)
+            processes.remove_pid(settings.home)
 
 
 def make_private(folder: Path) -> None:
@@ -170,7 +172,7 @@ def erase(home: Path) -> None:
     if not home.exists():
         return
     with _only_one(home):
-        orphan_process.stop_leftover(home, within_s=STOP_WITHIN_S)
+        processes.stop_orphan(home, within_s=STOP_WITHIN_S)
         for entry in home.iterdir():
             if entry.is_dir():
                 shutil.rmtree(entry)
@@ -244,6 +246,6 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-    orphan_process.end_group(process.pid, signal.SIGKILL)
+    processes.end_group(process.pid, signal.SIGKILL)
     if process.stdin is not None:
         process.stdin.close()

@@ -18,7 +18,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from spillway.errors import WorkFailed
-from spillway.local_cloud.ports import HOST
+from spillway.local_cloud.processes import HOST
 
 READING = frozenset({"GET", "HEAD"})
 # Requests of no page at all: a program, a person who types an address or follows a bookmark.

@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
-from spillway.local_cloud import ports
+from spillway.local_cloud import processes
 from spillway.local_cloud.servers import served
 from spillway.stage import Stage, stage_named
 from tests.browser.conftest import CHROMIUM, NewPerson
@@ -49,7 +49,7 @@ ATTACK = """async (attacks) => {
 def elsewhere() -> Iterator[str]:
     """A page of another site: `localhost` is none of the demo's origins."""
     app = Starlette(routes=[Route("/", lambda _: HTMLResponse("<!doctype html><title>Elsewhere</title>"))])
-    with ports.claim(0, "a page elsewhere") as claimed, served(app, claimed):
+    with processes.claim_port(0, "a page elsewhere") as claimed, served(app, claimed):
         yield f"http://localhost:{claimed.getsockname()[1]}/"
 
 

@@ -15,7 +15,7 @@ from typing import Self
 
 from spillway.demo.shopper import until
 from spillway.errors import BadInput
-from spillway.local_cloud import ports
+from spillway.local_cloud import processes
 from spillway.project import Project
 from tests.support.uploaded import made_package
 
@@ -66,7 +66,7 @@ def free_ports() -> int:
         first = random.randrange(20_000, 30_000, 3)
         try:
             for port in range(first, first + 3):
-                ports.require_free(port, "a test")
+                processes.require_free(port, "a test")
         except BadInput:
             continue
         return first
@@ -103,12 +103,12 @@ class DemoProcess:
     @property
     def shop_url(self) -> str:
         """The shop's origin."""
-        return f"http://{ports.HOST}:{self.port}"
+        return f"http://{processes.HOST}:{self.port}"
 
     @property
     def inbox_url(self) -> str:
         """The inbox's origin."""
-        return f"http://{ports.HOST}:{self.port + 1}"
+        return f"http://{processes.HOST}:{self.port + 1}"
 
     @property
     def printed(self) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from spillway.errors import BadInput
-from spillway.local_cloud import orphan_process, ports
+from spillway.local_cloud import processes
 from spillway.local_cloud.local_cloud import CloudSettings, erase
 from spillway.local_cloud.record import CloudRecord
 
@@ -23,7 +23,7 @@ SLEEPER = "import sys, signal; print('ready', flush=True); signal.pause()"
 @pytest.fixture
 def sleeper(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process in a group of its own that claims to be the local cloud of `tmp_path`."""
-    words = [sys.executable, "-c", SLEEPER, orphan_process.MODULE, str(tmp_path)]
+    words = [sys.executable, "-c", SLEEPER, processes.MODULE, str(tmp_path)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, start_new_session=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
@@ -32,28 +32,28 @@ def sleeper(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_a_taken_port_is_named_with_the_way_out() -> None:
-    with ports.claim(0, "the shop") as taken:
+    with processes.claim_port(0, "the shop") as taken:
         port = taken.getsockname()[1]
         taken.listen()
         with pytest.raises(BadInput) as refused:
-            ports.claim(port, "the inbox")
+            processes.claim_port(port, "the inbox")
     assert refused.value.message == f"port {port}, for the inbox, is taken by another program"
     assert "--port" in refused.value.hint
 
 
 def test_a_port_is_claimed_on_this_machine_alone() -> None:
-    with ports.claim(0, "the shop") as claimed:
+    with processes.claim_port(0, "the shop") as claimed:
         assert claimed.getsockname()[0] == "127.0.0.1"
 
 
 def test_a_cloud_that_outlived_its_demo_is_found_and_stopped(
     tmp_path: Path, sleeper: subprocess.Popen[bytes]
 ) -> None:
-    orphan_process.remember(tmp_path, sleeper.pid)
-    assert orphan_process.leftover(tmp_path) == sleeper.pid
-    assert orphan_process.stop_leftover(tmp_path, within_s=5)
+    processes.write_pid(tmp_path, sleeper.pid)
+    assert processes.orphan_of(tmp_path) == sleeper.pid
+    assert processes.stop_orphan(tmp_path, within_s=5)
     assert sleeper.wait(5) == -signal.SIGTERM
-    assert orphan_process.leftover(tmp_path) is None
+    assert processes.orphan_of(tmp_path) is None
 
 
 def test_another_program_with_the_recorded_id_is_left_alone(
@@ -61,15 +61,15 @@ def test_another_program_with_the_recorded_id_is_left_alone(
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    orphan_process.remember(elsewhere, sleeper.pid)
-    assert not orphan_process.stop_leftover(elsewhere, within_s=5)
+    processes.write_pid(elsewhere, sleeper.pid)
+    assert not processes.stop_orphan(elsewhere, within_s=5)
     assert sleeper.poll() is None
 
 
 @pytest.mark.parametrize("record", ["", "[]", '{"pid": "none"}'])
 def test_a_broken_record_is_no_leftover(tmp_path: Path, record: str) -> None:
-    (tmp_path / orphan_process.FILE_NAME).write_text(record)
-    assert orphan_process.leftover(tmp_path) is None
+    (tmp_path / processes.PID_FILE).write_text(record)
+    assert processes.orphan_of(tmp_path) is None
 
 
 def test_nothing_of_the_operators_own_account_reaches_the_local_cloud(tmp_path: Path) -> None:
@@ -109,10 +109,10 @@ def test_a_fresh_start_erases_everything_but_the_lock(tmp_path: Path) -> None:
 
 
 def test_nobody_listens_on_a_port_that_was_only_claimed() -> None:
-    with ports.claim(0, "the shop") as claimed:
-        assert not ports.answers(claimed.getsockname()[1])
+    with processes.claim_port(0, "the shop") as claimed:
+        assert not processes.port_answers(claimed.getsockname()[1])
         claimed.listen()
-        assert ports.answers(claimed.getsockname()[1])
+        assert processes.port_answers(claimed.getsockname()[1])
     assert isinstance(claimed, socket.socket)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from spillway.errors import BadInput, WorkFailed
-from spillway.local_cloud import orphan_process
+from spillway.local_cloud import processes
 from spillway.local_cloud.local_cloud import CloudSettings, local_cloud
 from spillway.stage import local_stage
 from tests.conftest import free_port, record_of
@@ -67,7 +67,7 @@ def until(happens: Callable[[], object]) -> None:
 
 
 def gone(pid: int) -> bool:
-    return not orphan_process.command_line(pid)
+    return not processes.command_line(pid)
 
 
 @pytest.mark.slow
@@ -155,7 +155,7 @@ def test_the_cloud_goes_with_its_command_however_that_goes(
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as demo:
         assert demo.stdout is not None
         cloud_pid = int(demo.stdout.readline())
-        assert orphan_process.leftover(settings.home) == cloud_pid
+        assert processes.orphan_of(settings.home) == cloud_pid
         demo.send_signal(number)
     # Started at once, while the other one may still be on its way out.
     with local_cloud(settings) as cloud:

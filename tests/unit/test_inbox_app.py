@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from spillway.local_cloud.inbox.app import inbox
-from spillway.local_cloud.inbox.emails import Mailbox
+from spillway.local_cloud.inbox_app import inbox
+from spillway.local_cloud.inbox_emails import Mailbox
 from spillway.local_cloud.relay import Relay
 
 SENT_AT = datetime(2026, 5, 17, 9, 30, tzinfo=UTC)

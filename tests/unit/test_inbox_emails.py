@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from spillway.local_cloud.inbox.emails import Email, emails_of_bulk, emails_of_send
+from spillway.local_cloud.inbox_emails import Email, emails_of_bulk, emails_of_send
 
 SENT_AT = datetime(2026, 5, 17, 9, 30, tzinfo=UTC)
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from spillway.local_cloud.inbox.emails import Email, Mailbox
+from spillway.local_cloud.inbox_emails import Email, Mailbox
 
 SENT_AT = datetime(2026, 5, 17, 9, 30, tzinfo=UTC)
 LONG_LINK = "<https://shop.example/api/unsubscribe?token=" + "t" * 400 + ">"

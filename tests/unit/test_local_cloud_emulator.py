@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from spillway.errors import WorkFailed
-from spillway.local_cloud.checkpoints import rewind, rewound
-from spillway.local_cloud.emulator_patches import (
+from spillway.local_cloud.child import (
     bound_workers,
     bounded,
     reachable,
     sender_of,
     statement_checks,
 )
+from spillway.local_cloud.record import rewind, rewound
 
 BULK = "/v2/email/outbound-bulk-emails"
 

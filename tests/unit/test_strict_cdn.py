@@ -2,8 +2,8 @@
 
 import pytest
 
-from spillway.local_cloud.strict.answers import Answer
 from spillway.local_cloud.strict.cdn import Distribution, EdgeCache, Lifetimes
+from spillway.local_cloud.strict.refusals import Answer
 
 OPTIMIZED = Lifetimes(1, 86_400, 31_536_000)
 DISABLED = Lifetimes(0, 0, 0)

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillway.local_cloud.strict.loops import function_mark, headers_of, lineage_of, next_lineage, trace_of
+from spillway.local_cloud.strict.emulator import function_mark, headers_of, lineage_of, next_lineage, trace_of
 
 FAN_OUT = "arn:aws:lambda:us-east-1:000000000000:function:send-wave"
 OTHER = "arn:aws:lambda:us-east-1:000000000000:function:on-entry"

@@ -9,7 +9,7 @@ from botocore.config import Config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spillway.local_cloud.strict.answers import Refusal, answer_of, refusal_of
+from spillway.local_cloud.strict.refusals import Refusal, answer_of, refusal_of
 from spillway.local_cloud.strict.requests import (
     Call,
     HttpRequest,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from spillway.local_cloud.strict import checks, rules
-from spillway.local_cloud.strict.answers import Refusal
+from spillway.local_cloud.strict.refusals import Refusal
 from spillway.local_cloud.strict.requests import Call, HttpRequest
 
 Make = Callable[..., Refusal | None]

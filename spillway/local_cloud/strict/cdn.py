@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from spillway.local_cloud.strict.answers import Answer
+from spillway.local_cloud.strict.refusals import Answer
 
 CACHED_METHODS = frozenset({"GET", "HEAD"})
 CACHED_STATUSES = frozenset({200, 203, 204, 206, 300, 301, 302, 304, 307, 308})

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from spillway.local_cloud.strict.answers import Refusal
+from spillway.local_cloud.record import LAMBDA_CONCURRENCY
+from spillway.local_cloud.strict.refusals import Refusal
 from spillway.local_cloud.strict.requests import Call
-from spillway.local_cloud.strict.settings import LAMBDA_CONCURRENCY
 
 MIB = 1024 * 1024
 

@@ -11,11 +11,16 @@ from typing import Any
 from spillway.local_cloud.record import DOOR_HEADER
 from spillway.local_cloud.servers import BrowserGuard
 from spillway.local_cloud.strict import checks, rules
-from spillway.local_cloud.strict.answers import Answer, Refusal, answer_of, refusal_of
-from spillway.local_cloud.strict.callers import caller_of
 from spillway.local_cloud.strict.cdn import EdgeCache, emulated_distribution
-from spillway.local_cloud.strict.loops import TRACE_HEADER, request_trace
-from spillway.local_cloud.strict.requests import Call, HttpRequest, UnknownOperation, read_call
+from spillway.local_cloud.strict.refusals import Answer, Refusal, answer_of, caller_of, refusal_of
+from spillway.local_cloud.strict.requests import (
+    TRACE_HEADER,
+    Call,
+    HttpRequest,
+    UnknownOperation,
+    read_call,
+    request_trace,
+)
 from spillway.local_cloud.strict.validation import Malformed, first_violation
 
 Message = MutableMapping[str, Any]

@@ -9,6 +9,7 @@ import io
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -39,6 +40,11 @@ SIGNED_AS = {
 }
 V2_PREFIX = "/v2/"
 PLACEHOLDER = re.compile(r"\\{(\w+)(\\\+)?\\}")
+
+
+TRACE_HEADER = "x-amzn-trace-id"
+# Set for the request being answered: what the caller's SDK says of the chain it is part of.
+request_trace: ContextVar[str] = ContextVar("request_trace", default="")
 
 
 class UnknownOperation(LookupError):

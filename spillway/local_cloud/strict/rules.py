@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from spillway.local_cloud.strict import checks
-from spillway.local_cloud.strict.answers import Refusal
 from spillway.local_cloud.strict.checks import Account
+from spillway.local_cloud.strict.refusals import Refusal
 from spillway.local_cloud.strict.requests import Call
 
 LAYER, EMULATOR, MODEL = "strict layer", "emulator", "service model"

@@ -1,53 +1,57 @@
-"""A local cloud that outlived its demo: found by its recorded process id, checked, and stopped."""
+"""A demo on a machine it shares: claim its ports before any work, and stop a cloud that outlived its demo."""
 
+import errno
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
 
-FILE_NAME = "cloud.pid"
+from spillway.errors import BadInput
+
+PID_FILE = "cloud.pid"
 MODULE = "spillway.local_cloud.child"
 
 
-def remember(home: Path, pid: int) -> None:
+def write_pid(home: Path, pid: int) -> None:
     """Record the process id of the cloud that runs for `home`."""
-    (home / FILE_NAME).write_text(json.dumps({"pid": pid}) + "\n")
+    (home / PID_FILE).write_text(json.dumps({"pid": pid}) + "\n")
 
 
-def forget(home: Path) -> None:
+def remove_pid(home: Path) -> None:
     """Remove the record of the cloud of `home`, which was stopped."""
-    (home / FILE_NAME).unlink(missing_ok=True)
+    (home / PID_FILE).unlink(missing_ok=True)
 
 
-def leftover(home: Path) -> int | None:
+def orphan_of(home: Path) -> int | None:
     """Return the process id of a cloud of `home` that still runs, or None.
 
     A recorded id may long belong to another program: it counts only when the process says that it is
     the cloud of this very folder.
     """
     try:
-        pid = int(json.loads((home / FILE_NAME).read_text())["pid"])
+        pid = int(json.loads((home / PID_FILE).read_text())["pid"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
     words = command_line(pid)
     return pid if MODULE in words and str(home) in words else None
 
 
-def stop_leftover(home: Path, *, within_s: float) -> bool:
+def stop_orphan(home: Path, *, within_s: float) -> bool:
     """Stop a cloud that outlived its demo. True when there was one."""
-    pid = leftover(home)
+    pid = orphan_of(home)
     if pid is None:
-        forget(home)
+        remove_pid(home)
         return False
     end_group(pid, signal.SIGTERM, leader_only=True)
     deadline = time.monotonic() + within_s
-    while leftover(home) is not None and time.monotonic() < deadline:
+    while orphan_of(home) is not None and time.monotonic() < deadline:
         time.sleep(0.05)
     end_group(pid, signal.SIGKILL)
-    forget(home)
+    remove_pid(home)
     return True
 
 
@@ -75,3 +79,45 @@ def command_line(pid: int) -> tuple[str, ...]:
     ask = [ps, "-ww", "-o", "command=", "-p", str(pid)]
     shown = subprocess.run(ask, capture_output=True, text=True, check=False)  # noqa: S603 - no shell
     return tuple(shown.stdout.split())
+
+
+HOST = "127.0.0.1"
+ANSWER_WITHIN_S = 0.5
+
+
+def claim_port(port: int, purpose: str) -> socket.socket:
+    """Return a socket bound to `port` on this machine alone, not listening yet.
+
+    Raises:
+        BadInput: another program has the port, or it may not be used.
+    """
+    claimed = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    claimed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        claimed.bind((HOST, port))
+    except OSError as error:
+        claimed.close()
+        raise _refused(port, purpose, error) from error
+    return claimed
+
+
+def require_free(port: int, purpose: str) -> None:
+    """Check that `port` can be claimed now, and release it."""
+    claim_port(port, purpose).close()
+
+
+def port_answers(port: int) -> bool:
+    """Return whether a server listens on `port` of this machine."""
+    try:
+        socket.create_connection((HOST, port), timeout=ANSWER_WITHIN_S).close()
+    except OSError:
+        return False
+    return True
+
+
+def _refused(port: int, purpose: str, error: OSError) -> BadInput:
+    reason = "is taken by another program" if error.errno == errno.EADDRINUSE else f"cannot be used: {error}"
+    return BadInput(
+        f"port {port}, for {purpose}, {reason}",
+        hint="free it, or choose three others in a row with --port",
+    )

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from spillway.local_cloud.inbox.emails import Email, Mailbox, emails_of_bulk, emails_of_send
+from spillway.local_cloud.inbox_emails import Email, Mailbox, emails_of_bulk, emails_of_send
 from spillway.local_cloud.relay import Relay, no_answer, whole
 
 Clock = Callable[[], datetime]
@@ -101,7 +101,7 @@ class _Pages:
     def __init__(self, mailbox: Mailbox, shop_url: str) -> None:
         self.mailbox = mailbox
         self.templates = Environment(
-            loader=PackageLoader("spillway.local_cloud.inbox", "pages"),
+            loader=PackageLoader("spillway.local_cloud", "inbox"),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -160,4 +160,4 @@ def _bad_request(error: Exception) -> Response:
 
 
 def _asset(name: str) -> str:
-    return files("spillway.local_cloud.inbox").joinpath("pages", name).read_text()
+    return files("spillway.local_cloud").joinpath("inbox", name).read_text()
