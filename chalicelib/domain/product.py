@@ -74,7 +74,8 @@ class Variant:
 
     `compare_at_minor` is the former price of a variant on sale, above `price_minor`; both are in minor units
     (pence). `sale_ends_on` and `available_on` (when a pre-order or a back-order ships) are ISO 8601 dates.
-    `gtin` has 8, 12, 13 or 14 digits, `weight_g` is in grams, `variant_id` is the checkout's own id.
+    `gtin` has 8, 12, 13 or 14 digits, `weight_g` is in grams, `variant_id` is the checkout's own id;
+    `checkout_url` replaces the checkout of the product or the shop, such as a payment link.
     """
 
     sku: str
@@ -88,6 +89,7 @@ class Variant:
     mpn: str | None = None
     weight_g: int | None = None
     variant_id: str | None = None
+    checkout_url: str | None = None
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Variant":
@@ -149,6 +151,7 @@ class Product:
 
     `category` is the main category, `categories` are the further ones that list the product too.
     `seo_title` and `seo_description` replace the title and the summary where a search engine reads them.
+    `checkout_url` replaces the shop's checkout.
     """
 
     slug: str
@@ -167,6 +170,7 @@ class Product:
     condition: Condition = Condition.NEW
     seo_title: str | None = None
     seo_description: str | None = None
+    checkout_url: str | None = None
 
     @property
     def path(self) -> str:
@@ -315,9 +319,9 @@ def _pairs(rows: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
 # The fields that a document has only where they say something.
 _OF_VARIANT = (
     *("compare_at_minor", "sale_ends_on", "available_on", "when_sold_out"),
-    *("gtin", "mpn", "weight_g", "variant_id"),
+    *("gtin", "mpn", "weight_g", "variant_id", "checkout_url"),
 )
-_OF_PRODUCT = ("categories", "brand", "seo_title", "seo_description")
+_OF_PRODUCT = ("categories", "brand", "seo_title", "seo_description", "checkout_url")
 
 
 _SLUG = r"[a-z]{2,3}(?:-[a-z0-9]{2,8})*"

@@ -1,22 +1,26 @@
-"""The choices on a product page: variants to buy, variants to wait for, and the form of the checkout."""
+"""The choices on a product page: variants to buy, and variants to wait for."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Availability, Stock
+from chalicelib.storefront.checkout import Checkout
 
 _LATER = frozenset({Availability.PRE_ORDER, Availability.BACK_ORDER})
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A variant as one chip of its group: "M" under "Moss"."""
+    """A variant as one chip of its group: "M" under "Moss".
+
+    `buy_url` is the address that buys one of it; None where it cannot be bought, or not in this shop.
+    """
 
     variant: Variant
     label: str
     availability: Availability
+    buy_url: str | None = None
 
     @property
     def can_buy(self) -> bool:
@@ -81,12 +85,17 @@ def badge_of(product: Product, stock: Mapping[str, Stock]) -> Availability | Non
     return _badge({availability_of(variant, stock) for variant in product.variants})
 
 
-def choices_of(product: Product, stock: Mapping[str, Stock]) -> Choices:
-    """Return the product's variants, grouped by their first option when they have more than one."""
+def choices_of(product: Product, stock: Mapping[str, Stock], checkout: Checkout | None = None) -> Choices:
+    """Return the product's variants, grouped by their first option when they have more than one.
+
+    Without `checkout`, no choice has an address that buys it.
+    """
     groups: dict[str, list[Choice]] = {}
     for variant in product.variants:
         name, label = _place_of(product, variant)
-        groups.setdefault(name, []).append(Choice(variant, label, availability_of(variant, stock)))
+        availability = availability_of(variant, stock)
+        buy_url = checkout.buy_url(product, variant) if checkout and availability.can_buy else None
+        groups.setdefault(name, []).append(Choice(variant, label, availability, buy_url))
     return Choices(tuple(ChoiceGroup(name, tuple(choices)) for name, choices in groups.items()))
 
 
@@ -135,33 +144,3 @@ def option_kinds(product: Product) -> tuple[str | None, ...]:
 
 def _names(product: Product) -> Iterable[str]:
     return [name for name, _ in product.variants[0].options] if product.variants else ()
-
-
-SKU_PLACE = "{sku}"
-
-
-@dataclass(frozen=True, slots=True)
-class CheckoutForm:
-    """A GET form that leads to the checkout of one SKU: `field` has it, `fixed` stays unchanged."""
-
-    action: str
-    field: str
-    fixed: tuple[tuple[str, str], ...]
-
-    @classmethod
-    def of(cls, checkout_url: str, *, path_for: Callable[[str], str] = str) -> "CheckoutForm":
-        """Return the form of `checkout_url`, in which one query parameter's whole value is `{sku}`.
-
-        `path_for` localizes the path of a page of the shop's own.
-
-        Raises:
-            ValueError: no parameter is `{sku}`, or the address has it elsewhere too.
-        """
-        address = urlsplit(checkout_url)
-        parameters = parse_qsl(address.query, keep_blank_values=True)
-        fields = [name for name, value in parameters if value == SKU_PLACE]
-        if len(fields) != 1 or checkout_url.count(SKU_PLACE) != 1:
-            raise ValueError(checkout_url)
-        action = urlunsplit((address.scheme, address.netloc, address.path, "", ""))
-        action = path_for(action) if action.startswith("/") and not action.startswith("//") else action
-        return cls(action, fields[0], tuple(pair for pair in parameters if pair[1] != SKU_PLACE))

@@ -12,14 +12,8 @@ from chalicelib.domain.email import Email
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Stock
 from chalicelib.domain.tokens import FormStamps, Offer
-from chalicelib.storefront.choices import (
-    CheckoutForm,
-    Choices,
-    availability_of,
-    badge_of,
-    choices_of,
-    option_kinds,
-)
+from chalicelib.storefront.checkout import Checkout
+from chalicelib.storefront.choices import Choices, availability_of, badge_of, choices_of, option_kinds
 from chalicelib.storefront.environment import EditionContext, LocalizedEnvironment
 from chalicelib.storefront.json_ld import product_json_ld
 from chalicelib.storefront.theme import HOME, Edition, Listing, Theme, covers_of
@@ -53,7 +47,7 @@ class Renderer:
         self._tags = {
             tag: listing for listing in self._edition.listings if listing.number == 1 for tag in listing.tags
         }
-        self._checkout = CheckoutForm.of(theme.shop.checkout_url, path_for=self._edition.localized_path)
+        self._checkout = Checkout.of(theme.shop.checkout, self._edition.localized_path)
         self._environment.filters.update(
             money=self._edition.money.write, day=self._edition.days.write, csp_hash=csp_hash
         )
@@ -96,7 +90,7 @@ class Renderer:
         """
         kinds = option_kinds(product)
         product = self.localize(product)
-        choices = choices_of(product, stock)
+        choices = choices_of(product, stock, self._checkout)
         return self.page(
             "product.html",
             path=product.path,
@@ -105,7 +99,7 @@ class Renderer:
             choices=choices,
             category=self._categories.get(f"/shop/{product.category}"),
             tags=dict.fromkeys(self._tags[tag] for tag in product.tags if tag in self._tags),
-            checkout=self._checkout,
+            checkout=self._checkout.form(product, [choice.variant for choice in choices.to_buy]),
             stamp=stamps.stamp(self._offer(choices)) if stamps else "",
             json_ld=product_json_ld(product, choices, self._edition, kinds),
         )

@@ -81,8 +81,9 @@ class ReturnPolicy:
 class Shop:
     """The shop's identity and terms.
 
-    `base_url` has no trailing slash; `sender` is an RFC 5322 mailbox; `checkout_url` is where "buy"
-    leads, with `{sku}` in it. `refused_domains` names the list of refused email domains; empty for none.
+    `base_url` has no trailing slash; `sender` is an RFC 5322 mailbox; `checkout` is the address
+    that "buy" leads to, with placeholders (`chalicelib.storefront.checkout`), None for a shop that does not
+    sell on its pages. `refused_domains` names the list of refused email domains; empty for none.
     `unsubscribe_mailbox` is an address that receives emails to unsubscribe; empty for none.
     `direction` is that of the locale's script: "ltr" or "rtl", as HTML has it.
     """
@@ -94,7 +95,7 @@ class Shop:
     locale: str
     sender: str
     reply_to: str
-    checkout_url: str
+    checkout: str | None
     postal_address: tuple[str, ...]
     opt_in: OptIn = OptIn.DOUBLE
     refused_domains: str = ""
@@ -107,6 +108,9 @@ class Shop:
     def from_document(cls, document: Mapping[str, Any]) -> "Shop":
         """Return the shop of a document of its fields, after a round through JSON."""
         shipping, returns = document.get("shipping"), document.get("returns")
+        if "checkout_url" in document:  # a theme from before a checkout could have other placeholders
+            document = {**document, "checkout": document["checkout_url"]}
+            del document["checkout_url"]
         return cls(
             **{
                 **document,

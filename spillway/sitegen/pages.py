@@ -14,7 +14,7 @@ from chalicelib.domain.stock import Stock
 from chalicelib.domain.tokens import FormStamps
 from chalicelib.services.waitlist import Awaited
 from chalicelib.storage.pages import HOME_KEY, PAGE_CONTENT_TYPE, object_key
-from chalicelib.storefront.choices import CheckoutForm
+from chalicelib.storefront.checkout import Checkout
 from chalicelib.storefront.json_ld import sitemaps
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.theme import HOME, Edition, Listing, covers_of
@@ -231,7 +231,8 @@ class EditionPages:
 
         They are named by their paths in the first edition.
         """
-        checkout = CheckoutForm.of(self.edition.shop.checkout_url).action
+        template = Checkout.of(self.edition.shop.checkout).template
+        checkout = template.own_path if template else None
         contents = [content for content in self._contents if content.path != checkout]
         return dates.of_all(self.edition, self._products.all, contents, self._products.observed)
 

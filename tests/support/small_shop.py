@@ -21,7 +21,7 @@ currency = "GBP"
 locales = ["en-GB"]
 sender = "Heron & Daughters <hello@heron.example>"
 reply_to = "hello@heron.example"
-checkout_url = "/checkout?sku={sku}"
+checkout = "/checkout?sku={sku}"
 postal_address = ["3 Quay Street", "Ambleford", "AF1 2QS"]
 
 [[categories]]

@@ -29,7 +29,7 @@ SHOP = Shop(
     locale="en-GB",
     sender="Heron <hello@heron.example>",
     reply_to="hello@heron.example",
-    checkout_url="https://pay.heron.example/cart?shop=7&item={sku}",
+    checkout="https://pay.heron.example/cart?shop=7&item={sku}",
     postal_address=("3 Quay Street", "Ambleford"),
 )
 PICTURE = Picture(

@@ -9,7 +9,13 @@ from urllib.parse import urlsplit
 
 from chalicelib.domain.entry import OptIn
 from chalicelib.mail.headers import HeaderRefused, parse_mailbox
-from chalicelib.storefront.choices import CheckoutForm
+from chalicelib.storefront.checkout import (
+    CHECKOUT_LENGTH_MAX,
+    NO_CHECKOUT,
+    CheckoutRefused,
+    CheckoutTemplate,
+    Placeholder,
+)
 from chalicelib.storefront.localization import MoneyFormat
 from chalicelib.storefront.theme import ReturnBy, ReturnPolicy, ShippingPolicy, Shop
 from chalicelib.tables.domain_lists import PACKED_BYTES_MAX, packed
@@ -25,6 +31,7 @@ _ANY_MONEY = MoneyFormat("", "", ".", ",", 2)
 # A year: a longer promise is a typing error.
 _DAYS_MAX = 366
 _PAID_BY = {"shop": True, "shopper": False}
+_SAY_WHAT_IS_BOUGHT = frozenset({Placeholder.SKU, Placeholder.VARIANT_ID, Placeholder.PRODUCT})
 _PLAIN_DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", re.ASCII)
 
 T = TypeVar("T")
@@ -65,7 +72,7 @@ def read_settings(table: TomlTable, page_slugs: Set[str]) -> ShopSettings:
         locale=locales[0] if locales else "",
         sender=_mailbox(table, "sender"),
         reply_to=_mailbox(table, "reply_to"),
-        checkout_url=_checkout_url(table, page_slugs),
+        checkout=_checkout(table, page_slugs),
         postal_address=table.texts("postal_address", length_max=NAME_LENGTH_MAX, count_max=8),
         opt_in=_opt_in(waitlist),
         unsubscribe_mailbox=_unsubscribe_mailbox(waitlist),
@@ -150,22 +157,25 @@ def _mailbox(table: TomlTable, name: str) -> str:
     return mailbox
 
 
-def _checkout_url(table: TomlTable, page_slugs: Set[str]) -> str:
-    url = table.text("checkout_url", length_max=URL_LENGTH_MAX)
-    if not url:
-        return ""
+def _checkout(table: TomlTable, page_slugs: Set[str]) -> str | None:
+    """Read `checkout`, or `checkout_url`, its name in shops of before; None for "none"."""
+    name = "checkout_url" if table.has("checkout_url") else "checkout"
+    if name != "checkout" and table.has("checkout"):
+        table.error(name, table.value(name), "nothing beside checkout, which is the same setting")
+        name = "checkout"
+    url = table.text(name, length_max=CHECKOUT_LENGTH_MAX)
+    if not url or url == NO_CHECKOUT:
+        return None
     try:
-        address = urlsplit(CheckoutForm.of(url).action)
-    except ValueError:
-        table.error(
-            "checkout_url", url, "an address with {sku} as the value of one parameter: /checkout?sku={sku}"
-        )
-        return url
-    if address.scheme or address.netloc:
-        if address.scheme != "https" or not address.hostname:
-            table.error("checkout_url", url, "an https:// address or a path of this shop")
-    elif address.path.removeprefix("/") not in page_slugs:
-        table.error("checkout_url", url, f"a page of this shop: site/pages{address.path}.md does not exist")
+        template = CheckoutTemplate.parse(url)
+    except CheckoutRefused as refused:
+        table.error(name, url, str(refused))
+        return None
+    own_path = template.own_path
+    if not template.placeholders & _SAY_WHAT_IS_BOUGHT:
+        table.error(name, url, 'an address with {sku}, {variant_id} or {product} in it, or "none"')
+    elif own_path is not None and own_path.removeprefix("/") not in page_slugs:
+        table.error(name, url, f"a page of this shop: site/pages{own_path}.md does not exist")
     return url
 
 

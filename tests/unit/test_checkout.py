@@ -1,0 +1,287 @@
+"""The address that a shopper buys a variant at, from the setting to the page."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chalicelib.domain.product import Product, Variant
+from chalicelib.domain.stock import Availability
+from chalicelib.storefront.checkout import (
+    Checkout,
+    CheckoutForm,
+    CheckoutRefused,
+    CheckoutTemplate,
+    Placeholder,
+)
+from chalicelib.storefront.choices import choices_of
+from chalicelib.storefront.renderer import Renderer
+from chalicelib.storefront.theme import Shop, Theme
+from tests.unit.test_renderer_pages import JACKET, ONE_SCARF, SHOP, Page, stock, theme
+
+SHOPIFY = "https://shop.example/cart/{variant_id}:{quantity}"
+WOOCOMMERCE = "https://shop.example/cart/?add-to-cart={variant_id}&quantity={quantity}"
+OWN_PAGE = "/checkout?sku={sku}"
+STRIPE_S, STRIPE_L = "https://buy.stripe.com/aEU00a", "https://buy.stripe.com/bIY11b"
+IN_STOCK = stock(FJ_S=Availability.IN_STOCK, FJ_M=Availability.OUT_OF_STOCK, FJ_L=Availability.PRE_ORDER)
+
+
+def numbered(product: Product = JACKET) -> Product:
+    """Return the product with the id 4101, 4102, ... for its variants."""
+    variants = [
+        replace(variant, variant_id=str(4101 + number)) for number, variant in enumerate(product.variants)
+    ]
+    return replace(product, variants=tuple(variants))
+
+
+def page_of(checkout: str | None, product: Product = JACKET) -> Page:
+    return Page(Renderer(theme(replace(SHOP, checkout=checkout))).product(product, IN_STOCK))
+
+
+def bought(page: Page) -> dict[str, str]:
+    """Return the address of each link that buys, by SKU."""
+    return {link["data-sku"]: link["href"] for link in page.all("a") if "data-sku" in link}
+
+
+def address_of(checkout: str, sku: str = "FJ-S", variant_id: str | None = "4101") -> str | None:
+    product = replace(ONE_SCARF, variants=(Variant(sku, 4500, variant_id=variant_id),))
+    return Checkout.of(checkout, lambda path: f"/de{path}").buy_url(product, product.variants[0])
+
+
+@pytest.mark.parametrize(
+    ("checkout", "expected"),
+    [
+        (SHOPIFY, "https://shop.example/cart/4101:1"),
+        (WOOCOMMERCE, "https://shop.example/cart/?add-to-cart=4101&quantity=1"),
+        ("https://my.shop.example/buy/{product}/{sku}#pay", "https://my.shop.example/buy/scarf/FJ-S#pay"),
+        ("https://shop.example/#!/~/cart/add={sku}", "https://shop.example/#!/~/cart/add=FJ-S"),
+        (OWN_PAGE, "/de/checkout?sku=FJ-S"),
+        ("HTTPS://pay.example:8443?a={sku}", "HTTPS://pay.example:8443?a=FJ-S"),
+        ("https://pay.example/{{x}}?a={sku}", "https://pay.example/%7Bx%7D?a=FJ-S"),
+        ("https://pay.example/käse?a={sku}", "https://pay.example/k%C3%A4se?a=FJ-S"),
+        ("https://pay.example/?off=10%25&a={sku}", "https://pay.example/?off=10%25&a=FJ-S"),
+    ],
+)
+def test_an_address_has_the_values_of_the_variant(checkout: str, expected: str) -> None:
+    assert address_of(checkout) == expected
+
+
+@pytest.mark.parametrize(
+    ("sku", "encoded"),
+    [
+        ("a&b=c", "a%26b%3Dc"),
+        ("Cam/4567", "Cam%2F4567"),
+        ("100% #1?", "100%25%20%231%3F"),
+        ("日本-1", "%E6%97%A5%E6%9C%AC-1"),
+        ('"><script>', "%22%3E%3Cscript%3E"),
+        ("{sku}{{", "%7Bsku%7D%7B%7B"),
+        ("a+b", "a%2Bb"),
+    ],
+)
+def test_a_hostile_sku_stays_one_value_of_a_path_and_of_a_query(sku: str, encoded: str) -> None:
+    assert address_of("https://pay.example/x/{sku}?sku={sku}", sku) == (
+        f"https://pay.example/x/{encoded}?sku={encoded}"
+    )
+
+
+@settings(max_examples=60)
+@given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=64))
+def test_any_value_comes_out_of_the_address_as_it_was(sku: str) -> None:
+    address = address_of("https://pay.example/x/{sku}:{quantity}?a=1&sku={sku}&b=2#f={sku}", sku) or ""
+    parsed = urlsplit(address)
+    assert unquote(parsed.path) == f"/x/{sku}:1"
+    assert parsed.path.count("/") == 2
+    assert parse_qs(parsed.query) == {"a": ["1"], "sku": [sku], "b": ["2"]}
+    assert unquote(parsed.fragment) == f"f={sku}"
+
+
+@pytest.mark.parametrize("sku", [".", ".."])
+def test_a_value_that_browsers_drop_from_a_path_makes_no_address(sku: str) -> None:
+    assert address_of("https://pay.example/x/{sku}", sku) is None
+    assert address_of("https://pay.example/x?sku={sku}", sku) == f"https://pay.example/x?sku={sku}"
+    assert address_of("https://pay.example/x/v{sku}", sku) == f"https://pay.example/x/v{sku}"
+
+
+def test_a_variant_without_the_id_that_the_address_needs_has_none() -> None:
+    assert address_of(SHOPIFY, variant_id=None) is None
+
+
+@pytest.mark.parametrize(
+    ("checkout", "expected"),
+    [
+        ("https://pay.example/{id}", "one of {sku}, {variant_id}, {quantity}, {product} instead of {id}"),
+        ("https://pay.example/{SKU}", "one of {sku}, {variant_id}, {quantity}, {product} instead of {SKU}"),
+        ("https://pay.example/{}", "one of {sku}, {variant_id}, {quantity}, {product} instead of {}"),
+        ("https://pay.example/{sku", "pairs of braces"),
+        ("https://pay.example/sku}", "pairs of braces"),
+        ("https://pay.example/{{{sku}", "nothing"),
+        ("https://pay.example/{{sku}", "pairs of braces"),
+        ("https://pay.example/%{sku}", "a percent sign of the address itself written as %25"),
+        ("https://{sku}.example/", "a host without a placeholder"),
+        ("https://me:secret@pay.example/{sku}", "without a user name or a password"),
+        ("https://pay.example@evil.example/{sku}", "without a user name or a password"),
+        ("https://pay.example:port/{sku}", "an https:// address with a host"),
+        ("https:///{sku}", "an https:// address with a host"),
+        ("http://pay.example/{sku}", "an https:// address or a path of this shop"),
+        ("javascript:alert({sku})", "an https:// address or a path of this shop"),
+        ("data:text/html,{sku}", "an https:// address or a path of this shop"),
+        ("//evil.example/{sku}", "an https:// address or a path of this shop"),
+        ("checkout?sku={sku}", "an https:// address or a path of this shop"),
+        ("/\\evil.example/{sku}", "without spaces, backslashes"),
+        ("https://pay.example/a b{sku}", "without spaces, backslashes"),
+        ("https://pay.example/\u200b{sku}", "without spaces, backslashes"),
+    ],
+)
+def test_an_address_that_no_page_may_lead_to_is_refused_with_what_was_expected(
+    checkout: str, expected: str
+) -> None:
+    if expected == "nothing":
+        assert address_of(checkout) == "https://pay.example/%7BFJ-S"
+        return
+    with pytest.raises(CheckoutRefused) as refused:
+        CheckoutTemplate.parse(checkout)
+    assert expected in str(refused.value)
+
+
+def test_a_template_knows_its_placeholders_and_the_page_it_leads_to() -> None:
+    assert CheckoutTemplate.parse(SHOPIFY).placeholders == {Placeholder.VARIANT_ID, Placeholder.QUANTITY}
+    assert CheckoutTemplate.parse(SHOPIFY).own_path is None
+    assert CheckoutTemplate.parse(OWN_PAGE).own_path == "/checkout"
+    assert CheckoutTemplate.parse("/x/{sku}").own_path == "/x/{sku}"
+
+
+@pytest.mark.parametrize(
+    ("checkout", "expected"),
+    [
+        (OWN_PAGE, CheckoutForm("/de/checkout", "sku", (), {"FJ-S": "FJ-S", "FJ-L": "FJ-L"})),
+        (
+            WOOCOMMERCE,
+            CheckoutForm(
+                "https://shop.example/cart/",
+                "add-to-cart",
+                (("quantity", "1"),),
+                {"FJ-S": "4101", "FJ-L": "4103"},
+            ),
+        ),
+        (
+            "https://x.example/{product}?a=b%26c&d=&id={sku}",
+            CheckoutForm(
+                "https://x.example/field-jacket",
+                "id",
+                (("a", "b&c"), ("d", "")),
+                {"FJ-S": "FJ-S", "FJ-L": "FJ-L"},
+            ),
+        ),
+        (SHOPIFY, None),
+        ("https://x.example/?a=x{sku}", None),
+        ("https://x.example/?a={sku}&b={sku}", None),
+        ("https://x.example/?a={sku}&b={variant_id}", None),
+        ("https://x.example/?{sku}=a", None),
+        ("https://x.example/?a=1#{sku}", None),
+        ("https://x.example/?a={sku}#pay", None),
+        ("https://x.example/?a={sku}&b=%FF", None),
+        ("https://x.example/sku?sku=sku&a=variant_id", None),
+    ],
+)
+def test_a_form_leads_to_every_variant_where_they_differ_in_one_parameter(
+    checkout: str, expected: CheckoutForm | None
+) -> None:
+    product = numbered()
+    checkout_of_shop = Checkout.of(checkout, lambda path: f"/de{path}")
+    assert checkout_of_shop.form(product, [product.variants[0], product.variants[2]]) == expected
+
+
+def test_no_form_leads_to_addresses_of_single_variants_or_to_none() -> None:
+    shop = Checkout.of(OWN_PAGE)
+    assert shop.form(replace(JACKET, checkout_url=STRIPE_S), JACKET.variants) is None
+    first = replace(JACKET.variants[0], checkout_url=STRIPE_S)
+    assert shop.form(JACKET, [first, JACKET.variants[1]]) is None
+    assert shop.form(JACKET, []) is None
+    assert Checkout.of(None).form(JACKET, JACKET.variants) is None
+    assert Checkout.of(WOOCOMMERCE).form(JACKET, JACKET.variants) is None  # without ids
+
+
+def test_a_choice_has_the_address_that_buys_it_and_one_that_is_sold_out_has_none() -> None:
+    choices = choices_of(numbered(), IN_STOCK, Checkout.of(SHOPIFY))
+    assert [choice.buy_url for choice in choices] == [
+        "https://shop.example/cart/4101:1",
+        None,
+        "https://shop.example/cart/4103:1",
+    ]
+    assert {choice.buy_url for choice in choices_of(numbered(), IN_STOCK)} == {None}
+
+
+def test_the_page_links_to_the_cart_of_each_variant() -> None:
+    page = page_of(SHOPIFY, numbered())
+    assert bought(page) == {
+        "FJ-S": "https://shop.example/cart/4101:1",
+        "FJ-L": "https://shop.example/cart/4103:1",
+    }
+    assert "get" not in [form.get("method") for form in page.all("form")]
+
+
+def test_the_page_sends_a_form_where_one_parameter_is_the_variant() -> None:
+    page = page_of(WOOCOMMERCE, numbered())
+    (form,) = [form for form in page.all("form") if form.get("id") == "buy"]
+    sent = [(item["name"], item["value"]) for item in page.all("input") if item.get("type") == "radio"]
+    hidden = [(item["name"], item["value"]) for item in page.all("input") if item["name"] == "quantity"]
+    assert form["action"] == "https://shop.example/cart/"
+    assert sent == [("add-to-cart", "4101"), ("add-to-cart", "4103")]
+    assert hidden == [("quantity", "1")]
+
+
+def test_a_payment_link_of_a_variant_or_a_product_replaces_the_checkout_of_the_shop() -> None:
+    first, second, third = JACKET.variants
+    mixed = replace(
+        JACKET,
+        variants=(replace(first, checkout_url=STRIPE_S), second, third),
+        checkout_url=f"{STRIPE_L}?client_reference_id={{sku}}",
+    )
+    for checkout in (OWN_PAGE, None):
+        assert bought(page_of(checkout, mixed)) == {
+            "FJ-S": STRIPE_S,
+            "FJ-L": f"{STRIPE_L}?client_reference_id=FJ-L",
+        }
+    single = replace(mixed, variants=(replace(first, options=(), checkout_url=STRIPE_S),))
+    assert bought(page_of(None, single)) == {"FJ-S": STRIPE_S}
+
+
+@pytest.mark.parametrize("product", [JACKET, replace(JACKET, variants=JACKET.variants[:1])])
+def test_a_shop_without_a_checkout_has_no_way_to_buy_and_keeps_its_waitlist(product: Product) -> None:
+    page = page_of(None, product)
+    assert bought(page) == {}
+    assert not page.has_form("buy")
+    assert page.has_form("waitlist") == (len(product.variants) > 1)
+    addresses = {value for value in strings_of(json.loads(page.scripts[0])) if "://" in value}
+    assert {address for address in addresses if not address.startswith("https://schema.org")} == {
+        "https://www.heron.example/products/field-jacket",
+        "https://www.heron.example/pictures/jacket-960-aa.jpg",
+    }
+
+
+@pytest.mark.parametrize("checkout", [SHOPIFY, WOOCOMMERCE, OWN_PAGE, None])
+def test_the_cloud_renders_the_very_page_of_the_build(checkout: str | None) -> None:
+    built = theme(replace(SHOP, checkout=checkout))
+    product = replace(numbered(), checkout_url=STRIPE_L if checkout is None else None)
+    stored = Product.from_document(json.loads(json.dumps(product.to_document())))
+    refreshed = Renderer(Theme.from_json(built.to_json())).product(stored, IN_STOCK)
+    assert stored == product
+    assert refreshed == Renderer(built).product(product, IN_STOCK)
+
+
+def test_a_theme_of_before_leads_to_the_checkout_that_it_names() -> None:
+    document = json.loads(theme().to_json())["editions"][0]["shop"]
+    before = {name: value for name, value in document.items() if name != "checkout"}
+    before["checkout_url"] = "https://pay.heron.example/cart?shop=7&item={sku}"
+    assert Shop.from_document(before) == SHOP
+
+
+def strings_of(document: object) -> set[str]:
+    if isinstance(document, str):
+        return {document}
+    parts = document.values() if isinstance(document, dict) else document
+    return set().union(*map(strings_of, parts)) if isinstance(parts, Iterable) else set()
