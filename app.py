@@ -52,7 +52,7 @@ from chalicelib.log import NAMESPACE, begin_request, log, measure
 
 if TYPE_CHECKING:
     from chalicelib.domain.product import Product
-    from chalicelib.events.batches import BatchFailures
+    from chalicelib.events import BatchFailures
     from chalicelib.services.waitlist import LinkedEntry
     from chalicelib.storefront.renderer import Renderer
 
@@ -283,7 +283,7 @@ def describe(_: Request) -> Response:
 @app.on_dynamodb_record(stream_arn=TEMPLATE_NAMES_IT, batch_size=25, starting_position="TRIM_HORIZON")
 def on_entry_written(event: DynamoDBEvent) -> "BatchFailures":
     """React to written entries: ask pending ones to confirm, notify confirmed ones if available."""
-    from chalicelib.events.streams import on_entries_written
+    from chalicelib.events import on_entries_written
 
     return on_entries_written(container, event.to_dict()["Records"])
 
@@ -291,7 +291,7 @@ def on_entry_written(event: DynamoDBEvent) -> "BatchFailures":
 @app.on_dynamodb_record(stream_arn=TEMPLATE_NAMES_IT, batch_size=10, starting_position="TRIM_HORIZON")
 def on_product_changed(event: DynamoDBEvent) -> "BatchFailures":
     """React to changed stock: refresh the product's pages, open a fan-out for a restock."""
-    from chalicelib.events.streams import on_products_changed
+    from chalicelib.events import on_products_changed
 
     return on_products_changed(container, event.to_dict()["Records"])
 
@@ -299,7 +299,7 @@ def on_product_changed(event: DynamoDBEvent) -> "BatchFailures":
 @app.on_sqs_message(queue_arn=TEMPLATE_NAMES_IT, batch_size=10)
 def send_confirmations(event: SQSEvent) -> "BatchFailures":
     """Send the emails that shoppers requested and that are due."""
-    from chalicelib.events.queues import on_requested_emails
+    from chalicelib.events import on_requested_emails
 
     return on_requested_emails(container, event.to_dict()["Records"], _remaining_ms(event))
 
@@ -307,7 +307,7 @@ def send_confirmations(event: SQSEvent) -> "BatchFailures":
 @app.on_sqs_message(queue_arn=TEMPLATE_NAMES_IT, batch_size=1)
 def send_wave(event: SQSEvent) -> "BatchFailures":
     """Work on a step of a fan-out: send and mark the next batches of a shard or a limited wave."""
-    from chalicelib.events.queues import on_wave_messages
+    from chalicelib.events import on_wave_messages
 
     return on_wave_messages(container, event.to_dict()["Records"])
 
@@ -315,7 +315,7 @@ def send_wave(event: SQSEvent) -> "BatchFailures":
 @app.on_sqs_message(queue_arn=TEMPLATE_NAMES_IT, batch_size=10)
 def on_feedback(event: SQSEvent) -> "BatchFailures":
     """Apply SES's events about emails: delivered, bounced, complained about."""
-    from chalicelib.events.queues import on_ses_events
+    from chalicelib.events import on_ses_events
 
     return on_ses_events(container, event.to_dict()["Records"])
 

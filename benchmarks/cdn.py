@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from chalicelib.storage.pages import object_key
+from chalicelib.storage import object_key
 from spillway.local_cloud import processes
 from spillway.local_cloud.servers import served
 from spillway.preflight.built_pages import BROTLI_QUALITY

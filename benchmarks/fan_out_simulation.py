@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from chalicelib.domain.email import Delivery, OutgoingEmail, SendResult
 from chalicelib.domain.entry import shard_of
 from chalicelib.domain.sending_limits import UNLIMITED, Limits
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import WaveMessage
-from chalicelib.mail.sender import Delivery, OutgoingEmail, SendResult
 from tests.support.clock import Clock
 from tests.support.dynamodb import MemoryDynamoDb
 from tests.support.fakes import FakeSender

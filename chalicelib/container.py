@@ -16,9 +16,9 @@ from chalicelib.stores import Stores
 from chalicelib.tables.entries import EntriesTable
 
 if TYPE_CHECKING:
+    from chalicelib.domain.email import EmailSender
     from chalicelib.domain.tokens import Offer
     from chalicelib.http.merchant_requests import MerchantKeys
-    from chalicelib.mail.sender import EmailSender
     from chalicelib.mail.smtp import SmtpServer
     from chalicelib.services.autopilot import Autopilot
     from chalicelib.services.availability import Availabilities, Webhooks
@@ -108,7 +108,7 @@ class Container(Stores):
     def webhooks(self) -> "Webhooks":
         """Applies availability events of signed webhooks, each once."""
         from chalicelib.services.availability import Webhooks
-        from chalicelib.tables.sending.once import WebhooksTable
+        from chalicelib.tables.sending import WebhooksTable
 
         table = WebhooksTable(self.client("dynamodb"), self.settings.sending_table)
         return Webhooks(self.availabilities, table, self.clock_ms)
@@ -138,8 +138,8 @@ class Container(Stores):
     @cached_property
     def rate_limiter(self) -> "RateLimiter":
         """Holds all workers together to what SES allows."""
-        from chalicelib.mail.sender import Alarm
         from chalicelib.mail.ses import SesAccount
+        from chalicelib.queues import Alarm
         from chalicelib.services.fan_out.rate_limiter import RateLimiter
 
         alarm = Alarm(self.client("sns"), self.settings.alarms_topic)
@@ -198,7 +198,7 @@ class Container(Stores):
     def page_refresh(self) -> "PageRefresh":
         """Refreshes the pages that show a product."""
         from chalicelib.services.page_refresh import PageRefresh
-        from chalicelib.storage.pages import PagesBucket
+        from chalicelib.storage import PagesBucket
 
         bucket = PagesBucket(self.client("s3"), self.settings.pages_bucket)
         return PageRefresh(self.products, self.themes, bucket, self.cdn, self.form_stamps)
@@ -225,7 +225,7 @@ class Container(Stores):
         from chalicelib.services.fan_out.restocking import FanOutStore
         from chalicelib.services.fan_out.walks import walks_by_message
         from chalicelib.services.fan_out.worker import FanOutWorker
-        from chalicelib.tables.sending.once import LeasesTable
+        from chalicelib.tables.sending import LeasesTable
 
         leases = LeasesTable(self.client("dynamodb"), self.settings.sending_table)
         store = FanOutStore(self.entries, self.shards, self.products, self.restocks, self.progress, leases)
@@ -245,7 +245,7 @@ class Container(Stores):
         """Watches the shop and acts within bounds."""
         from chalicelib.domain.autopilot import Bounds
         from chalicelib.services.autopilot import Autopilot, CloudActionLog, Resources
-        from chalicelib.tables.sending.once import AlertStateTable
+        from chalicelib.tables.sending import AlertStateTable
 
         names = self.settings
         resources = Resources(

@@ -1,12 +1,15 @@
-"""The queues: steps of fan-outs, and emails that shoppers requested."""
+"""Messages out: the queues of fan-out steps and of requested emails, and the topic of the shop's alarms."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.email import RequestedEmail
 from chalicelib.domain.wave import WaveMessage, to_json
 
 if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
+
+# https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
+SUBJECT_CHARS_MAX = 100
 
 
 class WavesQueue:
@@ -57,3 +60,15 @@ class ConfirmationsQueue:
 
     def _put(self, email: RequestedEmail) -> None:
         self._client.send_message(QueueUrl=self._url, MessageBody=email.to_json())
+
+
+class Alarm:
+    """Publishes to the topic of the shop's alarms, by boto3's SNS client."""
+
+    def __init__(self, client: Any, topic: str) -> None:
+        self._client = client
+        self._topic = topic
+
+    def ring(self, subject: str, text: str) -> None:
+        """Publish a notice."""
+        self._client.publish(TopicArn=self._topic, Subject=subject[:SUBJECT_CHARS_MAX], Message=text)

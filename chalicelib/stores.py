@@ -12,9 +12,8 @@ from chalicelib.tables.entries import EntriesTable
 if TYPE_CHECKING:
     from chalicelib.domain.tokens import FormStamps, Links
     from chalicelib.queues import ConfirmationsQueue, WavesQueue
-    from chalicelib.storage.pages import Cdn, ThemeStore
-    from chalicelib.tables.domain_lists import DomainListsTable
-    from chalicelib.tables.products import ProductsTable, RecentProducts
+    from chalicelib.storage import Cdn, ThemeStore
+    from chalicelib.tables.products import DomainListsTable, ProductsTable, RecentProducts
     from chalicelib.tables.sending.deliverability import DeliverabilityTable
     from chalicelib.tables.sending.rate import SendingRateTable
     from chalicelib.tables.sending.waves import PoliciesTable, ProgressTable
@@ -160,7 +159,7 @@ class Stores:
     @cached_property
     def domain_lists(self) -> "DomainListsTable":
         """Lists of email domains that the shop refuses, read by signups."""
-        from chalicelib.tables.domain_lists import DomainListsTable
+        from chalicelib.tables.products import DomainListsTable
 
         return DomainListsTable(self._signup_dynamodb, self.settings.products_table)
 
@@ -203,14 +202,14 @@ class Stores:
     @cached_property
     def themes(self) -> "ThemeStore":
         """The live theme."""
-        from chalicelib.storage.pages import ThemeStore
+        from chalicelib.storage import ThemeStore
 
         return ThemeStore(self.client("s3"), self.settings.release_bucket)
 
     @cached_property
     def recent_themes(self) -> "ThemeStore":
         """The live theme as of a few seconds ago: for emails and answers, never to refresh pages with."""
-        from chalicelib.storage.pages import ThemeStore
+        from chalicelib.storage import ThemeStore
 
         bucket = self.settings.release_bucket
         return ThemeStore(self.client("s3"), bucket, fresh_for_ms=THEME_MAX_AGE_MS, clock_ms=self.clock_ms)
@@ -218,7 +217,7 @@ class Stores:
     @cached_property
     def cdn(self) -> "Cdn":
         """The distribution, for invalidations."""
-        from chalicelib.storage.pages import Cdn
+        from chalicelib.storage import Cdn
 
         return Cdn(self.client("cloudfront"), self.settings.distribution_id)
 

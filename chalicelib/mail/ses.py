@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -19,9 +19,7 @@ from botocore.exceptions import (
     HTTPClientError,
 )
 
-from chalicelib.domain.sending_limits import UNLIMITED, Limits
-from chalicelib.mail.headers import check_headers, check_recipient, parse_mailbox
-from chalicelib.mail.sender import (
+from chalicelib.domain.email import (
     NOT_WRITTEN,
     Delivery,
     OutcomeUnknown,
@@ -31,6 +29,8 @@ from chalicelib.mail.sender import (
     SendResult,
     not_written,
 )
+from chalicelib.domain.sending_limits import UNLIMITED, Limits
+from chalicelib.mail.headers import check_headers, check_recipient, parse_mailbox
 
 if TYPE_CHECKING:
     from types_boto3_sesv2 import SESV2Client
@@ -253,17 +253,6 @@ def _result(result: Any) -> SendResult:
 
 
 THROTTLED_CODES = frozenset({"TooManyRequestsException", "ThrottlingException", "Throttling"})
-
-
-class SendingAccount(Protocol):
-    """The source of the sending limits."""
-
-    def limits(self) -> Limits:
-        """Return the limits of now.
-
-        Raises:
-            SendRefused: the transport does not say just now.
-        """
 
 
 class SesAccount:

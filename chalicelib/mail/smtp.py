@@ -18,6 +18,15 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from enum import StrEnum
 
+from chalicelib.domain.email import (
+    NOT_WRITTEN,
+    Delivery,
+    OutgoingEmail,
+    Refusal,
+    SendRefused,
+    SendResult,
+    not_written,
+)
 from chalicelib.domain.sending_limits import UNLIMITED, Limits
 from chalicelib.mail.headers import (
     Mailbox,
@@ -27,15 +36,6 @@ from chalicelib.mail.headers import (
     mailbox_line,
     parse_mailbox,
     text_line,
-)
-from chalicelib.mail.sender import (
-    NOT_WRITTEN,
-    Delivery,
-    OutgoingEmail,
-    Refusal,
-    SendRefused,
-    SendResult,
-    not_written,
 )
 
 TIMEOUT_S = 5

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 from chalicelib.domain.autopilot import CONTROL_OF, Action, Bounds, Control, Decision, Observation, decide
 from chalicelib.log import log
-from chalicelib.mail.sender import Alarm
-from chalicelib.tables.sending.once import AlertStateTable
+from chalicelib.queues import Alarm
+from chalicelib.tables.sending import AlertStateTable
 from chalicelib.tables.sending.rate import SendingRateTable
 
 LOOKS_BACK_S = 300

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.domain.stock import Availability, AvailabilityEvent, EventResult, Outcome
 from chalicelib.tables.products import TRANSACTION_PRODUCTS_MAX, ProductsTable
-from chalicelib.tables.sending.once import WebhooksTable
+from chalicelib.tables.sending import WebhooksTable
 
 if TYPE_CHECKING:
     from chalicelib.domain.stock import Stock, StockedProduct

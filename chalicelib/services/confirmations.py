@@ -5,7 +5,7 @@ confirm. A message that comes during a visit leaves the email to the message of 
 at once, the first one claims the email (`chalicelib.tables.entries.Claim`).
 
 An address whose emails bounced is suppressed. When its owner signs up again after some time, this email is
-the only one that may leave, and its confirmation lifts the suppression (`suppression` has the rules).
+the only one that may leave, and its confirmation lifts the suppression: see `chalicelib.domain.suppression`.
 """
 
 from collections.abc import Callable, Sequence

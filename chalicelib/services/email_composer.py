@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from html import escape
 from urllib.parse import quote
 
-from chalicelib.domain.email import Email
+from chalicelib.domain.email import Email, OutgoingEmail
 from chalicelib.domain.entry import Entry
 from chalicelib.domain.ids import sku_tag
 from chalicelib.domain.product import root_of
 from chalicelib.domain.stock import StockedProduct
 from chalicelib.domain.tokens import Links, LinkSubject, Purpose
 from chalicelib.mail.headers import SES_VALUE_CHARS_MAX
-from chalicelib.mail.sender import OutgoingEmail
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.theme import Edition
 

@@ -8,7 +8,7 @@ from chalicelib.domain.product import Product
 from chalicelib.domain.stock import StockedProduct
 from chalicelib.domain.tokens import FormStamps
 from chalicelib.log import log
-from chalicelib.storage.pages import Cdn, PageChange, PagesBucket, ThemeStore
+from chalicelib.storage import Cdn, PageChange, PagesBucket, ThemeStore
 from chalicelib.storefront.json_ld import part_key, with_lastmod, written_time
 from chalicelib.storefront.theme import Edition, Listing
 from chalicelib.tables.products import ProductsTable

@@ -13,7 +13,16 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from chalicelib.domain.address import Address
-from chalicelib.domain.email import RequestedEmail
+from chalicelib.domain.email import (
+    Delivery,
+    EmailDeferred,
+    EmailSender,
+    OutcomeUnknown,
+    OutgoingEmail,
+    Refusal,
+    RequestedEmail,
+    SendRefused,
+)
 from chalicelib.domain.entry import ASKED_BY_IPV6_NETWORK_PER_DAY_MAX, ASKED_BY_NETWORK_PER_DAY_MAX
 from chalicelib.domain.ids import is_ipv6
 from chalicelib.domain.sending_limits import (
@@ -26,18 +35,9 @@ from chalicelib.domain.sending_limits import (
 )
 from chalicelib.domain.tokens import Links
 from chalicelib.log import log
-from chalicelib.mail.sender import (
-    Delivery,
-    EmailDeferred,
-    EmailSender,
-    OutcomeUnknown,
-    OutgoingEmail,
-    Refusal,
-    SendRefused,
-)
 from chalicelib.queues import ConfirmationsQueue
 from chalicelib.services.email_composer import EmailComposer
-from chalicelib.storage.pages import ThemeStore
+from chalicelib.storage import ThemeStore
 from chalicelib.tables.entries import AlreadyClaimed, Claim, EntriesTable
 from chalicelib.tables.suppressions import ShoppersTable, SuppressionsTable
 

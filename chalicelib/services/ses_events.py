@@ -6,8 +6,9 @@ queues until an operator looks into it and resumes.
 
 from collections.abc import Callable
 
-from chalicelib.domain.feedback import Feedback, FeedbackState, Ignored, MailboxHistory, read_message
+from chalicelib.domain.feedback import Feedback, FeedbackState, Ignored, read_message
 from chalicelib.domain.sending_limits import cohorts, days_judged, reason_to_pause
+from chalicelib.domain.suppression import MailboxHistory
 from chalicelib.log import log
 from chalicelib.services.fan_out.rate_limiter import RateLimiter
 from chalicelib.tables.sending.deliverability import DeliverabilityTable

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.entry import Entry
-from chalicelib.domain.feedback import MailboxHistory, Suppression, SuppressionReason
+from chalicelib.domain.suppression import MailboxHistory, Suppression, SuppressionReason
 from chalicelib.tables.entries import COUNTER_PREFIX, entry_of
 from chalicelib.tables.expressions import Attr, Item
 from chalicelib.tables.table import Table

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from chalicelib.domain.address import Address, AddressRefused
-from chalicelib.mail.sender import Delivery, SendRefused
+from chalicelib.domain.email import Delivery, SendRefused
 from chalicelib.mail.smtp import message_of
 from chalicelib.settings import clock_ms
 from spillway.commands.options import Choice, json_option, stage_option

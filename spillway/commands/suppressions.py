@@ -12,7 +12,7 @@ import click
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.domain.address import Address
-from chalicelib.domain.feedback import Suppression, SuppressionReason
+from chalicelib.domain.suppression import Suppression, SuppressionReason
 from chalicelib.domain.tokens import Links
 from chalicelib.services.waitlist import Waitlist
 from chalicelib.settings import clock_ms, read_keys

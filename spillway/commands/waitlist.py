@@ -12,8 +12,8 @@ import click
 
 from chalicelib.domain.entry import Arrival
 from chalicelib.settings import clock_ms
-from chalicelib.storage.pages import ThemeStore
-from chalicelib.tables.domain_lists import DomainListsTable
+from chalicelib.storage import ThemeStore
+from chalicelib.tables.products import DomainListsTable
 from chalicelib.tables.suppressions import SuppressionsTable
 from spillway.commands.options import Choice, json_option, stage_option
 from spillway.commands.people import access_log, digest_of

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from chalicelib.domain.email import OutgoingEmail
 from chalicelib.domain.entry import Entry, EntryState
 from chalicelib.domain.product import Product
 from chalicelib.domain.stock import Availability, Stock, StockedProduct
 from chalicelib.domain.tokens import Links
-from chalicelib.mail.sender import OutgoingEmail
 from chalicelib.services.email_composer import EmailComposer
 from chalicelib.storefront.renderer import Renderer
 from spillway.errors import BadInput

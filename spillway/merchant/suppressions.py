@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.address import Address, AddressRefused
-from chalicelib.domain.feedback import MailboxHistory, SuppressionReason
+from chalicelib.domain.suppression import MailboxHistory, SuppressionReason
 from chalicelib.domain.tokens import LinkRefused
 from chalicelib.services.waitlist import Waitlist
 from chalicelib.tables.suppressions import Suppressed, history_of

@@ -15,7 +15,7 @@ from statistics import mean
 
 import brotli
 
-from chalicelib.storage.pages import HOME_KEY, invalidation_paths
+from chalicelib.storage import HOME_KEY, invalidation_paths
 from chalicelib.storefront.json_ld import part_key
 from spillway.errors import BadInput
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from chalicelib.domain.product import root_of
 from chalicelib.domain.stock import StockedProduct
-from chalicelib.storage.pages import page_path
+from chalicelib.storage import page_path
 from chalicelib.storefront.theme import Theme
 from spillway.sitegen.release import Dated, Kind, Release, SiteObject
 

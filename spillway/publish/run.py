@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from chalicelib.domain.stock import StockedProduct
-from chalicelib.storage.pages import THEME_KEY, CdnBusy
+from chalicelib.storage import THEME_KEY, CdnBusy
 from chalicelib.storefront.json_ld import written_time
 from chalicelib.storefront.theme import Theme
 from spillway.errors import BadInput, WorkFailed

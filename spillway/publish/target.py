@@ -15,10 +15,9 @@ from typing import Protocol
 from chalicelib.aws.signing import Credentials
 from chalicelib.domain.stock import StockedProduct
 from chalicelib.domain.tokens import FormStamps
-from chalicelib.storage.pages import Cdn
+from chalicelib.storage import Cdn
 from chalicelib.storefront.theme import Shop
-from chalicelib.tables.domain_lists import DomainListsTable
-from chalicelib.tables.products import ProductsTable
+from chalicelib.tables.products import DomainListsTable, ProductsTable
 from spillway.deploy.checks import require_agreement
 from spillway.errors import WorkFailed
 from spillway.project import Project

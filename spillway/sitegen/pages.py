@@ -13,7 +13,7 @@ from chalicelib.domain.product import Product
 from chalicelib.domain.stock import Stock
 from chalicelib.domain.tokens import FormStamps
 from chalicelib.services.waitlist import Awaited
-from chalicelib.storage.pages import HOME_KEY, PAGE_CONTENT_TYPE, object_key
+from chalicelib.storage import HOME_KEY, PAGE_CONTENT_TYPE, object_key
 from chalicelib.storefront.checkout import Checkout
 from chalicelib.storefront.json_ld import sitemaps
 from chalicelib.storefront.renderer import Renderer

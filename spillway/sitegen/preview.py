@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from chalicelib.storage.pages import HOME_KEY, object_key
+from chalicelib.storage import HOME_KEY, object_key
 from spillway.errors import SpillwayError
 from spillway.project import Project
 from spillway.sitegen.cache import Signature, files_under, signature_of

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from chalicelib.domain.stock import Stock
-from chalicelib.storage.pages import PAGE_CACHE_CONTROL
+from chalicelib.storage import PAGE_CACHE_CONTROL
 from chalicelib.storefront.json_ld import written_time
 from chalicelib.storefront.theme import Edition, Theme
 from spillway.sitegen.cache import BuildCache, Signature, digest_of, files_under, signature_of

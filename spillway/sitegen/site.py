@@ -23,7 +23,7 @@ from typing import NamedTuple
 from jinja2 import TemplateError, TemplateSyntaxError
 
 from chalicelib.domain.tokens import FormStamps
-from chalicelib.storage.pages import HOME_KEY
+from chalicelib.storage import HOME_KEY
 from chalicelib.storefront.theme import HOME
 from spillway.errors import BadInput
 from spillway.project import Project

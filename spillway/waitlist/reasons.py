@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from chalicelib.domain.email import Delivery
 from chalicelib.domain.entry import Arrival, EntryState
 from chalicelib.domain.feedback import FeedbackState
 from chalicelib.domain.stock import Stock
-from chalicelib.mail.sender import Delivery
 from chalicelib.tables.sending.waves import Progress
 from spillway.pluralize import pluralize
 from spillway.waitlist.rows import KnownEntry

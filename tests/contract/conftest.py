@@ -8,7 +8,7 @@ from moto import mock_aws
 
 from chalicelib.domain.entry import Entry, EntryState, Signup
 from chalicelib.tables.entries import EntriesTable
-from chalicelib.tables.sending.once import LeasesTable
+from chalicelib.tables.sending import LeasesTable
 from chalicelib.tables.sending.rate import SendingRateTable
 from chalicelib.tables.sending.waves import ProgressTable
 from chalicelib.tables.shards import Notified, ShardsTable

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError, ParamValidationError
 
-from chalicelib.domain.feedback import MailboxHistory
 from chalicelib.domain.product import Condition, Product, Variant, WhenSoldOut
 from chalicelib.domain.stock import Availability, Restock, Stock
+from chalicelib.domain.suppression import MailboxHistory
 from chalicelib.tables.products import ProductsTable
 from chalicelib.tables.shards import RestocksTable
 from chalicelib.tables.suppressions import SuppressionsTable

@@ -10,8 +10,8 @@ from chalicelib.domain.feedback import Feedback, FeedbackState
 from chalicelib.domain.sending_limits import HOUR_MS, UNLIMITED, Limits
 from chalicelib.domain.stock import tag_of
 from chalicelib.domain.wave import WaveBudget
+from chalicelib.tables.sending import AlertStateTable, WebhooksTable
 from chalicelib.tables.sending.deliverability import DeliverabilityTable
-from chalicelib.tables.sending.once import AlertStateTable, WebhooksTable
 from chalicelib.tables.sending.waves import ALL_SHARDS, Progress, ProgressTable
 from chalicelib.tables.shards import Notified
 from tests.contract.conftest import Tables

@@ -4,7 +4,7 @@ over the local cloud alike."""
 import pytest
 
 from chalicelib.domain.entry import Entry, EntryState, Signup, position_after_all, shard_of
-from chalicelib.domain.feedback import MailboxHistory
+from chalicelib.domain.suppression import MailboxHistory
 from chalicelib.tables.shards import MarksNotWritten, Notified, ShardsTable
 from tests.contract.conftest import Tables
 

@@ -22,7 +22,7 @@ from chalicelib.domain.address import Address
 from chalicelib.domain.entry import CONFIRM_WITHIN_S, EntryState, OptIn, Signup
 from chalicelib.domain.tokens import DAY_MS, PERIOD_DAYS, VALID_DAYS, FormStamps, LinkSubject, Offer, Purpose
 from chalicelib.http.responses import problem_of
-from chalicelib.tables.domain_lists import DomainListsTable
+from chalicelib.tables.products import DomainListsTable
 from chalicelib.tables.shards import Notified, ShardsTable
 from spillway.demo.shopper import forms_of
 from spillway.sitegen.release import Release

@@ -12,7 +12,15 @@ from typing import Any, cast
 import pytest
 
 from chalicelib.domain.address import Address
-from chalicelib.domain.email import Email
+from chalicelib.domain.email import (
+    Delivery,
+    Email,
+    EmailDeferred,
+    OutgoingEmail,
+    Refusal,
+    SendRefused,
+    SendResult,
+)
 from chalicelib.domain.entry import (
     ASKED_BY_IPV6_NETWORK_PER_DAY_MAX,
     ASKED_BY_NETWORK_PER_DAY_MAX,
@@ -27,7 +35,6 @@ from chalicelib.domain.stock import Availability, Stock, StockedProduct
 from chalicelib.domain.tokens import Links, LinkSubject, Purpose
 from chalicelib.http.link_forms import TOKEN_CHARS_MAX
 from chalicelib.mail.headers import check_headers
-from chalicelib.mail.sender import Delivery, EmailDeferred, OutgoingEmail, Refusal, SendRefused, SendResult
 from chalicelib.mail.smtp import message_of
 from chalicelib.services.confirmations import Confirmations, lift_confirmed
 from chalicelib.services.email_composer import EmailComposer

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chalicelib.domain.email import Delivery, OutcomeUnknown, OutgoingEmail, Refusal, SendRefused, SendResult
 from chalicelib.domain.entry import Entry, EntryState, shard_of, shards_of
 from chalicelib.domain.sending_limits import (
     DAY_S,
@@ -30,7 +31,6 @@ from chalicelib.domain.wave import (
     from_json,
     to_json,
 )
-from chalicelib.mail.sender import Delivery, OutcomeUnknown, OutgoingEmail, Refusal, SendRefused, SendResult
 from tests.integration.test_fault_table import work_off
 from tests.support.clock import Clock
 from tests.support.fakes import FakeSender, WorkerDied

@@ -6,10 +6,10 @@ from itertools import islice
 
 import pytest
 
+from chalicelib.domain.email import Delivery, OutgoingEmail, SendResult
 from chalicelib.domain.entry import EntryState, shard_of, shards_of
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import NotifyOne
-from chalicelib.mail.sender import Delivery, OutgoingEmail, SendResult
 from spillway.merchant.waitlist_report import fan_outs
 from spillway.sitegen.release import Release
 from tests.support.clock import Clock

@@ -11,11 +11,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from chalicelib.domain.email import Delivery, OutcomeUnknown, Refusal, SendRefused
 from chalicelib.domain.entry import EntryState
 from chalicelib.domain.sending_limits import UNLIMITED, Limits
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import EVERYONE, WaveMessage, WavePolicy
-from chalicelib.mail.sender import Delivery, OutcomeUnknown, Refusal, SendRefused
 from tests.support.clock import Clock
 from tests.support.failing_dynamodb import Throttled
 from tests.support.fakes import WorkerDied

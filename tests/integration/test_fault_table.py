@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from chalicelib.domain.email import Delivery, OutcomeUnknown
 from chalicelib.domain.entry import EntryState, shard_of, shards_of
 from chalicelib.domain.stock import Availability, Restock
 from chalicelib.domain.wave import EVERYONE, LimitedWave, NotifyOne, ShardStep, WaveMessage, WavePolicy
-from chalicelib.mail.sender import Delivery, OutcomeUnknown
 from chalicelib.tables.table import STATEMENTS_MAX
 from tests.integration.test_fan_out_faults import BATCH_MAX
 from tests.support.clock import Clock

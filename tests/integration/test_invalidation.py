@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.domain.tokens import FormStamps
 from chalicelib.services.page_refresh import PageRefresh
-from chalicelib.storage.pages import (
+from chalicelib.storage import (
     HOME_KEY,
     INVALIDATED_PATHS_MAX,
     Cdn,

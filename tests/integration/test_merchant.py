@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chalicelib.domain.email import Delivery
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import WavePolicy
-from chalicelib.mail.sender import Delivery
 from chalicelib.mail.smtp import message_of
 from spillway.commands.waiting import _document as waves_document
 from spillway.commands.waiting import _line as waves_line

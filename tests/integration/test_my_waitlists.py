@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.domain.address import Address
+from chalicelib.domain.email import Delivery, SendRefused
 from chalicelib.domain.entry import ASKED_EMAILS_PER_DAY_MAX, CONFIRM_WITHIN_S, EntryState
 from chalicelib.domain.tokens import LinkRefused, LinkSubject, Purpose
-from chalicelib.mail.sender import Delivery, SendRefused
 from chalicelib.services.requested_emails import MyWaitlistsEmail
 from chalicelib.services.waitlist import Awaited, MyWaitlists
 from chalicelib.tables.suppressions import ShoppersTable

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.domain.tokens import FormStamps
 from chalicelib.services.page_refresh import PageRefresh
-from chalicelib.storage.pages import Cdn, PageContested, PagesBucket, ThemeStore
+from chalicelib.storage import Cdn, PageContested, PagesBucket, ThemeStore
 from chalicelib.tables.products import ProductsTable
 from spillway.sitegen.release import Release
 from spillway.sitegen.site import build

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 import spillway.stage as stages
 from chalicelib.domain.stock import Availability
-from chalicelib.storage.pages import THEME_KEY
+from chalicelib.storage import THEME_KEY
 from spillway.__main__ import cli
 from spillway.commands.publish import warn_of_people_left
 from spillway.errors import BadInput, SpillwayError, WorkFailed

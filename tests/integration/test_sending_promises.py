@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from chalicelib.domain.email import Delivery
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import EVERYONE, WaveMessage, WavePolicy
-from chalicelib.mail.sender import Delivery
 from chalicelib.services.fan_out.worker import LEASE_MS
 from spillway.sitegen.release import Release
 from tests.support.aws import ROOT

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain.feedback import Feedback, MailboxHistory, NoFeedback
+from chalicelib.domain.feedback import Feedback, NoFeedback
 from chalicelib.domain.sending_limits import WINDOW_DAYS, day_of
 from chalicelib.domain.stock import Availability
+from chalicelib.domain.suppression import MailboxHistory
 from chalicelib.services.fan_out.rate_limiter import RateLimited
 from chalicelib.services.ses_events import SesEventHandler
 from chalicelib.tables.sending.deliverability import DeliverabilityTable

@@ -20,8 +20,8 @@ from chalicelib.domain.signup import SignupForm
 from chalicelib.domain.stock import Availability, Stock, StockedProduct, restocks
 from chalicelib.domain.tokens import STAMP_CHARS_MAX, FormStamps, Links, LinkSubject, Offer, Purpose
 from chalicelib.domain.wave import ShardStep, WaveMessage, from_json, to_json
-from chalicelib.http.availability_body import availability_event
 from chalicelib.http.link_forms import TOKEN_CHARS_MAX
+from chalicelib.http.merchant_requests import availability_event
 from chalicelib.http.request import BODY_BYTES_MAX, FORM_TYPE, JSON_TYPE, Body, Problem
 from chalicelib.http.signup import parse_signup
 from chalicelib.queues import ConfirmationsQueue

@@ -14,10 +14,9 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
-from chalicelib.domain.email import Email
+from chalicelib.domain.email import Delivery, Email, OutgoingEmail, Refusal, SendRefused, SendResult
 from chalicelib.domain.sending_limits import UNLIMITED, Limits
 from chalicelib.domain.stock import Availability
-from chalicelib.mail.sender import Delivery, OutgoingEmail, Refusal, SendRefused, SendResult
 from chalicelib.mail.smtp import SEND_MS_MAX, Security, SmtpSender, SmtpServer
 from tests.conftest import free_port
 from tests.support.certificate import write_certificate

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chalicelib.domain.entry import EntryState
-from chalicelib.domain.feedback import (
+from chalicelib.domain.stock import Availability
+from chalicelib.domain.suppression import (
     EMAILS_KEPT_MAX,
     RETRY_AFTER_MS,
     RETRY_AFTER_MS_MAX,
@@ -18,7 +19,6 @@ from chalicelib.domain.feedback import (
     Suppression,
     SuppressionReason,
 )
-from chalicelib.domain.stock import Availability
 from chalicelib.domain.tokens import LinkSubject, Purpose
 from chalicelib.services.confirmations import lift_confirmed
 from chalicelib.services.ses_events import SesEventHandler

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from chalicelib.domain.email import Delivery, OutcomeUnknown, SendRefused
 from chalicelib.domain.entry import EntryState
 from chalicelib.domain.sending_limits import UNLIMITED, Limits
 from chalicelib.domain.stock import Availability, AvailabilityEvent, Stock, restocks
 from chalicelib.domain.wave import NO_LIMIT, LimitedWave, WaveBudget, WaveMessage, WavePolicy
-from chalicelib.mail.sender import Delivery, OutcomeUnknown, SendRefused
 from tests.support.clock import Clock
 from tests.support.dynamodb import MemoryDynamoDb
 from tests.support.failing_dynamodb import Throttled

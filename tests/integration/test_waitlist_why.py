@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from chalicelib.domain.email import Delivery
 from chalicelib.domain.entry import Arrival
 from chalicelib.domain.feedback import Feedback, FeedbackState
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import WavePolicy
-from chalicelib.mail.sender import Delivery
 from chalicelib.tables.sending.deliverability import DeliverabilityTable
 from spillway.sitegen.release import Release
 from spillway.waitlist.intake import Move

@@ -2,12 +2,11 @@
 
 import pytest
 
-from chalicelib.domain.email import Email
+from chalicelib.domain.email import Delivery, Email, OutgoingEmail, Refusal, SendRefused
 from chalicelib.domain.entry import EntryState, shard_of
 from chalicelib.domain.sending_limits import HOUR_MS, UNLIMITED, Limits
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import EVERYONE, WavePolicy
-from chalicelib.mail.sender import Delivery, OutgoingEmail, Refusal, SendRefused
 from chalicelib.services.fan_out.rate_limiter import (
     ELECTED_MS,
     LIMITS_KEPT_MS,

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from itertools import count
 
+from chalicelib.domain.email import Delivery, OutcomeUnknown, OutgoingEmail, Refusal, SendRefused, SendResult
 from chalicelib.domain.sending_limits import UNLIMITED, Limits
 from chalicelib.domain.wave import WaveMessage
-from chalicelib.mail.sender import Delivery, OutcomeUnknown, OutgoingEmail, Refusal, SendRefused, SendResult
 from chalicelib.queues import WavesQueue
-from chalicelib.storage.pages import ThemeStore
+from chalicelib.storage import ThemeStore
 from chalicelib.storefront.renderer import Renderer
 
 

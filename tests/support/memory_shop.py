@@ -4,12 +4,11 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from typing import Any
 
-from chalicelib.domain.email import Email
+from chalicelib.domain.email import Email, OutgoingEmail
 from chalicelib.domain.entry import Entry, EntryState, OptIn, Signup, position_of, shard_of
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Availability, AvailabilityEvent, Restock, Stock, StockedProduct, restocks
 from chalicelib.domain.wave import WaveMessage, WavePolicy
-from chalicelib.mail.sender import OutgoingEmail
 from chalicelib.services.email_composer import EmailComposer
 from chalicelib.tables.entries import entry_from
 from tests.support.clock import Clock

@@ -7,9 +7,8 @@ from typing import Any
 from chalicelib.aws.signing import Credentials
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.domain.tokens import FormStamps
-from chalicelib.storage.pages import Cdn
-from chalicelib.tables.domain_lists import DomainListsTable
-from chalicelib.tables.products import ProductsTable
+from chalicelib.storage import Cdn
+from chalicelib.tables.products import DomainListsTable, ProductsTable
 from spillway.project import Project
 from spillway.publish.live_manifest import Claimant, ManifestStore
 from spillway.publish.plan import Plan

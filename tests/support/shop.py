@@ -5,10 +5,10 @@ from itertools import count
 from typing import Any
 
 from chalicelib.domain.address import Address
+from chalicelib.domain.email import OutcomeUnknown, SendRefused
 from chalicelib.domain.entry import Entry
 from chalicelib.domain.stock import Availability, AvailabilityEvent, Restock, restocks
 from chalicelib.domain.tokens import Links, LinkSubject, Purpose
-from chalicelib.mail.sender import OutcomeUnknown, SendRefused
 from chalicelib.services.availability import Availabilities
 from chalicelib.services.confirmations import Confirmations
 from chalicelib.services.email_composer import EmailComposer

@@ -14,7 +14,7 @@ from chalicelib.services.fan_out.walks import walks_by_message
 from chalicelib.services.fan_out.worker import FanOutWorker
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.products import ProductsTable
-from chalicelib.tables.sending.once import LeasesTable
+from chalicelib.tables.sending import LeasesTable
 from chalicelib.tables.sending.rate import SendingRateTable
 from chalicelib.tables.sending.waves import PoliciesTable, Progress, ProgressTable
 from chalicelib.tables.shards import RestocksTable, ShardsTable

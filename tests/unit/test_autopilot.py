@@ -10,7 +10,7 @@ import pytest
 
 from chalicelib.domain.autopilot import CONTROL_OF, Action, Bounds, Control, Decision, Observation, decide
 from chalicelib.services.autopilot import Autopilot, CloudActionLog, Resources
-from chalicelib.tables.sending.once import AlertStateTable
+from chalicelib.tables.sending import AlertStateTable
 from spillway.errors import BadInput
 from spillway.operate.autopilot import Log, resources_of, run
 from tests.support.aws import template

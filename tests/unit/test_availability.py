@@ -27,7 +27,7 @@ from chalicelib.domain.stock import (
 from chalicelib.http.merchant_requests import SIGNATURE_TOLERANCE_S, MerchantKeys, NotTheMerchant, sign
 from chalicelib.services.availability import Availabilities, Webhooks
 from chalicelib.tables.products import TRANSACTION_PRODUCTS_MAX, ProductsTable
-from chalicelib.tables.sending.once import WebhooksTable
+from chalicelib.tables.sending import WebhooksTable
 from spillway.sitegen.release import Release
 from tests.support.aws import create_table
 from tests.support.clock import Clock

@@ -31,18 +31,17 @@ from chalicelib.aws.services import (
 )
 from chalicelib.aws.signing import Credentials
 from chalicelib.domain.address import Address
-from chalicelib.domain.email import RequestedEmail
+from chalicelib.domain.email import Refusal, RequestedEmail, SendRefused
 from chalicelib.domain.wave import ShardStep, from_json
-from chalicelib.mail.sender import Refusal, SendRefused
 from chalicelib.mail.ses import SesAccount
 from chalicelib.queues import ConfirmationsQueue, WavesQueue
 from chalicelib.services.signups import Signups
-from chalicelib.storage.pages import Cdn, CdnBusy, PageContested, PagesBucket, ThemeStore
+from chalicelib.storage import Cdn, CdnBusy, PageContested, PagesBucket, ThemeStore
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.expressions import Attr
 from chalicelib.tables.products import ProductsTable
+from chalicelib.tables.sending import AlertStateTable, WebhooksTable
 from chalicelib.tables.sending.deliverability import DeliverabilityTable
-from chalicelib.tables.sending.once import AlertStateTable, WebhooksTable
 from chalicelib.tables.sending.rate import SendingRateTable
 from chalicelib.tables.sending.waves import ProgressTable
 from chalicelib.tables.shards import RestocksTable

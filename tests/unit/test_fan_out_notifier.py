@@ -5,13 +5,20 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain.email import Email
+from chalicelib.domain.email import (
+    Delivery,
+    Email,
+    OutcomeUnknown,
+    OutgoingEmail,
+    Refusal,
+    SendRefused,
+    SendResult,
+)
 from chalicelib.domain.entry import Entry, EntryState
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.sending_limits import DEFERRED_S
 from chalicelib.domain.stock import Availability, Restock, Stock, StockedProduct
 from chalicelib.domain.wave import NotifyOne
-from chalicelib.mail.sender import Delivery, OutcomeUnknown, OutgoingEmail, Refusal, SendRefused, SendResult
 from chalicelib.services.fan_out.notifier import Batch, Notifier
 from chalicelib.services.fan_out.restocking import FanOutStore
 from chalicelib.tables.sending.waves import ALL_SHARDS

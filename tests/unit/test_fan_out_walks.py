@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from chalicelib.domain.email import Refusal, SendRefused
 from chalicelib.domain.entry import Entry, EntryState, position_after_all, shard_of, shards_of
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.sending_limits import SHORT_WAITS_MAX, ChainTooLong
 from chalicelib.domain.stock import Availability, Restock, Stock, StockedProduct
 from chalicelib.domain.wave import LimitedWave, NotifyOne, ShardStep, WaveBudget, WaveMessage, WavePolicy
-from chalicelib.mail.sender import Refusal, SendRefused
 from chalicelib.services.fan_out.notifier import Batch
 from chalicelib.services.fan_out.rate_limiter import RateLimited
 from chalicelib.services.fan_out.restocking import BUDGET_TRIES_MAX, BudgetBusy, FanOutStore

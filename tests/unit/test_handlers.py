@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 
 import app as cloud
+from chalicelib import events
 from chalicelib.container import Container
-from chalicelib.domain.email import RequestedEmail
+from chalicelib.domain.email import Refusal, RequestedEmail, SendRefused
 from chalicelib.domain.entry import EntryState
 from chalicelib.domain.stock import Availability, Restock, Stock
 from chalicelib.domain.wave import NotifyOne, ShardStep, to_json
-from chalicelib.events import queues, streams
-from chalicelib.events.batches import FirstRecordFailed, react_to_queue, react_to_stream
-from chalicelib.mail.sender import Refusal, SendRefused
+from chalicelib.events import FirstRecordFailed, react_to_queue, react_to_stream
 from chalicelib.settings import clock_ms
 from chalicelib.tables.entries import entry_from
 from tests.support.containers import container_with
@@ -122,7 +121,7 @@ def test_a_confirmation_that_lifts_a_suppression_lifts_it_before_anything_is_sen
     container.clock_ms = lambda: 5
     vars(container)["suppressions"] = heard
     monkeypatch.setattr(
-        streams, "lift_confirmed", lambda table, shopper, at_ms: heard.lift(table is heard, shopper, at_ms)
+        events, "lift_confirmed", lambda table, shopper, at_ms: heard.lift(table is heard, shopper, at_ms)
     )
     confirmed = {**entry_image(EntryState.CONFIRMED), "retried_at_ms": {"N": "4"}}
     cloud.on_entry_written(stream_event((entry_image(EntryState.PENDING), confirmed)), None)
@@ -389,9 +388,9 @@ def test_emails_that_are_due_are_sent_by_what_the_function_is_given(
     def remaining_ms() -> int:
         return 1
 
-    monkeypatch.setattr(queues, "RequestedBatch", Due)
-    assert failures(queues.on_requested_emails(container, queue_event("b")["Records"], remaining_ms)) == []
-    assert (given[0].func, given[0].args) == (queues.send_requested, (container,))
+    monkeypatch.setattr(events, "RequestedBatch", Due)
+    assert failures(events.on_requested_emails(container, queue_event("b")["Records"], remaining_ms)) == []
+    assert (given[0].func, given[0].args) == (events.send_requested, (container,))
     assert given[1:] == [heard, clock_ms, random.random, remaining_ms, "b"]
     assert heard.calls == [("delete", "r0")]
 

@@ -20,7 +20,6 @@ from chalicelib.domain.signup import Accepted, Honeypot, Rejected, SignupForm, S
 from chalicelib.domain.stock import UNITS_MAX, Availability, AvailabilityEvent, EventResult, Outcome, Stock
 from chalicelib.domain.tokens import DAY_MS, PERIOD_DAYS, VALID_DAYS, FormStamps, LinkRefused, Offer
 from chalicelib.http import responses
-from chalicelib.http.availability_body import AHEAD_MS_MAX, availability_event, ignored_fields
 from chalicelib.http.link_forms import (
     TOKEN_CHARS_MAX,
     UnsubscribeTokens,
@@ -32,11 +31,14 @@ from chalicelib.http.link_forms import (
     unsubscribe_tokens,
 )
 from chalicelib.http.merchant_requests import (
+    AHEAD_MS_MAX,
     SIGNATURES_MAX,
     MerchantKeys,
     NotTheMerchant,
+    availability_event,
     event_by_key,
     event_by_signature,
+    ignored_fields,
     outcome_answer,
     sign,
 )

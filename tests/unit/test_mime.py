@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.domain.email import Email
+from chalicelib.domain.email import Email, OutgoingEmail
 from chalicelib.mail.headers import (
     HeaderRefused,
     Mailbox,
@@ -23,7 +23,6 @@ from chalicelib.mail.headers import (
     parse_mailbox,
     text_line,
 )
-from chalicelib.mail.sender import OutgoingEmail
 from chalicelib.mail.smtp import message_of
 
 SENDER = "Heron & Daughters <hello@heron.example>"

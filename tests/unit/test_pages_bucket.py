@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib.storage.pages import (
+from chalicelib.storage import (
     Cdn,
     CdnBusy,
     PageChange,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.storage.pages import invalidation_paths
+from chalicelib.storage import invalidation_paths
 from spillway.project import Project
 from spillway.publish.plan import Manifest, Reason, diff
 from spillway.publish.sources import pack, unpack

@@ -4,7 +4,7 @@ import random
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.address import is_listed, list_name
-from chalicelib.tables.domain_lists import PACKED_BYTES_MAX
+from chalicelib.tables.products import PACKED_BYTES_MAX
 from spillway.sitegen.reading.shop_settings import read_domains
 
 if TYPE_CHECKING:

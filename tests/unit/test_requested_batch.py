@@ -12,7 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.domain.email import Email, RequestedEmail
+from chalicelib.domain.email import (
+    Delivery,
+    Email,
+    EmailDeferred,
+    EmailSender,
+    OutcomeUnknown,
+    OutgoingEmail,
+    Refusal,
+    RequestedEmail,
+    SendRefused,
+)
 from chalicelib.domain.entry import CONFIRM_WITHIN_S
 from chalicelib.domain.sending_limits import (
     DEFERRED_S,
@@ -22,16 +32,7 @@ from chalicelib.domain.sending_limits import (
     Limits,
     back_off_s,
 )
-from chalicelib.events.batches import react_to_queue
-from chalicelib.mail.sender import (
-    Delivery,
-    EmailDeferred,
-    EmailSender,
-    OutcomeUnknown,
-    OutgoingEmail,
-    Refusal,
-    SendRefused,
-)
+from chalicelib.events import react_to_queue
 from chalicelib.queues import ConfirmationsQueue
 from chalicelib.services.fan_out.rate_limiter import RateLimitedSender, RateLimiter
 from chalicelib.services.requested_emails import EMAIL_MS_MAX, UNCLEAR_WAIT_S, RequestedBatch

@@ -5,14 +5,21 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain.email import Email, RequestedEmail
+from chalicelib.domain.email import (
+    Delivery,
+    Email,
+    OutgoingEmail,
+    Refusal,
+    RequestedEmail,
+    SendRefused,
+    SendResult,
+)
 from chalicelib.domain.entry import Entry, EntryState, shards_of
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.sending_limits import Limits, SendingRate
 from chalicelib.domain.stock import Availability, Restock, Stock, StockedProduct
 from chalicelib.domain.tokens import Links, LinkSubject, Purpose
 from chalicelib.domain.wave import LimitedWave, NotifyOne, ShardStep, WaveBudget, WavePolicy, to_json
-from chalicelib.mail.sender import Delivery, OutgoingEmail, Refusal, SendRefused, SendResult
 from chalicelib.queues import ConfirmationsQueue, WavesQueue
 from chalicelib.services.fan_out.rate_limiter import (
     ELECTED_MS,

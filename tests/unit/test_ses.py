@@ -17,21 +17,21 @@ from botocore.exceptions import (
 )
 
 from chalicelib.container import Container
-from chalicelib.domain.email import Email
-from chalicelib.domain.entry import EntryState, shard_of, shards_of
-from chalicelib.domain.sending_limits import UNLIMITED, Limits
-from chalicelib.domain.stock import Availability
-from chalicelib.mail.headers import SES_DISALLOWED, HeaderRefused, check_headers
-from chalicelib.mail.sender import (
-    Alarm,
+from chalicelib.domain.email import (
     Delivery,
+    Email,
     OutcomeUnknown,
     OutgoingEmail,
     Refusal,
     SendRefused,
     SendResult,
 )
+from chalicelib.domain.entry import EntryState, shard_of, shards_of
+from chalicelib.domain.sending_limits import UNLIMITED, Limits
+from chalicelib.domain.stock import Availability
+from chalicelib.mail.headers import SES_DISALLOWED, HeaderRefused, check_headers
 from chalicelib.mail.ses import BULK_EMAILS_MAX, CALLS_MAX, STATUSES, SesAccount, SesSender
+from chalicelib.queues import Alarm
 from chalicelib.stores import boto3_client
 from tests.support.clock import Clock
 from tests.support.memory_shop import SKU, MemoryShop

@@ -160,7 +160,7 @@ def test_a_message_about_no_email_of_ours_is_ignored(body: str, why: str, kind: 
     [
         (notification(event("Bounce", TAGS), topic="arn:aws:sns:us-east-1:1:other"), "another topic"),
         (outgoing(Message=CUT), "no configuration set"),
-        (json.dumps(event("Bounce", TAGS)), "not in an outgoing of SNS"),
+        (json.dumps(event("Bounce", TAGS)), "not in a notification of SNS"),
         (notification({"eventType": "Bounce", "mail": {}}), "no configuration set"),
         (notification(WITHOUT_EVENT_TYPE), "KeyError"),
         (notification(event("Bounce", {"sku": "A"})), "KeyError"),

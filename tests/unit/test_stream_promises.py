@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 import app as cloud
+from chalicelib import events
 from chalicelib.domain.entry import EntryState
-from chalicelib.events import streams
 from spillway.deploy.template import merged_resources
 from tests.unit.test_handlers import entry_image, stream_event
 
@@ -115,7 +115,7 @@ def test_a_poison_record_is_given_up_alone_and_its_neighbours_are_done_once(
             raise KeyError(number)
         done.append(number)
 
-    monkeypatch.setattr(streams, "react_to_entry", react)
+    monkeypatch.setattr(events, "react_to_entry", react)
     batch = stream_event(*[(None, entry_image(EntryState.PENDING))] * 10)["Records"]
     given_up = hand_over(batch, mapping_of("OnEntryWritten"), cloud.on_entry_written)
     assert [numbers for numbers, _ in given_up] == [[f"s{item}"] for item in poison]

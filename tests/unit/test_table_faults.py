@@ -7,16 +7,16 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chalicelib.domain.entry import ASKED_EMAILS_PER_DAY_MAX, Arrival, Entry, EntryState
-from chalicelib.domain.feedback import Feedback, FeedbackState, MailboxHistory, SuppressionReason
+from chalicelib.domain.feedback import Feedback, FeedbackState
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.sending_limits import SendingRate
 from chalicelib.domain.stock import Availability, Stock, StockedProduct
-from chalicelib.tables.domain_lists import packed
+from chalicelib.domain.suppression import MailboxHistory, SuppressionReason
 from chalicelib.tables.entries import Claim, EntriesTable, entry_from, is_entry
 from chalicelib.tables.expressions import Attr
-from chalicelib.tables.products import ProductsTable, RecentProducts, stock_from, stocked_with
+from chalicelib.tables.products import ProductsTable, RecentProducts, packed, stock_from, stocked_with
+from chalicelib.tables.sending import LeasesTable
 from chalicelib.tables.sending.deliverability import DeliverabilityTable, FeedbackTaken
-from chalicelib.tables.sending.once import LeasesTable
 from chalicelib.tables.sending.rate import SendingRateTable
 from chalicelib.tables.shards import MARKS_MAX, MarksNotWritten, Notified, RestocksTable, ShardsTable
 from chalicelib.tables.suppressions import SuppressionBusy, SuppressionsTable, history_of

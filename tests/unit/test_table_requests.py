@@ -16,16 +16,16 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.entry import Entry, EntryState, OptIn, Signup, shard_of
-from chalicelib.domain.feedback import Feedback, FeedbackState, MailboxHistory
+from chalicelib.domain.feedback import Feedback, FeedbackState
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.sending_limits import Limits
 from chalicelib.domain.stock import Availability, Restock, Stock, StockedProduct
+from chalicelib.domain.suppression import MailboxHistory
 from chalicelib.domain.wave import WaveBudget, WavePolicy
-from chalicelib.tables.domain_lists import DomainListsTable
 from chalicelib.tables.entries import Claim, EntriesTable
-from chalicelib.tables.products import ProductsTable
+from chalicelib.tables.products import DomainListsTable, ProductsTable
+from chalicelib.tables.sending import AlertStateTable, LeasesTable, WebhooksTable
 from chalicelib.tables.sending.deliverability import DeliverabilityTable
-from chalicelib.tables.sending.once import AlertStateTable, LeasesTable, WebhooksTable
 from chalicelib.tables.sending.rate import SendingRateTable
 from chalicelib.tables.sending.waves import PoliciesTable, ProgressTable
 from chalicelib.tables.shards import Notified, RestocksTable, ShardsTable

@@ -1,9 +1,9 @@
 """From a restock to emails, in order of signup, each at most once for a restock.
 
-Read it in this order. `restocking` opens the fan-out and queues its first messages. `worker` takes a message
-off the queue, leases its shards, and sends batch after batch. `walks` find the next batch, one walk for each
-type of message. `rate_limiter` holds a batch back until its emails may leave. `notifier` sends it and marks
-its entries. `store` has the tables, and the checks that every batch repeats.
+Read it in this order. `restocking` opens the fan-out and queues its first messages; it also has the tables,
+and the checks that every batch repeats. `worker` takes a message off the queue, leases its shards, and sends
+batch after batch. `walks` find the next batch, one walk for each type of message. `rate_limiter` holds a
+batch back until its emails may leave. `notifier` sends it and marks its entries.
 
 Nobody is skipped: a message that died comes again from the queue, every shard is walked once more at the end,
 and a shopper who confirms after the upper bound was frozen is notified at once. Nobody is notified of what is

@@ -10,12 +10,7 @@ An email that cannot be written or delivered is tried again alone: no other shop
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from chalicelib.domain.entry import Entry
-from chalicelib.domain.sending_limits import DEFERRED_S, early_s
-from chalicelib.domain.stock import Restock, StockedProduct
-from chalicelib.domain.wave import NotifyOne
-from chalicelib.log import log, where
-from chalicelib.mail.sender import (
+from chalicelib.domain.email import (
     Delivery,
     EmailSender,
     OutcomeUnknown,
@@ -25,6 +20,11 @@ from chalicelib.mail.sender import (
     SendResult,
     not_written,
 )
+from chalicelib.domain.entry import Entry
+from chalicelib.domain.sending_limits import DEFERRED_S, early_s
+from chalicelib.domain.stock import Restock, StockedProduct
+from chalicelib.domain.wave import NotifyOne
+from chalicelib.log import log, where
 from chalicelib.queues import WavesQueue
 from chalicelib.services.email_composer import EmailComposer
 from chalicelib.services.fan_out.rate_limiter import RateLimiter

@@ -10,10 +10,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
 
+from chalicelib.domain.email import (
+    Delivery,
+    EmailSender,
+    OutgoingEmail,
+    Refusal,
+    SendingAccount,
+    SendRefused,
+    SendResult,
+)
 from chalicelib.domain.sending_limits import DAY_MS, HOUR_MS, Limits, SendingRate, day_of
 from chalicelib.log import log
-from chalicelib.mail.sender import Delivery, EmailSender, OutgoingEmail, Refusal, SendRefused, SendResult
-from chalicelib.mail.ses import SendingAccount
 from chalicelib.tables.sending.rate import SendingRateTable
 
 LIMITS_KEPT_MS = 5 * 60 * 1000

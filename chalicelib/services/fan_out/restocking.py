@@ -13,7 +13,7 @@ from chalicelib.log import log
 from chalicelib.queues import WavesQueue
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.products import ProductReader, ProductsTable, stocked_with
-from chalicelib.tables.sending.once import LeasesTable
+from chalicelib.tables.sending import LeasesTable
 from chalicelib.tables.sending.waves import PoliciesTable, ProgressTable
 from chalicelib.tables.shards import RestocksTable, ShardsTable
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from chalicelib.domain.email import Refusal, SendRefused
 from chalicelib.domain.sending_limits import (
     TRIES_MAX,
     WAVE_HOPS_MAX,
@@ -19,7 +20,6 @@ from chalicelib.domain.sending_limits import (
 from chalicelib.domain.stock import Restock
 from chalicelib.domain.wave import WaveMessage
 from chalicelib.log import log
-from chalicelib.mail.sender import Refusal, SendRefused
 from chalicelib.queues import WavesQueue
 from chalicelib.services.fan_out.rate_limiter import PAUSED_WAIT_S, RateLimited
 from chalicelib.services.fan_out.restocking import FanOutStore

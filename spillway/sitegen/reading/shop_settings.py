@@ -18,7 +18,7 @@ from chalicelib.storefront.checkout import (
 )
 from chalicelib.storefront.localization import MoneyFormat
 from chalicelib.storefront.theme import ReturnBy, ReturnPolicy, ShippingPolicy, Shop
-from chalicelib.tables.domain_lists import PACKED_BYTES_MAX, packed
+from chalicelib.tables.products import PACKED_BYTES_MAX, packed
 from spillway.sitegen.reading.locales import country_name, minor_units, money_format, read_locales
 from spillway.sitegen.reading.toml_input import InputError, TomlTable
 

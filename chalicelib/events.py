@@ -1,0 +1,200 @@
+"""The first step of every stream record and queue message: parse it, decide, hand it to a service.
+
+A failed record is never swallowed and never takes its neighbours along (ReportBatchItemFailures):
+https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html
+
+The reactions to streams ignore rows of other kinds. The streams' filters keep them back, but a redrive of a
+dead letter reads a range of the stream, filtered or not.
+
+A function imports this module when it is called: the API's cold start pays for none of it.
+"""
+
+import random
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from chalicelib.container import Container
+from chalicelib.domain.email import RequestedEmail
+from chalicelib.domain.entry import Reaction, reaction_to, rejoins
+from chalicelib.domain.stock import restocks
+from chalicelib.domain.wave import from_json as wave_message
+from chalicelib.log import begin_record, log, where
+from chalicelib.services.confirmations import lift_confirmed
+from chalicelib.services.requested_emails import RequestedBatch
+from chalicelib.tables.entries import entry_from, is_entry
+from chalicelib.tables.products import PRODUCT_PREFIX, stock_from
+
+BatchFailures = dict[str, list[dict[str, str]]]
+
+
+def on_entries_written(container: Container, records: Iterable[dict[str, Any]]) -> BatchFailures:
+    """React to records of the entries table."""
+    return react_to_stream(records, partial(react_to_entry, container))
+
+
+def on_products_changed(container: Container, records: Iterable[dict[str, Any]]) -> BatchFailures:
+    """React to records of the products table."""
+    return react_to_stream(records, partial(react_to_product, container))
+
+
+def react_to_entry(container: Container, record: dict[str, Any]) -> None:
+    """React to one written entry, as `reaction_to` decides."""
+    change = record["dynamodb"]
+    if not is_entry(change.get("NewImage")):
+        return
+    before = entry_from(change["OldImage"]) if is_entry(change.get("OldImage")) else None
+    after = entry_from(change["NewImage"])
+    if rejoins(before, after):
+        container.entries.rejoin(after)
+    match reaction_to(before, after):
+        case Reaction.SEND_CONFIRMATION:
+            container.confirmations_queue.put(after.shopper, after.sku)
+        case Reaction.NOTIFY_IF_AVAILABLE:
+            now_ms = container.clock_ms()
+            if "retried_at_ms" in change["NewImage"]:
+                # First: the fan-out leaves suppressed shoppers out.
+                lift_confirmed(container.suppressions, after.shopper, at_ms=now_ms)
+            container.restocking.notify_if_available(after.shopper, after.sku, at_ms=now_ms)
+        case Reaction.COUNT_UNSUBSCRIBE:
+            # Unsubscribed after an email: a figure for the merchant, which a repeated record may count twice.
+            if "restock_id" in change["OldImage"]:
+                restock_id = change["OldImage"]["restock_id"]["S"]
+                container.progress.count_unsubscribed(restock_id, at_ms=container.clock_ms())
+        case Reaction.SAY_ALREADY if before is not None:
+            container.entries.keep(before, after)
+            container.confirmations_queue.put_already(after.shopper, after.sku, after.source)
+        case Reaction.ACCEPT_SINGLE_OPT_IN:
+            container.single_opt_in.accept(after)
+
+
+def react_to_product(container: Container, record: dict[str, Any]) -> None:
+    """React to one changed product: refresh its pages, then open the fan-outs of its restocks."""
+    change = record["dynamodb"]
+    row = change["Keys"]["id"]["S"]
+    if not row.startswith(PRODUCT_PREFIX) or not {"OldImage", "NewImage"} <= change.keys():
+        return
+    slug = row.removeprefix(PRODUCT_PREFIX)
+    before, after = stock_from(change["OldImage"]), stock_from(change["NewImage"])
+    if before == after:
+        return
+    # A count that is sent again changes no page.
+    if before.keys() != after.keys() or not all(after[sku].is_shown_like(before[sku]) for sku in after):
+        container.page_refresh.refresh(slug, reference=record["eventID"])
+    # The stream gives whole seconds: shoppers who joined within that second are notified as well. A record
+    # without a time counts as written now.
+    written_at_s = change.get("ApproximateCreationDateTime")
+    written_at_ms = container.clock_ms() if written_at_s is None else int(written_at_s * 1000) + 999
+    for restock in restocks(slug, before, after, at_ms=written_at_ms):
+        container.restocking.open_restock(restock)
+
+
+def on_requested_emails(
+    container: Container, records: Iterable[dict[str, Any]], remaining_ms: Callable[[], int]
+) -> BatchFailures:
+    """Send the emails that shoppers requested.
+
+    Each message that is done is deleted at once: after a crash, only the one under way comes again.
+
+    Args:
+        container: builds the services.
+        records: the messages.
+        remaining_ms: returns how long the function may still run.
+    """
+    queue = container.confirmations_queue
+    send = partial(send_requested, container)
+    batch = RequestedBatch(send, queue, container.clock_ms, random.random, remaining_ms)
+    return react_to_queue(records, batch.send, queue.delete)
+
+
+def send_requested(container: Container, email: RequestedEmail) -> None:
+    """Send one requested email by the service of its kind.
+
+    Raises:
+        SendRefused: the email was not taken.
+        OutcomeUnknown: the email may have left.
+    """
+    if email.sku is None:
+        container.my_waitlists_email.send(email.shopper, email.source)
+    elif email.already:
+        container.confirmations.say_already(email.shopper, email.sku, email.source)
+    else:
+        container.confirmations.send(email.shopper, email.sku)
+
+
+def on_wave_messages(container: Container, records: Iterable[dict[str, Any]]) -> BatchFailures:
+    """Work on steps of fan-outs."""
+    return react_to_queue(records, partial(_work, container))
+
+
+def on_ses_events(container: Container, records: Iterable[dict[str, Any]]) -> BatchFailures:
+    """Apply the events that SES reports about emails."""
+    return react_to_queue(records, partial(_handle, container))
+
+
+def _work(container: Container, body: str) -> None:
+    container.fan_out.work(wave_message(body))
+
+
+def _handle(container: Container, body: str) -> None:
+    container.ses_event_handler.handle(body)
+
+
+class FirstRecordFailed(Exception):
+    """The first of several stream records failed. It ends the invocation, so that Lambda splits the batch."""
+
+
+def react_to_stream(
+    records: Iterable[dict[str, Any]], react: Callable[[dict[str, Any]], None]
+) -> BatchFailures:
+    """React to stream records in order; stop at the first failure, where Lambda then starts again.
+
+    A record without a number is reported by an empty one: Lambda then takes the whole batch as failed, and
+    nothing is dropped.
+
+    Raises:
+        FirstRecordFailed: no record of the batch is done. Lambda splits a batch at the number that is
+            reported; a batch that begins with the bad record would stay whole, and be given up with its
+            neighbours. After an error Lambda halves the batch.
+    """
+    batch = list(records)
+    for position, record in enumerate(batch):
+        begin_record(record.get("eventID", ""))
+        if not _succeeds(react, record):
+            if position == 0 and len(batch) > 1:
+                raise FirstRecordFailed(f"the first of {len(batch)} records")
+            number = record.get("dynamodb", {}).get("SequenceNumber", "")
+            return {"batchItemFailures": [{"itemIdentifier": number}]}
+    return {"batchItemFailures": []}
+
+
+def react_to_queue(
+    records: Iterable[dict[str, Any]],
+    react: Callable[[str], None],
+    settled: Callable[[str], None] = lambda _: None,
+) -> BatchFailures:
+    """React to the body of each queue message, and report the ones that fail.
+
+    Args:
+        records: the messages.
+        react: is called with a message's body.
+        settled: is called with the receipt handle of each message that is done, at once: Lambda deletes the
+            messages of a batch only when the function returns, and after a crash all of them come again.
+    """
+    failed = []
+    for record in records:
+        begin_record(record["messageId"])
+        if not _succeeds(lambda message: react(message["body"]), record):
+            failed.append(record["messageId"])
+        else:
+            _succeeds(lambda message: settled(message.get("receiptHandle", "")), record)
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+
+
+def _succeeds(react: Callable[[dict[str, Any]], None], record: dict[str, Any]) -> bool:
+    try:
+        react(record)
+    except Exception as error:  # noqa: BLE001 - after any error the record is reported and comes again
+        log("record_failed", error=type(error).__name__, at=where(error))
+        return False
+    return True
