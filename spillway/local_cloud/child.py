@@ -4,9 +4,9 @@ Started as `python -m spillway.local_cloud.child HOME` in a process group of its
 the process list. Standard input is a pipe held by the parent: when the parent is gone,
 however it went, the pipe ends, and so do the emulator and the functions it runs.
 
-The patches of the emulator stand here too: bounded workers, IAM checks for senders and PartiQL, and the APIs'
-names on AWS. The emulator's CloudFront calls no host of Amazon's, so an origin like
-ID.execute-api.REGION.amazonaws.com is resolved to the API that runs beside it. The deployed template is the same
+The patches of the emulator stand here too: bounded workers, IAM checks for senders and PartiQL, and the names
+of the APIs on AWS. The emulator's CloudFront calls no host of Amazon's, so an origin like ID.execute-
+api.REGION.amazonaws.com is resolved to the API that runs beside it. The deployed template is the same
 everywhere; what differs on a laptop stands in this process.
 """
 
