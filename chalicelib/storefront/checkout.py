@@ -173,7 +173,7 @@ class Checkout:
 
 
 _VARYING = frozenset({Placeholder.SKU, Placeholder.VARIANT_ID})
-# Of the private use area: a value that no parameter of a merchant's has.
+# A private use character: no parameter of a merchant has it as its value.
 _MARK = "\ue000"
 _NO_TEXT = "\N{REPLACEMENT CHARACTER}"
 
