@@ -6,6 +6,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from spillway.project import DEFAULT_THEME
+
 _SITE = Path(__file__).parents[1] / "site"
 _WORDS = """
 wool cotton linen canvas waxed heavy light warm dry soft dense brushed mended lined cut sewn knitted woven
@@ -64,8 +66,7 @@ def write_shop(folder: Path, things: list[Item]) -> None:
     """Write the shop as Spillway reads it: the sample shop's own theme, one TOML file a product."""
     shutil.rmtree(folder, ignore_errors=True)
     site = folder / "site"
-    for part in ("templates", "emails", "static", "pages"):
-        shutil.copytree(_SITE / part, site / part)
+    shutil.copytree(_SITE / "pages", site / "pages")
     for page in (site / "pages").glob("*.de.md"):
         page.unlink()
     (site / "pictures").mkdir()
@@ -90,12 +91,12 @@ def write_shop(folder: Path, things: list[Item]) -> None:
 
 
 def copy_theme(theme: Path, folder: Path) -> None:
-    """Write the theme of another generator, with the sample shop's own style and script."""
+    """Write the theme of another generator, with the default theme's style and script."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(theme, folder)
     (folder / "assets").mkdir()
     for name in ("shop.css", "shop.js"):
-        shutil.copy(_SITE / "static" / name, folder / "assets" / name)
+        shutil.copy(DEFAULT_THEME / "static" / name, folder / "assets" / name)
 
 
 def product_file(item: Item) -> str:

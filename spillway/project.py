@@ -6,15 +6,18 @@ from pathlib import Path
 from spillway.errors import BadInput
 
 MARKER = Path("site/site.toml")
+# The theme that fills in for every file which a shop does not have itself.
+DEFAULT_THEME = Path(__file__).parent / "theme"
 # The name of the stage on this machine; here, where commands that build need no library for AWS.
 LOCAL_STAGE = "local"
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A checkout of a shop. Every path the operator's commands read or write starts here."""
+    """A shop. Every path the operator's commands read or write starts here."""
 
     root: Path
+    default_theme: Path = DEFAULT_THEME
 
     @classmethod
     def find(cls, start: Path) -> "Project":

@@ -204,7 +204,8 @@ def messages_command(project: Project, locale: str) -> None:
     """Write the shop's texts to a file for translators.
 
     The file is site/locales/LOCALE.po, with each text that templates, emails and the API show to shoppers.
-    Existing translations stay; texts that are no longer used are removed.
+    Existing translations stay, the default theme's fill in where there are none, and texts that are no longer
+    used are removed.
 
     \b
     Example:
@@ -212,12 +213,14 @@ def messages_command(project: Project, locale: str) -> None:
     """
     if not LOCALE.fullmatch(locale):
         raise BadInput(f"{locale!r}: not a locale", hint="name a language, as in site.toml: de, de-AT")
-    from spillway.sitegen.theming import theme_texts
-    from spillway.sitegen.translations import update_catalogue
+    from spillway.sitegen.theme_files import ThemeFiles
+    from spillway.sitegen.translations import default_texts, update_catalogue
 
     file = project.site / "locales" / f"{locale}.po"
     before = file.read_text(encoding="utf-8") if file.is_file() else ""
-    made = update_catalogue(before, locale=locale, templates=theme_texts(project))
+    known = default_texts(project.default_theme, locale)
+    templates = ThemeFiles.of(project).texts()
+    made = update_catalogue(before, locale=locale, templates=templates, known=known)
     file.parent.mkdir(exist_ok=True)
     file.write_text(made.text, encoding="utf-8")
     texts = pluralize(made.count, "text")

@@ -215,7 +215,7 @@ class UpToDate:
 
 def _digest_of_inputs(project: Project, base_url: str | None, *options: bool) -> str | None:
     """Return None while a file is still being written: then the build must run."""
-    inputs = _signatures(project.site)
+    inputs = [*_signatures(project.site), *_signatures(project.default_theme)]
     if not all(is_settled(signature) for _, signature in inputs):
         return None
     return digest_of(code_digest(), base_url, options, inputs)

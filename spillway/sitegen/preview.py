@@ -48,7 +48,8 @@ class Preview:
 
     def rebuild_if_changed(self) -> bool:
         """Build if a file of the shop has changed since the last call. Return whether one had."""
-        now = {name: signature_of(entry) for name, entry in files_under(str(self._project.site))}
+        watched = (str(self._project.site), str(self._project.default_theme))
+        now = {entry.path: signature_of(entry) for folder in watched for _, entry in files_under(folder)}
         if now == self._signatures:
             return False
         self._signatures = now

@@ -14,7 +14,7 @@ both. `render_release` renders without the shop's files, from the source of any 
 """
 
 import traceback
-from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -38,6 +38,7 @@ from spillway.sitegen.reading.redirects import REDIRECTS_FILE, redirect_mistakes
 from spillway.sitegen.reading.shop_settings import base_url_problem
 from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError, Lines
 from spillway.sitegen.release import Dates, Kind, OutputDir, Release, ReleaseSource, SiteObject
+from spillway.sitegen.theme_files import ThemeFiles, file_of_template, is_default
 from spillway.sitegen.theming import (
     ASSET_CACHE_CONTROL,
     load_templates,
@@ -117,8 +118,9 @@ def read_site(
     cache = catalogue_cache(project)
     left_out: list[InputError] | None = [] if skip_broken_pictures else None
     catalogue = load_catalogue(project, cache=cache, pool=pool or WorkerPool(), left_out=left_out)
-    # Before the pictures, which take the longest: a folder that is missing is named at once.
-    assets = read_assets(project.site / "static")
+    files = ThemeFiles.of(project)
+    # Before the pictures, which take the longest: a file that cannot be served is named at once.
+    assets = read_assets(files)
     processed = _process(catalogue, project, cache, left_out)
     cache.save()
     variants = {name: made.variants for name, made in processed.items() if made.variants}
@@ -127,7 +129,7 @@ def read_site(
     theme = theme_of(
         catalogue,
         products,
-        project=project,
+        files=files,
         base_url=base_url or catalogue.storefront.shop.base_url,
         asset_urls={name: f"/{asset.key}" for name, asset in assets.items()},
         hero=picture_of(hero, variants[hero.file.name]) if hero.file.name in variants else None,
@@ -282,7 +284,7 @@ def _refuse(mistakes: Sequence[InputError]) -> None:
         raise CatalogueInvalid(mistakes)
 
 
-def _template_mistake(error: Exception, names: Collection[str]) -> BadInput | None:
+def _template_mistake(error: Exception, templates: Mapping[str, str]) -> BadInput | None:
     """Return the error of a template with its name and line; None when no template failed.
 
     A syntax error knows its place; any other error has it in its traceback.
@@ -291,13 +293,18 @@ def _template_mistake(error: Exception, names: Collection[str]) -> BadInput | No
         places = [(error.name or "", error.lineno)]
     else:
         trace = traceback.extract_tb(error.__traceback__)
-        places = [(frame.filename, frame.lineno or 0) for frame in trace if frame.filename in names]
+        places = [(frame.filename, frame.lineno or 0) for frame in trace if frame.filename in templates]
     if not places and not isinstance(error, TemplateError):
         return None
     name, line = places[-1] if places else ("", 0)
-    folder = "site" if name.startswith("emails/") else "site/templates"
-    place = f"{folder}/{name}:{line}" if name else folder
     reason = "templates include each other without end" if isinstance(error, RecursionError) else str(error)
+    file = file_of_template(name)
+    if name and is_default(file, templates.get(name, "")):
+        return BadInput(
+            f"{file}:{line} of the default theme: {reason}",
+            hint="a file of the shop in site/templates or site/emails lacks something that this one uses",
+        )
+    place = f"site/{file}:{line}" if name else "site/templates"
     return BadInput(f"{place}: {reason}", hint="correct the template and build again")
 
 

@@ -1,4 +1,4 @@
-"""The theme of a release: the merchant's templates and assets, and the editions that they render.
+"""The theme of a release: templates and assets, and the editions that they render.
 
 `theme_of` puts it together. `TemplateFingerprints` finds out what each template depends on, so that a page is
 rendered again only when something on it changed; `load_templates` and `save_templates` take compiled
@@ -26,6 +26,7 @@ from spillway.sitegen.products import Products
 from spillway.sitegen.reading.catalogue import Catalogue
 from spillway.sitegen.reading.slugs import safe_stem
 from spillway.sitegen.release import Kind, SiteObject
+from spillway.sitegen.theme_files import ThemeFiles
 
 # Names of assets and pictures contain a digest of their bytes: browsers can keep them for ever.
 ASSET_CACHE_CONTROL = "public, max-age=31536000, immutable"
@@ -47,7 +48,7 @@ def theme_of(
     catalogue: Catalogue,
     products: Products,
     *,
-    project: Project,
+    files: ThemeFiles,
     base_url: str,
     asset_urls: Mapping[str, str],
     hero: Picture | None,
@@ -57,9 +58,9 @@ def theme_of(
     Args:
         catalogue: The shop.
         products: Its products.
-        project: Where the templates lie.
+        files: The templates and styles.
         base_url: The address the shop is built for.
-        asset_urls: The URL of each file in site/static, by file name.
+        asset_urls: The URL of each file in static/, by file name.
         hero: The picture of the home page.
     """
     rows = newest_first(products.rows)
@@ -86,36 +87,20 @@ def theme_of(
     pages = len(editions) * (len(editions[0].listings) + len(products)) + len(catalogue.pages)
     return Theme(
         release="",
-        templates=theme_texts(project),
-        assets={**asset_urls, **_inlined(project.site / "static")},
+        templates=files.texts(),
+        assets={**asset_urls, **_inlined(files)},
         editions=editions,
         sitemap_parts=parts_for(pages),
     )
 
 
-def theme_texts(project: Project) -> dict[str, str]:
-    """Return every template, email and style sheet of the shop, by its name in the theme."""
-    return (
-        _texts(project.site / "templates", "")
-        | _texts(project.site / "emails", "emails/")
-        | _texts(project.site / "static", "static/", "*.css")
-    )
-
-
-def read_assets(folder: Path) -> dict[str, SiteObject]:
-    """Return the objects of the files in site/static by file name, keyed as "assets/shop-3fa9c1d2e0.css".
+def read_assets(files: ThemeFiles) -> dict[str, SiteObject]:
+    """Return the objects of the files in static/ by file name, keyed as "assets/shop-3fa9c1d2e0.css".
 
     Raises:
-        BadInput: there is no such folder, or a file of a type that is not served.
+        BadInput: there is a file of a type that is not served.
     """
-    if not folder.is_dir():
-        raise BadInput(
-            f"{folder}: there is no such folder",
-            hint="it holds the styles and scripts of the templates, shop.css among them: take it from the"
-            " sample shop or from a backup",
-        )
-    files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
-    return {file.name: _asset(file) for file in files}
+    return {name: _asset(file) for name, file in files.assets().items()}
 
 
 class TemplateFingerprints:
@@ -252,21 +237,10 @@ def _asset(file: Path) -> SiteObject:
     )
 
 
-def _inlined(folder: Path) -> dict[str, str]:
+def _inlined(files: ThemeFiles) -> dict[str, str]:
     """Return SVG files that are small enough to be part of a page, as data URLs by file name."""
     return {
-        file.name: f"data:image/svg+xml;base64,{b64encode(file.read_bytes()).decode()}"
-        for file in sorted(folder.glob("*.svg"))
-        if file.stat().st_size <= INLINE_BYTES_MAX
+        name: f"data:image/svg+xml;base64,{b64encode(file.read_bytes()).decode()}"
+        for name, file in files.assets().items()
+        if file.suffix == ".svg" and file.stat().st_size <= INLINE_BYTES_MAX
     }
-
-
-def _texts(folder: Path, prefix: str, pattern: str = "*") -> dict[str, str]:
-    texts = {}
-    for file in sorted(folder.rglob(pattern)):
-        if file.is_file() and not file.name.startswith("."):
-            try:
-                texts[f"{prefix}{file.relative_to(folder).as_posix()}"] = file.read_text(encoding="utf-8")
-            except UnicodeDecodeError as error:
-                raise BadInput(f"{file}: {error}", hint="save it as UTF-8") from error
-    return texts

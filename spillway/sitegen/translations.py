@@ -1,11 +1,17 @@
 """Translations: the texts that a shop says, the .po file of each locale, and what has no translation yet.
 
-Templates, emails and the API's answers have their texts in English. `messages_of` extracts them,
-site/locales/*.po translates them: `read_texts` reads such a file, `update_catalogue` adds new texts to it.
-`missing_translations` lists what shoppers see in the shop's first language instead.
+Templates, emails and the API's answers have their texts in English. `messages_of` extracts them; the .po
+files in site/locales translate them, and those of the default theme the rest. `read_texts` reads such a file,
+`update_catalogue` adds new texts to it. `missing_translations` lists what shoppers see in the shop's first
+language instead.
+
+The default theme's own files are updated by
+
+    python -m spillway.sitegen.translations de
 """
 
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +28,7 @@ from spillway.sitegen.reading.catalogue import Catalogue
 from spillway.sitegen.reading.locales import usual_spelling
 from spillway.sitegen.reading.product_sheet import SHEET_FILE
 from spillway.sitegen.reading.toml_input import InputError
+from spillway.sitegen.theme_files import LOCALES, ThemeFiles
 
 if TYPE_CHECKING:
     from babel.messages import catalog as babel
@@ -90,11 +97,14 @@ class UpdatedCatalogue:
     missing: int
 
 
-def update_catalogue(before: str, *, locale: str, templates: Mapping[str, str]) -> UpdatedCatalogue:
+def update_catalogue(
+    before: str, *, locale: str, templates: Mapping[str, str], known: Texts | None = None
+) -> UpdatedCatalogue:
     """Return the catalogue `before` with every text of `templates` and of the API, and no other.
 
-    Translations and translators' comments stay. A translation of a text that has since gained or lost its
-    plural stays as well, marked as fuzzy. The same texts always make the same file.
+    Translations and translators' comments stay; `known` fills in where there is none. A translation of a
+    text that has since gained or lost its plural stays as well, marked as fuzzy. The same texts always make
+    the same file.
 
     Raises:
         BadInput: the locale is unknown or has another usual spelling, or `before` is no catalogue.
@@ -106,22 +116,23 @@ def update_catalogue(before: str, *, locale: str, templates: Mapping[str, str]) 
     if mistake := plural_forms_mistake(before, f"site/locales/{locale}.po"):
         raise BadInput(str(mistake), hint="correct it")
     try:
-        known = Locale.parse(locale, sep="-")
-        catalogue = read_po(StringIO(before), locale=known, abort_invalid=True)
+        language = Locale.parse(locale, sep="-")
+        catalogue = read_po(StringIO(before), locale=language, abort_invalid=True)
     except (UnknownLocaleError, ValueError) as error:
         raise BadInput(f"{locale}: {error}", hint="name a language, as in site.toml: de, de-AT") from error
     except PoFileError as error:
         raise BadInput(f"site/locales/{locale}.po:{error.lineno + 1}: {error}", hint="correct it") from error
     if locale != (usual := usual_spelling(locale)):
         raise BadInput(f"{locale}: is usually spelt {usual}", hint=f"use spillway messages {usual}")
-    template = Catalog(locale=known, fuzzy=False)
+    template = Catalog(locale=language, fuzzy=False)
     for text, plural, place in messages_of(templates):
         # Without its line, which would change with every edit of a template.
         file: tuple[str, int] = (place.rpartition(":")[0], None)  # type: ignore[assignment]
         template.add((text, plural) if plural else text, locations=[file])
     catalogue.update(template, no_fuzzy_matching=True)
-    catalogue.header_comment = f"# What the shop says in {known.english_name}."
+    catalogue.header_comment = f"# What the shop says in {language.english_name}."
     catalogue.fuzzy = False
+    _fill_in(catalogue, known or Texts())
     written = BytesIO()
     write_po(written, catalogue, width=0, ignore_obsolete=True)
     lines = written.getvalue().decode().splitlines(keepends=True)
@@ -156,9 +167,32 @@ def read_texts(text: str, *, locale: str, file: str, mistakes: list[InputError])
 
 
 def text_files_of(locale: str) -> tuple[str, ...]:
-    """Return the places where a locale's .po file can lie, the first choice first: de-AT.po, de.po."""
-    names = dict.fromkeys((locale, locale.partition("-")[0]))
-    return tuple(f"site/locales/{name}.po" for name in names)
+    """Return the names that a locale's .po file can have, the first choice first: de-AT.po, de.po."""
+    return tuple(f"{name}.po" for name in dict.fromkeys((locale, locale.partition("-")[0])))
+
+
+def default_file_of(default_theme: Path, locale: str) -> Path | None:
+    """Return the default theme's .po file for `locale`, or for its language; None without any."""
+    files = (default_theme / LOCALES / name for name in text_files_of(locale))
+    return next((file for file in files if file.is_file()), None)
+
+
+def default_texts(default_theme: Path, locale: str) -> Texts:
+    """Return the translations of the default theme into `locale`, or into its language."""
+    file = default_file_of(default_theme, locale)
+    if file is None:
+        return Texts()
+    return read_texts(file.read_text(encoding="utf-8"), locale=locale, file=str(file), mistakes=[])
+
+
+def texts_over(own: Texts, default: Texts) -> Texts:
+    """Return the translations of `own`, and those of `default` for the texts that it does not translate.
+
+    Forms of a plural go by their own file's rule: where the two rules differ, only single texts are taken.
+    """
+    same_rule = own.plurals == default.plurals
+    taken = {text: forms for text, forms in default.messages.items() if same_rule or len(forms) == 1}
+    return Texts(taken | dict(own.messages), own.plurals)
 
 
 def missing_translations(catalogue: Catalogue, theme: Theme, *, cache: BuildCache) -> Iterator[str]:
@@ -237,6 +271,15 @@ def _parsed(text: str, locale: str, file: str, mistakes: list[InputError]) -> "b
     return None
 
 
+def _fill_in(catalogue: "babel.Catalog", known: Texts) -> None:
+    """Translate the texts of `catalogue` that have no translation by those that are `known`."""
+    for message in catalogue:
+        forms = known.messages.get(_strings(message.id)[0]) if message.id else None
+        wanted = catalogue.num_plurals if message.pluralizable else 1
+        if forms and len(forms) == wanted and not any(_strings(message.string)):
+            message.string = forms if message.pluralizable else forms[0]
+
+
 def _translations_of(message: "babel.Message") -> tuple[str, ...] | None:
     """Return every form of a translation; None when one is missing, or only a guess."""
     forms = _strings(message.string)
@@ -270,7 +313,7 @@ def _translation_problem(translation: str, originals: tuple[str, ...]) -> str | 
 
 def _missing_texts(edition: Edition, messages: Sequence[Message]) -> Iterator[str]:
     locale = edition.shop.locale
-    file = text_files_of(locale)[-1]
+    file = f"site/locales/{text_files_of(locale)[-1]}"
     missing = [message for message in messages if message.text not in edition.texts.messages]
     lines = [f'{file}: no text for "{message.text}" ({message.place})' for message in missing]
     yield from _first_lines(lines, locale)
@@ -286,3 +329,17 @@ def _first_lines(lines: list[str], locale: str) -> Iterator[str]:
     yield from lines[:_LISTED_MAX]
     if len(lines) > _LISTED_MAX:
         yield f"and {len(lines) - _LISTED_MAX} more in {locale}"
+
+
+def _update_default_theme(locales: Sequence[str]) -> None:
+    files = ThemeFiles(own=None)
+    for locale in locales:
+        file = files.default / LOCALES / f"{locale}.po"
+        before = file.read_text(encoding="utf-8") if file.is_file() else ""
+        made = update_catalogue(before, locale=locale, templates=files.texts())
+        file.write_text(made.text, encoding="utf-8")
+        sys.stdout.write(f"{file}: {made.missing} to translate\n")
+
+
+if __name__ == "__main__":
+    _update_default_theme(sys.argv[1:])

@@ -13,7 +13,7 @@ from spillway.publish.plan import RELEASES_KEPT_MAX, RETIRED_KEPT_MS, Claim, Kep
 from spillway.publish.sources import choose_kept, pack, source_key, unpack
 from spillway.sitegen.release import Kind, Release, ReleaseSource
 from tests.support.publish_env import PublishEnv, drop_scarf, edit_privacy, sell_out
-from tests.support.small_shop import make_small_shop
+from tests.support.small_shop import make_small_shop, own_file
 
 
 def edit_everything(project: Project) -> None:
@@ -23,7 +23,7 @@ def edit_everything(project: Project) -> None:
     jacket = project.site / "products" / "field-jacket.toml"
     jacket.write_text(jacket.read_text().replace("148.00", "151.00"))
     for name in ("static/shop.css", "emails/confirm/body.txt"):
-        file = project.site / name
+        file = own_file(project, name)
         file.write_text(file.read_text() + "\n")
 
 

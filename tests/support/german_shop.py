@@ -1,10 +1,9 @@
 """The small shop with a German edition: some of it told in German, some left to the first locale."""
 
-import shutil
 from pathlib import Path
 
 from spillway.project import Project
-from tests.support.small_shop import THEME, make_small_shop
+from tests.support.small_shop import make_small_shop
 
 SITE = """
 [de]
@@ -48,7 +47,6 @@ Nicht viel, [siehe Kasse](/checkout) und [Hilfe](mailto:help@heron.example).
 def make_german_shop(folder: Path) -> Project:
     """The shop, written under `folder`. Its scarf and its checkout are told in English alone."""
     shop = make_small_shop(folder)
-    shutil.copytree(THEME / "locales", shop.site / "locales")
     for name, told in (("site.toml", SITE), ("products/field-jacket.toml", JACKET)):
         file = shop.site / name
         file.write_text(file.read_text().replace('["en-GB"]', '["en-GB", "de"]') + told)

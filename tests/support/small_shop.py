@@ -1,4 +1,4 @@
-"""A shop of two products in a folder of its own, with the real theme: small enough to build in a test."""
+"""A shop of two products in a folder of its own, with the default theme: small enough to build in a test."""
 
 import atexit
 import shutil
@@ -9,9 +9,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from spillway.project import Project
+from spillway.project import DEFAULT_THEME, Project
 
-THEME = Path(__file__).parents[2] / "site"
+THEME = DEFAULT_THEME
+
 
 SITE = """\
 name = "Heron & Daughters"
@@ -117,10 +118,8 @@ PICTURES = {"hero.webp": (640, 360), "jacket.webp": (400, 500), "scarf.webp": (4
 def make_small_shop(folder: Path) -> Project:
     """The shop, written under `folder`."""
     site = folder / "site"
-    for part in ("templates", "emails", "static"):
-        shutil.copytree(THEME / part, site / part)
     for part in ("products", "pages", "pictures"):
-        (site / part).mkdir()
+        (site / part).mkdir(parents=True)
     (site / "site.toml").write_text(SITE)
     (site / "products" / "field-jacket.toml").write_text(JACKET)
     (site / "products" / "scarf.toml").write_text(SCARF)
@@ -132,6 +131,15 @@ def make_small_shop(folder: Path) -> Project:
     for number, (name, size) in enumerate(PICTURES.items()):
         (site / "pictures" / name).write_bytes(_plain_picture(size, (90 + 40 * number, 110, 80)))
     return Project(folder)
+
+
+def own_file(shop: Project, name: str) -> Path:
+    """Return a file of the shop's own theme, at first a copy of the default theme's."""
+    file = shop.site / name
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(shop.default_theme / name, file)
+    return file
 
 
 @cache

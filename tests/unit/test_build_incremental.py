@@ -22,7 +22,7 @@ from spillway.sitegen.reading.toml_input import CatalogueInvalid
 from spillway.sitegen.release import Release
 from spillway.sitegen.site import build
 from tests.support.german_shop import make_german_shop
-from tests.support.small_shop import make_small_shop
+from tests.support.small_shop import make_small_shop, own_file
 
 Edit = Callable[[Project, random.Random], None]
 PLAIN_SIGNS = "abc ÄßжשK9 ,.;:'\"()?!%/–—’…£€-\n\n"
@@ -106,13 +106,13 @@ def test_a_comment_in_a_file_changes_no_page(shop: Project) -> None:
 
 
 def test_a_template_makes_only_the_pages_that_use_it(shop: Project) -> None:
-    template = shop.site / "templates/content.html"
+    template = own_file(shop, "templates/content.html")
 
     assert made_again(shop, lambda: change(template, "<h1>", '<h1 class="x">')) == {"privacy", "checkout"}
 
 
 def test_a_script_that_only_product_pages_name_leaves_the_others_alone(shop: Project) -> None:
-    script = shop.site / "static/shop.js"
+    script = own_file(shop, "static/shop.js")
 
     made = made_again(shop, lambda: change(script, "The waitlist form", "A waitlist form"))
 
@@ -227,12 +227,12 @@ def edit_shop(shop: Project, chance: random.Random) -> None:
 
 
 def edit_theme(shop: Project, chance: random.Random) -> None:
-    name = chance.choice(sorted(file.name for file in (shop.site / "templates").iterdir()))
-    change(shop.site / "templates" / name, "</", f"<!-- {chance.randint(1, 3)} --></")
+    name = chance.choice(sorted(file.name for file in (shop.default_theme / "templates").iterdir()))
+    change(own_file(shop, f"templates/{name}"), "</", f"<!-- {chance.randint(1, 3)} --></")
 
 
 def edit_asset(shop: Project, chance: random.Random) -> None:
-    file = shop.site / "static" / chance.choice(["shop.css", "shop.js"])
+    file = own_file(shop, f"static/{chance.choice(['shop.css', 'shop.js'])}")
     file.write_text(file.read_text() + f"/* {chance.randint(1, 3)} */")
 
 
@@ -263,6 +263,8 @@ def edit_language(shop: Project, chance: random.Random) -> None:
             ("pages/privacy.de.md", "Nicht viel", "Sehr wenig"),
         ]
     )
+    if name.startswith("locales"):
+        own_file(shop, name)
     if (shop.site / name).is_file():  # a shop of one language has fewer
         change(shop.site / name, old, new)
 

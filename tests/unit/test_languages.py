@@ -1,6 +1,7 @@
 """A shop in two languages: the same pages twice, each in its own words, each naming the other."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,17 @@ from chalicelib.storefront.theme import Theme
 from spillway.__main__ import cli
 from spillway.demo.shopper import until
 from spillway.errors import BadInput
-from spillway.project import Project
+from spillway.project import DEFAULT_THEME, Project
 from spillway.sitegen.cache import UpToDate, is_settled, signature_of
 from spillway.sitegen.reading.loading import load_catalogue
 from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError
 from spillway.sitegen.release import Release
 from spillway.sitegen.site import build
-from spillway.sitegen.theming import theme_texts
-from spillway.sitegen.translations import read_texts, update_catalogue
+from spillway.sitegen.theme_files import ThemeFiles
+from spillway.sitegen.translations import read_texts, texts_over, update_catalogue
 from tests.support.aws import ROOT
 from tests.support.german_shop import make_german_shop
+from tests.support.small_shop import own_file
 
 BASE = "https://www.heron.example"
 
@@ -238,18 +240,38 @@ def shop(tmp_path: Path) -> Project:
 
 
 def test_the_build_names_missing_translations_and_shows_the_first_locale(shop: Project) -> None:
-    catalogue = shop.site / "locales" / "de.po"
-    catalogue.write_text(catalogue.read_text().replace('msgstr "Ausverkauft"', 'msgstr ""'))
+    product = own_file(shop, "templates/product.html")
+    product.write_text(product.read_text().replace('_("Sold out")', '_("All gone")'))
     release = build(shop)
     first, *others = release.missing_translations
     assert re.fullmatch(
-        r'site/locales/de\.po: no text for "Sold out" \(site/templates/pieces\.html:\d+\)', first
+        r'site/locales/de\.po: no text for "All gone" \(site/templates/product\.html:\d+\)', first
     )
     assert others == [
         "site/pages/checkout.de.md: not there",
         "site/products/scarf.toml: no title in a table [de]",
     ]
-    assert "Sold out" in page(release, "de/products/field-jacket")
+    assert "All gone" in page(release, "de/products/field-jacket")
+
+
+def test_a_shop_translates_again_what_it_wants_and_the_default_theme_the_rest(shop: Project) -> None:
+    (shop.site / "locales").mkdir()
+    own = 'msgid "Sold out"\nmsgstr "Leider weg"\n\nmsgid "Products"\nmsgstr ""\n'
+    (shop.site / "locales" / "de.po").write_text(own)
+    release = build(shop)
+    assert not [line for line in release.missing_translations if line.startswith("site/locales")]
+    texts = release.theme.editions[1].texts
+    assert texts.one("Sold out") == "Leider weg"
+    assert texts.one("Products") == "Produkte"
+    assert "Leider weg" in page(release, "de/products/field-jacket")
+
+
+def test_forms_of_a_plural_are_not_taken_from_a_file_with_another_rule() -> None:
+    default = Texts({"hat": ("Hut", "Hüte"), "Buy": ("Kaufen",)}, "n != 1")
+    own = Texts({"Sold": ("Weg",)}, "(n==1 ? 0 : n==2 ? 1 : 2)")
+    merged = texts_over(own, default)
+    assert merged == Texts({"Buy": ("Kaufen",), "Sold": ("Weg",)}, own.plurals)
+    assert texts_over(replace(own, plurals="n != 1"), default).messages["hat"] == ("Hut", "Hüte")
 
 
 def test_an_unchanged_build_names_missing_translations_again(shop: Project) -> None:
@@ -285,7 +307,7 @@ def test_an_unchanged_build_names_missing_translations_again(shop: Project) -> N
 def test_mistakes_in_a_translation_are_reported_like_any_other(
     shop: Project, file: str, old: str, new: str, expected: str
 ) -> None:
-    path = shop.site / file
+    path = own_file(shop, file) if file.startswith("locales") else shop.site / file
     if not old:  # a page that its own language does not have
         path.rename(path.with_name("help.de.md"))
         path = path.with_name("help.de.md")
@@ -320,7 +342,11 @@ def test_a_catalogue_is_brought_up_to_date_and_keeps_what_is_translated(shop: Pr
     said()
     assert doubted.partition("\n")[0] in catalogue.read_text()
     assert '#, fuzzy\nmsgid "Products"' in catalogue.read_text()
-    home = shop.site / "templates" / "home.html"
+    catalogue.write_text(before.replace('msgstr "Ausverkauft"', 'msgstr ""'))
+    assert said().endswith(" 0 of them to translate\n"), "the default theme knows it"
+    assert catalogue.read_text() == before
+    catalogue.write_text(before.replace('msgid "Products"', '#, fuzzy\nmsgid "Products"'))
+    home = own_file(shop, "templates/home.html")
     home.write_text(home.read_text().replace('_("Browse")', '_("Look round")'))
     assert said().endswith(" 2 of them to translate\n")
     assert "Stöbern" not in catalogue.read_text()
@@ -369,7 +395,7 @@ msgstr ""
 
 
 def msgids_found_by_babel() -> set[str]:
-    """Return the message ids that Babel extracts from the sample shop's templates, emails and code."""
+    """Return the message ids that Babel extracts from the default theme's templates, emails and code."""
     templates = {"extensions": "jinja2.ext.i18n", "trimmed": "true", "newstyle_gettext": "true"}
     found: set[str] = set()
 
@@ -379,7 +405,7 @@ def msgids_found_by_babel() -> set[str]:
 
     keywords: dict[str, Any] = {"_": None, "gettext": None, "ngettext": (1, 2)}
     for folder in ("templates", "emails"):
-        take(ROOT / "site" / folder, [("**", "jinja2")], keywords, {"**": templates})
+        take(DEFAULT_THEME / folder, [("**", "jinja2")], keywords, {"**": templates})
     http = ["request", "responses", "signup", "link_forms"]
     for call in ("FieldError", "Problem"):  # one at a time: they stand within each other
         take(ROOT / "chalicelib" / "http", [(f"{name}.py", "python") for name in http], {call: (2,)}, {})
@@ -393,7 +419,7 @@ def test_a_catalogue_is_named_as_the_build_looks_for_it() -> None:
         update_catalogue("", locale="zh-hant", templates={})
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "site" / "locales").glob("*.po")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", sorted((DEFAULT_THEME / "locales").glob("*.po")), ids=lambda file: file.stem)
 def test_a_shipped_catalogue_has_every_text_and_none_that_is_stale(file: Path) -> None:
     with file.open("rb") as opened:
         catalogue = read_po(opened, abort_invalid=True)
@@ -407,8 +433,8 @@ def test_a_shipped_catalogue_has_every_text_and_none_that_is_stale(file: Path) -
     assert not catalogue.obsolete
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "site" / "locales").glob("*.po")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", sorted((DEFAULT_THEME / "locales").glob("*.po")), ids=lambda file: file.stem)
 def test_a_shipped_catalogue_is_the_one_that_the_command_writes(file: Path) -> None:
     shipped = file.read_text(encoding="utf-8")
-    made = update_catalogue(shipped, locale=file.stem, templates=theme_texts(Project(ROOT)))
+    made = update_catalogue(shipped, locale=file.stem, templates=ThemeFiles(own=None).texts())
     assert made.text == shipped

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from spillway.project import DEFAULT_THEME
 from tests.support import prose
 from tests.support.aws import ROOT
 
@@ -16,7 +17,7 @@ CODE = [
         for file in (ROOT / top).rglob("*.py")
     ),
 ]
-TEMPLATES = [file for folder in ("templates", "emails") for file in (ROOT / "site" / folder).rglob("*.*")]
+TEMPLATES = [file for folder in ("templates", "emails") for file in (DEFAULT_THEME / folder).rglob("*.*")]
 DOCS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 
 

@@ -25,7 +25,7 @@ from spillway.sitegen.reading.shop_file import SITE_FILE, read_storefronts
 from spillway.sitegen.reading.shop_settings import read_domains
 from spillway.sitegen.reading.slugs import slug_problem
 from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError, Lines
-from spillway.sitegen.translations import read_texts, text_files_of
+from spillway.sitegen.translations import default_file_of, read_texts, text_files_of, texts_over
 
 _FILE_SIZE_BYTES_MAX = 1_000_000
 # The translation of a page, about.de.md, is read with the page that it is of.
@@ -137,10 +137,17 @@ class _Loader:
         return self._cached(f"domains {file} {_sha256(text)}", lambda found: read(mistakes=found))
 
     def _texts(self, locale: str) -> Texts:
-        file = next((name for name in text_files_of(locale) if (self._root / name).is_file()), None)
+        """Return the translations of the shop's own file, and the default theme's for the rest."""
+        path = default_file_of(self._project.default_theme, locale)
+        default = self._texts_of(str(path), path.read_text("utf-8"), locale) if path else Texts()
+        files = (f"site/locales/{name}" for name in text_files_of(locale))
+        file = next((name for name in files if (self._root / name).is_file()), None)
         if file is None:
-            return Texts()
-        text = self._text(file, self._mistakes) or ""
+            return default
+        own = self._texts_of(file, self._text(file, self._mistakes) or "", locale)
+        return texts_over(own, default)
+
+    def _texts_of(self, file: str, text: str, locale: str) -> Texts:
         read = partial(read_texts, text, locale=locale, file=file)
         return self._cached(f"texts {file} {_sha256(text)}", lambda found: read(mistakes=found))
 

@@ -1,0 +1,100 @@
+"""A shop's own file replaces that of the default theme, and every other file is the default theme's."""
+
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from spillway.__main__ import cli
+from spillway.demo.shopper import until
+from spillway.errors import BadInput
+from spillway.project import DEFAULT_THEME, Project
+from spillway.sitegen.cache import UpToDate
+from spillway.sitegen.release import Release
+from spillway.sitegen.site import build
+from spillway.sitegen.theme_files import ThemeFiles
+from tests.support.small_shop import make_small_shop
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Project:
+    """A shop without a file of its own theme."""
+    return make_small_shop(tmp_path)
+
+
+def write(shop: Project, name: str, text: str) -> None:
+    file = shop.site / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+
+
+def page(release: Release, key: str) -> str:
+    return next(item for item in release.objects if item.key == key).read().decode()
+
+
+def default_text(name: str) -> str:
+    return (DEFAULT_THEME / name).read_text()
+
+
+def test_a_file_of_each_kind_replaces_the_one_of_the_default_theme(shop: Project) -> None:
+    write(
+        shop, "templates/content.html", '{% extends "base.html" %}{% block main %}<h2>Ours</h2>{% endblock %}'
+    )
+    write(shop, "emails/confirm/subject.txt", "Ours")
+    write(shop, "static/shop.js", "ours()")
+    write(shop, "static/shop.css", "a{color:red}")
+    release = build(shop)
+    assert "<h2>Ours</h2>" in page(release, "privacy")
+    assert "a{color:red}" in page(release, "privacy")
+    templates = release.theme.templates
+    assert templates["emails/confirm/subject.txt"] == "Ours"
+    assert templates["emails/confirm/body.txt"] == default_text("emails/confirm/body.txt")
+    assert templates["product.html"] == default_text("templates/product.html")
+    (script,) = (item for item in release.objects if re.match(r"assets/shop-\w+\.js", item.key))
+    assert script.read() == b"ours()"
+    assert [item.key for item in release.objects if item.key.startswith("assets/search-")]
+
+
+def test_a_file_of_another_name_is_added(shop: Project) -> None:
+    write(shop, "templates/hat.html", "a hat for {{ shop.name }}")
+    write(shop, "templates/content.html", '{% include "hat.html" %}{{ asset("hat.svg") }}')
+    write(shop, "static/hat.svg", f"<svg>{' ' * 2000}</svg>")
+    shown = page(build(shop), "privacy")
+    assert shown.startswith("a hat for Heron &amp; Daughters/assets/hat-")
+
+
+def test_names_are_in_one_order_wherever_the_files_lie(shop: Project) -> None:
+    before = list(ThemeFiles.of(shop).texts().items())
+    write(shop, "templates/card.html", default_text("templates/card.html"))
+    assert list(ThemeFiles.of(shop).texts().items()) == before
+
+
+def test_a_template_of_the_default_theme_that_misses_something_is_named_as_such(shop: Project) -> None:
+    write(shop, "templates/pieces.html", "")
+    with pytest.raises(BadInput, match=r"^templates/\w+\.html:\d+ of the default theme: ") as caught:
+        build(shop)
+    assert "site/templates" in caught.value.hint
+
+
+def test_a_file_in_the_place_of_a_folder_is_bad_input(shop: Project) -> None:
+    (shop.site / "static").write_text("a file")
+    ended = CliRunner().invoke(cli, ["build"], obj=shop)
+    assert isinstance(ended.exception, BadInput)
+    assert ended.exception.message == f"{shop.site / 'static'}: a file, where a folder belongs"
+
+
+def test_a_build_is_up_to_date_until_the_default_theme_changes(shop: Project, tmp_path: Path) -> None:
+    theme = tmp_path / "theme"
+    (theme / "templates").mkdir(parents=True)
+    other = Project(shop.root, default_theme=theme)
+    before = inputs_of(other)
+    (theme / "templates" / "a.html").write_text("a")
+    assert inputs_of(other) != before
+
+
+def inputs_of(project: Project) -> str:
+    """Return the digest of what a build reads, once every file is left alone for long enough to have one."""
+    return until(
+        lambda: UpToDate(project, project.output, base_url=None)._inputs, "settled files", within_s=10
+    )
