@@ -21,10 +21,10 @@ from loadtests.shapes import CALLS_PER_S_MAX, Shape, duration_s
 from loadtests.shop import landing_of, open_shop, stored
 from loadtests.throttle import burst_of, throttled
 from loadtests.wording import said
-from spillway.demo.terminal import Steps, StopRequested, interruptible
 from spillway.errors import BadInput, SpillwayError, WorkFailed
 from spillway.project import Project
 from spillway.stage import LOCAL, Stage
+from spillway.terminal import Steps, StopRequested, interruptible
 
 
 @click.command("load", context_settings={"help_option_names": ["-h", "--help"]})

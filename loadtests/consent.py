@@ -10,8 +10,7 @@ from spillway.errors import BadInput, WorkFailed
 from spillway.preflight.bill import bill
 from spillway.preflight.built_pages import page_weight
 from spillway.preflight.campaign import Campaign
-from spillway.preflight.prices import Measured
-from spillway.preflight.usage import usage
+from spillway.preflight.usage import Measured, usage
 
 # Measured on the local cloud: the length of a visit with its pauses, and the share that sends a form.
 VISIT_S = 5.0

@@ -30,8 +30,8 @@ from loadtests.ledger import Ledger, Line
 from loadtests.pages import PageRead, read_page
 from loadtests.retry import TRANSIENT, asked_for_s, pauses_s
 from loadtests.shapes import Shape, phase_at
-from spillway.demo.shopper import ACCEPT, FORM_TYPE
 from spillway.errors import BadInput
+from spillway.local_cloud.shopper import ACCEPT, FORM_TYPE
 
 PATIENCE_S = 30.0
 EVERYTHING = "/shop/all"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from html.parser import HTMLParser
 
-from spillway.demo.shopper import waitlist_form
+from spillway.local_cloud.shopper import waitlist_form
 
 # A phone of 412 CSS pixels with 2 device pixels each, a picture as wide as its screen.
 PICTURE_PX = 824

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from loadtests.guard import own_base_url, require_own
 from loadtests.ledger import Wish
-from spillway.demo.demo import DemoSettings, running_demo
-from spillway.demo.story import sold_out
-from spillway.demo.terminal import Steps
 from spillway.errors import BadInput
+from spillway.local_cloud.demo import DemoSettings, running_demo
+from spillway.local_cloud.story import sold_out
 from spillway.project import Project
 from spillway.stage import LOCAL, Stage, running_local_stage, stage_named
+from spillway.terminal import Steps
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient

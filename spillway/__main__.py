@@ -90,7 +90,7 @@ def main() -> None:
         # AWS refused, or could not be reached: a sentence says so better than a traceback.
         if not type(error).__module__.startswith("botocore"):
             raise
-        from spillway.aws_errors import explained
+        from spillway.stage import explained
 
         _end(explained(error))
 

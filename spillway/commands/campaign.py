@@ -17,9 +17,8 @@ from spillway.preflight.built_pages import mean_product_weight, page_refresh, pa
 from spillway.preflight.campaign import FOUNDING_STORY, Campaign, Shape, rates_per_s, trace
 from spillway.preflight.forecast import Asked, forecast
 from spillway.preflight.limits import AccountLimits, Limits, Origin, read_limits
-from spillway.preflight.prices import Measured
 from spillway.preflight.reports import show, tell_story
-from spillway.preflight.usage import usage
+from spillway.preflight.usage import Measured, usage
 from spillway.project import Project
 from spillway.stage import stage_named
 

@@ -1,16 +1,16 @@
 """Exchange the catalogue with other services: `spillway import` and `spillway feed`."""
 
 import gc
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from spillway.commands.options import Choice
-from spillway.commands.progress import SharedWork
 from spillway.errors import BadInput
 from spillway.importing.generic_csv import read_plain
 from spillway.importing.imported import Export
@@ -19,8 +19,9 @@ from spillway.importing.merchant_feed import read_merchant_feed
 from spillway.importing.reading import ReadOptions
 from spillway.importing.shopify import read_shopify
 from spillway.importing.woocommerce import read_woocommerce
-from spillway.pluralize import pluralize
 from spillway.project import Project
+from spillway.sitegen.parallel import WorkerPool, chunks_of
+from spillway.terminal import Show, pluralize, terminal_bar
 
 if TYPE_CHECKING:
     from chalicelib.domain.product import Product
@@ -220,3 +221,47 @@ def _write_feed(file: Path, text: str) -> None:
         raise BadInput(
             f"--output {file}: {error.strerror}", hint="name a file in an existing folder"
         ) from error
+
+
+# A bar that disappears sooner only flickers.
+PROGRESS_AFTER_S = 1.0
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class SharedWork:
+    """Do work on all cores; each phase shows a bar from one second after the command's start."""
+
+    def __init__(
+        self,
+        *,
+        clock_s: Callable[[], float] = time.monotonic,
+        bar: Callable[[str], AbstractContextManager[Show]] | None = None,
+        pool: WorkerPool | None = None,
+    ) -> None:
+        """Start the clock.
+
+        Args:
+            clock_s: Returns the time, in seconds.
+            bar: Opens a bar with the words beside it; the context yields what moves it.
+            pool: The processes.
+        """
+        self._clock_s = clock_s
+        self._bar = bar or terminal_bar
+        self._pool = pool or WorkerPool()
+        self._started_s = clock_s()
+
+    def __call__(self, work: Callable[[Sequence[T]], R], things: Sequence[T], what: str) -> list[R]:
+        """Return the result of `work` for each part of `things`, in their order; `what` names the phase."""
+        chunks = chunks_of(things)
+        with ExitStack() as stack:
+            show: Show | None = None
+
+            def progress(begun: int) -> None:
+                nonlocal show
+                if show is None and self._clock_s() - self._started_s >= PROGRESS_AFTER_S:
+                    show = stack.enter_context(self._bar(what))
+                if show is not None:
+                    show(begun / len(chunks))
+
+            return self._pool.map_batches(work, chunks, progress=progress)

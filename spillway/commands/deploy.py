@@ -8,17 +8,17 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from spillway.commands.options import Choice
-from spillway.deploy.change_set import ChangeSet
 from spillway.deploy.checks import SesIdentity
 from spillway.deploy.operator_policy import Part, operator_policy
 from spillway.deploy.package import contents, package, packaged
 from spillway.deploy.runtimes import described
 from spillway.deploy.stack import Outcome, adopt, deploy
+from spillway.deploy.template import ChangeSet
 from spillway.errors import BadInput
 from spillway.operate.teardown import Teardown, destroy, plan_destruction
-from spillway.pluralize import pluralize
 from spillway.project import Project
 from spillway.stage import LOCAL, Stage, region_in, require_stage_name, stage_named
+from spillway.terminal import pluralize
 
 DEFAULT_STAGE = "production"
 EXAMPLES = {

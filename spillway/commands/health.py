@@ -13,9 +13,8 @@ from chalicelib.domain.autopilot import Bounds, Control
 from chalicelib.domain.sending_limits import Cohort
 from chalicelib.settings import clock_ms
 from spillway.commands.options import Choice, json_option, stage_option
-from spillway.operate.autopilot import Log, run
 from spillway.operate.doctor import Examined, Finding, Result, examine
-from spillway.operate.state import QUEUES, StageState, state_of
+from spillway.operate.state import QUEUES, Log, StageState, run, state_of
 from spillway.project import Project
 from spillway.stage import stage_named
 

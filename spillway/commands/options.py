@@ -6,8 +6,8 @@ from difflib import get_close_matches
 
 import click
 
-from spillway.pluralize import pluralize
 from spillway.project import LOCAL_STAGE
+from spillway.terminal import pluralize
 
 stage_option = click.option(
     "--stage",

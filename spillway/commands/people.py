@@ -21,15 +21,14 @@ from chalicelib.settings import clock_ms
 from spillway.commands.options import json_option, stage_option
 from spillway.errors import BadInput, WorkFailed
 from spillway.importing.table import read_bytes
+from spillway.merchant.people import AccessLog, Facts, Line, People, Person, entry_lines, read_access, when
+from spillway.merchant.reasons import explain
+from spillway.merchant.rows import PeopleTables
 from spillway.merchant.stock_import import require_sku
-from spillway.pluralize import pluralize
 from spillway.private_file import private_file
 from spillway.project import Project
 from spillway.stage import Stage, stage_named
-from spillway.waitlist.people import AccessLog, People, Person, read_access
-from spillway.waitlist.reasons import explain
-from spillway.waitlist.rows import PeopleTables
-from spillway.waitlist.timeline import Facts, Line, entry_lines, when
+from spillway.terminal import pluralize
 
 WIDTH_MAX = 120
 TIME_WIDTH = len("2026-05-17 09:30:00Z") + 2

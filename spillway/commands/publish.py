@@ -9,15 +9,14 @@ from rich.progress import Progress, TaskID
 
 from chalicelib.settings import clock_ms
 from spillway.commands.options import show_left_out, skip_broken_pictures_option, stage_option
-from spillway.commands.progress import progress_bar
 from spillway.merchant.stock_import import typed_move
-from spillway.pluralize import pluralize
 from spillway.project import Project
 from spillway.publish.plan import Kept, Manifest, Plan, Reason
 from spillway.publish.run import Published, plan_publish, run_publish
 from spillway.publish.sources import LoadedSite, choose_kept, load_folder, load_kept
 from spillway.publish.target import PublishTarget, publish_target
 from spillway.stage import Stage, stage_named
+from spillway.terminal import pluralize, progress_bar
 
 REASONS = {
     Reason.NEW: "new",

@@ -17,10 +17,10 @@ from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.dead_letters import DeadLetter, DeadLetters, Redriven
 from spillway.merchant.email_previews import Sample, samples
 from spillway.operate.state import QUEUES
-from spillway.pluralize import pluralize
 from spillway.project import Project
 from spillway.sitegen.site import build
 from spillway.stage import Stage, stage_named
+from spillway.terminal import pluralize
 
 REASON_CHARS_MAX = 200
 SHOWN_MAX = 20

@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING
 import click
 
 from spillway.commands.options import show_left_out, skip_broken_pictures_option
-from spillway.demo.terminal import StopRequested, interruptible
 from spillway.errors import BadInput
 from spillway.local_cloud.record import LAMBDA_INVOCATIONS_MAX
-from spillway.pluralize import pluralize
 from spillway.project import Project
 from spillway.sitegen.cache import Report, UpToDate, ended_sales
+from spillway.terminal import StopRequested, interruptible, pluralize
 
 if TYPE_CHECKING:
-    from spillway.demo.demo import DemoSettings, RunningDemo
+    from spillway.local_cloud.demo import DemoSettings, RunningDemo
     from spillway.sitegen.release import Release
 
 PORT_MAX = 65_535 - 2
@@ -148,7 +147,7 @@ def demo_command(
     try:
         with interruptible():
             # Imported here: Ctrl-C works while it loads, which takes a moment.
-            from spillway.demo.demo import DemoSettings
+            from spillway.local_cloud.demo import DemoSettings
 
             _run_demo(project, DemoSettings(port, fresh, not lenient, invocations_max), check=check)
     except StopRequested as stop:
@@ -165,9 +164,9 @@ def _run_demo(project: Project, settings: "DemoSettings", *, check: bool) -> Non
     """
     from rich.console import Console
 
-    from spillway.demo.demo import running_demo
-    from spillway.demo.story import check_story
-    from spillway.demo.terminal import Steps
+    from spillway.local_cloud.demo import running_demo
+    from spillway.local_cloud.story import check_story
+    from spillway.terminal import Steps
 
     console = Console(highlight=False, soft_wrap=True)
     steps = Steps(console)
@@ -182,7 +181,7 @@ def _run_demo(project: Project, settings: "DemoSettings", *, check: bool) -> Non
 def _welcome(shop: "RunningDemo") -> str:
     from rich.markup import escape
 
-    from spillway.demo.story import sold_out
+    from spillway.local_cloud.story import sold_out
     from spillway.merchant.stock_import import typed
 
     addresses = f"\n  The shop   {shop.settings.shop_url}/\n  The inbox  {shop.settings.inbox_url}/\n"

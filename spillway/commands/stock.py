@@ -16,9 +16,9 @@ from chalicelib.tables.products import stocked_with
 from spillway.commands.options import json_option, stage_option
 from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.stock_import import SkuIndex, not_sold, require_sku, typed
-from spillway.pluralize import pluralize
 from spillway.project import Project
 from spillway.stage import Stage, stage_named
+from spillway.terminal import pluralize
 
 if TYPE_CHECKING:
     from spillway.merchant.stock_import import Change, LineMistake, StockImport

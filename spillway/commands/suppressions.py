@@ -28,9 +28,9 @@ from spillway.merchant.suppressions import (
     with_line,
     write_suppressions,
 )
-from spillway.pluralize import pluralize
 from spillway.project import Project
 from spillway.stage import Stage, stage_named
+from spillway.terminal import pluralize
 
 if TYPE_CHECKING:
     from types_boto3_sesv2 import SESV2Client

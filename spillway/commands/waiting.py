@@ -13,7 +13,6 @@ from chalicelib.domain.entry import shards_of
 from chalicelib.domain.wave import EVERYONE, WAVE_PAUSE_MIN_MAX, WavePolicy
 from chalicelib.settings import clock_ms
 from spillway.commands.options import json_option, stage_option
-from spillway.commands.progress import progress_bar
 from spillway.errors import BadInput
 from spillway.merchant.stock_import import require_sku, require_sold, typed_move
 from spillway.merchant.waitlist_report import (
@@ -25,9 +24,9 @@ from spillway.merchant.waitlist_report import (
     in_line,
     write_csv,
 )
-from spillway.pluralize import pluralize
 from spillway.project import Project
 from spillway.stage import stage_named
+from spillway.terminal import pluralize, progress_bar
 
 if TYPE_CHECKING:
     from rich.table import Table

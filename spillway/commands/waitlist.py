@@ -17,18 +17,17 @@ from chalicelib.tables.products import DomainListsTable
 from chalicelib.tables.suppressions import SuppressionsTable
 from spillway.commands.options import Choice, json_option, stage_option
 from spillway.commands.people import access_log, digest_of
-from spillway.commands.progress import progress_bar
 from spillway.errors import BadInput, WorkFailed
 from spillway.importing.table import read_table
 from spillway.local_cloud.local_cloud import make_private
+from spillway.merchant import intake
+from spillway.merchant.export_rows import Asked, Column, Outcome, Tool, read_rows
+from spillway.merchant.intake import Move, Moved, waiting
+from spillway.merchant.rows import PeopleTables
 from spillway.merchant.stock_import import require_sku, require_sold
-from spillway.pluralize import pluralize
 from spillway.project import Project
 from spillway.stage import Stage, stage_named
-from spillway.waitlist import intake
-from spillway.waitlist.export_rows import Asked, Column, Outcome, Tool, read_rows
-from spillway.waitlist.intake import Move, Moved, waiting
-from spillway.waitlist.rows import PeopleTables
+from spillway.terminal import pluralize, progress_bar
 
 MISTAKES_SHOWN_MAX = 20
 now_option = click.option("--notify-now", is_flag=True, help="Email people at once if the SKU is in stock.")

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from spillway.deploy.change_set import (
+from spillway.deploy.package import Package
+from spillway.deploy.template import (
     Change,
     ChangeSet,
     import_template,
     is_empty,
     parameters_for,
+    require_region,
     resources_to_import,
 )
-from spillway.deploy.package import Package
-from spillway.deploy.template import require_region
 from spillway.errors import BadInput, WorkFailed
 from spillway.stage import Stage
 

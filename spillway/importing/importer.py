@@ -14,11 +14,11 @@ from spillway.importing.planning import Changed, Plan, ShopBefore, plan_import
 from spillway.importing.reading import ReadOptions
 from spillway.importing.shop_files import Moved, Record, read_shop_files
 from spillway.importing.writing import carry_out
-from spillway.pluralize import pluralize
 from spillway.project import Project
 from spillway.sitegen.reading.locales import money_format
 from spillway.sitegen.reading.product_file import ProductFile
 from spillway.sitegen.reading.redirects import written_redirects
+from spillway.terminal import pluralize
 
 _NAMES_SHOWN_MAX = 5
 _KINDS_SHOWN_MAX = 30

@@ -32,7 +32,7 @@ from spillway.importing.reading import (
     weight_g_of,
 )
 from spillway.importing.table import decoded, read_bytes, read_table, refuse_other
-from spillway.pluralize import pluralize
+from spillway.terminal import pluralize
 
 _GOOGLE = "{http://base.google.com/ns/1.0}"
 _OPTIONS = ("color", "size", "material", "pattern", "age_group", "gender")

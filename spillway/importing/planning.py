@@ -18,10 +18,10 @@ from spillway.importing.judging import Judged, Judgement, gone_pages, judge, sta
 from spillway.importing.names import category_slugs
 from spillway.importing.normalize import Taken, TakenProduct
 from spillway.importing.shop_files import Moved, Record, ShopFile, digest, heirs, with_skus
-from spillway.pluralize import pluralize
 from spillway.sitegen.reading.product_file import ProductFile
 from spillway.sitegen.reading.redirects import Redirect, source_problem
 from spillway.sitegen.reading.slugs import CATEGORIES_MAX
+from spillway.terminal import pluralize
 
 
 @dataclass(frozen=True, slots=True)

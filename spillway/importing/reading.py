@@ -14,7 +14,7 @@ from spillway.importing.description import Body, markdown_of
 from spillway.importing.html_text import html_of
 from spillway.importing.imported import ImportedProduct, NotTaken, PriceReader, PriceRefused, Share, alone
 from spillway.importing.table import Row, Table
-from spillway.pluralize import pluralize
+from spillway.terminal import pluralize
 
 T = TypeVar("T")
 

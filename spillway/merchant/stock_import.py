@@ -36,8 +36,8 @@ from chalicelib.services.availability import Availabilities, when_sold_out
 from chalicelib.tables.products import TRANSACTION_PRODUCTS_MAX, ProductsTable
 from chalicelib.tables.shards import ShardsTable
 from spillway.errors import BadInput
-from spillway.pluralize import pluralize
 from spillway.stage import LOCAL
+from spillway.terminal import pluralize
 
 SIMILAR_SHOWN_MAX = 3
 SIMILAR_SHARE_MIN = 0.75

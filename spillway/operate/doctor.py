@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from spillway.aws_errors import POLICY, missing_right
 from spillway.deploy.checks import Record, StackSettings
 from spillway.deploy.template import require_region
 from spillway.errors import BadInput, SpillwayError
@@ -22,6 +21,7 @@ from spillway.operate.findings import (
     good,
     unknown,
 )
+from spillway.stage import POLICY, missing_right
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient

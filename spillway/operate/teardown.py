@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from spillway.deploy.change_set import KEEPS_DATA
+from spillway.deploy.template import KEEPS_DATA
 from spillway.errors import BadInput, WorkFailed
 from spillway.stage import Stage
 

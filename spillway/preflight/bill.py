@@ -1,16 +1,92 @@
 """A campaign's bill: each amount times its price, with and without free allowances, and with a flat plan.
 
-It also compares the founding story's bill with today's: a million visitors in an hour.
+Prices are those of us-east-1 on `AS_OF`, each with the page to check it against; change the date with the
+figures. AWS's own bill is authoritative. The founding story's bill is compared with today's: a million
+visitors in an hour.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 
 from spillway.preflight.built_pages import HEAD_BYTES, PageRefresh
 from spillway.preflight.campaign import FOUNDING_STORY
-from spillway.preflight.prices import FLAT_PLANS, PRICES, FlatPlan, Item, Price
-from spillway.preflight.usage import Used
+from spillway.preflight.usage import Item, Used
+
+AS_OF = date(2026, 11, 23)
+REGION = "us-east-1"
+GIB = 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A price of `usd` for each `per` units; `free` units a month are free, also after the first year."""
+
+    item: Item
+    usd: float
+    per: float
+    unit: str
+    source: str
+    free: float = 0.0
+
+    def of(self, amount: float, *, free_tier: bool) -> float:
+        """Return the cost of `amount` units, in dollars."""
+        charged = max(0.0, amount - self.free) if free_tier else amount
+        return charged / self.per * self.usd
+
+
+_CLOUDFRONT = "https://aws.amazon.com/cloudfront/pricing/pay-as-you-go/"
+_S3 = "https://aws.amazon.com/s3/pricing/"
+_LAMBDA = "https://aws.amazon.com/lambda/pricing/"
+_SQS = "https://aws.amazon.com/sqs/pricing/"
+_SECRETS = "https://aws.amazon.com/secrets-manager/pricing/"
+_CLOUDWATCH = "https://aws.amazon.com/cloudwatch/pricing/"
+_DYNAMODB = "https://aws.amazon.com/dynamodb/pricing/on-demand/"
+
+PRICES = {
+    price.item: price
+    for price in (
+        Price(Item.CDN_BYTES, 0.085, GIB, "GiB out, North America and Europe", _CLOUDFRONT, free=1024 * GIB),
+        Price(Item.CDN_REQUESTS, 0.0100, 10_000, "10,000 HTTPS requests", _CLOUDFRONT, free=10e6),
+        Price(Item.INVALIDATIONS, 0.005, 1, "path", _CLOUDFRONT, free=1_000),
+        Price(Item.S3_READS, 0.0004, 1_000, "1,000 GET", _S3),
+        Price(Item.S3_WRITES, 0.005, 1_000, "1,000 PUT", _S3),
+        Price(Item.S3_STORAGE, 0.023, GIB, "GiB and month", _S3),
+        Price(Item.API_CALLS, 3.50, 1e6, "million REST calls", "https://aws.amazon.com/api-gateway/pricing/"),
+        Price(Item.LAMBDA_CALLS, 0.20, 1e6, "million calls", _LAMBDA, free=1e6),
+        Price(Item.LAMBDA_TIME, 0.0000133334, 1, "GB-second, arm64", _LAMBDA, free=400_000),
+        Price(Item.LAMBDA_READY, 0.0000033334, 1, "GB-second kept ready, arm64", _LAMBDA),
+        Price(Item.WRITE_UNITS, 0.625, 1e6, "million write units", _DYNAMODB),
+        Price(Item.READ_UNITS, 0.125, 1e6, "million read units", _DYNAMODB),
+        Price(Item.TABLE_STORAGE, 0.25, GIB, "GiB and month", _DYNAMODB, free=25 * GIB),
+        Price(Item.QUEUE_REQUESTS, 0.40, 1e6, "million requests", _SQS, free=1e6),
+        Price(Item.NOTICES, 0.50, 1e6, "million published", "https://aws.amazon.com/sns/pricing/", free=1e6),
+        Price(Item.EMAILS, 0.10, 1_000, "1,000 emails", "https://aws.amazon.com/ses/pricing/"),
+        Price(Item.SECRET_READS, 0.05, 10_000, "10,000 calls", _SECRETS),
+        Price(Item.LOG_BYTES, 0.50, GIB, "GiB taken in", _CLOUDWATCH, free=5 * GIB),
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class FlatPlan:
+    """A CloudFront plan at one price a month; past its allowance, CloudFront may slow the shop down."""
+
+    name: str
+    usd_per_month: float
+    requests_per_month: float
+    bytes_per_month: float
+
+
+# https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/flat-rate-pricing-plan.html
+FLAT_PLANS = (
+    FlatPlan("Free", 0, 1e6, 100 * GIB),
+    FlatPlan("Pro", 15, 10e6, 50 * 1024 * GIB),
+    FlatPlan("Business", 200, 125e6, 50 * 1024 * GIB),
+    FlatPlan("Premium", 1000, 500e6, 50 * 1024 * GIB),
+)
+
 
 # The founding shop reported about $200 for its flood, $0.07 of it for Lambda and DynamoDB.
 THEN_TOTAL_USD = 200.0

@@ -9,8 +9,9 @@ from itertools import accumulate
 from rich.console import Console
 from rich.table import Table
 
-from spillway.pluralize import pluralize
 from spillway.preflight.bill import (
+    AS_OF,
+    PRICES,
     Bill,
     refresh_usd,
     story,
@@ -20,8 +21,9 @@ from spillway.preflight.bill import (
 )
 from spillway.preflight.built_pages import PageRefresh, PageWeight
 from spillway.preflight.forecast import Forecast, Row
-from spillway.preflight.prices import AS_OF, PRICES, Item
 from spillway.preflight.simulation import Run
+from spillway.preflight.usage import Item
+from spillway.terminal import pluralize
 
 PIPE_COLUMNS = 160
 

@@ -28,8 +28,7 @@ from spillway.preflight.cloud_model import (
     fan_out_s,
 )
 from spillway.preflight.limits import Limits
-from spillway.preflight.prices import Measured, Step
-from spillway.preflight.usage import MEMORY_MB
+from spillway.preflight.usage import MEMORY_MB, Measured, Step
 
 # People's behaviour: assumptions, not measurements.
 SIGNUP_AFTER_S_MEAN = 40.0  # a shopper reads the page before sending its form

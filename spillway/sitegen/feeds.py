@@ -23,9 +23,9 @@ from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.storefront.choices import Choice, choices_of, option_kinds
 from chalicelib.storefront.theme import Edition, ShippingPolicy
-from spillway.pluralize import pluralize
 from spillway.project import Project
 from spillway.sitegen.reading.toml_input import InputError
+from spillway.terminal import pluralize
 
 ATOM_ENTRIES_MAX = 20
 

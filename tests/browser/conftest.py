@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 from chalicelib.domain.tokens import DAY_MS, FormStamps, Offer
 from chalicelib.settings import clock_ms, read_keys
-from spillway.demo.shopper import Email, Shopper
+from spillway.local_cloud.shopper import Email, Shopper
 from spillway.stage import stage_named
 from tests.browser.watch import Watch
 from tests.end_to_end.demo import DemoProcess, checkout, free_ports, open_demo

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from chalicelib.domain.tokens import PERIOD_DAYS, VALID_DAYS
-from spillway.demo.shopper import Shopper
+from spillway.local_cloud.shopper import Shopper
 from tests.browser.conftest import PHONE, NewPerson, NewWindow, stamped
 from tests.browser.kinds import BAD_ADDRESS
 from tests.browser.watch import Watch

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chalicelib.domain.entry import Arrival, EntryState, position_of
-from spillway.waitlist.people import Access, AccessLog, read_access
-from spillway.waitlist.rows import EntryRows, Newcomer, Proof
+from spillway.merchant.people import Access, AccessLog, read_access
+from spillway.merchant.rows import EntryRows, Newcomer, Proof
 from tests.contract.conftest import Tables
 from tests.support.aws import create_table
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from spillway.demo.shopper import until
 from spillway.errors import BadInput
 from spillway.local_cloud import processes
+from spillway.local_cloud.shopper import until
 from spillway.project import Project
 from tests.support.uploaded import made_package
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import httpx
 import pytest
 
-from spillway.demo.shopper import Shopper
+from spillway.local_cloud.shopper import Shopper
 from spillway.project import Project
 from tests.end_to_end.demo import DemoProcess, checkout, free_ports, open_demo
 

@@ -11,7 +11,7 @@ from chalicelib.domain.stock import Availability, AvailabilityEvent
 from chalicelib.services.availability import Availabilities
 from chalicelib.settings import clock_ms
 from chalicelib.tables.products import ProductsTable
-from spillway.demo.shopper import until
+from spillway.local_cloud.shopper import until
 from spillway.stage import Stage, stage_named
 from tests.end_to_end.demo import checkout, free_ports, open_demo
 from tests.end_to_end.test_workers_killed import SKU, join

@@ -17,7 +17,7 @@ from chalicelib.services.availability import Availabilities
 from chalicelib.settings import clock_ms
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.products import ProductsTable
-from spillway.demo.shopper import until
+from spillway.local_cloud.shopper import until
 from spillway.stage import Stage, stage_named
 from tests.end_to_end.demo import MARK, DemoProcess, checkout, free_ports, open_demo
 

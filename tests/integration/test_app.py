@@ -24,7 +24,7 @@ from chalicelib.domain.tokens import DAY_MS, PERIOD_DAYS, VALID_DAYS, FormStamps
 from chalicelib.http.responses import problem_of
 from chalicelib.tables.products import DomainListsTable
 from chalicelib.tables.shards import Notified, ShardsTable
-from spillway.demo.shopper import forms_of
+from spillway.local_cloud.shopper import forms_of
 from spillway.sitegen.release import Release
 from tests.support.aws import create_table
 from tests.support.moto_server import AwsDoor, aws_door

@@ -20,12 +20,12 @@ from chalicelib.settings import Keys, clock_ms
 from spillway.__main__ import cli
 from spillway.commands import stock, suppressions, waiting
 from spillway.errors import BadInput, WorkFailed
+from spillway.merchant.people import read_access
 from spillway.merchant.waitlist_report import Demand
 from spillway.operate.state import QUEUES
 from spillway.project import Project
 from spillway.sitegen.release import Release
 from spillway.stage import Stage
-from spillway.waitlist.people import read_access
 from tests.conftest import free_port
 from tests.support.aws import REGION
 from tests.support.aws_models import check_request

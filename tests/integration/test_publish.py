@@ -9,8 +9,8 @@ import pytest
 from chalicelib.domain.product import root_of
 from chalicelib.domain.tokens import PERIOD_DAYS, FormStamps, Offer
 from chalicelib.tables.products import ProductsTable
-from spillway.demo.shopper import forms_of
 from spillway.errors import BadInput, WorkFailed
+from spillway.local_cloud.shopper import forms_of
 from spillway.publish.s3 import Request
 from spillway.publish.sources import load_folder, source_key
 from spillway.sitegen.release import Release

@@ -15,8 +15,7 @@ import pytest
 from spillway.preflight.bill import bill, refresh_usd, story
 from spillway.preflight.built_pages import mean_product_weight, page_refresh
 from spillway.preflight.campaign import FOUNDING_STORY
-from spillway.preflight.prices import Measured
-from spillway.preflight.usage import usage
+from spillway.preflight.usage import Measured, usage
 from spillway.project import Project
 from spillway.sitegen.release import Kind, Release
 from spillway.sitegen.site import build

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from spillway.commands.progress import SharedWork
+from spillway.commands.catalogue import SharedWork
 from spillway.importing.reading import ReadOptions
 from spillway.importing.shopify import read_shopify
 from spillway.sitegen.parallel import WorkerPool

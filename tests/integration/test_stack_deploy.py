@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from spillway.deploy.change_set import Change, ChangeSet, import_template, resources_to_import
 from spillway.deploy.package import Package
 from spillway.deploy.stack import Outcome, adopt, deploy
+from spillway.deploy.template import Change, ChangeSet, import_template, resources_to_import
 from spillway.errors import BadInput, WorkFailed
 from spillway.local_cloud.record import CloudRecord
 from spillway.operate.teardown import destroy, plan_destruction

@@ -14,9 +14,9 @@ from chalicelib.domain.address import Address
 from spillway.__main__ import cli
 from spillway.commands import suppressions
 from spillway.errors import BadInput, SpillwayError, WorkFailed
+from spillway.merchant.people import read_access
 from spillway.project import Project
 from spillway.sitegen.release import Release
-from spillway.waitlist.people import read_access
 from tests.integration.test_merchant_commands import SmallStage
 from tests.support.aws import REGION
 from tests.support.clock import Clock

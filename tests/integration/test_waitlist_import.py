@@ -16,12 +16,12 @@ from chalicelib.domain.entry import Arrival, Reaction
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import WavePolicy
 from spillway.errors import BadInput
+from spillway.merchant.export_rows import Asked, Column, ExportRow, Outcome, Tool, in_order
+from spillway.merchant.intake import Decision, available, decide, write, write_details
+from spillway.merchant.reasons import Verdict
+from spillway.merchant.rows import EntryRows
 from spillway.merchant.waitlist_report import in_line
 from spillway.sitegen.release import Release
-from spillway.waitlist.export_rows import Asked, Column, ExportRow, Outcome, Tool, in_order
-from spillway.waitlist.intake import Decision, available, decide, write, write_details
-from spillway.waitlist.reasons import Verdict
-from spillway.waitlist.rows import EntryRows
 from tests.support.clock import Clock
 from tests.support.people import export, here, react, stored, why
 from tests.support.shop import TestShop

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from chalicelib.domain.entry import Arrival, Reaction
 from chalicelib.domain.stock import Availability
+from spillway.merchant.intake import Move, Moved
+from spillway.merchant.rows import EntryRows
 from spillway.merchant.waitlist_report import demand, in_line
 from spillway.sitegen.release import Release
-from spillway.waitlist.intake import Move, Moved
-from spillway.waitlist.rows import EntryRows
 from tests.support.clock import Clock
 from tests.support.people import react, stored
 from tests.support.shop import TestShop

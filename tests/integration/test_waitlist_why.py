@@ -11,10 +11,10 @@ from chalicelib.domain.feedback import Feedback, FeedbackState
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import WavePolicy
 from chalicelib.tables.sending.deliverability import DeliverabilityTable
+from spillway.merchant.intake import Move
+from spillway.merchant.people import People
+from spillway.merchant.reasons import Verdict
 from spillway.sitegen.release import Release
-from spillway.waitlist.intake import Move
-from spillway.waitlist.people import People
-from spillway.waitlist.reasons import Verdict
 from tests.support.clock import Clock
 from tests.support.dynamodb import MemoryDynamoDb
 from tests.support.people import people_tables, why

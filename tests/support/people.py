@@ -9,11 +9,11 @@ from chalicelib.tables.entries import entry_from
 from chalicelib.tables.sending.deliverability import DeliverabilityTable
 from chalicelib.tables.suppressions import ShoppersTable
 from spillway.importing.table import read_table
-from spillway.waitlist.export_rows import Asked, ExportRow, read_rows
-from spillway.waitlist.intake import Here
-from spillway.waitlist.people import People
-from spillway.waitlist.reasons import Explanation, explain
-from spillway.waitlist.rows import EntryRows, PeopleTables
+from spillway.merchant.export_rows import Asked, ExportRow, read_rows
+from spillway.merchant.intake import Here
+from spillway.merchant.people import People
+from spillway.merchant.reasons import Explanation, explain
+from spillway.merchant.rows import EntryRows, PeopleTables
 from tests.support.containers import container_with
 from tests.support.shop import IDENTITY_KEY, TestShop
 

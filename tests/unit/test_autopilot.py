@@ -12,7 +12,7 @@ from chalicelib.domain.autopilot import CONTROL_OF, Action, Bounds, Control, Dec
 from chalicelib.services.autopilot import Autopilot, CloudActionLog, Resources
 from chalicelib.tables.sending import AlertStateTable
 from spillway.errors import BadInput
-from spillway.operate.autopilot import Log, resources_of, run
+from spillway.operate.state import Log, resources_of, run
 from tests.support.aws import template
 from tests.support.log_lines import logged
 from tests.support.stubbed_stage import Client, FakeStage, stage, waiting, well

@@ -2,7 +2,7 @@
 
 import pytest
 
-from spillway.demo.shopper import Field, Form, forms_of
+from spillway.local_cloud.shopper import Field, Form, forms_of
 
 PAGE = """
 <form action="/search"><input name="q" value="coat"><button name="go" value="1">Go</button></form>

@@ -9,9 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from spillway.local_cloud.inbox_app import inbox
 from spillway.local_cloud.inbox_emails import Mailbox
-from spillway.local_cloud.relay import Relay
+from spillway.local_cloud.web_apps import Relay, inbox
 
 SENT_AT = datetime(2026, 5, 17, 9, 30, tzinfo=UTC)
 BULK = "/v2/email/outbound-bulk-emails"

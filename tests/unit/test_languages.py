@@ -19,8 +19,8 @@ from chalicelib.storefront.localization import Texts
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.theme import Theme
 from spillway.__main__ import cli
-from spillway.demo.shopper import until
 from spillway.errors import BadInput
+from spillway.local_cloud.shopper import until
 from spillway.project import DEFAULT_THEME, Project
 from spillway.sitegen.cache import UpToDate, is_settled, signature_of
 from spillway.sitegen.reading.loading import load_catalogue

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from spillway.local_cloud.relay import Relay, front
+from spillway.local_cloud.web_apps import Relay, front
 
 SHOP = "http://127.0.0.1:8000"
 DOMAIN = "d123.cloudfront.net"

@@ -6,8 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from spillway.__main__ import cli
-from spillway.pluralize import pluralize
 from spillway.project import Project
+from spillway.terminal import pluralize
 from tests.support.small_shop import make_small_shop
 
 

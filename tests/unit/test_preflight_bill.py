@@ -11,6 +11,10 @@ from chalicelib.storefront.renderer import Renderer
 from loadtests.throttle import API_STAGE
 from spillway.errors import BadInput
 from spillway.preflight.bill import (
+    AS_OF,
+    FLAT_PLANS,
+    GIB,
+    PRICES,
     Bill,
     Part,
     bill,
@@ -31,7 +35,6 @@ from spillway.preflight.built_pages import (
     page_weight,
 )
 from spillway.preflight.campaign import FOUNDING_STORY, Campaign, trace
-from spillway.preflight.prices import AS_OF, FLAT_PLANS, GIB, PRICES, Item, Measured, Step, StepFigures
 from spillway.preflight.usage import (
     API_PAGE_BYTES,
     FORM_ANSWER_BYTES,
@@ -39,6 +42,10 @@ from spillway.preflight.usage import (
     QUEUE_BATCH,
     SMALL_PAGE_BYTES,
     STREAM_BATCH,
+    Item,
+    Measured,
+    Step,
+    StepFigures,
     Used,
     usage,
 )

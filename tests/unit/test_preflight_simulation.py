@@ -18,9 +18,8 @@ from spillway.preflight.cloud_model import (
     emails_per_s_needed,
 )
 from spillway.preflight.limits import Limits, Origin
-from spillway.preflight.prices import Measured, Step, StepFigures
 from spillway.preflight.simulation import Resource, Run, simulate
-from spillway.preflight.usage import REGIONAL_CACHES
+from spillway.preflight.usage import REGIONAL_CACHES, Measured, Step, StepFigures
 from tests.support.queueing import concurrency_max, erlang_b, erlang_c, littles_law, md1_wait_s
 
 SMALL = Campaign(visitors=20_000, over_s=600, peak_factor=3, signup_rate=0.1)

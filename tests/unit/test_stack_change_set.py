@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from spillway.deploy.change_set import Change, ChangeSet, is_empty, parameters_for
 from spillway.deploy.stack import NO_REASON, failures
+from spillway.deploy.template import Change, ChangeSet, is_empty, parameters_for
 from spillway.errors import BadInput
 
 DECLARED = [

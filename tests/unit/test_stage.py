@@ -10,12 +10,11 @@ from botocore.exceptions import (
     UnauthorizedSSOTokenError,
 )
 
-from spillway.aws_errors import explained, missing_right
-from spillway.deploy.change_set import parameters_for
+from spillway.deploy.template import parameters_for
 from spillway.errors import BadInput
 from spillway.local_cloud.record import CloudRecord
 from spillway.project import Project
-from spillway.stage import local_stage, region_in, stage_named
+from spillway.stage import explained, local_stage, missing_right, region_in, stage_named
 from tests.support.aws import ROOT
 from tests.support.stubbed_stage import Client, FakeStage, error, stage
 

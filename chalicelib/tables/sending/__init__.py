@@ -40,7 +40,7 @@ class Row(StrEnum):
     FEEDBACK = "feedback#"
     """`feedback#MESSAGE#STATE`, an event that was counted, see `deliverability`."""
     ACCESS = "access#"
-    """`access#TIME#ID`, an operator's access to people's data, see `spillway.waitlist.people`."""
+    """`access#TIME#ID`, an operator's access to people's data, see `spillway.merchant.people`."""
 
     def key(self, suffix: str = "") -> dict[str, str]:
         """Return the key of one row."""

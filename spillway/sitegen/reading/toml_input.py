@@ -14,7 +14,7 @@ from typing import Any
 import rtoml
 
 from spillway.errors import BadInput
-from spillway.pluralize import pluralize
+from spillway.terminal import pluralize
 
 _VALUE_LENGTH_MAX = 60
 _PARSER_LINE = re.compile(r"\s*\(at line (\d+), column \d+\)|\s*\(at end of document\)")

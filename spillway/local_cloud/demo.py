@@ -9,22 +9,21 @@ from typing import TYPE_CHECKING
 
 from chalicelib.mail.headers import parse_mailbox
 from chalicelib.settings import clock_ms
-from spillway.demo.terminal import Steps
 from spillway.deploy.package import packaged
 from spillway.deploy.stack import deploy
 from spillway.local_cloud import processes
-from spillway.local_cloud.inbox_app import inbox
 from spillway.local_cloud.inbox_emails import Mailbox
 from spillway.local_cloud.local_cloud import CloudSettings, LocalCloud, erase, local_cloud, make_private
 from spillway.local_cloud.record import LAMBDA_INVOCATIONS_MAX, CloudRecord
-from spillway.local_cloud.relay import Relay, front
 from spillway.local_cloud.servers import BrowserGuard, hosts_of, served
+from spillway.local_cloud.web_apps import Relay, front, inbox
 from spillway.project import Project
 from spillway.publish.run import run_publish
 from spillway.publish.sources import load_folder
 from spillway.publish.target import publish_target
 from spillway.sitegen.reading.loading import load_catalogue
 from spillway.stage import LOCAL, Stage, local_stage
+from spillway.terminal import Steps
 
 if TYPE_CHECKING:
     from types_boto3_sesv2 import SESV2Client

@@ -24,12 +24,12 @@ from chalicelib.services.availability import Availabilities
 from chalicelib.settings import clock_ms, new_id
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.suppressions import SuppressionsTable
-from spillway.demo.demo import RunningDemo
-from spillway.demo.shopper import Shopper, until, waitlist_form
-from spillway.demo.terminal import Steps
 from spillway.errors import WorkFailed
+from spillway.local_cloud.demo import RunningDemo
+from spillway.local_cloud.shopper import Shopper, until, waitlist_form
 from spillway.project import Project
 from spillway.stage import Stage
+from spillway.terminal import Steps
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient

@@ -8,9 +8,7 @@ from chalicelib.domain.entry import Arrival, EntryState
 from chalicelib.domain.feedback import FeedbackState
 from chalicelib.domain.stock import Stock
 from chalicelib.tables.sending.waves import Progress
-from spillway.pluralize import pluralize
-from spillway.waitlist.rows import KnownEntry
-from spillway.waitlist.timeline import (
+from spillway.merchant.people import (
     Facts,
     Line,
     counted_units,
@@ -20,6 +18,8 @@ from spillway.waitlist.timeline import (
     waits_since_ms,
     when,
 )
+from spillway.merchant.rows import KnownEntry
+from spillway.terminal import pluralize
 
 
 class Verdict(StrEnum):

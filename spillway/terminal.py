@@ -1,14 +1,16 @@
-"""The terminal of a long-running command: steps with their duration, and requests to stop."""
+"""Speak to a person at a terminal: numbers in words, steps with durations, bars, and requests to stop."""
 
 import signal
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
     from rich.status import Status
 
 TICK, CROSS = "[green]✓[/]", "[red]✗[/]"
@@ -72,3 +74,40 @@ def interruptible() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def pluralize(count: int, one: str, many: str = "") -> str:
+    """1 product, 2 products, 1,234 products. `many` is where it takes more than an s."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def progress_bar(*, auto_refresh: bool = True) -> "Progress":
+    """Return a bar on standard error that disappears at the end; without a terminal it shows nothing.
+
+    Args:
+        auto_refresh: Draw from a thread. Without it, the bar is drawn when an update asks for it.
+    """
+    # Imported here: a short import does not wait for rich.
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    return Progress(
+        console=console, transient=True, auto_refresh=auto_refresh, disable=not console.is_terminal
+    )
+
+
+# Shows how much of a phase is done, as a fraction from 0 to 1.
+Show = Callable[[float], None]
+
+
+@contextmanager
+def terminal_bar(what: str) -> Iterator[Show]:
+    """Show a bar on standard error; without a terminal, nothing."""
+    if not sys.stderr.isatty():
+        yield lambda fraction: None
+        return
+    # Drawn by hand: a thread that draws would keep other processes from being forked.
+    with progress_bar(auto_refresh=False) as bar:
+        task = bar.add_task(what, total=1.0)
+        yield lambda fraction: bar.update(task, completed=fraction, refresh=True)

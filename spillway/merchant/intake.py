@@ -19,11 +19,11 @@ from chalicelib.domain.address import is_listed, suggest_domain
 from chalicelib.domain.entry import Arrival, EntryState, position_of
 from chalicelib.domain.stock import StockedProduct
 from chalicelib.tables.suppressions import SuppressionsTable
+from spillway.merchant.export_rows import ExportRow, Outcome, in_order
+from spillway.merchant.rows import EntryRows, KnownEntry, Newcomer, Proof, chunks
 from spillway.merchant.stock_import import SkuIndex
 from spillway.merchant.waitlist_report import safe_cell
 from spillway.private_file import private_file
-from spillway.waitlist.export_rows import ExportRow, Outcome, in_order
-from spillway.waitlist.rows import EntryRows, KnownEntry, Newcomer, Proof, chunks
 
 WORKERS = 4
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html

@@ -12,7 +12,7 @@ import httpx
 
 from chalicelib.http.signup import HONEYPOT
 from spillway.errors import WorkFailed
-from spillway.pluralize import pluralize
+from spillway.terminal import pluralize
 
 CHOSEN_TYPES = frozenset({"checkbox", "radio"})
 UNSENT_TYPES = frozenset({"submit", "button", "reset", "image", "file"})

@@ -1,1 +1,0 @@
-"""The whole shop on one machine, and a story that is played in it."""
