@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from spillway.__main__ import cli
-from spillway.demo.shopper import until
 from spillway.errors import BadInput
+from spillway.local_cloud.shopper import until
 from spillway.project import DEFAULT_THEME, Project
 from spillway.sitegen.cache import UpToDate
 from spillway.sitegen.release import Release
