@@ -8,7 +8,7 @@ from urllib.parse import quote
 from chalicelib.domain.email import Email, OutgoingEmail
 from chalicelib.domain.entry import Entry
 from chalicelib.domain.ids import sku_tag
-from chalicelib.domain.product import root_of
+from chalicelib.domain.product import Product, root_of
 from chalicelib.domain.stock import StockedProduct
 from chalicelib.domain.tokens import Links, LinkSubject, Purpose
 from chalicelib.mail.headers import SES_VALUE_CHARS_MAX
@@ -78,7 +78,7 @@ class EmailComposer:
             product=stocked.product,
             variant=stocked.product.variant(entry.sku),
             stock=stocked.stock,
-            action_url=f"{self._shop.base_url}{renderer.edition.localized_path(stocked.product.path)}",
+            action_url=self._variant_url(renderer.edition, stocked.product, entry.sku),
             unsubscribe_url=link,
         )
         headers = self._unsubscribe_headers(link, token)
@@ -109,7 +109,7 @@ class EmailComposer:
             product=stocked.product,
             variant=stocked.product.variant(sku),
             stock=stocked.stock,
-            action_url=f"{self._shop.base_url}{renderer.edition.localized_path(stocked.product.path)}",
+            action_url=self._variant_url(renderer.edition, stocked.product, sku),
             unsubscribe_url=link,
         )
         # A signed link is its own marker: no text of a catalogue can hold it. In HTML, its & is escaped.
@@ -154,6 +154,10 @@ class EmailComposer:
 
     def _unsubscribe_token(self, entry: Entry) -> str:
         return self._links.sign(Purpose.UNSUBSCRIBE, LinkSubject(entry.shopper, entry.sku))
+
+    def _variant_url(self, edition: Edition, product: Product, sku: str) -> str:
+        """Return the address of the product's page with that variant selected."""
+        return f"{self._shop.base_url}{edition.localized_path(product.path)}?sku={quote(sku, safe='')}"
 
     def _url(self, edition: Edition, route: str, token: str) -> str:
         path = f"/api/{route}?token={quote(token, safe='')}"

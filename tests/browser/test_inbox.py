@@ -37,7 +37,7 @@ def test_an_email_is_listed_shown_whole_and_its_link_opens_the_shop(
     with page.context.expect_page() as opened:
         shown.locator("a[href*='/api/confirm']").click()
     expect(opened.value).to_have_url(re.compile(f"^{demo.shop_url}/api/confirm"))
-    expect(opened.value.get_by_role("heading", level=1)).to_contain_text("Not yet confirmed")
+    expect(opened.value.get_by_role("heading", level=1)).to_have_text("Confirm your alert")
 
 
 def test_an_email_cannot_run_a_script_or_reach_the_page_around_it(

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.local_cloud]
 PRODUCT = "/products/field-jacket"
 ADDRESS = "Your email address"
 ASK = "Tell me when it is back"
-CONFIRM = "Yes, put me on the list"
+CONFIRM = "Yes, email me when it is back"
 TABS_MAX = 60
 BUSY = "Many people are asking at this moment. Please try again in a minute."
 HTML = "<!doctype html><title>One moment</title><p>Checking your browser"
@@ -305,7 +305,7 @@ def _confirms(page: Page, person: Shopper, press: "Callable[[Locator], None]") -
     """The email comes; its link opens a page that says how things stand; its button acts."""
     (email,) = person.awaits_emails(1)
     page.goto(email.link("/api/confirm"))
-    expect(page.get_by_role("heading", level=1)).to_contain_text("Not yet confirmed")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Confirm your alert")
     press(page.get_by_role("button", name=CONFIRM))
     expect(page).to_have_url(re.compile(r"/waitlist/confirmed$"))
     expect(page.get_by_role("heading", level=1)).to_have_text("You are on the list")

@@ -1080,8 +1080,8 @@ def test_a_refused_form_is_told_in_the_language_of_its_page(api: Client) -> None
 def test_the_pages_behind_links_are_in_the_language_they_ask_for(api: Client) -> None:
     sign_up(api)
     for path, heading in (
-        (f"/confirm?token={token(Purpose.CONFIRM)}", "Noch nicht bestätigt"),
-        (f"/unsubscribe?token={token(Purpose.UNSUBSCRIBE)}", "Die Liste verlassen?"),
+        (f"/confirm?token={token(Purpose.CONFIRM)}", "Bestätige deine Benachrichtigung"),
+        (f"/unsubscribe?token={token(Purpose.UNSUBSCRIBE)}", "Abmelden?"),
         (
             f"/waitlists?token={cloud.container.links.sign(Purpose.MY_WAITLISTS, LinkSubject(shopper()))}",
             "Deine Listen",
@@ -1155,8 +1155,8 @@ WRITTEN_TO = (
 )
 NO_LINK = ("It may be too old, used already, or have lost a piece", "Vielleicht ist er zu alt, schon benutzt")
 NOT_LEFT_YET = (
-    "You have not left yet: press the button.",
-    "Noch hast du die Liste nicht verlassen: Klick auf den Knopf.",
+    "You are still on the list: press the button to unsubscribe.",
+    "Noch stehst du auf der Liste: Klick auf den Knopf, um dich abzumelden.",
 )
 SENT_ALREADY = (
     "We have sent you the one email you asked for. Nothing more comes unless you ask again",

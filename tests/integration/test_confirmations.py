@@ -248,12 +248,12 @@ def test_one_email_confirms_all_that_one_form_asked_for(shop: TestShop) -> None:
     # The last one is the first message again, as a queue may bring it.
     assert len(shop.sender.sent) == 2
     email = shop.sender.sent[0].email
-    assert email.subject == "Please confirm: tell me when these 2 are back"
+    assert email.subject == "Confirm your alerts: Field Jacket (Slate, M) and 1 more"
     assert re.findall(r"^  (.+)$", email.text, re.MULTILINE) == [
         *("Field Jacket", "Moss, M"),
         *("Field Jacket", "Slate, M"),
     ]
-    assert email.html.count("Field Jacket") == 2
+    assert email.html.count(">Field Jacket<") == 2
     assert shop.links.read(Purpose.CONFIRM, link(shop)).skus == (shop.sku, OTHER)
     seen = shop.waitlist.linked_entries(Purpose.CONFIRM, link(shop))
     assert [one.variant.sku for one in seen if one.variant] == [shop.sku, OTHER]
@@ -907,7 +907,7 @@ def test_an_email_that_they_are_on_the_list_links_to_the_product_and_to_leaving(
         "product": stocked.product,
         "variant": stocked.product.variant("FJ-MOSS-M"),
         "stock": stocked.stock,
-        "action_url": f"{SHOP_URL}/de/products/field-jacket",
+        "action_url": f"{SHOP_URL}/de/products/field-jacket?sku=FJ-MOSS-M",
         "unsubscribe_url": link,
     }
     assert renderer.calls == [("already", "/de", facts)]
@@ -938,7 +938,7 @@ def test_an_email_of_a_restock_is_written_once_for_each_language_and_has_each_on
                 "product": stocked.product,
                 "variant": stocked.product.variant("FJ-MOSS-M"),
                 "stock": stocked.stock,
-                "action_url": f"{SHOP_URL}{root}/products/field-jacket",
+                "action_url": f"{SHOP_URL}{root}/products/field-jacket?sku=FJ-MOSS-M",
                 "unsubscribe_url": leave_link(links, entry, root)[0],
             },
         )

@@ -34,6 +34,7 @@ from tests.support.german_shop import make_german_shop
 from tests.support.small_shop import own_file
 
 BASE = "https://www.heron.example"
+LINKED = "field-jacket?sku=FJ-MOSS-M"
 
 
 @pytest.fixture
@@ -130,9 +131,24 @@ def test_the_theme_carries_every_edition_to_the_cloud(release: Release) -> None:
 @pytest.mark.parametrize(
     ("asked_on", "subject", "says", "looks_at"),
     [
-        ("/products/field-jacket", "Field Jacket (Moss, M) is back", "It is back.", f"{BASE}/products/"),
-        ("/de/products/field-jacket", "Wieder da: Feldjacke (Moos, M)", "wieder da.", f"{BASE}/de/products/"),
-        ("/fr/products/field-jacket", "Field Jacket (Moss, M) is back", "It is back.", f"{BASE}/products/"),
+        (
+            "/products/field-jacket",
+            "Field Jacket (Moss, M) is back",
+            "Field Jacket is back.",
+            f"{BASE}/products/{LINKED}",
+        ),
+        (
+            "/de/products/field-jacket",
+            "Wieder da: Feldjacke (Moos, M)",
+            "Wieder da: Feldjacke.",
+            f"{BASE}/de/products/{LINKED}",
+        ),
+        (
+            "/fr/products/field-jacket",
+            "Field Jacket (Moss, M) is back",
+            "Field Jacket is back.",
+            f"{BASE}/products/{LINKED}",
+        ),
     ],
 )
 def test_emails_are_in_the_language_of_the_page_asked_on(

@@ -1,5 +1,6 @@
 """Emails: whole as text, whole as HTML, safe whatever the catalogue says."""
 
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -9,6 +10,7 @@ from chalicelib.domain.email import Email
 from chalicelib.domain.product import Picture
 from chalicelib.domain.stock import Availability
 from chalicelib.storefront.renderer import Renderer
+from chalicelib.storefront.theme import Theme
 from tests.support.small_shop import THEME
 from tests.unit.test_renderer_pages import EVIL, JACKET, stock, theme
 
@@ -17,14 +19,18 @@ LEAVE = "https://www.heron.example/api/unsubscribe?token=c.d"
 EMAIL_SIZE_BYTES_MAX = 100_000
 
 
-def renderer() -> Renderer:
+def theme_of_emails() -> Theme:
     emails = THEME / "emails"
     texts = {
         f"emails/{file.relative_to(emails).as_posix()}": file.read_text()
         for file in emails.rglob("*")
         if file.is_file()
     }
-    return Renderer(replace(theme(), templates={**theme().templates, **texts}))
+    return replace(theme(), templates={**theme().templates, **texts})
+
+
+def renderer() -> Renderer:
+    return Renderer(theme_of_emails())
 
 
 def confirm() -> Email:
@@ -60,14 +66,14 @@ class Addresses(HTMLParser):
 def test_a_confirmation_asks_for_one_thing_in_both_forms() -> None:
     email = confirm()
 
-    assert email.subject == "Please confirm: tell me when Field Jacket (M) is back"
+    assert email.subject == "Confirm your alert: Field Jacket (M)"
     for body in (email.text, email.html):
-        assert "Not yet confirmed" in body
+        assert "Confirm your alert" in body
+        assert "You are on the list when you have pressed it." in " ".join(body.split())
         assert "72 hours" in body
         assert "3 Quay Street" in body
     assert ACTION in email.text
     assert Addresses(email.html).links == ["https://www.heron.example/", ACTION]
-    assert Addresses(email.html).loads == []
 
 
 def test_an_email_that_it_is_back_says_what_for_how_much_and_how_to_leave() -> None:
@@ -88,6 +94,108 @@ def test_an_email_loads_nothing_but_the_shops_own_picture_and_says_what_it_shows
 
     assert addresses.loads == ["https://www.heron.example/pictures/jacket-960-aa.jpg"]
     assert addresses.alts == ["A green jacket"]
+
+
+def test_the_picture_of_a_variant_fills_the_column_and_keeps_its_shape_where_styles_are_dropped() -> None:
+    product = replace(JACKET, pictures=(Picture("/pictures/wide.jpg", 1000, 333, "Wide"),))
+
+    email = renderer().product_email(
+        "available", product=product, variant=product.variants[0], action_url=ACTION
+    )
+    plain = renderer().product_email(
+        "available",
+        product=replace(JACKET, pictures=()),
+        variant=product.variants[0],
+        action_url=ACTION,
+    )
+
+    (picture,) = re.findall(r"<img [^>]*>", email.html)
+    assert 'src="https://www.heron.example/pictures/wide.jpg" width="600" height="200" alt="Wide"' in picture
+    assert "width:100%;max-width:600px;height:auto" in picture
+    assert (
+        f'<a href="{ACTION.replace("&", "&amp;")}" style="text-decoration:none">{picture}</a>' in email.html
+    )
+    assert "<img" not in plain.html
+
+
+@pytest.mark.parametrize("name", ["confirm", "already", "available", "my-waitlists"])
+def test_an_email_has_one_button_and_the_shops_name_as_its_masthead(name: str) -> None:
+    email = renderer().email(
+        name,
+        product=JACKET,
+        variant=JACKET.variants[1],
+        items=[(JACKET, JACKET.variants[1])],
+        availability=Availability.IN_STOCK,
+        action_url=ACTION,
+        unsubscribe_url=LEAVE,
+    )
+
+    assert email.html.count('<td class="button"') == 1
+    assert Addresses(email.html).links[0] == "https://www.heron.example/"
+    assert re.search(
+        r'<a class="ink" href="https://www\.heron\.example/"[^>]*>Heron &amp; Daughters</a>', email.html
+    )
+    # As plain text: each link alone on its line, and a line for each line of the address.
+    lines = email.text.splitlines()
+    assert [line for line in lines if "://" in line] == [line for line in lines if line in {ACTION, LEAVE}]
+    assert lines[-4:] == ["--", "Heron & Daughters", "3 Quay Street", "Ambleford"]
+
+
+def test_every_colour_of_an_email_stands_at_the_top_of_the_frame_with_one_for_dark_mode() -> None:
+    frame = (THEME / "emails/frame.html").read_text()
+    head, _, rest = frame.partition("{% macro")
+    bodies = [file.read_text() for file in (THEME / "emails").rglob("body.html")]
+    light, dark = (
+        dict(re.findall(r'"(\w+)": "(#[0-9a-f]{6})"', found))
+        for found in re.findall(r"{% set (?:light|dark) = {(.*)} %}", head)
+    )
+
+    colour = re.compile(r"(?:#(?:[0-9a-f]{3}){1,2}\b|rgba?\()", re.IGNORECASE)
+    assert [found for text in [rest, *bodies] for found in colour.findall(text.replace("&#847;", ""))] == []
+    assert light.keys() == dark.keys()
+    assert not {"#ffffff", "#000000"} & {*light.values(), *dark.values()}
+    html = available().html
+    for at in ("", "[data-ogsc] "):
+        assert f"{at}.sheet{{background:{dark['sheet']}!important}}" in html
+    assert '<meta name="color-scheme" content="light dark">' in html
+
+
+def test_a_logo_takes_the_place_of_the_name_and_changes_with_dark_mode() -> None:
+    frame = (THEME / "emails/frame.html").read_text()
+    logo = '{"url": "https://cdn/l.png", "width": 120, "height": 40, "dark_url": "https://cdn/d.png"}'
+    with_logo = frame.replace("{% set logo = none %}", f"{{% set logo = {logo} %}}")
+    assert with_logo != frame
+    shop = theme_of_emails()
+    html = (
+        Renderer(replace(shop, templates={**shop.templates, "emails/frame.html": with_logo}))
+        .email("my-waitlists", action_url=ACTION)
+        .html
+    )
+
+    assert Addresses(html).loads == ["https://cdn/l.png", "https://cdn/d.png"]
+    assert Addresses(html).alts == ["Heron & Daughters"] * 2
+    assert 'class="in-light" src="https://cdn/l.png" width="120" height="40"' in html
+    assert html.count("Heron &amp; Daughters</a>") == 0
+
+
+def test_a_back_order_says_when_it_ships_where_the_catalogue_says_so() -> None:
+    variant = replace(JACKET.variants[1], available_on="2026-12-31")
+    product = replace(JACKET, variants=(variant,))
+    texts = {
+        availability: renderer()
+        .product_email(
+            "available",
+            product=product,
+            variant=variant,
+            action_url=ACTION,
+            stock=stock(FJ_M=availability),
+        )
+        .text
+        for availability in (Availability.IN_STOCK, Availability.PRE_ORDER, Availability.BACK_ORDER)
+    }
+
+    said = [name for name, text in texts.items() if "We expect to ship it on 2026-12-31." in text]
+    assert said == [Availability.PRE_ORDER, Availability.BACK_ORDER]
 
 
 def test_an_email_shows_the_colour_that_was_waited_for() -> None:
@@ -111,7 +219,7 @@ def test_a_pre_order_is_not_called_back() -> None:
     )
 
     assert email.subject == "Field Jacket (M) can be pre-ordered"
-    assert "It is back" not in email.text + email.html
+    assert "is back" not in email.text + email.html
 
 
 @pytest.mark.parametrize("name", ["confirm", "available"])
@@ -137,17 +245,17 @@ def test_an_email_fits_where_mail_programs_cut(email: Email) -> None:
 @pytest.mark.parametrize(
     ("availability", "subject", "heading", "button"),
     [
-        (Availability.IN_STOCK, "Field Jacket (M) is back", "It is back", "Buy it"),
+        (Availability.IN_STOCK, "Field Jacket (M) is back", "is back", "Buy it"),
         (
             Availability.PRE_ORDER,
             "Field Jacket (M) can be pre-ordered",
-            "You can pre-order it now",
+            "can be pre-ordered",
             "Pre-order it",
         ),
         (
             Availability.BACK_ORDER,
             "Field Jacket (M) can be ordered (back order)",
-            "You can order it now (back order)",
+            "can be ordered (back order)",
             "Order it",
         ),
     ],
@@ -163,8 +271,8 @@ def test_each_availability_has_words_of_its_own(
         stock=stock(FJ_M=availability),
     )
     assert email.subject == subject
-    assert email.text.startswith(f"{heading}.\n")
-    assert f">{heading}</h1>" in email.html
+    assert email.text.startswith(f"Field Jacket {heading}.\n")
+    assert f'<span dir="auto">Field Jacket</span> {heading}</h1>' in email.html
     assert f">{button}</a>" in email.html
     late = "It is not in stock yet: it is sent when it arrives."
     assert (late in email.text, late in email.html) == (availability is Availability.BACK_ORDER,) * 2

@@ -360,7 +360,7 @@ def test_a_page_behind_an_email_acts_by_one_button_only(template: str, action: s
 
 
 def test_the_page_to_leave_by_stands_without_knowing_the_product() -> None:
-    assert "Leave the list" in Renderer(theme()).page("unsubscribe.html", token="t")
+    assert "Unsubscribe?" in Renderer(theme()).page("unsubscribe.html", token="t")
 
 
 def test_a_refused_form_is_told_in_words_with_a_way_back() -> None:
