@@ -16,7 +16,6 @@ BENCHMARKS = [
     "sign_up",
     "steps",
     "fan_out",
-    "fan_out_simulation",
     "import_",
 ]
 

@@ -15,6 +15,8 @@ collar pocket cuff hem seam button zip snap lining cord rib weight weather morni
 jumper shirt trouser jacket scarf sock hat glove belt for with under over against by the and
 """.split()  # noqa: SIM905 - three lines instead of fifty
 CATEGORIES = 100
+# Products on the home page: the fewest that a shop of this catalogue has.
+FEATURED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,9 @@ def write_shop(folder: Path, things: list[Item]) -> None:
     navigation = rest[rest.index("[[navigation]]") :].partition("\n[de]")[0]
     head = head.replace('locales = ["en-GB", "de"]', 'locales = ["en-GB"]')
     featured = head[head.index("featured = [") : head.index("]\n", head.index("featured = [")) + 2]
-    head = head.replace(featured, f"featured = {[thing.slug for thing in things[:8]]!r}\n".replace("'", '"'))
+    head = head.replace(
+        featured, f"featured = {[thing.slug for thing in things[:FEATURED]]!r}\n".replace("'", '"')
+    )
     shelves = "".join(
         f'[[categories]]\nslug = "shelf-{number:03}"\ntitle = "Shelf {number}"\ndescription = "A shelf."\n\n'
         for number in range(CATEGORIES)

@@ -14,14 +14,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from chalicelib.storage import object_key
+from spillway.deploy.template import merged_resources, plain_values
 from spillway.local_cloud import processes
 from spillway.local_cloud.servers import served
 from spillway.preflight.built_pages import BROTLI_QUALITY
 from spillway.project import Project
 from spillway.sitegen.release import SiteObject
 from spillway.sitegen.site import build
-from tests.support.aws import template
 
+ROOT = Path(__file__).parents[1]
 # Content types that CloudFront compresses.
 _PACKED = ("text/", "application/json", "application/xml", "application/atom+xml", "image/svg+xml")
 
@@ -69,7 +70,8 @@ def _coding(accepted: str, content_type: str) -> str:
 
 def _security_headers() -> Mapping[str, str]:
     """Return the headers of every answer of the distribution, except for HTTPS, which this machine lacks."""
-    policy = template()["Resources"]["SecurityHeaders"]["Properties"]["ResponseHeadersPolicyConfig"]
+    resources = plain_values(merged_resources(ROOT))["Resources"]
+    policy = resources["SecurityHeaders"]["Properties"]["ResponseHeadersPolicyConfig"]
     config = policy["SecurityHeadersConfig"]
     return {
         "Content-Security-Policy": config["ContentSecurityPolicy"]["ContentSecurityPolicy"],

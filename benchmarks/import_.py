@@ -12,11 +12,11 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
+from benchmarks.catalogue import FEATURED, items, write_shop
 from benchmarks.peers import installed
 from benchmarks.processes import Run, run
+from benchmarks.shopify_export import as_csv, export
 from benchmarks.tables import write_table
-from tests.support.shopify_export import as_csv, export
-from tests.support.small_shop import make_small_shop
 
 PRODUCTS = 1130  # 5,000 rows
 ROUNDS = 5
@@ -38,7 +38,7 @@ def main() -> None:
         file = home / "export.csv"
         file.write_bytes(as_csv(rows))
         shop = home / "shop"
-        make_small_shop(shop)
+        write_shop(shop, items(FEATURED))
         python = markdownify.parent / "python"
         ours: list[Run] = []
         peers: list[Run] = []

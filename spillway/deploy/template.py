@@ -132,19 +132,23 @@ default it is needed there.
 """
 
 
-class _ParametersLoader(yaml.SafeLoader):
-    """Reads a template's plain part; what its tags stand for is left out."""
+class _PlainLoader(yaml.SafeLoader):
+    """Reads a template's plain values; None stands for a value with a tag."""
 
 
-_ParametersLoader.add_multi_constructor("!", lambda loader, suffix, node: None)
+_PlainLoader.add_multi_constructor("!", lambda loader, suffix, node: None)
+
+
+def plain_values(template: str) -> Mapping[str, Any]:
+    """Return the sections of a template; None stands for a value that the deployment sets (`!Ref`, `!Sub`)."""
+    # The loader is a SafeLoader that skips CloudFormation's tags.
+    sections: Mapping[str, Any] = yaml.load(template, Loader=_PlainLoader)  # noqa: S506
+    return sections
 
 
 def read_parameters(template: str) -> Mapping[str, Mapping[str, Any]]:
     """Return the parameters that a template declares."""
-    # The loader is a SafeLoader that skips CloudFormation's tags.
-    parameters: Mapping[str, Mapping[str, Any]] = yaml.load(template, Loader=_ParametersLoader)[  # noqa: S506
-        "Parameters"
-    ]
+    parameters: Mapping[str, Mapping[str, Any]] = plain_values(template)["Parameters"]
     return parameters
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from benchmarks.shopify_export import as_csv, export
 from spillway.__main__ import cli
 from tests.support.publish_env import PublishEnv
-from tests.support.shopify_export import as_csv, export
 
 # Of the shop it comes into.
 OWN_PRODUCTS, OWN_VARIANTS = 2, 4

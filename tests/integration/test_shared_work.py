@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.shopify_export import as_csv, export
 from spillway.commands.catalogue import SharedWork
 from spillway.importing.reading import ReadOptions
 from spillway.importing.shopify import read_shopify
 from spillway.sitegen.parallel import WorkerPool
-from tests.support.shopify_export import as_csv, export
 
 PER_PART_S = 0.4
 

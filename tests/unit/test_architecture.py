@@ -68,6 +68,12 @@ def test_imports_follow_the_arrows(file: Path) -> None:
     assert parts <= allowed, f"{inside[0]} may not import {parts - allowed}"
 
 
+def test_benchmarks_and_load_tests_import_no_test() -> None:
+    files = [file for top in ("benchmarks", "loadtests") for file in sorted((ROOT / top).rglob("*.py"))]
+    assert files
+    assert not [file for file in files if any(belongs_to(module, {"tests"}) for module in imported(file))]
+
+
 def test_the_middle_is_pure() -> None:
     impure = {
         "boto3",

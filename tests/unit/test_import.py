@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from benchmarks.shopify_export import as_csv, export
 from chalicelib.domain.stock import Availability
 from spillway.__main__ import cli
 from spillway.errors import BadInput
@@ -19,7 +20,6 @@ from spillway.importing.shop_files import with_skus
 from spillway.project import Project
 from spillway.sitegen.reading.catalogue import CatalogueProduct
 from spillway.sitegen.reading.loading import load_catalogue
-from tests.support.shopify_export import as_csv, export
 from tests.support.small_shop import make_small_shop
 
 HEADER = "Handle,Title,Body (HTML),Published,Option1 Name,Option1 Value,Variant SKU,Variant Price"

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.shopify_export import as_csv, export
 from spillway.errors import BadInput
 from spillway.importing.imported import Export, ImportedProduct
 from spillway.importing.reading import ReadOptions
 from spillway.importing.shopify import read_shopify
-from tests.support.shopify_export import as_csv, export
 
 OPTIONS = ReadOptions("GBP", "en-GB")
 
