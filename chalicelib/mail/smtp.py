@@ -11,6 +11,7 @@ import json
 import smtplib
 import ssl
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import policy
@@ -151,14 +152,18 @@ class SmtpSender:
     def _connected(self) -> smtplib.SMTP:
         server = self._server
         try:
-            if server.security is Security.TLS:
-                connection: smtplib.SMTP = smtplib.SMTP_SSL(
-                    server.host, server.port, timeout=TIMEOUT_S, context=self._tls
-                )
-            else:
-                connection = smtplib.SMTP(server.host, server.port, timeout=TIMEOUT_S)
-                connection.starttls(context=self._tls)
-            connection.login(server.username, server.password)
+            with ExitStack() as unless_signed_in:
+                if server.security is Security.TLS:
+                    connection: smtplib.SMTP = smtplib.SMTP_SSL(
+                        server.host, server.port, timeout=TIMEOUT_S, context=self._tls
+                    )
+                    unless_signed_in.callback(connection.close)
+                else:
+                    connection = smtplib.SMTP(server.host, server.port, timeout=TIMEOUT_S)
+                    unless_signed_in.callback(connection.close)
+                    connection.starttls(context=self._tls)
+                connection.login(server.username, server.password)
+                unless_signed_in.pop_all()
         except (smtplib.SMTPAuthenticationError, smtplib.SMTPNotSupportedError, ssl.SSLError) as error:
             raise SendRefused(type(error).__name__, Refusal.INVALID) from error
         except (smtplib.SMTPException, OSError) as error:
