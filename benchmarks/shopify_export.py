@@ -102,7 +102,7 @@ def _rows_of(head: dict[str, str], number: int, chance: random.Random) -> list[d
 
 
 def as_csv(rows: list[dict[str, str]], *, new_names: bool = False) -> bytes:
-    """The file, with a mark and line ends as Windows has them."""
+    """Return the file, with a mark and line ends as Windows has them."""
     text = io.StringIO(newline="")
     names = {column: NEW_NAMES.get(column, column) if new_names else column for column in OLD}
     writer = csv.DictWriter(text, names.values(), lineterminator="\r\n")

@@ -140,7 +140,7 @@ _PlainLoader.add_multi_constructor("!", lambda loader, suffix, node: None)
 
 
 def plain_values(template: str) -> Mapping[str, Any]:
-    """Return the sections of a template; None stands for a value that the deployment sets (`!Ref`, `!Sub`)."""
+    """Return the sections of a template; None stands for a value that the deployment sets (`!Ref`)."""
     # The loader is a SafeLoader that skips CloudFormation's tags.
     sections: Mapping[str, Any] = yaml.load(template, Loader=_PlainLoader)  # noqa: S506
     return sections

@@ -99,7 +99,7 @@ class Server(Controller):
 
     async def _idle(self) -> None:
         assert self.server is not None
-        # `wait_closed` has to be waiting before `close`: it returns at once from a closed server (Python 3.11).
+        # Wait before `close`: from a closed server `wait_closed` returns at once (Python 3.11).
         idle = asyncio.ensure_future(self.server.wait_closed())
         await asyncio.sleep(0)
         self.server.close()
