@@ -32,12 +32,13 @@ from loadtests.retry import TRANSIENT, asked_for_s, pauses_s
 from loadtests.shapes import Shape, phase_at
 from spillway.errors import BadInput
 from spillway.local_cloud.shopper import ACCEPT, FORM_TYPE
+from spillway.project import Project
 
 PATIENCE_S = 30.0
 EVERYTHING = "/shop/all"
 NUMBERS = count(1)
 FORM = "form"
-OWN = own_base_url(Path(__file__).parents[1] / "site")
+OWN = own_base_url(Project.find(Path.cwd()).site)
 
 
 @events.init_command_line_parser.add_listener

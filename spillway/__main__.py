@@ -1,7 +1,9 @@
 """The `spillway` command."""
 
 import sys
+from contextlib import chdir
 from importlib import import_module
+from itertools import takewhile
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,6 +16,9 @@ from spillway.project import Project
 
 # Libraries of the extra `demo`, by the names they are imported by.
 LIBRARIES_OF_DEMO = frozenset({"httpx", "ministack", "samtranslator"})
+# Commands that run outside a shop's folder.
+WITHOUT_SHOP = frozenset({"new"})
+_HELP = "spillway.help"
 
 
 class Commands(click.Group):
@@ -30,6 +35,12 @@ class Commands(click.Group):
         module, _, attribute = COMMANDS[cmd_name].partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the options before the command, and note whether help is asked for behind it."""
+        words = takewhile(lambda word: word != "--", args)
+        ctx.meta[_HELP] = any(word in ctx.help_option_names for word in words)
+        return super().parse_args(ctx, args)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -66,13 +77,22 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="spillway", message="%(version)s")
+@click.option(
+    "-C",
+    "folder",
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Run as if started in DIR.",
+)
 @click.pass_context
-def cli(context: click.Context) -> None:
+def cli(context: click.Context, folder: Path | None) -> None:
     """Run a static storefront with a waitlist that survives a flood of visitors.
 
     `spillway COMMAND --help` shows the options of a command and an example.
     """
-    if context.obj is None:
+    if folder:
+        context.with_resource(chdir(folder))
+    if context.obj is None and not context.meta[_HELP] and context.invoked_subcommand not in WITHOUT_SHOP:
         context.obj = Project.find(Path.cwd())
 
 

@@ -8,6 +8,9 @@ from spillway.errors import BadInput
 MARKER = Path("site/site.toml")
 # The theme that fills in for every file which a shop does not have itself.
 DEFAULT_THEME = Path(__file__).parent / "theme"
+# Where the code of the cloud can lie when the shop is no checkout: in a wheel, and in a checkout elsewhere.
+_CODE_FOLDERS = (Path(__file__).parent / "cloud", Path(__file__).parents[1])
+_CODE = ("app.py", ".chalice/config.json")
 # The name of the stage on this machine; here, where commands that build need no library for AWS.
 LOCAL_STAGE = "local"
 
@@ -31,7 +34,24 @@ class Project:
                 return cls(folder)
         raise BadInput(
             f"{start}: no {MARKER} here or in a folder above",
-            hint="run spillway inside the shop's folder",
+            hint="run spillway in a shop's folder, or name it: spillway -C DIR COMMAND",
+        )
+
+    @property
+    def code(self) -> Path:
+        """The folder with app.py, .chalice/, requirements.txt and loadtests/.
+
+        It is the shop's own when the shop is a checkout, else that of the installed package.
+
+        Raises:
+            BadInput: neither has them.
+        """
+        for folder in (self.root, *_CODE_FOLDERS):
+            if all((folder / name).is_file() for name in _CODE):
+                return folder
+        raise BadInput(
+            f"{_CODE_FOLDERS[0]}: no {', no '.join(_CODE)}: this installation of spillway is damaged",
+            hint="install it again",
         )
 
     @property

@@ -1,6 +1,7 @@
 """Test a campaign before it starts: `spillway preflight` and `spillway load`."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass, fields, replace
@@ -216,17 +217,19 @@ def _write(file: Path, text: str) -> None:
 def load_command(project: Project, words: tuple[str, ...]) -> None:
     """Send a flood of shoppers and check that no accepted signup is lost.
 
-    The load tests are part of a checkout; their own --help lists the options.
+    It needs Locust: pip install 'spillway[load,demo]'. The load tests' own --help lists the options.
 
     \b
     Example:
       spillway load --shape spike
     """
     # Locust patches the process that imports it, so it runs in a process of its own.
-    if not (project.root / "loadtests").is_dir() or find_spec("locust") is None:
-        raise BadInput("the load tests are not here", hint="they come with a checkout: make setup")
+    if find_spec("locust") is None:
+        raise BadInput("the load tests need Locust", hint="install it: pip install 'spillway[load,demo]'")
     command = [sys.executable, "-m", "loadtests", *words]
-    process = subprocess.Popen(command, cwd=project.root)  # noqa: S603 - no shell
+    path = os.pathsep.join([str(project.code), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = os.environ | {"PYTHONPATH": path}
+    process = subprocess.Popen(command, cwd=project.root, env=environment)  # noqa: S603 - no shell
     while True:
         try:
             sys.exit(process.wait())

@@ -24,9 +24,10 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import yaml
 
+import chalicelib
 from spillway.deploy.runtimes import Interpreter, best_interpreter, packaging_python
 from spillway.deploy.template import RESOURCES, for_region, merged_resources
-from spillway.errors import BadInput, WorkFailed
+from spillway.errors import WorkFailed
 from spillway.project import Project
 from spillway.stage import LOCAL
 
@@ -67,18 +68,18 @@ def package(project: Project, stage_name: str, *, region: str = "us-east-1") -> 
     """Make the package afresh. It needs a package index, and no account.
 
     Raises:
-        BadInput: there is no application to package.
+        BadInput: the code of the cloud is missing, or the template is wrong.
         WorkFailed: Chalice could not make it; its own words are in the message.
     """
-    _require_application(project)
+    code = _code_folder(project)
     folder = project.output / "package"
     shutil.rmtree(folder, ignore_errors=True)
     python = packaging_python(interpreter_for(stage_name), project)
-    resources = merged_resources(project.root)
+    resources = merged_resources(code)
     with tempfile.TemporaryDirectory() as temporary:
         merge_template = Path(temporary) / "resources.yaml"
         merge_template.write_text(resources, encoding="utf-8")
-        _run_chalice(python, project, folder, merge_template, stage_name, region)
+        _run_chalice(python, code, folder, merge_template, stage_name, region)
     _without_aliases(folder)
     made = _made(folder)
     if made is None:
@@ -120,17 +121,53 @@ def fingerprint(project: Project, stage_name: str) -> str:
     # The list of files that are left out stands for how the zip is finished.
     for word in (stage_name, *made_by, UPLOADED_TEMPLATE, *LEFT_OUT):
         digest.update(f"{word}\0".encode())
-    for file in _input_files(project):
+    for name, file in _input_files(project):
         content = hashlib.sha256(file.read_bytes()).hexdigest()
-        digest.update(f"{file.relative_to(project.root)}\0{content}\0".encode())
+        digest.update(f"{name}\0{content}\0".encode())
     return digest.hexdigest()
 
 
-def _input_files(project: Project) -> Iterator[Path]:
-    for name in INPUTS:
-        path = project.root / name
+def _inputs(project: Project) -> dict[str, Path]:
+    """Return the files and folders of `INPUTS` that exist, by name."""
+    code = project.code
+    found = {name: code / name for name in INPUTS if (code / name).exists()}
+    # A wheel has it once: as the package that the command line imports too.
+    return {"chalicelib": Path(chalicelib.__file__).parent} | found
+
+
+def _input_files(project: Project) -> Iterator[tuple[str, Path]]:
+    for name, path in sorted(_inputs(project).items()):
         found = sorted(path.rglob("*")) if path.is_dir() else [path]
-        yield from (file for file in found if file.is_file() and "__pycache__" not in file.parts)
+        for file in found:
+            if file.is_file() and "__pycache__" not in file.parts:
+                yield f"{name}/{file.relative_to(path)}", file
+
+
+def _code_folder(project: Project) -> Path:
+    """Return the folder that Chalice packages: the shop's own checkout, or a copy of the installed code.
+
+    Chalice writes into the folder, and an installed package may be read-only.
+    """
+    if project.code == project.root:
+        return project.root
+    folder = project.cache / "code"
+    for name in INPUTS:
+        _remove(folder / name)
+    for name, path in _inputs(project).items():
+        copy = folder / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            shutil.copytree(path, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(path, copy)
+    return folder
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _made(folder: Path) -> Package | None:
@@ -146,24 +183,14 @@ def _without_aliases(folder: Path) -> None:
         merged.unlink()
 
 
-def _require_application(project: Project) -> None:
-    needed = ("app.py", ".chalice/config.json")
-    missing = [name for name in needed if not (project.root / name).is_file()]
-    if missing:
-        raise BadInput(
-            f"{project.root}: no {', no '.join(missing)}: there is no application to package",
-            hint="run spillway in a checkout of the whole project",
-        )
-
-
 def _run_chalice(
-    python: Path, project: Project, folder: Path, merge_template: Path, stage_name: str, region: str
+    python: Path, code: Path, folder: Path, merge_template: Path, stage_name: str, region: str
 ) -> None:
     words = [str(python), "-c", CHALICE, "package", "--stage", stage_name]
     words += ["--merge-template", str(merge_template), "--pkg-format", "cloudformation", str(folder)]
     process = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
         words,
-        cwd=project.root,
+        cwd=code,
         env=os.environ | {"AWS_REGION": region, "AWS_DEFAULT_REGION": region, "PYTHONDONTWRITEBYTECODE": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

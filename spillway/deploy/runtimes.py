@@ -104,7 +104,7 @@ def packaging_python(interpreter: Interpreter, project: Project) -> Path:
         return interpreter.path
     folder = project.cache / "packaging" / interpreter.runtime
     python, ready = folder / "bin" / "python", folder / READY
-    facts = (str(interpreter.path), version("chalice"), (project.root / REQUIREMENTS).read_text())
+    facts = (str(interpreter.path), version("chalice"), (project.code / REQUIREMENTS).read_text())
     wanted = hashlib.sha256("\0".join(facts).encode()).hexdigest()
     if not (python.exists() and ready.exists() and ready.read_text() == wanted):
         _make_environment(interpreter, folder, project)
@@ -147,7 +147,7 @@ def _make_environment(interpreter: Interpreter, folder: Path, project: Project) 
     # A package that is installed here in parts has no name or version.
     installed = {f"{each.name}=={each.version}\n" for each in distributions() if each.name and each.version}
     constraints.write_text("".join(sorted(installed)))
-    uv = shutil.which("uv") or shutil.which(project.root / OWN_UV)
+    uv = shutil.which("uv") or shutil.which(project.code / OWN_UV)
     python = folder / "bin" / "python"
     if uv:
         _run([uv, "venv", "--quiet", "--no-config", "--python", str(interpreter.path), str(folder)])
@@ -157,7 +157,7 @@ def _make_environment(interpreter: Interpreter, folder: Path, project: Project) 
         install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     _run([*install, "-c", str(constraints), f"chalice=={version('chalice')}"])
     # By itself: its files are held to their digests, and then pip wants one of every file it installs.
-    _run([*install, "-r", str(project.root / REQUIREMENTS)])
+    _run([*install, "-r", str(project.code / REQUIREMENTS)])
     constraints.unlink()
 
 

@@ -13,6 +13,7 @@ The default theme's own files are updated by
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from functools import cache
 from gettext import c2py
@@ -245,7 +246,9 @@ def _messages_of_code(name: str) -> tuple[Message, ...]:
     method: Any = extract_python
     source = (_ROOT / name).read_bytes()
     passes = [calls for calls in _CODE_PASSES if any(f"{call}(".encode() in source for call in calls)]
-    found = [row for calls in passes for row in extract(method, BytesIO(source), calls)]
+    # Babel writes a line for each text that is put together by code: such a text is no message.
+    with redirect_stderr(StringIO()):
+        found = [row for calls in passes for row in extract(method, BytesIO(source), calls)]
     return tuple(_messages(name, sorted((line, text) for line, text, _, _ in found)))
 
 

@@ -80,6 +80,23 @@ def test_outside_a_shop_the_way_in_is_told(spillway: Typist, tmp_path: Path) -> 
     ended = spillway("build", cwd=tmp_path)
     assert ended.status == 2
     assert "site/site.toml" in ended.said
+    assert "spillway -C DIR" in ended.said
+
+
+@pytest.mark.parametrize("words", [("build", "--help"), ("emails", "preview", "-h"), ("--help",)])
+def test_help_needs_no_shop(spillway: Typist, tmp_path: Path, words: Sequence[str]) -> None:
+    assert spillway(*words, cwd=tmp_path) == Ended(0, "")
+
+
+def test_a_command_runs_as_if_started_in_the_folder_that_is_named(spillway: Typist, tmp_path: Path) -> None:
+    (tmp_path / "shop" / "site").mkdir(parents=True)
+    (tmp_path / "shop" / "site" / "site.toml").touch()
+    ended = spillway("-C", "shop", "build", cwd=tmp_path)
+    assert ended.status == 2
+    assert "site/site.toml: name = (missing)" in ended.said
+    assert Path.cwd() == tmp_path, "the folder is that of one command"
+    ended = spillway("-C", "nowhere", "build", cwd=tmp_path)
+    assert (ended.status, "nowhere" in ended.said) == (2, True)
 
 
 def test_an_aws_that_does_not_answer_is_told_in_a_sentence(spillway: Typist) -> None:

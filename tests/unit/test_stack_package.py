@@ -8,11 +8,20 @@ from zipfile import ZipFile
 import pytest
 import yaml
 
-from spillway.deploy.package import RECORD, Package, fingerprint, interpreter_for, package, packaged
+from spillway.deploy.package import (
+    RECORD,
+    Package,
+    _code_folder,
+    fingerprint,
+    interpreter_for,
+    package,
+    packaged,
+)
 from spillway.deploy.runtimes import Interpreter
 from spillway.deploy.template import merged_resources
 from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
+from tests.support.aws import ROOT
 
 APP = """\
 from chalice.app import Chalice
@@ -112,9 +121,20 @@ def test_what_chalice_could_not_do_is_told_in_its_own_words(project: Project) ->
         package(project, "local")
 
 
-def test_a_folder_without_an_application_is_bad_input(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"no app\.py, no \.chalice/config\.json"):
-        package(Project(tmp_path), "local")
+def test_the_code_is_the_shops_own_checkout_or_that_of_the_installed_package(
+    project: Project, tmp_path: Path
+) -> None:
+    assert project.code == project.root
+    shop = Project(tmp_path / "shop")
+    assert shop.code == ROOT
+    folder = _code_folder(shop)
+    assert folder == shop.cache / "code"
+    copied = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+    assert {"app.py", "requirements.txt", "chalicelib/container.py", ".chalice/config.json"} <= copied
+    assert not [name for name in copied if "__pycache__" in name or name.startswith(("spillway", "site"))]
+    (folder / "chalicelib" / "stale.py").write_text("1")
+    assert not (_code_folder(shop) / "chalicelib" / "stale.py").exists()
+    assert fingerprint(shop, "local") == fingerprint(Project(ROOT), "local")
 
 
 def test_resources_of_several_files_are_merged_with_their_tags_and_anchors(project: Project) -> None:

@@ -91,6 +91,9 @@ def test_how_long_a_runtime_is_taken_is_said(name: str, said: str) -> None:
 
 def test_an_environment_is_made_once_and_again_when_its_requirements_change(machine: Path) -> None:
     project = Project(machine)
+    (machine / ".chalice").mkdir()
+    for name in ("app.py", ".chalice/config.json"):
+        (machine / name).touch()
     (machine / "requirements.txt").write_text("jinja2==3.1.6\n")
     made = machine / "made"
     # An uv that makes what it is asked for, and writes down what that was.
