@@ -19,7 +19,7 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: lock lock-check mutants test-slow tests coverage help setup demo check load package test bench audit lint types template format clean python
+.PHONY: docs reference screenshots lock lock-check mutants test-slow tests coverage help setup demo check load package test bench audit lint types template format clean python
 
 help: ## List what can be asked of make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -59,6 +59,16 @@ mutants: .venv/ready-to-work | $(UV) ## Change the code one expression at a time
 
 bench: .venv/ready-to-work ## Measure; ARGS names benchmarks, else all of them run
 	@.venv/bin/python -m benchmarks $(ARGS)
+
+docs: reference ## Build the docs as a site into build/docs; a link that leads nowhere fails
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet --clean
+	@echo "build/docs/index.html"
+
+reference: .venv/ready-to-work ## Write the reference pages of docs/ from the code they describe
+	@.venv/bin/python -m docsite
+
+screenshots: .venv/ready-to-work ## Photograph the sample shop for docs/images; needs chromium
+	@.venv/bin/python -m docsite.screenshots $(ARGS)
 
 lint: .venv/ready-to-work
 	.venv/bin/ruff check

@@ -2,9 +2,7 @@
 
 The template is one file a subject under .chalice/resources/, merged into one. Chalice merges the result into
 the template of its functions and API: mappings merge, lists and values replace what Chalice wrote.
-docs/parameters.md is made from the parameters:
-
-    python -m spillway.deploy.template > docs/parameters.md
+docs/reference/parameters.md is made from the parameters: `make reference`.
 
 A change set names what a deployment changes. One that imports takes tables, buckets and secrets that outlived
 a stack into a new one: it creates a stack of those resources alone, with no outputs and no macro, and the
@@ -12,7 +10,6 @@ deployment after it adds the rest.
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-manually.html
 """
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,18 +117,6 @@ def _count(body: yaml.MappingNode, name: str) -> int:
     return sum(key.value == name for key, _ in body.value)
 
 
-TEMPLATE = Path(__file__).parents[2] / PARAMETERS
-HEAD = """\
-# Parameters of the stack
-
-Made from .chalice/resources/parameters.yaml; a test compares them.
-
-`spillway deploy --stage production --param NAME=VALUE` sets a parameter, as often as there are any to set. A
-parameter that is not given keeps the value of the last deployment; in the first one, its default. Without a
-default it is needed there.
-"""
-
-
 class _PlainLoader(yaml.SafeLoader):
     """Reads a template's plain values; None stands for a value with a tag."""
 
@@ -144,31 +129,6 @@ def plain_values(template: str) -> Mapping[str, Any]:
     # The loader is a SafeLoader that skips CloudFormation's tags.
     sections: Mapping[str, Any] = yaml.load(template, Loader=_PlainLoader)  # noqa: S506
     return sections
-
-
-def read_parameters(template: str) -> Mapping[str, Mapping[str, Any]]:
-    """Return the parameters that a template declares."""
-    parameters: Mapping[str, Mapping[str, Any]] = plain_values(template)["Parameters"]
-    return parameters
-
-
-def reference(parameters: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the reference as Markdown: each parameter's meaning, its values and its default."""
-    rows = ["| parameter | meaning | values | default |", "|---|---|---|---|"]
-    rows += [_row(name, parameter) for name, parameter in parameters.items()]
-    budget = OF_BUDGETS["Parameters"]
-    note = f"Regions without AWS Budgets have no `{budget}` ([where it runs](operating.md#where-it-runs))."
-    return f"{HEAD}\n{chr(10).join(rows)}\n\n{note}\n"
-
-
-def _row(name: str, parameter: Mapping[str, Any]) -> str:
-    allowed = ", ".join(f"`{value}`" for value in parameter.get("AllowedValues", ()))
-    if not allowed:
-        allowed = "a number" if parameter["Type"] == "Number" else "text"
-        allowed += f", at least {parameter['MinValue']}" if "MinValue" in parameter else ""
-    default = parameter.get("Default")
-    shown = "needed" if default is None else f"`{default}`" if default != "" else "empty"
-    return f"| `{name}` | {' '.join(parameter['Description'].split())} | {allowed} | {shown} |"
 
 
 NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
@@ -247,7 +207,7 @@ def parameters_for(
         ]
         raise BadInput(
             "\n  ".join(mistakes),
-            hint=f"docs/parameters.md says what each means; it has: {', '.join(sorted(names))}",
+            hint=f"docs/reference/parameters.md says what each means; it has: {', '.join(sorted(names))}",
         )
     sent: list[dict[str, Any]] = [
         {"ParameterKey": name, "ParameterValue": value} for name, value in sorted(given.items())
@@ -313,7 +273,3 @@ def _undecided(value: Any) -> Any:
             if not (isinstance(part, dict) and "Fn::If" in part)
         }
     return [_undecided(part) for part in value] if isinstance(value, list) else value
-
-
-if __name__ == "__main__":
-    sys.stdout.write(reference(read_parameters(TEMPLATE.read_text(encoding="utf-8"))))

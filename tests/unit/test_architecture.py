@@ -157,7 +157,7 @@ def test_every_module_named_in_the_docs_exists(file: Path) -> None:
 
 
 def test_every_command_is_in_the_docs() -> None:
-    text = (ROOT / "docs" / "commands.md").read_text()
+    text = (ROOT / "docs" / "reference" / "commands.md").read_text()
     assert not [name for name in COMMANDS if f"spillway {name}" not in text]
 
 

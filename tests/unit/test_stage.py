@@ -132,7 +132,7 @@ def test_a_parameter_that_is_missing_is_named_with_its_meaning() -> None:
     assert refused.value.message == (
         "--param SenderAddress=VALUE: needed, since it has no default. The address emails come from."
     )
-    assert "docs/parameters.md" in refused.value.hint
+    assert "docs/reference/parameters.md" in refused.value.hint
 
 
 def test_emails_of_the_local_stage_pass_through_the_inbox_and_nothing_else_does() -> None:

@@ -1,0 +1,217 @@
+"""Photograph the sample shop for the docs: `make screenshots`.
+
+A demo runs in a temporary folder. A shopper signs up for a sold-out variant, confirms, and gets the email
+when it is back. Each page on the way is photographed on a phone and on a desk, light and dark.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import httpx
+from PIL import Image, ImageDraw
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from spillway.local_cloud.shopper import Shopper
+
+ROOT = Path(__file__).parents[1]
+IMAGES = ROOT / "docs" / "images"
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# The demo's files; `spillway` itself is the installed one.
+COPIED = ("app.py", "chalicelib", "requirements.txt", "site", ".chalice/config.json", ".chalice/resources")
+OPEN = "Ctrl-C stops everything"
+OPEN_WITHIN_S = 300
+END_WITHIN_S = 60
+TOTAL_BYTES_MAX = 1_000_000
+QUALITY = 72
+
+SLUG, SKU = "field-jacket", "FJ-INK-L"
+MAILBOX = "ada@example.com"
+PAGE = f"/products/{SLUG}?sku={SKU}"
+SCHEMES = ("light", "dark")
+# Scrolls only as far as the element is out of sight, and a little further.
+INTO_VIEW = """element => {
+    const box = element.getBoundingClientRect(), room = 120;
+    if (box.bottom + room > innerHeight) scrollBy(0, box.bottom + room - innerHeight);
+}"""
+
+
+class Device(NamedTuple):
+    """A screen in CSS pixels, and how many pixels of it a picture has for each."""
+
+    name: str
+    width: int
+    height: int
+    scale: float
+    is_mobile: bool
+
+
+PHONE = Device("phone", 390, 780, 1.5, is_mobile=True)
+DESK = Device("desk", 1280, 800, 1, is_mobile=False)
+DEVICES = (PHONE, DESK)
+
+
+class Camera:
+    """Windows of the shop for each device and colour scheme, and the pictures of their pages."""
+
+    def __init__(self, browser: Browser, shop_url: str) -> None:
+        self._windows: dict[tuple[Device, str], BrowserContext] = {
+            (device, scheme): browser.new_context(
+                base_url=shop_url,
+                locale="en-GB",
+                color_scheme="dark" if scheme == "dark" else "light",
+                viewport={"width": device.width, "height": device.height},
+                device_scale_factor=device.scale,
+                is_mobile=device.is_mobile,
+                has_touch=device.is_mobile,
+                reduced_motion="reduce",
+            )
+            for device in DEVICES
+            for scheme in SCHEMES
+        }
+        self.taken: dict[str, bytes] = {}
+
+    def shoot(self, scene: str, path: str, *, shows: str | None = None) -> None:
+        """Photograph the page at `path` in every window, with the element `shows` in view."""
+        for (device, scheme), window in self._windows.items():
+            page = window.new_page()
+            page.goto(path, wait_until="networkidle")
+            if shows:
+                page.locator(shows).first.evaluate(INTO_VIEW)
+            self.keep(f"{scene}-{device.name}-{scheme}", page)
+            page.close()
+
+    def keep(self, name: str, page: Page) -> None:
+        """Keep the part of a page that its window shows."""
+        self.taken[name] = page.screenshot(animations="disabled")
+
+    def sign_up(self) -> None:
+        """Sign up for the sold-out variant in every window, and photograph the answer."""
+        for (device, scheme), window in self._windows.items():
+            page = window.new_page()
+            page.goto(PAGE, wait_until="networkidle")
+            form = page.locator("form[action*='/api/waitlist']").first
+            box = form.locator(f"input[type=checkbox][value='{SKU}'], input[type=radio][value='{SKU}']")
+            if box.count() and not box.first.is_checked():
+                box.first.check(force=True)
+            field = form.locator("input[type=email]").first
+            field.fill(MAILBOX)
+            field.press("Enter")
+            page.get_by_text(MAILBOX).first.wait_for()
+            self.keep(f"signed-up-{device.name}-{scheme}", page)
+            page.close()
+
+
+@contextmanager
+def demo(port: int) -> Iterator[Path]:
+    """Run a demo in a temporary folder; yield the folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        _copy(Path(folder))
+        printed = Path(folder) / "printed.txt"
+        with printed.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "spillway", "demo", "--port", str(port)],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            ends_at = time.monotonic() + OPEN_WITHIN_S
+            while OPEN not in printed.read_text():
+                if process.poll() is not None or time.monotonic() > ends_at:
+                    raise click.ClickException(f"the demo did not start:\n{printed.read_text()}")
+                time.sleep(0.2)
+            yield Path(folder)
+        finally:
+            process.terminate()
+            process.wait(END_WITHIN_S)
+
+
+def _copy(folder: Path) -> None:
+    for name in COPIED:
+        source, copy = ROOT / name, folder / name
+        if source.is_dir():
+            shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        elif source.is_file():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, copy)
+
+
+def photograph(port: int, executable: str) -> dict[str, Image.Image]:
+    """Play the story at `port` and the ports after it; return the pictures by name."""
+    shop_url, inbox_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port + 1}"
+    with demo(port) as folder, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable)
+        camera = Camera(browser, shop_url)
+        with (
+            httpx.Client(base_url=shop_url, trust_env=False, timeout=60) as shop,
+            httpx.Client(base_url=inbox_url, trust_env=False, timeout=60) as inbox,
+        ):
+            ada = Shopper("Ada", MAILBOX, shop, inbox)
+            camera.shoot("home", "/")
+            camera.shoot("category", "/shop/outerwear")
+            camera.shoot("sold-out", PAGE, shows="form[action*='/api/waitlist'] input[type=email]")
+            camera.sign_up()
+            (asked,) = ada.awaits_emails(1)
+            ada.presses(ada.opens(asked.link("/api/confirm")))
+            available = [sys.executable, "-m", "spillway", "available", SKU, "--stock", "5"]
+            subprocess.run(available, cwd=folder, check=True, capture_output=True)
+            _, back = ada.awaits_emails(2)
+            camera.shoot("email", f"{inbox_url}/emails/{back.number}/body.html")
+            camera.shoot("in-stock", PAGE, shows="form:not([action*='/api/']) button[type=submit]")
+        browser.close()
+    return {name: Image.open(BytesIO(data)).convert("RGB") for name, data in camera.taken.items()}
+
+
+def side_by_side(pictures: Sequence[Image.Image]) -> Image.Image:
+    """Return the pictures beside each other, with round corners, on a grey background."""
+    gap, radius, ground = 40, 28, "#dfe3e0"
+    width = sum(picture.width for picture in pictures) + gap * (len(pictures) + 1)
+    sheet = Image.new("RGB", (width, max(picture.height for picture in pictures) + 2 * gap), ground)
+    left = gap
+    for picture in pictures:
+        corners = Image.new("L", picture.size, 0)
+        ImageDraw.Draw(corners).rounded_rectangle((0, 0, *picture.size), radius, fill=255)
+        sheet.paste(picture, (left, gap), corners)
+        left += picture.width + gap
+    return sheet
+
+
+def write(pictures: Mapping[str, Image.Image], folder: Path) -> int:
+    """Write the pictures as WebP files into a folder that holds nothing else; return their bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.iterdir():
+        if old.stem not in pictures:
+            old.unlink()
+    for name, picture in pictures.items():
+        picture.save(folder / f"{name}.webp", quality=QUALITY, method=6)
+    return sum(file.stat().st_size for file in folder.iterdir())
+
+
+@click.command("screenshots")
+@click.option("--port", default=24_000, show_default=True, help="The demo's first port of three.")
+def screenshots(port: int) -> None:
+    """Photograph the sample shop for docs/images."""
+    executable = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if executable is None:
+        raise click.ClickException(f"no browser is installed: none of {', '.join(CHROMIUM)} was found")
+    pictures = photograph(port, executable)
+    turning = [pictures[f"{scene}-phone-light"] for scene in ("home", "sold-out", "in-stock")]
+    pictures["shop"] = side_by_side(turning)
+    total_bytes = write(pictures, IMAGES)
+    click.echo(f"{len(pictures)} pictures, {total_bytes / 1000:,.0f} kB in {IMAGES.relative_to(ROOT)}")
+    if total_bytes > TOTAL_BYTES_MAX:
+        raise click.ClickException(f"more than {TOTAL_BYTES_MAX / 1000:,.0f} kB: lower QUALITY")
+
+
+if __name__ == "__main__":
+    screenshots()
