@@ -19,7 +19,7 @@ from tests.support.clock import Clock
 from tests.support.german_shop import make_german_shop
 from tests.support.small_shop import make_small_shop
 
-# No test may reach an account of whoever runs it.
+# No test may reach an AWS account of the person who runs it.
 for name in [name for name in os.environ if name.startswith("AWS_")]:
     del os.environ[name]
 # The one account there is: this run's own, on the emulator.
@@ -37,7 +37,7 @@ os.environ.update(
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
-# A build server ends a run with SIGTERM: as after Ctrl-C, what tests have started is to be stopped.
+# A build server ends a run with SIGTERM: as after Ctrl-C, what tests have started must stop.
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
@@ -70,7 +70,7 @@ def free_port() -> int:
 
 
 def record_of(settings: CloudSettings, shop_url: str = "http://shop.test") -> CloudRecord:
-    """What a demo on this cloud would leave for other commands."""
+    """The record that a demo on this cloud leaves for other commands."""
     keys = settings.keys
     inbox_url = f"http://127.0.0.1:{settings.inbox_port}"
     return CloudRecord(
@@ -80,7 +80,7 @@ def record_of(settings: CloudSettings, shop_url: str = "http://shop.test") -> Cl
 
 @pytest.fixture
 def clock() -> Clock:
-    """A clock that stands still until it is told to go."""
+    """A clock that stands still until a test moves it."""
     return Clock()
 
 

@@ -37,7 +37,7 @@ COLUMNS = (KILLED, TIMEOUT, SURVIVED, UNREACHED, "other")
 TESTS_S_MAX = 15.0
 # Fixtures and a busy machine come on top of what tests took.
 LIMIT_S, LIMIT_FACTOR = 60.0, 10.0
-# Of so many mutants, the tests of one run on unchanged code too: they must pass.
+# The tests of one in so many mutants run on unchanged code too: they must pass.
 CONTROL_EVERY = 10
 # So much of the time is for mutants; the rest for a second, lonely try of those that were too slow.
 FIRST_TRIES = 0.92

@@ -97,7 +97,7 @@ def stamped(demo: DemoProcess, sku: str, *, days_ago: int = 0) -> str:
 
 @pytest.fixture(scope="package")
 def post(demo: DemoProcess, new_person: NewPerson) -> Post:
-    """Dora is asked to confirm; Emil confirmed for what can be had just now, and was told so at once."""
+    """Dora is asked to confirm; Emil confirmed for a variant in stock, and was notified at once."""
     dora, emil = new_person("Dora"), new_person("Emil")
     for person, sku in ((dora, "FJ-MOSS-M"), (emil, "FJ-SAND-S")):
         form = {"email": person.mailbox, "sku": sku, "stamp": stamped(demo, sku)}
@@ -109,7 +109,7 @@ def post(demo: DemoProcess, new_person: NewPerson) -> Post:
 
 @pytest.fixture
 def watch(demo: DemoProcess) -> Iterator[Watch]:
-    """What the test's windows did. At its end: nothing foreign was asked for, nothing went wrong unseen.
+    """Records of the test's windows. At its end: nothing foreign was asked for, nothing went wrong unseen.
 
     A test that expects refusals takes them out of `refused` when it has checked them.
     """
@@ -122,7 +122,7 @@ def watch(demo: DemoProcess) -> Iterator[Watch]:
 
 @pytest.fixture
 def new_window(browser: Browser, demo: DemoProcess, watch: Watch) -> Iterator[NewWindow]:
-    """Opens windows at the shop, with what a browser can be told about them."""
+    """Opens windows at the shop, with the options that a browser has for them."""
     windows: list[BrowserContext] = []
 
     def open_window(**options: Any) -> BrowserContext:

@@ -1,4 +1,4 @@
-"""What holds for every kind of page: axe finds nothing, it fits a small phone, it keeps to itself."""
+"""Every kind of page: axe finds nothing, it fits a small phone, it keeps to itself."""
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -35,7 +35,7 @@ ALIKE = frozenset(
 
 @pytest.fixture
 def place(demo: DemoProcess, post: Post) -> Place:
-    """Where every kind of page is to be found."""
+    """The place of every kind of page."""
     old_stamp = stamped(demo, SOLD_OUT_SKU, days_ago=VALID_DAYS + PERIOD_DAYS + 1)
     return Place(demo.shop_url, demo.inbox_url, post, old_stamp)
 

@@ -64,7 +64,7 @@ def rebound(browser: Browser) -> Iterator[Browser]:
 
 
 def attacks(host: str, port: int) -> list[list[str | None]]:
-    """What is worth trying at the shop, the inbox and the cloud of a demo."""
+    """Requests worth trying at the shop, the inbox and the cloud of a demo."""
     shop, inbox, cloud = (f"http://{host}:{port + offset}" for offset in range(3))
     form = "email=evil@example.com&sku=FJ-INK-L&page=/products/field-jacket"
     return [
@@ -115,7 +115,7 @@ def test_a_rebound_name_reads_nothing_and_changes_nothing(
         answer = page.goto(f"http://{REBOUND}:{demo.port + offset}/")
         assert answer is not None
         assert answer.status == 421
-        # Of the same origin as that server, for the browser: it may read whatever it is answered.
+        # For the browser it has the same origin as that server: it may read whatever it is answered.
         assert page.evaluate(ATTACK, attacks(REBOUND, demo.port)) == []
         page.close()
     assert all_there_is(stage, demo, new_person) == before

@@ -1,4 +1,4 @@
-"""A shopper asks to be told, confirms, and is on the list: with and without script, mouse or sight."""
+"""A shopper asks for an email, confirms, and is on the list: with and without script, mouse or sight."""
 
 import re
 from typing import TYPE_CHECKING
@@ -134,7 +134,7 @@ def test_with_script_the_answer_comes_in_place_and_is_announced(
     page.goto(PRODUCT)
     _box(page, "FJ-INK-M").check()
     page.get_by_label(ADDRESS).fill(ben.mailbox)
-    # What is said in a place that was hidden, or not there, a screen reader may not hear.
+    # A screen reader may not announce words in a place that was hidden, or not there.
     expect(page.get_by_role("status")).to_have_count(1)
     expect(page.get_by_role("status")).to_have_text("")
     page.get_by_role("button", name=ASK).click()
@@ -261,7 +261,7 @@ def test_with_script_only_the_shops_own_answer_counts_as_accepted(
     hal.awaits_emails(1)
 
 
-def test_with_script_choosing_nothing_is_told_at_the_choice(
+def test_with_script_choosing_nothing_is_reported_at_the_choice(
     new_window: NewWindow, new_person: NewPerson
 ) -> None:
     page, finn = new_window().new_page(), new_person("Finn")

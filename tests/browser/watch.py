@@ -9,9 +9,9 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Request, Respons
 FAILED_RESPONSE = "Failed to load resource"
 
 
-@dataclass  # Without slots: Playwright leaves a mark on whoever listens.
+@dataclass  # Without slots: Playwright sets an attribute of each listener.
 class Watch:
-    """What one browser window did. `email_pictures_from`: the one origin a shown email may ask, too."""
+    """Records of one browser window. `email_pictures_from`: the one origin a shown email may ask, too."""
 
     email_pictures_from: str
     complaints: list[str] = field(default_factory=list)

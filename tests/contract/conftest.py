@@ -51,7 +51,7 @@ class Tables:
         return joined
 
     def mark(self, *entries: Entry) -> int:
-        """Mark entries as told, and count them."""
+        """Mark entries as notified, and count them."""
         told = [Notified(entry, "accepted", f"m-{entry.shopper}") for entry in entries]
         counting = self.progress.count("r1", "A#1", at_ms=self.clock(), notified=len(told))
         return self.shards.mark_batch(told, restock_id="r1", at_ms=self.clock(), counting=[counting])

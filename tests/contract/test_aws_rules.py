@@ -1,4 +1,4 @@
-"""What the local cloud refuses, over HTTP: who may call it at all, and what the emulator itself holds."""
+"""The local cloud refuses, over HTTP: who may call it at all, and what the emulator itself holds."""
 
 import io
 import json
@@ -133,7 +133,7 @@ def test_who_signs_nothing_and_knows_no_secret_gets_nothing(
     # The keys are random: as names of tests they would differ between workers.
     ids=["root", "test", "account", "account-wrong", "unknown", "unknown-temporary"],
 )
-def test_a_wrong_secret_is_refused_whoever_claims_to_call(
+def test_a_wrong_secret_is_refused_for_every_access_key(
     local_cloud_url: str, access_key: str, secret_key: str
 ) -> None:
     client = boto3.client(

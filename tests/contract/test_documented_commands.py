@@ -1,7 +1,7 @@
 """Every `spillway` command of the docs, typed as it stands there, against a shop deployed to the local cloud.
 
-A stage of that name is deployed and published by the commands of the README: what tells the emulator from
-AWS is one variable of the environment, as for anybody who types them.
+A stage of that name is deployed and published by the commands of the README:
+one variable of the environment makes the difference of the emulator from AWS.
 """
 
 import shlex
@@ -18,7 +18,7 @@ from tests.support.documents import spillway_commands
 
 pytestmark = [pytest.mark.local_cloud, pytest.mark.slow]
 
-# What the local cloud cannot give, and the test that runs it otherwise.
+# Commands that the local cloud cannot run, and the test that runs each otherwise.
 ELSEWHERE = {
     "spillway load --stage production": "tests/unit/test_load_on_aws.py",  # nothing may be sent to AWS here
     "spillway demo": "tests/end_to_end/test_demo.py",

@@ -1,4 +1,4 @@
-"""What the entries table promises, in memory, over moto and over the local cloud alike."""
+"""Promises of the entries table, in memory, over moto and over the local cloud alike."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -113,7 +113,7 @@ def test_with_single_opt_in_a_signup_waits_at_once(entries: ShardedEntries, cloc
     assert waiting(entries, clock) == ["ada"]
 
 
-def test_single_opt_in_takes_in_who_was_asked_to_confirm_before(
+def test_single_opt_in_accepts_a_shopper_who_was_asked_to_confirm_before(
     entries: ShardedEntries, clock: Clock
 ) -> None:
     assert entries.sign_up(ADA, at_ms=clock())
@@ -275,7 +275,7 @@ def test_confirming_is_possible_once_and_only_in_time(entries: ShardedEntries, c
     assert not entries.confirm("ada", "A", at_ms=clock())
 
 
-def test_leaving_takes_out_of_the_line_for_good(entries: ShardedEntries, clock: Clock) -> None:
+def test_unsubscribing_takes_out_of_the_shard_for_good(entries: ShardedEntries, clock: Clock) -> None:
     confirmed(entries, clock)
     assert entries.unsubscribe("ada", "A", at_ms=clock())
     assert entries.unsubscribe("ada", "A", at_ms=clock())

@@ -1,4 +1,4 @@
-"""What the other tables of the shop promise, in memory, over moto and over the local cloud alike."""
+"""Promises of the other tables of the shop, in memory, over moto and over the local cloud alike."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any

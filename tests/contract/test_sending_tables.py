@@ -42,7 +42,7 @@ def test_only_one_worker_holds_a_line(tables: Tables) -> None:
     assert tables.leases.take(["A#1"], holder="w2", at_ms=now_ms, lease_ms=LEASE_MS)
 
 
-def test_all_lines_are_taken_or_none(tables: Tables) -> None:
+def test_all_shards_are_taken_or_none(tables: Tables) -> None:
     now_ms, shards = tables.clock(), shards_of("A")
     assert tables.leases.take([shards[3]], holder="w1", at_ms=now_ms, lease_ms=LEASE_MS)
     assert not tables.leases.take(shards, holder="w2", at_ms=now_ms, lease_ms=LEASE_MS)
@@ -123,7 +123,7 @@ def test_nothing_leaves_while_sending_is_paused(tables: Tables) -> None:
     assert not tables.rate_limiter.resume()
 
 
-def test_limits_read_anew_leave_what_others_took_meanwhile_taken(tables: Tables) -> None:
+def test_limits_read_again_leave_what_others_took_meanwhile_taken(tables: Tables) -> None:
     now_ms = tables.clock()
     tables.rate_limiter.put_limits(Limits(10.0, 100), at_ms=now_ms, known=None)
     known = tables.rate_limiter.state()
@@ -134,7 +134,7 @@ def test_limits_read_anew_leave_what_others_took_meanwhile_taken(tables: Tables)
     assert (state.rate_per_s, state.emails_left) == (20.0, 70)
 
 
-def test_resuming_counts_emails_anew_but_for_the_days_quota(tables: Tables) -> None:
+def test_resuming_restarts_the_counts_but_for_the_days_quota(tables: Tables) -> None:
     now_ms = tables.clock()
     hour = now_ms // HOUR_MS
     for _ in range(2):
@@ -255,7 +255,7 @@ def test_the_state_of_an_email_is_that_of_the_last_one_sent_and_never_goes_back(
     }
 
 
-def test_progress_is_the_sum_over_lines_with_the_first_and_the_last_time(tables: Tables) -> None:
+def test_progress_is_the_sum_over_shards_with_the_first_and_the_last_time(tables: Tables) -> None:
     first, second = shards_of("A")[:2]
     tables.progress.add("r1", first, at_ms=3_000, notified=50, rejected=2)
     tables.progress.add("r1", second, at_ms=2_000, notified=7, unclear=1)
@@ -296,7 +296,7 @@ def test_one_worker_is_elected_to_read_the_limits(tables: Tables) -> None:
     assert tables.rate_limiter.elect(at_ms=now_ms, for_ms=15_000, known=None)
     assert not tables.rate_limiter.elect(at_ms=now_ms + 1, for_ms=15_000, known=None)
     tables.rate_limiter.put_limits(Limits(10.0, 100), at_ms=now_ms, known=None)
-    # Who knows older limits is not elected, nor is anybody before the first one's time is over.
+    # A worker with older limits is not elected, nor is any before the first one's time is over.
     assert not tables.rate_limiter.elect(at_ms=now_ms + 20_000, for_ms=15_000, known=None)
     known = tables.rate_limiter.state()
     assert not tables.rate_limiter.elect(at_ms=now_ms + 15_000, for_ms=15_000, known=known)

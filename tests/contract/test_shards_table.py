@@ -1,4 +1,4 @@
-"""What the shard of a variant promises: who is next, who still waits, who was told; in memory, over moto and
+"""Promises of a waitlist shard: who is next, who still waits, who was notified; in memory, over moto and
 over the local cloud alike."""
 
 import pytest
@@ -9,7 +9,7 @@ from chalicelib.tables.shards import MarksNotWritten, Notified, ShardsTable
 from tests.contract.conftest import Tables
 
 
-def test_the_line_is_in_the_order_of_joining_and_bounded(tables: Tables) -> None:
+def test_a_shard_is_in_the_order_of_joining_and_bounded(tables: Tables) -> None:
     shoppers = [name for name in "abcdefghijklmnopqrstuvwxyz" if shard_of("A", name) == shard_of("A", "b")]
     assert len(shoppers) >= 3
     tables.join(*reversed(shoppers))
@@ -66,7 +66,7 @@ def test_who_left_and_came_back_is_not_taken_for_the_one_who_stood_there(tables:
     assert tables.shards.still_waiting([ada]).may_be_mailed == ()
 
 
-def test_told_entries_wait_no_more_and_are_counted(tables: Tables) -> None:
+def test_notified_entries_wait_no_more_and_are_counted(tables: Tables) -> None:
     assert tables.mark(*tables.join("ada", "bob")) == 2
     assert tables.state("ada") is EntryState.NOTIFIED
     assert tables.shards.count("A") == 0

@@ -88,7 +88,7 @@ def test_each_apis_key_opens_that_api_alone(stages: list[Deployed]) -> None:
         assert through_the_distribution(one.stage).json()["info"]["title"] == "Spillway"
         assert around_it(one).status_code in {403, 404}
         assert "openapi" not in around_it(one).text
-        # What a shopper sends under the key's name is replaced by the distribution's own.
+        # The distribution's own key replaces a value that a shopper sends under its name.
         assert through_the_distribution(one.stage, {"x-api-key": "guessed"}).status_code == 200
     keys = [key_of(one) for one in stages]
     assert len({*keys}) == len(stages)

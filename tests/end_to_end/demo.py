@@ -20,7 +20,7 @@ from spillway.project import Project
 from tests.support.uploaded import made_package
 
 ROOT = Path(__file__).parents[2]
-# What the demo reads. `spillway` itself is the installed one.
+# The demo reads these. `spillway` itself is the installed one.
 COPIED = (
     "app.py",
     "chalicelib",
@@ -37,7 +37,7 @@ END_WITHIN_S = 30.0
 def checkout(folder: Path) -> Project:
     """A checkout in `folder`, whose demo is nobody else's.
 
-    Developed pictures and the package are made once for all checkouts: both are told from stale ones by what
+    Developed pictures and the package are made once for all checkouts: both are recognised as current by what
     they were made from.
     """
     for name in COPIED:
@@ -112,7 +112,7 @@ class DemoProcess:
 
     @property
     def printed(self) -> str:
-        """All it printed so far, on either stream."""
+        """Everything it printed so far, on either stream."""
         return self.printed_to.read_text()
 
     def prints(self, words: str) -> None:
@@ -138,7 +138,7 @@ class DemoProcess:
         return self.ends()
 
     def running(self) -> list[str]:
-        """What still runs of all that this demo started: children inherit the mark of its environment."""
+        """Processes of this demo that still run: children inherit the mark of its environment."""
         mark = f"{MARK}={self.run}".encode()
         return [_words(folder) for folder in Path("/proc").glob("[0-9]*") if mark in _environment(folder)]
 

@@ -29,7 +29,7 @@ STOPPED = "RecursiveInvocationsDropped"
 
 
 def idle(stage: Stage) -> bool:
-    """Whether no message waits in any queue, comes later, or is being worked on; dead letters count."""
+    """True when no message waits in any queue, comes later, or is being worked on; dead letters count."""
     sqs = stage.client("sqs")
     counts = ("", "NotVisible", "Delayed")
     names = [f"ApproximateNumberOfMessages{count}" for count in counts]
@@ -40,7 +40,7 @@ def idle(stage: Stage) -> bool:
     )
 
 
-def test_a_fan_out_longer_than_a_chain_may_be_tells_everybody_once(tmp_path: Path) -> None:
+def test_a_fan_out_longer_than_a_chain_may_be_notifies_everybody_once(tmp_path: Path) -> None:
     project = checkout(tmp_path)
     with open_demo(project, free_ports(), "--fresh", "--invocations-max", "1") as demo:
         stage = stage_named(project, "local")

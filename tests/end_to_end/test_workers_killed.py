@@ -77,7 +77,7 @@ def _parent(folder: Path) -> int:
         return 0
 
 
-def test_functions_killed_while_they_tell_lose_nobody(tmp_path: Path) -> None:
+def test_functions_killed_while_they_notify_lose_nobody(tmp_path: Path) -> None:
     project = checkout(tmp_path)
     with open_demo(project, free_ports()) as demo:
         stage = stage_named(project, "local")

@@ -85,7 +85,7 @@ def api(deployed: AwsDoor) -> Iterator[Client]:
     table, name = cloud.container.client("dynamodb"), cloud.container.settings.entries_table
     for item in table.scan(TableName=name)["Items"]:
         table.delete_item(TableName=name, Key={key: item[key] for key in ("shopper", "sku")})
-    # The first request reads the keys: where AWS is to fail, they are there, whatever test ran before.
+    # The first request reads the keys: where AWS fails on purpose, they are there, whatever test ran before.
     _ = cloud.container.keys
     with Client(cloud.app) as client:
         yield client
@@ -107,7 +107,7 @@ def stamp(*skus: str, days_ago: int = 0, opt_in: OptIn = OptIn.DOUBLE, refused: 
 
 
 def waitlist_form(**fields: Any) -> dict[str, Any]:
-    """What the form of the product's page sends."""
+    """The fields that the form of the product's page sends."""
     page = "/products/field-jacket"
     return {"email": "ada@example.com", "sku": SKU, "page": page, "stamp": stamp(), "knot": "", **fields}
 
@@ -163,7 +163,7 @@ def test_a_signup_may_be_json(api: Client) -> None:
     assert rows() == 2
 
 
-def test_the_answer_is_the_same_whoever_asks(api: Client) -> None:
+def test_the_answer_is_the_same_for_every_address(api: Client) -> None:
     new = sign_up(api)
     again = sign_up(api)
     cloud.container.waitlist.confirm(token(Purpose.CONFIRM))
@@ -179,7 +179,7 @@ def test_the_answer_is_the_same_whoever_asks(api: Client) -> None:
     assert all(answer == answers[0] for answer in answers)
 
 
-def test_a_signup_is_one_write_and_no_read_whoever_asks(api: Client, deployed: AwsDoor) -> None:
+def test_a_signup_is_one_write_and_no_read_for_every_address(api: Client, deployed: AwsDoor) -> None:
     sign_up(api, "warm@example.com")
     deployed.calls.clear()
     sign_up(api)
@@ -437,19 +437,19 @@ def test_a_form_of_an_old_page_is_good_once_it_is_sent_again(api: Client) -> Non
     assert state() is EntryState.PENDING
 
 
-def test_an_old_page_is_stamped_anew_on_the_terms_of_now(api: Client) -> None:
+def test_an_old_page_gets_a_new_form_token_on_the_terms_of_now(api: Client) -> None:
     old = stamp(days_ago=VALID_DAYS + PERIOD_DAYS + 1, opt_in=OptIn.SINGLE, refused="3fa9c1d2e07b")
     again = {item["field"]: item["value"] for item in sign_up(api, stamp=old).json_body["again"]}
     assert again["stamp"] == stamp(opt_in=OptIn.DOUBLE)
 
 
-def test_a_form_of_an_old_page_with_a_mistake_is_told_the_mistake(api: Client) -> None:
+def test_a_form_of_an_old_page_with_a_mistake_names_the_mistake(api: Client) -> None:
     answer = sign_up(api, "ada", stamp=stamp(days_ago=VALID_DAYS + PERIOD_DAYS + 1))
     assert [error["field"] for error in answer.json_body["errors"]] == ["email"]
     assert "again" not in answer.json_body
 
 
-def test_too_many_fields_are_told_as_such(api: Client) -> None:
+def test_too_many_fields_are_reported_as_such(api: Client) -> None:
     many = {f"a{number}": "1" for number in range(41)}
     told = [
         post(api, "/waitlist", many),
@@ -461,7 +461,7 @@ def test_too_many_fields_are_told_as_such(api: Client) -> None:
     assert details == {(400, "A request has at most 40 fields, not 41.")}
 
 
-def test_a_person_is_told_on_a_page_and_led_back(api: Client) -> None:
+def test_a_person_sees_the_error_on_a_page_and_is_led_back(api: Client) -> None:
     answer = post(api, "/waitlist", waitlist_form(email="<script>x</script>"), PERSON)
     assert answer.status_code == 400
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
@@ -501,7 +501,7 @@ def test_a_used_link_says_what_is_and_offers_no_button_that_fails(api: Client) -
     assert state() is EntryState.UNSUBSCRIBED
 
 
-def test_a_shopper_can_leave_the_line_of_what_is_sold_no_more(api: Client) -> None:
+def test_a_shopper_can_unsubscribe_from_what_is_sold_no_more(api: Client) -> None:
     cloud.container.entries.sign_up(
         Signup(shopper(), "ada@example.com", "OLD", "/", "c"), at_ms=cloud.container.clock_ms()
     )
@@ -1063,7 +1063,7 @@ def test_a_language_the_shop_has_not_leads_to_a_page_there_is(api: Client, lang:
     assert location(erased) == "/waitlist/erased"
 
 
-def test_a_refused_form_is_told_in_the_language_of_its_page(api: Client) -> None:
+def test_a_refused_form_is_answered_in_the_language_of_its_page(api: Client) -> None:
     skus = [f"SKU-{number}" for number in range(6)]
     wrong = waitlist_form(page=GERMAN_PAGE, email="ada@nowhere", sku=skus)
     answer = post(api, "/waitlist", wrong, PERSON)
@@ -1135,7 +1135,7 @@ DANKE = (
     " Adresse oder ein Netz zu viele anfordert, bei Artikeln, die wir nicht mehr verkaufen, und bei Adressen,"
     " von denen eine Mail zurückkam oder als Spam gemeldet wurde.",
 )
-# What a page says, in English and in German.
+# Words of a page, in English and in German.
 TO_CONFIRM = (
     "Press the button, and we write to you once when it is back. You are not on the list before that.",
     "Klick auf den Knopf, dann schreiben wir dir einmal, wenn es wieder da ist. Vorher stehst du nicht"

@@ -202,7 +202,7 @@ def test_an_item_is_written_and_read_as_boto3_does_it(dynamodb: DynamoDb) -> Non
     assert visits(dynamodb, table) == "1"
 
 
-def test_a_connection_that_was_hung_up_is_opened_anew(dynamodb: DynamoDb, door: AwsDoor) -> None:
+def test_a_connection_that_was_hung_up_is_opened_again(dynamodb: DynamoDb, door: AwsDoor) -> None:
     table = create_table(boto3.client("dynamodb"), "SuppressionsTable")
     assert count(dynamodb, table)
     faults = iter([HANGS_UP_BEFORE])
@@ -555,7 +555,7 @@ def test_only_a_connection_that_was_hung_up_while_it_was_idle_is_replaced(
     assert not any(line.open for line in http.made)
 
 
-def test_a_host_that_takes_no_connection_is_told_without_its_address(http: type[FakeHttp]) -> None:
+def test_a_host_that_takes_no_connection_is_reported_without_its_address(http: type[FakeHttp]) -> None:
     http.refuses = ConnectionRefusedError("10.0.0.1")
     with pytest.raises(AwsUnreachable) as caught:
         Connections("http://host").send("GET", "/", {}, b"")
@@ -709,7 +709,7 @@ def test_credentials_are_asked_for_where_the_environment_says_and_with_its_token
         (200, KeysHttp.body[:-1] + b', "Expiration": 1}', None, "TypeError"),
     ],
 )
-def test_an_endpoint_without_credentials_is_told_by_the_kind_of_its_fault(
+def test_an_endpoint_without_credentials_is_reported_by_the_kind_of_its_fault(
     keys_http: type[KeysHttp],
     monkeypatch: pytest.MonkeyPatch,
     status: int,
@@ -736,7 +736,9 @@ def test_an_endpoint_without_credentials_is_told_by_the_kind_of_its_fault(
         ),
     ],
 )
-def test_an_environment_without_credentials_is_told_as_such(environment: dict[str, str], told: str) -> None:
+def test_an_environment_without_credentials_is_reported_as_such(
+    environment: dict[str, str], told: str
+) -> None:
     with pytest.raises(NoCredentials) as caught:
         CredentialSource(environment, lambda: 0.0)()
     assert str(caught.value) == told

@@ -76,7 +76,7 @@ def test_wrong_words_end_with_2_and_are_named(spillway: Typist, words: Sequence[
     assert named in ended.said
 
 
-def test_outside_a_shop_the_way_in_is_told(spillway: Typist, tmp_path: Path) -> None:
+def test_outside_a_shop_the_way_in_is_shown(spillway: Typist, tmp_path: Path) -> None:
     ended = spillway("build", cwd=tmp_path)
     assert ended.status == 2
     assert "site/site.toml" in ended.said
@@ -99,7 +99,7 @@ def test_a_command_runs_as_if_started_in_the_folder_that_is_named(spillway: Typi
     assert (ended.status, "nowhere" in ended.said) == (2, True)
 
 
-def test_an_aws_that_does_not_answer_is_told_in_a_sentence(spillway: Typist) -> None:
+def test_an_aws_that_does_not_answer_is_reported_in_a_sentence(spillway: Typist) -> None:
     ended = spillway(
         *("sold-out", "A", "--stage", "prod"),
         AWS_ACCESS_KEY_ID="x",

@@ -245,7 +245,7 @@ def test_one_email_confirms_all_that_one_form_asked_for(shop: TestShop) -> None:
     ask(shop, OTHER, shop.sku)
     for sku in (shop.sku, OTHER, shop.sku):
         shop.confirmations.send(shop.shopper("ada"), sku)
-    # The last one is the first message again, as a queue may bring it.
+    # The last one is the first message again, as a queue may deliver it.
     assert len(shop.sender.sent) == 2
     email = shop.sender.sent[0].email
     assert email.subject == "Confirm your alerts: Field Jacket (Slate, M) and 1 more"
@@ -320,7 +320,7 @@ def test_a_later_email_names_what_an_earlier_one_asked_for_in_vain(shop: TestSho
     ask(shop, OTHER)
     shop.confirmations.send(shop.shopper("ada"), OTHER)
     assert shop.links.read(Purpose.CONFIRM, link(shop)).skus == (shop.sku, OTHER)
-    # What is confirmed is not asked for again.
+    # No confirmation is asked for twice.
     shop.waitlist.confirm(link(shop, 0))
     shop.clock.pass_s(3600)
     ask(shop, OTHER)

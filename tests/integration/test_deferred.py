@@ -258,7 +258,9 @@ def test_a_fault_of_the_settings_is_for_a_person_and_those_before_it_are_marked(
     assert shop.state("s00000") is EntryState.NOTIFIED
 
 
-def test_an_account_stopped_in_mid_batch_pauses_and_those_before_are_told_once(clock: Clock) -> None:
+def test_an_account_stopped_in_mid_batch_pauses_and_the_entries_before_are_notified_once(
+    clock: Clock,
+) -> None:
     shop = shop_of(clock, 200, lambda _: Delivery.ACCEPTED)
     send, stopped = shop.sender.send, [True]
 
@@ -279,7 +281,9 @@ def test_an_account_stopped_in_mid_batch_pauses_and_those_before_are_told_once(c
     assert len(shop.sender.mailboxes()) == 200
 
 
-def test_a_worker_that_dies_between_queueing_and_noting_a_deferral_tells_nobody_twice(clock: Clock) -> None:
+def test_a_worker_that_dies_between_queueing_and_noting_a_deferral_repeats_no_email(
+    clock: Clock,
+) -> None:
     shop = MemoryShop(clock)
     shop.faults.fail_at_update("deferred_for")
     for number in range(20):
@@ -445,8 +449,8 @@ def test_no_answers_of_a_transport_make_a_chain_end_early_or_go_on_for_ever(
     faults, unknown, rejected = len(answers), answers.count("unknown"), answers.count("one rejected")
     shop.use_sender(Adversary(shop, answers))
     shop.observe(IN_STOCK)
-    # What this chain may have to do, by the derivation of the real maximum: every shopper settled once, two
-    # walks, every answer an idle run, and the waits for a turn, a quota and the pauses between waves.
+    # The most that this chain may have to do, by the derivation of the real maximum: every shopper settled
+    # once, two walks, every answer an idle run, the waits for a turn and a quota, the pauses between waves.
     waves = waiters if limited else 1
     shop.fan_out.hops_max = (2 * waiters + faults) * (1 + 5) + waves * 4 + 96
     shop.fan_out.tries_max = faults + 5 + 96

@@ -21,7 +21,7 @@ from tests.support.shop import TestShop
 
 SKU = "FJ-MOSS-M"
 PENDING, CONFIRMED, NOTIFIED, LEFT = EntryState
-# What a reader can see of it: the state, and how many emails were sent.
+# A reader can see of it: the state, and how many emails were sent.
 Outcome = tuple[EntryState | None, int]
 
 
@@ -99,7 +99,7 @@ class Scene:
         self.shop.suppressions.suppress(self.shopper, reason="complaint", at_ms=self.clock())
 
     def comes_back(self) -> None:
-        """All is ready for the shopper's part of the line to be walked."""
+        """Prepare a walk of the shopper's shard."""
         self.shop.observe(Availability.IN_STOCK)
         line = shard_of(SKU, self.shopper)
         steps = [
@@ -168,7 +168,7 @@ DEEDS: dict[str, Deed] = {
 
 
 def played(scene: Scene, beginning: Deed, *deeds: Deed) -> Outcome:
-    """What comes of these, one after the other, for a new shopper."""
+    """The outcome of these, one after the other, for a new shopper."""
     scene.enter()
     beginning(scene)
     for deed in deeds:
@@ -177,7 +177,7 @@ def played(scene: Scene, beginning: Deed, *deeds: Deed) -> Outcome:
 
 
 def interrupted(scene: Scene, beginning: Deed, deed: Deed, other: Deed) -> Iterator[tuple[int, Outcome]]:
-    """What comes of `deed` when `other` happens before its first call, its second, and so on."""
+    """The outcomes of `deed` when `other` happens before its first call, its second, and so on."""
     for calls in count():
         scene.enter()
         beginning(scene)

@@ -42,7 +42,7 @@ IDS = {name: Address.parse(f"{name}@example.com").shopper_id(IDENTITY_KEY) for n
 
 @dataclass
 class Known:
-    """What a reader of the rules knows of one entry."""
+    """The state of one entry by the documented rules."""
 
     state: EntryState
     asked_at_s: int
@@ -112,7 +112,7 @@ class EntryStory(RuleBasedStateMachine):
                 self.known[name, sku] = Known(state, self.now_s, self.shop.clock())
 
     def ask(self, name: str, sku: str, opt_in: OptIn) -> tuple[Entry | None, Entry]:
-        """What the stream sees of a signup; its first reaction is done."""
+        """The stream record of a signup; its first reaction is done."""
         address, shopper = Address.parse(self.mailbox(name)), self.id_of(name)
         before = self.shop.entries.get(shopper, sku)
         self.shop.signups.sign_up(address, [sku], page="/", consent="c", opt_in=opt_in)

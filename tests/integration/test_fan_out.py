@@ -34,7 +34,7 @@ def on_one_line(shop: TestShop, count: int) -> list[str]:
     return list(islice((name for name in names if shard_of(shop.sku, shop.shopper(name)) == first), count))
 
 
-def test_who_confirmed_is_told_once_and_nobody_else(shop: TestShop) -> None:
+def test_shoppers_who_confirmed_are_notified_once_and_nobody_else(shop: TestShop) -> None:
     shop.join("ada", "bob")
     shop.sign_up("eve")
     shop.observe(IN_STOCK)
@@ -62,7 +62,7 @@ def test_an_email_says_how_to_leave_in_one_click(shop: TestShop) -> None:
     assert "ada" not in unsubscribe_url
 
 
-def test_a_shard_is_told_in_the_order_of_joining(shop: TestShop) -> None:
+def test_a_shard_is_notified_in_the_order_of_joining(shop: TestShop) -> None:
     names = [f"shopper{number}" for number in range(20)]
     shop.join(*names)
     shop.observe(IN_STOCK)
@@ -74,7 +74,7 @@ def test_a_shard_is_told_in_the_order_of_joining(shop: TestShop) -> None:
         assert [name for name in order if name in of_line] == of_line
 
 
-def test_a_long_line_is_walked_in_batches_of_fifty(shop: TestShop) -> None:
+def test_a_long_shard_is_walked_in_batches_of_fifty(shop: TestShop) -> None:
     names = on_one_line(shop, 60)
     shop.join(*names)
     shop.observe(IN_STOCK)
@@ -83,7 +83,7 @@ def test_a_long_line_is_walked_in_batches_of_fifty(shop: TestShop) -> None:
     assert shop.sender.calls == 2
 
 
-def test_the_same_restock_twice_tells_nobody_twice(shop: TestShop) -> None:
+def test_the_same_restock_twice_notifies_nobody_twice(shop: TestShop) -> None:
     shop.join("ada")
     shop.observe(IN_STOCK)
     restock = shop.restocks.live(shop.sku)
@@ -141,7 +141,7 @@ def test_a_suppressed_shopper_is_not_mailed_and_leaves_the_line(shop: TestShop) 
     assert entry.state is EntryState.UNSUBSCRIBED
 
 
-def test_who_confirms_while_it_can_be_had_is_told_at_once(shop: TestShop) -> None:
+def test_a_shopper_who_confirms_while_it_is_available_is_notified_at_once(shop: TestShop) -> None:
     shop.observe(IN_STOCK)
     shop.work()
     shop.join("late")
@@ -150,7 +150,9 @@ def test_who_confirms_while_it_can_be_had_is_told_at_once(shop: TestShop) -> Non
     assert notified(shop) == ["late"]
 
 
-def test_who_confirms_what_was_never_sold_out_is_told_too(clock: Clock, small_release: Release) -> None:
+def test_a_shopper_who_confirms_what_was_never_sold_out_is_notified_too(
+    clock: Clock, small_release: Release
+) -> None:
     shop = TestShop(small_release, clock, slug="field-jacket", sku="FJ-MOSS-S")
     shop.join("ada")
     shop.restocking.notify_if_available(shop.shopper("ada"), shop.sku, at_ms=shop.clock())
@@ -174,7 +176,7 @@ def test_a_fan_out_does_not_reach_beyond_its_frozen_bound(shop: TestShop) -> Non
     assert notified(shop) == ["ada"]
 
 
-def test_a_throttled_sender_tells_everyone_later(shop: TestShop) -> None:
+def test_a_throttled_sender_notifies_everyone_later(shop: TestShop) -> None:
     shop.join("ada", "bob", "cyd")
     shop.observe(IN_STOCK)
     shop.sender.refuses = 2
@@ -249,7 +251,7 @@ def test_a_message_about_an_older_restock_is_dropped(shop: TestShop) -> None:
     assert notified(shop) == []
 
 
-def test_two_workers_on_the_same_page_tell_nobody_twice(shop: TestShop) -> None:
+def test_two_workers_on_the_same_page_notify_nobody_twice(shop: TestShop) -> None:
     shop.join("ada", "bob", "cyd")
     shop.observe(IN_STOCK)
     steps = list(shop.queue.messages)

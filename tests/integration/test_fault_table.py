@@ -179,7 +179,7 @@ def test_who_leaves_while_their_email_is_under_way_stays_gone(clock: Clock) -> N
     assert notified(shop) >= set(NAMES[1:])
 
 
-def test_a_stream_record_twice_late_or_out_of_order_tells_nobody_twice(clock: Clock) -> None:
+def test_a_stream_record_twice_late_or_out_of_order_notifies_nobody_twice(clock: Clock) -> None:
     shop = crowded(clock)
     (first,) = shop.observe(IN_STOCK)
     shop.observe(SOLD_OUT, 0)
@@ -219,7 +219,7 @@ def test_two_workers_never_hold_one_line(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("queued", [0, 1, 7, 8])
-def test_a_restock_that_dies_among_its_steps_is_opened_again_and_tells_everybody_once(
+def test_a_restock_that_dies_among_its_steps_is_opened_again_and_notifies_everybody_once(
     queued: int, clock: Clock
 ) -> None:
     shop = crowded(clock)

@@ -1,4 +1,4 @@
-"""The hard addresses of RFC 5321, 5322 and 6531: what becomes of each, and what a person is told of it."""
+"""The hard addresses of RFC 5321, 5322 and 6531: what becomes of each, and the words that a person reads."""
 
 from html import escape
 
@@ -12,7 +12,7 @@ deployed = playing_aws.deployed
 api = playing_aws.api
 
 LABEL = "d" * 61
-# What is typed, and the mailbox an email goes to, or else a part of the reason for refusing it.
+# The text typed, and the mailbox an email goes to, or else a part of the reason for refusing it.
 ACCEPTED = {
     "x@example.com": "x@example.com",
     "FirstName.LastName@EasierReading.example": "FirstName.LastName@easierreading.example",

@@ -1,4 +1,4 @@
-"""What a stock event writes and invalidates: no path too many, and none too few, wherever it dies."""
+"""A stock event writes and invalidates: no path too many, and none too few, wherever it dies."""
 
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace

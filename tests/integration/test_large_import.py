@@ -9,7 +9,7 @@ from benchmarks.shopify_export import as_csv, export
 from spillway.__main__ import cli
 from tests.support.publish_env import PublishEnv
 
-# Of the shop it comes into.
+# Products of the shop that imports it.
 OWN_PRODUCTS, OWN_VARIANTS = 2, 4
 
 

@@ -132,7 +132,7 @@ def test_while_one_runs_its_folder_and_its_port_are_refused_and_a_failure_inside
     assert gone(pids[0])
 
 
-def test_a_cloud_that_stops_by_itself_is_told_with_its_last_words(settings: CloudSettings) -> None:
+def test_a_cloud_that_stops_by_itself_is_reported_with_its_last_words(settings: CloudSettings) -> None:
     with local_cloud(settings) as cloud:
         os.kill(cloud.process.pid, signal.SIGTERM)
         with pytest.raises(WorkFailed, match="stopped by itself") as failed:

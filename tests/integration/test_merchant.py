@@ -1,4 +1,4 @@
-"""What a merchant asks: who waits, how far emails are, what is stuck, how emails look."""
+"""A merchant asks: who waits, how far emails are, what is stuck, how emails look."""
 
 import csv
 from datetime import UTC, datetime
@@ -118,7 +118,7 @@ def test_paused_waves_say_so(shop: TestShop) -> None:
     assert (state.paused, state.eta_s) == ("complaints", None)
 
 
-def test_everybody_in_line_is_exported_in_order(shop: TestShop) -> None:
+def test_everybody_on_the_waitlist_is_exported_in_order(shop: TestShop) -> None:
     names = [f"s{number:02}" for number in range(20)]
     shop.join(*names)
     file = StringIO(newline="")

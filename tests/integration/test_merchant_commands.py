@@ -1,4 +1,4 @@
-"""What a merchant's commands say to programs: each speaks JSON, and nothing else with it."""
+"""Answers of a merchant's commands to programs: each speaks JSON, and nothing else with it."""
 
 import json
 from email.header import Header
@@ -103,7 +103,7 @@ def stage(shop: TestShop) -> SmallStage:
 
 
 def run(project: Project, *words: str) -> Any:
-    """What a command says on standard output, read as JSON."""
+    """The standard output of a command, read as JSON."""
     ran = CliRunner().invoke(cli, words, obj=project, catch_exceptions=False)
     assert ran.exit_code in {0, 1}, ran.output
     return json.loads(ran.stdout)
@@ -289,7 +289,9 @@ def test_a_product_that_is_withdrawn_meanwhile_is_not_said_to_have_changed(
 
 
 @pytest.mark.parametrize("command", ["waves", "export", "available", "sold-out"])
-def test_what_can_be_no_sku_is_told_before_the_stage_is_asked(project: Project, command: str) -> None:
+def test_a_text_that_can_be_no_sku_is_refused_before_the_stage_is_asked(
+    project: Project, command: str
+) -> None:
     with pytest.raises(BadInput) as refused:
         run(project, command, "field\u2028jacket")
     assert refused.value.message == "SKU 'field\\u2028jacket': not an SKU"

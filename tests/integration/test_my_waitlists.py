@@ -1,4 +1,4 @@
-"""All that a shopper waits for: seen, left, taken along, erased, by the link of an email only."""
+"""Everything that a shopper waits for: seen, left, taken along, erased, by the link of an email only."""
 
 import json
 from dataclasses import replace
@@ -159,7 +159,7 @@ def test_an_email_that_was_not_taken_is_tried_again_and_not_counted(
     assert len(shop.sender.sent) == 1
 
 
-def test_each_of_theirs_is_shown_whole_and_as_it_is_told(shop: TestShop, yours: MyWaitlists) -> None:
+def test_each_entry_is_shown_whole_and_in_its_state(shop: TestShop, yours: MyWaitlists) -> None:
     shop.join("ada")
     shop.sku = "NOT-SOLD"
     shop.sign_up("ada")

@@ -30,7 +30,7 @@ KNOWN_EXAMPLES = ("AKIAIOSFODNN7EXAMPLE", "AKIDEXAMPLE", "wJalrXUtnFEMI")
 
 
 def tracked_files() -> list[Path]:
-    """What the repository holds, or what lies there where there is no repository."""
+    """The files of the repository, or of the folder where there is no repository."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
     if listed.returncode == 0:
         return [ROOT / name for name in listed.stdout.decode().split("\0") if name]
@@ -39,7 +39,7 @@ def tracked_files() -> list[Path]:
 
 
 def secrets_in(text: str) -> list[str]:
-    """What kinds of secret a text holds."""
+    """The kinds of secret that a text holds."""
     for example in KNOWN_EXAMPLES:
         text = text.replace(example, "")
     return [kind for kind, pattern in SECRETS.items() if pattern.search(text)]

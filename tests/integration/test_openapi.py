@@ -76,7 +76,7 @@ def wsgi(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
 
 
 REFUSED = [400, 401, 405, 410, 413, 415]
-# No schema tells a good address from a bad one, or a token that we signed from another.
+# No schema separates a good address from a bad one, or a token that we signed from another.
 ANSWERED = ["2xx", "3xx", 400, 401, 410]
 config = SchemathesisConfig.from_dict(
     {
@@ -91,7 +91,7 @@ schema.app = wsgi
 
 
 def stamp_form(body: dict[str, Any]) -> None:
-    """What a page has in its form cannot be guessed: put the stamp there that goes with what is asked for."""
+    """A form token cannot be guessed: put in the token of a page that offers the SKUs asked for."""
     stamp, asked = body.get("stamp"), body.get("sku")
     if isinstance(stamp, str) and len(stamp) <= STAMP_CHARS_MAX:
         skus = [sku for sku in (asked if isinstance(asked, list) else [asked]) if isinstance(sku, str)]

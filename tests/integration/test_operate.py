@@ -1,4 +1,4 @@
-"""Running a stage: how it is, what is wrong, and its end. What reacts by itself is in test_autopilot."""
+"""Running a stage: how it is, what is wrong, and its end. The autopilot is in test_autopilot."""
 
 import json
 from typing import Any
@@ -146,8 +146,8 @@ def test_a_stack_that_cannot_be_deleted_leaves_the_data_alone() -> None:
     assert not place.client("dynamodb").calls
 
 
-def test_data_that_cannot_be_deleted_is_told_before_anything_goes() -> None:
-    # A resource that outlives its stack by the template, of a type that a later release might bring.
+def test_data_that_cannot_be_deleted_is_reported_before_anything_goes() -> None:
+    # A resource that outlives its stack by the template, of a type that a later release might have.
     strange = {
         "LogicalResourceId": "SigningKeysSecret",
         "ResourceType": "AWS::KMS::Key",

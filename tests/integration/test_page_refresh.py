@@ -219,7 +219,7 @@ def test_a_listing_shows_the_cards_it_has_by_now_without_products_that_are_gone(
     listing = next(item for item in edition.listings if item.path == "/shop/outerwear")
     assert listing.slugs == ("field-jacket",)
     shown = turn._listing_page(edition.root, listing)
-    # What was handed over is as old as the event; the theme says what is on the page.
+    # The product handed over is as old as the event; the theme says what is on the page.
     assert turn._listing_page(edition.root, replace(listing, slugs=("scarf",))) == shown
     unlisted = replace(listing, path="/shop/hats", slugs=("gone", "scarf"))
     html = turn._listing_page(edition.root, unlisted)
@@ -227,7 +227,7 @@ def test_a_listing_shows_the_cards_it_has_by_now_without_products_that_are_gone(
     assert 'href="/products/field-jacket"' not in html
 
 
-def test_a_new_release_is_seen_at_the_next_turn(s3: Any, small_release: Release) -> None:
+def test_a_new_release_is_seen_at_the_next_refresh(s3: Any, small_release: Release) -> None:
     themes = ThemeStore(s3, "release")
     with pytest.raises(ClientError):
         themes.live()

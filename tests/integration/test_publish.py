@@ -32,7 +32,7 @@ def test_a_publish_makes_the_shop_live_and_a_second_one_changes_nothing(env: Pub
     assert (second.uploaded, second.removed, second.release) == (0, 0, first.release)
 
 
-def test_forms_are_stamped_and_put_anew_once_a_period(env: PublishEnv) -> None:
+def test_forms_have_a_token_that_changes_once_a_period(env: PublishEnv) -> None:
     def stamped() -> Offer:
         (form,) = (form for form in forms_of(env.page("products/field-jacket")) if form.choices("stamp"))
         (stamp,) = form.choices("stamp")

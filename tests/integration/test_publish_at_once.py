@@ -47,7 +47,7 @@ def test_many_pages_gone_are_counted_by_what_is_live(env: PublishEnv, other: Pub
     assert env.publish().removed == 0
 
 
-def test_of_two_publishers_one_wins_and_the_other_is_told(env: PublishEnv, other: PublishEnv) -> None:
+def test_one_of_two_publishers_wins_and_the_other_is_refused(env: PublishEnv, other: PublishEnv) -> None:
     env.publish()
     edit_privacy(env.project)
     drop_scarf(other.project)
@@ -79,7 +79,7 @@ def test_two_who_read_the_same_manifest_cannot_both_claim_it(env: PublishEnv, ot
         other.manifest.claim(theirs, plan)
 
 
-def test_a_claim_that_somebody_died_with_is_given_up_and_its_owner_is_told(
+def test_a_claim_that_somebody_died_with_is_given_up_and_its_owner_named(
     env: PublishEnv, other: PublishEnv
 ) -> None:
     env.publish()

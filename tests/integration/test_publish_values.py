@@ -102,7 +102,7 @@ def test_an_answer_after_another_that_says_wait_ends_with_the_connection_too() -
 
 
 class FakeLoop:
-    """A loop whose time is set by hand. `timers` are what is to be called, and when."""
+    """A loop whose time is set by hand. `timers` are the calls due, and their times."""
 
     def __init__(self) -> None:
         self.now_s = 100.0
@@ -192,7 +192,7 @@ def test_one_timer_watches_over_all_requests_of_a_connection(line: Any) -> None:
     )
 
 
-def test_an_answer_that_comes_in_pieces_is_put_together_and_the_next_begins_anew(line: Any) -> None:
+def test_an_answer_that_comes_in_pieces_is_joined_and_the_next_starts_empty(line: Any) -> None:
     for _ in range(2):
         asked = line.protocol.request(b"x")
         for at in range(len(OK)):
@@ -212,7 +212,7 @@ def test_a_connection_is_left_after_an_answer_that_came_too_early_or_that_nobody
     assert line.protocol.closed
 
 
-def test_what_cannot_be_read_or_does_not_come_is_told_and_the_connection_left(line: Any) -> None:
+def test_an_unreadable_or_missing_answer_is_reported_and_the_connection_left(line: Any) -> None:
     asked = line.protocol.request(b"x")
     line.protocol.data_received(b"SSH\r\n\r\n")
     assert (str(asked.exception()), line.protocol.closed) == ("the response is not HTTP/1", True)
@@ -346,7 +346,7 @@ class Asked(S3Bucket):
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """What is waited for between attempts, each time as long as can be."""
+    """The pauses between attempts, each as long as it may be."""
     pauses: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -618,7 +618,7 @@ def test_a_claim_takes_up_what_another_left_in_doubt(
 @pytest.mark.parametrize(
     ("age_ms", "since"), [(0, ""), (1999, ", since 1 s"), (CLAIM_MS - 1, ", since 1799 s")]
 )
-def test_another_publish_under_way_is_told_with_its_age(
+def test_another_publish_under_way_is_reported_with_its_age(
     bucket: MemoryBucket, tmp_path: Path, clock: Clock, age_ms: int, since: str
 ) -> None:
     bucket.set(Manifest("r1", claim=Claim("other", clock() - age_ms)))
@@ -631,7 +631,7 @@ def test_another_publish_under_way_is_told_with_its_age(
     assert bucket.puts == []
 
 
-def test_who_comes_second_with_a_claim_is_told_so_or_that_it_presumed_wrong(
+def test_the_second_claim_is_refused_as_such_or_for_its_wrong_precondition(
     bucket: MemoryBucket, tmp_path: Path, clock: Clock
 ) -> None:
     live = live_release(bucket, tmp_path, clock)
@@ -889,7 +889,7 @@ def test_an_answers_page_of_a_dropped_locale_is_put_in_the_words_of_the_first(
 # ---- what is kept ----
 
 
-def test_makings_are_packed_as_one_document_that_is_always_the_same(small_release: Release) -> None:
+def test_release_sources_are_packed_as_one_document_that_is_always_the_same(small_release: Release) -> None:
     source = small_release.source
     content = pack(source)
     text = gzip.decompress(content)
@@ -926,7 +926,7 @@ def test_makings_are_packed_as_one_document_that_is_always_the_same(small_releas
     ],
     ids=["no gzip", "no theme", "a list"],
 )
-def test_makings_of_another_version_are_told_with_a_way_out(content: bytes, why: str) -> None:
+def test_release_sources_of_another_version_are_reported_with_a_way_out(content: bytes, why: str) -> None:
     assert told(lambda: unpack(content, "r1")) == (
         f"release r1 was kept by another version of Spillway: {why}",
         "check out that version and roll back, or the shop's files of then and publish",
@@ -956,7 +956,9 @@ def test_a_publish_says_all_that_it_did(env: PublishEnv) -> None:
     assert list(env.cdn.references)[1].startswith(f"{second.release}-{env.clock()}-")
 
 
-def test_a_busy_cdn_is_told_with_a_way_out_and_the_next_publish_tells_it_again(env: PublishEnv) -> None:
+def test_a_busy_cdn_is_reported_with_a_way_out_and_the_next_publish_invalidates_again(
+    env: PublishEnv,
+) -> None:
     env.publish()
     edit_privacy(env.project)
     env.cdn.paths_left = env.cdn.wildcards_left = 0
@@ -1047,7 +1049,7 @@ def test_a_folder_is_read_once_and_rendered_with_all_that_was_asked_for(
 
 
 @pytest.mark.parametrize("wrong_at", ["read_site", "render_site"])
-def test_a_wrong_catalogue_is_told_with_a_way_out(
+def test_a_wrong_catalogue_is_reported_with_a_way_out(
     env: PublishEnv, monkeypatch: pytest.MonkeyPatch, wrong_at: str
 ) -> None:
     def fail(*_: Any, **options: Any) -> Any:
@@ -1063,7 +1065,7 @@ def test_a_wrong_catalogue_is_told_with_a_way_out(
     )
 
 
-def test_a_lost_release_is_told_with_a_way_out(env: PublishEnv) -> None:
+def test_a_lost_release_is_reported_with_a_way_out(env: PublishEnv) -> None:
     kept = Kept("r1", 0, 1, 1)
     assert told(lambda: load_kept(kept, env.project, env.target)) == (
         "what release r1 was made from is gone",
@@ -1083,7 +1085,7 @@ def test_a_lost_release_is_told_with_a_way_out(env: PublishEnv) -> None:
         assert sources._with_bodies((asset,), live, pages) == (asset,)
 
 
-def test_a_release_to_go_back_to_is_chosen_or_the_choice_told() -> None:
+def test_a_release_to_go_back_to_is_chosen_or_the_choices_listed() -> None:
     manifest = Manifest("b1", kept=(Kept("b1", 0, 1, 1), Kept("a2", 0, 1, 1)))
     assert choose_kept(manifest, None) == Kept("a2", 0, 1, 1)
     assert choose_kept(manifest, "b") == Kept("b1", 0, 1, 1)

@@ -186,7 +186,7 @@ def test_what_a_kept_release_needs_stays_and_goes_with_it(small_release: Release
     assert removed_by == [f"r{RELEASES_KEPT_MAX - 1}"]
 
 
-def test_kept_makings_come_back_as_they_were(small_release: Release) -> None:
+def test_kept_release_sources_come_back_as_they_were(small_release: Release) -> None:
     source = small_release.source
     back = unpack(pack(source), small_release.id)
     assert pack(back) == pack(source)
@@ -195,7 +195,7 @@ def test_kept_makings_come_back_as_they_were(small_release: Release) -> None:
     assert ReleaseSource.of(back.theme, back.products, back.contents, back.assets).theme == source.theme
 
 
-def test_makings_of_another_form_are_told(env: PublishEnv) -> None:
+def test_release_sources_of_another_form_are_reported(env: PublishEnv) -> None:
     first = env.publish()
     edit_privacy(env.project)
     env.publish()

@@ -100,7 +100,7 @@ def test_a_connection_that_is_closed_without_an_answer_is_opened_again(sink: S3S
     assert sink.connections == ATTEMPTS_MAX
 
 
-def test_what_goes_wrong_each_time_is_told(sink: S3Sink) -> None:
+def test_what_goes_wrong_each_time_is_reported(sink: S3Sink) -> None:
     sink.moods.extend([BROKEN] * 9)
     with pytest.raises(WorkFailed, match="PUT page-0: status 500 Oh"):
         bucket(sink).send(puts(1))

@@ -80,7 +80,7 @@ def pages(release: Release) -> dict[str, str]:
     }
 
 
-def test_nothing_is_left_untold_in_any_language(release: Release) -> None:
+def test_no_translation_is_missing_in_any_language(release: Release) -> None:
     assert release.missing_translations == ()
 
 
@@ -180,7 +180,7 @@ def test_a_product_page_weighs_what_the_bill_is_held_to(site: Path, release: Rel
     assert weight.bytes_sent <= SAMPLE_BYTES_MAX
 
 
-def test_the_founding_story_in_the_docs_is_the_one_that_the_command_tells(site: Path) -> None:
+def test_the_founding_story_in_the_docs_is_the_one_that_the_command_shows(site: Path) -> None:
     site_bytes = sum(file.stat().st_size for file in site.rglob("*") if file.is_file())
     refresh = page_refresh(site)
     weight = mean_product_weight(site)

@@ -1,4 +1,4 @@
-"""What SES says after an email was sent: kept, suppressed, counted once, and watched."""
+"""Events of SES after an email was sent: kept, suppressed, counted once, and watched."""
 
 import json
 from datetime import UTC, date, datetime, timedelta
@@ -45,7 +45,7 @@ class Desk:
         self.desk.handle(notification(event(kind, tags, **facts)))
 
     def suppressed(self, name: str = "ada") -> bool:
-        """Whether nobody may mail them any more."""
+        """True when they are suppressed."""
         return bool(self.shop.suppressions.among([self.shop.shopper(name)]))
 
     def state(self, name: str = "ada") -> str | None:
@@ -111,7 +111,7 @@ def test_bounces_and_complaints_are_counted_for_the_restock_they_are_about(desk:
         desk.hears("Complaint", "bob", restock=tag)
     desk.hears("Bounce", "bob", restock="another")
     shop.progress.count_unsubscribed(restock.id, at_ms=shop.clock())
-    done = shop.told_so_far(restock)
+    done = shop.progress_so_far(restock)
     assert (done.notified, done.bounced, done.complained, done.unsubscribed_after) == (2, 1, 1, 1)
 
 
@@ -262,7 +262,7 @@ def ms(text: str) -> int:
 
 
 class Calls:
-    """Stands for the tables and the pace: keeps each call, in order, and answers as it is told to."""
+    """Stands for the tables and the pace: keeps each call, in order, and answers as a test sets."""
 
     def __init__(self, **answers: Any) -> None:
         self.answers = answers
@@ -308,7 +308,7 @@ def test_each_event_is_kept_in_its_order_and_logged(
     known: bool,
     sku: str,
 ) -> None:
-    """What suppresses is written first, so that a crash in between suppresses rather than forgets."""
+    """A suppression is written first, so that a crash in between suppresses rather than forgets."""
     delivered = frozenset({SENT_MS - 1})
     calls: Any = Calls(
         store=True, count=False, delivered=delivered, history=MailboxHistory() if known else None

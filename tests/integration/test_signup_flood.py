@@ -58,7 +58,7 @@ class TableDoor(AwsDoor):
             return 400, refused("ConditionalCheckFailedException")
 
     def stored(self) -> list[str]:
-        """Whose rows there are."""
+        """The shoppers who have rows."""
         pages = self.dynamodb.get_paginator("scan").paginate(TableName=self.table)
         return [item["shopper"]["S"] for page in pages for item in page["Items"]]
 
@@ -96,7 +96,7 @@ def in_process() -> Iterator[tuple[TableDoor, Connections]]:
     yield door, NoNetwork(door)
 
 
-# Of a hundred calls so many fail that, of so many signups, some are bound to fail at their every attempt.
+# So many of a hundred calls fail that some signups are bound to fail at their every attempt.
 @pytest.mark.parametrize(
     ("way", "signups", "faults_percent"), [(over_sockets, 100, 70), (in_process, 4_000, 30)]
 )

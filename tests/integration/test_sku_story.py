@@ -306,16 +306,16 @@ def test_a_link_is_about_its_sku_and_short_enough(clock: Clock, sku: str) -> Non
 
 @settings(max_examples=40)
 @given(skus(), skus())
-def test_a_stamp_is_good_for_its_own_skus_alone(one: str, other: str) -> None:
+def test_a_form_token_is_good_for_its_own_skus_alone(one: str, other: str) -> None:
     stamps = FormStamps.of(IDENTITY_KEY, at_ms=0)
     offer = stamps.read(stamps.stamp(Offer.of([one])))
     assert offer.has(one)
     assert offer.has(other) is (one == other)
-    # Stamped anew, it offers the same.
+    # A new form token offers the same.
     assert stamps.read(stamps.stamp(Offer(offer.sku_ids))) == offer
 
 
-def test_a_page_of_a_hundred_long_skus_has_a_stamp_that_a_form_can_carry(clock: Clock) -> None:
+def test_a_page_of_a_hundred_long_skus_has_a_form_token_that_a_form_can_carry(clock: Clock) -> None:
     many = [f"{number:02}" + "👕" * 62 for number in range(50)] + [
         f"{number:02}" + "S" * 38 for number in range(50)
     ]

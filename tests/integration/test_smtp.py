@@ -200,7 +200,9 @@ def test_a_server_that_is_not_there_is_tried_later(certificate: Path) -> None:
     assert refused.value.refusal is Refusal.RETRY
 
 
-def test_a_fan_out_by_smtp_tells_everyone_once(smtp: tuple[Mailroom, SmtpServer], certificate: Path) -> None:
+def test_a_fan_out_by_smtp_notifies_everyone_once(
+    smtp: tuple[Mailroom, SmtpServer], certificate: Path
+) -> None:
     mailroom, server = smtp
     clock = Clock()
     shop = MemoryShop(clock)
@@ -280,7 +282,7 @@ def test_a_slow_server_gets_the_rest_of_a_batch_later(
 
 
 class Wire:
-    """Stands for smtplib's connections: keeps what is said over each, and fails as it is told to."""
+    """Stands for smtplib's connections: keeps what is said over each, and fails as a test sets."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.said: list[tuple[Any, ...]] = []
@@ -406,7 +408,7 @@ def test_each_failure_to_connect_is_named(
         ),
     ],
 )
-def test_each_answer_is_one_whole_receipt_and_the_connection_goes_on(
+def test_each_answer_is_one_whole_result_and_the_connection_goes_on(
     wire: Wire, clock: Clock, error: Exception, result: SendResult
 ) -> None:
     wire.at_mailbox = {"bob@example.com": error}

@@ -1,4 +1,4 @@
-"""What Lambda unpacks is compiled ahead, holds nothing needless, and is the same bytes each time."""
+"""The archive for Lambda is compiled ahead, holds nothing needless, and is the same bytes each time."""
 
 import os
 import subprocess
@@ -34,7 +34,7 @@ def made_by_chalice(archive: Path, files: dict[str, str], *, day: int = 1) -> Pa
 
 
 def run(folder: Path, code: str) -> str:
-    """What a fresh interpreter says that knows only the standard library and `folder`."""
+    """The output of a fresh interpreter that knows only the standard library and `folder`."""
     environment = {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "PATH": os.environ["PATH"]}
     words = [sys.executable, "-S", "-c", code]
     ran = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, cwd=folder)

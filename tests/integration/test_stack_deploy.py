@@ -1,4 +1,4 @@
-"""A stack is brought up to date by change set; the same code runs against the local cloud and AWS."""
+"""A stack is updated by change set; the same code runs against the local cloud and AWS."""
 
 import json
 import uuid
@@ -85,7 +85,7 @@ def test_nothing_is_executed_without_a_yes(stage: Stage, tmp_path: Path) -> None
     assert deploy(stage, package, {"Seconds": "30"}, operator.approve) is Outcome.CHANGED
 
 
-def test_a_failed_deployment_tells_which_resource_and_why(stage: Stage, tmp_path: Path) -> None:
+def test_a_failed_deployment_names_the_resource_and_the_reason(stage: Stage, tmp_path: Path) -> None:
     package, operator = package_of(TEMPLATE, tmp_path), Operator(says_yes=True)
     with pytest.raises(WorkFailed, match="VisibilityTimeout") as failed:
         deploy(stage, package, {"Seconds": SECONDS_TOO_MANY}, operator.approve)

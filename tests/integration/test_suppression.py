@@ -125,7 +125,7 @@ def test_the_newest_emails_are_kept() -> None:
 
 
 class Mailboxes:
-    """The story of one shopper's address, told by SES's events and the shopper's signups."""
+    """The history of one shopper's address: SES's events and the shopper's signups."""
 
     def __init__(self, release: Release, clock: Clock) -> None:
         self.shop = TestShop(release, clock, slug="field-jacket", sku="FJ-MOSS-M")

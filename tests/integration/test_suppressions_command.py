@@ -259,7 +259,7 @@ def test_an_export_has_ids_reasons_and_known_addresses_and_is_its_owners_alone(
     assert operator.log() == [("suppressions export", "all suppressions", OPERATOR)]
     with pytest.raises(BadInput, match="exists already"):
         operator.types("export", str(file))
-    # What was exported can be imported again, ids included.
+    # The exported file can be imported again, ids included.
     before = operator.lists()
     operator.types("import", str(file))
     assert {list_["shopper"] for list_ in operator.lists()} == {item["shopper"] for item in before}

@@ -118,7 +118,7 @@ def test_units_sold_in_mid_wave_take_the_unsent_emails_back() -> None:
     count(shop, 10)
     work_until(shop, shop.clock() + PAUSE_MS // 2)
     assert len(notified(shop)) == sent + 10
-    # What is delivered on top of those has emails again.
+    # Units delivered beyond those have emails again.
     count(shop, 30)
     work_until(shop, shop.clock() + 60_000)
     assert len(notified(shop)) == sent + 10
@@ -179,7 +179,7 @@ def test_units_too_few_for_the_policy_that_turn_to_back_order_are_offered_to_eve
     assert len(notified(shop)) == 60
 
 
-def test_nobody_is_told_of_fewer_units_than_the_policy_wants_also_in_a_later_wave() -> None:
+def test_nobody_is_notified_of_fewer_units_than_the_policy_wants_also_in_a_later_wave() -> None:
     shop = shop_with(60, WavePolicy(emails_per_unit=1, next_after_min=1, units_min=3))
     count(shop, 4)
     work_until(shop, shop.clock() + 30_000)

@@ -20,7 +20,7 @@ from tests.support.people import react, stored
 from tests.support.shop import TestShop
 
 OLD, NEW = "FJ-MOSS-M", "FJ-SLATE-M"
-# What an entry brings along.
+# Attributes that move with an entry.
 KEPT = ("mailbox", "asked_at_ms", "confirmed_at_ms", "shard_position", "page", "consent")
 
 

@@ -44,7 +44,7 @@ def crowd(shop: TestShop, count: int) -> list[str]:
     return names
 
 
-def test_a_limited_wave_tells_exactly_the_first_over_all_shards(shop: TestShop) -> None:
+def test_a_limited_wave_notifies_exactly_the_first_over_all_shards(shop: TestShop) -> None:
     names = crowd(shop, 90)
     shop.policies.put("", ONE_EACH)
     shop.observe(IN_STOCK, units=60)
@@ -52,7 +52,7 @@ def test_a_limited_wave_tells_exactly_the_first_over_all_shards(shop: TestShop) 
     assert notified(shop) == names[:60]
     restock = shop.restocks.live(shop.sku)
     assert restock is not None
-    done = shop.told_so_far(restock)
+    done = shop.progress_so_far(restock)
     assert (done.notified, done.rejected, done.unclear, done.deferred_now) == (60, 0, 0, 0)
     budget = shop.progress.wave(shop.sku)
     assert (budget.number, budget.granted, budget.left) == (1, 60, 0)
@@ -81,7 +81,7 @@ def test_two_emails_for_each_unit(shop: TestShop) -> None:
     assert notified(shop) == names[:6]
 
 
-def test_a_wave_ends_with_the_line_and_goes_on_for_who_confirms_later(shop: TestShop) -> None:
+def test_a_wave_ends_with_the_shards_and_goes_on_for_who_confirms_later(shop: TestShop) -> None:
     crowd(shop, 3)
     shop.policies.put("", ONE_EACH)
     shop.observe(IN_STOCK, units=5)
@@ -93,10 +93,12 @@ def test_a_wave_ends_with_the_line_and_goes_on_for_who_confirms_later(shop: Test
     assert notified(shop)[3:] == ["late1", "late2"]
 
 
-def test_who_confirms_before_the_stream_tells_of_a_restock_stands_in_its_waves_too(shop: TestShop) -> None:
+def test_a_shopper_who_confirms_before_the_stream_record_of_a_restock_is_in_its_waves_too(
+    shop: TestShop,
+) -> None:
     names = crowd(shop, 12)
     shop.policies.put("", ONE_EACH)
-    restocked = shop.observe_untold(IN_STOCK, units=5)
+    restocked = shop.observe_unstreamed(IN_STOCK, units=5)
     for name in names:
         shop.restocking.notify_if_available(shop.shopper(name), shop.sku, at_ms=shop.clock())
     shop.work_until(lambda: len(notified(shop)) >= 5)
@@ -137,7 +139,7 @@ def test_who_confirms_while_there_are_too_few_units_waits(shop: TestShop) -> Non
     assert shop.queue.messages == []
 
 
-def test_a_shop_that_does_not_count_tells_everyone(shop: TestShop) -> None:
+def test_a_shop_that_does_not_count_notifies_everyone(shop: TestShop) -> None:
     crowd(shop, 3)
     shop.policies.put("", ONE_EACH)
     shop.observe(IN_STOCK, units=None)
@@ -361,7 +363,7 @@ def test_an_unknown_outcome_is_repeated_once_and_then_counted(shop: TestShop) ->
     assert entry.state is EntryState.NOTIFIED
     restock = shop.restocks.live(shop.sku)
     assert restock is not None
-    assert shop.told_so_far(restock).unclear == 1
+    assert shop.progress_so_far(restock).unclear == 1
 
 
 def test_single_emails_await_their_turn_too(shop: TestShop) -> None:
@@ -387,7 +389,7 @@ def test_of_many_workers_one_asks_for_the_limits_and_the_others_go_on_with_what_
     asked, limits = shop.account.limits, shop.account.now
 
     def while_asked() -> Limits:
-        # What the others do in the meantime.
+        # Deeds of the others in the meantime.
         shop.account.limits = asked  # type: ignore[method-assign]
         for worker in workers[1:]:
             worker.acquire(1)

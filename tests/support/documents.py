@@ -1,4 +1,4 @@
-"""What the docs tell people to type."""
+"""Commands that the docs have people type."""
 
 import re
 import shlex
@@ -26,7 +26,7 @@ def commands() -> list[list[str]]:
 
 
 def spillway_commands() -> list[list[str]]:
-    """Those that are ours."""
+    """The ones that are ours."""
     return [words for words in commands() if words[0] == "spillway"]
 
 

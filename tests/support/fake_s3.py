@@ -1,4 +1,4 @@
-"""An S3 of one's own on this machine: keeps what it is sent, says what it was asked, fails when told to."""
+"""An S3 on this machine: keeps objects and requests, and fails on demand."""
 
 import asyncio
 import ssl
@@ -14,7 +14,7 @@ from urllib.parse import unquote
 @dataclass
 class S3Sink:
     """`objects` by "bucket/key". Every request is noted in `asked`; from number `deaf_from` on, connections
-    are closed without a word. What is in `moods` is answered instead of what would be right, one for each
+    are closed without a word. The answers in `moods` replace the right ones, one for each
     request; who `hangs_up` does so after each answer. `hears` is called with each request, before its
     answer."""
 
@@ -29,7 +29,7 @@ class S3Sink:
     hears: Callable[[str, str], None] = lambda method, name: None
 
     def keys(self, bucket: str) -> set[str]:
-        """What a bucket holds."""
+        """The objects of a bucket."""
         return {name.partition("/")[2] for name in self.objects if name.startswith(f"{bucket}/")}
 
     def etag(self, name: str) -> str:

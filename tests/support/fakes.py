@@ -48,7 +48,7 @@ class FakeSender:
         return results
 
     def mailboxes(self) -> list[str]:
-        """Who was sent an email, in order, once for each email."""
+        """Every mailbox that was sent an email, in order, once for each email."""
         return [outgoing.mailbox for outgoing in self.sent]
 
     def _result(self, outgoing: OutgoingEmail) -> SendResult:
@@ -74,7 +74,7 @@ class FakeWavesQueue(WavesQueue):
 
     @property
     def messages(self) -> list[WaveMessage]:
-        """What is queued, first due first."""
+        """The queued messages, first due first."""
         return [message for _, _, message in sorted(self._due)]
 
     def put(self, message: WaveMessage, *, delay_s: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""The small shop with a German edition: some of it told in German, some left to the first locale."""
+"""The small shop with a German edition: some of it translated, some left to the first locale."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ Nicht viel, [siehe Kasse](/checkout) und [Hilfe](mailto:help@heron.example).
 
 
 def make_german_shop(folder: Path) -> Project:
-    """The shop, written under `folder`. Its scarf and its checkout are told in English alone."""
+    """The shop, written under `folder`. Its scarf and its checkout have English alone."""
     shop = make_small_shop(folder)
     for name, told in (("site.toml", SITE), ("products/field-jacket.toml", JACKET)):
         file = shop.site / name

@@ -18,7 +18,7 @@ class MemoryS3:
         self._versions = 0
 
     def head_object(self, **asked: Any) -> dict[str, Any]:
-        """All that is known of an object but its bytes."""
+        """Everything known of an object but its bytes."""
         check_request("s3", "HeadObject", asked)
         if asked["Key"] not in self.objects:
             raise refused("404", "HeadObject")
@@ -51,5 +51,5 @@ class MemoryS3:
 
 
 def refused(code: str, operation: str) -> ClientError:
-    """What boto3 raises where AWS refuses a call."""
+    """The error of boto3 where AWS refuses a call."""
     return ClientError({"Error": {"Code": code, "Message": code}}, operation)

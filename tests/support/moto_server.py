@@ -1,4 +1,4 @@
-"""A door to AWS as moto plays it, for code that speaks HTTP and not boto3; it can be told to fail."""
+"""moto over HTTP, for code that speaks HTTP and not boto3; it fails on demand."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from tests.support.aws import REGION
 
-# What a test may have happen instead of an answer: a status and AWS's word for it.
+# A fault that a test sets instead of an answer: a status and AWS's word for it.
 Fault = tuple[int, str]
 # The connection is closed without an answer: before the call is carried out, or after.
 HANGS_UP_BEFORE: Fault = (0, "before")
@@ -22,7 +22,7 @@ JSON = "application/x-amz-json-1.0"
 
 
 class AwsDoor:
-    """What came through the door, and what is to happen to the next that comes."""
+    """The requests so far, and the fault of the next one."""
 
     def __init__(self, url: str) -> None:
         self.url = url

@@ -48,7 +48,7 @@ def why(shop: TestShop, name: str, sku: str = "") -> Explanation:
 
 
 def here(shop: TestShop) -> Here:
-    """What an import knows of the shop."""
+    """The facts that an import knows of the shop."""
     sold = {sku: stocked for stocked in shop.products.scan() for sku in stocked.product.skus}
     return Here(sold, IDENTITY_KEY, frozenset({"mailinator.com"}), lambda stocked: stocked.product.path)
 

@@ -98,12 +98,12 @@ class PublishEnv:
         return {name: body for name, body in self.sink.objects.items() if name.startswith("pages/")}
 
     def built(self) -> dict[str, bytes]:
-        """What the folder would be published as."""
+        """The release that a publish would make of the folder."""
         release = build(self.project, stamps=self.target.stamps)
         return {f"pages/{object_.key}": object_.read() for object_ in release.objects}
 
     def missing_assets(self) -> set[str]:
-        """What visible pages ask for, and is not there."""
+        """Objects that visible pages ask for and that are missing."""
         pages = [body.decode() for body in self.content().values() if b"<!doctype html>" in body[:20]]
         wanted = {asset for html in pages for asset in re.findall(r"/((?:assets|pictures)/[\w.-]+)", html)}
         return wanted - self.sink.keys("pages")

@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.support.dynamodb import MemoryDynamoDb, Paginator
 
-# What `create_table` adds to a table's name is random.
+# `create_table` adds random digits to a table's name.
 RANDOM = re.compile(r"(?<=Table)-[0-9a-f]{8}\b")
 
 

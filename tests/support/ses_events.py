@@ -17,7 +17,7 @@ DELAYED = [{"emailAddress": MAILBOX, "status": "4.4.1", "diagnosticCode": "smtp;
 STATUS = [{"topicName": "t", "subscriptionStatus": "OptOut"}]
 TOPICS = {"unsubscribeAll": False, "topicSubscriptionStatus": STATUS}
 
-# By the type of the event: the name of the object that tells of it, and what is in it.
+# By the type of the event: the name of the object with its details, and what is in it.
 DETAILS: dict[str, tuple[str, dict[str, Any]]] = {
     "Send": ("send", {}),
     "Delivery": (

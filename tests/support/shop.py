@@ -85,11 +85,11 @@ class TestShop(ShopBase):
 
     def observe(self, availability: Availability, units: int | None = 5) -> None:
         """An event about the variant comes in, and what the stream says of it is reacted to."""
-        for restock in self.observe_untold(availability, units):
+        for restock in self.observe_unstreamed(availability, units):
             self.restocking.open_restock(restock)
 
-    def observe_untold(self, availability: Availability, units: int | None = 5) -> tuple[Restock, ...]:
-        """The same before the stream says so: the restocks that are to be opened."""
+    def observe_unstreamed(self, availability: Availability, units: int | None = 5) -> tuple[Restock, ...]:
+        """Apply an event; return the restocks that its stream record opens."""
         self.clock.pass_s(1)
         before = self.products.get(self.slug)
         event = AvailabilityEvent(

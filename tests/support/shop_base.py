@@ -93,7 +93,7 @@ class ShopBase(ShopTables):
         """Send by another sender from now on."""
         self.sender = self.notifier._sender = sender
 
-    def told_so_far(self, restock: Restock) -> Progress:
+    def progress_so_far(self, restock: Restock) -> Progress:
         """Return the counters of a restock."""
         return self.progress.of(restock.id, shards_of(restock.sku))
 

@@ -51,7 +51,7 @@ HOSTILE = (
     "S" * 64,
 )
 
-# Those that mean something in expressions of DynamoDB, in its statements or beside other keys.
+# SKUs that mean something in expressions of DynamoDB, in its statements or beside other keys.
 IN_EXPRESSIONS = ("a.b", "a[0]", "#1", ":x", "'; --", 'Ä "b"', "a b", "#confirmations#2026-11-23", "👕" * 64)
 
 

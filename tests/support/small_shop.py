@@ -125,7 +125,7 @@ def make_small_shop(folder: Path) -> Project:
     (site / "products" / "scarf.toml").write_text(SCARF)
     for slug in ("privacy", "checkout"):
         (site / "pages" / f"{slug}.md").write_text(PAGE.format(title=slug.title()))
-    # Whose pictures are the same shares what was developed: kept by content, it is anybody's.
+    # Shops with the same pictures share their variants: the cache goes by content.
     (folder / ".cache").mkdir()
     (folder / ".cache" / "pictures").symlink_to(_developed())
     for number, (name, size) in enumerate(PICTURES.items()):

@@ -59,7 +59,7 @@ def _translated() -> Mapping[str, Any]:
 
 
 def translated() -> dict[str, Any]:
-    """What SAM makes of the uploaded text, a copy that a test may break."""
+    """The template that SAM makes of the uploaded text; a copy that a test may break."""
     return copy.deepcopy(dict(_translated()))
 
 

@@ -1,6 +1,6 @@
 """Workers side by side in time that only moves when all of them wait: threads that run one at a time.
 
-A worker waits by `sleep`; whoever wakes first runs next, so a run is the same every time.
+A worker waits by `sleep`; the first to wake runs next, so a run is the same every time.
 """
 
 import threading

@@ -103,7 +103,7 @@ def test_dots_tags_and_domains_are_different_shoppers(other: str) -> None:
     assert Address.parse("ada@example.com").shopper_id(KEY) != Address.parse(other).shopper_id(KEY)
 
 
-def test_an_id_tells_nothing_without_the_key() -> None:
+def test_an_id_reveals_nothing_without_the_key() -> None:
     ada = Address.parse("ada@example.com")
     assert ada.shopper_id(b"one") != ada.shopper_id(b"two")
     assert "ada" not in ada.shopper_id(KEY)

@@ -92,7 +92,7 @@ def test_the_middle_is_pure() -> None:
 
 
 def belongs_to(module: str, packages: set[str]) -> bool:
-    """Whether a module is one of these, or inside of one."""
+    """True for a module that is one of these, or inside of one."""
     return any(module == name or module.startswith(f"{name}.") for name in packages)
 
 

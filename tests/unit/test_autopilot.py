@@ -1,4 +1,4 @@
-"""What reacts by itself: within bounds, with a action_log, from a terminal and from the cloud's schedule."""
+"""The autopilot reacts within bounds, with an action log, from a terminal and from the cloud's schedule."""
 
 import json
 from dataclasses import asdict, replace
@@ -54,7 +54,7 @@ def test_dead_letters_raise_one_notice() -> None:
     assert decide(replace(CALM, dead_letters=3, dead_letters_before=3), Bounds()) == ()
 
 
-def test_dead_letters_that_come_after_others_were_brought_home_are_told_of_again() -> None:
+def test_dead_letters_that_come_after_a_redrive_raise_an_alert_again() -> None:
     (fewer,) = decide(replace(CALM, dead_letters=1, dead_letters_before=3), Bounds())
     assert (fewer.action, fewer.value) == (Action.RESET_DEAD_LETTER_COUNT, 1)
     (more,) = decide(replace(CALM, dead_letters=2, dead_letters_before=fewer.value), Bounds())
@@ -97,7 +97,7 @@ CHANGES = {
 
 
 def changed(place: FakeStage) -> list[str]:
-    """What was changed, by the names of the calls."""
+    """The changes, by the names of the calls."""
     return [name for client in place.clients.values() for name, _ in client.calls if name in CHANGES]
 
 
@@ -113,7 +113,7 @@ def autopilot_acted(
 IN_A_FLOOD = [Action.WARM_TABLE, Action.RAISE_CONCURRENCY, Action.ALERT_DEAD_LETTERS]
 
 
-def test_tending_does_what_was_decided_and_writes_down_why(tmp_path: Path) -> None:
+def test_the_autopilot_does_what_was_decided_and_logs_the_reason(tmp_path: Path) -> None:
     place = flooded()
     actions, log = autopilot_acted(place, tmp_path)
     assert actions == IN_A_FLOOD
@@ -151,7 +151,7 @@ def test_every_action_belongs_to_a_loop() -> None:
     assert set(CONTROL_OF) == set(Action)
 
 
-def test_the_cloud_tends_itself_and_remembers_what_it_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_autopilot_in_the_cloud_acts_and_remembers_its_alerts(capsys: pytest.CaptureFixture[str]) -> None:
     place, alert_state = flooded(), AlertStateTable(Client(get_item={}, put_item={}), "sending")  # type: ignore[arg-type]
     autopilot = Autopilot(place.client, resources_of(place), BOUNDS, CloudActionLog(alert_state), lambda: 1)
     assert [decision.action for decision in autopilot.run(dry_run=False)] == IN_A_FLOOD
@@ -160,7 +160,7 @@ def test_the_cloud_tends_itself_and_remembers_what_it_told(capsys: pytest.Captur
     assert all(line["event"] == "autopilot_acted" and line["done"] and line["why"] for line in lines)
 
 
-def test_what_was_told_is_read_back() -> None:
+def test_the_alerts_sent_are_read_back() -> None:
     rows = Client(get_item={}, put_item={})
     alert_state = AlertStateTable(rows, "sending")  # type: ignore[arg-type]
     assert alert_state.dead_letters() == 0
@@ -190,7 +190,7 @@ PLACES = Resources("entries", "sending", "api", "topic", ("dead-1", "dead-2"))
 
 
 class Watched:
-    """A stage where every request is kept, and what was told before is known."""
+    """A stage that keeps every request and the alerts sent before."""
 
     def __init__(self, told: int = 1, **answers: Any) -> None:
         values = {"writes": [600.0, 240_000.0], "concurrent": [80.0, 7.0], "bounces": [], "complaints": [0.1]}
@@ -370,7 +370,7 @@ def test_each_action_is_one_request_and_one_line_of_the_journal(
     assert [call for call in watched.requests() if call[0] in CHANGES] == []
 
 
-def test_the_clouds_journal_logs_a_decision_and_remembers_what_was_told(
+def test_the_action_log_of_the_cloud_has_the_decision_and_remembers_the_alerts(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     rows = Client(get_item={"Item": {"dead_letters": {"N": "5"}}}, put_item={})

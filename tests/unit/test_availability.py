@@ -198,7 +198,7 @@ def test_a_signed_webhook_is_taken_in_once(
     assert stock(products) == seen
 
 
-def test_a_webhook_signed_anew_repeats_its_event_and_is_no_replay(
+def test_a_webhook_signed_again_repeats_its_event_and_is_no_replay(
     api: Client, products: ProductsTable, clock: Clock
 ) -> None:
     raw = json.dumps(
@@ -312,7 +312,7 @@ def test_events_in_any_order_and_any_number_lead_to_the_newest(
     newest_ms = max(event.observed_at_ms for event in shifted)
     last = stock(products)
     assert last.observed_at_ms == newest_ms
-    # Of several at that time, the last to arrive for the first time.
+    # Several have that time: the last to arrive for the first time counts.
     assert (last.event_id, last.units) in {
         (event.id, event.units) for event in shifted if event.observed_at_ms == newest_ms
     }
@@ -720,7 +720,7 @@ def test_any_of_several_signatures_in_either_case_fits(api: Client, clock: Clock
         assert post_signed(api, b"{}", at_s, signature=signature).status_code == 401
 
 
-def test_events_at_once_are_each_stored_or_told_to_come_again(
+def test_events_at_once_are_each_stored_or_asked_to_come_again(
     products: ProductsTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     availabilities = Availabilities(products)

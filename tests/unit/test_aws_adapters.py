@@ -55,7 +55,7 @@ from tests.unit.test_ses import held_to
 
 Reply = tuple[int, dict[str, str], bytes]
 KEY = {"id": {"S": "a"}}
-# What a service may answer to any call, beside what its model names:
+# A service may answer this to any call, beside what its model names:
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/CommonErrors.html
 COMMON = {
     "AccessDeniedException": False,
@@ -594,7 +594,7 @@ def test_what_is_decided_by_is_read_as_it_is_now(kind: str) -> None:
 # ---- what autopilot asks ----
 
 
-def test_each_call_that_tending_makes_is_valid_by_its_model(tmp_path: Path) -> None:
+def test_each_call_of_the_autopilot_is_valid_by_its_model(tmp_path: Path) -> None:
     place = flooded(bounces=[0.06])
     autopilot_acted(place, tmp_path)
     calls = [(name, *call) for name, client in place.clients.items() for call in client.calls]
@@ -608,7 +608,7 @@ def test_each_call_that_tending_makes_is_valid_by_its_model(tmp_path: Path) -> N
         held_to(shape, asked)
 
 
-def test_tending_asks_for_the_metrics_that_it_decides_by(tmp_path: Path) -> None:
+def test_the_autopilot_asks_for_the_metrics_that_it_decides_by(tmp_path: Path) -> None:
     place = flooded()
     autopilot_acted(place, tmp_path)
     (asked,) = (asked for name, asked in place.clients["cloudwatch"].calls if name == "get_metric_data")

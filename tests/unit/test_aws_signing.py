@@ -57,7 +57,7 @@ def test_a_signature_is_botocores(
     monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: moment)
     url = f"https://{HOST}{request['path']}{'?' * bool(request['query'])}{request['query']}"
     expected = AWSRequest(request["method"], url, headers=dict(request["headers"]))
-    # The payload's hash is given: botocore is to take it, not to make one of a body it has not.
+    # The payload's hash is given: botocore takes it, and makes none of a body it does not have.
     monkeypatch.setattr(theirs, "payload", lambda _self, _request: request["payload_sha256"])
     signer = theirs(BotoCredentials("AKID", secret, token or None), service, "eu-central-1")
     signer.add_auth(expected)

@@ -1,4 +1,4 @@
-"""What a browser says of a request decides whether a server on this machine answers it."""
+"""The headers that a browser sends decide if a server on this machine answers it."""
 
 import httpx
 import pytest
@@ -38,7 +38,7 @@ def test_pages_of_other_origins_are_refused_even_where_they_claim_to_be_opened(o
     assert status("POST", origin=origin, sec_fetch_mode="navigate", sec_fetch_dest="document") == 403
 
 
-def test_a_form_that_tells_no_referrer_reaches_its_own_server_alone() -> None:
+def test_a_form_without_a_referrer_reaches_its_own_server_alone() -> None:
     assert status("POST", origin="null", sec_fetch_site="same-origin") is None
     assert status("POST", origin="null", sec_fetch_site="cross-site") == 403
     assert status("POST", origin="null", sec_fetch_site="none") == 403

@@ -148,7 +148,7 @@ def test_any_number_of_cores_makes_the_same_release(shop: Project, tmp_path: Pat
     assert (together.id, content(together)) == (alone.id, content(alone))
 
 
-def test_a_mistake_found_by_another_process_is_told_as_if_it_were_one(shop: Project) -> None:
+def test_a_mistake_found_by_another_process_is_reported_as_if_it_were_one(shop: Project) -> None:
     change(shop.site / "products/scarf.toml", '"45.00"', "45")
     change(shop.site / "products/field-jacket.toml", '"148.00"', "148")
 

@@ -1,4 +1,4 @@
-"""What is put in its place when a template is compiled says the same as what is asked for on every page."""
+"""A constant folded at compile time gives the same page as the expression in the template."""
 
 from dataclasses import replace
 
@@ -25,13 +25,13 @@ def common() -> EditionContext:
 
 
 def templates(source: str) -> LocalizedEnvironment:
-    """Those of a theme whose page is `source`."""
+    """The templates of a theme whose page is `source`."""
     loader = DictLoader({"page.html": source, "static/shop.css": "read in vain"})
     return LocalizedEnvironment(common(), loader=loader, undefined=StrictUndefined, autoescape=True)
 
 
 def tree_of(source: str) -> nodes.Template:
-    """What is left of a template when it is compiled."""
+    """The source of a template after folding."""
     environment = templates(source)
     tree = environment.parse(source)
     left: nodes.Template = ConstantFolder(
@@ -91,7 +91,7 @@ def test_what_is_set_in_a_loop_is_not_seen_behind_it() -> None:
     assert said_by(source) == "0"
 
 
-def test_an_asset_that_is_not_there_is_told_with_its_line() -> None:
+def test_a_missing_asset_is_reported_with_its_line() -> None:
     with pytest.raises(TemplateRuntimeError, match=r"no asset is named shpo\.js") as caught:
         said_by("\n\n{{ asset('shpo.js') }}")
 

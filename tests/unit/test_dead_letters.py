@@ -1,4 +1,4 @@
-"""What failed for good: looked at without addresses, put back to where it failed, or told apart as gone."""
+"""Dead letters: listed without addresses, put back to where they failed, or reported as gone."""
 
 import json
 from collections import Counter
@@ -210,7 +210,7 @@ def test_records_that_fail_again_stay(stage: Stage, ends: bool) -> None:
     assert stage.redrive() == {Redriven.PUT_BACK: 1}
 
 
-def test_records_that_are_no_longer_kept_are_told_apart_and_forgotten_when_asked(stage: Stage) -> None:
+def test_records_that_are_no_longer_kept_are_listed_apart_and_forgotten_when_asked(stage: Stage) -> None:
     stage.give_up_on(101, 103)
     stage.streams.horizon = 102
     (email,) = stage.dead.look("streams", most=5)

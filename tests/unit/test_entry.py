@@ -77,7 +77,7 @@ def test_what_the_writing_of_an_entry_calls_for(
     assert reaction_to(before, after) is reaction
 
 
-def test_only_who_was_gone_joins_anew() -> None:
+def test_only_a_shopper_who_was_gone_joins_again() -> None:
     before = replace(PENDING, expires_at_s=2)
     assert rejoins(before, replace(PENDING, asked_at_ms=2000))
     assert not rejoins(before, replace(PENDING, asked_at_ms=1999))

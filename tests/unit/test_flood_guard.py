@@ -1,4 +1,4 @@
-"""What the stack does against a source that asks too often, and against too many requests at all."""
+"""The stack limits a source that asks too often, and the requests of all sources."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a form's stamp proves: our page, lately, these variants. Nothing about who posts it."""
+"""A form token proves: our page, lately, these variants. Nothing about who posts it."""
 
 import pytest
 

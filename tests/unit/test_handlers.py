@@ -1,4 +1,4 @@
-"""What streams and queues set off, from the very records that Lambda hands over."""
+"""Reactions to streams and queues, from the very records that Lambda hands over."""
 
 import json
 import random
@@ -143,7 +143,7 @@ def test_an_entry_confirmed_without_an_email_is_admitted(heard: Heard) -> None:
     assert (name, entry.shopper, entry.sku) == ("accept", "ada-id", "A")
 
 
-def test_who_asks_again_after_being_gone_joins_anew_and_then_is_asked(heard: Heard) -> None:
+def test_a_shopper_who_signs_up_after_being_gone_joins_again_and_then_is_asked(heard: Heard) -> None:
     gone = {**entry_image(EntryState.PENDING), "expires_at_s": {"N": "2"}}
     again = entry_image(EntryState.PENDING, asked_at_ms=2000)
     cloud.on_entry_written(stream_event((gone, again)), None)
@@ -170,7 +170,7 @@ def test_the_email_that_somebody_is_on_the_list_reaches_its_service(heard: Heard
     assert heard.calls == [("say_already", "ada-id", "A", "net4-x"), ("delete", "r0")]
 
 
-def test_a_told_entry_sets_nothing_off(heard: Heard) -> None:
+def test_a_notified_entry_sets_nothing_off(heard: Heard) -> None:
     change = (entry_image(EntryState.CONFIRMED), entry_image(EntryState.NOTIFIED))
     cloud.on_entry_written(stream_event(change), None)
     assert heard.calls == []
@@ -305,7 +305,7 @@ def test_a_failure_is_logged_without_what_the_record_held(capsys: pytest.Capture
 
 
 class LambdaContext:
-    """As much of Lambda's as a log line tells."""
+    """The part of Lambda's context that a log line has."""
 
     def __init__(self, aws_request_id: str) -> None:
         self.aws_request_id = aws_request_id
@@ -314,7 +314,7 @@ class LambdaContext:
 def test_lines_name_the_request_and_the_record_they_are_about(
     heard: Heard, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delattr(Heard, "__getattr__")  # now nothing that is asked of a service can be had
+    monkeypatch.delattr(Heard, "__getattr__")  # now no service has any attribute
     cloud.send_wave(queue_event(to_json(NotifyOne("r", "A", "ada-id")), "no message"), LambdaContext("q1"))
     cloud.on_entry_written(stream_event((None, entry_image(EntryState.PENDING))), LambdaContext("q2"))
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -366,7 +366,7 @@ def test_an_email_about_all_lists_reaches_its_service(heard: Heard, container: C
     assert heard.calls == [("send", "ada-id", "net4-x"), ("delete", "r0")]
 
 
-def test_feedback_reaches_its_desk(container: Container) -> None:
+def test_feedback_reaches_its_handler(container: Container) -> None:
     desk = Heard()
     vars(container)["ses_event_handler"] = desk
     assert failures(cloud.on_feedback(queue_event("a body"), None)) == []

@@ -1,4 +1,4 @@
-"""Whatever a merchant writes, a page shows it as text, or the build says why it will not."""
+"""A page shows any text of a merchant as text, or the build says why it will not."""
 
 import json
 from html.parser import HTMLParser

@@ -197,7 +197,9 @@ def test_the_description_of_the_api_is_the_file_and_may_be_kept_for_five_minutes
         ({"accept": "application/xhtml+xml,text/html;q=0.9"}, True),
     ],
 )
-def test_a_person_is_told_by_what_the_browser_accepts(headers: dict[str, str], html: bool) -> None:
+def test_a_person_is_recognised_by_the_types_that_the_browser_accepts(
+    headers: dict[str, str], html: bool
+) -> None:
     assert responses.wants_html(asked(headers)) is html
 
 
@@ -260,7 +262,7 @@ def test_fields_are_read_from_a_form_and_from_json_alike() -> None:
         ),
     ],
 )
-def test_a_body_that_is_no_form_is_told_as_such(body: Body, expected: dict[str, Any]) -> None:
+def test_a_body_that_is_no_form_is_reported_as_such(body: Body, expected: dict[str, Any]) -> None:
     assert told(lambda: body.fields(KNOWN)) == expected
 
 
@@ -341,7 +343,7 @@ def test_the_viewer_is_the_last_address_that_the_distribution_saw(
         assert viewer_address(asked(headers, context=context)) == viewer
 
 
-def test_a_form_of_another_site_is_told_where_to_send_it_from() -> None:
+def test_a_form_of_another_site_is_answered_with_the_page_to_send_it_from() -> None:
     expected = bad("This form was sent from another site. Send it from the shop's own page.")
     for headers in ({"sec-fetch-site": "cross-site"}, {"origin": "https://evil.example"}):
         for shop_origin in ("https://shop.example", ""):
@@ -789,7 +791,7 @@ WRONG = (
         ),
     ],
 )
-def test_a_person_is_told_on_a_page(problem: Problem, language: str, rendered: Any) -> None:
+def test_a_person_sees_the_error_on_a_page(problem: Problem, language: str, rendered: Any) -> None:
     renderer: Any = Renderer(language)
     answer = responses.refusal(asked(PERSON), problem, lambda: renderer)
     assert whole(answer) == (problem.status.value, {**HTML_HEADERS, "Content-Language": language}, "<page>")
@@ -992,7 +994,7 @@ def test_a_signup_that_is_not_complete_names_each_field(
     assert told(lambda: read(**fields)) == bad(NOT_COMPLETE, *errors, back_path=back_path)
 
 
-def test_a_form_of_an_old_page_comes_back_stamped_on_the_terms_of_now() -> None:
+def test_a_form_of_an_old_page_comes_back_with_a_token_on_the_terms_of_now() -> None:
     old = FormStamps.of(b"identity", at_ms=NOW_MS - (VALID_DAYS + PERIOD_DAYS + 1) * DAY_MS).stamp(OFFERED)
     assert told(lambda: read(stamp=old, page="/p")) == bad(
         "The form is from an old page.",

@@ -1,4 +1,4 @@
-"""An export becomes product files that build; what does not fit is told, and no hand edit is lost."""
+"""An export becomes product files that build; what does not fit is reported, and no hand edit is lost."""
 
 import json
 from pathlib import Path
@@ -149,14 +149,14 @@ def test_sold_out_is_waited_for_and_continue_is_still_for_sale(shop: Project) ->
         ("a,A,x,TRUE,Size,S,A2,5\na,,,,,S,A1,5", "line 3: a: SKU A2: left out: the same options twice"),
     ],
 )
-def test_what_is_not_taken_over_is_told_with_its_line(shop: Project, row: str, told: str) -> None:
+def test_what_is_not_taken_over_is_reported_with_its_line(shop: Project, row: str, told: str) -> None:
     imported(shop, table("fine,Fine,x,TRUE,Title,Default Title,F1,9.50", row), "--no-images")
     assert told in report(shop)
     assert "line 3" in report(shop)
     assert "fine" in products(shop)
 
 
-def test_unknown_columns_are_told_with_the_number_of_their_values(shop: Project) -> None:
+def test_unknown_columns_are_reported_with_the_number_of_their_values(shop: Project) -> None:
     imported(shop, "Handle,Title,Variant Price,Wash at\na,A,5,30\nb,B,6,\n", "--no-images")
     assert "column Wash at: 1 value: the shop has no place for them" in report(shop)
 

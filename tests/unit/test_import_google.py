@@ -174,7 +174,7 @@ def test_items_of_a_group_are_variants_whatever_their_order(tmp_path: Path) -> N
     assert one.brand == "Blue brand"
 
 
-def test_items_of_a_group_that_nothing_else_tells_apart_are_told_apart_by_title_or_id(tmp_path: Path) -> None:
+def test_items_of_a_group_with_equal_options_differ_by_title_or_id(tmp_path: Path) -> None:
     group = "<g:price>5 GBP</g:price><g:item_group_id>G</g:item_group_id>"
     titled = product(tmp_path, *(f"<g:id>{n}</g:id><title>Mug {n}0 cl</title>{group}" for n in (2, 3)))
     assert [item.options for item in titled.variants] == [(("Variant", "20 cl"),), (("Variant", "30 cl"),)]

@@ -1,4 +1,4 @@
-"""What an import takes, the build takes; everything else is left out with a reason, and always reported."""
+"""The build takes what an import takes; everything else is left out with a reason, and always reported."""
 
 from pathlib import Path
 

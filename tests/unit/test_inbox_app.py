@@ -20,7 +20,7 @@ HTML = "<html><head></head><body><a href='https://shop.example/'>Shop</a></body>
 
 @dataclass
 class FakeSes(httpx.AsyncBaseTransport):
-    """Answers as it was told to, and remembers what it was asked."""
+    """Answers as a test sets, and keeps the requests."""
 
     status: int = 200
     answer: dict[str, Any] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""A flood for a shop on AWS: what it is told to cost, who agrees, how it is sent. Nothing is sent here."""
+"""A flood for a shop on AWS: its announced cost, the consent, how it is sent. Nothing is sent here."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +31,7 @@ def site(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_whoever_said_yes_beforehand_is_not_asked() -> None:
+def test_a_person_who_said_yes_beforehand_is_not_asked() -> None:
     require_consent(COSTS, yes=True, terminal=False, ask=never_asked)
 
 
@@ -41,7 +41,7 @@ def test_where_nobody_can_be_asked_nothing_is_agreed_to() -> None:
     assert "--yes" in refused.value.hint
 
 
-def test_at_a_terminal_the_cost_is_told_and_the_answer_heeded() -> None:
+def test_at_a_terminal_the_cost_is_shown_and_the_answer_heeded() -> None:
     asked: list[str] = []
 
     def agree(question: str) -> bool:

@@ -13,7 +13,7 @@ def lines(sent_at_s: list[float], *statuses: int) -> list[Line]:
     return [Line(f"{at_s}@example.com", "HAT", statuses or (202,), at_s) for at_s in sent_at_s]
 
 
-def test_what_fits_is_foretold_to_be_taken() -> None:
+def test_a_load_that_fits_is_predicted_to_be_accepted() -> None:
     away, given_up = foretold(lines([0, 1, 2, 3]), calls_per_s=1, burst=1)
     assert (away.measured, away.most, given_up.most) == (0, 0, 0)
     assert away.within
@@ -39,5 +39,5 @@ def test_forms_that_were_never_answered_say_nothing() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_shoppers_foretold_are_as_patient_as_those_who_come(seed: int) -> None:
+def test_predicted_shoppers_are_as_patient_as_the_real_ones(seed: int) -> None:
     assert len(list(pauses_s(Random(seed)))) == TRIES_MAX

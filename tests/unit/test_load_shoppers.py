@@ -1,4 +1,4 @@
-"""What the load test counts, and how its shoppers behave."""
+"""The figures of the load test, and the behaviour of its shoppers."""
 
 from pathlib import Path
 from random import Random

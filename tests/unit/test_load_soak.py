@@ -1,4 +1,4 @@
-"""What processes hold while a flood lasts, and the report of it."""
+"""Memory and files of processes while a flood lasts, and the report of it."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What is put right about the emulator: stream marks, APIs under their AWS names, senders in policies."""
+"""Repairs of the emulator: stream marks, APIs under their AWS names, senders in policies."""
 
 import json
 from pathlib import Path

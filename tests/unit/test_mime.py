@@ -225,7 +225,7 @@ def test_headers_just_within_their_limits_pass() -> None:
     check_headers({f"X-{number}": "x" for number in range(15)})
     check_headers({"X-" + "A" * 124: "x" * 870})
     check_headers({"X": "x" * 995})
-    # All that follow a good one are looked at.
+    # Every one that follows a good one is looked at.
     with pytest.raises(HeaderRefused, match="X-B"):
         check_headers({"X-A": "x", "X-B": "é"})
 
@@ -270,7 +270,7 @@ def test_a_refused_recipient_says_why(address: str, words: str) -> None:
         (Mailbox("Café", "a@b.example"), "=?utf-8?b?Q2Fmw6k=?= <a@b.example>"),
         (Mailbox("two  spaces", "a@b.example"), "=?utf-8?q?two__spaces?= <a@b.example>"),
         (Mailbox("N" * 75, "a@b.example"), "N" * 75 + " <a@b.example>"),
-        # Of 76 characters there are two encoded words, with one space.
+        # Two encoded words of 76 characters, with one space.
         (Mailbox("N" * 76, "a@b.example"), f"=?utf-8?q?{'N' * 64}?= =?utf-8?q?{'N' * 12}?= <a@b.example>"),
     ],
 )

@@ -57,7 +57,7 @@ ACTIONS: dict[tuple[str, str], set[str]] = {
     ("s3", "ListObjectVersions"): {"s3:ListBucketVersions"},
     ("sts", "GetCallerIdentity"): set(),
 }
-# What spillway/publish/s3.py asks of S3 without the SDK, by HTTP method.
+# Requests of spillway/publish/s3.py to S3 without the SDK, by HTTP method.
 WITHOUT_SDK = {"GET": "s3:GetObject", "PUT": "s3:PutObject", "DELETE": "s3:DeleteObject"}
 # AWS knows a resource for them, and commands name none, or one that has no name yet.
 FOR_EVERYTHING = {

@@ -1,4 +1,4 @@
-"""One thing is told as one."""
+"""One thing is named in the singular."""
 
 from pathlib import Path
 

@@ -79,7 +79,7 @@ def test_what_the_account_and_the_stack_say_takes_the_place_of_what_is_documente
     assert limits.cdn_requests_per_s.origin is Origin.DOCUMENTED
 
 
-def test_the_sandbox_is_told_of() -> None:
+def test_the_sandbox_is_reported() -> None:
     read = read_limits(stage(Account()))
     assert any("sandbox" in remark for remark in read.remarks)
     assert sandbox(read.limits)

@@ -55,7 +55,7 @@ from tests.support.shop_weight import SAMPLE_BYTES_MAX, SAMPLE_REQUESTS_MAX
 
 # No lighter than the sample shop's mean product: tests/integration/test_sample_shop.py holds it to that.
 PAGE = PageWeight("/products/one", requests=SAMPLE_REQUESTS_MAX, bytes_sent=SAMPLE_BYTES_MAX)
-# Of the sample shop's mean product, rounded up: tests/integration/test_sample_shop.py has the very figures.
+# Figures of the sample shop's mean product, rounded up: see tests/integration/test_sample_shop.py.
 REFRESH = PageRefresh(objects=11, paths=12)
 SRCSET = "/p-320.avif 320w, /p-640.avif 640w, /p-960.avif 960w"
 

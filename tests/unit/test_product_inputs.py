@@ -80,7 +80,7 @@ def test_a_shop_may_be_one_sheet_as_spreadsheets_write_it(shop: Project) -> None
     assert {item.key for item in release.objects} >= {"products/field-jacket", "products/scarf"}
 
 
-def test_a_changed_row_makes_its_pages_anew(shop: Project) -> None:
+def test_a_changed_row_renders_its_pages_again(shop: Project) -> None:
     in_sheet(shop)
     first = {item.key: item.sha256 for item in build(shop).objects}
     in_sheet(shop, SHEET.replace("148.00", "149.00"))

@@ -13,7 +13,7 @@ CODE = [
     ROOT / "app.py",
     *(
         file
-        for top in ("chalicelib", "spillway", "benchmarks", "docsite", "loadtests")
+        for top in ("chalicelib", "spillway", "benchmarks", "docsite", "loadtests", "tests")
         for file in (ROOT / top).rglob("*.py")
     ),
 ]

@@ -1,4 +1,4 @@
-"""What a publish is going to do, decided from what is live and what is to be."""
+"""The plan of a publish, decided from the live release and the new one."""
 
 from dataclasses import replace
 
@@ -73,7 +73,7 @@ def test_an_asset_that_comes_back_is_neither_deleted_nor_put(small_release: Rele
     assert back.manifest.retired == {}
 
 
-def test_makings_are_kept_again_where_an_overtaken_publish_may_have_deleted_them(
+def test_release_sources_are_kept_again_where_an_overtaken_publish_may_have_deleted_them(
     small_release: Release,
 ) -> None:
     there = replace(live(small_release), kept=(Kept(small_release.id, 4, 5, 6),))

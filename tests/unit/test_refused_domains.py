@@ -23,7 +23,7 @@ def test_a_file_has_one_domain_in_each_line_and_remarks() -> None:
     assert read(text) == (("mailinator.com", "xn--bcher-kva.example"), [])
 
 
-def test_every_mistake_is_told_with_its_line() -> None:
+def test_every_mistake_is_reported_with_its_line() -> None:
     domains, mistakes = read("mailinator.com\nno domain\n@example.com\nlocalhost\n-a.example\n")
     assert domains == ("mailinator.com",)
     assert [mistake.partition(": ")[0] for mistake in mistakes] == [f"{FILE}:{line}" for line in (2, 3, 4, 5)]

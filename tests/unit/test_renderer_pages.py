@@ -209,7 +209,7 @@ def test_the_waitlist_form_needs_no_script_and_has_what_the_api_reads() -> None:
     assert [item["role"] for item in page.all("p") if "role" in item] == ["status"]
 
 
-def test_the_waitlist_form_is_stamped_for_the_variants_it_offers() -> None:
+def test_the_waitlist_form_has_a_token_for_the_variants_it_offers() -> None:
     stamps = FormStamps.of(b"identity", at_ms=0)
     held = stock(FJ_S=Availability.IN_STOCK, FJ_M=Availability.OUT_OF_STOCK)
     page = Page(Renderer(theme()).product(JACKET, held, stamps))
@@ -363,7 +363,7 @@ def test_the_page_to_leave_by_stands_without_knowing_the_product() -> None:
     assert "Unsubscribe?" in Renderer(theme()).page("unsubscribe.html", token="t")
 
 
-def test_a_refused_form_is_told_in_words_with_a_way_back() -> None:
+def test_a_refused_form_is_answered_in_words_with_a_way_back() -> None:
     html = Renderer(theme()).page(
         "form-problem.html", problems=["<b>No</b> address."], back_path="/products/scarf"
     )

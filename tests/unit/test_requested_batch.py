@@ -49,7 +49,7 @@ TIMEOUT_MS = 20_000
 VISIBILITY_TIMEOUT_S = 120
 RECEIVES_MAX = 5
 BATCH = 10
-# What one call of SQS takes.
+# The most messages of one SQS call.
 CALL_S = 0.005
 PARTITION_WRITE_UNITS_PER_S = 1_000
 
@@ -113,7 +113,7 @@ class CountingDynamoDb(MemoryDynamoDb):
 
 
 class PlainDesk:
-    """Sends the email of whoever it is, by a sender."""
+    """Sends the email of any shopper, by a sender."""
 
     def __init__(self, sender: EmailSender, clock: Callable[[], int]) -> None:
         self._sender = sender
@@ -213,7 +213,7 @@ def test_a_slow_rate_ends_batches_in_time_and_puts_the_rest_back() -> None:
 
 
 class OneDesk:
-    """Does what it is told to, email after email."""
+    """Answers as a test sets, email after email."""
 
     def __init__(self, *outcomes: BaseException | None) -> None:
         self.outcomes = list(outcomes)

@@ -67,7 +67,7 @@ def test_every_page_of_the_edition_says_its_direction_and_no_other_does(pages: d
         assert opening in text, key
 
 
-def test_a_page_told_in_the_first_language_keeps_that_ones_direction(pages: dict[str, str]) -> None:
+def test_a_page_in_the_first_language_keeps_the_direction_of_that_language(pages: dict[str, str]) -> None:
     assert '<article class="words page" lang="en-GB" dir="ltr">' in pages["ar-eg/privacy"]
     assert '<article class="words page">' in pages["privacy"]
 

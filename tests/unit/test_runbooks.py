@@ -45,7 +45,7 @@ def test_a_runbook_says_what_it_means_what_to_look_at_and_what_to_type(name: str
     assert SHELL.search(RUNBOOKS[name])
 
 
-def test_every_alarm_tells_somebody() -> None:
+def test_every_alarm_notifies_somebody() -> None:
     resources = template()["Resources"]
     assert all(resources[name]["Properties"]["AlarmActions"] for name in alarms())
     assert all(resources[name]["Properties"]["AlarmDescription"] for name in alarms())

@@ -327,7 +327,7 @@ def calls(ses: Service) -> list[list[str]]:
 
 
 def pluralize(shop: MemoryShop) -> tuple[int, int, int]:
-    """How many of the restock were told, rejected and unclear."""
+    """The entries of the restock that were notified, rejected and unclear."""
     progress = shop.progress.of(shop.opened()[0].id, shards_of(SKU))
     return progress.notified, progress.rejected, progress.unclear
 
@@ -442,7 +442,7 @@ def test_a_call_refused_for_some_emails_is_made_for_the_others(ses: Service, bad
     taken = [number for number, result in enumerate(results) if result.delivery is Delivery.ACCEPTED]
     assert sorted(accepted) == sorted(f"s{number}@example.com" for number in taken)
     assert refused <= bad
-    # What the calls did not suffice for is not lost: it comes later.
+    # Emails beyond the calls are not lost: they come later.
     assert len(taken) + len(refused) == 50 or results[-1].delivery is Delivery.POSTPONED
     if len(bad) < 3:
         assert (refused, len(taken)) == (bad, 50 - len(bad))

@@ -1,4 +1,4 @@
-"""What SES's events mean for an email and its shopper, and which messages are no such event."""
+"""The meaning of SES's events for an email and its shopper, and messages that are no such event."""
 
 import json
 from typing import Any
@@ -20,7 +20,7 @@ SENT_AT_MS = 1_795_453_200_000
 AT_MS = 1_795_453_202_669
 TAGS = {"email": "available", "shopper": "s", "sku": "A", "restock": "r"}
 
-# What SES says of one email: what is kept, whether the address is suppressed, whether it counts.
+# Events of SES about one email: what is kept, whether the address is suppressed, whether it counts.
 SAID: list[tuple[str, dict[str, Any], str | None, bool, bool]] = [
     ("Send", {}, None, False, False),
     ("Delivery", {}, "delivered", False, False),

@@ -1,4 +1,4 @@
-"""What a signup costs in the table: one write unit, and one for the index once it is confirmed."""
+"""The cost of a signup in the table: one write unit, and one for the index once it is confirmed."""
 
 from collections.abc import Mapping
 from typing import Any

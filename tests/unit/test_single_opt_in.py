@@ -12,7 +12,7 @@ ENTRY = Entry("ada", "A", "ada@example.com", EntryState.CONFIRMED, 1, "000000000
 
 
 class CountingEntries(EntriesTable):
-    """Says what it is told to say of the day's count, and keeps who left."""
+    """Answers the day's count that a test sets, and keeps who unsubscribed."""
 
     def __init__(self, *, used_up: bool) -> None:
         self._used_up = used_up

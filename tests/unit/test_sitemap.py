@@ -43,7 +43,9 @@ def test_a_short_sitemap_is_one_file() -> None:
         ("2026-10-02T10:00:01Z", "2026-10-02T10:00:00Z", "2026-10-02T10:00:01Z"),
     ],
 )
-def test_a_page_that_turned_is_dated_anew_and_never_back(known: str | None, changed: str, then: str) -> None:
+def test_a_refreshed_page_gets_a_later_date_and_never_an_earlier_one(
+    known: str | None, changed: str, then: str
+) -> None:
     def sitemap(date: str | None) -> str:
         dated = {"/a": "2026-01-01", "/a&b": date, "/c": None}
         return sitemaps(SHOP, [(EDITION, dated), (replace(EDITION, root="/de"), dated)], 1)["sitemap.xml"]

@@ -40,7 +40,7 @@ def test_a_name_in_any_script_is_written_in_latin_letters(name: str, slug: str) 
     assert base_slug(name) == slug
 
 
-def test_a_name_longer_than_a_slug_is_told_from_another_with_the_same_beginning() -> None:
+def test_two_names_longer_than_a_slug_with_the_same_beginning_have_two_slugs() -> None:
     first, second = (base_slug(f"{'long ' * 60}{end}") for end in ("one", "two"))
     assert first != second
     assert len(first) == len(second) == SLUG_LENGTH_MAX

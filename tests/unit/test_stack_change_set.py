@@ -1,4 +1,4 @@
-"""What a deployment would change, and what it is told, are values."""
+"""The changes of a deployment, and its messages, are values."""
 
 from typing import Any
 
@@ -65,7 +65,7 @@ def test_parameters_with_a_default_need_not_be_given() -> None:
     assert {item["ParameterKey"] for item in sent} == set(BOTH)
 
 
-def test_all_that_is_wrong_with_the_parameters_is_told_at_once() -> None:
+def test_every_wrong_parameter_is_reported_at_once() -> None:
     with pytest.raises(BadInput) as refused:
         parameters_for(DECLARED, {"Colour": "red"}, frozenset())
     for name in ("Colour", "SenderAddress", "SenderIdentity"):
@@ -81,11 +81,11 @@ def test_all_that_is_wrong_with_the_parameters_is_told_at_once() -> None:
         ("Template error: resource Nowhere does not exist", False),
     ],
 )
-def test_a_change_set_without_changes_is_told_from_a_failed_one(reason: str, empty: bool) -> None:
+def test_a_change_set_without_changes_is_not_a_failed_one(reason: str, empty: bool) -> None:
     assert is_empty(reason) is empty
 
 
-def test_reasons_are_told_in_the_order_they_came_and_only_since_this_deployment() -> None:
+def test_reasons_are_listed_in_the_order_they_came_and_only_since_this_deployment() -> None:
     events = [
         event("5", "CREATE_FAILED", "Resource creation cancelled"),
         event("4", "CREATE_FAILED", "No such role"),

@@ -115,7 +115,7 @@ def test_another_interpreter_makes_the_package_of_its_own_runtime(project: Proje
     assert not [name for name in names if name.endswith((".pyc", ".so")) and tag not in name]
 
 
-def test_what_chalice_could_not_do_is_told_in_its_own_words(project: Project) -> None:
+def test_an_error_of_chalice_is_reported_in_its_own_words(project: Project) -> None:
     (project.root / "app.py").write_text("import nowhere_to_be_found\n")
     with pytest.raises(WorkFailed, match="nowhere_to_be_found"):
         package(project, "local")

@@ -1,4 +1,4 @@
-"""What the stack promises of streams: nothing is lost in silence before DynamoDB forgets it after a day."""
+"""Promises of the stack about streams: nothing is lost in silence before DynamoDB forgets it after a day."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What boto3 sends is read back to what boto3 was given, in every protocol, and held to the model."""
+"""A request of boto3 is read back to the arguments of boto3, in every protocol, and held to the model."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,7 +19,7 @@ from spillway.local_cloud.strict.requests import (
 )
 from spillway.local_cloud.strict.validation import ANYTHING, Malformed, compiled, first_violation
 
-# What the stack, its functions and the operator's commands call, as each is named in signatures.
+# Actions that the stack, its functions and the operator's commands call, as each is named in signatures.
 SERVICES = {
     "apigateway": "apigateway",
     "cloudformation": "cloudformation",

@@ -15,7 +15,7 @@ def text(release: Release, key: str) -> bytes:
     return next(object_ for object_ in release.objects if object_.key == key).read()
 
 
-def test_the_feed_tells_of_what_is_new(small_release: Release) -> None:
+def test_the_feed_lists_what_is_new(small_release: Release) -> None:
     root = ET.fromstring(text(small_release, "feed.xml"))
     (entry,) = root.iter(f"{ATOM}entry")
     assert entry.findtext(f"{ATOM}title") == "Field Jacket"

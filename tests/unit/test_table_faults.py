@@ -405,7 +405,7 @@ def test_a_stock_of_few_attributes_and_one_of_all() -> None:
     assert stock_from({}) == {}
 
 
-def test_an_older_restock_tells_everyone_and_has_no_version() -> None:
+def test_an_older_restock_notifies_everyone_and_has_no_version() -> None:
     item = {
         "id": {"S": "r"},
         "slug": {"S": "hat"},

@@ -23,7 +23,7 @@ def page(release: Release, key: str) -> str:
     return next(item for item in release.objects if item.key == key).read().decode()
 
 
-def test_a_tag_that_products_share_has_a_page_in_the_order_of_the_shelf() -> None:
+def test_a_tag_that_products_share_has_a_page_in_the_order_of_the_category() -> None:
     rows = [row("a", "wool", "rare"), row("b"), row("c", "wool")]
     assert tagged(rows) == {Tag("wool", "/tags/wool", ("wool",)): [rows[0], rows[2]]}
 
@@ -48,7 +48,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return shop
 
 
-def test_a_tag_is_linked_from_its_products_and_told_to_search_engines(shop: Project) -> None:
+def test_a_tag_is_linked_from_its_products_and_in_the_sitemap(shop: Project) -> None:
     release = build(shop)
     assert '<a href="/tags/waxed">Waxed</a>' in page(release, "products/field-jacket")
     assert '<a href="/de/tags/waxed">Waxed</a>' in page(release, "de/products/scarf")

@@ -1,4 +1,4 @@
-"""What ARCHITECTURE.md, docs/ and the code promise of the stack, read from the template SAM has translated.
+"""Promises of ARCHITECTURE.md, docs/ and the code about the stack, read from the template SAM has translated.
 
 Each promise is checked, and each check is shown a template that breaks it.
 """
@@ -67,14 +67,14 @@ def of_type(resources: Resources, kind: str) -> dict[str, Any]:
 
 
 def mapping_of(resources: Resources, function: str) -> Any:
-    """What feeds a function."""
+    """The event sources of a function."""
     mappings = of_type(resources, "AWS::Lambda::EventSourceMapping").values()
     (found,) = [mapping for mapping in mappings if mapping["FunctionName"] == {"Ref": function}]
     return found
 
 
 def statements(resources: Resources, function: str) -> list[Any]:
-    """What a function may do; what only some shops need is in force under a condition."""
+    """The permissions of a function; what only some shops need is in force under a condition."""
     (policy,) = resources[f"{function}Role"]["Properties"]["Policies"]
     return [item["Fn::If"][1] if "Fn::If" in item else item for item in policy["PolicyDocument"]["Statement"]]
 
