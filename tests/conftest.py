@@ -17,6 +17,7 @@ from spillway.sitegen.site import build
 from tests.support.aws import REGION
 from tests.support.clock import Clock
 from tests.support.german_shop import make_german_shop
+from tests.support.ses_service import SesService
 from tests.support.small_shop import make_small_shop
 
 # No test may reach an AWS account of the person who runs it.
@@ -109,3 +110,17 @@ def small_release(tmp_path_factory: pytest.TempPathFactory) -> Release:
 def german_release(tmp_path_factory: pytest.TempPathFactory) -> Release:
     """The same shop with a German edition."""
     return build(make_german_shop(tmp_path_factory.mktemp("german-shop")))
+
+
+@pytest.fixture(scope="session")
+def ses_service() -> SesService:
+    """SES at botocore's client: making a client takes a quarter of a second."""
+    return SesService()
+
+
+@pytest.fixture
+def ses(ses_service: SesService) -> Iterator[SesService]:
+    """SES that accepts every email."""
+    yield ses_service
+    ses_service.requests.clear()
+    ses_service.answer = lambda entries: ["SUCCESS"] * len(entries)

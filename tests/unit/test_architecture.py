@@ -74,6 +74,19 @@ def test_benchmarks_and_load_tests_import_no_test() -> None:
     assert not [file for file in files if any(belongs_to(module, {"tests"}) for module in imported(file))]
 
 
+# A server, a process, AWS at its edge or a whole shop: tests/integration/ is for these.
+NOT_IN_UNIT_TESTS = {
+    *("aiosmtpd", "http.server", "moto.mock_aws", "multiprocessing", "socket", "socketserver", "subprocess"),
+    *(f"tests.support.{name}" for name in ("fake_s3", "memory_shop", "moto_server", "publish_env", "shop")),
+    "tests.integration",
+}
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "tests" / "unit").glob("*.py")), ids=lambda file: file.name)
+def test_a_unit_test_starts_no_server_and_no_process_and_plays_no_whole_shop(file: Path) -> None:
+    assert not [module for module in imported(file) if belongs_to(module, NOT_IN_UNIT_TESTS)]
+
+
 def test_the_middle_is_pure() -> None:
     impure = {
         "boto3",

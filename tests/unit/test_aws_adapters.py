@@ -50,8 +50,8 @@ from chalicelib.tables.table import Put, Read, Table, Update, batch_get
 from tests.support.aws import create_table
 from tests.support.clock import Clock
 from tests.support.dynamodb import MemoryDynamoDb, Paginator
+from tests.support.ses_service import held_to
 from tests.unit.test_autopilot import autopilot_acted, flooded
-from tests.unit.test_ses import held_to
 
 Reply = tuple[int, dict[str, str], bytes]
 KEY = {"id": {"S": "a"}}
