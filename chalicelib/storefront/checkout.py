@@ -118,6 +118,14 @@ class CheckoutForm:
     fixed: tuple[tuple[str, str], ...]
     values: Mapping[str, str]
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """True where it leaves the shop, which the page's policy has to allow.
+
+        The policy names no host: browsers hold each redirect of a checkout to it too.
+        """
+        return not self.action.startswith("/")
+
 
 @dataclass(frozen=True, slots=True)
 class Checkout:

@@ -15,12 +15,14 @@ class Choice:
     """A variant as one chip of its group: "M" under "Moss".
 
     `buy_url` is the address that buys one of it; None where it cannot be bought, or not in this shop.
+    `left` is the stock of it where the page says that little is left.
     """
 
     variant: Variant
     label: str
     availability: Availability
     buy_url: str | None = None
+    left: int | None = None
 
     @property
     def can_buy(self) -> bool:
@@ -85,18 +87,34 @@ def badge_of(product: Product, stock: Mapping[str, Stock]) -> Availability | Non
     return _badge({availability_of(variant, stock) for variant in product.variants})
 
 
-def choices_of(product: Product, stock: Mapping[str, Stock], checkout: Checkout | None = None) -> Choices:
+def choices_of(
+    product: Product,
+    stock: Mapping[str, Stock],
+    checkout: Checkout | None = None,
+    *,
+    low_stock: int | None = None,
+) -> Choices:
     """Return the product's variants, grouped by their first option when they have more than one.
 
-    Without `checkout`, no choice has an address that buys it.
+    Without `checkout`, no choice has an address that buys it. `low_stock` is the stock at
+    which a choice begins to say how many are left; None for never.
     """
     groups: dict[str, list[Choice]] = {}
     for variant in product.variants:
         name, label = _place_of(product, variant)
         availability = availability_of(variant, stock)
         buy_url = checkout.buy_url(product, variant) if checkout and availability.can_buy else None
-        groups.setdefault(name, []).append(Choice(variant, label, availability, buy_url))
+        left = _left(stock.get(variant.sku), low_stock)
+        groups.setdefault(name, []).append(Choice(variant, label, availability, buy_url, left))
     return Choices(tuple(ChoiceGroup(name, tuple(choices)) for name, choices in groups.items()))
+
+
+def _left(known: Stock | None, low_stock: int | None) -> int | None:
+    """Return the units of a variant in stock where they are few; a variant without a count has none."""
+    if known is None or known.units is None or low_stock is None:
+        return None
+    is_low = known.availability is Availability.IN_STOCK and 0 < known.units <= low_stock
+    return known.units if is_low else None
 
 
 def _badge(found: Collection[Availability]) -> Availability | None:

@@ -90,7 +90,7 @@ class Renderer:
         """
         kinds = option_kinds(product)
         product = self.localize(product)
-        choices = choices_of(product, stock, self._checkout)
+        choices = choices_of(product, stock, self._checkout, low_stock=self._edition.shop.low_stock)
         return self.page(
             "product.html",
             path=product.path,

@@ -85,6 +85,7 @@ class Shop:
     that "buy" leads to, with placeholders (`chalicelib.storefront.checkout`), None for a shop that does not
     sell on its pages. `refused_domains` names the list of refused email domains; empty for none.
     `unsubscribe_mailbox` is an address that receives emails to unsubscribe; empty for none.
+    `low_stock` is the stock at which a page begins to say how many of a variant are left; None for never.
     `direction` is that of the locale's script: "ltr" or "rtl", as HTML has it.
     """
 
@@ -103,6 +104,7 @@ class Shop:
     shipping: ShippingPolicy | None = None
     returns: ReturnPolicy | None = None
     unsubscribe_mailbox: str = ""
+    low_stock: int | None = None
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Shop":

@@ -42,7 +42,7 @@ _KNOWN = (
         "mpn",
         "weight_g",
     ),
-    *("available_on", "position"),
+    *("available_on", "position", "variant_id", "checkout_url"),
     *("weight", "seo_title", "seo_description", "released_on", "handle", "product", "url"),
 )
 # One file may name its pictures in one column, or in several: picture, picture 2, picture 3.
@@ -205,6 +205,8 @@ class _Reading:
             sale_ends_on=ends_on if former else "",
             gtin=row["gtin"],
             mpn=row["mpn"],
+            variant_id=row["variant_id"],
+            checkout_url=row["checkout_url"],
             available_on=self._day(row["available_on"], "available_on", place, name),
             position=position_of(row["position"]),
             weight_g=weight_g_of(weight, unit, notes, place=place, product=name),

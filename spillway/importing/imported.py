@@ -38,6 +38,7 @@ class ImportedVariant:
     mpn: str = ""
     weight_g: int | None = None
     variant_id: str = ""
+    checkout_url: str = ""
     position: int | None = None
     available_on: str = ""
 

@@ -29,13 +29,19 @@ _TOO_LONG = re.compile(r"at most (\d+) characters")
 _TOO_MANY = re.compile(r"a list of \d+ to (\d+)")
 _INDEXED = re.compile(r"(variants|pictures)\[(\d+)\]\.?(.*)")
 _PRODUCT_PARTS: Mapping[str, Any] = {
-    **dict.fromkeys(("brand", "condition", "seo_title", "seo_description", "released_on"), ""),
+    **dict.fromkeys(
+        ("brand", "condition", "seo_title", "seo_description", "released_on", "checkout_url"), ""
+    ),
     **dict.fromkeys(("tags", "details", "categories", "pictures"), ()),
 }
 _OFFER = ("compare_at_price", "sale_ends_on")
 _VARIANT_PARTS: Mapping[str, Any] = {
     **dict.fromkeys(
-        (*_OFFER, "availability", "when_sold_out", "gtin", "mpn", "variant_id", "available_on"), ""
+        (
+            *(*_OFFER, "availability", "when_sold_out", "gtin", "mpn", "variant_id", "checkout_url"),
+            "available_on",
+        ),
+        "",
     ),
     "weight_g": None,
 }

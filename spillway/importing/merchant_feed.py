@@ -45,6 +45,8 @@ _TAKEN = frozenset(
     | {"identifier_exists", *_OPTIONS, *_QUANTITIES}
 )
 _DETAILS = {"age_group": "Age group", "gender": "Gender"}
+_LINKED_VARIANT = re.compile(r"/products/[^?#]*\?(?:[^#]*&)?variant=([0-9]+)(?=[&#]|\Z)")
+_SHOPIFY_ID = re.compile(r"shopify_[A-Z]{2}_[0-9]+_([0-9]+)", re.IGNORECASE)
 _TITLE_END = " -\u2013\u2014,/|(:"
 _XML_DECLARATION = re.compile(r"\A\s*<\?xml[^>]*\?>")
 
@@ -310,9 +312,20 @@ class _Reading:
             sale_ends_on=ends_on,
             gtin=item["gtin"],
             mpn=item["mpn"],
+            variant_id=_variant_id(item),
             available_on=day_of(item["availability_date"]),
             weight_g=weight_g_of(weight, "", notes, place=place, product=name),
         )
+
+
+def _variant_id(item: _Item) -> str:
+    """Return the id of the variant in the shop that wrote the feed, where a feed of Shopify says it.
+
+    The link to a variant has it as a parameter; https://matrixify.app/documentation/shopify-google-shopping-data-feed-export/
+    has the long form of ids.
+    """
+    found = _LINKED_VARIANT.search(item["link"]) or _SHOPIFY_ID.fullmatch(item["id"])
+    return found[1] if found else ""
 
 
 def _leaf(category: str) -> str:

@@ -61,8 +61,8 @@ FindPicture = Callable[[str], PictureChoice]
 class TakenVariant:
     """A variant as a product file has it.
 
-    `price` has the currency's own digits; `units` is None where the
-    shop does not count; `sku` is empty until one is derived.
+    `price` has the currency's own digits; `units` is None where the shop does not count; `sku` is empty until
+    one is derived.
     """
 
     place: str
@@ -78,6 +78,7 @@ class TakenVariant:
     mpn: str = ""
     weight_g: int | None = None
     variant_id: str = ""
+    checkout_url: str = ""
     available_on: str = ""
 
 
@@ -94,8 +95,8 @@ class TakenPicture:
 class TakenProduct:
     """A product as its file will have it.
 
-    `place` and `handle` are the export's; `category` and `categories`
-    are titles, whose slugs are made from them.
+    `place` and `handle` are the export's; `category` and `categories` are titles, whose slugs are made from
+    them.
     """
 
     place: str
@@ -115,6 +116,7 @@ class TakenProduct:
     seo_title: str = ""
     seo_description: str = ""
     released_on: str = ""
+    checkout_url: str = ""
     old_paths: tuple[str, ...] = ()
 
     @property
@@ -266,6 +268,7 @@ class _Taking:
                 mpn=one_line(variant.mpn),
                 weight_g=variant.weight_g,
                 variant_id=one_line(variant.variant_id),
+                checkout_url=one_line(variant.checkout_url),
                 available_on=self._day(variant.available_on, "available_on", variant.place, name),
             )
 

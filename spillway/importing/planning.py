@@ -1,8 +1,8 @@
 """The plan of an import, decided before anything is written: `--dry-run` shows it.
 
-The files an import writes depend on the export alone. The shop decides three things only: a file that was
-edited by hand is kept, the first date of a product stays, and an SKU in conflict stays with the variant that
-has it.
+The files an import writes depend on the export alone. The shop decides four things only: a file that was
+edited by hand is kept, the first date of a product stays, an SKU in conflict stays with the variant that has
+it, and so does an id or an address of the checkout that the export does not state.
 """
 
 import json
@@ -17,7 +17,15 @@ from spillway.importing.imported import NotTaken, Share, alone
 from spillway.importing.judging import Judged, Judgement, gone_pages, judge, stale_redirects
 from spillway.importing.names import category_slugs
 from spillway.importing.normalize import Taken, TakenProduct
-from spillway.importing.shop_files import Moved, Record, ShopFile, digest, heirs, with_skus
+from spillway.importing.shop_files import (
+    Moved,
+    Record,
+    ShopFile,
+    digest,
+    heirs,
+    with_checkouts,
+    with_skus,
+)
 from spillway.sitegen.reading.product_file import ProductFile
 from spillway.sitegen.reading.redirects import Redirect, source_problem
 from spillway.sitegen.reading.slugs import CATEGORIES_MAX
@@ -109,7 +117,8 @@ class _Planning:
         self._left_out = list(taken.left_out)
         self._kept: list[NotTaken] = []
         self._moved: list[Moved] = []
-        self._products, findings = with_skus(taken.products, before.files)
+        products, findings = with_skus(taken.products, before.files)
+        self._products = with_checkouts(products, before.files)
         self._not_taken += findings
         self._categories = self._slugs_of_categories()
         self._reader = reader

@@ -26,6 +26,7 @@ def product_text(product: TakenProduct, *, category: str, categories: Sequence[s
     lines += [f"tags = {_texts(product.tags)}"] if product.tags else []
     lines += [f"released_on = {product.released_on}"] if product.released_on else []
     lines += [f"weight_g = {shared.weight_g}"] if shared.weight_g is not None else []
+    lines += _given("checkout_url", product.checkout_url)
     if product.details:
         rows = "".join(f"    [{_text(name)}, {_text(value)}],\n" for name, value in product.details)
         lines.append(f"details = [\n{rows}]")
@@ -56,7 +57,11 @@ def _variant(variant: TakenVariant, price: str, shared: TakenVariant) -> list[st
     lines += _given("gtin", variant.gtin) + _given("mpn", variant.mpn)
     if variant.weight_g is not None and shared.weight_g is None:
         lines.append(f"weight_g = {variant.weight_g}")
-    return lines + _given("variant_id", variant.variant_id)
+    return [
+        *lines,
+        *_given("variant_id", variant.variant_id),
+        *_given("checkout_url", variant.checkout_url),
+    ]
 
 
 def _shared(variants: Sequence[TakenVariant]) -> TakenVariant:

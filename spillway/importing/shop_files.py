@@ -6,6 +6,7 @@ because shoppers may wait for that one. Without such a variant it belongs to non
 
 import hashlib
 import json
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,6 +29,8 @@ from spillway.sitegen.reading.product_sheet import SHEET_FILE, read_sheet
 RECORD = "imported.json"
 
 Options = tuple[tuple[str, str], ...]
+
+_CHECKOUT_LINE = re.compile(r"^[ \t]*(?:variant_id|checkout_url)[ \t]*=.*\n?", re.MULTILINE)
 
 
 @dataclass(slots=True)
@@ -132,7 +135,14 @@ def read_shop_files(
 
 
 def digest(text: str) -> str:
-    """Return the digest of a file's text, as the record has it."""
+    """Return the digest of a file's text, as the record has it.
+
+    Lines about the checkout do not count: few exports state them, so adding one is not an edit.
+    """
+    return _sha256(_CHECKOUT_LINE.sub("", text))
+
+
+def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -152,7 +162,8 @@ def _files(folder: Path, record: Record, *, overwrite: bool) -> Iterator[ShopFil
             released_on=str(values.get("released_on", "")),
             imported=known != {None},
             # A file in Markdown is never an import's: one of its name in TOML would be a second product.
-            replaceable=file.suffix == ".toml" and (overwrite or digest(text) in known),
+            # A record of before has the digest of the whole text.
+            replaceable=file.suffix == ".toml" and (overwrite or bool({digest(text), _sha256(text)} & known)),
         )
 
 
@@ -188,12 +199,18 @@ def _values(text: str, name: str) -> dict[str, Any]:
 
 
 def _skus(values: Mapping[str, Any]) -> Iterator[tuple[str, Options]]:
+    for variant in _variants(values):
+        options = variant.get("options")
+        pairs = options.items() if isinstance(options, dict) else ()
+        yield variant["sku"], tuple((str(name), str(value)) for name, value in pairs)
+
+
+def _variants(values: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the tables of variants that have an SKU."""
     variants = values.get("variants")
     for variant in variants if isinstance(variants, list) else ():
         if isinstance(variant, dict) and isinstance(variant.get("sku"), str):
-            options = variant.get("options")
-            pairs = options.items() if isinstance(options, dict) else ()
-            yield variant["sku"], tuple((str(name), str(value)) for name, value in pairs)
+            yield variant
 
 
 _CONFLICT = "SKUs that several variants have"
@@ -263,6 +280,45 @@ def with_skus(
         for product in products
     ]
     return complete, findings
+
+
+def with_checkouts(products: Sequence[TakenProduct], files: Sequence[ShopFile]) -> list[TakenProduct]:
+    """Return the products with the ids and addresses of the checkout that the export does not state.
+
+    They are those that a file of the shop states for the same SKU; an address of a whole product stays where
+    the file has all SKUs of the product.
+    """
+    stated: dict[str, dict[str, str]] = {}
+    of_products: list[tuple[Mapping[str, Options], str]] = []
+    for file in files:
+        if isinstance(url := file.values.get("checkout_url"), str):
+            of_products.append((file.skus, url))
+        for variant in _variants(file.values):
+            known = {name: variant.get(name) for name in ("variant_id", "checkout_url")}
+            stated[variant["sku"]] = {name: text for name, text in known.items() if isinstance(text, str)}
+    if not of_products and not any(stated.values()):
+        return list(products)
+
+    def kept(variant: TakenVariant) -> TakenVariant:
+        known = stated.get(variant.sku, {})
+        return replace(
+            variant,
+            variant_id=variant.variant_id or known.get("variant_id", ""),
+            checkout_url=variant.checkout_url or known.get("checkout_url", ""),
+        )
+
+    def url_of(product: TakenProduct) -> str:
+        skus = {variant.sku for variant in product.variants}
+        return next((url for held, url in of_products if skus <= held.keys()), "")
+
+    return [
+        replace(
+            product,
+            checkout_url=url_of(product),
+            variants=tuple(kept(variant) for variant in product.variants),
+        )
+        for product in products
+    ]
 
 
 _Keepers = Mapping[str, tuple[str, str, tuple[tuple[str, str], ...]] | None]

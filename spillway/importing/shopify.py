@@ -109,6 +109,8 @@ _NUMBERS = (1, 2, 3)
 _YES = frozenset({"true", "yes", "1", "continue", "active", "published"})
 _LEFT_OUT_COMMANDS = frozenset({"delete", "ignore"})
 _LAST = 1_000_000
+# A cart permalink takes the number at its end alone.
+_GID = "gid://shopify/ProductVariant/"
 
 
 def read_shopify(file: Path, options: ReadOptions) -> Export:
@@ -287,7 +289,7 @@ class _Reading:
                 gtin=row["barcode"].removeprefix("'"),
                 mpn=row["mpn"] or first_of(group.rows, "mpn"),
                 weight_g=self._weight(row, place, group.handle),
-                variant_id=row["variant_id"].removeprefix("'"),
+                variant_id=row["variant_id"].removeprefix("'").removeprefix(_GID),
                 position=position_of(row["variant_position"]),
             )
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.domain.product import Product, Variant
-from chalicelib.domain.stock import Availability
+from chalicelib.domain.stock import Availability, Stock
 from chalicelib.storefront.checkout import (
     Checkout,
     CheckoutForm,
@@ -23,6 +24,7 @@ from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.theme import Shop, Theme
 from tests.unit.test_renderer_pages import JACKET, ONE_SCARF, SHOP, Page, stock, theme
 
+ROOT = Path(__file__).parents[2]
 SHOPIFY = "https://shop.example/cart/{variant_id}:{quantity}"
 WOOCOMMERCE = "https://shop.example/cart/?add-to-cart={variant_id}&quantity={quantity}"
 OWN_PAGE = "/checkout?sku={sku}"
@@ -263,6 +265,31 @@ def test_a_shop_without_a_checkout_has_no_way_to_buy_and_keeps_its_waitlist(prod
     }
 
 
+@pytest.mark.parametrize(
+    ("checkout", "targets"),
+    [
+        (OWN_PAGE, "'self'"),
+        (None, "'self'"),
+        (SHOPIFY, "'self'"),  # links need no leave
+        (WOOCOMMERCE, "'self' https:"),
+    ],
+)
+def test_the_policy_of_a_page_allows_the_form_that_it_has(checkout: str | None, targets: str) -> None:
+    renderer = Renderer(theme(replace(SHOP, checkout=checkout)))
+    for html, expected in (
+        (renderer.product(numbered(), IN_STOCK), targets),
+        (renderer.page("waitlist-thanks.html"), "'self'"),
+    ):
+        (policy,) = (
+            item["content"]
+            for item in Page(html).all("meta")
+            if item.get("http-equiv") == "Content-Security-Policy"
+        )
+        assert f"; form-action {expected}; base-uri 'none'" in policy
+    # Both policies hold: what the distribution sends with every page allows no less.
+    assert "form-action 'self' https:;" in (ROOT / ".chalice/resources/site.yaml").read_text()
+
+
 @pytest.mark.parametrize("checkout", [SHOPIFY, WOOCOMMERCE, OWN_PAGE, None])
 def test_the_cloud_renders_the_very_page_of_the_build(checkout: str | None) -> None:
     built = theme(replace(SHOP, checkout=checkout))
@@ -273,9 +300,31 @@ def test_the_cloud_renders_the_very_page_of_the_build(checkout: str | None) -> N
     assert refreshed == Renderer(built).product(product, IN_STOCK)
 
 
+@pytest.mark.parametrize(
+    ("low_stock", "units", "availability", "left"),
+    [
+        (3, 4, Availability.IN_STOCK, None),
+        (3, 3, Availability.IN_STOCK, 3),
+        (3, 1, Availability.IN_STOCK, 1),
+        (3, None, Availability.IN_STOCK, None),
+        (3, 0, Availability.OUT_OF_STOCK, None),
+        (3, 2, Availability.PRE_ORDER, None),
+        (None, 1, Availability.IN_STOCK, None),
+    ],
+)
+def test_a_choice_says_how_many_are_left_where_few_are_and_the_shop_wants_it(
+    low_stock: int | None, units: int | None, availability: Availability, left: int | None
+) -> None:
+    held = {"SCARF": Stock(availability, units, 1, "e1")}
+    (choice,) = choices_of(ONE_SCARF, held, low_stock=low_stock)
+    assert choice.left == left
+    shop = Theme.from_json(theme(replace(SHOP, low_stock=low_stock)).to_json()).shop
+    assert shop.low_stock == low_stock
+
+
 def test_a_theme_of_before_leads_to_the_checkout_that_it_names() -> None:
     document = json.loads(theme().to_json())["editions"][0]["shop"]
-    before = {name: value for name, value in document.items() if name != "checkout"}
+    before = {name: value for name, value in document.items() if name not in {"checkout", "low_stock"}}
     before["checkout_url"] = "https://pay.heron.example/cart?shop=7&item={sku}"
     assert Shop.from_document(before) == SHOP
 

@@ -22,8 +22,9 @@ def read(tmp_path: Path, *lines: str, locale: str = "en-GB", currency: str = "GB
 
 def test_every_column_is_taken(tmp_path: Path) -> None:
     head = "sku,title,price,compare_at_price,stock,brand,gtin,mpn,condition,weight,"
-    head += "seo_title,seo_description,tags,url,shade"
-    row = 'm-1,Mug <b>,4.50,6,3,Lumo,5012345678900,M1,new,0.25 kg,SEO,More,"a,b",https://old.example/mugs/1?x,red'
+    head += "seo_title,seo_description,variant_id,checkout_url,tags,url,shade"
+    row = "m-1,Mug <b>,4.50,6,3,Lumo,5012345678900,M1,new,0.25 kg,SEO,More,4101,https://pay.example/m,"
+    row += '"a,b",https://old.example/mugs/1?x,red'
     found = read(tmp_path, head, row)
     (mug,) = found.products
     (variant,) = mug.variants
@@ -31,6 +32,7 @@ def test_every_column_is_taken(tmp_path: Path) -> None:
     assert (mug.seo_title, mug.seo_description, mug.old_paths) == ("SEO", "More", ("/mugs/1",))
     assert (variant.sku, variant.price, variant.compare_at_price, variant.units) == ("m-1", "4.50", "6.00", 3)
     assert (variant.gtin, variant.mpn, variant.weight_g) == ("5012345678900", "M1", 250)
+    assert (variant.variant_id, variant.checkout_url) == ("4101", "https://pay.example/m")
     assert [str(line) for line in found.not_taken] == [
         "column shade: 1 value: the shop has no place for them"
     ]

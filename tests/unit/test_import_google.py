@@ -240,3 +240,19 @@ def test_a_feed_in_a_named_encoding_is_read(tmp_path: Path) -> None:
     content = RSS.format(f"<item>{MUG.replace('Mug', 'Größe')}</item>").encode("cp1252")
     (found,) = read(tmp_path, content, ReadOptions("GBP", "en-GB", encoding="cp1252")).products
     assert found.title == "Größe"
+
+
+@pytest.mark.parametrize(
+    ("item", "variant_id"),
+    [
+        (f"{MUG}<link>https://x.example/products/mug?variant=4101</link>", "4101"),
+        (f"{MUG}<link>https://x.example/products/mug?utm=g&amp;variant=4101&amp;currency=GBP</link>", "4101"),
+        (f"{MUG}<link>https://x.example/products/mug?variant=4101x</link>", ""),
+        (f"{MUG}<link>https://x.example/products/mug?subvariant=4101</link>", ""),
+        (f"{MUG}<link>https://x.example/products/mug</link>", ""),
+        (MUG.replace("A1", "shopify_GB_77_4102"), "4102"),
+        (MUG.replace("A1", "myshopify_GB_77_4102"), ""),
+    ],
+)
+def test_a_feed_of_shopify_says_the_id_of_a_variant(tmp_path: Path, item: str, variant_id: str) -> None:
+    assert product(tmp_path, item).variants[0].variant_id == variant_id

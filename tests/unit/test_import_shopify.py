@@ -173,6 +173,12 @@ def test_matrixifys_columns_are_read(tmp_path: Path) -> None:
     ]
 
 
+def test_an_id_of_shopifys_api_is_taken_by_its_number(tmp_path: Path) -> None:
+    rows = [row.replace(",900,1,", ",gid://shopify/ProductVariant/900,1,") for row in MATRIXIFY_ROWS]
+    assert rows != list(MATRIXIFY_ROWS)
+    assert [item.variant_id for item in one(read(tmp_path, MATRIXIFY, *rows)).variants] == ["900", "901"]
+
+
 @pytest.mark.parametrize(
     ("price", "line"),
     [

@@ -69,6 +69,7 @@ counted = false
 gtin = "4006381333931"
 mpn = "M-1"
 variant_id = "gid://shop/7"
+checkout_url = "/privacy"
 
 [[variants]]
 sku = "S-BLUE"
@@ -83,10 +84,10 @@ weight_g = 260
 """
 SHEET = """\
 slug,title,category,categories,brand,condition,price,compare_at_price,sale_ends_on,available_on,weight_g,seo_title,\
-seo_description,summary,description,option:Colour,sku,stock,counted,when_sold_out,gtin,mpn,variant_id
+seo_description,summary,description,option:Colour,sku,stock,counted,when_sold_out,gtin,mpn,variant_id,checkout_url
 scarf,Wool Scarf,accessories,"outerwear, accessories",Lumo,refurbished,45.00,60.00,2026-12-31,2027-01-05,250,\
-Buy a scarf,"Scarves, by post.",A long scarf.,Lambswool.,Red,S-RED,,FALSE,,4006381333931,M-1,gid://shop/7
-scarf,,,,,,50.00,70.00,2026-11-30,2027-02-01,260,,,,,Blue,S-BLUE,0,,BackOrder,,,
+Buy a scarf,"Scarves, by post.",A long scarf.,Lambswool.,Red,S-RED,,FALSE,,4006381333931,M-1,gid://shop/7,/privacy
+scarf,,,,,,50.00,70.00,2026-11-30,2027-02-01,260,,,,,Blue,S-BLUE,0,,BackOrder,,,,
 """
 
 
@@ -126,6 +127,7 @@ def test_every_field_is_read_from_a_file_and_comes_back_from_storage(shop: Proje
         mpn="M-1",
         weight_g=250,
         variant_id="gid://shop/7",
+        checkout_url="/privacy",
     )
     assert blue == Variant(
         "S-BLUE",

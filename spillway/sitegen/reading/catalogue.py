@@ -41,7 +41,9 @@ class ProductRow(NamedTuple):
     """The fields of a product that listings, the sitemap and search need; the rest stays packed.
 
     `categories` are those that list the product, the main one first; `sale_ends_on` is the first day (ISO
-    8601) on which a sale of its variants ends; `digest` changes with anything that the product's file
+    8601) on which a sale of its variants ends; `without_id` are the numbers of variants for sale, or to be
+    again, that state no id of the checkout; `own_checkouts` are fields such as "variants[2].checkout_url"
+    with their addresses; `digest` changes with anything that the product's file
     states. A NamedTuple, because a big shop has ten thousand.
     """
 
@@ -56,6 +58,8 @@ class ProductRow(NamedTuple):
     translated_locales: tuple[str, ...]
     skus: tuple[str, ...]
     image_names: tuple[str, ...]
+    without_id: tuple[int, ...]
+    own_checkouts: tuple[tuple[str, str], ...]
     digest: str
     packed: bytes
 
@@ -64,18 +68,25 @@ class ProductRow(NamedTuple):
         cls, file: str, product: Product, images: Sequence[SourceImage], stock: Sequence[tuple[str, Stock]]
     ) -> "ProductRow":
         """Pack a product as `file` states it."""
-        return cls._of_packed(file, _packed(product, images, stock), product, images)
+        return cls._of_packed(file, _packed(product, images, stock), product, images, dict(stock))
 
     @classmethod
     def from_packed(cls, packed: bytes) -> "ProductRow":
         """Return the row that `packed` was taken from, without the name of its file."""
         entry = _unpacked(packed, Path())
-        return cls._of_packed("", packed, entry.product, entry.images)
+        return cls._of_packed("", packed, entry.product, entry.images, entry.stock)
 
     @classmethod
     def _of_packed(
-        cls, file: str, packed: bytes, product: Product, images: Sequence[SourceImage]
+        cls,
+        file: str,
+        packed: bytes,
+        product: Product,
+        images: Sequence[SourceImage],
+        stock: Mapping[str, Stock],
     ) -> "ProductRow":
+        numbered = tuple(enumerate(product.variants))
+        own = {f"variants[{number}].checkout_url": variant.checkout_url for number, variant in numbered}
         return cls(
             file=file,
             slug=product.slug,
@@ -92,6 +103,15 @@ class ProductRow(NamedTuple):
             ),
             skus=tuple(variant.sku for variant in product.variants),
             image_names=tuple(image.file.name for image in images),
+            without_id=tuple(
+                number
+                for number, variant in numbered
+                if variant.variant_id is None
+                and stock[variant.sku].availability is not Availability.DISCONTINUED
+            ),
+            own_checkouts=tuple(
+                (field, url) for field, url in {"checkout_url": product.checkout_url, **own}.items() if url
+            ),
             digest=hashlib.sha256(packed).hexdigest(),
             packed=packed,
         )

@@ -16,6 +16,7 @@ from spillway.sitegen.feeds import read_root_files
 from spillway.sitegen.listings import MerchantPictures
 from spillway.sitegen.parallel import WorkerPool
 from spillway.sitegen.reading.catalogue import Catalogue, ContentPage, ProductRow, Storefront
+from spillway.sitegen.reading.checkout_mistakes import checkout_mistakes
 from spillway.sitegen.reading.locales import direction_of_locale, root_of_locale
 from spillway.sitegen.reading.markdown import read_page
 from spillway.sitegen.reading.product_file import ProductFile, read_product_files
@@ -36,7 +37,7 @@ T = TypeVar("T")
 # Returns the text of a file, None when it cannot be read.
 ReadText = Callable[[str], str | None]
 # (file, field, value, expected) of an error whose line is not known yet.
-Finding = tuple[str, str, str, str]
+Finding = tuple[str, str, str | None, str]
 
 
 def catalogue_cache(project: Project) -> BuildCache:
@@ -79,13 +80,14 @@ class _Loader:
     def catalogue(self, left_out: list[InputError] | None) -> Catalogue:
         page_files = self._page_files()
         self._check_slugs(page_files)
-        storefronts = self._storefronts(frozenset(slug for slug, _ in page_files))
+        page_slugs = frozenset(slug for slug, _ in page_files)
+        storefronts = self._storefronts(page_slugs)
         storefront = storefronts[0] if storefronts else None
         locales = tuple(storefront.shop.locale for storefront in storefronts)
         rows, product_slugs = self._products(storefront, locales[1:])
         pages = tuple(self._pages(page_files, locales))
         pictures = MerchantPictures(self._site / "pictures", self._project.cache, self._cache)
-        self._mistakes += catalogue_mistakes(storefront, rows, product_slugs, self._text)
+        self._mistakes += catalogue_mistakes(storefront, rows, product_slugs, page_slugs, self._text)
         broken = picture_mistakes(storefront, rows, pictures.problem, self._text)
         (self._mistakes if left_out is None else left_out).extend(broken)
         redirects = read_redirects(self._project, self._mistakes)
@@ -272,20 +274,23 @@ def catalogue_mistakes(
     storefront: Storefront | None,
     rows: Sequence[ProductRow],
     slugs: Set[str],
+    page_slugs: Set[str],
     text_of: ReadText,
 ) -> Iterator[InputError]:
-    """Yield the errors between files: repeated SKUs, unknown categories, featured products that do not exist.
+    """Yield the errors between files, such as repeated SKUs and featured products that do not exist.
 
     Args:
         storefront: the shop in its first locale, None when site.toml cannot be read.
         rows: the products that can be read.
         slugs: the slugs of all products, readable or not.
+        page_slugs: the slugs of the pages under site/pages.
         text_of: returns the text of a file, which the line of an error is looked up in.
     """
     for file, field, value, expected in (
         *_repeated_skus(rows, text_of),
         *(_unknown_categories(storefront, rows) if storefront else ()),
         *(_unknown_featured(storefront, slugs) if storefront else ()),
+        *(_without_checkout(storefront, rows, page_slugs, text_of) if storefront else ()),
     ):
         yield _mistake(file, field, value, expected, text_of)
 
@@ -327,9 +332,21 @@ def _repeated_skus(rows: Sequence[ProductRow], text_of: ReadText) -> Iterator[Fi
             if sku and (first_file, first_number) != (row.file, number):
                 place = _place(first_file, first_number, text_of)
                 expected = f"an SKU of its own; this one is in {place} already"
-                in_sheet = row.file.startswith(SHEET_FILE)
-                file = _place(row.file, number, text_of) if in_sheet else row.file
-                yield file, f"variants[{number}].sku", sku, expected
+                yield _file(row, number, text_of), f"variants[{number}].sku", sku, expected
+
+
+def _without_checkout(
+    storefront: Storefront, rows: Sequence[ProductRow], page_slugs: Set[str], text_of: ReadText
+) -> Iterator[Finding]:
+    for row, number, field, value, expected in checkout_mistakes(storefront.shop.checkout, rows, page_slugs):
+        yield _file(row, number, text_of), field, value, expected
+
+
+def _file(row: ProductRow, number: int | None, text_of: ReadText) -> str:
+    """Return the file of a product; in the sheet, with the line of its variant `number`."""
+    if number is None or not row.file.startswith(SHEET_FILE):
+        return row.file
+    return _place(row.file, number, text_of)
 
 
 def _place(file: str, number: int, text_of: ReadText) -> str:

@@ -1,5 +1,6 @@
 """Read the fields of a product that are optional or translated; state how long every field may be."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import StrEnum
@@ -7,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from chalicelib.domain.product import Condition, Product, Translation, Variant, WhenSoldOut
 from chalicelib.domain.stock import Availability
+from chalicelib.storefront.checkout import CHECKOUT_LENGTH_MAX, CheckoutRefused, CheckoutTemplate
 from spillway.sitegen.reading.catalogue import SourceImage
 from spillway.sitegen.reading.locales import root_of_locale
 from spillway.sitegen.reading.markdown import is_clearly_valid, to_html
@@ -36,12 +38,14 @@ DETAILS_MAX = 20
 # Fields that most products leave out, and that are read only where one of them is there.
 OPTIONAL_PRODUCT_FIELDS = frozenset(
     {"categories", "brand", "condition", "seo_title", "seo_description"}
-    | {"compare_at_price", "sale_ends_on", "available_on", "weight_g"}
+    | {"compare_at_price", "sale_ends_on", "available_on", "weight_g", "checkout_url"}
 )
 OPTIONAL_VARIANT_FIELDS = frozenset(
     {"compare_at_price", "sale_ends_on", "available_on", "weight_g"}
-    | {"when_sold_out", "gtin", "mpn", "variant_id"}
+    | {"when_sold_out", "gtin", "mpn", "variant_id", "checkout_url"}
 )
+# Ids of other systems: numbers, UUIDs, Base64, gid://shop/Variant/7. An address can have each of them.
+_VARIANT_ID = re.compile(r"(?=.*[A-Za-z0-9])[!-~]+", re.ASCII)
 _GTIN_LENGTHS = frozenset({8, 12, 13, 14})
 
 # Reads the price in a field of a table, in minor units of the currency.
@@ -112,6 +116,7 @@ def with_product_fields(product: Product, table: TomlTable) -> Product:
         seo_title=table.text("seo_title", length_max=SEO_TITLE_LENGTH_MAX, optional=True) or None,
         seo_description=table.text("seo_description", length_max=SEO_DESCRIPTION_LENGTH_MAX, optional=True)
         or None,
+        checkout_url=_checkout_url(table),
     )
 
 
@@ -147,7 +152,8 @@ def with_variant_fields(
         gtin=_gtin(row),
         mpn=row.text("mpn", length_max=MPN_LENGTH_MAX, optional=True) or None,
         weight_g=_weight(row) if row.has("weight_g") else defaults.weight_g,
-        variant_id=row.text("variant_id", length_max=VARIANT_ID_LENGTH_MAX, optional=True) or None,
+        variant_id=_variant_id(row),
+        checkout_url=_checkout_url(row),
     )
 
 
@@ -190,6 +196,30 @@ def _gtin(row: TomlTable) -> str | None:
         row.error("gtin", gtin, "8, 12, 13 or 14 digits in quotes, the last one their check digit")
         return None
     return str(gtin)
+
+
+def _variant_id(row: TomlTable) -> str | None:
+    if not row.has("variant_id"):
+        return None
+    value: Any = row.value("variant_id")
+    if isinstance(value, str) and len(value) <= VARIANT_ID_LENGTH_MAX and _VARIANT_ID.fullmatch(value):
+        return value
+    expected = f"at most {VARIANT_ID_LENGTH_MAX} letters, digits and signs in quotes, without spaces"
+    row.error("variant_id", value, f'{expected}: "4125"')
+    return None
+
+
+def _checkout_url(table: TomlTable) -> str | None:
+    if not table.has("checkout_url"):
+        return None
+    url = table.text("checkout_url", length_max=CHECKOUT_LENGTH_MAX)
+    try:
+        CheckoutTemplate.parse(url)
+    except CheckoutRefused as refused:
+        if url:  # or else its error is noted
+            table.error("checkout_url", url, str(refused))
+        return None
+    return url
 
 
 def _one_of(table: TomlTable, name: str, words: type[W], default: T) -> W | T:

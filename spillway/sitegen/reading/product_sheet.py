@@ -26,7 +26,8 @@ _SALE_COLUMNS = ("price", "compare_at_price", "sale_ends_on")
 _SHARED_COLUMNS = (*_SALE_COLUMNS, "available_on", "weight_g")
 _VARIANT_COLUMNS = (
     *("sku", "stock", "counted", "availability", "when_sold_out"),
-    *("gtin", "mpn", "variant_id"),
+    # Not the product's, even in its first row: a payment link sells one variant.
+    *("gtin", "mpn", "variant_id", "checkout_url"),
 )
 _PICTURE_COLUMNS = ("picture", "picture_alt")
 _COLUMNS = ("slug", *_PRODUCT_COLUMNS, *_SHARED_COLUMNS, *_VARIANT_COLUMNS, *_PICTURE_COLUMNS)

@@ -30,7 +30,10 @@ URL_LENGTH_MAX = 300
 _ANY_MONEY = MoneyFormat("", "", ".", ",", 2)
 # A year: a longer promise is a typing error.
 _DAYS_MAX = 366
+# A page that counts down from more says nothing of scarcity.
+_LOW_STOCK_MAX = 100
 _PAID_BY = {"shop": True, "shopper": False}
+_CHECKOUT_EXPECTED = 'an address with {sku}, {variant_id} or {product} in it, or "none"'
 _SAY_WHAT_IS_BOUGHT = frozenset({Placeholder.SKU, Placeholder.VARIANT_ID, Placeholder.PRODUCT})
 _PLAIN_DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", re.ASCII)
 
@@ -76,6 +79,7 @@ def read_settings(table: TomlTable, page_slugs: Set[str]) -> ShopSettings:
         postal_address=table.texts("postal_address", length_max=NAME_LENGTH_MAX, count_max=8),
         opt_in=_opt_in(waitlist),
         unsubscribe_mailbox=_unsubscribe_mailbox(waitlist),
+        low_stock=_low_stock(table),
     )
     settings = ShopSettings(shop, _money(table, currency, locales), None)
     digits = settings.first_money.fraction_digits
@@ -163,6 +167,9 @@ def _checkout(table: TomlTable, page_slugs: Set[str]) -> str | None:
     if name != "checkout" and table.has("checkout"):
         table.error(name, table.value(name), "nothing beside checkout, which is the same setting")
         name = "checkout"
+    if not table.has(name):
+        table.error(name, None, _CHECKOUT_EXPECTED)
+        return None
     url = table.text(name, length_max=CHECKOUT_LENGTH_MAX)
     if not url or url == NO_CHECKOUT:
         return None
@@ -173,10 +180,20 @@ def _checkout(table: TomlTable, page_slugs: Set[str]) -> str | None:
         return None
     own_path = template.own_path
     if not template.placeholders & _SAY_WHAT_IS_BOUGHT:
-        table.error(name, url, 'an address with {sku}, {variant_id} or {product} in it, or "none"')
+        table.error(name, url, _CHECKOUT_EXPECTED)
     elif own_path is not None and own_path.removeprefix("/") not in page_slugs:
         table.error(name, url, f"a page of this shop: site/pages{own_path}.md does not exist")
     return url
+
+
+def _low_stock(table: TomlTable) -> int | None:
+    value = table.value("low_stock")
+    if value is None:
+        return None
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _LOW_STOCK_MAX:
+        return value
+    table.error("low_stock", value, f"a whole number from 1 to {_LOW_STOCK_MAX}: so few are said to be left")
+    return None
 
 
 def _money(table: TomlTable, currency: str, locales: Sequence[str]) -> dict[str, MoneyFormat]:
