@@ -14,7 +14,7 @@ from chalicelib.domain.sending_limits import Cohort
 from chalicelib.settings import clock_ms
 from spillway.commands.options import Choice, json_option, stage_option
 from spillway.operate.doctor import Examined, Finding, Result, examine
-from spillway.operate.state import QUEUES, Log, StageState, run, state_of
+from spillway.operate.state import QUEUES, FileActionLog, StageState, run_autopilot, state_of
 from spillway.project import Project
 from spillway.stage import stage_named
 
@@ -173,10 +173,10 @@ def autopilot_command(
     stage = stage_named(project, stage_name)
     bounds = Bounds(entries_write_units_max, api_concurrency_max)
     wanted = frozenset(map(Control, controls)) or frozenset(Control)
-    log = Log(project.state / "autopilot" / f"{stage_name}.jsonl")
+    log = FileActionLog(project.state / "autopilot" / f"{stage_name}.jsonl")
     ends_at = time.monotonic() + minutes * 60
     while True:
-        decisions = run(stage, bounds, log, clock_ms, dry_run=dry_run, controls=wanted)
+        decisions = run_autopilot(stage, bounds, log, clock_ms, dry_run=dry_run, controls=wanted)
         for decision in decisions:
             click.echo(
                 f"{'would ' if dry_run else ''}{decision.action.text}: {decision.value:,} ({decision.why})"

@@ -58,7 +58,6 @@ def waitlist_command() -> None:
 @click.option(
     "--consent-text",
     metavar="TEXT",
-    default="",
     help="The consent text that everybody in the file agreed to.",
 )
 @click.option(
@@ -69,9 +68,7 @@ def waitlist_command() -> None:
 @click.option(
     "--timezone", metavar="ZONE", default="UTC", show_default=True, help="The time zone of times without one."
 )
-@click.option(
-    "--date-format", metavar="FORMAT", default="", help="The format of times, for example %d/%m/%Y %H:%M."
-)
+@click.option("--date-format", metavar="FORMAT", help="The format of times, for example %d/%m/%Y %H:%M.")
 @click.option("--encoding", metavar="NAME", default="", help="The file's encoding, if it is not UTF-8.")
 @click.option("--locale", metavar="LOCALE", help="The language of the emails, as in site.toml.")
 @click.option("--ask", is_flag=True, help="Email each person a confirmation first, even without consent.")
@@ -90,9 +87,9 @@ def import_command(  # noqa: PLR0913 - one argument for each option
     tool: str,
     sku: str | None,
     sku_map: Path | None,
-    consent_text: str,
+    consent_text: str | None,
     timezone: str,
-    date_format: str,
+    date_format: str | None,
     encoding: str,
     locale: str | None,
     report: Path | None,
@@ -122,7 +119,7 @@ def import_command(  # noqa: PLR0913 - one argument for each option
     """
     asked = Asked(
         Tool(tool),
-        require_sku(sku) if sku is not None else "",
+        None if sku is None else require_sku(sku),
         {Column(name.removesuffix("_column")): column for name, column in columns.items() if column},
         _sku_map(sku_map) if sku_map else {},
         consent_text,

@@ -164,15 +164,18 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class SesIdentity:
-    """An identity as SES describes it. Statuses are SES's words; an address as an identity has no tokens."""
+    """An identity as SES describes it. Statuses are SES's words; an address as an identity has no tokens.
+
+    `mail_from` is its own domain for bounces; None without one.
+    """
 
     name: str
     verified: bool
     dkim_status: str = "NOT_STARTED"
     tokens: tuple[str, ...] = ()
     dkim_zone: str = DKIM_ZONE
-    mail_from: str = ""
-    mail_from_status: str = ""
+    mail_from: str | None = None
+    mail_from_status: str | None = None
 
     @classmethod
     def from_answer(cls, name: str, answer: Mapping[str, Any]) -> "SesIdentity":
@@ -184,8 +187,8 @@ class SesIdentity:
             dkim.get("Status") or "NOT_STARTED",
             tuple(dkim.get("Tokens") or ()),
             dkim.get("SigningHostedZone") or DKIM_ZONE,
-            mail_from.get("MailFromDomain") or "",
-            mail_from.get("MailFromDomainStatus") or "",
+            mail_from.get("MailFromDomain") or None,
+            mail_from.get("MailFromDomainStatus"),
         )
 
     @classmethod

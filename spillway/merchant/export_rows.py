@@ -144,26 +144,26 @@ class Asked:
 
     Args:
         tool: the tool that wrote the file.
-        sku: the SKU that every row is about; empty where a column has it.
+        sku: the SKU that every row is about; None where a column has it.
         columns: columns named on the command line.
         skus: SKUs of this shop by what the file says instead, as variant ids.
-        consent_text: the text that everybody in the file agreed to; empty where the file says who did.
+        consent_text: the text that everybody in the file agreed to; None where the file says who did.
         zone: the time zone of times that have none.
-        date_format: how the file writes times, as strptime takes it; empty for ISO 8601 and epochs.
+        date_format: how the file writes times, as strptime takes it; None for ISO 8601 and epochs.
     """
 
     tool: Tool
-    sku: str = ""
+    sku: str | None = None
     columns: Mapping[Column, str] = field(default_factory=dict)
     skus: Mapping[str, str] = field(default_factory=dict)
-    consent_text: str = ""
+    consent_text: str | None = None
     zone: tzinfo = UTC
-    date_format: str = ""
+    date_format: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ExportRow:
-    """One row as it was read. `time_ms` is None without a time in the file; `problem` says what is wrong."""
+    """One row as it was read. `time_ms` is None without a time in the file, `problem` without a mistake."""
 
     line: int
     outcome: Outcome
@@ -173,7 +173,7 @@ class ExportRow:
     time_ms: int | None = None
     written_time: str = ""
     text: str = ""
-    problem: str = ""
+    problem: str | None = None
 
 
 def read_rows(file: Path, table: Table, asked: Asked, *, now_ms: int) -> list[ExportRow]:
@@ -241,7 +241,7 @@ class _Reader:
         email, written = self._cell(row, Column.EMAIL), self._cell(row, Column.TIME)
         sku = self._asked.sku or self._cell(row, Column.SKU)
         sku = self._asked.skus.get(sku, sku)
-        text = self._cell(row, Column.TEXT) or self._asked.consent_text
+        text = self._cell(row, Column.TEXT) or self._asked.consent_text or ""
         try:
             address = Address.parse(email)
             sku = parse_sku(sku)
@@ -302,7 +302,7 @@ class _Misread(ValueError):
     """A cell that is not understood; its text says which, and what was expected."""
 
 
-def _moment(written: str, date_format: str) -> datetime:
+def _moment(written: str, date_format: str | None) -> datetime:
     if date_format:
         try:
             return datetime.strptime(written, date_format)  # noqa: DTZ007 - the zone follows

@@ -39,12 +39,12 @@ ENDED_THERE = {Outcome.LEFT_THERE, Outcome.NOTIFIED_THERE}
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The outcome of one row. `newcomer` is who is written down, `note` a sentence for the merchant."""
+    """The outcome of one row. `newcomer` is the person to write down, `note` a sentence for the merchant."""
 
     row: ExportRow
     outcome: Outcome
     newcomer: Newcomer | None = None
-    note: str = ""
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ def write_details(file: Path, decisions: Sequence[Decision]) -> None:
         table = csv.writer(out)
         table.writerow(["line", "outcome", "sku", "address", "note"])
         for decision in decisions:
-            texts = (decision.outcome, decision.row.sku, decision.row.email, decision.note)
+            texts = (decision.outcome, decision.row.sku, decision.row.email, decision.note or "")
             table.writerow([decision.row.line, *(safe_cell(text) for text in texts)])
 
 
@@ -146,7 +146,7 @@ class _Judged:
     row: ExportRow
     outcome: Outcome
     at_ms: int
-    note: str = ""
+    note: str | None = None
 
 
 def _judged(rows: Sequence[ExportRow], here: Here, *, ask: bool, at_ms: int) -> Iterator[_Judged]:

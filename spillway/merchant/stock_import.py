@@ -61,20 +61,22 @@ class SkuIndex:
             for variant in stocked.product.variants
         )
 
-    def near_miss(self, sku: str) -> str:
-        """Return a sentence that names an SKU which differs in case, spaces or leading zeros, or nothing."""
+    def near_miss(self, sku: str) -> str | None:
+        """Return a sentence that names SKUs other in case, spaces or leading zeros alone; None without."""
         found = [
             (other, _difference(sku, other)) for other in self._alike.get(_rough(sku), ()) if other != sku
         ]
         if not found:
-            return ""
+            return None
         listed = " and ".join(f"{self._shown(other)} differs in {difference}" for other, difference in found)
         return f"SKUs are compared exactly: {listed}"
 
-    def similar(self, sku: str) -> str:
-        """Return a sentence that names SKUs spelled nearly like it, or nothing."""
+    def similar(self, sku: str) -> str | None:
+        """Return a sentence that names SKUs spelled nearly like it; None without."""
         near = difflib.get_close_matches(sku, self._slugs, n=SIMILAR_SHOWN_MAX, cutoff=SIMILAR_SHARE_MIN)
-        return f"other SKUs of this stage: {', '.join(self._shown(other) for other in near)}" if near else ""
+        return (
+            f"other SKUs of this stage: {', '.join(self._shown(other) for other in near)}" if near else None
+        )
 
     def _shown(self, sku: str) -> str:
         return f"{sku!r} (product {self._slugs[sku]})"

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib.container import Container
 from chalicelib.domain.autopilot import CONTROL_OF, Action, Bounds, Control, Decision
 from chalicelib.domain.sending_limits import DAY_MS, Cohort, cohorts, day_of, days_judged, total_of
 from chalicelib.services.autopilot import Autopilot, Resources
 from chalicelib.settings import clock_ms
-from chalicelib.tables.sending.deliverability import DeliverabilityTable
-from chalicelib.tables.sending.rate import SendingRateTable
 from spillway.errors import BadInput
 from spillway.stage import LOCAL, Stage
 
@@ -65,7 +64,7 @@ def depth(sqs: "SQSClient", queue_url: str) -> int:
     return sum(int(count) for count in answer["Attributes"].values())
 
 
-UNKNOWN = "cannot be told here"
+UNKNOWN = "cannot be read here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +124,7 @@ def state_of(stage: Stage) -> StageState:
     Raises:
         BadInput: nothing is deployed as this stage.
     """
-    outputs = stage.outputs()
+    outputs, container = stage.outputs(), stage.container()
     found: dict[str, Any] = {}
     unknown = []
     questions: dict[str, Callable[[], dict[str, Any]]] = {
@@ -133,8 +132,8 @@ def state_of(stage: Stage) -> StageState:
         "queues": lambda: {"queues": _queues(stage, outputs)},
         "the entries table": lambda: _entries(stage, outputs["EntriesTable"]),
         "mail": lambda: {"mail": _mail(stage)},
-        "sending": lambda: {"paused": _paused(stage, outputs["SendingTable"])},
-        "how emails are received": lambda: {"received": _received(stage, outputs)},
+        "sending": lambda: {"paused": _paused(container)},
+        "how emails are received": lambda: {"received": _received(container)},
         "alarms": lambda: {"alarms": _alarms(stage)},
     }
     for what, ask in questions.items():
@@ -178,20 +177,18 @@ def _mail(stage: Stage) -> Mail:
     )
 
 
-def _paused(stage: Stage, sending_table: str) -> str | None:
-    pace = SendingRateTable(stage.client("dynamodb"), sending_table).state()
-    return pace.paused if pace else None
+def _paused(container: Container) -> str | None:
+    state = container.sending_rate.state()
+    return state.paused if state else None
 
 
-def _received(stage: Stage, outputs: dict[str, str]) -> Cohort | None:
-    client: DynamoDBClient = stage.client("dynamodb")
-    state = SendingRateTable(client, outputs["SendingTable"]).state()
+def _received(container: Container) -> Cohort | None:
+    state = container.sending_rate.state()
     if state is None or not state.emails_by_day:
         return None
     days = days_judged(clock_ms())
-    health = DeliverabilityTable(client, outputs["EntriesTable"], outputs["SendingTable"])
     emails = {day_of(day * DAY_MS): count for day, count in state.emails_by_day.items()}
-    return total_of(cohorts(days, emails, health.bounced_and_complained(days)))
+    return total_of(cohorts(days, emails, container.deliverability.bounced_and_complained(days)))
 
 
 def _alarms(stage: Stage) -> tuple[str, ...]:
@@ -203,7 +200,7 @@ def _alarms(stage: Stage) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class FileActionLog:
     """The actions so far: one JSON object a line."""
 
     file: Path
@@ -217,18 +214,18 @@ class Log:
 
     def dead_letters_alerted(self) -> int:
         """Return how many dead letters the last alert named, or were left when there were fewer."""
-        told = 0
+        alerted = 0
         for line in self.file.read_text(encoding="utf-8").splitlines() if self.file.exists() else ():
             entry = json.loads(line)
             if entry["done"] and CONTROL_OF[Action(entry["action"])] is Control.DEAD_LETTERS:
-                told = entry["value"]
-        return told
+                alerted = entry["value"]
+        return alerted
 
 
-def run(
+def run_autopilot(
     stage: Stage,
     bounds: Bounds,
-    log: Log,
+    log: FileActionLog,
     clock_ms: Callable[[], int],
     *,
     dry_run: bool,

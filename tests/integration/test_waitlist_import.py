@@ -302,7 +302,7 @@ def test_a_row_that_is_wrong_says_why_and_is_not_imported(
     text = f"email,time\nbob@example.com,2026-01-01\n{address},{time}\n"
     came = imported(shop, tmp_path, text, TEXT)
     assert outcomes(came) == [Outcome.ADD, Outcome.WRONG]
-    assert (came[1].row.line, came[1].note.startswith(note)) == (3, True), came[1].note
+    assert (came[1].row.line, str(came[1].note).startswith(note)) == (3, True), came[1].note
     assert waiting(shop) == ["bob"]
 
 

@@ -12,7 +12,7 @@ from chalicelib.domain.autopilot import CONTROL_OF, Action, Bounds, Control, Dec
 from chalicelib.services.autopilot import Autopilot, CloudActionLog, Resources
 from chalicelib.tables.sending import AlertStateTable
 from spillway.errors import BadInput
-from spillway.operate.state import Log, resources_of, run
+from spillway.operate.state import FileActionLog, resources_of, run_autopilot
 from tests.support.aws import template
 from tests.support.log_lines import logged
 from tests.support.stubbed_stage import Client, FakeStage, stage, waiting, well
@@ -103,10 +103,10 @@ def changed(place: FakeStage) -> list[str]:
 
 def autopilot_acted(
     place: FakeStage, tmp_path: Path, *controls: Control, dry_run: bool = False
-) -> tuple[list[Action], Log]:
-    log = Log(tmp_path / "tend" / "production.jsonl")
+) -> tuple[list[Action], FileActionLog]:
+    log = FileActionLog(tmp_path / "tend" / "production.jsonl")
     wanted = controls or tuple(Control)
-    decisions = run(place, BOUNDS, log, lambda: 1_790_000_000_000, dry_run=dry_run, controls=wanted)
+    decisions = run_autopilot(place, BOUNDS, log, lambda: 1_790_000_000_000, dry_run=dry_run, controls=wanted)
     return [decision.action for decision in decisions], log
 
 
@@ -183,7 +183,7 @@ def test_the_cloud_tends_only_where_the_stack_says_so() -> None:
 
 def test_the_local_stage_has_nothing_to_tend(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no metrics"):
-        run(stage("local"), BOUNDS, Log(tmp_path / "log"), lambda: 0, dry_run=True)
+        run_autopilot(stage("local"), BOUNDS, FileActionLog(tmp_path / "log"), lambda: 0, dry_run=True)
 
 
 PLACES = Resources("entries", "sending", "api", "topic", ("dead-1", "dead-2"))
