@@ -90,7 +90,7 @@ class Stage:
         Raises:
             BadInput: nothing is deployed as this stage.
         """
-        settings = _settings_of(self.outputs())
+        settings = settings_of(self.outputs())
         return Container(lambda: settings, lambda service, attempts_max=0: self.client(service))
 
     def parameters(self) -> dict[str, str]:
@@ -202,7 +202,7 @@ def _aws_stage(name: str) -> Stage:
     return Stage(name, session.region_name, session, os.environ.get("AWS_ENDPOINT_URL") or None)
 
 
-def _settings_of(outputs: Mapping[str, str]) -> Settings:
+def settings_of(outputs: Mapping[str, str]) -> Settings:
     """Return the settings that a stack's outputs say. It has none for topics, which no command needs."""
     named: dict[str, Any] = {name: outputs.get(output, "") for name, output in OUTPUT_OF_SETTING.items()}
     return Settings(**named, feedback_topic="", alarms_topic="")

@@ -23,7 +23,6 @@ from spillway.errors import BadInput, WorkFailed
 from spillway.importing.table import read_bytes
 from spillway.merchant.people import AccessLog, Facts, Line, People, Person, entry_lines, read_access, when
 from spillway.merchant.reasons import explain
-from spillway.merchant.rows import PeopleTables
 from spillway.merchant.stock_import import require_sku
 from spillway.private_file import private_file
 from spillway.project import Project
@@ -125,8 +124,8 @@ def shopper_command(
     if export is not None and export.exists():
         raise BadInput(f"--export {export}: it exists already", hint="name a new file")
     stage = stage_named(project, stage_name)
-    tables = PeopleTables.of(stage)
-    shopper = person_address.shopper_id(tables.identity_key)
+    tables = stage.container()
+    shopper = person_address.shopper_id(tables.keys.identity)
     use = "erase" if erase else "export" if export is not None else "show"
     access_log(stage).note(f"shopper {use}", shopper, at_ms=clock_ms())
     people = People(tables)
@@ -162,8 +161,8 @@ def why_command(project: Project, address: str, sku: str, stage_name: str, *, as
     """
     person_address, sku = read_address(address), require_sku(sku)
     stage = stage_named(project, stage_name)
-    tables = PeopleTables.of(stage)
-    shopper = person_address.shopper_id(tables.identity_key)
+    tables = stage.container()
+    shopper = person_address.shopper_id(tables.keys.identity)
     access_log(stage).note("why", shopper, at_ms=clock_ms())
     explanation = explain(People(tables).facts(shopper, sku), at_ms=clock_ms())
     if as_json:

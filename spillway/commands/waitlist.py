@@ -10,11 +10,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
+from chalicelib.container import Container
 from chalicelib.domain.entry import Arrival
 from chalicelib.settings import clock_ms
-from chalicelib.storage import ThemeStore
-from chalicelib.tables.products import DomainListsTable
-from chalicelib.tables.suppressions import SuppressionsTable
 from spillway.commands.options import Choice, json_option, stage_option
 from spillway.commands.people import access_log, digest_of
 from spillway.errors import BadInput, WorkFailed
@@ -23,10 +21,10 @@ from spillway.local_cloud.local_cloud import make_private
 from spillway.merchant import intake
 from spillway.merchant.export_rows import Asked, Column, Outcome, Tool, read_rows
 from spillway.merchant.intake import Move, Moved, waiting
-from spillway.merchant.rows import PeopleTables
+from spillway.merchant.rows import EntryRows
 from spillway.merchant.stock_import import require_sku, require_sold
 from spillway.project import Project
-from spillway.stage import Stage, stage_named
+from spillway.stage import stage_named
 from spillway.terminal import pluralize, progress_bar
 
 MISTAKES_SHOWN_MAX = 20
@@ -131,13 +129,13 @@ def import_command(  # noqa: PLR0913 - one argument for each option
     rows = read_rows(file, read_table(file, encoding=encoding), asked, now_ms=at_ms)
     arrival = _arrival(notify_now=notify_now, next_restock=next_restock)
     stage = stage_named(project, stage_name)
-    tables = PeopleTables.of(stage)
-    here = _here(stage, tables, locale)
+    tables = stage.container()
+    here = _here(tables, locale)
     if asked.sku:
-        require_sold(tables.stage.products, asked.sku, stage.name)
-    suppressions = SuppressionsTable(tables.client, tables.suppressions_name)
+        require_sold(tables.products, asked.sku, stage.name)
+    entries = EntryRows.of(tables)
     decisions = intake.decide(
-        rows, here, tables.entries, suppressions, source=tool, file_sha256=digest, ask=ask, at_ms=at_ms
+        rows, here, entries, tables.suppressions, source=tool, file_sha256=digest, ask=ask, at_ms=at_ms
     )
     in_stock = intake.available(decisions, here.sold)
     if in_stock and arrival is None and not dry_run:
@@ -153,7 +151,7 @@ def import_command(  # noqa: PLR0913 - one argument for each option
             )
             decisions = intake.write(
                 decisions,
-                tables.entries,
+                entries,
                 arrival or Arrival.NEXT_RESTOCK,
                 lambda count: bar.advance(task, count),
                 at_ms=at_ms,
@@ -200,9 +198,9 @@ def move_command(
     if old == new:
         raise BadInput(f"SKU {old!r}: it is the same SKU twice", hint="name another SKU to move to")
     stage = stage_named(project, stage_name)
-    tables = PeopleTables.of(stage)
-    products = tables.stage.products
-    require_sold(products, new, stage.name)
+    tables = stage.container()
+    entries = EntryRows.of(tables)
+    require_sold(tables.products, new, stage.name)
     arrival = _arrival(notify_now=notify_now, next_restock=next_restock)
     at_ms = clock_ms()
     if _can_buy(tables, old):
@@ -210,7 +208,7 @@ def move_command(
             f"SKU {old!r}: it is in stock, its waitlist is being emailed",
             hint=f"mark it sold out first: spillway sold-out {old}",
         )
-    count = sum(1 for _ in waiting(tables.entries.of_sku(old), at_ms=at_ms))
+    count = sum(1 for _ in waiting(entries.of_sku(old), at_ms=at_ms))
     if _can_buy(tables, new) and arrival is None and count and not dry_run:
         raise _choose({new: count})
     if dry_run:
@@ -219,7 +217,7 @@ def move_command(
     access_log(stage).note("waitlist move", f"SKUs {old} {new}", at_ms=at_ms)
     with progress_bar() as bar:
         task = bar.add_task("moving", total=count)
-        move = Move(tables.entries, old, new, arrival or Arrival.NEXT_RESTOCK, at_ms)
+        move = Move(entries, old, new, arrival or Arrival.NEXT_RESTOCK, at_ms)
         moved = move.carry_out(lambda done: bar.advance(task, done))
     _show_moved(old, new, moved, dry_run=False, as_json=as_json)
     if moved[Moved.CHANGED]:
@@ -327,33 +325,31 @@ def _arrival(*, notify_now: bool, next_restock: bool) -> Arrival | None:
     return Arrival.NEXT_RESTOCK if next_restock else None
 
 
-def _can_buy(tables: PeopleTables, sku: str) -> bool:
-    products = tables.stage.products
+def _can_buy(tables: Container, sku: str) -> bool:
+    products = tables.products
     slug = products.slug_of(sku)
     stocked = products.get(slug) if slug else None
     return stocked is not None and stocked.can_buy(sku)
 
 
-def _here(stage: Stage, tables: PeopleTables, locale: str | None) -> intake.Here:
-    names = stage.outputs()
-    theme = ThemeStore(stage.client("s3"), names["ReleaseBucket"]).live().theme
+def _here(tables: Container, locale: str | None) -> intake.Here:
+    theme = tables.themes.live().theme
     editions = {edition.shop.locale: edition for edition in theme.editions}
     if locale is not None and locale not in editions:
         raise BadInput(
             f"--locale {locale!r}: not a language of this shop", hint=f"one of {', '.join(editions)}"
         )
     edition = editions[locale] if locale else theme.editions[0]
-    lists = DomainListsTable(tables.client, names["ProductsTable"])
     listed = theme.shop.refused_domains
     sold = {
         sku: stocked
-        for stocked in tables.stage.products.scan()
+        for stocked in tables.products.scan()
         for sku in stocked.product.skus & stocked.stock.keys()
     }
     return intake.Here(
         sold,
-        tables.identity_key,
-        lists.named(listed) if listed else frozenset(),
+        tables.keys.identity,
+        tables.domain_lists.named(listed) if listed else frozenset(),
         lambda stocked: edition.localized_path(stocked.product.path),
     )
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from chalicelib.container import Container
 from chalicelib.domain.address import Address
 from chalicelib.domain.entry import Arrival, EntryState, shards_of
 from chalicelib.domain.stock import Restock, Stock, StockedProduct
@@ -22,7 +23,7 @@ from chalicelib.tables.sending import Row
 from chalicelib.tables.sending.waves import Progress
 from chalicelib.tables.suppressions import plain
 from chalicelib.tables.table import Table
-from spillway.merchant.rows import KnownEntry, PeopleTables
+from spillway.merchant.rows import EntryRows, KnownEntry
 from spillway.merchant.waitlist_report import RESTOCKS_SHOWN_MAX
 from spillway.terminal import pluralize
 
@@ -264,28 +265,29 @@ class Person:
 class People:
     """Looks people up."""
 
-    def __init__(self, tables: PeopleTables) -> None:
+    def __init__(self, tables: Container) -> None:
         self._tables = tables
+        self._entries = EntryRows.of(tables)
 
     def person(self, address: Address) -> Person:
         """Return everything that is stored of the person at `address`. Changes nothing."""
-        shopper = address.shopper_id(self._tables.identity_key)
+        shopper = address.shopper_id(self._tables.keys.identity)
         kept = self._tables.shoppers.kept(shopper)
         return Person(
             shopper,
             tuple(self.facts(shopper, item.entry.sku) for item in kept),
-            self._tables.mailbox(shopper),
+            self._mailbox(shopper),
             self._requested(address),
         )
 
     def facts(self, shopper: str, sku: str) -> Facts:
         """Return everything that is stored of a shopper and an SKU. Changes nothing."""
-        tables, stage = self._tables, self._tables.stage
-        known = tables.entries.get(shopper, sku)
-        restocks = stage.restocks.newest(sku, most=RESTOCKS_SHOWN_MAX)
+        tables = self._tables
+        known = self._entries.get(shopper, sku)
+        restocks = tables.restocks.newest(sku, most=RESTOCKS_SHOWN_MAX)
         stocked, sold = self._product(sku, restocks)
         waits = known is not None and known.entry.state is EntryState.CONFIRMED
-        state, mailbox = stage.sending_rate.state(), tables.mailbox(shopper)
+        state, mailbox = tables.sending_rate.state(), self._mailbox(shopper)
         return Facts(
             shopper=shopper,
             sku=sku,
@@ -295,12 +297,12 @@ class People:
             stocked=stocked,
             sold=sold,
             restocks=restocks,
-            progress={restock.id: stage.progress.of(restock.id, shards_of(sku)) for restock in restocks},
-            wave=stage.progress.wave(sku),
-            policy=stage.policies.of(stocked.product.slug) if stocked else EVERYONE,
+            progress={restock.id: tables.progress.of(restock.id, shards_of(sku)) for restock in restocks},
+            wave=tables.progress.wave(sku),
+            policy=tables.policies.of(stocked.product.slug) if stocked else EVERYONE,
             paused=state.paused if state else None,
-            position=stage.shards.count(sku, upto=known.entry.position or "") if waits and known else None,
-            waiting=stage.shards.count(sku) if waits else 0,
+            position=tables.shards.count(sku, upto=known.entry.position or "") if waits and known else None,
+            waiting=tables.shards.count(sku) if waits else 0,
         )
 
     def erase(self, shopper: str) -> int:
@@ -309,7 +311,7 @@ class People:
 
     def _product(self, sku: str, restocks: tuple[Restock, ...]) -> tuple[StockedProduct | None, bool]:
         """Return the product of an SKU and true; the one it was of, as far as it is known, and false."""
-        products = self._tables.stage.products
+        products = self._tables.products
         slug = products.slug_of(sku)
         stocked = products.get(slug) if slug else None
         if stocked is not None and sku in stocked.product.skus:
@@ -319,10 +321,15 @@ class People:
         # A product's stock keeps SKUs that the catalogue has dropped.
         return next((item for item in products.scan() if sku in item.stock), None), False
 
+    def _mailbox(self, shopper: str) -> dict[str, str | int]:
+        """Return what is known of a shopper's mailbox, by attribute; a suppression has a `reason`."""
+        rows = Table(self._tables.client("dynamodb"), self._tables.settings.suppressions_table)
+        return plain(rows.get({"shopper": shopper}) or {})
+
     def _requested(self, address: Address) -> dict[str, tuple[int, ...]]:
-        inbox = address.inbox_id(self._tables.identity_key)
+        inbox = address.inbox_id(self._tables.keys.identity)
         keys = [{"shopper": inbox, "sku": f"{COUNTER_PREFIX}asked#{budget}"} for budget in BUDGETS]
-        items = Table(self._tables.client, self._tables.entries_name).batch_get(keys, ["sku", "times"])
+        items = self._entries.table.batch_get(keys, ["sku", "times"])
         found = {item["sku"].rpartition("#")[2]: tuple(map(int, item["times"].split())) for item in items}
         return {kind: times for kind, times in found.items() if times}
 

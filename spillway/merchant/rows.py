@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 from chalicelib.container import Container
 from chalicelib.domain.entry import CONFIRM_WITHIN_S, Arrival, Entry, EntryState, shard_of
-from chalicelib.settings import read_keys
 from chalicelib.tables.entries import (
     ENTRY_ATTRIBUTES,
     IS_NEW,
@@ -24,9 +23,7 @@ from chalicelib.tables.entries import (
     signed_up_at,
 )
 from chalicelib.tables.expressions import Attr, Condition
-from chalicelib.tables.suppressions import ShoppersTable, plain
 from chalicelib.tables.table import CONDITION_NOT_MET, Put, Table, Update
-from spillway.stage import Stage
 
 TRANSACTION_TRIES_MAX = 8
 # Doubled with each try: less than 3 s in all.
@@ -93,6 +90,11 @@ class EntryRows:
     def __init__(self, client: Any, name: str, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self.table = Table(client, name)
         self._sleep = sleep
+
+    @classmethod
+    def of(cls, tables: Container) -> "EntryRows":
+        """Return the entries of a stage."""
+        return cls(tables.client("dynamodb"), tables.settings.entries_table)
 
     def many(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], KnownEntry]:
         """Return the entries of (shopper, SKU) that exist (strongly consistent reads)."""
@@ -285,45 +287,6 @@ def _is_as_read(known: KnownEntry) -> Condition:
     entry, position = known.entry, Attr("shard_position")
     stands = position.not_exists() if entry.position is None else position.eq(entry.position)
     return Attr("state").eq(entry.state) & signed_up_at(entry.asked_at_ms) & stands
-
-
-@dataclass(frozen=True, slots=True)
-class PeopleTables:
-    """The tables of a stage that the tools for people use, and the key that makes ids of addresses."""
-
-    stage: Container
-    entries: EntryRows
-    shoppers: ShoppersTable
-    client: Any
-    entries_name: str
-    sending_name: str
-    suppressions_name: str
-    identity_key: bytes = field(repr=False)
-
-    @classmethod
-    def of(cls, stage: Stage) -> "PeopleTables":
-        """Return the tables of `stage`.
-
-        Raises:
-            BadInput: nothing is deployed as this stage.
-        """
-        names, client = stage.outputs(), stage.client("dynamodb")
-        keys = read_keys(stage.client("secretsmanager"), names["SigningKeysSecret"])
-        entries = names["EntriesTable"]
-        return cls(
-            stage.container(),
-            EntryRows(client, entries),
-            ShoppersTable(client, entries),
-            client,
-            entries,
-            names["SendingTable"],
-            names["SuppressionsTable"],
-            keys.identity,
-        )
-
-    def mailbox(self, shopper: str) -> dict[str, str | int]:
-        """Return what is known of a shopper's mailbox, by attribute; a suppression has a `reason`."""
-        return plain(Table(self.client, self.suppressions_name).get({"shopper": shopper}) or {})
 
 
 def chunks(of: Iterable[Member], size: int) -> Iterator[list[Member]]:

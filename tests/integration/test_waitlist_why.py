@@ -14,6 +14,7 @@ from chalicelib.tables.sending.deliverability import DeliverabilityTable
 from spillway.merchant.intake import Move
 from spillway.merchant.people import People
 from spillway.merchant.reasons import Verdict
+from spillway.merchant.rows import EntryRows
 from spillway.sitegen.release import Release
 from tests.support.clock import Clock
 from tests.support.dynamodb import MemoryDynamoDb
@@ -150,7 +151,7 @@ def withdrawn(shop: TestShop) -> None:
 
 def moved(shop: TestShop) -> None:
     shop.join("ada")
-    entries = people_tables(shop).entries
+    entries = EntryRows.of(people_tables(shop))
     Move(entries, SKU, "FJ-SLATE-M", Arrival.NEXT_RESTOCK, shop.clock()).carry_out(lambda _: None)
 
 
@@ -330,8 +331,5 @@ def test_explaining_reads_and_writes_nothing(shop: TestShop) -> None:
             assert operation.startswith(("get", "query", "scan", "batch_get")), operation
             return getattr(shop.dynamodb, operation)
 
-    tables = people_tables(shop)
-    for table in (tables.entries, tables.shoppers, tables.stage.shards, tables.stage.products):
-        object.__setattr__(table, "_client", ReadOnly())
-    assert People(tables).facts(shop.shopper("ada"), SKU).position == 1
+    assert People(people_tables(shop, ReadOnly())).facts(shop.shopper("ada"), SKU).position == 1
     assert isinstance(shop.dynamodb, MemoryDynamoDb)

@@ -3,42 +3,26 @@
 from pathlib import Path
 from typing import Any
 
+from chalicelib.container import Container
 from chalicelib.domain.address import Address
 from chalicelib.domain.entry import Reaction, reaction_to
+from chalicelib.settings import Keys
 from chalicelib.tables.entries import entry_from
-from chalicelib.tables.sending.deliverability import DeliverabilityTable
-from chalicelib.tables.suppressions import ShoppersTable
 from spillway.importing.table import read_table
 from spillway.merchant.export_rows import Asked, ExportRow, read_rows
 from spillway.merchant.intake import Here
 from spillway.merchant.people import People
 from spillway.merchant.reasons import Explanation, explain
-from spillway.merchant.rows import EntryRows, PeopleTables
-from tests.support.containers import container_with
+from spillway.stage import settings_of
 from tests.support.shop import IDENTITY_KEY, TestShop
 
 
-def people_tables(shop: TestShop) -> PeopleTables:
-    """The tables of a shop, as a stage would name them."""
-    health = DeliverabilityTable(shop.dynamodb, shop.entries_name, shop.sending_name)
-    return PeopleTables(
-        container_with(
-            products=shop.products,
-            shards=shop.shards,
-            restocks=shop.restocks,
-            progress=shop.progress,
-            policies=shop.policies,
-            sending_rate=shop.rate_table,
-            deliverability=health,
-        ),
-        EntryRows(shop.dynamodb, shop.entries_name),
-        ShoppersTable(shop.dynamodb, shop.entries_name),
-        shop.dynamodb,
-        shop.entries_name,
-        shop.sending_name,
-        shop.table_names["SuppressionsTable"],
-        IDENTITY_KEY,
-    )
+def people_tables(shop: TestShop, client: Any = None) -> Container:
+    """The tables of a shop, as a stage would name them; `client` stands for the shop's own of DynamoDB."""
+    settings = settings_of(shop.table_names)
+    container = Container(lambda: settings, lambda _, attempts_max=0: client or shop.dynamodb)
+    vars(container)["keys"] = Keys(IDENTITY_KEY, ("signs nothing",))
+    return container
 
 
 def why(shop: TestShop, name: str, sku: str = "") -> Explanation:
