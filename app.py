@@ -61,8 +61,8 @@ FORMS = [FORM_TYPE, JSON_TYPE]
 ANY_TYPE = ["*/*"]
 # RFC 9110, section 9.3.2: HEAD is answered as GET is, without the body.
 READ = ["GET", "HEAD"]
-# The stack makes streams and queues: .chalice/resources/functions.yaml says which one each handler gets.
-TEMPLATE_NAMES_IT = "arn:aws:sqs:us-east-1:000000000000:see-resources-yaml"
+# Chalice requires an ARN here; .chalice/resources/functions.yaml replaces it by the stack's stream or queue.
+REPLACED_BY_THE_STACK = "arn:aws:sqs:us-east-1:000000000000:replaced-by-the-stack"
 DRY_RUN = "dry-run"
 NO_LIMIT_MS = 900_000
 
@@ -126,7 +126,7 @@ def traced(
 @answering
 def sign_up(request: Request) -> Response:
     """Sign a shopper up: one conditional write per variant; the same answer to every shopper."""
-    form = parse_signup(_own_form(request), container.form_stamps())
+    form = parse_signup(_own_form(request), container.form_tokens())
     with form_kept(form.page, form.fields_for(form.address.mailbox)):
         decision = container.signups.decide(form, _source(request))
     return answer_signup(
@@ -192,14 +192,14 @@ def show_unsubscribe(request: Request) -> Response:
 
 @app.route("/unsubscribe", methods=["POST"], content_types=ANY_TYPE)
 @answering
-def leave(request: Request) -> Response:
+def unsubscribe(request: Request) -> Response:
     """Unsubscribe a shopper, by that page's button or by one click in a mail program (RFC 8058).
 
     The token alone counts: mail programs and scanners post other bodies than the RFC's, or none.
     """
-    leaving = unsubscribe_tokens(request, body_of(request))
-    unsubscribe_by_any(leaving.tokens, container.waitlist.unsubscribe)
-    return _onward(request, "/waitlist/unsubscribed") if leaving.by_button else done()
+    posted = unsubscribe_tokens(request, body_of(request))
+    unsubscribe_by_any(posted.tokens, container.waitlist.unsubscribe)
+    return _onward(request, "/waitlist/unsubscribed") if posted.by_button else done()
 
 
 @app.route("/availability", methods=["POST"], content_types=[JSON_TYPE])
@@ -280,7 +280,7 @@ def describe(_: Request) -> Response:
     return description()
 
 
-@app.on_dynamodb_record(stream_arn=TEMPLATE_NAMES_IT, batch_size=25, starting_position="TRIM_HORIZON")
+@app.on_dynamodb_record(stream_arn=REPLACED_BY_THE_STACK, batch_size=25, starting_position="TRIM_HORIZON")
 def on_entry_written(event: DynamoDBEvent) -> "BatchFailures":
     """React to written entries: ask pending ones to confirm, notify confirmed ones if available."""
     from chalicelib.events import on_entries_written
@@ -288,7 +288,7 @@ def on_entry_written(event: DynamoDBEvent) -> "BatchFailures":
     return on_entries_written(container, event.to_dict()["Records"])
 
 
-@app.on_dynamodb_record(stream_arn=TEMPLATE_NAMES_IT, batch_size=10, starting_position="TRIM_HORIZON")
+@app.on_dynamodb_record(stream_arn=REPLACED_BY_THE_STACK, batch_size=10, starting_position="TRIM_HORIZON")
 def on_product_changed(event: DynamoDBEvent) -> "BatchFailures":
     """React to changed stock: refresh the product's pages, open a fan-out for a restock."""
     from chalicelib.events import on_products_changed
@@ -296,7 +296,7 @@ def on_product_changed(event: DynamoDBEvent) -> "BatchFailures":
     return on_products_changed(container, event.to_dict()["Records"])
 
 
-@app.on_sqs_message(queue_arn=TEMPLATE_NAMES_IT, batch_size=10)
+@app.on_sqs_message(queue_arn=REPLACED_BY_THE_STACK, batch_size=10)
 def send_confirmations(event: SQSEvent) -> "BatchFailures":
     """Send the emails that shoppers requested and that are due."""
     from chalicelib.events import on_requested_emails
@@ -304,7 +304,7 @@ def send_confirmations(event: SQSEvent) -> "BatchFailures":
     return on_requested_emails(container, event.to_dict()["Records"], _remaining_ms(event))
 
 
-@app.on_sqs_message(queue_arn=TEMPLATE_NAMES_IT, batch_size=1)
+@app.on_sqs_message(queue_arn=REPLACED_BY_THE_STACK, batch_size=1)
 def send_wave(event: SQSEvent) -> "BatchFailures":
     """Work on a step of a fan-out: send and mark the next batches of a shard or a limited wave."""
     from chalicelib.events import on_wave_messages
@@ -312,7 +312,7 @@ def send_wave(event: SQSEvent) -> "BatchFailures":
     return on_wave_messages(container, event.to_dict()["Records"])
 
 
-@app.on_sqs_message(queue_arn=TEMPLATE_NAMES_IT, batch_size=10)
+@app.on_sqs_message(queue_arn=REPLACED_BY_THE_STACK, batch_size=10)
 def on_feedback(event: SQSEvent) -> "BatchFailures":
     """Apply SES's events about emails: delivered, bounced, complained about."""
     from chalicelib.events import on_ses_events

@@ -71,7 +71,7 @@ def _coding(accepted: str, content_type: str) -> str:
 def _security_headers() -> Mapping[str, str]:
     """Return the headers of every answer of the distribution, except for HTTPS, which this machine lacks."""
     resources = plain_values(merged_resources(ROOT))["Resources"]
-    policy = resources["SecurityHeaders"]["Properties"]["ResponseHeadersPolicyConfig"]
+    policy = resources["SecurityHeadersPolicy"]["Properties"]["ResponseHeadersPolicyConfig"]
     config = policy["SecurityHeadersConfig"]
     return {
         "Content-Security-Policy": config["ContentSecurityPolicy"]["ContentSecurityPolicy"],

@@ -108,7 +108,7 @@ def _measure_hot(url: str) -> None:
     from chalicelib.domain.entry import CONFIRM_WITHIN_S, position_of
     from chalicelib.domain.tokens import Offer
 
-    stamp = application.container.form_stamps().stamp(Offer.of([SKU]))
+    form_token = application.container.form_tokens().sign(Offer.of([SKU]))
 
     client = boto3.client("dynamodb")
     numbers = iter(range(10**9))
@@ -132,7 +132,7 @@ def _measure_hot(url: str) -> None:
         )
 
     def sign_up() -> None:
-        answer = application.app(_event(next(numbers), stamp), None)
+        answer = application.app(_event(next(numbers), form_token), None)
         if answer["statusCode"] != 202:
             raise RuntimeError(answer["body"])
 
@@ -157,7 +157,7 @@ def _measure_hot(url: str) -> None:
     )
 
 
-def _event(number: int, stamp: str) -> dict[str, Any]:
+def _event(number: int, form_token: str) -> dict[str, Any]:
     page = "%2Fproducts%2Ffield-jacket"
     headers = {"accept": "application/json", "content-type": "application/x-www-form-urlencoded"}
     return {
@@ -171,7 +171,7 @@ def _event(number: int, stamp: str) -> dict[str, Any]:
         "pathParameters": None,
         "stageVariables": None,
         "requestContext": {"httpMethod": "POST", "resourcePath": "/waitlist", "requestId": "1"},
-        "body": f"email=shopper{number}%40example.com&sku={SKU}&page={page}&stamp={stamp}&knot=",
+        "body": f"email=shopper{number}%40example.com&sku={SKU}&page={page}&form_token={form_token}&knot=",
         "isBase64Encoded": False,
     }
 

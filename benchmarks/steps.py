@@ -82,13 +82,15 @@ def _steps() -> list[Step]:
 
     client = boto3.client("dynamodb")
     numbers = iter(range(10**9))
-    page, stamp = "%2Fproducts%2Ffield-jacket", application.container.form_stamps().stamp(Offer.of([SKU]))
+    page, form_token = "%2Fproducts%2Ffield-jacket", application.container.form_tokens().sign(Offer.of([SKU]))
 
     def peer() -> None:
         client.put_item(TableName="entries", Item={"shopper": {"S": f"s{next(numbers)}"}, "sku": {"S": SKU}})
 
     def sign_up() -> None:
-        form = f"email=shopper{next(numbers)}%40example.com&sku={SKU}&page={page}&stamp={stamp}&knot="
+        form = (
+            f"email=shopper{next(numbers)}%40example.com&sku={SKU}&page={page}&form_token={form_token}&knot="
+        )
         _expect(application.app(_api_event("POST", "/waitlist", form), _Context()), 202)
 
     token = application.container.links.sign(Purpose.CONFIRM, LinkSubject("shopper", SKU))

@@ -48,7 +48,7 @@ class Container(Stores):
             self.keys.identity,
             self.clock_ms,
             refused_domains=self._refused_domains,
-            renew_stamp=self._renew_stamp,
+            renew_form_token=self._renew_form_token,
         )
 
     def warm_up(self) -> None:
@@ -69,11 +69,11 @@ class Container(Stores):
             log("domains_not_read", list=name, error=type(error).__name__, code=code_of(error))
             return frozenset()
 
-    def _renew_stamp(self, offer: "Offer") -> str:
-        """Return the stamp of a page made now that offers the same, on the terms of the live shop."""
+    def _renew_form_token(self, offer: "Offer") -> str:
+        """Return the form token of a page made now that offers the same, on the terms of the live shop."""
         shop = self.recent_themes.live().theme.shop
         now = replace(offer, opt_in=shop.opt_in, refused_domains=shop.refused_domains)
-        return self.form_stamps().stamp(now)
+        return self.form_tokens().sign(now)
 
     @cached_property
     def waitlist(self) -> "Waitlist":
@@ -201,7 +201,7 @@ class Container(Stores):
         from chalicelib.storage import PagesBucket
 
         bucket = PagesBucket(self.client("s3"), self.settings.pages_bucket)
-        return PageRefresh(self.products, self.themes, bucket, self.cdn, self.form_stamps)
+        return PageRefresh(self.products, self.themes, bucket, self.cdn, self.form_tokens)
 
     @cached_property
     def restocking(self) -> "Restocking":

@@ -10,7 +10,7 @@ from chalicelib.settings import Keys, Settings, clock_ms, new_id, read_keys
 from chalicelib.tables.entries import EntriesTable
 
 if TYPE_CHECKING:
-    from chalicelib.domain.tokens import FormStamps, Links
+    from chalicelib.domain.tokens import FormTokens, Links
     from chalicelib.queues import ConfirmationsQueue, WavesQueue
     from chalicelib.storage import Cdn, ThemeStore
     from chalicelib.tables.products import DomainListsTable, ProductsTable, RecentProducts
@@ -107,11 +107,11 @@ class Stores:
 
         return Links(self.keys.signing, self.clock_ms)
 
-    def form_stamps(self) -> "FormStamps":
-        """Return the stamps of forms, as of now."""
-        from chalicelib.domain.tokens import FormStamps
+    def form_tokens(self) -> "FormTokens":
+        """Return what signs and reads the tokens of forms, as of now."""
+        from chalicelib.domain.tokens import FormTokens
 
-        return FormStamps.of(self.keys.identity, at_ms=self.clock_ms())
+        return FormTokens.of(self.keys.identity, at_ms=self.clock_ms())
 
     # ---- Tables, buckets and queues ----
 

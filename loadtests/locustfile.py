@@ -104,7 +104,7 @@ class Shopper(FastHttpUser):
         worker = getattr(environment.runner, "worker_index", 0)
         self._random = Random(f"{options.seed}.{worker}.{next(NUMBERS)}")
         self._seen: set[str] = set()
-        self._stamp = ""
+        self._form_token = ""
 
     @task(5)
     def looks_and_leaves(self) -> None:
@@ -166,7 +166,7 @@ class Shopper(FastHttpUser):
         if answer.status_code != 200:
             return None
         page = read_page(answer.text or "")
-        self._stamp = page.stamp or self._stamp
+        self._form_token = page.form_token or self._form_token
         self._fetches("stylesheet", page.stylesheets)
         self._fetches("script", page.scripts)
         self._fetches("pictures", page.pictures[:1])
@@ -181,7 +181,13 @@ class Shopper(FastHttpUser):
 
     def _asks(self, mailbox: str, sku: str, name: str, *, expected: int = 202) -> None:
         """Send the form, again and again while the shop is too busy, and write down how it ended."""
-        answers = {"email": mailbox, "sku": sku, "page": self._landing, "stamp": self._stamp, "knot": ""}
+        answers = {
+            "email": mailbox,
+            "sku": sku,
+            "page": self._landing,
+            "form_token": self._form_token,
+            "knot": "",
+        }
         form = urlencode(answers)
         statuses: list[int] = []
         asked_s, at_s = 0.0, time.monotonic()

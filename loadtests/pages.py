@@ -14,7 +14,7 @@ class PageRead:
     """A page as a shopper's browser loads it.
 
     `pictures` are those a modern browser picks, in the page's order; the first is seen at once.
-    `stamp` is what its form for the waitlist has to be sent with.
+    `form_token` is what its form for the waitlist has to be sent with.
     """
 
     stylesheets: tuple[str, ...]
@@ -22,7 +22,7 @@ class PageRead:
     pictures: tuple[str, ...]
     links: tuple[str, ...]
     awaited_skus: tuple[str, ...]
-    stamp: str
+    form_token: str
 
 
 def read_page(html: str) -> PageRead:
@@ -37,7 +37,7 @@ def read_page(html: str) -> PageRead:
         tuple(reader.pictures),
         tuple(dict.fromkeys(reader.links)),
         form.choices("sku") if form else (),
-        "".join(form.choices("stamp")) if form else "",
+        "".join(form.choices("form_token")) if form else "",
     )
 
 

@@ -40,7 +40,7 @@ OUTPUT_OF_SETTING = {
     "merchant_keys_secret": "MerchantKeysSecret",
     "confirmations_queue_url": "ConfirmationsQueue",
     "waves_queue_url": "WavesQueue",
-    "configuration_set": "Emails",
+    "configuration_set": "EmailConfigurationSet",
     "distribution_id": "DistributionId",
     "smtp_secret": "SmtpSecret",
 }

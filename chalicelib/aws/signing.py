@@ -54,8 +54,8 @@ class Signer:
         `path` and `query` are as they go over the wire, `path` without "." and ".." and doubled
         slashes. Names of `headers` are in lower case and `host` is among them; all are signed.
         """
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(at_s))
-        signed = {**headers, "x-amz-date": stamp}
+        amz_date = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(at_s))
+        signed = {**headers, "x-amz-date": amz_date}
         if credentials.session_token:
             signed["x-amz-security-token"] = credentials.session_token
         names = sorted(signed)
@@ -64,17 +64,19 @@ class Signer:
         request = (
             f"{method}\n{self._encoded(path)}\n{_sorted(query)}\n{lines}\n{signed_names}\n{payload_sha256}"
         )
-        signed["authorization"] = self.authorization(credentials, stamp, signed_names, request)
+        signed["authorization"] = self.authorization(credentials, amz_date, signed_names, request)
         return signed
 
-    def authorization(self, credentials: Credentials, stamp: str, names: str, canonical_request: str) -> str:
+    def authorization(
+        self, credentials: Credentials, amz_date: str, names: str, canonical_request: str
+    ) -> str:
         """Return the authorization header of a request in its canonical form.
 
-        `stamp` is what x-amz-date says, `names` those of the headers that are signed.
+        `amz_date` is what x-amz-date says, `names` those of the headers that are signed.
         """
-        scope = f"{stamp[:8]}/{self._region}/{self._service}/aws4_request"
-        text = f"{ALGORITHM}\n{stamp}\n{scope}\n{sha256(canonical_request.encode()).hexdigest()}"
-        key = self._day_key(credentials.secret_key, stamp[:8])
+        scope = f"{amz_date[:8]}/{self._region}/{self._service}/aws4_request"
+        text = f"{ALGORITHM}\n{amz_date}\n{scope}\n{sha256(canonical_request.encode()).hexdigest()}"
+        key = self._day_key(credentials.secret_key, amz_date[:8])
         signature = hmac.digest(key, text.encode(), "sha256").hex()
         return (
             f"{ALGORITHM} Credential={credentials.access_key}/{scope},"

@@ -5,7 +5,7 @@ around it. Upper and lower case, inner spaces, signs and leading zeros are part 
 and `42` are four SKUs. Two derived forms stand where such a text cannot: both are one to one, both leave
 SKUs of plain letters, digits and hyphens as they are, and no page shows them.
 
-- `sku_id`: short, for HTML ids, form stamps and the keys of a waitlist's shards; it cannot be read back.
+- `sku_id`: short, for HTML ids, form tokens and the keys of a waitlist's shards; it cannot be read back.
 - `sku_tag`: at most 256 characters, for tags of SES and signed links; `sku_of_tag` reads it back.
 """
 

@@ -16,16 +16,16 @@ CONSENTS = {
 
 @dataclass(frozen=True, slots=True)
 class SignupForm:
-    """A complete form. `offer` is what its page offered, by the form's `stamp`.
+    """A complete form. `offer` is what its page offered, by its form token.
 
-    `is_stale`: the stamp is ours and too old. `honeypot`: the field that no person sees was filled in.
+    `is_stale`: the token is ours and too old. `honeypot`: the field that no person sees was filled in.
     `wants_undo`: the sender wants a token that undoes the signup.
     """
 
     address: Address
     skus: tuple[Sku, ...]
     page: str
-    stamp: str
+    form_token: str
     offer: Offer
     is_stale: bool = False
     honeypot: bool = False
@@ -41,10 +41,10 @@ class SignupForm:
         """The name of the text on the page that the shopper agreed to."""
         return CONSENTS[self.opt_in]
 
-    def fields_for(self, email: str, stamp: str | None = None) -> tuple[tuple[str, str], ...]:
-        """Return the fields of the same form for `email`, to send once more, with a new `stamp` if given."""
+    def fields_for(self, email: str, form_token: str | None = None) -> tuple[tuple[str, str], ...]:
+        """Return the fields of the same form for `email`, to send once more, with another token if given."""
         skus = [("sku", sku) for sku in self.skus]
-        return (("email", email), *skus, ("page", self.page), ("stamp", stamp or self.stamp))
+        return (("email", email), *skus, ("page", self.page), ("form_token", form_token or self.form_token))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +63,9 @@ class Honeypot:
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """The page is too old: nothing is stored, and the form can be sent once more with this `stamp`."""
+    """The page is too old: nothing is stored, and the form can be sent once more with this `form_token`."""
 
-    stamp: str
+    form_token: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,19 +30,19 @@ PERIOD_DAYS = 30
 VALID_DAYS = 90
 # Clocks differ, and one of two may already have its next day.
 AHEAD_DAYS_MAX = 1
-STAMP_CHARS_MAX = 5000
+FORM_TOKEN_CHARS_MAX = 5000
 MAC_BYTES = 15
 
 
-class StampRefused(Exception):
-    """No stamp of ours: missing, cut short, altered, or made with another key."""
+class FormTokenRefused(Exception):
+    """No form token of ours: missing, cut short, altered, or made with another key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
     """The variants that a page has a waitlist for, and its terms.
 
-    `sku_ids` name the variants as `sku_id` does: a stamp must be short, and needs no SKU read back.
+    `sku_ids` name the variants as `sku_id` does: a token must be short, and needs no SKU read back.
     `refused_domains` names the list of domains that the shop refuses; empty for none.
     """
 
@@ -61,12 +61,12 @@ class Offer:
 
     @property
     def terms(self) -> str:
-        """The terms in a stamp: "double", "single-3fa9c1d2e07b"."""
+        """The terms in a form token: "double", "single-3fa9c1d2e07b"."""
         return f"{self.opt_in}-{self.refused_domains}" if self.refused_domains else self.opt_in
 
 
-class StampOld(Exception):
-    """A stamp of ours on a page from long ago, with its `offer`."""
+class FormTokenOld(Exception):
+    """A form token of ours on a page from long ago, with its `offer`."""
 
     def __init__(self, offer: Offer) -> None:
         super().__init__()
@@ -74,15 +74,15 @@ class StampOld(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class FormStamps:
-    """Makes stamps on one `day` (since the epoch), and reads stamps of any day."""
+class FormTokens:
+    """Signs form tokens on one `day` (since the epoch), and reads those of any day."""
 
     key: bytes = field(repr=False)
     day: int
 
     @classmethod
-    def of(cls, identity_key: bytes, *, at_ms: int) -> "FormStamps":
-        """Return the stamps of a shop at one moment.
+    def of(cls, identity_key: bytes, *, at_ms: int) -> "FormTokens":
+        """Return what signs the form tokens of a shop at one moment.
 
         The identity key never changes: pages outlast a rotation of the signing keys.
         """
@@ -90,34 +90,34 @@ class FormStamps:
 
     @property
     def series(self) -> str:
-        """A text that changes exactly when new stamps do."""
+        """A text that changes exactly when new tokens do."""
         return self._mac(f"series {self._period}")
 
-    def stamp(self, offer: Offer) -> str:
-        """Return the stamp of a form on a page that is made now: "DAY.TERMS.ID.ID.MAC"."""
+    def sign(self, offer: Offer) -> str:
+        """Return the token of a form on a page that is made now: "DAY.TERMS.ID.ID.MAC"."""
         text = ".".join((str(self._period), offer.terms, *offer.sku_ids))
         return f"{text}.{self._mac(text)}"
 
-    def read(self, stamp: str) -> Offer:
-        """Return the offer of the page with that stamp.
+    def read(self, form_token: str) -> Offer:
+        """Return the offer of the page with that token.
 
         Raises:
-            StampRefused: not ours.
-            StampOld: ours, from more than `VALID_DAYS` ago.
+            FormTokenRefused: not ours.
+            FormTokenOld: ours, from more than `VALID_DAYS` ago.
         """
-        text, _, mac = stamp.rpartition(".")
-        if len(stamp) > STAMP_CHARS_MAX or not stamp.isascii():
-            raise StampRefused
+        text, _, mac = form_token.rpartition(".")
+        if len(form_token) > FORM_TOKEN_CHARS_MAX or not form_token.isascii():
+            raise FormTokenRefused
         if not hmac.compare_digest(mac, self._mac(text)):
-            raise StampRefused
+            raise FormTokenRefused
         day, terms, *sku_ids = text.split(".")
         age_days = self.day - int(day)
         if age_days < -AHEAD_DAYS_MAX:
-            raise StampRefused
+            raise FormTokenRefused
         opt_in, _, refused_domains = terms.partition("-")
         offer = Offer(tuple(sku_ids), OptIn(opt_in), refused_domains)
         if age_days > VALID_DAYS:
-            raise StampOld(offer)
+            raise FormTokenOld(offer)
         return offer
 
     @property
@@ -132,14 +132,14 @@ class FormStamps:
 @cache
 def _key_of(identity_key: bytes) -> bytes:
     # An address has an @ in it: no shopper's id is made of this text.
-    return hmac.digest(identity_key, b"form stamp", "sha256")
+    return hmac.digest(identity_key, b"form token", "sha256")
 
 
 class Purpose(StrEnum):
     """The action that a link allows."""
 
     CONFIRM = "confirm"
-    UNSUBSCRIBE = "leave"
+    UNSUBSCRIBE = "unsubscribe"
     MY_WAITLISTS = "my-waitlists"
 
 

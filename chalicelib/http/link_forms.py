@@ -103,7 +103,7 @@ def bounded(token: str) -> str:
 
 
 ASKING_FIELDS = frozenset({"email", HONEYPOT, HONEYPOT_BEFORE})
-LEAVING_FIELDS = frozenset({"token", "sku"})
+CHOICE_FIELDS = frozenset({"token", "sku"})
 
 
 def asking_address(body: Body) -> tuple[Address, bool]:
@@ -131,7 +131,7 @@ def unsubscribe_choice(body: Body) -> tuple[str, Sku | None]:
     Raises:
         Problem: 400 no token or no SKU, and as `Body.fields`.
     """
-    fields = body.fields(LEAVING_FIELDS)
+    fields = body.fields(CHOICE_FIELDS)
     tokens, skus = fields.get("token", ()), fields.get("sku", ())
     if len(tokens) != 1 or len(skus) > 1:
         raise _no_choice()

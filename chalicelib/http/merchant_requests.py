@@ -217,17 +217,22 @@ class MerchantKeys:
             NotTheMerchant: none fits, or the signature is older or newer than five minutes.
         """
         parts = [part.strip().partition("=")[::2] for part in signature.split(",")]
-        stamps = {value for name, value in parts if name == "t"}
+        times = {value for name, value in parts if name == "t"}
         given = [value.lower() for name, value in parts if name == "v1"]
-        stamp = stamps.pop() if len(stamps) == 1 else ""
-        if not (stamp.isascii() and stamp.isdigit() and len(stamp) < 12 and len(given) <= SIGNATURES_MAX):
+        signed_at = times.pop() if len(times) == 1 else ""
+        if not (
+            signed_at.isascii()
+            and signed_at.isdigit()
+            and len(signed_at) < 12
+            and len(given) <= SIGNATURES_MAX
+        ):
             raise NotTheMerchant
         # Compare every one in constant time: the duration does not say which one fits.
-        wanted = [sign(key, int(stamp), raw).encode() for key in self.keys]
+        wanted = [sign(key, int(signed_at), raw).encode() for key in self.keys]
         fits = [hmac.compare_digest(hexadecimal.encode(), good) for hexadecimal in given for good in wanted]
-        if not any(fits) or abs(now_s - int(stamp)) > SIGNATURE_TOLERANCE_S:
+        if not any(fits) or abs(now_s - int(signed_at)) > SIGNATURE_TOLERANCE_S:
             raise NotTheMerchant
-        return int(stamp)
+        return int(signed_at)
 
 
 def event_by_key(

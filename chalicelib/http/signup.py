@@ -16,7 +16,7 @@ from chalicelib.domain.address import Address, AddressRefused, suggest_domain
 from chalicelib.domain.ids import Sku, SkuRefused, parse_sku
 from chalicelib.domain.product import root_of
 from chalicelib.domain.signup import Honeypot, Rejected, SignupDecision, SignupForm, Stale
-from chalicelib.domain.tokens import FormStamps, Offer, StampOld, StampRefused
+from chalicelib.domain.tokens import FormTokenOld, FormTokenRefused, FormTokens, Offer
 from chalicelib.http.request import Body, FieldError, Fields, Problem
 from chalicelib.http.responses import accepted, html_page, see_other, wants_html
 from chalicelib.log import log
@@ -34,7 +34,7 @@ FILLED_IN = FieldError(
     "A field that nobody sees was filled in, perhaps by a program that fills in forms for you."
     " Nothing has been sent yet: press the button.",
 ).text
-FIELDS = frozenset({"email", "sku", "page", "stamp", "undo", HONEYPOT, HONEYPOT_BEFORE})
+FIELDS = frozenset({"email", "sku", "page", "form_token", "undo", HONEYPOT, HONEYPOT_BEFORE})
 UNDO_FIELDS = frozenset({"email", "sku", "undo"})
 # Each SKU is an email of its own, and these are half of a day's: more is an error, none is dropped silently.
 SKUS_PER_SIGNUP_MAX = 5
@@ -43,8 +43,8 @@ PAGE_CHARS_MAX = 200
 PAGE = re.compile(r"/(?:[a-z0-9][a-z0-9/-]*)?", re.ASCII)
 
 
-def parse_signup(body: Body, stamps: FormStamps) -> SignupForm:
-    """Return the form of a request's body; `stamps` are the shop's, as of today.
+def parse_signup(body: Body, form_tokens: FormTokens) -> SignupForm:
+    """Return the form of a request's body; `form_tokens` reads the shop's, as of today.
 
     Raises:
         Problem: 400 naming every field that is wrong, and as `Body.fields`.
@@ -52,7 +52,7 @@ def parse_signup(body: Body, stamps: FormStamps) -> SignupForm:
     fields = body.fields(FIELDS)
     errors: list[FieldError] = []
     address = parse_address(fields, errors)
-    offer, is_stale = _offer(fields, stamps, errors)
+    offer, is_stale = _offer(fields, form_tokens, errors)
     skus = _skus(fields, offer, errors)
     page = _only(fields, "page", errors)
     if len(page) > PAGE_CHARS_MAX or (page and not PAGE.fullmatch(page)):
@@ -63,7 +63,7 @@ def parse_signup(body: Body, stamps: FormStamps) -> SignupForm:
         address,
         skus,
         page or "/",
-        fields["stamp"][0],
+        fields["form_token"][0],
         offer,
         is_stale=is_stale,
         honeypot=any(fields.get(HONEYPOT, ())),
@@ -77,16 +77,16 @@ def signup_problem(form: SignupForm, decision: Stale | Rejected) -> Problem:
         case Rejected():
             error = FieldError("email", "Addresses there are thrown away. Use one that you will read later.")
             return _incomplete(form.page, error)
-        case Stale(stamp):
+        case Stale(form_token):
             error = FieldError(
-                "stamp", "This page had been open for very long. Nothing is lost: send it once more."
+                "form_token", "This page had been open for very long. Nothing is lost: send it once more."
             )
             return Problem(
                 HTTPStatus.BAD_REQUEST,
                 "The form is from an old page.",
                 (error,),
                 back_path=form.page,
-                again=form.fields_for(form.address.mailbox, stamp),
+                again=form.fields_for(form.address.mailbox, form_token),
             )
 
 
@@ -113,14 +113,14 @@ def undo_refused() -> Problem:
     )
 
 
-def _offer(fields: Fields, stamps: FormStamps, errors: list[FieldError]) -> tuple[Offer | None, bool]:
-    """Return what the page of a form offered, and whether its stamp is too old."""
+def _offer(fields: Fields, form_tokens: FormTokens, errors: list[FieldError]) -> tuple[Offer | None, bool]:
+    """Return what the page of a form offered, and whether its token is too old."""
     try:
-        return stamps.read(_only(fields, "stamp", errors)), False
-    except StampOld as old:
+        return form_tokens.read(_only(fields, "form_token", errors)), False
+    except FormTokenOld as old:
         return old.offer, True
-    except StampRefused:
-        errors.append(FieldError("stamp", "Send this form from the product's page of this shop."))
+    except FormTokenRefused:
+        errors.append(FieldError("form_token", "Send this form from the product's page of this shop."))
         return None, False
 
 

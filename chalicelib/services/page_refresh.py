@@ -6,7 +6,7 @@ from functools import partial
 
 from chalicelib.domain.product import Product
 from chalicelib.domain.stock import StockedProduct
-from chalicelib.domain.tokens import FormStamps
+from chalicelib.domain.tokens import FormTokens
 from chalicelib.log import log
 from chalicelib.storage import Cdn, PageChange, PagesBucket, ThemeStore
 from chalicelib.storefront.json_ld import part_key, with_lastmod, written_time
@@ -27,13 +27,13 @@ class PageRefresh:
         themes: ThemeStore,
         pages: PagesBucket,
         cdn: Cdn,
-        stamps: Callable[[], FormStamps],
+        form_tokens: Callable[[], FormTokens],
     ) -> None:
         self._products = products
         self._themes = themes
         self._pages = pages
         self._cdn = cdn
-        self._stamps = stamps
+        self._form_tokens = form_tokens
 
     def refresh(self, slug: str, *, reference: str) -> None:
         """Render the pages of a product, write the changed ones, and invalidate them.
@@ -89,7 +89,7 @@ class PageRefresh:
 
     def _product_page(self, root: str, slug: str) -> str:
         stocked = self._products.get_many([slug])[slug]
-        return self._themes.live().for_root(root).product(stocked.product, stocked.stock, self._stamps())
+        return self._themes.live().for_root(root).product(stocked.product, stocked.stock, self._form_tokens())
 
     def _listing_page(self, root: str, listing: Listing) -> str:
         renderer = self._themes.live().for_root(root)

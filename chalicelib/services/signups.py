@@ -14,14 +14,14 @@ def _no_domains(_: str) -> frozenset[str]:
 
 
 def _no_renewal(_: Offer) -> str:
-    raise ValueError("these signups renew no stamps")
+    raise ValueError("these signups renew no form tokens")
 
 
 class Signups:
     """Decides and stores signups.
 
     `identity_key` makes a shopper's id of an address. `refused_domains` returns the domains of a list by its
-    name; `renew_stamp` returns a new stamp for an offer on an old page, on the terms of now.
+    name; `renew_form_token` returns a new form token for an offer on an old page, on the terms of now.
     """
 
     def __init__(
@@ -31,13 +31,13 @@ class Signups:
         clock_ms: Callable[[], int],
         *,
         refused_domains: Callable[[str], Set[str]] = _no_domains,
-        renew_stamp: Callable[[Offer], str] = _no_renewal,
+        renew_form_token: Callable[[Offer], str] = _no_renewal,
     ) -> None:
         self._entries = entries
         self._identity_key = identity_key
         self._clock_ms = clock_ms
         self._refused_domains = refused_domains
-        self._renew_stamp = renew_stamp
+        self._renew_form_token = renew_form_token
 
     def decide(self, form: SignupForm, source: str = "") -> SignupDecision:
         """Decide a form, and store it if it is accepted.
@@ -50,7 +50,7 @@ class Signups:
         if domains and is_listed(form.address.domain, self._refused_domains(domains)):
             return Rejected(form.address.domain)
         if form.is_stale:
-            return Stale(self._renew_stamp(form.offer))
+            return Stale(self._renew_form_token(form.offer))
         if form.honeypot:
             return Honeypot(self._clock_ms())
         return Accepted(
@@ -76,7 +76,7 @@ class Signups:
     ) -> int:
         """Store one entry for each of `skus`, by one conditional write each and without a read.
 
-        The form's stamp proves that the shop sells them. The email that requests confirmation follows from
+        The form's token proves that the shop sells them. The email that requests confirmation follows from
         the written row. Nothing shows whether the address was known before.
 
         Returns:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from chalicelib.domain.email import Email
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Stock
-from chalicelib.domain.tokens import FormStamps, Offer
+from chalicelib.domain.tokens import FormTokens, Offer
 from chalicelib.storefront.checkout import Checkout
 from chalicelib.storefront.choices import Choices, availability_of, badge_of, choices_of, option_kinds
 from chalicelib.storefront.environment import EditionContext, LocalizedEnvironment
@@ -83,10 +83,12 @@ class Renderer:
         editions = self._theme.editions
         return self._sibling(next((edition for edition in editions if edition.root == root), editions[0]))
 
-    def product(self, product: Product, stock: Mapping[str, Stock], stamps: FormStamps | None = None) -> str:
+    def product(
+        self, product: Product, stock: Mapping[str, Stock], form_tokens: FormTokens | None = None
+    ) -> str:
         """Return a product's page, with a button for variants in stock and a waitlist for the others.
 
-        Without `stamps`, the form is for previews only: a shop refuses forms without a stamp.
+        Without `form_tokens`, the form is for previews only: a shop refuses forms without a token.
         """
         kinds = option_kinds(product)
         product = self.localize(product)
@@ -100,7 +102,7 @@ class Renderer:
             category=self._categories.get(f"/shop/{product.category}"),
             tags=dict.fromkeys(self._tags[tag] for tag in product.tags if tag in self._tags),
             checkout=self._checkout.form(product, [choice.variant for choice in choices.to_buy]),
-            stamp=stamps.stamp(self._offer(choices)) if stamps else "",
+            form_token=form_tokens.sign(self._offer(choices)) if form_tokens else "",
             json_ld=product_json_ld(product, choices, self._edition, kinds),
         )
 

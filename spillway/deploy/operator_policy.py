@@ -289,7 +289,7 @@ SCOPES = (
     Scope(
         "FloodGuard",
         "wafv2",
-        ("arn:aws:wafv2:us-east-1:{account}:global/webacl/*FloodGuard-*",),
+        ("arn:aws:wafv2:us-east-1:{account}:global/webacl/*FloodGuardWebAcl-*",),
         types={
             "AWS::WAFv2::WebACL": "CreateWebACL DeleteWebACL GetWebACL ListTagsForResource TagResource"
             " UntagResource UpdateWebACL",

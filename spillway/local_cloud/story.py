@@ -265,7 +265,7 @@ def complain_late(stage: Stage, shopper: str, sku: str) -> None:
         WorkFailed: It does not suppress the shopper, or it pauses all sending.
     """
     stack = stage.client("cloudformation").describe_stack_resource(
-        StackName=stage.stack_name, LogicalResourceId="Feedback"
+        StackName=stage.stack_name, LogicalResourceId="FeedbackTopic"
     )
     names = stage.outputs()
     sent_at = datetime.now(UTC) - LATE
@@ -275,7 +275,7 @@ def complain_late(stage: Stage, shopper: str, sku: str) -> None:
         "mail": {
             "timestamp": sent_at.isoformat(),
             "messageId": new_id(),
-            "tags": {**tags, "ses:configuration-set": [names["Emails"]]},
+            "tags": {**tags, "ses:configuration-set": [names["EmailConfigurationSet"]]},
         },
         "complaint": {
             "timestamp": datetime.now(UTC).isoformat(),

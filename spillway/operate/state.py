@@ -44,10 +44,10 @@ class Queue:
 
 # By the name that an operator picks them with.
 QUEUES: Mapping[str, Queue] = {
-    "confirmations": Queue("confirmation emails", "ConfirmationsQueue", "ConfirmationsDeadLetters"),
-    "waves": Queue("steps of fan-outs", "WavesQueue", "WavesDeadLetters"),
-    "feedback": Queue("what became of emails", "FeedbackQueue", "FeedbackDeadLetters"),
-    "streams": Queue("reactions to changes", None, "StreamDeadLetters"),
+    "confirmations": Queue("confirmation emails", "ConfirmationsQueue", "ConfirmationsDeadLetterQueue"),
+    "waves": Queue("steps of fan-outs", "WavesQueue", "WavesDeadLetterQueue"),
+    "feedback": Queue("what became of emails", "FeedbackQueue", "FeedbackDeadLetterQueue"),
+    "streams": Queue("reactions to changes", None, "StreamDeadLetterQueue"),
 }
 
 
@@ -249,7 +249,7 @@ def resources_of(stage: Stage) -> Resources:
         entries_table=outputs["EntriesTable"],
         sending_table=outputs["SendingTable"],
         api_function=_physical_id(stage, "APIHandler"),
-        alarms_topic=_physical_id(stage, "Alarms"),
+        alarms_topic=_physical_id(stage, "AlarmsTopic"),
         dead_letter_queue_urls=tuple(
             outputs[queue.dead_output] for queue in QUEUES.values() if queue.dead_output in outputs
         ),

@@ -128,7 +128,7 @@ def _rows(
     )  # fmt: skip
     table, index = free.most("table_units"), free.most("index_units")
     yield row("table_write_units_per_s", "entries table", table, deploy("EntriesWarmWriteUnits", table))
-    yield row("index_write_units_per_s", "waitlist index", index, deploy("LineWarmWriteUnits", index))
+    yield row("index_write_units_per_s", "waitlist index", index, deploy("ShardIndexWarmWriteUnits", index))
     yield row("emails_per_s", "emails, pace", pace, quota("ses", "L-CDEF9B6B", pace))
     # One confirmation email for each signup; restock emails are sent on a later day.
     day = campaign.signups

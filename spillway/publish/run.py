@@ -119,7 +119,7 @@ def render(
 ) -> Release:
     """Render the site with the stored stock; unchanged pages keep the dates of the live release."""
     stock = {slug: stocked.stock for slug, stocked in stored.items()}
-    return site.render(stock, target.stamps, Dates(live.manifest.dates, at_ms))
+    return site.render(stock, target.form_tokens, Dates(live.manifest.dates, at_ms))
 
 
 def refuse_mass_deletion(plan: Plan, live: LiveManifest, target: PublishTarget) -> None:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from chalicelib.domain.tokens import FormStamps
+from chalicelib.domain.tokens import FormTokens
 from chalicelib.storefront.theme import Shop, Theme
 from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
@@ -43,12 +43,12 @@ class LoadedSite:
 
     Attributes:
         shop: the shop's settings.
-        render: renders a release with a stock; its forms have tokens of the given stamps, its pages are
+        render: renders a release with a stock; its forms have tokens of `form_tokens`, its pages are
             dated.
     """
 
     shop: Shop
-    render: Callable[[StockBySlug, FormStamps, Dates], Release]
+    render: Callable[[StockBySlug, FormTokens, Dates], Release]
 
 
 def load_folder(
@@ -67,9 +67,9 @@ def load_folder(
     with _publish_hint():
         site = read_site(project, base_url=base_url, skip_broken_pictures=skip_broken_pictures)
 
-    def render(stock: StockBySlug, stamps: FormStamps, dates: Dates) -> Release:
+    def render(stock: StockBySlug, form_tokens: FormTokens, dates: Dates) -> Release:
         with _publish_hint():
-            return render_site(project, site, stock=stock, stamps=stamps, dates=dates)
+            return render_site(project, site, stock=stock, form_tokens=form_tokens, dates=dates)
 
     return LoadedSite(site.source.theme.shop, render)
 
@@ -88,7 +88,7 @@ def load_kept(kept: Kept, project: Project, target: PublishTarget) -> LoadedSite
         source, assets=_with_bodies(source.assets, target.manifest.read().manifest, target.pages)
     )
 
-    def render(stock: StockBySlug, stamps: FormStamps, dates: Dates) -> Release:
+    def render(stock: StockBySlug, form_tokens: FormTokens, dates: Dates) -> Release:
         folder = project.cache / "rollback"
         cache = BuildCache(record_of(project, folder, ".pickle"), context="")
         release = render_release(
@@ -96,7 +96,7 @@ def load_kept(kept: Kept, project: Project, target: PublishTarget) -> LoadedSite
             OutputDir(folder, cache),
             (),
             stock=stock,
-            stamps=stamps,
+            form_tokens=form_tokens,
             dates=dates,
             pool=WorkerPool(),
         )

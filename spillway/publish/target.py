@@ -14,7 +14,7 @@ from typing import Protocol
 
 from chalicelib.aws.signing import Credentials
 from chalicelib.domain.stock import StockedProduct
-from chalicelib.domain.tokens import FormStamps
+from chalicelib.domain.tokens import FormTokens
 from chalicelib.storage import Cdn
 from chalicelib.storefront.theme import Shop
 from chalicelib.tables.products import DomainListsTable, ProductsTable
@@ -45,7 +45,7 @@ class PublishTarget:
         pages: the bucket of pages and assets.
         releases: the bucket of the theme, the manifest and saved sources.
         manifest: the manifest in `releases`.
-        stamps: signs the form tokens of pages.
+        form_tokens: signs the form tokens of pages.
         clock_ms: the time, in milliseconds since 1970.
         check_shop: raises BadInput if the stage's stack contradicts the shop's settings.
     """
@@ -56,7 +56,7 @@ class PublishTarget:
     products: ProductsTable
     domain_lists: DomainListsTable
     cdn: Cdn
-    stamps: FormStamps
+    form_tokens: FormTokens
     clock_ms: Callable[[], int]
     check_shop: Callable[[Shop], None] = lambda shop: None
 
@@ -85,7 +85,7 @@ def publish_target(stage: Stage, project: Project, clock_ms: Callable[[], int]) 
             products=container.products,
             domain_lists=container.domain_lists,
             cdn=container.cdn,
-            stamps=FormStamps.of(container.keys.identity, at_ms=clock_ms()),
+            form_tokens=FormTokens.of(container.keys.identity, at_ms=clock_ms()),
             clock_ms=clock_ms,
             check_shop=partial(require_agreement, stage),
         )

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from chalicelib.domain.entry import EntryState
 from chalicelib.domain.product import Product
 from chalicelib.domain.stock import Stock
-from chalicelib.domain.tokens import FormStamps
+from chalicelib.domain.tokens import FormTokens
 from chalicelib.services.waitlist import Awaited
 from chalicelib.storage import HOME_KEY, PAGE_CONTENT_TYPE, object_key
 from chalicelib.storefront.checkout import Checkout
@@ -52,11 +52,11 @@ class SitePages:
     """Every page of one release.
 
     Pages show the given stock, and where it says nothing of a variant the stock in the product's file. Forms
-    carry `stamps` of the shop they are made for; without it they work for none.
+    carry tokens of the shop they are made for, by `form_tokens`; without it they work for none.
     """
 
     def __init__(
-        self, source: ReleaseSource, stock: StockBySlug, stamps: FormStamps | None, dates: Dates
+        self, source: ReleaseSource, stock: StockBySlug, form_tokens: FormTokens | None, dates: Dates
     ) -> None:
         """Prepare the pages of `source`; `dates` knows the last changes of the release before."""
         self._source = source
@@ -68,7 +68,7 @@ class SitePages:
                 renderer,
                 products,
                 [page for page in source.contents if page.locale == renderer.language],
-                stamps,
+                form_tokens,
             )
             for renderer in self._renderer.editions
         ]
@@ -174,7 +174,7 @@ class EditionPages:
         renderer: Renderer,
         products: StockedProducts,
         contents: Sequence[ContentPage],
-        stamps: FormStamps | None,
+        form_tokens: FormTokens | None,
     ) -> None:
         """Prepare the pages that `renderer` renders; `contents` are those in its language."""
         self._renderer = renderer
@@ -182,7 +182,7 @@ class EditionPages:
         self._products = products
         self._rows = products.all.rows
         self._contents = contents
-        self._stamps = stamps
+        self._form_tokens = form_tokens
         self._templates = TemplateFingerprints(renderer.theme, renderer.edition)
         self._shop = digest_of(self.edition.shop, code_digest())
         # Half a dozen listings show the card of a product.
@@ -190,7 +190,7 @@ class EditionPages:
 
     def jobs(self) -> Iterator[PageJob]:
         """Yield the jobs of all its pages, and of its feed where a product states a release date."""
-        series = self._stamps.series if self._stamps else ""
+        series = self._form_tokens.series if self._form_tokens else ""
         common = self._digest("product.html", series)
         crumbs = _Breadcrumbs(self.edition)
         for row in self._rows:
@@ -240,7 +240,7 @@ class EditionPages:
             f"/products/{row.slug}",
             Kind.PAGE,
             f"{common} {self._products.digest(row.slug)}",
-            lambda: self._renderer.product(*self._products.unpacked(row.slug), self._stamps),
+            lambda: self._renderer.product(*self._products.unpacked(row.slug), self._form_tokens),
         )
 
     def _listing(self, listing: Listing) -> PageJob:

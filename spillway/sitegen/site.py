@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from jinja2 import TemplateError, TemplateSyntaxError
 
-from chalicelib.domain.tokens import FormStamps
+from chalicelib.domain.tokens import FormTokens
 from chalicelib.storage import HOME_KEY
 from chalicelib.storefront.theme import HOME
 from spillway.errors import BadInput
@@ -74,7 +74,7 @@ def build(
     stock: StockBySlug | None = None,
     folder: Path | None = None,
     pool: WorkerPool | None = None,
-    stamps: FormStamps | None = None,
+    form_tokens: FormTokens | None = None,
     dates: Dates | None = None,
     skip_broken_pictures: bool = False,
 ) -> Release:
@@ -89,7 +89,7 @@ def build(
         stock: The stock of variants; a variant it does not have shows the stock in its product's file.
         folder: The output directory; one in the shop's cache without it.
         pool: The processes.
-        stamps: Makes the tokens of signup forms; forms have none without it.
+        form_tokens: Makes the tokens of signup forms; forms have none without it.
         dates: The last changes of pages in the release before.
         skip_broken_pictures: Leaves pictures out that cannot be shown, where they are mistakes otherwise.
 
@@ -98,7 +98,9 @@ def build(
     """
     pool = pool or WorkerPool()
     site = read_site(project, base_url=base_url, pool=pool, skip_broken_pictures=skip_broken_pictures)
-    return render_site(project, site, stock=stock, folder=folder, pool=pool, stamps=stamps, dates=dates)
+    return render_site(
+        project, site, stock=stock, folder=folder, pool=pool, form_tokens=form_tokens, dates=dates
+    )
 
 
 def read_site(
@@ -162,7 +164,7 @@ def render_site(
     stock: StockBySlug | None = None,
     folder: Path | None = None,
     pool: WorkerPool | None = None,
-    stamps: FormStamps | None = None,
+    form_tokens: FormTokens | None = None,
     dates: Dates | None = None,
 ) -> Release:
     """Render a site that was read. The shop's files are not read again. See `build`.
@@ -178,7 +180,7 @@ def render_site(
         OutputDir(folder, files),
         site.source.assets,
         stock=stock or {},
-        stamps=stamps,
+        form_tokens=form_tokens,
         dates=dates or Dates(),
         pool=pool or WorkerPool(),
         check=partial(_redirect_and_root_mistakes, site),
@@ -202,7 +204,7 @@ def render_release(
     copied_assets: Sequence[SiteObject],
     *,
     stock: StockBySlug,
-    stamps: FormStamps | None,
+    form_tokens: FormTokens | None,
     dates: Dates,
     pool: WorkerPool,
     check: Check | None = None,
@@ -214,7 +216,7 @@ def render_release(
         output_dir: Receives the pages, and `copied_assets` beside them.
         copied_assets: Those assets of `source` whose bodies are at hand.
         stock: See `build`.
-        stamps: See `build`.
+        form_tokens: See `build`.
         dates: See `build`.
         pool: The processes.
         check: Returns further mistakes.
@@ -223,7 +225,7 @@ def render_release(
         BadInput: a template is wrong, or `check` finds mistakes; the output directory is as it was.
     """
     try:
-        pages = SitePages(source, stock, stamps, dates)
+        pages = SitePages(source, stock, form_tokens, dates)
         pages.try_cloud_templates()
         jobs = pages.jobs()
         keys = frozenset(job.key for job in jobs)

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
-from chalicelib.domain.tokens import DAY_MS, FormStamps, Offer
+from chalicelib.domain.tokens import DAY_MS, FormTokens, Offer
 from chalicelib.settings import clock_ms, read_keys
 from spillway.local_cloud.shopper import Email, Shopper
 from spillway.stage import stage_named
@@ -88,11 +88,11 @@ def new_person(demo: DemoProcess) -> Iterator[NewPerson]:
         yield lambda name: Shopper(name, f"{name.lower()}.{next(numbers)}@example.com", shop, inbox)
 
 
-def stamped(demo: DemoProcess, sku: str, *, days_ago: int = 0) -> str:
-    """The stamp of a page from when `sku` was sold out, as somebody's browser may have kept it."""
+def signed_form_token(demo: DemoProcess, sku: str, *, days_ago: int = 0) -> str:
+    """The form token of a page from when `sku` was sold out, as somebody's browser may have kept it."""
     stage = stage_named(demo.project, "local")
     keys = read_keys(stage.client("secretsmanager"), stage.outputs()["SigningKeysSecret"])
-    return FormStamps.of(keys.identity, at_ms=clock_ms() - days_ago * DAY_MS).stamp(Offer.of([sku]))
+    return FormTokens.of(keys.identity, at_ms=clock_ms() - days_ago * DAY_MS).sign(Offer.of([sku]))
 
 
 @pytest.fixture(scope="package")
@@ -100,7 +100,7 @@ def post(demo: DemoProcess, new_person: NewPerson) -> Post:
     """Dora is asked to confirm; Emil confirmed for a variant in stock, and was notified at once."""
     dora, emil = new_person("Dora"), new_person("Emil")
     for person, sku in ((dora, "FJ-MOSS-M"), (emil, "FJ-SAND-S")):
-        form = {"email": person.mailbox, "sku": sku, "stamp": stamped(demo, sku)}
+        form = {"email": person.mailbox, "sku": sku, "form_token": signed_form_token(demo, sku)}
         person.shop.post("/api/waitlist", data=form).raise_for_status()
     (asked,) = emil.awaits_emails(1)
     emil.presses(emil.opens(asked.link("/api/confirm")))

@@ -17,12 +17,12 @@ SOLD_OUT_PAGE, SOLD_OUT_SKU = "/products/bucket-hat", "BH-SM"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the demo is, the emails that were sent, and the stamp of a page that is too old."""
+    """Where the demo is, the emails that were sent, and the form token of a page that is too old."""
 
     shop_url: str
     inbox_url: str
     post: "Post"
-    old_stamp: str
+    old_form_token: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +50,15 @@ def _did_you_mean(page: Page, place: Place) -> None:
 
 
 def _form_again(page: Page, place: Place) -> None:
-    _sign_up(page, place, "ada@example.com", stamp=place.old_stamp)
+    _sign_up(page, place, "ada@example.com", form_token=place.old_form_token)
 
 
-def _sign_up(page: Page, place: Place, mailbox: str, *, stamp: str | None = None) -> None:
+def _sign_up(page: Page, place: Place, mailbox: str, *, form_token: str | None = None) -> None:
     page.goto(f"{place.shop_url}{SOLD_OUT_PAGE}")
-    if stamp:
-        page.locator("#waitlist [name=stamp]").evaluate("(field, stamp) => { field.value = stamp; }", stamp)
+    if form_token:
+        page.locator("#waitlist [name=form_token]").evaluate(
+            "(field, form_token) => { field.value = form_token; }", form_token
+        )
     page.locator(f"#waitlist [name=sku][value={SOLD_OUT_SKU}]").check()
     page.get_by_label("Your email address").fill(mailbox)
     with page.expect_navigation():

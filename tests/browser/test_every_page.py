@@ -5,7 +5,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 from chalicelib.domain.tokens import PERIOD_DAYS, VALID_DAYS
-from tests.browser.conftest import NewWindow, Post, stamped
+from tests.browser.conftest import NewWindow, Post, signed_form_token
 from tests.browser.kinds import KINDS, SOLD_OUT_SKU, Place
 from tests.browser.watch import Watch
 from tests.end_to_end.demo import DemoProcess
@@ -36,8 +36,8 @@ ALIKE = frozenset(
 @pytest.fixture
 def place(demo: DemoProcess, post: Post) -> Place:
     """The place of every kind of page."""
-    old_stamp = stamped(demo, SOLD_OUT_SKU, days_ago=VALID_DAYS + PERIOD_DAYS + 1)
-    return Place(demo.shop_url, demo.inbox_url, post, old_stamp)
+    old_form_token = signed_form_token(demo, SOLD_OUT_SKU, days_ago=VALID_DAYS + PERIOD_DAYS + 1)
+    return Place(demo.shop_url, demo.inbox_url, post, old_form_token)
 
 
 @pytest.fixture

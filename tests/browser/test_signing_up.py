@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from chalicelib.domain.tokens import PERIOD_DAYS, VALID_DAYS
 from spillway.local_cloud.shopper import Shopper
-from tests.browser.conftest import PHONE, NewPerson, NewWindow, stamped
+from tests.browser.conftest import PHONE, NewPerson, NewWindow, signed_form_token
 from tests.browser.kinds import BAD_ADDRESS
 from tests.browser.watch import Watch
 from tests.end_to_end.demo import DemoProcess
@@ -223,8 +223,8 @@ def test_with_script_a_page_of_long_ago_signs_up_like_any_other(
 ) -> None:
     page, gil = new_window().new_page(), new_person("Gil")
     page.goto(PRODUCT)
-    old = stamped(demo, "FJ-MOSS-M", days_ago=VALID_DAYS + PERIOD_DAYS + 1)
-    page.locator("#waitlist [name=stamp]").evaluate("(field, old) => { field.value = old; }", old)
+    old = signed_form_token(demo, "FJ-MOSS-M", days_ago=VALID_DAYS + PERIOD_DAYS + 1)
+    page.locator("#waitlist [name=form_token]").evaluate("(field, old) => { field.value = old; }", old)
     _box(page, "FJ-MOSS-M").check()
     page.get_by_label(ADDRESS).fill(gil.mailbox)
     page.get_by_role("button", name=ASK).click()

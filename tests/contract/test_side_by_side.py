@@ -101,7 +101,7 @@ def test_each_apis_key_opens_that_api_alone(stages: list[Deployed]) -> None:
 
 def key_of(one: Deployed) -> str:
     gateway: Any = one.stage.client("apigateway")
-    return str(gateway.get_api_key(apiKey=one.names["OriginKey"], includeValue=True)["value"])
+    return str(gateway.get_api_key(apiKey=one.names["OriginApiKey"], includeValue=True)["value"])
 
 
 def test_the_next_number_replaces_the_key_everywhere(stages: list[Deployed]) -> None:
@@ -110,9 +110,9 @@ def test_the_next_number_replaces_the_key_everywhere(stages: list[Deployed]) -> 
     given = {"OriginKeyNumber": "2"}
     assert deploy(one.stage, made_package(), given, lambda _: True) is Outcome.CHANGED
     cloudformation: Any = one.stage.client("cloudformation")
-    asked = {"StackName": one.stage.stack_name, "LogicalResourceId": "OriginKey"}
+    asked = {"StackName": one.stage.stack_name, "LogicalResourceId": "OriginApiKey"}
     now = cloudformation.describe_stack_resource(**asked)["StackResourceDetail"]["PhysicalResourceId"]
-    one.names["OriginKey"] = now
+    one.names["OriginApiKey"] = now
     assert key_of(one) != before
     assert through_the_distribution(one.stage).status_code == 200
     assert around_it(one, {"x-api-key": before}).status_code in {403, 404}

@@ -20,7 +20,7 @@ from chalicelib.aws.connections import AwsRefused
 from chalicelib.container import Container
 from chalicelib.domain.address import Address
 from chalicelib.domain.entry import CONFIRM_WITHIN_S, EntryState, OptIn, Signup
-from chalicelib.domain.tokens import DAY_MS, PERIOD_DAYS, VALID_DAYS, FormStamps, LinkSubject, Offer, Purpose
+from chalicelib.domain.tokens import DAY_MS, PERIOD_DAYS, VALID_DAYS, FormTokens, LinkSubject, Offer, Purpose
 from chalicelib.http.responses import problem_of
 from chalicelib.tables.products import DomainListsTable
 from chalicelib.tables.shards import Notified, ShardsTable
@@ -98,10 +98,10 @@ def post(
     return api.http.post(path, headers=dict(headers), body=urlencode(form, doseq=True).encode())
 
 
-def stamp(*skus: str, days_ago: int = 0, opt_in: OptIn = OptIn.DOUBLE, refused: str = "") -> str:
+def form_token(*skus: str, days_ago: int = 0, opt_in: OptIn = OptIn.DOUBLE, refused: str = "") -> str:
     """As the page has it that offers these."""
     at_ms = cloud.container.clock_ms() - days_ago * DAY_MS
-    return FormStamps.of(cloud.container.keys.identity, at_ms=at_ms).stamp(
+    return FormTokens.of(cloud.container.keys.identity, at_ms=at_ms).sign(
         Offer.of(skus or (SKU,), opt_in, refused)
     )
 
@@ -109,7 +109,14 @@ def stamp(*skus: str, days_ago: int = 0, opt_in: OptIn = OptIn.DOUBLE, refused: 
 def waitlist_form(**fields: Any) -> dict[str, Any]:
     """The fields that the form of the product's page sends."""
     page = "/products/field-jacket"
-    return {"email": "ada@example.com", "sku": SKU, "page": page, "stamp": stamp(), "knot": "", **fields}
+    return {
+        "email": "ada@example.com",
+        "sku": SKU,
+        "page": page,
+        "form_token": form_token(),
+        "knot": "",
+        **fields,
+    }
 
 
 def sign_up(api: Client, email: str = "ada@example.com", **fields: Any) -> HTTPResponse:
@@ -157,7 +164,7 @@ def test_a_signup_by_a_plain_form_is_answered_by_a_page_that_says_what_was_asked
 
 def test_a_signup_may_be_json(api: Client) -> None:
     both = [SKU, "FJ-SLATE-M"]
-    body = json.dumps({"email": "ada@example.com", "sku": both, "stamp": stamp(*both)}).encode()
+    body = json.dumps({"email": "ada@example.com", "sku": both, "form_token": form_token(*both)}).encode()
     answer = api.http.post("/waitlist", headers={"content-type": "application/json"}, body=body)
     assert answer.status_code == 202
     assert rows() == 2
@@ -195,7 +202,7 @@ def test_a_signup_is_one_write_and_no_read_for_every_address(api: Client, deploy
 def test_with_single_opt_in_a_signup_is_confirmed_by_its_one_write(api: Client, deployed: AwsDoor) -> None:
     double = sign_up(api, "warm@example.com")
     deployed.calls.clear()
-    answer = sign_up(api, stamp=stamp(opt_in=OptIn.SINGLE))
+    answer = sign_up(api, form_token=form_token(opt_in=OptIn.SINGLE))
     assert deployed.calls == ["UpdateItem"]
     assert (answer.status_code, answer.body) == (double.status_code, double.body)
     assert state() is EntryState.CONFIRMED
@@ -211,16 +218,16 @@ def test_an_address_that_is_thrown_away_is_refused_and_the_list_is_read_once(
         "l1", ["mailinator.com"]
     )
     deployed.calls.clear()
-    listed = stamp(refused="l1")
+    listed = form_token(refused="l1")
     for email in ("eve@mailinator.com", "eve@post.MAILINATOR.com"):
-        answer = sign_up(api, email, stamp=listed)
+        answer = sign_up(api, email, form_token=listed)
         assert answer.status_code == 400
         assert "thrown away" in answer.json_body["errors"][0]["detail"]
     for email in ("ada@example.com", "ada@notmailinator.com"):
-        assert sign_up(api, email, stamp=listed).status_code == 202
+        assert sign_up(api, email, form_token=listed).status_code == 202
     assert deployed.calls == ["GetItem", "UpdateItem", "UpdateItem"]
     deployed.faults = lambda: (400, "ThrottlingException") if deployed.calls[-1] == "GetItem" else None
-    assert sign_up(api, "eve@mailinator.com", stamp=stamp(refused="l2")).status_code == 202
+    assert sign_up(api, "eve@mailinator.com", form_token=form_token(refused="l2")).status_code == 202
     deployed.faults = lambda: None
     assert "domains_not_read" in capsys.readouterr().out
 
@@ -273,7 +280,7 @@ def undo_form(answer: HTTPResponse) -> dict[str, list[str]]:
 
 def test_a_signup_is_undone_by_its_page_and_nothing_is_left(api: Client) -> None:
     both = [SKU, "FJ-SLATE-M"]
-    form = waitlist_form(sku=both, stamp=stamp(*both), page=GERMAN_PAGE)
+    form = waitlist_form(sku=both, form_token=form_token(*both), page=GERMAN_PAGE)
     answer = post(api, "/waitlist", form, PERSON)
     assert (rows(), answer.headers["Content-Language"]) == (2, "de")
     assert re.findall("<li>(Feldjacke, .*)</li>", answer.body.decode()) == [
@@ -330,7 +337,7 @@ def test_what_was_confirmed_since_is_not_undone(api: Client) -> None:
 
 
 def test_a_signup_that_counts_at_once_is_undone_too(api: Client) -> None:
-    undo = sign_up(api, stamp=stamp(opt_in=OptIn.SINGLE), undo="1").json_body["undo"]
+    undo = sign_up(api, form_token=form_token(opt_in=OptIn.SINGLE), undo="1").json_body["undo"]
     assert state() is EntryState.CONFIRMED
     post(api, "/waitlist/undo", {"email": "ada@example.com", "sku": SKU, "undo": undo})
     assert state() is None
@@ -373,10 +380,10 @@ def test_no_other_token_undoes(api: Client) -> None:
         ({"sku": "lower"}, "sku"),
         ({"sku": "NOT-OF-THIS-PAGE"}, "sku"),
         ({"sku": [SKU, "NOT-OF-THIS-PAGE"]}, "sku"),
-        ({"stamp": ""}, "stamp"),
-        ({"stamp": []}, "stamp"),
-        ({"stamp": "20000.FJ-MOSS-M.AAAAAAAAAAAAAAAAAAAA"}, "stamp"),
-        ({"stamp": "x" * 6000}, "stamp"),
+        ({"form_token": ""}, "form_token"),
+        ({"form_token": []}, "form_token"),
+        ({"form_token": "20000.FJ-MOSS-M.AAAAAAAAAAAAAAAAAAAA"}, "form_token"),
+        ({"form_token": "x" * 6000}, "form_token"),
         ({"sku": [f"S-{number}" for number in range(21)]}, "sku"),
         ({"page": "//evil.example"}, "page"),
         ({"page": "/\\evil"}, "page"),
@@ -425,26 +432,26 @@ def test_a_body_that_is_no_form_is_a_problem_document(
 
 
 def test_a_form_of_an_old_page_is_good_once_it_is_sent_again(api: Client) -> None:
-    old = stamp(days_ago=VALID_DAYS + PERIOD_DAYS + 1)
-    answer = sign_up(api, stamp=old)
-    assert (answer.status_code, answer.json_body["errors"][0]["field"]) == (400, "stamp")
+    old = form_token(days_ago=VALID_DAYS + PERIOD_DAYS + 1)
+    answer = sign_up(api, form_token=old)
+    assert (answer.status_code, answer.json_body["errors"][0]["field"]) == (400, "form_token")
     assert rows() == 0
     again = {item["field"]: item["value"] for item in answer.json_body["again"]}
-    assert (again["email"], again["sku"], again["stamp"]) == ("ada@example.com", SKU, stamp())
-    (form,) = forms_of(post(api, "/waitlist", waitlist_form(stamp=old), PERSON).body.decode())
+    assert (again["email"], again["sku"], again["form_token"]) == ("ada@example.com", SKU, form_token())
+    (form,) = forms_of(post(api, "/waitlist", waitlist_form(form_token=old), PERSON).body.decode())
     sent = api.http.post("/waitlist", headers=PERSON, body=urlencode(form.filled({})).encode())
     assert (sent.status_code, "Now check your inbox" in sent.body.decode()) == (200, True)
     assert state() is EntryState.PENDING
 
 
 def test_an_old_page_gets_a_new_form_token_on_the_terms_of_now(api: Client) -> None:
-    old = stamp(days_ago=VALID_DAYS + PERIOD_DAYS + 1, opt_in=OptIn.SINGLE, refused="3fa9c1d2e07b")
-    again = {item["field"]: item["value"] for item in sign_up(api, stamp=old).json_body["again"]}
-    assert again["stamp"] == stamp(opt_in=OptIn.DOUBLE)
+    old = form_token(days_ago=VALID_DAYS + PERIOD_DAYS + 1, opt_in=OptIn.SINGLE, refused="3fa9c1d2e07b")
+    again = {item["field"]: item["value"] for item in sign_up(api, form_token=old).json_body["again"]}
+    assert again["form_token"] == form_token(opt_in=OptIn.DOUBLE)
 
 
 def test_a_form_of_an_old_page_with_a_mistake_names_the_mistake(api: Client) -> None:
-    answer = sign_up(api, "ada", stamp=stamp(days_ago=VALID_DAYS + PERIOD_DAYS + 1))
+    answer = sign_up(api, "ada", form_token=form_token(days_ago=VALID_DAYS + PERIOD_DAYS + 1))
     assert [error["field"] for error in answer.json_body["errors"]] == ["email"]
     assert "again" not in answer.json_body
 
@@ -804,7 +811,7 @@ def test_a_flood_of_hostile_requests_leaves_no_address_and_no_token_in_any_line(
         {"email": f"{mailbox},{mailbox}"},
         {"email": mailbox + "\r\nBcc: x"},
         {"sku": mailbox},
-        {"stamp": mailbox},
+        {"form_token": mailbox},
         {mailbox: "1"},
     )
     for fields in hostile:
@@ -1279,7 +1286,7 @@ def test_every_page_says_what_is_true_in_every_state(
         assert NO_LINK[place] in posted("/confirm", confirm)
         is_in_state(name, sku)
         page = f"{'/de' if root else ''}/products/field-jacket"
-        form = waitlist_form(sku=sku, stamp=stamp(sku), page=page)
+        form = waitlist_form(sku=sku, form_token=form_token(sku), page=page)
         thanks = said(post(api, "/waitlist", form, PERSON))
         for sentence in (THANKS, DANKE)[place]:
             assert sentence.format(address="ada@example.com") in thanks
@@ -1305,7 +1312,7 @@ def test_the_page_with_script_says_the_same_as_the_page_without(german_release: 
 
 def test_one_confirm_link_shows_and_confirms_all_it_names_that_can_be(api: Client) -> None:
     skus = [SKU, "FJ-SLATE-M", IN_STOCK, SOLD_NO_MORE]
-    sign_up(api, sku=skus, stamp=stamp(*skus))
+    sign_up(api, sku=skus, form_token=form_token(*skus))
     cloud.container.entries.unsubscribe(shopper(), "FJ-SLATE-M", at_ms=cloud.container.clock_ms())
     link = cloud.container.links.sign(Purpose.CONFIRM, LinkSubject.of(shopper(), skus))
     shown = words_of(api.http.get(f"/confirm?token={link}", headers={"accept": "text/html"}).body.decode())
@@ -1346,7 +1353,7 @@ def test_a_signup_keeps_which_network_asked_and_no_address(api: Client) -> None:
 
 
 def test_a_name_that_stands_twice_in_json_is_refused_as_such(api: Client) -> None:
-    fields = f'"sku": "{SKU}", "page": "/", "stamp": "{stamp()}"'
+    fields = f'"sku": "{SKU}", "page": "/", "form_token": "{form_token()}"'
     json_type = {"content-type": "application/json"}
     twice = f'{{"email": "eve@example.com", "email": "ada@example.com", {fields}}}'.encode()
     refused = api.http.post("/waitlist", headers=json_type, body=twice)

@@ -9,7 +9,7 @@ import yaml
 from botocore.exceptions import ClientError
 
 from chalicelib.domain.stock import Availability, Stock
-from chalicelib.domain.tokens import FormStamps
+from chalicelib.domain.tokens import FormTokens
 from chalicelib.services.page_refresh import PageRefresh
 from chalicelib.storage import (
     HOME_KEY,
@@ -34,7 +34,7 @@ from tests.support.memory_s3 import MemoryS3
 from tests.support.publish_env import PublishEnv, edit_privacy
 from tests.support.stocking import observe
 
-STAMPS = FormStamps.of(b"identity", at_ms=0)
+FORM_TOKENS = FormTokens.of(b"identity", at_ms=0)
 # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/using-managed-cache-policies.html
 CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
 NOW_MS = 1_790_000_000_000
@@ -68,7 +68,7 @@ class Shop:
         self.cached: dict[str, bytes] = {}
         self.cloudfront.forget = self._forget
         self.steps = 0
-        # The first visit of a shop with stamps of its own, not of the release: every page as events make it.
+        # The first event of a shop whose form tokens are not the release's: every page as events make it.
         for slug in ("scarf", "field-jacket"):
             self.refresh(slug, "first")
         self.forget_history()
@@ -84,9 +84,9 @@ class Shop:
             _Watched(client, lambda: self._step(dies_at), answered) for client in (self.s3, self.cloudfront)
         )
         cdn = Cdn(_any(cloudfront), "E1", sleep=lambda seconds: None)
-        PageRefresh(self.products, self.themes, PagesBucket(_any(s3), "pages"), cdn, lambda: STAMPS).refresh(
-            slug, reference=event
-        )
+        PageRefresh(
+            self.products, self.themes, PagesBucket(_any(s3), "pages"), cdn, lambda: FORM_TOKENS
+        ).refresh(slug, reference=event)
 
     def observe(self, slug: str, sku: str, availability: Availability, units: int, event: str) -> None:
         at_ms = NOW_MS + int(event.strip("e"))

@@ -98,7 +98,7 @@ def stage(shop: TestShop) -> SmallStage:
     shop.dynamodb.describe_table = lambda **_: {"Table": {"ItemCount": 1}}
     clients = {"dynamodb": shop.dynamodb, "sqs": Queues(), "sesv2": Ses()}
     object.__setattr__(stage, "clients", clients)
-    object.__setattr__(stage, "names", {**queues, **shop.table_names, "Emails": "emails"})
+    object.__setattr__(stage, "names", {**queues, **shop.table_names, "EmailConfigurationSet": "emails"})
     return stage
 
 

@@ -8,7 +8,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from chalicelib.domain.tokens import FormStamps
+from chalicelib.domain.tokens import FormTokens
 from chalicelib.storefront.renderer import Renderer
 from spillway.sitegen.release import Release
 from tests.support.aws import ROOT
@@ -82,9 +82,11 @@ def test_the_package_that_is_uploaded_holds_no_secret_and_nothing_of_the_operato
 
 def test_no_page_holds_a_secret_or_the_key_that_signs_its_form(small_release: Release) -> None:
     identity = b"identity-key-of-this-shop"
-    stamps = FormStamps.of(identity, at_ms=1_790_000_000_000)
+    form_tokens = FormTokens.of(identity, at_ms=1_790_000_000_000)
     renderer = Renderer(small_release.theme)
-    signed = [renderer.product(product.product, product.stock, stamps) for product in small_release.products]
+    signed = [
+        renderer.product(product.product, product.stock, form_tokens) for product in small_release.products
+    ]
     assert signed != [renderer.product(product.product, product.stock) for product in small_release.products]
     objects = [object_.read().decode("utf-8", "replace") for object_ in small_release.objects]
     assert len(objects) > 10

@@ -12,7 +12,7 @@ from schemathesis.specs.openapi.checks import unsupported_method
 
 import app as application
 from chalicelib.domain.ids import normal_sku
-from chalicelib.domain.tokens import STAMP_CHARS_MAX
+from chalicelib.domain.tokens import FORM_TOKEN_CHARS_MAX
 from tests.integration import test_app as playing_aws
 from tests.support.aws import ROOT
 
@@ -92,10 +92,10 @@ schema.app = wsgi
 
 def stamp_form(body: dict[str, Any]) -> None:
     """A form token cannot be guessed: put in the token of a page that offers the SKUs asked for."""
-    stamp, asked = body.get("stamp"), body.get("sku")
-    if isinstance(stamp, str) and len(stamp) <= STAMP_CHARS_MAX:
+    form_token, asked = body.get("form_token"), body.get("sku")
+    if isinstance(form_token, str) and len(form_token) <= FORM_TOKEN_CHARS_MAX:
         skus = [sku for sku in (asked if isinstance(asked, list) else [asked]) if isinstance(sku, str)]
-        body["stamp"] = playing_aws.stamp(*(sku for sku in map(normal_sku, skus) if sku))
+        body["form_token"] = playing_aws.form_token(*(sku for sku in map(normal_sku, skus) if sku))
 
 
 @schema.parametrize()

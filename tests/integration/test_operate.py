@@ -29,7 +29,7 @@ def test_a_stage_is_well_when_nothing_waits_for_a_person() -> None:
 @pytest.mark.parametrize(
     "sick",
     [
-        {"sqs": waiting({"wavesdeadletters": 3})},
+        {"sqs": waiting({"wavesdeadletterqueue": 3})},
         {"sesv2": account(SendingEnabled=False)},
         {"cloudwatch": Client(describe_alarms={"MetricAlarms": [{"AlarmName": "spillway-x"}]})},
     ],

@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chalicelib.domain.stock import Availability, Stock
-from chalicelib.domain.tokens import FormStamps
+from chalicelib.domain.tokens import FormTokens
 from chalicelib.services.page_refresh import PageRefresh
 from chalicelib.storage import Cdn, PageContested, PagesBucket, ThemeStore
 from chalicelib.tables.products import ProductsTable
@@ -27,7 +27,7 @@ from tests.support.recorded_calls import scripted
 from tests.support.small_shop import make_small_shop
 from tests.support.stocking import observe
 
-STAMPS = FormStamps.of(b"identity", at_ms=0)
+FORM_TOKENS = FormTokens.of(b"identity", at_ms=0)
 
 
 @pytest.fixture
@@ -55,7 +55,9 @@ def put_theme(s3: Any, text: str) -> None:
 
 def page_refresh(s3: Any, products: ProductsTable, cloudfront: Any) -> PageRefresh:
     cdn = Cdn(cloudfront, "E1")
-    return PageRefresh(products, ThemeStore(s3, "release"), PagesBucket(s3, "pages"), cdn, lambda: STAMPS)
+    return PageRefresh(
+        products, ThemeStore(s3, "release"), PagesBucket(s3, "pages"), cdn, lambda: FORM_TOKENS
+    )
 
 
 def page(s3: Any, key: str) -> str:
@@ -95,7 +97,9 @@ def test_a_turned_page_is_the_page_a_build_would_make(
 ) -> None:
     put_theme(s3, small_release.theme.to_json())
     page_refresh(s3, products, MemoryCloudFront()).refresh("field-jacket", reference="e1")
-    built = {object_.key: object_ for object_ in build(make_small_shop(tmp_path), stamps=STAMPS).objects}
+    built = {
+        object_.key: object_ for object_ in build(make_small_shop(tmp_path), form_tokens=FORM_TOKENS).objects
+    }
     for key in ("products/field-jacket", "shop/outerwear", "shop/all", "index.html"):
         head = s3.head_object(Bucket="pages", Key=key)
         assert page(s3, key).encode() == built[key].read()

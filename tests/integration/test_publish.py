@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.domain.product import root_of
-from chalicelib.domain.tokens import PERIOD_DAYS, FormStamps, Offer
+from chalicelib.domain.tokens import PERIOD_DAYS, FormTokens, Offer
 from chalicelib.tables.products import ProductsTable
 from spillway.errors import BadInput, WorkFailed
 from spillway.local_cloud.shopper import forms_of
@@ -33,20 +33,20 @@ def test_a_publish_makes_the_shop_live_and_a_second_one_changes_nothing(env: Pub
 
 
 def test_forms_have_a_token_that_changes_once_a_period(env: PublishEnv) -> None:
-    def stamped() -> Offer:
-        (form,) = (form for form in forms_of(env.page("products/field-jacket")) if form.choices("stamp"))
-        (stamp,) = form.choices("stamp")
-        offer = FormStamps.of(b"identity", at_ms=env.clock()).read(stamp)
+    def signed_offer() -> Offer:
+        (form,) = (form for form in forms_of(env.page("products/field-jacket")) if form.choices("form_token"))
+        (form_token,) = form.choices("form_token")
+        offer = FormTokens.of(b"identity", at_ms=env.clock()).read(form_token)
         assert set(offer.sku_ids) == set(form.choices("sku"))
         return offer
 
     env.publish()
-    offered = stamped()
+    offered = signed_offer()
     env.clock.pass_s(PERIOD_DAYS * 24 * 3600)
     again = env.publish()
     # The scarf can be bought: nobody waits for it, and its page has no form.
     assert again.uploaded == 1
-    assert stamped() == offered
+    assert signed_offer() == offered
     assert env.publish().uploaded == 0
 
 
@@ -58,10 +58,10 @@ def test_the_domains_a_shop_does_not_take_are_there_before_a_form_names_them(env
         site.read_text().replace("[waitlist]", '[waitlist]\ndisposable_domains = "thrown-away.txt"')
     )
     env.publish()
-    (stamp,) = next(
-        filter(None, (form.choices("stamp") for form in forms_of(env.page("products/field-jacket"))))
+    (form_token,) = next(
+        filter(None, (form.choices("form_token") for form in forms_of(env.page("products/field-jacket"))))
     )
-    name = FormStamps.of(b"identity", at_ms=env.clock()).read(stamp).refused_domains
+    name = FormTokens.of(b"identity", at_ms=env.clock()).read(form_token).refused_domains
     stored = env.domain_lists.named(name)
     assert stored == {"mailinator.com", "xn--bcher-kva.example"}
     assert env.publish().uploaded == 0

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from chalicelib.aws.signing import Credentials
-from chalicelib.domain.tokens import FormStamps
+from chalicelib.domain.tokens import FormTokens
 from spillway.errors import BadInput, SpillwayError, WorkFailed
 from spillway.publish import connection as connection_module
 from spillway.publish import sources, target
@@ -998,9 +998,9 @@ def test_the_site_is_read_once_and_rendered_again_only_when_stock_moved(env: Pub
         counts["read"] += 1
         site = load_folder(env.project)
 
-        def render(stock: StockBySlug, stamps: FormStamps, dates: Dates) -> Release:
+        def render(stock: StockBySlug, form_tokens: FormTokens, dates: Dates) -> Release:
             counts["rendered"] += 1
-            release = site.render(stock, stamps, dates)
+            release = site.render(stock, form_tokens, dates)
             if counts["rendered"] <= moves:
                 set_scarf_stock(env.products, counts["rendered"])
             return release
@@ -1036,15 +1036,15 @@ def test_a_folder_is_read_once_and_rendered_with_all_that_was_asked_for(
     monkeypatch.setattr(sources, "render_site", render_site)
     stock: Any = "stock"
     dates: Any = "dates"
-    stamps = FormStamps.of(b"identity", at_ms=env.clock())
+    form_tokens = FormTokens.of(b"identity", at_ms=env.clock())
     load_folder(env.project)
     loaded = load_folder(env.project, base_url="https://b.example", skip_broken_pictures=True)
-    given: Any = (loaded.shop, loaded.render(stock, stamps, dates))
+    given: Any = (loaded.shop, loaded.render(stock, form_tokens, dates))
     assert given == ("shop", "release")
     assert calls == [
         ((env.project,), {"base_url": None, "skip_broken_pictures": False}),
         ((env.project,), {"base_url": "https://b.example", "skip_broken_pictures": True}),
-        ((env.project, site), {"stock": "stock", "stamps": stamps, "dates": "dates"}),
+        ((env.project, site), {"stock": "stock", "form_tokens": form_tokens, "dates": "dates"}),
     ]
 
 
@@ -1130,7 +1130,7 @@ def test_a_stage_is_published_to_by_the_names_of_its_outputs(env: PublishEnv) ->
     with target.publish_target(stage, env.project, env.clock) as place:
         given: Any = place
         assert (given.products, given.domain_lists, given.cdn) == ("products", "domain lists", "cdn")
-        assert given.stamps == FormStamps.of(b"identity", at_ms=env.clock())
+        assert given.form_tokens == FormTokens.of(b"identity", at_ms=env.clock())
         assert (given.pages._prefix, given.releases._prefix) == ("/the pages/", "/the releases/")
         assert given.pages._address == ("127.0.0.1", 9)
         head = given.pages._request_headers.head("GET", "/", {}, "0", 0).decode()

@@ -18,7 +18,7 @@ from chalicelib.domain.ids import sku_tag
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.signup import SignupForm
 from chalicelib.domain.stock import Availability, Stock, StockedProduct, restocks
-from chalicelib.domain.tokens import STAMP_CHARS_MAX, FormStamps, Links, LinkSubject, Offer, Purpose
+from chalicelib.domain.tokens import FORM_TOKEN_CHARS_MAX, FormTokens, Links, LinkSubject, Offer, Purpose
 from chalicelib.domain.wave import ShardStep, WaveMessage, from_json, to_json
 from chalicelib.http.link_forms import TOKEN_CHARS_MAX
 from chalicelib.http.merchant_requests import availability_event
@@ -115,20 +115,20 @@ class Inputs(HTMLParser):
 def page_of(shop: TestShop, release: Release) -> Inputs:
     stocked = shop.products.get(shop.slug)
     assert stocked is not None
-    stamps = FormStamps.of(IDENTITY_KEY, at_ms=shop.clock())
-    return Inputs(Renderer(release.theme).product(stocked.product, stocked.stock, stamps))
+    form_tokens = FormTokens.of(IDENTITY_KEY, at_ms=shop.clock())
+    return Inputs(Renderer(release.theme).product(stocked.product, stocked.stock, form_tokens))
 
 
-def posted(email: str, sku: str, stamp: str, at_ms: int, *, json_body: bool = False) -> SignupForm:
+def posted(email: str, sku: str, form_token: str, at_ms: int, *, json_body: bool = False) -> SignupForm:
     """The form as the API reads it, from the bytes of a request."""
-    fields = {"email": email, "sku": sku, "page": PLACE, "stamp": stamp, "knot": ""}
+    fields = {"email": email, "sku": sku, "page": PLACE, "form_token": form_token, "knot": ""}
     body = (
         Body(JSON_TYPE, json.dumps(fields).encode())
         if json_body
         else Body(FORM_TYPE, urlencode(fields).encode())
     )
-    stamps = FormStamps.of(IDENTITY_KEY, at_ms=at_ms)
-    return parse_signup(body, stamps)
+    form_tokens = FormTokens.of(IDENTITY_KEY, at_ms=at_ms)
+    return parse_signup(body, form_tokens)
 
 
 class KeptMessages:
@@ -179,12 +179,12 @@ def test_a_page_is_data_whatever_its_skus_are(odd_release: Release) -> None:
 def test_each_sku_is_signed_up_for_restocked_and_emailed_as_itself(
     shop: TestShop, odd_release: Release
 ) -> None:
-    (stamp,) = (
-        values["value"] for values in page_of(shop, odd_release).inputs if values.get("name") == "stamp"
+    (form_token,) = (
+        values["value"] for values in page_of(shop, odd_release).inputs if values.get("name") == "form_token"
     )
     names = {sku: f"s{number}" for number, sku in enumerate(OWN[:-1])}
     for sku, name in names.items():
-        form = posted(f"{name}@example.com", sku, stamp, shop.clock(), json_body=len(sku) % 2 == 0)
+        form = posted(f"{name}@example.com", sku, form_token, shop.clock(), json_body=len(sku) % 2 == 0)
         assert form.skus == (sku,)
         shop.signups.sign_up(form.address, form.skus, page=form.page, consent=form.consent)
         shop.clock.pass_s(1)
@@ -263,9 +263,9 @@ def row(shop: TestShop) -> Mapping[str, Any]:
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(skus(), min_size=1, max_size=5, unique=True), st.booleans())
 def test_a_form_is_read_as_it_was_filled_in(clock: Clock, chosen: list[str], json_body: bool) -> None:
-    stamp = FormStamps.of(IDENTITY_KEY, at_ms=clock()).stamp(Offer.of(chosen))
+    form_token = FormTokens.of(IDENTITY_KEY, at_ms=clock()).sign(Offer.of(chosen))
     for sku in chosen:
-        assert posted("ada@example.com", f" {sku} ", stamp, clock(), json_body=json_body).skus == (sku,)
+        assert posted("ada@example.com", f" {sku} ", form_token, clock(), json_body=json_body).skus == (sku,)
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -273,8 +273,8 @@ def test_a_form_is_read_as_it_was_filled_in(clock: Clock, chosen: list[str], jso
 def test_feedback_about_an_email_finds_the_entry_it_was_about(
     shop: TestShop, odd_release: Release, sku: str
 ) -> None:
-    stamp = FormStamps.of(IDENTITY_KEY, at_ms=shop.clock()).stamp(Offer.of([sku]))
-    form = posted("ada@example.com", sku, stamp, shop.clock())
+    form_token = FormTokens.of(IDENTITY_KEY, at_ms=shop.clock()).sign(Offer.of([sku]))
+    form = posted("ada@example.com", sku, form_token, shop.clock())
     shop.signups.sign_up(form.address, form.skus, page=form.page, consent=form.consent)
     (entry,) = (entry for entry in map(entry_from, images(shop)) if entry.sku == sku)
     shopper = entry.shopper
@@ -307,34 +307,34 @@ def test_a_link_is_about_its_sku_and_short_enough(clock: Clock, sku: str) -> Non
 @settings(max_examples=40)
 @given(skus(), skus())
 def test_a_form_token_is_good_for_its_own_skus_alone(one: str, other: str) -> None:
-    stamps = FormStamps.of(IDENTITY_KEY, at_ms=0)
-    offer = stamps.read(stamps.stamp(Offer.of([one])))
+    form_tokens = FormTokens.of(IDENTITY_KEY, at_ms=0)
+    offer = form_tokens.read(form_tokens.sign(Offer.of([one])))
     assert offer.has(one)
     assert offer.has(other) is (one == other)
     # A new form token offers the same.
-    assert stamps.read(stamps.stamp(Offer(offer.sku_ids))) == offer
+    assert form_tokens.read(form_tokens.sign(Offer(offer.sku_ids))) == offer
 
 
 def test_a_page_of_a_hundred_long_skus_has_a_form_token_that_a_form_can_carry(clock: Clock) -> None:
     many = [f"{number:02}" + "👕" * 62 for number in range(50)] + [
         f"{number:02}" + "S" * 38 for number in range(50)
     ]
-    stamp = FormStamps.of(IDENTITY_KEY, at_ms=clock()).stamp(Offer.of(many))
-    assert len(stamp) <= STAMP_CHARS_MAX
+    form_token = FormTokens.of(IDENTITY_KEY, at_ms=clock()).sign(Offer.of(many))
+    assert len(form_token) <= FORM_TOKEN_CHARS_MAX
     fields = [("sku", sku) for sku in many[:5]] + [
         ("email", "ada@example.com"),
         ("page", PLACE),
-        ("stamp", stamp),
+        ("form_token", form_token),
     ]
     body = urlencode(fields).encode()
     assert len(body) <= BODY_BYTES_MAX
-    stamps = FormStamps.of(IDENTITY_KEY, at_ms=clock())
-    form = parse_signup(Body(FORM_TYPE, body), stamps)
+    form_tokens = FormTokens.of(IDENTITY_KEY, at_ms=clock())
+    form = parse_signup(Body(FORM_TYPE, body), form_tokens)
     assert form.skus == tuple(many[:5])
 
 
 def test_a_form_for_what_the_page_does_not_offer_is_refused(clock: Clock) -> None:
-    stamp = FormStamps.of(IDENTITY_KEY, at_ms=clock()).stamp(Offer.of(["Cam/4567", "0042"]))
+    form_token = FormTokens.of(IDENTITY_KEY, at_ms=clock()).sign(Offer.of(["Cam/4567", "0042"]))
     for sku, detail in (
         ("cam/4567", "This page does not offer that. Choose from what it shows."),
         ("42", "This page does not offer that. Choose from what it shows."),
@@ -346,7 +346,7 @@ def test_a_form_for_what_the_page_does_not_offer_is_refused(clock: Clock) -> Non
         ("", "An SKU has 1 to 64 characters; this one is empty."),
     ):
         with pytest.raises(Problem) as refused:
-            posted("ada@example.com", sku, stamp, clock())
+            posted("ada@example.com", sku, form_token, clock())
         assert [(error.name, error.detail) for error in refused.value.errors] == [("sku", detail)]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from chalicelib.aws.signing import Credentials
 from chalicelib.domain.stock import Availability, Stock
-from chalicelib.domain.tokens import FormStamps
+from chalicelib.domain.tokens import FormTokens
 from chalicelib.storage import Cdn
 from chalicelib.tables.products import DomainListsTable, ProductsTable
 from spillway.project import Project
@@ -62,7 +62,7 @@ class PublishEnv:
             products=self.products,
             domain_lists=self.domain_lists,
             cdn=Cdn(cloudfront, "E1", sleep=lambda seconds: None),
-            stamps=FormStamps.of(b"identity", at_ms=self.clock()),
+            form_tokens=FormTokens.of(b"identity", at_ms=self.clock()),
             clock_ms=self.clock,
         )
 
@@ -81,7 +81,7 @@ class PublishEnv:
     def publish_release(self, release: Release) -> Published:
         """Publish a release that was built before, for any stock."""
         return run_publish(
-            lambda: LoadedSite(release.theme.shop, lambda stock, stamps, dates: release), self.target
+            lambda: LoadedSite(release.theme.shop, lambda stock, form_tokens, dates: release), self.target
         )
 
     def roll_back(self, release: str | None = None, progress: Progress | None = None) -> Published:
@@ -99,7 +99,7 @@ class PublishEnv:
 
     def built(self) -> dict[str, bytes]:
         """The release that a publish would make of the folder."""
-        release = build(self.project, stamps=self.target.stamps)
+        release = build(self.project, form_tokens=self.target.form_tokens)
         return {f"pages/{object_.key}": object_.read() for object_ in release.objects}
 
     def missing_assets(self) -> set[str]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from chalicelib.settings import Settings
+from chalicelib.tables.sending import Row
 from spillway.commands import COMMANDS
 from tests.support.aws import ROOT, template
 
@@ -193,7 +194,7 @@ def test_every_function_has_a_role_and_a_log_of_its_own() -> None:
     for name in functions:
         properties = resources[name]["Properties"]
         assert properties["Role"] == {"Fn::GetAtt": f"{name}Role.Arn"}
-        assert properties["LoggingConfig"] == {"LogGroup": {"Ref": f"{name}Logs"}}
+        assert properties["LoggingConfig"] == {"LogGroup": {"Ref": f"{name}LogGroup"}}
 
 
 def test_no_role_may_do_anything_to_everything() -> None:
@@ -205,6 +206,12 @@ def test_no_role_may_do_anything_to_everything() -> None:
                 anything = "*" in listed(statement["Resource"])
                 assert not anything or set(listed(statement["Action"])) <= WITHOUT_A_RESOURCE, name
                 assert "*" not in str(statement["Action"]), name
+
+
+def test_a_role_that_is_held_to_rows_of_the_sending_table_names_rows_that_are_there() -> None:
+    named = set(re.findall(r"'dynamodb:LeadingKeys': \[([^]]*)\]", str(template()["Resources"])))
+    rows = {row.strip(" '").removesuffix("*") for rows in named for row in rows.split(",")}
+    assert rows == {Row.WEBHOOK, Row.RATE, Row.ALERT_STATE}
 
 
 def listed(value: Any) -> list[Any]:

@@ -76,7 +76,7 @@ def flooded(**metrics: list[float]) -> FakeStage:
         dynamodb=Client(
             describe_table={"Table": table}, update_table={}, get_item={}, update_item={}, put_item={}
         ),
-        sqs=waiting({"streamdeadletters": 2}),
+        sqs=waiting({"streamdeadletterqueue": 2}),
         sns=Client(publish={}),
         **{
             "lambda": Client(
@@ -123,7 +123,7 @@ def test_the_autopilot_does_what_was_decided_and_logs_the_reason(tmp_path: Path)
         "FunctionName": "physical-APIHandler",
         "ReservedConcurrentExecutions": 240,
     }
-    assert calls["publish"]["TopicArn"] == "physical-Alarms"
+    assert calls["publish"]["TopicArn"] == "physical-AlarmsTopic"
     assert log.dead_letters_alerted() == 2
     assert all(json.loads(line)["why"] for line in log.file.read_text().splitlines())
     assert autopilot_acted(place, tmp_path)[0] == IN_A_FLOOD[:2]  # notified once

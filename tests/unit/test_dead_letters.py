@@ -137,7 +137,7 @@ class Stage:
                 "streamArn": STREAM,
             },
         }
-        self.queues.put("StreamDeadLetters", json.dumps(email))
+        self.queues.put("StreamDeadLetterQueue", json.dumps(email))
 
     def redrive(self, **how: bool) -> Counter[Redriven]:
         self.queues.hidden.clear()
@@ -153,7 +153,7 @@ def test_what_is_stuck_is_looked_at_without_addresses_and_put_back(stage: Stage)
     sent = [
         json.dumps({"kind": "one", "sku": "A", "shopper": f"s{n}", "mailbox": "a@b.c"}) for n in range(13)
     ]
-    stage.queues.put("WavesDeadLetters", *sent, "poison")
+    stage.queues.put("WavesDeadLetterQueue", *sent, "poison")
     assert stage.dead.count("waves") == 14
     seen = list(stage.dead.look("waves", most=14))
     assert {"unreadable": True} in [email.facts for email in seen]
@@ -165,7 +165,7 @@ def test_what_is_stuck_is_looked_at_without_addresses_and_put_back(stage: Stage)
 
 
 def test_what_was_put_back_is_deleted_only_then(stage: Stage) -> None:
-    stage.queues.put("WavesDeadLetters", "a")
+    stage.queues.put("WavesDeadLetterQueue", "a")
 
     def broken(**_: Any) -> None:
         raise ConnectionError
@@ -173,7 +173,7 @@ def test_what_was_put_back_is_deleted_only_then(stage: Stage) -> None:
     stage.queues.send_message = broken  # type: ignore[method-assign]
     with pytest.raises(ConnectionError):
         stage.dead.redrive("waves")
-    assert stage.queues.bodies("WavesDeadLetters") == ["a"]
+    assert stage.queues.bodies("WavesDeadLetterQueue") == ["a"]
 
 
 def test_records_of_a_stream_are_read_back_and_handed_over_once_more(stage: Stage) -> None:
@@ -228,7 +228,7 @@ def test_a_shard_that_ends_before_the_last_record_has_lost_it(stage: Stage) -> N
 
 
 def test_what_is_no_email_of_lambdas_stays(stage: Stage) -> None:
-    stage.queues.put("StreamDeadLetters", "poison", "{}")
+    stage.queues.put("StreamDeadLetterQueue", "poison", "{}")
     assert [email.facts for email in stage.dead.look("streams", most=5)] == [{"unreadable": True}] * 2
     assert stage.redrive(forget_gone=True) == {Redriven.FAILED: 2}
 
@@ -236,8 +236,8 @@ def test_what_is_no_email_of_lambdas_stays(stage: Stage) -> None:
 def test_what_is_put_back_has_a_new_budget_of_hops(stage: Stage) -> None:
     step = {"kind": "step", "restock_id": "r", "sku": "A", "line": "A#1", "tries": 5771, "hops": 9000}
     email = {"shopper": "s", "sku": "A", "hops": 654, "deferrals": 2}
-    stage.queues.put("WavesDeadLetters", json.dumps(step))
-    stage.queues.put("ConfirmationsDeadLetters", json.dumps(email))
+    stage.queues.put("WavesDeadLetterQueue", json.dumps(step))
+    stage.queues.put("ConfirmationsDeadLetterQueue", json.dumps(email))
     assert next(stage.dead.look("waves", most=1)).facts["hops"] == 9000
     stage.queues.hidden.clear()
     stage.dead.redrive("waves")

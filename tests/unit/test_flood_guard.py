@@ -21,14 +21,14 @@ def test_the_whole_api_is_throttled() -> None:
 
 def test_there_is_no_firewall_unless_it_is_asked_for() -> None:
     assert template()["Parameters"]["ApiRequestsPerSourceMax"]["Default"] == OPTION_OFF
-    assert resource("FloodGuard")["Condition"] == "HasFloodGuard"
+    assert resource("FloodGuardWebAcl")["Condition"] == "HasFloodGuard"
     config = resource("Distribution")["Properties"]["DistributionConfig"]
-    guarded = {"Fn::GetAtt": "FloodGuard.Arn"}
+    guarded = {"Fn::GetAtt": "FloodGuardWebAcl.Arn"}
     assert config["WebACLId"] == {"Fn::If": ["HasFloodGuard", guarded, {"Ref": "AWS::NoValue"}]}
 
 
 def test_the_firewall_counts_by_source_and_for_the_api_alone() -> None:
-    (rule,) = resource("FloodGuard")["Properties"]["Rules"]
+    (rule,) = resource("FloodGuardWebAcl")["Properties"]["Rules"]
     rate = rule["Statement"]["RateBasedStatement"]
     assert rate["AggregateKeyType"] == "IP"
     assert rate["Limit"] == {"Ref": "ApiRequestsPerSourceMax"}
@@ -38,6 +38,6 @@ def test_the_firewall_counts_by_source_and_for_the_api_alone() -> None:
 
 def test_a_request_too_many_is_answered_429_and_never_by_a_puzzle() -> None:
     # To a form WAF answers a puzzle with 405 and a challenge with 202, which a script takes for accepted.
-    (rule,) = resource("FloodGuard")["Properties"]["Rules"]
+    (rule,) = resource("FloodGuardWebAcl")["Properties"]["Rules"]
     assert rule["Action"] == {"Block": {"CustomResponse": {"ResponseCode": 429}}}
     assert "FloodAction" not in template()["Parameters"]

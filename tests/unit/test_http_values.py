@@ -18,7 +18,7 @@ from chalicelib.domain.entry import OptIn, Signup
 from chalicelib.domain.ids import Sku
 from chalicelib.domain.signup import Accepted, Honeypot, Rejected, SignupForm, Stale
 from chalicelib.domain.stock import UNITS_MAX, Availability, AvailabilityEvent, EventResult, Outcome, Stock
-from chalicelib.domain.tokens import DAY_MS, PERIOD_DAYS, VALID_DAYS, FormStamps, LinkRefused, Offer
+from chalicelib.domain.tokens import DAY_MS, PERIOD_DAYS, VALID_DAYS, FormTokens, LinkRefused, Offer
 from chalicelib.http import responses
 from chalicelib.http.link_forms import (
     TOKEN_CHARS_MAX,
@@ -515,7 +515,7 @@ def test_a_signature_is_the_hmac_of_its_second_and_the_body() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stamp", "now_s", "others", "good"),
+    ("signed_at", "now_s", "others", "good"),
     [
         ("1000", 1000 - 300, 0, True),
         ("1000", 1000 + 300, SIGNATURES_MAX - 1, True),
@@ -530,9 +530,9 @@ def test_a_signature_is_the_hmac_of_its_second_and_the_body() -> None:
     ],
 )
 def test_a_signature_is_good_for_five_minutes_and_beside_seven_others(
-    stamp: str, now_s: int, others: int, good: bool
+    signed_at: str, now_s: int, others: int, good: bool
 ) -> None:
-    parts = [f"t={stamp}", *["v1=00"] * others, f"v1={sign('old', 1000, b'body').upper()}"]
+    parts = [f"t={signed_at}", *["v1=00"] * others, f"v1={sign('old', 1000, b'body').upper()}"]
     signature = " , ".join(parts)
     if good:
         assert KEYS.signed_at_s(signature, b"body", now_s=now_s) == 1000
@@ -846,9 +846,9 @@ def test_answers_of_the_framework_are_problems_and_others_stay_as_they_are() -> 
 
 # ---- the waitlist's form ----
 
-STAMPS = FormStamps.of(b"identity", at_ms=NOW_MS)
+FORM_TOKENS = FormTokens.of(b"identity", at_ms=NOW_MS)
 OFFERED = Offer.of([str(number) for number in range(6)])
-STAMP = STAMPS.stamp(OFFERED)
+FORM_TOKEN = FORM_TOKENS.sign(OFFERED)
 ADA = Address.parse("ada@example.com")
 
 
@@ -867,16 +867,16 @@ class NoEntries(EntriesTable):
 
 
 def read(terms: Offer = OFFERED, **fields: Any) -> SignupForm:
-    stamped = {"email": "ada@example.com", "sku": ["1"], "stamp": STAMPS.stamp(terms), **fields}
-    given = {name: value for name, value in stamped.items() if value is not None}
-    parsed = parse_signup(form(given), STAMPS)
+    complete = {"email": "ada@example.com", "sku": ["1"], "form_token": FORM_TOKENS.sign(terms), **fields}
+    given = {name: value for name, value in complete.items() if value is not None}
+    parsed = parse_signup(form(given), FORM_TOKENS)
     lists = {"l1": frozenset({"bad.example"})}
     signups = Signups(
         NoEntries(),
         b"identity",
         lambda: 5,
         refused_domains=lists.__getitem__,
-        renew_stamp=lambda offer: STAMPS.stamp(OFFERED),
+        renew_form_token=lambda offer: FORM_TOKENS.sign(OFFERED),
     )
     decision = signups.decide(parsed)
     if isinstance(decision, Stale | Rejected):
@@ -888,14 +888,14 @@ def read(terms: Offer = OFFERED, **fields: Any) -> SignupForm:
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({}, SignupForm(ADA, skus("1"), "/", STAMP, OFFERED)),
+        ({}, SignupForm(ADA, skus("1"), "/", FORM_TOKEN, OFFERED)),
         (
             {"sku": list("11234"), "page": "/" + "a" * (PAGE_CHARS_MAX - 1), "undo": "1", "knot": "x"},
             SignupForm(
                 ADA,
                 skus("1234"),
                 "/" + "a" * (PAGE_CHARS_MAX - 1),
-                STAMP,
+                FORM_TOKEN,
                 OFFERED,
                 honeypot=True,
                 wants_undo=True,
@@ -903,7 +903,7 @@ def read(terms: Offer = OFFERED, **fields: Any) -> SignupForm:
         ),
         (
             {"email": "  ada@example.com ", "page": "/", "undo": "", "knot": "", "website": "x"},
-            SignupForm(ADA, skus("1"), "/", STAMP, OFFERED),
+            SignupForm(ADA, skus("1"), "/", FORM_TOKEN, OFFERED),
         ),
     ],
 )
@@ -923,7 +923,7 @@ def test_a_signup_says_what_was_agreed_to_and_is_sent_again_for_another_address(
         ("sku", "1"),
         ("sku", "2"),
         ("page", "/p"),
-        ("stamp", single.stamp),
+        ("form_token", single.form_token),
     )
 
 
@@ -936,10 +936,10 @@ ONE_ONLY = "Give one, not several."
     ("fields", "errors", "back_path"),
     [
         (
-            {"email": None, "sku": None, "stamp": None},
+            {"email": None, "sku": None, "form_token": None},
             [
                 NO_EMAIL,
-                error("stamp", "Send this form from the product's page of this shop."),
+                error("form_token", "Send this form from the product's page of this shop."),
                 error("sku", "Choose what you are waiting for."),
             ],
             "/",
@@ -995,12 +995,12 @@ def test_a_signup_that_is_not_complete_names_each_field(
 
 
 def test_a_form_of_an_old_page_comes_back_with_a_token_on_the_terms_of_now() -> None:
-    old = FormStamps.of(b"identity", at_ms=NOW_MS - (VALID_DAYS + PERIOD_DAYS + 1) * DAY_MS).stamp(OFFERED)
-    assert told(lambda: read(stamp=old, page="/p")) == bad(
+    old = FormTokens.of(b"identity", at_ms=NOW_MS - (VALID_DAYS + PERIOD_DAYS + 1) * DAY_MS).sign(OFFERED)
+    assert told(lambda: read(form_token=old, page="/p")) == bad(
         "The form is from an old page.",
-        error("stamp", "This page had been open for very long. Nothing is lost: send it once more."),
+        error("form_token", "This page had been open for very long. Nothing is lost: send it once more."),
         back_path="/p",
-        again=(("email", "ada@example.com"), ("sku", "1"), ("page", "/p"), ("stamp", STAMP)),
+        again=(("email", "ada@example.com"), ("sku", "1"), ("page", "/p"), ("form_token", FORM_TOKEN)),
     )
 
 
@@ -1027,7 +1027,7 @@ def test_the_form_that_undoes_a_signup_is_read_whole_or_says_what_is_missing() -
 
 
 def test_each_page_that_answers_a_signup_is_given_what_it_says() -> None:
-    signup = SignupForm(ADA, skus("123"), "/p", "stamp", OFFERED)
+    signup = SignupForm(ADA, skus("123"), "/p", "form_token", OFFERED)
     labels = SimpleNamespace(title="Jacke", variant={"1": SimpleNamespace(label="M")}.__getitem__)
     plain = SimpleNamespace(title="Schal", variant=lambda sku: SimpleNamespace(label=""))
     products: Any = {"1": labels, "2": plain}
@@ -1045,7 +1045,7 @@ def test_each_page_that_answers_a_signup_is_given_what_it_says() -> None:
             {
                 "typed": "ada@example.com",
                 "meant": "ada@gmail.com",
-                "fields": (("email", "ada@gmail.com"), *fields, ("page", "/p"), ("stamp", "stamp")),
+                "fields": (("email", "ada@gmail.com"), *fields, ("page", "/p"), ("form_token", "form_token")),
                 "thanks_path": "/de/thanks",
             },
         ),

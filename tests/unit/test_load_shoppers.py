@@ -142,10 +142,10 @@ def test_a_page_is_read_as_a_browser_reads_it() -> None:
         <form id="buy" action="/checkout"><input type="radio" name="sku" value="HAT-L"></form>
         <form action="/api/waitlist" method="post">
         <input type="checkbox" name="sku" value="HAT-S"><input type="checkbox" name="sku" value="HAT-M">
-        <input type="hidden" name="stamp" value="20700.HAT-S.HAT-M.x"></form>
+        <input type="hidden" name="form_token" value="20700.HAT-S.HAT-M.x"></form>
     """)
     assert page.stylesheets == ("/assets/shop.css",)
-    assert page.stamp == "20700.HAT-S.HAT-M.x"
+    assert page.form_token == "20700.HAT-S.HAT-M.x"
     assert page.scripts == ("/assets/shop.js",)
     assert page.pictures == ("/p/hat-900.avif",)
     assert page.links == ("/shop/hats",)

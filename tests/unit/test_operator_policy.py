@@ -209,14 +209,17 @@ OWN: list[tuple[str, str]] = [
         "dynamodb:GetRecords",
         "arn:aws:dynamodb:us-east-1:123456789012:table/{stack}-EntriesTable-1X/stream/2026",
     ),
-    ("sqs:ReceiveMessage", "arn:aws:sqs:us-east-1:123456789012:{stack}-WavesDeadLetters-1X"),
+    ("sqs:ReceiveMessage", "arn:aws:sqs:us-east-1:123456789012:{stack}-WavesDeadLetterQueue-1X"),
     ("sns:Unsubscribe", "arn:aws:sns:us-east-1:123456789012:{stack}-Alarms-1X:5be8"),
     ("s3:PutBucketPolicy", "arn:aws:s3:::{stack}-pagesbucket-1x"),
     ("s3:PutObject", "arn:aws:s3:::{stack}-pagesbucket-1x/products/scarf"),
     ("lambda:UpdateFunctionCode", "arn:aws:lambda:us-east-1:123456789012:function:{stack}-APIHandler-1X"),
     ("iam:PutRolePolicy", "arn:aws:iam::123456789012:role/{stack}-SendWaveRole-1X"),
-    ("logs:PutRetentionPolicy", "arn:aws:logs:us-east-1:123456789012:log-group:{stack}-AutopilotLogs-1X:*"),
-    ("events:PutTargets", "arn:aws:events:us-east-1:123456789012:rule/{stack}-AutopilotTendEvent-1X"),
+    (
+        "logs:PutRetentionPolicy",
+        "arn:aws:logs:us-east-1:123456789012:log-group:{stack}-AutopilotLogGroup-1X:*",
+    ),
+    ("events:PutTargets", "arn:aws:events:us-east-1:123456789012:rule/{stack}-AutopilotAutopilotEvent-1X"),
     (
         "cloudwatch:PutMetricAlarm",
         "arn:aws:cloudwatch:us-east-1:123456789012:alarm:{stack}-ApiErrorsAlarm-1X",
@@ -258,7 +261,7 @@ def test_names_that_cloudformation_shortens_are_covered() -> None:
             "arn:aws:cloudformation:us-east-1:aws:transform/Serverless-2016-10-31",
         ),
         ("ses:CreateEmailIdentity", "arn:aws:ses:us-east-1:123456789012:identity/shop.example"),
-        ("wafv2:CreateWebACL", "arn:aws:wafv2:us-east-1:123456789012:global/webacl/FloodGuard-1X/a1"),
+        ("wafv2:CreateWebACL", "arn:aws:wafv2:us-east-1:123456789012:global/webacl/FloodGuardWebAcl-1X/a1"),
     ],
 )
 def test_what_cannot_be_named_by_the_stage_is_granted_in_its_account(action: str, resource: str) -> None:

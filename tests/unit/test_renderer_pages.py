@@ -15,7 +15,7 @@ from jinja2 import UndefinedError
 from chalicelib.domain.entry import OptIn
 from chalicelib.domain.product import Picture, PictureSource, Product, Variant
 from chalicelib.domain.stock import Availability, Stock
-from chalicelib.domain.tokens import FormStamps, Offer
+from chalicelib.domain.tokens import FormTokens, Offer
 from chalicelib.storefront.localization import MoneyFormat
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.theme import Edition, Link, Listing, Shop, Theme
@@ -195,7 +195,7 @@ def test_the_waitlist_form_needs_no_script_and_has_what_the_api_reads() -> None:
     form = next(item for item in page.all("form") if item.get("id") == "waitlist")
     fields = {item["name"]: item for item in page.all("input")}
     assert (form["action"], form["method"]) == ("/api/waitlist", "post")
-    assert set(fields) == {"sku", "page", "stamp", "knot", "email"}
+    assert set(fields) == {"sku", "page", "form_token", "knot", "email"}
     assert fields["page"]["value"] == "/products/scarf"
     honeypot = fields["knot"]
     assert (honeypot["autocomplete"], honeypot["tabindex"]) == ("off", "-1")
@@ -210,23 +210,23 @@ def test_the_waitlist_form_needs_no_script_and_has_what_the_api_reads() -> None:
 
 
 def test_the_waitlist_form_has_a_token_for_the_variants_it_offers() -> None:
-    stamps = FormStamps.of(b"identity", at_ms=0)
+    form_tokens = FormTokens.of(b"identity", at_ms=0)
     held = stock(FJ_S=Availability.IN_STOCK, FJ_M=Availability.OUT_OF_STOCK)
-    page = Page(Renderer(theme()).product(JACKET, held, stamps))
+    page = Page(Renderer(theme()).product(JACKET, held, form_tokens))
     fields = {item["name"]: item.get("value", "") for item in page.all("input")}
-    assert stamps.read(fields["stamp"]) == Offer(("FJ-M", "FJ-L"))
-    assert fields["stamp"].count(".") == 4
+    assert form_tokens.read(fields["form_token"]) == Offer(("FJ-M", "FJ-L"))
+    assert fields["form_token"].count(".") == 4
 
 
 def test_a_page_says_whether_an_email_has_to_be_answered() -> None:
     single = theme(replace(SHOP, opt_in=OptIn.SINGLE))
-    stamps = FormStamps.of(b"identity", at_ms=0)
-    asks, takes = (Renderer(item).product(ONE_SCARF, {}, stamps) for item in (theme(), single))
+    form_tokens = FormTokens.of(b"identity", at_ms=0)
+    asks, takes = (Renderer(item).product(ONE_SCARF, {}, form_tokens) for item in (theme(), single))
     assert "You get a link first" in asks
     assert "on the list at once" in takes
     assert "link first" not in takes
-    (stamp,) = (item["value"] for item in Page(takes).all("input") if item["name"] == "stamp")
-    assert stamps.read(stamp).opt_in is OptIn.SINGLE
+    (form_token,) = (item["value"] for item in Page(takes).all("input") if item["name"] == "form_token")
+    assert form_tokens.read(form_token).opt_in is OptIn.SINGLE
     assert "Now check your inbox" in Renderer(theme()).page("waitlist-thanks.html")
     assert "Nothing more to do" in Renderer(Theme.from_json(single.to_json())).page("waitlist-thanks.html")
 

@@ -57,11 +57,11 @@ def test_a_stream_that_falls_behind_rings_and_gives_up_to_a_queue_before_records
     assert mapping["MaximumRetryAttempts"] == 8
     assert mapping["DestinationConfig"]["OnFailure"] == {
         "Type": "SQS",
-        "Destination": "StreamDeadLetters.Arn",
+        "Destination": "StreamDeadLetterQueue.Arn",
     }
     rings = RESOURCES[alarm]["Properties"]
     assert rings["Dimensions"] == [{"Name": "FunctionName", "Value": function}]
-    assert (rings["MetricName"], rings["AlarmActions"]) == ("IteratorAge", ["Alarms"])
+    assert (rings["MetricName"], rings["AlarmActions"]) == ("IteratorAge", ["AlarmsTopic"])
     rings_after_s = rings["Threshold"] / 1000 + rings["Period"] * rings["EvaluationPeriods"]
     # Hours lie between the alarm, giving up, and the end of the stream.
     assert rings_after_s <= 3600

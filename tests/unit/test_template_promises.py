@@ -93,7 +93,7 @@ def streams_try_eight_times_within_twelve_hours_then_hand_over(resources: Resour
         assert mapping["MaximumRetryAttempts"] == 8
         assert mapping["MaximumRecordAgeInSeconds"] == HOURS_12_S
         assert mapping["BisectBatchOnFunctionError"] is True
-        dead_letters = {"Fn::GetAtt": ["StreamDeadLetters", "Arn"]}
+        dead_letters = {"Fn::GetAtt": ["StreamDeadLetterQueue", "Arn"]}
         assert mapping["DestinationConfig"] == {"OnFailure": {"Destination": dead_letters}}
 
 
@@ -139,14 +139,14 @@ def a_message_is_tried_five_times_then_kept_two_weeks_for_a_person(resources: Re
     redrives = {name: item["RedrivePolicy"] for name, item in queues.items() if "RedrivePolicy" in item}
     assert redrives == {
         f"{name}Queue": {
-            "deadLetterTargetArn": {"Fn::GetAtt": [f"{name}DeadLetters", "Arn"]},
+            "deadLetterTargetArn": {"Fn::GetAtt": [f"{name}DeadLetterQueue", "Arn"]},
             "maxReceiveCount": 5,
         }
         for name in ("Confirmations", "Waves", "Feedback")
     }
     for name, queue in queues.items():
         assert queue["SqsManagedSseEnabled"] is True
-        if name.endswith("DeadLetters"):
+        if name.endswith("DeadLetterQueue"):
             assert queue["MessageRetentionPeriod"] == DAYS_14_S
 
 
@@ -212,7 +212,9 @@ def suppressions_are_written_by_who_hears_asks_or_confirms_and_ses_holds_back_co
         "OnEntryWritten": ["dynamodb:GetItem", "dynamodb:PutItem"],
     }
     # SES would drop the one email that asks a bounced shopper again, in silence.
-    assert resources["Emails"]["Properties"]["SuppressionOptions"] == {"SuppressedReasons": ["COMPLAINT"]}
+    assert resources["EmailConfigurationSet"]["Properties"]["SuppressionOptions"] == {
+        "SuppressedReasons": ["COMPLAINT"]
+    }
 
 
 @promise
@@ -240,10 +242,10 @@ def pages_are_read_by_this_distribution_alone(resources: Resources) -> None:
     assert statement["Action"] == "s3:GetObject"
     distribution = "arn:${AWS::Partition}:cloudfront::${AWS::AccountId}:distribution/${Distribution}"
     assert statement["Condition"] == {"StringEquals": {"AWS:SourceArn": {"Fn::Sub": distribution}}}
-    access = resources["PagesAccess"]["Properties"]["OriginAccessControlConfig"]
+    access = resources["PagesOriginAccessControl"]["Properties"]["OriginAccessControlConfig"]
     assert (access["SigningBehavior"], access["SigningProtocol"]) == ("always", "sigv4")
     (pages,) = [origin for origin in origins(resources) if origin["Id"] == "pages"]
-    assert pages["OriginAccessControlId"] == {"Ref": "PagesAccess"}
+    assert pages["OriginAccessControlId"] == {"Ref": "PagesOriginAccessControl"}
     for bucket in of_type(resources, "AWS::S3::Bucket").values():
         assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
         assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
@@ -257,7 +259,7 @@ def origins(resources: Resources) -> Any:
 
 @promise
 def pages_cannot_be_framed_and_bear_the_security_headers(resources: Resources) -> None:
-    headers = resources["SecurityHeaders"]["Properties"]["ResponseHeadersPolicyConfig"][
+    headers = resources["SecurityHeadersPolicy"]["Properties"]["ResponseHeadersPolicyConfig"][
         "SecurityHeadersConfig"
     ]
     assert headers["ContentSecurityPolicy"] == {"ContentSecurityPolicy": SECURITY_POLICY, "Override": True}
@@ -269,12 +271,12 @@ def pages_cannot_be_framed_and_bear_the_security_headers(resources: Resources) -
     }
     config = resources["Distribution"]["Properties"]["DistributionConfig"]
     for behavior in (config["DefaultCacheBehavior"], *config["CacheBehaviors"]):
-        assert behavior["ResponseHeadersPolicyId"] == {"Ref": "SecurityHeaders"}
+        assert behavior["ResponseHeadersPolicyId"] == {"Ref": "SecurityHeadersPolicy"}
 
 
 @promise
 def subdomains_are_bound_to_https_only_when_asked(resources: Resources) -> None:
-    headers = resources["SecurityHeaders"]["Properties"]["ResponseHeadersPolicyConfig"][
+    headers = resources["SecurityHeadersPolicy"]["Properties"]["ResponseHeadersPolicyConfig"][
         "SecurityHeadersConfig"
     ]
     transport = headers["StrictTransportSecurity"]
@@ -336,15 +338,15 @@ def the_api_is_open_to_the_distribution_alone(resources: Resources) -> None:
     assert generated["PasswordLength"] == 64
     (api,) = [origin for origin in origins(resources) if origin["Id"] == "api"]
     assert api["OriginCustomHeaders"] == [{"HeaderName": "x-api-key", "HeaderValue": secret}]
-    assert resources["OriginKey"]["Properties"] == {"Enabled": True, "Value": secret}
-    assert resources["OriginKeyOfPlan"]["Properties"] == {
-        "KeyId": {"Ref": "OriginKey"},
+    assert resources["OriginApiKey"]["Properties"] == {"Enabled": True, "Value": secret}
+    assert resources["OriginUsagePlanKey"]["Properties"] == {
+        "KeyId": {"Ref": "OriginApiKey"},
         "KeyType": "API_KEY",
-        "UsagePlanId": {"Ref": "OriginKeyPlan"},
+        "UsagePlanId": {"Ref": "OriginUsagePlan"},
     }
     (stage,) = of_type(resources, "AWS::ApiGateway::Stage")
     stages = [{"ApiId": {"Ref": "RestAPI"}, "Stage": {"Ref": stage}}]
-    assert resources["OriginKeyPlan"]["Properties"] == {"ApiStages": stages}
+    assert resources["OriginUsagePlan"]["Properties"] == {"ApiStages": stages}
     answers = body["x-amazon-apigateway-gateway-responses"]
     assert answers["INVALID_API_KEY"]["statusCode"] == "404"
 
@@ -381,20 +383,20 @@ def no_secret_reaches_an_environment(resources: Resources) -> None:
 
 @promise
 def each_dead_letter_queue_alarms_at_its_first_message(resources: Resources) -> None:
-    queues = {name for name in of_type(resources, "AWS::SQS::Queue") if name.endswith("DeadLetters")}
+    queues = {name for name in of_type(resources, "AWS::SQS::Queue") if name.endswith("DeadLetterQueue")}
     assert len(queues) == 4
     for queue in queues:
-        alarm = resources[f"{queue}Alarm"]["Properties"]
+        alarm = resources[queue.replace("DeadLetterQueue", "DeadLettersAlarm")]["Properties"]
         assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": [queue, "QueueName"]}}]
         assert (alarm["MetricName"], alarm["Statistic"]) == ("ApproximateNumberOfMessagesVisible", "Maximum")
         assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (0, "GreaterThanThreshold")
-        assert alarm["AlarmActions"] == [{"Ref": "Alarms"}]
+        assert alarm["AlarmActions"] == [{"Ref": "AlarmsTopic"}]
 
 
 @promise
 def logs_are_kept_as_long_as_asked_and_no_longer(resources: Resources) -> None:
     logs = of_type(resources, "AWS::Logs::LogGroup")
-    assert set(logs) == {f"{function}Logs" for function in FUNCTIONS}
+    assert set(logs) == {f"{function}LogGroup" for function in FUNCTIONS}
     assert all(log == {"RetentionInDays": {"Ref": "LogRetentionDays"}} for log in logs.values())
 
 
@@ -402,7 +404,7 @@ def logs_are_kept_as_long_as_asked_and_no_longer(resources: Resources) -> None:
 def only_the_topic_may_say_what_became_of_an_email(resources: Resources) -> None:
     (statement,) = resources["FeedbackQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert statement["Principal"] == {"Service": "sns.amazonaws.com"}
-    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Ref": "Feedback"}}}
+    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Ref": "FeedbackTopic"}}}
 
 
 @pytest.mark.parametrize("check", PROMISES, ids=lambda check: check.__name__)
@@ -418,7 +420,7 @@ def at(*path: Any) -> tuple[Any, ...]:
 STREAM = "OnEntryWrittenOnEntryWrittenDynamodbEventSource"
 PRODUCTS = "OnProductChangedOnProductChangedDynamodbEventSource"
 WAVES = "SendWaveSendWaveSqsEventSource"
-HEADERS = at("SecurityHeaders", "Properties", "ResponseHeadersPolicyConfig", "SecurityHeadersConfig")
+HEADERS = at("SecurityHeadersPolicy", "Properties", "ResponseHeadersPolicyConfig", "SecurityHeadersConfig")
 RULES = at("PagesBucketPolicy", "Properties", "PolicyDocument", "Statement", 0)
 CONFIG = at("Distribution", "Properties", "DistributionConfig")
 FIRST_METHOD = at("RestAPI", "Properties", "Body", "paths", "/waitlist", "post")
@@ -465,7 +467,7 @@ BROKEN += [
     ),
     (
         a_message_is_tried_five_times_then_kept_two_weeks_for_a_person,
-        at("StreamDeadLetters", "Properties", "MessageRetentionPeriod"),
+        at("StreamDeadLetterQueue", "Properties", "MessageRetentionPeriod"),
         345600,
     ),
     (a_backlog_starts_no_more_workers_than_can_send, at(WAVES, "Properties", "ScalingConfig"), GONE),
@@ -533,7 +535,7 @@ BROKEN += [
     ),
     (
         suppressions_are_written_by_who_hears_asks_or_confirms_and_ses_holds_back_complaints,
-        at("Emails", "Properties", "SuppressionOptions", "SuppressedReasons"),
+        at("EmailConfigurationSet", "Properties", "SuppressionOptions", "SuppressedReasons"),
         ["BOUNCE", "COMPLAINT"],
     ),
     (
@@ -568,7 +570,7 @@ BROKEN += [
     ),
     (the_api_is_open_to_the_distribution_alone, at(*FIRST_METHOD, "security"), []),
     (the_api_is_open_to_the_distribution_alone, at(*CONFIG, "Origins", 1, "OriginCustomHeaders"), []),
-    (the_api_is_open_to_the_distribution_alone, at("OriginKey", "Properties", "Value"), "known to all"),
+    (the_api_is_open_to_the_distribution_alone, at("OriginApiKey", "Properties", "Value"), "known to all"),
     (
         no_secret_reaches_an_environment,
         at("APIHandler", "Properties", "Environment", "Variables", "KEY"),
@@ -612,7 +614,7 @@ BROKEN += [
     ),
     (
         logs_are_kept_as_long_as_asked_and_no_longer,
-        at("AutopilotLogs", "Properties", "RetentionInDays"),
+        at("AutopilotLogGroup", "Properties", "RetentionInDays"),
         GONE,
     ),
     (

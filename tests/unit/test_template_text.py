@@ -199,9 +199,13 @@ def test_no_name_is_taken_by_two_stages_or_regions() -> None:
     [
         ("Dashboard", ("DashboardName",), {"Ref": "AWS::StackName"}),
         ("Dashboard", ("DashboardName",), {"Fn::Sub": "spillway-${AWS::Region}"}),
-        ("PagesAccess", ("OriginAccessControlConfig", "Name"), {"Fn::Sub": "${AWS::StackName}-pages"}),
+        (
+            "PagesOriginAccessControl",
+            ("OriginAccessControlConfig", "Name"),
+            {"Fn::Sub": "${AWS::StackName}-pages"},
+        ),
         ("RestAPI", ("Name",), "spillway"),
-        ("Alarms", ("TopicName",), "alarms"),
+        ("AlarmsTopic", ("TopicName",), "alarms"),
         ("PagesBucket", ("BucketName",), {"Fn::Sub": "${AWS::StackName}-pages"}),
     ],
 )

@@ -42,7 +42,7 @@
   });
 
   // A firewall may answer instead of the API, with any status and a page of its own. Ours is JSON.
-  // A page that was kept for months is refused; the stamp it needs comes with the refusal.
+  // A page that was kept for months is refused; the token it needs comes with the refusal.
   const post = async (path, body) => {
     const headers = { Accept: "application/json" };
     const answer = await fetch(path, { method: "POST", headers, body });
@@ -55,9 +55,9 @@
     body.delete("knot");
     body.set("undo", "1");
     const { answer, told } = await post(form.action, body);
-    const fresh = told.again?.find(({ field }) => field === "stamp");
-    if (!fresh || form.elements.stamp.value === fresh.value) return { answer, told };
-    form.elements.stamp.value = fresh.value;
+    const fresh = told.again?.find(({ field }) => field === "form_token");
+    if (!fresh || form.elements.form_token.value === fresh.value) return { answer, told };
+    form.elements.form_token.value = fresh.value;
     return send();
   };
 
