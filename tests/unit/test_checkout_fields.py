@@ -1,4 +1,4 @@
-"""What product files and exports say of the checkout, and what the build misses in them."""
+"""Ids and addresses of the checkout, in product files, in the sheet and in exports."""
 
 from pathlib import Path
 
