@@ -13,7 +13,7 @@ HEAD = """\
 # Command line
 
 `spillway --help` shows the commands in these groups, and `spillway COMMAND --help` shows what this page says.
-Run a command inside the shop's folder.
+Run a command inside the shop's folder, or name the folder: `spillway -C my-shop build`.
 
 `--stage NAME` selects a deployed shop. Without it a command works on `local`, the demo on this machine.
 `deploy`, `autopilot` and `destroy` require it, `package` packages for `production`, and `preflight` uses the
