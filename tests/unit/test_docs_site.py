@@ -11,8 +11,9 @@ import yaml
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+from PIL import Image
 
-from docsite import fields, hooks
+from docsite import fields, hooks, screenshots
 from docsite.reference import reference_pages
 from tests.support.aws import ROOT
 from tests.support.documents import DOCS
@@ -146,3 +147,20 @@ def test_links_to_the_top_of_the_checkout_stay_in_the_site(page: str, text: str,
     config = MkDocsConfig()
     file = File(page, "docs", "build/docs", use_directory_urls=False)
     assert hooks.on_page_markdown(text, Page(None, file, config), config, Files([file])) == expected
+
+
+def test_every_picture_of_the_docs_is_shown_and_they_are_light() -> None:
+    files = list((ROOT / "docs" / "images").iterdir())
+    shown = {Path(path).name for page in PAGES for path, _ in links(page) if "images/" in path}
+    assert {file.name for file in files} == shown
+    assert sum(file.stat().st_size for file in files) <= screenshots.TOTAL_BYTES_MAX
+
+
+def test_pictures_of_an_earlier_run_do_not_stay(tmp_path: Path) -> None:
+    phone = Image.new("RGB", (39, 78), "red")
+    (tmp_path / "old.webp").write_bytes(b"")
+    sheet = screenshots.side_by_side([phone, phone])
+    assert sheet.size == (2 * 39 + 3 * 40, 78 + 2 * 40)
+    assert sheet.getpixel((40 + 19, 40 + 39)) == (255, 0, 0)
+    assert screenshots.write({"new": phone}, tmp_path) == (tmp_path / "new.webp").stat().st_size
+    assert [file.name for file in tmp_path.iterdir()] == ["new.webp"]
