@@ -28,7 +28,7 @@ LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)")
 FENCED = re.compile(r"```.*?```|`[^`\n]*`|^ {4,}.*$", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 # Pages that other work adds.
-COMING = {"themes.md", "checkout.md"}
+COMING = {"themes.md"}
 FOREIGN = ("https://", "http://", "mailto:")
 
 
