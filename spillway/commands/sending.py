@@ -3,21 +3,20 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from chalicelib.domain.address import Address, AddressRefused
 from chalicelib.domain.email import Delivery, SendRefused
-from chalicelib.mail.smtp import message_of
 from chalicelib.settings import clock_ms
 from spillway.commands.options import Choice, json_option, stage_option
 from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.dead_letters import DeadLetter, DeadLetters, Redriven
-from spillway.merchant.email_previews import Sample, samples
+from spillway.merchant.email_previews import SAMPLE_MAILBOX, Sample, samples, with_pictures
 from spillway.operate.state import QUEUES
 from spillway.project import Project
+from spillway.sitegen.release import Release
 from spillway.sitegen.site import build
 from spillway.stage import Stage, stage_named
 from spillway.terminal import pluralize
@@ -183,7 +182,6 @@ def _value_words(value: object) -> str:
     return "; ".join(value) if isinstance(value, list) else str(value)
 
 
-SAMPLE_MAILBOX = "shopper@example.com"
 # Gmail clips longer emails, and the unsubscribe link with them.
 EMAIL_BYTES_MAX = 100_000
 
@@ -201,7 +199,8 @@ def emails_command() -> None:
 def preview_command(project: Project, sku: str | None, *, open_: bool, as_json: bool) -> None:
     """Write a sample of every email to build/emails/.
 
-    Each is written as HTML, as text, and as .eml for a mail program.
+    Each is written as HTML with its pictures, as text, and as .eml for a mail program. `spillway serve
+    --emails` shows them while you edit.
 
     \b
     Example:
@@ -211,7 +210,7 @@ def preview_command(project: Project, sku: str | None, *, open_: bool, as_json: 
     folder.mkdir(parents=True, exist_ok=True)
     release = build(project)
     written = [
-        _write(folder, sample)
+        _write(folder, sample, release)
         for sample in samples(release, sku=sku, mailbox=SAMPLE_MAILBOX, at_ms=clock_ms())
     ]
     if as_json:
@@ -263,15 +262,13 @@ def send_test_command(
         click.echo(f"{email['email']} sent to {mailbox}")
 
 
-def _write(folder: Path, sample: Sample) -> dict[str, object]:
+def _write(folder: Path, sample: Sample, release: Release) -> dict[str, object]:
     email = sample.outgoing.email
-    message = message_of(
-        sample.sender, sample.outgoing, message_id=f"{sample.name}@sample.invalid", sent_at=datetime.now(UTC)
-    )
+    message = sample.message()
     if len(message) > EMAIL_BYTES_MAX:
         raise WorkFailed(f"email {sample.name}: {len(message):,} bytes, {EMAIL_BYTES_MAX:,} is the most")
     (folder / f"{sample.name}.txt").write_text(email.text, encoding="utf-8")
-    (folder / f"{sample.name}.html").write_text(email.html, encoding="utf-8")
+    (folder / f"{sample.name}.html").write_text(with_pictures(email.html, release), encoding="utf-8")
     (folder / f"{sample.name}.eml").write_bytes(message)
     shown = folder.parent.name + "/" + folder.name
     return {

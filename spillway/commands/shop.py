@@ -84,27 +84,35 @@ def _summary(release: "Release") -> str:
 @click.option(
     "--port", type=click.IntRange(1024, 65_535), default=8080, show_default=True, help="The port to serve at."
 )
+@click.option("--emails", "emails", is_flag=True, help="Show the emails: every one in every language.")
 @click.pass_obj
-def serve_command(project: Project, port: int) -> None:
+def serve_command(project: Project, port: int, *, emails: bool) -> None:
     """Serve the pages on this machine and reload them on change.
 
-    Errors are shown in place of the page. Forms do nothing: `spillway demo` has a waitlist.
+    Mistakes are shown in place of the page, with their lines. Forms do nothing: `spillway demo` has a
+    waitlist.
 
     \b
-    Example:
+    Examples:
       spillway serve --port 8080
+      spillway serve --emails
     """
     # Imported here: the other commands do not wait for a web server.
+    from chalicelib.settings import clock_ms
     from spillway.local_cloud import processes
     from spillway.local_cloud.servers import BrowserGuard, hosts_of, served
+    from spillway.merchant.email_pages import EMAILS_PATH, EmailPages
     from spillway.sitegen.preview import Preview
 
     url = f"http://{processes.HOST}:{port}"
     preview = Preview(project, base_url=url)
     with processes.claim_port(port, "the pages") as claimed:
         preview.rebuild_if_changed()
-        click.echo(preview.mistakes or f"{url}/  (Ctrl-C ends it)")
-        with served(BrowserGuard(hosts_of(port)).around(preview.app()), claimed):
+        if preview.error:
+            click.echo(preview.error.message)
+        click.echo(f"{url}{EMAILS_PATH if emails else '/'}  (Ctrl-C ends it)")
+        app = preview.app(*EmailPages(preview, clock_ms).routes())
+        with served(BrowserGuard(hosts_of(port)).around(app), claimed):
             try:
                 preview.watch(threading.Event())
             except KeyboardInterrupt:

@@ -90,8 +90,12 @@ def running_demo(project: Project, settings: DemoSettings, steps: Steps) -> Iter
     cloud_settings = settings.cloud(project)
     make_private(project.state)
     with ExitStack() as open_:
-        shop_socket = open_.enter_context(processes.claim_port(settings.port, "the shop"))
-        inbox_socket = open_.enter_context(processes.claim_port(settings.port + 1, "the inbox"))
+        shop_socket = open_.enter_context(
+            processes.claim_port(settings.port, "the shop", in_a_row=processes.DEMO_PORTS)
+        )
+        inbox_socket = open_.enter_context(
+            processes.claim_port(settings.port + 1, "the inbox", in_a_row=processes.DEMO_PORTS)
+        )
         if settings.fresh:
             erase(cloud_settings.home)
         with steps.step("Read the catalogue"):

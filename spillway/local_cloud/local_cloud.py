@@ -144,7 +144,7 @@ def local_cloud(settings: CloudSettings) -> Iterator[LocalCloud]:
     make_private(settings.home)
     with _only_one(settings.home):
         processes.stop_orphan(settings.home, within_s=STOP_WITHIN_S)
-        processes.require_free(settings.port, "the local cloud")
+        processes.require_free(settings.port, "the local cloud", in_a_row=processes.DEMO_PORTS)
         rewind(settings.state)
         _empty(settings.home / "tmp")
         process = _start(settings)

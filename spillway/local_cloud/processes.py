@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from spillway.errors import BadInput
@@ -83,10 +84,21 @@ def command_line(pid: int) -> tuple[str, ...]:
 
 HOST = "127.0.0.1"
 ANSWER_WITHIN_S = 0.5
+# The shop, the inbox and the local cloud.
+DEMO_PORTS = 3
+# The state of a socket that listens, in /proc/net/tcp.
+_LISTEN = "0A"
+# The words of a command line that name a program; later ones may hold secrets.
+_WORDS_SHOWN_MAX = 3
 
 
-def claim_port(port: int, purpose: str) -> socket.socket:
+def claim_port(port: int, purpose: str, *, in_a_row: int = 1) -> socket.socket:
     """Return a socket bound to `port` on this machine alone, not listening yet.
+
+    Args:
+        port: the port.
+        purpose: the use of it, for a person.
+        in_a_row: how many ports the command's --port stands for.
 
     Raises:
         BadInput: another program has the port, or it may not be used.
@@ -97,13 +109,13 @@ def claim_port(port: int, purpose: str) -> socket.socket:
         claimed.bind((HOST, port))
     except OSError as error:
         claimed.close()
-        raise _refused(port, purpose, error) from error
+        raise _refused(port, purpose, error, in_a_row) from error
     return claimed
 
 
-def require_free(port: int, purpose: str) -> None:
+def require_free(port: int, purpose: str, *, in_a_row: int = 1) -> None:
     """Check that `port` can be claimed now, and release it."""
-    claim_port(port, purpose).close()
+    claim_port(port, purpose, in_a_row=in_a_row).close()
 
 
 def port_answers(port: int) -> bool:
@@ -115,9 +127,38 @@ def port_answers(port: int) -> bool:
     return True
 
 
-def _refused(port: int, purpose: str, error: OSError) -> BadInput:
-    reason = "is taken by another program" if error.errno == errno.EADDRINUSE else f"cannot be used: {error}"
-    return BadInput(
-        f"port {port}, for {purpose}, {reason}",
-        hint="free it, or choose three others in a row with --port",
-    )
+def port_holder(port: int) -> str | None:
+    """Return the program that listens on `port` with its process id, None where /proc does not say."""
+    inodes = {f"socket:[{inode}]" for inode in _listening(port)}
+    for folder in Path("/proc").glob("[0-9]*") if inodes else ():
+        try:
+            held = any(str(link.readlink()) in inodes for link in (folder / "fd").iterdir())
+        except OSError:  # a process of somebody else, or one that has ended
+            continue
+        if held:
+            words = command_line(int(folder.name))[:_WORDS_SHOWN_MAX]
+            program = " ".join(Path(word).name if word.startswith("/") else word for word in words)
+            return f"process {folder.name} ({program or 'name unknown'})"
+    return None
+
+
+def _listening(port: int) -> Iterator[str]:
+    """Yield the inodes of sockets that listen on `port`; see proc_net_tcp in Linux's documentation."""
+    for table in ("tcp", "tcp6"):
+        try:
+            rows = Path(f"/proc/self/net/{table}").read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for row in rows:
+            fields = row.split()
+            if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
+                yield fields[9]
+
+
+def _refused(port: int, purpose: str, error: OSError, in_a_row: int) -> BadInput:
+    others = "another one" if in_a_row == 1 else f"{in_a_row} others in a row"
+    choice = f"choose {others} with --port"
+    if error.errno != errno.EADDRINUSE:
+        return BadInput(f"port {port}, for {purpose}, cannot be used: {error}", hint=choice)
+    holder = port_holder(port) or "another program"
+    return BadInput(f"port {port}, for {purpose}, is taken by {holder}", hint=f"stop it, or {choice}")

@@ -20,6 +20,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from spillway.errors import WorkFailed
 from spillway.local_cloud.processes import HOST
 
+# An email in a frame shows its pictures and its own styles, and opens links in a new tab. The page around it
+# needs its origin to measure it; an email runs no script that could use that origin.
+EMAIL_SANDBOX = "allow-same-origin allow-popups allow-popups-to-escape-sandbox"
+EMAIL_POLICY = (
+    "default-src 'none'; img-src http: https: data:; style-src 'unsafe-inline'; form-action 'none'; "
+    f"base-uri 'self'; frame-ancestors 'self'; sandbox {EMAIL_SANDBOX}"
+)
+
 READING = frozenset({"GET", "HEAD"})
 # Requests of no page at all: a program, a person who types an address or follows a bookmark.
 OWN_SITES = frozenset({"", "none"})

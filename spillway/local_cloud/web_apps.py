@@ -27,6 +27,7 @@ from starlette.routing import Route
 
 from spillway.local_cloud.inbox_emails import Email, Mailbox, emails_of_bulk, emails_of_send
 from spillway.local_cloud.record import DOOR_HEADER
+from spillway.local_cloud.servers import EMAIL_POLICY, EMAIL_SANDBOX
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
@@ -175,11 +176,6 @@ PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; frame-src 'self'; "
     "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-# An email may show its pictures and its own styles, and open its links in a new tab; nothing else.
-EMAIL_POLICY = (
-    "default-src 'none'; img-src http: https: data:; style-src 'unsafe-inline'; "
-    "sandbox allow-popups allow-popups-to-escape-sandbox"
-)
 
 
 def inbox(mailbox: Mailbox, ses: Relay, shop_url: str, now: Clock) -> Starlette:
@@ -196,6 +192,7 @@ def inbox(mailbox: Mailbox, ses: Relay, shop_url: str, now: Clock) -> Starlette:
             Route("/emails/{number:int}/body.html", pages.email_body),
             Route("/inbox.css", pages.style),
             Route("/inbox.js", pages.script),
+            Route("/fit.js", pages.fit),
             Route("/v2/email/outbound-emails", desk.send, methods=["POST"]),
             Route("/v2/email/outbound-bulk-emails", desk.send_bulk, methods=["POST"]),
             Route("/v2/email/{rest:path}", desk.other, methods=["GET", "POST", "PUT", "DELETE"]),
@@ -259,7 +256,7 @@ class _Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self.templates.globals["shop_url"] = shop_url
+        self.templates.globals.update(shop_url=shop_url, email_sandbox=EMAIL_SANDBOX)
 
     def list(self, _: Request) -> Response:
         emails = self.mailbox.emails()
@@ -294,6 +291,10 @@ class _Pages:
 
     def script(self, _: Request) -> Response:
         return Response(_asset("inbox.js"), media_type="text/javascript")
+
+    def fit(self, _: Request) -> Response:
+        script = files("spillway.sitegen").joinpath("preview_pages", "fit.js").read_text()
+        return Response(script, media_type="text/javascript")
 
     def _page(self, name: str, status: int = 200, **values: Any) -> Response:
         page = self.templates.get_template(name).render(**values)

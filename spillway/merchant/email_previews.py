@@ -1,13 +1,17 @@
 """Sample emails: each email of the shop, rendered with a real product."""
 
+import re
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from chalicelib.domain.email import OutgoingEmail
 from chalicelib.domain.entry import Entry, EntryState
 from chalicelib.domain.product import Product
 from chalicelib.domain.stock import Availability, Stock, StockedProduct
 from chalicelib.domain.tokens import Links
+from chalicelib.mail.smtp import message_of
 from chalicelib.services.email_composer import EmailComposer
 from chalicelib.storefront.renderer import Renderer
 from spillway.errors import BadInput
@@ -16,15 +20,29 @@ from spillway.sitegen.release import Release
 
 # Signs the links of samples: no stage accepts them, so a sample unsubscribes nobody.
 SAMPLE_KEY = "sample"
+SAMPLE_MAILBOX = "shopper@example.com"
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A sample email with its name ("available-preorder", "confirm-de")."""
+    """A sample email: `kind` is its name in English ("available-preorder"), `tail` its edition's ("-de")."""
 
-    name: str
+    kind: str
+    tail: str
+    locale: str
     sender: str
     outgoing: OutgoingEmail
+
+    @property
+    def name(self) -> str:
+        """The name of this sample: "available-preorder", "confirm-de"."""
+        return f"{self.kind}{self.tail}"
+
+    def message(self) -> bytes:
+        """Return the email as it travels (RFC 5322)."""
+        return message_of(
+            self.sender, self.outgoing, message_id=f"{self.name}@sample.invalid", sent_at=datetime.now(UTC)
+        )
 
 
 def samples(release: Release, *, sku: str | None, mailbox: str, at_ms: int) -> Iterator[Sample]:
@@ -40,15 +58,34 @@ def samples(release: Release, *, sku: str | None, mailbox: str, at_ms: int) -> I
     def stocked(availability: Availability) -> StockedProduct:
         return StockedProduct(product, {variant: Stock(availability, 5, at_ms, "sample")})
 
-    back, pre_order = stocked(Availability.IN_STOCK), stocked(Availability.PRE_ORDER)
+    back = stocked(Availability.IN_STOCK)
     for edition in release.theme.editions:
         page, tail = edition.localized_path(product.path), edition.root.replace("/", "-")
         entry = Entry("sample", variant, mailbox, EntryState.CONFIRMED, at_ms, page=page)
-        yield Sample(f"confirm{tail}", writer.sender, writer.confirm([(entry, back)]))
-        yield Sample(f"already{tail}", writer.sender, writer.already(entry, back))
-        yield Sample(f"available{tail}", writer.sender, writer.available([entry], back)[0])
-        yield Sample(f"my-waitlists{tail}", writer.sender, writer.my_waitlists(mailbox, "sample", page=page))
-        yield Sample(f"available-preorder{tail}", writer.sender, writer.available([entry], pre_order)[0])
+        for kind, outgoing in (
+            ("confirm", writer.confirm([(entry, back)])),
+            ("already", writer.already(entry, back)),
+            ("available", writer.available([entry], back)[0]),
+            ("my-waitlists", writer.my_waitlists(mailbox, "sample", page=page)),
+            ("available-preorder", writer.available([entry], stocked(Availability.PRE_ORDER))[0]),
+            ("available-backorder", writer.available([entry], stocked(Availability.BACK_ORDER))[0]),
+        ):
+            yield Sample(kind, tail, edition.shop.locale, writer.sender, outgoing)
+
+
+def with_pictures(html: str, release: Release) -> str:
+    """Return an email with its pictures in it, as a browser shows it before the shop is published."""
+    objects = {site_object.key: site_object for site_object in release.objects}
+    base_url = re.escape(release.theme.shop.base_url)
+
+    def embedded(found: re.Match[str]) -> str:
+        picture = objects.get(found["key"])
+        if picture is None:
+            return found[0]
+        body = b64encode(picture.read()).decode()
+        return f'src="data:{picture.content_type};base64,{body}"'
+
+    return re.sub(rf'src="{base_url}/(?P<key>[^"]*)"', embedded, html)
 
 
 def _choose(release: Release, sku: str | None) -> tuple[Product, str]:

@@ -1,11 +1,16 @@
 """The demo's inbox, as the person at the laptop uses it."""
 
+import json
 import re
 
+import httpx
 import pytest
+from click.testing import CliRunner
 from playwright.sync_api import expect
 
+from spillway.__main__ import cli
 from tests.browser.conftest import NewPerson, NewWindow
+from tests.browser.watch import Watch
 from tests.end_to_end.demo import DemoProcess
 
 pytestmark = [pytest.mark.browser, pytest.mark.local_cloud]
@@ -40,17 +45,44 @@ def test_an_email_is_listed_shown_whole_and_its_link_opens_the_shop(
     expect(opened.value.get_by_role("heading", level=1)).to_have_text("Confirm your alert")
 
 
+def test_test_emails_arrive_in_the_inbox(demo: DemoProcess) -> None:
+    ran = CliRunner().invoke(cli, ["send-test", "gus@example.com", "--json"], obj=demo.project)
+    assert ran.exit_code == 0, ran.output
+    sent = [email["message_id"] for email in json.loads(ran.stdout)]
+
+    emails = httpx.get(f"{demo.inbox_url}/emails.json", trust_env=False).json()
+    numbers = [email["number"] for email in emails if email["recipient"] == "gus@example.com"]
+    kept = [httpx.get(f"{demo.inbox_url}/emails/{number}.json", trust_env=False).json() for number in numbers]
+    arrived = {dict(email["headers"])["Message-ID"].strip("<>") for email in kept}
+    assert len(sent) == 12  # six emails in two languages
+    assert arrived == set(sent)
+
+
 def test_an_email_cannot_run_a_script_or_reach_the_page_around_it(
-    demo: DemoProcess, new_window: NewWindow, new_person: NewPerson
+    demo: DemoProcess, new_window: NewWindow, new_person: NewPerson, watch: Watch
 ) -> None:
     hal = new_person("Hal")
     hal.signs_up("/products/bucket-hat", "BH-SM")
     (email,) = hal.awaits_emails(1)
     page = new_window().new_page()
     page.goto(f"{demo.inbox_url}/emails/{email.number}")
-    sandbox = page.locator("iframe").get_attribute("sandbox") or ""
-    assert "allow-scripts" not in sandbox
-    assert "allow-same-origin" not in sandbox
+    # The frame is as high as the email: nothing of it is cut off.
+    cut_off = "frame => frame.contentDocument.documentElement.offsetHeight - frame.clientHeight"
+    page.wait_for_function(f"Math.abs(({cut_off})(document.querySelector('iframe'))) <= 1")
+    # A script in it is refused by the sandbox.
+    with page.expect_console_message() as complaint:
+        title = page.evaluate(
+            """() => {
+                const inside = document.querySelector("iframe").contentDocument;
+                const script = inside.createElement("script");
+                script.textContent = "parent.document.title = 'reached'";
+                inside.body.append(script);
+                return document.title;
+            }"""
+        )
+    assert title == email.subject
+    assert "the document's frame is sandboxed" in complaint.value.text
+    watch.complaints.clear()
 
 
 def test_the_list_shows_an_email_that_comes_while_it_is_open(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -31,14 +32,23 @@ def sleeper(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-def test_a_taken_port_is_named_with_the_way_out() -> None:
+@pytest.mark.parametrize(("in_a_row", "others"), [(1, "another one"), (3, "3 others in a row")])
+def test_a_taken_port_is_named_with_its_holder_and_the_way_out(in_a_row: int, others: str) -> None:
     with processes.claim_port(0, "the shop") as taken:
         port = taken.getsockname()[1]
         taken.listen()
         with pytest.raises(BadInput) as refused:
-            processes.claim_port(port, "the inbox")
-    assert refused.value.message == f"port {port}, for the inbox, is taken by another program"
-    assert "--port" in refused.value.hint
+            processes.claim_port(port, "the inbox", in_a_row=in_a_row)
+    program = "another program"
+    if Path("/proc/self/net/tcp").exists():
+        program = rf"process {os.getpid()} \(.*python.*\)"
+    assert re.fullmatch(f"port {port}, for the inbox, is taken by {program}", refused.value.message)
+    assert refused.value.hint == f"stop it, or choose {others} with --port"
+
+
+def test_a_port_without_a_server_has_no_holder() -> None:
+    with processes.claim_port(0, "the shop") as claimed:
+        assert processes.port_holder(claimed.getsockname()[1]) is None
 
 
 def test_a_port_is_claimed_on_this_machine_alone() -> None:

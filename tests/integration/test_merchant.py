@@ -1,6 +1,8 @@
 """A merchant asks: who waits, how far emails are, what is stuck, how emails look."""
 
 import csv
+import re
+from base64 import b64decode
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from io import StringIO
@@ -17,7 +19,7 @@ from chalicelib.mail.smtp import message_of
 from spillway.commands.waiting import _document as waves_document
 from spillway.commands.waiting import _line as waves_line
 from spillway.errors import BadInput
-from spillway.merchant.email_previews import samples
+from spillway.merchant.email_previews import samples, with_pictures
 from spillway.merchant.waitlist_report import (
     FORMULA_SIGNS,
     demand,
@@ -145,6 +147,7 @@ def test_every_email_travels_whole(small_release: Release) -> None:
         "available",
         "my-waitlists",
         "available-preorder",
+        "available-backorder",
     ]
     for sample in made:
         raw = message_of(
@@ -168,6 +171,23 @@ def test_every_email_travels_whole(small_release: Release) -> None:
         if leaves:
             assert read["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
             assert read["List-Unsubscribe"].strip("<>") in text
+
+
+def test_a_preview_has_its_pictures_in_it_and_what_travels_has_links(small_release: Release) -> None:
+    made = {
+        sample.name: sample.outgoing.email.html
+        for sample in samples(small_release, sku="FJ-MOSS-M", mailbox="ada@example.com", at_ms=SENT_AT_MS)
+    }
+    html = made["available"]
+    (address,) = re.findall(r'<img src="https://www\.heron\.example/([^"]+)"', html)
+    picture = next(item for item in small_release.objects if item.key == address)
+
+    shown = with_pictures(html, small_release)
+
+    (data,) = re.findall(r'<img src="data:image/jpeg;base64,([^"]+)"', shown)
+    assert b64decode(data) == picture.read()
+    assert shown.replace(f"data:image/jpeg;base64,{data}", f"https://www.heron.example/{address}") == html
+    assert with_pictures(made["my-waitlists"], small_release) == made["my-waitlists"]
 
 
 def test_a_sku_that_no_product_has_is_named(small_release: Release) -> None:
