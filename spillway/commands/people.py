@@ -24,8 +24,7 @@ from spillway.importing.table import read_bytes
 from spillway.merchant.people import AccessLog, Facts, Line, People, Person, entry_lines, read_access, when
 from spillway.merchant.reasons import explain
 from spillway.merchant.stock_import import require_sku
-from spillway.private_file import private_file
-from spillway.project import Project
+from spillway.project import Project, private_file
 from spillway.stage import Stage, stage_named
 from spillway.terminal import pluralize
 

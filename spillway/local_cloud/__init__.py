@@ -1,1 +1,1 @@
-"""The cloud on a laptop: an emulator as a child process, the shop's front door, and the inbox."""
+"""The demo: an emulated cloud in a child process, the front door, the inbox, and the story."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from spillway.errors import WorkFailed
-from spillway.private_file import private_file
+from spillway.project import private_file
 
 ACCESS_KEY_ALPHABET = string.ascii_uppercase + "234567"
 ACCESS_KEY_LENGTH = 16

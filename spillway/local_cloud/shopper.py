@@ -144,8 +144,7 @@ class Shopper:
             page: The path of the product page.
             skus: The variants to wait for.
             filled_in: A program's value for the hidden honeypot field. The shop then shows the form again,
-            and
-                the shopper sends it again.
+                and the shopper sends it again.
         """
         form = waitlist_form(self._get(page))
         if form is None:

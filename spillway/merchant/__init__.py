@@ -1,1 +1,1 @@
-"""Services of the commands for merchants: stock files, waitlist reports, dead letters, suppressions."""
+"""Services of the commands for merchants: stock files, waitlists and people, suppressions, dead letters."""

@@ -23,7 +23,7 @@ from spillway.merchant.export_rows import ExportRow, Outcome, in_order
 from spillway.merchant.rows import EntryRows, KnownEntry, Newcomer, Proof, chunks
 from spillway.merchant.stock_import import SkuIndex
 from spillway.merchant.waitlist_report import safe_cell
-from spillway.private_file import private_file
+from spillway.project import private_file
 
 WORKERS = 4
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html

@@ -26,7 +26,7 @@ from chalicelib.tables.suppressions import Suppressed, history_of
 from spillway.errors import BadInput
 from spillway.importing.table import read_table
 from spillway.merchant.waitlist_report import safe_cell
-from spillway.private_file import private_file
+from spillway.project import private_file
 
 if TYPE_CHECKING:
     from email.message import Message
