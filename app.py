@@ -337,8 +337,8 @@ def _own_form(request: Request) -> Body:
     return body_of(request)
 
 
-def _source(request: Request) -> str:
-    """Return the id of the network that a request came from; empty where it is not known."""
+def _source(request: Request) -> str | None:
+    """Return the id of the network that a request came from; None where it is not known."""
     return source_id(viewer_address(request), container.keys.identity)
 
 

@@ -42,7 +42,7 @@ class ConfirmationsQueue:
         else:
             self._put(RequestedEmail(shopper, sku))
 
-    def put_already(self, shopper: str, sku: str, source: str = "") -> None:
+    def put_already(self, shopper: str, sku: str, source: str | None = None) -> None:
         """Queue the email that says an entry is confirmed already, requested from the network `source`."""
         self._put(RequestedEmail(shopper, sku, already=True, source=source))
 
@@ -50,7 +50,7 @@ class ConfirmationsQueue:
         """Queue an email's message again, to be seen after `delay_s` seconds (at most 900)."""
         self._client.send_message(QueueUrl=self._url, MessageBody=email.to_json(), DelaySeconds=delay_s)
 
-    def put_my_waitlists(self, shopper: str, source: str = "") -> None:
+    def put_my_waitlists(self, shopper: str, source: str | None = None) -> None:
         """Queue the email with the link to a shopper's waitlists, requested from the network `source`."""
         self._put(RequestedEmail(shopper, source=source))
 

@@ -20,7 +20,7 @@ class RequestedEmail:
 
     It confirms the entry for `sku`, or says that the entry is confirmed (`already`); without `sku` it links
     to the shopper's waitlists. Ids only, so that an erased shopper leaves nothing in the queue. `source` is
-    the id of the network that requested it.
+    the id of the network that requested it, None where it is not known.
 
     `hops` counts how often the message was queued again, `tries` how often in a row because nothing could
     be sent, `deferrals` how often its own mailbox said "later". Not before `not_before_ms`. `unclear`: it may
@@ -30,7 +30,7 @@ class RequestedEmail:
     shopper: str
     sku: str | None = None
     already: bool = False
-    source: str = ""
+    source: str | None = None
     hops: int = 0
     tries: int = 0
     deferrals: int = 0

@@ -15,6 +15,7 @@ from zlib import crc32
 
 from chalicelib.domain.ids import sku_id
 
+DAY_MS = 24 * 3600 * 1000
 CONFIRM_WITHIN_S = 72 * 3600
 ASK_AGAIN_AFTER_S = 15 * 60
 # A confirmed shopper who asks again is emailed that they are on the list, so often at most for each entry.
@@ -59,7 +60,7 @@ class OptIn(StrEnum):
 class Signup:
     """A request for an email: the SKU, the page it came from, its terms, and the consent text shown there.
 
-    `source` is the id of the network it came from, empty where it is not known.
+    `source` is the id of the network it came from, None where it is not known.
     """
 
     shopper: str
@@ -68,7 +69,7 @@ class Signup:
     page: str
     consent: str
     opt_in: OptIn = OptIn.DOUBLE
-    source: str = ""
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ class Entry:
     arrival: Arrival | None = None
     arrived_at_ms: int | None = None
     consent: str = ""
-    source: str = ""
+    source: str | None = None
 
     def expired(self, *, at_ms: int) -> bool:
         """Return whether the entry has expired; DynamoDB may delete its row days later (TTL)."""

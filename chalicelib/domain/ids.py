@@ -181,19 +181,19 @@ SOURCE_ID_BYTES = 10
 MARK_IPV4, MARK_IPV6 = "net4-", "net6-"
 
 
-def source_id(address: str, identity_key: bytes) -> str:
+def source_id(address: str, identity_key: bytes) -> str | None:
     """Return the id of the network that an IP address is of: "net4-" or "net6-" and a keyed hash.
 
-    Empty for any other text and for addresses outside the public internet, which many viewers share.
+    None for any other text and for addresses outside the public internet, which many viewers share.
     """
     try:
         parsed = ip_address(address.strip())
     except ValueError:
-        return ""
+        return None
     if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped:
         parsed = parsed.ipv4_mapped
     if not parsed.is_global:
-        return ""
+        return None
     is_v6 = isinstance(parsed, IPv6Address)
     prefix = IPV6_PREFIX_BITS if is_v6 else IPV4_PREFIX_BITS
     network = ip_network((parsed, prefix), strict=False)

@@ -17,7 +17,6 @@ from math import exp, lgamma, log, log1p
 
 from chalicelib.domain.entry import CONFIRM_WITHIN_S
 
-DAY_MS = 24 * 3600 * 1000
 # Rates of this shop's own emails. SES reviews an account at 5 % and 0.1 %, and pauses it at 10 % and 0.5 %:
 # https://docs.aws.amazon.com/ses/latest/dg/faqs-enforcement.html
 # The account's rates, which SES reckons over more emails and all that the account sends, have bounds of their

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 
-DAY_MS = 24 * 3600 * 1000
+from chalicelib.domain.entry import DAY_MS
+
 # Soft bounces of so many emails, the first and the last sent so far apart, without a delivery in between.
 SOFT_BOUNCES_MIN = 3
 SOFT_BOUNCES_SPAN_MS_MIN = 7 * DAY_MS

@@ -18,13 +18,12 @@ from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.domain.entry import OptIn
+from chalicelib.domain.entry import DAY_MS, OptIn
 from chalicelib.domain.ids import sku_id, sku_of_tag, sku_tag
 
 if TYPE_CHECKING:
     from itsdangerous import TimestampSigner, URLSafeTimedSerializer
 
-DAY_MS = 24 * 3600 * 1000
 PERIOD_DAYS = 30
 # From the first day of its period: a page that nobody touches is good for two months at the least.
 VALID_DAYS = 90

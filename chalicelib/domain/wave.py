@@ -60,7 +60,7 @@ class WaveBudget:
     left: int = 0
     last_email_at_ms: int = 0
     announced: int = 0
-    announced_for: str = ""
+    announced_for: str | None = None
 
     def next_wave_at_ms(self, policy: WavePolicy) -> int:
         """Return when the next wave may begin: a pause after the last email of this one."""

@@ -72,13 +72,13 @@ class Confirmations:
             source=due[-1][0].source,
         )
 
-    def say_already(self, shopper: str, sku: str, source: str = "") -> None:
+    def say_already(self, shopper: str, sku: str, source: str | None = None) -> None:
         """Send the email "you are on the list already" to a shopper who signed up again.
 
         Args:
             shopper: the shopper's id.
             sku: the variant.
-            source: the id of the network that signed up, empty where none is known.
+            source: the id of the network that signed up, None where none is known.
 
         Raises:
             SendRefused: the email was not taken and has to be tried again.

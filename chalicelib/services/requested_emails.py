@@ -166,7 +166,7 @@ class RequestedEmails:
         compose: Callable[[EmailComposer], OutgoingEmail],
         *,
         claim: Claim | None = None,
-        source: str = "",
+        source: str | None = None,
     ) -> None:
         """Send an email to a shopper, unless the emails of the last 24 hours are used up.
 
@@ -174,7 +174,7 @@ class RequestedEmails:
             shopper: the shopper's id.
             compose: writes the email.
             claim: the entries that the email covers; nothing is sent if another message covers them.
-            source: the id of the network that requested it, empty where none is known.
+            source: the id of the network that requested it, None where none is known.
 
         Raises:
             SendRefused: the email was not taken and has to be tried again (`EmailDeferred`: for a reason of
@@ -205,8 +205,8 @@ class RequestedEmails:
             self._count_source(source, budget, now_ms, emails=-1)
             raise
 
-    def _count_source(self, source: str, budget: str, now_ms: int, *, emails: int = 1) -> bool:
-        if not source:
+    def _count_source(self, source: str | None, budget: str, now_ms: int, *, emails: int = 1) -> bool:
+        if source is None:
             return True
         limit = ASKED_BY_IPV6_NETWORK_PER_DAY_MAX if is_ipv6(source) else ASKED_BY_NETWORK_PER_DAY_MAX
         return self._entries.count_asked_by_network(
@@ -233,12 +233,12 @@ class MyWaitlistsEmail:
         self._suppressions = suppressions
         self._emails = emails
 
-    def send(self, shopper: str, source: str = "") -> None:
+    def send(self, shopper: str, source: str | None = None) -> None:
         """Send the email, if the shop knows this shopper and may email them.
 
         Args:
             shopper: the shopper's id.
-            source: the id of the network that requested it, empty where none is known.
+            source: the id of the network that requested it, None where none is known.
 
         Raises:
             SendRefused: the email was not taken and has to be tried again.

@@ -39,12 +39,12 @@ class Signups:
         self._refused_domains = refused_domains
         self._renew_form_token = renew_form_token
 
-    def decide(self, form: SignupForm, source: str = "") -> SignupDecision:
+    def decide(self, form: SignupForm, source: str | None = None) -> SignupDecision:
         """Decide a form, and store it if it is accepted.
 
         Args:
             form: the parsed form.
-            source: the id of the network that it came from; empty where it is not known.
+            source: the id of the network that it came from; None where it is not known.
         """
         domains = form.offer.refused_domains
         if domains and is_listed(form.address.domain, self._refused_domains(domains)):
@@ -72,7 +72,7 @@ class Signups:
         page: str,
         consent: str,
         opt_in: OptIn = OptIn.DOUBLE,
-        source: str = "",
+        source: str | None = None,
     ) -> int:
         """Store one entry for each of `skus`, by one conditional write each and without a read.
 

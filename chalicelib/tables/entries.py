@@ -17,6 +17,7 @@ from chalicelib.domain.entry import (
     ASK_AGAIN_AFTER_S,
     ASKED_EMAILS_PER_DAY_MAX,
     CONFIRM_WITHIN_S,
+    DAY_MS,
     Arrival,
     Entry,
     EntryState,
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 COUNTER_KEPT_S = 2 * 24 * 3600
 COUNT_TRIES_MAX = 20
-DAY_MS = 24 * 3600 * 1000
 HOUR_MS = 3600 * 1000
 HOURS_PER_DAY = 24
 # A shopper's counters are rows beside their entries: no SKU begins with a space.
@@ -119,7 +119,7 @@ class EntriesTable:
         Returns:
             False when the signup changes nothing.
         """
-        single, source = signup.opt_in is OptIn.SINGLE, bool(signup.source)
+        single, source = signup.opt_in is OptIn.SINGLE, signup.source is not None
         write = self._signups.get((single, source))
         if write is None:
             write = self._signups[single, source] = self._prepare_signup(single=single, source=source)
@@ -379,5 +379,5 @@ def entry_of(item: Item) -> Entry:
         arrival=Arrival(item["arrival"]) if "arrival" in item else None,
         arrived_at_ms=item.get("arrived_at_ms"),
         consent=item.get("consent", ""),
-        source=item.get("source", ""),
+        source=item.get("source"),
     )

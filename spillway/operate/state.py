@@ -13,7 +13,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.container import Container
 from chalicelib.domain.autopilot import CONTROL_OF, Action, Bounds, Control, Decision
-from chalicelib.domain.sending_limits import DAY_MS, Cohort, cohorts, day_of, days_judged, total_of
+from chalicelib.domain.entry import DAY_MS
+from chalicelib.domain.sending_limits import Cohort, cohorts, day_of, days_judged, total_of
 from chalicelib.services.autopilot import Autopilot, Resources
 from chalicelib.settings import clock_ms
 from spillway.errors import BadInput

@@ -11,7 +11,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
-from chalicelib.domain.tokens import DAY_MS, FormTokens, Offer
+from chalicelib.domain.entry import DAY_MS
+from chalicelib.domain.tokens import FormTokens, Offer
 from chalicelib.settings import clock_ms, read_keys
 from spillway.local_cloud.shopper import Email, Shopper
 from spillway.stage import stage_named

@@ -19,8 +19,8 @@ import app as cloud
 from chalicelib.aws.connections import AwsRefused
 from chalicelib.container import Container
 from chalicelib.domain.address import Address
-from chalicelib.domain.entry import CONFIRM_WITHIN_S, EntryState, OptIn, Signup
-from chalicelib.domain.tokens import DAY_MS, PERIOD_DAYS, VALID_DAYS, FormTokens, LinkSubject, Offer, Purpose
+from chalicelib.domain.entry import CONFIRM_WITHIN_S, DAY_MS, EntryState, OptIn, Signup
+from chalicelib.domain.tokens import PERIOD_DAYS, VALID_DAYS, FormTokens, LinkSubject, Offer, Purpose
 from chalicelib.http.responses import problem_of
 from chalicelib.tables.products import DomainListsTable
 from chalicelib.tables.shards import Notified, ShardsTable

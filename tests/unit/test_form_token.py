@@ -2,9 +2,8 @@
 
 import pytest
 
-from chalicelib.domain.entry import OptIn
+from chalicelib.domain.entry import DAY_MS, OptIn
 from chalicelib.domain.tokens import (
-    DAY_MS,
     FORM_TOKEN_CHARS_MAX,
     PERIOD_DAYS,
     VALID_DAYS,

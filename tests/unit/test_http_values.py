@@ -14,11 +14,11 @@ from chalice.app import MultiDict, Response
 
 from chalicelib.aws.connections import AwsRefused
 from chalicelib.domain.address import Address
-from chalicelib.domain.entry import OptIn, Signup
+from chalicelib.domain.entry import DAY_MS, OptIn, Signup
 from chalicelib.domain.ids import Sku
 from chalicelib.domain.signup import Accepted, Honeypot, Rejected, SignupForm, Stale
 from chalicelib.domain.stock import UNITS_MAX, Availability, AvailabilityEvent, EventResult, Outcome, Stock
-from chalicelib.domain.tokens import DAY_MS, PERIOD_DAYS, VALID_DAYS, FormTokens, LinkRefused, Offer
+from chalicelib.domain.tokens import PERIOD_DAYS, VALID_DAYS, FormTokens, LinkRefused, Offer
 from chalicelib.http import responses
 from chalicelib.http.link_forms import (
     TOKEN_CHARS_MAX,

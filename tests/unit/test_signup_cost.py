@@ -80,5 +80,5 @@ def test_a_signup_for_several_is_written_in_the_order_of_their_skus_with_all_tha
     assert entries.asked == [
         (Signup(shopper, "Ada@example.com", "A", "/p", "c", OptIn.SINGLE, "net4-a"), clock() - 1000),
         (Signup(shopper, "Ada@example.com", "B", "/p", "c", OptIn.SINGLE, "net4-a"), clock() - 1000),
-        (Signup(shopper, "Ada@example.com", "C", "/p", "c", OptIn.DOUBLE, ""), clock()),
+        (Signup(shopper, "Ada@example.com", "C", "/p", "c", OptIn.DOUBLE, None), clock()),
     ]

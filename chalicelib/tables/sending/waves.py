@@ -184,7 +184,7 @@ class ProgressTable:
             left=item.get("emails_left", 0),
             last_email_at_ms=item.get("last_email_at_ms", 0),
             announced=item.get("announced", 0),
-            announced_for=item.get("announced_for", ""),
+            announced_for=item.get("announced_for"),
         )
 
     def announce(self, sku: str, restock_id: str, number: int) -> None:
