@@ -36,7 +36,7 @@ def read_page(html: str) -> PageRead:
         tuple(reader.scripts),
         tuple(reader.pictures),
         tuple(dict.fromkeys(reader.links)),
-        form.choices("sku") if form else (),
+        tuple(reader.awaited_skus),
         "".join(form.choices("form_token")) if form else "",
     )
 
@@ -55,6 +55,7 @@ class _Reader(HTMLParser):
         self.scripts: list[str] = []
         self.pictures: list[str] = []
         self.links: list[str] = []
+        self.awaited_skus: list[str] = []
         self._picture_chosen = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -70,5 +71,9 @@ class _Reader(HTMLParser):
                 # The first source is the best format, which every browser of today reads.
                 self.pictures.append(picked(attributes["srcset"]))
                 self._picture_chosen = True
+            case "input" if attributes.get("name") == "sku" and (
+                "data-wait" in attributes or attributes.get("type") == "hidden"
+            ):
+                self.awaited_skus.append(attributes["value"])
             case "a" if attributes.get("href", "").startswith("/"):
                 self.links.append(attributes["href"])

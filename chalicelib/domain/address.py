@@ -12,6 +12,7 @@ import re
 from base64 import b32encode
 from collections.abc import Collection, Set
 from dataclasses import dataclass
+from enum import StrEnum
 
 from email_validator import EmailNotValidError, validate_email
 
@@ -24,12 +25,49 @@ GMAIL = frozenset({"gmail.com", "googlemail.com"})
 ENCODED_WORD = re.compile(r"=\?[^?]*\?[bq]\?", re.ASCII | re.IGNORECASE)
 
 
-class AddressRefused(ValueError):
-    """The text is no address an email can be sent to; `reason` says why, for the person who typed it."""
+class AddressFault(StrEnum):
+    """The mistake in a text that is no address, as far as the person who typed it can see it."""
 
-    def __init__(self, reason: str) -> None:
+    NO_AT = "no @"
+    SEVERAL_AT = "several @"
+    NOTHING_BEFORE_AT = "nothing before @"
+    NOTHING_AFTER_AT = "nothing after @"
+    SPACE = "space"
+    DOT_ASTRAY = "dot astray"
+    NO_ENDING = "no ending"
+    LETTERS_BEFORE_AT = "letters before @"
+    TOO_LONG = "too long"
+    OTHER = "other"
+
+    @classmethod
+    def of(cls, text: str) -> "AddressFault":
+        """Return the first mistake that a person would see in `text`, which no address is."""
+        before, _, after = text.rpartition("@")
+        dotted = "." + text.replace("@", ".") + "."
+        found = {
+            cls.TOO_LONG: len(text) > ADDRESS_OCTETS_MAX,
+            cls.NO_AT: "@" not in text,
+            cls.SPACE: any(sign.isspace() for sign in text),
+            cls.SEVERAL_AT: "@" in before,
+            cls.NOTHING_BEFORE_AT: not before,
+            cls.NOTHING_AFTER_AT: not after,
+            cls.DOT_ASTRAY: ".." in dotted,
+            cls.NO_ENDING: "." not in after,
+            cls.LETTERS_BEFORE_AT: not before.isascii(),
+        }
+        return next((fault for fault, is_it in found.items() if is_it), cls.OTHER)
+
+
+class AddressRefused(ValueError):
+    """The text is no address an email can be sent to.
+
+    `fault` is the mistake in it for the person who typed it; `reason` is a sentence for an operator.
+    """
+
+    def __init__(self, reason: str, fault: AddressFault) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.fault = fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +87,21 @@ class Address:
                 encoded word of RFC 2047.
         """
         if len(text) > ADDRESS_OCTETS_MAX:
-            raise AddressRefused("An address has at most 254 characters.")
+            raise AddressRefused("An address has at most 254 characters.", AddressFault.TOO_LONG)
         try:
             valid = validate_email(
                 text, allow_smtputf8=False, check_deliverability=False, strict=True, test_environment=False
             )
         except EmailNotValidError as error:
-            raise AddressRefused(str(error)) from None
+            raise AddressRefused(str(error), AddressFault.of(text)) from None
         if ENCODED_WORD.search(valid.local_part):
             # RFC 2047: mail programs and servers may decode it, and send to the address inside.
-            raise AddressRefused('An address does not contain "=?", a character set and "?q?" or "?b?".')
+            raise AddressRefused(
+                'An address does not contain "=?", a character set and "?q?" or "?b?".', AddressFault.OTHER
+            )
         mailbox = f"{valid.local_part}@{valid.ascii_domain.lower()}"
         if len(mailbox) > ADDRESS_OCTETS_MAX:
-            raise AddressRefused("An address has at most 254 characters.")
+            raise AddressRefused("An address has at most 254 characters.", AddressFault.TOO_LONG)
         return cls(mailbox=mailbox, key=mailbox.lower())
 
     @property

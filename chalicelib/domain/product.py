@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
+from urllib.parse import quote
 
 from chalicelib.domain.ids import sku_id
 
@@ -176,6 +177,10 @@ class Product:
     def path(self) -> str:
         """The path a shopper types, and the object key it is stored under (without the slash)."""
         return f"/products/{self.slug}"
+
+    def path_of(self, variant: Variant) -> str:
+        """Return the path of the page with this variant picked; the fragment is for pages without script."""
+        return f"{self.path}?sku={quote(variant.sku, safe='')}#v-{variant.sku_id}"
 
     @property
     def price_minor_min(self) -> int:

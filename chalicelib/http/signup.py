@@ -8,11 +8,11 @@ nothing that is stored of shoppers: it is the same if an address is known or not
 import re
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chalice.app import Request, Response
 
-from chalicelib.domain.address import Address, AddressRefused, suggest_domain
+from chalicelib.domain.address import Address, AddressFault, AddressRefused, suggest_domain
 from chalicelib.domain.ids import Sku, SkuRefused, parse_sku
 from chalicelib.domain.product import root_of
 from chalicelib.domain.signup import Honeypot, Rejected, SignupDecision, SignupForm, Stale
@@ -34,6 +34,22 @@ FILLED_IN = FieldError(
     "A field that nobody sees was filled in, perhaps by a program that fills in forms for you."
     " Nothing has been sent yet: press the button.",
 ).text
+ADDRESS_ERRORS: Mapping[AddressFault, FieldError] = {
+    AddressFault.NO_AT: FieldError("email", "An email address has an @ in it: name@example.com."),
+    AddressFault.SEVERAL_AT: FieldError("email", "An email address has only one @."),
+    AddressFault.NOTHING_BEFORE_AT: FieldError("email", "Something is missing before the @."),
+    AddressFault.NOTHING_AFTER_AT: FieldError("email", "Something is missing after the @."),
+    AddressFault.SPACE: FieldError("email", "An email address has no spaces in it."),
+    AddressFault.DOT_ASTRAY: FieldError(
+        "email", "There is a dot too many: at the beginning, at the end, beside the @ or beside another dot."
+    ),
+    AddressFault.NO_ENDING: FieldError("email", "The part after the @ has no ending, such as .com."),
+    AddressFault.LETTERS_BEFORE_AT: FieldError(
+        "email", "Before the @ we can only write to plain letters, digits and signs, without accents."
+    ),
+    AddressFault.TOO_LONG: FieldError("email", "This address is too long. Is it spelt right?"),
+    AddressFault.OTHER: FieldError("email", "We cannot write to this address. Is it spelt right?"),
+}
 FIELDS = frozenset({"email", "sku", "page", "form_token", "undo", HONEYPOT, HONEYPOT_BEFORE})
 UNDO_FIELDS = frozenset({"email", "sku", "undo"})
 # Each SKU is an email of its own, and these are half of a day's: more is an error, none is dropped silently.
@@ -153,11 +169,7 @@ def parse_address(fields: Fields, errors: list[FieldError]) -> Address | None:
     try:
         return Address.parse(text)
     except AddressRefused as refused:
-        errors.append(
-            FieldError(
-                "email", "We cannot write to this address. Is it spelt right?", particulars=refused.reason
-            )
-        )
+        errors.append(ADDRESS_ERRORS[refused.fault])
         return None
 
 
@@ -208,40 +220,36 @@ def answer_signup(
         return accepted(suggestion, undo_token(decision.at_ms) if form.wants_undo else None)
     try:
         renderer = theme().for_root(root_of(form.page))
-        if suggestion:
-            thanks_path = f"{renderer.edition.root}/waitlist/thanks"
-            return did_you_mean_page(form, suggestion, renderer, thanks_path=thanks_path)
-        return signed_up_page(form, undo_token(decision.at_ms), renderer, products_of(form.skus))
+        return signed_up_page(
+            form, undo_token(decision.at_ms), renderer, products_of(form.skus), meant=suggestion
+        )
     except Exception as error:  # noqa: BLE001 - the signup is stored, and this page always exists
         log("thanks_not_rendered", error=type(error).__name__)
         return see_other("/waitlist/thanks")
 
 
-def did_you_mean_page(form: SignupForm, meant: str, renderer: "Renderer", *, thanks_path: str) -> Response:
-    """Ask if the shopper meant the address `meant`, after the form was accepted unchanged."""
-    page = renderer.page(
-        "did-you-mean.html",
-        typed=form.address.mailbox,
-        meant=meant,
-        fields=form.fields_for(meant),
-        thanks_path=thanks_path,
-    )
-    return html_page(page, language=renderer.language)
-
-
 def signed_up_page(
-    form: SignupForm, undo: str, renderer: "Renderer", products: "Mapping[str, Product]"
+    form: SignupForm,
+    undo: str,
+    renderer: "Renderer",
+    products: "Mapping[str, Product]",
+    *,
+    meant: str | None = None,
 ) -> Response:
     """Say what was requested for which address, with a button that undoes it by the token `undo`.
 
     `products` are those of the form's SKUs; the page shows the SKU itself if the shop no longer sells it.
+    With `meant`, the page asks first if the shopper meant that address, and has a button that takes it.
     """
-    page = renderer.page(
-        "signed-up.html",
-        items=[_item(sku, renderer, products.get(sku)) for sku in form.skus],
-        mailbox=form.address.mailbox,
-        fields=(("email", form.address.mailbox), *(("sku", sku) for sku in form.skus), ("undo", undo)),
-    )
+    context: dict[str, Any] = {
+        "items": [_item(sku, renderer, products.get(sku)) for sku in form.skus],
+        "mailbox": form.address.mailbox,
+        "fields": (("email", form.address.mailbox), *(("sku", sku) for sku in form.skus), ("undo", undo)),
+    }
+    if meant:
+        page = renderer.page("did-you-mean.html", **context, meant=meant, meant_fields=form.fields_for(meant))
+    else:
+        page = renderer.page("signed-up.html", **context)
     return html_page(page, language=renderer.language)
 
 

@@ -157,7 +157,7 @@ class EmailComposer:
 
     def _variant_url(self, edition: Edition, product: Product, sku: str) -> str:
         """Return the address of the product's page with that variant selected."""
-        return f"{self._shop.base_url}{edition.localized_path(product.path)}?sku={quote(sku, safe='')}"
+        return f"{self._shop.base_url}{edition.localized_path(product.path_of(product.variant(sku)))}"
 
     def _url(self, edition: Edition, route: str, token: str) -> str:
         path = f"/api/{route}?token={quote(token, safe='')}"

@@ -213,4 +213,10 @@ class MyWaitlists:
         if stocked is None:
             return Awaited(entry.sku, entry.sku, "", "", state)
         product = localize(stocked.product)
-        return Awaited(entry.sku, product.title, product.variant(entry.sku).label, product.path, state)
+        return Awaited(
+            entry.sku,
+            product.title,
+            product.variant(entry.sku).label,
+            product.path_of(product.variant(entry.sku)),
+            state,
+        )

@@ -8,10 +8,10 @@ A product or a variant with a `checkout_url` of its own, such as a payment link,
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import quote, urlsplit
 
 from chalicelib.domain.product import Product, Variant
 
@@ -107,27 +107,6 @@ class CheckoutTemplate:
 
 
 @dataclass(frozen=True, slots=True)
-class CheckoutForm:
-    """A GET form that leads to the checkout of one of several variants.
-
-    `field` has the value of the chosen variant, by SKU in `values`; `fixed` stays unchanged.
-    """
-
-    action: str
-    field: str
-    fixed: tuple[tuple[str, str], ...]
-    values: Mapping[str, str]
-
-    @property
-    def is_elsewhere(self) -> bool:
-        """True where it leaves the shop, which the page's policy has to allow.
-
-        The policy names no host: browsers hold each redirect of a checkout to it too.
-        """
-        return not self.action.startswith("/")
-
-
-@dataclass(frozen=True, slots=True)
 class Checkout:
     """The checkout of a shop in one edition; `template` is None where only some products have one."""
 
@@ -148,42 +127,6 @@ class Checkout:
         """Return the template of a variant: its own, or its product's, or else the shop's."""
         own = variant.checkout_url or product.checkout_url
         return CheckoutTemplate.parse(own) if own else self.template
-
-    def form(self, product: Product, variants: Iterable[Variant]) -> CheckoutForm | None:
-        """Return the one form for all of these variants; None where it takes a link for each of them.
-
-        A form can fill in the whole value of one query parameter, and nothing else.
-        """
-        template, variants = self.template, tuple(variants)
-        if template is None or product.checkout_url or any(variant.checkout_url for variant in variants):
-            return None
-        varying = [part for part in template.rest if part in _VARYING]
-        if len(varying) != 1 or not _VARYING.isdisjoint(template.path):
-            return None
-        (name,) = varying
-        values = {variant.sku: _values(product, variant) for variant in variants}
-        if not values or any(known[name] is None for known in values.values()):
-            return None
-        marked = template.address({**values[variants[0].sku], name: _MARK}, self.path_for) or ""
-        address = urlsplit(marked)
-        pairs = parse_qsl(address.query, keep_blank_values=True)
-        fields = [field for field, value in pairs if value == _MARK]
-        # A text that is no UTF-8 would not come out of a form as it is in the address.
-        is_text = not any(_NO_TEXT in text for pair in pairs for text in pair)
-        if len(fields) != 1 or address.fragment or not is_text:
-            return None
-        return CheckoutForm(
-            action=marked.partition("?")[0],
-            field=fields[0],
-            fixed=tuple(pair for pair in pairs if pair[1] != _MARK),
-            values={sku: known[name] or "" for sku, known in values.items()},
-        )
-
-
-_VARYING = frozenset({Placeholder.SKU, Placeholder.VARIANT_ID})
-# A private use character: no parameter of a merchant has it as its value.
-_MARK = "\ue000"
-_NO_TEXT = "\N{REPLACEMENT CHARACTER}"
 
 
 def _values(product: Product, variant: Variant) -> dict[Placeholder, str | None]:

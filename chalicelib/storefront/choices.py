@@ -1,4 +1,4 @@
-"""The choices on a product page: variants to buy, and variants to wait for."""
+"""The choices on a product page: its variants, to buy and to wait for."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,14 +12,13 @@ _LATER = frozenset({Availability.PRE_ORDER, Availability.BACK_ORDER})
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A variant as one chip of its group: "M" under "Moss".
+    """One variant with its availability.
 
     `buy_url` is the address that buys one of it; None where it cannot be bought, or not in this shop.
     `left` is the stock of it where the page says that little is left.
     """
 
     variant: Variant
-    label: str
     availability: Availability
     buy_url: str | None = None
     left: int | None = None
@@ -40,40 +39,42 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class ChoiceGroup:
-    """The chips under one heading: the sizes of one colour, or every variant."""
-
-    name: str
-    choices: tuple[Choice, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Choices:
-    """Every choice of one product, in catalogue order."""
+    """Every variant of one product, in catalogue order."""
 
-    groups: tuple[ChoiceGroup, ...]
+    all: tuple[Choice, ...]
 
     def __iter__(self) -> Iterator[Choice]:
-        return (choice for group in self.groups for choice in group.choices)
+        return iter(self.all)
 
     @property
     def to_buy(self) -> tuple[Choice, ...]:
-        return tuple(choice for choice in self if choice.can_buy)
+        return tuple(choice for choice in self.all if choice.can_buy)
 
     @property
     def to_wait_for(self) -> tuple[Choice, ...]:
-        return tuple(choice for choice in self if choice.can_wait)
+        return tuple(choice for choice in self.all if choice.can_wait)
 
     @property
     def ships_on(self) -> str | None:
         """The day on which everything in stock ships; None if days differ or it ships now."""
-        days = {choice.ships_on for choice in self if choice.can_buy}
+        days = {choice.ships_on for choice in self.all if choice.can_buy}
         return days.pop() if len(days) == 1 else None
 
     @property
     def badge(self) -> Availability | None:
         """The one word about the whole product; None when it is simply in stock."""
-        return _badge({choice.availability for choice in self})
+        return _badge({choice.availability for choice in self.all})
+
+    @property
+    def has_one_price(self) -> bool:
+        """True where each variant has the same price, former price and last day of a sale."""
+        first = self.all[0].variant
+        terms = (first.price_minor, first.compare_at_minor, first.sale_ends_on)
+        return all(
+            (variant.price_minor, variant.compare_at_minor, variant.sale_ends_on) == terms
+            for variant in (choice.variant for choice in self.all)
+        )
 
 
 def availability_of(variant: Variant, stock: Mapping[str, Stock]) -> Availability:
@@ -94,19 +95,18 @@ def choices_of(
     *,
     low_stock: int | None = None,
 ) -> Choices:
-    """Return the product's variants, grouped by their first option when they have more than one.
+    """Return the product's variants with their stock.
 
     Without `checkout`, no choice has an address that buys it. `low_stock` is the stock at
     which a choice begins to say how many are left; None for never.
     """
-    groups: dict[str, list[Choice]] = {}
+    choices = []
     for variant in product.variants:
-        name, label = _place_of(product, variant)
         availability = availability_of(variant, stock)
         buy_url = checkout.buy_url(product, variant) if checkout and availability.can_buy else None
         left = _left(stock.get(variant.sku), low_stock)
-        groups.setdefault(name, []).append(Choice(variant, label, availability, buy_url, left))
-    return Choices(tuple(ChoiceGroup(name, tuple(choices)) for name, choices in groups.items()))
+        choices.append(Choice(variant, availability, buy_url, left))
+    return Choices(tuple(choices))
 
 
 def _left(known: Stock | None, low_stock: int | None) -> int | None:
@@ -122,17 +122,6 @@ def _badge(found: Collection[Availability]) -> Availability | None:
         if availability in found:
             return availability if availability is Availability.PRE_ORDER else None
     return Availability.OUT_OF_STOCK if Availability.OUT_OF_STOCK in found else Availability.DISCONTINUED
-
-
-def _place_of(product: Product, variant: Variant) -> tuple[str, str]:
-    match variant.options:
-        case ():
-            return "", product.title
-        case ((name, value),):
-            return name, value
-        case ((_, first), *others):
-            return first, ", ".join(value for _, value in others)
-    raise AssertionError(variant.options)
 
 
 # The properties that variants may differ by, by what merchants call them.

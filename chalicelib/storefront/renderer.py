@@ -16,6 +16,7 @@ from chalicelib.storefront.checkout import Checkout
 from chalicelib.storefront.choices import Choices, availability_of, badge_of, choices_of, option_kinds
 from chalicelib.storefront.environment import EditionContext, LocalizedEnvironment
 from chalicelib.storefront.json_ld import product_json_ld
+from chalicelib.storefront.picker import picker_of
 from chalicelib.storefront.theme import HOME, Edition, Listing, Theme, covers_of
 
 # Returns the card of one product; its argument says if a reader sees it without scrolling.
@@ -99,9 +100,9 @@ class Renderer:
             description=product.seo_description or product.summary,
             product=product,
             choices=choices,
+            picker=picker_of(product, choices, kinds),
             category=self._categories.get(f"/shop/{product.category}"),
             tags=dict.fromkeys(self._tags[tag] for tag in product.tags if tag in self._tags),
-            checkout=self._checkout.form(product, [choice.variant for choice in choices.to_buy]),
             form_token=form_tokens.sign(self._offer(choices)) if form_tokens else "",
             json_ld=product_json_ld(product, choices, self._edition, kinds),
         )

@@ -77,34 +77,43 @@ def forms_of(html: str) -> tuple[Form, ...]:
     reader = _FormReader()
     reader.feed(html)
     reader.close()
-    return tuple(Form(action, method, tuple(fields)) for action, method, fields in reader.found)
+    return tuple(
+        Form(action, method, (*reader.outside.get(id_, ()), *fields))
+        for id_, action, method, fields in reader.found
+    )
 
 
 class _FormReader(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[tuple[str, str, list[Field]]] = []
+        self.found: list[tuple[str, str, str, list[Field]]] = []
+        # Controls that name their form instead of standing in it, by its id.
+        self.outside: dict[str, list[Field]] = {}
         self._inside = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = {name: value or "" for name, value in attrs}
         if tag == "form":
             self._inside = True
-            self.found.append((attributes.get("action", ""), attributes.get("method", "get").lower(), []))
-        elif tag == "input" and self._inside and attributes.get("name"):
-            self._take(attributes)
+            method = attributes.get("method", "get").lower()
+            self.found.append((attributes.get("id", ""), attributes.get("action", ""), method, []))
+        elif tag == "input" and attributes.get("name"):
+            if "form" in attributes:
+                self._take(attributes, self.outside.setdefault(attributes["form"], []))
+            elif self._inside:
+                self._take(attributes, self.found[-1][-1])
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "form":
             self._inside = False
 
-    def _take(self, attributes: dict[str, str]) -> None:
+    def _take(self, attributes: dict[str, str], fields: list[Field]) -> None:
         kind = attributes.get("type", "text").lower()
         if kind in UNSENT_TYPES or "disabled" in attributes:
             return
         chosen = kind not in CHOSEN_TYPES or "checked" in attributes
         value = attributes.get("value", "on" if kind in CHOSEN_TYPES else "")
-        self.found[-1][2].append(Field(attributes["name"], value, kind, chosen))
+        fields.append(Field(attributes["name"], value, kind, chosen))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import cache, lru_cache, partial
+from typing import Any
 
 from markupsafe import Markup
 
@@ -133,7 +134,8 @@ def try_cloud_templates(renderer: Renderer, product: Product) -> None:
     renderer.page("form-problem.html", problems=["-"], back_path="/")
     renderer.page("form-again.html", problems=["-"], fields=[("-", "-")], action="-")
     renderer.page("signed-up.html", items=["-"], mailbox="-", fields=[("-", "-")])
-    renderer.page("did-you-mean.html", typed="-", meant="-", fields=[("-", "-")], thanks_path="-")
+    asked: dict[str, Any] = {"items": ["-"], "mailbox": "-", "fields": [("-", "-")]}
+    renderer.page("did-you-mean.html", **asked, meant="-", meant_fields=[("-", "-")])
     for email in ("confirm", "already", "available"):
         renderer.product_email(email, product=product, variant=variant, action_url="-", unsubscribe_url="-")
     renderer.email("my-waitlists", action_url="-")

@@ -59,7 +59,7 @@ def _sign_up(page: Page, place: Place, mailbox: str, *, form_token: str | None =
         page.locator("#waitlist [name=form_token]").evaluate(
             "(field, form_token) => { field.value = form_token; }", form_token
         )
-    page.locator(f"#waitlist [name=sku][value={SOLD_OUT_SKU}]").check()
+    page.locator(f"[name=sku][value={SOLD_OUT_SKU}]").check()
     page.get_by_label("Your email address").fill(mailbox)
     with page.expect_navigation():
         # Sent by the form itself, as without the script.

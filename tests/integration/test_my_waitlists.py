@@ -165,7 +165,13 @@ def test_each_entry_is_shown_whole_and_in_its_state(shop: TestShop, yours: MyWai
     shop.sign_up("ada")
     seen = yours.awaited(token(shop), lambda product: replace(product, title=f"told {product.title}"))
     assert seen == (
-        Awaited("FJ-MOSS-M", "told Field Jacket", "Moss, M", "/products/field-jacket", "confirmed"),
+        Awaited(
+            "FJ-MOSS-M",
+            "told Field Jacket",
+            "Moss, M",
+            "/products/field-jacket?sku=FJ-MOSS-M#v-FJ-MOSS-M",
+            "confirmed",
+        ),
         Awaited("NOT-SOLD", "NOT-SOLD", "", "", "pending"),
     )
 

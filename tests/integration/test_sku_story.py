@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -96,19 +96,19 @@ class Inputs(HTMLParser):
         super().__init__()
         self.inputs: list[dict[str, str]] = []
         self.ids: list[str] = []
-        self.fragments: list[str] = []
         self.feed(html)
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = {name: value or "" for name, value in attrs}
         self.ids += [values["id"]] if "id" in values else []
-        self.fragments += [values["href"][1:]] if values.get("href", "").startswith("#") else []
         self.inputs += [values] if tag == "input" else []
 
-    def values(self, kind: str) -> list[str]:
+    def values(self, *, awaited: bool) -> list[str]:
         return [
-            values["value"] for values in self.inputs if values.get("type") == kind and "data-sku" in values
+            values["value"]
+            for values in self.inputs
+            if values.get("name") == "sku" and ("data-wait" in values) is awaited
         ]
 
 
@@ -155,23 +155,25 @@ def test_the_page_offers_every_sku_as_it_is_and_links_to_it_by_safe_ids(
     shop: TestShop, odd_release: Release
 ) -> None:
     page = page_of(shop, odd_release)
-    assert page.values("checkbox") == list(OWN[:-1])
-    assert page.values("radio") == [OWN[-1]]
-    wanted = [id_ for id_ in page.ids if id_.startswith("wait-")]
-    assert len(set(wanted)) == len(OWN) - 1
-    assert [fragment for fragment in page.fragments if fragment.startswith("wait-")] == wanted
-    assert "wait-cam-4567" in wanted
+    assert page.values(awaited=True) == list(OWN[:-1])
+    assert page.values(awaited=False) == [OWN[-1]]
+    wanted = [id_ for id_ in page.ids if id_.startswith("v-")]
+    assert len(set(wanted)) == len(OWN)
+    product = odd_release.products.named(shop.slug).product
+    links = [product.path_of(variant) for variant in product.variants]
+    assert [link.partition("#")[2] for link in links] == wanted
+    assert [parse_qs(urlsplit(link).query)["sku"] for link in links] == [[sku] for sku in OWN]
+    assert "v-cam-4567" in wanted
     assert all(re.fullmatch(r"[A-Za-z0-9_-]+", item) for item in wanted)
 
 
 def test_a_page_is_data_whatever_its_skus_are(odd_release: Release) -> None:
     variants = tuple(Variant(sku, 900, (("No", str(number)),)) for number, sku in enumerate(HOSTILE))
     product = Product("odd", "Odd", "Odd.", "", "accessories", (), variants)
-    kinds = {Availability.IN_STOCK: "radio", Availability.OUT_OF_STOCK: "checkbox"}
-    for availability, kind in kinds.items():
+    for availability in (Availability.IN_STOCK, Availability.OUT_OF_STOCK):
         stock = {sku: Stock(availability, None, 0, "e") for sku in HOSTILE}
         html = Renderer(odd_release.theme).product(product, stock)
-        assert tuple(Inputs(html).values(kind)) == HOSTILE
+        assert tuple(Inputs(html).values(awaited=not availability.can_buy)) == HOSTILE
         data = html.partition('<script type="application/ld+json">')[2].partition("</script>")[0]
         assert tuple(variant["sku"] for variant in json.loads(data)["hasVariant"]) == HOSTILE
 
@@ -226,7 +228,7 @@ def test_each_sku_is_signed_up_for_restocked_and_emailed_as_itself(
         key = {"shopper": {"S": shop.shopper(name)}, "sku": {"S": sku}}
         item = shop.dynamodb.get_item(TableName=shop.entries_name, Key=key)["Item"]
         assert item["feedback"] == {"S": "delivered"}
-    assert page_of(shop, odd_release).values("radio") == list(OWN)
+    assert page_of(shop, odd_release).values(awaited=False) == list(OWN)
 
 
 def entry_state(shop: TestShop, name: str, sku: str) -> EntryState:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.domain.address import Address, AddressRefused
+from chalicelib.domain.address import Address, AddressFault, AddressRefused
 
 KEY = b"identity"
 
@@ -141,3 +141,30 @@ def test_an_address_that_a_mail_program_would_decode_is_refused(typed: str) -> N
 @pytest.mark.parametrize("typed", ["a=?b@example.com", "=?=@example.com", "q?=a=?b?c@example.com"])
 def test_an_address_that_only_holds_its_signs_is_taken(typed: str) -> None:
     assert Address.parse(typed).mailbox == typed
+
+
+@pytest.mark.parametrize(
+    ("typed", "fault"),
+    [
+        ("ada", AddressFault.NO_AT),
+        ("ada@ada@example.com", AddressFault.SEVERAL_AT),
+        ("@example.com", AddressFault.NOTHING_BEFORE_AT),
+        ("ada@", AddressFault.NOTHING_AFTER_AT),
+        ("ada lovelace@example.com", AddressFault.SPACE),
+        ("ada..l@example.com", AddressFault.DOT_ASTRAY),
+        ("ada.@example.com", AddressFault.DOT_ASTRAY),
+        ("ada@example.com.", AddressFault.DOT_ASTRAY),
+        ("ada@.example.com", AddressFault.DOT_ASTRAY),
+        ("ada@example", AddressFault.NO_ENDING),
+        ("adä@example.com", AddressFault.LETTERS_BEFORE_AT),
+        (f"{'a' * 300}@example.com", AddressFault.TOO_LONG),
+        ("ada,l@example.com", AddressFault.OTHER),
+        ("ada@exa_mple.com", AddressFault.OTHER),
+    ],
+)
+def test_the_mistake_of_a_refused_address_is_one_that_its_writer_sees(
+    typed: str, fault: AddressFault
+) -> None:
+    with pytest.raises(AddressRefused) as refused:
+        Address.parse(typed)
+    assert refused.value.fault is fault

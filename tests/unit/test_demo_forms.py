@@ -27,6 +27,13 @@ def test_every_form_of_a_page_is_found_with_where_it_goes() -> None:
     assert found == [("/search", "get"), ("/api/waitlist", "post")]
 
 
+def test_a_control_outside_its_form_belongs_to_the_form_that_it_names() -> None:
+    page = """<input type="radio" name="sku" value="FJ-M" form="waitlist"><input name="o" form="none">
+    <form id="waitlist" action="/api/waitlist" method="post"><input name="email"></form>"""
+    (form,) = forms_of(page)
+    assert form.filled({"sku": ["FJ-M"]}) == [("sku", "FJ-M"), ("email", "")]
+
+
 def test_what_nobody_touched_is_sent_as_it_is(waitlist: Form) -> None:
     assert waitlist.filled({}) == [
         ("sku", "FJ-L"),

@@ -85,7 +85,7 @@ def test_a_page_speaks_its_language_and_the_first_where_it_has_no_words(release:
     assert '<html lang="de">' in jacket
     assert "<h1>Feldjacke</h1>" in jacket
     assert 'alt="Eine grüne Jacke"' in jacket
-    assert "<legend>Moos</legend>" in jacket
+    assert "<i>Moos</i>" in jacket
     assert "Schiefer, M" in jacket
     assert "Sagt mir, wenn es wieder da ist" in jacket
     assert "Ab 148,00\xa0£" in jacket
@@ -106,7 +106,7 @@ def test_links_of_a_page_stay_in_its_language(release: Release) -> None:
             assert not found & others, item.key
             assert all(link == "/de" or link.startswith("/de/") for link in found), item.key
     assert '<a href="/de/checkout">siehe Kasse</a>' in page(release, "de/privacy")
-    assert '<form id="buy" action="/de/checkout"' in page(release, "de/products/field-jacket")
+    assert 'class="button" href="/de/checkout?sku=' in page(release, "de/products/field-jacket")
 
 
 def test_a_shop_of_one_locale_knows_nothing_of_others(small_release: Release) -> None:

@@ -139,9 +139,10 @@ def test_a_page_is_read_as_a_browser_reads_it() -> None:
         <a href="/shop/hats">Hats again</a>
         <picture><source srcset="/p/hat-900.avif 900w"><source srcset="/p/hat-900.webp 900w">
         <img src="/p/hat.jpg"></picture>
-        <form id="buy" action="/checkout"><input type="radio" name="sku" value="HAT-L"></form>
-        <form action="/api/waitlist" method="post">
-        <input type="checkbox" name="sku" value="HAT-S"><input type="checkbox" name="sku" value="HAT-M">
+        <input type="radio" name="sku" form="waitlist" value="HAT-L">
+        <input type="radio" name="sku" form="waitlist" value="HAT-S" data-wait>
+        <input type="radio" name="sku" form="waitlist" value="HAT-M" data-wait>
+        <form id="waitlist" action="/api/waitlist" method="post">
         <input type="hidden" name="form_token" value="20700.HAT-S.HAT-M.x"></form>
     """)
     assert page.stylesheets == ("/assets/shop.css",)

@@ -65,6 +65,7 @@ def shelf_of(renderer: Renderer, *stocked: tuple[Product, Mapping[str, Stock]]) 
 def theme(shop: Shop = SHOP) -> Theme:
     texts = {file.name: file.read_text() for file in (THEME / "templates").iterdir()}
     texts["static/shop.css"] = "p::after{content:'<' \"&\"}"
+    texts["static/product.css"] = "b::after{content:'<'}"
     return Theme(
         release="r1",
         templates=texts,
@@ -118,15 +119,23 @@ class Page(HTMLParser):
     def all(self, tag: str) -> list[dict[str, str]]:
         return [values for _, element, values in self.elements if element == tag]
 
-    def skus(self, form: str) -> list[tuple[str, str]]:
-        return [
-            (values["data-sku"], values["data-availability"])
-            for place, tag, values in self.elements
-            if place == form and tag == "input" and "data-sku" in values
+    @property
+    def choices(self) -> list[tuple[str, str]]:
+        """Each variant that can be picked, with what becomes of it: buy, wait or nothing."""
+        bought = {values["href"].rpartition("=")[2] for values in self.all("a") if "item=" in values["href"]}
+        found = [values for values in self.all("input") if values.get("name") == "sku"]
+        kinds = [
+            "buy" if values["value"] in bought else "wait" if _waits(values) else "nothing"
+            for values in found
         ]
+        return [(values["value"], kind) for values, kind in zip(found, kinds, strict=True)]
 
     def has_form(self, form: str) -> bool:
         return any(place == form for place, _, _ in self.elements)
+
+
+def _waits(values: Mapping[str, str]) -> bool:
+    return "data-wait" in values or values["type"] == "hidden"
 
 
 def product_page(product: Product, held: Mapping[str, Stock]) -> Page:
@@ -139,14 +148,15 @@ def test_what_is_there_can_be_bought_and_what_is_sold_out_can_be_waited_for() ->
         stock(FJ_S=Availability.IN_STOCK, FJ_M=Availability.OUT_OF_STOCK, FJ_L=Availability.PRE_ORDER),
     )
 
-    assert page.skus("buy") == [("FJ-S", "InStock"), ("FJ-L", "PreOrder")]
-    assert page.skus("waitlist") == [("FJ-M", "OutOfStock")]
+    assert page.choices == [("FJ-S", "buy"), ("FJ-M", "wait"), ("FJ-L", "buy")]
 
 
 def test_a_product_that_is_all_there_has_no_waitlist() -> None:
     page = product_page(ONE_SCARF, stock(SCARF=Availability.IN_STOCK))
 
-    assert page.skus("buy") == [("SCARF", "InStock")]
+    assert [item["href"] for item in page.all("a") if item.get("class") == "button"] == [
+        "https://pay.heron.example/cart?shop=7&item=SCARF"
+    ]
     assert not page.has_form("waitlist")
 
 
@@ -157,36 +167,37 @@ def test_a_product_that_is_sold_out_cannot_be_bought() -> None:
 
     page = product_page(JACKET, held)
 
-    assert not page.has_form("buy")
-    assert [sku for sku, _ in page.skus("waitlist")] == ["FJ-S", "FJ-M", "FJ-L"]
+    assert page.choices == [("FJ-S", "wait"), ("FJ-M", "wait"), ("FJ-L", "wait")]
 
 
 def test_a_variant_nobody_has_counted_is_sold_out() -> None:
-    assert product_page(ONE_SCARF, {}).skus("waitlist") == [("SCARF", "OutOfStock")]
+    assert product_page(ONE_SCARF, {}).choices == [("SCARF", "wait")]
 
 
 def test_a_discontinued_variant_can_neither_be_bought_nor_waited_for() -> None:
     html = Renderer(theme()).product(ONE_SCARF, stock(SCARF=Availability.DISCONTINUED))
 
-    assert not Page(html).has_form("buy")
+    assert Page(html).choices == []
     assert not Page(html).has_form("waitlist")
-    assert "No longer made" in html
+    assert "We no longer sell this one." in html
+    held = stock(FJ_S=Availability.IN_STOCK, FJ_M=Availability.DISCONTINUED)
+    assert product_page(JACKET, held).choices == [("FJ-S", "buy"), ("FJ-M", "nothing"), ("FJ-L", "wait")]
 
 
-def test_several_variants_are_ticked_and_a_single_one_goes_along() -> None:
+def test_several_variants_are_picked_one_at_a_time_and_a_single_one_goes_along() -> None:
     several, single = product_page(JACKET, {}), product_page(ONE_SCARF, {})
 
-    assert {item["type"] for item in several.all("input") if "data-sku" in item} == {"checkbox"}
-    assert {item["type"] for item in single.all("input") if "data-sku" in item} == {"hidden"}
+    assert [(item["type"], item["form"]) for item in several.all("input") if item.get("name") == "sku"] == [
+        ("radio", "waitlist")
+    ] * 3
+    assert [item["type"] for item in single.all("input") if item["name"] == "sku"] == ["hidden"]
 
 
 def test_buying_leads_to_the_checkout_with_the_sku() -> None:
-    page = product_page(ONE_SCARF, stock(SCARF=Availability.IN_STOCK))
+    page = product_page(JACKET, stock(FJ_S=Availability.IN_STOCK, FJ_L=Availability.PRE_ORDER))
 
-    (form,) = page.all("form")
-    fields = {item["name"]: item["value"] for item in page.all("input")}
-    assert (form["action"], form["method"]) == ("https://pay.heron.example/cart", "get")
-    assert fields == {"shop": "7", "item": "SCARF"}
+    links = [item["href"] for item in page.all("a") if item.get("class") == "button"]
+    assert links == [f"https://pay.heron.example/cart?shop=7&item={sku}" for sku in ("FJ-S", "FJ-L")]
 
 
 def test_the_waitlist_form_needs_no_script_and_has_what_the_api_reads() -> None:
@@ -306,16 +317,20 @@ def test_a_page_asks_nobody_else_and_has_no_inline_code(held: Mapping[str, Stock
             assert "src" in values or values["type"] == "application/ld+json"
 
 
-def test_the_only_style_is_the_themes_own_and_the_only_one_the_page_allows() -> None:
-    html = Renderer(theme()).product(JACKET, {})
-    (style,) = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
-    assert style == theme().templates["static/shop.css"]
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]+)"', html)
-    assert f"style-src 'sha256-{digest}';" in policy
-    assert "default-src 'none'" in policy
-    assert "unsafe" not in policy
-    assert html.index(policy) < html.index("<style>")
+def test_the_only_styles_are_the_themes_own_and_the_only_ones_the_page_allows() -> None:
+    texts = theme().templates
+    renderer = Renderer(theme())
+    product, thanks = renderer.product(JACKET, {}), renderer.page("waitlist-thanks.html")
+    for html, names in ((product, ("product", "shop")), (thanks, ("shop",))):
+        styles = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
+        assert styles == [texts[f"static/{name}.css"] for name in names]
+        digests = [base64.b64encode(hashlib.sha256(style.encode()).digest()).decode() for style in styles]
+        (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]+)"', html)
+        (allowed,) = re.findall("style-src ([^;]+);", policy)
+        assert sorted(allowed.split()) == sorted(f"'sha256-{digest}'" for digest in digests)
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert html.index(policy) < html.index("<style>")
 
 
 def test_a_page_of_the_catalogue_names_its_own_address() -> None:

@@ -1,11 +1,57 @@
-// The waitlist form answers in place. Without this script, the form works by itself.
-// What it says stands in the form, in the page's language.
+// The picker follows a link to a variant and keeps the size when the colour changes; the waitlist form answers
+// in place. Without this script, both work by themselves. What the form says stands in it, in the page's language.
 (() => {
   const form = document.getElementById("waitlist");
+  const picker = document.querySelector(".picker");
+  const skus = [...picker.querySelectorAll("[type=radio][name=sku]")];
+  const labelOf = (radio) => radio?.nextElementSibling.querySelector("i").textContent;
+  const picked = () => skus.find((radio) => radio.checked && radio.offsetParent);
+
+  const pick = (radio) => {
+    radio.checked = true;
+    const option = radio.closest(".next");
+    if (option.parentElement !== picker) pick(option.previousElementSibling.previousElementSibling);
+  };
+
+  // An email leads to its variant.
+  const wanted = new URLSearchParams(location.search).get("sku");
+  const found = skus.find((radio) => radio.value === wanted);
+  if (found) pick(found);
+  picker.classList.add("ready");
+
+  let last = labelOf(picked());
+  let byPointer = false;
+  let renew = () => {};
+  for (const type of ["pointerdown", "keydown"]) {
+    picker.addEventListener(type, () => { byPointer = type === "pointerdown"; });
+  }
+  picker.addEventListener("change", ({ target }) => {
+    if (target.type !== "radio") return;
+    // Another colour: the same size of it, if there is one.
+    if (target.name !== "sku" && !picked()) {
+      const same = skus.find((radio) => radio.offsetParent && labelOf(radio) === last);
+      if (same) same.checked = true;
+    }
+    renew();
+    const now = picked();
+    if (!now) return;
+    last = labelOf(now);
+    history.replaceState(null, "", `?sku=${encodeURIComponent(now.value)}`);
+    // A tap on a size that is sold out leads on to the address; the keys of a keyboard walk over it.
+    if (byPointer && target === now && "wait" in now.dataset) {
+      form.elements.email.focus({ preventScroll: true });
+      form.scrollIntoView({ block: "nearest" });
+    }
+  });
+
   if (!form) return;
   const status = form.querySelector("[role=status]");
-  const button = form.querySelector("button");
+  const fields = form.querySelector(".fields");
+  const heading = form.querySelector("h2");
+  const button = fields.querySelector("button");
+  const email = form.elements.email;
   const words = form.dataset;
+  const question = heading.textContent;
 
   const say = (text, bad) => {
     status.textContent = text;
@@ -15,38 +61,33 @@
   const explain = (problem) => {
     const rest = [];
     let first;
-    for (const { field, detail } of problem.errors || []) {
+    for (const { field, detail, code } of problem.errors || []) {
       const place = document.getElementById(`waitlist-${field}-error`);
-      const input = form.elements[field];
-      const control = input && (input.type ? input : input[0]);
       if (!place) { rest.push(detail); continue; }
-      place.textContent = words[field] || detail;
-      control?.setAttribute("aria-invalid", "true");
+      const control = form.elements[field];
+      place.textContent = words[code] || words[field] || detail;
+      control.setAttribute("aria-invalid", "true");
       first ||= control;
     }
     say(rest.join(" ") || (first ? "" : problem.detail || problem.title), true);
     first?.focus();
   };
 
-  const clear = () => {
+  renew = () => {
     say("");
+    heading.textContent = question;
+    fields.hidden = false;
+    for (const added of form.querySelectorAll(".added")) added.remove();
     for (const place of form.querySelectorAll("[id$=-error]")) place.textContent = "";
     for (const control of form.querySelectorAll("[aria-invalid]")) control.removeAttribute("aria-invalid");
   };
-
-  // "Sold out" beside a size leads to its box below: tick it on the way.
-  document.addEventListener("click", (event) => {
-    const id = event.target.closest("a.gone")?.hash.slice(1);
-    const box = id && document.getElementById(id);
-    if (box?.type === "checkbox") box.checked = true;
-  });
 
   // A firewall may answer instead of the API, with any status and a page of its own. Ours is JSON.
   // A page that was kept for months is refused; the token it needs comes with the refusal.
   const post = async (path, body) => {
     const headers = { Accept: "application/json" };
     const answer = await fetch(path, { method: "POST", headers, body });
-    return { answer, told: (await answer.json().catch(() => 0)) || {} };
+    return { answer, said: (await answer.json().catch(() => 0)) || {} };
   };
 
   const send = async () => {
@@ -54,9 +95,9 @@
     // Nobody sees this field: what is in it was put there by a program that fills in forms.
     body.delete("knot");
     body.set("undo", "1");
-    const { answer, told } = await post(form.action, body);
-    const fresh = told.again?.find(({ field }) => field === "form_token");
-    if (!fresh || form.elements.form_token.value === fresh.value) return { answer, told };
+    const { answer, said } = await post(form.action, body);
+    const fresh = said.again?.find(({ field }) => field === "form_token");
+    if (!fresh || form.elements.form_token.value === fresh.value) return { answer, said };
     form.elements.form_token.value = fresh.value;
     return send();
   };
@@ -64,71 +105,76 @@
   const fail = () => say(navigator.onLine ? words.busy : words.offline, true);
 
   const asked = () => {
-    const inputs = [...form.querySelectorAll("[name=sku]")].filter(({ type, checked }) => type === "hidden" || checked);
-    const labels = inputs.map((input) => {
-      const place = input.closest("fieldset");
-      const one = form.querySelector("[id^=wait-] strong");
-      return place ? `${place.querySelector("legend").textContent} ${input.closest("label").textContent}` : one?.textContent;
-    });
-    return [document.querySelector("h1").textContent, ...labels.filter(Boolean)].join(", ");
+    const label = picked()?.closest(".chips").querySelector(":checked+.chip+.act b");
+    return [document.querySelector("h1"), label].filter(Boolean).map((each) => each.textContent).join(", ");
   };
 
-  const offerUndo = (undo) => {
+  const add = (text, act, quiet) => {
+    const made = document.createElement("button");
+    made.type = "button";
+    made.className = `button added${quiet ? " quiet" : ""}`;
+    made.textContent = text;
+    made.addEventListener("click", () => act(made));
+    form.append(made);
+  };
+
+  // Takes back what was sent by the form as it was then.
+  const undoing = (token) => {
     const body = new URLSearchParams(new FormData(form));
     for (const name of [...body.keys()]) if (name !== "email" && name !== "sku") body.delete(name);
-    body.set("undo", undo);
-    const back = document.createElement("button");
-    back.type = "button";
-    back.className = "button quiet";
-    back.textContent = words.undo;
-    back.addEventListener("click", async () => {
-      back.disabled = true;
-      const { answer, told } = await post(`${form.action}/undo`, body).catch(() => ({ answer: {}, told: {} }));
-      back.disabled = false;
-      if (answer.status === 200 && told.status === "undone") {
-        back.remove();
-        form.querySelector(".fields").hidden = false;
-        say(words.undone);
-        status.focus();
-      } else if (told.status === answer.status && answer.status < 500) {
-        back.remove();
-        say(told.detail, true);
-      } else fail();
-    });
-    form.querySelector(".undo")?.remove();
-    back.classList.add("undo");
-    form.append(back);
+    body.set("undo", token);
+    return () => post(`${form.action}/undo`, body).catch(() => ({ answer: {}, said: {} }));
   };
 
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    clear();
-    form.querySelector(".undo")?.remove();
-    if (form.querySelector("[type=checkbox]") && !form.querySelector(":checked")) {
-      return explain({ errors: [{ field: "sku", detail: words.none }] });
+  const offerUndo = (undo) => add(words.undo, async (made) => {
+    made.disabled = true;
+    const { answer, said } = await undo();
+    made.disabled = false;
+    if (answer.status === 200 && said.status === "undone") {
+      renew();
+      say(words.undone);
+      status.focus();
+    } else if (said.status === answer.status && answer.status < 500) {
+      made.remove();
+      say(said.detail, true);
+    } else fail();
+  }, true);
+
+  const accept = ({ suggestion, undo: token }) => {
+    const undo = token && undoing(token);
+    fields.hidden = true;
+    heading.textContent = suggestion ? words.slip.replace("{address}", () => suggestion) : words.done;
+    say(words.sent.replace("{address}", () => email.value.trim()).replace("{item}", asked));
+    // Read out with it, and set apart from it.
+    const terms = document.createElement("span");
+    terms.textContent = words.terms;
+    status.append(" ", terms);
+    if (suggestion) {
+      add(words.use.replace("{address}", () => suggestion), () => {
+        // The address with the slip may be somebody's: it gets no email.
+        undo?.();
+        email.value = suggestion;
+        submit();
+      });
     }
+    if (undo) offerUndo(undo);
+    status.focus();
+  };
+
+  const submit = async () => {
+    renew();
     button.disabled = true;
     say(words.sending);
     // Nobody knows whether a form without an answer has arrived: it is not sent again unasked.
-    const { answer, told } = await send().catch(() => ({ answer: {}, told: {} }));
+    const { answer, said } = await send().catch(() => ({ answer: {}, said: {} }));
     button.disabled = false;
-    if (answer.status === 202 && told.status === "accepted") {
-      const { suggestion } = told;
-      form.querySelector(".fields").hidden = !suggestion;
-      const sent = words.sent
-        .replace("{address}", () => form.elements.email.value.trim())
-        .replace("{item}", asked);
-      say((suggestion ? `${words.slip.replace("{address}", () => suggestion)} ` : "") + sent);
-      // Read out with it, and set apart from it.
-      const terms = document.createElement("span");
-      terms.textContent = words.terms;
-      status.append(" ", terms);
-      if (told.undo) offerUndo(told.undo);
-      status.focus();
-    } else if (answer.status < 500 && answer.status !== 429 && told.status === answer.status) {
-      explain(told);
-    } else {
-      fail();
-    }
+    if (answer.status === 202 && said.status === "accepted") accept(said);
+    else if (answer.status < 500 && answer.status !== 429 && said.status === answer.status) explain(said);
+    else fail();
+  };
+
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    submit();
   });
 })();
