@@ -124,7 +124,7 @@ class Renderer:
         return self.page(
             listing.template,
             path=listing.path,
-            description=listing.description,
+            description=listing.description or listing.title,
             listing=listing,
             cards=cards,
             covers=covers_of(self._edition.listings) if listing.path == HOME else (),

@@ -16,6 +16,7 @@ class Entry(NamedTuple):
 # The summaries stand here as well as in the commands: the list is shown without importing 15 modules.
 GROUPS: dict[str, dict[str, Entry]] = {
     "Make the shop": {
+        "new": Entry("new:new_command", "Start a shop in a new folder."),
         "import": Entry("catalogue:import_command", "Write product files from another shop's export."),
         "build": Entry("shop:build_command", "Build every page, picture and asset of the shop."),
         "serve": Entry("shop:serve_command", "Serve the pages on this machine and reload them on change."),

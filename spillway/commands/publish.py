@@ -10,11 +10,12 @@ from rich.progress import Progress, TaskID
 from chalicelib.settings import clock_ms
 from spillway.commands.options import show_left_out, skip_broken_pictures_option, stage_option
 from spillway.merchant.stock_import import typed_move
-from spillway.project import Project
+from spillway.project import LOCAL_STAGE, Project
 from spillway.publish.plan import Kept, Manifest, Plan, Reason
 from spillway.publish.run import Published, plan_publish, run_publish
 from spillway.publish.sources import LoadedSite, choose_kept, load_folder, load_kept
 from spillway.publish.target import PublishTarget, publish_target
+from spillway.sitegen.filling_in import require_filled_in
 from spillway.stage import Stage, stage_named
 from spillway.terminal import pluralize, progress_bar
 
@@ -47,13 +48,16 @@ def publish_command(
 ) -> None:
     """Build the shop with today's stock and upload what changed.
 
-    Only changed files are uploaded; --dry-run shows the plan.
+    Only changed files are uploaded; --dry-run shows the plan. A shop with places marked [FILL IN: ...] is
+    published to the stage local only.
 
     \b
     Examples:
       spillway publish --dry-run --stage production
       spillway publish --stage production
     """
+    if stage_name != LOCAL_STAGE and not dry_run:
+        require_filled_in(project)
     stage = stage_named(project, stage_name)
     base_url = base_url or stage.shop_url
     with progress_bar() as bar:

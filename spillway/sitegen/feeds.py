@@ -67,7 +67,7 @@ def atom_feed(edition: Edition, newest: Sequence[Product]) -> str:
     )
     return (
         f'{_XML_DECLARATION}<feed xmlns="http://www.w3.org/2005/Atom" xml:lang="{xml_text(shop.locale)}">\n'
-        f"<title>{xml_text(shop.name)}</title>\n<subtitle>{xml_text(shop.tagline)}</subtitle>\n"
+        f"<title>{xml_text(shop.name)}</title>\n<subtitle>{xml_text(shop.tagline or shop.name)}</subtitle>\n"
         f'<link href="{xml_text(home)}"/>\n'
         f'<link rel="self" href="{xml_text(own)}"/>\n'
         f"<id>{xml_text(home)}</id>\n<updated>{_time(newest[0])}</updated>\n"
@@ -98,7 +98,7 @@ def merchant_feed(
         f'{_XML_DECLARATION}<rss version="2.0" xmlns:g="http://base.google.com/ns/1.0">\n<channel>\n'
         f"<title>{xml_text(shop.name)}</title>\n"
         f"<link>{xml_text(shop.base_url + edition.localized_path('/'))}</link>\n"
-        f"<description>{xml_text(shop.tagline)}</description>\n{items}</channel>\n</rss>\n"
+        f"<description>{xml_text(shop.tagline or shop.name)}</description>\n{items}</channel>\n</rss>\n"
     )
     return MerchantFeed(text, tuple(feed.warnings()), feed.count)
 

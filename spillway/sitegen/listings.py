@@ -20,6 +20,9 @@ from spillway.sitegen.reading.catalogue import (
 )
 from spillway.sitegen.reading.slugs import tagged
 
+# The home page shows as many where site.toml names no products: whole rows of two and of four.
+_NEWEST_ON_HOME = 8
+
 
 @dataclass(frozen=True, slots=True)
 class ImageVariant:
@@ -243,7 +246,8 @@ def listings_of(
     for row in rows:
         for slug in row.categories:
             by_category.setdefault(slug, []).append(row)
-    listings = [Listing(HOME, "home.html", home.headline, home.lede, home.featured, hero)]
+    shown = home.featured or tuple(row.slug for row in rows[:_NEWEST_ON_HOME])
+    listings = [Listing(HOME, "home.html", home.headline, home.lede, shown, hero)]
     for category in storefront.categories:
         listed = by_category.get(category.slug, [])
         path, cover = f"/shop/{category.slug}", _cover(listed, products, storefront)

@@ -29,6 +29,7 @@ from spillway.errors import BadInput
 from spillway.project import Project
 from spillway.sitegen.cache import BuildCache, record_of
 from spillway.sitegen.feeds import root_mistakes
+from spillway.sitegen.filling_in import places_to_fill_in
 from spillway.sitegen.listings import ImageVariant, MerchantPictures, ProcessedPicture, Products, picture_of
 from spillway.sitegen.pages import SitePages, StockBySlug
 from spillway.sitegen.parallel import WorkerPool
@@ -134,7 +135,7 @@ def read_site(
         files=files,
         base_url=base_url or catalogue.storefront.shop.base_url,
         asset_urls={name: f"/{asset.key}" for name, asset in assets.items()},
-        hero=picture_of(hero, variants[hero.file.name]) if hero.file.name in variants else None,
+        hero=picture_of(hero, variants[hero.file.name]) if hero and hero.file.name in variants else None,
     )
     # Two pictures with the same bytes are one object.
     pictures = {variant.name: _picture(variant) for made in variants.values() for variant in made}
@@ -150,8 +151,9 @@ def read_site(
         catalogue,
         source,
         _redirects_text(project) if catalogue.redirects else None,
-        notes=tuple(
-            f"site/pictures/{name}: {note}" for name, made in processed.items() for note in made.notes
+        notes=(
+            *places_to_fill_in(project),
+            *(f"site/pictures/{name}: {note}" for name, made in processed.items() for note in made.notes),
         ),
         left_out=tuple(str(mistake) for mistake in left_out or ()),
     )

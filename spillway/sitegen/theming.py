@@ -71,7 +71,7 @@ def theme_of(
                 storefront,
                 rows,
                 products,
-                replace(hero, alt=storefront.home.image.alt) if hero else None,
+                replace(hero, alt=storefront.home.image.alt) if hero and storefront.home.image else None,
             ),
             navigation=storefront.navigation,
             root=storefront.root,

@@ -125,12 +125,16 @@ def make_small_shop(folder: Path) -> Project:
     (site / "products" / "scarf.toml").write_text(SCARF)
     for slug in ("privacy", "checkout"):
         (site / "pages" / f"{slug}.md").write_text(PAGE.format(title=slug.title()))
-    # Shops with the same pictures share their variants: the cache goes by content.
-    (folder / ".cache").mkdir()
-    (folder / ".cache" / "pictures").symlink_to(_developed())
+    share_pictures(folder)
     for number, (name, size) in enumerate(PICTURES.items()):
         (site / "pictures" / name).write_bytes(_plain_picture(size, (90 + 40 * number, 110, 80)))
     return Project(folder)
+
+
+def share_pictures(folder: Path) -> None:
+    """Let the shop in `folder` share its processed pictures with others: they are kept by their content."""
+    (folder / ".cache").mkdir()
+    (folder / ".cache" / "pictures").symlink_to(_developed())
 
 
 def own_file(shop: Project, name: str) -> Path:

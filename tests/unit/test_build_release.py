@@ -173,7 +173,7 @@ def test_a_template_that_breaks_on_one_page_leaves_the_last_good_output(shop: Pr
     listing = own_file(shop, "templates/listing.html")
     listing.write_text(listing.read_text().replace("</ul>", "</ul>{{ 1 / (cards|length - 1) }}"))
 
-    with pytest.raises(BadInput, match=r"listing\.html:15"):
+    with pytest.raises(BadInput, match=r"listing\.html:17"):
         build(shop, folder=shop.output)
 
     assert {file: file.read_bytes() for file in shop.output.rglob("*") if file.is_file()} == before

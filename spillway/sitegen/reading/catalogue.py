@@ -204,11 +204,14 @@ class Category:
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The text and picture of the home page, and the slugs of the products it features."""
+    """The home page: its text, its picture if it has one, and the slugs of the products it features.
+
+    Without `featured` it shows the newest products.
+    """
 
     headline: str
     lede: str
-    image: SourceImage
+    image: SourceImage | None
     featured: tuple[str, ...]
 
 
@@ -284,6 +287,6 @@ class Catalogue:
     @property
     def picture_names(self) -> frozenset[str]:
         """The file name of every picture that the shop shows."""
-        return frozenset(
-            (self.storefront.home.image.file.name, *(name for row in self.rows for name in row.image_names))
-        )
+        hero = self.storefront.home.image
+        of_products = (name for row in self.rows for name in row.image_names)
+        return frozenset((*([hero.file.name] if hero else []), *of_products))

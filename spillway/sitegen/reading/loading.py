@@ -377,7 +377,7 @@ def _broken_pictures(
         for number, name in enumerate(row.image_names):
             if name and (problem := problem_of(name)):
                 yield row.file, f"pictures[{number}].file", name, problem
-    if storefront:
+    if storefront and storefront.home.image:
         name = storefront.home.image.file.name
         if problem := problem_of(name):
             yield SITE_FILE, "home.picture", name, problem

@@ -64,7 +64,7 @@ def read_storefronts(
     settings = read_settings(table, page_slugs)
     locales = tuple(settings.money)
     categories = tuple(_categories(table))
-    home = _home(table.table("home"), site / "pictures")
+    home = _home(table.table("home", optional=True), site / "pictures", settings.shop)
     listings = {f"/shop/{category.slug}" for category in categories} | {"/", "/shop/all"}
     navigation = tuple(_navigation(table, listings | {f"/{slug}" for slug in page_slugs}))
     # Every signup form links to this page.
@@ -88,7 +88,7 @@ def read_storefronts(
         for locale in locales[1:]
     )
     skip_other_locales(table)
-    table.done(also=frozenset({"shipping", "returns"}))
+    table.done(also=frozenset({"shipping", "returns", "reply_to"}))
     return tuple(_with_words_of_locale(storefront) for storefront in (first, *others))
 
 
@@ -101,23 +101,26 @@ def _categories(table: TomlTable) -> list[Category]:
         if slug in {category.slug for category in categories}:
             row.error("slug", slug, "each category once")
         title = row.text("title", length_max=NAME_LENGTH_MAX)
-        categories.append(Category(slug, title, row.text("description", length_max=SENTENCE_LENGTH_MAX)))
+        description = row.text("description", length_max=SENTENCE_LENGTH_MAX, optional=True)
+        categories.append(Category(slug, title, description))
         row.done()
     return categories
 
 
-def _home(table: TomlTable, pictures: Path) -> Home:
-    file = table.text("picture", length_max=FILE_NAME_LENGTH_MAX)
+def _home(table: TomlTable, pictures: Path, shop: Shop) -> Home:
+    """Read the home page; without [home] it shows the shop's name, its tagline and its newest products."""
+    file = table.text("picture", length_max=FILE_NAME_LENGTH_MAX, optional=True)
+    alt = table.text("picture_alt", length_max=SENTENCE_LENGTH_MAX, optional=not file)
     if file and Path(file).name != file:
         table.error("picture", file, PICTURE_EXPECTED)
-    featured = table.texts("featured", length_max=NAME_LENGTH_MAX, count_max=_FEATURED_MAX)
+    featured = table.texts("featured", length_max=NAME_LENGTH_MAX, count_max=_FEATURED_MAX, optional=True)
     for slug in featured:
         if featured.count(slug) > 1:
             table.error("featured", slug, "each product once")
     home = Home(
-        headline=table.text("headline", length_max=NAME_LENGTH_MAX),
-        lede=table.text("lede", length_max=SENTENCE_LENGTH_MAX),
-        image=SourceImage(pictures / file, table.text("picture_alt", length_max=SENTENCE_LENGTH_MAX)),
+        headline=table.text("headline", length_max=NAME_LENGTH_MAX, optional=True) or shop.name,
+        lede=table.text("lede", length_max=SENTENCE_LENGTH_MAX, optional=True) or shop.tagline,
+        image=SourceImage(pictures / file, alt) if file else None,
         featured=featured,
     )
     table.done()
@@ -166,7 +169,7 @@ def _translated_home(first: Home, translation: TomlTable) -> Home:
         first,
         headline=headline or first.headline,
         lede=lede or first.lede,
-        image=replace(first.image, alt=alt or first.image.alt),
+        image=replace(first.image, alt=alt or first.image.alt) if first.image else None,
     )
 
 

@@ -66,15 +66,16 @@ def read_settings(table: TomlTable, page_slugs: Set[str]) -> ShopSettings:
     """
     currency = table.text("currency", length_max=3)
     locales = read_locales(table, page_slugs)
-    waitlist = table.table("waitlist")
+    waitlist = table.table("waitlist", optional=True)
+    sender = _mailbox(table, "sender")
     shop = Shop(
         name=table.text("name", length_max=NAME_LENGTH_MAX),
-        tagline=table.text("tagline", length_max=SENTENCE_LENGTH_MAX),
+        tagline=table.text("tagline", length_max=SENTENCE_LENGTH_MAX, optional=True),
         base_url=_base_url(table),
         currency=currency,
         locale=locales[0] if locales else "",
-        sender=_mailbox(table, "sender"),
-        reply_to=_mailbox(table, "reply_to"),
+        sender=sender,
+        reply_to=_mailbox(table, "reply_to") if table.has("reply_to") else sender,
         checkout=_checkout(table, page_slugs),
         postal_address=table.texts("postal_address", length_max=NAME_LENGTH_MAX, count_max=8),
         opt_in=_opt_in(waitlist),
@@ -89,7 +90,7 @@ def read_settings(table: TomlTable, page_slugs: Set[str]) -> ShopSettings:
         returns=_returns(table.table("returns")) if table.has("returns") else None,
     )
     domains_file = _domains_file(waitlist)
-    waitlist.done()
+    waitlist.done(also=frozenset({"opt_in"}))
     return settings._replace(shop=shop, domains_file=domains_file)
 
 
@@ -206,7 +207,7 @@ def _money(table: TomlTable, currency: str, locales: Sequence[str]) -> dict[str,
 
 
 def _opt_in(waitlist: TomlTable) -> OptIn:
-    value = waitlist.value("opt_in")
+    value = waitlist.value("opt_in") if waitlist.has("opt_in") else OptIn.DOUBLE
     if value not in list(OptIn):
         waitlist.error(
             "opt_in", value, "double (an email asks whether it was really them) or single (it counts at once)"

@@ -1,0 +1,198 @@
+"""Start a shop: write the files of a new one, with example products or imported ones, and nothing half.
+
+The files are in spillway/starter/. They mark each place that only the shop's owner can fill in; filling_in.py
+finds them.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from spillway.errors import BadInput
+from spillway.project import Project
+from spillway.sitegen.reading.loading import load_catalogue
+from spillway.sitegen.reading.locales import money_format, usual_spelling
+from spillway.sitegen.reading.shop_settings import NAME_LENGTH_MAX
+from spillway.sitegen.reading.slugs import base_slug
+from spillway.sitegen.reading.toml_input import text_problem
+
+STARTER = Path(__file__).parents[1] / "starter"
+# The currency of a language without a country.
+_CURRENCIES = {"en": "USD", "de": "EUR"}
+_ANY_CURRENCY = "EUR"
+_HOST_LENGTH_MAX = 40
+_CATEGORY = {"slug": "homeware", "title": "Homeware"}
+# Prices of the examples; a currency without a smaller unit gets a hundred times as much.
+_PRICES = {"price_1": 18, "price_2": 28, "price_3": 48, "price_4": 62}
+
+
+@dataclass(frozen=True, slots=True)
+class ShopChoices:
+    """The choices of a new shop's owner: its name, an ISO 4217 currency, and a locale such as en-GB."""
+
+    name: str
+    currency: str
+    locale: str
+
+    @classmethod
+    def checked(cls, name: str, currency: str, locale: str) -> "ShopChoices":
+        """Return the choices if a shop can have them.
+
+        Raises:
+            BadInput: one of them is not valid; it names the option.
+        """
+        if expected := text_problem(name, length_max=NAME_LENGTH_MAX):
+            raise BadInput(f"--name {name!r}: expected {expected}", hint='--name "Harbour Pottery"')
+        try:
+            locale = usual_spelling(locale)
+            money_format("EUR", locale)
+        except ValueError as error:
+            raise BadInput(f"--language {locale}: not known", hint="--language en-GB") from error
+        try:
+            money_format(currency.upper(), locale)
+        except ValueError as error:
+            raise BadInput(
+                f"--currency {currency}: expected an ISO 4217 code", hint="--currency GBP, EUR, USD"
+            ) from error
+        return cls(name, currency.upper(), locale)
+
+    @property
+    def language(self) -> str:
+        """The language of the locale: "en" of en-GB."""
+        return self.locale.partition("-")[0]
+
+
+def currency_of(locale: str) -> str:
+    """Return the currency that is paid with where `locale` is spoken."""
+    from babel import Locale, UnknownLocaleError
+    from babel.numbers import get_territory_currencies
+
+    try:
+        territory = Locale.parse(locale, sep="-").territory
+    except (UnknownLocaleError, ValueError):
+        territory = None
+    found = get_territory_currencies(territory) if territory else []
+    return found[-1] if found else _CURRENCIES.get(locale.partition("-")[0], _ANY_CURRENCY)
+
+
+def create_shop(
+    folder: Path, choices: ShopChoices, *, fill: Callable[[Project], None] | None = None, git: bool = True
+) -> None:
+    """Write a new shop to `folder`, or write nothing.
+
+    Args:
+        folder: where the shop belongs; it does not exist, or is empty.
+        choices: what its owner chose.
+        fill: writes its products into the shop that it is given; without it, the shop has examples.
+        git: make it a repository, unless git is missing or the folder lies in a repository.
+
+    Raises:
+        BadInput: there is something in the folder, it cannot be written, `fill` refuses, or the shop has
+            mistakes.
+    """
+    folder = folder.absolute()
+    _require_empty(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".spillway-new-", dir=folder.parent) as temporary:
+            staged = Path(temporary) / "shop"
+            staged.mkdir()
+            _write(staged, choices, examples=fill is None)
+            if fill:
+                fill(Project(staged))
+            load_catalogue(Project(staged))
+            if git:
+                _init_repository(staged, folder.parent)
+            # Replaces an empty folder, and refuses another.
+            staged.rename(folder)
+    except OSError as error:
+        raise BadInput(f"{folder}: {error.strerror}", hint="name another folder") from error
+
+
+def _require_empty(folder: Path) -> None:
+    if folder.is_dir() and not any(folder.iterdir()):
+        return
+    if folder.exists() or folder.is_symlink():
+        raise BadInput(
+            f"{folder}: there is something already; nothing was written",
+            hint="name a folder that does not exist, or an empty one",
+        )
+
+
+def _write(root: Path, choices: ShopChoices, *, examples: bool) -> None:
+    host = base_slug(choices.name, length_max=_HOST_LENGTH_MAX)
+    german = choices.language == "de"
+    settings = {
+        "name": _toml(choices.name),
+        "base_url": _toml(f"https://www.{host}.example"),
+        "currency": _toml(choices.currency),
+        "locale": _toml(choices.locale),
+        "sender": _toml(f"{_display_name(choices.name)} <hello@{host}.example>"),
+        "shipping": _toml("Versand und Rückgabe" if german else "Shipping and returns"),
+        "privacy": _toml("Datenschutz" if german else "Privacy"),
+    }
+    _put(root / "site" / "site.toml", "site.toml", settings)
+    pages = STARTER / "pages" / ("de" if german else "en")
+    # Inside a text of TOML: its quotation marks stay as they are.
+    name = {"name": json.dumps(choices.name, ensure_ascii=False)[1:-1]}
+    for page in sorted(pages.glob("*.md")):
+        _put(root / "site" / "pages" / page.name, f"pages/{pages.name}/{page.name}", name)
+    _put(root / "README.md", "README.md", {"name": choices.name})
+    shutil.copyfile(STARTER / "gitignore.txt", root / ".gitignore")
+    for part in ("products", "pictures"):
+        (root / "site" / part).mkdir()
+    if examples:
+        _write_examples(root / "site", choices)
+
+
+def _write_examples(site: Path, choices: ShopChoices) -> None:
+    digits = money_format(choices.currency, choices.locale).fraction_digits
+    scale = 1 if digits else 100
+    values = {name: f"{amount * scale:.{digits}f}" for name, amount in _PRICES.items()}
+    with (site / "site.toml").open("a", encoding="utf-8") as file:
+        slug, title = _toml(_CATEGORY["slug"]), _toml(_CATEGORY["title"])
+        file.write(f"\n[[categories]]\nslug = {slug}\ntitle = {title}\n")
+    for product in sorted((STARTER / "products").glob("*.toml")):
+        _put(
+            site / "products" / product.name,
+            f"products/{product.name}",
+            values | {"category": _CATEGORY["slug"]},
+        )
+    for picture in sorted((STARTER / "pictures").iterdir()):
+        shutil.copyfile(picture, site / "pictures" / picture.name)
+
+
+def _put(file: Path, starter: str, values: dict[str, str]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    text = (STARTER / starter).read_text(encoding="utf-8")
+    file.write_text(Template(text).substitute(values), encoding="utf-8")
+
+
+def _toml(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _display_name(name: str) -> str:
+    """Return the name as RFC 5322 writes it before an address."""
+    plain = all(character.isalnum() or character in " -'&" for character in name)
+    return name if plain else '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _init_repository(root: Path, parent: Path) -> None:
+    git = shutil.which("git")
+    if git is None:
+        return
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+
+    def succeeds(*words: str) -> bool:
+        ran = subprocess.run([git, *words], capture_output=True, check=False, env=kept)  # noqa: S603 - no shell
+        return ran.returncode == 0
+
+    if not succeeds("-C", str(parent), "rev-parse", "--is-inside-work-tree"):
+        succeeds("init", "--quiet", str(root))

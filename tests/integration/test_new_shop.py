@@ -1,0 +1,183 @@
+"""`spillway new` writes a shop that builds at once, or nothing at all."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spillway.__main__ import cli
+from spillway.errors import BadInput
+from spillway.project import Project
+from spillway.sitegen.filling_in import places_to_fill_in, require_filled_in
+from spillway.sitegen.new_shop import ShopChoices, create_shop, currency_of
+from spillway.sitegen.reading.loading import load_catalogue
+from spillway.sitegen.site import build
+from tests.support.small_shop import share_pictures
+
+FLAGS = ("--name", "Harbour Pottery", "--language", "en-GB", "--currency", "GBP", "--no-git")
+EXPORT = """\
+Handle,Title,Body (HTML),Vendor,Type,Tags,Published,Option1 Name,Option1 Value,Variant SKU,\
+Variant Inventory Qty,Variant Price,Image Src
+jug,Water Jug,<p>Holds a litre.</p>,Us,Jugs,,true,Title,Default Title,JUG-1,4,34.00,
+plate,Dinner Plate,<p>Wide.</p>,Us,Plates,,true,Title,Default Title,PLATE-1,0,19.50,
+"""
+
+
+def new(folder: Path, *words: str) -> Result:
+    ended = CliRunner().invoke(cli, ["new", str(folder), *words])
+    if ended.exit_code == 0:
+        share_pictures(folder)
+    return ended
+
+
+def test_a_new_shop_builds_and_lists_what_its_owner_has_to_fill_in(tmp_path: Path) -> None:
+    ended = new(tmp_path / "shop", *FLAGS)
+    assert ended.exit_code == 0, ended.output
+    assert "spillway serve" in ended.output
+    shop = Project(tmp_path / "shop")
+    assert {path.name for path in shop.root.iterdir()} == {".cache", ".gitignore", "README.md", "site"}
+    assert (shop.root / "README.md").read_text().startswith("# Harbour Pottery\n")
+    release = build(shop)
+    assert [entry.product.title for entry in release.products] == [
+        "Beeswax candle",
+        "Serving bowl",
+        "Stoneware mug",
+    ]
+    edition = release.theme.editions[0]
+    assert (edition.shop.sender, edition.shop.reply_to) == (
+        "Harbour Pottery <hello@harbour-pottery.example>",
+    ) * 2
+    assert edition.listings[0].slugs == ("beeswax-candle", "serving-bowl", "stoneware-mug")
+    assert edition.listings[0].title == "Harbour Pottery"
+    places = [line.partition(": ")[0] for line in release.notes]
+    assert len(places) == 8
+    assert set(places) >= {"site/site.toml:8", "site/pages/privacy.md:8", "site/pages/shipping.md:8"}
+
+
+def test_a_build_prints_the_places_and_a_publish_to_aws_refuses_them(tmp_path: Path) -> None:
+    new(tmp_path / "shop", *FLAGS)
+    shop = Project(tmp_path / "shop")
+    built = CliRunner().invoke(cli, ["build"], obj=shop)
+    assert built.exit_code == 0
+    assert "site/pages/privacy.md:8: [FILL IN: your name or company" in built.output
+    refused = CliRunner().invoke(cli, ["publish", "--stage", "production"], obj=shop)
+    assert isinstance(refused.exception, BadInput)
+    assert refused.exception.message.startswith(
+        "8 places to fill in, nothing was published\n  site/site.toml:8: "
+    )
+    for file in (shop.site / "site.toml", *(shop.site / "pages").iterdir()):
+        file.write_text(file.read_text().replace("[FILL IN:", "("))
+    assert list(places_to_fill_in(shop)) == []
+    require_filled_in(shop)
+
+
+def test_a_german_shop_has_german_pages_and_no_text_without_a_translation(tmp_path: Path) -> None:
+    ended = new(tmp_path / "shop", "--name", "Töpferei Ölmühle", "--language", "de", "--no-git")
+    assert ended.exit_code == 0, ended.output
+    release = build(Project(tmp_path / "shop"))
+    assert release.missing_translations == ()
+    edition = release.theme.editions[0]
+    assert (edition.shop.currency, edition.navigation[1].title) == ("EUR", "Datenschutz")
+    assert edition.shop.base_url == "https://www.topferei-olmuhle.example"
+
+
+def test_prices_of_examples_fit_a_currency_without_a_smaller_unit(tmp_path: Path) -> None:
+    create_shop(tmp_path / "shop", ShopChoices.checked("Kiln", "jpy", "ja"), git=False)
+    rows = load_catalogue(Project(tmp_path / "shop")).rows
+    assert {row.slug for row in rows} == {"beeswax-candle", "serving-bowl", "stoneware-mug"}
+    assert 'price = "1800"' in (tmp_path / "shop/site/products/beeswax-candle.toml").read_text()
+
+
+def test_a_shop_can_start_with_the_products_of_an_export(tmp_path: Path) -> None:
+    export = tmp_path / "products.csv"
+    export.write_text(EXPORT)
+    ended = new(tmp_path / "shop", *FLAGS, "--from", "shopify", str(export))
+    assert ended.exit_code == 0, ended.output
+    shop = Project(tmp_path / "shop")
+    release = build(shop)
+    assert {entry.product.slug for entry in release.products} == {"jug", "plate"}
+    assert {listing.path for listing in release.theme.editions[0].listings} >= {"/shop/jugs", "/shop/plates"}
+    assert list((shop.site / "pictures").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--currency", "GBX"), "--currency GBX: expected an ISO 4217 code"),
+        (("--language", "xx"), "--language xx: not known"),
+        (("--name", ""), "--name '': expected"),
+        (("--images", "."), "--images: only with --from"),
+        (("--from", "shopfy", "x.csv"), "--from shopfy: not a format"),
+        (("--from", "shopify", "x.csv"), "x.csv"),
+    ],
+)
+def test_a_choice_that_no_shop_can_have_is_refused_and_nothing_is_written(
+    tmp_path: Path, words: tuple[str, ...], message: str
+) -> None:
+    ended = new(tmp_path / "shop", *words)
+    assert isinstance(ended.exception, BadInput)
+    assert message in ended.exception.message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_with_something_in_it_is_refused_and_an_empty_one_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("mine")
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "empty").mkdir()
+    for name in ("full", "file"):
+        ended = new(tmp_path / name, *FLAGS)
+        assert isinstance(ended.exception, BadInput)
+        assert "there is something already" in ended.exception.message
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["mine.txt"]
+    assert new(tmp_path / "empty", *FLAGS).exit_code == 0
+    assert (tmp_path / "empty" / "site" / "site.toml").is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "file", "full"]
+
+
+def test_a_shop_that_cannot_be_filled_leaves_nothing(tmp_path: Path) -> None:
+    def fail(project: Project) -> None:
+        raise BadInput("no")
+
+    with pytest.raises(BadInput, match="no"):
+        create_shop(tmp_path / "a" / "shop", ShopChoices("Kiln", "EUR", "en"), fill=fail)
+    assert list((tmp_path / "a").iterdir()) == []
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_a_shop_is_a_repository_of_its_own_unless_it_lies_in_one(tmp_path: Path) -> None:
+    create_shop(tmp_path / "one", ShopChoices("Kiln", "EUR", "en"))
+    assert (tmp_path / "one" / ".git").is_dir()
+    listed = subprocess.run(
+        ["git", "-C", str(tmp_path / "one"), "status", "--short"], capture_output=True, text=True, check=True
+    )
+    assert listed.stdout.splitlines() == ["?? .gitignore", "?? README.md", "?? site/"]
+    create_shop(tmp_path / "one" / "two", ShopChoices("Kiln", "EUR", "en"))
+    assert not (tmp_path / "one" / "two" / ".git").exists()
+
+
+@pytest.mark.parametrize(
+    ("locale", "currency"),
+    [("en-GB", "GBP"), ("de", "EUR"), ("de-CH", "CHF"), ("en", "USD"), ("ja-JP", "JPY"), ("xx", "EUR")],
+)
+def test_the_currency_suggested_is_that_of_the_country(locale: str, currency: str) -> None:
+    assert currency_of(locale) == currency
+
+
+@settings(max_examples=25, deadline=None)
+@given(name=st.text(min_size=1, max_size=30))
+def test_a_shop_of_any_name_is_read_back_with_it_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, name: str
+) -> None:
+    folder = tmp_path_factory.mktemp("names") / "shop"
+    try:
+        create_shop(folder, ShopChoices.checked(name, "EUR", "en"), git=False)
+    except BadInput:
+        assert not folder.exists()
+        return
+    shop = load_catalogue(Project(folder)).storefront.shop
+    assert shop.name == name
