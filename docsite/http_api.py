@@ -12,8 +12,11 @@ OPENAPI = Path("chalicelib/http/openapi.json")
 HEAD = """\
 # HTTP API
 
-Each path begins with `/api` at the shop's own address. The shop itself serves the same description as JSON at
+Each path begins with `/api` at the shop's own address. The shop serves the same description as JSON at
 `/api/openapi.json`.
+
+A program that signs somebody up reads the product's page first: the form there has the `form_token` that
+`POST /api/waitlist` needs.
 """
 METHODS = ("get", "post", "put", "patch", "delete")
 AUTHORISED_BY = {
@@ -88,10 +91,16 @@ def _fields(document: Document, schema: Document) -> str:
                 f"`{name}`",
                 "yes" if name in needed else "no",
                 _type(document, resolved),
-                resolved.get("description", ""),
+                _meaning(document, resolved),
             ]
         )
     return table(["field", "needed", "value", "meaning"], rows)
+
+
+def _meaning(document: Document, schema: Document) -> str:
+    """Return a schema's description, or else that of its first option."""
+    first = next((_resolved(document, option) for option in schema.get("oneOf", ())), schema)
+    return str(schema.get("description") or first.get("description", ""))
 
 
 def _type(document: Document, schema: Document) -> str:
