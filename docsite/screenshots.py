@@ -18,7 +18,7 @@ from typing import NamedTuple
 import click
 import httpx
 from PIL import Image, ImageDraw
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
 
 from spillway.local_cloud.shopper import Shopper
 
@@ -36,6 +36,9 @@ QUALITY = 72
 SLUG, SKU = "field-jacket", "FJ-INK-L"
 MAILBOX = "ada@example.com"
 PAGE = f"/products/{SLUG}?sku={SKU}"
+# The ways to wait for the variant, and to buy it.
+FIELD = "form[action*='/api/waitlist'] input[type=email]"
+BUY = ".picker a.button"
 SCHEMES = ("light", "dark")
 # Scrolls only as far as the element is out of sight, and a little further.
 INTO_VIEW = """element => {
@@ -85,7 +88,7 @@ class Camera:
             page = window.new_page()
             page.goto(path, wait_until="networkidle")
             if shows:
-                page.locator(shows).first.evaluate(INTO_VIEW)
+                _seen(page, shows).evaluate(INTO_VIEW)
             self.keep(f"{scene}-{device.name}-{scheme}", page)
             page.close()
 
@@ -98,16 +101,17 @@ class Camera:
         for (device, scheme), window in self._windows.items():
             page = window.new_page()
             page.goto(PAGE, wait_until="networkidle")
-            form = page.locator("form[action*='/api/waitlist']").first
-            box = form.locator(f"input[type=checkbox][value='{SKU}'], input[type=radio][value='{SKU}']")
-            if box.count() and not box.first.is_checked():
-                box.first.check(force=True)
-            field = form.locator("input[type=email]").first
+            field = _seen(page, FIELD)
             field.fill(MAILBOX)
             field.press("Enter")
             page.get_by_text(MAILBOX).first.wait_for()
             self.keep(f"signed-up-{device.name}-{scheme}", page)
             page.close()
+
+
+def _seen(page: Page, selector: str) -> Locator:
+    """Return the first element that a person sees."""
+    return page.locator(selector).locator("visible=true").first
 
 
 @contextmanager
@@ -159,7 +163,7 @@ def photograph(port: int, executable: str) -> dict[str, Image.Image]:
             ada = Shopper("Ada", MAILBOX, shop, inbox)
             camera.shoot("home", "/")
             camera.shoot("category", "/shop/outerwear")
-            camera.shoot("sold-out", PAGE, shows="form[action*='/api/waitlist'] input[type=email]")
+            camera.shoot("sold-out", PAGE, shows=FIELD)
             camera.sign_up()
             (asked,) = ada.awaits_emails(1)
             ada.presses(ada.opens(asked.link("/api/confirm")))
@@ -167,7 +171,7 @@ def photograph(port: int, executable: str) -> dict[str, Image.Image]:
             subprocess.run(available, cwd=folder, check=True, capture_output=True)
             _, back = ada.awaits_emails(2)
             camera.shoot("email", f"{inbox_url}/emails/{back.number}/body.html")
-            camera.shoot("in-stock", PAGE, shows="form:not([action*='/api/']) button[type=submit]")
+            camera.shoot("in-stock", PAGE, shows=BUY)
         browser.close()
     return {name: Image.open(BytesIO(data)).convert("RGB") for name, data in camera.taken.items()}
 
