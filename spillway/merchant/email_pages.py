@@ -62,6 +62,7 @@ class EmailPages:
         return RedirectResponse(f"{EMAILS_PATH}/{self._emails()[0].name}")
 
     def _email(self, request: Request) -> Response:
+        number = self._preview.number
         if mistakes := self._preview.mistakes_page():
             return mistakes
         emails = self._emails()
@@ -106,6 +107,7 @@ class EmailPages:
             switches=[{"name": "Width", "choices": widths}, {"name": "Colours", "choices": schemes}],
             width=width,
             sandbox=EMAIL_SANDBOX,
+            build=number,
             frame=address(shown.name, width, dark=dark, part="/body.html"),
         )
 

@@ -38,7 +38,6 @@ PAGE_POLICY = (
     "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _POLL_INTERVAL_S = 0.3
-_TAG = f'<script src="{SCRIPT_PATH}"></script>'.encode()
 _PAGE_TYPE = "text/html"
 _PROBLEM_TYPE = "application/problem+json"
 _NO_STORE = {"Cache-Control": "no-store"}
@@ -138,7 +137,7 @@ class Preview:
             self.error = None
         except SpillwayError as error:
             self.error = error
-        self.number += 1
+        self.number += 1  # last: a page of the new number is never older than its build
         return True
 
     def watch(self, stop: threading.Event) -> None:
@@ -166,13 +165,16 @@ class Preview:
 
     def mistakes_page(self) -> Response | None:
         """Return the page of what the last build failed on; None when it did not."""
-        if self.error is None:
+        number, error = self.number, self.error
+        if error is None:
             return None
-        mistakes = shown_mistakes(self.error, self.project)
+        mistakes = shown_mistakes(error, self.project)
         # The catalogue's hint says to build again, which happens by itself here.
-        hint = "" if isinstance(self.error, CatalogueInvalid) else self.error.hint
+        hint = "" if isinstance(error, CatalogueInvalid) else error.hint
         title = f"{pluralize(len(mistakes), 'mistake')}: the shop was not built again"
-        return preview_page("mistakes.html", status=500, title=title, hint=hint, mistakes=mistakes)
+        return preview_page(
+            "mistakes.html", status=500, title=title, hint=hint, mistakes=mistakes, build=number
+        )
 
     async def _changes(self, request: Request) -> Response:
         async def numbers() -> AsyncIterator[str]:
@@ -195,6 +197,8 @@ class Preview:
         return preview_page("no-waitlist.html", status=status, reason=NO_WAITLIST, back=back)
 
     def _page(self, request: Request) -> Response:
+        # Read before the page: a build that ends in between reloads it once too often, never too seldom.
+        number = self.number
         if mistakes := self.mistakes_page():
             return mistakes
         file = self._file(request.url.path)
@@ -203,7 +207,8 @@ class Preview:
         media_type = self._types.get(file.relative_to(self._folder).as_posix()) or _type_of(file)
         body = file.read_bytes()
         if media_type == _PAGE_TYPE and not file.is_relative_to(self._folder / REDIRECTS_FOLDER):
-            body = body.replace(b"</body>", _TAG + b"</body>")
+            tag = f'<script src="{SCRIPT_PATH}?build={number}"></script>'
+            body = body.replace(b"</body>", tag.encode() + b"</body>")
         return Response(body, status_code=status, media_type=media_type, headers=_NO_STORE)
 
     def _file(self, path: str) -> Path | None:

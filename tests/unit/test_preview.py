@@ -41,7 +41,7 @@ def test_every_page_is_served_where_it_will_be_and_reloads_itself(preview: Previ
         answer = ask(preview, path)
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith("text/html")
-        assert f'src="{SCRIPT_PATH}"' in answer.text
+        assert f'src="{SCRIPT_PATH}?build=1"' in answer.text
     assert "EventSource" in ask(preview, SCRIPT_PATH).text
     assert ask(preview, "/nowhere").status_code == 404
     assert ask(preview, "/sitemap.xml").headers["content-type"].startswith(("text/xml", "application/xml"))
@@ -65,7 +65,7 @@ def test_a_mistake_is_shown_until_it_is_corrected(preview: Preview, project: Pro
     assert answer.status_code == 500
     assert '<p class="place">site/products/scarf.toml:3</p>' in answer.text
     assert "<b>" not in answer.text
-    assert SCRIPT_PATH in answer.text
+    assert f'src="{SCRIPT_PATH}?build=2"' in answer.text
     scarf.write_text(right)
     preview.rebuild_if_changed()
     assert ask(preview, "/products/scarf").status_code == 200
