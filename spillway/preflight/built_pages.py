@@ -50,7 +50,7 @@ alt-svc: h3=":443"; ma=86400
 x-amz-cf-id: AbCdEfGhIjKlMnOpQrStUvWxYz0123456789AbCdEfGhIjKlMnOpQrSt==
 age: 60
 strict-transport-security: max-age=63072000; includeSubDomains
-content-security-policy: script-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self' https:; \
+content-security-policy: script-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; \
 frame-ancestors 'none'
 x-content-type-options: nosniff
 x-frame-options: DENY

@@ -1,6 +1,7 @@
 """The address that a shopper buys a variant at, from the setting to the page."""
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +20,11 @@ from chalicelib.storefront.checkout import (
     Placeholder,
 )
 from chalicelib.storefront.choices import choices_of
+from chalicelib.storefront.localization import Texts
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.theme import Shop, Theme
+from spillway.sitegen.translations import default_file_of, read_texts
+from tests.support.small_shop import THEME
 from tests.unit.test_renderer_pages import JACKET, ONE_SCARF, SHOP, Page, stock, theme
 
 ROOT = Path(__file__).parents[2]
@@ -247,6 +251,28 @@ def test_a_choice_says_how_many_are_left_where_few_are_and_the_shop_wants_it(
     assert choice.left == left
     shop = Theme.from_json(theme(replace(SHOP, low_stock=low_stock)).to_json()).shop
     assert shop.low_stock == low_stock
+
+
+@pytest.mark.parametrize(
+    ("locale", "units", "words"),
+    [
+        ("en-GB", 3, "Only 3 left"),
+        ("en-GB", 1, "Only 1 left"),
+        ("de", 3, "Nur noch 3 da"),
+        ("de", 1, "Nur noch 1 da"),
+        ("de", 4, None),
+    ],
+)
+def test_a_page_says_where_a_variant_is_picked_how_many_are_left(
+    locale: str, units: int, words: str | None
+) -> None:
+    shop = theme(replace(SHOP, low_stock=3, locale=locale))
+    file = default_file_of(THEME, locale)
+    texts = read_texts(file.read_text(), locale=locale, file=file.name, mistakes=[]) if file else Texts()
+    held = {"SCARF": Stock(Availability.IN_STOCK, units, 1, "e1")}
+    html = Renderer(shop, replace(shop.editions[0], texts=texts)).product(ONE_SCARF, held)
+    offer = html.partition('<div class="act"')[2].partition("</div>")[0]
+    assert re.findall(r"(?:Only|Nur) [^<]+", offer) == ([words] if words else [])
 
 
 def test_a_theme_of_before_leads_to_the_checkout_that_it_names() -> None:

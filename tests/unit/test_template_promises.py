@@ -25,7 +25,7 @@ FUNCTIONS = frozenset(
     }
 )
 SECURITY_POLICY = (
-    "script-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self' https:; frame-ancestors 'none'"
+    "script-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 HOURS_12_S = 12 * 3600
 DAYS_14_S = 14 * 24 * 3600
