@@ -218,6 +218,7 @@ class MerchantPictures:
 
 SEARCH_PATH = "/search"
 INDEX_PATH = "/search.json"
+PICTURES_PATH = "/pictures/"
 # A page of cards that a phone on a slow network shows at once; divides by 2, 3 and 4 columns.
 CARDS_MAX = 48
 # A search page that lists more products is heavier than a visit to the categories.
@@ -253,9 +254,7 @@ def listings_of(
         path, cover = f"/shop/{category.slug}", _cover(listed, products, storefront)
         listings += pages_of_listing(path, category.title, category.description, listed, cover)
     title = texts.one("Everything")
-    description = texts.of_number(
-        "The one thing we make.", "All %(count)s things we make, the newest first.", len(rows)
-    )
+    description = texts.of_number("One product.", "%(count)s products, the newest first.", len(rows))
     description %= {"count": storefront.money.number(len(rows))}
     listings += pages_of_listing(EVERYTHING, title, description, rows, None)
     for tag, tagged_rows in tagged(rows).items():
@@ -297,7 +296,10 @@ def pages_of_listing(
 
 
 class Search:
-    """The content of an edition's search page, and of the index that its script looks through."""
+    """The content of an edition's search page, and of the index that its script looks through.
+
+    The index has no stock, so that no stock event changes it.
+    """
 
     def __init__(
         self,
@@ -323,19 +325,34 @@ class Search:
         self._tags = {tag: listing.title for listing in edition.listings for tag in listing.tags}
 
     @property
-    def digest(self) -> str:
-        """Return a digest that changes with anything the page shows or the script looks through."""
-        rows = self._products.rows
+    def page_digest(self) -> str:
+        """Return a digest that changes with anything the page shows."""
         if self._translated:
-            return digest_of([self._products.digest(row.slug) for row in rows], self._categories, self._tags)
-        return digest_of(
-            [(row.slug, row.title, row.categories, row.tags) for row in rows], self._categories, self._tags
-        )
+            return self.index_digest
+        rows = [(row.slug, row.title, row.categories) for row in self._products.rows]
+        return digest_of(rows, self._categories, self._tags)
+
+    @property
+    def index_digest(self) -> str:
+        """Return a digest that changes with anything the script looks through or shows."""
+        made = [self._products.digest(slug) for slug in self._products.slugs]
+        return digest_of(made, self._categories, self._tags, self._edition.money)
 
     def index(self) -> str:
-        """Return the JSON that the script fetches: slug, title, and the titles of categories and tags."""
-        products = [(row.slug, title, " ".join(self._listing_titles(row))) for row, title in self._titled()]
-        document = {"root": self._edition.root, "products": products}
+        """Return the JSON that the script fetches.
+
+        Each product is its slug, its title, the titles of its categories and tags, its price, and the name of
+        its smallest picture, if it has one. A price of a range begins with "+".
+        """
+        edition, products = self._edition, []
+        for row in self._products.rows:
+            product = self._products.named(row.slug).product
+            title = product.in_locale(edition.shop.locale, {}).title if self._translated else product.title
+            more = "+" if product.price_minor_max > product.price_minor_min else ""
+            price = f"{more}{edition.money.write(product.price_minor_min)}"
+            words = " ".join(self._listing_titles(row))
+            products.append((row.slug, title, words, price, *_thumbnail(product.pictures[:1])))
+        document = {"root": edition.root, "products": products}
         return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
     def categories(self) -> list[tuple[Link, Sequence[Link]]]:
@@ -366,6 +383,12 @@ class Search:
                 yield row, self._products.named(row.slug).product.in_locale(locale, {}).title
             else:
                 yield row, row.title
+
+
+def _thumbnail(pictures: Sequence[Picture]) -> list[str]:
+    """Return the name of the smallest file of each picture."""
+    smallest = [shown.sources[0].candidates[0][0] if shown.sources else shown.url for shown in pictures]
+    return [url.removeprefix(PICTURES_PATH) for url in smallest]
 
 
 def _cover(rows: Sequence[ProductRow], products: Products, storefront: Storefront) -> Picture | None:

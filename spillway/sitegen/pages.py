@@ -269,10 +269,10 @@ class EditionPages:
             context = {"categories": search.categories(), "tags": search.tags()}
             return self._renderer.page("search.html", at=SEARCH_PATH, **context)
 
-        yield self._page(SEARCH_PATH, Kind.INDEX, self._digest("search.html", search.digest), make)
+        yield self._page(SEARCH_PATH, Kind.INDEX, self._digest("search.html", search.page_digest), make)
         key = object_key(self.edition.localized_path(INDEX_PATH))
         yield PageJob(
-            key, key, Kind.INDEX, "application/json", "", search.digest, lambda: search.index().encode()
+            key, key, Kind.INDEX, "application/json", "", search.index_digest, lambda: search.index().encode()
         )
 
     def _content(self, content: ContentPage) -> str:

@@ -349,7 +349,7 @@ def test_a_product_stands_in_each_of_its_categories_and_its_crumb_is_the_first(s
     assert '<a href="/shop/accessories">Accessories</a>' in crumbs
     assert "Outerwear" not in crumbs
     index = json.loads(html(release, "search.json"))
-    assert ["scarf", "Wool Scarf", "Accessories Outerwear"] in index["products"]
+    assert ["scarf", "Wool Scarf", "Accessories Outerwear"] in [product[:3] for product in index["products"]]
 
 
 def test_an_ended_sale_is_said_and_changes_no_price(shop: Project) -> None:

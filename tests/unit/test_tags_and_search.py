@@ -63,7 +63,11 @@ def test_what_is_searched_is_what_products_are_called_in_each_language(shop: Pro
     index = json.loads(page(release, "search.json"))
     german = json.loads(page(release, "de/search.json"))
     assert (index["root"], german["root"]) == ("", "/de")
-    assert ["field-jacket", "Field Jacket", "Outerwear Waxed"] in index["products"]
+    shown = {product[0]: product[1:] for product in index["products"]}
+    assert shown["field-jacket"][:3] == ["Field Jacket", "Outerwear Waxed", "+£148.00"]
+    (picture,) = shown["field-jacket"][3:]
+    assert f"pictures/{picture}" in {item.key for item in release.objects}
+    assert shown["scarf"][2] == "£45.00"
     (jacket,) = [product for product in german["products"] if product[0] == "field-jacket"]
     assert jacket[1] != "Field Jacket"
     assert '<a href="/products/scarf">Wool Scarf</a>' in page(release, "search")

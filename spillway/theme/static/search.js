@@ -14,8 +14,9 @@
 
   const load = () => (index ||= fetch(form.dataset.index)
     .then((answer) => (answer.ok ? answer.json() : Promise.reject(answer.status)))
-    .then(({ root, products }) => products.map(([slug, title, more]) =>
-      ({ path: `${root}/products/${slug}`, title, name: plain(title), all: plain(`${title} ${more}`) })))
+    .then(({ root, products }) => products.map(([slug, title, more, price, picture]) => ({
+      path: `${root}/products/${slug}`, title, price, picture, name: plain(title), all: plain(`${title} ${more}`),
+    })))
     .catch((error) => { index = undefined; throw error; }));
 
   const found = (products, words) => {
@@ -24,13 +25,20 @@
     return [...all.filter(named), ...all.filter((each) => !named(each))];
   };
 
-  const entry = ({ path, title }) => {
-    const link = document.createElement("a");
-    link.href = path;
-    link.textContent = title;
-    const item = document.createElement("li");
-    item.append(link);
-    return item;
+  const made = (tag, inside, fields) => {
+    const element = Object.assign(document.createElement(tag), fields);
+    element.append(...inside);
+    return element;
+  };
+
+  // The card of a listing, without its stock.
+  const entry = ({ path, title, price, picture }) => {
+    const shown = picture
+      ? made("img", [], { src: `/pictures/${picture}`, alt: "", loading: "lazy", width: 320, height: 400 })
+      : made("span", [made("span", [title.slice(0, 1)])], { className: "blank", ariaHidden: "true" });
+    const amount = price.startsWith("+") ? form.dataset.from.replace("{amount}", price.slice(1)) : price;
+    const link = made("a", [shown, made("h2", [title]), made("p", [amount], { className: "price" })], { href: path });
+    return made("li", [link], { className: "card" });
   };
 
   const look = async () => {
@@ -41,7 +49,7 @@
       const results = words.length ? found(products, words) : [];
       list.replaceChildren(...results.slice(0, shown).map(entry));
       list.hidden = !results.length;
-      browse.hidden = Boolean(words.length);
+      browse.hidden = Boolean(results.length);
       const { none, some } = form.dataset;
       status.textContent = !words.length ? "" : results.length ? some.replace("{count}", results.length) : none;
     } catch {
