@@ -38,11 +38,13 @@ load: .venv/ready-to-work ## Send a flood of shoppers to the demo, and count wha
 package: .venv/ready-to-run ## Make what Lambda runs, and its template, under build/package/
 	@$(SPILLWAY) package $(ARGS)
 
-test: lint template ## Run every check and every test but the slowest; ARGS goes to pytest
+test: lint ## Run every check and every test but the slowest; ARGS goes to pytest
 	@$(MAKE) --no-print-directory --jobs 2 types tests
 
-# Tests wait for browsers and functions a third of their time: types are checked meanwhile.
-tests: .venv/ready-to-work
+# The package is made by one process, and tests wait for browsers and functions a third of their time: types are
+# checked meanwhile. On a clean checkout one process compiles the tests; else every worker compiles all of them.
+tests: template
+	@ls tests/__pycache__/conftest.*-pytest-*.pyc >/dev/null 2>&1 || .venv/bin/pytest --collect-only -qq >/dev/null
 	.venv/bin/pytest -m "not slow" --numprocesses auto --dist loadscope --no-loadscope-reorder $(ARGS)
 
 # Counting the lines that run more than doubles the time of tests: not part of every run.
