@@ -11,7 +11,6 @@ import pytest
 from spillway.project import Project
 from tests.end_to_end.demo import free_ports
 from tests.support.aws import ROOT
-from tests.support.small_shop import make_small_shop
 
 pytestmark = pytest.mark.slow
 
@@ -42,25 +41,24 @@ def spillway(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "venv" / "bin" / "spillway"
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Project:
-    """A shop with content, and no file of a theme or of the cloud."""
-    return make_small_shop(tmp_path / "shop")
+@pytest.fixture(scope="module")
+def shop(spillway: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Return a new shop, made by the installed command."""
+    folder = tmp_path_factory.mktemp("new")
+    words = ("--name", "Harbour Pottery", "--language", "en-GB", "--currency", "GBP", "--no-git")
+    assert "Next:" in run(spillway, "new", "shop", *words, cwd=folder)
+    return Project(folder / "shop")
 
 
-def test_a_shop_is_built_and_packaged_without_a_checkout(
-    spillway: Path, shop: Project, tmp_path: Path
-) -> None:
-    assert "Usage: spillway build" in run(spillway, "build", "--help", cwd=tmp_path)
-    assert "2 products" in run(spillway, "-C", shop.root, "build", cwd=tmp_path)
-    assert "<title>" in (shop.output / "site" / "products" / "scarf").read_text()
-    assert "build/package/deployment.zip" in run(spillway, "-C", shop.root, "package", cwd=tmp_path)
+def test_a_new_shop_is_built_and_packaged_without_a_checkout(spillway: Path, shop: Project) -> None:
+    folder = shop.root.parent
+    assert "Usage: spillway build" in run(spillway, "build", "--help", cwd=folder)
+    assert "3 products" in run(spillway, "-C", shop.root, "build", cwd=folder)
+    assert "<title>Serving bowl" in (shop.output / "site" / "products" / "serving-bowl").read_text()
+    assert "build/package/deployment.zip" in run(spillway, "-C", shop.root, "package", cwd=folder)
     assert (shop.output / "package" / "sam.json").is_file()
 
 
-def test_the_demo_of_a_shop_plays_its_story_without_a_checkout(
-    spillway: Path, shop: Project, tmp_path: Path
-) -> None:
-    port = str(free_ports())
-    played = run(spillway, "-C", shop.root, "demo", "--check", "--fresh", "--port", port, cwd=tmp_path)
-    assert "comes back" in played
+def test_the_demo_of_a_new_shop_plays_its_story_without_a_checkout(spillway: Path, shop: Project) -> None:
+    words = ("demo", "--check", "--fresh", "--port", str(free_ports()))
+    assert "comes back" in run(spillway, "-C", shop.root, *words, cwd=shop.root.parent)
