@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from spillway.__main__ import cli
 from spillway.errors import BadInput
@@ -98,3 +98,35 @@ def inputs_of(project: Project) -> str:
     return until(
         lambda: UpToDate(project, project.output, base_url=None)._inputs, "settled files", within_s=10
     )
+
+
+def theme(shop: Project, *words: str) -> Result:
+    return CliRunner().invoke(cli, ["theme", *words], obj=shop)
+
+
+def test_a_file_is_copied_once_marked_and_compared_with_the_default(shop: Project) -> None:
+    copied = theme(shop, "copy", "templates/card.html")
+    assert copied.output.startswith("site/templates/card.html: a copy")
+    assert (shop.site / "templates" / "card.html").read_text() == default_text("templates/card.html")
+    again = theme(shop, "copy", "site/templates/card.html")
+    assert isinstance(again.exception, BadInput)
+    assert again.exception.message == "site/templates/card.html: is there already"
+    write(shop, "templates/content.html", default_text("templates/content.html") + "<hr>\n")
+    write(shop, "static/hat.svg", "<svg/>")
+    marked = dict(line.split()[::-1] for line in theme(shop, "list").output.splitlines() if line[0] != " ")
+    assert marked == {
+        "templates/card.html": "same",
+        "templates/content.html": "changed",
+        "static/hat.svg": "added",
+    }
+    compared = theme(shop, "diff").stdout
+    assert compared.startswith("--- default/templates/content.html\n+++ site/templates/content.html\n@@")
+    assert compared.endswith("+<hr>\n")
+    assert theme(shop, "diff", "templates/card.html").stdout == ""
+
+
+def test_a_file_of_the_default_theme_is_shown_and_a_misspelt_one_is_suggested(shop: Project) -> None:
+    assert theme(shop, "show", "emails/frame.html").stdout == default_text("emails/frame.html")
+    missing = theme(shop, "show", "templates/crad.html")
+    assert isinstance(missing.exception, BadInput)
+    assert missing.exception.hint == "did you mean templates/card.html?"
