@@ -93,7 +93,7 @@ def mistakes_of(shop: Project) -> tuple[InputError, ...]:
             "the path of a page",
         ),
         (SITE, "tagline", "tag_line", 2, "tag_line", "a known field; did you mean tagline?"),
-        (SITE, "currency =", "currency", 4, "TOML", "a file that parses"),
+        (SITE, "currency =", "currency", 4, "TOML", "an equals sign after the name"),
         (JACKET, '"148.00"', "148.00", 3, "price", "a decimal number in quotes"),
         (JACKET, '"148.00"', '"148.005"', 3, "price", "a decimal number in quotes"),
         (JACKET, '"148.00"', '"-1"', 3, "price", "a decimal number in quotes"),
@@ -178,7 +178,7 @@ def mistakes_of(shop: Project) -> tuple[InputError, ...]:
             "OutOfStock",
         ),
         (PRIVACY, "+++\n", "", 1, "front matter", "TOML between two lines of +++"),
-        (PRIVACY, 'title = "Privacy"', "title =", 2, "TOML", "a file that parses"),
+        (PRIVACY, 'title = "Privacy"', "title =", 2, "TOML", 'a value: "text in straight quotes"'),
         (PRIVACY, "[a link](/privacy)", "[a link](ftp://x.example)", 6, "text", "a link to https://"),
     ],
 )

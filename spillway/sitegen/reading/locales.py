@@ -19,6 +19,9 @@ _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", re.ASCII)
 _DATE_FIELD = re.compile(r"'([^']*)'|d{1,2}|[ML]{1,4}|y{1,4}|G{1,5} ?|[{}]")
 _PLACEHOLDERS = {"G": "", "d": "{day}", "M": "{month}", "L": "{month}", "y": "{year}"}
 _PRICE = re.compile(r"[0-9]{1,8}(\.[0-9]{1,4})?", re.ASCII)
+_DECIMAL_COMMA = re.compile(r"^(\d+),(\d{1,2})$", re.ASCII)
+# Signs and codes of currencies around a number; a minus stays, so that no price changes its sign.
+_AROUND_PRICE = re.compile(r"^[^\d.,-]+|[^\d.,-]+$")
 
 
 def read_locales(table: TomlTable, page_slugs: Set[str]) -> tuple[str, ...]:
@@ -185,3 +188,13 @@ def minor_units(price: object, *, fraction_digits: int) -> int:
     if len(coins) > fraction_digits:
         raise ValueError(price)
     return minor
+
+
+def price_meant(price: object, fraction_digits: int) -> str:
+    """Return how a refused price is written right: 32, "$32" and "32,00 EUR" as 32.00; else an example."""
+    number = _DECIMAL_COMMA.sub(r"\1.\2", _AROUND_PRICE.sub("", str(price)))
+    whole, _, fraction = number.partition(".")
+    if not _PRICE.fullmatch(number) or len(fraction.rstrip("0")) > fraction_digits:
+        whole, fraction = "148", ""
+    digits = fraction[:fraction_digits].ljust(fraction_digits, "0")
+    return f"{whole}.{digits}" if digits else whole

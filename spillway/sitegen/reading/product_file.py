@@ -16,7 +16,7 @@ from chalicelib.domain.stock import UNITS_MAX, Availability, Stock
 from spillway.sitegen.cache import BuildCache, Signature, is_settled, signature_of
 from spillway.sitegen.parallel import WorkerPool, chunks_of
 from spillway.sitegen.reading.catalogue import FILE_NAME_LENGTH_MAX, PICTURE_EXPECTED, ProductRow, SourceImage
-from spillway.sitegen.reading.locales import minor_units, skip_other_locales
+from spillway.sitegen.reading.locales import minor_units, price_meant, skip_other_locales
 from spillway.sitegen.reading.markdown import FrontMatter
 from spillway.sitegen.reading.product_fields import (
     ALT_LENGTH_MAX,
@@ -110,7 +110,7 @@ class ProductFile:
         try:
             price_minor = minor_units(price, fraction_digits=self._fraction_digits)
         except ValueError:
-            example = "148" + (f".{'0' * self._fraction_digits}" if self._fraction_digits else "")
+            example = price_meant(price, self._fraction_digits)
             table.error(name, price, f'a decimal number in quotes: "{example}"')
             return 1
         return price_minor

@@ -2,26 +2,20 @@
 
 import datetime
 import difflib
-import re
 import tomllib
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
-import rtoml
-
 from spillway.errors import BadInput
+from spillway.sitegen.reading.toml_text import Lines, TomlSlip, parsed
 from spillway.terminal import pluralize
 
 _VALUE_LENGTH_MAX = 60
-_PARSER_LINE = re.compile(r"\s*\(at line (\d+), column \d+\)|\s*\(at end of document\)")
 # Marks that reverse the reading direction: with them, one text can look like another on a page.
 _DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_HEADER = re.compile(r"^\s*(\[\[?)\s*([\w.-]+)\s*\]")
-_KEY = re.compile(r"""^\s*(?:"((?:[^"\\]|\\.)+)"|'([^']+)'|([\w-]+))\s*=""")
 
 _NO_BREAKS = {ord("\n"): None, ord("\t"): None}
 
@@ -35,9 +29,13 @@ class InputError:
     field: str
     value: object
     expected: str
+    excerpt: tuple[str, ...] = ()
+    """Of a text that is not TOML: its line, and a caret below the place."""
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
+        if self.excerpt:
+            return f"{place}: not TOML: expected {self.expected}"
         return f"{place}: {self.field} = {_shortened(self.value)}: expected {self.expected}"
 
 
@@ -46,7 +44,10 @@ class CatalogueInvalid(BadInput):
 
     def __init__(self, mistakes: Sequence[InputError]) -> None:
         self.mistakes = tuple(sorted(mistakes, key=lambda mistake: (mistake.file, mistake.line or 0)))
-        listed = "\n".join(f"  {mistake}" for mistake in self.mistakes)
+        listed = "\n".join(
+            "\n".join((f"  {mistake}", *(f"    {line}" for line in mistake.excerpt)))
+            for mistake in self.mistakes
+        )
         super().__init__(
             f"{pluralize(len(self.mistakes), 'mistake')} in the catalogue, nothing was built\n{listed}",
             hint="correct them and build again; what was built before is still there",
@@ -72,7 +73,7 @@ class TomlTable:
         values: Mapping[str, Any],
         *,
         file: str,
-        lines: "Lines",
+        lines: Lines,
         mistakes: list[InputError],
         place: str = "",
     ) -> None:
@@ -106,12 +107,11 @@ class TomlTable:
             The top table; None after an error was noted because the text is not TOML.
         """
         try:
-            values = _parsed(text)
+            values = parsed(text)
         except tomllib.TOMLDecodeError as error:
-            found = _PARSER_LINE.search(str(error))
-            line = int(found[1]) + first_line - 1 if found and found[1] else None
-            reason = _PARSER_LINE.sub("", str(error))
-            mistakes.append(InputError(file, line, "TOML", reason, "a file that parses as TOML"))
+            slip = TomlSlip.of(error, text)
+            line = slip.line + first_line - 1
+            mistakes.append(InputError(file, line, "TOML", slip.reason, slip.expected, slip.excerpt))
             return None
         table = cls({**values, **also}, file=file, lines=Lines(text, first_line), mistakes=mistakes)
         for name in also.keys() & values.keys():
@@ -301,58 +301,3 @@ def _is_plain(value: object, length_max: int) -> bool:
     return (
         isinstance(value, str) and len(value) <= length_max and value.isprintable() and not value.isspace()
     ) and value != ""
-
-
-def _parsed(text: str) -> dict[str, Any]:
-    try:
-        return rtoml.loads(text)
-    except ValueError:
-        # Slower, but it reads some texts that rtoml refuses, and its errors carry a line.
-        return tomllib.loads(text)
-
-
-class Lines:
-    """The line of each key of a TOML text. The text is searched only when there is an error to report."""
-
-    def __init__(self, text: str, first_line: int = 1) -> None:
-        self._text = text
-        self._first_line = first_line
-
-    def of(self, field: str) -> int | None:
-        """Return the line of a field such as "variants[2].sku", or else that of the table it belongs to."""
-        return self._by_field.get(field) or self._by_field.get(field.rpartition(".")[0])
-
-    @cached_property
-    def _by_field(self) -> dict[str, int]:
-        lines: dict[str, int] = {}
-        counts: dict[str, int] = {}
-        place, quotes = "", ""
-        for number, line in enumerate(self._text.splitlines(), self._first_line):
-            inside, quotes = quotes, _open_quotes(line, quotes)
-            if inside:
-                continue
-            if header := _HEADER.match(line):
-                name = header[2]
-                if header[1] == "[[":
-                    counts[name] = counts.get(name, -1) + 1
-                    name = f"{name}[{counts[name]}]"
-                lines[name] = number
-                place = f"{name}."
-            elif key := _KEY.match(line):
-                lines.setdefault(f"{place}{key[1] or key[2] or key[3]}", number)
-        return lines
-
-
-def _open_quotes(line: str, within: str) -> str:
-    """Return the triple quotes that are open after `line`, where `within` were open before it."""
-    while True:
-        if within:
-            end = line.find(within)
-            if end < 0:
-                return within
-            line, within = line[end + 3 :], ""
-        starts = [(line.find(quotes), quotes) for quotes in ('"""', "'''") if quotes in line]
-        if not starts:
-            return ""
-        start, within = min(starts)
-        line = line[start + 3 :]

@@ -1,0 +1,133 @@
+"""Parse the text of a TOML file: its values, the line of each key, and the place where it is not TOML."""
+
+import re
+import tomllib
+import unicodedata
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import rtoml
+
+_PARSER_LINE = re.compile(r"\s*\(at line (\d+), column (\d+)\)|\s*\(at end of document\)")
+_EXCERPT_LENGTH_MAX = 80
+# The errors of Python's parser by their first words, and what belongs in that place.
+_WAYS_OUT = {
+    "invalid value": 'a value: "text in straight quotes", 12, true, 2026-09-01 or ["a", "list"]',
+    "expected '=' after a key": 'an equals sign after the name: name = "value"',
+    "expected newline": "the end of the line; one pair of quotes has to enclose the whole text",
+    "cannot overwrite a value": "each name once in its table",
+    "cannot declare": "each table once",
+    "unterminated string": "a closing quote",
+    "illegal character": 'the closing quote in the same line; a text of several lines has """ around it',
+    "unescaped": "single quotes around a text with backslashes",
+    "unclosed array": "a closing ] and a comma between values",
+    "expected ']'": "a closing ]",
+}
+_HEADER = re.compile(r"^\s*(\[\[?)\s*([\w.-]+)\s*\]")
+_KEY = re.compile(r"""^\s*(?:"((?:[^"\\]|\\.)+)"|'([^']+)'|([\w-]+))\s*=""")
+
+
+def parsed(text: str) -> dict[str, Any]:
+    """Return the values of a TOML text.
+
+    Raises:
+        TOMLDecodeError: it is not TOML.
+    """
+    try:
+        return rtoml.loads(text)
+    except ValueError:
+        # Slower, but it reads some texts that rtoml refuses, and its errors carry a line.
+        return tomllib.loads(text)
+
+
+@dataclass(frozen=True, slots=True)
+class TomlSlip:
+    """The first place where a text is not TOML.
+
+    Attributes:
+        line: Its line, from 1.
+        reason: The parser's words.
+        expected: What belongs there.
+        excerpt: The line, and a caret below the place.
+    """
+
+    line: int
+    reason: str
+    expected: str
+    excerpt: tuple[str, str]
+
+    @classmethod
+    def of(cls, error: tomllib.TOMLDecodeError, text: str) -> "TomlSlip":
+        """Return the place that the parser's `error` names; "end of document" is the last line of `text`."""
+        lines = text.splitlines() or [""]
+        found = _PARSER_LINE.search(str(error))
+        if found and found[1]:
+            number, column = int(found[1]), int(found[2])
+        else:
+            number = max((place for place, line in enumerate(lines, 1) if line.strip()), default=1)
+            column = len(lines[number - 1]) + 1
+        reason = _PARSER_LINE.sub("", str(error))
+        reason = reason[:1].lower() + reason[1:]
+        ways_out = (words for start, words in _WAYS_OUT.items() if reason.startswith(start))
+        expected = next(ways_out, f'lines such as name = "value" ({reason})')
+        excerpt = _with_caret(lines[min(number, len(lines)) - 1], column)
+        return cls(number, reason, expected, excerpt)
+
+
+def _with_caret(line: str, column: int) -> tuple[str, str]:
+    """Return a line, cut to fit a terminal, and a caret below its `column`, which counts from 1."""
+    start = max(0, min(column - _EXCERPT_LENGTH_MAX * 3 // 4, len(line) - _EXCERPT_LENGTH_MAX))
+    part = line[start : start + _EXCERPT_LENGTH_MAX]
+    shown = "".join(sign if sign.isprintable() else " " for sign in part)
+    before = shown[: column - 1 - start]
+    # Signs of Chinese, Japanese and Korean take two columns.
+    wide = sum(unicodedata.east_asian_width(sign) in {"W", "F"} for sign in before)
+    return shown, " " * (column - 1 - start + wide) + "^"
+
+
+class Lines:
+    """The line of each key of a TOML text. The text is searched only when there is an error to report."""
+
+    def __init__(self, text: str, first_line: int = 1) -> None:
+        self._text = text
+        self._first_line = first_line
+
+    def of(self, field: str) -> int | None:
+        """Return the line of a field such as "variants[2].sku", or else that of the table it belongs to."""
+        return self._by_field.get(field) or self._by_field.get(field.rpartition(".")[0])
+
+    @cached_property
+    def _by_field(self) -> dict[str, int]:
+        lines: dict[str, int] = {}
+        counts: dict[str, int] = {}
+        place, quotes = "", ""
+        for number, line in enumerate(self._text.splitlines(), self._first_line):
+            inside, quotes = quotes, _open_quotes(line, quotes)
+            if inside:
+                continue
+            if header := _HEADER.match(line):
+                name = header[2]
+                if header[1] == "[[":
+                    counts[name] = counts.get(name, -1) + 1
+                    name = f"{name}[{counts[name]}]"
+                lines[name] = number
+                place = f"{name}."
+            elif key := _KEY.match(line):
+                lines.setdefault(f"{place}{key[1] or key[2] or key[3]}", number)
+        return lines
+
+
+def _open_quotes(line: str, within: str) -> str:
+    """Return the triple quotes that are open after `line`, where `within` were open before it."""
+    while True:
+        if within:
+            end = line.find(within)
+            if end < 0:
+                return within
+            line, within = line[end + 3 :], ""
+        starts = [(line.find(quotes), quotes) for quotes in ('"""', "'''") if quotes in line]
+        if not starts:
+            return ""
+        start, within = min(starts)
+        line = line[start + 3 :]
