@@ -314,7 +314,7 @@ def test_a_free_product_is_free_and_an_uncounted_one_for_sale(shop: Project) -> 
     renderer = Renderer(release.theme)
     email = renderer.product_email("available", product=scarf, variant=scarf.variants[0], action_url="/x")
     assert "\n  Free\n" in email.text
-    assert '<br><span dir="auto">Free</span></p>' in email.html
+    assert '<strong dir="auto">Free</strong></p>' in email.html
 
 
 def test_words_for_search_engines_stay_out_of_the_page(shop: Project) -> None:

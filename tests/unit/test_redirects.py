@@ -189,7 +189,7 @@ def test_a_product_renamed_back_has_its_address_again(shop: Project) -> None:
 def test_a_file_that_cannot_be_read_is_not_added_to(shop: Project) -> None:
     (shop.site / "redirects.toml").write_text("[redirects\n")
 
-    with pytest.raises(BadInput, match=r"site/redirects\.toml:1: TOML"):
+    with pytest.raises(BadInput, match=r"site/redirects\.toml:1: not TOML"):
         add_redirects(shop, {"/old": "/new"})
 
     assert text_of(shop) == "[redirects\n"

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from chalicelib.domain.product import Product, Translation, Variant
 from chalicelib.domain.stock import Availability, Stock
+from chalicelib.storefront.choices import availability_of
 from chalicelib.storefront.localization import DayFormat, MoneyFormat, Texts
 from chalicelib.storefront.theme import Link, Shop
 from spillway.sitegen.feeds import RootFile
@@ -107,7 +108,7 @@ class ProductRow(NamedTuple):
                 number
                 for number, variant in numbered
                 if variant.variant_id is None
-                and stock[variant.sku].availability is not Availability.DISCONTINUED
+                and availability_of(variant, stock) is not Availability.DISCONTINUED
             ),
             own_checkouts=tuple(
                 (field, url) for field, url in {"checkout_url": product.checkout_url, **own}.items() if url
