@@ -11,35 +11,37 @@ from typing import Any
 
 import click
 
-from spillway.commands.options import Choice, Share, Span
+from spillway.commands.options import Choice, Decimal, Share, Span, WholeNumber, is_default, refuse_ignored
 from spillway.errors import BadInput
 from spillway.preflight.bill import bill
 from spillway.preflight.built_pages import mean_product_weight, page_refresh, page_weight
 from spillway.preflight.campaign import FOUNDING_STORY, Campaign, Shape, rates_per_s, trace
 from spillway.preflight.forecast import Asked, forecast
 from spillway.preflight.limits import AccountLimits, Limits, Origin, read_limits
-from spillway.preflight.reports import show, tell_story
+from spillway.preflight.reports import show, show_details, tell_story
 from spillway.preflight.usage import Measured, usage
 from spillway.project import Project
 from spillway.stage import stage_named
 
+# A newsletter or a post of a small shop: without a number of its own, a forecast is not about a flood.
+VISITORS_DEFAULT = 20_000
 VISITORS_MAX = 50_000_000
 # Each signup is simulated call by call, three times.
 SIGNUPS_MAX = 1_000_000
 CHANGES_MAX = 1_000_000
 LIMIT_NAMES = tuple(field.name for field in fields(Limits))
 LIMIT_MAX = 1e12
-NO_STAGE = "no stage asked: documented defaults, of an account that is out of SES's sandbox"
+NO_STAGE = "no stage asked: AWS's documented limits, outside SES's sandbox; yours: --stage NAME"
 ANYTHING = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 
 @click.command("preflight")
-@click.option("--visitors", type=click.IntRange(1, VISITORS_MAX), default=1_000_000, show_default=True,
+@click.option("--visitors", type=WholeNumber(1, VISITORS_MAX), default=VISITORS_DEFAULT, show_default=True,
               help="Visitors of the campaign.")  # fmt: skip
 @click.option(
     "--over", "over_s", type=Span(), default="1h", show_default=True, help="The time in which they arrive."
 )
-@click.option("--peak-factor", type=click.FloatRange(1, 100), default=5.0, show_default=True,
+@click.option("--peak-factor", type=Decimal(1, 100), default=5.0, show_default=True,
               help="Visitors in the busiest second, as a multiple of the mean.")  # fmt: skip
 @click.option("--shape", type=Choice([shape.value for shape in Shape]), default="spike", show_default=True,
               help="The curve of arrivals.")  # fmt: skip
@@ -55,9 +57,9 @@ ANYTHING = {"ignore_unknown_options": True, "allow_extra_args": True}
     show_default=True,
     help="Share of signups that are confirmed.",
 )
-@click.option("--pages-per-visitor", type=click.FloatRange(0.1, 100), default=1.0, show_default=True,
+@click.option("--pages-per-visitor", type=Decimal(0.1, 100), default=1.0, show_default=True,
               help="Mean number of pages that a visitor opens.")  # fmt: skip
-@click.option("--availability-changes", type=click.IntRange(0, CHANGES_MAX), default=2, show_default=True,
+@click.option("--availability-changes", type=WholeNumber(0, CHANGES_MAX), default=2, show_default=True,
               help="Times the product comes into stock or sells out; each refreshes its pages.")  # fmt: skip
 @click.option("--page", metavar="PATH", help="The landing page; by default the mean of all product pages.")
 @click.option("--email-wait", "email_wait_s_max", type=Span(), default="10m", show_default=True,
@@ -65,10 +67,11 @@ ANYTHING = {"ignore_unknown_options": True, "allow_extra_args": True}
 @click.option("--stage", "stage_name", metavar="NAME", help="Read the limits from this stage's account.")
 @click.option("--limit", "limits", multiple=True, metavar="NAME=VALUE",
               help="A known limit, by its name in --json: emails_per_s=50.")  # fmt: skip
-@click.option("--provisioned", type=click.IntRange(0, 10_000), metavar="N",
+@click.option("--provisioned", type=WholeNumber(0, 10_000), metavar="N",
               help="Lambda instances kept ready for the API: fewer cold starts, more cost.")  # fmt: skip
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the random numbers.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--details", is_flag=True, help="Also show every resource, the fixes and the bill.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: every figure with its source.")
 @click.option("--report", "report_file", type=click.Path(path_type=Path), metavar="HTML",
               help="Write a report with charts, as one self-contained file.")  # fmt: skip
 @click.option(
@@ -78,6 +81,8 @@ ANYTHING = {"ignore_unknown_options": True, "allow_extra_args": True}
 def preflight_command(project: Project, /, **given: Any) -> None:
     """Predict whether a campaign holds, what breaks first, and its bill.
 
+    It prints the answer in five lines; --details adds every resource, the fixes and the bill.
+
     \b
     Examples:
       spillway preflight --visitors 1000000 --over 1h --stage production
@@ -86,6 +91,7 @@ def preflight_command(project: Project, /, **given: Any) -> None:
     Exit status: 0 when the campaign holds, 1 when it does not.
     """
     options = Options(**given)
+    _refuse_what_is_ignored(options)
     site = _built(project)
     weight = page_weight(site, options.page) if options.page else mean_product_weight(site)
     measured, refresh = Measured.read(), page_refresh(site, options.page)
@@ -109,6 +115,14 @@ def preflight_command(project: Project, /, **given: Any) -> None:
         click.echo(json.dumps(made.to_document(), indent=1))
     else:
         show(made)
+        if options.details:
+            show_details(made)
+        else:
+            if is_default("visitors") and not options.trace_file:
+                click.echo(
+                    f"Note: {VISITORS_DEFAULT:,} visitors are an example; yours: --visitors N --over 1h"
+                )
+            click.echo("Every resource, the fixes and the bill: spillway preflight --details")
     sys.exit(0 if made.holds else 1)
 
 
@@ -131,9 +145,19 @@ class Options:
     limits: tuple[str, ...]
     provisioned: int | None
     seed: int
+    details: bool
     as_json: bool
     report_file: Path | None
     tell_story: bool
+
+
+def _refuse_what_is_ignored(options: Options) -> None:
+    if options.tell_story:
+        refuse_ignored("with --story", heeded={"page"})
+    if options.trace_file:
+        refuse_ignored("with --trace", ignored={"visitors", "over_s", "peak_factor", "shape"})
+    if options.as_json:
+        refuse_ignored("with --json", ignored={"details"})
 
 
 def _built(project: Project) -> Path:

@@ -7,7 +7,7 @@ import click
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
-from spillway.commands.options import Choice
+from spillway.commands.options import Choice, refuse_ignored
 from spillway.deploy.checks import SesIdentity
 from spillway.deploy.operator_policy import Part, operator_policy
 from spillway.deploy.package import contents, package, packaged
@@ -83,6 +83,7 @@ def deploy_command(
       spillway deploy --print-policy --stage production
     """
     if print_policy:
+        refuse_ignored("with --print-policy", heeded={"stage_name", "policy_part", "policy_account"})
         require_stage_name(stage_name or DEFAULT_STAGE)
         policy = operator_policy(
             stage_name or DEFAULT_STAGE,
@@ -92,6 +93,7 @@ def deploy_command(
         )
         click.echo(json.dumps(policy, indent=1))
         return
+    refuse_ignored("without --print-policy", ignored={"policy_part", "policy_account"})
     if stage_name is None:
         raise BadInput("--stage NAME: needed", hint=f"for example --stage {DEFAULT_STAGE}")
     given = dict(_pair("--param", param) for param in params)

@@ -12,7 +12,7 @@ from rich.text import Text
 from chalicelib.domain.autopilot import Bounds, Control
 from chalicelib.domain.sending_limits import Cohort
 from chalicelib.settings import clock_ms
-from spillway.commands.options import Choice, json_option, stage_option
+from spillway.commands.options import Choice, WholeNumber, json_option, stage_option
 from spillway.operate.doctor import Examined, Finding, Result, examine
 from spillway.operate.state import QUEUES, FileActionLog, StageState, run_autopilot, state_of
 from spillway.project import Project
@@ -87,7 +87,7 @@ def _show_state(state: StageState) -> None:
 @stage_option
 @click.option(
     "--emails",
-    type=click.IntRange(min=0),
+    type=WholeNumber(min=0),
     metavar="N",
     help="Emails of a campaign's day, compared with SES's quota; by default the rows of the entries table.",
 )
@@ -140,11 +140,11 @@ def _show_finding(finding: Finding) -> Result:
 
 @click.command("autopilot")
 @click.option("--stage", "stage_name", required=True, metavar="NAME", help="The stage's name on AWS.")
-@click.option("--entries-write-units-max", type=click.IntRange(0, UNITS_MAX), default=0, show_default=True,
+@click.option("--entries-write-units-max", type=WholeNumber(0, UNITS_MAX), default=0, show_default=True,
               help="Most write units a second to warm the entries table for; 0 leaves it alone.")  # fmt: skip
-@click.option("--api-concurrency-max", type=click.IntRange(0, ENVIRONMENTS_MAX), default=0, show_default=True,
+@click.option("--api-concurrency-max", type=WholeNumber(0, ENVIRONMENTS_MAX), default=0, show_default=True,
               help="Most Lambda instances to reserve for the API; 0 reserves none.")  # fmt: skip
-@click.option("--minutes", type=click.IntRange(0, 24 * 60), default=0, show_default=True,
+@click.option("--minutes", type=WholeNumber(0, 24 * 60), default=0, show_default=True,
               help="Minutes to run, with a check each half minute; 0 checks once.")  # fmt: skip
 @click.option("--control", "controls", multiple=True,
               type=Choice([control.value for control in Control]),

@@ -1,11 +1,13 @@
 """Options and parameter types that several commands share."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 
 import click
+from click.core import ParameterSource
 
+from spillway.errors import BadInput
 from spillway.project import LOCAL_STAGE
 from spillway.terminal import pluralize
 
@@ -35,6 +37,71 @@ class Choice(click.Choice[str]):
         message = super().get_invalid_choice_message(value, ctx)
         near = get_close_matches(str(value), self.choices, n=1)
         return f"{message} Did you mean {near[0]!r}?" if near else message
+
+
+class WholeNumber(click.IntRange):
+    """A whole number of a range; its errors name the range in words."""
+
+    name = "number"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number."""
+        text = str(value)
+        number = int(text) if re.fullmatch(r"[+-]?[0-9]{1,18}", text, re.ASCII) else None
+        low, high = self.min or 0, self.max
+        if number is None or number < low or (high is not None and number > high):
+            self.fail(f"{text!r}: expected a whole number {self._describe_range()}", param, ctx)
+        return number
+
+    def _describe_range(self) -> str:
+        upto = "or more" if self.max is None else f"to {int(self.max):,}"
+        return f"from {self.min or 0:,} {upto}" if self.max is not None else f"of {self.min or 0:,} {upto}"
+
+
+class Decimal(click.FloatRange):
+    """A decimal number of a range; its errors name the range in words."""
+
+    name = "number"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number."""
+        try:
+            number = float(str(value))
+        except ValueError:
+            number = float("nan")
+        if self.min is None or self.max is None or not self.min <= number <= self.max:
+            self.fail(f"{str(value)!r}: expected a number {self._describe_range()}", param, ctx)
+        return number
+
+    def _describe_range(self) -> str:
+        return f"from {self.min:,g} to {self.max:,g}"
+
+
+def is_default(name: str) -> bool:
+    """Return whether the parameter `name` of the running command was left out."""
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.DEFAULT
+
+
+def refuse_ignored(mode: str, *, ignored: Collection[str] = (), heeded: Collection[str] = ()) -> None:
+    """Refuse each option on the command line that has no effect beside another one, or without it.
+
+    Args:
+        mode: The other option in words: "with --list", "without --print-policy".
+        ignored: The names of the parameters that it ignores; without any, all others.
+        heeded: The names of the parameters that it heeds.
+
+    Raises:
+        BadInput: One was given.
+    """
+    context, other = click.get_current_context(), mode.rpartition(" ")[2]
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if name in heeded or (ignored and name not in ignored) or other in parameter.opts:
+            continue
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            words = parameter.opts[0] if isinstance(parameter, click.Option) else name.upper()
+            hint = "leave one of the two out" if mode.startswith("with ") else f"leave {words} out"
+            raise BadInput(f"{words}: has no effect {mode}", hint=hint)
 
 
 class Span(click.ParamType[int]):

@@ -120,6 +120,8 @@ def shopper_command(
     Each use is logged with the operator, the time and the shopper's id (spillway access-log).
     """
     person_address = read_address(address)
+    if yes and not erase:
+        raise BadInput("--yes: goes with --erase", hint="add --erase, or leave --yes out")
     if export is not None and export.exists():
         raise BadInput(f"--export {export}: it exists already", hint="name a new file")
     stage = stage_named(project, stage_name)

@@ -8,7 +8,12 @@ import click
 from rich.progress import Progress, TaskID
 
 from chalicelib.settings import clock_ms
-from spillway.commands.options import show_left_out, skip_broken_pictures_option, stage_option
+from spillway.commands.options import (
+    refuse_ignored,
+    show_left_out,
+    skip_broken_pictures_option,
+    stage_option,
+)
 from spillway.merchant.stock_import import typed_move
 from spillway.project import LOCAL_STAGE, Project
 from spillway.publish.plan import Kept, Manifest, Plan, Reason
@@ -159,6 +164,8 @@ def rollback_command(
       spillway rollback --list --stage production
       spillway rollback --stage production
     """
+    if only_list:
+        refuse_ignored("with --list", heeded={"stage_name"})
     stage = stage_named(project, stage_name)
     with progress_bar() as bar:
         task = bar.add_task("going back", total=None)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from spillway.commands.options import show_left_out, skip_broken_pictures_option
+from spillway.commands.options import WholeNumber, show_left_out, skip_broken_pictures_option
 from spillway.errors import BadInput
 from spillway.local_cloud.record import LAMBDA_INVOCATIONS_MAX
 from spillway.project import Project
@@ -82,7 +82,7 @@ def _summary(release: "Release") -> str:
 
 @click.command("serve")
 @click.option(
-    "--port", type=click.IntRange(1024, 65_535), default=8080, show_default=True, help="The port to serve at."
+    "--port", type=WholeNumber(1024, 65_535), default=8080, show_default=True, help="The port to serve at."
 )
 @click.option("--emails", "emails", is_flag=True, help="Show the emails: every one in every language.")
 @click.pass_obj
@@ -122,7 +122,7 @@ def serve_command(project: Project, port: int, *, emails: bool) -> None:
 @click.command("demo")
 @click.option(
     "--port",
-    type=click.IntRange(1024, PORT_MAX),
+    type=WholeNumber(1024, PORT_MAX),
     default=8000,
     show_default=True,
     help="The shop's port; the inbox and the local cloud use the next two.",
@@ -131,7 +131,7 @@ def serve_command(project: Project, port: int, *, emails: bool) -> None:
 @click.option("--check", is_flag=True, help="Play the whole story once, and end.")
 @click.option(
     "--invocations-max",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     default=LAMBDA_INVOCATIONS_MAX,
     show_default=True,
     help="Runs of a function in one chain of requests before Lambda stops it.",

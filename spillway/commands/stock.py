@@ -13,9 +13,10 @@ from chalicelib.domain.stock import UNITS_MAX, Availability, AvailabilityEvent, 
 from chalicelib.services.availability import Availabilities
 from chalicelib.settings import clock_ms
 from chalicelib.tables.products import stocked_with
-from spillway.commands.options import json_option, stage_option
+from spillway.commands.options import WholeNumber, json_option, stage_option
 from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.stock_import import SkuIndex, not_sold, require_sku, typed
+from spillway.merchant.waitlist_report import Reach
 from spillway.project import Project
 from spillway.stage import Stage, stage_named
 from spillway.terminal import pluralize
@@ -52,15 +53,16 @@ class Applied:
 @click.option(
     "--stock",
     "units",
-    type=click.IntRange(0, UNITS_MAX),
+    type=WholeNumber(0, UNITS_MAX),
     metavar="N",
     help="The number in stock; leave it out if the shop does not count.",
 )
+@click.option("--dry-run", is_flag=True, help="Show how many people would be emailed; change nothing.")
 @json_option
 @stage_option
 @click.pass_obj
 def available_command(
-    project: Project, sku: str, units: int | None, stage_name: str, *, as_json: bool
+    project: Project, sku: str, units: int | None, stage_name: str, *, dry_run: bool, as_json: bool
 ) -> None:
     """Mark a variant as available and notify its waitlist.
 
@@ -69,20 +71,29 @@ def available_command(
 
     \b
     Examples:
+      spillway available FJ-INK-L --stock 5 --dry-run --stage production
       spillway available FJ-INK-L --stock 5 --stage production
       spillway available --stock 5 -- -1042
     """
     sku = require_sku(sku)
     if units == 0:
         raise BadInput("--stock 0: nothing is in stock", hint=f"spillway {typed('sold-out', sku)}")
-    applied = _observe(stage_named(project, stage_name), sku, Availability.IN_STOCK, units)
+    stage = stage_named(project, stage_name)
+    applied, reach = _observe(stage, sku, Availability.IN_STOCK, units, dry_run=dry_run)
     if as_json:
-        click.echo(json.dumps(applied.to_document()))
-    elif applied.restock:
-        click.echo(f"{sku} is available: its pages are refreshed, its waitlist is notified in order")
-        click.echo(f"  progress of the emails: spillway {typed('waves', sku)}")
-    else:
+        click.echo(json.dumps(_with_reach(applied, reach, dry_run=dry_run)))
+    elif not applied.restock and dry_run:
+        click.echo(f"{sku} is available already{_units_suffix(applied)}; nobody would be notified")
+    elif not applied.restock:
         click.echo(f"{sku} was available already{_units_suffix(applied)}; nobody is notified")
+    elif dry_run:
+        click.echo(f"{sku} would become available: its pages would be refreshed")
+        click.echo(f"  {reach.sentence('would be')}")
+    else:
+        click.echo(f"{sku} is available: its pages are refreshed")
+        click.echo(f"  {reach.sentence('will be')}")
+        if reach.emails:
+            click.echo(f"  progress of the emails: spillway {typed('waves', sku)}")
 
 
 def _units_suffix(applied: Applied) -> str:
@@ -94,10 +105,11 @@ def _units_suffix(applied: Applied) -> str:
 
 @click.command("sold-out")
 @click.argument("sku")
+@click.option("--dry-run", is_flag=True, help="Show what would change; change nothing.")
 @json_option
 @stage_option
 @click.pass_obj
-def sold_out_command(project: Project, sku: str, stage_name: str, *, as_json: bool) -> None:
+def sold_out_command(project: Project, sku: str, stage_name: str, *, dry_run: bool, as_json: bool) -> None:
     """Mark a variant as sold out.
 
     Its pages take signups for the waitlist, and emails about it that are not sent yet stop.
@@ -107,29 +119,45 @@ def sold_out_command(project: Project, sku: str, stage_name: str, *, as_json: bo
       spillway sold-out FJ-INK-L --stage production
     """
     sku = require_sku(sku)
-    applied = _observe(stage_named(project, stage_name), sku, Availability.OUT_OF_STOCK, 0)
+    stage = stage_named(project, stage_name)
+    applied, reach = _observe(stage, sku, Availability.OUT_OF_STOCK, 0, dry_run=dry_run)
     if as_json:
-        click.echo(json.dumps(applied.to_document()))
+        click.echo(json.dumps(_with_reach(applied, reach, dry_run=dry_run)))
     elif applied.before.availability is Availability.OUT_OF_STOCK:
-        click.echo(f"{sku} was sold out already")
+        click.echo(f"{sku} {'is' if dry_run else 'was'} sold out already")
     else:
-        click.echo(f"{sku} is sold out: its pages are refreshed, emails about it stop")
+        are = "would be" if dry_run else "are"
+        click.echo(f"{sku} {'would be' if dry_run else 'is'} sold out: its pages {are} refreshed")
+        waits = pluralize(reach.waiting, "person waits", "people wait")
+        click.echo(f"  they take signups; {waits}, and nobody is emailed until it is available again")
 
 
-def _observe(stage: Stage, sku: str, availability: Availability, units: int | None) -> Applied:
-    """Store an availability event."""
-    products = stage.container().products
+def _with_reach(applied: Applied, reach: Reach, *, dry_run: bool) -> dict[str, object]:
+    """Return an event as JSON values, with the people that it reaches."""
+    emails = reach.emails if applied.restock else 0
+    return {**applied.to_document(), "waiting": reach.waiting, "emails": emails, "dry_run": dry_run}
+
+
+def _observe(
+    stage: Stage, sku: str, availability: Availability, units: int | None, *, dry_run: bool
+) -> tuple[Applied, Reach]:
+    """Store an availability event, or in a dry run none; return it with the people that it reaches."""
+    tables = stage.container()
+    products = tables.products
     stocked = stocked_with(products, sku)
     if stocked is None or sku not in stocked.stock:
         raise not_sold(sku, stage.name, SkuIndex.of(products))
+    # Counted before: once the variant is available, people leave the waitlist.
+    reach = Reach.of(tables, sku, stocked.product.slug, units)
     # A command counts as the newest event, even if this machine's clock is late.
     event = AvailabilityEvent(uuid.uuid4().hex, sku, availability, units, clock_ms(), by_arrival=True)
-    match Availabilities(products).apply(event).outcome:
-        case Outcome.UNKNOWN_SKU:  # withdrawn since it was looked at
-            raise not_sold(sku, stage.name, SkuIndex.of(products))
-        case Outcome.BUSY:
-            raise WorkFailed(f"{sku}: too many events about it at once", hint="try again")
-    return Applied(event, stocked.stock[sku])
+    if not dry_run:
+        match Availabilities(products).apply(event).outcome:
+            case Outcome.UNKNOWN_SKU:  # withdrawn since it was looked at
+                raise not_sold(sku, stage.name, SkuIndex.of(products))
+            case Outcome.BUSY:
+                raise WorkFailed(f"{sku}: too many events about it at once", hint="try again")
+    return Applied(event, stocked.stock[sku]), reach
 
 
 @click.command("stock")

@@ -101,6 +101,8 @@ def lift_command(
     Example:
       spillway suppressions lift ada@example.com --because "mailbox repaired, she called" --stage production
     """
+    if shopper_asked and not complaint:
+        raise BadInput("--shopper-asked: goes with --complaint", hint="add --complaint, or leave it out")
     parsed = read_address(address)
     because = _because(because, parsed)
     stage = stage_named(project, stage_name)

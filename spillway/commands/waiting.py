@@ -12,7 +12,7 @@ import click
 from chalicelib.domain.entry import shards_of
 from chalicelib.domain.wave import EVERYONE, WAVE_PAUSE_MIN_MAX, WavePolicy
 from chalicelib.settings import clock_ms
-from spillway.commands.options import json_option, stage_option
+from spillway.commands.options import WholeNumber, json_option, refuse_ignored, stage_option
 from spillway.errors import BadInput
 from spillway.merchant.stock_import import require_sku, require_sold, typed_move
 from spillway.merchant.waitlist_report import (
@@ -188,19 +188,17 @@ def _document(state: FanOutState) -> dict[str, object]:
 @click.option("--everyone", is_flag=True, help="Notify everyone at once.")
 @click.option(
     "--emails-per-unit",
-    type=click.IntRange(1, EMAILS_PER_UNIT_MAX),
+    type=WholeNumber(1, EMAILS_PER_UNIT_MAX),
     help="People to notify for each unit in stock.",
 )
 @click.option(
     "--next-after",
     "next_after_min",
-    type=click.IntRange(1, WAVE_PAUSE_MIN_MAX),
+    type=WholeNumber(1, WAVE_PAUSE_MIN_MAX),
     metavar="MINUTES",
     help="Pause before the next people are notified, if stock is left.",
 )
-@click.option(
-    "--units-min", type=click.IntRange(1, UNITS_MIN_MAX), help="Stock below which nobody is notified."
-)
+@click.option("--units-min", type=WholeNumber(1, UNITS_MIN_MAX), help="Stock below which nobody is notified.")
 @json_option
 @stage_option
 @click.pass_obj
@@ -275,6 +273,8 @@ def export_command(project: Project, sku: str, stage_name: str, *, _as_csv: bool
     """
     from spillway.commands.people import access_log
 
+    if as_json:
+        refuse_ignored("with --json", ignored={"_as_csv"})
     sku = require_sku(sku)
     stage = stage_named(project, stage_name)
     tables = stage.container()

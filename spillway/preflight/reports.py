@@ -33,8 +33,7 @@ def headline(forecast: Forecast) -> str:
     campaign = forecast.asked.campaign
     verdict = "It holds" if forecast.holds else "It would not hold"
     return (
-        f"{verdict}: {campaign.visitors:,} visitors in {span(campaign.over_s)}, "
-        f"{campaign.signups:,} sign up, ${forecast.bill.usd:,.2f}"
+        f"{verdict}: {campaign.visitors:,} visitors in {span(campaign.over_s)}, {campaign.signups:,} sign up"
     )
 
 
@@ -111,10 +110,12 @@ def short(number: float) -> str:
 
 def span(seconds: float) -> str:
     """Return a duration in the unit that suits it."""
+    if seconds == 3600:
+        return "1 hour"
     for unit_s, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
         if seconds >= 2 * unit_s:
             return f"{seconds / unit_s:.1f} {unit}".replace(".0 ", " ")
-    return "1 hour" if seconds == 3600 else pluralize(round(seconds), "second")
+    return pluralize(round(seconds), "second")
 
 
 def _console() -> Console:
@@ -123,10 +124,34 @@ def _console() -> Console:
 
 
 def show(made: Forecast) -> None:
-    """Print the whole forecast."""
+    """Print the answer: the verdict, the cost, what breaks first, what is lost, and what is assumed."""
     console = _console()
-    console.print(f"\n[bold]{headline(made)}[/bold]")
-    console.print(f"Breaks first: {made.breaks_first}\n")
+    verdict = "red" if not made.holds else "green"
+    console.print(f"[bold {verdict}]{headline(made)}[/]")
+    console.print(
+        f"Cost: ${made.bill.usd:,.2f} at list prices, "
+        f"${made.bill.usd_after_free:,.2f} with what AWS gives free each month"
+    )
+    console.print(f"Breaks first: {made.breaks_first}")
+    fixes = sum(bool(row.fix) for row in made.rows)
+    lost = "nothing is lost" if made.run.nothing_lost else _lost(made.run).removesuffix(".").lower()
+    console.print(f"As it is: {lost}; {_waits(made.run)}")
+    if fixes:
+        lost = "nothing is lost" if made.after.nothing_lost else _lost(made.after).removesuffix(".").lower()
+        console.print(f"With {pluralize(fixes, 'fix', 'fixes')}: {lost}; {_waits(made.after)}")
+    for remark in made.account.remarks:
+        console.print(f"Note: {remark}")
+
+
+def _waits(run: Run) -> str:
+    wait_s = run.email_wait_s_max
+    return f"a confirmation email waits {span(wait_s)} at most" if wait_s >= 1 else "emails leave at once"
+
+
+def show_details(made: Forecast) -> None:
+    """Print every resource, the fixes, both runs and the bill."""
+    console = _console()
+    console.print()
     table = Table("Resource", "Need", "Limit", "Headroom", "Verdict", box=None, pad_edge=False)
     for resource, need, limit, headroom, verdict, _ in resource_rows(made.rows):
         style = {"breaks": "bold red", "tight": "yellow"}.get(verdict, "")
@@ -146,8 +171,6 @@ def show(made: Forecast) -> None:
     ]
     console.print(f"\nIn all with a flat plan: {', '.join(fits)}")
     console.print(f"\n{refresh_sentence(made.refresh)}")
-    for remark in made.account.remarks:
-        console.print(f"Note: {remark}")
 
 
 def _bill_table(rows: Iterable[Sequence[str]]) -> Table:
@@ -299,7 +322,7 @@ def _axis_span(seconds: float) -> str:
 
 def report(forecast: Forecast) -> str:
     """Return the forecast as an HTML file."""
-    verdict = headline(forecast)
+    verdict = f"{headline(forecast)}, ${forecast.bill.usd:,.2f}"
     parts = [
         f"<h1>{escape(verdict)}</h1>",
         f"<p>Breaks first: {escape(forecast.breaks_first)}.</p>",

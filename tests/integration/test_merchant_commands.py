@@ -21,7 +21,7 @@ from spillway.__main__ import cli
 from spillway.commands import stock, suppressions, waiting
 from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.people import read_access
-from spillway.merchant.waitlist_report import Demand
+from spillway.merchant.waitlist_report import Demand, Reach
 from spillway.operate.state import QUEUES
 from spillway.project import Project
 from spillway.sitegen.release import Release
@@ -216,6 +216,68 @@ def test_what_is_said_of_a_stock_is_what_changed(
         f"{SKU} was available already: 3 now, 5 before; nobody is notified",
         f"{SKU} was available already; nobody is notified",
     ]
+
+
+def test_a_dry_run_counts_the_people_and_changes_nothing_and_the_command_says_the_same(
+    project: Project, stage: SmallStage, shop: TestShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages, "running_local_stage", lambda _: stage)
+    monkeypatch.setattr(stock, "clock_ms", count(clock_ms() + 1_000_000).__next__)
+    if shop.entry("ada") is None:
+        shop.join("ada")
+
+    def said(words: str) -> list[str]:
+        return CliRunner().invoke(cli, words.split(), obj=project, catch_exceptions=False).stdout.splitlines()
+
+    said(f"sold-out {SKU}")
+    products = stage.container().products
+    before = products.get("field-jacket")
+    assert said(f"available {SKU} --stock 5 --dry-run") == [
+        f"{SKU} would become available: its pages would be refreshed",
+        "  1 person would be emailed, about 1 minute",
+    ]
+    assert run(project, "available", SKU, "--dry-run", "--json")["emails"] == 1
+    assert products.get("field-jacket") == before
+    assert said(f"available {SKU} --stock 5") == [
+        f"{SKU} is available: its pages are refreshed",
+        "  1 person will be emailed, about 1 minute",
+        f"  progress of the emails: spillway waves {SKU}",
+    ]
+    before = products.get("field-jacket")
+    assert said(f"available {SKU} --stock 3 --dry-run") == [
+        f"{SKU} is available already: 3 now, 5 before; nobody would be notified"
+    ]
+    assert said(f"sold-out {SKU} --dry-run") == [
+        f"{SKU} would be sold out: its pages would be refreshed",
+        "  they take signups; 1 person waits, and nobody is emailed until it is available again",
+    ]
+    assert products.get("field-jacket") == before
+    assert said(f"sold-out {SKU}")[0] == f"{SKU} is sold out: its pages are refreshed"
+    assert said(f"sold-out {SKU} --dry-run") == [f"{SKU} is sold out already"]
+
+
+@pytest.mark.parametrize(
+    ("reach", "said"),
+    [
+        (Reach(0, 0, 30, 14.0, None), "nobody is waiting: nobody will be emailed"),
+        (Reach(12, 12, 30, 1.0, None), "12 people will be emailed, about 1 minute"),
+        (Reach(90_000, 90_000, 30, 14.0, None), "90,000 people will be emailed, about 1.8 hours"),
+        (
+            Reach(40, 10, 30, 1.0, None),
+            "10 people will be emailed, about 1 minute; 30 more wait: the next wave follows after 30 minutes",
+        ),
+        (
+            Reach(4, 0, 30, 1.0, None),
+            "4 people wait; nobody will be emailed: the wave policy wants more stock",
+        ),
+        (
+            Reach(2, 2, 30, 1.0, "by hand"),
+            "2 people will be emailed, about 1 minute; sending is paused: by hand",
+        ),
+    ],
+)
+def test_the_reach_of_a_restock_is_a_sentence(reach: Reach, said: str) -> None:
+    assert reach.sentence("will be") == said
 
 
 @pytest.mark.parametrize(

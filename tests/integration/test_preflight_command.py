@@ -41,7 +41,7 @@ def run(project: Project, *words: str) -> Result:
 
 
 def test_what_holds_ends_with_0_and_says_what_comes_nearest(project: Project) -> None:
-    result = run(project, *SMALL)
+    result = run(project, *SMALL, "--details")
     assert result.exit_code == 0, result.output
     assert "It holds" in result.output
     assert "Nothing is throttled." in result.output
@@ -49,13 +49,51 @@ def test_what_holds_ends_with_0_and_says_what_comes_nearest(project: Project) ->
 
 
 def test_what_breaks_ends_with_1_and_names_the_fix_which_mends_it(project: Project) -> None:
-    result = run(project, *SMALL, "--limit", "emails_per_s=0.1", "--limit", "emails_per_day=200")
+    result = run(project, *SMALL, "--details", "--limit", "emails_per_s=0.1", "--limit", "emails_per_day=200")
     assert result.exit_code == 1
     assert "It would not hold" in result.output
     assert "request-service-quota-increase --service-code ses" in result.output
     mended = result.output.partition("With the fixes.")[2]
     assert "Nothing is throttled." in mended
     assert "Nothing is lost." in mended.replace("\n", " ")
+
+
+def test_the_answer_is_five_lines_with_the_verdict_and_the_cost_first(project: Project) -> None:
+    lines = run(project, *SMALL).output.splitlines()
+    assert lines[0] == "It holds: 5,000 visitors in 5 minutes, 250 sign up"
+    assert re.fullmatch(
+        r"Cost: \$0\.\d\d at list prices, \$0\.\d\d with what AWS gives free each month", lines[1]
+    )
+    assert lines[2].startswith("Breaks first: nothing; emails, pace comes nearest, with ")
+    assert lines[3] == "As it is: nothing is lost; emails leave at once"
+    assert lines[4:] == [
+        "Note: no stage asked: AWS's documented limits, outside SES's sandbox; yours: --stage NAME",
+        "Every resource, the fixes and the bill: spillway preflight --details",
+    ]
+
+
+def test_without_a_number_a_small_campaign_is_assumed_and_said_so(project: Project) -> None:
+    result = run(project)
+    assert result.exit_code == 0
+    assert result.output.startswith("It holds: 20,000 visitors in 1 hour, 1,000 sign up\n")
+    assert "\nNote: 20,000 visitors are an example; yours: --visitors N --over 1h\n" in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "ignored", "mode"),
+    [
+        (["--story", "--json"], "--json", "--story"),
+        (["--story", "--visitors", "20000"], "--visitors", "--story"),
+        (["--trace", "visitors.csv", "--over", "1h"], "--over", "--trace"),
+        (["--json", "--details"], "--details", "--json"),
+    ],
+)
+def test_an_option_that_has_no_effect_is_refused(
+    project: Project, words: list[str], ignored: str, mode: str
+) -> None:
+    with pytest.raises(BadInput, match=rf"{ignored}: has no effect with {mode}") as refused:
+        run(project, *words)
+    assert refused.value.exit_code == 2
 
 
 @pytest.mark.parametrize("seed", range(1, 5))
@@ -145,7 +183,7 @@ def test_changes_of_availability_are_a_line_of_the_bill(project: Project) -> Non
 
 
 def test_the_price_of_a_stock_event_is_a_sentence(project: Project) -> None:
-    words = " ".join(run(project, *SMALL, "--page", "/products/scarf").output.split())
+    words = " ".join(run(project, *SMALL, "--page", "/products/scarf", "--details").output.split())
     assert "writes up to 5 pages and invalidates up to 6 paths: $0.030, once the month's 1,000 free" in words
 
 
