@@ -97,11 +97,11 @@ class PageRefresh:
         listings = renderer.edition.listings
         listing = next((live for live in listings if live.path == listing.path), listing)
         products = self._products.get_many(listing.slugs)
-        cards = [
-            partial(renderer.card, products[slug].product, products[slug].stock)
+        cards = {
+            slug: partial(renderer.card, products[slug].product, products[slug].stock)
             for slug in listing.slugs
             if slug in products
-        ]
+        }
         return renderer.listing(listing, cards)
 
 

@@ -149,6 +149,7 @@ class EditionContext:
             "menu": menu_of(self.edition.listings),
             "navigation": self.edition.navigation,
             "has_feed": self.edition.has_feed,
+            "theme": self.edition.settings,
             "Availability": Availability,
             "Condition": Condition,
             "OptIn": OptIn,
@@ -166,7 +167,7 @@ class EditionContext:
         """A digest of the constants and the texts."""
         edition, of = self.edition, self.globals
         parts = (
-            (edition.shop, edition.root, of["menu"], of["navigation"]),
+            (edition.shop, edition.root, of["menu"], of["navigation"], edition.settings),
             (sorted(self.theme.assets.items()), sorted(self.files.items())),
         )
         return sha256(repr((parts, edition.texts.digest)).encode("utf-8", "surrogatepass")).hexdigest()

@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 from chalicelib.domain.product import Condition, Product, Variant
 from chalicelib.storefront.choices import Choice, Choices
-from chalicelib.storefront.theme import Edition, ReturnBy, ReturnPolicy, ShippingPolicy
+from chalicelib.storefront.theme import HOME, Edition, ReturnBy, ReturnPolicy, ShippingPolicy
 
 # Inside <script> no entity is decoded, so markup is kept out by JSON's own escapes. The two line
 # separators are legal in JSON and not in older JavaScript.
@@ -86,6 +86,24 @@ def product_json_ld(
         ]
     policies = _policies([offer for _, offer in offers], edition)
     return escaped_json([about, *policies] if policies else about)
+
+
+def organization_json_ld(edition: Edition) -> Markup | None:
+    """Return the shop with its logo, safe inside a script element; None for a shop without a logo.
+
+    https://developers.google.com/search/docs/appearance/structured-data/organization
+    """
+    shop, logo = edition.shop, edition.settings.logo
+    if logo is None:
+        return None
+    node: Node = {
+        "@context": _SCHEMA,
+        "@type": "Organization",
+        "name": shop.name,
+        "url": f"{shop.base_url}{edition.localized_path(HOME)}",
+        "logo": f"{shop.base_url}{logo.url}",
+    }
+    return escaped_json(node)
 
 
 def escaped_json(document: Any) -> Markup:

@@ -15,7 +15,7 @@ from chalicelib.domain.tokens import FormTokens, Offer
 from chalicelib.storefront.checkout import Checkout
 from chalicelib.storefront.choices import Choices, availability_of, badge_of, choices_of, option_kinds
 from chalicelib.storefront.environment import EditionContext, LocalizedEnvironment
-from chalicelib.storefront.json_ld import product_json_ld
+from chalicelib.storefront.json_ld import organization_json_ld, product_json_ld
 from chalicelib.storefront.picker import picker_of
 from chalicelib.storefront.theme import HOME, Edition, Listing, Theme, covers_of
 
@@ -119,15 +119,22 @@ class Renderer:
         )
         return Markup(text)  # noqa: S704 - a template's own work
 
-    def listing(self, listing: Listing, cards: Sequence[Card]) -> str:
-        """Return a page of cards, in their order: the home page, a category or a tag."""
+    def listing(self, listing: Listing, cards: Mapping[str, Card]) -> str:
+        """Return a page of cards: the home page, a category or a tag.
+
+        `cards` are those of the products that are there, by slug, in the order of the page.
+        """
+        has_sections = bool(listing.featured or listing.newest)
+        is_home = listing.path == HOME
         return self.page(
             listing.template,
             path=listing.path,
             description=listing.description or listing.title,
             listing=listing,
-            cards=cards,
-            covers=covers_of(self._edition.listings) if listing.path == HOME else (),
+            cards=_cards_of(listing.featured, cards) if has_sections else tuple(cards.values()),
+            newest=_cards_of(listing.newest, cards),
+            covers=covers_of(self._edition.listings) if is_home else (),
+            organization=organization_json_ld(self._edition) if is_home else None,
         )
 
     def page(self, template: str, *, at: str = HOME, **context: Any) -> str:
@@ -233,6 +240,10 @@ class Renderer:
         """Return a template with its name as its file's, which traces show."""
         text = self._theme.templates.get(name)
         return None if text is None else (text, name, None)
+
+
+def _cards_of(slugs: Sequence[str], cards: Mapping[str, Card]) -> tuple[Card, ...]:
+    return tuple(cards[slug] for slug in slugs if slug in cards)
 
 
 def csp_hash(text: str) -> str:

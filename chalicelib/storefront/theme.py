@@ -19,6 +19,8 @@ from chalicelib.storefront.localization import DayFormat, MoneyFormat, Texts
 
 HOME = "/"
 EVERYTHING = "/shop/all"
+# The parts of the home page, in the order of a shop that names none; a part without content is left out.
+HOME_SECTIONS = ("hero", "featured", "categories", "text")
 _MENU_CATEGORIES_MAX = 8
 
 
@@ -125,12 +127,68 @@ class Shop:
 
 
 @dataclass(frozen=True, slots=True)
+class Logo:
+    """A picture in the place of the shop's name, and its size on a page in pixels.
+
+    `url` and `dark_url` are paths of this shop. `dark_url` is the picture on a dark page, None for the same.
+    """
+
+    url: str
+    width: int
+    height: int
+    dark_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ThemeSettings:
+    """The settings of a theme that templates read; the build writes the others into the style sheet.
+
+    Colours are "#rrggbb"; `on_accent` is that of a text on the accent. `sections` are the parts of the home
+    page, in order. `announcement_url` is a path of this shop or an address elsewhere. `fonts` are the
+    paths of the font files that a page needs at once.
+    """
+
+    accent: str = "#8c3a1c"
+    on_accent: str = "#fffdf9"
+    accent_dark: str = "#f0b294"
+    on_accent_dark: str = "#2a140a"
+    logo: Logo | None = None
+    email_logo: Logo | None = None
+    sections: tuple[str, ...] = HOME_SECTIONS
+    cards_per_row: int = 4
+    announcement: str | None = None
+    announcement_url: str | None = None
+    fonts: tuple[str, ...] = ()
+
+    @property
+    def card_sizes(self) -> str:
+        """The width of a card's picture on a desk, a tablet and a phone, as the attribute `sizes` has it."""
+        tablet = "46vw" if self.cards_per_row == 2 else "30vw"
+        return f"(min-width:64rem) {72 // self.cards_per_row}rem, (min-width:40rem) {tablet}, 46vw"
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "ThemeSettings":
+        """Return the settings of a document of their fields, after a round through JSON."""
+        logo, email_logo = document.get("logo"), document.get("email_logo")
+        return cls(
+            **{
+                **document,
+                "logo": Logo(**logo) if logo else None,
+                "email_logo": Logo(**email_logo) if email_logo else None,
+                "sections": tuple(document.get("sections", HOME_SECTIONS)),
+                "fonts": tuple(document.get("fonts", ())),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Listing:
     """A page that shows cards of products: the home page (path "/"), a category or a tag.
 
     `picture` stands for the whole page: the home page's opening picture, a category's cover. A listing too
     long for one page continues at `next_path`; `number` is the number of this page. The page of a tag has
-    each of its spellings in `tags`.
+    each of its spellings in `tags`. `slugs` are all cards, each once; the home page shows
+    `featured` and `newest` of them in sections of their own. `text_html` is its text, sanitised.
     """
 
     path: str
@@ -144,6 +202,9 @@ class Listing:
     previous_path: str | None = None
     next_path: str | None = None
     tags: tuple[str, ...] = ()
+    featured: tuple[str, ...] = ()
+    newest: tuple[str, ...] = ()
+    text_html: str | None = None
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Listing":
@@ -154,6 +215,8 @@ class Listing:
                 **document,
                 "slugs": tuple(document["slugs"]),
                 "tags": tuple(document["tags"]),
+                "featured": tuple(document.get("featured", ())),
+                "newest": tuple(document.get("newest", ())),
                 "picture": Picture.from_document(picture) if picture else None,
             }
         )
@@ -173,7 +236,7 @@ class Edition:
 
     `root` is the path of its pages ("/de", empty for the first), `name` its language's own name. Paths of
     listings and links are those of the first edition. `words` are names and values of options, by those of
-    the catalogue. `has_feed` where products have dates.
+    the catalogue. `has_feed` where products have dates. `settings` are those of the theme.
     """
 
     shop: Shop
@@ -186,6 +249,7 @@ class Edition:
     words: Mapping[str, str] = field(default_factory=dict)
     days: DayFormat = field(default_factory=DayFormat)
     has_feed: bool = True
+    settings: ThemeSettings = field(default_factory=ThemeSettings)
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Edition":
@@ -202,6 +266,8 @@ class Edition:
             # A theme from before pages had dates has no format for one.
             days=DayFormat.from_document(document["days"]) if "days" in document else DayFormat(),
             has_feed=document["has_feed"],
+            # A theme from before it had settings looks as it did.
+            settings=ThemeSettings.from_document(document.get("settings", {})),
         )
 
     def localized_path(self, path: str) -> str:

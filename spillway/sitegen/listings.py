@@ -20,8 +20,8 @@ from spillway.sitegen.reading.catalogue import (
 )
 from spillway.sitegen.reading.slugs import tagged
 
-# The home page shows as many where site.toml names no products: whole rows of two and of four.
-_NEWEST_ON_HOME = 8
+# The newest products on the home page, by cards in a row on a desk: whole rows there and on a phone.
+_NEWEST_ON_HOME = {2: 8, 3: 6, 4: 8, 5: 10}
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,13 +242,12 @@ def listings_of(
         products: The same, for the pictures that stand for categories.
         hero: The picture of the home page.
     """
-    home, texts = storefront.home, storefront.texts
+    texts = storefront.texts
     by_category: dict[str, list[ProductRow]] = {}
     for row in rows:
         for slug in row.categories:
             by_category.setdefault(slug, []).append(row)
-    shown = home.featured or tuple(row.slug for row in rows[:_NEWEST_ON_HOME])
-    listings = [Listing(HOME, "home.html", home.headline, home.lede, shown, hero)]
+    listings = [_home_page(storefront, rows, hero)]
     for category in storefront.categories:
         listed = by_category.get(category.slug, [])
         path, cover = f"/shop/{category.slug}", _cover(listed, products, storefront)
@@ -263,6 +262,28 @@ def listings_of(
         title = title[:1].upper() + title[1:]
         listings += pages_of_listing(tag.path, title, description, tagged_rows, None, tags=tag.spellings)
     return tuple(listings)
+
+
+def _home_page(storefront: Storefront, rows: Sequence[ProductRow], hero: Picture | None) -> Listing:
+    """Return the home page; without featured products it shows the newest ones, once."""
+    home, sections = storefront.home, storefront.theme.sections
+    count = _NEWEST_ON_HOME[storefront.theme.cards_per_row]
+    newest = tuple(row.slug for row in rows[:count])
+    of_section = {"featured": home.featured, "newest": newest}
+    if not home.featured and "newest" not in sections:
+        of_section["featured"] = newest
+    featured, newest = (of_section[name] if name in sections else () for name in of_section)
+    return Listing(
+        HOME,
+        "home.html",
+        home.headline,
+        home.lede,
+        tuple(dict.fromkeys((*featured, *newest))),
+        hero if "hero" in sections else None,
+        featured=featured,
+        newest=newest,
+        text_html=home.text_html,
+    )
 
 
 def pages_of_listing(

@@ -254,7 +254,7 @@ class EditionPages:
             [(cover.path, cover.title, cover.description, cover.picture) for cover in covers],
             [self._products.digest(slug) for slug in listing.slugs],
         )
-        cards = [partial(self._card, slug) for slug in listing.slugs]
+        cards = {slug: partial(self._card, slug) for slug in listing.slugs}
         return self._page(listing.path, Kind.INDEX, digest, lambda: self._renderer.listing(listing, cards))
 
     def _rendered_card(self, slug: str, *, eager: bool = False) -> Markup:

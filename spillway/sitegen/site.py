@@ -37,7 +37,8 @@ from spillway.sitegen.reading.catalogue import Catalogue
 from spillway.sitegen.reading.loading import catalogue_cache, load_catalogue, picture_mistakes
 from spillway.sitegen.reading.redirects import REDIRECTS_FILE, redirect_mistakes
 from spillway.sitegen.reading.shop_settings import base_url_problem
-from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError, Lines
+from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError
+from spillway.sitegen.reading.toml_text import Lines
 from spillway.sitegen.release import Dates, Kind, OutputDir, Release, ReleaseSource, SiteObject
 from spillway.sitegen.theme_files import ThemeFiles, file_of_template, is_default
 from spillway.sitegen.theming import (
@@ -123,7 +124,7 @@ def read_site(
     catalogue = load_catalogue(project, cache=cache, pool=pool or WorkerPool(), left_out=left_out)
     files = ThemeFiles.of(project)
     # Before the pictures, which take the longest: a file that cannot be served is named at once.
-    assets = read_assets(files)
+    assets = read_assets(files, catalogue.storefront)
     processed = _process(catalogue, project, cache, left_out)
     cache.save()
     variants = {name: made.variants for name, made in processed.items() if made.variants}
@@ -134,7 +135,7 @@ def read_site(
         products,
         files=files,
         base_url=base_url or catalogue.storefront.shop.base_url,
-        asset_urls={name: f"/{asset.key}" for name, asset in assets.items()},
+        assets=assets,
         hero=picture_of(hero, variants[hero.file.name]) if hero and hero.file.name in variants else None,
     )
     # Two pictures with the same bytes are one object.

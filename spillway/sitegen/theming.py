@@ -22,10 +22,18 @@ from spillway.errors import BadInput
 from spillway.project import Project
 from spillway.sitegen.cache import BuildCache, code_digest, digest_of
 from spillway.sitegen.listings import Products, listings_of, newest_first
-from spillway.sitegen.reading.catalogue import Catalogue
+from spillway.sitegen.reading.catalogue import Catalogue, Storefront
 from spillway.sitegen.reading.slugs import safe_stem
 from spillway.sitegen.release import Kind, SiteObject
-from spillway.sitegen.theme_files import ThemeFiles
+from spillway.sitegen.theme_files import STATIC, ThemeFiles
+from spillway.sitegen.theme_settings import (
+    ICON,
+    STYLE_SHEET,
+    font_name,
+    icon_with_accent,
+    settings_of,
+    styles_of,
+)
 
 # Names of assets and pictures contain a digest of their bytes: browsers can keep them for ever.
 ASSET_CACHE_CONTROL = "public, max-age=31536000, immutable"
@@ -36,6 +44,9 @@ _ASSET_TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
     ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".webp": "image/webp",
     ".ico": "image/x-icon",
     ".woff2": "font/woff2",
 }
@@ -49,7 +60,7 @@ def theme_of(
     *,
     files: ThemeFiles,
     base_url: str,
-    asset_urls: Mapping[str, str],
+    assets: Mapping[str, SiteObject],
     hero: Picture | None,
 ) -> Theme:
     """Return the theme of a release, which is named later: `release` is a digest of everything.
@@ -59,10 +70,12 @@ def theme_of(
         products: Its products.
         files: The templates and styles.
         base_url: The address the shop is built for.
-        asset_urls: The URL of each file in static/, by file name.
+        assets: The objects of the files in static/ and of the shop's fonts, by file name.
         hero: The picture of the home page.
     """
     rows = newest_first(products.rows)
+    urls = {name: f"/{asset.key}" for name, asset in assets.items()}
+    site = catalogue.pictures.parent
     editions = tuple(
         Edition(
             shop=replace(storefront.shop, base_url=base_url),
@@ -80,26 +93,38 @@ def theme_of(
             words=storefront.words,
             days=storefront.days,
             has_feed=any(row.released_on for row in rows),
+            settings=settings_of(storefront.theme, site, urls),
         )
         for storefront in catalogue.storefronts
     )
     pages = len(editions) * (len(editions[0].listings) + len(products)) + len(catalogue.pages)
+    templates = files.texts()
+    templates[STYLE_SHEET] += styles_of(catalogue.storefront.theme, urls)
     return Theme(
         release="",
-        templates=files.texts(),
-        assets={**asset_urls, **_inlined(files)},
+        templates=templates,
+        assets={**urls, **_inlined(assets)},
         editions=editions,
         sitemap_parts=parts_for(pages),
     )
 
 
-def read_assets(files: ThemeFiles) -> dict[str, SiteObject]:
-    """Return the objects of the files in static/ by file name, keyed as "assets/shop-3fa9c1d2e0.css".
+def read_assets(files: ThemeFiles, storefront: Storefront) -> dict[str, SiteObject]:
+    """Return the objects of the files in static/ and of the shop's fonts, by file name.
+
+    Their keys are such as "assets/shop-3fa9c1d2e0.css".
 
     Raises:
         BadInput: there is a file of a type that is not served.
     """
-    return {name: _asset(file) for name, file in files.assets().items()}
+    assets = {name: _asset(file) for name, file in files.assets().items()}
+    accent = storefront.theme.accent
+    if accent and files.under(STATIC)[ICON].own is None:
+        icon = files.default / STATIC / ICON
+        assets[ICON] = _asset(icon, icon_with_accent(icon.read_bytes(), accent.light))
+    if files.own:
+        assets |= {font_name(font): _asset(files.own / font_name(font)) for font in storefront.theme.fonts}
+    return assets
 
 
 class TemplateFingerprints:
@@ -149,7 +174,7 @@ class TemplateFingerprints:
             *((other.shop.locale, other.root, other.name) for other in self._theme.editions),
             edition.has_feed,
         ]
-        where_named = {"shop": edition.shop, "navigation": edition.navigation}
+        where_named = {"shop": edition.shop, "navigation": edition.navigation, "theme": edition.settings}
         named = [where_named[name] for name in sorted(where_named.keys() & names)]
         return always + named + ([menu_of(edition.listings)] if "menu" in names else [])
 
@@ -222,24 +247,26 @@ def _assets_of(tree: nodes.Template) -> set[str]:
     return named if mentions == plain else {_ANY_ASSET}
 
 
-def _asset(file: Path) -> SiteObject:
+def _asset(file: Path, body: bytes | None = None) -> SiteObject:
+    """Return the object of a file, with another `body` where it has one."""
     content_type = _ASSET_TYPES.get(file.suffix)
     if content_type is None:
         raise BadInput(
             f"{file}: a kind of file that is not served",
             hint=f"site/static holds {', '.join(_ASSET_TYPES)}",
         )
-    body = file.read_bytes()
+    body = file.read_bytes() if body is None else body
     key = f"assets/{safe_stem(file.name)}-{hashlib.sha256(body).hexdigest()[:10]}{file.suffix}"
     return SiteObject.of(
         key, body, content_type=content_type, cache_control=ASSET_CACHE_CONTROL, kind=Kind.ASSET
     )
 
 
-def _inlined(files: ThemeFiles) -> dict[str, str]:
+def _inlined(assets: Mapping[str, SiteObject]) -> dict[str, str]:
     """Return SVG files that are small enough to be part of a page, as data URLs by file name."""
+    bodies = {name: asset.read() for name, asset in assets.items() if name.endswith(".svg")}
     return {
-        name: f"data:image/svg+xml;base64,{b64encode(file.read_bytes()).decode()}"
-        for name, file in files.assets().items()
-        if file.suffix == ".svg" and file.stat().st_size <= INLINE_BYTES_MAX
+        name: f"data:image/svg+xml;base64,{b64encode(body).decode()}"
+        for name, body in bodies.items()
+        if len(body) <= INLINE_BYTES_MAX
     }

@@ -19,7 +19,7 @@ from spillway.sitegen.reading.redirects import (
     redirect_mistakes,
     source_problem,
 )
-from spillway.sitegen.reading.toml_input import Lines
+from spillway.sitegen.reading.toml_text import Lines
 
 if TYPE_CHECKING:
     from spillway.sitegen.reading.toml_input import InputError

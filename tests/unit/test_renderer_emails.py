@@ -10,7 +10,7 @@ from chalicelib.domain.email import Email
 from chalicelib.domain.product import Picture
 from chalicelib.domain.stock import Availability
 from chalicelib.storefront.renderer import Renderer
-from chalicelib.storefront.theme import Theme
+from chalicelib.storefront.theme import Logo, Theme, ThemeSettings
 from tests.support.small_shop import THEME
 from tests.unit.test_renderer_pages import EVIL, JACKET, stock, theme
 
@@ -161,20 +161,15 @@ def test_every_colour_of_an_email_stands_at_the_top_of_the_frame_with_one_for_da
 
 
 def test_a_logo_takes_the_place_of_the_name_and_changes_with_dark_mode() -> None:
-    frame = (THEME / "emails/frame.html").read_text()
-    logo = '{"url": "https://cdn/l.png", "width": 120, "height": 40, "dark_url": "https://cdn/d.png"}'
-    with_logo = frame.replace("{% set logo = none %}", f"{{% set logo = {logo} %}}")
-    assert with_logo != frame
+    logo = Logo("/assets/l.png", 120, 40, "/assets/d.png")
     shop = theme_of_emails()
-    html = (
-        Renderer(replace(shop, templates={**shop.templates, "emails/frame.html": with_logo}))
-        .email("my-waitlists", action_url=ACTION)
-        .html
-    )
+    edition = replace(shop.editions[0], settings=ThemeSettings(email_logo=logo))
+    html = Renderer(replace(shop, editions=(edition,))).email("my-waitlists", action_url=ACTION).html
 
-    assert Addresses(html).loads == ["https://cdn/l.png", "https://cdn/d.png"]
+    home = "https://www.heron.example"
+    assert Addresses(html).loads == [f"{home}/assets/l.png", f"{home}/assets/d.png"]
     assert Addresses(html).alts == ["Heron & Daughters"] * 2
-    assert 'class="in-light" src="https://cdn/l.png" width="120" height="40"' in html
+    assert f'class="in-light" src="{home}/assets/l.png" width="120" height="40"' in html
     assert html.count("Heron &amp; Daughters</a>") == 0
 
 

@@ -59,7 +59,7 @@ EVIL = "</script><script>alert(1)</script>{{ shop.sender }}{% raw %}\"'&\u2028"
 
 
 def shelf_of(renderer: Renderer, *stocked: tuple[Product, Mapping[str, Stock]]) -> str:
-    return renderer.listing(SHELF, [partial(renderer.card, *item) for item in stocked])
+    return renderer.listing(SHELF, {item[0].slug: partial(renderer.card, *item) for item in stocked})
 
 
 def theme(shop: Shop = SHOP) -> Theme:

@@ -14,6 +14,7 @@ from chalicelib.storefront.localization import DayFormat, MoneyFormat, Texts
 from chalicelib.storefront.theme import Link, Shop
 from spillway.sitegen.feeds import RootFile
 from spillway.sitegen.reading.redirects import Redirect
+from spillway.sitegen.reading.theme_section import ThemeSection
 
 PICTURE_EXPECTED = "the name of a file in site/pictures"
 # File systems take names of 255 bytes.
@@ -207,13 +208,14 @@ class Category:
 class Home:
     """The home page: its text, its picture if it has one, and the slugs of the products it features.
 
-    Without `featured` it shows the newest products.
+    Without `featured` it shows the newest products. `text_html` is a text of its own, sanitised.
     """
 
     headline: str
     lede: str
     image: SourceImage | None
     featured: tuple[str, ...]
+    text_html: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,8 +239,8 @@ class ContentPage:
 class Storefront:
     """Everything that site.toml states, in one locale.
 
-    `name`, `root`, `texts`, `words` and `days` are those of the edition made from it. `domains_file` lists
-    the `refused_domains`, whose addresses the waitlist does not accept.
+    `theme` has the settings of the theme. `name`, `root`, `texts`, `words` and `days` are those of the
+    edition made from it. `domains_file` lists the `refused_domains`, whose addresses the waitlist refuses.
     """
 
     shop: Shop
@@ -251,6 +253,7 @@ class Storefront:
     texts: Texts = field(default_factory=Texts)
     words: Mapping[str, str] = field(default_factory=dict)
     days: DayFormat = field(default_factory=DayFormat)
+    theme: ThemeSection = field(default_factory=ThemeSection)
     domains_file: str | None = None
     refused_domains: tuple[str, ...] = ()
 

@@ -25,7 +25,9 @@ from spillway.sitegen.reading.redirects import read_redirects
 from spillway.sitegen.reading.shop_file import SITE_FILE, read_storefronts
 from spillway.sitegen.reading.shop_settings import read_domains
 from spillway.sitegen.reading.slugs import slug_problem
-from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError, Lines
+from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError
+from spillway.sitegen.reading.toml_text import Lines
+from spillway.sitegen.theme_settings import findings
 from spillway.sitegen.translations import default_file_of, read_texts, text_files_of, texts_over
 
 _FILE_SIZE_BYTES_MAX = 1_000_000
@@ -91,6 +93,9 @@ class _Loader:
         broken = picture_mistakes(storefront, rows, pictures.problem, self._text)
         (self._mistakes if left_out is None else left_out).extend(broken)
         redirects = read_redirects(self._project, self._mistakes)
+        if storefront:
+            for finding in findings(storefront.theme, self._site, product_slugs):
+                self._mistakes.append(_mistake(SITE_FILE, *finding, self._text))
         root_files = read_root_files(self._project, self._mistakes)
         if self._mistakes or storefront is None:
             raise CatalogueInvalid(self._mistakes)

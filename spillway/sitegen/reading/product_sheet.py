@@ -14,7 +14,8 @@ from typing import Any
 from spillway.sitegen.reading.catalogue import ProductRow
 from spillway.sitegen.reading.product_file import ProductFile
 from spillway.sitegen.reading.slugs import slug_problem
-from spillway.sitegen.reading.toml_input import InputError, Lines, TomlTable
+from spillway.sitegen.reading.toml_input import InputError, TomlTable
+from spillway.sitegen.reading.toml_text import Lines
 
 SHEET_FILE = "site/products.csv"
 _PRODUCT_COLUMNS = (

@@ -17,7 +17,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 from spillway.errors import BadInput
 from spillway.project import Project
-from spillway.sitegen.reading.toml_input import InputError, Lines, TomlTable
+from spillway.sitegen.reading.toml_input import InputError, TomlTable
+from spillway.sitegen.reading.toml_text import Lines
 
 REDIRECTS_FILE = "site/redirects.toml"
 REDIRECTS_MAX = 20_000

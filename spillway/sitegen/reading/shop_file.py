@@ -24,6 +24,7 @@ from spillway.sitegen.reading.locales import (
     root_of_locale,
     skip_other_locales,
 )
+from spillway.sitegen.reading.markdown import to_html
 from spillway.sitegen.reading.shop_settings import (
     NAME_LENGTH_MAX,
     SENTENCE_LENGTH_MAX,
@@ -31,6 +32,7 @@ from spillway.sitegen.reading.shop_settings import (
     read_settings,
 )
 from spillway.sitegen.reading.slugs import CATEGORIES_MAX, slug_problem
+from spillway.sitegen.reading.theme_section import read_theme, translated_theme
 from spillway.sitegen.reading.toml_input import InputError, TomlTable
 
 SITE_FILE = "site/site.toml"
@@ -38,6 +40,7 @@ SITE_FILE = "site/site.toml"
 _FEATURED_MAX = 24
 _NAVIGATION_MAX = 20
 _OPTION_LENGTH_MAX = 40
+_HOME_TEXT_LENGTH_MAX = 5_000
 
 
 def read_storefronts(
@@ -66,7 +69,9 @@ def read_storefronts(
     categories = tuple(_categories(table))
     home = _home(table.table("home", optional=True), site / "pictures", settings.shop)
     listings = {f"/shop/{category.slug}" for category in categories} | {"/", "/shop/all"}
-    navigation = tuple(_navigation(table, listings | {f"/{slug}" for slug in page_slugs}))
+    paths = listings | {f"/{slug}" for slug in page_slugs}
+    navigation = tuple(_navigation(table, paths))
+    theme = read_theme(table.table("theme", optional=True), paths, has_text=home.text_html is not None)
     # Every signup form links to this page.
     if "privacy" not in page_slugs:
         mistakes.append(
@@ -79,6 +84,7 @@ def read_storefronts(
         home,
         navigation,
         name_of_locale(settings.shop.locale, locales),
+        theme=theme,
         domains_file=settings.domains_file,
     )
     others = tuple(
@@ -118,6 +124,7 @@ def _home(table: TomlTable, pictures: Path, shop: Shop) -> Home:
         if featured.count(slug) > 1:
             table.error("featured", slug, "each product once")
     home = Home(
+        text_html=_home_text(table),
         headline=table.text("headline", length_max=NAME_LENGTH_MAX, optional=True) or shop.name,
         lede=table.text("lede", length_max=SENTENCE_LENGTH_MAX, optional=True) or shop.tagline,
         image=SourceImage(pictures / file, alt) if file else None,
@@ -125,6 +132,19 @@ def _home(table: TomlTable, pictures: Path, shop: Shop) -> Home:
     )
     table.done()
     return home
+
+
+def _home_text(table: TomlTable, root: str = "") -> str | None:
+    """Read the text of the home page, in Markdown; None where it has none."""
+    text = table.text("text", length_max=_HOME_TEXT_LENGTH_MAX, optional=True, lines=True)
+    if not text:
+        return None
+    return to_html(
+        text,
+        heading_level_min=2,
+        refuse=lambda _, value, expected: table.error("text", value, expected),
+        root=root,
+    )
 
 
 def _navigation(table: TomlTable, paths: Set[str]) -> list[Link]:
@@ -149,7 +169,8 @@ def _translated(
         first,
         shop=replace(first.shop, locale=locale, tagline=tagline or first.shop.tagline),
         money=money,
-        home=_translated_home(first.home, translation.table("home", optional=True)),
+        home=_translated_home(first.home, translation.table("home", optional=True), root_of_locale(locale)),
+        theme=translated_theme(first.theme, translation.table("theme", optional=True)),
         categories=_translated_categories(first.categories, translation.table("categories", optional=True)),
         navigation=_translated_navigation(first.navigation, translation.table("navigation", optional=True)),
         name=name,
@@ -160,15 +181,17 @@ def _translated(
     return storefront
 
 
-def _translated_home(first: Home, translation: TomlTable) -> Home:
+def _translated_home(first: Home, translation: TomlTable, root: str) -> Home:
     alt = translation.text("picture_alt", length_max=SENTENCE_LENGTH_MAX, optional=True)
     headline = translation.text("headline", length_max=NAME_LENGTH_MAX, optional=True)
     lede = translation.text("lede", length_max=SENTENCE_LENGTH_MAX, optional=True)
+    text_html = _home_text(translation, root)
     translation.done()
     return replace(
         first,
         headline=headline or first.headline,
         lede=lede or first.lede,
+        text_html=text_html or first.text_html,
         image=replace(first.image, alt=alt or first.image.alt) if first.image else None,
     )
 

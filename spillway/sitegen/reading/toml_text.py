@@ -94,8 +94,13 @@ class Lines:
         self._first_line = first_line
 
     def of(self, field: str) -> int | None:
-        """Return the line of a field such as "variants[2].sku", or else that of the table it belongs to."""
-        return self._by_field.get(field) or self._by_field.get(field.rpartition(".")[0])
+        """Return the line of a field such as "variants[2].sku", or else that of the table it belongs to.
+
+        A row of a list in one line, [{ sku = "A" }], has the line of its list.
+        """
+        table = field.rpartition(".")[0]
+        places = (field, table, table.rpartition("[")[0])
+        return next((self._by_field[place] for place in places if place in self._by_field), None)
 
     @cached_property
     def _by_field(self) -> dict[str, int]:
