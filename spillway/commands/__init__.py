@@ -20,7 +20,7 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "import": Entry("catalogue:import_command", "Write product files from another shop's export."),
         "build": Entry("shop:build_command", "Build every page, picture and asset of the shop."),
         "serve": Entry("shop:serve_command", "Serve the pages on this machine and reload them on change."),
-        "theme": Entry("theme:theme_command", "List, show, copy and compare the files of the theme."),
+        "theme": Entry("theme:theme_command", "List, show, copy, compare and merge the files of the theme."),
         "messages": Entry("shop:messages_command", "Write the shop's texts to a file for translators."),
         "emails": Entry("sending:emails_command", "Preview the shop's emails."),
         "feed": Entry("catalogue:feed_command", "Write a product feed for another service."),

@@ -7,12 +7,13 @@ import click
 from spillway.errors import BadInput
 from spillway.project import Project
 from spillway.sitegen.theme_files import FOLDERS, ThemeFile, ThemeFiles
+from spillway.sitegen.theme_upgrades import Originals, verdict_of
 from spillway.terminal import pluralize
 
 
 @click.group("theme")
 def theme_command() -> None:
-    """List, show, copy and compare the files of the theme.
+    """List, show, copy, compare and merge the files of the theme.
 
     A file in site/ replaces the file of the default theme with the same name. Everything else comes from the
     default theme, and with an upgrade gets its improvements.
@@ -59,12 +60,10 @@ def copy_command(project: Project, name: str) -> None:
       spillway theme copy templates/card.html
     """
     file = _named(project, name)
-    text = _default_text(file)
+    _default_text(file)
     if file.own:
         raise BadInput(f"site/{file.name}: is there already", hint=f"spillway theme diff {file.name}")
-    copy = project.site / file.name
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    copy.write_text(text, encoding="utf-8")
+    Originals(project.site).copy(file)
     click.echo(f"site/{file.name}: a copy, yours to edit; delete it to have the default theme's again")
 
 
@@ -72,25 +71,66 @@ def copy_command(project: Project, name: str) -> None:
 @click.argument("name", metavar="[FILE]", required=False)
 @click.pass_obj
 def diff_command(project: Project, name: str | None) -> None:
-    """Compare the shop's own files with the default theme, after an upgrade for example.
+    """Show what the shop changed in copied files, and what the default theme changed since.
 
-    Without FILE, all that differ are compared.
+    Without FILE, every file of the shop's own that has a counterpart is compared. After an upgrade, the last
+    lines say which files have no conflict, and which lines need a look. `spillway theme copy` keeps what it
+    copies in site/theme-originals; a file without its original there is compared with the default theme.
 
     \b
     Example:
       spillway theme diff templates/card.html
     """
     files = [_named(project, name)] if name else list(_files(project).values())
-    changed = [file for file in files if _mark(file) == "changed"]
-    for file in changed:
-        lines = difflib.unified_diff(
-            _default_text(file).splitlines(keepends=True),
-            file.read_text().splitlines(keepends=True),
-            f"default/{file.name}",
-            f"site/{file.name}",
+    originals = Originals(project.site)
+    compared = [
+        copied for file in files if (copied := originals.compare(file)) and copied.own != copied.default
+    ]
+    click.echo("".join(copied.diffs() for copied in compared), nl=False)
+    for copied in compared:
+        click.echo(verdict_of(copied), err=True)
+    click.echo(
+        f"{pluralize(len(compared), 'file')} of the shop's own differ from the default theme", err=True
+    )
+
+
+@theme_command.command("merge")
+@click.argument("name", metavar="FILE")
+@click.option("--done", is_flag=True, help="Leave the file as it is: you have looked at the changes.")
+@click.pass_obj
+def merge_command(project: Project, name: str, *, done: bool) -> None:
+    """Add the default theme's changes to a copied file, after an upgrade.
+
+    A place that both changed is yours to merge: edit the file, and then use --done, so that the next diff
+    begins at today's default theme.
+
+    \b
+    Examples:
+      spillway theme merge templates/card.html
+      spillway theme merge templates/product.html --done
+
+    Exit status: 0 when the changes are in the file, or there are none; 2 when both changed the same place,
+    and then nothing was written.
+    """
+    file = _named(project, name)
+    originals = Originals(project.site)
+    copied = originals.compare(file)
+    if copied is None or copied.default is None:
+        raise BadInput(f"{file.name}: not in both the shop and the default theme, nothing to merge")
+    if done:
+        originals.keep(copied.name, copied.default)
+        click.echo(f"site/{copied.name}: left as it is; the next diff begins at today's default theme")
+        return
+    if copied.original is None:
+        raise BadInput(
+            f"site/{copied.name}: what was copied is not known",
+            hint=f"compare them: spillway theme diff {copied.name}; once it is as you want it, use --done",
         )
-        click.echo("".join(lines), nl=False)
-    click.echo(f"{pluralize(len(changed), 'file')} of the shop's own differ from the default theme", err=True)
+    if copied.conflicts():
+        raise BadInput(verdict_of(copied), hint="edit these lines, then use --done")
+    if copied.default_changed:
+        originals.merge(copied)
+    click.echo(f"site/{copied.name}: has the changes of today's default theme")
 
 
 def _files(project: Project) -> dict[str, ThemeFile]:
