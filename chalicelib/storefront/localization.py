@@ -14,6 +14,16 @@ from hashlib import sha256
 from typing import Any
 
 ENGLISH_PLURALS = "n != 1"
+# German and Luxembourgish write each noun with a capital.
+_CAPITAL_NOUNS = frozenset({"de", "lb"})
+
+
+def in_sentence(noun: str, locale: str) -> str:
+    """Return a noun as a sentence of the locale has it: "size" for "Size" in English, "EU size" as it is."""
+    first, rest = noun[:1], noun[1:]
+    # One letter alone, or two capitals, are a name or an abbreviation.
+    is_word = rest[:1].islower() and locale.partition("-")[0] not in _CAPITAL_NOUNS
+    return f"{first.lower()}{rest}" if is_word else noun
 
 
 @dataclass(frozen=True)

@@ -44,11 +44,15 @@ class OptionValue:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option of the picker with its values in catalogue order. `key` is unique on the page."""
+    """One option of the picker with its values in catalogue order.
+
+    `key` is unique on the page; `kind` is the property that it is, as `option_kind` returns it.
+    """
 
     name: str
     key: str
     values: tuple[OptionValue, ...]
+    kind: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +143,7 @@ class _Options:
             self._value(f"{key}-{number}", value, by_value.get(value, []), depth, is_picked=value == picked)
             for number, value in enumerate(listed, 1)
         ]
-        return Option(self._names[depth], key, tuple(values))
+        return Option(self._names[depth], key, tuple(values), self._kinds[depth])
 
     def _value(
         self, key: str, value: str, choices: Sequence[Choice], depth: int, *, is_picked: bool

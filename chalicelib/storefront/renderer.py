@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -16,6 +17,7 @@ from chalicelib.storefront.checkout import Checkout
 from chalicelib.storefront.choices import Choices, availability_of, badge_of, choices_of, option_kinds
 from chalicelib.storefront.environment import EditionContext, LocalizedEnvironment
 from chalicelib.storefront.json_ld import organization_json_ld, product_json_ld
+from chalicelib.storefront.localization import in_sentence
 from chalicelib.storefront.picker import picker_of
 from chalicelib.storefront.theme import HOME, Edition, Listing, Theme, covers_of
 
@@ -50,7 +52,10 @@ class Renderer:
         }
         self._checkout = Checkout.of(theme.shop.checkout, self._edition.localized_path)
         self._environment.filters.update(
-            money=self._edition.money.write, day=self._edition.days.write, csp_hash=csp_hash
+            money=self._edition.money.write,
+            day=self._edition.days.write,
+            in_sentence=partial(in_sentence, locale=self.language),
+            csp_hash=csp_hash,
         )
         self._environment.globals["editions"] = theme.editions
 

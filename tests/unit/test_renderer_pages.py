@@ -16,9 +16,10 @@ from chalicelib.domain.entry import OptIn
 from chalicelib.domain.product import Picture, PictureSource, Product, Variant
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.domain.tokens import FormTokens, Offer
-from chalicelib.storefront.localization import MoneyFormat
+from chalicelib.storefront.localization import MoneyFormat, Texts
 from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.theme import Edition, Link, Listing, Shop, Theme
+from spillway.sitegen.translations import read_texts
 from tests.support.small_shop import THEME
 
 SHOP = Shop(
@@ -409,3 +410,23 @@ def test_every_label_and_description_points_at_something() -> None:
             assert set(values.get(name, "").split()) <= set(ids)
         if values.get("href", "").startswith("#"):
             assert values["href"][1:] in ids
+
+
+@pytest.mark.parametrize(
+    ("name", "locale", "asked"),
+    [
+        ("Size", "en-GB", "Choose a size"),
+        ("Colour", "en-GB", "Choose a colour"),
+        ("Lens", "en-GB", "Choose lens"),
+        ("EU size", "en-GB", "Choose EU size"),
+        ("Größe", "de", "Größe wählen"),
+        ("Garn", "de-AT", "Garn wählen"),
+    ],
+)
+def test_an_option_is_asked_for_in_a_sentence_of_the_page(name: str, locale: str, asked: str) -> None:
+    variants = tuple(Variant(f"A-{value}", 100, ((name, value),)) for value in "SM")
+    base = theme(replace(SHOP, locale=locale))
+    german = read_texts((THEME / "locales" / "de.po").read_text(), locale="de", file="de.po", mistakes=[])
+    edition = replace(base.editions[0], texts=german if locale.startswith("de") else Texts())
+    html = Renderer(replace(base, editions=(edition,))).product(replace(JACKET, variants=variants), {})
+    assert f'<p class="ask">{asked}</p>' in html
