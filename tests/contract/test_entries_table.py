@@ -226,7 +226,7 @@ def test_the_network_is_kept_until_an_entry_is_confirmed(entries: ShardedEntries
     entries.sign_up(AGAIN, at_ms=clock())
     assert get(entries).source == "net4-x"
     entries.confirm("ada", "A", at_ms=clock())
-    assert get(entries).source == ""
+    assert get(entries).source is None
 
 
 def test_emails_are_capped_by_network_in_any_24_hours_and_by_kind(

@@ -907,7 +907,7 @@ def test_an_email_that_they_are_on_the_list_links_to_the_product_and_to_leaving(
         "product": stocked.product,
         "variant": stocked.product.variant("FJ-MOSS-M"),
         "stock": stocked.stock,
-        "action_url": f"{SHOP_URL}/de/products/field-jacket?sku=FJ-MOSS-M",
+        "action_url": f"{SHOP_URL}/de/products/field-jacket?sku=FJ-MOSS-M#v-FJ-MOSS-M",
         "unsubscribe_url": link,
     }
     assert renderer.calls == [("already", "/de", facts)]
@@ -938,7 +938,7 @@ def test_an_email_of_a_restock_is_written_once_for_each_language_and_has_each_on
                 "product": stocked.product,
                 "variant": stocked.product.variant("FJ-MOSS-M"),
                 "stock": stocked.stock,
-                "action_url": f"{SHOP_URL}{root}/products/field-jacket?sku=FJ-MOSS-M",
+                "action_url": f"{SHOP_URL}{root}/products/field-jacket?sku=FJ-MOSS-M#v-FJ-MOSS-M",
                 "unsubscribe_url": leave_link(links, entry, root)[0],
             },
         )

@@ -230,6 +230,6 @@ def test_that_email_is_of_the_newest_signup_and_counts_for_the_network_that_aske
     emails.send(shop.shopper("ada"), "net4-a")
     emails.send(shop.shopper("ada"))
     assert written == [(newest.mailbox, shop.shopper("ada"), "/de/products/field-jacket")] * 2
-    assert sent == [(shop.shopper("ada"), {"source": "net4-a"}), (shop.shopper("ada"), {"source": ""})]
+    assert sent == [(shop.shopper("ada"), {"source": "net4-a"}), (shop.shopper("ada"), {"source": None})]
     emails.send("unknown")
     assert logged(capsys) == [{"event": "my_waitlists_not_due", "shopper": "unknown"}]

@@ -133,7 +133,7 @@ def test_a_variant_without_the_id_that_the_address_needs_has_none() -> None:
         ("https://pay.example/{{sku}", "pairs of braces"),
         ("https://pay.example/%{sku}", "a percent sign of the address itself written as %25"),
         ("https://{sku}.example/", "a host without a placeholder"),
-        ("https://me:secret@pay.example/{sku}", "without a user name or a password"),
+        ("https://me:pass@pay.example/{sku}", "without a user name or a password"),
         ("https://pay.example@evil.example/{sku}", "without a user name or a password"),
         ("https://pay.example:port/{sku}", "an https:// address with a host"),
         ("https:///{sku}", "an https:// address with a host"),
