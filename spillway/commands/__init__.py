@@ -59,7 +59,7 @@ GROUPS: dict[str, dict[str, Entry]] = {
             "publish:publish_command", "Build the shop with today's stock and upload what changed."
         ),
         "rollback": Entry("publish:rollback_command", "Make an earlier release live again."),
-        "status": Entry("health:status_command", "Show queues, sending limits and alarms of a stage."),
+        "status": Entry("health:status_command", "Show people waiting, emails, failed jobs and alarms."),
         "doctor": Entry("health:doctor_command", "Check a stage from its stack to its sender's DNS records."),
         "send-test": Entry("sending:send_test_command", "Send a sample of every email to one address."),
         "pause": Entry("sending:pause_command", "Stop all sending until `spillway resume`."),

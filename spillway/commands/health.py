@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections.abc import Iterator
 
 import click
 from rich.console import Console
@@ -29,7 +30,7 @@ EVERY_S = 30
 @json_option
 @click.pass_obj
 def status_command(project: Project, stage_name: str, *, as_json: bool) -> None:
-    """Show queues, sending limits and alarms of a stage.
+    """Show people waiting, emails, failed jobs and alarms.
 
     \b
     Example:
@@ -55,32 +56,55 @@ def _received_words(received: Cohort) -> str:
 
 
 def _show_state(state: StageState) -> None:
-    console = Console(highlight=False)
     table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_row("stage", f"{state.stage} in {state.region}, {state.stack}")
+    for rows in (_people_rows, _queue_rows, _sending_rows):
+        for what, text, style in rows(state):
+            table.add_row(what, Text(text), style=style)
+    table.add_row("alarms", ", ".join(state.alarms) or "none", style=_bad_if(state.alarms))
     if state.entries_rows_about is not None:
-        warm = f", {state.entries_write_units:,} writes/s at once" if state.entries_write_units else ""
+        warm = f", {state.entries_write_units:,} writes a second at once" if state.entries_write_units else ""
         # Beside the entries, the table has a row of email counts for each shopper.
         table.add_row("entries table", f"about {state.entries_rows_about:,} rows{warm}")
-    dead = {queue.dead for queue in QUEUES.values()}
-    for name, count in state.queues.items():
-        table.add_row(name, f"{count:,}", style="bold red" if count and name in dead else "")
-    if state.mail:
-        mail = state.mail
-        notes = [note for note, on in (("sandbox", mail.sandbox), ("PAUSED", mail.paused)) if on]
-        table.add_row(
-            "mail",
-            f"{mail.sent_in_24_h:,.0f} of {mail.per_day:,.0f} in 24 h, {mail.per_s:g}/s {' '.join(notes)}",
-        )
-    if state.received:
-        table.add_row("received", _received_words(state.received))
-    if state.paused is not None:
-        hint = f"spillway resume --stage {state.stage}"
-        table.add_row("sending", Text(f"PAUSED: {state.paused}; {hint}", style="bold red"))
-    table.add_row("alarms", ", ".join(state.alarms) or "none")
+    table.add_row("stage", f"{state.stage} in {state.region}, {state.stack}")
     for what in state.unknown:
-        table.add_row("unknown", what)
-    console.print(table)
+        table.add_row("cannot be read", what)
+    Console(highlight=False).print(table)
+
+
+def _bad_if(wrong: object) -> str:
+    return "bold red" if wrong else ""
+
+
+def _people_rows(state: StageState) -> Iterator[tuple[str, str, str]]:
+    """Yield what a merchant asks first; each row has a label, a text and a style."""
+    if state.waiting is not None:
+        yield "people waiting", f"{'about ' if state.waiting_about else ''}{state.waiting:,}", "bold"
+    if state.emails_today is not None:
+        yield "emails today", f"{state.emails_today:,} since midnight UTC", "bold"
+    hint = f"{state.dead_letters:,}; spillway failed --stage {state.stage}"
+    yield "failed jobs", hint if state.dead_letters else "none", _bad_if(state.dead_letters) or "bold"
+    yield "", "", ""
+
+
+def _queue_rows(state: StageState) -> Iterator[tuple[str, str, str]]:
+    for queue in QUEUES.values():
+        if count := state.queues.get(queue.what):
+            yield "in the queue", f"{count:,} {queue.words}", ""
+        if count := state.queues.get(queue.dead):
+            yield "failed", f"{count:,} {queue.words}", "bold red"
+    if state.queues and not any(state.queues.values()):
+        yield "in the queues", "nothing", ""
+
+
+def _sending_rows(state: StageState) -> Iterator[tuple[str, str, str]]:
+    if mail := state.mail:
+        notes = ", in its sandbox" * mail.sandbox + ", PAUSED by SES" * mail.paused
+        sent = f"{mail.sent_in_24_h:,.0f} of {mail.per_day:,.0f} emails in 24 h"
+        yield "SES's limits", f"{sent}, {mail.per_s:g} a second{notes}", _bad_if(mail.paused)
+    if state.received:
+        yield "received", _received_words(state.received), ""
+    if state.paused is not None:
+        yield "sending", f"PAUSED: {state.paused}; spillway resume --stage {state.stage}", "bold red"
 
 
 @click.command("doctor")

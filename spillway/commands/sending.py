@@ -166,16 +166,19 @@ def _became(done: Counter[Redriven]) -> str:
 
 
 def _show_dead_letters(counts: Mapping[str, int], some: Mapping[str, list[DeadLetter]]) -> None:
+    if not any(counts.values()):
+        click.echo("nothing failed: no job waits for a person")
+        return
     for queue, number in counts.items():
-        click.echo(f"{queue}: {number or 'nothing'}")
+        if number:
+            click.echo(f"{queue}: {number:,} failed ({QUEUES[queue].words})")
         for letter in some.get(queue, ()):
             facts = [
                 name if value is True else f"{name} {_value_words(value)}"
                 for name, value in letter.facts.items()
             ]
             click.echo(f"  {', '.join(facts) or 'cannot be read'}")
-    if any(counts.values()):
-        click.echo("When the cause is fixed: spillway redrive QUEUE")
+    click.echo("When the cause is fixed: spillway redrive QUEUE")
 
 
 def _value_words(value: object) -> str:

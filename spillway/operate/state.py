@@ -30,10 +30,12 @@ if TYPE_CHECKING:
 class Queue:
     """`what` waits in a queue, and in another one when it failed too often: both are outputs of the stack.
 
-    `output` is None for the streams: their dead letters name records, which go back to their function.
+    `words` are for people. `output` is None for the streams: their dead letters name records, which go back
+    to their function.
     """
 
     what: str
+    words: str
     output: str | None
     dead_output: str
 
@@ -45,10 +47,14 @@ class Queue:
 
 # By the name that an operator picks them with.
 QUEUES: Mapping[str, Queue] = {
-    "confirmations": Queue("confirmation emails", "ConfirmationsQueue", "ConfirmationsDeadLetterQueue"),
-    "waves": Queue("steps of fan-outs", "WavesQueue", "WavesDeadLetterQueue"),
-    "feedback": Queue("what became of emails", "FeedbackQueue", "FeedbackDeadLetterQueue"),
-    "streams": Queue("reactions to changes", None, "StreamDeadLetterQueue"),
+    "confirmations": Queue(
+        "confirmation emails", "confirmation emails", "ConfirmationsQueue", "ConfirmationsDeadLetterQueue"
+    ),
+    "waves": Queue("steps of fan-outs", "batches of restock emails", "WavesQueue", "WavesDeadLetterQueue"),
+    "feedback": Queue(
+        "what became of emails", "reports from SES", "FeedbackQueue", "FeedbackDeadLetterQueue"
+    ),
+    "streams": Queue("reactions to changes", "reactions to signups and stock", None, "StreamDeadLetterQueue"),
 }
 
 
@@ -66,6 +72,9 @@ def depth(sqs: "SQSClient", queue_url: str) -> int:
 
 
 UNKNOWN = "cannot be read here"
+# Eight queries each. For more variants, DynamoDB's own count of the index is shown, up to six hours old.
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_GlobalSecondaryIndexDescription.html
+VARIANTS_COUNTED_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +93,17 @@ class StageState:
     """The state of a stage. A value that could not be read is missing, and named in `unknown`.
 
     `paused` is why the shop itself has stopped sending; `mail.paused` that SES has stopped the account.
-    `received` is how the emails of the days that are judged were received, all together.
+    `received` is how the emails of the days that are judged were received, all together. `waiting` people
+    wait for a variant; in a large shop that is `waiting_about`: as DynamoDB counted the index within six
+    hours. `emails_today` are all that were sent since midnight UTC.
     """
 
     stage: str
     region: str
     stack: str
+    waiting: int | None = None
+    waiting_about: bool = False
+    emails_today: int | None = None
     queues: dict[str, int] = field(default_factory=dict)
     entries_rows_about: int | None = None
     entries_write_units: int | None = None
@@ -133,7 +147,8 @@ def state_of(stage: Stage) -> StageState:
         "queues": lambda: {"queues": _queues(stage, outputs)},
         "the entries table": lambda: _entries(stage, outputs["EntriesTable"]),
         "mail": lambda: {"mail": _mail(stage)},
-        "sending": lambda: {"paused": _paused(container)},
+        "people waiting": lambda: _waiting(stage, container, outputs["EntriesTable"]),
+        "sending": lambda: _sending(container),
         "how emails are received": lambda: {"received": _received(container)},
         "alarms": lambda: {"alarms": _alarms(stage)},
     }
@@ -178,9 +193,22 @@ def _mail(stage: Stage) -> Mail:
     )
 
 
-def _paused(container: Container) -> str | None:
+def _waiting(stage: Stage, container: Container, entries_table: str) -> dict[str, Any]:
+    """Count the people waiting: for each variant, or in a large shop by the size of the waitlist's index."""
+    skus = {sku for stocked in container.products.scan() for sku in stocked.stock}
+    if len(skus) <= VARIANTS_COUNTED_MAX:
+        return {"waiting": sum(container.shards.count(sku) for sku in skus)}
+    client: DynamoDBClient = stage.client("dynamodb")
+    table: Any = client.describe_table(TableName=entries_table)["Table"]
+    (index,) = table["GlobalSecondaryIndexes"]
+    return {"waiting": index["ItemCount"], "waiting_about": True}
+
+
+def _sending(container: Container) -> dict[str, Any]:
     state = container.sending_rate.state()
-    return state.paused if state else None
+    today = clock_ms() // DAY_MS
+    emails = state.emails_by_day.get(today, 0) if state else 0
+    return {"paused": state.paused if state else None, "emails_today": emails}
 
 
 def _received(container: Container) -> Cohort | None:

@@ -218,6 +218,14 @@ def test_what_is_said_of_a_stock_is_what_changed(
     ]
 
 
+def test_without_a_failed_job_that_is_said_in_words(
+    project: Project, stage: SmallStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages, "running_local_stage", lambda _: stage)
+    ran = CliRunner().invoke(cli, ["failed"], obj=project, catch_exceptions=False)
+    assert ran.stdout == "nothing failed: no job waits for a person\n"
+
+
 def test_a_dry_run_counts_the_people_and_changes_nothing_and_the_command_says_the_same(
     project: Project, stage: SmallStage, shop: TestShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

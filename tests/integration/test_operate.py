@@ -7,10 +7,10 @@ import pytest
 
 from chalicelib.domain.feedback import Feedback, FeedbackState
 from chalicelib.tables.sending.deliverability import DeliverabilityTable
-from spillway.commands.health import _received_words
+from spillway.commands.health import _received_words, _show_state
 from spillway.errors import BadInput, WorkFailed
 from spillway.operate import state as operate_state
-from spillway.operate.state import state_of
+from spillway.operate.state import Mail, StageState, state_of
 from spillway.operate.teardown import DELETERS, destroy, plan_destruction, retained_ids
 from spillway.sitegen.release import Release
 from tests.support.aws import template
@@ -58,10 +58,12 @@ def test_how_emails_of_the_judged_days_were_received_is_shown(
         assert health.count(complaint, at_ms=clock())
     shop.dynamodb.describe_table = lambda **_: {"Table": {"ItemCount": 42}}
     place = well(dynamodb=shop.dynamodb)
-    named = {**place.outputs(), "EntriesTable": shop.entries_name, "SendingTable": shop.sending_name}
+    named = {**place.outputs(), **shop.table_names}
     monkeypatch.setattr(FakeStage, "outputs", lambda _: named)
+    shop.join("ada")
     state = state_of(place)
     assert state.unknown == ()
+    assert (state.waiting, state.waiting_about, state.emails_today) == (1, False, 4_000)
     assert state.to_document()["received"] == {
         "first": "2026-09-21",
         "last": "2026-09-21",
@@ -73,6 +75,48 @@ def test_how_emails_of_the_judged_days_were_received_is_shown(
     assert _received_words(state.received) == (
         "2026-09-21: 4,000 emails, 0 bounced (0.0 %), 12 complained (0.30 %)"
     )
+
+
+def test_the_status_begins_with_people_waiting_emails_and_failed_jobs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    queues = {"confirmation emails": 3, "dead: steps of fan-outs": 2, "dead: confirmation emails": 0}
+    _show_state(
+        StageState(
+            *("production", "eu-west-1", "UPDATE_COMPLETE"),
+            waiting=1_204,
+            emails_today=310,
+            queues=queues,
+            mail=Mail(14, 50_000, 310, sandbox=True, paused=False),
+            paused="by [hand]",
+        )
+    )
+    assert [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()] == [
+        "people waiting 1,204",
+        "emails today 310 since midnight UTC",
+        "failed jobs 2; spillway failed --stage production",
+        "",
+        "in the queue 3 confirmation emails",
+        "failed 2 batches of restock emails",
+        "SES's limits 310 of 50,000 emails in 24 h, 14 a second, in its sandbox",
+        "sending PAUSED: by [hand]; spillway resume --stage production",
+        "alarms none",
+        "stage production in eu-west-1, UPDATE_COMPLETE",
+    ]
+
+
+def test_a_large_shop_is_not_counted_variant_by_variant(
+    small_release: Release, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = TestShop(small_release, clock, slug="field-jacket", sku="FJ-MOSS-M")
+    index = {"ItemCount": 90_000}
+    shop.dynamodb.describe_table = lambda **_: {"Table": {"ItemCount": 42, "GlobalSecondaryIndexes": [index]}}
+    place = well(dynamodb=shop.dynamodb)
+    named = {**place.outputs(), **shop.table_names}
+    monkeypatch.setattr(FakeStage, "outputs", lambda _: named)
+    monkeypatch.setattr(operate_state, "VARIANTS_COUNTED_MAX", 1)
+    state = state_of(place)
+    assert (state.waiting, state.waiting_about) == (90_000, True)
 
 
 def test_emails_put_back_for_later_are_counted_among_those_that_wait() -> None:

@@ -87,7 +87,7 @@ def well(**others: Client) -> FakeStage:
     clients = {
         "cloudformation": Client(describe_stacks={"Stacks": [{"StackStatus": "UPDATE_COMPLETE"}]}),
         "sqs": waiting({}),
-        "dynamodb": Client(describe_table={"Table": table}, get_item={}),
+        "dynamodb": Client(describe_table={"Table": table}, get_item={}, scan={"Items": []}),
         "sesv2": account(),
         "cloudwatch": Client(describe_alarms={"MetricAlarms": []}),
         **others,
