@@ -1,5 +1,7 @@
 """The `spillway` command."""
 
+import errno
+import os
 import sys
 from contextlib import chdir
 from importlib import import_module
@@ -18,6 +20,10 @@ from spillway.project import Project
 LIBRARIES_OF_DEMO = frozenset({"httpx", "ministack", "samtranslator"})
 # Commands that run outside a shop's folder.
 WITHOUT_SHOP = frozenset({"new"})
+# The errors of a folder or a disk that a person has to change.
+NOT_WRITABLE = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EISDIR}
+)
 _HELP = "spillway.help"
 
 
@@ -106,6 +112,15 @@ def main() -> None:
         if error.name not in LIBRARIES_OF_DEMO:
             raise
         _end(BadInput("the local cloud is not installed", hint="install it: pip install 'spillway[demo]'"))
+    except OSError as error:
+        if error.errno not in NOT_WRITABLE or not error.filename:
+            raise
+        _end(
+            BadInput(
+                f"{os.fspath(error.filename)}: {os.strerror(error.errno)}",
+                hint="give yourself the right to write there, or free the name or the space it needs",
+            )
+        )
     except Exception as error:
         # AWS refused, or could not be reached: a sentence says so better than a traceback.
         if not type(error).__module__.startswith("botocore"):

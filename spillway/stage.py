@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
 import boto3
@@ -44,6 +45,9 @@ OUTPUT_OF_SETTING = {
     "distribution_id": "DistributionId",
     "smtp_secret": "SmtpSecret",
 }
+STACK_PREFIX = "spillway-"
+# "prod" is nearer to "production" than this.
+STAGE_SHARE_MIN = 0.5
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
 
@@ -115,18 +119,32 @@ class Stage:
                 raise
             stacks = []
         if not stacks or "Outputs" not in stacks[0]:
+            near = get_close_matches(self.name, self._deployed(), n=1, cutoff=STAGE_SHARE_MIN)
+            meant = f"did you mean --stage {near[0]}? Else " if near else ""
             raise BadInput(
                 f"stage {self.name}: nothing is deployed in {self.region}",
-                hint=f"deploy it with spillway deploy --stage {self.name};"
+                hint=f"{meant}deploy it with spillway deploy --stage {self.name};"
                 " if it is deployed in another region, set AWS_REGION to that one",
             )
         found: Mapping[str, Any] = stacks[0]
         return found
 
+    def _deployed(self) -> list[str]:
+        """Return the names of the stages in this region; none where the caller may not list stacks."""
+        try:
+            stacks = self.client("cloudformation").describe_stacks()["Stacks"]
+        except ClientError:
+            return []
+        return [
+            stack["StackName"].removeprefix(STACK_PREFIX)
+            for stack in stacks
+            if stack["StackName"].startswith(STACK_PREFIX)
+        ]
+
 
 def stack_name_of(stage_name: str) -> str:
     """Return the name of the stack of the stage `stage_name`."""
-    return f"spillway-{stage_name}"
+    return f"{STACK_PREFIX}{stage_name}"
 
 
 def local_stage(cloud: CloudRecord) -> Stage:
@@ -148,7 +166,7 @@ def stage_named(project: Project, name: str) -> Stage:
         return _aws_stage(name)
     stage = running_local_stage(project)
     if stage is None:
-        raise BadInput("the local cloud is not running", hint="start it with make demo")
+        raise BadInput("the local cloud is not running", hint="start it with spillway demo")
     return stage
 
 

@@ -10,6 +10,7 @@ compiled modules each cold start compiles every module it imports, and Chalice l
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -183,6 +184,10 @@ def _without_aliases(folder: Path) -> None:
         merged.unlink()
 
 
+# Chalice's error, the last line of its traceback.
+NO_PACKAGE = re.compile(r"NoSuchPackageError: Could not satisfy the requirement: (\S+)")
+
+
 def _run_chalice(
     python: Path, code: Path, folder: Path, merge_template: Path, stage_name: str, region: str
 ) -> None:
@@ -206,6 +211,11 @@ def _run_chalice(
         process.wait()
         raise
     if process.returncode != 0:
+        if missing := NO_PACKAGE.search(said):
+            raise WorkFailed(
+                f"the package needs {missing[1]}, and no package index in reach has it for Lambda",
+                hint="connect to the network, or name your index: PIP_INDEX_URL=https://pypi.example/simple",
+            )
         raise WorkFailed(
             f"chalice could not make the package:\n{_indented(said)}",
             hint="if it could not install something: a package index must be reachable",
