@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from chalicelib.storefront.renderer import Renderer, csp_hash
-from chalicelib.storefront.theme import HOME, Logo, Theme, ThemeSettings
+from chalicelib.storefront.theme import HOME, Theme, ThemeSettings
 from spillway.project import Project
+from spillway.sitegen.listings import Products, listings_of, newest_first
 from spillway.sitegen.reading.catalogue import Storefront
 from spillway.sitegen.reading.colours import (
     DARK_PAGE,
@@ -30,6 +31,7 @@ from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError
 from spillway.sitegen.release import Release
 from spillway.sitegen.site import build
 from spillway.sitegen.theme_settings import logo_size, styles_of
+from spillway.sitegen.theming import TemplateFingerprints
 from tests.support.small_shop import SITE, THEME, make_small_shop
 
 WOFF2 = b"wOF2" + bytes(60)
@@ -423,9 +425,27 @@ def test_a_theme_of_before_it_had_settings_looks_as_it_did(built: Release) -> No
     assert '<h2 id="featured">' in html
 
 
-def test_a_logo_is_part_of_the_name_of_a_theme(built: Release) -> None:
+def test_a_changed_setting_renders_pages_again_and_compiles_their_templates_again(built: Release) -> None:
     theme = built.source.theme
     edition = theme.editions[0]
-    other = replace(edition, settings=replace(edition.settings, logo=Logo("/assets/l.svg", 1, 1)))
-    assert "/assets/l.svg" in Renderer(replace(theme, editions=(other,))).page("link-problem.html")
-    assert "/assets/l.svg" not in Renderer(theme).page("link-problem.html")
+    other = replace(edition, settings=replace(edition.settings, announcement="Open again"))
+    assert "Open again" in Renderer(replace(theme, editions=(other,))).page("link-problem.html")
+    assert "Open again" not in Renderer(theme).page("link-problem.html")
+    digests = {TemplateFingerprints(theme, shown).digest("content.html") for shown in (edition, other)}
+    assert len(digests) == 2
+
+
+def test_the_newest_products_are_on_the_home_page_once_where_none_are_featured(tmp_path: Path) -> None:
+    shop = make_small_shop(tmp_path)
+    site = SITE.replace('featured = ["field-jacket", "scarf"]\n', "")
+    pages = []
+    for sections in ('["featured"]', '["featured", "newest"]'):
+        (shop.site / "site.toml").write_text(f"{site}\n[theme]\nsections = {sections}\n")
+        catalogue = load_catalogue(shop)
+        products = Products(catalogue.rows, catalogue.pictures, {})
+        pages.append(listings_of(catalogue.storefront, newest_first(catalogue.rows), products, None)[0])
+    newest = ("field-jacket", "scarf")
+    assert [(page.slugs, page.featured, page.newest) for page in pages] == [
+        (newest, newest, ()),
+        (newest, (), newest),
+    ]
