@@ -13,7 +13,7 @@ from chalice.app import BaseLambdaEvent, Chalice, CloudWatchEvent, DynamoDBEvent
 from chalicelib.container import Container
 from chalicelib.domain.address import Address
 from chalicelib.domain.entry import EntryState
-from chalicelib.domain.ids import ShopperId, source_id
+from chalicelib.domain.ids import ShopperId, Sku, source_id
 from chalicelib.domain.tokens import LinkRefused, Purpose
 from chalicelib.http.link_forms import (
     asking_address,
@@ -342,7 +342,7 @@ def _source(request: Request) -> str | None:
     return source_id(viewer_address(request), container.keys.identity)
 
 
-def _products_of(skus: Sequence[str]) -> "Mapping[str, Product]":
+def _products_of(skus: Sequence[Sku]) -> "Mapping[Sku, Product]":
     return container.waitlist.products_of(skus)
 
 

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.email import RequestedEmail
+from chalicelib.domain.ids import ShopperId, Sku
 from chalicelib.domain.wave import WaveMessage, to_json
 
 if TYPE_CHECKING:
@@ -35,14 +36,14 @@ class ConfirmationsQueue:
         self._url = url
         self._visit_s = visit_s
 
-    def put(self, shopper: str, sku: str) -> None:
+    def put(self, shopper: ShopperId, sku: Sku) -> None:
         """Queue the confirmation email of one entry."""
         if self._visit_s:
             self.put_back(RequestedEmail(shopper, sku), delay_s=self._visit_s)
         else:
             self._put(RequestedEmail(shopper, sku))
 
-    def put_already(self, shopper: str, sku: str, source: str | None = None) -> None:
+    def put_already(self, shopper: ShopperId, sku: Sku, source: str | None = None) -> None:
         """Queue the email that says an entry is confirmed already, requested from the network `source`."""
         self._put(RequestedEmail(shopper, sku, already=True, source=source))
 
@@ -50,7 +51,7 @@ class ConfirmationsQueue:
         """Queue an email's message again, to be seen after `delay_s` seconds (at most 900)."""
         self._client.send_message(QueueUrl=self._url, MessageBody=email.to_json(), DelaySeconds=delay_s)
 
-    def put_my_waitlists(self, shopper: str, source: str | None = None) -> None:
+    def put_my_waitlists(self, shopper: ShopperId, source: str | None = None) -> None:
         """Queue the email with the link to a shopper's waitlists, requested from the network `source`."""
         self._put(RequestedEmail(shopper, source=source))
 

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from chalicelib.domain.ids import Slug
 from docsite.markdown import MADE, fenced, page, table
 from spillway.sitegen.reading.product_file import ProductFile
 from spillway.sitegen.reading.shop_file import read_storefronts
@@ -114,7 +115,7 @@ def read_product(root: Path, text: str) -> list[InputError]:
     reader = ProductFile(
         pictures=root / "site" / "pictures", fraction_digits=2, locales=LOCALES[1:], judged_only=True
     )
-    reader.read(text, slug="field-jacket", file="site/products/field-jacket.toml", mistakes=mistakes)
+    reader.read(text, slug=Slug("field-jacket"), file="site/products/field-jacket.toml", mistakes=mistakes)
     return mistakes
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from chalicelib.domain.ids import ShopperId, Sku
 from chalicelib.domain.sending_limits import Limits
 
 NOT_WRITTEN = "not written: "
@@ -27,8 +28,8 @@ class RequestedEmail:
     have been sent before.
     """
 
-    shopper: str
-    sku: str | None = None
+    shopper: ShopperId
+    sku: Sku | None = None
     already: bool = False
     source: str | None = None
     hops: int = 0

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from zlib import crc32
 
-from chalicelib.domain.ids import sku_id
+from chalicelib.domain.ids import ShopperId, Sku, sku_id
 
-DAY_MS = 24 * 3600 * 1000
+HOUR_MS = 3600 * 1000
+DAY_MS = 24 * HOUR_MS
 CONFIRM_WITHIN_S = 72 * 3600
 ASK_AGAIN_AFTER_S = 15 * 60
 # A confirmed shopper who asks again is emailed that they are on the list, so often at most for each entry.
@@ -63,9 +64,9 @@ class Signup:
     `source` is the id of the network it came from, None where it is not known.
     """
 
-    shopper: str
+    shopper: ShopperId
     mailbox: str
-    sku: str
+    sku: Sku
     page: str
     consent: str
     opt_in: OptIn = OptIn.DOUBLE
@@ -81,8 +82,8 @@ class Entry:
     moved from another SKU, has an `arrival` and its time.
     """
 
-    shopper: str
-    sku: str
+    shopper: ShopperId
+    sku: Sku
     mailbox: str
     state: EntryState
     asked_at_ms: int
@@ -91,7 +92,7 @@ class Entry:
     page: str = "/"
     arrival: Arrival | None = None
     arrived_at_ms: int | None = None
-    consent: str = ""
+    consent: str | None = None
     source: str | None = None
 
     def expired(self, *, at_ms: int) -> bool:
@@ -99,7 +100,7 @@ class Entry:
         return self.state is EntryState.PENDING and (self.expires_at_s or 0) * 1000 <= at_ms
 
 
-def position_of(joined_at_ms: int, shopper: str) -> str:
+def position_of(joined_at_ms: int, shopper: ShopperId) -> str:
     """Return the position in the shard: it sorts by the time of joining, then by the shopper's id."""
     return f"{joined_at_ms:013d}#{shopper}"
 
@@ -109,12 +110,12 @@ def position_after_all(at_ms: int) -> str:
     return f"{at_ms:013d}#~"
 
 
-def shard_of(sku: str, shopper: str) -> str:
+def shard_of(sku: Sku, shopper: ShopperId) -> str:
     """Return the shard of a variant's waitlist that has a shopper's entry."""
     return f"{sku_id(sku)}#{crc32(shopper.encode()) % SHARDS}"
 
 
-def shards_of(sku: str) -> tuple[str, ...]:
+def shards_of(sku: Sku) -> tuple[str, ...]:
     """Return every shard of a variant's waitlist."""
     return tuple(f"{sku_id(sku)}#{number}" for number in range(SHARDS))
 

@@ -19,7 +19,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from chalicelib.domain.ids import sku_of_tag
+from chalicelib.domain.ids import ShopperId, Sku, sku_of_tag
 
 
 class FeedbackState(StrEnum):
@@ -73,16 +73,16 @@ WORD = re.compile(r"[A-Za-z][A-Za-z ]{0,39}")
 class Feedback:
     """One event about one email, found again by the tags it was sent with.
 
-    `sku` and `restock`, the tag of its restock, are empty for an email about none. An email that SES did not
-    try, since it suppresses the address itself, does not count (`counts`). `at_ms` is the time of the event;
-    `mailbox_fault` marks a soft bounce that is about the mailbox, not about the email.
+    `sku` is None for an email about no variant; `restock`, the tag of its restock, is empty without one. An
+    email that SES did not try, since it suppresses the address itself, does not count (`counts`). `at_ms` is
+    the time of the event; `mailbox_fault` marks a soft bounce that is about the mailbox, not about the email.
     """
 
     state: FeedbackState
     message_id: str
     sent_at_ms: int
-    shopper: str
-    sku: str
+    shopper: ShopperId
+    sku: Sku | None
     restock: str = ""
     counts: bool = False
     at_ms: int = 0
@@ -160,7 +160,7 @@ def feedback_from(event: Mapping[str, Any], *, configuration_set: str) -> Feedba
             state,
             str(mail["messageId"]),
             sent_at_ms,
-            str(tags["shopper"][0]),
+            ShopperId(str(tags["shopper"][0])),
             _sku_of(tags),
             str(tags.get("restock", [""])[0]),
             counts=state in COUNTED and not _was_suppressed(event),
@@ -206,9 +206,9 @@ def _time_ms(text: str) -> int:
     return int(datetime.fromisoformat(text.replace(" ", "")).timestamp() * 1000)
 
 
-def _sku_of(tags: Mapping[str, Any]) -> str:
+def _sku_of(tags: Mapping[str, Any]) -> Sku | None:
     try:
-        return sku_of_tag(str(tags.get("sku", [""])[0]))
+        return sku_of_tag(str(tags.get("sku", [""])[0])) or None
     except ValueError:
         raise NoFeedback("a tag that is no SKU's") from None
 

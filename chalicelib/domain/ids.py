@@ -21,7 +21,10 @@ ShopperId = NewType("ShopperId", str)
 Sku = NewType("Sku", str)
 """The merchant's own name of a variant, compared exactly; `parse_sku` makes one of a text."""
 Slug = NewType("Slug", str)
-"""A product's name in addresses of pages."""
+"""A product's name in addresses of pages, and its key in tables and listings.
+
+The slugs of categories, content pages and locales are plain texts: none of them names a product.
+"""
 
 
 SKU_CHARS_MAX = 64
@@ -85,7 +88,7 @@ def parse_sku(text: str) -> Sku:
     return Sku(sku)
 
 
-def sku_id(sku: str) -> str:
+def sku_id(sku: Sku) -> str:
     """Return a name for an SKU of at most 40 letters, digits, hyphens and underscores.
 
     A plain SKU is its own name; any other has 128 bits of its SHA-256.
@@ -95,7 +98,7 @@ def sku_id(sku: str) -> str:
     return _DERIVED + _base64(sha256(sku.encode()).digest()[:_DIGEST_BYTES])
 
 
-def sku_tag(sku: str) -> str:
+def sku_tag(sku: Sku) -> str:
     """Return the SKU in at most 256 letters, digits, hyphens and underscores; `sku_of_tag` reads it back.
 
     Base64 of UTF-8 or UTF-16 would be too long for 64 emoji, so code points are digits of one number.
@@ -108,14 +111,14 @@ def sku_tag(sku: str) -> str:
     return _DERIVED + _base64(number.to_bytes((number.bit_length() + 7) // 8))
 
 
-def sku_of_tag(tag: str) -> str:
+def sku_of_tag(tag: str) -> Sku:
     """Return the SKU whose tag is `tag`.
 
     Raises:
         ValueError: `sku_tag` makes no such tag.
     """
     if not tag.startswith(_DERIVED):
-        return tag
+        return Sku(tag)
     digits = tag.removeprefix(_DERIVED)
     if len(tag) > SKU_TAG_CHARS_MAX or not digits.isascii():
         raise ValueError(tag)
@@ -127,7 +130,7 @@ def sku_of_tag(tag: str) -> str:
     while number:
         number, code_point = divmod(number, _CODE_POINTS)
         signs.append(chr(code_point))
-    sku = "".join(reversed(signs))
+    sku = Sku("".join(reversed(signs)))
     # Only one spelling of each: no padding bits, no foreign signs, nothing that needs no tag.
     if sku_tag(sku) != tag:
         raise ValueError(tag)

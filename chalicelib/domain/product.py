@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import quote
 
-from chalicelib.domain.ids import sku_id
+from chalicelib.domain.ids import Sku, Slug, sku_id
 
 
 class Condition(StrEnum):
@@ -79,7 +79,7 @@ class Variant:
     `checkout_url` replaces the checkout of the product or the shop, such as a payment link.
     """
 
-    sku: str
+    sku: Sku
     price_minor: int
     options: tuple[tuple[str, str], ...] = ()
     compare_at_minor: int | None = None
@@ -155,7 +155,7 @@ class Product:
     `checkout_url` replaces the shop's checkout.
     """
 
-    slug: str
+    slug: Slug
     title: str
     summary: str
     description_html: str
@@ -211,11 +211,11 @@ class Product:
         return ends_on if all(variant.sale_ends_on == ends_on for variant in self.variants) else None
 
     @property
-    def skus(self) -> frozenset[str]:
+    def skus(self) -> frozenset[Sku]:
         """The SKUs of its variants."""
         return frozenset(variant.sku for variant in self.variants)
 
-    def variant(self, sku: str) -> Variant:
+    def variant(self, sku: Sku) -> Variant:
         """Return the variant sold as `sku`.
 
         Raises:

@@ -142,7 +142,6 @@ def _reasons(found: tuple[Cohort, ...]) -> Iterator[str]:
 # Stands for an account without a daily quota.
 UNLIMITED = 10**12
 BACK_OFF_S_MAX = 900
-HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)

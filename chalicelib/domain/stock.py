@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from chalicelib.domain.ids import sku_id
+from chalicelib.domain.ids import Sku, Slug, sku_id
 from chalicelib.domain.product import Product
 from chalicelib.domain.wave import EVERYONE, WavePolicy
 
@@ -54,7 +54,7 @@ class Stock:
         """Return whether a page says the same of both."""
         return (self.availability, self.units) == (other.availability, other.units)
 
-    def restock(self, slug: str, sku: str, *, at_ms: int, policy: WavePolicy = EVERYONE) -> "Restock":
+    def restock(self, slug: Slug, sku: Sku, *, at_ms: int, policy: WavePolicy = EVERYONE) -> "Restock":
         """Return the restock that this stock is of a variant, written down by the cloud at `at_ms`.
 
         Its id is the shop's own: a merchant's event id may stand for several SKUs, or come again.
@@ -76,9 +76,9 @@ class StockedProduct:
     """A product and its stock, which may have variants that the catalogue dropped."""
 
     product: Product
-    stock: Mapping[str, Stock]
+    stock: Mapping[Sku, Stock]
 
-    def can_buy(self, sku: str) -> bool:
+    def can_buy(self, sku: Sku) -> bool:
         """Return whether the shop sells `sku` and has it in stock."""
         return sku in self.product.skus & self.stock.keys() and self.stock[sku].availability.can_buy
 
@@ -93,8 +93,8 @@ class Restock:
     """
 
     id: str
-    slug: str
-    sku: str
+    slug: Slug
+    sku: Sku
     units: int | None
     observed_at_ms: int
     opened_at_ms: int
@@ -118,9 +118,9 @@ def tag_of(restock_id: str) -> str:
 
 
 def restocks(
-    slug: str,
-    before: Mapping[str, Stock],
-    after: Mapping[str, Stock],
+    slug: Slug,
+    before: Mapping[Sku, Stock],
+    after: Mapping[Sku, Stock],
     *,
     at_ms: int,
 ) -> tuple[Restock, ...]:
@@ -183,7 +183,7 @@ class AvailabilityEvent:
     """
 
     id: str
-    sku: str
+    sku: Sku
     availability: Availability
     units: int | None
     observed_at_ms: int

@@ -19,7 +19,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.entry import DAY_MS, OptIn
-from chalicelib.domain.ids import sku_id, sku_of_tag, sku_tag
+from chalicelib.domain.ids import ShopperId, Sku, sku_id, sku_of_tag, sku_tag
 
 if TYPE_CHECKING:
     from itsdangerous import TimestampSigner, URLSafeTimedSerializer
@@ -50,11 +50,11 @@ class Offer:
     refused_domains: str = ""
 
     @classmethod
-    def of(cls, skus: Iterable[str], opt_in: OptIn = OptIn.DOUBLE, refused_domains: str = "") -> "Offer":
+    def of(cls, skus: Iterable[Sku], opt_in: OptIn = OptIn.DOUBLE, refused_domains: str = "") -> "Offer":
         """Return the offer of variants by their SKUs."""
         return cls(tuple(sku_id(sku) for sku in skus), opt_in, refused_domains)
 
-    def has(self, sku: str) -> bool:
+    def has(self, sku: Sku) -> bool:
         """Return whether the page offers this SKU."""
         return sku_id(sku) in self.sku_ids
 
@@ -159,7 +159,7 @@ UNDO_MAC_BYTES = 15
 UNDO_TOKEN_CHARS_MAX = 64
 
 
-def fits_a_link(skus: Sequence[str]) -> bool:
+def fits_a_link(skus: Sequence[Sku]) -> bool:
     """Return whether one link has room for the names of `skus`."""
     return sum(len(sku_tag(sku)) + 3 for sku in skus) <= LINK_TAGS_CHARS_MAX
 
@@ -170,20 +170,20 @@ class LinkRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LinkSubject:
-    """The shopper and the variants that a link refers to, `sku` and `more`; each of theirs if `sku` is ""."""
+    """The shopper and the variants that a link refers to: `sku` and `more`, each of theirs without `sku`."""
 
-    shopper: str
-    sku: str = ""
-    more: tuple[str, ...] = ()
+    shopper: ShopperId
+    sku: Sku | None = None
+    more: tuple[Sku, ...] = ()
 
     @classmethod
-    def of(cls, shopper: str, skus: Sequence[str]) -> "LinkSubject":
+    def of(cls, shopper: ShopperId, skus: Sequence[Sku]) -> "LinkSubject":
         """Return the subject of a link about `skus`, at least one."""
         first, *more = skus
         return cls(shopper, first, tuple(more))
 
     @property
-    def skus(self) -> tuple[str, ...]:
+    def skus(self) -> tuple[Sku, ...]:
         """The SKUs that the link names."""
         return (self.sku, *self.more) if self.sku else ()
 
@@ -200,9 +200,9 @@ class Links:
 
     def sign(self, purpose: Purpose, subject: LinkSubject) -> str:
         """Return a URL-safe token for `subject`, dated now."""
-        return str(
-            self._serializer(purpose).dumps([subject.shopper, *map(sku_tag, (subject.sku, *subject.more))])
-        )
+        # An empty tag for no SKU, as in the links that were sent already.
+        tags = [sku_tag(sku) for sku in subject.skus] or [""]
+        return str(self._serializer(purpose).dumps([subject.shopper, *tags]))
 
     def read(self, purpose: Purpose, token: str) -> LinkSubject:
         """Return the subject of a token made for `purpose`.
@@ -214,19 +214,19 @@ class Links:
 
         try:
             serializer = self._serializer(purpose, ahead_s=CLOCK_SKEW_S)
-            shopper, *tags = serializer.loads(token, max_age=VALID_FOR_S[purpose] + CLOCK_SKEW_S)
-            return LinkSubject.of(shopper, [sku_of_tag(tag) for tag in tags])
+            shopper, first, *more = serializer.loads(token, max_age=VALID_FOR_S[purpose] + CLOCK_SKEW_S)
+            return LinkSubject(shopper, sku_of_tag(first) or None, tuple(sku_of_tag(tag) for tag in more))
         except (BadData, ValueError):
             raise LinkRefused from None
 
-    def undo_token(self, shopper: str, at_ms: int) -> str:
+    def undo_token(self, shopper: ShopperId, at_ms: int) -> str:
         """Return a token that undoes the signup of `shopper` at `at_ms`, and nothing else: "AT.MAC".
 
         Made by hand, with one HMAC: a signup is too frequent to import a serializer for it.
         """
         return f"{at_ms}.{_undo_mac(self._signing_keys[-1], shopper, at_ms)}"
 
-    def read_undo(self, token: str, shopper: str) -> int:
+    def read_undo(self, token: str, shopper: ShopperId) -> int:
         """Return when the signup was made that a token of `shopper` undoes, in milliseconds.
 
         Raises:
@@ -256,7 +256,7 @@ class Links:
         )
 
 
-def _undo_mac(key: str, shopper: str, at_ms: int) -> str:
+def _undo_mac(key: str, shopper: ShopperId, at_ms: int) -> str:
     # itsdangerous signs with keys it derives, never with this text under the key itself.
     digest = hmac.digest(key.encode(), f"spillway.undo.{shopper}.{at_ms}".encode(), "sha256")
     return urlsafe_b64encode(digest[:UNDO_MAC_BYTES]).decode("ascii")

@@ -7,6 +7,8 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
+from chalicelib.domain.ids import ShopperId, Sku
+
 BATCH_ENTRIES_MAX = 50
 WAVE_PAUSE_MIN_MAX = 24 * 60
 MS_PER_MIN = 60_000
@@ -96,7 +98,7 @@ class ShardStep:
     """
 
     restock_id: str
-    sku: str
+    sku: Sku
     shard: str
     after: str = ""
     sweep: bool = False
@@ -121,7 +123,7 @@ class LimitedWave:
     """
 
     restock_id: str
-    sku: str
+    sku: Sku
     number: int = 0
     not_before_ms: int = 0
     tries: int = 0
@@ -139,8 +141,8 @@ class NotifyOne:
     """
 
     restock_id: str
-    sku: str
-    shopper: str
+    sku: Sku
+    shopper: ShopperId
     tries: int = 0
     deferrals: int = 0
     not_before_ms: int = 0

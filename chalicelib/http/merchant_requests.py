@@ -22,7 +22,7 @@ from typing import Any
 
 from chalice.app import Request, Response
 
-from chalicelib.domain.ids import SkuRefused, parse_sku
+from chalicelib.domain.ids import Sku, SkuRefused, parse_sku
 from chalicelib.domain.stock import (
     EVENT_ID_CHARS_MAX,
     UNITS_MAX,
@@ -65,7 +65,7 @@ def availability_event(body: Body, *, default_id: str, default_at_ms: int, now_m
     observed_at_ms = _time_ms(document, errors)
     if observed_at_ms is not None and observed_at_ms > now_ms + AHEAD_MS_MAX:
         errors.append(_wrong("observed_at", "This time is still to come", document))
-    if errors:
+    if errors or sku is None:
         raise Problem(HTTPStatus.BAD_REQUEST, "The event is not complete.", tuple(errors))
     by_units = document.get("availability") is None
     if observed_at_ms is None:
@@ -89,19 +89,19 @@ def _wrong(name: str, words: str, document: dict[str, Any]) -> FieldError:
     return FieldError(name, f"{words}.", particulars=f"{words}, not {value}.")
 
 
-def _sku(document: dict[str, Any], errors: list[FieldError]) -> str:
+def _sku(document: dict[str, Any], errors: list[FieldError]) -> Sku | None:
     value = document.get("sku", "")
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         # Some systems write SKUs of digits as numbers; those have no leading zeros to lose.
         value = f"{value:d}"
     if not isinstance(value, str):
         errors.append(FieldError("sku", "Write the SKU as a text, in quotes."))
-        return ""
+        return None
     try:
         return parse_sku(value)
     except SkuRefused as refused:
         errors.append(FieldError("sku", "Name an SKU.", particulars=refused.reason))
-        return ""
+        return None
 
 
 def _event_id(document: dict[str, Any], default: str, errors: list[FieldError]) -> str:

@@ -192,7 +192,7 @@ def answer_signup(
     *,
     undo_token: Callable[[int], str],
     theme: "Callable[[], Renderer]",
-    products_of: "Callable[[Sequence[str]], Mapping[str, Product]]",
+    products_of: "Callable[[Sequence[Sku]], Mapping[Sku, Product]]",
 ) -> Response:
     """Return the answer to a form that was decided.
 
@@ -232,7 +232,7 @@ def signed_up_page(
     form: SignupForm,
     undo: str,
     renderer: "Renderer",
-    products: "Mapping[str, Product]",
+    products: "Mapping[Sku, Product]",
     *,
     meant: str | None = None,
 ) -> Response:
@@ -261,7 +261,7 @@ def once_more_page(action: str, fields: Sequence[tuple[str, str]], renderer: "Re
     return html_page(page, language=renderer.language)
 
 
-def _item(sku: str, renderer: "Renderer", product: "Product | None") -> str:
+def _item(sku: Sku, renderer: "Renderer", product: "Product | None") -> str:
     if product is None:
         return sku
     localized = renderer.localize(product)

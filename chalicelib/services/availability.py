@@ -11,6 +11,7 @@ refusal says that the event was applied.
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from chalicelib.domain.ids import Sku, Slug
 from chalicelib.domain.stock import Availability, AvailabilityEvent, EventResult, Outcome
 from chalicelib.tables.products import TRANSACTION_PRODUCTS_MAX, ProductsTable
 from chalicelib.tables.sending import WebhooksTable
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 TRIES_MAX = 20
 
 
-def when_sold_out(stocked: "StockedProduct | None", sku: str) -> Availability | None:
+def when_sold_out(stocked: "StockedProduct | None", sku: Sku) -> Availability | None:
     """Return the availability that the catalogue gives a variant counted at none, if it gives any."""
     if stocked is None or sku not in stocked.product.skus:
         return None
@@ -52,7 +53,7 @@ class Availabilities:
                 return EventResult(applied.outcome, applied.stock)
         return EventResult(Outcome.BUSY)
 
-    def apply_all(self, events: Sequence[tuple[str, AvailabilityEvent]]) -> bool:
+    def apply_all(self, events: Sequence[tuple[Slug, AvailabilityEvent]]) -> bool:
         """Apply every event, each with its product's slug, or none of them.
 
         Returns:
@@ -65,7 +66,7 @@ class Availabilities:
         if len(slugs) > TRANSACTION_PRODUCTS_MAX:
             raise ValueError(f"{len(slugs)} products, {TRANSACTION_PRODUCTS_MAX} is the most")
         stocked = self._products.get_many(slugs)
-        changes: list[tuple[str, str, Stock, Stock]] = []
+        changes: list[tuple[Slug, Sku, Stock, Stock]] = []
         for slug, event in events:
             known = stocked[slug].stock.get(event.sku) if slug in stocked else None
             applied = event.applied_to(known, when_sold_out(stocked[slug], event.sku)) if known else None

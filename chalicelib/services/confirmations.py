@@ -11,6 +11,7 @@ the only one that may leave, and its confirmation lifts the suppression: see `ch
 from collections.abc import Callable, Sequence
 
 from chalicelib.domain.entry import CONFIRMED_AT_ONCE_MAX, Entry, EntryState
+from chalicelib.domain.ids import ShopperId, Sku
 from chalicelib.domain.stock import StockedProduct
 from chalicelib.domain.tokens import fits_a_link
 from chalicelib.log import log
@@ -45,7 +46,7 @@ class Confirmations:
         self._clock_ms = clock_ms
         self._visit_ms = visit_s * 1000
 
-    def send(self, shopper: str, sku: str) -> None:
+    def send(self, shopper: ShopperId, sku: Sku) -> None:
         """Send the confirmation email of a shopper's pending entries, for the message about `sku`.
 
         Nothing is sent if no entry is pending, or if the email of another message lists them.
@@ -72,7 +73,7 @@ class Confirmations:
             source=due[-1][0].source,
         )
 
-    def say_already(self, shopper: str, sku: str, source: str | None = None) -> None:
+    def say_already(self, shopper: ShopperId, sku: Sku, source: str | None = None) -> None:
         """Send the email "you are on the list already" to a shopper who signed up again.
 
         Args:
@@ -91,7 +92,7 @@ class Confirmations:
         else:
             self._emails.send(shopper, lambda composer: composer.already(entry, stocked), source=source)
 
-    def _due(self, shopper: str) -> Due:
+    def _due(self, shopper: ShopperId) -> Due:
         """Return the entries that can be confirmed, by time of signup and then by SKU."""
         now_ms = self._clock_ms()
         pending = [
@@ -135,7 +136,7 @@ def _fit(due: Due) -> bool:
     return len(due) <= CONFIRMED_AT_ONCE_MAX and fits_a_link([entry.sku for entry, _ in due])
 
 
-def _fitting(due: Due, sku: str) -> Due:
+def _fitting(due: Due, sku: Sku) -> Due:
     """Split entries that are too many for one email; return the part with the entry of `sku`, else the last.
 
     The parts begin with the oldest entry, so that each message about an entry of a part finds the same part.
@@ -148,7 +149,7 @@ def _fitting(due: Due, sku: str) -> Due:
     return next((part for part in parts if sku in {entry.sku for entry, _ in part}), parts[-1])
 
 
-def lift_confirmed(suppressions: SuppressionsTable, shopper: str, *, at_ms: int) -> None:
+def lift_confirmed(suppressions: SuppressionsTable, shopper: ShopperId, *, at_ms: int) -> None:
     """Lift the suppression of a shopper who confirmed the email that left despite it.
 
     Neither a complaint is lifted, nor a bounce of a later email. Repeats change nothing.

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from chalicelib.domain.email import Email, OutgoingEmail
 from chalicelib.domain.entry import Entry
-from chalicelib.domain.ids import sku_tag
+from chalicelib.domain.ids import ShopperId, Sku, sku_tag
 from chalicelib.domain.product import Product, root_of
 from chalicelib.domain.stock import StockedProduct
 from chalicelib.domain.tokens import Links, LinkSubject, Purpose
@@ -103,7 +103,7 @@ class EmailComposer:
             emails.append(self._available(entry, patterns[root], link, token))
         return emails
 
-    def _pattern(self, renderer: Renderer, sku: str, stocked: StockedProduct, link: str) -> _Pattern:
+    def _pattern(self, renderer: Renderer, sku: Sku, stocked: StockedProduct, link: str) -> _Pattern:
         email = renderer.product_email(
             "available",
             product=stocked.product,
@@ -141,7 +141,7 @@ class EmailComposer:
             "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
         }
 
-    def my_waitlists(self, mailbox: str, shopper: str, *, page: str) -> OutgoingEmail:
+    def my_waitlists(self, mailbox: str, shopper: ShopperId, *, page: str) -> OutgoingEmail:
         """Compose the email with the link to a shopper's waitlists, in the language of `page`."""
         token = self._links.sign(Purpose.MY_WAITLISTS, LinkSubject(shopper))
         renderer = self._renderer_for(page)
@@ -155,7 +155,7 @@ class EmailComposer:
     def _unsubscribe_token(self, entry: Entry) -> str:
         return self._links.sign(Purpose.UNSUBSCRIBE, LinkSubject(entry.shopper, entry.sku))
 
-    def _variant_url(self, edition: Edition, product: Product, sku: str) -> str:
+    def _variant_url(self, edition: Edition, product: Product, sku: Sku) -> str:
         """Return the address of the product's page with that variant selected."""
         return f"{self._shop.base_url}{edition.localized_path(product.path_of(product.variant(sku)))}"
 

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from chalicelib.domain.ids import Slug
 from chalicelib.domain.product import Product
 from chalicelib.domain.stock import StockedProduct
 from chalicelib.domain.tokens import FormTokens
@@ -35,7 +36,7 @@ class PageRefresh:
         self._cdn = cdn
         self._form_tokens = form_tokens
 
-    def refresh(self, slug: str, *, reference: str) -> None:
+    def refresh(self, slug: Slug, *, reference: str) -> None:
         """Render the pages of a product, write the changed ones, and invalidate them.
 
         Changed pages are dated in the sitemap. Pages whose bytes stay the same are left alone.
@@ -87,7 +88,7 @@ class PageRefresh:
         changes = [self._pages.edit(f"/{key}", edited, event=event) for key in keys]
         return [change for change in changes if change]
 
-    def _product_page(self, root: str, slug: str) -> str:
+    def _product_page(self, root: str, slug: Slug) -> str:
         stocked = self._products.get_many([slug])[slug]
         return self._themes.live().for_root(root).product(stocked.product, stocked.stock, self._form_tokens())
 

@@ -24,7 +24,7 @@ from chalicelib.domain.email import (
     SendRefused,
 )
 from chalicelib.domain.entry import ASKED_BY_IPV6_NETWORK_PER_DAY_MAX, ASKED_BY_NETWORK_PER_DAY_MAX
-from chalicelib.domain.ids import is_ipv6
+from chalicelib.domain.ids import ShopperId, is_ipv6
 from chalicelib.domain.sending_limits import (
     BACK_OFF_S_MAX,
     DEFERRED_S,
@@ -162,7 +162,7 @@ class RequestedEmails:
 
     def send(
         self,
-        shopper: str,
+        shopper: ShopperId,
         compose: Callable[[EmailComposer], OutgoingEmail],
         *,
         claim: Claim | None = None,
@@ -213,7 +213,7 @@ class RequestedEmails:
             source, at_ms=now_ms, limit=limit, emails=emails, budget=budget
         )
 
-    def _hand_over(self, shopper: str, sender: str, outgoing: OutgoingEmail) -> None:
+    def _hand_over(self, shopper: ShopperId, sender: str, outgoing: OutgoingEmail) -> None:
         (result,) = self._sender.send(sender, [outgoing])
         if result.delivery is Delivery.DEFERRED:
             raise EmailDeferred(result.reason)
@@ -233,7 +233,7 @@ class MyWaitlistsEmail:
         self._suppressions = suppressions
         self._emails = emails
 
-    def send(self, shopper: str, source: str | None = None) -> None:
+    def send(self, shopper: ShopperId, source: str | None = None) -> None:
         """Send the email, if the shop knows this shopper and may email them.
 
         Args:

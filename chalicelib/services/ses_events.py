@@ -61,10 +61,11 @@ class SesEventHandler:
         now_ms = self._clock_ms()
         if feedback.state.suppresses:
             self._record(feedback, now_ms)
-        news = bool(feedback.sku) and self._deliverability.store(feedback)
+        news = feedback.sku is not None and self._deliverability.store(feedback)
         if not feedback.state.suppresses:
             self._record(feedback, now_ms)
-        log("email_feedback", state=feedback.state, shopper=feedback.shopper, sku=feedback.sku, news=news)
+        shopper, sku = feedback.shopper, feedback.sku or ""
+        log("email_feedback", state=feedback.state, shopper=shopper, sku=sku, news=news)
         if feedback.counts and self._deliverability.count(feedback, at_ms=now_ms):
             self._pause_if_needed(now_ms)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence, Set
 
 from chalicelib.domain.address import Address, is_listed
 from chalicelib.domain.entry import OptIn, Signup
+from chalicelib.domain.ids import Sku
 from chalicelib.domain.signup import Accepted, Honeypot, Rejected, SignupDecision, SignupForm, Stale
 from chalicelib.domain.tokens import Offer
 from chalicelib.tables.entries import EntriesTable
@@ -67,7 +68,7 @@ class Signups:
     def sign_up(
         self,
         address: Address,
-        skus: Sequence[str],
+        skus: Sequence[Sku],
         *,
         page: str,
         consent: str,

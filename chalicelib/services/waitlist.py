@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.domain.entry import Entry, EntryState
+from chalicelib.domain.ids import ShopperId, Sku
 from chalicelib.domain.product import Product, Variant
-from chalicelib.domain.tokens import Links, Purpose
+from chalicelib.domain.tokens import LinkRefused, Links, Purpose
 from chalicelib.log import log
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.products import ProductReader, stocked_with
@@ -105,9 +106,11 @@ class Waitlist:
             LinkRefused: no unsubscribe link of ours.
         """
         subject = self._links.read(Purpose.UNSUBSCRIBE, token)
+        if subject.sku is None:
+            raise LinkRefused
         self._entries.unsubscribe(subject.shopper, subject.sku, at_ms=self._clock_ms())
 
-    def undo(self, shopper: str, skus: Sequence[str], token: str) -> None:
+    def undo(self, shopper: ShopperId, skus: Sequence[Sku], token: str) -> None:
         """Delete the entries that one signup stored for `shopper`, and nothing else.
 
         The caller does not learn whether there were any. Undoing twice is undoing once.
@@ -119,12 +122,12 @@ class Waitlist:
         for sku in skus:
             self._entries.undo(shopper, sku, asked_at_ms=asked_at_ms)
 
-    def products_of(self, skus: Sequence[str]) -> dict[str, Product]:
+    def products_of(self, skus: Sequence[Sku]) -> dict[Sku, Product]:
         """Return the products of variants by SKU, without the ones that the shop sells no more."""
         found = {sku: stocked_with(self._products, sku) for sku in skus}
         return {sku: stocked.product for sku, stocked in found.items() if stocked}
 
-    def _linked_entry(self, shopper: str, sku: str) -> LinkedEntry | None:
+    def _linked_entry(self, shopper: ShopperId, sku: Sku) -> LinkedEntry | None:
         entry = self._entries.get(shopper, sku)
         if entry is None or entry.expired(at_ms=self._clock_ms()):
             return None
@@ -134,7 +137,7 @@ class Waitlist:
         variant = stocked.product.variant(sku)
         return LinkedEntry(stocked.product, variant, entry.state, stocked.can_buy(sku))
 
-    def _confirm(self, shopper: str, sku: str) -> EntryState | None:
+    def _confirm(self, shopper: ShopperId, sku: Sku) -> EntryState | None:
         if self._entries.confirm(shopper, sku, at_ms=self._clock_ms()):
             return EntryState.CONFIRMED
         entry = self._entries.get(shopper, sku)
@@ -145,7 +148,7 @@ class Waitlist:
 class Awaited:
     """One entry as its shopper reads it. `path` is empty when the shop no longer sells the product."""
 
-    sku: str
+    sku: Sku
     title: str
     label: str
     path: str
@@ -192,7 +195,7 @@ class MyWaitlists:
         shopper = self._shopper(token)
         return {"shopper": shopper, "entries": [dict(row.facts) for row in self._shoppers.kept(shopper)]}
 
-    def unsubscribe(self, token: str, sku: str | None = None) -> None:
+    def unsubscribe(self, token: str, sku: Sku | None = None) -> None:
         """Unsubscribe one entry, or all of them without a `sku`. Twice is once."""
         shopper = self._shopper(token)
         skus = [sku] if sku else [row.entry.sku for row in self._shoppers.kept(shopper)]
@@ -204,7 +207,7 @@ class MyWaitlists:
         shopper = self._shopper(token)
         log("shopper_erased", shopper=shopper, rows=self._shoppers.erase(shopper))
 
-    def _shopper(self, token: str) -> str:
+    def _shopper(self, token: str) -> ShopperId:
         return self._links.read(Purpose.MY_WAITLISTS, token).shopper
 
     def _awaited(self, entry: Entry, localize: Callable[[Product], Product]) -> Awaited:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from chalicelib.domain.ids import Sku
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.storefront.checkout import Checkout
@@ -77,20 +78,20 @@ class Choices:
         )
 
 
-def availability_of(variant: Variant, stock: Mapping[str, Stock]) -> Availability:
+def availability_of(variant: Variant, stock: Mapping[Sku, Stock]) -> Availability:
     """Return the availability of a variant; one without a count is out of stock."""
     known = stock.get(variant.sku)
     return known.availability if known else Availability.OUT_OF_STOCK
 
 
-def badge_of(product: Product, stock: Mapping[str, Stock]) -> Availability | None:
+def badge_of(product: Product, stock: Mapping[Sku, Stock]) -> Availability | None:
     """Return the badge of the product's choices, for a card without them."""
     return _badge({availability_of(variant, stock) for variant in product.variants})
 
 
 def choices_of(
     product: Product,
-    stock: Mapping[str, Stock],
+    stock: Mapping[Sku, Stock],
     checkout: Checkout | None = None,
     *,
     low_stock: int | None = None,

@@ -10,6 +10,7 @@ from jinja2 import FunctionLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
 from chalicelib.domain.email import Email
+from chalicelib.domain.ids import Sku, Slug
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Stock
 from chalicelib.domain.tokens import FormTokens, Offer
@@ -90,7 +91,7 @@ class Renderer:
         return self._sibling(next((edition for edition in editions if edition.root == root), editions[0]))
 
     def product(
-        self, product: Product, stock: Mapping[str, Stock], form_tokens: FormTokens | None = None
+        self, product: Product, stock: Mapping[Sku, Stock], form_tokens: FormTokens | None = None
     ) -> str:
         """Return a product's page, with a button for variants in stock and a waitlist for the others.
 
@@ -117,14 +118,14 @@ class Renderer:
         skus = [choice.variant.sku for choice in choices.to_wait_for]
         return Offer.of(skus, shop.opt_in, shop.refused_domains)
 
-    def card(self, product: Product, stock: Mapping[str, Stock], *, eager: bool = False) -> Markup:
+    def card(self, product: Product, stock: Mapping[Sku, Stock], *, eager: bool = False) -> Markup:
         """Return a product's card in a listing; `eager` where a reader sees it without scrolling."""
         text = self.page(
             "card.html", product=self.localize(product), badge=badge_of(product, stock), eager=eager
         )
         return Markup(text)  # noqa: S704 - a template's own work
 
-    def listing(self, listing: Listing, cards: Mapping[str, Card]) -> str:
+    def listing(self, listing: Listing, cards: Mapping[Slug, Card]) -> str:
         """Return a page of cards: the home page, a category or a tag.
 
         `cards` are those of the products that are there, by slug, in the order of the page.
@@ -201,7 +202,7 @@ class Renderer:
         variant: Variant,
         action_url: str,
         unsubscribe_url: str | None = None,
-        stock: Mapping[str, Stock] | None = None,
+        stock: Mapping[Sku, Stock] | None = None,
         items: Sequence[tuple[Product, Variant]] = (),
     ) -> Email:
         """Return the email `name` about one variant, or about several: `items`, with that one among them.
@@ -247,7 +248,7 @@ class Renderer:
         return None if text is None else (text, name, None)
 
 
-def _cards_of(slugs: Sequence[str], cards: Mapping[str, Card]) -> tuple[Card, ...]:
+def _cards_of(slugs: Sequence[Slug], cards: Mapping[Slug, Card]) -> tuple[Card, ...]:
     return tuple(cards[slug] for slug in slugs if slug in cards)
 
 

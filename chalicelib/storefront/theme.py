@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from chalicelib.domain.entry import OptIn
+from chalicelib.domain.ids import Slug
 from chalicelib.domain.product import Picture
 from chalicelib.storefront.localization import DayFormat, MoneyFormat, Texts
 
@@ -195,15 +196,15 @@ class Listing:
     template: str
     title: str
     description: str
-    slugs: tuple[str, ...]
+    slugs: tuple[Slug, ...]
     picture: Picture | None = None
     number: int = 1
     count: int = 1
     previous_path: str | None = None
     next_path: str | None = None
     tags: tuple[str, ...] = ()
-    featured: tuple[str, ...] = ()
-    newest: tuple[str, ...] = ()
+    featured: tuple[Slug, ...] = ()
+    newest: tuple[Slug, ...] = ()
     text_html: str | None = None
 
     @classmethod
@@ -276,7 +277,7 @@ class Edition:
             return f"{path}{'&' if '?' in path else '?'}lang={self.root[1:]}" if self.root else path
         return self.root or HOME if path == HOME else f"{self.root}{path}"
 
-    def listings_of(self, slug: str) -> tuple[Listing, ...]:
+    def listings_of(self, slug: Slug) -> tuple[Listing, ...]:
         """Return the listings on which the product `slug` has a card."""
         return tuple(listing for listing in self.listings if slug in listing.slugs)
 

@@ -18,6 +18,7 @@ from chalicelib.domain.entry import (
     ASKED_EMAILS_PER_DAY_MAX,
     CONFIRM_WITHIN_S,
     DAY_MS,
+    HOUR_MS,
     Arrival,
     Entry,
     EntryState,
@@ -26,6 +27,7 @@ from chalicelib.domain.entry import (
     position_of,
     shard_of,
 )
+from chalicelib.domain.ids import ShopperId, Sku
 from chalicelib.tables.expressions import Attr, Condition, Given, Item, decode_item, if_not_exists
 from chalicelib.tables.table import PreparedUpdate, Table, Update
 
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
 
 COUNTER_KEPT_S = 2 * 24 * 3600
 COUNT_TRIES_MAX = 20
-HOUR_MS = 3600 * 1000
 HOURS_PER_DAY = 24
 # A shopper's counters are rows beside their entries: no SKU begins with a space.
 COUNTER_PREFIX = " "
@@ -80,9 +81,9 @@ class Claim:
     The message about `sku` sends the email.
     """
 
-    shopper: str
-    sku: str
-    covers: Mapping[str, int]
+    shopper: ShopperId
+    sku: Sku
+    covers: Mapping[Sku, int]
 
     def to_json(self) -> str:
         """Write the claim as a text attribute."""
@@ -146,7 +147,8 @@ class EntriesTable:
             "consent": Given("consent"),
             **({"source": Given("source")} if source else {}),
         }
-        key = _key("", "")
+        # Each signup gives its own.
+        key = _key(ShopperId(""), Sku(""))
         if single:
             confirmed = {
                 "state": EntryState.CONFIRMED,
@@ -203,12 +205,12 @@ class EntriesTable:
                 "mailbox": before.mailbox,
                 "asked_at_ms": before.asked_at_ms,
                 "page": before.page,
-                "consent": before.consent,
+                "consent": before.consent or "",
             },
             remove=("expires_at_s", "source"),
         )
 
-    def confirm(self, shopper: str, sku: str, *, at_ms: int) -> bool:
+    def confirm(self, shopper: ShopperId, sku: Sku, *, at_ms: int) -> bool:
         """Put a pending entry into the shard; false when there is none, or it has expired."""
         return self.table.update_if(
             _key(shopper, sku),
@@ -217,13 +219,13 @@ class EntriesTable:
             remove=("expires_at_s", "again_at_ms", "source"),
         )
 
-    def unsubscribe(self, shopper: str, sku: str, *, at_ms: int) -> bool:
+    def unsubscribe(self, shopper: ShopperId, sku: Sku, *, at_ms: int) -> bool:
         """Unsubscribe an entry for good; false when there is none. A repeat changes nothing."""
         since_ms = if_not_exists("unsubscribed_at_ms", at_ms)
         values = {"state": EntryState.UNSUBSCRIBED, "unsubscribed_at_ms": since_ms}
         return self.table.update_if(_key(shopper, sku), EXISTS, values, remove=OF_WAITING)
 
-    def undo(self, shopper: str, sku: str, *, asked_at_ms: int) -> bool:
+    def undo(self, shopper: ShopperId, sku: Sku, *, asked_at_ms: int) -> bool:
         """Delete an entry that the signup of `asked_at_ms` made; false when it made none.
 
         An entry that was pending before keeps its position when it is signed up again, so a position of
@@ -241,12 +243,12 @@ class EntriesTable:
         """Mark a pending entry whose confirmation lifts a suppression; false when it has changed."""
         return self._change_pending(entry, {"retried_at_ms": at_ms})
 
-    def get(self, shopper: str, sku: str) -> Entry | None:
+    def get(self, shopper: ShopperId, sku: Sku) -> Entry | None:
         """Return the entry as it is now (a strongly consistent read)."""
         item = self.table.get(_key(shopper, sku))
         return entry_of(item) if item else None
 
-    def of_shopper(self, shopper: str) -> tuple[Entry, ...]:
+    def of_shopper(self, shopper: ShopperId) -> tuple[Entry, ...]:
         """Return every entry of a shopper, expired ones too, in the order of SKUs (strongly consistent)."""
         items = self.table.query_all(Attr("shopper").eq(shopper))
         return tuple(entry_of(item) for item in items if is_entry(item))
@@ -271,7 +273,7 @@ class EntriesTable:
             AlreadyClaimed: another message's email covers the signups of `claim`.
             RuntimeError: others counted for the same inbox on every attempt; try again.
         """
-        key = _key(inbox, f"{COUNTER_PREFIX}asked#{budget}")
+        key = _counter_key(inbox, f"asked#{budget}")
         for _ in range(COUNT_TRIES_MAX):
             known = self.table.get(key)
             before = known["times"] if known else ""
@@ -305,7 +307,7 @@ class EntriesTable:
         row = self.table.update_and_get(
             Update(
                 self.table,
-                _key(source, f"{COUNTER_PREFIX}network#{budget}"),
+                _counter_key(source, f"network#{budget}"),
                 {"expires_at_s": at_ms // 1000 + COUNTER_KEPT_S},
                 remove=[f"h{hour - age}" for age in range(HOURS_PER_DAY, 2 * HOURS_PER_DAY)],
                 add={f"h{hour}": emails},
@@ -326,7 +328,7 @@ class EntriesTable:
         signup = f"{entry.sku}#{entry.asked_at_ms}"
         admitted = Attr("admitted")
         return self.table.update_if(
-            _key(entry.shopper, f"{COUNTER_PREFIX}admissions#{day}"),
+            _counter_key(entry.shopper, f"admissions#{day}"),
             admitted.not_exists()
             | admitted.contains(signup)
             | admitted.is_smaller_than(ADMISSIONS_PER_DAY_MAX),
@@ -339,11 +341,16 @@ class EntriesTable:
         return self.table.update_if(_key(entry.shopper, entry.sku), is_same_signup, values)
 
 
-def _key(shopper: str, sku: str) -> dict[str, str]:
+def _key(shopper: ShopperId, sku: Sku) -> dict[str, str]:
     return {"shopper": shopper, "sku": sku}
 
 
-def _confirmed(sku: str, shopper: str, at_ms: int) -> dict[str, Any]:
+def _counter_key(counted: str, counter: str) -> dict[str, str]:
+    """Return the key of a counter of a shopper, an inbox or a network, by its id."""
+    return {"shopper": counted, "sku": COUNTER_PREFIX + counter}
+
+
+def _confirmed(sku: Sku, shopper: ShopperId, at_ms: int) -> dict[str, Any]:
     return {
         "state": EntryState.CONFIRMED,
         "confirmed_at_ms": at_ms,
@@ -378,6 +385,6 @@ def entry_of(item: Item) -> Entry:
         page=item.get("page", "/"),
         arrival=Arrival(item["arrival"]) if "arrival" in item else None,
         arrived_at_ms=item.get("arrived_at_ms"),
-        consent=item.get("consent", ""),
+        consent=item.get("consent") or None,
         source=item.get("source"),
     )

@@ -16,6 +16,7 @@ from functools import reduce
 from operator import and_
 from typing import TYPE_CHECKING, Any, Protocol
 
+from chalicelib.domain.ids import Sku, Slug
 from chalicelib.domain.product import Product
 from chalicelib.domain.stock import Availability, Stock, StockedProduct
 from chalicelib.tables.expressions import Attr, Condition, Item, decode, if_not_exists
@@ -37,17 +38,17 @@ class ProductsTable:
     def __init__(self, client: "DynamoDBClient", name: str) -> None:
         self.table = Table(client, name)
 
-    def slug_of(self, sku: str) -> str | None:
+    def slug_of(self, sku: Sku) -> Slug | None:
         """Return the slug of the product that a SKU belongs to; None when the shop does not sell it."""
         item = self.table.get(_sku_key(sku), consistent=False)
-        return str(item["slug"]) if item else None
+        return Slug(item["slug"]) if item else None
 
-    def get(self, slug: str) -> StockedProduct | None:
+    def get(self, slug: Slug) -> StockedProduct | None:
         """Return a product as it is now (a strongly consistent read)."""
         item = self.table.get(_product_key(slug))
         return _stocked_product_of(item) if item else None
 
-    def get_many(self, slugs: Iterable[str]) -> dict[str, StockedProduct]:
+    def get_many(self, slugs: Iterable[Slug]) -> dict[Slug, StockedProduct]:
         """Return the products that exist, by slug (strongly consistent reads)."""
         keys = [_product_key(slug) for slug in dict.fromkeys(slugs)]
         items = self.table.batch_get(keys, ["document", "stock"])
@@ -58,7 +59,7 @@ class ProductsTable:
         items = self.table.scan(Attr("id").begins_with(PRODUCT_PREFIX), consistent=True)
         yield from map(_stocked_product_of, items)
 
-    def observe(self, slug: str, sku: str, stock: Stock, *, known: Stock) -> bool:
+    def observe(self, slug: Slug, sku: Sku, stock: Stock, *, known: Stock) -> bool:
         """Store the stock that results from an availability event; false when `known` is outdated.
 
         One conditional write: the later one of two concurrent events has to read again.
@@ -66,7 +67,7 @@ class ProductsTable:
         values = {("stock", sku): stock_values(stock)}
         return self.table.update_if(_product_key(slug), _is_as_known(sku, known), values)
 
-    def observe_all(self, observed: Sequence[tuple[str, str, Stock, Stock]]) -> bool:
+    def observe_all(self, observed: Sequence[tuple[Slug, Sku, Stock, Stock]]) -> bool:
         """Store the stock of many SKUs, as (slug, SKU, stock, known), or nothing of it.
 
         False when one `known` is outdated.
@@ -74,7 +75,7 @@ class ProductsTable:
         Raises:
             ValueError: they are about more products than one transaction takes.
         """
-        by_slug: dict[str, dict[str, tuple[Stock, Stock]]] = {}
+        by_slug: dict[Slug, dict[Sku, tuple[Stock, Stock]]] = {}
         for slug, sku, stock, known in observed:
             by_slug.setdefault(slug, {})[sku] = (stock, known)
         if len(by_slug) > TRANSACTION_PRODUCTS_MAX:
@@ -83,7 +84,7 @@ class ProductsTable:
         return not writes or not self.table.transact(writes)
 
     def put_catalogue(
-        self, product: Product, initial_stock: Mapping[str, Stock], *, known: StockedProduct | None
+        self, product: Product, initial_stock: Mapping[Sku, Stock], *, known: StockedProduct | None
     ) -> int:
         """Write a product of the catalogue; its stock, which events own, stays as it is.
 
@@ -122,11 +123,11 @@ class ProductsTable:
             self._disown(sku, product.slug)
         self._put_document(replace(product, variants=()), {})
 
-    def _disown(self, sku: str, slug: str) -> None:
+    def _disown(self, sku: Sku, slug: Slug) -> None:
         # A SKU that has moved to another product belongs to that.
         self.table.delete_if(_sku_key(sku), Attr("slug").eq(slug))
 
-    def _observation(self, slug: str, stock: Mapping[str, tuple[Stock, Stock]]) -> Update:
+    def _observation(self, slug: Slug, stock: Mapping[Sku, tuple[Stock, Stock]]) -> Update:
         requirements = [_is_as_known(sku, known) for sku, (_, known) in stock.items()]
         return Update(
             self.table,
@@ -135,7 +136,7 @@ class ProductsTable:
             condition=reduce(and_, requirements),
         )
 
-    def _put_document(self, product: Product, initial_stock: Mapping[str, Stock]) -> None:
+    def _put_document(self, product: Product, initial_stock: Mapping[Sku, Stock]) -> None:
         stock = {sku: stock_values(stock) for sku, stock in initial_stock.items()}
         document = json.dumps(product.to_document(), sort_keys=True, ensure_ascii=False)
         values = {"document": document, "stock": if_not_exists("stock", stock)}
@@ -145,14 +146,14 @@ class ProductsTable:
 class ProductReader(Protocol):
     """Looks up products, as the table or as `RecentProducts` does."""
 
-    def slug_of(self, sku: str) -> str | None:
+    def slug_of(self, sku: Sku) -> Slug | None:
         """Return the slug of the product that a SKU belongs to; None when the shop does not sell it."""
 
-    def get(self, slug: str) -> StockedProduct | None:
+    def get(self, slug: Slug) -> StockedProduct | None:
         """Return a product; None when there is none of that slug."""
 
 
-def stocked_with(products: ProductReader, sku: str) -> StockedProduct | None:
+def stocked_with(products: ProductReader, sku: Sku) -> StockedProduct | None:
     """Return the product that has this SKU; None when the shop does not sell it."""
     slug = products.slug_of(sku)
     stocked = products.get(slug) if slug else None
@@ -170,17 +171,17 @@ class RecentProducts:
         self._products = products
         self._clock_ms = clock_ms
         self._cleared_at_ms = 0
-        self._slugs: dict[str, str | None] = {}
-        self._found: dict[str, StockedProduct | None] = {}
+        self._slugs: dict[Sku, Slug | None] = {}
+        self._found: dict[Slug, StockedProduct | None] = {}
 
-    def slug_of(self, sku: str) -> str | None:
+    def slug_of(self, sku: Sku) -> Slug | None:
         """Return the slug of the product that a SKU belonged to."""
         self._clear_old()
         if sku not in self._slugs:
             self._slugs[sku] = self._products.slug_of(sku)
         return self._slugs[sku]
 
-    def get(self, slug: str) -> StockedProduct | None:
+    def get(self, slug: Slug) -> StockedProduct | None:
         """Return a product as it was."""
         self._clear_old()
         if slug not in self._found:
@@ -197,7 +198,7 @@ class RecentProducts:
             self._cleared_at_ms = now_ms
 
 
-def stock_from(image: Mapping[str, Any]) -> dict[str, Stock]:
+def stock_from(image: Mapping[str, Any]) -> dict[Sku, Stock]:
     """Return the stock by SKU of a stream record's image, which has AttributeValues."""
     return _stock_of(decode(image["stock"])) if "stock" in image else {}
 
@@ -216,15 +217,15 @@ def stock_values(stock: Stock) -> dict[str, Any]:
     return values
 
 
-def _product_key(slug: str) -> dict[str, str]:
+def _product_key(slug: Slug) -> dict[str, str]:
     return {"id": PRODUCT_PREFIX + slug}
 
 
-def _sku_key(sku: str) -> dict[str, str]:
+def _sku_key(sku: Sku) -> dict[str, str]:
     return {"id": SKU_PREFIX + sku}
 
 
-def _is_as_known(sku: str, known: Stock) -> Condition:
+def _is_as_known(sku: Sku, known: Stock) -> Condition:
     if known.version:
         return Attr("stock", sku, "version").eq(known.version)
     # As the catalogue began it.
@@ -237,9 +238,9 @@ def _stocked_product_of(item: Item) -> StockedProduct:
     )
 
 
-def _stock_of(values: Mapping[str, Any]) -> dict[str, Stock]:
+def _stock_of(values: Mapping[str, Any]) -> dict[Sku, Stock]:
     return {
-        sku: Stock(
+        Sku(sku): Stock(
             availability=Availability(value["availability"]),
             units=value.get("units"),
             observed_at_ms=value["observed_at_ms"],

@@ -14,6 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.entry import Entry, EntryState, shards_of
+from chalicelib.domain.ids import Sku
 from chalicelib.domain.stock import Restock
 from chalicelib.domain.wave import EVERYONE, WavePolicy
 from chalicelib.tables.entries import IS_CONFIRMED, STANDING, entry_of
@@ -46,12 +47,12 @@ class RestocksTable:
             }
         )
 
-    def live(self, sku: str) -> Restock | None:
+    def live(self, sku: Sku) -> Restock | None:
         """Return the newest restock of a SKU (a strongly consistent read); None when there is none."""
         newest = self.newest(sku, most=1)
         return newest[0] if newest else None
 
-    def newest(self, sku: str, *, most: int) -> tuple[Restock, ...]:
+    def newest(self, sku: Sku, *, most: int) -> tuple[Restock, ...]:
         """Return at most `most` restocks of a SKU, newest first (a strongly consistent read)."""
         items, _ = self.table.query(Attr("sku").eq(sku), limit=most, newest_first=True)
         return tuple(map(_restock_of, items))
@@ -135,14 +136,14 @@ class ShardsTable:
         items, more = self.table.query(_in_shard(shard, after, upto), index=SHARD_INDEX, limit=limit)
         return WaitingPage(tuple(map(entry_of, items)), more)
 
-    def first_waiting(self, sku: str, *, upto: str, limit: int, after: str = "") -> tuple[Entry, ...]:
+    def first_waiting(self, sku: Sku, *, upto: str, limit: int, after: str = "") -> tuple[Entry, ...]:
         """Return the first `limit` entries of all shards of a SKU together, by position."""
         shards = [
             self.waiting(shard, after=after, upto=upto, limit=limit).entries for shard in shards_of(sku)
         ]
         return tuple(islice(merge(*shards, key=lambda entry: entry.position or ""), limit))
 
-    def count(self, sku: str, *, after: str = "", upto: str = "~") -> int:
+    def count(self, sku: Sku, *, after: str = "", upto: str = "~") -> int:
         """Return the number of entries in all shards of a SKU, at positions in (`after`, `upto`]."""
         shards = (_in_shard(shard, after, upto) for shard in shards_of(sku))
         return sum(self.table.count(condition, index=SHARD_INDEX) for condition in shards)

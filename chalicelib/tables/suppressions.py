@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.entry import Entry
+from chalicelib.domain.ids import ShopperId
 from chalicelib.domain.suppression import MailboxHistory, Suppression, SuppressionReason
 from chalicelib.tables.entries import COUNTER_PREFIX, entry_of
 from chalicelib.tables.expressions import Attr, Item
@@ -32,7 +33,7 @@ class SuppressionBusy(RuntimeError):
 class Suppressed:
     """A shopper who must not be emailed, and the reason."""
 
-    shopper: str
+    shopper: ShopperId
     suppression: Suppression
 
 
@@ -42,7 +43,7 @@ class SuppressionsTable:
     def __init__(self, client: "DynamoDBClient", name: str) -> None:
         self.table = Table(client, name)
 
-    def suppress(self, shopper: str, *, reason: str, at_ms: int) -> None:
+    def suppress(self, shopper: ShopperId, *, reason: str, at_ms: int) -> None:
         """Stop all emails to this shopper since `at_ms`. A repeat changes nothing.
 
         Raises:
@@ -51,7 +52,7 @@ class SuppressionsTable:
         """
         self.record(shopper, history_of(REASONS.get(reason) or SuppressionReason(reason), at_ms))
 
-    def record(self, shopper: str, news: MailboxHistory, *, at_ms: int = 0) -> MailboxHistory:
+    def record(self, shopper: ShopperId, news: MailboxHistory, *, at_ms: int = 0) -> MailboxHistory:
         """Add `news` to the history of a mailbox, and return the history after that.
 
         Args:
@@ -66,7 +67,7 @@ class SuppressionsTable:
 
     def change(
         self,
-        shopper: str,
+        shopper: ShopperId,
         change: Callable[[MailboxHistory], MailboxHistory],
         *,
         at_ms: int = 0,
@@ -94,12 +95,12 @@ class SuppressionsTable:
                 return changed
         raise SuppressionBusy("changed at the same time by too many")
 
-    def history(self, shopper: str) -> MailboxHistory | None:
+    def history(self, shopper: ShopperId) -> MailboxHistory | None:
         """Return the history of a mailbox (a strongly consistent read); None where there is none."""
         item = self.table.get({"shopper": shopper})
         return _history_of(item) if item else None
 
-    def among(self, shoppers: Iterable[str]) -> frozenset[str]:
+    def among(self, shoppers: Iterable[ShopperId]) -> frozenset[ShopperId]:
         """Return the suppressed ones of `shoppers` (strongly consistent reads)."""
         keys = [{"shopper": shopper} for shopper in dict.fromkeys(shoppers)]
         items = self.table.batch_get(keys, ["shopper", "reason"])
@@ -127,7 +128,7 @@ def history_of(reason: SuppressionReason, at_ms: int) -> MailboxHistory:
             return replace(nothing, bounced=frozenset({at_ms}))
 
 
-def _row(shopper: str, history: MailboxHistory, version: int, at_ms: int) -> dict[str, Any]:
+def _row(shopper: ShopperId, history: MailboxHistory, version: int, at_ms: int) -> dict[str, Any]:
     known = {field.name: getattr(history, field.name) for field in fields(history)}
     row = {
         "shopper": shopper,
@@ -168,12 +169,12 @@ class ShoppersTable:
     def __init__(self, client: "DynamoDBClient", name: str) -> None:
         self.table = Table(client, name)
 
-    def kept(self, shopper: str) -> tuple[Kept, ...]:
+    def kept(self, shopper: ShopperId) -> tuple[Kept, ...]:
         """Return the shopper's entries, expired ones too until they are gone (strongly consistent reads)."""
         entries = (row for row in self._rows(shopper) if not row["sku"].startswith(COUNTER_PREFIX))
         return tuple(Kept(entry_of(row), plain(row)) for row in entries)
 
-    def erase(self, shopper: str) -> int:
+    def erase(self, shopper: ShopperId) -> int:
         """Delete every row of the shopper, and return their number. A repeat deletes nothing.
 
         A suppression of the shopper stays, by an id that only this shop can make from an address.
@@ -183,7 +184,7 @@ class ShoppersTable:
             self.table.delete({"shopper": row["shopper"], "sku": row["sku"]})
         return len(rows)
 
-    def _rows(self, shopper: str) -> Iterator[Item]:
+    def _rows(self, shopper: ShopperId) -> Iterator[Item]:
         return self.table.query_all(Attr("shopper").eq(shopper))
 
 

@@ -24,6 +24,7 @@ from spillway.sitegen.parallel import WorkerPool, chunks_of
 from spillway.terminal import Show, pluralize, terminal_bar
 
 if TYPE_CHECKING:
+    from chalicelib.domain.ids import Sku
     from chalicelib.domain.product import Product
     from chalicelib.domain.stock import Stock
     from chalicelib.storefront.theme import Edition
@@ -206,7 +207,7 @@ def _edition_of(editions: "Iterable[Edition]", locale: str | None) -> "Edition":
 
 def _stocked(
     products: "Iterable[CatalogueProduct]", stock: "StockBySlug"
-) -> "Iterator[tuple[Product, Mapping[str, Stock]]]":
+) -> "Iterator[tuple[Product, Mapping[Sku, Stock]]]":
     for entry in products:
         yield entry.product, {**entry.stock, **stock.get(entry.product.slug, {})}
 

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 import click
 from click.core import ParameterSource
 
+from chalicelib.domain.ids import Sku, SkuRefused, parse_sku
 from spillway.errors import BadInput
 from spillway.project import LOCAL_STAGE
 from spillway.terminal import pluralize
@@ -134,6 +135,26 @@ class Share(click.ParamType[float]):
         if not 0 <= share <= 1:
             self.fail(f"{value!r} is no share; for example 5% or 0.05", param, ctx)
         return share
+
+
+class SkuType(click.ParamType[Sku]):
+    """An SKU as a merchant types it."""
+
+    name = "sku"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Sku:
+        """Return the SKU.
+
+        Raises:
+            BadInput: The text is no SKU.
+        """
+        try:
+            return parse_sku(str(value))
+        except SkuRefused as refused:
+            raise BadInput(f"SKU {value!r}: not an SKU", hint=refused.reason) from None
+
+
+SKU = SkuType()
 
 
 def show_left_out(left_out: Sequence[str]) -> None:

@@ -17,13 +17,13 @@ import click
 
 from chalicelib.domain.address import Address, AddressRefused
 from chalicelib.domain.entry import EntryState
+from chalicelib.domain.ids import Sku
 from chalicelib.settings import clock_ms
-from spillway.commands.options import json_option, stage_option
+from spillway.commands.options import SKU, json_option, stage_option
 from spillway.errors import BadInput, WorkFailed
 from spillway.importing.table import read_bytes
 from spillway.merchant.people import AccessLog, Facts, Line, People, Person, entry_lines, read_access, when
 from spillway.merchant.reasons import explain
-from spillway.merchant.stock_import import require_sku
 from spillway.project import Project, private_file
 from spillway.stage import Stage, stage_named
 from spillway.terminal import pluralize
@@ -146,11 +146,11 @@ def shopper_command(
 
 @click.command("why")
 @click.argument("address")
-@click.argument("sku")
+@click.argument("sku", type=SKU)
 @json_option
 @stage_option
 @click.pass_obj
-def why_command(project: Project, address: str, sku: str, stage_name: str, *, as_json: bool) -> None:
+def why_command(project: Project, address: str, sku: Sku, stage_name: str, *, as_json: bool) -> None:
     """Explain why a person did or did not get an email about SKU.
 
     Each line has its time (UTC) and the row it was read from; the last sentence is the verdict. ADDRESS
@@ -160,7 +160,7 @@ def why_command(project: Project, address: str, sku: str, stage_name: str, *, as
     Example:
       spillway why ada@example.com FJ-INK-L --stage production
     """
-    person_address, sku = read_address(address), require_sku(sku)
+    person_address = read_address(address)
     stage = stage_named(project, stage_name)
     tables = stage.container()
     shopper = person_address.shopper_id(tables.keys.identity)

@@ -7,6 +7,7 @@ from functools import partial
 import click
 from rich.progress import Progress, TaskID
 
+from chalicelib.domain.ids import Sku
 from chalicelib.settings import clock_ms
 from spillway.commands.options import (
     refuse_ignored,
@@ -81,7 +82,7 @@ def publish_or_plan(
     *,
     dry_run: bool,
     delete_many: bool,
-) -> tuple[str, ...]:
+) -> tuple[Sku, ...]:
     """Publish and print the result, or print the plan in a dry run; return the SKUs no longer sold."""
     if dry_run:
         plan = plan_publish(load, target)
@@ -96,7 +97,7 @@ def publish_or_plan(
     return published.withdrawn
 
 
-def warn_of_people_left(stage: Stage, withdrawn: tuple[str, ...]) -> None:
+def warn_of_people_left(stage: Stage, withdrawn: tuple[Sku, ...]) -> None:
     """Print each SKU that is no longer sold and has a waitlist, with the command that moves its people."""
     if not withdrawn:
         return

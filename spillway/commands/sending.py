@@ -9,8 +9,9 @@ import click
 
 from chalicelib.domain.address import Address, AddressRefused
 from chalicelib.domain.email import Delivery, SendRefused
+from chalicelib.domain.ids import Sku
 from chalicelib.settings import clock_ms
-from spillway.commands.options import Choice, json_option, stage_option
+from spillway.commands.options import SKU, Choice, json_option, stage_option
 from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.dead_letters import DeadLetter, DeadLetters, Redriven
 from spillway.merchant.email_previews import SAMPLE_MAILBOX, Sample, samples, with_pictures
@@ -195,11 +196,13 @@ def emails_command() -> None:
 
 
 @emails_command.command("preview")
-@click.option("--sku", metavar="SKU", help="The variant to use; without it, the first of the catalogue.")
+@click.option(
+    "--sku", type=SKU, metavar="SKU", help="The variant to use; without it, the first of the catalogue."
+)
 @click.option("--open", "open_", is_flag=True, help="Open the emails in the browser.")
 @json_option
 @click.pass_obj
-def preview_command(project: Project, sku: str | None, *, open_: bool, as_json: bool) -> None:
+def preview_command(project: Project, sku: Sku | None, *, open_: bool, as_json: bool) -> None:
     """Write a sample of every email to build/emails/.
 
     Each is written as HTML with its pictures, as text, and as .eml for a mail program. `spillway serve
@@ -227,12 +230,14 @@ def preview_command(project: Project, sku: str | None, *, open_: bool, as_json: 
 
 @click.command("send-test")
 @click.argument("address")
-@click.option("--sku", metavar="SKU", help="The variant to use; without it, the first of the catalogue.")
+@click.option(
+    "--sku", type=SKU, metavar="SKU", help="The variant to use; without it, the first of the catalogue."
+)
 @json_option
 @stage_option
 @click.pass_obj
 def send_test_command(
-    project: Project, address: str, sku: str | None, stage_name: str, *, as_json: bool
+    project: Project, address: str, sku: Sku | None, stage_name: str, *, as_json: bool
 ) -> None:
     """Send a sample of every email to one address.
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from chalicelib.domain.ids import Sku
 from chalicelib.domain.stock import UNITS_MAX, Availability, AvailabilityEvent, Outcome, Stock, is_restock
 from chalicelib.services.availability import Availabilities
 from chalicelib.settings import clock_ms
 from chalicelib.tables.products import stocked_with
-from spillway.commands.options import WholeNumber, json_option, stage_option
+from spillway.commands.options import SKU, WholeNumber, json_option, stage_option
 from spillway.errors import BadInput, WorkFailed
-from spillway.merchant.stock_import import SkuIndex, not_sold, require_sku, typed
+from spillway.merchant.stock_import import SkuIndex, not_sold, typed
 from spillway.merchant.waitlist_report import Reach
 from spillway.project import Project
 from spillway.stage import Stage, stage_named
@@ -49,7 +50,7 @@ class Applied:
 
 
 @click.command("available")
-@click.argument("sku")
+@click.argument("sku", type=SKU)
 @click.option(
     "--stock",
     "units",
@@ -62,7 +63,7 @@ class Applied:
 @stage_option
 @click.pass_obj
 def available_command(
-    project: Project, sku: str, units: int | None, stage_name: str, *, dry_run: bool, as_json: bool
+    project: Project, sku: Sku, units: int | None, stage_name: str, *, dry_run: bool, as_json: bool
 ) -> None:
     """Mark a variant as available and notify its waitlist.
 
@@ -75,7 +76,6 @@ def available_command(
       spillway available FJ-INK-L --stock 5 --stage production
       spillway available --stock 5 -- -1042
     """
-    sku = require_sku(sku)
     if units == 0:
         raise BadInput("--stock 0: nothing is in stock", hint=f"spillway {typed('sold-out', sku)}")
     stage = stage_named(project, stage_name)
@@ -104,12 +104,12 @@ def _units_suffix(applied: Applied) -> str:
 
 
 @click.command("sold-out")
-@click.argument("sku")
+@click.argument("sku", type=SKU)
 @click.option("--dry-run", is_flag=True, help="Show what would change; change nothing.")
 @json_option
 @stage_option
 @click.pass_obj
-def sold_out_command(project: Project, sku: str, stage_name: str, *, dry_run: bool, as_json: bool) -> None:
+def sold_out_command(project: Project, sku: Sku, stage_name: str, *, dry_run: bool, as_json: bool) -> None:
     """Mark a variant as sold out.
 
     Its pages take signups for the waitlist, and emails about it that are not sent yet stop.
@@ -118,7 +118,6 @@ def sold_out_command(project: Project, sku: str, stage_name: str, *, dry_run: bo
     Example:
       spillway sold-out FJ-INK-L --stage production
     """
-    sku = require_sku(sku)
     stage = stage_named(project, stage_name)
     applied, reach = _observe(stage, sku, Availability.OUT_OF_STOCK, 0, dry_run=dry_run)
     if as_json:
@@ -139,7 +138,7 @@ def _with_reach(applied: Applied, reach: Reach, *, dry_run: bool) -> dict[str, o
 
 
 def _observe(
-    stage: Stage, sku: str, availability: Availability, units: int | None, *, dry_run: bool
+    stage: Stage, sku: Sku, availability: Availability, units: int | None, *, dry_run: bool
 ) -> tuple[Applied, Reach]:
     """Store an availability event, or in a dry run none; return it with the people that it reaches."""
     tables = stage.container()

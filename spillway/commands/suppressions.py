@@ -12,6 +12,7 @@ import click
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.domain.address import Address
+from chalicelib.domain.ids import ShopperId
 from chalicelib.domain.suppression import Suppression, SuppressionReason
 from chalicelib.domain.tokens import Links
 from chalicelib.services.waitlist import Waitlist
@@ -182,7 +183,7 @@ def export_command(project: Project, file: Path, stage_name: str, *, as_json: bo
     stage = stage_named(project, stage_name)
     shoppers = ShoppersTable(stage.client("dynamodb"), stage.outputs()["EntriesTable"])
 
-    def address_of(shopper: str) -> str:
+    def address_of(shopper: ShopperId) -> str:
         kept = shoppers.kept(shopper)
         return max(kept, key=lambda row: row.entry.asked_at_ms).entry.mailbox if kept else ""
 
@@ -198,7 +199,7 @@ def _table(stage: Stage) -> SuppressionsTable:
     return SuppressionsTable(stage.client("dynamodb"), stage.outputs()["SuppressionsTable"])
 
 
-def _shopper_id(stage: Stage) -> Callable[[Address], str]:
+def _shopper_id(stage: Stage) -> Callable[[Address], ShopperId]:
     identity = read_keys(stage.client("secretsmanager"), stage.outputs()["SigningKeysSecret"]).identity
     return lambda address: address.shopper_id(identity)
 

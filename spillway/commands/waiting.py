@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chalicelib.domain.entry import shards_of
+from chalicelib.domain.ids import Sku, Slug
 from chalicelib.domain.wave import EVERYONE, WAVE_PAUSE_MIN_MAX, WavePolicy
 from chalicelib.settings import clock_ms
-from spillway.commands.options import WholeNumber, json_option, refuse_ignored, stage_option
+from spillway.commands.options import SKU, WholeNumber, json_option, refuse_ignored, stage_option
 from spillway.errors import BadInput
-from spillway.merchant.stock_import import require_sku, require_sold, typed_move
+from spillway.merchant.stock_import import require_sold, typed_move
 from spillway.merchant.waitlist_report import (
     Demand,
     FanOutState,
@@ -90,11 +91,11 @@ def _waiting_table(found: list[Demand]) -> "Table":
 
 
 @click.command("waves")
-@click.argument("sku")
+@click.argument("sku", type=SKU)
 @stage_option
 @json_option
 @click.pass_obj
-def waves_command(project: Project, sku: str, stage_name: str, *, as_json: bool) -> None:
+def waves_command(project: Project, sku: Sku, stage_name: str, *, as_json: bool) -> None:
     """Show the progress of a variant's restock emails.
 
     The newest restock comes first.
@@ -103,7 +104,6 @@ def waves_command(project: Project, sku: str, stage_name: str, *, as_json: bool)
     Example:
       spillway waves FJ-INK-L --stage production
     """
-    sku = require_sku(sku)
     stage = stage_named(project, stage_name)
     tables = stage.container()
     states = list(
@@ -181,9 +181,7 @@ def _document(state: FanOutState) -> dict[str, object]:
 
 
 @click.command("wave-policy")
-@click.option(
-    "--product", "slug", metavar="SLUG", default="", help="The product; without it, the whole shop."
-)
+@click.option("--product", "slug", metavar="SLUG", help="The product; without it, the whole shop.")
 @click.option("--follow-shop", is_flag=True, help="Remove the product's own policy.")
 @click.option("--everyone", is_flag=True, help="Notify everyone at once.")
 @click.option(
@@ -205,7 +203,7 @@ def _document(state: FanOutState) -> dict[str, object]:
 def wave_policy_command(
     project: Project,
     /,
-    slug: str,
+    slug: Slug | None,
     stage_name: str,
     *,
     follow_shop: bool,
@@ -256,12 +254,12 @@ def _policy_words(policy: WavePolicy) -> str:
 
 
 @click.command("export")
-@click.argument("sku")
+@click.argument("sku", type=SKU)
 @click.option("--csv", "_as_csv", is_flag=True, help="Print CSV, the default.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @stage_option
 @click.pass_obj
-def export_command(project: Project, sku: str, stage_name: str, *, _as_csv: bool, as_json: bool) -> None:
+def export_command(project: Project, sku: Sku, stage_name: str, *, _as_csv: bool, as_json: bool) -> None:
     """Export a variant's waitlist, in order.
 
     It has addresses, and goes to standard output. Each use is logged with the operator and the time
@@ -275,7 +273,6 @@ def export_command(project: Project, sku: str, stage_name: str, *, _as_csv: bool
 
     if as_json:
         refuse_ignored("with --json", ignored={"_as_csv"})
-    sku = require_sku(sku)
     stage = stage_named(project, stage_name)
     tables = stage.container()
     waiting = in_line(tables.shards, sku)

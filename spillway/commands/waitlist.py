@@ -12,8 +12,9 @@ import click
 
 from chalicelib.container import Container
 from chalicelib.domain.entry import Arrival
+from chalicelib.domain.ids import Sku
 from chalicelib.settings import clock_ms
-from spillway.commands.options import Choice, json_option, stage_option
+from spillway.commands.options import SKU, Choice, json_option, stage_option
 from spillway.commands.people import access_log, digest_of
 from spillway.errors import BadInput, WorkFailed
 from spillway.importing.table import read_table
@@ -22,7 +23,7 @@ from spillway.merchant import intake
 from spillway.merchant.export_rows import Asked, Column, Outcome, Tool, read_rows
 from spillway.merchant.intake import Move, Moved, waiting
 from spillway.merchant.rows import EntryRows
-from spillway.merchant.stock_import import require_sku, require_sold
+from spillway.merchant.stock_import import require_sold
 from spillway.project import Project
 from spillway.stage import stage_named
 from spillway.terminal import pluralize, progress_bar
@@ -47,7 +48,7 @@ def waitlist_command() -> None:
     show_default=True,
     help="The tool that wrote the file.",
 )
-@click.option("--sku", metavar="SKU", help="The SKU of all rows.")
+@click.option("--sku", type=SKU, metavar="SKU", help="The SKU of all rows.")
 @click.option("--email-column", metavar="NAME", help="The column of the address.")
 @click.option("--sku-column", metavar="NAME", help="The column of the SKU.")
 @click.option("--time-column", metavar="NAME", help="The time of the signup; it orders the waitlist.")
@@ -83,7 +84,7 @@ def import_command(  # noqa: PLR0913 - one argument for each option
     file: Path,
     *,
     tool: str,
-    sku: str | None,
+    sku: Sku | None,
     sku_map: Path | None,
     consent_text: str | None,
     timezone: str,
@@ -117,7 +118,7 @@ def import_command(  # noqa: PLR0913 - one argument for each option
     """
     asked = Asked(
         Tool(tool),
-        None if sku is None else require_sku(sku),
+        sku,
         {Column(name.removesuffix("_column")): column for name, column in columns.items() if column},
         _sku_map(sku_map) if sku_map else {},
         consent_text,
@@ -164,8 +165,8 @@ def import_command(  # noqa: PLR0913 - one argument for each option
 
 
 @waitlist_command.command("move")
-@click.argument("old_sku")
-@click.argument("new_sku")
+@click.argument("old", type=SKU, metavar="OLD_SKU")
+@click.argument("new", type=SKU, metavar="NEW_SKU")
 @now_option
 @later_option
 @click.option("--dry-run", is_flag=True, help="Count the people; change nothing.")
@@ -174,8 +175,8 @@ def import_command(  # noqa: PLR0913 - one argument for each option
 @click.pass_obj
 def move_command(
     project: Project,
-    old_sku: str,
-    new_sku: str,
+    old: Sku,
+    new: Sku,
     stage_name: str,
     *,
     notify_now: bool,
@@ -194,7 +195,6 @@ def move_command(
     Example:
       spillway waitlist move FJ-INK-L FJ-INK-XL --stage production
     """
-    old, new = require_sku(old_sku), require_sku(new_sku)
     if old == new:
         raise BadInput(f"SKU {old!r}: it is the same SKU twice", hint="name another SKU to move to")
     stage = stage_named(project, stage_name)
@@ -235,7 +235,7 @@ class _Import:
     tool: str
     digest: str
     decisions: Sequence[intake.Decision]
-    in_stock: Mapping[str, int]
+    in_stock: Mapping[Sku, int]
     arrival: Arrival | None
     details: Path
     dry_run: bool
@@ -272,7 +272,7 @@ def _show_import(done: _Import, *, as_json: bool) -> None:
     click.echo(f"details, with addresses, for you alone to read: {done.details}")
 
 
-def _in_stock_sentence(sku: str, count: int, arrival: Arrival | None) -> str:
+def _in_stock_sentence(sku: Sku, count: int, arrival: Arrival | None) -> str:
     if arrival is Arrival.NOW:
         are = pluralize(count, "person is emailed", "people are emailed")
         return f"{sku} is in stock: {are} once on the waitlist, as the wave policy says"
@@ -283,7 +283,7 @@ def _in_stock_sentence(sku: str, count: int, arrival: Arrival | None) -> str:
     return f"{sku} is in stock: {need} --notify-now or --next-restock"
 
 
-def _choose(in_stock: Mapping[str, int]) -> BadInput:
+def _choose(in_stock: Mapping[Sku, int]) -> BadInput:
     listed = ", ".join(f"{sku} ({pluralize(count, 'person', 'people')})" for sku, count in in_stock.items())
     return BadInput(
         f"in stock now: {listed}; nothing was changed",
@@ -304,7 +304,7 @@ def _require_no_mistakes(file: Path, decisions: Sequence[intake.Decision], *, dr
     raise WorkFailed(f"{pluralize(len(wrong), 'row was', 'rows were')} not imported:\n{rows}")
 
 
-def _show_moved(old: str, new: str, moved: Counter[Moved], *, dry_run: bool, as_json: bool) -> None:
+def _show_moved(old: Sku, new: Sku, moved: Counter[Moved], *, dry_run: bool, as_json: bool) -> None:
     if as_json:
         counts = {outcome.name.lower(): moved[outcome] for outcome in Moved if moved[outcome]}
         click.echo(json.dumps({"from": old, "to": new, "counts": counts, "dry_run": dry_run}, indent=1))
@@ -325,7 +325,7 @@ def _arrival(*, notify_now: bool, next_restock: bool) -> Arrival | None:
     return Arrival.NEXT_RESTOCK if next_restock else None
 
 
-def _can_buy(tables: Container, sku: str) -> bool:
+def _can_buy(tables: Container, sku: Sku) -> bool:
     products = tables.products
     slug = products.slug_of(sku)
     stocked = products.get(slug) if slug else None
@@ -361,15 +361,15 @@ def _details_file(project: Project, digest: str) -> Path:
     return folder / f"import-{digest[:12]}.csv"
 
 
-def _sku_map(file: Path) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _sku_map(file: Path) -> dict[str, Sku]:
+    found: dict[str, Sku] = {}
     with file.open(encoding="utf-8-sig", newline="") as lines:
         for number, cells in enumerate(csv.reader(lines), start=1):
             if not any(cell.strip() for cell in cells):
                 continue
             if len(cells) != 2:
                 raise BadInput(f"--sku-map {file}:{number}: {pluralize(len(cells), 'column')}, expected 2")
-            found[cells[0].strip()] = cells[1].strip()
+            found[cells[0].strip()] = Sku(cells[1].strip())
     return found
 
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 
-from chalicelib.domain.ids import SKU_CHARS_MAX, normal_sku, parse_sku
+from chalicelib.domain.ids import SKU_CHARS_MAX, Sku, Slug, normal_sku, parse_sku
 from spillway.importing.imported import ImportedProduct, ImportedVariant
 from spillway.sitegen.reading.product_fields import SUMMARY_LENGTH_MAX
 from spillway.sitegen.reading.slugs import base_slug, distinct_slugs, latin, slug_problem, with_digest
@@ -58,7 +58,7 @@ SLUG_LENGTH_MAX = 250
 _CATEGORY_LENGTH_MAX = 80
 
 
-def page_slugs(products: Sequence[ImportedProduct]) -> list[str | None]:
+def page_slugs(products: Sequence[ImportedProduct]) -> list[Slug | None]:
     """Name the page of each product by its handle, or else by its page name or title.
 
     Returns:
@@ -70,7 +70,8 @@ def page_slugs(products: Sequence[ImportedProduct]) -> list[str | None]:
     texts: dict[str, str] = {}
     for product, identity in zip(products, identities, strict=True):
         texts.setdefault(identity, _usable(product.handle or product.page_name or product.title))
-    slugs = distinct_slugs(texts, length_max=SLUG_LENGTH_MAX)
+    distinct = distinct_slugs(texts, length_max=SLUG_LENGTH_MAX)
+    slugs = {identity: Slug(slug) for identity, slug in distinct.items()}
     return [slugs.pop(identity, None) for identity in identities]
 
 
@@ -121,16 +122,16 @@ def slug_of(text: str) -> str:
     return base_slug(text, length_max=SLUG_LENGTH_MAX)
 
 
-def own_sku(text: str) -> str:
+def own_sku(text: str) -> Sku:
     """Return the merchant's SKU as it is; an empty text when there is none.
 
     Raises:
         SkuRefused: it cannot be an SKU; the reason is a sentence.
     """
-    return parse_sku(text) if normal_sku(text) else ""
+    return parse_sku(text) if normal_sku(text) else Sku("")
 
 
-def derived_skus(variants: Sequence[tuple[str, Sequence[tuple[str, str]]]], *, own: Set[str]) -> list[str]:
+def derived_skus(variants: Sequence[tuple[Slug, Sequence[tuple[str, str]]]], *, own: Set[Sku]) -> list[Sku]:
     """Derive an SKU for each variant that has none of its own, from its page and its options.
 
     Args:
@@ -143,9 +144,9 @@ def derived_skus(variants: Sequence[tuple[str, Sequence[tuple[str, str]]]], *, o
     made = [latin(" ".join([slug, *(value for _, value in options)])).upper() for slug, options in variants]
     count = Counter(made)
     return [
-        sku
+        Sku(sku)
         if count[sku] == 1 and len(sku) <= SKU_CHARS_MAX and sku not in own
-        else with_digest(sku, repr((slug, tuple(options))), length_max=SKU_CHARS_MAX).upper()
+        else Sku(with_digest(sku, repr((slug, tuple(options))), length_max=SKU_CHARS_MAX).upper())
         for sku, (slug, options) in zip(made, variants, strict=True)
     ]
 

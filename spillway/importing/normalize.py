@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from chalicelib.domain.ids import SkuRefused
+from chalicelib.domain.ids import Sku, SkuRefused, Slug
 from chalicelib.domain.stock import UNITS_MAX
 from spillway.importing.description import escaped
 from spillway.importing.imported import (
@@ -66,7 +66,7 @@ class TakenVariant:
     """
 
     place: str
-    sku: str
+    sku: Sku
     price: str
     options: Options
     units: int | None
@@ -101,7 +101,7 @@ class TakenProduct:
 
     place: str
     handle: str
-    slug: str
+    slug: Slug
     title: str
     summary: str
     description: str
@@ -160,7 +160,7 @@ def take(export: Export, options: TakeOptions, *, picture: FindPicture, share: S
     # A reader that found no price said why.
     priceless = frozenset(finding.place for finding in export.not_taken if "price" in finding.what)
 
-    def work(part: Sequence[tuple[ImportedProduct, str | None]]) -> Taken:
+    def work(part: Sequence[tuple[ImportedProduct, Slug | None]]) -> Taken:
         return _Taking(options, picture, priceless).all(part)
 
     parts = share(work, list(zip(export.products, slugs, strict=True)), "Taking products")
@@ -178,11 +178,11 @@ class _Taking:
         self._not_taken: list[NotTaken] = []
         self._left_out: list[NotTaken] = []
 
-    def all(self, products: Sequence[tuple[ImportedProduct, str | None]]) -> Taken:
+    def all(self, products: Sequence[tuple[ImportedProduct, Slug | None]]) -> Taken:
         found = [taken for product, slug in products if (taken := self._product(product, slug))]
         return Taken(tuple(found), tuple(self._left_out), tuple(self._not_taken))
 
-    def _product(self, product: ImportedProduct, slug: str | None) -> TakenProduct | None:
+    def _product(self, product: ImportedProduct, slug: Slug | None) -> TakenProduct | None:
         title = one_line(product.title)
         name = product.handle or title
         if not title:
@@ -225,7 +225,7 @@ class _Taking:
             old_paths=product.old_paths,
         )
 
-    def _say_page(self, product: ImportedProduct, slug: str, name: str) -> None:
+    def _say_page(self, product: ImportedProduct, slug: Slug, name: str) -> None:
         """Say where a product is that its handle does not name, or its title together with others."""
         path = f"its page is /products/{slug}"
         named = product.page_name or product.title
@@ -272,13 +272,13 @@ class _Taking:
                 available_on=self._day(variant.available_on, "available_on", variant.place, name),
             )
 
-    def _sku(self, variant: ImportedVariant, name: str) -> str:
+    def _sku(self, variant: ImportedVariant, name: str) -> Sku:
         try:
             return own_sku(variant.sku)
         except SkuRefused as refused:
             kind = "SKUs that cannot be used, replaced by derived ones"
             self._lost(variant.place, f"SKU {cut(variant.sku, 80)!r}", refused.reason, kind, name)
-            return ""
+            return Sku("")
 
     def _price(self, variant: ImportedVariant, name: str) -> str | None:
         price = self._plain(variant.price)

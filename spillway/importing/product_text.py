@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 
+from chalicelib.domain.ids import Sku
 from spillway.importing.normalize import Options, TakenProduct, TakenVariant
 
 
@@ -71,7 +72,7 @@ def _shared(variants: Sequence[TakenVariant]) -> TakenVariant:
     weights = {variant.weight_g for variant in variants}
     return TakenVariant(
         place="",
-        sku="",
+        sku=Sku(""),
         price="",
         options=(),
         units=None,

@@ -16,6 +16,7 @@ from typing import Any
 
 import rtoml
 
+from chalicelib.domain.ids import Sku, Slug
 from spillway.importing.imported import NotTaken
 from spillway.importing.names import derived_skus
 from spillway.importing.normalize import TakenProduct, TakenVariant
@@ -94,9 +95,9 @@ class ShopFile:
     """
 
     name: str
-    slug: str
+    slug: Slug
     text: str
-    skus: Mapping[str, Options]
+    skus: Mapping[Sku, Options]
     values: Mapping[str, Any]
     released_on: str
     imported: bool
@@ -116,7 +117,7 @@ class Moved:
     """
 
     file: ShopFile
-    slug: str
+    slug: Slug
     kept: bool
 
 
@@ -155,7 +156,7 @@ def _files(folder: Path, record: Record, *, overwrite: bool) -> Iterator[ShopFil
         values = _values(text, file.name)
         yield ShopFile(
             name=file.name,
-            slug=file.stem,
+            slug=Slug(file.stem),
             text=text,
             skus=dict(_skus(values)),
             values=values,
@@ -172,7 +173,7 @@ def _sheet(project: Project, reader: ProductFile) -> Iterator[ShopFile]:
     if not file.is_file():
         return
     for row in read_sheet(_text_of(file), reader, mistakes=[]):
-        skus: dict[str, Options] = dict.fromkeys(row.skus, ())
+        skus: dict[Sku, Options] = dict.fromkeys(row.skus, ())
         yield ShopFile(
             "products.csv", row.slug, "", skus, {}, row.released_on or "", imported=False, replaceable=False
         )
@@ -198,7 +199,7 @@ def _values(text: str, name: str) -> dict[str, Any]:
         return {}
 
 
-def _skus(values: Mapping[str, Any]) -> Iterator[tuple[str, Options]]:
+def _skus(values: Mapping[str, Any]) -> Iterator[tuple[Sku, Options]]:
     for variant in _variants(values):
         options = variant.get("options")
         pairs = options.items() if isinstance(options, dict) else ()
@@ -218,7 +219,7 @@ _LOST = "variants whose SKU another one has, with a derived one"
 _DERIVED = "variants without an SKU of their own"
 
 
-def heirs(files: Iterable[ShopFile], products: Sequence[TakenProduct]) -> dict[str, str]:
+def heirs(files: Iterable[ShopFile], products: Sequence[TakenProduct]) -> dict[Slug, Slug]:
     """Return which product of the export each file of the shop is: by its slug, or by most of its SKUs.
 
     Returns:
@@ -226,11 +227,11 @@ def heirs(files: Iterable[ShopFile], products: Sequence[TakenProduct]) -> dict[s
         continue alike.
     """
     wanted = {product.slug for product in products}
-    holders: dict[str, list[str]] = {}
+    holders: dict[Sku, list[Slug]] = {}
     for product in products:
         for sku in {variant.sku for variant in product.variants if variant.sku}:
             holders.setdefault(sku, []).append(product.slug)
-    found: dict[str, str] = {}
+    found: dict[Slug, Slug] = {}
     for file in files:
         if file.slug in wanted:
             found[file.slug] = file.slug
@@ -288,8 +289,8 @@ def with_checkouts(products: Sequence[TakenProduct], files: Sequence[ShopFile]) 
     They are those that a file of the shop states for the same SKU; an address of a whole product stays where
     the file has all SKUs of the product.
     """
-    stated: dict[str, dict[str, str]] = {}
-    of_products: list[tuple[Mapping[str, Options], str]] = []
+    stated: dict[Sku, dict[str, str]] = {}
+    of_products: list[tuple[Mapping[Sku, Options], str]] = []
     for file in files:
         if isinstance(url := file.values.get("checkout_url"), str):
             of_products.append((file.skus, url))
@@ -321,7 +322,7 @@ def with_checkouts(products: Sequence[TakenProduct], files: Sequence[ShopFile]) 
     ]
 
 
-_Keepers = Mapping[str, tuple[str, str, tuple[tuple[str, str], ...]] | None]
+_Keepers = Mapping[Sku, tuple[Slug, str, Options] | None]
 
 
 def _keeps(product: TakenProduct, variant: TakenVariant, keepers: _Keepers) -> bool:
@@ -336,7 +337,7 @@ def _keepers(
     products: Sequence[TakenProduct], files: Sequence[ShopFile], findings: list[NotTaken]
 ) -> _Keepers:
     """Return the variant that keeps each SKU which several have, or None for nobody."""
-    claims: dict[str, list[tuple[TakenProduct, TakenVariant]]] = {}
+    claims: dict[Sku, list[tuple[TakenProduct, TakenVariant]]] = {}
     for product in products:
         for variant in product.variants:
             if variant.sku:
@@ -346,7 +347,7 @@ def _keepers(
         return {}
     heir_of = heirs(files, products)
     held = {sku: (heir_of.get(file.slug), file.skus[sku], file) for file in files for sku in file.skus}
-    keepers: dict[str, tuple[str, str, tuple[tuple[str, str], ...]] | None] = {}
+    keepers: dict[Sku, tuple[Slug, str, Options] | None] = {}
     for sku, found in sorted(repeated.items()):
         heir, options, file = held.get(sku, (None, (), None))
         of_heir = [(product, variant) for product, variant in found if product.slug == heir]

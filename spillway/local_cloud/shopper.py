@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 import httpx
 
+from chalicelib.domain.ids import Sku
 from chalicelib.http.signup import HONEYPOT
 from spillway.errors import WorkFailed
 from spillway.terminal import pluralize
@@ -146,7 +147,7 @@ class Shopper:
         """Return a page of the shop, as the front door serves it."""
         return self._get(page)
 
-    def signs_up(self, page: str, *skus: str, filled_in: str = "") -> None:
+    def signs_up(self, page: str, *skus: Sku, filled_in: str = "") -> None:
         """Send the waitlist form of a product page.
 
         Args:

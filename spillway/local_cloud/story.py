@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from chalicelib.domain.entry import EntryState, OptIn, Signup, shard_of, shards_of
-from chalicelib.domain.ids import sku_tag
+from chalicelib.domain.ids import ShopperId, Sku, sku_tag
 from chalicelib.domain.stock import Availability, AvailabilityEvent, StockedProduct
 from chalicelib.services.availability import Availabilities
 from chalicelib.settings import clock_ms, new_id
@@ -48,7 +48,7 @@ SUPPRESSED_WITHIN_S = 30.0
 class SoldOut:
     """A variant that is sold out, and the path of its page."""
 
-    sku: str
+    sku: Sku
     path: str
 
 
@@ -59,7 +59,7 @@ def sold_out(stage: Stage) -> list[SoldOut]:
     return sorted(found, key=lambda variant: (variant.path != SHOWN_FIRST, variant.sku))
 
 
-def still_available(stage: Stage) -> list[tuple[str, list[str]]]:
+def still_available(stage: Stage) -> list[tuple[str, list[Sku]]]:
     """Return the path of each product with the SKUs still in stock, the fewest first."""
     found = []
     for product in stage.container().products.scan():
@@ -235,13 +235,13 @@ def _entry_states(stage: Stage) -> dict[tuple[str, str], str]:
     return {(item["shopper"]["S"], item["sku"]["S"]): item["state"]["S"] for item in items}
 
 
-def put_bad_addresses(stage: Stage, sku: str, run: str) -> None:
+def put_bad_addresses(stage: Stage, sku: Sku, run: str) -> None:
     """Add a shopper with an unreachable address to the end of each shard of a variant's waitlist."""
     entries = EntriesTable(stage.client("dynamodb"), stage.outputs()["EntriesTable"])
     shards = set(shards_of(sku))
     number = 0
     while shards:
-        shopper = f"bad-{run}-{number}"
+        shopper = ShopperId(f"bad-{run}-{number}")
         number += 1
         if (shard := shard_of(sku, shopper)) in shards:
             shards.remove(shard)
@@ -249,7 +249,7 @@ def put_bad_addresses(stage: Stage, sku: str, run: str) -> None:
             entries.sign_up(signup, at_ms=clock_ms())
 
 
-def flap(stage: Stage, sku: str, units: tuple[int, ...]) -> None:
+def flap(stage: Stage, sku: Sku, units: tuple[int, ...]) -> None:
     """Report each count in turn, as fast as it is stored."""
     availabilities = Availabilities(stage.container().products)
     for count in units:
@@ -258,7 +258,7 @@ def flap(stage: Stage, sku: str, units: tuple[int, ...]) -> None:
         availabilities.apply(event)
 
 
-def complain_late(stage: Stage, shopper: str, sku: str) -> None:
+def complain_late(stage: Stage, shopper: ShopperId, sku: Sku) -> None:
     """Publish a complaint about an old email, as SES does.
 
     Raises:
@@ -296,7 +296,7 @@ def complain_late(stage: Stage, shopper: str, sku: str) -> None:
         raise WorkFailed(f"one late complaint paused all sending: {state.paused}")
 
 
-def shopper_of(stage: Stage, mailbox: str) -> str:
+def shopper_of(stage: Stage, mailbox: str) -> ShopperId:
     """Return the id of the shopper with an address.
 
     Raises:
@@ -311,5 +311,5 @@ def shopper_of(stage: Stage, mailbox: str) -> str:
     )
     for page in pages:
         for item in page["Items"]:
-            return str(item["shopper"]["S"])
+            return ShopperId(item["shopper"]["S"])
     raise WorkFailed(f"{mailbox}: no entry")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from chalicelib.domain.email import OutgoingEmail
 from chalicelib.domain.entry import Entry, EntryState
+from chalicelib.domain.ids import ShopperId, Sku
 from chalicelib.domain.product import Product
 from chalicelib.domain.stock import Availability, Stock, StockedProduct
 from chalicelib.domain.tokens import Links
@@ -15,11 +16,12 @@ from chalicelib.mail.smtp import message_of
 from chalicelib.services.email_composer import EmailComposer
 from chalicelib.storefront.renderer import Renderer
 from spillway.errors import BadInput
-from spillway.merchant.stock_import import SkuIndex, require_sku
+from spillway.merchant.stock_import import SkuIndex
 from spillway.sitegen.release import Release
 
 # Signs the links of samples: no stage accepts them, so a sample unsubscribes nobody.
 SAMPLE_KEY = "sample"
+SAMPLE_SHOPPER = ShopperId("sample")
 SAMPLE_MAILBOX = "shopper@example.com"
 
 
@@ -45,7 +47,7 @@ class Sample:
         )
 
 
-def samples(release: Release, *, sku: str | None, mailbox: str, at_ms: int) -> Iterator[Sample]:
+def samples(release: Release, *, sku: Sku | None, mailbox: str, at_ms: int) -> Iterator[Sample]:
     """Yield each email in each locale, about the variant `sku`; without one, the first of the catalogue.
 
     Raises:
@@ -61,12 +63,12 @@ def samples(release: Release, *, sku: str | None, mailbox: str, at_ms: int) -> I
     back = stocked(Availability.IN_STOCK)
     for edition in release.theme.editions:
         page, tail = edition.localized_path(product.path), edition.root.replace("/", "-")
-        entry = Entry("sample", variant, mailbox, EntryState.CONFIRMED, at_ms, page=page)
+        entry = Entry(SAMPLE_SHOPPER, variant, mailbox, EntryState.CONFIRMED, at_ms, page=page)
         for kind, outgoing in (
             ("confirm", writer.confirm([(entry, back)])),
             ("already", writer.already(entry, back)),
             ("available", writer.available([entry], back)[0]),
-            ("my-waitlists", writer.my_waitlists(mailbox, "sample", page=page)),
+            ("my-waitlists", writer.my_waitlists(mailbox, SAMPLE_SHOPPER, page=page)),
             ("available-preorder", writer.available([entry], stocked(Availability.PRE_ORDER))[0]),
             ("available-backorder", writer.available([entry], stocked(Availability.BACK_ORDER))[0]),
         ):
@@ -88,14 +90,13 @@ def with_pictures(html: str, release: Release) -> str:
     return re.sub(rf'src="{base_url}/(?P<key>[^"]*)"', embedded, html)
 
 
-def _choose(release: Release, sku: str | None) -> tuple[Product, str]:
-    wanted = None if sku is None else require_sku(sku)
+def _choose(release: Release, sku: Sku | None) -> tuple[Product, Sku]:
     for entry in release.products:
         for variant in entry.product.variants:
-            if wanted in {None, variant.sku}:
+            if sku in {None, variant.sku}:
                 return entry.product, variant.sku
     index = SkuIndex(
         (variant.sku, entry.product.slug) for entry in release.products for variant in entry.product.variants
     )
-    hint = index.near_miss(wanted or "") or "SKUs are in site/products/*.toml"
-    raise BadInput(f"--sku {wanted!r}: no product has it", hint=hint)
+    hint = index.near_miss(sku or Sku("")) or "SKUs are in site/products/*.toml"
+    raise BadInput(f"--sku {sku!r}: no product has it", hint=hint)

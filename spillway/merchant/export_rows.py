@@ -18,7 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from chalicelib.domain.address import Address, AddressRefused
-from chalicelib.domain.ids import SkuRefused, parse_sku
+from chalicelib.domain.ids import Sku, SkuRefused, parse_sku
 from spillway.errors import BadInput
 from spillway.importing.table import Row, Table
 
@@ -153,9 +153,9 @@ class Asked:
     """
 
     tool: Tool
-    sku: str | None = None
+    sku: Sku | None = None
     columns: Mapping[Column, str] = field(default_factory=dict)
-    skus: Mapping[str, str] = field(default_factory=dict)
+    skus: Mapping[str, Sku] = field(default_factory=dict)
     consent_text: str | None = None
     zone: tzinfo = UTC
     date_format: str | None = None
@@ -163,12 +163,15 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class ExportRow:
-    """One row as it was read. `time_ms` is None without a time in the file, `problem` without a mistake."""
+    """One row as it was read. `time_ms` is None without a time in the file, `problem` without a mistake.
+
+    `sku` is as it was written where there is a problem.
+    """
 
     line: int
     outcome: Outcome
     email: str
-    sku: str
+    sku: Sku
     address: Address | None = None
     time_ms: int | None = None
     written_time: str = ""
@@ -239,7 +242,7 @@ class _Reader:
     def read(self, row: Row) -> ExportRow:
         """Return what a row says."""
         email, written = self._cell(row, Column.EMAIL), self._cell(row, Column.TIME)
-        sku = self._asked.sku or self._cell(row, Column.SKU)
+        sku = self._asked.sku or Sku(self._cell(row, Column.SKU))
         sku = self._asked.skus.get(sku, sku)
         text = self._cell(row, Column.TEXT) or self._asked.consent_text or ""
         try:

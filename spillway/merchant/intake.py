@@ -17,6 +17,7 @@ from pathlib import Path
 
 from chalicelib.domain.address import is_listed, suggest_domain
 from chalicelib.domain.entry import Arrival, EntryState, position_of
+from chalicelib.domain.ids import ShopperId, Sku
 from chalicelib.domain.stock import StockedProduct
 from chalicelib.tables.suppressions import SuppressionsTable
 from spillway.merchant.export_rows import ExportRow, Outcome, in_order
@@ -58,7 +59,7 @@ class Here:
         page_of: where the page of a product is, in the language of the import.
     """
 
-    sold: Mapping[str, StockedProduct]
+    sold: Mapping[Sku, StockedProduct]
     identity_key: bytes
     refused_domains: Set[str]
     page_of: Callable[[StockedProduct], str]
@@ -93,7 +94,7 @@ def decide(
     )
 
 
-def available(decisions: Sequence[Decision], sold: Mapping[str, StockedProduct]) -> dict[str, int]:
+def available(decisions: Sequence[Decision], sold: Mapping[Sku, StockedProduct]) -> dict[Sku, int]:
     """Return how many would be added to the waitlist of each SKU that is in stock now."""
     return dict(
         Counter(
@@ -153,7 +154,7 @@ def _judged(rows: Sequence[ExportRow], here: Here, *, ask: bool, at_ms: int) -> 
     index = here.index
     suppressed = {row.address.key for row in rows if row.address and row.outcome is Outcome.SUPPRESSED_THERE}
 
-    def key(pair: tuple[ExportRow, int]) -> tuple[str, str]:
+    def key(pair: tuple[ExportRow, int]) -> tuple[str, Sku]:
         address = pair[0].address
         return (address.key if address else "", pair[0].sku)
 
@@ -217,8 +218,8 @@ def _newcomer(judged: _Judged, here: Here, source: str, file_sha256: str) -> Dec
 
 def _against(
     decision: Decision,
-    known: Mapping[tuple[str, str], KnownEntry],
-    suppressed: Set[str],
+    known: Mapping[tuple[ShopperId, Sku], KnownEntry],
+    suppressed: Set[ShopperId],
     *,
     at_ms: int,
 ) -> Decision:
@@ -282,8 +283,8 @@ class Move:
     """A move from one SKU to another. `arrival` says when people are notified of stock there is already."""
 
     entries: EntryRows
-    source: str
-    target: str
+    source: Sku
+    target: Sku
     arrival: Arrival
     at_ms: int
 

@@ -15,6 +15,7 @@ from typing import Any
 from chalicelib.container import Container
 from chalicelib.domain.address import Address
 from chalicelib.domain.entry import Arrival, EntryState, shards_of
+from chalicelib.domain.ids import ShopperId, Sku
 from chalicelib.domain.stock import Restock, Stock, StockedProduct
 from chalicelib.domain.wave import EVERYONE, WaveBudget, WavePolicy
 from chalicelib.tables.entries import COUNTER_PREFIX
@@ -60,8 +61,8 @@ class Facts:
         waiting: how many wait for it.
     """
 
-    shopper: str
-    sku: str
+    shopper: ShopperId
+    sku: Sku
     known: KnownEntry | None
     suppression: Mapping[str, str | int]
     stocked: StockedProduct | None
@@ -234,7 +235,7 @@ class Person:
         requested: times in ms of emails asked for within the last day or two, by kind.
     """
 
-    shopper: str
+    shopper: ShopperId
     facts: tuple[Facts, ...]
     mailbox: Mapping[str, str | int]
     requested: Mapping[str, tuple[int, ...]]
@@ -280,7 +281,7 @@ class People:
             self._requested(address),
         )
 
-    def facts(self, shopper: str, sku: str) -> Facts:
+    def facts(self, shopper: ShopperId, sku: Sku) -> Facts:
         """Return everything that is stored of a shopper and an SKU. Changes nothing."""
         tables = self._tables
         known = self._entries.get(shopper, sku)
@@ -305,11 +306,11 @@ class People:
             waiting=tables.shards.count(sku) if waits else 0,
         )
 
-    def erase(self, shopper: str) -> int:
+    def erase(self, shopper: ShopperId) -> int:
         """Delete every row of a shopper, and return their number; a suppression stays, as an id."""
         return self._tables.shoppers.erase(shopper)
 
-    def _product(self, sku: str, restocks: tuple[Restock, ...]) -> tuple[StockedProduct | None, bool]:
+    def _product(self, sku: Sku, restocks: tuple[Restock, ...]) -> tuple[StockedProduct | None, bool]:
         """Return the product of an SKU and true; the one it was of, as far as it is known, and false."""
         products = self._tables.products
         slug = products.slug_of(sku)
@@ -321,7 +322,7 @@ class People:
         # A product's stock keeps SKUs that the catalogue has dropped.
         return next((item for item in products.scan() if sku in item.stock), None), False
 
-    def _mailbox(self, shopper: str) -> dict[str, str | int]:
+    def _mailbox(self, shopper: ShopperId) -> dict[str, str | int]:
         """Return what is known of a shopper's mailbox, by attribute; a suppression has a `reason`."""
         rows = Table(self._tables.client("dynamodb"), self._tables.settings.suppressions_table)
         return plain(rows.get({"shopper": shopper}) or {})

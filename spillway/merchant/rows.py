@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from chalicelib.container import Container
 from chalicelib.domain.entry import CONFIRM_WITHIN_S, Arrival, Entry, EntryState, shard_of
+from chalicelib.domain.ids import ShopperId, Sku
 from chalicelib.tables.entries import (
     ENTRY_ATTRIBUTES,
     IS_NEW,
@@ -59,9 +60,9 @@ class Proof:
 class Newcomer:
     """A person to import; `position` is made from the time of their signup with the other tool."""
 
-    shopper: str
+    shopper: ShopperId
     mailbox: str
-    sku: str
+    sku: Sku
     page: str
     asked_at_ms: int
     position: str
@@ -96,19 +97,19 @@ class EntryRows:
         """Return the entries of a stage."""
         return cls(tables.client("dynamodb"), tables.settings.entries_table)
 
-    def many(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], KnownEntry]:
+    def many(self, keys: Sequence[tuple[ShopperId, Sku]]) -> dict[tuple[ShopperId, Sku], KnownEntry]:
         """Return the entries of (shopper, SKU) that exist (strongly consistent reads)."""
         attributes = (*ENTRY_ATTRIBUTES, "shard_position", "expires_at_s", "consent_file_sha256", "arrival")
         items = self.table.batch_get([{"shopper": shopper, "sku": sku} for shopper, sku in keys], attributes)
         found = [KnownEntry(entry_of(item), item) for item in items if is_entry(item)]
         return {(known.entry.shopper, known.entry.sku): known for known in found}
 
-    def get(self, shopper: str, sku: str) -> KnownEntry | None:
+    def get(self, shopper: ShopperId, sku: Sku) -> KnownEntry | None:
         """Return one entry with everything in its row (a strongly consistent read)."""
         item = self.table.get({"shopper": shopper, "sku": sku})
         return KnownEntry(entry_of(item), item) if item and is_entry(item) else None
 
-    def of_sku(self, sku: str) -> Iterator[KnownEntry]:
+    def of_sku(self, sku: Sku) -> Iterator[KnownEntry]:
         """Yield every entry for a variant, in any state, in no order: reads the whole table.
 
         The index of a waitlist has only confirmed entries, and is eventually consistent.
@@ -161,7 +162,7 @@ class EntryRows:
         return frozenset(remaining)
 
     def move(
-        self, known: KnownEntry, sku: str, there: KnownEntry | None, arrival: Arrival, *, at_ms: int
+        self, known: KnownEntry, sku: Sku, there: KnownEntry | None, arrival: Arrival, *, at_ms: int
     ) -> bool:
         """Move an entry to another SKU with its position and consent, in one transaction.
 
@@ -198,11 +199,11 @@ class EntryRows:
         )
         return self._transact([self._taking_off(known, there.entry.sku, at_ms), ahead])
 
-    def take_off(self, known: KnownEntry, sku: str, *, at_ms: int) -> bool:
+    def take_off(self, known: KnownEntry, sku: Sku, *, at_ms: int) -> bool:
         """Take an entry off its waitlist, since the shopper has one for `sku` that counts; see `move`."""
         return self._transact([self._taking_off(known, sku, at_ms)])
 
-    def _taking_off(self, known: KnownEntry, sku: str, at_ms: int) -> Update:
+    def _taking_off(self, known: KnownEntry, sku: Sku, at_ms: int) -> Update:
         return Update(
             self.table,
             _key(known.entry),

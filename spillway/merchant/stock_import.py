@@ -21,7 +21,7 @@ from pathlib import Path
 
 from babel.numbers import NumberFormatError, parse_decimal
 
-from chalicelib.domain.ids import SkuRefused, parse_sku
+from chalicelib.domain.ids import Sku, SkuRefused, Slug, parse_sku
 from chalicelib.domain.stock import (
     UNITS_MAX,
     Availability,
@@ -46,9 +46,9 @@ SIMILAR_SHARE_MIN = 0.75
 class SkuIndex:
     """The SKUs of a shop with the slugs of their products, to find similar ones."""
 
-    def __init__(self, sold: Iterable[tuple[str, str]]) -> None:
+    def __init__(self, sold: Iterable[tuple[Sku, Slug]]) -> None:
         self._slugs = dict(sold)
-        self._alike: dict[str, list[str]] = {}
+        self._alike: dict[str, list[Sku]] = {}
         for sku in sorted(self._slugs):
             self._alike.setdefault(_rough(sku), []).append(sku)
 
@@ -61,7 +61,7 @@ class SkuIndex:
             for variant in stocked.product.variants
         )
 
-    def near_miss(self, sku: str) -> str | None:
+    def near_miss(self, sku: Sku) -> str | None:
         """Return a sentence that names SKUs other in case, spaces or leading zeros alone; None without."""
         found = [
             (other, _difference(sku, other)) for other in self._alike.get(_rough(sku), ()) if other != sku
@@ -71,30 +71,17 @@ class SkuIndex:
         listed = " and ".join(f"{self._shown(other)} differs in {difference}" for other, difference in found)
         return f"SKUs are compared exactly: {listed}"
 
-    def similar(self, sku: str) -> str | None:
+    def similar(self, sku: Sku) -> str | None:
         """Return a sentence that names SKUs spelled nearly like it; None without."""
         near = difflib.get_close_matches(sku, self._slugs, n=SIMILAR_SHOWN_MAX, cutoff=SIMILAR_SHARE_MIN)
-        return (
-            f"other SKUs of this stage: {', '.join(self._shown(other) for other in near)}" if near else None
-        )
+        listed = ", ".join(self._shown(Sku(other)) for other in near)
+        return f"other SKUs of this stage: {listed}" if near else None
 
-    def _shown(self, sku: str) -> str:
+    def _shown(self, sku: Sku) -> str:
         return f"{sku!r} (product {self._slugs[sku]})"
 
 
-def require_sku(text: str) -> str:
-    """Return the SKU that a merchant typed.
-
-    Raises:
-        BadInput: The text is no SKU.
-    """
-    try:
-        return parse_sku(text)
-    except SkuRefused as refused:
-        raise BadInput(f"SKU {text!r}: not an SKU", hint=refused.reason) from None
-
-
-def require_sold(products: ProductsTable, sku: str, stage: str) -> None:
+def require_sold(products: ProductsTable, sku: Sku, stage: str) -> None:
     """Check that the stage sells `sku`.
 
     Raises:
@@ -104,7 +91,7 @@ def require_sold(products: ProductsTable, sku: str, stage: str) -> None:
         raise not_sold(sku, stage, SkuIndex.of(products))
 
 
-def not_sold(sku: str, stage: str, index: SkuIndex) -> BadInput:
+def not_sold(sku: Sku, stage: str, index: SkuIndex) -> BadInput:
     """Return the error about an SKU that the stage does not sell, with similar ones of `index`."""
     hint = index.near_miss(sku) or "; ".join(
         words
@@ -114,14 +101,14 @@ def not_sold(sku: str, stage: str, index: SkuIndex) -> BadInput:
     return BadInput(f"SKU {sku!r}: stage {stage} sells nothing under that name", hint=hint)
 
 
-def typed(command: str, sku: str, *options: str) -> str:
+def typed(command: str, sku: Sku, *options: str) -> str:
     """Return a command about an SKU, quoted for a shell: "available 'a b' --stock 5"."""
     if sku.startswith("-"):
         return shlex.join([command, *options, "--", sku])
     return shlex.join([command, sku, *options])
 
 
-def typed_move(sku: str, stage: str) -> str:
+def typed_move(sku: Sku, stage: str) -> str:
     """Return the command that moves people from an SKU to another, quoted for a shell."""
     options = () if stage == LOCAL else ("--stage", stage)
     words = ["--", sku, "NEW-SKU"] if sku.startswith("-") else [sku, "NEW-SKU"]
@@ -133,7 +120,7 @@ def _rough(text: str) -> str:
     return "".join(unicodedata.normalize("NFKC", text).casefold().split()).lstrip("0")
 
 
-def _difference(sku: str, other: str) -> str:
+def _difference(sku: Sku, other: str) -> str:
     if sku.casefold() == other.casefold():
         return "upper and lower case"
     if "".join(sku.split()) == "".join(other.split()):
@@ -159,7 +146,7 @@ class StockLine:
     """One valid line: the stock of a variant."""
 
     line: int
-    sku: str
+    sku: Sku
     units: int
 
 
@@ -222,7 +209,7 @@ def _rows(file: Path, text: str) -> Iterator[list[str]]:
 
 
 def _lines(file: Path, rows: Iterator[list[str]], locale: str) -> Iterator[StockLine | LineMistake]:
-    first_lines: dict[str, int] = {}
+    first_lines: dict[Sku, int] = {}
     number = 1
     try:
         for number, row in enumerate(rows, start=2):
@@ -275,7 +262,7 @@ class Change:
     """A changed stock of a variant; `mailed` people on its waitlist would be emailed."""
 
     line: int
-    slug: str
+    slug: Slug
     before: Stock
     event: AvailabilityEvent
     mailed: int

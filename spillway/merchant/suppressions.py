@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.address import Address, AddressRefused
+from chalicelib.domain.ids import ShopperId
 from chalicelib.domain.suppression import MailboxHistory, SuppressionReason
 from chalicelib.domain.tokens import LinkRefused
 from chalicelib.services.waitlist import Waitlist
@@ -78,13 +79,13 @@ class SuppressedLine:
     """One line of a file: a shopper who must not be emailed since `since_ms`, None if it has no date."""
 
     line: int
-    shopper: str
+    shopper: ShopperId
     reason: SuppressionReason
     since_ms: int | None
 
 
 def read_suppressions(
-    file: Path, *, shopper_id: Callable[[Address], str], now_ms: int
+    file: Path, *, shopper_id: Callable[[Address], ShopperId], now_ms: int
 ) -> list[SuppressedLine]:
     """Read a file of suppressions; `shopper_id` returns the id for an address.
 
@@ -118,7 +119,9 @@ def with_line(line: SuppressedLine, known: MailboxHistory, *, now_ms: int) -> Ma
     return known.joined(history_of(line.reason, now_ms))
 
 
-def write_suppressions(file: Path, found: Iterable[Suppressed], address_of: Callable[[str], str]) -> int:
+def write_suppressions(
+    file: Path, found: Iterable[Suppressed], address_of: Callable[[ShopperId], str]
+) -> int:
     """Write suppressions to a new file that only its owner may read; return their number.
 
     `address_of` returns a shopper's address, empty if unknown. The file appears when it is complete.
@@ -166,7 +169,7 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _line(
-    line: int, row: Mapping[str, str], shopper_id: Callable[[Address], str], now_ms: int
+    line: int, row: Mapping[str, str], shopper_id: Callable[[Address], ShopperId], now_ms: int
 ) -> SuppressedLine:
     reason = REASONS.get(_plain(row["reason"]))
     if reason is None:
@@ -177,7 +180,7 @@ def _line(
             f"date {row['date']!r}: expected a day of the past, as 2026-11-20, or seconds since 1970"
         )
     if not row["address"] and SHOPPER_ID.fullmatch(row["shopper"]):
-        return SuppressedLine(line, row["shopper"], reason, since_ms)
+        return SuppressedLine(line, ShopperId(row["shopper"]), reason, since_ms)
     try:
         # `export` writes an apostrophe, so that a spreadsheet does not calculate.
         address = Address.parse(row["address"].removeprefix("'"))

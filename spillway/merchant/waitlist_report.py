@@ -10,6 +10,7 @@ from typing import TextIO
 
 from chalicelib.container import Container
 from chalicelib.domain.entry import Entry, position_after_all, position_of, shards_of
+from chalicelib.domain.ids import ShopperId, Sku, Slug
 from chalicelib.domain.stock import Restock, StockedProduct
 from chalicelib.tables.products import ProductsTable
 from chalicelib.tables.sending.rate import SendingRateTable
@@ -38,7 +39,7 @@ class Demand:
     to another SKU.
     """
 
-    sku: str
+    sku: Sku
     title: str
     label: str
     availability: str
@@ -71,7 +72,7 @@ def demand(
                     label,
                     stocked.stock[sku].availability,
                     waiting,
-                    shards.count(sku, after=position_of(at_ms - DAY_MS, "")),
+                    shards.count(sku, after=position_of(at_ms - DAY_MS, ShopperId(""))),
                     sku in gone,
                 )
             )
@@ -79,7 +80,7 @@ def demand(
     return sorted(found, key=lambda variant: (-variant.waiting, -variant.last_day, variant.sku))
 
 
-def withdrawn_skus(every: Iterable[StockedProduct]) -> dict[str, StockedProduct]:
+def withdrawn_skus(every: Iterable[StockedProduct]) -> dict[Sku, StockedProduct]:
     """Return the SKUs that are no longer sold, each with its former product."""
     every = tuple(every)
     sold = {sku for stocked in every for sku in stocked.product.skus}
@@ -113,7 +114,7 @@ class FanOutState:
 
 
 def fan_outs(
-    sku: str,
+    sku: Sku,
     products: ProductsTable,
     restocks: RestocksTable,
     progress: ProgressTable,
@@ -170,7 +171,7 @@ class Reach:
     paused: str | None
 
     @classmethod
-    def of(cls, tables: Container, sku: str, slug: str, units: int | None) -> "Reach":
+    def of(cls, tables: Container, sku: Sku, slug: Slug, units: int | None) -> "Reach":
         """Count the people waiting for a variant of product `slug`, and apply its policy to `units`."""
         policy, state = tables.policies.of(slug), tables.sending_rate.state()
         waiting = tables.shards.count(sku)
@@ -211,7 +212,7 @@ def safe_cell(text: str) -> str:
     return f"'{text}" if text.startswith(FORMULA_SIGNS) else text
 
 
-def in_line(shards: ShardsTable, sku: str) -> Iterator[Entry]:
+def in_line(shards: ShardsTable, sku: Sku) -> Iterator[Entry]:
     """Yield the people waiting for a variant, in order; memory holds one page of each shard."""
     return merge(*(_shard(shards, shard) for shard in shards_of(sku)), key=lambda entry: entry.position or "")
 

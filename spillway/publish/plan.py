@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from chalicelib.domain.ids import Sku, Slug
 from chalicelib.domain.product import root_of
 from chalicelib.domain.stock import StockedProduct
 from chalicelib.storage import page_path
@@ -172,8 +173,8 @@ class Plan:
     release_changed: bool
     saves_source: bool
     dropped_releases: tuple[str, ...]
-    abandoned: tuple[str, ...] = ()
-    withdrawn: tuple[str, ...] = ()
+    abandoned: tuple[Slug, ...] = ()
+    withdrawn: tuple[Sku, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -199,7 +200,7 @@ class Plan:
 
 
 def diff(
-    live: Manifest, release: Release, stored: Mapping[str, StockedProduct] | None = None, *, at_ms: int
+    live: Manifest, release: Release, stored: Mapping[Slug, StockedProduct] | None = None, *, at_ms: int
 ) -> Plan:
     """Return the steps from the live release to `release`.
 
@@ -298,10 +299,10 @@ def _is_asset(key: str) -> bool:
     return key.startswith(("assets/", "pictures/"))
 
 
-def _abandoned(stored: Mapping[str, StockedProduct], release: Release) -> tuple[str, ...]:
+def _abandoned(stored: Mapping[Slug, StockedProduct], release: Release) -> tuple[Slug, ...]:
     return tuple(sorted(stored.keys() - set(release.products.slugs)))
 
 
-def _withdrawn(stored: Mapping[str, StockedProduct], release: Release) -> tuple[str, ...]:
+def _withdrawn(stored: Mapping[Slug, StockedProduct], release: Release) -> tuple[Sku, ...]:
     before = {sku for stocked in stored.values() for sku in stocked.product.skus}
     return tuple(sorted(before - {sku for entry in release.products for sku in entry.product.skus}))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 
+from chalicelib.domain.ids import Sku, Slug
 from chalicelib.domain.stock import StockedProduct
 from chalicelib.storage import THEME_KEY, CdnBusy
 from chalicelib.storefront.json_ld import written_time
@@ -28,7 +29,7 @@ PASSES_MAX = 3
 DELETIONS_MIN = 10
 DELETIONS_SHARE_MAX = 0.2
 
-StoredProducts = Mapping[str, StockedProduct]
+StoredProducts = Mapping[Slug, StockedProduct]
 Progress = Callable[[int, int], None]
 """Called with the number of objects put so far and of all objects to put."""
 
@@ -49,8 +50,8 @@ class Published:
     uploaded: int
     skipped: int
     removed: int
-    abandoned: tuple[str, ...]
-    withdrawn: tuple[str, ...] = ()
+    abandoned: tuple[Slug, ...]
+    withdrawn: tuple[Sku, ...] = ()
     missing_translations: tuple[str, ...] = ()
     ended_sales: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()

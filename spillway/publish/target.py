@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from chalicelib.aws.signing import Credentials
+from chalicelib.domain.ids import Slug
 from chalicelib.domain.stock import StockedProduct
 from chalicelib.domain.tokens import FormTokens
 from chalicelib.storage import Cdn
@@ -60,7 +61,7 @@ class PublishTarget:
     clock_ms: Callable[[], int]
     check_shop: Callable[[Shop], None] = lambda shop: None
 
-    def stored_products(self) -> dict[str, StockedProduct]:
+    def stored_products(self) -> dict[Slug, StockedProduct]:
         """Return every product in the table with its stock, by slug."""
         return {stocked.product.slug: stocked for stocked in self.products.scan()}
 

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from chalicelib.domain.ids import Sku
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.storefront.choices import Choice, choices_of, option_kinds
@@ -84,7 +85,7 @@ class MerchantFeed(NamedTuple):
 
 
 def merchant_feed(
-    edition: Edition, products: Iterable[tuple[Product, Mapping[str, Stock]]], *, today: str
+    edition: Edition, products: Iterable[tuple[Product, Mapping[Sku, Stock]]], *, today: str
 ) -> MerchantFeed:
     """Return the feed of `products`, each with its stock, in the words of `edition`.
 
@@ -122,7 +123,7 @@ class _Feed:
         self._doubtful_counts: Counter[str] = Counter()
         self.count = 0
 
-    def items(self, original: Product, stock: Mapping[str, Stock]) -> Iterator[str]:
+    def items(self, original: Product, stock: Mapping[Sku, Stock]) -> Iterator[str]:
         """Yield an item for each variant of a product, discontinued ones aside."""
         kinds = option_kinds(original)
         product = original

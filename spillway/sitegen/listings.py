@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import overload
 
+from chalicelib.domain.ids import Slug
 from chalicelib.domain.product import Picture, PictureSource
 from chalicelib.storefront.theme import EVERYTHING, HOME, Edition, Link, Listing, covers_of
 from spillway.sitegen.cache import BuildCache, Signature, digest_of, is_settled, signature_of
@@ -82,7 +83,7 @@ class Products(Sequence[CatalogueProduct]):
         return self.named(self._slugs[index])
 
     @property
-    def slugs(self) -> tuple[str, ...]:
+    def slugs(self) -> tuple[Slug, ...]:
         """The slug of each product, in order."""
         return self._slugs
 
@@ -96,7 +97,7 @@ class Products(Sequence[CatalogueProduct]):
         """The image variants of each picture, by its file name."""
         return self._image_variants
 
-    def named(self, slug: str) -> CatalogueProduct:
+    def named(self, slug: Slug) -> CatalogueProduct:
         """Return the product with this slug, its pictures in place.
 
         Raises:
@@ -110,7 +111,7 @@ class Products(Sequence[CatalogueProduct]):
         )
         return replace(entry, product=replace(entry.product, pictures=pictures))
 
-    def digest(self, slug: str) -> str:
+    def digest(self, slug: Slug) -> str:
         """Return a digest that changes with the product and the image variants of its pictures."""
         row = self._rows[slug]
         if not row.image_names:

@@ -10,6 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from chalicelib.domain.entry import EntryState
+from chalicelib.domain.ids import Sku, Slug
 from chalicelib.domain.product import Product
 from chalicelib.domain.stock import Stock
 from chalicelib.domain.tokens import FormTokens
@@ -28,7 +29,7 @@ from spillway.sitegen.release import Dates, Kind, PageJob, ReleaseSource
 from spillway.sitegen.theming import TemplateFingerprints
 
 # The stock of each variant, by the product's slug and the variant's SKU.
-StockBySlug = Mapping[str, Mapping[str, Stock]]
+StockBySlug = Mapping[Slug, Mapping[Sku, Stock]]
 
 # Pages that show nothing of the catalogue, by path.
 _FIXED_PAGES = {
@@ -46,7 +47,7 @@ _NOT_FOUND = "/404"
 # Some 30 MB of unpacked products.
 _PRODUCTS_KEPT_MAX = 4096
 _SAMPLE = "-"
-_SAMPLE_AWAITED = Awaited(sku="-", title="-", label="-", path="-", state=EntryState.PENDING)
+_SAMPLE_AWAITED = Awaited(sku=Sku("-"), title="-", label="-", path="-", state=EntryState.PENDING)
 
 
 class SitePages:
@@ -153,17 +154,17 @@ class StockedProducts:
         # A page and two listings show a product, mostly not far apart.
         self.unpacked = lru_cache(maxsize=_PRODUCTS_KEPT_MAX)(self._unpacked)
 
-    def observed(self, slug: str) -> Iterable[Stock]:
+    def observed(self, slug: Slug) -> Iterable[Stock]:
         """Return the stock of a product's variants that does not come from its file."""
         return self._stock.get(slug, {}).values()
 
-    def _digest(self, slug: str) -> str:
+    def _digest(self, slug: Slug) -> str:
         """Return a digest that changes with the product and its stock."""
         stock = self._stock.get(slug)
         digest = self.all.digest(slug)
         return f"{digest} {sorted(stock.items())}" if stock else digest
 
-    def _unpacked(self, slug: str) -> tuple[Product, Mapping[str, Stock]]:
+    def _unpacked(self, slug: Slug) -> tuple[Product, Mapping[Sku, Stock]]:
         entry = self.all.named(slug)
         return entry.product, {**entry.stock, **self._stock.get(slug, {})}
 
@@ -257,7 +258,7 @@ class EditionPages:
         cards = {slug: partial(self._card, slug) for slug in listing.slugs}
         return self._page(listing.path, Kind.INDEX, digest, lambda: self._renderer.listing(listing, cards))
 
-    def _rendered_card(self, slug: str, *, eager: bool = False) -> Markup:
+    def _rendered_card(self, slug: Slug, *, eager: bool = False) -> Markup:
         return self._renderer.card(*self._products.unpacked(slug), eager=eager)
 
     def _search(self) -> Iterator[PageJob]:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
+from chalicelib.domain.ids import Slug
 from chalicelib.domain.stock import Stock
 from chalicelib.storage import PAGE_CACHE_CONTROL
 from chalicelib.storefront.json_ld import written_time
@@ -191,7 +192,7 @@ class Dates:
         edition: Edition,
         products: Products,
         contents: Iterable[ContentPage],
-        observed: Callable[[str], Iterable[Stock]],
+        observed: Callable[[Slug], Iterable[Stock]],
     ) -> dict[str, str | None]:
         """Return the time of the last change of every page of an edition, by its path in the first edition.
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.domain.entry import shards_of
+from chalicelib.domain.entry import HOUR_MS, shards_of
 from chalicelib.domain.feedback import Feedback, FeedbackState
-from chalicelib.domain.sending_limits import HOUR_MS, UNLIMITED, Limits
+from chalicelib.domain.sending_limits import UNLIMITED, Limits
 from chalicelib.domain.stock import tag_of
 from chalicelib.domain.wave import WaveBudget
 from chalicelib.tables.sending import AlertStateTable, WebhooksTable

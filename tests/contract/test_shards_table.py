@@ -122,7 +122,7 @@ def test_of_marks_each_for_itself_only_those_in_the_way_are_tried_again() -> Non
             return {"Responses": [{"Error": {"Code": code}} if code else {} for code in codes]}
 
     client = Busy()
-    shards = ShardsTable(client, "entries", "suppressions", sleep=lambda _: None)  # type: ignore[arg-type]
+    shards = ShardsTable(client, "entries", "suppressions", sleep=lambda _: None)
     told = [Notified(Entry(n, "A", "", EntryState.CONFIRMED, 1, f"1#{n}"), "accepted", "m") for n in "abc"]
     shards.mark_each(told, restock_id="r", at_ms=1)
     assert client.calls == [3, 1]
@@ -135,10 +135,10 @@ def test_marks_that_others_always_get_in_the_way_of_are_given_up() -> None:
         def transact_write_items(self, TransactItems: list[object]) -> None:  # noqa: N803 - boto3's name
             reasons = [{"Code": "TransactionConflict"} for _ in TransactItems]
             answer = {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": reasons}
-            raise ClientError(answer, "TransactWriteItems")  # type: ignore[arg-type]
+            raise ClientError(answer, "TransactWriteItems")
 
     pauses_s: list[float] = []
-    shards = ShardsTable(Busy(), "entries", "suppressions", sleep=pauses_s.append)  # type: ignore[arg-type]
+    shards = ShardsTable(Busy(), "entries", "suppressions", sleep=pauses_s.append)
     entry = Entry("ada", "A", "ada@example.com", EntryState.CONFIRMED, 1, "1#ada")
     with pytest.raises(MarksNotWritten):
         shards.mark_batch([Notified(entry, "accepted", "m")], restock_id="r", at_ms=1)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from chalicelib.domain.ids import Sku
 from chalicelib.domain.product import Product
 from chalicelib.domain.stock import Stock, StockedProduct
 from chalicelib.tables.products import ProductsTable
@@ -33,7 +34,7 @@ class Meanwhile(ProductsTable):
         self._acts = [act]
 
     def put_catalogue(
-        self, product: Product, initial_stock: Mapping[str, Stock], *, known: StockedProduct | None
+        self, product: Product, initial_stock: Mapping[Sku, Stock], *, known: StockedProduct | None
     ) -> int:
         while self._acts:
             self._acts.pop()()

@@ -3,8 +3,8 @@
 import pytest
 
 from chalicelib.domain.email import Delivery, Email, OutgoingEmail, Refusal, SendRefused
-from chalicelib.domain.entry import EntryState, shard_of
-from chalicelib.domain.sending_limits import HOUR_MS, UNLIMITED, Limits
+from chalicelib.domain.entry import HOUR_MS, EntryState, shard_of
+from chalicelib.domain.sending_limits import UNLIMITED, Limits
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import EVERYONE, WavePolicy
 from chalicelib.services.fan_out.rate_limiter import (

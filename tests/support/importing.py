@@ -13,7 +13,7 @@ TODAY = "2026-09-01"
 
 def variant(sku: str, *options: tuple[str, str], line: int = 2, **fields: object) -> ImportedVariant:
     values: dict[str, object] = {"price": "5.00", "units": 3, **fields}
-    return ImportedVariant(place=f"line {line}", sku=sku, options=options, **values)  # type: ignore[arg-type]
+    return ImportedVariant(place=f"line {line}", sku=sku, options=options, **values)
 
 
 def product(
@@ -33,7 +33,7 @@ def product(
         handle=handle,
         variants=variants,
         pictures=tuple(ImportedPicture(url, "A thing") for url in pictures),
-        **values,  # type: ignore[arg-type]
+        **values,
     )
 
 

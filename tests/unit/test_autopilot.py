@@ -44,9 +44,9 @@ def test_what_was_raised_is_not_raised_again_and_is_lowered_when_the_flood_is_ov
 
 @pytest.mark.parametrize("rates", [{"complaint_rate": 0.0041}, {"bounce_rate": 0.081}])
 def test_sending_is_paused_once_before_ses_would_pause_the_account(rates: dict[str, float]) -> None:
-    (paused,) = decide(replace(CALM, **rates), Bounds())  # type: ignore[arg-type]
+    (paused,) = decide(replace(CALM, **rates), Bounds())
     assert paused.action is Action.PAUSE_SENDING
-    assert decide(replace(CALM, sending=False, **rates), Bounds()) == ()  # type: ignore[arg-type]
+    assert decide(replace(CALM, sending=False, **rates), Bounds()) == ()
 
 
 def test_dead_letters_raise_one_notice() -> None:
@@ -152,7 +152,7 @@ def test_every_action_belongs_to_a_loop() -> None:
 
 
 def test_the_autopilot_in_the_cloud_acts_and_remembers_its_alerts(capsys: pytest.CaptureFixture[str]) -> None:
-    place, alert_state = flooded(), AlertStateTable(Client(get_item={}, put_item={}), "sending")  # type: ignore[arg-type]
+    place, alert_state = flooded(), AlertStateTable(Client(get_item={}, put_item={}), "sending")
     autopilot = Autopilot(place.client, resources_of(place), BOUNDS, CloudActionLog(alert_state), lambda: 1)
     assert [decision.action for decision in autopilot.run(dry_run=False)] == IN_A_FLOOD
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -162,7 +162,7 @@ def test_the_autopilot_in_the_cloud_acts_and_remembers_its_alerts(capsys: pytest
 
 def test_the_alerts_sent_are_read_back() -> None:
     rows = Client(get_item={}, put_item={})
-    alert_state = AlertStateTable(rows, "sending")  # type: ignore[arg-type]
+    alert_state = AlertStateTable(rows, "sending")
     assert alert_state.dead_letters() == 0
     alert_state.alerted(3)
     ((_, put),) = [call for call in rows.calls if call[0] == "put_item"]
@@ -374,7 +374,7 @@ def test_the_action_log_of_the_cloud_has_the_decision_and_remembers_the_alerts(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     rows = Client(get_item={"Item": {"dead_letters": {"N": "5"}}}, put_item={})
-    action_log = CloudActionLog(AlertStateTable(rows, "sending"))  # type: ignore[arg-type]
+    action_log = CloudActionLog(AlertStateTable(rows, "sending"))
     assert action_log.dead_letters_alerted() == 5
     rows.calls.clear()
     noticed = Decision(Action.ALERT_DEAD_LETTERS, 3, "because")

@@ -35,7 +35,7 @@ class Line:
             raise self.answers.pop(0)  # type: ignore[misc]
 
     def makefile(self, mode: str) -> Any:
-        return BytesIO(self.answers.pop(0))  # type: ignore[arg-type]
+        return BytesIO(self.answers.pop(0))
 
 
 class FakeHttp:

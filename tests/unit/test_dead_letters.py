@@ -109,7 +109,7 @@ class Stage:
     def __init__(self) -> None:
         self.queues, self.streams, self.functions = Queues(), Streams(), Functions()
         names = dict(zip(QUEUE_OUTPUTS, QUEUE_OUTPUTS, strict=True))
-        self.dead = DeadLetters(self.queues, self.streams, self.functions, names)  # type: ignore[arg-type]
+        self.dead = DeadLetters(self.queues, self.streams, self.functions, names)
 
     def give_up_on(self, first: int, last: int) -> None:
         """As Lambda puts it: https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html"""

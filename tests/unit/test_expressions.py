@@ -26,7 +26,7 @@ class Colour(StrEnum):
 
 
 def update(**parts: Any) -> Update:
-    return Update(Table(None, "t"), {"id": "a"}, **parts)  # type: ignore[arg-type]
+    return Update(Table(None, "t"), {"id": "a"}, **parts)
 
 
 def written(condition: Condition) -> tuple[str, dict[str, Any]]:

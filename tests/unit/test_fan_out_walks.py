@@ -205,7 +205,7 @@ def test_units_sold_while_a_wave_waits_for_its_turn_get_no_email(
     restock = replace(LIMITED, policy=replace(ONE_EACH, units_min=0))
     walks = Walks(clock, restock, first_waiting=(ADA, BOB), wave=budgets, stocked=looks)
     after = {"after": "p1", "tries": 0} if notified else {}
-    assert walks.next_batch(WAVE) == Following(replace(WAVE, number=2, **after))  # type: ignore[arg-type]
+    assert walks.next_batch(WAVE) == Following(replace(WAVE, number=2, **after))
     calls = [call for call in walks.recorder.taken() if call[0] == "notifier.notify"]
     assert calls == (
         [("notifier.notify", Batch(restock, ALL_SHARDS, notified, 2), stocked(left))] if notified else []

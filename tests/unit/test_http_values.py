@@ -846,7 +846,7 @@ def test_answers_of_the_framework_are_problems_and_others_stay_as_they_are() -> 
 # ---- the waitlist's form ----
 
 FORM_TOKENS = FormTokens.of(b"identity", at_ms=NOW_MS)
-OFFERED = Offer.of([str(number) for number in range(6)])
+OFFERED = Offer.of([Sku(str(number)) for number in range(6)])
 FORM_TOKEN = FORM_TOKENS.sign(OFFERED)
 ADA = Address.parse("ada@example.com")
 

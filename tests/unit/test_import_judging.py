@@ -66,7 +66,7 @@ def report_text(shop: Project) -> str:
 def test_a_text_that_the_build_would_refuse_is_cut_or_left_out_and_said(
     shop: Project, fields: dict[str, object], kind: str, line: str
 ) -> None:
-    report = import_products(shop, [product("mug", variant("M1"), line=7, **fields)])  # type: ignore[arg-type]
+    report = import_products(shop, [product("mug", variant("M1"), line=7, **fields)])
     assert taken(shop, "mug").product.variants[0].sku == "M1"
     lines = lines_of(report, kind)
     assert lines, report.text()

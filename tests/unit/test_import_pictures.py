@@ -50,7 +50,7 @@ def importing(
 ) -> ImportReport:
     """Import a product for each (handle, address of its picture)."""
     products = [product(handle, variant(handle.upper()), pictures=[url]) for handle, url in pictures]
-    return import_products(shop, products, images=images, **options)  # type: ignore[arg-type]
+    return import_products(shop, products, images=images, **options)
 
 
 @pytest.mark.parametrize("backwards", [False, True])

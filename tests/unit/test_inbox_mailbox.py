@@ -11,7 +11,7 @@ LONG_LINK = "<https://shop.example/api/unsubscribe?token=" + "t" * 400 + ">"
 
 def keep(mailbox: Mailbox, subject: str, **changes: object) -> int:
     fields = {"text": "It is back", "html": "", "headers": ()} | changes
-    email = Email("post@shop.example", "ada@example.com", subject, **fields)  # type: ignore[arg-type]
+    email = Email("post@shop.example", "ada@example.com", subject, **fields)
     return mailbox.keep(email.to_bytes(message_id="1@ses", sent_at=SENT_AT))
 
 

@@ -43,7 +43,7 @@ def close(one: "Pixel", other: "Pixel", within: int = 3) -> bool:
 
 
 def plain(mode: str, colour: object) -> Image.Image:
-    return Image.new(mode, (WIDTH, 8), colour)  # type: ignore[arg-type]
+    return Image.new(mode, (WIDTH, 8), colour)
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tiff"])

@@ -41,7 +41,7 @@ def known(**values: float) -> Limits:
 
 def environments(most: int, **facts: float) -> LambdaInstances:
     settings = {"new_per_10_s": 1e9, "calls_per_s": 1e9, "init_s": 0.0, **facts}
-    return LambdaInstances(most=most, **settings)  # type: ignore[arg-type]
+    return LambdaInstances(most=most, **settings)
 
 
 @pytest.mark.parametrize(("servers", "offered"), [(5, 3.0), (10, 9.0), (20, 12.0)])

@@ -21,6 +21,7 @@ from chalicelib.domain.email import (
     not_written,
 )
 from chalicelib.domain.entry import Entry
+from chalicelib.domain.ids import ShopperId
 from chalicelib.domain.sending_limits import DEFERRED_S, early_s
 from chalicelib.domain.stock import Restock, StockedProduct
 from chalicelib.domain.wave import NotifyOne
@@ -219,9 +220,9 @@ class Notifier:
 
 def _compose(
     composer: EmailComposer, waiting: Sequence[Entry], stocked: StockedProduct, tags: dict[str, str]
-) -> tuple[dict[str, tuple[Entry, SendResult]], list[OutgoingEmail]]:
+) -> tuple[dict[ShopperId, tuple[Entry, SendResult]], list[OutgoingEmail]]:
     """Write the emails of `waiting`. Return the entries that this fails for, by shopper, and the emails."""
-    failed: dict[str, tuple[Entry, SendResult]] = {}
+    failed: dict[ShopperId, tuple[Entry, SendResult]] = {}
     try:
         emails = composer.available(waiting, stocked)
     except Exception:

@@ -19,8 +19,8 @@ from chalicelib.domain.email import (
     SendRefused,
     SendResult,
 )
-from chalicelib.domain.entry import DAY_MS
-from chalicelib.domain.sending_limits import HOUR_MS, Limits, SendingRate, day_of
+from chalicelib.domain.entry import DAY_MS, HOUR_MS
+from chalicelib.domain.sending_limits import Limits, SendingRate, day_of
 from chalicelib.log import log
 from chalicelib.tables.sending.rate import SendingRateTable
 

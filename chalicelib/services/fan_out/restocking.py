@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from chalicelib.domain.entry import Entry, shards_of
+from chalicelib.domain.ids import ShopperId, Sku
 from chalicelib.domain.stock import Restock, StockedProduct
 from chalicelib.domain.wave import LimitedWave, NotifyOne, ShardStep, WaveBudget
 from chalicelib.log import log
@@ -36,7 +37,7 @@ class FanOutStore:
     progress: ProgressTable
     leases: LeasesTable
 
-    def live(self, restock_id: str, sku: str) -> tuple[Restock, StockedProduct] | None:
+    def live(self, restock_id: str, sku: Sku) -> tuple[Restock, StockedProduct] | None:
         """Return a restock and its product while it still holds.
 
         Returns None once a newer restock replaced it, the variant is sold out, or fewer units are left than
@@ -107,7 +108,7 @@ class Restocking:
                 self._queue.put(ShardStep(restock.id, restock.sku, shard))
         log("waves_opened", restock=restock.id, sku=restock.sku)
 
-    def notify_if_available(self, shopper: str, sku: str, *, at_ms: int) -> None:
+    def notify_if_available(self, shopper: ShopperId, sku: Sku, *, at_ms: int) -> None:
         """Queue the email of a shopper who confirmed at `at_ms`, if the variant is available right now.
 
         The upper bound of a fan-out is frozen when it opens; shoppers who confirm later are notified here.

@@ -8,6 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.feedback import Feedback, FeedbackState
+from chalicelib.domain.ids import ShopperId
 from chalicelib.domain.sending_limits import day_of, days_judged
 from chalicelib.tables.entries import EXISTS
 from chalicelib.tables.expressions import Attr
@@ -38,9 +39,11 @@ class DeliverabilityTable:
     def store(self, feedback: Feedback) -> bool:
         """Write an email's state on its entry; false when a later one is known, or the entry is gone.
 
-        The time of sending of a delivered email is stored besides, by the same write where possible: soft
-        bounces are compared with it.
+        An email about no variant has no entry. The time of sending of a delivered email is stored besides, by
+        the same write where possible: soft bounces are compared with it.
         """
+        if feedback.sku is None:
+            return False
         key = {"shopper": feedback.shopper, "sku": feedback.sku}
         sent_at_ms, rank = feedback.sent_at_ms, feedback.state.rank
         is_delivered = feedback.state is FeedbackState.DELIVERED
@@ -65,7 +68,7 @@ class DeliverabilityTable:
             self._entries.update_if(key, EXISTS, add=delivered)
         return stored
 
-    def delivered(self, shopper: str) -> frozenset[int]:
+    def delivered(self, shopper: ShopperId) -> frozenset[int]:
         """Return the times of sending (ms) of the delivered emails about a shopper's entries."""
         rows = self._entries.query_all(Attr("shopper").eq(shopper))
         return frozenset(int(sent) for row in rows for sent in row.get("delivered_sent_at_ms", ()))

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.domain.entry import DAY_MS
-from chalicelib.domain.sending_limits import HOUR_MS, WINDOW_DAYS, Limits, SendingRate
+from chalicelib.domain.entry import DAY_MS, HOUR_MS
+from chalicelib.domain.sending_limits import WINDOW_DAYS, Limits, SendingRate
 from chalicelib.tables.expressions import Attr, Condition, Operand, Path, if_not_exists
 from chalicelib.tables.sending import Row
 from chalicelib.tables.table import Table, Update

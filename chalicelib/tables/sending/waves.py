@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.entry import Entry
+from chalicelib.domain.ids import Sku, Slug
 from chalicelib.domain.stock import Restock, tag_of
 from chalicelib.domain.wave import EVERYONE, WaveBudget, WavePolicy
 from chalicelib.tables.expressions import Attr, if_not_exists
@@ -143,18 +144,18 @@ class ProgressTable:
         """Count `emails` by a write of its own."""
         self.table.make(self.count(restock_id, shard, at_ms=at_ms, **emails))
 
-    def take_from_wave(self, sku: str, emails: int, *, at_ms: int) -> Update:
+    def take_from_wave(self, sku: Sku, emails: int, *, at_ms: int) -> Update:
         """Return the write that takes `emails` off the budget of a limited wave, to go with the marks."""
         return Update(
             self.table, Row.WAVE.key(sku), {"last_email_at_ms": at_ms}, add={"emails_left": -emails}
         )
 
-    def give_back(self, sku: str, emails: int, *, number: int) -> bool:
+    def give_back(self, sku: Sku, emails: int, *, number: int) -> bool:
         """Give `emails` back to the budget of wave `number`; false when another wave has begun since."""
         is_same_wave = Attr("wave_number").eq(number)
         return self.table.update_if(Row.WAVE.key(sku), is_same_wave, add={"emails_left": emails})
 
-    def put_wave(self, sku: str, wave: WaveBudget, *, known: WaveBudget, at_ms: int) -> bool:
+    def put_wave(self, sku: Sku, wave: WaveBudget, *, known: WaveBudget, at_ms: int) -> bool:
         """Begin a wave, or change its budget; false when it is not as `known` any more."""
         is_as_known = Attr("wave_number").not_exists()
         if known.number:
@@ -175,7 +176,7 @@ class ProgressTable:
             },
         )
 
-    def wave(self, sku: str) -> WaveBudget:
+    def wave(self, sku: Sku) -> WaveBudget:
         """Return the budget of a SKU's limited waves (a strongly consistent read)."""
         item = self.table.get(Row.WAVE.key(sku)) or {}
         return WaveBudget(
@@ -187,7 +188,7 @@ class ProgressTable:
             announced_for=item.get("announced_for"),
         )
 
-    def announce(self, sku: str, restock_id: str, number: int) -> None:
+    def announce(self, sku: Sku, restock_id: str, number: int) -> None:
         """Store that wave `number` is queued for this restock."""
         is_news = (
             Attr("announced").not_exists()
@@ -231,17 +232,20 @@ class PoliciesTable:
     def __init__(self, client: "DynamoDBClient", name: str) -> None:
         self.table = Table(client, name)
 
-    def of(self, slug: str) -> WavePolicy:
-        """Return the policy of a product: its own, or else the shop's, or else everyone at once."""
-        keys = [Row.POLICY.key(owner) for owner in dict.fromkeys((slug, ""))]
+    def of(self, slug: Slug | None) -> WavePolicy:
+        """Return the policy of a product: its own, or else the shop's, or else everyone at once.
+
+        `slug` is None for the shop's own.
+        """
+        keys = [Row.POLICY.key(owner) for owner in dict.fromkeys((slug or "", ""))]
         found = {item["id"]: item["policy"] for item in self.table.batch_get(keys, ["id", "policy"])}
-        text = found.get(f"{Row.POLICY}{slug}") or found.get(Row.POLICY)
+        text = found.get(f"{Row.POLICY}{slug or ''}") or found.get(Row.POLICY)
         return WavePolicy(**json.loads(text)) if text else EVERYONE
 
-    def put(self, slug: str, policy: WavePolicy) -> None:
-        """Set a product's policy (the shop's, when `slug` is empty), in force from the next restock."""
-        self.table.put({**Row.POLICY.key(slug), "policy": json.dumps(asdict(policy), sort_keys=True)})
+    def put(self, slug: Slug | None, policy: WavePolicy) -> None:
+        """Set a product's policy (the shop's, when `slug` is None), in force from the next restock."""
+        self.table.put({**Row.POLICY.key(slug or ""), "policy": json.dumps(asdict(policy), sort_keys=True)})
 
-    def remove(self, slug: str) -> None:
+    def remove(self, slug: Slug | None) -> None:
         """Remove a product's policy; the shop's is in force again."""
-        self.table.delete(Row.POLICY.key(slug))
+        self.table.delete(Row.POLICY.key(slug or ""))

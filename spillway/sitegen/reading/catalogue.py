@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from chalicelib.domain.ids import Sku, Slug
 from chalicelib.domain.product import Product, Translation, Variant
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.storefront.choices import availability_of
@@ -36,7 +37,7 @@ class CatalogueProduct:
 
     product: Product
     images: tuple[SourceImage, ...]
-    stock: Mapping[str, Stock]
+    stock: Mapping[Sku, Stock]
 
 
 class ProductRow(NamedTuple):
@@ -50,7 +51,7 @@ class ProductRow(NamedTuple):
     """
 
     file: str
-    slug: str
+    slug: Slug
     title: str
     category: str
     categories: tuple[str, ...]
@@ -58,7 +59,7 @@ class ProductRow(NamedTuple):
     released_on: str | None
     sale_ends_on: str | None
     translated_locales: tuple[str, ...]
-    skus: tuple[str, ...]
+    skus: tuple[Sku, ...]
     image_names: tuple[str, ...]
     without_id: tuple[int, ...]
     own_checkouts: tuple[tuple[str, str], ...]
@@ -67,7 +68,7 @@ class ProductRow(NamedTuple):
 
     @classmethod
     def of(
-        cls, file: str, product: Product, images: Sequence[SourceImage], stock: Sequence[tuple[str, Stock]]
+        cls, file: str, product: Product, images: Sequence[SourceImage], stock: Sequence[tuple[Sku, Stock]]
     ) -> "ProductRow":
         """Pack a product as `file` states it."""
         return cls._of_packed(file, _packed(product, images, stock), product, images, dict(stock))
@@ -85,7 +86,7 @@ class ProductRow(NamedTuple):
         packed: bytes,
         product: Product,
         images: Sequence[SourceImage],
-        stock: Mapping[str, Stock],
+        stock: Mapping[Sku, Stock],
     ) -> "ProductRow":
         numbered = tuple(enumerate(product.variants))
         own = {f"variants[{number}].checkout_url": variant.checkout_url for number, variant in numbered}
@@ -126,7 +127,7 @@ class ProductRow(NamedTuple):
 # Plain tuples, for speed: a big shop packs and unpacks ten thousand products in one build. JSON, because
 # equal content has equal bytes, which a digest can be taken of. Fields that most products omit come last, and
 # only where they are stated.
-def _packed(product: Product, images: Sequence[SourceImage], stock: Sequence[tuple[str, Stock]]) -> bytes:
+def _packed(product: Product, images: Sequence[SourceImage], stock: Sequence[tuple[Sku, Stock]]) -> bytes:
     content = (
         (
             product.slug,
@@ -156,7 +157,7 @@ def _packed_variant(variant: Variant) -> Sequence[object]:
     return (*plain, stated) if stated else plain
 
 
-def _unpacked_variant(sku: str, price_minor: int, options: list[list[str]], stated: Any) -> Variant:
+def _unpacked_variant(sku: Sku, price_minor: int, options: list[list[str]], stated: Any) -> Variant:
     return Variant.from_document({"sku": sku, "price_minor": price_minor, "options": options, **stated})
 
 
@@ -214,7 +215,7 @@ class Home:
     headline: str
     lede: str
     image: SourceImage | None
-    featured: tuple[str, ...]
+    featured: tuple[Slug, ...]
     text_html: str | None = None
 
 

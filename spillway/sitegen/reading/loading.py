@@ -9,6 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from chalicelib.domain.address import list_name
+from chalicelib.domain.ids import Sku, Slug
 from chalicelib.storefront.localization import Texts
 from spillway.project import Project
 from spillway.sitegen.cache import BuildCache, code_digest
@@ -193,9 +194,10 @@ class _Loader:
 
     def _products(
         self, storefront: Storefront | None, locales: Sequence[str]
-    ) -> tuple[tuple[ProductRow, ...], frozenset[str]]:
+    ) -> tuple[tuple[ProductRow, ...], frozenset[Slug]]:
         """Return the products that can be read, in the order of slugs, and the slugs of all products."""
-        files = sorted((*self._files("products", ".toml"), *self._files("products", ".md")))
+        named = sorted((*self._files("products", ".toml"), *self._files("products", ".md")))
+        files = [(Slug(slug), file) for slug, file in named]
         self._check_slugs(files)
         fraction_digits = storefront.money.fraction_digits if storefront else 2
         reader = ProductFile(
@@ -278,7 +280,7 @@ def _sha256(text: str | None) -> str:
 def catalogue_mistakes(
     storefront: Storefront | None,
     rows: Sequence[ProductRow],
-    slugs: Set[str],
+    slugs: Set[Slug],
     page_slugs: Set[str],
     text_of: ReadText,
 ) -> Iterator[InputError]:
@@ -319,9 +321,9 @@ def _mistake(file: str, field: str, value: object, expected: str, text_of: ReadT
     return InputError(file, Lines(text_of(file) or "").of(field), named, value, expected)
 
 
-def _repeated_slugs(places: Iterable[tuple[str, str]]) -> Iterator[InputError]:
+def _repeated_slugs(places: Iterable[tuple[Slug, str]]) -> Iterator[InputError]:
     """Yield an error for each product that is in two places, given as (slug, name of its file)."""
-    seen: dict[str, str] = {}
+    seen: dict[Slug, str] = {}
     for slug, file in places:
         if slug in seen:
             expected = f"one product in one place; it is in {seen[slug]} already"
@@ -330,7 +332,7 @@ def _repeated_slugs(places: Iterable[tuple[str, str]]) -> Iterator[InputError]:
 
 
 def _repeated_skus(rows: Sequence[ProductRow], text_of: ReadText) -> Iterator[Finding]:
-    place_of_sku: dict[str, tuple[str, int]] = {}
+    place_of_sku: dict[Sku, tuple[str, int]] = {}
     for row in rows:
         for number, sku in enumerate(row.skus):
             first_file, first_number = place_of_sku.setdefault(sku, (row.file, number))
@@ -388,7 +390,7 @@ def _broken_pictures(
             yield SITE_FILE, "home.picture", name, problem
 
 
-def _unknown_featured(storefront: Storefront, slugs: Set[str]) -> Iterator[Finding]:
+def _unknown_featured(storefront: Storefront, slugs: Set[Slug]) -> Iterator[Finding]:
     for slug in storefront.home.featured:
         if slug not in slugs:
             yield SITE_FILE, "home.featured", slug, "the slug of a product"

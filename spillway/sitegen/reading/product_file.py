@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
 
-from chalicelib.domain.ids import SkuRefused, parse_sku
+from chalicelib.domain.ids import Sku, SkuRefused, Slug, parse_sku
 from chalicelib.domain.product import Product, Variant
 from chalicelib.domain.stock import UNITS_MAX, Availability, Stock
 from spillway.sitegen.cache import BuildCache, Signature, is_settled, signature_of
@@ -72,12 +72,12 @@ class ProductFile:
         self._locales = locales
         self._judged_only = judged_only
 
-    def read(self, text: str, *, slug: str, file: str, mistakes: list[InputError]) -> ProductRow | None:
+    def read(self, text: str, *, slug: Slug, file: str, mistakes: list[InputError]) -> ProductRow | None:
         """Read the text of a file; return None and note an error when it is not TOML."""
         table = _table_of(text, file, mistakes)
         return self.product_of(table, slug=slug, file=file) if table else None
 
-    def product_of(self, table: TomlTable, *, slug: str, file: str) -> ProductRow:
+    def product_of(self, table: TomlTable, *, slug: Slug, file: str) -> ProductRow:
         """Read a product from a table, which a file or the rows of a sheet are made into."""
         price_minor = self._price(table, "price")
         images = tuple(self._images(table))
@@ -130,9 +130,9 @@ class ProductFile:
 
     def _variants(
         self, table: TomlTable, price_minor: int, defaults: VariantDefaults
-    ) -> tuple[tuple[Variant, ...], dict[str, Stock]]:
+    ) -> tuple[tuple[Variant, ...], dict[Sku, Stock]]:
         variants: list[Variant] = []
-        stock: dict[str, Stock] = {}
+        stock: dict[Sku, Stock] = {}
         seen: set[tuple[tuple[str, str], ...]] = set()
         for row in table.tables("variants", count_max=_VARIANTS_MAX):
             sku = _sku(row)
@@ -157,18 +157,18 @@ def _table_of(text: str, file: str, mistakes: list[InputError]) -> TomlTable | N
     return parts.table(file=file, mistakes=mistakes, description=parts.body) if parts else None
 
 
-def _sku(row: TomlTable) -> str:
+def _sku(row: TomlTable) -> Sku:
     """Return the SKU of a variant; note an error and return an empty one when it is invalid."""
     value = row.value("sku")
     if not isinstance(value, str):
         # A number has lost its leading zeros, so the SKU is unknown.
         row.error("sku", value, "an SKU" if value is None else 'an SKU in quotes: "0042"')
-        return ""
+        return Sku("")
     try:
         return parse_sku(value)
     except SkuRefused as refused:
         row.error("sku", value, f"another SKU. {refused.reason}")
-        return ""
+        return Sku("")
 
 
 def _initial_stock(row: TomlTable, variant: Variant) -> Stock:
@@ -201,7 +201,7 @@ class _ReadFile(NamedTuple):
 
 
 def read_product_files(
-    files: Sequence[tuple[str, str]],
+    files: Sequence[tuple[Slug, str]],
     reader: ProductFile,
     *,
     root: Path,
@@ -228,7 +228,7 @@ def read_product_files(
     for number in range(_CACHE_PARTS):
         before |= cache.get(f"{key} {number}") or {}
     now: dict[str, _ReadFile] = {}
-    changed: list[tuple[str, str]] = []
+    changed: list[tuple[Slug, str]] = []
     signatures = _signatures(root)
     for slug, file in files:
         known = before.get(file)
@@ -237,10 +237,10 @@ def read_product_files(
         else:
             changed.append((slug, file))
 
-    def read(chunk: Sequence[tuple[str, str]]) -> list[tuple[str, _ReadFile]]:
+    def read(chunk: Sequence[tuple[Slug, str]]) -> list[tuple[str, _ReadFile]]:
         return [(file, read_one(slug, file, before.get(file))) for slug, file in chunk]
 
-    def read_one(slug: str, file: str, known: _ReadFile | None) -> _ReadFile:
+    def read_one(slug: Slug, file: str, known: _ReadFile | None) -> _ReadFile:
         mistakes: list[InputError] = []
         signature = signature_of(f"{root}/{file}")
         text = text_of(file, mistakes)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from chalicelib.domain.ids import Slug
 from spillway.sitegen.reading.catalogue import ProductRow
 from spillway.sitegen.reading.product_file import ProductFile
 from spillway.sitegen.reading.slugs import slug_problem
@@ -46,7 +47,7 @@ Cells = Mapping[str, str]
 class _ProductRows:
     """The rows of one product, each with its line."""
 
-    slug: str
+    slug: Slug
     rows: list[tuple[int, Cells]] = field(default_factory=list)
 
 
@@ -158,10 +159,10 @@ def _columns_are_fine(columns: Sequence[str], mistakes: list[InputError]) -> boo
 
 def _rows_by_product(rows: Sequence[tuple[int, Cells]], mistakes: list[InputError]) -> list[_ProductRows]:
     """Group the rows by product; note an error where a row contradicts the first row of its product."""
-    products: dict[str, _ProductRows] = {}
+    products: dict[Slug, _ProductRows] = {}
     last = ""
     for line, cells in rows:
-        slug = cells["slug"]
+        slug = Slug(cells["slug"])
         product = products.setdefault(slug, _ProductRows(slug))
         if product.rows and slug != last:
             mistakes.append(

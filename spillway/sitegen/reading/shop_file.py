@@ -7,6 +7,7 @@ from collections.abc import Set
 from dataclasses import replace
 from pathlib import Path
 
+from chalicelib.domain.ids import Slug
 from chalicelib.storefront.localization import DayFormat, MoneyFormat
 from chalicelib.storefront.theme import Link, Shop
 from spillway.sitegen.reading.catalogue import (
@@ -128,7 +129,7 @@ def _home(table: TomlTable, pictures: Path, shop: Shop) -> Home:
         headline=table.text("headline", length_max=NAME_LENGTH_MAX, optional=True) or shop.name,
         lede=table.text("lede", length_max=SENTENCE_LENGTH_MAX, optional=True) or shop.tagline,
         image=SourceImage(pictures / file, alt) if file else None,
-        featured=featured,
+        featured=tuple(Slug(slug) for slug in featured),
     )
     table.done()
     return home
