@@ -251,7 +251,7 @@ class Container(Stores):
         resources = Resources(
             names.entries_table,
             names.sending_table,
-            names.api_function,
+            names.known("api_function"),
             names.alarms_topic,
             names.dead_letter_queue_urls,
         )

@@ -54,11 +54,11 @@ class Settings:
     configuration_set: str
     feedback_topic: str
     alarms_topic: str
-    distribution_id: str = ""
-    smtp_secret: str = ""
-    shop_origin: str = ""
-    autopilot_mode: str = ""
-    api_function: str = ""
+    distribution_id: str | None = None
+    smtp_secret: str | None = None
+    shop_origin: str | None = None
+    autopilot_mode: str | None = None
+    api_function: str | None = None
     dead_letter_queue_urls: tuple[str, ...] = ()
     entries_write_units_max: int = 0
     api_concurrency_max: int = 0
@@ -72,15 +72,26 @@ class Settings:
             SettingsMissing: a required name is absent.
         """
         values: dict[str, Any] = {
-            field.name: environment.get(field.name.upper(), "") for field in fields(cls)
+            field.name: environment.get(field.name.upper()) or None for field in fields(cls)
         }
         missing = [name.upper() for name, value in values.items() if not value and name not in OPTIONAL]
         if missing:
             raise SettingsMissing(f"not set in the environment: {', '.join(missing)}")
-        values["dead_letter_queue_urls"] = tuple(values["dead_letter_queue_urls"].split())
+        values["dead_letter_queue_urls"] = tuple((values["dead_letter_queue_urls"] or "").split())
         for bound in ("entries_write_units_max", "api_concurrency_max", "confirmation_delay_s"):
             values[bound] = int(values[bound] or 0)
         return cls(**values)
+
+    def known(self, name: str) -> str:
+        """Return the value of an optional setting that this function cannot work without.
+
+        Raises:
+            SettingsMissing: it is absent.
+        """
+        value = getattr(self, name)
+        if value is None:
+            raise SettingsMissing(f"not set in the environment: {name.upper()}")
+        return str(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,7 +219,7 @@ class Stores:
         """The distribution, for invalidations."""
         from chalicelib.storage import Cdn
 
-        return Cdn(self.client("cloudfront"), self.settings.distribution_id)
+        return Cdn(self.client("cloudfront"), self.settings.known("distribution_id"))
 
     @cached_property
     def confirmations_queue(self) -> "ConfirmationsQueue":

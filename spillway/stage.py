@@ -22,7 +22,7 @@ from botocore.exceptions import (
 )
 
 from chalicelib.container import Container
-from chalicelib.settings import Settings
+from chalicelib.settings import OPTIONAL, Settings
 from spillway.errors import BadInput, SpillwayError, WorkFailed
 from spillway.local_cloud import processes
 from spillway.local_cloud.record import CloudRecord
@@ -222,7 +222,10 @@ def _aws_stage(name: str) -> Stage:
 
 def settings_of(outputs: Mapping[str, str]) -> Settings:
     """Return the settings that a stack's outputs say. It has none for topics, which no command needs."""
-    named: dict[str, Any] = {name: outputs.get(output, "") for name, output in OUTPUT_OF_SETTING.items()}
+    named: dict[str, Any] = {
+        name: outputs.get(output) or (None if name in OPTIONAL else "")
+        for name, output in OUTPUT_OF_SETTING.items()
+    }
     return Settings(**named, feedback_topic="", alarms_topic="")
 
 

@@ -84,14 +84,14 @@ class Delivery(StrEnum):
 class OutgoingEmail:
     """An email with the mailbox it goes to, headers of its own, and tags that come back with feedback.
 
-    `reply_to` is a mailbox as a merchant writes it; empty for none.
+    `reply_to` is a mailbox as a merchant writes it; None without one.
     """
 
     mailbox: str
     email: Email
     headers: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
-    reply_to: str = ""
+    reply_to: str | None = None
 
 
 class Refusal(StrEnum):

@@ -98,13 +98,13 @@ class SesSender:
                 written.append((place, _bulk_entry(outgoing)))
             except Exception as error:  # noqa: BLE001 - whatever one email's fault is, it is its own
                 results[place] = not_written(error)
-        call = self._call(sender, emails[0].reply_to if emails else "")
+        call = self._call(sender, emails[0].reply_to if emails else None)
         answered = _Halving(call).send([entry for _, entry in written]) if written else []
         for (place, _), result in zip(written, answered, strict=True):
             results[place] = result
         return _blamed([result for result in results if result is not None])
 
-    def _call(self, sender: str, reply_to: str) -> "_Call":
+    def _call(self, sender: str, reply_to: str | None) -> "_Call":
         common: dict[str, Any] = {
             "FromEmailAddress": parse_mailbox(sender).encoded,
             "ConfigurationSetName": self._configuration_set,

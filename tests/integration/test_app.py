@@ -969,7 +969,7 @@ def test_a_form_of_another_site_is_refused(
 def test_without_a_domain_the_origin_of_the_release_and_of_a_distribution_are_the_shops_own(
     api: Client, origin: str, status: int
 ) -> None:
-    assert cloud.container.settings.shop_origin == ""
+    assert cloud.container.settings.shop_origin is None
     assert post(api, "/waitlist", waitlist_form(), SCRIPT | {"origin": origin}).status_code == status
     assert rows() == (status == 202)
 

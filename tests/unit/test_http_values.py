@@ -345,7 +345,7 @@ def test_the_viewer_is_the_last_address_that_the_distribution_saw(
 def test_a_form_of_another_site_is_answered_with_the_page_to_send_it_from() -> None:
     expected = bad("This form was sent from another site. Send it from the shop's own page.")
     for headers in ({"sec-fetch-site": "cross-site"}, {"origin": "https://evil.example"}):
-        for shop_origin in ("https://shop.example", ""):
+        for shop_origin in ("https://shop.example", None):
             assert (
                 told(lambda: refuse_foreign(asked(headers), shop_origin, lambda: "https://shop.example"))  # noqa: B023
                 == expected

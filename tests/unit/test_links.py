@@ -11,6 +11,22 @@ def test_a_link_speaks_for_whom_it_was_signed() -> None:
     assert links.read(Purpose.CONFIRM, links.sign(Purpose.CONFIRM, ADA)) == ADA
 
 
+@pytest.mark.parametrize(
+    ("subject", "token"),
+    [
+        (LinkSubject("ada-id"), "WyJhZGEtaWQiLCIiXQ.arE7gA.l5FC0wF2FO31PmrLPbKOsqekWJ0"),
+        (
+            LinkSubject("ada-id", "A", ("a b",)),
+            "WyJhZGEtaWQiLCJBIiwiX2JZRUNJQUJpIl0.arE7gA.0M0Wxj7WQJpW0PniGP5sXjmnGak",
+        ),
+    ],
+)
+def test_a_link_has_the_bytes_that_older_emails_have(subject: LinkSubject, token: str) -> None:
+    links = Links(["key"], lambda: 1_790_000_000_000)
+    purpose = Purpose.CONFIRM if subject.sku else Purpose.MY_WAITLISTS
+    assert (links.sign(purpose, subject), links.read(purpose, token)) == (token, subject)
+
+
 def test_a_confirm_link_never_unsubscribes() -> None:
     links = Links(["key"], Clock())
     with pytest.raises(LinkRefused):

@@ -39,7 +39,7 @@ LONG_NAME = "Bücherei und Café am Alten Fischmarkt – Müller, Großmann & S�
 
 
 def written(
-    subject: str = "It is back", sender: str = SENDER, reply_to: str = "", **headers: str
+    subject: str = "It is back", sender: str = SENDER, reply_to: str | None = None, **headers: str
 ) -> tuple[bytes, EmailMessage]:
     outgoing = OutgoingEmail(
         "ada@example.com",

@@ -137,6 +137,10 @@ CASES: dict[str, tuple[Act, Act]] = {
         lambda t: t.entries.keep(replace(ADA, asked_at_ms=7), replace(ADA, asked_at_ms=NOW_MS)),
         lambda t: t.join("ada"),
     ),
+    "an entry of before consent was stored is kept as it was": (
+        lambda t: t.entries.keep(replace(ADA, asked_at_ms=7, consent=None), replace(ADA, asked_at_ms=NOW_MS)),
+        NOTHING,
+    ),
     "an entry is confirmed": (
         lambda t: t.entries.confirm("ada", "A", at_ms=NOW_MS),
         lambda t: t.entries.sign_up(SIGNUP, at_ms=NOW_MS),
@@ -422,13 +426,13 @@ CASES: dict[str, tuple[Act, Act]] = {
     "sending is resumed that never began": (lambda t: t.rate_limiter.resume(), NOTHING),
     "a product's policy": (
         lambda t: t.policies.of("hat"),
-        lambda t: (t.policies.put("hat", WavePolicy(2, 7, 3)), t.policies.put("", WavePolicy(9))),
+        lambda t: (t.policies.put("hat", WavePolicy(2, 7, 3)), t.policies.put(None, WavePolicy(9))),
     ),
     "a product that follows the shop's policy": (
         lambda t: t.policies.of("hat"),
-        lambda t: t.policies.put("", WavePolicy(9)),
+        lambda t: t.policies.put(None, WavePolicy(9)),
     ),
-    "the shop's policy": (lambda t: t.policies.of(""), NOTHING),
+    "the shop's policy": (lambda t: t.policies.of(None), NOTHING),
     "a policy is put": (lambda t: t.policies.put("hat", WavePolicy(2, 7, 3)), NOTHING),
     "a policy is removed": (lambda t: t.policies.remove("hat"), NOTHING),
     "emails are counted": (
