@@ -69,7 +69,7 @@ def new_command(
     currency = _answer("Currency", currency, currency_of(language))
     choices = ShopChoices.checked(name, currency, language)
     create_shop(folder, choices, fill=partial(_import, source, images) if source else None, git=git)
-    _show(folder)
+    _show(folder, choices)
 
 
 def _answer(question: str, given: str | None, default: str) -> str:
@@ -123,10 +123,15 @@ def _import(source: tuple[str, str], images: Path | None, project: Project) -> N
         click.echo(line)
 
 
-def _show(folder: Path) -> None:
+def _show(folder: Path, choices: ShopChoices) -> None:
     """Print the next commands to type."""
     places = sum(1 for _ in places_to_fill_in(Project(folder)))
     click.echo(f"{folder}: a shop is here. Next:\n")
+    if missing := choices.language_without_starter:
+        hint = f"spillway messages {choices.locale} writes the shop's own texts to a file for translators"
+        click.echo(
+            f"  Its pages and its README are in English: there are none in {missing} yet.\n  {hint}.\n"
+        )
     for command, purpose in (
         (f"cd {shlex.quote(str(folder))}", ""),
         ("spillway serve", "look at it, and edit site/ meanwhile"),

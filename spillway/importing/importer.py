@@ -101,7 +101,7 @@ def report_of(
         Group("renamed, with a redirect from the old address", tuple(_moved(item) for item in plan.moved)),
         Group("edited by hand and kept", tuple(f"{item.place}: {item.outcome}" for item in plan.kept)),
         Group("no longer in the export, kept", plan.gone),
-        Group("new categories in site/site.toml", plan.new_categories),
+        Group("added to the categories in site/site.toml", plan.new_categories),
         Group(
             "redirects in site/redirects.toml",
             tuple(f"{old} to {new}" for old, new in sorted(plan.redirects.items())),

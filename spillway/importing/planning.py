@@ -334,9 +334,7 @@ def _with_categories(text: str, new: Mapping[str, str]) -> str:
     text = text.rstrip("\n") + "\n"
     for slug, title in new.items():
         text += (
-            f"\n[[categories]]\nslug = {json.dumps(slug)}\n"
-            f"title = {json.dumps(title, ensure_ascii=False)}\n"
-            f"description = {json.dumps(f'Everything in {title}.', ensure_ascii=False)}\n"
+            f"\n[[categories]]\nslug = {json.dumps(slug)}\ntitle = {json.dumps(title, ensure_ascii=False)}\n"
         )
     try:
         tomllib.loads(text)

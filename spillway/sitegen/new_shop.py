@@ -1,6 +1,7 @@
 """Start a shop: write the files of a new one, with example products or imported ones, and nothing half.
 
-The files are in spillway/starter/. They mark each place that only the shop's owner can fill in; filling_in.py
+The files are in spillway/starter/, in a folder for each language. A shop in any other language starts with
+the English files, which say so. They mark each place that only the shop's owner can fill in; filling_in.py
 finds them.
 """
 
@@ -27,7 +28,10 @@ STARTER = Path(__file__).parents[1] / "starter"
 _CURRENCIES = {"en": "USD", "de": "EUR"}
 _ANY_CURRENCY = "EUR"
 _HOST_LENGTH_MAX = 40
-_CATEGORY = {"slug": "homeware", "title": "Homeware"}
+_ENGLISH = "en"
+# The category of the examples, by the languages of spillway/starter/: its slug and its title.
+_CATEGORIES = {_ENGLISH: ("homeware", "Homeware"), "de": ("wohnen", "Wohnen")}
+_NAVIGATION = {_ENGLISH: ("Shipping and returns", "Privacy"), "de": ("Versand und Rückgabe", "Datenschutz")}
 # Prices of the examples; a currency without a smaller unit gets a hundred times as much.
 _PRICES = {"price_1": 18, "price_2": 28, "price_3": 48, "price_4": 62}
 
@@ -66,6 +70,20 @@ class ShopChoices:
     def language(self) -> str:
         """The language of the locale: "en" of en-GB."""
         return self.locale.partition("-")[0]
+
+    @property
+    def starter_language(self) -> str:
+        """The language of the examples, the pages and the README that the shop gets."""
+        return self.language if self.language in _CATEGORIES else _ENGLISH
+
+    @property
+    def language_without_starter(self) -> str | None:
+        """The English name of the shop's language if its examples and pages are in English instead."""
+        from babel import Locale
+
+        if self.starter_language == self.language:
+            return None
+        return Locale.parse(self.locale, sep="-").get_language_name(_ENGLISH) or self.language
 
 
 def currency_of(locale: str) -> str:
@@ -127,23 +145,28 @@ def _require_empty(folder: Path) -> None:
 
 def _write(root: Path, choices: ShopChoices, *, examples: bool) -> None:
     host = base_slug(choices.name, length_max=_HOST_LENGTH_MAX)
-    german = choices.language == "de"
+    language = choices.starter_language
+    shipping, privacy = _NAVIGATION[language]
+    missing = choices.language_without_starter
     settings = {
         "name": _toml(choices.name),
         "base_url": _toml(f"https://www.{host}.example"),
         "currency": _toml(choices.currency),
         "locale": _toml(choices.locale),
         "sender": _toml(f"{_display_name(choices.name)} <hello@{host}.example>"),
-        "shipping": _toml("Versand und Rückgabe" if german else "Shipping and returns"),
-        "privacy": _toml("Datenschutz" if german else "Privacy"),
+        "shipping": _toml(shipping),
+        "privacy": _toml(privacy),
     }
     _put(root / "site" / "site.toml", "site.toml", settings)
-    pages = STARTER / "pages" / ("de" if german else "en")
     # Inside a text of TOML: its quotation marks stay as they are.
-    name = {"name": json.dumps(choices.name, ensure_ascii=False)[1:-1]}
-    for page in sorted(pages.glob("*.md")):
-        _put(root / "site" / "pages" / page.name, f"pages/{pages.name}/{page.name}", name)
-    _put(root / "README.md", "README.md", {"name": choices.name})
+    name = json.dumps(choices.name, ensure_ascii=False)[1:-1]
+    to_translate = f"\n[FILL IN: this page in {missing}]\n" if missing else ""
+    for page in sorted((STARTER / language / "pages").glob("*.md")):
+        values = {"name": name, "translate": to_translate}
+        _put(root / "site" / "pages" / page.name, f"{language}/pages/{page.name}", values)
+    note = f"This file, the pages and the examples are in English: there are none in {missing} yet.\n\n"
+    values = {"name": choices.name, "translate": note if missing else ""}
+    _put(root / "README.md", f"{language}/README.md", values)
     shutil.copyfile(STARTER / "gitignore.txt", root / ".gitignore")
     for part in ("products", "pictures"):
         (root / "site" / part).mkdir()
@@ -155,15 +178,12 @@ def _write_examples(site: Path, choices: ShopChoices) -> None:
     digits = money_format(choices.currency, choices.locale).fraction_digits
     scale = 1 if digits else 100
     values = {name: f"{amount * scale:.{digits}f}" for name, amount in _PRICES.items()}
+    slug, title = _CATEGORIES[choices.starter_language]
     with (site / "site.toml").open("a", encoding="utf-8") as file:
-        slug, title = _toml(_CATEGORY["slug"]), _toml(_CATEGORY["title"])
-        file.write(f"\n[[categories]]\nslug = {slug}\ntitle = {title}\n")
-    for product in sorted((STARTER / "products").glob("*.toml")):
-        _put(
-            site / "products" / product.name,
-            f"products/{product.name}",
-            values | {"category": _CATEGORY["slug"]},
-        )
+        file.write(f"\n[[categories]]\nslug = {_toml(slug)}\ntitle = {_toml(title)}\n")
+    products = f"{choices.starter_language}/products"
+    for product in sorted((STARTER / products).glob("*.toml")):
+        _put(site / "products" / product.name, f"{products}/{product.name}", values | {"category": slug})
     for picture in sorted((STARTER / "pictures").iterdir()):
         shutil.copyfile(picture, site / "pictures" / picture.name)
 

@@ -47,6 +47,7 @@ from spillway.sitegen.theming import (
     read_assets,
     save_templates,
     theme_of,
+    unused_templates,
 )
 from spillway.sitegen.translations import missing_translations
 
@@ -196,7 +197,7 @@ def render_site(
         missing_translations=missing,
         refused_domains=site.catalogue.storefront.refused_domains,
         sales=site.catalogue.sales,
-        notes=site.notes,
+        notes=(*site.notes, *unused_templates(ThemeFiles.of(project), site.source.theme.templates)),
         left_out=site.left_out,
     )
 

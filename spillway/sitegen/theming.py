@@ -7,8 +7,9 @@ templates from one build to the next.
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from spillway.sitegen.listings import Products, listings_of, newest_first
 from spillway.sitegen.reading.catalogue import Catalogue, Storefront
 from spillway.sitegen.reading.slugs import safe_stem
 from spillway.sitegen.release import Kind, SiteObject
-from spillway.sitegen.theme_files import STATIC, ThemeFiles
+from spillway.sitegen.theme_files import EMAILS, STATIC, TEMPLATES, ThemeFiles
 from spillway.sitegen.theme_settings import (
     ICON,
     STYLE_SHEET,
@@ -183,6 +184,36 @@ class TemplateFingerprints:
         if None in dependencies.templates:  # chosen while rendering: any template
             return replace(dependencies, templates=frozenset(self._theme.templates))
         return dependencies
+
+
+def unused_templates(files: ThemeFiles, texts: Mapping[str, str]) -> Iterator[str]:
+    """Yield a line for each template of the shop's own that nothing uses: its name may be a slip.
+
+    Args:
+        files: the files of the shop's theme.
+        texts: its templates, by name.
+    """
+    mine = {**files.under(TEMPLATES), **{file.name: file for file in files.under(EMAILS).values()}}
+    added = {name: file for name, file in mine.items() if file.default is None}
+    if not added:
+        return
+    # Code and other templates ask for each one of the default theme.
+    used: set[str | None] = set()
+    waiting: list[str | None] = [name for name in texts if name not in added]
+    while waiting:
+        name = waiting.pop()
+        if name is None:  # chosen while rendering: any template
+            return
+        if name not in used:
+            used.add(name)
+            waiting += _dependencies_of(texts.get(name, "")).templates
+    # Compared without their ends, which make any two names alike.
+    known = {name.rpartition(".")[0]: file.name for name, file in mine.items() if name not in added}
+    for name, file in added.items():
+        if name not in used:
+            near = get_close_matches(name.rpartition(".")[0], known, n=1)
+            hint = f"; did you mean site/{known[near[0]]}?" if near else ""
+            yield f"site/{file.name}: no page or email uses it{hint}"
 
 
 @dataclass(frozen=True, slots=True)

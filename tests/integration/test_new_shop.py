@@ -80,9 +80,30 @@ def test_a_german_shop_has_german_pages_and_no_text_without_a_translation(tmp_pa
     assert ended.exit_code == 0, ended.output
     release = build(Project(tmp_path / "shop"))
     assert release.missing_translations == ()
+    titles = [entry.product.title for entry in release.products]
+    assert titles == ["Bienenwachskerze", "Servierschale", "Steinzeugbecher"]
+    assert (
+        (tmp_path / "shop/README.md").read_text().startswith("# Töpferei Ölmühle\n\nEin Laden, gemacht mit")
+    )
+    assert "in English" not in ended.output
     edition = release.theme.editions[0]
     assert (edition.shop.currency, edition.navigation[1].title) == ("EUR", "Datenschutz")
     assert edition.shop.base_url == "https://www.topferei-olmuhle.example"
+
+
+def test_a_shop_in_any_other_language_says_what_is_in_english(tmp_path: Path) -> None:
+    ended = new(tmp_path / "shop", "--name", "Four", "--language", "fr-CA", "--no-git")
+    assert "Its pages and its README are in English: there are none in French yet." in ended.output
+    assert "spillway messages fr-CA" in ended.output
+    readme = (tmp_path / "shop/README.md").read_text()
+    assert readme.startswith(
+        "# Four\n\nThis file, the pages and the examples are in English: there are none in French"
+    )
+    places = [place for place in places_to_fill_in(Project(tmp_path / "shop")) if "this page" in place]
+    assert places == [
+        "site/pages/privacy.md:6: [FILL IN: this page in French]",
+        "site/pages/shipping.md:6: [FILL IN: this page in French]",
+    ]
 
 
 def test_prices_of_examples_fit_a_currency_without_a_smaller_unit(tmp_path: Path) -> None:

@@ -64,6 +64,20 @@ def test_a_file_of_another_name_is_added(shop: Project) -> None:
     assert shown.startswith("a hat for Heron &amp; Daughters/assets/hat-")
 
 
+def test_a_template_that_nothing_uses_is_named_with_the_one_it_may_be(shop: Project) -> None:
+    write(shop, "templates/prodcut.html", '{% include "hat.html" %}')
+    write(shop, "templates/hat.html", "a hat")
+    write(shop, "emails/confirm/subjekt.txt", "Ours")
+    write(shop, "templates/coat.html", "a coat")
+    write(shop, "templates/content.html", '{% include "coat.html" %}')
+    assert [note for note in build(shop).notes if "uses it" in note] == [
+        "site/templates/hat.html: no page or email uses it",
+        "site/templates/prodcut.html: no page or email uses it; did you mean site/templates/product.html?",
+        "site/emails/confirm/subjekt.txt: no page or email uses it; "
+        "did you mean site/emails/confirm/subject.txt?",
+    ]
+
+
 def test_names_are_in_one_order_wherever_the_files_lie(shop: Project) -> None:
     before = list(ThemeFiles.of(shop).texts().items())
     write(shop, "templates/card.html", default_text("templates/card.html"))
