@@ -228,8 +228,9 @@ class Product:
 
     def picture_of(self, variant: Variant) -> Picture | None:
         """Return the first picture that shows the options of `variant`, or else the first."""
+        options = set(variant.options)
         for picture in self.pictures:
-            if picture.options and set(picture.options) <= set(variant.options):
+            if picture.options and options.issuperset(picture.options):
                 return picture
         return self.pictures[0] if self.pictures else None
 

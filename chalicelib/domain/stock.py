@@ -22,7 +22,10 @@ class Availability(StrEnum):
     @property
     def can_buy(self) -> bool:
         """True when the page says "buy"; any other state but Discontinued says "notify me"."""
-        return self in {Availability.IN_STOCK, Availability.PRE_ORDER, Availability.BACK_ORDER}
+        return self in _CAN_BUY
+
+
+_CAN_BUY = frozenset({Availability.IN_STOCK, Availability.PRE_ORDER, Availability.BACK_ORDER})
 
 
 @dataclass(frozen=True, slots=True)

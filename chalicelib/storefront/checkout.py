@@ -100,9 +100,10 @@ class CheckoutTemplate:
         rest = _filled(self.rest, values)
         if path is None or rest is None:
             return None
-        written = "".join(part for part in self.path if not isinstance(part, Placeholder))
-        if not _DOTS.isdisjoint(path.split("/")) and _DOTS.isdisjoint(written.split("/")):
-            return None
+        if not _DOTS.isdisjoint(path.split("/")):
+            written = "".join(part for part in self.path if not isinstance(part, Placeholder))
+            if _DOTS.isdisjoint(written.split("/")):
+                return None
         return f"{self.origin}{path}{rest}" if self.origin else f"{path_for(path)}{rest}"
 
 

@@ -53,8 +53,8 @@ def product_json_ld(
     each offer refers to them.
     """
     shop = edition.shop
-    offers = [(choice.variant, _offer(product, choice, edition)) for choice in choices]
     url = f"{shop.base_url}{edition.localized_path(product.path)}"
+    offers = [(choice.variant, _offer(product, choice, edition, url)) for choice in choices]
     about: Node = {
         "@context": _SCHEMA,
         "@type": "Product",
@@ -113,7 +113,7 @@ def escaped_json(document: Any) -> Markup:
     return Markup(safe)  # noqa: S704 - escaped for its place in the line above
 
 
-def _offer(product: Product, choice: Choice, edition: Edition) -> Node:
+def _offer(product: Product, choice: Choice, edition: Edition, url: str) -> Node:
     shop, money, variant = edition.shop, edition.money, choice.variant
     offer: Node = {
         "@type": "Offer",
@@ -121,7 +121,7 @@ def _offer(product: Product, choice: Choice, edition: Edition) -> Node:
         "priceCurrency": shop.currency,
         "availability": f"{_SCHEMA}/{choice.availability.value}",
         "itemCondition": _CONDITIONS[product.condition],
-        "url": f"{shop.base_url}{edition.localized_path(product.path)}",
+        "url": url,
     }
     if variant.compare_at_minor is not None:
         offer["priceSpecification"] = {

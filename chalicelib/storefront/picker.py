@@ -27,6 +27,7 @@ class OptionValue:
     value: str
     choice: Choice | None = None
     below: "Option | None" = None
+    can_buy: bool = False
     is_picked: bool = False
     picture_group: int | None = None
     swatch: str | None = None
@@ -34,12 +35,6 @@ class OptionValue:
     @property
     def exists(self) -> bool:
         return self.choice is not None or self.below is not None
-
-    @property
-    def can_buy(self) -> bool:
-        if self.below:
-            return any(value.can_buy for value in self.below.values)
-        return self.choice is not None and self.choice.can_buy
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +151,7 @@ class _Options:
             value,
             choice=choices[0] if is_last else None,
             below=None if is_last else self.option(key, choices, depth + 1, is_path_picked=is_picked),
+            can_buy=any(choice.can_buy for choice in choices),
             is_picked=is_picked,
             picture_group=self._pictures.group(depth, value),
             swatch=self._pictures.swatch(depth, value),
