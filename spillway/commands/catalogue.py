@@ -1,6 +1,7 @@
 """Exchange the catalogue with other services: `spillway import` and `spillway feed`."""
 
 import gc
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -75,7 +76,8 @@ def import_command(project: Project, /, format_name: str, file: Path, **options:
       spillway import shopify products_export.csv --images pictures
       spillway import csv stock.csv --column price="Regular price" --dry-run
 
-    Exit status: 0 when products were imported, also when some were left out; 2 when none could be.
+    Exit status: 0 when every product was imported, 1 when some were left out and the others were imported, 2
+    when none could be.
     """
     if options["images"] and options["no_images"]:
         raise BadInput("--images and --no-images: choose one")
@@ -109,6 +111,7 @@ def import_command(project: Project, /, format_name: str, file: Path, **options:
     _write_import_report(project, report)
     for line in report.screen(report_path=f"build/{REPORT}"):
         click.echo(line)
+    sys.exit(1 if report.left_out else 0)
 
 
 @contextmanager

@@ -22,6 +22,8 @@ from spillway.terminal import pluralize
 
 _NAMES_SHOWN_MAX = 5
 _KINDS_SHOWN_MAX = 30
+_CASE_LENGTH_MAX = 160
+_REASONS_SHOWN_MAX = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,9 @@ class ImportReport:
     names: tuple[Group, ...]
     findings: tuple[Group, ...]
     files: tuple[Group, ...] = ()
+    taken: str = ""
+    """The last line on the screen: how many products were taken, how many were not, and why."""
+    left_out: int = 0
 
     def screen(self, *, report_path: str) -> list[str]:
         """Return the lines for a terminal: one for each kind, however many cases it has."""
@@ -54,10 +59,14 @@ class ImportReport:
             lines.append(
                 f"  {len(group.lines):,} {group.title}: {shown}{f'; and {more:,} more' if more > 0 else ''}"
             )
-        lines += [f"  {len(group.lines):,} {group.title}" for group in self.findings[:_KINDS_SHOWN_MAX]]
+        for group in self.findings[:_KINDS_SHOWN_MAX]:
+            first = f", for example {_cut(group.lines[0])}" if group.lines else ""
+            lines.append(f"  {len(group.lines):,} {group.title}{first}")
         if (more := len(self.findings) - _KINDS_SHOWN_MAX) > 0:
             lines.append(f"  and {pluralize(more, 'kind')} more")
         lines.append(f"Every case, with its place: {report_path}")
+        if self.taken:
+            lines.append(self.taken)
         return lines
 
     def text(self) -> str:
@@ -116,7 +125,32 @@ def report_of(
     ]
     findings = (*_grouped(plan.left_out, "left out: "), *_grouped((*plan.not_taken, *pictures)))
     files = (new,) if plan.new and not dry_run else ()
-    return ImportReport(summary, tuple(group for group in names if group.lines), findings, files)
+    return ImportReport(
+        summary,
+        tuple(group for group in names if group.lines),
+        findings,
+        files,
+        _taken(plan, dry_run=dry_run),
+        len(plan.left_out),
+    )
+
+
+def _taken(plan: Plan, *, dry_run: bool) -> str:
+    """Return how many products were taken; if some were not, how many, and the most frequent reasons."""
+    total = plan.products + len(plan.left_out)
+    did = "Would import" if dry_run else "Imported"
+    words = f"{did} {plan.products:,} of {pluralize(total, 'product')}"
+    if not plan.left_out:
+        return words
+    # A product is left out for what was found about its variants.
+    found = [finding for finding in plan.not_taken if finding.outcome.endswith("left out")]
+    kinds = _grouped(found or plan.left_out)[:_REASONS_SHOWN_MAX]
+    reasons = ", ".join(f"{kind.title} ({len(kind.lines):,})" for kind in kinds)
+    return f"{words}; {len(plan.left_out):,} left out: {reasons}"
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _CASE_LENGTH_MAX else f"{line[: _CASE_LENGTH_MAX - 1]}…"
 
 
 def failed_report(reason: str, findings: Iterable[NotTaken] = ()) -> ImportReport:

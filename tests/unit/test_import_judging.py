@@ -190,15 +190,16 @@ def test_the_report_is_written_and_says_why_when_nothing_could_be_taken(shop: Pr
     assert files_of(shop) == before
 
 
-def test_an_import_that_takes_some_says_how_many_on_the_screen_and_ends_well(shop: Project) -> None:
+def test_an_import_that_takes_some_says_how_many_and_why_at_the_end_and_ends_with_1(shop: Project) -> None:
     rows = "".join(f"S{number},Thing {number},{'5' if number % 10 else 'x'},1\n" for number in range(200))
     result = command(shop, f"sku,title,price,stock\n{rows}")
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 1, result.output
     assert "180 products with 180 variants: 180 new" in result.output
     assert "Left out: 20 of 200 products" in result.output
     lines = result.output.splitlines()
     assert len(lines) < 12
-    assert lines[-1] == "Every case, with its place: build/import-report.txt"
+    assert lines[-2] == "Every case, with its place: build/import-report.txt"
+    assert lines[-1] == "Imported 180 of 200 products; 20 left out: prices that cannot be read (20)"
     assert report_text(shop).count("price") >= 20
 
 
