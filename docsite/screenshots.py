@@ -4,6 +4,7 @@ A demo runs in a temporary folder. A shopper signs up for a sold-out variant, co
 when it is back. Each page on the way is photographed on a phone and on a desk, light and dark.
 """
 
+import re
 import shutil
 import subprocess
 import sys
@@ -14,11 +15,12 @@ from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import click
 import httpx
 from PIL import Image, ImageDraw
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, sync_playwright
 
 from spillway.local_cloud.shopper import Shopper
 
@@ -40,6 +42,21 @@ PAGE = f"/products/{SLUG}?sku={SKU}"
 FIELD = "form[action*='/api/waitlist'] input[type=email]"
 BUY = ".picker a.button"
 SCHEMES = ("light", "dark")
+# The logo and the pictures of docs/themes.md.
+LOGO = """\
+<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 180 40">
+<circle cx="20" cy="20" r="16" fill="{disc}"/>
+<path d="M11 22q4.500-6 9 0t9 0" fill="none" stroke="{wave}" stroke-width="3"/>
+<g font-family="Verdana,sans-serif" font-size="20" font-weight="700" fill="{text}">
+<text x="46" y="27">Ordinary</text></g></svg>
+"""
+LOGOS = {
+    "logo.svg": LOGO.format(disc="#0b3fd6", wave="#ffffff", text="#14213d"),
+    "logo-dark.svg": LOGO.format(disc="#8fb0ff", wave="#14213d", text="#eef2ff"),
+}
+THEME_SETTINGS = re.compile(r"^\[theme\]\n(?:\w.*\n)+", re.MULTILINE)
+THEMED = "http://themed.example"
+THEMED_PICTURES = ("themed-desk-light", "themed-phone-dark")
 # Scrolls only as far as the element is out of sight, and a little further.
 INTO_VIEW = """element => {
     const box = element.getBoundingClientRect(), room = 120;
@@ -95,6 +112,16 @@ class Camera:
     def keep(self, name: str, page: Page) -> None:
         """Keep the part of a page that its window shows."""
         self.taken[name] = page.screenshot(animations="disabled")
+
+    def serve(self, site: Path) -> None:
+        """Answer every request of the windows with a file of a built site."""
+
+        def answer(route: Route) -> None:
+            file = site / (urlsplit(route.request.url).path.strip("/") or "index.html")
+            route.fulfill(path=file, content_type=None if file.suffix else "text/html; charset=utf-8")
+
+        for window in self._windows.values():
+            window.route("**/*", answer)
 
     def sign_up(self) -> None:
         """Sign up for the sold-out variant in every window, and photograph the answer."""
@@ -176,6 +203,29 @@ def photograph(port: int, executable: str) -> dict[str, Image.Image]:
     return {name: Image.open(BytesIO(data)).convert("RGB") for name, data in camera.taken.items()}
 
 
+def photograph_themed(executable: str) -> dict[str, Image.Image]:
+    """Return pictures of the sample shop with the settings that docs/themes.md begins with."""
+    with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
+        folder = Path(temporary)
+        _copy(folder)
+        static = folder / "site" / "static"
+        static.mkdir(exist_ok=True)
+        for name, logo in LOGOS.items():
+            (static / name).write_text(logo, encoding="utf-8")
+        settings = THEME_SETTINGS.findall((ROOT / "docs" / "themes.md").read_text(encoding="utf-8"))[0]
+        site_file = folder / "site" / "site.toml"
+        text = site_file.read_text(encoding="utf-8")
+        site_file.write_text(text.replace("[home]\n", f"{settings}\n[home]\n", 1), encoding="utf-8")
+        build = [sys.executable, "-m", "spillway", "build"]
+        subprocess.run(build, cwd=folder, check=True, capture_output=True)
+        browser = playwright.chromium.launch(executable_path=executable)
+        camera = Camera(browser, THEMED)
+        camera.serve(folder / "build" / "site")
+        camera.shoot("themed", "/")
+        browser.close()
+    return {name: Image.open(BytesIO(camera.taken[name])).convert("RGB") for name in THEMED_PICTURES}
+
+
 def side_by_side(pictures: Sequence[Image.Image]) -> Image.Image:
     """Return the pictures beside each other, with round corners, on a grey background."""
     gap, radius, ground = 40, 28, "#dfe3e0"
@@ -208,7 +258,7 @@ def screenshots(port: int) -> None:
     executable = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if executable is None:
         raise click.ClickException(f"no browser is installed: none of {', '.join(CHROMIUM)} was found")
-    pictures = photograph(port, executable)
+    pictures = photograph(port, executable) | photograph_themed(executable)
     turning = [pictures[f"{scene}-phone-light"] for scene in ("home", "sold-out", "in-stock")]
     pictures["shop"] = side_by_side(turning)
     total_bytes = write(pictures, IMAGES)
