@@ -237,8 +237,8 @@ def _write(file: Path, text: str) -> None:
 
 @click.command("load", context_settings=ANYTHING, add_help_option=False)
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
-@click.pass_obj
-def load_command(project: Project, words: tuple[str, ...]) -> None:
+@click.pass_context
+def load_command(context: click.Context, words: tuple[str, ...]) -> None:
     """Send a flood of shoppers and check that no accepted signup is lost.
 
     It needs Locust: pip install 'spillway[load,demo]'. The load tests' own --help lists the options.
@@ -249,7 +249,11 @@ def load_command(project: Project, words: tuple[str, ...]) -> None:
     """
     # Locust patches the process that imports it, so it runs in a process of its own.
     if find_spec("locust") is None:
+        if "--help" in words:
+            click.echo(context.get_help())
+            return
         raise BadInput("the load tests need Locust", hint="install it: pip install 'spillway[load,demo]'")
+    project: Project = context.obj
     command = [sys.executable, "-m", "loadtests", *words]
     path = os.pathsep.join([str(project.code), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = os.environ | {"PYTHONPATH": path}

@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,14 @@ import click
 from spillway.errors import BadInput
 from spillway.project import Project
 from spillway.sitegen.filling_in import places_to_fill_in
-from spillway.sitegen.new_shop import ShopChoices, create_shop, currency_of
+from spillway.sitegen.new_shop import (
+    ShopChoices,
+    checked_currency,
+    checked_locale,
+    checked_name,
+    create_shop,
+    currency_of,
+)
 from spillway.terminal import pluralize
 
 _LANG = re.compile(r"([a-z]{2,3})_([A-Z]{2})\b")
@@ -64,18 +72,30 @@ def new_command(
     """
     if images and not source:
         raise BadInput("--images: only with --from", hint="--from shopify products_export.csv --images DIR")
-    name = _answer("Name of the shop", name, _name_of(folder))
-    language = _answer("Language", language, _locale_of(os.environ.get("LC_ALL") or os.environ.get("LANG")))
-    currency = _answer("Currency", currency, currency_of(language))
-    choices = ShopChoices.checked(name, currency, language)
+    locale_here = _locale_of(os.environ.get("LC_ALL") or os.environ.get("LANG"))
+    name = _answer("Name of the shop", name, _name_of(folder), checked_name)
+    language = _answer("Language", language, locale_here, checked_locale)
+    check_currency = partial(checked_currency, locale=language)
+    currency = _answer("Currency", currency, currency_of(language), check_currency)
+    choices = ShopChoices(name, currency, language)
     create_shop(folder, choices, fill=partial(_import, source, images) if source else None, git=git)
     _show(folder, choices)
 
 
-def _answer(question: str, given: str | None, default: str) -> str:
-    if given is not None:
-        return given
-    return str(click.prompt(question, default=default)) if sys.stdin.isatty() else default
+def _answer(question: str, given: str | None, default: str, check: Callable[[str], str]) -> str:
+    """Return what was given, answered or is the default; an answer that is not valid is asked for again."""
+
+    def check_answer(answer: str) -> str:
+        try:
+            return check(answer)
+        except BadInput as error:
+            # Both begin with the name of the option.
+            message, example = (text.partition(" ")[2] for text in (error.message, error.hint))
+            raise click.UsageError(f"{message}; for example {example}") from error
+
+    if given is None and sys.stdin.isatty():
+        return str(click.prompt(question, default=default, value_proc=check_answer))
+    return check(default if given is None else given)
 
 
 def _name_of(folder: Path) -> str:

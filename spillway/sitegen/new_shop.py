@@ -51,20 +51,8 @@ class ShopChoices:
         Raises:
             BadInput: one of them is not valid; it names the option.
         """
-        if expected := text_problem(name, length_max=NAME_LENGTH_MAX):
-            raise BadInput(f"--name {name!r}: expected {expected}", hint='--name "Harbour Pottery"')
-        try:
-            locale = usual_spelling(locale)
-            money_format("EUR", locale)
-        except ValueError as error:
-            raise BadInput(f"--language {locale}: not known", hint="--language en-GB") from error
-        try:
-            money_format(currency.upper(), locale)
-        except ValueError as error:
-            raise BadInput(
-                f"--currency {currency}: expected an ISO 4217 code", hint="--currency GBP, EUR, USD"
-            ) from error
-        return cls(name, currency.upper(), locale)
+        locale = checked_locale(locale)
+        return cls(checked_name(name), checked_currency(currency, locale=locale), locale)
 
     @property
     def language(self) -> str:
@@ -84,6 +72,46 @@ class ShopChoices:
         if self.starter_language == self.language:
             return None
         return Locale.parse(self.locale, sep="-").get_language_name(_ENGLISH) or self.language
+
+
+def checked_name(name: str) -> str:
+    """Return the name if a shop can have it.
+
+    Raises:
+        BadInput: it cannot.
+    """
+    if expected := text_problem(name, length_max=NAME_LENGTH_MAX):
+        raise BadInput(f"--name {name!r}: expected {expected}", hint='--name "Harbour Pottery"')
+    return name
+
+
+def checked_locale(locale: str) -> str:
+    """Return the locale in its usual spelling.
+
+    Raises:
+        BadInput: it is not known.
+    """
+    try:
+        locale = usual_spelling(locale)
+        money_format("EUR", locale)
+    except ValueError as error:
+        raise BadInput(f"--language {locale}: not known", hint="--language en-GB") from error
+    return locale
+
+
+def checked_currency(currency: str, *, locale: str) -> str:
+    """Return the currency's code in capitals; `locale` is known.
+
+    Raises:
+        BadInput: there is no such currency.
+    """
+    try:
+        money_format(currency.upper(), locale)
+    except ValueError as error:
+        raise BadInput(
+            f"--currency {currency}: expected an ISO 4217 code", hint="--currency GBP, EUR, USD"
+        ) from error
+    return currency.upper()
 
 
 def currency_of(locale: str) -> str:

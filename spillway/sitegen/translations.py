@@ -29,7 +29,7 @@ from spillway.sitegen.reading.catalogue import Catalogue
 from spillway.sitegen.reading.locales import usual_spelling
 from spillway.sitegen.reading.product_sheet import SHEET_FILE
 from spillway.sitegen.reading.toml_input import InputError
-from spillway.sitegen.theme_files import LOCALES, ThemeFiles
+from spillway.sitegen.theme_files import LOCALES, ThemeFiles, file_of_template
 
 if TYPE_CHECKING:
     from babel.messages import catalog as babel
@@ -232,11 +232,11 @@ def _messages_of_template(name: str, source: str) -> tuple[Message, ...]:
     from babel.messages.extract import extract
     from jinja2.ext import babel_extract
 
-    folder = "site" if name.startswith("emails/") else "site/templates"
+    # Named as `spillway theme` names it: the shop's own file, or that of the default theme.
     # A template with a syntax error has no texts here; rendering names the error with its line.
     method: Any = babel_extract
     found = extract(method, BytesIO(source.encode()), options=_TEMPLATE_OPTIONS)
-    return tuple(_messages(f"{folder}/{name}", ((line, text) for line, text, _, _ in found)))
+    return tuple(_messages(file_of_template(name), ((line, text) for line, text, _, _ in found)))
 
 
 @cache

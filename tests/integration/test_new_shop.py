@@ -202,3 +202,45 @@ def test_a_shop_of_any_name_is_read_back_with_it_or_refused(
         return
     shop = load_catalogue(Project(folder)).storefront.shop
     assert shop.name == name
+
+
+GOOGLE = (
+    "id\ttitle\tdescription\tlink\tprice\tavailability\tproduct_type\titem_group_id\tcolor\n"
+    "A-1\tWool hat\tA warm hat.\thttps://old.example/p/hat\t25.00 GBP\tin_stock\tHats\thats-1\tRed\n"
+    "A-2\tWool hat\tA warm hat.\thttps://old.example/p/hat\t25.00 GBP\tout_of_stock\tHats\thats-1\tBlue\n"
+)
+TABLE = (
+    "title,category,price,stock,sku,option:Colour\nWool hat,Hats,25,4,A-1,Red\nWool hat,Hats,25,0,A-2,Blue\n"
+)
+
+
+@pytest.mark.parametrize(("format_name", "text"), [("google", GOOGLE), ("csv", TABLE)])
+def test_a_shop_can_start_with_a_feed_or_a_table(tmp_path: Path, format_name: str, text: str) -> None:
+    (tmp_path / "products.txt").write_text(text)
+    ended = new(tmp_path / "shop", *FLAGS, "--from", format_name, str(tmp_path / "products.txt"))
+    assert ended.exit_code == 0, ended.output
+    assert "1 added to the categories in site/site.toml: Hats" in ended.output
+    catalogue = load_catalogue(Project(tmp_path / "shop"))
+    (row,) = catalogue.rows
+    assert (row.title, row.category) == ("Wool hat", "hats")
+    assert [category.description for category in catalogue.storefront.categories] == [""]
+
+
+def test_an_answer_that_is_not_valid_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True, raising=False)
+    answers = "Kiln\nenglish\nen-GB\nGBX\nchf\n"
+    ended = CliRunner().invoke(cli, ["new", str(tmp_path / "shop"), "--no-git"], input=answers)
+    assert ended.exit_code == 0, ended.output
+    assert "Error: english: not known; for example en-GB\n" in ended.output
+    text = (tmp_path / "shop/site/site.toml").read_text()
+    assert 'currency = "CHF"' in text
+    assert 'locales = ["en-GB"]' in text
+
+
+def test_load_says_how_it_is_used_where_locust_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spillway.commands.campaign.find_spec", lambda _: None)
+    ended = CliRunner().invoke(cli, ["load", "--help"], obj=Project(Path()))
+    assert ended.exit_code == 0
+    assert "spillway[load,demo]" in ended.output

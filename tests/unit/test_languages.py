@@ -261,7 +261,7 @@ def test_the_build_names_missing_translations_and_shows_the_first_locale(shop: P
     release = build(shop)
     first, *others = release.missing_translations
     assert re.fullmatch(
-        r'site/locales/de\.po: no text for "All gone" \(site/templates/product\.html:\d+\)', first
+        r'site/locales/de\.po: no text for "All gone" \(templates/product\.html:\d+\)', first
     )
     assert others == [
         "site/pages/checkout.de.md: not there",
@@ -391,7 +391,7 @@ msgstr "weg"
         own.partition('Content-Transfer-Encoding: 8bit\\n"\n')[2]
         == """
 # of a shop
-#: site/templates/hats.html
+#: templates/hats.html
 #, fuzzy, python-format
 msgid "one hat"
 msgid_plural "%(count)s hats"
@@ -399,7 +399,7 @@ msgstr[0] "ein Hut"
 msgstr[1] ""
 msgstr[2] ""
 
-#: site/templates/hats.html
+#: templates/hats.html
 msgid "Buy"
 msgstr ""
 
