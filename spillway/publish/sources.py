@@ -22,9 +22,9 @@ from spillway.publish.plan import Kept, Manifest
 from spillway.publish.target import Bucket, PublishTarget
 from spillway.sitegen.cache import BuildCache, record_of
 from spillway.sitegen.feeds import RootFile
-from spillway.sitegen.listings import ImageVariant, ImageVariants, Products
 from spillway.sitegen.pages import StockBySlug
 from spillway.sitegen.parallel import WorkerPool
+from spillway.sitegen.products import ImageVariant, ImageVariants, Products
 from spillway.sitegen.reading.catalogue import ContentPage, ProductRow
 from spillway.sitegen.reading.redirects import Redirect
 from spillway.sitegen.reading.toml_input import CatalogueInvalid

@@ -22,7 +22,8 @@ from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.theme import HOME, Edition, Listing, covers_of
 from spillway.sitegen.cache import code_digest, digest_of
 from spillway.sitegen.feeds import ATOM_ENTRIES_MAX, ROBOTS_KEY, atom_feed, robots_text
-from spillway.sitegen.listings import INDEX_PATH, SEARCH_PATH, Products, Search
+from spillway.sitegen.listings import INDEX_PATH, SEARCH_PATH, Search
+from spillway.sitegen.products import Products
 from spillway.sitegen.reading.catalogue import ContentPage, ProductRow
 from spillway.sitegen.reading.redirects import Redirect, redirect_file, redirects_of_editions
 from spillway.sitegen.release import Dates, Kind, PageJob, ReleaseSource

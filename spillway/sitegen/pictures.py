@@ -23,7 +23,7 @@ from typing import cast
 import PIL
 from PIL import Image, ImageChops, ImageCms, ImageOps, UnidentifiedImageError
 
-from spillway.sitegen.listings import ImageVariant, ProcessedPicture
+from spillway.sitegen.products import ImageVariant, ProcessedPicture
 from spillway.sitegen.reading.catalogue import PICTURE_EXPECTED
 from spillway.sitegen.reading.slugs import safe_stem
 

@@ -20,8 +20,8 @@ from chalicelib.storefront.json_ld import written_time
 from chalicelib.storefront.theme import Edition, Theme
 from spillway.sitegen.cache import BuildCache, Signature, digest_of, files_under, signature_of
 from spillway.sitegen.feeds import RootFile
-from spillway.sitegen.listings import Products
 from spillway.sitegen.parallel import WorkerPool, chunks_of
+from spillway.sitegen.products import Products
 from spillway.sitegen.reading.catalogue import ContentPage
 from spillway.sitegen.reading.redirects import Redirect
 

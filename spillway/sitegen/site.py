@@ -30,9 +30,9 @@ from spillway.project import Project
 from spillway.sitegen.cache import BuildCache, record_of
 from spillway.sitegen.feeds import root_mistakes
 from spillway.sitegen.filling_in import places_to_fill_in
-from spillway.sitegen.listings import ImageVariant, MerchantPictures, ProcessedPicture, Products, picture_of
 from spillway.sitegen.pages import SitePages, StockBySlug
 from spillway.sitegen.parallel import WorkerPool
+from spillway.sitegen.products import ImageVariant, MerchantPictures, ProcessedPicture, Products, picture_of
 from spillway.sitegen.reading.catalogue import Catalogue
 from spillway.sitegen.reading.loading import catalogue_cache, load_catalogue, picture_mistakes
 from spillway.sitegen.reading.redirects import REDIRECTS_FILE, redirect_mistakes

@@ -69,7 +69,7 @@ class CopiedFile:
 
     @property
     def default_changed(self) -> bool:
-        """Whether the default theme's file has changed since it was copied."""
+        """True where the default theme's file has changed since it was copied."""
         return self.original is not None and self.default != self.original.text
 
     def conflicts(self) -> list[int]:

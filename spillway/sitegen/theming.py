@@ -22,7 +22,8 @@ from chalicelib.storefront.theme import Edition, Theme, menu_of
 from spillway.errors import BadInput
 from spillway.project import Project
 from spillway.sitegen.cache import BuildCache, code_digest, digest_of
-from spillway.sitegen.listings import Products, listings_of, newest_first
+from spillway.sitegen.listings import listings_of, newest_first
+from spillway.sitegen.products import Products
 from spillway.sitegen.reading.catalogue import Catalogue, Storefront
 from spillway.sitegen.reading.slugs import safe_stem
 from spillway.sitegen.release import Kind, SiteObject

@@ -260,9 +260,7 @@ def test_the_build_names_missing_translations_and_shows_the_first_locale(shop: P
     product.write_text(product.read_text().replace('_("Sold out")', '_("All gone")'))
     release = build(shop)
     first, *others = release.missing_translations
-    assert re.fullmatch(
-        r'site/locales/de\.po: no text for "All gone" \(templates/product\.html:\d+\)', first
-    )
+    assert re.fullmatch(r'site/locales/de\.po: no text for "All gone" \(templates/product\.html:\d+\)', first)
     assert others == [
         "site/pages/checkout.de.md: not there",
         "site/products/scarf.toml: no title in a table [de]",

@@ -14,7 +14,8 @@ from PIL import Image
 from chalicelib.storefront.renderer import Renderer, csp_hash
 from chalicelib.storefront.theme import HOME, Theme, ThemeSettings
 from spillway.project import Project
-from spillway.sitegen.listings import Products, listings_of, newest_first
+from spillway.sitegen.listings import listings_of, newest_first
+from spillway.sitegen.products import Products
 from spillway.sitegen.reading.catalogue import Storefront
 from spillway.sitegen.reading.colours import (
     DARK_PAGE,

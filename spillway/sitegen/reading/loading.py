@@ -14,8 +14,8 @@ from chalicelib.storefront.localization import Texts
 from spillway.project import Project
 from spillway.sitegen.cache import BuildCache, code_digest
 from spillway.sitegen.feeds import read_root_files
-from spillway.sitegen.listings import MerchantPictures
 from spillway.sitegen.parallel import WorkerPool
+from spillway.sitegen.products import MerchantPictures
 from spillway.sitegen.reading.catalogue import Catalogue, ContentPage, ProductRow, Storefront
 from spillway.sitegen.reading.checkout_mistakes import checkout_mistakes
 from spillway.sitegen.reading.locales import direction_of_locale, root_of_locale
