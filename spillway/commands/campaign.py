@@ -31,7 +31,7 @@ SIGNUPS_MAX = 1_000_000
 CHANGES_MAX = 1_000_000
 LIMIT_NAMES = tuple(field.name for field in fields(Limits))
 LIMIT_MAX = 1e12
-NO_STAGE = "no stage asked: AWS's documented limits, outside SES's sandbox; yours: --stage NAME"
+NO_STAGE = "AWS's documented limits, no sandbox of SES; yours: --stage NAME"
 ANYTHING = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 

@@ -132,7 +132,8 @@ def show(made: Forecast) -> None:
         f"Cost: ${made.bill.usd:,.2f} at list prices, "
         f"${made.bill.usd_after_free:,.2f} with what AWS gives free each month"
     )
-    console.print(f"Breaks first: {made.breaks_first}")
+    # Shorter than in JSON, to fit a terminal of 80 columns.
+    console.print(f"Breaks first: {made.breaks_first.replace('nearest, with', 'nearest:')}")
     fixes = sum(bool(row.fix) for row in made.rows)
     lost = "nothing is lost" if made.run.nothing_lost else _lost(made.run).removesuffix(".").lower()
     console.print(f"As it is: {lost}; {_waits(made.run)}")

@@ -64,10 +64,11 @@ def test_the_answer_is_five_lines_with_the_verdict_and_the_cost_first(project: P
     assert re.fullmatch(
         r"Cost: \$0\.\d\d at list prices, \$0\.\d\d with what AWS gives free each month", lines[1]
     )
-    assert lines[2].startswith("Breaks first: nothing; emails, pace comes nearest, with ")
+    assert lines[2].startswith("Breaks first: nothing; emails, pace comes nearest: ")
+    assert max(map(len, lines)) <= 80
     assert lines[3] == "As it is: nothing is lost; emails leave at once"
     assert lines[4:] == [
-        "Note: no stage asked: AWS's documented limits, outside SES's sandbox; yours: --stage NAME",
+        "Note: AWS's documented limits, no sandbox of SES; yours: --stage NAME",
         "Every resource, the fixes and the bill: spillway preflight --details",
     ]
 
