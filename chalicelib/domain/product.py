@@ -211,6 +211,15 @@ class Product:
         return ends_on if all(variant.sale_ends_on == ends_on for variant in self.variants) else None
 
     @property
+    def option_values(self) -> list[tuple[str, list[str]]]:
+        """The name of each option with the values that its variants have, in catalogue order."""
+        values: dict[str, dict[str, None]] = {}
+        for variant in self.variants:
+            for name, value in variant.options:
+                values.setdefault(name, {})[value] = None
+        return [(name, list(found)) for name, found in values.items()]
+
+    @property
     def skus(self) -> frozenset[Sku]:
         """The SKUs of its variants."""
         return frozenset(variant.sku for variant in self.variants)

@@ -70,7 +70,10 @@ def theme(shop: Shop = SHOP) -> Theme:
     return Theme(
         release="r1",
         templates=texts,
-        assets={"shop.js": "/assets/shop.js", "icon.svg": "data:image/svg+xml;base64,PHN2Zy8+"},
+        assets={
+            **{name: f"/assets/{name}" for name in ("shop.js", "listing.js")},
+            "icon.svg": "data:image/svg+xml;base64,PHN2Zy8+",
+        },
         editions=(
             Edition(
                 shop=shop,
@@ -358,6 +361,30 @@ def test_a_listing_keeps_the_order_it_is_given() -> None:
 
     links = [item["href"] for item in page.all("a") if item["href"].startswith("/products/")]
     assert links == ["/products/scarf", "/products/field-jacket"]
+
+
+def test_a_listing_of_one_page_has_what_its_script_filters_and_sorts_by() -> None:
+    renderer = Renderer(theme())
+    page = Page(shelf_of(renderer, (JACKET, {}), (ONE_SCARF, stock(SCARF=Availability.PRE_ORDER))))
+
+    jacket, scarf = (item for item in page.all("li") if item.get("class") == "card")
+    assert (jacket["data-price"], json.loads(jacket["data-options"])) == (
+        "14800",
+        [["Size", ["S", "M", "L"]]],
+    )
+    assert (scarf["data-price"], json.loads(scarf["data-options"])) == ("4500", [])
+    assert ("data-out" in jacket, "data-out" in scarf) == (True, False)
+    (controls,) = (item for item in page.all("div") if item.get("class") == "sift")
+    assert "hidden" in controls
+    assert "/assets/listing.js" in [item.get("src") for item in page.all("script")]
+
+
+def test_a_listing_of_several_pages_or_of_one_product_has_no_controls() -> None:
+    renderer = Renderer(theme())
+    for listing in (replace(SHELF, count=2), replace(SHELF, slugs=("scarf",))):
+        html = renderer.listing(listing, {"scarf": partial(renderer.card, JACKET, {})})
+        assert 'sift"' not in html
+        assert "listing.js" not in html
 
 
 @pytest.mark.parametrize(
