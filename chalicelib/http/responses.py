@@ -4,6 +4,7 @@ Every error becomes a problem document (RFC 9457) or a page that says what to do
 """
 
 import random
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -32,6 +33,7 @@ BARE_PAGE = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
     "<title>That did not work yet</title><h1>That did not work yet</h1><p>{text}</p>"
 )
+_LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}", re.ASCII)
 LINK_GONE = "This link no longer works. Ask again from the product's page."
 
 
@@ -147,9 +149,9 @@ def form_kept(page: str, fields: tuple[tuple[str, str], ...]) -> Iterator[None]:
 
 
 def refusal(request: Request, problem: Problem, renderer: "Callable[[], Renderer]") -> Response:
-    """Return the problem as a page for a person, or as a document for a script."""
+    """Return the problem as a page for a person, or as a document for a script in the language it names."""
     if not wants_html(request):
-        return problem_document(problem)
+        return _localized_document(request, problem, renderer)
     try:
         localized = renderer().for_root(root_asked(request) or root_of(problem.back_path))
         page, language = _page(problem, localized), localized.language
@@ -172,6 +174,33 @@ def problem_document(problem: Problem) -> Response:
         headers={**NO_STORE, **_retry(problem), **wanted, "Content-Type": PROBLEM_TYPE},
         status_code=problem.status.value,
     )
+
+
+def _localized_document(request: Request, problem: Problem, renderer: "Callable[[], Renderer]") -> Response:
+    """Return a problem document in the one language that the header Accept-Language names.
+
+    The scripts of our pages name that of their page. It is English where the shop has no such language, and
+    for a list of languages, which is what browsers send of their own: an answer in English reads no theme.
+    """
+    language = request.headers.get("accept-language", "")
+    if not _LANGUAGE.fullmatch(language) or language.partition("-")[0] == "en":
+        return problem_document(problem)
+    try:
+        localized = next((one for one in renderer().editions if one.language == language), None)
+        if localized is None:
+            return problem_document(problem)
+        document = {**problem.document(), "detail": localized.gettext(problem.detail)}
+        if problem.errors:
+            document["errors"] = [
+                {"field": error.name, "detail": _localized(error, localized)} for error in problem.errors
+            ]
+    except Exception as error:  # noqa: BLE001 - a script gets its document also where the theme cannot be read
+        log("problem_not_localized", error=type(error).__name__)
+        return problem_document(problem)
+    answer = problem_document(problem)
+    answer.body = document
+    answer.headers["Content-Language"] = language
+    return answer
 
 
 def in_problem_terms(response: Response) -> Response:

@@ -13,7 +13,7 @@ import pytest
 from chalice.app import MultiDict, Response
 
 from chalicelib.aws.connections import AwsRefused
-from chalicelib.domain.address import Address
+from chalicelib.domain.address import Address, AddressFault
 from chalicelib.domain.entry import DAY_MS, OptIn, Signup
 from chalicelib.domain.ids import Sku
 from chalicelib.domain.signup import Accepted, Honeypot, Rejected, SignupForm, Stale
@@ -56,6 +56,7 @@ from chalicelib.http.request import (
     viewer_address,
 )
 from chalicelib.http.signup import (
+    ADDRESS_ERRORS,
     PAGE_CHARS_MAX,
     once_more_page,
     parse_signup,
@@ -65,7 +66,9 @@ from chalicelib.http.signup import (
     undo_refused,
 )
 from chalicelib.services.signups import Signups
+from chalicelib.storefront.renderer import Renderer as ShopRenderer
 from chalicelib.tables.entries import EntriesTable
+from spillway.sitegen.release import Release
 from tests.support.log_lines import logged
 
 HTML_HEADERS = {
@@ -1175,3 +1178,35 @@ def test_who_leaves_one_or_all_names_the_token_and_at_most_one_sku() -> None:
             "An SKU has 1 to 64 characters; this one is empty.",
         ),
     )
+
+
+@pytest.mark.parametrize(
+    ("language", "answered", "detail", "text"),
+    [
+        ("de", "de", "Das Formular ist nicht vollständig.", ADDRESS_ERRORS[AddressFault.NO_AT].text),
+        ("en-GB", None, "The form is not complete.", None),
+        ("fr", None, "The form is not complete.", None),
+        ("de,en;q=0.8", None, "The form is not complete.", None),
+        ("", None, "The form is not complete.", None),
+    ],
+)
+def test_a_script_reads_an_error_in_the_language_of_its_page(
+    german_release: Release, language: str, answered: str | None, detail: str, text: str | None
+) -> None:
+    error = ADDRESS_ERRORS[AddressFault.NO_AT]
+    problem = Problem(HTTPStatus.BAD_REQUEST, "The form is not complete.", (error,))
+    renderer = ShopRenderer(german_release.theme)
+    headers = {"accept": "application/json", "accept-language": language}
+    answer = responses.refusal(asked(headers), problem, lambda: renderer)
+    said = renderer.for_root("/de").gettext(text) if text else error.detail
+    body: Any = answer.body
+    assert (answer.headers.get("Content-Language"), body["detail"]) == (answered, detail)
+    assert body["errors"] == [{"field": "email", "detail": said}]
+    assert (said == error.text) == (text is None)
+
+
+def test_a_script_reads_an_error_in_english_where_the_theme_cannot_be_read_or_need_not_be() -> None:
+    problem = Problem(HTTPStatus.BAD_REQUEST, "Wrong.", WRONG)
+    for language in ("de", "en", ""):
+        answer = responses.refusal(asked({"accept-language": language}), problem, never)
+        assert answer.body == problem.document()

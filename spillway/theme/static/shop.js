@@ -61,11 +61,11 @@
   const explain = (problem) => {
     const rest = [];
     let first;
-    for (const { field, detail, code } of problem.errors || []) {
+    for (const { field, detail } of problem.errors || []) {
       const place = document.getElementById(`waitlist-${field}-error`);
       if (!place) { rest.push(detail); continue; }
       const control = form.elements[field];
-      place.textContent = words[code] || words[field] || detail;
+      place.textContent = detail;
       control.setAttribute("aria-invalid", "true");
       first ||= control;
     }
@@ -85,7 +85,7 @@
   // A firewall may answer instead of the API, with any status and a page of its own. Ours is JSON.
   // A page that was kept for months is refused; the token it needs comes with the refusal.
   const post = async (path, body) => {
-    const headers = { Accept: "application/json" };
+    const headers = { Accept: "application/json", "Accept-Language": document.documentElement.lang };
     const answer = await fetch(path, { method: "POST", headers, body });
     return { answer, said: (await answer.json().catch(() => 0)) || {} };
   };
