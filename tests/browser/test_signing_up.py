@@ -204,6 +204,17 @@ def test_without_script_a_refused_form_says_why_and_leads_back(new_window: NewWi
     watch.refused.clear()
 
 
+def test_with_script_a_refusal_is_in_the_language_of_the_page(new_window: NewWindow, watch: Watch) -> None:
+    page = new_window().new_page()
+    page.goto(f"/de{PRODUCT}?sku=FJ-MOSS-M")
+    field = page.locator("#waitlist-email")
+    field.fill(BAD_ADDRESS)
+    page.locator("#waitlist .fields button").click()
+    expect(field).to_have_accessible_description(re.compile("Dem Teil nach dem @ fehlt eine Endung wie .de."))
+    assert watch.refused == [(400, "/api/waitlist")]
+    watch.refused.clear()
+
+
 def test_with_script_a_refusal_stands_beside_its_field(
     new_window: NewWindow, new_person: NewPerson, watch: Watch
 ) -> None:
