@@ -28,12 +28,16 @@ EMAIL_WITHIN_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One named control; `sent` is whether an untouched form sends it."""
+    """One named control.
+
+    An untouched form sends the ones that are `sent`. The page marks the variants that are `sold_out`.
+    """
 
     name: str
     value: str
     type: str = "text"
     sent: bool = True
+    sold_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,14 @@ class Form:
     def choices(self, name: str) -> tuple[str, ...]:
         """Return the values that the form offers for `name`."""
         return tuple(field.value for field in self.fields if field.name == name)
+
+    def is_awaited(self, sku: Sku) -> bool:
+        """Return True where the form takes signups for this variant: the only one, or marked as sold out."""
+        return any(
+            field.sold_out or field.type == "hidden"
+            for field in self.fields
+            if (field.name, field.value) == ("sku", sku)
+        )
 
     def filled(self, answers: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
         """Return the fields to send when a person fills in `answers` and leaves the others unchanged.
@@ -114,7 +126,7 @@ class _FormReader(HTMLParser):
             return
         chosen = kind not in CHOSEN_TYPES or "checked" in attributes
         value = attributes.get("value", "on" if kind in CHOSEN_TYPES else "")
-        fields.append(Field(attributes["name"], value, kind, chosen))
+        fields.append(Field(attributes["name"], value, kind, chosen, "data-wait" in attributes))
 
 
 @dataclass(frozen=True, slots=True)

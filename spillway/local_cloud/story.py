@@ -208,8 +208,8 @@ def _spillway(scene: _Scene, *words: str) -> None:
 def _await_page(shopper: Shopper, variant: SoldOut, *, awaited: bool) -> None:
     def refreshed() -> bool | None:
         form = waitlist_form(shopper.shop.get(variant.path).text)
-        offered = form is not None and variant.sku in form.choices("sku")
-        return True if offered is awaited else None
+        is_awaited = form is not None and form.is_awaited(variant.sku)
+        return True if is_awaited is awaited else None
 
     until(refreshed, f"{variant.path} is refreshed for {variant.sku}", within_s=REFRESHED_WITHIN_S)
 

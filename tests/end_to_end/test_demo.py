@@ -1,5 +1,6 @@
 """The demo from outside: what it prints, how it ends, what it leaves behind."""
 
+import os
 import re
 import signal
 import socket
@@ -54,7 +55,7 @@ def test_a_taken_port_is_named_before_any_work_is_done(project: Project, port: i
         with socket.create_server(("127.0.0.1", taken)):
             demo = DemoProcess.start(project, port)
             assert demo.ends() == 2
-        assert f"port {taken}, for {purpose}, is taken by another program" in demo.printed
+        assert f"port {taken}, for {purpose}, is taken by process {os.getpid()} (" in demo.printed
         assert "--port" in demo.printed
         assert "Traceback" not in demo.printed
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from spillway.local_cloud.shopper import Field, Form, forms_of
+from chalicelib.domain.ids import Sku
+from spillway.local_cloud.shopper import Field, Form, forms_of, waitlist_form
 
 PAGE = """
 <form action="/search"><input name="q" value="coat"><button name="go" value="1">Go</button></form>
@@ -66,3 +67,15 @@ def test_what_the_form_does_not_offer_cannot_be_sent(waitlist: Form, answers: di
 def test_a_box_without_a_value_says_on() -> None:
     (form,) = forms_of('<form><input type="checkbox" name="yes" checked></form>')
     assert form.fields == (Field("yes", "on", "checkbox", sent=True),)
+
+
+def test_a_variant_is_awaited_where_it_is_marked_as_sold_out_or_the_only_one() -> None:
+    form = '<form id="waitlist" action="/api/waitlist" method="post">'
+    buyable = '<input type="radio" name="sku" value="FJ-S" form="waitlist">'
+    awaited = '<input type="radio" name="sku" value="FJ-M" form="waitlist" data-wait>'
+    several = waitlist_form(f"{buyable}{awaited}{form}</form>")
+    single = waitlist_form(f'{form}<input type="hidden" name="sku" value="HAT"></form>')
+    assert several is not None
+    assert single is not None
+    assert [several.is_awaited(Sku(sku)) for sku in ("FJ-S", "FJ-M", "FJ-L")] == [False, True, False]
+    assert [single.is_awaited(Sku(sku)) for sku in ("HAT", "FJ-M")] == [True, False]
