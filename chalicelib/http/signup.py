@@ -70,7 +70,7 @@ def parse_signup(body: Body, form_tokens: FormTokens) -> SignupForm:
     address = parse_address(fields, errors)
     offer, is_stale = _offer(fields, form_tokens, errors)
     skus = _skus(fields, offer, errors)
-    page = _only(fields, "page", errors)
+    page, undo = _only(fields, "page", errors), _only(fields, "undo", errors)
     if len(page) > PAGE_CHARS_MAX or (page and not PAGE.fullmatch(page)):
         errors.append(FieldError("page", "Must be a path of this shop."))
     if errors or address is None or offer is None:
@@ -83,7 +83,7 @@ def parse_signup(body: Body, form_tokens: FormTokens) -> SignupForm:
         offer,
         is_stale=is_stale,
         honeypot=any(fields.get(HONEYPOT, ())),
-        wants_undo=any(fields.get("undo", ())),
+        wants_undo=bool(undo),
     )
 
 
