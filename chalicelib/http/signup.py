@@ -174,8 +174,8 @@ def parse_address(fields: Fields, errors: list[FieldError]) -> Address | None:
 
 
 def _only(fields: Fields, name: str, errors: list[FieldError]) -> str:
-    values = fields.get(name, ())
-    if len(values) > 1:
+    values = fields.get(name, ("",))
+    if len(values) != 1:
         errors.append(FieldError(name, "Give one, not several."))
     return values[0] if values else ""
 
