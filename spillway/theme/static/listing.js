@@ -55,4 +55,6 @@
   hiding.parentElement.hidden = !soldOut || soldOut === cards.length;
   controls.addEventListener("change", show);
   controls.hidden = false;
+  // Firefox ticks the box again when the page is reloaded.
+  if (hiding.checked) show();
 })();
