@@ -17,17 +17,17 @@ from spillway.project import Project
 from spillway.sitegen.listings import listings_of, newest_first
 from spillway.sitegen.products import Products
 from spillway.sitegen.reading.catalogue import Storefront
-from spillway.sitegen.reading.colours import (
+from spillway.sitegen.reading.loading import load_catalogue
+from spillway.sitegen.reading.shop_file import read_storefronts
+from spillway.sitegen.reading.theme_section import (
     DARK_PAGE,
     LIGHT_PAGE,
+    ThemeSection,
     accent_of,
     accent_problem,
     contrast,
     parse_colour,
 )
-from spillway.sitegen.reading.loading import load_catalogue
-from spillway.sitegen.reading.shop_file import read_storefronts
-from spillway.sitegen.reading.theme_section import ThemeSection
 from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError
 from spillway.sitegen.release import Release
 from spillway.sitegen.site import build
