@@ -1,7 +1,7 @@
 """Read the settings of the theme, [theme] in site/site.toml: they replace edits of templates and styles.
 
-The accent is held to its contrast with the pages of the default theme, and the accent of dark pages is derived
-from it: WCAG 2.2, https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio
+The accent is held to its contrast with the pages of the default theme, and the accent of dark pages is
+derived from it: WCAG 2.2, https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio
 """
 
 import re
