@@ -1,9 +1,5 @@
-"""A product of the catalogue, without its stock, and the locale of a page by its path.
+"""A product of the catalogue, without its stock."""
 
-Each locale but the first has a root of its own: German pages lie under "/de".
-"""
-
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
@@ -337,25 +333,3 @@ _OF_VARIANT = (
     *("gtin", "mpn", "weight_g", "variant_id", "checkout_url"),
 )
 _OF_PRODUCT = ("categories", "brand", "seo_title", "seo_description", "checkout_url")
-
-
-_SLUG = r"[a-z]{2,3}(?:-[a-z0-9]{2,8})*"
-_ROOT = re.compile(rf"(/{_SLUG})/(?:products|shop|waitlist)/", re.ASCII)
-_ASKED = re.compile(_SLUG, re.ASCII)
-SLUG_CHARS_MAX = 20
-
-
-def slug_of_locale(locale: str) -> str:
-    """Return the name of a locale in addresses: "de-at" for "de-AT"."""
-    return locale.lower()
-
-
-def root_of(path: str) -> str:
-    """Return the root of the path of a product, a listing or a page of the waitlist."""
-    found = _ROOT.match(path)
-    return found[1] if found else ""
-
-
-def root_asked_for(slug: str) -> str:
-    """Return the root of the locale with a slug; empty for a text that is no slug."""
-    return f"/{slug}" if len(slug) <= SLUG_CHARS_MAX and _ASKED.fullmatch(slug) else ""

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from chalice.app import Request
 
-from chalicelib.domain.product import root_asked_for
+from chalicelib.domain.locales import root_asked_for
 
 PROBLEM_TYPE = "application/problem+json"
 

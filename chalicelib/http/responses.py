@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from chalice.app import Request, Response
 
 from chalicelib.aws.connections import code_of, passes
-from chalicelib.domain.product import root_of
+from chalicelib.domain.locales import root_of
 from chalicelib.domain.tokens import LinkRefused
 from chalicelib.http.request import JSON_TYPE, PROBLEM_TYPE, FieldError, Problem, root_asked
 from chalicelib.log import log, where

@@ -14,7 +14,7 @@ from chalice.app import Request, Response
 
 from chalicelib.domain.address import Address, AddressFault, AddressRefused, suggest_domain
 from chalicelib.domain.ids import Sku, SkuRefused, parse_sku
-from chalicelib.domain.product import root_of
+from chalicelib.domain.locales import root_of
 from chalicelib.domain.signup import Honeypot, Rejected, SignupDecision, SignupForm, Stale
 from chalicelib.domain.tokens import FormTokenOld, FormTokenRefused, FormTokens, Offer
 from chalicelib.http.request import Body, FieldError, Fields, Problem

@@ -8,7 +8,8 @@ from urllib.parse import quote
 from chalicelib.domain.email import Email, OutgoingEmail
 from chalicelib.domain.entry import Entry
 from chalicelib.domain.ids import ShopperId, Sku, sku_tag
-from chalicelib.domain.product import Product, root_of
+from chalicelib.domain.locales import root_of
+from chalicelib.domain.product import Product
 from chalicelib.domain.stock import StockedProduct
 from chalicelib.domain.tokens import Links, LinkSubject, Purpose
 from chalicelib.mail.headers import SES_VALUE_CHARS_MAX

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from chalicelib.domain.ids import Sku, Slug
-from chalicelib.domain.product import root_of
+from chalicelib.domain.locales import root_of
 from chalicelib.domain.stock import StockedProduct
 from chalicelib.storage import page_path
 from chalicelib.storefront.theme import Theme

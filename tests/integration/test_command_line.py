@@ -239,3 +239,13 @@ def test_a_demo_without_its_extra_names_what_to_install() -> None:
         2,
         "spillway: the local cloud is not installed\n  install it: pip install 'spillway[demo]'\n",
     )
+
+
+def test_the_start_of_a_function_loads_no_class_of_products_and_no_template() -> None:
+    code = (
+        "import app, sys;"
+        "later = {'chalicelib.domain.product', 'chalicelib.storefront.renderer', 'jinja2', 'boto3'};"
+        "print(later & set(sys.modules))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT)
+    assert ran.stdout == "set()\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.domain.product import root_of
+from chalicelib.domain.locales import root_of
 from chalicelib.domain.tokens import PERIOD_DAYS, FormTokens, Offer
 from chalicelib.tables.products import ProductsTable
 from spillway.errors import BadInput, WorkFailed

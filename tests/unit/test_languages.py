@@ -11,7 +11,7 @@ from babel.messages.pofile import read_po
 from click.testing import CliRunner
 
 from chalicelib.domain.entry import Entry, EntryState
-from chalicelib.domain.product import root_asked_for, root_of
+from chalicelib.domain.locales import root_asked_for, root_of
 from chalicelib.domain.stock import Availability, Stock, StockedProduct
 from chalicelib.domain.tokens import Links
 from chalicelib.services.email_composer import EmailComposer

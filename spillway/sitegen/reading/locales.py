@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence, Set
 
-from chalicelib.domain.product import root_asked_for, slug_of_locale
+from chalicelib.domain.locales import root_asked_for, slug_of_locale
 from chalicelib.storefront.localization import DayFormat, MoneyFormat
 from spillway.sitegen.reading.toml_input import TomlTable
 

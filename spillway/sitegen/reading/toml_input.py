@@ -30,7 +30,7 @@ class InputError:
     value: object
     expected: str
     excerpt: tuple[str, ...] = ()
-    """Of a text that is not TOML: its line, and a caret below the place."""
+    """The line of a text that is not TOML, with a caret below the place."""
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
