@@ -124,8 +124,8 @@ def _steps() -> list[Step]:
         Step("react to a signup", reacting(pending, application.on_entry_written), BATCH),
         Step("react to a confirmation", reacting(confirmed, application.on_entry_written), BATCH),
         Step("send a confirmation email", reacting(emails, application.send_confirmations), 10),
-        Step("tell a shopper", reacting([_message(0, wave)], application.send_wave), 50),
-        Step("hear of a delivered email", reacting(heard, application.on_feedback), 10),
+        Step("notify a shopper", reacting([_message(0, wave)], application.send_wave), 50),
+        Step("store that an email was delivered", reacting(heard, application.on_feedback), 10),
     ]
 
 

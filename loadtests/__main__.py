@@ -114,8 +114,8 @@ def _sent(flood: Flood, stage: Stage, limit: float, family: Family | None, steps
     with steps.step("Hold what was accepted against what was written down"):
         result = account(flood.ledger.lines(), stored(stage, flood.mailbox_prefix))
     figures = read_figures(flood.figures)
-    told = _foretold(flood, figures, limit) if limit else []
-    return Findings(announced, result, figures, read_moments(flood.history), held, told)
+    predicted = _foretold(flood, figures, limit) if limit else []
+    return Findings(announced, result, figures, read_moments(flood.history), held, predicted)
 
 
 def _foretold(flood: Flood, figures: list[Figures], limit: float) -> list[Foretold]:

@@ -59,8 +59,8 @@ class Step(StrEnum):
     REACT_TO_SIGNUP = "react to a signup"
     REACT_TO_CONFIRMATION = "react to a confirmation"
     SEND_CONFIRMATION = "send a confirmation email"
-    TELL = "tell a shopper"
-    HEAR = "hear of a delivered email"
+    NOTIFY = "notify a shopper"
+    DELIVERED = "store that an email was delivered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class Measured:
 
 MEMORY_MB = 512  # .chalice/config.json; a test holds this and the batches to what is deployed
 # Adding an entry to the waitlist's index writes there too, and so does removing it.
-INDEX_WRITES = {Step.CONFIRM: 1, Step.TELL: 1}
+INDEX_WRITES = {Step.CONFIRM: 1, Step.NOTIFY: 1}
 # Lambda's own lines for each call, START, END and REPORT, with the 26 bytes that CloudWatch adds to each.
 # https://docs.aws.amazon.com/lambda/latest/dg/python-logging.html (2026-11)
 LAMBDA_LOG_BYTES = 400
@@ -229,7 +229,7 @@ def steps_of(campaign: Campaign) -> dict[Step, int]:
         Step.SHOW: campaign.confirmed,
         Step.CONFIRM: campaign.confirmed,
         Step.REACT_TO_CONFIRMATION: campaign.confirmed,
-        Step.TELL: campaign.confirmed,
+        Step.NOTIFY: campaign.confirmed,
     }
 
 
@@ -239,7 +239,7 @@ def _work(campaign: Campaign, measured: Measured) -> Iterator[Used]:
         Step.REACT_TO_SIGNUP: STREAM_BATCH,
         Step.REACT_TO_CONFIRMATION: STREAM_BATCH,
         Step.SEND_CONFIRMATION: QUEUE_BATCH,
-        Step.TELL: BATCH_ENTRIES_MAX,
+        Step.NOTIFY: BATCH_ENTRIES_MAX,
     }
     calls = sum(count / batch.get(step, 1) for step, count in steps.items())
     busy_s = sum(count * measured.duration_ms(step, MEMORY_MB) / 1000 for step, count in steps.items())
@@ -309,7 +309,7 @@ def _mail(campaign: Campaign) -> Iterator[Used]:
 
 def _feedback(campaign: Campaign, measured: Measured) -> Iterator[Used]:
     """Yield the amounts of delivery events: SES publishes one for each email; a queue passes it on."""
-    emails, heard = campaign.signups + campaign.confirmed, measured.steps[Step.HEAR]
+    emails, heard = campaign.signups + campaign.confirmed, measured.steps[Step.DELIVERED]
     calls = emails / QUEUE_BATCH
     busy_s = emails * heard.duration_ms(MEMORY_MB) / 1000
     why = f"{emails:,} delivered emails"

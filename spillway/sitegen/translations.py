@@ -131,7 +131,7 @@ def update_catalogue(
         file: tuple[str, int] = (place.rpartition(":")[0], None)  # type: ignore[assignment]
         template.add((text, plural) if plural else text, locations=[file])
     catalogue.update(template, no_fuzzy_matching=True)
-    catalogue.header_comment = f"# What the shop says in {language.english_name}."
+    catalogue.header_comment = f"# Texts of the shop in {language.english_name}."
     catalogue.fuzzy = False
     _fill_in(catalogue, known or Texts())
     written = BytesIO()

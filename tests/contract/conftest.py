@@ -52,9 +52,9 @@ class Tables:
 
     def mark(self, *entries: Entry) -> int:
         """Mark entries as notified, and count them."""
-        told = [Notified(entry, "accepted", f"m-{entry.shopper}") for entry in entries]
-        counting = self.progress.count("r1", "A#1", at_ms=self.clock(), notified=len(told))
-        return self.shards.mark_batch(told, restock_id="r1", at_ms=self.clock(), counting=[counting])
+        marked = [Notified(entry, "accepted", f"m-{entry.shopper}") for entry in entries]
+        counting = self.progress.count("r1", "A#1", at_ms=self.clock(), notified=len(marked))
+        return self.shards.mark_batch(marked, restock_id="r1", at_ms=self.clock(), counting=[counting])
 
     def state(self, shopper: str) -> EntryState:
         """The state of an entry."""

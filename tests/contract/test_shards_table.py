@@ -102,8 +102,8 @@ def test_marks_each_for_itself_are_of_who_still_waits(tables: Tables) -> None:
     entries = tables.join(*names)
     tables.entries.unsubscribe("s01", "A", at_ms=tables.clock())
     for _ in range(2):
-        told = [Notified(entry, "accepted", f"m-{entry.shopper}") for entry in entries]
-        tables.shards.mark_each(told, restock_id="r1", at_ms=tables.clock())
+        marked = [Notified(entry, "accepted", f"m-{entry.shopper}") for entry in entries]
+        tables.shards.mark_each(marked, restock_id="r1", at_ms=tables.clock())
     assert tables.state("s01") is EntryState.UNSUBSCRIBED
     assert {tables.state(name) for name in names if name != "s01"} == {EntryState.NOTIFIED}
     assert tables.shards.count("A") == 0
@@ -123,8 +123,8 @@ def test_of_marks_each_for_itself_only_those_in_the_way_are_tried_again() -> Non
 
     client = Busy()
     shards = ShardsTable(client, "entries", "suppressions", sleep=lambda _: None)
-    told = [Notified(Entry(n, "A", "", EntryState.CONFIRMED, 1, f"1#{n}"), "accepted", "m") for n in "abc"]
-    shards.mark_each(told, restock_id="r", at_ms=1)
+    marked = [Notified(Entry(n, "A", "", EntryState.CONFIRMED, 1, f"1#{n}"), "accepted", "m") for n in "abc"]
+    shards.mark_each(marked, restock_id="r", at_ms=1)
     assert client.calls == [3, 1]
 
 

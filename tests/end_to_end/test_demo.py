@@ -70,7 +70,7 @@ def test_the_story_is_played_to_its_end_step_by_step(project: Project, port: int
     assert status == 0, demo.printed
     steps = demo.printed.splitlines()
     assert all(step.startswith("✓ ") for step in steps), demo.printed
-    for told in (
+    for sentence in (
         "Read the catalogue",
         "Start the local cloud",
         "Package what Lambda runs",
@@ -88,7 +88,7 @@ def test_the_story_is_played_to_its_end_step_by_step(project: Project, port: int
         "comes back: Cleo is notified; nobody gets an email too many",
         "the front page says so",
     ):
-        assert sum(told in step for step in steps) >= 1, told
+        assert sum(sentence in step for step in steps) >= 1, sentence
 
 
 @pytest.mark.slow

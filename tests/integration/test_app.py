@@ -458,13 +458,13 @@ def test_a_form_of_an_old_page_with_a_mistake_names_the_mistake(api: Client) -> 
 
 def test_too_many_fields_are_reported_as_such(api: Client) -> None:
     many = {f"a{number}": "1" for number in range(41)}
-    told = [
+    by_answer = [
         post(api, "/waitlist", many),
         api.http.post(
             "/waitlist", headers={"content-type": "application/json"}, body=json.dumps(many).encode()
         ),
     ]
-    details = {(answer.status_code, answer.json_body["detail"]) for answer in told}
+    details = {(answer.status_code, answer.json_body["detail"]) for answer in by_answer}
     assert details == {(400, "A request has at most 40 fields, not 41.")}
 
 
@@ -1083,9 +1083,11 @@ def test_a_refused_form_is_answered_in_the_language_of_its_page(api: Client) -> 
     assert "Dem Teil nach dem @ fehlt eine Endung wie .de." in html
     assert "Wähl höchstens 5 aus." in html
     assert f'<a class="button" href="{GERMAN_PAGE}">' in html
-    told = {error["field"]: error["detail"] for error in post(api, "/waitlist", wrong).json_body["errors"]}
-    assert told["email"] == "The part after the @ has no ending, such as .com."
-    assert told["sku"] == "Choose at most 5."
+    by_field = {
+        error["field"]: error["detail"] for error in post(api, "/waitlist", wrong).json_body["errors"]
+    }
+    assert by_field["email"] == "The part after the @ has no ending, such as .com."
+    assert by_field["sku"] == "Choose at most 5."
 
 
 def test_the_pages_behind_links_are_in_the_language_they_ask_for(api: Client) -> None:

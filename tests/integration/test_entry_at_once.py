@@ -139,7 +139,7 @@ def about_to_be_told(scene: Scene) -> None:
     scene.comes_back()
 
 
-def told(scene: Scene) -> None:
+def notified(scene: Scene) -> None:
     about_to_be_told(scene)
     scene.work()
     scene.shop.observe(Availability.OUT_OF_STOCK)
@@ -151,7 +151,7 @@ BEGINNINGS: dict[str, Deed] = {
     "expired": expired,
     "confirmed": joined,
     "left": left,
-    "notified": told,
+    "notified": notified,
 }
 DEEDS: dict[str, Deed] = {
     deed.__name__: deed

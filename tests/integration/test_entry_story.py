@@ -198,14 +198,14 @@ class EntryStory(RuleBasedStateMachine):
         self.shop.observe(Availability.IN_STOCK)
         self.shop.work()
         self.shop.observe(Availability.OUT_OF_STOCK)
-        told = Counter(outgoing.mailbox for outgoing in self.shop.sender.sent[before:])
+        emailed = Counter(outgoing.mailbox for outgoing in self.shop.sender.sent[before:])
         confirmed = [
             name
             for name, one in self.known
             if one == sku and self.known[name, one].state is EntryState.CONFIRMED
         ]
         # Everybody who asked, once; nobody else, and nobody who must not be written to.
-        assert told == Counter(self.mailbox(name) for name in confirmed if name not in self.suppressed)
+        assert emailed == Counter(self.mailbox(name) for name in confirmed if name not in self.suppressed)
         for name in confirmed:
             suppressed = name in self.suppressed
             self.known[name, sku].state = EntryState.UNSUBSCRIBED if suppressed else EntryState.NOTIFIED

@@ -163,11 +163,11 @@ def test_each_entry_is_shown_whole_and_in_its_state(shop: TestShop, yours: MyWai
     shop.join("ada")
     shop.sku = "NOT-SOLD"
     shop.sign_up("ada")
-    seen = yours.awaited(token(shop), lambda product: replace(product, title=f"told {product.title}"))
+    seen = yours.awaited(token(shop), lambda product: replace(product, title=f"my {product.title}"))
     assert seen == (
         Awaited(
             "FJ-MOSS-M",
-            "told Field Jacket",
+            "my Field Jacket",
             "Moss, M",
             "/products/field-jacket?sku=FJ-MOSS-M#v-FJ-MOSS-M",
             "confirmed",

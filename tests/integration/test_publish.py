@@ -162,7 +162,7 @@ def test_what_a_shopper_does_on_a_page_of_a_dropped_locale_is_answered_in_the_fi
     missing_translations = bilingual.publish().missing_translations
     assert "site/pages/checkout.de.md: not there" in missing_translations
     assert bilingual.publish().missing_translations == missing_translations, (
-        "a merchant is told until it is there"
+        "every publish reports it until it is there"
     )
     open_page = env.page("de/products/field-jacket")
     assert 'name="page" value="/de/products/field-jacket"' in open_page

@@ -51,12 +51,12 @@ def test_one_of_two_publishers_wins_and_the_other_is_refused(env: PublishEnv, ot
     env.publish()
     edit_privacy(env.project)
     drop_scarf(other.project)
-    told: list[str] = []
+    messages: list[str] = []
 
     def publish_too() -> None:
         with pytest.raises(WorkFailed, match="another publish is under way") as caught:
             other.publish()
-        told.append(caught.value.message)
+        messages.append(caught.value.message)
 
     def meanwhile(done: int, total: int) -> None:
         elsewhere = Thread(target=publish_too)
@@ -64,7 +64,7 @@ def test_one_of_two_publishers_wins_and_the_other_is_refused(env: PublishEnv, ot
         elsewhere.join()
 
     env.publish(meanwhile)
-    assert len(told) == 1
+    assert len(messages) == 1
     assert "More." in env.page("privacy")
     assert "products/scarf" in env.sink.keys("pages")
 

@@ -56,7 +56,7 @@ from tests.support.publish_env import PublishEnv, drop_scarf, edit_privacy, set_
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\netag: x\r\n\r\n"
 
 
-def told(fails: Callable[[], object], kind: type[SpillwayError] = WorkFailed) -> tuple[str, str]:
+def error_of(fails: Callable[[], object], kind: type[SpillwayError] = WorkFailed) -> tuple[str, str]:
     """Return what a person reads of an error: what went wrong, and the way out."""
     with pytest.raises(kind) as caught:
         fails()
@@ -378,7 +378,7 @@ def test_attempts_are_as_many_as_the_fault_is_worth_with_growing_pauses(
     pauses: list[float], answers: list[Any], words: str, waited: list[float], closed: int
 ) -> None:
     bucket = Asked(*answers)
-    assert told(lambda: bucket.get("a/b")) == (words, AGAIN)
+    assert error_of(lambda: bucket.get("a/b")) == (words, AGAIN)
     assert (pauses, bucket.closed, bucket.answers) == (waited, closed, [])
 
 
@@ -434,7 +434,7 @@ def test_each_request_is_sent_with_its_body_and_heard_of_when_it_is_done() -> No
         Request("DELETE", "b"),
         Request("DELETE", "c"),
     ]
-    assert told(lambda: bucket.send(requests, lambda: done.append(1))) == (
+    assert error_of(lambda: bucket.send(requests, lambda: done.append(1))) == (
         "DELETE c: status 404 Why",
         AGAIN,
     )
@@ -624,7 +624,7 @@ def test_another_publish_under_way_is_reported_with_its_age(
     bucket.set(Manifest("r1", claim=Claim("other", clock() - age_ms)))
     live = live_release(bucket, tmp_path, clock)
     seen = live.read()
-    assert told(lambda: live.claim(seen, plan_of())) == (f"another publish is under way{since}", GIVEN_UP)
+    assert error_of(lambda: live.claim(seen, plan_of())) == (f"another publish is under way{since}", GIVEN_UP)
     bucket.set(Manifest("r3"))
     with pytest.raises(StaleManifest):
         live.claim(replace(seen, presumed=True), plan_of())
@@ -637,7 +637,7 @@ def test_the_second_claim_is_refused_as_such_or_for_its_wrong_precondition(
     live = live_release(bucket, tmp_path, clock)
     seen = live.read()
     bucket.before_put.append(lambda: bucket.set(Manifest("r3")))
-    assert told(lambda: live.claim(seen, plan_of())) == ("another publish is under way", GIVEN_UP)
+    assert error_of(lambda: live.claim(seen, plan_of())) == ("another publish is under way", GIVEN_UP)
     with pytest.raises(StaleManifest) as caught:
         live.claim(replace(seen, presumed=True), plan_of())
     assert caught.value.live == LiveManifest(Manifest("r3"), bucket.etag)
@@ -710,15 +710,15 @@ def test_an_overtaken_publish_leaves_its_keys_in_doubt_and_says_so(
     ):
         hold = held(bucket, live, "b", "a")
         bucket.set(theirs)
-        assert told(hold.finish) == TAKEN_OVER
+        assert error_of(hold.finish) == TAKEN_OVER
         assert bucket.manifest == left
         puts = len(bucket.puts)
-        assert told(hold.finish) == TAKEN_OVER
+        assert error_of(hold.finish) == TAKEN_OVER
         assert len(bucket.puts) == puts, "doubts that are there are not written again"
     hold = held(bucket, live, "a")
     bucket.set(Manifest("r3"))
     bucket.before_put += [lambda: None, lambda: bucket.set(Manifest("r4"))]
-    assert told(hold.finish) == TAKEN_OVER
+    assert error_of(hold.finish) == TAKEN_OVER
     assert bucket.manifest == Manifest("r4", in_doubt=("a",))
 
 
@@ -739,13 +739,13 @@ def test_a_manifest_that_others_write_all_the_time_is_given_up_after_ten_attempt
 
     claim = bucket.manifest.claim
     bucket.before_put += [rewrite(claim) for _ in range(20)]
-    assert told(hold.finish) == words
+    assert error_of(hold.finish) == words
     assert len(written) == 10
     bucket.before_put.clear()
     hold = held(bucket, live, "a")
     bucket.set(Manifest("r3"))
     bucket.before_put += [lambda: None, *(rewrite(None) for _ in range(20))]
-    assert told(hold.finish) == words
+    assert error_of(hold.finish) == words
     assert len(written) == 20
 
 
@@ -927,7 +927,7 @@ def test_release_sources_are_packed_as_one_document_that_is_always_the_same(smal
     ids=["no gzip", "no theme", "a list"],
 )
 def test_release_sources_of_another_version_are_reported_with_a_way_out(content: bytes, why: str) -> None:
-    assert told(lambda: unpack(content, "r1")) == (
+    assert error_of(lambda: unpack(content, "r1")) == (
         f"release r1 was kept by another version of Spillway: {why}",
         "check out that version and roll back, or the shop's files of then and publish",
     )
@@ -962,7 +962,7 @@ def test_a_busy_cdn_is_reported_with_a_way_out_and_the_next_publish_invalidates_
     env.publish()
     edit_privacy(env.project)
     env.cdn.paths_left = env.cdn.wildcards_left = 0
-    assert told(env.publish) == (
+    assert error_of(env.publish) == (
         "all pages are written, but CloudFront has too many invalidations in progress:"
         " visitors may see older pages for up to a day",
         "publish again in a few minutes; only what may be old in its caches is sent again",
@@ -982,7 +982,7 @@ def test_more_than_ten_pages_and_a_fifth_of_all_are_deleted_only_where_that_is_m
     if not refused:
         refuse_mass_deletion(plan, seen, env.target)
         return
-    assert told(lambda: refuse_mass_deletion(plan, seen, env.target), BadInput) == (
+    assert error_of(lambda: refuse_mass_deletion(plan, seen, env.target), BadInput) == (
         f"this would delete {pages} pages of a shop of {len(live.objects)} objects; nothing was changed",
         "if that is meant, publish with --delete-many; --dry-run lists them",
     )
@@ -1059,7 +1059,7 @@ def test_a_wrong_catalogue_is_reported_with_a_way_out(
     wrong.message = "site.toml: wrong"
     monkeypatch.setattr(sources, wrong_at, fail)
     nothing: Any = {}
-    assert told(lambda: load_folder(env.project).render(nothing, nothing, nothing), BadInput) == (
+    assert error_of(lambda: load_folder(env.project).render(nothing, nothing, nothing), BadInput) == (
         "site.toml: wrong",
         "correct them and publish again; the live shop is as it was",
     )
@@ -1067,13 +1067,13 @@ def test_a_wrong_catalogue_is_reported_with_a_way_out(
 
 def test_a_lost_release_is_reported_with_a_way_out(env: PublishEnv) -> None:
     kept = Kept("r1", 0, 1, 1)
-    assert told(lambda: load_kept(kept, env.project, env.target)) == (
+    assert error_of(lambda: load_kept(kept, env.project, env.target)) == (
         "what release r1 was made from is gone",
         "go back to another",
     )
     asset = made("assets/a", Kind.ASSET)
     pages = env.bucket("pages")
-    assert told(lambda: sources._with_bodies((asset,), Manifest(), pages)) == (
+    assert error_of(lambda: sources._with_bodies((asset,), Manifest(), pages)) == (
         "assets/a of that release is gone",
         "go back to another",
     )
@@ -1090,13 +1090,13 @@ def test_a_release_to_go_back_to_is_chosen_or_the_choices_listed() -> None:
     assert choose_kept(manifest, None) == Kept("a2", 0, 1, 1)
     assert choose_kept(manifest, "b") == Kept("b1", 0, 1, 1)
     listed = "spillway rollback --list names them"
-    assert told(lambda: choose_kept(manifest, "c"), BadInput) == (
+    assert error_of(lambda: choose_kept(manifest, "c"), BadInput) == (
         "c: no release of that name is kept",
         listed,
     )
-    assert told(lambda: choose_kept(manifest, ""), BadInput) == (": several releases begin so", listed)
+    assert error_of(lambda: choose_kept(manifest, ""), BadInput) == (": several releases begin so", listed)
     alone = replace(manifest, kept=manifest.kept[:1])
-    assert told(lambda: choose_kept(alone, None), BadInput) == (
+    assert error_of(lambda: choose_kept(alone, None), BadInput) == (
         "no release was live before this one",
         "publish another first",
     )
@@ -1145,7 +1145,7 @@ def test_a_stage_is_published_to_by_the_names_of_its_outputs(env: PublishEnv) ->
             Claimant(store._claimant.token, frozenset()),
         )
         again = target.publish_target(stage, env.project, env.clock)
-        assert told(again.__enter__) == (
+        assert error_of(again.__enter__) == (
             "another publish from this folder is under way",
             "wait for it to end",
         )
@@ -1153,7 +1153,7 @@ def test_a_stage_is_published_to_by_the_names_of_its_outputs(env: PublishEnv) ->
         following: Any = place
         assert following.manifest._claimant.ended == {given.manifest._claimant.token}
     nobody: Any = FakeStage(None)
-    assert told(target.publish_target(nobody, env.project, env.clock).__enter__) == (
+    assert error_of(target.publish_target(nobody, env.project, env.clock).__enter__) == (
         "no AWS credentials",
         "sign in with the AWS CLI, or set AWS_PROFILE",
     )

@@ -208,14 +208,14 @@ def test_release_sources_of_another_form_are_reported(env: PublishEnv) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "message"),
     [("zz", "zz: no release of that name is kept"), ("a", "a: several releases begin so")],
 )
-def test_a_release_is_named_by_how_it_begins(asked: str, told: str) -> None:
+def test_a_release_is_named_by_how_it_begins(asked: str, message: str) -> None:
     manifest = Manifest("ab1", kept=tuple(Kept(name, 0, 1, 1) for name in ("ab1", "ac2", "bd3")))
     assert choose_kept(manifest, "b").release == "bd3"
     assert choose_kept(manifest, None).release == "ac2"
-    with pytest.raises(BadInput, match=told):
+    with pytest.raises(BadInput, match=message):
         choose_kept(manifest, asked)
 
 

@@ -167,11 +167,11 @@ def test_the_nu_html_checker_finds_no_error(pages: dict[str, str], tmp_path: Pat
         text=True,
         check=False,
     )
-    told = [
+    found = [
         f"{names.get(Path(message.get('url', '')).name)}: {message['message']}"
         for message in json.loads(done.stderr)["messages"]
     ]
-    assert told == []
+    assert found == []
 
 
 def test_a_product_page_weighs_what_the_bill_is_held_to(site: Path, release: Release) -> None:
@@ -185,11 +185,11 @@ def test_the_founding_story_in_the_docs_is_the_one_that_the_command_shows(site: 
     refresh = page_refresh(site)
     weight = mean_product_weight(site)
     now = bill(usage(FOUNDING_STORY, weight, Measured.read(), site_bytes=site_bytes, refresh=refresh))
-    told = {row.what: row.now_usd for row in story(now)}
+    found = {row.what: row.now_usd for row in story(now)}
     table = (ROOT / "docs" / "preflight.md").read_text().split("## The founding story")[1]
     rows = [row.split("|")[1:4] for row in table.splitlines() if row.startswith("|")][2:]
     assert len(rows) == 7
     for what, _, now_usd in rows:
-        assert float(now_usd) == pytest.approx(told[what.strip()], abs=0.10), what
+        assert float(now_usd) == pytest.approx(found[what.strip()], abs=0.10), what
     prose = (ROOT / "docs" / "preflight.md").read_text().replace("\n", " ")
     assert f"{refresh.objects:.1f} pages and {refresh.paths:.1f} paths, {refresh_usd(refresh):.3f}" in prose

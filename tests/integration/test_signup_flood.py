@@ -118,17 +118,17 @@ def test_every_accepted_signup_is_stored_once_and_every_other_one_may_come_again
 
         def keep_asking(number: int) -> list[Notified]:
             """How it was answered, each time."""
-            told: list[Notified] = []
+            refusals: list[Notified] = []
             address = Address.parse(f"shopper{number}@example.com")
             for _ in range(TRIES_MAX):
                 try:
                     service.sign_up(address, ["A"], page="/", consent="c")
                 except Exception as error:  # noqa: BLE001 - what it becomes is what is tested
                     problem = problem_of(error)
-                    told.append((problem.status, problem.retry_after_s))
+                    refusals.append((problem.status, problem.retry_after_s))
                 else:
-                    return [*told, ACCEPTED]
-            return told
+                    return [*refusals, ACCEPTED]
+            return refusals
 
         answers = Counter(chain.from_iterable(clients.map(keep_asking, range(signups))))
     stored = door.stored()

@@ -371,6 +371,6 @@ def test_events_late_twice_and_in_any_order_come_to_the_same(
             TableName=ada.shop.entries_name, Key={"shopper": {"S": ada.id}, "sku": {"S": ada.shop.sku}}
         )["Item"]
         suppressed = [row.get(name) for name in ("reason", "since_ms", "bounced", "bounced_soft")]
-        told = [entry.get(name) for name in ("feedback", "feedback_sent_at_ms", "delivered_sent_at_ms")]
-        ends.append(json.dumps([suppressed, told], default=str))
+        stored = [entry.get(name) for name in ("feedback", "feedback_sent_at_ms", "delivered_sent_at_ms")]
+        ends.append(json.dumps([suppressed, stored], default=str))
     assert ends[0] == ends[1]

@@ -151,7 +151,7 @@ def test_exports_of_the_known_tools_are_read(
 
 
 def test_people_here_are_never_overwritten_moved_back_or_brought_back(shop: TestShop, tmp_path: Path) -> None:
-    shop.join("told")
+    shop.join("notified")
     shop.observe(Availability.IN_STOCK)
     shop.work()
     shop.observe(Availability.OUT_OF_STOCK, units=0)
@@ -159,7 +159,7 @@ def test_people_here_are_never_overwritten_moved_back_or_brought_back(shop: Test
     shop.leave("left")
     shop.sign_up("asked")
     shop.suppressions.suppress(shop.shopper("gone"), reason="complained", at_ms=shop.clock())
-    names = ("told", "here", "left", "asked", "gone", "new")
+    names = ("notified", "here", "left", "asked", "gone", "new")
     before = {name: stored(shop, name) for name in names}
     text = "email,time\n" + "".join(f"{name}@example.com,2026-01-0{n}\n" for n, name in enumerate(names, 1))
     assert outcomes(imported(shop, tmp_path, text, TEXT)) == [

@@ -47,8 +47,8 @@ Nicht viel, [siehe Kasse](/checkout) und [Hilfe](mailto:help@heron.example).
 def make_german_shop(folder: Path) -> Project:
     """The shop, written under `folder`. Its scarf and its checkout have English alone."""
     shop = make_small_shop(folder)
-    for name, told in (("site.toml", SITE), ("products/field-jacket.toml", JACKET)):
+    for name, added in (("site.toml", SITE), ("products/field-jacket.toml", JACKET)):
         file = shop.site / name
-        file.write_text(file.read_text().replace('["en-GB"]', '["en-GB", "de"]') + told)
+        file.write_text(file.read_text().replace('["en-GB"]', '["en-GB", "de"]') + added)
     (shop.site / "pages" / "privacy.de.md").write_text(PRIVACY)
     return shop

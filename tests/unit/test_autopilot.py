@@ -192,7 +192,7 @@ PLACES = Resources("entries", "sending", "api", "topic", ("dead-1", "dead-2"))
 class Watched:
     """A stage that keeps every request and the alerts sent before."""
 
-    def __init__(self, told: int = 1, **answers: Any) -> None:
+    def __init__(self, alerted: int = 1, **answers: Any) -> None:
         values = {"writes": [600.0, 240_000.0], "concurrent": [80.0, 7.0], "bounces": [], "complaints": [0.1]}
         results = [{"Id": key, "Values": found} for key, found in values.items()]
         self.client = Client(
@@ -213,7 +213,7 @@ class Watched:
         self.client.answers |= answers
         self.asked: list[str] = []
         self.written: list[tuple[str, int, bool]] = []
-        self.notified = told
+        self.notified = alerted
 
     def service(self, name: str) -> Client:
         self.asked.append(name)
@@ -355,7 +355,7 @@ def test_a_look_knows_a_stage_where_some_of_it_is_not_set(
                 },
             ),
         ),
-        (Watched(told=8), Bounds(), Control.DEAD_LETTERS, Action.RESET_DEAD_LETTER_COUNT, None),
+        (Watched(alerted=8), Bounds(), Control.DEAD_LETTERS, Action.RESET_DEAD_LETTER_COUNT, None),
     ],
 )
 def test_each_action_is_one_request_and_one_line_of_the_journal(

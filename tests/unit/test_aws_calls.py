@@ -194,7 +194,7 @@ def test_a_call_is_one_signed_post_of_the_smallest_json() -> None:
 
 
 @pytest.mark.parametrize(
-    ("failure", "told"),
+    ("failure", "message"),
     [
         (answer(200, b"{}", **{"x-amz-crc32": "1"}), "the answer was damaged on its way"),
         (answer(200, b"{"), "the answer is not JSON"),
@@ -204,9 +204,9 @@ def test_a_call_is_one_signed_post_of_the_smallest_json() -> None:
         (answer(400, {"__type": "Denied"}, **{"x-amzn-errortype": "Other"}), "Denied (400)"),
     ],
 )
-def test_an_error_says_what_aws_calls_it(failure: Answer, told: str) -> None:
+def test_an_error_says_what_aws_calls_it(failure: Answer, message: str) -> None:
     result, _, _ = call(*[failure] * ATTEMPTS_MAX)
-    assert str(result) == told
+    assert str(result) == message
 
 
 def test_an_error_of_the_server_passes_and_one_just_below_does_not() -> None:

@@ -135,7 +135,7 @@ def test_credentials_are_asked_for_where_the_environment_says_and_with_its_token
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "fails", "told"),
+    ("status", "body", "fails", "message"),
     [
         (500, KeysHttp.body, None, "ValueError"),
         (200, b"{", None, "JSONDecodeError"),
@@ -152,18 +152,18 @@ def test_an_endpoint_without_credentials_is_reported_by_the_kind_of_its_fault(
     status: int,
     body: bytes,
     fails: Exception | None,
-    told: str,
+    message: str,
 ) -> None:
     for name, value in {"status": status, "body": body, "fails": fails}.items():
         monkeypatch.setattr(KeysHttp, name, value)
     with pytest.raises(AwsUnreachable) as caught:
         CredentialSource({"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://localhost"}, lambda: 0.0)()
-    assert str(caught.value) == NO_KEYS + told
+    assert str(caught.value) == NO_KEYS + message
     assert keys_http.asked[-1] == ("closed",)
 
 
 @pytest.mark.parametrize(
-    ("environment", "told"),
+    ("environment", "message"),
     [
         ({}, "neither keys nor an endpoint for them in the environment"),
         ({"AWS_ACCESS_KEY_ID": "A"}, "neither keys nor an endpoint for them in the environment"),
@@ -174,11 +174,11 @@ def test_an_endpoint_without_credentials_is_reported_by_the_kind_of_its_fault(
     ],
 )
 def test_an_environment_without_credentials_is_reported_as_such(
-    environment: dict[str, str], told: str
+    environment: dict[str, str], message: str
 ) -> None:
     with pytest.raises(NoCredentials) as caught:
         CredentialSource(environment, lambda: 0.0)()
-    assert str(caught.value) == told
+    assert str(caught.value) == message
 
 
 def test_keys_without_a_session_are_taken_as_they_are() -> None:

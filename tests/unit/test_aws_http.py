@@ -126,7 +126,7 @@ def test_an_answer_without_a_body_is_read_as_one_on_every_connection(http: type[
 
 
 @pytest.mark.parametrize(
-    ("failures", "told", "opened"),
+    ("failures", "message", "opened"),
     [
         ([TimeoutError()], "no answer: TimeoutError", 1),
         ([b"no answer of HTTP\r\n"], "no answer: BadStatusLine", 1),
@@ -135,14 +135,14 @@ def test_an_answer_without_a_body_is_read_as_one_on_every_connection(http: type[
     ],
 )
 def test_only_a_connection_that_was_hung_up_while_it_was_idle_is_replaced(
-    http: type[FakeHttp], failures: list[bytes | OSError], told: str, opened: int
+    http: type[FakeHttp], failures: list[bytes | OSError], message: str, opened: int
 ) -> None:
     connections = Connections("http://host")
     http.answers += [OK, *failures, b""]
     connections.send("GET", "/", {}, b"")
     with pytest.raises(AwsUnreachable) as caught:
         connections.send("GET", "/", {}, b"")
-    assert (str(caught.value), len(http.made)) == (told, opened)
+    assert (str(caught.value), len(http.made)) == (message, opened)
     assert not any(line.open for line in http.made)
 
 

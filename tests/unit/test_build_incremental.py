@@ -152,13 +152,13 @@ def test_a_mistake_found_by_another_process_is_reported_as_if_it_were_one(shop: 
     change(shop.site / "products/scarf.toml", '"45.00"', "45")
     change(shop.site / "products/field-jacket.toml", '"148.00"', "148")
 
-    told = []
+    messages = []
     for workers in (1, 2):
         with pytest.raises(CatalogueInvalid) as caught:
             build(shop, pool=WorkerPool(workers, items_per_worker_min=1))
-        told.append(caught.value.message)
+        messages.append(caught.value.message)
 
-    assert told[0] == told[1]
+    assert messages[0] == messages[1]
 
 
 def rename_scarf(shop: Project, chance: random.Random) -> None:

@@ -130,8 +130,8 @@ def test_a_confirmation_that_lifts_a_suppression_lifts_it_before_anything_is_sen
 
 def test_who_leaves_after_an_email_is_counted_for_its_restock(heard: Heard, container: Container) -> None:
     container.clock_ms = lambda: 5
-    told = {**entry_image(EntryState.NOTIFIED), "restock_id": {"S": "r1"}}
-    cloud.on_entry_written(stream_event((told, entry_image(EntryState.UNSUBSCRIBED))), None)
+    notified = {**entry_image(EntryState.NOTIFIED), "restock_id": {"S": "r1"}}
+    cloud.on_entry_written(stream_event((notified, entry_image(EntryState.UNSUBSCRIBED))), None)
     waiting = (entry_image(EntryState.CONFIRMED), entry_image(EntryState.UNSUBSCRIBED))
     cloud.on_entry_written(stream_event(waiting), None)
     assert heard.calls == [("count_unsubscribed", "r1", 5)]

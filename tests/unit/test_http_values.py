@@ -105,7 +105,7 @@ def problem(refused: Callable[[], object]) -> Problem:
     return caught.value
 
 
-def told(refused: Callable[[], object]) -> dict[str, Any]:
+def shown(refused: Callable[[], object]) -> dict[str, Any]:
     """Return every part of the problem that a call ends with."""
     caught = problem(refused)
     return {
@@ -265,7 +265,7 @@ def test_fields_are_read_from_a_form_and_from_json_alike() -> None:
     ],
 )
 def test_a_body_that_is_no_form_is_reported_as_such(body: Body, expected: dict[str, Any]) -> None:
-    assert told(lambda: body.fields(KNOWN)) == expected
+    assert shown(lambda: body.fields(KNOWN)) == expected
 
 
 def test_a_body_may_be_as_large_and_have_as_many_fields_as_the_limits_say() -> None:
@@ -350,7 +350,7 @@ def test_a_form_of_another_site_is_answered_with_the_page_to_send_it_from() -> N
     for headers in ({"sec-fetch-site": "cross-site"}, {"origin": "https://evil.example"}):
         for shop_origin in ("https://shop.example", None):
             assert (
-                told(lambda: refuse_foreign(asked(headers), shop_origin, lambda: "https://shop.example"))  # noqa: B023
+                shown(lambda: refuse_foreign(asked(headers), shop_origin, lambda: "https://shop.example"))  # noqa: B023
                 == expected
             )
 
@@ -473,7 +473,7 @@ def test_an_event_is_read_with_all_its_parts(document: Any, expected: Availabili
     ],
 )
 def test_an_event_that_is_none_says_all_that_is_wrong(document: Any, errors: list[Any]) -> None:
-    assert told(lambda: event(document)) == bad(WORDS, *errors)
+    assert shown(lambda: event(document)) == bad(WORDS, *errors)
 
 
 def test_of_fields_that_nothing_knows_twenty_are_named_by_sixty_characters_each() -> None:
@@ -573,8 +573,8 @@ def test_a_stranger_is_refused_and_logged_by_the_route_alone(
     expected = bad("Show the merchant's key, or sign the request with it.", status=HTTPStatus.UNAUTHORIZED)
     for headers in ({}, {"authorization": "Bearer x"}):
         request = asked(headers, context=context)
-        assert told(lambda: event_by_key(request, as_json(EVENT), KEYS, lambda: 0, lambda: "")) == expected  # noqa: B023
-        assert told(lambda: event_by_signature(request, as_json(EVENT), KEYS, lambda: 0)) == expected  # noqa: B023
+        assert shown(lambda: event_by_key(request, as_json(EVENT), KEYS, lambda: 0, lambda: "")) == expected  # noqa: B023
+        assert shown(lambda: event_by_signature(request, as_json(EVENT), KEYS, lambda: 0)) == expected  # noqa: B023
     assert logged(capsys) == [{"event": "merchant_refused", "path": path}] * 4
 
 
@@ -633,7 +633,7 @@ def test_the_answer_to_an_event_is_the_outcome_and_what_is_stored(
     ],
 )
 def test_an_event_that_was_not_taken_in_is_a_problem(taken: EventResult, expected: dict[str, Any]) -> None:
-    assert told(lambda: outcome_answer(TAKEN, taken)) == expected
+    assert shown(lambda: outcome_answer(TAKEN, taken)) == expected
 
 
 # ---- refusals ----
@@ -698,7 +698,7 @@ def test_an_error_is_a_problem_to_its_sender_and_a_line_in_the_log(
     def refused() -> None:
         raise responses.problem_of(failure, lambda: 0.5)
 
-    assert told(refused) == expected
+    assert shown(refused) == expected
     assert logged(capsys) == ([line] if line else [])
 
 
@@ -987,12 +987,12 @@ ONE_ONLY = "Give one, not several."
 def test_a_signup_that_is_not_complete_names_each_field(
     fields: dict[str, Any], errors: list[Any], back_path: str
 ) -> None:
-    assert told(lambda: read(**fields)) == bad(NOT_COMPLETE, *errors, back_path=back_path)
+    assert shown(lambda: read(**fields)) == bad(NOT_COMPLETE, *errors, back_path=back_path)
 
 
 def test_a_form_of_an_old_page_comes_back_with_a_token_on_the_terms_of_now() -> None:
     old = FormTokens.of(b"identity", at_ms=NOW_MS - (VALID_DAYS + PERIOD_DAYS + 1) * DAY_MS).sign(OFFERED)
-    assert told(lambda: read(form_token=old, page="/p")) == bad(
+    assert shown(lambda: read(form_token=old, page="/p")) == bad(
         "The form is from an old page.",
         error("form_token", "This page had been open for very long. Nothing is lost: send it once more."),
         back_path="/p",
@@ -1003,18 +1003,18 @@ def test_a_form_of_an_old_page_comes_back_with_a_token_on_the_terms_of_now() -> 
 def test_the_form_that_undoes_a_signup_is_read_whole_or_says_what_is_missing() -> None:
     fields = {"email": "ada@example.com", "sku": ["1", "9"], "undo": "token"}
     assert undo_form(form(fields)) == (ADA, ("1", "9"), "token")
-    assert told(lambda: undo_form(form({**fields, "email": ""}))) == bad(NOT_COMPLETE, NO_EMAIL)
-    assert told(lambda: undo_form(form({**fields, "undo": ["a", "b"]}))) == bad(
+    assert shown(lambda: undo_form(form({**fields, "email": ""}))) == bad(NOT_COMPLETE, NO_EMAIL)
+    assert shown(lambda: undo_form(form({**fields, "undo": ["a", "b"]}))) == bad(
         NOT_COMPLETE, error("undo", ONE_ONLY)
     )
-    assert told(lambda: undo_form(form({"x": "1"}))) == bad(
+    assert shown(lambda: undo_form(form({"x": "1"}))) == bad(
         "The request has fields that nothing here knows.", error("x", "Unknown field.")
     )
 
     def refused() -> None:
         raise undo_refused()
 
-    assert told(refused) == bad(
+    assert shown(refused) == bad(
         "It is too late to undo this here. Each email has a way to leave the list.", status=HTTPStatus.GONE
     )
 
@@ -1096,8 +1096,8 @@ def test_a_button_posts_one_token() -> None:
     assert posted_token(form({"token": LONGEST})) == LONGEST
     assert posted_token(form({"token": f"{LONGEST}t"})) == ""
     for tokens in ([], ["a", "b"]):
-        assert told(lambda: posted_token(form({"token": tokens}))) == bad(ONE_TOKEN)  # noqa: B023
-    assert told(lambda: posted_token(form({"x": "1"}))) == bad(
+        assert shown(lambda: posted_token(form({"token": tokens}))) == bad(ONE_TOKEN)  # noqa: B023
+    assert shown(lambda: posted_token(form({"x": "1"}))) == bad(
         "The request has fields that nothing here knows.", error("x", "Unknown field.")
     )
 
@@ -1128,8 +1128,8 @@ def test_every_token_of_a_request_to_leave_is_found(
 
 
 def test_a_request_to_leave_needs_a_token_somewhere() -> None:
-    assert told(lambda: unsubscribe_tokens(asked(), Body("", b""))) == bad(ONE_TOKEN)
-    assert told(lambda: unsubscribe_tokens(asked(), Body("", b"x" * (BODY_BYTES_MAX + 1)))) == bad(
+    assert shown(lambda: unsubscribe_tokens(asked(), Body("", b""))) == bad(ONE_TOKEN)
+    assert shown(lambda: unsubscribe_tokens(asked(), Body("", b"x" * (BODY_BYTES_MAX + 1)))) == bad(
         "A request has at most 8192 bytes.", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     )
     exactly = b"token=c&" + b"x" * (BODY_BYTES_MAX - 8)
@@ -1157,7 +1157,7 @@ def test_who_asks_for_the_link_to_all_of_theirs_gives_an_address() -> None:
     assert asking_address(form({"email": "ada@example.com"})) == (ADA, False)
     assert asking_address(form({"email": "ada@example.com", "website": "x", "knot": ""})) == (ADA, False)
     assert asking_address(form({"email": "ada@example.com", "knot": "x"})) == (ADA, True)
-    assert told(lambda: asking_address(form({}))) == bad(
+    assert shown(lambda: asking_address(form({}))) == bad(
         NOT_COMPLETE, NO_EMAIL, back_path="/waitlist/my-waitlists"
     )
 
@@ -1169,8 +1169,8 @@ def test_who_leaves_one_or_all_names_the_token_and_at_most_one_sku() -> None:
     assert unsubscribe_choice(form({"token": LONGEST, "sku": " A "})) == (LONGEST, "A")
     assert unsubscribe_choice(form({"token": f"{LONGEST}t"})) == ("", None)
     for fields in ({"sku": "A"}, {"token": ["a", "b"]}, {"token": "a", "sku": ["A", "B"]}):
-        assert told(lambda: unsubscribe_choice(form(fields))) == bad(NO_CHOICE)  # noqa: B023
-    assert told(lambda: unsubscribe_choice(form({"token": "a", "sku": ""}))) == bad(
+        assert shown(lambda: unsubscribe_choice(form(fields))) == bad(NO_CHOICE)  # noqa: B023
+    assert shown(lambda: unsubscribe_choice(form({"token": "a", "sku": ""}))) == bad(
         NO_CHOICE,
         error(
             "sku",

@@ -130,7 +130,7 @@ def test_sold_out_is_waited_for_and_continue_is_still_for_sale(shop: Project) ->
 
 
 @pytest.mark.parametrize(
-    ("row", "told"),
+    ("row", "message"),
     [
         ("a,A,x,FALSE,,,A1,5", "published FALSE: left out"),
         ("a,,x,TRUE,,,A1,5", "without a title: left out"),
@@ -149,9 +149,9 @@ def test_sold_out_is_waited_for_and_continue_is_still_for_sale(shop: Project) ->
         ("a,A,x,TRUE,Size,S,A2,5\na,,,,,S,A1,5", "line 3: a: SKU A2: left out: the same options twice"),
     ],
 )
-def test_what_is_not_taken_over_is_reported_with_its_line(shop: Project, row: str, told: str) -> None:
+def test_what_is_not_taken_over_is_reported_with_its_line(shop: Project, row: str, message: str) -> None:
     imported(shop, table("fine,Fine,x,TRUE,Title,Default Title,F1,9.50", row), "--no-images")
-    assert told in report(shop)
+    assert message in report(shop)
     assert "line 3" in report(shop)
     assert "fine" in products(shop)
 
@@ -162,7 +162,7 @@ def test_unknown_columns_are_reported_with_the_number_of_their_values(shop: Proj
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"", "expected a line of column names"),
         (b"Handle,Body\na,b\n", "no column for title"),
@@ -172,8 +172,8 @@ def test_unknown_columns_are_reported_with_the_number_of_their_values(shop: Proj
         (b"Handle,Title\n", "not one product to take"),
     ],
 )
-def test_a_file_that_is_no_export_is_refused(shop: Project, content: bytes, told: str) -> None:
-    with pytest.raises(BadInput, match=told.replace("(", r"\(")):
+def test_a_file_that_is_no_export_is_refused(shop: Project, content: bytes, message: str) -> None:
+    with pytest.raises(BadInput, match=message.replace("(", r"\(")):
         imported(shop, content, "--no-images")
 
 

@@ -109,10 +109,10 @@ DENIED = (
 def test_an_error_of_aws_is_a_sentence_with_a_way_out(
     wrong: Exception, status: int, said: str, hint: str
 ) -> None:
-    told = explained(wrong)
-    assert told.exit_code == status
-    assert said in told.message
-    assert hint in told.hint
+    explanation = explained(wrong)
+    assert explanation.exit_code == status
+    assert said in explanation.message
+    assert hint in explanation.hint
 
 
 def test_a_missing_right_is_named_as_a_policy_names_it() -> None:

@@ -25,7 +25,7 @@ from tests.support.recorded_calls import Scripted, scripted
 
 CONFIRMED = EntryState.CONFIRMED
 ADA = Entry("ada", "A", "ada@example.com", CONFIRMED, 1, "1#ada")
-TOLD = [
+NOTIFIED = [
     Notified(replace(ADA, shopper=name, position=f"1#{name}"), "accepted", f"m-{name}")
     for name in ("ada", "bob")
 ]
@@ -171,7 +171,7 @@ def test_marks_in_a_transaction_are_tried_eight_times_with_growing_pauses(pauses
     busy = scripted(cancelled("TransactionConflict", "None"))
     shards = ShardsTable(busy, "entries", "suppressions", sleep=pauses.append)
     with pytest.raises(MarksNotWritten, match=r"^2 marks$"):
-        shards.mark_batch(TOLD, restock_id="r", at_ms=1)
+        shards.mark_batch(NOTIFIED, restock_id="r", at_ms=1)
     assert pauses == PAUSES
     assert len(busy.asked) == 8
 
@@ -179,7 +179,7 @@ def test_marks_in_a_transaction_are_tried_eight_times_with_growing_pauses(pauses
 def test_marks_of_those_who_left_are_tried_without_a_pause(pauses: list[Any]) -> None:
     busy = scripted(cancelled("TransactionConflict", "ConditionalCheckFailed"), {})
     shards = ShardsTable(busy, "entries", "suppressions", sleep=pauses.append)
-    assert shards.mark_batch(TOLD, restock_id="r", at_ms=1) == 1
+    assert shards.mark_batch(NOTIFIED, restock_id="r", at_ms=1) == 1
     assert pauses == []
     assert [len(request["TransactItems"]) for _, request in busy.asked] == [2, 1]
     assert busy.asked[1][1]["TransactItems"][0]["Update"]["Key"]["shopper"] == {"S": "ada"}
@@ -189,7 +189,7 @@ def test_marks_by_themselves_are_tried_eight_times_with_growing_pauses(pauses: l
     busy = scripted({"Responses": [{"Error": {"Code": "ThrottlingError"}}]})
     shards = ShardsTable(busy, "entries", "suppressions", sleep=pauses.append)
     with pytest.raises(MarksNotWritten, match=r"^1 marks$"):
-        shards.mark_each(TOLD[:1], restock_id="r", at_ms=1)
+        shards.mark_each(NOTIFIED[:1], restock_id="r", at_ms=1)
     assert pauses == PAUSES
     assert len(busy.asked) == 8
 
@@ -214,7 +214,7 @@ def test_no_marks_and_no_counts_are_no_transaction() -> None:
     assert ShardsTable(unused, "entries", "suppressions").mark_batch([], restock_id="r", at_ms=1) == 0
     assert unused.asked == []
     gone = scripted(cancelled("ConditionalCheckFailed", "ConditionalCheckFailed"))
-    assert ShardsTable(gone, "entries", "suppressions").mark_batch(TOLD, restock_id="r", at_ms=1) == 0
+    assert ShardsTable(gone, "entries", "suppressions").mark_batch(NOTIFIED, restock_id="r", at_ms=1) == 0
     assert len(gone.asked) == 1
 
 
@@ -222,10 +222,11 @@ def test_90_marks_and_counts_are_the_most_at_once() -> None:
     done = scripted({})
     shards = ShardsTable(done, "entries", "suppressions")
     assert (
-        shards.mark_batch([TOLD[0]] * (MARKS_MAX - 1), restock_id="r", at_ms=1, counting=[update(done)]) == 89
+        shards.mark_batch([NOTIFIED[0]] * (MARKS_MAX - 1), restock_id="r", at_ms=1, counting=[update(done)])
+        == 89
     )
     with pytest.raises(ValueError, match=r"^90 marks at once, 90 is the most$"):
-        shards.mark_batch([TOLD[0]] * MARKS_MAX, restock_id="r", at_ms=1, counting=[update(done)])
+        shards.mark_batch([NOTIFIED[0]] * MARKS_MAX, restock_id="r", at_ms=1, counting=[update(done)])
 
 
 def test_emails_asked_for_are_counted_twenty_times_at_most() -> None:
