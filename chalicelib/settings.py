@@ -45,6 +45,7 @@ class Settings:
     restocks_table: str
     suppressions_table: str
     sending_table: str
+    demand_table: str
     pages_bucket: str
     release_bucket: str
     signing_keys_secret: str

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.tokens import FormTokens, Links
     from chalicelib.queues import ConfirmationsQueue, WavesQueue
     from chalicelib.storage import Cdn, ThemeStore
+    from chalicelib.tables.demand import DemandTable
     from chalicelib.tables.products import DomainListsTable, ProductsTable, RecentProducts
     from chalicelib.tables.sending.deliverability import DeliverabilityTable
     from chalicelib.tables.sending.rate import SendingRateTable
@@ -198,6 +199,13 @@ class Stores:
 
         names = self.settings
         return DeliverabilityTable(self.client("dynamodb"), names.entries_table, names.sending_table)
+
+    @cached_property
+    def demand(self) -> "DemandTable":
+        """The people who wait, counted by SKU."""
+        from chalicelib.tables.demand import DemandTable
+
+        return DemandTable(self.client("dynamodb"), self.settings.demand_table)
 
     @cached_property
     def themes(self) -> "ThemeStore":

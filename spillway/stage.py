@@ -35,6 +35,7 @@ OUTPUT_OF_SETTING = {
     "restocks_table": "RestocksTable",
     "suppressions_table": "SuppressionsTable",
     "sending_table": "SendingTable",
+    "demand_table": "DemandTable",
     "pages_bucket": "PagesBucket",
     "release_bucket": "ReleaseBucket",
     "signing_keys_secret": "SigningKeysSecret",

@@ -175,20 +175,21 @@ class Table:
 
 # Plain classes: a dataclass costs a cold start most of a millisecond.
 class Read:
-    """Items to read by key, and the attributes to return of them."""
+    """Items to read by key, and the attributes to return of them: none named means each."""
 
-    def __init__(self, table: Table, keys: Sequence[Key], attributes: Iterable[str]) -> None:
+    def __init__(self, table: Table, keys: Sequence[Key], attributes: Iterable[str] = ()) -> None:
         self.table = table
         self.keys = keys
-        self.attributes = attributes
+        self.attributes = tuple(attributes)
 
     def request(self) -> dict[str, Any]:
         """Return the request for one table of a BatchGetItem."""
         expressions = Placeholders()
+        names = ", ".join(expressions.name(name) for name in self.attributes)
         return {
             "Keys": [encode_item(key) for key in self.keys],
             "ConsistentRead": True,
-            "ProjectionExpression": ", ".join(expressions.name(name) for name in self.attributes),
+            **({"ProjectionExpression": names} if names else {}),
             **expressions.as_arguments(),
         }
 

@@ -33,7 +33,14 @@ CLOCK_SKEW_S_MAX = 60
 # Lambda leaves as many to functions that nothing is reserved for, and a new account may have fewer in all.
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
 CONCURRENCY_UNRESERVED_MIN = 100
-TABLES = ("EntriesTable", "ProductsTable", "RestocksTable", "SuppressionsTable", "SendingTable")
+TABLES = (
+    "EntriesTable",
+    "ProductsTable",
+    "RestocksTable",
+    "SuppressionsTable",
+    "SendingTable",
+    "DemandTable",
+)
 
 
 def examine(examined: Examined) -> Iterator[Finding]:
@@ -163,6 +170,9 @@ def _backups(examined: Examined) -> Finding:
     dynamodb: DynamoDBClient = examined.stage.client("dynamodb")
     outputs = examined.stage.outputs()
     for output in TABLES:
+        if output not in outputs:
+            what = f"{output} is not deployed yet"
+            return bad("backups", what, f"spillway deploy --stage {examined.stage.name}")
         answer = dynamodb.describe_continuous_backups(TableName=outputs[output])[
             "ContinuousBackupsDescription"
         ]

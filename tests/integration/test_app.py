@@ -50,6 +50,7 @@ def deployed(german_release: Release) -> Iterator[AwsDoor]:
             "RESTOCKS_TABLE": create_table(dynamodb, "RestocksTable"),
             "SUPPRESSIONS_TABLE": create_table(dynamodb, "SuppressionsTable"),
             "SENDING_TABLE": create_table(dynamodb, "SendingTable"),
+            "DEMAND_TABLE": create_table(dynamodb, "DemandTable"),
             "PAGES_BUCKET": "pages",
             "RELEASE_BUCKET": "release",
             "SIGNING_KEYS_SECRET": secret,

@@ -23,7 +23,14 @@ from tests.support.aws import create_table
 from tests.support.clock import Clock
 from tests.support.fakes import FakeAccount, FakeSender, FakeWavesQueue
 
-TABLES = ("EntriesTable", "ProductsTable", "RestocksTable", "SuppressionsTable", "SendingTable")
+TABLES = (
+    "EntriesTable",
+    "ProductsTable",
+    "RestocksTable",
+    "SuppressionsTable",
+    "SendingTable",
+    "DemandTable",
+)
 # As the stack sets it on the waves queue.
 VISIBILITY_TIMEOUT_S = 120
 

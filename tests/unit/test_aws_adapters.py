@@ -37,6 +37,7 @@ from chalicelib.mail.ses import SesAccount
 from chalicelib.queues import ConfirmationsQueue, WavesQueue
 from chalicelib.services.signups import Signups
 from chalicelib.storage import Cdn, CdnBusy, PageContested, PagesBucket, ThemeStore
+from chalicelib.tables.demand import DemandTable
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.expressions import Attr
 from chalicelib.tables.products import ProductsTable
@@ -575,6 +576,7 @@ STRONG_READS: dict[str, tuple[str, Callable[[Any, str], object]]] = {
             [date(2026, 11, 23)]
         ),
     ),
+    "demand": ("DemandTable", lambda client, name: DemandTable(client, name).of(["A"])),
     "a restock": ("RestocksTable", lambda client, name: RestocksTable(client, name).live("A")),
     "a suppression": (
         "SuppressionsTable",
