@@ -13,9 +13,10 @@ letter queue. A redrive begins a new count.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from math import exp, lgamma, log, log1p
+from math import ceil, exp, lgamma, log, log1p
 
 from chalicelib.domain.entry import CONFIRM_WITHIN_S
+from chalicelib.domain.wave import WavePolicy
 
 # Rates of this shop's own emails. SES reviews an account at 5 % and 0.1 %, and pauses it at 10 % and 0.5 %:
 # https://docs.aws.amazon.com/ses/latest/dg/faqs-enforcement.html
@@ -30,6 +31,10 @@ COMPLAINTS_MIN = 2
 WINDOW_DAYS = 30
 # How likely a sender whose true rate is at the limit is paused by a cohort all the same.
 FALSE_ALARM_MAX = 0.01
+PAUSE_REASON_CHARS_MAX = 200
+# Emails a second in SES's sandbox, its lowest rate.
+# https://docs.aws.amazon.com/ses/latest/dg/quotas.html
+RATE_PER_S_MIN = 1.0
 NEGLIGIBLE = 1e-12
 
 
@@ -239,3 +244,39 @@ def early_s(not_before_ms: int, now_ms: int) -> int:
     A queue does so for a quarter of an hour at most: it may take several rounds.
     """
     return min(max(0, -(-(not_before_ms - now_ms) // 1000)), BACK_OFF_S_MAX)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The people that a restock of a variant reaches, counted before it.
+
+    Attributes:
+        waiting: People who wait for the variant.
+        emails: Emails of the first wave: all of them, unless the wave policy says fewer.
+        next_after_min: Minutes until the next wave, if the policy limits it.
+        rate_per_s: Emails a second that SES allows, as read for the last email; before the first, its lowest.
+        paused: The reason why sending is paused; None when it is not.
+    """
+
+    waiting: int
+    emails: int
+    next_after_min: int
+    rate_per_s: float
+    paused: str | None
+
+    @classmethod
+    def of(cls, waiting: int, units: int | None, policy: WavePolicy, *, state: SendingRate | None) -> "Reach":
+        """Return whom a restock of `units` reaches by a wave policy; `state` is that of sending."""
+        most = policy.emails_for(units) if policy.enough(units) else 0
+        return cls(
+            waiting,
+            waiting if most is None else min(waiting, most),
+            policy.next_after_min,
+            (state.rate_per_s if state else 0) or RATE_PER_S_MIN,
+            state.paused if state else None,
+        )
+
+    @property
+    def minutes(self) -> int:
+        """The minutes that the emails take; an email is on its way for some seconds at least."""
+        return max(1, ceil(self.emails / self.rate_per_s / 60))

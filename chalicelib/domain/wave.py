@@ -11,6 +11,8 @@ from chalicelib.domain.ids import ShopperId, Sku
 
 BATCH_ENTRIES_MAX = 50
 WAVE_PAUSE_MIN_MAX = 24 * 60
+EMAILS_PER_UNIT_MAX = 100
+UNITS_MIN_MAX = 10_000
 MS_PER_MIN = 60_000
 # A wave without a limit of its own: more emails than shoppers wait.
 NO_LIMIT = 10**9

@@ -54,6 +54,22 @@ class ProductsTable:
         items = self.table.batch_get(keys, ["document", "stock"])
         return {stocked.product.slug: stocked for stocked in map(_stocked_product_of, items)}
 
+    def slugs_of(self, skus: Iterable[Sku]) -> dict[Sku, Slug]:
+        """Return the slug of the product of each SKU that the shop sells (strongly consistent reads)."""
+        keys = [_sku_key(sku) for sku in dict.fromkeys(skus)]
+        items = self.table.batch_get(keys, ["id", "slug"])
+        return {Sku(item["id"].removeprefix(SKU_PREFIX)): Slug(item["slug"]) for item in items}
+
+    def selling(self, skus: Iterable[Sku]) -> dict[Sku, StockedProduct]:
+        """Return the product of each SKU that the shop sells, by two rounds of reads of 100 rows each."""
+        slugs = self.slugs_of(skus)
+        stocked = self.get_many(slugs.values())
+        return {
+            sku: stocked[slug]
+            for sku, slug in slugs.items()
+            if slug in stocked and sku in stocked[slug].product.skus & stocked[slug].stock.keys()
+        }
+
     def scan(self) -> Iterator[StockedProduct]:
         """Yield every product, in no order: for publish, and for nothing that a shopper waits for."""
         items = self.table.scan(Attr("id").begins_with(PRODUCT_PREFIX), consistent=True)

@@ -9,6 +9,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -19,10 +20,11 @@ from chalicelib.domain.address import Address, AddressRefused
 from chalicelib.domain.entry import EntryState
 from chalicelib.domain.ids import Sku
 from chalicelib.settings import clock_ms
+from chalicelib.tables.sending import Access, AccessLogTable
 from spillway.commands.options import SKU, json_option, stage_option
 from spillway.errors import BadInput, WorkFailed
 from spillway.importing.table import read_bytes
-from spillway.merchant.people import AccessLog, Facts, Line, People, Person, entry_lines, read_access, when
+from spillway.merchant.people import Facts, Line, People, Person, entry_lines, when
 from spillway.merchant.reasons import explain
 from spillway.project import Project, private_file
 from spillway.stage import Stage, stage_named
@@ -46,14 +48,29 @@ def read_address(text: str) -> Address:
         raise BadInput(f"address {text.strip()!r}: {refused.reason}") from None
 
 
-def access_log(stage: Stage) -> AccessLog:
+@dataclass(frozen=True, slots=True)
+class OperatorLog:
+    """Writes to the access log of a stage for one operator."""
+
+    table: AccessLogTable
+    operator: str
+
+    def note(self, command: str, subject: str, *, at_ms: int) -> None:
+        """Store that `command` is used about `subject` now."""
+        self.table.note(Access(at_ms, self.operator, command, subject), access_id=secrets.token_hex(4))
+
+
+def access_log(stage: Stage) -> OperatorLog:
     """Return the access log of a stage, for the caller that AWS knows.
 
     https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html takes no permission.
     """
     operator = stage.client("sts").get_caller_identity()["Arn"]
-    names = stage.outputs()
-    return AccessLog(stage.client("dynamodb"), names["SendingTable"], operator, lambda: secrets.token_hex(4))
+    return OperatorLog(_access_log_table(stage), operator)
+
+
+def _access_log_table(stage: Stage) -> AccessLogTable:
+    return AccessLogTable(stage.client("dynamodb"), stage.outputs()["SendingTable"])
 
 
 def digest_of(file: Path) -> str:
@@ -199,9 +216,7 @@ def access_log_command(project: Project, stage_name: str, *, as_json: bool) -> N
     Example:
       spillway access-log --stage production
     """
-    stage = stage_named(project, stage_name)
-    names = stage.outputs()
-    found = read_access(stage.client("dynamodb"), names["SendingTable"])
+    found = _access_log_table(stage_named(project, stage_name)).all()
     if as_json:
         rows = [
             {

@@ -10,19 +10,20 @@ import click
 from chalicelib.domain.address import Address, AddressRefused
 from chalicelib.domain.email import Delivery, SendRefused
 from chalicelib.domain.ids import Sku
+from chalicelib.domain.sending_limits import PAUSE_REASON_CHARS_MAX
+from chalicelib.services.dead_letters import DeadLetter, DeadLetters, Redriven
 from chalicelib.settings import clock_ms
+from chalicelib.tables.sending.deliverability import resume_sending
 from spillway.commands.options import SKU, Choice, json_option, stage_option
 from spillway.errors import BadInput, WorkFailed
-from spillway.merchant.dead_letters import DeadLetter, DeadLetters, Redriven
 from spillway.merchant.email_previews import SAMPLE_MAILBOX, Sample, samples, with_pictures
-from spillway.operate.state import QUEUES
+from spillway.operate.state import QUEUES, queue_urls
 from spillway.project import Project
 from spillway.sitegen.release import Release
 from spillway.sitegen.site import build
 from spillway.stage import Stage, stage_named
 from spillway.terminal import pluralize
 
-REASON_CHARS_MAX = 200
 SHOWN_MAX = 20
 WORDS = {
     Redriven.PUT_BACK: "put back",
@@ -49,8 +50,8 @@ def pause_command(project: Project, reason: str, stage_name: str, *, as_json: bo
     Example:
       spillway pause --because "bounces of a bad import" --stage production
     """
-    if not 0 < len(reason.strip()) <= REASON_CHARS_MAX:
-        raise BadInput(f"--because: expected 1 to {REASON_CHARS_MAX} characters")
+    if not 0 < len(reason.strip()) <= PAUSE_REASON_CHARS_MAX:
+        raise BadInput(f"--because: expected 1 to {PAUSE_REASON_CHARS_MAX} characters")
     stage = stage_named(project, stage_name)
     pace = stage.container().sending_rate
     state = pace.state()
@@ -77,11 +78,7 @@ def resume_command(project: Project, stage_name: str, *, as_json: bool) -> None:
       spillway resume --stage production
     """
     tables = stage_named(project, stage_name).container()
-    state = tables.sending_rate.state()
-    reason = state.paused if state else None
-    if reason:
-        tables.deliverability.forget(at_ms=clock_ms())
-        tables.sending_rate.resume()
+    reason = resume_sending(tables.sending_rate, tables.deliverability, at_ms=clock_ms())
     if as_json:
         click.echo(json.dumps({"was_paused": reason}))
     else:
@@ -158,7 +155,10 @@ def redrive_command(
 
 def _dead_letters(stage: Stage) -> DeadLetters:
     return DeadLetters(
-        stage.client("sqs"), stage.client("dynamodbstreams"), stage.client("lambda"), stage.outputs()
+        stage.client("sqs"),
+        queue_urls(stage.outputs()),
+        streams=stage.client("dynamodbstreams"),
+        functions=stage.client("lambda"),
     )
 
 

@@ -10,20 +10,23 @@ from typing import TYPE_CHECKING
 import click
 
 from chalicelib.domain.ids import Sku
+from chalicelib.domain.sending_limits import Reach
 from chalicelib.domain.stock import UNITS_MAX, Availability, AvailabilityEvent, Outcome, Stock, is_restock
 from chalicelib.services.availability import Availabilities
+from chalicelib.services.stock_import import apply_import
 from chalicelib.settings import clock_ms
 from chalicelib.tables.products import stocked_with
 from spillway.commands.options import SKU, WholeNumber, json_option, stage_option
 from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.stock_import import SkuIndex, not_sold, typed
-from spillway.merchant.waitlist_report import Reach
+from spillway.merchant.waitlist_report import reach_of, reach_sentence
 from spillway.project import Project
 from spillway.stage import Stage, stage_named
 from spillway.terminal import pluralize
 
 if TYPE_CHECKING:
-    from spillway.merchant.stock_import import Change, LineMistake, StockImport
+    from chalicelib.domain.stock_file import LineMistake
+    from chalicelib.services.stock_import import Change, StockImport
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +91,10 @@ def available_command(
         click.echo(f"{sku} was available already{_units_suffix(applied)}; nobody is notified")
     elif dry_run:
         click.echo(f"{sku} would become available: its pages would be refreshed")
-        click.echo(f"  {reach.sentence('would be')}")
+        click.echo(f"  {reach_sentence(reach, 'would be')}")
     else:
         click.echo(f"{sku} is available: its pages are refreshed")
-        click.echo(f"  {reach.sentence('will be')}")
+        click.echo(f"  {reach_sentence(reach, 'will be')}")
         if reach.emails:
             click.echo(f"  progress of the emails: spillway {typed('waves', sku)}")
 
@@ -147,7 +150,7 @@ def _observe(
     if stocked is None or sku not in stocked.stock:
         raise not_sold(sku, stage.name, SkuIndex.of(products))
     # Counted before: once the variant is available, people leave the waitlist.
-    reach = Reach.of(tables, sku, stocked.product.slug, units)
+    reach = reach_of(tables, sku, stocked.product.slug, units)
     # A command counts as the newest event, even if this machine's clock is late.
     event = AvailabilityEvent(uuid.uuid4().hex, sku, availability, units, clock_ms(), by_arrival=True)
     if not dry_run:
@@ -182,7 +185,7 @@ def stock_command(
       spillway stock stock.csv --atomic --stage production
     """
     # Only here: `spillway available` does not wait for the locales' number formats.
-    from spillway.merchant.stock_import import apply, apply_all_or_nothing, plan, read_stock_file
+    from spillway.merchant.stock_import import apply_all_or_nothing, plan, read_stock_file
 
     stage = stage_named(project, stage_name)
     read = read_stock_file(file, locale=first_locale(project))
@@ -198,7 +201,7 @@ def stock_command(
             raise WorkFailed(f"{file}: newer events came meanwhile; nothing was changed", hint="try again")
         _show_import(planned, as_json=as_json, verb="changed")
         return
-    overtaken = apply(planned.changes, Availabilities(tables.products))
+    overtaken = apply_import(planned.changes, Availabilities(tables.products))
     _show_import(planned, as_json=as_json, verb="changed")
     _require_none(file, (*planned.mistakes, *overtaken), written=True)
 

@@ -6,15 +6,22 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
-from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.domain.address import Address
 from chalicelib.domain.ids import ShopperId
 from chalicelib.domain.suppression import Suppression, SuppressionReason
 from chalicelib.domain.tokens import Links
+from chalicelib.services.shopper_records import (
+    LiftRefused,
+    ReasonRefused,
+    ShopperRecords,
+    checked_reason,
+    iso_time,
+    suppression_document,
+    take_off_ses_list,
+)
 from chalicelib.services.waitlist import Waitlist
 from chalicelib.settings import clock_ms, read_keys
 from chalicelib.tables.entries import EntriesTable
@@ -23,7 +30,6 @@ from spillway.commands.options import Choice, json_option, stage_option
 from spillway.commands.people import access_log, digest_of, read_address
 from spillway.errors import BadInput, WorkFailed
 from spillway.merchant.suppressions import (
-    iso_time,
     read_suppressions,
     unsubscribe_by,
     with_line,
@@ -32,11 +38,6 @@ from spillway.merchant.suppressions import (
 from spillway.project import Project
 from spillway.stage import Stage, stage_named
 from spillway.terminal import pluralize
-
-if TYPE_CHECKING:
-    from types_boto3_sesv2 import SESV2Client
-
-BECAUSE_CHARS_MAX = 200
 
 
 @click.group("suppressions")
@@ -66,7 +67,11 @@ def list_command(project: Project, reason: str | None, stage_name: str, *, as_js
     found = [row for row in table.all() if reason in {None, row.suppression.reason.value}]
     found.sort(key=lambda row: (-row.suppression.since_ms, row.shopper))
     if as_json:
-        click.echo(json.dumps([{"shopper": row.shopper, **_document(row.suppression)} for row in found]))
+        click.echo(
+            json.dumps(
+                [{"shopper": row.shopper, **(suppression_document(row.suppression) or {})} for row in found]
+            )
+        )
         return
     for row in found:
         click.echo(f"{row.shopper}  {_words(row.suppression)}")
@@ -105,30 +110,33 @@ def lift_command(
     if shopper_asked and not complaint:
         raise BadInput("--shopper-asked: goes with --complaint", hint="add --complaint, or leave it out")
     parsed = read_address(address)
-    because = _because(because, parsed)
+    try:
+        because = checked_reason(because, parsed)
+    except ReasonRefused as refused:
+        raise BadInput(f"--because: {refused}") from None
     stage = stage_named(project, stage_name)
-    shopper, table, now_ms = _shopper_id(stage)(parsed), _table(stage), clock_ms()
-    history = table.history(shopper)
-    before = history.suppression if history else None
-    if before and before.reason is SuppressionReason.COMPLAINED and not (complaint and shopper_asked):
+    records = _records(stage)
+    shopper = records.id_of(parsed)
+    asked = complaint and shopper_asked
+    try:
+        records.require_liftable(shopper, shopper_asked=asked)
+    except LiftRefused as refused:
         raise BadInput(
-            f"this shopper complained on {iso_time(before.since_ms)[:10]}: not lifted",
+            f"this shopper complained on {iso_time(refused.since_ms)[:10]}: not lifted",
             hint="only where they asked for emails in writing: add --complaint --shopper-asked",
-        )
-    access_log(stage).note("suppressions lift", shopper, at_ms=now_ms)
-    if before:
-        table.change(shopper, lambda known: known.pardoned(at_ms=now_ms), at_ms=now_ms, because=because)
-    ses = _take_off_ses_list(stage, parsed)
+        ) from None
+    access_log(stage).note("suppressions lift", shopper, at_ms=clock_ms())
+    lifted = records.lift(parsed, because, partial(_take_off_ses_list, stage), shopper_asked=asked)
     if as_json:
-        click.echo(
-            json.dumps({"shopper": shopper, "lifted": _document(before) if before else None, "ses": ses})
-        )
+        before = suppression_document(lifted.before) if lifted.before else None
+        document = {"shopper": shopper, "lifted": before, "ses": lifted.ses}
+        click.echo(json.dumps(document))
     else:
-        click.echo(f"lifted: {_words(before)}" if before else "not suppressed here")
-        click.echo(f"  SES's own list: {ses}")
-    if ses.startswith("cannot"):
+        click.echo(f"lifted: {_words(lifted.before)}" if lifted.before else "not suppressed here")
+        click.echo(f"  SES's own list: {lifted.ses}")
+    if not lifted.is_complete:
         raise WorkFailed(
-            f"SES's own list {ses}",
+            f"SES's own list {lifted.ses}",
             hint="take the address off: aws sesv2 delete-suppressed-destination --email-address ADDRESS",
         )
 
@@ -204,47 +212,18 @@ def _shopper_id(stage: Stage) -> Callable[[Address], ShopperId]:
     return lambda address: address.shopper_id(identity)
 
 
-def _because(text: str, address: Address) -> str:
-    text = text.strip()
-    if not 0 < len(text) <= BECAUSE_CHARS_MAX:
-        raise BadInput(f"--because: expected 1 to {BECAUSE_CHARS_MAX} characters")
-    if address.key in text.lower():
-        raise BadInput("--because: it is kept", hint="leave the address out of it")
-    return text
+def _records(stage: Stage) -> ShopperRecords:
+    shoppers = ShoppersTable(stage.client("dynamodb"), stage.outputs()["EntriesTable"])
+    identity = read_keys(stage.client("secretsmanager"), stage.outputs()["SigningKeysSecret"]).identity
+    return ShopperRecords(shoppers, _table(stage), identity, clock_ms)
 
 
 def _take_off_ses_list(stage: Stage, address: Address) -> str:
-    """Remove an address from SES's account-level list, and return a sentence with the result.
-
-    SES stores addresses there as they were written in the email, and compares them exactly:
-    https://docs.aws.amazon.com/ses/latest/dg/sending-email-suppression-list-tenant-level-manage.html
-    """
     if stage.endpoint_url:
         return "the local cloud has none"
     if "SmtpSecret" in stage.outputs():
         return "not used by this stage"
-    ses: SESV2Client = stage.client("sesv2")
-    removed = False
-    for spelling in dict.fromkeys((address.mailbox, address.key)):
-        try:
-            ses.delete_suppressed_destination(EmailAddress=spelling)
-            removed = True
-        except ClientError as error:
-            code = error.response["Error"]["Code"]
-            if code != "NotFoundException":
-                return f"cannot be changed ({code})"
-        except BotoCoreError as error:
-            return f"cannot be changed ({type(error).__name__})"
-    return "taken off it" if removed else "not on it"
-
-
-def _document(suppression: Suppression) -> dict[str, Any]:
-    retry_at_ms = suppression.retry_at_ms
-    return {
-        "reason": suppression.reason.value,
-        "since": iso_time(suppression.since_ms),
-        "retry_from": None if retry_at_ms is None else iso_time(retry_at_ms),
-    }
+    return take_off_ses_list(stage.client("sesv2"), address)
 
 
 def _words(suppression: Suppression) -> str:

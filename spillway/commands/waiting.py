@@ -11,7 +11,13 @@ import click
 
 from chalicelib.domain.entry import shards_of
 from chalicelib.domain.ids import Sku, Slug
-from chalicelib.domain.wave import EVERYONE, WAVE_PAUSE_MIN_MAX, WavePolicy
+from chalicelib.domain.wave import (
+    EMAILS_PER_UNIT_MAX,
+    EVERYONE,
+    UNITS_MIN_MAX,
+    WAVE_PAUSE_MIN_MAX,
+    WavePolicy,
+)
 from chalicelib.settings import clock_ms
 from spillway.commands.options import SKU, WholeNumber, json_option, refuse_ignored, stage_option
 from spillway.errors import BadInput
@@ -34,8 +40,6 @@ if TYPE_CHECKING:
 
 # A duration is shown in the unit in which it has one or two digits.
 SECONDS_UPTO, MINUTES_UPTO = 90, 90
-EMAILS_PER_UNIT_MAX = 100
-UNITS_MIN_MAX = 10_000
 
 
 @click.command("waiting")

@@ -7,7 +7,7 @@ A row of the access log has the operator, the command, the time and the shopper'
 written before anything is shown or changed: a command that cannot be logged does nothing.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,8 +19,6 @@ from chalicelib.domain.ids import ShopperId, Sku
 from chalicelib.domain.stock import Restock, Stock, StockedProduct
 from chalicelib.domain.wave import EVERYONE, WaveBudget, WavePolicy
 from chalicelib.tables.entries import COUNTER_PREFIX
-from chalicelib.tables.expressions import Attr
-from chalicelib.tables.sending import Row
 from chalicelib.tables.sending.waves import Progress
 from chalicelib.tables.suppressions import plain
 from chalicelib.tables.table import Table
@@ -333,48 +331,3 @@ class People:
         items = self._entries.table.batch_get(keys, ["sku", "times"])
         found = {item["sku"].rpartition("#")[2]: tuple(map(int, item["times"].split())) for item in items}
         return {kind: times for kind, times in found.items() if times}
-
-
-KEPT_S = 400 * 24 * 3600
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """One use of a command. `subject` is a shopper's id, or a digest of the file or the SKUs it was about."""
-
-    at_ms: int
-    operator: str
-    command: str
-    subject: str
-
-
-class AccessLog:
-    """Rows `access#TIME#ID` of the sending table."""
-
-    def __init__(self, client: Any, name: str, operator: str, new_id: Callable[[], str]) -> None:
-        self.table = Table(client, name)
-        self._operator = operator
-        self._new_id = new_id
-
-    def note(self, command: str, subject: str, *, at_ms: int) -> None:
-        """Write down that `command` is used about `subject` now."""
-        self.table.put(
-            {
-                **Row.ACCESS.key(f"{at_ms:013d}#{self._new_id()}"),
-                "at_ms": at_ms,
-                "operator": self._operator,
-                "command": command,
-                "subject": subject,
-                "expires_at_s": at_ms // 1000 + KEPT_S,
-            }
-        )
-
-
-def read_access(client: Any, name: str) -> list[Access]:
-    """Return every use that is kept, the oldest first: reads the whole sending table."""
-    return sorted(_rows(client, name), key=lambda access: access.at_ms)
-
-
-def _rows(client: Any, name: str) -> Iterator[Access]:
-    for item in Table(client, name).scan(Attr("id").begins_with(Row.ACCESS)):
-        yield Access(item["at_ms"], item["operator"], item["command"], item["subject"])

@@ -22,6 +22,7 @@ from chalicelib.domain.address import Address, AddressRefused
 from chalicelib.domain.ids import ShopperId
 from chalicelib.domain.suppression import MailboxHistory, SuppressionReason
 from chalicelib.domain.tokens import LinkRefused
+from chalicelib.services.shopper_records import iso_time
 from chalicelib.services.waitlist import Waitlist
 from chalicelib.tables.suppressions import Suppressed, history_of
 from spillway.errors import BadInput
@@ -139,11 +140,6 @@ def write_suppressions(
             address = safe_cell(address_of(row.shopper))
             rows.writerow([row.shopper, row.suppression.reason.value, since, address])
     return count
-
-
-def iso_time(at_ms: int) -> str:
-    """Return a time in milliseconds as text in UTC."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="seconds")
 
 
 def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:

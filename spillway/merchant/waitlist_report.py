@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from heapq import merge
-from math import ceil
 from typing import TextIO
 
 from chalicelib.container import Container
 from chalicelib.domain.entry import Entry, position_after_all, position_of, shards_of
 from chalicelib.domain.ids import ShopperId, Sku, Slug
+from chalicelib.domain.sending_limits import Reach
 from chalicelib.domain.stock import Restock, StockedProduct
 from chalicelib.tables.products import ProductsTable
 from chalicelib.tables.sending.rate import SendingRateTable
@@ -21,9 +21,6 @@ from spillway.terminal import pluralize
 DAY_MS = 24 * 3600 * 1000
 RESTOCKS_SHOWN_MAX = 10
 PAGE_ENTRIES = 500
-# Emails a second in SES's sandbox, its lowest rate.
-# https://docs.aws.amazon.com/ses/latest/dg/quotas.html
-RATE_PER_S_MIN = 1.0
 MINUTES_SHOWN_MAX = 90
 HEADER = ["position", "asked_at", "address", "state"]
 # The signs that start a formula in a spreadsheet.
@@ -152,59 +149,32 @@ def _rate(done: Progress) -> float | None:
     return done.notified * 1000 / (done.last_at_ms - done.first_at_ms)
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """The people that a restock of a variant reaches, counted before it.
-
-    Attributes:
-        waiting: People who wait for the variant.
-        emails: Emails of the first wave: all of them, unless the wave policy says fewer.
-        next_after_min: Minutes until the next wave, if the policy limits it.
-        rate_per_s: Emails a second that SES allows, as read for the last email; before the first, its lowest.
-        paused: The reason why sending is paused; None when it is not.
-    """
-
-    waiting: int
-    emails: int
-    next_after_min: int
-    rate_per_s: float
-    paused: str | None
-
-    @classmethod
-    def of(cls, tables: Container, sku: Sku, slug: Slug, units: int | None) -> "Reach":
-        """Count the people waiting for a variant of product `slug`, and apply its policy to `units`."""
-        policy, state = tables.policies.of(slug), tables.sending_rate.state()
-        waiting = tables.shards.count(sku)
-        most = policy.emails_for(units) if policy.enough(units) else 0
-        return cls(
-            waiting,
-            waiting if most is None else min(waiting, most),
-            policy.next_after_min,
-            (state.rate_per_s if state else 0) or RATE_PER_S_MIN,
-            state.paused if state else None,
-        )
-
-    def sentence(self, verb: str) -> str:
-        """Return how many people `verb` ("will be", "would be") emailed, and how long that takes."""
-        if not self.waiting:
-            return f"nobody is waiting: nobody {verb} emailed"
-        if not self.emails:
-            waits = pluralize(self.waiting, "person waits", "people wait")
-            return f"{waits}; nobody {verb} emailed: the wave policy wants more stock"
-        took = _about(self.emails / self.rate_per_s)
-        words = f"{pluralize(self.emails, 'person', 'people')} {verb} emailed, {took}"
-        if later := self.waiting - self.emails:
-            more = pluralize(later, "more waits", "more wait")
-            words += f"; {more}: the next wave follows after {pluralize(self.next_after_min, 'minute')}"
-        return f"{words}; sending is paused: {self.paused}" if self.paused else words
+def reach_of(tables: Container, sku: Sku, slug: Slug, units: int | None) -> Reach:
+    """Count the people waiting for a variant of product `slug`, and apply its policy to `units`."""
+    return Reach.of(
+        tables.shards.count(sku), units, tables.policies.of(slug), state=tables.sending_rate.state()
+    )
 
 
-def _about(seconds: float) -> str:
-    """Return a duration as people say it; an email is on its way for some seconds at least."""
-    minutes = ceil(seconds / 60)
-    if minutes < MINUTES_SHOWN_MAX:
-        return f"about {pluralize(max(1, minutes), 'minute')}"
-    return f"about {seconds / 3600:,.1f} hours"
+def reach_sentence(reach: Reach, verb: str) -> str:
+    """Return how many people `verb` ("will be", "would be") emailed, and how long that takes."""
+    if not reach.waiting:
+        return f"nobody is waiting: nobody {verb} emailed"
+    if not reach.emails:
+        waits = pluralize(reach.waiting, "person waits", "people wait")
+        return f"{waits}; nobody {verb} emailed: the wave policy wants more stock"
+    words = f"{pluralize(reach.emails, 'person', 'people')} {verb} emailed, {_about(reach)}"
+    if later := reach.waiting - reach.emails:
+        more = pluralize(later, "more waits", "more wait")
+        words += f"; {more}: the next wave follows after {pluralize(reach.next_after_min, 'minute')}"
+    return f"{words}; sending is paused: {reach.paused}" if reach.paused else words
+
+
+def _about(reach: Reach) -> str:
+    """Return a duration as people say it."""
+    if reach.minutes < MINUTES_SHOWN_MAX:
+        return f"about {pluralize(reach.minutes, 'minute')}"
+    return f"about {reach.emails / reach.rate_per_s / 3600:,.1f} hours"
 
 
 def safe_cell(text: str) -> str:

@@ -16,6 +16,7 @@ from chalicelib.domain.autopilot import CONTROL_OF, Action, Bounds, Control, Dec
 from chalicelib.domain.entry import DAY_MS
 from chalicelib.domain.sending_limits import Cohort, cohorts, day_of, days_judged, total_of
 from chalicelib.services.autopilot import Autopilot, Resources
+from chalicelib.services.dead_letters import QueueUrls, depth
 from chalicelib.settings import clock_ms
 from spillway.errors import BadInput
 from spillway.stage import LOCAL, Stage
@@ -58,17 +59,12 @@ QUEUES: Mapping[str, Queue] = {
 }
 
 
-def depth(sqs: "SQSClient", queue_url: str) -> int:
-    """About how many messages a queue holds, with those that are worked on or put back for later."""
-    answer = sqs.get_queue_attributes(
-        QueueUrl=queue_url,
-        AttributeNames=[
-            "ApproximateNumberOfMessages",
-            "ApproximateNumberOfMessagesNotVisible",
-            "ApproximateNumberOfMessagesDelayed",
-        ],
-    )
-    return sum(int(count) for count in answer["Attributes"].values())
+def queue_urls(outputs: Mapping[str, str]) -> dict[str, QueueUrls]:
+    """Return the addresses of a stack's queues, by the name that an operator picks them with."""
+    return {
+        name: QueueUrls(outputs[queue.dead_output], outputs[queue.output] if queue.output else None)
+        for name, queue in QUEUES.items()
+    }
 
 
 UNKNOWN = "cannot be read here"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chalicelib.domain.entry import Arrival, EntryState, position_of
-from spillway.merchant.people import Access, AccessLog, read_access
+from chalicelib.tables.sending import Access, AccessLogTable
 from spillway.merchant.rows import EntryRows, Newcomer, Proof
 from tests.contract.conftest import Tables
 from tests.support.aws import create_table
@@ -73,10 +73,10 @@ def test_the_earlier_of_two_positions_is_kept(tables: Tables, rows: EntryRows) -
 
 def test_uses_of_commands_about_people_are_read_back_in_order(dynamodb: "DynamoDBClient") -> None:
     name = create_table(dynamodb, "SendingTable")
-    log = AccessLog(dynamodb, name, "ann", iter(("a", "b")).__next__)
-    log.note("why", "id-2", at_ms=2000)
-    log.note("shopper show", "id-1", at_ms=1000)
-    assert read_access(dynamodb, name) == [
+    log = AccessLogTable(dynamodb, name)
+    log.note(Access(2000, "ann", "why", "id-2"), access_id="a")
+    log.note(Access(1000, "ann", "shopper show", "id-1"), access_id="b")
+    assert log.all() == [
         Access(1000, "ann", "shopper show", "id-1"),
         Access(2000, "ann", "why", "id-2"),
     ]

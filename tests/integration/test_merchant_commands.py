@@ -14,14 +14,15 @@ from rich.console import Console
 
 import spillway.stage as stages
 from chalicelib.domain.entry import EntryState
+from chalicelib.domain.sending_limits import Reach
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.tokens import LinkSubject, Purpose
 from chalicelib.settings import Keys, clock_ms
+from chalicelib.tables.sending import AccessLogTable
 from spillway.__main__ import cli
 from spillway.commands import stock, suppressions, waiting
 from spillway.errors import BadInput, WorkFailed
-from spillway.merchant.people import read_access
-from spillway.merchant.waitlist_report import Demand, Reach
+from spillway.merchant.waitlist_report import Demand, reach_sentence
 from spillway.operate.state import QUEUES
 from spillway.project import Project
 from spillway.sitegen.release import Release
@@ -285,7 +286,7 @@ def test_a_dry_run_counts_the_people_and_changes_nothing_and_the_command_says_th
     ],
 )
 def test_the_reach_of_a_restock_is_a_sentence(reach: Reach, said: str) -> None:
-    assert reach.sentence("will be") == said
+    assert reach_sentence(reach, "will be") == said
 
 
 @pytest.mark.parametrize(
@@ -413,7 +414,7 @@ def test_a_mailbox_export_unsubscribes_by_the_tokens_in_its_subjects(
         assert run(project, "unsubscribe", str(export), "--json") == {"done": 3, "refused": 1, "others": 2}
         states = [entry.state for name in ("mo", "ned", "odo") if (entry := shop.entry(name))]
         assert states == [EntryState.UNSUBSCRIBED] * 3
-    used = [use.command for use in read_access(shop.dynamodb, shop.sending_name)]
+    used = [use.command for use in AccessLogTable(shop.dynamodb, shop.sending_name).all()]
     assert used.count("unsubscribe") == 2
     one = tmp_path / "one.eml"
     one.write_bytes(f"To: x@y.example\r\nSubject: unsubscribe {tokens[0]}\r\n\r\n".encode())

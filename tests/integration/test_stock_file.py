@@ -12,16 +12,11 @@ from hypothesis import strategies as st
 
 from chalicelib.domain.product import WhenSoldOut
 from chalicelib.domain.stock import Availability
+from chalicelib.domain.stock_file import StockFile
 from chalicelib.services.availability import Availabilities
+from chalicelib.services.stock_import import StockImport, apply_import
 from spillway.errors import BadInput
-from spillway.merchant.stock_import import (
-    StockFile,
-    StockImport,
-    apply,
-    apply_all_or_nothing,
-    plan,
-    read_stock_file,
-)
+from spillway.merchant.stock_import import apply_all_or_nothing, plan, read_stock_file
 from spillway.sitegen.release import Release
 from tests.support.clock import Clock
 from tests.support.shop import TestShop
@@ -118,7 +113,7 @@ def test_a_plan_says_what_would_change_and_how_many_wait(shop: TestShop, tmp_pat
 
 def test_what_was_planned_is_taken_in(shop: TestShop, tmp_path: Path) -> None:
     taking = planned(shop, tmp_path, "sku,stock\nFJ-MOSS-M,5\nSCARF,0\n")
-    assert apply(taking.changes, Availabilities(shop.products)) == []
+    assert apply_import(taking.changes, Availabilities(shop.products)) == []
     assert units(shop, "FJ-MOSS-M") == 5
     assert planned(shop, tmp_path, "sku,stock\nFJ-MOSS-M,5\nSCARF,0\n").changes == ()
 
@@ -144,7 +139,7 @@ def test_none_in_a_file_is_a_back_order_where_the_catalogue_wants_that(
     if atomic:
         assert apply_all_or_nothing(taking.changes, Availabilities(shop.products))
     else:
-        assert apply(taking.changes, Availabilities(shop.products)) == []
+        assert apply_import(taking.changes, Availabilities(shop.products)) == []
     stocked = shop.products.get("field-jacket")
     assert stocked is not None
     for sku, expected in [
@@ -158,7 +153,7 @@ def test_none_in_a_file_is_a_back_order_where_the_catalogue_wants_that(
 def test_what_newer_events_overtook_is_named(shop: TestShop, tmp_path: Path) -> None:
     taking = planned(shop, tmp_path, "sku,stock\nFJ-MOSS-M,5\nSCARF,0\n")
     shop.observe(Availability.IN_STOCK, units=9)
-    overtaken = apply(taking.changes, Availabilities(shop.products))
+    overtaken = apply_import(taking.changes, Availabilities(shop.products))
     assert [str(mistake) for mistake in overtaken] == ["line 2: FJ-MOSS-M: a newer event is known"]
     assert units(shop, "FJ-MOSS-M") == 9
 

@@ -11,10 +11,10 @@ from click.testing import CliRunner, Result
 
 import spillway.stage as stages
 from chalicelib.domain.address import Address
+from chalicelib.tables.sending import AccessLogTable
 from spillway.__main__ import cli
 from spillway.commands import suppressions
 from spillway.errors import BadInput, SpillwayError, WorkFailed
-from spillway.merchant.people import read_access
 from spillway.project import Project
 from spillway.sitegen.release import Release
 from tests.integration.test_merchant_commands import SmallStage
@@ -48,7 +48,7 @@ class Operator:
         return found
 
     def log(self) -> list[tuple[str, str, str]]:
-        uses = read_access(self.shop.dynamodb, self.shop.sending_name)
+        uses = AccessLogTable(self.shop.dynamodb, self.shop.sending_name).all()
         return [(use.command, use.subject, use.operator) for use in uses]
 
 

@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "tables": {"aws", "domain"},
     "mail": {"domain"},
     "storage": {"domain", "storefront"},
-    "services": {"domain", "log", "mail", "queues", "storage", "storefront", "tables"},
+    "services": {"aws", "domain", "log", "mail", "queues", "storage", "storefront", "tables"},
     "http": {"aws", "domain", "log", "storefront"},
 }
 # Actions that AWS knows no resource for.

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from spillway.merchant.dead_letters import RECORDS_PER_CALL_MAX, DeadLetters, Redriven
+from chalicelib.services.dead_letters import RECORDS_PER_CALL_MAX, DeadLetters, Redriven
+from spillway.operate.state import queue_urls
 from tests.support.aws_models import check_request
 from tests.support.stubbed_stage import QUEUE_OUTPUTS
 
@@ -109,7 +110,9 @@ class Stage:
     def __init__(self) -> None:
         self.queues, self.streams, self.functions = Queues(), Streams(), Functions()
         names = dict(zip(QUEUE_OUTPUTS, QUEUE_OUTPUTS, strict=True))
-        self.dead = DeadLetters(self.queues, self.streams, self.functions, names)
+        self.dead = DeadLetters(
+            self.queues, queue_urls(names), streams=self.streams, functions=self.functions
+        )
 
     def give_up_on(self, first: int, last: int) -> None:
         """As Lambda puts it: https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html"""

@@ -1,11 +1,12 @@
 """The sending table: small rows that coordinate sending, each kind under a prefix of the key `id`.
 
-Here are the prefixes, and the rows that make something happen once: leases of shards, applied webhooks, sent
-alerts. Modules of their own have the rate limit (`rate`), the waves (`waves`) and the outcomes of emails
-(`deliverability`).
+Here are the prefixes, the rows that make something happen once (leases of shards, applied webhooks, sent
+alerts), and the access log. Modules of their own have the rate limit (`rate`), the waves (`waves`) and the
+outcomes of emails (`deliverability`).
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,7 @@ class Row(StrEnum):
     FEEDBACK = "feedback#"
     """`feedback#MESSAGE#STATE`, an event that was counted, see `deliverability`."""
     ACCESS = "access#"
-    """`access#TIME#ID`, an operator's access to people's data, see `spillway.merchant.people`."""
+    """`access#TIME#ID`, an access to people's data, see `AccessLogTable`."""
 
     def key(self, suffix: str = "") -> dict[str, str]:
         """Return the key of one row."""
@@ -109,3 +110,46 @@ class AlertStateTable:
     def alerted(self, dead_letters: int) -> None:
         """Store the number of dead letters that an alert named, or that are left."""
         self.table.put({**Row.ALERT_STATE.key(), "dead_letters": dead_letters})
+
+
+ACCESS_KEPT_S = 400 * 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One look at people's data, or a change of it.
+
+    `operator` is the caller that AWS knows, or a merchant by id. `subject` is a shopper's id, or a digest of
+    the file or the SKUs it was about.
+    """
+
+    at_ms: int
+    operator: str
+    command: str
+    subject: str
+
+
+class AccessLogTable:
+    """Rows `access#TIME#ID`: each access to people's data. No address stands in one.
+
+    A row is written before anything is shown or changed: an access that cannot be logged does not take place.
+    """
+
+    def __init__(self, client: "DynamoDBClient", name: str) -> None:
+        self.table = Table(client, name)
+
+    def note(self, access: Access, *, access_id: str) -> None:
+        """Store an access that is about to take place."""
+        self.table.put(
+            {
+                **Row.ACCESS.key(f"{access.at_ms:013d}#{access_id}"),
+                **asdict(access),
+                "expires_at_s": access.at_ms // 1000 + ACCESS_KEPT_S,
+            }
+        )
+
+    def all(self) -> list[Access]:
+        """Return every access that is kept, the oldest first. Reads the whole table."""
+        rows = self.table.scan(Attr("id").begins_with(Row.ACCESS))
+        found = (Access(row["at_ms"], row["operator"], row["command"], row["subject"]) for row in rows)
+        return sorted(found, key=lambda access: access.at_ms)

@@ -19,6 +19,8 @@ from chalicelib.tables.table import CONDITION_NOT_MET, Put, Table, Update
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
+    from chalicelib.tables.sending.rate import SendingRateTable
+
 # Longer than days are judged and events repeated, with any time in a dead letter queue.
 KEPT_S = 45 * 24 * 3600
 COUNTERS = {FeedbackState.BOUNCED: "bounced", FeedbackState.COMPLAINED: "complained"}
@@ -124,3 +126,19 @@ class DeliverabilityTable:
     def _counted_from_ms(self) -> int:
         item = self._sending.get(COUNTED_FROM)
         return int(item.get("from_ms", 0)) if item else 0
+
+
+def resume_sending(
+    rate: "SendingRateTable", deliverability: DeliverabilityTable, *, at_ms: int
+) -> str | None:
+    """Start sending again after a pause; counts of bounces and complaints start at zero.
+
+    Returns:
+        The reason of the pause; None where sending was not paused, and nothing changes.
+    """
+    state = rate.state()
+    if state is None or state.paused is None:
+        return None
+    received_by_day.forget(at_ms=at_ms)
+    rate.resume()
+    return state.paused

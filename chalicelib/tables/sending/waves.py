@@ -237,10 +237,25 @@ class PoliciesTable:
 
         `slug` is None for the shop's own.
         """
-        keys = [Row.POLICY.key(owner) for owner in dict.fromkeys((slug or "", ""))]
-        found = {item["id"]: item["policy"] for item in self.table.batch_get(keys, ["id", "policy"])}
-        text = found.get(f"{Row.POLICY}{slug or ''}") or found.get(Row.POLICY)
-        return WavePolicy(**json.loads(text)) if text else EVERYONE
+        return self.of_many([slug])[slug]
+
+    def of_many(self, slugs: Iterable[Slug | None]) -> dict[Slug | None, WavePolicy]:
+        """Return the policy of each product, see `of`."""
+        owners = {slug: slug or "" for slug in slugs}
+        found = self._stored(owners.values())
+        return {slug: found.get(owner) or found.get("") or EVERYONE for slug, owner in owners.items()}
+
+    def own(self, slug: Slug | None) -> WavePolicy | None:
+        """Return the policy that a product has of its own (or the shop); None where it has none."""
+        return self._stored([slug or ""]).get(slug or "")
+
+    def _stored(self, owners: Iterable[str]) -> dict[str, WavePolicy]:
+        """Return the policies stored for these owners and for the shop (""), by owner."""
+        keys = [Row.POLICY.key(owner) for owner in dict.fromkeys((*owners, ""))]
+        items = self.table.batch_get(keys, ["id", "policy"])
+        return {
+            item["id"].removeprefix(Row.POLICY): WavePolicy(**json.loads(item["policy"])) for item in items
+        }
 
     def put(self, slug: Slug | None, policy: WavePolicy) -> None:
         """Set a product's policy (the shop's, when `slug` is None), in force from the next restock."""

@@ -13,9 +13,7 @@ from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
-from spillway.operate.state import QUEUES, depth
+from chalicelib.aws.connections import code_of
 
 if TYPE_CHECKING:
     from types_boto3_lambda import LambdaClient
@@ -33,6 +31,14 @@ PAGES_MAX = 1_000
 GONE_CODES = frozenset(
     {"TrimmedDataAccessException", "ResourceNotFoundException", "ExpiredIteratorException"}
 )
+
+
+@dataclass(frozen=True, slots=True)
+class QueueUrls:
+    """A queue and the dead letter queue behind it; the streams have no queue to put a message back to."""
+
+    dead: str
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,27 +61,40 @@ class Redriven(StrEnum):
 
 
 class DeadLetters:
-    """The dead letters of one stage."""
+    """The dead letters of one stage.
+
+    Args:
+        sqs: boto3's client of the queues.
+        queues: the addresses of each queue, by its name; "streams" has no source.
+        streams: boto3's client of streams; None where their records may not be read, nor redriven.
+        functions: boto3's client of Lambda; None as for `streams`.
+    """
 
     def __init__(
         self,
         sqs: "SQSClient",
-        streams: Any,
-        functions: "LambdaClient",
-        outputs: Mapping[str, str],
+        queues: Mapping[str, QueueUrls],
+        *,
+        streams: Any = None,
+        functions: "LambdaClient | None" = None,
     ) -> None:
         self._sqs = sqs
+        self._queues = queues
         self._streams = streams
         self._functions = functions
-        self._outputs = outputs
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the queues."""
+        return tuple(self._queues)
 
     def count(self, queue: str) -> int:
         """Return the approximate number of dead letters in a queue."""
-        return depth(self._sqs, self._dead(queue))
+        return depth(self._sqs, self._queues[queue].dead)
 
     def look(self, queue: str, *, most: int) -> Iterator[DeadLetter]:
         """Yield up to `most` dead letters of a queue; they stay in it."""
-        read = self._facts_of_records if QUEUES[queue].output is None else _facts
+        read = self._facts_of_records if self._queues[queue].source is None else _facts
         for message in islice(self._received(queue, hidden_s=LOOK_S), most):
             yield DeadLetter(queue, message["MessageId"], read(message["Body"]))
 
@@ -86,21 +105,23 @@ class DeadLetters:
         tolerates, and never loses it. A message that is out of date has no effect.
 
         Args:
-            queue: The queue, by its name in `QUEUES`.
+            queue: The queue, by its name.
             forget_gone: Delete dead letters whose records are no longer kept.
         """
         became: Counter[Redriven] = Counter()
         for message in self._received(queue, hidden_s=MOVE_S):
             outcome = self._put_back(queue, message["Body"])
             if outcome is Redriven.PUT_BACK or (outcome is Redriven.GONE and forget_gone):
-                self._sqs.delete_message(QueueUrl=self._dead(queue), ReceiptHandle=message["ReceiptHandle"])
+                self._sqs.delete_message(
+                    QueueUrl=self._queues[queue].dead, ReceiptHandle=message["ReceiptHandle"]
+                )
             became[outcome] += 1
         return became
 
     def _put_back(self, queue: str, body: str) -> Redriven:
-        source = QUEUES[queue].output
+        source = self._queues[queue].source
         if source is not None:
-            self._sqs.send_message(QueueUrl=self._outputs[source], MessageBody=_with_counts_reset(body))
+            self._sqs.send_message(QueueUrl=source, MessageBody=_with_counts_reset(body))
             return Redriven.PUT_BACK
         try:
             left = RecordsLeft.from_body(body)
@@ -109,26 +130,27 @@ class DeadLetters:
             return Redriven.GONE
         except ValueError:
             return Redriven.FAILED
-        return Redriven.PUT_BACK if hand_over(self._functions, left, records) else Redriven.FAILED
+        if self._functions is None or not hand_over(self._functions, left, records):
+            return Redriven.FAILED
+        return Redriven.PUT_BACK
 
     def _facts_of_records(self, body: str) -> Mapping[str, Any]:
         try:
             left = RecordsLeft.from_body(body)
         except ValueError:
             return {"unreadable": True}
+        if self._streams is None:
+            return left.facts()
         try:
             return {**left.facts(), "about": about(read_back(self._streams, left))}
         except RecordsGone:
             return {**left.facts(), "gone": True}
 
-    def _dead(self, queue: str) -> str:
-        return self._outputs[QUEUES[queue].dead_output]
-
     def _received(self, queue: str, *, hidden_s: int) -> Iterator[Any]:
         seen: set[str] = set()
         while True:
             answer = self._sqs.receive_message(
-                QueueUrl=self._dead(queue),
+                QueueUrl=self._queues[queue].dead,
                 MaxNumberOfMessages=BATCH_MAX,
                 VisibilityTimeout=hidden_s,
             )
@@ -137,6 +159,19 @@ class DeadLetters:
                 return
             seen.update(message["MessageId"] for message in fresh)
             yield from fresh
+
+
+def depth(sqs: "SQSClient", queue_url: str) -> int:
+    """Return about how many messages a queue holds, with those that are worked on or put back for later."""
+    answer = sqs.get_queue_attributes(
+        QueueUrl=queue_url,
+        AttributeNames=[
+            "ApproximateNumberOfMessages",
+            "ApproximateNumberOfMessagesNotVisible",
+            "ApproximateNumberOfMessagesDelayed",
+        ],
+    )
+    return sum(int(count) for count in answer["Attributes"].values())
 
 
 def _facts(body: str) -> Mapping[str, Any]:
@@ -234,8 +269,8 @@ def read_back(streams: Any, left: RecordsLeft) -> list[dict[str, Any]]:
                 if record["dynamodb"]["SequenceNumber"] == left.last:
                     return records
             iterator = page.get("NextShardIterator")
-    except ClientError as error:
-        if error.response["Error"]["Code"] in GONE_CODES:
+    except Exception as error:
+        if code_of(error) in GONE_CODES:
             raise RecordsGone(left.first) from error
         raise
     raise RecordsGone(left.last)
