@@ -25,7 +25,17 @@ T = TypeVar("T")
 # signatures of one path mean equal bytes. (A plain tuple: there are many, and they are pickled.)
 Signature = tuple[int, int, int, int]
 
-_LIBRARIES = ("anyascii", "babel", "jinja2", "markdown-it-py", "markupsafe", "nh3", "pillow", "rtoml")
+_LIBRARIES = (
+    "anyascii",
+    "babel",
+    "fonttools",
+    "jinja2",
+    "markdown-it-py",
+    "markupsafe",
+    "nh3",
+    "pillow",
+    "rtoml",
+)
 _CODE_FOLDERS = (
     Path(__file__).parent,
     Path(__file__).parents[2] / "chalicelib" / "storefront",

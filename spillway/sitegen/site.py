@@ -30,19 +30,22 @@ from spillway.project import Project
 from spillway.sitegen.cache import BuildCache, record_of
 from spillway.sitegen.feeds import root_mistakes
 from spillway.sitegen.filling_in import places_to_fill_in
+from spillway.sitegen.fonts import served_fonts
 from spillway.sitegen.pages import SitePages, StockBySlug
 from spillway.sitegen.parallel import WorkerPool
 from spillway.sitegen.products import ImageVariant, MerchantPictures, ProcessedPicture, Products, picture_of
 from spillway.sitegen.reading.catalogue import Catalogue
-from spillway.sitegen.reading.loading import catalogue_cache, load_catalogue, picture_mistakes
+from spillway.sitegen.reading.loading import catalogue_cache, load_catalogue, located, picture_mistakes
 from spillway.sitegen.reading.redirects import REDIRECTS_FILE, redirect_mistakes
 from spillway.sitegen.reading.shop_settings import base_url_problem
 from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError
 from spillway.sitegen.reading.toml_text import Lines
 from spillway.sitegen.release import Dates, Kind, OutputDir, Release, ReleaseSource, SiteObject
 from spillway.sitegen.theme_files import ThemeFiles, file_of_template, is_default
+from spillway.sitegen.theme_settings import FONTS
 from spillway.sitegen.theming import (
     ASSET_CACHE_CONTROL,
+    font_assets,
     load_templates,
     read_assets,
     save_templates,
@@ -126,6 +129,7 @@ def read_site(
     files = ThemeFiles.of(project)
     # Before the pictures, which take the longest: a file that cannot be served is named at once.
     assets = read_assets(files, catalogue.storefront)
+    assets |= font_assets(_fonts(catalogue, project, files, cache))
     processed = _process(catalogue, project, cache, left_out)
     cache.save()
     variants = {name: made.variants for name, made in processed.items() if made.variants}
@@ -152,7 +156,7 @@ def read_site(
     return Site(
         catalogue,
         source,
-        _redirects_text(project) if catalogue.redirects else None,
+        _text_of(project, REDIRECTS_FILE) if catalogue.redirects else None,
         notes=(
             *places_to_fill_in(project),
             *(f"site/pictures/{name}: {note}" for name, made in processed.items() for note in made.notes),
@@ -246,6 +250,19 @@ def render_release(
     return Release(tuple(objects), source, dates=dates.pages)
 
 
+def _fonts(
+    catalogue: Catalogue, project: Project, files: ThemeFiles, cache: BuildCache
+) -> Mapping[str, bytes]:
+    """Return the fonts of the shop as pages load them, by the names of their files.
+
+    Raises:
+        CatalogueInvalid: one of them cannot be served.
+    """
+    found = served_fonts(catalogue, project.site / FONTS, files.texts(), cache)
+    _refuse([located(finding, partial(_text_of, project)) for finding in found.mistakes])
+    return found.bodies
+
+
 def _process(
     catalogue: Catalogue, project: Project, cache: BuildCache, left_out: list[InputError] | None
 ) -> Mapping[str, ProcessedPicture]:
@@ -259,10 +276,7 @@ def _process(
     processed = merchant_pictures.process(catalogue.picture_names - known)
     problems = {name: made.problem for name, made in processed.items() if made.problem}
     if problems:
-
-        def text_of(file: str) -> str | None:
-            return (project.root / file).read_text(encoding="utf-8-sig")
-
+        text_of = partial(_text_of, project)
         found = list(picture_mistakes(catalogue.storefront, catalogue.rows, problems.get, text_of))
         if left_out is None:
             raise CatalogueInvalid(found)
@@ -270,8 +284,8 @@ def _process(
     return processed
 
 
-def _redirects_text(project: Project) -> str:
-    return (project.root / REDIRECTS_FILE).read_text(encoding="utf-8-sig")
+def _text_of(project: Project, file: str) -> str:
+    return (project.root / file).read_text(encoding="utf-8-sig")
 
 
 def _redirect_and_root_mistakes(site: Site, keys: Set[str]) -> list[InputError]:

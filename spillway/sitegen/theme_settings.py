@@ -10,24 +10,24 @@ from dataclasses import replace
 from pathlib import Path
 
 from chalicelib.storefront.theme import Logo, ThemeSettings
-from spillway.sitegen.reading.theme_section import FontFile, ThemeSection
+from spillway.sitegen.reading.theme_section import ThemeSection
 
 FONTS = "fonts"
+FONT_TYPES = (".woff2", ".woff", ".ttf", ".otf")
 STYLE_SHEET = "static/shop.css"
 ICON = "icon.svg"
 
 # As the style sheet has them without a setting.
 _CARDS_PER_ROW, _CARDS_PER_ROW_ON_TABLET = 4, 3
 
-# A preloaded font takes the connection from the pictures of a page.
-FONT_BYTES_MAX = 150_000
+# A font of all Chinese, Japanese and Korean characters has less.
+_FONT_BYTES_MAX = 40_000_000
 _LOGO_BYTES_MAX = 100_000
 _LOGO_HEIGHT_PIXELS, _LOGO_WIDTH_PIXELS_MAX = 40, 240
 _VECTOR = ".svg"
 # Mail programs show these two everywhere.
 _IN_EMAILS = frozenset({".png", ".jpg", ".jpeg"})
 _LOGO_TYPES = (_VECTOR, ".png", ".jpg", ".jpeg", ".webp")
-_WOFF2 = b"wOF2"
 _SVG_HEAD = re.compile(r"<svg\b[^>]*>", re.DOTALL)
 _LENGTH = re.compile(r"\b(width|height)\s*=\s*[\"']\s*([0-9.]+)(?:px)?\s*[\"']")
 _VIEW_BOX = re.compile(
@@ -38,7 +38,7 @@ _VIEW_BOX = re.compile(
 def findings(section: ThemeSection, site: Path, slugs: Set[str]) -> Iterator[tuple[str, str, str]]:
     """Yield (field, value, expected) for each file or product that the settings name and that is not there.
 
-    `slugs` are those of all products; a file is also one that pages cannot show.
+    `slugs` are those of all products; a file is also one that pages cannot show. A font is read later.
     """
     link = section.announcement_link or ""
     if link.startswith("/products/") and link.removeprefix("/products/") not in slugs:
@@ -51,9 +51,9 @@ def findings(section: ThemeSection, site: Path, slugs: Set[str]) -> Iterator[tup
             yield f"theme.fonts[{number}].file", font.file, problem
 
 
-def font_name(font: FontFile) -> str:
+def font_name(file: str) -> str:
     """Return the name of a font's file among the assets of a theme."""
-    return f"{FONTS}/{font.file}"
+    return f"{FONTS}/{file}"
 
 
 def settings_of(section: ThemeSection, site: Path, urls: Mapping[str, str]) -> ThemeSettings:
@@ -72,7 +72,7 @@ def settings_of(section: ThemeSection, site: Path, urls: Mapping[str, str]) -> T
         cards_per_row=section.cards_per_row,
         announcement=section.announcement,
         announcement_url=section.announcement_link,
-        fonts=tuple(urls[font_name(font)] for font in section.fonts),
+        fonts=tuple(urls[font_name(font.file)] for font in section.fonts),
     )
     if section.accent is None:
         return settings
@@ -105,7 +105,7 @@ def styles_of(section: ThemeSection, urls: Mapping[str, str]) -> str:
         dark = {"accent": section.accent.dark, "on-accent": section.accent.on_dark}
         rules.append(f"@media (prefers-color-scheme:dark){{{_properties(dark)}}}")
     rules += [
-        f'@font-face{{font-family:"{font.family}";src:url({urls[font_name(font)]}) format("woff2");'
+        f'@font-face{{font-family:"{font.family}";src:url({urls[font_name(font.file)]}) format("woff2");'
         f"font-weight:{font.weight};font-style:{font.style};font-display:swap}}"
         for font in section.fonts
     ]
@@ -194,15 +194,12 @@ def _logo_problem(field: str, file: Path) -> str | None:
 
 
 def _font_problem(folder: Path, name: str) -> str | None:
-    """Return what was expected instead of the file of a font, None for one that can be served."""
+    """Return what was expected instead of the file of a font, None for one that fonts.py can try to read."""
     file = folder / name
     if not name or Path(name).name != name or not file.is_file():
         return f"the name of a file in site/{FONTS}"
-    with file.open("rb") as opened:
-        if opened.read(len(_WOFF2)) != _WOFF2:
-            return "a font in the format WOFF2"
-    if (size_bytes := file.stat().st_size) > FONT_BYTES_MAX:
-        return (
-            f"a file of at most {FONT_BYTES_MAX} bytes, not {size_bytes}: keep only the characters you need"
-        )
+    if file.suffix.lower() not in FONT_TYPES:
+        return f"a font of one of the kinds {', '.join(FONT_TYPES)}"
+    if (size_bytes := file.stat().st_size) > _FONT_BYTES_MAX:
+        return f"a file of at most {_FONT_BYTES_MAX} bytes, not {size_bytes}"
     return None

@@ -112,7 +112,7 @@ def theme_of(
 
 
 def read_assets(files: ThemeFiles, storefront: Storefront) -> dict[str, SiteObject]:
-    """Return the objects of the files in static/ and of the shop's fonts, by file name.
+    """Return the objects of the files in static/, by file name.
 
     Their keys are such as "assets/shop-3fa9c1d2e0.css".
 
@@ -124,9 +124,12 @@ def read_assets(files: ThemeFiles, storefront: Storefront) -> dict[str, SiteObje
     if accent and files.under(STATIC)[ICON].own is None:
         icon = files.default / STATIC / ICON
         assets[ICON] = _asset(icon, icon_with_accent(icon.read_bytes(), accent.light))
-    if files.own:
-        assets |= {font_name(font): _asset(files.own / font_name(font)) for font in storefront.theme.fonts}
     return assets
+
+
+def font_assets(fonts: Mapping[str, bytes]) -> dict[str, SiteObject]:
+    """Return the objects of the shop's fonts by `font_name`; `fonts` are their bodies by file name."""
+    return {font_name(name): _object(f"{Path(name).stem}.woff2", body) for name, body in fonts.items()}
 
 
 class TemplateFingerprints:
@@ -281,16 +284,22 @@ def _assets_of(tree: nodes.Template) -> set[str]:
 
 def _asset(file: Path, body: bytes | None = None) -> SiteObject:
     """Return the object of a file, with another `body` where it has one."""
-    content_type = _ASSET_TYPES.get(file.suffix)
-    if content_type is None:
+    if file.suffix not in _ASSET_TYPES:
         raise BadInput(
             f"{file}: a kind of file that is not served",
             hint=f"site/static holds {', '.join(_ASSET_TYPES)}",
         )
-    body = file.read_bytes() if body is None else body
-    key = f"assets/{safe_stem(file.name)}-{hashlib.sha256(body).hexdigest()[:10]}{file.suffix}"
+    return _object(file.name, file.read_bytes() if body is None else body)
+
+
+def _object(name: str, body: bytes) -> SiteObject:
+    suffix = Path(name).suffix
     return SiteObject.of(
-        key, body, content_type=content_type, cache_control=ASSET_CACHE_CONTROL, kind=Kind.ASSET
+        f"assets/{safe_stem(name)}-{hashlib.sha256(body).hexdigest()[:10]}{suffix}",
+        body,
+        content_type=_ASSET_TYPES[suffix],
+        cache_control=ASSET_CACHE_CONTROL,
+        kind=Kind.ASSET,
     )
 
 

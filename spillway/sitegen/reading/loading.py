@@ -96,7 +96,7 @@ class _Loader:
         redirects = read_redirects(self._project, self._mistakes)
         if storefront:
             for finding in findings(storefront.theme, self._site, product_slugs):
-                self._mistakes.append(_mistake(SITE_FILE, *finding, self._text))
+                self._mistakes.append(located((SITE_FILE, *finding), self._text))
         root_files = read_root_files(self._project, self._mistakes)
         if self._mistakes or storefront is None:
             raise CatalogueInvalid(self._mistakes)
@@ -299,7 +299,7 @@ def catalogue_mistakes(
         *(_unknown_featured(storefront, slugs) if storefront else ()),
         *(_without_checkout(storefront, rows, page_slugs, text_of) if storefront else ()),
     ):
-        yield _mistake(file, field, value, expected, text_of)
+        yield located((file, field, value, expected), text_of)
 
 
 def picture_mistakes(
@@ -313,10 +313,12 @@ def picture_mistakes(
     `problem_of` returns what was expected instead of a picture, None when it can be shown.
     """
     for file, field, name, problem in _broken_pictures(storefront, rows, problem_of):
-        yield _mistake(file, field, name, problem, text_of)
+        yield located((file, field, name, problem), text_of)
 
 
-def _mistake(file: str, field: str, value: object, expected: str, text_of: ReadText) -> InputError:
+def located(finding: Finding, text_of: ReadText) -> InputError:
+    """Return the error of a finding, with its line in the file."""
+    file, field, value, expected = finding
     named = column(field) if file.startswith(SHEET_FILE) else field
     return InputError(file, Lines(text_of(file) or "").of(field), named, value, expected)
 
