@@ -185,7 +185,7 @@ def _write(root: Path, choices: ShopChoices, *, examples: bool) -> None:
         "shipping": _toml(shipping),
         "privacy": _toml(privacy),
     }
-    _put(root / "site" / "site.toml", "site.toml", settings)
+    _put(root / "site" / "site.toml", f"{language}/site.toml", settings)
     # Inside a text of TOML: its quotation marks stay as they are.
     name = json.dumps(choices.name, ensure_ascii=False)[1:-1]
     to_translate = f"\n[FILL IN: this page in {missing}]\n" if missing else ""

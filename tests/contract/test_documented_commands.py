@@ -30,7 +30,9 @@ SHORTENED = {"--minutes 120": "--minutes 0"}
 # These say by their status that something needs a person; on a laptop, something always does.
 MAY_END_WITH_1 = ("doctor", "preflight", "status")
 STAGE = " --stage production"
-WITHOUT_A_STAGE = ("build ", "emails ")
+WITHOUT_A_STAGE = ("build ", "emails ", "theme ")
+# A campaign of another kind, without a number of visitors.
+WITHOUT_VISITORS = ("--trace", "--story")
 DEPLOYED_BY = (
     "deploy --stage production --param SenderAddress=hello@shop.example --param SenderIdentity=shop.example"
     " --param DomainName=www.shop.example"
@@ -49,7 +51,8 @@ def as_typed(text: str) -> str:
     for long, short in SHORTENED.items():
         typed = typed.replace(long, short)
     if typed.startswith("preflight"):
-        return f"{typed} --visitors 5000 --over 5m"
+        has_visitors = any(option in typed for option in WITHOUT_VISITORS)
+        return typed if has_visitors else f"{typed} --visitors 5000 --over 5m"
     if "--stage" in typed or typed.startswith(WITHOUT_A_STAGE):
         return typed
     return f"{typed}{STAGE}"  # the README speaks to the demo

@@ -1,7 +1,9 @@
 """`spillway new` writes a shop that builds at once, or nothing at all."""
 
+import re
 import shutil
 import subprocess
+from collections.abc import Iterator, Set
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from spillway.sitegen.filling_in import places_to_fill_in, require_filled_in
 from spillway.sitegen.new_shop import ShopChoices, create_shop, currency_of
 from spillway.sitegen.reading.loading import load_catalogue
 from spillway.sitegen.site import build
+from tests.support.fonts import make_font
 from tests.support.small_shop import share_pictures
 
 FLAGS = ("--name", "Harbour Pottery", "--language", "en-GB", "--currency", "GBP", "--no-git")
@@ -104,6 +107,75 @@ def test_a_shop_in_any_other_language_says_what_is_in_english(tmp_path: Path) ->
         "site/pages/privacy.md:6: [FILL IN: this page in French]",
         "site/pages/shipping.md:6: [FILL IN: this page in French]",
     ]
+
+
+COMMENTED = re.compile(r"^# (?=\[{1,2}\w[\w.]*\]{1,2}|\w+ = )", re.MULTILINE)
+# A line that needs another one says so when it stands alone.
+BELONGS_TO = {
+    "logo_dark": "logo",
+    "announcement_link": "announcement",
+    "picture": "picture_alt",
+    "picture_alt": "picture",
+    "family": "file",
+}
+
+
+def commented_lines(text: str) -> Iterator[tuple[str, str]]:
+    """Yield (table, line) of each commented setting; settings of an own font come with their families."""
+    table = ""
+    for line in text.splitlines():
+        if COMMENTED.match(line):
+            plain = line.removeprefix("# ")
+            table = plain.partition("#")[0].strip() if plain.startswith("[") else table
+            yield table, plain
+
+
+@pytest.mark.parametrize("locale", ["en-GB", "de"])
+def test_each_commented_setting_of_a_new_shop_builds_without_its_mark(tmp_path: Path, locale: str) -> None:
+    create_shop(tmp_path / "shop", ShopChoices.checked("Kiln", "EUR", locale), git=False)
+    shop = Project(tmp_path / "shop")
+    put_named_files(shop)
+    site = shop.site / "site.toml"
+    text = site.read_text().replace('["SLUG", "SLUG"]', f'["{min(load_catalogue(shop).rows).slug}"]')
+    lines = list(commented_lines(text))
+    assert {table for table, _ in lines} == {"", "[home]", "[theme]", "[[theme.fonts]]"}
+    assert {line.partition(" = ")[0] for table, line in lines if table == "[theme]"} >= {
+        *("logo", "logo_dark", "accent", "radius", "font", "heading_font", "sections", "card_aspect"),
+        *("cards_per_row", "announcement", "announcement_link"),
+    }
+    for table, line in lines:
+        field = line.partition(" = ")[0]
+        wanted = {field, BELONGS_TO.get(field, field), table.strip("[]")}
+        if table == "[[theme.fonts]]":
+            wanted |= {"file", "family", "font", "theme"}
+        site.write_text("\n".join(_without_mark(row, wanted) for row in text.splitlines()))
+        load_catalogue(shop)
+    site.write_text(COMMENTED.sub("", text))
+    release = build(shop)
+    theme = release.theme.editions[0].settings
+    assert (theme.accent, theme.cards_per_row, len(theme.fonts)) == ("#0b3fd6", 3, 1)
+    assert theme.logo
+    assert theme.announcement_url == "/shipping"
+
+
+def _without_mark(line: str, wanted: Set[str]) -> str:
+    """Return a line without its mark if it is a field or the head of a table in `wanted`."""
+    plain = COMMENTED.sub("", line)
+    name = plain.partition("#")[0].partition(" = ")[0].strip().strip("[]")
+    return plain if name in wanted else line
+
+
+def put_named_files(shop: Project) -> None:
+    """Write the files that the commented settings name."""
+    for folder in ("static", "fonts"):
+        (shop.site / folder).mkdir()
+    for name in ("logo.svg", "logo-dark.svg"):
+        (shop.site / "static" / name).write_text(
+            '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="30"/>'
+        )
+    (shop.site / "fonts" / "avenir-next.woff2").write_bytes(make_font("Kiln"))
+    picture = next((shop.site / "pictures").iterdir())
+    (shop.site / "pictures" / "hero.webp").write_bytes(picture.read_bytes())
 
 
 def test_prices_of_examples_fit_a_currency_without_a_smaller_unit(tmp_path: Path) -> None:
