@@ -34,7 +34,7 @@ class ReasonRefused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ShopperRecord:
-    """What is stored of a shopper: the entries, expired ones too, and a suppression; None without one."""
+    """The rows of a shopper: the entries, expired ones too, and a suppression; None without one."""
 
     shopper: ShopperId
     entries: tuple[Kept, ...]

@@ -129,7 +129,7 @@ class DeliverabilityTable:
 
 
 def resume_sending(
-    rate: "SendingRateTable", deliverability: DeliverabilityTable, *, at_ms: int
+    rate: "SendingRateTable", received_by_day: DeliverabilityTable, *, at_ms: int
 ) -> str | None:
     """Start sending again after a pause; counts of bounces and complaints start at zero.
 
