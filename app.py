@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from chalice.app import BaseLambdaEvent, Chalice, CloudWatchEvent, DynamoDBEvent, Request, Response, SQSEvent
 
+from chalicelib import merchant_routes
 from chalicelib.container import Container
 from chalicelib.domain.address import Address
 from chalicelib.domain.entry import EntryState
@@ -64,7 +65,6 @@ READ = ["GET", "HEAD"]
 # Chalice requires an ARN here; .chalice/resources/functions.yaml replaces it by the stack's stream or queue.
 REPLACED_BY_THE_STACK = "arn:aws:sqs:us-east-1:000000000000:replaced-by-the-stack"
 DRY_RUN = "dry-run"
-NO_LIMIT_MS = 900_000
 
 app = Chalice(app_name="spillway")
 container = Container.of_lambda()
@@ -280,6 +280,9 @@ def describe(_: Request) -> Response:
     return description()
 
 
+merchant_routes.register(app, answering, lambda: container)
+
+
 @app.on_dynamodb_record(stream_arn=REPLACED_BY_THE_STACK, batch_size=25, starting_position="TRIM_HORIZON")
 def on_entry_written(event: DynamoDBEvent) -> "BatchFailures":
     """React to written entries: ask pending ones to confirm, notify confirmed ones if available."""
@@ -299,9 +302,9 @@ def on_product_changed(event: DynamoDBEvent) -> "BatchFailures":
 @app.on_sqs_message(queue_arn=REPLACED_BY_THE_STACK, batch_size=10)
 def send_confirmations(event: SQSEvent) -> "BatchFailures":
     """Send the emails that shoppers requested and that are due."""
-    from chalicelib.events import on_requested_emails
+    from chalicelib.events import on_requested_emails, remaining_ms
 
-    return on_requested_emails(container, event.to_dict()["Records"], _remaining_ms(event))
+    return on_requested_emails(container, event.to_dict()["Records"], remaining_ms(event.context))
 
 
 @app.on_sqs_message(queue_arn=REPLACED_BY_THE_STACK, batch_size=1)
@@ -324,12 +327,6 @@ def on_feedback(event: SQSEvent) -> "BatchFailures":
 def autopilot(_: CloudWatchEvent) -> None:
     """Watch the shop and act within the operator's bounds; the stack turns this on."""
     container.autopilot.run(dry_run=container.settings.autopilot_mode == DRY_RUN)
-
-
-def _remaining_ms(event: BaseLambdaEvent) -> Callable[[], int]:
-    """Return a function that says how long Lambda lets this one run, in milliseconds."""
-    remaining_ms: Callable[[], int] | None = getattr(event.context, "get_remaining_time_in_millis", None)
-    return remaining_ms or (lambda: NO_LIMIT_MS)
 
 
 def _own_form(request: Request) -> Body:

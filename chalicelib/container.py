@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from chalicelib.services.fan_out.rate_limiter import RateLimiter
     from chalicelib.services.fan_out.restocking import Restocking, SingleOptIn
     from chalicelib.services.fan_out.worker import FanOutWorker
+    from chalicelib.services.merchants import Audit, MerchantSessions
     from chalicelib.services.page_refresh import PageRefresh
     from chalicelib.services.requested_emails import MyWaitlistsEmail, RequestedEmails
     from chalicelib.services.ses_events import SesEventHandler
@@ -96,6 +97,25 @@ class Container(Stores):
 
         secret = self.client("secretsmanager").get_secret_value(SecretId=self.settings.merchant_keys_secret)
         return MerchantKeys.from_json(secret["SecretString"])
+
+    @cached_property
+    def merchant_sessions(self) -> "MerchantSessions":
+        """Signs merchants in and out, and knows their sessions."""
+        from chalicelib.domain.merchant import MerchantTokens, first_merchants
+        from chalicelib.services.merchants import MerchantSessions
+
+        first = first_merchants(self.settings.merchant_addresses, self.keys.identity)
+        tokens = MerchantTokens(self.keys.signing, self.clock_ms)
+        return MerchantSessions(self.merchants, tokens, first, self.clock_ms, self.new_id)
+
+    @cached_property
+    def audit(self) -> "Audit":
+        """Writes what merchants do, before they do it."""
+        from chalicelib.services.merchants import Audit
+        from chalicelib.tables.merchant import AuditTable
+
+        table = AuditTable(self.client("dynamodb"), self.settings.merchant_table)
+        return Audit(table, self.clock_ms, self.new_id)
 
     @cached_property
     def availabilities(self) -> "Availabilities":

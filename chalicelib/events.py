@@ -26,6 +26,8 @@ from chalicelib.tables.entries import entry_from, is_entry
 from chalicelib.tables.products import PRODUCT_PREFIX, stock_from
 
 BatchFailures = dict[str, list[dict[str, str]]]
+# Longer than Lambda lets a function run.
+NO_LIMIT_MS = 900_000
 
 
 def on_entries_written(container: Container, records: Iterable[dict[str, Any]]) -> BatchFailures:
@@ -105,6 +107,12 @@ def on_requested_emails(
     send = partial(send_requested, container)
     batch = RequestedBatch(send, queue, container.clock_ms, random.random, remaining_ms)
     return react_to_queue(records, batch.send, queue.delete)
+
+
+def remaining_ms(context: object) -> Callable[[], int]:
+    """Return a function that says how long Lambda lets this one run, in milliseconds."""
+    known: Callable[[], int] | None = getattr(context, "get_remaining_time_in_millis", None)
+    return known or (lambda: NO_LIMIT_MS)
 
 
 def send_requested(container: Container, email: RequestedEmail) -> None:

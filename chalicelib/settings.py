@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 # Only the function that refreshes pages knows the distribution; only a shop with a domain knows its origin;
-# only the autopilot's function knows its bounds.
+# only the autopilot's function knows its bounds; only two functions know the first merchants.
 OF_THE_AUTOPILOT = frozenset(
     {
         "api_concurrency_max",
@@ -24,7 +24,7 @@ OF_THE_AUTOPILOT = frozenset(
     }
 )
 OPTIONAL = OF_THE_AUTOPILOT | frozenset(
-    {"confirmation_delay_s", "distribution_id", "shop_origin", "smtp_secret"}
+    {"confirmation_delay_s", "distribution_id", "merchant_addresses", "shop_origin", "smtp_secret"}
 )
 
 
@@ -46,6 +46,7 @@ class Settings:
     suppressions_table: str
     sending_table: str
     demand_table: str
+    merchant_table: str
     pages_bucket: str
     release_bucket: str
     signing_keys_secret: str
@@ -58,6 +59,7 @@ class Settings:
     distribution_id: str | None = None
     smtp_secret: str | None = None
     shop_origin: str | None = None
+    merchant_addresses: str | None = None
     autopilot_mode: str | None = None
     api_function: str | None = None
     dead_letter_queue_urls: tuple[str, ...] = ()

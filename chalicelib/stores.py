@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from chalicelib.queues import ConfirmationsQueue, WavesQueue
     from chalicelib.storage import Cdn, ThemeStore
     from chalicelib.tables.demand import DemandTable
+    from chalicelib.tables.merchant import MerchantTable
     from chalicelib.tables.products import DomainListsTable, ProductsTable, RecentProducts
     from chalicelib.tables.sending.deliverability import DeliverabilityTable
     from chalicelib.tables.sending.rate import SendingRateTable
@@ -142,6 +143,13 @@ class Stores:
         from chalicelib.tables.suppressions import SuppressionsTable
 
         return SuppressionsTable(self.client("dynamodb"), self.settings.suppressions_table)
+
+    @cached_property
+    def merchants(self) -> "MerchantTable":
+        """The merchants, their sessions and their sign-in links."""
+        from chalicelib.tables.merchant import MerchantTable
+
+        return MerchantTable(self.client("dynamodb"), self.settings.merchant_table)
 
     @cached_property
     def products(self) -> "ProductsTable":

@@ -1,4 +1,4 @@
-"""Make the reference of the events from ARCHITECTURE.md and the triggers that app.py declares."""
+"""Make the reference of the events from ARCHITECTURE.md and the triggers that the code declares."""
 
 import ast
 import re
@@ -13,6 +13,8 @@ HEAD = """\
 Every effect in Spillway starts with one of these events. A request changes one row; streams of DynamoDB and
 queues of SQS carry the rest. [Failures](../failures.md) says what happens when a step fails.
 """
+# The modules with handlers: the file of each, and the prefix of its paths.
+MODULES = {"app": ("app.py", "/api"), "merchant_routes": ("chalicelib/merchant_routes.py", "/api/merchant")}
 KINDS = {
     "on_dynamodb_record": "DynamoDB stream",
     "on_sqs_message": "SQS queue",
@@ -22,13 +24,17 @@ KINDS = {
 
 def events_page(root: Path) -> str:
     """Return the page: each event, its trigger, what starts and what it does."""
-    triggers = dict(_triggers((root / "app.py").read_text(encoding="utf-8")))
+    triggers = {
+        f"{module}.{name}": trigger
+        for module, (file, prefix) in MODULES.items()
+        for name, trigger in _triggers((root / file).read_text(encoding="utf-8"), prefix)
+    }
     rows = []
     for event, starts, effect, decided_in, done_in in _rows((root / "ARCHITECTURE.md").read_text("utf-8")):
-        handler = re.search(r"`app\.(\w+)`", starts)
+        handlers = re.findall(r"`((?:app|merchant_routes)\.\w+)`", starts)
         trigger = (
-            triggers[handler[1]]
-            if handler
+            ", ".join(triggers[handler] for handler in handlers)
+            if handlers
             else "command line"
             if "spillway " in starts
             else "dead letter queue"
@@ -45,19 +51,19 @@ def _rows(architecture: str) -> Iterator[list[str]]:
         yield [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def _triggers(source: str) -> Iterator[tuple[str, str]]:
-    """Yield each handler of app.py and what triggers it."""
+def _triggers(source: str, prefix: str) -> Iterator[tuple[str, str]]:
+    """Yield each handler of a module and what triggers it. `prefix` stands before its paths."""
     for node in ast.parse(source).body:
         if not isinstance(node, ast.FunctionDef):
             continue
         for decorator in node.decorator_list:
-            if not isinstance(decorator, ast.Call) or not isinstance(decorator.func, ast.Attribute):
+            if not isinstance(decorator, ast.Call):
                 continue
-            match decorator.func.attr, decorator.args:
+            match ast.unparse(decorator.func).rpartition(".")[2], decorator.args:
                 case "route", [ast.Constant(value=str(path))]:
                     methods = next(word.value for word in decorator.keywords if word.arg == "methods")
                     verb = "POST" if "POST" in ast.unparse(methods) else "GET"
-                    yield node.name, f"`{verb} /api{path}`"
+                    yield node.name, f"`{verb} {prefix}{path}`"
                 case "schedule", [ast.Constant(value=str(rate))]:
                     yield node.name, f"schedule, `{rate}`"
                 case kind, _ if kind in KINDS:

@@ -23,6 +23,8 @@ AUTHORISED_BY = {
     "merchantKey": "`Authorization: Bearer KEY`, with the key of the secret `MerchantKeysSecret`",
     "merchantSignature": "`Spillway-Signature`, made with the same key"
     " ([how to sign](../inventory.md#sign-a-webhook))",
+    "merchantSession": "the cookie of a merchant who is signed in"
+    " ([merchants and roles](../merchant-page.md#merchants-and-roles))",
 }
 
 Document = Mapping[str, Any]

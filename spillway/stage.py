@@ -36,6 +36,7 @@ OUTPUT_OF_SETTING = {
     "suppressions_table": "SuppressionsTable",
     "sending_table": "SendingTable",
     "demand_table": "DemandTable",
+    "merchant_table": "MerchantTable",
     "pages_bucket": "PagesBucket",
     "release_bucket": "ReleaseBucket",
     "signing_keys_secret": "SigningKeysSecret",

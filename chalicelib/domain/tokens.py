@@ -245,15 +245,24 @@ class Links:
         return at_ms
 
     def _serializer(self, purpose: Purpose, *, ahead_s: int = 0) -> "URLSafeTimedSerializer":
-        # Not at the top: a signup has no link yet, and should not pay for reading them.
-        from itsdangerous import URLSafeTimedSerializer
+        now_s = self._clock_ms() // 1000 + ahead_s
+        return dated_serializer(self._signing_keys, f"spillway.link.{purpose}", now_s=now_s)
 
-        return URLSafeTimedSerializer(
-            self._signing_keys,
-            salt=f"spillway.link.{purpose}",
-            signer=_clocked_signer(),
-            signer_kwargs={"now_s": self._clock_ms() // 1000 + ahead_s},
-        )
+
+def dated_serializer(oldest_first: Sequence[str], salt: str, *, now_s: int) -> "URLSafeTimedSerializer":
+    """Return what signs values into tokens dated `now_s`, and reads them as of then.
+
+    Args:
+        oldest_first: the keys; the last one signs, each of them verifies.
+        salt: the purpose of the tokens; another purpose refuses them.
+        now_s: the time in seconds since the epoch.
+    """
+    # Not at the top: a signup has no link yet, and should not pay for reading them.
+    from itsdangerous import URLSafeTimedSerializer
+
+    return URLSafeTimedSerializer(
+        list(oldest_first), salt=salt, signer=_clocked_signer(), signer_kwargs={"now_s": now_s}
+    )
 
 
 def _undo_mac(key: str, shopper: ShopperId, at_ms: int) -> str:

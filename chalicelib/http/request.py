@@ -42,7 +42,8 @@ class Problem(Exception):
     """A request that cannot be served, and what to do about it.
 
     `back_path` is the page a refused form came from; `retry_after_s` says when to try again. `again` are
-    the fields of a form that is complete, and only has to be sent once more.
+    the fields of a form that is complete, and only has to be sent once more. `kind` is a URI that programs
+    tell problems of one status apart by (RFC 9457, 3.1.1).
     """
 
     def __init__(
@@ -54,8 +55,10 @@ class Problem(Exception):
         back_path: str = "/",
         retry_after_s: int | None = None,
         again: tuple[tuple[str, str], ...] = (),
+        kind: str = "about:blank",
     ) -> None:
         super().__init__(detail)
+        self.kind = kind
         self.status = status
         self.detail = detail
         self.errors = errors
@@ -66,7 +69,7 @@ class Problem(Exception):
     def document(self) -> dict[str, Any]:
         """Return the members of RFC 9457, the `errors` by field, and the fields to send `again`."""
         document: dict[str, Any] = {
-            "type": "about:blank",
+            "type": self.kind,
             "title": self.status.phrase,
             "status": self.status.value,
             "detail": self.detail,

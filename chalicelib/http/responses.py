@@ -49,7 +49,7 @@ def accepted(suggestion: str | None = None, undo: str | None = None) -> Response
     """
     facts = {"suggestion": suggestion, "undo": undo}
     document = {"status": "accepted"} | {name: value for name, value in facts.items() if value}
-    return Response(document, headers={**NO_STORE, "Content-Type": JSON_TYPE}, status_code=202)
+    return json_answer(document, status=HTTPStatus.ACCEPTED)
 
 
 def see_other(path: str) -> Response:
@@ -82,9 +82,12 @@ def html_page(html: str, *, language: str, status: int = 200) -> Response:
 
 def undone() -> Response:
     """Return the answer to a signup that is undone, if it stored anything."""
-    return Response(
-        {"status": "undone"}, headers={**NO_STORE, "Content-Type": JSON_TYPE}, status_code=HTTPStatus.OK.value
-    )
+    return json_answer({"status": "undone"})
+
+
+def json_answer(document: object, *, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    """Return a document for a script."""
+    return Response(document, headers={**NO_STORE, "Content-Type": JSON_TYPE}, status_code=status.value)
 
 
 def json_file(document: object, *, name: str) -> Response:

@@ -51,6 +51,7 @@ def deployed(german_release: Release) -> Iterator[AwsDoor]:
             "SUPPRESSIONS_TABLE": create_table(dynamodb, "SuppressionsTable"),
             "SENDING_TABLE": create_table(dynamodb, "SendingTable"),
             "DEMAND_TABLE": create_table(dynamodb, "DemandTable"),
+            "MERCHANT_TABLE": create_table(dynamodb, "MerchantTable"),
             "PAGES_BUCKET": "pages",
             "RELEASE_BUCKET": "release",
             "SIGNING_KEYS_SECRET": secret,
@@ -633,6 +634,8 @@ def test_head_is_answered_as_get_and_neither_changes_anything(api: Client) -> No
         f"/unsubscribe?token={leave}": 200,
         f"/waitlists?token={yours_link()}": 200,
         f"/waitlists/export?token={yours_link()}": 200,
+        "/merchant/session": 401,
+        "/merchant/audit": 401,
         "/openapi.json": 200,
     }
     for path, status in paths.items():

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from chalicelib.settings import Settings
+from chalicelib.tables.merchant import Kind
 from chalicelib.tables.sending import Row
 from spillway.commands import COMMANDS
 from tests.support.aws import ROOT, template
@@ -35,9 +36,10 @@ MAY_IMPORT = {
 }
 # Actions that AWS knows no resource for.
 WITHOUT_A_RESOURCE = {"cloudwatch:GetMetricData", "ses:GetAccount"}
+READING_TABLES = {f"dynamodb:{action}" for action in ("GetItem", "BatchGetItem", "Query")}
 # Functions that no shopper calls: streams, queues and the clock do.
 BY_THEMSELVES = ("app.on_", "app.schedule(")
-PUTS_TOGETHER = {"events", "container", "stores"}
+PUTS_TOGETHER = {"events", "container", "stores", "merchant_routes"}
 
 
 def imported(file: Path) -> Iterator[str]:
@@ -117,11 +119,11 @@ def test_a_module_belongs_to_the_packages_above_it_and_to_no_other() -> None:
     assert not belongs_to("oslo", {"os"})
 
 
-def started_by(*decorators: str) -> set[str]:
-    """The functions of app.py that have one of these decorators."""
+def started_by(*decorators: str, file: str = "app.py") -> set[str]:
+    """The functions of a file that have one of these decorators."""
     return {
         node.name
-        for node in ast.parse((ROOT / "app.py").read_text()).body
+        for node in ast.parse((ROOT / file).read_text()).body
         if isinstance(node, ast.FunctionDef)
         if any(ast.unparse(decorator).startswith(decorators) for decorator in node.decorator_list)
     }
@@ -130,8 +132,13 @@ def started_by(*decorators: str) -> set[str]:
 def test_the_table_of_events_names_every_handler_and_no_other() -> None:
     table = ARCHITECTURE.read_text().split("## Events and reactions")[1].split("\n## ")[0]
     rows = [row for row in table.splitlines() if row.startswith("|")]
-    named = {cell.split("`")[1] for row in rows for cell in row.split("|") if "`app." in cell}
-    assert {name.removeprefix("app.") for name in named} == started_by("app.route(", *BY_THEMSELVES)
+    named = re.findall(r"`(app|merchant_routes)\.(\w+)`", "\n".join(rows))
+    assert len(named) == len(set(named))
+    handlers = {("app", name) for name in started_by("app.route(", *BY_THEMSELVES)}
+    handlers |= {
+        ("merchant_routes", name) for name in started_by("route(", file="chalicelib/merchant_routes.py")
+    }
+    assert set(named) == handlers
 
 
 def test_every_fault_of_a_fan_out_is_played_by_the_tests_it_names() -> None:
@@ -208,10 +215,43 @@ def test_no_role_may_do_anything_to_everything() -> None:
                 assert "*" not in str(statement["Action"]), name
 
 
-def test_a_role_that_is_held_to_rows_of_the_sending_table_names_rows_that_are_there() -> None:
-    named = set(re.findall(r"'dynamodb:LeadingKeys': \[([^]]*)\]", str(template()["Resources"])))
-    rows = {row.strip(" '").removesuffix("*") for rows in named for row in rows.split(",")}
-    assert rows == {Row.WEBHOOK, Row.RATE, Row.ALERT_STATE}
+def held_to(table: str) -> set[str]:
+    """The keys of a table's rows that some role is held to."""
+    statements = [
+        statement
+        for resource in template()["Resources"].values()
+        for policy in resource.get("Properties", {}).get("Policies", [])
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement.get("Resource") == {"Fn::GetAtt": f"{table}.Arn"} and "Condition" in statement
+    ]
+    return {
+        row.removesuffix("*")
+        for statement in statements
+        for test in statement["Condition"].values()
+        for row in test["dynamodb:LeadingKeys"]
+    }
+
+
+def test_a_role_that_is_held_to_rows_of_a_table_names_rows_that_are_there() -> None:
+    assert held_to("SendingTable") == {Row.WEBHOOK, Row.RATE, Row.ALERT_STATE}
+    assert held_to("MerchantTable") <= set(Kind)
+
+
+def test_no_function_adds_a_merchant_or_changes_the_audit() -> None:
+    assert not held_to("MerchantTable") & {Kind.MERCHANT, Kind.SETTING}
+    for name, resource in template()["Resources"].items():
+        for policy in resource.get("Properties", {}).get("Policies", []):
+            for statement in policy["PolicyDocument"]["Statement"]:
+                if statement.get("Resource") != {"Fn::GetAtt": "MerchantTable.Arn"}:
+                    continue
+                rows = [
+                    row
+                    for test in statement.get("Condition", {}).values()
+                    for row in test["dynamodb:LeadingKeys"]
+                ]
+                writing = set(listed(statement["Action"])) - READING_TABLES
+                assert rows or not writing, name
+                assert Kind.AUDIT not in rows or writing == {"dynamodb:PutItem"}, name
 
 
 def listed(value: Any) -> list[Any]:

@@ -303,7 +303,7 @@ def tables_are_restorable_on_demand_and_encrypted_for_nothing(resources: Resourc
         assert table["BillingMode"] == "PAY_PER_REQUEST"
         assert "SSESpecification" not in table
     expiring = {name for name, item in tables.items() if "TimeToLiveSpecification" in item}
-    assert expiring == {"DemandTable", "EntriesTable", "SendingTable", "SuppressionsTable"}
+    assert expiring == {"DemandTable", "EntriesTable", "MerchantTable", "SendingTable", "SuppressionsTable"}
     for name in expiring:
         ttl = {"AttributeName": "expires_at_s", "Enabled": True}
         assert tables[name]["TimeToLiveSpecification"] == ttl

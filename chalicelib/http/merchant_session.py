@@ -1,0 +1,114 @@
+"""The session of a merchant: its cookie, and the 401 of a request without the right to what it asks for.
+
+The prefix `__Host-` holds the cookie to HTTPS, to this host and to the whole of it; SameSite=Strict keeps it
+out of requests that other sites start.
+https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/Set-Cookie#cookie_prefixes
+
+A refusal is 401, also for a merchant who may only see: for a 403 the CDN shows a page of the shop. Programs
+tell the two by the problem's type.
+"""
+
+import hashlib
+from http import HTTPStatus
+from typing import Any, Protocol
+
+from chalice.app import Request
+
+from chalicelib.domain.merchant import SESSION_S, Role, Session
+from chalicelib.http.request import Problem, refuse_foreign
+
+COOKIE = "__Host-spillway-merchant"
+COOKIE_ATTRIBUTES = "Path=/; Secure; HttpOnly; SameSite=Strict"
+COOKIE_CHARS_MAX = 1_000
+BROWSER_DIGITS = 16
+NOT_SIGNED_IN = "urn:spillway:problem:not-signed-in"
+MAY_NOT_ACT = "urn:spillway:problem:may-not-act"
+READING = frozenset({"GET", "HEAD"})
+
+
+class Sessions(Protocol):
+    """Knows sessions by their cookies."""
+
+    def of(self, cookie: str, browser: str) -> Session | None:
+        """Return the session of a cookie in a browser (a digest); None when there is none."""
+
+
+class SignedIn(Protocol):
+    """The parts of the container that a merchant's request needs."""
+
+    @property
+    def settings(self) -> Any:
+        """The settings, with the shop's origin."""
+
+    @property
+    def recent_themes(self) -> Any:
+        """The live theme, with the shop's address."""
+
+    @property
+    def merchant_sessions(self) -> Any:
+        """The sessions, as `Sessions`."""
+
+
+def signed_in(request: Request, container: SignedIn) -> Session:
+    """Return the session of a request, with the merchant's role of now.
+
+    Raises:
+        Problem: 400 another site's page sent a form, 401 nobody is signed in.
+    """
+    if request.method not in READING:
+        refuse_foreign(
+            request,
+            container.settings.shop_origin,
+            lambda: container.recent_themes.live().theme.shop.base_url,
+        )
+    cookie = session_cookie(request)
+    sessions: Sessions = container.merchant_sessions
+    session = sessions.of(cookie, browser_of(request)) if cookie else None
+    if session is None:
+        raise Problem(
+            HTTPStatus.UNAUTHORIZED,
+            "You are not signed in, or your session is over. Sign in again.",
+            back_path="/merchant/",
+            kind=NOT_SIGNED_IN,
+        )
+    return session
+
+
+def may_act(request: Request, container: SignedIn) -> Session:
+    """Return the session of a request whose merchant may act.
+
+    Raises:
+        Problem: 400 another site's page sent a form, 401 nobody is signed in, or one who may only see.
+    """
+    session = signed_in(request, container)
+    if session.role is not Role.ACT:
+        raise Problem(
+            HTTPStatus.UNAUTHORIZED,
+            "You may see this page, but not act on it. Ask the shop's owner for the role act.",
+            back_path="/merchant/",
+            kind=MAY_NOT_ACT,
+        )
+    return session
+
+
+def session_cookie(request: Request) -> str | None:
+    """Return the value of the session's cookie; None without one, or with several."""
+    pairs = (pair.strip().partition("=") for pair in request.headers.get("cookie", "").split(";"))
+    values = [value for name, _, value in pairs if name == COOKIE]
+    return values[0] if len(values) == 1 and 0 < len(values[0]) <= COOKIE_CHARS_MAX else None
+
+
+def set_cookie(value: str) -> str:
+    """Return the Set-Cookie header of a session that begins."""
+    return f"{COOKIE}={value}; Max-Age={SESSION_S}; {COOKIE_ATTRIBUTES}"
+
+
+def end_cookie() -> str:
+    """Return the Set-Cookie header that deletes the session's cookie."""
+    return f"{COOKIE}=; Max-Age=0; {COOKIE_ATTRIBUTES}"
+
+
+def browser_of(request: Request) -> str:
+    """Return a digest of the browser's name (User-Agent), by which a session knows its browser again."""
+    agent = request.headers.get("user-agent", "")
+    return hashlib.sha256(agent.encode()).hexdigest()[:BROWSER_DIGITS]

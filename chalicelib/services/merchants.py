@@ -1,0 +1,160 @@
+"""Merchants: who may sign in, their sessions, and the audit of what they do.
+
+A merchant is known by a row that a command wrote, or else by the stack's parameter. Each request reads the
+row, the session's own and the epoch by one call: a role that changes, a merchant who is removed and
+`spillway merchant sign-out --all` count at once.
+"""
+
+from collections.abc import Callable, Mapping
+
+from chalicelib.domain.merchant import (
+    SESSION_S,
+    SIGN_IN_WITHIN_S,
+    Merchant,
+    MerchantId,
+    MerchantTokens,
+    Session,
+    SignInLink,
+)
+from chalicelib.domain.tokens import LinkRefused
+from chalicelib.log import log
+from chalicelib.tables.merchant import AuditRow, AuditTable, MerchantRow, MerchantTable, SessionRow, Standing
+
+
+class MerchantSessions:
+    """Signs merchants in and out, and knows the session that a cookie names.
+
+    Args:
+        table: the rows.
+        tokens: signs links and cookies.
+        first: the merchants that the stack's parameter names, by id.
+        clock_ms: the time in milliseconds since the epoch.
+        new_id: returns an id that was never returned before.
+    """
+
+    def __init__(
+        self,
+        table: MerchantTable,
+        tokens: MerchantTokens,
+        first: Mapping[MerchantId, Merchant],
+        clock_ms: Callable[[], int],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._table = table
+        self._tokens = tokens
+        self._first = first
+        self._clock_ms = clock_ms
+        self._new_id = new_id
+
+    def merchant(self, merchant: MerchantId) -> Merchant | None:
+        """Return a merchant who may sign in; None for any other id."""
+        return self._known(merchant, self._table.get(merchant))
+
+    def link_token(self, merchant: Merchant) -> str:
+        """Return the token of a link by which a merchant signs in once, within 15 minutes."""
+        return self._tokens.link(SignInLink(merchant.id, self._new_id(), self._clock_ms()))
+
+    def check_link(self, token: str) -> None:
+        """Check that a link signs somebody in; whether it was used shows when it is used. Change nothing.
+
+        Raises:
+            LinkRefused: it does not.
+        """
+        self._linked(token)
+
+    def sign_in(self, token: str, browser: str) -> str:
+        """Use a link up, begin a session in `browser` (a digest), and return the value of its cookie.
+
+        Raises:
+            LinkRefused: the link is not ours, too old, used, or of a merchant who may not sign in.
+        """
+        link, merchant = self._linked(token)
+        now_ms = self._clock_ms()
+        if not self._table.use_link(link.id, expires_at_s=link.at_ms // 1000 + 2 * SIGN_IN_WITHIN_S):
+            log("sign_in_link_used_again", merchant=merchant.id)
+            raise LinkRefused
+        session = SessionRow(self._new_id(), merchant.id, now_ms, browser)
+        self._table.open_session(session, expires_at_s=now_ms // 1000 + SESSION_S)
+        log("merchant_signed_in", merchant=merchant.id)
+        return self._tokens.session(merchant.id, session.id)
+
+    def of(self, cookie: str, browser: str) -> Session | None:
+        """Return the session that a cookie names, with the role of now; None when it is over.
+
+        A cookie that another browser sends is a stolen one: the session ends for both.
+        """
+        try:
+            merchant_id, session_id = self._tokens.read_session(cookie)
+        except LinkRefused:
+            return None
+        standing = self._table.standing(merchant_id, session_id)
+        merchant, row = self._known(merchant_id, standing.merchant), standing.session
+        if merchant is None or row is None or row.merchant != merchant_id or _is_over(standing, row.at_ms):
+            return None
+        if row.browser != browser:
+            log("session_in_another_browser", merchant=merchant_id)
+            self._table.end_session(session_id)
+            return None
+        return Session(merchant.id, merchant.role, merchant.email)
+
+    def sign_out(self, cookie: str) -> None:
+        """End the session that a cookie names, in whatever browser it is."""
+        try:
+            merchant_id, session_id = self._tokens.read_session(cookie)
+        except LinkRefused:
+            return
+        log("merchant_signed_out", merchant=merchant_id)
+        self._table.end_session(session_id)
+
+    def _linked(self, token: str) -> tuple[SignInLink, Merchant]:
+        link = self._tokens.read_link(token)
+        standing = self._table.standing(link.merchant)
+        merchant = self._known(link.merchant, standing.merchant)
+        if merchant is None or _is_over(standing, link.at_ms):
+            raise LinkRefused
+        return link, merchant
+
+    def _known(self, merchant: MerchantId, row: MerchantRow | None) -> Merchant | None:
+        return row.merchant if row else self._first.get(merchant)
+
+
+def _is_over(standing: Standing, at_ms: int) -> bool:
+    return at_ms <= standing.epoch_ms
+
+
+class AuditNotWritten(RuntimeError):
+    """The row of an action could not be written: the action must not act."""
+
+
+class Audit:
+    """Writes what merchants do, before they do it: an action that cannot be logged does nothing."""
+
+    def __init__(self, table: AuditTable, clock_ms: Callable[[], int], new_id: Callable[[], str]) -> None:
+        self._table = table
+        self._clock_ms = clock_ms
+        self._new_id = new_id
+
+    def record(
+        self, session: Session, action: str, target: str, before: str | None, after: str | None
+    ) -> None:
+        """Write down that a merchant is about to act.
+
+        Args:
+            session: the merchant who acts.
+            action: the name of the action, such as `stock`.
+            target: what it acts on: an SKU, a shopper's id. Never the address of a shopper.
+            before: the value before; None without one.
+            after: the value after; None without one.
+
+        Raises:
+            AuditNotWritten: another row has the key; or as the table raises.
+        """
+        row = AuditRow(
+            self._new_id(), self._clock_ms(), session.merchant, session.email, action, target, before, after
+        )
+        if not self._table.add(row):
+            raise AuditNotWritten(f"audit row {row.at_ms}#{row.id}")
+
+    def recent(self, limit: int) -> list[AuditRow]:
+        """Return the newest actions, the newest first."""
+        return self._table.recent(limit)
