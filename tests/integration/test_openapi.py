@@ -2,13 +2,11 @@
 
 import json
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import schemathesis
+import pytest
 from chalice.test import Client
 from hypothesis import HealthCheck, Phase, assume, settings
-from schemathesis.config import SchemathesisConfig
-from schemathesis.specs.openapi.checks import unsupported_method
 
 import app as application
 from chalicelib.domain.ids import normal_sku
@@ -18,7 +16,17 @@ from tests.support.aws import ROOT
 
 DESCRIPTION = json.loads((ROOT / "chalicelib" / "http" / "openapi.json").read_text())
 METHODS = {"get", "post", "put", "patch", "delete"}
+OPERATIONS = [
+    f"{method.upper()} {path}"
+    for path, operations in DESCRIPTION["paths"].items()
+    for method in operations
+    if method in METHODS
+]
 Start = Callable[[str, list[tuple[str, str]]], object]
+
+if TYPE_CHECKING:
+    from schemathesis import Case
+    from schemathesis.specs.openapi.schemas import OpenApiSchema
 
 deployed = playing_aws.deployed
 api = playing_aws.api
@@ -78,16 +86,25 @@ def wsgi(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
 REFUSED = [400, 401, 405, 410, 413, 415]
 # No schema separates a good address from a bad one, or a token that we signed from another.
 ANSWERED = ["2xx", "3xx", 400, 401, 410]
-config = SchemathesisConfig.from_dict(
-    {
-        "checks": {
-            "negative_data_rejection": {"expected-statuses": REFUSED},
-            "positive_data_acceptance": {"expected-statuses": ANSWERED},
+
+
+@pytest.fixture(scope="module")
+def schema() -> "OpenApiSchema":
+    """The description as Schemathesis reads it, answered by the API. Its import is slow: only here."""
+    import schemathesis
+    from schemathesis.config import SchemathesisConfig
+
+    config = SchemathesisConfig.from_dict(
+        {
+            "checks": {
+                "negative_data_rejection": {"expected-statuses": REFUSED},
+                "positive_data_acceptance": {"expected-statuses": ANSWERED},
+            }
         }
-    }
-)
-schema = schemathesis.openapi.from_dict(DESCRIPTION, config=config)
-schema.app = wsgi
+    )
+    schema = schemathesis.openapi.from_dict(DESCRIPTION, config=config)
+    schema.app = wsgi
+    return schema
 
 
 def stamp_form(body: dict[str, Any]) -> None:
@@ -98,7 +115,6 @@ def stamp_form(body: dict[str, Any]) -> None:
         body["form_token"] = playing_aws.form_token(*(sku for sku in map(normal_sku, skus) if sku))
 
 
-@schema.parametrize()
 @settings(
     max_examples=20,
     deadline=None,
@@ -106,7 +122,10 @@ def stamp_form(body: dict[str, Any]) -> None:
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-def test_every_answer_is_one_of_those_described(deployed: object, case: schemathesis.Case[Any]) -> None:
+def answers_as_described(case: "Case[Any]") -> None:
+    """Send a request that Schemathesis made; its answer is one of those described."""
+    from schemathesis.specs.openapi.checks import unsupported_method
+
     body = case.body if isinstance(case.body, dict) else {}
     # The test's own transport drops a field without a name: what arrives is in order.
     assume("" not in body)
@@ -114,3 +133,24 @@ def test_every_answer_is_one_of_those_described(deployed: object, case: schemath
         stamp_form(body)
     # Other methods never reach the API: its gateway knows the routes.
     case.call_and_validate(excluded_checks=[unsupported_method])
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_answer_is_one_of_those_described(
+    deployed: object, schema: "OpenApiSchema", operation: str
+) -> None:
+    """Schemathesis's pytest plugin makes all requests while tests are collected, in every process."""
+    from schemathesis.checks import load_all_checks
+    from schemathesis.generation.feedback import FeedbackSources
+    from schemathesis.pytest._test_builder import build_operation_test
+    from schemathesis.python._constants.orchestrator import make_constants_value_source
+
+    load_all_checks()
+    method, _, path = operation.partition(" ")
+    build_operation_test(
+        config=schema.config,
+        operation=schema[path][method],
+        test_func=answers_as_described,
+        given_kwargs={},
+        feedback=FeedbackSources(constants_value_source=make_constants_value_source(schema)),
+    )()

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from samtranslator.translator.transform import transform
-
 from spillway.deploy.package import Package, packaged
 from spillway.project import Project
 from tests.support.aws import REGION, ROOT
@@ -50,6 +48,9 @@ class NoManagedPolicies:
 
 @cache
 def _translated() -> Mapping[str, Any]:
+    # Its import takes a second: not while tests are collected.
+    from samtranslator.translator.transform import transform
+
     document = json.loads(uploaded_text())
     defaults = {
         name: str(parameter.get("Default", "x")) for name, parameter in document["Parameters"].items()
