@@ -368,13 +368,14 @@ def _confirmation_page(request: Request, linked: "Sequence[LinkedEntry]", token:
     items = [
         (entry.product, entry.variant, entry.orderable)
         for entry in linked
-        if entry.product and entry.confirmable
+        if entry.product and entry.variant and entry.confirmable
     ]
     page = renderer.linked_items_page(
         "confirm.html",
-        [(product, variant, orderable) for product, variant, orderable in items if variant],
+        items,
         at=link_address(request, token),
         token=token,
+        coming=sum(entry.is_coming for entry in linked if entry.confirmable),
     )
     return html_page(page, language=renderer.language)
 

@@ -70,7 +70,8 @@ class Variant:
     """One purchasable choice. A shopper waits for a variant, not for a product.
 
     `compare_at_minor` is the former price of a variant on sale, above `price_minor`; both are in minor units
-    (pence). `sale_ends_on` and `available_on` (when a pre-order or a back-order ships) are ISO 8601 dates.
+    (pence). `sale_ends_on` and `available_on` (when a pre-order or a back-order ships, or a variant that is
+    coming soon goes on sale) are ISO 8601 dates, days on a calendar without a time zone.
     `gtin` has 8, 12, 13 or 14 digits, `weight_g` is in grams, `variant_id` is the checkout's own id;
     `checkout_url` replaces the checkout of the product or the shop, such as a payment link.
     """

@@ -11,13 +11,18 @@ from chalicelib.domain.wave import EVERYONE, WavePolicy
 
 
 class Availability(StrEnum):
-    """schema.org's ItemAvailability, the words a search engine reads too."""
+    """schema.org's ItemAvailability, the words a search engine reads too.
+
+    COMING_SOON is the shop's own: a variant that was never on sale. The catalogue alone states it; the first
+    event that puts the variant on sale ends it for good.
+    """
 
     IN_STOCK = "InStock"
     OUT_OF_STOCK = "OutOfStock"
     PRE_ORDER = "PreOrder"
     BACK_ORDER = "BackOrder"
     DISCONTINUED = "Discontinued"
+    COMING_SOON = "ComingSoon"
 
     @property
     def can_buy(self) -> bool:
@@ -26,6 +31,8 @@ class Availability(StrEnum):
 
 
 _CAN_BUY = frozenset({Availability.IN_STOCK, Availability.PRE_ORDER, Availability.BACK_ORDER})
+# The words that an event may use, and a search engine reads.
+SCHEMA_ORG_WORDS = tuple(word for word in Availability if word is not Availability.COMING_SOON)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +40,8 @@ class Stock:
     """The availability of one variant as last observed.
 
     `units` is None where the shop does not count. `observed_at_ms` orders events: an older one
-    never changes a newer; `event_id` names the event of this state. `version` counts the events
+    never changes a newer; `event_id` names the event of this state. `is_launch` is true from the moment a
+    variant that was coming soon goes on sale until it cannot be bought. `version` counts the events
     stored for the variant, and `seen` are keys of the latest of them, by which a repeat is known.
     """
 
@@ -43,6 +51,7 @@ class Stock:
     event_id: str
     version: int = field(default=0, compare=False)
     seen: tuple[str, ...] = field(default=(), compare=False)
+    is_launch: bool = False
 
     @property
     def units_on_offer(self) -> int | None:
@@ -84,6 +93,10 @@ class StockedProduct:
     def can_buy(self, sku: Sku) -> bool:
         """Return whether the shop sells `sku` and has it in stock."""
         return sku in self.product.skus & self.stock.keys() and self.stock[sku].availability.can_buy
+
+    def is_coming(self, sku: Sku) -> bool:
+        """Return whether `sku` was never on sale."""
+        return sku in self.stock and self.stock[sku].availability is Availability.COMING_SOON
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,17 +223,34 @@ class AvailabilityEvent:
         if not self.by_arrival and self._latest_ms < known.observed_at_ms:
             return Applied(Outcome.OLDER, known, write=False)
         seen = known.seen if at_ms < known.observed_at_ms + CLOCK_STEP_MS else ()
+        availability = self.availability_after(known.availability, when_sold_out)
+        was_launching = known.is_launch or known.availability is Availability.COMING_SOON
         stock = Stock(
-            when_sold_out if when_sold_out and self.is_counted_out else self.availability,
+            availability,
             self.units,
             at_ms,
             self.id,
             known.version + 1,
             (*seen, self._key)[-SEEN_MAX:],
+            is_launch=was_launching and availability.can_buy,
         )
         outcome = Outcome.UNCHANGED if stock.is_shown_like(known) else Outcome.CHANGED
         # Stored even if nothing changes: earlier observations are older from now on.
         return Applied(outcome, stock, write=True)
+
+    def availability_after(
+        self, known: Availability, when_sold_out: Availability | None = None
+    ) -> Availability:
+        """Return the availability that this event makes of a `known` one.
+
+        A variant that was never on sale cannot sell out, and a count of it is goods that have arrived before
+        their launch: it stays coming soon until an event names an availability to buy, or its end. A launch
+        emails everybody who waits, so no count starts one by accident.
+        """
+        is_sold_out = self.availability is Availability.OUT_OF_STOCK
+        if known is Availability.COMING_SOON and (self.by_units or is_sold_out):
+            return known
+        return when_sold_out if when_sold_out and self.is_counted_out else self.availability
 
     @property
     def _latest_ms(self) -> int:

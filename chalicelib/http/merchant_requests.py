@@ -25,6 +25,7 @@ from chalice.app import Request, Response
 from chalicelib.domain.ids import Sku, SkuRefused, parse_sku
 from chalicelib.domain.stock import (
     EVENT_ID_CHARS_MAX,
+    SCHEMA_ORG_WORDS,
     UNITS_MAX,
     Availability,
     AvailabilityEvent,
@@ -148,7 +149,7 @@ def _availability(document: dict[str, Any], units: int | None, errors: list[Fiel
         if units is None and document.get("units") is None:
             errors.append(FieldError("availability", "Say what is available, or how many units there are."))
         return availability_of_units(units)
-    known = [availability.value for availability in Availability]
+    known = [availability.value for availability in SCHEMA_ORG_WORDS]
     name = SCHEMA_ORG.sub("", value.strip(), count=1) if isinstance(value, str) else ""
     if name not in known:
         errors.append(_wrong("availability", f"One of {', '.join(known)}", document))

@@ -65,6 +65,7 @@ class EmailComposer:
             stock=stocked.stock,
             action_url=self._url(renderer.edition, "confirm", token),
             items=[(one.product, one.product.variant(entry.sku)) for entry, one in asked],
+            coming=sum(one.is_coming(entry.sku) for entry, one in asked),
         )
         tags = _tags("confirm", newest)
         return OutgoingEmail(newest.mailbox, email, HEADERS, tags, reply_to=self._shop.reply_to)

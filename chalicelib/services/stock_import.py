@@ -130,7 +130,12 @@ def _differs(line: StockLine, stocked: StockedProduct) -> bool:
 
 
 def _availability(line: StockLine, stocked: StockedProduct) -> Availability:
-    """Return the availability for a line; at zero units, the one that the catalogue states for sold out."""
+    """Return the availability for a line; at zero units, the one that the catalogue states for sold out.
+
+    A count starts no launch: see `AvailabilityEvent.availability_after`.
+    """
+    if stocked.is_coming(line.sku):
+        return Availability.COMING_SOON
     wanted = when_sold_out(stocked, line.sku) if line.units == 0 else None
     return wanted or availability_of_units(line.units)
 

@@ -23,13 +23,14 @@ class LinkedEntry:
     """The entry of a signed link, for the page that the link opens.
 
     `product` and `variant` are None when the shop sells them no more. `orderable` says whether the shop had
-    units a few seconds ago.
+    units a few seconds ago, `is_coming` whether it never had any.
     """
 
     product: Product | None
     variant: Variant | None
     state: EntryState
     orderable: bool = False
+    is_coming: bool = False
 
     @property
     def confirmed(self) -> bool:
@@ -135,7 +136,9 @@ class Waitlist:
         if stocked is None:
             return LinkedEntry(None, None, entry.state)
         variant = stocked.product.variant(sku)
-        return LinkedEntry(stocked.product, variant, entry.state, stocked.can_buy(sku))
+        return LinkedEntry(
+            stocked.product, variant, entry.state, stocked.can_buy(sku), stocked.is_coming(sku)
+        )
 
     def _confirm(self, shopper: ShopperId, sku: Sku) -> EntryState | None:
         if self._entries.confirm(shopper, sku, at_ms=self._clock_ms()):

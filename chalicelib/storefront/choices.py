@@ -29,6 +29,11 @@ class Choice:
         return self.availability.can_buy
 
     @property
+    def is_coming(self) -> bool:
+        """True for a variant that was never on sale."""
+        return self.availability is Availability.COMING_SOON
+
+    @property
     def can_wait(self) -> bool:
         """False for a discontinued variant too, which never comes back."""
         return not self.can_buy and self.availability is not Availability.DISCONTINUED
@@ -37,6 +42,11 @@ class Choice:
     def ships_on(self) -> str | None:
         """The day on which a pre-order or a back-order ships (ISO 8601), if the shop names one."""
         return self.variant.available_on if self.availability in _LATER else None
+
+    @property
+    def launches_on(self) -> str | None:
+        """The day on which a variant that is coming soon goes on sale (ISO 8601), if the shop names one."""
+        return self.variant.available_on if self.is_coming else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +69,22 @@ class Choices:
     @property
     def ships_on(self) -> str | None:
         """The day on which everything in stock ships; None if days differ or it ships now."""
-        days = {choice.ships_on for choice in self.all if choice.can_buy}
-        return days.pop() if len(days) == 1 else None
+        return _one_day({choice.ships_on for choice in self.all if choice.can_buy})
+
+    @property
+    def all_coming(self) -> bool:
+        """True where each variant to wait for was never on sale."""
+        return all(choice.is_coming for choice in self.to_wait_for)
+
+    @property
+    def some_coming(self) -> bool:
+        """True where a variant to wait for was never on sale."""
+        return any(choice.is_coming for choice in self.all)
+
+    @property
+    def launches_on(self) -> str | None:
+        """The day on which everything that is coming soon goes on sale; None if days differ or are open."""
+        return _one_day({choice.launches_on for choice in self.all if choice.is_coming})
 
     @property
     def badge(self) -> Availability | None:
@@ -87,6 +111,17 @@ def availability_of(variant: Variant, stock: Mapping[Sku, Stock]) -> Availabilit
 def badge_of(product: Product, stock: Mapping[Sku, Stock]) -> Availability | None:
     """Return the badge of the product's choices, for a card without them."""
     return _badge({availability_of(variant, stock) for variant in product.variants})
+
+
+def launch_day_of(product: Product, stock: Mapping[Sku, Stock]) -> str | None:
+    """Return the day on which everything coming soon goes on sale (ISO 8601), for a card without choices."""
+    return _one_day(
+        {
+            variant.available_on
+            for variant in product.variants
+            if availability_of(variant, stock) is Availability.COMING_SOON
+        }
+    )
 
 
 def choices_of(
@@ -122,7 +157,16 @@ def _badge(found: Collection[Availability]) -> Availability | None:
     for availability in (Availability.IN_STOCK, Availability.BACK_ORDER, Availability.PRE_ORDER):
         if availability in found:
             return availability if availability is Availability.PRE_ORDER else None
-    return Availability.OUT_OF_STOCK if Availability.OUT_OF_STOCK in found else Availability.DISCONTINUED
+    # Once a variant was on sale, its product is not new any more.
+    for availability in (Availability.OUT_OF_STOCK, Availability.COMING_SOON):
+        if availability in found:
+            return availability
+    return Availability.DISCONTINUED
+
+
+def _one_day(days: Collection[str | None]) -> str | None:
+    """Return the one day of a set; None where there are several, or a variant without a day."""
+    return next(iter(days)) if len(days) == 1 else None
 
 
 # The properties that variants may differ by, by what merchants call them.

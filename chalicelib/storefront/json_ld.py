@@ -18,6 +18,7 @@ from zlib import crc32
 from markupsafe import Markup
 
 from chalicelib.domain.product import Condition, Product, Variant
+from chalicelib.domain.stock import SCHEMA_ORG_WORDS, Availability
 from chalicelib.storefront.choices import Choice, Choices
 from chalicelib.storefront.theme import HOME, Edition, ReturnBy, ReturnPolicy, ShippingPolicy
 
@@ -37,6 +38,14 @@ _RETURN_METHODS = {
     ReturnBy.MAIL: f"{_SCHEMA}/ReturnByMail",
     ReturnBy.STORE: f"{_SCHEMA}/ReturnInStore",
     ReturnBy.KIOSK: f"{_SCHEMA}/ReturnAtKiosk",
+}
+# Google's PreOrder means that orders are accepted before the release, and OutOfStock that none are. A variant
+# that is coming soon takes signups and no orders, with or without a date:
+# https://support.google.com/merchants/answer/6324448
+# A shop that sells before the release says PreOrder, which needs the date at which it ships:
+# https://support.google.com/merchants/answer/6324470
+_AVAILABILITY = {availability: f"{_SCHEMA}/{availability.value}" for availability in SCHEMA_ORG_WORDS} | {
+    Availability.COMING_SOON: f"{_SCHEMA}/{Availability.OUT_OF_STOCK.value}"
 }
 _SHIPPING_ID, _FREE_SHIPPING_ID, _RETURNS_ID = "#shipping", "#free-shipping", "#returns"
 
@@ -119,7 +128,7 @@ def _offer(product: Product, choice: Choice, edition: Edition, url: str) -> Node
         "@type": "Offer",
         "price": money.plain(variant.price_minor),
         "priceCurrency": shop.currency,
-        "availability": f"{_SCHEMA}/{choice.availability.value}",
+        "availability": _AVAILABILITY[choice.availability],
         "itemCondition": _CONDITIONS[product.condition],
         "url": url,
     }
@@ -132,8 +141,8 @@ def _offer(product: Product, choice: Choice, edition: Edition, url: str) -> Node
         }
     if variant.sale_ends_on:
         offer["priceValidUntil"] = variant.sale_ends_on
-    if choice.ships_on:
-        offer["availabilityStarts"] = choice.ships_on
+    if starts_on := choice.ships_on or choice.launches_on:
+        offer["availabilityStarts"] = starts_on
     if shop.shipping:
         is_free = shop.shipping.cost_of(variant.price_minor) == 0
         offer["shippingDetails"] = {"@id": _FREE_SHIPPING_ID if is_free else _SHIPPING_ID}

@@ -19,7 +19,8 @@ class OptionValue:
     """One value of an option, "Moss", where the values of the options before it are picked already.
 
     `choice` is the variant that it completes; before the last option, `below` is the next one. Without
-    either, no such combination is sold. `key` is unique on the page; `picture_group` is the group of pictures
+    either, no such combination is sold. `is_coming`: none of it can be bought, and all that can be waited for
+    was never on sale. `key` is unique on the page; `picture_group` is the group of pictures
     that it shows, and `swatch` a few pixels of the first of them, in a data address.
     """
 
@@ -28,6 +29,7 @@ class OptionValue:
     choice: Choice | None = None
     below: "Option | None" = None
     can_buy: bool = False
+    is_coming: bool = False
     is_picked: bool = False
     picture_group: int | None = None
     swatch: str | None = None
@@ -151,7 +153,8 @@ class _Options:
             value,
             choice=choices[0] if is_last else None,
             below=None if is_last else self.option(key, choices, depth + 1, is_path_picked=is_picked),
-            can_buy=any(choice.can_buy for choice in choices),
+            can_buy=(can_buy := any(choice.can_buy for choice in choices)),
+            is_coming=not can_buy and _is_coming(choices),
             is_picked=is_picked,
             picture_group=self._pictures.group(depth, value),
             swatch=self._pictures.swatch(depth, value),
@@ -163,3 +166,8 @@ class _Options:
             return None
         can_buy = (value for value, below in by_value.items() if any(choice.can_buy for choice in below))
         return next(can_buy, next(iter(by_value)))
+
+
+def _is_coming(choices: Sequence[Choice]) -> bool:
+    awaited = [choice for choice in choices if choice.can_wait]
+    return bool(awaited) and all(choice.is_coming for choice in awaited)

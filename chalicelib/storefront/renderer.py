@@ -12,10 +12,17 @@ from markupsafe import Markup
 from chalicelib.domain.email import Email
 from chalicelib.domain.ids import Sku, Slug
 from chalicelib.domain.product import Product, Variant
-from chalicelib.domain.stock import Stock
+from chalicelib.domain.stock import Availability, Stock
 from chalicelib.domain.tokens import FormTokens, Offer
 from chalicelib.storefront.checkout import Checkout
-from chalicelib.storefront.choices import Choices, availability_of, badge_of, choices_of, option_kinds
+from chalicelib.storefront.choices import (
+    Choices,
+    availability_of,
+    badge_of,
+    choices_of,
+    launch_day_of,
+    option_kinds,
+)
 from chalicelib.storefront.environment import EditionContext, LocalizedEnvironment
 from chalicelib.storefront.json_ld import organization_json_ld, product_json_ld
 from chalicelib.storefront.localization import in_sentence
@@ -121,7 +128,11 @@ class Renderer:
     def card(self, product: Product, stock: Mapping[Sku, Stock], *, eager: bool = False) -> Markup:
         """Return a product's card in a listing; `eager` where a reader sees it without scrolling."""
         text = self.page(
-            "card.html", product=self.localize(product), badge=badge_of(product, stock), eager=eager
+            "card.html",
+            product=self.localize(product),
+            badge=badge_of(product, stock),
+            launches_on=launch_day_of(product, stock),
+            eager=eager,
         )
         return Markup(text)  # noqa: S704 - a template's own work
 
@@ -173,16 +184,24 @@ class Renderer:
         return self.page(template, at=at, product=product, variant=variant, token=token, **context)
 
     def linked_items_page(
-        self, template: str, items: Sequence[tuple[Product, Variant, bool]], *, at: str, token: str
+        self,
+        template: str,
+        items: Sequence[tuple[Product, Variant, bool]],
+        *,
+        at: str,
+        token: str,
+        coming: int = 0,
     ) -> str:
         """Return the page at `at` about several variants, behind a link's `token`.
 
-        `items` are variants with their products, and true if the shop has them in stock. `product` and
-        `variant` are the first, for a template about one alone.
+        `items` are variants with their products, and true if the shop has them in stock; `coming` of them
+        were never on sale. `product` and `variant` are the first, for a template about one alone.
         """
         localized = [(*self._item(product, variant), orderable) for product, variant, orderable in items]
         product, variant, _ = localized[0]
-        return self.page(template, at=at, product=product, variant=variant, items=localized, token=token)
+        return self.page(
+            template, at=at, product=product, variant=variant, items=localized, token=token, coming=coming
+        )
 
     def gettext(self, text: str) -> str:
         """Return a text of the API in the language of this edition, or unchanged without a translation."""
@@ -204,19 +223,27 @@ class Renderer:
         unsubscribe_url: str | None = None,
         stock: Mapping[Sku, Stock] | None = None,
         items: Sequence[tuple[Product, Variant]] = (),
+        coming: int | None = None,
     ) -> Email:
         """Return the email `name` about one variant, or about several: `items`, with that one among them.
+
+        `coming` is the number of them that were never on sale; without it, the one variant decides.
 
         `action_url` leads to the confirmation or the product. `unsubscribe_url` is None before there is a
         subscription.
         """
         product = self.localize(product)
+        known = (stock or {}).get(variant.sku)
+        if coming is None:
+            coming = int(known is not None and known.availability is Availability.COMING_SOON)
         context: dict[str, Any] = {
             "product": product,
             "variant": product.variant(variant.sku),
             "action_url": action_url,
             "unsubscribe_url": unsubscribe_url,
             "availability": availability_of(variant, stock or {}),
+            "is_launch": known is not None and known.is_launch,
+            "coming": coming,
             "items": [self._item(*item) for item in items or [(product, variant)]],
         }
         return self.email(name, **context)

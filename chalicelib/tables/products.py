@@ -230,6 +230,8 @@ def stock_values(stock: Stock) -> dict[str, Any]:
         values["units"] = stock.units
     if stock.version:
         values |= {"version": stock.version, "seen": stock.seen}
+    if stock.is_launch:
+        values["is_launch"] = True
     return values
 
 
@@ -263,6 +265,7 @@ def _stock_of(values: Mapping[str, Any]) -> dict[Sku, Stock]:
             event_id=value["event_id"],
             version=value.get("version", 0),
             seen=tuple(value.get("seen", ())),
+            is_launch=value.get("is_launch", False),
         )
         for sku, value in values.items()
     }

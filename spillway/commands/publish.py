@@ -114,7 +114,7 @@ def warn_of_people_left(stage: Stage, withdrawn: tuple[Sku, ...]) -> None:
 
 def show_published(published: Published) -> None:
     """Print the result in one line, then warnings."""
-    for line in (*published.missing_translations, *published.ended_sales):
+    for line in (*published.missing_translations, *published.ended_sales, *published.late_launches):
         click.echo(line, err=True)
     click.echo(
         f"release {published.release}: {pluralize(published.uploaded, 'object')} put, "

@@ -15,7 +15,7 @@ from spillway.commands.options import WholeNumber, show_left_out, skip_broken_pi
 from spillway.errors import BadInput
 from spillway.local_cloud.record import LAMBDA_INVOCATIONS_MAX
 from spillway.project import Project
-from spillway.sitegen.cache import Report, UpToDate, ended_sales
+from spillway.sitegen.cache import Report, UpToDate, ended_sales, late_launches
 from spillway.terminal import StopRequested, interruptible, pluralize
 
 if TYPE_CHECKING:
@@ -58,10 +58,15 @@ def build_command(project: Project, base_url: str | None, *, skip_broken_picture
             (*release.missing_translations, *release.notes),
             release.sales,
             release.left_out,
+            release.launches,
         )
         up_to_date.record(report)
-    today = datetime.now(UTC).date().isoformat()
-    for line in (*report.missing_translations, *ended_sales(report.sales, today=today)):
+    now = datetime.now(UTC)
+    for line in (
+        *report.missing_translations,
+        *ended_sales(report.sales, today=now.date().isoformat()),
+        *late_launches(report.launches, at_ms=int(now.timestamp() * 1000)),
+    ):
         click.echo(line, err=True)
     click.echo(f"{report.summary} in {time.perf_counter() - started:.1f} s")
     click.echo(f"  {folder.relative_to(project.root)}/")

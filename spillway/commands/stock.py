@@ -125,6 +125,8 @@ def sold_out_command(project: Project, sku: Sku, stage_name: str, *, dry_run: bo
     applied, reach = _observe(stage, sku, Availability.OUT_OF_STOCK, 0, dry_run=dry_run)
     if as_json:
         click.echo(json.dumps(_with_reach(applied, reach, dry_run=dry_run)))
+    elif applied.before.availability is Availability.COMING_SOON:
+        click.echo(f"{sku} was never on sale, so it cannot be sold out: its page says coming soon, as before")
     elif applied.before.availability is Availability.OUT_OF_STOCK:
         click.echo(f"{sku} {'is' if dry_run else 'was'} sold out already")
     else:
@@ -236,11 +238,19 @@ def _show_import(planned: "StockImport", *, as_json: bool, verb: str) -> None:
             f"{event.sku}: {before.availability} {_units(before.units)} -> "
             f"{event.availability} {_units(event.units)}{mailed}"
         )
+    coming = [change.event.sku for change in planned.changes if _is_coming(change)]
+    if coming:
+        counts = pluralize(len(coming), "count is of a variant that is", "counts are of variants that are")
+        click.echo(f"{counts} coming soon; to put it on sale: spillway {typed('available', coming[0])}")
     click.echo(
         f"{len(planned.changes):,} {verb}, "
         f"{pluralize(planned.unchanged, 'is as it was', 'are as they were')}, "
         f"{pluralize(planned.mailed, 'email')} to send"
     )
+
+
+def _is_coming(change: "Change") -> bool:
+    return change.before.availability is Availability.COMING_SOON
 
 
 def _document(change: "Change") -> dict[str, object]:

@@ -8,6 +8,7 @@ from chalicelib.domain.stock import Availability
 from spillway.errors import BadInput
 from spillway.importing.imported import Export, ImportedPicture, ImportedProduct, ImportedVariant
 from spillway.importing.reading import (
+    WITHOUT_UNITS,
     Links,
     Notes,
     ReadOptions,
@@ -188,7 +189,7 @@ class _Reading:
             )
         units = stated_units(row["stock"], notes, place=place, product=name)
         availability = availability_of(row["availability"], notes, place=place, product=name)
-        if availability in {Availability.OUT_OF_STOCK, Availability.DISCONTINUED}:
+        if availability in WITHOUT_UNITS:
             units = 0
         pictures = _cell_pictures(row["picture"])
         weight, unit = (row["weight_g"], "g") if row["weight_g"] else (row["weight"], "")

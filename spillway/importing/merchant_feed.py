@@ -17,6 +17,7 @@ from spillway.errors import BadInput
 from spillway.importing.html_text import line_of
 from spillway.importing.imported import Export, ImportedPicture, ImportedProduct, ImportedVariant
 from spillway.importing.reading import (
+    WITHOUT_UNITS,
     Links,
     Notes,
     ReadOptions,
@@ -296,7 +297,7 @@ class _Reading:
         quantity = next((item[element] for element in _QUANTITIES if item[element]), "")
         units = stated_units(quantity, notes, place=place, product=name)
         availability = availability_of(item["availability"], notes, place=place, product=name)
-        if availability in {Availability.OUT_OF_STOCK, Availability.DISCONTINUED}:
+        if availability in WITHOUT_UNITS:
             units = 0
         weight = item["shipping_weight"] or item["product_weight"]
         return ImportedVariant(

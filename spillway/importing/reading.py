@@ -267,6 +267,8 @@ def split_list(text: str, sign: str = ",") -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.replace(f"\\{sign}", sign).strip() for part in parts if part.strip()))
 
 
+# Their variants have no unit to sell, whatever the export counts.
+WITHOUT_UNITS = frozenset({Availability.OUT_OF_STOCK, Availability.DISCONTINUED, Availability.COMING_SOON})
 _WORDS = {
     **dict.fromkeys(
         ("instock", "limitedavailability", "onlineonly", "available", "instockavailable"), "InStock"
@@ -276,6 +278,7 @@ _WORDS = {
     **dict.fromkeys(("backorder", "onbackorder", "availableforbackorder", "availablefororder"), "BackOrder"),
     "madetoorder": "BackOrder",
     "discontinued": "Discontinued",
+    **dict.fromkeys(("comingsoon", "notyetreleased", "notyetavailable", "unreleased"), "ComingSoon"),
 }
 
 

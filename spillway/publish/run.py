@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from chalicelib.domain.ids import Sku, Slug
-from chalicelib.domain.stock import StockedProduct
+from chalicelib.domain.stock import Availability, StockedProduct
 from chalicelib.storage import THEME_KEY, CdnBusy
 from chalicelib.storefront.json_ld import written_time
 from chalicelib.storefront.theme import Theme
@@ -21,7 +21,7 @@ from spillway.publish.plan import Plan, diff
 from spillway.publish.s3 import Request, body_loader
 from spillway.publish.sources import SOURCE_CONTENT_TYPE, LoadedSite, pack, source_key
 from spillway.publish.target import Bucket, PublishTarget
-from spillway.sitegen.cache import ended_sales
+from spillway.sitegen.cache import ended_sales, late_launches
 from spillway.sitegen.release import Dates, Kind, Release, ReleaseSource, SiteObject
 
 PASSES_MAX = 3
@@ -44,6 +44,7 @@ class Published:
         missing_translations: see `Release.missing_translations` and `Release.notes`.
         ended_sales: a line for each sale that has ended; see `ended_sales`.
         left_out: see `Release.left_out`.
+        late_launches: a line for each launch whose day has passed; see `late_launches`.
     """
 
     release: str
@@ -55,6 +56,7 @@ class Published:
     missing_translations: tuple[str, ...] = ()
     ended_sales: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    late_launches: tuple[str, ...] = ()
 
 
 def run_publish(
@@ -94,7 +96,7 @@ def run_publish(
         except StaleManifest as stale:
             live = stale.live  # another machine has published meanwhile: diff with that
             continue
-        passes.append(_result(plan, release, at_ms))
+        passes.append(_result(plan, release, stored, at_ms))
         if len(passes) == PASSES_MAX:
             break
         before, stored, live = stored, target.stored_products(), target.manifest.presumed()
@@ -263,7 +265,13 @@ def _stock_moved(before: StoredProducts, now: StoredProducts) -> bool:
     return any(slug not in now or now[slug].stock != stocked.stock for slug, stocked in before.items())
 
 
-def _result(plan: Plan, release: Release, at_ms: int) -> Published:
+def _result(plan: Plan, release: Release, stored: StoredProducts, at_ms: int) -> Published:
+    on_sale = {
+        sku
+        for stocked in stored.values()
+        for sku, stock in stocked.stock.items()
+        if stock.availability is not Availability.COMING_SOON
+    }
     return Published(
         release.id,
         len(plan.uploads),
@@ -274,4 +282,5 @@ def _result(plan: Plan, release: Release, at_ms: int) -> Published:
         (*release.missing_translations, *release.notes),
         tuple(ended_sales(release.sales, today=written_time(at_ms)[:10])),
         release.left_out,
+        tuple(late_launches(release.launches, at_ms=at_ms, on_sale=on_sale)),
     )

@@ -11,7 +11,8 @@ import os
 import pickle
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -44,6 +45,8 @@ _CODE_FOLDERS = (
 # A file written this recently can be written again within one tick of the file system's clock, and keep
 # its signature.
 _UNSETTLED_NS = 100_000_000
+# UTC-12 is the last time zone in which a day ends.
+_LAST_ZONE_S = 12 * 3600
 # Further sales that have ended are only counted.
 _SALES_NAMED_MAX = 10
 
@@ -166,13 +169,15 @@ class Report(NamedTuple):
     """The lines that `spillway build` prints at its end.
 
     `summary` is the last line; `missing_translations` and `left_out` (broken pictures) are further lines.
-    `sales` are the sales with an end, as (file, last day): whether one has ended changes with the day.
+    `sales` are the sales with an end, as (file, last day), and `launches` the variants that are coming soon,
+    as (file and line, SKU, day): whether a day has passed changes with the day.
     """
 
     summary: str
     missing_translations: Sequence[str]
     sales: Sequence[Sequence[str]] = ()
     left_out: Sequence[str] = ()
+    launches: Sequence[Sequence[str]] = ()
 
 
 def ended_sales(sales: Iterable[Sequence[str]], *, today: str) -> Iterator[str]:
@@ -188,6 +193,25 @@ def ended_sales(sales: Iterable[Sequence[str]], *, today: str) -> Iterator[str]:
         )
     if len(ended) > _SALES_NAMED_MAX:
         yield f"and {len(ended) - _SALES_NAMED_MAX} more sales that have ended"
+
+
+def late_launches(
+    launches: Iterable[Sequence[str]], *, at_ms: int, on_sale: Set[str] = frozenset()
+) -> Iterator[str]:
+    """Yield a line for each of `launches` whose day has passed everywhere, and that did not happen.
+
+    A day has no time zone: at `at_ms` it has passed where no clock on Earth shows it any more, twelve hours
+    after midnight UTC. Variants in `on_sale` were launched by an event; a build without a stage knows none.
+    """
+    day_begun_last = datetime.fromtimestamp(at_ms / 1000 - _LAST_ZONE_S, UTC).date().isoformat()
+    late = [launch for launch in launches if launch[2] < day_begun_last and launch[1] not in on_sale]
+    for place, sku, day in late[:_SALES_NAMED_MAX]:
+        yield (
+            f"{place}: {sku} was to be on sale from {day}, and its page still says so: "
+            "set another available_on or remove it; spillway available puts it on sale"
+        )
+    if len(late) > _SALES_NAMED_MAX:
+        yield f"and {len(late) - _SALES_NAMED_MAX} more launches whose day has passed"
 
 
 class UpToDate:
@@ -210,8 +234,8 @@ class UpToDate:
         unchanged = inputs and inputs == self._inputs and output == self._digest_of_output()
         if not unchanged or len(report) != len(Report._fields):
             return None
-        summary, missing_translations, sales, left_out = report
-        return Report(summary, missing_translations, sales, tuple(left_out))
+        summary, missing_translations, sales, left_out, launches = report
+        return Report(summary, missing_translations, sales, tuple(left_out), tuple(launches))
 
     def record(self, report: Report) -> None:
         """Record a build that just succeeded. Files edited while it ran count as changed."""

@@ -36,10 +36,12 @@ TITLE_CHARS_MAX = 150
 DESCRIPTION_CHARS_MAX = 5_000
 FURTHER_PICTURES_MAX = 10
 
-# Google has no word for a discontinued variant, so the feed leaves it out.
+# Google has no word for a discontinued variant, so the feed leaves it out. A variant that is coming soon
+# takes no orders: out_of_stock, without a date, which belongs to preorder and backorder. json_ld.py cites it.
 _AVAILABILITY = {
     Availability.IN_STOCK: "in_stock",
     Availability.OUT_OF_STOCK: "out_of_stock",
+    Availability.COMING_SOON: "out_of_stock",
     Availability.PRE_ORDER: "preorder",
     Availability.BACK_ORDER: "backorder",
 }

@@ -22,7 +22,7 @@ from spillway.sitegen.cache import BuildCache, Signature, digest_of, files_under
 from spillway.sitegen.feeds import RootFile
 from spillway.sitegen.parallel import WorkerPool, chunks_of
 from spillway.sitegen.products import Products
-from spillway.sitegen.reading.catalogue import ContentPage
+from spillway.sitegen.reading.catalogue import ContentPage, Launch
 from spillway.sitegen.reading.redirects import Redirect
 
 _DIGEST_LENGTH = 12
@@ -143,6 +143,8 @@ class Release:
     dates: Mapping[str, Dated] = field(default_factory=dict)
     sales: tuple[tuple[str, str], ...] = ()
     """See `Catalogue.sales`."""
+    launches: tuple[Launch, ...] = ()
+    """The variants that are coming soon on a stated day."""
 
     @property
     def id(self) -> str:

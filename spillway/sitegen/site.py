@@ -201,6 +201,7 @@ def render_site(
         missing_translations=missing,
         refused_domains=site.catalogue.storefront.refused_domains,
         sales=site.catalogue.sales,
+        launches=site.catalogue.launches,
         notes=(*site.notes, *unused_templates(ThemeFiles.of(project), site.source.theme.templates)),
         left_out=site.left_out,
     )

@@ -54,7 +54,7 @@ def test_without_script_the_form_works_by_itself(new_window: NewWindow, new_pers
     page.get_by_role("button", name=ASK).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Now check your inbox")
     expect(page.get_by_role("main")).to_contain_text(
-        f"You asked us to write to {ada.mailbox} when this is back:"
+        f"You asked us to write to {ada.mailbox} when this is available:"
     )
     expect(page.get_by_role("main").get_by_role("listitem")).to_have_text(["Field Jacket, Moss, M"])
     expect(page.get_by_role("main")).to_contain_text("not on the list until you press that link")

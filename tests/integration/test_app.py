@@ -159,7 +159,7 @@ def test_a_signup_by_a_plain_form_is_answered_by_a_page_that_says_what_was_asked
     answer = post(api, "/waitlist", waitlist_form(page="/"), PERSON)
     html = answer.body.decode()
     assert (answer.status_code, answer.headers["Content-Language"]) == (200, "en-GB")
-    assert "You asked us to write to <strong>ada@example.com</strong> when this is back:" in html
+    assert "You asked us to write to <strong>ada@example.com</strong> when this is available:" in html
     assert "<li>Field Jacket, Moss, M</li>" in html
     assert state() is EntryState.PENDING
 
@@ -1135,7 +1135,7 @@ def test_a_language_that_is_none_leads_to_the_shops_first(api: Client, lang: str
 
 
 THANKS = (
-    "You asked us to write to {address} when this is back:",
+    "You asked us to write to {address} when this is available:",
     "If this address is not on the list yet, we email it a link, and it is not on the list until you press"
     " that link and confirm.",
     "If it is on the list already, we say so by email, once a day at most.",
@@ -1144,7 +1144,7 @@ THANKS = (
     " it as spam.",
 )
 DANKE = (
-    "Du hast uns gebeten, an {address} zu schreiben, wenn das hier wieder da ist:",
+    "Du hast uns gebeten, an {address} zu schreiben, wenn das hier zu haben ist:",
     "Steht diese Adresse noch nicht auf der Liste, schicken wir ihr einen Link, und sie steht erst auf der"
     " Liste, wenn du darauf klickst und bestätigst.",
     "Steht sie schon auf der Liste, schreiben wir ihr das, höchstens einmal am Tag.",
@@ -1161,9 +1161,9 @@ TO_CONFIRM = (
 )
 NOW = ("Can be ordered at this moment", "Lässt sich gerade bestellen")
 ON_THE_LIST = (
-    "When it is back we write to you once, in the order in which people asked. Whoever comes first is served"
-    " first: being on the list does not put one aside for you. That email has a link to leave the list. If an"
-    " email of ours comes back to us, or is reported as spam, we stop writing.",
+    "When it is available we write to you once, in the order in which people asked. Whoever comes first is"
+    " served first: being on the list does not put one aside for you. That email has a link to leave the"
+    " list. If an email of ours comes back to us, or is reported as spam, we stop writing.",
     "Kommt eine Mail von uns zurück oder wird sie als Spam gemeldet, schreiben wir nicht mehr.",
 )
 WRITTEN_TO = (

@@ -15,7 +15,7 @@ from rich.console import Console
 import spillway.stage as stages
 from chalicelib.domain.entry import EntryState
 from chalicelib.domain.sending_limits import Reach
-from chalicelib.domain.stock import Availability
+from chalicelib.domain.stock import Availability, Stock
 from chalicelib.domain.tokens import LinkSubject, Purpose
 from chalicelib.settings import Keys, clock_ms
 from chalicelib.tables.sending import AccessLogTable
@@ -154,6 +154,24 @@ def test_every_command_of_a_merchant_speaks_json(
     expected = said if isinstance(said, list) else [said]
     for item, part in zip(spoken if isinstance(spoken, list) else [spoken], expected, strict=False):
         assert {name: item[name] for name in part} == part
+
+
+def test_what_was_never_on_sale_is_not_sold_out(
+    project: Project, shop: TestShop, stage: SmallStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages, "running_local_stage", lambda _: stage)
+    stocked = shop.products.get("field-jacket")
+    assert stocked is not None
+    known = stocked.stock["FJ-SLATE-M"]
+    soon = Stock(Availability.COMING_SOON, 0, known.observed_at_ms, "e", known.version + 1, ("k",))
+    assert shop.products.observe("field-jacket", "FJ-SLATE-M", soon, known=known)
+
+    ran = CliRunner().invoke(cli, ["sold-out", "FJ-SLATE-M"], obj=project, catch_exceptions=False)
+
+    assert ran.output.startswith("FJ-SLATE-M was never on sale, so it cannot be sold out")
+    after = shop.products.get("field-jacket")
+    assert after is not None
+    assert after.stock["FJ-SLATE-M"].availability is Availability.COMING_SOON
 
 
 def test_an_sku_in_square_brackets_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:

@@ -126,6 +126,8 @@ def test_an_email_has_one_button_and_the_shops_name_as_its_masthead(name: str) -
         variant=JACKET.variants[1],
         items=[(JACKET, JACKET.variants[1])],
         availability=Availability.IN_STOCK,
+        is_launch=False,
+        coming=0,
         action_url=ACTION,
         unsubscribe_url=LEAVE,
     )

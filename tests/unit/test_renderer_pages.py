@@ -391,7 +391,8 @@ def test_a_listing_of_several_pages_or_of_one_product_has_no_controls() -> None:
     ("template", "action"), [("confirm.html", "/api/confirm"), ("unsubscribe.html", "/api/unsubscribe")]
 )
 def test_a_page_behind_an_email_acts_by_one_button_only(template: str, action: str) -> None:
-    page = Page(Renderer(theme()).page(template, product=JACKET, variant=JACKET.variants[1], token='t"1'))
+    html = Renderer(theme()).page(template, product=JACKET, variant=JACKET.variants[1], token='t"1', coming=0)
+    page = Page(html)
 
     (form,) = page.all("form")
     (field,) = page.all("input")

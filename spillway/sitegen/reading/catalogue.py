@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,7 +46,8 @@ class ProductRow(NamedTuple):
     `categories` are those that list the product, the main one first; `sale_ends_on` is the first day (ISO
     8601) on which a sale of its variants ends; `without_id` are the numbers of variants for sale, or to be
     again, that state no id of the checkout; `own_checkouts` are fields such as "variants[2].checkout_url"
-    with their addresses; `digest` changes with anything that the product's file
+    with their addresses; `launches` are the variants that are coming soon on a stated day, as (number, day);
+    `digest` changes with anything that the product's file
     states. A NamedTuple, because a big shop has ten thousand.
     """
 
@@ -63,6 +64,7 @@ class ProductRow(NamedTuple):
     image_names: tuple[str, ...]
     without_id: tuple[int, ...]
     own_checkouts: tuple[tuple[str, str], ...]
+    launches: tuple[tuple[int, str], ...]
     digest: str
     packed: bytes
 
@@ -114,6 +116,11 @@ class ProductRow(NamedTuple):
             ),
             own_checkouts=tuple(
                 (field, url) for field, url in {"checkout_url": product.checkout_url, **own}.items() if url
+            ),
+            launches=tuple(
+                (number, variant.available_on)
+                for number, variant in numbered
+                if variant.available_on and availability_of(variant, stock) is Availability.COMING_SOON
             ),
             digest=hashlib.sha256(packed).hexdigest(),
             packed=packed,
@@ -196,6 +203,23 @@ def _pairs(rows: list[list[str]]) -> tuple[tuple[str, str], ...]:
     return tuple([(name, value) for name, value in rows])
 
 
+class Launch(NamedTuple):
+    """A variant that its file states as coming soon on a day (ISO 8601), and its place: file and line."""
+
+    place: str
+    sku: Sku
+    day: str
+
+
+def launches_of(rows: Iterable[ProductRow], place_of: Callable[[str, int], str]) -> tuple[Launch, ...]:
+    """Return the launches of products; `place_of` returns the place of a variant by its file and number."""
+    return tuple(
+        Launch(place_of(row.file, number), row.skus[number], day)
+        for row in rows
+        for number, day in row.launches
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Category:
     """A category of products, with a listing of its own."""
@@ -269,6 +293,7 @@ class Catalogue:
     pictures: Path
     redirects: tuple[Redirect, ...] = ()
     root_files: tuple[RootFile, ...] = ()
+    launches: tuple[Launch, ...] = ()
 
     @property
     def storefront(self) -> Storefront:

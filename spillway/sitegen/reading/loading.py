@@ -16,7 +16,7 @@ from spillway.sitegen.cache import BuildCache, code_digest
 from spillway.sitegen.feeds import read_root_files
 from spillway.sitegen.parallel import WorkerPool
 from spillway.sitegen.products import MerchantPictures
-from spillway.sitegen.reading.catalogue import Catalogue, ContentPage, ProductRow, Storefront
+from spillway.sitegen.reading.catalogue import Catalogue, ContentPage, ProductRow, Storefront, launches_of
 from spillway.sitegen.reading.checkout_mistakes import checkout_mistakes
 from spillway.sitegen.reading.locales import direction_of_locale, root_of_locale
 from spillway.sitegen.reading.markdown import read_page
@@ -100,7 +100,8 @@ class _Loader:
         root_files = read_root_files(self._project, self._mistakes)
         if self._mistakes or storefront is None:
             raise CatalogueInvalid(self._mistakes)
-        return Catalogue(storefronts, rows, pages, self._site / "pictures", redirects, root_files)
+        launches = launches_of(rows, partial(_place, text_of=self._text))
+        return Catalogue(storefronts, rows, pages, self._site / "pictures", redirects, root_files, launches)
 
     def _page_files(self) -> list[tuple[str, str]]:
         """List the pages in the first locale, and note each translation without its page."""

@@ -173,13 +173,18 @@ def _sku(row: TomlTable) -> Sku:
 
 def _initial_stock(row: TomlTable, variant: Variant) -> Stock:
     units: int | None = None
-    if row.flag("counted", default=True):
-        units = row.whole_number("stock", at_most=UNITS_MAX)
-    elif row.has("stock"):
-        row.error("stock", row.value("stock"), "no stock where counted = false")
     stated = row.value("availability")
+    is_coming = stated == Availability.COMING_SOON
+    if not row.flag("counted", default=True):
+        if row.has("stock"):
+            row.error("stock", row.value("stock"), "no stock where counted = false")
+    elif is_coming and not row.has("stock"):
+        # Nothing is there to count yet.
+        units = 0
+    else:
+        units = row.whole_number("stock", at_most=UNITS_MAX)
     availability = Availability.IN_STOCK
-    if units == 0:
+    if units == 0 and not is_coming:
         availability = Availability(variant.when_sold_out or Availability.OUT_OF_STOCK)
     if stated is not None:
         try:

@@ -13,6 +13,15 @@
     if (option.parentElement !== picker) pick(option.previousElementSibling.previousElementSibling);
   };
 
+  // The days until a launch, on the reader's own calendar. The line of the date has room for them.
+  const inDays = new Intl.RelativeTimeFormat(document.documentElement.lang, { numeric: "auto" });
+  const now = new Date();
+  const today = Date.UTC(now.getFullYear(), now.getMonth(), now.getDate());
+  for (const time of document.querySelectorAll(".launch time")) {
+    const days = Math.round((Date.parse(time.dateTime) - today) / 864e5);
+    if (days >= 0) time.parentElement.append(` · ${inDays.format(days, "day")}`);
+  }
+
   // An email leads to its variant.
   const wanted = new URLSearchParams(location.search).get("sku");
   const found = skus.find((radio) => radio.value === wanted);
