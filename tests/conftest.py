@@ -1,5 +1,6 @@
 """Fixtures that every test may use."""
 
+import gc
 import os
 import signal
 import socket
@@ -51,6 +52,16 @@ class Together(LoadScopeScheduling):  # type: ignore[misc]
         return folder if folder.endswith(("browser", "contract", "end_to_end")) else module
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect the tests without the garbage collector: nearly all of these objects stay until the end."""
+    gc.disable()
+    yield
+    # Later collections leave them out.
+    gc.freeze()
+    gc.enable()
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Together:
     """How tests are handed to workers."""
@@ -59,8 +70,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Together:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two more than there are cores: tests that wait for a browser or a function leave a third idle."""
-    return (os.cpu_count() or 1) + 2
+    """One more than there are cores: tests wait for browsers, yet each worker collects all tests."""
+    return (os.cpu_count() or 1) + 1
 
 
 def free_port() -> int:
