@@ -103,7 +103,7 @@ def test_the_middle_is_pure() -> None:
         "urllib.request",
         "uuid",
     }
-    for file in (ROOT / "chalicelib" / "domain").glob("*.py"):
+    for file in (ROOT / "chalicelib" / "domain").rglob("*.py"):
         assert not [module for module in imported(file) if belongs_to(module, impure)], file
 
 
