@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from chalicelib.services.fan_out.rate_limiter import RateLimiter
     from chalicelib.services.fan_out.restocking import Restocking, SingleOptIn
     from chalicelib.services.fan_out.worker import FanOutWorker
-    from chalicelib.services.merchants import Audit, MerchantSessions
+    from chalicelib.services.merchants import Audit, MerchantSessions, SignInEmails
     from chalicelib.services.page_refresh import PageRefresh
     from chalicelib.services.requested_emails import MyWaitlistsEmail, RequestedEmails
     from chalicelib.services.ses_events import SesEventHandler
@@ -197,6 +197,13 @@ class Container(Stores):
         from chalicelib.services.requested_emails import MyWaitlistsEmail
 
         return MyWaitlistsEmail(self.shoppers, self.suppressions, self.requested_emails)
+
+    @cached_property
+    def sign_in_emails(self) -> "SignInEmails":
+        """Sends merchants the links by which they sign in."""
+        from chalicelib.services.merchants import SignInEmails
+
+        return SignInEmails(self.merchant_sessions, self.merchants, self.requested_emails, self.clock_ms)
 
     @cached_property
     def ses_event_handler(self) -> "SesEventHandler":

@@ -17,6 +17,7 @@ from typing import Any
 from chalicelib.container import Container
 from chalicelib.domain.email import RequestedEmail
 from chalicelib.domain.entry import Reaction, reaction_to, rejoins
+from chalicelib.domain.merchant import MerchantId
 from chalicelib.domain.stock import restocks
 from chalicelib.domain.wave import from_json as wave_message
 from chalicelib.log import begin_record, log, where
@@ -122,7 +123,9 @@ def send_requested(container: Container, email: RequestedEmail) -> None:
         SendRefused: the email was not taken.
         OutcomeUnknown: the email may have left.
     """
-    if email.sku is None:
+    if email.sign_in_page is not None:
+        container.sign_in_emails.send(MerchantId(email.shopper), email.sign_in_page, email.source)
+    elif email.sku is None:
         container.my_waitlists_email.send(email.shopper, email.source)
     elif email.already:
         container.confirmations.say_already(email.shopper, email.sku, email.source)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chalice.app import Blueprint, Chalice, Request, Response
 
+from chalicelib.http.request import FORM_TYPE, JSON_TYPE
 from chalicelib.http.responses import json_answer
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     Answering = Callable[[Callable[[Request], Response]], Callable[[], Response]]
 
 READ = ("GET", "HEAD")
+FORMS = (FORM_TYPE, JSON_TYPE)
 AUDIT_ROWS_MAX = 50
 
 
@@ -35,7 +37,7 @@ ROUTES: list[Route] = []
 
 
 def route(
-    path: str, *, methods: Sequence[str], content_types: Sequence[str] = ("application/json",)
+    path: str, *, methods: Sequence[str], content_types: Sequence[str] = (JSON_TYPE,)
 ) -> "Callable[[View], View]":
     """Answer a path below /api/merchant by the view that follows."""
 
@@ -70,6 +72,71 @@ def _of_request(view: "View", container: "Callable[[], Container]") -> Callable[
     return answer
 
 
+@route("/sign-in", methods=("POST",), content_types=FORMS)
+def request_sign_in(request: Request, container: "Container") -> Response:
+    """Queue the email with a sign-in link, which only merchants get; the answer is the same to everybody."""
+    from chalicelib.domain.ids import source_id
+    from chalicelib.domain.merchant import merchant_id
+    from chalicelib.http.link_forms import MERCHANT_PAGE, sign_in_address
+    from chalicelib.http.merchant_session import own_body
+    from chalicelib.http.request import root_asked, viewer_address
+    from chalicelib.http.responses import accepted, see_page, wants_html
+
+    address, identity = sign_in_address(own_body(request, container)), container.keys.identity
+    source = source_id(viewer_address(request), identity)
+    page = f"{root_asked(request)}{MERCHANT_PAGE}"
+    container.confirmations_queue.put_sign_in(merchant_id(address, identity), page, source)
+    if wants_html(request):
+        return see_page(request, f"{MERCHANT_PAGE}sent", container.recent_themes.live)
+    return accepted()
+
+
+@route("/sign-in", methods=READ)
+def show_sign_in(request: Request, container: "Container") -> Response:
+    """Show the button of a sign-in link. Change nothing: scanners follow links."""
+    from chalicelib.domain.tokens import LinkRefused
+    from chalicelib.http.link_forms import link_token
+    from chalicelib.http.merchant_session import link_over
+    from chalicelib.http.request import link_address, root_asked
+    from chalicelib.http.responses import html_page
+
+    token = link_token(request)
+    try:
+        container.merchant_sessions.check_link(token)
+    except LinkRefused:
+        raise link_over() from None
+    renderer = container.recent_themes.live().for_root(root_asked(request))
+    page = renderer.page("merchant-sign-in.html", at=link_address(request, token), token=token)
+    return html_page(page, language=renderer.language)
+
+
+@route("/session", methods=("POST",), content_types=FORMS)
+def sign_in(request: Request, container: "Container") -> Response:
+    """Use a sign-in link up: begin a session in this browser, by a cookie."""
+    from chalicelib.domain.tokens import LinkRefused
+    from chalicelib.http.link_forms import posted_token
+    from chalicelib.http.merchant_session import browser_of, link_over, own_body, set_cookie
+
+    token = posted_token(own_body(request, container))
+    try:
+        cookie = container.merchant_sessions.sign_in(token, browser_of(request))
+    except LinkRefused:
+        raise link_over() from None
+    return _to_merchant_page(request, container, "signed in", set_cookie(cookie))
+
+
+@route("/sign-out", methods=("POST",), content_types=FORMS)
+def sign_out(request: Request, container: "Container") -> Response:
+    """End the session of this browser, and delete its cookie."""
+    from chalicelib.http.merchant_session import end_cookie, own_body, session_cookie
+
+    own_body(request, container).fields(frozenset())
+    cookie = session_cookie(request)
+    if cookie:
+        container.merchant_sessions.sign_out(cookie)
+    return _to_merchant_page(request, container, "signed out", end_cookie() if cookie else None)
+
+
 @route("/session", methods=READ)
 def show_session(request: Request, container: "Container") -> Response:
     """Return who is signed in, and their role."""
@@ -86,3 +153,18 @@ def show_audit(request: Request, container: "Container") -> Response:
 
     signed_in(request, container)
     return json_answer({"actions": [asdict(row) for row in container.audit.recent(AUDIT_ROWS_MAX)]})
+
+
+def _to_merchant_page(request: Request, container: "Container", status: str, cookie: str | None) -> Response:
+    """Lead a person to the merchant's page, or answer a script; set or delete the session's cookie."""
+    from chalicelib.http.link_forms import MERCHANT_PAGE
+    from chalicelib.http.responses import see_page, wants_html
+
+    answer = (
+        see_page(request, MERCHANT_PAGE, container.recent_themes.live)
+        if wants_html(request)
+        else json_answer({"status": status})
+    )
+    if cookie:
+        answer.headers["Set-Cookie"] = cookie
+    return answer

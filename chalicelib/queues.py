@@ -9,6 +9,8 @@ from chalicelib.domain.wave import WaveMessage, to_json
 if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
 
+    from chalicelib.domain.merchant import MerchantId
+
 # https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
 SUBJECT_CHARS_MAX = 100
 
@@ -26,7 +28,9 @@ class WavesQueue:
 
 
 class ConfirmationsQueue:
-    """Queues emails that shoppers requested: to confirm, to learn that they did, to see their waitlists.
+    """Queues emails that anybody can request: to confirm, to learn that one did, to see one's waitlists.
+
+    One kind is for merchants: to sign in.
 
     Confirmations are seen `visit_s` seconds after they are queued: one email confirms all signups of a visit.
     """
@@ -54,6 +58,10 @@ class ConfirmationsQueue:
     def put_my_waitlists(self, shopper: ShopperId, source: str | None = None) -> None:
         """Queue the email with the link to a shopper's waitlists, requested from the network `source`."""
         self._put(RequestedEmail(shopper, source=source))
+
+    def put_sign_in(self, merchant: "MerchantId", page: str, source: str | None = None) -> None:
+        """Queue the email by which a merchant signs in, in the language of `page`."""
+        self._put(RequestedEmail(ShopperId(merchant), sign_in_page=page, source=source))
 
     def delete(self, receipt_handle: str) -> None:
         """Delete a message that is done now, not with the rest of its batch."""

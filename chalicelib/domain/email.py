@@ -20,8 +20,9 @@ class RequestedEmail:
     """An email that a shopper requested.
 
     It confirms the entry for `sku`, or says that the entry is confirmed (`already`); without `sku` it links
-    to the shopper's waitlists. Ids only, so that an erased shopper leaves nothing in the queue. `source` is
-    the id of the network that requested it, None where it is not known.
+    to the shopper's waitlists. With `sign_in_page` it signs a merchant in, whose id `shopper` is, in the
+    language of that page. Ids only, so that an erased shopper leaves nothing in the queue. `source` is the id
+    of the network that requested it, None where it is not known.
 
     `hops` counts how often the message was queued again, `tries` how often in a row because nothing could
     be sent, `deferrals` how often its own mailbox said "later". Not before `not_before_ms`. `unclear`: it may
@@ -31,6 +32,7 @@ class RequestedEmail:
     shopper: ShopperId
     sku: Sku | None = None
     already: bool = False
+    sign_in_page: str | None = None
     source: str | None = None
     hops: int = 0
     tries: int = 0

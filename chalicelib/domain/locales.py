@@ -7,7 +7,7 @@ nothing of products: this module keeps their classes out of the cold start.
 import re
 
 _SLUG = r"[a-z]{2,3}(?:-[a-z0-9]{2,8})*"
-_ROOT = re.compile(rf"(/{_SLUG})/(?:products|shop|waitlist)/", re.ASCII)
+_ROOT = re.compile(rf"(/{_SLUG})/(?:products|shop|waitlist|merchant)/", re.ASCII)
 _ASKED = re.compile(_SLUG, re.ASCII)
 SLUG_CHARS_MAX = 20
 
@@ -18,7 +18,7 @@ def slug_of_locale(locale: str) -> str:
 
 
 def root_of(path: str) -> str:
-    """Return the root of the path of a product, a listing or a page of the waitlist."""
+    """Return the root of the path of a product, a listing, or a page of the waitlist or the merchant."""
     found = _ROOT.match(path)
     return found[1] if found else ""
 

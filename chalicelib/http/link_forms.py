@@ -1,6 +1,6 @@
 """Requests with the token of an email's link: a GET shows, a POST acts.
 
-The form that requests a link to all of a shopper's waitlists is here too.
+The forms that request a link to all of a shopper's waitlists, or to sign in as a merchant, are here too.
 """
 
 import re
@@ -102,6 +102,8 @@ def bounded(token: str) -> str:
     return token if len(token) <= TOKEN_CHARS_MAX else ""
 
 
+SIGN_IN_FIELDS = frozenset({"email"})
+MERCHANT_PAGE = "/merchant/"
 ASKING_FIELDS = frozenset({"email", HONEYPOT, HONEYPOT_BEFORE})
 CHOICE_FIELDS = frozenset({"token", "sku"})
 
@@ -123,6 +125,21 @@ def asking_address(body: Body) -> tuple[Address, bool]:
             back_path="/waitlist/my-waitlists",
         )
     return address, any(fields.get(HONEYPOT, ()))
+
+
+def sign_in_address(body: Body) -> Address:
+    """Return the address that asks for a merchant's sign-in link.
+
+    Raises:
+        Problem: 400 no address, and as `Body.fields`.
+    """
+    errors: list[FieldError] = []
+    address = parse_address(body.fields(SIGN_IN_FIELDS), errors)
+    if address is None:
+        raise Problem(
+            HTTPStatus.BAD_REQUEST, "The form is not complete.", tuple(errors), back_path=MERCHANT_PAGE
+        )
+    return address
 
 
 def unsubscribe_choice(body: Body) -> tuple[str, Sku | None]:

@@ -15,7 +15,8 @@ from typing import Any, Protocol
 from chalice.app import Request
 
 from chalicelib.domain.merchant import SESSION_S, Role, Session
-from chalicelib.http.request import Problem, refuse_foreign
+from chalicelib.http.link_forms import MERCHANT_PAGE
+from chalicelib.http.request import Body, Problem, body_of, refuse_foreign
 
 COOKIE = "__Host-spillway-merchant"
 COOKIE_ATTRIBUTES = "Path=/; Secure; HttpOnly; SameSite=Strict"
@@ -49,6 +50,16 @@ class SignedIn(Protocol):
         """The sessions, as `Sessions`."""
 
 
+def own_body(request: Request, container: SignedIn) -> Body:
+    """Return the body of a request.
+
+    Raises:
+        Problem: 400 another site's page sent it.
+    """
+    _refuse_foreign(request, container)
+    return body_of(request)
+
+
 def signed_in(request: Request, container: SignedIn) -> Session:
     """Return the session of a request, with the merchant's role of now.
 
@@ -56,11 +67,7 @@ def signed_in(request: Request, container: SignedIn) -> Session:
         Problem: 400 another site's page sent a form, 401 nobody is signed in.
     """
     if request.method not in READING:
-        refuse_foreign(
-            request,
-            container.settings.shop_origin,
-            lambda: container.recent_themes.live().theme.shop.base_url,
-        )
+        _refuse_foreign(request, container)
     cookie = session_cookie(request)
     sessions: Sessions = container.merchant_sessions
     session = sessions.of(cookie, browser_of(request)) if cookie else None
@@ -68,7 +75,7 @@ def signed_in(request: Request, container: SignedIn) -> Session:
         raise Problem(
             HTTPStatus.UNAUTHORIZED,
             "You are not signed in, or your session is over. Sign in again.",
-            back_path="/merchant/",
+            back_path=MERCHANT_PAGE,
             kind=NOT_SIGNED_IN,
         )
     return session
@@ -85,10 +92,19 @@ def may_act(request: Request, container: SignedIn) -> Session:
         raise Problem(
             HTTPStatus.UNAUTHORIZED,
             "You may see this page, but not act on it. Ask the shop's owner for the role act.",
-            back_path="/merchant/",
+            back_path=MERCHANT_PAGE,
             kind=MAY_NOT_ACT,
         )
     return session
+
+
+def link_over() -> Problem:
+    """Return the problem of a sign-in link that signs nobody in; it is the same for each reason."""
+    return Problem(
+        HTTPStatus.GONE,
+        "This sign-in link no longer works: it is older than 15 minutes, or was used. Ask for a new one.",
+        back_path=MERCHANT_PAGE,
+    )
 
 
 def session_cookie(request: Request) -> str | None:
@@ -96,6 +112,11 @@ def session_cookie(request: Request) -> str | None:
     pairs = (pair.strip().partition("=") for pair in request.headers.get("cookie", "").split(";"))
     values = [value for name, _, value in pairs if name == COOKIE]
     return values[0] if len(values) == 1 and 0 < len(values[0]) <= COOKIE_CHARS_MAX else None
+
+
+def _refuse_foreign(request: Request, container: SignedIn) -> None:
+    origin = container.settings.shop_origin
+    refuse_foreign(request, origin, lambda: container.recent_themes.live().theme.shop.base_url)
 
 
 def set_cookie(value: str) -> str:

@@ -28,7 +28,7 @@ NO_STORE: dict[str, str | list[str]] = {"Cache-Control": "no-store"}
 HTML_TYPE = "text/html; charset=utf-8"
 RETRY_AFTER_S_MIN, RETRY_AFTER_S_MAX = 2, 9
 # The paths of pages with forms, in each edition.
-FORM_PLACES = ("/products/", "/waitlist/my-waitlists")
+FORM_PLACES = ("/products/", "/waitlist/my-waitlists", "/merchant/")
 BARE_PAGE = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
     "<title>That did not work yet</title><h1>That did not work yet</h1><p>{text}</p>"

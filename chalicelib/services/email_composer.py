@@ -9,6 +9,7 @@ from chalicelib.domain.email import Email, OutgoingEmail
 from chalicelib.domain.entry import Entry
 from chalicelib.domain.ids import ShopperId, Sku, sku_tag
 from chalicelib.domain.locales import root_of
+from chalicelib.domain.merchant import Merchant
 from chalicelib.domain.product import Product
 from chalicelib.domain.stock import StockedProduct
 from chalicelib.domain.tokens import Links, LinkSubject, Purpose
@@ -150,6 +151,14 @@ class EmailComposer:
         email = renderer.email("my-waitlists", action_url=self._url(renderer.edition, "waitlists", token))
         tags = {"email": "my-waitlists", "shopper": shopper}
         return OutgoingEmail(mailbox, email, HEADERS, tags, reply_to=self._shop.reply_to)
+
+    def sign_in(self, merchant: Merchant, token: str, *, page: str) -> OutgoingEmail:
+        """Compose the email with the link by which a merchant signs in, in the language of `page`."""
+        renderer = self._renderer_for(page)
+        link = self._url(renderer.edition, "merchant/sign-in", token)
+        email = renderer.email("sign-in", action_url=link)
+        tags = {"email": "sign-in", "shopper": merchant.id}
+        return OutgoingEmail(merchant.email, email, HEADERS, tags)
 
     def _renderer_for(self, page: str) -> Renderer:
         return self._renderer.for_root(root_of(page))

@@ -5,8 +5,9 @@ row, the session's own and the epoch by one call: a role that changes, a merchan
 `spillway merchant sign-out --all` count at once.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
+from chalicelib.domain.email import SendRefused
 from chalicelib.domain.merchant import (
     SESSION_S,
     SIGN_IN_WITHIN_S,
@@ -18,6 +19,7 @@ from chalicelib.domain.merchant import (
 )
 from chalicelib.domain.tokens import LinkRefused
 from chalicelib.log import log
+from chalicelib.services.requested_emails import RequestedEmails
 from chalicelib.tables.merchant import AuditRow, AuditTable, MerchantRow, MerchantTable, SessionRow, Standing
 
 
@@ -55,7 +57,7 @@ class MerchantSessions:
         return self._tokens.link(SignInLink(merchant.id, self._new_id(), self._clock_ms()))
 
     def check_link(self, token: str) -> None:
-        """Check that a link signs somebody in; whether it was used shows when it is used. Change nothing.
+        """Check that a link signs somebody in. Change nothing.
 
         Raises:
             LinkRefused: it does not.
@@ -87,7 +89,7 @@ class MerchantSessions:
             merchant_id, session_id = self._tokens.read_session(cookie)
         except LinkRefused:
             return None
-        standing = self._table.standing(merchant_id, session_id)
+        standing = self._table.standing(merchant_id, session_id=session_id)
         merchant, row = self._known(merchant_id, standing.merchant), standing.session
         if merchant is None or row is None or row.merchant != merchant_id or _is_over(standing, row.at_ms):
             return None
@@ -108,9 +110,9 @@ class MerchantSessions:
 
     def _linked(self, token: str) -> tuple[SignInLink, Merchant]:
         link = self._tokens.read_link(token)
-        standing = self._table.standing(link.merchant)
+        standing = self._table.standing(link.merchant, link_id=link.id)
         merchant = self._known(link.merchant, standing.merchant)
-        if merchant is None or _is_over(standing, link.at_ms):
+        if merchant is None or standing.link_used or _is_over(standing, link.at_ms):
             raise LinkRefused
         return link, merchant
 
@@ -120,6 +122,79 @@ class MerchantSessions:
 
 def _is_over(standing: Standing, at_ms: int) -> bool:
     return at_ms <= standing.epoch_ms
+
+
+# In an hour. A network's limit is the lower one: nobody uses up a merchant's emails from one place.
+SIGN_INS_OF_MERCHANT_MAX = 10
+SIGN_INS_OF_NETWORK_MAX = 5
+REQUESTED_KEPT_S = 2 * 3600
+
+
+class SignInEmails:
+    """Sends a merchant the link by which they sign in; any other address gets nothing.
+
+    Anybody can cause one by typing an address, so a merchant and a network have so many in an hour.
+    """
+
+    def __init__(
+        self,
+        sessions: MerchantSessions,
+        table: MerchantTable,
+        emails: RequestedEmails,
+        clock_ms: Callable[[], int],
+    ) -> None:
+        self._sessions = sessions
+        self._table = table
+        self._emails = emails
+        self._clock_ms = clock_ms
+
+    def send(self, merchant_id: MerchantId, page: str, source: str | None = None) -> None:
+        """Send the email, in the language of `page`, if the id is that of a merchant within the caps.
+
+        Args:
+            merchant_id: the id of the address that was typed.
+            page: a path in the language of the email.
+            source: the id of the network that requested it, None where none is known.
+
+        Raises:
+            SendRefused: the email was not taken and has to be tried again.
+            OutcomeUnknown: the email may have left.
+        """
+        merchant = self._sessions.merchant(merchant_id)
+        if merchant is None:
+            log("sign_in_not_due", merchant=merchant_id)
+            return
+        now_ms = self._clock_ms()
+        limits: dict[str, int] = {merchant.id: SIGN_INS_OF_MERCHANT_MAX}
+        if source:
+            limits[source] = SIGN_INS_OF_NETWORK_MAX
+        counted: list[str] = []
+        for requester, limit in limits.items():
+            if not self._count(requester, limit, now_ms):
+                log("sign_ins_of_the_hour_used_up", merchant=merchant_id, source=source)
+                self._give_back(counted, limits, now_ms)
+                return
+            counted.append(requester)
+        composer = self._emails.composer()
+        outgoing = composer.sign_in(merchant, self._sessions.link_token(merchant), page=page)
+        try:
+            self._emails.hand_over(merchant.id, composer, outgoing)
+        except SendRefused:
+            self._give_back(counted, limits, now_ms)
+            raise
+
+    def _give_back(self, counted: Sequence[str], limits: Mapping[str, int], now_ms: int) -> None:
+        for requester in counted:
+            self._count(requester, limits[requester], now_ms, emails=-1)
+
+    def _count(self, requester: str, limit: int, now_ms: int, *, emails: int = 1) -> bool:
+        return self._table.count_requested(
+            requester,
+            at_ms=now_ms,
+            limit=limit,
+            expires_at_s=now_ms // 1000 + REQUESTED_KEPT_S,
+            emails=emails,
+        )
 
 
 class AuditNotWritten(RuntimeError):

@@ -182,7 +182,7 @@ class RequestedEmails:
             OutcomeUnknown: the email may have left.
         """
         now_ms = self._clock_ms()
-        composer = EmailComposer(self._themes.live(), self._links)
+        composer = self.composer()
         outgoing = compose(composer)
         inbox, budget = Address.parse(outgoing.mailbox).inbox_id(self._identity_key), outgoing.tags["email"]
         try:
@@ -199,7 +199,7 @@ class RequestedEmails:
             log("emails_of_the_network_used_up", shopper=shopper, source=source, email=budget)
             return
         try:
-            self._hand_over(shopper, composer.sender, outgoing)
+            self.hand_over(shopper, composer, outgoing)
         except SendRefused:
             self._entries.count_requested_email(inbox, at_ms=now_ms, emails=-1, budget=budget)
             self._count_source(source, budget, now_ms, emails=-1)
@@ -213,8 +213,18 @@ class RequestedEmails:
             source, at_ms=now_ms, limit=limit, emails=emails, budget=budget
         )
 
-    def _hand_over(self, shopper: ShopperId, sender: str, outgoing: OutgoingEmail) -> None:
-        (result,) = self._sender.send(sender, [outgoing])
+    def composer(self) -> EmailComposer:
+        """Return what composes emails of the live shop."""
+        return EmailComposer(self._themes.live(), self._links)
+
+    def hand_over(self, shopper: str, composer: EmailComposer, outgoing: OutgoingEmail) -> None:
+        """Send an email that is within its caps. `shopper` is the id of its reader, for the log.
+
+        Raises:
+            SendRefused: the email was not taken and has to be tried again.
+            OutcomeUnknown: the email may have left.
+        """
+        (result,) = self._sender.send(composer.sender, [outgoing])
         if result.delivery is Delivery.DEFERRED:
             raise EmailDeferred(result.reason)
         if result.delivery is Delivery.POSTPONED:

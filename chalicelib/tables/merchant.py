@@ -44,6 +44,7 @@ class Kind(StrEnum):
 
 
 EPOCH = "epoch"
+HOUR_MS = 3600 * 1000
 IS_NEW = Attr("key").not_exists()
 
 
@@ -79,6 +80,7 @@ class Standing:
     merchant: MerchantRow | None
     session: SessionRow | None
     epoch_ms: int
+    link_used: bool = False
 
 
 class MerchantTable:
@@ -102,10 +104,13 @@ class MerchantTable:
         facts = {"email": row.email, "changed_at_ms": row.changed_at_ms, **role}
         self.table.put({**Kind.MERCHANT.key(row.id), **facts})
 
-    def standing(self, merchant: MerchantId, session_id: str | None = None) -> Standing:
+    def standing(
+        self, merchant: MerchantId, *, session_id: str | None = None, link_id: str | None = None
+    ) -> Standing:
         """Return what decides on a session or a link, by one call (strongly consistent reads)."""
         keys = [Kind.MERCHANT.key(merchant), Kind.SETTING.key(EPOCH)]
         keys += [Kind.SESSION.key(session_id)] if session_id else []
+        keys += [Kind.USED_LINK.key(link_id)] if link_id else []
         attributes = ("kind", "key", "email", "role", "changed_at_ms", "merchant", "at_ms", "browser")
         (items,) = batch_get(Read(self.table, keys, attributes))
         found = {item["kind"]: item for item in items}
@@ -114,6 +119,22 @@ class MerchantTable:
             _merchant_row(known) if known else None,
             _session_row(session) if session else None,
             int(found[Kind.SETTING]["at_ms"]) if Kind.SETTING in found else 0,
+            Kind.USED_LINK in found,
+        )
+
+    def count_requested(
+        self, requester: str, *, at_ms: int, limit: int, expires_at_s: int, emails: int = 1
+    ) -> bool:
+        """Count a sign-in email for a merchant or a network; false when the hour's `limit` is reached.
+
+        `emails=-1` gives back one that could not be sent.
+        """
+        counted = Attr("emails")
+        return self.table.update_if(
+            Kind.REQUESTED.key(f"{at_ms // HOUR_MS}#{requester}"),
+            counted.not_exists() | counted.lt(limit + 1 if emails < 0 else limit),
+            {"expires_at_s": expires_at_s},
+            add={"emails": emails},
         )
 
     def open_session(self, row: SessionRow, *, expires_at_s: int) -> None:

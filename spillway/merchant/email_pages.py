@@ -22,6 +22,7 @@ _LABELS = {
     "available-preorder": "Pre-order",
     "available-backorder": "Back order",
     "my-waitlists": "My waitlists",
+    "sign-in": "Sign in (merchant)",
 }
 _DARK_MODE = re.compile(r"\(\s*prefers-color-scheme\s*:\s*dark\s*\)")
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from chalicelib.domain.email import OutgoingEmail
 from chalicelib.domain.entry import Entry, EntryState
 from chalicelib.domain.ids import ShopperId, Sku
+from chalicelib.domain.merchant import Merchant, MerchantId, Role
 from chalicelib.domain.product import Product
 from chalicelib.domain.stock import Availability, Stock, StockedProduct
 from chalicelib.domain.tokens import Links
@@ -61,6 +62,7 @@ def samples(release: Release, *, sku: Sku | None, mailbox: str, at_ms: int) -> I
         return StockedProduct(product, {variant: Stock(availability, 5, at_ms, "sample")})
 
     back = stocked(Availability.IN_STOCK)
+    merchant = Merchant(MerchantId(SAMPLE_SHOPPER), mailbox, Role.ACT)
     for edition in release.theme.editions:
         page, tail = edition.localized_path(product.path), edition.root.replace("/", "-")
         entry = Entry(SAMPLE_SHOPPER, variant, mailbox, EntryState.CONFIRMED, at_ms, page=page)
@@ -69,6 +71,7 @@ def samples(release: Release, *, sku: Sku | None, mailbox: str, at_ms: int) -> I
             ("already", writer.already(entry, back)),
             ("available", writer.available([entry], back)[0]),
             ("my-waitlists", writer.my_waitlists(mailbox, SAMPLE_SHOPPER, page=page)),
+            ("sign-in", writer.sign_in(merchant, SAMPLE_KEY, page=page)),
             ("available-preorder", writer.available([entry], stocked(Availability.PRE_ORDER))[0]),
             ("available-backorder", writer.available([entry], stocked(Availability.BACK_ORDER))[0]),
         ):

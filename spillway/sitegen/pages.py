@@ -42,6 +42,7 @@ _FIXED_PAGES = {
     "/waitlist/my-waitlists": "waitlist-my-waitlists.html",
     "/waitlist/sent": "waitlist-sent.html",
     "/waitlist/erased": "waitlist-erased.html",
+    "/merchant/sent": "merchant-sent.html",
 }
 # The one page without a URL of its own, and so in the first language only.
 _NOT_FOUND = "/404"
@@ -132,6 +133,7 @@ def try_cloud_templates(renderer: Renderer, product: Product) -> None:
     renderer.linked_items_page("confirm.html", [(product, variant, True)], at="/", token=_SAMPLE)
     renderer.page("unsubscribe.html", token=_SAMPLE, notified=False)
     renderer.page("my-waitlists.html", awaited=[_SAMPLE_AWAITED], token=_SAMPLE)
+    renderer.page("merchant-sign-in.html", token=_SAMPLE)
     renderer.page("link-problem.html")
     renderer.page("form-problem.html", problems=["-"], back_path="/")
     renderer.page("form-again.html", problems=["-"], fields=[("-", "-")], action="-")
@@ -140,7 +142,8 @@ def try_cloud_templates(renderer: Renderer, product: Product) -> None:
     renderer.page("did-you-mean.html", **asked, meant="-", meant_fields=[("-", "-")])
     for email in ("confirm", "already", "available"):
         renderer.product_email(email, product=product, variant=variant, action_url="-", unsubscribe_url="-")
-    renderer.email("my-waitlists", action_url="-")
+    for email in ("my-waitlists", "sign-in"):
+        renderer.email(email, action_url="-")
 
 
 class StockedProducts:

@@ -7,6 +7,7 @@ import pytest
 from chalicelib.domain.merchant import Merchant, MerchantId, Role
 from chalicelib.tables.merchant import (
     AUDIT_KEPT_S,
+    HOUR_MS,
     AuditRow,
     AuditTable,
     Kind,
@@ -61,21 +62,23 @@ def test_a_role_that_is_taken_away_leaves_nothing_of_the_one_before(merchants: M
 
 def test_one_call_reads_all_that_decides_on_a_session(merchants: MerchantTable) -> None:
     session = SessionRow("s1", ADA, 1_500, "firefox")
-    assert merchants.standing(ADA, "s1") == Standing(None, None, 0)
+    assert merchants.standing(ADA, session_id="s1") == Standing(None, None, 0)
     merchants.put(ROW)
     merchants.open_session(session, expires_at_s=9)
     merchants.open_session(SessionRow("s2", BOB, 1_600, "chrome"), expires_at_s=9)
     merchants.end_all(at_ms=1_200)
-    assert merchants.standing(ADA, "s1") == Standing(ROW, session, 1_200)
+    assert merchants.standing(ADA, session_id="s1") == Standing(ROW, session, 1_200)
     assert merchants.standing(ADA) == Standing(ROW, None, 1_200)
     merchants.end_session("s1")
     merchants.end_session("s1")
-    assert merchants.standing(ADA, "s1") == Standing(ROW, None, 1_200)
-    assert merchants.standing(BOB, "s2").session is not None
+    assert merchants.standing(ADA, session_id="s1") == Standing(ROW, None, 1_200)
+    assert merchants.standing(BOB, session_id="s2").session is not None
 
 
 def test_a_link_is_used_once(merchants: MerchantTable, rows: Table) -> None:
+    assert not merchants.standing(ADA, link_id="l1").link_used
     assert merchants.use_link("l1", expires_at_s=99)
+    assert merchants.standing(ADA, link_id="l1").link_used
     assert not merchants.use_link("l1", expires_at_s=99)
     assert merchants.use_link("l2", expires_at_s=99)
     stored = rows.get(Kind.USED_LINK.key("l1"))
@@ -100,3 +103,19 @@ def test_an_action_is_kept_for_more_than_a_year(audit: AuditTable, rows: Table) 
     assert stored is not None
     assert stored["expires_at_s"] == 1_790_000_000 + AUDIT_KEPT_S > 1_790_000_000 + 366 * 24 * 3600
     assert {"before", "after"}.isdisjoint(stored)
+
+
+def test_an_hour_has_so_many_sign_in_emails_of_each_requester(merchants: MerchantTable, rows: Table) -> None:
+    def count(requester: str, *, at_ms: int = 5 * HOUR_MS, emails: int = 1) -> bool:
+        return merchants.count_requested(requester, at_ms=at_ms, limit=2, expires_at_s=99, emails=emails)
+
+    assert [count("ada"), count("ada"), count("ada"), count("net4-x")] == [True, True, False, True]
+    assert count("ada", emails=-1)
+    assert [count("ada"), count("ada")] == [True, False]
+    assert count("ada", at_ms=6 * HOUR_MS)
+    assert rows.get(Kind.REQUESTED.key("5#ada")) == {
+        "kind": "requested",
+        "key": "5#ada",
+        "emails": 2,
+        "expires_at_s": 99,
+    }

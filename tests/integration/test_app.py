@@ -634,6 +634,7 @@ def test_head_is_answered_as_get_and_neither_changes_anything(api: Client) -> No
         f"/unsubscribe?token={leave}": 200,
         f"/waitlists?token={yours_link()}": 200,
         f"/waitlists/export?token={yours_link()}": 200,
+        "/merchant/sign-in?token=x": 410,
         "/merchant/session": 401,
         "/merchant/audit": 401,
         "/openapi.json": 200,

@@ -1,19 +1,37 @@
 """Merchants sign in, are seen again by their cookie, and lose their rights at once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from chalice.test import Client, HTTPResponse
 
 import app as cloud
+from chalicelib.domain.email import Delivery, OutgoingEmail, RequestedEmail, SendRefused, SendResult
 from chalicelib.domain.merchant import SESSION_S, SIGN_IN_WITHIN_S, MerchantTokens, Role, Session
 from chalicelib.domain.tokens import LinkRefused
-from chalicelib.http.merchant_session import COOKIE, MAY_NOT_ACT, NOT_SIGNED_IN, may_act, signed_in
+from chalicelib.events import send_requested
+from chalicelib.http.merchant_session import (
+    COOKIE,
+    MAY_NOT_ACT,
+    NOT_SIGNED_IN,
+    may_act,
+    signed_in,
+)
 from chalicelib.http.request import Problem
-from chalicelib.services.merchants import Audit, AuditNotWritten, MerchantSessions
+from chalicelib.services.merchants import (
+    SIGN_INS_OF_MERCHANT_MAX,
+    SIGN_INS_OF_NETWORK_MAX,
+    Audit,
+    AuditNotWritten,
+    MerchantSessions,
+)
+from chalicelib.services.requested_emails import RequestedEmails
 from chalicelib.tables.merchant import AuditRow, AuditTable
+from spillway.local_cloud.shopper import forms_of
 from tests.integration import test_app as playing_aws
+from tests.integration.test_app import queued
 from tests.support.clock import Clock
 from tests.support.log_lines import logged
 from tests.support.merchants import NO_BROWSER, OWNER, add_merchant, signed_in_headers
@@ -22,6 +40,10 @@ deployed = playing_aws.deployed
 api = playing_aws.api
 JSON = {"accept": "application/json"}
 FIREFOX, CHROME = "firefox", "chrome"
+SCRIPT = playing_aws.SCRIPT
+PERSON = playing_aws.PERSON
+READER = {"accept": PERSON["accept"]}
+NETWORK = {"x-forwarded-for": "1.2.3.4"}
 
 
 @pytest.fixture
@@ -290,3 +312,244 @@ def test_no_log_line_has_an_address(
     text = capsys.readouterr().out
     assert "merchant_signed_in" in text
     assert "@" not in text
+
+
+def ask(api: Client, email: str, headers: dict[str, str] = SCRIPT, *, lang: str = "") -> HTTPResponse:
+    path = f"/merchant/sign-in?lang={lang}" if lang else "/merchant/sign-in"
+    return playing_aws.post(api, path, {"email": email}, headers)
+
+
+class Outbox:
+    """A sender that keeps the emails; with `refusal` it takes none."""
+
+    def __init__(self) -> None:
+        self.emails: list[OutgoingEmail] = []
+        self.refusal: SendRefused | None = None
+
+    def send(self, sender: str, emails: Sequence[OutgoingEmail]) -> tuple[SendResult, ...]:
+        assert sender
+        if self.refusal:
+            raise self.refusal
+        self.emails += emails
+        return tuple(SendResult(Delivery.ACCEPTED, f"m{number}") for number, _ in enumerate(emails))
+
+    def link(self) -> str:
+        """The path of the link of the newest email."""
+        (url,) = [line for line in self.emails[-1].email.text.splitlines() if line.startswith("http")]
+        return url.partition("/api")[2]
+
+
+@pytest.fixture
+def outbox(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Outbox:
+    outbox = Outbox()
+    emails = RequestedEmails(
+        cloud.container.entries, cloud.container.recent_themes, cloud.container.links, outbox, clock, b"i"
+    )
+    monkeypatch.setitem(vars(cloud.container), "requested_emails", emails)
+    vars(cloud.container).pop("sign_in_emails", None)
+    return outbox
+
+
+def deliver() -> None:
+    """Send what the queue asks for, as the function does."""
+    while messages := queued():
+        for message in messages:
+            send_requested(cloud.container, RequestedEmail(**message))
+
+
+def test_a_merchant_signs_in_by_the_link_of_an_email_and_out_again(
+    api: Client, outbox: Outbox, clock: Clock
+) -> None:
+    _ = clock
+    add_merchant(cloud.container)
+    asked = ask(api, "Owner@heron.example", PERSON)
+    assert (asked.status_code, asked.headers["Location"]) == (303, "/merchant/sent")
+    deliver()
+    (email,) = outbox.emails
+    assert (email.mailbox, email.email.subject) == (OWNER, "Sign in to Heron & Daughters")
+    shown = api.http.get(outbox.link(), headers=READER)
+    assert shown.status_code == 200
+    (form,) = [form for form in forms_of(shown.body.decode()) if form.action.startswith("/api/merchant")]
+    assert form.action == "/api/merchant/session"
+    entered = playing_aws.post(api, "/merchant/session", {"token": form.choices("token")[0]}, PERSON)
+    assert (entered.status_code, entered.headers["Location"]) == (303, "/merchant/")
+    cookie, _, attributes = entered.headers["Set-Cookie"].partition("; ")
+    assert attributes == "Max-Age=43200; Path=/; Secure; HttpOnly; SameSite=Strict"
+    headers = {"cookie": cookie}
+    assert session(api, headers).json_body == {"email": OWNER, "role": "act"}
+    left = playing_aws.post(api, "/merchant/sign-out", {}, PERSON | headers)
+    assert (left.status_code, left.headers["Location"]) == (303, "/merchant/")
+    assert left.headers["Set-Cookie"] == f"{COOKIE}=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Strict"
+    assert session(api, headers).status_code == 401
+
+
+def test_a_script_signs_in_and_out_without_a_redirect(api: Client, sessions: MerchantSessions) -> None:
+    token = sessions.link_token(add_merchant(cloud.container))
+    entered = playing_aws.post(api, "/merchant/session", {"token": token})
+    assert (entered.status_code, entered.json_body) == (200, {"status": "signed in"})
+    headers = SCRIPT | {"cookie": entered.headers["Set-Cookie"].partition(";")[0]}
+    left = playing_aws.post(api, "/merchant/sign-out", {}, headers)
+    assert (left.status_code, left.json_body) == (200, {"status": "signed out"})
+    again = playing_aws.post(api, "/merchant/sign-out", {})
+    assert (again.status_code, "Set-Cookie" in again.headers) == (200, False)
+
+
+def test_known_and_unknown_addresses_get_the_same_bytes_for_the_same_work(
+    api: Client, outbox: Outbox
+) -> None:
+    add_merchant(cloud.container)
+    for headers in (SCRIPT, PERSON):
+        known, unknown = ask(api, OWNER, headers), ask(api, "mallory@heron.example", headers)
+        assert known.body == unknown.body
+        assert dict(known.headers) == dict(unknown.headers)
+        assert known.status_code == unknown.status_code
+    messages = queued()
+    assert len(messages) == 4
+    assert {frozenset(message) for message in messages} == {frozenset({"shopper", "sign_in_page"})}
+    assert "@" not in str(messages)
+    for message in messages:
+        send_requested(cloud.container, RequestedEmail(**message))
+    assert {email.mailbox for email in outbox.emails} == {OWNER}
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize("email", ["", "no address", "a@b", "ada@example.com\n"])
+def test_a_text_that_is_no_address_is_refused_and_queues_nothing(api: Client, email: str) -> None:
+    assert ask(api, email).status_code == 400
+    assert ask(api, email, PERSON).status_code == 400
+    assert queued() == []
+
+
+def test_a_removed_merchant_gets_no_email(api: Client, outbox: Outbox) -> None:
+    add_merchant(cloud.container)
+    ask(api, OWNER)
+    add_merchant(cloud.container, role=None)
+    deliver()
+    assert outbox.emails == []
+
+
+def test_opening_a_link_changes_nothing_however_often(api: Client, outbox: Outbox) -> None:
+    add_merchant(cloud.container)
+    ask(api, OWNER)
+    deliver()
+    before = playing_aws.everything_stored()
+    for method in ("GET", "HEAD", "GET"):
+        answer = api.http.request(method, outbox.link(), headers=READER)
+        assert (answer.status_code, "Set-Cookie" in answer.headers) == (200, False)
+    assert playing_aws.everything_stored() == before
+
+
+def test_a_used_link_says_so_at_its_next_opening_and_signs_nobody_in(
+    api: Client, sessions: MerchantSessions
+) -> None:
+    token = sessions.link_token(add_merchant(cloud.container))
+    sessions.sign_in(token, FIREFOX)
+    shown = api.http.get(f"/merchant/sign-in?token={quote(token)}", headers=READER)
+    posted = playing_aws.post(api, "/merchant/session", {"token": token}, PERSON)
+    assert (shown.status_code, posted.status_code) == (410, 410)
+    assert "Set-Cookie" not in posted.headers
+    for page in (shown, posted):
+        assert b"older than 15 minutes, or was used" in page.body
+        assert b'href="/merchant/"' in page.body
+
+
+def test_the_email_and_its_page_are_in_the_language_of_the_form(api: Client, outbox: Outbox) -> None:
+    add_merchant(cloud.container)
+    asked = ask(api, OWNER, PERSON, lang="de")
+    assert asked.headers["Location"] == "/de/merchant/sent"
+    deliver()
+    assert outbox.emails[0].email.subject == "Anmelden bei Heron & Daughters"
+    shown = api.http.get(outbox.link(), headers=READER)
+    assert shown.headers["Content-Language"] == "de"
+    (form,) = [form for form in forms_of(shown.body.decode()) if "/api/merchant" in form.action]
+    entered = playing_aws.post(
+        api, form.action.removeprefix("/api"), {"token": form.choices("token")[0]}, PERSON
+    )
+    assert entered.headers["Location"] == "/de/merchant/"
+
+
+def test_an_hour_has_ten_emails_of_a_merchant_and_five_of_a_network(
+    api: Client, outbox: Outbox, clock: Clock
+) -> None:
+    add_merchant(cloud.container)
+    add_merchant(cloud.container, "packer@heron.example")
+    clock.now_ms -= clock.now_ms % 3_600_000
+    for number in range(6):
+        ask(api, OWNER if number % 2 else "packer@heron.example", SCRIPT | {"x-forwarded-for": "8.8.8.8"})
+    deliver()
+    assert len(outbox.emails) == SIGN_INS_OF_NETWORK_MAX == 5
+    for number in range(12):
+        ask(api, OWNER, SCRIPT | {"x-forwarded-for": f"8.8.{number}.8"})
+    deliver()
+    of_owner = [email for email in outbox.emails if email.mailbox == OWNER]
+    assert len(of_owner) == SIGN_INS_OF_MERCHANT_MAX == 10
+    clock.pass_s(3600)
+    ask(api, OWNER, SCRIPT | {"x-forwarded-for": "8.8.8.8"})
+    deliver()
+    assert len(outbox.emails) == 14
+
+
+def test_a_network_over_its_limit_uses_up_nothing_of_the_merchant(outbox: Outbox, clock: Clock) -> None:
+    owner = add_merchant(cloud.container)
+    clock.now_ms -= clock.now_ms % 3_600_000
+    emails = cloud.container.sign_in_emails
+    for _ in range(SIGN_INS_OF_NETWORK_MAX + 20):
+        emails.send(owner.id, "/merchant/", "net4-x")
+    for _ in range(20):
+        emails.send(owner.id, "/merchant/", None)
+    assert len(outbox.emails) == SIGN_INS_OF_MERCHANT_MAX
+
+
+def test_an_email_that_could_not_be_sent_counts_for_nothing(outbox: Outbox) -> None:
+    owner = add_merchant(cloud.container)
+    emails = cloud.container.sign_in_emails
+    outbox.refusal = SendRefused("busy")
+    for _ in range(SIGN_INS_OF_MERCHANT_MAX + 1):
+        with pytest.raises(SendRefused):
+            emails.send(owner.id, "/merchant/", "net4-x")
+    outbox.refusal = None
+    for _ in range(SIGN_INS_OF_NETWORK_MAX):
+        emails.send(owner.id, "/merchant/", "net4-x")
+    assert len(outbox.emails) == SIGN_INS_OF_NETWORK_MAX
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize("path", ["/merchant/sign-in", "/merchant/session", "/merchant/sign-out"])
+def test_a_page_of_another_site_neither_asks_nor_signs_in_nor_out(api: Client, path: str) -> None:
+    headers = signed_in_headers(cloud.container)
+    token = cloud.container.merchant_sessions.link_token(add_merchant(cloud.container))
+    form = {"/merchant/sign-in": {"email": OWNER}, "/merchant/session": {"token": token}}.get(path, {})
+    for foreign in ({"sec-fetch-site": "cross-site"}, {"origin": "https://evil.example"}):
+        answer = playing_aws.post(api, path, form, PERSON | headers | foreign)
+        assert (answer.status_code, "Set-Cookie" in answer.headers) == (400, False)
+    assert queued() == []
+    assert session(api, headers).status_code == 200
+
+
+def test_the_session_is_in_the_browser_that_pressed_the_button(
+    api: Client, sessions: MerchantSessions
+) -> None:
+    token = sessions.link_token(add_merchant(cloud.container))
+    mine = {"user-agent": "Mine/1.0"}
+    entered = playing_aws.post(api, "/merchant/session", {"token": token}, SCRIPT | mine)
+    cookie = {"cookie": entered.headers["Set-Cookie"].partition(";")[0]}
+    assert session(api, cookie | mine).status_code == 200
+    assert session(api, cookie | {"user-agent": "Theirs/1.0"}).status_code == 401
+    assert session(api, cookie | mine).status_code == 401
+
+
+def test_nothing_about_signing_in_writes_an_address_into_a_log(
+    api: Client, outbox: Outbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_merchant(cloud.container)
+    for email in (OWNER, "mallory@heron.example", "no address"):
+        ask(api, email, SCRIPT | NETWORK)
+    deliver()
+    for _ in range(20):
+        cloud.container.sign_in_emails.send(add_merchant(cloud.container).id, "/merchant/", "net4-x")
+    text = capsys.readouterr().out
+    assert {"email_sent", "sign_in_not_due", "sign_ins_of_the_hour_used_up"} <= {
+        event for event in ("email_sent", "sign_in_not_due", "sign_ins_of_the_hour_used_up") if event in text
+    }
+    assert "@" not in text
+    assert outbox.emails

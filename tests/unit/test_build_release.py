@@ -46,7 +46,7 @@ def test_a_release_holds_every_page_under_the_path_a_shopper_types(shop: Project
         *("search", "search.json"),
         *("waitlist/thanks", "waitlist/confirmed", "waitlist/unsubscribed"),
         *("waitlist/notified", "waitlist/undone"),
-        *("waitlist/my-waitlists", "waitlist/sent", "waitlist/erased"),
+        *("waitlist/my-waitlists", "waitlist/sent", "waitlist/erased", "merchant/sent"),
     }
 
 
