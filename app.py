@@ -4,7 +4,7 @@ ARCHITECTURE.md lists the events and their reactions; chalicelib.services has wh
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from chalicelib import merchant_routes
 from chalicelib.container import Container
 from chalicelib.domain.address import Address
 from chalicelib.domain.entry import EntryState
-from chalicelib.domain.ids import ShopperId, Sku, source_id
+from chalicelib.domain.ids import ShopperId, source_id
 from chalicelib.domain.tokens import LinkRefused, Purpose
 from chalicelib.http.link_forms import (
     asking_address,
@@ -49,10 +49,9 @@ from chalicelib.http.responses import (
     wants_html,
 )
 from chalicelib.http.signup import answer_signup, once_more_page, parse_signup, undo_form, undo_refused
-from chalicelib.log import NAMESPACE, begin_request, log, measure
+from chalicelib.log import begin_request, log, measure
 
 if TYPE_CHECKING:
-    from chalicelib.domain.product import Product
     from chalicelib.events import BatchFailures
     from chalicelib.services.waitlist import LinkedEntry
     from chalicelib.storefront.renderer import Renderer
@@ -107,8 +106,7 @@ def count_answers(request: Request, get_response: Callable[[Request], Response])
     response = get_response(request)
     route = f"{request.method} {request.context.get('resourcePath', '')}"
     by = {"route": route, "status": str(response.status_code)}
-    namespace = os.environ.get("METRICS_NAMESPACE", NAMESPACE)
-    measure("answered", {"answers": 1}, at_ms=container.clock_ms(), by=by, namespace=namespace)
+    measure("answered", {"answers": 1}, at_ms=container.clock_ms(), by=by)
     return response
 
 
@@ -135,7 +133,7 @@ def sign_up(request: Request) -> Response:
         decision,
         undo_token=lambda at_ms: container.links.undo_token(_shopper(form.address), at_ms),
         theme=_live_theme,
-        products_of=_products_of,
+        products_of=lambda skus: container.waitlist.products_of(skus),  # noqa: PLW0108 - built when asked
     )
 
 
@@ -182,12 +180,15 @@ def confirm(request: Request) -> Response:
 def show_unsubscribe(request: Request) -> Response:
     """Show what an unsubscribe link ends. Change nothing."""
     token = link_token(request)
-    linked = _linked(Purpose.UNSUBSCRIBE, token)
-    return (
-        _onward(request, "/waitlist/unsubscribed")
-        if linked.unsubscribed
-        else _linked_page(request, "unsubscribe.html", linked, token)
-    )
+    linked = container.waitlist.linked_entry(Purpose.UNSUBSCRIBE, token)
+    if linked is None:
+        raise LinkRefused
+    if linked.unsubscribed:
+        return _onward(request, "/waitlist/unsubscribed")
+    renderer, at = _renderer_for(request), link_address(request, token)
+    about = linked.product, linked.variant
+    page = renderer.linked_page("unsubscribe.html", *about, at=at, token=token, notified=linked.notified)
+    return html_page(page, language=renderer.language)
 
 
 @app.route("/unsubscribe", methods=["POST"], content_types=ANY_TYPE)
@@ -291,6 +292,14 @@ def on_entry_written(event: DynamoDBEvent) -> "BatchFailures":
     return on_entries_written(container, event.to_dict()["Records"])
 
 
+@app.on_dynamodb_record(stream_arn=REPLACED_BY_THE_STACK, batch_size=50, starting_position="TRIM_HORIZON")
+def count_demand(event: DynamoDBEvent) -> "BatchFailures":
+    """Count the people who wait, by SKU: each written entry once."""
+    from chalicelib.events import on_entries_counted
+
+    return on_entries_counted(container, event.to_dict()["Records"])
+
+
 @app.on_dynamodb_record(stream_arn=REPLACED_BY_THE_STACK, batch_size=10, starting_position="TRIM_HORIZON")
 def on_product_changed(event: DynamoDBEvent) -> "BatchFailures":
     """React to changed stock: refresh the product's pages, open a fan-out for a restock."""
@@ -329,6 +338,14 @@ def autopilot(_: CloudWatchEvent) -> None:
     container.autopilot.run(dry_run=container.settings.autopilot_mode == DRY_RUN)
 
 
+@app.schedule("rate(1 day)")
+def recount_demand(_: CloudWatchEvent) -> None:
+    """Compare the counters of demand with the entries, and publish the difference."""
+    from chalicelib.events import on_day
+
+    on_day(container)
+
+
 def _own_form(request: Request) -> Body:
     refuse_foreign(request, container.settings.shop_origin, lambda: _live_theme().theme.shop.base_url)
     return body_of(request)
@@ -339,28 +356,8 @@ def _source(request: Request) -> str | None:
     return source_id(viewer_address(request), container.keys.identity)
 
 
-def _products_of(skus: Sequence[Sku]) -> "Mapping[Sku, Product]":
-    return container.waitlist.products_of(skus)
-
-
 def _shopper(address: Address) -> ShopperId:
     return address.shopper_id(container.keys.identity)
-
-
-def _linked(purpose: Purpose, token: str) -> "LinkedEntry":
-    linked = container.waitlist.linked_entry(purpose, token)
-    if linked is None:
-        raise LinkRefused
-    return linked
-
-
-def _linked_page(request: Request, template: str, linked: "LinkedEntry", token: str) -> Response:
-    renderer = _renderer_for(request)
-    at = link_address(request, token)
-    page = renderer.linked_page(
-        template, linked.product, linked.variant, at=at, token=token, notified=linked.notified
-    )
-    return html_page(page, language=renderer.language)
 
 
 def _confirmation_page(request: Request, linked: "Sequence[LinkedEntry]", token: str) -> Response:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from chalicelib.services.fan_out.worker import FanOutWorker
     from chalicelib.services.merchants import Audit, MerchantSessions, SignInEmails
     from chalicelib.services.page_refresh import PageRefresh
+    from chalicelib.services.recount import Recount
     from chalicelib.services.requested_emails import MyWaitlistsEmail, RequestedEmails
     from chalicelib.services.ses_events import SesEventHandler
     from chalicelib.services.signups import Signups
@@ -266,6 +267,15 @@ class Container(Stores):
         )
         walks = walks_by_message(store, self.rate_limiter, notifier, self.clock_ms)
         return FanOutWorker(walks, store, self.waves_queue, self.clock_ms, self.new_id, random.random)
+
+    @cached_property
+    def recount(self) -> "Recount":
+        """Compares the counters of demand with the entries."""
+        from chalicelib.services.recount import Recount
+        from chalicelib.tables.demand import EntriesCount
+
+        entries = EntriesCount(self.client("dynamodb"), self.settings.entries_table)
+        return Recount(entries, self.demand, self.clock_ms, time.sleep)
 
     @cached_property
     def autopilot(self) -> "Autopilot":

@@ -20,11 +20,14 @@ from chalicelib.domain.entry import Reaction, reaction_to, rejoins
 from chalicelib.domain.merchant import MerchantId
 from chalicelib.domain.stock import restocks
 from chalicelib.domain.wave import from_json as wave_message
-from chalicelib.log import begin_record, log, where
+from chalicelib.log import begin_record, log, measure, where
 from chalicelib.services.confirmations import lift_confirmed
 from chalicelib.services.requested_emails import RequestedBatch
+from chalicelib.tables.demand import EVENTS_MAX, event_of
 from chalicelib.tables.entries import entry_from, is_entry
 from chalicelib.tables.products import PRODUCT_PREFIX, stock_from
+
+NO_LIMIT_MS = 900_000
 
 BatchFailures = dict[str, list[dict[str, str]]]
 # Longer than Lambda lets a function run.
@@ -34,6 +37,41 @@ NO_LIMIT_MS = 900_000
 def on_entries_written(container: Container, records: Iterable[dict[str, Any]]) -> BatchFailures:
     """React to records of the entries table."""
     return react_to_stream(records, partial(react_to_entry, container))
+
+
+class BatchNotCounted(Exception):
+    """Nothing of a batch is counted. It ends the invocation, so that Lambda halves the batch."""
+
+
+def on_entries_counted(container: Container, records: Iterable[dict[str, Any]]) -> BatchFailures:
+    """Count what records of the entries table change, by one transaction for a batch.
+
+    A batch is counted whole or not at all, so no part of one is reported as failed.
+
+    Raises:
+        BatchNotCounted: nothing is counted. Lambda tries again with halves, and a record that cannot be
+            counted is given up alone.
+    """
+    at_ms = container.clock_ms()
+    try:
+        events = [event for event in (event_of(record, at_ms=at_ms) for record in records) if event]
+        for start in range(0, len(events), EVENTS_MAX):
+            container.demand.count(events[start : start + EVENTS_MAX])
+    except Exception as error:  # noqa: BLE001 - after any error the whole batch comes again
+        log("batch_not_counted", error=type(error).__name__, at=where(error))
+        raise BatchNotCounted(type(error).__name__) from None
+    return {"batchItemFailures": []}
+
+
+def on_day(container: Container) -> None:
+    """Compare the counters of demand with the entries, publish how much they differ, and tidy them."""
+    recounted = container.recount.run()
+    at_ms = container.clock_ms()
+    for drift in recounted.drifts:
+        log("demand_drift_found", sku=drift.sku, counter=drift.counter, difference=drift.difference)
+    counts = {"demand_drift": recounted.drift, "entries_recounted": recounted.entries}
+    measure("demand_recounted", counts, at_ms=at_ms, by={"function": "recount_demand"})
+    container.demand.tidy(at_ms=at_ms)
 
 
 def on_products_changed(container: Container, records: Iterable[dict[str, Any]]) -> BatchFailures:
@@ -90,6 +128,12 @@ def react_to_product(container: Container, record: dict[str, Any]) -> None:
     written_at_ms = container.clock_ms() if written_at_s is None else int(written_at_s * 1000) + 999
     for restock in restocks(slug, before, after, at_ms=written_at_ms):
         container.restocking.open_restock(restock)
+
+
+def remaining_ms(context: object) -> Callable[[], int]:
+    """Return a function that says how long Lambda lets this one run, in milliseconds."""
+    asked: Callable[[], int] | None = getattr(context, "get_remaining_time_in_millis", None)
+    return asked or (lambda: NO_LIMIT_MS)
 
 
 def on_requested_emails(

@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedd
 """
 
 import json
+import os
 import sys
 import traceback
 from collections.abc import Mapping
@@ -38,20 +39,19 @@ def where(error: Exception) -> list[str]:
     return [f"{frame.name}:{frame.lineno}" for frame in frames[-3:]]
 
 
-def measure(
-    event: str, counts: Mapping[str, int], *, at_ms: int, by: Mapping[str, str], namespace: str = NAMESPACE
-) -> None:
-    """Write one line that carries metrics.
+def measure(event: str, counts: Mapping[str, int], *, at_ms: int, by: Mapping[str, str]) -> None:
+    """Write one line that carries metrics, in the namespace that the stage's stack sets.
+
+    Each stage has a namespace of its own: metrics of one name in one region are one metric.
 
     Args:
         event: the line's name.
         counts: the metrics by name.
         at_ms: their time in milliseconds since the epoch.
         by: their dimensions, which must have few values.
-        namespace: one for each stage: metrics of one name in one region are one metric.
     """
     directive = {
-        "Namespace": namespace,
+        "Namespace": os.environ.get("METRICS_NAMESPACE", NAMESPACE),
         "Dimensions": [sorted(by)],
         "Metrics": [{"Name": name, "Unit": "Count"} for name in sorted(counts)],
     }

@@ -15,6 +15,7 @@ undo, an import, a move, an erasure, a deletion by DynamoDB's TTL.
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from chalicelib.domain.entry import DAY_MS, HOUR_MS, EntryState
 from chalicelib.domain.ids import Sku
@@ -64,6 +65,24 @@ def change_of(before: CountedEntry | None, after: CountedEntry | None, *, at_ms:
     return {name: number for name, number in change.items() if number and is_kept(name, at_ms=at_ms)}
 
 
+@dataclass(frozen=True, slots=True)
+class DemandEvent:
+    """A write of an entry that changes counters: the id of its stream record, its SKU, and the change."""
+
+    id: str
+    sku: Sku
+    change: Mapping[str, int]
+    at_ms: int
+
+
+def sums_of(events: Iterable[DemandEvent]) -> dict[Sku, dict[str, int]]:
+    """Return what events add to each SKU's counters together, without zeros; by SKU, in their order."""
+    sums: dict[Sku, Counter[str]] = {}
+    for event in events:
+        sums.setdefault(event.sku, Counter()).update(event.change)
+    return {sku: {name: number for name, number in of.items() if number} for sku, of in sums.items()}
+
+
 def is_kept(counter: str, *, at_ms: int) -> bool:
     """Return whether a counter is kept at `at_ms`: each, except hours that are too long ago."""
     hour = _number(counter, HOUR)
@@ -74,6 +93,21 @@ def is_compared(counter: str, *, at_ms: int) -> bool:
     """Return whether a counter is exact at `at_ms`: each, except hours that are not shown any more."""
     hour = _number(counter, HOUR)
     return hour is None or hour > at_ms // HOUR_MS - HOURS_SHOWN
+
+
+def counter_words(counter: str) -> str:
+    """Return a counter's name for a person to read."""
+    hour, day = _number(counter, HOUR), _number(counter, DAY)
+    if hour is not None:
+        return f"signups from {datetime.fromtimestamp(hour * HOUR_MS / 1000, UTC):%Y-%m-%d %H:%M} UTC on"
+    if day is not None:
+        return f"waiting since {datetime.fromtimestamp(day * DAY_MS / 1000, UTC):%Y-%m-%d}"
+    return counter
+
+
+def is_of_a_day(counter: str) -> bool:
+    """Return whether a counter is of those who wait since some day."""
+    return _number(counter, DAY) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,35 @@
 Partition key `part`, sort key `sku`. A row `demand#NN` has counters of one SKU as numbers (their names are
 those of `chalicelib.domain.demand`); a SKU's demand is the sum of its rows in all parts. A row
 `counted#EVENT` says that a record of the entries' stream is counted; DynamoDB's TTL deletes it.
+
+A part takes 1,000 write units a second, as any partition does. A SKU with few records in a batch is counted
+in the part of its own, so that most SKUs have one row; a flood is spread over all parts, a batch at a time.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html
 """
 
+import random
+import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from chalicelib.domain.demand import Demand
+from chalicelib.aws.connections import code_of
+from chalicelib.domain.demand import (
+    CountedEntry,
+    Demand,
+    DemandEvent,
+    change_of,
+    is_kept,
+    is_of_a_day,
+    sums_of,
+)
+from chalicelib.domain.entry import EntryState
 from chalicelib.domain.ids import Sku
-from chalicelib.tables.expressions import Attr, Item
-from chalicelib.tables.table import Read, Table, batch_get
+from chalicelib.tables.entries import COUNTER_PREFIX
+from chalicelib.tables.expressions import Attr, Condition, Item, decode_item
+from chalicelib.tables.table import CONDITION_NOT_MET, Put, Read, Table, Update, batch_get
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -21,6 +39,23 @@ if TYPE_CHECKING:
 PARTS = 16
 PART_PREFIX = "demand#"
 KEYS_AT_ONCE = 100
+MARKER_PREFIX = "counted#"
+# Longer than DynamoDB keeps a stream record, and so longer than it can come again: 24 hours.
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html
+MARKER_KEPT_S = 48 * 3600
+# A transaction has 100 writes at most: a marker for each event, and a row for each SKU at worst.
+EVENTS_MAX = 50
+# As many records of one SKU in a batch are a flood, whose counters are spread.
+FLOOD_EVENTS_MIN = 5
+TRIES_MAX = 10
+FIRST_PAUSE_S = 0.02
+TOKEN_CHARS = 36
+TOKEN_TAKEN = "IdempotentParameterMismatchException"  # noqa: S105 - the name of an error
+COUNTED_ATTRIBUTES = ("sku", "state", "asked_at_ms", "confirmed_at_ms", "arrived_at_ms")
+
+
+class NotCounted(RuntimeError):
+    """Others wrote the same counters on every attempt. Nothing of this batch is counted; it comes again."""
 
 
 def part_name(number: int) -> str:
@@ -34,10 +69,22 @@ def home_part(sku: Sku) -> str:
 
 
 class DemandTable:
-    """Reads the demand."""
+    """Reads the demand, and counts events.
 
-    def __init__(self, client: "DynamoDBClient", name: str) -> None:
+    `sleep` waits for some seconds, `jitter` returns a number from 0 up to 1.
+    """
+
+    def __init__(
+        self,
+        client: "DynamoDBClient",
+        name: str,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
         self.table = Table(client, name)
+        self._sleep = sleep
+        self._jitter = jitter
 
     def all(self) -> dict[Sku, Demand]:
         """Return the demand for each SKU that has any counter, by SKU.
@@ -72,6 +119,212 @@ class DemandTable:
         """Yield the row of each SKU in each part, as stored."""
         for number in range(PARTS):
             yield from self.table.query_all(Attr("part").eq(part_name(number)))
+
+    def count(self, events: Sequence[DemandEvent]) -> int:
+        """Count events by one transaction, each once, and return how many were not counted before.
+
+        An event that is counted already is named by its marker's condition, and left out of another try. The
+        transaction has a token of the events' ids: the same batch again, within ten minutes, is no second
+        transaction.
+
+        Args:
+            events: at most 50.
+
+        Raises:
+            ValueError: there are more.
+            NotCounted: others wrote the same rows on every attempt.
+        """
+        if len(events) > EVENTS_MAX:
+            raise ValueError(f"{len(events)} events at once, {EVENTS_MAX} is the most")
+        remaining = list({event.id: event for event in events}.values())
+        for attempt in range(TRIES_MAX):
+            if not remaining:
+                return 0
+            reasons = self._transact(remaining, attempt)
+            if not reasons:
+                return len(remaining)
+            known = {number for number, reason in enumerate(reasons) if reason == CONDITION_NOT_MET}
+            if not known:
+                self._sleep(FIRST_PAUSE_S * 2**attempt * self._jitter())
+            remaining = [event for number, event in enumerate(remaining) if number not in known]
+        if not remaining:
+            return 0
+        raise NotCounted(f"{len(remaining)} events")
+
+    def _transact(self, events: Sequence[DemandEvent], attempt: int) -> tuple[str, ...]:
+        """Return nothing when the events are counted; else a reason for each write, the markers first."""
+        try:
+            # Another token for each attempt: what became of the one before is known.
+            return self.table.transact(self._writes(events), token=_token(events, attempt))
+        except Exception as error:
+            # The same events in other words, by an earlier version of this code, say: markers decide.
+            if code_of(error) != TOKEN_TAKEN:
+                raise
+            return ("None",)
+
+    def _writes(self, events: Sequence[DemandEvent]) -> list[Put | Update]:
+        is_new = Attr("part").not_exists()
+        by_sku: dict[Sku, list[DemandEvent]] = {}
+        for event in events:
+            by_sku.setdefault(event.sku, []).append(event)
+        markers = [
+            Put(
+                self.table,
+                {
+                    "part": MARKER_PREFIX + event.id,
+                    "sku": event.sku,
+                    "expires_at_s": event.at_ms // 1000 + MARKER_KEPT_S,
+                },
+                is_new,
+            )
+            for event in events
+        ]
+        counters = [
+            Update(self.table, {"part": _part(sku, by_sku[sku]), "sku": sku}, add=change)
+            for sku, change in sums_of(events).items()
+            if change
+        ]
+        return [*markers, *counters]
+
+    def add(self, sku: Sku, change: Mapping[str, int]) -> None:
+        """Add to the counters of a SKU what a count of the entries found missing; counting may go on.
+
+        A transaction, though of one row: the SDK repeats it under one token after a lost answer.
+
+        Raises:
+            NotCounted: others wrote the same row on every attempt.
+        """
+        self._insist([Update(self.table, {"part": home_part(sku), "sku": sku}, add=change)])
+
+    def tidy(self, *, at_ms: int) -> None:
+        """Shrink the rows, without any change of a sum that is compared: counting may go on.
+
+        Move a flood's counters from all parts to the SKU's own, and remove hours that are not kept any more
+        and days of which nobody waits.
+        """
+        by_sku: dict[Sku, list[Item]] = {}
+        for row in self.rows():
+            by_sku.setdefault(row["sku"], []).append(row)
+        for sku, rows in by_sku.items():
+            home = home_part(sku)
+            self._move_home(sku, [row for row in rows if row["part"] != home], at_ms=at_ms)
+            for row in rows:
+                self._shrink(row, at_ms=at_ms)
+
+    def _move_home(self, sku: Sku, rows: Sequence[Item], *, at_ms: int) -> None:
+        spread = [
+            (row["part"], counters)
+            for row in rows
+            if (
+                counters := {
+                    name: number
+                    for name, number in counters_of(row).items()
+                    if number and is_kept(name, at_ms=at_ms)
+                }
+            )
+        ]
+        if not spread:
+            return
+        moved: Counter[str] = Counter()
+        for _, counters in spread:
+            moved.update(counters)
+        taken = [
+            Update(
+                self.table,
+                {"part": part, "sku": sku},
+                add={name: -number for name, number in counters.items()},
+            )
+            for part, counters in spread
+        ]
+        self._insist([*taken, Update(self.table, {"part": home_part(sku), "sku": sku}, add=moved)])
+
+    def _shrink(self, row: Item, *, at_ms: int) -> None:
+        counters = counters_of(row)
+        old = [name for name in counters if not is_kept(name, at_ms=at_ms)]
+        empty = [name for name, number in counters.items() if is_of_a_day(name) and not number]
+        key = {"part": row["part"], "sku": row["sku"]}
+        if old:
+            self.table.make(Update(self.table, key, remove=old))
+        if empty:
+            # Somebody counted there since: the next time.
+            self.table.update_if(key, _all_are_zero(empty), remove=empty)
+
+    def _insist(self, writes: Sequence[Update]) -> None:
+        for attempt in range(TRIES_MAX):
+            if not self.table.transact(writes):
+                return
+            self._sleep(FIRST_PAUSE_S * 2**attempt * self._jitter())
+        raise NotCounted(f"{len(writes)} rows")
+
+
+class EntriesCount:
+    """Counts the entries table itself, to compare the counters with."""
+
+    def __init__(self, client: "DynamoDBClient", entries: str) -> None:
+        self._table = Table(client, entries)
+
+    def counters(self) -> tuple[dict[Sku, Counter[str]], int]:
+        """Return what the counters of each SKU should be, and the number of entries; reads the whole table.
+
+        Addresses are not read. One read unit for each 4 KB of the table (strongly consistent reads).
+        """
+        sums: dict[Sku, Counter[str]] = {}
+        number = 0
+        for row in self._table.scan(consistent=True, attributes=COUNTED_ATTRIBUTES):
+            entry = counted_entry(row)
+            if entry:
+                sums.setdefault(row["sku"], Counter()).update(entry.counters())
+                number += 1
+        return sums, number
+
+
+def counted_entry(item: Item | None) -> CountedEntry | None:
+    """Return the part of an entry that counts; None for no item, or a row that is no entry."""
+    if item is None or item["sku"].startswith(COUNTER_PREFIX) or not {"state", "asked_at_ms"} <= item.keys():
+        return None
+    return CountedEntry(
+        EntryState(item["state"]),
+        item["asked_at_ms"],
+        item.get("confirmed_at_ms"),
+        item.get("arrived_at_ms"),
+    )
+
+
+def event_of(record: Mapping[str, Any], *, at_ms: int) -> DemandEvent | None:
+    """Return what a record of the entries' stream changes; None where no counter changes.
+
+    Args:
+        record: as Lambda passes it.
+        at_ms: the time of a record that has none.
+    """
+    written = record["dynamodb"]
+    written_at_s = written.get("ApproximateCreationDateTime")
+    event_at_ms = at_ms if written_at_s is None else int(float(written_at_s) * 1000)
+    before, after = (
+        counted_entry(decode_item(written[image]) if image in written else None)
+        for image in ("OldImage", "NewImage")
+    )
+    change = change_of(before, after, at_ms=event_at_ms)
+    return (
+        DemandEvent(record["eventID"], written["Keys"]["sku"]["S"], change, event_at_ms) if change else None
+    )
+
+
+def _part(sku: Sku, events: Sequence[DemandEvent]) -> str:
+    """Return the part that counts a SKU's events of a batch, the same for the same events."""
+    return part_name(crc32(events[0].id.encode())) if len(events) >= FLOOD_EVENTS_MIN else home_part(sku)
+
+
+def _token(events: Sequence[DemandEvent], attempt: int) -> str:
+    ids = " ".join([str(attempt), *(event.id for event in events)])
+    return sha256(ids.encode()).hexdigest()[:TOKEN_CHARS]
+
+
+def _all_are_zero(names: Sequence[str]) -> Condition:
+    condition = Attr(names[0]).eq(0)
+    for name in names[1:]:
+        condition &= Attr(name).eq(0)
+    return condition
 
 
 def counters_of(row: Item) -> dict[str, int]:

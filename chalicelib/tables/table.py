@@ -79,10 +79,22 @@ class Table:
         pages = self.client.get_paginator("query").paginate(**self._query(condition, index), Select="COUNT")
         return sum(page["Count"] for page in pages)
 
-    def scan(self, condition: Condition | None = None, *, consistent: bool = False) -> Iterator[Item]:
-        """Yield every item that fulfils the condition, in no order. Reads the whole table."""
+    def scan(
+        self,
+        condition: Condition | None = None,
+        *,
+        consistent: bool = False,
+        attributes: Iterable[str] = (),
+    ) -> Iterator[Item]:
+        """Yield every item that fulfils the condition, in no order. Reads the whole table.
+
+        Naming `attributes` saves bytes, not read units.
+        """
         expressions = Placeholders()
         request: dict[str, Any] = {"TableName": self.name, **_consistent(consistent)}
+        names = ", ".join(expressions.name(name) for name in attributes)
+        if names:
+            request["ProjectionExpression"] = names
         if condition:
             request["FilterExpression"] = condition.write(expressions)
         for page in self.client.get_paginator("scan").paginate(**request, **expressions.as_arguments()):
@@ -125,8 +137,12 @@ class Table:
         request = {"ConditionExpression": condition.write(expressions), **expressions.as_arguments()}
         return _holds(lambda: self.client.delete_item(TableName=self.name, Key=encode_item(key), **request))
 
-    def transact(self, writes: "Sequence[Update | Put]") -> tuple[str, ...]:
+    def transact(self, writes: "Sequence[Update | Put]", *, token: str | None = None) -> tuple[str, ...]:
         """Make at most 100 writes, of this table and others: all of them or none.
+
+        Args:
+            writes: each of another item.
+            token: at most 36 characters. The same writes with the same token take effect once in ten minutes.
 
         Returns:
             Nothing when they are done. Else a reason for each write in order: "None" (nothing against it),
@@ -136,9 +152,10 @@ class Table:
         Raises:
             ClientError: the call was refused, or cancelled for a reason that no repeat changes.
         """
+        once: Any = {"ClientRequestToken": token} if token else {}
         items: Any = [{type(write).__name__: write.request()} for write in writes]
         try:
-            self.client.transact_write_items(TransactItems=items)
+            self.client.transact_write_items(TransactItems=items, **once)
         except Exception as error:
             if code_of(error) != "TransactionCanceledException":
                 raise

@@ -1,4 +1,4 @@
-"""Change a waitlist: `spillway waitlist import` and `spillway waitlist move`."""
+"""Change a waitlist: `spillway waitlist import` and `spillway waitlist move`, beside `waitlist recount`."""
 
 import csv
 import json
@@ -16,6 +16,7 @@ from chalicelib.domain.ids import Sku
 from chalicelib.settings import clock_ms
 from spillway.commands.options import SKU, Choice, json_option, stage_option
 from spillway.commands.people import access_log, digest_of
+from spillway.commands.recount import recount_command
 from spillway.errors import BadInput, WorkFailed
 from spillway.importing.table import read_table
 from spillway.local_cloud.local_cloud import make_private
@@ -35,7 +36,10 @@ later_option = click.option("--next-restock", is_flag=True, help="Make people wa
 
 @click.group("waitlist")
 def waitlist_command() -> None:
-    """Import people, or move people to another SKU."""
+    """Import or move people, or check the counters of people waiting."""
+
+
+waitlist_command.add_command(recount_command)
 
 
 @waitlist_command.command("import")

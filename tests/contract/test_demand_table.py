@@ -3,10 +3,17 @@
 from typing import TYPE_CHECKING
 
 import pytest
+from botocore.exceptions import ClientError
 
-from chalicelib.domain.demand import Demand
-from chalicelib.tables.demand import PARTS, DemandTable, home_part, part_name
+from chalicelib.domain.demand import Demand, DemandEvent
+from chalicelib.domain.entry import DAY_MS, HOUR_MS, OptIn, Signup
+from chalicelib.services.recount import Recount
+from chalicelib.tables.demand import PARTS, DemandTable, EntriesCount, home_part, part_name
+from chalicelib.tables.entries import EntriesTable
+from chalicelib.tables.expressions import Attr, Condition
+from chalicelib.tables.table import Put, Update
 from tests.support.aws import create_table
+from tests.support.clock import Clock
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -32,3 +39,116 @@ def test_a_skus_demand_is_the_sum_of_its_parts(demand: DemandTable) -> None:
     # More keys than one call takes.
     nobody = {f"{number}": Demand(f"{number}") for number in range(7)}
     assert demand.of(["A", *nobody, "B", "A"]) == {"A": a, **nobody, "B": b}
+
+
+def event(number: int, sku: str = "A", **change: int) -> DemandEvent:
+    return DemandEvent(f"e{number}", sku, change or {"waiting": 1, "h7": 1}, 1_790_000_000_000)
+
+
+def test_each_event_is_counted_once_however_batches_are_cut(demand: DemandTable) -> None:
+    first = [event(number) for number in range(12)]
+    assert demand.count(first) == 12
+    assert demand.count([*first[6:], event(12), event(13, "a b", pending=1)]) == 2
+    assert demand.count(first[:3]) == 0
+    assert demand.count([event(14, waiting=-1), event(15, waiting=1)]) == 2
+    assert demand.all() == {"A": Demand("A", 13, 0, {7: 13}), "a b": Demand("a b", 0, 1)}
+
+
+def test_the_largest_batch_of_different_skus_fits(demand: DemandTable) -> None:
+    assert demand.count([event(number, f"sku {number}") for number in range(50)]) == 50
+    assert len(demand.all()) == 50
+
+
+def test_a_cancelled_transaction_names_each_item_in_order_and_writes_nothing(demand: DemandTable) -> None:
+    table = demand.table
+    demand.count([event(1)])
+    puts = [Put(table, {"part": f"counted#e{number}", "sku": "A"}, _is_new()) for number in (0, 1, 2)]
+    counting = Update(table, {"part": home_part("A"), "sku": "A"}, add={"waiting": 3})
+    assert table.transact([*puts, counting]) == ("None", "ConditionalCheckFailed", "None", "None")
+    assert demand.all()["A"].waiting == 1
+    assert table.get({"part": "counted#e0", "sku": "A"}) is None
+
+
+def _is_new() -> Condition:
+    return Attr("part").not_exists()
+
+
+def test_the_token_of_a_transaction_makes_it_take_effect_once(
+    dynamodb: "DynamoDBClient", demand: DemandTable
+) -> None:
+    if is_moto(dynamodb):
+        pytest.skip("moto does not know the tokens of transactions")
+    counting = [Update(demand.table, {"part": home_part("A"), "sku": "A"}, add={"waiting": 3})]
+    for _ in range(2):
+        assert demand.table.transact(counting, token="t1") == ()
+    assert demand.all()["A"].waiting == 3
+    other = [Update(demand.table, {"part": home_part("A"), "sku": "A"}, add={"waiting": 4})]
+    with pytest.raises(ClientError) as refused:
+        demand.table.transact(other, token="t1")
+    assert refused.value.response["Error"]["Code"] == "IdempotentParameterMismatchException"
+    demand.table.transact(other, token="t2")
+    assert demand.all()["A"].waiting == 7
+
+
+def is_moto(dynamodb: "DynamoDBClient") -> bool:
+    """Return whether the client's answers are moto's: it has AWS's own endpoint."""
+    return "amazonaws.com" in getattr(getattr(dynamodb, "meta", None), "endpoint_url", "")
+
+
+def test_a_transaction_that_was_cancelled_can_be_made_with_the_same_token(demand: DemandTable) -> None:
+    counting = Update(demand.table, {"part": home_part("A"), "sku": "A"}, add={"waiting": 1})
+    marker = {"part": "counted#e1", "sku": "A"}
+    demand.table.put(marker)
+    writes = [Put(demand.table, marker, _is_new()), counting]
+    assert demand.table.transact(writes, token="again") == ("ConditionalCheckFailed", "None")
+    demand.table.delete(marker)
+    assert demand.table.transact(writes, token="again") == ()
+    assert demand.all()["A"].waiting == 1
+
+
+def test_entries_are_counted_and_what_is_missing_is_added(
+    dynamodb: "DynamoDBClient", demand: DemandTable, clock: Clock
+) -> None:
+    name = create_table(dynamodb, "EntriesTable")
+    entries = EntriesTable(dynamodb, name)
+    for shopper, sku, opt_in in (
+        ("ada", "A", OptIn.SINGLE),
+        ("bob", "A", OptIn.DOUBLE),
+        ("bob", "a b", OptIn.SINGLE),
+    ):
+        signup = Signup(shopper, f"{shopper}@example.com", sku, "/", "c", opt_in=opt_in)
+        entries.sign_up(signup, at_ms=clock())
+    entries.count_requested_email("ada", at_ms=clock())
+    entries.unsubscribe("bob", "a b", at_ms=clock())
+    hour, day = clock() // HOUR_MS, clock() // DAY_MS
+    counted, number = EntriesCount(dynamodb, name).counters()
+    assert number == 3
+    assert counted == {
+        "A": {"waiting": 1, "pending": 1, f"w{day}": 1, f"h{hour}": 2},
+        "a b": {f"h{hour}": 1},
+    }
+    recount = Recount(EntriesCount(dynamodb, name), demand, clock, clock.pass_s)
+    recount.repair(recount.run())
+    assert recount.run().drifts == ()
+    assert demand.all()["A"] == Demand("A", 1, 1, {hour: 2}, {day: 1})
+
+
+def test_tidying_keeps_each_sum(demand: DemandTable, clock: Clock) -> None:
+    hour = clock() // HOUR_MS
+    for number in range(4):
+        demand.table.put(
+            {
+                "part": part_name(number),
+                "sku": "A",
+                "waiting": 2,
+                f"h{hour}": 1,
+                "h3": 9,
+                "w4": 5 - 2 * number,
+            }
+        )
+    before = demand.all()["A"]
+    assert (before.waiting, before.signups_by_hour, before.waiting_by_day) == (8, {hour: 4, 3: 36}, {4: 8})
+    for _ in range(2):
+        demand.tidy(at_ms=clock())
+    assert demand.all()["A"] == Demand("A", 8, 0, {hour: 4}, {4: 8})
+    assert {row["part"] for row in demand.rows() if row.get("waiting")} == {home_part("A")}

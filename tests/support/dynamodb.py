@@ -63,6 +63,7 @@ class MemoryDynamoDb:
 
     def __init__(self, *, checked: bool = True) -> None:
         self._tables: dict[str, StoredTable] = {}
+        self._tokens: dict[str, Any] = {}
         self._alone = RLock()
         self._checked = checked
 
@@ -116,6 +117,11 @@ class MemoryDynamoDb:
         """DynamoDB's TransactWriteItems."""
         self._check("TransactWriteItems", request)
         with self._alone:
+            token = request.get("ClientRequestToken")
+            if token in self._tokens:
+                if self._tokens[token] != request:
+                    raise _error("IdempotentParameterMismatchException", token)
+                return {}
             writes = [(kind, write) for item in request["TransactItems"] for kind, write in item.items()]
             places = [(write["TableName"], self._place(kind, write)) for kind, write in writes]
             if len(writes) > TRANSACTION_WRITES_MAX or len(set(places)) < len(places):
@@ -133,7 +139,17 @@ class MemoryDynamoDb:
                 raise ClientError(canceled, "TransactWriteItems")
             for (kind, write), (_, place) in zip(writes, places, strict=True):
                 self._carry_out(kind, write, place)
+            if token:
+                self._tokens[token] = request
         return {}
+
+    def items(self, table: str) -> Mapping[Key, Item]:
+        """Return the items of a table by key, as they are stored."""
+        return self._tables[table].items
+
+    def forget_tokens(self) -> None:
+        """Let the ten minutes pass in which DynamoDB knows the tokens of transactions."""
+        self._tokens.clear()
 
     def batch_execute_statement(self, **request: Any) -> dict[str, Any]:
         """DynamoDB's BatchExecuteStatement, of conditional updates."""
@@ -385,4 +401,8 @@ def _projected(item: Item, request: Mapping[str, Any]) -> Item:
 
 
 def _invalid(why: str) -> ClientError:
-    return ClientError({"Error": {"Code": "ValidationException", "Message": why}}, "DynamoDB")
+    return _error("ValidationException", why)
+
+
+def _error(code: str, why: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": why}}, "DynamoDB")

@@ -9,8 +9,10 @@ import yaml
 
 import app as cloud
 from chalicelib import events
+from chalicelib.domain.demand import DemandEvent
 from chalicelib.domain.entry import EntryState
 from spillway.deploy.template import merged_resources
+from tests.support.containers import container_with
 from tests.unit.test_handlers import entry_image, stream_event
 
 ROOT = Path(__file__).parents[2]
@@ -46,7 +48,11 @@ def mapping_of(function: str) -> Any:
 
 @pytest.mark.parametrize(
     ("function", "alarm"),
-    [("OnEntryWritten", "EntriesStreamAgeAlarm"), ("OnProductChanged", "ProductsStreamAgeAlarm")],
+    [
+        ("OnEntryWritten", "EntriesStreamAgeAlarm"),
+        ("CountDemand", "DemandStreamAgeAlarm"),
+        ("OnProductChanged", "ProductsStreamAgeAlarm"),
+    ],
 )
 def test_a_stream_that_falls_behind_rings_and_gives_up_to_a_queue_before_records_are_lost(
     function: str, alarm: str
@@ -120,4 +126,25 @@ def test_a_poison_record_is_given_up_alone_and_its_neighbours_are_done_once(
     given_up = hand_over(batch, mapping_of("OnEntryWritten"), cloud.on_entry_written)
     assert [numbers for numbers, _ in given_up] == [[f"s{item}"] for item in poison]
     assert done == [f"s{item}" for item in range(10) if item not in poison]
+    assert all(attempts == 9 for _, attempts in given_up)
+
+
+@pytest.mark.parametrize("poison", [[0], [3], [9], [0, 1], [4, 9]])
+def test_a_record_that_cannot_be_counted_is_given_up_alone_and_its_neighbours_are_counted_once(
+    monkeypatch: pytest.MonkeyPatch, poison: list[int]
+) -> None:
+    counted: list[str] = []
+
+    class Counting:
+        def count(self, batch: list[DemandEvent]) -> None:
+            counted.extend(event.id for event in batch)
+
+    monkeypatch.setattr(cloud, "container", container_with(demand=Counting()))
+    batch = stream_event(*[(None, entry_image(EntryState.PENDING))] * 10)["Records"]
+    for number in poison:
+        change = batch[number]["dynamodb"]
+        change["NewImage"] = {**change["NewImage"], "state": {"S": "unheard of"}}
+    given_up = hand_over(batch, mapping_of("CountDemand"), cloud.count_demand)
+    assert [numbers for numbers, _ in given_up] == [[f"s{item}"] for item in poison]
+    assert counted == [f"e{item}" for item in range(10) if item not in poison]
     assert all(attempts == 9 for _, attempts in given_up)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.entry import SHARDS
+from chalicelib.tables.demand import COUNTED_ATTRIBUTES, EVENTS_MAX
 from tests.support.uploaded import translated
 
 Resources = Mapping[str, Mapping[str, Any]]
@@ -21,7 +22,7 @@ PROMISES: list[Promise] = []
 FUNCTIONS = frozenset(
     {
         *("APIHandler", "OnEntryWritten", "OnProductChanged", "SendConfirmations", "SendWave", "OnFeedback"),
-        "Autopilot",
+        *("Autopilot", "CountDemand", "RecountDemand"),
     }
 )
 SECURITY_POLICY = (
@@ -86,7 +87,11 @@ def listed(value: Any) -> list[Any]:
 
 @promise
 def streams_try_eight_times_within_twelve_hours_then_hand_over(resources: Resources) -> None:
-    for function, table in (("OnEntryWritten", "EntriesTable"), ("OnProductChanged", "ProductsTable")):
+    for function, table in (
+        ("OnEntryWritten", "EntriesTable"),
+        ("CountDemand", "EntriesTable"),
+        ("OnProductChanged", "ProductsTable"),
+    ):
         mapping = mapping_of(resources, function)
         assert mapping["EventSourceArn"] == {"Fn::GetAtt": [table, "StreamArn"]}
         assert mapping["StartingPosition"] == "TRIM_HORIZON"
@@ -111,6 +116,33 @@ def entries_start_something_when_pending_confirmed_or_left_after_an_email(resour
         {"NewImage": {"state": {"S": ["confirmed"]}}},
         {"NewImage": {"state": {"S": ["unsubscribed"]}}, "OldImage": {"state": {"S": ["notified"]}}},
     ]
+
+
+@promise
+def each_written_or_deleted_entry_is_counted_and_no_other_row(resources: Resources) -> None:
+    mapping = mapping_of(resources, "CountDemand")
+    assert [
+        json.loads(filter_["Pattern"])["dynamodb"] for filter_ in mapping["FilterCriteria"]["Filters"]
+    ] == [{image: {"state": {"S": [{"exists": True}]}}} for image in ("NewImage", "OldImage")]
+    # Twice this fits into one transaction.
+    assert mapping["BatchSize"] == EVENTS_MAX
+    assert mapping["MaximumBatchingWindowInSeconds"] == 1
+
+
+@promise
+def a_recount_reads_no_address_and_has_a_quarter_of_an_hour(resources: Resources) -> None:
+    (scan,) = [
+        statement
+        for statement in statements(resources, "RecountDemand")
+        if statement["Action"] == "dynamodb:Scan"
+    ]
+    read = scan["Condition"]["ForAllValues:StringEquals"]["dynamodb:Attributes"]
+    assert set(read) == {"shopper", *COUNTED_ATTRIBUTES}
+    assert resources["RecountDemand"]["Properties"]["Timeout"] == 900
+    alarm = resources["DemandDriftAlarm"]["Properties"]
+    assert (alarm["MetricName"], alarm["Threshold"]) == ("demand_drift", 0)
+    assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
+    assert alarm["Dimensions"] == [{"Name": "function", "Value": "recount_demand"}]
 
 
 @promise
@@ -417,6 +449,7 @@ def at(*path: Any) -> tuple[Any, ...]:
     return path
 
 
+COUNTING = "CountDemandCountDemandDynamodbEventSource"
 STREAM = "OnEntryWrittenOnEntryWrittenDynamodbEventSource"
 PRODUCTS = "OnProductChangedOnProductChangedDynamodbEventSource"
 WAVES = "SendWaveSendWaveSqsEventSource"
@@ -439,6 +472,21 @@ BROKEN: list[tuple[Promise, tuple[Any, ...], Any]] = [
     )
 ]
 BROKEN += [
+    (
+        each_written_or_deleted_entry_is_counted_and_no_other_row,
+        at(COUNTING, "Properties", "FilterCriteria", "Filters", 1),
+        {"Pattern": '{"dynamodb": {}}'},
+    ),
+    (
+        each_written_or_deleted_entry_is_counted_and_no_other_row,
+        at(COUNTING, "Properties", "BatchSize"),
+        51,
+    ),
+    (
+        a_recount_reads_no_address_and_has_a_quarter_of_an_hour,
+        at("DemandDriftAlarm", "Properties", "Threshold"),
+        5,
+    ),
     (what_failed_of_a_batch_is_reported_alone, at(WAVES, "Properties", "FunctionResponseTypes"), []),
     (
         entries_start_something_when_pending_confirmed_or_left_after_an_email,
