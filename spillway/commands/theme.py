@@ -89,9 +89,9 @@ def diff_command(project: Project, name: str | None) -> None:
     click.echo("".join(copied.diffs() for copied in compared), nl=False)
     for copied in compared:
         click.echo(verdict_of(copied), err=True)
-    click.echo(
-        f"{pluralize(len(compared), 'file')} of the shop's own differ from the default theme", err=True
-    )
+    differ = "differs" if len(compared) == 1 else "differ"
+    files_of_own = f"{pluralize(len(compared), 'file')} of the shop's own"
+    click.echo(f"{files_of_own} {differ} from the default theme", err=True)
 
 
 @theme_command.command("merge")

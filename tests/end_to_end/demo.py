@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,7 @@ COPIED = (
     ".chalice/config.json",
     ".chalice/resources",
 )
+DEMO = (sys.executable, "-m", "spillway", "demo")
 MARK = "SPILLWAY_TEST_RUN"
 OPEN_WITHIN_S = 120.0
 END_WITHIN_S = 30.0
@@ -84,15 +85,22 @@ class DemoProcess:
     run: str = field(repr=False)
 
     @classmethod
-    def start(cls, project: Project, port: int, *words: str) -> Self:
-        """Start `spillway demo` with these words more."""
+    def start(
+        cls,
+        project: Project,
+        port: int,
+        *words: str,
+        command: Sequence[str] = DEMO,
+        env: Mapping[str, str] = os.environ,
+    ) -> Self:
+        """Start `spillway demo`, or another command that goes on, with these words more."""
         run = uuid.uuid4().hex
         printed_to = project.root / f"printed-{run}.txt"
         with printed_to.open("wb") as printed:
             process = subprocess.Popen(
-                [sys.executable, "-m", "spillway", "demo", "--port", str(port), *words],
+                [*command, "--port", str(port), *words],
                 cwd=project.root,
-                env=os.environ | {MARK: run},
+                env={**env, MARK: run},
                 stdin=subprocess.DEVNULL,
                 stdout=printed,
                 stderr=subprocess.STDOUT,

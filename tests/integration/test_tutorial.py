@@ -9,24 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 from spillway.__main__ import cli
-from tests.support.aws import ROOT
+from tests.support.documents import EDIT, TUTORIAL, make_edits, tutorial_step, typed_in
 
-TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text()
-TYPED = re.compile(r"^ *```text\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
-EDIT = re.compile(r'^```toml title="([^"]+)"\n(.*?)^```', re.MULTILINE | re.DOTALL)
 # It goes on until Ctrl-C; a test of its own plays it.
 GOES_ON = ("spillway serve", "spillway demo")
 NAMED_SKU = re.compile(r"^ *spillway (available|sold-out) (\S+)", re.MULTILINE)
-
-
-def step(number: int) -> str:
-    """Return the text of a step."""
-    return TUTORIAL.split(f"## {number}. ")[1].split("\n## ", maxsplit=1)[0]
-
-
-def commands(text: str) -> list[str]:
-    """Return the lines that a reader types."""
-    return [line.strip() for block in TYPED.findall(text) for line in block.splitlines() if line.strip()]
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +23,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as shell:
         shell.chdir(folder)
         for number in (2, 3, 4, 5):
-            for file, lines in EDIT.findall(step(number)):
-                _edit(Path(file), lines)
-            for line in commands(step(number)):
+            make_edits(tutorial_step(number), Path())
+            for line in typed_in(tutorial_step(number)):
                 first, _, rest = line.partition(" ")
                 if first == "cd":
                     shell.chdir(rest)
@@ -46,16 +32,6 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     ended = CliRunner().invoke(cli, shlex.split(rest), input="\n\n\n", catch_exceptions=False)
                     assert ended.exit_code == 0, ended.output
     return folder / "my-shop"
-
-
-def _edit(file: Path, lines: str) -> None:
-    """Replace the lines of a file that begin with the same field."""
-    text = file.read_text()
-    for line in lines.splitlines():
-        field = line.partition(" = ")[0]
-        text, count = re.subn(rf"^{field} = .*$", line, text, count=1, flags=re.MULTILINE)
-        assert count == 1, f"{file} has no {field}"
-    file.write_text(text)
 
 
 def test_the_edited_product_is_in_the_built_shop(shop: Path) -> None:
@@ -75,7 +51,7 @@ def test_the_folder_holds_what_the_tutorial_lists(shop: Path) -> None:
 
 
 def test_the_variants_of_the_story_are_sold_out_and_in_stock(shop: Path) -> None:
-    named = dict(NAMED_SKU.findall(step(6)))
+    named = dict(NAMED_SKU.findall(tutorial_step(6)))
     stock = {
         variant["sku"]: variant["stock"]
         for file in (shop / "site" / "products").glob("*.toml")
