@@ -18,16 +18,15 @@ from chalicelib.domain.wave import (
     WAVE_PAUSE_MIN_MAX,
     WavePolicy,
 )
+from chalicelib.services.fan_out.report import FanOutState, fan_outs
 from chalicelib.settings import clock_ms
 from spillway.commands.options import SKU, WholeNumber, json_option, refuse_ignored, stage_option
 from spillway.errors import BadInput
 from spillway.merchant.stock_import import require_sold, typed_move
 from spillway.merchant.waitlist_report import (
     Demand,
-    FanOutState,
     demand,
     document,
-    fan_outs,
     in_line,
     write_csv,
 )

@@ -18,12 +18,12 @@ from chalicelib.domain.entry import Arrival, EntryState, shards_of
 from chalicelib.domain.ids import ShopperId, Sku
 from chalicelib.domain.stock import Restock, Stock, StockedProduct
 from chalicelib.domain.wave import EVERYONE, WaveBudget, WavePolicy
+from chalicelib.services.fan_out.report import RESTOCKS_SHOWN_MAX
 from chalicelib.tables.entries import COUNTER_PREFIX
 from chalicelib.tables.sending.waves import Progress
 from chalicelib.tables.suppressions import plain
 from chalicelib.tables.table import Table
 from spillway.merchant.rows import EntryRows, KnownEntry
-from spillway.merchant.waitlist_report import RESTOCKS_SHOWN_MAX
 from spillway.terminal import pluralize
 
 # Kinds of email that leave at anybody's asking, each with a cap of its own.

@@ -1,4 +1,4 @@
-"""People waiting for each variant, the progress of restock emails, and a waitlist as a table."""
+"""People waiting for each variant, the people that a restock reaches, and a waitlist as a table."""
 
 import csv
 from collections.abc import Callable, Iterable, Iterator
@@ -8,18 +8,15 @@ from heapq import merge
 from typing import TextIO
 
 from chalicelib.container import Container
-from chalicelib.domain.entry import Entry, position_after_all, position_of, shards_of
+from chalicelib.domain.entry import Entry, position_of, shards_of
 from chalicelib.domain.ids import ShopperId, Sku, Slug
 from chalicelib.domain.sending_limits import Reach
-from chalicelib.domain.stock import Restock, StockedProduct
+from chalicelib.domain.stock import StockedProduct
 from chalicelib.tables.products import ProductsTable
-from chalicelib.tables.sending.rate import SendingRateTable
-from chalicelib.tables.sending.waves import Progress, ProgressTable
-from chalicelib.tables.shards import RestocksTable, ShardsTable
+from chalicelib.tables.shards import ShardsTable
 from spillway.terminal import pluralize
 
 DAY_MS = 24 * 3600 * 1000
-RESTOCKS_SHOWN_MAX = 10
 PAGE_ENTRIES = 500
 MINUTES_SHOWN_MAX = 90
 HEADER = ["position", "asked_at", "address", "state"]
@@ -83,70 +80,6 @@ def withdrawn_skus(every: Iterable[StockedProduct]) -> dict[Sku, StockedProduct]
     sold = {sku for stocked in every for sku in stocked.product.skus}
     # A product's stock keeps SKUs that left the catalogue.
     return {sku: stocked for stocked in every for sku in sorted(stocked.stock.keys() - sold)}
-
-
-@dataclass(frozen=True, slots=True)
-class FanOutState:
-    """The progress of the emails about one restock.
-
-    Attributes:
-        restock: The restock.
-        live: Whether it is the newest, and its variant is still in stock.
-        progress: The counts of emails.
-        waiting: People who are not emailed yet.
-        further_waves: Waves that a limited policy still needs.
-        rate_per_s: Emails a second so far.
-        eta_s: Estimated seconds to the end, by the allowed rate and the pauses; None while sending is paused.
-        paused: The reason of a pause.
-    """
-
-    restock: Restock
-    live: bool
-    progress: Progress
-    waiting: int
-    further_waves: int
-    rate_per_s: float | None
-    eta_s: float | None
-    paused: str | None
-
-
-def fan_outs(
-    sku: Sku,
-    products: ProductsTable,
-    restocks: RestocksTable,
-    progress: ProgressTable,
-    shards: ShardsTable,
-    pace: SendingRateTable,
-) -> Iterator[FanOutState]:
-    """Yield the newest restocks of a variant, newest first."""
-    state = pace.state()
-    paused = state.paused if state else None
-    for place, restock in enumerate(restocks.newest(sku, most=RESTOCKS_SHOWN_MAX)):
-        done = progress.of(restock.id, shards_of(sku))
-        stocked = products.get(restock.slug) if place == 0 else None
-        live = stocked is not None and stocked.can_buy(sku)
-        standing = shards.count(sku, upto=position_after_all(restock.opened_at_ms)) if live else 0
-        # People given up for this restock keep their position for the next.
-        waiting = max(0, standing - done.given_up)
-        allowed = state.rate_per_s if state and not paused else 0
-        further = _further_waves(restock, progress, waiting)
-        pauses_s = further * restock.policy.next_after_min * 60
-        eta_s = waiting / allowed + pauses_s if allowed else None
-        yield FanOutState(restock, live, done, waiting, further, _rate(done), eta_s, paused)
-
-
-def _further_waves(restock: Restock, progress: ProgressTable, waiting: int) -> int:
-    size = restock.policy.emails_for(restock.units)
-    if not size:
-        return 0
-    return -(-max(0, waiting - progress.wave(restock.sku).left) // size)
-
-
-def _rate(done: Progress) -> float | None:
-    """Return the emails a second between the first batch and the last."""
-    if done.first_at_ms is None or done.last_at_ms is None or done.last_at_ms == done.first_at_ms:
-        return None
-    return done.notified * 1000 / (done.last_at_ms - done.first_at_ms)
 
 
 def reach_of(tables: Container, sku: Sku, slug: Slug, units: int | None) -> Reach:

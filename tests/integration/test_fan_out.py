@@ -10,7 +10,7 @@ from chalicelib.domain.email import Delivery, OutgoingEmail, SendResult
 from chalicelib.domain.entry import EntryState, shard_of, shards_of
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import NotifyOne
-from spillway.merchant.waitlist_report import fan_outs
+from chalicelib.services.fan_out.report import fan_outs
 from spillway.sitegen.release import Release
 from tests.support.clock import Clock
 from tests.support.fakes import WorkerDied

@@ -16,6 +16,7 @@ from chalicelib.domain.email import Delivery
 from chalicelib.domain.stock import Availability
 from chalicelib.domain.wave import WavePolicy
 from chalicelib.mail.smtp import message_of
+from chalicelib.services.fan_out.report import fan_outs
 from spillway.commands.waiting import _document as waves_document
 from spillway.commands.waiting import _line as waves_line
 from spillway.errors import BadInput
@@ -24,7 +25,6 @@ from spillway.merchant.waitlist_report import (
     FORMULA_SIGNS,
     demand,
     document,
-    fan_outs,
     in_line,
     safe_cell,
     write_csv,
