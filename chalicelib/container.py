@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from chalicelib.services.fan_out.restocking import Restocking, SingleOptIn
     from chalicelib.services.fan_out.worker import FanOutWorker
     from chalicelib.services.merchants import Audit, MerchantSessions, SignInEmails
+    from chalicelib.services.overview import Overviews
     from chalicelib.services.page_refresh import PageRefresh
     from chalicelib.services.recount import Recount
     from chalicelib.services.requested_emails import MyWaitlistsEmail, RequestedEmails
@@ -133,6 +134,18 @@ class Container(Stores):
 
         table = WebhooksTable(self.client("dynamodb"), self.settings.sending_table)
         return Webhooks(self.availabilities, table, self.clock_ms)
+
+    @cached_property
+    def overviews(self) -> "Overviews":
+        """Answers the polls of the merchant's page."""
+        from chalicelib.services.overview import Overviews, Tables
+        from chalicelib.tables.overview import OverviewTable
+
+        snapshots = OverviewTable(self.client("dynamodb"), self.settings.merchant_table)
+        tables = Tables(
+            snapshots, self.demand, self.products, self.restocks, self.progress, self.sending_rate
+        )
+        return Overviews(tables, lambda: self.recent_themes.live().theme.shop.low_stock, self.clock_ms)
 
     # ---- Emails ----
 

@@ -130,12 +130,6 @@ def react_to_product(container: Container, record: dict[str, Any]) -> None:
         container.restocking.open_restock(restock)
 
 
-def remaining_ms(context: object) -> Callable[[], int]:
-    """Return a function that says how long Lambda lets this one run, in milliseconds."""
-    asked: Callable[[], int] | None = getattr(context, "get_remaining_time_in_millis", None)
-    return asked or (lambda: NO_LIMIT_MS)
-
-
 def on_requested_emails(
     container: Container, records: Iterable[dict[str, Any]], remaining_ms: Callable[[], int]
 ) -> BatchFailures:

@@ -146,6 +146,23 @@ def show_session(request: Request, container: "Container") -> Response:
     return json_answer({"email": session.email, "role": session.role})
 
 
+@route("/overview", methods=READ)
+def show_overview(request: Request, container: "Container") -> Response:
+    """Return the demand, the stock and the waves, as of some seconds ago; 304 to a poll that has them."""
+    from chalicelib.domain.overview import OverviewNotReady
+    from chalicelib.http.merchant_session import signed_in
+    from chalicelib.http.overview import overview_answer, overview_asked, overview_not_ready
+
+    session = signed_in(request, container)
+    try:
+        answer = container.overviews.answer(overview_asked(request))
+    except OverviewNotReady:
+        raise overview_not_ready() from None
+    return overview_answer(
+        request, answer.document, etag=answer.etag, made_at_ms=answer.made_at_ms, role=session.role
+    )
+
+
 @route("/audit", methods=READ)
 def show_audit(request: Request, container: "Container") -> Response:
     """Return the newest actions of merchants, the newest first."""

@@ -253,6 +253,7 @@ _ENCODERS: Sequence[tuple[type | tuple[type, ...], Callable[[Any], dict[str, Any
     (bool, lambda flag: {"BOOL": flag}),
     ((int, float), lambda number: {"N": str(number)}),
     (NoneType, lambda _: {"NULL": True}),
+    (bytes, lambda body: {"B": body}),
     ((set, frozenset), _encode_set),
     ((list, tuple), lambda members: {"L": [encode(member) for member in members]}),
     (Mapping, lambda values: {"M": encode_item(values)}),
@@ -264,4 +265,6 @@ _DECODERS: Mapping[str, Callable[[Any], Any]] = {
     "SS": frozenset,
     "NS": lambda numbers: frozenset(map(_number, numbers)),
     "NULL": lambda _: None,
+    # boto3 wraps the bytes of an answer.
+    "B": bytes,
 }

@@ -70,9 +70,14 @@ class ProductsTable:
             if slug in stocked and sku in stocked[slug].product.skus & stocked[slug].stock.keys()
         }
 
-    def scan(self) -> Iterator[StockedProduct]:
+    def stock_of(self, slugs: Collection[Slug]) -> dict[Sku, Stock]:
+        """Return the stock of all variants of these products (strongly consistent reads)."""
+        items = self.table.batch_get([_product_key(slug) for slug in sorted(slugs)], ["stock"])
+        return {sku: stock for item in items for sku, stock in _stock_of(item.get("stock", {})).items()}
+
+    def scan(self, *, consistent: bool = True) -> Iterator[StockedProduct]:
         """Yield every product, in no order: for publish, and for nothing that a shopper waits for."""
-        items = self.table.scan(Attr("id").begins_with(PRODUCT_PREFIX), consistent=True)
+        items = self.table.scan(Attr("id").begins_with(PRODUCT_PREFIX), consistent=consistent)
         yield from map(_stocked_product_of, items)
 
     def observe(self, slug: Slug, sku: Sku, stock: Stock, *, known: Stock) -> bool:

@@ -75,4 +75,6 @@ def _sorted(value: Any) -> Any:
         return {
             str(name): sorted(item) if name in {"SS", "NS"} else _sorted(item) for name, item in value.items()
         }
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
     return [_sorted(item) for item in value] if isinstance(value, list | tuple) else value

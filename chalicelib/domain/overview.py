@@ -1,0 +1,297 @@
+"""The merchant's overview: every variant with its demand and its stock, ranked, searched and filtered.
+
+Values only. `chalicelib.services.overview` reads the tables and keeps the result; an answer of the API is a
+document of `Overview`, and has no address in it.
+"""
+
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from chalicelib.domain.demand import Demand
+from chalicelib.domain.entry import DAY_MS, HOUR_MS
+from chalicelib.domain.ids import Sku, Slug
+from chalicelib.domain.overview_waves import LastWave, Wave
+from chalicelib.domain.product import Picture, Product
+from chalicelib.domain.stock import Availability, Stock, StockedProduct
+
+HOURS_SHOWN = 24
+QUERY_CHARS_MAX = 100
+# The rows of one page, and of one answer: a merchant asks for more by pages.
+PAGE_ROWS, ROWS_MAX = 100, 500
+# Few units, for a shop whose pages never say how many are left (`low_stock` of site.toml).
+LOW_STOCK = 5
+# A picture is 48 CSS pixels wide in a row; a phone has three device pixels for each.
+PICTURE_PX = 144
+
+
+class OverviewNotReady(RuntimeError):
+    """The first overview, or the first for a minute, is being made by another poll."""
+
+
+class Filter(StrEnum):
+    """The rows that a merchant asks for."""
+
+    WAITING = "waiting"
+    SOLD_OUT = "sold_out"
+    LOW_STOCK = "low_stock"
+    WAVE = "wave"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Words to search for, a filter, and the number of rows; without them, the first page of everything."""
+
+    query: str = ""
+    filter: Filter | None = None
+    rows: int = PAGE_ROWS
+
+    @property
+    def is_plain(self) -> bool:
+        """True for the first page of everything."""
+        return self == Ask()
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A variant as the catalogue names it, and its stock as last read.
+
+    `availability` is None for a variant that has no stock row. `version` counts the events about its stock.
+    A variant that the shop no longer sells is `withdrawn`; people may still wait for it.
+    """
+
+    sku: Sku
+    slug: Slug
+    title: str
+    label: str = ""
+    picture: str = ""
+    availability: Availability | None = None
+    units: int | None = None
+    version: int = 0
+    withdrawn: bool = False
+
+    def with_stock(self, stock: Stock | None) -> "Listed":
+        """Return the variant with its stock as of now; None keeps what is known."""
+        if stock is None:
+            return self
+        return replace(self, availability=stock.availability, units=stock.units, version=stock.version)
+
+    @property
+    def can_buy(self) -> bool:
+        """True while the shop sells the variant and takes orders for it."""
+        return not self.withdrawn and self.availability is not None and self.availability.can_buy
+
+    def is_low(self, low_stock: int) -> bool:
+        """Return whether few units are left, and some are."""
+        return self.can_buy and self.units is not None and 0 < self.units <= low_stock
+
+
+def listed(products: Iterable[StockedProduct]) -> list[Listed]:
+    """Return the variants of all products, with those that left the catalogue and still have stock."""
+    every = tuple(products)
+    sold = {sku for stocked in every for sku in stocked.product.skus}
+    return [variant for stocked in every for variant in _variants(stocked, sold)]
+
+
+def _variants(stocked: StockedProduct, sold: set[Sku]) -> Iterator[Listed]:
+    product = stocked.product
+    for variant in product.variants:
+        known = Listed(
+            variant.sku,
+            product.slug,
+            product.title,
+            variant.label,
+            picture_url(product.picture_of(variant)),
+        )
+        yield known.with_stock(stocked.stock.get(variant.sku))
+    # A product's stock keeps SKUs that left the catalogue.
+    for sku in sorted(stocked.stock.keys() - sold):
+        yield _withdrawn(product, sku).with_stock(stocked.stock[sku])
+
+
+def _withdrawn(product: Product, sku: Sku) -> Listed:
+    picture = picture_url(product.pictures[0]) if product.pictures else ""
+    return Listed(sku, product.slug, product.title, picture=picture, withdrawn=True)
+
+
+def picture_url(picture: Picture | None) -> str:
+    """Return the URL of the smallest encoding that is sharp in a row; empty for no picture."""
+    if picture is None:
+        return ""
+    for source in picture.sources:
+        for url, width in source.candidates:
+            if width >= PICTURE_PX:
+                return url
+    return picture.url
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """The demand for a variant as a row shows it.
+
+    `hours` are the signups of the last 24 hours, oldest first. `waiting_since_day` is the day (since the
+    epoch) on which the one who waits longest was confirmed.
+    """
+
+    waiting: int = 0
+    pending: int = 0
+    hours: tuple[int, ...] = (0,) * HOURS_SHOWN
+    waiting_since_day: int | None = None
+
+    @classmethod
+    def of(cls, demand: Demand, *, at_ms: int) -> "Numbers":
+        """Return the demand as of `at_ms`."""
+        return cls(
+            demand.waiting,
+            demand.pending,
+            demand.by_hour(at_ms=at_ms, hours=HOURS_SHOWN),
+            min(demand.waiting_by_day, default=None) if demand.waiting else None,
+        )
+
+    @property
+    def signups_24h(self) -> int:
+        """The signups of the last 24 hours."""
+        return sum(self.hours)
+
+
+NO_DEMAND = Numbers()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A variant, its demand, and its last wave if it is known."""
+
+    listed: Listed
+    numbers: Numbers = NO_DEMAND
+    last_wave: LastWave | None = None
+
+    @property
+    def rank(self) -> tuple[object, ...]:
+        """A key that sorts by demand, and equal demand by name."""
+        known, numbers = self.listed, self.numbers
+        demand = (-numbers.waiting, -numbers.signups_24h, -numbers.pending)
+        return (*demand, known.title, known.label, known.sku)
+
+    def document(self, low_stock: int) -> dict[str, Any]:
+        """Return the row as JSON values."""
+        known, numbers = self.listed, self.numbers
+        return {
+            "sku": known.sku,
+            "slug": known.slug or None,
+            "title": known.title,
+            "label": known.label,
+            "picture": known.picture or None,
+            "waiting": numbers.waiting,
+            "pending": numbers.pending,
+            "signups_24h": numbers.signups_24h,
+            "hours": list(numbers.hours),
+            "waiting_since_day": numbers.waiting_since_day,
+            "availability": known.availability,
+            "stock": known.units,
+            "low": known.is_low(low_stock),
+            "withdrawn": known.withdrawn,
+            "last_wave": asdict(self.last_wave) if self.last_wave else None,
+        }
+
+
+def rows_of(variants: Iterable[Listed], demand: Mapping[Sku, Numbers]) -> list[Row]:
+    """Return a row for each variant, and for each other SKU with demand, ranked."""
+    rows = [Row(variant, demand.get(variant.sku, NO_DEMAND)) for variant in variants]
+    unknown = demand.keys() - {row.listed.sku for row in rows}
+    rows += [Row(Listed(sku, Slug(""), sku, withdrawn=True), demand[sku]) for sku in unknown]
+    return sorted(rows, key=lambda row: row.rank)
+
+
+def plain(text: str) -> str:
+    """Return a text without case and accents: "Größe" is found by "grosse"."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(sign for sign in decomposed if not unicodedata.combining(sign))
+
+
+def found(rows: Sequence[Row], ask: Ask, *, low_stock: int, waves: frozenset[Sku]) -> list[Row]:
+    """Return the rows that have every word of the query in their names, and fit the filter; in their order.
+
+    Args:
+        rows: ranked rows.
+        ask: the query and the filter.
+        low_stock: the most units that are few.
+        waves: the SKUs with a wave under way.
+    """
+    words = plain(ask.query).split()
+    return [
+        row for row in rows if _fits(row, ask.filter, low_stock, waves) and (not words or _named(row, words))
+    ]
+
+
+def _named(row: Row, words: Sequence[str]) -> bool:
+    known = row.listed
+    name = plain(f"{known.title} {known.label} {known.sku}")
+    return all(word in name for word in words)
+
+
+def _fits(row: Row, wanted: Filter | None, low_stock: int, waves: frozenset[Sku]) -> bool:
+    match wanted:
+        case None:
+            return True
+        case Filter.WAITING:
+            return row.numbers.waiting > 0
+        case Filter.SOLD_OUT:
+            return not row.listed.withdrawn and not row.listed.can_buy
+        case Filter.LOW_STOCK:
+            return row.listed.is_low(low_stock)
+        case Filter.WAVE:
+            return row.listed.sku in waves
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Everything that one answer shows, apart from the page of rows. `rows` are all, ranked.
+
+    `emails_today` are those since midnight UTC; `paused` is why nothing may be sent.
+    """
+
+    rows: Sequence[Row]
+    waves: Sequence[Wave] = ()
+    low_stock: int = LOW_STOCK
+    emails_today: int = 0
+    paused: str | None = None
+    at_ms: int = 0
+
+    def totals(self) -> dict[str, Any]:
+        """Return the sums over all rows."""
+        numbers = [row.numbers for row in self.rows if row.numbers is not NO_DEMAND]
+        hours = [sum(column) for column in zip(*(known.hours for known in numbers), strict=True)]
+        hours = hours or [0] * HOURS_SHOWN
+        return {
+            "waiting": sum(known.waiting for known in numbers),
+            "pending": sum(known.pending for known in numbers),
+            "signups_24h": sum(hours),
+            "signups_1h": hours[-1],
+            "hours": hours,
+            "variants": sum(not row.listed.withdrawn for row in self.rows),
+            "variants_waiting": sum(known.waiting > 0 for known in numbers),
+            "sold_out": sum(_fits(row, Filter.SOLD_OUT, 0, frozenset()) for row in self.rows),
+            "emails_today": self.emails_today,
+        }
+
+    def head(self) -> dict[str, Any]:
+        """Return what every answer has, whatever rows it shows."""
+        variants = {row.listed.sku: row.listed for row in self.rows} if self.waves else {}
+        return {
+            "hour": self.at_ms // HOUR_MS,
+            "day": self.at_ms // DAY_MS,
+            "paused": self.paused,
+            "totals": self.totals(),
+            "waves": [wave.document() | _names(variants[wave.sku]) for wave in self.waves],
+        }
+
+
+def _names(variant: Listed) -> dict[str, Any]:
+    return {"title": variant.title, "label": variant.label, "picture": variant.picture or None}
+
+
+def page_of(rows: Sequence[Row], ask: Ask, *, low_stock: int) -> dict[str, Any]:
+    """Return the rows of one answer as JSON values, and how many match."""
+    return {"rows": [row.document(low_stock) for row in rows[: ask.rows]], "matched": len(rows)}
