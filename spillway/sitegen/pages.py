@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 from functools import cache, lru_cache, partial
 from typing import Any
 
@@ -44,6 +45,8 @@ _FIXED_PAGES = {
     "/waitlist/erased": "waitlist-erased.html",
     "/merchant/sent": "merchant-sent.html",
 }
+# The merchant's page, under its address with a slash at the end; without it, an address that leads there.
+MERCHANT_PATH = "/merchant/"
 # The one page without a URL of its own, and so in the first language only.
 _NOT_FOUND = "/404"
 # Some 30 MB of unpacked products.
@@ -207,6 +210,7 @@ class EditionPages:
             yield self._page(content.path, Kind.PAGE, digest, partial(self._content, content))
         for path, template in _FIXED_PAGES.items():
             yield self.fixed(path, template, at=path)
+        yield from self._merchant()
         for listing in self.edition.listings:
             yield self._listing(listing)
         yield from self._search()
@@ -218,6 +222,11 @@ class EditionPages:
         """Return the job of a page that shows nothing of the catalogue; other editions have it under `at`."""
         digest = self._digest(template, at)
         return self._page(path, Kind.PAGE, digest, partial(self._renderer.page, template, at=at))
+
+    def _merchant(self) -> Iterator[PageJob]:
+        page = self.fixed(MERCHANT_PATH, "merchant.html", at=MERCHANT_PATH)
+        yield replace(page, file=f"{page.key}{HOME_KEY}")
+        yield self.moved(page.key.removesuffix("/"), self.edition.localized_path(MERCHANT_PATH))
 
     def moved(self, key: str, target: str) -> PageJob:
         """Return the job of the page under `key` that redirects to `target`, a path or a URL."""

@@ -43,8 +43,10 @@ OLD_ADDRESS = re.compile(r"(de/)?(old|products/shawl|shop/outerwear/coat|privacy
 def file_of(key: str) -> str:
     """The name of an object's file: a page that others lie under is the index of their folder, and old
     addresses have a folder of their own."""
-    if OLD_ADDRESS.fullmatch(key):
+    if OLD_ADDRESS.fullmatch(key) or key.endswith("merchant"):
         return redirect_file(key)
+    if key.endswith("/"):
+        return f"{key}index.html"
     return "de/index.html" if key == "de" else key
 
 
@@ -128,7 +130,7 @@ def test_a_file_somebody_changed_or_lost_in_the_output_is_made_again(shop: Proje
     (folder / "stray").write_text("?")
 
     assert content(build(shop)) == right
-    assert files(folder) == right
+    assert files(folder) == {file_of(key): body for key, body in right.items()}
 
 
 def test_a_memory_that_is_broken_or_of_other_code_costs_only_time(shop: Project) -> None:

@@ -18,6 +18,7 @@ from spillway.__main__ import cli
 from spillway.errors import BadInput, WorkFailed
 from spillway.preflight.built_pages import BROTLI_QUALITY
 from spillway.project import Project
+from spillway.sitegen.reading.redirects import redirect_file
 from spillway.sitegen.reading.toml_input import CatalogueInvalid
 from spillway.sitegen.release import Kind, Release
 from spillway.sitegen.site import build
@@ -43,7 +44,7 @@ def test_a_release_holds_every_page_under_the_path_a_shopper_types(shop: Project
     assert pages == {
         *("index.html", "404", "privacy", "checkout", "products/field-jacket", "products/scarf"),
         *("shop/all", "shop/outerwear", "shop/accessories", "sitemap.xml", "robots.txt", "feed.xml"),
-        *("search", "search.json"),
+        *("search", "search.json", "merchant", "merchant/"),
         *("waitlist/thanks", "waitlist/confirmed", "waitlist/unsubscribed"),
         *("waitlist/notified", "waitlist/undone"),
         *("waitlist/my-waitlists", "waitlist/sent", "waitlist/erased", "merchant/sent"),
@@ -138,7 +139,8 @@ def test_the_folder_of_a_build_holds_its_release_and_nothing_else(shop: Project,
     there = {
         file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()
     }
-    assert there == {item.key: item.read() for item in release.objects}
+    moved = {"merchant": redirect_file("merchant"), "merchant/": "merchant/index.html"}
+    assert there == {moved.get(item.key, item.key): item.read() for item in release.objects}
     assert all(hashlib.sha256(item.read()).hexdigest() == item.sha256 for item in release.objects)
     assert Theme.from_json(release.theme.to_json()) == release.theme
 

@@ -20,7 +20,7 @@ _STEM_LENGTH_MAX = 60
 # Paths of the shop itself, and names that a server treats specially.
 _RESERVED = frozenset(
     {"404", "admin", "all", "api", "assets", "index", "pictures", "products", "robots", "shop"}
-    | {"search", "sitemap", "tags", "waitlist"}
+    | {"merchant", "search", "sitemap", "tags", "waitlist"}
 )
 SLUG_EXPECTED = f"a-z, 0-9 and single hyphens, at most {SLUG_LENGTH_MAX} characters"
 
