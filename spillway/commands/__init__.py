@@ -62,6 +62,9 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "status": Entry("health:status_command", "Show people waiting, emails, failed jobs and alarms."),
         "doctor": Entry("health:doctor_command", "Check a stage from its stack to its sender's DNS records."),
         "send-test": Entry("sending:send_test_command", "Send a sample of every email to one address."),
+        "merchant": Entry(
+            "merchant:merchant_command", "Add, list and remove the people who may sign in to /merchant/."
+        ),
         "pause": Entry("sending:pause_command", "Stop all sending until `spillway resume`."),
         "resume": Entry("sending:resume_command", "Start sending again after a pause."),
         "failed": Entry(

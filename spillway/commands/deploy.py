@@ -7,6 +7,7 @@ import click
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
+from chalicelib.domain.address import Address, AddressRefused
 from spillway.commands.options import Choice, refuse_ignored
 from spillway.deploy.checks import SesIdentity
 from spillway.deploy.operator_policy import Part, operator_policy
@@ -99,6 +100,7 @@ def deploy_command(
     given = dict(_pair("--param", param) for param in params)
     names = dict(_pair("--adopt", name) for name in adopted)
     _require_domain(given)
+    _require_addresses(given)
     stage = stage_named(project, stage_name)
     console = Console()
 
@@ -142,6 +144,18 @@ def _require_domain(given: dict[str, str]) -> None:
             f"--param SenderIdentity={identity}: the stack creates the identity of a domain",
             hint=f"--param SenderIdentity={identity.rpartition('@')[2]}; SenderAddress stays as it is",
         )
+
+
+def _require_addresses(given: dict[str, str]) -> None:
+    texts = [text.strip() for text in given.get("MerchantAddresses", "").split(",") if text.strip()]
+    for text in texts:
+        try:
+            Address.parse(text)
+        except AddressRefused as refused:
+            raise BadInput(
+                f"--param MerchantAddresses: {text!r} is no address: {refused.reason}",
+                hint="for example --param MerchantAddresses=owner@shop.example,packer@shop.example",
+            ) from None
 
 
 def _pair(option: str, text: str) -> tuple[str, str]:

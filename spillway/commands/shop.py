@@ -197,7 +197,12 @@ def _welcome(shop: "RunningDemo") -> str:
     from spillway.local_cloud.story import sold_out
     from spillway.merchant.stock_import import typed
 
-    addresses = f"\n  The shop   {shop.settings.shop_url}/\n  The inbox  {shop.settings.inbox_url}/\n"
+    addresses = (
+        f"\n  The shop      {shop.settings.shop_url}/"
+        f"\n  The inbox     {shop.settings.inbox_url}/"
+        f"\n  The merchant  {shop.settings.shop_url}/merchant/"
+        f"\n                (sign in as {escape(shop.merchant)}; the link comes to the inbox)\n"
+    )
     awaited = next(iter(sold_out(shop.stage)), None)
     spillway = "spillway" if shutil.which("spillway") else ".venv/bin/spillway"
     next_steps = (

@@ -72,11 +72,12 @@ class DemoSettings:
 
 @dataclass(frozen=True, slots=True)
 class RunningDemo:
-    """A running demo."""
+    """A running demo. `merchant` is the address that may sign in to the merchant's page."""
 
     settings: DemoSettings
     stage: Stage
     cloud: LocalCloud
+    merchant: str
 
 
 @contextmanager
@@ -118,6 +119,7 @@ def running_demo(project: Project, settings: DemoSettings, steps: Steps) -> Iter
                 "SenderAddress": sender,
                 "SenderIdentity": sender,
                 "ConfirmationDelaySeconds": str(CONFIRMATION_DELAY_S),
+                "MerchantAddresses": sender,
             }
             deploy(stage, package, parameters, lambda _: True)
         with steps.step("Build and publish the shop"), publish_target(stage, project, clock_ms) as target:
@@ -131,7 +133,7 @@ def running_demo(project: Project, settings: DemoSettings, steps: Steps) -> Iter
         open_.enter_context(served(guard.around(door), shop_socket))
         open_.callback(CloudRecord.remove, cloud_settings.home)
         record.write(cloud_settings.home)
-        yield RunningDemo(settings, stage, cloud)
+        yield RunningDemo(settings, stage, cloud, merchant=sender)
 
 
 def _verify(stage: Stage, sender: str) -> None:
