@@ -27,11 +27,10 @@ from chalicelib.tables.demand import EVENTS_MAX, event_of
 from chalicelib.tables.entries import entry_from, is_entry
 from chalicelib.tables.products import PRODUCT_PREFIX, stock_from
 
+# Longer than Lambda lets a function run.
 NO_LIMIT_MS = 900_000
 
 BatchFailures = dict[str, list[dict[str, str]]]
-# Longer than Lambda lets a function run.
-NO_LIMIT_MS = 900_000
 
 
 def on_entries_written(container: Container, records: Iterable[dict[str, Any]]) -> BatchFailures:
