@@ -19,7 +19,7 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: docs reference screenshots lock lock-check mutants test-slow tests coverage help setup demo check load package test bench audit lint types template format clean python
+.PHONY: browser browser-if-none docs reference screenshots lock lock-check mutants test-slow tests coverage help setup demo check load package test bench audit lint types template format clean python
 
 help: ## List what can be asked of make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,16 +43,22 @@ test: lint ## Run every check and every test but the slowest; ARGS goes to pytes
 
 # The package is made by one process, and tests wait for browsers and functions a third of their time: types are
 # checked meanwhile. On a clean checkout one process compiles the tests; else every worker compiles all of them.
-tests: template
+tests: template browser-if-none
 	@ls tests/__pycache__/conftest.*-pytest-*.pyc >/dev/null 2>&1 || .venv/bin/pytest --collect-only -qq >/dev/null
 	.venv/bin/pytest -m "not slow" --numprocesses auto --dist loadscope --no-loadscope-reorder $(ARGS)
 
+browser: .venv/ready-to-work | $(UV) ## Fetch a headless Chromium for the tests: it takes a third of a whole one's CPU
+	@.venv/bin/python -m tests.support.chromium
+
+browser-if-none: .venv/ready-to-work | $(UV)
+	@.venv/bin/python -m tests.support.chromium --if-none
+
 # Counting the lines that run more than doubles the time of tests: not part of every run.
-coverage: .venv/ready-to-work ## Run the same tests and print which lines of the code they run
+coverage: browser-if-none ## Run the same tests and print which lines of the code they run
 	.venv/bin/pytest -m "not slow" --numprocesses auto --dist loadscope --no-loadscope-reorder \
 	    --cov --cov-report=term $(ARGS)
 
-test-slow: .venv/ready-to-work ## Kill functions and demos at their work; type every command of the docs
+test-slow: browser-if-none ## Kill functions and demos at their work; type every command of the docs
 	.venv/bin/pytest -m slow $(ARGS)
 
 # Thirty minutes at most; the same command goes on. Results are in mutants/.

@@ -1,6 +1,6 @@
 """One demo and one Chromium for all tests of this folder; every window they open is watched."""
 
-import shutil
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ from spillway.local_cloud.shopper import Email, Shopper
 from spillway.stage import stage_named
 from tests.browser.watch import Watch
 from tests.end_to_end.demo import DemoProcess, checkout, free_ports, open_demo
+from tests.support.chromium import CHOICE, NO_BROWSER, Chromium, find
 
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SEEN_WITHIN_MS = 15_000
 PHONE: dict[str, Any] = {
     "viewport": {"width": 360, "height": 800},
@@ -51,16 +51,16 @@ class Post:
 
 
 @pytest.fixture(scope="package")
-def chromium() -> str:
-    """The Chromium of this machine."""
-    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
+def chromium() -> Chromium:
+    """The Chromium of this machine, or the fetched one."""
+    found = find(os.environ.get(CHOICE))
     if found is None:
-        pytest.skip(f"no browser is installed: none of {', '.join(CHROMIUM)} was found")
+        pytest.skip(NO_BROWSER)
     return found
 
 
 @pytest.fixture(scope="package")
-def demo(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoProcess]:
+def demo(chromium: Chromium, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoProcess]:
     """A demo that is open. Without a browser, none is started."""
     assert chromium
     with open_demo(checkout(tmp_path_factory.mktemp("checkout")), free_ports()) as running:
@@ -68,11 +68,11 @@ def demo(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[De
 
 
 @pytest.fixture(scope="package")
-def browser(chromium: str) -> Iterator[Browser]:
+def browser(chromium: Chromium) -> Iterator[Browser]:
     """Chromium without a window of its own."""
     expect.set_options(timeout=SEEN_WITHIN_MS)
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium)
+        running = playwright.chromium.launch(**chromium.launch_options())
         yield running
         running.close()
 

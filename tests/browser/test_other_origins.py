@@ -1,7 +1,6 @@
 """A page of another origin in the developer's browser: it reads nothing of a demo, and changes nothing."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,8 +13,9 @@ from starlette.routing import Route
 from spillway.local_cloud import processes
 from spillway.local_cloud.servers import served
 from spillway.stage import Stage, stage_named
-from tests.browser.conftest import CHROMIUM, NewPerson
+from tests.browser.conftest import NewPerson
 from tests.end_to_end.demo import DemoProcess
+from tests.support.chromium import Chromium
 
 pytestmark = [pytest.mark.browser, pytest.mark.local_cloud]
 
@@ -54,11 +54,10 @@ def elsewhere() -> Iterator[str]:
 
 
 @pytest.fixture
-def rebound(browser: Browser) -> Iterator[Browser]:
+def rebound(browser: Browser, chromium: Chromium) -> Iterator[Browser]:
     """A browser whose resolver was made to believe that a stranger's name is this machine."""
     rules = f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1"
-    executable = next(filter(None, map(shutil.which, CHROMIUM)))
-    misled = browser.browser_type.launch(executable_path=executable, args=[rules])
+    misled = browser.browser_type.launch(**chromium.launch_options(rules))
     yield misled
     misled.close()
 
