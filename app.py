@@ -332,6 +332,14 @@ def on_feedback(event: SQSEvent) -> "BatchFailures":
     return on_ses_events(container, event.to_dict()["Records"])
 
 
+@app.on_sqs_message(queue_arn=REPLACED_BY_THE_STACK, batch_size=1)
+def retry_failed_jobs(event: SQSEvent) -> "BatchFailures":
+    """Process failed jobs again, as a merchant asked on the page."""
+    from chalicelib.events import on_retry_messages
+
+    return on_retry_messages(container, event.to_dict()["Records"])
+
+
 @app.schedule("rate(1 minute)")
 def autopilot(_: CloudWatchEvent) -> None:
     """Watch the shop and act within the operator's bounds; the stack turns this on."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.aws.connections import AwsError, code_of
 from chalicelib.log import log
-from chalicelib.stores import Stores
+from chalicelib.merchant_parts import MerchantParts
 from chalicelib.tables.entries import EntriesTable
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from chalicelib.http.merchant_requests import MerchantKeys
     from chalicelib.mail.smtp import SmtpServer
     from chalicelib.services.autopilot import Autopilot
-    from chalicelib.services.availability import Availabilities, Webhooks
+    from chalicelib.services.availability import Webhooks
     from chalicelib.services.confirmations import Confirmations
     from chalicelib.services.fan_out.rate_limiter import RateLimiter
     from chalicelib.services.fan_out.restocking import Restocking, SingleOptIn
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from chalicelib.services.waitlist import MyWaitlists, Waitlist
 
 
-class Container(Stores):
-    """Everything that a shop is made of: `Stores`, and the services over them."""
+class Container(MerchantParts):
+    """Everything that a shop is made of: `Stores`, the services over them, and the merchant's page."""
 
     # ---- Requests of shoppers and merchants ----
 
@@ -118,13 +118,6 @@ class Container(Stores):
 
         table = AuditTable(self.client("dynamodb"), self.settings.merchant_table)
         return Audit(table, self.clock_ms, self.new_id)
-
-    @cached_property
-    def availabilities(self) -> "Availabilities":
-        """Applies availability events."""
-        from chalicelib.services.availability import Availabilities
-
-        return Availabilities(self.products)
 
     @cached_property
     def webhooks(self) -> "Webhooks":

@@ -9,6 +9,7 @@ dead letter reads a range of the stream, filtered or not.
 A function imports this module when it is called: the API's cold start pays for none of it.
 """
 
+import json
 import random
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -22,9 +23,11 @@ from chalicelib.domain.stock import restocks
 from chalicelib.domain.wave import from_json as wave_message
 from chalicelib.log import begin_record, log, measure, where
 from chalicelib.services.confirmations import lift_confirmed
+from chalicelib.services.dead_letters import Redriven
 from chalicelib.services.requested_emails import RequestedBatch
 from chalicelib.tables.demand import EVENTS_MAX, event_of
 from chalicelib.tables.entries import entry_from, is_entry
+from chalicelib.tables.merchant_actions import Retry
 from chalicelib.tables.products import PRODUCT_PREFIX, stock_from
 
 # Longer than Lambda lets a function run.
@@ -178,6 +181,26 @@ def on_wave_messages(container: Container, records: Iterable[dict[str, Any]]) ->
 def on_ses_events(container: Container, records: Iterable[dict[str, Any]]) -> BatchFailures:
     """Apply the events that SES reports about emails."""
     return react_to_queue(records, partial(_handle, container))
+
+
+def on_retry_messages(container: Container, records: Iterable[dict[str, Any]]) -> BatchFailures:
+    """Process failed jobs again, as a merchant asked."""
+    return react_to_queue(records, partial(_retry, container))
+
+
+def _retry(container: Container, body: str) -> None:
+    asked = json.loads(body)
+    became = container.redriving.redrive(asked["queue"], forget_gone=asked["forget_gone"])
+    container.merchant_actions_table.put_retry(
+        Retry(
+            asked["queue"],
+            asked["at_ms"],
+            container.clock_ms(),
+            became[Redriven.PUT_BACK],
+            became[Redriven.FAILED],
+            became[Redriven.GONE],
+        )
+    )
 
 
 def _work(container: Container, body: str) -> None:

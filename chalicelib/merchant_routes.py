@@ -56,6 +56,9 @@ def register(app: Chalice, answering: "Answering", container: "Callable[[], Cont
         answering: makes Chalice's view of a function of the request; its errors become answers.
         container: returns the container of now.
     """
+    # These add routes of their own by `route`.
+    from chalicelib import merchant_action_routes, merchant_people_routes  # noqa: F401
+
     blueprint = Blueprint(__name__)
     for path, methods, content_types, view in ROUTES:
         blueprint.route(path, name=view.__name__, methods=list(methods), content_types=list(content_types))(

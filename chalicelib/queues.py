@@ -1,5 +1,6 @@
 """Messages out: the queues of fan-out steps and of requested emails, and the topic of the shop's alarms."""
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.email import RequestedEmail
@@ -69,6 +70,19 @@ class ConfirmationsQueue:
 
     def _put(self, email: RequestedEmail) -> None:
         self._client.send_message(QueueUrl=self._url, MessageBody=email.to_json())
+
+
+class RetriesQueue:
+    """Queues the retries of failed jobs that merchants ask for."""
+
+    def __init__(self, client: "SQSClient", url: str) -> None:
+        self._client = client
+        self._url = url
+
+    def put(self, queue: str, *, forget_gone: bool, at_ms: int) -> None:
+        """Queue a retry of a queue's dead letters, asked for at `at_ms`; see `DeadLetters.redrive`."""
+        body = {"queue": queue, "forget_gone": forget_gone, "at_ms": at_ms}
+        self._client.send_message(QueueUrl=self._url, MessageBody=json.dumps(body, sort_keys=True))
 
 
 class Alarm:

@@ -25,6 +25,7 @@ OF_THE_AUTOPILOT = frozenset(
 )
 OPTIONAL = OF_THE_AUTOPILOT | frozenset(
     {"confirmation_delay_s", "distribution_id", "merchant_addresses", "shop_origin", "smtp_secret"}
+    | {"feedback_queue_url", "retries_queue_url"}
 )
 
 
@@ -60,6 +61,8 @@ class Settings:
     smtp_secret: str | None = None
     shop_origin: str | None = None
     merchant_addresses: str | None = None
+    retries_queue_url: str | None = None
+    feedback_queue_url: str | None = None
     autopilot_mode: str | None = None
     api_function: str | None = None
     dead_letter_queue_urls: tuple[str, ...] = ()

@@ -11,11 +11,13 @@ from chalicelib.tables.entries import EntriesTable
 
 if TYPE_CHECKING:
     from chalicelib.domain.tokens import FormTokens, Links
-    from chalicelib.queues import ConfirmationsQueue, WavesQueue
+    from chalicelib.queues import ConfirmationsQueue, RetriesQueue, WavesQueue
     from chalicelib.storage import Cdn, ThemeStore
     from chalicelib.tables.demand import DemandTable
     from chalicelib.tables.merchant import MerchantTable
+    from chalicelib.tables.merchant_actions import ActionsTable
     from chalicelib.tables.products import DomainListsTable, ProductsTable, RecentProducts
+    from chalicelib.tables.sending import AccessLogTable
     from chalicelib.tables.sending.deliverability import DeliverabilityTable
     from chalicelib.tables.sending.rate import SendingRateTable
     from chalicelib.tables.sending.waves import PoliciesTable, ProgressTable
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S = 2
 READ_TIMEOUT_S = 10
+# A function that is called for its answer runs for up to 20 s.
+READ_TIMEOUTS_S = {"lambda": 30}
 ATTEMPTS_MAX = 4
 THEME_MAX_AGE_MS = 10_000
 
@@ -41,7 +45,7 @@ def boto3_client(service: str, *, attempts_max: int = ATTEMPTS_MAX) -> Any:
 
     config = Config(
         connect_timeout=CONNECT_TIMEOUT_S,
-        read_timeout=READ_TIMEOUT_S,
+        read_timeout=READ_TIMEOUTS_S.get(service, READ_TIMEOUT_S),
         retries={"mode": "standard", "total_max_attempts": attempts_max},
         # A fifth of the SDK's time; tests run with it on.
         parameter_validation=False,
@@ -246,6 +250,27 @@ class Stores:
         return ConfirmationsQueue(
             self.client("sqs"), names.confirmations_queue_url, visit_s=names.confirmation_delay_s
         )
+
+    @cached_property
+    def retries_queue(self) -> "RetriesQueue":
+        """The queue of retries that merchants ask for."""
+        from chalicelib.queues import RetriesQueue
+
+        return RetriesQueue(self.client("sqs"), self.settings.known("retries_queue_url"))
+
+    @cached_property
+    def merchant_actions_table(self) -> "ActionsTable":
+        """The answers of merchants' actions, and the last retries."""
+        from chalicelib.tables.merchant_actions import ActionsTable
+
+        return ActionsTable(self.client("dynamodb"), self.settings.merchant_table)
+
+    @cached_property
+    def access_log(self) -> "AccessLogTable":
+        """The log of accesses to people's data."""
+        from chalicelib.tables.sending import AccessLogTable
+
+        return AccessLogTable(self.client("dynamodb"), self.settings.sending_table)
 
     @cached_property
     def waves_queue(self) -> "WavesQueue":

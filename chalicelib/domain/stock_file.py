@@ -29,11 +29,12 @@ PLAIN = re.compile(r"[+-]?[0-9]+(\.0*)?", re.ASCII)
 
 
 class StockFileRefused(ValueError):
-    """The file is no stock file; `hint` says what to do."""
+    """The file is no stock file, or it `is_too_large`; `hint` says what to do."""
 
-    def __init__(self, message: str, hint: str) -> None:
+    def __init__(self, message: str, hint: str, *, is_too_large: bool = False) -> None:
         super().__init__(message)
         self.hint = hint
+        self.is_too_large = is_too_large
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ def parse_stock_file(
         StockFileRefused: it is no stock file, or larger.
     """
     if len(raw) > bytes_max:
-        raise StockFileRefused(f"over {bytes_max} bytes", "split it")
+        raise StockFileRefused(f"over {bytes_max} bytes", "split it", is_too_large=True)
     try:
         text = raw.decode("utf-16" if raw.startswith(UTF_16) else "utf-8-sig")
     except UnicodeDecodeError as error:
@@ -164,7 +165,7 @@ def _lines(
     try:
         for number, row in enumerate(rows, start=2):
             if number > lines_max:
-                raise StockFileRefused(f"over {lines_max} lines", "split it")
+                raise StockFileRefused(f"over {lines_max} lines", "split it", is_too_large=True)
             if not any(cell.strip() for cell in row):
                 continue
             checked = _line(number, [cell.strip() for cell in row], numbers)

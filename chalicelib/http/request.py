@@ -43,7 +43,7 @@ class Problem(Exception):
 
     `back_path` is the page a refused form came from; `retry_after_s` says when to try again. `again` are
     the fields of a form that is complete, and only has to be sent once more. `kind` is a URI that programs
-    tell problems of one status apart by (RFC 9457, 3.1.1).
+    tell problems of one status apart by (RFC 9457, 3.1.1), `members` are further members of the document.
     """
 
     def __init__(
@@ -56,8 +56,10 @@ class Problem(Exception):
         retry_after_s: int | None = None,
         again: tuple[tuple[str, str], ...] = (),
         kind: str = "about:blank",
+        members: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(detail)
+        self.members = members or {}
         self.kind = kind
         self.status = status
         self.detail = detail
@@ -78,7 +80,7 @@ class Problem(Exception):
             document["errors"] = [{"field": error.name, "detail": error.detail} for error in self.errors]
         if self.again:
             document["again"] = [{"field": name, "value": value} for name, value in self.again]
-        return document
+        return {**document, **self.members}
 
 
 BODY_BYTES_MAX = 8 * 1024

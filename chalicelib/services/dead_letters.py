@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from types_boto3_lambda import LambdaClient
     from types_boto3_sqs import SQSClient
 
+# By their names, in the order in which the template lists their dead letter queues to a function.
+QUEUES = ("confirmations", "waves", "streams", "feedback")
 BATCH_MAX = 10
 LOOK_S = 5
 # Long enough to put a message back, short enough to try again soon after an interruption.

@@ -4,7 +4,7 @@ Nothing here writes a log: the caller notes each access first, by the shopper's 
 stored, except where the shopper put it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -139,6 +139,49 @@ class ShopperRecords:
         return Lifted(shopper, before, ses(address))
 
 
+# The attributes of an entry that a merchant reads; the others are for sending.
+ENTRY_TIMES = ("asked_at_ms", "confirmed_at_ms", "notified_at_ms", "unsubscribed_at_ms")
+
+
+def masked_document(address: Address, record: ShopperRecord, token: str) -> dict[str, Any]:
+    """Return that a shopper is known, as JSON values, without what is known of them.
+
+    Args:
+        address: the address that was asked for, which is shown by its first letters.
+        record: the rows of the shopper.
+        token: that of a preview of erasing them.
+    """
+    return {
+        "address": masked(address),
+        "known": record.is_known,
+        "entries": len(record.entries),
+        "waiting": len(record.waiting_for),
+        "suppressed": record.suppression is not None,
+        "token": token,
+    }
+
+
+def shown_document(
+    address: Address, record: ShopperRecord, titles: Mapping[Sku, str], token: str
+) -> dict[str, Any]:
+    """Return everything that is stored about a shopper as JSON values; `titles` are of products, by SKU."""
+    return {
+        **masked_document(address, record, token),
+        "address": address.mailbox,
+        "suppression": suppression_document(record.suppression) if record.suppression else None,
+        "waitlists": [
+            {
+                "sku": kept.entry.sku,
+                "title": titles.get(kept.entry.sku),
+                "state": kept.entry.state.value,
+                "page": kept.entry.page,
+                **{name: kept.facts[name] for name in ENTRY_TIMES if name in kept.facts},
+            }
+            for kept in record.entries
+        ],
+    }
+
+
 def checked_reason(text: str, address: Address) -> str:
     """Return the reason for an action about the shopper at `address`, as it is stored.
 
@@ -148,9 +191,14 @@ def checked_reason(text: str, address: Address) -> str:
     text = text.strip()
     if not 0 < len(text) <= BECAUSE_CHARS_MAX:
         raise ReasonRefused(f"expected 1 to {BECAUSE_CHARS_MAX} characters")
-    if address.key in text.lower():
+    if names_address(text, address):
         raise ReasonRefused("it is kept: leave the address out of it")
     return text
+
+
+def names_address(text: str, address: Address) -> bool:
+    """Return whether a text has the address in it."""
+    return address.key in text.lower()
 
 
 def take_off_ses_list(ses: Any, address: Address) -> str:

@@ -418,9 +418,13 @@ def msgids_found_by_babel() -> set[str]:
     keywords: dict[str, Any] = {"_": None, "gettext": None, "ngettext": (1, 2)}
     for folder in ("templates", "emails"):
         take(DEFAULT_THEME / folder, [("**", "jinja2")], keywords, {"**": templates})
-    http = ["request", "responses", "signup", "link_forms", "merchant_session"]
-    for call in ("FieldError", "Problem"):  # one at a time: they stand within each other
-        take(ROOT / "chalicelib" / "http", [(f"{name}.py", "python") for name in http], {call: (2,)}, {})
+    http = ["request", "responses", "signup", "link_forms", "merchant_session", "merchant_actions"]
+    code = [*(f"http/{name}" for name in http), "merchant_action_routes", "merchant_people_routes"]
+    # One at a time: they stand within each other. `Fields` of the merchant's page adds errors, too.
+    for calls in ({"FieldError": (2,)}, {"Problem": (2,)}, {"add": (2,), "text": (3,)}):
+        for name in code:
+            file = ROOT / "chalicelib" / f"{name}.py"
+            take(file.parent, [(file.name, "python")], calls, {})
     counted = {"one": None, "of_number": (1, 2)}
     take(ROOT / "spillway" / "sitegen", [("listings.py", "python")], counted, {})
     return {text for text in found if text}

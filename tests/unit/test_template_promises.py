@@ -22,12 +22,13 @@ PROMISES: list[Promise] = []
 FUNCTIONS = frozenset(
     {
         *("APIHandler", "OnEntryWritten", "OnProductChanged", "SendConfirmations", "SendWave", "OnFeedback"),
-        *("Autopilot", "CountDemand", "RecountDemand"),
+        *("RetryFailedJobs", "Autopilot", "CountDemand", "RecountDemand"),
     }
 )
 SECURITY_POLICY = (
     "script-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+HOURS_1_S = 3600
 HOURS_12_S = 12 * 3600
 DAYS_14_S = 14 * 24 * 3600
 # Where the gateway answers by itself. None is a 403: CloudFront makes that the shop's 404 page.
@@ -49,7 +50,7 @@ SECRETS_BY_NAME = {
     "SMTP_SECRET": {"Ref": "SmtpSecretArn"},
 }
 # Calls that AWS knows no resource for.
-FOR_EVERYTHING = frozenset({"ses:GetAccount", "cloudwatch:GetMetricData"})
+FOR_EVERYTHING = frozenset({"ses:DeleteSuppressedDestination", "ses:GetAccount", "cloudwatch:GetMetricData"})
 
 
 def promise(check: Promise) -> Promise:
@@ -160,7 +161,7 @@ def a_message_is_hidden_six_times_as_long_as_its_function_may_take(resources: Re
         for mapping in mappings
         if mapping["EventSourceArn"]["Fn::GetAtt"][1] == "Arn"
     }
-    assert set(fed_by) == {"ConfirmationsQueue", "WavesQueue", "FeedbackQueue"}
+    assert set(fed_by) == {"ConfirmationsQueue", "WavesQueue", "FeedbackQueue", "RetriesQueue"}
     for queue, function in fed_by.items():
         assert resources[queue]["Properties"]["VisibilityTimeout"] >= 6 * function["Timeout"]
 
@@ -176,6 +177,8 @@ def a_message_is_tried_five_times_then_kept_two_weeks_for_a_person(resources: Re
         }
         for name in ("Confirmations", "Waves", "Feedback")
     }
+    # A merchant asks for a retry again, and nothing is lost.
+    assert queues["RetriesQueue"]["MessageRetentionPeriod"] == HOURS_1_S
     for name, queue in queues.items():
         assert queue["SqsManagedSseEnabled"] is True
         if name.endswith("DeadLetterQueue"):
@@ -242,6 +245,8 @@ def suppressions_are_written_by_who_hears_asks_or_confirms_and_ses_holds_back_co
         "OnFeedback": ["dynamodb:GetItem", "dynamodb:PutItem"],
         "SendConfirmations": ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem"],
         "OnEntryWritten": ["dynamodb:GetItem", "dynamodb:PutItem"],
+        # A merchant who is signed in lifts one.
+        "APIHandler": ["dynamodb:GetItem", "dynamodb:PutItem"],
     }
     # SES would drop the one email that asks a bounced shopper again, in silence.
     assert resources["EmailConfigurationSet"]["Properties"]["SuppressionOptions"] == {
