@@ -4,7 +4,7 @@ import gc
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import settings
@@ -18,6 +18,7 @@ from spillway.sitegen.site import build
 from tests.support.aws import REGION
 from tests.support.clock import Clock
 from tests.support.german_shop import make_german_shop
+from tests.support.not_run import NotRun
 from tests.support.ses_service import SesService
 from tests.support.small_shop import make_small_shop
 
@@ -52,14 +53,21 @@ class Together(LoadScopeScheduling):  # type: ignore[misc]
         return folder if folder.endswith(("browser", "contract", "end_to_end")) else module
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Have each run end with what was not run."""
+    config.pluginmanager.register(NotRun())
+
+
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Iterator[None]:
+def pytest_collection() -> Generator[None, object, object]:
     """Collect the tests without the garbage collector: nearly all of these objects stay until the end."""
     gc.disable()
-    yield
-    # Later collections leave them out.
-    gc.freeze()
-    gc.enable()
+    try:
+        return (yield)
+    finally:
+        # Later collections leave them out.
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)
