@@ -63,7 +63,6 @@ ANY_TYPE = ["*/*"]
 READ = ["GET", "HEAD"]
 # Chalice requires an ARN here; .chalice/resources/functions.yaml replaces it by the stack's stream or queue.
 REPLACED_BY_THE_STACK = "arn:aws:sqs:us-east-1:000000000000:replaced-by-the-stack"
-DRY_RUN = "dry-run"
 
 app = Chalice(app_name="spillway")
 container = Container.of_lambda()
@@ -171,8 +170,7 @@ def confirm(request: Request) -> Response:
     state = container.waitlist.confirm(posted_token(_own_form(request)))
     if state is None:
         raise LinkRefused
-    notified = state is EntryState.NOTIFIED
-    return _onward(request, "/waitlist/notified" if notified else "/waitlist/confirmed")
+    return _onward(request, f"/waitlist/{'notified' if state is EntryState.NOTIFIED else 'confirmed'}")
 
 
 @app.route("/unsubscribe", methods=READ)
@@ -343,7 +341,7 @@ def retry_failed_jobs(event: SQSEvent) -> "BatchFailures":
 @app.schedule("rate(1 minute)")
 def autopilot(_: CloudWatchEvent) -> None:
     """Watch the shop and act within the operator's bounds; the stack turns this on."""
-    container.autopilot.run(dry_run=container.settings.autopilot_mode == DRY_RUN)
+    container.autopilot.run(dry_run=container.settings.autopilot_mode == "dry-run")
 
 
 @app.schedule("rate(1 day)")
