@@ -338,6 +338,14 @@ def retry_failed_jobs(event: SQSEvent) -> "BatchFailures":
     return on_retry_messages(container, event.to_dict()["Records"])
 
 
+@app.on_sqs_message(queue_arn=REPLACED_BY_THE_STACK, batch_size=10)
+def on_log_delivered(event: SQSEvent) -> "BatchFailures":
+    """Count access logs that CloudFront delivered, and add them up by hour."""
+    from chalicelib.events import on_logs_delivered
+
+    return on_logs_delivered(container, event.to_dict()["Records"])
+
+
 @app.schedule("rate(1 minute)")
 def autopilot(_: CloudWatchEvent) -> None:
     """Watch the shop and act within the operator's bounds; the stack turns this on."""

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from chalicelib.services.requested_emails import MyWaitlistsEmail, RequestedEmails
     from chalicelib.services.ses_events import SesEventHandler
     from chalicelib.services.signups import Signups
+    from chalicelib.services.traffic import TrafficCounter, TrafficReports
     from chalicelib.services.waitlist import MyWaitlists, Waitlist
+    from chalicelib.storage import TrafficBucket
 
 
 class Container(MerchantParts):
@@ -282,6 +284,31 @@ class Container(MerchantParts):
 
         entries = EntriesCount(self.client("dynamodb"), self.settings.entries_table)
         return Recount(entries, self.demand, self.clock_ms, time.sleep)
+
+    @cached_property
+    def traffic_counter(self) -> "TrafficCounter":
+        """Counts access logs."""
+        from chalicelib.services.traffic import TrafficCounter, WeeklySalts, hosts_of
+
+        salts = WeeklySalts(
+            self.client("secretsmanager"), self.settings.known("traffic_salts_secret"), self.clock_ms
+        )
+        return TrafficCounter(
+            self._traffic_bucket, salts, lambda: hosts_of(self.recent_themes.live().theme.shop.base_url)
+        )
+
+    @cached_property
+    def traffic_reports(self) -> "TrafficReports":
+        """Reads the statistics of access logs."""
+        from chalicelib.services.traffic import TrafficReports
+
+        return TrafficReports(self._traffic_bucket)
+
+    @cached_property
+    def _traffic_bucket(self) -> "TrafficBucket":
+        from chalicelib.storage import TrafficBucket
+
+        return TrafficBucket(self.client("s3"), self.settings.known("traffic_bucket"))
 
     @cached_property
     def autopilot(self) -> "Autopilot":

@@ -11,6 +11,7 @@ A function imports this module when it is called: the API's cold start pays for 
 
 import json
 import random
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -203,6 +204,34 @@ def _retry(container: Container, body: str) -> None:
     )
 
 
+def on_logs_delivered(container: Container, records: Iterable[dict[str, Any]]) -> BatchFailures:
+    """Count access logs by the notifications of S3 about them.
+
+    The parts of all logs are stored first; then each hour takes its parts in one write.
+    """
+    from chalicelib.services.traffic import delivered_keys
+
+    counter = container.traffic_counter
+    hours: dict[str, dict[str, bytes]] = defaultdict(dict)
+    waiting: dict[str, list[str]] = defaultdict(list)
+
+    def store(record: dict[str, Any]) -> None:
+        for key in delivered_keys(record["body"]):
+            for hour, (name, part) in counter.store_parts(key).items():
+                hours[hour][name] = part
+                waiting[hour].append(record["messageId"])
+
+    failed = set()
+    for record in records:
+        begin_record(record["messageId"])
+        if not _succeeds(store, record):
+            failed.add(record["messageId"])
+    for hour, parts in hours.items():
+        if not _succeeds(partial(counter.roll_up, hour), parts):
+            failed.update(waiting[hour])
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in sorted(failed)]}
+
+
 def _work(container: Container, body: str) -> None:
     container.fan_out.work(wave_message(body))
 
@@ -262,7 +291,7 @@ def react_to_queue(
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 
-def _succeeds(react: Callable[[dict[str, Any]], None], record: dict[str, Any]) -> bool:
+def _succeeds(react: Callable[[Any], None], record: Any) -> bool:
     try:
         react(record)
     except Exception as error:  # noqa: BLE001 - after any error the record is reported and comes again

@@ -24,8 +24,10 @@ OF_THE_AUTOPILOT = frozenset(
     }
 )
 OPTIONAL = OF_THE_AUTOPILOT | frozenset(
-    {"confirmation_delay_s", "distribution_id", "merchant_addresses", "shop_origin", "smtp_secret"}
-    | {"feedback_queue_url", "retries_queue_url"}
+    {
+        *("confirmation_delay_s", "distribution_id", "merchant_addresses", "shop_origin", "smtp_secret"),
+        *("feedback_queue_url", "retries_queue_url", "traffic_bucket", "traffic_salts_secret"),
+    }
 )
 
 
@@ -60,6 +62,8 @@ class Settings:
     distribution_id: str | None = None
     smtp_secret: str | None = None
     shop_origin: str | None = None
+    traffic_bucket: str | None = None
+    traffic_salts_secret: str | None = None
     merchant_addresses: str | None = None
     retries_queue_url: str | None = None
     feedback_queue_url: str | None = None

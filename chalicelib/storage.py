@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # The CDN keeps a page for a day; a refreshed page is invalidated there.
 PAGE_CACHE_CONTROL = "public, max-age=0, s-maxage=86400, must-revalidate"
 PAGE_CONTENT_TYPE = "text/html; charset=utf-8"
+JSON_TYPE = "application/json"
 # The default root object of the distribution in .chalice/resources/site.yaml; a test compares the two.
 HOME_KEY = "index.html"
 REFRESH_TRIES_MAX = 6
@@ -302,3 +303,77 @@ class ThemeStore:
         self._renderer = Renderer(Theme.from_json(answer["Body"].read().decode()))
         self._etag = answer["ETag"]
         return self._renderer
+
+
+LOGS_PREFIX = "logs/"
+STATS_PREFIX = "stats/"
+PARTS_PREFIX = "stats/parts/"
+
+
+class TrafficBucket:
+    """Access logs, the statistics of each log file (a part), and those of each hour.
+
+    Keys: `logs/...gz`, `stats/parts/HOUR/NAME.json`, `stats/HOUR.json`.
+    """
+
+    def __init__(self, client: "S3Client", name: str) -> None:
+        self._client = client
+        self._name = name
+
+    def open_log(self, key: str) -> Any:
+        """Return a log file, open for reading. A missing one is botocore's error."""
+        return self._client.get_object(Bucket=self._name, Key=key)["Body"]
+
+    def put_part(self, hour: str, name: str, part: bytes) -> None:
+        """Store the statistics of a log file in an hour; a repeat replaces them."""
+        key = f"{PARTS_PREFIX}{hour}/{name}.json"
+        self._client.put_object(Bucket=self._name, Key=key, Body=part, ContentType=JSON_TYPE)
+
+    def parts(self, hour: str) -> Iterable[tuple[str, bytes]]:
+        """Return the name and the content of each part of an hour."""
+        prefix = f"{PARTS_PREFIX}{hour}/"
+        for key in self._keys(prefix):
+            yield key.removeprefix(prefix).removesuffix(".json"), self._get(key)[0]
+
+    def hours(self, since: str, until: str) -> list[str]:
+        """Return the hours with statistics from `since` to `until`, both included, in order."""
+        names = (
+            key.removeprefix(STATS_PREFIX).removesuffix(".json") for key in self._keys(f"{STATS_PREFIX}2")
+        )
+        return [hour for hour in names if since <= hour <= until]
+
+    def hour(self, hour: str) -> tuple[bytes, str] | None:
+        """Return the statistics of an hour and their ETag; None where there are none."""
+        try:
+            return self._get(f"{STATS_PREFIX}{hour}.json")
+        except ClientError as error:
+            if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
+                return None
+            raise
+
+    def put_hour(self, hour: str, content: bytes, *, replaces: str | None) -> bool:
+        """Store an hour if it is still the one with the ETag `replaces`; None means that there is none.
+
+        Return False where another wrote meanwhile.
+        """
+        condition: Any = {"IfMatch": replaces} if replaces else {"IfNoneMatch": "*"}
+        key = f"{STATS_PREFIX}{hour}.json"
+        try:
+            self._client.put_object(
+                Bucket=self._name, Key=key, Body=content, ContentType=JSON_TYPE, **condition
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] in OVERTAKEN:
+                return False
+            raise
+        return True
+
+    def _get(self, key: str) -> tuple[bytes, str]:
+        found = self._client.get_object(Bucket=self._name, Key=key)
+        return found["Body"].read(), found["ETag"]
+
+    def _keys(self, prefix: str) -> Iterable[str]:
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._name, Prefix=prefix)
+        for page in pages:
+            for entry in page.get("Contents", ()):
+                yield entry["Key"]

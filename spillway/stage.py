@@ -45,6 +45,8 @@ OUTPUT_OF_SETTING = {
     "waves_queue_url": "WavesQueue",
     "configuration_set": "EmailConfigurationSet",
     "distribution_id": "DistributionId",
+    "traffic_bucket": "TrafficBucket",
+    "traffic_salts_secret": "TrafficSaltsSecret",
     "smtp_secret": "SmtpSecret",
 }
 STACK_PREFIX = "spillway-"

@@ -97,7 +97,7 @@ SCOPES = (
         deploying="DeleteBucket DeleteObject DeleteObjectVersion ListBucketVersions",
         types={
             "AWS::S3::Bucket": "CreateBucket DeleteBucket GetBucket* GetEncryptionConfiguration"
-            " GetLifecycleConfiguration"
+            " GetLifecycleConfiguration PutBucketNotification"
             " PutBucketOwnershipControls PutBucketPublicAccessBlock PutBucketTagging"
             " PutBucketVersioning PutEncryptionConfiguration PutLifecycleConfiguration",
             "AWS::S3::BucketPolicy": "DeleteBucketPolicy GetBucketPolicy PutBucketPolicy",
@@ -195,6 +195,32 @@ SCOPES = (
             " PutRetentionPolicy TagResource UntagResource",
         },
     ),
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/AWS-logs-infrastructure-V2-S3.html
+    Scope(
+        "AccessLogs",
+        "logs",
+        deployed_by=Part.DEPLOY_DATA,
+        resources=(
+            "arn:aws:logs:us-east-1:{account}:delivery-source:{names}-*",
+            "arn:aws:logs:us-east-1:{account}:delivery-destination:{names}-*",
+            "arn:aws:logs:us-east-1:{account}:delivery:*",
+        ),
+        types={
+            "AWS::Logs::DeliverySource": "DeleteDeliverySource GetDeliverySource ListTagsForResource"
+            " PutDeliverySource TagResource UntagResource",
+            "AWS::Logs::DeliveryDestination": "DeleteDeliveryDestination GetDeliveryDestination"
+            " GetDeliveryDestinationPolicy ListTagsForResource PutDeliveryDestination TagResource"
+            " UntagResource",
+            "AWS::Logs::Delivery": "CreateDelivery DeleteDelivery GetDelivery ListTagsForResource TagResource"
+            " UntagResource UpdateDeliveryConfiguration",
+        },
+    ),
+    Scope(
+        "AccessLogsOfDistribution",
+        "cloudfront",
+        ("arn:aws:cloudfront::{account}:distribution/*",),
+        types={"AWS::Logs::DeliverySource": "AllowVendedLogDeliveryForResource"},
+    ),
     # CloudFormation names secrets by their logical id alone, and so a configuration set.
     Scope(
         "Secrets",
@@ -202,7 +228,7 @@ SCOPES = (
         deployed_by=Part.DEPLOY_DATA,
         resources=tuple(
             f"arn:aws:secretsmanager:{{region}}:{{account}}:secret:*{name}-*"
-            for name in ("MerchantKeysSecret", "OriginKeySecret", "SigningKeysSecret")
+            for name in ("MerchantKeysSecret", "OriginKeySecret", "SigningKeysSecret", "TrafficSaltsSecret")
         ),
         operating="GetSecretValue",
         deploying="DeleteSecret",

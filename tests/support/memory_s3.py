@@ -49,6 +49,18 @@ class MemoryS3:
         self.puts.append(key)
         return named
 
+    def get_paginator(self, operation: str) -> "MemoryS3":
+        """Pages of a listing."""
+        assert operation == "list_objects_v2"
+        return self
+
+    def paginate(self, **asked: Any) -> list[dict[str, Any]]:
+        """The keys below a prefix, in order, in pages of two."""
+        check_request("s3", "ListObjectsV2", asked)
+        keys = sorted(key for key in self.objects if key.startswith(asked["Prefix"]))
+        pages = [keys[start : start + 2] for start in range(0, len(keys), 2)]
+        return [{"Contents": [{"Key": key} for key in page]} for page in pages] or [{}]
+
 
 def refused(code: str, operation: str) -> ClientError:
     """The error of boto3 where AWS refuses a call."""

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.entry import SHARDS
+from chalicelib.domain.traffic.lines import COUNTRY, FIELDS
+from chalicelib.storage import LOGS_PREFIX, PARTS_PREFIX, STATS_PREFIX
 from chalicelib.tables.demand import COUNTED_ATTRIBUTES, EVENTS_MAX
 from tests.support.uploaded import translated
 
@@ -22,7 +24,7 @@ PROMISES: list[Promise] = []
 FUNCTIONS = frozenset(
     {
         *("APIHandler", "OnEntryWritten", "OnProductChanged", "SendConfirmations", "SendWave", "OnFeedback"),
-        *("RetryFailedJobs", "Autopilot", "CountDemand", "RecountDemand"),
+        *("RetryFailedJobs", "Autopilot", "CountDemand", "RecountDemand", "OnLogDelivered"),
     }
 )
 SECURITY_POLICY = (
@@ -161,7 +163,8 @@ def a_message_is_hidden_six_times_as_long_as_its_function_may_take(resources: Re
         for mapping in mappings
         if mapping["EventSourceArn"]["Fn::GetAtt"][1] == "Arn"
     }
-    assert set(fed_by) == {"ConfirmationsQueue", "WavesQueue", "FeedbackQueue", "RetriesQueue"}
+    expected = {"ConfirmationsQueue", "WavesQueue", "FeedbackQueue", "RetriesQueue", "TrafficQueue"}
+    assert set(fed_by) == expected
     for queue, function in fed_by.items():
         assert resources[queue]["Properties"]["VisibilityTimeout"] >= 6 * function["Timeout"]
 
@@ -175,7 +178,7 @@ def a_message_is_tried_five_times_then_kept_two_weeks_for_a_person(resources: Re
             "deadLetterTargetArn": {"Fn::GetAtt": [f"{name}DeadLetterQueue", "Arn"]},
             "maxReceiveCount": 5,
         }
-        for name in ("Confirmations", "Waves", "Feedback")
+        for name in ("Confirmations", "Waves", "Feedback", "Traffic")
     }
     # A merchant asks for a retry again, and nothing is lost.
     assert queues["RetriesQueue"]["MessageRetentionPeriod"] == HOURS_1_S
@@ -189,9 +192,9 @@ def a_message_is_tried_five_times_then_kept_two_weeks_for_a_person(resources: Re
 def a_backlog_starts_no_more_workers_than_can_send(resources: Resources) -> None:
     most = {
         function: mapping_of(resources, function)["ScalingConfig"]["MaximumConcurrency"]
-        for function in ("SendConfirmations", "SendWave", "OnFeedback")
+        for function in ("SendConfirmations", "SendWave", "OnFeedback", "OnLogDelivered")
     }
-    assert most == {"SendConfirmations": 5, "SendWave": 2 * SHARDS, "OnFeedback": 8}
+    assert most == {"SendConfirmations": 5, "SendWave": 2 * SHARDS, "OnFeedback": 8, "OnLogDelivered": 10}
 
 
 @promise
@@ -262,8 +265,11 @@ def nothing_may_be_done_to_everything_but_what_has_no_resource(resources: Resour
             if "*" in listed(statement["Resource"]):
                 assert set(listed(statement["Action"])) <= FOR_EVERYTHING
             elif "*" in json.dumps(statement["Resource"]):
-                # Below one bucket: every page, which a product may have.
-                assert statement["Resource"] == {"Fn::Sub": "${PagesBucket.Arn}/*"}
+                # Below one bucket: every page, which a product may have; access logs and their statistics.
+                assert isinstance(statement["Resource"], dict)
+                assert statement["Resource"]["Fn::Sub"] in {
+                    *("${PagesBucket.Arn}/*", "${TrafficBucket.Arn}/*", "${TrafficBucket.Arn}/stats/*")
+                }
     # Nothing is granted beside what is read here.
     assert set(of_type(resources, "AWS::IAM::Role")) == {f"{function}Role" for function in FUNCTIONS}
     for role in of_type(resources, "AWS::IAM::Role").values():
@@ -283,11 +289,41 @@ def pages_are_read_by_this_distribution_alone(resources: Resources) -> None:
     assert (access["SigningBehavior"], access["SigningProtocol"]) == ("always", "sigv4")
     (pages,) = [origin for origin in origins(resources) if origin["Id"] == "pages"]
     assert pages["OriginAccessControlId"] == {"Ref": "PagesOriginAccessControl"}
-    for bucket in of_type(resources, "AWS::S3::Bucket").values():
+    for name, bucket in of_type(resources, "AWS::S3::Bucket").items():
         assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+        if name == "TrafficBucket":
+            continue
         assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
         (rule,) = bucket["LifecycleConfiguration"]["Rules"]
         assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
+
+
+@promise
+def access_logs_hold_no_query_and_end_after_two_days_with_no_version_left(resources: Resources) -> None:
+    bucket = resources["TrafficBucket"]["Properties"]
+    assert "VersioningConfiguration" not in bucket
+    ends = {
+        rule.get("Prefix"): rule.get("ExpirationInDays") for rule in bucket["LifecycleConfiguration"]["Rules"]
+    }
+    assert (ends[LOGS_PREFIX], ends[PARTS_PREFIX], ends[f"{STATS_PREFIX}2"]) == (2, 8, 400)
+    assert resources["TrafficDestination"]["Properties"]["DestinationResourceArn"] == {
+        "Fn::Sub": f"${{TrafficBucket.Arn}}/{LOGS_PREFIX.removesuffix('/')}"
+    }
+    assert resources["TrafficDelivery"]["Properties"]["RecordFields"] == [*FIELDS, COUNTRY]
+    logging = [name for name, resource in resources.items() if "AWS::Logs::Delivery" in resource["Type"]]
+    assert {resources[name]["Condition"] for name in logging} == {"LogsTraffic"}
+    assert len(logging) == 3
+
+
+@promise
+def only_a_delivered_log_starts_the_function_that_writes_beside_it(resources: Resources) -> None:
+    notified = resources["TrafficBucket"]["Properties"]["NotificationConfiguration"]
+    (queue,) = notified["QueueConfigurations"]
+    assert queue["Queue"] == {"Fn::GetAtt": ["TrafficQueue", "Arn"]}
+    assert queue["Filter"] == {"S3Key": {"Rules": [{"Name": "suffix", "Value": ".gz"}]}}
+    (statement,) = resources["TrafficQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "s3.amazonaws.com"}
+    assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
 
 
 def origins(resources: Resources) -> Any:
@@ -408,8 +444,11 @@ def what_the_gateway_answers_by_itself_reads_like_an_answer_of_ours(resources: R
 
 @promise
 def no_secret_reaches_an_environment(resources: Resources) -> None:
-    for function in of_type(resources, "AWS::Lambda::Function").values():
+    for name, function in of_type(resources, "AWS::Lambda::Function").items():
         variables = function["Environment"]["Variables"]
+        if name == "OnLogDelivered":
+            variables = dict(variables)
+            assert variables.pop("TRAFFIC_SALTS_SECRET") == {"Ref": "TrafficSaltsSecret"}
         assert "resolve:" not in json.dumps(variables)
         # A secret is named, by its ARN or the parameter of it; no value of one is taken out of it.
         secrets = {name: value for name, value in variables.items() if "secret" in json.dumps(value).lower()}
@@ -421,7 +460,7 @@ def no_secret_reaches_an_environment(resources: Resources) -> None:
 @promise
 def each_dead_letter_queue_alarms_at_its_first_message(resources: Resources) -> None:
     queues = {name for name in of_type(resources, "AWS::SQS::Queue") if name.endswith("DeadLetterQueue")}
-    assert len(queues) == 4
+    assert len(queues) == 5
     for queue in queues:
         alarm = resources[queue.replace("DeadLetterQueue", "DeadLettersAlarm")]["Properties"]
         assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": [queue, "QueueName"]}}]
@@ -673,6 +712,16 @@ BROKEN += [
     (
         only_the_topic_may_say_what_became_of_an_email,
         at("FeedbackQueuePolicy", "Properties", "PolicyDocument", "Statement", 0, "Condition"),
+        {},
+    ),
+    (
+        access_logs_hold_no_query_and_end_after_two_days_with_no_version_left,
+        at("TrafficDelivery", "Properties", "RecordFields", 3),
+        "cs-uri-query",
+    ),
+    (
+        only_a_delivered_log_starts_the_function_that_writes_beside_it,
+        at("TrafficQueuePolicy", "Properties", "PolicyDocument", "Statement", 0, "Condition"),
         {},
     ),
 ]

@@ -45,6 +45,7 @@ NOT_OURS = {
     ("AWS::CloudWatch::Alarm", "Name"),
     ("AWS::SES::ConfigurationSetEventDestination", "Name"),
     ("AWS::WAFv2::WebACL", "Name"),
+    ("AWS::S3::Bucket", "Name"),
     ("AWS::ApiGateway::RestApi", "name"),
 }
 STAGES = [("spillway-test", "us-east-1"), ("spillway-live", "us-east-1"), ("spillway-live", "eu-west-1")]
@@ -188,6 +189,8 @@ def test_no_name_is_taken_by_two_stages_or_regions() -> None:
         ("AWS::CloudFront::OriginAccessControl", "spillway-live-eu-west-1-pages"),
         ("AWS::CloudFront::ResponseHeadersPolicy", "spillway-live-eu-west-1-security"),
         ("AWS::CloudWatch::Dashboard", "spillway-live-eu-west-1"),
+        ("AWS::Logs::DeliveryDestination", "spillway-live-traffic"),
+        ("AWS::Logs::DeliverySource", "spillway-live-traffic"),
         ("AWS::WAFv2::WebACL", "spillway-live-FloodGuard"),
         ("metrics", "Spillway/spillway-live"),
     }

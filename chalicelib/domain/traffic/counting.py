@@ -7,6 +7,7 @@ digest of the pair reaches a sketch, which keeps at most a short number of it.
 The work is done by columns, each in C: a loop in Python over the lines would read half as many in the time.
 """
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sized
@@ -85,6 +86,12 @@ def time_of(hour: str) -> datetime:
         ValueError: the text is no hour.
     """
     return datetime.strptime(hour, HOUR_FORMAT).replace(tzinfo=UTC)
+
+
+def salts_of_weeks(secret: str) -> dict[str, str]:
+    """Return the salts, in hexadecimal, by week of a secret: {"weeks": {"2026-W48": TEXT}}."""
+    weeks: dict[str, str] = json.loads(secret).get("weeks", {})
+    return weeks
 
 
 def _is_hour(text: str) -> bool:

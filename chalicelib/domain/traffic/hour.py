@@ -7,9 +7,10 @@ string, a full referrer or a user agent.
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from hashlib import blake2b
 from typing import Any, Self
 
-from chalicelib.domain.traffic.sketch import NamedCounts, VisitorSketch, kept_names
+from chalicelib.domain.traffic.sketch import DIGEST_BYTES, NamedCounts, VisitorSketch, kept_names
 
 VERSION = 1
 MINUTES = 60
@@ -179,3 +180,52 @@ def _sparse(views: list[int]) -> dict[str, int]:
 
 def _dense(views: Mapping[str, int]) -> list[int]:
     return [views.get(str(minute), 0) for minute in range(MINUTES)]
+
+
+@dataclass(slots=True)
+class RollUp:
+    """The sum of an hour's parts, one for each log file, and the digest of each: a part counts once."""
+
+    stats: HourStats
+    files: dict[str, str] = field(default_factory=dict)
+
+    def knows(self, name: str, part: bytes) -> bool:
+        """Return whether this very part of a file is in the sum."""
+        return self.files.get(name) == digest_of(part)
+
+    def contradicts(self, name: str, part: bytes) -> bool:
+        """Return whether another part of the file is in the sum, which cannot be taken out again."""
+        return name in self.files and not self.knows(name, part)
+
+    def add(self, name: str, part: bytes) -> None:
+        """Add a part that is not in the sum."""
+        self.stats.merge(stats_from(part))
+        self.files[name] = digest_of(part)
+
+    def to_bytes(self) -> bytes:
+        """Return canonical JSON."""
+        return canonical({"files": self.files, "stats": self.stats.to_document()})
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Self:
+        """Return the sum that `to_bytes` wrote.
+
+        Raises:
+            ValueError: it is none of this version.
+        """
+        document = json.loads(content)
+        return cls(HourStats.from_document(document["stats"]), document["files"])
+
+
+def stats_from(part: bytes) -> HourStats:
+    """Return the statistics of a stored part.
+
+    Raises:
+        ValueError: it is none of this version.
+    """
+    return HourStats.from_document(json.loads(part))
+
+
+def digest_of(part: bytes) -> str:
+    """Return a short name of a part's content."""
+    return blake2b(part, digest_size=DIGEST_BYTES).hexdigest()

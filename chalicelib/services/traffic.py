@@ -1,0 +1,191 @@
+"""Count delivered access logs, and report the traffic of some hours.
+
+A log file becomes one part for each hour that it has lines of; parts of an hour are added up to the hour's
+statistics, under a condition, so that two functions at once lose nothing. Each step can be repeated: a part
+replaces itself, and an hour takes each part once.
+"""
+
+import json
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol
+from urllib.parse import unquote_plus
+
+from botocore.exceptions import ClientError
+
+from chalicelib.domain.traffic.counting import (
+    HOUR_FORMAT,
+    Counting,
+    count_log,
+    log_name,
+    salts_of_weeks,
+    week_of,
+)
+from chalicelib.domain.traffic.hour import HourStats, RollUp
+from chalicelib.domain.traffic.report import TrafficReport
+from chalicelib.log import log
+from chalicelib.storage import TrafficBucket
+
+ROLL_UP_TRIES_MAX = 30
+SALT_BYTES = 32
+# A salt of the week before reads the logs that come late.
+WEEKS_KEPT = 2
+
+
+class HourContested(RuntimeError):
+    """Others wrote an hour each time its parts were added; a later try succeeds."""
+
+
+class Secrets(Protocol):
+    """The calls to Secrets Manager."""
+
+    def get_secret_value(self, *, SecretId: str) -> Mapping[str, Any]: ...  # noqa: N803 - AWS's names
+
+    def put_secret_value(self, **request: str) -> Any: ...
+
+
+class WeeklySalts:
+    """The salts of this week and the one before, in one secret; older ones are forgotten.
+
+    The salt of a week is made by the first function that reads a log of that week. The version's id is the
+    week's, so Secrets Manager refuses a second one with other content.
+    https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutSecretValue.html
+    """
+
+    def __init__(
+        self,
+        client: Secrets,
+        secret_id: str,
+        clock_ms: Callable[[], int],
+        new_salt: Callable[[], str] | None = None,
+    ) -> None:
+        self._client, self._secret_id, self._clock_ms = client, secret_id, clock_ms
+        self._new_salt = new_salt or (lambda: secrets.token_hex(SALT_BYTES))
+        self._known: dict[str, str] = {}
+
+    def current(self) -> dict[str, bytes]:
+        """Return the salts by week; make that of this week if it is the first time."""
+        week = week_of(hour_at(self._clock_ms()))
+        if week not in self._known:
+            self._known = self._read()
+        if week not in self._known:
+            self._make(week)
+            self._known = self._read()
+        return {name: bytes.fromhex(salt) for name, salt in self._known.items()}
+
+    def _read(self) -> dict[str, str]:
+        return salts_of_weeks(self._client.get_secret_value(SecretId=self._secret_id)["SecretString"])
+
+    def _make(self, week: str) -> None:
+        kept = dict(sorted(self._known.items())[-(WEEKS_KEPT - 1) :]) | {week: self._new_salt()}
+        try:
+            self._client.put_secret_value(
+                SecretId=self._secret_id,
+                ClientRequestToken=f"traffic-salt-of-the-week-{week}".lower(),
+                SecretString=json.dumps({"weeks": kept}),
+            )
+        except ClientError as error:
+            # Another function made it at the same moment.
+            if error.response["Error"]["Code"] != "ResourceExistsException":
+                raise
+        log("traffic_salt", week=week)
+
+
+class TrafficCounter:
+    """Counts access logs as they are delivered.
+
+    Args:
+        bucket: logs and statistics.
+        salts: the salts of visitors.
+        own_hosts: returns the hosts of the shop itself.
+    """
+
+    def __init__(
+        self, bucket: TrafficBucket, salts: WeeklySalts, own_hosts: Callable[[], frozenset[str]]
+    ) -> None:
+        self._bucket, self._salts, self._own_hosts = bucket, salts, own_hosts
+
+    def store_parts(self, key: str) -> dict[str, tuple[str, bytes]]:
+        """Count a log file and store its parts; return name and content of each, by hour.
+
+        An object that is no log file is logged, and left alone.
+        """
+        name = log_name(key)
+        if name is None:
+            log("not_an_access_log", key=key)
+            return {}
+        how = Counting(self._salts.current(), self._own_hosts())
+        hours = count_log(self._bucket.open_log(key), name, how)
+        parts = {hour: (name.text, stats.to_bytes()) for hour, stats in sorted(hours.items())}
+        for hour, (text, part) in parts.items():
+            self._bucket.put_part(hour, text, part)
+        aside = sum(hours[name.hour].aside.values())
+        log(
+            "traffic_counted",
+            lines=sum(stats.requests for stats in hours.values()),
+            aside=aside,
+            hours=len(hours),
+        )
+        return parts
+
+    def roll_up(self, hour: str, parts: Mapping[str, bytes]) -> None:
+        """Add parts to the statistics of their hour, each once.
+
+        Args:
+            hour: the hour.
+            parts: the content of parts by the name of their file; they are stored.
+
+        Raises:
+            HourContested: others wrote the hour all the time.
+        """
+        for _ in range(ROLL_UP_TRIES_MAX):
+            stored = self._bucket.hour(hour)
+            before = RollUp.from_bytes(stored[0]) if stored else RollUp(HourStats(hour))
+            if any(before.contradicts(name, part) for name, part in parts.items()):
+                # A log file was replaced by another of its name: only the parts know the sum without it.
+                before = RollUp(HourStats(hour))
+                added = dict(self._bucket.parts(hour))
+            else:
+                added = {name: part for name, part in parts.items() if not before.knows(name, part)}
+            if not added:
+                return
+            for name, part in sorted(added.items()):
+                before.add(name, part)
+            if self._bucket.put_hour(hour, before.to_bytes(), replaces=stored[1] if stored else None):
+                return
+        raise HourContested(hour)
+
+
+class TrafficReports:
+    """Reads the statistics of hours."""
+
+    def __init__(self, bucket: TrafficBucket) -> None:
+        self._bucket = bucket
+
+    def report(self, since: str, until: str) -> TrafficReport:
+        """Return the traffic from the hour `since` to the hour `until`, both included ("2026-11-27T10")."""
+        return TrafficReport.of(since, until, self._hours(since, until))
+
+    def _hours(self, since: str, until: str) -> Iterable[HourStats]:
+        for hour in self._bucket.hours(since, until):
+            if stored := self._bucket.hour(hour):
+                yield RollUp.from_bytes(stored[0]).stats
+
+
+def delivered_keys(body: str) -> list[str]:
+    """Return the keys of the objects that a notification of S3 names; none for S3's test event.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
+    """
+    return [unquote_plus(record["s3"]["object"]["key"]) for record in json.loads(body).get("Records", ())]
+
+
+def hosts_of(base_url: str) -> frozenset[str]:
+    """Return the hosts of a shop: that of its address, which is the referrer of its own pages."""
+    return frozenset({base_url.partition("://")[2].partition("/")[0].lower()})
+
+
+def hour_at(at_ms: int) -> str:
+    """Return the hour of a time in milliseconds since the epoch."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime(HOUR_FORMAT)
