@@ -28,6 +28,7 @@ from benchmarks.tables import write_table
 ROUNDS = 7
 TIMES_PER_ROUND = 120
 BATCH = 25
+COUNTED_BATCH = 50
 SHOP_FILE = Path(__file__).parents[1] / "spillway" / "preflight" / "figures.json"
 # CloudWatch charges each line of a log as so many bytes more.
 LOG_EVENT_BYTES = 26
@@ -113,6 +114,7 @@ def _steps() -> list[Step]:
 
     pending = [_stream_record(number, None, "pending") for number in range(BATCH)]
     confirmed = [_stream_record(number, "pending", "confirmed") for number in range(BATCH)]
+    counted = [_stream_record(number, "pending", "confirmed") for number in range(COUNTED_BATCH)]
     emails = [_message(number, {"shopper": f"s{number}", "sku": SKU}) for number in range(10)]
     heard = [_message(number, _delivery(number)) for number in range(10)]
     wave = {"kind": "step", "restock_id": "r", "sku": SKU, "shard": f"{SKU}#0", "after": "", "sweep": False}
@@ -123,6 +125,7 @@ def _steps() -> list[Step]:
         Step("confirm", confirm),
         Step("react to a signup", reacting(pending, application.on_entry_written), BATCH),
         Step("react to a confirmation", reacting(confirmed, application.on_entry_written), BATCH),
+        Step("count a change of an entry", reacting(counted, application.count_demand), COUNTED_BATCH),
         Step("send a confirmation email", reacting(emails, application.send_confirmations), 10),
         Step("notify a shopper", reacting([_message(0, wave)], application.send_wave), 50),
         Step("store that an email was delivered", reacting(heard, application.on_feedback), 10),
@@ -163,7 +166,9 @@ def _api_event(method: str, path: str, body: str, query: dict[str, str] | None =
 
 
 def _stream_record(number: int, before: str | None, after: str) -> dict[str, Any]:
-    change: dict[str, Any] = {"SequenceNumber": str(number), "NewImage": _image(number, after)}
+    after_image = _image(number, after)
+    keys = {name: after_image[name] for name in ("shopper", "sku")}
+    change: dict[str, Any] = {"SequenceNumber": str(number), "Keys": keys, "NewImage": after_image}
     if before:
         change["OldImage"] = _image(number, before)
     return {"eventID": str(number), "eventName": "MODIFY" if before else "INSERT", "dynamodb": change}

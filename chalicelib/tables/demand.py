@@ -47,7 +47,8 @@ MARKER_KEPT_S = 48 * 3600
 EVENTS_MAX = 50
 # As many records of one SKU in a batch are a flood, whose counters are spread.
 FLOOD_EVENTS_MIN = 5
-TRIES_MAX = 10
+# Pauses of 5 s in all at most: a function has 20 s.
+TRIES_MAX = 8
 FIRST_PAUSE_S = 0.02
 TOKEN_CHARS = 36
 TOKEN_TAKEN = "IdempotentParameterMismatchException"  # noqa: S105 - the name of an error

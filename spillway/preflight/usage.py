@@ -61,6 +61,7 @@ class Step(StrEnum):
     SEND_CONFIRMATION = "send a confirmation email"
     NOTIFY = "notify a shopper"
     DELIVERED = "store that an email was delivered"
+    COUNT = "count a change of an entry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,14 @@ INDEX_WRITES = {Step.CONFIRM: 1, Step.NOTIFY: 1}
 LAMBDA_LOG_BYTES = 400
 QUEUE_BATCH = 10  # app.py
 STREAM_BATCH = 25  # app.py
+COUNTED_BATCH = 50  # app.py
 ENTRY_BYTES = 600
+# A marker of a counted change, kept for two days.
+MARKER_BYTES = 120
+MARKER_MONTHS = 2 / 30
+# A recount of the whole table each day of a month: one read unit for each 4 KB.
+RECOUNTS_PER_MONTH = 30
+READ_UNIT_BYTES = 4_096
 # A message is sent, received and deleted; Lambda receives and deletes in batches, on the shop's bill.
 QUEUE_REQUESTS_PER_MESSAGE = 1 + 2 / QUEUE_BATCH
 # Each of CloudFront's 13 regional caches asks the bucket once for an object.
@@ -144,6 +152,7 @@ class Used:
         why: The calculation, in words.
         of_feedback: Whether SES's delivery events cause it.
         of_refresh: Whether page refreshes cause it.
+        of_demand: Whether the merchant's counters cause it.
     """
 
     item: Item
@@ -151,6 +160,7 @@ class Used:
     why: str
     of_feedback: bool = False
     of_refresh: bool = False
+    of_demand: bool = False
 
 
 def usage(
@@ -179,6 +189,7 @@ def usage(
         *_kept_ready(campaign, provisioned),
         *_mail(campaign),
         *_feedback(campaign, measured),
+        *_demand(campaign, measured),
     )
 
 
@@ -323,3 +334,21 @@ def _feedback(campaign: Campaign, measured: Measured) -> Iterator[Used]:
         (Item.LOG_BYTES, calls * LAMBDA_LOG_BYTES + emails * heard.log_bytes),
     ):
         yield Used(item, amount, why, of_feedback=True)
+
+
+def _demand(campaign: Campaign, measured: Measured) -> Iterator[Used]:
+    """Yield the amounts of the merchant's counters: each signup, confirmation and notification is counted."""
+    changes, counting = campaign.signups + 2 * campaign.confirmed, measured.steps[Step.COUNT]
+    calls = changes / COUNTED_BATCH
+    busy_s = changes * counting.duration_ms(MEMORY_MB) / 1000
+    why = f"{changes:,} changes of entries, {COUNTED_BATCH} in a transaction"
+    recounts = campaign.signups * ENTRY_BYTES / READ_UNIT_BYTES * RECOUNTS_PER_MONTH
+    for item, amount, what in (
+        (Item.LAMBDA_CALLS, calls, why),
+        (Item.LAMBDA_TIME, busy_s * MEMORY_MB / 1024, why),
+        (Item.WRITE_UNITS, changes * counting.write_units, why),
+        (Item.LOG_BYTES, calls * LAMBDA_LOG_BYTES, why),
+        (Item.TABLE_STORAGE, changes * MARKER_BYTES * MARKER_MONTHS, f"{changes:,} markers, for two days"),
+        (Item.READ_UNITS, recounts, f"{campaign.signups:,} entries, recounted each day of a month"),
+    ):
+        yield Used(item, amount, what, of_demand=True)

@@ -1,16 +1,18 @@
 """The demand table, on each DynamoDB that the tests know."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 
 from chalicelib.domain.demand import Demand, DemandEvent
 from chalicelib.domain.entry import DAY_MS, HOUR_MS, OptIn, Signup
 from chalicelib.services.recount import Recount
-from chalicelib.tables.demand import PARTS, DemandTable, EntriesCount, home_part, part_name
+from chalicelib.tables.demand import PARTS, DemandTable, EntriesCount, event_of, home_part, part_name
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.expressions import Attr, Condition
+from chalicelib.tables.shards import Notified, ShardsTable
 from chalicelib.tables.table import Put, Update
 from tests.support.aws import create_table
 from tests.support.clock import Clock
@@ -152,3 +154,39 @@ def test_tidying_keeps_each_sum(demand: DemandTable, clock: Clock) -> None:
         demand.tidy(at_ms=clock())
     assert demand.all()["A"] == Demand("A", 8, 0, {hour: 4}, {4: 8})
     assert {row["part"] for row in demand.rows() if row.get("waiting")} == {home_part("A")}
+
+
+@pytest.mark.local_cloud
+def test_the_local_clouds_stream_has_a_record_of_a_statement(local_cloud_url: str) -> None:
+    """Entries are marked as notified by statements of PartiQL, which the emulator alone leaves out."""
+    client = boto3.client("dynamodb", endpoint_url=local_cloud_url)
+    name = create_table(client, "EntriesTable")
+    stream = client.update_table(
+        TableName=name,
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+    )["TableDescription"]["LatestStreamArn"]
+    entries = EntriesTable(client, name)
+    entries.sign_up(Signup("ada", "ada@example.com", "A", "/", "c", opt_in=OptIn.SINGLE), at_ms=7)
+    shards = ShardsTable(client, name, create_table(client, "SuppressionsTable"))
+    (entry,) = shards.first_waiting("A", upto="~", limit=1)
+    for _ in range(2):
+        shards.mark_each([Notified(entry, "accepted", "m")], restock_id="r", at_ms=9)
+    records = records_of(stream, local_cloud_url)
+    states = [record["dynamodb"]["NewImage"]["state"]["S"] for record in records]
+    # The second mark's condition fails, and changes nothing.
+    assert states == ["confirmed", "notified"]
+    assert records[1]["dynamodb"]["OldImage"]["state"]["S"] == "confirmed"
+    (counted,) = [event for event in [event_of(records[1], at_ms=0)] if event]
+    assert counted.change == {"waiting": -1, "w0": -1}
+
+
+def records_of(stream: str, url: str) -> Any:
+    streams: Any = boto3.client("dynamodbstreams", endpoint_url=url)
+    (shard,) = streams.describe_stream(StreamArn=stream)["StreamDescription"]["Shards"]
+    iterator = streams.get_shard_iterator(
+        StreamArn=stream, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+    )["ShardIterator"]
+    records = streams.get_records(ShardIterator=iterator)["Records"]
+    for record in records:
+        record["dynamodb"].pop("ApproximateCreationDateTime")
+    return records

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from spillway.local_cloud.child import (
     statement_checks,
 )
 from spillway.local_cloud.record import rewind, rewound
+from spillway.local_cloud.strict.emulator import TTL_THREAD, stream_every_change
 
 BULK = "/v2/email/outbound-bulk-emails"
 
@@ -119,3 +121,23 @@ def test_the_emulator_asks_how_many_workers_run(monkeypatch: pytest.MonkeyPatch)
     bound_workers()
     mapping = {"ScalingConfig": {"MaximumConcurrency": 16}}
     assert lambda_svc._sqs_esm_concurrency(mapping, {}, {}) == 3
+
+
+@pytest.mark.parametrize(("thread", "records"), [(TTL_THREAD, [("t", "REMOVE", 1, None)]), ("a request", [])])
+def test_a_deletion_by_ttl_has_a_stream_record_and_any_other_one_no_second(
+    monkeypatch: pytest.MonkeyPatch, thread: str, records: list[Any]
+) -> None:
+    from ministack.services import dynamodb
+
+    found: list[Any] = []
+    # Put back at the end, as the others are.
+    for name in ("_partiql_update", "_remove_item"):
+        monkeypatch.setattr(dynamodb, name, getattr(dynamodb, name))
+    monkeypatch.setattr(dynamodb, "_emit_stream_event", lambda *change: found.append(change))
+    monkeypatch.setattr(dynamodb, "_remove_item", lambda table, *key: table["items"][key[0]].pop(key[1]))
+    stream_every_change()
+    table: Any = {"TableName": "t", "items": {"ada": {"A": 1}}}
+    deleting = Thread(target=dynamodb._remove_item, args=(table, "ada", "A"), name=thread)
+    deleting.start()
+    deleting.join()
+    assert (found, table["items"]) == (records, {"ada": {}})

@@ -37,6 +37,7 @@ from spillway.preflight.built_pages import (
 from spillway.preflight.campaign import FOUNDING_STORY, Campaign, trace
 from spillway.preflight.usage import (
     API_PAGE_BYTES,
+    COUNTED_BATCH,
     FORM_ANSWER_BYTES,
     MEMORY_MB,
     QUEUE_BATCH,
@@ -93,6 +94,7 @@ def test_what_is_reckoned_with_is_what_is_deployed() -> None:
     assert (config["lambda_memory_size"], config["api_gateway_stage"]) == (MEMORY_MB, API_STAGE)
     batch = {source.name: getattr(source, "batch_size", None) for source in application.app.event_sources}
     assert batch["on_entry_written"] == STREAM_BATCH
+    assert batch["count_demand"] == COUNTED_BATCH
     assert batch["send_confirmations"] == batch["on_feedback"] == QUEUE_BATCH
 
 
@@ -125,6 +127,24 @@ def test_hearing_what_became_of_emails_is_shown_by_itself(founding: Bill) -> Non
     lines = [line for line in founding.lines if line.part is Part.FEEDBACK]
     assert {line.used.item for line in lines} >= {Item.NOTICES, Item.QUEUE_REQUESTS, Item.WRITE_UNITS}
     assert 0.1 < founding.part(Part.FEEDBACK) < 0.25
+
+
+def test_a_million_signups_are_counted_for_less_than_five_dollars() -> None:
+    """A signup is counted three times: pending, confirmed, notified; each marker and counter is two units."""
+    campaign = Campaign(1_000_000, 3600, signup_rate=1.0)
+    found = bill(usage(campaign, PAGE, Measured.read(), site_bytes=0))
+    amounts = {line.used.item: line.used.amount for line in found.lines if line.part is Part.DEMAND}
+    assert amounts[Item.LAMBDA_CALLS] == 60_000
+    assert amounts[Item.WRITE_UNITS] == pytest.approx(3_000_000 * 2 * 51 / 50)
+    assert amounts[Item.READ_UNITS] == pytest.approx(1_000_000 * 600 / 4096 * 30)
+    assert 4 < found.part(Part.DEMAND) < 5
+
+
+def test_counting_who_waits_is_a_line_of_the_story(founding: Bill) -> None:
+    rows = {row.what: row for row in story(founding)}
+    counting = rows["counting who waits, for the merchant's page"]
+    assert counting.now_usd == pytest.approx(founding.part(Part.DEMAND))
+    assert 0.15 < counting.now_usd < 0.3
 
 
 def test_what_the_api_answers_is_counted_as_it_is_sent(small_release: Release) -> None:

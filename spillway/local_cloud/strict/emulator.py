@@ -3,7 +3,7 @@
 Lambda's recursive loop detection follows a chain through SQS, SNS, S3 and Lambda itself; the emulator counts
 direct invocations alone. AWS writes into the trace header how often each function ran in a chain of requests;
 the SDK sends that header on from a function, SQS keeps it with the message, and the next invocation goes on
-counting.
+counting. The emulator's streams have no record of a PartiQL statement or a deletion by TTL: it is added here.
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html
 """
 
@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 import secrets
+import threading
 import time
 import zlib
 from collections.abc import Callable, Mapping
@@ -27,6 +28,8 @@ from spillway.local_cloud.strict.requests import Call, request_trace
 
 RESPONSE_BYTES_MAX = 6 * checks.MIB + 100
 FUNCTION = "AWS::Lambda::Function"
+# The emulator's thread that deletes what has expired.
+TTL_THREAD = "dynamodb-ttl-reaper"
 
 
 def install(settings: LayerSettings) -> None:
@@ -38,6 +41,7 @@ def install(settings: LayerSettings) -> None:
     detect_loops(settings.invocations_max, _outcome)
     issue_secrets_of_this_run(settings.door_secret)
     hold_functions_of_stacks(account)
+    stream_every_change()
     app.app = StrictLayer(
         app.app,
         BrowserGuard(hosts),
@@ -143,6 +147,33 @@ def _hold(name: str, properties: dict[str, Any], account: checks.Account) -> Non
         if refusal is not None:
             raise ValueError(f"{refusal.message} (Service: Lambda, Status Code: 400)")
     function["concurrency"] = int(wanted) if wanted is not None else None
+
+
+def stream_every_change() -> None:
+    """Have streams carry what the emulator leaves out of them: PartiQL statements, and deletions by TTL."""
+    from ministack.services import dynamodb
+
+    update, remove = dynamodb._partiql_update, dynamodb._remove_item
+
+    def update_streamed(table: dict[str, Any], parsed: dict[str, Any], data: Any = None) -> Any:
+        partition, sort_key, _, error = dynamodb._partiql_key_target(table, parsed)
+        before = None if error else table["items"].get(partition, {}).get(sort_key)
+        answer = update(table, parsed, data)
+        # The emulator replaces an item, and does not change it.
+        after = None if error else table["items"].get(partition, {}).get(sort_key)
+        if before is not None and after is not None and after is not before:
+            dynamodb._emit_stream_event(parsed["table"], "MODIFY", before, after)
+        return answer
+
+    def remove_streamed(table: dict[str, Any], partition: str, sort_key: str) -> Any:
+        before = table["items"].get(partition, {}).get(sort_key)
+        removed = remove(table, partition, sort_key)
+        if before is not None and threading.current_thread().name == TTL_THREAD:
+            dynamodb._emit_stream_event(table["TableName"], "REMOVE", before, None)
+        return removed
+
+    dynamodb._partiql_update = update_streamed
+    dynamodb._remove_item = remove_streamed
 
 
 LINEAGE = "Lineage="
