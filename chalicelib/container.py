@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from chalicelib.services.overview import Overviews
     from chalicelib.services.page_refresh import PageRefresh
     from chalicelib.services.recount import Recount
+    from chalicelib.services.reports import Reports
     from chalicelib.services.requested_emails import MyWaitlistsEmail, RequestedEmails
     from chalicelib.services.ses_events import SesEventHandler
     from chalicelib.services.signups import Signups
@@ -141,6 +142,23 @@ class Container(MerchantParts):
             snapshots, self.demand, self.products, self.restocks, self.progress, self.sending_rate
         )
         return Overviews(tables, lambda: self.recent_themes.live().theme.shop.low_stock, self.clock_ms)
+
+    @cached_property
+    def reports(self) -> "Reports":
+        """Counts orders, and reports on restocks."""
+        from chalicelib.services.reports import Reports
+
+        return Reports(self.report_rows, self.restocks, self.progress, self.clock_ms)
+
+    @cached_property
+    def clicks(self) -> "Reports":
+        """Counts clicks, each by one attempt: a shopper waits for the page behind it."""
+        from chalicelib.services.reports import Reports
+        from chalicelib.tables.reports import ReportsTable
+
+        client = self.client("dynamodb", attempts_max=1)
+        table = ReportsTable(client, self.settings.merchant_table)
+        return Reports(table, self.restocks, self.progress, self.clock_ms)
 
     # ---- Emails ----
 

@@ -20,6 +20,7 @@ from chalicelib.container import Container
 from chalicelib.domain.email import RequestedEmail
 from chalicelib.domain.entry import Reaction, reaction_to, rejoins
 from chalicelib.domain.merchant import MerchantId
+from chalicelib.domain.reports import RestockRef
 from chalicelib.domain.stock import restocks
 from chalicelib.domain.wave import from_json as wave_message
 from chalicelib.log import begin_record, log, measure, where
@@ -131,6 +132,7 @@ def react_to_product(container: Container, record: dict[str, Any]) -> None:
     written_at_ms = container.clock_ms() if written_at_s is None else int(written_at_s * 1000) + 999
     for restock in restocks(slug, before, after, at_ms=written_at_ms):
         container.restocking.open_restock(restock)
+        container.report_rows.note(RestockRef.of(restock))
 
 
 def on_requested_emails(

@@ -37,12 +37,16 @@ ROUTES: list[Route] = []
 
 
 def route(
-    path: str, *, methods: Sequence[str], content_types: Sequence[str] = (JSON_TYPE,)
+    path: str,
+    *,
+    methods: Sequence[str],
+    content_types: Sequence[str] = (JSON_TYPE,),
+    routes: list[Route] = ROUTES,
 ) -> "Callable[[View], View]":
-    """Answer a path below /api/merchant by the view that follows."""
+    """Answer a path below /api/merchant (that of other `routes`, elsewhere) by the view that follows."""
 
     def keep(view: "View") -> "View":
-        ROUTES.append(Route(path, methods, content_types, view))
+        routes.append(Route(path, methods, content_types, view))
         return view
 
     return keep
@@ -59,12 +63,24 @@ def register(app: Chalice, answering: "Answering", container: "Callable[[], Cont
     # These add routes of their own by `route`.
     from chalicelib import merchant_action_routes, merchant_people_routes  # noqa: F401
 
+    register_routes(app, answering, container, ROUTES, prefix="/merchant")
+
+
+def register_routes(
+    app: Chalice,
+    answering: "Answering",
+    container: "Callable[[], Container]",
+    routes: Sequence[Route],
+    *,
+    prefix: str,
+) -> None:
+    """Register `routes` with the app, see `register`; their paths follow `prefix`."""
     blueprint = Blueprint(__name__)
-    for path, methods, content_types, view in ROUTES:
-        blueprint.route(path, name=view.__name__, methods=list(methods), content_types=list(content_types))(
-            answering(_of_request(view, container))
-        )
-    app.register_blueprint(blueprint, url_prefix="/merchant")
+    for path, methods, content_types, view in routes:
+        blueprint.route(
+            f"{prefix}{path}", name=view.__name__, methods=list(methods), content_types=list(content_types)
+        )(answering(_of_request(view, container)))
+    app.register_blueprint(blueprint)
 
 
 def _of_request(view: "View", container: "Callable[[], Container]") -> Callable[[Request], Response]:
@@ -173,6 +189,16 @@ def show_audit(request: Request, container: "Container") -> Response:
 
     signed_in(request, container)
     return json_answer({"actions": [asdict(row) for row in container.audit.recent(AUDIT_ROWS_MAX)]})
+
+
+@route("/reports", methods=READ)
+def show_reports(request: Request, container: "Container") -> Response:
+    """Return what became of the newest restocks, or of those of the SKU in the address."""
+    from chalicelib.http.merchant_session import signed_in
+    from chalicelib.http.reports import reports_answer
+
+    signed_in(request, container)
+    return reports_answer(request, container.reports, container.products, container.recent_themes.live)
 
 
 def _to_merchant_page(request: Request, container: "Container", status: str, cookie: str | None) -> Response:

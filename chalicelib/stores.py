@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from chalicelib.tables.merchant import MerchantTable
     from chalicelib.tables.merchant_actions import ActionsTable
     from chalicelib.tables.products import DomainListsTable, ProductsTable, RecentProducts
+    from chalicelib.tables.reports import ReportsTable
     from chalicelib.tables.sending import AccessLogTable
     from chalicelib.tables.sending.deliverability import DeliverabilityTable
     from chalicelib.tables.sending.rate import SendingRateTable
@@ -154,6 +155,13 @@ class Stores:
         from chalicelib.tables.merchant import MerchantTable
 
         return MerchantTable(self.client("dynamodb"), self.settings.merchant_table)
+
+    @cached_property
+    def report_rows(self) -> "ReportsTable":
+        """The restocks that were opened, the clicks of their emails, and their orders."""
+        from chalicelib.tables.reports import ReportsTable
+
+        return ReportsTable(self.client("dynamodb"), self.settings.merchant_table)
 
     @cached_property
     def products(self) -> "ProductsTable":

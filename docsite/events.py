@@ -14,7 +14,13 @@ Every effect in Spillway starts with one of these events. A request changes one 
 queues of SQS carry the rest. [Failures](../failures.md) says what happens when a step fails.
 """
 # The modules with handlers: the file of each, and the prefix of its paths.
-MODULES = {"app": ("app.py", "/api"), "merchant_routes": ("chalicelib/merchant_routes.py", "/api/merchant")}
+MODULES = {
+    "app": ("app.py", "/api"),
+    "merchant_routes": ("chalicelib/merchant_routes.py", "/api/merchant"),
+    "merchant_action_routes": ("chalicelib/merchant_action_routes.py", "/api/merchant"),
+    "merchant_people_routes": ("chalicelib/merchant_people_routes.py", "/api/merchant"),
+    "report_routes": ("chalicelib/report_routes.py", "/api"),
+}
 KINDS = {
     "on_dynamodb_record": "DynamoDB stream",
     "on_sqs_message": "SQS queue",
@@ -31,7 +37,7 @@ def events_page(root: Path) -> str:
     }
     rows = []
     for event, starts, effect, decided_in, done_in in _rows((root / "ARCHITECTURE.md").read_text("utf-8")):
-        handlers = re.findall(r"`((?:app|merchant_routes)\.\w+)`", starts)
+        handlers = re.findall(r"`((?:app|\w+_routes)\.\w+)`", starts)
         trigger = (
             ", ".join(triggers[handler] for handler in handlers)
             if handlers

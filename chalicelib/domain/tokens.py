@@ -24,6 +24,8 @@ from chalicelib.domain.ids import ShopperId, Sku, sku_id, sku_of_tag, sku_tag
 if TYPE_CHECKING:
     from itsdangerous import TimestampSigner, URLSafeTimedSerializer
 
+    from chalicelib.domain.reports import Click
+
 PERIOD_DAYS = 30
 # From the first day of its period: a page that nobody touches is good for two months at the least.
 VALID_DAYS = 90
@@ -140,6 +142,7 @@ class Purpose(StrEnum):
     CONFIRM = "confirm"
     UNSUBSCRIBE = "unsubscribe"
     MY_WAITLISTS = "my-waitlists"
+    CLICK = "click"
 
 
 # Two machines' clocks may be this far apart; itsdangerous refuses a signature from the future.
@@ -148,6 +151,8 @@ VALID_FOR_S = {
     Purpose.CONFIRM: 72 * 3600,
     Purpose.UNSUBSCRIBE: 5 * 365 * 24 * 3600,
     Purpose.MY_WAITLISTS: 24 * 3600,
+    # It leads to a page and does nothing: as long as emails are kept.
+    Purpose.CLICK: 5 * 365 * 24 * 3600,
 }
 
 
@@ -216,6 +221,34 @@ class Links:
             serializer = self._serializer(purpose, ahead_s=CLOCK_SKEW_S)
             shopper, first, *more = serializer.loads(token, max_age=VALID_FOR_S[purpose] + CLOCK_SKEW_S)
             return LinkSubject(shopper, sku_of_tag(first) or None, tuple(sku_of_tag(tag) for tag in more))
+        except (BadData, ValueError):
+            raise LinkRefused from None
+
+    def sign_click(self, click: "Click") -> str:
+        """Return a URL-safe token for the link of an email, dated now."""
+        subject = [click.shopper, sku_tag(click.sku), click.restock_tag, click.path]
+        return str(self._serializer(Purpose.CLICK).dumps(subject))
+
+    def read_click(self, token: str) -> "Click":
+        """Return the link of an email from its token.
+
+        Raises:
+            LinkRefused: the token is not ours, not of such a link, or leads to no page of this shop.
+        """
+        from itsdangerous import BadData
+
+        from chalicelib.domain.reports import Click
+
+        try:
+            serializer = self._serializer(Purpose.CLICK, ahead_s=CLOCK_SKEW_S)
+            subject, signed_at = serializer.loads(
+                token, max_age=VALID_FOR_S[Purpose.CLICK] + CLOCK_SKEW_S, return_timestamp=True
+            )
+            shopper, tag, restock_tag, path = subject
+            if not path.startswith("/") or path.startswith(("//", "/\\")):
+                raise LinkRefused
+            sent_at_ms = int(signed_at.timestamp() * 1000)
+            return Click(shopper, sku_of_tag(tag), restock_tag, path, sent_at_ms)
         except (BadData, ValueError):
             raise LinkRefused from None
 

@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -59,13 +59,13 @@ def availability_event(body: Body, *, default_id: str, default_at_ms: int, now_m
     """
     document = body.json_object()
     errors: list[FieldError] = []
-    sku = _sku(document, errors)
+    sku = read_sku(document, errors)
     event_id = _event_id(document, default_id, errors)
     units = _units(document, errors)
     availability = _availability(document, units, errors)
-    observed_at_ms = _time_ms(document, errors)
+    observed_at_ms = read_time_ms(document, errors)
     if observed_at_ms is not None and observed_at_ms > now_ms + AHEAD_MS_MAX:
-        errors.append(_wrong("observed_at", "This time is still to come", document))
+        errors.append(wrong_field("observed_at", "This time is still to come", document))
     if errors or sku is None:
         raise Problem(HTTPStatus.BAD_REQUEST, "The event is not complete.", tuple(errors))
     by_units = document.get("availability") is None
@@ -76,13 +76,13 @@ def availability_event(body: Body, *, default_id: str, default_at_ms: int, now_m
     return AvailabilityEvent(event_id, sku, availability, units, observed_at_ms, by_units=by_units)
 
 
-def ignored_fields(body: Body) -> tuple[str, ...]:
-    """Return the names of fields that nothing here knows, at most 20 of them."""
-    unknown = (name for name in body.json_object() if name not in FIELDS)
+def ignored_fields(body: Body, known: Set[str] = FIELDS) -> tuple[str, ...]:
+    """Return the names of fields that are not `known`, at most 20 of them."""
+    unknown = (name for name in body.json_object() if name not in known)
     return tuple(name[:VALUE_CHARS_SHOWN_MAX] for name in islice(unknown, IGNORED_SHOWN_MAX))
 
 
-def _wrong(name: str, words: str, document: dict[str, Any]) -> FieldError:
+def wrong_field(name: str, words: str, document: dict[str, Any]) -> FieldError:
     """Return the error of a field, with the value it has."""
     value = json.dumps(document.get(name), ensure_ascii=True)
     if len(value) > VALUE_CHARS_SHOWN_MAX:
@@ -90,7 +90,8 @@ def _wrong(name: str, words: str, document: dict[str, Any]) -> FieldError:
     return FieldError(name, f"{words}.", particulars=f"{words}, not {value}.")
 
 
-def _sku(document: dict[str, Any], errors: list[FieldError]) -> Sku | None:
+def read_sku(document: dict[str, Any], errors: list[FieldError]) -> Sku | None:
+    """Return the field `sku`; None where it is wrong, and add to `errors`."""
     value = document.get("sku", "")
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         # Some systems write SKUs of digits as numbers; those have no leading zeros to lose.
@@ -113,7 +114,7 @@ def _event_id(document: dict[str, Any], default: str, errors: list[FieldError]) 
         value = f"{value:d}"
     if not isinstance(value, str) or not EVENT_ID.fullmatch(value):
         expected = f"An id of 1 to {EVENT_ID_CHARS_MAX} letters, digits and signs without spaces"
-        errors.append(_wrong("event_id", expected, document))
+        errors.append(wrong_field("event_id", expected, document))
         return ""
     return value
 
@@ -122,15 +123,16 @@ def _units(document: dict[str, Any], errors: list[FieldError]) -> int | None:
     value = document.get("units")
     if value is None:
         return None
-    units = _whole(value)
+    units = read_whole(value)
     if units is None or units > UNITS_MAX:
-        errors.append(_wrong("units", f"A whole number up to {UNITS_MAX}", document))
+        errors.append(wrong_field("units", f"A whole number up to {UNITS_MAX}", document))
         return None
     # More were sold than there were: none are left.
     return max(0, units)
 
 
-def _whole(value: object) -> int | None:
+def read_whole(value: object) -> int | None:
+    """Return a whole number that is written as one, or as a text; None for anything else."""
     match value:
         case bool():
             return None
@@ -152,15 +154,18 @@ def _availability(document: dict[str, Any], units: int | None, errors: list[Fiel
     known = [availability.value for availability in SCHEMA_ORG_WORDS]
     name = SCHEMA_ORG.sub("", value.strip(), count=1) if isinstance(value, str) else ""
     if name not in known:
-        errors.append(_wrong("availability", f"One of {', '.join(known)}", document))
+        errors.append(wrong_field("availability", f"One of {', '.join(known)}", document))
         return Availability.OUT_OF_STOCK
     if Availability(name) is Availability.IN_STOCK and units == 0:
         errors.append(FieldError("units", "InStock and no units do not go together."))
     return Availability(name)
 
 
-def _time_ms(document: dict[str, Any], errors: list[FieldError]) -> int | None:
-    value = document.get("observed_at")
+def read_time_ms(
+    document: dict[str, Any], errors: list[FieldError], *, name: str = "observed_at"
+) -> int | None:
+    """Return the time in the field `name` in milliseconds; None without one, or for a wrong one."""
+    value = document.get(name)
     if value is None:
         return None
     try:
@@ -169,7 +174,7 @@ def _time_ms(document: dict[str, Any], errors: list[FieldError]) -> int | None:
             return int(moment.astimezone(UTC).timestamp() * 1000)
     except (AttributeError, TypeError, ValueError, OverflowError):
         pass
-    errors.append(_wrong("observed_at", "A time with its offset as 2026-11-23T17:00:00Z", document))
+    errors.append(wrong_field(name, "A time with its offset as 2026-11-23T17:00:00Z", document))
     return None
 
 
@@ -244,7 +249,7 @@ def event_by_key(
     Raises:
         Problem: 401 it does not; 400 or 413, as `availability_event`.
     """
-    with _strangers_refused(request):
+    with strangers_refused(request):
         keys.check_bearer(request.headers.get("authorization", ""))
     now_ms = clock_ms()
     return availability_event(body, default_id=new_id(), default_at_ms=now_ms, now_ms=now_ms)
@@ -261,7 +266,7 @@ def event_by_signature(
         Problem: as `event_by_key`.
     """
     now_ms = clock_ms()
-    with _strangers_refused(request):
+    with strangers_refused(request):
         signed_at_s = keys.signed_at_s(
             request.headers.get(SIGNATURE_HEADER, ""), body.raw, now_s=now_ms // 1000
         )
@@ -314,7 +319,8 @@ def _stock_document(stock: Stock) -> dict[str, object]:
 
 
 @contextmanager
-def _strangers_refused(request: Request) -> Iterator[None]:
+def strangers_refused(request: Request) -> Iterator[None]:
+    """Answer 401 where the block finds no key of the merchant."""
     try:
         yield
     except NotTheMerchant:

@@ -29,6 +29,7 @@ HTML_TYPE = "text/html; charset=utf-8"
 RETRY_AFTER_S_MIN, RETRY_AFTER_S_MAX = 2, 9
 # The paths of pages with forms, in each edition.
 FORM_PLACES = ("/products/", "/waitlist/my-waitlists", "/merchant/")
+HOME = "/"
 BARE_PAGE = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
     "<title>That did not work yet</title><h1>That did not work yet</h1><p>{text}</p>"
@@ -65,7 +66,7 @@ def see_page(request: Request, path: str, theme: "Callable[[], Renderer]") -> Re
             root = theme().for_root(root_asked(request)).edition.root
         except Exception as error:  # noqa: BLE001 - the request is done: the shop's first language will do
             log("language_not_known", error=type(error).__name__)
-    return see_other(f"{root}{path}")
+    return see_other(root if root and path == HOME else f"{root}{path}")
 
 
 def html_page(html: str, *, language: str, status: int = 200) -> Response:

@@ -11,6 +11,7 @@ from chalicelib.domain.ids import ShopperId, Sku, sku_tag
 from chalicelib.domain.locales import root_of
 from chalicelib.domain.merchant import Merchant
 from chalicelib.domain.product import Product
+from chalicelib.domain.reports import Click
 from chalicelib.domain.stock import StockedProduct
 from chalicelib.domain.tokens import Links, LinkSubject, Purpose
 from chalicelib.mail.headers import SES_VALUE_CHARS_MAX
@@ -24,11 +25,20 @@ HEADERS: Mapping[str, str] = {"Auto-Submitted": "auto-generated"}
 
 @dataclass(frozen=True, slots=True)
 class _Pattern:
-    """An email, split where each shopper's own link belongs."""
+    """An email of one shopper, whose own links every other shopper's replace.
 
-    subject: str
-    text: list[str]
-    html: list[str]
+    A signed link is its own marker: no text of a catalogue can hold it. In HTML, its & is escaped.
+    """
+
+    email: Email
+    links: tuple[str, ...]
+
+    def of(self, links: tuple[str, ...]) -> Email:
+        """Return the email with the links of another shopper."""
+        text, html = self.email.text, self.email.html
+        for known, own in zip(self.links, links, strict=True):
+            text, html = text.replace(known, own), html.replace(escape(known), escape(own))
+        return Email(self.email.subject, text, html)
 
 
 class EmailComposer:
@@ -88,44 +98,53 @@ class EmailComposer:
         tags = _tags("already", entry)
         return OutgoingEmail(entry.mailbox, email, headers, tags, reply_to=self._shop.reply_to)
 
-    def available(self, waiting: Sequence[Entry], stocked: StockedProduct) -> list[OutgoingEmail]:
+    def available(
+        self, waiting: Sequence[Entry], stocked: StockedProduct, *, restock_tag: str | None = None
+    ) -> list[OutgoingEmail]:
         """Compose the emails that say a variant is available, with one-click unsubscribe (RFC 8058).
 
         Every entry of `waiting` is about the same variant, so emails in one language differ only in the
-        unsubscribe link: each language is rendered once, and each shopper's own link is filled in.
+        shopper's own links: each language is rendered once, and each shopper's links are filled in. In a
+        shop that counts clicks, the link to the product counts them for the restock of `restock_tag`.
         """
         patterns: dict[str, _Pattern] = {}
         emails = []
         for entry in waiting:
-            renderer = self._renderer_for(entry.page)
+            edition = self._renderer_for(entry.page).edition
             token = self._unsubscribe_token(entry)
-            link = self._url(renderer.edition, "unsubscribe", token)
-            root = renderer.edition.root
-            if root not in patterns:
-                patterns[root] = self._pattern(renderer, entry.sku, stocked, link)
-            emails.append(self._available(entry, patterns[root], link, token))
+            link = self._url(edition, "unsubscribe", token)
+            to_product = self._product_link(edition, entry, stocked.product, restock_tag)
+            if edition.root not in patterns:
+                patterns[edition.root] = self._pattern(entry, stocked, link, to_product)
+            emails.append(
+                OutgoingEmail(
+                    entry.mailbox,
+                    patterns[edition.root].of((link, to_product)),
+                    self._unsubscribe_headers(link, token),
+                    _tags("available", entry),
+                    reply_to=self._shop.reply_to,
+                )
+            )
         return emails
 
-    def _pattern(self, renderer: Renderer, sku: Sku, stocked: StockedProduct, link: str) -> _Pattern:
-        email = renderer.product_email(
+    def _pattern(self, entry: Entry, stocked: StockedProduct, link: str, to_product: str) -> _Pattern:
+        email = self._renderer_for(entry.page).product_email(
             "available",
             product=stocked.product,
-            variant=stocked.product.variant(sku),
+            variant=stocked.product.variant(entry.sku),
             stock=stocked.stock,
-            action_url=self._variant_url(renderer.edition, stocked.product, sku),
+            action_url=to_product,
             unsubscribe_url=link,
         )
-        # A signed link is its own marker: no text of a catalogue can hold it. In HTML, its & is escaped.
-        return _Pattern(email.subject, email.text.split(link), email.html.split(escape(link)))
+        return _Pattern(email, (link, to_product))
 
-    def _available(self, entry: Entry, pattern: _Pattern, link: str, token: str) -> OutgoingEmail:
-        return OutgoingEmail(
-            entry.mailbox,
-            Email(pattern.subject, link.join(pattern.text), escape(link).join(pattern.html)),
-            self._unsubscribe_headers(link, token),
-            _tags("available", entry),
-            reply_to=self._shop.reply_to,
-        )
+    def _product_link(self, edition: Edition, entry: Entry, product: Product, restock_tag: str | None) -> str:
+        """Return the address of the variant's page, or of the click that leads there and is counted."""
+        if restock_tag is None or not self._shop.count_clicks:
+            return self._variant_url(edition, product, entry.sku)
+        path = edition.localized_path(product.path_of(product.variant(entry.sku)))
+        token = self._links.sign_click(Click(entry.shopper, entry.sku, restock_tag, path))
+        return self._url(edition, "click", token)
 
     def _unsubscribe_headers(self, link: str, token: str) -> Mapping[str, str]:
         """Return the headers of an email whose entry can be unsubscribed.

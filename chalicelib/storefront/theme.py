@@ -89,6 +89,7 @@ class Shop:
     sell on its pages. `refused_domains` names the list of refused email domains; empty for none.
     `unsubscribe_mailbox` is an address that receives emails to unsubscribe; empty for none.
     `low_stock` is the stock at which a page begins to say how many of a variant are left; None for never.
+    `count_clicks`: the product's link in a restock email leads through the API, which counts it once.
     `direction` is that of the locale's script: "ltr" or "rtl", as HTML has it.
     """
 
@@ -108,6 +109,7 @@ class Shop:
     returns: ReturnPolicy | None = None
     unsubscribe_mailbox: str = ""
     low_stock: int | None = None
+    count_clicks: bool = False
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Shop":

@@ -37,6 +37,8 @@ class Kind(StrEnum):
     """`retry` / QUEUE: the last retry of a queue's failed jobs, see `merchant_actions`."""
     OVERVIEW = "overview"
     """The overview that the page shows."""
+    RESTOCK = "restock"
+    """`restock` / TIME#TAG: a restock that was opened; see `chalicelib.tables.reports`."""
     CLICK = "click"
     """Clicks on the links of emails."""
     ORDER = "order"

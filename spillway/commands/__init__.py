@@ -32,6 +32,9 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "stock": Entry("stock:stock_command", "Import the stock of many variants from a CSV file."),
         "waiting": Entry("waiting:waiting_command", "Show how many people wait for each variant."),
         "waves": Entry("waiting:waves_command", "Show the progress of a variant's restock emails."),
+        "report": Entry(
+            "reports:report_command", "Show the outcome of restocks: emails, clicks, orders, revenue."
+        ),
         "wave-policy": Entry(
             "waiting:wave_policy_command", "Show or set how many people a restock notifies at once."
         ),

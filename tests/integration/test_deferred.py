@@ -189,7 +189,9 @@ class Spoiling(PlainComposer):
         super().__init__()
         self.bad = bad
 
-    def available(self, waiting: Sequence[Entry], stocked: StockedProduct) -> list[OutgoingEmail]:
+    def available(
+        self, waiting: Sequence[Entry], stocked: StockedProduct, *, restock_tag: str | None = None
+    ) -> list[OutgoingEmail]:
         if any(entry.shopper in self.bad for entry in waiting):
             raise UnicodeEncodeError("utf-8", "x", 0, 1, "surrogates not allowed")
         return super().available(waiting, stocked)

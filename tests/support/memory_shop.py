@@ -33,7 +33,9 @@ class PlainComposer(EmailComposer):
     def sender(self) -> str:
         return "shop@example.com"
 
-    def available(self, waiting: Sequence[Entry], stocked: StockedProduct) -> list[OutgoingEmail]:
+    def available(
+        self, waiting: Sequence[Entry], stocked: StockedProduct, *, restock_tag: str | None = None
+    ) -> list[OutgoingEmail]:
         return [OutgoingEmail(entry.mailbox, PLAIN) for entry in waiting]
 
 

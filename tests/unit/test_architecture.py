@@ -44,9 +44,9 @@ WITHOUT_A_RESOURCE = {
 READING_TABLES = {f"dynamodb:{action}" for action in ("GetItem", "BatchGetItem", "Query")}
 # Functions that no shopper calls: streams, queues and the clock do.
 BY_THEMSELVES = ("app.on_", "app.schedule(")
-# Modules with views of the merchant's page.
-MERCHANT_ROUTES = ("merchant_routes", "merchant_action_routes", "merchant_people_routes")
-PUTS_TOGETHER = {"events", "container", "stores", "merchant_parts", *MERCHANT_ROUTES}
+# Modules with views beside app.py.
+ROUTES = ("merchant_routes", "merchant_action_routes", "merchant_people_routes", "report_routes")
+PUTS_TOGETHER = {"events", "container", "stores", "merchant_parts", *ROUTES}
 
 
 def imported(file: Path) -> Iterator[str]:
@@ -139,13 +139,11 @@ def started_by(*decorators: str, file: str = "app.py") -> set[str]:
 def test_the_table_of_events_names_every_handler_and_no_other() -> None:
     table = ARCHITECTURE.read_text().split("## Events and reactions")[1].split("\n## ")[0]
     rows = [row for row in table.splitlines() if row.startswith("|")]
-    named = re.findall(r"`(app|merchant\w*_routes)\.(\w+)`", "\n".join(rows))
+    named = re.findall(r"`(app|\w+_routes)\.(\w+)`", "\n".join(rows))
     assert len(named) == len(set(named))
     handlers = {("app", name) for name in started_by("app.route(", *BY_THEMSELVES)}
     handlers |= {
-        (module, name)
-        for module in MERCHANT_ROUTES
-        for name in started_by("route(", file=f"chalicelib/{module}.py")
+        (module, name) for module in ROUTES for name in started_by("route(", file=f"chalicelib/{module}.py")
     }
     assert set(named) == handlers
 

@@ -55,7 +55,9 @@ class Composer:
     def __init__(self, recorder: Recorder, spoilt: Sequence[str]) -> None:
         self.recorder, self.spoilt = recorder, spoilt
 
-    def available(self, waiting: Sequence[Entry], stocked: StockedProduct) -> list[OutgoingEmail]:
+    def available(
+        self, waiting: Sequence[Entry], stocked: StockedProduct, *, restock_tag: str | None = None
+    ) -> list[OutgoingEmail]:
         self.recorder.calls.append(("composer.available", list(waiting), stocked))
         for entry in waiting:
             if entry.shopper in self.spoilt:

@@ -11,6 +11,7 @@ from chalicelib import events
 from chalicelib.container import Container
 from chalicelib.domain.email import Refusal, RequestedEmail, SendRefused
 from chalicelib.domain.entry import EntryState
+from chalicelib.domain.reports import RestockRef
 from chalicelib.domain.stock import Availability, Restock, Stock
 from chalicelib.domain.wave import NotifyOne, ShardStep, to_json
 from chalicelib.events import FirstRecordFailed, react_to_queue, react_to_stream
@@ -94,8 +95,18 @@ def container(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> Container:
     services = ("single_opt_in", "fan_out", "page_refresh", "restocking", "confirmations")
     stores = ("confirmations_queue", "entries", "progress")
     vars(container).update(dict.fromkeys(services + stores, heard))
+    vars(container)["report_rows"] = Heard()
     monkeypatch.setattr(cloud, "container", container)
     return container
+
+
+def test_a_restock_is_noted_for_the_reports(container: Container) -> None:
+    before = product_image(Stock(Availability.OUT_OF_STOCK, 0, 1, "e1"))
+    after = product_image(Stock(Availability.IN_STOCK, 5, 2, "e2"))
+    answer = cloud.on_product_changed(stream_event((before, after)), None)
+    assert failures(answer) == []
+    noted: Any = container.report_rows
+    assert noted.calls == [("note", RestockRef("A:0:e2", "A", "jacket", 7_999))]
 
 
 def failures(answer: Any) -> list[str]:

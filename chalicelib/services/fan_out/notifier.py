@@ -124,7 +124,7 @@ class Notifier:
 
     def _send(self, batch: Batch, waiting: Sequence[Entry], stocked: StockedProduct) -> Results:
         composer = self._composer()
-        failed, emails = _compose(composer, waiting, stocked, {"restock": batch.restock.tag})
+        failed, emails = _compose(composer, waiting, stocked, batch.restock.tag)
         written = [entry for entry in waiting if entry.shopper not in failed]
         results = self._hand_over(batch, composer.sender, written, emails)
         return [*failed.values(), *zip(written, results, strict=True)]
@@ -219,21 +219,22 @@ class Notifier:
 
 
 def _compose(
-    composer: EmailComposer, waiting: Sequence[Entry], stocked: StockedProduct, tags: dict[str, str]
+    composer: EmailComposer, waiting: Sequence[Entry], stocked: StockedProduct, restock_tag: str
 ) -> tuple[dict[ShopperId, tuple[Entry, SendResult]], list[OutgoingEmail]]:
     """Write the emails of `waiting`. Return the entries that this fails for, by shopper, and the emails."""
     failed: dict[ShopperId, tuple[Entry, SendResult]] = {}
     try:
-        emails = composer.available(waiting, stocked)
+        emails = composer.available(waiting, stocked, restock_tag=restock_tag)
     except Exception:
         # One email is enough to fail all of them: write each alone, and defer only the ones that fail.
         emails = []
         for entry in waiting:
             try:
-                emails += composer.available([entry], stocked)
+                emails += composer.available([entry], stocked, restock_tag=restock_tag)
             except Exception as error:  # noqa: BLE001 - any error is about this one email
                 log("email_not_written", error=type(error).__name__, at=where(error))
                 failed[entry.shopper] = (entry, not_written(error))
         if not emails:
             raise
-    return failed, [replace(outgoing, tags={**outgoing.tags, **tags}) for outgoing in emails]
+    tag = {"restock": restock_tag}
+    return failed, [replace(outgoing, tags={**outgoing.tags, **tag}) for outgoing in emails]

@@ -67,6 +67,7 @@ def read_settings(table: TomlTable, page_slugs: Set[str]) -> ShopSettings:
     currency = table.text("currency", length_max=3)
     locales = read_locales(table, page_slugs)
     waitlist = table.table("waitlist", optional=True)
+    emails = table.table("emails", optional=True)
     sender = _mailbox(table, "sender")
     shop = Shop(
         name=table.text("name", length_max=NAME_LENGTH_MAX),
@@ -81,7 +82,9 @@ def read_settings(table: TomlTable, page_slugs: Set[str]) -> ShopSettings:
         opt_in=_opt_in(waitlist),
         unsubscribe_mailbox=_unsubscribe_mailbox(waitlist),
         low_stock=_low_stock(table),
+        count_clicks=emails.flag("count_clicks", default=False),
     )
+    emails.done()
     settings = ShopSettings(shop, _money(table, currency, locales), None)
     digits = settings.first_money.fraction_digits
     shop = replace(
