@@ -89,6 +89,8 @@ KINDS: Mapping[str, Kind] = {
     "unsubscribed": _shop("/waitlist/unsubscribed"),
     "undone": _shop("/waitlist/undone"),
     "notified": _shop("/waitlist/notified"),
+    "merchant, link on its way": _shop("/merchant/sent"),
+    "merchant, link over": _shop("/api/merchant/sign-in?token=no-token-of-ours", 410),
     "signed up": Kind(lambda page, place: _sign_up(page, place, "ada@example.com")),
     "confirm": Kind(lambda page, place: page.goto(place.post.confirm_link)),
     "leave": Kind(lambda page, place: page.goto(place.post.leave_link)),

@@ -207,6 +207,16 @@ def test_a_cookie_that_another_key_signed_is_none(sessions: MerchantSessions, cl
     assert sessions.of(tokens.session(merchant, session_id), FIREFOX) is None
 
 
+def test_a_cookie_that_names_another_merchant_than_its_session_is_none(
+    sessions: MerchantSessions, clock: Clock
+) -> None:
+    cookie = sessions.sign_in(sessions.link_token(add_merchant(cloud.container)), FIREFOX)
+    tokens = MerchantTokens(cloud.container.keys.signing, clock)
+    _, session_id = tokens.read_session(cookie)
+    packer = add_merchant(cloud.container, "packer@heron.example")
+    assert sessions.of(tokens.session(packer.id, session_id), FIREFOX) is None
+
+
 def test_the_stack_names_the_first_merchants_and_a_command_overrules_it(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

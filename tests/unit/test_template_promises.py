@@ -369,6 +369,20 @@ def data_outlives_the_stack_but_not_a_failed_first_deployment(resources: Resourc
 
 
 @promise
+def a_cookie_reaches_the_api_alone_and_no_answer_of_it_is_cached(resources: Resources) -> None:
+    config = resources["Distribution"]["Properties"]["DistributionConfig"]
+    # Managed-CachingOptimized: neither part of a page's key nor sent to the bucket without a policy for it.
+    assert config["DefaultCacheBehavior"]["CachePolicyId"] == "658327ea-f89d-4fab-a63d-7e88639e58f6"
+    assert "OriginRequestPolicyId" not in config["DefaultCacheBehavior"]
+    (api,) = config["CacheBehaviors"]
+    assert api["PathPattern"] == "/api/*"
+    # Managed-CachingDisabled, and Managed-AllViewerExceptHostHeader with every cookie and the User-Agent.
+    assert api["CachePolicyId"] == "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
+    assert api["OriginRequestPolicyId"] == "b689b0a8-53d0-40ab-baf2-68738e2966ac"
+    assert api["ViewerProtocolPolicy"] == "https-only"
+
+
+@promise
 def tables_are_restorable_on_demand_and_encrypted_for_nothing(resources: Resources) -> None:
     tables = of_type(resources, "AWS::DynamoDB::Table")
     for table in tables.values():
@@ -629,6 +643,21 @@ BROKEN += [
         suppressions_are_written_by_who_hears_asks_or_confirms_and_ses_holds_back_complaints,
         at("EmailConfigurationSet", "Properties", "SuppressionOptions", "SuppressedReasons"),
         ["BOUNCE", "COMPLAINT"],
+    ),
+    (
+        a_cookie_reaches_the_api_alone_and_no_answer_of_it_is_cached,
+        (*CONFIG, "CacheBehaviors", 0, "CachePolicyId"),
+        "658327ea-f89d-4fab-a63d-7e88639e58f6",
+    ),
+    (
+        a_cookie_reaches_the_api_alone_and_no_answer_of_it_is_cached,
+        (*CONFIG, "CacheBehaviors", 0, "OriginRequestPolicyId"),
+        GONE,
+    ),
+    (
+        a_cookie_reaches_the_api_alone_and_no_answer_of_it_is_cached,
+        (*CONFIG, "DefaultCacheBehavior", "OriginRequestPolicyId"),
+        "b689b0a8-53d0-40ab-baf2-68738e2966ac",
     ),
     (
         tables_are_restorable_on_demand_and_encrypted_for_nothing,
