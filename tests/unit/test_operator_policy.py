@@ -10,8 +10,6 @@ from typing import Any
 import botocore.session
 import pytest
 from botocore import xform_name
-from cfnlint import data as cfnlint_data
-from cfnlint.helpers import load_resource
 from click.testing import CliRunner
 from ministack.core.iam_evaluator import EvalContext, evaluate, fnmatch_iam, parse_policy_document
 
@@ -177,6 +175,10 @@ def test_every_type_of_the_template_has_the_actions_that_cloudformation_needs() 
 
 
 def test_every_action_is_one_that_iam_knows() -> None:
+    # Their import takes a second: not while tests are collected.
+    from cfnlint import data as cfnlint_data
+    from cfnlint.helpers import load_resource
+
     known = load_resource(cfnlint_data.AdditionalSpecs, "Policies.json")
     for statement in operator_policy("production")["Statement"]:
         for action in statement["Action"]:

@@ -7,17 +7,13 @@ from typing import Any
 
 import pytest
 import yaml
-from cfnlint import data as cfnlint_data
-from cfnlint.api import lint
-from cfnlint.config import ManualArgs
-from cfnlint.helpers import REGIONS, load_resource
-from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
 from spillway.deploy.runtimes import RUNTIMES
 from spillway.deploy.template import COMPLETE, WITHOUT_BUDGETS, for_region, require_region
 from spillway.errors import BadInput
 from tests.support.uploaded import GLOBAL_KINDS, resolved, translated, uploaded_text
 
+# cfn-lint's import takes a second: tests that use it import it themselves, not while all are collected.
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
 TEMPLATE_BYTES_MAX = 1_000_000
 COUNTS_MAX = {"Parameters": 200, "Outputs": 200, "Resources": 500, "Mappings": 200}
@@ -96,10 +92,14 @@ def test_the_uploaded_bytes_are_within_the_limit() -> None:
 def missing_in(region: str, document: dict[str, Any]) -> set[str]:
     """The types of a translated template that `region` does not have."""
     types = {resource["Type"] for resource in document["Resources"].values()}
+    from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
+
     return types - set(PROVIDER_SCHEMA_MANAGER.get_resource_types(region))
 
 
 def test_each_region_has_all_that_is_uploaded_to_it() -> None:
+    from cfnlint.helpers import REGIONS
+
     ours = {region for region in REGIONS if not region.startswith(OTHER_PARTITIONS)}
     missing = {region: missing_in(region, translated()) for region in ours}
     assert {region for region, types in missing.items() if not types} == COMPLETE
@@ -127,12 +127,18 @@ def test_a_region_without_a_service_is_refused_and_the_others_are_named() -> Non
 @pytest.mark.parametrize("regions", [COMPLETE, WITHOUT_BUDGETS], ids=["complete", "without budgets"])
 def test_cfn_lint_finds_nothing_in_any_region(regions: frozenset[str]) -> None:
     (region, *_) = sorted(regions)
+    from cfnlint.api import lint
+    from cfnlint.config import ManualArgs
+
     asked = ManualArgs(regions=sorted(regions))
     for text in (uploaded_text(region), json.dumps(for_region(translated(), region))):
         assert [str(match) for match in lint(text, config=asked)] == []
 
 
 def test_the_runtimes_end_when_cfn_lint_says() -> None:
+    from cfnlint import data as cfnlint_data
+    from cfnlint.helpers import load_resource
+
     known = load_resource(cfnlint_data.AdditionalSpecs, "LmbdRuntimeLifecycle.json")
     for runtime in RUNTIMES:
         ends = known[runtime.name]
