@@ -1,6 +1,7 @@
 """Stock: the availability of variants, events about it, and the restocks they open."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -290,3 +291,23 @@ class EventResult:
 def availability_of_units(units: int | None) -> Availability:
     """Return the availability of a number of units: none is sold out, any other is in stock."""
     return Availability.OUT_OF_STOCK if units == 0 else Availability.IN_STOCK
+
+
+def whole_number(value: object) -> int | None:
+    """Return the whole number that a system writes as a number or a text; None for anything else.
+
+    `-1`, `"0"` and `5.0` are whole numbers; `True`, `0.5` and `"1e3"` are not.
+    """
+    match value:
+        case bool():
+            return None
+        case int():
+            return value
+        case float() if value.is_integer():
+            return int(value)
+        case str() if _WHOLE.fullmatch(value.strip()):
+            return int(float(value))
+    return None
+
+
+_WHOLE = re.compile(r"[+-]?[0-9]{1,9}(\.0{1,9})?", re.ASCII)

@@ -33,19 +33,20 @@ from chalicelib.domain.stock import (
     Outcome,
     Stock,
     availability_of_units,
+    whole_number,
 )
 from chalicelib.http.request import Body, FieldError, Problem
 from chalicelib.http.responses import NO_STORE
+from chalicelib.inbound.authenticity import OWN_SIGNATURE_HEADER, check_own_signature
+from chalicelib.inbound.readings import SCHEMA_ORG, Unauthentic
 from chalicelib.log import log
 
 FIELDS = frozenset({"event_id", "sku", "availability", "units", "observed_at"})
 IGNORED_SHOWN_MAX = 20
 VALUE_CHARS_SHOWN_MAX = 60
-SCHEMA_ORG = re.compile(r"https?://schema\.org/")
 # Clocks differ; an event from the far future would shut out every later one.
 AHEAD_MS_MAX = 5 * 60 * 1000
 EVENT_ID = re.compile(rf"[!-~]{{1,{EVENT_ID_CHARS_MAX}}}", re.ASCII)
-WHOLE = re.compile(r"[+-]?[0-9]{1,9}(\.0{1,9})?", re.ASCII)
 
 
 def availability_event(body: Body, *, default_id: str, default_at_ms: int, now_ms: int) -> AvailabilityEvent:
@@ -123,26 +124,12 @@ def _units(document: dict[str, Any], errors: list[FieldError]) -> int | None:
     value = document.get("units")
     if value is None:
         return None
-    units = read_whole(value)
+    units = whole_number(value)
     if units is None or units > UNITS_MAX:
         errors.append(wrong_field("units", f"A whole number up to {UNITS_MAX}", document))
         return None
     # More were sold than there were: none are left.
     return max(0, units)
-
-
-def read_whole(value: object) -> int | None:
-    """Return a whole number that is written as one, or as a text; None for anything else."""
-    match value:
-        case bool():
-            return None
-        case int():
-            return value
-        case float() if value.is_integer():
-            return int(value)
-        case str() if WHOLE.fullmatch(value.strip()):
-            return int(float(value))
-    return None
 
 
 def _availability(document: dict[str, Any], units: int | None, errors: list[FieldError]) -> Availability:
@@ -178,11 +165,7 @@ def read_time_ms(
     return None
 
 
-SIGNATURE_HEADER = "spillway-signature"
 BUSY_RETRY_AFTER_S = 1
-SIGNATURE_TOLERANCE_S = 300
-# A sender signs with the old key and the new one while it rotates them.
-SIGNATURES_MAX = 8
 
 
 class NotTheMerchant(Exception):
@@ -222,23 +205,10 @@ class MerchantKeys:
         Raises:
             NotTheMerchant: none fits, or the signature is older or newer than five minutes.
         """
-        parts = [part.strip().partition("=")[::2] for part in signature.split(",")]
-        times = {value for name, value in parts if name == "t"}
-        given = [value.lower() for name, value in parts if name == "v1"]
-        signed_at = times.pop() if len(times) == 1 else ""
-        if not (
-            signed_at.isascii()
-            and signed_at.isdigit()
-            and len(signed_at) < 12
-            and len(given) <= SIGNATURES_MAX
-        ):
-            raise NotTheMerchant
-        # Compare every one in constant time: the duration does not say which one fits.
-        wanted = [sign(key, int(signed_at), raw).encode() for key in self.keys]
-        fits = [hmac.compare_digest(hexadecimal.encode(), good) for hexadecimal in given for good in wanted]
-        if not any(fits) or abs(now_s - int(signed_at)) > SIGNATURE_TOLERANCE_S:
-            raise NotTheMerchant
-        return int(signed_at)
+        try:
+            return check_own_signature(signature, raw, self.keys, now_ms=now_s * 1000)
+        except Unauthentic:
+            raise NotTheMerchant from None
 
 
 def event_by_key(
@@ -268,7 +238,7 @@ def event_by_signature(
     now_ms = clock_ms()
     with strangers_refused(request):
         signed_at_s = keys.signed_at_s(
-            request.headers.get(SIGNATURE_HEADER, ""), body.raw, now_s=now_ms // 1000
+            request.headers.get(OWN_SIGNATURE_HEADER, ""), body.raw, now_s=now_ms // 1000
         )
     digest = hashlib.sha256(f"{signed_at_s}.".encode() + body.raw).hexdigest()
     event = availability_event(body, default_id=digest[:32], default_at_ms=now_ms, now_ms=now_ms)
@@ -328,8 +298,3 @@ def strangers_refused(request: Request) -> Iterator[None]:
         raise Problem(
             HTTPStatus.UNAUTHORIZED, "Show the merchant's key, or sign the request with it."
         ) from None
-
-
-def sign(key: str, at_s: int, raw: bytes) -> str:
-    """Return the `v1` of a signature."""
-    return hmac.new(key.encode(), f"{at_s}.".encode() + raw, "sha256").hexdigest()

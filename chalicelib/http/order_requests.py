@@ -12,19 +12,18 @@ from typing import Any
 from chalice.app import Request, Response
 
 from chalicelib.domain.reports import Click, OrderLine, OrderResult
-from chalicelib.domain.stock import UNITS_MAX
+from chalicelib.domain.stock import UNITS_MAX, whole_number
 from chalicelib.http.merchant_requests import (
     AHEAD_MS_MAX,
-    SIGNATURE_HEADER,
     MerchantKeys,
     read_sku,
     read_time_ms,
-    read_whole,
     strangers_refused,
     wrong_field,
 )
 from chalicelib.http.request import Body, FieldError, Problem
 from chalicelib.http.responses import json_answer
+from chalicelib.inbound.authenticity import OWN_SIGNATURE_HEADER
 
 FIELDS = frozenset({"order_id", "sku", "quantity", "amount_minor", "currency", "click", "ordered_at"})
 ORDER_ID = re.compile(r"[!-~]{1,100}", re.ASCII)
@@ -55,7 +54,7 @@ def order_by_signature(
     """
     now_ms = clock_ms()
     with strangers_refused(request):
-        keys.signed_at_s(request.headers.get(SIGNATURE_HEADER, ""), body.raw, now_s=now_ms // 1000)
+        keys.signed_at_s(request.headers.get(OWN_SIGNATURE_HEADER, ""), body.raw, now_s=now_ms // 1000)
     return order_line(body, now_ms=now_ms)
 
 
@@ -131,7 +130,7 @@ def _amount_minor(document: dict[str, Any], errors: list[FieldError]) -> int:
 
 
 def _number(document: dict[str, Any], name: str, low: int, high: int, errors: list[FieldError]) -> int:
-    number = read_whole(document.get(name))
+    number = whole_number(document.get(name))
     if number is None or not low <= number <= high:
         errors.append(wrong_field(name, f"A whole number from {low} to {high}", document))
         return low

@@ -32,7 +32,8 @@ MAY_IMPORT = {
     "mail": {"domain"},
     "storage": {"domain", "storefront"},
     "services": {"aws", "domain", "log", "mail", "queues", "storage", "storefront", "tables"},
-    "http": {"aws", "domain", "log", "storefront"},
+    "http": {"aws", "domain", "inbound", "log", "storefront"},
+    "inbound": {"domain"},
 }
 # Actions that AWS knows no resource for.
 WITHOUT_A_RESOURCE = {

@@ -24,7 +24,8 @@ from chalicelib.domain.stock import (
     StockedProduct,
     restocks,
 )
-from chalicelib.http.merchant_requests import SIGNATURE_TOLERANCE_S, MerchantKeys, NotTheMerchant, sign
+from chalicelib.http.merchant_requests import MerchantKeys, NotTheMerchant
+from chalicelib.inbound.authenticity import OWN_TOLERANCE_S, own_signature
 from chalicelib.services.availability import Availabilities, Webhooks
 from chalicelib.tables.products import TRANSACTION_PRODUCTS_MAX, ProductsTable
 from chalicelib.tables.sending import WebhooksTable
@@ -97,7 +98,7 @@ def post(api: Client, event: Any, *, key: str = KEY) -> HTTPResponse:
 
 
 def post_signed(api: Client, raw: bytes, at_s: int, *, signature: str | None = None) -> HTTPResponse:
-    signature = signature or f"t={at_s},v1={sign(KEY, at_s, raw)}"
+    signature = signature or f"t={at_s},v1={own_signature(KEY, at_s, raw)}"
     headers = {"content-type": "application/json", "spillway-signature": signature}
     return api.http.post("/availability/webhook", headers=headers, body=raw)
 
@@ -235,7 +236,7 @@ def test_a_replay_after_a_newer_event_changes_nothing(
     assert stock(products).availability is SOLD_OUT
 
 
-@pytest.mark.parametrize("late_s", [SIGNATURE_TOLERANCE_S + 1, -SIGNATURE_TOLERANCE_S - 1])
+@pytest.mark.parametrize("late_s", [OWN_TOLERANCE_S + 1, -OWN_TOLERANCE_S - 1])
 def test_a_signature_of_another_time_is_refused(
     api: Client, products: ProductsTable, clock: Clock, late_s: int
 ) -> None:
@@ -247,7 +248,7 @@ def test_a_signature_of_another_time_is_refused(
 
 def test_the_signature_covers_the_body_and_its_time(api: Client, clock: Clock) -> None:
     raw, at_s = b'{"sku": "%s", "units": 3}' % SKU.encode(), clock() // 1000
-    good = sign(KEY, at_s, raw)
+    good = own_signature(KEY, at_s, raw)
     for signature in (
         f"t={at_s + 1},v1={good}",
         f"t={at_s},v1={good[:-1]}",
@@ -266,7 +267,7 @@ def test_the_signature_covers_the_body_and_its_time(api: Client, clock: Clock) -
 @given(raw=st.binary(max_size=200), other=st.binary(max_size=200), at_s=st.integers(0, 10**10))
 def test_only_the_signed_bytes_pass(raw: bytes, other: bytes, at_s: int) -> None:
     keys = MerchantKeys((KEY,))
-    signature = f"t={at_s},v1={sign(KEY, at_s, raw)}"
+    signature = f"t={at_s},v1={own_signature(KEY, at_s, raw)}"
     assert keys.signed_at_s(signature, raw, now_s=at_s) == at_s
     if other != raw:
         with pytest.raises(NotTheMerchant):
@@ -707,10 +708,10 @@ def test_any_of_several_signatures_in_either_case_fits(api: Client, clock: Clock
         ["t={t},v1={good},v1={bad}", "t={t},v1={bad},v1={good}", "t={t},v1={GOOD}", "v1={good}, t={t}"]
     ):
         raw = json.dumps({"sku": SKU, "units": number}).encode()
-        good = sign(KEY, at_s, raw)
+        good = own_signature(KEY, at_s, raw)
         signature = pattern.format(t=at_s, good=good, bad="0" * 64, GOOD=good.upper())
         assert post_signed(api, raw, at_s, signature=signature).status_code == 200
-    good = sign(KEY, at_s, b"{}")
+    good = own_signature(KEY, at_s, b"{}")
     for signature in (
         f"t={at_s},v1={'0' * 64},v1={'1' * 64}",
         f"t={at_s},t={at_s + 1},v1={good}",

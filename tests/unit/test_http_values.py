@@ -32,7 +32,6 @@ from chalicelib.http.link_forms import (
 )
 from chalicelib.http.merchant_requests import (
     AHEAD_MS_MAX,
-    SIGNATURES_MAX,
     MerchantKeys,
     NotTheMerchant,
     availability_event,
@@ -40,7 +39,6 @@ from chalicelib.http.merchant_requests import (
     event_by_signature,
     ignored_fields,
     outcome_answer,
-    sign,
 )
 from chalicelib.http.request import (
     BODY_BYTES_MAX,
@@ -65,6 +63,7 @@ from chalicelib.http.signup import (
     undo_form,
     undo_refused,
 )
+from chalicelib.inbound.authenticity import OWN_SIGNATURES_MAX, own_signature
 from chalicelib.services.signups import Signups
 from chalicelib.storefront.renderer import Renderer as ShopRenderer
 from chalicelib.tables.entries import EntriesTable
@@ -513,17 +512,20 @@ def test_a_bearer_shows_one_of_the_keys(authorization: str, good: bool) -> None:
 
 
 def test_a_signature_is_the_hmac_of_its_second_and_the_body() -> None:
-    assert sign("key", 12, b"body") == "207315d59098aa7f7eda7f2b5ea2bb7fde0990a5248266262dc02564b4a4efe7"
+    assert (
+        own_signature("key", 12, b"body")
+        == "207315d59098aa7f7eda7f2b5ea2bb7fde0990a5248266262dc02564b4a4efe7"
+    )
 
 
 @pytest.mark.parametrize(
     ("signed_at", "now_s", "others", "good"),
     [
         ("1000", 1000 - 300, 0, True),
-        ("1000", 1000 + 300, SIGNATURES_MAX - 1, True),
+        ("1000", 1000 + 300, OWN_SIGNATURES_MAX - 1, True),
         ("1000", 1000 - 301, 0, False),
         ("1000", 1000 + 301, 0, False),
-        ("1000", 1000, SIGNATURES_MAX, False),
+        ("1000", 1000, OWN_SIGNATURES_MAX, False),
         ("00000001000", 1000, 0, True),
         ("000000001000", 1000, 0, False),
         ("١٠٠٠", 1000, 0, False),
@@ -534,7 +536,7 @@ def test_a_signature_is_the_hmac_of_its_second_and_the_body() -> None:
 def test_a_signature_is_good_for_five_minutes_and_beside_seven_others(
     signed_at: str, now_s: int, others: int, good: bool
 ) -> None:
-    parts = [f"t={signed_at}", *["v1=00"] * others, f"v1={sign('old', 1000, b'body').upper()}"]
+    parts = [f"t={signed_at}", *["v1=00"] * others, f"v1={own_signature('old', 1000, b'body').upper()}"]
     signature = " , ".join(parts)
     if good:
         assert KEYS.signed_at_s(signature, b"body", now_s=now_s) == 1000
@@ -556,7 +558,7 @@ def test_an_event_by_key_has_a_new_id_and_the_time_of_its_arrival() -> None:
 
 def test_an_event_by_signature_is_named_by_all_that_was_signed() -> None:
     body, at_s = as_json(EVENT), NOW_MS // 1000 - 300
-    request = asked({"spillway-signature": f"t={at_s},v1={sign('old', at_s, body.raw)}"})
+    request = asked({"spillway-signature": f"t={at_s},v1={own_signature('old', at_s, body.raw)}"})
     digest = hashlib.sha256(b"%d." % at_s + body.raw).hexdigest()
     assert event_by_signature(request, body, KEYS, lambda: NOW_MS + 999) == (
         AvailabilityEvent(digest[:32], "A", Availability.IN_STOCK, 3, NOW_MS + 999, True, True),

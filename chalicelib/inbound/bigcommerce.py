@@ -1,0 +1,64 @@
+"""BigCommerce's webhook `store/sku/inventory/updated`: the units of a variant, by its id.
+
+It is signed as Standard Webhooks with the client secret of the API account as the key. A webhook that was
+made with headers of its own may show a secret as `X-Spillway-Secret` instead. A relative change cannot be
+applied twice without harm, so it is left to the comparison of the whole stock.
+
+https://developer.bigcommerce.com/docs/integrations/webhooks
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from chalicelib.inbound.authenticity import check_shared, check_standard_webhook
+from chalicelib.inbound.readings import (
+    Ignored,
+    Malformed,
+    Outcome,
+    Reading,
+    Readings,
+    Request,
+    id_text,
+    json_object,
+    units_of,
+)
+
+SCOPES = frozenset({"store/sku/inventory/updated"})
+SECRET_HEADER = "x-spillway-secret"  # noqa: S105 - the name of a header
+
+
+def read(request: Request, secrets: Sequence[str], *, now_ms: int) -> Outcome:
+    """Read a webhook of BigCommerce.
+
+    Raises:
+        Unauthentic: it is signed with none of the secrets, and shows none.
+        Malformed: the body cannot be read.
+    """
+    if "webhook-signature" in request.headers:
+        keys = [secret.encode() for secret in secrets]
+        check_standard_webhook(request.headers, request.body, keys, now_ms=now_ms)
+    else:
+        check_shared(request.headers.get(SECRET_HEADER), secrets)
+    document = json_object(request.body)
+    if document.get("scope") not in SCOPES:
+        return Ignored(f"the scope {document.get('scope')!r} says nothing about a variant's stock")
+    return _inventory(document)
+
+
+def _inventory(document: dict[str, Any]) -> Outcome:
+    data = document.get("data")
+    inventory = data.get("inventory") if isinstance(data, dict) else None
+    if not isinstance(inventory, dict):
+        raise Malformed("data.inventory is missing")
+    variant = id_text(inventory.get("variant_id"))
+    if variant is None:
+        raise Malformed("data.inventory.variant_id is missing")
+    if inventory.get("method") != "absolute":
+        return Ignored(f"variant {variant} changed by a number of units: their total is not known")
+    made_at = document.get("created_at")
+    if not isinstance(made_at, int) or isinstance(made_at, bool):
+        raise Malformed(f"created_at is {made_at!r}, not a number of seconds")
+    units = units_of(inventory.get("value"))
+    # The hash is of the data alone: the same units some time later have the same one.
+    event_id = f"{document.get('hash')}:{made_at}"
+    return Readings((Reading(event_id, None, f"variant:{variant}", units, None, made_at * 1000),))

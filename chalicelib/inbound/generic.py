@@ -1,0 +1,138 @@
+"""Events of any system: Standard Webhooks, or the shop's own signature, around CloudEvents or a plain event.
+
+A plain event is `{"sku", "units" or "availability", "observed_at", "event_id"}`. A CloudEvent has the same as
+its data, its id and source name the event, and its time is that of the observation.
+
+https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from chalicelib.inbound.authenticity import (
+    OWN_SIGNATURE_HEADER,
+    STANDARD_SECRET,
+    check_own_signature,
+    check_standard_webhook,
+    standard_key,
+)
+from chalicelib.inbound.readings import (
+    Ignored,
+    Malformed,
+    Outcome,
+    Reading,
+    Readings,
+    Request,
+    Unread,
+    availability_of,
+    id_text,
+    json_object,
+    sku_of,
+    time_ms,
+    units_of,
+)
+
+STRUCTURED = "application/cloudevents+json"
+BATCH = "application/cloudevents-batch+json"
+SPEC_VERSIONS = frozenset({"1.0"})
+
+
+def read(request: Request, secrets: Sequence[str], *, now_ms: int) -> Outcome:
+    """Read the events of a signed request.
+
+    Raises:
+        Unauthentic: it is signed with none of the secrets.
+        Malformed: the body cannot be read.
+    """
+    message_id = _authenticate(request, secrets, now_ms)
+    return read_body(request.headers, request.body, message_id)
+
+
+def read_body(headers: Mapping[str, str], body: bytes, message_id: str) -> Outcome:
+    """Read the events of a body that is known to be authentic; a plain one is named by `message_id`.
+
+    Raises:
+        Malformed: the body cannot be read.
+    """
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type == BATCH:
+        return _batch(body)
+    if media_type == STRUCTURED:
+        return _alone(json_object(body))
+    if "ce-specversion" in headers:
+        attributes = {name.removeprefix("ce-"): text for name, text in headers.items() if name[:3] == "ce-"}
+        return _alone({**attributes, "data": json_object(body)})
+    document = json_object(body)
+    event_id = id_text(document.get("event_id")) or message_id
+    return Readings((_reading(document, event_id, time_ms(document.get("observed_at"))),))
+
+
+def _authenticate(request: Request, secrets: Sequence[str], now_ms: int) -> str:
+    """Return an id of the message, the same for a repeat of it."""
+    if "webhook-signature" in request.headers:
+        keys = [standard_key(secret) for secret in secrets if secret.startswith(STANDARD_SECRET)]
+        return check_standard_webhook(request.headers, request.body, keys, now_ms=now_ms)
+    shown = request.headers.get(OWN_SIGNATURE_HEADER)
+    at_s = check_own_signature(shown, request.body, secrets, now_ms=now_ms)
+    return hashlib.sha256(f"{at_s}.".encode() + request.body).hexdigest()[:32]
+
+
+def _batch(body: bytes) -> Outcome:
+    try:
+        documents = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Malformed("the body is no JSON") from None
+    if not isinstance(documents, list) or not all(isinstance(document, dict) for document in documents):
+        raise Malformed("the body is no list of CloudEvents")
+    readings: list[Reading] = []
+    unread: list[Unread] = []
+    for document in documents:
+        subject = f"event {id_text(document.get('id'))}"
+        try:
+            outcome = _alone(document)
+        except Malformed as problem:
+            unread.append(Unread(subject, str(problem)))
+            continue
+        if isinstance(outcome, Readings):
+            readings += outcome.readings
+        elif isinstance(outcome, Ignored):
+            unread.append(Unread(subject, outcome.reason))
+    return Readings(tuple(readings), (), tuple(unread))
+
+
+def _alone(event: Mapping[str, Any]) -> Outcome:
+    if event.get("specversion") not in SPEC_VERSIONS:
+        raise Malformed(f"specversion is {event.get('specversion')!r}; 1.0 is known")
+    event_id, source = id_text(event.get("id")), id_text(event.get("source"))
+    if event_id is None or source is None:
+        raise Malformed("id or source is missing")
+    data = event.get("data")
+    if not isinstance(data, dict):
+        raise Malformed("data is no JSON object")
+    if "units" not in data and "availability" not in data:
+        return Ignored(f"the type {event.get('type')!r} says nothing about stock")
+    # Source and id together identify a CloudEvent.
+    named = hashlib.sha256(f"{source}\0{event_id}".encode()).hexdigest()[:32]
+    at_ms = time_ms(data.get("observed_at"))
+    return Readings(
+        (
+            _reading(
+                {"sku": event.get("subject"), **data},
+                named,
+                at_ms if at_ms is not None else time_ms(event.get("time")),
+            ),
+        )
+    )
+
+
+def _reading(document: Mapping[str, Any], event_id: str, at_ms: int | None) -> Reading:
+    sku = sku_of(document.get("sku"))
+    if sku is None:
+        raise Malformed("sku is missing")
+    units, availability = units_of(document.get("units")), availability_of(document.get("availability"))
+    if units is None and availability is None:
+        raise Malformed("units and availability are missing: one of them has to say what there is")
+    return Reading(event_id, sku, None, units, availability, at_ms)

@@ -1,0 +1,206 @@
+"""Results of an adapter: readings of stock and links of foreign ids, a ping, or nothing to do."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from chalicelib.domain.ids import Sku, SkuRefused, parse_sku
+from chalicelib.domain.stock import SCHEMA_ORG_WORDS, UNITS_MAX, Availability, whole_number
+
+# A product of Shopify has at most 2,048 variants of a kilobyte each; API Gateway takes ten times as much.
+BODY_BYTES_MAX = 4 * 1024 * 1024
+SHOWN_CHARS_MAX = 60
+SCHEMA_ORG = re.compile(r"https?://schema\.org/")
+
+
+class Unauthentic(Exception):
+    """The request does not show that it comes from its source. The message says nothing about why."""
+
+
+class Malformed(Exception):
+    """An authentic request that cannot be read; the message names the field and its value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request of a source: header names in lower case, the raw body, and the URL it was sent to."""
+
+    headers: Mapping[str, str]
+    body: bytes
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The stock of one variant, as a source observed it.
+
+    Args:
+        event_id: the same for a repeat of the same observation.
+        sku: the SKU, where the source names it.
+        foreign_id: the source's own id of the variant, as `KIND:ID`; None where only the SKU is known.
+        units: the units; None where the source does not count them.
+        availability: what the source says; None where the units decide.
+        observed_at_ms: the source's time in milliseconds; None where it names none.
+        location: the place whose units these are; None for all places together.
+    """
+
+    event_id: str
+    sku: Sku | None
+    foreign_id: str | None
+    units: int | None
+    availability: Availability | None
+    observed_at_ms: int | None
+    location: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What a payload says of a variant: the source's own id, and its SKU."""
+
+    foreign_id: str
+    sku: Sku
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A part of a payload that is no reading, and why: it is reported, never left out in silence."""
+
+    subject: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """Readings in the order of the payload, the links learned from it, and what could not be read."""
+
+    readings: tuple[Reading, ...]
+    links: tuple[Link, ...] = ()
+    unread: tuple[Unread, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """A request that only asks whether anybody answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """An authentic request about something else than stock."""
+
+    reason: str
+
+
+Outcome = Readings | Ping | Ignored
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """Return the JSON object of a body.
+
+    Raises:
+        Malformed: it is another document, or none.
+    """
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Malformed("the body is no JSON") from None
+    if not isinstance(document, dict):
+        raise Malformed(f"the body is {_shown(document)}, not a JSON object")
+    return document
+
+
+def objects(document: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """Return the objects listed under a name; none where it is absent.
+
+    Raises:
+        Malformed: it is no list of objects.
+    """
+    listed = document.get(name) or []
+    if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
+        raise Malformed(f"{name} is {_shown(listed)}, not a list of objects")
+    return listed
+
+
+def sku_of(value: object) -> Sku | None:
+    """Return the SKU of a payload's field; None where it is empty.
+
+    Raises:
+        Malformed: no SKU can be written so.
+    """
+    if value is None or value == "":
+        return None
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        raise Malformed(f"sku is {_shown(value)}, not a text")
+    if not value.strip():
+        return None
+    try:
+        return parse_sku(value)
+    except SkuRefused as refused:
+        raise Malformed(f"sku {_shown(value)}: {refused.reason}") from None
+
+
+def units_of(value: object) -> int | None:
+    """Return a number of units; None where the source does not count. Below none there is none.
+
+    A text counts as the number it writes. A fraction is no number of units: nothing is rounded.
+
+    Raises:
+        Malformed: it is no whole number, or over the maximum.
+    """
+    if value is None:
+        return None
+    number = whole_number(value)
+    if number is None:
+        raise Malformed(f"the quantity {_shown(value)} is no whole number of units")
+    if number > UNITS_MAX:
+        raise Malformed(f"the quantity {_shown(value)} is over the maximum of {UNITS_MAX} units")
+    return max(0, number)
+
+
+def time_ms(value: object, *, offset: str = "") -> int | None:
+    """Return a time of ISO 8601 in milliseconds since the epoch; None where it is absent.
+
+    `offset` is that of a source which writes none, such as "Z".
+
+    Raises:
+        Malformed: it is no time, or has no offset.
+    """
+    if value is None or value == "":
+        return None
+    try:
+        moment = datetime.fromisoformat(f"{value}{offset}")
+        if moment.tzinfo is not None:
+            return int(moment.astimezone(UTC).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        pass
+    raise Malformed(f"{_shown(value)} is no time with its offset")
+
+
+def availability_of(value: object) -> Availability | None:
+    """Return an availability by schema.org's name or address; None where it is absent.
+
+    Raises:
+        Malformed: schema.org has no such availability, or an event may not name it.
+    """
+    if value is None:
+        return None
+    name = SCHEMA_ORG.sub("", value.strip(), count=1) if isinstance(value, str) else ""
+    if name not in SCHEMA_ORG_WORDS:
+        raise Malformed(f"availability is {_shown(value)}, none of {', '.join(SCHEMA_ORG_WORDS)}")
+    return Availability(name)
+
+
+def id_text(value: object) -> str | None:
+    """Return a source's id, a number or a text, as a text; None where it is absent or neither."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) and value else None
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=True, default=str)
+    return text if len(text) <= SHOWN_CHARS_MAX else f"{text[:SHOWN_CHARS_MAX]}..."

@@ -1,0 +1,98 @@
+"""Shopify's webhooks about stock.
+
+`products/update` names SKUs, and the units of all locations together. `inventory_levels/update` names an
+inventory item and one location, and no SKU: it counts where the item's SKU is known from a product.
+
+https://shopify.dev/docs/apps/build/webhooks/delivery-structure
+https://shopify.dev/docs/apps/build/webhooks/verify-deliveries
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from chalicelib.domain.stock import Availability
+from chalicelib.inbound.authenticity import check_base64_hmac
+from chalicelib.inbound.readings import (
+    Ignored,
+    Link,
+    Malformed,
+    Outcome,
+    Reading,
+    Readings,
+    Request,
+    Unread,
+    id_text,
+    json_object,
+    objects,
+    sku_of,
+    time_ms,
+    units_of,
+)
+
+PRODUCT_TOPICS = frozenset({"products/create", "products/update"})
+LEVEL_TOPICS = frozenset({"inventory_levels/update", "inventory_levels/connect"})
+
+
+def read(request: Request, secrets: Sequence[str], *, now_ms: int) -> Outcome:
+    """Read a webhook of Shopify; `secrets` are client secrets of the app, or of the shop's notifications.
+
+    Raises:
+        Unauthentic: the signature is of none of the secrets.
+        Malformed: the body cannot be read.
+    """
+    check_base64_hmac(request.headers.get("x-shopify-hmac-sha256"), request.body, secrets)
+    topic = request.headers.get("x-shopify-topic", "")
+    if topic not in PRODUCT_TOPICS | LEVEL_TOPICS:
+        return Ignored(f"the topic {topic!r} says nothing about stock")
+    document = json_object(request.body)
+    # Of one event, Shopify may deliver several webhooks; a repeat of a webhook has the event's id again.
+    event = request.headers.get("x-shopify-event-id") or hashlib.sha256(request.body).hexdigest()[:32]
+    triggered_at_ms = time_ms(request.headers.get("x-shopify-triggered-at"))
+    if topic in LEVEL_TOPICS:
+        return _level(document, event, triggered_at_ms)
+    return _product(document, event, triggered_at_ms)
+
+
+def _product(document: dict[str, Any], event: str, triggered_at_ms: int | None) -> Outcome:
+    variants = objects(document, "variants")
+    if not variants:
+        return Ignored("the product has no variants")
+    at_ms = triggered_at_ms if triggered_at_ms is not None else time_ms(document.get("updated_at"))
+    readings: list[Reading] = []
+    links: list[Link] = []
+    unread: list[Unread] = []
+    for variant in variants:
+        variant_id = id_text(variant.get("id")) or "without an id"
+        try:
+            reading = _variant(variant, variant_id, f"{event}:{variant_id}", at_ms)
+        except Malformed as problem:
+            unread.append(Unread(f"variant {variant_id}", str(problem)))
+            continue
+        readings.append(reading)
+        if reading.sku:
+            item = id_text(variant.get("inventory_item_id"))
+            links.append(Link(f"variant:{variant_id}", reading.sku))
+            links += [Link(f"item:{item}", reading.sku)] if item else []
+    return Readings(tuple(readings), tuple(links), tuple(unread))
+
+
+def _variant(variant: dict[str, Any], variant_id: str, event_id: str, at_ms: int | None) -> Reading:
+    # Newer versions of the API leave `inventory_management` out; null says that nobody counts.
+    is_counted = variant.get("inventory_management", "shopify") is not None
+    units = units_of(variant.get("inventory_quantity")) if is_counted else None
+    availability = Availability.IN_STOCK if units is None else None
+    if units == 0 and variant.get("inventory_policy") == "continue":
+        availability = Availability.BACK_ORDER
+    return Reading(event_id, sku_of(variant.get("sku")), f"variant:{variant_id}", units, availability, at_ms)
+
+
+def _level(document: dict[str, Any], event: str, triggered_at_ms: int | None) -> Outcome:
+    item, location = id_text(document.get("inventory_item_id")), id_text(document.get("location_id"))
+    if item is None or location is None:
+        raise Malformed("inventory_item_id or location_id is missing")
+    if document.get("available") is None:
+        return Ignored(f"nobody counts the inventory item {item} at location {location}")
+    at_ms = triggered_at_ms if triggered_at_ms is not None else time_ms(document.get("updated_at"))
+    units = units_of(document["available"])
+    return Readings((Reading(f"{event}:{item}", None, f"item:{item}", units, None, at_ms, location),))

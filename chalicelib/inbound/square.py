@@ -1,0 +1,86 @@
+"""Square's webhook `inventory.count.updated`: the units of item variations, location by location.
+
+It names no SKU: a variation counts where its id is linked to one. A change of state comes as two counts, of
+the state before and of the one after; only goods in stock are counted.
+
+https://developer.squareup.com/docs/inventory-api/webhooks
+https://developer.squareup.com/docs/webhooks/step3validate
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from chalicelib.inbound.authenticity import check_base64_hmac
+from chalicelib.inbound.readings import (
+    Ignored,
+    Malformed,
+    Outcome,
+    Reading,
+    Readings,
+    Request,
+    Unread,
+    id_text,
+    json_object,
+    objects,
+    time_ms,
+    units_of,
+)
+
+COUNTED_TYPE = "inventory.count.updated"
+IN_STOCK = "IN_STOCK"
+
+
+def read(request: Request, secrets: Sequence[str], *, now_ms: int) -> Outcome:
+    """Read a webhook of Square, which signs the address it is sent to and the body.
+
+    Raises:
+        Unauthentic: the signature is of none of the secrets, or for another address.
+        Malformed: the body cannot be read.
+    """
+    signature = request.headers.get("x-square-hmacsha256-signature")
+    check_base64_hmac(signature, request.url.encode() + request.body, secrets)
+    document = json_object(request.body)
+    if document.get("type") != COUNTED_TYPE:
+        return Ignored(f"the type {document.get('type')!r} says nothing about stock")
+    event = id_text(document.get("event_id"))
+    if event is None:
+        raise Malformed("event_id is missing")
+    return _counts(_inside(document, "data", "object"), event)
+
+
+def _inside(document: dict[str, Any], *names: str) -> dict[str, Any]:
+    for name in names:
+        document = document.get(name) or {}
+        if not isinstance(document, dict):
+            raise Malformed(f"{name} is no JSON object")
+    return document
+
+
+def _counts(document: dict[str, Any], event: str) -> Outcome:
+    readings: list[Reading] = []
+    unread: list[Unread] = []
+    for count in objects(document, "inventory_counts"):
+        variation, location = id_text(count.get("catalog_object_id")), id_text(count.get("location_id"))
+        if count.get("state") != IN_STOCK:
+            continue
+        try:
+            readings.append(_count(count, variation, location, event))
+        except Malformed as problem:
+            unread.append(Unread(f"variation {variation}", str(problem)))
+    return (
+        Readings(tuple(readings), (), tuple(unread)) if readings or unread else Ignored("no count in stock")
+    )
+
+
+def _count(count: dict[str, Any], variation: str | None, location: str | None, event: str) -> Reading:
+    if variation is None or location is None:
+        raise Malformed("catalog_object_id or location_id is missing")
+    return Reading(
+        f"{event}:{variation}:{location}",
+        None,
+        f"variation:{variation}",
+        units_of(count.get("quantity")),
+        None,
+        time_ms(count.get("calculated_at")),
+        location,
+    )

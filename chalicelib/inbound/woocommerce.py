@@ -1,0 +1,91 @@
+"""WooCommerce's webhook `product.updated`, which comes once for a product and once for each variation.
+
+Its ping, sent when a webhook is saved, is an unsigned form and gets 200: more than five other answers disable
+the webhook. Its delivery id is the same for products saved within one second, so it identifies no event.
+
+https://woocommerce.com/document/webhooks/
+https://woocommerce.github.io/woocommerce-rest-api-docs/#webhooks
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from chalicelib.domain.stock import Availability
+from chalicelib.inbound.authenticity import check_base64_hmac
+from chalicelib.inbound.readings import (
+    Ignored,
+    Link,
+    Malformed,
+    Outcome,
+    Ping,
+    Reading,
+    Readings,
+    Request,
+    id_text,
+    json_object,
+    sku_of,
+    time_ms,
+    units_of,
+)
+
+TOPICS = frozenset({"product.created", "product.updated", "product.restored"})
+PING = re.compile(rb"webhook_id=[0-9]{1,20}")
+STATUSES = {
+    "instock": Availability.IN_STOCK,
+    "outofstock": Availability.OUT_OF_STOCK,
+    "onbackorder": Availability.BACK_ORDER,
+}
+
+
+def read(request: Request, secrets: Sequence[str], *, now_ms: int) -> Outcome:
+    """Read a webhook of WooCommerce.
+
+    Raises:
+        Unauthentic: the signature is of none of the secrets, and it is no ping.
+        Malformed: the body cannot be read.
+    """
+    signature = request.headers.get("x-wc-webhook-signature")
+    if signature is None and PING.fullmatch(request.body):
+        return Ping()
+    check_base64_hmac(signature, request.body, secrets)
+    topic = request.headers.get("x-wc-webhook-topic", "")
+    if topic not in TOPICS:
+        return Ignored(f"the topic {topic!r} says nothing about stock")
+    return _product(json_object(request.body), request.body)
+
+
+def _product(document: dict[str, Any], body: bytes) -> Outcome:
+    product = id_text(document.get("id"))
+    if product is None:
+        raise Malformed("id is missing")
+    if document.get("type") in {"variable", "grouped"}:
+        return Ignored(f"product {product} has no stock of its own: its variations send theirs")
+    sku = sku_of(document.get("sku"))
+    units, availability = _stock(document)
+    reading = Reading(
+        f"{hashlib.sha256(body).hexdigest()[:32]}",
+        sku,
+        f"product:{product}",
+        units,
+        availability,
+        # WooCommerce writes UTC without an offset here.
+        time_ms(document.get("date_modified_gmt"), offset="Z"),
+    )
+    return Readings((reading,), (Link(f"product:{product}", sku),) if sku else ())
+
+
+def _stock(document: dict[str, Any]) -> tuple[int | None, Availability | None]:
+    """Return the units and the availability; None where the other one decides.
+
+    `manage_stock` is "parent" for a variation that shares the units of its product.
+    """
+    status = document.get("stock_status")
+    named = STATUSES.get(status) if isinstance(status, str) else None
+    if document.get("manage_stock") in {True, "parent"} and document.get("stock_quantity") is not None:
+        units = units_of(document["stock_quantity"])
+        return units, Availability.BACK_ORDER if units == 0 and named is Availability.BACK_ORDER else None
+    if named is None:
+        raise Malformed(f"stock_status is {status!r}, none of {', '.join(STATUSES)}")
+    return None, named

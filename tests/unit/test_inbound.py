@@ -1,0 +1,457 @@
+"""The adapters of other systems' stock events, over payloads in the shapes that their documentation shows."""
+
+import base64
+import hmac
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from cloudevents.core.bindings.http import to_binary, to_structured
+from cloudevents.core.formats.json import JSONFormat
+from cloudevents.core.v1.event import CloudEvent
+from hypothesis import given
+from hypothesis import strategies as st
+from standardwebhooks import Webhook
+
+from chalicelib.domain.ids import Sku
+from chalicelib.domain.stock import UNITS_MAX, Availability
+from chalicelib.inbound import bigcommerce, generic, shopify, square, woocommerce
+from chalicelib.inbound.authenticity import STANDARD_TOLERANCE_S, own_signature
+from chalicelib.inbound.readings import (
+    Ignored,
+    Link,
+    Malformed,
+    Ping,
+    Reading,
+    Readings,
+    Request,
+    Unauthentic,
+    Unread,
+    units_of,
+)
+
+NOW_MS = 1_790_000_000_000
+SECRET = "hush"
+WHSEC = "whsec_" + base64.b64encode(b"k" * 24).decode()
+URL = "https://shop.example/api/events/square"
+
+
+def raw(document: object) -> bytes:
+    return json.dumps(document).encode()
+
+
+def hmac64(signed: bytes, secret: str = SECRET) -> str:
+    return base64.b64encode(hmac.digest(secret.encode(), signed, "sha256")).decode()
+
+
+def of_shopify(document: object, topic: str = "products/update", **headers: str) -> Request:
+    body = raw(document)
+    return Request(
+        {
+            "x-shopify-topic": topic,
+            "x-shopify-hmac-sha256": hmac64(body),
+            "x-shopify-event-id": "98880550-7158-44d4-b7cd-2c97c8a091b5",
+            "x-shopify-triggered-at": "2026-09-21T14:13:20.877041743Z",
+            **headers,
+        },
+        body,
+        URL,
+    )
+
+
+def variant(number: int, sku: object, **changes: Any) -> dict[str, Any]:
+    return {
+        "id": number,
+        "sku": sku,
+        "inventory_item_id": number + 1000,
+        "inventory_quantity": 5,
+        "inventory_management": "shopify",
+        "inventory_policy": "deny",
+        **changes,
+    }
+
+
+TRIGGERED_AT_MS = 1_790_000_000_877
+EVENT = "98880550-7158-44d4-b7cd-2c97c8a091b5"
+
+
+def test_a_product_of_shopify_gives_the_units_of_each_variant_and_its_links() -> None:
+    document = {
+        "id": 788,
+        "variants": [
+            variant(1, "FJ-M"),
+            variant(2, "FJ-L", inventory_quantity=-3),
+            variant(3, "FJ-XL", inventory_quantity=0, inventory_policy="continue"),
+            variant(4, "", inventory_management=None),
+        ],
+    }
+    result = shopify.read(of_shopify(document), [SECRET], now_ms=NOW_MS)
+    back_order, in_stock = Availability.BACK_ORDER, Availability.IN_STOCK
+    assert result == Readings(
+        (
+            Reading(f"{EVENT}:1", Sku("FJ-M"), "variant:1", 5, None, TRIGGERED_AT_MS),
+            Reading(f"{EVENT}:2", Sku("FJ-L"), "variant:2", 0, None, TRIGGERED_AT_MS),
+            Reading(f"{EVENT}:3", Sku("FJ-XL"), "variant:3", 0, back_order, TRIGGERED_AT_MS),
+            Reading(f"{EVENT}:4", None, "variant:4", None, in_stock, TRIGGERED_AT_MS),
+        ),
+        tuple(
+            Link(foreign_id, Sku(sku))
+            for number, sku in ((1, "FJ-M"), (2, "FJ-L"), (3, "FJ-XL"))
+            for foreign_id in (f"variant:{number}", f"item:{number + 1000}")
+        ),
+    )
+
+
+def test_a_level_of_shopify_names_an_item_and_a_location() -> None:
+    document = {"inventory_item_id": 271, "location_id": 655, "available": 7, "updated_at": "x"}
+    result = shopify.read(of_shopify(document, "inventory_levels/update"), [SECRET], now_ms=NOW_MS)
+    assert result == Readings(
+        (Reading(f"{EVENT}:271", None, "item:271", 7, None, TRIGGERED_AT_MS, location="655"),)
+    )
+
+
+def test_without_the_headers_of_an_event_shopifys_body_names_it_and_its_time() -> None:
+    document = {"updated_at": "2026-09-21T10:13:20-04:00", "variants": [variant(1, "A")]}
+    headers = {"x-shopify-event-id": "", "x-shopify-triggered-at": ""}
+    first, again = (shopify.read(of_shopify(document, **headers), [SECRET], now_ms=NOW_MS) for _ in range(2))
+    assert isinstance(first, Readings)
+    assert first == again
+    assert first.readings[0].observed_at_ms == NOW_MS
+    assert len(first.readings[0].event_id) == 34
+
+
+def test_a_variant_that_cannot_be_read_is_reported_and_the_others_count() -> None:
+    document = {
+        "variants": [
+            variant(1, "A", inventory_quantity="1.5"),
+            variant(2, "B"),
+            variant(3, "C\x00"),
+            variant(4, "D", inventory_quantity=UNITS_MAX + 1),
+        ]
+    }
+    result = shopify.read(of_shopify(document), [SECRET], now_ms=NOW_MS)
+    assert isinstance(result, Readings)
+    assert [reading.sku for reading in result.readings] == ["B"]
+    assert result.unread[0] == Unread("variant 1", 'the quantity "1.5" is no whole number of units')
+    assert result.unread[1].reason.startswith('sku "C\\u0000": ')
+    assert result.unread[2] == Unread(
+        "variant 4", "the quantity 1000001 is over the maximum of 1000000 units"
+    )
+
+
+@pytest.mark.parametrize(
+    ("document", "topic", "reason"),
+    [
+        ({"id": 1}, "products/delete", "the topic 'products/delete' says nothing about stock"),
+        ({"id": 1, "shop_id": 2}, "products/update", "the product has no variants"),
+        (
+            {"inventory_item_id": 1, "location_id": 2, "available": None},
+            "inventory_levels/update",
+            "nobody counts the inventory item 1 at location 2",
+        ),
+    ],
+)
+def test_what_says_nothing_about_stock_is_ignored_with_its_reason(
+    document: object, topic: str, reason: str
+) -> None:
+    assert shopify.read(of_shopify(document, topic), [SECRET], now_ms=NOW_MS) == Ignored(reason)
+
+
+def of_woocommerce(document: object, topic: str = "product.updated") -> Request:
+    body = raw(document)
+    return Request({"x-wc-webhook-topic": topic, "x-wc-webhook-signature": hmac64(body)}, body, URL)
+
+
+PRODUCT = {
+    "id": 794,
+    "type": "simple",
+    "sku": "TEE",
+    "manage_stock": True,
+    "stock_quantity": 3,
+    "stock_status": "instock",
+    "date_modified_gmt": "2026-09-21T14:13:20",
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "units", "availability"),
+    [
+        ({}, 3, None),
+        ({"stock_quantity": -2, "stock_status": "outofstock"}, 0, None),
+        ({"stock_quantity": 0, "stock_status": "onbackorder"}, 0, Availability.BACK_ORDER),
+        ({"manage_stock": False, "stock_quantity": None}, None, Availability.IN_STOCK),
+        ({"manage_stock": False, "stock_status": "outofstock"}, None, Availability.OUT_OF_STOCK),
+        ({"type": "variation", "manage_stock": "parent", "stock_quantity": 9}, 9, None),
+    ],
+)
+def test_a_product_of_woocommerce_gives_its_units_or_its_status(
+    changes: dict[str, Any], units: int | None, availability: Availability | None
+) -> None:
+    result = woocommerce.read(of_woocommerce({**PRODUCT, **changes}), [SECRET], now_ms=NOW_MS)
+    assert isinstance(result, Readings)
+    (reading,) = result.readings
+    assert (reading.sku, reading.foreign_id) == ("TEE", "product:794")
+    assert (reading.units, reading.availability, reading.observed_at_ms) == (units, availability, NOW_MS)
+    assert result.links == (Link("product:794", Sku("TEE")),)
+
+
+def test_woocommerces_delivery_id_names_no_event() -> None:
+    """Products that are saved within one second have one delivery id."""
+    ids = set()
+    for quantity in (3, 4):
+        request = of_woocommerce({**PRODUCT, "stock_quantity": quantity})
+        request = Request({**request.headers, "x-wc-webhook-delivery-id": "d"}, request.body, URL)
+        result = woocommerce.read(request, [SECRET], now_ms=NOW_MS)
+        assert isinstance(result, Readings)
+        ids.add(result.readings[0].event_id)
+    assert len(ids) == 2
+
+
+def test_woocommerces_ping_is_a_form_without_a_signature() -> None:
+    assert woocommerce.read(Request({}, b"webhook_id=17", URL), [SECRET], now_ms=NOW_MS) == Ping()
+    for body in (b"webhook_id=17&x=1", b"webhook_id=", raw(PRODUCT)):
+        with pytest.raises(Unauthentic):
+            woocommerce.read(Request({}, body, URL), [SECRET], now_ms=NOW_MS)
+
+
+def test_a_variable_product_leaves_its_stock_to_its_variations() -> None:
+    result = woocommerce.read(of_woocommerce({**PRODUCT, "type": "variable"}), [SECRET], now_ms=NOW_MS)
+    assert result == Ignored("product 794 has no stock of its own: its variations send theirs")
+
+
+def of_square(document: object, url: str = URL) -> Request:
+    body = raw(document)
+    return Request({"x-square-hmacsha256-signature": hmac64(url.encode() + body)}, body, URL)
+
+
+def counted(*counts: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "merchant_id": "6SSW",
+        "type": "inventory.count.updated",
+        "event_id": "df5f",
+        "data": {"type": "inventory_counts", "object": {"inventory_counts": list(counts)}},
+    }
+
+
+def count(**changes: Any) -> dict[str, Any]:
+    return {
+        "calculated_at": "2026-09-21T14:13:20.10296Z",
+        "catalog_object_id": "6F4K",
+        "location_id": "EF6D",
+        "quantity": "90",
+        "state": "IN_STOCK",
+        **changes,
+    }
+
+
+def test_a_count_of_square_is_a_text_at_one_location_and_only_goods_in_stock_count() -> None:
+    request = of_square(counted(count(state="WASTE", quantity="1"), count(), count(quantity="0.5")))
+    assert square.read(request, [SECRET], now_ms=NOW_MS) == Readings(
+        (Reading("df5f:6F4K:EF6D", None, "variation:6F4K", 90, None, NOW_MS + 102, location="EF6D"),),
+        (),
+        (Unread("variation 6F4K", 'the quantity "0.5" is no whole number of units'),),
+    )
+
+
+def test_square_signs_the_address_too() -> None:
+    with pytest.raises(Unauthentic):
+        square.read(of_square(counted(count()), "https://evil.example"), [SECRET], now_ms=NOW_MS)
+
+
+def of_bigcommerce(document: object) -> Request:
+    body = raw(document)
+    webhook = Webhook(base64.b64encode(SECRET.encode()).decode())
+    at = datetime.fromtimestamp(NOW_MS / 1000, UTC)
+    headers = {
+        "webhook-id": "m1",
+        "webhook-timestamp": str(NOW_MS // 1000),
+        "webhook-signature": webhook.sign("m1", at, body.decode()),
+    }
+    return Request(headers, body, URL)
+
+
+INVENTORY = {"product_id": 206, "method": "absolute", "value": 4, "variant_id": 509}
+
+
+def of_sku(inventory: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "scope": "store/sku/inventory/updated",
+        "created_at": NOW_MS // 1000,
+        "hash": "3f9e",
+        "data": {"type": "sku", "id": 509, "inventory": inventory},
+    }
+
+
+def test_an_absolute_value_of_bigcommerce_counts_and_a_relative_one_does_not() -> None:
+    request = of_bigcommerce(of_sku(INVENTORY))
+    assert bigcommerce.read(request, [SECRET], now_ms=NOW_MS) == Readings(
+        (Reading(f"3f9e:{NOW_MS // 1000}", None, "variant:509", 4, None, NOW_MS),)
+    )
+    relative = of_bigcommerce(of_sku({**INVENTORY, "method": "relative"}))
+    assert bigcommerce.read(relative, [SECRET], now_ms=NOW_MS) == Ignored(
+        "variant 509 changed by a number of units: their total is not known"
+    )
+
+
+def test_a_webhook_of_bigcommerce_may_show_a_secret_in_a_header_of_its_own() -> None:
+    body = raw(of_sku(INVENTORY))
+    shown = Request({"x-spillway-secret": SECRET}, body, URL)
+    assert isinstance(bigcommerce.read(shown, ["older", SECRET], now_ms=NOW_MS), Readings)
+    for headers in ({"x-spillway-secret": "other"}, {"x-spillway-secret": ""}, {}):
+        with pytest.raises(Unauthentic):
+            bigcommerce.read(Request(headers, body, URL), [SECRET], now_ms=NOW_MS)
+
+
+PLAIN = {"sku": "TEE", "units": "4", "observed_at": "2026-09-21T14:13:20Z"}
+
+
+def standard(body: bytes, *, content_type: str = "application/json", late_s: int = 0) -> Request:
+    at_s = NOW_MS // 1000 - late_s
+    signature = Webhook(WHSEC).sign("m1", datetime.fromtimestamp(at_s, UTC), body.decode())
+    return Request(
+        {
+            "content-type": content_type,
+            "webhook-id": "m1",
+            "webhook-timestamp": str(at_s),
+            "webhook-signature": f"v1a,x v1,AAAA {signature}",
+        },
+        body,
+        URL,
+    )
+
+
+def test_a_plain_event_signed_by_the_standard_webhooks_package_is_read() -> None:
+    result = generic.read(standard(raw(PLAIN)), [WHSEC], now_ms=NOW_MS)
+    assert result == Readings((Reading("m1", Sku("TEE"), None, 4, None, NOW_MS),))
+
+
+@pytest.mark.parametrize("late_s", [STANDARD_TOLERANCE_S + 1, -STANDARD_TOLERANCE_S - 1])
+def test_a_standard_webhook_of_another_time_is_refused(late_s: int) -> None:
+    with pytest.raises(Unauthentic):
+        generic.read(standard(raw(PLAIN), late_s=late_s), [WHSEC], now_ms=NOW_MS)
+
+
+def test_the_shops_own_signature_is_good_too_and_names_the_event() -> None:
+    body = raw(PLAIN)
+    at_s = NOW_MS // 1000
+    headers = {"spillway-signature": f"t={at_s},v1={own_signature(SECRET, at_s, body)}"}
+    first, again = (generic.read(Request(headers, body, URL), [SECRET], now_ms=NOW_MS) for _ in range(2))
+    assert isinstance(first, Readings)
+    assert first == again
+    assert len(first.readings[0].event_id) == 32
+
+
+def cloud_event(number: str, data: dict[str, Any]) -> CloudEvent:
+    attributes = {
+        "specversion": "1.0",
+        "id": number,
+        "source": "/warehouse",
+        "type": "example.stock",
+        "time": datetime.fromtimestamp(NOW_MS / 1000, UTC),
+        "subject": "TEE",
+    }
+    return CloudEvent(attributes, data)
+
+
+@pytest.mark.parametrize("write", [to_structured, to_binary])
+def test_a_cloud_event_of_the_cloudevents_package_is_read(write: Any) -> None:
+    message = write(cloud_event("7", {"units": 4}), JSONFormat())
+    headers = {name.lower(): value for name, value in message.headers.items()}
+    body = message.body if isinstance(message.body, bytes) else message.body.encode()
+    result = generic.read_body(headers, body, "unused")
+    assert isinstance(result, Readings)
+    (reading,) = result.readings
+    assert (reading.sku, reading.units, reading.observed_at_ms) == ("TEE", 4, NOW_MS)
+    assert reading.event_id != generic_id("8")
+    assert reading.event_id == generic_id("7")
+
+
+def generic_id(number: str) -> str:
+    event = {"specversion": "1.0", "id": number, "source": "/warehouse", "data": PLAIN}
+    result = generic.read_body({"content-type": "application/cloudevents+json"}, raw(event), "")
+    assert isinstance(result, Readings)
+    return result.readings[0].event_id
+
+
+def test_a_batch_reports_the_event_that_cannot_be_read_and_keeps_the_others() -> None:
+    good = {"specversion": "1.0", "id": "1", "source": "s", "data": PLAIN}
+    batch = [good, {**good, "id": "2", "data": {"units": 1}}, {**good, "id": "3", "data": {"colour": "red"}}]
+    result = generic.read_body({"content-type": "application/cloudevents-batch+json"}, raw(batch), "")
+    assert isinstance(result, Readings)
+    assert len(result.readings) == 1
+    assert result.unread == (
+        Unread("event 2", "sku is missing"),
+        Unread("event 3", "the type None says nothing about stock"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"\xff", "the body is no JSON"),
+        (b"[" * 100_000, "the body is no JSON"),
+        (b"[]", "the body is [], not a JSON object"),
+        (raw({"sku": "A"}), "units and availability are missing: one of them has to say what there is"),
+        (raw({"units": 1}), "sku is missing"),
+        (raw({"sku": True, "units": 1}), "sku is true, not a text"),
+        (raw({**PLAIN, "units": True}), "the quantity true is no whole number of units"),
+        (raw({**PLAIN, "units": float("nan")}), "the quantity NaN is no whole number of units"),
+        (raw({**PLAIN, "observed_at": "yesterday"}), '"yesterday" is no time with its offset'),
+        (raw({**PLAIN, "observed_at": "2026-09-21T14:13:20"}), '"2026-09-21T14:13:20" is no time with its'),
+        (raw({**PLAIN, "availability": "Here"}), 'availability is "Here", none of InStock, OutOfStock,'),
+    ],
+)
+def test_an_authentic_body_that_cannot_be_read_is_refused_with_its_field_and_value(
+    body: bytes, words: str
+) -> None:
+    with pytest.raises(Malformed) as caught:
+        generic.read_body({}, body, "m")
+    assert str(caught.value).startswith(words)
+
+
+READERS = [
+    (shopify, of_shopify({"variants": [variant(1, "A")]}), SECRET),
+    (woocommerce, of_woocommerce(PRODUCT), SECRET),
+    (square, of_square(counted(count())), SECRET),
+    (bigcommerce, of_bigcommerce(of_sku(INVENTORY)), SECRET),
+    (generic, standard(raw(PLAIN)), WHSEC),
+]
+
+
+@pytest.mark.parametrize(
+    ("source", "request_", "secret"), READERS, ids=lambda value: getattr(value, "__name__", "")
+)
+@given(data=st.data())
+def test_a_flipped_bit_of_the_body_is_refused(
+    source: Any, request_: Request, secret: str, data: st.DataObject
+) -> None:
+    assert isinstance(source.read(request_, ["older", secret], now_ms=NOW_MS), Readings)
+    place = data.draw(st.integers(0, len(request_.body) - 1))
+    flipped = bytearray(request_.body)
+    flipped[place] ^= 1 << data.draw(st.integers(0, 7))
+    with pytest.raises(Unauthentic):
+        source.read(Request(request_.headers, bytes(flipped), URL), [secret], now_ms=NOW_MS)
+
+
+@pytest.mark.parametrize(
+    ("source", "request_", "secret"), READERS, ids=lambda value: getattr(value, "__name__", "")
+)
+def test_no_secret_and_another_secret_make_no_request_authentic(
+    source: Any, request_: Request, secret: str
+) -> None:
+    other = "whsec_" + base64.b64encode(secret.encode() * 2).decode()
+    for secrets in ([], [other], [f"{secret}x"] if source is not generic else []):
+        with pytest.raises(Unauthentic):
+            source.read(request_, secrets, now_ms=NOW_MS)
+
+
+@given(st.integers() | st.integers().map(str) | st.floats() | st.text() | st.booleans() | st.none())
+def test_units_are_whole_numbers_within_bounds_or_an_error(value: Any) -> None:
+    try:
+        units = units_of(value)
+    except Malformed:
+        assert value is not None
+        return
+    assert units is None if value is None else units == max(0, int(float(value)))
+    assert units is None or 0 <= units <= UNITS_MAX
