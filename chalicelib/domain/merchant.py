@@ -80,11 +80,11 @@ def first_merchants(addresses: str | None, identity_key: bytes) -> Mapping[Merch
 
 @dataclass(frozen=True, slots=True)
 class SignInLink:
-    """The subject of an emailed link: the merchant, an id to use the link up by, and when it was made."""
+    """The subject of an emailed link: the merchant, an id to use the link up by, and the epoch it is of."""
 
     merchant: MerchantId
     id: str
-    at_ms: int
+    epoch: int
 
 
 class MerchantTokens:
@@ -96,7 +96,7 @@ class MerchantTokens:
 
     def link(self, link: SignInLink) -> str:
         """Return the token of a sign-in link, dated now."""
-        return self._sign("sign-in", [link.merchant, link.id, link.at_ms])
+        return self._sign("sign-in", [link.merchant, link.id, link.epoch])
 
     def read_link(self, token: str) -> SignInLink:
         """Return the subject of a sign-in link.
@@ -104,8 +104,8 @@ class MerchantTokens:
         Raises:
             LinkRefused: the token is not ours, not for this, or older than `SIGN_IN_WITHIN_S`.
         """
-        merchant, link_id, at_ms = self._read("sign-in", token, SIGN_IN_WITHIN_S)
-        return SignInLink(merchant, link_id, at_ms)
+        merchant, link_id, epoch = self._read("sign-in", token, SIGN_IN_WITHIN_S)
+        return SignInLink(merchant, link_id, epoch)
 
     def session(self, merchant: MerchantId, session_id: str) -> str:
         """Return the value of a session's cookie, dated now."""

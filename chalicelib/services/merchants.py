@@ -6,6 +6,7 @@ row, the session's own and the epoch by one call: a role that changes, a merchan
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from chalicelib.domain.email import SendRefused
 from chalicelib.domain.merchant import (
@@ -19,8 +20,11 @@ from chalicelib.domain.merchant import (
 )
 from chalicelib.domain.tokens import LinkRefused
 from chalicelib.log import log
-from chalicelib.services.requested_emails import RequestedEmails
-from chalicelib.tables.merchant import AuditRow, AuditTable, MerchantRow, MerchantTable, SessionRow, Standing
+from chalicelib.tables.merchant import AuditRow, AuditTable, MerchantRow, MerchantTable, SessionRow
+
+if TYPE_CHECKING:
+    # A request of the page sends no email, and should not wait for what composes them.
+    from chalicelib.services.requested_emails import RequestedEmails
 
 
 class MerchantSessions:
@@ -54,7 +58,7 @@ class MerchantSessions:
 
     def link_token(self, merchant: Merchant) -> str:
         """Return the token of a link by which a merchant signs in once, within 15 minutes."""
-        return self._tokens.link(SignInLink(merchant.id, self._new_id(), self._clock_ms()))
+        return self._tokens.link(SignInLink(merchant.id, self._new_id(), self._table.epoch()))
 
     def check_link(self, token: str) -> None:
         """Check that a link signs somebody in. Change nothing.
@@ -72,10 +76,10 @@ class MerchantSessions:
         """
         link, merchant = self._linked(token)
         now_ms = self._clock_ms()
-        if not self._table.use_link(link.id, expires_at_s=link.at_ms // 1000 + 2 * SIGN_IN_WITHIN_S):
+        if not self._table.use_link(link.id, expires_at_s=now_ms // 1000 + 2 * SIGN_IN_WITHIN_S):
             log("sign_in_link_used_again", merchant=merchant.id)
             raise LinkRefused
-        session = SessionRow(self._new_id(), merchant.id, now_ms, browser)
+        session = SessionRow(self._new_id(), merchant.id, link.epoch, browser)
         self._table.open_session(session, expires_at_s=now_ms // 1000 + SESSION_S)
         log("merchant_signed_in", merchant=merchant.id)
         return self._tokens.session(merchant.id, session.id)
@@ -91,7 +95,7 @@ class MerchantSessions:
             return None
         standing = self._table.standing(merchant_id, session_id=session_id)
         merchant, row = self._known(merchant_id, standing.merchant), standing.session
-        if merchant is None or row is None or row.merchant != merchant_id or _is_over(standing, row.at_ms):
+        if merchant is None or row is None or (row.merchant, row.epoch) != (merchant_id, standing.epoch):
             return None
         if row.browser != browser:
             log("session_in_another_browser", merchant=merchant_id)
@@ -112,16 +116,12 @@ class MerchantSessions:
         link = self._tokens.read_link(token)
         standing = self._table.standing(link.merchant, link_id=link.id)
         merchant = self._known(link.merchant, standing.merchant)
-        if merchant is None or standing.link_used or _is_over(standing, link.at_ms):
+        if merchant is None or standing.link_used or link.epoch != standing.epoch:
             raise LinkRefused
         return link, merchant
 
     def _known(self, merchant: MerchantId, row: MerchantRow | None) -> Merchant | None:
         return row.merchant if row else self._first.get(merchant)
-
-
-def _is_over(standing: Standing, at_ms: int) -> bool:
-    return at_ms <= standing.epoch_ms
 
 
 # In an hour. A network's limit is the lower one: nobody uses up a merchant's emails from one place.
@@ -140,7 +140,7 @@ class SignInEmails:
         self,
         sessions: MerchantSessions,
         table: MerchantTable,
-        emails: RequestedEmails,
+        emails: "RequestedEmails",
         clock_ms: Callable[[], int],
     ) -> None:
         self._sessions = sessions

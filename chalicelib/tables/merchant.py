@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.domain.merchant import Merchant, MerchantId, Role
 from chalicelib.tables.expressions import Attr, Item
-from chalicelib.tables.table import Read, Table, batch_get
+from chalicelib.tables.table import Read, Table, Update, batch_get
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -22,7 +22,7 @@ class Kind(StrEnum):
     MERCHANT = "merchant"
     """`merchant` / ID: a merchant whom a command added or removed. Commands alone write it."""
     SETTING = "setting"
-    """`setting` / `epoch`: sessions and links from before this moment are over."""
+    """`setting` / `epoch`: a number; sessions and links of a lower one are over."""
     SESSION = "session"
     """`session` / ID: a merchant who is signed in, in one browser."""
     USED_LINK = "used-link"
@@ -71,11 +71,11 @@ class MerchantRow:
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """A session: its merchant, when it began, and a digest of the browser that it is in."""
+    """A session: its merchant, the epoch that it began in, and a digest of the browser that it is in."""
 
     id: str
     merchant: MerchantId
-    at_ms: int
+    epoch: int
     browser: str
 
 
@@ -85,7 +85,7 @@ class Standing:
 
     merchant: MerchantRow | None
     session: SessionRow | None
-    epoch_ms: int
+    epoch: int
     link_used: bool = False
 
 
@@ -117,14 +117,14 @@ class MerchantTable:
         keys = [Kind.MERCHANT.key(merchant), Kind.SETTING.key(EPOCH)]
         keys += [Kind.SESSION.key(session_id)] if session_id else []
         keys += [Kind.USED_LINK.key(link_id)] if link_id else []
-        attributes = ("kind", "key", "email", "role", "changed_at_ms", "merchant", "at_ms", "browser")
+        attributes = ("kind", "key", "email", "role", "changed_at_ms", "merchant", "epoch", "browser")
         (items,) = batch_get(Read(self.table, keys, attributes))
         found = {item["kind"]: item for item in items}
         known, session = found.get(Kind.MERCHANT), found.get(Kind.SESSION)
         return Standing(
             _merchant_row(known) if known else None,
             _session_row(session) if session else None,
-            int(found[Kind.SETTING]["at_ms"]) if Kind.SETTING in found else 0,
+            _epoch_of(found.get(Kind.SETTING)),
             Kind.USED_LINK in found,
         )
 
@@ -145,16 +145,20 @@ class MerchantTable:
 
     def open_session(self, row: SessionRow, *, expires_at_s: int) -> None:
         """Write the row of a session."""
-        facts = {"merchant": row.merchant, "at_ms": row.at_ms, "browser": row.browser}
+        facts = {"merchant": row.merchant, "epoch": row.epoch, "browser": row.browser}
         self.table.put({**Kind.SESSION.key(row.id), **facts, "expires_at_s": expires_at_s})
 
     def end_session(self, session_id: str) -> None:
         """Delete the row of a session, if there is one."""
         self.table.delete(Kind.SESSION.key(session_id))
 
-    def end_all(self, *, at_ms: int) -> None:
-        """End every session and link from before `at_ms`."""
-        self.table.put({**Kind.SETTING.key(EPOCH), "at_ms": at_ms})
+    def epoch(self) -> int:
+        """Return the epoch of now, 0 at first (a strongly consistent read)."""
+        return _epoch_of(self.table.get(Kind.SETTING.key(EPOCH)))
+
+    def end_all(self) -> None:
+        """End every session and link by a new epoch. It is a number: the clocks of two machines differ."""
+        self.table.make(Update(self.table, Kind.SETTING.key(EPOCH), add={"epoch": 1}))
 
     def use_link(self, link_id: str, *, expires_at_s: int) -> bool:
         """Store that a sign-in link was used; false when that was stored before."""
@@ -214,8 +218,12 @@ def _merchant_row(item: Item) -> MerchantRow:
     return MerchantRow(MerchantId(item["key"]), item["email"], role, int(item["changed_at_ms"]))
 
 
+def _epoch_of(item: Item | None) -> int:
+    return int(item["epoch"]) if item else 0
+
+
 def _session_row(item: Item) -> SessionRow:
-    return SessionRow(item["key"], MerchantId(item["merchant"]), int(item["at_ms"]), item["browser"])
+    return SessionRow(item["key"], MerchantId(item["merchant"]), int(item["epoch"]), item["browser"])
 
 
 def _audit_row(item: Item) -> AuditRow:

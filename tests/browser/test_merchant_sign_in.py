@@ -185,7 +185,7 @@ def test_an_expired_and_a_revoked_cookie_lead_back_to_the_sign_in(
             ]
         )
         assert session_of(page) == role
-    container.merchants.end_all(at_ms=clock_ms())
+    container.merchants.end_all()
     assert session_of(page) == 401
     with page.expect_response("**/api/merchant/overview*") as polled:
         page.goto("/merchant/")

@@ -61,17 +61,20 @@ def test_a_role_that_is_taken_away_leaves_nothing_of_the_one_before(merchants: M
 
 
 def test_one_call_reads_all_that_decides_on_a_session(merchants: MerchantTable) -> None:
-    session = SessionRow("s1", ADA, 1_500, "firefox")
+    session = SessionRow("s1", ADA, 0, "firefox")
     assert merchants.standing(ADA, session_id="s1") == Standing(None, None, 0)
     merchants.put(ROW)
     merchants.open_session(session, expires_at_s=9)
-    merchants.open_session(SessionRow("s2", BOB, 1_600, "chrome"), expires_at_s=9)
-    merchants.end_all(at_ms=1_200)
-    assert merchants.standing(ADA, session_id="s1") == Standing(ROW, session, 1_200)
-    assert merchants.standing(ADA) == Standing(ROW, None, 1_200)
+    merchants.open_session(SessionRow("s2", BOB, 0, "chrome"), expires_at_s=9)
+    assert merchants.epoch() == 0
+    merchants.end_all()
+    merchants.end_all()
+    assert merchants.epoch() == 2
+    assert merchants.standing(ADA, session_id="s1") == Standing(ROW, session, 2)
+    assert merchants.standing(ADA) == Standing(ROW, None, 2)
     merchants.end_session("s1")
     merchants.end_session("s1")
-    assert merchants.standing(ADA, session_id="s1") == Standing(ROW, None, 1_200)
+    assert merchants.standing(ADA, session_id="s1") == Standing(ROW, None, 2)
     assert merchants.standing(BOB, session_id="s2").session is not None
 
 
