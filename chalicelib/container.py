@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from chalicelib.services.fan_out.restocking import Restocking, SingleOptIn
     from chalicelib.services.fan_out.worker import FanOutWorker
     from chalicelib.services.merchants import Audit, MerchantSessions, SignInEmails
+    from chalicelib.services.ordering import Ordering
     from chalicelib.services.overview import Overviews
     from chalicelib.services.page_refresh import PageRefresh
     from chalicelib.services.recount import Recount
@@ -149,6 +150,13 @@ class Container(MerchantParts):
         from chalicelib.services.reports import Reports
 
         return Reports(self.report_rows, self.restocks, self.progress, self.clock_ms)
+
+    @cached_property
+    def ordering(self) -> "Ordering":
+        """Advises how many units to order."""
+        from chalicelib.services.ordering import Ordering
+
+        return Ordering(self.demand, self.products, self.reports, self.clock_ms)
 
     @cached_property
     def clicks(self) -> "Reports":

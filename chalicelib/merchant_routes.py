@@ -191,6 +191,15 @@ def show_audit(request: Request, container: "Container") -> Response:
     return json_answer({"actions": [asdict(row) for row in container.audit.recent(AUDIT_ROWS_MAX)]})
 
 
+@route("/ordering", methods=READ)
+def show_ordering(request: Request, container: "Container") -> Response:
+    """Return how many units to order of each variant that people wait for, with the reasons."""
+    from chalicelib.http.merchant_session import signed_in
+
+    signed_in(request, container)
+    return json_answer({"variants": [row.to_document() for row in container.ordering.rows()]})
+
+
 @route("/reports", methods=READ)
 def show_reports(request: Request, container: "Container") -> Response:
     """Return what became of the newest restocks, or of those of the SKU in the address."""

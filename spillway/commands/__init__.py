@@ -35,6 +35,9 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "report": Entry(
             "reports:report_command", "Show the outcome of restocks: emails, clicks, orders, revenue."
         ),
+        "order-about": Entry(
+            "reports:order_about_command", "Show about how many units to order of each variant."
+        ),
         "wave-policy": Entry(
             "waiting:wave_policy_command", "Show or set how many people a restock notifies at once."
         ),

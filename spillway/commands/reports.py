@@ -1,4 +1,4 @@
-"""The outcome of restocks: `spillway report`."""
+"""The outcome of restocks, and the goods to order: `spillway report` and `order-about`."""
 
 import csv
 import json
@@ -21,10 +21,13 @@ from spillway.stage import stage_named
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from chalicelib.domain.ordering import OrderRow
+
 COLUMNS = (
     *("restock", "sku", "product", "opened_at", "notified", "bounced", "unsubscribed", "clicks"),
     *("orders", "orders_by_click", "units", "currency", "revenue", "revenue_per_email"),
 )
+ORDER_COLUMNS = ("sku", "product", "variant", "order_about", "waiting", "stock", "basis", "reasons")
 csv_option = click.option("--csv", "as_csv", is_flag=True, help="Print a CSV file.")
 
 
@@ -78,6 +81,59 @@ def report_command(
         click.echo("opened emails are not measured; a click is an email whose link was followed, once")
     else:
         click.echo("no restock has emailed anybody yet" if sku is None else f"{sku} has had no restock yet")
+
+
+@click.command("order-about")
+@csv_option
+@json_option
+@stage_option
+@click.pass_obj
+def order_about_command(project: Project, stage_name: str, *, as_csv: bool, as_json: bool) -> None:
+    """Show about how many units to order of each variant.
+
+    People who wait, times the share that buys: as sold and reported for earlier restocks, else a default that
+    falls with the time they have waited. --json and --csv give the reasons.
+
+    \b
+    Examples:
+      spillway order-about --stage production
+      spillway order-about --csv --stage production > order.csv
+    """
+    if as_csv and as_json:
+        refuse_ignored("with --json", ignored={"as_csv"})
+    rows = stage_named(project, stage_name).container().ordering.rows()
+    if as_json:
+        click.echo(json.dumps([row.to_document() for row in rows], indent=1))
+    elif as_csv:
+        lines = csv.writer(sys.stdout, lineterminator="\n")
+        lines.writerow(ORDER_COLUMNS)
+        for row in rows:
+            texts = (safe_cell(text or "") for text in (row.sku, row.title, row.label))
+            advice = row.advice
+            numbers = (advice.order, advice.waiting, advice.units)
+            lines.writerow([*texts, *numbers, advice.basis.value, "; ".join(advice.reasons)])
+    elif rows:
+        from rich.console import Console
+
+        Console(highlight=False).print(_order_table(rows))
+    else:
+        click.echo("nobody is waiting: there is nothing to order for anybody")
+
+
+def _order_table(rows: "Sequence[OrderRow]") -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("SKU", "product", box=None, pad_edge=False)
+    for name in ("order about", "waiting", "stock"):
+        table.add_column(name, justify="right")
+    table.add_column("because")
+    for row in rows:
+        advice = row.advice
+        title = ", ".join(part for part in (row.title, row.label) if part) or "no longer sold"
+        numbers = (f"{advice.order:,}", f"{advice.waiting:,}", f"{advice.units:,}")
+        table.add_row(Text(row.sku), Text(title), *numbers, advice.reasons[1])
+    return table
 
 
 def write_csv(reports: Sequence[RestockReport]) -> None:

@@ -15,14 +15,16 @@ from click.testing import CliRunner
 
 import app as cloud
 import spillway.stage as stages
-from chalicelib.domain.entry import Entry, EntryState, shards_of
+from chalicelib.domain.entry import DAY_MS, Entry, EntryState, shards_of
 from chalicelib.domain.reports import CLICKS_COUNTED_MS, Click, RestockRef
 from chalicelib.domain.stock import Availability, Restock, Stock
 from chalicelib.inbound.authenticity import own_signature
 from chalicelib.services.email_composer import EmailComposer
 from chalicelib.services.reports import Reports
 from chalicelib.storefront.renderer import Renderer
+from chalicelib.tables.demand import part_name
 from chalicelib.tables.reports import ReportsTable
+from chalicelib.tables.table import Table
 from spillway.__main__ import cli
 from spillway.errors import BadInput
 from spillway.project import Project
@@ -227,6 +229,15 @@ def test_the_page_reads_the_reports(api: Client, restock: Restock) -> None:
     assert api.http.get("/merchant/reports?sku=%00", headers=headers).status_code == 400
 
 
+class Here:
+    """The stage whose tables the API has."""
+
+    name = "local"
+
+    def container(self) -> Any:
+        return cloud.container
+
+
 @pytest.fixture
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return make_small_shop(tmp_path_factory.mktemp("small-shop"))
@@ -236,12 +247,6 @@ def test_the_command_reports_as_json_csv_and_a_table(
     api: Client, restock: Restock, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order(api)
-
-    class Here:
-        name = "local"
-
-        def container(self) -> Any:
-            return cloud.container
 
     monkeypatch.setattr(stages, "running_local_stage", lambda _: Here())
 
@@ -261,6 +266,46 @@ def test_the_command_reports_as_json_csv_and_a_table(
     assert "has no such restock" in str(wrong.exception)
     without_sku = CliRunner().invoke(cli, ["report", "--restock", "none"], obj=project)
     assert isinstance(without_sku.exception, BadInput)
+
+
+def test_an_order_is_advised_for_the_people_who_wait(
+    api: Client, restock: Restock, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    container = cloud.container
+    today = container.clock_ms() // DAY_MS
+    rows = Table(container.client("dynamodb"), container.settings.demand_table)
+    for sku, counters in (
+        (SKU, {"waiting": 30, f"w{today}": 30}),
+        ("GONE", {"waiting": 5, f"w{today - 37}": 5}),
+    ):
+        rows.put({"part": part_name(1), "sku": sku, **counters})
+    rows.put({"part": part_name(2), "sku": SKU, "waiting": 10, f"w{today - 90}": 10})
+    order(api)
+
+    answer = api.http.get("/merchant/ordering", headers=signed_in_headers(container))
+
+    assert api.http.get("/merchant/ordering").status_code == 401
+    first, gone = answer.json_body["variants"]
+    # Two units for 40 emails are 5%.
+    assert (first["sku"], first["order_about"], first["waiting"], first["basis"]) == (SKU, 2, 40, "own")
+    assert (first["title"], first["label"]) == ("Field Jacket", "Moss, M")
+    assert first["reasons"][1] == "2 units were sold for 40 emails about it: 5.0%"
+    assert (gone["sku"], gone["title"], gone["order_about"], gone["basis"]) == ("GONE", None, 1, "shop")
+    monkeypatch.setattr(stages, "running_local_stage", lambda _: Here())
+
+    def said(*words: str) -> str:
+        ran = CliRunner().invoke(cli, ["order-about", *words], obj=project)
+        assert ran.exit_code == 0, ran.output
+        return ran.output
+
+    assert json.loads(said("--json")) == answer.json_body["variants"]
+    (line, _) = csv.DictReader(StringIO(said("--csv")))
+    assert (line["sku"], line["variant"], line["order_about"]) == (SKU, "Moss, M", "2")
+    assert line["reasons"].startswith("40 wait: 30 for up to 7 days, 10 for longer; 2 units were sold")
+    assert "no longer sold" in said()
+    for row in [*rows.scan()]:
+        rows.delete({"part": row["part"], "sku": row["sku"]})
+    assert "nobody is waiting" in said()
 
 
 def test_no_log_line_of_a_click_names_the_shopper(
