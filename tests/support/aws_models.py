@@ -41,7 +41,8 @@ def _form(value: Any) -> Hashable:
     if kind is str:
         return bool(value)
     if kind is dict:
-        return (*value, *[_form(inner) for inner in value.values()])
+        # Most values are strings: a call for each would take longer than all else here.
+        return (*value, *[bool(inner) if type(inner) is str else _form(inner) for inner in value.values()])
     if kind is list or kind is tuple:
         return (list, *[_form(inner) for inner in value])
     if isinstance(value, Mapping):

@@ -2,7 +2,6 @@
 
 import ast
 import json
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -83,8 +82,10 @@ def tree(file: Path) -> ast.Module:
     return ast.parse(file.read_text())
 
 
-def imported(file: Path) -> Iterator[Path]:
+@cache
+def imported(file: Path) -> frozenset[Path]:
     """Our own modules that a module imports."""
+    found: set[Path] = set()
     for node in ast.walk(tree(file)):
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
@@ -94,7 +95,8 @@ def imported(file: Path) -> Iterator[Path]:
             continue
         for name in names:
             path = ROOT / name.replace(".", "/")
-            yield from (item for item in (path.with_suffix(".py"), path / "__init__.py") if item.is_file())
+            found |= {item for item in (path.with_suffix(".py"), path / "__init__.py") if item.is_file()}
+    return frozenset(found)
 
 
 def reached(commands: frozenset[str]) -> set[Path]:
@@ -109,19 +111,27 @@ def reached(commands: frozenset[str]) -> set[Path]:
     return seen
 
 
+@cache
+def called_by(file: Path) -> frozenset[str]:
+    """Return the actions that a module needs for what it calls.
+
+    A method of that name is taken for a call to AWS whatever it belongs to: an action too many is asked for
+    rather than one too few.
+    """
+    needed: set[str] = set()
+    for node in ast.walk(tree(file)):
+        name = node.attr if isinstance(node, ast.Attribute) else None
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            name = node.value  # get_paginator("list_stack_resources")
+        for service, operation in operations().get(name or "", ()):
+            action = f"{PREFIXES.get(service, service)}:{operation}"
+            needed |= ACTIONS.get((service, operation), {action})
+    return frozenset(needed)
+
+
 def called(commands: frozenset[str]) -> set[str]:
-    """The actions that the commands need for what they call. A method of that name is taken for a call to AWS
-    whatever it belongs to: rather an action too many is asked for than one too few."""
-    needed = set()
-    for file in reached(commands):
-        for node in ast.walk(tree(file)):
-            name = node.attr if isinstance(node, ast.Attribute) else None
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                name = node.value  # get_paginator("list_stack_resources")
-            for service, operation in operations().get(name or "", ()):
-                action = f"{PREFIXES.get(service, service)}:{operation}"
-                needed |= ACTIONS.get((service, operation), {action})
-    return needed
+    """Return the actions that the commands need for what they call."""
+    return set().union(*map(called_by, reached(commands)))
 
 
 OPERATING = frozenset(COMMANDS) - LOCAL_ONLY - DEPLOYING
