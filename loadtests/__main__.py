@@ -18,9 +18,9 @@ from loadtests.predictions import Foretold, foretold
 from loadtests.processes import Family, watched
 from loadtests.report import FORM_STEPS, Findings, foretold_row, growth_rows, report
 from loadtests.shapes import CALLS_PER_S_MAX, Shape, duration_s
-from loadtests.shop import landing_of, open_shop, stored
+from loadtests.shop import landing_of, open_shop, recounted, stored
 from loadtests.throttle import burst_of, throttled
-from loadtests.wording import said
+from loadtests.wording import said, said_of_counters
 from spillway.errors import BadInput, SpillwayError, WorkFailed
 from spillway.project import Project
 from spillway.stage import LOCAL, Stage
@@ -113,9 +113,11 @@ def _sent(flood: Flood, stage: Stage, limit: float, family: Family | None, steps
         send(flood)
     with steps.step("Hold what was accepted against what was written down"):
         result = account(flood.ledger.lines(), stored(stage, flood.mailbox_prefix))
+    with steps.step("Hold the merchant's counters against the entries"):
+        counted = recounted(stage)
     figures = read_figures(flood.figures)
     predicted = _foretold(flood, figures, limit) if limit else []
-    return Findings(announced, result, figures, read_moments(flood.history), held, predicted)
+    return Findings(announced, result, figures, read_moments(flood.history), held, predicted, counted)
 
 
 def _foretold(flood: Flood, figures: list[Figures], limit: float) -> list[Foretold]:
@@ -127,6 +129,8 @@ def _show(found: Findings, console: Console) -> None:
     console.print()
     console.print(table(found.figures))
     console.print(f"\n{said(found.account)}")
+    if found.recounted:
+        console.print(said_of_counters(found.recounted))
     for what, measured, mean, among in map(foretold_row, found.foretold):
         console.print(f"{what}: {measured}; the simulator, given the same forms, has {mean} ({among})")
     for group, warm, late, files_warm, files_late, verdict in growth_rows(found.growths):
@@ -142,10 +146,15 @@ def _announced(flood: Flood, limit: float) -> str:
 
 
 def _require_shown(found: Findings, flood: Flood, *, throttles: bool) -> None:
-    """Raise WorkFailed if signups are lost, if nothing was throttled, or if processes grew."""
+    """Raise WorkFailed if signups are lost or miscounted, if nothing was throttled, or if processes grew."""
     if not found.account.right:
         raise WorkFailed(
             "the account is not right", hint=f"the answers to shoppers are in {flood.ledger.file}"
+        )
+    if found.recounted and found.recounted.drifts:
+        raise WorkFailed(
+            "the merchant's counters differ from the entries",
+            hint="spillway waitlist recount names them; if they differed before the flood, add --repair",
         )
     if throttles and not found.account.turned_away:
         raise WorkFailed(

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from chalicelib.services.recount import Recounted
 from loadtests.figures import TOTAL, Figures, Moment
 from loadtests.growth import JUDGED, Growth, growths, over_time
 from loadtests.ledger import Account
@@ -31,6 +32,7 @@ class Findings:
     moments: Sequence[Moment]
     held: Sequence[Held]
     foretold: Sequence[Foretold] = ()
+    recounted: Recounted | None = None
 
     @property
     def growths(self) -> list[Growth]:
@@ -79,6 +81,9 @@ def budget_rows(found: Findings) -> Iterator[Sequence[str]]:
     yield "pages and files not answered", f"{PAGES_FAILED_SHARE_MAX:.1%}", f"{failed:,}", f"{asked:,}"
     yield "forms given up", f"{FORMS_GIVEN_UP_SHARE_MAX:.0%}", f"{result.gave_up:,}", f"{result.forms:,}"
     yield "accepted signups lost or doubled", "0", f"{lost:,}", f"{result.accepted:,}"
+    if found.recounted:
+        counted = found.recounted
+        yield "counters that differ from the entries", "0", f"{len(counted.drifts):,}", f"{counted.entries:,}"
 
 
 def growth_rows(found: Sequence[Growth]) -> Iterator[tuple[str, str, str, str, str, str]]:

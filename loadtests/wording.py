@@ -1,5 +1,6 @@
 """The result of a flood in sentences."""
 
+from chalicelib.services.recount import Recounted
 from loadtests.ledger import Account
 
 MISSING_SHOWN_MAX = 10
@@ -26,6 +27,16 @@ def said(result: Account) -> str:
     if result.stored_unanswered:
         lines.append(f"{result.stored_unanswered:,} entries were written whose shoppers got no answer.")
     return "\n".join(lines)
+
+
+def said_of_counters(found: Recounted) -> str:
+    """Return how the merchant's counters compare with the entries."""
+    entries = f"{found.entries:,} entries of {found.skus:,} SKUs are in the Entries table:"
+    if not found.drifts:
+        return f"{entries} every counter of the merchant's page is right."
+    differ = [f"  {drift.sku} {drift.counter}: {drift.difference:+,}" for drift in found.drifts]
+    counters = f"{entries} {len(differ):,} counters differ, by {found.drift:,} in all."
+    return "\n".join([counters, *differ[:MISSING_SHOWN_MAX]])
 
 
 def _by_status(result: Account) -> str:

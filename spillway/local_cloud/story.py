@@ -13,6 +13,7 @@ import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from time import sleep
 from typing import TYPE_CHECKING
 
 import httpx
@@ -21,7 +22,9 @@ from chalicelib.domain.entry import EntryState, OptIn, Signup, shard_of, shards_
 from chalicelib.domain.ids import ShopperId, Sku, sku_tag
 from chalicelib.domain.stock import Availability, AvailabilityEvent, StockedProduct
 from chalicelib.services.availability import Availabilities
+from chalicelib.services.recount import Recount
 from chalicelib.settings import clock_ms, new_id
+from chalicelib.tables.demand import EntriesCount
 from chalicelib.tables.entries import EntriesTable
 from chalicelib.tables.suppressions import SuppressionsTable
 from spillway.errors import WorkFailed
@@ -42,6 +45,7 @@ REFRESHED_WITHIN_S = 60.0
 BAD_MAILBOX = "nobody at example.com"
 LATE = timedelta(hours=25)
 SUPPRESSED_WITHIN_S = 30.0
+COUNTED_WITHIN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +170,12 @@ def _play(scene: _Scene, steps: Steps) -> None:
             for sku in skus:
                 _spillway(scene, "sold-out", "--", sku)
             _await_change(ada, FRONT_PAGE, front_page)
+    with steps.step("The merchant's counters of people waiting equal the entries"):
+        until(
+            lambda: True if counters_are_right(scene.stage) else None,
+            "every counter equals a count of the entries (spillway waitlist recount)",
+            within_s=COUNTED_WITHIN_S,
+        )
 
 
 def _cast(candidates: list[SoldOut]) -> tuple[SoldOut, SoldOut]:
@@ -247,6 +257,13 @@ def put_bad_addresses(stage: Stage, sku: Sku, run: str) -> None:
             shards.remove(shard)
             signup = Signup(shopper, BAD_MAILBOX, sku, "/", "demo", OptIn.SINGLE)
             entries.sign_up(signup, at_ms=clock_ms())
+
+
+def counters_are_right(stage: Stage) -> bool:
+    """Return whether each counter of demand equals a count of the entries."""
+    container = stage.container()
+    entries = EntriesCount(container.client("dynamodb"), container.settings.entries_table)
+    return not Recount(entries, container.demand, clock_ms, sleep).run().drifts
 
 
 def flap(stage: Stage, sku: Sku, units: tuple[int, ...]) -> None:

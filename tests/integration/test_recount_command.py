@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from chalicelib.domain.entry import DAY_MS, HOUR_MS, OptIn, Signup
 from chalicelib.tables.demand import DemandTable
 from chalicelib.tables.entries import EntriesTable
+from loadtests.shop import recounted
 from spillway.__main__ import cli
 from spillway.commands import recount
 from spillway.errors import BadInput, WorkFailed
@@ -142,3 +143,24 @@ def test_a_stage_of_an_earlier_version_says_what_to_do(counted: Counted) -> None
     assert isinstance(ran.exception, BadInput)
     assert ran.exception.hint == "deploy this version first: spillway deploy --stage local"
     assert ran.exception.exit_code == 2
+
+
+def test_a_load_test_waits_until_its_flood_is_counted(counted: Counted) -> None:
+    missing = {"waiting": 1, f"h{counted.clock() // HOUR_MS}": 1, f"w{counted.clock() // DAY_MS}": 1}
+    began_ms = counted.clock()
+
+    def sleep(seconds: float) -> None:
+        counted.clock.pass_s(seconds)
+        if counted.clock() - began_ms > 40_000 and missing:
+            counted.demand.add("A", missing)
+            missing.clear()
+
+    assert recounted(counted.stage, clock_ms=counted.clock, sleep=sleep).drifts == ()
+    assert counted.clock() - began_ms < 60_000
+
+
+def test_a_load_test_does_not_wait_for_ever(counted: Counted) -> None:
+    began_ms = counted.clock()
+    found = recounted(counted.stage, clock_ms=counted.clock, sleep=counted.clock.pass_s)
+    assert len(found.drifts) == 3
+    assert 180_000 <= counted.clock() - began_ms < 200_000

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from chalicelib.services.recount import Drift, Recounted
 from loadtests.figures import Figures, Moment, read_figures, read_moments
 from loadtests.growth import all_flat, growths, over_time
 from loadtests.ledger import Account
 from loadtests.processes import Family, Group, Held, watched
 from loadtests.report import Findings, report
+from loadtests.wording import said_of_counters
 
 MB = 1_000_000
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -112,7 +114,8 @@ def test_the_report_has_the_account_the_budget_the_steps_and_the_curves() -> Non
     ]
     moments = [Moment(at_s, 8, 12.0, 1.0, 90.0) for at_s in range(60)]
     held = looks(Group.FRONT, 1) + looks(Group.FUNCTIONS, 2) + looks(Group.EMULATOR, 3, memory_grows=1)
-    page = report(Findings("Shoppers come", result, figures, moments, held))
+    counted = Recounted(1_234, 5, 3, (Drift("A", "waiting", 7, 9, -2),))
+    page = report(Findings("Shoppers come", result, figures, moments, held, recounted=counted))
     assert "6 of 6 accepted signups" in page
     assert "Turned away 9 times with 429" in page
     assert page.count("<polyline") == 10
@@ -123,6 +126,19 @@ def test_the_report_has_the_account_the_budget_the_steps_and_the_curves() -> Non
     assert ">2.5 min</text>" in page
     row = page.partition("pages and files not answered")[2].partition("</tr>")[0]
     assert re.findall(r">([^<]+)</td>", row) == ["0.1%", "1", "1,000"]
+    row = page.partition("counters that differ from the entries")[2].partition("</tr>")[0]
+    assert re.findall(r">([^<]+)</td>", row) == ["0", "1", "1,234"]
+
+
+def test_counters_are_said_to_be_right_or_are_named() -> None:
+    drift = Drift("A", "waiting", 7, 9, -2)
+    assert said_of_counters(Recounted(1_234, 5, 1, ())) == (
+        "1,234 entries of 5 SKUs are in the Entries table: every counter of the merchant's page is right."
+    )
+    assert said_of_counters(Recounted(1_234, 5, 3, (drift,))).splitlines() == [
+        "1,234 entries of 5 SKUs are in the Entries table: 1 counters differ, by 2 in all.",
+        "  A waiting: -2",
+    ]
 
 
 def test_figures_are_read_as_locust_leaves_them(tmp_path: Path) -> None:
