@@ -190,6 +190,7 @@ SCOPES = (
         "logs",
         deployed_by=Part.DEPLOY_DATA,
         resources=("arn:aws:logs:{region}:{account}:log-group:{names}-*",),
+        operating="FilterLogEvents",
         types={
             "AWS::Logs::LogGroup": "CreateLogGroup DeleteLogGroup DeleteRetentionPolicy ListTagsForResource"
             " PutRetentionPolicy TagResource UntagResource",

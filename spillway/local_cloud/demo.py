@@ -1,6 +1,6 @@
 """The demo: the deployed package on a local cloud, the sample shop published to it, and an inbox."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +12,7 @@ from chalicelib.settings import clock_ms
 from spillway.deploy.package import packaged
 from spillway.deploy.stack import deploy
 from spillway.local_cloud import processes
+from spillway.local_cloud.access_logs import AccessLog
 from spillway.local_cloud.inbox_emails import Mailbox
 from spillway.local_cloud.local_cloud import CloudSettings, LocalCloud, erase, local_cloud, make_private
 from spillway.local_cloud.record import LAMBDA_INVOCATIONS_MAX, CloudRecord
@@ -26,6 +27,7 @@ from spillway.stage import LOCAL, Stage, local_stage
 from spillway.terminal import Steps
 
 if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
     from types_boto3_sesv2 import SESV2Client
 
 # A person waits for each email of the demo.
@@ -125,15 +127,30 @@ def running_demo(project: Project, settings: DemoSettings, steps: Steps) -> Iter
         with steps.step("Build and publish the shop"), publish_target(stage, project, clock_ms) as target:
             load = partial(load_folder, project, base_url=settings.shop_url)
             run_publish(load, target, progress=steps.progress)
-        domain = stage.outputs()["DistributionDomain"]
+        outputs = stage.outputs()
+        access_log = _access_log(stage, outputs)
+        open_.enter_context(access_log.flushed())
         door = front(
-            settings.shop_url, Relay(cloud_settings.endpoint_url), domain, cloud_settings.keys.door_secret
+            settings.shop_url,
+            Relay(cloud_settings.endpoint_url),
+            outputs["DistributionDomain"],
+            cloud_settings.keys.door_secret,
+            access_log.add,
         )
         guard = BrowserGuard(hosts_of(settings.port), pictures=True)
         open_.enter_context(served(guard.around(door), shop_socket))
         open_.callback(CloudRecord.remove, cloud_settings.home)
         record.write(cloud_settings.home)
         yield RunningDemo(settings, stage, cloud, merchant=sender)
+
+
+def _access_log(stage: Stage, outputs: Mapping[str, str]) -> AccessLog:
+    """Return the log of the front door, in the bucket to which CloudFront would deliver it."""
+    s3: S3Client = stage.client("s3")
+    bucket = outputs["TrafficBucket"]
+    return AccessLog(
+        outputs["DistributionId"], lambda key, body: s3.put_object(Bucket=bucket, Key=key, Body=body)
+    )
 
 
 def _verify(stage: Stage, sender: str) -> None:

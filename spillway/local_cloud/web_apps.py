@@ -6,7 +6,7 @@ and shows what was sent.
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
 
@@ -25,6 +25,7 @@ from starlette.responses import (
 )
 from starlette.routing import Route
 
+from spillway.local_cloud.access_logs import HEAD_BYTES, Hit
 from spillway.local_cloud.inbox_emails import Email, Mailbox, emails_of_bulk, emails_of_send
 from spillway.local_cloud.record import DOOR_HEADER
 from spillway.local_cloud.servers import EMAIL_POLICY, EMAIL_SANDBOX
@@ -145,12 +146,18 @@ async def _chunks(answer: httpx.Response) -> AsyncIterator[bytes]:
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
-def front(shop_url: str, relay: Relay, distribution_domain: str, door_secret: str) -> Starlette:
+def front(
+    shop_url: str,
+    relay: Relay,
+    distribution_domain: str,
+    door_secret: str,
+    log: Callable[[Hit], None] = lambda hit: None,
+) -> Starlette:
     """Return an application that answers as the distribution does, under `shop_url`.
 
     It stands for the TLS that a laptop does without: the distribution gets the viewer's request as one
     by https, and a viewer who typed `localhost` is sent to the origin that forms and links know. The emulator
-    lets it in for `door_secret`.
+    lets it in for `door_secret`. Each answer of the distribution is handed to `log`.
     """
     shop_host = shop_url.partition("://")[2]
 
@@ -164,9 +171,28 @@ def front(shop_url: str, relay: Relay, distribution_domain: str, door_secret: st
             x_forwarded_proto="https",
             **{DOOR_HEADER: door_secret},
         )
-        return await relay.pass_on(request, headers)
+        response = await relay.pass_on(request, headers)
+        log(_hit(request, response))
+        return response
 
     return Starlette(routes=[Route("/{path:path}", answer, methods=METHODS)])
+
+
+def _hit(request: Request, response: Response) -> Hit:
+    """Return an answered request as an access log has it."""
+    length = response.headers.get("content-length", "0")
+    cached = response.headers.get("x-cache", "")
+    return Hit(
+        datetime.now(UTC),
+        HEAD_BYTES + (int(length) if length.isdigit() and request.method != "HEAD" else 0),
+        request.client.host if request.client else "-",
+        request.method,
+        (request.scope.get("raw_path") or request.url.path.encode()).partition(b"?")[0].decode("latin-1"),
+        response.status_code,
+        request.headers.get("referer"),
+        request.headers.get("user-agent"),
+        "RefreshHit" if cached.startswith("RefreshHit") else "Hit" if cached.startswith("Hit") else "Miss",
+    )
 
 
 Clock = Callable[[], datetime]

@@ -59,7 +59,11 @@ class MemoryS3:
         check_request("s3", "ListObjectsV2", asked)
         keys = sorted(key for key in self.objects if key.startswith(asked["Prefix"]))
         pages = [keys[start : start + 2] for start in range(0, len(keys), 2)]
-        return [{"Contents": [{"Key": key} for key in page]} for page in pages] or [{}]
+        sized: list[dict[str, Any]] = [
+            {"Contents": [{"Key": key, "Size": len(self.objects[key]["Body"])} for key in page]}
+            for page in pages
+        ]
+        return sized or [{}]
 
 
 def refused(code: str, operation: str) -> ClientError:

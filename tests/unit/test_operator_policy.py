@@ -34,6 +34,7 @@ SERVICES = (
         "dynamodb",
         "dynamodbstreams",
         "lambda",
+        "logs",
     ),
     *("s3", "secretsmanager", "sesv2", "sns", "sqs", "sts"),
 )

@@ -1,0 +1,1 @@
+"""The traffic of a stage for its operator: gathered, shown, and queried."""

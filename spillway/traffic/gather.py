@@ -1,0 +1,178 @@
+"""Gather what `spillway traffic` shows: statistics of logs, the funnel, the coverage, and the bill so far."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.container import Container
+from chalicelib.domain.entry import EntryState
+from chalicelib.domain.traffic.counting import time_of
+from chalicelib.domain.traffic.report import Coverage, TrafficReport
+from chalicelib.services.traffic import hour_at
+from chalicelib.tables.entries import is_entry
+from spillway.preflight.bill import Bill, bill
+from spillway.preflight.usage import MEMORY_MB, Item, Measured, Step, Used
+from spillway.stage import Stage
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+METRIC = "answers"
+ROUTE = "POST /waitlist"
+HOUR_S = 3_600
+HOURS_MAX = 400 * 24
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelRow:
+    """The people of one product on their way: views are of the time that is shown, the rest of all time.
+
+    Entries that DynamoDB has deleted are not counted: unconfirmed ones after three days, erased ones at once.
+    """
+
+    slug: str
+    views: int
+    signed_up: int
+    confirmed: int
+    notified: int
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Everything that the page of a stage's traffic shows."""
+
+    report: TrafficReport
+    coverage: Coverage
+    funnel: tuple[FunnelRow, ...]
+    bill: Bill
+
+    def to_document(self) -> dict[str, Any]:
+        """Return a JSON-ready document."""
+        return self.report.to_document() | {
+            "coverage": self.coverage.to_document(),
+            "funnel": [
+                {"slug": r.slug, "views": r.views, "signed_up": r.signed_up, "confirmed": r.confirmed}
+                | {"notified": r.notified}
+                for r in self.funnel
+            ],
+            "bill": {
+                "usd": round(self.bill.usd, 4),
+                "usd_after_free": round(self.bill.usd_after_free, 4),
+                "lines": [
+                    {"item": str(line.used.item), "amount": line.used.amount, "usd": round(line.usd, 6)}
+                    for line in self.bill.lines
+                ],
+            },
+        }
+
+
+def gather(stage: Stage, *, since_s: int, now_ms: int) -> Traffic:
+    """Return the traffic of the last `since_s` seconds, in whole hours.
+
+    Raises:
+        BadInput: nothing is deployed as this stage.
+    """
+    container = stage.container()
+    since, until = hour_at(now_ms - since_s * 1_000), hour_at(now_ms)
+    report = container.traffic_reports.report(since, until)
+    coverage = Coverage(report.posted, signups_counted(stage, since, until))
+    return Traffic(report, coverage, tuple(funnel(container, report)), bill(used(report, coverage)))
+
+
+def funnel(container: Container, report: TrafficReport) -> Iterator[FunnelRow]:
+    """Yield the funnel of each product that was viewed or has entries, most views first."""
+    slugs: dict[str, str] = {
+        variant.sku: stocked.product.slug
+        for stocked in container.products.scan()
+        for variant in stocked.product.variants
+    }
+    steps: dict[str, Counter[str]] = {}
+    client: DynamoDBClient = container.client("dynamodb")
+    pages = client.get_paginator("scan").paginate(TableName=container.settings.entries_table)
+    for page in pages:
+        for item in page["Items"]:
+            if is_entry(item):
+                slug = slugs.get(item["sku"]["S"], item["sku"]["S"])
+                steps.setdefault(slug, Counter()).update(steps_of(item))
+    views = report.views_by_product
+    for slug in sorted({*views, *steps}, key=lambda slug: (-views.get(slug, 0), slug)):
+        counts = steps.get(slug, Counter())
+        yield FunnelRow(
+            slug, views.get(slug, 0), counts["signed_up"], counts["confirmed"], counts["notified"]
+        )
+
+
+def steps_of(item: Mapping[str, Any]) -> list[str]:
+    """Return the steps of the funnel that a stored entry has behind it."""
+    notified = item["state"]["S"] == EntryState.NOTIFIED or "restock_id" in item
+    confirmed = notified or "confirmed_at_ms" in item or item["state"]["S"] == EntryState.CONFIRMED
+    return ["signed_up", *(["confirmed"] if confirmed else []), *(["notified"] if notified else [])]
+
+
+def signups_counted(stage: Stage, since: str, until: str) -> int | None:
+    """Return how many `POST /waitlist` the API answered from one hour to another; None where none is known.
+
+    The API counts its answers by a metric in its log, which CloudWatch takes out; the local cloud keeps the
+    log alone.
+    """
+    start, end = time_of(since), time_of(until) + timedelta(hours=1)
+    if stage.endpoint_url:
+        return _logged_answers(stage, start, end)
+    cloudwatch = stage.client("cloudwatch")
+    search = (
+        f'SUM(SEARCH(\'{{Spillway/{stage.stack_name},route,status}} MetricName="{METRIC}"'
+        f" route=\"{ROUTE}\"', 'Sum', {HOUR_S}))"
+    )
+    answer = cloudwatch.get_metric_data(
+        MetricDataQueries=[{"Id": "posted", "Expression": search}], StartTime=start, EndTime=end
+    )
+    values = [value for result in answer["MetricDataResults"] for value in result["Values"]]
+    return round(sum(values)) if values else None
+
+
+def _logged_answers(stage: Stage, start: datetime, end: datetime) -> int:
+    group = stage.client("cloudformation").describe_stack_resource(
+        StackName=stage.stack_name, LogicalResourceId="APIHandlerLogGroup"
+    )["StackResourceDetail"]["PhysicalResourceId"]
+    logs = stage.client("logs")
+    pages = logs.get_paginator("filter_log_events").paginate(
+        logGroupName=group,
+        startTime=int(start.timestamp() * 1_000),
+        endTime=int(end.timestamp() * 1_000) - 1,
+        filterPattern='"answered"',
+    )
+    return sum(_is_signup(event["message"]) for page in pages for event in page["events"])
+
+
+def _is_signup(message: str) -> bool:
+    try:
+        line = json.loads(message)
+    except ValueError:
+        return False
+    return isinstance(line, dict) and line.get("event") == "answered" and line.get("route") == ROUTE
+
+
+def used(report: TrafficReport, coverage: Coverage) -> Iterator[Used]:
+    """Yield the amounts that the logs show so far, at the items of preflight's bill."""
+    misses = report.requests - sum(
+        report.tables["results"][name] for name in ("Hit", "RefreshHit", "OriginShieldHit")
+    )
+    posted = coverage.counted if coverage.counted is not None else report.posted
+    yield Used(Item.CDN_BYTES, report.bytes_sent, "bytes to viewers, as logged")
+    yield Used(Item.CDN_REQUESTS, report.requests, "requests, as logged")
+    yield Used(Item.S3_READS, max(0, misses - report.posted), "requests that no cache answered")
+    yield Used(Item.API_CALLS, posted, "signups that the API counted")
+    yield Used(Item.LAMBDA_CALLS, posted, "signups that the API counted")
+    measured = Measured.read()
+    gb_s = measured.duration_ms(Step.SIGN_UP, MEMORY_MB) / 1_000 * MEMORY_MB / 1_024
+    yield Used(Item.LAMBDA_TIME, posted * gb_s, f"{gb_s:.4f} GB-seconds a signup")
+    units = measured.steps[Step.SIGN_UP].write_units
+    yield Used(Item.WRITE_UNITS, posted * units, f"{units:g} write units a signup")
+
+
+def now_text(now_ms: int) -> str:
+    """Return a time in UTC for people."""
+    return f"{datetime.fromtimestamp(now_ms / 1_000, UTC):%Y-%m-%d %H:%M} UTC"
