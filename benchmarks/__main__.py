@@ -17,6 +17,7 @@ BENCHMARKS = [
     "steps",
     "fan_out",
     "import_",
+    "traffic",
 ]
 
 
