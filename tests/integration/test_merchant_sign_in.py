@@ -8,8 +8,9 @@ import pytest
 from chalice.test import Client, HTTPResponse
 
 import app as cloud
+from chalicelib.domain.address import Address
 from chalicelib.domain.email import Delivery, OutgoingEmail, RequestedEmail, SendRefused, SendResult
-from chalicelib.domain.merchant import SESSION_S, SIGN_IN_WITHIN_S, MerchantTokens, Role, Session
+from chalicelib.domain.merchant import SESSION_S, SIGN_IN_WITHIN_S, MerchantTokens, Role, Session, merchant_id
 from chalicelib.domain.tokens import LinkRefused
 from chalicelib.events import send_requested
 from chalicelib.http.merchant_session import (
@@ -212,6 +213,12 @@ def test_a_cookie_that_names_another_merchant_than_its_session_is_none(
     _, session_id = tokens.read_session(cookie)
     packer = add_merchant(cloud.container, "packer@heron.example")
     assert sessions.of(tokens.session(packer.id, session_id), FIREFOX) is None
+
+
+def test_a_merchant_has_another_id_than_a_shopper_with_the_same_address() -> None:
+    owner, key = Address.parse(OWNER), b"identity"
+    assert merchant_id(owner, key) == merchant_id(Address.parse("Owner@HERON.example"), key)
+    assert len({merchant_id(owner, key), owner.shopper_id(key), merchant_id(owner, b"another")}) == 3
 
 
 def test_the_stack_names_the_first_merchants_and_a_command_overrules_it(
