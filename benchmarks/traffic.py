@@ -18,13 +18,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks.tables import write_table
-from benchmarks.traffic_log import write_log
-from chalicelib.domain.traffic.agents import PROGRAMS, WORDS
 from chalicelib.domain.traffic.counting import Counting, count_log, log_name
 from chalicelib.domain.traffic.lines import FIELDS
-from spillway.preflight.bill import PRICES
-from spillway.preflight.usage import Item
 
 NAME = "E1.2026-11-27-10.aabbccdd.gz"
 WEEK = "2026-W48"
@@ -65,6 +60,8 @@ def count_by_spillway(file: Path) -> dict[str, int]:
 def count_by_duckdb(file: Path) -> dict[str, int]:
     """Count exactly, in SQL, with one thread."""
     import duckdb
+
+    from chalicelib.domain.traffic.agents import PROGRAMS, WORDS
 
     columns = ", ".join(f"'{name}': 'VARCHAR'" for name in FIELDS)
     words = "|".join(map(re.escape, (*WORDS, *(program[0] for program in PROGRAMS))))
@@ -151,6 +148,9 @@ def _children_s() -> float:
 
 def usd_per_billion(lines_per_s: float) -> float:
     """Return the price of the Lambda time for a billion lines, in dollars."""
+    from spillway.preflight.bill import PRICES
+    from spillway.preflight.usage import Item
+
     price = PRICES[Item.LAMBDA_TIME]
     return 1e9 / lines_per_s * MEMORY_GB * price.usd / price.per
 
@@ -180,6 +180,10 @@ def main() -> None:
     if given.tool:
         run_tool(given.tool, given.file)
         return
+    # A tool's own process imports no more than it needs: its memory is measured.
+    from benchmarks.tables import write_table
+    from benchmarks.traffic_log import write_log
+
     with tempfile.TemporaryDirectory() as folder:
         file = given.file or Path(folder) / NAME
         if given.file is None:

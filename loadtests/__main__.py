@@ -20,6 +20,7 @@ from loadtests.report import FORM_STEPS, Findings, foretold_row, growth_rows, re
 from loadtests.shapes import CALLS_PER_S_MAX, Shape, duration_s
 from loadtests.shop import landing_of, open_shop, recounted, stored
 from loadtests.throttle import burst_of, throttled
+from loadtests.traffic import LoggedPosts, logged_posts, posts_in_logs, write_page
 from loadtests.wording import said, said_of_counters
 from spillway.errors import BadInput, SpillwayError, WorkFailed
 from spillway.project import Project
@@ -54,11 +55,16 @@ def load(**given: Any) -> None:
             costs = estimate(flood, project.output / "site")
             require_consent(costs, yes=asked.yes, terminal=sys.stdin.isatty(), ask=click.confirm)
         flood.folder.mkdir(parents=True)
+        before = 0 if flood.on_aws else posts_in_logs(stage)
         found = _sent(flood, stage, limit, Family.of(project.state / LOCAL), steps)
+        logged = None if flood.on_aws else _logged(found, before, stage, flood, steps)
     flood.report.write_text(report(found), encoding="utf-8")
     _show(found, console)
     console.print(f"With plots: {flood.report.relative_to(project.root)}")
+    if logged:
+        console.print(f"{logged.sentence()}; with plots: {traffic_page(flood).relative_to(project.root)}")
     _require_shown(found, flood, throttles=limit > 0)
+    _require_logged(logged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +129,26 @@ def _sent(flood: Flood, stage: Stage, limit: float, family: Family | None, steps
 def _foretold(flood: Flood, figures: list[Figures], limit: float) -> list[Foretold]:
     answer_s = next((step.p50_ms / 1000 for step in figures if step.step in FORM_STEPS), 0.0)
     return foretold(flood.ledger.lines(), calls_per_s=limit, burst=burst_of(limit), answer_s=answer_s)
+
+
+def traffic_page(flood: Flood) -> Path:
+    """Return the file of the traffic report, beside the report of the flood."""
+    return flood.folder / "traffic.html"
+
+
+def _logged(found: Findings, before: int, stage: Stage, flood: Flood, steps: Steps) -> LoggedPosts:
+    with steps.step("Hold what was sent against the access logs"):
+        logged = logged_posts(found.figures, before, lambda: posts_in_logs(stage))
+        write_page(stage, traffic_page(flood))
+    return logged
+
+
+def _require_logged(logged: LoggedPosts | None) -> None:
+    """Raise WorkFailed if the access logs and the flood differ; on AWS the logs come too late to say."""
+    if logged and not logged.agree:
+        raise WorkFailed(
+            logged.sentence(), hint="spillway traffic --since 1h shows the logs, and lines aside"
+        )
 
 
 def _show(found: Findings, console: Console) -> None:
