@@ -20,6 +20,7 @@ from chalicelib.domain.entry import (
     Signup,
     position_of,
 )
+from chalicelib.domain.ids import Sku
 from chalicelib.events import BatchNotCounted, on_day, on_entries_counted
 from chalicelib.services.recount import Recount
 from chalicelib.tables.demand import (
@@ -468,16 +469,39 @@ def test_records_in_flight_are_no_drift(shop: Counted) -> None:
 
 
 def test_a_flood_during_a_recount_is_no_drift(shop: Counted) -> None:
-    """New entries come in between each look's count and the counters that are read after it."""
+    """New entries come in, and are counted, between each look's count and the counters read after it."""
     names = iter(range(100))
 
-    def flood() -> None:
-        for _ in range(5):
-            shop.sign_up(f"late{next(names)}")
-        shop.deliver_all()
+    class Flooded(EntriesCount):
+        def counters(self) -> tuple[dict[Sku, Counter[str]], int]:
+            counted = super().counters()
+            for _ in range(5):
+                shop.sign_up(f"late{next(names)}")
+            shop.deliver_all()
+            return counted
 
-    shop.sign_up("ada")
-    assert shop.recount(during=flood).run().drifts == ()
+    memory: Any = shop.memory
+    entries = Flooded(memory, shop.entries_name)
+    found = Recount(entries, shop.demand, shop.clock, shop.clock.pass_s).run()
+    assert (found.drifts, found.looks) == ((), 1)
+    assert shop.demand.all()["A"].waiting == 5
+
+
+@pytest.mark.parametrize(("counted", "drift"), [((2, 0), []), ((3, 2), [1]), ((2, 3), [1]), ((0, 2, 0), [])])
+def test_a_drift_is_the_smallest_of_all_looks_and_none_if_its_sign_changes(
+    shop: Counted, counted: tuple[int, ...], drift: list[int]
+) -> None:
+    numbers = iter([*counted, counted[-1], counted[-1]])
+
+    class Scripted(EntriesCount):
+        def counters(self) -> tuple[dict[Sku, Counter[str]], int]:
+            return {Sku("A"): Counter(waiting=next(numbers))}, 1
+
+    memory: Any = shop.memory
+    shop.demand.add("A", {"waiting": 1})
+    entries = Scripted(memory, shop.entries_name)
+    found = Recount(entries, shop.demand, shop.clock, shop.clock.pass_s).run()
+    assert [item.difference for item in found.drifts] == drift
 
 
 def test_a_repair_during_a_flood_keeps_what_is_counted_meanwhile(shop: Counted) -> None:
