@@ -116,7 +116,7 @@ def show_failed(request: Request, container: "Container") -> Response:
     dead = container.dead_letters
     counts = {name: dead.count(name) for name in dead.names}
     some = {
-        name: [dict(letter.facts) for letter in dead.look(name, most=FAILED_SHOWN_MAX)]
+        name: [dict(letter.facts) for letter in dead.look(name, most=FAILED_SHOWN_MAX, hidden_s=0)]
         for name, count in counts.items()
         if count
     }

@@ -94,10 +94,14 @@ class DeadLetters:
         """Return the approximate number of dead letters in a queue."""
         return depth(self._sqs, self._queues[queue].dead)
 
-    def look(self, queue: str, *, most: int) -> Iterator[DeadLetter]:
-        """Yield up to `most` dead letters of a queue; they stay in it."""
+    def look(self, queue: str, *, most: int, hidden_s: int = LOOK_S) -> Iterator[DeadLetter]:
+        """Yield up to `most` dead letters of a queue; they stay in it.
+
+        For `hidden_s` seconds nobody else receives them. Without, at most ten are found, and a retry that
+        follows at once finds them too.
+        """
         read = self._facts_of_records if self._queues[queue].source is None else _facts
-        for message in islice(self._received(queue, hidden_s=LOOK_S), most):
+        for message in islice(self._received(queue, hidden_s=hidden_s), most):
             yield DeadLetter(queue, message["MessageId"], read(message["Body"]))
 
     def redrive(self, queue: str, *, forget_gone: bool = False) -> Counter[Redriven]:

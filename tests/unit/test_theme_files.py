@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import brotli
 import pytest
 from click.testing import CliRunner, Result
 
@@ -21,6 +22,18 @@ from tests.support.small_shop import make_small_shop
 def shop(tmp_path: Path) -> Project:
     """A shop without a file of its own theme."""
     return make_small_shop(tmp_path)
+
+
+def test_the_scripts_of_the_merchants_page_weigh_less_than_12_kb() -> None:
+    scripts = [DEFAULT_THEME / "static" / f"{name}.js" for name in ("merchant", "merchant-actions")]
+    assert sum(len(brotli.compress(script.read_bytes())) for script in scripts) < 12_000
+
+
+def test_no_two_elements_of_the_merchants_dialogs_have_one_id(shop: Project) -> None:
+    (page,) = [item.read().decode() for item in build(shop).objects if item.key == "merchant/"]
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert "do-file" in ids
+    assert sorted(set(ids)) == sorted(ids)
 
 
 def write(shop: Project, name: str, text: str) -> None:

@@ -16,10 +16,6 @@
     const toast = one(".toast");
     let toastTimer;
 
-    class Refused extends Error {
-      constructor(status, document) { super(status); this.status = status; this.document = document; }
-    }
-
     const call = async (path, { body, key, token, method = "POST" } = {}) => {
       const headers = { Accept: "application/json", "Accept-Language": language };
       if (method === "POST") headers["Content-Type"] = typeof body === "string" ? "text/csv" : "application/json";
@@ -30,7 +26,7 @@
       const document = await answer.json();
       if (answer.ok) return document;
       if (answer.status === 401 && document.type?.endsWith("not-signed-in")) merchant.signedOut();
-      throw new Refused(answer.status, document);
+      throw Object.assign(new Error(answer.status), { document });
     };
 
     const tell = (text, undo) => {
@@ -48,11 +44,10 @@
     };
     const reason = (error) => error.document?.detail || words.offline;
     const newKey = () => crypto.randomUUID();
-
     // One dialog: steps, errors at their fields, and a key for what its last button does.
     class Dialog {
       constructor(name) {
-        this.box = document.getElementById(`act-${name}`);
+        this.box = document.getElementById(`do-${name}`);
         this.form = one("form", this.box);
         this.fields = this.form.elements;
         this.steps = all(".step", this.box);
@@ -306,7 +301,7 @@
     shopper.back.onclick = () => { if (shopper.step === 2) shopper.show(shopper.seen); else shopper.at(0); };
     shopper.act = async () => {
       if (!shopper.step) { await ask(false); return; }
-      if (shopper.step === 1) { shopper.open(shopper.fields.email); return; }
+      if (shopper.step === 1) return void shopper.open(shopper.fields.email);
       const body = { email: email() };
       if (shopper.what === "erase") {
         await call("shopper/erase", { body, key: shopper.key, token: shopper.seen.token });
@@ -316,7 +311,7 @@
         shopper.done(words.lifted);
       }
     };
-    shopper.box.addEventListener("close", () => { shopper.form.reset(); all(".seen,.waitlists", shopper.box).forEach((list) => list.replaceChildren()); });
+    shopper.box.addEventListener("close", () => { shopper.form.reset(); all(".seen,.waitlists,.note", shopper.box).forEach((list) => list.replaceChildren()); });
 
     // ---- Panels ----
     const failed = one(".failed");
