@@ -17,7 +17,7 @@ from loadtests.ledger import account
 from loadtests.predictions import Foretold, foretold
 from loadtests.processes import Family, watched
 from loadtests.report import FORM_STEPS, Findings, foretold_row, growth_rows, report
-from loadtests.shapes import CALLS_PER_S_MAX, Shape, duration_s
+from loadtests.shapes import CALLS_PER_S_MAX, PHASES, Shape, duration_s
 from loadtests.shop import landing_of, open_shop, recounted, stored
 from loadtests.throttle import burst_of, throttled
 from loadtests.traffic import LoggedPosts, logged_posts, posts_in_logs, write_page
@@ -138,7 +138,12 @@ def traffic_page(flood: Flood) -> Path:
 
 def _logged(found: Findings, before: int, stage: Stage, flood: Flood, steps: Steps) -> LoggedPosts:
     with steps.step("Hold what was sent against the access logs"):
-        logged = logged_posts(found.figures, before, lambda: posts_in_logs(stage))
+        logged = logged_posts(
+            found.figures,
+            before,
+            lambda: posts_in_logs(stage),
+            stopped_max=PHASES[flood.shape][-1].shoppers * flood.scale,
+        )
         write_page(stage, traffic_page(flood))
     return logged
 

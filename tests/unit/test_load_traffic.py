@@ -33,3 +33,10 @@ def test_logs_agree_if_they_have_each_answered_post_and_no_other(logged: int, ag
     found, _ = compared(logged + 7)
     assert found.agree is agree
     assert ("they agree" in found.sentence()) is agree
+
+
+@pytest.mark.parametrize(("logged", "agree"), [(18, True), (19, False)])
+def test_a_post_under_way_when_the_flood_ends_may_be_logged_and_not_counted_as_sent(
+    logged: int, agree: bool
+) -> None:
+    assert logged_posts(STEPS, 0, lambda: logged, stopped_max=2).agree is agree
