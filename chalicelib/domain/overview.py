@@ -5,7 +5,7 @@ document of `Overview`, and has no address in it.
 """
 
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -14,8 +14,7 @@ from chalicelib.domain.demand import Demand
 from chalicelib.domain.entry import DAY_MS, HOUR_MS
 from chalicelib.domain.ids import Sku, Slug
 from chalicelib.domain.overview_waves import LastWave, Wave
-from chalicelib.domain.product import Picture, Product
-from chalicelib.domain.stock import Availability, Stock, StockedProduct
+from chalicelib.domain.stock import Availability, Stock
 
 HOURS_SHOWN = 24
 QUERY_CHARS_MAX = 100
@@ -88,43 +87,45 @@ class Listed:
         return self.can_buy and self.units is not None and 0 < self.units <= low_stock
 
 
-def listed(products: Iterable[StockedProduct]) -> list[Listed]:
-    """Return the variants of all products, with those that left the catalogue and still have stock."""
+# A product's document, as `Product.to_document` has it after a round through JSON, and its stock.
+StockedDocument = tuple[Mapping[str, Any], Mapping[Sku, Stock]]
+
+
+def listed(products: Iterable[StockedDocument]) -> list[Listed]:
+    """Return the variants of all products, with those that left the catalogue and still have stock.
+
+    It reads the documents, without a `Product` of each: a large shop has ten thousand.
+    """
     every = tuple(products)
-    sold = {sku for stocked in every for sku in stocked.product.skus}
-    return [variant for stocked in every for variant in _variants(stocked, sold)]
+    sold = {variant["sku"] for document, _ in every for variant in document["variants"]}
+    return [variant for document, stock in every for variant in _variants(document, stock, sold)]
 
 
-def _variants(stocked: StockedProduct, sold: set[Sku]) -> Iterator[Listed]:
-    product = stocked.product
-    for variant in product.variants:
-        known = Listed(
-            variant.sku,
-            product.slug,
-            product.title,
-            variant.label,
-            picture_url(product.picture_of(variant)),
-        )
-        yield known.with_stock(stocked.stock.get(variant.sku))
+def _variants(document: Mapping[str, Any], stock: Mapping[Sku, Stock], sold: Set[str]) -> Iterator[Listed]:
+    slug, title, pictures = document["slug"], document["title"], document["pictures"]
+    first = picture_url(pictures[0]) if pictures else ""
+    chosen = [(shown["options"], picture_url(shown)) for shown in pictures if shown["options"]]
+    for variant in document["variants"]:
+        sku, options = variant["sku"], variant["options"]
+        fitting = (url for wanted, url in chosen if all(option in options for option in wanted))
+        label = ", ".join([value for _, value in options])
+        yield Listed(sku, slug, title, label, next(fitting, first), *_state(stock.get(sku)))
     # A product's stock keeps SKUs that left the catalogue.
-    for sku in sorted(stocked.stock.keys() - sold):
-        yield _withdrawn(product, sku).with_stock(stocked.stock[sku])
+    for sku in sorted(stock.keys() - sold):
+        yield Listed(sku, slug, title, "", first, *_state(stock[sku]), withdrawn=True)
 
 
-def _withdrawn(product: Product, sku: Sku) -> Listed:
-    picture = picture_url(product.pictures[0]) if product.pictures else ""
-    return Listed(sku, product.slug, product.title, picture=picture, withdrawn=True)
+def _state(stock: Stock | None) -> tuple[Availability | None, int | None, int]:
+    return (stock.availability, stock.units, stock.version) if stock else (None, None, 0)
 
 
-def picture_url(picture: Picture | None) -> str:
-    """Return the URL of the smallest encoding that is sharp in a row; empty for no picture."""
-    if picture is None:
-        return ""
-    for source in picture.sources:
-        for url, width in source.candidates:
+def picture_url(picture: Mapping[str, Any]) -> str:
+    """Return the URL of the smallest encoding that is sharp in a row, from a picture's document."""
+    for source in picture["sources"]:
+        for url, width in source["candidates"]:
             if width >= PICTURE_PX:
-                return url
-    return picture.url
+                return str(url)
+    return str(picture["url"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,11 +198,16 @@ class Row:
 
 
 def rows_of(variants: Iterable[Listed], demand: Mapping[Sku, Numbers]) -> list[Row]:
-    """Return a row for each variant, and for each other SKU with demand, ranked."""
+    """Return a row for each variant, and for each other SKU with demand, ranked.
+
+    `variants` are in the order of their names, in which those without demand stay.
+    """
     rows = [Row(variant, demand.get(variant.sku, NO_DEMAND)) for variant in variants]
     unknown = demand.keys() - {row.listed.sku for row in rows}
-    rows += [Row(Listed(sku, Slug(""), sku, withdrawn=True), demand[sku]) for sku in unknown]
-    return sorted(rows, key=lambda row: row.rank)
+    wanted = [row for row in rows if row.numbers is not NO_DEMAND]
+    wanted += [Row(Listed(sku, Slug(""), sku, withdrawn=True), demand[sku]) for sku in unknown]
+    wanted.sort(key=lambda row: row.rank)
+    return [*wanted, *(row for row in rows if row.numbers is NO_DEMAND)]
 
 
 def plain(text: str) -> str:

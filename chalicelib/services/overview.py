@@ -1,4 +1,4 @@
-"""The merchant's overview: made at most every four seconds by the first poll, read by all others.
+"""The merchant's overview: made at most every 2.5 s, by the first poll, read by all others.
 
 A poll is one read of the snapshot. When it is too old, one poll claims the next snapshot by a conditional
 write and makes it; the others get the old one meanwhile.
@@ -19,6 +19,7 @@ from chalicelib.domain.entry import DAY_MS
 from chalicelib.domain.ids import Sku, Slug
 from chalicelib.domain.overview import (
     LOW_STOCK,
+    NO_DEMAND,
     PAGE_ROWS,
     Ask,
     Listed,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from chalicelib.tables.sending.waves import ProgressTable
     from chalicelib.tables.shards import RestocksTable
 
-FRESH_MS = 4_000
+FRESH_MS = 2_500
 # An older snapshot is of another day's work: nobody is shown it while the next one is made.
 SHOWN_MS_MAX = 60_000
 CATALOGUE_FRESH_MS_MIN = 60_000
@@ -126,7 +127,7 @@ class Overviews:
         if before is None or catalogue.read_at_ms == at_ms:
             state = replace(state, low_stock=self._low_stock() or LOW_STOCK)
         numbers = {sku: Numbers.of(demand, at_ms=at_ms) for sku, demand in self._tables.demand.all().items()}
-        numbers = {sku: known for sku, known in numbers.items() if known != Numbers()}
+        numbers = {sku: known for sku, known in numbers.items() if known != NO_DEMAND}
         rows = rows_of(variants, numbers)
         watched = {wave.sku for wave in state.waves} | {row.listed.sku for row in orderable(rows)}
         first = rows[:PAGE_ROWS]
@@ -147,6 +148,8 @@ class Overviews:
             at_ms,
         )
         body = overview.head() | page_of(overview.rows, Ask(), low_stock=state.low_stock)
+        # In the order of their rows: an item with too many of them keeps the first.
+        numbers = {row.listed.sku: row.numbers for row in rows if row.listed.sku in numbers}
         state = replace(state, numbers=numbers, waves=waves, last_waves=last_waves)
         # A change beyond the first page shows in an answer to a search alone, which has a digest of its own.
         return Snapshot(at_ms, digest(body), body, state.document(), catalogue)
@@ -160,7 +163,7 @@ class Overviews:
             variants = self._variants(known)
             if variants is not None:
                 return known, variants
-        products = list(self._tables.products.scan(consistent=False))
+        products = list(self._tables.products.documents())
         variants = sorted(listed(products), key=lambda variant: (variant.title, variant.label, variant.sku))
         members = [_member(variant) for variant in variants]
         version = digest(members)

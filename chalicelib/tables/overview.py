@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 # A snapshot is begun by one poll. After this time the function that began it is taken for dead.
-CLAIM_MS = 10_000
+CLAIM_MS = 15_000
 KEPT_S = 7 * 24 * 3600
 # DynamoDB takes items of 400 KB.
 CHUNK_BYTES_MAX = 380_000
@@ -76,7 +76,14 @@ class OverviewTable:
         )
 
     def put(self, snapshot: Snapshot) -> None:
-        """Write a snapshot in place of the last one."""
+        """Write a snapshot in place of the last one.
+
+        Where an item has no room for the numbers of all variants, those with the most demand are kept, for
+        searches; the totals and the first page are right in any case.
+        """
+        body, state = packed(snapshot.body), snapshot.state
+        while state["numbers"] and len(body) + len(packed(state)) > CHUNK_BYTES_MAX:
+            state = {**state, "numbers": state["numbers"][: len(state["numbers"]) // 2]}
         catalogue = {
             f"catalogue_{field.name}": getattr(snapshot.catalogue, field.name)
             for field in fields(CatalogueVersion)
@@ -86,8 +93,8 @@ class OverviewTable:
                 **_key("snapshot"),
                 "made_at_ms": snapshot.made_at_ms,
                 "etag": snapshot.etag,
-                "body": packed(snapshot.body),
-                "state": packed(snapshot.state),
+                "body": body,
+                "state": packed(state),
                 **catalogue,
                 "expires_at_s": snapshot.made_at_ms // 1000 + KEPT_S,
             }

@@ -75,10 +75,15 @@ class ProductsTable:
         items = self.table.batch_get([_product_key(slug) for slug in sorted(slugs)], ["stock"])
         return {sku: stock for item in items for sku, stock in _stock_of(item.get("stock", {})).items()}
 
-    def scan(self, *, consistent: bool = True) -> Iterator[StockedProduct]:
+    def scan(self) -> Iterator[StockedProduct]:
         """Yield every product, in no order: for publish, and for nothing that a shopper waits for."""
-        items = self.table.scan(Attr("id").begins_with(PRODUCT_PREFIX), consistent=consistent)
+        items = self.table.scan(Attr("id").begins_with(PRODUCT_PREFIX), consistent=True)
         yield from map(_stocked_product_of, items)
+
+    def documents(self) -> Iterator[tuple[dict[str, Any], dict[Sku, Stock]]]:
+        """Yield the document and the stock of every product, in no order (eventually consistent reads)."""
+        for item in self.table.scan(Attr("id").begins_with(PRODUCT_PREFIX)):
+            yield json.loads(item["document"]), _stock_of(item.get("stock", {}))
 
     def observe(self, slug: Slug, sku: Sku, stock: Stock, *, known: Stock) -> bool:
         """Store the stock that results from an availability event; false when `known` is outdated.

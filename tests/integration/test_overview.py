@@ -1,8 +1,12 @@
 """The merchant's overview over real tables in memory: snapshots, claims, stock, waves, reads of a poll."""
 
+import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from math import ceil
+from statistics import mean
+from typing import Any, cast
 from urllib.parse import quote
 
 import pytest
@@ -18,11 +22,14 @@ from chalicelib.domain.product import Picture, PictureSource, Product, Variant
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.domain.wave import WavePolicy
 from chalicelib.services.overview import Overviews, Tables
+from chalicelib.tables.demand import DemandTable, home_part
+from chalicelib.tables.expressions import encode_item
 from chalicelib.tables.overview import OverviewTable
+from spillway.preflight.usage import WATCHED
 from tests.integration import test_app as playing_aws
 from tests.support.aws import create_table
 from tests.support.clock import Clock
-from tests.support.dynamodb import MemoryDynamoDb
+from tests.support.dynamodb import MemoryDynamoDb, Paginator
 from tests.support.memory_shop import PRODUCT, SKU, MemoryShop
 from tests.support.merchants import signed_in_headers
 from tests.support.recorded_calls import RecordedDynamoDb
@@ -53,9 +60,9 @@ class CountedDemand:
 class Watched:
     """A shop in memory and its overview."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, checked: bool = True) -> None:
         self.clock = clock
-        self.dynamodb = MemoryDynamoDb()
+        self.dynamodb = MemoryDynamoDb(checked=checked)
         self.shop = MemoryShop(clock, dynamodb=self.dynamodb)
         self.demand = CountedDemand(clock)
         self.low_stock: int | None = None
@@ -205,12 +212,12 @@ def test_people_who_wait_for_what_is_no_longer_sold_are_on_the_page(watched: Wat
     assert skus(watched.poll(filter=Filter.SOLD_OUT)) == ["M-1", "A"]
 
 
-def test_a_poll_is_one_read_and_a_snapshot_is_made_once_in_four_seconds(watched: Watched) -> None:
+def test_a_poll_is_one_read_and_a_snapshot_is_made_once_in_two_and_a_half_seconds(watched: Watched) -> None:
     watched.demand.set(SKU, 1)
     first = watched.overviews.answer(Ask())
     watched.calls()
     watched.demand.set(SKU, 2)
-    watched.clock.pass_s(3.9)
+    watched.clock.pass_s(2.4)
     again = watched.overviews.answer(Ask())
     assert (again, watched.calls()) == (first, ["get_item"])
     watched.clock.pass_s(0.1)
@@ -248,7 +255,7 @@ def test_who_polls_while_the_very_first_snapshot_is_made_is_asked_to_come_back(w
     with pytest.raises(OverviewNotReady):
         watched.overviews.answer(Ask())
     # The one that claimed it has died.
-    watched.clock.pass_s(10.1)
+    watched.clock.pass_s(15.1)
     assert watched.overviews.answer(Ask()).document["matched"] == 1
 
 
@@ -291,6 +298,19 @@ def test_a_catalogue_whose_parts_are_gone_is_read_again(watched: Watched) -> Non
     watched.overviews._tables.snapshots.table.delete(key)
     watched.overviews = watched.instance()
     assert skus(watched.poll()) == [SKU]
+
+
+def test_a_shop_with_more_demand_than_an_item_holds_keeps_its_totals_and_the_variants_most_wanted(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chalicelib.tables.overview.CHUNK_BYTES_MAX", 2_500)
+    for number in range(400):
+        watched.demand.set(f"S-{number * 7919 % 10_007}", 1_000 - number, days_ago=number % 90)
+    shown = watched.poll()
+    assert (shown["totals"]["waiting"], shown["rows"][0]["waiting"]) == (sum(range(601, 1_001)), 1_000)
+    kept = watched.overviews.answer(Ask(filter=Filter.WAITING, rows=500)).document
+    assert [found["waiting"] for found in kept["rows"]] == list(range(1_000, 1_000 - kept["matched"], -1))
+    assert 50 <= kept["matched"] < 400
 
 
 def wave(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -482,3 +502,102 @@ def test_a_poll_in_the_middle_of_the_first_snapshot_is_asked_to_come_back_in_a_s
     monkeypatch.setattr(cloud.container.overviews, "answer", never)
     answer = polled(api, cookie=cookie)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+
+
+class Metered:
+    """A client that counts calls, and the units that DynamoDB charges for them, by the size of the items.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html
+    """
+
+    def __init__(self, memory: MemoryDynamoDb) -> None:
+        self._memory = memory
+        self.calls: Counter[str] = Counter()
+        self.read_units = self.write_units = 0.0
+        self.exceptions = memory.exceptions
+
+    def __getattr__(self, method: str) -> Any:
+        def call(**request: Any) -> Any:
+            self.calls[method] += 1
+            answer = getattr(self._memory, method)(**request)
+            self._charge(method, request, answer)
+            return answer
+
+        return call
+
+    def get_paginator(self, operation: str) -> Paginator:
+        """Return pages, each of which is a call."""
+        return Paginator(getattr(self, operation))
+
+    def _charge(self, method: str, request: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+        half = 1 if request.get("ConsistentRead") else 2
+        if method == "get_item":
+            self.read_units += max(1, ceil(_bytes_of(answer.get("Item", {})) / 4096)) / half
+        elif method in {"query", "scan"}:
+            self.read_units += max(1, ceil(sum(map(_bytes_of, answer["Items"])) / 4096)) / half
+        elif method == "batch_get_item":
+            for table, wanted in request["RequestItems"].items():
+                for key in wanted["Keys"]:
+                    item = self._memory.get_item(TableName=table, Key=key).get("Item", {})
+                    self.read_units += max(1, ceil(_bytes_of(item) / 4096))
+        elif method in {"put_item", "update_item"}:
+            self.write_units += max(1, ceil(_bytes_of(request.get("Item", {})) / 1024))
+
+
+def _bytes_of(value: Any) -> int:
+    if isinstance(value, Mapping):
+        return sum(len(str(name)) + _bytes_of(item) for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return sum(map(_bytes_of, value))
+    return len(value if isinstance(value, bytes) else str(value).encode())
+
+
+# Each request of a merchant reads the merchant, the session and the epoch by one call.
+SESSION_CALLS, SESSION_READ_UNITS = 1, 3
+
+
+def test_an_hour_of_watching_in_a_flood_costs_what_the_bill_says(clock: Clock) -> None:
+    """A hundred sold-out variants in fifty products, and signups for each of them at every poll."""
+    watched = Watched(clock, checked=False)
+    metered = Metered(watched.dynamodb)
+    watched.recorded = metered  # type: ignore[assignment]
+    demand_table = create_table(watched.dynamodb, "DemandTable")
+    for number in range(50):
+        variants = tuple(Variant(Sku(f"P{number}-{size}"), 100) for size in "SL")
+        product = replace(MUG, slug=f"p{number}", title=f"Product {number}", variants=variants)
+        words = "".join(f"{number * at % 9973:x} " for at in range(500))
+        watched.add(replace(product, description_html=words), **{v.sku: (SOLD_OUT, 0) for v in variants})
+    counters = DemandTable(cast("Any", metered), demand_table)
+    watched.overviews = watched.instance()
+    watched.overviews._tables = replace(watched.overviews._tables, demand=counters)
+    watched.overviews.answer(Ask())
+    metered.read_units = 0.0
+    assert len(list(watched.overviews._tables.products.documents())) == 51
+    catalogue_units = metered.read_units
+    metered.calls.clear()
+    metered.read_units = metered.write_units = 0.0
+    sizes, polls = [], 4
+    for poll in range(polls):
+        hour = f"h{watched.clock() // HOUR_MS}"
+        for number in range(50):
+            for size in "SL":
+                sku = Sku(f"P{number}-{size}")
+                counted = {"waiting": 10 * poll + number, "pending": poll, hour: 11 * poll}
+                watched.dynamodb.put_item(
+                    TableName=demand_table,
+                    Item=encode_item({"part": home_part(sku), "sku": sku, **counted}),
+                )
+        watched.clock.pass_s(WATCHED.poll_s)
+        sizes.append(len(json.dumps(watched.overviews.answer(Ask()).document, separators=(",", ":"))))
+    per_hour = 3600 / WATCHED.poll_s / polls
+    # For each: the last snapshot, its claim, the 16 parts of the demand, the stock, the rate limit, the new
+    # snapshot.
+    calls = {"get_item": 2, "update_item": 1, "query": 16, "batch_get_item": 1, "put_item": 1}
+    expected = Counter({name: count * polls for name, count in calls.items()})
+    assert metered.calls == expected
+    assert sum(calls.values()) + SESSION_CALLS == WATCHED.calls
+    read_units = (metered.read_units + SESSION_READ_UNITS * polls) * per_hour + 60 * catalogue_units
+    print(read_units, metered.write_units * per_hour, mean(sizes))
+    assert read_units == pytest.approx(WATCHED.read_units, rel=0.05)
+    assert metered.write_units * per_hour == pytest.approx(WATCHED.write_units, rel=0.05)
+    assert mean(sizes) == pytest.approx(WATCHED.answer_bytes, rel=0.05)
