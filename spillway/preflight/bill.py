@@ -104,6 +104,7 @@ class Part(StrEnum):
     FEEDBACK = "delivery events"
     REFRESH = "page refreshes"
     DEMAND = "counters of demand"
+    WATCHING = "the merchant's page"
     BACKEND = "everything else"
 
 
@@ -128,6 +129,8 @@ class BillLine:
             return Part.REFRESH
         if self.used.of_demand:
             return Part.DEMAND
+        if self.used.of_watching:
+            return Part.WATCHING
         return PART_OF.get(self.used.item, Part.BACKEND)
 
     @property
@@ -228,6 +231,7 @@ def story(now: Bill) -> tuple[StoryRow, ...]:
         StoryRow("API, Lambda, DynamoDB, queues, logs", THEN_COMPUTE_USD, now.part(Part.BACKEND)),
         StoryRow("refreshing pages: back in stock, sold out again", None, now.part(Part.REFRESH)),
         StoryRow("counting who waits, for the merchant's page", None, now.part(Part.DEMAND)),
+        StoryRow("the merchant's page, watched all the time", None, now.part(Part.WATCHING)),
         StoryRow("without emails", THEN_TOTAL_USD, now.usd - emails),
         StoryRow("two emails to each shopper who signed up", None, now.part(Part.MAIL)),
         StoryRow("delivery events of those emails", None, now.part(Part.FEEDBACK)),

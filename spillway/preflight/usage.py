@@ -143,6 +143,35 @@ FORM_ANSWER_BYTES = 21
 
 
 @dataclass(frozen=True, slots=True)
+class Watching:
+    """The work of one browser that shows the merchant's page, in a flood: each poll makes a new overview.
+
+    Attributes:
+        poll_s: Seconds between polls, as spillway/theme/static/merchant.js has them.
+        calls: Calls of one poll to DynamoDB.
+        cpu_ms: CPU of one poll: about 1 ms for each call, and its own work.
+        read_units: DynamoDB's read units of an hour, for a page of 100 variants in 50 products.
+        write_units: Its write units of an hour.
+        answer_bytes: Size of an answer, which is not compressed.
+    """
+
+    poll_s: float
+    calls: int
+    cpu_ms: float
+    read_units: float
+    write_units: float
+    answer_bytes: int
+
+    def polls(self, seconds: float) -> float:
+        """Return the polls of so many seconds."""
+        return seconds / self.poll_s
+
+
+# A test of the overview measures them.
+WATCHED = Watching(poll_s=3.0, calls=22, cpu_ms=35, read_units=86_000, write_units=3_600, answer_bytes=31_000)
+
+
+@dataclass(frozen=True, slots=True)
 class Used:
     """An amount of one item.
 
@@ -153,6 +182,7 @@ class Used:
         of_feedback: Whether SES's delivery events cause it.
         of_refresh: Whether page refreshes cause it.
         of_demand: Whether the merchant's counters cause it.
+        of_watching: Whether the merchant's page causes it.
     """
 
     item: Item
@@ -161,6 +191,7 @@ class Used:
     of_feedback: bool = False
     of_refresh: bool = False
     of_demand: bool = False
+    of_watching: bool = False
 
 
 def usage(
@@ -190,6 +221,7 @@ def usage(
         *_mail(campaign),
         *_feedback(campaign, measured),
         *_demand(campaign, measured),
+        *_watching(campaign),
     )
 
 
@@ -198,9 +230,12 @@ def _pages(campaign: Campaign, weight: PageWeight, site_bytes: float) -> Iterato
     # A confirmation loads a page with a button from the API, and the thanks page of the shop.
     answers = calls * HEAD_BYTES + campaign.signup_posts * FORM_ANSWER_BYTES + confirmed * API_PAGE_BYTES
     answers += confirmed * (SMALL_PAGE_BYTES + HEAD_BYTES)
+    polls = round(WATCHED.polls(campaign.over_s))
+    calls += polls
+    polled_bytes = polls * (WATCHED.answer_bytes + HEAD_BYTES)
     yield Used(
         Item.CDN_BYTES,
-        views * weight.bytes_sent + answers,
+        views * weight.bytes_sent + answers + polled_bytes,
         f"{views:,} views x {weight.bytes_sent:,.0f} bytes ({weight.path}), and {calls:,} answers of the API",
     )
     yield Used(
@@ -211,6 +246,22 @@ def _pages(campaign: Campaign, weight: PageWeight, site_bytes: float) -> Iterato
     fetched = weight.requests * REGIONAL_CACHES
     yield Used(Item.S3_READS, fetched, f"{weight.requests:.2f} objects x {REGIONAL_CACHES} regional caches")
     yield Used(Item.S3_STORAGE, site_bytes, f"the whole site, {site_bytes / 1e6:.1f} MB, for a month")
+
+
+def _watching(campaign: Campaign) -> Iterator[Used]:
+    """Yield the amounts of the merchant's page, shown in one browser for the whole campaign."""
+    polls, hours = WATCHED.polls(campaign.over_s), campaign.over_s / 3600
+    busy_s = polls * StepFigures(WATCHED.cpu_ms, {"dynamodb": WATCHED.calls}).duration_ms(MEMORY_MB) / 1000
+    why = f"the merchant's page, watched for {hours:g} h: {polls:,.0f} polls"
+    for item, amount in (
+        (Item.API_CALLS, polls),
+        (Item.LAMBDA_CALLS, polls),
+        (Item.LAMBDA_TIME, busy_s * MEMORY_MB / 1024),
+        (Item.READ_UNITS, WATCHED.read_units * hours),
+        (Item.WRITE_UNITS, WATCHED.write_units * hours),
+        (Item.LOG_BYTES, polls * LAMBDA_LOG_BYTES),
+    ):
+        yield Used(item, amount, why, of_watching=True)
 
 
 def _refreshes(campaign: Campaign, refresh: PageRefresh) -> Iterator[Used]:

@@ -15,6 +15,7 @@ from spillway.errors import BadInput
 from spillway.preflight.forecast import Forecast
 from spillway.project import Project
 from spillway.sitegen.release import Release
+from tests.support.shop_weight import write_site
 
 # The rate of a million visitors in an hour, for a quarter of it.
 FLOOD = ["--visitors", "250000", "--over", "15m", "--peak-factor", "5"]
@@ -26,10 +27,7 @@ def project(small_release: Release, tmp_path_factory: pytest.TempPathFactory) ->
     project = Project(tmp_path_factory.mktemp("shop"))
     project.site.mkdir()
     (project.site / "site.toml").touch()
-    for object_ in small_release.objects:
-        file = project.output / "site" / object_.key
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(object_.read())
+    write_site(small_release, project.output / "site")
     return project
 
 

@@ -33,6 +33,7 @@ from spillway.preflight.built_pages import (
     mean_product_weight,
     page_refresh,
     page_weight,
+    sent_bytes,
 )
 from spillway.preflight.campaign import FOUNDING_STORY, Campaign, trace
 from spillway.preflight.usage import (
@@ -43,6 +44,7 @@ from spillway.preflight.usage import (
     QUEUE_BATCH,
     SMALL_PAGE_BYTES,
     STREAM_BATCH,
+    WATCHED,
     Item,
     Measured,
     Step,
@@ -52,7 +54,7 @@ from spillway.preflight.usage import (
 )
 from spillway.sitegen.release import Release
 from tests.support.aws import ROOT
-from tests.support.shop_weight import SAMPLE_BYTES_MAX, SAMPLE_REQUESTS_MAX
+from tests.support.shop_weight import SAMPLE_BYTES_MAX, SAMPLE_REQUESTS_MAX, write_site
 
 # No lighter than the sample shop's mean product: tests/integration/test_sample_shop.py holds it to that.
 PAGE = PageWeight("/products/one", requests=SAMPLE_REQUESTS_MAX, bytes_sent=SAMPLE_BYTES_MAX)
@@ -69,18 +71,8 @@ def founding() -> Bill:
 @pytest.fixture(scope="module")
 def site(small_release: Release, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
-    _write(small_release, folder)
+    write_site(small_release, folder)
     return folder
-
-
-def _write(release: Release, folder: Path) -> None:
-    for object_ in release.objects:
-        file = folder / object_.key
-        # A key may be a folder's name as well: the home page of a language.
-        if any(other.key.startswith(f"{object_.key}/") for other in release.objects):
-            file /= "index.html"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(object_.read())
 
 
 def test_every_item_has_a_price_and_every_price_its_page() -> None:
@@ -150,7 +142,11 @@ def test_counting_who_waits_is_a_line_of_the_story(founding: Bill) -> None:
 def test_what_the_api_answers_is_counted_as_it_is_sent(small_release: Release) -> None:
     stocked = next(iter(small_release.products))
     page = Renderer(small_release.theme).page(
-        "confirm.html", product=stocked.product, variant=stocked.product.variants[0], token="t" * 200
+        "confirm.html",
+        product=stocked.product,
+        variant=stocked.product.variants[0],
+        coming=0,
+        token="t" * 200,
     )
     assert API_PAGE_BYTES * 0.8 < len(page.encode()) <= API_PAGE_BYTES
     assert len(json.dumps({"status": "accepted"}, separators=(",", ":"))) == FORM_ANSWER_BYTES
@@ -193,7 +189,7 @@ def test_what_a_change_refreshes_is_what_an_event_writes_and_invalidates(site: P
 def test_a_change_in_two_languages_refreshes_the_pages_of_both(
     german_release: Release, tmp_path: Path
 ) -> None:
-    _write(german_release, tmp_path)
+    write_site(german_release, tmp_path)
     assert page_refresh(tmp_path, "/products/scarf") == PageRefresh(objects=9, paths=10)
 
 
@@ -316,3 +312,20 @@ def test_a_request_or_ten_kilobytes_more_add_what_is_said() -> None:
     more_bytes = PageWeight("/", PAGE.requests, PAGE.bytes_sent + 10_000)
     assert usd(more_requests) - usd(PAGE) == pytest.approx(usd_per_request(), rel=0.01)
     assert usd(more_bytes) - usd(PAGE) == pytest.approx(usd_per_10_kb(), rel=0.01)
+
+
+def test_an_hour_of_watching_the_merchants_page_costs_a_few_cents_and_is_a_part_of_the_bill() -> None:
+    def watching(hours: int) -> float:
+        used = usage(Campaign(1_000, hours * 3600), PAGE, Measured.read(), site_bytes=0)
+        return bill(used).part(Part.WATCHING)
+
+    assert watching(1) == pytest.approx(0.0197, abs=0.0002)
+    assert watching(3) == pytest.approx(3 * watching(1))
+    script = (ROOT / "spillway" / "theme" / "static" / "merchant.js").read_text()
+    assert f"everyMs = {WATCHED.poll_s * 1000:.0f};" in script
+
+
+def test_the_scripts_of_the_merchants_page_are_below_12_kilobytes_as_they_are_sent() -> None:
+    scripts = {file.name: sent_bytes(file) for file in (ROOT / "spillway/theme/static").glob("merchant*.js")}
+    assert scripts["merchant.js"] <= 7_000
+    assert sum(scripts.values()) <= 12_000

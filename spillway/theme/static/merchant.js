@@ -3,7 +3,7 @@
 (() => {
   const root = document.documentElement;
   const language = root.lang;
-  const everyMs = 5000;
+  const everyMs = 3000;
   const slowestMs = 60000;
   const pageRows = 100;
   const rowsMax = 500;
@@ -27,6 +27,8 @@
     const options = { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: unit === "hour" ? 1 : 0 };
     return new Intl.NumberFormat(language, options).format(Math.max(1, seconds / size));
   };
+  const inDays = new Intl.NumberFormat(language, { style: "unit", unit: "day", unitDisplay: "long" });
+  const days = (count) => (count ? inDays.format(count) : relative.format(0, "day"));
   const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
   const start = () => {
@@ -88,12 +90,13 @@
       put(one(".sku", line), row.sku === row.title ? "" : row.sku);
       if (row.slug && !row.withdrawn) set(one("a", line), "href", `${overview.dataset.products}${row.slug}?sku=${encodeURIComponent(row.sku)}`);
       put(cell("waiting", "b"), number(row.waiting));
+      line.classList.toggle("calm", !row.waiting);
       put(cell("pending", "span"), number(row.pending));
       some("pending", row.pending);
       bars(one("svg", line), row.hours);
       put(cell("chart", "span"), number(row.signups_24h));
       const since = row.waiting_since_day;
-      put(cell("longest"), since === null ? "" : relative.format(Math.min(0, since - day), "day"));
+      put(cell("longest"), since === null ? "" : days(Math.max(0, day - since)));
       some("longest", since !== null);
       const state = row.withdrawn ? "withdrawn" : row.availability;
       badge(one(".badge", line), row.low ? "low" : state, row.low ? words.low : words[state] || state || "");
@@ -151,7 +154,7 @@
       total("sold-out", totals.sold_out);
       total("emails", totals.emails_today);
       bars(one(".totals svg"), totals.hours);
-      if (paused !== null && one(".paused").hidden) say(one(".paused strong").textContent);
+      if ((paused === null) !== one(".paused").hidden) say(paused === null ? "" : one(".paused strong").textContent);
       show(one(".paused"), paused !== null);
       put(one(".why"), paused || "");
       show(one(".waves"), sent.length > 0);
