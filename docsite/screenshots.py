@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +23,12 @@ import httpx
 from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, sync_playwright
 
+from chalicelib.domain.stock import Availability
+from chalicelib.tables.demand import home_part
+from chalicelib.tables.table import Update
 from spillway.local_cloud.shopper import Shopper
+from spillway.project import Project
+from spillway.stage import stage_named
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
@@ -77,6 +83,10 @@ class Device(NamedTuple):
 PHONE = Device("phone", 390, 780, 1.5, is_mobile=True)
 DESK = Device("desk", 1280, 800, 1, is_mobile=False)
 DEVICES = (PHONE, DESK)
+# The sample shop's sender may sign in to the demo's merchant page.
+MERCHANT, MERCHANT_PAGE = "hello@ordinaryweather.example", "/merchant/"
+MERCHANT_PICTURES = {"merchant-desk-light": (DESK, "light"), "merchant-phone-dark": (PHONE, "dark")}
+WAITLISTS, PEOPLE = 8, 240
 
 
 class Camera:
@@ -134,6 +144,59 @@ class Camera:
             page.get_by_text(MAILBOX).first.wait_for()
             self.keep(f"signed-up-{device.name}-{scheme}", page)
             page.close()
+
+    def sign_in(self, merchant: Shopper) -> None:
+        """Sign the merchant in, in the windows of the merchant's pictures, each by an email of its own."""
+        for number, window in enumerate(map(self._windows.get, MERCHANT_PICTURES.values()), start=1):
+            assert window is not None
+            page = window.new_page()
+            page.goto(MERCHANT_PAGE)
+            page.locator("#merchant-email").fill(MERCHANT)
+            page.locator("#sign-in button").click()
+            page.goto(merchant.awaits_emails(number)[-1].link("/api/merchant/sign-in"))
+            page.get_by_role("main").get_by_role("button").click()
+            page.locator("#overview").wait_for()
+            page.close()
+
+    def shoot_merchant(self) -> None:
+        """Photograph the merchant's page while a restock is being emailed."""
+        for name, window in MERCHANT_PICTURES.items():
+            page = self._windows[window].new_page()
+            page.goto(MERCHANT_PAGE)
+            page.locator(".waves li").first.wait_for(timeout=OPEN_WITHIN_S * 1000)
+            page.wait_for_load_state("networkidle")
+            self.keep(name, page)
+            page.close()
+
+
+def _fill_waitlists(folder: Path) -> None:
+    """Have some hundred people wait for what is sold out, and restock the variant that most of them want."""
+    tables = stage_named(Project(folder), "local").container()
+    sold_out = sorted(
+        sku
+        for stocked in tables.products.scan()
+        for sku in stocked.product.skus
+        if stocked.stock[sku].availability is Availability.OUT_OF_STOCK
+    )
+    people = folder / "people.csv"
+    hour_s, now_s = 3600, int(time.time())
+    with people.open("w", encoding="utf-8") as file:
+        file.write("email,sku,time,consent\n")
+        for place, sku in enumerate(sold_out[:WAITLISTS]):
+            for number in range(PEOPLE // (place + 1)):
+                at = datetime.fromtimestamp(now_s - number * (place + 2) * hour_s // 3, UTC).isoformat()
+                file.write(f"p{place}.{number}@example.com,{sku},{at},yes\n")
+    # A day of signups, which the counters of the demo cannot have in a minute.
+    this_hour = now_s // hour_s
+    for place, sku in enumerate(sold_out[:WAITLISTS]):
+        signups = {f"h{this_hour - ago}": (24 - ago) * (ago % 3 + 1) // (place + 1) for ago in range(24)}
+        key = {"part": home_part(sku), "sku": sku}
+        tables.demand.table.make(Update(tables.demand.table, key, add=signups))
+    waitlist = ["waitlist", "import", str(people), "--consent-text", "Email me", "--next-restock"]
+    for words in (waitlist, ["available", sold_out[0], "--stock", "60"]):
+        subprocess.run(
+            [sys.executable, "-m", "spillway", *words], cwd=folder, check=True, capture_output=True
+        )
 
 
 def _seen(page: Page, selector: str) -> Locator:
@@ -199,6 +262,9 @@ def photograph(port: int, executable: str) -> dict[str, Image.Image]:
             _, back = ada.awaits_emails(2)
             camera.shoot("email", f"{inbox_url}/emails/{back.number}/body.html")
             camera.shoot("in-stock", PAGE, shows=BUY)
+            camera.sign_in(Shopper("", MERCHANT, shop, inbox))
+            _fill_waitlists(folder)
+            camera.shoot_merchant()
         browser.close()
     return {name: Image.open(BytesIO(data)).convert("RGB") for name, data in camera.taken.items()}
 
