@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from chalice.app import BaseLambdaEvent, Chalice, CloudWatchEvent, DynamoDBEvent, Request, Response, SQSEvent
 
-from chalicelib import merchant_routes, report_routes
+from chalicelib import event_routes, merchant_routes, report_routes
 from chalicelib.container import Container
 from chalicelib.domain.address import Address
 from chalicelib.domain.entry import EntryState
@@ -279,8 +279,8 @@ def describe(_: Request) -> Response:
     return description()
 
 
-merchant_routes.register(app, answering, lambda: container)
-report_routes.register(app, answering, lambda: container)
+for routes in (merchant_routes, report_routes, event_routes):
+    routes.register(app, answering, lambda: container)
 
 
 @app.on_dynamodb_record(stream_arn=REPLACED_BY_THE_STACK, batch_size=25, starting_position="TRIM_HORIZON")

@@ -18,6 +18,7 @@ from chalicelib.tables.entries import EntriesTable
 if TYPE_CHECKING:
     from chalicelib.domain.email import EmailSender
     from chalicelib.domain.tokens import Offer
+    from chalicelib.http.inbound_requests import SourceSecrets
     from chalicelib.http.merchant_requests import MerchantKeys
     from chalicelib.mail.smtp import SmtpServer
     from chalicelib.services.autopilot import Autopilot
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from chalicelib.services.fan_out.rate_limiter import RateLimiter
     from chalicelib.services.fan_out.restocking import Restocking, SingleOptIn
     from chalicelib.services.fan_out.worker import FanOutWorker
+    from chalicelib.services.inbound import InboundEvents
     from chalicelib.services.merchants import Audit, MerchantSessions, SignInEmails
     from chalicelib.services.ordering import Ordering
     from chalicelib.services.overview import Overviews
@@ -167,6 +169,24 @@ class Container(MerchantParts):
         client = self.client("dynamodb", attempts_max=1)
         table = ReportsTable(client, self.settings.merchant_table)
         return Reports(table, self.restocks, self.progress, self.clock_ms)
+
+    @cached_property
+    def source_secrets(self) -> "SourceSecrets":
+        """The secrets of other systems that send stock events."""
+        from chalicelib.http.inbound_requests import SourceSecrets
+
+        def read() -> str:
+            answer = self.client("secretsmanager").get_secret_value(SecretId=self.settings.source_secrets)
+            return str(answer["SecretString"])
+
+        return SourceSecrets(read, self.clock_ms)
+
+    @cached_property
+    def inbound_events(self) -> "InboundEvents":
+        """Applies the stock events of other systems."""
+        from chalicelib.services.inbound import InboundEvents
+
+        return InboundEvents(self.events, self.availabilities, self.webhooks, self.clock_ms, self.new_id)
 
     # ---- Emails ----
 

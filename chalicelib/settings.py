@@ -49,11 +49,13 @@ class Settings:
     suppressions_table: str
     sending_table: str
     demand_table: str
+    events_table: str
     merchant_table: str
     pages_bucket: str
     release_bucket: str
     signing_keys_secret: str
     merchant_keys_secret: str
+    source_secrets: str
     confirmations_queue_url: str
     waves_queue_url: str
     configuration_set: str

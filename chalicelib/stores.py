@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from chalicelib.queues import ConfirmationsQueue, RetriesQueue, WavesQueue
     from chalicelib.storage import Cdn, ThemeStore
     from chalicelib.tables.demand import DemandTable
+    from chalicelib.tables.inbound import EventsTable
     from chalicelib.tables.merchant import MerchantTable
     from chalicelib.tables.merchant_actions import ActionsTable
     from chalicelib.tables.products import DomainListsTable, ProductsTable, RecentProducts
@@ -148,6 +149,13 @@ class Stores:
         from chalicelib.tables.suppressions import SuppressionsTable
 
         return SuppressionsTable(self.client("dynamodb"), self.settings.suppressions_table)
+
+    @cached_property
+    def events(self) -> "EventsTable":
+        """What other systems sent, and the SKUs of their ids."""
+        from chalicelib.tables.inbound import EventsTable
+
+        return EventsTable(self.client("dynamodb"), self.settings.events_table)
 
     @cached_property
     def merchants(self) -> "MerchantTable":

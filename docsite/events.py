@@ -20,6 +20,7 @@ MODULES = {
     "merchant_action_routes": ("chalicelib/merchant_action_routes.py", "/api/merchant"),
     "merchant_people_routes": ("chalicelib/merchant_people_routes.py", "/api/merchant"),
     "report_routes": ("chalicelib/report_routes.py", "/api"),
+    "event_routes": ("chalicelib/event_routes.py", "/api"),
 }
 KINDS = {
     "on_dynamodb_record": "DynamoDB stream",

@@ -23,6 +23,7 @@ AUTHORISED_BY = {
     "merchantKey": "`Authorization: Bearer KEY`, with the key of the secret `MerchantKeysSecret`",
     "merchantSignature": "`Spillway-Signature`, made with the same key"
     " ([how to sign](../inventory.md#sign-a-webhook))",
+    "sourceSignature": "the signature of the source ([other systems](../inventory.md#other-systems))",
     "merchantSession": "the cookie of a merchant who is signed in"
     " ([merchants and roles](../merchant-page.md#merchants-and-roles))",
 }

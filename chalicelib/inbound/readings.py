@@ -96,6 +96,17 @@ class Ignored:
 Outcome = Readings | Ping | Ignored
 
 
+@dataclass(frozen=True, slots=True)
+class ReceivedEvent:
+    """A request of a source. `results` has an object for each reading, with the outcome by name."""
+
+    id: str
+    at_ms: int
+    source: str
+    outcome: str
+    results: tuple[Mapping[str, Any], ...] = ()
+
+
 def json_object(body: bytes) -> dict[str, Any]:
     """Return the JSON object of a body.
 

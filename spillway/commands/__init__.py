@@ -30,6 +30,11 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "available": Entry("stock:available_command", "Mark a variant as available and notify its waitlist."),
         "sold-out": Entry("stock:sold_out_command", "Mark a variant as sold out."),
         "stock": Entry("stock:stock_command", "Import the stock of many variants from a CSV file."),
+        "sources": Entry("sources:sources_command", "Let other systems send stock events."),
+        "links": Entry("sources:links_command", "Link the ids of other systems to SKUs."),
+        "events": Entry(
+            "sources:events_command", "Show the stock events of other systems and what they changed."
+        ),
         "waiting": Entry("waiting:waiting_command", "Show how many people wait for each variant."),
         "waves": Entry("waiting:waves_command", "Show the progress of a variant's restock emails."),
         "report": Entry(

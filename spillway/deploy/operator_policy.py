@@ -229,9 +229,12 @@ SCOPES = (
         deployed_by=Part.DEPLOY_DATA,
         resources=tuple(
             f"arn:aws:secretsmanager:{{region}}:{{account}}:secret:*{name}-*"
-            for name in ("MerchantKeysSecret", "OriginKeySecret", "SigningKeysSecret", "TrafficSaltsSecret")
+            for name in (
+                *("MerchantKeysSecret", "OriginKeySecret", "SigningKeysSecret"),
+                *("SourceSecrets", "TrafficSaltsSecret"),
+            )
         ),
-        operating="GetSecretValue",
+        operating="GetSecretValue PutSecretValue",
         deploying="DeleteSecret",
         types={
             "AWS::SecretsManager::Secret": "CreateSecret DeleteSecret"

@@ -40,6 +40,7 @@ TABLES = (
     "SuppressionsTable",
     "SendingTable",
     "DemandTable",
+    "EventsTable",
     "MerchantTable",
 )
 

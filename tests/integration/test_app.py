@@ -51,6 +51,8 @@ def deployed(german_release: Release) -> Iterator[AwsDoor]:
             "SUPPRESSIONS_TABLE": create_table(dynamodb, "SuppressionsTable"),
             "SENDING_TABLE": create_table(dynamodb, "SendingTable"),
             "DEMAND_TABLE": create_table(dynamodb, "DemandTable"),
+            "EVENTS_TABLE": create_table(dynamodb, "EventsTable"),
+            "SOURCE_SECRETS": secrets.create_secret(Name="sources", SecretString="{}")["ARN"],
             "MERCHANT_TABLE": create_table(dynamodb, "MerchantTable"),
             "PAGES_BUCKET": "pages",
             "RELEASE_BUCKET": "release",

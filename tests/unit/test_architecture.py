@@ -28,10 +28,10 @@ MAY_IMPORT = {
     "keys": set[str](),
     "queues": {"domain"},
     "storefront": {"domain"},
-    "tables": {"aws", "domain"},
+    "tables": {"aws", "domain", "inbound"},
     "mail": {"domain"},
     "storage": {"domain", "storefront"},
-    "services": {"aws", "domain", "log", "mail", "queues", "storage", "storefront", "tables"},
+    "services": {"aws", "domain", "inbound", "log", "mail", "queues", "storage", "storefront", "tables"},
     "http": {"aws", "domain", "inbound", "log", "storefront"},
     "inbound": {"domain"},
 }
@@ -46,7 +46,10 @@ READING_TABLES = {f"dynamodb:{action}" for action in ("GetItem", "BatchGetItem",
 # Functions that no shopper calls: streams, queues and the clock do.
 BY_THEMSELVES = ("app.on_", "app.schedule(")
 # Modules with views beside app.py.
-ROUTES = ("merchant_routes", "merchant_action_routes", "merchant_people_routes", "report_routes")
+ROUTES = (
+    *("event_routes", "merchant_routes", "merchant_action_routes", "merchant_people_routes"),
+    "report_routes",
+)
 PUTS_TOGETHER = {"events", "container", "stores", "merchant_parts", *ROUTES}
 
 

@@ -49,6 +49,7 @@ SECRET_WORD = re.compile(r"SECRET|PASSWORD|TOKEN|KEY|CREDENTIAL")
 SECRETS_BY_NAME = {
     "SIGNING_KEYS_SECRET": {"Ref": "SigningKeysSecret"},
     "MERCHANT_KEYS_SECRET": {"Ref": "MerchantKeysSecret"},
+    "SOURCE_SECRETS": {"Ref": "SourceSecrets"},
     "SMTP_SECRET": {"Ref": "SmtpSecretArn"},
 }
 # Calls that AWS knows no resource for.
@@ -360,7 +361,7 @@ def subdomains_are_bound_to_https_only_when_asked(resources: Resources) -> None:
 @promise
 def data_outlives_the_stack_but_not_a_failed_first_deployment(resources: Resources) -> None:
     kept = {"AWS::DynamoDB::Table", "AWS::S3::Bucket"}
-    secrets = {"SigningKeysSecret", "MerchantKeysSecret"}
+    secrets = {"SigningKeysSecret", "MerchantKeysSecret", "SourceSecrets"}
     data = {name for name, resource in resources.items() if resource["Type"] in kept} | secrets
     assert {name for name, resource in resources.items() if "DeletionPolicy" in resource} == data
     for name in data:
@@ -390,7 +391,10 @@ def tables_are_restorable_on_demand_and_encrypted_for_nothing(resources: Resourc
         assert table["BillingMode"] == "PAY_PER_REQUEST"
         assert "SSESpecification" not in table
     expiring = {name for name, item in tables.items() if "TimeToLiveSpecification" in item}
-    assert expiring == {"DemandTable", "EntriesTable", "MerchantTable", "SendingTable", "SuppressionsTable"}
+    assert expiring == {
+        *("DemandTable", "EntriesTable", "EventsTable", "MerchantTable", "SendingTable"),
+        "SuppressionsTable",
+    }
     for name in expiring:
         ttl = {"AttributeName": "expires_at_s", "Enabled": True}
         assert tables[name]["TimeToLiveSpecification"] == ttl

@@ -1,0 +1,110 @@
+"""Requests of other systems about their stock: by source, the adapter, its secrets and the answer.
+
+An authentic request is answered 200, whatever it says: a sender takes any other status for a failure, sends
+again and gives up on the shop in the end. A stranger is answered 401, a body that is too large 413.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Protocol
+
+from chalice.app import Request as HttpRequest
+from chalice.app import Response
+
+from chalicelib.http.request import Problem, body_of
+from chalicelib.http.responses import json_answer
+from chalicelib.inbound import bigcommerce, generic, shopify, square, woocommerce
+from chalicelib.inbound.readings import BODY_BYTES_MAX, Request, Unauthentic
+from chalicelib.inbound.readings import Outcome as ReadOutcome
+from chalicelib.log import log
+
+if TYPE_CHECKING:
+    from chalicelib.inbound.readings import ReceivedEvent
+
+
+class Adapter(Protocol):
+    """Reads a request of one source."""
+
+    def __call__(self, request: Request, secrets: Sequence[str], *, now_ms: int) -> ReadOutcome:
+        """Return what the request says.
+
+        Raises:
+            Unauthentic: it is signed with none of the secrets.
+            Malformed: it cannot be read.
+        """
+
+
+ADAPTERS: Mapping[str, Adapter] = {
+    "shopify": shopify.read,
+    "woocommerce": woocommerce.read,
+    "square": square.read,
+    "bigcommerce": bigcommerce.read,
+    "generic": generic.read,
+}
+SECRETS_MAX_AGE_MS = 60_000
+
+
+class SourceSecrets:
+    """The secrets of each source, read again when they are a minute old: a rotation needs no deployment."""
+
+    def __init__(self, read: Callable[[], str], clock_ms: Callable[[], int]) -> None:
+        self._read = read
+        self._clock_ms = clock_ms
+        self._known: Mapping[str, Sequence[str]] = {}
+        self._read_at_ms: int | None = None
+
+    def of(self, source: str) -> Sequence[str]:
+        """Return the secrets of a source, newest first; none where it has none, and nothing is authentic."""
+        now_ms = self._clock_ms()
+        if self._read_at_ms is None or now_ms - self._read_at_ms > SECRETS_MAX_AGE_MS:
+            self._known = secrets_of_sources(self._read())
+            self._read_at_ms = now_ms
+        return self._known.get(source, ())
+
+
+def secrets_of_sources(text: str) -> dict[str, tuple[str, ...]]:
+    """Return the secrets by source of a document: {"SOURCE": [TEXT, ...]}, the newest first."""
+    document = json.loads(text)
+    return {source: tuple(filter(None, document.get(source, ()))) for source in ADAPTERS}
+
+
+def source_of(request: HttpRequest) -> str:
+    """Return the source that a path names, `/events/SOURCE`."""
+    return str(request.context.get("resourcePath", "")).rpartition("/")[2]
+
+
+def read_request(
+    request: HttpRequest, source: str, secrets: Sequence[str], *, shop_url: str, now_ms: int
+) -> ReadOutcome:
+    """Read a request by the adapter of its source; `shop_url` is the shop's address, without a slash.
+
+    Raises:
+        Problem: 413 too large, 401 not of the source.
+        Malformed: it is authentic, and cannot be read.
+    """
+    raw = body_of(request).raw
+    if len(raw) > BODY_BYTES_MAX:
+        words = f"An event has at most {BODY_BYTES_MAX} bytes."
+        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, words)
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    asked = Request(headers, raw, f"{shop_url}/api/events/{source}")
+    try:
+        return ADAPTERS[source](asked, secrets, now_ms=now_ms)
+    except Unauthentic:
+        log("source_refused", source=source)
+        raise Problem(HTTPStatus.UNAUTHORIZED, "Sign the request with the secret of its source.") from None
+
+
+def received_answer(event: "ReceivedEvent") -> Response:
+    """Answer with what came of an event."""
+    document: dict[str, Any] = {"outcome": event.outcome, "id": event.id}
+    if event.results:
+        document["results"] = [dict(result) for result in event.results]
+    return json_answer(document)
+
+
+def too_busy() -> Problem:
+    """Return the problem of variants that others wrote at the same time, each time."""
+    words = "Too many events about the same variants at once. Send it again: nothing counts twice."
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, words, retry_after_s=1)

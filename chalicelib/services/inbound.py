@@ -1,0 +1,137 @@
+"""Apply the stock events of other systems: link their ids to SKUs, add up locations, apply, record.
+
+The order in which webhooks arrive means nothing: a reading has the source's own time, and an older one
+changes nothing. A repeat is known by its event id and its time, or where the source names no time, by a row.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+
+from chalicelib.domain.ids import Sku
+from chalicelib.domain.stock import (
+    Availability,
+    AvailabilityEvent,
+    EventResult,
+    Outcome,
+    availability_of_units,
+)
+from chalicelib.inbound.readings import Ignored, Reading, Readings, ReceivedEvent
+from chalicelib.inbound.readings import Outcome as ReadOutcome
+from chalicelib.log import log
+from chalicelib.services.availability import Availabilities, Webhooks
+from chalicelib.tables.inbound import EventsTable
+
+# Clocks differ; an event from the far future would shut out every later one.
+AHEAD_MS_MAX = 5 * 60 * 1000
+# A row of DynamoDB has 400 KB at most; a product of Shopify has at most 2,048 variants.
+RESULTS_STORED_MAX = 500
+
+
+class TooBusy(Exception):
+    """Other events about the same variants came first each time: the source has to send again."""
+
+
+class InboundEvents:
+    """Applies what an adapter read, and records what came of it."""
+
+    def __init__(
+        self,
+        table: EventsTable,
+        availabilities: Availabilities,
+        webhooks: Webhooks,
+        clock_ms: Callable[[], int],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._table = table
+        self._availabilities = availabilities
+        self._webhooks = webhooks
+        self._clock_ms = clock_ms
+        self._new_id = new_id
+
+    def receive(self, source: str, read: ReadOutcome) -> ReceivedEvent:
+        """Apply the outcome of an adapter. What cannot be applied is named in the results, and no error.
+
+        Raises:
+            TooBusy: nothing is lost where the source sends it again: applied readings change nothing then.
+        """
+        if isinstance(read, Readings):
+            return self._record(source, "received", self._apply_all(source, read))
+        if isinstance(read, Ignored):
+            return self._record(source, "ignored", ({"reason": read.reason},))
+        return ReceivedEvent(self._new_id(), self._clock_ms(), source, "pong")
+
+    def refuse(self, source: str, reason: str) -> ReceivedEvent:
+        """Record an authentic request that cannot be read."""
+        return self._record(source, "unreadable", ({"reason": reason},))
+
+    def _record(self, source: str, outcome: str, results: tuple[dict[str, str | int], ...]) -> ReceivedEvent:
+        event = ReceivedEvent(self._new_id(), self._clock_ms(), source, outcome, results)
+        self._table.record(replace(event, results=results[:RESULTS_STORED_MAX]))
+        log("inbound_event", source=source, outcome=outcome, results=len(results))
+        return event
+
+    def _apply_all(self, source: str, read: Readings) -> tuple[dict[str, str | int], ...]:
+        linked = self._linked(source, read)
+        results = [self._apply(source, reading, linked) for reading in read.readings]
+        results += [
+            {"subject": part.subject, "outcome": "unreadable", "reason": part.reason} for part in read.unread
+        ]
+        return tuple(results)
+
+    def _linked(self, source: str, read: Readings) -> dict[str, Sku]:
+        """Return SKUs by foreign id, after the links of the payload are stored."""
+        wanted = [link.foreign_id for link in read.links]
+        wanted += [reading.foreign_id for reading in read.readings if reading.foreign_id and not reading.sku]
+        known = self._table.linked(source, wanted)
+        for link in read.links:
+            if known.get(link.foreign_id) != link.sku:
+                self._table.link(source, link.foreign_id, link.sku)
+                known[link.foreign_id] = link.sku
+        return known
+
+    def _apply(self, source: str, reading: Reading, linked: dict[str, Sku]) -> dict[str, str | int]:
+        sku = reading.sku or linked.get(reading.foreign_id or "")
+        if sku is None:
+            return {"id": reading.foreign_id or "", "outcome": "not_linked"}
+        now_ms = self._clock_ms()
+        if reading.observed_at_ms is not None and reading.observed_at_ms > now_ms + AHEAD_MS_MAX:
+            return {"sku": sku, "outcome": "unreadable", "reason": "its time is still to come"}
+        whole = self._of_all_locations(source, reading, now_ms) if reading.location else reading
+        if whole is None:
+            return {"sku": sku, "outcome": Outcome.OLDER.value}
+        result = self._apply_event(source, sku, whole, now_ms)
+        if result.outcome is Outcome.BUSY:
+            raise TooBusy
+        return {"sku": sku, "outcome": result.outcome.value}
+
+    def _of_all_locations(self, source: str, reading: Reading, now_ms: int) -> Reading | None:
+        """Return the reading of all locations that count; None where a later one of its own is known."""
+        foreign_id, location = reading.foreign_id or "", reading.location or ""
+        at_ms = now_ms if reading.observed_at_ms is None else reading.observed_at_ms
+        if not self._table.put_level(source, foreign_id, location, reading.units or 0, at_ms=at_ms):
+            return None
+        counted = self._table.counted_locations(source)
+        levels = [
+            level
+            for place, level in self._table.levels(source, foreign_id).items()
+            if counted is None or place in counted
+        ]
+        units, latest_ms = sum(units for units, _ in levels), max((at for _, at in levels), default=at_ms)
+        return replace(reading, units=units, observed_at_ms=latest_ms, location=None)
+
+    def _apply_event(self, source: str, sku: Sku, reading: Reading, now_ms: int) -> EventResult:
+        event_id = hashlib.sha256(f"{source}\0{reading.event_id}".encode()).hexdigest()[:32]
+        availability = reading.availability or availability_of_units(reading.units)
+        event = AvailabilityEvent(
+            event_id,
+            sku,
+            Availability(availability),
+            reading.units,
+            now_ms if reading.observed_at_ms is None else reading.observed_at_ms,
+            by_arrival=reading.observed_at_ms is None,
+            by_units=reading.availability is None,
+        )
+        if event.by_arrival:
+            return self._webhooks.apply(event, event_id)
+        return self._availabilities.apply(event)

@@ -1,0 +1,265 @@
+"""Stock events of other systems: `spillway events`, `sources` and `links`."""
+
+import csv
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from chalicelib.domain.ids import SkuRefused, parse_sku
+from chalicelib.http.inbound_requests import ADAPTERS, secrets_of_sources
+from chalicelib.settings import clock_ms
+from spillway.commands.options import json_option, refuse_ignored, stage_option
+from spillway.errors import BadInput
+from spillway.project import Project
+from spillway.stage import stage_named
+from spillway.terminal import pluralize
+
+if TYPE_CHECKING:
+    from chalicelib.container import Container
+    from chalicelib.inbound.readings import ReceivedEvent
+
+SOURCE = click.Choice(tuple(ADAPTERS))
+SECRETS_MAX = 2
+SECRET_CHARS_MIN = 16
+FOLLOWED_EACH_S = 2.0
+HOURS_MAX = 24 * 30
+LINK_COLUMNS = ("source", "foreign_id", "sku")
+
+
+@click.command("events")
+@click.option(
+    "--hours",
+    type=click.IntRange(1, HOURS_MAX),
+    default=24,
+    show_default=True,
+    help="Show the events of so many hours.",
+)
+@click.option("--follow", is_flag=True, help="Go on and print each event as it comes, until Ctrl-C.")
+@json_option
+@stage_option
+@click.pass_obj
+def events_command(project: Project, stage_name: str, hours: int, *, follow: bool, as_json: bool) -> None:
+    """Show the stock events of other systems and what they changed.
+
+    \b
+    Examples:
+      spillway events --stage production
+      spillway events --follow --stage production
+    """
+    if follow and as_json:
+        refuse_ignored("with --follow", ignored={"as_json"})
+    events = stage_named(project, stage_name).container().events
+    from_ms = clock_ms() - int(timedelta(hours=hours).total_seconds() * 1000)
+    found = events.recent(from_ms=from_ms, until_ms=clock_ms())
+    if as_json:
+        click.echo(json.dumps([asdict(event) for event in found], indent=1, default=int))
+        return
+    for event in found:
+        click.echo(_line(event))
+    if not found:
+        click.echo(
+            f"no event in {pluralize(hours, 'hour')}; docs/inventory.md says how another system sends them"
+        )
+    seen = {event.id for event in found}
+    while follow:
+        time.sleep(FOLLOWED_EACH_S)
+        # A request is stored some moments after its time.
+        for event in events.recent(from_ms=clock_ms() - 60_000, until_ms=clock_ms()):
+            if event.id not in seen:
+                seen.add(event.id)
+                click.echo(_line(event))
+
+
+def _line(event: "ReceivedEvent") -> str:
+    at = datetime.fromtimestamp(event.at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    parts = [
+        " ".join(
+            str(result[name]) for name in ("sku", "id", "subject", "outcome", "reason") if name in result
+        )
+        for result in event.results
+    ]
+    return f"{at}  {event.source}  {event.outcome}  {'; '.join(parts)}".rstrip()
+
+
+@click.group("sources")
+def sources_command() -> None:
+    """Let other systems send stock events."""
+
+
+@sources_command.command("list")
+@json_option
+@stage_option
+@click.pass_obj
+def list_sources(project: Project, stage_name: str, *, as_json: bool) -> None:
+    """List each source with its address, and whether it has a secret.
+
+    \b
+    Example:
+      spillway sources list --stage production
+    """
+    container = stage_named(project, stage_name).container()
+    known = _secrets(container)
+    base_url = container.themes.live().theme.shop.base_url
+    places = {source: sorted(container.events.counted_locations(source) or ()) for source in ADAPTERS}
+    urls = {source: f"{base_url}/api/events/{source}" for source in ADAPTERS}
+    if as_json:
+        rows = [
+            {"source": source, "url": url, "secrets": len(known[source]), "locations": places[source]}
+            for source, url in urls.items()
+        ]
+        click.echo(json.dumps(rows, indent=1))
+        return
+    for source, url in urls.items():
+        number = len(known[source])
+        secrets = pluralize(number, "secret") if number else "no secret: its events are refused"
+        counted = f"; counts {', '.join(places[source])}" if places[source] else ""
+        click.echo(f"{source:<12} {url}  {secrets}{counted}")
+
+
+@sources_command.command("secret")
+@click.argument("source", type=SOURCE)
+@click.option("--remove", is_flag=True, help="Remove every secret of the source: its events are refused.")
+@stage_option
+@click.pass_obj
+def add_secret(project: Project, source: str, stage_name: str, *, remove: bool) -> None:
+    """Add the secret that a source signs with; the one before it stays good.
+
+    The secret is asked for, or read from the standard input. It is never an argument: other users of a
+    machine see those.
+
+    \b
+    Examples:
+      spillway sources secret shopify --stage production
+      spillway sources secret shopify --stage production < secret.txt
+    """
+    container = stage_named(project, stage_name).container()
+    secret = "" if remove else _asked_secret()
+    known = {name: list(secrets) for name, secrets in _secrets(container).items() if secrets}
+    before = known.pop(source, [])
+    if not remove:
+        known[source] = [secret, *(old for old in before if old != secret)][:SECRETS_MAX]
+    container.client("secretsmanager").put_secret_value(
+        SecretId=container.settings.source_secrets, SecretString=json.dumps(known)
+    )
+    kept = "none" if remove else pluralize(len(known[source]), "secret")
+    click.echo(f"{source}: {kept} now; in force within a minute")
+
+
+def _asked_secret() -> str:
+    is_terminal = sys.stdin.isatty()
+    secret = (click.prompt("Secret", hide_input=True, type=str) if is_terminal else sys.stdin.read()).strip()
+    if len(secret) < SECRET_CHARS_MIN or not secret.isprintable():
+        raise BadInput(
+            f"the secret has {pluralize(len(secret), 'character')}",
+            hint=f"a secret is one line of at least {SECRET_CHARS_MIN} characters, as the source shows it",
+        )
+    return secret
+
+
+def _secrets(container: "Container") -> dict[str, tuple[str, ...]]:
+    answer = container.client("secretsmanager").get_secret_value(SecretId=container.settings.source_secrets)
+    return secrets_of_sources(answer["SecretString"])
+
+
+@sources_command.command("locations")
+@click.argument("source", type=SOURCE)
+@click.argument("location", nargs=-1)
+@stage_option
+@click.pass_obj
+def count_locations(project: Project, source: str, location: tuple[str, ...], stage_name: str) -> None:
+    """Choose the locations whose units count; all of them where none is named.
+
+    Counts from the next event of each variant on.
+
+    \b
+    Example:
+      spillway sources locations square EF6D9SACKWBKZ --stage production
+    """
+    stage_named(project, stage_name).container().events.count_locations(source, location)
+    click.echo(f"{source}: counts {', '.join(location) if location else 'every location'}")
+
+
+@click.group("links")
+def links_command() -> None:
+    """Link the ids of other systems to SKUs."""
+
+
+@links_command.command("import")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@stage_option
+@click.pass_obj
+def import_links(project: Project, file: Path, stage_name: str) -> None:
+    """Import links from a CSV file with the columns source, foreign_id and sku.
+
+    A foreign id is the kind and the id of the source: variation:ID of Square, variant:ID of BigCommerce and
+    Shopify, item:ID of Shopify's inventory items, product:ID of WooCommerce. Nothing is stored where one
+    line is wrong.
+
+    \b
+    Example:
+      spillway links import links.csv --stage production
+    """
+    container = stage_named(project, stage_name).container()
+    links = list(_read_links(file, container))
+    for source, foreign_id, sku in links:
+        container.events.link(source, foreign_id, sku)
+    click.echo(f"{pluralize(len(links), 'link')} stored")
+
+
+def _read_links(file: Path, container: "Container") -> Iterator[tuple[str, str, Any]]:
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{file}: {error}", hint="name a CSV file in UTF-8") from None
+    rows = csv.DictReader(text.splitlines(), strict=True)
+    if not set(LINK_COLUMNS) <= set(rows.fieldnames or ()):
+        raise BadInput(
+            f"{file}, line 1: the columns are {', '.join(rows.fieldnames or ('missing',))}",
+            hint=f"name the columns {', '.join(LINK_COLUMNS)}",
+        )
+    for row in rows:
+        place = f"{file}, line {rows.line_num}"
+        source, foreign_id = (row["source"] or "").strip(), (row["foreign_id"] or "").strip()
+        if source not in ADAPTERS:
+            raise BadInput(f"{place}: source is {source!r}", hint=f"it is one of {', '.join(ADAPTERS)}")
+        if ":" not in foreign_id or foreign_id.endswith(":"):
+            raise BadInput(
+                f"{place}: foreign_id is {foreign_id!r}", hint="write it as KIND:ID, such as variant:509"
+            )
+        try:
+            sku = parse_sku(row["sku"] or "")
+        except SkuRefused as refused:
+            raise BadInput(f"{place}: sku is {row['sku']!r}", hint=refused.reason) from None
+        if container.products.slug_of(sku) is None:
+            raise BadInput(
+                f"{place}: the shop sells no SKU {sku!r}", hint="`spillway publish` adds new products"
+            )
+        yield source, foreign_id, sku
+
+
+@links_command.command("list")
+@json_option
+@stage_option
+@click.pass_obj
+def list_links(project: Project, stage_name: str, *, as_json: bool) -> None:
+    """List the ids of other systems that are linked to SKUs.
+
+    \b
+    Example:
+      spillway links list --stage production
+    """
+    links = list(stage_named(project, stage_name).container().events.links())
+    if as_json:
+        click.echo(json.dumps([dict(zip(LINK_COLUMNS, link, strict=True)) for link in links], indent=1))
+        return
+    for source, foreign_id, sku in links:
+        click.echo(f"{source:<12} {foreign_id:<30} {sku}")
+    if not links:
+        click.echo("no link yet; product events bring them, or `spillway links import`")

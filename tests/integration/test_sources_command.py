@@ -1,0 +1,112 @@
+"""The commands for stock events of other systems, over tables and secrets of moto."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+from chalice.test import Client
+from click.testing import CliRunner, Result
+
+import app as cloud
+from chalicelib.domain.ids import Sku
+from chalicelib.http.inbound_requests import ADAPTERS
+from chalicelib.inbound.readings import ReceivedEvent
+from spillway.commands import sources
+from spillway.errors import BadInput
+from spillway.project import Project
+from tests.integration.test_app import api, deployed
+
+__all__ = ["api", "deployed"]
+
+SKU = "FJ-MOSS-M"
+
+
+Run = Callable[..., Result]
+
+
+class OneStage:
+    """A stage whose container is the cloud's own."""
+
+    name = "test"
+
+    def container(self) -> object:
+        return cloud.container
+
+
+@pytest.fixture
+def run(api: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setattr(sources, "stage_named", lambda _project, _name: OneStage())
+
+    def invoke(command: click.Command, *arguments: str, stdin: str | None = None) -> Result:
+        return CliRunner().invoke(command, arguments, input=stdin, obj=Project(tmp_path))
+
+    return invoke
+
+
+def listed(run: Run) -> dict[str, dict[str, object]]:
+    rows = json.loads(run(sources.sources_command, "list", "--json").output)
+    return {row["source"]: row for row in rows}
+
+
+def test_a_secret_is_read_from_the_input_and_the_one_before_stays_good(run: Run) -> None:
+    add = ("secret", "shopify")
+    for secret, kept in (("first-secret-0001", 1), ("second-secret-002", 2), ("third-secret-0003", 2)):
+        result = run(sources.sources_command, *add, stdin=f"{secret}\n")
+        assert result.exit_code == 0, result.output
+        assert secret not in result.output
+        assert listed(run)["shopify"]["secrets"] == kept
+    container = cloud.container
+    text = container.client("secretsmanager").get_secret_value(SecretId=container.settings.source_secrets)
+    assert json.loads(text["SecretString"])["shopify"] == ["third-secret-0003", "second-secret-002"]
+    run(sources.sources_command, *add, "--remove")
+    assert {row["secrets"] for row in listed(run).values()} == {0}
+    assert set(listed(run)) == set(ADAPTERS)
+
+
+def test_a_short_secret_is_refused(run: Run) -> None:
+    result = run(sources.sources_command, "secret", "square", stdin="short\n")
+    assert isinstance(result.exception, BadInput)
+    assert result.exception.message == "the secret has 5 characters"
+
+
+def test_locations_are_stored_and_forgotten(run: Run) -> None:
+    run(sources.sources_command, "locations", "square", "A", "B")
+    assert listed(run)["square"]["locations"] == ["A", "B"]
+    run(sources.sources_command, "locations", "square")
+    assert listed(run)["square"]["locations"] == []
+
+
+def test_links_are_imported_whole_or_not_at_all(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "links.csv"
+    head = "source,foreign_id,sku\n"
+    good = f"bigcommerce,variant:509,{SKU}\n"
+    for wrong, message in (
+        ("shopfy,variant:1,A\n", "line 3: source is 'shopfy'"),
+        (f"shopify,77,{SKU}\n", "line 3: foreign_id is '77'"),
+        ("shopify,variant:1,NO-SUCH\n", "line 3: the shop sells no SKU 'NO-SUCH'"),
+        ("shopify,variant:1,\n", "line 3: sku is ''"),
+    ):
+        file.write_text(head + good + wrong)
+        result = run(sources.links_command, "import", str(file))
+        assert isinstance(result.exception, BadInput)
+        assert message in result.exception.message
+        assert cloud.container.events.linked("bigcommerce", ["variant:509"]) == {}
+    file.write_text(head + good)
+    assert run(sources.links_command, "import", str(file)).output == "1 link stored\n"
+    assert cloud.container.events.linked("bigcommerce", ["variant:509"]) == {"variant:509": Sku(SKU)}
+    links = json.loads(run(sources.links_command, "list", "--json").output)
+    assert {"source": "bigcommerce", "foreign_id": "variant:509", "sku": SKU} in links
+
+
+def test_events_are_listed_with_what_they_changed(run: Run) -> None:
+    at_ms = cloud.container.clock_ms()
+    event = ReceivedEvent("listed-1", at_ms, "square", "received", ({"sku": SKU, "outcome": "changed"},))
+    cloud.container.events.record(event)
+    output = run(sources.events_command, "--hours", "1").output
+    assert f"square  received  {SKU} changed\n" in output
+    rows = json.loads(run(sources.events_command, "--json").output)
+    assert {"sku": SKU, "outcome": "changed"} in [
+        row["results"][0] for row in rows if row["id"] == "listed-1"
+    ]
