@@ -152,7 +152,7 @@ class Stores:
 
     @cached_property
     def events(self) -> "EventsTable":
-        """What other systems sent, and the SKUs of their ids."""
+        """Events of other systems, and the SKUs of their ids."""
         from chalicelib.tables.inbound import EventsTable
 
         return EventsTable(self.client("dynamodb"), self.settings.events_table)

@@ -58,7 +58,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What a payload says of a variant: the source's own id, and its SKU."""
+    """One fact of a payload about a variant: the source's own id, and its SKU."""
 
     foreign_id: str
     sku: Sku

@@ -46,7 +46,7 @@ def read(request: Request, secrets: Sequence[str], *, now_ms: int) -> Outcome:
     if topic not in PRODUCT_TOPICS | LEVEL_TOPICS:
         return Ignored(f"the topic {topic!r} says nothing about stock")
     document = json_object(request.body)
-    # Of one event, Shopify may deliver several webhooks; a repeat of a webhook has the event's id again.
+    # Shopify may deliver several webhooks about one event; a repeat of a webhook has the event's id again.
     event = request.headers.get("x-shopify-event-id") or hashlib.sha256(request.body).hexdigest()[:32]
     triggered_at_ms = time_ms(request.headers.get("x-shopify-triggered-at"))
     if topic in LEVEL_TOPICS:

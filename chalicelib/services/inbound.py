@@ -50,7 +50,7 @@ class InboundEvents:
         self._new_id = new_id
 
     def receive(self, source: str, read: ReadOutcome) -> ReceivedEvent:
-        """Apply the outcome of an adapter. What cannot be applied is named in the results, and no error.
+        """Apply the outcome of an adapter. A reading that cannot be applied is named in the results.
 
         Raises:
             TooBusy: nothing is lost where the source sends it again: applied readings change nothing then.
