@@ -27,7 +27,7 @@ MEMORY_GB = 1769 / 1024
 BATCH_FILES = 10
 BATCH_S_MAX = 300
 RAW_EXPIRES_MINUTES = 2 * 24 * 60
-# Lines a second that one function reads: `python -m benchmarks traffic` on a machine that did other work as well.
+# Lines a second that one function reads: `python -m benchmarks traffic`, on a machine with other work.
 LINES_PER_S = 125_000
 DELAY_MINUTES = 10
 # Bytes of one file's name and digest in an hour's statistics, and of the statistics without them.
