@@ -38,7 +38,7 @@ COPIED = ("app.py", "chalicelib", "requirements.txt", "site", ".chalice/config.j
 OPEN = "Ctrl-C stops everything"
 OPEN_WITHIN_S = 300
 END_WITHIN_S = 60
-TOTAL_BYTES_MAX = 1_000_000
+TOTAL_BYTES_MAX = 1_050_000
 QUALITY = 72
 
 SLUG, SKU = "field-jacket", "FJ-INK-L"
