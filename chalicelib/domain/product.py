@@ -149,7 +149,7 @@ class Product:
 
     `category` is the main category, `categories` are the further ones that list the product too.
     `seo_title` and `seo_description` replace the title and the summary where a search engine reads them.
-    `checkout_url` replaces the shop's checkout.
+    `checkout_url` replaces the shop's checkout. `related` are the products that its page shows below it.
     """
 
     slug: Slug
@@ -169,6 +169,7 @@ class Product:
     seo_title: str | None = None
     seo_description: str | None = None
     checkout_url: str | None = None
+    related: tuple[Slug, ...] = ()
 
     @property
     def path(self) -> str:
@@ -297,6 +298,7 @@ class Product:
         return {
             **document,
             "categories": tuple(document.get("categories", ())),
+            "related": tuple(document.get("related", ())),
             "condition": Condition(document.get("condition", Condition.NEW)),
         }
 
@@ -333,4 +335,4 @@ _OF_VARIANT = (
     *("compare_at_minor", "sale_ends_on", "available_on", "when_sold_out"),
     *("gtin", "mpn", "weight_g", "variant_id", "checkout_url"),
 )
-_OF_PRODUCT = ("categories", "brand", "seo_title", "seo_description", "checkout_url")
+_OF_PRODUCT = ("categories", "brand", "seo_title", "seo_description", "checkout_url", "related")

@@ -1,8 +1,10 @@
 """Refreshes the pages of a product whose stock changed, in every language: its own page and its listings."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+
+from markupsafe import Markup
 
 from chalicelib.domain.ids import Slug
 from chalicelib.domain.product import Product
@@ -11,6 +13,7 @@ from chalicelib.domain.tokens import FormTokens
 from chalicelib.log import log
 from chalicelib.storage import Cdn, PageChange, PagesBucket, ThemeStore
 from chalicelib.storefront.json_ld import part_key, with_lastmod, written_time
+from chalicelib.storefront.renderer import Renderer
 from chalicelib.storefront.theme import Edition, Listing
 from chalicelib.tables.products import ProductsTable
 
@@ -90,7 +93,21 @@ class PageRefresh:
 
     def _product_page(self, root: str, slug: Slug) -> str:
         stocked = self._products.get_many([slug])[slug]
-        return self._themes.live().for_root(root).product(stocked.product, stocked.stock, self._form_tokens())
+        renderer = self._themes.live().for_root(root)
+        return renderer.product(
+            stocked.product,
+            stocked.stock,
+            self._form_tokens(),
+            related=list(self._small_cards(stocked.product, renderer)),
+        )
+
+    def _small_cards(self, product: Product, renderer: Renderer) -> Iterator[Markup]:
+        """Yield the cards of the products below this one, if the live theme shows them."""
+        slugs = product.related if renderer.edition.settings.related else ()
+        others = self._products.get_many(slugs) if slugs else {}
+        for slug in slugs:
+            if slug in others and others[slug].product.variants:
+                yield renderer.small_card(others[slug].product)
 
     def _listing_page(self, root: str, listing: Listing) -> str:
         renderer = self._themes.live().for_root(root)
@@ -101,7 +118,8 @@ class PageRefresh:
         cards = {
             slug: partial(renderer.card, products[slug].product, products[slug].stock)
             for slug in listing.slugs
-            if slug in products
+            # A product that a publish just withdrew has no variants; the theme without it follows.
+            if slug in products and products[slug].product.variants
         }
         return renderer.listing(listing, cards)
 

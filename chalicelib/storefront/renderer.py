@@ -98,11 +98,20 @@ class Renderer:
         return self._sibling(next((edition for edition in editions if edition.root == root), editions[0]))
 
     def product(
-        self, product: Product, stock: Mapping[Sku, Stock], form_tokens: FormTokens | None = None
+        self,
+        product: Product,
+        stock: Mapping[Sku, Stock],
+        form_tokens: FormTokens | None = None,
+        *,
+        related: Sequence[Markup] = (),
     ) -> str:
         """Return a product's page, with a button for variants in stock and a waitlist for the others.
 
-        Without `form_tokens`, the form is for previews only: a shop refuses forms without a token.
+        Args:
+            product: The product.
+            stock: The stock of its variants.
+            form_tokens: Makes the token of the form; a shop refuses the form of a preview, which has none.
+            related: The small cards of the products below it.
         """
         kinds = option_kinds(product)
         product = self.localize(product)
@@ -115,6 +124,7 @@ class Renderer:
             choices=choices,
             picker=picker_of(product, choices, kinds),
             category=self._categories.get(f"/shop/{product.category}"),
+            related=related,
             tags=dict.fromkeys(self._tags[tag] for tag in product.tags if tag in self._tags),
             form_token=form_tokens.sign(self._offer(choices)) if form_tokens else "",
             json_ld=product_json_ld(product, choices, self._edition, kinds),
@@ -125,16 +135,31 @@ class Renderer:
         skus = [choice.variant.sku for choice in choices.to_wait_for]
         return Offer.of(skus, shop.opt_in, shop.refused_domains)
 
-    def card(self, product: Product, stock: Mapping[Sku, Stock], *, eager: bool = False) -> Markup:
-        """Return a product's card in a listing; `eager` where a reader sees it without scrolling."""
+    def card(
+        self, product: Product, stock: Mapping[Sku, Stock], *, eager: bool = False, alone: bool = False
+    ) -> Markup:
+        """Return a product's card in a listing.
+
+        Args:
+            product: The product.
+            stock: The stock of its variants.
+            eager: A reader sees it without scrolling.
+            alone: It is the only one, which is shown larger.
+        """
         text = self.page(
             "card.html",
             product=self.localize(product),
             badge=badge_of(product, stock),
             launches_on=launch_day_of(product, stock),
             eager=eager,
+            alone=alone,
         )
         return Markup(text)  # noqa: S704 - a template's own work
+
+    def small_card(self, product: Product) -> Markup:
+        """Return a product's card below another product, without stock: no stock event changes it."""
+        template = self._environment.get_template("small-card.html")
+        return Markup(template.render(product=self.localize(product)))  # noqa: S704 - see `card`
 
     def listing(self, listing: Listing, cards: Mapping[Slug, Card]) -> str:
         """Return a page of cards: the home page, a category or a tag.

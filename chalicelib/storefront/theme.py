@@ -148,7 +148,7 @@ class ThemeSettings:
 
     Colours are "#rrggbb"; `on_accent` is that of a text on the accent. `sections` are the parts of the home
     page, in order. `announcement_url` is a path of this shop or an address elsewhere. `fonts` are the
-    paths of the font files that a page needs at once.
+    paths of the font files that a page needs at once. `related` says that pages of products show others.
     """
 
     accent: str = "#8c3a1c"
@@ -162,6 +162,7 @@ class ThemeSettings:
     announcement: str | None = None
     announcement_url: str | None = None
     fonts: tuple[str, ...] = ()
+    related: bool = True
 
     @property
     def card_sizes(self) -> str:
@@ -180,6 +181,8 @@ class ThemeSettings:
                 "email_logo": Logo(**email_logo) if email_logo else None,
                 "sections": tuple(document.get("sections", HOME_SECTIONS)),
                 "fonts": tuple(document.get("fonts", ())),
+                # A theme from before pages showed other products shows none.
+                "related": document.get("related", False),
             }
         )
 

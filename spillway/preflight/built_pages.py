@@ -2,7 +2,8 @@
 
 A view is a first one, with an empty browser cache: a flood consists of first views. Every picture of a
 product page counts, because browsers fetch lazy pictures up to about 2,500 px ahead. On listings, pictures
-below the first screens do not count.
+below the first screens do not count, and on a product page those of other products, which a script fetches
+once a reader comes near them.
 """
 
 import re
@@ -138,10 +139,19 @@ class _Wanted(HTMLParser):
         self.assets: list[str] = []
         self.pictures: list[str] = []
         self._best: str | None = None
+        self._is_without_script = False
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "noscript":
+            self._is_without_script = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = {name: value or "" for name, value in attrs}
         match tag:
+            case _ if self._is_without_script:  # a browser with scripts reads it as a text
+                return
+            case "noscript":
+                self._is_without_script = True
             case "script" if "src" in found:
                 self.assets.append(found["src"])
             case "link" if found.get("rel") in {"stylesheet", "icon"}:

@@ -28,6 +28,7 @@ from spillway.sitegen.products import ImageVariant, ImageVariants, Products
 from spillway.sitegen.reading.catalogue import ContentPage, ProductRow
 from spillway.sitegen.reading.redirects import Redirect
 from spillway.sitegen.reading.toml_input import CatalogueInvalid
+from spillway.sitegen.related import related_of
 from spillway.sitegen.release import Dates, Kind, OutputDir, Release, ReleaseSource, SiteObject
 from spillway.sitegen.site import read_site, render_release, render_site
 
@@ -158,12 +159,15 @@ def unpack(content: bytes, release: str) -> ReleaseSource:
     """
     try:
         document = json.loads(gzip.decompress(content))
+        theme = Theme.from_json(document["theme"])
+        rows = [ProductRow.from_packed(row.encode()) for row in document["products"]]
         return ReleaseSource(
-            theme=Theme.from_json(document["theme"]),
+            theme=theme,
             products=Products(
-                [ProductRow.from_packed(row.encode()) for row in document["products"]],
+                rows,
                 Path(),
                 _image_variants(document["pictures"]),
+                related=related_of(rows) if theme.editions[0].settings.related else {},
             ),
             contents=tuple(ContentPage(**page) for page in document["contents"]),
             assets=tuple(

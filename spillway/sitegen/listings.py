@@ -1,6 +1,7 @@
 """The listings of a release, and the search that shows its products."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from chalicelib.domain.product import Picture
@@ -30,6 +31,23 @@ def newest_first(rows: Sequence[ProductRow]) -> list[ProductRow]:
     return sorted(by_title, key=lambda row: row.released_on or "", reverse=True)
 
 
+def of_front_page(rows: Sequence[ProductRow], products: Products) -> list[ProductRow]:
+    """Return `rows`, the newest first, so that the first few show what the shop has.
+
+    Where products have the same date, or none, the ones with a picture stand first, and each category has its
+    turn: by title alone, a shop of one import would show all that begins with A. Discontinued ones come last.
+    """
+    dates = {date: number for number, date in enumerate(dict.fromkeys(row.released_on for row in rows))}
+    turns: Counter[tuple[object, ...]] = Counter()
+
+    def place(row: ProductRow) -> tuple[bool, int, bool, int]:
+        group = (row.is_discontinued, dates[row.released_on], not products.has_pictures(row))
+        turns[*group, row.category] += 1
+        return *group, turns[*group, row.category]
+
+    return sorted(rows, key=place)
+
+
 def listings_of(
     storefront: Storefront, rows: Sequence[ProductRow], products: Products, hero: Picture | None
 ) -> tuple[Listing, ...]:
@@ -46,7 +64,7 @@ def listings_of(
     for row in rows:
         for slug in row.categories:
             by_category.setdefault(slug, []).append(row)
-    listings = [_home_page(storefront, rows, hero)]
+    listings = [_home_page(storefront, rows, products, hero)]
     for category in storefront.categories:
         listed = by_category.get(category.slug, [])
         path, cover = f"/shop/{category.slug}", _cover(listed, products, storefront)
@@ -63,11 +81,13 @@ def listings_of(
     return tuple(listings)
 
 
-def _home_page(storefront: Storefront, rows: Sequence[ProductRow], hero: Picture | None) -> Listing:
+def _home_page(
+    storefront: Storefront, rows: Sequence[ProductRow], products: Products, hero: Picture | None
+) -> Listing:
     """Return the home page; without featured products it shows the newest ones, once."""
     home, sections = storefront.home, storefront.theme.sections
     count = _NEWEST_ON_HOME[storefront.theme.cards_per_row]
-    newest = tuple(row.slug for row in rows[:count])
+    newest = tuple(row.slug for row in of_front_page(rows, products)[:count])
     of_section = {"featured": home.featured, "newest": newest}
     if not home.featured and "newest" not in sections:
         of_section["featured"] = newest

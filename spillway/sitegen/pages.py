@@ -27,6 +27,7 @@ from spillway.sitegen.listings import INDEX_PATH, SEARCH_PATH, Search
 from spillway.sitegen.products import Products
 from spillway.sitegen.reading.catalogue import ContentPage, ProductRow
 from spillway.sitegen.reading.redirects import Redirect, redirect_file, redirects_of_editions
+from spillway.sitegen.related import by_likeness
 from spillway.sitegen.release import Dates, Kind, PageJob, ReleaseSource
 from spillway.sitegen.theming import TemplateFingerprints
 
@@ -197,13 +198,15 @@ class EditionPages:
         self._shop = digest_of(self.edition.shop, code_digest())
         # Half a dozen listings show the card of a product.
         self._card = cache(self._rendered_card)
+        self._small_card = cache(self._rendered_small_card)
 
     def jobs(self) -> Iterator[PageJob]:
         """Yield the jobs of all its pages, and of its feed where a product states a release date."""
         series = self._form_tokens.series if self._form_tokens else ""
-        common = self._digest("product.html", series)
+        common = self._digest("product.html", series, self._templates.digest("small-card.html"))
         crumbs = _Breadcrumbs(self.edition)
-        for row in self._rows:
+        # In this order, one process renders most of the small cards that its pages show.
+        for row in by_likeness(self._rows):
             yield self._product(row, f"{common} {crumbs.digest(row)}")
         for content in self._contents:
             digest = self._digest("content.html", content)
@@ -252,12 +255,15 @@ class EditionPages:
         return dates.of_all(self.edition, self._products.all, contents, self._products.observed)
 
     def _product(self, row: ProductRow, common: str) -> PageJob:
-        return self._page(
-            f"/products/{row.slug}",
-            Kind.PAGE,
-            f"{common} {self._products.digest(row.slug)}",
-            lambda: self._renderer.product(*self._products.unpacked(row.slug), self._form_tokens),
-        )
+        related = self._products.all.related(row.slug)
+        digests = [self._products.digest(row.slug), *(self._products.all.digest(slug) for slug in related)]
+
+        def make() -> str:
+            product, stock = self._products.unpacked(row.slug)
+            cards = [self._small_card(slug) for slug in related]
+            return self._renderer.product(product, stock, self._form_tokens, related=cards)
+
+        return self._page(f"/products/{row.slug}", Kind.PAGE, f"{common} {' '.join(digests)}", make)
 
     def _listing(self, listing: Listing) -> PageJob:
         covers = covers_of(self.edition.listings) if listing.path == HOME else ()
@@ -271,8 +277,11 @@ class EditionPages:
         cards = {slug: partial(self._card, slug) for slug in listing.slugs}
         return self._page(listing.path, Kind.INDEX, digest, lambda: self._renderer.listing(listing, cards))
 
-    def _rendered_card(self, slug: Slug, *, eager: bool = False) -> Markup:
-        return self._renderer.card(*self._products.unpacked(slug), eager=eager)
+    def _rendered_card(self, slug: Slug, *, eager: bool = False, alone: bool = False) -> Markup:
+        return self._renderer.card(*self._products.unpacked(slug), eager=eager, alone=alone)
+
+    def _rendered_small_card(self, slug: Slug) -> Markup:
+        return self._renderer.small_card(self._products.unpacked(slug)[0])
 
     def _search(self) -> Iterator[PageJob]:
         """Yield the jobs of the search page and of the index that its script fetches."""

@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import overload
@@ -16,6 +17,9 @@ from spillway.sitegen.reading.catalogue import (
     ProductRow,
     SourceImage,
 )
+
+# Each compares a name with those of all files: thousands of missing pictures are a missing folder.
+_HINTS_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +58,23 @@ ImageVariants = Mapping[str, Sequence[ImageVariant]]
 class Products(Sequence[CatalogueProduct]):
     """The products in the order of their slugs, each unpacked when it is first needed.
 
-    `image_variants` are the image variants of each picture that can be shown, by its file name.
+    `image_variants` are the image variants of each picture that can be shown, by its file name; `related` are
+    the products that a product's page shows, by its slug.
     """
 
-    def __init__(self, rows: Sequence[ProductRow], pictures: Path, image_variants: ImageVariants) -> None:
+    def __init__(
+        self,
+        rows: Sequence[ProductRow],
+        pictures: Path,
+        image_variants: ImageVariants,
+        *,
+        related: Mapping[Slug, tuple[Slug, ...]],
+    ) -> None:
         self._rows = {row.slug: row for row in rows}
         self._slugs = tuple(self._rows)
         self._pictures = pictures
         self._image_variants = image_variants
+        self._related = related
 
     def __len__(self) -> int:
         return len(self._slugs)
@@ -102,7 +115,12 @@ class Products(Sequence[CatalogueProduct]):
             for image in entry.images
             if image.file.name in self._image_variants
         )
-        return replace(entry, product=replace(entry.product, pictures=pictures))
+        product = replace(entry.product, pictures=pictures, related=self.related(slug))
+        return replace(entry, product=product)
+
+    def related(self, slug: Slug) -> tuple[Slug, ...]:
+        """Return the products that the page of this one shows below it."""
+        return self._related.get(slug, ())
 
     def digest(self, slug: Slug) -> str:
         """Return a digest that changes with the product and the image variants of its pictures."""
@@ -150,12 +168,13 @@ class MerchantPictures:
         self._folder = folder
         self._variants_cache = variants_cache
         self._cache = cache
+        self._hints_left = _HINTS_MAX
 
     def problem(self, name: str) -> str | None:
         """Return what was expected instead of the picture `name`, None when it can be shown."""
         signature = self._signature(name) if Path(name).name == name else None
         if signature is None:
-            return PICTURE_EXPECTED
+            return f"{PICTURE_EXPECTED}{self._hint(name)}"
         key = f"picture problem {name}"
         known = self._cache.get(key)
         if known is None or known[0] != signature:
@@ -191,6 +210,14 @@ class MerchantPictures:
             return signature_of(self._file(name))
         except (OSError, ValueError):
             return None
+
+    def _hint(self, name: str) -> str:
+        """Return a question with the name of a file that is nearly called so; empty where there is none."""
+        if not self._hints_left:
+            return ""
+        self._hints_left -= 1
+        near = get_close_matches(name, self._by_nfc_name, n=1)
+        return f"; did you mean {near[0]}?" if near else ""
 
     def _file(self, name: str) -> Path:
         """Return the file of a name in either Unicode form: systems write accents as NFC or as NFD."""

@@ -40,6 +40,7 @@ from spillway.sitegen.reading.redirects import REDIRECTS_FILE, redirect_mistakes
 from spillway.sitegen.reading.shop_settings import base_url_problem
 from spillway.sitegen.reading.toml_input import CatalogueInvalid, InputError
 from spillway.sitegen.reading.toml_text import Lines
+from spillway.sitegen.related import related_of
 from spillway.sitegen.release import Dates, Kind, OutputDir, Release, ReleaseSource, SiteObject
 from spillway.sitegen.theme_files import ThemeFiles, file_of_template, is_default
 from spillway.sitegen.theme_settings import FONTS
@@ -133,7 +134,8 @@ def read_site(
     processed = _process(catalogue, project, cache, left_out)
     cache.save()
     variants = {name: made.variants for name, made in processed.items() if made.variants}
-    products = Products(catalogue.rows, catalogue.pictures, variants)
+    related = related_of(catalogue.rows) if catalogue.storefront.theme.related else {}
+    products = Products(catalogue.rows, catalogue.pictures, variants, related=related)
     hero = catalogue.storefront.home.image
     theme = theme_of(
         catalogue,

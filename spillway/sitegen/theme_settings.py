@@ -73,6 +73,7 @@ def settings_of(section: ThemeSection, site: Path, urls: Mapping[str, str]) -> T
         announcement=section.announcement,
         announcement_url=section.announcement_link,
         fonts=tuple(urls[font_name(font.file)] for font in section.fonts),
+        related=section.related,
     )
     if section.accent is None:
         return settings

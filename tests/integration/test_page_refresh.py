@@ -1,6 +1,7 @@
 """An event about availability, and the pages that follow it."""
 
 import hashlib
+import re
 from dataclasses import replace
 from io import BytesIO
 from itertools import count
@@ -24,7 +25,7 @@ from tests.support.dynamodb import MemoryDynamoDb
 from tests.support.log_lines import logged
 from tests.support.memory_cdn import MemoryCloudFront
 from tests.support.recorded_calls import scripted
-from tests.support.small_shop import make_small_shop
+from tests.support.small_shop import JACKET, make_small_shop
 from tests.support.stocking import observe
 
 FORM_TOKENS = FormTokens.of(b"identity", at_ms=0)
@@ -105,6 +106,30 @@ def test_a_turned_page_is_the_page_a_build_would_make(
         assert page(s3, key).encode() == built[key].read()
         assert head["ContentType"] == built[key].content_type
         assert head["CacheControl"] == built[key].cache_control
+
+
+def test_a_page_that_shows_other_products_is_the_page_a_build_would_make(s3: Any, tmp_path: Path) -> None:
+    shop = make_small_shop(tmp_path / "shop")
+    for name in ("jacket2", "jacket3"):
+        text = JACKET.replace("FJ-", f"{name.upper()}-").replace("Field Jacket", name.title())
+        (shop.site / f"products/{name}.toml").write_text(text)
+    release = build(shop, form_tokens=FORM_TOKENS)
+    client: Any = MemoryDynamoDb()
+    products = ProductsTable(client, create_table(client, "ProductsTable"))
+    for entry in release.products:
+        products.put_catalogue(entry.product, entry.stock, known=None)
+    put_theme(s3, release.theme.to_json())
+    page_refresh(s3, products, MemoryCloudFront()).refresh("field-jacket", reference="e1")
+    (built,) = [item.read().decode() for item in release.objects if item.key == "products/field-jacket"]
+    assert page(s3, "products/field-jacket") == built
+    assert "<h3>Jacket3</h3>" in built
+    # A product that is withdrawn in the meantime is not shown, and a theme of before asks for none.
+    products.withdraw(release.products.named("jacket3").product)
+    page_refresh(s3, products, MemoryCloudFront()).refresh("field-jacket", reference="e2")
+    assert "<h3>Jacket3</h3>" not in page(s3, "products/field-jacket")
+    put_theme(s3, re.sub('"related":true', '"related":false', release.theme.to_json()))
+    page_refresh(s3, products, MemoryCloudFront()).refresh("field-jacket", reference="e3")
+    assert "<h3>Jacket2</h3>" not in page(s3, "products/field-jacket")
 
 
 def test_the_sitemap_dates_the_pages_that_turned_as_a_build_would(

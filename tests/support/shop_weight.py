@@ -4,7 +4,7 @@ from pathlib import Path
 
 from spillway.sitegen.release import Release
 
-SAMPLE_REQUESTS_MAX = 3.8
+SAMPLE_REQUESTS_MAX = 3.85
 SAMPLE_BYTES_MAX = 52_000
 
 

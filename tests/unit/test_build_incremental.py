@@ -223,6 +223,7 @@ def edit_shop(shop: Project, chance: random.Random) -> None:
                 '[returns]\ncountry = "GB"\ndays = 30\npaid_by = "shop"\nby = "mail"\n\n[waitlist]',
             ),
             ("days = 30", "days = 14"),
+            ("[waitlist]", "[theme]\nrelated = false\n\n[waitlist]"),
         ]
     )
     change(shop.site / "site.toml", old, new)

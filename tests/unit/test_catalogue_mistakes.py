@@ -72,7 +72,14 @@ def mistakes_of(shop: Project) -> tuple[InputError, ...]:
         (SITE, '"accessories"', '"outerwear"', 17, "categories[1].slug", "each category once"),
         (SITE, '"hero.webp"', '"nowhere.webp"', 24, "home.picture", "the name of a file in site/pictures"),
         (SITE, '"hero.webp"', '"../site.toml"', 24, "home.picture", "the name of a file in site/pictures"),
-        (SITE, '"scarf"]', '"scarfs"]', 26, "home.featured", "the slug of a product"),
+        (
+            *(SITE, '"scarf"]', '"scarfs"]', 26, "home.featured"),
+            "the slug of a product; did you mean scarf?",
+        ),
+        (
+            *(SITE, '"hero.webp"', '"heroo.webp"', 24, "home.picture"),
+            "the name of a file in site/pictures; did you mean hero.webp?",
+        ),
         (SITE, '"scarf"]', '"field-jacket"]', 26, "home.featured", "each product once"),
         (SITE, 'opt_in = "double"', "opt_in = true", 29, "waitlist.opt_in", "double (an email asks"),
         (

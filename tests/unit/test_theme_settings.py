@@ -420,7 +420,7 @@ def test_a_theme_of_before_it_had_settings_looks_as_it_did(built: Release) -> No
                 del listing[name]
     theme = Theme.from_json(json.dumps(document))
     (edition,) = theme.editions
-    assert edition.settings == ThemeSettings()
+    assert edition.settings == ThemeSettings(related=False)
     home = next(listing for listing in edition.listings if listing.path == HOME)
     renderer = Renderer(theme)
     products = {slug: built.source.products.named(slug).product for slug in home.slugs}
@@ -446,7 +446,7 @@ def test_the_newest_products_are_on_the_home_page_once_where_none_are_featured(t
     for sections in ('["featured"]', '["featured", "newest"]'):
         (shop.site / "site.toml").write_text(f"{site}\n[theme]\nsections = {sections}\n")
         catalogue = load_catalogue(shop)
-        products = Products(catalogue.rows, catalogue.pictures, {})
+        products = Products(catalogue.rows, catalogue.pictures, {}, related={})
         pages.append(listings_of(catalogue.storefront, newest_first(catalogue.rows), products, None)[0])
     newest = ("field-jacket", "scarf")
     assert [(page.slugs, page.featured, page.newest) for page in pages] == [

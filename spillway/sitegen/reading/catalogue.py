@@ -47,8 +47,8 @@ class ProductRow(NamedTuple):
     8601) on which a sale of its variants ends; `without_id` are the numbers of variants for sale, or to be
     again, that state no id of the checkout; `own_checkouts` are fields such as "variants[2].checkout_url"
     with their addresses; `launches` are the variants that are coming soon on a stated day, as (number, day);
-    `digest` changes with anything that the product's file
-    states. A NamedTuple, because a big shop has ten thousand.
+    `price_minor` is the lowest price; `is_discontinued` says that the file states it of all variants; `digest`
+    changes with anything that the product's file states. A NamedTuple, because a big shop has ten thousand.
     """
 
     file: str
@@ -65,6 +65,8 @@ class ProductRow(NamedTuple):
     without_id: tuple[int, ...]
     own_checkouts: tuple[tuple[str, str], ...]
     launches: tuple[tuple[int, str], ...]
+    price_minor: int
+    is_discontinued: bool
     digest: str
     packed: bytes
 
@@ -91,6 +93,11 @@ class ProductRow(NamedTuple):
         stock: Mapping[Sku, Stock],
     ) -> "ProductRow":
         numbered = tuple(enumerate(product.variants))
+        sold = frozenset(
+            number
+            for number, variant in numbered
+            if availability_of(variant, stock) is not Availability.DISCONTINUED
+        )
         own = {f"variants[{number}].checkout_url": variant.checkout_url for number, variant in numbered}
         return cls(
             file=file,
@@ -109,10 +116,7 @@ class ProductRow(NamedTuple):
             skus=tuple(variant.sku for variant in product.variants),
             image_names=tuple(image.file.name for image in images),
             without_id=tuple(
-                number
-                for number, variant in numbered
-                if variant.variant_id is None
-                and availability_of(variant, stock) is not Availability.DISCONTINUED
+                number for number, variant in numbered if variant.variant_id is None and number in sold
             ),
             own_checkouts=tuple(
                 (field, url) for field, url in {"checkout_url": product.checkout_url, **own}.items() if url
@@ -122,6 +126,8 @@ class ProductRow(NamedTuple):
                 for number, variant in numbered
                 if variant.available_on and availability_of(variant, stock) is Availability.COMING_SOON
             ),
+            price_minor=min((variant.price_minor for variant in product.variants), default=0),
+            is_discontinued=not sold,
             digest=hashlib.sha256(packed).hexdigest(),
             packed=packed,
         )

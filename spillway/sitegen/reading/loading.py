@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import replace
+from difflib import get_close_matches
 from functools import partial
 from typing import TypeVar
 
@@ -396,4 +397,6 @@ def _broken_pictures(
 def _unknown_featured(storefront: Storefront, slugs: Set[Slug]) -> Iterator[Finding]:
     for slug in storefront.home.featured:
         if slug not in slugs:
-            yield SITE_FILE, "home.featured", slug, "the slug of a product"
+            near = get_close_matches(slug, slugs, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            yield SITE_FILE, "home.featured", slug, f"the slug of a product{hint}"

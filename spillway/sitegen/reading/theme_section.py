@@ -165,6 +165,7 @@ class ThemeSection:
     announcement: str | None = None
     announcement_link: str | None = None
     logos: tuple[tuple[str, str], ...] = ()
+    related: bool = True
 
 
 def read_theme(table: TomlTable, paths: Set[str], *, has_text: bool) -> ThemeSection:
@@ -191,6 +192,7 @@ def read_theme(table: TomlTable, paths: Set[str], *, has_text: bool) -> ThemeSec
         announcement=table.text("announcement", length_max=_ANNOUNCEMENT_LENGTH_MAX, optional=True) or None,
         announcement_link=_announcement_link(table, paths),
         logos=tuple(_logos(table)),
+        related=table.flag("related", default=True),
     )
     if section.announcement_link and not section.announcement:
         table.error("announcement_link", section.announcement_link, "an announcement that it belongs to")

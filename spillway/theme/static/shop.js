@@ -1,6 +1,15 @@
 // The picker follows a link to a variant and keeps the size when the colour changes; the waitlist form answers
 // in place. Without this script, both work by themselves. What the form says stands in it, in the page's language.
 (() => {
+  // Pictures of other products wait until a reader comes near: most visitors of a flood never do.
+  const related = document.querySelector(".related");
+  const show = ([seen], observer) => {
+    if (!seen.isIntersecting) return;
+    observer.disconnect();
+    for (const hidden of related.querySelectorAll("noscript")) hidden.outerHTML = hidden.textContent;
+  };
+  if (related) new IntersectionObserver(show, { rootMargin: "400px" }).observe(related);
+
   const form = document.getElementById("waitlist");
   const picker = document.querySelector(".picker");
   const skus = [...picker.querySelectorAll("[type=radio][name=sku]")];
