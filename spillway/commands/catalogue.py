@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from spillway.commands.options import Choice
+from spillway.commands.options import Choice, quiet_option, refuse_ignored
 from spillway.errors import BadInput
 from spillway.importing.generic_csv import read_plain
 from spillway.importing.imported import Export
@@ -63,6 +63,7 @@ REPORT = "import-report.txt"
 @click.option(
     "--old-shop", default="", metavar="URL", help="The other shop's address, to rewrite links to its pages."
 )
+@quiet_option
 @click.pass_obj
 def import_command(project: Project, /, format_name: str, file: Path, **options: Any) -> None:
     """Write product files from another shop's export.
@@ -79,6 +80,8 @@ def import_command(project: Project, /, format_name: str, file: Path, **options:
     Exit status: 0 when every product was imported, 1 when some were left out and the others were imported, 2
     when none could be.
     """
+    if options["dry_run"]:
+        refuse_ignored("with --dry-run", ignored={"quiet"})
     if options["images"] and options["no_images"]:
         raise BadInput("--images and --no-images: choose one")
     today = datetime.now(UTC).date().isoformat()
@@ -109,8 +112,10 @@ def import_command(project: Project, /, format_name: str, file: Path, **options:
             click.echo(line)
         raise
     _write_import_report(project, report)
-    for line in report.screen(report_path=f"build/{REPORT}"):
-        click.echo(line)
+    lines = report.screen(report_path=f"build/{REPORT}")
+    if not options["quiet"] or report.left_out:
+        for line in lines:
+            click.echo(line)
     sys.exit(1 if report.left_out else 0)
 
 

@@ -23,6 +23,7 @@ stage_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 UNITS_S = {"s": 1, "m": 60, "h": 3600}
 OVER_S_MAX = 24 * 3600
+quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print nothing but warnings and errors.")
 skip_broken_pictures_option = click.option(
     "--skip-broken-pictures",
     is_flag=True,

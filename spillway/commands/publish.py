@@ -10,6 +10,7 @@ from rich.progress import Progress, TaskID
 from chalicelib.domain.ids import Sku
 from chalicelib.settings import clock_ms
 from spillway.commands.options import (
+    quiet_option,
     refuse_ignored,
     show_left_out,
     skip_broken_pictures_option,
@@ -28,6 +29,7 @@ from spillway.terminal import pluralize, progress_bar
 REASONS = {
     Reason.NEW: "new",
     Reason.CHANGED: "changed",
+    Reason.STOCK: "its stock changed since the last publish, and refreshed it",
     Reason.GONE: "gone from the shop",
     Reason.UNUSED: "unused for a week",
     Reason.IN_DOUBT: "a publish that did not end may have changed it",
@@ -42,6 +44,7 @@ REASONS = {
     "--delete-many", is_flag=True, help="Continue even if a large part of the shop would be deleted."
 )
 @skip_broken_pictures_option
+@quiet_option
 @click.pass_obj
 def publish_command(
     project: Project,
@@ -51,6 +54,7 @@ def publish_command(
     dry_run: bool,
     delete_many: bool,
     skip_broken_pictures: bool,
+    quiet: bool,
 ) -> None:
     """Build the shop with today's stock and upload what changed.
 
@@ -62,6 +66,8 @@ def publish_command(
       spillway publish --dry-run --stage production
       spillway publish --stage production
     """
+    if dry_run:
+        refuse_ignored("with --dry-run", ignored={"quiet"})
     if stage_name != LOCAL_STAGE and not dry_run:
         require_filled_in(project)
     stage = stage_named(project, stage_name)
@@ -70,7 +76,9 @@ def publish_command(
         task = bar.add_task("publishing", total=None)
         with publish_target(stage, project, clock_ms) as target:
             load = partial(load_folder, project, base_url=base_url, skip_broken_pictures=skip_broken_pictures)
-            withdrawn = publish_or_plan(load, target, bar, task, dry_run=dry_run, delete_many=delete_many)
+            withdrawn = publish_or_plan(
+                load, target, bar, task, dry_run=dry_run, delete_many=delete_many, quiet=quiet
+            )
             warn_of_people_left(stage, withdrawn)
 
 
@@ -82,8 +90,12 @@ def publish_or_plan(
     *,
     dry_run: bool,
     delete_many: bool,
+    quiet: bool = False,
 ) -> tuple[Sku, ...]:
-    """Publish and print the result, or print the plan in a dry run; return the SKUs no longer sold."""
+    """Publish and print the result, or print the plan in a dry run; return the SKUs no longer sold.
+
+    With `quiet`, only warnings are printed.
+    """
     if dry_run:
         plan = plan_publish(load, target)
         show_plan(plan)
@@ -93,7 +105,7 @@ def publish_or_plan(
         bar.update(task, completed=done, total=total)
 
     published = run_publish(load, target, progress=progress, delete_many=delete_many)
-    show_published(published)
+    show_published(published, quiet=quiet)
     return published.withdrawn
 
 
@@ -112,14 +124,15 @@ def warn_of_people_left(stage: Stage, withdrawn: tuple[Sku, ...]) -> None:
             )
 
 
-def show_published(published: Published) -> None:
-    """Print the result in one line, then warnings."""
+def show_published(published: Published, *, quiet: bool = False) -> None:
+    """Print the result in one line, unless `quiet`, and warnings."""
     for line in (*published.missing_translations, *published.ended_sales, *published.late_launches):
         click.echo(line, err=True)
-    click.echo(
-        f"release {published.release}: {pluralize(published.uploaded, 'object')} put, "
-        f"{published.skipped:,} unchanged, {published.removed:,} removed"
-    )
+    if not quiet:
+        click.echo(
+            f"release {published.release}: {pluralize(published.uploaded, 'object')} put, "
+            f"{published.skipped:,} unchanged, {published.removed:,} removed"
+        )
     for slug in published.abandoned:
         click.echo(f"  {slug}: no longer in the catalogue; shoppers may still wait for it", err=True)
     show_left_out(published.left_out)

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from spillway.commands.options import WholeNumber, show_left_out, skip_broken_pictures_option
+from spillway.commands.options import (
+    WholeNumber,
+    quiet_option,
+    show_left_out,
+    skip_broken_pictures_option,
+)
 from spillway.errors import BadInput
 from spillway.local_cloud.record import LAMBDA_INVOCATIONS_MAX
 from spillway.project import Project
@@ -30,8 +35,9 @@ LOCALE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8})*", re.ASCII | re.IGNORECASE)
 @click.command("build")
 @click.option("--base-url", metavar="URL", help="Build for this address instead of base_url in site.toml.")
 @skip_broken_pictures_option
+@quiet_option
 @click.pass_obj
-def build_command(project: Project, base_url: str | None, *, skip_broken_pictures: bool) -> None:
+def build_command(project: Project, base_url: str | None, *, skip_broken_pictures: bool, quiet: bool) -> None:
     """Build every page, picture and asset of the shop.
 
     Unchanged files are not built again. Errors in the catalogue are listed all at once, and the last good
@@ -68,8 +74,9 @@ def build_command(project: Project, base_url: str | None, *, skip_broken_picture
         *late_launches(report.launches, at_ms=int(now.timestamp() * 1000)),
     ):
         click.echo(line, err=True)
-    click.echo(f"{report.summary} in {time.perf_counter() - started:.1f} s")
-    click.echo(f"  {folder.relative_to(project.root)}/")
+    if not quiet:
+        click.echo(f"{report.summary} in {time.perf_counter() - started:.1f} s")
+        click.echo(f"  {folder.relative_to(project.root)}/")
     show_left_out(report.left_out)
 
 

@@ -28,10 +28,17 @@ _REASONS_SHOWN_MAX = 3
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Cases of one kind, with a line each for the report."""
+    """Cases of one kind, with a line each for the report; `one` is the title of a single case."""
 
     title: str
     lines: tuple[str, ...]
+    one: str = ""
+
+    @property
+    def counted(self) -> str:
+        """The number of cases and what they are."""
+        title = self.one if self.one and len(self.lines) == 1 else self.title
+        return f"{len(self.lines):,} {title}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +63,13 @@ class ImportReport:
         for group in self.names:
             shown = "; ".join(group.lines[:_NAMES_SHOWN_MAX])
             more = len(group.lines) - _NAMES_SHOWN_MAX
-            lines.append(
-                f"  {len(group.lines):,} {group.title}: {shown}{f'; and {more:,} more' if more > 0 else ''}"
-            )
+            lines.append(f"  {group.counted}: {shown}{f'; and {more:,} more' if more > 0 else ''}")
         for group in self.findings[:_KINDS_SHOWN_MAX]:
-            first = f", for example {_cut(group.lines[0])}" if group.lines else ""
-            lines.append(f"  {len(group.lines):,} {group.title}{first}")
+            first, *further = group.lines
+            # The names of kinds are plurals; a single case names itself.
+            lines.append(
+                f"  {group.counted}, for example {_cut(first)}" if further else f"  1 case: {_cut(first)}"
+            )
         if (more := len(self.findings) - _KINDS_SHOWN_MAX) > 0:
             lines.append(f"  and {pluralize(more, 'kind')} more")
         lines.append(f"Every case, with its place: {report_path}")
@@ -114,13 +122,17 @@ def report_of(
         Group(
             "redirects in site/redirects.toml",
             tuple(f"{old} to {new}" for old, new in sorted(plan.redirects.items())),
+            "redirect in site/redirects.toml",
         ),
         Group(
             "redirects taken out of site/redirects.toml: their page is gone",
             tuple(f"{old} to {page}" for old, page in sorted(plan.stale_redirects.items())),
+            "redirect taken out of site/redirects.toml: its page is gone",
         ),
         Group(
-            "pictures of the shop replaced", tuple(f"site/pictures/{name}" for name in sorted(set(replaced)))
+            "pictures of the shop replaced",
+            tuple(f"site/pictures/{name}" for name in sorted(set(replaced))),
+            "picture of the shop replaced",
         ),
     ]
     findings = (*_grouped(plan.left_out, "left out: "), *_grouped((*plan.not_taken, *pictures)))

@@ -5,7 +5,7 @@ Each publish writes the manifest of its release; the next one reads what it can 
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -13,7 +13,8 @@ from typing import Any
 from chalicelib.domain.ids import Sku, Slug
 from chalicelib.domain.locales import root_of
 from chalicelib.domain.stock import StockedProduct
-from chalicelib.storage import page_path
+from chalicelib.storage import object_key, page_path
+from chalicelib.storefront.json_ld import part_key
 from chalicelib.storefront.theme import Theme
 from spillway.sitegen.release import Dated, Kind, Release, SiteObject
 
@@ -129,6 +130,7 @@ class Reason(StrEnum):
 
     NEW = "new"
     CHANGED = "changed"
+    STOCK = "stock"
     GONE = "gone"
     UNUSED = "unused"
     IN_DOUBT = "in_doubt"
@@ -218,8 +220,9 @@ def diff(
     # A publish that did not end, or was overtaken, may have written the theme and deleted saved sources.
     theme_in_doubt = live.claim is not None or not live.theme
     objects = (*release.objects, *_answer_pages_of_dropped_locales(live, release))
+    moved = _pages_of_moved_stock(live, release, stored or {})
     uploads = [
-        Upload(site_object, _reason(live, site_object.key, keys_in_doubt))
+        Upload(site_object, _reason(live, site_object.key, keys_in_doubt, moved))
         for site_object in objects
         if site_object.key in keys_in_doubt
         or not (_is_live(live, site_object) or site_object.key in live.retired)
@@ -264,10 +267,36 @@ def _is_live(live: Manifest, site_object: SiteObject) -> bool:
     return live.objects.get(site_object.key) == fingerprint(site_object)
 
 
-def _reason(live: Manifest, key: str, keys_in_doubt: frozenset[str]) -> Reason:
+def _reason(live: Manifest, key: str, keys_in_doubt: frozenset[str], moved: Set[str]) -> Reason:
     if key in keys_in_doubt:
         return Reason.IN_DOUBT
-    return Reason.CHANGED if key in live.objects else Reason.NEW
+    if key not in live.objects:
+        return Reason.NEW
+    return Reason.STOCK if key in moved else Reason.CHANGED
+
+
+def _pages_of_moved_stock(
+    live: Manifest, release: Release, stored: Mapping[Slug, StockedProduct]
+) -> frozenset[str]:
+    """Return the keys of the pages whose stock has changed since the live release."""
+    since_ms = live.kept[0].live_at_ms if live.kept else 0
+    moved = {
+        slug
+        for slug, stocked in stored.items()
+        if any(stock.observed_at_ms > since_ms for stock in stocked.stock.values())
+    }
+    if not moved:
+        return frozenset()
+    parts = release.theme.sitemap_parts
+    paths = {
+        edition.localized_path(path)
+        for edition in release.theme.editions
+        for path in (
+            *(f"/products/{slug}" for slug in moved),
+            *(listing.path for listing in edition.listings if moved.intersection(listing.slugs)),
+        )
+    }
+    return frozenset((*map(object_key, paths), *(part_key(path, parts) for path in paths)))
 
 
 def _vanished(live: Manifest, wanted: Mapping[str, str], at_ms: int) -> tuple[list[str], dict[str, int]]:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from chalicelib.domain.stock import Availability, Stock, StockedProduct
 from spillway.publish.plan import (
     RETIRED_KEPT_MS,
     Claim,
@@ -41,6 +42,26 @@ def test_a_changed_header_is_a_change(small_release: Release) -> None:
     )
     (upload,) = diff(live(small_release), changed, at_ms=0).uploads
     assert (upload.site_object.key, upload.reason) == (first.key, Reason.CHANGED)
+
+
+def test_a_page_that_changed_with_its_stock_says_so(small_release: Release) -> None:
+    changed = replace(
+        small_release,
+        objects=tuple(replace(item, cache_control="no-store") for item in small_release.objects),
+    )
+    before = replace(live(small_release), kept=(Kept("before", 1_000, 2, 9),))
+    scarf = small_release.products.named("scarf").product
+
+    def reasons(observed_at_ms: int) -> dict[str, Reason]:
+        stock = {"SCARF": Stock(Availability.OUT_OF_STOCK, 0, observed_at_ms, "e")}
+        plan = diff(before, changed, {"scarf": StockedProduct(scarf, stock)}, at_ms=3_000)
+        return {upload.site_object.key: upload.reason for upload in plan.uploads}
+
+    after = reasons(2_000)
+    moved = {key for key, reason in after.items() if reason is Reason.STOCK}
+    assert moved == {"products/scarf", "index.html", "shop/accessories", "shop/all", "sitemap.xml"}
+    assert {after[key] for key in after.keys() - moved} == {Reason.CHANGED}
+    assert set(reasons(500).values()) == {Reason.CHANGED}
 
 
 def test_a_vanished_page_goes_at_once_and_a_vanished_asset_a_week_later(small_release: Release) -> None:

@@ -47,8 +47,9 @@ class ProductRow(NamedTuple):
     8601) on which a sale of its variants ends; `without_id` are the numbers of variants for sale, or to be
     again, that state no id of the checkout; `own_checkouts` are fields such as "variants[2].checkout_url"
     with their addresses; `launches` are the variants that are coming soon on a stated day, as (number, day);
-    `price_minor` is the lowest price; `is_discontinued` says that the file states it of all variants; `digest`
-    changes with anything that the product's file states. A NamedTuple, because a big shop has ten thousand.
+    `price_minor` is the lowest price; `is_discontinued` says that the file states it of all variants;
+    `digest` changes with anything that the product's file states. A NamedTuple, because a big shop has ten
+    thousand.
     """
 
     file: str
