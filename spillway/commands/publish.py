@@ -29,7 +29,7 @@ from spillway.terminal import pluralize, progress_bar
 REASONS = {
     Reason.NEW: "new",
     Reason.CHANGED: "changed",
-    Reason.STOCK: "its stock changed since the last publish, and refreshed it",
+    Reason.STOCK: "changed, as its stock did since the last publish",
     Reason.GONE: "gone from the shop",
     Reason.UNUSED: "unused for a week",
     Reason.IN_DOUBT: "a publish that did not end may have changed it",
