@@ -24,19 +24,41 @@ def register(app: Chalice, answering: "Answering", container: "Callable[[], Cont
     register_routes(app, answering, container, ROUTES, prefix="")
 
 
-# A path each, so that the description of the API names them; `ADAPTERS` has the same names.
 @route("/events/shopify", methods=("POST",), content_types=ANY_TYPE, routes=ROUTES)
+def receive_event_shopify(request: Request, container: "Container") -> Response:
+    """Apply a stock event of Shopify, whose signature proves it."""
+    return _receive("shopify", request, container)
+
+
 @route("/events/woocommerce", methods=("POST",), content_types=ANY_TYPE, routes=ROUTES)
+def receive_event_woocommerce(request: Request, container: "Container") -> Response:
+    """Apply a stock event of WooCommerce, whose signature proves it."""
+    return _receive("woocommerce", request, container)
+
+
 @route("/events/square", methods=("POST",), content_types=ANY_TYPE, routes=ROUTES)
+def receive_event_square(request: Request, container: "Container") -> Response:
+    """Apply a stock event of Square, whose signature proves it."""
+    return _receive("square", request, container)
+
+
 @route("/events/bigcommerce", methods=("POST",), content_types=ANY_TYPE, routes=ROUTES)
+def receive_event_bigcommerce(request: Request, container: "Container") -> Response:
+    """Apply a stock event of BigCommerce, whose signature proves it."""
+    return _receive("bigcommerce", request, container)
+
+
 @route("/events/generic", methods=("POST",), content_types=ANY_TYPE, routes=ROUTES)
-def receive_event(request: Request, container: "Container") -> Response:
-    """Apply a stock event of another system, whose request its own signature proves."""
-    from chalicelib.http.inbound_requests import read_request, received_answer, source_of, too_busy
+def receive_event_generic(request: Request, container: "Container") -> Response:
+    """Apply a stock event of any other system, whose signature proves it."""
+    return _receive("generic", request, container)
+
+
+def _receive(source: str, request: Request, container: "Container") -> Response:
+    from chalicelib.http.inbound_requests import read_request, received_answer, too_busy
     from chalicelib.inbound.readings import Malformed
     from chalicelib.services.inbound import TooBusy
 
-    source = source_of(request)
     shop_url = container.settings.shop_origin or container.recent_themes.live().theme.shop.base_url
     now_ms = container.clock_ms()
     secrets = container.source_secrets.of(source)

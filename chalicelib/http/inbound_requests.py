@@ -69,11 +69,6 @@ def secrets_of_sources(text: str) -> dict[str, tuple[str, ...]]:
     return {source: tuple(filter(None, document.get(source, ()))) for source in ADAPTERS}
 
 
-def source_of(request: HttpRequest) -> str:
-    """Return the source that a path names, `/events/SOURCE`."""
-    return str(request.context.get("resourcePath", "")).rpartition("/")[2]
-
-
 def read_request(
     request: HttpRequest, source: str, secrets: Sequence[str], *, shop_url: str, now_ms: int
 ) -> ReadOutcome:

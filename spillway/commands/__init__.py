@@ -47,7 +47,9 @@ GROUPS: dict[str, dict[str, Entry]] = {
             "waiting:wave_policy_command", "Show or set how many people a restock notifies at once."
         ),
         "export": Entry("waiting:export_command", "Export a variant's waitlist, in order."),
-        "waitlist": Entry("waitlist:waitlist_command", "Import or move people, or check the counters."),
+        "waitlist": Entry(
+            "waitlist:waitlist_command", "Import or move people, or check the counters of people waiting."
+        ),
     },
     "People": {
         "shopper": Entry(

@@ -65,11 +65,10 @@ class ImportReport:
             more = len(group.lines) - _NAMES_SHOWN_MAX
             lines.append(f"  {group.counted}: {shown}{f'; and {more:,} more' if more > 0 else ''}")
         for group in self.findings[:_KINDS_SHOWN_MAX]:
-            first, *further = group.lines
-            # The names of kinds are plurals; a single case names itself.
-            lines.append(
-                f"  {group.counted}, for example {_cut(first)}" if further else f"  1 case: {_cut(first)}"
-            )
+            # The names of kinds are plurals.
+            only_one = len(group.lines) == 1
+            counted = f"1 case of {group.title}:" if only_one else f"{group.counted}, for example"
+            lines.append(f"  {counted} {_cut(group.lines[0])}")
         if (more := len(self.findings) - _KINDS_SHOWN_MAX) > 0:
             lines.append(f"  and {pluralize(more, 'kind')} more")
         lines.append(f"Every case, with its place: {report_path}")

@@ -884,6 +884,7 @@ def test_a_confirmation_is_made_of_the_newest_entry_and_links_to_all(
                 "stock": stocked.stock,
                 "action_url": link,
                 "items": [(scarf.product, scarf.product.variant("SCARF")), (stocked.product, variant)],
+                "coming": 0,
             },
         )
     ]

@@ -316,3 +316,20 @@ def test_load_says_how_it_is_used_where_locust_is_not_installed(monkeypatch: pyt
     ended = CliRunner().invoke(cli, ["load", "--help"], obj=Project(Path()))
     assert ended.exit_code == 0
     assert "spillway[load,demo]" in ended.output
+
+
+def test_a_quiet_command_prints_warnings_alone(tmp_path: Path) -> None:
+    export = tmp_path / "products.csv"
+    export.write_text(EXPORT)
+    create_shop(tmp_path / "shop", ShopChoices.checked("Kiln", "EUR", "en-GB"), git=False)
+    share_pictures(tmp_path / "shop")
+    shop = Project(tmp_path / "shop")
+    imported = CliRunner().invoke(cli, ["import", "shopify", str(export), "--quiet"], obj=shop)
+    assert (imported.exit_code, imported.output) == (0, "")
+    built = CliRunner().invoke(cli, ["build", "--quiet"], obj=shop)
+    assert (built.exit_code, built.stdout) == (0, "")
+    assert built.stderr.startswith("site/site.toml:8: [FILL IN: ")
+    for words in (["import", "shopify", str(export)], ["publish"]):
+        refused = CliRunner().invoke(cli, [*words, "--dry-run", "--quiet"], obj=shop)
+        assert isinstance(refused.exception, BadInput)
+        assert refused.exception.message == "--quiet: has no effect with --dry-run"

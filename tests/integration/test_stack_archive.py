@@ -13,7 +13,8 @@ from spillway.errors import WorkFailed
 from tests.support.uploaded import made_package
 
 PYTHON = Path(sys.executable)
-PACKAGE_BYTES_MAX = 1_500_000
+# The merchant's page, reports, events of other systems and traffic made 0.4 MB of this.
+PACKAGE_BYTES_MAX = 1_900_000
 FILES = {
     "app.py": "from chalicelib.words import WORD\n",
     "chalicelib/__init__.py": "",

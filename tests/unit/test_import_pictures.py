@@ -191,10 +191,10 @@ def test_the_way_out_is_never_what_the_merchant_already_did(shop: Project, image
         "none": importing(shop, None, ("a", f"{CDN}/lost.jpg"), no_images=True),
     }
     said = {name: "\n".join(report.screen(report_path="r")) for name, report in screens.items()}
-    assert f"1 pictures not found in {images} or in site/pictures" in said["with"]
+    assert f"1 case of pictures not found in {images} or in site/pictures" in said["with"]
     assert "give their folder with --images" not in said["with"]
-    assert "1 pictures not found: give their folder with --images" in said["without"]
-    assert "1 pictures left out, as --no-images says" in said["none"]
+    assert "1 case of pictures not found: give their folder with --images" in said["without"]
+    assert "1 case of pictures left out, as --no-images says" in said["none"]
 
 
 def test_the_names_that_files_get_can_be_names_anywhere(tmp_path: Path, images: Path) -> None:

@@ -78,6 +78,7 @@
       let line = rows.get(row.sku);
       if (!line) {
         line = get("row").content.firstElementChild.cloneNode(true);
+        line.role = "row";
         line.dataset.sku = row.sku;
         set(one(".more", line), "aria-label", fill(words.actions, { item: [row.title, row.label].filter(Boolean).join(", ") }));
         rows.set(row.sku, line);
