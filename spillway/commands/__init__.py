@@ -74,7 +74,7 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "rollback": Entry("publish:rollback_command", "Make an earlier release live again."),
         "status": Entry("health:status_command", "Show people waiting, emails, failed jobs and alarms."),
         "traffic": Entry(
-            "traffic:traffic_command", "Show who came, from where, what they saw, and its cost."
+            "traffic:traffic_command", "Show who came, from where, what they saw, and what it cost so far."
         ),
         "doctor": Entry("health:doctor_command", "Check a stage from its stack to its sender's DNS records."),
         "send-test": Entry("sending:send_test_command", "Send a sample of every email to one address."),

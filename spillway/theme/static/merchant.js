@@ -38,6 +38,11 @@
     const one = (selector, within = overview) => within.querySelector(selector);
     const form = one(".ask-for");
     const body = one("tbody");
+    // A phone shows the table as cards, which takes its roles away: they are named.
+    const roles = { TABLE: "table", THEAD: "rowgroup", TBODY: "rowgroup", TR: "row", TH: "columnheader", TD: "cell" };
+    const name = (element) => element.setAttribute("role", roles[element.tagName]);
+    const table = body.parentElement;
+    for (const element of [table, ...table.querySelectorAll("*")]) if (roles[element.tagName]) name(element);
     const waveList = one(".waves ul");
     const empty = one(".empty");
     const said = get("said");
@@ -78,7 +83,8 @@
       let line = rows.get(row.sku);
       if (!line) {
         line = get("row").content.firstElementChild.cloneNode(true);
-        line.role = "row";
+        for (const element of [line, ...line.cells]) name(element);
+        line.cells[0].setAttribute("role", "rowheader");
         line.dataset.sku = row.sku;
         set(one(".more", line), "aria-label", fill(words.actions, { item: [row.title, row.label].filter(Boolean).join(", ") }));
         rows.set(row.sku, line);
