@@ -23,6 +23,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.local_cloud]
 
 PAGE = "/merchant/"
 API = "**/api/merchant/overview*"
+# The panels below the overview read these.
+PANELS: dict[str, Any] = {"**/api/merchant/failed": {"queues": []}, "**/api/merchant/audit": {"actions": []}}
 SKU = "FJ-SAND-M"
 # Five seconds, where nothing else runs on the machine.
 SEEN_WITHIN_MS = 60_000
@@ -123,6 +125,11 @@ BUSY = overview(
 PAUSED = BUSY | {"paused": "2026-11-27: 14 complaints of 3,120 emails", "waves": [WAVE | {"state": "paused"}]}
 
 
+def answering(document: dict[str, Any]) -> Callable[[Route], None]:
+    """Return a handler that answers each request with a document."""
+    return lambda route: route.fulfill(json=document)
+
+
 @dataclass
 class Answers:
     """The answers of an API that a test plays; `asked` are the requests."""
@@ -135,6 +142,8 @@ class Answers:
         """Stand in the place of the API."""
         self.asked: list[str] = []
         self.page.route(API, self._answer)
+        for path, document in PANELS.items():
+            self.page.route(path, answering(document))
 
     def _answer(self, route: Route) -> None:
         self.asked.append(route.request.url)
@@ -184,7 +193,7 @@ def test_a_merchant_signs_in_by_email_and_sees_a_signup_within_seconds(
     assert "@" not in page.locator("#overview").inner_text()
     # Paused by a person, in the demo's own tables.
     container.sending_rate.pause("the link is wrong")
-    expect(page.locator(".paused")).to_have_text(
+    expect(page.locator(".paused p")).to_have_text(
         "Sending is paused. the link is wrong", timeout=SEEN_WITHIN_MS
     )
     container.sending_rate.resume()
