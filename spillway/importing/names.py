@@ -64,15 +64,31 @@ def page_slugs(products: Sequence[ImportedProduct]) -> list[Slug | None]:
     Returns:
         A slug of its own for each product, in the same order. Among products with one name, the one with that
         handle keeps it; the names of the others end with a digest of what tells them apart. None for a
-        product that is in every way the same as another one.
+        product that another one stands for: both have one identity, and the order of rows does not choose.
     """
     identities = [_identity(product) for product in products]
     texts: dict[str, str] = {}
     for product, identity in zip(products, identities, strict=True):
         texts.setdefault(identity, _usable(product.handle or product.page_name or product.title))
     distinct = distinct_slugs(texts, length_max=SLUG_LENGTH_MAX)
-    slugs = {identity: Slug(slug) for identity, slug in distinct.items()}
-    return [slugs.pop(identity, None) for identity in identities]
+    chosen: dict[str, int] = {}
+    for index, identity in enumerate(identities):
+        known = chosen.setdefault(identity, index)
+        if known != index and _content(products[index]) < _content(products[known]):
+            chosen[identity] = index
+    return [
+        Slug(distinct[identity]) if chosen[identity] == index else None
+        for index, identity in enumerate(identities)
+    ]
+
+
+def _content(product: ImportedProduct) -> str:
+    """Return all that an export says of a product, whatever the order and the lines of its rows."""
+    return repr((replace(product, place="", variants=()), _variants(product)))
+
+
+def _variants(product: ImportedProduct) -> list[str]:
+    return sorted(repr(replace(variant, place="")) for variant in product.variants)
 
 
 def _identity(product: ImportedProduct) -> str:
@@ -82,8 +98,8 @@ def _identity(product: ImportedProduct) -> str:
     skus = sorted(normal_sku(variant.sku) for variant in product.variants)
     if any(skus):
         return repr((product.page_name or product.title, next(sku for sku in skus if sku)))
-    variants = sorted(repr(replace(variant, place="")) for variant in product.variants)
-    return repr((product.page_name or product.title, product.body_html, product.description, variants))
+    name = product.page_name or product.title
+    return repr((name, product.body_html, product.description, _variants(product)))
 
 
 def category_slugs(titles: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:

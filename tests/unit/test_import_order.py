@@ -7,8 +7,10 @@ import pytest
 from click.testing import CliRunner
 
 from spillway.__main__ import cli
+from spillway.importing.names import page_slugs
 from spillway.project import Project
 from spillway.sitegen.reading.loading import load_catalogue
+from tests.support.importing import product, variant
 from tests.support.small_shop import make_small_shop
 
 MATRIXIFY = (
@@ -81,3 +83,20 @@ def test_variants_stand_as_the_export_numbers_them_in_every_order_of_its_rows(
         assert skus_of(shop, format_name, [header, *order]) == ["A", "B", "C"]
         texts.add((shop.site / "products/mug.toml").read_text())
     assert len(texts) == 1
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_of_products_with_one_name_and_one_sku_the_content_decides_which_has_the_page(
+    order: tuple[int, ...],
+) -> None:
+    same = product("", variant("X", ("Size", "S"), line=9), title="Mug", line=8)
+    products = [
+        product("", variant("X", ("Size", "S")), title="Mug"),
+        product("", variant("", ("Size", "S")), variant("X", ("Size", "M")), title="Mug"),
+        same,
+    ]
+    slugs = page_slugs([products[index] for index in order])
+    (at,) = (place for place, slug in enumerate(slugs) if slug)
+    assert slugs[at] == "mug"
+    # The one whose variants come first as text: an SKU that is empty does.
+    assert products[order[at]].variants[0].sku == ""
