@@ -119,8 +119,9 @@ def fingerprint(project: Project, stage_name: str) -> str:
     digest = hashlib.sha256()
     interpreter = interpreter_for(stage_name)
     made_by = (str(interpreter.path), interpreter.runtime, version("chalice"), version("spillway"))
-    # The list of files that are left out stands for how the zip is finished.
-    for word in (stage_name, *made_by, UPLOADED_TEMPLATE, *LEFT_OUT):
+    # This file says how the zip is finished.
+    made_how = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    for word in (stage_name, *made_by, made_how):
         digest.update(f"{word}\0".encode())
     for name, file in _input_files(project):
         content = hashlib.sha256(file.read_bytes()).hexdigest()
@@ -236,7 +237,7 @@ LEFT_OUT = {
     "dnspython": "the same",
 }
 WHY = {
-    "app.py": "the routes and handlers",
+    "app": "the routes and handlers",
     "chalicelib": "all they call",
     "chalice": "routes a request to its handler",
     "email_validator": "knows what an address is",
@@ -258,11 +259,11 @@ class Part:
 
 
 def finish(archive: Path, python: Path) -> None:
-    """Compile the modules of a zip that Chalice made, and leave out what is never imported.
+    """Compile the modules of a zip that Chalice made, and leave out their sources and what is never imported.
 
-    `python` is of the version that Lambda will run: another one's compiled modules are not looked at.
-    The same zip always becomes the same bytes. A compiled module is taken without a look at its
-    source ("unchecked hash"), which dates in a zip could not be trusted for.
+    `python` is of the version that Lambda runs: another one refuses the modules. A cold start fetches the
+    zip, so it has no sources; a traceback names file and line without them. The same zip always becomes the
+    same bytes.
 
     Raises:
         WorkFailed: a module cannot be compiled.
@@ -296,19 +297,19 @@ def contents(archive: Path) -> tuple[Part, ...]:
 
 def _part(entry: str) -> str:
     path = PurePosixPath(entry)
-    if path.parts[0] == "__pycache__":
-        return f"{path.name.partition('.')[0]}.py"
-    return path.parts[0].partition("-")[0]
+    return path.parts[0].partition("-")[0].removesuffix(".pyc")
 
 
 def _left_out(entry: str) -> bool:
     # A RECORD lists files with their digests, which no longer are all there is.
-    return _part(entry) in LEFT_OUT or entry.endswith((".pyc", ".dist-info/RECORD"))
+    path = PurePosixPath(entry)
+    return _part(entry) in LEFT_OUT or path.name == "RECORD" or "__pycache__" in path.parts
 
 
 def _compile(folder: Path, python: Path) -> None:
     words = [
-        *(str(python), "-m", "compileall", "-q", "-j", "1", "--invalidation-mode", "unchecked-hash"),
+        # -b writes a module where its source stands: Python imports it without one.
+        *(str(python), "-m", "compileall", "-q", "-b", "-j", "1", "--invalidation-mode", "unchecked-hash"),
         *("-s", str(folder), "-p", LAMBDA_ROOT, str(folder)),
     ]
     # A set's constants are stored in the order of their hashes, which must be the same in each run.
@@ -318,3 +319,5 @@ def _compile(folder: Path, python: Path) -> None:
     )
     if ran.returncode != 0:
         raise WorkFailed(f"a module cannot be compiled:\n{ran.stdout}{ran.stderr}")
+    for source in folder.rglob("*.py"):
+        source.unlink()
