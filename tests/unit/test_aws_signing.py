@@ -40,7 +40,7 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("service", "theirs"), [("dynamodb", SigV4Auth), ("s3", S3SigV4Auth)])
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
 @given(
     request=requests(), token=st.sampled_from(["", "a+session/token=="]), secret=st.text("aZ0+/", min_size=1)
 )
