@@ -185,6 +185,8 @@ def test_an_expired_and_a_revoked_cookie_lead_back_to_the_sign_in(
             ]
         )
         assert session_of(page) == role
+    # A page that polls nothing: no answer from before the end is still on its way.
+    page.goto("/")
     container.merchants.end_all()
     assert session_of(page) == 401
     with page.expect_response("**/api/merchant/overview*") as polled:
