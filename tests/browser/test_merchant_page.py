@@ -113,13 +113,14 @@ WAVE = {
     "complained": 1,
     "unsubscribed": 2,
 }
+QUIET = {"bounced": 0, "complained": 0, "unsubscribed": 0}
 BUSY = overview(
     row("A", 1_400, last_wave={"opened_at_ms": 1_795_700_000_000, "notified": 1_240}),
     row("B", 100, availability="InStock", stock=3, low=True),
     row("C", 0, pending=0, waiting_since_day=None, withdrawn=True),
     waves=[
         WAVE,
-        WAVE | {"sku": "A", "state": "between", "left_s": None, "next_wave_at_ms": 1_795_824_900_000},
+        WAVE | QUIET | {"sku": "A", "state": "between", "left_s": None, "next_wave_at_ms": 1_795_824_900_000},
     ],
 )
 PAUSED = BUSY | {"paused": "2026-11-27: 14 complaints of 3,120 emails", "waves": [WAVE | {"state": "paused"}]}
