@@ -340,7 +340,11 @@ def test_without_script_the_form_stands_alone(new_window: NewWindow) -> None:
 
 
 def test_times_and_numbers_are_in_the_language_of_the_page(played: Callable[..., Answers]) -> None:
-    page = played(BUSY, path="/de/merchant/").page
+    page = played(BUSY, path="/de/merchant/", viewport={"width": PHONES_PX[-1], "height": 844}).page
     expect(page.locator("tr[data-sku=A] td.waiting b")).to_have_text("1.400")
     expect(page.locator("tr[data-sku=A] td.longest span").last).to_have_text("5 Tage")
     expect(page.get_by_role("heading", level=1, name="Übersicht")).to_be_visible()
+    # German words are longer.
+    for width in PHONES_PX:
+        page.set_viewport_size({"width": width, "height": 844})
+        assert page.evaluate("document.documentElement.scrollWidth") == width
