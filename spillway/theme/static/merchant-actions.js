@@ -5,7 +5,7 @@
     if (!merchant) return;
     const root = document.documentElement;
     const language = root.lang;
-    const words = JSON.parse(document.getElementById("act-words").textContent);
+    const words = { ...merchant.words, ...JSON.parse(document.getElementById("act-words").textContent) };
     const { fill, number } = merchant;
     const rules = new Intl.PluralRules(language);
     const day = new Intl.DateTimeFormat(language, { dateStyle: "medium" });

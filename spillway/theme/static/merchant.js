@@ -276,7 +276,7 @@
     for (const type of ["online", "offline"]) addEventListener(type, () => { if (type === "online") poll(); else age(); });
     setInterval(() => { if (!document.hidden) age(); }, 1000);
 
-    window.merchant = { get data() { return data; }, refresh: ask, signedOut, say, number, ago, span, exact, fill };
+    window.merchant = { words, get data() { return data; }, refresh: ask, signedOut, say, number, ago, span, exact, fill };
     if (root.dataset.state === "starting") age();
     poll();
   };
