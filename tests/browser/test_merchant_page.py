@@ -113,6 +113,7 @@ WAVE = {
     "complained": 1,
     "unsubscribed": 2,
 }
+SHOPPER = {"known": True, "entries": 1, "suppressed": False, "token": "t"}
 QUIET = {"bounced": 0, "complained": 0, "unsubscribed": 0}
 BUSY = overview(
     row("A", 1_400, last_wave={"opened_at_ms": 1_795_700_000_000, "notified": 1_240}),
@@ -291,11 +292,18 @@ def test_a_session_that_ended_leaves_no_figure_on_the_screen(played: Callable[..
     answers = played(BUSY)
     page = answers.page
     expect(page.get_by_text("Jacket A")).to_be_visible()
+    page.route("**/api/merchant/shopper", answering({"address": "lou@example.com", **SHOPPER}))
+    page.get_by_role("button", name="Look a shopper up").click()
+    page.get_by_label("Email address", exact=True).fill("lou@example.com")
+    page.keyboard.press("Enter")
+    expect(page.locator("dialog[open]")).to_contain_text("lou@example.com")
     answers.status = 401
     answers.now({})
+    expect(page.locator("dialog[open]")).to_have_count(0)
     expect(page.get_by_role("status").filter(has_text="Your session is over. Sign in again.")).to_be_visible()
     expect(page.get_by_label("Your email address")).to_be_focused()
     assert "Jacket" not in page.content().partition("<template")[0]
+    assert "lou@example.com" not in page.content()
 
 
 def test_a_shop_that_does_not_answer_is_said_so_until_it_does(played: Callable[..., Answers]) -> None:

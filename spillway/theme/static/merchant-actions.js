@@ -395,6 +395,14 @@
     let seen = false;
     document.addEventListener("overview", () => { if (!seen) { seen = true; panels(); } });
     document.addEventListener("visibilitychange", panels);
+    // No name, and no address of a shopper, stays on the screen of a session that ended.
+    document.addEventListener("signedout", () => {
+      seen = false;
+      clearTimeout(panelTimer);
+      toast.hidden = true;
+      all("dialog[open]").forEach((box) => box.close());
+      all(".failed ul,.log ol,dialog :is(.about,.seen,.note,tbody,.mistakes)").forEach((place) => place.replaceChildren());
+    });
   };
   document.addEventListener("DOMContentLoaded", start);
 })();

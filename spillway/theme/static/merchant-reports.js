@@ -57,7 +57,7 @@ document.addEventListener("DOMContentLoaded", () => {
     try {
       const headers = { Accept: "application/json", "Accept-Language": language };
       const answer = await fetch(`/api/merchant/${name}`, { headers, cache: "no-store", signal: AbortSignal.timeout(20000) });
-      if (answer.status === 401) { list.replaceChildren(); window.merchant.signedOut(); return; }
+      if (answer.status === 401) { window.merchant.signedOut(); return; }
       if (!answer.ok) throw new Error(answer.status);
       const made = draw[name](await answer.json(), panel);
       list.replaceChildren(...made);
@@ -69,5 +69,9 @@ document.addEventListener("DOMContentLoaded", () => {
 
   for (const panel of document.querySelectorAll("details[data-from]")) {
     panel.addEventListener("toggle", () => { if (panel.open) load(panel); });
+    document.addEventListener("signedout", () => {
+      panel.open = false;
+      panel.querySelector(".cards").replaceChildren();
+    });
   }
 });

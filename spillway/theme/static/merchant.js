@@ -1,5 +1,5 @@
 // The merchant's overview: polled while somebody looks, drawn in place. Its words stand in the page.
-// Other scripts of this page hear of each answer by the event "overview", and use `window.merchant`.
+// Other scripts of this page use `window.merchant`; the event "overview" follows each answer, "signedout" the end of a session.
 (() => {
   const root = document.documentElement;
   const language = root.lang;
@@ -199,6 +199,7 @@
       waveList.replaceChildren();
       data = undefined;
       etag = "";
+      document.dispatchEvent(new Event("signedout"));
       if (was === "out") return;
       const over = one(".over", document);
       over.textContent = over.dataset.over;
