@@ -231,6 +231,36 @@ def test_a_shopper_is_masked_then_shown_then_erased(
     assert mailbox not in page.content()
 
 
+def test_a_suppression_is_lifted_with_a_reason_and_a_spam_report_only_if_the_shopper_asked(
+    new_window: NewWindow, demo: DemoProcess, container: Container, sold_out: Iterator[Sku], watch: Watch
+) -> None:
+    assert watch
+    mailbox = join(container, next(sold_out))
+    shopper = Address.parse(mailbox).shopper_id(container.keys.identity)
+    container.suppressions.suppress(shopper, reason="complained", at_ms=clock_ms())
+    page = open_page(new_window, demo, container, **PHONE)
+    page.get_by_role("button", name="Look a shopper up").click()
+    box = dialog(page)
+    box.get_by_label("Email address").fill(mailbox)
+    page.keyboard.press("Enter")
+    expect(box.locator(".seen")).to_contain_text("Gets no emailYes", timeout=SEEN_WITHIN_MS)
+    box.get_by_role("button", name="Allow emails again").click()
+    expect(box.get_by_label("Reason")).to_be_focused()
+    require_accessible(page)
+    page.keyboard.type("wrote to us on Monday")
+    page.keyboard.press("Enter")
+    expect(box.locator("#act-shopper_asked-error")).to_have_text(
+        "Only where the shopper asked for emails in writing.", timeout=SEEN_WITHIN_MS
+    )
+    assert container.suppressions.among([shopper]) == {shopper}
+    box.get_by_label("The shopper asked for emails in writing").check()
+    box.get_by_role("button", name="Allow emails again").last.click()
+    expect(page.locator(".toast")).to_contain_text("Emails are allowed again.", timeout=SEEN_WITHIN_MS)
+    assert container.suppressions.among([shopper]) == frozenset()
+    expect(page.locator(".log li").first).to_contain_text("wrote to us on Monday", timeout=SEEN_WITHIN_MS)
+    assert mailbox not in page.content()
+
+
 def test_a_stock_file_is_seen_whole_before_it_is_applied_on_a_phone(
     new_window: NewWindow, demo: DemoProcess, container: Container, sold_out: Iterator[Sku], watch: Watch
 ) -> None:
