@@ -145,7 +145,7 @@ def test_stock_is_changed_in_two_steps_by_the_keyboard_and_the_page_shows_the_wa
     expect(page.locator(".waves li").filter(has_text="3")).not_to_have_count(0, timeout=SEEN_WITHIN_MS)
     expect(row.locator("td.stock")).to_contain_text("5", timeout=SEEN_WITHIN_MS)
     expect(page.locator(".log li").first).to_contain_text(f"Available{sku}")
-    expect(page.locator(".log li").first).to_contain_text("OutOfStock 0 → InStock 5")
+    expect(page.locator(".log li").first).to_contain_text("Sold out 0 → In stock 5")
 
 
 def test_a_pause_has_a_reason_an_undo_and_an_end(

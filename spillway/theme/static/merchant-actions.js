@@ -122,7 +122,7 @@
       row.append(make("dt", name), make("dd", value));
       return row;
     }));
-    const stockText = ({ availability, units }) => [words[availability] || availability, units === null ? "" : number(units)].filter(Boolean).join(" · ");
+    const stockText = ({ availability, units }) => [words[availability] || availability, units ? number(units) : ""].filter(Boolean).join(" · ");
     const itemText = ({ title, label, sku }) => [title, label].filter(Boolean).join(", ") || sku;
 
     // ---- Stock of one variant ----
@@ -351,13 +351,14 @@
       }));
       if (shown.some(({ retry: last }) => last && last.ended_at_ms === null)) later(4000);
     };
+    const targets = { sending: "", "the shop": words.shop, waves: words.waves, confirmations: words.confirmations, streams: words.streams, feedback: words.feedback };
     const drawLog = ({ actions }) => {
       one(".well", log).textContent = actions.length ? "" : words.none;
       one("ol", log).replaceChildren(...actions.map((action) => {
         const item = make("li");
         const what = make("p");
-        what.append(make("b", words[`did_${action.action}`] || words[action.action] || action.action), make("span", action.target === "sending" ? "" : action.target));
-        const change = [action.before, action.after].filter(Boolean).join(" → ");
+        what.append(make("b", words[`did_${action.action}`] || words[action.action] || action.action), make("span", targets[action.target] ?? action.target));
+        const change = [action.before, action.after].filter(Boolean).join(" → ").replace(/\b[A-Z]\w+/g, (name) => words[name] || name);
         item.append(what, ...(change ? [make("p", change, { className: "change" })] : []));
         const by = make("p", action.email, { className: "by" });
         by.append(make("time", merchant.exact.format(action.at_ms), { dateTime: new Date(action.at_ms).toISOString() }));

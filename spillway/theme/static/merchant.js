@@ -173,7 +173,7 @@
       show(one("table"), found.length > 0);
       put(one("strong", empty), isQuiet ? words.nobody : words.none);
       put(empty.lastElementChild, isQuiet ? words.first : words.other);
-      put(one(".matched"), fill(words.matched, { shown: number(found.length), all: number(matched) }));
+      put(one(".matched"), matched ? fill(words.matched, { shown: number(found.length), all: number(matched) }) : "");
       show(one(".further"), found.length < matched && asked < rowsMax);
       document.dispatchEvent(new CustomEvent("overview", { detail: data }));
     };
