@@ -16,7 +16,7 @@ from typing import Protocol
 
 from spillway.errors import WorkFailed
 from spillway.publish.connection import Response
-from spillway.publish.plan import MANIFEST_KEY, Claim, Manifest, Plan
+from spillway.publish.plan import MANIFEST_KEY, Claim, Manifest, Plan, UnreadableManifest
 from spillway.publish.s3 import PreconditionFailed
 
 # After this time without renewal, the publish that claimed is presumed dead.
@@ -72,18 +72,37 @@ class Claimant:
 
 
 class ManifestStore:
-    """The manifest of one stage, with a copy in the file `copy`."""
+    """The manifest of one stage, with a copy in the file `copy`.
+
+    Args:
+        bucket: the release bucket.
+        claimant: this publish.
+        clock_ms: returns the time of now.
+        copy: the file of the copy.
+        hint: the way out where another version of Spillway wrote the live manifest.
+    """
 
     def __init__(
-        self, bucket: ManifestBucket, claimant: Claimant, clock_ms: Callable[[], int], copy: Path
+        self,
+        bucket: ManifestBucket,
+        claimant: Claimant,
+        clock_ms: Callable[[], int],
+        copy: Path,
+        *,
+        hint: str = "",
     ) -> None:
         self._bucket = bucket
         self._claimant = claimant
         self._clock_ms = clock_ms
         self._copy = copy
+        self._hint = hint
 
     def read(self) -> LiveManifest:
-        """Return the live manifest. One request; a manifest equal to the copy is not sent again."""
+        """Return the live manifest. One request; a manifest equal to the copy is not sent again.
+
+        Raises:
+            WorkFailed: another version of Spillway wrote it.
+        """
         known = self._read_copy()
         response = self._bucket.get(MANIFEST_KEY, unless=known.etag if known else None)
         if response.status == 304 and known:
@@ -214,7 +233,13 @@ class ManifestStore:
     def _parse(self, response: Response) -> LiveManifest:
         if response.status == 404:
             return LiveManifest(Manifest(), None)
-        return self._save_copy(Manifest.from_json(response.body.decode()), response.headers.get("etag", ""))
+        try:
+            manifest = Manifest.from_json(response.body.decode())
+        except UnreadableManifest as error:
+            raise WorkFailed(
+                f"another version of Spillway wrote the live {MANIFEST_KEY}: {error}", hint=self._hint
+            ) from error
+        return self._save_copy(manifest, response.headers.get("etag", ""))
 
     def _read_copy(self) -> LiveManifest | None:
         try:

@@ -21,6 +21,10 @@ from spillway.sitegen.release import Dated, Kind, Release, SiteObject
 MANIFEST_KEY = "manifest.json"
 
 
+class UnreadableManifest(ValueError):
+    """A text that is no manifest of this version. The message says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A publish under way.
@@ -86,8 +90,18 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str) -> "Manifest":
-        """Return the manifest that `to_json` serialized."""
-        document = json.loads(text)
+        """Return the manifest that `to_json` serialized.
+
+        Raises:
+            UnreadableManifest: another version wrote it, with keys or values that this one does not know.
+        """
+        try:
+            return cls._of(json.loads(text))
+        except (ValueError, TypeError, AttributeError, LookupError) as error:
+            raise UnreadableManifest(f"{type(error).__name__} {error}") from error
+
+    @classmethod
+    def _of(cls, document: Mapping[str, Any]) -> "Manifest":
         claim = document.get("claim")
         return cls(
             **{

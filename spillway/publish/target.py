@@ -24,8 +24,9 @@ from spillway.errors import WorkFailed
 from spillway.project import Project
 from spillway.publish.connection import Response
 from spillway.publish.live_manifest import Claimant, ManifestStore
+from spillway.publish.plan import MANIFEST_KEY
 from spillway.publish.s3 import Request, S3Bucket
-from spillway.stage import Stage
+from spillway.stage import LOCAL, Stage
 
 # More publishes than a folder starts within the half hour of a claim.
 _TOKENS_MAX = 100
@@ -82,7 +83,13 @@ def publish_target(stage: Stage, project: Project, clock_ms: Callable[[], int]) 
         yield PublishTarget(
             pages=_bucket(stage, container.settings.pages_bucket),
             releases=releases,
-            manifest=ManifestStore(releases, claimant, clock_ms, folder / "manifest.json"),
+            manifest=ManifestStore(
+                releases,
+                claimant,
+                clock_ms,
+                folder / "manifest.json",
+                hint=unreadable_hint(stage.name, container.settings.release_bucket),
+            ),
             products=container.products,
             domain_lists=container.domain_lists,
             cdn=container.cdn,
@@ -90,6 +97,17 @@ def publish_target(stage: Stage, project: Project, clock_ms: Callable[[], int]) 
             clock_ms=clock_ms,
             check_shop=partial(require_agreement, stage),
         )
+
+
+def unreadable_hint(stage_name: str, release_bucket: str) -> str:
+    """Return the way out where another version of Spillway wrote the live manifest of a stage."""
+    if stage_name == LOCAL:
+        return "spillway demo --fresh deletes the demo's state and starts again"
+    return (
+        "publish again with that version or a newer one; or delete the manifest and publish again, which puts"
+        " every object and forgets the releases to roll back to:"
+        f" aws s3 rm s3://{release_bucket}/{MANIFEST_KEY}"
+    )
 
 
 def claimant_of(file: Path, lock_id: str) -> Claimant:

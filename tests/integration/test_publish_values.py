@@ -571,6 +571,54 @@ def test_a_manifest_without_an_etag_is_not_taken_for_none(
     assert live_release(bucket, tmp_path, clock).read() == LiveManifest(Manifest("r1"), "")
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('{"release": "r9", "stages": 2}', "unexpected keyword argument 'stages'"),
+        ('{"claim": {"owner": "other", "since_ms": 5, "host": "h"}}', "unexpected keyword argument 'host'"),
+        ('{"kept": [{"release": "r9"}]}', "missing 3 required positional arguments"),
+        ('{"dates": ["a"]}', "AttributeError 'list' object has no attribute 'items'"),
+        ("[]", "AttributeError 'list' object has no attribute 'get'"),
+        ("<html>", "JSONDecodeError Expecting value"),
+    ],
+)
+def test_a_manifest_of_another_version_is_reported_with_a_way_out_and_left_as_it_is(
+    bucket: MemoryBucket, tmp_path: Path, clock: Clock, text: str, why: str
+) -> None:
+    bucket.body = text.encode()
+    store = ManifestStore(bucket, Claimant("me"), clock, tmp_path / "copy.json", hint="go this way")
+    for read in (store.read, store.presumed):
+        message, hint = error_of(read)
+        assert message.startswith("another version of Spillway wrote the live manifest.json: ")
+        assert why in message
+        assert hint == "go this way"
+    assert (bucket.body, bucket.puts) == (text.encode(), [])
+    assert not (tmp_path / "copy.json").exists()
+
+
+def test_after_an_unreadable_manifest_is_deleted_the_next_publish_puts_every_object(env: PublishEnv) -> None:
+    env.publish()
+    before, manifest = dict(env.sink.objects), env.manifest.read().manifest
+    env.sink.objects["release/manifest.json"] = b'{"stages": 2}'
+    (env.project.cache / "publish" / "me.json").unlink()
+    assert error_of(env.publish)[0].startswith("another version of Spillway wrote the live manifest.json: ")
+    del env.sink.objects["release/manifest.json"]
+    assert len(env.plan().uploads) == len(manifest.objects)
+    env.publish()
+    assert env.manifest.read().manifest == manifest
+    assert env.sink.objects == before
+
+
+def test_the_way_out_of_an_unreadable_manifest_depends_on_the_stage() -> None:
+    assert target.unreadable_hint("local", "releases") == (
+        "spillway demo --fresh deletes the demo's state and starts again"
+    )
+    assert target.unreadable_hint("live", "releases") == (
+        "publish again with that version or a newer one; or delete the manifest and publish again, which puts"
+        " every object and forgets the releases to roll back to: aws s3 rm s3://releases/manifest.json"
+    )
+
+
 def test_a_claim_names_who_publishes_what_and_every_key_in_doubt(
     bucket: MemoryBucket, tmp_path: Path, clock: Clock
 ) -> None:
@@ -1139,6 +1187,7 @@ def test_a_stage_is_published_to_by_the_names_of_its_outputs(env: PublishEnv) ->
         store = given.manifest
         assert store._bucket is given.releases
         assert (store._clock_ms, store._copy) == (env.clock, folder / "manifest.json")
+        assert store._hint == target.unreadable_hint("stage", "the releases")
         noted = json.loads((folder / "claims.json").read_text())
         assert (noted["tokens"], store._claimant) == (
             [store._claimant.token],
