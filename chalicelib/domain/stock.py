@@ -34,6 +34,7 @@ class Availability(StrEnum):
 _CAN_BUY = frozenset({Availability.IN_STOCK, Availability.PRE_ORDER, Availability.BACK_ORDER})
 # The words that an event may use, and a search engine reads.
 SCHEMA_ORG_WORDS = tuple(word for word in Availability if word is not Availability.COMING_SOON)
+_SCHEMA_ORG = re.compile(r"https?://schema\.org/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +174,8 @@ def is_restock(before: Stock, after: Stock) -> bool:
 
 UNITS_MAX = 1_000_000
 EVENT_ID_CHARS_MAX = 100
+# Clocks differ; an event from the far future would shut out every later one.
+AHEAD_MS_MAX = 5 * 60 * 1000
 # A clock of whole seconds cannot say more; events of one second have the order in which they arrive.
 CLOCK_STEP_MS = 1000
 # Events of one moment that are known when they come again.
@@ -291,6 +294,15 @@ class EventResult:
 def availability_of_units(units: int | None) -> Availability:
     """Return the availability of a number of units: none is sold out, any other is in stock."""
     return Availability.OUT_OF_STOCK if units == 0 else Availability.IN_STOCK
+
+
+def named_availability(value: object) -> Availability | None:
+    """Return the availability that a system writes by schema.org's name or address; None for anything else.
+
+    The shop's own COMING_SOON is none of them: no event may name it.
+    """
+    name = _SCHEMA_ORG.sub("", value.strip(), count=1) if isinstance(value, str) else ""
+    return Availability(name) if name in SCHEMA_ORG_WORDS else None
 
 
 def whole_number(value: object) -> int | None:

@@ -24,6 +24,7 @@ from chalice.app import Request, Response
 
 from chalicelib.domain.ids import Sku, SkuRefused, parse_sku
 from chalicelib.domain.stock import (
+    AHEAD_MS_MAX,
     EVENT_ID_CHARS_MAX,
     SCHEMA_ORG_WORDS,
     UNITS_MAX,
@@ -33,19 +34,17 @@ from chalicelib.domain.stock import (
     Outcome,
     Stock,
     availability_of_units,
-    whole_number,
+    named_availability,
 )
 from chalicelib.http.request import Body, FieldError, Problem
 from chalicelib.http.responses import NO_STORE
 from chalicelib.inbound.authenticity import OWN_SIGNATURE_HEADER, check_own_signature
-from chalicelib.inbound.readings import SCHEMA_ORG, Unauthentic
+from chalicelib.inbound.readings import Malformed, Unauthentic, id_text, iso_ms, units_of
 from chalicelib.log import log
 
 FIELDS = frozenset({"event_id", "sku", "availability", "units", "observed_at"})
 IGNORED_SHOWN_MAX = 20
 VALUE_CHARS_SHOWN_MAX = 60
-# Clocks differ; an event from the far future would shut out every later one.
-AHEAD_MS_MAX = 5 * 60 * 1000
 EVENT_ID = re.compile(rf"[!-~]{{1,{EVENT_ID_CHARS_MAX}}}", re.ASCII)
 
 
@@ -111,25 +110,20 @@ def _event_id(document: dict[str, Any], default: str, errors: list[FieldError]) 
     value = document.get("event_id")
     if value is None:
         return default
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = f"{value:d}"
-    if not isinstance(value, str) or not EVENT_ID.fullmatch(value):
+    event_id = id_text(value)
+    if event_id is None or not EVENT_ID.fullmatch(event_id):
         expected = f"An id of 1 to {EVENT_ID_CHARS_MAX} letters, digits and signs without spaces"
         errors.append(wrong_field("event_id", expected, document))
         return ""
-    return value
+    return event_id
 
 
 def _units(document: dict[str, Any], errors: list[FieldError]) -> int | None:
-    value = document.get("units")
-    if value is None:
-        return None
-    units = whole_number(value)
-    if units is None or units > UNITS_MAX:
+    try:
+        return units_of(document.get("units"))
+    except Malformed:
         errors.append(wrong_field("units", f"A whole number up to {UNITS_MAX}", document))
         return None
-    # More were sold than there were: none are left.
-    return max(0, units)
 
 
 def _availability(document: dict[str, Any], units: int | None, errors: list[FieldError]) -> Availability:
@@ -138,14 +132,13 @@ def _availability(document: dict[str, Any], units: int | None, errors: list[Fiel
         if units is None and document.get("units") is None:
             errors.append(FieldError("availability", "Say what is available, or how many units there are."))
         return availability_of_units(units)
-    known = [availability.value for availability in SCHEMA_ORG_WORDS]
-    name = SCHEMA_ORG.sub("", value.strip(), count=1) if isinstance(value, str) else ""
-    if name not in known:
-        errors.append(wrong_field("availability", f"One of {', '.join(known)}", document))
+    availability = named_availability(value)
+    if availability is None:
+        errors.append(wrong_field("availability", f"One of {', '.join(SCHEMA_ORG_WORDS)}", document))
         return Availability.OUT_OF_STOCK
-    if Availability(name) is Availability.IN_STOCK and units == 0:
+    if availability is Availability.IN_STOCK and units == 0:
         errors.append(FieldError("units", "InStock and no units do not go together."))
-    return Availability(name)
+    return availability
 
 
 def read_time_ms(
@@ -155,14 +148,10 @@ def read_time_ms(
     value = document.get(name)
     if value is None:
         return None
-    try:
-        moment = datetime.fromisoformat(value.strip().upper())
-        if moment.tzinfo is not None:
-            return int(moment.astimezone(UTC).timestamp() * 1000)
-    except (AttributeError, TypeError, ValueError, OverflowError):
-        pass
-    errors.append(wrong_field(name, "A time with its offset as 2026-11-23T17:00:00Z", document))
-    return None
+    at_ms = iso_ms(value)
+    if at_ms is None:
+        errors.append(wrong_field(name, "A time with its offset as 2026-11-23T17:00:00Z", document))
+    return at_ms
 
 
 BUSY_RETRY_AFTER_S = 1

@@ -12,9 +12,8 @@ from typing import Any
 from chalice.app import Request, Response
 
 from chalicelib.domain.reports import Click, OrderLine, OrderResult
-from chalicelib.domain.stock import UNITS_MAX, whole_number
+from chalicelib.domain.stock import AHEAD_MS_MAX, UNITS_MAX, whole_number
 from chalicelib.http.merchant_requests import (
-    AHEAD_MS_MAX,
     MerchantKeys,
     read_sku,
     read_time_ms,
@@ -24,6 +23,7 @@ from chalicelib.http.merchant_requests import (
 from chalicelib.http.request import Body, FieldError, Problem
 from chalicelib.http.responses import json_answer
 from chalicelib.inbound.authenticity import OWN_SIGNATURE_HEADER
+from chalicelib.inbound.readings import id_text
 
 FIELDS = frozenset({"order_id", "sku", "quantity", "amount_minor", "currency", "click", "ordered_at"})
 ORDER_ID = re.compile(r"[!-~]{1,100}", re.ASCII)
@@ -109,10 +109,8 @@ def known_click(token: str, read: Callable[[str], Click]) -> Click | None:
 def _text(
     document: dict[str, Any], name: str, form: re.Pattern[str], expected: str, errors: list[FieldError]
 ) -> str:
-    value = document.get(name)
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = f"{value:d}"
-    if not isinstance(value, str) or not form.fullmatch(value):
+    value = id_text(document.get(name))
+    if value is None or not form.fullmatch(value):
         errors.append(wrong_field(name, expected, document))
         return ""
     return value
@@ -120,9 +118,8 @@ def _text(
 
 def _amount_minor(document: dict[str, Any], errors: list[FieldError]) -> int:
     """Return the amount; one with a point is refused, since it is meant in the currency's own unit."""
-    value = document.get("amount_minor")
-    text = f"{value:d}" if isinstance(value, int) and not isinstance(value, bool) else value
-    if isinstance(text, str) and MINOR.fullmatch(text) and int(text) <= AMOUNT_MINOR_MAX:
+    text = id_text(document.get("amount_minor"))
+    if text is not None and MINOR.fullmatch(text) and int(text) <= AMOUNT_MINOR_MAX:
         return int(text)
     words = f"A whole number from 0 to {AMOUNT_MINOR_MAX} of minor units: 14800 for 148.00"
     errors.append(wrong_field("amount_minor", words, document))

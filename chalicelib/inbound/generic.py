@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chalicelib.domain.stock import Availability
 from chalicelib.inbound.authenticity import (
     OWN_SIGNATURE_HEADER,
     STANDARD_SECRET,
@@ -135,4 +136,6 @@ def _reading(document: Mapping[str, Any], event_id: str, at_ms: int | None) -> R
     units, availability = units_of(document.get("units")), availability_of(document.get("availability"))
     if units is None and availability is None:
         raise Malformed("units and availability are missing: one of them has to say what there is")
+    if units == 0 and availability is Availability.IN_STOCK:
+        raise Malformed("InStock and no units do not go together")
     return Reading(event_id, sku, None, units, availability, at_ms)

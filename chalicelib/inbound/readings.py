@@ -1,19 +1,23 @@
 """Results of an adapter: readings of stock and links of foreign ids, a ping, or nothing to do."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from chalicelib.domain.ids import Sku, SkuRefused, parse_sku
-from chalicelib.domain.stock import SCHEMA_ORG_WORDS, UNITS_MAX, Availability, whole_number
+from chalicelib.domain.stock import (
+    SCHEMA_ORG_WORDS,
+    UNITS_MAX,
+    Availability,
+    named_availability,
+    whole_number,
+)
 
 # A product of Shopify has at most 2,048 variants of a kilobyte each; API Gateway takes ten times as much.
 BODY_BYTES_MAX = 4 * 1024 * 1024
 SHOWN_CHARS_MAX = 60
-SCHEMA_ORG = re.compile(r"https?://schema\.org/")
 
 
 class Unauthentic(Exception):
@@ -182,13 +186,21 @@ def time_ms(value: object, *, offset: str = "") -> int | None:
     """
     if value is None or value == "":
         return None
+    at_ms = iso_ms(f"{value}{offset}")
+    if at_ms is None:
+        raise Malformed(f"{_shown(value)} is no time with its offset")
+    return at_ms
+
+
+def iso_ms(value: object) -> int | None:
+    """Return a time of ISO 8601 with its offset in milliseconds since the epoch; None for anything else."""
     try:
-        moment = datetime.fromisoformat(f"{value}{offset}")
-        if moment.tzinfo is not None:
+        moment = datetime.fromisoformat(value.strip().upper()) if isinstance(value, str) else None
+        if moment is not None and moment.tzinfo is not None:
             return int(moment.astimezone(UTC).timestamp() * 1000)
     except (ValueError, OverflowError):
         pass
-    raise Malformed(f"{_shown(value)} is no time with its offset")
+    return None
 
 
 def availability_of(value: object) -> Availability | None:
@@ -199,10 +211,10 @@ def availability_of(value: object) -> Availability | None:
     """
     if value is None:
         return None
-    name = SCHEMA_ORG.sub("", value.strip(), count=1) if isinstance(value, str) else ""
-    if name not in SCHEMA_ORG_WORDS:
+    availability = named_availability(value)
+    if availability is None:
         raise Malformed(f"availability is {_shown(value)}, none of {', '.join(SCHEMA_ORG_WORDS)}")
-    return Availability(name)
+    return availability
 
 
 def id_text(value: object) -> str | None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from chalicelib.domain.ids import Sku
 from chalicelib.domain.stock import (
-    Availability,
+    AHEAD_MS_MAX,
     AvailabilityEvent,
     EventResult,
     Outcome,
@@ -22,8 +22,6 @@ from chalicelib.log import log
 from chalicelib.services.availability import Availabilities, Webhooks
 from chalicelib.tables.inbound import EventsTable
 
-# Clocks differ; an event from the far future would shut out every later one.
-AHEAD_MS_MAX = 5 * 60 * 1000
 # A row of DynamoDB has 400 KB at most; a product of Shopify has at most 2,048 variants.
 RESULTS_STORED_MAX = 500
 
@@ -122,11 +120,10 @@ class InboundEvents:
 
     def _apply_event(self, source: str, sku: Sku, reading: Reading, now_ms: int) -> EventResult:
         event_id = hashlib.sha256(f"{source}\0{reading.event_id}".encode()).hexdigest()[:32]
-        availability = reading.availability or availability_of_units(reading.units)
         event = AvailabilityEvent(
             event_id,
             sku,
-            Availability(availability),
+            reading.availability or availability_of_units(reading.units),
             reading.units,
             now_ms if reading.observed_at_ms is None else reading.observed_at_ms,
             by_arrival=reading.observed_at_ms is None,

@@ -17,7 +17,15 @@ from chalicelib.domain.address import Address, AddressFault
 from chalicelib.domain.entry import DAY_MS, OptIn, Signup
 from chalicelib.domain.ids import Sku
 from chalicelib.domain.signup import Accepted, Honeypot, Rejected, SignupForm, Stale
-from chalicelib.domain.stock import UNITS_MAX, Availability, AvailabilityEvent, EventResult, Outcome, Stock
+from chalicelib.domain.stock import (
+    AHEAD_MS_MAX,
+    UNITS_MAX,
+    Availability,
+    AvailabilityEvent,
+    EventResult,
+    Outcome,
+    Stock,
+)
 from chalicelib.domain.tokens import PERIOD_DAYS, VALID_DAYS, FormTokens, LinkRefused, Offer
 from chalicelib.http import responses
 from chalicelib.http.link_forms import (
@@ -31,7 +39,6 @@ from chalicelib.http.link_forms import (
     unsubscribe_tokens,
 )
 from chalicelib.http.merchant_requests import (
-    AHEAD_MS_MAX,
     MerchantKeys,
     NotTheMerchant,
     availability_event,

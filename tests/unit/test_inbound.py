@@ -400,6 +400,7 @@ def test_a_batch_reports_the_event_that_cannot_be_read_and_keeps_the_others() ->
         (raw({**PLAIN, "observed_at": "yesterday"}), '"yesterday" is no time with its offset'),
         (raw({**PLAIN, "observed_at": "2026-09-21T14:13:20"}), '"2026-09-21T14:13:20" is no time with its'),
         (raw({**PLAIN, "availability": "Here"}), 'availability is "Here", none of InStock, OutOfStock,'),
+        (raw({**PLAIN, "units": 0, "availability": "InStock"}), "InStock and no units do not go together"),
     ],
 )
 def test_an_authentic_body_that_cannot_be_read_is_refused_with_its_field_and_value(
