@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 
 from chalice.app import BaseLambdaEvent, Chalice, CloudWatchEvent, DynamoDBEvent, Request, Response, SQSEvent
 
-from chalicelib import event_routes, merchant_routes, report_routes
+from chalicelib import (
+    event_routes,
+    merchant_action_routes,
+    merchant_people_routes,
+    merchant_routes,
+    report_routes,
+)
 from chalicelib.container import Container
 from chalicelib.domain.address import Address
 from chalicelib.domain.entry import EntryState
@@ -25,8 +31,6 @@ from chalicelib.http.link_forms import (
     unsubscribe_tokens,
 )
 from chalicelib.http.request import (
-    FORM_TYPE,
-    JSON_TYPE,
     Body,
     body_of,
     link_address,
@@ -48,6 +52,7 @@ from chalicelib.http.responses import (
     undone,
     wants_html,
 )
+from chalicelib.http.routing import ANY_TYPE, FORMS, POST, READ
 from chalicelib.http.signup import answer_signup, once_more_page, parse_signup, undo_form, undo_refused
 from chalicelib.log import begin_request, log, measure
 
@@ -56,11 +61,6 @@ if TYPE_CHECKING:
     from chalicelib.services.waitlist import LinkedEntry
     from chalicelib.storefront.renderer import Renderer
 
-FORMS = [FORM_TYPE, JSON_TYPE]
-# A mail program may post anything, or nothing at all, to unsubscribe.
-ANY_TYPE = ["*/*"]
-# RFC 9110, section 9.3.2: HEAD is answered as GET is, without the body.
-READ = ["GET", "HEAD"]
 # Chalice requires an ARN here; .chalice/resources/functions.yaml replaces it by the stack's stream or queue.
 REPLACED_BY_THE_STACK = "arn:aws:sqs:us-east-1:000000000000:replaced-by-the-stack"
 
@@ -119,7 +119,7 @@ def traced(
     return get_response(event)
 
 
-@app.route("/waitlist", methods=["POST"], content_types=FORMS)
+@app.route("/waitlist", methods=POST, content_types=FORMS)
 @answering
 def sign_up(request: Request) -> Response:
     """Sign a shopper up: one conditional write per variant; the same answer to every shopper."""
@@ -136,7 +136,7 @@ def sign_up(request: Request) -> Response:
     )
 
 
-@app.route("/waitlist/undo", methods=["POST"], content_types=FORMS)
+@app.route("/waitlist/undo", methods=POST, content_types=FORMS)
 @answering
 def undo_signup(request: Request) -> Response:
     """Undo a signup of the last half an hour; the answer is the same if nothing was stored."""
@@ -163,7 +163,7 @@ def show_confirmation(request: Request) -> Response:
     raise LinkRefused
 
 
-@app.route("/confirm", methods=["POST"], content_types=FORMS)
+@app.route("/confirm", methods=POST, content_types=FORMS)
 @answering
 def confirm(request: Request) -> Response:
     """Confirm the entries of a link: from now on, the shopper waits."""
@@ -189,41 +189,19 @@ def show_unsubscribe(request: Request) -> Response:
     return html_page(page, language=renderer.language)
 
 
-@app.route("/unsubscribe", methods=["POST"], content_types=ANY_TYPE)
+@app.route("/unsubscribe", methods=POST, content_types=ANY_TYPE)
 @answering
 def unsubscribe(request: Request) -> Response:
     """Unsubscribe a shopper, by that page's button or by one click in a mail program (RFC 8058).
 
-    The token alone counts: mail programs and scanners post other bodies than the RFC's, or none.
+    The token alone counts: mail programs and scanners post other bodies and types than the RFC's, or none.
     """
     posted = unsubscribe_tokens(request, body_of(request))
     unsubscribe_by_any(posted.tokens, container.waitlist.unsubscribe)
     return _onward(request, "/waitlist/unsubscribed") if posted.by_button else done()
 
 
-@app.route("/availability", methods=["POST"], content_types=[JSON_TYPE])
-@answering
-def post_availability(request: Request) -> Response:
-    """Apply an availability event of the merchant's own systems, which show the shop's key."""
-    from chalicelib.http.merchant_requests import event_by_key, ignored_fields, outcome_answer
-
-    body = body_of(request)
-    event = event_by_key(request, body, container.merchant_keys, container.clock_ms, container.new_id)
-    return outcome_answer(event, container.availabilities.apply(event), ignored_fields(body))
-
-
-@app.route("/availability/webhook", methods=["POST"], content_types=[JSON_TYPE])
-@answering
-def availability_webhook(request: Request) -> Response:
-    """Apply an availability event whose raw body is signed with the shop's key."""
-    from chalicelib.http.merchant_requests import event_by_signature, ignored_fields, outcome_answer
-
-    body = body_of(request)
-    event, digest = event_by_signature(request, body, container.merchant_keys, container.clock_ms)
-    return outcome_answer(event, container.webhooks.apply(event, digest), ignored_fields(body))
-
-
-@app.route("/waitlists", methods=["POST"], content_types=FORMS)
+@app.route("/waitlists", methods=POST, content_types=FORMS)
 @answering
 def request_my_waitlists(request: Request) -> Response:
     """Queue the email with the link to a shopper's waitlists, which only known shoppers get."""
@@ -255,7 +233,7 @@ def export_my_waitlists(request: Request) -> Response:
     return json_file(container.my_waitlists.export(link_token(request)), name="waitlists.json")
 
 
-@app.route("/waitlists/leave", methods=["POST"], content_types=FORMS)
+@app.route("/waitlists/leave", methods=POST, content_types=FORMS)
 @answering
 def unsubscribe_my_waitlists(request: Request) -> Response:
     """Unsubscribe a shopper from one waitlist, or from each."""
@@ -264,7 +242,7 @@ def unsubscribe_my_waitlists(request: Request) -> Response:
     return _onward(request, "/waitlist/unsubscribed")
 
 
-@app.route("/waitlists/erase", methods=["POST"], content_types=FORMS)
+@app.route("/waitlists/erase", methods=POST, content_types=FORMS)
 @answering
 def erase_my_waitlists(request: Request) -> Response:
     """Erase everything about a shopper."""
@@ -279,8 +257,8 @@ def describe(_: Request) -> Response:
     return description()
 
 
-for routes in (merchant_routes, report_routes, event_routes):
-    routes.register(app, answering, lambda: container)
+for module in (event_routes, merchant_routes, merchant_action_routes, merchant_people_routes, report_routes):
+    module.routes.register(app, answering, lambda: container)
 
 
 @app.on_dynamodb_record(stream_arn=REPLACED_BY_THE_STACK, batch_size=25, starting_position="TRIM_HORIZON")

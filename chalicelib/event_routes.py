@@ -1,54 +1,65 @@
-"""Routes for the stock events of other systems: /api/events/SOURCE. A part of app.py.
-
-A view imports what it needs when it is called: a signup pays for none of it.
-"""
+"""Routes for stock events: of the merchant's own programs, and of other systems (/api/events/SOURCE)."""
 
 from typing import TYPE_CHECKING
 
-from chalice.app import Chalice, Request, Response
+from chalice.app import Request, Response
 
-from chalicelib.merchant_routes import Route, register_routes, route
+from chalicelib.http.routing import ANY_TYPE, POST, Routes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from chalicelib.container import Container
-    from chalicelib.merchant_routes import Answering
 
-ROUTES: list[Route] = []
-ANY_TYPE = ("*/*",)
-
-
-def register(app: Chalice, answering: "Answering", container: "Callable[[], Container]") -> None:
-    """Register each route with the app, see `merchant_routes.register`."""
-    register_routes(app, answering, container, ROUTES, prefix="")
+routes = Routes()
+route = routes.route
 
 
-@route("/events/shopify", methods=("POST",), content_types=ANY_TYPE, routes=ROUTES)
+@route("/availability", methods=POST)
+def post_availability(request: Request, container: "Container") -> Response:
+    """Apply an availability event of the merchant's own systems, which show the shop's key."""
+    from chalicelib.http.merchant_requests import event_by_key, ignored_fields, outcome_answer
+    from chalicelib.http.request import body_of
+
+    body = body_of(request)
+    event = event_by_key(request, body, container.merchant_keys, container.clock_ms, container.new_id)
+    return outcome_answer(event, container.availabilities.apply(event), ignored_fields(body))
+
+
+@route("/availability/webhook", methods=POST)
+def availability_webhook(request: Request, container: "Container") -> Response:
+    """Apply an availability event whose raw body is signed with the shop's key."""
+    from chalicelib.http.merchant_requests import event_by_signature, ignored_fields, outcome_answer
+    from chalicelib.http.request import body_of
+
+    body = body_of(request)
+    event, digest = event_by_signature(request, body, container.merchant_keys, container.clock_ms)
+    return outcome_answer(event, container.webhooks.apply(event, digest), ignored_fields(body))
+
+
+@route("/events/shopify", methods=POST, content_types=ANY_TYPE)
 def receive_event_shopify(request: Request, container: "Container") -> Response:
     """Apply a stock event of Shopify, whose signature proves it."""
     return _receive("shopify", request, container)
 
 
-@route("/events/woocommerce", methods=("POST",), content_types=ANY_TYPE, routes=ROUTES)
+@route("/events/woocommerce", methods=POST, content_types=ANY_TYPE)
 def receive_event_woocommerce(request: Request, container: "Container") -> Response:
     """Apply a stock event of WooCommerce, whose signature proves it."""
     return _receive("woocommerce", request, container)
 
 
-@route("/events/square", methods=("POST",), content_types=ANY_TYPE, routes=ROUTES)
+@route("/events/square", methods=POST, content_types=ANY_TYPE)
 def receive_event_square(request: Request, container: "Container") -> Response:
     """Apply a stock event of Square, whose signature proves it."""
     return _receive("square", request, container)
 
 
-@route("/events/bigcommerce", methods=("POST",), content_types=ANY_TYPE, routes=ROUTES)
+@route("/events/bigcommerce", methods=POST, content_types=ANY_TYPE)
 def receive_event_bigcommerce(request: Request, container: "Container") -> Response:
     """Apply a stock event of BigCommerce, whose signature proves it."""
     return _receive("bigcommerce", request, container)
 
 
-@route("/events/generic", methods=("POST",), content_types=ANY_TYPE, routes=ROUTES)
+@route("/events/generic", methods=POST, content_types=ANY_TYPE)
 def receive_event_generic(request: Request, container: "Container") -> Response:
     """Apply a stock event of any other system, whose signature proves it."""
     return _receive("generic", request, container)

@@ -12,7 +12,7 @@ from chalice.app import Request, Response
 
 from chalicelib.http.request import FieldError, Problem, body_of
 from chalicelib.http.responses import json_answer
-from chalicelib.merchant_routes import READ, route
+from chalicelib.http.routing import POST, READ, Routes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from chalicelib.domain.merchant import Session
     from chalicelib.services.merchant_actions import FilePreview, StockChange, StockPreview
 
-POST = ("POST",)
 # A file that a browser sends from an input has one of these.
-CSV_TYPES = ("text/csv", "text/plain", "application/vnd.ms-excel")
+CSV_TYPES = ["text/csv", "text/plain", "application/vnd.ms-excel"]
 AUDIT_CHARS_MAX = 1_000
+
+routes = Routes("/merchant")
+route = routes.route
 
 
 @route("/stock/preview", methods=POST)

@@ -12,8 +12,8 @@ from chalice.app import Request, Response
 
 from chalicelib.http.request import FieldError, Problem
 from chalicelib.http.responses import json_answer
-from chalicelib.merchant_action_routes import POST, acting, once
-from chalicelib.merchant_routes import READ, route
+from chalicelib.http.routing import POST, READ, Routes
+from chalicelib.merchant_action_routes import acting, once
 
 if TYPE_CHECKING:
     from chalicelib.container import Container
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from chalicelib.services.shopper_records import ShopperRecord
 
 FAILED_SHOWN_MAX = 10
+
+routes = Routes("/merchant")
+route = routes.route
 
 
 @route("/shopper", methods=POST)

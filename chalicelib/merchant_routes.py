@@ -1,97 +1,23 @@
-"""The API of the merchant's page: paths under /api/merchant, as a blueprint that app.py registers.
+"""The merchant's page: signing in and out, and what the page shows. Paths under /api/merchant."""
 
-A view gets the request and the container, and imports what it needs when it is called: a shopper's request
-pays for none of it.
-"""
-
-from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from chalice.app import Blueprint, Chalice, Request, Response
+from chalice.app import Request, Response
 
-from chalicelib.http.request import FORM_TYPE, JSON_TYPE
 from chalicelib.http.responses import json_answer
+from chalicelib.http.routing import FORMS, POST, READ, Routes
 
 if TYPE_CHECKING:
     from chalicelib.container import Container
 
-    View = Callable[[Request, Container], Response]
-    Answering = Callable[[Callable[[Request], Response]], Callable[[], Response]]
-
-READ = ("GET", "HEAD")
-FORMS = (FORM_TYPE, JSON_TYPE)
 AUDIT_ROWS_MAX = 50
 
-
-class Route(NamedTuple):
-    """A path below /api/merchant, and the view that answers it."""
-
-    path: str
-    methods: Sequence[str]
-    content_types: Sequence[str]
-    view: "View"
+routes = Routes("/merchant")
+route = routes.route
 
 
-ROUTES: list[Route] = []
-
-
-def route(
-    path: str,
-    *,
-    methods: Sequence[str],
-    content_types: Sequence[str] = (JSON_TYPE,),
-    routes: list[Route] = ROUTES,
-) -> "Callable[[View], View]":
-    """Answer a path below /api/merchant (that of other `routes`, elsewhere) by the view that follows."""
-
-    def keep(view: "View") -> "View":
-        routes.append(Route(path, methods, content_types, view))
-        return view
-
-    return keep
-
-
-def register(app: Chalice, answering: "Answering", container: "Callable[[], Container]") -> None:
-    """Register each route with the app.
-
-    Args:
-        app: the app.
-        answering: makes Chalice's view of a function of the request; its errors become answers.
-        container: returns the container of now.
-    """
-    # These add routes of their own by `route`.
-    from chalicelib import merchant_action_routes, merchant_people_routes  # noqa: F401
-
-    register_routes(app, answering, container, ROUTES, prefix="/merchant")
-
-
-def register_routes(
-    app: Chalice,
-    answering: "Answering",
-    container: "Callable[[], Container]",
-    routes: Sequence[Route],
-    *,
-    prefix: str,
-) -> None:
-    """Register `routes` with the app, see `register`; their paths follow `prefix`."""
-    blueprint = Blueprint(__name__)
-    for path, methods, content_types, view in routes:
-        blueprint.route(
-            f"{prefix}{path}", name=view.__name__, methods=list(methods), content_types=list(content_types)
-        )(answering(_of_request(view, container)))
-    app.register_blueprint(blueprint)
-
-
-def _of_request(view: "View", container: "Callable[[], Container]") -> Callable[[Request], Response]:
-    def answer(request: Request) -> Response:
-        return view(request, container())
-
-    answer.__name__ = view.__name__
-    return answer
-
-
-@route("/sign-in", methods=("POST",), content_types=FORMS)
+@route("/sign-in", methods=POST, content_types=FORMS)
 def request_sign_in(request: Request, container: "Container") -> Response:
     """Queue the email with a sign-in link, which only merchants get; the answer is the same to everybody."""
     from chalicelib.domain.ids import source_id
@@ -129,7 +55,7 @@ def show_sign_in(request: Request, container: "Container") -> Response:
     return html_page(page, language=renderer.language)
 
 
-@route("/session", methods=("POST",), content_types=FORMS)
+@route("/session", methods=POST, content_types=FORMS)
 def sign_in(request: Request, container: "Container") -> Response:
     """Use a sign-in link up: begin a session in this browser, by a cookie."""
     from chalicelib.domain.tokens import LinkRefused
@@ -144,7 +70,7 @@ def sign_in(request: Request, container: "Container") -> Response:
     return _to_merchant_page(request, container, "signed in", set_cookie(cookie))
 
 
-@route("/sign-out", methods=("POST",), content_types=FORMS)
+@route("/sign-out", methods=POST, content_types=FORMS)
 def sign_out(request: Request, container: "Container") -> Response:
     """End the session of this browser, and delete its cookie."""
     from chalicelib.http.merchant_session import end_cookie, own_body, session_cookie

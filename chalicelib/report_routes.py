@@ -1,30 +1,20 @@
-"""Routes about the outcome of emails: clicks of shoppers, and orders that the shop reports. A part of app.py.
-
-A view imports what it needs when it is called: a signup pays for none of it.
-"""
+"""Routes about the outcome of emails: clicks of shoppers, and orders that the shop reports."""
 
 from typing import TYPE_CHECKING
 
-from chalice.app import Chalice, Request, Response
+from chalice.app import Request, Response
 
+from chalicelib.http.routing import POST, READ, Routes
 from chalicelib.log import log
-from chalicelib.merchant_routes import READ, Route, register_routes, route
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from chalicelib.container import Container
-    from chalicelib.merchant_routes import Answering
 
-ROUTES: list[Route] = []
-
-
-def register(app: Chalice, answering: "Answering", container: "Callable[[], Container]") -> None:
-    """Register each route with the app, see `merchant_routes.register`."""
-    register_routes(app, answering, container, ROUTES, prefix="")
+routes = Routes()
+route = routes.route
 
 
-@route("/click", methods=READ, routes=ROUTES)
+@route("/click", methods=READ)
 def follow_click(request: Request, container: "Container") -> Response:
     """Lead from an email's link to its product, and count that once. Nothing stops the way there."""
     from chalicelib.domain.tokens import LinkRefused
@@ -44,7 +34,7 @@ def follow_click(request: Request, container: "Container") -> Response:
     return see_other(click.path)
 
 
-@route("/orders", methods=["POST"], routes=ROUTES)
+@route("/orders", methods=POST)
 def report_order(request: Request, container: "Container") -> Response:
     """Count an order that the shop's own checkout took, in a request signed with the shop's key."""
     from chalicelib.http.merchant_requests import ignored_fields
