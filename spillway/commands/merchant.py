@@ -133,13 +133,16 @@ def sign_out_command(project: Project, stage_name: str, *, everybody: bool, as_j
     """
     if not everybody:
         raise BadInput(
-            "--all: needed", hint="spillway merchant remove ADDRESS ends the sessions of one person"
+            "--all: needed, since everybody is signed out",
+            hint="spillway merchant remove ADDRESS shuts one person out",
         )
     stage = stage_named(project, stage_name)
     container = stage.container()
     container.audit.record(_operator(stage), "merchant sign-out", "everybody", None, None)
     container.merchants.end_all()
-    click.echo(json.dumps({"signed_out": "everybody"}) if as_json else "every session and every link is over")
+    click.echo(
+        json.dumps({"signed_out": "everybody"}) if as_json else "every session and every link is ended"
+    )
 
 
 @merchant_command.command("log")

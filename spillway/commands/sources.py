@@ -15,7 +15,7 @@ import click
 from chalicelib.domain.ids import SkuRefused, parse_sku
 from chalicelib.http.inbound_requests import ADAPTERS, secrets_of_sources
 from chalicelib.settings import clock_ms
-from spillway.commands.options import json_option, refuse_ignored, stage_option
+from spillway.commands.options import Choice, WholeNumber, json_option, refuse_ignored, stage_option
 from spillway.errors import BadInput
 from spillway.project import Project
 from spillway.stage import stage_named
@@ -25,7 +25,16 @@ if TYPE_CHECKING:
     from chalicelib.container import Container
     from chalicelib.inbound.readings import ReceivedEvent
 
-SOURCE = click.Choice(tuple(ADAPTERS))
+SOURCE = Choice(tuple(ADAPTERS))
+# The others report the stock of all places together.
+SOURCE_WITH_LOCATIONS = Choice(("shopify", "square"))
+KINDS_OF_IDS = {
+    "shopify": ("variant", "item"),
+    "woocommerce": ("product",),
+    "square": ("variation",),
+    "bigcommerce": ("variant",),
+    "generic": (),
+}
 SECRETS_MAX = 2
 SECRET_CHARS_MIN = 16
 FOLLOWED_EACH_S = 2.0
@@ -36,7 +45,7 @@ LINK_COLUMNS = ("source", "foreign_id", "sku")
 @click.command("events")
 @click.option(
     "--hours",
-    type=click.IntRange(1, HOURS_MAX),
+    type=WholeNumber(1, HOURS_MAX),
     default=24,
     show_default=True,
     help="Show the events of so many hours.",
@@ -47,6 +56,8 @@ LINK_COLUMNS = ("source", "foreign_id", "sku")
 @click.pass_obj
 def events_command(project: Project, stage_name: str, hours: int, *, follow: bool, as_json: bool) -> None:
     """Show the stock events of other systems and what they changed.
+
+    A request that is refused for its signature (401) is no event: look for it at the source.
 
     \b
     Examples:
@@ -116,21 +127,23 @@ def list_sources(project: Project, stage_name: str, *, as_json: bool) -> None:
         ]
         click.echo(json.dumps(rows, indent=1))
         return
+    width = max(map(len, urls.values()))
     for source, url in urls.items():
         number = len(known[source])
         secrets = pluralize(number, "secret") if number else "no secret: its events are refused"
         counted = f"; counts {', '.join(places[source])}" if places[source] else ""
-        click.echo(f"{source:<12} {url}  {secrets}{counted}")
+        click.echo(f"{source:<12} {url:<{width}}  {secrets}{counted}")
 
 
 @sources_command.command("secret")
-@click.argument("source", type=SOURCE)
+@click.argument("source", type=SOURCE, metavar="SOURCE")
 @click.option("--remove", is_flag=True, help="Remove every secret of the source: its events are refused.")
 @stage_option
 @click.pass_obj
 def add_secret(project: Project, source: str, stage_name: str, *, remove: bool) -> None:
-    """Add the secret that a source signs with; the one before it stays good.
+    """Add the secret that a source signs with.
 
+    The one before it stays good. SOURCE is shopify, woocommerce, square, bigcommerce or generic.
     The secret is asked for, or read from the standard input. It is never an argument: other users of a
     machine see those.
 
@@ -148,7 +161,7 @@ def add_secret(project: Project, source: str, stage_name: str, *, remove: bool) 
     container.client("secretsmanager").put_secret_value(
         SecretId=container.settings.source_secrets, SecretString=json.dumps(known)
     )
-    kept = "none" if remove else pluralize(len(known[source]), "secret")
+    kept = "no secret" if remove else pluralize(len(known[source]), "secret")
     click.echo(f"{source}: {kept} now; in force within a minute")
 
 
@@ -158,7 +171,8 @@ def _asked_secret() -> str:
     if len(secret) < SECRET_CHARS_MIN or not secret.isprintable():
         raise BadInput(
             f"the secret has {pluralize(len(secret), 'character')}",
-            hint=f"a secret is one line of at least {SECRET_CHARS_MIN} characters, as the source shows it",
+            hint=f"copy it as the source shows it, one line of at least {SECRET_CHARS_MIN} characters; "
+            "a shorter one is easily guessed: set a longer one at the source",
         )
     return secret
 
@@ -169,21 +183,31 @@ def _secrets(container: "Container") -> dict[str, tuple[str, ...]]:
 
 
 @sources_command.command("locations")
-@click.argument("source", type=SOURCE)
+@click.argument("source", type=SOURCE_WITH_LOCATIONS, metavar="SOURCE")
 @click.argument("location", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="Count every location again.")
 @stage_option
 @click.pass_obj
-def count_locations(project: Project, source: str, location: tuple[str, ...], stage_name: str) -> None:
-    """Choose the locations whose units count; all of them where none is named.
+def count_locations(
+    project: Project, source: str, location: tuple[str, ...], stage_name: str, *, every: bool
+) -> None:
+    """Show or choose the locations whose units count.
 
-    Counts from the next event of each variant on.
+    SOURCE is shopify or square: the others report the stock of all places together. Without LOCATION it
+    shows the choice. A choice counts from the next event of each variant on.
 
     \b
-    Example:
+    Examples:
       spillway sources locations square EF6D9SACKWBKZ --stage production
+      spillway sources locations square --all --stage production
     """
-    stage_named(project, stage_name).container().events.count_locations(source, location)
-    click.echo(f"{source}: counts {', '.join(location) if location else 'every location'}")
+    if every and location:
+        raise BadInput("--all: has no effect with LOCATION", hint="leave one of the two out")
+    events = stage_named(project, stage_name).container().events
+    if every or location:
+        events.count_locations(source, location)
+    counted = sorted(events.counted_locations(source) or ())
+    click.echo(f"{source}: counts {', '.join(counted) or 'every location'}")
 
 
 @click.group("links")
@@ -192,15 +216,15 @@ def links_command() -> None:
 
 
 @links_command.command("import")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @stage_option
 @click.pass_obj
 def import_links(project: Project, file: Path, stage_name: str) -> None:
-    """Import links from a CSV file with the columns source, foreign_id and sku.
+    """Import links from a CSV file.
 
-    A foreign id is the kind and the id of the source: variation:ID of Square, variant:ID of BigCommerce and
-    Shopify, item:ID of Shopify's inventory items, product:ID of WooCommerce. Nothing is stored where one
-    line is wrong.
+    Its columns are source, foreign_id and sku. A foreign id is the kind and the id of the source:
+    variation:ID of Square, variant:ID of BigCommerce and Shopify, item:ID of Shopify's inventory items,
+    product:ID of WooCommerce. Nothing is stored where one line is wrong.
 
     \b
     Example:
@@ -229,10 +253,16 @@ def _read_links(file: Path, container: "Container") -> Iterator[tuple[str, str, 
         source, foreign_id = (row["source"] or "").strip(), (row["foreign_id"] or "").strip()
         if source not in ADAPTERS:
             raise BadInput(f"{place}: source is {source!r}", hint=f"it is one of {', '.join(ADAPTERS)}")
-        if ":" not in foreign_id or foreign_id.endswith(":"):
-            raise BadInput(
-                f"{place}: foreign_id is {foreign_id!r}", hint="write it as KIND:ID, such as variant:509"
+        kinds = KINDS_OF_IDS[source]
+        kind, _, id_at_source = foreign_id.partition(":")
+        if kind not in kinds or not id_at_source:
+            ways = " or ".join(f"{name}:ID" for name in kinds)
+            hint = (
+                f"an id of {source} is written as {ways}"
+                if ways
+                else f"{source} names SKUs and needs no link"
             )
+            raise BadInput(f"{place}: foreign_id is {foreign_id!r}", hint=hint)
         try:
             sku = parse_sku(row["sku"] or "")
         except SkuRefused as refused:
@@ -262,4 +292,6 @@ def list_links(project: Project, stage_name: str, *, as_json: bool) -> None:
     for source, foreign_id, sku in links:
         click.echo(f"{source:<12} {foreign_id:<30} {sku}")
     if not links:
-        click.echo("no link yet; product events bring them, or `spillway links import`")
+        click.echo(
+            "no link yet; they are learned from product events, or imported: spillway links import FILE"
+        )

@@ -74,8 +74,29 @@ def test_a_short_secret_is_refused(run: Run) -> None:
 def test_locations_are_stored_and_forgotten(run: Run) -> None:
     run(sources.sources_command, "locations", "square", "A", "B")
     assert listed(run)["square"]["locations"] == ["A", "B"]
-    run(sources.sources_command, "locations", "square")
+    shown = run(sources.sources_command, "locations", "square")
+    assert shown.output == "square: counts A, B\n"
+    assert listed(run)["square"]["locations"] == ["A", "B"]
+    both = run(sources.sources_command, "locations", "square", "A", "--all")
+    assert isinstance(both.exception, BadInput)
+    assert run(sources.sources_command, "locations", "square", "--all").output == (
+        "square: counts every location\n"
+    )
     assert listed(run)["square"]["locations"] == []
+
+
+def test_a_source_without_locations_is_refused_where_they_are_chosen(run: Run) -> None:
+    result = run(sources.sources_command, "locations", "woocommerce", "A")
+    assert result.exit_code == 2
+    assert "'woocommerce' is not one of 'shopify', 'square'" in result.output
+    assert listed(run)["woocommerce"]["locations"] == []
+
+
+def test_sources_are_listed_in_columns(run: Run) -> None:
+    lines = run(sources.sources_command, "list").output.splitlines()
+    assert [line.split()[0] for line in lines] == list(ADAPTERS)
+    assert len({line.index("http") for line in lines}) == 1
+    assert len({line.index("secret") for line in lines if "  no secret" in line}) == 1
 
 
 def test_links_are_imported_whole_or_not_at_all(run: Run, tmp_path: Path) -> None:
@@ -85,6 +106,8 @@ def test_links_are_imported_whole_or_not_at_all(run: Run, tmp_path: Path) -> Non
     for wrong, message in (
         ("shopfy,variant:1,A\n", "line 3: source is 'shopfy'"),
         (f"shopify,77,{SKU}\n", "line 3: foreign_id is '77'"),
+        (f"square,variaton:77,{SKU}\n", "line 3: foreign_id is 'variaton:77'"),
+        (f"generic,variant:77,{SKU}\n", "line 3: foreign_id is 'variant:77'"),
         ("shopify,variant:1,NO-SUCH\n", "line 3: the shop sells no SKU 'NO-SUCH'"),
         ("shopify,variant:1,\n", "line 3: sku is ''"),
     ):
