@@ -140,7 +140,7 @@ class DemoProcess:
         until(lambda: True if not self.running() else None, f"{self.running()} end", within_s=END_WITHIN_S)
         return status
 
-    def is_told(self, signal_number: signal.Signals) -> int:
+    def send_signal(self, signal_number: signal.Signals) -> int:
         """Send it a signal and wait for its end. Returns the exit status."""
         self.process.send_signal(signal_number)
         return self.ends()

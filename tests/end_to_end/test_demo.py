@@ -99,7 +99,7 @@ def test_a_signup_outlives_a_stop_and_two_starts_that_were_cut_short(
         ada.signs_up(PAGE, SIZE_M)
         (email,) = ada.awaits_emails(1)
         assert any("spillway.local_cloud.child" in words for words in demo.running())
-        assert demo.is_told(signal.SIGTERM) == 143
+        assert demo.send_signal(signal.SIGTERM) == 143
         assert "Traceback" not in demo.printed
 
     # In mid-start: the emulator is coming up; then it runs, and the stack is looked at.
@@ -110,7 +110,7 @@ def test_a_signup_outlives_a_stop_and_two_starts_that_were_cut_short(
         cut_short = DemoProcess.start(project, port)
         try:
             cut_short.prints(f"✓ {last_step}")
-            assert cut_short.is_told(asked_by) == status
+            assert cut_short.send_signal(asked_by) == status
         finally:
             cut_short.stop()
         assert "Stopped. The state is kept" in cut_short.printed
@@ -120,7 +120,7 @@ def test_a_signup_outlives_a_stop_and_two_starts_that_were_cut_short(
     with open_demo(project, port) as demo:
         assert ada.awaits_emails(1) == [email]
         ada.presses(ada.opens(email.link("/api/confirm")))
-        assert demo.is_told(signal.SIGINT) == 130
+        assert demo.send_signal(signal.SIGINT) == 130
         assert "Traceback" not in demo.printed
 
 

@@ -83,7 +83,7 @@ class Terminal:
         try:
             process.prints(until_it_prints)
             yield process
-            process.is_told(signal.SIGINT)
+            process.send_signal(signal.SIGINT)
         finally:
             process.stop()
         assert "Traceback" not in process.printed

@@ -155,7 +155,7 @@ class FanOutUnderFaults(RuleBasedStateMachine):
         self.shop.queue.put(message, delay_s=VISIBILITY_TIMEOUT_S)
 
     @invariant()
-    def nobody_is_told_who_must_not_be(self) -> None:
+    def only_people_who_may_be_notified_are(self) -> None:
         assert self.wrong == []
 
     @invariant()

@@ -46,7 +46,7 @@ def test_a_stamp_is_good_for_two_months_whenever_its_page_was_made() -> None:
     assert form_tokens(FIRST_DAY + PERIOD_DAYS - 1 + 60).read(form_token) == JACKET
 
 
-def test_an_old_stamp_is_told_from_a_forged_one_and_still_says_what_it_was_for() -> None:
+def test_an_old_form_token_differs_from_a_forged_one_and_still_names_its_variants() -> None:
     form_token = form_tokens().sign(JACKET)
     assert form_tokens(FIRST_DAY + VALID_DAYS).read(form_token) == JACKET
     with pytest.raises(FormTokenOld) as old:
