@@ -132,7 +132,9 @@ def test_a_truncated_file_gives_its_whole_lines_and_says_that_it_is_cut() -> Non
 
 
 @pytest.mark.parametrize(
-    "content", [b"not gzip at all", gzip.compress(b"")[:5], gzipped(b"x" * 99)[:-9] + b"\xff" * 9]
+    "content",
+    [b"not gzip at all", gzip.compress(b"")[:5], gzipped(b"x" * 99)[:-9] + b"\xff" * 9],
+    ids=["no gzip", "a cut header", "a broken end"],
 )
 def test_a_file_that_is_no_gzip_is_counted_aside(content: bytes) -> None:
     stats = counted(content)
