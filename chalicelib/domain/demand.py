@@ -106,7 +106,7 @@ def counter_words(counter: str) -> str:
 
 
 def is_of_a_day(counter: str) -> bool:
-    """Return whether a counter is of those who wait since some day."""
+    """Return whether a counter is one of people who wait, by the day of their confirmation."""
     return _number(counter, DAY) is not None
 
 
@@ -147,11 +147,6 @@ class Demand:
         """Return the signups of each of the last `hours`, at most 48, oldest first."""
         hour = at_ms // HOUR_MS
         return tuple(self.signups_by_hour.get(hour - age, 0) for age in range(hours - 1, -1, -1))
-
-    def longest_wait_days(self, *, at_ms: int) -> int | None:
-        """Return for how many days the first who waits has waited; None when nobody waits."""
-        first = min(self.waiting_by_day, default=None)
-        return None if first is None else max(0, at_ms // DAY_MS - first)
 
     def waiting_by_age(self, *, at_ms: int) -> dict[int, int]:
         """Return how many wait by the number of days since they confirmed, the longest wait first."""

@@ -40,7 +40,7 @@ class Basis(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class PastRestocks:
     """The outcome of earlier restocks together: their emails, clicked emails, and units sold."""
 
     emails: int = 0
@@ -48,7 +48,7 @@ class Seen:
     units: int = 0
 
     @classmethod
-    def of(cls, reports: Iterable[RestockReport]) -> "Seen":
+    def of(cls, reports: Iterable[RestockReport]) -> "PastRestocks":
         """Return the sums over restocks that emailed anybody; sales without an email say nothing here."""
         counted = [report for report in reports if report.notified]
         return cls(
@@ -112,7 +112,9 @@ class OrderRow:
         }
 
 
-def order_about(waiting_by_age: Mapping[int, int], own: Seen, shop: Seen, *, units: int = 0) -> Advice:
+def order_about(
+    waiting_by_age: Mapping[int, int], own: PastRestocks, shop: PastRestocks, *, units: int = 0
+) -> Advice:
     """Return how many units to order.
 
     Args:
@@ -141,7 +143,7 @@ def default_share(age_days: int) -> float:
     return float(DEFAULT_SHARE * 0.5 ** (over / HALVED_AFTER_DAYS))
 
 
-def _share(own: Seen, shop: Seen) -> tuple[Basis, float, str]:
+def _share(own: PastRestocks, shop: PastRestocks) -> tuple[Basis, float, str]:
     if (share := own.share_sold) is not None:
         words = f"{own.units:,} units were sold for {own.emails:,} emails about it"
         return Basis.OWN, share, f"{words}: {_percent(share)}"

@@ -40,7 +40,7 @@ class Filter(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class OverviewQuery:
     """Words to search for, a filter, and the number of rows; without them, the first page of everything."""
 
     query: str = ""
@@ -50,7 +50,7 @@ class Ask:
     @property
     def is_plain(self) -> bool:
         """True for the first page of everything."""
-        return self == Ask()
+        return self == OverviewQuery()
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +216,7 @@ def plain(text: str) -> str:
     return "".join(sign for sign in decomposed if not unicodedata.combining(sign))
 
 
-def found(rows: Sequence[Row], ask: Ask, *, low_stock: int, waves: frozenset[Sku]) -> list[Row]:
+def found(rows: Sequence[Row], ask: OverviewQuery, *, low_stock: int, waves: frozenset[Sku]) -> list[Row]:
     """Return the rows that have every word of the query in their names, and fit the filter; in their order.
 
     Args:
@@ -298,6 +298,6 @@ def _names(variant: Listed) -> dict[str, Any]:
     return {"title": variant.title, "label": variant.label, "picture": variant.picture or None}
 
 
-def page_of(rows: Sequence[Row], ask: Ask, *, low_stock: int) -> dict[str, Any]:
+def page_of(rows: Sequence[Row], ask: OverviewQuery, *, low_stock: int) -> dict[str, Any]:
     """Return the rows of one answer as JSON values, and how many match."""
     return {"rows": [row.document(low_stock) for row in rows[: ask.rows]], "matched": len(rows)}

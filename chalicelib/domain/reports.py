@@ -114,11 +114,6 @@ class RestockReport:
         """The share of emails whose link was clicked; None without an email."""
         return self.clicks / self.notified if self.notified else None
 
-    @property
-    def units_per_email(self) -> float | None:
-        """The units sold for each email; None without an email."""
-        return self.sales.units / self.notified if self.notified else None
-
     def revenue_per_email_minor(self, currency: str) -> float | None:
         """Return the revenue in minor units for each email; None without an email."""
         return self.sales.revenue_minor.get(currency, 0) / self.notified if self.notified else None

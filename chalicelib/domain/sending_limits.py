@@ -266,7 +266,7 @@ class Reach:
 
     @classmethod
     def of(cls, waiting: int, units: int | None, policy: WavePolicy, *, state: SendingRate | None) -> "Reach":
-        """Return whom a restock of `units` reaches by a wave policy; `state` is that of sending."""
+        """Return the people that a restock of `units` reaches by a policy; `state` is that of sending."""
         most = policy.emails_for(units) if policy.enough(units) else 0
         return cls(
             waiting,

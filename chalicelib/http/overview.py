@@ -12,14 +12,14 @@ from typing import Any
 
 from chalice.app import Request, Response
 
-from chalicelib.domain.overview import PAGE_ROWS, QUERY_CHARS_MAX, ROWS_MAX, Ask, Filter
+from chalicelib.domain.overview import PAGE_ROWS, QUERY_CHARS_MAX, ROWS_MAX, Filter, OverviewQuery
 from chalicelib.http.request import JSON_TYPE, UNFIT, FieldError, Problem
 from chalicelib.http.responses import NO_STORE
 
 KNOWN = frozenset({"q", "filter", "rows"})
 
 
-def overview_asked(request: Request) -> Ask:
+def overview_asked(request: Request) -> OverviewQuery:
     """Return the search, the filter and the number of rows that the address names.
 
     Raises:
@@ -38,7 +38,7 @@ def overview_asked(request: Request) -> Ask:
         errors.append(FieldError("rows", "A number from 1 to %(most)s.", {"most": ROWS_MAX}))
     if errors:
         raise Problem(HTTPStatus.BAD_REQUEST, "This overview does not exist.", tuple(errors))
-    return Ask(" ".join(words.split()), Filter(wanted) if wanted else None, int(rows))
+    return OverviewQuery(" ".join(words.split()), Filter(wanted) if wanted else None, int(rows))
 
 
 def overview_answer(

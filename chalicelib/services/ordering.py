@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.ids import Sku
-from chalicelib.domain.ordering import OrderRow, Seen, order_about
+from chalicelib.domain.ordering import OrderRow, PastRestocks, order_about
 from chalicelib.services.reports import Reports
 from chalicelib.tables.demand import DemandTable
 from chalicelib.tables.products import ProductsTable
@@ -39,7 +39,7 @@ class Ordering:
         by_sku: dict[Sku, list[RestockReport]] = defaultdict(list)
         for report in reports:
             by_sku[report.restock.sku].append(report)
-        shop = Seen.of(reports)
+        shop = PastRestocks.of(reports)
         slugs = self._products.slugs_of([demand.sku for demand in awaited if demand.sku])
         stocked = self._products.get_many(slugs.values())
         rows = []
@@ -49,7 +49,7 @@ class Ordering:
             known = product.stock.get(sku) if product else None
             advice = order_about(
                 demand.waiting_by_age(at_ms=now_ms),
-                Seen.of(by_sku[sku]),
+                PastRestocks.of(by_sku[sku]),
                 shop,
                 units=(known.units or 0) if known else 0,
             )

@@ -21,11 +21,11 @@ from chalicelib.domain.overview import (
     LOW_STOCK,
     NO_DEMAND,
     PAGE_ROWS,
-    Ask,
     Listed,
     Numbers,
     Overview,
     OverviewNotReady,
+    OverviewQuery,
     Row,
     found,
     listed,
@@ -84,7 +84,7 @@ class Overviews:
         self._waves = Waves(tables.restocks, tables.progress)
         self._catalogue: tuple[str, list[Listed]] | None = None
 
-    def answer(self, ask: Ask) -> Answer:
+    def answer(self, ask: OverviewQuery) -> Answer:
         """Return the overview, at most some seconds old.
 
         Raises:
@@ -108,7 +108,7 @@ class Overviews:
             return known
         raise OverviewNotReady
 
-    def _page(self, snapshot: Snapshot, ask: Ask) -> dict[str, Any]:
+    def _page(self, snapshot: Snapshot, ask: OverviewQuery) -> dict[str, Any]:
         """Return the rows that a search, a filter or a further page shows, with their stock as of now."""
         state = _State.of(snapshot.state)
         rows = rows_of(self._variants(snapshot.catalogue) or (), state.numbers)
@@ -147,7 +147,7 @@ class Overviews:
             sending.paused if sending else None,
             at_ms,
         )
-        body = overview.head() | page_of(overview.rows, Ask(), low_stock=state.low_stock)
+        body = overview.head() | page_of(overview.rows, OverviewQuery(), low_stock=state.low_stock)
         # In the order of their rows: an item with too many of them keeps the first.
         numbers = {row.listed.sku: row.numbers for row in rows if row.listed.sku in numbers}
         state = replace(state, numbers=numbers, waves=waves, last_waves=last_waves)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from chalicelib.domain.entry import DAY_MS
 from chalicelib.domain.ids import Sku
 from chalicelib.inbound.readings import ReceivedEvent
 from chalicelib.tables.expressions import Attr
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 EVENT_KEPT_S = 30 * 24 * 3600
-DAY_MS = 24 * 3600 * 1000
 # A flood of events is spread over these, so that no partition meets its limit of 1,000 writes a second.
 PARTS = 8
 

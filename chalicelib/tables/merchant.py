@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from chalicelib.domain.entry import HOUR_MS
 from chalicelib.domain.merchant import Merchant, MerchantId, Role
 from chalicelib.tables.expressions import Attr, Item
 from chalicelib.tables.table import Read, Table, Update, batch_get
@@ -20,7 +21,7 @@ class Kind(StrEnum):
     """The partition keys of the merchant table, one for each kind of row."""
 
     MERCHANT = "merchant"
-    """`merchant` / ID: a merchant whom a command added or removed. Commands alone write it."""
+    """`merchant` / ID: a merchant that a command added or removed. Commands alone write it."""
     SETTING = "setting"
     """`setting` / `epoch`: a number; sessions and links of a lower one are over."""
     SESSION = "session"
@@ -50,13 +51,12 @@ class Kind(StrEnum):
 
 
 EPOCH = "epoch"
-HOUR_MS = 3600 * 1000
 IS_NEW = Attr("key").not_exists()
 
 
 @dataclass(frozen=True, slots=True)
 class MerchantRow:
-    """A merchant whom a command added, or removed: then the role is None, whatever the stack says."""
+    """A merchant that a command added, or removed: then the role is None, whatever the stack says."""
 
     id: MerchantId
     email: str

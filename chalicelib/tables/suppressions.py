@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.domain.entry import Entry
+from chalicelib.domain.entry import DAY_MS, Entry
 from chalicelib.domain.ids import ShopperId
 from chalicelib.domain.suppression import MailboxHistory, Suppression, SuppressionReason
 from chalicelib.tables.entries import COUNTER_PREFIX, entry_of
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 UPDATE_TRIES_MAX = 20
 # For a row that suppresses nobody: some soft bounces, or a bounce that was lifted.
-HISTORY_KEPT_MS = 400 * 24 * 3600 * 1000
+HISTORY_KEPT_MS = 400 * DAY_MS
 # Names of reasons that callers and older rows use.
 REASONS = {"bounce": SuppressionReason.BOUNCED, "complaint": SuppressionReason.COMPLAINED}
 

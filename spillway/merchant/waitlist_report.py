@@ -8,7 +8,7 @@ from heapq import merge
 from typing import TextIO
 
 from chalicelib.container import Container
-from chalicelib.domain.entry import Entry, position_of, shards_of
+from chalicelib.domain.entry import DAY_MS, Entry, position_of, shards_of
 from chalicelib.domain.ids import ShopperId, Sku, Slug
 from chalicelib.domain.sending_limits import Reach
 from chalicelib.domain.stock import StockedProduct
@@ -16,7 +16,6 @@ from chalicelib.tables.products import ProductsTable
 from chalicelib.tables.shards import ShardsTable
 from spillway.terminal import pluralize
 
-DAY_MS = 24 * 3600 * 1000
 PAGE_ENTRIES = 500
 MINUTES_SHOWN_MAX = 90
 HEADER = ["position", "asked_at", "address", "state"]

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.container import Container
@@ -171,8 +171,3 @@ def used(report: TrafficReport, coverage: Coverage) -> Iterator[Used]:
     yield Used(Item.LAMBDA_TIME, posted * gb_s, f"{gb_s:.4f} GB-seconds a signup")
     units = measured.steps[Step.SIGN_UP].write_units
     yield Used(Item.WRITE_UNITS, posted * units, f"{units:g} write units a signup")
-
-
-def now_text(now_ms: int) -> str:
-    """Return a time in UTC for people."""
-    return f"{datetime.fromtimestamp(now_ms / 1_000, UTC):%Y-%m-%d %H:%M} UTC"

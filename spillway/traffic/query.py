@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 RAW_BYTES_MAX = 2**30
-SUFFIX = ".gz"
 
 
 def query(container: Container, report: TrafficReport, sql: str, folder: Path) -> tuple[list[str], list[Any]]:

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from chalicelib.domain.entry import HOUR_MS
 from chalicelib.domain.merchant import Merchant, MerchantId, Role
 from chalicelib.tables.merchant import (
     AUDIT_KEPT_S,
-    HOUR_MS,
     AuditRow,
     AuditTable,
     Kind,

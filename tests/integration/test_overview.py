@@ -17,7 +17,7 @@ from chalicelib.domain.demand import Demand
 from chalicelib.domain.entry import DAY_MS, HOUR_MS
 from chalicelib.domain.ids import Sku
 from chalicelib.domain.merchant import Role
-from chalicelib.domain.overview import Ask, Filter, OverviewNotReady
+from chalicelib.domain.overview import Filter, OverviewNotReady, OverviewQuery
 from chalicelib.domain.product import Picture, PictureSource, Product, Variant
 from chalicelib.domain.stock import Availability, Stock
 from chalicelib.domain.wave import WavePolicy
@@ -95,7 +95,7 @@ class Watched:
     def poll(self, **ask: Any) -> dict[str, Any]:
         """Return the document of a poll after the last snapshot."""
         self.clock.pass_s(5)
-        return self.overviews.answer(Ask(**ask)).document
+        return self.overviews.answer(OverviewQuery(**ask)).document
 
     def calls(self) -> list[str]:
         """Return the calls since the last time, as "GetItem Table"."""
@@ -214,26 +214,26 @@ def test_people_who_wait_for_what_is_no_longer_sold_are_on_the_page(watched: Wat
 
 def test_a_poll_is_one_read_and_a_snapshot_is_made_once_in_two_and_a_half_seconds(watched: Watched) -> None:
     watched.demand.set(SKU, 1)
-    first = watched.overviews.answer(Ask())
+    first = watched.overviews.answer(OverviewQuery())
     watched.calls()
     watched.demand.set(SKU, 2)
     watched.clock.pass_s(2.4)
-    again = watched.overviews.answer(Ask())
+    again = watched.overviews.answer(OverviewQuery())
     assert (again, watched.calls()) == (first, ["get_item"])
     watched.clock.pass_s(0.1)
-    later = watched.overviews.answer(Ask())
+    later = watched.overviews.answer(OverviewQuery())
     assert (later.document["totals"]["waiting"], later.etag == first.etag) == (2, False)
     # The snapshot, the claim, the stock, the rate limit, the snapshot.
     assert watched.calls() == ["get_item", "update_item", "batch_get_item", "get_item", "put_item"]
     watched.clock.pass_s(4)
-    assert watched.overviews.answer(Ask()).etag == later.etag
+    assert watched.overviews.answer(OverviewQuery()).etag == later.etag
 
 
 def test_of_many_polls_at_once_one_makes_the_snapshot_and_the_others_read_the_last_one(
     watched: Watched,
 ) -> None:
     watched.demand.set(SKU, 1)
-    first = watched.overviews.answer(Ask())
+    first = watched.overviews.answer(OverviewQuery())
     watched.clock.pass_s(4)
     watched.demand.set(SKU, 2)
     second = watched.instance()
@@ -241,11 +241,11 @@ def test_of_many_polls_at_once_one_makes_the_snapshot_and_the_others_read_the_la
 
     class AnotherPolls(CountedDemand):
         def all(self) -> Mapping[Sku, Demand]:
-            made.append(second.answer(Ask()))
+            made.append(second.answer(OverviewQuery()))
             return watched.demand.all()
 
     watched.overviews._tables = replace(watched.overviews._tables, demand=AnotherPolls(watched.clock))
-    newer = watched.overviews.answer(Ask())
+    newer = watched.overviews.answer(OverviewQuery())
     assert made == [first]
     assert newer.document["totals"]["waiting"] == 2
 
@@ -253,18 +253,18 @@ def test_of_many_polls_at_once_one_makes_the_snapshot_and_the_others_read_the_la
 def test_who_polls_while_the_very_first_snapshot_is_made_is_asked_to_come_back(watched: Watched) -> None:
     assert watched.overviews._tables.snapshots.claim(at_ms=watched.clock(), known_ms=None)
     with pytest.raises(OverviewNotReady):
-        watched.overviews.answer(Ask())
+        watched.overviews.answer(OverviewQuery())
     # The one that claimed it has died.
     watched.clock.pass_s(15.1)
-    assert watched.overviews.answer(Ask()).document["matched"] == 1
+    assert watched.overviews.answer(OverviewQuery()).document["matched"] == 1
 
 
 def test_nobody_is_shown_the_overview_of_yesterday(watched: Watched) -> None:
-    first = watched.overviews.answer(Ask())
+    first = watched.overviews.answer(OverviewQuery())
     watched.clock.pass_s(61)
     assert watched.overviews._tables.snapshots.claim(at_ms=watched.clock(), known_ms=first.made_at_ms)
     with pytest.raises(OverviewNotReady):
-        watched.overviews.answer(Ask())
+        watched.overviews.answer(OverviewQuery())
 
 
 def test_stock_on_the_page_is_as_of_the_snapshot_and_names_are_read_once_a_minute(watched: Watched) -> None:
@@ -308,7 +308,7 @@ def test_a_shop_with_more_demand_than_an_item_holds_keeps_its_totals_and_the_var
         watched.demand.set(f"S-{number * 7919 % 10_007}", 1_000 - number, days_ago=number % 90)
     shown = watched.poll()
     assert (shown["totals"]["waiting"], shown["rows"][0]["waiting"]) == (sum(range(601, 1_001)), 1_000)
-    kept = watched.overviews.answer(Ask(filter=Filter.WAITING, rows=500)).document
+    kept = watched.overviews.answer(OverviewQuery(filter=Filter.WAITING, rows=500)).document
     assert [found["waiting"] for found in kept["rows"]] == list(range(1_000, 1_000 - kept["matched"], -1))
     assert 50 <= kept["matched"] < 400
 
@@ -570,7 +570,7 @@ def test_an_hour_of_watching_in_a_flood_costs_what_the_bill_says(clock: Clock) -
     counters = DemandTable(cast("Any", metered), demand_table)
     watched.overviews = watched.instance()
     watched.overviews._tables = replace(watched.overviews._tables, demand=counters)
-    watched.overviews.answer(Ask())
+    watched.overviews.answer(OverviewQuery())
     metered.read_units = 0.0
     assert len(list(watched.overviews._tables.products.documents())) == 51
     catalogue_units = metered.read_units
@@ -588,7 +588,9 @@ def test_an_hour_of_watching_in_a_flood_costs_what_the_bill_says(clock: Clock) -
                     Item=encode_item({"part": home_part(sku), "sku": sku, **counted}),
                 )
         watched.clock.pass_s(WATCHED.poll_s)
-        sizes.append(len(json.dumps(watched.overviews.answer(Ask()).document, separators=(",", ":"))))
+        sizes.append(
+            len(json.dumps(watched.overviews.answer(OverviewQuery()).document, separators=(",", ":")))
+        )
     per_hour = 3600 / WATCHED.poll_s / polls
     # For each: the last snapshot, its claim, the 16 parts of the demand, the stock, the rate limit, the new
     # snapshot.

@@ -78,16 +78,15 @@ def test_demand_is_read_from_counters() -> None:
     assert demand.signups(at_ms=NOW_MS, hours=48) == 5
     assert demand.by_hour(at_ms=NOW_MS, hours=3) == (0, 0, 4)
     assert len(demand.by_hour(at_ms=NOW_MS)) == 48
-    assert demand.longest_wait_days(at_ms=NOW_MS) == 9
-    assert demand.waiting_by_age(at_ms=NOW_MS) == {9: 1, 0: 2}
+    assert list(demand.waiting_by_age(at_ms=NOW_MS).items()) == [(9, 1), (0, 2)]
 
 
 def test_no_number_below_zero_is_shown() -> None:
     assert Demand.of("A", {"waiting": -1, "pending": -2, f"h{HOUR}": -1, f"w{DAY}": 0}) == Demand("A")
 
 
-def test_nobody_who_waits_has_no_longest_wait() -> None:
-    assert Demand("A", pending=1).longest_wait_days(at_ms=NOW_MS) is None
+def test_pending_people_have_no_wait() -> None:
+    assert Demand("A", pending=1).waiting_by_age(at_ms=NOW_MS) == {}
 
 
 def test_demands_are_summed() -> None:

@@ -10,14 +10,14 @@ from chalicelib.domain.ordering import (
     DEFAULT_SHARE,
     EMAILS_MIN,
     Basis,
-    Seen,
+    PastRestocks,
     default_share,
     order_about,
 )
 from chalicelib.domain.reports import RestockRef, RestockReport, Sales
 
-NOTHING = Seen()
-SOLD = Seen(emails=100, clicks=50, units=25)
+NOTHING = PastRestocks()
+SOLD = PastRestocks(emails=100, clicks=50, units=25)
 
 
 @pytest.mark.parametrize(
@@ -33,17 +33,17 @@ SOLD = Seen(emails=100, clicks=50, units=25)
         ({0: 100}, NOTHING, NOTHING, 12, 18, Basis.DEFAULT),
         ({0: 100}, NOTHING, NOTHING, 99, 0, Basis.DEFAULT),
         ({0: 40, 300: 60}, SOLD, NOTHING, 0, 25, Basis.OWN),
-        ({0: 100}, SOLD, Seen(1000, 0, 900), 0, 25, Basis.OWN),
-        ({0: 33}, Seen(30, 0, 10), NOTHING, 0, 11, Basis.OWN),
-        ({0: 100}, Seen(EMAILS_MIN - 1, 19, 19), SOLD, 0, 25, Basis.SHOP),
-        ({0: 100}, Seen(50, 0, 0), SOLD, 0, 25, Basis.SHOP),
-        ({0: 100}, Seen(20, 0, 45), NOTHING, 0, 100, Basis.OWN),
-        ({0: 100}, NOTHING, Seen(100, 50, 0), 0, 15, Basis.CLICKS),
-        ({0: 100}, NOTHING, Seen(EMAILS_MIN - 1, 19, 19), 0, 30, Basis.DEFAULT),
+        ({0: 100}, SOLD, PastRestocks(1000, 0, 900), 0, 25, Basis.OWN),
+        ({0: 33}, PastRestocks(30, 0, 10), NOTHING, 0, 11, Basis.OWN),
+        ({0: 100}, PastRestocks(EMAILS_MIN - 1, 19, 19), SOLD, 0, 25, Basis.SHOP),
+        ({0: 100}, PastRestocks(50, 0, 0), SOLD, 0, 25, Basis.SHOP),
+        ({0: 100}, PastRestocks(20, 0, 45), NOTHING, 0, 100, Basis.OWN),
+        ({0: 100}, NOTHING, PastRestocks(100, 50, 0), 0, 15, Basis.CLICKS),
+        ({0: 100}, NOTHING, PastRestocks(EMAILS_MIN - 1, 19, 19), 0, 30, Basis.DEFAULT),
     ],
 )
 def test_an_order_is_the_people_who_wait_times_the_share_that_buys(
-    waiting: dict[int, int], own: Seen, shop: Seen, units: int, order: int, basis: Basis
+    waiting: dict[int, int], own: PastRestocks, shop: PastRestocks, units: int, order: int, basis: Basis
 ) -> None:
     advice = order_about(waiting, own, shop, units=units)
     assert (advice.order, advice.basis, advice.waiting) == (order, basis, sum(waiting.values()))
@@ -62,7 +62,7 @@ def test_the_reasons_lead_to_the_number() -> None:
         "that is about 1",
         "1 is in stock: order about 0",
     )
-    assert order_about({}, NOTHING, Seen(1000, 50, 0)).reasons[:2] == (
+    assert order_about({}, NOTHING, PastRestocks(1000, 50, 0)).reasons[:2] == (
         "0 wait",
         "5.0% of 1,000 emails of the whole shop were clicked; no sales are reported, so 30% of these are"
         " taken to buy",
@@ -76,17 +76,17 @@ def test_restocks_without_an_email_say_nothing_about_a_share() -> None:
         RestockReport(restock, 0, sales=Sales(50, 90)),
         RestockReport(restock, 10, clicks=1, sales=Sales(1, 1)),
     ]
-    assert Seen.of(reports) == Seen(50, 9, 5)
+    assert PastRestocks.of(reports) == PastRestocks(50, 9, 5)
 
 
 WAITING = st.dictionaries(st.integers(0, 400), st.integers(0, 500), max_size=6)
-SEEN = st.builds(Seen, st.integers(0, 300), st.integers(0, 300), st.integers(0, 300))
+SEEN = st.builds(PastRestocks, st.integers(0, 300), st.integers(0, 300), st.integers(0, 300))
 
 
 @settings(max_examples=60)
 @given(WAITING, SEEN, SEEN, st.integers(0, 50), st.integers(0, 400))
 def test_more_people_never_mean_a_smaller_order(
-    waiting: dict[int, int], own: Seen, shop: Seen, units: int, age: int
+    waiting: dict[int, int], own: PastRestocks, shop: PastRestocks, units: int, age: int
 ) -> None:
     more = {**waiting, age: waiting.get(age, 0) + 1}
     before, after = order_about(waiting, own, shop, units=units), order_about(more, own, shop, units=units)
@@ -97,7 +97,7 @@ def test_more_people_never_mean_a_smaller_order(
 @settings(max_examples=60)
 @given(WAITING, SEEN, SEEN, st.integers(0, 50))
 def test_more_stock_never_means_a_larger_order(
-    waiting: dict[int, int], own: Seen, shop: Seen, units: int
+    waiting: dict[int, int], own: PastRestocks, shop: PastRestocks, units: int
 ) -> None:
     less, more = (order_about(waiting, own, shop, units=number).order for number in (units, units + 1))
     assert less - 1 <= more <= less
@@ -105,8 +105,8 @@ def test_more_stock_never_means_a_larger_order(
 
 @settings(max_examples=60)
 @given(WAITING, SEEN)
-def test_more_sales_never_mean_a_smaller_order(waiting: dict[int, int], shop: Seen) -> None:
-    own = Seen(100, 0, 40)
+def test_more_sales_never_mean_a_smaller_order(waiting: dict[int, int], shop: PastRestocks) -> None:
+    own = PastRestocks(100, 0, 40)
     more = replace(own, units=41)
     assert order_about(waiting, own, shop).order <= order_about(waiting, more, shop).order
 

@@ -52,14 +52,14 @@ def test_rates_are_of_the_emails_that_were_sent() -> None:
     report = RestockReport(FIRST, 40, 1, 2, 10, Sales(3, 4, 1, {"GBP": 59_200, "EUR": 100}))
     document = report.to_document()
     assert document["clicks_per_email"] == 0.25
-    assert report.units_per_email == 0.1
+    assert document["units"] == 4
     assert document["revenue_per_email_minor"] == {"EUR": 2.5, "GBP": 1480.0}
     assert "opened" not in document
 
 
 def test_without_an_email_there_is_no_rate() -> None:
     report = RestockReport(FIRST, 0, sales=Sales(1, 1, 0, {"GBP": 5}))
-    assert (report.clicks_per_email, report.units_per_email) == (None, None)
+    assert report.clicks_per_email is None
     assert report.to_document()["revenue_per_email_minor"] == {"GBP": None}
 
 
