@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,12 @@ from chalicelib.storage import LOGS_PREFIX, PARTS_PREFIX, STATS_PREFIX
 from chalicelib.tables.demand import COUNTED_ATTRIBUTES, EVENTS_MAX
 from tests.support.uploaded import translated
 
+DOCS = Path(__file__).parents[2] / "docs"
+NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine"} | {
+    13: "thirteen",
+    14: "fourteen",
+    15: "fifteen",
+}
 Resources = Mapping[str, Mapping[str, Any]]
 Promise = Callable[[Resources], None]
 PROMISES: list[Promise] = []
@@ -370,6 +377,20 @@ def data_outlives_the_stack_but_not_a_failed_first_deployment(resources: Resourc
 
 
 @promise
+def the_docs_count_the_data_that_outlives_the_stack_and_the_secrets_that_cost(resources: Resources) -> None:
+    kept = [resource["Type"] for resource in resources.values() if "DeletionPolicy" in resource]
+    tables, buckets, secrets = (
+        NUMBERS[kept.count(kind)]
+        for kind in ("AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SecretsManager::Secret")
+    )
+    deploying = (DOCS / "deploying.md").read_text()
+    assert f"leaves {tables} tables, {buckets} buckets and {secrets} secrets" in deploying
+    assert f"Name all {NUMBERS[len(kept)]}." in deploying
+    paid = NUMBERS[len(of_type(resources, "AWS::SecretsManager::Secret"))]
+    assert f"{paid} secrets at 0.40 dollars" in (DOCS / "preflight.md").read_text()
+
+
+@promise
 def a_cookie_reaches_the_api_alone_and_no_answer_of_it_is_cached(resources: Resources) -> None:
     config = resources["Distribution"]["Properties"]["DistributionConfig"]
     # Managed-CachingOptimized: neither part of a page's key nor sent to the bucket without a policy for it.
@@ -633,6 +654,11 @@ BROKEN += [
         True,
     ),
     (data_outlives_the_stack_but_not_a_failed_first_deployment, at("EntriesTable", "DeletionPolicy"), GONE),
+    (
+        the_docs_count_the_data_that_outlives_the_stack_and_the_secrets_that_cost,
+        at("EventsTable", "DeletionPolicy"),
+        GONE,
+    ),
     (
         data_outlives_the_stack_but_not_a_failed_first_deployment,
         at("SigningKeysSecret", "DeletionPolicy"),
