@@ -2,7 +2,7 @@
 
 It is signed as Standard Webhooks with the client secret of the API account as the key. A webhook that was
 made with headers of its own may show a secret as `X-Spillway-Secret` instead. A relative change cannot be
-applied twice without harm, so it is left to the comparison of the whole stock.
+applied twice without harm, so it is ignored: `spillway stock` reports the total.
 
 https://developer.bigcommerce.com/docs/integrations/webhooks
 """
