@@ -106,7 +106,7 @@ def test_who_has_the_honeypot_filled_in_by_a_program_is_signed_up(
     # Sent by the form itself, as without the script.
     page.locator("#waitlist").evaluate("form => form.submit()")
     expect(page.get_by_role("main")).to_contain_text("Nothing has been sent yet: press the button.")
-    page.get_by_role("button", name=ASK).click()
+    page.get_by_role("button", name="Notify me when it is available").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Now check your inbox")
     kim.awaits_emails(1)
 

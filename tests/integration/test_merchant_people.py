@@ -1,6 +1,7 @@
 """The commands about merchants, typed: what they print, write down and refuse."""
 
 import json
+from itertools import count
 from typing import Any
 
 import boto3
@@ -8,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 import spillway.stage as stages
+from chalicelib.container import Container
 from chalicelib.domain.merchant import MerchantTokens, Role, first_merchants
 from chalicelib.services.merchants import MerchantSessions
 from chalicelib.settings import clock_ms, new_id
@@ -32,6 +34,12 @@ class MerchantStage(SmallStage):
 
     def parameters(self) -> dict[str, str]:
         return {"MerchantAddresses": self.named}
+
+    def container(self) -> Container:
+        """Return the objects of this stage, each reading of whose clock is a millisecond later."""
+        container = super().container()
+        container.clock_ms = count(clock_ms()).__next__
+        return container
 
 
 @pytest.fixture(scope="module")
