@@ -38,8 +38,8 @@ COPIED = ("app.py", "chalicelib", "requirements.txt", "site", ".chalice/config.j
 OPEN = "Ctrl-C stops everything"
 OPEN_WITHIN_S = 300
 END_WITHIN_S = 60
-TOTAL_BYTES_MAX = 1_050_000
-QUALITY = 72
+TOTAL_BYTES_MAX = 1_000_000
+QUALITY = 66
 
 SLUG, SKU = "field-jacket", "FJ-INK-L"
 MAILBOX = "ada@example.com"
