@@ -1,8 +1,10 @@
 """Messages out: the queues of fan-out steps and of requested emails, and the topic of the shop's alarms."""
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from chalicelib.domain.domain_event import DomainEvent
 from chalicelib.domain.email import RequestedEmail
 from chalicelib.domain.ids import ShopperId, Sku
 from chalicelib.domain.wave import WaveMessage, to_json
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 # https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
 SUBJECT_CHARS_MAX = 100
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html
+BATCH_MESSAGES_MAX = 10
 
 
 class WavesQueue:
@@ -83,6 +87,35 @@ class RetriesQueue:
         """Queue a retry of a queue's dead letters, asked for at `at_ms`; see `DeadLetters.redrive`."""
         body = {"queue": queue, "forget_gone": forget_gone, "at_ms": at_ms}
         self._client.send_message(QueueUrl=self._url, MessageBody=json.dumps(body, sort_keys=True))
+
+
+class EventsNotQueued(RuntimeError):
+    """SQS took only a part of a batch of events; all of them are emitted again, with the same ids."""
+
+
+class DomainEventsQueue:
+    """Queues domain events for rules, webhooks and the event bus."""
+
+    def __init__(self, client: "SQSClient", url: str) -> None:
+        self._client = client
+        self._url = url
+
+    def put(self, events: Sequence[DomainEvent]) -> None:
+        """Queue events, ten with each call.
+
+        Raises:
+            EventsNotQueued: some are not queued. Emit all of them again: a repeat has the same id.
+        """
+        for start in range(0, len(events), BATCH_MESSAGES_MAX):
+            batch = events[start : start + BATCH_MESSAGES_MAX]
+            answer = self._client.send_message_batch(
+                QueueUrl=self._url,
+                Entries=[
+                    {"Id": str(number), "MessageBody": event.to_json()} for number, event in enumerate(batch)
+                ],
+            )
+            if failed := answer.get("Failed"):
+                raise EventsNotQueued(f"{len(failed)} of {len(batch)}: {failed[0]['Code']}")
 
 
 class Alarm:
