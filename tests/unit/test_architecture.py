@@ -31,9 +31,12 @@ MAY_IMPORT = {
     "tables": {"aws", "domain", "inbound"},
     "mail": {"domain"},
     "storage": {"domain", "storefront"},
-    "services": {"aws", "domain", "inbound", "log", "mail", "queues", "storage", "storefront", "tables"},
+    "services": {
+        *("aws", "domain", "inbound", "log", "mail", "outbound", "queues", "storage", "storefront", "tables"),
+    },
     "http": {"aws", "domain", "inbound", "log", "storefront"},
     "inbound": {"domain"},
+    "outbound": {"domain", "inbound"},
 }
 # Actions that AWS knows no resource for.
 WITHOUT_A_RESOURCE = {
