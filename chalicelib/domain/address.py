@@ -164,10 +164,10 @@ def suggest_domain(address: Address) -> str | None:
 NAME_CHARS = 12
 
 
-def list_name(domains: Collection[str]) -> str:
-    """Return the name of a list, which depends on its domains; empty for none."""
+def list_name(domains: Collection[str]) -> str | None:
+    """Return the name of a list, which depends on its domains; None for an empty one."""
     if not domains:
-        return ""
+        return None
     return hashlib.sha256("\n".join(sorted(domains)).encode("ascii")).hexdigest()[:NAME_CHARS]
 
 

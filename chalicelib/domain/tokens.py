@@ -44,15 +44,17 @@ class Offer:
     """The variants that a page has a waitlist for, and its terms.
 
     `sku_ids` name the variants as `sku_id` does: a token must be short, and needs no SKU read back.
-    `refused_domains` names the list of domains that the shop refuses; empty for none.
+    `refused_domains` names the list of domains that the shop refuses; None for none.
     """
 
     sku_ids: tuple[str, ...]
     opt_in: OptIn = OptIn.DOUBLE
-    refused_domains: str = ""
+    refused_domains: str | None = None
 
     @classmethod
-    def of(cls, skus: Iterable[Sku], opt_in: OptIn = OptIn.DOUBLE, refused_domains: str = "") -> "Offer":
+    def of(
+        cls, skus: Iterable[Sku], opt_in: OptIn = OptIn.DOUBLE, refused_domains: str | None = None
+    ) -> "Offer":
         """Return the offer of variants by their SKUs."""
         return cls(tuple(sku_id(sku) for sku in skus), opt_in, refused_domains)
 
@@ -116,7 +118,7 @@ class FormTokens:
         if age_days < -AHEAD_DAYS_MAX:
             raise FormTokenRefused
         opt_in, _, refused_domains = terms.partition("-")
-        offer = Offer(tuple(sku_ids), OptIn(opt_in), refused_domains)
+        offer = Offer(tuple(sku_ids), OptIn(opt_in), refused_domains or None)
         if age_days > VALID_DAYS:
             raise FormTokenOld(offer)
         return offer

@@ -86,8 +86,8 @@ class Shop:
 
     `base_url` has no trailing slash; `sender` is an RFC 5322 mailbox; `checkout` is the address
     that "buy" leads to, with placeholders (`chalicelib.storefront.checkout`), None for a shop that does not
-    sell on its pages. `refused_domains` names the list of refused email domains; empty for none.
-    `unsubscribe_mailbox` is an address that receives emails to unsubscribe; empty for none.
+    sell on its pages. `refused_domains` names the list of refused email domains; None for none.
+    `unsubscribe_mailbox` is an address that receives emails to unsubscribe; None for none.
     `low_stock` is the stock at which a page begins to say how many of a variant are left; None for never.
     `count_clicks`: the product's link in a restock email leads through the API, which counts it once.
     `direction` is that of the locale's script: "ltr" or "rtl", as HTML has it.
@@ -103,11 +103,11 @@ class Shop:
     checkout: str | None
     postal_address: tuple[str, ...]
     opt_in: OptIn = OptIn.DOUBLE
-    refused_domains: str = ""
+    refused_domains: str | None = None
     direction: str = "ltr"
     shipping: ShippingPolicy | None = None
     returns: ReturnPolicy | None = None
-    unsubscribe_mailbox: str = ""
+    unsubscribe_mailbox: str | None = None
     low_stock: int | None = None
     count_clicks: bool = False
 
@@ -123,6 +123,9 @@ class Shop:
                 **document,
                 "postal_address": tuple(document["postal_address"]),
                 "opt_in": OptIn(document["opt_in"]),
+                # A release of an earlier version has an empty text for none.
+                "refused_domains": document.get("refused_domains") or None,
+                "unsubscribe_mailbox": document.get("unsubscribe_mailbox") or None,
                 "shipping": ShippingPolicy.from_document(shipping) if shipping else None,
                 "returns": ReturnPolicy.from_document(returns) if returns else None,
             }

@@ -167,8 +167,8 @@ def apply(
     hold.check()
     _put_catalogue(plan, release, stored, target)
     if plan.theme_changed:
-        if release.refused_domains:
-            target.domain_lists.put(release.theme.shop.refused_domains, release.refused_domains)
+        if name := release.theme.shop.refused_domains:
+            target.domain_lists.put(name, release.refused_domains)
         _send(target.releases, [_put(_theme_object(release.theme))], hold)
     _send(target.pages, _puts(plan, Kind.PAGE), hold, on_done)
     _send(target.pages, _puts(plan, Kind.INDEX), hold, on_done)

@@ -52,4 +52,4 @@ def test_a_listed_domain_takes_those_below_it_along_and_no_others() -> None:
 
 def test_another_list_has_another_name_and_its_order_does_not_matter() -> None:
     assert list_name(["a.com", "b.com"]) == list_name(["b.com", "a.com"]) != list_name(["a.com"])
-    assert list_name([]) == ""
+    assert list_name([]) is None

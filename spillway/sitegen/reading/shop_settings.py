@@ -219,10 +219,10 @@ def _opt_in(waitlist: TomlTable) -> OptIn:
     return OptIn(value)
 
 
-def _unsubscribe_mailbox(waitlist: TomlTable) -> str:
+def _unsubscribe_mailbox(waitlist: TomlTable) -> str | None:
     mailbox = waitlist.text("unsubscribe_mailbox", length_max=NAME_LENGTH_MAX * 2, optional=True)
     if not mailbox:
-        return ""
+        return None
     try:
         parsed = parse_mailbox(mailbox)
     except HeaderRefused:
@@ -230,7 +230,7 @@ def _unsubscribe_mailbox(waitlist: TomlTable) -> str:
     # RFC 6068: signs that would end the address in a mailto link, or need encoding there, are left out.
     if parsed is None or parsed.name or set(parsed.address) & set('?&%#/"<>, '):
         waitlist.error("unsubscribe_mailbox", mailbox, "an address alone: unsubscribe@shop.example")
-        return ""
+        return None
     return parsed.address
 
 
