@@ -168,6 +168,8 @@ def send_requested(container: Container, email: RequestedEmail) -> None:
     """
     if email.sign_in_page is not None:
         container.sign_in_emails.send(MerchantId(email.shopper), email.sign_in_page, email.source)
+    elif email.test_page is not None:
+        container.sign_in_emails.send_test(MerchantId(email.shopper), email.test_page)
     elif email.sku is None:
         container.my_waitlists_email.send(email.shopper, email.source)
     elif email.already:

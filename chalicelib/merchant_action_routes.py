@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # A file that a browser sends from an input has one of these.
 CSV_TYPES = ["text/csv", "text/plain", "application/vnd.ms-excel"]
 AUDIT_CHARS_MAX = 1_000
+TEST_EMAILS_PER_HOUR_MAX = 10
+HOUR_S = 3600
 
 routes = Routes("/merchant")
 route = routes.route
@@ -177,6 +179,37 @@ def resume(request: Request, container: "Container") -> Response:
         container.audit.record(session, "resume", "sending", state.paused if state else None, None)
         reason = resume_sending(container.sending_rate, container.deliverability, at_ms=container.clock_ms())
         return {"was_paused": reason}
+
+    return once(request, container, session, act)
+
+
+@route("/test-email", methods=POST)
+def send_test_email(request: Request, container: "Container") -> Response:
+    """Queue a test email to the merchant's own address, in the language that the address names."""
+    from chalicelib.http.link_forms import MERCHANT_PAGE
+    from chalicelib.http.merchant_actions import Fields
+    from chalicelib.http.request import root_asked
+
+    session = acting(request, container)
+    Fields.of(request).check()
+    page = f"{root_asked(request)}{MERCHANT_PAGE}"
+
+    def act(_: str) -> dict[str, Any]:
+        now_ms = container.clock_ms()
+        if not container.merchants.count_requested(
+            f"test#{session.merchant}",
+            at_ms=now_ms,
+            limit=TEST_EMAILS_PER_HOUR_MAX,
+            expires_at_s=now_ms // 1000 + 2 * HOUR_S,
+        ):
+            raise Problem(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                "You have sent ten test emails this hour. Try again in the next one.",
+                retry_after_s=HOUR_S - now_ms // 1000 % HOUR_S,
+            )
+        container.audit.record(session, "test email", "sending", None, None)
+        container.confirmations_queue.put_test(session.merchant, page)
+        return {"status": "queued"}
 
     return once(request, container, session, act)
 

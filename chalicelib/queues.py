@@ -35,7 +35,7 @@ class WavesQueue:
 class ConfirmationsQueue:
     """Queues emails that anybody can request: to confirm, to learn that one did, to see one's waitlists.
 
-    One kind is for merchants: to sign in.
+    Two kinds are for merchants: to sign in, and to test.
 
     Confirmations are seen `visit_s` seconds after they are queued: one email confirms all signups of a visit.
     """
@@ -67,6 +67,10 @@ class ConfirmationsQueue:
     def put_sign_in(self, merchant: "MerchantId", page: str, source: str | None = None) -> None:
         """Queue the email by which a merchant signs in, in the language of `page`."""
         self._put(RequestedEmail(ShopperId(merchant), sign_in_page=page, source=source))
+
+    def put_test(self, merchant: "MerchantId", page: str) -> None:
+        """Queue a test email to a merchant's own address, in the language of `page`."""
+        self._put(RequestedEmail(ShopperId(merchant), test_page=page))
 
     def delete(self, receipt_handle: str) -> None:
         """Delete a message that is done now, not with the rest of its batch."""

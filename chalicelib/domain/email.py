@@ -21,8 +21,9 @@ class RequestedEmail:
 
     It confirms the entry for `sku`, or says that the entry is confirmed (`already`); without `sku` it links
     to the shopper's waitlists. With `sign_in_page` it signs a merchant in, whose id `shopper` is, in the
-    language of that page. Ids only, so that an erased shopper leaves nothing in the queue. `source` is the id
-    of the network that requested it, None where it is not known.
+    language of that page; with `test_page` it is a test email to that merchant. Ids only, so that an erased
+    shopper leaves nothing in the queue. `source` is the id of the network that requested it, None where it is
+    not known.
 
     `hops` counts how often the message was queued again, `tries` how often in a row because nothing could
     be sent, `deferrals` how often its own mailbox said "later". Not before `not_before_ms`. `unclear`: it may
@@ -33,6 +34,7 @@ class RequestedEmail:
     sku: Sku | None = None
     already: bool = False
     sign_in_page: str | None = None
+    test_page: str | None = None
     source: str | None = None
     hops: int = 0
     tries: int = 0

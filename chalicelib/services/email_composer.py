@@ -179,6 +179,13 @@ class EmailComposer:
         tags = {"email": "sign-in", "shopper": merchant.id}
         return OutgoingEmail(merchant.email, email, HEADERS, tags)
 
+    def test(self, merchant: Merchant, *, page: str) -> OutgoingEmail:
+        """Compose the email by which a merchant sees that emails arrive, in the language of `page`."""
+        renderer = self._renderer_for(page)
+        email = renderer.email("test", action_url=f"{self._shop.base_url}{page}")
+        tags = {"email": "test", "shopper": merchant.id}
+        return OutgoingEmail(merchant.email, email, HEADERS, tags, reply_to=self._shop.reply_to)
+
     def _renderer_for(self, page: str) -> Renderer:
         return self._renderer.for_root(root_of(page))
 

@@ -15,6 +15,7 @@ from chalicelib.domain.merchant import (
     Merchant,
     MerchantId,
     MerchantTokens,
+    Role,
     Session,
     SignInLink,
 )
@@ -131,9 +132,9 @@ REQUESTED_KEPT_S = 2 * 3600
 
 
 class SignInEmails:
-    """Sends a merchant the link by which they sign in; any other address gets nothing.
+    """Sends a merchant the link by which they sign in, or a test email; any other address gets nothing.
 
-    Anybody can cause one by typing an address, so a merchant and a network have so many in an hour.
+    Anybody can cause a link by typing an address, so a merchant and a network have so many in an hour.
     """
 
     def __init__(
@@ -182,6 +183,20 @@ class SignInEmails:
         except SendRefused:
             self._give_back(counted, limits, now_ms)
             raise
+
+    def send_test(self, merchant_id: MerchantId, page: str) -> None:
+        """Send a test email to a merchant who may act, in the language of `page`.
+
+        Raises:
+            SendRefused: the email was not taken and has to be tried again.
+            OutcomeUnknown: the email may have left.
+        """
+        merchant = self._sessions.merchant(merchant_id)
+        if merchant is None or merchant.role is not Role.ACT:
+            log("test_email_not_due", merchant=merchant_id)
+            return
+        composer = self._emails.composer()
+        self._emails.hand_over(merchant.id, composer, composer.test(merchant, page=page))
 
     def _give_back(self, counted: Sequence[str], limits: Mapping[str, int], now_ms: int) -> None:
         for requester in counted:

@@ -23,6 +23,7 @@ _LABELS = {
     "available-backorder": "Back order",
     "my-waitlists": "My waitlists",
     "sign-in": "Sign in (merchant)",
+    "test": "Test (merchant)",
 }
 _DARK_MODE = re.compile(r"\(\s*prefers-color-scheme\s*:\s*dark\s*\)")
 

@@ -72,6 +72,7 @@ def samples(release: Release, *, sku: Sku | None, mailbox: str, at_ms: int) -> I
             ("available", writer.available([entry], back)[0]),
             ("my-waitlists", writer.my_waitlists(mailbox, SAMPLE_SHOPPER, page=page)),
             ("sign-in", writer.sign_in(merchant, SAMPLE_KEY, page=page)),
+            ("test", writer.test(merchant, page=page)),
             ("available-preorder", writer.available([entry], stocked(Availability.PRE_ORDER))[0]),
             ("available-backorder", writer.available([entry], stocked(Availability.BACK_ORDER))[0]),
         ):

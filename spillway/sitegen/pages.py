@@ -146,7 +146,7 @@ def try_cloud_templates(renderer: Renderer, product: Product) -> None:
     renderer.page("did-you-mean.html", **asked, meant="-", meant_fields=[("-", "-")])
     for email in ("confirm", "already", "available"):
         renderer.product_email(email, product=product, variant=variant, action_url="-", unsubscribe_url="-")
-    for email in ("my-waitlists", "sign-in"):
+    for email in ("my-waitlists", "sign-in", "test"):
         renderer.email(email, action_url="-")
 
 

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from itertools import count
 
+import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
@@ -17,6 +18,7 @@ from chalicelib.domain.merchant import Role
 from chalicelib.domain.stock import Availability
 from chalicelib.http.merchant_session import BROWSER_DIGITS, COOKIE
 from chalicelib.settings import clock_ms
+from spillway.local_cloud.shopper import until
 from spillway.stage import stage_named
 from tests.browser.conftest import PHONE, NewWindow
 from tests.browser.watch import Watch
@@ -172,6 +174,25 @@ def test_a_pause_has_a_reason_an_undo_and_an_end(
     state = container.sending_rate.state()
     assert state is not None
     assert state.paused is None
+
+
+def test_a_test_email_reaches_the_merchants_own_inbox(
+    new_window: NewWindow, demo: DemoProcess, container: Container, watch: Watch
+) -> None:
+    assert watch
+    page = open_page(new_window, demo, container, **PHONE)
+    page.get_by_role("button", name="Send me a test email").click()
+    expect(page.locator(".toast")).to_contain_text("on its way to your address", timeout=SEEN_WITHIN_MS)
+    expect(page.locator(".log li").first).to_contain_text("Test email", timeout=SEEN_WITHIN_MS)
+    require_accessible(page)
+    own = page.locator(".log li").first.locator(".by").inner_text().split()[0]
+    with httpx.Client(base_url=demo.inbox_url, trust_env=False, timeout=30) as inbox:
+
+        def subject() -> str | None:
+            emails = inbox.get("/emails.json").json()
+            return next((str(email["subject"]) for email in emails if email["recipient"] == own), None)
+
+        assert until(subject, "the test email", within_s=90) == "A test email from Ordinary Weather"
 
 
 def test_a_wave_policy_is_set_for_one_product_and_undone(

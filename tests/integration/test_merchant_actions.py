@@ -36,6 +36,7 @@ PATHS = {
     "/merchant/wave-policy": {"emails_per_unit": 3},
     "/merchant/pause": {"reason": "a bad import"},
     "/merchant/resume": {},
+    "/merchant/test-email": {},
     "/merchant/shopper": {"email": "ada@example.com"},
     "/merchant/shopper/erase": {"email": "ada@example.com"},
     "/merchant/shopper/lift": {"email": "ada@example.com", "because": "she called"},

@@ -21,6 +21,7 @@ from chalicelib.http.merchant_session import (
     signed_in,
 )
 from chalicelib.http.request import Problem
+from chalicelib.merchant_action_routes import TEST_EMAILS_PER_HOUR_MAX
 from chalicelib.services.merchants import (
     SIGN_INS_OF_MERCHANT_MAX,
     SIGN_INS_OF_NETWORK_MAX,
@@ -438,6 +439,46 @@ def test_a_removed_merchant_gets_no_email(api: Client, outbox: Outbox) -> None:
     add_merchant(cloud.container)
     ask(api, OWNER)
     add_merchant(cloud.container, role=None)
+    deliver()
+    assert outbox.emails == []
+
+
+def ask_test(api: Client, headers: dict[str, str], key: str, lang: str = "") -> HTTPResponse:
+    """Ask for a test email, as a dialog with this key does."""
+    path = f"/merchant/test-email{lang}"
+    named = {"content-type": "application/json", "idempotency-key": key * 16}
+    return api.http.post(path, headers=JSON | headers | named, body=b"{}")
+
+
+def test_a_test_email_goes_once_to_the_merchant_who_asked_and_is_audited(
+    api: Client, outbox: Outbox, clock: Clock
+) -> None:
+    headers = signed_in_headers(cloud.container)
+    add_merchant(cloud.container, "second@heron.example")
+    answers = [ask_test(api, headers, "a"), ask_test(api, headers, "a")]
+    assert [(answer.status_code, answer.json_body) for answer in answers] == [(200, {"status": "queued"})] * 2
+    deliver()
+    (email,) = outbox.emails
+    assert (email.mailbox, email.email.subject) == (OWNER, "A test email from Heron & Daughters")
+    assert "https://www.heron.example/merchant/" in email.email.text.splitlines()
+    (row,) = cloud.container.audit.recent(9)
+    assert (row.action, row.target, row.email) == ("test email", "sending", OWNER)
+    assert ask_test(api, headers, "b", "?lang=de").status_code == 200
+    deliver()
+    assert "https://www.heron.example/de/merchant/" in outbox.emails[-1].email.text.splitlines()
+    answered = [ask_test(api, headers, str(number)).status_code for number in range(9)]
+    assert answered == [200] * (TEST_EMAILS_PER_HOUR_MAX - 2) + [429]
+    assert len(cloud.container.audit.recent(99)) == TEST_EMAILS_PER_HOUR_MAX
+    queued()
+    clock.pass_s(3600)
+    assert ask_test(api, headers, "c").status_code == 200
+    queued()
+
+
+def test_a_merchant_who_lost_the_right_to_act_gets_no_test_email(api: Client, outbox: Outbox) -> None:
+    headers = signed_in_headers(cloud.container)
+    assert ask_test(api, headers, "a").status_code == 200
+    add_merchant(cloud.container, role=Role.SEE)
     deliver()
     assert outbox.emails == []
 

@@ -168,7 +168,7 @@ def test_every_email_is_shown_in_a_frame_with_its_text_beside_it(preview: Previe
     assert "Field Jacket (Moss, S) is back</h1>" in page
     assert f'<iframe class="w360" src="{EMAILS_PATH}/available/body.html?width=360&amp;scheme=dark"' in page
     assert "First come, first served" in page.partition('class="plain"')[2]
-    for kind in ("confirm", "already", "available", "my-waitlists", "sign-in", "available-preorder"):
+    for kind in ("confirm", "already", "available", "my-waitlists", "sign-in", "test", "available-preorder"):
         assert f'href="{EMAILS_PATH}/{kind}?width=360&amp;scheme=dark"' in page
     for switched in ("width=700&amp;scheme=dark", "width=360&amp;scheme=light"):
         assert f'href="{EMAILS_PATH}/available?{switched}"' in page

@@ -118,7 +118,7 @@ def test_the_picture_of_a_variant_fills_the_column_and_keeps_its_shape_where_sty
     assert "<img" not in plain.html
 
 
-@pytest.mark.parametrize("name", ["confirm", "already", "available", "my-waitlists", "sign-in"])
+@pytest.mark.parametrize("name", ["confirm", "already", "available", "my-waitlists", "sign-in", "test"])
 def test_an_email_has_one_button_and_the_shops_name_as_its_masthead(name: str) -> None:
     email = renderer().email(
         name,

@@ -124,7 +124,6 @@
     }));
     const stockText = ({ availability, units }) => [words[availability] || availability, units ? number(units) : ""].filter(Boolean).join(" · ");
     const itemText = ({ title, label, sku }) => [title, label].filter(Boolean).join(", ") || sku;
-
     // ---- Stock of one variant ----
     const stock = new Dialog("stock");
     stock.arrived = () => {
@@ -172,7 +171,6 @@
       const text = fill(words[`done_${stock.fields.action.value}`], { item: itemText(stock.row) });
       stock.done(emails ? `${text} ${counted("emailing", emails)}` : text);
     };
-
     // ---- Stock file ----
     const file = new Dialog("file");
     file.show = (seen) => {
@@ -204,7 +202,6 @@
       const left = answer.mistakes.map((mistake) => fill(words.line, mistake));
       file.done([counted("applied", answer.changed), ...(answer.emails ? [counted("emailing", answer.emails)] : []), ...left].join(" "));
     };
-
     // ---- Wave policy ----
     const policy = new Dialog("policy");
     policy.changed = () => {
@@ -230,16 +227,12 @@
     policy.act = async () => {
       const { product } = policy;
       const mode = policy.fields.mode.value;
-      const waves = mode === "waves";
-      const body = mode === "shop" ? { follow_shop: true } : {
-        emails_per_unit: waves ? policy.value("emails_per_unit") ?? 0 : null,
-        next_after_min: policy.value("next_after_min"),
-        units_min: policy.value("units_min"),
-      };
+      const per = mode === "waves" ? policy.value("emails_per_unit") ?? 0 : null;
+      const own = { emails_per_unit: per, next_after_min: policy.value("next_after_min"), units_min: policy.value("units_min") };
+      const body = mode === "shop" ? { follow_shop: true } : own;
       const { before } = await putPolicy(product, body, policy.key);
       policy.done(words.saved, () => putPolicy(product, before || (product ? { follow_shop: true } : {}), newKey()));
     };
-
     // ---- Pause and resume ----
     const pause = new Dialog("pause");
     const pauseFor = (text, key) => call("pause", { body: { reason: text }, key });
@@ -248,19 +241,18 @@
       await pauseFor(pause.fields.reason.value, pause.key);
       pause.done(words.pausing, () => resume(newKey()));
     };
-    let resumeKey;
-    const resumeNow = async (button) => {
-      resumeKey ||= newKey();
+    const resumeNow = async (key) => {
+      const { was_paused: was } = await resume(key);
+      tell(words.resumed, was ? () => pauseFor(was, newKey()) : undefined);
+    };
+    const sendTest = async (key, { dataset }) => { await call(dataset.to.split("/").pop(), { key }); tell(words.testing); };
+    // A button that acts at once keeps its key until that is done.
+    const press = async (button, act) => {
+      button.dataset.key ||= newKey();
       button.disabled = true;
-      try {
-        const { was_paused: was } = await resume(resumeKey);
-        resumeKey = undefined;
-        tell(words.resumed, was ? () => pauseFor(was, newKey()) : undefined);
-        changed();
-      } catch (error) { tell(reason(error)); }
+      try { await act(button.dataset.key, button); delete button.dataset.key; changed(); } catch (error) { tell(reason(error)); }
       button.disabled = false;
     };
-
     // ---- One shopper ----
     const shopper = new Dialog("shopper");
     const [showAll, lift, erase] = all(".doing button", shopper.box);
@@ -312,7 +304,6 @@
       }
     };
     shopper.box.addEventListener("close", () => { shopper.form.reset(); all(".seen,.waitlists,.note", shopper.box).forEach((list) => list.replaceChildren()); });
-
     // ---- Panels ----
     const failed = one(".failed");
     const log = one(".log");
@@ -389,7 +380,8 @@
         case "policy": policy.begin(null); break;
         case "product-policy": stock.box.close(); policy.begin(stock.row); break;
         case "pause": pause.open(pause.fields.reason); break;
-        case "resume": resumeNow(target); break;
+        case "resume": press(target, resumeNow); break;
+        case "test": press(target, sendTest); break;
         case "shopper": shopper.open(shopper.fields.email); break;
       }
     });
@@ -399,7 +391,6 @@
     // No name, and no address of a shopper, stays on the screen of a session that ended.
     document.addEventListener("signedout", () => {
       seen = false;
-      clearTimeout(panelTimer);
       toast.hidden = true;
       all("dialog[open]").forEach((box) => box.close());
       all(".failed ul,.log ol,dialog :is(.about,.seen,.note,tbody,.mistakes)").forEach((place) => place.replaceChildren());
