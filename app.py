@@ -325,6 +325,14 @@ def on_log_delivered(event: SQSEvent) -> "BatchFailures":
     return on_logs_delivered(container, event.to_dict()["Records"])
 
 
+@app.on_sqs_message(queue_arn=REPLACED_BY_THE_STACK, batch_size=10)
+def on_inbound_event(event: SQSEvent) -> "BatchFailures":
+    """Apply stock events of producers inside the merchant's AWS account."""
+    from chalicelib.events import on_inbound_messages
+
+    return on_inbound_messages(container, event.to_dict()["Records"])
+
+
 @app.schedule("rate(1 minute)")
 def autopilot(_: CloudWatchEvent) -> None:
     """Watch the shop and act within the operator's bounds; the stack turns this on."""

@@ -18,8 +18,8 @@ from chalicelib.tables.entries import EntriesTable
 if TYPE_CHECKING:
     from chalicelib.domain.email import EmailSender
     from chalicelib.domain.tokens import Offer
-    from chalicelib.http.inbound_requests import SourceSecrets
     from chalicelib.http.merchant_requests import MerchantKeys
+    from chalicelib.inbound.sources import SourceSecrets
     from chalicelib.mail.smtp import SmtpServer
     from chalicelib.services.autopilot import Autopilot
     from chalicelib.services.availability import Webhooks
@@ -173,7 +173,7 @@ class Container(MerchantParts):
     @cached_property
     def source_secrets(self) -> "SourceSecrets":
         """The secrets of other systems that send stock events."""
-        from chalicelib.http.inbound_requests import SourceSecrets
+        from chalicelib.inbound.sources import SourceSecrets
 
         def read() -> str:
             answer = self.client("secretsmanager").get_secret_value(SecretId=self.settings.source_secrets)

@@ -236,6 +236,30 @@ def on_logs_delivered(container: Container, records: Iterable[dict[str, Any]]) -
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in sorted(failed)]}
 
 
+def on_inbound_messages(container: Container, records: Iterable[dict[str, Any]]) -> BatchFailures:
+    """Apply stock events that producers inside the merchant's account put into the queue."""
+    from chalicelib.inbound.readings import Malformed
+    from chalicelib.inbound.sources import Message, NoMessage
+
+    def receive(record: dict[str, Any]) -> None:
+        try:
+            message = Message.from_json(record["body"])
+        except NoMessage as problem:
+            log("inbound_message_refused", reason=str(problem))
+            raise
+        try:
+            container.inbound_events.receive(message.source, message.read(record["messageId"]))
+        except Malformed as problem:
+            container.inbound_events.refuse(message.source, str(problem))
+
+    failed = []
+    for record in records:
+        begin_record(record["messageId"])
+        if not _succeeds(receive, record):
+            failed.append(record["messageId"])
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+
+
 def _work(container: Container, body: str) -> None:
     container.fan_out.work(wave_message(body))
 

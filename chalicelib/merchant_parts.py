@@ -93,6 +93,7 @@ class MerchantParts(Stores):
             "confirmations": names.confirmations_queue_url,
             "waves": names.waves_queue_url,
             "feedback": names.feedback_queue_url,
+            "inbound": names.inbound_queue_url,
         }
         dead = dict(zip(QUEUES, names.dead_letter_queue_urls, strict=True))
         return {queue: QueueUrls(url, sources.get(queue)) for queue, url in dead.items()}

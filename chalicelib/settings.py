@@ -26,7 +26,8 @@ OF_THE_AUTOPILOT = frozenset(
 OPTIONAL = OF_THE_AUTOPILOT | frozenset(
     {
         *("confirmation_delay_s", "distribution_id", "merchant_addresses", "shop_origin", "smtp_secret"),
-        *("feedback_queue_url", "retries_queue_url", "traffic_bucket", "traffic_salts_secret"),
+        *("feedback_queue_url", "inbound_queue_url", "retries_queue_url"),
+        *("traffic_bucket", "traffic_salts_secret"),
     }
 )
 
@@ -69,6 +70,7 @@ class Settings:
     merchant_addresses: str | None = None
     retries_queue_url: str | None = None
     feedback_queue_url: str | None = None
+    inbound_queue_url: str | None = None
     autopilot_mode: str | None = None
     api_function: str | None = None
     dead_letter_queue_urls: tuple[str, ...] = ()

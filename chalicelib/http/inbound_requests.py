@@ -1,72 +1,25 @@
-"""Requests of other systems about their stock: by source, the adapter, its secrets and the answer.
+"""Requests of other systems about their stock: read by the adapter of the source, and answered.
 
 An authentic request is answered 200, whatever it says: a sender takes any other status for a failure, sends
 again and gives up on the shop in the end. A stranger is answered 401, a body that is too large 413.
 """
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from chalice.app import Request as HttpRequest
 from chalice.app import Response
 
 from chalicelib.http.request import Problem, body_of
 from chalicelib.http.responses import json_answer
-from chalicelib.inbound import bigcommerce, generic, shopify, square, woocommerce
 from chalicelib.inbound.readings import BODY_BYTES_MAX, Request, Unauthentic
 from chalicelib.inbound.readings import Outcome as ReadOutcome
+from chalicelib.inbound.sources import ADAPTERS
 from chalicelib.log import log
 
 if TYPE_CHECKING:
     from chalicelib.inbound.readings import ReceivedEvent
-
-
-class Adapter(Protocol):
-    """Reads a request of one source."""
-
-    def __call__(self, request: Request, secrets: Sequence[str], *, now_ms: int) -> ReadOutcome:
-        """Return what the request says.
-
-        Raises:
-            Unauthentic: it is signed with none of the secrets.
-            Malformed: it cannot be read.
-        """
-
-
-ADAPTERS: Mapping[str, Adapter] = {
-    "shopify": shopify.read,
-    "woocommerce": woocommerce.read,
-    "square": square.read,
-    "bigcommerce": bigcommerce.read,
-    "generic": generic.read,
-}
-SECRETS_MAX_AGE_MS = 60_000
-
-
-class SourceSecrets:
-    """The secrets of each source, read again when they are a minute old: a rotation needs no deployment."""
-
-    def __init__(self, read: Callable[[], str], clock_ms: Callable[[], int]) -> None:
-        self._read = read
-        self._clock_ms = clock_ms
-        self._known: Mapping[str, Sequence[str]] = {}
-        self._read_at_ms: int | None = None
-
-    def of(self, source: str) -> Sequence[str]:
-        """Return the secrets of a source, newest first; none where it has none, and nothing is authentic."""
-        now_ms = self._clock_ms()
-        if self._read_at_ms is None or now_ms - self._read_at_ms > SECRETS_MAX_AGE_MS:
-            self._known = secrets_of_sources(self._read())
-            self._read_at_ms = now_ms
-        return self._known.get(source, ())
-
-
-def secrets_of_sources(text: str) -> dict[str, tuple[str, ...]]:
-    """Return the secrets by source of a document: {"SOURCE": [TEXT, ...]}, the newest first."""
-    document = json.loads(text)
-    return {source: tuple(filter(None, document.get(source, ()))) for source in ADAPTERS}
 
 
 def read_request(

@@ -7,7 +7,7 @@ applied twice without harm, so it is ignored: `spillway stock` reports the total
 https://developer.bigcommerce.com/docs/integrations/webhooks
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chalicelib.inbound.authenticity import check_shared, check_standard_webhook
@@ -39,7 +39,16 @@ def read(request: Request, secrets: Sequence[str], *, now_ms: int) -> Outcome:
         check_standard_webhook(request.headers, request.body, keys, now_ms=now_ms)
     else:
         check_shared(request.headers.get(SECRET_HEADER), secrets)
-    document = json_object(request.body)
+    return read_body(request.headers, request.body)
+
+
+def read_body(headers: Mapping[str, str], body: bytes, message_id: str | None = None) -> Outcome:
+    """Read a webhook that is known to be authentic. Its body alone says everything.
+
+    Raises:
+        Malformed: the body cannot be read.
+    """
+    document = json_object(body)
     if document.get("scope") not in SCOPES:
         return Ignored(f"the scope {document.get('scope')!r} says nothing about a variant's stock")
     return _inventory(document)

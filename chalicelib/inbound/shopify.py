@@ -8,7 +8,7 @@ https://shopify.dev/docs/apps/build/webhooks/verify-deliveries
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chalicelib.domain.stock import Availability
@@ -42,13 +42,22 @@ def read(request: Request, secrets: Sequence[str], *, now_ms: int) -> Outcome:
         Malformed: the body cannot be read.
     """
     check_base64_hmac(request.headers.get("x-shopify-hmac-sha256"), request.body, secrets)
-    topic = request.headers.get("x-shopify-topic", "")
+    return read_body(request.headers, request.body)
+
+
+def read_body(headers: Mapping[str, str], body: bytes, message_id: str | None = None) -> Outcome:
+    """Read a webhook that is known to be authentic; one without an id is named by `message_id`.
+
+    Raises:
+        Malformed: the body cannot be read.
+    """
+    topic = headers.get("x-shopify-topic", "")
     if topic not in PRODUCT_TOPICS | LEVEL_TOPICS:
         return Ignored(f"the topic {topic!r} says nothing about stock")
-    document = json_object(request.body)
+    document = json_object(body)
     # Shopify may deliver several webhooks about one event; a repeat of a webhook has the event's id again.
-    event = request.headers.get("x-shopify-event-id") or hashlib.sha256(request.body).hexdigest()[:32]
-    triggered_at_ms = time_ms(request.headers.get("x-shopify-triggered-at"))
+    event = headers.get("x-shopify-event-id") or message_id or hashlib.sha256(body).hexdigest()[:32]
+    triggered_at_ms = time_ms(headers.get("x-shopify-triggered-at"))
     if topic in LEVEL_TOPICS:
         return _level(document, event, triggered_at_ms)
     return _product(document, event, triggered_at_ms)

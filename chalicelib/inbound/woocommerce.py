@@ -9,7 +9,7 @@ https://woocommerce.github.io/woocommerce-rest-api-docs/#webhooks
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chalicelib.domain.stock import Availability
@@ -50,10 +50,19 @@ def read(request: Request, secrets: Sequence[str], *, now_ms: int) -> Outcome:
     if signature is None and PING.fullmatch(request.body):
         return Ping()
     check_base64_hmac(signature, request.body, secrets)
-    topic = request.headers.get("x-wc-webhook-topic", "")
+    return read_body(request.headers, request.body)
+
+
+def read_body(headers: Mapping[str, str], body: bytes, message_id: str | None = None) -> Outcome:
+    """Read a webhook that is known to be authentic. Its body identifies it, so `message_id` is not needed.
+
+    Raises:
+        Malformed: the body cannot be read.
+    """
+    topic = headers.get("x-wc-webhook-topic", "")
     if topic not in TOPICS:
         return Ignored(f"the topic {topic!r} says nothing about stock")
-    return _product(json_object(request.body), request.body)
+    return _product(json_object(body), body)
 
 
 def _product(document: dict[str, Any], body: bytes) -> Outcome:

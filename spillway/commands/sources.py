@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chalicelib.domain.ids import SkuRefused, parse_sku
-from chalicelib.http.inbound_requests import ADAPTERS, secrets_of_sources
+from chalicelib.inbound.sources import ADAPTERS, secrets_of_sources
 from chalicelib.settings import clock_ms
 from spillway.commands.options import Choice, WholeNumber, json_option, refuse_ignored, stage_option
 from spillway.errors import BadInput

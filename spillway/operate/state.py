@@ -55,6 +55,12 @@ QUEUES: Mapping[str, Queue] = {
     "feedback": Queue(
         "what became of emails", "reports from SES", "FeedbackQueue", "FeedbackDeadLetterQueue"
     ),
+    "inbound": Queue(
+        "stock events of producers inside AWS",
+        "stock events of your own systems",
+        "InboundEventsQueue",
+        "InboundEventsDeadLetterQueue",
+    ),
     "streams": Queue("reactions to changes", "reactions to signups and stock", None, "StreamDeadLetterQueue"),
 }
 

@@ -12,8 +12,8 @@ from chalice.test import Client, HTTPResponse
 import app as cloud
 from chalicelib.domain.ids import Sku
 from chalicelib.domain.stock import Availability, Stock
-from chalicelib.http.inbound_requests import ADAPTERS
 from chalicelib.inbound.readings import BODY_BYTES_MAX
+from chalicelib.inbound.sources import ADAPTERS
 from chalicelib.settings import clock_ms
 from tests.integration.test_app import api, deployed
 from tests.unit.test_inbound import hmac64

@@ -11,8 +11,8 @@ from click.testing import CliRunner, Result
 
 import app as cloud
 from chalicelib.domain.ids import Sku
-from chalicelib.http.inbound_requests import ADAPTERS
 from chalicelib.inbound.readings import ReceivedEvent
+from chalicelib.inbound.sources import ADAPTERS
 from spillway.commands import sources
 from spillway.errors import BadInput
 from spillway.project import Project

@@ -1,0 +1,122 @@
+"""The sources of stock events: by name, the adapter and its secrets; and messages of the queue for them.
+
+A producer inside the merchant's AWS account sends a webhook's headers and body as a message. IAM decides who
+may send to the queue, so such a message is authentic without a signature.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from chalicelib.inbound import bigcommerce, generic, shopify, square, woocommerce
+from chalicelib.inbound.readings import Outcome as ReadOutcome
+from chalicelib.inbound.readings import Request
+
+
+class Adapter(Protocol):
+    """Reads a request of one source."""
+
+    def __call__(self, request: Request, secrets: Sequence[str], *, now_ms: int) -> ReadOutcome:
+        """Return what the request says.
+
+        Raises:
+            Unauthentic: it is signed with none of the secrets.
+            Malformed: it cannot be read.
+        """
+
+
+class BodyReader(Protocol):
+    """Reads a body of one source that is known to be authentic."""
+
+    def __call__(self, headers: Mapping[str, str], body: bytes, message_id: str) -> ReadOutcome:
+        """Return what the body says; events that name no id are named by `message_id`.
+
+        Raises:
+            Malformed: it cannot be read.
+        """
+
+
+ADAPTERS: Mapping[str, Adapter] = {
+    "shopify": shopify.read,
+    "woocommerce": woocommerce.read,
+    "square": square.read,
+    "bigcommerce": bigcommerce.read,
+    "generic": generic.read,
+}
+BODY_READERS: Mapping[str, BodyReader] = {
+    "shopify": shopify.read_body,
+    "woocommerce": woocommerce.read_body,
+    "square": square.read_body,
+    "bigcommerce": bigcommerce.read_body,
+    "generic": generic.read_body,
+}
+SECRETS_MAX_AGE_MS = 60_000
+
+
+class SourceSecrets:
+    """The secrets of each source, read again when they are a minute old: a rotation needs no deployment."""
+
+    def __init__(self, read: Callable[[], str], clock_ms: Callable[[], int]) -> None:
+        self._read = read
+        self._clock_ms = clock_ms
+        self._known: Mapping[str, Sequence[str]] = {}
+        self._read_at_ms: int | None = None
+
+    def of(self, source: str) -> Sequence[str]:
+        """Return the secrets of a source, newest first; none where it has none, and nothing is authentic."""
+        now_ms = self._clock_ms()
+        if self._read_at_ms is None or now_ms - self._read_at_ms > SECRETS_MAX_AGE_MS:
+            self._known = secrets_of_sources(self._read())
+            self._read_at_ms = now_ms
+        return self._known.get(source, ())
+
+
+def secrets_of_sources(text: str) -> dict[str, tuple[str, ...]]:
+    """Return the secrets by source of a document: {"SOURCE": [TEXT, ...]}, the newest first."""
+    document = json.loads(text)
+    return {source: tuple(filter(None, document.get(source, ()))) for source in ADAPTERS}
+
+
+class NoMessage(ValueError):
+    """A queue's message is not in the form of one: it names no source, or carries no body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message of the queue of inbound events: a source, and the request that it would send as a webhook."""
+
+    source: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @classmethod
+    def from_json(cls, text: str) -> "Message":
+        """Parse `{"source": NAME, "headers": {NAME: TEXT}, "body": TEXT or OBJECT}`; headers may be left out.
+
+        Raises:
+            NoMessage: it is anything else; the message names the field and its value.
+        """
+        try:
+            document = json.loads(text)
+        except (ValueError, RecursionError):
+            raise NoMessage("the message is no JSON") from None
+        if not isinstance(document, dict):
+            raise NoMessage("the message is no JSON object")
+        source, headers, body = document.get("source"), document.get("headers") or {}, document.get("body")
+        if not isinstance(source, str) or source not in BODY_READERS:
+            raise NoMessage(f"source is {source!r}, none of {', '.join(BODY_READERS)}")
+        if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
+            raise NoMessage("headers is no JSON object of texts")
+        if not isinstance(body, str | dict | list):
+            raise NoMessage(f"body is {type(body).__name__}, not a text, an object or a list")
+        raw = body if isinstance(body, str) else json.dumps(body)
+        return cls(source, {name.lower(): value for name, value in headers.items()}, raw.encode())
+
+    def read(self, message_id: str) -> ReadOutcome:
+        """Read the body by the adapter of the source.
+
+        Raises:
+            Malformed: it cannot be read.
+        """
+        return BODY_READERS[self.source](self.headers, self.body, message_id)
