@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, TemplateSyntaxError, meta, nodes
+from rjsmin import jsmin
 
 from chalicelib.domain.product import Picture
 from chalicelib.storefront.environment import CompiledTemplates, EditionContext
@@ -283,13 +284,14 @@ def _assets_of(tree: nodes.Template) -> set[str]:
 
 
 def _asset(file: Path, body: bytes | None = None) -> SiteObject:
-    """Return the object of a file, with another `body` where it has one."""
+    """Return the object of a file, with another `body` where it has one; a script without its comments."""
     if file.suffix not in _ASSET_TYPES:
         raise BadInput(
             f"{file}: a kind of file that is not served",
             hint=f"site/static holds {', '.join(_ASSET_TYPES)}",
         )
-    return _object(file.name, file.read_bytes() if body is None else body)
+    content = file.read_bytes() if body is None else body
+    return _object(file.name, jsmin(content, keep_bang_comments=True) if file.suffix == ".js" else content)
 
 
 def _object(name: str, body: bytes) -> SiteObject:

@@ -82,6 +82,31 @@ def test_a_product_page_with_its_style_and_script_stays_small(shop: Project) -> 
     assert len(fetched) == 2
 
 
+def test_the_scripts_of_the_merchants_page_are_below_12_kilobytes_as_they_are_sent(shop: Project) -> None:
+    release = build(shop)
+    scripts = {
+        item.key.removeprefix("assets/"): len(brotli.compress(item.read(), quality=BROTLI_QUALITY))
+        for item in release.objects
+        if item.key.startswith("assets/merchant") and item.key.endswith(".js")
+    }
+    assert {name.rpartition("-")[0] for name in scripts} >= {
+        "merchant",
+        "merchant-actions",
+        "merchant-reports",
+    }
+    assert sum(scripts.values()) <= 12_000
+
+
+def test_a_script_is_sent_without_its_comments_but_for_a_licence(shop: Project) -> None:
+    own = shop.site / "static/own.js"
+    own.parent.mkdir(exist_ok=True)
+    own.write_text(
+        "/*! Licence: MIT */\n// Müll\nlet text = `two  spaces // kept`;\n  const found = /a  b/.test(text)\n"
+    )
+    (sent,) = (item.read().decode() for item in build(shop).objects if item.key.startswith("assets/own-"))
+    assert sent == "/*! Licence: MIT */let text=`two  spaces // kept`;const found=/a  b/.test(text)"
+
+
 def test_two_builds_of_one_input_are_the_same_to_the_byte(tmp_path: Path) -> None:
     first = build(make_small_shop(tmp_path / "one"))
     second = build(make_small_shop(tmp_path / "two"))

@@ -33,7 +33,6 @@ from spillway.preflight.built_pages import (
     mean_product_weight,
     page_refresh,
     page_weight,
-    sent_bytes,
 )
 from spillway.preflight.campaign import FOUNDING_STORY, Campaign, trace
 from spillway.preflight.usage import (
@@ -323,9 +322,3 @@ def test_an_hour_of_watching_the_merchants_page_costs_a_few_cents_and_is_a_part_
     assert watching(3) == pytest.approx(3 * watching(1))
     script = (ROOT / "spillway" / "theme" / "static" / "merchant.js").read_text()
     assert f"everyMs = {WATCHED.poll_s * 1000:.0f};" in script
-
-
-def test_the_scripts_of_the_merchants_page_are_below_12_kilobytes_as_they_are_sent() -> None:
-    scripts = {file.name: sent_bytes(file) for file in (ROOT / "spillway/theme/static").glob("merchant*.js")}
-    assert scripts["merchant.js"] <= 7_000
-    assert sum(scripts.values()) <= 12_000

@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-import brotli
 import pytest
 from click.testing import CliRunner, Result
 
@@ -22,12 +21,6 @@ from tests.support.small_shop import make_small_shop
 def shop(tmp_path: Path) -> Project:
     """A shop without a file of its own theme."""
     return make_small_shop(tmp_path)
-
-
-def test_the_scripts_of_the_merchants_page_weigh_less_than_12_kb() -> None:
-    scripts = sorted((DEFAULT_THEME / "static").glob("merchant*.js"))
-    assert len(scripts) == 3
-    assert sum(len(brotli.compress(script.read_bytes())) for script in scripts) < 12_000
 
 
 def test_no_two_elements_of_the_merchants_dialogs_have_one_id(shop: Project) -> None:
