@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING
 
-from chalice.app import BaseLambdaEvent, Chalice, CloudWatchEvent, DynamoDBEvent, Request, Response, SQSEvent
+from chalice.app import Chalice, CloudWatchEvent, DynamoDBEvent, Request, Response, SQSEvent
 
 from chalicelib import (
     event_routes,
@@ -44,7 +44,6 @@ from chalicelib.http.responses import (
     done,
     form_kept,
     html_page,
-    in_problem_terms,
     json_file,
     problem_of,
     refusal,
@@ -52,9 +51,9 @@ from chalicelib.http.responses import (
     undone,
     wants_html,
 )
-from chalicelib.http.routing import ANY_TYPE, FORMS, POST, READ
+from chalicelib.http.routing import ANY_TYPE, FORMS, POST, READ, add_middleware
 from chalicelib.http.signup import answer_signup, once_more_page, parse_signup, undo_form, undo_refused
-from chalicelib.log import begin_request, log, measure
+from chalicelib.log import log
 
 if TYPE_CHECKING:
     from chalicelib.events import BatchFailures
@@ -83,40 +82,8 @@ def answering(view: Callable[[Request], Response]) -> Callable[[], Response]:
     return answer
 
 
-@app.middleware("http")
-def problem_documents(request: Request, get_response: Callable[[Request], Response]) -> Response:
-    """Make problem documents of the framework's own refusals too."""
-    return in_problem_terms(get_response(request))
-
-
-@app.middleware("http")
-def without_body(request: Request, get_response: Callable[[Request], Response]) -> Response:
-    """Answer HEAD as GET, without the body."""
-    response = get_response(request)
-    if request.method == "HEAD":
-        response.body = ""
-    return response
-
-
-@app.middleware("http")
-def count_answers(request: Request, get_response: Callable[[Request], Response]) -> Response:
-    """Log each answer, and count it by route and status."""
-    begin_request(getattr(app.lambda_context, "aws_request_id", ""))
-    response = get_response(request)
-    route = f"{request.method} {request.context.get('resourcePath', '')}"
-    by = {"route": route, "status": str(response.status_code)}
-    measure("answered", {"answers": 1}, at_ms=container.clock_ms(), by=by)
-    return response
-
-
-@app.middleware("dynamodb")
-@app.middleware("sqs")
-def traced(
-    event: BaseLambdaEvent, get_response: "Callable[[BaseLambdaEvent], BatchFailures]"
-) -> "BatchFailures":
-    """Name Lambda's request in each log line about its batch of records."""
-    begin_request(getattr(event.context, "aws_request_id", ""))
-    return get_response(event)
+# Called late: tests put another container in its place.
+add_middleware(app, lambda: container.clock_ms())  # noqa: PLW0108
 
 
 @app.route("/waitlist", methods=POST, content_types=FORMS)
@@ -331,6 +298,22 @@ def on_inbound_event(event: SQSEvent) -> "BatchFailures":
     from chalicelib.events import on_inbound_messages
 
     return on_inbound_messages(container, event.to_dict()["Records"])
+
+
+@app.on_sqs_message(queue_arn=REPLACED_BY_THE_STACK, batch_size=10)
+def on_domain_event(event: SQSEvent) -> "BatchFailures":
+    """Record domain events, fire their rules, pass them on."""
+    from chalicelib.events import on_domain_events
+
+    return on_domain_events(container, event.to_dict()["Records"])
+
+
+@app.schedule("rate(1 hour)")
+def emit_schedule(_: CloudWatchEvent) -> None:
+    """Emit the hour as an event, if a rule is about it."""
+    from chalicelib.events import on_hour
+
+    on_hour(container)
 
 
 @app.schedule("rate(1 minute)")

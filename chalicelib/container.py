@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.aws.connections import AwsError, code_of
 from chalicelib.log import log
-from chalicelib.merchant_parts import MerchantParts
+from chalicelib.rule_parts import RuleParts
 from chalicelib.tables.entries import EntriesTable
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from chalicelib.storage import TrafficBucket
 
 
-class Container(MerchantParts):
-    """Everything that a shop is made of: `Stores`, the services over them, and the merchant's page."""
+class Container(RuleParts):
+    """Everything that a shop is made of: `Stores`, the services over them, the merchant's page, rules."""
 
     # ---- Requests of shoppers and merchants ----
 
@@ -272,6 +272,7 @@ class Container(MerchantParts):
             self.clock_ms,
             topic=self.settings.feedback_topic,
             configuration_set=self.settings.configuration_set,
+            emit=self.event_emitter.emit,
         )
 
     # ---- Reactions to stock and to the clock ----
@@ -320,7 +321,15 @@ class Container(MerchantParts):
             self.clock_ms,
         )
         walks = walks_by_message(store, self.rate_limiter, notifier, self.clock_ms)
-        return FanOutWorker(walks, store, self.waves_queue, self.clock_ms, self.new_id, random.random)
+        return FanOutWorker(
+            walks,
+            store,
+            self.waves_queue,
+            self.clock_ms,
+            self.new_id,
+            random.random,
+            emit=self.event_emitter.emit,
+        )
 
     @cached_property
     def recount(self) -> "Recount":

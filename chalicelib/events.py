@@ -17,7 +17,9 @@ from functools import partial
 from typing import Any
 
 from chalicelib.container import Container
+from chalicelib.domain.domain_event import DomainEvent, EventType, schedule_event
 from chalicelib.domain.email import RequestedEmail
+from chalicelib.domain.emissions import availability_events, confirmed_event, demand_event, restock_event
 from chalicelib.domain.entry import Reaction, reaction_to, rejoins
 from chalicelib.domain.merchant import MerchantId
 from chalicelib.domain.reports import RestockRef
@@ -61,6 +63,10 @@ def on_entries_counted(container: Container, records: Iterable[dict[str, Any]]) 
         events = [event for event in (event_of(record, at_ms=at_ms) for record in records) if event]
         for start in range(0, len(events), EVENTS_MAX):
             container.demand.count(events[start : start + EVENTS_MAX])
+        if events and container.event_emitter.is_heard(EventType.DEMAND_PASSED):
+            counted = container.demand.of({event.sku for event in events})
+            passed = (demand_event(sku, demand.waiting, at_ms=at_ms) for sku, demand in counted.items())
+            container.event_emitter.emit([event for event in passed if event])
     except Exception as error:  # noqa: BLE001 - after any error the whole batch comes again
         log("batch_not_counted", error=type(error).__name__, at=where(error))
         raise BatchNotCounted(type(error).__name__) from None
@@ -101,6 +107,7 @@ def react_to_entry(container: Container, record: dict[str, Any]) -> None:
                 # First: the fan-out leaves suppressed shoppers out.
                 lift_confirmed(container.suppressions, after.shopper, at_ms=now_ms)
             container.restocking.notify_if_available(after.shopper, after.sku, at_ms=now_ms)
+            container.event_emitter.emit([confirmed_event(after, at_ms=now_ms)])
         case Reaction.COUNT_UNSUBSCRIBE:
             # Unsubscribed after an email: a figure for the merchant, which a repeated record may count twice.
             if "restock_id" in change["OldImage"]:
@@ -111,6 +118,7 @@ def react_to_entry(container: Container, record: dict[str, Any]) -> None:
             container.confirmations_queue.put_already(after.shopper, after.sku, after.source)
         case Reaction.ACCEPT_SINGLE_OPT_IN:
             container.single_opt_in.accept(after)
+            container.event_emitter.emit([confirmed_event(after, at_ms=container.clock_ms())])
 
 
 def react_to_product(container: Container, record: dict[str, Any]) -> None:
@@ -130,9 +138,12 @@ def react_to_product(container: Container, record: dict[str, Any]) -> None:
     # without a time counts as written now.
     written_at_s = change.get("ApproximateCreationDateTime")
     written_at_ms = container.clock_ms() if written_at_s is None else int(written_at_s * 1000) + 999
-    for restock in restocks(slug, before, after, at_ms=written_at_ms):
+    opened = restocks(slug, before, after, at_ms=written_at_ms)
+    for restock in opened:
         container.restocking.open_restock(restock)
         container.report_rows.note(RestockRef.of(restock))
+    changes = availability_events(slug, before, after, at_ms=written_at_ms)
+    container.event_emitter.emit([*changes, *map(restock_event, opened)])
 
 
 def on_requested_emails(
@@ -258,6 +269,17 @@ def on_inbound_messages(container: Container, records: Iterable[dict[str, Any]])
         if not _succeeds(receive, record):
             failed.append(record["messageId"])
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+
+
+def on_domain_events(container: Container, records: Iterable[dict[str, Any]]) -> BatchFailures:
+    """Do what follows from domain events."""
+    return react_to_queue(records, lambda body: container.domain_events.process(DomainEvent.from_json(body)))
+
+
+def on_hour(container: Container) -> None:
+    """Emit the event of this hour, once however often it is called."""
+    if container.event_emitter.is_heard(EventType.SCHEDULE):
+        container.event_emitter.emit([schedule_event(at_ms=container.clock_ms())])
 
 
 def _work(container: Container, body: str) -> None:

@@ -37,6 +37,7 @@ def follow_click(request: Request, container: "Container") -> Response:
 @route("/orders", methods=POST)
 def report_order(request: Request, container: "Container") -> Response:
     """Count an order that the shop's own checkout took, in a request signed with the shop's key."""
+    from chalicelib.domain.emissions import order_event
     from chalicelib.http.merchant_requests import ignored_fields
     from chalicelib.http.order_requests import FIELDS, known_click, order_answer, order_by_signature
     from chalicelib.http.request import body_of
@@ -46,4 +47,7 @@ def report_order(request: Request, container: "Container") -> Response:
     click = known_click(token, container.links.read_click)
     ignored = ignored_fields(body, FIELDS)
     left_out = ("click",) if token and click is None else ()
-    return order_answer(container.reports.take_order(line, click), (*ignored, *left_out))
+    result = container.reports.take_order(line, click)
+    # After the count: a report that comes again emits the same event.
+    container.event_emitter.emit([order_event(line, result, at_ms=container.clock_ms())])
+    return order_answer(result, (*ignored, *left_out))

@@ -28,6 +28,7 @@ OPTIONAL = OF_THE_AUTOPILOT | frozenset(
         *("confirmation_delay_s", "distribution_id", "merchant_addresses", "shop_origin", "smtp_secret"),
         *("feedback_queue_url", "inbound_queue_url", "retries_queue_url"),
         *("traffic_bucket", "traffic_salts_secret"),
+        *("domain_event_bus", "domain_events_queue_url"),
     }
 )
 
@@ -71,6 +72,8 @@ class Settings:
     retries_queue_url: str | None = None
     feedback_queue_url: str | None = None
     inbound_queue_url: str | None = None
+    domain_events_queue_url: str | None = None
+    domain_event_bus: str | None = None
     autopilot_mode: str | None = None
     api_function: str | None = None
     dead_letter_queue_urls: tuple[str, ...] = ()

@@ -45,6 +45,7 @@ OUTPUT_OF_SETTING = {
     "source_secrets": "SourceSecrets",
     "confirmations_queue_url": "ConfirmationsQueue",
     "waves_queue_url": "WavesQueue",
+    "domain_events_queue_url": "DomainEventsQueue",
     "configuration_set": "EmailConfigurationSet",
     "distribution_id": "DistributionId",
     "traffic_bucket": "TrafficBucket",

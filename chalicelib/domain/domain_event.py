@@ -11,15 +11,22 @@ An event never holds the address of a shopper.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from chalicelib.domain.entry import HOUR_MS
+
 SPEC_VERSION = "1.0"
 ID_CHARS = 32
+# The mark of ids of stock events whose cause is a rule: `rule.DEPTH.CAUSE.RULE`.
+_CHAIN = "rule"
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 # CloudEvents' `source` of a shop that has no address yet.
 DEFAULT_SOURCE = "spillway"
+# The shopper's id in an event's data, by which a webhook finds an address that the merchant asked for.
+SHOPPER = "shopper"
 
 
 class EventType(StrEnum):
@@ -37,6 +44,8 @@ class EventType(StrEnum):
     ORDER_REPORTED = "order.reported"
     SENDING_PAUSED = "sending.paused"
     SCHEDULE = "schedule"
+    RULE_FIRED = "rule.fired"
+    """A merchant's rule names this event as its action."""
 
     @property
     def is_per_shopper(self) -> bool:
@@ -72,6 +81,11 @@ class DomainEvent:
     data: Mapping[str, Any] = field(default_factory=dict)
     cause: str | None = None
     depth: int = 0
+
+    def without_shopper(self) -> "DomainEvent":
+        """Return the event as rules, the event bus and the record see it: without the shopper's id."""
+        data = {name: value for name, value in self.data.items() if name != SHOPPER}
+        return replace(self, data=data)
 
     def to_cloudevent(self, source: str = DEFAULT_SOURCE) -> dict[str, Any]:
         """Return the event as a JSON object of CloudEvents 1.0.
@@ -141,6 +155,36 @@ class DomainEvent:
 def event_id(event_type: EventType, *causes: str) -> str:
     """Return the id of the event that these causes have: the same causes give the same id."""
     return hashlib.sha256("\0".join((event_type, *causes)).encode()).hexdigest()[:ID_CHARS]
+
+
+def chained_id(event: DomainEvent, rule: str) -> str:
+    """Return the id of the stock event that a rule causes; it names the chain, see `chain_of`."""
+    digest = hashlib.sha256(rule.encode()).hexdigest()[:8]
+    return f"{_CHAIN}.{event.depth + 1}.{event.id}.{digest}"
+
+
+def chain_of(stock_event_id: str) -> tuple[str | None, int]:
+    """Return the cause and the depth that a stock event's id names; None and 0 for an event of no rule."""
+    parts = stock_event_id.split(".")
+    if len(parts) == 4 and parts[0] == _CHAIN and parts[1].isdecimal():
+        return parts[2], int(parts[1])
+    return None, 0
+
+
+def schedule_event(*, at_ms: int) -> DomainEvent:
+    """Return the event of the hour (UTC) of a time; each time of the hour gives the same event."""
+    moment = datetime.fromtimestamp(at_ms // HOUR_MS * HOUR_MS / 1000, UTC)
+    data = {
+        "hour": moment.hour,
+        "weekday": WEEKDAYS[moment.weekday()],
+        "day": moment.day,
+        "month": moment.month,
+        "date": moment.date().isoformat(),
+    }
+    started_ms = at_ms // HOUR_MS * HOUR_MS
+    return DomainEvent(
+        event_id(EventType.SCHEDULE, str(started_ms)), EventType.SCHEDULE, started_ms, data=data
+    )
 
 
 def _time(at_ms: int) -> str:

@@ -4,8 +4,10 @@ SES pauses an account whose emails bounce or cause complaints. Spillway pauses f
 queues until an operator looks into it and resumes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from chalicelib.domain.domain_event import DomainEvent
+from chalicelib.domain.emissions import feedback_event, paused_event
 from chalicelib.domain.feedback import Feedback, FeedbackState, Ignored, read_message
 from chalicelib.domain.sending_limits import cohorts, days_judged, reason_to_pause
 from chalicelib.domain.suppression import MailboxHistory
@@ -25,6 +27,7 @@ class SesEventHandler:
         clock_ms: the time in milliseconds since the epoch.
         topic: the SNS topic that events must come from.
         configuration_set: the SES configuration set that events must be of.
+        emit: emits domain events.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class SesEventHandler:
         *,
         topic: str,
         configuration_set: str,
+        emit: Callable[[Sequence[DomainEvent]], None] = lambda _: None,
     ) -> None:
         self._deliverability = deliverability
         self._suppressions = suppressions
@@ -43,6 +47,7 @@ class SesEventHandler:
         self._clock_ms = clock_ms
         self._topic = topic
         self._configuration_set = configuration_set
+        self._emit = emit
 
     def handle(self, body: str) -> None:
         """Apply one message of the feedback queue: SNS's envelope around an event of SES.
@@ -66,6 +71,9 @@ class SesEventHandler:
             self._record(feedback, now_ms)
         shopper, sku = feedback.shopper, feedback.sku or ""
         log("email_feedback", state=feedback.state, shopper=shopper, sku=sku, news=news)
+        event = feedback_event(feedback)
+        if event:
+            self._emit([event])
         if feedback.counts and self._deliverability.count(feedback, at_ms=now_ms):
             self._pause_if_needed(now_ms)
 
@@ -101,3 +109,4 @@ class SesEventHandler:
         reason = reason_to_pause(found)
         if reason:
             self._rate_limiter.pause(reason)
+            self._emit([paused_event(reason, at_ms=now_ms)])

@@ -29,6 +29,12 @@ class Kind(StrEnum):
     """`level#SOURCE#FOREIGN_ID` / LOCATION: the units at one location, as last observed."""
     SOURCE = "source"
     """`source` / SOURCE: the locations of a source whose units count; no row: all of them."""
+    DOMAIN_EVENT = "domain-event"
+    """`domain-event#DAY#PART` / TIME#ID: an event of the shop, see `rules`."""
+    FIRED = "fired"
+    """`fired` / RULE#EVENT: an event that matched a rule, and what came of it."""
+    BUDGET = "budget"
+    """`budget` / RULE#HOUR: the firings of a rule in an hour."""
 
 
 class EventsTable:

@@ -61,6 +61,9 @@ QUEUES: Mapping[str, Queue] = {
         "InboundEventsQueue",
         "InboundEventsDeadLetterQueue",
     ),
+    "events": Queue(
+        "events of the shop", "rules and webhooks", "DomainEventsQueue", "DomainEventsDeadLetterQueue"
+    ),
     "streams": Queue("reactions to changes", "reactions to signups and stock", None, "StreamDeadLetterQueue"),
 }
 

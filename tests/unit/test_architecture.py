@@ -27,12 +27,14 @@ MAY_IMPORT = {
     "settings": set[str](),
     "keys": set[str](),
     "queues": {"domain"},
+    "rules": {"domain"},
     "storefront": {"domain"},
-    "tables": {"aws", "domain", "inbound"},
+    "tables": {"aws", "domain", "inbound", "rules"},
     "mail": {"domain"},
     "storage": {"domain", "storefront"},
     "services": {
-        *("aws", "domain", "inbound", "log", "mail", "outbound", "queues", "storage", "storefront", "tables"),
+        *("aws", "domain", "inbound", "log", "mail", "outbound", "queues", "rules", "storage", "storefront"),
+        "tables",
     },
     "http": {"aws", "domain", "inbound", "log", "storefront"},
     "inbound": {"domain"},
@@ -53,7 +55,7 @@ ROUTES = (
     *("event_routes", "merchant_routes", "merchant_action_routes", "merchant_people_routes"),
     "report_routes",
 )
-PUTS_TOGETHER = {"events", "container", "stores", "merchant_parts", *ROUTES}
+PUTS_TOGETHER = {"events", "container", "stores", "merchant_parts", "rule_parts", *ROUTES}
 
 
 def imported(file: Path) -> Iterator[str]:

@@ -33,6 +33,7 @@ FUNCTIONS = frozenset(
         *("APIHandler", "OnEntryWritten", "OnProductChanged", "SendConfirmations", "SendWave", "OnFeedback"),
         *("RetryFailedJobs", "Autopilot", "CountDemand", "RecountDemand", "OnLogDelivered"),
         "OnInboundEvent",
+        *("OnDomainEvent", "EmitSchedule"),
     }
 )
 SECURITY_POLICY = (
@@ -173,7 +174,7 @@ def a_message_is_hidden_six_times_as_long_as_its_function_may_take(resources: Re
         if mapping["EventSourceArn"]["Fn::GetAtt"][1] == "Arn"
     }
     expected = {"ConfirmationsQueue", "WavesQueue", "FeedbackQueue", "RetriesQueue", "TrafficQueue"}
-    expected |= {"InboundEventsQueue"}
+    expected |= {"InboundEventsQueue", "DomainEventsQueue"}
     assert set(fed_by) == expected
     for queue, function in fed_by.items():
         assert resources[queue]["Properties"]["VisibilityTimeout"] >= 6 * function["Timeout"]
@@ -188,7 +189,7 @@ def a_message_is_tried_five_times_then_kept_two_weeks_for_a_person(resources: Re
             "deadLetterTargetArn": {"Fn::GetAtt": [f"{name}DeadLetterQueue", "Arn"]},
             "maxReceiveCount": 5,
         }
-        for name in ("Confirmations", "Waves", "Feedback", "Traffic", "InboundEvents")
+        for name in ("Confirmations", "Waves", "Feedback", "Traffic", "InboundEvents", "DomainEvents")
     }
     # A merchant asks for a retry again, and nothing is lost.
     assert queues["RetriesQueue"]["MessageRetentionPeriod"] == HOURS_1_S
@@ -501,7 +502,7 @@ def no_secret_reaches_an_environment(resources: Resources) -> None:
 @promise
 def each_dead_letter_queue_alarms_at_its_first_message(resources: Resources) -> None:
     queues = {name for name in of_type(resources, "AWS::SQS::Queue") if name.endswith("DeadLetterQueue")}
-    assert len(queues) == 6
+    assert len(queues) == 7
     for queue in queues:
         alarm = resources[queue.replace("DeadLetterQueue", "DeadLettersAlarm")]["Properties"]
         assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": [queue, "QueueName"]}}]

@@ -4,11 +4,13 @@ A message that cannot be sent now is put back with a delay. That does not count 
 the message's own count of hops limits it (`chalicelib.domain.sending_limits`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from chalicelib.domain.domain_event import DomainEvent
 from chalicelib.domain.email import Refusal, SendRefused
+from chalicelib.domain.emissions import wave_event
 from chalicelib.domain.sending_limits import (
     TRIES_MAX,
     WAVE_HOPS_MAX,
@@ -42,6 +44,7 @@ class FanOutWorker:
         clock_ms: the time in milliseconds since the epoch.
         new_id: returns an id never returned before.
         chance: returns a number in [0, 1), which spreads waits.
+        emit: emits domain events.
     """
 
     def __init__(
@@ -52,6 +55,8 @@ class FanOutWorker:
         clock_ms: Callable[[], int],
         new_id: Callable[[], str],
         chance: Callable[[], float],
+        *,
+        emit: Callable[[Sequence[DomainEvent]], None] = lambda _: None,
     ) -> None:
         self._walks = walks
         self._store = store
@@ -59,6 +64,7 @@ class FanOutWorker:
         self._clock_ms = clock_ms
         self._new_id = new_id
         self._chance = chance
+        self._emit = emit
         # Tests lower them.
         self.hops_max = WAVE_HOPS_MAX
         self.tries_max = TRIES_MAX
@@ -110,6 +116,9 @@ class FanOutWorker:
                 self._put_back(message, refused)
                 return
             if following is None:
+                event = wave_event(message, restock, at_ms=self._clock_ms())
+                if event:
+                    self._emit([event])
                 return
             message, delay_s = following
             if delay_s or self._clock_ms() >= until_ms:

@@ -1,0 +1,146 @@
+"""Rows of the events table about rules: recorded domain events, firings, and the budgets of hours."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.domain.domain_event import DomainEvent, EventType
+from chalicelib.domain.entry import DAY_MS, HOUR_MS
+from chalicelib.rules.rule import Action, Firing, Outcome
+from chalicelib.tables.expressions import Attr
+from chalicelib.tables.inbound import EVENT_KEPT_S, PARTS, Kind
+from chalicelib.tables.table import Put, Table, Update
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+CONDITION_FAILED = "ConditionalCheckFailed"
+# Two events of one rule at one moment disturb each other's transactions.
+TRIES_MAX = 5
+
+
+class RuleBusy(RuntimeError):
+    """Other events fired the same rule at each attempt; the event's message comes again."""
+
+
+class RulesTable:
+    """Records events, and decides that each fires a rule at most once."""
+
+    def __init__(self, client: "DynamoDBClient", name: str) -> None:
+        self.table = Table(client, name)
+
+    def record(self, event: DomainEvent) -> None:
+        """Keep an event for 30 days; a repeat writes the same row again."""
+        part = sum(event.id.encode()) % PARTS
+        self.table.put(
+            {
+                "kind": f"{Kind.DOMAIN_EVENT}#{event.at_ms // DAY_MS}#{part}",
+                "key": f"{event.at_ms:013d}#{event.id}",
+                "event": event.to_json(),
+                "expires_at_s": event.at_ms // 1000 + EVENT_KEPT_S,
+            }
+        )
+
+    def recorded(self, *, from_ms: int, until_ms: int) -> Iterator[DomainEvent]:
+        """Yield the events of a time, day by day (strongly consistent reads of each day's parts)."""
+        in_time = Attr("key").between(f"{from_ms:013d}", f"{until_ms:013d}~")
+        for day in range(from_ms // DAY_MS, until_ms // DAY_MS + 1):
+            for part in range(PARTS):
+                kind = Attr("kind").eq(f"{Kind.DOMAIN_EVENT}#{day}#{part}")
+                for item in self.table.query_all(kind & in_time):
+                    yield DomainEvent.from_json(item["event"])
+
+    def decide(self, firing: Firing, *, budget: int) -> tuple[Firing, bool]:
+        """Decide that an event fires a rule, by one transaction: the firing, and the budget of its hour.
+
+        Returns:
+            The decision, and whether it is new: the one of before stays.
+
+        Raises:
+            RuleBusy: nothing is decided; the event has to come again.
+        """
+        if firing.outcome is Outcome.TOO_DEEP:
+            return self._put(firing)
+        for _ in range(TRIES_MAX):
+            hour = {"kind": Kind.BUDGET.value, "key": f"{firing.rule}#{firing.at_ms // HOUR_MS}"}
+            reasons = self.table.transact(
+                (
+                    Put(self.table, _item(firing), Attr("kind").not_exists()),
+                    Update(
+                        self.table,
+                        hour,
+                        {"expires_at_s": firing.at_ms // 1000 + EVENT_KEPT_S},
+                        add={"spent": 1},
+                        condition=Attr("spent").not_exists() | Attr("spent").lt(budget),
+                    ),
+                )
+            )
+            if not reasons:
+                return firing, True
+            if reasons[0] == CONDITION_FAILED:
+                return self._known(firing), False
+            if reasons[1] == CONDITION_FAILED:
+                return self._put(replace(firing, outcome=Outcome.OVER_BUDGET))
+        raise RuleBusy(firing.rule)
+
+    def finish(self, firing: Firing, result: str) -> None:
+        """Write what came of an action."""
+        self.table.make(Update(self.table, _key(firing), {"result": result}))
+
+    def firings(self) -> list[Firing]:
+        """Return the firings of 30 days, the oldest decision first (strongly consistent reads)."""
+        found = map(_firing, self.table.query_all(Attr("kind").eq(Kind.FIRED)))
+        return sorted(found, key=lambda firing: (firing.decided_at_ms, firing.rule, firing.event_id))
+
+    def _put(self, firing: Firing) -> tuple[Firing, bool]:
+        if self.table.put_if(_item(firing), Attr("kind").not_exists()):
+            return firing, True
+        return self._known(firing), False
+
+    def _known(self, firing: Firing) -> Firing:
+        item = self.table.get(_key(firing))
+        if item is None:
+            raise RuleBusy(firing.rule)
+        return _firing(item)
+
+
+def _key(firing: Firing) -> dict[str, str]:
+    return {"kind": Kind.FIRED.value, "key": f"{firing.rule}#{firing.event_id}"}
+
+
+def _item(firing: Firing) -> dict[str, Any]:
+    optional = {"subject": firing.subject, "cause": firing.cause, "result": firing.result}
+    return {
+        **_key(firing),
+        "rule": firing.rule,
+        "event_id": firing.event_id,
+        "version": firing.version,
+        "event_type": firing.event_type.value,
+        "event_values": json.dumps(dict(firing.values), sort_keys=True),
+        "depth": firing.depth,
+        "at_ms": firing.at_ms,
+        "decided_at_ms": firing.decided_at_ms,
+        "outcome": firing.outcome.value,
+        "action": firing.action.value,
+        "expires_at_s": firing.at_ms // 1000 + EVENT_KEPT_S,
+        **{name: value for name, value in optional.items() if value is not None},
+    }
+
+
+def _firing(item: Mapping[str, Any]) -> Firing:
+    return Firing(
+        rule=item["rule"],
+        version=item["version"],
+        event_id=item["event_id"],
+        event_type=EventType(item["event_type"]),
+        subject=item.get("subject"),
+        values=json.loads(item["event_values"]),
+        cause=item.get("cause"),
+        depth=int(item["depth"]),
+        at_ms=int(item["at_ms"]),
+        decided_at_ms=int(item["decided_at_ms"]),
+        outcome=Outcome(item["outcome"]),
+        action=Action(item["action"]),
+        result=item.get("result"),
+    )
