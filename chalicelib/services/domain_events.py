@@ -5,7 +5,7 @@ and webhooks carry the event's id, and a rule fires at most once.
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from chalicelib.aws.connections import code_of
@@ -73,9 +73,9 @@ class LiveRules:
         self._etag = answer["ETag"]
 
 
-def rules_to_json(release: str, rules: Sequence[Rule]) -> str:
-    """Return the object of a release's rules, as a publish writes it."""
-    document = {"release": release, "rules": [rule.to_document() for rule in rules]}
+def rules_to_json(release: str, rules: Sequence[Mapping[str, Any]]) -> str:
+    """Return the object of a release's rules, which are documents, as a publish writes it."""
+    document = {"release": release, "rules": list(rules)}
     return json.dumps(document, sort_keys=True, ensure_ascii=False, indent=1)
 
 

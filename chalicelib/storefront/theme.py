@@ -296,6 +296,7 @@ class Theme:
 
     `templates` by name ("product.html", "emails/confirm/body.txt"), `assets` by logical name ("shop.css" ->
     "/assets/shop-3fa9.css"), the first locale first in `editions`. The sitemap has `sitemap_parts` files.
+    `rules` are those of the release, as documents: a rollback restores them with it.
     """
 
     release: str
@@ -303,6 +304,7 @@ class Theme:
     assets: Mapping[str, str]
     editions: tuple[Edition, ...]
     sitemap_parts: int = 1
+    rules: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def shop(self) -> Shop:
@@ -324,6 +326,8 @@ class Theme:
             assets=document["assets"],
             editions=tuple(Edition.from_document(edition) for edition in document["editions"]),
             sitemap_parts=document["sitemap_parts"],
+            # A theme from before shops had rules has none.
+            rules=tuple(document.get("rules", ())),
         )
 
 

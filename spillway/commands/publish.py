@@ -145,6 +145,7 @@ def show_plan(plan: Plan) -> None:
     for removal in plan.removals:
         click.echo(f"delete  {removal.key}  ({REASONS[removal.reason]})")
     if plan.theme_changed:
+        click.echo("put     rules.json  (the rules by which the shop reacts to its own events)")
         click.echo("put     theme.json  (templates of the pages and emails that the cloud renders)")
     click.echo(f"{len(plan.uploads)} to put, {len(plan.removals)} to delete, {plan.skipped} unchanged")
 

@@ -12,6 +12,7 @@ from itertools import chain
 
 from chalicelib.domain.ids import Sku, Slug
 from chalicelib.domain.stock import Availability, StockedProduct
+from chalicelib.services.domain_events import RULES_KEY, rules_to_json
 from chalicelib.storage import THEME_KEY, CdnBusy
 from chalicelib.storefront.json_ld import written_time
 from chalicelib.storefront.theme import Theme
@@ -169,7 +170,9 @@ def apply(
     if plan.theme_changed:
         if name := release.theme.shop.refused_domains:
             target.domain_lists.put(name, release.refused_domains)
+        # Rules after the theme: between the two, those of the release before hold.
         _send(target.releases, [_put(_theme_object(release.theme))], hold)
+        _send(target.releases, [_put(_rules_object(release.theme))], hold)
     _send(target.pages, _puts(plan, Kind.PAGE), hold, on_done)
     _send(target.pages, _puts(plan, Kind.INDEX), hold, on_done)
     _send(target.pages, [Request("DELETE", removal.key) for removal in plan.removals], hold)
@@ -245,6 +248,16 @@ def _theme_object(theme: Theme) -> SiteObject:
     return SiteObject.of(
         THEME_KEY,
         theme.to_json().encode(),
+        content_type="application/json",
+        cache_control="no-cache",
+        kind=Kind.INDEX,
+    )
+
+
+def _rules_object(theme: Theme) -> SiteObject:
+    return SiteObject.of(
+        RULES_KEY,
+        rules_to_json(theme.release, theme.rules).encode(),
         content_type="application/json",
         cache_control="no-cache",
         kind=Kind.INDEX,

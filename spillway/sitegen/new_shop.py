@@ -195,6 +195,7 @@ def _write(root: Path, choices: ShopChoices, *, examples: bool) -> None:
     note = f"This file, the pages and the examples are in English: there are none in {missing} yet.\n\n"
     values = {"name": choices.name, "translate": note if missing else ""}
     _put(root / "README.md", f"{language}/README.md", values)
+    shutil.copyfile(STARTER / language / "rules.toml", root / "site" / "rules.toml")
     shutil.copyfile(STARTER / "gitignore.txt", root / ".gitignore")
     for part in ("products", "pictures"):
         (root / "site" / part).mkdir()

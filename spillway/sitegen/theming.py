@@ -109,6 +109,7 @@ def theme_of(
         assets={**urls, **_inlined(assets)},
         editions=editions,
         sitemap_parts=parts_for(pages),
+        rules=tuple(rule.to_document() for rule in catalogue.rules),
     )
 
 

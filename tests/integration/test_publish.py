@@ -22,7 +22,9 @@ from tests.support.publish_env import PublishEnv, drop_notes, drop_scarf, edit_p
 def test_a_publish_makes_the_shop_live_and_a_second_one_changes_nothing(env: PublishEnv) -> None:
     first = env.publish()
     assert first.uploaded == len(env.sink.keys("pages"))
-    assert env.sink.keys("release") == {*("theme.json", "manifest.json", source_key(first.release))}
+    assert env.sink.keys("release") == {
+        *("theme.json", "rules.json", "manifest.json", source_key(first.release))
+    }
     assert env.products.slug_of("SCARF") == "scarf"
     assert "products/scarf" in env.sink.keys("pages")
     headers = env.sink.headers["pages/products/scarf"]

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from chalicelib.domain.stock import Availability, Stock, StockedProduct
+from chalicelib.rules.rule import Action
+from chalicelib.services.domain_events import rules_from_json
 from spillway.commands.publish import show_kept
 from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
@@ -51,6 +53,22 @@ def test_going_back_brings_all_of_the_release_before(env: PublishEnv) -> None:
     }, "of the release that was left only assets are still there"
     assert env.sink.objects["release/theme.json"] == theme
     assert held(env) == catalogue
+
+
+def test_going_back_restores_the_rules_of_then(env: PublishEnv) -> None:
+    rules = env.project.site / "rules.toml"
+    rules.write_text('[[rules]]\nname = "a"\non = "schedule"\ndo = "resume"\n')
+    env.publish()
+    before = rules_from_json(env.sink.objects["release/rules.json"].decode())
+    rules.write_text(rules.read_text().replace('"resume"', '"pause"\nwith = { reason = "night" }'))
+    env.clock.pass_s(60)
+    env.publish()
+    changed = rules_from_json(env.sink.objects["release/rules.json"].decode())
+
+    env.roll_back()
+
+    assert [rule.action for rule in (*before, *changed)] == [Action.RESUME, Action.PAUSE]
+    assert rules_from_json(env.sink.objects["release/rules.json"].decode()) == before
 
 
 def test_going_back_twice_is_where_one_was(env: PublishEnv) -> None:

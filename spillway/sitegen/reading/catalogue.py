@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from chalicelib.domain.ids import Sku, Slug
 from chalicelib.domain.product import Product, Translation, Variant
 from chalicelib.domain.stock import Availability, Stock
+from chalicelib.rules.rule import Rule
 from chalicelib.storefront.choices import availability_of
 from chalicelib.storefront.localization import DayFormat, MoneyFormat, Texts
 from chalicelib.storefront.theme import Link, Shop
@@ -301,6 +302,7 @@ class Catalogue:
     redirects: tuple[Redirect, ...] = ()
     root_files: tuple[RootFile, ...] = ()
     launches: tuple[Launch, ...] = ()
+    rules: tuple[Rule, ...] = ()
 
     @property
     def storefront(self) -> Storefront:

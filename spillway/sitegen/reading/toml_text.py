@@ -25,7 +25,7 @@ _WAYS_OUT = {
     "expected ']'": "a closing ]",
 }
 _HEADER = re.compile(r"^\s*(\[\[?)\s*([\w.-]+)\s*\]")
-_KEY = re.compile(r"""^\s*(?:"((?:[^"\\]|\\.)+)"|'([^']+)'|([\w-]+))\s*=""")
+_KEY = re.compile(r"""^\s*(?:"((?:[^"\\]|\\.)+)"|'([^']+)'|([\w-]+(?:\.[\w-]+)*))\s*=""")
 
 
 def parsed(text: str) -> dict[str, Any]:
@@ -98,9 +98,11 @@ class Lines:
 
         A row of a list in one line, [{ sku = "A" }], has the line of its list.
         """
-        table = field.rpartition(".")[0]
-        places = (field, table, table.rpartition("[")[0])
-        return next((self._by_field[place] for place in places if place in self._by_field), None)
+        place = field
+        while place and place not in self._by_field:
+            # "a.b[2]" is in "a.b[2]", "a.b" and "a", in this order.
+            place = place[: max(place.rfind("."), place.rfind("["), 0)]
+        return self._by_field.get(place)
 
     @cached_property
     def _by_field(self) -> dict[str, int]:
@@ -114,6 +116,7 @@ class Lines:
             if header := _HEADER.match(line):
                 name = header[2]
                 if header[1] == "[[":
+                    lines.setdefault(name, number)
                     counts[name] = counts.get(name, -1) + 1
                     name = f"{name}[{counts[name]}]"
                 lines[name] = number

@@ -1,0 +1,210 @@
+"""Read site/rules.toml: the rules by which the shop reacts to its own events.
+
+    [[rules]]
+    name = "pause-on-complaints"
+    on = "email.complained"
+    when.data.complaints_today = [{ numeric = [">=", 5] }]
+    do = "pause"
+    with = { reason = "five complaints in a day" }
+
+docs/rules.md describes events, patterns and actions.
+"""
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from chalicelib.domain.domain_event import EventType
+from chalicelib.domain.ids import SkuRefused, Slug, parse_sku
+from chalicelib.domain.stock import SCHEMA_ORG_WORDS, UNITS_MAX, Availability, named_availability
+from chalicelib.domain.wave import EMAILS_PER_UNIT_MAX, UNITS_MIN_MAX, WAVE_PAUSE_MIN_MAX
+from chalicelib.rules.pattern import problem_of
+from chalicelib.rules.rule import BUDGET_DEFAULT, BUDGET_MAX, RULES_MAX, Action, Rule
+from spillway.project import Project
+from spillway.sitegen.reading.toml_input import InputError, TomlTable
+
+RULES_FILE = "site/rules.toml"
+RULES_BYTES_MAX = 100_000
+TEXT_CHARS_MAX = 200
+MESSAGE_CHARS_MAX = 2_000
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+_NAME_EXPECTED = "lower-case letters, digits and hyphens, at most 40"
+# The document of an event has these; what is in `data` depends on the type.
+_ATTRIBUTES = frozenset({"type", "subject", "data", "id", "time", "source", "causationid", "chaindepth"})
+
+
+def read_rules(project: Project, mistakes: list[InputError]) -> tuple[Rule, ...]:
+    """Return the rules of the shop in the order of its file; none where it has no such file.
+
+    Everything that is wrong is appended to `mistakes`.
+    """
+    file = project.root / RULES_FILE
+    if not file.exists():
+        return ()
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        mistakes.append(InputError(RULES_FILE, None, "the file", str(error), "a file in UTF-8"))
+        return ()
+    return parse_rules(text, mistakes)
+
+
+def parse_rules(text: str, mistakes: list[InputError]) -> tuple[Rule, ...]:
+    """Return the rules of the file's text, as `read_rules` does."""
+    if len(text.encode()) > RULES_BYTES_MAX:
+        mistakes.append(
+            InputError(RULES_FILE, None, "the file", len(text), f"at most {RULES_BYTES_MAX} bytes")
+        )
+        return ()
+    table = TomlTable.parse(text, file=RULES_FILE, mistakes=mistakes)
+    if table is None:
+        return ()
+    rules: list[Rule] = []
+    names: set[str] = set()
+    for one in table.tables("rules", count_max=RULES_MAX, optional=True):
+        rule = _rule(one)
+        if rule is None:
+            continue
+        if rule.name in names:
+            one.error("name", rule.name, "a name that no other rule has")
+        names.add(rule.name)
+        rules.append(rule)
+    table.done()
+    return tuple(rules)
+
+
+def _rule(table: TomlTable) -> Rule | None:
+    name = table.text("name", length_max=40)
+    if name and not _NAME.fullmatch(name):
+        table.error("name", name, _NAME_EXPECTED)
+    on = _one_of(table, "on", tuple(EventType))
+    when = _pattern(table)
+    action = _one_of(table, "do", tuple(Action))
+    options = _options(table, Action(action)) if action else {}
+    budget = table.whole_number("budget", at_most=BUDGET_MAX) if table.has("budget") else BUDGET_DEFAULT
+    if table.has("budget") and budget == 0:
+        table.error("budget", 0, f"a whole number from 1 to {BUDGET_MAX}")
+    if action is None:
+        # Its options cannot be checked.
+        table.value("with")
+    table.done()
+    if not name or on is None or action is None:
+        return None
+    return Rule(name, EventType(on), when, Action(action), options, budget)
+
+
+def _pattern(table: TomlTable) -> Mapping[str, Any]:
+    when = table.value("when")
+    if when is None:
+        return {}
+    problem = problem_of(when)
+    if problem:
+        path, expected = problem
+        table.error(f"when.{path}" if path else "when", _at(when, path), expected)
+        return {}
+    for name in sorted(set(when) - _ATTRIBUTES - {"$or"}):
+        near = _near(name, _ATTRIBUTES)
+        hint = f"; did you mean {near}?" if near else ""
+        table.error(
+            f"when.{name}", when[name], f"when.data.{name}, or one of {', '.join(sorted(_ATTRIBUTES))}{hint}"
+        )
+    return dict(when)
+
+
+def _at(pattern: Any, path: str) -> Any:
+    """Return what stands at a path of a pattern; the pattern itself where the path leads into a list."""
+    value = pattern
+    for name in path.split("."):
+        if not isinstance(value, Mapping) or name not in value:
+            return pattern
+        value = value[name]
+    return value
+
+
+def _one_of(table: TomlTable, name: str, known: tuple[str, ...]) -> str | None:
+    value = table.text(name, length_max=TEXT_CHARS_MAX)
+    if not value or value in known:
+        return value or None
+    near = _near(value, known)
+    table.error(name, value, f"did you mean {near}?" if near else f"one of {', '.join(known)}")
+    return None
+
+
+def _near(value: str, known: Iterable[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(value, sorted(known), n=1)), None)
+
+
+def _options(table: TomlTable, action: Action) -> Mapping[str, Any]:
+    inner = table.table("with", optional=True)
+    options = _READERS[action](inner)
+    inner.done()
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _no_options(_: TomlTable) -> dict[str, Any]:
+    return {}
+
+
+def _pause(table: TomlTable) -> dict[str, Any]:
+    return {"reason": table.text("reason", length_max=TEXT_CHARS_MAX)}
+
+
+def _email(table: TomlTable) -> dict[str, Any]:
+    return {
+        "subject": table.text("subject", length_max=100),
+        "message": table.text("message", length_max=MESSAGE_CHARS_MAX, lines=True),
+    }
+
+
+def _event(table: TomlTable) -> dict[str, Any]:
+    name = table.text("name", length_max=40)
+    if name and not _NAME.fullmatch(name):
+        table.error("name", name, _NAME_EXPECTED)
+    return {"name": name}
+
+
+def _wave_policy(table: TomlTable) -> dict[str, Any]:
+    slug = table.text("product", length_max=TEXT_CHARS_MAX, optional=True)
+    return {
+        "product": Slug(slug) if slug else None,
+        "emails_per_unit": _number(table, "emails_per_unit", EMAILS_PER_UNIT_MAX),
+        "next_after_min": _number(table, "next_after_min", WAVE_PAUSE_MIN_MAX),
+        "units_min": _number(table, "units_min", UNITS_MIN_MAX),
+    }
+
+
+def _availability(table: TomlTable) -> dict[str, Any]:
+    named = table.text("availability", length_max=40)
+    availability = named_availability(named) if named else None
+    if named and availability is None:
+        table.error("availability", named, f"one of {', '.join(SCHEMA_ORG_WORDS)}")
+    units = table.whole_number("units", at_most=UNITS_MAX) if table.has("units") else None
+    if units == 0 and availability is Availability.IN_STOCK:
+        table.error("units", 0, 'at least 1, or availability = "OutOfStock"')
+    written = table.text("sku", length_max=TEXT_CHARS_MAX, optional=True)
+    sku = None
+    try:
+        sku = parse_sku(written) if written else None
+    except SkuRefused as refused:
+        table.error("sku", written, refused.reason)
+    return {"availability": availability.value if availability else named, "units": units, "sku": sku}
+
+
+def _number(table: TomlTable, name: str, most: int) -> int | None:
+    if not table.has(name):
+        return None
+    number = table.whole_number(name, at_most=most)
+    if number == 0:
+        table.error(name, number, f"a whole number from 1 to {most}")
+    return number
+
+
+_READERS: Mapping[Action, Callable[[TomlTable], dict[str, Any]]] = {
+    Action.PAUSE: _pause,
+    Action.RESUME: _no_options,
+    Action.WAVE_POLICY: _wave_policy,
+    Action.AVAILABILITY: _availability,
+    Action.EMAIL: _email,
+    Action.EVENT: _event,
+}
