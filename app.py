@@ -22,14 +22,7 @@ from chalicelib.domain.address import Address
 from chalicelib.domain.entry import EntryState
 from chalicelib.domain.ids import ShopperId, source_id
 from chalicelib.domain.tokens import LinkRefused, Purpose
-from chalicelib.http.link_forms import (
-    asking_address,
-    link_token,
-    posted_token,
-    unsubscribe_by_any,
-    unsubscribe_choice,
-    unsubscribe_tokens,
-)
+from chalicelib.http import link_forms, responses
 from chalicelib.http.request import (
     Body,
     body_of,
@@ -37,19 +30,6 @@ from chalicelib.http.request import (
     refuse_foreign,
     root_asked,
     viewer_address,
-)
-from chalicelib.http.responses import (
-    accepted,
-    description,
-    done,
-    form_kept,
-    html_page,
-    json_file,
-    problem_of,
-    refusal,
-    see_page,
-    undone,
-    wants_html,
 )
 from chalicelib.http.routing import ANY_TYPE, FORMS, POST, READ, add_middleware
 from chalicelib.http.signup import answer_signup, once_more_page, parse_signup, undo_form, undo_refused
@@ -77,7 +57,7 @@ def answering(view: Callable[[Request], Response]) -> Callable[[], Response]:
         try:
             return view(request)
         except Exception as error:  # noqa: BLE001 - every error is an answer
-            return refusal(request, problem_of(error), _live_theme)
+            return responses.refusal(request, responses.problem_of(error), _live_theme)
 
     return answer
 
@@ -91,7 +71,7 @@ add_middleware(app, lambda: container.clock_ms())  # noqa: PLW0108
 def sign_up(request: Request) -> Response:
     """Sign a shopper up: one conditional write per variant; the same answer to every shopper."""
     form = parse_signup(_own_form(request), container.form_tokens())
-    with form_kept(form.page, form.fields_for(form.address.mailbox)):
+    with responses.form_kept(form.page, form.fields_for(form.address.mailbox)):
         decision = container.signups.decide(form, _source(request))
     return answer_signup(
         request,
@@ -112,14 +92,14 @@ def undo_signup(request: Request) -> Response:
         container.waitlist.undo(_shopper(address), skus, token)
     except LinkRefused:
         raise undo_refused() from None
-    return _onward(request, "/waitlist/undone") if wants_html(request) else undone()
+    return _onward(request, "/waitlist/undone") if responses.wants_html(request) else responses.undone()
 
 
 @app.route("/confirm", methods=READ)
 @answering
 def show_confirmation(request: Request) -> Response:
     """Show what a confirmation link confirms. Change nothing: scanners follow links."""
-    token = link_token(request)
+    token = link_forms.link_token(request)
     linked = container.waitlist.linked_entries(Purpose.CONFIRM, token)
     if any(entry.confirmable for entry in linked):
         return _confirmation_page(request, linked, token)
@@ -134,7 +114,7 @@ def show_confirmation(request: Request) -> Response:
 @answering
 def confirm(request: Request) -> Response:
     """Confirm the entries of a link: from now on, the shopper waits."""
-    state = container.waitlist.confirm(posted_token(_own_form(request)))
+    state = container.waitlist.confirm(link_forms.posted_token(_own_form(request)))
     if state is None:
         raise LinkRefused
     return _onward(request, f"/waitlist/{'notified' if state is EntryState.NOTIFIED else 'confirmed'}")
@@ -144,7 +124,7 @@ def confirm(request: Request) -> Response:
 @answering
 def show_unsubscribe(request: Request) -> Response:
     """Show what an unsubscribe link ends. Change nothing."""
-    token = link_token(request)
+    token = link_forms.link_token(request)
     linked = container.waitlist.linked_entry(Purpose.UNSUBSCRIBE, token)
     if linked is None:
         raise LinkRefused
@@ -153,7 +133,7 @@ def show_unsubscribe(request: Request) -> Response:
     renderer, at = _renderer_for(request), link_address(request, token)
     about = linked.product, linked.variant
     page = renderer.linked_page("unsubscribe.html", *about, at=at, token=token, notified=linked.notified)
-    return html_page(page, language=renderer.language)
+    return responses.html_page(page, language=renderer.language)
 
 
 @app.route("/unsubscribe", methods=POST, content_types=ANY_TYPE)
@@ -163,48 +143,50 @@ def unsubscribe(request: Request) -> Response:
 
     The token alone counts: mail programs and scanners post other bodies and types than the RFC's, or none.
     """
-    posted = unsubscribe_tokens(request, body_of(request))
-    unsubscribe_by_any(posted.tokens, container.waitlist.unsubscribe)
-    return _onward(request, "/waitlist/unsubscribed") if posted.by_button else done()
+    posted = link_forms.unsubscribe_tokens(request, body_of(request))
+    link_forms.unsubscribe_by_any(posted.tokens, container.waitlist.unsubscribe)
+    return _onward(request, "/waitlist/unsubscribed") if posted.by_button else responses.done()
 
 
 @app.route("/waitlists", methods=POST, content_types=FORMS)
 @answering
 def request_my_waitlists(request: Request) -> Response:
     """Queue the email with the link to a shopper's waitlists, which only known shoppers get."""
-    address, honeypot = asking_address(_own_form(request))
+    address, honeypot = link_forms.asking_address(_own_form(request))
     if honeypot:
         log("honeypot")
-        if wants_html(request):
+        if responses.wants_html(request):
             return once_more_page("/api/waitlists", (("email", address.mailbox),), _renderer_for(request))
     else:
         container.confirmations_queue.put_my_waitlists(_shopper(address), _source(request))
-    return _onward(request, "/waitlist/sent") if wants_html(request) else accepted()
+    return _onward(request, "/waitlist/sent") if responses.wants_html(request) else responses.accepted()
 
 
 @app.route("/waitlists", methods=READ)
 @answering
 def show_my_waitlists(request: Request) -> Response:
     """Show each waitlist of a shopper. Change nothing."""
-    token = link_token(request)
+    token = link_forms.link_token(request)
     renderer = _renderer_for(request)
     awaited = container.my_waitlists.awaited(token, renderer.localize)
     page = renderer.page("my-waitlists.html", at=link_address(request, token), awaited=awaited, token=token)
-    return html_page(page, language=renderer.language)
+    return responses.html_page(page, language=renderer.language)
 
 
 @app.route("/waitlists/export", methods=READ)
 @answering
 def export_my_waitlists(request: Request) -> Response:
     """Return everything that is stored about a shopper, as JSON."""
-    return json_file(container.my_waitlists.export(link_token(request)), name="waitlists.json")
+    return responses.json_file(
+        container.my_waitlists.export(link_forms.link_token(request)), name="waitlists.json"
+    )
 
 
 @app.route("/waitlists/leave", methods=POST, content_types=FORMS)
 @answering
 def unsubscribe_my_waitlists(request: Request) -> Response:
     """Unsubscribe a shopper from one waitlist, or from each."""
-    token, sku = unsubscribe_choice(_own_form(request))
+    token, sku = link_forms.unsubscribe_choice(_own_form(request))
     container.my_waitlists.unsubscribe(token, sku)
     return _onward(request, "/waitlist/unsubscribed")
 
@@ -213,7 +195,7 @@ def unsubscribe_my_waitlists(request: Request) -> Response:
 @answering
 def erase_my_waitlists(request: Request) -> Response:
     """Erase everything about a shopper."""
-    container.my_waitlists.erase(posted_token(_own_form(request)))
+    container.my_waitlists.erase(link_forms.posted_token(_own_form(request)))
     return _onward(request, "/waitlist/erased")
 
 
@@ -221,7 +203,7 @@ def erase_my_waitlists(request: Request) -> Response:
 @answering
 def describe(_: Request) -> Response:
     """Return the OpenAPI document, for authors of programs."""
-    return description()
+    return responses.description()
 
 
 for module in (event_routes, merchant_routes, merchant_action_routes, merchant_people_routes, report_routes):
@@ -311,15 +293,23 @@ def on_domain_event(event: SQSEvent) -> "BatchFailures":
 @app.schedule("rate(1 hour)")
 def emit_schedule(_: CloudWatchEvent) -> None:
     """Emit the hour as an event, if a rule is about it."""
-    from chalicelib.events import on_hour
+    from chalicelib.events import emit_hour
 
-    on_hour(container)
+    emit_hour(container)
 
 
 @app.schedule("rate(1 minute)")
 def autopilot(_: CloudWatchEvent) -> None:
     """Watch the shop and act within the operator's bounds; the stack turns this on."""
     container.autopilot.run(dry_run=container.settings.autopilot_mode == "dry-run")
+
+
+@app.schedule("rate(1 hour)")
+def reconcile_stock(_: CloudWatchEvent) -> None:
+    """Compare the stock with the lists of other systems whose accounts are known, and apply differences."""
+    from chalicelib.events import on_hour
+
+    on_hour(container)
 
 
 @app.schedule("rate(1 day)")
@@ -358,7 +348,7 @@ def _confirmation_page(request: Request, linked: "Sequence[LinkedEntry]", token:
         token=token,
         coming=sum(entry.is_coming for entry in linked if entry.confirmable),
     )
-    return html_page(page, language=renderer.language)
+    return responses.html_page(page, language=renderer.language)
 
 
 def _live_theme() -> "Renderer":
@@ -370,7 +360,7 @@ def _renderer_for(request: Request) -> "Renderer":
 
 
 def _onward(request: Request, path: str) -> Response:
-    return see_page(request, path, _live_theme)
+    return responses.see_page(request, path, _live_theme)
 
 
 # Each Lambda function starts with this file; only the API's function has a shopper that waits.

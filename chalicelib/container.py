@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from chalicelib.aws.connections import AwsError, code_of
+from chalicelib.inbound_parts import InboundParts
 from chalicelib.log import log
 from chalicelib.rule_parts import RuleParts
 from chalicelib.tables.entries import EntriesTable
@@ -18,16 +19,12 @@ from chalicelib.tables.entries import EntriesTable
 if TYPE_CHECKING:
     from chalicelib.domain.email import EmailSender
     from chalicelib.domain.tokens import Offer
-    from chalicelib.http.merchant_requests import MerchantKeys
-    from chalicelib.inbound.sources import SourceSecrets
     from chalicelib.mail.smtp import SmtpServer
     from chalicelib.services.autopilot import Autopilot
-    from chalicelib.services.availability import Webhooks
     from chalicelib.services.confirmations import Confirmations
     from chalicelib.services.fan_out.rate_limiter import RateLimiter
     from chalicelib.services.fan_out.restocking import Restocking, SingleOptIn
     from chalicelib.services.fan_out.worker import FanOutWorker
-    from chalicelib.services.inbound import InboundEvents
     from chalicelib.services.merchants import Audit, MerchantSessions, SignInEmails
     from chalicelib.services.ordering import Ordering
     from chalicelib.services.overview import Overviews
@@ -42,8 +39,8 @@ if TYPE_CHECKING:
     from chalicelib.storage import TrafficBucket
 
 
-class Container(RuleParts):
-    """Everything that a shop is made of: `Stores`, the services over them, the merchant's page, rules."""
+class Container(InboundParts, RuleParts):
+    """Everything that a shop is made of: `Stores`, and the services over them."""
 
     # ---- Requests of shoppers and merchants ----
 
@@ -99,14 +96,6 @@ class Container(RuleParts):
         return MyWaitlists(self.entries, self.shoppers, self.products, self.links, self.clock_ms)
 
     @cached_property
-    def merchant_keys(self) -> "MerchantKeys":
-        """The keys that the merchant's own systems show, or sign with."""
-        from chalicelib.http.merchant_requests import MerchantKeys
-
-        secret = self.client("secretsmanager").get_secret_value(SecretId=self.settings.merchant_keys_secret)
-        return MerchantKeys.from_json(secret["SecretString"])
-
-    @cached_property
     def merchant_sessions(self) -> "MerchantSessions":
         """Signs merchants in and out, and knows their sessions."""
         from chalicelib.domain.merchant import MerchantTokens, first_merchants
@@ -124,15 +113,6 @@ class Container(RuleParts):
 
         table = AuditTable(self.client("dynamodb"), self.settings.merchant_table)
         return Audit(table, self.clock_ms, self.new_id)
-
-    @cached_property
-    def webhooks(self) -> "Webhooks":
-        """Applies availability events of signed webhooks, each once."""
-        from chalicelib.services.availability import Webhooks
-        from chalicelib.tables.sending import WebhooksTable
-
-        table = WebhooksTable(self.client("dynamodb"), self.settings.sending_table)
-        return Webhooks(self.availabilities, table, self.clock_ms)
 
     @cached_property
     def overviews(self) -> "Overviews":
@@ -169,24 +149,6 @@ class Container(RuleParts):
         client = self.client("dynamodb", attempts_max=1)
         table = ReportsTable(client, self.settings.merchant_table)
         return Reports(table, self.restocks, self.progress, self.clock_ms)
-
-    @cached_property
-    def source_secrets(self) -> "SourceSecrets":
-        """The secrets of other systems that send stock events."""
-        from chalicelib.inbound.sources import SourceSecrets
-
-        def read() -> str:
-            answer = self.client("secretsmanager").get_secret_value(SecretId=self.settings.source_secrets)
-            return str(answer["SecretString"])
-
-        return SourceSecrets(read, self.clock_ms)
-
-    @cached_property
-    def inbound_events(self) -> "InboundEvents":
-        """Applies the stock events of other systems."""
-        from chalicelib.services.inbound import InboundEvents
-
-        return InboundEvents(self.events, self.availabilities, self.webhooks, self.clock_ms, self.new_id)
 
     # ---- Emails ----
 

@@ -84,6 +84,18 @@ def on_day(container: Container) -> None:
     container.demand.tidy(at_ms=at_ms)
 
 
+def on_hour(container: Container) -> None:
+    """Reconcile the stock with each source whose account is known.
+
+    Raises:
+        ReconcileFailed: a source is not reconciled; the others are.
+    """
+    from chalicelib.inbound.reconciliation import ChangeLimit
+
+    if accounts := container.stock_accounts():
+        container.reconciliation.run(accounts, ChangeLimit())
+
+
 def on_products_changed(container: Container, records: Iterable[dict[str, Any]]) -> BatchFailures:
     """React to records of the products table."""
     return react_to_stream(records, partial(react_to_product, container))
@@ -276,7 +288,7 @@ def on_domain_events(container: Container, records: Iterable[dict[str, Any]]) ->
     return react_to_queue(records, lambda body: container.domain_events.process(DomainEvent.from_json(body)))
 
 
-def on_hour(container: Container) -> None:
+def emit_hour(container: Container) -> None:
     """Emit the event of this hour, once however often it is called."""
     if container.event_emitter.is_heard(EventType.SCHEDULE):
         container.event_emitter.emit([schedule_event(at_ms=container.clock_ms())])

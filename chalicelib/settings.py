@@ -27,7 +27,7 @@ OPTIONAL = OF_THE_AUTOPILOT | frozenset(
     {
         *("confirmation_delay_s", "distribution_id", "merchant_addresses", "shop_origin", "smtp_secret"),
         *("feedback_queue_url", "inbound_queue_url", "retries_queue_url"),
-        *("traffic_bucket", "traffic_salts_secret"),
+        *("stock_accounts_secret", "traffic_bucket", "traffic_salts_secret"),
         *("domain_event_bus", "domain_events_queue_url"),
     }
 )
@@ -68,6 +68,7 @@ class Settings:
     shop_origin: str | None = None
     traffic_bucket: str | None = None
     traffic_salts_secret: str | None = None
+    stock_accounts_secret: str | None = None
     merchant_addresses: str | None = None
     retries_queue_url: str | None = None
     feedback_queue_url: str | None = None

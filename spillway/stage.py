@@ -50,6 +50,7 @@ OUTPUT_OF_SETTING = {
     "distribution_id": "DistributionId",
     "traffic_bucket": "TrafficBucket",
     "traffic_salts_secret": "TrafficSaltsSecret",
+    "stock_accounts_secret": "StockAccountsSecret",
     "smtp_secret": "SmtpSecret",
 }
 STACK_PREFIX = "spillway-"

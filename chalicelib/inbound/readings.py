@@ -11,6 +11,8 @@ from chalicelib.domain.stock import (
     SCHEMA_ORG_WORDS,
     UNITS_MAX,
     Availability,
+    AvailabilityEvent,
+    availability_of_units,
     named_availability,
     whole_number,
 )
@@ -58,6 +60,18 @@ class Reading:
     availability: Availability | None
     observed_at_ms: int | None
     location: str | None = None
+
+    def event(self, sku: Sku, event_id: str, *, now_ms: int) -> AvailabilityEvent:
+        """Return the availability event that this is, for a reading of all places together."""
+        return AvailabilityEvent(
+            event_id,
+            sku,
+            self.availability or availability_of_units(self.units),
+            self.units,
+            now_ms if self.observed_at_ms is None else self.observed_at_ms,
+            by_arrival=self.observed_at_ms is None,
+            by_units=self.availability is None,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ def _product(document: dict[str, Any], body: bytes) -> Outcome:
     if document.get("type") in {"variable", "grouped"}:
         return Ignored(f"product {product} has no stock of its own: its variations send theirs")
     sku = sku_of(document.get("sku"))
-    units, availability = _stock(document)
+    units, availability = stock_of(document)
     reading = Reading(
         f"{hashlib.sha256(body).hexdigest()[:32]}",
         sku,
@@ -85,7 +85,7 @@ def _product(document: dict[str, Any], body: bytes) -> Outcome:
     return Readings((reading,), (Link(f"product:{product}", sku),) if sku else ())
 
 
-def _stock(document: dict[str, Any]) -> tuple[int | None, Availability | None]:
+def stock_of(document: Mapping[str, Any]) -> tuple[int | None, Availability | None]:
     """Return the units and the availability; None where the other one decides.
 
     `manage_stock` is "parent" for a variation that shares the units of its product.

@@ -9,13 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from chalicelib.domain.ids import Sku
-from chalicelib.domain.stock import (
-    AHEAD_MS_MAX,
-    AvailabilityEvent,
-    EventResult,
-    Outcome,
-    availability_of_units,
-)
+from chalicelib.domain.stock import AHEAD_MS_MAX, EventResult, Outcome
 from chalicelib.inbound.readings import Ignored, Reading, Readings, ReceivedEvent
 from chalicelib.inbound.readings import Outcome as ReadOutcome
 from chalicelib.log import log
@@ -54,24 +48,38 @@ class InboundEvents:
             TooBusy: nothing is lost where the source sends it again: applied readings change nothing then.
         """
         if isinstance(read, Readings):
-            return self._record(source, "received", self._apply_all(source, read))
+            return self._noted(self._record(source, "received", self._apply_all(source, read)))
         if isinstance(read, Ignored):
-            return self._record(source, "ignored", ({"reason": read.reason},))
+            return self._noted(self._record(source, "ignored", ({"reason": read.reason},)))
         return ReceivedEvent(self._new_id(), self._clock_ms(), source, "pong")
 
-    def refuse(self, source: str, reason: str) -> ReceivedEvent:
-        """Record an authentic request that cannot be read."""
-        return self._record(source, "unreadable", ({"reason": reason},))
+    def reconcile(self, source: str, read: Readings) -> ReceivedEvent:
+        """Apply a part of a source's stock list. A variant that others wrote each time is named as busy.
+
+        Nothing is logged: a command does this as well.
+        """
+        return self._record(source, "reconciled", self._apply_all(source, read, give_up=False))
+
+    def refuse(self, source: str, reason: str, *, outcome: str = "unreadable") -> ReceivedEvent:
+        """Record an authentic request that cannot be read, or a list that is not applied."""
+        return self._noted(self._record(source, outcome, ({"reason": reason},)))
 
     def _record(self, source: str, outcome: str, results: tuple[dict[str, str | int], ...]) -> ReceivedEvent:
         event = ReceivedEvent(self._new_id(), self._clock_ms(), source, outcome, results)
         self._table.record(replace(event, results=results[:RESULTS_STORED_MAX]))
-        log("inbound_event", source=source, outcome=outcome, results=len(results))
         return event
 
-    def _apply_all(self, source: str, read: Readings) -> tuple[dict[str, str | int], ...]:
+    def _noted(self, event: ReceivedEvent) -> ReceivedEvent:
+        log("inbound_event", source=event.source, outcome=event.outcome, results=len(event.results))
+        return event
+
+    def _apply_all(
+        self, source: str, read: Readings, *, give_up: bool = True
+    ) -> tuple[dict[str, str | int], ...]:
         linked = self._linked(source, read)
         results = [self._apply(source, reading, linked) for reading in read.readings]
+        if give_up and any(result["outcome"] == Outcome.BUSY for result in results):
+            raise TooBusy
         results += [
             {"subject": part.subject, "outcome": "unreadable", "reason": part.reason} for part in read.unread
         ]
@@ -99,8 +107,6 @@ class InboundEvents:
         if whole is None:
             return {"sku": sku, "outcome": Outcome.OLDER.value}
         result = self._apply_event(source, sku, whole, now_ms)
-        if result.outcome is Outcome.BUSY:
-            raise TooBusy
         return {"sku": sku, "outcome": result.outcome.value}
 
     def _of_all_locations(self, source: str, reading: Reading, now_ms: int) -> Reading | None:
@@ -120,15 +126,7 @@ class InboundEvents:
 
     def _apply_event(self, source: str, sku: Sku, reading: Reading, now_ms: int) -> EventResult:
         event_id = hashlib.sha256(f"{source}\0{reading.event_id}".encode()).hexdigest()[:32]
-        event = AvailabilityEvent(
-            event_id,
-            sku,
-            reading.availability or availability_of_units(reading.units),
-            reading.units,
-            now_ms if reading.observed_at_ms is None else reading.observed_at_ms,
-            by_arrival=reading.observed_at_ms is None,
-            by_units=reading.availability is None,
-        )
+        event = reading.event(sku, event_id, now_ms=now_ms)
         if event.by_arrival:
             return self._webhooks.apply(event, event_id)
         return self._availabilities.apply(event)

@@ -31,6 +31,10 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "sold-out": Entry("stock:sold_out_command", "Mark a variant as sold out."),
         "stock": Entry("stock:stock_command", "Import the stock of many variants from a CSV file."),
         "sources": Entry("sources:sources_command", "Let other systems send stock events."),
+        "reconcile": Entry(
+            "reconcile:reconcile_command",
+            "Compare the stock with another system's whole list and apply the differences.",
+        ),
         "links": Entry("sources:links_command", "Link the ids of other systems to SKUs."),
         "events": Entry(
             "sources:events_command", "Show the stock events of other systems and what they changed."

@@ -16,6 +16,7 @@ from chalicelib.domain.ids import SkuRefused, parse_sku
 from chalicelib.inbound.sources import ADAPTERS, secrets_of_sources
 from chalicelib.settings import clock_ms
 from spillway.commands.options import Choice, WholeNumber, json_option, refuse_ignored, stage_option
+from spillway.commands.reconcile import known_accounts, list_of, store_account
 from spillway.errors import BadInput
 from spillway.project import Project
 from spillway.stage import stage_named
@@ -120,9 +121,17 @@ def list_sources(project: Project, stage_name: str, *, as_json: bool) -> None:
     base_url = container.themes.live().theme.shop.base_url
     places = {source: sorted(container.events.counted_locations(source) or ()) for source in ADAPTERS}
     urls = {source: f"{base_url}/api/events/{source}" for source in ADAPTERS}
+    accounts = known_accounts(container)
+    lists = {source: list_of(accounts.get(source)) for source in ADAPTERS}
     if as_json:
         rows = [
-            {"source": source, "url": url, "secrets": len(known[source]), "locations": places[source]}
+            {
+                "source": source,
+                "url": url,
+                "secrets": len(known[source]),
+                "locations": places[source],
+                "stock_list": lists[source],
+            }
             for source, url in urls.items()
         ]
         click.echo(json.dumps(rows, indent=1))
@@ -132,7 +141,8 @@ def list_sources(project: Project, stage_name: str, *, as_json: bool) -> None:
         number = len(known[source])
         secrets = pluralize(number, "secret") if number else "no secret: its events are refused"
         counted = f"; counts {', '.join(places[source])}" if places[source] else ""
-        click.echo(f"{source:<12} {url:<{width}}  {secrets}{counted}")
+        listed = f"; stock list {lists[source]}, each hour" if lists[source] else ""
+        click.echo(f"{source:<12} {url:<{width}}  {secrets}{counted}{listed}")
 
 
 @sources_command.command("secret")
@@ -180,6 +190,9 @@ def _asked_secret() -> str:
 def _secrets(container: "Container") -> dict[str, tuple[str, ...]]:
     answer = container.client("secretsmanager").get_secret_value(SecretId=container.settings.source_secrets)
     return secrets_of_sources(answer["SecretString"])
+
+
+sources_command.add_command(store_account)
 
 
 @sources_command.command("locations")

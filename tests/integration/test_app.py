@@ -53,6 +53,7 @@ def deployed(german_release: Release) -> Iterator[AwsDoor]:
             "DEMAND_TABLE": create_table(dynamodb, "DemandTable"),
             "EVENTS_TABLE": create_table(dynamodb, "EventsTable"),
             "SOURCE_SECRETS": secrets.create_secret(Name="sources", SecretString="{}")["ARN"],
+            "STOCK_ACCOUNTS_SECRET": secrets.create_secret(Name="accounts", SecretString="{}")["ARN"],
             "MERCHANT_TABLE": create_table(dynamodb, "MerchantTable"),
             "PAGES_BUCKET": "pages",
             "RELEASE_BUCKET": "release",

@@ -1,8 +1,10 @@
 """The commands for stock events of other systems, over tables and secrets of moto."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -13,8 +15,8 @@ import app as cloud
 from chalicelib.domain.ids import Sku
 from chalicelib.inbound.readings import ReceivedEvent
 from chalicelib.inbound.sources import ADAPTERS
-from spillway.commands import sources
-from spillway.errors import BadInput
+from spillway.commands import reconcile, sources
+from spillway.errors import BadInput, WorkFailed
 from spillway.project import Project
 from tests.integration.test_app import api, deployed
 
@@ -37,7 +39,8 @@ class OneStage:
 
 @pytest.fixture
 def run(api: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr(sources, "stage_named", lambda _project, _name: OneStage())
+    for module in (sources, reconcile):
+        monkeypatch.setattr(module, "stage_named", lambda _project, _name: OneStage())
 
     def invoke(command: click.Command, *arguments: str, stdin: str | None = None) -> Result:
         return CliRunner().invoke(command, arguments, input=stdin, obj=Project(tmp_path))
@@ -133,3 +136,123 @@ def test_events_are_listed_with_what_they_changed(run: Run) -> None:
     assert {"sku": SKU, "outcome": "changed"} in [
         row["results"][0] for row in rows if row["id"] == "listed-1"
     ]
+
+
+def test_a_followed_event_is_printed_once_as_it_comes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    table, looks = cloud.container.events, iter((1, 2, 3))
+
+    def wait(seconds: float) -> None:
+        assert seconds == sources.FOLLOWED_EACH_S
+        look = next(looks, None)
+        if look is None:
+            raise KeyboardInterrupt
+        result = ({"sku": SKU, "outcome": f"look {look}"},)
+        table.record(ReceivedEvent(f"look-{look}", cloud.container.clock_ms(), "square", "received", result))
+
+    monkeypatch.setattr(sources, "time", SimpleNamespace(sleep=wait))
+    lines = run(sources.events_command, "--follow").output.splitlines()
+    followed = [line.split("received  ")[1] for line in lines if "look" in line]
+    assert followed == [f"{SKU} look 1", f"{SKU} look 2", f"{SKU} look 3"]
+
+
+def accounts() -> dict[str, dict[str, str]]:
+    container = cloud.container
+    text = container.client("secretsmanager").get_secret_value(
+        SecretId=container.settings.stock_accounts_secret
+    )
+    stored: dict[str, dict[str, str]] = json.loads(text["SecretString"])
+    return stored
+
+
+def test_an_account_is_stored_listed_without_its_token_and_removed(run: Run) -> None:
+    woo = ("account", "woocommerce", "--url", "https://shop.example/", "--user", "ck_1a2b")
+    result = run(sources.sources_command, *woo, stdin="cs_0123456789\n")
+    assert result.exit_code == 0, result.output
+    assert "cs_0123456789" not in result.output
+    url = "https://erp.example/stock.csv?key=hush"
+    assert run(sources.sources_command, "account", "generic", "--url", url, "--public").exit_code == 0
+    assert accounts() == {
+        "woocommerce": {"url": "https://shop.example", "secret": "cs_0123456789", "user": "ck_1a2b"},
+        "generic": {"url": url},
+    }
+    assert listed(run)["generic"]["stock_list"] == "https://erp.example/stock.csv"
+    assert "hush" not in run(sources.sources_command, "list").output
+    for source in ("woocommerce", "generic"):
+        run(sources.sources_command, "account", source, "--remove")
+    assert accounts() == {}
+    assert listed(run)["woocommerce"]["stock_list"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("shopify",), "--url: missing"),
+        (("shopify", "--url", "https://shop.example"), "the API is at NAME.myshopify.com"),
+        (("generic", "--url", "http://erp.example/a.csv"), "it does not begin with https://"),
+        (("woocommerce", "--url", "https://shop.example"), "--user: missing"),
+        (("generic", "--url", "https://erp.example/a", "--user", "a"), "--user: generic has none"),
+        (("generic", "--url", "https://erp.example/a"), "the token has 5 characters"),
+        (("shopify", "--url", "https://a.myshopify.com", "--public"), "--public: shopify"),
+    ],
+)
+def test_a_wrong_account_is_refused_by_its_option(run: Run, words: tuple[str, ...], message: str) -> None:
+    result = run(sources.sources_command, "account", *words, stdin="short")
+    assert isinstance(result.exception, BadInput)
+    assert message in result.exception.message
+    assert accounts() == {}
+
+
+def test_a_list_is_shown_by_a_dry_run_then_applied_and_wrong_lines_are_named(
+    run: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "stock.csv"
+    file.write_text(f"sku,stock\n{SKU},41\nNO-SUCH,1\nFJ-SLATE-M,many\n")
+    before = units()
+    shown = run(reconcile.reconcile_command, "generic", "--file", str(file), "--dry-run")
+    assert f"{SKU}: " in shown.output
+    assert "-> InStock (41)" in shown.output
+    assert "1 in the list, and not sold here: NO-SUCH" in shown.output
+    assert units() == before
+    result = run(reconcile.reconcile_command, "generic", "--file", str(file), "--json")
+    assert isinstance(result.exception, WorkFailed)
+    assert 'line 4: the quantity "many" is no whole number of units' in result.exception.message
+    (difference,) = json.loads(result.output)["differences"]
+    assert (difference["after"], difference["outcome"]) == (
+        {"availability": "InStock", "units": 41},
+        "changed",
+    )
+    assert units() == 41
+    # The file is older than the stock by now.
+    os.utime(file, (1, 1))
+    file_again = run(reconcile.reconcile_command, "generic", "--file", str(file), "--dry-run")
+    assert file_again.output.startswith("0 differ, 1 is as listed, 0 have a later event\n")
+
+
+def units() -> int | None:
+    stocked = cloud.container.products.get("field-jacket")
+    assert stocked is not None
+    return stocked.stock[Sku(SKU)].units
+
+
+def test_a_list_above_the_limit_is_refused_with_the_way_out(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "stock.csv"
+    file.write_text(f"sku,stock\n{SKU},77\nFJ-SLATE-M,78\n")
+    before = units()
+    result = run(reconcile.reconcile_command, "generic", "--file", str(file), "--changes-max", "1")
+    assert isinstance(result.exception, BadInput)
+    assert result.exception.message == (
+        "generic: 2 of 2 variants would change, more than the limit of 1; nothing was changed"
+    )
+    assert "--changes-max N and --percent-max P" in str(result.exception.hint)
+    assert units() == before
+
+
+def test_a_source_without_an_account_or_a_file_that_is_no_list_is_named(run: Run, tmp_path: Path) -> None:
+    result = run(reconcile.reconcile_command, "shopify")
+    assert isinstance(result.exception, BadInput)
+    assert "spillway sources account shopify" in str(result.exception.hint)
+    file = tmp_path / "stock.csv"
+    file.write_text("name\nA\n")
+    result = run(reconcile.reconcile_command, "generic", "--file", str(file))
+    assert isinstance(result.exception, BadInput)
+    assert result.exception.message.startswith(f"{file}: line 1: the columns are name")

@@ -55,7 +55,10 @@ ROUTES = (
     *("event_routes", "merchant_routes", "merchant_action_routes", "merchant_people_routes"),
     "report_routes",
 )
-PUTS_TOGETHER = {"events", "container", "stores", "merchant_parts", "rule_parts", *ROUTES}
+PUTS_TOGETHER = {
+    *("events", "container", "stores", "inbound_parts", "merchant_parts", "rule_parts"),
+    *ROUTES,
+}
 
 
 def imported(file: Path) -> Iterator[str]:

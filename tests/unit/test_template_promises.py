@@ -32,7 +32,7 @@ FUNCTIONS = frozenset(
     {
         *("APIHandler", "OnEntryWritten", "OnProductChanged", "SendConfirmations", "SendWave", "OnFeedback"),
         *("RetryFailedJobs", "Autopilot", "CountDemand", "RecountDemand", "OnLogDelivered"),
-        "OnInboundEvent",
+        *("OnInboundEvent", "ReconcileStock"),
         *("OnDomainEvent", "EmitSchedule"),
     }
 )
@@ -491,6 +491,9 @@ def no_secret_reaches_an_environment(resources: Resources) -> None:
         if name == "OnLogDelivered":
             variables = dict(variables)
             assert variables.pop("TRAFFIC_SALTS_SECRET") == {"Ref": "TrafficSaltsSecret"}
+        if name == "ReconcileStock":
+            variables = dict(variables)
+            assert variables.pop("STOCK_ACCOUNTS_SECRET") == {"Ref": "StockAccountsSecret"}
         assert "resolve:" not in json.dumps(variables)
         # A secret is named, by its ARN or the parameter of it; no value of one is taken out of it.
         secrets = {name: value for name, value in variables.items() if "secret" in json.dumps(value).lower()}

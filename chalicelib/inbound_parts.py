@@ -1,0 +1,71 @@
+"""The part of the container that builds what other systems' stock comes in by: keys, events and stock lists.
+
+As there, a property imports what it builds: a shopper's request pays for none of it.
+"""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from chalicelib.merchant_parts import MerchantParts
+
+if TYPE_CHECKING:
+    from chalicelib.http.merchant_requests import MerchantKeys
+    from chalicelib.inbound.sources import SourceSecrets
+    from chalicelib.services.availability import Webhooks
+    from chalicelib.services.inbound import InboundEvents
+    from chalicelib.services.reconciliation import Account, Reconciliation
+
+
+class InboundParts(MerchantParts):
+    """Builds what applies the stock of other systems."""
+
+    @cached_property
+    def merchant_keys(self) -> "MerchantKeys":
+        """The keys that the merchant's own systems show, or sign with."""
+        from chalicelib.http.merchant_requests import MerchantKeys
+
+        secret = self.client("secretsmanager").get_secret_value(SecretId=self.settings.merchant_keys_secret)
+        return MerchantKeys.from_json(secret["SecretString"])
+
+    @cached_property
+    def webhooks(self) -> "Webhooks":
+        """Applies availability events of signed webhooks, each once."""
+        from chalicelib.services.availability import Webhooks
+        from chalicelib.tables.sending import WebhooksTable
+
+        table = WebhooksTable(self.client("dynamodb"), self.settings.sending_table)
+        return Webhooks(self.availabilities, table, self.clock_ms)
+
+    @cached_property
+    def source_secrets(self) -> "SourceSecrets":
+        """The secrets of other systems that send stock events."""
+        from chalicelib.inbound.sources import SourceSecrets
+
+        def read() -> str:
+            answer = self.client("secretsmanager").get_secret_value(SecretId=self.settings.source_secrets)
+            return str(answer["SecretString"])
+
+        return SourceSecrets(read, self.clock_ms)
+
+    @cached_property
+    def inbound_events(self) -> "InboundEvents":
+        """Applies the stock events of other systems."""
+        from chalicelib.services.inbound import InboundEvents
+
+        return InboundEvents(self.events, self.availabilities, self.webhooks, self.clock_ms, self.new_id)
+
+    @cached_property
+    def reconciliation(self) -> "Reconciliation":
+        """Compares the stock lists of other systems with the shop's stock."""
+        from chalicelib.outbound.fetching import HttpsFetcher
+        from chalicelib.services.reconciliation import Reconciliation, StockLists
+
+        lists = StockLists(HttpsFetcher(), self.clock_ms)
+        return Reconciliation(self.events, self.products, self.inbound_events, lists, self.clock_ms)
+
+    def stock_accounts(self) -> "dict[str, Account]":
+        """Return the accounts by which stock lists are fetched, as they are stored now."""
+        from chalicelib.services.reconciliation import accounts_of
+
+        name = self.settings.known("stock_accounts_secret")
+        return accounts_of(self.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"])
