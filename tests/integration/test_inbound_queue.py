@@ -1,6 +1,7 @@
-"""Stock events from the queue: a message of a producer inside AWS, to the stock that is stored."""
+"""Stock from the queue and from the hourly lists: what the functions that no shopper calls store."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,10 +10,26 @@ from chalice.test import Client
 import app as cloud
 from chalicelib.domain.stock import Availability
 from chalicelib.inbound.sources import BODY_READERS, Message, NoMessage
+from chalicelib.services.reconciliation import Account, Reconciliation, StockLists
 from tests.integration.test_app import api, deployed
 from tests.integration.test_inbound_events import OTHER, SKU, at, stock, woo
+from tests.support.stock_api import Said, stock_api
 
 __all__ = ["api", "deployed"]
+
+
+# As EventBridge starts a function by a schedule.
+HOUR = {
+    "version": "0",
+    "id": "1",
+    "detail-type": "Scheduled Event",
+    "source": "aws.events",
+    "account": "123456789012",
+    "time": "2026-11-28T04:00:00Z",
+    "region": "us-east-1",
+    "resources": ["arn:aws:events:us-east-1:123456789012:rule/hour"],
+    "detail": {},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -87,3 +104,26 @@ def test_a_text_that_is_no_message_is_refused_by_field_and_value(text: str, reas
 def test_header_names_of_a_message_are_read_in_any_case() -> None:
     read = Message.from_json(message("shopify", "{}", X_Shopify_Topic="products/update"))
     assert (read.headers, read.body) == ({"x-shopify-topic": "products/update"}, b"{}")
+
+
+def test_each_hour_the_lists_of_known_accounts_are_applied_and_without_one_nothing_is_asked(
+    tmp_path: Path,
+) -> None:
+    container = cloud.container
+    client, name = container.client("secretsmanager"), container.settings.stock_accounts_secret
+    with stock_api(tmp_path) as api:
+        api.answer = lambda _: Said(f"sku,stock\n{SKU},55\n".encode())
+        lists = StockLists(api.fetcher(), container.clock_ms)
+        parts = container.events, container.products, container.inbound_events, lists, container.clock_ms
+        vars(container)["reconciliation"] = Reconciliation(*parts)
+        try:
+            cloud.reconcile_stock(HOUR, None)
+            assert api.asked == []
+            account = Account(f"{api.url}/stock.csv").to_document()
+            client.put_secret_value(SecretId=name, SecretString=json.dumps({"generic": account}))
+            cloud.reconcile_stock(HOUR, None)
+        finally:
+            del vars(container)["reconciliation"]
+            client.put_secret_value(SecretId=name, SecretString="{}")
+    assert [asked.path for asked in api.asked] == ["/stock.csv"]
+    assert stock(SKU).units == 55
