@@ -29,6 +29,7 @@ LEFT_BY = {
     "destroy": "CloudFormation finishes its current step; only the data named above is deleted",
     "import": "each product file is complete; import again for the rest",
     "publish": "each page is complete, some may be new already; publish again to go on",
+    "reconcile": "differences that were applied count; reconcile again for the rest",
     "redrive": "jobs that were put back are processed, the others stay; redrive again to go on",
     "rollback": "each page is complete, some may be back already; roll back again to go on",
     "waitlist": "each written entry is complete; the same command does the rest",

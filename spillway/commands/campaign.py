@@ -61,6 +61,8 @@ ANYTHING = {"ignore_unknown_options": True, "allow_extra_args": True}
               help="Mean number of pages that a visitor opens.")  # fmt: skip
 @click.option("--availability-changes", type=WholeNumber(0, CHANGES_MAX), default=2, show_default=True,
               help="Times the product comes into stock or sells out; each refreshes its pages.")  # fmt: skip
+@click.option("--stock-events", type=WholeNumber(0, CHANGES_MAX), default=0, show_default=True,
+              help="Signed webhooks of other systems about stock.")  # fmt: skip
 @click.option("--page", metavar="PATH", help="The landing page; by default the mean of all product pages.")
 @click.option("--email-wait", "email_wait_s_max", type=Span(), default="10m", show_default=True,
               help="Longest wait of a confirmation email.")  # fmt: skip
@@ -139,6 +141,7 @@ class Options:
     confirm_rate: float
     pages_per_visitor: float
     availability_changes: int
+    stock_events: int
     page: str | None
     email_wait_s_max: int
     stage_name: str | None
@@ -179,6 +182,7 @@ def _asked(options: Options) -> Asked:
         options.confirm_rate,
         pages_per_visitor=options.pages_per_visitor,
         availability_changes=options.availability_changes,
+        stock_events=options.stock_events,
     )
     rates = trace(options.trace_file) if options.trace_file else rates_per_s(campaign, Shape(options.shape))
     if options.trace_file:

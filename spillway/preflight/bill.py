@@ -105,6 +105,7 @@ class Part(StrEnum):
     REFRESH = "page refreshes"
     DEMAND = "counters of demand"
     WATCHING = "the merchant's page"
+    STOCK_EVENTS = "stock events of other systems"
     BACKEND = "everything else"
 
 
@@ -131,6 +132,8 @@ class BillLine:
             return Part.DEMAND
         if self.used.of_watching:
             return Part.WATCHING
+        if self.used.of_stock_events:
+            return Part.STOCK_EVENTS
         return PART_OF.get(self.used.item, Part.BACKEND)
 
     @property

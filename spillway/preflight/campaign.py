@@ -28,6 +28,7 @@ class Campaign:
         again_rate: Share of signups that are sent twice.
         pages_per_visitor: Mean number of pages that a visitor opens.
         availability_changes: Times the product comes into stock or sells out.
+        stock_events: Signed webhooks of other systems about stock.
     """
 
     visitors: int
@@ -38,6 +39,7 @@ class Campaign:
     again_rate: float = 0.0
     pages_per_visitor: float = 1.0
     availability_changes: int = 2
+    stock_events: int = 0
 
     @property
     def visitors_per_s_mean(self) -> float:

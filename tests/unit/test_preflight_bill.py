@@ -3,6 +3,7 @@
 import json
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,6 +43,7 @@ from spillway.preflight.usage import (
     MEMORY_MB,
     QUEUE_BATCH,
     SMALL_PAGE_BYTES,
+    STOCK_EVENT,
     STREAM_BATCH,
     WATCHED,
     Item,
@@ -53,6 +55,8 @@ from spillway.preflight.usage import (
 )
 from spillway.sitegen.release import Release
 from tests.support.aws import ROOT
+from tests.support.clock import Clock
+from tests.support.inbound_shop import InboundShop
 from tests.support.shop_weight import SAMPLE_BYTES_MAX, SAMPLE_REQUESTS_MAX, write_site
 
 # No lighter than the sample shop's mean product: tests/integration/test_sample_shop.py holds it to that.
@@ -311,6 +315,32 @@ def test_a_request_or_ten_kilobytes_more_add_what_is_said() -> None:
     more_bytes = PageWeight("/", PAGE.requests, PAGE.bytes_sent + 10_000)
     assert usd(more_requests) - usd(PAGE) == pytest.approx(usd_per_request(), rel=0.01)
     assert usd(more_bytes) - usd(PAGE) == pytest.approx(usd_per_10_kb(), rel=0.01)
+
+
+def test_a_million_stock_events_cost_twelve_dollars_and_none_costs_nothing() -> None:
+    def events(number: int) -> float:
+        used = usage(Campaign(1_000, 3600, stock_events=number), PAGE, Measured.read(), site_bytes=0)
+        return bill(used).part(Part.STOCK_EVENTS)
+
+    assert events(0) == 0
+    assert events(1_000_000) == pytest.approx(11.9, abs=0.1)
+    shop = InboundShop(Clock(), skus=1)
+    calls = [recorded_calls(shop.dynamodb, name) for name in ("get_item", "update_item", "put_item", "query")]
+    shop.receive("generic", b'{"sku": "S0", "units": 3, "observed_at": "2026-09-21T14:13:19Z"}')
+    assert [len(made) for made in calls] == [2, 1, 1, 0]
+    assert STOCK_EVENT.calls == sum(map(len, calls))
+
+
+def recorded_calls(client: Any, name: str) -> list[Any]:
+    made: list[Any] = []
+    original = getattr(client, name)
+
+    def record(**request: Any) -> Any:
+        made.append(request)
+        return original(**request)
+
+    setattr(client, name, record)
+    return made
 
 
 def test_an_hour_of_watching_the_merchants_page_costs_a_few_cents_and_is_a_part_of_the_bill() -> None:
