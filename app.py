@@ -298,6 +298,14 @@ def emit_schedule(_: CloudWatchEvent) -> None:
     emit_hour(container)
 
 
+@app.on_sqs_message(queue_arn=REPLACED_BY_THE_STACK, batch_size=10)
+def deliver_webhook(event: SQSEvent) -> "BatchFailures":
+    """Deliver events to other systems; what fails is tried again for three days."""
+    from chalicelib.events import on_webhook_deliveries
+
+    return on_webhook_deliveries(container, event.to_dict()["Records"])
+
+
 @app.schedule("rate(1 minute)")
 def autopilot(_: CloudWatchEvent) -> None:
     """Watch the shop and act within the operator's bounds; the stack turns this on."""

@@ -13,6 +13,7 @@ import json
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from contextvars import copy_context
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,7 @@ from chalicelib.domain.reports import RestockRef
 from chalicelib.domain.stock import restocks
 from chalicelib.domain.wave import from_json as wave_message
 from chalicelib.log import begin_record, log, measure, where
+from chalicelib.outbound.deliveries import Delivery
 from chalicelib.services.confirmations import lift_confirmed
 from chalicelib.services.dead_letters import Redriven
 from chalicelib.services.requested_emails import RequestedBatch
@@ -36,6 +38,9 @@ from chalicelib.tables.products import PRODUCT_PREFIX, stock_from
 
 # Longer than Lambda lets a function run.
 NO_LIMIT_MS = 900_000
+
+# A whole batch.
+DELIVERIES_AT_ONCE = 10
 
 BatchFailures = dict[str, list[dict[str, str]]]
 
@@ -292,6 +297,24 @@ def emit_hour(container: Container) -> None:
     """Emit the event of this hour, once however often it is called."""
     if container.event_emitter.is_heard(EventType.SCHEDULE):
         container.event_emitter.emit([schedule_event(at_ms=container.clock_ms())])
+
+
+def on_webhook_deliveries(container: Container, records: Iterable[dict[str, Any]]) -> BatchFailures:
+    """Deliver events to endpoints, a batch at once: an endpoint without an answer delays no other."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    deliver = container.webhook_delivery.deliver
+
+    def succeeds(record: dict[str, Any]) -> bool:
+        begin_record(record["messageId"])
+        return _succeeds(lambda message: deliver(Delivery.from_json(message["body"])), record)
+
+    batch = list(records)
+    with ThreadPoolExecutor(DELIVERIES_AT_ONCE) as pool:
+        # Each has a context of its own, which names the request and the record in its log lines.
+        running = [pool.submit(copy_context().run, succeeds, record) for record in batch]
+    failed = [record for record, result in zip(batch, running, strict=True) if not result.result()]
+    return {"batchItemFailures": [{"itemIdentifier": record["messageId"]} for record in failed]}
 
 
 def _work(container: Container, body: str) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
 
     from chalicelib.domain.merchant import MerchantId
+    from chalicelib.outbound.deliveries import Delivery
 
 # https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
 SUBJECT_CHARS_MAX = 100
@@ -97,6 +98,17 @@ class EventsNotQueued(RuntimeError):
     """SQS took only a part of a batch of events; all of them are emitted again, with the same ids."""
 
 
+def _put_batches(client: "SQSClient", url: str, bodies: Sequence[str]) -> None:
+    for start in range(0, len(bodies), BATCH_MESSAGES_MAX):
+        batch = bodies[start : start + BATCH_MESSAGES_MAX]
+        answer = client.send_message_batch(
+            QueueUrl=url,
+            Entries=[{"Id": str(number), "MessageBody": body} for number, body in enumerate(batch)],
+        )
+        if failed := answer.get("Failed"):
+            raise EventsNotQueued(f"{len(failed)} of {len(batch)}: {failed[0]['Code']}")
+
+
 class DomainEventsQueue:
     """Queues domain events for rules, webhooks and the event bus."""
 
@@ -110,16 +122,34 @@ class DomainEventsQueue:
         Raises:
             EventsNotQueued: some are not queued. Emit all of them again: a repeat has the same id.
         """
-        for start in range(0, len(events), BATCH_MESSAGES_MAX):
-            batch = events[start : start + BATCH_MESSAGES_MAX]
-            answer = self._client.send_message_batch(
-                QueueUrl=self._url,
-                Entries=[
-                    {"Id": str(number), "MessageBody": event.to_json()} for number, event in enumerate(batch)
-                ],
-            )
-            if failed := answer.get("Failed"):
-                raise EventsNotQueued(f"{len(failed)} of {len(batch)}: {failed[0]['Code']}")
+        _put_batches(self._client, self._url, [event.to_json() for event in events])
+
+
+class DeliveriesQueue:
+    """Queues deliveries of events to other systems, and those that are given up."""
+
+    def __init__(self, client: "SQSClient", url: str, dead_letters_url: str | None = None) -> None:
+        self._client = client
+        self._url = url
+        self._dead_letters_url = dead_letters_url
+
+    def put_all(self, deliveries: "Sequence[Delivery]") -> None:
+        """Queue deliveries, ten with each call.
+
+        Raises:
+            EventsNotQueued: some are not queued.
+        """
+        _put_batches(self._client, self._url, [delivery.to_json() for delivery in deliveries])
+
+    def put(self, delivery: "Delivery", *, delay_s: int = 0) -> None:
+        """Queue one delivery, to be seen after `delay_s` seconds (at most 900)."""
+        self._client.send_message(QueueUrl=self._url, MessageBody=delivery.to_json(), DelaySeconds=delay_s)
+
+    def put_dead(self, delivery: "Delivery") -> None:
+        """Keep a delivery that failed on every attempt until a person decides."""
+        if self._dead_letters_url is None:
+            raise ValueError("this queue was opened without its dead letters")
+        self._client.send_message(QueueUrl=self._dead_letters_url, MessageBody=delivery.to_json())
 
 
 class Alarm:

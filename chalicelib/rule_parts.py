@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from chalicelib.merchant_parts import MerchantParts
+from chalicelib.webhook_parts import WebhookParts
 
 if TYPE_CHECKING:
     from chalicelib.queues import DomainEventsQueue
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from chalicelib.tables.rules import RulesTable
 
 
-class RuleParts(MerchantParts):
+class RuleParts(MerchantParts, WebhookParts):
     """Builds what emits events, and what follows from them."""
 
     @cached_property
@@ -78,5 +79,5 @@ class RuleParts(MerchantParts):
         return DomainEventsQueue(self.client("sqs"), url) if url else None
 
     def _webhooks(self) -> "Webhooks | None":
-        """Return the endpoints of other systems; None where a stage has none."""
-        return None
+        """Return the endpoints of other systems; None where a stage has no queue for them."""
+        return self.webhook_fanout if self.settings.webhook_deliveries_queue_url else None

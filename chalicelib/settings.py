@@ -29,6 +29,7 @@ OPTIONAL = OF_THE_AUTOPILOT | frozenset(
         *("feedback_queue_url", "inbound_queue_url", "retries_queue_url"),
         *("stock_accounts_secret", "traffic_bucket", "traffic_salts_secret"),
         *("domain_event_bus", "domain_events_queue_url"),
+        *("webhook_deliveries_queue_url", "webhook_dead_letters_queue_url", "webhook_secrets"),
     }
 )
 
@@ -71,6 +72,9 @@ class Settings:
     stock_accounts_secret: str | None = None
     merchant_addresses: str | None = None
     retries_queue_url: str | None = None
+    webhook_deliveries_queue_url: str | None = None
+    webhook_dead_letters_queue_url: str | None = None
+    webhook_secrets: str | None = None
     feedback_queue_url: str | None = None
     inbound_queue_url: str | None = None
     domain_events_queue_url: str | None = None

@@ -43,6 +43,8 @@ OUTPUT_OF_SETTING = {
     "signing_keys_secret": "SigningKeysSecret",
     "merchant_keys_secret": "MerchantKeysSecret",
     "source_secrets": "SourceSecrets",
+    "webhook_secrets": "WebhookSecrets",
+    "webhook_deliveries_queue_url": "WebhookDeliveriesQueue",
     "confirmations_queue_url": "ConfirmationsQueue",
     "waves_queue_url": "WavesQueue",
     "domain_events_queue_url": "DomainEventsQueue",

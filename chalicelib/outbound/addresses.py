@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 URL_CHARS_MAX = 2048
 HTTPS_PORT = 443
-# What is given out to networks of the internet. The rest of IPv6 is for machines and links, or reserved.
+# Addresses for networks of the internet; the rest of IPv6 is for machines and links, or reserved.
 # https://www.iana.org/assignments/ipv6-address-space/ipv6-address-space.xhtml
 GLOBAL_UNICAST = IPv6Network("2000::/3")
 # Addresses that hold an IPv4 address to go on to: Teredo and 6to4.

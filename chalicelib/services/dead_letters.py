@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
 
 # By their names, in the order in which the template lists their dead letter queues to a function.
-QUEUES = ("confirmations", "waves", "streams", "feedback", "inbound", "events")
+QUEUES = ("confirmations", "waves", "streams", "feedback", "inbound", "events", "webhooks")
 BATCH_MAX = 10
 LOOK_S = 5
 # Long enough to put a message back, short enough to try again soon after an interruption.
@@ -185,7 +185,10 @@ def _facts(body: str) -> Mapping[str, Any]:
         facts = json.loads(body)
     except ValueError:
         return {"unreadable": True}
-    known = ("kind", "restock_id", "sku", "line", "shopper", "source", "type", "tries", "hops", "deferrals")
+    known = (
+        *("kind", "restock_id", "sku", "line", "shopper", "source", "type", "endpoint", "event_id"),
+        *("tries", "hops", "deferrals"),
+    )
     return {name: facts[name] for name in known if name in facts} if isinstance(facts, dict) else {}
 
 

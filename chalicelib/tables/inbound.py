@@ -35,6 +35,10 @@ class Kind(StrEnum):
     """`fired` / RULE#EVENT: an event that matched a rule, and what came of it."""
     BUDGET = "budget"
     """`budget` / RULE#HOUR: the firings of a rule in an hour."""
+    ENDPOINT = "endpoint"
+    """`endpoint` / ID: an address of another system, and the events that it gets."""
+    DELIVERY = "delivery"
+    """`delivery#ENDPOINT` / TIME#EVENT: the last attempt to deliver an event to an endpoint."""
 
 
 class EventsTable:

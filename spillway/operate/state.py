@@ -64,6 +64,12 @@ QUEUES: Mapping[str, Queue] = {
     "events": Queue(
         "events of the shop", "rules and webhooks", "DomainEventsQueue", "DomainEventsDeadLetterQueue"
     ),
+    "webhooks": Queue(
+        "events to other systems",
+        "events that another system did not take",
+        "WebhookDeliveriesQueue",
+        "WebhookDeliveriesDeadLetterQueue",
+    ),
     "streams": Queue("reactions to changes", "reactions to signups and stock", None, "StreamDeadLetterQueue"),
 }
 

@@ -26,10 +26,10 @@ MAY_IMPORT = {
     "log": set[str](),
     "settings": set[str](),
     "keys": set[str](),
-    "queues": {"domain"},
+    "queues": {"domain", "outbound"},
     "rules": {"domain"},
     "storefront": {"domain"},
-    "tables": {"aws", "domain", "inbound", "rules"},
+    "tables": {"aws", "domain", "inbound", "outbound", "rules"},
     "mail": {"domain"},
     "storage": {"domain", "storefront"},
     "services": {
@@ -56,7 +56,7 @@ ROUTES = (
     "report_routes",
 )
 PUTS_TOGETHER = {
-    *("events", "container", "stores", "inbound_parts", "merchant_parts", "rule_parts"),
+    *("events", "container", "stores", "inbound_parts", "merchant_parts", "rule_parts", "webhook_parts"),
     *ROUTES,
 }
 

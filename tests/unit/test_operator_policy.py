@@ -47,9 +47,9 @@ ACTIONS: dict[tuple[str, str], set[str]] = {
     ("dynamodb", "TransactWriteItems"): {"dynamodb:PutItem", "dynamodb:UpdateItem"},
     ("dynamodb", "BatchExecuteStatement"): set(),
     ("lambda", "Invoke"): {"lambda:InvokeFunction"},
+    ("sqs", "SendMessageBatch"): {"sqs:SendMessage"},
     ("s3", "DeleteObjects"): {"s3:DeleteObject", "s3:DeleteObjectVersion"},
     ("s3", "GetPublicAccessBlock"): {"s3:GetBucketPublicAccessBlock"},
-    ("sqs", "SendMessageBatch"): {"sqs:SendMessage"},
     ("s3", "HeadBucket"): {"s3:ListBucket"},
     ("s3", "ListObjectsV2"): {"s3:ListBucket"},
     # Without ListBucket, S3 answers 403 for a key that is not there.

@@ -32,7 +32,7 @@ FUNCTIONS = frozenset(
     {
         *("APIHandler", "OnEntryWritten", "OnProductChanged", "SendConfirmations", "SendWave", "OnFeedback"),
         *("RetryFailedJobs", "Autopilot", "CountDemand", "RecountDemand", "OnLogDelivered"),
-        *("OnInboundEvent", "ReconcileStock"),
+        *("OnInboundEvent", "ReconcileStock", "DeliverWebhook"),
         *("OnDomainEvent", "EmitSchedule"),
     }
 )
@@ -60,6 +60,11 @@ SECRETS_BY_NAME = {
     "MERCHANT_KEYS_SECRET": {"Ref": "MerchantKeysSecret"},
     "SOURCE_SECRETS": {"Ref": "SourceSecrets"},
     "SMTP_SECRET": {"Ref": "SmtpSecretArn"},
+}
+SECRETS_OF_FUNCTIONS = {
+    "OnLogDelivered": {"TRAFFIC_SALTS_SECRET": "TrafficSaltsSecret"},
+    "ReconcileStock": {"STOCK_ACCOUNTS_SECRET": "StockAccountsSecret"},
+    "DeliverWebhook": {"WEBHOOK_SECRETS": "WebhookSecrets"},
 }
 # Calls that AWS knows no resource for.
 FOR_EVERYTHING = frozenset({"ses:DeleteSuppressedDestination", "ses:GetAccount", "cloudwatch:GetMetricData"})
@@ -174,7 +179,7 @@ def a_message_is_hidden_six_times_as_long_as_its_function_may_take(resources: Re
         if mapping["EventSourceArn"]["Fn::GetAtt"][1] == "Arn"
     }
     expected = {"ConfirmationsQueue", "WavesQueue", "FeedbackQueue", "RetriesQueue", "TrafficQueue"}
-    expected |= {"InboundEventsQueue", "DomainEventsQueue"}
+    expected |= {"InboundEventsQueue", "DomainEventsQueue", "WebhookDeliveriesQueue"}
     assert set(fed_by) == expected
     for queue, function in fed_by.items():
         assert resources[queue]["Properties"]["VisibilityTimeout"] >= 6 * function["Timeout"]
@@ -189,7 +194,10 @@ def a_message_is_tried_five_times_then_kept_two_weeks_for_a_person(resources: Re
             "deadLetterTargetArn": {"Fn::GetAtt": [f"{name}DeadLetterQueue", "Arn"]},
             "maxReceiveCount": 5,
         }
-        for name in ("Confirmations", "Waves", "Feedback", "Traffic", "InboundEvents", "DomainEvents")
+        for name in (
+            *("Confirmations", "Waves", "Feedback", "Traffic", "InboundEvents", "DomainEvents"),
+            "WebhookDeliveries",
+        )
     }
     # A merchant asks for a retry again, and nothing is lost.
     assert queues["RetriesQueue"]["MessageRetentionPeriod"] == HOURS_1_S
@@ -209,11 +217,11 @@ def a_backlog_starts_no_more_workers_than_can_send(resources: Resources) -> None
 
 
 @promise
-def the_two_functions_that_queue_to_themselves_may_and_no_other(resources: Resources) -> None:
+def the_three_functions_that_queue_to_themselves_may_and_no_other(resources: Resources) -> None:
     functions = of_type(resources, "AWS::Lambda::Function")
     assert set(functions) == FUNCTIONS
     allowed = {name for name, function in functions.items() if function.get("RecursiveLoop") == "Allow"}
-    assert allowed == {"SendConfirmations", "SendWave"}
+    assert allowed == {"SendConfirmations", "SendWave", "DeliverWebhook"}
 
 
 @promise
@@ -287,6 +295,41 @@ def nothing_may_be_done_to_everything_but_what_has_no_resource(resources: Resour
         assert role.keys() == {"AssumeRolePolicyDocument", "Policies"}
     kinds = {resource["Type"] for resource in resources.values() if resource["Type"].startswith("AWS::IAM::")}
     assert kinds == {"AWS::IAM::Role"}
+
+
+@promise
+def deliveries_write_their_log_and_disable_an_endpoint_and_no_other_row(resources: Resources) -> None:
+    writes = {
+        listed(statement["Action"])[0]: statement.get("Condition")
+        for statement in statements(resources, "DeliverWebhook")
+        if re.search("(Put|Update|Delete|Write)Item|PartiQL", json.dumps(statement["Action"]))
+    }
+    assert writes == {
+        "dynamodb:PutItem": {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["delivery#*"]}},
+        "dynamodb:UpdateItem": {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["endpoint"]}},
+    }
+    readers = {
+        function
+        for function in FUNCTIONS
+        for statement in statements(resources, function)
+        if "WebhookSecrets" in json.dumps(statement["Resource"])
+    }
+    assert readers == {"DeliverWebhook"}
+
+
+@promise
+def each_function_that_asks_rules_about_an_event_may_ask_endpoints_too(resources: Resources) -> None:
+    rules, endpoints = (
+        {
+            function
+            for function in FUNCTIONS
+            for statement in statements(resources, function)
+            if text in json.dumps(statement)
+        }
+        for text in ("rules.json", '"dynamodb:LeadingKeys": ["endpoint"]')
+    )
+    assert {"OnEntryWritten", "OnFeedback", "EmitSchedule", "OnDomainEvent"} <= rules
+    assert endpoints == rules | {"DeliverWebhook"}
 
 
 @promise
@@ -371,7 +414,7 @@ def subdomains_are_bound_to_https_only_when_asked(resources: Resources) -> None:
 @promise
 def data_outlives_the_stack_but_not_a_failed_first_deployment(resources: Resources) -> None:
     kept = {"AWS::DynamoDB::Table", "AWS::S3::Bucket"}
-    secrets = {"SigningKeysSecret", "MerchantKeysSecret", "SourceSecrets"}
+    secrets = {"SigningKeysSecret", "MerchantKeysSecret", "SourceSecrets", "WebhookSecrets"}
     data = {name for name, resource in resources.items() if resource["Type"] in kept} | secrets
     assert {name for name, resource in resources.items() if "DeletionPolicy" in resource} == data
     for name in data:
@@ -488,12 +531,9 @@ def what_the_gateway_answers_by_itself_reads_like_an_answer_of_ours(resources: R
 def no_secret_reaches_an_environment(resources: Resources) -> None:
     for name, function in of_type(resources, "AWS::Lambda::Function").items():
         variables = function["Environment"]["Variables"]
-        if name == "OnLogDelivered":
+        for own, secret in SECRETS_OF_FUNCTIONS.get(name, {}).items():
             variables = dict(variables)
-            assert variables.pop("TRAFFIC_SALTS_SECRET") == {"Ref": "TrafficSaltsSecret"}
-        if name == "ReconcileStock":
-            variables = dict(variables)
-            assert variables.pop("STOCK_ACCOUNTS_SECRET") == {"Ref": "StockAccountsSecret"}
+            assert variables.pop(own) == {"Ref": secret}
         assert "resolve:" not in json.dumps(variables)
         # A secret is named, by its ARN or the parameter of it; no value of one is taken out of it.
         secrets = {name: value for name, value in variables.items() if "secret" in json.dumps(value).lower()}
@@ -505,7 +545,7 @@ def no_secret_reaches_an_environment(resources: Resources) -> None:
 @promise
 def each_dead_letter_queue_alarms_at_its_first_message(resources: Resources) -> None:
     queues = {name for name in of_type(resources, "AWS::SQS::Queue") if name.endswith("DeadLetterQueue")}
-    assert len(queues) == 7
+    assert len(queues) == 8
     for queue in queues:
         alarm = resources[queue.replace("DeadLetterQueue", "DeadLettersAlarm")]["Properties"]
         assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": [queue, "QueueName"]}}]
@@ -609,12 +649,12 @@ BROKEN += [
     ),
     (a_backlog_starts_no_more_workers_than_can_send, at(WAVES, "Properties", "ScalingConfig"), GONE),
     (
-        the_two_functions_that_queue_to_themselves_may_and_no_other,
+        the_three_functions_that_queue_to_themselves_may_and_no_other,
         at("SendWave", "Properties", "RecursiveLoop"),
         GONE,
     ),
     (
-        the_two_functions_that_queue_to_themselves_may_and_no_other,
+        the_three_functions_that_queue_to_themselves_may_and_no_other,
         at("OnEntryWritten", "Properties", "RecursiveLoop"),
         "Allow",
     ),
@@ -637,6 +677,16 @@ BROKEN += [
     ),
     (pages_are_read_by_this_distribution_alone, at(*RULES, "Condition", "StringEquals"), {"x": "*"}),
     (pages_are_read_by_this_distribution_alone, at(*RULES, "Principal"), "*"),
+    (
+        each_function_that_asks_rules_about_an_event_may_ask_endpoints_too,
+        at("DeliverWebhookRole", "Properties", "Policies", 0, "PolicyDocument", "Statement", 5),
+        {"Effect": "Allow", "Action": "dynamodb:UpdateItem", "Resource": "*"},
+    ),
+    (
+        deliveries_write_their_log_and_disable_an_endpoint_and_no_other_row,
+        at("DeliverWebhookRole", "Properties", "Policies", 0, "PolicyDocument", "Statement", 4, "Condition"),
+        GONE,
+    ),
     (pages_are_read_by_this_distribution_alone, at(*CONFIG, "Origins", 0, "OriginAccessControlId"), ""),
     (
         pages_are_read_by_this_distribution_alone,
