@@ -40,6 +40,7 @@ GROUPS: dict[str, dict[str, Entry]] = {
             "sources:events_command", "Show the stock events of other systems and what they changed."
         ),
         "rules": Entry("rules:rules_command", "Check, try and follow the rules of the shop."),
+        "webhooks": Entry("webhooks:webhooks_command", "Send the shop's events to other systems."),
         "waiting": Entry("waiting:waiting_command", "Show how many people wait for each variant."),
         "waves": Entry("waiting:waves_command", "Show the progress of a variant's restock emails."),
         "report": Entry(

@@ -62,6 +62,8 @@ def deployed(german_release: Release) -> Iterator[AwsDoor]:
                 Name="merchant", SecretString='{"key": "merchants-own"}'
             )["ARN"],
             "CONFIRMATIONS_QUEUE_URL": sqs.create_queue(QueueName="confirmations")["QueueUrl"],
+            "WEBHOOK_SECRETS": secrets.create_secret(Name="webhooks", SecretString="{}")["ARN"],
+            "WEBHOOK_DELIVERIES_QUEUE_URL": sqs.create_queue(QueueName="deliveries")["QueueUrl"],
             "WAVES_QUEUE_URL": sqs.create_queue(QueueName="waves")["QueueUrl"],
             "CONFIGURATION_SET": "emails",
             "METRICS_NAMESPACE": "Spillway/spillway-test",
