@@ -327,6 +327,28 @@ def test_of_two_workers_with_one_message_one_queues_the_next() -> None:
     assert not play.deliveries.record(replace(second, tries=3), after=second)
 
 
+@pytest.mark.parametrize(("slower", "posts"), [(Answer(200), 2), (Answer(500), 3)], ids=["delivers", "fails"])
+def test_a_message_that_two_workers_have_at_once_goes_on_as_one(slower: Answer, posts: int) -> None:
+    play = Play(always(Answer(500), Answer(200)))
+    message = Delivery("e1", EVENT)
+    post = play.post
+
+    def post_meanwhile(url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        play.post = post  # type: ignore[method-assign]
+        play.delivery.deliver(message)
+        play.posted.append((url, headers, body))
+        return slower
+
+    play.post = post_meanwhile  # type: ignore[method-assign]
+    play.delivery.deliver(message)
+    assert len(play.sqs.waiting) == 1
+    play.run()
+    assert len(play.posted) == posts
+    last = play.state()
+    assert last is not None
+    assert last.state is State.DELIVERED
+
+
 def test_the_jitter_stays_within_a_tenth_and_a_later_retry_is_granted_within_a_day() -> None:
     def due_s(random: float, after_s: int | None = None, tries: int = 3) -> float:
         answer = Answer(429, retry_after_s=after_s)
