@@ -196,6 +196,19 @@ def test_the_twenty_first_endpoint_is_refused(run: Run) -> None:
     assert result.exception.message == "there are 20 endpoints, which is the most"
 
 
+def test_an_event_of_the_shop_is_queued_for_the_endpoint_that_wants_it(run: Run) -> None:
+    added(run)
+    container = cloud.container
+    container.recent_endpoints.forget()
+    sqs, url = container.client("sqs"), container.settings.known("webhook_deliveries_queue_url")
+    sqs.purge_queue(QueueUrl=url)
+    for event in (EVENT, replace(EVENT, id="w1", type=EventType.WAVE_FINISHED)):
+        container.domain_events.process(event)
+    messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+    assert [Delivery.from_json(message["Body"]) for message in messages] == [Delivery("crm", EVENT)]
+    assert container.event_emitter._webhooks() is container.webhook_fanout
+
+
 def test_a_test_posts_a_signed_event_and_names_what_went_wrong(run: Run, poster: FakePoster) -> None:
     secret = added(run)
     result = run("test", "crm")
