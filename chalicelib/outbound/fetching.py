@@ -9,13 +9,16 @@ import random
 import socket
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 
 from chalicelib.outbound.addresses import NameUnknown, Target, TargetRefused, parse_target, resolve_public
 
 TIMEOUT_S = 20.0
+CONNECT_TIMEOUT_S = 5.0
+ADDRESSES_MAX = 4
 ANSWER_BYTES_MAX = 20_000_000
 ANSWER_S_MAX = 60.0
 CHUNK_BYTES = 65_536
@@ -102,10 +105,10 @@ class HttpsFetcher:
 
     def _send(self, target: Target, headers: Mapping[str, str], method: str, body: bytes | None) -> Answer:
         try:
-            address = self._addresses_of(target.host)[0]
+            addresses = self._addresses_of(target.host)
         except NameUnknown as unknown:
             raise _Unanswered(str(unknown)) from None
-        connection = _CheckedConnection(target, address, self._context)
+        connection = _CheckedConnection(target, addresses[:ADDRESSES_MAX], self._context)
         try:
             connection.request(
                 method, target.path, body, {"Host": target.authority, "User-Agent": USER_AGENT, **headers}
@@ -123,21 +126,29 @@ class HttpsFetcher:
 
 
 class _CheckedConnection(http.client.HTTPSConnection):
-    """Connects to an address that was checked, and asks for the certificate of the name."""
+    """Connects to the first address that answers of those that were checked, under the name's certificate."""
 
-    def __init__(self, target: Target, address: str, context: ssl.SSLContext) -> None:
+    def __init__(self, target: Target, addresses: Sequence[str], context: ssl.SSLContext) -> None:
         super().__init__(target.host, target.port, timeout=TIMEOUT_S, context=context)
-        self._address = address
+        self._addresses = addresses
         self._tls = context
 
     def connect(self) -> None:
         """Open the connection."""
-        plain = socket.create_connection((self._address, self.port), self.timeout)
+        plain = self._connected()
+        plain.settimeout(TIMEOUT_S)
         try:
             self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)
         except BaseException:
             plain.close()
             raise
+
+    def _connected(self) -> socket.socket:
+        # A function without IPv6 reaches the IPv4 address that comes after.
+        for address in self._addresses[:-1]:
+            with suppress(OSError):
+                return socket.create_connection((address, self.port), CONNECT_TIMEOUT_S)
+        return socket.create_connection((self._addresses[-1], self.port), CONNECT_TIMEOUT_S)
 
 
 def _read(response: http.client.HTTPResponse) -> bytes:

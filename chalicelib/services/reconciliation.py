@@ -7,7 +7,7 @@ of its source, with the time at which it was asked for, and recorded with them.
 import base64
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.ids import Sku
@@ -67,8 +67,8 @@ class Account:
     """
 
     url: str
-    secret: str | None = None
-    user: str | None = None
+    secret: str | None = field(default=None, repr=False)
+    user: str | None = field(default=None, repr=False)
 
     @property
     def headers(self) -> Mapping[str, str]:

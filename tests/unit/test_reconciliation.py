@@ -269,9 +269,16 @@ def test_a_certificate_of_another_name_is_refused(api: StockApi) -> None:
     assert api.asked == []
 
 
+def test_the_next_address_of_a_name_is_used_where_the_first_takes_no_connection(api: StockApi) -> None:
+    api.answer = lambda _: Said(b"sku,stock")
+    fetcher = HttpsFetcher(addresses_of=lambda _: ["127.0.0.2", "127.0.0.1"], context=api.context)
+    assert fetcher.fetch(f"{api.url}/a", {}).body == b"sku,stock"
+
+
 def test_accounts_are_stored_and_read_without_what_they_lack() -> None:
     account = Account("https://shop.example", "cs", "ck")
     text = json.dumps({"woocommerce": account.to_document(), "square": {"url": "x"}})
     assert accounts_of(text) == {"woocommerce": account}
     assert Account("https://x").to_document() == {"url": "https://x"}
+    assert repr(account) == "Account(url='https://shop.example')"
     assert accounts_of("{}") == {}
