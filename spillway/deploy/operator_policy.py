@@ -231,7 +231,7 @@ SCOPES = (
             f"arn:aws:secretsmanager:{{region}}:{{account}}:secret:*{name}-*"
             for name in (
                 *("MerchantKeysSecret", "OriginKeySecret", "SigningKeysSecret"),
-                *("SourceSecrets", "TrafficSaltsSecret", "WebhookSecrets"),
+                *("SourceSecrets", "StockAccountsSecret", "TrafficSaltsSecret", "WebhookSecrets"),
             )
         ),
         operating="GetSecretValue PutSecretValue",

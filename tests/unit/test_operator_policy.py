@@ -351,3 +351,10 @@ def test_a_deployment_still_wants_its_stage_said() -> None:
     ended = CliRunner().invoke(cli, ["deploy"], obj=Project(ROOT))
     assert isinstance(ended.exception, BadInput)
     assert ended.exception.message == "--stage NAME: needed"
+
+
+def test_each_secret_of_the_stack_is_one_that_an_operator_may_read_and_write() -> None:
+    (scope,) = [scope for scope in SCOPES if scope.sid == "Secrets"]
+    named = {name.rpartition(":*")[2].removesuffix("-*") for name in scope.resources}
+    resources = translated()["Resources"].items()
+    assert named == {name for name, part in resources if part["Type"] == "AWS::SecretsManager::Secret"}

@@ -23,6 +23,7 @@ NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: 
     13: "thirteen",
     14: "fourteen",
     15: "fifteen",
+    16: "sixteen",
 }
 Resources = Mapping[str, Mapping[str, Any]]
 Promise = Callable[[Resources], None]
@@ -414,7 +415,13 @@ def subdomains_are_bound_to_https_only_when_asked(resources: Resources) -> None:
 @promise
 def data_outlives_the_stack_but_not_a_failed_first_deployment(resources: Resources) -> None:
     kept = {"AWS::DynamoDB::Table", "AWS::S3::Bucket"}
-    secrets = {"SigningKeysSecret", "MerchantKeysSecret", "SourceSecrets", "WebhookSecrets"}
+    secrets = {
+        "SigningKeysSecret",
+        "MerchantKeysSecret",
+        "SourceSecrets",
+        "StockAccountsSecret",
+        "WebhookSecrets",
+    }
     data = {name for name, resource in resources.items() if resource["Type"] in kept} | secrets
     assert {name for name, resource in resources.items() if "DeletionPolicy" in resource} == data
     for name in data:
