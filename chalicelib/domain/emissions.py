@@ -93,8 +93,13 @@ def demand_event(sku: Sku, waiting: int, *, at_ms: int) -> DomainEvent | None:
     return DomainEvent(identity, EventType.DEMAND_PASSED, at_ms, sku, {"sku": sku, "waiting": passed})
 
 
-def feedback_event(feedback: Feedback) -> DomainEvent | None:
-    """Return the event of an email that bounced for good, or was complained about; None for other news."""
+def feedback_event(feedback: Feedback, *, complaints_of_day: int = 0) -> DomainEvent | None:
+    """Return the event of an email that bounced for good, or was complained about; None for other news.
+
+    Args:
+        feedback: the news.
+        complaints_of_day: the complaints so far about emails of the same day.
+    """
     types = {
         FeedbackState.BOUNCED: EventType.EMAIL_BOUNCED,
         FeedbackState.COMPLAINED: EventType.EMAIL_COMPLAINED,
@@ -103,7 +108,9 @@ def feedback_event(feedback: Feedback) -> DomainEvent | None:
     if event_type is None:
         return None
     identity = event_id(event_type, feedback.message_id, feedback.shopper)
-    data = {"sku": feedback.sku, SHOPPER: feedback.shopper}
+    data: dict[str, str | int | None] = {"sku": feedback.sku, SHOPPER: feedback.shopper}
+    if event_type is EventType.EMAIL_COMPLAINED:
+        data["complaints_of_day"] = complaints_of_day
     return DomainEvent(identity, event_type, feedback.at_ms, feedback.sku, data)
 
 

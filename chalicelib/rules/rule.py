@@ -75,10 +75,6 @@ class Rule:
         text = json.dumps(self.to_document(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:VERSION_CHARS]
 
-    def is_matched_by(self, event: DomainEvent) -> bool:
-        """Return whether the event is of the rule's type and matches its pattern."""
-        return event.type is self.on and matches(self.when, event.to_cloudevent())
-
     def to_document(self) -> dict[str, Any]:
         """Return the rule as JSON values."""
         return {
@@ -161,6 +157,12 @@ def hour_of(event: DomainEvent) -> int:
     return event.at_ms // HOUR_MS
 
 
+def matching(rules: Iterable[Rule], event: DomainEvent) -> list[Rule]:
+    """Return the rules that an event matches, by its type and by their patterns, in their order."""
+    document = event.to_cloudevent()
+    return [rule for rule in rules if rule.on is event.type and matches(rule.when, document)]
+
+
 def replay(rules: Iterable[Rule], events: Iterable[DomainEvent]) -> Iterator[Firing]:
     """Yield what rules would have decided about recorded events, in the order of their times.
 
@@ -171,8 +173,8 @@ def replay(rules: Iterable[Rule], events: Iterable[DomainEvent]) -> Iterator[Fir
     spent: dict[tuple[str, int], int] = {}
     listed = tuple(rules)
     for event in sorted(events, key=lambda event: (event.at_ms, event.id)):
-        for rule in listed:
-            if not rule.is_matched_by(event) or (rule.name, event.id) in known:
+        for rule in matching(listed, event):
+            if (rule.name, event.id) in known:
                 continue
             known.add((rule.name, event.id))
             hour = rule.name, hour_of(event)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 RULES_KEY = "rules.json"
-RULES_MAX_AGE_MS = 10_000
+RULES_MAX_AGE_MS = 2_000
 NOT_THERE = frozenset({"AccessDenied", "NoSuchKey", "404", "403"})
 NOT_MODIFIED = "304"
 

@@ -23,6 +23,7 @@ from chalicelib.rules.rule import (
     Rule,
     caused_event,
     decide,
+    matching,
     sku_for,
 )
 from chalicelib.services.availability import Availabilities
@@ -80,9 +81,8 @@ class RuleRunner:
         Raises:
             Exception: a decision or an action failed; the event has to come again.
         """
-        for rule in self._rules():
-            if rule.is_matched_by(event):
-                self._fire(rule, event)
+        for rule in matching(self._rules(), event):
+            self._fire(rule, event)
 
     def _fire(self, rule: Rule, event: DomainEvent) -> None:
         now_ms = self._clock_ms()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from chalicelib.domain.domain_event import DomainEvent
 from chalicelib.domain.emissions import feedback_event, paused_event
 from chalicelib.domain.feedback import Feedback, FeedbackState, Ignored, read_message
-from chalicelib.domain.sending_limits import cohorts, days_judged, reason_to_pause
+from chalicelib.domain.sending_limits import cohorts, day_of, days_judged, reason_to_pause
 from chalicelib.domain.suppression import MailboxHistory
 from chalicelib.log import log
 from chalicelib.services.fan_out.rate_limiter import RateLimiter
@@ -27,7 +27,7 @@ class SesEventHandler:
         clock_ms: the time in milliseconds since the epoch.
         topic: the SNS topic that events must come from.
         configuration_set: the SES configuration set that events must be of.
-        emit: emits domain events.
+        emit: emits domain events; None for nowhere.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class SesEventHandler:
         *,
         topic: str,
         configuration_set: str,
-        emit: Callable[[Sequence[DomainEvent]], None] = lambda _: None,
+        emit: Callable[[Sequence[DomainEvent]], None] | None = None,
     ) -> None:
         self._deliverability = deliverability
         self._suppressions = suppressions
@@ -71,11 +71,18 @@ class SesEventHandler:
             self._record(feedback, now_ms)
         shopper, sku = feedback.shopper, feedback.sku or ""
         log("email_feedback", state=feedback.state, shopper=shopper, sku=sku, news=news)
-        event = feedback_event(feedback)
-        if event:
-            self._emit([event])
         if feedback.counts and self._deliverability.count(feedback, at_ms=now_ms):
             self._pause_if_needed(now_ms)
+        if self._emit:
+            event = feedback_event(feedback, complaints_of_day=self._complaints_of_day(feedback))
+            self._emit([event] if event else [])
+
+    def _complaints_of_day(self, feedback: Feedback) -> int:
+        """Return the complaints about emails of the day of this one; 0 for other news."""
+        if feedback.state is not FeedbackState.COMPLAINED:
+            return 0
+        day = day_of(feedback.sent_at_ms)
+        return self._deliverability.bounced_and_complained([day]).get(day, (0, 0))[1]
 
     def _record(self, feedback: Feedback, now_ms: int) -> None:
         """Record the event in the history of its mailbox.
@@ -109,4 +116,5 @@ class SesEventHandler:
         reason = reason_to_pause(found)
         if reason:
             self._rate_limiter.pause(reason)
-            self._emit([paused_event(reason, at_ms=now_ms)])
+            if self._emit:
+                self._emit([paused_event(reason, at_ms=now_ms)])

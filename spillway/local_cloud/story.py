@@ -18,11 +18,15 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from chalicelib.domain.domain_event import EventType
 from chalicelib.domain.entry import EntryState, OptIn, Signup, shard_of, shards_of
 from chalicelib.domain.ids import ShopperId, Sku, sku_tag
 from chalicelib.domain.stock import Availability, AvailabilityEvent, StockedProduct
+from chalicelib.rules.rule import Action, Rule
 from chalicelib.services.availability import Availabilities
+from chalicelib.services.domain_events import RULES_KEY, RULES_MAX_AGE_MS, rules_to_json
 from chalicelib.services.recount import Recount
+from chalicelib.services.rules import DONE
 from chalicelib.settings import clock_ms, new_id
 from chalicelib.tables.demand import EntriesCount
 from chalicelib.tables.entries import EntriesTable
@@ -46,6 +50,13 @@ BAD_MAILBOX = "nobody at example.com"
 LATE = timedelta(hours=25)
 SUPPRESSED_WITHIN_S = 30.0
 COUNTED_WITHIN_S = 60.0
+STORY_RULE = Rule(
+    "story-complaints",
+    EventType.EMAIL_COMPLAINED,
+    {"data": {"complaints_of_day": [{"numeric": [">=", 2]}]}},
+    Action.PAUSE,
+    {"reason": "two complaints about emails of one day"},
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +181,9 @@ def _play(scene: _Scene, steps: Steps) -> None:
             for sku in skus:
                 _spillway(scene, "sold-out", "--", sku)
             _await_change(ada, FRONT_PAGE, front_page)
+    with steps.step("A rule pauses sending at the second complaint of a day and says why; it is resumed"):
+        check_rule(scene.stage, shopper_of(scene.stage, cleo.mailbox), other.sku)
+        _spillway(scene, "resume")
     with steps.step("The merchant's counters of people waiting equal the entries"):
         until(
             lambda: True if counters_are_right(scene.stage) else None,
@@ -276,11 +290,55 @@ def flap(stage: Stage, sku: Sku, units: tuple[int, ...]) -> None:
 
 
 def complain_late(stage: Stage, shopper: ShopperId, sku: Sku) -> None:
-    """Publish a complaint about an old email, as SES does.
+    """Publish a complaint about an old email.
 
     Raises:
         WorkFailed: It does not suppress the shopper, or it pauses all sending.
     """
+    publish_complaint(stage, shopper, sku)
+    suppressions = SuppressionsTable(stage.client("dynamodb"), stage.outputs()["SuppressionsTable"])
+    until(
+        lambda: suppressions.among([shopper]) or None,
+        "a complaint suppresses its shopper",
+        within_s=SUPPRESSED_WITHIN_S,
+    )
+    state = stage.container().sending_rate.state()
+    if state is not None and state.paused:
+        raise WorkFailed(f"one late complaint paused all sending: {state.paused}")
+
+
+def check_rule(stage: Stage, shopper: ShopperId, sku: Sku) -> None:
+    """Put a rule in force, and publish a complaint that it pauses sending at. The rules of before come back.
+
+    Raises:
+        WorkFailed: Sending is not paused, or the rule's log does not say why.
+    """
+    s3, bucket, rows = stage.client("s3"), stage.outputs()["ReleaseBucket"], stage.container().rule_rows
+    before = s3.get_object(Bucket=bucket, Key=RULES_KEY)["Body"].read()
+    known = {firing.event_id for firing in rows.firings()}
+    rules = rules_to_json("story", [STORY_RULE.to_document()])
+    s3.put_object(Bucket=bucket, Key=RULES_KEY, Body=rules.encode())
+    try:
+        sleep(RULES_MAX_AGE_MS / 1000)
+        publish_complaint(stage, shopper, sku)
+        found = until(
+            lambda: [f for f in rows.firings() if f.event_id not in known and f.result] or None,
+            "a complaint fires the rule",
+            within_s=SUPPRESSED_WITHIN_S,
+        )
+    finally:
+        s3.put_object(Bucket=bucket, Key=RULES_KEY, Body=before)
+    state = stage.container().sending_rate.state()
+    if [(f.rule, f.event_type, f.subject, f.result) for f in found] != [
+        (STORY_RULE.name, EventType.EMAIL_COMPLAINED, sku, DONE)
+    ]:
+        raise WorkFailed(f"the log of rules shows {found}")
+    if state is None or state.paused is None:
+        raise WorkFailed("a rule fired, and sending is not paused")
+
+
+def publish_complaint(stage: Stage, shopper: ShopperId, sku: Sku) -> None:
+    """Publish a complaint about an old email, as SES does."""
     stack = stage.client("cloudformation").describe_stack_resource(
         StackName=stage.stack_name, LogicalResourceId="FeedbackTopic"
     )
@@ -302,15 +360,6 @@ def complain_late(stage: Stage, shopper: ShopperId, sku: Sku) -> None:
     }
     topic = stack["StackResourceDetail"]["PhysicalResourceId"]
     stage.client("sns").publish(TopicArn=topic, Message=json.dumps(event))
-    suppressions = SuppressionsTable(stage.client("dynamodb"), names["SuppressionsTable"])
-    until(
-        lambda: suppressions.among([shopper]) or None,
-        "a complaint suppresses its shopper",
-        within_s=SUPPRESSED_WITHIN_S,
-    )
-    state = stage.container().sending_rate.state()
-    if state is not None and state.paused:
-        raise WorkFailed(f"one late complaint paused all sending: {state.paused}")
 
 
 def shopper_of(stage: Stage, mailbox: str) -> ShopperId:

@@ -4,13 +4,19 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from chalicelib.container import Container
+from chalicelib.services.domain_events import EventEmitter
 from chalicelib.settings import clock_ms
 
 
 def container_with(*, clock_ms: Callable[[], int] = clock_ms, **parts: Any) -> Container:
-    """Return a container that has these parts; a part that would have to be built is an error."""
+    """Return a container that has these parts; a part that would have to be built is an error.
+
+    It emits domain events nowhere, unless `event_emitter` is one of the parts.
+    """
     container = Container(_no_settings, _no_client, clock_ms=clock_ms)
-    vars(container).update(parts)
+    nowhere: Any = None
+    silent = EventEmitter(None, nowhere, lambda: None)
+    vars(container).update({"event_emitter": silent, **parts})
     return container
 
 

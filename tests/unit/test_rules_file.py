@@ -15,7 +15,7 @@ GOOD = """
 [[rules]]
 name = "pause-on-complaints"
 on = "email.complained"
-when.data.complaints_today = [{ numeric = [">=", 5] }]
+when.data.complaints_of_day = [{ numeric = [">=", 5] }]
 do = "pause"
 with = { reason = "five complaints" }
 budget = 2
@@ -45,7 +45,7 @@ def test_rules_are_read_in_their_order() -> None:
         Rule(
             "pause-on-complaints",
             EventType.EMAIL_COMPLAINED,
-            {"data": {"complaints_today": [{"numeric": [">=", 5]}]}},
+            {"data": {"complaints_of_day": [{"numeric": [">=", 5]}]}},
             Action.PAUSE,
             {"reason": "five complaints"},
             2,

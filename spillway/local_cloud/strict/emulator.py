@@ -39,6 +39,7 @@ def install(settings: LayerSettings) -> None:
     account = checks.Account(time.monotonic, _stored_object, _reserved, settings.concurrency)
     hosts = frozenset[str]().union(*map(hosts_of, settings.ports))
     detect_loops(settings.invocations_max, _outcome)
+    authorize_batches_of_messages()
     issue_secrets_of_this_run(settings.door_secret)
     hold_functions_of_stacks(account)
     stream_every_change()
@@ -60,6 +61,23 @@ def _stored_object(bucket: str, key: str) -> bytes | None:
 
     data: bytes | None = s3._get_object_data(bucket, key)
     return data
+
+
+def authorize_batches_of_messages() -> None:
+    """Have a batch of messages need the permission of one message, as SQS has it.
+
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
+    """
+    from ministack.core import iam_actions
+
+    named = iam_actions._action_from_target
+
+    def action_from_target(headers: dict[str, str]) -> str | None:
+        action: str | None = named(headers)
+        is_batch = headers.get("x-amz-target", "").startswith("AmazonSQS.") and action is not None
+        return action.removesuffix("Batch") if is_batch and action else action
+
+    iam_actions._action_from_target = action_from_target
 
 
 def _may_list(call: Call, access_key: str) -> bool:

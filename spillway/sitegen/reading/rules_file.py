@@ -3,7 +3,7 @@
     [[rules]]
     name = "pause-on-complaints"
     on = "email.complained"
-    when.data.complaints_today = [{ numeric = [">=", 5] }]
+    when.data.complaints_of_day = [{ numeric = [">=", 5] }]
     do = "pause"
     with = { reason = "five complaints in a day" }
 
