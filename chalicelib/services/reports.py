@@ -1,5 +1,6 @@
 """Count the clicks of emails and the orders of a shop, and report on restocks."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from chalicelib.domain.entry import shards_of
@@ -68,6 +69,15 @@ class Reports:
     def newest(self, *, limit: int = REPORTED_MAX) -> list[RestockReport]:
         """Return reports of the newest restocks of all SKUs that notified somebody, newest first."""
         return [report for report in self._reports(self._table.newest(limit)) if report.notified]
+
+    def clicks_by_product(self) -> dict[str, int]:
+        """Return the clicked emails of all restocks that are kept, by product; only of clicked ones."""
+        restocks = list(self._table.all_restocks())
+        clicks, _ = self._table.counted(restock.tag for restock in restocks)
+        totals: Counter[str] = Counter()
+        for tag, slug in {restock.tag: restock.slug for restock in restocks}.items():
+            totals[slug] += clicks[tag]
+        return {slug: count for slug, count in totals.items() if count}
 
     def of(self, sku: Sku, restock_id: str | None = None) -> list[RestockReport]:
         """Return reports of the restocks of a SKU, newest first; of one of them if its id is named."""

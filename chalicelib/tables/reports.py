@@ -10,7 +10,7 @@ A marker of a click has no shopper in it, only a digest that a click of the same
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 from zlib import crc32
 
@@ -51,7 +51,11 @@ class ReportsTable:
     def newest(self, limit: int) -> tuple[RestockRef, ...]:
         """Return the newest restocks of all SKUs, newest first (a strongly consistent read)."""
         rows, _ = self.table.query(Attr("kind").eq(Kind.RESTOCK), limit=limit, newest_first=True)
-        return tuple(RestockRef(row["id"], row["sku"], row["slug"], int(row["opened_at_ms"])) for row in rows)
+        return tuple(map(_restock, rows))
+
+    def all_restocks(self) -> Iterator[RestockRef]:
+        """Yield every restock that is kept, oldest first (strongly consistent reads)."""
+        return map(_restock, self.table.query_all(Attr("kind").eq(Kind.RESTOCK)))
 
     def count_click(self, click: Click, *, at_ms: int) -> bool:
         """Count the email of a click; false when it was counted before.
@@ -123,6 +127,10 @@ class ReportsTable:
             if reasons[0] == CONDITION_NOT_MET:
                 return False
         raise RowBusy(marker.item["kind"])
+
+
+def _restock(row: Item) -> RestockRef:
+    return RestockRef(row["id"], row["sku"], row["slug"], int(row["opened_at_ms"]))
 
 
 def _sales(row: Item) -> Sales:

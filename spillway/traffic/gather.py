@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,8 @@ class FunnelRow:
     """The people of one product on their way: views are of the time that is shown, the rest of all time.
 
     Entries that DynamoDB has deleted are not counted: unconfirmed ones after three days, erased ones at once.
+    `clicked` are restock emails whose link was followed, each once, of the last 400 days at least: a person
+    who was notified of two restocks may click two. None where the shop does not count clicks.
     """
 
     slug: str
@@ -38,6 +40,7 @@ class FunnelRow:
     signed_up: int
     confirmed: int
     notified: int
+    clicked: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +56,7 @@ class Traffic:
         """Return a JSON-ready document."""
         return self.report.to_document() | {
             "coverage": self.coverage.to_document(),
-            "funnel": [
-                {"slug": r.slug, "views": r.views, "signed_up": r.signed_up, "confirmed": r.confirmed}
-                | {"notified": r.notified}
-                for r in self.funnel
-            ],
+            "funnel": [asdict(row) for row in self.funnel],
             "bill": {
                 "usd": round(self.bill.usd, 4),
                 "usd_after_free": round(self.bill.usd_after_free, 4),
@@ -83,7 +82,7 @@ def gather(stage: Stage, *, since_s: int, now_ms: int) -> Traffic:
 
 
 def funnel(container: Container, report: TrafficReport) -> Iterator[FunnelRow]:
-    """Yield the funnel of each product that was viewed or has entries, most views first."""
+    """Yield the funnel of each product that was viewed, has entries or was clicked, most views first."""
     slugs: dict[str, str] = {
         variant.sku: stocked.product.slug
         for stocked in container.products.scan()
@@ -98,10 +97,17 @@ def funnel(container: Container, report: TrafficReport) -> Iterator[FunnelRow]:
                 slug = slugs.get(item["sku"]["S"], item["sku"]["S"])
                 steps.setdefault(slug, Counter()).update(steps_of(item))
     views = report.views_by_product
-    for slug in sorted({*views, *steps}, key=lambda slug: (-views.get(slug, 0), slug)):
+    clicks = container.reports.clicks_by_product()
+    counts_clicks = bool(clicks) or container.recent_themes.live().theme.shop.count_clicks
+    for slug in sorted({*views, *steps, *clicks}, key=lambda slug: (-views.get(slug, 0), slug)):
         counts = steps.get(slug, Counter())
         yield FunnelRow(
-            slug, views.get(slug, 0), counts["signed_up"], counts["confirmed"], counts["notified"]
+            slug,
+            views.get(slug, 0),
+            counts["signed_up"],
+            counts["confirmed"],
+            counts["notified"],
+            clicks.get(slug, 0) if counts_clicks else None,
         )
 
 

@@ -12,7 +12,7 @@ from chalicelib.domain.traffic.report import Minute, TrafficReport
 from spillway.preflight.bill import AS_OF
 from spillway.preflight.reports import Chart, sheet, short, table
 from spillway.terminal import pluralize
-from spillway.traffic.gather import Traffic
+from spillway.traffic.gather import FunnelRow, Traffic
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 BAR = "█"
@@ -130,12 +130,17 @@ def show(traffic: Traffic, console: Console) -> None:
 
 def _funnel(traffic: Traffic) -> Table:
     shown = Table(box=None, pad_edge=False)
-    for head in ("Product", "Views", "Signed up", "Confirmed", "Notified", "Signed up of views"):
+    for head in ("Product", "Views", "Signed up", "Confirmed", "Notified", "Clicked", "Signed up of views"):
         shown.add_column(head, justify="left" if head == "Product" else "right")
     for row in traffic.funnel[:ROWS_SHOWN]:
-        counts = (row.views, row.signed_up, row.confirmed, row.notified)
-        shown.add_row(Text(row.slug), *(f"{count:,}" for count in counts), _share(row.signed_up, row.views))
+        shown.add_row(Text(row.slug), *_steps(row), _share(row.signed_up, row.views))
     return shown
+
+
+def _steps(row: FunnelRow) -> tuple[str, ...]:
+    counts = (row.views, row.signed_up, row.confirmed, row.notified)
+    clicked = "-" if row.clicked is None else f"{row.clicked:,}"
+    return (*(f"{count:,}" for count in counts), clicked)
 
 
 def _share(part: int, whole: int) -> str:
@@ -170,18 +175,12 @@ def page(traffic: Traffic) -> str:
         return sheet(title, [*parts, f"<p>{escape(NO_LOGS[0].upper() + NO_LOGS[1:])}.</p>"])
     parts += [f"<p>{escape(headline(traffic))}.</p>", _facts(traffic), *_charts(report)]
     if traffic.funnel:
-        heads = ("product", "views", "signed up", "confirmed", "notified", "of views")
-        rows = [
-            (
-                *(r.slug, f"{r.views:,}", f"{r.signed_up:,}", f"{r.confirmed:,}", f"{r.notified:,}"),
-                _share(r.signed_up, r.views),
-            )
-            for r in traffic.funnel
-        ]
+        heads = ("product", "views", "signed up", "confirmed", "notified", "clicked", "of views")
+        rows = [(row.slug, *_steps(row), _share(row.signed_up, row.views)) for row in traffic.funnel]
         parts += [
             "<h2>From a view to an email</h2>",
             '<p class="soft">Views are of this time, by the logs; people are of all time, by the tables.</p>',
-            table(heads, rows, {1, 2, 3, 4, 5}),
+            table(heads, rows, {1, 2, 3, 4, 5, 6}),
         ]
     for name, heading in TITLES:
         rows_of = report.top(name)

@@ -18,6 +18,7 @@ import spillway.stage as stages
 from chalicelib.domain.entry import DAY_MS, Entry, EntryState, shards_of
 from chalicelib.domain.reports import CLICKS_COUNTED_MS, Click, RestockRef
 from chalicelib.domain.stock import Availability, Restock, Stock
+from chalicelib.domain.traffic.report import TrafficReport
 from chalicelib.inbound.authenticity import own_signature
 from chalicelib.services.email_composer import EmailComposer
 from chalicelib.services.reports import Reports
@@ -29,6 +30,7 @@ from spillway.__main__ import cli
 from spillway.errors import BadInput
 from spillway.project import Project
 from spillway.sitegen.release import Release
+from spillway.traffic.gather import funnel
 from tests.integration import test_app as playing_aws
 from tests.support.log_lines import logged
 from tests.support.merchants import signed_in_headers
@@ -118,6 +120,26 @@ def test_the_link_of_an_email_leads_to_its_variant_and_is_counted_once(
     german, _ = click_link(german_release, restock, "cyd", "/de/products/field-jacket")
     assert follow(api, german).headers["Location"] == f"/de{PAGE}"
     assert clicks(restock) == 2
+
+
+def test_the_funnel_has_the_clicked_emails_of_each_product_by_all_its_restocks(
+    api: Client, restock: Restock, german_release: Release
+) -> None:
+    container = cloud.container
+    report = TrafficReport("2026-11-27T10", "2026-11-27T10")
+    before = {row.slug: row.clicked for row in funnel(container, report)}
+    assert set(before.values()) <= {None}
+    other = replace(restock, id=f"FJ-SAND-M:2:e{restock.opened_at_ms}", sku="FJ-SAND-M")
+    container.report_rows.note(RestockRef.of(other))
+    for shopper in ("ada", "cyd", "ada"):
+        follow(api, click_link(german_release, restock, shopper)[0])
+    for tag, slug in ((other.tag, "field-jacket"), ("a restock that is kept no longer", "mug")):
+        container.report_rows.count_click(
+            Click("eve", SKU, tag, f"/products/{slug}"), at_ms=restock.opened_at_ms
+        )
+    rows = {row.slug: row.clicked for row in funnel(container, report)}
+    assert rows.pop("field-jacket") == 3
+    assert set(rows.values()) <= {0}
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ HOSTILE = "/<script>alert(1)</script>"
 def traffic(*log_lines: str, counted: int | None = 2) -> Traffic:
     report = TrafficReport.of(HOUR, HOUR, [counted_lines(*log_lines)] if log_lines else [])
     coverage = Coverage(report.posted, counted)
-    rows = (FunnelRow("mug", 8, 4, 2, 1),) if log_lines else ()
+    rows = (FunnelRow("mug", 8, 4, 2, 1, 7), FunnelRow("hat", 3, 0, 0, 0)) if log_lines else ()
     return Traffic(report, coverage, rows, bill(used(report, coverage)))
 
 
@@ -47,7 +47,8 @@ def test_the_text_says_how_many_came_how_complete_it_is_and_where_they_stop() ->
     text = printed(BUSY)
     assert "2 page views by about 1 person in 1 visit; 3 requests, at most 2 a minute (10:05 UTC)" in text
     assert "50.0%: 1 of 2 signups are logged" in text
-    assert re.search(r"mug +8 +4 +2 +1 +50.0%", text)
+    assert re.search(r"mug +8 +4 +2 +1 +7 +50.0%", text)
+    assert re.search(r"hat +3 +0 +0 +0 +- +0.0%", text)
     assert HOSTILE in text
 
 
