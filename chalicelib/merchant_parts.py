@@ -96,6 +96,7 @@ class MerchantParts(Stores):
             "inbound": names.inbound_queue_url,
             "events": names.domain_events_queue_url,
             "webhooks": names.webhook_deliveries_queue_url,
+            "traffic": names.traffic_queue_url,
         }
         dead = dict(zip(QUEUES, names.dead_letter_queue_urls, strict=True))
         return {queue: QueueUrls(url, sources.get(queue)) for queue, url in dead.items()}

@@ -26,7 +26,7 @@ OF_THE_AUTOPILOT = frozenset(
 OPTIONAL = OF_THE_AUTOPILOT | frozenset(
     {
         *("confirmation_delay_s", "distribution_id", "merchant_addresses", "shop_origin", "smtp_secret"),
-        *("feedback_queue_url", "inbound_queue_url", "retries_queue_url"),
+        *("feedback_queue_url", "inbound_queue_url", "traffic_queue_url", "retries_queue_url"),
         *("stock_accounts_secret", "traffic_bucket", "traffic_salts_secret"),
         *("domain_event_bus", "domain_events_queue_url"),
         *("webhook_deliveries_queue_url", "webhook_dead_letters_queue_url", "webhook_secrets"),
@@ -79,6 +79,7 @@ class Settings:
     inbound_queue_url: str | None = None
     domain_events_queue_url: str | None = None
     domain_event_bus: str | None = None
+    traffic_queue_url: str | None = None
     autopilot_mode: str | None = None
     api_function: str | None = None
     dead_letter_queue_urls: tuple[str, ...] = ()

@@ -14,13 +14,14 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.aws.connections import code_of
+from chalicelib.services.traffic import delivered_keys
 
 if TYPE_CHECKING:
     from types_boto3_lambda import LambdaClient
     from types_boto3_sqs import SQSClient
 
 # By their names, in the order in which the template lists their dead letter queues to a function.
-QUEUES = ("confirmations", "waves", "streams", "feedback", "inbound", "events", "webhooks")
+QUEUES = ("confirmations", "waves", "streams", "feedback", "inbound", "events", "webhooks", "traffic")
 BATCH_MAX = 10
 LOOK_S = 5
 # Long enough to put a message back, short enough to try again soon after an interruption.
@@ -183,7 +184,9 @@ def depth(sqs: "SQSClient", queue_url: str) -> int:
 def _facts(body: str) -> Mapping[str, Any]:
     try:
         facts = json.loads(body)
-    except ValueError:
+        if isinstance(facts, dict) and "Records" in facts:
+            return {"logs": delivered_keys(body)}
+    except (ValueError, KeyError, TypeError):
         return {"unreadable": True}
     known = (
         *("kind", "restock_id", "sku", "line", "shopper", "source", "type", "endpoint", "event_id"),

@@ -70,6 +70,9 @@ QUEUES: Mapping[str, Queue] = {
         "WebhookDeliveriesQueue",
         "WebhookDeliveriesDeadLetterQueue",
     ),
+    "traffic": Queue(
+        "access logs to count", "access logs to count", "TrafficQueue", "TrafficDeadLetterQueue"
+    ),
     "streams": Queue("reactions to changes", "reactions to signups and stock", None, "StreamDeadLetterQueue"),
 }
 

@@ -167,6 +167,19 @@ def test_what_is_stuck_is_looked_at_without_addresses_and_put_back(stage: Stage)
     assert stage.queues.bodies("WavesQueue") == [*sent, "poison"]
 
 
+def test_a_notification_of_an_access_log_is_looked_at_by_the_logs_name_and_put_back(stage: Stage) -> None:
+    log = {"object": {"key": "logs/E1.2026-11-27-10.a%2Bb.gz"}}
+    body = json.dumps({"Records": [{"s3": log, "requestParameters": {"sourceIPAddress": "192.0.2.7"}}]})
+    stage.queues.put("TrafficDeadLetterQueue", body, '{"Records": [{}]}')
+    assert [letter.facts for letter in stage.dead.look("traffic", most=9)] == [
+        {"logs": ["logs/E1.2026-11-27-10.a+b.gz"]},
+        {"unreadable": True},
+    ]
+    stage.queues.hidden.clear()
+    assert stage.dead.redrive("traffic") == {Redriven.PUT_BACK: 2}
+    assert stage.queues.bodies("TrafficQueue")[0] == body
+
+
 def test_what_was_put_back_is_deleted_only_then(stage: Stage) -> None:
     stage.queues.put("WavesDeadLetterQueue", "a")
 
