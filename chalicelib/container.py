@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from chalicelib.services.requested_emails import MyWaitlistsEmail, RequestedEmails
     from chalicelib.services.ses_events import SesEventHandler
     from chalicelib.services.signups import Signups
-    from chalicelib.services.traffic import TrafficCounter, TrafficReports
+    from chalicelib.services.traffic import RecentTraffic, TrafficCounter, TrafficReports
     from chalicelib.services.waitlist import MyWaitlists, Waitlist
     from chalicelib.storage import TrafficBucket
 
@@ -320,6 +320,18 @@ class Container(InboundParts, RuleParts):
         from chalicelib.services.traffic import TrafficReports
 
         return TrafficReports(self._traffic_bucket)
+
+    @cached_property
+    def recent_traffic(self) -> "RecentTraffic":
+        """Answers the polls of the merchant's page for the traffic of a day."""
+        from chalicelib.services.traffic import RecentTraffic, signups_counted
+
+        def counted(since: str, until: str) -> int | None:
+            namespace = self.settings.known("metrics_namespace")
+            return signups_counted(self.client("cloudwatch"), namespace, since, until)
+
+        is_delivered = self.settings.traffic_logs == "yes"
+        return RecentTraffic(self._traffic_bucket, counted, self.clock_ms, is_delivered=is_delivered)
 
     @cached_property
     def _traffic_bucket(self) -> "TrafficBucket":

@@ -136,6 +136,18 @@ def show_reports(request: Request, container: "Container") -> Response:
     return reports_answer(request, container.reports, container.products, container.recent_themes.live)
 
 
+@route("/traffic", methods=READ)
+def show_traffic(request: Request, container: "Container") -> Response:
+    """Return the traffic of the last 24 hours; 304 to a poll that has it."""
+    from chalicelib.http.merchant_session import signed_in
+    from chalicelib.http.overview import tagged_answer
+    from chalicelib.services.overview import digest
+
+    signed_in(request, container)
+    document = container.recent_traffic.document()
+    return tagged_answer(request, document, tag=digest(document))
+
+
 def _to_merchant_page(request: Request, container: "Container", status: str, cookie: str | None) -> Response:
     """Lead a person to the merchant's page, or answer a script; set or delete the session's cookie."""
     from chalicelib.http.link_forms import MERCHANT_PAGE

@@ -342,6 +342,16 @@ class TrafficBucket:
         )
         return [hour for hour in names if since <= hour <= until]
 
+    def versions(self, since: str, until: str) -> dict[str, str]:
+        """Return the ETag of each hour with statistics from `since` to `until`, a day or two apart."""
+        found = {}
+        for day in sorted({since[:10], until[:10]}):
+            for entry in self._entries(f"{STATS_PREFIX}{day}"):
+                hour = entry["Key"].removeprefix(STATS_PREFIX).removesuffix(".json")
+                if since <= hour <= until:
+                    found[hour] = entry["ETag"]
+        return found
+
     def hour(self, hour: str) -> tuple[bytes, str] | None:
         """Return the statistics of an hour and their ETag; None where there are none."""
         try:
@@ -373,7 +383,9 @@ class TrafficBucket:
         return found["Body"].read(), found["ETag"]
 
     def _keys(self, prefix: str) -> Iterable[str]:
+        return (entry["Key"] for entry in self._entries(prefix))
+
+    def _entries(self, prefix: str) -> Iterable[Any]:
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._name, Prefix=prefix)
         for page in pages:
-            for entry in page.get("Contents", ()):
-                yield entry["Key"]
+            yield from page.get("Contents", ())

@@ -45,13 +45,18 @@ def overview_answer(
     request: Request, document: Mapping[str, Any], *, etag: str, made_at_ms: int, role: str
 ) -> Response:
     """Return the overview for a merchant of this role; 304 for a poll that has it already."""
-    tag = f'"{etag}-{role}"'
+    shown = {"made_at_ms": made_at_ms, "role": role, **document}
+    return tagged_answer(request, shown, tag=f"{etag}-{role}")
+
+
+def tagged_answer(request: Request, document: Mapping[str, Any], *, tag: str) -> Response:
+    """Return a document under an ETag; 304 for a poll that has it already."""
+    tag = f'"{tag}"'
     headers: dict[str, str | list[str]] = {**NO_STORE, "ETag": tag}
     known = request.headers.get("if-none-match", "")
     if tag in [name.strip().removeprefix("W/") for name in known.split(",")]:
         return Response("", headers=headers, status_code=HTTPStatus.NOT_MODIFIED.value)
-    shown = {"made_at_ms": made_at_ms, "role": role, **document}
-    body = json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
+    body = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     return Response(body, headers={**headers, "Content-Type": JSON_TYPE}, status_code=HTTPStatus.OK.value)
 
 

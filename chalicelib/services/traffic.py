@@ -8,7 +8,7 @@ replaces itself, and an hour takes each part once.
 import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from urllib.parse import unquote_plus
 
@@ -20,14 +20,21 @@ from chalicelib.domain.traffic.counting import (
     count_log,
     log_name,
     salts_of_weeks,
+    time_of,
     week_of,
 )
 from chalicelib.domain.traffic.hour import HourStats, RollUp
-from chalicelib.domain.traffic.report import TrafficReport
+from chalicelib.domain.traffic.report import Coverage, TrafficReport, recent_document
 from chalicelib.log import log
 from chalicelib.storage import TrafficBucket
 
 ROLL_UP_TRIES_MAX = 30
+HOUR_MS = 3_600_000
+# A merchant's page asks once a minute.
+RECENT_FRESH_MS = 55_000
+RECENT_HOURS = 24
+ANSWERS_METRIC = "answers"
+SIGNUP_ROUTE = "POST /waitlist"
 SALT_BYTES = 32
 # A salt of the week before reads the logs that come late.
 WEEKS_KEPT = 2
@@ -171,6 +178,75 @@ class TrafficReports:
         for hour in self._bucket.hours(since, until):
             if stored := self._bucket.hour(hour):
                 yield RollUp.from_bytes(stored[0]).stats
+
+
+class RecentTraffic:
+    """Answers the polls of the merchant's page: the traffic of the last 24 hours.
+
+    A function's instance makes the answer at most once a minute. An hour that did not change since the
+    instance read it is not read again: the listing of a day has its ETag.
+
+    Args:
+        bucket: the statistics.
+        count_signups: returns how many signups the API counted from one hour to another, where it is known.
+        is_delivered: access logs are turned on.
+        clock_ms: the time in milliseconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        bucket: TrafficBucket,
+        count_signups: Callable[[str, str], int | None],
+        clock_ms: Callable[[], int],
+        *,
+        is_delivered: bool,
+    ) -> None:
+        self._bucket, self._count_signups, self._clock_ms = bucket, count_signups, clock_ms
+        self._is_delivered = is_delivered
+        self._hours: dict[str, tuple[str, HourStats]] = {}
+        self._made: tuple[int, dict[str, Any]] | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Return the traffic as a JSON-ready document, at most a minute old."""
+        now_ms = self._clock_ms()
+        if self._made is None or not 0 <= now_ms - self._made[0] < RECENT_FRESH_MS:
+            self._made = (now_ms, self._make(now_ms))
+        return self._made[1]
+
+    def _make(self, now_ms: int) -> dict[str, Any]:
+        since, until = hour_at(now_ms - (RECENT_HOURS - 1) * HOUR_MS), hour_at(now_ms)
+        known, self._hours = self._hours, {}
+        for hour, etag in self._bucket.versions(since, until).items():
+            if hour in known and known[hour][0] == etag:
+                self._hours[hour] = known[hour]
+            elif stored := self._bucket.hour(hour):
+                stats = RollUp.from_bytes(stored[0]).stats
+                # The page shows no product by the minute, which is most of an hour's size.
+                stats.products = {}
+                self._hours[hour] = (stored[1], stats)
+        report = TrafficReport.of(since, until, [stats for _, stats in self._hours.values()])
+        counted = self._count_signups(since, until) if report.requests else None
+        return recent_document(
+            report, Coverage(report.posted, counted), is_on=self._is_delivered or bool(self._hours)
+        )
+
+
+def signups_counted(cloudwatch: Any, namespace: str, since: str, until: str) -> int | None:
+    """Return how many `POST /waitlist` the API answered from one hour to another; None where none is known.
+
+    The API counts its answers by a metric in its log, which CloudWatch takes out.
+    """
+    search = (
+        f'SUM(SEARCH(\'{{{namespace},route,status}} MetricName="{ANSWERS_METRIC}"'
+        f" route=\"{SIGNUP_ROUTE}\"', 'Sum', {HOUR_MS // 1000}))"
+    )
+    answer = cloudwatch.get_metric_data(
+        MetricDataQueries=[{"Id": "posted", "Expression": search}],
+        StartTime=time_of(since),
+        EndTime=time_of(until) + timedelta(hours=1),
+    )
+    values = [value for result in answer["MetricDataResults"] for value in result["Values"]]
+    return round(sum(values)) if values else None
 
 
 def delivered_keys(body: str) -> list[str]:

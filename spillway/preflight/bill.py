@@ -5,14 +5,14 @@ figures. AWS's own bill is authoritative. The founding story's bill is compared 
 visitors in an hour.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
 from spillway.preflight.built_pages import HEAD_BYTES, PageRefresh
 from spillway.preflight.campaign import FOUNDING_STORY
-from spillway.preflight.usage import Item, Used
+from spillway.preflight.usage import MEMORY_MB, Item, Measured, Step, Used
 
 AS_OF = date(2026, 11, 23)
 REGION = "us-east-1"
@@ -203,6 +203,35 @@ def bill(used: Iterable[Used]) -> Bill:
             BillLine(amount, price, amount.amount / price.per * price.usd, charged / price.per * price.usd)
         )
     return Bill(tuple(lines))
+
+
+def used_by_traffic(
+    *, requests: float = 0, bytes_sent: float = 0, uncached: float = 0, signups: float = 0
+) -> Iterator[Used]:
+    """Yield the amounts of logged traffic.
+
+    Args:
+        requests: requests at CloudFront.
+        bytes_sent: bytes to viewers.
+        uncached: requests that no cache answered, without signups.
+        signups: signups that the API answered.
+    """
+    yield Used(Item.CDN_BYTES, bytes_sent, "bytes to viewers, as logged")
+    yield Used(Item.CDN_REQUESTS, requests, "requests, as logged")
+    yield Used(Item.S3_READS, uncached, "requests that no cache answered")
+    yield Used(Item.API_CALLS, signups, "signups that the API counted")
+    yield Used(Item.LAMBDA_CALLS, signups, "signups that the API counted")
+    measured = Measured.read()
+    gb_s = measured.duration_ms(Step.SIGN_UP, MEMORY_MB) / 1_000 * MEMORY_MB / 1_024
+    yield Used(Item.LAMBDA_TIME, signups * gb_s, f"{gb_s:.4f} GB-seconds a signup")
+    units = measured.steps[Step.SIGN_UP].write_units
+    yield Used(Item.WRITE_UNITS, signups * units, f"{units:g} write units a signup")
+
+
+def traffic_prices() -> dict[str, float]:
+    """Return the dollars of one unit of each amount of `used_by_traffic`, at list prices."""
+    names = ("requests", "bytes_sent", "uncached", "signups")
+    return {name: bill(used_by_traffic(**{name: 1})).usd for name in names}
 
 
 def refresh_usd(refresh: PageRefresh) -> float:

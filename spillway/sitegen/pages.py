@@ -221,13 +221,15 @@ class EditionPages:
             key = object_key(self.edition.localized_path("/feed.xml"))
             yield _text_job(key, atom_feed(self.edition, newest), "application/atom+xml")
 
-    def fixed(self, path: str, template: str, *, at: str) -> PageJob:
+    def fixed(self, path: str, template: str, *, at: str, **context: Any) -> PageJob:
         """Return the job of a page that shows nothing of the catalogue; other editions have it under `at`."""
-        digest = self._digest(template, at)
-        return self._page(path, Kind.PAGE, digest, partial(self._renderer.page, template, at=at))
+        digest = self._digest(template, at, repr(context)) if context else self._digest(template, at)
+        return self._page(path, Kind.PAGE, digest, partial(self._renderer.page, template, at=at, **context))
 
     def _merchant(self) -> Iterator[PageJob]:
-        page = self.fixed(MERCHANT_PATH, "merchant.html", at=MERCHANT_PATH)
+        from spillway.preflight.bill import traffic_prices
+
+        page = self.fixed(MERCHANT_PATH, "merchant.html", at=MERCHANT_PATH, traffic_prices=traffic_prices())
         yield replace(page, file=f"{page.key}{HOME_KEY}")
         yield self.moved(page.key.removesuffix("/"), self.edition.localized_path(MERCHANT_PATH))
 

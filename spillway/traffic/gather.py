@@ -11,18 +11,16 @@ from chalicelib.container import Container
 from chalicelib.domain.entry import EntryState
 from chalicelib.domain.traffic.counting import time_of
 from chalicelib.domain.traffic.report import Coverage, TrafficReport
-from chalicelib.services.traffic import hour_at
+from chalicelib.services.traffic import SIGNUP_ROUTE, hour_at
+from chalicelib.services.traffic import signups_counted as answers_counted
 from chalicelib.tables.entries import is_entry
-from spillway.preflight.bill import Bill, bill
-from spillway.preflight.usage import MEMORY_MB, Item, Measured, Step, Used
+from spillway.preflight.bill import Bill, bill, used_by_traffic
+from spillway.preflight.usage import Used
 from spillway.stage import Stage
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
-METRIC = "answers"
-ROUTE = "POST /waitlist"
-HOUR_S = 3_600
 HOURS_MAX = 400 * 24
 
 
@@ -124,19 +122,9 @@ def signups_counted(stage: Stage, since: str, until: str) -> int | None:
     The API counts its answers by a metric in its log, which CloudWatch takes out; the local cloud keeps the
     log alone.
     """
-    start, end = time_of(since), time_of(until) + timedelta(hours=1)
     if stage.endpoint_url:
-        return _logged_answers(stage, start, end)
-    cloudwatch = stage.client("cloudwatch")
-    search = (
-        f'SUM(SEARCH(\'{{Spillway/{stage.stack_name},route,status}} MetricName="{METRIC}"'
-        f" route=\"{ROUTE}\"', 'Sum', {HOUR_S}))"
-    )
-    answer = cloudwatch.get_metric_data(
-        MetricDataQueries=[{"Id": "posted", "Expression": search}], StartTime=start, EndTime=end
-    )
-    values = [value for result in answer["MetricDataResults"] for value in result["Values"]]
-    return round(sum(values)) if values else None
+        return _logged_answers(stage, time_of(since), time_of(until) + timedelta(hours=1))
+    return answers_counted(stage.client("cloudwatch"), f"Spillway/{stage.stack_name}", since, until)
 
 
 def _logged_answers(stage: Stage, start: datetime, end: datetime) -> int:
@@ -158,22 +146,18 @@ def _is_signup(message: str) -> bool:
         line = json.loads(message)
     except ValueError:
         return False
-    return isinstance(line, dict) and line.get("event") == "answered" and line.get("route") == ROUTE
+    return isinstance(line, dict) and line.get("event") == "answered" and line.get("route") == SIGNUP_ROUTE
 
 
 def used(report: TrafficReport, coverage: Coverage) -> Iterator[Used]:
-    """Yield the amounts that the logs show so far, at the items of preflight's bill."""
+    """Return the amounts that the logs show so far, at the items of preflight's bill."""
     misses = report.requests - sum(
         report.tables["results"][name] for name in ("Hit", "RefreshHit", "OriginShieldHit")
     )
     posted = coverage.counted if coverage.counted is not None else report.posted
-    yield Used(Item.CDN_BYTES, report.bytes_sent, "bytes to viewers, as logged")
-    yield Used(Item.CDN_REQUESTS, report.requests, "requests, as logged")
-    yield Used(Item.S3_READS, max(0, misses - report.posted), "requests that no cache answered")
-    yield Used(Item.API_CALLS, posted, "signups that the API counted")
-    yield Used(Item.LAMBDA_CALLS, posted, "signups that the API counted")
-    measured = Measured.read()
-    gb_s = measured.duration_ms(Step.SIGN_UP, MEMORY_MB) / 1_000 * MEMORY_MB / 1_024
-    yield Used(Item.LAMBDA_TIME, posted * gb_s, f"{gb_s:.4f} GB-seconds a signup")
-    units = measured.steps[Step.SIGN_UP].write_units
-    yield Used(Item.WRITE_UNITS, posted * units, f"{units:g} write units a signup")
+    return used_by_traffic(
+        requests=report.requests,
+        bytes_sent=report.bytes_sent,
+        uncached=max(0, misses - report.posted),
+        signups=posted,
+    )

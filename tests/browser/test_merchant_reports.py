@@ -7,6 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
+from spillway.preflight.bill import traffic_prices
 from tests.browser import test_merchant_page as merchant_page
 from tests.browser.conftest import PHONE
 from tests.browser.test_merchant_page import BUSY, Answers, answering
@@ -64,8 +65,32 @@ ORDERING: dict[str, Any] = {
         ADVICE | {"sku": "OLD-SKU", "title": None, "label": None, "stock": 0, "basis": "default"},
     ]
 }
+TRAFFIC: dict[str, Any] = {
+    "is_on": True,
+    "since": "2026-11-26T13",
+    "until": "2026-11-27T12",
+    "requests": 120_000,
+    "bytes_sent": 2_000_000_000,
+    "views": 41_000,
+    "visits": 9_400,
+    "visitors": 8_200,
+    "uncached": 3_000,
+    "timeline": [*[3] * 100, 40, 2_310, 900, *[0] * 41],
+    "peak": {"at": "2026-11-27T10:05", "requests": 2_310},
+    "coverage": {"logged": 480, "counted": 500, "share": 0.96},
+    "tables": {
+        "pages": [["/products/field-jacket", 30_000], ["/", 9_000]],
+        "referrers": [["news.example", 7_000]],
+        "devices": [["phone", 33_000]],
+        "programs": [],
+    },
+}
 PANELS = {"Reports": REPORTS, "Order goods": ORDERING}
-PATHS = {"Reports": "**/api/merchant/reports", "Order goods": "**/api/merchant/ordering"}
+PATHS = {
+    "Traffic": "**/api/merchant/traffic",
+    "Reports": "**/api/merchant/reports",
+    "Order goods": "**/api/merchant/ordering",
+}
 
 
 def open_panel(page: Page, title: str, document: dict[str, Any]) -> Locator:
@@ -101,6 +126,53 @@ def test_a_merchant_reads_the_reports_and_the_goods_to_order_on_a_phone_by_the_k
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["viewport"]["width"]
     found = Axe().run(page, options={"resultTypes": ["violations"]})
     assert found.violations_count == 0, found.generate_report()
+
+
+def test_the_traffic_of_a_day_is_read_on_a_phone_with_its_peak_its_coverage_and_the_bill(
+    played: Callable[..., Answers],
+) -> None:
+    page = played(BUSY | {"role": "see"}, timezone_id="UTC", **PHONE).page
+    expect(page.locator("tbody tr")).to_have_count(3)
+    traffic = open_panel(page, "Traffic", TRAFFIC)
+    day = traffic.get_by_role("listitem").first
+    expect(day.locator(".peak")).to_have_text("At most 2,310 requests a minute, 27 Nov 2026, 10:05.")
+    expect(day.locator(".covered")).to_have_text("The logs have 96% of 500 signups.")
+    prices = traffic_prices()
+    usd = sum(
+        prices[name] * amount
+        for name, amount in {
+            "requests": 120_000,
+            "bytes_sent": 2e9,
+            "uncached": 2_520,
+            "signups": 500,
+        }.items()
+    )
+    assert figures(day) == ["8,200", "9,400", "41,000", "120,000", "97.5%", f"US${usd:.4f}".rstrip("0")]
+    assert day.locator("path.now").get_attribute("d") == "M101 24V0h1V24z"
+    assert traffic.locator("h3").all_inner_texts() == ["Pages", "Sites people come from", "Devices"]
+    assert traffic.locator(".counts").first.inner_text().split() == [
+        *("/products/field-jacket", "30,000", "/", "9,000")
+    ]
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["viewport"]["width"]
+    found = Axe().run(page, options={"resultTypes": ["violations"]})
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_traffic_without_logs_says_how_to_turn_them_on_and_without_a_count_that_coverage_is_unknown(
+    played: Callable[..., Answers],
+) -> None:
+    page = played(BUSY).page
+    expect(page.locator("tbody tr")).to_have_count(3)
+    nothing = TRAFFIC | {"is_on": False, "requests": 0, "peak": None}
+    traffic = open_panel(page, "Traffic", nothing)
+    expect(traffic.get_by_role("status")).to_contain_text("spillway deploy --param TrafficLogs=yes")
+    open_panel(page, "Traffic", nothing | {"is_on": True})
+    open_panel(page, "Traffic", nothing | {"is_on": True})
+    expect(traffic.get_by_role("status")).to_have_text("No access log was counted in this time.")
+    unknown = TRAFFIC | {"coverage": {"logged": 480, "counted": None, "share": None}}
+    open_panel(page, "Traffic", unknown)
+    open_panel(page, "Traffic", unknown)
+    expect(traffic.locator(".covered")).to_have_text("How complete the logs are is not known yet.")
 
 
 def test_a_panel_without_rows_or_an_answer_says_so_and_is_read_again_when_it_is_opened_again(

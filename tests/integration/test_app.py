@@ -644,7 +644,7 @@ def test_head_is_answered_as_get_and_neither_changes_anything(api: Client) -> No
         **dict.fromkeys(
             (
                 *("/merchant/audit", "/merchant/failed", "/merchant/ordering", "/merchant/overview"),
-                *("/merchant/reports", "/merchant/wave-policy"),
+                *("/merchant/reports", "/merchant/traffic", "/merchant/wave-policy"),
             ),
             401,
         ),

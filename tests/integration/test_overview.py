@@ -459,6 +459,22 @@ def test_the_api_answers_a_merchant_with_an_etag_and_then_304_without_a_body(
     assert (other.status_code, other.json_body["role"]) == (200, "act")
 
 
+def test_the_api_answers_a_merchant_with_the_traffic_and_then_304(api: Client, cookie: str) -> None:
+    container = cloud.container
+    container.client("s3").create_bucket(Bucket="traffic")
+    vars(container)["settings"] = replace(container.settings, traffic_bucket="traffic", traffic_logs="yes")
+    try:
+        first = api.http.get("/merchant/traffic", headers={"cookie": cookie})
+        assert (first.status_code, first.json_body["is_on"], first.json_body["requests"]) == (200, True, 0)
+        known = {"cookie": cookie, "if-none-match": first.headers["ETag"]}
+        again = api.http.get("/merchant/traffic", headers=known)
+        assert (again.status_code, again.body) == (304, b"")
+        assert api.http.get("/merchant/traffic").status_code == 401
+    finally:
+        for name in ("settings", "recent_traffic", "_traffic_bucket"):
+            vars(container).pop(name, None)
+
+
 def test_the_api_shows_the_overview_to_nobody_else(api: Client, cookie: str) -> None:
     _ = cookie
     assert polled(api).status_code == 401

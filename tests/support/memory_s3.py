@@ -60,7 +60,12 @@ class MemoryS3:
         keys = sorted(key for key in self.objects if key.startswith(asked["Prefix"]))
         pages = [keys[start : start + 2] for start in range(0, len(keys), 2)]
         sized: list[dict[str, Any]] = [
-            {"Contents": [{"Key": key, "Size": len(self.objects[key]["Body"])} for key in page]}
+            {
+                "Contents": [
+                    {"Key": key, "Size": len(self.objects[key]["Body"]), "ETag": self.objects[key]["ETag"]}
+                    for key in page
+                ]
+            }
             for page in pages
         ]
         return sized or [{}]

@@ -285,10 +285,12 @@ def nothing_may_be_done_to_everything_but_what_has_no_resource(resources: Resour
             if "*" in listed(statement["Resource"]):
                 assert set(listed(statement["Action"])) <= FOR_EVERYTHING
             elif "*" in json.dumps(statement["Resource"]):
-                # Below one bucket: every page, which a product may have; access logs and their statistics.
+                # Below one bucket: every page, which a product may have; access logs and their statistics,
+                # of which the merchant's page reads hours, and no log.
                 assert isinstance(statement["Resource"], dict)
                 assert statement["Resource"]["Fn::Sub"] in {
-                    *("${PagesBucket.Arn}/*", "${TrafficBucket.Arn}/*", "${TrafficBucket.Arn}/stats/*")
+                    *("${PagesBucket.Arn}/*", "${TrafficBucket.Arn}/*", "${TrafficBucket.Arn}/stats/*"),
+                    "${TrafficBucket.Arn}/stats/2*",
                 }
     # Nothing is granted beside what is read here.
     assert set(of_type(resources, "AWS::IAM::Role")) == {f"{function}Role" for function in FUNCTIONS}

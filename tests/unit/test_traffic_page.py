@@ -12,10 +12,10 @@ import pytest
 from rich.console import Console
 
 from chalicelib.domain.traffic.counting import count_log, log_name
-from chalicelib.domain.traffic.report import Coverage, TrafficReport
+from chalicelib.domain.traffic.report import Coverage, TrafficReport, recent_document
 from spillway.errors import BadInput
 from spillway.local_cloud.access_logs import AccessLog, Hit
-from spillway.preflight.bill import bill
+from spillway.preflight.bill import bill, traffic_prices
 from spillway.traffic.gather import FunnelRow, Traffic, steps_of, used
 from spillway.traffic.query import query
 from spillway.traffic.show import bar, coverage_words, headline, page, show, spark
@@ -99,6 +99,14 @@ def test_the_bill_so_far_is_that_of_the_logged_requests_at_preflights_prices() -
     document = json.loads(json.dumps(sent.to_document()))
     assert document["bill"]["usd"] == pytest.approx(sent.bill.usd, abs=1e-4)
     assert headline(sent).startswith("3 page views")
+
+
+def test_the_merchants_page_adds_its_bill_up_from_the_price_of_one_unit_each() -> None:
+    sent = traffic(*[log_line(bytes=str(2**30), result="Miss")] * 3, log_line(), POST, counted=7)
+    report, prices = sent.report, traffic_prices()
+    amounts = {"requests": 5, "bytes_sent": 3 * 2**30 + 10_000, "uncached": 3, "signups": 7}
+    assert recent_document(report, sent.coverage, is_on=True)["uncached"] - report.posted == 3
+    assert sum(prices[name] * amount for name, amount in amounts.items()) == pytest.approx(sent.bill.usd)
 
 
 @pytest.mark.parametrize(

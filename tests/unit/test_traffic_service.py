@@ -13,7 +13,14 @@ from benchmarks.traffic_log import lines
 from chalicelib.domain.traffic.counting import week_of
 from chalicelib.domain.traffic.report import Bounds, Coverage, TrafficReport, traffic_events
 from chalicelib.events import on_logs_delivered
-from chalicelib.services.traffic import TrafficCounter, TrafficReports, WeeklySalts, delivered_keys, hour_at
+from chalicelib.services.traffic import (
+    RecentTraffic,
+    TrafficCounter,
+    TrafficReports,
+    WeeklySalts,
+    delivered_keys,
+    hour_at,
+)
 from chalicelib.storage import TrafficBucket
 from tests.support.access_log import HOUR, HOW, WEEK, counted_lines, gzipped, log_line, text_of
 from tests.support.memory_s3 import MemoryS3, refused
@@ -126,6 +133,82 @@ def test_a_log_becomes_a_part_of_each_hour_and_each_hour_takes_it_once() -> None
         key: item["Body"] for key, item in first.items()
     }
     assert json.loads(played.report())["requests"] == 2
+
+
+class Watching:
+    """A merchant's page at noon, over statistics in memory; `read` are the keys that it read."""
+
+    def __init__(self, *, is_delivered: bool = True, counted: int | None = 4) -> None:
+        self.played, self.read, self.now_ms = shop(), list[str](), AT_MS + 2 * 3_600_000
+        get = self.played.s3.get_object
+
+        def get_object(**asked: Any) -> dict[str, Any]:
+            self.read.append(asked["Key"])
+            return get(**asked)
+
+        self.played.s3.get_object = get_object  # type: ignore[method-assign]
+        self.traffic = RecentTraffic(
+            self.played.bucket, lambda *_: counted, lambda: self.now_ms, is_delivered=is_delivered
+        )
+
+    def deliver(self, number: int, *log_lines: str, hour: str = "2026-11-27-10") -> None:
+        self.played.deliver(key_of(number, hour), *log_lines)
+        assert self.played.run(key_of(number, hour)) == []
+        self.read.clear()
+
+    def polls(self, *, after_s: int = 0) -> dict[str, Any]:
+        self.now_ms += 1_000 * after_s
+        return self.traffic.document()
+
+
+def test_the_merchants_page_shows_a_day_of_traffic_whose_highest_bar_is_the_peak() -> None:
+    page = Watching()
+    page.deliver(
+        1, *[log_line(bytes="700")] * 3, log_line(time="10:07:00", referrer="https://news.example/x")
+    )
+    page.deliver(
+        2, log_line(time="10:09:59", method="POST", stem="/api/waitlist", status="202", result="Miss")
+    )
+    page.deliver(3, log_line(date="2026-11-26", time="13:00:00", ip="203.0.113.8"), hour="2026-11-26-13")
+    page.deliver(4, log_line(date="2026-11-26", time="12:59:59"), hour="2026-11-26-12")
+    seen = page.polls()
+    assert (seen["since"], seen["until"], seen["is_on"]) == ("2026-11-26T13", "2026-11-27T12", True)
+    assert [seen[name] for name in ("requests", "views", "visits", "visitors", "uncached")] == [6, 5, 2, 2, 1]
+    assert seen["bytes_sent"] == 3 * 700 + 3 * 5_000
+    assert len(seen["timeline"]) == 144
+    assert {step: count for step, count in enumerate(seen["timeline"]) if count} == {0: 1, 21 * 6: 3}
+    assert seen["peak"] == {"at": "2026-11-27T10:05", "requests": 3}
+    assert seen["coverage"] == {"logged": 1, "counted": 4, "share": 0.25}
+    assert seen["tables"] == {
+        "pages": [["/products/mug", 5]],
+        "referrers": [["news.example", 1]],
+        "devices": [["phone", 5]],
+        "programs": [],
+    }
+
+
+def test_a_poll_within_a_minute_reads_nothing_and_a_later_one_the_hours_that_changed() -> None:
+    page = Watching()
+    page.deliver(1, log_line())
+    page.deliver(2, log_line(time="11:05:00"), hour="2026-11-27-11")
+    assert page.polls()["requests"] == 2
+    assert page.read == ["stats/2026-11-27T10.json", "stats/2026-11-27T11.json"]
+    page.deliver(3, log_line(time="11:06:00"), hour="2026-11-27-11")
+    assert page.polls(after_s=54)["requests"] == 2
+    assert page.read == []
+    assert page.polls(after_s=1)["requests"] == 3
+    assert page.read == ["stats/2026-11-27T11.json"]
+    assert page.polls(after_s=86_400)["requests"] == 0
+
+
+@pytest.mark.parametrize("is_delivered", [True, False])
+def test_a_day_without_statistics_says_whether_access_logs_are_on(*, is_delivered: bool) -> None:
+    page = Watching(is_delivered=is_delivered)
+    empty = page.polls()
+    assert (empty["is_on"], empty["peak"], empty["coverage"]["counted"]) == (is_delivered, None, None)
+    # The demo's front door writes logs though the parameter of the stack is "no".
+    page.deliver(1, log_line())
+    assert page.polls(after_s=60)["is_on"]
 
 
 def test_a_log_that_is_replaced_by_another_of_its_name_is_counted_instead_of_it() -> None:

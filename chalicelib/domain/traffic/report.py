@@ -190,6 +190,37 @@ class Coverage:
         }
 
 
+RECENT_STEP_MIN = 10
+RECENT_ROWS = 6
+RECENT_TABLES = ("pages", "referrers", "devices", "programs")
+
+
+def recent_document(report: TrafficReport, coverage: Coverage, *, is_on: bool) -> dict[str, Any]:
+    """Return the traffic of some hours as the merchant's page shows it, as a JSON-ready document.
+
+    `timeline` has a number for each ten minutes from `since` to the end of `until`: the requests of their
+    busiest minute, so that its highest number is that of the peak.
+    """
+    start = time_of(report.since)
+    hours = (time_of(report.until) - start) // timedelta(hours=1) + 1
+    timeline = [0] * (hours * 60 // RECENT_STEP_MIN)
+    for minute in report.minutes:
+        hour = (time_of(minute.at[:-3]) - start) // timedelta(hours=1)
+        step = (hour * 60 + int(minute.at[-2:])) // RECENT_STEP_MIN
+        timeline[step] = max(timeline[step], minute.requests)
+    peak = report.peak
+    return {
+        "is_on": is_on,
+        **{name: getattr(report, name) for name in ("since", "until", "requests", "bytes_sent", "views")},
+        **{name: getattr(report, name) for name in ("visits", "visitors")},
+        "uncached": report.requests - sum(report.tables["results"][name] for name in HITS),
+        "timeline": timeline,
+        "peak": peak and {"at": peak.at, "requests": peak.requests},
+        "coverage": coverage.to_document(),
+        "tables": {name: [list(row) for row in report.top(name, RECENT_ROWS)] for name in RECENT_TABLES},
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """The bounds that make an event when they are passed.
