@@ -177,5 +177,10 @@ def _number(counter: str, kind: str) -> int | None:
 
 
 def _by_number(counters: Counters, kind: str) -> dict[int, int]:
-    numbers = ((_number(name, kind), count) for name, count in sorted(counters.items()))
-    return {number: count for number, count in numbers if number is not None and count > 0}
+    # Each snapshot of the overview passes here with each counter of each SKU: other names leave first.
+    numbers = [
+        (int(name[len(kind) :]), count)
+        for name, count in counters.items()
+        if count > 0 and name.startswith(kind) and name[len(kind) :].isdecimal()
+    ]
+    return dict(sorted(numbers))

@@ -239,7 +239,10 @@ def decode(value: Mapping[str, Any]) -> Any:
 
 
 def _number(text: str) -> int | float:
-    return int(text) if text.lstrip("-").isdecimal() else float(text)
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
 
 
 def _encode_set(members: frozenset[Any]) -> dict[str, Any]:
