@@ -1,11 +1,13 @@
 """Every kind of page: axe finds nothing, it fits a small phone, it keeps to itself."""
 
+from collections.abc import Iterator
+
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from chalicelib.domain.tokens import PERIOD_DAYS, VALID_DAYS
-from tests.browser.conftest import NewWindow, Post, signed_form_token
+from tests.browser.axe import EVERY_RULE, RULES_OF_COLOUR, require_no_violations
+from tests.browser.conftest import SEEN_WITHIN_MS, Post, signed_form_token
 from tests.browser.kinds import KINDS, SOLD_OUT_SKU, Place
 from tests.browser.watch import Watch
 from tests.end_to_end.demo import DemoProcess
@@ -14,9 +16,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.local_cloud]
 
 PHONE_PX, DESK_PX = (360, 800), (1280, 900)
 NARROW_PHONES_PX = (320, 360)
-EVERY_RULE: dict[str, object] = {"resultTypes": ["violations"]}
-# In the dark, nothing but colours is different.
-RULES_OF_COLOUR = EVERY_RULE | {"runOnly": {"type": "tag", "values": ["cat.color"]}}
 SEEN_BOTH_WAYS = ("home", "product, some variants sold out")
 # Each has a page of the same template among the others: looked at by the slow tests.
 ALIKE = frozenset(
@@ -40,10 +39,28 @@ def place(demo: DemoProcess, post: Post) -> Place:
     return Place(demo.shop_url, demo.inbox_url, post, old_form_token)
 
 
+@pytest.fixture(scope="module")
+def window(browser: Browser, demo: DemoProcess) -> Iterator[BrowserContext]:
+    """One window for every kind of page: a new one costs as much CPU as a look at its page."""
+    window = browser.new_context(base_url=demo.shop_url, locale="en-GB")
+    window.set_default_timeout(SEEN_WITHIN_MS)
+    window.new_page()
+    yield window
+    window.close()
+
+
 @pytest.fixture
-def page(new_window: NewWindow) -> Page:
-    """A page of a phone's size, in light colours at first."""
-    return new_window(viewport={"width": PHONE_PX[0], "height": PHONE_PX[1]}).new_page()
+def page(window: BrowserContext, watch: Watch) -> Iterator[Page]:
+    """A page of a phone's size, in light colours at first, with nothing of the page before."""
+    (page,) = window.pages
+    page.set_viewport_size({"width": PHONE_PX[0], "height": PHONE_PX[1]})
+    page.emulate_media(color_scheme="light")
+    watch.over(window)
+    yield page
+    page.evaluate("[localStorage, sessionStorage].forEach(store => store.clear())")
+    window.clear_cookies()
+    page.goto("about:blank")
+    watch.leave(window)
 
 
 @pytest.mark.parametrize(
@@ -59,9 +76,9 @@ def test_it_fits_a_small_phone_and_axe_finds_nothing_in_light_or_dark(
     for width, height in (PHONE_PX, DESK_PX) if kind in SEEN_BOTH_WAYS else (PHONE_PX,):
         page.set_viewport_size({"width": width, "height": height})
         page.emulate_media(color_scheme="light")
-        _axe_finds_nothing(page, EVERY_RULE, f"{width} px, light")
+        require_no_violations(page, EVERY_RULE, f"{width} px, light")
         page.emulate_media(color_scheme="dark")
-        _axe_finds_nothing(page, RULES_OF_COLOUR, f"{width} px, dark")
+        require_no_violations(page, RULES_OF_COLOUR, f"{width} px, dark")
 
 
 def test_dark_colours_are_dark(page: Page, place: Place, watch: Watch) -> None:
@@ -72,11 +89,6 @@ def test_dark_colours_are_dark(page: Page, place: Place, watch: Watch) -> None:
         page.emulate_media(color_scheme="dark" if colours == "dark" else "light")
         papers.append(page.locator("body").evaluate("body => getComputedStyle(body).backgroundColor"))
     assert papers[0] != papers[1]
-
-
-def _axe_finds_nothing(page: Page, rules: dict[str, object], seen: str) -> None:
-    found = Axe().run(page, options=rules)
-    assert found.violations_count == 0, f"{seen}: {found.generate_report()}"
 
 
 def _open(kind: str, page: Page, place: Place, watch: Watch) -> None:

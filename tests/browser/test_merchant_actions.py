@@ -7,7 +7,6 @@ from itertools import count
 
 import httpx
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
 from chalicelib.container import Container
@@ -20,6 +19,7 @@ from chalicelib.http.merchant_session import BROWSER_DIGITS, COOKIE
 from chalicelib.settings import clock_ms
 from spillway.local_cloud.shopper import until
 from spillway.stage import stage_named
+from tests.browser.axe import require_no_violations
 from tests.browser.conftest import PHONE, NewWindow
 from tests.browser.watch import Watch
 from tests.end_to_end.demo import DemoProcess
@@ -109,8 +109,7 @@ def dialog(page: Page) -> Locator:
 def require_accessible(page: Page) -> None:
     width = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     assert width[0] <= width[1]
-    found = Axe().run(page, options={"resultTypes": ["violations"]})
-    assert found.violations_count == 0, found.generate_report()
+    require_no_violations(page)
 
 
 def test_stock_is_changed_in_two_steps_by_the_keyboard_and_the_page_shows_the_wave(

@@ -8,12 +8,12 @@ from typing import Any
 
 import httpx
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Route, expect
 
 from chalicelib.container import Container
 from chalicelib.domain.merchant import Role
 from spillway.stage import stage_named
+from tests.browser.axe import EVERY_RULE, RULES_OF_COLOUR, require_no_violations
 from tests.browser.conftest import NewPerson, NewWindow, signed_form_token
 from tests.browser.watch import Watch
 from tests.end_to_end.demo import DemoProcess
@@ -29,8 +29,6 @@ SKU = "FJ-SAND-M"
 # Five seconds, where nothing else runs on the machine.
 SEEN_WITHIN_MS = 60_000
 PHONES_PX = (320, 390)
-EVERY_RULE: dict[str, object] = {"resultTypes": ["violations"]}
-RULES_OF_COLOUR = EVERY_RULE | {"runOnly": {"type": "tag", "values": ["cat.color"]}}
 HOURS = [0, 0, 1, 4, 2, 0, 0, 3, 9, 12, 7, 5, 4, 4, 8, 9, 14, 20, 31, 28, 22, 19, 25, 40]
 
 
@@ -230,8 +228,8 @@ def _is_in_order(page: Page, name: str) -> None:
     for width, scheme in looks if name == "busy" else looks[:2]:
         page.set_viewport_size({"width": width, "height": 900})
         page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-        found = Axe().run(page, options=RULES_OF_COLOUR if scheme == "dark" else EVERY_RULE)
-        assert found.violations_count == 0, f"{name}, {width} px, {scheme}: {found.generate_report()}"
+        rules = RULES_OF_COLOUR if scheme == "dark" else EVERY_RULE
+        require_no_violations(page, rules, f"{name}, {width} px, {scheme}")
 
 
 def test_a_poll_moves_nothing_and_a_new_order_keeps_the_focus_where_it_is(

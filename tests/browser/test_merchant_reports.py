@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
 from spillway.preflight.bill import traffic_prices
 from tests.browser import test_merchant_page as merchant_page
+from tests.browser.axe import require_no_violations
 from tests.browser.conftest import PHONE
 from tests.browser.test_merchant_page import BUSY, Answers, answering
 from tests.browser.watch import Watch
@@ -124,8 +124,7 @@ def test_a_merchant_reads_the_reports_and_the_goods_to_order_on_a_phone_by_the_k
     expect(own.locator(".because")).to_have_text("8.6% buy: as sold for earlier emails about it.")
     expect(default.locator(".because")).to_contain_text("a rule of thumb")
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["viewport"]["width"]
-    found = Axe().run(page, options={"resultTypes": ["violations"]})
-    assert found.violations_count == 0, found.generate_report()
+    require_no_violations(page)
 
 
 def test_the_traffic_of_a_day_is_read_on_a_phone_with_its_peak_its_coverage_and_the_bill(

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from chalicelib.container import Container
@@ -14,6 +13,7 @@ from chalicelib.settings import clock_ms
 from chalicelib.tables.merchant import MerchantRow
 from spillway.local_cloud.shopper import Shopper
 from spillway.stage import stage_named
+from tests.browser.axe import require_no_violations
 from tests.browser.conftest import PHONE, NewPerson, NewWindow
 from tests.browser.watch import Watch
 from tests.end_to_end.demo import DemoProcess
@@ -95,8 +95,7 @@ def test_a_merchant_signs_in_on_a_phone_by_the_keyboard_and_out_again(
     link = ask_for_link(page, person)
     page.goto(link)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["viewport"]["width"]
-    found = Axe().run(page, options={"resultTypes": ["violations"]})
-    assert found.violations_count == 0, found.generate_report()
+    require_no_violations(page)
     press_button(page)
     (cookie,) = [one for one in window.cookies() if one["name"] == COOKIE]
     assert (cookie["httpOnly"], cookie["secure"], cookie["sameSite"], cookie["path"]) == (

@@ -25,6 +25,13 @@ class Watch:
         context.on("request", self._see)
         context.on("response", self._judge)
 
+    def leave(self, context: BrowserContext) -> None:
+        """Watch a window no longer: another test uses it."""
+        context.remove_listener("console", self._hear)
+        context.remove_listener("weberror", self._catch)
+        context.remove_listener("request", self._see)
+        context.remove_listener("response", self._judge)
+
     def _hear(self, message: ConsoleMessage) -> None:
         # A policy that blocks something speaks here as well.
         if message.type in {"error", "warning"} and not message.text.startswith(FAILED_RESPONSE):
