@@ -3,6 +3,7 @@
 import ast
 import json
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,8 @@ ACTIONS: dict[tuple[str, str], set[str]] = {
     # Without ListBucket, S3 answers 403 for a key that is not there.
     ("s3", "HeadObject"): {"s3:GetObject", "s3:ListBucket"},
     ("s3", "ListObjectVersions"): {"s3:ListBucketVersions"},
+    # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
+    ("sqs", "SendMessageBatch"): {"sqs:SendMessage"},
     ("sts", "GetCallerIdentity"): set(),
 }
 # Requests of spillway/publish/s3.py to S3 without the SDK, by HTTP method.
@@ -80,25 +83,32 @@ def operations() -> dict[str, set[tuple[str, str]]]:
 
 
 @cache
-def tree(file: Path) -> ast.Module:
-    return ast.parse(file.read_text())
+def nodes(file: Path) -> tuple[ast.AST, ...]:
+    """Imports, names of attributes and texts of a module: all that the checks below look at, in one walk."""
+    looked_at = (ast.ImportFrom, ast.Import, ast.Attribute, ast.Constant)
+    return tuple(node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, looked_at))
 
 
 @cache
 def imported(file: Path) -> frozenset[Path]:
     """Our own modules that a module imports."""
     found: set[Path] = set()
-    for node in ast.walk(tree(file)):
+    for node in nodes(file):
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         else:
             continue
-        for name in names:
-            path = ROOT / name.replace(".", "/")
-            found |= {item for item in (path.with_suffix(".py"), path / "__init__.py") if item.is_file()}
+        found |= {path for name in names for path in own_files(name)}
     return frozenset(found)
+
+
+@cache
+def own_files(module: str) -> tuple[Path, ...]:
+    """The files of this tree that a module's name may stand for."""
+    path = ROOT / module.replace(".", "/")
+    return tuple(file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file())
 
 
 def reached(commands: frozenset[str]) -> set[Path]:
@@ -121,7 +131,7 @@ def called_by(file: Path) -> frozenset[str]:
     rather than one too few.
     """
     needed: set[str] = set()
-    for node in ast.walk(tree(file)):
+    for node in nodes(file):
         name = node.attr if isinstance(node, ast.Attribute) else None
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             name = node.value  # get_paginator("list_stack_resources")
@@ -187,11 +197,11 @@ def test_every_type_of_the_template_has_the_actions_that_cloudformation_needs() 
 
 
 def test_every_action_is_one_that_iam_knows() -> None:
-    # Their import takes a second: not while tests are collected.
-    from cfnlint import data as cfnlint_data
-    from cfnlint.helpers import load_resource
-
-    known = load_resource(cfnlint_data.AdditionalSpecs, "Policies.json")
+    # cfn-lint's list of IAM's actions, read without cfn-lint: its import takes some seconds of CPU.
+    spec = find_spec("cfnlint")
+    assert spec is not None
+    assert spec.origin is not None
+    known = json.loads((Path(spec.origin).parent / "data/AdditionalSpecs/Policies.json").read_bytes())
     for statement in operator_policy("production")["Statement"]:
         for action in statement["Action"]:
             service, _, name = action.partition(":")
