@@ -18,7 +18,6 @@ from spillway.sitegen.reading.slugs import tagged
 _NEWEST_ON_HOME = {2: 8, 3: 6, 4: 8, 5: 10}
 SEARCH_PATH = "/search"
 INDEX_PATH = "/search.json"
-PICTURES_PATH = "/pictures/"
 # A page of cards that a phone on a slow network shows at once; divides by 2, 3 and 4 columns.
 CARDS_MAX = 48
 # A search page that lists more products is heavier than a visit to the categories.
@@ -154,12 +153,12 @@ class Search:
         Args:
             edition: The edition.
             products: The products of the shop.
-            translated: Says that titles come from translations, and not from `ProductRow.title`.
+            translated: Says that titles come from translations where there are any.
             listed_max: The most products that the search page lists.
         """
         self._edition = edition
         self._products = products
-        self._translated = translated
+        self._locale = edition.shop.locale if translated else None
         self._listed_max = listed_max
         self._categories = {cover.path: cover.title for cover in covers_of(edition.listings)}
         self._tags = {tag: listing.title for listing in edition.listings for tag in listing.tags}
@@ -167,16 +166,20 @@ class Search:
     @property
     def page_digest(self) -> str:
         """Return a digest that changes with anything the page shows."""
-        if self._translated:
-            return self.index_digest
-        rows = [(row.slug, row.title, row.categories) for row in self._products.rows]
+        rows = [(row.slug, self._title(row), row.categories) for row in self._products.rows]
         return digest_of(rows, self._categories, self._tags)
 
     @property
     def index_digest(self) -> str:
         """Return a digest that changes with anything the script looks through or shows."""
-        made = [self._products.digest(slug) for slug in self._products.slugs]
-        return digest_of(made, self._categories, self._tags, self._edition.money)
+        rows = [
+            (
+                *(row.slug, self._title(row), row.categories, row.tags),
+                *(row.price_minor, row.price_minor_max, self._products.thumbnail(row)),
+            )
+            for row in self._products.rows
+        ]
+        return digest_of(rows, self._categories, self._tags, self._edition.money)
 
     def index(self) -> str:
         """Return the JSON that the script fetches.
@@ -186,12 +189,11 @@ class Search:
         """
         edition, products = self._edition, []
         for row in self._products.rows:
-            product = self._products.named(row.slug).product
-            title = product.in_locale(edition.shop.locale, {}).title if self._translated else product.title
-            more = "+" if product.price_minor_max > product.price_minor_min else ""
-            price = f"{more}{edition.money.write(product.price_minor_min)}"
+            more = "+" if row.price_minor_max > row.price_minor else ""
+            price = f"{more}{edition.money.write(row.price_minor)}"
             words = " ".join(self._listing_titles(row))
-            products.append((row.slug, title, words, price, *_thumbnail(product.pictures[:1])))
+            thumbnail = self._products.thumbnail(row)
+            products.append((row.slug, self._title(row), words, price, *([thumbnail] if thumbnail else [])))
         document = {"root": edition.root, "products": products}
         return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
@@ -199,9 +201,9 @@ class Search:
         """Return every category with its products by title; without products where there are too many."""
         by_category: dict[str, list[Link]] = {}
         if len(self._products) <= self._listed_max:
-            for row, title in self._titled():
+            for row in self._products.rows:
                 for category in row.categories:
-                    link = Link(title, f"/products/{row.slug}")
+                    link = Link(self._title(row), f"/products/{row.slug}")
                     by_category.setdefault(f"/shop/{category}", []).append(link)
         return [
             (Link(title, path), sorted(by_category.get(path, ()), key=lambda link: link.title))
@@ -216,19 +218,8 @@ class Search:
         yield from (self._categories.get(f"/shop/{category}", "") for category in row.categories)
         yield from (self._tags.get(tag, tag) for tag in row.tags)
 
-    def _titled(self) -> Iterator[tuple[ProductRow, str]]:
-        locale = self._edition.shop.locale
-        for row in self._products.rows:
-            if self._translated:
-                yield row, self._products.named(row.slug).product.in_locale(locale, {}).title
-            else:
-                yield row, row.title
-
-
-def _thumbnail(pictures: Sequence[Picture]) -> list[str]:
-    """Return the name of the smallest file of each picture."""
-    smallest = [shown.sources[0].candidates[0][0] if shown.sources else shown.url for shown in pictures]
-    return [url.removeprefix(PICTURES_PATH) for url in smallest]
+    def _title(self, row: ProductRow) -> str:
+        return row.title_in(self._locale) if self._locale else row.title
 
 
 def _cover(rows: Sequence[ProductRow], products: Products, storefront: Storefront) -> Picture | None:

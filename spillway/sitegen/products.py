@@ -130,6 +130,14 @@ class Products(Sequence[CatalogueProduct]):
         made = [variant.name for name in row.image_names for variant in self._image_variants.get(name, ())]
         return digest_of(row.digest, made)
 
+    def thumbnail(self, row: ProductRow) -> str | None:
+        """Return the name of the smallest file of the product's first picture; None without a picture."""
+        for name in row.image_names:
+            if variants := self._image_variants.get(name):
+                narrowest, *_, widest = (*variants, variants[-1])
+                return (narrowest if narrowest.media_type != widest.media_type else widest).name
+        return None
+
     def has_pictures(self, row: ProductRow) -> bool:
         """Return whether a page can show a picture of the product."""
         return any(name in self._image_variants for name in row.image_names)

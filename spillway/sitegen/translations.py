@@ -218,7 +218,7 @@ def missing_translations(catalogue: Catalogue, theme: Theme, *, cache: BuildCach
         locale = edition.shop.locale
         pages = [page.slug for page in catalogue.pages_in(locale) if page.language != locale]
         yield from _first_lines([f"site/pages/{slug}.{locale}.md: not there" for slug in pages], locale)
-        files = [row.file for row in catalogue.rows if locale not in row.translated_locales]
+        files = [row.file for row in catalogue.rows if locale not in dict(row.titles)]
         yield from _first_lines([f"{file}: {_product_hint(file, locale)}" for file in files], locale)
 
 

@@ -335,7 +335,7 @@ def test_a_locale_that_is_left_out_for_now_leaves_its_words_in_peace(shop: Proje
     site.write_text(site.read_text().replace('["en-GB", "de"]', '["en-GB"]'))
     catalogue = load_catalogue(shop)
     assert [storefront.shop.locale for storefront in catalogue.storefronts] == ["en-GB"]
-    assert not any(row.translated_locales for row in catalogue.rows)
+    assert not any(row.titles for row in catalogue.rows)
 
 
 def test_a_catalogue_is_brought_up_to_date_and_keeps_what_is_translated(shop: Project) -> None:

@@ -151,7 +151,7 @@ def test_only_the_pages_that_an_edit_is_on_are_rendered_again(preview: Preview, 
         for file in folder.rglob("*")
         if file.is_file() and file.stat().st_mtime_ns != before.get(file)
     }
-    assert written == {"products/scarf", "index.html", "shop/all", "shop/accessories", "search.json"}
+    assert written == {"products/scarf", "index.html", "shop/all", "shop/accessories"}
 
 
 def test_a_build_has_no_script_of_the_preview(preview: Preview, project: Project) -> None:

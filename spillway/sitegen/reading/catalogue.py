@@ -48,7 +48,8 @@ class ProductRow(NamedTuple):
     8601) on which a sale of its variants ends; `without_id` are the numbers of variants for sale, or to be
     again, that state no id of the checkout; `own_checkouts` are fields such as "variants[2].checkout_url"
     with their addresses; `launches` are the variants that are coming soon on a stated day, as (number, day);
-    `price_minor` is the lowest price; `is_discontinued` says that the file states it of all variants;
+    `titles` are its translated titles by locale; `price_minor` is the lowest price, `price_minor_max` the
+    highest; `is_discontinued` says that the file states it of all variants;
     `digest` changes with anything that the product's file states. A NamedTuple, because a big shop has ten
     thousand.
     """
@@ -61,13 +62,14 @@ class ProductRow(NamedTuple):
     tags: tuple[str, ...]
     released_on: str | None
     sale_ends_on: str | None
-    translated_locales: tuple[str, ...]
+    titles: tuple[tuple[str, str], ...]
     skus: tuple[Sku, ...]
     image_names: tuple[str, ...]
     without_id: tuple[int, ...]
     own_checkouts: tuple[tuple[str, str], ...]
     launches: tuple[tuple[int, str], ...]
     price_minor: int
+    price_minor_max: int
     is_discontinued: bool
     digest: str
     packed: bytes
@@ -112,8 +114,10 @@ class ProductRow(NamedTuple):
             sale_ends_on=min(
                 (variant.sale_ends_on for variant in product.variants if variant.sale_ends_on), default=None
             ),
-            translated_locales=tuple(
-                translation.locale for translation in product.translations if translation.title
+            titles=tuple(
+                (translation.locale, translation.title)
+                for translation in product.translations
+                if translation.title
             ),
             skus=tuple(variant.sku for variant in product.variants),
             image_names=tuple(image.file.name for image in images),
@@ -129,10 +133,15 @@ class ProductRow(NamedTuple):
                 if variant.available_on and availability_of(variant, stock) is Availability.COMING_SOON
             ),
             price_minor=min((variant.price_minor for variant in product.variants), default=0),
+            price_minor_max=max((variant.price_minor for variant in product.variants), default=0),
             is_discontinued=not sold,
             digest=hashlib.sha256(packed).hexdigest(),
             packed=packed,
         )
+
+    def title_in(self, locale: str) -> str:
+        """Return the title in `locale`; without a translation, that of the shop's first locale."""
+        return next((title for of, title in self.titles if of == locale), self.title)
 
     def unpack(self, pictures: Path) -> CatalogueProduct:
         """Return the whole product; `pictures` is the folder of the merchant's pictures."""
